@@ -1,0 +1,123 @@
+package entratest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The applications of Microsoft's own that every tenant has here.
+const (
+	storageClientID       = "e406a681-f3d4-42a8-90b6-c2b029497af1"
+	tokenExchangeClientID = "fb60f99c-7a34-4190-8149-302f77469936"
+	tokenExchangeURI      = "api://AzureADTokenExchange"
+)
+
+// An App is an application registration together with its service principal:
+// an API that clients ask tokens for, a client that asks, or both. Change its
+// exported fields before it is used, not while requests are running.
+type App struct {
+	ClientID string // application id, a GUID
+	ObjectID string // of the service principal: the oid of its app-only tokens
+	Name     string
+
+	// AppIDURI is the identifier under which clients ask for tokens, besides the
+	// client id. Defaults to "api://" and the client id; a server's own URL
+	// is as good. With and without a trailing slash are both understood.
+	AppIDURI string
+
+	// AccessTokenVersion is the version of the tokens that are issued for the
+	// app as a resource: 1 or 2 (requestedAccessTokenVersion in its manifest).
+	// Defaults to 1, as in Entra.
+	AccessTokenVersion int
+
+	// Scopes are the delegated permissions that the app offers as a resource.
+	Scopes []string
+
+	tenant     *Tenant
+	public     bool
+	secrets    []clientSecret
+	federated  []federatedCredential
+	firstParty bool
+}
+
+// AddApp registers an app that offers the given scopes, "access_as_user" for
+// instance, and accepts v1 tokens until told otherwise.
+func (t *Tenant) AddApp(name string, scopes ...string) *App {
+	return t.register(&App{Name: name, Scopes: slices.Clone(scopes)})
+}
+
+// AddClient registers a public client, such as a desktop or command line
+// program. Its id is the appid or azp claim of the tokens it gets.
+func (t *Tenant) AddClient(name string) *App {
+	return t.register(&App{Name: name, public: true})
+}
+
+// Storage returns Azure Storage: the app e406a681-f3d4-42a8-90b6-c2b029497af1 with
+// the App ID URI https://storage.azure.com, the scope user_impersonation and v1 tokens.
+func (t *Tenant) Storage() *App { return t.storage }
+
+func (t *Tenant) register(app *App) *App {
+	app.tenant = t
+	if app.ClientID == "" {
+		app.ClientID = newGUID()
+	}
+	if app.AppIDURI == "" {
+		app.AppIDURI = "api://" + app.ClientID
+	}
+	if app.AccessTokenVersion == 0 {
+		app.AccessTokenVersion = 1
+	}
+	app.ObjectID = newGUID()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.apps = append(t.apps, app)
+	return app
+}
+
+func (t *Tenant) addFirstParty() {
+	t.storage = t.register(&App{
+		ClientID: storageClientID, Name: "Azure Storage", AppIDURI: "https://storage.azure.com",
+		Scopes: []string{"user_impersonation"}, firstParty: true,
+	})
+	t.register(&App{
+		ClientID: tokenExchangeClientID, Name: "AAD Token Exchange Endpoint: Public", AppIDURI: tokenExchangeURI,
+		AccessTokenVersion: 2, firstParty: true,
+	})
+}
+
+// appByClientID returns the app, or nil. Callers hold t.mu.
+func (t *Tenant) appByClientID(clientID string) *App {
+	for _, app := range t.apps {
+		if strings.EqualFold(app.ClientID, clientID) {
+			return app
+		}
+	}
+	return nil
+}
+
+// appByIdentifier returns the app that a resource identifier names, or nil.
+// Callers hold t.mu.
+func (t *Tenant) appByIdentifier(identifier string) *App {
+	for _, app := range t.apps {
+		if app.isNamed(identifier) {
+			return app
+		}
+	}
+	return nil
+}
+
+// isNamed reports whether identifier names the app: its client id, or its App ID
+// URI with or without one trailing slash.
+func (a *App) isNamed(identifier string) bool {
+	return strings.EqualFold(identifier, a.ClientID) ||
+		a.AppIDURI != "" && strings.EqualFold(strings.TrimSuffix(identifier, "/"), strings.TrimSuffix(a.AppIDURI, "/"))
+}
+
+// tokenVersion returns 1 or 2.
+func (a *App) tokenVersion() int {
+	if a.AccessTokenVersion != 1 && a.AccessTokenVersion != 2 {
+		panic(fmt.Sprintf("entratest: App.AccessTokenVersion of %q is %d, want 1 or 2", a.Name, a.AccessTokenVersion))
+	}
+	return a.AccessTokenVersion
+}

@@ -1,0 +1,188 @@
+package entratest
+
+import (
+	"crypto/rsa"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// clientAssertionType is the only client_assertion_type (RFC 7523 section 2.2).
+const clientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+type clientSecret struct {
+	value   string
+	expires time.Time // zero means never
+}
+
+// A federatedCredential lets the holder of another issuer's token act as the app.
+type federatedCredential struct{ issuer, subject, audience string }
+
+// AddSecret gives the app a client secret and returns it.
+func (a *App) AddSecret() string { return a.addSecret(time.Time{}) }
+
+// AddExpiringSecret gives the app a client secret that is refused
+// (AADSTS7000222) from the given time on, by the tenant's clock.
+func (a *App) AddExpiringSecret(expires time.Time) string { return a.addSecret(expires) }
+
+func (a *App) addSecret(expires time.Time) string {
+	value := "ent~" + opaque(27) // 40 characters, as Entra's
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	a.secrets = append(a.secrets, clientSecret{value: value, expires: expires})
+	return value
+}
+
+// RemoveSecrets takes all client secrets from the app.
+func (a *App) RemoveSecrets() {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	a.secrets = nil
+}
+
+// AddFederatedCredential lets tokens with exactly that issuer, subject and
+// audience stand in for a client secret. For a managed identity of the tenant
+// they are [Tenant.V2Issuer], its object id and "api://AzureADTokenExchange";
+// other issuers must be known to the tenant ([Tenant.AddIssuer]). Comparison is
+// case-sensitive, as in Entra.
+func (a *App) AddFederatedCredential(issuer, subject, audience string) {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	a.federated = append(a.federated, federatedCredential{issuer, subject, audience})
+}
+
+// authenticate returns the app that makes a request, and how it proved itself.
+func (t *Tenant) authenticate(e *exchange) (*App, string, *rejection) {
+	clientID, secret := e.form.Get("client_id"), e.form.Get("client_secret")
+	if user, password, ok := e.request.BasicAuth(); ok { // RFC 6749 section 2.3.1
+		clientID, _ = url.QueryUnescape(user)
+		secret, _ = url.QueryUnescape(password)
+	}
+	if clientID == "" {
+		return nil, "", missing("client_id")
+	}
+	t.mu.Lock()
+	app := t.appByClientID(clientID)
+	t.mu.Unlock()
+	assertion := e.form.Get("client_assertion")
+	switch {
+	case app == nil || app.firstParty:
+		return nil, "", reject(700016, fmt.Sprintf("Application with identifier '%s' was not found in the directory '%s'. "+
+			"It may not have been installed in the tenant, or the request went to the wrong tenant.", clip(clientID), t.id))
+	case assertion != "":
+		if e.form.Get("client_assertion_type") != clientAssertionType {
+			return nil, "", missing("client_assertion_type")
+		}
+		return app, acrCertificate, t.checkClientAssertion(app, assertion)
+	case secret != "":
+		return app, acrSecret, t.checkSecret(app, secret)
+	default:
+		return nil, "", reject(7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
+	}
+}
+
+func (t *Tenant) checkSecret(app *App, secret string) *rejection {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range app.secrets {
+		if subtle.ConstantTimeCompare([]byte(s.value), []byte(secret)) != 1 {
+			continue
+		}
+		if !s.expires.IsZero() && !t.now().Before(s.expires) {
+			return reject(7000222, fmt.Sprintf("The provided client secret keys for app '%s' are expired.", app.ClientID))
+		}
+		return nil
+	}
+	return reject(7000215, fmt.Sprintf("Invalid client secret provided. Ensure the secret being sent in the request is the "+
+		"client secret value, not the client secret ID, for a secret added to app '%s'.", app.ClientID))
+}
+
+// checkClientAssertion judges a token that is to stand in for a secret.
+func (t *Tenant) checkClientAssertion(app *App, assertion string) *rejection {
+	claims := jwt.MapClaims{}
+	if _, _, err := jwt.NewParser().ParseUnverified(assertion, claims); err != nil {
+		return reject(50027, "JWT token is invalid or malformed.")
+	}
+	issuer, _ := claims["iss"].(string)
+	subject, _ := claims["sub"].(string)
+	if strings.EqualFold(issuer, app.ClientID) {
+		return reject(700027, "The certificate with identifier used to sign the client assertion is not registered on application.")
+	}
+	if r := t.matchFederated(app, issuer, subject, claims["aud"]); r != nil {
+		return r
+	}
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithTimeFunc(t.now),
+		jwt.WithLeeway(clockSkew), jwt.WithExpirationRequired())
+	_, err := parser.Parse(assertion, func(token *jwt.Token) (any, error) { return t.issuerKey(issuer, token) })
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jwt.ErrTokenInvalidClaims):
+		return reject(700024, fmt.Sprintf("Client assertion is not within its valid time range. Current time: %s.", t.now().UTC().Format(time.RFC3339)))
+	default:
+		return reject(700027, "Client assertion failed signature validation.")
+	}
+}
+
+// matchFederated looks for the app's credential that issuer, subject and
+// audience belong to, and says which of them belongs to none.
+func (t *Tenant) matchFederated(app *App, issuer, subject string, audience any) *rejection {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(app.federated) == 0 {
+		return reject(70025, fmt.Sprintf("The client '%s'(%s) has no configured federated identity credentials.", app.ClientID, app.Name))
+	}
+	const text = "No matching federated identity record found for presented assertion %s '%s'."
+	worst := reject(700211, fmt.Sprintf(text, "issuer", clip(issuer)))
+	for _, f := range app.federated {
+		switch {
+		case f.issuer != issuer:
+		case f.subject == subject && f.accepts(audience):
+			return nil
+		case f.subject == subject:
+			worst = reject(700212, fmt.Sprintf(text, "audience", clip(fmt.Sprint(audience))))
+		case worst.code == 700212:
+		case strings.EqualFold(f.subject, subject):
+			worst = reject(7002138, fmt.Sprintf(text, "subject", clip(subject))+
+				" The subject matches with case-insensitive comparison, but not with case-sensitive comparison.")
+		case worst.code == 700211:
+			worst = reject(700213, fmt.Sprintf(text, "subject", clip(subject)))
+		}
+	}
+	return worst
+}
+
+// accepts reports whether the token's audience is the credential's. Entra's own
+// v2 tokens name api://AzureADTokenExchange by its client id.
+func (f federatedCredential) accepts(audience any) bool {
+	if f.audience == tokenExchangeURI && audience == tokenExchangeClientID {
+		return true
+	}
+	if list, ok := audience.([]any); ok && len(list) == 1 { // as Kubernetes writes it
+		audience = list[0]
+	}
+	return audience == f.audience
+}
+
+// issuerKey returns the key that a client assertion must be signed with.
+func (t *Tenant) issuerKey(issuer string, token *jwt.Token) (*rsa.PublicKey, error) {
+	kid, _ := token.Header["kid"].(string)
+	if issuer == t.V1Issuer() || issuer == t.V2Issuer() {
+		if key, ok := t.PublicKey(kid); ok {
+			return key, nil
+		}
+		return nil, errors.New("unknown key")
+	}
+	t.mu.Lock()
+	trusted := t.issuers[issuer]
+	t.mu.Unlock()
+	if trusted == nil {
+		return nil, errors.New("unknown issuer")
+	}
+	return trusted.key(kid)
+}

@@ -1,0 +1,98 @@
+package entratest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Consent gives an administrator's consent, for the whole tenant, that client
+// uses resource on behalf of users with the given scopes, or with all that the
+// resource offers if none are given. It adds to earlier consent. It panics on
+// a scope that the resource does not offer.
+func (t *Tenant) Consent(client, resource *App, scopes ...string) {
+	if len(scopes) == 0 {
+		scopes = resource.Scopes
+	}
+	for _, scope := range scopes {
+		if !slices.Contains(resource.Scopes, scope) {
+			panic(fmt.Sprintf("entratest: Consent: %s offers no scope %q, only %q", resource.Name, scope, resource.Scopes))
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	addTo(t.consents, grantKey{client, resource}, scopes)
+}
+
+// RevokeConsent takes back all consent for client to use resource. Tokens that
+// are out stay valid until they expire.
+func (t *Tenant) RevokeConsent(client, resource *App) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.consents, grantKey{client, resource})
+}
+
+// GrantRoles gives client application permissions on resource: they are the
+// roles of the app-only tokens that it gets there.
+func (t *Tenant) GrantRoles(client, resource *App, roles ...string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	addTo(t.roleAssignments, grantKey{client, resource}, roles)
+}
+
+func addTo(grants map[grantKey]map[string]bool, key grantKey, values []string) {
+	if grants[key] == nil {
+		grants[key] = map[string]bool{}
+	}
+	for _, value := range values {
+		grants[key][value] = true
+	}
+}
+
+// consented returns the scopes that client may use on resource, sorted.
+func (t *Tenant) consented(client, resource *App) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.consents[grantKey{client, resource}]))
+}
+
+func (t *Tenant) roles(client, resource *App) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.roleAssignments[grantKey{client, resource}]))
+}
+
+// A requirement is a conditional access policy that nobody has met yet.
+type requirement struct {
+	claims string
+	code   int
+}
+
+// RequireClaims makes On-Behalf-Of exchanges of client for resource fail as
+// conditional access does: with the AADSTS code given (0 means 50076, multifactor
+// authentication) and claims, a JSON object as text, for the user's client to
+// sign in again with, such as
+// {"access_token":{"acrs":{"essential":true,"value":"c1"}}}. It lasts until
+// [Tenant.ClearRequiredClaims], whatever the user does.
+func (t *Tenant) RequireClaims(client, resource *App, claims string, code int) {
+	if code == 0 {
+		code = 50076
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.requirements[grantKey{client, resource}] = requirement{claims: claims, code: code}
+}
+
+// ClearRequiredClaims ends what [Tenant.RequireClaims] began.
+func (t *Tenant) ClearRequiredClaims(client, resource *App) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.requirements, grantKey{client, resource})
+}
+
+func (t *Tenant) required(client, resource *App) (requirement, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.requirements[grantKey{client, resource}]
+	return r, ok
+}

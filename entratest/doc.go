@@ -1,0 +1,55 @@
+// Package entratest is an Entra ID tenant in a box: for tests, examples and
+// demonstrations of what stands on Entra, as net/http/httptest is for what
+// stands on HTTP.
+//
+//	tenant := entratest.NewTenant(nil)
+//	defer tenant.Close()
+//
+//	alice := tenant.AddUser("alice@contoso.com", "Alice")
+//	api := tenant.AddApp("My MCP server", "access_as_user")
+//	client := tenant.AddClient("Some client")
+//	tenant.Consent(api, tenant.Storage(), "user_impersonation")
+//
+//	token := tenant.Token(alice, client, api)  // what a client would send
+//	secret := api.AddSecret()                  // what the server proves itself with
+//
+// A tenant is served over https on loopback at [Tenant.AuthorityHost], with the
+// paths, members, claims and errors of Entra: metadata and key sets (v1 and v2),
+// the token endpoint with the On-Behalf-Of and client credentials grants, and
+// managed identities. [Tenant.HTTPClient] trusts its certificate. MSAL and
+// azidentity take it for the real one, given the authority host and with
+// instance discovery off.
+//
+// # What is as in Entra
+//
+//   - Keys carry cloud_instance_name, issuer, x5t and x5c, and no alg. Metadata has
+//     no code_challenge_methods_supported.
+//   - v1 tokens, those for Azure Storage among them, have the issuer
+//     https://sts.windows.net/{tid}/ and the audience that was asked for;
+//     v2 tokens have the tenant's own issuer and the client id as audience.
+//   - Tokens last 60 to 90 minutes, and begin 5 minutes before they are issued.
+//   - On-Behalf-Of checks the assertion (signature, issuer, time, kind, audience),
+//     the client (secret or federated credential), the scopes and the consent.
+//     [Tenant.RequireClaims] plays conditional access.
+//   - Errors have Entra's members; error_codes match the text. Act on the
+//     codes: the texts are ours, in the manner of Entra's.
+//
+// # What is not
+//
+// There is no sign-in: [Tenant.Token] hands out what a user's sign-in would
+// have given, and refresh tokens cannot be redeemed. The v1 token endpoint,
+// the authorize and the device code endpoint are in the metadata, and answer
+// 404. An assertion about a user whom the tenant does not know is taken at its word.
+// Key ids begin with "entratest-", and certificates, pages and the header
+// X-Entratest say that this is not Microsoft Entra ID.
+//
+// # Going wrong on purpose
+//
+// [Tenant.Mint] and [Tenant.Sign] make tokens with any header and claims.
+// [Tenant.Fail] makes an endpoint slow, broken or throttled. [Tenant.RotateKeys]
+// and [Tenant.AnnounceKey] roll keys over, and [Options.Now] is the clock.
+// [Tenant.Requests] and [Tenant.Count] show what was asked.
+//
+// A tenant gives tokens to anyone who asks: it listens on loopback only, and
+// NewTenant panics on any other address.
+package entratest

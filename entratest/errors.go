@@ -1,0 +1,80 @@
+package entratest
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// A rejection is an error of the token endpoint, in Entra's shape.
+type rejection struct {
+	code     int    // AADSTS code
+	kind     string // error (RFC 6749 section 5.2, and Entra's own)
+	status   int
+	suberror string
+	message  string
+	claims   string
+}
+
+// Error returns the error as it stands in error_description, without ids.
+func (r *rejection) Error() string { return fmt.Sprintf("AADSTS%d: %s", r.code, r.message) }
+
+// reject returns the rejection of that code, with the members that belong to it.
+func reject(code int, message string) *rejection {
+	r := rejectionOf(code)
+	r.code, r.message = code, message
+	return &r
+}
+
+// missing says that a parameter is not there.
+func missing(parameter string) *rejection {
+	return reject(900144, fmt.Sprintf("The request body must contain the following parameter: '%s'.", parameter))
+}
+
+// rejectionOf returns error, status and suberror of an AADSTS code, as Entra sends them.
+func rejectionOf(code int) rejection {
+	switch code {
+	case 7000215, 7000218, 7000222, 700024, 700027, 70025, 700211, 700212, 700213, 7002138, 50012, 7000112:
+		return rejection{kind: "invalid_client", status: http.StatusUnauthorized}
+	case 700016:
+		return rejection{kind: "unauthorized_client", status: http.StatusBadRequest}
+	case 900144, 9000411, 9002313, 50027, 240002, 900561, 90009, 28000:
+		return rejection{kind: "invalid_request", status: http.StatusBadRequest}
+	case 70003:
+		return rejection{kind: "unsupported_grant_type", status: http.StatusBadRequest}
+	case 70011, 1002012, 700022:
+		return rejection{kind: "invalid_scope", status: http.StatusBadRequest}
+	case 500011:
+		return rejection{kind: "invalid_resource", status: http.StatusBadRequest}
+	case 650053, 650057:
+		return rejection{kind: "invalid_client", status: http.StatusBadRequest}
+	case 90002:
+		return rejection{kind: "invalid_tenant", status: http.StatusBadRequest}
+	case 65001, 65004, 90094:
+		return rejection{kind: "invalid_grant", status: http.StatusBadRequest, suberror: "consent_required"}
+	case 50072, 50074, 50076, 50078, 50079, 50158:
+		return rejection{kind: "interaction_required", status: http.StatusBadRequest, suberror: "basic_action"}
+	case 53000, 53001, 53002, 53003, 530032:
+		return rejection{kind: "interaction_required", status: http.StatusBadRequest, suberror: "message_only"}
+	case 50173, 70043:
+		return rejection{kind: "invalid_grant", status: http.StatusBadRequest, suberror: "bad_token"}
+	case 50033, 90006, 90024, 90033:
+		return rejection{kind: "temporarily_unavailable", status: http.StatusServiceUnavailable}
+	case 90055:
+		return rejection{kind: "temporarily_unavailable", status: http.StatusTooManyRequests}
+	default: // among them 50013, 50057, 500131, 500133, 7000114 and 50196
+		return rejection{kind: "invalid_grant", status: http.StatusBadRequest}
+	}
+}
+
+// An errorBody has the members of Entra's error answers, in its order.
+type errorBody struct {
+	Error         string `json:"error"`
+	Description   string `json:"error_description"`
+	Codes         []int  `json:"error_codes"`
+	Timestamp     string `json:"timestamp"`
+	TraceID       string `json:"trace_id"`
+	CorrelationID string `json:"correlation_id"`
+	URI           string `json:"error_uri"`
+	Suberror      string `json:"suberror,omitempty"`
+	Claims        string `json:"claims,omitempty"` // a JSON object as text
+}

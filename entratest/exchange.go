@@ -1,0 +1,90 @@
+package entratest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+)
+
+// maxBody bounds what a request may carry. Entra's tokens are far smaller.
+const maxBody = 1 << 20
+
+// An exchange is one request and its answer.
+type exchange struct {
+	tenant        *Tenant
+	endpoint      Endpoint
+	request       *http.Request
+	response      http.ResponseWriter
+	form          url.Values
+	traceID       string
+	correlationID string
+}
+
+// begin reads and records a request, and applies the endpoint's fault. It
+// returns nil if the request is answered already.
+func (t *Tenant) begin(w http.ResponseWriter, r *http.Request, endpoint Endpoint) *exchange {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	parseErr := r.ParseForm()
+	e := &exchange{tenant: t, endpoint: endpoint, request: r, response: w, form: r.Form, traceID: newGUID()}
+	e.correlationID = e.chosenID()
+	t.recorder.add(Request{
+		Time: t.now(), Endpoint: endpoint,
+		Method: r.Method, Path: r.URL.Path, Form: r.Form, Header: r.Header.Clone(),
+	})
+	w.Header().Set("X-Entratest", notice)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("x-ms-request-id", e.traceID)
+	if t.strike(e) {
+		return nil
+	}
+	if parseErr != nil {
+		e.reject(reject(9002313, "Invalid request. Request is malformed or invalid."))
+		return nil
+	}
+	return e
+}
+
+// chosenID returns the correlation id that the client chose, else a new one.
+func (e *exchange) chosenID() string {
+	for _, id := range []string{e.request.Header.Get("client-request-id"), e.form.Get("client-request-id")} {
+		if isGUID(id) {
+			if e.request.Header.Get("return-client-request-id") == "true" {
+				e.response.Header().Set("client-request-id", id)
+			}
+			return id
+		}
+	}
+	return newGUID()
+}
+
+func (e *exchange) answer(status int, body any) {
+	encoded, err := json.Marshal(body)
+	must(err)
+	e.response.Header().Set("Content-Type", "application/json; charset=utf-8")
+	if e.endpoint == Discovery || e.endpoint == Keys {
+		e.response.Header().Set("Cache-Control", "max-age=86400, private")
+		e.response.Header().Set("Access-Control-Allow-Origin", "*")
+	} else {
+		e.response.Header().Set("Cache-Control", "no-store, no-cache")
+		e.response.Header().Set("Pragma", "no-cache")
+	}
+	e.response.WriteHeader(status)
+	_, _ = e.response.Write(encoded) // an error here is the client's going away
+}
+
+func (e *exchange) reject(r *rejection) {
+	timestamp := e.tenant.now().UTC().Format("2006-01-02 15:04:05Z")
+	e.answer(r.status, errorBody{
+		Error: r.kind,
+		Description: fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s",
+			r.Error(), e.traceID, e.correlationID, timestamp),
+		Codes:         []int{r.code},
+		Timestamp:     timestamp,
+		TraceID:       e.traceID,
+		CorrelationID: e.correlationID,
+		URI:           fmt.Sprintf("%s/error?code=%d", e.tenant.authorityHost, r.code),
+		Suberror:      r.suberror,
+		Claims:        r.claims,
+	})
+}

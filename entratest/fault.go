@@ -1,0 +1,136 @@
+package entratest
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Fault is something that goes wrong at an endpoint. Fields combine; a
+// fault with nothing but a Delay answers late and rightly.
+type Fault struct {
+	// Times is how many requests it hits; 0 means all until it is cleared.
+	Times int
+	// ClientID restricts the fault to requests with that client_id.
+	ClientID string
+
+	// Delay passes before the answer, on the real clock.
+	Delay time.Duration
+	// Drop closes the connection without an answer.
+	Drop bool
+
+	// AADSTS answers with Entra's error of that code: its error, suberror and status
+	// where the tenant knows the code, else invalid_grant and 400.
+	AADSTS int
+	// Suberror and Claims are put into the error of AADSTS.
+	Suberror, Claims string
+
+	// Status is the HTTP status. Defaults to that of AADSTS, else to 200 with a
+	// Body and 429 with RetryAfter alone.
+	Status int
+	// Body is sent as it stands, with ContentType (default application/json).
+	Body, ContentType string
+	// RetryAfter is sent as the header Retry-After, in whole seconds.
+	RetryAfter time.Duration
+}
+
+// faults holds the fault of each endpoint.
+type faults struct {
+	mu sync.Mutex
+	of map[Endpoint]Fault
+}
+
+// Fail makes the endpoint fail from now on, instead of what it was told before.
+// The zero Fault lets it work again. Requests are recorded all the same.
+func (t *Tenant) Fail(endpoint Endpoint, f Fault) {
+	t.faults.mu.Lock()
+	defer t.faults.mu.Unlock()
+	if t.faults.of == nil {
+		t.faults.of = map[Endpoint]Fault{}
+	}
+	if f == (Fault{}) {
+		delete(t.faults.of, endpoint)
+		return
+	}
+	t.faults.of[endpoint] = f
+}
+
+// take returns the fault that hits this request, and counts it.
+func (fs *faults) take(endpoint Endpoint, clientID string) (Fault, bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f, ok := fs.of[endpoint]
+	if !ok || f.ClientID != "" && !strings.EqualFold(f.ClientID, clientID) {
+		return Fault{}, false
+	}
+	switch {
+	case f.Times == 1:
+		delete(fs.of, endpoint)
+	case f.Times > 1:
+		f.Times--
+		fs.of[endpoint] = f
+	}
+	return f, true
+}
+
+// strike applies the fault of the endpoint, if there is one, and reports
+// whether that was the answer.
+func (t *Tenant) strike(e *exchange) bool {
+	f, ok := t.faults.take(e.endpoint, e.form.Get("client_id"))
+	if !ok {
+		return false
+	}
+	if f.Delay > 0 {
+		timer := time.NewTimer(f.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-e.request.Context().Done(): // the client has gone, or the tenant is closing
+			return true
+		}
+	}
+	if f.RetryAfter > 0 {
+		e.response.Header().Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
+	}
+	switch {
+	case f.Drop:
+		panic(http.ErrAbortHandler)
+	case f.AADSTS != 0:
+		f.reject(e)
+	case f.Body != "" || f.Status != 0 || f.RetryAfter > 0:
+		f.respond(e.response)
+	default:
+		return false
+	}
+	return true
+}
+
+func (f Fault) reject(e *exchange) {
+	r := reject(f.AADSTS, "Made by a fault of the test.")
+	if f.Suberror != "" {
+		r.suberror = f.Suberror
+	}
+	if f.Status != 0 {
+		r.status = f.Status
+	}
+	r.claims = f.Claims
+	e.reject(r)
+}
+
+func (f Fault) respond(w http.ResponseWriter) {
+	if f.ContentType == "" {
+		f.ContentType = "application/json; charset=utf-8"
+	}
+	switch {
+	case f.Status != 0:
+	case f.Body != "":
+		f.Status = http.StatusOK
+	default:
+		f.Status = http.StatusTooManyRequests
+	}
+	w.Header().Set("Content-Type", f.ContentType)
+	w.WriteHeader(f.Status)
+	_, _ = w.Write([]byte(f.Body)) // an error here is the client's going away
+}

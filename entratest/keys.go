@@ -1,0 +1,142 @@
+package entratest
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // x5t is a SHA-1 thumbprint by definition (RFC 7517 section 4.8)
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"math/big"
+	"sync"
+	"time"
+)
+
+// A signingKey is a key of the tenant and the certificate around it.
+type signingKey struct {
+	private    *rsa.PrivateKey
+	der        []byte // self-signed certificate
+	thumbprint string // x5t
+	id         string // kid
+}
+
+// newSigningKey makes a key, which takes about a tenth of a second.
+func newSigningKey() *signingKey {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(err)
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: newSerial(),
+		Subject:      pkix.Name{CommonName: notice},
+		NotBefore:    now.Add(-24 * time.Hour),
+		NotAfter:     now.Add(5 * 365 * 24 * time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	must(err)
+	sum := sha1.Sum(der) //nolint:gosec // see the import
+	thumbprint := base64.RawURLEncoding.EncodeToString(sum[:])
+	return &signingKey{
+		private:    private,
+		der:        der,
+		thumbprint: thumbprint,
+		// Entra's key ids are the bare thumbprint; ours say whose they are.
+		id: "entratest-" + thumbprint,
+	}
+}
+
+// A keyring makes keys when they are first needed: many a tenant in a test never signs.
+type keyring struct {
+	mu            sync.Mutex
+	current, next *signingKey
+}
+
+func (r *keyring) signing() *signingKey {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current == nil {
+		r.current = newSigningKey()
+	}
+	return r.current
+}
+
+// published returns the keys of the key set.
+func (r *keyring) published() []*signingKey {
+	keys := []*signingKey{r.signing()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next != nil {
+		keys = append(keys, r.next)
+	}
+	return keys
+}
+
+// RotateKeys makes tokens be signed with a new key from now on; the old one
+// leaves the key set at once, so that tokens it signed are no longer valid. The
+// new key is the one that [Tenant.AnnounceKey] announced, if there is one.
+func (t *Tenant) RotateKeys() {
+	t.keys.mu.Lock()
+	defer t.keys.mu.Unlock()
+	t.keys.current, t.keys.next = t.keys.next, nil
+}
+
+// AnnounceKey adds the key that the next [Tenant.RotateKeys] switches to
+// to the key set, ahead of its use, which is how Entra rolls its keys over.
+// It returns the key's id.
+func (t *Tenant) AnnounceKey() string {
+	t.keys.signing() // the announced key is never the only one
+	t.keys.mu.Lock()
+	defer t.keys.mu.Unlock()
+	if t.keys.next == nil {
+		t.keys.next = newSigningKey()
+	}
+	return t.keys.next.id
+}
+
+// KeyID returns the id (kid) of the key that signs now.
+func (t *Tenant) KeyID() string { return t.keys.signing().id }
+
+// PublicKey returns the key of the key set with that id, for resource servers in tests.
+func (t *Tenant) PublicKey(kid string) (*rsa.PublicKey, bool) {
+	for _, key := range t.keys.published() {
+		if key.id == kid {
+			return &key.private.PublicKey, true
+		}
+	}
+	return nil, false
+}
+
+// A jsonWebKey is a key as Entra publishes it: with the cloud and the issuer
+// that it signs for, and without the algorithm.
+type jsonWebKey struct {
+	KeyType           string   `json:"kty"`
+	Use               string   `json:"use"`
+	ID                string   `json:"kid"`
+	Thumbprint        string   `json:"x5t"`
+	Modulus           string   `json:"n"`
+	Exponent          string   `json:"e"`
+	Chain             []string `json:"x5c"`
+	CloudInstanceName string   `json:"cloud_instance_name"`
+	Issuer            string   `json:"issuer"`
+}
+
+type keySet struct {
+	Keys []jsonWebKey `json:"keys"`
+}
+
+func (t *Tenant) keySet(issuer string) keySet {
+	var set keySet
+	for _, key := range t.keys.published() {
+		set.Keys = append(set.Keys, jsonWebKey{
+			KeyType:           "RSA",
+			Use:               "sig",
+			ID:                key.id,
+			Thumbprint:        key.thumbprint,
+			Modulus:           base64.RawURLEncoding.EncodeToString(key.private.N.Bytes()),
+			Exponent:          base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.private.E)).Bytes()),
+			Chain:             []string{base64.StdEncoding.EncodeToString(key.der)},
+			CloudInstanceName: cloudInstanceName,
+			Issuer:            issuer,
+		})
+	}
+	return set
+}

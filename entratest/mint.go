@@ -1,0 +1,247 @@
+package entratest
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// How a client proved itself: the values of appidacr and azpacr.
+const (
+	acrPublic      = "0"
+	acrSecret      = "1"
+	acrCertificate = "2" // a federated credential counts as one
+)
+
+// Token returns an access token that user got through client for resource: v1 or
+// v2, as the resource asks, with the scopes given or all that the resource
+// offers. Nobody is asked for consent.
+func (t *Tenant) Token(user *User, client, resource *App, scopes ...string) string {
+	if len(scopes) == 0 {
+		scopes = resource.Scopes
+	}
+	acr := acrPublic
+	if !client.public {
+		acr = acrSecret
+	}
+	access := t.userAccess(user.profile(), client, acr, resource, resource.AppIDURI, scopes)
+	return t.sign(access)
+}
+
+// IDToken returns the v2 ID token that client got when user signed in. It is no
+// access token: no API may take it.
+func (t *Tenant) IDToken(user *User, client *App) string {
+	return t.sign(t.idClaims(user.profile(), client))
+}
+
+// Mint returns a token for resource with any claims at all. It begins
+// as the token of some user, got through some client, of the version given (0
+// means the one that the resource asks for), with all scopes of the resource;
+// change, unless nil, then edits header and claims, and the result is signed as it stands.
+// Times are int64.
+func (t *Tenant) Mint(resource *App, version int, change func(header, claims map[string]any)) string {
+	user, client := t.mintParties()
+	wanted := *resource
+	if version != 0 {
+		wanted.AccessTokenVersion = version
+	}
+	access := t.userAccess(user.profile(), client, acrPublic, &wanted, wanted.AppIDURI, wanted.Scopes)
+	header := t.header(access.version)
+	if change != nil {
+		change(header, access.claims)
+	}
+	return t.Sign(header, access.claims)
+}
+
+// mintParties returns the user and the client of Mint's tokens, who exist
+// so that such a token can be exchanged like any other.
+func (t *Tenant) mintParties() (*User, *App) {
+	t.mu.Lock()
+	user, client := t.minted, t.mintedClient
+	t.mu.Unlock()
+	if user != nil {
+		return user, client
+	}
+	user = t.AddUser("minted@entratest.invalid", "Minted User")
+	client = t.AddClient("Minted Client")
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.minted == nil {
+		t.minted, t.mintedClient = user, client
+	}
+	return t.minted, t.mintedClient
+}
+
+// Sign returns a token of exactly this header and these claims, signed with the
+// current key by the header's algorithm: RS256, 384 or 512, or PS256, 384 or
+// 512. For tests of what must be refused, "none" gives an empty signature and HS256
+// signs with the public key's PEM text as secret; anything else is signed as RS256. A nil
+// header is that of a usual v1 token.
+func (t *Tenant) Sign(header, claims map[string]any) string {
+	if header == nil {
+		header = t.header(1)
+	}
+	input := encodeSegment(header) + "." + encodeSegment(claims)
+	return input + "." + base64.RawURLEncoding.EncodeToString(t.signature(header["alg"], input))
+}
+
+func (t *Tenant) signature(alg any, input string) []byte {
+	key := t.keys.signing()
+	name, _ := alg.(string)
+	var method jwt.SigningMethod = jwt.SigningMethodRS256
+	var with any = key.private
+	switch name {
+	case "none":
+		return nil
+	case "HS256":
+		der, err := x509.MarshalPKIXPublicKey(key.private.Public())
+		must(err)
+		method, with = jwt.SigningMethodHS256, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	case "RS384", "RS512", "PS256", "PS384", "PS512":
+		method = jwt.GetSigningMethod(name)
+	}
+	signature, err := method.Sign(input, with)
+	must(err)
+	return signature
+}
+
+func encodeSegment(m map[string]any) string {
+	b, err := json.Marshal(m)
+	must(err)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// header returns the header of Entra's tokens; v1 ones also carry x5t.
+func (t *Tenant) header(version int) map[string]any {
+	key := t.keys.signing()
+	header := map[string]any{"typ": "JWT", "alg": "RS256", "kid": key.id}
+	if version == 1 {
+		header["x5t"] = key.thumbprint
+	}
+	return header
+}
+
+// An issuedToken is what a token says, before it is signed.
+type issuedToken struct {
+	version int
+	claims  map[string]any
+	expires time.Time
+}
+
+func (t *Tenant) sign(token issuedToken) string { return t.Sign(t.header(token.version), token.claims) }
+
+// A profile is what tokens say about a user. It comes from the user, or from the
+// assertion that stands for them.
+type profile struct {
+	objectID, name, userPrincipalName, session string
+	methods                                    []any // amr
+}
+
+func (u *User) profile() profile {
+	return profile{
+		objectID: u.ObjectID, name: u.DisplayName, userPrincipalName: u.UserPrincipalName,
+		session: u.session, methods: []any{"pwd"},
+	}
+}
+
+// userAccess returns a user's access token. Audience is the form in which the
+// resource was asked for: v1 tokens repeat it, v2 tokens have the client id always.
+func (t *Tenant) userAccess(user profile, client *App, acr string, resource *App, audience string, scopes []string) issuedToken {
+	token := t.token(resource.tokenVersion(), resource, audience, t.lifetime())
+	claims := token.claims
+	claims["name"] = user.name
+	claims["oid"] = user.objectID
+	claims["scp"] = strings.Join(scopes, " ")
+	claims["sid"] = user.session
+	claims["sub"] = t.subject(user.objectID, client.ClientID)
+	claims["xms_ftd"] = opaque(48)
+	if token.version == 1 {
+		claims["acr"] = "1"
+		claims["amr"] = user.methods
+		claims["appid"], claims["appidacr"] = client.ClientID, acr
+		claims["ipaddr"] = "127.0.0.1"
+		claims["unique_name"], claims["upn"] = user.userPrincipalName, user.userPrincipalName
+		return token
+	}
+	claims["azp"], claims["azpacr"] = client.ClientID, acr
+	claims["preferred_username"] = user.userPrincipalName
+	return token
+}
+
+// principal is who holds an app-only token: an app or a managed identity.
+type principal struct{ clientID, objectID string }
+
+// appAccess returns an access token without a user.
+func (t *Tenant) appAccess(p principal, acr string, resource *App, audience string, roles []string, lifetime time.Duration) issuedToken {
+	token := t.token(resource.tokenVersion(), resource, audience, lifetime)
+	claims := token.claims
+	claims["oid"], claims["sub"] = p.objectID, p.objectID
+	claims["xms_ftd"] = opaque(48)
+	if len(roles) > 0 {
+		claims["roles"] = roles
+	}
+	if token.version == 1 {
+		claims["appid"], claims["appidacr"] = p.clientID, acr
+		claims["idp"] = t.V1Issuer()
+	} else {
+		claims["azp"], claims["azpacr"] = p.clientID, acr
+	}
+	return token
+}
+
+func (t *Tenant) idClaims(user profile, client *App) issuedToken {
+	token := t.token(2, client, client.ClientID, t.lifetime())
+	token.claims["name"] = user.name
+	token.claims["oid"] = user.objectID
+	token.claims["preferred_username"] = user.userPrincipalName
+	token.claims["sid"] = user.session
+	token.claims["sub"] = t.subject(user.objectID, client.ClientID)
+	return token
+}
+
+// token returns what all tokens have in common.
+func (t *Tenant) token(version int, resource *App, audience string, lifetime time.Duration) issuedToken {
+	now := t.now()
+	issued := now.Add(-clockSkew).Unix()
+	expires := now.Add(lifetime)
+	issuer := t.V1Issuer()
+	if version == 2 {
+		issuer, audience = t.V2Issuer(), resource.ClientID
+	}
+	return issuedToken{version: version, expires: expires, claims: map[string]any{
+		"aud": audience,
+		"iss": issuer,
+		"iat": issued,
+		"nbf": issued,
+		"exp": expires.Unix(),
+		"aio": opaque(60),
+		"rh":  "1.A" + opaque(36) + ".",
+		"tid": t.id,
+		"uti": opaque(16),
+		"ver": strconv.Itoa(version) + ".0",
+	}}
+}
+
+func (t *Tenant) lifetime() time.Duration {
+	if t.options.TokenLifetime > 0 {
+		return t.options.TokenLifetime
+	}
+	return time.Duration(between(3600, 5400)) * time.Second
+}
+
+// subject returns the pairwise identifier of a user towards one app: the same
+// every time, and of no use to another app.
+func (t *Tenant) subject(objectID, clientID string) string {
+	h := sha256.New()
+	for _, part := range []string{string(t.pairwise), objectID, clientID} {
+		h.Write([]byte(strings.ToLower(part) + "\x00"))
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,164 @@
+package entratest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// onBehalfOf exchanges a user's token for client's API into one of the same
+// user for another API
+// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-on-behalf-of-flow).
+func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenResponse, *rejection) {
+	assertion := e.form.Get("assertion")
+	switch use := e.form.Get("requested_token_use"); {
+	case assertion == "":
+		return nil, missing("assertion")
+	case use == "":
+		return nil, missing("requested_token_use")
+	case use != "on_behalf_of":
+		return nil, reject(9002313, fmt.Sprintf("Invalid request. The value '%s' of requested_token_use is not supported.", clip(use)))
+	}
+	claims, r := t.checkUserAssertion(assertion, client)
+	if r != nil {
+		return nil, r
+	}
+	scope, r := t.parseScope(e.form.Get("scope"))
+	if r != nil {
+		return nil, r
+	}
+	granted, r := t.checkConsent(client, scope)
+	if r != nil {
+		return nil, r
+	}
+	if required, ok := t.required(client, scope.resource); ok {
+		r := reject(required.code, fmt.Sprintf("Due to a configuration change made by your administrator, or because you moved to a new location, "+
+			"you must do more to access '%s'.", scope.resource.ClientID))
+		r.claims = required.claims
+		return nil, r
+	}
+	user := t.profileOf(claims)
+	access := t.userAccess(user, client, acr, scope.resource, scope.identifier, granted)
+	return t.respondToUser(e, access, user, client, scope, granted), nil
+}
+
+// checkConsent returns the scopes that the new token will have: all that were
+// consented to, of which those asked for must be some.
+func (t *Tenant) checkConsent(client *App, scope scopeRequest) ([]string, *rejection) {
+	granted := t.consented(client, scope.resource)
+	missing := len(granted) == 0
+	for _, name := range scope.names {
+		missing = missing || name != defaultScope && !slices.Contains(granted, name)
+	}
+	if missing {
+		return nil, reject(65001, fmt.Sprintf("The user or administrator has not consented to use the application with ID '%s' named '%s'. "+
+			"Send an interactive authorization request for this user and resource.", client.ClientID, client.Name))
+	}
+	return granted, nil
+}
+
+// checkUserAssertion judges the token that a client presents for its user. The checks come
+// in this order: form, signature, issuer, time, kind of token, audience.
+func (t *Tenant) checkUserAssertion(assertion string, client *App) (jwt.MapClaims, *rejection) {
+	claims := jwt.MapClaims{}
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithoutClaimsValidation())
+	_, err := parser.ParseWithClaims(assertion, claims, func(token *jwt.Token) (any, error) {
+		kid, _ := token.Header["kid"].(string)
+		if key, ok := t.PublicKey(kid); ok {
+			return key, nil
+		}
+		return nil, errors.New("unknown key")
+	})
+	switch {
+	case errors.Is(err, jwt.ErrTokenMalformed):
+		return nil, reject(50027, "JWT token is invalid or malformed.")
+	case errors.Is(err, jwt.ErrTokenUnverifiable):
+		return nil, reject(50013, "Assertion failed signature validation. [Reason - The key was not found.]")
+	case err != nil:
+		return nil, reject(50013, "Assertion failed signature validation. [Reason - Key was found, but use of the key to verify the signature failed.]")
+	}
+	if issuer := claims["iss"]; issuer != t.V1Issuer() && issuer != t.V2Issuer() || claims["tid"] != t.id {
+		return nil, reject(50013, "Assertion failed signature validation. [Reason - The issuer of the assertion is not that of the tenant.]")
+	}
+	if r := t.checkAssertionTime(claims); r != nil {
+		return nil, r
+	}
+	return claims, checkAssertionUse(claims, client)
+}
+
+func (t *Tenant) checkAssertionTime(claims jwt.MapClaims) *rejection {
+	now := t.now()
+	expires, err := claims.GetExpirationTime()
+	if err != nil || expires == nil || !now.Before(expires.Time) {
+		return reject(500133, fmt.Sprintf("Assertion is not within its valid time range. Ensure that the access token is not expired before using it "+
+			"for user assertion, or request a new token. Current time: %s, expiry time of assertion %s.", stamp(now), stampOf(expires)))
+	}
+	if begins, err := claims.GetNotBefore(); err != nil || begins != nil && begins.After(now.Add(clockSkew)) {
+		return reject(500133, fmt.Sprintf("Assertion is not within its valid time range. Current time: %s, assertion valid from %s.", stamp(now), stampOf(begins)))
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func stampOf(d *jwt.NumericDate) string {
+	if d == nil {
+		return "(none)"
+	}
+	return stamp(d.Time)
+}
+
+// checkAssertionUse checks that the assertion is an access token of a user for
+// client: an ID token names no client, an app's token has no scopes.
+func checkAssertionUse(claims jwt.MapClaims, client *App) *rejection {
+	audience, _ := claims["aud"].(string)
+	scopes, _ := claims["scp"].(string)
+	presenter := claims["appid"]
+	if presenter == nil {
+		presenter = claims["azp"]
+	}
+	switch {
+	case scopes == "" && presenter == nil:
+		return reject(240002, "Input id_token cannot be used as 'urn:ietf:params:oauth:grant-type:jwt-bearer' grant.")
+	case !client.isNamed(audience):
+		return reject(500131, fmt.Sprintf("Assertion audience does not match the Client app presenting the assertion. The audience in the assertion was '%s' "+
+			"and the expected audience is '%s' or one of the Application Uris of this application with App ID '%s'(%s).",
+			clip(audience), client.AppIDURI, client.ClientID, client.Name))
+	case scopes == "" || claims["idtyp"] == "app":
+		return reject(7000114, fmt.Sprintf("Application '%v' is not allowed to make application on-behalf-of calls.", presenter))
+	}
+	return nil
+}
+
+// profileOf returns the user of an assertion. One that the tenant does not
+// know is what the assertion says: tests may mint any number of them.
+func (t *Tenant) profileOf(claims jwt.MapClaims) profile {
+	text := func(names ...string) string {
+		for _, name := range names {
+			if s, ok := claims[name].(string); ok {
+				return s
+			}
+		}
+		return ""
+	}
+	p := profile{
+		objectID: text("oid"), name: text("name"), session: text("sid"),
+		userPrincipalName: text("upn", "preferred_username", "unique_name"),
+		methods:           []any{"pwd"},
+	}
+	t.mu.Lock()
+	if user := t.userByObjectID(p.objectID); user != nil {
+		p.name, p.userPrincipalName = user.DisplayName, user.UserPrincipalName
+	}
+	t.mu.Unlock()
+	if methods, ok := claims["amr"].([]any); ok {
+		p.methods = methods
+	}
+	if p.session == "" {
+		p.session = newGUID()
+	}
+	return p
+}

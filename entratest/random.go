@@ -1,0 +1,60 @@
+package entratest
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"math/big"
+)
+
+// must panics on what cannot happen in a working process: the random source
+// failing, a map of our own making that does not encode.
+func must(err error) {
+	if err != nil {
+		panic("entratest: " + err.Error())
+	}
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, err := rand.Read(b)
+	must(err)
+	return b
+}
+
+// opaque returns n random bytes in base64url, for values that mean nothing to
+// anyone but Entra.
+func opaque(n int) string { return base64.RawURLEncoding.EncodeToString(randomBytes(n)) }
+
+// between returns a random number from low to high, both included.
+func between(low, high int64) int64 {
+	n, err := rand.Int(rand.Reader, big.NewInt(high-low+1))
+	must(err)
+	return low + n.Int64()
+}
+
+// newGUID returns a random GUID (version 4, RFC 9562 section 5.4).
+func newGUID() string {
+	b := randomBytes(16)
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+func isGUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i, c := range []byte(s) {
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'f', c >= 'A' && c <= 'F':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,116 @@
+package entratest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// The grant types that the token endpoint knows.
+const (
+	grantOnBehalfOf        = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	grantClientCredentials = "client_credentials"
+)
+
+// A tokenResponse has the members of Entra's token answers, in its order.
+type tokenResponse struct {
+	TokenType    string `json:"token_type"`
+	Scope        string `json:"scope,omitempty"`
+	ExpiresIn    int64  `json:"expires_in"`     // seconds
+	ExtExpiresIn int64  `json:"ext_expires_in"` // seconds, for outages
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+	ClientInfo   string `json:"client_info,omitempty"`
+}
+
+// serveToken answers a request at the token endpoint.
+func (t *Tenant) serveToken(e *exchange) {
+	if e.request.Method != http.MethodPost {
+		e.reject(reject(900561, fmt.Sprintf("The endpoint only accepts POST requests. Received a %s request.", clip(e.request.Method))))
+		return
+	}
+	e.form = e.request.PostForm // nothing counts that came in the URL
+	response, r := t.issue(e)
+	if r != nil {
+		e.reject(r)
+		return
+	}
+	e.answer(http.StatusOK, response)
+}
+
+func (t *Tenant) issue(e *exchange) (*tokenResponse, *rejection) {
+	for name, values := range e.form {
+		if len(values) > 1 {
+			return nil, reject(9000411, fmt.Sprintf("The request is not properly formatted. The parameter '%s' is duplicated.", clip(name)))
+		}
+	}
+	grant := e.form.Get("grant_type")
+	switch grant {
+	case "":
+		return nil, missing("grant_type")
+	case grantOnBehalfOf, grantClientCredentials:
+	default:
+		return nil, reject(70003, fmt.Sprintf("The app requested an unsupported grant type '%s'.", clip(grant)))
+	}
+	client, acr, r := t.authenticate(e)
+	if r != nil {
+		return nil, r
+	}
+	if e.form.Get("scope") == "" {
+		return nil, missing("scope")
+	}
+	if grant == grantClientCredentials {
+		return t.clientCredentials(e, client, acr)
+	}
+	return t.onBehalfOf(e, client, acr)
+}
+
+// clientCredentials issues a token to an app for itself: no user, no scopes.
+func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*tokenResponse, *rejection) {
+	parameter := e.form.Get("scope")
+	if !strings.HasSuffix(parameter, "/"+defaultScope) || strings.Contains(parameter, " ") {
+		return nil, reject(1002012, fmt.Sprintf("The provided value for scope %s is not valid. Client credential flows must have a "+
+			"scope value with /.default suffixed to the resource identifier (application ID URI).", clip(parameter)))
+	}
+	scope, r := t.parseScope(parameter)
+	if r != nil {
+		return nil, r
+	}
+	access := t.appAccess(principal{client.ClientID, client.ObjectID}, acr, scope.resource, scope.identifier,
+		t.roles(client, scope.resource), t.lifetime())
+	return t.respond(access), nil
+}
+
+func (t *Tenant) respond(access issuedToken) *tokenResponse {
+	seconds := access.claims["exp"].(int64) - t.now().Unix()
+	return &tokenResponse{TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds, AccessToken: t.sign(access)}
+}
+
+// respondToUser adds what a request on a user's behalf may ask for besides.
+func (t *Tenant) respondToUser(e *exchange, access issuedToken, user profile, client *App, scope scopeRequest, granted []string) *tokenResponse {
+	response := t.respond(access)
+	var full []string
+	for _, name := range granted {
+		full = append(full, scope.identifier+"/"+name)
+	}
+	if scope.all() {
+		full = append(full, scope.identifier+"/"+defaultScope)
+	}
+	response.Scope = strings.Join(full, " ")
+	if slices.Contains(scope.openid, "offline_access") {
+		response.RefreshToken = "1.A" + opaque(24) + "." + opaque(700)
+	}
+	if slices.Contains(scope.openid, "openid") {
+		response.IDToken = t.sign(t.idClaims(user, client))
+	}
+	if e.form.Get("client_info") == "1" {
+		info, err := json.Marshal(map[string]string{"uid": user.objectID, "utid": t.id})
+		must(err)
+		response.ClientInfo = base64.RawURLEncoding.EncodeToString(info)
+	}
+	return response
+}
