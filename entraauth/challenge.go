@@ -1,0 +1,77 @@
+package entraauth
+
+import (
+	"strings"
+)
+
+// maxDescription bounds error_description, in bytes.
+const maxDescription = 256
+
+// challenge returns the value of WWW-Authenticate for the error (RFC 6750
+// section 3, RFC 9728 section 5.1), or "" where there is nothing to ask for.
+func (v *Verifier) challenge(g *Guard, e *Error) string {
+	if e.Kind == ErrKeysUnavailable {
+		return ""
+	}
+	var params []string
+	add := func(name, value string) {
+		if value != "" {
+			params = append(params, name+`="`+quotable(value)+`"`)
+		}
+	}
+	if code := e.code(); code != "" {
+		add("error", code)
+		add("error_description", describe(e.Error()))
+	}
+	if e.Kind != ErrNotPermitted && e.Kind != ErrInvalidRequest { // no scope helps there
+		add("scope", strings.Join(v.ScopesFor(g.Policy), " "))
+	}
+	add("resource_metadata", g.ResourceMetadata)
+	return "Bearer " + strings.Join(params, ", ")
+}
+
+// ScopesFor returns the scopes that a caller under the policy needs, the
+// verifier's own first, each in the form that a client asks Entra for:
+// "api://{client id}/access_as_user".
+func (v *Verifier) ScopesFor(p Policy) []string {
+	var full []string
+	seen := map[string]bool{}
+	for _, list := range [][]string{v.policy.Scopes, p.Scopes} {
+		for _, scope := range list {
+			if !seen[scope] {
+				seen[scope] = true
+				full = append(full, v.fullScope(scope))
+			}
+		}
+	}
+	return full
+}
+
+// describe cuts a text to what error_description may hold, at a word's end.
+func describe(s string) string {
+	s = quotable(s)
+	if len(s) <= maxDescription {
+		return s
+	}
+	s = s[:maxDescription]
+	if i := strings.LastIndexByte(s, ' '); i > 0 {
+		s = s[:i]
+	}
+	return s
+}
+
+// quotable keeps the characters that RFC 6750 section 3 allows in a quoted
+// parameter, and replaces the others so that the text stays readable.
+func quotable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r == '\\':
+			return '/'
+		case r < 0x20 || r > 0x7e:
+			return '?'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,61 @@
+// Package entraauth answers one question: who is calling? It verifies the
+// access tokens that Microsoft Entra ID issues for an API, and guards net/http
+// handlers by them. It knows neither MCP nor Azure's services; package mcpauth
+// below it carries the caller safely through the MCP Go SDK.
+//
+//	verifier, err := entraauth.NewVerifier(tenantID, apiAppID, nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer verifier.Close()
+//	guard := &entraauth.Guard{ResourceMetadata: "https://api.example.com/.well-known/oauth-protected-resource"}
+//	http.Handle("/hello", verifier.Middleware(guard)(http.HandlerFunc(
+//		func(w http.ResponseWriter, r *http.Request) {
+//			caller := entraauth.FromContext(r.Context())
+//			fmt.Fprintf(w, "hello, %s", caller.UserID())
+//		})))
+//
+// # What is verified
+//
+// A token must be a JWT of at most 64 KiB, signed RS256 by a key of the tenant
+// that the header names (kid). Names of claims are matched exactly and none may
+// stand twice. By the token's own ver:
+//
+//	          v1 (ver 1.0)                        v2 (ver 2.0)
+//	iss       the v1 metadata's issuer,           the v2 metadata's issuer,
+//	          https://sts.windows.net/{tid}/      https://login.microsoftonline.com/{tid}/v2.0
+//	aud       the application id or an            the application id
+//	          App ID URI, slash or not
+//	client    appid                               azp
+//
+// and for both tid is the tenant; exp is there and not past, nbf and iat are
+// not to come (1 minute of clock skew); there is no cnf; the token is an access
+// token of a user (scp, oid), not an ID token and not an app-only one; and the
+// policy holds: by default, the scope access_as_user.
+//
+// There is no option that skips a rule.
+//
+// # Keys
+//
+// Metadata and keys are fetched from the tenant's authority once at the start
+// and then about hourly, behind the back of the callers. A token with a kid
+// that is not there sets off a fetch, at most one a minute; nobody with a known
+// key waits for it. The last good keys go on serving for 24 hours if the
+// authority is out of reach, and an empty or broken answer replaces nothing.
+// Before there have been any keys, requests are answered 503.
+//
+// # Errors
+//
+// A refusal is an [*Error]. Act on its kind, with [errors.Is]:
+//
+//	ErrNoToken            401  no bearer token came
+//	ErrInvalidRequest     400  the token came twice, or in the query string
+//	ErrInvalidToken       401  not a token of this API
+//	ErrExpired            401  no longer one
+//	ErrInsufficientScope  403  a user's token with more scopes is needed
+//	ErrNotPermitted       403  this caller may not, whatever the scopes
+//	ErrKeysUnavailable    503  the tenant's keys can't be had; nothing was judged
+//
+// The error's text says what was expected and what to do, and is safe to send.
+// What the token had instead is in Actual, which goes to the log only.
+package entraauth

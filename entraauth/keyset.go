@@ -1,0 +1,135 @@
+package entraauth
+
+import (
+	"context"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+)
+
+const (
+	minRSABits = 2048
+	maxRSABits = 8192 // verifying with a larger one is a way to burn our time
+	maxKeys    = 100
+)
+
+// A keySet is the tenant's signing keys and metadata at one moment. It is
+// immutable, and the jwkset.Storage from which keyfunc serves golang-jwt.
+type keySet struct {
+	jwkset.Storage // for the methods besides KeyRead
+	metadata
+	keys      map[string]signingKey
+	fetchedAt time.Time
+	refreshAt time.Time
+	keyfunc   keyfunc.Keyfunc
+}
+
+// signingKey is a key and what Entra says of who signs with it.
+type signingKey struct {
+	jwk    jwkset.JWK
+	issuer string // may hold {tenantid}; may be empty
+	cloud  string // cloud_instance_name; may be empty
+}
+
+// KeyRead returns the key kid. It is the only look-up of a verification.
+func (s *keySet) KeyRead(_ context.Context, kid string) (jwkset.JWK, error) {
+	key, ok := s.keys[kid]
+	if !ok {
+		return jwkset.JWK{}, jwkset.ErrKeyNotFound
+	}
+	return key.jwk, nil
+}
+
+// parseKeys reads a key set. Keys that can't sign tokens of ours are left out,
+// each with its reason; a set without any good key is an error.
+func parseKeys(data []byte, m metadata) (set *keySet, odd []error, err error) {
+	var doc struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return nil, nil, fmt.Errorf("not a JSON Web Key Set: %w", err)
+	}
+	if len(doc.Keys) > maxKeys {
+		return nil, nil, fmt.Errorf("%d keys; at most %d are read", len(doc.Keys), maxKeys)
+	}
+	set = &keySet{Storage: jwkset.NewMemoryStorage(), metadata: m, keys: make(map[string]signingKey)}
+	for i, raw := range doc.Keys {
+		kid, key, err := parseKey(raw)
+		if err == nil {
+			if _, ok := set.keys[kid]; ok {
+				err = errors.New("its kid stands twice")
+			}
+		}
+		if err != nil {
+			odd = append(odd, fmt.Errorf("key %d: %w", i, err))
+			continue
+		}
+		set.keys[kid] = key
+		if err := set.KeyWrite(context.Background(), key.jwk); err != nil {
+			return nil, odd, err
+		}
+	}
+	if len(set.keys) == 0 {
+		return nil, odd, errors.New("no usable key in the set")
+	}
+	set.keyfunc, err = keyfunc.New(keyfunc.Options{Storage: set})
+	return set, odd, err
+}
+
+// parseKey reads one key and accepts it only if it is an RSA key for RS256
+// signatures. Entra's keys carry no alg; if one does, it must be RS256.
+func parseKey(raw json.RawMessage) (kid string, key signingKey, err error) {
+	var k struct {
+		Kid    string `json:"kid"`
+		Kty    string `json:"kty"`
+		Use    string `json:"use"`
+		Alg    string `json:"alg"`
+		N      string `json:"n"`
+		E      string `json:"e"`
+		Issuer string `json:"issuer"`
+		Cloud  string `json:"cloud_instance_name"`
+	}
+	if err := json.Unmarshal(raw, &k); err != nil {
+		return "", key, err
+	}
+	switch {
+	case k.Kid == "" || len(k.Kid) > maxKeyID:
+		return "", key, errors.New("it has no kid of a sensible length")
+	case k.Kty != "RSA":
+		return "", key, fmt.Errorf("kty %q is not RSA", actual(k.Kty))
+	case k.Use != "sig":
+		return "", key, fmt.Errorf("use %q is not sig", actual(k.Use))
+	case k.Alg != "" && k.Alg != "RS256":
+		return "", key, fmt.Errorf("alg %q is not RS256", actual(k.Alg))
+	}
+	// Only the public numbers go in: x5c and x5u of a document are not ours to follow.
+	marshal := jwkset.JWKMarshal{KTY: jwkset.KtyRSA, USE: jwkset.UseSig, KID: k.Kid, N: k.N, E: k.E}
+	jwk, err := jwkset.NewJWKFromMarshal(marshal, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+	if err != nil {
+		return "", key, err
+	}
+	public, ok := jwk.Key().(*rsa.PublicKey)
+	if !ok {
+		return "", key, errors.New("not an RSA public key")
+	}
+	if bits := public.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+		return "", key, fmt.Errorf("%d bits; %d to %d are accepted", bits, minRSABits, maxRSABits)
+	}
+	return k.Kid, signingKey{jwk: jwk, issuer: k.Issuer, cloud: k.Cloud}, nil
+}
+
+// maySign reports whether the key may sign tokens of the tenant: its issuer, if
+// Entra gives one, is that of the tenant's v2 tokens (for v1 tokens as well),
+// and its cloud, if both give one, is the metadata's.
+func (s *keySet) maySign(key signingKey, tenantID string) bool {
+	if key.issuer != "" && strings.ReplaceAll(key.issuer, "{tenantid}", tenantID) != s.issuerV2 {
+		return false
+	}
+	return key.cloud == "" || s.cloud == "" || key.cloud == s.cloud
+}

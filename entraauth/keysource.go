@@ -1,0 +1,260 @@
+package entraauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+)
+
+const (
+	// refreshInterval is how old a key set gets before it is fetched anew, ±10 %.
+	refreshInterval = time.Hour
+	// unknownInterval is the least time between two fetches for kids that we
+	// don't know, so that invented ones cost Entra and us almost nothing.
+	unknownInterval = time.Minute
+	// maxKeyAge is how long the last good set serves through an outage.
+	maxKeyAge = 24 * time.Hour
+	// fetchTimeout bounds one fetch of metadata and keys.
+	fetchTimeout = 10 * time.Second
+	// firstBackoff and maxBackoff bound the pause after a failed fetch.
+	firstBackoff = time.Second
+	maxBackoff   = time.Minute
+)
+
+// A keySource keeps the signing keys of one tenant.
+//
+// It has no ticker: whoever asks for keys sets off what is due by the clock, so
+// an idle server sends nothing and tests need no sleep. A fetch runs on its own
+// goroutine and context, once however many wait for it; only those that can't
+// go on without it do wait.
+type keySource struct {
+	host     authority.Host
+	tenantID string
+	client   *http.Client
+	now      func() time.Time
+	log      *slog.Logger
+
+	set atomic.Pointer[keySet] // the last good set, nil at first
+
+	mu          sync.Mutex
+	flight      chan struct{} // closed when the running fetch ends; nil if none runs
+	failures    int           // of fetches in a row
+	nextTry     time.Time     // no fetch before it, after failures
+	lastUnknown time.Time     // when an unknown kid last set off a fetch
+	closed      bool
+	stop        context.CancelFunc
+	base        context.Context
+}
+
+func newKeySource(host authority.Host, tenantID string, client *http.Client, now func() time.Time, log *slog.Logger) *keySource {
+	s := &keySource{host: host, tenantID: tenantID, client: sameHost(client), now: now, log: log}
+	s.base, s.stop = context.WithCancel(context.Background())
+	return s
+}
+
+// close ends the running fetch, if any, and waits for it.
+func (s *keySource) close() {
+	s.mu.Lock()
+	s.closed = true
+	flight := s.flight
+	s.mu.Unlock()
+	s.stop()
+	if flight != nil {
+		<-flight
+	}
+}
+
+// current returns a usable key set. It waits only if there is none; a set that
+// is merely due is fetched anew behind the caller's back.
+func (s *keySource) current(ctx context.Context) (*keySet, error) {
+	if set := s.usable(); set != nil {
+		if !s.now().Before(set.refreshAt) {
+			s.start()
+		}
+		return set, nil
+	}
+	if flight := s.start(); flight != nil {
+		if err := wait(ctx, flight); err != nil {
+			return nil, s.unavailable(err)
+		}
+	}
+	if set := s.usable(); set != nil {
+		return set, nil
+	}
+	return nil, s.unavailable(nil)
+}
+
+// find returns a key set that has the key kid. For a kid that the set lacks it
+// joins the running fetch, or starts one if the last for an unknown kid is long
+// enough ago. The set is nil if Entra's newest set lacks the key.
+func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet, error) {
+	if _, ok := set.keys[kid]; ok {
+		return set, nil
+	}
+	for range 2 { // the fetch that was joined may have begun before the key was published
+		flight := s.startUnknown()
+		if flight == nil {
+			break
+		}
+		if err := wait(ctx, flight); err != nil {
+			return nil, s.unavailable(err)
+		}
+		if set := s.usable(); set != nil {
+			if _, ok := set.keys[kid]; ok {
+				return set, nil
+			}
+		}
+	}
+	s.mu.Lock()
+	failing := s.failures > 0
+	s.mu.Unlock()
+	if failing { // the kid may be a new one that we could not fetch
+		return nil, s.unavailable(nil)
+	}
+	return nil, nil
+}
+
+func (s *keySource) usable() *keySet {
+	set := s.set.Load()
+	if set == nil || s.now().Sub(set.fetchedAt) > maxKeyAge {
+		return nil
+	}
+	return set
+}
+
+// start joins the running fetch or begins one, and returns nil if none may
+// begin yet after a failure.
+func (s *keySource) start() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.startLocked()
+}
+
+// startUnknown is start for an unknown kid. Joining a running fetch comes
+// before asking the limiter: then a rotation under load costs one fetch.
+func (s *keySource) startUnknown() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight != nil {
+		return s.flight
+	}
+	now := s.now()
+	if !s.lastUnknown.IsZero() && now.Sub(s.lastUnknown) < unknownInterval {
+		return nil
+	}
+	flight := s.startLocked()
+	if flight != nil {
+		s.lastUnknown = now
+	}
+	return flight
+}
+
+func (s *keySource) startLocked() <-chan struct{} {
+	if s.flight != nil {
+		return s.flight
+	}
+	if s.closed || s.now().Before(s.nextTry) {
+		return nil
+	}
+	flight := make(chan struct{})
+	s.flight = flight
+	go func() {
+		defer close(flight)
+		set, err := s.fetch()
+		s.finish(set, err)
+	}()
+	return flight
+}
+
+// finish records how a fetch ended, before those who wait for it go on.
+func (s *keySource) finish(set *keySet, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flight = nil
+	if err == nil {
+		s.failures, s.nextTry = 0, time.Time{}
+		s.set.Store(set)
+		s.log.Debug("signing keys fetched", "tenant", s.tenantID, "keys", len(set.keys))
+		return
+	}
+	if s.closed {
+		return
+	}
+	pause := maxBackoff
+	if s.failures < 6 {
+		pause = min(maxBackoff, firstBackoff<<s.failures)
+	}
+	s.failures++
+	s.nextTry = s.now().Add(pause)
+	s.lastUnknown = time.Time{} // nothing was learnt: the pause above is the limit
+	attrs := []any{"tenant", s.tenantID, "error", err, "retry_in", pause}
+	if old := s.set.Load(); old != nil {
+		s.log.Warn("signing keys not refreshed; the last good set goes on serving", append(attrs,
+			"age", s.now().Sub(old.fetchedAt).Round(time.Second), "usable_for", maxKeyAge)...)
+		return
+	}
+	s.log.Error("signing keys can't be fetched; every request is answered 503 until they can: "+
+		"check the network to the authority, the tenant id and the TLS trust", attrs...)
+}
+
+// fetch reads the keys. The metadata is read with them, except that an hour's
+// outage of it alone does no harm: what it said last goes on.
+func (s *keySource) fetch() (*keySet, error) {
+	ctx, cancel := context.WithTimeout(s.base, fetchTimeout)
+	defer cancel()
+	m, err := fetchMetadata(ctx, s.client, s.host, s.tenantID)
+	if err != nil {
+		old := s.set.Load()
+		if old == nil {
+			return nil, err
+		}
+		s.log.Warn("tenant metadata not refreshed", "tenant", s.tenantID, "error", err)
+		m = old.metadata
+	}
+	data, err := get(ctx, s.client, m.keysURL)
+	if err != nil {
+		return nil, err
+	}
+	set, odd, err := parseKeys(data, m)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.keysURL, errors.Join(append(odd, err)...))
+	}
+	if len(odd) > 0 {
+		s.log.Warn("some signing keys left out", "url", m.keysURL, "error", errors.Join(odd...))
+	}
+	set.fetchedAt = s.now()
+	set.refreshAt = set.fetchedAt.Add(refreshInterval*9/10 + rand.N(refreshInterval/5))
+	return set, nil
+}
+
+func (s *keySource) unavailable(cause error) *Error {
+	s.mu.Lock()
+	after := s.nextTry.Sub(s.now())
+	s.mu.Unlock()
+	return &Error{
+		Kind:       ErrKeysUnavailable,
+		Rule:       "keys",
+		Summary:    "The tenant's signing keys are not available at the moment",
+		Remedy:     "Try again shortly; the token was not judged",
+		RetryAfter: max(after, firstBackoff),
+		cause:      cause,
+	}
+}
+
+// wait waits for a fetch to end, or for the caller to give up.
+func wait(ctx context.Context, flight <-chan struct{}) error {
+	select {
+	case <-flight:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,100 @@
+package mcpauth
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+)
+
+// The JSON-RPC error codes of refusals, from the range that JSON-RPC leaves to
+// servers and outside those that MCP has given a meaning.
+const (
+	codeUnauthenticated = -32001
+	codeForbidden       = -32003
+	codeUnavailable     = -32004
+)
+
+// WriteBody writes a refusal as a JSON-RPC error, for [entraauth.Guard]. MCP
+// clients show its message. It answers to the id of the refused request: the
+// SDK's client keeps its connection after such an answer, and gives it up for
+// good on any other body.
+func WriteBody(w http.ResponseWriter, r *http.Request, status int, e *entraauth.Error) {
+	code := codeUnauthenticated
+	switch status {
+	case http.StatusForbidden:
+		code = codeForbidden
+	case http.StatusServiceUnavailable:
+		code = codeUnavailable
+	}
+	WriteError(w, r, status, code, e.Error())
+}
+
+// WriteError writes a JSON-RPC error with the HTTP status, as the answer to the
+// request in r's body, of which it reads at most 64 KiB and 5 seconds' worth. The
+// id is null where none can be found there (JSON-RPC 2.0 section 5).
+func WriteError(w http.ResponseWriter, r *http.Request, status, code int, message string) {
+	type rpcError struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}
+	body := struct {
+		Version string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id"`
+		Error   rpcError        `json:"error"`
+	}{"2.0", requestID(w, r), rpcError{code, message}}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the caller is gone; there is nobody to tell
+}
+
+// The bounds on what a refused request may make us read.
+const (
+	maxRefusedBody = 64 << 10
+	maxRefusedTime = 5 * time.Second
+	maxID          = 256
+)
+
+// requestID finds the id of the JSON-RPC request in the body, or null.
+func requestID(w http.ResponseWriter, r *http.Request) json.RawMessage {
+	null := json.RawMessage("null")
+	if r.Method != http.MethodPost || r.Body == nil || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+		return null
+	}
+	// A writer that knows no deadline (a test's recorder) has no slow client either.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxRefusedTime))
+	if id := findID(io.LimitReader(r.Body, maxRefusedBody)); id != nil {
+		return id
+	}
+	return null
+}
+
+// findID returns the string or number that is the member "id" of the JSON
+// object in body, or nil.
+func findID(body io.Reader) json.RawMessage {
+	d := json.NewDecoder(body)
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil
+		}
+		if name != "id" {
+			continue
+		}
+		if c := value[0]; len(value) <= maxID && (c == '"' || c == '-' || (c >= '0' && c <= '9')) {
+			return value
+		}
+		return nil
+	}
+	return nil
+}

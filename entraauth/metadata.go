@@ -1,0 +1,125 @@
+package entraauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+)
+
+// metadata is what a tenant's OpenID documents say of its tokens. The issuers
+// are never derived from the authority's URL: other clouds and External ID
+// write them with hosts of their own.
+type metadata struct {
+	issuerV1 string // of v1 tokens; empty where the authority issues none
+	issuerV2 string // of v2 tokens, and of the keys
+	keysURL  string
+	cloud    string // cloud_instance_name; may be empty
+}
+
+// maxDocument bounds what is read of a metadata document or a key set, in bytes.
+const maxDocument = 1 << 20
+
+// errNotFound is a document that the authority says it does not have.
+var errNotFound = errors.New("status 404")
+
+// fetchMetadata reads both documents of the tenant.
+func fetchMetadata(ctx context.Context, client *http.Client, host authority.Host, tenantID string) (metadata, error) {
+	v2, err := fetchOpenID(ctx, client, host.MetadataV2(tenantID), tenantID)
+	if err != nil {
+		return metadata{}, err
+	}
+	m := metadata{issuerV2: v2.Issuer, keysURL: v2.JWKSURI, cloud: v2.CloudInstanceName}
+	v1, err := fetchOpenID(ctx, client, host.MetadataV1(tenantID), tenantID)
+	switch {
+	case errors.Is(err, errNotFound): // External ID has no v1 tokens
+	case err != nil:
+		return metadata{}, err
+	default:
+		m.issuerV1 = v1.Issuer
+	}
+	return m, nil
+}
+
+// openIDDocument holds the members that we use of an OpenID provider's metadata.
+type openIDDocument struct {
+	Issuer            string `json:"issuer"`
+	JWKSURI           string `json:"jwks_uri"`
+	CloudInstanceName string `json:"cloud_instance_name"`
+}
+
+func fetchOpenID(ctx context.Context, client *http.Client, address, tenantID string) (openIDDocument, error) {
+	var doc openIDDocument
+	data, err := get(ctx, client, address)
+	if err != nil {
+		return doc, err
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return doc, fmt.Errorf("%s: not an OpenID metadata document: %w", address, err)
+	}
+	doc.Issuer = strings.ReplaceAll(doc.Issuer, "{tenantid}", tenantID)
+	if !strings.Contains(strings.ToLower(doc.Issuer), tenantID) {
+		return doc, fmt.Errorf("%s: the issuer %q is not of tenant %s", address, actual(doc.Issuer), tenantID)
+	}
+	if u, err := url.Parse(doc.JWKSURI); err != nil || u.Scheme != "https" || u.Host == "" {
+		return doc, fmt.Errorf("%s: jwks_uri %q is not an https URL", address, actual(doc.JWKSURI))
+	}
+	return doc, nil
+}
+
+// get reads a document of at most maxDocument bytes. Its errors never hold the
+// document.
+func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusNotFound {
+		return nil, fmt.Errorf("%s: %w", address, errNotFound)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: status %d", address, resp.StatusCode)
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", address, err)
+	}
+	if len(data) > maxDocument {
+		return nil, fmt.Errorf("%s: longer than %d bytes", address, maxDocument)
+	}
+	return data, nil
+}
+
+// sameHost copies client so that it follows no redirect to another host: a key
+// set is worth what its origin is worth.
+func sameHost(client *http.Client) *http.Client {
+	if client == nil {
+		client = http.DefaultClient
+	}
+	c := *client
+	next := c.CheckRedirect
+	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		switch {
+		case req.URL.Scheme != "https" || req.URL.Host != via[0].URL.Host:
+			return fmt.Errorf("redirect to another host (%s) refused", actual(req.URL.Host))
+		case next != nil:
+			return next(req, via)
+		case len(via) >= 5:
+			return errors.New("more than 5 redirects")
+		}
+		return nil
+	}
+	return &c
+}

@@ -1,0 +1,114 @@
+package entraauth
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+)
+
+// A Guard says how one endpoint is protected.
+type Guard struct {
+	// Policy is needed besides the verifier's own. The zero value adds nothing.
+	Policy Policy
+	// ResourceMetadata is the URL of the protected resource metadata (RFC 9728)
+	// that challenges name. Empty leaves it out.
+	ResourceMetadata string
+	// WriteBody writes the body of a refusal, after the headers are set; it must
+	// call WriteHeader with the status. Only e.Error() may go to the caller.
+	// Defaults to a JSON object with error and error_description.
+	WriteBody func(w http.ResponseWriter, r *http.Request, status int, e *Error)
+}
+
+// Middleware lets requests with a good token through to the next handler, whose
+// request context carries the caller ([FromContext]), and answers all others
+// itself. A nil Guard is the zero Guard.
+func (v *Verifier) Middleware(guard *Guard) func(http.Handler) http.Handler {
+	g := copyGuard(guard)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			id, err := v.FromRequest(r)
+			if err == nil {
+				if refusal := g.Policy.check(id); refusal != nil {
+					err = refusal
+				}
+			}
+			if err != nil {
+				v.refuse(w, r, g, id, err)
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), id)))
+		})
+	}
+}
+
+// Refuse answers a request with the error: status, challenge, body and a line
+// in the log. An error that is not an *[Error] is answered 500 without its text.
+func (v *Verifier) Refuse(w http.ResponseWriter, r *http.Request, guard *Guard, err error) {
+	v.refuse(w, r, copyGuard(guard), FromContext(r.Context()), err)
+}
+
+func copyGuard(guard *Guard) *Guard {
+	var g Guard
+	if guard != nil {
+		g = *guard
+	}
+	if g.WriteBody == nil {
+		g.WriteBody = writeJSON
+	}
+	return &g
+}
+
+func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *Guard, id *Identity, err error) {
+	var e *Error
+	if !errors.As(err, &e) {
+		v.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	status := e.Status()
+	level := slog.LevelWarn
+	switch {
+	case e.Kind == ErrNoToken: // how every client begins
+		level = slog.LevelInfo
+	case status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{
+		slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", status), slog.Any("reason", e),
+	}
+	if id != nil {
+		attrs = append(attrs, slog.Any("caller", id))
+	}
+	v.log.LogAttrs(r.Context(), level, "request refused", attrs...)
+
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if c := v.challenge(g, e); c != "" {
+		h.Set("WWW-Authenticate", c)
+	}
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	g.WriteBody(w, r, status, e)
+}
+
+// writeJSON is the body of refusals for servers that are not MCP servers.
+func writeJSON(w http.ResponseWriter, _ *http.Request, status int, e *Error) {
+	body := struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{e.code(), e.Error()}
+	if body.Error == "" {
+		body.Error = map[int]string{http.StatusServiceUnavailable: "temporarily_unavailable"}[status]
+	}
+	if body.Error == "" {
+		body.Error = "unauthorized"
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the caller is gone; there is nobody to tell
+}

@@ -1,0 +1,104 @@
+// Package authority knows Entra's clouds: which authority host is which, and
+// where a tenant's endpoints are below it.
+package authority
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Public is the authority host of the public cloud.
+const Public = "https://login.microsoftonline.com"
+
+// A Host is an Entra authority host, such as https://login.microsoftonline.com.
+// The zero value is not a host; use [Parse].
+type Host struct {
+	base string // scheme and host, no trailing slash
+}
+
+// Parse checks an authority host as users configure it (AZURE_AUTHORITY_HOST):
+// https, a host with an optional port, no path. Empty means the public cloud.
+func Parse(s string) (Host, error) {
+	if s == "" {
+		return Host{Public}, nil
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return Host{}, errors.New("not a URL")
+	case u.Scheme != "https":
+		return Host{}, fmt.Errorf("%q must begin with https://", s)
+	case u.Host == "" || u.User != nil:
+		return Host{}, fmt.Errorf("%q must be https://host[:port]/", s)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
+		return Host{}, fmt.Errorf("%q must have no path or query; the tenant is configured apart from it", s)
+	}
+	return Host{"https://" + strings.ToLower(u.Host)}, nil
+}
+
+// String returns the host as a URL without trailing slash.
+func (h Host) String() string { return h.base }
+
+// Tenant returns the URL below which the tenant's endpoints are, without
+// trailing slash: https://login.microsoftonline.com/{tenant}.
+func (h Host) Tenant(tenantID string) string { return h.base + "/" + tenantID }
+
+// MetadataV1 returns the URL of the tenant's OpenID metadata for v1 tokens.
+func (h Host) MetadataV1(tenantID string) string {
+	return h.Tenant(tenantID) + "/.well-known/openid-configuration"
+}
+
+// MetadataV2 returns the URL of the tenant's OpenID metadata for v2 tokens.
+func (h Host) MetadataV2(tenantID string) string {
+	return h.Tenant(tenantID) + "/v2.0/.well-known/openid-configuration"
+}
+
+// TokenExchangeScope is the scope for which a managed identity asks a token
+// that serves as the app's federated credential in this cloud.
+func (h Host) TokenExchangeScope() string {
+	switch h.base {
+	case "https://login.microsoftonline.us":
+		return "api://AzureADTokenExchangeUSGov/.default"
+	case "https://login.chinacloudapi.cn", "https://login.partner.microsoftonline.cn":
+		return "api://AzureADTokenExchangeChina/.default"
+	default:
+		return "api://AzureADTokenExchange/.default"
+	}
+}
+
+// CheckGUID returns an error that says what is wrong with s as the id of a
+// tenant or of an application, or nil. Entra also answers to domain names and
+// to words such as "common"; tokens carry GUIDs only.
+func CheckGUID(s string) error {
+	switch {
+	case IsGUID(s):
+		return nil
+	case s == "":
+		return errors.New("is missing; it is a GUID such as 12345678-1234-1234-1234-123456789abc")
+	default:
+		return fmt.Errorf("%q is not a GUID such as 12345678-1234-1234-1234-123456789abc (no names, no braces)", s)
+	}
+}
+
+// IsGUID reports whether s is a GUID in its 36-character form.
+func IsGUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+				return false
+			}
+		}
+	}
+	return true
+}

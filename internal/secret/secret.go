@@ -1,0 +1,68 @@
+// Package secret holds text that must not be printed: tokens, client secrets, assertions.
+//
+// A [Text] keeps its value inside a closure. The fmt verbs, log/slog, deep
+// printers that walk unexported fields, and core dumps of structs made by
+// test libraries see a function pointer, never the text; encoders fail,
+// because a secret that was silently encoded as a placeholder is a bug that
+// shows up far away. Only this module can read the value: [Reveal] is in an
+// internal package, so a tool that holds an assertion can exchange it and can't
+// pass it on.
+package secret
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// hidden is what every printer shows in place of the value.
+const hidden = "[hidden]"
+
+var errEncode = errors.New("secret: a token, secret or assertion can't be encoded")
+
+// Text is a secret. The zero value is the empty secret. Texts can't be
+// compared; copies share one value.
+type Text struct {
+	reveal func() string
+}
+
+// New returns the secret s.
+func New(s string) Text {
+	if s == "" {
+		return Text{}
+	}
+	return Text{reveal: func() string { return s }}
+}
+
+// Reveal returns the text of t.
+func Reveal(t Text) string {
+	if t.reveal == nil {
+		return ""
+	}
+	return t.reveal()
+}
+
+// IsZero reports whether t is the empty secret.
+func (t Text) IsZero() bool { return t.reveal == nil }
+
+// String returns a placeholder, never the value.
+func (t Text) String() string { return hidden }
+
+// GoString returns a placeholder, never the value.
+func (t Text) GoString() string { return hidden }
+
+// Format writes a placeholder for every verb, never the value.
+func (t Text) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
+
+// LogValue returns a placeholder, never the value.
+func (t Text) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText always fails.
+func (t Text) MarshalText() ([]byte, error) { return nil, errEncode }
+
+// MarshalJSON always fails.
+func (t Text) MarshalJSON() ([]byte, error) { return nil, errEncode }
+
+// GobEncode always fails.
+func (t Text) GobEncode() ([]byte, error) { return nil, errEncode }
