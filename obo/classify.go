@@ -1,0 +1,106 @@
+package obo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+)
+
+const serverLog = "see the server's log"
+
+// judge decides what a refusal means. Claims come first, for only they say how
+// the user can get through; then the code, which says more than the OAuth error;
+// then suberror and error.
+func (f refusal) judge() verdict {
+	known, ok := verdicts[f.code]
+	switch {
+	case f.claims != "":
+		if !ok || known.kind != ErrInteractionRequired {
+			known = verdict{ErrInteractionRequired, "a policy of the organisation wants the user to sign in again", signInAgain}
+		}
+		return known
+	case f.status == http.StatusTooManyRequests:
+		if known.kind == ErrThrottled {
+			return known
+		}
+		return verdict{ErrThrottled, "Entra ID receives too many requests", "wait, then try again"}
+	case ok:
+		return known
+	case f.status >= http.StatusInternalServerError || f.status == http.StatusRequestTimeout:
+		return verdict{ErrUnavailable, fmt.Sprintf("Entra ID has a problem (HTTP status %d)", f.status), "try again in a moment"}
+	case !f.isEntra:
+		return verdict{ErrMisconfigured, fmt.Sprintf("the authority's answer (HTTP status %d) is not Entra ID's", f.status),
+			askOperator + "check the authority host and any proxy in between"}
+	}
+	if v, ok := bySuberror[f.suberror]; ok {
+		return v
+	}
+	if v, ok := byError[f.oauthError]; ok {
+		return v
+	}
+	// invalid_grant and what is newer than this list: only the user can get past it.
+	return verdict{ErrInteractionRequired, "Entra ID doesn't accept the user's token for this", signInAgain}
+}
+
+// explain turns a refusal into the error that the caller gets.
+func (x *Exchanger) explain(f refusal, resource, scope string) *Error {
+	v := f.judge()
+	e := &Error{
+		Kind:          v.kind,
+		Code:          f.code,
+		ErrorCode:     f.oauthError,
+		Suberror:      f.suberror,
+		Resource:      resource,
+		Claims:        f.claims,
+		CorrelationID: f.correlation,
+		TraceID:       f.traceID,
+		Problem:       v.problem,
+		Remedy:        v.remedy,
+		RetryAfter:    f.retryAfter,
+		cause:         fmt.Errorf("the token endpoint answered with HTTP status %d", f.status),
+	}
+	if errors.Is(v.kind, ErrConsentRequired) {
+		e.ConsentURL = x.consentURL(scope)
+		e.AdminConsentURL = x.adminConsentURL(resource)
+	}
+	return e
+}
+
+// explainProof turns the failure to prove the app into the error that the caller gets.
+func explainProof(err error, resource string) *Error {
+	e := &Error{
+		Kind: ErrUnavailable, Resource: resource, cause: err,
+		Problem: "the server could not prove itself to Entra ID",
+		Remedy:  "try again in a moment; if it stays, " + askOperator + "look at it (" + serverLog + ")",
+	}
+	var known *clientcred.Error
+	if errors.As(err, &known) {
+		e.Problem, e.Remedy = known.Problem, known.Remedy
+		if known.Permanent {
+			e.Kind = ErrMisconfigured
+		}
+		e.cause = known.Cause
+	}
+	return e
+}
+
+// explainTransport turns a request that got no usable answer into the error
+// that the caller gets.
+func explainTransport(err error, resource string) *Error {
+	e := &Error{
+		Kind: ErrUnavailable, Resource: resource, cause: err,
+		Problem: "Entra ID can't be reached",
+		Remedy:  "try again in a moment; if it stays, " + askOperator + "check the way from the server to the authority host (" + serverLog + ")",
+	}
+	var broken *answerError
+	switch {
+	case errors.As(err, &broken):
+		e.Problem = "Entra ID's answer can't be read"
+	case errors.Is(err, context.DeadlineExceeded):
+		e.Problem = fmt.Sprintf("Entra ID did not answer within %v", exchangeTimeout)
+	}
+	return e
+}

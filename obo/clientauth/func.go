@@ -1,0 +1,75 @@
+package clientauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
+
+	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+)
+
+// maxClientAssertion bounds the client assertion that another party hands us.
+const maxClientAssertion = 64 << 10
+
+// Func proves the app with a client assertion (RFC 7523) from anywhere: a token
+// of another identity provider that the app trusts as federated credential, or
+// a JWT signed by a key vault.
+//
+// The function is called for every exchange, from several goroutines at once,
+// and should cache. Its context ends with the exchange, not with a caller.
+// An error that it returns becomes the cause of the exchange's error, so it
+// must not hold the assertion.
+func Func(assertion func(context.Context) (string, error)) Method {
+	return Method{kind: "client assertion", open: func(clientcred.Environment) (clientcred.Source, error) {
+		if assertion == nil {
+			return nil, errors.New("the function given to clientauth.Func is nil")
+		}
+		return funcSource(assertion), nil
+	}}
+}
+
+type funcSource func(context.Context) (string, error)
+
+func (f funcSource) Credential(ctx context.Context) (confidential.Credential, error) {
+	a, err := f(ctx)
+	if err != nil {
+		return confidential.Credential{}, &clientcred.Error{
+			Problem: "the server could not obtain its client assertion",
+			Remedy:  "try again; if it stays, the operator must look at the source of the client assertion (see the server's log)",
+			Cause:   err,
+		}
+	}
+	if err := checkAssertion(a); err != nil {
+		return confidential.Credential{}, &clientcred.Error{
+			Permanent: true,
+			Problem:   "the server's client assertion is not one",
+			Remedy:    "the operator must make the function given to clientauth.Func return a signed JWT",
+			Cause:     err,
+		}
+	}
+	return assertionCredential(a), nil
+}
+
+// Refused does nothing: what the function returns is its own affair.
+func (f funcSource) Refused() {}
+
+// checkAssertion says what keeps a from being a signed JWT. It never shows a.
+func checkAssertion(a string) error {
+	switch {
+	case a == "":
+		return errors.New("it is empty")
+	case len(a) > maxClientAssertion:
+		return fmt.Errorf("it has %d bytes; at most %d are allowed", len(a), maxClientAssertion)
+	case strings.Count(a, ".") != 2:
+		return fmt.Errorf("it has %d parts; a signed JWT has 3", strings.Count(a, ".")+1)
+	}
+	return nil
+}
+
+func assertionCredential(a string) confidential.Credential {
+	return confidential.NewCredFromAssertionCallback(
+		func(context.Context, confidential.AssertionRequestOptions) (string, error) { return a, nil })
+}

@@ -1,0 +1,154 @@
+package clientauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
+	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+)
+
+const (
+	// identityTimeout is shorter than an exchange may take, so that a host
+	// without managed identity is named in the error and not just "slow".
+	identityTimeout = 20 * time.Second
+
+	// An identity's token lives for about 24 hours. It is not sent in its last
+	// minute, when it might expire on the way, and renewed in its last five:
+	// before that, MSAL's own process-wide cache hands out the same one again.
+	identityMargin  = time.Minute
+	identityRefresh = 4 * time.Minute
+)
+
+// ManagedIdentity proves the app with a token of a user-assigned managed
+// identity that the app registration trusts as federated credential, so there
+// is no secret anywhere. clientID is the identity's client id, not the app's; a
+// system-assigned identity can't be a federated credential. Identity and app
+// must be of the same tenant.
+//
+// The token is asked for with Azure's own conventions, by azidentity: App
+// Service and Container Apps (IDENTITY_ENDPOINT, IDENTITY_HEADER), virtual
+// machines and AKS nodes (IMDS). Its audience is that of the exchanger's cloud,
+// api://AzureADTokenExchange in the public one. It is kept until shortly before
+// it expires and renewed in the background.
+func ManagedIdentity(clientID string) Method {
+	return Method{kind: "managed identity", open: func(env clientcred.Environment) (clientcred.Source, error) {
+		return newIdentitySource(clientID, env)
+	}}
+}
+
+// identitySource keeps the identity's token, one for the exchanger's life.
+type identitySource struct {
+	clientID string
+	scope    string
+	now      func() time.Time
+	identity *azidentity.ManagedIdentityCredential
+	tokens   *cache.Cache[struct{}, secret.Text]
+}
+
+func newIdentitySource(clientID string, env clientcred.Environment) (*identitySource, error) {
+	if err := authority.CheckGUID(clientID); err != nil {
+		return nil, fmt.Errorf("the managed identity's client id %w", err)
+	}
+	identity, err := azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{
+		ClientOptions: azcore.ClientOptions{Transport: env.HTTPClient},
+		ID:            azidentity.ClientID(clientID),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the managed identity can't be used on this host: %w", err)
+	}
+	return &identitySource{
+		clientID: clientID,
+		scope:    env.Authority.TokenExchangeScope(),
+		now:      env.Now,
+		identity: identity,
+		tokens: cache.New[struct{}, secret.Text](cache.Options{
+			MaxBytes:    1 << 20,
+			LoadTimeout: identityTimeout,
+			Now:         env.Now,
+		}),
+	}, nil
+}
+
+func (s *identitySource) Credential(ctx context.Context) (confidential.Credential, error) {
+	token, err := s.tokens.Get(ctx, struct{}{}, s.load)
+	if err != nil {
+		return confidential.Credential{}, err
+	}
+	return assertionCredential(secret.Reveal(token)), nil
+}
+
+// Refused forgets the token. MSAL keeps it too, but asks again when it nears its end.
+func (s *identitySource) Refused() { s.tokens.Forget(struct{}{}) }
+
+func (s *identitySource) load(ctx context.Context) (cache.Item[secret.Text], error) {
+	token, err := s.identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{s.scope}})
+	if err != nil {
+		return cache.Item[secret.Text]{}, s.explain(err)
+	}
+	if err := checkAssertion(token.Token); err != nil {
+		return cache.Item[secret.Text]{}, &clientcred.Error{
+			Problem: "the managed identity endpoint answered something that is no token",
+			Remedy:  "the operator must look at what answers on the host's managed identity endpoint",
+			Cause:   err,
+		}
+	}
+	expires := token.ExpiresOn.Add(-identityMargin)
+	refresh := token.ExpiresOn.Add(-identityRefresh)
+	if !token.RefreshOn.IsZero() && token.RefreshOn.Before(refresh) {
+		refresh = token.RefreshOn
+	}
+	return cache.Item[secret.Text]{
+		Value:     secret.New(token.Token),
+		ExpiresAt: expires,
+		RefreshAt: refresh,
+		Size:      len(token.Token),
+	}, nil
+}
+
+// explain says who is to blame. It keeps the status of an answer, nothing of
+// its body, and the error of a request that got none.
+func (s *identitySource) explain(err error) error {
+	var refused *azidentity.AuthenticationFailedError
+	if !errors.As(err, &refused) || refused.RawResponse == nil {
+		return &clientcred.Error{
+			Problem: "the managed identity endpoint can't be reached",
+			Remedy: "managed identities exist on Azure hosts only: elsewhere, use a client secret; " +
+				"on Azure, the operator must check that the identity is assigned to this host",
+			Cause: cause(err),
+		}
+	}
+	status := refused.RawResponse.StatusCode
+	e := &clientcred.Error{
+		Problem: "the managed identity endpoint refused the request",
+		Remedy:  "try again in a moment; if it stays, the operator must check the host's managed identity",
+		Cause:   fmt.Errorf("the managed identity endpoint answered %d %s", status, http.StatusText(status)),
+	}
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+		e.Permanent = true
+		e.Remedy = fmt.Sprintf("the operator must assign the user-assigned identity %s to this host (client id, not object id)", s.clientID)
+	}
+	return e
+}
+
+// cause is err if it is the end of a context, and else only its type: azidentity
+// puts answers' bodies into its texts.
+func cause(err error) error {
+	for _, known := range []error{context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	return fmt.Errorf("%T", err)
+}

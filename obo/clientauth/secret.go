@@ -1,0 +1,43 @@
+package clientauth
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
+
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
+	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+)
+
+// Secret is a client secret of the app registration: its value, not its id. It
+// is meant for local development; in Azure, [ManagedIdentity] leaves no secret
+// to keep and to renew. An empty secret, or one with white space around it, is
+// a fault that obo.NewExchanger reports.
+func Secret(value string) Method {
+	s := secretSource{secret.New(value)}
+	return Method{kind: "client secret", open: func(clientcred.Environment) (clientcred.Source, error) {
+		return s, s.check()
+	}}
+}
+
+type secretSource struct{ value secret.Text }
+
+func (s secretSource) check() error {
+	v := secret.Reveal(s.value)
+	switch {
+	case v == "":
+		return errors.New("the client secret is empty")
+	case strings.TrimSpace(v) != v:
+		return errors.New("the client secret begins or ends with white space: it was copied or read with a line break")
+	}
+	return nil
+}
+
+func (s secretSource) Credential(context.Context) (confidential.Credential, error) {
+	return confidential.NewCredFromSecret(secret.Reveal(s.value))
+}
+
+// Refused does nothing: there is no other secret.
+func (s secretSource) Refused() {}

@@ -1,0 +1,129 @@
+package obo
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
+)
+
+// A Credential gets tokens on behalf of one user. It is an
+// azcore.TokenCredential: any client of the Azure SDK takes it. It is safe for
+// concurrent use, costs little, and shares the exchanger's tokens with every
+// other credential for the same assertion, so make one per request.
+//
+// A client of the Azure SDK keeps the token of its credential. Make a client
+// for each user, never one for several.
+type Credential struct {
+	x         *Exchanger
+	assertion Assertion
+	hash      [sha256.Size]byte // of the assertion
+}
+
+var _ azcore.TokenCredential = (*Credential)(nil)
+
+// Credential returns the credential of the user whose access token a is. It
+// can't fail; what is wrong with the assertion is the error of GetToken.
+func (x *Exchanger) Credential(a Assertion) *Credential {
+	c := &Credential{x: x, assertion: a}
+	if token := secret.Reveal(a); len(token) <= maxAssertion {
+		c.hash = sha256.Sum256([]byte(token))
+	}
+	return c
+}
+
+// GetToken returns a token for the scopes, from the cache or by an exchange. The
+// scopes must belong to one of Options.Resources. The token serves nobody but
+// the credential's user, and neither it nor the time in ExpiresOn outlives the
+// user's own token: a job that goes on longer gets [ErrAssertionExpired] then.
+//
+// Claims are passed on to Entra. EnableCAE is accepted, but the exchanger
+// doesn't declare to Entra that its callers can handle claims challenges (cp1).
+//
+// Errors are [*Error], or wrap ctx's error if that ended first; the exchange
+// then goes on for the next caller.
+func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	r, err := c.check(o)
+	if err != nil {
+		c.x.log(ctx, "", err)
+		return azcore.AccessToken{}, err
+	}
+	token, loadErr := c.x.tokens.Get(ctx, c.key(r, o.EnableCAE),
+		func(ctx context.Context) (cache.Item[azcore.AccessToken], error) {
+			return c.x.exchange(ctx, c.assertion, r)
+		})
+	if loadErr != nil {
+		return azcore.AccessToken{}, c.explain(ctx, loadErr)
+	}
+	return token, nil
+}
+
+// check refuses what needs no request to be refused.
+func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
+	if c.assertion.IsZero() {
+		return request{}, refuse(ErrNoAssertion, "there is no user to act on behalf of", "call as a signed-in user")
+	}
+	if o.TenantID != "" && !strings.EqualFold(o.TenantID, c.x.tenantID) {
+		return request{}, refuse(ErrTenantNotAllowed, "a token of another tenant was asked for; this server acts in the tenant "+c.x.tenantID+" only", "")
+	}
+	if o.Claims != "" && (len(o.Claims) > maxClaims || !isObject(o.Claims)) {
+		return request{}, refuse(ErrClaimsInvalid, fmt.Sprintf("the claims challenge is not a JSON object of at most %d bytes", maxClaims), "")
+	}
+	resource, err := resourceOf(o.Scopes, c.x.resources)
+	if err != nil {
+		return request{}, err
+	}
+	scope := o.Scopes[0]
+	if len(o.Scopes) > 1 {
+		scope = strings.Join(o.Scopes, " ")
+	}
+	return request{resource: resource, scope: scope, claims: o.Claims}, nil
+}
+
+// explain tells the caller's own deadline from the failure of the exchange.
+func (c *Credential) explain(ctx context.Context, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if ctxErr := ctx.Err(); ctxErr != nil && errors.Is(err, ctxErr) {
+		return fmt.Errorf("obo: stopped waiting for the token: %w", err)
+	}
+	e = explainTransport(err, "")
+	var p *cache.PanicError
+	if errors.As(err, &p) {
+		e.Problem = "the exchange failed inside the server"
+		e.Remedy = askOperator + "look at it (" + serverLog + ")"
+		c.x.logger.ErrorContext(ctx, "panic in an exchange", "reason", p.Error(), "stack", string(p.Stack))
+	}
+	return e
+}
+
+// cacheKey is the name of a token. An exchanger has one authority, app and
+// tenant; they are part of the name all the same, so that it stays unique
+// wherever tokens are kept.
+type cacheKey struct {
+	assertion [sha256.Size]byte
+	request   [sha256.Size]byte
+}
+
+func (c *Credential) key(r request, cae bool) cacheKey {
+	var buf [512]byte // enough for the usual request, on the stack
+	b := buf[:0]
+	for _, s := range [...]string{c.x.tokenURL, c.x.clientID, r.scope, r.claims} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	if cae {
+		b = append(b, 1)
+	}
+	return cacheKey{assertion: c.hash, request: sha256.Sum256(b)}
+}

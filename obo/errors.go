@@ -1,0 +1,160 @@
+package obo
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// The kinds of [Error], by what the caller should do. Test for them with [errors.Is].
+var (
+	// ErrNoAssertion: there is no user. Nothing was sent.
+	ErrNoAssertion = errors.New("no user assertion")
+	// ErrAssertionInvalid: what was given is no user's access token of this
+	// tenant: an ID token, an app-only token, another tenant's, or no token at all.
+	ErrAssertionInvalid = errors.New("invalid user assertion")
+	// ErrAssertionExpired: the user's token is expired or revoked. The user's
+	// client must get a new one: answer 401 invalid_token.
+	ErrAssertionExpired = errors.New("user assertion expired or revoked")
+	// ErrScopeNotAllowed: the scope is not one of Options.Resources. Nothing was sent.
+	ErrScopeNotAllowed = errors.New("scope not allowed")
+	// ErrTenantNotAllowed: a token of another tenant was asked for. Nothing was sent.
+	ErrTenantNotAllowed = errors.New("tenant not allowed")
+	// ErrClaimsInvalid: the claims to ask for are no JSON object, or too long.
+	// Nothing was sent.
+	ErrClaimsInvalid = errors.New("invalid claims challenge")
+	// ErrConsentRequired: the user or an administrator must consent first, at
+	// Error.ConsentURL or Error.AdminConsentURL.
+	ErrConsentRequired = errors.New("consent required")
+	// ErrInteractionRequired: the user must sign in again, with Error.Claims if
+	// there are any (a second factor, a compliant device, new terms of use).
+	ErrInteractionRequired = errors.New("user interaction required")
+	// ErrBlocked: a policy of the tenant forbids it. Trying again is useless.
+	ErrBlocked = errors.New("blocked by policy")
+	// ErrMisconfigured: only the operator can mend it. It is logged as an error.
+	ErrMisconfigured = errors.New("misconfigured")
+	// ErrThrottled: too many requests. Wait for Error.RetryAfter.
+	ErrThrottled = errors.New("throttled")
+	// ErrUnavailable: Entra, or what proves the app, can't be reached or fails.
+	// Trying again later may help.
+	ErrUnavailable = errors.New("unavailable")
+)
+
+// An Error is the reason why there is no token for the user. Act on Kind, by
+// [errors.Is]; find the details by [errors.As]. Every field is safe to show to
+// the user: Entra's own description, which can hold e-mail addresses, is in
+// none of them, and neither is anything of the request.
+type Error struct {
+	// Kind is one of this package's sentinels, never nil.
+	Kind error
+	// Code is the number of Entra's AADSTS code, or 0 if the error isn't Entra's
+	// or has none.
+	Code int
+	// ErrorCode is the OAuth 2.0 error (RFC 6749, section 5.2), such as
+	// "invalid_grant". Suberror is Entra's refinement of it, such as
+	// "consent_required" or "bad_token". Either may be empty.
+	ErrorCode, Suberror string
+	// Resource is the resource that a token was wanted for, such as
+	// https://storage.azure.com; empty if it was not an allowed one.
+	Resource string
+	// Claims is the claims challenge, a JSON object, that the user's client must
+	// send when it signs the user in again (OpenID Connect Core, section 5.5).
+	Claims string
+	// CorrelationID and TraceID find the request in Entra's sign-in log.
+	CorrelationID, TraceID string
+	// ConsentURL and AdminConsentURL are where a user or an administrator
+	// consents, with ErrConsentRequired. They carry no personal data.
+	ConsentURL, AdminConsentURL string
+	// Problem and Remedy are what happened and what to do, in sentences without
+	// full stop.
+	Problem, Remedy string
+	// RetryAfter is how long Entra wants us to wait, or 0 if it didn't say.
+	RetryAfter time.Duration
+
+	cause error
+}
+
+// Error returns the text of [Error.UserText] with the package's name.
+func (e *Error) Error() string { return "obo: " + e.UserText() }
+
+// Unwrap returns Kind and the cause, if there is one. The cause is for the log;
+// it holds nothing of the request or of the answer's body.
+func (e *Error) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.cause}
+}
+
+// UserText says what happened and what to do, for the end user or a model.
+func (e *Error) UserText() string {
+	var b strings.Builder
+	if l := e.label(); l != "" {
+		b.WriteString(l + ": ")
+	}
+	b.WriteString(e.Problem)
+	if e.Remedy != "" {
+		b.WriteString(". To mend it: " + e.Remedy)
+	}
+	if e.ConsentURL != "" {
+		b.WriteString(". To mend it: open " + e.ConsentURL + " and accept, then try again")
+	}
+	if e.AdminConsentURL != "" {
+		b.WriteString(". An administrator consents for everybody at " + e.AdminConsentURL)
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, ". Wait %s first", e.RetryAfter.Round(time.Second))
+	}
+	if e.Resource != "" {
+		b.WriteString(" (resource " + e.Resource + ")")
+	}
+	if e.CorrelationID != "" {
+		b.WriteString(" (correlation id " + e.CorrelationID + ")")
+	}
+	return b.String()
+}
+
+// label is how people search for the error: "AADSTS65001 consent_required".
+func (e *Error) label() string {
+	reason := e.Suberror
+	if reason == "" {
+		reason = e.ErrorCode
+	}
+	if e.Code == 0 {
+		return reason
+	}
+	return strings.TrimSpace(fmt.Sprintf("AADSTS%d %s", e.Code, reason))
+}
+
+// NonRetriable marks the error for azcore's retry policy: what could be mended
+// by asking again, this package has tried.
+func (e *Error) NonRetriable() {}
+
+// attrs is what the log shows of e.
+func (e *Error) attrs() []slog.Attr {
+	attrs := []slog.Attr{slog.String("kind", e.Kind.Error())}
+	add := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	if e.Code != 0 {
+		add("code", fmt.Sprintf("AADSTS%d", e.Code))
+	}
+	add("error", e.ErrorCode)
+	add("suberror", e.Suberror)
+	add("resource", e.Resource)
+	add("problem", e.Problem)
+	add("remedy", e.Remedy)
+	add("correlation_id", e.CorrelationID)
+	add("trace_id", e.TraceID)
+	if e.RetryAfter > 0 {
+		attrs = append(attrs, slog.Duration("retry_after", e.RetryAfter))
+	}
+	if e.cause != nil {
+		add("cause", e.cause.Error())
+	}
+	return attrs
+}

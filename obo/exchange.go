@@ -1,0 +1,148 @@
+package obo
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
+
+	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
+)
+
+const (
+	// exchangeTimeout bounds one exchange, the proof of the app included.
+	exchangeTimeout = 30 * time.Second
+	// refreshAhead is how long before its expiry a token is renewed.
+	refreshAhead = 5 * time.Minute
+
+	// noRegion keeps MSAL from reading MSAL_FORCE_REGION, which would send
+	// requests elsewhere.
+	noRegion = "DisableMsalForceRegion"
+)
+
+// request is what tells one exchange of an assertion from another.
+type request struct {
+	resource string
+	scope    string // one or more, separated by spaces
+	claims   string
+}
+
+// exchange asks Entra for a token. It is the loader of the cache: it runs once
+// for all who wait, and ctx is no caller's.
+func (x *Exchanger) exchange(ctx context.Context, assertion Assertion, r request) (cache.Item[azcore.AccessToken], error) {
+	token := secret.Reveal(assertion)
+	who, err := inspect(token, x.tenantID)
+	if err != nil {
+		return x.failed(ctx, who, r, err)
+	}
+	started := x.now()
+	if !started.Before(who.expires) {
+		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token is expired", newToken))
+	}
+	got, err := x.redeem(ctx, token, r)
+	if err != nil {
+		return x.failed(ctx, who, r, err)
+	}
+	item := plan(got, started, who.expires)
+	if !x.now().Before(item.ExpiresAt) {
+		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token expired during the exchange", newToken))
+	}
+	x.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token",
+		slog.String("user", who.user), slog.String("resource", r.resource), slog.Time("expires", item.ExpiresAt))
+	return item, nil
+}
+
+// redeem lets MSAL make the request: a fresh client each time, so that it has
+// nothing of another user, or of this one's past, to hand out.
+func (x *Exchanger) redeem(ctx context.Context, assertion string, r request) (success, error) {
+	proof, err := x.proof.Credential(ctx)
+	if err != nil {
+		return success{}, explainProof(err, r.resource)
+	}
+	w := &wire{x: x}
+	client, err := confidential.New(x.host.Tenant(x.tenantID), x.clientID, proof,
+		confidential.WithHTTPClient(w),
+		confidential.WithInstanceDiscovery(false), // the host is configured, there is nothing to find out
+		confidential.WithAzureRegion(noRegion))
+	if err != nil {
+		return success{}, explainProof(err, r.resource)
+	}
+	var opts []confidential.AcquireOnBehalfOfOption
+	if r.claims != "" {
+		opts = append(opts, confidential.WithClaims(r.claims))
+	}
+	// MSAL's own result and error are not used: wire has both, without what
+	// must not be kept. An error without an outcome comes from before the request.
+	_, err = client.AcquireTokenOnBehalfOf(ctx, assertion, strings.Fields(r.scope), opts...)
+	switch o := w.outcome; {
+	case o.success != nil && err == nil:
+		return *o.success, nil
+	case o.success != nil:
+		return success{}, explainTransport(&answerError{errors.New("MSAL can't use the answer")}, r.resource)
+	case o.refusal != nil:
+		e := x.explain(*o.refusal, r.resource, r.scope)
+		if blamesProof(e.Code) {
+			x.proof.Refused()
+		}
+		return success{}, e
+	case o.err != nil:
+		return success{}, explainTransport(o.err, r.resource)
+	case ctx.Err() != nil:
+		return success{}, explainTransport(ctx.Err(), r.resource)
+	default:
+		return success{}, explainTransport(errors.New("MSAL did not send the request"), r.resource)
+	}
+}
+
+// plan decides how long a token is served and when it is renewed. It is never
+// served after the user's own token has expired: then the user must show up
+// again. If that comes first, a renewal would gain nothing.
+func plan(s success, started, assertionExpires time.Time) cache.Item[azcore.AccessToken] {
+	expires := started.Add(s.lifetime)
+	var refresh time.Time
+	if assertionExpires.Before(expires) {
+		expires = assertionExpires
+	} else {
+		refresh = started.Add(max(s.lifetime-refreshAhead, s.lifetime/2))
+		if s.refreshIn > 0 && s.refreshIn < s.lifetime {
+			refresh = started.Add(s.refreshIn)
+		}
+	}
+	return cache.Item[azcore.AccessToken]{
+		Value:     azcore.AccessToken{Token: s.accessToken, ExpiresOn: expires, RefreshOn: refresh},
+		ExpiresAt: expires,
+		RefreshAt: refresh,
+		Size:      len(s.accessToken),
+	}
+}
+
+// failed logs why there is no token and returns it. What the operator must
+// mend is an error, the rest a warning.
+func (x *Exchanger) failed(ctx context.Context, who claims, r request, err error) (cache.Item[azcore.AccessToken], error) {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = &Error{Kind: ErrUnavailable, Problem: "the exchange failed", cause: err}
+	}
+	if e.Resource == "" {
+		e.Resource = r.resource
+	}
+	x.log(ctx, who.user, e)
+	return cache.Item[azcore.AccessToken]{}, e
+}
+
+func (x *Exchanger) log(ctx context.Context, user string, e *Error) {
+	level := slog.LevelWarn
+	if errors.Is(e, ErrMisconfigured) {
+		level = slog.LevelError
+	}
+	attrs := e.attrs()
+	if user != "" {
+		attrs = append(attrs, slog.String("user", user))
+	}
+	x.logger.LogAttrs(ctx, level, "no token on behalf of the user", attrs...)
+}

@@ -1,0 +1,192 @@
+package obo
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+)
+
+const defaultCacheBytes = 64 << 20
+
+// Options configure an [Exchanger]. The zero value is ready for use.
+type Options struct {
+	// HTTPClient sends the requests to the authority and to the managed identity
+	// endpoint; TLS trust and proxies are its affair. It is copied: redirects are
+	// not followed and cookies not kept. Defaults to one on http.DefaultTransport.
+	HTTPClient *http.Client
+	// Now is the clock. Defaults to time.Now.
+	Now func() time.Time
+	// Logger gets a line for each failed exchange (a warning; what the operator
+	// must mend is an error) and, at debug level, for each successful one. No
+	// line holds anything of a token. Defaults to none.
+	Logger *slog.Logger
+	// AuthorityHost is the cloud, such as https://login.microsoftonline.us.
+	// Defaults to https://login.microsoftonline.com.
+	AuthorityHost string
+	// Resources are the APIs at which the exchanger may act on behalf of users,
+	// each as App ID URI (https:// or api://) or application id, without scope.
+	// A double slash that Entra wants before .default comes from a resource
+	// that ends with a slash. Defaults to https://storage.azure.com.
+	Resources []string
+	// CacheBytes bounds the memory that tokens take, in bytes. Tokens that were
+	// used least go first. Defaults to 64 MiB: about 25,000 users.
+	CacheBytes int64
+	// RedirectURL goes into the consent URLs of an [Error] as redirect_uri. It
+	// must be registered for the app (else AADSTS50011), and its page should
+	// discard what it gets. Without one, Entra chooses among the registered
+	// ones for a user, and may refuse an administrator (AADSTS500113).
+	RedirectURL string
+}
+
+// An Exchanger gets tokens on behalf of users, for one app in one tenant. It is
+// safe for concurrent use, holds no goroutine while it is idle, and needs no
+// closing. Make one with [NewExchanger], for the whole process.
+type Exchanger struct {
+	tenantID, clientID string
+	host               authority.Host
+	tokenURL           string
+	redirectURL        string
+	resources          []string
+	discovery          []byte // what MSAL gets for the discovery document
+
+	http   *http.Client
+	now    func() time.Time
+	logger *slog.Logger
+	proof  clientcred.Source
+	tokens *cache.Cache[cacheKey, azcore.AccessToken]
+}
+
+// NewExchanger returns an exchanger for the app with the given client id, which
+// must be the audience of the users' tokens, in the tenant with the given id.
+// Both are GUIDs. The method is how the app proves itself to Entra.
+//
+// All faults are reported at once, each with the name of its argument or field.
+// No request is made.
+func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Options) (*Exchanger, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	x := &Exchanger{
+		tenantID:    strings.ToLower(tenantID),
+		clientID:    strings.ToLower(clientID),
+		redirectURL: o.RedirectURL,
+		resources:   slices.Clone(o.Resources),
+		http:        restrict(o.HTTPClient),
+		now:         o.Now,
+		logger:      o.Logger,
+	}
+	x.applyDefaults(&o)
+	var faults []error
+	fault := func(field string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", field, err))
+		}
+	}
+	fault("tenantID", authority.CheckGUID(tenantID))
+	fault("clientID", authority.CheckGUID(clientID))
+	host, err := authority.Parse(o.AuthorityHost)
+	fault("Options.AuthorityHost", err)
+	for i, r := range x.resources {
+		fault(fmt.Sprintf("Options.Resources[%d]", i), checkResource(r))
+	}
+	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
+	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))
+	x.host = host
+	x.proof, err = method.Open(clientcred.Environment{
+		HTTPClient: x.http, Now: x.now, Authority: host, TenantID: x.tenantID, ClientID: x.clientID,
+	})
+	fault("method", err)
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("obo: can't make an exchanger: %w", errors.Join(faults...))
+	}
+	x.tokenURL = host.Tenant(x.tenantID) + "/oauth2/v2.0/token"
+	x.discovery = discoveryDocument(host, x.tenantID, x.tokenURL)
+	x.tokens = cache.New[cacheKey, azcore.AccessToken](cache.Options{
+		MaxBytes:    uint64(o.CacheBytes), //nolint:gosec // checked above
+		LoadTimeout: exchangeTimeout,
+		Now:         x.now,
+	})
+	return x, nil
+}
+
+func (x *Exchanger) applyDefaults(o *Options) {
+	if x.now == nil {
+		x.now = time.Now
+	}
+	if x.logger == nil {
+		x.logger = slog.New(slog.DiscardHandler)
+	}
+	if len(x.resources) == 0 {
+		x.resources = []string{storageResource}
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = defaultCacheBytes
+	}
+}
+
+// restrict returns a copy of the client that can't be led elsewhere: a redirect
+// of the token endpoint would take the app's secret and the user's token to
+// another host, and cookies would tie one user's requests to another's.
+func restrict(c *http.Client) *http.Client {
+	var own http.Client
+	if c != nil {
+		own = *c
+	}
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	own.Jar = nil
+	return &own
+}
+
+// discoveryDocument is what MSAL wants to know of the tenant before its first
+// request. Entra's endpoints are where its documentation says; to ask for them
+// would cost a request, and would let the answer say where secrets are sent.
+func discoveryDocument(host authority.Host, tenantID, tokenURL string) []byte {
+	base := host.Tenant(tenantID)
+	b, _ := json.Marshal(map[string]string{ // strings only: no error possible
+		"issuer":                 base + "/v2.0",
+		"authorization_endpoint": base + "/oauth2/v2.0/authorize",
+		"token_endpoint":         tokenURL,
+	})
+	return b
+}
+
+func checkCacheBytes(n int64) error {
+	if n < 0 {
+		return fmt.Errorf("%d must not be negative; 0 means %d", n, int64(defaultCacheBytes))
+	}
+	return nil
+}
+
+// checkRedirectURL keeps Entra's rule: https, or http on the loopback interface.
+func checkRedirectURL(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return errors.New("is not a URL")
+	case u.Host == "" || u.User != nil || u.Fragment != "":
+		return fmt.Errorf("%q must be a URL with a host, without user and fragment", s)
+	case u.Scheme == "https":
+		return nil
+	case u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()):
+		return nil
+	default:
+		return fmt.Errorf("%q must begin with https://, or with http:// on localhost", s)
+	}
+}
