@@ -1,0 +1,150 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+)
+
+// subject is what a call was about, for the texts of its errors.
+type subject struct {
+	container string
+	blob      string
+}
+
+// fromAzure turns an error of the Azure SDK into one with a kind and a text that
+// says what to do. An *Error is returned as it is.
+func (s subject) fromAzure(ctx context.Context, err error) *Error {
+	var ours *Error
+	if errors.As(err, &ours) {
+		return ours
+	}
+	var response *azcore.ResponseError
+	if errors.As(err, &response) {
+		return s.fromResponse(response)
+	}
+	// ctx says more than the error, in which the SDK may have hidden it.
+	if cause := errors.Join(err, ctx.Err()); errors.Is(cause, context.Canceled) {
+		return &Error{Kind: ErrUnavailable, text: "The call was cancelled before the storage service answered.", cause: cause}
+	} else if errors.Is(cause, context.DeadlineExceeded) {
+		return &Error{Kind: ErrUnavailable, text: "The storage service did not answer in time. Try again later; if it is a large blob, ask for fewer characters.", cause: cause}
+	}
+	return &Error{
+		Kind: ErrUnavailable,
+		text: "The storage service could not be reached, or broke off. Try again later; if it stays so, tell the operator of this server to check " +
+			"that the URL of the storage account is right, that the account exists, and that its network lets this server in.",
+		cause: err,
+	}
+}
+
+// fromResponse judges an answer of the service by code, then by status: a 404 on
+// HEAD, for one, has no code.
+func (s subject) fromResponse(r *azcore.ResponseError) *Error {
+	e := &Error{Status: r.StatusCode, Code: printable(r.ErrorCode), cause: r}
+	if r.RawResponse != nil {
+		e.RequestID = printable(r.RawResponse.Header.Get("x-ms-request-id"))
+		e.RetryAfter = retryAfter(r.RawResponse.Header)
+	}
+	var known bool
+	if e.Kind, e.text, known = s.byCode(bloberror.Code(r.ErrorCode)); !known {
+		e.Kind, e.text = s.byStatus(r.StatusCode)
+	}
+	if e.Kind == ErrThrottled && e.RetryAfter > 0 {
+		e.text += fmt.Sprintf(" The service asks to wait %v.", e.RetryAfter)
+	}
+	return e
+}
+
+// byCode knows the codes that need another answer than their status.
+func (s subject) byCode(code bloberror.Code) (kind error, text string, known bool) {
+	switch code {
+	case bloberror.BlobNotFound:
+		return ErrNotFound, s.noBlob(), true
+	case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled:
+		return ErrNotFound, fmt.Sprintf("Container %s was not found in the storage account. Tell the operator of this server to check the container's name and the URL of the account.", quote(s.container)), true
+	case bloberror.AuthorizationPermissionMismatch, bloberror.InsufficientAccountPermissions:
+		return ErrPermission, s.noRole(), true
+	case bloberror.AuthorizationFailure, bloberror.AuthorizationSourceIPMismatch:
+		return ErrPermission, "The storage account does not let this request in: most often its firewall does not admit this server's address. " +
+			"Tell the operator of this server to check the account's networking settings; then, whether the user has the role Storage Blob Data Reader.", true
+	case "AuthorizationResourceNotFound", "PublicAccessNotPermitted", "KeyBasedAuthenticationNotPermitted":
+		return ErrPermission, s.noRole(), true
+	case bloberror.AccountIsDisabled, bloberror.AccountBeingCreated:
+		return ErrUnsupported, "The storage account is disabled or not ready yet. Tell the operator of this server.", true
+	case bloberror.BlobArchived, bloberror.BlobBeingRehydrated:
+		return ErrUnsupported, fmt.Sprintf("Blob %s is in the Archive tier, where content can't be read. Someone with write access must first move it to an online tier (Hot, Cool or Cold), which takes hours.", quote(s.blob)), true
+	case bloberror.BlobUsesCustomerSpecifiedEncryption:
+		return ErrUnsupported, fmt.Sprintf("Blob %s is encrypted with a key that its owner must send along, so it can't be read here.", quote(s.blob)), true
+	case bloberror.ConditionNotMet, bloberror.BlobOverwritten:
+		return ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(s.blob)), true
+	case bloberror.ServerBusy:
+		return ErrThrottled, throttled, true
+	case bloberror.InvalidResourceName, bloberror.InvalidURI, bloberror.RequestURLFailedToParse:
+		return ErrInvalidPath, fmt.Sprintf("Azure does not accept the blob name %s.", quote(s.blob)), true
+	case "FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts", bloberror.FeatureVersionMismatch, bloberror.UnsupportedHeader, "InvalidHeaderValue":
+		return ErrUnsupported, "The storage account does not support this operation. Tell the operator of this server: its log has the cause.", true
+	}
+	return nil, "", false
+}
+
+const throttled = "The storage account is busy and refuses requests for the moment. Wait a little, then call again."
+
+// byStatus answers for codes that are not known, and where there is none.
+func (s subject) byStatus(status int) (kind error, text string) {
+	switch {
+	case status == http.StatusUnauthorized:
+		return ErrWrongAudience, "Azure Storage refused the token: it has expired, or is not for https://storage.azure.com, or comes from a tenant that the storage account does not trust. " +
+			"Sign in again; if that does not help, tell the operator of this server to check that On-Behalf-Of asks for the resource https://storage.azure.com and that the account is in the same tenant."
+	case status == http.StatusForbidden:
+		return ErrPermission, s.noRole()
+	case status == http.StatusNotFound:
+		return ErrNotFound, s.noBlob()
+	case status == http.StatusPreconditionFailed:
+		return ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(s.blob))
+	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+		return ErrThrottled, throttled
+	case status >= http.StatusInternalServerError || status == http.StatusRequestTimeout:
+		return ErrUnavailable, "The storage service failed. Try again later."
+	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest:
+		return ErrUnavailable, "The storage service answered with a redirect, which is not followed. Tell the operator of this server to check the URL of the storage account."
+	}
+	return ErrUnsupported, "The storage service refused the request. Tell the operator of this server: its log has the status and the code."
+}
+
+func (s subject) noBlob() string {
+	return fmt.Sprintf("Blob %s was not found in container %s. Check the path: it is relative to the container, and upper and lower case matter.", quote(s.blob), quote(s.container))
+}
+
+func (s subject) noRole() string {
+	return fmt.Sprintf("The signed-in user may not read %s in container %s. The user needs the role Storage Blob Data Reader (or Contributor) on the container or the storage account; "+
+		"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to work.", quote(s.blob), quote(s.container))
+}
+
+// retryAfter reads how many seconds the service wants to be left alone.
+func retryAfter(h http.Header) time.Duration {
+	seconds, err := strconv.Atoi(h.Get("Retry-After"))
+	if err != nil || seconds < 0 || seconds > 24*3600 {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// printable keeps of a header what a code or an id may look like: what stands in
+// a result must not be a text of the service's choice.
+func printable(s string) string {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' {
+			return ""
+		}
+	}
+	if len(s) > 100 {
+		return ""
+	}
+	return s
+}

@@ -1,0 +1,45 @@
+// Package blobtest is a Blob service in a box, for tests, examples and demos of
+// code that reads Azure Blob Storage: it is to azblob what
+// [net/http/httptest] is to net/http.
+//
+// A [Server] serves one storage account over https on loopback, in memory:
+//
+//	srv := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
+//	defer srv.Close()
+//	srv.AddContainer("docs")
+//	srv.Put("docs", "hello.txt", []byte("Hello"), "text/plain")
+//	srv.Grant(alice.ObjectID, "docs", "")
+//	client, err := azblob.NewClient(srv.URL(), credential, &azblob.ClientOptions{
+//		ClientOptions: policy.ClientOptions{Transport: srv.HTTPClient()},
+//	})
+//
+// # What it serves
+//
+// Get Blob (with x-ms-range and Range, conditional headers, the MD5 of a
+// range), Get Blob Properties, Get Container Properties and List Blobs (flat
+// and by hierarchy: prefix, delimiter, marker, maxresults). Errors have
+// Azure's codes, XML and x-ms-error-code; a 404 on HEAD has neither body nor
+// code. Other operations answer 405 UnsupportedHttpVerb. Content is put in by
+// Go calls, not over HTTP.
+//
+// # Who may read
+//
+// As the real service, and unlike the Azurite emulator, it enforces two things.
+// The bearer token must be an Entra token: signed (RS256) by a key of
+// [Options.Key], from [Options.Issuer], for [Options.Audience], within nbf and
+// exp, of the tenant; a delegated one must have the scope user_impersonation.
+// If not, the answer is 401 with the storage challenge
+//
+//	WWW-Authenticate: Bearer authorization_uri=https://login.microsoftonline.com/{tid}/oauth2/authorize resource_id=https://storage.azure.com
+//
+// And the token's object (oid) must have been given a role with
+// [Server.Grant]; if not, the answer is 403 AuthorizationPermissionMismatch,
+// whether the blob exists or not.
+//
+// # Faults
+//
+// [Server.Fail] makes it throttle, fail, stall, or break off in the middle of a
+// body.
+//
+// Nothing here is fit to keep data that matters.
+package blobtest

@@ -1,0 +1,150 @@
+package blobtest
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Options configures a [Server].
+type Options struct {
+	// Key returns the public key with which tokens of that kid are verified,
+	// such as the PublicKey method of a test tenant. Required.
+	Key func(kid string) (*rsa.PublicKey, bool)
+
+	// Issuer is the exact iss of tokens, https://sts.windows.net/{tenant}/ for
+	// Azure Storage, whose tokens are v1. Required.
+	Issuer string
+
+	// Audience is the aud of tokens; a trailing slash more or less does not
+	// matter. Defaults to https://storage.azure.com.
+	Audience string
+
+	// TenantID is the tid of tokens. If empty, it is taken from Issuer where
+	// that has the form https://sts.windows.net/{tenant}/, and else not checked.
+	TenantID string
+
+	// Now is the clock for the lifetime of tokens and for Last-Modified.
+	// Defaults to [time.Now].
+	Now func() time.Time
+
+	// Addr is the address to listen on, host and port. Defaults to
+	// "127.0.0.1:0", a free port.
+	Addr string
+}
+
+// A Server is one storage account, served over https on loopback. All methods
+// may be called at any time from any goroutine.
+type Server struct {
+	opts      Options
+	listener  net.Listener
+	http      *http.Server
+	served    chan struct{}
+	client    *http.Client
+	certPEM   []byte
+	verifier  *tokenVerifier
+	closeOnce sync.Once
+
+	mu         sync.Mutex
+	containers map[string]*container
+	grants     []grant
+	requests   []Request
+	fault      *Fault
+	serial     uint64 // makes ETags and request ids unique
+}
+
+// NewServer starts a server. As httptest does, it panics if it can't listen, and
+// it panics if a required option is missing. Stop it with [Server.Close].
+func NewServer(opts *Options) *Server {
+	o := withDefaults(opts)
+	cert, certPEM, err := selfSigned()
+	if err != nil {
+		panic(fmt.Sprintf("blobtest: making a certificate: %v", err))
+	}
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", o.Addr)
+	if err != nil {
+		panic(fmt.Sprintf("blobtest: listening on %s: %v", o.Addr, err))
+	}
+	s := &Server{
+		opts:       o,
+		listener:   l,
+		served:     make(chan struct{}),
+		certPEM:    certPEM,
+		client:     clientTrusting(certPEM),
+		verifier:   newTokenVerifier(o),
+		containers: map[string]*container{},
+	}
+	s.http = &http.Server{
+		Handler:           http.HandlerFunc(s.serve),
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are what a fault is for
+	}
+	// No ALPN: the real service speaks HTTP/1.1 only.
+	tlsListener := tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	go func() {
+		defer close(s.served)
+		if err := s.http.Serve(tlsListener); !errors.Is(err, http.ErrServerClosed) {
+			panic(fmt.Sprintf("blobtest: serving: %v", err))
+		}
+	}()
+	return s
+}
+
+func withDefaults(opts *Options) Options {
+	if opts == nil || opts.Key == nil || opts.Issuer == "" {
+		panic("blobtest: Options.Key and Options.Issuer are required: they say whose tokens are good")
+	}
+	o := *opts
+	if o.Audience == "" {
+		o.Audience = "https://storage.azure.com"
+	}
+	if o.TenantID == "" {
+		o.TenantID = tenantOf(o.Issuer)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Addr == "" {
+		o.Addr = "127.0.0.1:0"
+	}
+	return o
+}
+
+// URL returns the account's URL, https://127.0.0.1:PORT, without trailing slash.
+func (s *Server) URL() string { return "https://" + s.listener.Addr().String() }
+
+// HTTPClient returns a client that trusts this server's certificate and no
+// other. It is the same client on each call.
+func (s *Server) HTTPClient() *http.Client { return s.client }
+
+// CertificatePEM returns the server's certificate, for programs that are told by
+// file (SSL_CERT_FILE) what to trust. It is for localhost, 127.0.0.1 and ::1.
+func (s *Server) CertificatePEM() []byte { return append([]byte(nil), s.certPEM...) }
+
+// Close breaks off what is running and stops the server.
+func (s *Server) Close() {
+	s.closeOnce.Do(func() {
+		_ = s.http.Close()
+		<-s.served
+		s.client.CloseIdleConnections()
+	})
+}
+
+// clientTrusting returns a client that trusts one certificate.
+func clientTrusting(certPEM []byte) *http.Client {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(certPEM)
+	return &http.Client{Transport: &http.Transport{
+		TLSClientConfig:     &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		MaxIdleConnsPerHost: 64,
+	}}
+}

@@ -1,0 +1,129 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+)
+
+// storageScope is the only scope for which a user's credential is ever asked. It
+// is the same in all clouds.
+const storageScope = "https://storage.azure.com/.default"
+
+// maxErrorBody bounds what is read of an answer that is no success: the SDK reads
+// such bodies whole.
+const maxErrorBody = 64 << 10
+
+// containerClient returns a client for the container that acts as the user of
+// this call. It is made anew for each call, for 13 µs: a client keeps its
+// credential's token, so it can't be shared between users.
+func (s *Set) containerClient(ctx context.Context) (*container.Client, error) {
+	cred, err := s.credential(ctx)
+	if err != nil {
+		return nil, credentialFailure(err)
+	}
+	if cred == nil {
+		return nil, credentialFailure(errors.New("the CredentialFunc returned neither a credential nor an error"))
+	}
+	client, err := container.NewClient(s.containerURL, &userCredential{cred}, &container.ClientOptions{
+		ClientOptions: policy.ClientOptions{
+			Transport: s.transport,
+			// A call is short and a person waits: two more tries, and what
+			// takes longer is for the caller to decide.
+			Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second},
+			Telemetry: policy.TelemetryOptions{ApplicationID: "mcp-entra-go"},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("blobtool: making a client: %w", err)
+	}
+	return client, nil
+}
+
+// userCredential passes on requests for the storage scope alone. The SDK takes
+// the scope from the challenge of a 401, so a hostile endpoint could else ask
+// for a token for Microsoft Graph.
+type userCredential struct {
+	cred azcore.TokenCredential
+}
+
+// GetToken implements [azcore.TokenCredential].
+func (u *userCredential) GetToken(ctx context.Context, opts policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	if len(opts.Scopes) != 1 || opts.Scopes[0] != storageScope {
+		return azcore.AccessToken{}, failuref(ErrWrongAudience,
+			"The storage service asked for a token for another resource; it gets tokens for https://storage.azure.com only. "+
+				"Tell the operator of this server to check the URL of the storage account.")
+	}
+	token, err := u.cred.GetToken(ctx, opts)
+	if err != nil {
+		return azcore.AccessToken{}, credentialFailure(err)
+	}
+	return token, nil
+}
+
+// credentialFailure returns the error of a user's credential with a text for the
+// caller: its own if it has one.
+func credentialFailure(err error) *Error {
+	text, ok := userText(err)
+	if !ok {
+		text = "There is no token for Azure Storage on behalf of the signed-in user. Sign in again; if that does not help, tell the operator of this server: its log has the cause."
+	}
+	return &Error{Kind: ErrCredential, text: text, cause: err}
+}
+
+// transport sends the requests of all users' clients.
+type transport struct {
+	client *http.Client
+}
+
+// newTransport takes over a client but for redirects, which could lead anywhere,
+// and cookies, which would be shared between users.
+func newTransport(client *http.Client) *transport {
+	own := http.Client{Transport: defaultRoundTripper()}
+	if client != nil {
+		own = *client
+	}
+	own.Jar = nil
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &transport{&own}
+}
+
+func defaultRoundTripper() http.RoundTripper {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: 30 * time.Second,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConns:          256,
+		MaxIdleConnsPerHost:   64,
+	}
+}
+
+// Do implements [policy.Transporter].
+func (t *transport) Do(req *http.Request) (*http.Response, error) {
+	// Without this, Go asks for gzip by itself and unpacks a blob whose property
+	// Content-Encoding is gzip: sizes and ranges would no longer be the blob's.
+	req.Header.Set("Accept-Encoding", "identity")
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		resp.Body = &boundedBody{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
+	}
+	return resp, nil
+}
+
+type boundedBody struct {
+	io.Reader
+	io.Closer
+}

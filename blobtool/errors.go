@@ -1,0 +1,124 @@
+package blobtool
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Kinds of [Error], for errors.Is.
+var (
+	// ErrConfiguration: [New] was given something that can't work.
+	ErrConfiguration = errors.New("configuration")
+	// ErrInvalidPath: the blob path breaks Azure's rules or is unsafe.
+	ErrInvalidPath = errors.New("invalid blob path")
+	// ErrInvalidArgument: another argument of the call is wrong.
+	ErrInvalidArgument = errors.New("invalid argument")
+	// ErrNoUser: the call has no user to whom a saved file could belong.
+	ErrNoUser = errors.New("no user")
+	// ErrCredential: there is no token for Azure Storage on behalf of the user.
+	ErrCredential = errors.New("no token for storage")
+	// ErrNotFound: there is no such blob, container or account.
+	ErrNotFound = errors.New("not found")
+	// ErrPermission: the user may not do that (403), for want of a role or
+	// because of the account's firewall.
+	ErrPermission = errors.New("no permission")
+	// ErrWrongAudience: the service refused the token itself (401): it is for
+	// another resource or tenant, or expired.
+	ErrWrongAudience = errors.New("token refused")
+	// ErrThrottled: the service asks for fewer requests (429, 503 ServerBusy).
+	ErrThrottled = errors.New("throttled")
+	// ErrUnavailable: the service can't be reached or fails.
+	ErrUnavailable = errors.New("storage unavailable")
+	// ErrChanged: the blob was replaced while it was being read.
+	ErrChanged = errors.New("blob changed")
+	// ErrUnsupported: the blob or account is in a state that does not allow
+	// reading, such as the Archive tier.
+	ErrUnsupported = errors.New("not possible for this blob")
+)
+
+// An Error is a failed call. Error is its text for the log, UserText that for
+// the caller. It unwraps to its Kind and to the cause, among them
+// *azcore.ResponseError; mind that the text of that one holds the host and the
+// response's body.
+type Error struct {
+	Kind       error         // one of the sentinels of this package
+	Status     int           // HTTP status of the service's answer, 0 if none
+	Code       string        // Azure's error code, if any
+	RequestID  string        // x-ms-request-id of the answer, if any
+	RetryAfter time.Duration // how long the service wants to be left alone, 0 if it did not say
+
+	text  string // for the caller
+	cause error  // for the log, may be nil
+}
+
+// UserText says what went wrong and what to do, fit for a model or a person. It
+// holds neither host names nor what Azure wrote, but for the error code and the
+// request id.
+func (e *Error) UserText() string {
+	var facts []string
+	if e.Code != "" {
+		facts = append(facts, "Azure's code: "+e.Code)
+	}
+	if e.RequestID != "" {
+		facts = append(facts, "x-ms-request-id: "+e.RequestID)
+	}
+	if len(facts) == 0 {
+		return e.text
+	}
+	return e.text + " (" + strings.Join(facts, ", ") + ")"
+}
+
+// Error describes the failure for a log. It has no response body.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "blobtool: %v: %s", e.Kind, e.text)
+	switch {
+	case e.Status != 0:
+		fmt.Fprintf(&b, " (status %d, code %q, x-ms-request-id %q)", e.Status, e.Code, e.RequestID)
+	case e.cause != nil:
+		fmt.Fprintf(&b, ": %v", e.cause)
+	}
+	return b.String()
+}
+
+// Unwrap returns the kind and the cause.
+func (e *Error) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.cause}
+}
+
+// failuref returns an error of that kind without further cause.
+func failuref(kind error, format string, args ...any) *Error {
+	return &Error{Kind: kind, text: fmt.Sprintf(format, args...)}
+}
+
+// configurationError names the field that is wrong.
+func configurationError(field string, err error) *Error {
+	return failuref(ErrConfiguration, "%s %v", field, err)
+}
+
+// userText returns the text of err that is made for the caller, if there is one.
+func userText(err error) (string, bool) {
+	var shown interface {
+		error
+		UserText() string
+	}
+	if !errors.As(err, &shown) {
+		return "", false
+	}
+	return shown.UserText(), true
+}
+
+// quote prints a caller's argument in an error, shortened: the text goes back to
+// a model, and the argument may be long.
+func quote(s string) string {
+	const most = 120
+	if r := []rune(s); len(r) > most {
+		return fmt.Sprintf("%q…", string(r[:most]))
+	}
+	return fmt.Sprintf("%q", s)
+}

@@ -1,0 +1,143 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// CredentialFunc returns the credential with which the call of that context
+// reaches Azure Storage: the credential of its user. It is asked once for each
+// call. A credential is used for that call alone, so that no token can serve
+// somebody else. If its error has a method UserText() string, anywhere in its
+// chain, the caller reads that text.
+type CredentialFunc = func(context.Context) (azcore.TokenCredential, error)
+
+// Defaults of [Options].
+const (
+	DefaultMaxFileBytes = 256 << 20 // 256 MiB
+	DefaultMaxUserBytes = 1 << 30   // 1 GiB
+	DefaultTimeout      = 2 * time.Minute
+)
+
+// Options configures a [Set]. The zero value is useful.
+type Options struct {
+	// HTTPClient carries all requests to Azure Storage; the TLS trust is its
+	// own. Redirects are not followed and cookies not kept, whatever it says.
+	// Defaults to a client with connections of its own and time-outs for
+	// connecting and for response headers.
+	HTTPClient *http.Client
+
+	// Logger gets one record for each failed call, with its cause, and for
+	// each copy that could not be saved. Defaults to none.
+	Logger *slog.Logger
+
+	// Now is the clock that decides when the unfinished files of a crashed
+	// process are old enough to remove. Defaults to [time.Now].
+	Now func() time.Time
+
+	// DownloadDir is the folder below which blobs that are read are saved, in
+	// one folder for each user: DownloadDir/{user}/{blob path}. It is made,
+	// for its owner alone, when the first blob is saved. If empty, nothing is
+	// saved.
+	DownloadDir string
+
+	// MaxFileBytes is the size up to which a blob is saved; of a larger one
+	// only what the text needs is fetched. Defaults to 256 MiB.
+	MaxFileBytes int64
+
+	// MaxUserBytes is how much space the saved blobs of one user may take;
+	// each file and each folder counts as at least 4 KiB. What does not fit is
+	// not saved. Defaults to 1 GiB.
+	MaxUserBytes int64
+
+	// Timeout bounds each call, all its requests included. Defaults to 2
+	// minutes.
+	Timeout time.Duration
+}
+
+// A Set is the tools for one container. It is immutable and safe for concurrent
+// use.
+type Set struct {
+	containerURL string
+	container    string
+	credential   CredentialFunc
+	transport    *transport
+	store        *store // nil if nothing is saved
+	log          *slog.Logger
+	timeout      time.Duration
+}
+
+// New returns the tools for a container of the storage account at serviceURL,
+// such as https://account.blob.core.windows.net, or with the account in the path
+// as the Azurite emulator has it: https://127.0.0.1:10000/devstoreaccount1. It
+// must be https and carry no SAS. Nothing is contacted. opts may be nil. The
+// error joins one *[Error] of kind [ErrConfiguration] for each fault.
+func New(serviceURL, container string, cred CredentialFunc, opts *Options) (*Set, error) {
+	o, errs := withDefaults(opts)
+	base, err := parseServiceURL(serviceURL)
+	if err != nil {
+		errs = append(errs, configurationError("serviceURL", err))
+	}
+	if err := checkContainer(container); err != nil {
+		errs = append(errs, configurationError("container", err))
+	}
+	if cred == nil {
+		errs = append(errs, configurationError("cred", errors.New("is nil; it must return the credential of the call's user")))
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	s := &Set{
+		containerURL: base + "/" + container,
+		container:    container,
+		credential:   cred,
+		transport:    newTransport(o.HTTPClient),
+		log:          o.Logger,
+		timeout:      o.Timeout,
+	}
+	if o.DownloadDir != "" {
+		s.store = newStore(o)
+	}
+	return s, nil
+}
+
+// withDefaults copies the options, fills in what is zero and returns what is
+// wrong.
+func withDefaults(opts *Options) (Options, []error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	var errs []error
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	number := func(field string, v *int64, byDefault int64) {
+		if *v < 0 {
+			errs = append(errs, configurationError("Options."+field, fmt.Errorf("is %d; it must be positive, or 0 for the default", *v)))
+		}
+		if *v == 0 {
+			*v = byDefault
+		}
+	}
+	number("MaxFileBytes", &o.MaxFileBytes, DefaultMaxFileBytes)
+	number("MaxUserBytes", &o.MaxUserBytes, DefaultMaxUserBytes)
+	number("Timeout", (*int64)(&o.Timeout), int64(DefaultTimeout))
+	return o, errs
+}
+
+// Register adds the tools to the server. It panics as [mcp.AddTool] does if the
+// server has the same tool from elsewhere with an invalid schema.
+func (s *Set) Register(srv *mcp.Server) {
+	s.registerRead(srv)
+}

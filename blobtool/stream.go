@@ -1,0 +1,149 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+)
+
+// stream reads one version of a blob, range after range. The first range tells
+// the blob's size and version; so no request is spent on asking, and no
+// connection is given up in the middle of a body.
+type stream struct {
+	ctx         context.Context //nolint:containedctx // lives as long as one call
+	client      *blob.Client
+	size        int64
+	etag        azcore.ETag
+	encoding    string // Content-Encoding
+	next        int64  // where the next range begins
+	body        io.ReadCloser
+	bodyPending int64 // bytes of the current range that have not been read
+}
+
+// errBadAnswer is the cause where the service contradicts itself.
+var errBadAnswer = errors.New("unexpected answer")
+
+// openStream requests the first bytes of a blob, up to count.
+func openStream(ctx context.Context, client *blob.Client, count int64) (*stream, error) {
+	s := &stream{ctx: ctx, client: client}
+	resp, err := client.DownloadStream(ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Count: count}})
+	if isEmptyBlob(err) {
+		// No range of an empty blob exists.
+		resp, err = client.DownloadStream(ctx, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if resp.Body == nil || resp.ETag == nil {
+		return nil, fmt.Errorf("%w: no body or no ETag", errBadAnswer)
+	}
+	s.etag = *resp.ETag
+	if resp.ContentEncoding != nil {
+		s.encoding = *resp.ContentEncoding
+	}
+	if s.size, err = totalSize(&resp, 0); err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	s.take(&resp, min(count, s.size))
+	return s, nil
+}
+
+func isEmptyBlob(err error) bool {
+	var response *azcore.ResponseError
+	return bloberror.HasCode(err, bloberror.InvalidRange) ||
+		errors.As(err, &response) && response.StatusCode == http.StatusRequestedRangeNotSatisfiable
+}
+
+// advance requests the next count bytes of the same version.
+func (s *stream) advance(count int64) error {
+	if err := s.Close(); err != nil {
+		return err
+	}
+	count = min(count, s.size-s.next)
+	resp, err := s.client.DownloadStream(s.ctx, &blob.DownloadStreamOptions{
+		Range:            blob.HTTPRange{Offset: s.next, Count: count},
+		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: &s.etag}},
+	})
+	if err != nil {
+		return err
+	}
+	if resp.Body == nil {
+		return fmt.Errorf("%w: no body", errBadAnswer)
+	}
+	size, err := totalSize(&resp, s.next)
+	if err == nil && size != s.size {
+		err = fmt.Errorf("%w: the blob's size was %d and is %d", errBadAnswer, s.size, size)
+	}
+	if err != nil {
+		_ = resp.Body.Close()
+		return err
+	}
+	s.take(&resp, count)
+	return nil
+}
+
+// take makes an answer the current range. Its body goes on where a connection
+// breaks off, on the same version of the blob.
+func (s *stream) take(resp *blob.DownloadStreamResponse, count int64) {
+	s.body = resp.NewRetryReader(s.ctx, &blob.RetryReaderOptions{MaxRetries: 2, EarlyCloseAsError: true})
+	s.bodyPending = count
+	s.next += count
+}
+
+// Read reads the current range, and io.EOF at its end. A body that ends early is
+// an error; what a body has beyond the range is never read.
+func (s *stream) Read(p []byte) (int, error) {
+	if s.bodyPending == 0 {
+		return 0, io.EOF
+	}
+	n, err := s.body.Read(p[:min(int64(len(p)), s.bodyPending)])
+	s.bodyPending -= int64(n)
+	if errors.Is(err, io.EOF) {
+		err = nil
+		if n == 0 {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	return n, err
+}
+
+// more reports whether the blob goes on after the current range.
+func (s *stream) more() bool { return s.next < s.size }
+
+// Close ends the current range.
+func (s *stream) Close() error {
+	if s.body == nil {
+		return nil
+	}
+	body := s.body
+	s.body = nil
+	return body.Close()
+}
+
+// totalSize returns the size of the whole blob, which the answer to a range has in
+// Content-Range: bytes first-last/size.
+func totalSize(resp *blob.DownloadStreamResponse, offset int64) (int64, error) {
+	if resp.ContentRange == nil {
+		if offset == 0 && resp.ContentLength != nil && *resp.ContentLength >= 0 {
+			return *resp.ContentLength, nil
+		}
+		return 0, fmt.Errorf("%w: no Content-Range", errBadAnswer)
+	}
+	span, total, _ := strings.Cut(strings.TrimPrefix(*resp.ContentRange, "bytes "), "/")
+	first, _, _ := strings.Cut(span, "-")
+	size, err := strconv.ParseInt(total, 10, 64)
+	start, err2 := strconv.ParseInt(first, 10, 64)
+	if err != nil || err2 != nil || start != offset || size <= offset {
+		return 0, fmt.Errorf("%w: Content-Range %q to a request from %d on", errBadAnswer, *resp.ContentRange, offset)
+	}
+	return size, nil
+}

@@ -1,0 +1,61 @@
+package blobtool
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// addTool adds a tool whose handler returns its output or an error. It bounds the
+// call's time, and turns an error into a result that says what to do, with the
+// error itself as the result's cause (CallToolResult.GetError) for middleware.
+//
+// The output's schema is given and its type hidden from the SDK, which would else
+// send a zero output along with an error.
+func addTool[In, Out any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(context.Context, *mcp.CallToolRequest, In) (Out, error)) {
+	t.OutputSchema = schemaFor[Out]()
+	if t.InputSchema == nil {
+		t.InputSchema = schemaFor[In]()
+	}
+	mcp.AddTool(srv, t, func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
+		ctx, cancel := context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+		out, err := handle(ctx, req, in)
+		if err != nil {
+			return s.failed(ctx, t.Name, err), nil, nil
+		}
+		return nil, out, nil
+	})
+}
+
+// failed logs the error and returns the result for it.
+func (s *Set) failed(ctx context.Context, tool string, err error) *mcp.CallToolResult {
+	s.log.LogAttrs(ctx, slog.LevelWarn, "blob tool failed", slog.String("tool", tool), slog.String("container", s.container), slog.Any("error", err))
+	text, ok := userText(err)
+	if !ok {
+		text = "The blob could not be read: an internal error. The server's log has the cause."
+	}
+	res := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}
+	res.SetError(err)
+	return res
+}
+
+// schemaFor infers the schema of one of this package's types.
+func schemaFor[T any]() *jsonschema.Schema {
+	schema, err := jsonschema.For[T](nil)
+	if err != nil {
+		panic(fmt.Sprintf("blobtool: schema of %T: %v", *new(T), err)) // the types are constants of the program
+	}
+	return schema
+}
+
+// userID returns whose call this is, as the transport's verified token says.
+func userID(req *mcp.CallToolRequest) string {
+	if req == nil || req.Extra == nil || req.Extra.TokenInfo == nil {
+		return ""
+	}
+	return req.Extra.TokenInfo.UserID
+}
