@@ -123,20 +123,28 @@ func New[K comparable, V any](o Options) *Cache[K, V] {
 // Get returns the value of key: the cached one, or the one that load returns.
 // It never starts a second load of a key while one runs. When ctx ends first,
 // Get returns ctx's error and the load goes on for the others and for the cache.
+//
+// A value that its load returned expired is handed to the caller who started
+// the load, and to nobody else.
 func (c *Cache[K, V]) Get(ctx context.Context, key K, load LoadFunc[V]) (V, error) {
-	e, f := c.lookup(key), (*flight[V])(nil)
-	if e == nil {
+	for {
+		if e := c.lookup(key); e != nil {
+			c.renewIfDue(key, e, load)
+			return e.Value, nil
+		}
 		if err := ctx.Err(); err != nil {
 			var zero V
 			return zero, err
 		}
-		e, f = c.join(key, load)
+		f, mine := c.join(key, load)
+		if f == nil {
+			continue // a load has just stored its value
+		}
+		item, err := f.wait(ctx)
+		if err != nil || mine || c.now().Before(item.ExpiresAt) {
+			return item.Value, err
+		}
 	}
-	if e != nil {
-		c.renewIfDue(key, e, load)
-		return e.Value, nil
-	}
-	return f.wait(ctx)
 }
 
 // Forget drops the value of key. A load that runs now still stores its result.

@@ -10,45 +10,44 @@ import (
 	"time"
 )
 
-// flight is one load and those who wait for it. value and err are written
+// flight is one load and those who wait for it. item and err are written
 // before done is closed, by whoever finishes the flight first.
 type flight[V any] struct {
 	done   chan struct{}
 	finish sync.Once
-	value  V
+	item   Item[V]
 	err    error
 }
 
 // wait returns the result of the flight, or ctx's error if that ends first. A
 // result that is there wins over a context that has ended.
-func (f *flight[V]) wait(ctx context.Context) (V, error) {
+func (f *flight[V]) wait(ctx context.Context) (Item[V], error) {
 	select {
 	case <-f.done:
-		return f.value, f.err
+		return f.item, f.err
 	case <-ctx.Done():
 	}
 	select {
 	case <-f.done:
-		return f.value, f.err
+		return f.item, f.err
 	default:
-		var zero V
-		return zero, ctx.Err()
+		return Item[V]{}, ctx.Err()
 	}
 }
 
-// join returns the flight of key, a new one if there is none, or the entry that
-// a flight has stored since the caller looked.
-func (c *Cache[K, V]) join(key K, load LoadFunc[V]) (*entry[V], *flight[V]) {
+// join returns the flight of key, a new one (mine) if there is none. It returns
+// no flight if one has stored a value since the caller looked.
+func (c *Cache[K, V]) join(key K, load LoadFunc[V]) (f *flight[V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := c.flights[key]; f != nil {
-		return nil, f
+		return f, false
 	}
 	// A flight stores its value before it leaves the table.
-	if e := c.lookup(key); e != nil {
-		return e, nil
+	if c.lookup(key) != nil {
+		return nil, false
 	}
-	return nil, c.launch(key, load)
+	return c.launch(key, load), true
 }
 
 // launch starts a load. The caller holds the lock and has seen no other flight of key.
@@ -80,7 +79,7 @@ func (c *Cache[K, V]) run(key K, f *flight[V], load LoadFunc[V]) {
 func (c *Cache[K, V]) land(key K, f *flight[V], item Item[V], err error) {
 	f.finish.Do(func() {
 		if err == nil {
-			f.value = item.Value
+			f.item = item
 			c.put(key, item)
 		}
 		f.err = err
