@@ -110,5 +110,7 @@ func writeJSON(w http.ResponseWriter, _ *http.Request, status int, e *Error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the caller is gone; there is nobody to tell
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // people read it
+	_ = enc.Encode(body)     // the caller is gone; there is nobody to tell
 }

@@ -133,7 +133,7 @@ func checkAudience(v *Verifier, t *candidate) *Error {
 		expected = strings.Join(append(slices.Clone(v.appIDURIs), v.clientID), " or ")
 	}
 	return invalid("Audience validation failed", expected, aud,
-		fmt.Sprintf("Ask for the scope %s; if the client does, this server's application id is not that of the API registration", v.fullScope("")))
+		fmt.Sprintf("Ask for the scope %s. If that is so, this server's application id is wrong", v.fullScope("")))
 }
 
 func checkExpiry(v *Verifier, t *candidate) *Error {

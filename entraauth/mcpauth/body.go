@@ -48,7 +48,9 @@ func WriteError(w http.ResponseWriter, r *http.Request, status, code int, messag
 	}{"2.0", requestID(w, r), rpcError{code, message}}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the caller is gone; there is nobody to tell
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // people read it
+	_ = enc.Encode(body)     // the caller is gone; there is nobody to tell
 }
 
 // The bounds on what a refused request may make us read.

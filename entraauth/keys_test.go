@@ -1,0 +1,245 @@
+package entraauth_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/entratest"
+)
+
+func (f *fixture) verify(t *testing.T, token string) error {
+	t.Helper()
+	_, err := f.verifier.Verify(t.Context(), token)
+	return err
+}
+
+func TestKeysDownAtStart(t *testing.T) {
+	f := newTenant(t)
+	f.tenant.Fail(entratest.Keys, entratest.Fault{Status: http.StatusServiceUnavailable, Body: "down"})
+	f.start(t, nil)
+	token := f.token()
+
+	err := f.verify(t, token)
+	var e *entraauth.Error
+	if !errors.Is(err, entraauth.ErrKeysUnavailable) || !errors.As(err, &e) || e.Status() != http.StatusServiceUnavailable || e.RetryAfter < time.Second {
+		t.Fatalf("no keys yet: %v, %+v", err, e)
+	}
+	if err := f.verifier.Ready(t.Context()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
+		t.Errorf("Ready: %v", err)
+	}
+	// Until the pause is over nothing more is sent, however many ask.
+	before := f.tenant.Count(entratest.Keys)
+	for range 50 {
+		_ = f.verify(t, token)
+	}
+	if n := f.tenant.Count(entratest.Keys) - before; n != 0 {
+		t.Errorf("%d fetches during the pause", n)
+	}
+	f.tenant.Fail(entratest.Keys, entratest.Fault{})
+	f.clock.Add(time.Second)
+	if err := f.verify(t, token); err != nil {
+		t.Errorf("the keys are back and still: %v", err)
+	}
+	if err := f.verifier.Ready(t.Context()); err != nil {
+		t.Errorf("Ready: %v", err)
+	}
+}
+
+// While nothing is known of the keys, a bad token is still not worth a 503.
+func TestGarbageWithoutKeys(t *testing.T) {
+	f := newTenant(t)
+	f.tenant.Fail(entratest.Discovery, entratest.Fault{Status: 500})
+	f.start(t, nil)
+	if err := f.verify(t, "garbage"); !errors.Is(err, entraauth.ErrInvalidToken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestKeyRotatedRightAfterTheStart(t *testing.T) {
+	f := newFixture(t, nil)
+	if err := f.verifier.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.Add(2 * time.Second)
+	f.tenant.RotateKeys()
+	if err := f.verify(t, f.token()); err != nil {
+		t.Errorf("the first token of a new key: %v", err)
+	}
+}
+
+func TestUnknownKeyIDsCostOneFetchAMinute(t *testing.T) {
+	f := newFixture(t, nil)
+	if err := f.verifier.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := f.tenant.Count(entratest.Keys)
+	for i := range 200 {
+		token := f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = strings.Repeat("k", i+1) })
+		if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
+			t.Fatalf("unknown kid: %v", err)
+		}
+	}
+	if n := f.tenant.Count(entratest.Keys) - before; n != 1 {
+		t.Errorf("%d fetches for 200 invented kids, want 1", n)
+	}
+	// A rotation now waits for the interval, and not longer.
+	f.tenant.RotateKeys()
+	token := f.token()
+	if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
+		t.Errorf("within the interval: %v", err)
+	}
+	f.clock.Add(time.Minute)
+	if err := f.verify(t, token); err != nil {
+		t.Errorf("after the interval: %v", err)
+	}
+}
+
+func TestRotationUnderLoadCostsOneFetch(t *testing.T) {
+	f := newFixture(t, nil)
+	if err := f.verifier.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.tenant.RotateKeys()
+	token := f.token()
+	before := f.tenant.Count(entratest.Keys)
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			if err := f.verify(t, token); err != nil {
+				t.Errorf("refused: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := f.tenant.Count(entratest.Keys) - before; n != 1 {
+		t.Errorf("%d fetches for 64 callers, want 1", n)
+	}
+}
+
+// Nobody with a known key waits while an unknown one is being looked for.
+func TestUnknownKeyIDHoldsNobodyUp(t *testing.T) {
+	f := newFixture(t, nil)
+	good := f.token()
+	if err := f.verify(t, good); err != nil {
+		t.Fatal(err)
+	}
+	f.tenant.Fail(entratest.Keys, entratest.Fault{Delay: time.Minute})
+	before := f.tenant.Count(entratest.Keys)
+	ctx, cancel := context.WithCancel(t.Context())
+	stuck := make(chan error)
+	go func() {
+		token := f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = "new" })
+		_, err := f.verifier.Verify(ctx, token)
+		stuck <- err
+	}()
+	for f.tenant.Count(entratest.Keys) == before {
+		time.Sleep(time.Millisecond) // until the fetch is under way
+	}
+	for range 10 {
+		if err := f.verify(t, good); err != nil {
+			t.Errorf("a known key: %v", err)
+		}
+	}
+	cancel() // the waiter obeys its own context, and is not told 401
+	if err := <-stuck; !errors.Is(err, entraauth.ErrKeysUnavailable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("the waiter: %v", err)
+	}
+}
+
+func TestLastGoodKeysSurvive(t *testing.T) {
+	for name, fault := range map[string]entratest.Fault{
+		"outage":        {Status: http.StatusInternalServerError, Body: "x"},
+		"dropped":       {Drop: true},
+		"no keys":       {Status: 200, Body: `{"keys":[]}`},
+		"garbage":       {Status: 200, Body: `<html>`, ContentType: "text/html"},
+		"truncated":     {Status: 200, Body: `{"keys":[{"kty":"RSA","use":"sig","kid":"x","n":"`},
+		"one odd key":   {Status: 200, Body: `{"keys":[{"kty":"oct","use":"sig","kid":"x","k":"AAAA"}]}`},
+		"endless":       {Status: 200, Body: `{"keys":[` + strings.Repeat(" ", 1<<20) + `]}`},
+		"empty":         {Status: 200, Body: ""},
+		"another shape": {Status: 200, Body: `[]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, nil)
+			if err := f.verify(t, f.token()); err != nil {
+				t.Fatal(err)
+			}
+			f.tenant.Fail(entratest.Keys, fault)
+			before := f.tenant.Count(entratest.Keys)
+			f.clock.Add(90 * time.Minute)
+			if err := f.verify(t, f.token()); err != nil { // sets off the refresh behind its back
+				t.Fatalf("while the keys are refreshed: %v", err)
+			}
+			unknown := f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = "new" })
+			if err := f.verify(t, unknown); !errors.Is(err, entraauth.ErrKeysUnavailable) { // joins it
+				t.Errorf("a kid that could not be looked for: %v", err)
+			}
+			if f.tenant.Count(entratest.Keys) == before {
+				t.Fatal("no refresh was tried")
+			}
+			f.clock.Add(22 * time.Hour)
+			if err := f.verify(t, f.token()); err != nil {
+				t.Errorf("within 24 hours: %v", err)
+			}
+			f.clock.Add(time.Hour)
+			if err := f.verify(t, f.token()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
+				t.Errorf("after 24 hours: %v", err)
+			}
+			f.tenant.Fail(entratest.Keys, entratest.Fault{})
+			f.clock.Add(time.Minute)
+			if err := f.verify(t, f.token()); err != nil {
+				t.Errorf("when the outage is over: %v", err)
+			}
+		})
+	}
+}
+
+func TestKeyThatLeftIsGone(t *testing.T) {
+	f := newFixture(t, nil)
+	old := f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["exp"] = f.clock.Now().Add(24 * time.Hour).Unix() })
+	if err := f.verify(t, old); err != nil {
+		t.Fatal(err)
+	}
+	f.tenant.RotateKeys()
+	if err := f.verify(t, f.token()); err != nil { // fetches
+		t.Fatal(err)
+	}
+	if err := f.verify(t, old); !errors.Is(err, entraauth.ErrInvalidToken) {
+		t.Errorf("a token of the key that left: %v", err)
+	}
+}
+
+func TestClosedVerifierFetchesNothing(t *testing.T) {
+	f := newFixture(t, nil)
+	if err := f.verify(t, f.token()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.verifier.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := f.tenant.Count(entratest.Keys)
+	f.clock.Add(2 * time.Hour)
+	if err := f.verify(t, f.token()); err != nil {
+		t.Errorf("with the keys it has: %v", err)
+	}
+	if n := f.tenant.Count(entratest.Keys) - before; n != 0 {
+		t.Errorf("%d fetches after Close", n)
+	}
+}
+
+func TestMetadataOfAnotherTenantIsRefused(t *testing.T) {
+	f := newTenant(t)
+	f.tenant.Fail(entratest.Discovery, entratest.Fault{Status: 200, Body: `{"issuer":"https://sts.windows.net/` + otherTenant + `/","jwks_uri":"https://localhost/keys"}`})
+	f.start(t, nil)
+	if err := f.verify(t, f.token()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if !strings.Contains(f.log.String(), "is not of tenant") {
+		t.Errorf("the log does not say why: %s", f.log)
+	}
+}
