@@ -216,7 +216,8 @@ func (t *Tenant) identityToken(identity *UserAssignedIdentity, resource string) 
 	if app == nil {
 		return issuedToken{}, unknownResource(resource, t.id)
 	}
-	return t.appAccess(principal{identity.ClientID, identity.ObjectID}, acrCertificate, app, resource, nil, identityLifetime), nil
+	aim := target{app, resource, app.tokenVersion()}
+	return t.appAccess(principal{identity.ClientID, identity.ObjectID}, acrCertificate, aim, nil, identityLifetime), nil
 }
 
 // String returns what the identity is called, for test output.

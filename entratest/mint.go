@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -31,8 +32,8 @@ func (t *Tenant) Token(user *User, client, resource *App, scopes ...string) stri
 	if !client.public {
 		acr = acrSecret
 	}
-	access := t.userAccess(user.profile(), client, acr, resource, resource.AppIDURI, scopes)
-	return t.sign(access)
+	aim := target{resource, resource.AppIDURI, resource.tokenVersion()}
+	return t.sign(t.userAccess(user.profile(), client, acr, aim, scopes))
 }
 
 // IDToken returns the v2 ID token that client got when user signed in. It is no
@@ -48,11 +49,13 @@ func (t *Tenant) IDToken(user *User, client *App) string {
 // Times are int64.
 func (t *Tenant) Mint(resource *App, version int, change func(header, claims map[string]any)) string {
 	user, client := t.mintParties()
-	wanted := *resource
-	if version != 0 {
-		wanted.AccessTokenVersion = version
+	if version == 0 {
+		version = resource.AccessTokenVersion
 	}
-	access := t.userAccess(user.profile(), client, acrPublic, &wanted, wanted.AppIDURI, wanted.Scopes)
+	if version != 1 && version != 2 {
+		panic(fmt.Sprintf("entratest: Mint: no token of version %d, only 1 and 2", version))
+	}
+	access := t.userAccess(user.profile(), client, acrPublic, target{resource, resource.AppIDURI, version}, resource.Scopes)
 	header := t.header(access.version)
 	if change != nil {
 		change(header, access.claims)
@@ -151,10 +154,17 @@ func (u *User) profile() profile {
 	}
 }
 
-// userAccess returns a user's access token. Audience is the form in which the
-// resource was asked for: v1 tokens repeat it, v2 tokens have the client id always.
-func (t *Tenant) userAccess(user profile, client *App, acr string, resource *App, audience string, scopes []string) issuedToken {
-	token := t.token(resource.tokenVersion(), resource, audience, t.lifetime())
+// A target is what a token is for. Audience is the form in which the resource
+// was asked for: v1 tokens repeat it, v2 tokens have the client id always.
+type target struct {
+	resource *App
+	audience string
+	version  int
+}
+
+// userAccess returns a user's access token.
+func (t *Tenant) userAccess(user profile, client *App, acr string, aim target, scopes []string) issuedToken {
+	token := t.token(aim, t.lifetime())
 	claims := token.claims
 	claims["name"] = user.name
 	claims["oid"] = user.objectID
@@ -179,8 +189,8 @@ func (t *Tenant) userAccess(user profile, client *App, acr string, resource *App
 type principal struct{ clientID, objectID string }
 
 // appAccess returns an access token without a user.
-func (t *Tenant) appAccess(p principal, acr string, resource *App, audience string, roles []string, lifetime time.Duration) issuedToken {
-	token := t.token(resource.tokenVersion(), resource, audience, lifetime)
+func (t *Tenant) appAccess(p principal, acr string, aim target, roles []string, lifetime time.Duration) issuedToken {
+	token := t.token(aim, lifetime)
 	claims := token.claims
 	claims["oid"], claims["sub"] = p.objectID, p.objectID
 	claims["xms_ftd"] = opaque(48)
@@ -197,7 +207,7 @@ func (t *Tenant) appAccess(p principal, acr string, resource *App, audience stri
 }
 
 func (t *Tenant) idClaims(user profile, client *App) issuedToken {
-	token := t.token(2, client, client.ClientID, t.lifetime())
+	token := t.token(target{client, client.ClientID, 2}, t.lifetime())
 	token.claims["name"] = user.name
 	token.claims["oid"] = user.objectID
 	token.claims["preferred_username"] = user.userPrincipalName
@@ -207,15 +217,15 @@ func (t *Tenant) idClaims(user profile, client *App) issuedToken {
 }
 
 // token returns what all tokens have in common.
-func (t *Tenant) token(version int, resource *App, audience string, lifetime time.Duration) issuedToken {
+func (t *Tenant) token(aim target, lifetime time.Duration) issuedToken {
 	now := t.now()
 	issued := now.Add(-clockSkew).Unix()
 	expires := now.Add(lifetime)
-	issuer := t.V1Issuer()
-	if version == 2 {
-		issuer, audience = t.V2Issuer(), resource.ClientID
+	issuer, audience := t.V1Issuer(), aim.audience
+	if aim.version == 2 {
+		issuer, audience = t.V2Issuer(), aim.resource.ClientID
 	}
-	return issuedToken{version: version, expires: expires, claims: map[string]any{
+	return issuedToken{version: aim.version, expires: expires, claims: map[string]any{
 		"aud": audience,
 		"iss": issuer,
 		"iat": issued,
@@ -225,7 +235,7 @@ func (t *Tenant) token(version int, resource *App, audience string, lifetime tim
 		"rh":  "1.A" + opaque(36) + ".",
 		"tid": t.id,
 		"uti": opaque(16),
-		"ver": strconv.Itoa(version) + ".0",
+		"ver": strconv.Itoa(aim.version) + ".0",
 	}}
 }
 

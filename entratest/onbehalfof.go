@@ -41,7 +41,7 @@ func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenRespons
 		return nil, r
 	}
 	user := t.profileOf(claims)
-	access := t.userAccess(user, client, acr, scope.resource, scope.identifier, granted)
+	access := t.userAccess(user, client, acr, scope.target(), granted)
 	return t.respondToUser(e, access, user, client, scope, granted), nil
 }
 

@@ -21,6 +21,11 @@ type scopeRequest struct {
 // all reports whether the request is for everything that was consented to.
 func (s scopeRequest) all() bool { return slices.Contains(s.names, defaultScope) }
 
+// target returns what a token for the request is for.
+func (s scopeRequest) target() target {
+	return target{s.resource, s.identifier, s.resource.tokenVersion()}
+}
+
 // parseScope reads a scope parameter. Each scope is a resource's identifier, a
 // slash, and a name; so in https://storage.azure.com//.default the
 // identifier ends with a slash, and a v1 token's audience will too.

@@ -71,16 +71,15 @@ func (t *Tenant) issue(e *exchange) (*tokenResponse, *rejection) {
 
 // clientCredentials issues a token to an app for itself: no user, no scopes.
 func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*tokenResponse, *rejection) {
-	parameter := e.form.Get("scope")
-	if !strings.HasSuffix(parameter, "/"+defaultScope) || strings.Contains(parameter, " ") {
-		return nil, reject(1002012, fmt.Sprintf("The provided value for scope %s is not valid. Client credential flows must have a "+
-			"scope value with /.default suffixed to the resource identifier (application ID URI).", clip(parameter)))
-	}
-	scope, r := t.parseScope(parameter)
+	scope, r := t.parseScope(e.form.Get("scope"))
 	if r != nil {
 		return nil, r
 	}
-	access := t.appAccess(principal{client.ClientID, client.ObjectID}, acr, scope.resource, scope.identifier,
+	if !scope.all() {
+		return nil, reject(1002012, fmt.Sprintf("The provided value for scope %s is not valid. Client credential flows must have a "+
+			"scope value with /.default suffixed to the resource identifier (application ID URI).", clip(e.form.Get("scope"))))
+	}
+	access := t.appAccess(principal{client.ClientID, client.ObjectID}, acr, scope.target(),
 		t.roles(client, scope.resource), t.lifetime())
 	return t.respond(access), nil
 }

@@ -1,0 +1,84 @@
+package entratest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/mcpentra/mcp-entra-go/entratest"
+)
+
+// An API exchanges its caller's token for one of Azure Storage, first without
+// and then with an administrator's consent.
+func ExampleNewTenant() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+
+	alice := tenant.AddUser("alice@contoso.com", "Alice")
+	client := tenant.AddClient("Some client")
+	api := tenant.AddApp("My MCP server", "access_as_user")
+	form := url.Values{
+		"grant_type":          {"urn:ietf:params:oauth:grant-type:jwt-bearer"},
+		"requested_token_use": {"on_behalf_of"},
+		"client_id":           {api.ClientID},
+		"client_secret":       {api.AddSecret()},
+		"assertion":           {tenant.Token(alice, client, api)},
+		"scope":               {"https://storage.azure.com/.default"},
+	}
+	exchange := func() {
+		response, err := tenant.HTTPClient().PostForm(tenant.AuthorityHost()+"/"+tenant.ID()+"/oauth2/v2.0/token", form)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		defer func() { _ = response.Body.Close() }()
+		var answer struct {
+			Error string `json:"error"`
+			Codes []int  `json:"error_codes"`
+			Scope string `json:"scope"`
+		}
+		if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(response.StatusCode, answer.Error, answer.Codes)
+		if answer.Scope != "" {
+			fmt.Println(answer.Scope)
+		}
+	}
+	exchange()
+	tenant.Consent(api, tenant.Storage(), "user_impersonation")
+	exchange()
+	// Output:
+	// 400 invalid_grant [65001]
+	// 200  []
+	// https://storage.azure.com/user_impersonation https://storage.azure.com/.default
+}
+
+// Mint makes the tokens that an API must refuse: here, those of another tenant
+// and those of an app that acts for itself.
+func ExampleTenant_Mint() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	api := tenant.AddApp("My MCP server", "access_as_user")
+
+	foreign := tenant.Mint(api, 2, func(_, claims map[string]any) {
+		claims["tid"] = "00000000-1111-2222-3333-444444444444"
+	})
+	appOnly := tenant.Mint(api, 1, func(_, claims map[string]any) {
+		delete(claims, "scp")
+		claims["roles"] = []string{"Tasks.Run"}
+	})
+	for _, token := range []string{foreign, appOnly} {
+		var claims jwt.MapClaims
+		if _, _, err := jwt.NewParser().ParseUnverified(token, &claims); err != nil {
+			fmt.Println(err)
+		}
+		fmt.Println(claims["ver"], claims["tid"] == tenant.ID(), claims["scp"], claims["roles"])
+	}
+	// Output:
+	// 2.0 false access_as_user <nil>
+	// 1.0 true <nil> [Tasks.Run]
+}

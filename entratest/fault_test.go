@@ -1,0 +1,139 @@
+package entratest_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/entratest"
+)
+
+func TestFaults(t *testing.T) {
+	c := newContoso(t)
+	const claims = `{"access_token":{}}`
+	for name, test := range map[string]struct {
+		fault  entratest.Fault
+		status int
+		code   int
+		check  func(a answer) bool
+	}{
+		"status":            {entratest.Fault{Status: 503}, 503, 0, func(a answer) bool { return a.body == "" }},
+		"body":              {entratest.Fault{Body: "<html>", ContentType: "text/html"}, 200, 0, func(a answer) bool { return a.body == "<html>" && a.header.Get("Content-Type") == "text/html" }},
+		"throttled":         {entratest.Fault{RetryAfter: 1500 * time.Millisecond}, 429, 0, func(a answer) bool { return a.header.Get("Retry-After") == "2" }},
+		"throttled, code":   {entratest.Fault{AADSTS: 90055, RetryAfter: time.Second}, 429, 90055, func(a answer) bool { return a.header.Get("Retry-After") == "1" }},
+		"transient":         {entratest.Fault{AADSTS: 50033}, 503, 50033, func(a answer) bool { return a.text("error") == "temporarily_unavailable" }},
+		"MFA":               {entratest.Fault{AADSTS: 50076, Claims: claims}, 400, 50076, func(a answer) bool { return a.text("claims") == claims && a.text("suberror") == "basic_action" }},
+		"any code":          {entratest.Fault{AADSTS: 123456, Suberror: "x", Status: 418}, 418, 123456, func(a answer) bool { return a.text("error") == "invalid_grant" && a.text("suberror") == "x" }},
+		"another client's":  {entratest.Fault{Status: 503, ClientID: c.client.ClientID}, 200, 0, nil},
+		"this client's":     {entratest.Fault{Status: 503, ClientID: c.api.ClientID}, 503, 0, nil},
+		"late but right":    {entratest.Fault{Delay: time.Millisecond}, 200, 0, func(a answer) bool { return a.text("access_token") != "" }},
+		"late and wrong":    {entratest.Fault{Delay: time.Millisecond, Status: 500}, 500, 0, nil},
+		"none, that is: ok": {entratest.Fault{}, 200, 0, nil},
+	} {
+		c.Fail(entratest.Token, test.fault)
+		a := c.token(t, c.obo())
+		if a.status != test.status || a.code() != test.code || test.check != nil && !test.check(a) {
+			t.Errorf("%s: %d %v %s", name, a.status, a.header, a.body)
+		}
+	}
+}
+
+func TestFaultTimes(t *testing.T) {
+	c := newContoso(t)
+	identity := c.AddManagedIdentity("umi")
+	endpoint, header := c.ManagedIdentityEndpoint()
+	base := c.AuthorityHost() + "/" + c.ID()
+	urls := map[entratest.Endpoint]string{
+		entratest.Discovery:       base + "/v2.0/.well-known/openid-configuration",
+		entratest.Keys:            base + "/discovery/v2.0/keys",
+		entratest.ManagedIdentity: endpoint + "?api-version=2019-08-01&resource=" + exchangeURI + "&client_id=" + identity.ClientID,
+	}
+	for endpoint, url := range urls {
+		c.Fail(endpoint, entratest.Fault{Times: 2, Status: 500})
+		for i, want := range []int{500, 500, 200} {
+			if a := get(t, c.HTTPClient(), url, "X-IDENTITY-HEADER", header); a.status != want {
+				t.Errorf("%v, request %d: %d", endpoint, i+1, a.status)
+			}
+		}
+		c.Fail(endpoint, entratest.Fault{Status: 500})
+		for range 3 {
+			if a := get(t, c.HTTPClient(), url, "X-IDENTITY-HEADER", header); a.status != 500 {
+				t.Errorf("%v fails until cleared: %d", endpoint, a.status)
+			}
+		}
+		c.Fail(endpoint, entratest.Fault{})
+		if a := get(t, c.HTTPClient(), url, "X-IDENTITY-HEADER", header); a.status != 200 {
+			t.Errorf("%v, cleared: %d", endpoint, a.status)
+		}
+		if n := c.Count(endpoint); n != 7 {
+			t.Errorf("%v: %d requests counted, want 7", endpoint, n)
+		}
+	}
+}
+
+func TestFaultDrop(t *testing.T) {
+	c := newContoso(t)
+	c.Fail(entratest.Keys, entratest.Fault{Drop: true, Times: 5})
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, c.AuthorityHost()+"/"+c.ID()+"/discovery/v2.0/keys", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := c.HTTPClient().Do(request)
+	if err == nil {
+		_ = response.Body.Close()
+		t.Errorf("a dropped request was answered with %d", response.StatusCode)
+	}
+}
+
+func TestCloseCutsOffDelays(t *testing.T) {
+	tenant := entratest.NewTenant(nil)
+	tenant.Fail(entratest.Discovery, entratest.Fault{Delay: time.Hour})
+	failed := make(chan error)
+	go func() {
+		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, tenant.AuthorityHost()+"/"+tenant.ID()+"/.well-known/openid-configuration", nil)
+		if err == nil {
+			var response *http.Response
+			if response, err = tenant.HTTPClient().Do(request); err == nil {
+				err = response.Body.Close()
+			}
+		}
+		failed <- err
+	}()
+	for tenant.Count(entratest.Discovery) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	tenant.Close()
+	if err := <-failed; err == nil {
+		t.Error("the request was answered")
+	}
+}
+
+func TestRequests(t *testing.T) {
+	clock := &clock{now: time.Unix(1_800_000_000, 0)}
+	tenant := entratest.NewTenant(&entratest.Options{KeepRequests: 3, Now: clock.Now})
+	defer tenant.Close()
+	base := tenant.AuthorityHost() + "/" + tenant.ID()
+	form := map[string][]string{"client_secret": {"s"}, "client_id": {"x"}}
+	do(t, tenant.HTTPClient(), http.MethodPost, base+"/oauth2/v2.0/token?q=1", form, "X-Test", "yes")
+	requests := tenant.Requests()
+	if len(requests) != 1 {
+		t.Fatalf("%d requests", len(requests))
+	}
+	r := requests[0]
+	if r.Endpoint != entratest.Token || r.Method != http.MethodPost || r.Path != "/"+tenant.ID()+"/oauth2/v2.0/token" ||
+		r.Form.Get("client_secret") != "s" || r.Form.Get("q") != "1" || r.Header.Get("X-Test") != "yes" || !r.Time.Equal(clock.Now()) {
+		t.Errorf("%+v", r)
+	}
+	for range 10 {
+		get(t, tenant.HTTPClient(), base+"/discovery/keys")
+	}
+	get(t, tenant.HTTPClient(), base+"/nothing")
+	var kinds []string
+	for _, r := range tenant.Requests() {
+		kinds = append(kinds, r.Endpoint.String())
+	}
+	if len(kinds) != 3 || kinds[0] != "Keys" || kinds[2] != "none" || tenant.Count(entratest.Keys) != 10 || tenant.Count(entratest.Token) != 1 {
+		t.Errorf("kept %v, counted %d and %d", kinds, tenant.Count(entratest.Keys), tenant.Count(entratest.Token))
+	}
+}
