@@ -101,16 +101,18 @@ func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet,
 	}
 	for range 2 { // the fetch that was joined may have begun before the key was published
 		flight := s.startUnknown()
-		if flight == nil {
-			break
+		if flight != nil {
+			if err := wait(ctx, flight); err != nil {
+				return nil, s.unavailable(err)
+			}
 		}
-		if err := wait(ctx, flight); err != nil {
-			return nil, s.unavailable(err)
-		}
-		if set := s.usable(); set != nil {
+		if set := s.usable(); set != nil { // looked at even without a fetch: one may just have ended
 			if _, ok := set.keys[kid]; ok {
 				return set, nil
 			}
+		}
+		if flight == nil {
+			break
 		}
 	}
 	s.mu.Lock()
