@@ -1,0 +1,82 @@
+package mcpentra
+
+import (
+	"context"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
+)
+
+// IdentityTools returns the tools with which a user sees that signing in
+// worked: secure_ping, and get_user_info with the claims of the caller's own
+// token and how it fared under each rule of the verifier.
+func IdentityTools(v *entraauth.Verifier) ToolSet { return identityTools{v} }
+
+type identityTools struct{ verifier *entraauth.Verifier }
+
+// authentication names how callers are verified, in the tools' results.
+const authentication = "Microsoft Entra ID access token (entraauth.Verifier)"
+
+type pingOutput struct {
+	OK             bool   `json:"ok" jsonschema:"true: the caller is authenticated"`
+	Message        string `json:"message" jsonschema:"what was found"`
+	Server         string `json:"server" jsonschema:"the server that answered"`
+	Authentication string `json:"authentication" jsonschema:"how the caller was verified"`
+}
+
+type userInfoOutput struct {
+	OK                   bool              `json:"ok" jsonschema:"true: the caller is authenticated"`
+	Message              string            `json:"message" jsonschema:"what was found"`
+	AuthenticationMethod string            `json:"authentication_method" jsonschema:"how the caller was verified"`
+	Issuer               string            `json:"issuer" jsonschema:"who issued the token (claim iss)"`
+	Audience             string            `json:"audience" jsonschema:"whom the token is for (claim aud)"`
+	UserClaims           map[string]any    `json:"user_claims" jsonschema:"all claims of the verified token"`
+	Validation           []entraauth.Check `json:"validation" jsonschema:"each rule that the token was judged by and how it fared, times in the server's local time"`
+}
+
+// Register adds the tools to the server.
+func (t identityTools) Register(server *mcp.Server) {
+	mcp.AddTool(server, &mcp.Tool{
+		Name: "secure_ping", Title: "Secure ping",
+		Description: "Checks that the caller is authenticated. Needs no arguments.",
+		Annotations: readOnly(),
+	}, t.ping)
+	mcp.AddTool(server, &mcp.Tool{
+		Name: "get_user_info", Title: "Who am I",
+		Description: "Returns the signed-in user's identity: all claims of the verified access token, and how the token fared under each verification rule.",
+		Annotations: readOnly(),
+	}, t.userInfo)
+}
+
+// readOnly annotates tools that look at nothing but the request.
+func readOnly() *mcp.ToolAnnotations {
+	no := false
+	return &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, DestructiveHint: &no, OpenWorldHint: &no}
+}
+
+func (t identityTools) ping(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, pingOutput, error) {
+	if entraauth.FromContext(ctx) == nil {
+		return nil, pingOutput{}, ErrNoCaller
+	}
+	return nil, pingOutput{
+		OK: true, Message: "Authenticated ping successful",
+		Server: "mcp-entra-go " + Version, Authentication: authentication,
+	}, nil
+}
+
+func (t identityTools) userInfo(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, userInfoOutput, error) {
+	id := entraauth.FromContext(ctx)
+	if id == nil {
+		return nil, userInfoOutput{}, ErrNoCaller
+	}
+	out := userInfoOutput{OK: true, Message: "User information from the verified token", AuthenticationMethod: authentication}
+	if err := id.Claims(&out.UserClaims); err != nil {
+		return nil, userInfoOutput{}, err
+	}
+	out.Issuer, _ = out.UserClaims["iss"].(string)
+	out.Audience, _ = out.UserClaims["aud"].(string)
+	out.Validation = t.verifier.Explain(ctx, secret.Reveal(id.Assertion())).Checks
+	return nil, out, nil
+}

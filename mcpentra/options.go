@@ -1,0 +1,120 @@
+package mcpentra
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/obo"
+)
+
+// An Option adds to what [NewServer] assembles.
+type Option func(*config) error
+
+type config struct {
+	implementation *mcp.Implementation
+	exchanger      *obo.Exchanger
+	tools          []ToolSet
+	serverOptions  []func(*mcp.ServerOptions)
+	sessions       bool
+	origins        []string
+	log            *slog.Logger
+}
+
+// A ToolSet adds its tools to a server. One that also has a method
+// Configure(*mcp.ServerOptions) is asked before the server is made: completions
+// and subscriptions exist only there.
+type ToolSet interface {
+	Register(server *mcp.Server)
+}
+
+type configurer interface {
+	Configure(options *mcp.ServerOptions)
+}
+
+// WithImplementation sets the name and version by which the server introduces
+// itself. Defaults to this module's.
+func WithImplementation(i *mcp.Implementation) Option {
+	return func(c *config) error {
+		if i == nil || i.Name == "" {
+			return errors.New("WithImplementation: the name is missing")
+		}
+		c.implementation = i
+		return nil
+	}
+}
+
+// WithExchanger lets tools act on behalf of their caller: [Credential] then
+// returns the caller's credential.
+func WithExchanger(x *obo.Exchanger) Option {
+	return func(c *config) error {
+		if x == nil {
+			return errors.New("WithExchanger: the exchanger is nil")
+		}
+		c.exchanger = x
+		return nil
+	}
+}
+
+// WithTools adds tool sets, in order.
+func WithTools(sets ...ToolSet) Option {
+	return func(c *config) error {
+		for i, set := range sets {
+			if set == nil {
+				return fmt.Errorf("WithTools: tool set %d is nil", i)
+			}
+		}
+		c.tools = append(c.tools, sets...)
+		return nil
+	}
+}
+
+// WithServerOptions changes the options of the SDK's server before it is made,
+// for what has no option here. Cacheable results stay private to their caller
+// whatever SetCacheable does.
+func WithServerOptions(change func(*mcp.ServerOptions)) Option {
+	return func(c *config) error {
+		c.serverOptions = append(c.serverOptions, change)
+		return nil
+	}
+}
+
+// WithSessions makes the server stateful, for tools that call the client back
+// under protocol versions before 2026-07-28. Sessions live in this process, are
+// bound to their user, and end after 30 idle minutes. Without this option each
+// request stands alone and any replica can answer it.
+func WithSessions() Option {
+	return func(c *config) error {
+		c.sessions = true
+		return nil
+	}
+}
+
+// WithAllowedOrigins lets web pages of these origins call the server, such as
+// "https://app.example.com" or "http://localhost:6274". The resource's own
+// origin is always allowed; a request with any other Origin header is refused.
+func WithAllowedOrigins(origins ...string) Option {
+	return func(c *config) error {
+		for _, o := range origins {
+			u, err := url.Parse(o)
+			if err != nil || u.Scheme == "" || u.Host == "" || strings.TrimSuffix(o, "/") != u.Scheme+"://"+u.Host {
+				return fmt.Errorf("WithAllowedOrigins: %q is not an origin such as https://app.example.com", o)
+			}
+			c.origins = append(c.origins, strings.ToLower(strings.TrimSuffix(o, "/")))
+		}
+		return nil
+	}
+}
+
+// WithLogger sets where the server logs: a line for each request, panics of
+// tools. Defaults to [slog.Default].
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) error {
+		c.log = l
+		return nil
+	}
+}

@@ -1,0 +1,164 @@
+package mcpentra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+)
+
+// Version is this module's version, by which a server introduces itself.
+const Version = "0.1.0"
+
+const (
+	// maxBody bounds a request's body, in bytes.
+	maxBody = 4 << 20
+	// sessionTimeout ends idle sessions.
+	sessionTimeout = 30 * time.Minute
+	// maxHealthWait bounds how long /health waits for a first key fetch.
+	maxHealthWait = 2 * time.Second
+)
+
+// A Server is an MCP server whose every call is made by a verified caller. It
+// is an http.Handler that serves
+//
+//	{path of the resource URL}                                  MCP over streamable HTTP
+//	/.well-known/oauth-protected-resource{path}, and without    RFC 9728 metadata
+//	/health                                                     200 when it can serve, else 503
+type Server struct {
+	mcp      *mcp.Server
+	handler  http.Handler
+	verifier *entraauth.Verifier
+	log      *slog.Logger
+}
+
+// NewServer assembles a server. resourceURL is the URL that clients are given,
+// such as "https://mcp.example.com/mcp": https, or http on a loopback host; no
+// trailing slash. All faults are reported at once.
+func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Server, error) {
+	c := config{implementation: &mcp.Implementation{Name: "mcp-entra-go", Version: Version}}
+	var faults []error
+	resource, err := parseResource(resourceURL)
+	if err != nil {
+		faults = append(faults, err)
+	}
+	if v == nil {
+		faults = append(faults, errors.New("the verifier is nil: there is no server without one"))
+	}
+	for _, option := range opts {
+		if err := option(&c); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("mcpentra: %w", errors.Join(faults...))
+	}
+	if c.log == nil {
+		c.log = slog.Default()
+	}
+	s := &Server{verifier: v, log: c.log, mcp: newMCPServer(&c)}
+	s.mcp.AddReceivingMiddleware(mcpauth.Receive, s.observe, withCredential(c.exchanger))
+	for _, set := range c.tools {
+		set.Register(s.mcp)
+	}
+	s.handler = s.routes(resource, &c)
+	return s, nil
+}
+
+// newMCPServer makes the SDK's server from the options of all who have some.
+func newMCPServer(c *config) *mcp.Server {
+	var o mcp.ServerOptions
+	for _, set := range c.tools {
+		if conf, ok := set.(configurer); ok {
+			conf.Configure(&o)
+		}
+	}
+	for _, change := range c.serverOptions {
+		change(&o)
+	}
+	next := o.SetCacheable
+	o.SetCacheable = func(ctx context.Context, req mcp.Request, cacheable *mcp.Cacheable) {
+		if next != nil {
+			next(ctx, req, cacheable)
+		}
+		cacheable.CacheScope = "private" // what one caller may see is not for the next
+	}
+	return mcp.NewServer(c.implementation, &o)
+}
+
+// MCP returns the SDK's server, for mcp.AddTool and the like. Receiving
+// middleware that is added to it runs before the server knows the caller, and
+// its panics are its own.
+func (s *Server) MCP() *mcp.Server { return s.mcp }
+
+// ServeHTTP serves the paths that [Server] lists.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+func (s *Server) routes(resource *url.URL, c *config) http.Handler {
+	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{
+		Stateless:                    !c.sessions,
+		SessionTimeout:               sessionTimeout,
+		MaxRequestBodyBytes:          maxBody,
+		PropagateRequestCancellation: true,
+		DisableLocalhostProtection:   true, // gate checks Host, and knows the public one
+	})
+	guard := &entraauth.Guard{ResourceMetadata: metadataURL(resource), WriteBody: mcpauth.WriteBody}
+	protected := http.NewServeMux()
+	protected.Handle(exactly(resource.Path), s.verifier.Middleware(guard)(mcpauth.Bridge(stream)))
+	metadata := protectedResource(resource, s.verifier, c.implementation)
+	protected.Handle(wellKnown, metadata)
+	if resource.Path != "" {
+		protected.Handle(wellKnown+resource.Path, metadata)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the Host check
+	mux.Handle("/", newGate(resource, c.origins, s.log).protect(protected))
+	return mux
+}
+
+// exactly is the pattern for the path alone.
+func exactly(path string) string {
+	if path == "" {
+		return "/{$}"
+	}
+	return path
+}
+
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), maxHealthWait)
+	defer cancel()
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	body, status := `{"status":"ok"}`, http.StatusOK
+	if err := s.verifier.Ready(ctx); err != nil {
+		body, status = `{"status":"unavailable","reason":"the tenant's signing keys can't be fetched; see the log"}`, http.StatusServiceUnavailable
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body + "\n"))
+}
+
+func parseResource(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil:
+		return nil, fmt.Errorf("resource URL: %q is not a URL such as https://mcp.example.com/mcp", s)
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
+		return nil, fmt.Errorf("resource URL: %q must be https; http is for loopback hosts", s)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("resource URL: %q must have no query or fragment (RFC 9728 section 1.2)", s)
+	case strings.HasSuffix(u.Path, "/"):
+		return nil, fmt.Errorf("resource URL: %q must have no trailing slash: clients compare it exactly", s)
+	case strings.ContainsAny(u.Path, "{}") || u.Path == "/health" || strings.HasPrefix(u.Path, "/.well-known/"):
+		return nil, fmt.Errorf("resource URL: the path %q is taken", u.Path)
+	}
+	return u, nil
+}
