@@ -37,6 +37,11 @@ var verdicts = map[int]verdict{
 	53003:  {ErrBlocked, "conditional access forbids access to this resource", "ask the organisation's administrator which policy applies"},
 	530032: {ErrBlocked, "a security policy of the organisation forbids access to this resource", "ask the organisation's administrator which policy applies"},
 
+	// The user may not.
+	50020: {ErrBlocked, "the user's account does not belong to this tenant", "sign in with an account of the organisation, or ask its administrator to invite this one"},
+	50057: {ErrBlocked, "the user's account is disabled", "ask the organisation's administrator"},
+	50105: {ErrBlocked, "the user is not assigned to the application", "ask the organisation's administrator to assign the user to it"},
+
 	// The user's token has had its time.
 	50132:  {ErrAssertionExpired, "the user's session was ended, by a new password or by an administrator", newToken},
 	50133:  {ErrAssertionExpired, "the user's session ended because the password expired or changed", newToken},
@@ -47,6 +52,7 @@ var verdicts = map[int]verdict{
 	// The user's token is the wrong one.
 	7000114: {ErrAssertionInvalid, "the caller is an application; acting on behalf of somebody needs a user", "call as a signed-in user"},
 	240002:  {ErrAssertionInvalid, "an ID token was sent where an access token belongs", "the client's developer must request an access token for the server's API scope"},
+	50027:   {ErrAssertionInvalid, "the user's token is malformed", newToken},
 	50013: {ErrMisconfigured, "the user's token is not meant for the app that exchanges it, or its signature is wrong",
 		askOperator + "use the same app registration for the API and for the exchange: the user's token must have it as audience"},
 	500131: {ErrMisconfigured, "the user's token is not meant for the app that exchanges it",
@@ -69,7 +75,12 @@ var verdicts = map[int]verdict{
 	700213: {ErrMisconfigured, "no federated credential of the app has this subject", federated},
 	700229: {ErrMisconfigured, "this identity's token can't serve as a federated credential",
 		askOperator + "use a user-assigned managed identity of the app's own tenant"},
-	7002138: {ErrMisconfigured, "no federated credential of the app has this audience", federated},
+	700212:  {ErrMisconfigured, "no federated credential of the app has this audience", federated},
+	7002138: {ErrMisconfigured, "the subject of the app's federated credential differs in upper and lower case", federated},
+	70025:   {ErrMisconfigured, "the app has no federated credential", askOperator + "add the identity to the app registration: Certificates & secrets, Federated credentials"},
+	50012:   {ErrMisconfigured, "Entra ID doesn't accept the server's proof of the app", askOperator + "check the client secret or the federated credential"},
+	7000112: {ErrMisconfigured, "the server's app is disabled in the tenant", askOperator + "have an administrator enable the app"},
+	90002:   {ErrMisconfigured, "there is no such tenant", askOperator + "check the tenant id and the authority host"},
 
 	// The resource or the scope.
 	650057: {ErrMisconfigured, "the app registration doesn't list this resource among its API permissions",
@@ -78,11 +89,15 @@ var verdicts = map[int]verdict{
 	500011: {ErrMisconfigured, "the tenant knows no resource of this name", askOperator + "check the spelling of the configured resource, and that its app has a service principal in the tenant"},
 	700022: {ErrMisconfigured, "the scopes belong to more than one resource", askOperator + "ask for the scopes of one resource at a time"},
 
+	28000:  {ErrMisconfigured, "the scopes belong to more than one resource", askOperator + "ask for the scopes of one resource at a time"},
+	650053: {ErrMisconfigured, "the resource has no such scope", askOperator + "check the scope's name and which resource it belongs to"},
+
 	// Later.
 	50196: {ErrThrottled, "Entra ID saw the same request too often", "wait, then try again; if it stays, the client is in a loop"},
 	90055: {ErrThrottled, "Entra ID receives too many requests", "wait, then try again"},
 	50033: {ErrUnavailable, "Entra ID has a passing problem", "try again in a moment"},
 	90006: {ErrUnavailable, "Entra ID has a passing problem", "try again in a moment"},
+	90033: {ErrUnavailable, "Entra ID has a passing problem", "try again in a moment"},
 	90024: {ErrUnavailable, "Entra ID is busy", "try again in a moment"},
 }
 
@@ -92,7 +107,7 @@ const federated = askOperator + "compare issuer, subject and audience of the app
 // accepted, so that the same one must not be sent again.
 func blamesProof(code int) bool {
 	switch code {
-	case 700024, 700027, 7000215, 7000222, 700211, 700213, 7002138, 700229:
+	case 50012, 70025, 700024, 700027, 7000215, 7000222, 700211, 700212, 700213, 7002138, 700229:
 		return true
 	}
 	return false
