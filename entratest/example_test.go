@@ -1,9 +1,12 @@
 package entratest_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -28,7 +31,14 @@ func ExampleNewTenant() {
 		"scope":               {"https://storage.azure.com/.default"},
 	}
 	exchange := func() {
-		response, err := tenant.HTTPClient().PostForm(tenant.AuthorityHost()+"/"+tenant.ID()+"/oauth2/v2.0/token", form)
+		request, err := http.NewRequestWithContext(context.Background(), http.MethodPost,
+			tenant.AuthorityHost()+"/"+tenant.ID()+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		response, err := tenant.HTTPClient().Do(request)
 		if err != nil {
 			fmt.Println(err)
 			return

@@ -1,6 +1,7 @@
 package entratest
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -80,7 +81,7 @@ type server struct {
 // be had here for the asking. A nil certificate means plain http.
 func serve(addr string, certificate *serverCertificate, handler http.Handler) *server {
 	mustBeLoopback(addr)
-	listener, err := net.Listen("tcp", addr)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		panic(fmt.Sprintf("entratest: cannot listen on %s: %v", addr, err))
 	}

@@ -277,21 +277,3 @@ func BenchmarkToken(b *testing.B) {
 		c.Token(c.alice, c.client, c.api)
 	}
 }
-
-func FuzzTokenRequest(f *testing.F) {
-	c := newContoso(f)
-	f.Add(c.Token(c.alice, c.client, c.api), "https://storage.azure.com//.default openid", "x", "")
-	f.Add("a.b.c", "/.default", "", c.Sign(nil, map[string]any{"iss": c.api.ClientID}))
-	f.Add("eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOlsxXX0.", "openid", "s", "eyJhbGciOiJub25lIn0.e30.")
-	f.Fuzz(func(t *testing.T, assertion, scope, secret, clientAssertion string) {
-		form := c.obo("assertion", assertion, "scope", scope, "client_secret", secret, "client_assertion", clientAssertion,
-			"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-		a := c.token(t, form)
-		if a.status == http.StatusOK {
-			t.Fatalf("a stranger got a token: %s", a.body)
-		}
-		if code := a.code(); a.status > 401 || code == 0 || len(a.body) > 4000 {
-			t.Errorf("%d %s", a.status, a.body)
-		}
-	})
-}

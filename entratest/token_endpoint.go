@@ -85,7 +85,7 @@ func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*token
 }
 
 func (t *Tenant) respond(access issuedToken) *tokenResponse {
-	seconds := access.claims["exp"].(int64) - t.now().Unix()
+	seconds := access.expires.Unix() - t.now().Unix()
 	return &tokenResponse{TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds, AccessToken: t.sign(access)}
 }
 
