@@ -40,6 +40,8 @@
 // have given, and refresh tokens cannot be redeemed. The v1 token endpoint,
 // the authorize and the device code endpoint are in the metadata, and answer
 // 404. An assertion about a user whom the tenant does not know is taken at its word.
+// No real tenant was at hand: which error, suberror and status go with the rarer codes, and
+// the issuer of keys in the v1 key set, come from documents and reports.
 // Key ids begin with "entratest-", and certificates, pages and the header
 // X-Entratest say that this is not Microsoft Entra ID.
 //
