@@ -1,0 +1,35 @@
+package mcpentra_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// BenchmarkToolCall is an authenticated tools/call over HTTP on loopback, as a
+// client on a kept connection sees it.
+func BenchmarkToolCall(b *testing.B) {
+	w := newWorld(b)
+	const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secure_ping","arguments":{}}}`
+	token := "Bearer " + w.token(w.alice)
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	b.ReportAllocs()
+	for b.Loop() {
+		req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, w.url, strings.NewReader(body))
+		must(b, err)
+		req.Header.Set("Authorization", token)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Accept", "application/json, text/event-stream")
+		resp, err := client.Do(req)
+		must(b, err)
+		data, err := io.ReadAll(resp.Body)
+		must(b, err)
+		must(b, resp.Body.Close())
+		if resp.StatusCode != http.StatusOK || !strings.Contains(string(data), "successful") {
+			b.Fatalf("%d %s", resp.StatusCode, data)
+		}
+	}
+}
