@@ -1,0 +1,81 @@
+package obo_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/obo"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+)
+
+// FuzzAssertion: what a caller sends as its token is refused with a kind, or is
+// a user's token with an end.
+func FuzzAssertion(f *testing.F) {
+	for _, payload := range []string{
+		`{"exp":1795521600,"tid":"` + someGUID + `","oid":"` + someGUID + `","scp":"access_as_user"}`,
+		`{"exp":1e18,"tid":null,"scp":5,"idtyp":{}}`, `[]`, `null`, ``, `{"exp":-1}`,
+	} {
+		f.Add("e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln")
+	}
+	f.Add("a.b")
+	f.Fuzz(func(t *testing.T, token string) {
+		expires, _, err := obo.Inspect(token, someGUID)
+		switch {
+		case err == nil && expires.Unix() < 0:
+			t.Errorf("expires %v", expires)
+		case err != nil && !errors.Is(err, obo.ErrAssertionInvalid):
+			t.Errorf("got %v, want ErrAssertionInvalid", err)
+		}
+	})
+}
+
+// FuzzAnswer: whatever the token endpoint answers, the error has a kind, and
+// its text holds nothing of the answer but what looks as it should.
+func FuzzAnswer(f *testing.F) {
+	x, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(400, []byte(`{"error":"invalid_grant","error_codes":[65001],"suberror":"consent_required","claims":"{}","trace_id":"x"}`))
+	f.Add(200, []byte(`{"token_type":"Bearer","access_token":"x","expires_in":"3600"}`))
+	f.Add(503, []byte(`<html>`))
+	f.Add(400, []byte(`{"error":"<b>","error_codes":[-1]}`))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		e := obo.Answer(x, status, body)
+		if e == nil {
+			if status != http.StatusOK {
+				t.Errorf("status %d gave a token", status)
+			}
+			return
+		}
+		if e.Kind == nil || e.Problem == "" || e.Code < 0 {
+			t.Errorf("%+v", e)
+		}
+		if text := e.Error(); strings.ContainsAny(text, "<>@\n\x00") {
+			t.Errorf("text: %q", text)
+		}
+	})
+}
+
+// FuzzScope: a scope that is allowed belongs to the resource, literally.
+func FuzzScope(f *testing.F) {
+	f.Add("https://storage.azure.com/.default")
+	f.Add("https://storage.azure.com//.default")
+	f.Add("https://storage.azure.com.evil/.default")
+	f.Fuzz(func(t *testing.T, scope string) {
+		r, err := obo.ResourceOf([]string{scope}, []string{"https://storage.azure.com", "api://x/"})
+		if err != nil {
+			if !errors.Is(err, obo.ErrScopeNotAllowed) {
+				t.Errorf("got %v", err)
+			}
+			return
+		}
+		name := scope[strings.LastIndexByte(scope, '/')+1:]
+		if scope != strings.TrimSuffix(r, "/")+"/"+name && scope != r+"/"+name {
+			t.Errorf("%q is not a scope of %q", scope, r)
+		}
+	})
+}
