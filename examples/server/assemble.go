@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
+	"github.com/mcpentra/mcp-entra-go/obo"
+)
+
+// surroundings are what the server stands on besides its configuration. Tests and
+// the demo bring their own; the zero value logs nothing and trusts what the
+// system trusts.
+type surroundings struct {
+	log       *slog.Logger
+	authority *http.Client // to Entra
+	storage   *http.Client // to Azure Storage
+	origins   []string     // of web pages that may call
+}
+
+// assemble makes the documented server: its handler, and what ends its background
+// work. publicURL is the origin that clients use; the resource is that plus /mcp.
+func assemble(c config, publicURL string, s surroundings) (_ http.Handler, closeAll func(), err error) {
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	verifier, err := entraauth.NewVerifier(c.tenantID, c.apiAppID, &entraauth.Options{
+		HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.authorityHost,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	closeAll = func() { _ = verifier.Close() }
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
+	blobs, err := blobTools(c, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	options := []mcpentra.Option{
+		mcpentra.WithLogger(s.log),
+		mcpentra.WithAllowedOrigins(s.origins...),
+		mcpentra.WithTools(mcpentra.IdentityTools(verifier), newTokenTool(c), blobs),
+	}
+	if c.obo {
+		exchanger, err := obo.NewExchanger(c.tenantID, c.apiAppID, c.method, &obo.Options{
+			HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.authorityHost, Resources: c.audiences,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		options = append(options, mcpentra.WithExchanger(exchanger))
+	}
+	server, err := mcpentra.NewServer(publicURL+"/mcp", verifier, options...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return server, closeAll, nil
+}
+
+// blobTools returns the tools for the container, or what stands in for them until
+// the container is configured.
+func blobTools(c config, s surroundings) (mcpentra.ToolSet, error) {
+	if missing := c.missingStorage(); len(missing) > 0 {
+		return unconfiguredBlobs{why: storageMissing(missing, c.obo)}, nil
+	}
+	credential := mcpentra.Credential
+	if !c.obo {
+		credential = func(context.Context) (azcore.TokenCredential, error) { return nil, errOBOOff }
+	}
+	return blobtool.New(c.storageURL, c.container, credential, &blobtool.Options{
+		HTTPClient: s.storage, Logger: s.log, DownloadDir: c.downloadDir,
+	})
+}

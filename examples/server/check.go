@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/obo"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+)
+
+// The rules for ids, hosts, resources, secrets and storage are the library's:
+// each check gives its constructor one value of the configuration and good ones
+// for the rest, so that what is wrong with it can be reported under the
+// variable's name. These constructors contact nothing.
+
+const goodID = "00000000-0000-0000-0000-000000000000"
+
+func checkTenantID(s string) error {
+	_, err := obo.NewExchanger(s, goodID, clientauth.Secret("good"), nil)
+	return about("tenantID: ", err)
+}
+
+func checkClientID(s string) error {
+	_, err := obo.NewExchanger(goodID, s, clientauth.Secret("good"), nil)
+	return about("clientID: ", err)
+}
+
+func checkAuthorityHost(s string) error {
+	_, err := obo.NewExchanger(goodID, goodID, clientauth.Secret("good"), &obo.Options{AuthorityHost: s})
+	return about("Options.AuthorityHost: ", err)
+}
+
+func checkMethod(m clientauth.Method) error {
+	_, err := obo.NewExchanger(goodID, goodID, m, nil)
+	return about("method: ", err)
+}
+
+func checkAudience(s string) error {
+	_, err := obo.NewExchanger(goodID, goodID, clientauth.Secret("good"), &obo.Options{Resources: []string{s}})
+	return about("Options.Resources[0]: ", err)
+}
+
+func checkStorageURL(s string) error {
+	_, err := blobtool.New(s, "good", nobody, nil)
+	return about("serviceURL ", err)
+}
+
+func checkContainer(s string) error {
+	_, err := blobtool.New("https://good.blob.core.windows.net", s, nobody, nil)
+	return about("container ", err)
+}
+
+// nobody is the credential of a tool set that is never called.
+func nobody(context.Context) (azcore.TokenCredential, error) {
+	return nil, errors.New("no credential")
+}
+
+// about returns what the error says about the field: the text after its name.
+func about(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if _, after, ok := strings.Cut(text, field); ok {
+		text = after
+	}
+	return errors.New(text)
+}
+
+// checkHost wants something to listen on: an IP address or a host's name.
+func checkHost(s string) error {
+	if net.ParseIP(s) != nil {
+		return nil
+	}
+	if strings.ContainsAny(s, ":/[]%? ") {
+		return fmt.Errorf("%q is neither an IP address nor a host name; the port goes to PORT", shorten(s))
+	}
+	return nil
+}
+
+// checkOrigin wants scheme and host alone: https, or http on this machine.
+func checkOrigin(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "":
+		return errors.New("is not a URL with a host")
+	case u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return errors.New("has more than scheme, host and port")
+	case u.Scheme == "https":
+		return nil
+	case u.Scheme == "http" && isLoopback(u.Hostname()):
+		return nil
+	}
+	return fmt.Errorf("%q must begin with https://; http:// is for this machine alone", shorten(s))
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// A page prints the demo. It remembers whether a step failed.
+type page struct {
+	w      io.Writer
+	steps  int
+	failed int
+}
+
+func (p *page) line(s string) { _, _ = fmt.Fprintln(p.w, s) }
+
+// row prints a name and its value.
+func (p *page) row(name, value string) { p.line(fmt.Sprintf("  %-14s %s", name, value)) }
+
+// block prints what is there to be copied.
+func (p *page) block(s string) {
+	p.line("")
+	p.line(s)
+	p.line("")
+}
+
+// step does something, prints what it noted, and whether it came out right.
+func (p *page) step(title string, do func(*notes) error) {
+	p.steps++
+	var n notes
+	err := do(&n)
+	mark := "ok  "
+	if err != nil {
+		mark = "FAIL"
+		p.failed++
+	}
+	p.line(fmt.Sprintf("%s %2d. %s", mark, p.steps, title))
+	for _, note := range n {
+		note.print(p)
+	}
+	if err != nil {
+		p.line("        FAIL: " + err.Error())
+	}
+	p.line("")
+}
+
+// notes are what a step has to show.
+type notes []note
+
+type note struct{ name, value string }
+
+func (n *notes) add(name string, value any) { *n = append(*n, note{name, fmt.Sprint(value)}) }
+
+// noteWidth is where the values begin.
+const noteWidth = 16
+
+// print prints further lines of the value below its first.
+func (n note) print(p *page) {
+	const indent = "        "
+	text := strings.TrimRight(n.value, "\n")
+	text = strings.ReplaceAll(text, "\n", "\n"+indent+strings.Repeat(" ", noteWidth+1))
+	p.line(fmt.Sprintf("%s%-*s %s", indent, noteWidth, n.name, text))
+}

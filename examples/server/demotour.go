@@ -1,0 +1,355 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
+)
+
+// tourTimeout ends a tour that hangs.
+const tourTimeout = time.Minute
+
+// A tour calls the demo's server as its users would, through an MCP client.
+type tour struct {
+	*page
+	world      *world
+	url        string
+	alice, bob *mcp.ClientSession
+}
+
+// takeTour shows each thing that the server promises, and reports whether all of
+// it came out as it should.
+func takeTour(ctx context.Context, p *page, w *world, url string) bool {
+	ctx, cancel := context.WithTimeout(ctx, tourTimeout)
+	defer cancel()
+	t := &tour{page: p, world: w, url: url}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = nil // the server is on this machine
+	defer transport.CloseIdleConnections()
+	var err error
+	if t.alice, err = connect(ctx, transport, url, w.token(w.alice)); err == nil {
+		defer func() { _ = t.alice.Close() }()
+		t.bob, err = connect(ctx, transport, url, w.token(w.bob))
+	}
+	if err != nil {
+		p.line("FAIL: no client could connect: " + err.Error())
+		return false
+	}
+	defer func() { _ = t.bob.Close() }()
+
+	p.step("Alice lists the tools", func(n *notes) error { return t.listTools(ctx, n) })
+	p.step("Alice calls secure_ping", func(n *notes) error { return t.ping(ctx, n) })
+	p.step("Alice calls get_user_info", func(n *notes) error { return t.userInfo(ctx, n) })
+	p.step("Alice calls get_azure_blob_storage_token", func(n *notes) error { return t.storageToken(ctx, n) })
+	p.step("Alice reads "+welcomeBlob, func(n *notes) error {
+		return t.read(ctx, n, map[string]any{"blob_path": welcomeBlob}, blobWant{size: len(welcomeText), text: welcomeText})
+	})
+	p.step("Alice reads a Shift_JIS document with a broken byte", func(n *notes) error {
+		return t.read(ctx, n, map[string]any{"blob_path": legacyBlob, "encoding": "shift_jis"},
+			blobWant{size: len(legacyText), text: "お知らせ: 会議は金曜日です。\uFFFD\n"})
+	})
+	p.step("Alice reads the first 130 characters of a megabyte", func(n *notes) error {
+		return t.read(ctx, n, map[string]any{"blob_path": longBlob, "max_chars": 130}, blobWant{size: longSize, truncated: true})
+	})
+	p.step("Bob reads "+readmeBlob+", as he may", func(n *notes) error { return t.bobReads(ctx, n) })
+	p.step("Bob is refused "+reportBlob+", which is Alice's", func(n *notes) error { return t.bobIsRefused(ctx, n) })
+	p.step("A call without token is refused", func(n *notes) error { return t.withoutToken(ctx, n, transport) })
+
+	if p.failed > 0 {
+		p.line(fmt.Sprintf("FAIL: %d of %d steps did not come out as they should.", p.failed, p.steps))
+		return false
+	}
+	p.line(fmt.Sprintf("All %d steps came out as they should.", p.steps))
+	return true
+}
+
+// connect opens an MCP session with a bearer token.
+func connect(ctx context.Context, transport http.RoundTripper, url, token string) (*mcp.ClientSession, error) {
+	client := mcp.NewClient(&mcp.Implementation{Name: "mcp-entra-go-demo", Version: mcpentra.Version}, nil)
+	return client.Connect(ctx, &mcp.StreamableClientTransport{
+		Endpoint:             url,
+		HTTPClient:           &http.Client{Transport: bearer{token, transport}},
+		DisableStandaloneSSE: true,
+	}, nil)
+}
+
+// bearer sends the token with each request.
+type bearer struct {
+	token string
+	next  http.RoundTripper
+}
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(r)
+}
+
+// documentedTools are the tools in the order of the listing.
+var documentedTools = []string{"get_azure_blob_storage_token", "get_user_info", "read_blob_with_token", "secure_ping"}
+
+func (t *tour) listTools(ctx context.Context, n *notes) error {
+	listed, err := t.alice.ListTools(ctx, nil)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, tool := range listed.Tools {
+		names = append(names, tool.Name)
+	}
+	n.add("tools", strings.Join(names, "\n"))
+	if !slices.Equal(names, documentedTools) {
+		return fmt.Errorf("expected %s", strings.Join(documentedTools, ", "))
+	}
+	return nil
+}
+
+func (t *tour) ping(ctx context.Context, n *notes) error {
+	var out struct {
+		OK                              bool
+		Message, Server, Authentication string
+	}
+	if err := call(ctx, t.alice, "secure_ping", nil, &out); err != nil {
+		return err
+	}
+	n.add("message", out.Message)
+	n.add("server", out.Server)
+	n.add("authentication", out.Authentication)
+	return expect("message", out.Message, "Authenticated ping successful")
+}
+
+func (t *tour) userInfo(ctx context.Context, n *notes) error {
+	var out struct {
+		Issuer     string
+		Audience   string
+		Claims     map[string]any `json:"user_claims"`
+		Validation []struct {
+			Rule   string
+			Passed bool
+		}
+	}
+	if err := call(ctx, t.alice, "get_user_info", nil, &out); err != nil {
+		return err
+	}
+	n.add("issuer", out.Issuer)
+	n.add("audience", out.Audience)
+	for _, claim := range []string{"oid", "upn", "appid", "scp"} {
+		n.add(claim, out.Claims[claim])
+	}
+	var passed []string
+	for _, check := range out.Validation {
+		if !check.Passed {
+			return fmt.Errorf("rule %q failed", check.Rule)
+		}
+		passed = append(passed, check.Rule)
+	}
+	n.add("rules passed", fold(passed, 70))
+	return errors.Join(
+		expect("oid", out.Claims["oid"], t.world.alice.ObjectID),
+		expect("upn", out.Claims["upn"], t.world.alice.UserPrincipalName),
+		expect("tid", out.Claims["tid"], t.world.tenant.ID()),
+	)
+}
+
+func (t *tour) storageToken(ctx context.Context, n *notes) error {
+	var out struct {
+		Resource string
+		Token    string         `json:"access_token"`
+		Claims   map[string]any `json:"token_decoded"`
+		DemoNote string         `json:"demo_note"`
+	}
+	if err := call(ctx, t.alice, "get_azure_blob_storage_token", nil, &out); err != nil {
+		return err
+	}
+	n.add("resource", out.Resource)
+	n.add("access_token", beginning(out.Token)+"  (the tool returns all of it)")
+	for _, claim := range []string{"aud", "iss", "upn", "scp"} {
+		n.add(claim, out.Claims[claim])
+	}
+	return errors.Join(
+		expect("aud", out.Claims["aud"], t.world.tenant.Storage().AppIDURI),
+		expect("oid", out.Claims["oid"], t.world.alice.ObjectID),
+		expect("appid", out.Claims["appid"], t.world.api.ClientID),
+	)
+}
+
+// beginning shows enough of a token to see that it is one.
+func beginning(token string) string {
+	const most = 12
+	if len(token) <= most {
+		return token
+	}
+	return token[:most] + "…"
+}
+
+// blobWant is what a blob should read like.
+type blobWant struct {
+	size      int
+	text      string // "" for any
+	truncated bool
+}
+
+type blobOutput struct {
+	Bytes     int
+	Text      string
+	Truncated bool
+	LocalPath string `json:"local_path"`
+}
+
+func (t *tour) read(ctx context.Context, n *notes, arguments map[string]any, want blobWant) error {
+	var out blobOutput
+	if err := call(ctx, t.alice, "read_blob_with_token", arguments, &out); err != nil {
+		return err
+	}
+	n.add("bytes", out.Bytes)
+	n.add("text", out.Text)
+	n.add("truncated", out.Truncated)
+	n.add("local_path", t.shortPath(out.LocalPath))
+	errs := []error{expect("bytes", out.Bytes, want.size), expect("truncated", out.Truncated, want.truncated)}
+	if want.text != "" {
+		errs = append(errs, expect("text", out.Text, want.text))
+	}
+	if out.LocalPath == "" {
+		errs = append(errs, errors.New("the blob was not saved"))
+	}
+	return errors.Join(errs...)
+}
+
+// shortPath leaves the temporary folder out, and what the user's folder repeats.
+func (t *tour) shortPath(path string) string {
+	relative, err := filepath.Rel(t.world.downloads, path)
+	if err != nil {
+		return path
+	}
+	user := t.world.tenant.ID() + "." + t.world.alice.ObjectID
+	return strings.Replace(filepath.ToSlash(relative), user, "<downloads>/<tenant>.<Alice's object id>", 1)
+}
+
+func (t *tour) bobReads(ctx context.Context, n *notes) error {
+	var out blobOutput
+	if err := call(ctx, t.bob, "read_blob_with_token", map[string]any{"blob_path": readmeBlob}, &out); err != nil {
+		return err
+	}
+	n.add("text", out.Text)
+	if !utf8.ValidString(out.Text) || out.Text == "" {
+		return errors.New("there is no text")
+	}
+	return nil
+}
+
+func (t *tour) bobIsRefused(ctx context.Context, n *notes) error {
+	var out blobOutput
+	err := call(ctx, t.bob, "read_blob_with_token", map[string]any{"blob_path": reportBlob}, &out)
+	var refused toolError
+	if !errors.As(err, &refused) {
+		return fmt.Errorf("expected a refusal, and got %v", err)
+	}
+	n.add("error", foldWords(string(refused), 80))
+	if !strings.Contains(string(refused), "AuthorizationPermissionMismatch") {
+		return errors.New("expected Azure's code AuthorizationPermissionMismatch")
+	}
+	return nil
+}
+
+func (t *tour) withoutToken(ctx context.Context, n *notes, transport http.RoundTripper) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url,
+		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/json, text/event-stream")
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var body struct{ Error struct{ Message string } }
+	if err := json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&body); err != nil {
+		return fmt.Errorf("the body is not JSON: %w", err)
+	}
+	challenge := response.Header.Get("WWW-Authenticate")
+	n.add("status", response.Status)
+	n.add("challenge", strings.ReplaceAll(challenge, ", ", ",\n"))
+	n.add("error", foldWords(body.Error.Message, 80))
+	if !strings.HasPrefix(challenge, "Bearer ") {
+		return errors.New("expected a Bearer challenge")
+	}
+	return expect("status", response.StatusCode, http.StatusUnauthorized)
+}
+
+// A toolError is what a tool answered instead of a result.
+type toolError string
+
+func (e toolError) Error() string { return "the tool answered: " + string(e) }
+
+// call calls a tool and decodes its structured result.
+func call(ctx context.Context, session *mcp.ClientSession, tool string, arguments map[string]any, out any) error {
+	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
+	if err != nil {
+		return err
+	}
+	if result.IsError {
+		return toolError(resultText(result))
+	}
+	data, err := json.Marshal(result.StructuredContent)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, out)
+}
+
+// resultText returns the text of a result.
+func resultText(result *mcp.CallToolResult) string {
+	var texts []string
+	for _, content := range result.Content {
+		if text, ok := content.(*mcp.TextContent); ok {
+			texts = append(texts, text.Text)
+		}
+	}
+	return strings.Join(texts, "\n")
+}
+
+func expect(what string, got, want any) error {
+	if got != want {
+		return fmt.Errorf("%s is %v; it should be %v", what, got, want)
+	}
+	return nil
+}
+
+// foldWords breaks a text into lines.
+func foldWords(s string, width int) string { return foldWith(strings.Fields(s), width, " ") }
+
+// fold breaks a list into lines.
+func fold(items []string, width int) string { return foldWith(items, width, ", ") }
+
+func foldWith(items []string, width int, separator string) string {
+	var b strings.Builder
+	column := 0
+	for i, item := range items {
+		if i > 0 {
+			if column+len(item) > width {
+				b.WriteString(strings.TrimRight(separator, " ") + "\n")
+				column = 0
+			} else {
+				b.WriteString(separator)
+				column += len(separator)
+			}
+		}
+		b.WriteString(item)
+		column += len(item)
+	}
+	return b.String()
+}

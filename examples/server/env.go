@@ -1,0 +1,275 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+)
+
+// storageResource is the resource of Azure Storage: the audience that blobs need.
+const storageResource = "https://storage.azure.com"
+
+// listenConfig says where the server listens and what it logs: all that the
+// demo takes from the environment.
+type listenConfig struct {
+	host       string
+	port       int  // 0: any free one
+	portIsSet  bool // not the default
+	logLevel   slog.Level
+	levelIsSet bool // not the default
+}
+
+// config is the whole configuration of the server.
+type config struct {
+	listenConfig
+	tenantID, apiAppID string
+	authorityHost      string // "" is the public cloud
+	storageURL         string // "" is not configured, and so is
+	container          string
+	obo                bool
+	method             clientauth.Method // holds the client secret, where nothing can print it
+	audiences          []string          // for which OBO may get tokens
+	publicURL          string            // origin; "" is http://localhost:PORT
+	downloadDir        string
+	warnings           []string // for the log at the start
+}
+
+// variables reads the environment, and the .env file where the environment has
+// nothing, and collects what is wrong.
+type variables struct {
+	lookup func(name string) (string, bool)
+	file   map[string]dotenvValue
+	faults []fault
+}
+
+// newVariables takes os.LookupEnv, or a test's map, and the content of the .env
+// file.
+func newVariables(lookup func(string) (string, bool), dotenv []byte) *variables {
+	v := &variables{lookup: lookup}
+	v.file, v.faults = parseDotenv(dotenv)
+	return v
+}
+
+// raw returns the value as it is set. Like in other dotenv readers, an empty
+// variable in the environment hides that of the file.
+func (v *variables) raw(name string) string {
+	if value, ok := v.lookup(name); ok {
+		return value
+	}
+	return v.file[name].text
+}
+
+// text returns the value without white space around it.
+func (v *variables) text(name string) string { return strings.TrimSpace(v.raw(name)) }
+
+// textOr returns the value, or the default where it is empty.
+func (v *variables) textOr(name, byDefault string) string {
+	if s := v.text(name); s != "" {
+		return s
+	}
+	return byDefault
+}
+
+// fault records that the variable is wrong, and where it came from.
+func (v *variables) fault(name, problem, remedy string) {
+	where := name
+	if _, ok := v.lookup(name); !ok {
+		if value, ok := v.file[name]; ok {
+			where = fmt.Sprintf("%s (%s:%d)", name, dotenvFile, value.line)
+		}
+	}
+	v.faults = append(v.faults, fault{where, problem, remedy})
+}
+
+// check records the error as the variable's fault.
+func (v *variables) check(name string, err error, remedy string) bool {
+	if err != nil {
+		v.fault(name, err.Error(), remedy)
+	}
+	return err == nil
+}
+
+// readConfig reads the whole configuration from the environment and the content of
+// the .env file. It looks at nothing else, and finds all faults at once.
+func readConfig(lookup func(string) (string, bool), dotenv []byte) (config, []fault) {
+	v := newVariables(lookup, dotenv)
+	var c config
+	v.readIdentity(&c)
+	v.readStorage(&c)
+	v.readOBO(&c)
+	v.readListen(&c.listenConfig)
+	v.readPublicURL(&c)
+	c.downloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")
+	v.warnOfProcessVariables(&c)
+	return c, v.faults
+}
+
+// readListenConfig reads what the demo needs.
+func readListenConfig(lookup func(string) (string, bool), dotenv []byte) (listenConfig, []fault) {
+	v := newVariables(lookup, dotenv)
+	var c listenConfig
+	v.readListen(&c)
+	return c, v.faults
+}
+
+func (v *variables) readIdentity(c *config) {
+	c.tenantID, c.apiAppID = v.text("TENANT_ID"), v.text("API_APP_ID")
+	v.check("TENANT_ID", checkTenantID(c.tenantID), "Copy the Directory (tenant) ID from the app registration's overview")
+	v.check("API_APP_ID", checkClientID(c.apiAppID), "Copy the Application (client) ID from the overview of the MCP server API's app registration")
+	c.authorityHost = v.text("AZURE_AUTHORITY_HOST")
+	v.check("AZURE_AUTHORITY_HOST", checkAuthorityHost(c.authorityHost),
+		"Leave it out for the public cloud, or set another cloud's host, such as https://login.microsoftonline.us")
+}
+
+func (v *variables) readStorage(c *config) {
+	c.storageURL, c.container = v.text("AZURE_STORAGE_ACCOUNT_URL"), v.text("AZURE_STORAGE_CONTAINER")
+	if c.storageURL != "" {
+		v.check("AZURE_STORAGE_ACCOUNT_URL", checkStorageURL(c.storageURL),
+			"Copy the Blob service's URL from the storage account's endpoints")
+	}
+	if c.container != "" {
+		v.check("AZURE_STORAGE_CONTAINER", checkContainer(c.container), "Set the name of the container alone")
+	}
+	if missing := c.missingStorage(); len(missing) > 0 {
+		c.warnings = append(c.warnings, "read_blob_with_token can't read: not set: "+strings.Join(missing, ", "))
+	}
+}
+
+// missingStorage names the variables that blobs need and that are not set.
+func (c *config) missingStorage() []string {
+	var missing []string
+	if c.storageURL == "" {
+		missing = append(missing, "AZURE_STORAGE_ACCOUNT_URL")
+	}
+	if c.container == "" {
+		missing = append(missing, "AZURE_STORAGE_CONTAINER")
+	}
+	return missing
+}
+
+// readOBO reads the On-Behalf-Of settings. With the flow off they are not looked
+// at: the documented .env has placeholders there.
+func (v *variables) readOBO(c *config) {
+	switch s := v.text("USE_OBO_FLOW"); strings.ToLower(s) {
+	case "true", "1", "yes":
+		c.obo = true
+	case "false", "0", "no", "":
+		return
+	default:
+		v.fault("USE_OBO_FLOW", fmt.Sprintf("%q is neither on (true, 1, yes) nor off (false, 0, no, empty)", shorten(s)), "Set it to true or false")
+		return
+	}
+	v.same("AZURE_TENANT_ID", "TENANT_ID", c.tenantID, "the exchange runs at the tenant of the users' tokens")
+	v.same("ENTRA_APP_CLIENT_ID", "API_APP_ID", c.apiAppID, "only the app that the users' tokens are for can exchange them")
+	v.readMethod(c)
+	v.readAudiences(c)
+}
+
+// same requires that an optional variable says what another one says.
+func (v *variables) same(name, other, want, why string) {
+	got := v.text(name)
+	if got != "" && want != "" && !strings.EqualFold(got, want) {
+		v.fault(name, fmt.Sprintf("%q differs from %s: %s", shorten(got), other, why), "Leave it out, or set it to the value of "+other)
+	}
+}
+
+// readMethod reads how the app proves itself to Entra: a secret wins.
+func (v *variables) readMethod(c *config) {
+	secret, identity := v.raw("ENTRA_APP_CLIENT_SECRET"), v.text("UMI_CLIENT_ID")
+	switch {
+	case strings.TrimSpace(secret) != "":
+		c.method = clientauth.Secret(secret)
+		v.check("ENTRA_APP_CLIENT_SECRET", checkMethod(c.method), "Copy the secret's value (not its ID) again, without anything around it")
+		if identity != "" {
+			c.warnings = append(c.warnings, "UMI_CLIENT_ID is not used: ENTRA_APP_CLIENT_SECRET is set and wins")
+		}
+	case identity != "":
+		c.method = clientauth.ManagedIdentity(identity)
+		v.check("UMI_CLIENT_ID", checkMethod(c.method), "Copy the Client ID from the overview of the user-assigned managed identity")
+	default:
+		v.fault("ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", "USE_OBO_FLOW is on and neither is set, so the app can't prove itself to Entra",
+			"Set ENTRA_APP_CLIENT_SECRET (local development) or UMI_CLIENT_ID (managed identity in Azure), or USE_OBO_FLOW=false")
+	}
+}
+
+func (v *variables) readAudiences(c *config) {
+	const name = "TARGET_AUDIENCES"
+	for audience := range strings.SplitSeq(v.textOr(name, storageResource), ",") {
+		audience = strings.TrimSpace(audience)
+		if v.check(name, checkAudience(audience), "List resource URIs such as "+storageResource+", comma separated, without /.default") {
+			c.audiences = append(c.audiences, audience)
+		}
+	}
+	forBlobs := func(audience string) bool { return strings.TrimSuffix(audience, "/") == storageResource }
+	if (c.storageURL != "" || c.container != "") && !slices.ContainsFunc(c.audiences, forBlobs) {
+		v.fault(name, "does not contain "+storageResource+", which read_blob_with_token needs",
+			"Add it, or leave AZURE_STORAGE_ACCOUNT_URL and AZURE_STORAGE_CONTAINER out")
+	}
+}
+
+func (v *variables) readListen(c *listenConfig) {
+	c.host = v.textOr("HOST", "127.0.0.1")
+	v.check("HOST", checkHost(c.host), "Set it to 127.0.0.1 for this machine alone, or 0.0.0.0 in a container")
+	s := v.text("PORT")
+	c.port, c.portIsSet = 8000, s != ""
+	if c.portIsSet {
+		port, err := strconv.ParseUint(s, 10, 16)
+		if err != nil {
+			v.fault("PORT", fmt.Sprintf("%q is not a number from 0 to 65535", shorten(s)), "Leave it out for 8000; 0 takes any free port")
+		}
+		c.port = int(port)
+	}
+	s = v.text("LOG_LEVEL")
+	c.levelIsSet = s != ""
+	switch strings.ToLower(s) {
+	case "debug":
+		c.logLevel = slog.LevelDebug
+	case "info", "":
+		c.logLevel = slog.LevelInfo
+	case "warn":
+		c.logLevel = slog.LevelWarn
+	case "error":
+		c.logLevel = slog.LevelError
+	default:
+		v.fault("LOG_LEVEL", fmt.Sprintf("%q is not a level", shorten(s)), "Set it to debug, info, warn or error")
+	}
+}
+
+func (v *variables) readPublicURL(c *config) {
+	s := strings.TrimSuffix(v.text("PUBLIC_URL"), "/")
+	if s == "" {
+		if ip := net.ParseIP(c.host); c.host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			c.warnings = append(c.warnings, "HOST is open to other machines and PUBLIC_URL is not set: "+
+				"only clients that name this server localhost are answered")
+		}
+		return
+	}
+	c.publicURL = s
+	v.check("PUBLIC_URL", checkOrigin(s), "Set it to what clients use, such as https://mcp.example.com; /mcp is added to it")
+}
+
+// warnOfProcessVariables tells what can't work: these are read by Go itself and
+// by the Azure SDK, which see the environment alone.
+func (v *variables) warnOfProcessVariables(c *config) {
+	for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"} {
+		if _, inFile := v.file[name]; inFile {
+			if _, set := v.lookup(name); !set {
+				c.warnings = append(c.warnings, name+" in "+dotenvFile+" has no effect: set it in the environment")
+			}
+		}
+	}
+}
+
+// shorten bounds what of a wrong value is shown.
+func shorten(s string) string {
+	const most = 80
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}

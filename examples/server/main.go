@@ -1,0 +1,131 @@
+// Command server is the documented MCP server on the packages of this module:
+// four tools behind Microsoft Entra ID, two of which act on behalf of the
+// signed-in user.
+//
+//	secure_ping, get_user_info        who is calling?
+//	get_azure_blob_storage_token      the user's token for Azure Storage (a demonstration)
+//	read_blob_with_token              a blob, as the user
+//
+// It is configured by environment variables, or a .env file in the working
+// folder; the first two are needed always:
+//
+//	TENANT_ID                    directory (tenant) id
+//	API_APP_ID                   application id of this server's app registration
+//	AZURE_STORAGE_ACCOUNT_URL    https://mystorageaccount.blob.core.windows.net
+//	AZURE_STORAGE_CONTAINER      the container whose blobs are read
+//	USE_OBO_FLOW                 true, 1, yes: act on behalf of users
+//	ENTRA_APP_CLIENT_SECRET      how the app proves itself: a secret,
+//	UMI_CLIENT_ID                or a managed identity as federated credential
+//	TARGET_AUDIENCES             resources, comma separated (https://storage.azure.com)
+//	AZURE_TENANT_ID              if set, the same as TENANT_ID
+//	ENTRA_APP_CLIENT_ID          if set, the same as API_APP_ID
+//	AZURE_AUTHORITY_HOST         another cloud, or a test tenant
+//	HOST, PORT                   where to listen (127.0.0.1, 8000)
+//	PUBLIC_URL                   the origin that clients use (http://localhost:PORT)
+//	DOWNLOAD_DIR                 where read blobs are saved (./downloads)
+//	LOG_LEVEL                    debug, info, warn, error (info)
+//
+// It speaks HTTP; what ends TLS stands before it. With -demo it needs no
+// configuration and no Azure.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
+}
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// run is the program without its process.
+func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	demo := flags.Bool("demo", false, "show the four tools with a tenant and a Blob service on this machine, then keep serving")
+	once := flags.Bool("once", false, "with -demo: end after the tour; the exit code says whether all of it went as it should")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage
+	case flags.NArg() > 0 || (*once && !*demo):
+		_, _ = fmt.Fprintln(stderr, "usage: server [-demo [-once]]; everything else is configured by environment variables")
+		return exitUsage
+	}
+	dotenv, unreadable := readDotenv(dotenvFile)
+	if *demo {
+		c, faults := readListenConfig(lookup, dotenv)
+		if faults = append(unreadable, faults...); len(faults) > 0 {
+			printFaults(stderr, faults)
+			return exitFailed
+		}
+		return runDemo(ctx, c, *once, stdout, stderr)
+	}
+	c, faults := readConfig(lookup, dotenv)
+	if faults = append(unreadable, faults...); len(faults) > 0 {
+		printFaults(stderr, faults)
+		return exitFailed
+	}
+	return runServer(ctx, c, stderr)
+}
+
+// runServer serves what is configured until the context ends.
+func runServer(ctx context.Context, c config, stderr io.Writer) int {
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.logLevel}))
+	listener, err := listen(ctx, c.listenConfig)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	defer func() { _ = listener.Close() }()
+	publicURL := c.publicURL
+	if publicURL == "" {
+		publicURL = localURL(listener)
+	}
+	handler, closeAll, err := assemble(c, publicURL, surroundings{log: log})
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	defer closeAll()
+	announce(log, c, listener.Addr().String(), publicURL)
+	if err := serve(ctx, listener, handler, log); err != nil {
+		log.Error("the server failed", "error", err)
+		return exitFailed
+	}
+	log.Info("stopped")
+	return exitOK
+}
+
+// announce logs what the server is and what its operator should know.
+func announce(log *slog.Logger, c config, address, publicURL string) {
+	flow := "off"
+	if c.obo {
+		flow = c.method.String()
+	}
+	log.Info("serving", "version", mcpentra.Version, "url", publicURL+"/mcp", "address", address,
+		"tenant", c.tenantID, "api", c.apiAppID, "obo", flow, "storage", c.storageURL, "container", c.container)
+	for _, warning := range c.warnings {
+		log.Warn(warning)
+	}
+	log.Warn(tokenToolWarning)
+}

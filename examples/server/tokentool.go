@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
+)
+
+// tokenToolWarning goes to the log at each start.
+const tokenToolWarning = "get_azure_blob_storage_token hands the signed-in user's raw storage token to the model. " +
+	"It is there because the documented server has it, for demonstration: don't copy it into a server of your own"
+
+// tokenTool is get_azure_blob_storage_token. It lives in this example and not in
+// the library, which has no way to hand a token to a model.
+type tokenTool struct {
+	obo      bool
+	resource string // for which it gets a token
+}
+
+func newTokenTool(c config) tokenTool {
+	t := tokenTool{obo: c.obo, resource: storageResource}
+	if len(c.audiences) > 0 {
+		t.resource = c.audiences[0]
+	}
+	return t
+}
+
+type tokenOutput struct {
+	OK           bool           `json:"ok" jsonschema:"true: there is a token"`
+	Message      string         `json:"message" jsonschema:"what was done"`
+	Resource     string         `json:"resource" jsonschema:"the resource that the token is for"`
+	AccessToken  string         `json:"access_token" jsonschema:"the raw On-Behalf-Of token: a secret of the signed-in user"`
+	TokenDecoded map[string]any `json:"token_decoded" jsonschema:"the token's claims"`
+	Usage        string         `json:"usage" jsonschema:"how to use the token"`
+	DemoNote     string         `json:"demo_note" jsonschema:"why no real server should have this tool"`
+}
+
+// Register adds the tool.
+func (t tokenTool) Register(server *mcp.Server) {
+	mcp.AddTool(server, &mcp.Tool{
+		Name: "get_azure_blob_storage_token", Title: "Get a token for Azure Blob Storage (demo)",
+		Description: "Demonstration only: gets an access token for " + t.resource + " on behalf of the signed-in user and returns it raw, with its claims.",
+		Annotations: readOnly(),
+	}, t.call)
+}
+
+func (t tokenTool) call(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, tokenOutput, error) {
+	if !t.obo {
+		return nil, tokenOutput{}, errOBOOff
+	}
+	credential, err := mcpentra.Credential(ctx)
+	if err != nil {
+		return nil, tokenOutput{}, err
+	}
+	token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{t.resource + "/.default"}})
+	if err != nil {
+		return nil, tokenOutput{}, err
+	}
+	out := tokenOutput{
+		OK:          true,
+		Message:     "Access token acquired on behalf of the signed-in user",
+		Resource:    t.resource,
+		AccessToken: token.Token,
+		Usage: `Send it to the resource as "Authorization: Bearer <access_token>", to Azure Storage with a header x-ms-version. ` +
+			"read_blob_with_token needs no token: it gets its own",
+		DemoNote: "For demonstration only. Whoever has this token acts as the user until it expires; a server should keep it to itself",
+	}
+	if out.TokenDecoded, err = decodeClaims(token.Token); err != nil {
+		// A resource may have tokens that only it can read.
+		out.Message += ". Its claims can't be shown: " + err.Error()
+		out.TokenDecoded = map[string]any{}
+	}
+	return nil, out, nil
+}
+
+// decodeClaims returns the claims of a token, to be looked at and nothing else:
+// judging it is the resource's affair.
+func decodeClaims(token string) (map[string]any, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, errors.New("the token is not a signed JWT")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, errors.New("the token's payload is not base64url")
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(payload, &claims); err != nil || claims == nil {
+		return nil, errors.New("the token's payload is not a JSON object")
+	}
+	return claims, nil
+}
