@@ -111,6 +111,7 @@ type reading struct {
 
 // Sizes of ranges and buffers in bytes.
 const (
+	leastRange = 4 << 10
 	firstRange = 256 << 10 // at most
 	largeRange = 4 << 20
 	bufferSize = 64 << 10
@@ -122,7 +123,7 @@ func (r *reading) run(ctx context.Context, out *readOutput) error {
 	if err != nil {
 		return err
 	}
-	count := min(r.maxChars*r.perChar+r.perChar, firstRange)
+	count := min(max(r.maxChars*r.perChar+r.perChar, leastRange), firstRange)
 	if r.stream, err = openStream(ctx, client.NewBlobClient(r.path), count); err != nil {
 		return err
 	}
@@ -137,9 +138,7 @@ func (r *reading) run(ctx context.Context, out *readOutput) error {
 		return err
 	}
 	out.Bytes = r.stream.size
-	if out.Text, out.Truncated, err = r.text.finish(!r.stream.more() && r.stream.bodyPending == 0); err != nil {
-		return err
-	}
+	out.Text, out.Truncated = r.text.finish(!r.stream.more() && r.stream.bodyPending == 0)
 	out.LocalPath = r.finishCopy(ctx)
 	out.Warning = r.warning
 	return nil
@@ -163,7 +162,7 @@ func (r *reading) transfer(ctx context.Context, count int64) error {
 		case r.text.full() || r.stream.next >= most:
 			return nil
 		default:
-			count = min(2*count, largeRange)
+			count = min(4*count, largeRange)
 		}
 		if err := r.stream.advance(count); err != nil {
 			return err
@@ -175,9 +174,7 @@ func (r *reading) transfer(ctx context.Context, count int64) error {
 func (r *reading) readRange(ctx context.Context, buf []byte) error {
 	for r.copy != nil || !r.text.full() {
 		n, err := r.stream.Read(buf)
-		if _, err := r.text.Write(buf[:n]); err != nil {
-			return err
-		}
+		_, _ = r.text.Write(buf[:n]) // never fails
 		if r.copy != nil {
 			if _, err := r.copy.Write(buf[:n]); err != nil {
 				r.copy.abort()

@@ -26,7 +26,11 @@ type stream struct {
 	next        int64  // where the next range begins
 	body        io.ReadCloser
 	bodyPending int64 // bytes of the current range that have not been read
+	resumes     int   // connections that broke off
 }
+
+// maxResumes is how many broken connections a call puts up with.
+const maxResumes = 3
 
 // errBadAnswer is the cause where the service contradicts itself.
 var errBadAnswer = errors.New("unexpected answer")
@@ -65,9 +69,7 @@ func isEmptyBlob(err error) bool {
 
 // advance requests the next count bytes of the same version.
 func (s *stream) advance(count int64) error {
-	if err := s.Close(); err != nil {
-		return err
-	}
+	_ = s.Close() // may be broken already
 	count = min(count, s.size-s.next)
 	resp, err := s.client.DownloadStream(s.ctx, &blob.DownloadStreamOptions{
 		Range:            blob.HTTPRange{Offset: s.next, Count: count},
@@ -91,29 +93,41 @@ func (s *stream) advance(count int64) error {
 	return nil
 }
 
-// take makes an answer the current range. Its body goes on where a connection
-// breaks off, on the same version of the blob.
+// take makes an answer the current range.
 func (s *stream) take(resp *blob.DownloadStreamResponse, count int64) {
-	s.body = resp.NewRetryReader(s.ctx, &blob.RetryReaderOptions{MaxRetries: 2, EarlyCloseAsError: true})
+	s.body = resp.Body
 	s.bodyPending = count
 	s.next += count
 }
 
-// Read reads the current range, and io.EOF at its end. A body that ends early is
-// an error; what a body has beyond the range is never read.
+// Read reads the current range, and io.EOF at its end. A connection that breaks
+// off is taken up again where it was. What a body has beyond the range is never
+// read.
 func (s *stream) Read(p []byte) (int, error) {
 	if s.bodyPending == 0 {
 		return 0, io.EOF
 	}
 	n, err := s.body.Read(p[:min(int64(len(p)), s.bodyPending)])
 	s.bodyPending -= int64(n)
-	if errors.Is(err, io.EOF) {
-		err = nil
-		if n == 0 {
-			err = io.ErrUnexpectedEOF
-		}
+	if err != nil && s.bodyPending > 0 {
+		return n, s.resume(err)
 	}
-	return n, err
+	return n, nil
+}
+
+// resume requests what is left of the current range. It does the work of azblob's
+// RetryReader, which goes on for ever with a service that sends a byte at a time.
+func (s *stream) resume(cause error) error {
+	if errors.Is(cause, io.EOF) {
+		cause = io.ErrUnexpectedEOF
+	}
+	if s.resumes == maxResumes || s.ctx.Err() != nil {
+		return fmt.Errorf("the body broke off: %w", cause)
+	}
+	s.resumes++
+	left := s.bodyPending
+	s.next -= left
+	return s.advance(left)
 }
 
 // more reports whether the blob goes on after the current range.

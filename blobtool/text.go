@@ -43,6 +43,7 @@ func bytesPerChar(enc encoding.Encoding) int64 {
 type collector struct {
 	decoder *transform.Writer
 	kept    keptText
+	broken  bool
 }
 
 // newCollector returns a collector for up to maxChars characters.
@@ -55,30 +56,35 @@ func newCollector(enc encoding.Encoding, maxChars int) *collector {
 // full reports whether more content would change nothing.
 func (c *collector) full() bool { return c.kept.truncated }
 
-// Write decodes p. Once the collector is full it does nothing. It returns no
-// error but one of the decoder.
+// Write decodes p. Once the collector is full it does nothing. It never fails.
 func (c *collector) Write(p []byte) (int, error) {
-	if c.full() {
-		return len(p), nil
-	}
-	if _, err := c.decoder.Write(p); err != nil && !errors.Is(err, errFull) {
-		return 0, err
+	if !c.full() && !c.broken {
+		_, err := c.decoder.Write(p)
+		c.after(err)
 	}
 	return len(p), nil
 }
 
+// after ends the decoding on an error of the decoder: what it gave up on becomes
+// one U+FFFD. The decoders of x/text replace what is wrong and go on, so this is
+// for those that may not.
+func (c *collector) after(err error) {
+	if err != nil && !errors.Is(err, errFull) {
+		c.broken = true
+		c.kept.add(utf8.RuneError)
+	}
+}
+
 // finish decodes what is left, if this was the end of the content, and returns the
 // text; truncated reports whether there was more than that.
-func (c *collector) finish(atEnd bool) (text string, truncated bool, err error) {
-	if atEnd && !c.full() {
-		if err := c.decoder.Close(); err != nil && !errors.Is(err, errFull) {
-			return "", false, err
-		}
+func (c *collector) finish(atEnd bool) (text string, truncated bool) {
+	if atEnd && !c.full() && !c.broken {
+		c.after(c.decoder.Close())
 	}
 	if atEnd && !c.full() {
-		return string(c.kept.text), false, nil
+		return string(c.kept.text), false
 	}
-	return string(c.kept.text) + truncationLine, true, nil
+	return string(c.kept.text) + truncationLine, true
 }
 
 // errFull stops the decoder.
