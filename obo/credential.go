@@ -3,7 +3,6 @@ package obo
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -34,10 +33,23 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // can't fail; what is wrong with the assertion is the error of GetToken.
 func (x *Exchanger) Credential(a Assertion) *Credential {
 	c := &Credential{x: x, assertion: a}
-	if token := secret.Reveal(a); len(token) <= maxAssertion {
-		c.hash = sha256.Sum256([]byte(token))
-	}
+	c.hash = hashText(secret.Reveal(a))
 	return c
+}
+
+// hashText returns the SHA-256 of s. It copies tokens of the usual size to the
+// stack instead of the heap. What is too long to be exchanged shares one name:
+// nothing is ever kept under it.
+func hashText(s string) [sha256.Size]byte {
+	var buf [4 << 10]byte
+	switch {
+	case len(s) <= len(buf):
+		return sha256.Sum256(buf[:copy(buf[:], s)])
+	case len(s) <= maxAssertion:
+		return sha256.Sum256([]byte(s))
+	default:
+		return [sha256.Size]byte{}
+	}
 }
 
 // GetToken returns a token for the scopes, from the cache or by an exchange. The
@@ -56,7 +68,8 @@ func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions)
 		c.x.log(ctx, "", err)
 		return azcore.AccessToken{}, err
 	}
-	token, loadErr := c.x.tokens.Get(ctx, c.key(r, o.EnableCAE),
+	key := cacheKey{assertion: c.hash, request: c.x.requestHash(r, o.EnableCAE)}
+	token, loadErr := c.x.tokens.Get(ctx, key,
 		func(ctx context.Context) (cache.Item[azcore.AccessToken], error) {
 			return c.x.exchange(ctx, c.assertion, r)
 		})
@@ -76,6 +89,11 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 	}
 	if o.Claims != "" && (len(o.Claims) > maxClaims || !isObject(o.Claims)) {
 		return request{}, refuse(ErrClaimsInvalid, fmt.Sprintf("the claims challenge is not a JSON object of at most %d bytes", maxClaims), "")
+	}
+	if len(o.Scopes) == 1 && o.Claims == "" {
+		if u, ok := c.x.usual[o.Scopes[0]]; ok {
+			return u.request, nil
+		}
 	}
 	resource, err := resourceOf(o.Scopes, c.x.resources)
 	if err != nil {
@@ -105,25 +123,4 @@ func (c *Credential) explain(ctx context.Context, err error) error {
 		c.x.logger.ErrorContext(ctx, "panic in an exchange", "reason", p.Error(), "stack", string(p.Stack))
 	}
 	return e
-}
-
-// cacheKey is the name of a token. An exchanger has one authority, app and
-// tenant; they are part of the name all the same, so that it stays unique
-// wherever tokens are kept.
-type cacheKey struct {
-	assertion [sha256.Size]byte
-	request   [sha256.Size]byte
-}
-
-func (c *Credential) key(r request, cae bool) cacheKey {
-	var buf [512]byte // enough for the usual request, on the stack
-	b := buf[:0]
-	for _, s := range [...]string{c.x.tokenURL, c.x.clientID, r.scope, r.claims} {
-		b = binary.AppendUvarint(b, uint64(len(s)))
-		b = append(b, s...)
-	}
-	if cae {
-		b = append(b, 1)
-	}
-	return cacheKey{assertion: c.hash, request: sha256.Sum256(b)}
 }

@@ -42,7 +42,7 @@ type Options struct {
 	// that ends with a slash. Defaults to https://storage.azure.com.
 	Resources []string
 	// CacheBytes bounds the memory that tokens take, in bytes. Tokens that were
-	// used least go first. Defaults to 64 MiB: about 25,000 users.
+	// used least go first. Defaults to 64 MiB: about 35,000 users with a token each.
 	CacheBytes int64
 	// RedirectURL goes into the consent URLs of an [Error] as redirect_uri. It
 	// must be registered for the app (else AADSTS50011), and its page should
@@ -60,7 +60,8 @@ type Exchanger struct {
 	tokenURL           string
 	redirectURL        string
 	resources          []string
-	discovery          []byte // what MSAL gets for the discovery document
+	usual              map[string]usualRequest // by scope
+	discovery          []byte                  // what MSAL gets for the discovery document
 
 	http   *http.Client
 	now    func() time.Time
@@ -114,6 +115,7 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		return nil, fmt.Errorf("obo: can't make an exchanger: %w", errors.Join(faults...))
 	}
 	x.tokenURL = host.Tenant(x.tenantID) + "/oauth2/v2.0/token"
+	x.usual = x.usualRequests()
 	x.discovery = discoveryDocument(host, x.tenantID, x.tokenURL)
 	x.tokens = cache.New[cacheKey, azcore.AccessToken](cache.Options{
 		MaxBytes:    uint64(o.CacheBytes), //nolint:gosec // checked above

@@ -35,7 +35,7 @@ const (
 	// entryOverhead is what an entry costs besides the bytes that its Item
 	// declares: node, hash table slot, entry, timer and policy links (measured
 	// with 64-byte keys).
-	entryOverhead = 400
+	entryOverhead = 320
 
 	// abandonAfter is how long a load may overrun its deadline before those who
 	// wait are told and the key is free again. The load's own error, which says
@@ -128,8 +128,9 @@ func New[K comparable, V any](o Options) *Cache[K, V] {
 // the load, and to nobody else.
 func (c *Cache[K, V]) Get(ctx context.Context, key K, load LoadFunc[V]) (V, error) {
 	for {
-		if e := c.lookup(key); e != nil {
-			c.renewIfDue(key, e, load)
+		now := c.now()
+		if e := c.lookup(key, now); e != nil {
+			c.renewIfDue(key, e, load, now)
 			return e.Value, nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -157,9 +158,9 @@ func (c *Cache[K, V]) Len() int { return c.store.EstimatedSize() }
 func (c *Cache[K, V]) Bytes() uint64 { return c.store.WeightedSize() }
 
 // lookup returns key's entry if it may be served now.
-func (c *Cache[K, V]) lookup(key K) *entry[V] {
+func (c *Cache[K, V]) lookup(key K, now time.Time) *entry[V] {
 	e, ok := c.store.GetIfPresent(key)
-	if !ok || !c.now().Before(e.ExpiresAt) {
+	if !ok || !now.Before(e.ExpiresAt) {
 		return nil
 	}
 	return e
@@ -167,11 +168,11 @@ func (c *Cache[K, V]) lookup(key K) *entry[V] {
 
 // renewIfDue starts a load in the background if e is due. Whoever moves the due
 // time forward starts it; should it fail, the next attempt is a pause away.
-func (c *Cache[K, V]) renewIfDue(key K, e *entry[V], load LoadFunc[V]) {
+func (c *Cache[K, V]) renewIfDue(key K, e *entry[V], load LoadFunc[V], now time.Time) {
 	if e.RefreshAt.IsZero() {
 		return
 	}
-	now, due := c.now(), e.due.Load()
+	due := e.due.Load()
 	if now.UnixNano() < due || !e.due.CompareAndSwap(due, now.Add(c.pause).UnixNano()) {
 		return
 	}

@@ -23,6 +23,10 @@ const (
 	// without managed identity is named in the error and not just "slow".
 	identityTimeout = 20 * time.Second
 
+	// identityRetryDelay is before the first retry; it grows from there. The
+	// defaults, meant for programs that start, don't fit into identityTimeout.
+	identityRetryDelay = 250 * time.Millisecond
+
 	// An identity's token lives for about 24 hours. It is not sent in its last
 	// minute, when it might expire on the way, and renewed in its last five:
 	// before that, MSAL's own process-wide cache hands out the same one again.
@@ -61,7 +65,10 @@ func newIdentitySource(clientID string, env clientcred.Environment) (*identitySo
 		return nil, fmt.Errorf("the managed identity's client id %w", err)
 	}
 	identity, err := azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{
-		ClientOptions: azcore.ClientOptions{Transport: env.HTTPClient},
+		ClientOptions: azcore.ClientOptions{
+			Transport: env.HTTPClient,
+			Retry:     policy.RetryOptions{RetryDelay: identityRetryDelay},
+		},
 		ID:            azidentity.ClientID(clientID),
 	})
 	if err != nil {

@@ -1,0 +1,169 @@
+package clientauth_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func environment(t *testing.T, host string) clientcred.Environment {
+	t.Helper()
+	h, err := authority.Parse(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{}}
+	t.Cleanup(client.CloseIdleConnections)
+	return clientcred.Environment{HTTPClient: client, Now: time.Now, Authority: h}
+}
+
+func TestMethodsShowTheirKindOnly(t *testing.T) {
+	const hidden = "S3cr3t~value"
+	for want, m := range map[string]clientauth.Method{
+		"none":             {},
+		"client secret":    clientauth.Secret(hidden),
+		"managed identity": clientauth.ManagedIdentity("12345678-1234-1234-1234-123456789abc"),
+		"client assertion": clientauth.Func(func(context.Context) (string, error) { return hidden, nil }),
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+			if got := fmt.Sprintf(verb, m); got != want {
+				t.Errorf("%s: got %q, want %q", verb, got, want)
+			}
+		}
+		if got := fmt.Sprintf("%+v", struct{ inner any }{m}); strings.Contains(got, hidden) {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
+// appService is a managed identity endpoint in App Service's shape.
+type appService struct {
+	*httptest.Server
+	mu     sync.Mutex
+	asked  []string // the resources
+	status int
+	token  string
+}
+
+func newAppService(t *testing.T) *appService {
+	t.Helper()
+	s := &appService{status: http.StatusOK, token: "head.payload.signature"}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.asked = append(s.asked, r.URL.Query().Get("resource"))
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(s.status)
+		_ = json.NewEncoder(w).Encode(map[string]string{
+			"access_token": s.token, "token_type": "Bearer", "message": "private words",
+			"expires_on": fmt.Sprint(time.Now().Add(24 * time.Hour).Unix()),
+		})
+	}))
+	t.Cleanup(s.Close)
+	t.Setenv("IDENTITY_ENDPOINT", s.URL)
+	t.Setenv("IDENTITY_HEADER", "header")
+	return s
+}
+
+func (s *appService) requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.asked...)
+}
+
+// identityID is a new client id for each test: MSAL keeps tokens of managed
+// identities for the whole process.
+func identityID(n int) string { return fmt.Sprintf("%08d-1234-1234-1234-123456789abc", n) }
+
+func TestManagedIdentityAsksForItsCloud(t *testing.T) {
+	for i, test := range []struct{ host, resource string }{
+		{"https://login.microsoftonline.com", "api://AzureADTokenExchange"},
+		{"https://login.microsoftonline.us/", "api://AzureADTokenExchangeUSGov"},
+		{"https://login.partner.microsoftonline.cn", "api://AzureADTokenExchangeChina"},
+	} {
+		s := newAppService(t)
+		source, err := clientauth.ManagedIdentity(identityID(i)).Open(environment(t, test.host))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if _, err := source.Credential(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if got := s.requests(); len(got) != 1 || got[0] != test.resource {
+			t.Errorf("%s: asked for %q, want once %q", test.host, got, test.resource)
+		}
+	}
+}
+
+func TestManagedIdentityFailures(t *testing.T) {
+	for i, test := range []struct {
+		name      string
+		status    int
+		token     string
+		permanent bool
+	}{
+		{"not assigned", http.StatusBadRequest, "", true},
+		{"wrong header", http.StatusUnauthorized, "", true},
+		{"forbidden", http.StatusForbidden, "", true},
+		{"not found", http.StatusNotFound, "", false},
+		{"no token", http.StatusOK, "garbage", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newAppService(t)
+			s.status, s.token = test.status, test.token
+			source, err := clientauth.ManagedIdentity(identityID(100 + i)).Open(environment(t, ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = source.Credential(t.Context())
+			var e *clientcred.Error
+			if !errors.As(err, &e) || e.Permanent != test.permanent || e.Problem == "" || e.Remedy == "" {
+				t.Errorf("got %#v", err)
+			} else if strings.Contains(e.Error(), "private words") || strings.Contains(e.Error(), "garbage") {
+				t.Errorf("the answer's body is in the error: %v", e)
+			}
+		})
+	}
+}
+
+// TestWaiterForTheIdentity: azidentity tries for many seconds; a caller with a
+// deadline does not wait for it.
+func TestWaiterForTheIdentity(t *testing.T) {
+	s := newAppService(t)
+	s.Close()
+	source, err := clientauth.ManagedIdentity(identityID(200)).Open(environment(t, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hasty, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := source.Credential(hasty); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the caller's deadline", err)
+	}
+	_, err = source.Credential(t.Context())
+	var e *clientcred.Error
+	if !errors.As(err, &e) || e.Permanent || !strings.Contains(e.Remedy, "client secret") {
+		t.Errorf("got %v", err)
+	}
+}
