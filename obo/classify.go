@@ -18,12 +18,12 @@ func (f refusal) judge() verdict {
 	known, ok := verdicts[f.code]
 	switch {
 	case f.claims != "":
-		if !ok || known.kind != ErrInteractionRequired {
+		if !errors.Is(known.kind, ErrInteractionRequired) {
 			known = verdict{ErrInteractionRequired, "a policy of the organisation wants the user to sign in again", signInAgain}
 		}
 		return known
 	case f.status == http.StatusTooManyRequests:
-		if known.kind == ErrThrottled {
+		if errors.Is(known.kind, ErrThrottled) {
 			return known
 		}
 		return verdict{ErrThrottled, "Entra ID receives too many requests", "wait, then try again"}

@@ -26,7 +26,7 @@ var kinds = []error{
 func wantKind(t *testing.T, err, want error) *obo.Error {
 	t.Helper()
 	for _, k := range kinds {
-		if errors.Is(err, k) != (k == want) {
+		if errors.Is(err, k) != errors.Is(want, k) {
 			t.Errorf("errors.Is(err, %q) is %v, want kind %q: %v", k, errors.Is(err, k), want, err)
 		}
 	}
@@ -68,7 +68,7 @@ func TestCodes(t *testing.T) {
 				if e.ErrorCode == "" || e.Resource != "https://storage.azure.com" {
 					t.Errorf("error %q, resource %q", e.ErrorCode, e.Resource)
 				}
-				if want == obo.ErrConsentRequired != (e.ConsentURL != "" && e.AdminConsentURL != "") {
+				if errors.Is(want, obo.ErrConsentRequired) != (e.ConsentURL != "" && e.AdminConsentURL != "") {
 					t.Errorf("consent URLs: %q, %q", e.ConsentURL, e.AdminConsentURL)
 				}
 				if strings.Contains(err.Error(), "Made by a fault") {
@@ -236,7 +236,7 @@ func TestUnreachable(t *testing.T) {
 	}
 	x = w.exchanger(func(o *obo.Options) { o.HTTPClient = nil }) // doesn't trust the tenant's certificate
 	_, err = w.get(t.Context(), x.Credential(w.assertion(w.alice)))
-	wantKind(t, err, obo.ErrUnavailable)
+	_ = wantKind(t, err, obo.ErrUnavailable)
 	http.DefaultClient.CloseIdleConnections()
 }
 
@@ -291,6 +291,6 @@ func TestRefusedIdentityIsAskedForAgain(t *testing.T) {
 	c := w.exchangerWith(clientauth.ManagedIdentity(identity.ClientID), nil).Credential(w.assertion(w.alice))
 	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 700024, Times: 1})
 	_, err := w.get(t.Context(), c)
-	wantKind(t, err, obo.ErrMisconfigured)
+	_ = wantKind(t, err, obo.ErrMisconfigured)
 	w.mustGet(c)
 }

@@ -197,7 +197,7 @@ func (c *Cache[K, V]) put(key K, item Item[V]) {
 }
 
 func weight(size int) uint32 {
-	return uint32(min(max(int64(size), 0)+entryOverhead, math.MaxUint32)) //nolint:gosec // bounded by min
+	return uint32(min(max(int64(size), 0)+entryOverhead, math.MaxUint32))
 }
 
 // remaining is how long an entry lives from the moment it is stored. Otter takes

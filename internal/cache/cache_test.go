@@ -227,10 +227,9 @@ func TestPanicsBecomeErrors(t *testing.T) {
 		"value":  func(context.Context) (cache.Item[int64], error) { panic("token eyJhbGciOi") },
 		"error":  func(context.Context) (cache.Item[int64], error) { panic(fmt.Errorf("token eyJhbGciOi")) },
 		"goexit": func(context.Context) (cache.Item[int64], error) { exit(); return cache.Item[int64]{}, nil },
-		"nil map": func(context.Context) (cache.Item[int64], error) {
-			var m map[string]int
-			m["x"] = 1
-			return cache.Item[int64]{}, nil
+		"nil pointer": func(context.Context) (cache.Item[int64], error) {
+			var p *cache.Item[int64]
+			return *p, nil
 		},
 	} {
 		_, err := c.Get(t.Context(), "key", load)

@@ -94,7 +94,7 @@ func TestLoadHasADeadline(t *testing.T) {
 			<-ctx.Done()
 			return cache.Item[int64]{}, context.Cause(ctx)
 		})
-		if err != context.DeadlineExceeded || time.Since(start) != 10*time.Second {
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second {
 			t.Errorf("got %v after %v", err, time.Since(start))
 		}
 	})

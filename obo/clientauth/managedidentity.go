@@ -69,7 +69,7 @@ func newIdentitySource(clientID string, env clientcred.Environment) (*identitySo
 			Transport: env.HTTPClient,
 			Retry:     policy.RetryOptions{RetryDelay: identityRetryDelay},
 		},
-		ID:            azidentity.ClientID(clientID),
+		ID: azidentity.ClientID(clientID),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the managed identity can't be used on this host: %w", err)
