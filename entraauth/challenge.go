@@ -1,6 +1,7 @@
 package entraauth
 
 import (
+	"net/http"
 	"strings"
 )
 
@@ -10,7 +11,8 @@ const maxDescription = 256
 // challenge returns the value of WWW-Authenticate for the error (RFC 6750
 // section 3, RFC 9728 section 5.1), or "" where there is nothing to ask for.
 func (v *Verifier) challenge(g *Guard, e *Error) string {
-	if e.Kind == ErrKeysUnavailable {
+	status, code := e.answer()
+	if status == http.StatusServiceUnavailable {
 		return ""
 	}
 	var params []string
@@ -19,11 +21,11 @@ func (v *Verifier) challenge(g *Guard, e *Error) string {
 			params = append(params, name+`="`+quotable(value)+`"`)
 		}
 	}
-	if code := e.code(); code != "" {
+	if code != "" {
 		add("error", code)
 		add("error_description", describe(e.Error()))
 	}
-	if e.Kind != ErrNotPermitted && e.Kind != ErrInvalidRequest { // no scope helps there
+	if code != "access_denied" && code != "invalid_request" { // no scope helps there
 		add("scope", strings.Join(v.ScopesFor(g.Policy), " "))
 	}
 	add("resource_metadata", g.ResourceMetadata)

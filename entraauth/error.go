@@ -101,35 +101,35 @@ func (e *Error) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Status returns the HTTP status for the error.
-func (e *Error) Status() int {
-	switch e.Kind {
-	case ErrInvalidRequest:
-		return http.StatusBadRequest
-	case ErrInsufficientScope, ErrNotPermitted:
-		return http.StatusForbidden
-	case ErrKeysUnavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusUnauthorized
-	}
+// answers are how each kind is answered: the HTTP status, and the error code of
+// the challenge (RFC 6750 section 3.1), empty where none may be sent.
+var answers = []struct {
+	kind   error
+	status int
+	code   string
+}{
+	{ErrNoToken, http.StatusUnauthorized, ""},
+	{ErrInvalidRequest, http.StatusBadRequest, "invalid_request"},
+	{ErrInvalidToken, http.StatusUnauthorized, "invalid_token"},
+	{ErrExpired, http.StatusUnauthorized, "invalid_token"},
+	{ErrInsufficientScope, http.StatusForbidden, "insufficient_scope"},
+	{ErrNotPermitted, http.StatusForbidden, "access_denied"},
+	{ErrKeysUnavailable, http.StatusServiceUnavailable, ""},
 }
 
-// code returns the error code of the challenge (RFC 6750 section 3.1), or ""
-// where none may be sent.
-func (e *Error) code() string {
-	switch e.Kind {
-	case ErrNoToken, ErrKeysUnavailable:
-		return ""
-	case ErrInvalidRequest:
-		return "invalid_request"
-	case ErrInsufficientScope:
-		return "insufficient_scope"
-	case ErrNotPermitted:
-		return "access_denied"
-	default:
-		return "invalid_token"
+func (e *Error) answer() (status int, code string) {
+	for _, a := range answers {
+		if errors.Is(e.Kind, a.kind) {
+			return a.status, a.code
+		}
 	}
+	return http.StatusUnauthorized, "invalid_token"
+}
+
+// Status returns the HTTP status for the error.
+func (e *Error) Status() int {
+	status, _ := e.answer()
+	return status
 }
 
 // maxActual bounds what of a token goes to the log.

@@ -233,7 +233,7 @@ func (s *keySource) fetch() (*keySet, error) {
 		s.log.Warn("some signing keys left out", "url", m.keysURL, "error", errors.Join(odd...))
 	}
 	set.fetchedAt = s.now()
-	set.refreshAt = set.fetchedAt.Add(refreshInterval*9/10 + rand.N(refreshInterval/5))
+	set.refreshAt = set.fetchedAt.Add(refreshInterval*9/10 + rand.N(refreshInterval/5)) //nolint:gosec // jitter, no secret
 	return set, nil
 }
 

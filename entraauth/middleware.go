@@ -68,10 +68,10 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *Guard, id *
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}
-	status := e.Status()
+	status, code := e.answer()
 	level := slog.LevelWarn
 	switch {
-	case e.Kind == ErrNoToken: // how every client begins
+	case status == http.StatusUnauthorized && code == "": // how every client begins
 		level = slog.LevelInfo
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
@@ -98,16 +98,18 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *Guard, id *
 
 // writeJSON is the body of refusals for servers that are not MCP servers.
 func writeJSON(w http.ResponseWriter, _ *http.Request, status int, e *Error) {
+	_, code := e.answer()
+	switch {
+	case code != "":
+	case status == http.StatusServiceUnavailable:
+		code = "temporarily_unavailable"
+	default:
+		code = "unauthorized"
+	}
 	body := struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-	}{e.code(), e.Error()}
-	if body.Error == "" {
-		body.Error = map[int]string{http.StatusServiceUnavailable: "temporarily_unavailable"}[status]
-	}
-	if body.Error == "" {
-		body.Error = "unauthorized"
-	}
+	}{code, e.Error()}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)

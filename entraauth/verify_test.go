@@ -123,7 +123,7 @@ var refusals = []refusal{
 	{"Kid", 1, head("Kid", "x"), entraauth.ErrInvalidToken, "form", "Token is not a well-formed JWT"},
 
 	{"another tenant's issuer", 1, claim("iss", "https://sts.windows.net/"+otherTenant+"/"), entraauth.ErrInvalidToken, "issuer", "Issuer validation failed"},
-	{"issuer without slash", 1, func(f *fixture, _, c map[string]any) { c["iss"] = strings.TrimSuffix(c["iss"].(string), "/") }, entraauth.ErrInvalidToken, "issuer", "Issuer validation failed"},
+	{"issuer without slash", 1, func(_ *fixture, _, c map[string]any) { c["iss"] = strings.TrimSuffix(c["iss"].(string), "/") }, entraauth.ErrInvalidToken, "issuer", "Issuer validation failed"},
 	{"v2 issuer in a v1 token", 1, func(f *fixture, _, c map[string]any) { c["iss"] = f.tenant.V2Issuer() }, entraauth.ErrInvalidToken, "issuer", "Issuer validation failed"},
 	{"v1 issuer in a v2 token", 2, func(f *fixture, _, c map[string]any) { c["iss"] = f.tenant.V1Issuer() }, entraauth.ErrInvalidToken, "issuer", "Issuer validation failed"},
 	{"no issuer", 1, claim("iss", nil), entraauth.ErrInvalidToken, "issuer", "Issuer validation failed"},
@@ -170,7 +170,7 @@ var refusals = []refusal{
 	}, entraauth.ErrInvalidToken, "form", "Token is not a well-formed JWT"},
 }
 
-func appOnly(f *fixture, _, c map[string]any) {
+func appOnly(_ *fixture, _, c map[string]any) {
 	delete(c, "scp")
 	c["roles"] = []string{"access_as_user"}
 	c["sub"] = c["oid"]

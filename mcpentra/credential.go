@@ -17,9 +17,9 @@ func (e credentialError) Error() string    { return string(e) }
 func (e credentialError) UserText() string { return string(e) }
 
 var (
-	// ErrNoCaller: the context does not belong to a request of a verified caller.
+	// ErrNoCaller says that the context does not belong to a request of a verified caller.
 	ErrNoCaller error = credentialError("no verified caller: this can be used in a tool call only")
-	// ErrNoExchanger: the server was made without [WithExchanger].
+	// ErrNoExchanger says that the server was made without [WithExchanger].
 	ErrNoExchanger error = credentialError("this server can't act on behalf of its callers: no On-Behalf-Of exchange is configured")
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -69,13 +70,13 @@ func azureText(e *azcore.ResponseError) string {
 	}
 	hint := ""
 	switch e.StatusCode {
-	case 401:
+	case http.StatusUnauthorized:
 		hint = " The token was not accepted: the exchanger's resource is not the service's audience."
-	case 403:
+	case http.StatusForbidden:
 		hint = " The signed-in user lacks permission there."
-	case 404:
+	case http.StatusNotFound:
 		hint = " It does not exist, or the user may not see it."
-	case 429, 503:
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		hint = " It is busy: wait, then try again."
 	}
 	return fmt.Sprintf("The Azure service answered %d%s.%s", e.StatusCode, code, hint)

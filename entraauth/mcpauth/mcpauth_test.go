@@ -60,7 +60,9 @@ func whoami(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.Cal
 	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, nil
 }
 
-func (f *fixture) bearer(u *entratest.User) string { return "Bearer " + f.tenant.Token(u, f.client, f.api) }
+func (f *fixture) bearer(u *entratest.User) string {
+	return "Bearer " + f.tenant.Token(u, f.client, f.api)
+}
 
 // handler returns the SDK's handler, with sessions.
 func (f *fixture) handler() http.Handler {
