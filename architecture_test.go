@@ -1,0 +1,134 @@
+package mcpentrago_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/mcpentra/mcp-entra-go"
+
+// mayImport is which packages of the module a package may import, besides
+// itself and what is below internal. Whoever is not listed imports none.
+var mayImport = map[string][]string{
+	"entraauth/mcpauth": {"entraauth"},
+	"obo":               {"obo/clientauth"},
+	"mcpentra":          {"entraauth", "entraauth/mcpauth", "obo"},
+	"examples/server": {"entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",
+		"entratest", "blobtool/blobtest"}, // the demonstration brings its tenant
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestImportDirections(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		for _, i := range p.Imports {
+			other, ours := strings.CutPrefix(i, module+"/")
+			if !ours || isInternal(other) {
+				continue
+			}
+			if !slices.Contains(mayImport[name], other) {
+				t.Errorf("%s imports %s", name, other)
+			}
+		}
+		if (name == "entratest" || name == "blobtool/blobtest") && slices.ContainsFunc(p.Imports, func(i string) bool { return strings.HasPrefix(i, module) }) {
+			t.Errorf("%s, a test double, imports a package of ours: it must not share our mistakes", name)
+		}
+	}
+}
+
+func isInternal(name string) bool {
+	return strings.HasPrefix(name, "internal/") || strings.Contains(name, "/internal/")
+}
+
+var environment = regexp.MustCompile(`os\.(Getenv|LookupEnv|Environ|Setenv)\(`)
+
+// The environment is read in examples alone, and a file is about one thing.
+func TestFiles(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".") && path != ".") {
+			return fs.SkipDir
+		}
+		if filepath.Ext(path) != ".go" {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if n := bytes.Count(data, []byte("\n")); n > 400 {
+			t.Errorf("%s has %d lines; at most 400", path, n)
+		}
+		top, _, _ := strings.Cut(filepath.ToSlash(path), "/")
+		if !slices.Contains([]string{"examples", "interop", "bench"}, top) && path != "architecture_test.go" && environment.Match(data) {
+			t.Errorf("%s reads the environment: configuration is passed in", path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The README shows the ten lines that a compiled example has.
+func TestREADMEShowsTheExample(t *testing.T) {
+	example, err := os.ReadFile("mcpentra/example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, readme := range []string{"README.md", "README.ja.md"} {
+		data, err := os.ReadFile(readme)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, ok := strings.Cut(string(data), "<!-- ten lines -->\n```go\n")
+		code, _, ok2 := strings.Cut(rest, "```")
+		if !ok || !ok2 {
+			t.Errorf("%s: no ten lines", readme)
+			continue
+		}
+		for line := range strings.Lines(code) {
+			line = strings.TrimSpace(line)
+			if line == "" || strings.HasPrefix(line, "//") {
+				continue
+			}
+			if !strings.Contains(string(example), line) {
+				t.Errorf("%s: %q is not in the example of mcpentra", readme, line)
+			}
+		}
+	}
+}
