@@ -59,7 +59,6 @@ func runDemo(ctx context.Context, c listenConfig, once bool, stdout, stderr io.W
 		case err := <-served:
 			return fail(err)
 		}
-		p.line("")
 		p.line("Stopped.")
 	}
 	stop()

@@ -18,11 +18,14 @@ func (p *page) line(s string) { _, _ = fmt.Fprintln(p.w, s) }
 // row prints a name and its value.
 func (p *page) row(name, value string) { p.line(fmt.Sprintf("  %-14s %s", name, value)) }
 
-// block prints what is there to be copied.
-func (p *page) block(s string) {
+// section prints a line, and below it what is there to be copied.
+func (p *page) section(title string, blocks ...string) {
+	p.line(title)
 	p.line("")
-	p.line(s)
-	p.line("")
+	for _, block := range blocks {
+		p.line(block)
+		p.line("")
+	}
 }
 
 // step does something, prints what it noted, and whether it came out right.

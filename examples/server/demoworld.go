@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
@@ -118,22 +119,30 @@ func (w *world) introduce(p *page, url string) {
 // invite prints how to call the server, with a token that works.
 func (w *world) invite(p *page, url string, now time.Time) {
 	token := w.token(w.alice)
-	left := "about an hour"
-	if claims, err := decodeClaims(token); err == nil {
-		if exp, ok := claims["exp"].(float64); ok {
-			left = fmt.Sprintf("%d minutes", int(time.Unix(int64(exp), 0).Sub(now).Minutes()))
-		}
-	}
 	curl := "curl -sS " + url + " -H \"Authorization: Bearer $TOKEN\" \\\n" +
 		"  -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \\\n  -d '"
-	p.line("Serving until Ctrl-C. A token of Alice's, good for " + left + ":")
-	p.block("export TOKEN='" + token + "'")
-	p.line("List the tools, and read a document, with curl:")
-	p.block(curl + `{"jsonrpc":"2.0","id":1,"method":"tools/list"}'`)
-	p.block(curl + `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"read_blob_with_token","arguments":{"blob_path":"` + welcomeBlob + `"}}}'`)
-	p.line("With MCP Inspector (its web page at " + inspectorOrigin + " is let in, too):")
-	p.block("npx -y @modelcontextprotocol/inspector@2.12.0 --cli " + url + " --transport http \\\n" +
-		"  --method tools/list --header \"Authorization: Bearer $TOKEN\"")
-	p.line("With this module's client:")
-	p.block("MCP_TOKEN=$TOKEN go run ./examples/client -call secure_ping " + url)
+	shell := ""
+	if runtime.GOOS == "windows" {
+		shell = " (the commands are for Git Bash or WSL)"
+	}
+	p.line("Serving until Ctrl-C. LOG_LEVEL=info shows a line for each request.")
+	p.line("")
+	p.section("A token of Alice's, good for "+lifetime(token, now)+shell+":", "export TOKEN='"+token+"'")
+	p.section("List the tools, and read a document, with curl:",
+		curl+`{"jsonrpc":"2.0","id":1,"method":"tools/list"}'`,
+		curl+`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"read_blob_with_token","arguments":{"blob_path":"`+welcomeBlob+`"}}}'`)
+	p.section("With MCP Inspector (its web page at "+inspectorOrigin+" is let in, too):",
+		"npx -y @modelcontextprotocol/inspector@2.12.0 --cli "+url+" --transport http \\\n"+
+			"  --method tools/list --header \"Authorization: Bearer $TOKEN\"")
+	p.section("With this module's client:", "MCP_TOKEN=$TOKEN go run ./examples/client -call secure_ping "+url)
+}
+
+// lifetime says how long the token is good.
+func lifetime(token string, now time.Time) string {
+	claims, err := decodeClaims(token)
+	expires, ok := claims["exp"].(float64)
+	if err != nil || !ok {
+		return "about an hour"
+	}
+	return fmt.Sprintf("%d minutes", int(time.Unix(int64(expires), 0).Sub(now).Minutes()))
 }

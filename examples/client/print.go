@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// list prints the tools with their arguments.
+func list(ctx context.Context, session *mcp.ClientSession, w io.Writer) error {
+	for tool, err := range session.Tools(ctx, nil) {
+		if err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(w, "%s\n    %s\n", tool.Name, strings.ReplaceAll(tool.Description, "\n", "\n    "))
+		if arguments := argumentsOf(tool); arguments != "" {
+			_, _ = fmt.Fprintf(w, "    arguments: %s\n", arguments)
+		}
+	}
+	return nil
+}
+
+// argumentsOf names the arguments of a tool: first those that it needs, then the
+// others with their defaults.
+func argumentsOf(tool *mcp.Tool) string {
+	var schema struct {
+		Properties map[string]struct{ Default json.RawMessage }
+		Required   []string
+	}
+	data, err := json.Marshal(tool.InputSchema)
+	if err != nil || json.Unmarshal(data, &schema) != nil {
+		return ""
+	}
+	var needed, others []string
+	for name, property := range schema.Properties {
+		switch {
+		case slices.Contains(schema.Required, name):
+			needed = append(needed, name)
+		case property.Default != nil:
+			others = append(others, name+" = "+string(property.Default))
+		default:
+			others = append(others, name+" (optional)")
+		}
+	}
+	slices.Sort(needed)
+	slices.Sort(others)
+	return strings.Join(append(needed, others...), ", ")
+}
+
+// call prints the result of a tool. A tool's own error is an error.
+func call(ctx context.Context, session *mcp.ClientSession, name string, arguments map[string]any, w io.Writer) error {
+	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: arguments})
+	if err != nil {
+		return err
+	}
+	if result.IsError {
+		return errors.New(name + " answered: " + text(result))
+	}
+	if result.StructuredContent == nil {
+		_, _ = fmt.Fprintln(w, text(result))
+		return nil
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // people read it
+	enc.SetIndent("", "  ")
+	return enc.Encode(result.StructuredContent)
+}
+
+// text returns the texts of a result, and says what else there is.
+func text(result *mcp.CallToolResult) string {
+	var parts []string
+	for _, content := range result.Content {
+		if t, ok := content.(*mcp.TextContent); ok {
+			parts = append(parts, t.Text)
+		} else {
+			parts = append(parts, fmt.Sprintf("(content that is no text: %T)", content))
+		}
+	}
+	return strings.Join(parts, "\n")
+}
