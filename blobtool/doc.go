@@ -45,7 +45,9 @@
 // symbolic link leads out of it; they are written under another name and renamed
 // when complete; [Options.MaxFileBytes] and [Options.MaxUserBytes] bound them.
 // What can't be saved (no space, a read-only disk, a name that the system can't
-// have) is still read: local_path is then empty, and a warning says why.
+// have) is still read: local_path is then empty, and a warning says why. Where the
+// file system takes upper for lower case, blobs of one user whose names differ in
+// nothing else have one copy, that of the last one read.
 //
 // # Errors
 //

@@ -2,6 +2,7 @@ package blobtool
 
 // What the fuzz targets look into.
 
+// CheckBlobPath is the check of a call's blob_path.
 func CheckBlobPath(path string) error {
 	if err := checkBlobPath(path); err != nil {
 		return err
@@ -9,12 +10,15 @@ func CheckBlobPath(path string) error {
 	return nil
 }
 
+// LocalPath is the place of a blob's copy below its user's folder.
 func LocalPath(blobPath string, windows bool) (path, fault string) {
 	return localPath(blobPath, windows)
 }
 
+// UserFolder is the name of a user's folder.
 func UserFolder(userID string) string { return userFolder(userID) }
 
+// TruncationLine ends a text that was cut.
 const TruncationLine = truncationLine
 
 // DecodeChunks decodes content that arrives in chunks of that size.

@@ -43,6 +43,7 @@ func (c closing) Run() int {
 // callers' bearer tokens are their names.
 type world struct {
 	storage    *blobtest.Server
+	client     *entratest.App
 	alice, bob *entratest.User
 	dir        string // download folder
 	url        string
@@ -59,6 +60,7 @@ func newWorld(t testing.TB, change func(*blobtool.Options)) *world {
 	t.Helper()
 	w := &world{
 		storage: blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()}),
+		client:  tenant.AddClient("client"),
 		alice:   tenant.AddUser("alice@contoso.com", "Alice"),
 		bob:     tenant.AddUser("bob@contoso.com", "Bob"),
 		dir:     t.TempDir() + "/downloads",
@@ -135,7 +137,7 @@ func (w *world) findCredential(ctx context.Context) (azcore.TokenCredential, err
 		user = w.bob
 	}
 	return tokenFunc(func(policy.TokenRequestOptions) (string, error) {
-		token := tenant.Token(user, tenant.AddClient("client"), tenant.Storage(), "user_impersonation")
+		token := tenant.Token(user, w.client, tenant.Storage(), "user_impersonation")
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.tokens = append(w.tokens, token)

@@ -3,9 +3,11 @@ package blobtool
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -140,7 +142,7 @@ func (r *reading) run(ctx context.Context, out *readOutput) error {
 	out.Bytes = r.stream.size
 	out.Text, out.Truncated = r.text.finish(!r.stream.more() && r.stream.bodyPending == 0)
 	out.LocalPath = r.finishCopy(ctx)
-	out.Warning = r.warning
+	out.Warning = strings.TrimSpace(r.warning)
 	return nil
 }
 
@@ -170,9 +172,10 @@ func (r *reading) transfer(ctx context.Context, count int64) error {
 	}
 }
 
-// readRange reads the current range to its end or to where nothing more is needed.
+// readRange reads the current range to its end, or to where nothing more is needed
+// and reading on would cost more than another connection.
 func (r *reading) readRange(ctx context.Context, buf []byte) error {
-	for r.copy != nil || !r.text.full() {
+	for r.copy != nil || !r.text.full() || r.stream.bodyPending <= firstRange {
 		n, err := r.stream.Read(buf)
 		_, _ = r.text.Write(buf[:n]) // never fails
 		if r.copy != nil {
@@ -182,7 +185,7 @@ func (r *reading) readRange(ctx context.Context, buf []byte) error {
 				r.notSaved(ctx, diskRefusal(err))
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -171,16 +171,16 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// spoken is an error with a text for the user, as obo's are.
-type spoken struct{ text string }
+// spokenError is an error with a text for the user, as obo's are.
+type spokenError struct{ text string }
 
-func (s *spoken) Error() string    { return "AADSTS65001: internal details" }
-func (s *spoken) UserText() string { return s.text }
+func (s *spokenError) Error() string    { return "AADSTS65001: internal details" }
+func (s *spokenError) UserText() string { return s.text }
 
 func TestCredentialErrors(t *testing.T) {
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
-	consent := fmt.Errorf("exchange: %w", &spoken{"Consent is needed. Open the sign-in page."})
+	consent := fmt.Errorf("exchange: %w", &spokenError{"Consent is needed. Open the sign-in page."})
 	secret := errors.New("the response was {\"x\": 1}")
 	failing := func(err error) blobtool.CredentialFunc {
 		return func(context.Context) (azcore.TokenCredential, error) {

@@ -136,8 +136,7 @@ func withDefaults(opts *Options) (Options, []error) {
 	return o, errs
 }
 
-// Register adds the tools to the server. It panics as [mcp.AddTool] does if the
-// server has the same tool from elsewhere with an invalid schema.
+// Register adds the tools to the server, in the place of any of the same name.
 func (s *Set) Register(srv *mcp.Server) {
 	s.registerRead(srv)
 }

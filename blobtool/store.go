@@ -37,20 +37,18 @@ type userSpace struct {
 	reserved   int64 // for them
 }
 
-// A refusal is a reason not to save a blob that the caller may read.
+// A refusal is a reason not to save a blob that the caller may read. It is no
+// error: the call goes on.
 type refusal struct {
-	text  string
-	cause error
+	text  string // for the caller
+	cause error  // for the log, may be nil
 }
-
-func (r *refusal) Error() string { return r.text }
-func (r *refusal) Unwrap() error { return r.cause }
 
 func newStore(o Options) *store {
 	return &store{dir: o.DownloadDir, maxFile: o.MaxFileBytes, maxUser: o.MaxUserBytes, now: o.Now, users: map[string]*userSpace{}}
 }
 
-// create begins the copy of a blob of that size. The error is a *refusal.
+// create begins the copy of a blob of that size.
 func (st *store) create(userID, blobPath string, size int64) (*download, *refusal) {
 	path, fault := localPath(blobPath, runtime.GOOS == "windows")
 	if fault != "" {

@@ -18,7 +18,7 @@ import (
 // the blob's size and version; so no request is spent on asking, and no
 // connection is given up in the middle of a body.
 type stream struct {
-	ctx         context.Context //nolint:containedctx // lives as long as one call
+	ctx         context.Context // of the call, in which the stream begins and ends
 	client      *blob.Client
 	size        int64
 	etag        azcore.ETag

@@ -2,6 +2,7 @@ package blobtool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -33,7 +34,13 @@ func addTool[In, Out any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 
 // failed logs the error and returns the result for it.
 func (s *Set) failed(ctx context.Context, tool string, err error) *mcp.CallToolResult {
-	s.log.LogAttrs(ctx, slog.LevelWarn, "blob tool failed", slog.String("tool", tool), slog.String("container", s.container), slog.Any("error", err))
+	level := slog.LevelWarn
+	for _, kind := range []error{ErrInvalidPath, ErrInvalidArgument, ErrNotFound, ErrPermission} {
+		if errors.Is(err, kind) { // the caller's affair, not the operator's
+			level = slog.LevelInfo
+		}
+	}
+	s.log.LogAttrs(ctx, level, "blob tool failed", slog.String("tool", tool), slog.String("container", s.container), slog.Any("error", err))
 	text, ok := userText(err)
 	if !ok {
 		text = "The blob could not be read: an internal error. The server's log has the cause."

@@ -1,7 +1,7 @@
 package blobtest
 
 import (
-	"crypto/md5" //nolint:gosec // Content-MD5 is part of the protocol, not a protection
+	"crypto/md5" // Content-MD5 is part of the protocol, not a protection
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -37,30 +37,33 @@ func (x *exchange) unchanged(b *storedBlob) bool {
 	h := x.r.Header
 	modified := b.modified.Truncate(time.Second)
 	if v := h.Get("If-Match"); v != "" && !matchesETag(v, b.etag) {
-		return x.conditionNotMet(http.StatusPreconditionFailed)
+		x.conditionNotMet(http.StatusPreconditionFailed)
+		return true
 	}
 	if t, err := http.ParseTime(h.Get("If-Unmodified-Since")); err == nil && modified.After(t) {
-		return x.conditionNotMet(http.StatusPreconditionFailed)
+		x.conditionNotMet(http.StatusPreconditionFailed)
+		return true
 	}
 	if v := h.Get("If-None-Match"); v != "" && matchesETag(v, b.etag) {
 		x.w.Header().Set("ETag", b.etag)
-		return x.conditionNotMet(http.StatusNotModified)
+		x.conditionNotMet(http.StatusNotModified)
+		return true
 	}
 	if t, err := http.ParseTime(h.Get("If-Modified-Since")); err == nil && !modified.After(t) {
 		x.w.Header().Set("ETag", b.etag)
-		return x.conditionNotMet(http.StatusNotModified)
+		x.conditionNotMet(http.StatusNotModified)
+		return true
 	}
 	return false
 }
 
-func (x *exchange) conditionNotMet(status int) bool {
+func (x *exchange) conditionNotMet(status int) {
 	if status == http.StatusNotModified { // has no body
 		x.w.Header().Set("x-ms-error-code", "ConditionNotMet")
 		x.w.WriteHeader(status)
-		return true
+		return
 	}
 	x.fail(status, "ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met.", "")
-	return true
 }
 
 // matchesETag reports whether one of the tags in the header is etag.
@@ -132,7 +135,7 @@ func (x *exchange) rangeMD5(b *storedBlob, length, start int64) bool {
 		x.fail(http.StatusBadRequest, "OutOfRangeInput", "One of the request inputs is out of range.", "")
 		return false
 	}
-	hash := md5.New() //nolint:gosec // see the import
+	hash := md5.New()
 	if _, err := io.Copy(hash, io.NewSectionReader(b.content, start, length)); err != nil {
 		x.fail(http.StatusInternalServerError, "InternalError", "The server encountered an internal error.", "")
 		return false

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 )
 
 // A Request is what the server remembers of a request: no header but Range, so
@@ -13,15 +14,20 @@ type Request struct {
 	Path      string // decoded
 	Query     url.Values
 	Range     string // x-ms-range, else Range
-	Status    int
-	BytesSent int64 // of the body
+	Status    int    // 0 as long as there is no answer
+	BytesSent int64  // of the body
 }
 
-// Requests returns the requests that have been answered, in that order.
+// Requests returns the requests in the order of their arrival. A client that has
+// its answer finds its request here, complete.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.requests)
+	out := make([]Request, len(s.requests))
+	for i, r := range s.requests {
+		out[i] = *r
+	}
+	return out
 }
 
 // ForgetRequests empties the list that [Server.Requests] returns.
@@ -34,29 +40,32 @@ func (s *Server) ForgetRequests() {
 // keptRequests bounds the memory of a server that runs for long, as in a demo.
 const keptRequests = 10_000
 
-func (s *Server) record(r *http.Request, w *recorder) {
+// record remembers a request and returns the writer that completes the record.
+func (s *Server) record(w http.ResponseWriter, r *http.Request) *recorder {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.requests) >= keptRequests {
 		s.requests = slices.Delete(s.requests, 0, keptRequests/2)
 	}
-	s.requests = append(s.requests, Request{
-		Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(),
-		Range: rangeHeader(r), Status: w.status, BytesSent: w.sent,
-	})
+	entry := &Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(), Range: rangeHeader(r)}
+	s.requests = append(s.requests, entry)
+	return &recorder{ResponseWriter: w, mu: &s.mu, entry: entry}
 }
 
-// recorder counts what is sent and can break off.
+// recorder counts what is sent, before it is, and can break off.
 type recorder struct {
 	http.ResponseWriter
-	status   int
+	mu       *sync.Mutex // guards entry
+	entry    *Request
 	sent     int64
 	cutAfter int64 // 0: never
 }
 
 // WriteHeader notes the status.
 func (w *recorder) WriteHeader(status int) {
-	w.status = status
+	w.mu.Lock()
+	w.entry.Status = status
+	w.mu.Unlock()
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -66,8 +75,11 @@ func (w *recorder) Write(p []byte) (int, error) {
 	if cut {
 		p = p[:w.cutAfter-w.sent]
 	}
+	w.sent += int64(len(p))
+	w.mu.Lock()
+	w.entry.BytesSent = w.sent
+	w.mu.Unlock()
 	n, err := w.ResponseWriter.Write(p)
-	w.sent += int64(n)
 	if cut {
 		_ = http.NewResponseController(w.ResponseWriter).Flush() // what was promised before the cut arrives
 		panic(http.ErrAbortHandler)

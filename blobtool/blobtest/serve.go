@@ -19,8 +19,7 @@ type exchange struct {
 
 // serve answers one request and records it.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-	defer func() { s.record(r, rec) }()
+	rec := s.record(w, r)
 	name, blob, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	x := &exchange{Server: s, w: rec, r: r, container: name, blob: blob}
 	x.commonHeaders()

@@ -57,7 +57,7 @@ type Server struct {
 	mu         sync.Mutex
 	containers map[string]*container
 	grants     []grant
-	requests   []Request
+	requests   []*Request
 	fault      *Fault
 	serial     uint64 // makes ETags and request ids unique
 }

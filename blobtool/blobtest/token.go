@@ -42,11 +42,15 @@ type storageClaims struct {
 	Scope    string `json:"scp"`
 }
 
+// detailError is the AuthenticationErrorDetail of a refused token, as Azure words it.
+type detailError string
+
+func (e detailError) Error() string { return string(e) }
+
 // errNoToken means that the request is anonymous.
 var errNoToken = errors.New("no bearer token")
 
-// caller returns the object id of the caller. An error's text is what Azure
-// puts into AuthenticationErrorDetail.
+// caller returns the object id of the caller, or errNoToken or a detailError.
 func (v *tokenVerifier) caller(r *http.Request) (string, error) {
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
@@ -63,11 +67,11 @@ func (v *tokenVerifier) caller(r *http.Request) (string, error) {
 	})
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return "", errors.New("Lifetime validation failed. The token is expired.") //nolint:revive,staticcheck // Azure's words
+		return "", detailError("Lifetime validation failed. The token is expired.")
 	case errors.Is(err, jwt.ErrTokenNotValidYet):
-		return "", errors.New("Lifetime validation failed. The token is not yet valid.") //nolint:revive,staticcheck // Azure's words
+		return "", detailError("Lifetime validation failed. The token is not yet valid.")
 	case err != nil:
-		return "", errors.New("Signature validation failed. Signature verification failed.") //nolint:revive,staticcheck // Azure's words
+		return "", detailError("Signature validation failed. Signature verification failed.")
 	}
 	return claims.ObjectID, v.check(&claims)
 }
@@ -77,15 +81,15 @@ func (v *tokenVerifier) check(c *storageClaims) error {
 	forUs := slices.ContainsFunc(c.Audience, func(a string) bool { return strings.TrimSuffix(a, "/") == v.audience })
 	switch {
 	case c.Issuer != v.issuer:
-		return errors.New("Issuer validation failed. Issuer did not match.") //nolint:revive,staticcheck // Azure's words
+		return detailError("Issuer validation failed. Issuer did not match.")
 	case !forUs:
-		return errors.New("Audience validation failed. Audience did not match.") //nolint:revive,staticcheck // Azure's words
+		return detailError("Audience validation failed. Audience did not match.")
 	case v.tenantID != "" && c.TenantID != v.tenantID:
-		return errors.New("Tenant validation failed. Tenant did not match.") //nolint:revive,staticcheck // Azure's words
+		return detailError("Tenant validation failed. Tenant did not match.")
 	case c.ObjectID == "":
-		return errors.New("the token names no object (oid)")
+		return detailError("The token names no object (oid).")
 	case c.Scope != "" && !slices.Contains(strings.Fields(c.Scope), "user_impersonation"):
-		return errors.New("the token lacks the scope user_impersonation")
+		return detailError("The token lacks the scope user_impersonation.")
 	}
 	return nil
 }

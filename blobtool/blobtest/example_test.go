@@ -1,0 +1,66 @@
+package blobtest_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
+	"github.com/mcpentra/mcp-entra-go/entratest"
+)
+
+// userCredential gets tokens for Azure Storage from a tenant in a box.
+type userCredential struct {
+	tenant *entratest.Tenant
+	user   *entratest.User
+	client *entratest.App
+}
+
+func (c userCredential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{Token: c.tenant.Token(c.user, c.client, c.tenant.Storage(), "user_impersonation")}, nil
+}
+
+// azblob's own client reads from a Server as from Azure.
+func Example() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	alice, bob := tenant.AddUser("alice@contoso.com", "Alice"), tenant.AddUser("bob@contoso.com", "Bob")
+
+	srv := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
+	defer srv.Close()
+	srv.Put("docs", "hello.txt", []byte("Hello"), "text/plain")
+	srv.Grant(alice.ObjectID, "docs", "")
+
+	app := tenant.AddClient("client")
+	for _, user := range []*entratest.User{alice, bob} {
+		client, err := azblob.NewClient(srv.URL(), userCredential{tenant, user, app}, &azblob.ClientOptions{
+			ClientOptions: policy.ClientOptions{Transport: srv.HTTPClient()},
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		resp, err := client.DownloadStream(context.Background(), "docs", "hello.txt", nil)
+		if bloberror.HasCode(err, bloberror.AuthorizationPermissionMismatch) {
+			fmt.Println(user.DisplayName, "has no role")
+			continue
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s reads %q\n", user.DisplayName, text)
+	}
+	// Output:
+	// Alice reads "Hello"
+	// Bob has no role
+}
