@@ -86,6 +86,3 @@ func (w *recorder) Write(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-// Unwrap lets http.ResponseController reach the connection.
-func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
