@@ -51,70 +51,77 @@ func (s subject) fromResponse(r *azcore.ResponseError) *Error {
 		e.RequestID = printable(r.RawResponse.Header.Get("x-ms-request-id"))
 		e.RetryAfter = retryAfter(r.RawResponse.Header)
 	}
-	var known bool
-	if e.Kind, e.text, known = s.byCode(bloberror.Code(r.ErrorCode)); !known {
-		e.Kind, e.text = s.byStatus(r.StatusCode)
+	v, known := s.byCode(bloberror.Code(r.ErrorCode))
+	if !known {
+		v = s.byStatus(r.StatusCode)
 	}
-	if e.Kind == ErrThrottled && e.RetryAfter > 0 {
+	e.Kind, e.text = v.kind, v.text
+	if errors.Is(e.Kind, ErrThrottled) && e.RetryAfter > 0 {
 		e.text += fmt.Sprintf(" The service asks to wait %v.", e.RetryAfter)
 	}
 	return e
 }
 
+// verdict is what an answer of the service means.
+type verdict struct {
+	kind error
+	text string
+}
+
 // byCode knows the codes that need another answer than their status.
-func (s subject) byCode(code bloberror.Code) (kind error, text string, known bool) {
+func (s subject) byCode(code bloberror.Code) (v verdict, known bool) {
 	switch code {
 	case bloberror.BlobNotFound:
-		return ErrNotFound, s.noBlob(), true
+		return verdict{ErrNotFound, s.noBlob()}, true
 	case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled:
-		return ErrNotFound, fmt.Sprintf("Container %s was not found in the storage account. Tell the operator of this server to check the container's name and the URL of the account.", quote(s.container)), true
+		return verdict{ErrNotFound, fmt.Sprintf("Container %s was not found in the storage account. Tell the operator of this server to check the container's name and the URL of the account.", quote(s.container))}, true
 	case bloberror.AuthorizationPermissionMismatch, bloberror.InsufficientAccountPermissions:
-		return ErrPermission, s.noRole(), true
+		return verdict{ErrPermission, s.noRole()}, true
 	case bloberror.AuthorizationFailure, bloberror.AuthorizationSourceIPMismatch:
-		return ErrPermission, "The storage account does not let this request in: most often its firewall does not admit this server's address. " +
-			"Tell the operator of this server to check the account's networking settings; then, whether the user has the role Storage Blob Data Reader.", true
+		return verdict{ErrPermission, "The storage account does not let this request in: most often its firewall does not admit this server's address. " +
+			"Tell the operator of this server to check the account's networking settings; then, whether the user has the role Storage Blob Data Reader."}, true
 	case "AuthorizationResourceNotFound", "PublicAccessNotPermitted", "KeyBasedAuthenticationNotPermitted":
-		return ErrPermission, s.noRole(), true
+		return verdict{ErrPermission, s.noRole()}, true
 	case bloberror.AccountIsDisabled, bloberror.AccountBeingCreated:
-		return ErrUnsupported, "The storage account is disabled or not ready yet. Tell the operator of this server.", true
+		return verdict{ErrUnsupported, "The storage account is disabled or not ready yet. Tell the operator of this server."}, true
 	case bloberror.BlobArchived, bloberror.BlobBeingRehydrated:
-		return ErrUnsupported, fmt.Sprintf("Blob %s is in the Archive tier, where content can't be read. Someone with write access must first move it to an online tier (Hot, Cool or Cold), which takes hours.", quote(s.blob)), true
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is in the Archive tier, where content can't be read. Someone with write access must first move it to an online tier (Hot, Cool or Cold), which takes hours.", quote(s.blob))}, true
 	case bloberror.BlobUsesCustomerSpecifiedEncryption:
-		return ErrUnsupported, fmt.Sprintf("Blob %s is encrypted with a key that its owner must send along, so it can't be read here.", quote(s.blob)), true
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is encrypted with a key that its owner must send along, so it can't be read here.", quote(s.blob))}, true
 	case bloberror.ConditionNotMet, bloberror.BlobOverwritten:
-		return ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(s.blob)), true
+		return verdict{ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(s.blob))}, true
 	case bloberror.ServerBusy:
-		return ErrThrottled, throttled, true
+		return verdict{ErrThrottled, throttled}, true
 	case bloberror.InvalidResourceName, bloberror.InvalidURI, bloberror.RequestURLFailedToParse:
-		return ErrInvalidPath, fmt.Sprintf("Azure does not accept the blob name %s.", quote(s.blob)), true
+		return verdict{ErrInvalidPath, fmt.Sprintf("Azure does not accept the blob name %s.", quote(s.blob))}, true
 	case "FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts", bloberror.FeatureVersionMismatch, bloberror.UnsupportedHeader, "InvalidHeaderValue":
-		return ErrUnsupported, "The storage account does not support this operation. Tell the operator of this server: its log has the cause.", true
+		return verdict{ErrUnsupported, "The storage account does not support this operation. Tell the operator of this server: its log has the cause."}, true
 	}
-	return nil, "", false
+	return verdict{}, false
 }
 
 const throttled = "The storage account is busy and refuses requests for the moment. Wait a little, then call again."
 
 // byStatus answers for codes that are not known, and where there is none.
-func (s subject) byStatus(status int) (kind error, text string) {
+func (s subject) byStatus(status int) verdict {
 	switch {
 	case status == http.StatusUnauthorized:
-		return ErrWrongAudience, "Azure Storage refused the token: it has expired, or is not for https://storage.azure.com, or comes from a tenant that the storage account does not trust. " +
-			"Sign in again; if that does not help, tell the operator of this server to check that On-Behalf-Of asks for the resource https://storage.azure.com and that the account is in the same tenant."
+		return verdict{ErrWrongAudience, "Azure Storage refused the token: it has expired, or is not for https://storage.azure.com, or comes from a tenant that the storage account does not trust. " +
+			"Sign in again; if that does not help, tell the operator of this server to check that On-Behalf-Of asks for the resource https://storage.azure.com and that the account is in the same tenant."}
 	case status == http.StatusForbidden:
-		return ErrPermission, s.noRole()
+		return verdict{ErrPermission, s.noRole()}
 	case status == http.StatusNotFound:
-		return ErrNotFound, s.noBlob()
+		return verdict{ErrNotFound, s.noBlob()}
 	case status == http.StatusPreconditionFailed:
-		return ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(s.blob))
+		return verdict{ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(s.blob))}
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		return ErrThrottled, throttled
+		return verdict{ErrThrottled, throttled}
 	case status >= http.StatusInternalServerError || status == http.StatusRequestTimeout:
-		return ErrUnavailable, "The storage service failed. Try again later."
+		return verdict{ErrUnavailable, "The storage service failed. Try again later."}
 	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest:
-		return ErrUnavailable, "The storage service answered with a redirect, which is not followed. Tell the operator of this server to check the URL of the storage account."
+		return verdict{ErrUnavailable, "The storage service answered with a redirect, which is not followed. Tell the operator of this server to check the URL of the storage account."}
 	}
-	return ErrUnsupported, "The storage service refused the request. Tell the operator of this server: its log has the status and the code."
+	return verdict{ErrUnsupported, "The storage service refused the request. Tell the operator of this server: its log has the status and the code."}
 }
 
 func (s subject) noBlob() string {

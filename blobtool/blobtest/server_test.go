@@ -22,8 +22,15 @@ import (
 
 const challenge = "Bearer authorization_uri=https://login.microsoftonline.com/" + tenantID + "/oauth2/authorize resource_id=https://storage.azure.com"
 
+// answer is what a plain request got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
 // get sends a plain request with that token, if any.
-func get(t *testing.T, srv *blobtest.Server, path, token string) (*http.Response, string) {
+func get(t *testing.T, srv *blobtest.Server, path, token string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL()+path, nil)
 	if err != nil {
@@ -41,7 +48,7 @@ func get(t *testing.T, srv *blobtest.Server, path, token string) (*http.Response
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(body)
+	return answer{resp.StatusCode, resp.Header, string(body)}
 }
 
 func TestTokens(t *testing.T) {
@@ -75,16 +82,16 @@ func TestTokens(t *testing.T) {
 		"alg none":                     {sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, claims(alice, nil)), "InvalidAuthenticationInfo", "Signature validation failed"},
 		"another algorithm of the key": {sign(t, jwt.SigningMethodPS256, signingKey(), claims(alice, nil)), "InvalidAuthenticationInfo", "Signature validation failed"},
 	} {
-		resp, body := get(t, srv, "/docs/a", c.token)
+		got := get(t, srv, "/docs/a", c.token)
 		if c.code == "" {
-			if resp.StatusCode != http.StatusOK || body != "abc" {
-				t.Errorf("%s: %d %s", name, resp.StatusCode, body)
+			if got.status != http.StatusOK || got.body != "abc" {
+				t.Errorf("%s: %d %s", name, got.status, got.body)
 			}
 			continue
 		}
-		if resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("WWW-Authenticate") != challenge || resp.Header.Get("x-ms-error-code") != c.code ||
-			!strings.Contains(body, "<Code>"+c.code+"</Code>") || !strings.Contains(body, c.detail) {
-			t.Errorf("%s: %d, %v, %s", name, resp.StatusCode, resp.Header, body)
+		if got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") != challenge || got.header.Get("x-ms-error-code") != c.code ||
+			!strings.Contains(got.body, "<Code>"+c.code+"</Code>") || !strings.Contains(got.body, c.detail) {
+			t.Errorf("%s: %d, %v, %s", name, got.status, got.header, got.body)
 		}
 	}
 }
@@ -111,9 +118,9 @@ func TestFaults(t *testing.T) {
 
 	srv.Fail(blobtest.Fault{Skip: 1, Times: 1, Status: 503, Code: "ServerBusy", RetryAfter: 1500 * time.Millisecond})
 	for i, want := range []int{200, 503, 200} {
-		resp, _ := get(t, srv, "/docs/a", tokenOf(t, alice))
-		if resp.StatusCode != want || want == 503 && (resp.Header.Get("Retry-After") != "2" || resp.Header.Get("x-ms-error-code") != "ServerBusy") {
-			t.Errorf("request %d: %d %v", i, resp.StatusCode, resp.Header)
+		got := get(t, srv, "/docs/a", tokenOf(t, alice))
+		if got.status != want || want == 503 && (got.header.Get("Retry-After") != "2" || got.header.Get("x-ms-error-code") != "ServerBusy") {
+			t.Errorf("request %d: %d %v", i, got.status, got.header)
 		}
 	}
 
@@ -134,12 +141,12 @@ func TestFaults(t *testing.T) {
 	}
 
 	srv.Fail(blobtest.Fault{Status: 418, Body: "teapot", Challenge: "Bearer x"})
-	if resp, body := get(t, srv, "/docs/a", ""); resp.StatusCode != 418 || body != "teapot" || resp.Header.Get("WWW-Authenticate") != "Bearer x" {
-		t.Errorf("got %d %q", resp.StatusCode, body)
+	if got := get(t, srv, "/docs/a", ""); got.status != 418 || got.body != "teapot" || got.header.Get("WWW-Authenticate") != "Bearer x" {
+		t.Errorf("got %d %q", got.status, got.body)
 	}
 	srv.Fail(blobtest.Fault{})
-	if resp, _ := get(t, srv, "/docs/a", tokenOf(t, alice)); resp.StatusCode != 200 {
-		t.Errorf("after clearing: %d", resp.StatusCode)
+	if got := get(t, srv, "/docs/a", tokenOf(t, alice)); got.status != 200 {
+		t.Errorf("after clearing: %d", got.status)
 	}
 }
 
