@@ -1,0 +1,17 @@
+// Package interop runs real programs against this module's: Azurite, Microsoft's
+// emulator of Azure Storage, behind the tools, and MCP Inspector in front of the
+// server. Nothing here is imported by anybody.
+//
+// The tests need Node 20 or later, and the programs of the lock file:
+//
+//	cd interop && npm ci
+//	go test -tags interop ./interop
+//
+// Without the build tag there are no tests: go test ./... needs Go alone. The
+// programs are started on free ports of 127.0.0.1, in folders of their own, and
+// stopped with the test that started them.
+//
+// What stands in for Entra is package entratest: Azurite checks of a user's token
+// the issuer, the audience and the times, neither signature nor roles. What needs
+// those is tested on package blobtest.
+package interop
