@@ -8,51 +8,45 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 )
 
-// binaries is where the programs of examples/ are built, each once for all tests.
-var binaries string
+// Paths of the programs of examples/, built before the tests begin: their
+// deadlines are not for the compiler.
+var exampleServer, exampleClient string
 
 func TestMain(m *testing.M) {
-	var err error
-	if binaries, err = os.MkdirTemp("", "interop-"); err != nil {
+	dir, err := os.MkdirTemp("", "interop-")
+	if err == nil {
+		exampleServer, err = build(dir, "server")
+	}
+	if err == nil {
+		exampleClient, err = build(dir, "client")
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		_ = os.RemoveAll(dir)
 		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		_ = os.RemoveAll(binaries)
+		_ = os.RemoveAll(dir)
 		os.Exit(code)
 	}))
 }
 
-var (
-	exampleServer = sync.OnceValues(func() (string, error) { return build("server") })
-	exampleClient = sync.OnceValues(func() (string, error) { return build("client") })
-)
-
 // build compiles a program of examples/ and returns its path.
-func build(example string) (string, error) {
+func build(dir, example string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // nothing may be cached
 	defer cancel()
-	path := filepath.Join(binaries, example)
+	path := filepath.Join(dir, example)
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/mcpentra/mcp-entra-go/examples/"+example)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building examples/%s: %w\n%s", example, err, text)
 	}
 	return path, nil
-}
-
-// program returns the path of a program that is built when it is first needed.
-func program(t *testing.T, built func() (string, error)) string {
-	t.Helper()
-	path, err := built()
-	must(t, err)
-	return path
 }
 
 // nodeProgram returns the path of a program that npm has installed.

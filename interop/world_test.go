@@ -30,7 +30,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{ctx: deadline(t, 2*time.Minute), tenant: entratest.NewTenant(nil), documents: documents()}
+	w := &world{ctx: deadline(t, 3*time.Minute), tenant: entratest.NewTenant(nil), documents: documents()}
 	t.Cleanup(w.tenant.Close)
 	w.api = w.tenant.AddApp("MCP-Server-API", "access_as_user")
 	w.secret = w.api.AddSecret()
@@ -96,7 +96,7 @@ var serverListens = regexp.MustCompile(`msg=serving .*\baddress=(127\.0\.0\.1:[1
 func (w *world) startServer(t *testing.T, environment map[string]string) *server {
 	t.Helper()
 	dir := t.TempDir()
-	p := start(t, "examples/server", command(w.ctx, dir, environment, program(t, exampleServer)))
+	p := start(t, "examples/server", command(w.ctx, dir, environment, exampleServer))
 	return &server{process: p, origin: "http://" + p.waitFor(t, p.stderr, serverListens), dir: dir}
 }
 
