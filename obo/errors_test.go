@@ -175,6 +175,11 @@ func TestAnswersWithoutAKnownCode(t *testing.T) {
 			}
 		})
 	}
+	for _, text := range []string{"more than 1048576 bytes", "access_token is too long", "token_type is not Bearer"} {
+		if !strings.Contains(w.text(), text) {
+			t.Errorf("the log doesn't say %q", text)
+		}
+	}
 	w.tenant.Fail(entratest.Token, entratest.Fault{})
 	w.mustGet(c)
 }
@@ -293,4 +298,7 @@ func TestRefusedIdentityIsAskedForAgain(t *testing.T) {
 	_, err := w.get(t.Context(), c)
 	_ = wantKind(t, err, obo.ErrMisconfigured)
 	w.mustGet(c)
+	if got := w.tenant.Count(entratest.ManagedIdentity); got != 2 {
+		t.Errorf("%d requests to the managed identity endpoint, want 2", got)
+	}
 }

@@ -53,8 +53,8 @@ type Options struct {
 	MaxBytes uint64
 	// LoadTimeout bounds each load. Defaults to 30 seconds.
 	LoadTimeout time.Duration
-	// RefreshPause is how long after the start of a renewal the next one may
-	// start, should it fail. Defaults to 30 seconds.
+	// RefreshPause is how long after a load or the start of a failed renewal the
+	// next renewal may start. Defaults to 30 seconds.
 	RefreshPause time.Duration
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
@@ -65,7 +65,9 @@ type Item[V any] struct {
 	Value V
 	// ExpiresAt is the first moment at which the value must not be served.
 	ExpiresAt time.Time
-	// RefreshAt is when the value is due for renewal. Zero means never.
+	// RefreshAt is when the value is due for renewal, though not before
+	// Options.RefreshPause has passed: a source that keeps handing out the same
+	// value would be asked without end. Zero means never.
 	RefreshAt time.Time
 	// Size is the number of bytes that the value holds on to, its key included.
 	Size int
@@ -185,12 +187,13 @@ func (c *Cache[K, V]) renewIfDue(key K, e *entry[V], load LoadFunc[V], now time.
 
 // put stores a loaded value, unless it must not be served any more.
 func (c *Cache[K, V]) put(key K, item Item[V]) {
-	if !c.now().Before(item.ExpiresAt) {
+	now := c.now()
+	if !now.Before(item.ExpiresAt) {
 		return
 	}
 	e := &entry[V]{Item: item}
 	if !item.RefreshAt.IsZero() {
-		e.due.Store(item.RefreshAt.UnixNano())
+		e.due.Store(max(item.RefreshAt.UnixNano(), now.Add(c.pause).UnixNano()))
 	}
 	c.store.Set(key, e)
 	c.scheduleSweep()

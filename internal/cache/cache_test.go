@@ -123,6 +123,30 @@ func TestOneLoadHoweverManyWait(t *testing.T) {
 	}
 }
 
+// TestNoSecondLoadAfterTheFirst: a caller that missed just before a load stored
+// its value must find it, not load again.
+func TestNoSecondLoadAfterTheFirst(t *testing.T) {
+	clock := newClock()
+	c := cache.New[int, int](cache.Options{MaxBytes: 16 << 20, Now: clock.Now})
+	const keys, callers = 3000, 4
+	loads := make([]atomic.Int32, keys)
+	for key := range keys {
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				_, _ = c.Get(t.Context(), key, func(context.Context) (cache.Item[int], error) {
+					loads[key].Add(1)
+					return cache.Item[int]{ExpiresAt: clock.Now().Add(time.Hour)}, nil
+				})
+			})
+		}
+		wg.Wait()
+		if n := loads[key].Load(); n != 1 {
+			t.Fatalf("%d loads of one key, want 1", n)
+		}
+	}
+}
+
 func TestWaiterObeysItsOwnContext(t *testing.T) {
 	clock := newClock()
 	c, n := newCache(clock), &counter{clock: clock, lifetime: time.Hour}

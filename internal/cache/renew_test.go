@@ -68,6 +68,24 @@ func TestFailedRenewalIsNotTriedAtOnce(t *testing.T) {
 	})
 }
 
+// TestSourceThatRepeatsItself hands out a value that is due at once, again and
+// again, as a platform does that has a cache of its own.
+func TestSourceThatRepeatsItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cache.New[string, int64](cache.Options{MaxBytes: 1 << 20, RefreshPause: 30 * time.Second})
+		n := &realCounter{lifetime: time.Hour, refresh: time.Nanosecond}
+		for range 100 { // 100 seconds
+			if _, err := c.Get(t.Context(), "key", n.load); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := n.count(); got != 4 {
+			t.Errorf("%d loads in 100 seconds, want the first and 3 renewals", got)
+		}
+	})
+}
+
 // TestExpiryDuringRenewal: a caller that comes after the expiry waits for the
 // renewal that runs, and starts no second load.
 func TestExpiryDuringRenewal(t *testing.T) {

@@ -28,10 +28,15 @@ const (
 	identityRetryDelay = 250 * time.Millisecond
 
 	// An identity's token lives for about 24 hours. It is not sent in its last
-	// minute, when it might expire on the way, and renewed in its last five:
-	// before that, MSAL's own process-wide cache hands out the same one again.
+	// minute, when it might expire on the way. It is renewed when the platform
+	// suggests it, else in its last ten minutes.
 	identityMargin  = time.Minute
-	identityRefresh = 4 * time.Minute
+	identityRefresh = 10 * time.Minute
+
+	// anyClaims makes MSAL ask the platform and not its own process-wide cache,
+	// which would outlive this source and hand out again what Entra has refused.
+	// They are sent nowhere.
+	anyClaims = "{}"
 )
 
 // ManagedIdentity proves the app with a token of a user-assigned managed
@@ -95,11 +100,11 @@ func (s *identitySource) Credential(ctx context.Context) (confidential.Credentia
 	return assertionCredential(secret.Reveal(token)), nil
 }
 
-// Refused forgets the token. MSAL keeps it too, but asks again when it nears its end.
+// Refused forgets the token: the platform is asked for another one.
 func (s *identitySource) Refused() { s.tokens.Forget(struct{}{}) }
 
 func (s *identitySource) load(ctx context.Context) (cache.Item[secret.Text], error) {
-	token, err := s.identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{s.scope}})
+	token, err := s.identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{s.scope}, Claims: anyClaims})
 	if err != nil {
 		return cache.Item[secret.Text]{}, s.explain(err)
 	}

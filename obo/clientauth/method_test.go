@@ -86,8 +86,7 @@ func (s *appService) requests() []string {
 	return append([]string(nil), s.asked...)
 }
 
-// identityID is a new client id for each test: MSAL keeps tokens of managed
-// identities for the whole process.
+// identityID is a client id of the test's own.
 func identityID(n int) string { return fmt.Sprintf("%08d-1234-1234-1234-123456789abc", n) }
 
 func TestManagedIdentityAsksForItsCloud(t *testing.T) {
@@ -113,6 +112,30 @@ func TestManagedIdentityAsksForItsCloud(t *testing.T) {
 		if got := s.requests(); len(got) != 1 || got[0] != test.resource {
 			t.Errorf("%s: asked for %q, want once %q", test.host, got, test.resource)
 		}
+	}
+}
+
+// TestRefusedIdentity: what Entra didn't accept isn't sent again, neither from
+// our cache nor from MSAL's, which all of a process share.
+func TestRefusedIdentity(t *testing.T) {
+	s := newAppService(t)
+	for range 2 {
+		source, err := clientauth.ManagedIdentity(identityID(50)).Open(environment(t, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if _, err := source.Credential(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		source.Refused()
+		if _, err := source.Credential(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(s.requests()); got != 4 {
+		t.Errorf("%d requests for 2 sources, each refused once; want 4", got)
 	}
 }
 
