@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestDemoOnce runs the tour as a program.
+func TestDemoOnce(t *testing.T) {
+	cmd := command(t, map[string]string{"PORT": "0"}, "-demo", "-once")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s%s", err, stdout.String(), stderr.String())
+	}
+	out := stdout.String()
+	wantText(t, out, "ok    1. Alice lists the tools", "Authenticated ping successful", "ようこそ、アリスさん。", "...<truncated>",
+		"AuthorizationPermissionMismatch", "401 Unauthorized", "resource_metadata=", "All 10 steps came out as they should.")
+	if strings.Contains(out, "FAIL") || stderr.Len() > 0 {
+		t.Errorf("output:\n%s\nlog:\n%s", out, stderr.String())
+	}
+	if token := regexp.MustCompile(`eyJ[\w-]{13,}`).FindString(out); token != "" {
+		t.Errorf("the tour prints %s", token)
+	}
+	if left, _ := filepath.Glob(filepath.Join(cmd.Dir, "*")); len(left) > 0 {
+		t.Errorf("the tour left %q", left)
+	}
+}
+
+// TestDemoCommands keeps the demo serving, and runs the curl commands that it
+// prints.
+func TestDemoCommands(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no shell")
+	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("no curl")
+	}
+	cmd := command(t, map[string]string{"PORT": "0"}, "-demo")
+	out := &lines{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	awaitText(t, out, regexp.MustCompile(`(go run ./examples/client)`))
+	printed := out.String()
+	token := regexp.MustCompile(`(?m)^export TOKEN='.*'$`).FindString(printed)
+	commands := regexp.MustCompile(`(?m)^curl (?:.*\\\n)+.*$`).FindAllString(printed, -1)
+	if token == "" || len(commands) != 2 {
+		t.Fatalf("got a token %v and %d commands:\n%s", token != "", len(commands), printed)
+	}
+	for i, want := range []string{`"name":"read_blob_with_token"`, "ようこそ、アリスさん。"} {
+		answer, err := exec.CommandContext(t.Context(), shell, "-c", token+"\n"+commands[i]).CombinedOutput() //nolint:gosec // what the demo prints
+		if err != nil {
+			t.Errorf("%s: %v", commands[i], err)
+		}
+		wantText(t, string(answer), want)
+	}
+	wantText(t, printed, "npx -y @modelcontextprotocol/inspector@2.12.0 --cli http://localhost:")
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGINT: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(cmd.Dir, "*")); len(left) > 0 {
+		t.Errorf("the demo left %q", left)
+	}
+}
+
+// TestDemoFails: a tour that does not come out right says so.
+func TestDemoFails(t *testing.T) {
+	f := start(t, nil)
+	f.blobs.RevokeAll(f.alice.ObjectID)
+	var out bytes.Buffer
+	if takeTour(t.Context(), &page{w: &out}, f.world, f.origin+"/mcp") {
+		t.Errorf("the tour passed:\n%s", out.String())
+	}
+	wantText(t, out.String(), "FAIL  5. Alice reads", "FAIL: the tool answered: The signed-in user may not read", "FAIL: 3 of 10 steps")
+}
+
+// TestPortTaken: the message says which port, and what to do.
+func TestPortTaken(t *testing.T) {
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	for _, args := range [][]string{{"-demo"}, {"-demo", "-once"}, nil} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), args, lookupIn(with("PORT", port)), &stdout, &stderr); code != exitFailed {
+			t.Errorf("%q: exit code %d", args, code)
+		}
+		wantText(t, stderr.String(), "can't listen on 127.0.0.1:"+port, "set PORT")
+	}
+}
+
+// TestDemoTakesAnotherPort: only a tour that ends by itself, and only where none
+// is asked for.
+func TestDemoTakesAnotherPort(t *testing.T) {
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	c := listenConfig{host: "127.0.0.1", port: taken.Addr().(*net.TCPAddr).Port}
+	other, err := listenForDemo(t.Context(), c, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = other.Close()
+	if l, err := listenForDemo(t.Context(), c, false); err == nil {
+		_ = l.Close()
+		t.Error("the serving demo took another port")
+	}
+}
+
+// TestDemoLog: silent by default, and as the user asks.
+func TestDemoLog(t *testing.T) {
+	for level, want := range map[string]string{"": "", "info": "tool=secure_ping"} {
+		variables := map[string]string{"PORT": "0"}
+		if level != "" {
+			variables["LOG_LEVEL"] = level
+		}
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), []string{"-demo", "-once"}, lookupIn(variables), &stdout, &stderr); code != exitOK {
+			t.Errorf("LOG_LEVEL %q: exit code %d\n%s", level, code, stdout.String())
+		}
+		if got := stderr.String(); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("LOG_LEVEL %q: log %q", level, got)
+		}
+	}
+}

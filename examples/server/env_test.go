@@ -1,0 +1,298 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	testTenant   = "12345678-1234-1234-1234-123456789abc"
+	testApp      = "87654321-4321-4321-4321-cba987654321"
+	testIdentity = "11111111-1111-1111-1111-111111111111"
+	testSecret   = "Xy7~S3cr3tValue"
+)
+
+// lookupIn is an environment with these variables and no others.
+func lookupIn(variables map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		value, ok := variables[name]
+		return value, ok
+	}
+}
+
+// with returns the variables that are always needed, and more.
+func with(more ...string) map[string]string {
+	variables := map[string]string{"TENANT_ID": testTenant, "API_APP_ID": testApp}
+	for i := 0; i < len(more); i += 2 {
+		variables[more[i]] = more[i+1]
+	}
+	return variables
+}
+
+// withOBO adds the flow with a secret.
+func withOBO(more ...string) map[string]string {
+	variables := with("USE_OBO_FLOW", "true", "ENTRA_APP_CLIENT_SECRET", testSecret)
+	maps.Copy(variables, with(more...))
+	return variables
+}
+
+func mustRead(t *testing.T, variables map[string]string, dotenv string) config {
+	t.Helper()
+	c, faults := readConfig(lookupIn(variables), []byte(dotenv))
+	if len(faults) > 0 {
+		t.Fatalf("faults: %v", faults)
+	}
+	return c
+}
+
+func TestDefaults(t *testing.T) {
+	c := mustRead(t, with(), "")
+	type summary struct {
+		tenant, app, authority, storage, container, host, public, downloads string
+		port                                                                int
+		obo, portIsSet, levelIsSet                                          bool
+		level                                                               slog.Level
+	}
+	got := summary{c.tenantID, c.apiAppID, c.authorityHost, c.storageURL, c.container, c.host, c.publicURL, c.downloadDir,
+		c.port, c.obo, c.portIsSet, c.levelIsSet, c.logLevel}
+	want := summary{tenant: testTenant, app: testApp, host: "127.0.0.1", downloads: "./downloads", port: 8000, level: slog.LevelInfo}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if !slices.Equal(c.warnings, []string{"read_blob_with_token can't read: not set: AZURE_STORAGE_ACCOUNT_URL, AZURE_STORAGE_CONTAINER"}) {
+		t.Errorf("warnings: %q", c.warnings)
+	}
+}
+
+func TestEachVariable(t *testing.T) {
+	level := func(c config) any { return c.logLevel }
+	flow := func(c config) any { return c.obo }
+	method := func(c config) any { return c.method.String() }
+	audiences := func(c config) any { return fmt.Sprint(c.audiences) }
+	storage := []string{"AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net", "AZURE_STORAGE_CONTAINER", "docs"}
+	tests := []struct {
+		name      string
+		variables map[string]string
+		get       func(config) any
+		want      any
+	}{
+		{"TENANT_ID", with("TENANT_ID", " "+testIdentity+"\n"), func(c config) any { return c.tenantID }, testIdentity},
+		{"API_APP_ID", with("API_APP_ID", testIdentity), func(c config) any { return c.apiAppID }, testIdentity},
+		{"AZURE_STORAGE_ACCOUNT_URL", with(storage...), func(c config) any { return c.storageURL }, "https://a.blob.core.windows.net"},
+		{"Azurite's account URL", with("AZURE_STORAGE_ACCOUNT_URL", "https://127.0.0.1:10000/devstoreaccount1"),
+			func(c config) any { return c.storageURL }, "https://127.0.0.1:10000/devstoreaccount1"},
+		{"AZURE_STORAGE_CONTAINER", with(storage...), func(c config) any { return c.container }, "docs"},
+		{"USE_OBO_FLOW true", withOBO(), flow, true},
+		{"USE_OBO_FLOW TRUE", withOBO("USE_OBO_FLOW", "TRUE"), flow, true},
+		{"USE_OBO_FLOW 1", withOBO("USE_OBO_FLOW", "1"), flow, true},
+		{"USE_OBO_FLOW Yes", withOBO("USE_OBO_FLOW", "Yes"), flow, true},
+		{"USE_OBO_FLOW False", withOBO("USE_OBO_FLOW", "False"), flow, false},
+		{"USE_OBO_FLOW 0", withOBO("USE_OBO_FLOW", "0"), flow, false},
+		{"USE_OBO_FLOW no", withOBO("USE_OBO_FLOW", "no"), flow, false},
+		{"USE_OBO_FLOW empty", withOBO("USE_OBO_FLOW", ""), flow, false},
+		{"AZURE_TENANT_ID same", withOBO("AZURE_TENANT_ID", strings.ToUpper(testTenant)), flow, true},
+		{"ENTRA_APP_CLIENT_ID same", withOBO("ENTRA_APP_CLIENT_ID", strings.ToUpper(testApp)), flow, true},
+		{"ENTRA_APP_CLIENT_SECRET", withOBO(), method, "client secret"},
+		{"UMI_CLIENT_ID", with("USE_OBO_FLOW", "1", "UMI_CLIENT_ID", testIdentity), method, "managed identity"},
+		{"a secret wins", withOBO("UMI_CLIENT_ID", testIdentity), method, "client secret"},
+		{"a secret wins over a placeholder", withOBO("UMI_CLIENT_ID", "your-managed-identity-client-id"), method, "client secret"},
+		{"TARGET_AUDIENCES default", withOBO(), audiences, "[https://storage.azure.com]"},
+		{"TARGET_AUDIENCES several", withOBO("TARGET_AUDIENCES", "https://graph.microsoft.com , https://storage.azure.com"), audiences,
+			"[https://graph.microsoft.com https://storage.azure.com]"},
+		{"TARGET_AUDIENCES with a slash", withOBO(append(storage, "TARGET_AUDIENCES", "https://storage.azure.com/")...), audiences, "[https://storage.azure.com/]"},
+		{"TARGET_AUDIENCES without storage, without blobs", withOBO("TARGET_AUDIENCES", "https://vault.azure.net"), audiences, "[https://vault.azure.net]"},
+		{"AZURE_AUTHORITY_HOST", with("AZURE_AUTHORITY_HOST", "https://localhost:1234/"), func(c config) any { return c.authorityHost }, "https://localhost:1234/"},
+		{"HOST", with("HOST", "0.0.0.0"), func(c config) any { return c.host }, "0.0.0.0"},
+		{"HOST IPv6", with("HOST", "::1"), func(c config) any { return c.host }, "::1"},
+		{"HOST name", with("HOST", "localhost"), func(c config) any { return c.host }, "localhost"},
+		{"PORT", with("PORT", "8080"), func(c config) any { return c.port }, 8080},
+		{"PORT 0", with("PORT", "0"), func(c config) any { return c.port }, 0},
+		{"DOWNLOAD_DIR", with("DOWNLOAD_DIR", "/var/lib/blobs"), func(c config) any { return c.downloadDir }, "/var/lib/blobs"},
+		{"LOG_LEVEL debug", with("LOG_LEVEL", "debug"), level, slog.LevelDebug},
+		{"LOG_LEVEL info", with("LOG_LEVEL", "info"), level, slog.LevelInfo},
+		{"LOG_LEVEL WARN", with("LOG_LEVEL", "WARN"), level, slog.LevelWarn},
+		{"LOG_LEVEL error", with("LOG_LEVEL", "error"), level, slog.LevelError},
+		{"PUBLIC_URL", with("PUBLIC_URL", "https://mcp.example.com"), func(c config) any { return c.publicURL }, "https://mcp.example.com"},
+		{"PUBLIC_URL with a slash", with("PUBLIC_URL", "https://mcp.example.com:8443/"), func(c config) any { return c.publicURL }, "https://mcp.example.com:8443"},
+		{"PUBLIC_URL on this machine", with("PUBLIC_URL", "http://localhost:9000"), func(c config) any { return c.publicURL }, "http://localhost:9000"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.get(mustRead(t, tt.variables, "")); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestEachFault has one wrong variable in each row, and wants one fault that names
+// it and says what to do.
+func TestEachFault(t *testing.T) {
+	without := func(name string) map[string]string {
+		variables := with()
+		delete(variables, name)
+		return variables
+	}
+	tests := []struct {
+		name      string
+		variables map[string]string
+		where     string
+		texts     []string
+	}{
+		{"no TENANT_ID", without("TENANT_ID"), "TENANT_ID", []string{"is missing", "Copy the Directory (tenant) ID"}},
+		{"TENANT_ID empty", with("TENANT_ID", " "), "TENANT_ID", []string{"is missing"}},
+		{"TENANT_ID common", with("TENANT_ID", "common"), "TENANT_ID", []string{`"common" is not a GUID`}},
+		{"TENANT_ID placeholder", with("TENANT_ID", "your-tenant-id-here"), "TENANT_ID", []string{"is not a GUID"}},
+		{"no API_APP_ID", without("API_APP_ID"), "API_APP_ID", []string{"is missing", "Copy the Application (client) ID"}},
+		{"API_APP_ID as URI", with("API_APP_ID", "api://"+testApp), "API_APP_ID", []string{"is not a GUID"}},
+		{"storage over http", with("AZURE_STORAGE_ACCOUNT_URL", "http://a.blob.core.windows.net"), "AZURE_STORAGE_ACCOUNT_URL", []string{"must begin with https://", "Copy the Blob service's URL"}},
+		{"storage malformed", with("AZURE_STORAGE_ACCOUNT_URL", "mystorageaccount"), "AZURE_STORAGE_ACCOUNT_URL", []string{"https://"}},
+		{"storage with SAS", with("AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net?sig="+testSecret), "AZURE_STORAGE_ACCOUNT_URL", []string{"must have no query"}},
+		{"storage with container", with("AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net/docs"), "AZURE_STORAGE_ACCOUNT_URL", []string{"the account's URL alone"}},
+		{"container's name", with("AZURE_STORAGE_CONTAINER", "Docs?comp=list"), "AZURE_STORAGE_CONTAINER", []string{"lower-case letters", "Set the name of the container alone"}},
+		{"USE_OBO_FLOW", withOBO("USE_OBO_FLOW", "maybe"), "USE_OBO_FLOW", []string{`"maybe" is neither on (true, 1, yes) nor off`, "Set it to true or false"}},
+		{"OBO half configured", with("USE_OBO_FLOW", "true"), "ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", []string{"neither is set", "or USE_OBO_FLOW=false"}},
+		{"another AZURE_TENANT_ID", withOBO("AZURE_TENANT_ID", testIdentity), "AZURE_TENANT_ID", []string{"differs from TENANT_ID", "Leave it out"}},
+		{"another ENTRA_APP_CLIENT_ID", withOBO("ENTRA_APP_CLIENT_ID", testIdentity), "ENTRA_APP_CLIENT_ID", []string{"differs from API_APP_ID", "Leave it out"}},
+		{"secret with a line break", withOBO("ENTRA_APP_CLIENT_SECRET", testSecret+"\n"), "ENTRA_APP_CLIENT_SECRET", []string{"white space", "Copy the secret's value (not its ID)"}},
+		{"UMI_CLIENT_ID", with("USE_OBO_FLOW", "true", "UMI_CLIENT_ID", "my-identity"), "UMI_CLIENT_ID", []string{"is not a GUID", "Copy the Client ID"}},
+		{"TARGET_AUDIENCES over http", withOBO("TARGET_AUDIENCES", "http://storage.azure.com"), "TARGET_AUDIENCES", []string{"https://…", "comma separated"}},
+		{"TARGET_AUDIENCES as scope", withOBO("TARGET_AUDIENCES", "https://storage.azure.com/.default"), "TARGET_AUDIENCES", []string{"is a scope"}},
+		{"TARGET_AUDIENCES with an empty item", withOBO("TARGET_AUDIENCES", "https://storage.azure.com,"), "TARGET_AUDIENCES", []string{"is empty"}},
+		{"TARGET_AUDIENCES without storage", withOBO("TARGET_AUDIENCES", "https://graph.microsoft.com", "AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net"),
+			"TARGET_AUDIENCES", []string{"does not contain https://storage.azure.com"}},
+		{"AZURE_AUTHORITY_HOST over http", with("AZURE_AUTHORITY_HOST", "http://localhost:1"), "AZURE_AUTHORITY_HOST", []string{"must begin with https://", "Leave it out"}},
+		{"AZURE_AUTHORITY_HOST with tenant", with("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/common"), "AZURE_AUTHORITY_HOST", []string{"no path"}},
+		{"HOST with port", with("HOST", "127.0.0.1:8000"), "HOST", []string{"the port goes to PORT"}},
+		{"HOST as URL", with("HOST", "http://localhost"), "HOST", []string{"neither an IP address nor a host name"}},
+		{"PORT", with("PORT", "http"), "PORT", []string{`"http" is not a number from 0 to 65535`}},
+		{"PORT too high", with("PORT", "65536"), "PORT", []string{"not a number from 0 to 65535"}},
+		{"PORT negative", with("PORT", "-1"), "PORT", []string{"not a number from 0 to 65535"}},
+		{"LOG_LEVEL", with("LOG_LEVEL", "verbose"), "LOG_LEVEL", []string{`"verbose" is not a level`, "debug, info, warn or error"}},
+		{"PUBLIC_URL over http", with("PUBLIC_URL", "http://mcp.example.com"), "PUBLIC_URL", []string{"must begin with https://"}},
+		{"PUBLIC_URL with path", with("PUBLIC_URL", "https://mcp.example.com/mcp"), "PUBLIC_URL", []string{"more than scheme, host and port", "/mcp is added"}},
+		{"PUBLIC_URL as host", with("PUBLIC_URL", "mcp.example.com"), "PUBLIC_URL", []string{"not a URL with a host"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, faults := readConfig(lookupIn(tt.variables), nil)
+			if len(faults) != 1 {
+				t.Fatalf("got %d faults, want 1: %v", len(faults), faults)
+			}
+			text := faults[0].String()
+			if !strings.HasPrefix(text, tt.where+": ") {
+				t.Errorf("fault %q does not begin with %s", text, tt.where)
+			}
+			for _, want := range tt.texts {
+				if !strings.Contains(text, want) {
+					t.Errorf("fault %q does not say %q", text, want)
+				}
+			}
+			if strings.Contains(text, testSecret) {
+				t.Errorf("fault %q shows a secret", text)
+			}
+		})
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	const dotenv = "AZURE_STORAGE_ACCOUNT_URL = http://insecure\nwhat is this\nLOG_LEVEL=loud\n"
+	_, faults := readConfig(lookupIn(map[string]string{
+		"API_APP_ID": "x", "AZURE_AUTHORITY_HOST": "ftp://x", "AZURE_STORAGE_CONTAINER": "X", "USE_OBO_FLOW": "true",
+		"AZURE_TENANT_ID": "other", "ENTRA_APP_CLIENT_ID": "other", "TARGET_AUDIENCES": "x,y",
+		"HOST": "a b", "PORT": "x", "PUBLIC_URL": "x",
+	}), []byte(dotenv))
+	var where []string
+	for _, f := range faults {
+		where = append(where, f.where)
+	}
+	want := []string{".env:2", "TENANT_ID", "API_APP_ID", "AZURE_AUTHORITY_HOST", "AZURE_STORAGE_ACCOUNT_URL (.env:1)", "AZURE_STORAGE_CONTAINER",
+		"ENTRA_APP_CLIENT_ID", "ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", "TARGET_AUDIENCES", "TARGET_AUDIENCES", "TARGET_AUDIENCES",
+		"HOST", "PORT", "LOG_LEVEL (.env:3)", "PUBLIC_URL"}
+	if !slices.Equal(where, want) { // AZURE_TENANT_ID can't be compared to a TENANT_ID that is missing
+		t.Errorf("got faults of\n%q, want\n%q", where, want)
+	}
+	var b bytes.Buffer
+	printFaults(&b, faults)
+	if lines := strings.Count(b.String(), "\n"); lines != len(faults)+1 {
+		t.Errorf("%d lines for %d faults:\n%s", lines, len(faults), b.String())
+	}
+}
+
+// TestOBOOffLooksAtNothing: the documented .env has placeholders in all variables
+// of the flow and must start.
+func TestOBOOffLooksAtNothing(t *testing.T) {
+	const dotenv = `
+AZURE_STORAGE_ACCOUNT_URL="https://your-storage-account.blob.core.windows.net"
+AZURE_STORAGE_CONTAINER="your-container-name"
+USE_OBO_FLOW=false
+AZURE_TENANT_ID="your-tenant-id-here"
+ENTRA_APP_CLIENT_ID="your-api-app-id-here"
+ENTRA_APP_CLIENT_SECRET="your-client-secret-here"  # for development
+UMI_CLIENT_ID="your-managed-identity-client-id"  # in Azure
+TARGET_AUDIENCES="anything"
+`
+	if c := mustRead(t, with(), dotenv); c.obo || len(c.warnings) > 0 {
+		t.Errorf("obo %v, warnings %q", c.obo, c.warnings)
+	}
+}
+
+func TestEnvironmentWinsOverFile(t *testing.T) {
+	const dotenv = "PORT=9000\nHOST=::1\nLOG_LEVEL=debug\n"
+	c := mustRead(t, with("PORT", "9001", "LOG_LEVEL", ""), dotenv)
+	if c.port != 9001 || c.host != "::1" || c.logLevel != slog.LevelInfo {
+		t.Errorf("port %d, host %s, level %s", c.port, c.host, c.logLevel)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	blobs := []string{"AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net", "AZURE_STORAGE_CONTAINER", "docs"}
+	tests := []struct {
+		name      string
+		variables map[string]string
+		dotenv    string
+		want      string
+	}{
+		{"nothing", with(blobs...), "", ""},
+		{"container missing", with(blobs[:2]...), "", "not set: AZURE_STORAGE_CONTAINER"},
+		{"account missing", with(blobs[2:]...), "", "not set: AZURE_STORAGE_ACCOUNT_URL"},
+		{"both proofs", withOBO(append(blobs, "UMI_CLIENT_ID", testIdentity)...), "", "UMI_CLIENT_ID is not used"},
+		{"open host", with(append(blobs, "HOST", "0.0.0.0")...), "", "PUBLIC_URL is not set"},
+		{"open host with URL", with(append(blobs, "HOST", "0.0.0.0", "PUBLIC_URL", "https://mcp.example.com")...), "", ""},
+		{"trust in the file", with(blobs...), "SSL_CERT_FILE=ca.pem", "SSL_CERT_FILE in .env has no effect"},
+		{"trust in both", with(append(blobs, "SSL_CERT_FILE", "ca.pem")...), "SSL_CERT_FILE=ca.pem", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := strings.Join(mustRead(t, tt.variables, tt.dotenv).warnings, "\n")
+			if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestConfigHidesSecret: whoever prints the configuration doesn't print the secret.
+func TestConfigHidesSecret(t *testing.T) {
+	c := mustRead(t, withOBO(), "")
+	var b bytes.Buffer
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("config", "config", fmt.Sprintf("%v %+v %#v", c, c, c), "method", c.method)
+	if strings.Contains(b.String(), testSecret) {
+		t.Errorf("the secret is in %s", b.String())
+	}
+}
+
+func TestDemoReadsThreeVariables(t *testing.T) {
+	c, faults := readListenConfig(lookupIn(map[string]string{"TENANT_ID": "nonsense", "PORT": "9000"}), []byte("LOG_LEVEL=warn"))
+	if len(faults) > 0 || c.port != 9000 || !c.portIsSet || c.logLevel != slog.LevelWarn || !c.levelIsSet {
+		t.Errorf("got %+v, faults %v", c, faults)
+	}
+	if _, faults = readListenConfig(lookupIn(map[string]string{"PORT": "x"}), nil); len(faults) != 1 {
+		t.Errorf("faults %v", faults)
+	}
+}

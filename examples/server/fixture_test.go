@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"go.uber.org/goleak"
+
+	"github.com/mcpentra/mcp-entra-go/entratest"
+)
+
+func TestMain(m *testing.M) {
+	leaks := goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop") // of clients that the tests' process keeps
+	code := m.Run()
+	removeBinary()
+	if code == 0 {
+		if err := goleak.Find(leaks); err != nil {
+			_, _ = os.Stderr.WriteString(err.Error() + "\n")
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// A fixture is the server on a world of its own, over HTTP.
+type fixture struct {
+	*world
+	origin string // http://localhost:PORT
+	log    *lines
+}
+
+// lines is a log that can be read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// start serves until the test ends. change, unless nil, edits the configuration.
+func start(t *testing.T, change func(*world, *config)) *fixture {
+	t.Helper()
+	w, err := newWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{world: w, origin: localURL(listener), log: &lines{}}
+	c := w.config(listenConfig{})
+	if change != nil {
+		change(w, &c)
+	}
+	log := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	handler, closeAll, err := assemble(c, f.origin, surroundings{
+		log: log, authority: w.tenant.HTTPClient(), storage: w.blobs.HTTPClient(), origins: []string{inspectorOrigin},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(closeAll)
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- serve(ctx, listener, handler, log) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return f
+}
+
+// session is an MCP session with a token, in an era: the SDK's newest protocol
+// with "", or a version.
+func session(t *testing.T, url, token, version string) *mcp.ClientSession {
+	t.Helper()
+	transport := &http.Transport{}
+	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+	s, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{
+		Endpoint: url, HTTPClient: &http.Client{Transport: bearer{token, transport}}, DisableStandaloneSSE: true,
+	}, &mcp.ClientSessionOptions{ProtocolVersion: version})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.Close()
+		transport.CloseIdleConnections()
+	})
+	return s
+}
+
+// as is a session of the user's.
+func (f *fixture) as(t *testing.T, user *entratest.User) *mcp.ClientSession {
+	t.Helper()
+	return session(t, f.origin+"/mcp", f.token(user), "")
+}
+
+// result calls a tool and returns its structured content, which must be what the
+// text says.
+func result(t *testing.T, s *mcp.ClientSession, tool string, arguments map[string]any) map[string]any {
+	t.Helper()
+	r, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: arguments})
+	if err != nil {
+		t.Fatalf("%s: %v", tool, err)
+	}
+	if r.IsError {
+		t.Fatalf("%s answered: %s", tool, resultText(r))
+	}
+	structured, ok := r.StructuredContent.(map[string]any)
+	if !ok {
+		t.Fatalf("%s: structured content is %T", tool, r.StructuredContent)
+	}
+	if len(r.Content) != 1 {
+		t.Fatalf("%s: %d pieces of content, want 1", tool, len(r.Content))
+	}
+	var text any
+	if err := json.Unmarshal([]byte(resultText(r)), &text); err != nil {
+		t.Fatalf("%s: the text is not JSON: %v", tool, err)
+	}
+	if got, want := mustJSON(t, text), mustJSON(t, structured); got != want {
+		t.Errorf("%s: text and structured content differ:\n%s\n%s", tool, got, want)
+	}
+	return structured
+}
+
+// refusal calls a tool that must answer with an error, and returns its text.
+func refusal(t *testing.T, s *mcp.ClientSession, tool string, arguments map[string]any) string {
+	t.Helper()
+	r, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: arguments})
+	if err != nil {
+		t.Fatalf("%s: %v", tool, err)
+	}
+	if !r.IsError {
+		t.Fatalf("%s answered: %s", tool, resultText(r))
+	}
+	if r.StructuredContent != nil {
+		t.Errorf("%s: an error with structured content %v", tool, r.StructuredContent)
+	}
+	return resultText(r)
+}
+
+func mustJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// wantText reports texts that s does not have.
+func wantText(t *testing.T, s string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(s, text) {
+			t.Errorf("%q does not say %q", s, text)
+		}
+	}
+}
+
+// post sends a tools/call of secure_ping with these headers besides the usual
+// ones, and returns status, challenge and the message of the JSON-RPC error.
+func (f *fixture) post(t *testing.T, header http.Header) (status int, challenge, message string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, f.origin+"/mcp",
+		strings.NewReader(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"secure_ping"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = header.Clone()
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct{ Error struct{ Message string } }
+	if json.Unmarshal(body, &answer) != nil {
+		return response.StatusCode, response.Header.Get("WWW-Authenticate"), string(body)
+	}
+	return response.StatusCode, response.Header.Get("WWW-Authenticate"), answer.Error.Message
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The program is built once, for all tests that run it as its users do.
+var binary struct {
+	once sync.Once
+	dir  string
+	path string
+	err  error
+}
+
+func buildBinary(t *testing.T) string {
+	t.Helper()
+	binary.once.Do(func() {
+		if binary.dir, binary.err = os.MkdirTemp("", "mcp-entra-server-test-"); binary.err != nil {
+			return
+		}
+		binary.path = filepath.Join(binary.dir, "server.exe")
+		output, err := exec.Command("go", "build", "-o", binary.path, ".").CombinedOutput() //nolint:gosec,noctx // the test's own path
+		if err != nil {
+			binary.err = fmt.Errorf("go build: %w\n%s", err, output)
+		}
+	})
+	if binary.err != nil {
+		t.Fatal(binary.err)
+	}
+	return binary.path
+}
+
+func removeBinary() {
+	if binary.dir != "" {
+		_ = os.RemoveAll(binary.dir)
+	}
+}
+
+// command is the program in an empty folder, with these variables and no others.
+func command(t *testing.T, variables map[string]string, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, buildBinary(t), args...) //nolint:gosec // the test's own path
+	cmd.Dir = t.TempDir()
+	cmd.Env = []string{"HOME=" + cmd.Dir, "TMPDIR=" + cmd.Dir, "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")}
+	for name, value := range variables {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	return cmd
+}
+
+// A process is a running server.
+type process struct {
+	cmd    *exec.Cmd
+	origin string
+	log    *lines
+}
+
+// startProcess runs the server on the world, trusting its certificates by
+// SSL_CERT_FILE as with any other authority.
+func (w *world) startProcess(t *testing.T, change map[string]string) *process {
+	t.Helper()
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
+		t.Skip("SSL_CERT_FILE is not for this system")
+	}
+	trust := filepath.Join(t.TempDir(), "trust.pem")
+	if err := os.WriteFile(trust, append(w.tenant.CertificatePEM(), w.blobs.CertificatePEM()...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	variables := map[string]string{
+		"SSL_CERT_FILE": trust, "AZURE_AUTHORITY_HOST": w.tenant.AuthorityHost() + "/",
+		"TENANT_ID": w.tenant.ID(), "API_APP_ID": w.api.ClientID,
+		"USE_OBO_FLOW": "true", "ENTRA_APP_CLIENT_SECRET": w.secret,
+		"AZURE_STORAGE_ACCOUNT_URL": w.blobs.URL(), "AZURE_STORAGE_CONTAINER": demoContainer,
+		"PORT": "0", "LOG_LEVEL": "debug",
+	}
+	for name, value := range change {
+		variables[name] = value
+	}
+	p := &process{cmd: command(t, variables), log: &lines{}}
+	p.cmd.Stderr = p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	p.origin = p.await(t, regexp.MustCompile(`msg=serving .* url=(\S+)/mcp `))
+	return p
+}
+
+// await waits until the log has a line, and returns its first group.
+func (p *process) await(t *testing.T, line *regexp.Regexp) string {
+	t.Helper()
+	return awaitText(t, p.log, line)
+}
+
+func awaitText(t *testing.T, log *lines, line *regexp.Regexp) string {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if m := line.FindStringSubmatch(log.String()); m != nil {
+			return m[1]
+		}
+	}
+	t.Fatalf("%s does not come:\n%s", line, log.String())
+	return ""
+}
+
+// stop sends SIGTERM, and wants exit code 0.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v\n%s", err, p.log.String())
+	}
+	wantText(t, p.log.String(), "msg=stopped")
+}
+
+// TestProcess runs the server as the documentation says, against an authority that
+// it knows by environment variables alone; ends it with SIGTERM; and looks for
+// secrets in all that it logged, at the most talkative level.
+func TestProcess(t *testing.T) {
+	w, err := newWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	p := w.startProcess(t, nil)
+	alice, bob := w.token(w.alice), w.token(w.bob)
+	secrets := map[string]string{"Alice's token": alice, "Bob's token": bob, "the client secret": w.secret}
+	for era, version := range eras {
+		s := session(t, p.origin+"/mcp", alice, version)
+		result(t, s, "secure_ping", nil)
+		result(t, s, "get_user_info", nil)
+		secrets["the storage token "+era] = result(t, s, "get_azure_blob_storage_token", nil)["access_token"].(string)
+		out := result(t, s, "read_blob_with_token", map[string]any{"blob_path": welcomeBlob})
+		if path := filepath.Join(p.cmd.Dir, "downloads"); !strings.HasPrefix(filepath.Join(p.cmd.Dir, out["local_path"].(string)), path) &&
+			!strings.HasPrefix(out["local_path"].(string), path) {
+			t.Errorf("saved in %v, want below %s", out["local_path"], path)
+		}
+		refusal(t, s, "read_blob_with_token", map[string]any{"blob_path": "../x"})
+	}
+	s := session(t, p.origin+"/mcp", bob, "")
+	refusal(t, s, "read_blob_with_token", map[string]any{"blob_path": reportBlob})
+	w.tenant.RevokeConsent(w.api, w.tenant.Storage())
+	other := w.token(w.bob)
+	secrets["Bob's other token"] = other
+	refusal(t, session(t, p.origin+"/mcp", other, ""), "get_azure_blob_storage_token", nil)
+	f := &fixture{origin: p.origin}
+	expired := w.tenant.Mint(w.api, 1, func(_, claims map[string]any) { claims["exp"] = 1 })
+	secrets["an expired token"] = expired
+	f.post(t, bearerHeader(expired))
+	f.post(t, bearerHeader("garbage-that-may-be-half-a-token"))
+	secrets["garbage"] = "garbage-that-may-be-half-a-token"
+	p.stop(t)
+	log := p.log.String()
+	wantText(t, log, "level=WARN msg=\""+tokenToolWarning[:40], "obo=\"client secret\"", "tool=read_blob_with_token",
+		"user="+w.tenant.ID()+"."+w.alice.ObjectID, "outcome=ok", "outcome=error", "duration=", "uti=")
+	wantNoSecrets(t, log, secrets)
+}
+
+// wantNoSecrets looks for any 16 characters in a row of the secrets: for tokens,
+// whole or in part. The header of a token is the same for all of a tenant and no
+// secret.
+func wantNoSecrets(t *testing.T, log string, secrets map[string]string) {
+	t.Helper()
+	const window = 16
+	for name, secret := range secrets {
+		if _, rest, ok := strings.Cut(secret, "."); ok && strings.HasPrefix(secret, "eyJ") {
+			secret = rest
+		}
+		for i := 0; i+window <= len(secret); i++ {
+			if strings.Contains(log, secret[i:i+window]) {
+				t.Errorf("the log has %q of %s", secret[i:i+window], name)
+				break
+			}
+		}
+		if len(secret) < window {
+			t.Errorf("%s is too short to look for", name)
+		}
+	}
+}
+
+// TestProcessFaults: all faults at once on standard error, exit code 1.
+func TestProcessFaults(t *testing.T) {
+	cmd := command(t, map[string]string{"USE_OBO_FLOW": "perhaps", "PORT": "x"})
+	if err := os.WriteFile(filepath.Join(cmd.Dir, ".env"), []byte("LOG_LEVEL=loud\n oops\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	err := cmd.Run()
+	if cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("%v, want exit code 1", err)
+	}
+	wantText(t, stderr.String(), "6 faults", "\n  .env:2: ", "\n  TENANT_ID: ", "\n  API_APP_ID: ", "\n  USE_OBO_FLOW: ", "\n  PORT: ", "\n  LOG_LEVEL (.env:1): ")
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{{"-once"}, {"-nonsense"}, {"serve"}} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), args, lookupIn(nil), &stdout, &stderr); code != exitUsage || stderr.Len() == 0 {
+			t.Errorf("%q: exit code %d, %s", args, code, stderr.String())
+		}
+	}
+	var stderr bytes.Buffer
+	if code := run(t.Context(), []string{"-h"}, lookupIn(nil), &stderr, &stderr); code != exitOK {
+		t.Errorf("-h: exit code %d", code)
+	}
+}
