@@ -116,11 +116,12 @@ func (e *Error) UserText() string {
 	return b.String()
 }
 
-// label is how people search for the error: "AADSTS65001 consent_required".
+// label is how people search for the error: "AADSTS65001 consent_required",
+// "AADSTS50076 interaction_required".
 func (e *Error) label() string {
-	reason := e.Suberror
-	if reason == "" {
-		reason = e.ErrorCode
+	reason := e.ErrorCode
+	if e.Suberror == "consent_required" {
+		reason = e.Suberror
 	}
 	if e.Code == 0 {
 		return reason
