@@ -19,39 +19,51 @@ type header struct {
 	nonce, crit   bool
 }
 
-// parseHeader splits a token and decodes its header strictly.
-func parseHeader(token string) (header, error) {
-	var h header
-	encoded, rest, ok := strings.Cut(token, ".")
-	if !ok || strings.Count(rest, ".") != 1 {
-		return h, fmt.Errorf("%d parts where a signed JWT has 3", strings.Count(token, ".")+1)
+// split returns the three parts of a signed JWT (RFC 7515 section 3.1).
+func split(token string) (parts [3]string, err error) {
+	var ok, more bool
+	var rest string
+	parts[0], rest, ok = strings.Cut(token, ".")
+	if ok {
+		parts[1], parts[2], ok = strings.Cut(rest, ".")
+		more = strings.Contains(parts[2], ".")
 	}
+	if !ok || more {
+		return parts, fmt.Errorf("%d parts where a signed JWT has 3", strings.Count(token, ".")+1)
+	}
+	return parts, nil
+}
+
+// decode decodes the header strictly.
+func (h *header) decode(encoded string) error {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil {
-		return h, fmt.Errorf("header: %w", err)
+		return fmt.Errorf("header: %w", err)
 	}
-	err = eachMember(data, func(name string, value []byte) error {
-		switch name {
-		case "alg":
-			return text(value, &h.alg)
-		case "kid":
-			return text(value, &h.kid)
-		case "typ":
-			return text(value, &h.typ)
-		case "nonce":
-			h.nonce = true
-		case "crit":
-			h.crit = true
-		default:
-			switch fold(name) {
-			case "alg", "kid", "typ", "nonce", "crit":
-				return fmt.Errorf("member %q: names are case-sensitive", name)
-			}
-		}
-		return nil
-	})
+	err = eachMember(data, h.set)
 	if err != nil {
-		return h, fmt.Errorf("header: %w", err)
+		return fmt.Errorf("header: %w", err)
 	}
-	return h, nil
+	return nil
+}
+
+func (h *header) set(name, value string) error {
+	switch name {
+	case "alg":
+		return text(value, &h.alg)
+	case "kid":
+		return text(value, &h.kid)
+	case "typ":
+		return text(value, &h.typ)
+	case "nonce":
+		h.nonce = true
+	case "crit":
+		h.crit = true
+	default:
+		switch fold(name) {
+		case "alg", "kid", "typ", "nonce", "crit":
+			return fmt.Errorf("member %q: names are case-sensitive", name)
+		}
+	}
+	return nil
 }

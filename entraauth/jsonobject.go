@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -22,60 +23,68 @@ const (
 // equal names win, so that two readers of one token can see different claims.
 // Here a name that stands twice, or that differs from another only in case, is
 // an error, and f compares names exactly.
-func eachMember(data []byte, f func(name string, value []byte) error) error {
+func eachMember(data []byte, f func(name, value string) error) error {
 	if !json.Valid(data) {
 		return errors.New("not JSON")
 	}
 	if !utf8.Valid(data) {
 		return errors.New("not UTF-8")
 	}
-	// data is valid JSON from here on: what follows only has to find the edges.
-	i := skipSpace(data, 0)
-	if data[i] != '{' {
+	// s is valid JSON from here on: what follows only has to find the edges. Names
+	// and values are parts of it, so they cost nothing.
+	s := string(data)
+	i := skipSpace(s, 0)
+	if s[i] != '{' {
 		return errors.New("not a JSON object")
 	}
-	seen := make(map[string]struct{}, 32)
-	for i = skipSpace(data, i+1); data[i] != '}'; {
+	var room [64]string // enough for most tokens, without an allocation
+	seen := room[:0]
+	for i = skipSpace(s, i+1); s[i] != '}'; {
 		if len(seen) == maxMembers {
 			return fmt.Errorf("more than %d members", maxMembers)
 		}
-		end := skipString(data, i)
-		name, err := memberName(data[i:end])
+		end := skipString(s, i)
+		name, err := memberName(s[i:end])
 		if err != nil {
 			return err
 		}
 		folded := fold(name)
-		if _, ok := seen[folded]; ok {
+		if slices.Contains(seen, folded) {
 			return fmt.Errorf("the member %q stands twice", name)
 		}
-		seen[folded] = struct{}{}
+		seen = append(seen, folded)
 
-		i = skipSpace(data, skipSpace(data, end)+1) // over the colon
-		if end, err = skipValue(data, i); err != nil {
+		i = skipSpace(s, skipSpace(s, end)+1) // over the colon
+		if end, err = skipValue(s, i); err != nil {
 			return err
 		}
-		if err := f(name, data[i:end]); err != nil {
+		if err := f(name, s[i:end]); err != nil {
 			return err
 		}
-		if i = skipSpace(data, end); data[i] == ',' {
-			i = skipSpace(data, i+1)
+		if i = skipSpace(s, end); s[i] == ',' {
+			i = skipSpace(s, i+1)
 		}
 	}
 	return nil
 }
 
 // memberName decodes the quoted name of a member.
-func memberName(quoted []byte) (string, error) {
-	name := string(quoted[1 : len(quoted)-1])
-	if strings.IndexByte(name, '\\') >= 0 {
-		if err := json.Unmarshal(quoted, &name); err != nil {
-			return "", err
-		}
+func memberName(quoted string) (string, error) {
+	name, err := unquote(quoted)
+	if err == nil && len(name) > maxName {
+		err = fmt.Errorf("a member's name is longer than %d bytes", maxName)
 	}
-	if len(name) > maxName {
-		return "", fmt.Errorf("a member's name is longer than %d bytes", maxName)
+	return name, err
+}
+
+// unquote decodes a JSON string.
+func unquote(quoted string) (string, error) {
+	if strings.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1], nil
 	}
-	return name, nil
+	var s string
+	err := json.Unmarshal([]byte(quoted), &s)
+	return s, err
 }
 
 // fold maps names that differ only in case to one, by the folding that
@@ -89,17 +98,17 @@ func fold(name string) string {
 	return strings.ToLower(name)
 }
 
-func skipSpace(data []byte, i int) int {
-	for data[i] == ' ' || data[i] == '\t' || data[i] == '\n' || data[i] == '\r' {
+func skipSpace(s string, i int) int {
+	for s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r' {
 		i++
 	}
 	return i
 }
 
 // skipString returns the index behind the string that begins at i.
-func skipString(data []byte, i int) int {
-	for i++; data[i] != '"'; i++ {
-		if data[i] == '\\' {
+func skipString(s string, i int) int {
+	for i++; s[i] != '"'; i++ {
+		if s[i] == '\\' {
 			i++
 		}
 	}
@@ -107,12 +116,12 @@ func skipString(data []byte, i int) int {
 }
 
 // skipValue returns the index behind the value that begins at i.
-func skipValue(data []byte, i int) (int, error) {
+func skipValue(s string, i int) (int, error) {
 	depth := 0
 	for {
-		switch data[i] {
+		switch s[i] {
 		case '"':
-			i = skipString(data, i)
+			i = skipString(s, i)
 		case '{', '[':
 			if depth++; depth > maxDepth {
 				return 0, fmt.Errorf("nested more than %d deep", maxDepth)
@@ -124,7 +133,7 @@ func skipValue(data []byte, i int) (int, error) {
 		default:
 			i++
 		}
-		if depth == 0 && (i == len(data) || endsValue(data[i])) {
+		if depth == 0 && (i == len(s) || endsValue(s[i])) {
 			return i, nil
 		}
 	}

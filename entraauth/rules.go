@@ -6,17 +6,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
 // A candidate is a token that is being judged.
 type candidate struct {
-	token  *jwt.Token // decoded, unverified
-	header header
-	claims claims
-	keys   *keySet // the tenant's, for its issuers
+	header    header
+	claims    claims
+	signed    string // what the signature is over
+	signature []byte
+	keys      *keySet // the tenant's, for its issuers
 }
 
 // A rule judges one property of a token. Its check returns nil where the token
@@ -123,13 +122,13 @@ func checkAudience(v *Verifier, t *candidate) *Error {
 	if aud == v.clientID {
 		return nil
 	}
+	if t.claims.version == "1.0" && slices.ContainsFunc(v.appIDURIs, func(uri string) bool {
+		return strings.TrimSuffix(aud, "/") == strings.TrimSuffix(uri, "/")
+	}) {
+		return nil
+	}
 	expected := v.clientID + " (a v2 token)"
 	if t.claims.version == "1.0" {
-		for _, uri := range v.appIDURIs {
-			if strings.TrimSuffix(aud, "/") == strings.TrimSuffix(uri, "/") {
-				return nil
-			}
-		}
 		expected = strings.Join(append(slices.Clone(v.appIDURIs), v.clientID), " or ")
 	}
 	return invalid("Audience validation failed", expected, aud,

@@ -2,6 +2,7 @@ package entraauth
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,7 +61,6 @@ type Verifier struct {
 	skew               time.Duration
 	now                func() time.Time
 	log                *slog.Logger
-	parser             *jwt.Parser
 	keys               *keySource
 }
 
@@ -114,7 +114,6 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	v := &Verifier{
 		tenantID: strings.ToLower(tenantID), clientID: clientID, host: host, appIDURIs: uris,
 		policy: policy, skew: skew, now: o.Now, log: o.Logger,
-		parser: jwt.NewParser(jwt.WithStrictDecoding()),
 	}
 	if v.now == nil {
 		v.now = time.Now
@@ -200,16 +199,22 @@ func (v *Verifier) parse(token string) (*candidate, error) {
 	if len(token) > maxToken {
 		return nil, malformed(fmt.Errorf("%d bytes; at most %d are read", len(token), maxToken))
 	}
-	h, err := parseHeader(token)
+	parts, err := split(token)
 	if err != nil {
 		return nil, malformed(err)
 	}
-	t := &candidate{header: h}
+	t := &candidate{signed: token[:len(parts[0])+1+len(parts[1])]}
+	if err := t.header.decode(parts[0]); err != nil {
+		return nil, malformed(err)
+	}
 	if err := v.apply(formRules, t); err != nil {
 		return nil, err
 	}
-	if t.token, _, err = v.parser.ParseUnverified(token, &t.claims); err != nil {
+	if err := t.claims.decode(parts[1]); err != nil {
 		return nil, malformed(err)
+	}
+	if t.signature, err = base64.RawURLEncoding.Strict().DecodeString(parts[2]); err != nil {
+		return nil, malformed(fmt.Errorf("signature: %w", err))
 	}
 	return t, nil
 }
@@ -231,10 +236,10 @@ func (v *Verifier) checkSignature(ctx context.Context, t *candidate) error {
 			Expected: "a key of tenant " + v.tenantID, Actual: "kid " + actual(t.header.kid),
 			Remedy: "Get a new token from that tenant"}
 	}
-	key, err := set.keyfunc.KeyfuncCtx(ctx)(t.token)
+	// RS256 whatever the header says: checkAlgorithm has judged it.
+	key, err := set.keyfunc.KeyfuncCtx(ctx)(&jwt.Token{Header: map[string]any{"alg": "RS256", "kid": t.header.kid}})
 	if err == nil {
-		signed := t.token.Raw[:strings.LastIndexByte(t.token.Raw, '.')]
-		err = jwt.SigningMethodRS256.Verify(signed, t.token.Signature, key) // whatever the header says
+		err = jwt.SigningMethodRS256.Verify(t.signed, t.signature, key)
 	}
 	if err != nil {
 		return &Error{Kind: ErrInvalidToken, Rule: "signature", Summary: "Signature validation failed",

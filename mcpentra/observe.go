@@ -56,7 +56,10 @@ func (s *Server) record(ctx context.Context, method string, req mcp.Request, cau
 	}
 	attrs = append(attrs, slog.String("outcome", outcome), slog.Duration("duration", took))
 	if cause != nil {
-		attrs = append(attrs, slog.Any("error", loggable(cause)))
+		attrs = append(attrs, slog.String("error", cut(cause.Error(), maxLoggedCause)))
+		if detail, ok := errors.AsType[loggable](cause); ok {
+			attrs = append(attrs, slog.Any("detail", detail))
+		}
 	}
 	s.log.LogAttrs(ctx, level, "mcp request", attrs...)
 }
@@ -74,13 +77,10 @@ func toolName(req mcp.Request) string {
 	return ""
 }
 
-// loggable returns the cause in the form that it chose for logs, or its text, cut.
-func loggable(cause error) any {
-	var v slog.LogValuer
-	if errors.As(cause, &v) {
-		return v
-	}
-	return cut(cause.Error(), maxLoggedCause)
+// loggable is an error that knows what a log should hold of it: entraauth's, obo's.
+type loggable interface {
+	error
+	slog.LogValuer
 }
 
 func cut(s string, most int) string {

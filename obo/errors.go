@@ -133,6 +133,9 @@ func (e *Error) label() string {
 // by asking again, this package has tried.
 func (e *Error) NonRetriable() {}
 
+// LogValue is the error for the log: its fields, and the cause.
+func (e *Error) LogValue() slog.Value { return slog.GroupValue(e.attrs()...) }
+
 // attrs is what the log shows of e.
 func (e *Error) attrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("kind", e.Kind.Error())}
