@@ -253,9 +253,12 @@ func (t *tour) bobReads(ctx context.Context, n *notes) error {
 func (t *tour) bobIsRefused(ctx context.Context, n *notes) error {
 	var out blobOutput
 	err := call(ctx, t.bob, "read_blob_with_token", map[string]any{"blob_path": reportBlob}, &out)
+	if err == nil {
+		return errors.New("Bob could read it")
+	}
 	var refused toolError
 	if !errors.As(err, &refused) {
-		return fmt.Errorf("expected a refusal, and got %v", err)
+		return err
 	}
 	n.add("error", foldWords(string(refused), 80))
 	if !strings.Contains(string(refused), "AuthorizationPermissionMismatch") {

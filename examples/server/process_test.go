@@ -31,7 +31,7 @@ func buildBinary(t *testing.T) string {
 			return
 		}
 		binary.path = filepath.Join(binary.dir, "server.exe")
-		output, err := exec.Command("go", "build", "-o", binary.path, ".").CombinedOutput() //nolint:gosec,noctx // the test's own path
+		output, err := exec.Command("go", "build", "-o", binary.path, ".").CombinedOutput()
 		if err != nil {
 			binary.err = fmt.Errorf("go build: %w\n%s", err, output)
 		}
@@ -53,7 +53,7 @@ func command(t *testing.T, variables map[string]string, args ...string) *exec.Cm
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, buildBinary(t), args...) //nolint:gosec // the test's own path
+	cmd := exec.CommandContext(ctx, buildBinary(t), args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{"HOME=" + cmd.Dir, "TMPDIR=" + cmd.Dir, "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")}
 	for name, value := range variables {
