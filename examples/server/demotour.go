@@ -254,7 +254,7 @@ func (t *tour) bobIsRefused(ctx context.Context, n *notes) error {
 	var out blobOutput
 	err := call(ctx, t.bob, "read_blob_with_token", map[string]any{"blob_path": reportBlob}, &out)
 	if err == nil {
-		return errors.New("Bob could read it")
+		return errors.New("it was not refused")
 	}
 	var refused toolError
 	if !errors.As(err, &refused) {

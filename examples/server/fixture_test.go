@@ -38,6 +38,7 @@ type fixture struct {
 	*world
 	origin string // http://localhost:PORT
 	log    *lines
+	stop   func() // shuts the server down, and waits
 }
 
 // lines is a log that can be read while it is written.
@@ -83,15 +84,16 @@ func start(t *testing.T, change func(*world, *config)) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(closeAll)
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- serve(ctx, listener, handler, log) }()
-	t.Cleanup(func() {
-		stop()
+	f.stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
 	})
+	t.Cleanup(f.stop)
 	return f
 }
 

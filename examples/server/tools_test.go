@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
 // eras are the protocol versions of today's and of older clients.
@@ -191,4 +194,25 @@ func TestUsersAreApart(t *testing.T) {
 		"may not read", "Storage Blob Data Reader", "AuthorizationPermissionMismatch")
 	wantValues(t, result(t, alice, "get_azure_blob_storage_token", nil)["token_decoded"].(map[string]any), map[string]any{"oid": f.alice.ObjectID})
 	wantValues(t, result(t, bob, "get_azure_blob_storage_token", nil)["token_decoded"].(map[string]any), map[string]any{"oid": f.bob.ObjectID})
+}
+
+// TestGracefulShutdown: a call that is under way when the server is told to end
+// gets its answer.
+func TestGracefulShutdown(t *testing.T) {
+	f := start(t, nil)
+	s := f.as(t, f.alice)
+	f.tenant.Fail(entratest.Token, entratest.Fault{Delay: 300 * time.Millisecond})
+	answered := make(chan error, 1)
+	go func() {
+		var out blobOutput
+		answered <- call(t.Context(), s, "read_blob_with_token", map[string]any{"blob_path": readmeBlob}, &out)
+	}()
+	for f.tenant.Count(entratest.Token) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	f.stop()
+	if err := <-answered; err != nil {
+		t.Errorf("the call under way: %v", err)
+	}
+	wantText(t, f.log.String(), "shutting down")
 }
