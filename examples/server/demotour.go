@@ -72,7 +72,6 @@ func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 		return false
 	}
 	p.line(fmt.Sprintf("All %d steps came out as they should.", p.steps))
-	p.line("")
 	return true
 }
 

@@ -125,6 +125,7 @@ func (w *world) invite(p *page, url string, now time.Time) {
 	if runtime.GOOS == "windows" {
 		shell = " (the commands are for Git Bash or WSL)"
 	}
+	p.line("")
 	p.line("Serving until Ctrl-C. LOG_LEVEL=info shows a line for each request.")
 	p.line("")
 	p.section("A token of Alice's, good for "+lifetime(token, now)+shell+":", "export TOKEN='"+token+"'")

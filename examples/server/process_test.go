@@ -117,12 +117,13 @@ func awaitText(t *testing.T, log *lines, line *regexp.Regexp) string {
 	return ""
 }
 
-// stop sends SIGTERM, and wants exit code 0.
+// stop sends SIGTERM twice, as timeout(1) does, and wants exit code 0.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	if err := p.cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v\n%s", err, p.log.String())
 	}
