@@ -1,7 +1,9 @@
 package entraauth
 
 import (
+	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +23,12 @@ func (v *Verifier) challenge(g *Guard, e *Error) string {
 			params = append(params, name+`="`+quotable(value)+`"`)
 		}
 	}
+	if e.Claims != "" {
+		// Microsoft's form of a claims challenge, with the names that its clients look for.
+		params = append(params, `realm=""`)
+		add("authorization_uri", v.authorizeURL())
+		add("claims", base64.StdEncoding.EncodeToString([]byte(e.Claims)))
+	}
 	if code != "" {
 		add("error", code)
 		add("error_description", describe(e.Error()))
@@ -32,18 +40,20 @@ func (v *Verifier) challenge(g *Guard, e *Error) string {
 	return "Bearer " + strings.Join(params, ", ")
 }
 
-// ScopesFor returns the scopes that a caller under the policy needs, the
+// ScopesFor returns the scopes that a user under the policy needs, the
 // verifier's own first, each in the form that a client asks Entra for:
-// "api://{client id}/access_as_user".
+// "api://{client id}/access_as_user". Of AnyScope it is the first.
 func (v *Verifier) ScopesFor(p Policy) []string {
-	var full []string
-	seen := map[string]bool{}
-	for _, list := range [][]string{v.policy.Scopes, p.Scopes} {
-		for _, scope := range list {
-			if !seen[scope] {
-				seen[scope] = true
-				full = append(full, v.fullScope(scope))
-			}
+	var names, full []string
+	for _, policy := range []*Policy{&v.policy, &p} {
+		names = append(names, policy.Scopes...)
+		if len(policy.AnyScope) > 0 && !slices.ContainsFunc(policy.AnyScope, func(s string) bool { return slices.Contains(names, s) }) {
+			names = append(names, policy.AnyScope[0])
+		}
+	}
+	for _, name := range names {
+		if scope := v.fullScope(name); !slices.Contains(full, scope) {
+			full = append(full, scope)
 		}
 	}
 	return full

@@ -23,14 +23,20 @@ type claims struct {
 	kind      string // idtyp
 	appID     string // appid, in v1 tokens
 	azp       string // azp, in v2 tokens
+	appIDACR  string // appidacr, in v1 tokens
+	azpACR    string // azpacr, in v2 tokens
 	scopes    string // scp
 	roles     []string
+	groups    []string
+	contexts  []string // acrs
+	abilities []string // xms_cc: what the client can handle
 	name      string
 	upn       string
 	unique    string // unique_name
 	preferred string // preferred_username
 	hasScopes bool
 	hasProof  bool // cnf
+	overage   bool // the groups are too many for the token
 
 	expires, notBefore, issuedAt int64 // seconds; valid where the flag is set
 	hasExpires, hasNotBefore     bool
@@ -86,6 +92,20 @@ func (c *claims) set(name, value string) error {
 		return text(value, &c.scopes)
 	case "roles":
 		return texts(value, &c.roles)
+	case "groups":
+		return texts(value, &c.groups)
+	case "appidacr":
+		return text(value, &c.appIDACR)
+	case "azpacr":
+		return text(value, &c.azpACR)
+	case "acrs":
+		return textOrTexts(value, &c.contexts)
+	case "xms_cc":
+		return textOrTexts(value, &c.abilities)
+	case "hasgroups":
+		c.overage = c.overage || value != "false"
+	case "_claim_names":
+		return c.setElsewhere(value)
 	case "exp":
 		return seconds(value, &c.expires, &c.hasExpires)
 	case "nbf":
@@ -100,12 +120,31 @@ func (c *claims) set(name, value string) error {
 	return nil
 }
 
+// setElsewhere reads _claim_names, the claims that are kept elsewhere because
+// there is no room for them. Only that the groups are is of interest; the URL
+// given for them is never called.
+func (c *claims) setElsewhere(value string) error {
+	if value[0] != '{' {
+		return errors.New("expected an object")
+	}
+	return eachMember([]byte(value), func(name, _ string) error {
+		c.overage = c.overage || name == "groups"
+		return nil
+	})
+}
+
+// knownNames are the names above.
+var knownNames = []string{
+	"ver", "iss", "aud", "tid", "oid", "sub", "uti", "idtyp", "appid", "azp", "appidacr", "azpacr", "name", "upn",
+	"unique_name", "preferred_username", "scp", "roles", "groups", "hasgroups", "_claim_names", "acrs", "xms_cc",
+	"exp", "nbf", "iat", "cnf",
+}
+
 // knownName refuses a name that a lenient reader would take for one of the
 // names above: "Aud", "ſcp".
 func knownName(name string) error {
-	switch folded := fold(name); folded {
-	case "ver", "iss", "aud", "tid", "oid", "sub", "uti", "idtyp", "appid", "azp", "name", "upn", "unique_name",
-		"preferred_username", "scp", "roles", "exp", "nbf", "iat", "cnf":
+	folded := fold(name)
+	if folded != name && slices.Contains(knownNames, folded) {
 		return fmt.Errorf("claim names are case-sensitive; expected %q", folded)
 	}
 	return nil
@@ -130,6 +169,19 @@ func texts(value string, into *[]string) error {
 	return nil
 }
 
+// textOrTexts decodes a claim that Entra writes as one string or as several.
+func textOrTexts(value string, into *[]string) error {
+	if value[0] != '"' {
+		return texts(value, into)
+	}
+	var s string
+	if err := text(value, &s); err != nil {
+		return err
+	}
+	*into = append(*into, s)
+	return nil
+}
+
 // maxSeconds is the year 9999: beyond it time.Time prints and adds badly.
 const maxSeconds = 253402300799
 
@@ -151,6 +203,32 @@ func (c *claims) clientID() string {
 		return c.appID
 	}
 	return c.azp
+}
+
+// clientAuth returns how that application proved itself.
+func (c *claims) clientAuth() ClientAuth {
+	acr := c.azpACR
+	if c.version == "1.0" {
+		acr = c.appIDACR
+	}
+	switch acr {
+	case "2":
+		return CertificateClient
+	case "1":
+		return ConfidentialClient
+	}
+	return PublicClient
+}
+
+// isApp reports whether the token is an application's own. Such a token has no
+// scopes, and its subject is the application's object, if it has one at all. An
+// ID token has no scopes either: but it names no application that asked for it,
+// and its subject is a pseudonym of the user.
+func (c *claims) isApp() bool {
+	if c.kind != "" {
+		return c.kind == "app"
+	}
+	return !c.hasScopes && c.clientID() != "" && (c.objectID == "" || c.objectID == c.subject)
 }
 
 // displayName returns the user's name for people to read. It is mutable and

@@ -23,6 +23,9 @@ var (
 	// ErrInsufficientScope: the token is good and lacks a scope or a user, and a
 	// new one for the challenge's scopes helps (403 insufficient_scope).
 	ErrInsufficientScope = errors.New("insufficient scope")
+	// ErrInsufficientClaims: the token is good, the sign-in was not strong enough,
+	// and a new one with the challenge's claims helps (401 insufficient_claims).
+	ErrInsufficientClaims = errors.New("insufficient claims")
 	// ErrNotPermitted: the token is good, the caller is not allowed, and no other
 	// scope helps (403 access_denied).
 	ErrNotPermitted = errors.New("not permitted")
@@ -48,6 +51,9 @@ type Error struct {
 	Actual string
 	// Remedy says what to do about it.
 	Remedy string
+	// Claims is the claims challenge, a JSON object for the claims parameter of an
+	// authorization request. Empty except for [ErrInsufficientClaims].
+	Claims string
 	// RetryAfter is how long to wait before the same request may succeed.
 	// Zero except for [ErrKeysUnavailable].
 	RetryAfter time.Duration
@@ -113,6 +119,7 @@ var answers = []struct {
 	{ErrInvalidToken, http.StatusUnauthorized, "invalid_token"},
 	{ErrExpired, http.StatusUnauthorized, "invalid_token"},
 	{ErrInsufficientScope, http.StatusForbidden, "insufficient_scope"},
+	{ErrInsufficientClaims, http.StatusUnauthorized, "insufficient_claims"},
 	{ErrNotPermitted, http.StatusForbidden, "access_denied"},
 	{ErrKeysUnavailable, http.StatusServiceUnavailable, ""},
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -34,7 +35,7 @@ func (v *Verifier) Explain(ctx context.Context, token string) *Report {
 		return r
 	}
 	r.pass("form", "RS256, kid "+t.header.kid)
-	if t.keys, err = v.keys.current(ctx); err != nil {
+	if t.keys, err = t.source.current(ctx); err != nil {
 		r.fail(err)
 		return r
 	}
@@ -43,20 +44,13 @@ func (v *Verifier) Explain(ctx context.Context, token string) *Report {
 	} else {
 		r.pass("signature", "kid "+t.header.kid)
 	}
-	for _, rules := range [][]rule{claimRules, callerRules} {
-		for _, rule := range rules {
-			if err := rule.check(v, t); err != nil {
-				err.Rule = rule.name
-				r.fail(err)
-			} else {
-				r.pass(rule.name, t.shown(rule.name))
-			}
+	t.identity = newIdentity("", &t.claims)
+	for _, rule := range slices.Concat(claimRules, callerRules) {
+		if err := rule.run(v, t); err != nil {
+			r.fail(err)
+		} else {
+			r.pass(rule.name, t.shown(rule.name))
 		}
-	}
-	if err := v.policy.check(newIdentity(token, t.header, &t.claims)); err != nil {
-		r.fail(err)
-	} else {
-		r.pass("scope", t.claims.scopes)
 	}
 	return r
 }
@@ -93,10 +87,12 @@ func (t *candidate) shown(rule string) string {
 		return local(c.notBefore, c.hasNotBefore)
 	case "issued at":
 		return local(c.issuedAt, c.hasIssuedAt)
-	case "kind of caller":
-		return fmt.Sprintf("a user, by application %s", c.clientID())
+	case "kind of token":
+		return "an access token of a " + t.identity.kind.String()
 	case "object id":
 		return c.objectID
+	case "policy":
+		return fmt.Sprintf("scopes %q, roles %q, client %s", c.scopes, c.roles, c.clientID())
 	}
 	return ""
 }

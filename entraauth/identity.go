@@ -17,42 +17,96 @@ import (
 // exchanges. Nothing prints, logs or encodes it, and only this module can read it.
 type Assertion = secret.Text
 
+// Kind is the kind of caller.
+type Kind int
+
+const (
+	// User is a person, through a client application (a delegated token).
+	User Kind = iota + 1
+	// App is an application on its own, for no person (an app-only token).
+	App
+)
+
+// String returns "user" or "app".
+func (k Kind) String() string {
+	if k == App {
+		return "app"
+	}
+	return "user"
+}
+
+// ClientAuth is how the client application proved itself to Entra (claims
+// appidacr and azpacr), from weak to strong.
+type ClientAuth int
+
+const (
+	// PublicClient did not: a desktop or command line program, a web page.
+	PublicClient ClientAuth = iota
+	// ConfidentialClient used a secret, or better.
+	ConfidentialClient
+	// CertificateClient used a certificate or a federated credential.
+	CertificateClient
+)
+
 // An Identity is who a verified token speaks for. It is immutable and may be
 // shared between goroutines. Only [Verifier.Verify] makes one.
 type Identity struct {
 	tenantID, objectID, clientID string
-	name, tokenID, keyID         string
-	scopes, roles                []string
+	name, tokenID                string
+	kind                         Kind
+	clientAuth                   ClientAuth
+	scopes, roles, groups        []string
+	contexts                     []string // acrs
+	groupOverage, claimsCapable  bool
 	expires                      time.Time
 	assertion                    Assertion
 }
 
-func newIdentity(token string, h header, c *claims) *Identity {
+func newIdentity(token string, c *claims) *Identity {
+	kind := User
+	if c.isApp() {
+		kind = App
+	}
 	return &Identity{
 		tenantID:  c.tenantID,
 		objectID:  c.objectID,
 		clientID:  c.clientID(),
 		name:      c.displayName(),
 		tokenID:   c.tokenID,
-		keyID:     h.kid,
+		kind:      kind,
 		scopes:    c.scopeList(),
 		roles:     c.roles,
+		groups:    c.groups,
+		contexts:  c.contexts,
 		expires:   time.Unix(c.expires, 0).UTC(),
 		assertion: secret.New(token),
+
+		clientAuth:    c.clientAuth(),
+		groupOverage:  c.overage,
+		claimsCapable: slices.Contains(c.abilities, "cp1"),
 	}
 }
 
 // TenantID returns the tenant of the caller (claim tid), a GUID.
 func (id *Identity) TenantID() string { return id.tenantID }
 
-// ObjectID returns the caller's object id in its tenant (claim oid), a GUID.
+// Kind tells a user from an application on its own.
+func (id *Identity) Kind() Kind { return id.kind }
+
+// ObjectID returns the caller's object id in its tenant (claim oid), a GUID. It
+// is empty for an application without service principal in the tenant.
 func (id *Identity) ObjectID() string { return id.objectID }
 
 // UserID returns "<tenant id>.<object id>" in lower case: unique and stable, the
 // value to authorise and to keep data by. E-mail addresses and user principal
-// names are neither: they change, and are given to other people.
+// names are neither: they change, and are given to other people. An application
+// without object id has its client id in place of it.
 func (id *Identity) UserID() string {
-	return strings.ToLower(id.tenantID + "." + id.objectID)
+	object := id.objectID
+	if object == "" {
+		object = id.clientID
+	}
+	return strings.ToLower(id.tenantID + "." + object)
 }
 
 // ClientID returns the application that the caller uses (claim appid or azp).
@@ -76,11 +130,30 @@ func (id *Identity) Scopes() []string { return slices.Clone(id.scopes) }
 // HasScope reports whether the token has the delegated permission, a short name.
 func (id *Identity) HasScope(scope string) bool { return slices.Contains(id.scopes, scope) }
 
-// Roles returns the user's app roles (claim roles).
+// Roles returns the caller's app roles (claim roles). What they mean depends on
+// [Identity.Kind]: a user's role is no application's permission.
 func (id *Identity) Roles() []string { return slices.Clone(id.roles) }
 
-// HasRole reports whether the user has the app role.
-func (id *Identity) HasRole(role string) bool { return slices.Contains(id.roles, role) }
+// HasRole reports whether a caller of that kind has the app role.
+func (id *Identity) HasRole(kind Kind, role string) bool {
+	return id.kind == kind && slices.Contains(id.roles, role)
+}
+
+// Groups returns the object ids of the user's groups (claim groups), if the API's
+// registration asks for them. With overage there are more than fit into the
+// token and none is listed: the answer is then not known, not "none".
+func (id *Identity) Groups() (ids []string, overage bool) {
+	return slices.Clone(id.groups), id.groupOverage
+}
+
+// ClientAuth returns how the client application proved itself to Entra.
+func (id *Identity) ClientAuth() ClientAuth { return id.clientAuth }
+
+// HasAuthContext reports whether the sign-in satisfied the authentication
+// context (claim acrs), such as "c1".
+func (id *Identity) HasAuthContext(context string) bool {
+	return slices.Contains(id.contexts, context)
+}
 
 // Assertion returns the token for an On-Behalf-Of exchange by package obo.
 func (id *Identity) Assertion() Assertion { return id.assertion }

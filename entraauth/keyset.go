@@ -24,15 +24,17 @@ const (
 type keySet struct {
 	jwkset.Storage // for the methods besides KeyRead
 	metadata
-	keys      map[string]signingKey
+	keys      map[string]*signingKey
 	fetchedAt time.Time
 	refreshAt time.Time
 	keyfunc   keyfunc.Keyfunc
 }
 
-// signingKey is a key and what Entra says of who signs with it.
+// A signingKey is a key and what Entra says of who signs with it. One that stays
+// the same from set to set stays the same pointer.
 type signingKey struct {
 	jwk    jwkset.JWK
+	n, e   string // as in the document
 	issuer string // may hold {tenantid}; may be empty
 	cloud  string // cloud_instance_name; may be empty
 }
@@ -48,7 +50,7 @@ func (s *keySet) KeyRead(_ context.Context, kid string) (jwkset.JWK, error) {
 
 // parseKeys reads a key set. Keys that can't sign tokens of ours are left out,
 // each with its reason; a set without any good key is an error.
-func parseKeys(data []byte, m metadata) (set *keySet, odd []error, err error) {
+func parseKeys(data []byte, m metadata, old *keySet) (set *keySet, odd []error, err error) {
 	var doc struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
@@ -58,7 +60,7 @@ func parseKeys(data []byte, m metadata) (set *keySet, odd []error, err error) {
 	if len(doc.Keys) > maxKeys {
 		return nil, nil, fmt.Errorf("%d keys; at most %d are read", len(doc.Keys), maxKeys)
 	}
-	set = &keySet{Storage: jwkset.NewMemoryStorage(), metadata: m, keys: make(map[string]signingKey)}
+	set = &keySet{Storage: jwkset.NewMemoryStorage(), metadata: m, keys: make(map[string]*signingKey)}
 	for i, raw := range doc.Keys {
 		kid, key, err := parseKey(raw)
 		if err == nil {
@@ -69,6 +71,9 @@ func parseKeys(data []byte, m metadata) (set *keySet, odd []error, err error) {
 		if err != nil {
 			odd = append(odd, fmt.Errorf("key %d: %w", i, err))
 			continue
+		}
+		if old != nil && old.keys[kid].same(key) {
+			key = old.keys[kid]
 		}
 		set.keys[kid] = key
 		if err := set.KeyWrite(context.Background(), key.jwk); err != nil {
@@ -84,7 +89,7 @@ func parseKeys(data []byte, m metadata) (set *keySet, odd []error, err error) {
 
 // parseKey reads one key and accepts it only if it is an RSA key for RS256
 // signatures. Entra's keys carry no alg; if one does, it must be RS256.
-func parseKey(raw json.RawMessage) (kid string, key signingKey, err error) {
+func parseKey(raw json.RawMessage) (kid string, key *signingKey, err error) {
 	var k struct {
 		Kid    string `json:"kid"`
 		Kty    string `json:"kty"`
@@ -96,40 +101,56 @@ func parseKey(raw json.RawMessage) (kid string, key signingKey, err error) {
 		Cloud  string `json:"cloud_instance_name"`
 	}
 	if err := json.Unmarshal(raw, &k); err != nil {
-		return "", key, err
+		return "", nil, err
 	}
 	switch {
 	case k.Kid == "" || len(k.Kid) > maxKeyID:
-		return "", key, errors.New("it has no kid of a sensible length")
+		return "", nil, errors.New("it has no kid of a sensible length")
 	case k.Kty != "RSA":
-		return "", key, fmt.Errorf("kty %q is not RSA", actual(k.Kty))
+		return "", nil, fmt.Errorf("kty %q is not RSA", actual(k.Kty))
 	case k.Use != "sig":
-		return "", key, fmt.Errorf("use %q is not sig", actual(k.Use))
+		return "", nil, fmt.Errorf("use %q is not sig", actual(k.Use))
 	case k.Alg != "" && k.Alg != "RS256":
-		return "", key, fmt.Errorf("alg %q is not RS256", actual(k.Alg))
+		return "", nil, fmt.Errorf("alg %q is not RS256", actual(k.Alg))
 	}
 	// Only the public numbers go in: x5c and x5u of a document are not ours to follow.
 	marshal := jwkset.JWKMarshal{KTY: jwkset.KtyRSA, USE: jwkset.UseSig, KID: k.Kid, N: k.N, E: k.E}
 	jwk, err := jwkset.NewJWKFromMarshal(marshal, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
 	if err != nil {
-		return "", key, err
+		return "", nil, err
 	}
 	public, ok := jwk.Key().(*rsa.PublicKey)
 	if !ok {
-		return "", key, errors.New("not an RSA public key")
+		return "", nil, errors.New("not an RSA public key")
 	}
 	if bits := public.N.BitLen(); bits < minRSABits || bits > maxRSABits {
-		return "", key, fmt.Errorf("%d bits; %d to %d are accepted", bits, minRSABits, maxRSABits)
+		return "", nil, fmt.Errorf("%d bits; %d to %d are accepted", bits, minRSABits, maxRSABits)
 	}
-	return k.Kid, signingKey{jwk: jwk, issuer: k.Issuer, cloud: k.Cloud}, nil
+	return k.Kid, &signingKey{jwk: jwk, n: k.N, e: k.E, issuer: k.Issuer, cloud: k.Cloud}, nil
 }
 
-// maySign reports whether the key may sign tokens of the tenant: its issuer, if
-// Entra gives one, is that of the tenant's v2 tokens (for v1 tokens as well),
-// and its cloud, if both give one, is the metadata's.
-func (s *keySet) maySign(key signingKey, tenantID string) bool {
-	if key.issuer != "" && strings.ReplaceAll(key.issuer, "{tenantid}", tenantID) != s.issuerV2 {
+func (k *signingKey) same(other *signingKey) bool {
+	return k != nil && k.n == other.n && k.e == other.e && k.issuer == other.issuer && k.cloud == other.cloud
+}
+
+// maySign reports whether the key may sign the tokens of that tenant and issuer.
+//
+// The key's issuer must be the token's, or for a v1 token the issuer of the same
+// tenant's v2 tokens. A key without issuer may sign only where the set is one
+// tenant's. And the key's cloud must be the metadata's: a public set of all
+// organisations has been seen with US Government keys under the public issuer
+// template, told apart by that member alone.
+func (s *keySet) maySign(key *signingKey, c *claims) bool {
+	ofMany := strings.Contains(s.issuerV2, template)
+	if key.issuer == "" && ofMany {
 		return false
 	}
-	return key.cloud == "" || s.cloud == "" || key.cloud == s.cloud
+	issuer := fill(key.issuer, c.tenantID)
+	if issuer != "" && issuer != c.issuer && issuer != fill(s.issuerV2, c.tenantID) {
+		return false
+	}
+	if key.cloud == "" {
+		return s.cloud == "" || !ofMany
+	}
+	return s.cloud == "" || key.cloud == s.cloud
 }

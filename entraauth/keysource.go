@@ -37,10 +37,12 @@ const (
 // go on without it do wait.
 type keySource struct {
 	host     authority.Host
-	tenantID string
+	tenantID string // a GUID, or organizations
 	client   *http.Client
 	now      func() time.Time
 	log      *slog.Logger
+
+	unknownInterval time.Duration // between fetches for unknown kids
 
 	set atomic.Pointer[keySet] // the last good set, nil at first
 
@@ -55,7 +57,7 @@ type keySource struct {
 }
 
 func newKeySource(host authority.Host, tenantID string, client *http.Client, now func() time.Time, log *slog.Logger) *keySource {
-	s := &keySource{host: host, tenantID: tenantID, client: sameHost(client), now: now, log: log}
+	s := &keySource{host: host, tenantID: tenantID, client: client, now: now, log: log, unknownInterval: unknownInterval}
 	s.base, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -149,7 +151,7 @@ func (s *keySource) startUnknown() <-chan struct{} {
 		return s.flight
 	}
 	now := s.now()
-	if !s.lastUnknown.IsZero() && now.Sub(s.lastUnknown) < unknownInterval {
+	if !s.lastUnknown.IsZero() && now.Sub(s.lastUnknown) < s.unknownInterval {
 		return nil
 	}
 	flight := s.startLocked()
@@ -225,7 +227,7 @@ func (s *keySource) fetch() (*keySet, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, odd, err := parseKeys(data, m)
+	set, odd, err := parseKeys(data, m, s.set.Load())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.keysURL, errors.Join(append(odd, err)...))
 	}

@@ -41,6 +41,9 @@ func fetchMetadata(ctx context.Context, client *http.Client, host authority.Host
 	case errors.Is(err, errNotFound): // External ID has no v1 tokens
 	case err != nil:
 		return metadata{}, err
+	case v1.CloudInstanceName != v2.CloudInstanceName:
+		return metadata{}, fmt.Errorf("%s: the v1 and v2 metadata are of two clouds, %q and %q",
+			host, actual(v1.CloudInstanceName), actual(v2.CloudInstanceName))
 	default:
 		m.issuerV1 = v1.Issuer
 	}
@@ -63,8 +66,11 @@ func fetchOpenID(ctx context.Context, client *http.Client, address, tenantID str
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return doc, fmt.Errorf("%s: not an OpenID metadata document: %w", address, err)
 	}
-	doc.Issuer = strings.ReplaceAll(doc.Issuer, "{tenantid}", tenantID)
-	if !strings.Contains(strings.ToLower(doc.Issuer), tenantID) {
+	wanted := template
+	if tenantID != organizations {
+		wanted, doc.Issuer = tenantID, fill(doc.Issuer, tenantID)
+	}
+	if !strings.Contains(strings.ToLower(doc.Issuer), wanted) {
 		return doc, fmt.Errorf("%s: the issuer %q is not of tenant %s", address, actual(doc.Issuer), tenantID)
 	}
 	if u, err := url.Parse(doc.JWKSURI); err != nil || u.Scheme != "https" || u.Host == "" {

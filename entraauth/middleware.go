@@ -54,6 +54,7 @@ func copyGuard(guard *Guard) *Guard {
 	var g Guard
 	if guard != nil {
 		g = *guard
+		g.Policy = g.Policy.clone()
 	}
 	if g.WriteBody == nil {
 		g.WriteBody = writeJSON

@@ -3,6 +3,7 @@ package entraauth
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,19 +13,42 @@ import (
 // A Policy says what a caller needs besides a valid token. All of it must hold.
 // Policies only add up: one that is empty adds nothing to the verifier's, and
 // the verifier's is never empty.
+//
+// A policy that names only AppRoles is for applications alone; one that names
+// Scopes, AnyScope, UserRoles or Groups and no AppRoles is for users alone.
 type Policy struct {
-	// Scopes are delegated permissions (claim scp) that the token must have, all
-	// of them, as short names: "access_as_user".
+	// Scopes are delegated permissions (claim scp) that a user's token must have,
+	// all of them, as short names: "access_as_user".
 	Scopes []string
+	// AnyScope are delegated permissions of which a user's token must have one.
+	AnyScope []string
+	// UserRoles are app roles (claim roles) of which the user must have one.
+	UserRoles []string
+	// Groups are groups (claim groups, object ids) of which the user must be in
+	// one. A token with too many groups to list (more than 200) is refused:
+	// app roles have no such limit.
+	Groups []string
+	// AppRoles are application permissions (claim roles) of which an application
+	// that calls for no user must have one. Without any, it is refused.
+	AppRoles []string
 	// Clients are the application ids (claim appid or azp) that may call. Empty
 	// adds no restriction: which applications may ask for the API's scopes is the
 	// tenant's consent.
 	Clients []string
+	// ClientAuth is how the client must have proved itself at least. The default
+	// is PublicClient: it need not have.
+	ClientAuth ClientAuth
+	// AuthContext is an authentication context ("c1" to "c99") that the sign-in
+	// must have satisfied (claim acrs): multi-factor authentication, a compliant
+	// device, whatever the tenant's conditional access makes of it. A client that
+	// declares that it understands claims challenges (xms_cc: cp1) is challenged
+	// for it; any other is refused, for it would ask for the same token for ever.
+	AuthContext string
 }
 
 // Check returns nil if the policy allows the caller, and else an *[Error] of
-// kind [ErrInsufficientScope] or [ErrNotPermitted]. Nobody (nil) is refused
-// with [ErrNoToken].
+// kind [ErrInsufficientScope], [ErrInsufficientClaims] or [ErrNotPermitted].
+// Nobody (nil) is refused with [ErrNoToken].
 func (p Policy) Check(id *Identity) error {
 	if id == nil {
 		return noToken("")
@@ -35,38 +59,145 @@ func (p Policy) Check(id *Identity) error {
 	return nil
 }
 
-func (p Policy) check(id *Identity) *Error {
-	for _, scope := range p.Scopes {
-		if !id.HasScope(scope) {
-			return &Error{Kind: ErrInsufficientScope, Rule: "scope", Summary: "Required scope is missing",
-				Expected: strings.Join(p.Scopes, " "), Actual: actual(strings.Join(id.scopes, " ")),
-				Remedy: "Ask for a new token with the scopes that the challenge names"}
-		}
+func (p *Policy) check(id *Identity) *Error {
+	checkCaller := p.checkUser
+	if id.kind == App {
+		checkCaller = p.checkApp
 	}
-	if len(p.Clients) > 0 && !slices.Contains(p.Clients, strings.ToLower(id.clientID)) {
-		return &Error{Kind: ErrNotPermitted, Rule: "client", Summary: "Client application not allowed",
-			Expected: "a client application on this server's allow-list", Actual: actual(id.clientID),
-			Remedy: "Ask this server's operator to add the client's application id"}
+	if err := checkCaller(id); err != nil {
+		return err
+	}
+	isCaller := func(client string) bool { return strings.EqualFold(client, id.clientID) }
+	if len(p.Clients) > 0 && !slices.ContainsFunc(p.Clients, isCaller) {
+		return notPermitted("client", "Client application not allowed", "a client application on this server's allow-list",
+			id.clientID, "Ask this server's operator to add the client's application id")
+	}
+	if id.clientAuth < p.ClientAuth {
+		return notPermitted("client authentication", "Client application not trusted enough", clientAuthNames[p.ClientAuth],
+			clientAuthNames[id.clientAuth], "Use a client that proves itself so")
+	}
+	if p.AuthContext != "" && !id.HasAuthContext(p.AuthContext) {
+		return p.stepUp(id)
 	}
 	return nil
 }
 
-// normalized returns a copy of p with client ids in lower case, or what is
-// wrong with it, each fault named by field.
-func (p Policy) normalized(field string) (Policy, error) {
+// clientAuthNames name what a client proved itself with.
+var clientAuthNames = [...]string{"a public client", "a client with a secret or a certificate", "a client with a certificate"}
+
+func (p *Policy) forUsers() bool {
+	return len(p.Scopes)+len(p.AnyScope)+len(p.UserRoles)+len(p.Groups) > 0
+}
+
+func (p *Policy) checkUser(id *Identity) *Error {
+	if len(p.AppRoles) > 0 && !p.forUsers() {
+		return notPermitted("kind of caller", "User not accepted", "an application on its own", "user", "Use client credentials")
+	}
+	missing := func(scope string) bool { return !id.HasScope(scope) }
+	if slices.ContainsFunc(p.Scopes, missing) {
+		return missingScope(strings.Join(p.Scopes, " "), id)
+	}
+	if len(p.AnyScope) > 0 && !slices.ContainsFunc(p.AnyScope, id.HasScope) {
+		return missingScope("one of "+strings.Join(p.AnyScope, " "), id)
+	}
+	hasRole := func(role string) bool { return id.HasRole(User, role) }
+	if len(p.UserRoles) > 0 && !slices.ContainsFunc(p.UserRoles, hasRole) {
+		return notPermitted("user role", "Required app role is missing", "one of the roles "+strings.Join(p.UserRoles, " "),
+			strings.Join(id.roles, " "), "Ask an administrator to assign one to you, then sign in again")
+	}
+	return p.checkGroups(id)
+}
+
+func (p *Policy) checkGroups(id *Identity) *Error {
+	inGroup := func(group string) bool {
+		return slices.ContainsFunc(id.groups, func(g string) bool { return strings.EqualFold(g, group) })
+	}
+	switch {
+	case len(p.Groups) == 0 || slices.ContainsFunc(p.Groups, inGroup):
+		return nil
+	case id.groupOverage:
+		return notPermitted("group", "The token does not list the groups", "membership in one of this server's groups", "group overage",
+			"You are in more groups than a token holds; ask this server's operator to use app roles, or groups assigned to the application")
+	}
+	return notPermitted("group", "Required group is missing", "membership in one of this server's groups",
+		fmt.Sprintf("%d other groups", len(id.groups)), "Ask an administrator to add you, then sign in again")
+}
+
+func (p *Policy) checkApp(id *Identity) *Error {
+	hasRole := func(role string) bool { return id.HasRole(App, role) }
+	switch {
+	case slices.ContainsFunc(p.AppRoles, hasRole):
+		return nil
+	case len(p.AppRoles) > 0:
+		return notPermitted("app role", "Required application permission is missing", "one of the roles "+strings.Join(p.AppRoles, " "),
+			strings.Join(id.roles, " "), "Ask an administrator to grant one to the application")
+	case p.forUsers():
+		return &Error{Kind: ErrInsufficientScope, Rule: "kind of caller", Summary: "App-only token not accepted",
+			Expected: "a user's delegated token", Actual: "app " + actual(id.clientID),
+			Remedy: "Sign in as a user and ask for the scopes that the challenge names; client credentials act for no user"}
+	}
+	return nil
+}
+
+// stepUp asks for the authentication context, from whoever can do so.
+func (p *Policy) stepUp(id *Identity) *Error {
+	expected := "authentication context " + p.AuthContext
+	got := strings.Join(id.contexts, " ")
+	if !id.claimsCapable {
+		return notPermitted("authentication context", "Stronger sign-in needed", expected, got,
+			"Sign in with a client that understands claims challenges; this one can't ask for it")
+	}
+	return &Error{Kind: ErrInsufficientClaims, Rule: "authentication context", Summary: "Stronger sign-in needed",
+		Expected: expected, Actual: actual(got), Remedy: "Sign in again with the claims of the challenge",
+		Claims: `{"access_token":{"acrs":{"essential":true,"value":"` + p.AuthContext + `"}}}`}
+}
+
+func missingScope(expected string, id *Identity) *Error {
+	return &Error{Kind: ErrInsufficientScope, Rule: "scope", Summary: "Required scope is missing",
+		Expected: expected, Actual: actual(strings.Join(id.scopes, " ")),
+		Remedy: "Ask for a new token with the scopes that the challenge names"}
+}
+
+func notPermitted(rule, summary, expected, got, remedy string) *Error {
+	return &Error{Kind: ErrNotPermitted, Rule: rule, Summary: summary, Expected: expected, Actual: actual(got), Remedy: remedy}
+}
+
+var authContext = regexp.MustCompile(`^c[1-9][0-9]?$`)
+
+// clone returns a copy that shares nothing with p.
+func (p Policy) clone() Policy {
+	for _, list := range []*[]string{&p.Scopes, &p.AnyScope, &p.UserRoles, &p.Groups, &p.AppRoles, &p.Clients} {
+		*list = slices.Clone(*list)
+	}
+	return p
+}
+
+// Validate returns what is wrong with the policy, each fault named by its field
+// after the given prefix, or nil.
+func (p Policy) Validate(prefix string) error {
 	var faults []error
-	p.Scopes = slices.Clone(p.Scopes)
-	for _, scope := range p.Scopes {
-		if scope == "" || strings.ContainsAny(scope, "/ \"\\") {
-			faults = append(faults, fmt.Errorf("%s.Scopes: %q is not a short scope name such as access_as_user", field, scope))
+	fault := func(name, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("%s.%s: %w", prefix, name, fmt.Errorf(format, args...)))
+	}
+	for name, list := range map[string][]string{"Scopes": p.Scopes, "AnyScope": p.AnyScope, "UserRoles": p.UserRoles, "AppRoles": p.AppRoles} {
+		for _, s := range list {
+			if s == "" || strings.ContainsAny(s, "/ \"\\") {
+				fault(name, "%q is not a short name such as access_as_user", s)
+			}
 		}
 	}
-	p.Clients = slices.Clone(p.Clients)
-	for i, client := range p.Clients {
-		if err := authority.CheckGUID(client); err != nil {
-			faults = append(faults, fmt.Errorf("%s.Clients: %w", field, err))
+	for name, list := range map[string][]string{"Clients": p.Clients, "Groups": p.Groups} {
+		for _, s := range list {
+			if err := authority.CheckGUID(s); err != nil {
+				fault(name, "%w", err)
+			}
 		}
-		p.Clients[i] = strings.ToLower(client)
 	}
-	return p, errors.Join(faults...)
+	if p.ClientAuth < PublicClient || p.ClientAuth > CertificateClient {
+		fault("ClientAuth", "%d is none of the constants", p.ClientAuth)
+	}
+	if p.AuthContext != "" && !authContext.MatchString(p.AuthContext) {
+		fault("AuthContext", "%q is not one of c1 to c99", p.AuthContext)
+	}
+	return errors.Join(faults...)
 }

@@ -15,14 +15,27 @@ type candidate struct {
 	claims    claims
 	signed    string // what the signature is over
 	signature []byte
-	keys      *keySet // the tenant's, for its issuers
+	source    *keySource // the tenant's
+	keys      *keySet    // what the source had, for the issuers
+	key       *signingKey
+	identity  *Identity // once the signature holds
 }
 
 // A rule judges one property of a token. Its check returns nil where the token
-// passes, and else the error, whose Rule the caller fills in.
+// passes.
 type rule struct {
 	name  string
 	check func(*Verifier, *candidate) *Error
+}
+
+// run returns the error of the check, named after the rule unless it has a
+// closer name.
+func (r rule) run(v *Verifier, t *candidate) *Error {
+	err := r.check(v, t)
+	if err != nil && err.Rule == "" {
+		err.Rule = r.name
+	}
+	return err
 }
 
 // formRules judge the header. They need neither keys nor claims.
@@ -47,10 +60,10 @@ var claimRules = []rule{
 	{"kind of token", checkKind},
 }
 
-// callerRules judge who calls, once the signature holds.
+// callerRules judge who calls, once the signature holds. The policy comes last.
 var callerRules = []rule{
-	{"kind of caller", checkCaller},
 	{"object id", checkObjectID},
+	{"policy", checkPolicy},
 }
 
 func invalid(summary, expected, got, remedy string) *Error {
@@ -92,26 +105,37 @@ func checkVersion(_ *Verifier, t *candidate) *Error {
 	return invalid("Token version not accepted", "ver 1.0 or 2.0", t.claims.version, "Send an access token issued by Microsoft Entra ID")
 }
 
+// checkIssuer compares exactly with what the tenant's metadata says, for the
+// token's own version. A template is filled with a tenant id that is a GUID: the
+// tenancy has seen to that.
 func checkIssuer(v *Verifier, t *candidate) *Error {
-	expected, form := t.keys.issuerV1, "v1"
+	template, form := t.keys.issuerV1, "v1 token"
 	if t.claims.version == "2.0" {
-		expected, form = t.keys.issuerV2, "v2"
+		template, form = t.keys.issuerV2, "v2 token"
 	}
-	if expected != "" && t.claims.issuer == expected {
+	tenantID := t.claims.tenantID
+	if !v.tenancy.accepts(tenantID) {
+		tenantID = v.tenancy.listed[0]
+	}
+	if template != "" && t.claims.issuer == fill(template, tenantID) {
 		return nil
 	}
-	if expected == "" {
-		expected, form = t.keys.issuerV2, "v2; this authority issues no v1 tokens"
+	if template == "" {
+		template, form = t.keys.issuerV2, "v2 token; this authority issues no v1 tokens"
 	}
-	return invalid("Issuer validation failed", fmt.Sprintf("%s (%s token)", expected, form), t.claims.issuer,
-		fmt.Sprintf("Sign in to tenant %s; its v1 and v2 tokens are both accepted", v.tenantID))
+	return invalid("Issuer validation failed", fmt.Sprintf("%s (%s)", fill(template, tenantID), form), t.claims.issuer,
+		fmt.Sprintf("Sign in to %s; its v1 and v2 tokens are both accepted", &v.tenancy))
 }
 
 func checkTenant(v *Verifier, t *candidate) *Error {
-	if t.claims.tenantID == v.tenantID {
+	if v.tenancy.accepts(t.claims.tenantID) {
 		return nil
 	}
-	return invalid("Tenant validation failed", "tenant "+v.tenantID, t.claims.tenantID, "Sign in to that tenant")
+	remedy := "Sign in to that tenant"
+	if t.claims.tenantID == consumers {
+		remedy = "Sign in with a work or school account; personal accounts are not accepted"
+	}
+	return invalid("Tenant validation failed", v.tenancy.String(), t.claims.tenantID, remedy)
 }
 
 // checkAudience: a v1 token has the audience in the form that was asked for,
@@ -132,7 +156,7 @@ func checkAudience(v *Verifier, t *candidate) *Error {
 		expected = strings.Join(append(slices.Clone(v.appIDURIs), v.clientID), " or ")
 	}
 	return invalid("Audience validation failed", expected, aud,
-		fmt.Sprintf("Ask for the scope %s. If that is so, this server's application id is wrong", v.fullScope("")))
+		fmt.Sprintf("Ask for the scope %s. If that is so, this server's application id is wrong", v.wantedScope()))
 }
 
 func checkExpiry(v *Verifier, t *candidate) *Error {
@@ -171,9 +195,7 @@ func checkProof(_ *Verifier, t *candidate) *Error {
 	return invalid("Token is bound to a key", "a bearer token", "cnf", "Ask for a bearer token; proof of possession is not supported")
 }
 
-// checkKind tells an access token from an ID token: both have this API as
-// audience, but only an access token names the application that asked for it
-// (appid or azp) or has scopes.
+// checkKind tells an access token from an ID token: both have this API as audience.
 func checkKind(v *Verifier, t *candidate) *Error {
 	c := &t.claims
 	switch c.kind {
@@ -181,27 +203,20 @@ func checkKind(v *Verifier, t *candidate) *Error {
 	default:
 		return invalid("Kind of token not accepted", "idtyp user", c.kind, "Sign in as a user")
 	}
-	if c.hasScopes || c.clientID() != "" {
+	if c.hasScopes || c.isApp() {
 		return nil
 	}
-	return invalid("ID token sent instead of an access token", "an access token", "no scp, appid or azp",
-		fmt.Sprintf("Send the access token for the scope %s; the ID token is for the client itself", v.fullScope("")))
+	return invalid("ID token sent instead of an access token", "an access token", "no scp, and not an application's token",
+		fmt.Sprintf("Send the access token for the scope %s; the ID token is for the client itself", v.wantedScope()))
 }
 
-// checkCaller refuses app-only tokens: they have roles and no scp, and there is
-// no user on whose behalf to act.
-func checkCaller(v *Verifier, t *candidate) *Error {
-	if t.claims.kind != "app" && t.claims.hasScopes {
-		return nil
-	}
-	return &Error{Kind: ErrInsufficientScope, Summary: "App-only token not accepted", Expected: "a user's delegated token",
-		Actual: "app " + actual(t.claims.clientID()),
-		Remedy: fmt.Sprintf("Sign in as a user and ask for the scope %s; client credentials act for no user", v.fullScope(""))}
-}
-
+// checkObjectID: a user has an object id, and an application has one if it has
+// a service principal in the tenant.
 func checkObjectID(_ *Verifier, t *candidate) *Error {
-	if authority.IsGUID(t.claims.objectID) {
+	if authority.IsGUID(t.claims.objectID) || (t.claims.objectID == "" && t.claims.isApp()) {
 		return nil
 	}
 	return invalid("Object id missing", "a token with oid", t.claims.objectID, "Send an access token of a user of the tenant")
 }
+
+func checkPolicy(v *Verifier, t *candidate) *Error { return v.policy.check(t.identity) }

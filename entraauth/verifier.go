@@ -44,24 +44,40 @@ type Options struct {
 	// tokens may have one as audience. The first is the prefix of the scopes in
 	// challenges. Defaults to "api://{client id}".
 	AppIDURIs []string
-	// Policy is what each caller needs. Its Scopes default to [DefaultScope].
+	// OtherTenants are the ids of further tenants whose users are accepted.
+	OtherTenants []string
+	// AcceptAnyOrganization accepts the tokens of every Entra tenant in the world,
+	// personal accounts excepted. Anybody can make a tenant and be its
+	// administrator: decide by Policy, or by tenant and user id, who may do what.
+	AcceptAnyOrganization bool
+	// Policy is what each caller needs. If it names neither Scopes nor AnyScope nor
+	// AppRoles, users need [DefaultScope].
 	Policy Policy
 	// ClockSkew is the difference tolerated between Entra's clock and ours.
 	// Defaults to 1 minute; at most 5.
 	ClockSkew time.Duration
+	// TokenCache is how many verified tokens are remembered, at 4 KiB each
+	// (larger ones count as several). A token is forgotten when it expires and
+	// when its key leaves the tenant's set. Defaults to 10,000; a negative number
+	// remembers none.
+	TokenCache int
+	// KeyRefetchInterval is the least time between two fetches of keys for kids that
+	// the tenant's set lacks. Defaults to 1 minute; at least 1 second.
+	KeyRefetchInterval time.Duration
 }
 
-// A Verifier verifies the access tokens that one Entra tenant issues for one
-// API. It is safe for concurrent use.
+// A Verifier verifies the access tokens that Entra issues for one API. It is
+// safe for concurrent use.
 type Verifier struct {
-	tenantID, clientID string
-	host               authority.Host
-	appIDURIs          []string
-	policy             Policy
-	skew               time.Duration
-	now                func() time.Time
-	log                *slog.Logger
-	keys               *keySource
+	clientID  string
+	host      authority.Host
+	tenancy   tenancy
+	appIDURIs []string
+	policy    Policy
+	skew      time.Duration
+	now       func() time.Time
+	log       *slog.Logger
+	tokens    *tokenCache // nil if none are remembered
 }
 
 // NewVerifier returns a verifier for tokens of the tenant with the API as
@@ -82,38 +98,44 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 			faults = append(faults, fmt.Errorf("%s: %w", field, err))
 		}
 	}
-	fault("tenant id", authority.CheckGUID(tenantID))
+	v := &Verifier{
+		clientID: strings.ToLower(clientID), appIDURIs: slices.Clone(o.AppIDURIs),
+		policy: o.Policy.clone(), skew: o.ClockSkew, now: o.Now, log: o.Logger,
+	}
+	v.tenancy = newTenancy(tenantID, o.OtherTenants, fault)
 	fault("client id", authority.CheckGUID(clientID))
-	host, err := authority.Parse(o.AuthorityHost)
+	var err error
+	v.host, err = authority.Parse(o.AuthorityHost)
 	fault("AuthorityHost", err)
-	policy, err := o.Policy.normalized("Policy")
-	if err != nil {
-		faults = append(faults, err)
-	}
-	if len(policy.Scopes) == 0 {
-		policy.Scopes = []string{DefaultScope}
-	}
-	clientID = strings.ToLower(clientID)
-	uris := slices.Clone(o.AppIDURIs)
-	if len(uris) == 0 {
-		uris = []string{"api://" + clientID}
-	}
-	for _, uri := range uris {
+	for _, uri := range v.appIDURIs {
 		fault("AppIDURIs", checkAppIDURI(uri))
 	}
-	skew := o.ClockSkew
-	switch {
-	case skew == 0:
-		skew = defaultSkew
-	case skew < 0 || skew > maxSkew:
-		fault("ClockSkew", fmt.Errorf("%s is not between 0 and %s", skew, maxSkew))
+	if err := v.policy.Validate("Policy"); err != nil {
+		faults = append(faults, err)
+	}
+	if v.skew < 0 || v.skew > maxSkew {
+		fault("ClockSkew", fmt.Errorf("%s is not between 0 and %s", v.skew, maxSkew))
+	}
+	if i := o.KeyRefetchInterval; i != 0 && i < time.Second {
+		fault("KeyRefetchInterval", fmt.Errorf("%s is less than a second", i))
 	}
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("entraauth: %w", errors.Join(faults...))
 	}
-	v := &Verifier{
-		tenantID: strings.ToLower(tenantID), clientID: clientID, host: host, appIDURIs: uris,
-		policy: policy, skew: skew, now: o.Now, log: o.Logger,
+	v.applyDefaults(&o)
+	v.startKeys(&o)
+	return v, nil
+}
+
+func (v *Verifier) applyDefaults(o *Options) {
+	if len(v.appIDURIs) == 0 {
+		v.appIDURIs = []string{"api://" + v.clientID}
+	}
+	if p := &v.policy; len(p.Scopes)+len(p.AnyScope)+len(p.AppRoles) == 0 {
+		p.Scopes = []string{DefaultScope}
+	}
+	if v.skew == 0 {
+		v.skew = defaultSkew
 	}
 	if v.now == nil {
 		v.now = time.Now
@@ -121,9 +143,32 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	if v.log == nil {
 		v.log = slog.Default()
 	}
-	v.keys = newKeySource(host, v.tenantID, o.HTTPClient, v.now, v.log)
-	v.keys.start()
-	return v, nil
+	if o.KeyRefetchInterval == 0 {
+		o.KeyRefetchInterval = unknownInterval
+	}
+	if o.TokenCache == 0 {
+		o.TokenCache = defaultTokenCache
+	}
+	if o.TokenCache > 0 {
+		v.tokens = newTokenCache(o.TokenCache, v.now)
+	}
+}
+
+// startKeys makes the key sources of all tenants and begins their first fetch.
+func (v *Verifier) startKeys(o *Options) {
+	client := sameHost(o.HTTPClient)
+	newSource := func(tenant string) *keySource {
+		s := newKeySource(v.host, tenant, client, v.now, v.log)
+		s.unknownInterval = o.KeyRefetchInterval
+		return s
+	}
+	for _, id := range v.tenancy.listed {
+		v.tenancy.sources[id] = newSource(id)
+	}
+	if o.AcceptAnyOrganization {
+		v.tenancy.any = newSource(organizations)
+	}
+	v.tenancy.each(func(s *keySource) { s.start() })
 }
 
 func checkAppIDURI(uri string) error {
@@ -134,37 +179,40 @@ func checkAppIDURI(uri string) error {
 	return nil
 }
 
-// Close ends a key fetch that is under way and waits for it. A closed verifier
-// judges tokens by the keys it has and fetches none.
+// Close ends the key fetches that are under way and waits for them. A closed
+// verifier judges tokens by the keys it has and fetches none.
 func (v *Verifier) Close() error {
-	v.keys.close()
+	v.tenancy.each((*keySource).close)
 	return nil
 }
 
-// Ready returns nil once the tenant's signing keys are there, and while the
+// Ready returns nil once the home tenant's signing keys are there, and while the
 // last good ones are usable. It waits for a first fetch until ctx ends.
 func (v *Verifier) Ready(ctx context.Context) error {
-	_, err := v.keys.current(ctx)
+	_, err := v.tenancy.source("").current(ctx)
 	return err
 }
 
 // Verify judges an access token (without "Bearer ") and returns whom it speaks
 // for. The error is an *[Error].
 func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
-	id, err := v.verify(ctx, token)
+	if v.tokens != nil && len(token) <= maxToken {
+		return v.verifyCached(ctx, token)
+	}
+	t, err := v.verify(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	return id, nil
+	return t.identity, nil
 }
 
 // verify judges by all rules and stops at the first that fails.
-func (v *Verifier) verify(ctx context.Context, token string) (*Identity, error) {
+func (v *Verifier) verify(ctx context.Context, token string) (*candidate, error) {
 	t, err := v.parse(token)
 	if err != nil {
 		return nil, err
 	}
-	if t.keys, err = v.keys.current(ctx); err != nil {
+	if t.keys, err = t.source.current(ctx); err != nil {
 		return nil, err
 	}
 	if err := v.apply(claimRules, t); err != nil {
@@ -173,21 +221,17 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Identity, error) 
 	if err := v.checkSignature(ctx, t); err != nil {
 		return nil, err
 	}
+	t.identity = newIdentity(token, &t.claims)
 	if err := v.apply(callerRules, t); err != nil {
 		return nil, err
 	}
-	id := newIdentity(token, t.header, &t.claims)
-	if err := v.policy.check(id); err != nil {
-		return nil, err
-	}
-	return id, nil
+	return t, nil
 }
 
 // apply returns the error of the first rule that the token breaks.
 func (v *Verifier) apply(rules []rule, t *candidate) error {
 	for _, r := range rules {
-		if err := r.check(v, t); err != nil {
-			err.Rule = r.name
+		if err := r.run(v, t); err != nil {
 			return err
 		}
 	}
@@ -216,6 +260,7 @@ func (v *Verifier) parse(token string) (*candidate, error) {
 	if t.signature, err = base64.RawURLEncoding.Strict().DecodeString(parts[2]); err != nil {
 		return nil, malformed(fmt.Errorf("signature: %w", err))
 	}
+	t.source = v.tenancy.source(t.claims.tenantID)
 	return t, nil
 }
 
@@ -227,15 +272,14 @@ func malformed(cause error) *Error {
 // checkSignature finds the key that the token names, served by keyfunc from the
 // key set, and lets golang-jwt verify the signature.
 func (v *Verifier) checkSignature(ctx context.Context, t *candidate) error {
-	set, err := v.keys.find(ctx, t.keys, t.header.kid)
+	set, err := t.source.find(ctx, t.keys, t.header.kid)
 	if err != nil {
 		return err
 	}
-	if set == nil || !set.maySign(set.keys[t.header.kid], v.tenantID) {
-		return &Error{Kind: ErrInvalidToken, Rule: "signature", Summary: "Signing key not found",
-			Expected: "a key of tenant " + v.tenantID, Actual: "kid " + actual(t.header.kid),
-			Remedy: "Get a new token from that tenant"}
+	if set == nil || !set.maySign(set.keys[t.header.kid], &t.claims) {
+		return keyNotFound(v, t.header.kid)
 	}
+	t.key = set.keys[t.header.kid]
 	// RS256 whatever the header says: checkAlgorithm has judged it.
 	key, err := set.keyfunc.KeyfuncCtx(ctx)(&jwt.Token{Header: map[string]any{"alg": "RS256", "kid": t.header.kid}})
 	if err == nil {
@@ -243,24 +287,42 @@ func (v *Verifier) checkSignature(ctx context.Context, t *candidate) error {
 	}
 	if err != nil {
 		return &Error{Kind: ErrInvalidToken, Rule: "signature", Summary: "Signature validation failed",
-			Expected: "a signature by a key of tenant " + v.tenantID, Actual: "kid " + actual(t.header.kid),
+			Expected: "a signature by a key of " + v.tenancy.String(), Actual: "kid " + actual(t.header.kid),
 			Remedy: "Send the access token exactly as Entra issued it", cause: err}
 	}
 	return nil
 }
 
-// fullScope returns the scope as a client must ask for it, with the App ID URI;
-// "" stands for the first required one. Entra reads a bare scope as one of
-// Microsoft Graph.
+func keyNotFound(v *Verifier, kid string) *Error {
+	return &Error{Kind: ErrInvalidToken, Rule: "signature", Summary: "Signing key not found",
+		Expected: "a key of " + v.tenancy.String(), Actual: "kid " + actual(kid), Remedy: "Get a new token from there"}
+}
+
+// fullScope returns the scope as a client must ask for it, with the App ID URI.
+// Entra reads a bare scope as one of Microsoft Graph.
 func (v *Verifier) fullScope(scope string) string {
-	if scope == "" {
-		scope = v.policy.Scopes[0]
-	}
 	return strings.TrimSuffix(v.appIDURIs[0], "/") + "/" + scope
 }
 
-// AuthorizationServer returns the URL of the tenant's authorization server, for
-// protected resource metadata: https://login.microsoftonline.com/{tenant id}/v2.0.
-func (v *Verifier) AuthorizationServer() string {
-	return v.host.Tenant(v.tenantID) + "/v2.0"
+// wantedScope is the scope to ask for when nothing of a token fits: the first
+// that the policy wants, or all that an application was granted.
+func (v *Verifier) wantedScope() string {
+	if scopes := v.ScopesFor(Policy{}); len(scopes) > 0 {
+		return scopes[0]
+	}
+	return v.fullScope(".default")
+}
+
+// AuthorizationServers returns the URLs of the authorization servers whose
+// tokens are accepted, for protected resource metadata:
+// https://login.microsoftonline.com/{tenant id}/v2.0, the home tenant's first.
+func (v *Verifier) AuthorizationServers() []string {
+	var urls []string
+	v.tenancy.each(func(s *keySource) { urls = append(urls, v.host.Tenant(s.tenantID)+"/v2.0") })
+	return urls
+}
+
+// authorizeURL is where a user signs in, for a claims challenge.
+func (v *Verifier) authorizeURL() string {
+	return v.host.Tenant(v.tenancy.listed[0]) + "/oauth2/v2.0/authorize"
 }

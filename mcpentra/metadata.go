@@ -29,7 +29,7 @@ func protectedResource(resource *url.URL, v *entraauth.Verifier, i *mcp.Implemen
 	}
 	return auth.ProtectedResourceMetadataHandler(&oauthex.ProtectedResourceMetadata{
 		Resource:               resource.String(),
-		AuthorizationServers:   []string{v.AuthorizationServer()},
+		AuthorizationServers:   v.AuthorizationServers(),
 		ScopesSupported:        v.ScopesFor(entraauth.Policy{}),
 		BearerMethodsSupported: []string{"header"},
 		ResourceName:           name,

@@ -1,0 +1,95 @@
+package entraauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+	"unsafe"
+
+	"github.com/mcpentra/mcp-entra-go/internal/cache"
+)
+
+const (
+	defaultTokenCache = 10_000
+	// tokenCost is what a token of usual size takes in the cache, in bytes:
+	// itself, its claims, the entry. Larger ones count more.
+	tokenCost = 4 << 10
+	// entryCost is about what the cache adds to each entry.
+	entryCost = 320
+	// judgeTimeout bounds one verification; a key fetch is the only long part.
+	judgeTimeout = fetchTimeout + 5*time.Second
+)
+
+// A verified token is an entry of the cache: who it speaks for, and the key
+// with which it lives and dies.
+type verified struct {
+	identity *Identity
+	source   *keySource
+	keyID    string
+	key      *signingKey
+}
+
+// A tokenCache keeps the tokens that one verifier accepted, by their SHA-256.
+// What it says is worth nothing to a verifier with another policy, so they
+// share none.
+type tokenCache = cache.Cache[[sha256.Size]byte, *verified]
+
+func newTokenCache(tokens int, now func() time.Time) *tokenCache {
+	return cache.New[[sha256.Size]byte, *verified](cache.Options{
+		MaxBytes:    uint64(tokens) * tokenCost, //nolint:gosec // positive
+		LoadTimeout: judgeTimeout, Now: now,
+	})
+}
+
+// verifyCached judges a token that it has not seen, once however many ask.
+func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, error) {
+	key := hash(token)
+	for range 2 { // the second time after a forgotten one
+		t, err := v.tokens.Get(ctx, key, func(ctx context.Context) (cache.Item[*verified], error) {
+			return v.load(ctx, token)
+		})
+		if err != nil {
+			return nil, judgement(err)
+		}
+		set, err := t.source.current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if set.keys[t.keyID] == t.key {
+			return t.identity, nil
+		}
+		v.tokens.Forget(key) // its key left the tenant's set
+	}
+	return nil, &Error{Kind: ErrKeysUnavailable, Rule: "keys", Summary: "The tenant's signing keys are changing",
+		Remedy: "Try again shortly", RetryAfter: firstBackoff}
+}
+
+func (v *Verifier) load(ctx context.Context, token string) (cache.Item[*verified], error) {
+	t, err := v.verify(ctx, token)
+	if err != nil {
+		return cache.Item[*verified]{}, err
+	}
+	return cache.Item[*verified]{
+		Value:     &verified{identity: t.identity, source: t.source, keyID: t.header.kid, key: t.key},
+		ExpiresAt: time.Unix(t.claims.expires, 0).Add(v.skew),
+		Size:      max(tokenCost-entryCost, 2*len(token)),
+	}, nil
+}
+
+// hash reads the token where it lies: a copy would be the only allocation of a
+// cached verification.
+func hash(token string) [sha256.Size]byte {
+	return sha256.Sum256(unsafe.Slice(unsafe.StringData(token), len(token))) //nolint:gosec // read only
+}
+
+// judgement returns err as an *Error. One that is none comes from the cache: the
+// caller or the time-out ended the wait, and nothing was said of the token.
+func judgement(err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Kind: ErrKeysUnavailable, Rule: "keys", Summary: "The token could not be judged in time",
+		Remedy: "Try again shortly", RetryAfter: firstBackoff, cause: err}
+}
