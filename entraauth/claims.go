@@ -2,7 +2,6 @@ package entraauth
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -159,14 +158,17 @@ func text(value string, into *string) (err error) {
 }
 
 func texts(value string, into *[]string) error {
-	var list []*string // null is no string
-	if value[0] != '[' || json.Unmarshal([]byte(value), &list) != nil || slices.Contains(list, nil) {
+	if value[0] != '[' {
 		return errors.New("expected an array of strings")
 	}
-	for _, s := range list {
-		*into = append(*into, *s)
-	}
-	return nil
+	return eachElement(value, func(element string) error {
+		var s string
+		if err := text(element, &s); err != nil {
+			return errors.New("expected an array of strings")
+		}
+		*into = append(*into, s)
+		return nil
+	})
 }
 
 // textOrTexts decodes a claim that Entra writes as one string or as several.

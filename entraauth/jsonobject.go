@@ -68,6 +68,23 @@ func eachMember(data []byte, f func(name, value string) error) error {
 	return nil
 }
 
+// eachElement calls f with each element of the JSON array s, in order.
+func eachElement(s string, f func(element string) error) error {
+	for i := skipSpace(s, 1); s[i] != ']'; {
+		end, err := skipValue(s, i)
+		if err != nil {
+			return err
+		}
+		if err := f(s[i:end]); err != nil {
+			return err
+		}
+		if i = skipSpace(s, end); s[i] == ',' {
+			i = skipSpace(s, i+1)
+		}
+	}
+	return nil
+}
+
 // memberName decodes the quoted name of a member.
 func memberName(quoted string) (string, error) {
 	name, err := unquote(quoted)

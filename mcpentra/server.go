@@ -66,7 +66,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		c.log = slog.Default()
 	}
 	s := &Server{verifier: v, log: c.log, mcp: newMCPServer(&c)}
-	s.mcp.AddReceivingMiddleware(mcpauth.Receive, s.observe, withCredential(c.exchanger))
+	s.mcp.AddReceivingMiddleware(mcpauth.Receive, s.observe, withCredential(c.exchanger), absentArguments)
 	for _, set := range c.tools {
 		set.Register(s.mcp)
 	}

@@ -195,3 +195,18 @@ func TestOneExchangeForManyCalls(t *testing.T) {
 		t.Errorf("%d exchanges", n)
 	}
 }
+
+// A tool with defaults, called with null for arguments, which the SDK can't take.
+func TestNullArguments(t *testing.T) {
+	w := newWorld(t)
+	for _, arguments := range []string{`,"arguments":null`, ``} {
+		status, _, body := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_blob_with_token"`+arguments+`}}`,
+			map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
+		if status != 200 || !strings.Contains(body, "blob_path") || strings.Contains(body, "internal error") {
+			t.Errorf("%q: %d %s", arguments, status, body)
+		}
+	}
+	if strings.Contains(w.log.String(), "panic") {
+		t.Error("the SDK panicked")
+	}
+}
