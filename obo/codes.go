@@ -113,6 +113,10 @@ func blamesProof(code int) bool {
 	return false
 }
 
+// outdated reports whether the code means that a new proof of the same kind may
+// be accepted: this one was too old or too young, or its key has been replaced.
+func outdated(code int) bool { return code == 700024 || code == 700027 }
+
 // byError are verdicts for answers whose code is unknown, by the OAuth error
 // (RFC 6749, section 5.2; RFC 8707, section 2; OpenID Connect Core, section
 // 3.1.2.6).

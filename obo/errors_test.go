@@ -293,12 +293,23 @@ func TestRefusedIdentityIsAskedForAgain(t *testing.T) {
 	t.Setenv("IDENTITY_HEADER", header)
 	identity := w.tenant.AddManagedIdentity("mcp-server")
 	w.api.AddFederatedCredential(w.tenant.V2Issuer(), identity.ObjectID, "api://AzureADTokenExchange")
-	c := w.exchangerWith(clientauth.ManagedIdentity(identity.ClientID), nil).Credential(w.assertion(w.alice))
+	x := w.exchangerWith(clientauth.ManagedIdentity(identity.ClientID), nil)
+	c := x.Credential(w.assertion(w.alice))
+	w.mustGet(c) // so that a token of the identity is cached
+	c = x.Credential(w.assertion(w.bob))
 	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 700024, Times: 1})
-	_, err := w.get(t.Context(), c)
-	_ = wantKind(t, err, obo.ErrMisconfigured)
 	w.mustGet(c)
 	if got := w.tenant.Count(entratest.ManagedIdentity); got != 2 {
 		t.Errorf("%d requests to the managed identity endpoint, want 2", got)
+	}
+	if got := w.exchanges(); got != 3 {
+		t.Errorf("%d exchanges, want 3: one was made again", got)
+	}
+	// Once, not for ever.
+	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 700027})
+	_, err := w.get(t.Context(), x.Credential(w.assertion(w.bob)))
+	_ = wantKind(t, err, obo.ErrMisconfigured)
+	if got := w.exchanges(); got != 5 {
+		t.Errorf("%d exchanges, want 5", got)
 	}
 }

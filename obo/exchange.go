@@ -12,6 +12,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
+	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 const (
@@ -57,18 +58,49 @@ func (x *Exchanger) exchange(ctx context.Context, assertion Assertion, r request
 	return item, nil
 }
 
-// redeem lets MSAL make the request: a fresh client each time, so that it has
-// nothing of another user, or of this one's past, to hand out.
+// redeem proves the app and asks for the token. A proof that Entra doesn't
+// accept is made anew once if that may help, then the next one is shown.
 func (x *Exchanger) redeem(ctx context.Context, assertion string, r request) (success, error) {
-	proof, err := x.proof.Credential(ctx)
-	if err != nil {
-		return success{}, explainProof(err, r.resource)
+	search := x.proofs.Begin()
+	var refused *Error
+	for {
+		proof, err := search.Next(ctx)
+		switch {
+		case err != nil && refused != nil:
+			return success{}, refused // says more than why there was no other proof
+		case err != nil:
+			return success{}, explainProof(err, r.resource)
+		}
+		got, e := x.send(ctx, proof, assertion, r)
+		switch {
+		case e == nil:
+			search.Accepted()
+			return got, nil
+		case !blamesProof(e.Code):
+			if e.Code != 0 {
+				search.Accepted()
+			}
+			return success{}, e
+		case !search.Refused(ctx, outdated(e.Code), e):
+			return success{}, e
+		}
+		refused = e
 	}
+}
+
+// send lets MSAL make the request: a fresh client each time, so that it has
+// nothing of another user, or of this one's past, to hand out.
+func (x *Exchanger) send(ctx context.Context, proof clientcred.Proof, assertion string, r request) (success, *Error) {
 	w := &wire{x: x}
-	client, err := confidential.New(x.host.Tenant(x.tenantID), x.clientID, proof,
+	options := []confidential.Option{
 		confidential.WithHTTPClient(w),
 		confidential.WithInstanceDiscovery(false), // the host is configured, there is nothing to find out
-		confidential.WithAzureRegion(noRegion))
+		confidential.WithAzureRegion(noRegion),
+	}
+	if proof.SendChain {
+		options = append(options, confidential.WithX5C())
+	}
+	client, err := confidential.New(x.host.Tenant(x.tenantID), x.clientID, proof.Credential, options...)
 	if err != nil {
 		return success{}, explainProof(err, r.resource)
 	}
@@ -85,11 +117,7 @@ func (x *Exchanger) redeem(ctx context.Context, assertion string, r request) (su
 	case o.success != nil:
 		return success{}, explainTransport(&answerError{errors.New("MSAL can't use the answer")}, r.resource)
 	case o.refusal != nil:
-		e := x.explain(*o.refusal, r.resource, r.scope)
-		if blamesProof(e.Code) {
-			x.proof.Refused()
-		}
-		return success{}, e
+		return success{}, x.explain(*o.refusal, r.resource, r.scope)
 	case o.err != nil:
 		return success{}, explainTransport(o.err, r.resource)
 	case ctx.Err() != nil:

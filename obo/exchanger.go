@@ -66,7 +66,7 @@ type Exchanger struct {
 	http   *http.Client
 	now    func() time.Time
 	logger *slog.Logger
-	proof  clientcred.Source
+	proofs *clientcred.Proofs
 	tokens *cache.Cache[cacheKey, azcore.AccessToken]
 }
 
@@ -107,10 +107,12 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
 	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))
 	x.host = host
-	x.proof, err = method.Open(clientcred.Environment{
-		HTTPClient: x.http, Now: x.now, Authority: host, TenantID: x.tenantID, ClientID: x.clientID,
-	})
+	env := clientcred.Environment{
+		HTTPClient: x.http, Now: x.now, Logger: x.logger, Authority: host, TenantID: x.tenantID, ClientID: x.clientID,
+	}
+	sources, err := method.Open(env)
 	fault("method", err)
+	x.proofs = clientcred.NewProofs(sources, env)
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("obo: can't make an exchanger: %w", errors.Join(faults...))
 	}
@@ -138,19 +140,6 @@ func (x *Exchanger) applyDefaults(o *Options) {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
 	}
-}
-
-// restrict returns a copy of the client that can't be led elsewhere: a redirect
-// of the token endpoint would take the app's secret and the user's token to
-// another host, and cookies would tie one user's requests to another's.
-func restrict(c *http.Client) *http.Client {
-	var own http.Client
-	if c != nil {
-		own = *c
-	}
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	own.Jar = nil
-	return &own
 }
 
 // discoveryDocument is what MSAL wants to know of the tenant before its first

@@ -23,6 +23,8 @@ import (
 
 const storageScope = "https://storage.azure.com/.default"
 
+var storageOptions = policy.TokenRequestOptions{Scopes: []string{storageScope}}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // world is a tenant with a server's app, which may use storage on behalf of

@@ -19,42 +19,45 @@ const maxClientAssertion = 64 << 10
 // a JWT signed by a key vault.
 //
 // The function is called for every exchange, from several goroutines at once,
-// and should cache. Its context ends with the exchange, not with a caller.
-// An error that it returns becomes the cause of the exchange's error, so it
+// and should cache; it is called once more when Entra answers that the assertion
+// is out of date or its signature wrong (AADSTS700024, 700027). Its context ends
+// with the exchange, not with a caller. An error that it returns becomes the cause of the exchange's error, so it
 // must not hold the assertion.
 func Func(assertion func(context.Context) (string, error)) Method {
-	return Method{kind: "client assertion", open: func(clientcred.Environment) (clientcred.Source, error) {
+	return Method{kind: "client assertion", open: func(clientcred.Environment) ([]clientcred.Source, error) {
 		if assertion == nil {
 			return nil, errors.New("the function given to clientauth.Func is nil")
 		}
-		return funcSource(assertion), nil
+		return []clientcred.Source{funcSource(assertion)}, nil
 	}}
 }
 
 type funcSource func(context.Context) (string, error)
 
-func (f funcSource) Credential(ctx context.Context) (confidential.Credential, error) {
+func (funcSource) Kind() string { return "client assertion" }
+
+func (f funcSource) Credential(ctx context.Context) (clientcred.Proof, error) {
 	a, err := f(ctx)
 	if err != nil {
-		return confidential.Credential{}, &clientcred.Error{
+		return clientcred.Proof{}, &clientcred.Error{
 			Problem: "the server could not obtain its client assertion",
 			Remedy:  "try again; if it stays, the operator must look at the source of the client assertion (see the server's log)",
 			Cause:   err,
 		}
 	}
 	if err := checkAssertion(a); err != nil {
-		return confidential.Credential{}, &clientcred.Error{
+		return clientcred.Proof{}, &clientcred.Error{
 			Permanent: true,
 			Problem:   "the server's client assertion is not one",
 			Remedy:    "the operator must make the function given to clientauth.Func return a signed JWT",
 			Cause:     err,
 		}
 	}
-	return assertionCredential(a), nil
+	return assertionProof(a), nil
 }
 
-// Refused does nothing: what the function returns is its own affair.
-func (f funcSource) Refused() {}
+// Refused lets the function be asked again: what it returns is its own affair.
+func (funcSource) Refused() bool { return true }
 
 // checkAssertion says what keeps a from being a signed JWT. It never shows a.
 func checkAssertion(a string) error {
@@ -69,7 +72,7 @@ func checkAssertion(a string) error {
 	return nil
 }
 
-func assertionCredential(a string) confidential.Credential {
-	return confidential.NewCredFromAssertionCallback(
-		func(context.Context, confidential.AssertionRequestOptions) (string, error) { return a, nil })
+func assertionProof(a string) clientcred.Proof {
+	return clientcred.Proof{Credential: confidential.NewCredFromAssertionCallback(
+		func(context.Context, confidential.AssertionRequestOptions) (string, error) { return a, nil })}
 }

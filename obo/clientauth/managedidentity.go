@@ -10,7 +10,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
-	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
@@ -51,8 +50,9 @@ const (
 // api://AzureADTokenExchange in the public one. It is kept until shortly before
 // it expires and renewed in the background.
 func ManagedIdentity(clientID string) Method {
-	return Method{kind: "managed identity", open: func(env clientcred.Environment) (clientcred.Source, error) {
-		return newIdentitySource(clientID, env)
+	return Method{kind: "managed identity", open: func(env clientcred.Environment) ([]clientcred.Source, error) {
+		s, err := newIdentitySource(clientID, env)
+		return []clientcred.Source{s}, err
 	}}
 }
 
@@ -84,24 +84,30 @@ func newIdentitySource(clientID string, env clientcred.Environment) (*identitySo
 		scope:    env.Authority.TokenExchangeScope(),
 		now:      env.Now,
 		identity: identity,
-		tokens: cache.New[struct{}, secret.Text](cache.Options{
-			MaxBytes:    1 << 20,
-			LoadTimeout: identityTimeout,
-			Now:         env.Now,
-		}),
+		tokens:   identityCache(env),
 	}, nil
 }
 
-func (s *identitySource) Credential(ctx context.Context) (confidential.Credential, error) {
+// identityCache holds one token.
+func identityCache(env clientcred.Environment) *cache.Cache[struct{}, secret.Text] {
+	return cache.New[struct{}, secret.Text](cache.Options{MaxBytes: 1 << 20, LoadTimeout: identityTimeout, Now: env.Now})
+}
+
+func (*identitySource) Kind() string { return "managed identity" }
+
+func (s *identitySource) Credential(ctx context.Context) (clientcred.Proof, error) {
 	token, err := s.tokens.Get(ctx, struct{}{}, s.load)
 	if err != nil {
-		return confidential.Credential{}, err
+		return clientcred.Proof{}, err
 	}
-	return assertionCredential(secret.Reveal(token)), nil
+	return assertionProof(secret.Reveal(token)), nil
 }
 
 // Refused forgets the token: the platform is asked for another one.
-func (s *identitySource) Refused() { s.tokens.Forget(struct{}{}) }
+func (s *identitySource) Refused() bool {
+	s.tokens.Forget(struct{}{})
+	return true
+}
 
 func (s *identitySource) load(ctx context.Context) (cache.Item[secret.Text], error) {
 	token, err := s.identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{s.scope}, Claims: anyClaims})
@@ -115,17 +121,21 @@ func (s *identitySource) load(ctx context.Context) (cache.Item[secret.Text], err
 			Cause:   err,
 		}
 	}
-	expires := token.ExpiresOn.Add(-identityMargin)
+	return identityItem(token), nil
+}
+
+// identityItem says how long an identity's token serves.
+func identityItem(token azcore.AccessToken) cache.Item[secret.Text] {
 	refresh := token.ExpiresOn.Add(-identityRefresh)
 	if !token.RefreshOn.IsZero() && token.RefreshOn.Before(refresh) {
 		refresh = token.RefreshOn
 	}
 	return cache.Item[secret.Text]{
 		Value:     secret.New(token.Token),
-		ExpiresAt: expires,
+		ExpiresAt: token.ExpiresOn.Add(-identityMargin),
 		RefreshAt: refresh,
 		Size:      len(token.Token),
-	}, nil
+	}
 }
 
 // explain says who is to blame. It keeps the status of an answer, nothing of

@@ -6,14 +6,15 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
-// A Method is one way for the app to prove itself. Make it with [Secret],
-// [ManagedIdentity] or [Func] and give it to obo.NewExchanger, which reports
-// what is wrong with it. The zero Method proves nothing and is refused there.
+// A Method is one way for the app to prove itself, or several in order. Make it
+// with [ManagedIdentity], [WorkloadIdentity], [WorkloadManagedIdentity],
+// [CertificateFile], [Secret], [Func] or [Chain] and give it to
+// obo.NewExchanger, which reports what is wrong with it. The zero Method proves nothing and is refused there.
 //
 // A Method can be printed: it shows its kind, never what it holds.
 type Method struct {
 	kind string
-	open func(clientcred.Environment) (clientcred.Source, error)
+	open func(clientcred.Environment) ([]clientcred.Source, error)
 }
 
 // String returns the kind of the method, such as "client secret".
@@ -29,9 +30,9 @@ func (m Method) GoString() string { return m.String() }
 
 // Open readies the method for one exchanger. It is for package obo; the types
 // of its signature are internal to it.
-func (m Method) Open(env clientcred.Environment) (clientcred.Source, error) {
+func (m Method) Open(env clientcred.Environment) ([]clientcred.Source, error) {
 	if m.open == nil {
-		return nil, errors.New("is missing; use clientauth.Secret, clientauth.ManagedIdentity or clientauth.Func")
+		return nil, errors.New("is missing; use one of clientauth's, such as clientauth.ManagedIdentity")
 	}
 	return m.open(env)
 }

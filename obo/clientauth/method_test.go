@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,16 +30,28 @@ func environment(t *testing.T, host string) clientcred.Environment {
 	}
 	client := &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(client.CloseIdleConnections)
-	return clientcred.Environment{HTTPClient: client, Now: time.Now, Authority: h}
+	return clientcred.Environment{HTTPClient: client, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Authority: h}
+}
+
+// open returns the one source of a method.
+func open(m clientauth.Method, env clientcred.Environment) (clientcred.Source, error) {
+	sources, err := m.Open(env)
+	if err != nil || len(sources) != 1 {
+		return nil, fmt.Errorf("%d sources, %w", len(sources), err)
+	}
+	return sources[0], nil
 }
 
 func TestMethodsShowTheirKindOnly(t *testing.T) {
 	const hidden = "S3cr3t~value"
 	for want, m := range map[string]clientauth.Method{
-		"none":             {},
-		"client secret":    clientauth.Secret(hidden),
-		"managed identity": clientauth.ManagedIdentity("12345678-1234-1234-1234-123456789abc"),
-		"client assertion": clientauth.Func(func(context.Context) (string, error) { return hidden, nil }),
+		"none":              {},
+		"client secret":     clientauth.Secret(hidden),
+		"managed identity":  clientauth.ManagedIdentity("12345678-1234-1234-1234-123456789abc"),
+		"certificate":       clientauth.CertificateFile("/nowhere", hidden),
+		"workload identity": clientauth.WorkloadIdentity("/nowhere"),
+		"chain":             clientauth.Chain(clientauth.Secret(hidden)),
+		"client assertion":  clientauth.Func(func(context.Context) (string, error) { return hidden, nil }),
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 			if got := fmt.Sprintf(verb, m); got != want {
@@ -96,7 +109,7 @@ func TestManagedIdentityAsksForItsCloud(t *testing.T) {
 		{"https://login.partner.microsoftonline.cn", "api://AzureADTokenExchangeChina"},
 	} {
 		s := newAppService(t)
-		source, err := clientauth.ManagedIdentity(identityID(i)).Open(environment(t, test.host))
+		source, err := open(clientauth.ManagedIdentity(identityID(i)), environment(t, test.host))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +133,7 @@ func TestManagedIdentityAsksForItsCloud(t *testing.T) {
 func TestRefusedIdentity(t *testing.T) {
 	s := newAppService(t)
 	for range 2 {
-		source, err := clientauth.ManagedIdentity(identityID(50)).Open(environment(t, ""))
+		source, err := open(clientauth.ManagedIdentity(identityID(50)), environment(t, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +168,7 @@ func TestManagedIdentityFailures(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newAppService(t)
 			s.status, s.token = test.status, test.token
-			source, err := clientauth.ManagedIdentity(identityID(100 + i)).Open(environment(t, ""))
+			source, err := open(clientauth.ManagedIdentity(identityID(100+i)), environment(t, ""))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,7 +188,7 @@ func TestManagedIdentityFailures(t *testing.T) {
 func TestWaiterForTheIdentity(t *testing.T) {
 	s := newAppService(t)
 	s.Close()
-	source, err := clientauth.ManagedIdentity(identityID(200)).Open(environment(t, ""))
+	source, err := open(clientauth.ManagedIdentity(identityID(200)), environment(t, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

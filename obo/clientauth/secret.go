@@ -17,8 +17,8 @@ import (
 // a fault that obo.NewExchanger reports.
 func Secret(value string) Method {
 	s := secretSource{secret.New(value)}
-	return Method{kind: "client secret", open: func(clientcred.Environment) (clientcred.Source, error) {
-		return s, s.check()
+	return Method{kind: "client secret", open: func(clientcred.Environment) ([]clientcred.Source, error) {
+		return []clientcred.Source{s}, s.check()
 	}}
 }
 
@@ -35,9 +35,12 @@ func (s secretSource) check() error {
 	return nil
 }
 
-func (s secretSource) Credential(context.Context) (confidential.Credential, error) {
-	return confidential.NewCredFromSecret(secret.Reveal(s.value))
+func (secretSource) Kind() string { return "client secret" }
+
+func (s secretSource) Credential(context.Context) (clientcred.Proof, error) {
+	c, err := confidential.NewCredFromSecret(secret.Reveal(s.value))
+	return clientcred.Proof{Credential: c}, err
 }
 
-// Refused does nothing: there is no other secret.
-func (s secretSource) Refused() {}
+// Refused says that there is no other secret.
+func (secretSource) Refused() bool { return false }

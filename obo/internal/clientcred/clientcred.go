@@ -4,6 +4,7 @@ package clientcred
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -17,19 +18,31 @@ type Environment struct {
 	// HTTPClient bounds what it reads and follows no redirects.
 	HTTPClient *http.Client
 	Now        func() time.Time
+	Logger     *slog.Logger // never nil
 	Authority  authority.Host
 	TenantID   string
 	ClientID   string
 }
 
+// A Proof is what one token request carries to prove the app.
+type Proof struct {
+	confidential.Credential
+	// SendChain sends the certificates along (x5c), which trust by subject name
+	// and issuer needs.
+	SendChain bool
+}
+
 // A Source makes the app's proof for one exchanger. It is safe for concurrent use.
 type Source interface {
+	// Kind names the source for the log, such as "client secret".
+	Kind() string
 	// Credential returns the proof to send in one token request. An error that
 	// says who is to blame is an [*Error].
-	Credential(ctx context.Context) (confidential.Credential, error)
+	Credential(ctx context.Context) (Proof, error)
 	// Refused tells the source that Entra didn't accept its last proof: what it
-	// has cached of it is not to be sent again.
-	Refused()
+	// has cached of it is not to be sent again. It reports whether the next
+	// proof can be another one.
+	Refused() bool
 }
 
 // An Error says why there is no proof to send.

@@ -1,0 +1,176 @@
+package clientauth
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
+	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
+	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+)
+
+const (
+	maxCertificateFile = 1 << 20
+	// minKeyBits is what the Baseline Requirements of the CA/Browser Forum ask for.
+	minKeyBits = 2048
+)
+
+// CertificateFile proves the app with a certificate of the app registration. The
+// file holds the certificate, its RSA private key and, if there are any, the
+// certificates of its issuers, in either form:
+//
+//   - PEM, whose key is not encrypted; the password must be empty then.
+//   - PFX (PKCS #12), with its password, which may be empty.
+//
+// Each exchange carries an assertion signed with the key (PS256, the
+// certificate's SHA-256 thumbprint, valid for 10 minutes by the host's clock) and
+// the chain, so that an app registration which trusts a subject name and issuer
+// instead of one certificate accepts it.
+//
+// The file is read for each exchange: a renewed certificate is used at once. A
+// file that is broken, half written or gone leaves the last good certificate in
+// use, and is logged. At the start all of that is a fault, as is an expired
+// certificate.
+func CertificateFile(path, password string) Method {
+	hidden := secret.New(password)
+	return Method{kind: "certificate", open: func(env clientcred.Environment) ([]clientcred.Source, error) {
+		s := &certificateSource{path: path, password: hidden, now: env.Now, logger: env.Logger}
+		if _, err := s.Credential(context.Background()); err != nil {
+			var fault *clientcred.Error
+			if errors.As(err, &fault) && fault.Cause != nil {
+				err = fault.Cause
+			}
+			return nil, fmt.Errorf("the certificate %q: %w", path, err)
+		}
+		return []clientcred.Source{s}, nil
+	}}
+}
+
+// certificateSource keeps the last good certificate.
+type certificateSource struct {
+	path     string
+	password secret.Text
+	now      func() time.Time
+	logger   *slog.Logger
+
+	mu      sync.Mutex
+	content []byte // of the last good certificate
+	proof   clientcred.Proof
+	expires time.Time // zero: there was no good certificate yet
+	logged  string    // the fault of the file that was logged last
+}
+
+func (*certificateSource) Kind() string { return "certificate" }
+
+// Refused lets the exchange be signed again: by a newer certificate if there is
+// one, or at least at a later time.
+func (*certificateSource) Refused() bool { return true }
+
+func (s *certificateSource) Credential(ctx context.Context) (clientcred.Proof, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.reload()
+	switch {
+	case err != nil && s.expires.IsZero():
+		return clientcred.Proof{}, s.fault("the server's certificate can't be used", err)
+	case err == nil:
+		s.logged = ""
+	case err.Error() != s.logged:
+		s.logged = err.Error()
+		s.logger.LogAttrs(ctx, slog.LevelError, "the certificate can't be read again; the one read before is used",
+			slog.String("path", s.path), slog.String("cause", s.logged), slog.Time("expires", s.expires))
+	}
+	if !s.now().Before(s.expires) {
+		return clientcred.Proof{}, s.fault("the server's certificate is expired",
+			fmt.Errorf("it was valid until %s", s.expires.UTC().Format(time.RFC3339)))
+	}
+	return s.proof, nil
+}
+
+func (s *certificateSource) fault(problem string, cause error) error {
+	return &clientcred.Error{
+		Permanent: true,
+		Problem:   problem,
+		Remedy:    "the operator must renew the certificate's file (see the server's log)",
+		Cause:     cause,
+	}
+}
+
+// reload reads the file, and parses it if it is not what was read last.
+func (s *certificateSource) reload() error {
+	content, err := readFile(s.path, maxCertificateFile)
+	if err != nil {
+		return err
+	}
+	if !s.expires.IsZero() && bytes.Equal(content, s.content) {
+		return nil
+	}
+	proof, expires, err := parseCertificate(content, secret.Reveal(s.password))
+	if err != nil {
+		return err
+	}
+	s.content, s.proof, s.expires = content, proof, expires
+	return nil
+}
+
+func parseCertificate(content []byte, password string) (clientcred.Proof, time.Time, error) {
+	none := func(err error) (clientcred.Proof, time.Time, error) { return clientcred.Proof{}, time.Time{}, err }
+	certificates, key, err := decodeCertificates(content, password)
+	if err != nil {
+		return none(err)
+	}
+	private, ok := key.(*rsa.PrivateKey)
+	if !ok {
+		return none(fmt.Errorf("its private key is a %T; Entra ID accepts RSA only", key))
+	}
+	if bits := private.N.BitLen(); bits < minKeyBits {
+		return none(fmt.Errorf("its RSA key has %d bits; at least %d are needed", bits, minKeyBits))
+	}
+	credential, err := confidential.NewCredFromCert(certificates, private)
+	if err != nil {
+		return none(fmt.Errorf("no certificate in it belongs to the private key: %w", err))
+	}
+	for _, c := range certificates {
+		if private.PublicKey.Equal(c.PublicKey) {
+			return clientcred.Proof{Credential: credential, SendChain: true}, c.NotAfter, nil
+		}
+	}
+	return none(errors.New("no certificate in it belongs to the private key"))
+}
+
+// decodeCertificates knows both forms. PFX is not left to azidentity's parser: it
+// can't read what OpenSSL 3 and Windows write by default (SHA-256 and AES).
+func decodeCertificates(content []byte, password string) ([]*x509.Certificate, crypto.PrivateKey, error) {
+	if bytes.Contains(content, []byte("-----BEGIN ")) {
+		switch {
+		case bytes.Contains(content, []byte("ENCRYPTED")):
+			return nil, nil, errors.New("its private key is encrypted, which PEM files must not be here; " +
+				"protect the file by its permissions, or use PFX with a password")
+		case password != "":
+			return nil, nil, errors.New("it is a PEM file, which has no password; leave the password empty")
+		}
+		certificates, key, err := confidential.CertFromPEM(content, "")
+		if err != nil {
+			return nil, nil, fmt.Errorf("it can't be read as PEM: %w", err)
+		}
+		return certificates, key, nil
+	}
+	key, leaf, issuers, err := pkcs12.DecodeChain(content, password)
+	switch {
+	case errors.Is(err, pkcs12.ErrIncorrectPassword):
+		return nil, nil, errors.New("its password is wrong")
+	case err != nil:
+		return nil, nil, errors.New("it is neither PEM nor a PFX file with a certificate and its private key")
+	}
+	return append([]*x509.Certificate{leaf}, issuers...), key, nil
+}
