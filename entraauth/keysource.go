@@ -97,7 +97,7 @@ func (s *keySource) current(ctx context.Context) (*keySet, error) {
 // find returns a key set that has the key kid. For a kid that the set lacks it
 // joins the running fetch, or starts one if the last for an unknown kid is long
 // enough ago. The set is nil if Entra's newest set lacks the key.
-func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet, error) {
+func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet, *Error) {
 	if _, ok := set.keys[kid]; ok {
 		return set, nil
 	}

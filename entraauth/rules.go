@@ -1,6 +1,7 @@
 package entraauth
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,16 +23,16 @@ type candidate struct {
 }
 
 // A rule judges one property of a token. Its check returns nil where the token
-// passes.
+// passes. The context is for the one rule that may have to wait, for a key.
 type rule struct {
 	name  string
-	check func(*Verifier, *candidate) *Error
+	check func(context.Context, *Verifier, *candidate) *Error
 }
 
 // run returns the error of the check, named after the rule unless it has a
 // closer name.
-func (r rule) run(v *Verifier, t *candidate) *Error {
-	err := r.check(v, t)
+func (r rule) run(ctx context.Context, v *Verifier, t *candidate) *Error {
+	err := r.check(ctx, v, t)
 	if err != nil && err.Rule == "" {
 		err.Rule = r.name
 	}
@@ -60,6 +61,13 @@ var claimRules = []rule{
 	{"kind of token", checkKind},
 }
 
+// signatureRules judge who signed.
+var signatureRules = []rule{
+	{"signing key", checkSigningKey},
+	{"key issuer", checkKeyIssuer},
+	{"signature", checkSignature},
+}
+
 // callerRules judge who calls, once the signature holds. The policy comes last.
 var callerRules = []rule{
 	{"object id", checkObjectID},
@@ -70,7 +78,7 @@ func invalid(summary, expected, got, remedy string) *Error {
 	return &Error{Kind: ErrInvalidToken, Summary: summary, Expected: expected, Actual: actual(got), Remedy: remedy}
 }
 
-func checkAlgorithm(_ *Verifier, t *candidate) *Error {
+func checkAlgorithm(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if t.header.alg == "RS256" {
 		return nil
 	}
@@ -78,7 +86,7 @@ func checkAlgorithm(_ *Verifier, t *candidate) *Error {
 		"Send the access token exactly as Entra issued it")
 }
 
-func checkType(_ *Verifier, t *candidate) *Error {
+func checkType(_ context.Context, _ *Verifier, t *candidate) *Error {
 	switch {
 	case t.header.crit:
 		return invalid("Header extension not understood", "a header without crit", "crit", "Send the access token exactly as Entra issued it")
@@ -91,14 +99,14 @@ func checkType(_ *Verifier, t *candidate) *Error {
 	return nil
 }
 
-func checkKeyID(_ *Verifier, t *candidate) *Error {
+func checkKeyID(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if t.header.kid != "" && len(t.header.kid) <= maxKeyID {
 		return nil
 	}
 	return invalid("Key id missing", "a header with a kid", t.header.kid, "Send the access token exactly as Entra issued it")
 }
 
-func checkVersion(_ *Verifier, t *candidate) *Error {
+func checkVersion(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if v := t.claims.version; v == "1.0" || v == "2.0" {
 		return nil
 	}
@@ -108,7 +116,7 @@ func checkVersion(_ *Verifier, t *candidate) *Error {
 // checkIssuer compares exactly with what the tenant's metadata says, for the
 // token's own version. A template is filled with a tenant id that is a GUID: the
 // tenancy has seen to that.
-func checkIssuer(v *Verifier, t *candidate) *Error {
+func checkIssuer(_ context.Context, v *Verifier, t *candidate) *Error {
 	template, form := t.keys.issuerV1, "v1 token"
 	if t.claims.version == "2.0" {
 		template, form = t.keys.issuerV2, "v2 token"
@@ -127,7 +135,7 @@ func checkIssuer(v *Verifier, t *candidate) *Error {
 		fmt.Sprintf("Sign in to %s; its v1 and v2 tokens are both accepted", &v.tenancy))
 }
 
-func checkTenant(v *Verifier, t *candidate) *Error {
+func checkTenant(_ context.Context, v *Verifier, t *candidate) *Error {
 	if v.tenancy.accepts(t.claims.tenantID) {
 		return nil
 	}
@@ -141,7 +149,7 @@ func checkTenant(v *Verifier, t *candidate) *Error {
 // checkAudience: a v1 token has the audience in the form that was asked for,
 // the application's id or an App ID URI, with or without trailing slash; a v2
 // token always has the id.
-func checkAudience(v *Verifier, t *candidate) *Error {
+func checkAudience(_ context.Context, v *Verifier, t *candidate) *Error {
 	aud := t.claims.audience
 	if aud == v.clientID {
 		return nil
@@ -159,7 +167,7 @@ func checkAudience(v *Verifier, t *candidate) *Error {
 		fmt.Sprintf("Ask for the scope %s. If that is so, this server's application id is wrong", v.wantedScope()))
 }
 
-func checkExpiry(v *Verifier, t *candidate) *Error {
+func checkExpiry(_ context.Context, v *Verifier, t *candidate) *Error {
 	if !t.claims.hasExpires {
 		return invalid("Expiry missing", "a token with exp", "", "Send an access token issued by Microsoft Entra ID")
 	}
@@ -171,11 +179,11 @@ func checkExpiry(v *Verifier, t *candidate) *Error {
 		Remedy: "Refresh the access token or sign in again"}
 }
 
-func checkNotBefore(v *Verifier, t *candidate) *Error {
+func checkNotBefore(_ context.Context, v *Verifier, t *candidate) *Error {
 	return v.checkStarted(t.claims.notBefore, t.claims.hasNotBefore)
 }
 
-func checkIssuedAt(v *Verifier, t *candidate) *Error {
+func checkIssuedAt(_ context.Context, v *Verifier, t *candidate) *Error {
 	return v.checkStarted(t.claims.issuedAt, t.claims.hasIssuedAt)
 }
 
@@ -188,7 +196,7 @@ func (v *Verifier) checkStarted(seconds int64, present bool) *Error {
 		fmt.Sprintf("Check this server's clock: a difference of more than %s is too much", v.skew))
 }
 
-func checkProof(_ *Verifier, t *candidate) *Error {
+func checkProof(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if !t.claims.hasProof {
 		return nil
 	}
@@ -196,7 +204,7 @@ func checkProof(_ *Verifier, t *candidate) *Error {
 }
 
 // checkKind tells an access token from an ID token: both have this API as audience.
-func checkKind(v *Verifier, t *candidate) *Error {
+func checkKind(_ context.Context, v *Verifier, t *candidate) *Error {
 	c := &t.claims
 	switch c.kind {
 	case "", "user", "app":
@@ -212,11 +220,13 @@ func checkKind(v *Verifier, t *candidate) *Error {
 
 // checkObjectID: a user has an object id, and an application has one if it has
 // a service principal in the tenant.
-func checkObjectID(_ *Verifier, t *candidate) *Error {
+func checkObjectID(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if authority.IsGUID(t.claims.objectID) || (t.claims.objectID == "" && t.claims.isApp()) {
 		return nil
 	}
 	return invalid("Object id missing", "a token with oid", t.claims.objectID, "Send an access token of a user of the tenant")
 }
 
-func checkPolicy(v *Verifier, t *candidate) *Error { return v.policy.check(t.identity) }
+func checkPolicy(_ context.Context, v *Verifier, t *candidate) *Error {
+	return v.policy.check(t.identity)
+}

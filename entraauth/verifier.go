@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
@@ -208,30 +206,30 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) 
 
 // verify judges by all rules and stops at the first that fails.
 func (v *Verifier) verify(ctx context.Context, token string) (*candidate, error) {
-	t, err := v.parse(token)
+	t, err := v.parse(ctx, token)
 	if err != nil {
 		return nil, err
 	}
 	if t.keys, err = t.source.current(ctx); err != nil {
 		return nil, err
 	}
-	if err := v.apply(claimRules, t); err != nil {
+	if err := v.apply(ctx, claimRules, t); err != nil {
 		return nil, err
 	}
-	if err := v.checkSignature(ctx, t); err != nil {
+	if err := v.apply(ctx, signatureRules, t); err != nil {
 		return nil, err
 	}
 	t.identity = newIdentity(token, &t.claims)
-	if err := v.apply(callerRules, t); err != nil {
+	if err := v.apply(ctx, callerRules, t); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
 // apply returns the error of the first rule that the token breaks.
-func (v *Verifier) apply(rules []rule, t *candidate) error {
+func (v *Verifier) apply(ctx context.Context, rules []rule, t *candidate) error {
 	for _, r := range rules {
-		if err := r.run(v, t); err != nil {
+		if err := r.run(ctx, v, t); err != nil {
 			return err
 		}
 	}
@@ -239,7 +237,7 @@ func (v *Verifier) apply(rules []rule, t *candidate) error {
 }
 
 // parse decodes the token's header and claims and judges its form.
-func (v *Verifier) parse(token string) (*candidate, error) {
+func (v *Verifier) parse(ctx context.Context, token string) (*candidate, error) {
 	if len(token) > maxToken {
 		return nil, malformed(fmt.Errorf("%d bytes; at most %d are read", len(token), maxToken))
 	}
@@ -251,7 +249,7 @@ func (v *Verifier) parse(token string) (*candidate, error) {
 	if err := t.header.decode(parts[0]); err != nil {
 		return nil, malformed(err)
 	}
-	if err := v.apply(formRules, t); err != nil {
+	if err := v.apply(ctx, formRules, t); err != nil {
 		return nil, err
 	}
 	if err := t.claims.decode(parts[1]); err != nil {
@@ -267,35 +265,6 @@ func (v *Verifier) parse(token string) (*candidate, error) {
 func malformed(cause error) *Error {
 	return &Error{Kind: ErrInvalidToken, Rule: "form", Summary: "Token is not a well-formed JWT",
 		Expected: "an access token issued by Microsoft Entra ID", Remedy: "Send the token exactly as Entra issued it, once", cause: cause}
-}
-
-// checkSignature finds the key that the token names, served by keyfunc from the
-// key set, and lets golang-jwt verify the signature.
-func (v *Verifier) checkSignature(ctx context.Context, t *candidate) error {
-	set, err := t.source.find(ctx, t.keys, t.header.kid)
-	if err != nil {
-		return err
-	}
-	if set == nil || !set.maySign(set.keys[t.header.kid], &t.claims) {
-		return keyNotFound(v, t.header.kid)
-	}
-	t.key = set.keys[t.header.kid]
-	// RS256 whatever the header says: checkAlgorithm has judged it.
-	key, err := set.keyfunc.KeyfuncCtx(ctx)(&jwt.Token{Header: map[string]any{"alg": "RS256", "kid": t.header.kid}})
-	if err == nil {
-		err = jwt.SigningMethodRS256.Verify(t.signed, t.signature, key)
-	}
-	if err != nil {
-		return &Error{Kind: ErrInvalidToken, Rule: "signature", Summary: "Signature validation failed",
-			Expected: "a signature by a key of " + v.tenancy.String(), Actual: "kid " + actual(t.header.kid),
-			Remedy: "Send the access token exactly as Entra issued it", cause: err}
-	}
-	return nil
-}
-
-func keyNotFound(v *Verifier, kid string) *Error {
-	return &Error{Kind: ErrInvalidToken, Rule: "signature", Summary: "Signing key not found",
-		Expected: "a key of " + v.tenancy.String(), Actual: "kid " + actual(kid), Remedy: "Get a new token from there"}
 }
 
 // fullScope returns the scope as a client must ask for it, with the App ID URI.

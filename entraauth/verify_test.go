@@ -115,7 +115,7 @@ var refusals = []refusal{
 	{"RS512", 1, head("alg", "RS512"), entraauth.ErrInvalidToken, "algorithm", "Signature algorithm not accepted"},
 	{"no kid", 1, head("kid", nil), entraauth.ErrInvalidToken, "key id", "Key id missing"},
 	{"long kid", 1, head("kid", strings.Repeat("k", 257)), entraauth.ErrInvalidToken, "key id", "Key id missing"},
-	{"unknown kid", 1, head("kid", "nobody"), entraauth.ErrInvalidToken, "signature", "Signing key not found"},
+	{"unknown kid", 1, head("kid", "nobody"), entraauth.ErrInvalidToken, "signing key", "Signing key not found"},
 	{"crit", 1, head("crit", []string{"exp"}), entraauth.ErrInvalidToken, "type", "Header extension not understood"},
 	{"Graph's nonce", 1, head("nonce", "x"), entraauth.ErrInvalidToken, "type", "Token is for another API"},
 	{"typ of something else", 1, head("typ", "logout+jwt"), entraauth.ErrInvalidToken, "type", "Token type not accepted"},
@@ -279,7 +279,7 @@ func TestVerifyRefusesAnotherTenantsToken(t *testing.T) {
 	forged := other.Mint(api, 1, func(_, c map[string]any) {
 		c["iss"], c["tid"], c["aud"] = f.tenant.V1Issuer(), f.tenant.ID(), f.api.ClientID
 	})
-	check(t, f, forged, entraauth.ErrInvalidToken, "signature", "Signing key not found")
+	check(t, f, forged, entraauth.ErrInvalidToken, "signing key", "Signing key not found")
 	kid := keyIDOf(t, f.token())
 	forged = other.Mint(api, 1, func(h, c map[string]any) {
 		c["iss"], c["tid"], c["aud"], h["kid"] = f.tenant.V1Issuer(), f.tenant.ID(), f.api.ClientID, kid
