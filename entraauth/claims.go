@@ -1,7 +1,6 @@
 package entraauth
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,7 +43,7 @@ type claims struct {
 
 // decode decodes the payload of a token.
 func (c *claims) decode(encoded string) error {
-	payload, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	payload, err := decodePart(encoded)
 	if err != nil {
 		return fmt.Errorf("claims: %w", err)
 	}

@@ -37,8 +37,10 @@ func (c *clock) Add(d time.Duration) {
 
 // A fixture is a tenant with a user, an API and a client, and the API's verifier.
 type fixture struct {
+	t        testing.TB
 	clock    *clock
 	tenant   *entratest.Tenant
+	other    *entratest.Tenant // a stranger's, once needed
 	alice    *entratest.User
 	api      *entratest.App
 	client   *entratest.App
@@ -56,7 +58,7 @@ func newFixture(t testing.TB, change func(*entraauth.Options)) *fixture {
 // newTenant is a fixture whose verifier is not there yet.
 func newTenant(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{clock: newClock(), log: &lines{}}
+	f := &fixture{t: t, clock: newClock(), log: &lines{}}
 	f.tenant = entratest.NewTenant(&entratest.Options{Now: f.clock.Now})
 	t.Cleanup(f.tenant.Close)
 	f.alice = f.tenant.AddUser("alice@contoso.example", "Alice Adams")

@@ -2,6 +2,7 @@ package entraauth
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -34,14 +35,22 @@ func split(token string) (parts [3]string, err error) {
 	return parts, nil
 }
 
+// decodePart decodes base64url without padding, stray bits or line breaks, which
+// encoding/base64 passes over even when strict: one token has one spelling.
+func decodePart(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("line break")
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(s)
+}
+
 // decode decodes the header strictly.
 func (h *header) decode(encoded string) error {
-	data, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	data, err := decodePart(encoded)
 	if err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
-	err = eachMember(data, h.set)
-	if err != nil {
+	if err := eachMember(data, h.set); err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
 	return nil

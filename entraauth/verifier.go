@@ -2,7 +2,6 @@ package entraauth
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -255,7 +254,7 @@ func (v *Verifier) parse(ctx context.Context, token string) (*candidate, error) 
 	if err := t.claims.decode(parts[1]); err != nil {
 		return nil, malformed(err)
 	}
-	if t.signature, err = base64.RawURLEncoding.Strict().DecodeString(parts[2]); err != nil {
+	if t.signature, err = decodePart(parts[2]); err != nil {
 		return nil, malformed(fmt.Errorf("signature: %w", err))
 	}
 	t.source = v.tenancy.source(t.claims.tenantID)
