@@ -30,12 +30,13 @@ func NewAssertion(token string) Assertion { return secret.New(token) }
 // claims are what an assertion says about itself. Nobody has verified them here.
 type claims struct {
 	expires time.Time
+	tenant  *tenant
 	user    string // "<tid>.<oid>" in lower case, for the log; empty if they aren't GUIDs
 }
 
 // inspect refuses, before anything is sent, what Entra would refuse anyway, or
-// what must never be exchanged: anything but a user's access token of our tenant.
-func inspect(token, tenantID string) (claims, error) {
+// what must never be exchanged: anything but a user's access token of a tenant of ours.
+func (x *Exchanger) inspect(token string) (claims, error) {
 	if len(token) > maxAssertion {
 		return claims{}, invalid("the user's token has more than %d bytes", maxAssertion)
 	}
@@ -47,14 +48,15 @@ func inspect(token, tenantID string) (claims, error) {
 		return claims{}, err
 	}
 	tid := payload.text("tid")
-	if !strings.EqualFold(tid, tenantID) {
-		return claims{}, invalid("the user's token is not of the tenant %s", tenantID)
+	t := x.tenantOf(tid)
+	if t == nil {
+		return claims{}, invalid("the user's token is not of the tenant %s", x.tenantNames())
 	}
 	expires, err := payload.expiry()
 	if err != nil {
 		return claims{}, err
 	}
-	c := claims{expires: expires}
+	c := claims{expires: expires, tenant: t}
 	if oid := payload.text("oid"); authority.IsGUID(oid) {
 		c.user = strings.ToLower(tid + "." + oid)
 	}

@@ -2,6 +2,7 @@ package obo
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -46,7 +47,7 @@ func (f refusal) judge() verdict {
 }
 
 // explain turns a refusal into the error that the caller gets.
-func (x *Exchanger) explain(f refusal, resource, scope string) *Error {
+func (x *Exchanger) explain(t *tenant, f refusal, resource, scope string) *Error {
 	v := f.judge()
 	e := &Error{
 		Kind:          v.kind,
@@ -62,9 +63,10 @@ func (x *Exchanger) explain(f refusal, resource, scope string) *Error {
 		RetryAfter:    f.retryAfter,
 		cause:         fmt.Errorf("the token endpoint answered with HTTP status %d", f.status),
 	}
+	e.passing = e.outage()
 	if errors.Is(v.kind, ErrConsentRequired) {
-		e.ConsentURL = x.consentURL(scope)
-		e.AdminConsentURL = x.adminConsentURL(resource)
+		e.ConsentURL = x.consentURL(t, scope)
+		e.AdminConsentURL = x.adminConsentURL(t, resource)
 	}
 	return e
 }
@@ -96,11 +98,15 @@ func explainTransport(err error, resource string) *Error {
 		Remedy:  "try again in a moment; if it stays, " + askOperator + "check the way from the server to the authority host (" + serverLog + ")",
 	}
 	var broken *answerError
+	var unsent *notSentError
+	var certificate *tls.CertificateVerificationError
+	e.passing = !errors.As(err, &unsent) && !errors.As(err, &certificate) && !errors.Is(err, context.Canceled)
 	switch {
 	case errors.As(err, &broken):
 		e.Problem = "Entra ID's answer can't be read"
+		e.passing = broken.passing
 	case errors.Is(err, context.DeadlineExceeded):
-		e.Problem = fmt.Sprintf("Entra ID did not answer within %v", exchangeTimeout)
+		e.Problem = fmt.Sprintf("Entra ID did not answer within %v", attemptTimeout)
 	}
 	return e
 }

@@ -84,8 +84,8 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 	if c.assertion.IsZero() {
 		return request{}, refuse(ErrNoAssertion, "there is no user to act on behalf of", "call as a signed-in user")
 	}
-	if o.TenantID != "" && !strings.EqualFold(o.TenantID, c.x.tenantID) {
-		return request{}, refuse(ErrTenantNotAllowed, "a token of another tenant was asked for; this server acts in the tenant "+c.x.tenantID+" only", "")
+	if err := c.checkTenant(o.TenantID); err != nil {
+		return request{}, err
 	}
 	if o.Claims != "" && (len(o.Claims) > maxClaims || !isObject(o.Claims)) {
 		return request{}, refuse(ErrClaimsInvalid, fmt.Sprintf("the claims challenge is not a JSON object of at most %d bytes", maxClaims), "")

@@ -37,6 +37,14 @@
 // background 5 minutes before it expires (short-lived ones at half of their
 // life), while it goes on being served. Errors aren't cached.
 //
+// # Outages
+//
+// What may pass in a moment (HTTP 429 and 5xx, Entra's transient codes, a lost
+// connection) is tried again, Options.MaxRetries times, after a pause or when
+// Retry-After says. A caller leaves when its own context ends. When requests of a tenant keep failing, its authority is left alone for a while, and callers
+// get their error at once, with the time to wait in Error.RetryAfter. Then one
+// request finds out whether it is back. Cached tokens are served all the time.
+//
 // # Errors
 //
 // Every failure is an [*Error] whose kind says what to do:
@@ -51,7 +59,7 @@
 //	errors.Is(err, obo.ErrNoAssertion)         // nobody is signed in
 //	errors.Is(err, obo.ErrAssertionInvalid)    // not a user's access token of this tenant
 //	errors.Is(err, obo.ErrScopeNotAllowed)     // not one of Options.Resources
-//	errors.Is(err, obo.ErrTenantNotAllowed)    // not the exchanger's tenant
+//	errors.Is(err, obo.ErrTenantNotAllowed)    // not the user's own tenant
 //	errors.Is(err, obo.ErrClaimsInvalid)       // not a claims challenge
 //
 // UserText is safe to show to the user or to a model; Error says the same. The

@@ -73,7 +73,8 @@ type Error struct {
 	// RetryAfter is how long Entra wants us to wait, or 0 if it didn't say.
 	RetryAfter time.Duration
 
-	cause error
+	cause   error
+	passing bool // the same request may succeed in a moment
 }
 
 // Error returns the text of [Error.UserText] with the package's name.

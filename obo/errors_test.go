@@ -37,8 +37,6 @@ func wantKind(t *testing.T, err, want error) *obo.Error {
 // calls for, written down independently of the code under test.
 func TestCodes(t *testing.T) {
 	w := newWorld(t)
-	x := w.exchanger(nil)
-	c := x.Credential(w.assertion(w.alice))
 	for want, codes := range map[error][]int{
 		obo.ErrConsentRequired:     {65001, 65004, 90094},
 		obo.ErrInteractionRequired: {50076, 50079, 50074, 50078, 50072, 50158},
@@ -53,7 +51,7 @@ func TestCodes(t *testing.T) {
 		for _, code := range codes {
 			t.Run(fmt.Sprint(code), func(t *testing.T) {
 				w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: code})
-				_, err := w.get(t.Context(), c)
+				_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 				e := wantKind(t, err, want)
 				text := e.UserText()
 				if e.Code != code || !strings.HasPrefix(text, fmt.Sprintf("AADSTS%d ", code)) {
@@ -130,7 +128,6 @@ func TestClaimsComeFirst(t *testing.T) {
 // isn't Entra's at all.
 func TestAnswersWithoutAKnownCode(t *testing.T) {
 	w := newWorld(t)
-	c := w.exchanger(nil).Credential(w.assertion(w.alice))
 	refusal := func(members string) string {
 		return `{"error_description":"AADSTS123456: about bob@contoso.com","error_codes":[123456],` + members + `}`
 	}
@@ -168,7 +165,7 @@ func TestAnswersWithoutAKnownCode(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w.tenant.Fail(entratest.Token, test.fault)
-			_, err := w.get(t.Context(), c)
+			_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 			e := wantKind(t, err, test.want)
 			if text := e.Error(); e.Problem == "" || strings.ContainsAny(text, "<>@") || strings.Contains(text, "wifi") {
 				t.Errorf("text: %q", text)
@@ -181,7 +178,7 @@ func TestAnswersWithoutAKnownCode(t *testing.T) {
 		}
 	}
 	w.tenant.Fail(entratest.Token, entratest.Fault{})
-	w.mustGet(c)
+	w.mustGet(w.exchanger(nil).Credential(w.assertion(w.alice)))
 }
 
 func TestRetryAfter(t *testing.T) {

@@ -37,7 +37,7 @@ type request struct {
 // for all who wait, and ctx is no caller's.
 func (x *Exchanger) exchange(ctx context.Context, assertion Assertion, r request) (cache.Item[azcore.AccessToken], error) {
 	token := secret.Reveal(assertion)
-	who, err := inspect(token, x.tenantID)
+	who, err := x.inspect(token)
 	if err != nil {
 		return x.failed(ctx, who, r, err)
 	}
@@ -45,7 +45,7 @@ func (x *Exchanger) exchange(ctx context.Context, assertion Assertion, r request
 	if !started.Before(who.expires) {
 		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token is expired", newToken))
 	}
-	got, err := x.redeem(ctx, token, r)
+	got, err := x.redeem(ctx, who.tenant, token, r)
 	if err != nil {
 		return x.failed(ctx, who, r, err)
 	}
@@ -60,7 +60,7 @@ func (x *Exchanger) exchange(ctx context.Context, assertion Assertion, r request
 
 // redeem proves the app and asks for the token. A proof that Entra doesn't
 // accept is made anew once if that may help, then the next one is shown.
-func (x *Exchanger) redeem(ctx context.Context, assertion string, r request) (success, error) {
+func (x *Exchanger) redeem(ctx context.Context, t *tenant, assertion string, r request) (success, error) {
 	search := x.proofs.Begin()
 	var refused *Error
 	for {
@@ -71,13 +71,13 @@ func (x *Exchanger) redeem(ctx context.Context, assertion string, r request) (su
 		case err != nil:
 			return success{}, explainProof(err, r.resource)
 		}
-		got, e := x.send(ctx, proof, assertion, r)
+		got, e := x.insist(ctx, t, proof, assertion, r)
 		switch {
 		case e == nil:
 			search.Accepted()
 			return got, nil
 		case !blamesProof(e.Code):
-			if e.Code != 0 {
+			if e.Code != 0 && !e.outage() {
 				search.Accepted()
 			}
 			return success{}, e
@@ -90,8 +90,8 @@ func (x *Exchanger) redeem(ctx context.Context, assertion string, r request) (su
 
 // send lets MSAL make the request: a fresh client each time, so that it has
 // nothing of another user, or of this one's past, to hand out.
-func (x *Exchanger) send(ctx context.Context, proof clientcred.Proof, assertion string, r request) (success, *Error) {
-	w := &wire{x: x}
+func (x *Exchanger) send(ctx context.Context, t *tenant, proof clientcred.Proof, assertion string, r request) (success, *Error) {
+	w := &wire{x: x, tenant: t}
 	options := []confidential.Option{
 		confidential.WithHTTPClient(w),
 		confidential.WithInstanceDiscovery(false), // the host is configured, there is nothing to find out
@@ -100,7 +100,7 @@ func (x *Exchanger) send(ctx context.Context, proof clientcred.Proof, assertion 
 	if proof.SendChain {
 		options = append(options, confidential.WithX5C())
 	}
-	client, err := confidential.New(x.host.Tenant(x.tenantID), x.clientID, proof.Credential, options...)
+	client, err := confidential.New(t.base, x.clientID, proof.Credential, options...)
 	if err != nil {
 		return success{}, explainProof(err, r.resource)
 	}
@@ -115,15 +115,15 @@ func (x *Exchanger) send(ctx context.Context, proof clientcred.Proof, assertion 
 	case o.success != nil && err == nil:
 		return *o.success, nil
 	case o.success != nil:
-		return success{}, explainTransport(&answerError{errors.New("MSAL can't use the answer")}, r.resource)
+		return success{}, explainTransport(&answerError{errors.New("MSAL can't use the answer"), false}, r.resource)
 	case o.refusal != nil:
-		return success{}, x.explain(*o.refusal, r.resource, r.scope)
+		return success{}, x.explain(t, *o.refusal, r.resource, r.scope)
 	case o.err != nil:
 		return success{}, explainTransport(o.err, r.resource)
 	case ctx.Err() != nil:
 		return success{}, explainTransport(ctx.Err(), r.resource)
 	default:
-		return success{}, explainTransport(errors.New("MSAL did not send the request"), r.resource)
+		return success{}, explainTransport(&notSentError{"MSAL did not send the request"}, r.resource)
 	}
 }
 

@@ -1,7 +1,6 @@
 package obo
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +43,16 @@ type Options struct {
 	// CacheBytes bounds the memory that tokens take, in bytes. Tokens that were
 	// used least go first. Defaults to 64 MiB: about 35,000 users with a token each.
 	CacheBytes int64
+	// OtherTenants are the ids of further tenants whose users are acted for, each
+	// at the authority of its own tenant. The app must be registered for several
+	// tenants and known to each. They should be those that the verifier of the
+	// users' tokens accepts. Defaults to none.
+	OtherTenants []string
+	// MaxRetries is how often a request that met a passing failure is made again:
+	// HTTP 429 and 5xx, Entra's transient codes, a lost connection. The pauses
+	// are about 250 ms and 1 s, or what Entra asks for if that is not more than 5
+	// seconds. Defaults to 2; negative means never.
+	MaxRetries int
 	// RedirectURL goes into the consent URLs of an [Error] as redirect_uri. It
 	// must be registered for the app (else AADSTS50011), and its page should
 	// discard what it gets. Without one, Entra chooses among the registered
@@ -51,17 +60,18 @@ type Options struct {
 	RedirectURL string
 }
 
-// An Exchanger gets tokens on behalf of users, for one app in one tenant. It is
+// An Exchanger gets tokens on behalf of users, for one app in its tenants. It is
 // safe for concurrent use, holds no goroutine while it is idle, and needs no
 // closing. Make one with [NewExchanger], for the whole process.
 type Exchanger struct {
-	tenantID, clientID string
-	host               authority.Host
-	tokenURL           string
-	redirectURL        string
-	resources          []string
-	usual              map[string]usualRequest // by scope
-	discovery          []byte                  // what MSAL gets for the discovery document
+	clientID    string
+	host        authority.Host
+	home        *tenant
+	others      map[string]*tenant // by id
+	redirectURL string
+	resources   []string
+	usual       map[string]usualRequest // by scope
+	retries     int
 
 	http   *http.Client
 	now    func() time.Time
@@ -82,7 +92,6 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		o = *opts
 	}
 	x := &Exchanger{
-		tenantID:    strings.ToLower(tenantID),
 		clientID:    strings.ToLower(clientID),
 		redirectURL: o.RedirectURL,
 		resources:   slices.Clone(o.Resources),
@@ -104,11 +113,14 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	for i, r := range x.resources {
 		fault(fmt.Sprintf("Options.Resources[%d]", i), checkResource(r))
 	}
+	for i, id := range o.OtherTenants {
+		fault(fmt.Sprintf("Options.OtherTenants[%d]", i), authority.CheckGUID(id))
+	}
 	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
 	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))
 	x.host = host
 	env := clientcred.Environment{
-		HTTPClient: x.http, Now: x.now, Logger: x.logger, Authority: host, TenantID: x.tenantID, ClientID: x.clientID,
+		HTTPClient: x.http, Now: x.now, Logger: x.logger, Authority: host, TenantID: strings.ToLower(tenantID), ClientID: x.clientID,
 	}
 	sources, err := method.Open(env)
 	fault("method", err)
@@ -116,9 +128,14 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("obo: can't make an exchanger: %w", errors.Join(faults...))
 	}
-	x.tokenURL = host.Tenant(x.tenantID) + "/oauth2/v2.0/token"
+	x.home = x.newTenant(tenantID)
+	x.others = make(map[string]*tenant)
+	for _, id := range o.OtherTenants {
+		if t := x.newTenant(id); t.id != x.home.id {
+			x.others[t.id] = t
+		}
+	}
 	x.usual = x.usualRequests()
-	x.discovery = discoveryDocument(host, x.tenantID, x.tokenURL)
 	x.tokens = cache.New[cacheKey, azcore.AccessToken](cache.Options{
 		MaxBytes:    uint64(o.CacheBytes), //nolint:gosec // checked above
 		LoadTimeout: exchangeTimeout,
@@ -137,22 +154,13 @@ func (x *Exchanger) applyDefaults(o *Options) {
 	if len(x.resources) == 0 {
 		x.resources = []string{storageResource}
 	}
+	x.retries = o.MaxRetries
+	if x.retries == 0 {
+		x.retries = defaultRetries
+	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
 	}
-}
-
-// discoveryDocument is what MSAL wants to know of the tenant before its first
-// request. Entra's endpoints are where its documentation says; to ask for them
-// would cost a request, and would let the answer say where secrets are sent.
-func discoveryDocument(host authority.Host, tenantID, tokenURL string) []byte {
-	base := host.Tenant(tenantID)
-	b, _ := json.Marshal(map[string]string{ // strings only: no error possible
-		"issuer":                 base + "/v2.0",
-		"authorization_endpoint": base + "/oauth2/v2.0/authorize",
-		"token_endpoint":         tokenURL,
-	})
-	return b
 }
 
 func checkCacheBytes(n int64) error {

@@ -9,8 +9,8 @@ import (
 
 func CheckGrant(req *http.Request) error { return checkGrant(req) }
 
-func Inspect(token, tenantID string) (expires time.Time, user string, err error) {
-	c, err := inspect(token, tenantID)
+func Inspect(x *Exchanger, token string) (expires time.Time, user string, err error) {
+	c, err := x.inspect(token)
 	return c.expires, c.user, err
 }
 
@@ -26,9 +26,9 @@ func ResourceOf(scopes, resources []string) (string, error) {
 func Answer(x *Exchanger, status int, body []byte) *Error {
 	if status == http.StatusOK && !isRefusal(body) {
 		if _, err := parseSuccess(body); err != nil {
-			return explainTransport(&answerError{err}, storageResource)
+			return explainTransport(&answerError{err, false}, storageResource)
 		}
 		return nil
 	}
-	return x.explain(parseRefusal(status, http.Header{}, body, time.Unix(0, 0)), storageResource, storageResource+"/.default")
+	return x.explain(x.home, parseRefusal(status, http.Header{}, body, time.Unix(0, 0)), storageResource, storageResource+"/.default")
 }

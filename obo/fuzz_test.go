@@ -14,6 +14,10 @@ import (
 // FuzzAssertion: what a caller sends as its token is refused with a kind, or is
 // a user's token with an end.
 func FuzzAssertion(f *testing.F) {
+	x, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), nil)
+	if err != nil {
+		f.Fatal(err)
+	}
 	for _, payload := range []string{
 		`{"exp":1795521600,"tid":"` + someGUID + `","oid":"` + someGUID + `","scp":"access_as_user"}`,
 		`{"exp":1e18,"tid":null,"scp":5,"idtyp":{}}`, `[]`, `null`, ``, `{"exp":-1}`,
@@ -22,7 +26,7 @@ func FuzzAssertion(f *testing.F) {
 	}
 	f.Add("a.b")
 	f.Fuzz(func(t *testing.T, token string) {
-		expires, _, err := obo.Inspect(token, someGUID)
+		expires, _, err := obo.Inspect(x, token)
 		switch {
 		case err == nil && expires.Unix() < 0:
 			t.Errorf("expires %v", expires)

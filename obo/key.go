@@ -45,8 +45,9 @@ func (x *Exchanger) hashRequest(r request, cae bool) [sha256.Size]byte {
 	var buf [512]byte // enough for most, on the stack
 	b := buf[:0]
 	// The length before each part keeps two requests from having one name. The
-	// tenant is in the token endpoint's URL.
-	for _, s := range [...]string{x.tokenURL, x.clientID, r.scope, r.claims} {
+	// tenant is in the token endpoint's URL; which of several it is, in the
+	// assertion.
+	for _, s := range [...]string{x.home.tokenURL, x.clientID, r.scope, r.claims} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}

@@ -22,10 +22,18 @@ const (
 )
 
 // answerError is an answer that can't be used. Its text holds nothing of the body.
-type answerError struct{ err error }
+type answerError struct {
+	err     error
+	passing bool // a new request may get a better one
+}
 
 func (e *answerError) Error() string { return e.err.Error() }
 func (e *answerError) Unwrap() error { return e.err }
+
+// notSentError is a request that an exchanger doesn't send.
+type notSentError struct{ reason string }
+
+func (e *notSentError) Error() string { return e.reason }
 
 // wire is the HTTP client that MSAL gets for one exchange. It answers the
 // discovery document from memory, lets exactly one kind of request out, and
@@ -34,6 +42,7 @@ func (e *answerError) Unwrap() error { return e.err }
 // that live for less than five minutes. What it must not see, it doesn't get.
 type wire struct {
 	x       *Exchanger
+	tenant  *tenant
 	outcome outcome
 }
 
@@ -47,12 +56,12 @@ type outcome struct {
 // Do is the client's side of MSAL's interface.
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	switch target := bareURL(req.URL); {
-	case req.Method == http.MethodGet && target == w.x.host.MetadataV2(w.x.tenantID):
-		return jsonResponse(req, http.StatusOK, w.x.discovery), nil
-	case req.Method == http.MethodPost && target == w.x.tokenURL:
+	case req.Method == http.MethodGet && target == w.x.host.MetadataV2(w.tenant.id):
+		return jsonResponse(req, http.StatusOK, w.tenant.discovery), nil
+	case req.Method == http.MethodPost && target == w.tenant.tokenURL:
 		return w.exchange(req)
 	default:
-		w.outcome.err = fmt.Errorf("a request to %s %s is not part of the exchange", req.Method, target)
+		w.outcome.err = &notSentError{fmt.Sprintf("a request to %s %s is not part of the exchange", req.Method, target)}
 		return nil, w.outcome.err
 	}
 }
@@ -62,7 +71,7 @@ func (w *wire) CloseIdleConnections() {}
 
 func (w *wire) exchange(req *http.Request) (*http.Response, error) {
 	if err := checkGrant(req); err != nil {
-		w.outcome.err = err
+		w.outcome.err = &notSentError{err.Error()}
 		return nil, err
 	}
 	req.Header.Set("Accept", contentTypes)
@@ -74,7 +83,7 @@ func (w *wire) exchange(req *http.Request) (*http.Response, error) {
 	defer func() { _ = resp.Body.Close() }()
 	body, err := readBounded(resp.Body)
 	if err != nil {
-		w.outcome.err = &answerError{err}
+		w.outcome.err = &answerError{err, errors.Is(err, errBrokeOff)}
 		return nil, w.outcome.err
 	}
 	if resp.StatusCode != http.StatusOK || isRefusal(body) {
@@ -87,7 +96,7 @@ func (w *wire) exchange(req *http.Request) (*http.Response, error) {
 	}
 	s, err := parseSuccess(body)
 	if err != nil {
-		w.outcome.err = &answerError{err}
+		w.outcome.err = &answerError{err, false}
 		return nil, w.outcome.err
 	}
 	w.outcome.success = &s
@@ -144,10 +153,12 @@ func isRefusal(body []byte) bool {
 	return json.Unmarshal(body, &r) == nil && r.Error != ""
 }
 
+var errBrokeOff = errors.New("the answer broke off")
+
 func readBounded(r io.Reader) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
 	if err != nil {
-		return nil, fmt.Errorf("the answer broke off: %w", err)
+		return nil, fmt.Errorf("%w: %w", errBrokeOff, err)
 	}
 	if len(b) > maxAnswer {
 		return nil, fmt.Errorf("the answer has more than %d bytes", maxAnswer)

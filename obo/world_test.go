@@ -69,6 +69,7 @@ func (w *world) options() *obo.Options {
 		Now:           w.clock.Now,
 		Logger:        slog.New(slog.NewJSONHandler(writer{w}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		AuthorityHost: w.tenant.AuthorityHost(),
+		MaxRetries:    -1, // they have tests of their own, where time costs nothing
 	}
 }
 

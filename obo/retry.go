@@ -1,0 +1,75 @@
+package obo
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+)
+
+const (
+	// attemptTimeout bounds one request, so that a lost one can be made again.
+	attemptTimeout = 10 * time.Second
+	// defaultRetries is how often a request is made again.
+	defaultRetries = 2
+	// The pause before the first retry; each further one is four times as long.
+	retryPause = 250 * time.Millisecond
+	// maxRetryAfter is how long a caller is kept waiting because Entra asks for
+	// it. What is longer is the caller's to decide: it gets the error.
+	maxRetryAfter = 5 * time.Second
+)
+
+// insist sends a request, and again while it fails with what may pass: HTTP 429,
+// 5xx, Entra's transient codes, a lost connection. It ends with ctx, the
+// exchange's, at the latest; callers leave when their own contexts end.
+func (x *Exchanger) insist(ctx context.Context, t *tenant, proof clientcred.Proof, assertion string, r request) (success, *Error) {
+	for n := 0; ; n++ {
+		got, e := x.guarded(ctx, t, proof, assertion, r)
+		if e == nil || !e.passing || n >= x.retries {
+			return got, e
+		}
+		pause := jitter(retryPause << (2 * n))
+		if e.RetryAfter > 0 {
+			pause = e.RetryAfter + jitter(retryPause)
+		}
+		if deadline, ok := ctx.Deadline(); e.RetryAfter > maxRetryAfter || ok && time.Until(deadline) < pause {
+			return got, e
+		}
+		if !sleep(ctx, pause) {
+			return got, e
+		}
+	}
+}
+
+// guarded sends a request unless the tenant's circuit is open.
+func (x *Exchanger) guarded(ctx context.Context, t *tenant, proof clientcred.Proof, assertion string, r request) (got success, e *Error) {
+	if open := t.circuit.enter(); open != nil {
+		return success{}, open
+	}
+	// Deferred, because a panic in a transport must not leave a probe behind.
+	e = &Error{Kind: ErrUnavailable, Problem: "the request failed"}
+	defer func() { t.circuit.leave(ctx, e) }()
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	got, e = x.send(ctx, t, proof, assertion, r)
+	return got, e
+}
+
+// jitter spreads d over half of it to one and a half times, so that those who
+// failed together don't come back together.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d) //nolint:gosec // not a secret
+}
+
+// sleep reports whether d passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
