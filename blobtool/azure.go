@@ -75,6 +75,10 @@ func (s subject) byCode(code bloberror.Code) (v verdict, known bool) {
 		return verdict{ErrNotFound, s.noBlob()}, true
 	case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled:
 		return verdict{ErrNotFound, fmt.Sprintf("Container %s was not found in the storage account. Tell the operator of this server to check the container's name and the URL of the account.", quote(s.container))}, true
+	case bloberror.AuthenticationFailed, bloberror.InvalidAuthenticationInfo:
+		return verdict{ErrWrongAudience, tokenRefused}, true
+	case "ResourceNotFound":
+		return verdict{ErrNotFound, "The storage account was not found. Tell the operator of this server to check the URL of the account."}, true
 	case bloberror.AuthorizationPermissionMismatch, bloberror.InsufficientAccountPermissions:
 		return verdict{ErrPermission, s.noRole()}, true
 	case bloberror.AuthorizationFailure, bloberror.AuthorizationSourceIPMismatch:
@@ -100,14 +104,17 @@ func (s subject) byCode(code bloberror.Code) (v verdict, known bool) {
 	return verdict{}, false
 }
 
+// tokenRefused: Azure answers it 401, and 403 with AuthenticationFailed.
+const tokenRefused = "Azure Storage refused the token: it has expired, or is not for https://storage.azure.com, or comes from a tenant that the storage account does not trust. " +
+	"Sign in again; if that does not help, tell the operator of this server to check that On-Behalf-Of asks for the resource https://storage.azure.com and that the account is in the same tenant."
+
 const throttled = "The storage account is busy and refuses requests for the moment. Wait a little, then call again."
 
 // byStatus answers for codes that are not known, and where there is none.
 func (s subject) byStatus(status int) verdict {
 	switch {
 	case status == http.StatusUnauthorized:
-		return verdict{ErrWrongAudience, "Azure Storage refused the token: it has expired, or is not for https://storage.azure.com, or comes from a tenant that the storage account does not trust. " +
-			"Sign in again; if that does not help, tell the operator of this server to check that On-Behalf-Of asks for the resource https://storage.azure.com and that the account is in the same tenant."}
+		return verdict{ErrWrongAudience, tokenRefused}
 	case status == http.StatusForbidden:
 		return verdict{ErrPermission, s.noRole()}
 	case status == http.StatusNotFound:

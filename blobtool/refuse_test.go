@@ -113,6 +113,8 @@ func TestAzureErrors(t *testing.T) {
 		"firewall":              {blobtest.Fault{Status: 403, Code: "AuthorizationFailure"}, blobtool.ErrPermission, "firewall"},
 		"forbidden, unknown":    {blobtest.Fault{Status: 403, Code: "SomethingNew"}, blobtool.ErrPermission, "Owner or Contributor of the account is not enough"},
 		"token refused":         {blobtest.Fault{Status: 401, Code: "InvalidAuthenticationInfo"}, blobtool.ErrWrongAudience, "not for https://storage.azure.com"},
+		"token refused by 403":  {blobtest.Fault{Status: 403, Code: "AuthenticationFailed"}, blobtool.ErrWrongAudience, "not for https://storage.azure.com"},
+		"account unknown":       {blobtest.Fault{Status: 404, Code: "ResourceNotFound"}, blobtool.ErrNotFound, "storage account was not found"},
 		"asked to wait":         {blobtest.Fault{Status: 503, Code: "ServerBusy", RetryAfter: 30 * time.Second}, blobtool.ErrThrottled, "The service asks to wait 30s."},
 		"too many requests":     {blobtest.Fault{Status: 429, RetryAfter: 7 * time.Second}, blobtool.ErrThrottled, "wait 7s"},
 		"archived":              {blobtest.Fault{Status: 409, Code: "BlobArchived"}, blobtool.ErrUnsupported, "Archive tier"},

@@ -3,6 +3,7 @@ package mcpentra
 import (
 	"context"
 
+	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -46,8 +47,20 @@ func (t identityTools) Register(server *mcp.Server) {
 	mcp.AddTool(server, &mcp.Tool{
 		Name: "get_user_info", Title: "Who am I",
 		Description: "Returns the signed-in user's identity: all claims of the verified access token, and how the token fared under each verification rule.",
-		Annotations: readOnly(),
+		Annotations: readOnly(), OutputSchema: userInfoSchema(),
 	}, t.userInfo)
+}
+
+// userInfoSchema says that the lists are never null, which Go's types can't:
+// some clients refuse a tool whose schema has a list of types.
+func userInfoSchema() *jsonschema.Schema {
+	schema, err := jsonschema.For[userInfoOutput](nil)
+	if err != nil {
+		panic(err) // the type is fixed: every test would see it
+	}
+	validation := schema.Properties["validation"]
+	validation.Types, validation.Type = nil, "array"
+	return schema
 }
 
 // readOnly annotates tools that look at nothing but the request.

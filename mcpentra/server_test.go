@@ -1,8 +1,12 @@
 package mcpentra_test
 
 import (
+	"encoding/json"
 	"errors"
+	"flag"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -266,6 +270,35 @@ func TestNoTokenInLogs(t *testing.T) {
 			if strings.HasPrefix(part, "eyJ") && strings.Contains(w.log.String(), part) {
 				t.Errorf("the log holds a header or payload: %s…", part[:24])
 			}
+		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// What clients see of the identity tools: a changed description shows in review.
+func TestToolSchemas(t *testing.T) {
+	w := newWorld(t)
+	tools, err := w.connect(t, w.token(w.alice), "").ListTools(t.Context(), nil)
+	must(t, err)
+	for _, tool := range tools.Tools {
+		if tool.Name == "read_blob_with_token" {
+			continue // blobtool's
+		}
+		got, err := json.MarshalIndent(tool, "", "  ")
+		must(t, err)
+		path := filepath.Join("testdata", tool.Name+".json")
+		if *update {
+			must(t, os.MkdirAll("testdata", 0o750))
+			must(t, os.WriteFile(path, append(got, '\n'), 0o600))
+		}
+		want, err := os.ReadFile(path)
+		must(t, err)
+		if string(want) != string(got)+"\n" {
+			t.Errorf("%s differs (go test -update writes it):\n%s", path, got)
+		}
+		if strings.Contains(string(got), `"null"`) {
+			t.Errorf("%s: some clients refuse a list of types: %s", tool.Name, got)
 		}
 	}
 }
