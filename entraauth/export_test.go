@@ -27,3 +27,6 @@ func DisableRule(name string) (restore func()) {
 	}
 	panic("no rule " + name)
 }
+
+// CachedTokens is how many verified tokens are remembered.
+func (v *Verifier) CachedTokens() int { return v.tokens.Len() }
