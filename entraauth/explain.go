@@ -3,7 +3,6 @@ package entraauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -43,9 +42,14 @@ func (v *Verifier) Explain(ctx context.Context, token string) *Report {
 	for _, rule := range slices.Concat(claimRules, signatureRules, callerRules) {
 		if err := rule.run(ctx, v, t); err != nil {
 			r.fail(err)
-		} else {
-			r.pass(rule.name, t.shown(rule.name))
+			continue
 		}
+		if rule.name == "policy" { // by the names that people look for
+			r.pass("scope", t.claims.scopes)
+			r.pass("client", t.claims.clientID())
+			continue
+		}
+		r.pass(rule.name, t.shown(rule.name))
 	}
 	return r
 }
@@ -88,8 +92,6 @@ func (t *candidate) shown(rule string) string {
 		return "an access token of a " + t.identity.kind.String()
 	case "object id":
 		return c.objectID
-	case "policy":
-		return fmt.Sprintf("scopes %q, roles %q, client %s", c.scopes, c.roles, c.clientID())
 	}
 	return ""
 }
