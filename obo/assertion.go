@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ func NewAssertion(token string) Assertion { return secret.New(token) }
 type claims struct {
 	expires time.Time
 	tenant  *tenant
+	cp1     bool   // the user's client handles claims challenges
 	user    string // "<tid>.<oid>" in lower case, for the log; empty if they aren't GUIDs
 }
 
@@ -56,7 +58,7 @@ func (x *Exchanger) inspect(token string) (claims, error) {
 	if err != nil {
 		return claims{}, err
 	}
-	c := claims{expires: expires, tenant: t}
+	c := claims{expires: expires, tenant: t, cp1: payload.has("xms_cc", cp1)}
 	if oid := payload.text("oid"); authority.IsGUID(oid) {
 		c.user = strings.ToLower(tid + "." + oid)
 	}
@@ -90,6 +92,15 @@ func (p payload) text(name string) string {
 		return ""
 	}
 	return s
+}
+
+// has reports whether a claim is, or lists, the word, in any case.
+func (p payload) has(name, word string) bool {
+	var list []string
+	if json.Unmarshal(p[name], &list) != nil {
+		list = []string{p.text(name)}
+	}
+	return slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, word) })
 }
 
 // checkUser refuses tokens that are not a user's delegated access token: only

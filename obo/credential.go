@@ -57,8 +57,14 @@ func hashText(s string) [sha256.Size]byte {
 // the credential's user, and neither it nor the time in ExpiresOn outlives the
 // user's own token: a job that goes on longer gets [ErrAssertionExpired] then.
 //
-// Claims are passed on to Entra. EnableCAE is accepted, but the exchanger
-// doesn't declare to Entra that its callers can handle claims challenges (cp1).
+// Claims are a resource's challenge, as a JSON object; the Azure SDK passes them
+// on by itself. They are sent to Entra, and the token that comes of it is also the
+// one that calls without claims get from then on, whoever makes them for this
+// user. The same claims again, within five minutes, get the same token.
+//
+// EnableCAE, which the Azure SDK always sets, declares to Entra that challenges
+// are handled (cp1), if the user's client handles them too: its token has cp1 in
+// xms_cc, or Options.DeclareCP1 is set. Tokens with and without are kept apart.
 //
 // Errors are [*Error], or wrap ctx's error if that ended first; the exchange
 // then goes on for the next caller.
@@ -68,15 +74,22 @@ func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions)
 		c.x.log(ctx, "", err)
 		return azcore.AccessToken{}, err
 	}
-	key := cacheKey{assertion: c.hash, request: c.x.requestHash(r, o.EnableCAE)}
-	token, loadErr := c.x.tokens.Get(ctx, key,
+	r.cae = o.EnableCAE
+	token, loadErr := c.x.tokens.Get(ctx, c.key(r),
 		func(ctx context.Context) (cache.Item[azcore.AccessToken], error) {
+			if r.claims != "" {
+				return c.answerChallenge(ctx, r)
+			}
 			return c.x.exchange(ctx, c.assertion, r)
 		})
 	if loadErr != nil {
 		return azcore.AccessToken{}, c.explain(ctx, loadErr)
 	}
 	return token, nil
+}
+
+func (c *Credential) key(r request) cacheKey {
+	return cacheKey{assertion: c.hash, request: c.x.requestHash(r)}
 }
 
 // check refuses what needs no request to be refused.
@@ -87,8 +100,10 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 	if err := c.checkTenant(o.TenantID); err != nil {
 		return request{}, err
 	}
-	if o.Claims != "" && (len(o.Claims) > maxClaims || !isObject(o.Claims)) {
-		return request{}, refuse(ErrClaimsInvalid, fmt.Sprintf("the claims challenge is not a JSON object of at most %d bytes", maxClaims), "")
+	if o.Claims != "" {
+		if err := checkClaims(o.Claims); err != nil {
+			return request{}, err
+		}
 	}
 	if len(o.Scopes) == 1 && o.Claims == "" {
 		if u, ok := c.x.usual[o.Scopes[0]]; ok {

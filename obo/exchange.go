@@ -31,6 +31,8 @@ type request struct {
 	resource string
 	scope    string // one or more, separated by spaces
 	claims   string
+	cae      bool // the caller passes claims challenges on (EnableCAE)
+	cp1      bool // and so does the user's client: declare it to Entra
 }
 
 // exchange asks Entra for a token. It is the loader of the cache: it runs once
@@ -41,6 +43,7 @@ func (x *Exchanger) exchange(ctx context.Context, assertion Assertion, r request
 	if err != nil {
 		return x.failed(ctx, who, r, err)
 	}
+	r.cp1 = r.cae && (who.cp1 || x.declareCP1)
 	started := x.now()
 	if !started.Before(who.expires) {
 		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token is expired", newToken))
@@ -96,6 +99,9 @@ func (x *Exchanger) send(ctx context.Context, t *tenant, proof clientcred.Proof,
 		confidential.WithHTTPClient(w),
 		confidential.WithInstanceDiscovery(false), // the host is configured, there is nothing to find out
 		confidential.WithAzureRegion(noRegion),
+	}
+	if r.cp1 {
+		options = append(options, confidential.WithClientCapabilities([]string{cp1}))
 	}
 	if proof.SendChain {
 		options = append(options, confidential.WithX5C())

@@ -53,6 +53,12 @@ type Options struct {
 	// are about 250 ms and 1 s, or what Entra asks for if that is not more than 5
 	// seconds. Defaults to 2; negative means never.
 	MaxRetries int
+	// DeclareCP1 says that all clients handle claims challenges, also those whose
+	// tokens don't say so in the optional claim xms_cc. Entra then issues tokens
+	// that live for up to 28 hours and that resources revoke with a challenge
+	// (continuous access evaluation). A client that doesn't handle it is locked
+	// out by one until its own token expires. Defaults to what each token says.
+	DeclareCP1 bool
 	// RedirectURL goes into the consent URLs of an [Error] as redirect_uri. It
 	// must be registered for the app (else AADSTS50011), and its page should
 	// discard what it gets. Without one, Entra chooses among the registered
@@ -72,6 +78,7 @@ type Exchanger struct {
 	resources   []string
 	usual       map[string]usualRequest // by scope
 	retries     int
+	declareCP1  bool
 
 	http   *http.Client
 	now    func() time.Time
@@ -94,6 +101,7 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	x := &Exchanger{
 		clientID:    strings.ToLower(clientID),
 		redirectURL: o.RedirectURL,
+		declareCP1:  o.DeclareCP1,
 		resources:   slices.Clone(o.Resources),
 		http:        restrict(o.HTTPClient),
 		now:         o.Now,

@@ -25,23 +25,25 @@ func (x *Exchanger) usualRequests() map[string]usualRequest {
 	m := make(map[string]usualRequest, len(x.resources))
 	for _, resource := range x.resources {
 		r := request{resource: resource, scope: resource + "/" + defaultScope}
-		m[r.scope] = usualRequest{r, [2][sha256.Size]byte{x.hashRequest(r, false), x.hashRequest(r, true)}}
+		cae := r
+		cae.cae = true
+		m[r.scope] = usualRequest{r, [2][sha256.Size]byte{x.hashRequest(r), x.hashRequest(cae)}}
 	}
 	return m
 }
 
 // requestHash is the part of a token's name that isn't the user's.
-func (x *Exchanger) requestHash(r request, cae bool) [sha256.Size]byte {
+func (x *Exchanger) requestHash(r request) [sha256.Size]byte {
 	if u, ok := x.usual[r.scope]; ok && r.claims == "" {
-		if cae {
+		if r.cae {
 			return u.hash[1]
 		}
 		return u.hash[0]
 	}
-	return x.hashRequest(r, cae)
+	return x.hashRequest(r)
 }
 
-func (x *Exchanger) hashRequest(r request, cae bool) [sha256.Size]byte {
+func (x *Exchanger) hashRequest(r request) [sha256.Size]byte {
 	var buf [512]byte // enough for most, on the stack
 	b := buf[:0]
 	// The length before each part keeps two requests from having one name. The
@@ -51,7 +53,7 @@ func (x *Exchanger) hashRequest(r request, cae bool) [sha256.Size]byte {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	if cae {
+	if r.cae {
 		b = append(b, 1)
 	}
 	return sha256.Sum256(b)

@@ -150,6 +150,17 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, load LoadFunc[V]) (V, erro
 	}
 }
 
+// Put stores the value of key in place of what is there. A load that runs now is
+// superseded: those who wait for it get this value, and its own is thrown away.
+func (c *Cache[K, V]) Put(key K, item Item[V]) {
+	c.mu.Lock()
+	f := c.flights[key]
+	c.mu.Unlock()
+	if f == nil || !c.land(key, f, item, nil) {
+		c.put(key, item)
+	}
+}
+
 // Forget drops the value of key. A load that runs now still stores its result.
 func (c *Cache[K, V]) Forget(key K) { c.store.Invalidate(key) }
 

@@ -75,19 +75,24 @@ func (c *Cache[K, V]) run(key K, f *flight[V], load LoadFunc[V]) {
 }
 
 // land ends a flight with the first result that it gets: stored, then out of
-// the table, then handed to those who wait.
-func (c *Cache[K, V]) land(key K, f *flight[V], item Item[V], err error) {
+// the table, then handed to those who wait. It reports whether this one was the first.
+func (c *Cache[K, V]) land(key K, f *flight[V], item Item[V], err error) bool {
+	first := false
 	f.finish.Do(func() {
+		first = true
 		if err == nil {
 			f.item = item
 			c.put(key, item)
 		}
 		f.err = err
 		c.mu.Lock()
-		delete(c.flights, key)
+		if c.flights[key] == f {
+			delete(c.flights, key)
+		}
 		c.mu.Unlock()
 		close(f.done)
 	})
+	return first
 }
 
 // A PanicError is the error of a load that panicked or called runtime.Goexit.
