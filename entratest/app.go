@@ -9,6 +9,7 @@ import (
 // The applications of Microsoft's own that every tenant has here.
 const (
 	storageClientID       = "e406a681-f3d4-42a8-90b6-c2b029497af1"
+	graphClientID         = "00000003-0000-0000-c000-000000000000"
 	tokenExchangeClientID = "fb60f99c-7a34-4190-8149-302f77469936"
 	tokenExchangeURI      = "api://AzureADTokenExchange"
 )
@@ -34,11 +35,65 @@ type App struct {
 	// Scopes are the delegated permissions that the app offers as a resource.
 	Scopes []string
 
-	tenant     *Tenant
-	public     bool
-	secrets    []clientSecret
-	federated  []federatedCredential
-	firstParty bool
+	// AdminScopes are those of Scopes that only an administrator can consent to.
+	AdminScopes []string
+
+	// KnownClients are clients whose users consent to this app's own permissions
+	// together with the client's, when the client asks for this app's .default
+	// scope (knownClientApplications in its manifest).
+	KnownClients []*App
+
+	// OptionalClaims are claims that access tokens for the app carry only because its
+	// registration asks for them: "idtyp", "email", "upn" (of v2 tokens; v1 tokens have it
+	// always) and "xms_cc" (the client's capabilities, if it declares some).
+	OptionalClaims []string
+
+	// GroupClaims puts the object ids of the user's groups into access tokens: up to
+	// 200, beyond that a reference to Microsoft Graph.
+	GroupClaims bool
+
+	tenant      *Tenant
+	home        *App // where a multitenant app is registered; nil if it is here
+	public      bool
+	secrets     []clientSecret
+	federated   []federatedCredential
+	redirects   []redirect
+	permissions []permission
+	firstParty  bool
+}
+
+// A permission is a delegated permission that an app's registration lists.
+type permission struct {
+	resource *App
+	scopes   []string
+}
+
+// RequirePermissions lists delegated permissions in the app's registration: what
+// users are asked to consent to when the app signs them in with a .default scope,
+// and what the administrator's consent page without scope grants.
+func (a *App) RequirePermissions(resource *App, scopes ...string) {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	a.permissions = append(a.permissions, permission{resource, slices.Clone(scopes)})
+}
+
+// registration returns the app where its credentials and redirect URIs are kept.
+func (a *App) registration() *App {
+	if a.home != nil {
+		return a.home
+	}
+	return a
+}
+
+// AddServicePrincipal makes an app that is registered in another tenant of the
+// server known to this one: a multitenant app. What it returns stands for the
+// app here; credentials and redirect URIs are those of the registration.
+func (t *Tenant) AddServicePrincipal(app *App) *App {
+	return t.register(&App{
+		ClientID: app.ClientID, Name: app.Name, AppIDURI: app.AppIDURI, AccessTokenVersion: app.AccessTokenVersion,
+		Scopes: slices.Clone(app.Scopes), AdminScopes: slices.Clone(app.AdminScopes),
+		home: app.registration(), public: app.public,
+	})
 }
 
 // AddApp registers an app that offers the given scopes, "access_as_user" for
@@ -52,6 +107,12 @@ func (t *Tenant) AddApp(name string, scopes ...string) *App {
 func (t *Tenant) AddClient(name string) *App {
 	return t.register(&App{Name: name, public: true})
 }
+
+// Graph returns Microsoft Graph: the app 00000003-0000-0000-c000-000000000000 with the
+// App ID URI https://graph.microsoft.com, the scopes of OpenID Connect, User.Read
+// and User.Read.All (for administrators), and v1 tokens that nobody else can verify. Its only
+// endpoint here is {AuthorityHost}/v1.0/me.
+func (t *Tenant) Graph() *App { return t.graph }
 
 // Storage returns Azure Storage: the app e406a681-f3d4-42a8-90b6-c2b029497af1 with
 // the App ID URI https://storage.azure.com, the scope user_impersonation and v1 tokens.
@@ -79,6 +140,11 @@ func (t *Tenant) addFirstParty() {
 	t.storage = t.register(&App{
 		ClientID: storageClientID, Name: "Azure Storage", AppIDURI: "https://storage.azure.com",
 		Scopes: []string{"user_impersonation"}, firstParty: true,
+	})
+	t.graph = t.register(&App{
+		ClientID: graphClientID, Name: "Microsoft Graph", AppIDURI: "https://graph.microsoft.com",
+		Scopes:      append([]string{"User.Read", "User.Read.All"}, openIDScopes...),
+		AdminScopes: []string{"User.Read.All"}, firstParty: true,
 	})
 	t.register(&App{
 		ClientID: tokenExchangeClientID, Name: "AAD Token Exchange Endpoint: Public", AppIDURI: tokenExchangeURI,

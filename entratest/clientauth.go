@@ -66,40 +66,38 @@ func (t *Tenant) authenticate(e *exchange) (*App, string, *rejection) {
 	if clientID == "" {
 		return nil, "", missing("client_id")
 	}
-	t.mu.Lock()
-	app := t.appByClientID(clientID)
-	t.mu.Unlock()
+	app, r := t.knownClient(clientID)
+	if r != nil {
+		return nil, "", r
+	}
 	assertion := e.form.Get("client_assertion")
 	switch {
-	case app == nil || app.firstParty:
-		return nil, "", reject(700016, fmt.Sprintf("Application with identifier '%s' was not found in the directory '%s'. "+
-			"It may not have been installed in the tenant, or the request went to the wrong tenant.", clip(clientID), t.id))
 	case assertion != "":
 		if e.form.Get("client_assertion_type") != clientAssertionType {
 			return nil, "", missing("client_assertion_type")
 		}
 		return app, acrCertificate, t.checkClientAssertion(app, assertion)
 	case secret != "":
-		return app, acrSecret, t.checkSecret(app, secret)
+		return app, acrSecret, app.registration().checkSecret(secret, t.now())
 	default:
 		return nil, "", reject(7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
 	}
 }
 
-func (t *Tenant) checkSecret(app *App, secret string) *rejection {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, s := range app.secrets {
+func (a *App) checkSecret(secret string, now time.Time) *rejection {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	for _, s := range a.secrets {
 		if subtle.ConstantTimeCompare([]byte(s.value), []byte(secret)) != 1 {
 			continue
 		}
-		if !s.expires.IsZero() && !t.now().Before(s.expires) {
-			return reject(7000222, fmt.Sprintf("The provided client secret keys for app '%s' are expired.", app.ClientID))
+		if !s.expires.IsZero() && !now.Before(s.expires) {
+			return reject(7000222, fmt.Sprintf("The provided client secret keys for app '%s' are expired.", a.ClientID))
 		}
 		return nil
 	}
 	return reject(7000215, fmt.Sprintf("Invalid client secret provided. Ensure the secret being sent in the request is the "+
-		"client secret value, not the client secret ID, for a secret added to app '%s'.", app.ClientID))
+		"client secret value, not the client secret ID, for a secret added to app '%s'.", a.ClientID))
 }
 
 // checkClientAssertion judges a token that is to stand in for a secret.
@@ -132,8 +130,9 @@ func (t *Tenant) checkClientAssertion(app *App, assertion string) *rejection {
 // matchFederated looks for the app's credential that issuer, subject and
 // audience belong to, and says which of them belongs to none.
 func (t *Tenant) matchFederated(app *App, issuer, subject string, audience any) *rejection {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	app = app.registration()
+	app.tenant.mu.Lock()
+	defer app.tenant.mu.Unlock()
 	if len(app.federated) == 0 {
 		return reject(70025, fmt.Sprintf("The client '%s'(%s) has no configured federated identity credentials.", app.ClientID, app.Name))
 	}

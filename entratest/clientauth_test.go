@@ -164,7 +164,7 @@ func TestClientCredentials(t *testing.T) {
 	for scope, code := range map[string]int{
 		"https://storage.azure.com/user_impersonation": 1002012,
 		"openid https://storage.azure.com/.default":    0, // as MSAL asks
-		"user_impersonation":                           70011,
+		"user_impersonation":                           1002012,
 		"https://vault.azure.net/.default":             500011,
 		"/.default":                                    70011,
 	} {

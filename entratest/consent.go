@@ -24,12 +24,82 @@ func (t *Tenant) Consent(client, resource *App, scopes ...string) {
 	addTo(t.consents, grantKey{client, resource}, scopes)
 }
 
-// RevokeConsent takes back all consent for client to use resource. Tokens that
+// RevokeConsent takes back all consent for client to use resource, users' own too. Tokens that
 // are out stay valid until they expire.
 func (t *Tenant) RevokeConsent(client, resource *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.consents, grantKey{client, resource})
+	maps.DeleteFunc(t.userConsents, func(key userGrantKey, _ map[string]bool) bool {
+		return key.client == client && key.resource == resource
+	})
+}
+
+// userGrantKey names a client, the resource that it wants, and the user (object
+// id) for whom.
+type userGrantKey struct {
+	client, resource *App
+	user             string
+}
+
+// ConsentUser gives the consent of one user, as the consent page does. It adds to
+// earlier consent.
+func (t *Tenant) ConsentUser(user *User, client, resource *App, scopes ...string) {
+	if len(scopes) == 0 {
+		scopes = resource.Scopes
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.consentUser(user.ObjectID, client, resource, scopes)
+}
+
+// consentUser records consent. Callers hold t.mu.
+func (t *Tenant) consentUser(user string, client, resource *App, scopes []string) {
+	key := userGrantKey{client, resource, user}
+	if t.userConsents[key] == nil {
+		t.userConsents[key] = map[string]bool{}
+	}
+	for _, scope := range scopes {
+		t.userConsents[key][scope] = true
+	}
+}
+
+// A ConsentPolicy says who may consent to what a client wants.
+type ConsentPolicy int
+
+// The consent policies of a tenant.
+const (
+	// UsersConsent lets users consent to all but a resource's AdminScopes.
+	UsersConsent ConsentPolicy = iota
+	// AdminsConsent leaves consent to administrators (AADSTS90094).
+	AdminsConsent
+	// AdminsConsentOnRequest lets users ask an administrator for it (AADSTS90095).
+	AdminsConsentOnRequest
+)
+
+// SetConsentPolicy sets who may consent; UsersConsent at first. It does not touch
+// consent that has been given.
+func (t *Tenant) SetConsentPolicy(p ConsentPolicy) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.consentPolicy = p
+}
+
+// hasAnyConsent reports whether the client may sign the user in at all.
+func (t *Tenant) hasAnyConsent(client *App, user string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key := range t.consents {
+		if key.client == client {
+			return true
+		}
+	}
+	for key := range t.userConsents {
+		if key.client == client && key.user == user {
+			return true
+		}
+	}
+	return false
 }
 
 // GrantRoles gives client application permissions on resource: they are the
@@ -49,11 +119,19 @@ func addTo(grants map[grantKey]map[string]bool, key grantKey, values []string) {
 	}
 }
 
-// consented returns the scopes that client may use on resource, sorted.
-func (t *Tenant) consented(client, resource *App) []string {
+// consented returns the scopes that client may use on resource for the user,
+// sorted: those of the administrator's and of the user's own consent.
+func (t *Tenant) consented(client, resource *App, user string) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Sorted(maps.Keys(t.consents[grantKey{client, resource}]))
+	all := maps.Clone(t.consents[grantKey{client, resource}])
+	if own := t.userConsents[userGrantKey{client, resource, user}]; len(own) > 0 {
+		if all == nil {
+			all = map[string]bool{}
+		}
+		maps.Copy(all, own)
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 func (t *Tenant) roles(client, resource *App) []string {

@@ -4,52 +4,13 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
 // cloudInstanceName is the cloud's name in metadata and keys. It is the real one: a
 // verifier compares the two and no other fact hangs on it.
 const cloudInstanceName = "microsoftonline.com"
-
-// serveAuthority answers everything below the authority host.
-func (t *Tenant) serveAuthority(w http.ResponseWriter, r *http.Request) {
-	tenant, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	endpoint := endpointOf(path)
-	e := t.begin(w, r, endpoint)
-	if e == nil {
-		return // too large, or answered by a fault
-	}
-	switch {
-	case endpoint == 0:
-		servePage(w, r, path == "" && (tenant == "" || tenant == "error"))
-	case !strings.EqualFold(tenant, t.id):
-		e.reject(reject(90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", clip(tenant))))
-	case endpoint == Discovery && strings.HasPrefix(path, "v2.0/"):
-		e.answer(http.StatusOK, t.metadataV2())
-	case endpoint == Discovery:
-		e.answer(http.StatusOK, t.metadataV1())
-	case endpoint == Keys && path == "discovery/v2.0/keys":
-		e.answer(http.StatusOK, t.keySet(t.V2Issuer()))
-	case endpoint == Keys:
-		e.answer(http.StatusOK, t.keySet(t.V1Issuer()))
-	default:
-		t.serveToken(e)
-	}
-}
-
-// endpointOf returns the endpoint at path, below the tenant, or 0.
-func endpointOf(path string) Endpoint {
-	switch path {
-	case ".well-known/openid-configuration", "v2.0/.well-known/openid-configuration":
-		return Discovery
-	case "discovery/keys", "discovery/v2.0/keys":
-		return Keys
-	case "oauth2/v2.0/token":
-		return Token
-	default:
-		return 0
-	}
-}
 
 // servePage tells a person who followed a link where they are.
 func servePage(w http.ResponseWriter, r *http.Request, known bool) {
@@ -106,10 +67,12 @@ type metadata struct {
 	RBACURL               string   `json:"rbac_url"`
 }
 
-func (t *Tenant) metadataV2() metadata {
-	base := t.authorityHost + "/" + t.id
-	m := t.metadata()
-	m.Issuer = t.V2Issuer()
+// metadataV2 returns the metadata at {authority host}/{segment}/v2.0: a tenant's id,
+// or a name that stands for all tenants, whose issuer is a template.
+func (h *host) metadataV2(segment string) metadata {
+	base := h.authorityHost + "/" + segment
+	m := h.metadata(segment)
+	m.Issuer = h.v2Issuer(issuerSegment(segment))
 	m.TokenEndpoint = base + "/oauth2/v2.0/token"
 	m.AuthorizationEndpoint = base + "/oauth2/v2.0/authorize"
 	m.DeviceEndpoint = base + "/oauth2/v2.0/devicecode"
@@ -118,7 +81,7 @@ func (t *Tenant) metadataV2() metadata {
 	m.ResponseTypes = []string{"code", "id_token", "code id_token", "id_token token"}
 	m.Scopes = []string{"openid", "profile", "email", "offline_access"}
 	m.RequestURIParameter = new(bool)
-	m.UserinfoEndpoint = t.authorityHost + "/oidc/userinfo"
+	m.UserinfoEndpoint = h.authorityHost + "/oidc/userinfo"
 	m.Claims = []string{
 		"sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name", "msgraph_host", "aud",
 		"exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email",
@@ -126,10 +89,10 @@ func (t *Tenant) metadataV2() metadata {
 	return m
 }
 
-func (t *Tenant) metadataV1() metadata {
-	base := t.authorityHost + "/" + t.id
-	m := t.metadata()
-	m.Issuer = t.V1Issuer()
+func (h *host) metadataV1(segment string) metadata {
+	base := h.authorityHost + "/" + segment
+	m := h.metadata(segment)
+	m.Issuer = v1Issuer(issuerSegment(segment))
 	m.TokenEndpoint = base + "/oauth2/token"
 	m.AuthorizationEndpoint = base + "/oauth2/authorize"
 	m.DeviceEndpoint = base + "/oauth2/devicecode"
@@ -149,7 +112,7 @@ func (t *Tenant) metadataV1() metadata {
 }
 
 // metadata returns what both versions have in common.
-func (t *Tenant) metadata() metadata {
+func (h *host) metadata(segment string) metadata {
 	return metadata{
 		TokenAuthMethods:   []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
 		ResponseModes:      []string{"query", "fragment", "form_post"},
@@ -157,11 +120,57 @@ func (t *Tenant) metadata() metadata {
 		IDTokenAlgorithms:  []string{"RS256"},
 		HTTPLogout:         true,
 		FrontchannelLogout: true,
-		KerberosEndpoint:   t.authorityHost + "/" + t.id + "/kerberos",
+		KerberosEndpoint:   h.authorityHost + "/" + segment + "/kerberos",
 		TenantRegionScope:  "WW",
 		CloudInstanceName:  cloudInstanceName,
 		CloudGraphHostName: "graph.windows.net",
 		GraphHost:          "graph.microsoft.com",
 		RBACURL:            "https://pas.windows.net",
 	}
+}
+
+// issuerSegment returns what stands in issuers for the first segment of a path.
+func issuerSegment(segment string) string {
+	if isShared(segment) {
+		return "{tenantid}"
+	}
+	return segment
+}
+
+func (h *host) v2Issuer(tenantID string) string { return h.authorityHost + "/" + tenantID + "/v2.0" }
+
+func v1Issuer(tenantID string) string { return "https://sts.windows.net/" + tenantID + "/" }
+
+// An instanceMetadata says which hosts are one cloud, and where a tenant's metadata is.
+type instanceMetadata struct {
+	TenantDiscovery string          `json:"tenant_discovery_endpoint"`
+	APIVersion      string          `json:"api-version"`
+	Metadata        []instanceHosts `json:"metadata"`
+}
+
+type instanceHosts struct {
+	PreferredNetwork string   `json:"preferred_network"`
+	PreferredCache   string   `json:"preferred_cache"`
+	Aliases          []string `json:"aliases"`
+}
+
+// serveInstance answers whether an authority is one that is known here, as MSALs ask
+// before they trust one.
+func (h *host) serveInstance(e *exchange) {
+	e.form = e.request.Form
+	asked, err := url.Parse(e.form.Get("authorization_endpoint"))
+	if err != nil || "https://"+asked.Host != h.authorityHost {
+		e.reject(reject(50049, "Unknown or invalid instance."))
+		return
+	}
+	segment, _, _ := strings.Cut(strings.TrimPrefix(asked.Path, "/"), "/")
+	if !isShared(segment) && h.tenant(segment) == nil {
+		e.reject(unknownTenant(segment))
+		return
+	}
+	e.answer(http.StatusOK, instanceMetadata{
+		TenantDiscovery: h.v2Issuer(segment) + "/.well-known/openid-configuration",
+		APIVersion:      "1.1",
+		Metadata:        []instanceHosts{{asked.Host, asked.Host, []string{asked.Host}}},
+	})
 }

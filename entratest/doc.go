@@ -15,10 +15,23 @@
 //
 // A tenant is served over https on loopback at [Tenant.AuthorityHost], with the
 // paths, members, claims and errors of Entra: metadata and key sets (v1 and v2),
-// the token endpoint with the On-Behalf-Of and client credentials grants, and
-// managed identities. [Tenant.HTTPClient] trusts its certificate. MSAL and
-// azidentity take it for the real one, given the authority host and with
-// instance discovery off.
+// the authorize endpoint with its pages, the token endpoint with the grants of users,
+// apps and APIs, device codes, the administrator's consent, managed identities, and a
+// bit of Microsoft Graph (/v1.0/me). [Tenant.HTTPClient] trusts its certificate.
+// MSAL and azidentity take it for the real one, given the authority host and with
+// instance discovery off. [Tenant.AddTenant] puts more tenants on the same server.
+//
+// # Signing in
+//
+// A test that does not care how a token came about takes it from [Tenant.Token]. One that does
+// opens the authorization request in a [Browser]:
+//
+//	client.AddRedirectURI(entratest.Web, "https://app.example.com/callback")
+//	back, err := tenant.Browser(alice).Open(ctx, authorizeURL) // back has the code
+//
+// The pages are plain HTML, for people and for browsers under remote control: pick an account,
+// approve if [Tenant.RequireMFA] or a claims challenge wants that, consent if nobody
+// has yet. There are no passwords.
 //
 // # What is as in Entra
 //
@@ -29,16 +42,16 @@
 //     v2 tokens have the tenant's own issuer and the client id as audience.
 //   - Tokens last 60 to 90 minutes, and begin 5 minutes before they are issued.
 //   - On-Behalf-Of checks the assertion (signature, issuer, time, kind, audience),
-//     the client (secret or federated credential), the scopes and the consent.
-//     [Tenant.RequireClaims] plays conditional access.
+//     the client, the scopes, the consent and the policies of conditional access.
+//   - Refresh tokens are long, are not used up, and serve for any resource that the
+//     client has consent for. Without a scope they are refused (AADSTS90009).
+//   - A bare scope is one of Microsoft Graph; a resource parameter must fit the scopes.
 //   - Errors have Entra's members; error_codes match the text. Act on the
 //     codes: the texts are ours, in the manner of Entra's.
 //
 // # What is not
 //
-// There is no sign-in: [Tenant.Token] hands out what a user's sign-in would
-// have given, and refresh tokens cannot be redeemed. The v1 token endpoint,
-// the authorize and the device code endpoint are in the metadata, and answer
+// The v1 authorize, token and device code endpoints are in the metadata, and answer
 // 404. An assertion about a user whom the tenant does not know is taken at its word.
 // No real tenant was at hand: which error, suberror and status go with the rarer codes, and
 // the issuer of keys in the v1 key set, come from documents and reports.

@@ -13,6 +13,20 @@ type rejection struct {
 	suberror string
 	message  string
 	claims   string
+	subcode  string // error_subcode of an answer at the authorize endpoint
+}
+
+// redirectKind returns the error as the authorize endpoint names it.
+func (r *rejection) redirectKind() string {
+	switch r.code {
+	case 50058, 16000:
+		return "login_required"
+	case 65001:
+		return "consent_required"
+	case 700054:
+		return "unsupported_response_type"
+	}
+	return r.kind
 }
 
 // Error returns the error as it stands in error_description, without ids.
@@ -33,11 +47,12 @@ func missing(parameter string) *rejection {
 // rejectionOf returns error, status and suberror of an AADSTS code, as Entra sends them.
 func rejectionOf(code int) rejection {
 	switch code {
-	case 7000215, 7000218, 7000222, 700024, 700027, 70025, 700211, 700212, 700213, 7002138, 50012, 7000112:
+	case 7000215, 7000218, 7000222, 700021, 700023, 700024, 700025, 700027, 70025, 700211, 700212, 700213, 7002138, 50012, 7000112:
 		return rejection{kind: "invalid_client", status: http.StatusUnauthorized}
 	case 700016:
 		return rejection{kind: "unauthorized_client", status: http.StatusBadRequest}
-	case 900144, 9000411, 9002313, 50027, 240002, 900561, 90009, 28000:
+	case 900144, 9000411, 9002313, 50027, 240002, 900561, 90009, 28000, 28003, 901002, 90015, 90023, 9002325, 9002326, 9002327,
+		50011, 500113, 501491, 50059:
 		return rejection{kind: "invalid_request", status: http.StatusBadRequest}
 	case 70003:
 		return rejection{kind: "unsupported_grant_type", status: http.StatusBadRequest}
@@ -47,15 +62,27 @@ func rejectionOf(code int) rejection {
 		return rejection{kind: "invalid_resource", status: http.StatusBadRequest}
 	case 650053, 650057:
 		return rejection{kind: "invalid_client", status: http.StatusBadRequest}
+	case 9010010:
+		return rejection{kind: "invalid_target", status: http.StatusBadRequest}
+	case 50049:
+		return rejection{kind: "invalid_instance", status: http.StatusBadRequest}
+	case 70016:
+		return rejection{kind: "authorization_pending", status: http.StatusBadRequest}
+	case 70018:
+		return rejection{kind: "authorization_declined", status: http.StatusBadRequest}
+	case 70019:
+		return rejection{kind: "bad_verification_code", status: http.StatusBadRequest}
+	case 70020:
+		return rejection{kind: "expired_token", status: http.StatusBadRequest}
 	case 90002:
 		return rejection{kind: "invalid_tenant", status: http.StatusBadRequest}
-	case 65001, 65004, 90094:
+	case 65001, 65004, 90094, 90095:
 		return rejection{kind: "invalid_grant", status: http.StatusBadRequest, suberror: "consent_required"}
 	case 50072, 50074, 50076, 50078, 50079, 50158:
 		return rejection{kind: "interaction_required", status: http.StatusBadRequest, suberror: "basic_action"}
 	case 53000, 53001, 53002, 53003, 530032:
 		return rejection{kind: "interaction_required", status: http.StatusBadRequest, suberror: "message_only"}
-	case 50173, 70043:
+	case 50173, 70043, 700082:
 		return rejection{kind: "invalid_grant", status: http.StatusBadRequest, suberror: "bad_token"}
 	case 50033, 90006, 90024, 90033:
 		return rejection{kind: "temporarily_unavailable", status: http.StatusServiceUnavailable}

@@ -17,6 +17,7 @@ type exchange struct {
 	request       *http.Request
 	response      http.ResponseWriter
 	form          url.Values
+	shared        bool // the request came to /organizations or /common
 	traceID       string
 	correlationID string
 }
@@ -74,17 +75,28 @@ func (e *exchange) answer(status int, body any) {
 }
 
 func (e *exchange) reject(r *rejection) {
-	timestamp := e.tenant.now().UTC().Format("2006-01-02 15:04:05Z")
 	e.answer(r.status, errorBody{
-		Error: r.kind,
-		Description: fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s",
-			r.Error(), e.traceID, e.correlationID, timestamp),
+		Error:         r.kind,
+		Description:   e.describe(r),
 		Codes:         []int{r.code},
-		Timestamp:     timestamp,
+		Timestamp:     e.timestamp(),
 		TraceID:       e.traceID,
 		CorrelationID: e.correlationID,
-		URI:           fmt.Sprintf("%s/error?code=%d", e.tenant.authorityHost, r.code),
+		URI:           e.errorURI(r),
 		Suberror:      r.suberror,
 		Claims:        r.claims,
 	})
+}
+
+func (e *exchange) describe(r *rejection) string { return r.Error() + " " + e.ids() }
+
+// ids returns what support would ask for.
+func (e *exchange) ids() string {
+	return fmt.Sprintf("Trace ID: %s Correlation ID: %s Timestamp: %s", e.traceID, e.correlationID, e.timestamp())
+}
+
+func (e *exchange) timestamp() string { return e.tenant.now().UTC().Format("2006-01-02 15:04:05Z") }
+
+func (e *exchange) errorURI(r *rejection) string {
+	return fmt.Sprintf("%s/error?code=%d", e.tenant.authorityHost, r.code)
 }

@@ -3,7 +3,7 @@ package entratest
 import (
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // x5t is a SHA-1 thumbprint by definition (RFC 7517 section 4.8)
+	"crypto/sha1" // x5t is a SHA-1 thumbprint by definition (RFC 7517 section 4.8)
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -24,6 +24,11 @@ type signingKey struct {
 func newSigningKey() *signingKey {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(err)
+	return certify(private)
+}
+
+// certify puts a certificate around a key.
+func certify(private *rsa.PrivateKey) *signingKey {
 	now := time.Now()
 	template := &x509.Certificate{
 		SerialNumber: newSerial(),
@@ -33,7 +38,7 @@ func newSigningKey() *signingKey {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	must(err)
-	sum := sha1.Sum(der) //nolint:gosec // see the import
+	sum := sha1.Sum(der)
 	thumbprint := base64.RawURLEncoding.EncodeToString(sum[:])
 	return &signingKey{
 		private:    private,
@@ -44,17 +49,57 @@ func newSigningKey() *signingKey {
 	}
 }
 
+// spareKeys are the keys of servers that have been closed. Making one takes far
+// longer than all else that a tenant needs, so a process makes no more than it has servers
+// at a time; no two open servers share one.
+var spareKeys struct {
+	sync.Mutex
+	keys []*signingKey
+}
+
 // A keyring makes keys when they are first needed: many a tenant in a test never signs.
 type keyring struct {
 	mu            sync.Mutex
 	current, next *signingKey
+	used          []*signingKey // all that it took, to be given back
+}
+
+// take returns a key that no open server has. Callers hold r.mu.
+func (r *keyring) take() *signingKey {
+	key := spareKey()
+	if key == nil {
+		key = newSigningKey()
+	}
+	r.used = append(r.used, key)
+	return key
+}
+
+func spareKey() *signingKey {
+	spareKeys.Lock()
+	defer spareKeys.Unlock()
+	if len(spareKeys.keys) == 0 {
+		return nil
+	}
+	key := spareKeys.keys[0]
+	spareKeys.keys = spareKeys.keys[1:]
+	return key
+}
+
+// giveBack makes the keys those of servers to come.
+func (r *keyring) giveBack() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	spareKeys.Lock()
+	defer spareKeys.Unlock()
+	spareKeys.keys = append(spareKeys.keys, r.used...)
+	r.used = nil
 }
 
 func (r *keyring) signing() *signingKey {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.current == nil {
-		r.current = newSigningKey()
+		r.current = r.take()
 	}
 	return r.current
 }
@@ -87,7 +132,7 @@ func (t *Tenant) AnnounceKey() string {
 	t.keys.mu.Lock()
 	defer t.keys.mu.Unlock()
 	if t.keys.next == nil {
-		t.keys.next = newSigningKey()
+		t.keys.next = t.keys.take()
 	}
 	return t.keys.next.id
 }
@@ -123,9 +168,9 @@ type keySet struct {
 	Keys []jsonWebKey `json:"keys"`
 }
 
-func (t *Tenant) keySet(issuer string) keySet {
+func (h *host) keySet(issuer string) keySet {
 	var set keySet
-	for _, key := range t.keys.published() {
+	for _, key := range h.keys.published() {
 		set.Keys = append(set.Keys, jsonWebKey{
 			KeyType:           "RSA",
 			Use:               "sig",

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -145,19 +146,33 @@ type issuedToken struct {
 	expires time.Time
 }
 
-func (t *Tenant) sign(token issuedToken) string { return t.Sign(t.header(token.version), token.claims) }
+func (t *Tenant) sign(token issuedToken) string {
+	if audience := token.claims["aud"]; audience == t.graph.AppIDURI || audience == graphClientID || audience == t.graph.AppIDURI+"/" {
+		return t.signForGraph(token)
+	}
+	return t.Sign(t.header(token.version), token.claims)
+}
 
 // A profile is what tokens say about a user. It comes from the user, or from the
 // assertion that stands for them.
 type profile struct {
 	objectID, name, userPrincipalName, session string
-	methods                                    []any // amr
+
+	methods      []any    // amr
+	contexts     []string // acrs
+	capabilities []string // xms_cc, the client's
+	authTime     int64    // Unix time of the sign-in, or 0
+	nonce        string   // of ID tokens
+	email        string
 }
+
+// approved reports whether the user has met multifactor authentication.
+func (p profile) approved() bool { return slices.Contains(p.methods, any("mfa")) }
 
 func (u *User) profile() profile {
 	return profile{
 		objectID: u.ObjectID, name: u.DisplayName, userPrincipalName: u.UserPrincipalName,
-		session: u.session, methods: []any{"pwd"},
+		session: u.session, methods: []any{"pwd"}, email: u.Email,
 	}
 }
 
@@ -179,6 +194,8 @@ func (t *Tenant) userAccess(user profile, client *App, acr string, aim target, s
 	claims["sid"] = user.session
 	claims["sub"] = t.subject(user.objectID, client.ClientID)
 	claims["xms_ftd"] = opaque(48)
+	t.addSignIn(claims, user)
+	t.addOptional(claims, aim, user)
 	if token.version == 1 {
 		claims["acr"] = "1"
 		claims["amr"] = user.methods
@@ -216,6 +233,13 @@ func (t *Tenant) appAccess(p principal, acr string, aim target, roles []string, 
 func (t *Tenant) idClaims(user profile, client *App) issuedToken {
 	token := t.token(target{client, client.ClientID, 2}, t.lifetime())
 	token.claims["name"] = user.name
+	token.claims["sid"] = user.session
+	if user.nonce != "" {
+		token.claims["nonce"] = user.nonce
+	}
+	if user.email != "" {
+		token.claims["email"] = user.email
+	}
 	token.claims["oid"] = user.objectID
 	token.claims["preferred_username"] = user.userPrincipalName
 	token.claims["sid"] = user.session

@@ -30,7 +30,8 @@ func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenRespons
 	if r != nil {
 		return nil, r
 	}
-	granted, r := t.checkConsent(client, scope)
+	user := t.profileOf(claims)
+	granted, r := t.checkConsent(client, scope, user.objectID)
 	if r != nil {
 		return nil, r
 	}
@@ -40,15 +41,42 @@ func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenRespons
 		r.claims = required.claims
 		return nil, r
 	}
-	user := t.profileOf(claims)
+	asked, r := parseClaims(e.form.Get("claims"))
+	if r != nil {
+		return nil, r
+	}
+	g := t.grantOf(user, client, e.form.Get("scope"))
+	if r := t.access(scope.resource, asked, g.SignIn); r != nil {
+		return nil, r
+	}
+	user.capabilities = asked.capabilities
 	access := t.userAccess(user, client, acr, scope.target(), granted)
-	return t.respondToUser(e, access, user, client, scope, granted), nil
+	return t.respondToUser(e, access, user, client, scope, granted, g), nil
+}
+
+// grantOf returns what a refresh token of an exchange stands for.
+func (t *Tenant) grantOf(user profile, client *App, scope string) grant {
+	g := grant{
+		Tenant: t.id, User: user.objectID, Name: user.name, UPN: user.userPrincipalName,
+		Client: client.ClientID, Scope: scope, Platform: Web,
+		SignIn: signIn{
+			Tenant: t.id, User: user.objectID, Time: t.now().Unix(), Session: user.session,
+			MFA: user.approved(), Contexts: user.contexts,
+		},
+	}
+	if known := t.userByID(user.objectID); known != nil {
+		g.SignIn.Epoch = known.epoch.Load()
+	}
+	return g
 }
 
 // checkConsent returns the scopes that the new token will have: all that were
 // consented to, of which those asked for must be some.
-func (t *Tenant) checkConsent(client *App, scope scopeRequest) ([]string, *rejection) {
-	granted := t.consented(client, scope.resource)
+func (t *Tenant) checkConsent(client *App, scope scopeRequest, user string) ([]string, *rejection) {
+	granted := t.consented(client, scope.resource, user)
+	if len(scope.names) == 0 && t.hasAnyConsent(client, user) { // nothing but to sign in
+		granted = union(granted, slices.DeleteFunc(slices.Clone(scope.openid), func(s string) bool { return s == "offline_access" }))
+	}
 	missing := len(granted) == 0
 	for _, name := range scope.names {
 		missing = missing || name != defaultScope && !slices.Contains(granted, name)
@@ -151,12 +179,13 @@ func (t *Tenant) profileOf(claims jwt.MapClaims) profile {
 	}
 	t.mu.Lock()
 	if user := t.userByObjectID(p.objectID); user != nil {
-		p.name, p.userPrincipalName = user.DisplayName, user.UserPrincipalName
+		p.name, p.userPrincipalName, p.email = user.DisplayName, user.UserPrincipalName, user.Email
 	}
 	t.mu.Unlock()
 	if methods, ok := claims["amr"].([]any); ok {
 		p.methods = methods
 	}
+	t.readSignIn(claims, &p)
 	if p.session == "" {
 		p.session = newGUID()
 	}

@@ -145,7 +145,7 @@ func TestOnBehalfOfRefusals(t *testing.T) {
 		"ID token":                  {[]string{"assertion", c.IDToken(c.alice, c.api)}, 400, "invalid_request", 240002},
 		"app-only":                  {[]string{"assertion", change("scp", nil)}, 400, "invalid_grant", 7000114},
 		"app-only by idtyp":         {[]string{"assertion", change("idtyp", "app")}, 400, "invalid_grant", 7000114},
-		"bare scope":                {[]string{"scope", "user_impersonation"}, 400, "invalid_scope", 70011},
+		"bare scope":                {[]string{"scope", "user_impersonation"}, 400, "invalid_client", 650053},
 		"OpenID scopes alone":       {[]string{"scope", "openid profile"}, 400, "invalid_scope", 70011},
 		"scope without name":        {[]string{"scope", "https://storage.azure.com/"}, 400, "invalid_scope", 70011},
 		".default and more":         {[]string{"scope", "https://storage.azure.com/.default https://storage.azure.com/user_impersonation"}, 400, "invalid_scope", 70011},

@@ -13,10 +13,14 @@ type Endpoint int
 
 // The endpoints of a tenant.
 const (
-	Discovery       Endpoint = iota + 1 // OpenID metadata, v1 and v2
+	Discovery       Endpoint = iota + 1 // OpenID metadata, v1 and v2, and instance discovery
 	Keys                                // the key sets, v1 and v2
 	Token                               // /oauth2/v2.0/token
 	ManagedIdentity                     // what the platform gives to code in Azure
+	Authorize                           // /oauth2/v2.0/authorize, /v2.0/adminconsent, and the answers to their pages
+	Device                              // /oauth2/v2.0/devicecode, and the page for its codes
+	Logout                              // /oauth2/v2.0/logout
+	Graph                               // /v1.0/me
 )
 
 // String returns the endpoint's name.
@@ -30,6 +34,14 @@ func (e Endpoint) String() string {
 		return "Token"
 	case ManagedIdentity:
 		return "ManagedIdentity"
+	case Authorize:
+		return "Authorize"
+	case Device:
+		return "Device"
+	case Logout:
+		return "Logout"
+	case Graph:
+		return "Graph"
 	default:
 		return "none"
 	}

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// openIDScopes are the scopes of OpenID Connect, which name no resource.
+var openIDScopes = []string{"openid", "profile", "email", "offline_access"}
+
 // defaultScope asks for everything that was consented to.
 const defaultScope = ".default"
 
@@ -30,46 +33,75 @@ func (s scopeRequest) target() target {
 // slash, and a name; so in https://storage.azure.com//.default the
 // identifier ends with a slash, and a v1 token's audience will too.
 func (t *Tenant) parseScope(parameter string) (scopeRequest, *rejection) {
-	var s scopeRequest
-	for scope := range strings.FieldsSeq(parameter) {
-		if slices.Contains([]string{"openid", "profile", "email", "offline_access"}, scope) {
-			s.openid = append(s.openid, scope)
-			continue
-		}
-		if r := t.addScope(&s, scope); r != nil {
-			return s, r
-		}
-	}
+	all, openid, r := t.parseScopes(parameter)
 	switch {
-	case s.resource == nil:
-		return s, invalidScope(parameter)
-	case s.all() && len(s.names) > 1:
-		return s, reject(70011, fmt.Sprintf("The provided request must include a 'scope' input parameter. The provided value for the "+
-			"input parameter 'scope' is not valid. The scope %s is not valid. .default scope can't be combined with resource-specific scopes.", clip(parameter)))
+	case r != nil:
+		return scopeRequest{}, r
+	case len(all) == 0:
+		return scopeRequest{}, invalidScope(parameter)
+	case len(all) > 1:
+		return scopeRequest{}, reject(28000, fmt.Sprintf("Provided value for the input parameter scope is not valid because it contains more than one resource. Scope %s is not valid.", clip(parameter)))
 	}
-	return s, nil
+	all[0].openid = openid
+	return all[0], nil
 }
 
-func (t *Tenant) addScope(s *scopeRequest, scope string) *rejection {
-	slash := strings.LastIndexByte(scope, '/')
-	if slash <= 0 || slash == len(scope)-1 {
-		return invalidScope(scope)
+// parseUserScope is parseScope for requests of users, who may ask for nothing but to sign
+// in: the token is then one for Microsoft Graph with the scopes of OpenID Connect.
+func (t *Tenant) parseUserScope(parameter string) (scopeRequest, *rejection) {
+	all, openid, r := t.parseScopes(parameter)
+	if r == nil && len(all) == 0 && len(openid) > 0 {
+		return scopeRequest{resource: t.graph, identifier: t.graph.AppIDURI, openid: openid}, nil
 	}
-	identifier, name := scope[:slash], scope[slash+1:]
+	return t.parseScope(parameter)
+}
+
+// parseScopes reads a scope parameter that may name several resources, as that
+// of an authorization request may, since a user can consent to them at once.
+func (t *Tenant) parseScopes(parameter string) (all []scopeRequest, openid []string, r *rejection) {
+	for scope := range strings.FieldsSeq(parameter) {
+		if slices.Contains(openIDScopes, scope) {
+			openid = append(openid, scope)
+			continue
+		}
+		if all, r = t.addScope(all, scope); r != nil {
+			return nil, nil, r
+		}
+	}
+	for _, s := range all {
+		if s.all() && len(s.names) > 1 {
+			return nil, nil, reject(70011, fmt.Sprintf("The provided request must include a 'scope' input parameter. The provided value for the "+
+				"input parameter 'scope' is not valid. The scope %s is not valid. .default scope can't be combined with resource-specific scopes.", clip(parameter)))
+		}
+	}
+	return all, openid, nil
+}
+
+func (t *Tenant) addScope(all []scopeRequest, scope string) ([]scopeRequest, *rejection) {
+	slash := strings.LastIndexByte(scope, '/')
+	if slash == 0 || slash == len(scope)-1 {
+		return nil, invalidScope(scope)
+	}
+	identifier, name := t.graph.AppIDURI, scope // a bare scope is one of Microsoft Graph
+	if slash > 0 {
+		identifier, name = scope[:slash], scope[slash+1:]
+	}
 	t.mu.Lock()
 	resource := t.appByIdentifier(identifier)
 	t.mu.Unlock()
 	switch {
 	case resource == nil:
-		return unknownResource(identifier, t.id)
-	case s.resource != nil && s.resource != resource:
-		return reject(28000, fmt.Sprintf("Provided value for the input parameter scope is not valid because it contains more than one resource. Scope %s is not valid.", clip(scope)))
+		return nil, unknownResource(identifier, t.id)
 	case name != defaultScope && !slices.Contains(resource.Scopes, name):
-		return reject(650053, fmt.Sprintf("The application asked for scope '%s' that doesn't exist on the resource '%s'.", clip(name), resource.ClientID))
+		return nil, reject(650053, fmt.Sprintf("The application asked for scope '%s' that doesn't exist on the resource '%s'.", clip(name), resource.ClientID))
 	}
-	s.resource, s.identifier = resource, identifier
-	s.names = append(s.names, name)
-	return nil
+	for i := range all {
+		if all[i].resource == resource {
+			all[i].names = append(all[i].names, name)
+			return all, nil
+		}
+	}
+	return append(all, scopeRequest{resource: resource, identifier: identifier, names: []string{name}}), nil
 }
 
 func invalidScope(scope string) *rejection {

@@ -1,11 +1,10 @@
 package entratest
 
 import (
-	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -34,6 +33,14 @@ type Options struct {
 	// KeepRequests is how many requests [Tenant.Requests] remembers; older ones
 	// are dropped. Defaults to 2000.
 	KeepRequests int
+
+	// DeviceInterval is how long devices are told to wait between questions, in whole
+	// seconds. Defaults to 5 seconds, as Entra says.
+	DeviceInterval time.Duration
+
+	// SigningKey is the tenant's first signing key, RSA of 2048 bits or more, for
+	// runs that must look the same. Defaults to a random one.
+	SigningKey *rsa.PrivateKey
 }
 
 // clockSkew is how far a token may be ahead of the tenant's clock. Entra
@@ -43,16 +50,11 @@ const clockSkew = 5 * time.Minute
 // A Tenant is one Entra tenant, served over https on loopback. All methods
 // are safe for concurrent use.
 type Tenant struct {
-	id            string
-	options       Options
-	authorityHost string
-	pairwise      []byte // makes the sub claims of this tenant its own
+	*host
+	id       string
+	options  Options
+	pairwise []byte // makes the sub claims of this tenant its own
 
-	certificate serverCertificate
-	https       *server
-	client      *http.Transport
-
-	keys     keyring
 	recorder recorder
 	faults   faults
 
@@ -60,13 +62,19 @@ type Tenant struct {
 	users           []*User
 	apps            []*App
 	storage         *App
+	graph           *App
 	identities      []*UserAssignedIdentity
 	identity        *identityEndpoint
 	identityClosed  bool
 	minted          *User // whom Mint's tokens are for
 	mintedClient    *App
 	consents        map[grantKey]map[string]bool
+	userConsents    map[userGrantKey]map[string]bool
+	consentPolicy   ConsentPolicy
 	roleAssignments map[grantKey]map[string]bool
+	policies        map[*App]policySet
+	groups          []*Group
+	userRoles       map[userGrantKey]map[string]bool
 	requirements    map[grantKey]requirement
 	issuers         map[string]*trustedIssuer
 }
@@ -84,21 +92,50 @@ func NewTenant(opts *Options) *Tenant {
 		o = *opts
 	}
 	o.fill()
+	h := newHost(o.SigningKey)
+	t := newTenant(h, o)
+	h.start(o.Addr, t)
+	return t
+}
+
+// AddTenant adds another tenant to the server that t is on: both have one authority
+// host, certificate and key set, as the tenants of a cloud have. The key set, its
+// rotation and the browser's cookies are shared, nothing else is. Options.Addr and
+// Options.SigningKey must be empty; Options.Now defaults to the clock of t. Closing the added tenant
+// takes it off the server; closing t stops the server with all of its tenants.
+func (t *Tenant) AddTenant(opts *Options) *Tenant {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Addr != "" || o.SigningKey != nil {
+		panic("entratest: AddTenant: Options.Addr and Options.SigningKey belong to the server's first tenant")
+	}
+	if o.Now == nil {
+		o.Now = t.options.Now
+	}
+	o.fill()
+	added := newTenant(t.host, o)
+	t.join(added)
+	return added
+}
+
+func newTenant(h *host, o Options) *Tenant {
 	t := &Tenant{
+		host:            h,
 		id:              o.TenantID,
 		options:         o,
 		pairwise:        []byte(rand.Text()),
-		certificate:     newServerCertificate(),
 		consents:        map[grantKey]map[string]bool{},
+		userConsents:    map[userGrantKey]map[string]bool{},
 		roleAssignments: map[grantKey]map[string]bool{},
+		policies:        map[*App]policySet{},
+		userRoles:       map[userGrantKey]map[string]bool{},
 		requirements:    map[grantKey]requirement{},
 		issuers:         map[string]*trustedIssuer{},
 	}
 	t.recorder.keep = o.KeepRequests
 	t.addFirstParty()
-	t.https = serve(o.Addr, &t.certificate, http.HandlerFunc(t.serveAuthority))
-	t.authorityHost = "https://localhost:" + t.https.port()
-	t.client = t.newTransport()
 	return t
 }
 
@@ -134,8 +171,7 @@ func (t *Tenant) Close() {
 	if identity != nil {
 		identity.server.close()
 	}
-	t.https.close()
-	t.client.CloseIdleConnections()
+	t.leave(t)
 }
 
 // ID returns the tenant's id, a GUID in lower case.
@@ -149,10 +185,10 @@ func (t *Tenant) AuthorityHost() string { return t.authorityHost }
 // V1Issuer returns the issuer of v1 tokens, https://sts.windows.net/{tid}/. It
 // is that of the real Entra, because services such as Azurite know it by
 // heart; the keys, of course, are not.
-func (t *Tenant) V1Issuer() string { return "https://sts.windows.net/" + t.id + "/" }
+func (t *Tenant) V1Issuer() string { return v1Issuer(t.id) }
 
 // V2Issuer returns the issuer of v2 tokens, {AuthorityHost}/{tid}/v2.0.
-func (t *Tenant) V2Issuer() string { return t.authorityHost + "/" + t.id + "/v2.0" }
+func (t *Tenant) V2Issuer() string { return t.v2Issuer(t.id) }
 
 // HTTPClient returns a client that trusts the tenant's certificate and no
 // other, and finds the tenant however the machine resolves localhost. It also
@@ -164,24 +200,6 @@ func (t *Tenant) HTTPClient() *http.Client { return &http.Client{Transport: t.cl
 // a pool.
 func (t *Tenant) CertificatePEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: t.certificate.der})
-}
-
-func (t *Tenant) newTransport() *http.Transport {
-	own := strings.TrimPrefix(t.authorityHost, "https://")
-	address := t.https.address()
-	var dialer net.Dialer
-	return &http.Transport{
-		TLSClientConfig:     t.certificate.clientConfig(),
-		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: 16,
-		IdleConnTimeout:     30 * time.Second,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if addr == own {
-				addr = address
-			}
-			return dialer.DialContext(ctx, network, addr)
-		},
-	}
 }
 
 func (t *Tenant) now() time.Time { return t.options.Now() }

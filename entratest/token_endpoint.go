@@ -1,8 +1,6 @@
 package entratest
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,6 +11,10 @@ import (
 const (
 	grantOnBehalfOf        = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 	grantClientCredentials = "client_credentials"
+	grantCode              = "authorization_code"
+	grantRefresh           = "refresh_token"
+	grantDevice            = "urn:ietf:params:oauth:grant-type:device_code"
+	grantDeviceOld         = "device_code" // as MSAL Go and others call it
 )
 
 // A tokenResponse has the members of Entra's token answers, in its order.
@@ -29,6 +31,9 @@ type tokenResponse struct {
 
 // serveToken answers a request at the token endpoint.
 func (t *Tenant) serveToken(e *exchange) {
+	if e.allowOrigin() {
+		return
+	}
 	if e.request.Method != http.MethodPost {
 		e.reject(reject(900561, fmt.Sprintf("The endpoint only accepts POST requests. Received a %s request.", clip(e.request.Method))))
 		return
@@ -48,11 +53,23 @@ func (t *Tenant) issue(e *exchange) (*tokenResponse, *rejection) {
 			return nil, reject(9000411, fmt.Sprintf("The request is not properly formatted. The parameter '%s' is duplicated.", clip(name)))
 		}
 	}
+	if e.clientID() == "" {
+		return nil, missing("client_id")
+	}
 	grant := e.form.Get("grant_type")
 	switch grant {
 	case "":
 		return nil, missing("grant_type")
+	case grantCode:
+		return t.authorizationCode(e)
+	case grantRefresh:
+		return t.refresh(e)
+	case grantDevice, grantDeviceOld:
+		return t.pollDevice(e)
 	case grantOnBehalfOf, grantClientCredentials:
+		if e.shared {
+			return nil, reject(50059, "No tenant-identifying information found in either the request or implied by any provided credentials.")
+		}
 	default:
 		return nil, reject(70003, fmt.Sprintf("The app requested an unsupported grant type '%s'.", clip(grant)))
 	}
@@ -71,13 +88,14 @@ func (t *Tenant) issue(e *exchange) (*tokenResponse, *rejection) {
 
 // clientCredentials issues a token to an app for itself: no user, no scopes.
 func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*tokenResponse, *rejection) {
+	forAll := func(scope string) bool { return strings.HasSuffix(scope, "/"+defaultScope) }
+	if !slices.ContainsFunc(strings.Fields(e.form.Get("scope")), forAll) {
+		return nil, reject(1002012, fmt.Sprintf("The provided value for scope %s is not valid. Client credential flows must have a "+
+			"scope value with /.default suffixed to the resource identifier (application ID URI).", clip(e.form.Get("scope"))))
+	}
 	scope, r := t.parseScope(e.form.Get("scope"))
 	if r != nil {
 		return nil, r
-	}
-	if !scope.all() {
-		return nil, reject(1002012, fmt.Sprintf("The provided value for scope %s is not valid. Client credential flows must have a "+
-			"scope value with /.default suffixed to the resource identifier (application ID URI).", clip(e.form.Get("scope"))))
 	}
 	access := t.appAccess(principal{client.ClientID, client.ObjectID}, acr, scope.target(),
 		t.roles(client, scope.resource), t.lifetime())
@@ -87,29 +105,4 @@ func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*token
 func (t *Tenant) respond(access issuedToken) *tokenResponse {
 	seconds := access.expires.Unix() - t.now().Unix()
 	return &tokenResponse{TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds, AccessToken: t.sign(access)}
-}
-
-// respondToUser adds what a request on a user's behalf may ask for besides.
-func (t *Tenant) respondToUser(e *exchange, access issuedToken, user profile, client *App, scope scopeRequest, granted []string) *tokenResponse {
-	response := t.respond(access)
-	var full []string
-	for _, name := range granted {
-		full = append(full, scope.identifier+"/"+name)
-	}
-	if scope.all() {
-		full = append(full, scope.identifier+"/"+defaultScope)
-	}
-	response.Scope = strings.Join(full, " ")
-	if slices.Contains(scope.openid, "offline_access") {
-		response.RefreshToken = "1.A" + opaque(24) + "." + opaque(700)
-	}
-	if slices.Contains(scope.openid, "openid") {
-		response.IDToken = t.sign(t.idClaims(user, client))
-	}
-	if e.form.Get("client_info") == "1" {
-		info, err := json.Marshal(map[string]string{"uid": user.objectID, "utid": t.id})
-		must(err)
-		response.ClientInfo = base64.RawURLEncoding.EncodeToString(info)
-	}
-	return response
 }

@@ -1,0 +1,113 @@
+package entratest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// A policySet is what conditional access wants of those who use a resource.
+type policySet struct {
+	mfa     string // id of the policy that wants multifactor authentication, or empty
+	context string // the authentication context that is wanted, or empty
+	blocked bool
+}
+
+// RequireMFA is a conditional access policy: tokens for resource are for users
+// who approved their sign-in (amr has mfa). Without that, the sign-in pages ask
+// for it, and the token endpoint refuses (AADSTS50076) with a claims challenge.
+func (t *Tenant) RequireMFA(resource *App) {
+	t.changePolicy(resource, func(p *policySet) { p.mfa = newGUID() })
+}
+
+// RequireAuthenticationContext is a conditional access policy: tokens for resource
+// are for users who met the authentication context, "c1" for instance, as their token's claim acrs says.
+func (t *Tenant) RequireAuthenticationContext(resource *App, context string) {
+	t.changePolicy(resource, func(p *policySet) { p.context = context })
+}
+
+// BlockAccess is a conditional access policy that lets nobody get a token for
+// resource (AADSTS53003).
+func (t *Tenant) BlockAccess(resource *App) {
+	t.changePolicy(resource, func(p *policySet) { p.blocked = true })
+}
+
+// ClearConditionalAccess ends all policies for resource.
+func (t *Tenant) ClearConditionalAccess(resource *App) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.policies, resource)
+}
+
+func (t *Tenant) changePolicy(resource *App, change func(*policySet)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.policies[resource]
+	change(&p)
+	t.policies[resource] = p
+}
+
+func (t *Tenant) policyOf(resource *App) policySet {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.policies[resource]
+}
+
+// access judges a sign-in by the policies of a resource, and by the claims that
+// the client asks for.
+func (t *Tenant) access(resource *App, asked claimsRequest, s signIn) *rejection {
+	p := t.policyOf(resource)
+	switch {
+	case p.blocked:
+		return reject(53003, "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance.")
+	case p.mfa != "" && !s.MFA:
+		return moreNeeded(resource, "capolids", map[string]any{"essential": true, "values": []string{p.mfa}})
+	case p.context != "" && !slices.Contains(s.Contexts, p.context):
+		return moreNeeded(resource, "acrs", map[string]any{"essential": true, "value": p.context})
+	case len(asked.policies) > 0 && !s.MFA:
+		return moreNeeded(resource, "capolids", map[string]any{"essential": true, "values": asked.policies})
+	case !asked.metBy(s):
+		return moreNeeded(resource, "acrs", map[string]any{"essential": true, "values": asked.contexts})
+	}
+	return nil
+}
+
+// moreNeeded is the refusal that tells the client what to ask the user for.
+func moreNeeded(resource *App, claim string, demand map[string]any) *rejection {
+	challenge, err := json.Marshal(map[string]any{"access_token": map[string]any{claim: demand}})
+	must(err)
+	r := reject(50076, fmt.Sprintf("Due to a configuration change made by your administrator, or because you moved to a new location, "+
+		"you must use multi-factor authentication to access '%s'.", resource.ClientID))
+	r.claims = string(challenge)
+	return r
+}
+
+// policy judges a sign-in for all that the errand is about.
+func (t *Tenant) policy(job *errand, s signIn) *rejection {
+	for _, scope := range job.scopes {
+		if r := t.access(scope.resource, job.claims, s); r != nil {
+			return r
+		}
+	}
+	if len(job.scopes) == 0 {
+		return t.access(t.graph, job.claims, s)
+	}
+	return nil
+}
+
+// contextsOf returns the authentication contexts that an approval meets.
+func (t *Tenant) contextsOf(job *errand) []string {
+	contexts := slices.Clone(job.claims.contexts)
+	for _, scope := range job.scopes {
+		if p := t.policyOf(scope.resource); p.context != "" {
+			contexts = append(contexts, p.context)
+		}
+	}
+	return contexts
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}

@@ -1,0 +1,118 @@
+package entratest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// consentStep shows the page that asks for consent if some is missing, and reports whether the errand
+// can go on. The page's answer is recorded here.
+func (t *Tenant) consentStep(e *exchange, f *flow, job *errand, user *User) bool {
+	wanted := t.wanted(job, user)
+	admins := t.adminsOnly(wanted)
+	if f.Consented && (user.Administrator || !admins) {
+		t.recordConsent(f, job, user, wanted)
+		return true
+	}
+	switch {
+	case len(wanted) == 0 && job.prompt != "consent" && !job.admin:
+		return true
+	case job.prompt == "none":
+		job.fail(reject(65001, fmt.Sprintf("The user or administrator has not consented to use the application with ID '%s' named '%s'.",
+			job.client.ClientID, job.client.Name)))
+	case job.admin && !user.Administrator:
+		e.refusePage(reject(90094, "An administrator must sign in here: the account has no administrator's role."))
+	case admins && !user.Administrator:
+		t.showAdminNeeded(e, f, job, user)
+	default:
+		e.page(http.StatusOK, t.consentPage(e, f, job, user, wanted))
+	}
+	return false
+}
+
+// A wish is what a client would have on a resource.
+type wish struct {
+	client, resource *App
+	scopes           []string
+}
+
+// wanted returns what has to be consented to: what is missing or, where the page
+// is asked for, all that the request is about.
+func (t *Tenant) wanted(job *errand, user *User) []wish {
+	again := job.prompt == "consent" || job.admin
+	var all []wish
+	add := func(client, resource *App, scopes []string) {
+		have := t.consented(client, resource, user.ObjectID)
+		scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !again && slices.Contains(have, s) })
+		if len(scopes) > 0 {
+			all = append(all, wish{client, resource, scopes})
+		}
+	}
+	for _, scope := range job.scopes {
+		if !scope.all() {
+			add(job.client, scope.resource, scope.names)
+			continue
+		}
+		for _, p := range t.listed(job.client) {
+			add(job.client, p.resource, p.scopes)
+		}
+		if scope.resource.knows(job.client) { // the middle tier's own permissions, in one go
+			add(job.client, scope.resource, scope.resource.Scopes)
+			for _, p := range t.listed(scope.resource) {
+				add(scope.resource, p.resource, p.scopes)
+			}
+		}
+	}
+	if len(job.scopes) == 0 && !job.admin && (again || !t.hasAnyConsent(job.client, user.ObjectID)) {
+		add(job.client, t.graph, []string{"openid", "profile"})
+	}
+	return all
+}
+
+func (a *App) knows(client *App) bool {
+	return slices.ContainsFunc(a.KnownClients, func(known *App) bool { return known.ClientID == client.ClientID })
+}
+
+// listed returns the permissions of the app's registration, for the resources as they are in this tenant.
+func (t *Tenant) listed(app *App) []permission {
+	registered := app.registration()
+	registered.tenant.mu.Lock()
+	all := slices.Clone(registered.permissions)
+	registered.tenant.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range all {
+		if here := t.appByClientID(all[i].resource.ClientID); here != nil {
+			all[i].resource = here
+		}
+	}
+	return all
+}
+
+// adminsOnly reports whether only an administrator can consent.
+func (t *Tenant) adminsOnly(wanted []wish) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.consentPolicy != UsersConsent || slices.ContainsFunc(wanted, func(w wish) bool {
+		return slices.ContainsFunc(w.scopes, func(s string) bool { return slices.Contains(w.resource.AdminScopes, s) })
+	})
+}
+
+// recordConsent keeps what was agreed to on the page.
+func (t *Tenant) recordConsent(f *flow, job *errand, user *User, wanted []wish) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, w := range wanted {
+		if user.Administrator && (f.Everyone || job.admin) {
+			addTo(t.consents, grantKey{w.client, w.resource}, w.scopes)
+			continue
+		}
+		t.consentUser(user.ObjectID, w.client, w.resource, w.scopes)
+	}
+}
+
+// needsAdmin is what users learn who cannot consent themselves.
+func needsAdmin(code int, client *App) *rejection {
+	return reject(code, fmt.Sprintf("Admin consent is required for the permissions requested by this application '%s'.", client.ClientID))
+}

@@ -1,0 +1,113 @@
+package entratest
+
+import (
+	"context"
+	"crypto/rsa"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A host is what the tenants of one server share: the address, the
+// certificate, the signing keys, and the secret that seals what it hands out.
+type host struct {
+	authorityHost string
+	certificate   serverCertificate
+	https         *server
+	client        *http.Transport
+	keys          keyring
+	sealer        sealer
+	codes         codeBook
+	devices       deviceBook
+
+	tenantsMu sync.Mutex
+	tenants   []*Tenant // the first is the one that NewTenant made
+}
+
+func newHost(key *rsa.PrivateKey) *host {
+	h := &host{certificate: newServerCertificate(), sealer: newSealer()}
+	if key != nil {
+		h.keys.current = certify(key)
+	}
+	return h
+}
+
+// start makes the host listen for its first tenant.
+func (h *host) start(addr string, first *Tenant) {
+	h.join(first)
+	h.https = serve(addr, &h.certificate, http.HandlerFunc(h.serveAuthority))
+	h.authorityHost = "https://localhost:" + h.https.port()
+	h.client = h.newTransport()
+}
+
+func (h *host) join(t *Tenant) {
+	h.tenantsMu.Lock()
+	defer h.tenantsMu.Unlock()
+	for _, other := range h.tenants {
+		if other.id == t.id {
+			panic("entratest: AddTenant: Options.TenantID is that of another tenant of the server")
+		}
+	}
+	h.tenants = append(h.tenants, t)
+}
+
+// leave takes a tenant off, and stops the server with the first.
+func (h *host) leave(t *Tenant) {
+	h.tenantsMu.Lock()
+	first := h.tenants[0] == t
+	if !first {
+		h.tenants = slices.DeleteFunc(h.tenants, func(other *Tenant) bool { return other == t })
+	}
+	h.tenantsMu.Unlock()
+	if first {
+		h.https.close()
+		h.client.CloseIdleConnections()
+		h.keys.giveBack()
+	}
+}
+
+// all returns the tenants of the host, the first one first.
+func (h *host) all() []*Tenant {
+	h.tenantsMu.Lock()
+	defer h.tenantsMu.Unlock()
+	return slices.Clone(h.tenants)
+}
+
+// tenant returns the tenant of that id, or nil.
+func (h *host) tenant(id string) *Tenant {
+	h.tenantsMu.Lock()
+	defer h.tenantsMu.Unlock()
+	for _, t := range h.tenants {
+		if strings.EqualFold(t.id, id) {
+			return t
+		}
+	}
+	return nil
+}
+
+// isShared reports whether a path's first segment stands for all tenants of
+// the cloud, which is for users whose tenant shows only when they sign in.
+func isShared(segment string) bool {
+	return strings.EqualFold(segment, "organizations") || strings.EqualFold(segment, "common")
+}
+
+func (h *host) newTransport() *http.Transport {
+	own := strings.TrimPrefix(h.authorityHost, "https://")
+	address := h.https.address()
+	var dialer net.Dialer
+	return &http.Transport{
+		TLSClientConfig:     h.certificate.clientConfig(),
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: 16,
+		IdleConnTimeout:     30 * time.Second,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr == own {
+				addr = address
+			}
+			return dialer.DialContext(ctx, network, addr)
+		},
+	}
+}

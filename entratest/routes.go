@@ -1,0 +1,101 @@
+package entratest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// serveAuthority answers everything below the authority host.
+func (h *host) serveAuthority(w http.ResponseWriter, r *http.Request) {
+	segment, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	endpoint := endpointOf(segment, path)
+	t := h.tenant(segment)
+	known := t != nil || isShared(segment)
+	if t == nil {
+		t = h.all()[0] // who records what belongs to nobody
+	}
+	e := t.begin(w, r, endpoint)
+	if e == nil {
+		return // too large, or answered by a fault
+	}
+	e.shared = isShared(segment)
+	switch {
+	case endpoint == 0:
+		servePage(w, r, path == "" && (segment == "" || segment == "error"))
+	case endpoint == Graph:
+		h.serveMe(e)
+	case endpoint == Device && segment == devicePath:
+		t.serveDevicePage(e)
+	case !known && (endpoint == Authorize || endpoint == Logout):
+		e.refusePage(unknownTenant(segment))
+	case !known:
+		e.reject(unknownTenant(segment))
+	default:
+		t.serveEndpoint(e, strings.ToLower(segment), path)
+	}
+}
+
+// serveEndpoint answers at an endpoint below a tenant, or below the name of all tenants.
+func (t *Tenant) serveEndpoint(e *exchange, segment, path string) {
+	switch path {
+	case "v2.0/.well-known/openid-configuration":
+		e.answer(http.StatusOK, t.metadataV2(segment))
+	case ".well-known/openid-configuration":
+		e.answer(http.StatusOK, t.metadataV1(segment))
+	case "discovery/instance":
+		t.serveInstance(e)
+	case "discovery/v2.0/keys":
+		e.answer(http.StatusOK, t.keySet(t.v2Issuer(issuerSegment(segment))))
+	case "discovery/keys":
+		e.answer(http.StatusOK, t.keySet(v1Issuer(issuerSegment(segment))))
+	case "oauth2/v2.0/authorize":
+		t.serveAuthorize(e)
+	case "v2.0/adminconsent":
+		t.serveAdminConsent(e)
+	case "login":
+		t.serveLogin(e)
+	case "oauth2/v2.0/logout":
+		t.serveLogout(e)
+	case "oauth2/v2.0/devicecode":
+		t.serveDeviceCode(e)
+	default:
+		t.serveToken(e)
+	}
+}
+
+// endpointOf returns the endpoint at a path, or 0.
+func endpointOf(segment, path string) Endpoint {
+	switch segment {
+	case "v1.0":
+		if path == "me" {
+			return Graph
+		}
+		return 0
+	case devicePath:
+		if path == "" {
+			return Device
+		}
+		return 0
+	}
+	switch path {
+	case ".well-known/openid-configuration", "v2.0/.well-known/openid-configuration", "discovery/instance":
+		return Discovery
+	case "discovery/keys", "discovery/v2.0/keys":
+		return Keys
+	case "oauth2/v2.0/token":
+		return Token
+	case "oauth2/v2.0/authorize", "v2.0/adminconsent", "login":
+		return Authorize
+	case "oauth2/v2.0/logout":
+		return Logout
+	case "oauth2/v2.0/devicecode":
+		return Device
+	default:
+		return 0
+	}
+}
+
+func unknownTenant(segment string) *rejection {
+	return reject(90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", clip(segment)))
+}

@@ -1,0 +1,286 @@
+package entratest
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// The kinds of errand that bring a person to the sign-in pages.
+const (
+	flowAuthorize = "authorize"
+	flowDevice    = "device"
+	flowAdmin     = "adminconsent"
+)
+
+// flowLifetime is how long a page waits for its answer.
+const flowLifetime = 3600 // seconds
+
+// A flow is how far a person has come. It travels in the pages' forms, sealed and
+// tied to the browser, so that no other site can send one.
+type flow struct {
+	Kind    string
+	Query   string // the request at the authorize or admin consent endpoint, or the user code
+	Shared  bool   // it began at /organizations or /common
+	Browser string
+	Expires int64
+
+	Tenant    string // of the user, once chosen
+	User      string // object id
+	Fresh     bool   // the person chose the account just now
+	MFA       bool   // and approved the sign-in
+	Consented bool
+	Everyone  bool // consent is for the whole tenant
+}
+
+// An errand is what a person has come for, as the pages need to know it.
+type errand struct {
+	client *App
+	scopes []scopeRequest
+	prompt string
+	hint   string
+	claims claimsRequest
+	admin  bool // consent by an administrator is the errand itself
+	done   func(user *User, s signIn)
+	fail   func(r *rejection)
+}
+
+// proceed takes the person to the next page, or back to the client.
+func (t *Tenant) proceed(e *exchange, f *flow) {
+	owner := t
+	if f.Tenant != "" {
+		if owner = t.tenant(f.Tenant); owner == nil {
+			e.refusePage(reject(90002, "The tenant is gone."))
+			return
+		}
+	} else if f.Shared {
+		owner = t.ownerOf(e, f)
+	}
+	job, r := owner.errand(e, f)
+	switch {
+	case r != nil && job == nil:
+		e.refusePage(r)
+	case r != nil:
+		job.fail(r)
+	default:
+		owner.step(e, f, job)
+	}
+}
+
+// ownerOf returns a tenant that knows the client, for requests that name no tenant:
+// that of a user who is signed in, else the first.
+func (h *host) ownerOf(e *exchange, f *flow) *Tenant {
+	all := h.all()
+	for _, s := range e.sessions() {
+		if t := h.tenant(s.Tenant); t != nil {
+			all = append([]*Tenant{t}, all...)
+		}
+	}
+	clientID := ""
+	if form, err := url.ParseQuery(f.Query); err == nil {
+		clientID = form.Get("client_id")
+	}
+	if f.Kind == flowDevice {
+		if d := h.devices.byUserCode(f.Query); d != nil {
+			clientID = d.clientID
+		}
+	}
+	for _, t := range all {
+		if _, r := t.knownClient(clientID); r == nil {
+			return t
+		}
+	}
+	return all[0]
+}
+
+// errand reads what the flow is about. Without an errand, a refusal is for a page.
+func (t *Tenant) errand(e *exchange, f *flow) (*errand, *rejection) {
+	switch f.Kind {
+	case flowDevice:
+		return t.deviceErrand(e, f)
+	case flowAdmin:
+		return t.adminErrand(e, f)
+	default:
+		q, r := t.readAuthorize(f.Query)
+		if q == nil {
+			return nil, r
+		}
+		return &errand{
+			client: q.client, scopes: q.scopes, prompt: q.prompt, hint: q.hint, claims: q.claims,
+			done: func(user *User, s signIn) { t.sendCode(e, q, user, s) },
+			fail: func(r *rejection) { q.fail(e, r) },
+		}, r
+	}
+}
+
+// step finds the first thing that is missing: an account, a second factor, consent.
+func (t *Tenant) step(e *exchange, f *flow, job *errand) {
+	user, s, r := t.account(e, f, job)
+	switch {
+	case r != nil:
+		job.fail(r)
+		return
+	case user == nil:
+		t.showPicker(e, f, job)
+		return
+	}
+	f.Tenant, f.User = t.id, user.ObjectID
+	if user.Disabled {
+		e.refusePage(reject(50057, "The user account is disabled."))
+		return
+	}
+	if f.MFA {
+		s.MFA, s.Contexts = true, union(s.Contexts, t.contextsOf(job))
+	}
+	if r := t.policy(job, s); r != nil {
+		switch {
+		case job.prompt == "none":
+			job.fail(r)
+		case r.code == 53003:
+			e.refusePage(r)
+		default:
+			t.showApproval(e, f, job, user)
+		}
+		return
+	}
+	if t.consentStep(e, f, job, user) {
+		e.remember(s)
+		job.done(user, s)
+	}
+}
+
+// account returns the user to go on with, or nobody if a person must choose.
+func (t *Tenant) account(e *exchange, f *flow, job *errand) (*User, signIn, *rejection) {
+	if f.User != "" {
+		user := t.userByID(f.User)
+		if user == nil {
+			return nil, signIn{}, reject(50034, fmt.Sprintf("The user account does not exist in the directory '%s'.", t.id))
+		}
+		if s, ok := e.signedIn(user); ok && (!f.Fresh || job.prompt != "login") {
+			return user, s, nil
+		}
+		return user, t.newSignIn(user), nil
+	}
+	if job.prompt == "login" || job.prompt == "select_account" || job.prompt == "create" || f.Kind != flowAuthorize {
+		return nil, signIn{}, nil
+	}
+	var found []*User
+	for _, owner := range t.audience(f, job) {
+		for _, s := range e.sessions() {
+			if s.Tenant != owner.id {
+				continue
+			}
+			if user := owner.userByID(s.User); user != nil && s.Epoch == user.epoch.Load() && user.isHinted(job.hint) {
+				found = append(found, user)
+			}
+		}
+	}
+	if len(found) == 1 && found[0].tenant == t { // a user of another tenant goes by the picker
+		s, _ := e.signedIn(found[0])
+		return found[0], s, nil
+	}
+	if job.prompt == "none" {
+		if len(found) > 1 {
+			return nil, signIn{}, reject(16000, "Several user identities are signed in: either choose one, or send a login_hint.")
+		}
+		return nil, signIn{}, reject(50058, "A silent sign-in request was sent but no user is signed in.")
+	}
+	return nil, signIn{}, nil
+}
+
+// isHinted reports whether a login_hint leaves the user possible.
+func (u *User) isHinted(hint string) bool {
+	return hint == "" || strings.EqualFold(hint, u.UserPrincipalName) || u.Email != "" && strings.EqualFold(hint, u.Email)
+}
+
+// audience returns the tenants whose users may run the errand.
+func (t *Tenant) audience(f *flow, job *errand) []*Tenant {
+	if !f.Shared {
+		return []*Tenant{t}
+	}
+	var all []*Tenant
+	for _, other := range t.all() {
+		if _, r := other.knownClient(job.client.ClientID); r == nil {
+			all = append(all, other)
+		}
+	}
+	return all
+}
+
+// serveLogin takes the answer to a page.
+func (t *Tenant) serveLogin(e *exchange) {
+	var f flow
+	form := e.request.PostForm
+	if e.request.Method != http.MethodPost || !t.sealer.open("flow", form.Get("flow"), &f) {
+		e.refusePage(reject(9002313, "Invalid request. Begin again at the application."))
+		return
+	}
+	if f.Browser != e.browser() || t.now().Unix() > f.Expires {
+		e.refusePage(reject(50089, "The page is too old, or belongs to another browser. Begin again at the application."))
+		return
+	}
+	switch action := form.Get("action"); action {
+	case "account":
+		user := t.chosen(&f, form)
+		if user == nil {
+			e.refusePage(reject(50034, fmt.Sprintf("The user account '%s' does not exist in the directory.", clip(form.Get("name")))))
+			return
+		}
+		f.Tenant, f.User, f.Fresh = user.tenant.id, user.ObjectID, true
+	case "approve":
+		f.MFA = true
+	case "consent":
+		f.Consented, f.Everyone = true, form.Get("everyone") == "yes"
+	case "cancel", "request":
+		t.cancel(e, &f, action)
+		return
+	default:
+		e.refusePage(reject(9002313, "Invalid request. Begin again at the application."))
+		return
+	}
+	t.proceed(e, &f)
+}
+
+// chosen returns the user that was picked or typed.
+func (t *Tenant) chosen(f *flow, form url.Values) *User {
+	tenants := []*Tenant{t}
+	if f.Shared {
+		tenants = t.all()
+	}
+	for _, owner := range tenants {
+		if user := owner.userByID(form.Get("user")); user != nil {
+			return user
+		}
+		if user := owner.userByName(strings.TrimSpace(form.Get("name"))); user != nil {
+			return user
+		}
+	}
+	return nil
+}
+
+// cancel takes the person back without what the client wanted.
+func (t *Tenant) cancel(e *exchange, f *flow, action string) {
+	owner := t
+	if other := t.tenant(f.Tenant); other != nil {
+		owner = other
+	}
+	job, r := owner.errand(e, f)
+	switch {
+	case job == nil:
+		e.refusePage(r)
+	case action == "request":
+		e.refusePage(needsAdmin(90095, job.client))
+	case f.User == "":
+		job.fail(refusal(50126, "The user cancelled the sign-in."))
+	default:
+		job.fail(refusal(65004, fmt.Sprintf("User declined to consent to access the app '%s'.", job.client.ClientID)))
+	}
+}
+
+// refusal is what a client learns when a person said no.
+func refusal(code int, message string) *rejection {
+	r := reject(code, message)
+	r.kind, r.subcode = "access_denied", "cancel"
+	return r
+}

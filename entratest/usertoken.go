@@ -1,0 +1,128 @@
+package entratest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// userToken answers a grant of a user with an access token, and with whatever else was asked for.
+func (t *Tenant) userToken(e *exchange, g grant, client *App, acr, scopeParameter string) (*tokenResponse, *rejection) {
+	scope, r := t.parseUserScope(scopeParameter)
+	if r != nil {
+		return nil, r
+	}
+	if r := t.checkResource(e.form, resourcesOf(scope)); r != nil {
+		return nil, r
+	}
+	claims, r := parseClaims(e.form.Get("claims"))
+	if r != nil {
+		return nil, r
+	}
+	user, r := t.holder(g)
+	if r != nil {
+		return nil, r
+	}
+	granted, r := t.checkConsent(client, scope, user.objectID)
+	if r != nil {
+		return nil, r
+	}
+	if r := t.access(scope.resource, claims, g.SignIn); r != nil {
+		return nil, r
+	}
+	user.capabilities = claims.capabilities
+	access := t.userAccess(user, client, acr, scope.target(), granted)
+	return t.respondToUser(e, access, user, client, scope, granted, g), nil
+}
+
+// resourcesOf returns the scopes as checkResource wants them: none if only OpenID Connect's were asked for.
+func resourcesOf(scope scopeRequest) []scopeRequest {
+	if len(scope.names) == 0 {
+		return nil
+	}
+	return []scopeRequest{scope}
+}
+
+// holder returns the user of a grant, if the grant still counts.
+func (t *Tenant) holder(g grant) (profile, *rejection) {
+	user := t.userByID(g.User)
+	switch {
+	case user == nil && g.Name+g.UPN == "":
+		return profile{}, reject(50034, "The user account does not exist in the directory.")
+	case user == nil:
+		return profile{objectID: g.User, name: g.Name, userPrincipalName: g.UPN}.in(g.SignIn), nil
+	case user.Disabled:
+		return profile{}, reject(50057, "The user account is disabled.")
+	case user.epoch.Load() != g.SignIn.Epoch:
+		return profile{}, reject(50173, "The provided grant has expired due to it being revoked, a fresh auth token is needed. "+
+			"The user might have changed or reset their password.")
+	}
+	return user.profile().in(g.SignIn), nil
+}
+
+// in returns the profile as of a sign-in.
+func (p profile) in(s signIn) profile {
+	p.session, p.methods, p.contexts, p.authTime = s.Session, s.methods(), s.Contexts, s.Time
+	return p
+}
+
+// respondToUser adds what a request on a user's behalf may ask for besides.
+func (t *Tenant) respondToUser(e *exchange, access issuedToken, user profile, client *App, scope scopeRequest, granted []string, g grant) *tokenResponse {
+	response := t.respond(access)
+	response.Scope = t.scopeAnswer(scope, granted)
+	if slices.Contains(scope.openid, "offline_access") {
+		response.RefreshToken = t.refreshToken(g)
+	}
+	if slices.Contains(scope.openid, "openid") {
+		user.nonce = g.Nonce
+		if !slices.Contains(scope.openid, "email") {
+			user.email = ""
+		}
+		response.IDToken = t.sign(t.idClaims(user, client))
+	}
+	if e.form.Get("client_info") == "1" {
+		response.ClientInfo = t.clientInfo(user.objectID)
+	}
+	return response
+}
+
+// scopeAnswer returns the scope member: full names, but for Microsoft Graph's.
+func (t *Tenant) scopeAnswer(scope scopeRequest, granted []string) string {
+	if scope.resource == t.graph {
+		return strings.Join(granted, " ")
+	}
+	var full []string
+	for _, name := range granted {
+		full = append(full, scope.identifier+"/"+name)
+	}
+	if scope.all() {
+		full = append(full, scope.identifier+"/"+defaultScope)
+	}
+	return strings.Join(full, " ")
+}
+
+// clientInfo tells MSALs whose the token is.
+func (t *Tenant) clientInfo(objectID string) string {
+	info, err := json.Marshal(map[string]string{"uid": objectID, "utid": t.id})
+	must(err)
+	return base64.RawURLEncoding.EncodeToString(info)
+}
+
+// allowOrigin lets scripts of single-page applications read the answers of the token
+// endpoint, and reports whether the request was only the browser's question.
+func (e *exchange) allowOrigin() bool {
+	if e.request.Header.Get("Origin") == "" {
+		return false
+	}
+	h := e.response.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "content-type, client-request-id, return-client-request-id")
+	if e.request.Method != http.MethodOptions {
+		return false
+	}
+	e.response.WriteHeader(http.StatusOK)
+	return true
+}
