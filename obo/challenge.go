@@ -24,7 +24,7 @@ const (
 // one that was challenged is of no use any more: the new one takes its place, also
 // where a plain exchange is under way that may bring another like the old.
 func (c *Credential) answerChallenge(ctx context.Context, r request) (cache.Item[azcore.AccessToken], error) {
-	item, err := c.x.exchange(ctx, c.assertion, r)
+	item, err := c.x.exchange(ctx, c, r)
 	if err != nil {
 		return item, err
 	}

@@ -80,7 +80,7 @@ func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions)
 			if r.claims != "" {
 				return c.answerChallenge(ctx, r)
 			}
-			return c.x.exchange(ctx, c.assertion, r)
+			return c.x.exchange(ctx, c, r)
 		})
 	if loadErr != nil {
 		return azcore.AccessToken{}, c.explain(ctx, loadErr)

@@ -37,12 +37,20 @@
 // background 5 minutes before it expires (short-lived ones at half of their
 // life), while it goes on being served. Errors aren't cached.
 //
+// # Replicas
+//
+// Several processes can share what they have exchanged, through Options.Store: a
+// [TokenStore] over Redis or the like, which sees sealed values and hashed names
+// only. Without one each replica exchanges for itself, which costs one request
+// for each user and replica.
+//
 // # Outages
 //
 // What may pass in a moment (HTTP 429 and 5xx, Entra's transient codes, a lost
 // connection) is tried again, Options.MaxRetries times, after a pause or when
-// Retry-After says. A caller leaves when its own context ends. When requests of a tenant keep failing, its authority is left alone for a while, and callers
-// get their error at once, with the time to wait in Error.RetryAfter. Then one
+// Retry-After says. A caller leaves when its own context ends. When requests of
+// a tenant keep failing, its authority is left alone for a while, and callers get
+// their error at once, with the time to wait in Error.RetryAfter. Then one
 // request finds out whether it is back. Cached tokens are served all the time.
 //
 // # Errors

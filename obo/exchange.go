@@ -37,8 +37,8 @@ type request struct {
 
 // exchange asks Entra for a token. It is the loader of the cache: it runs once
 // for all who wait, and ctx is no caller's.
-func (x *Exchanger) exchange(ctx context.Context, assertion Assertion, r request) (cache.Item[azcore.AccessToken], error) {
-	token := secret.Reveal(assertion)
+func (x *Exchanger) exchange(ctx context.Context, c *Credential, r request) (cache.Item[azcore.AccessToken], error) {
+	token := secret.Reveal(c.assertion)
 	who, err := x.inspect(token)
 	if err != nil {
 		return x.failed(ctx, who, r, err)
@@ -47,6 +47,13 @@ func (x *Exchanger) exchange(ctx context.Context, assertion Assertion, r request
 	started := x.now()
 	if !started.Before(who.expires) {
 		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token is expired", newToken))
+	}
+	plain := r
+	plain.claims = ""
+	if r.claims == "" { // a challenge says that what was there is of no use
+		if item, ok := x.storage.get(ctx, c.key(plain), who.expires); ok {
+			return item, nil
+		}
 	}
 	got, err := x.redeem(ctx, who.tenant, token, r)
 	if err != nil {
@@ -58,6 +65,7 @@ func (x *Exchanger) exchange(ctx context.Context, assertion Assertion, r request
 	}
 	x.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token",
 		slog.String("user", who.user), slog.String("resource", r.resource), slog.Time("expires", item.ExpiresAt))
+	x.storage.set(ctx, c.key(plain), item)
 	return item, nil
 }
 

@@ -53,6 +53,14 @@ type Options struct {
 	// are about 250 ms and 1 s, or what Entra asks for if that is not more than 5
 	// seconds. Defaults to 2; negative means never.
 	MaxRetries int
+	// Store is a second level of the cache that replicas share. It is asked before
+	// an exchange and told after one. Defaults to none.
+	Store TokenStore
+	// StoreKeys seal what Store gets, each 32 random bytes. The first seals, all
+	// of them open: to change the key, put the new one second everywhere, then
+	// first, then take the old one away. Required with Store; keep them where
+	// secrets are kept, and not in the store.
+	StoreKeys [][]byte
 	// DeclareCP1 says that all clients handle claims challenges, also those whose
 	// tokens don't say so in the optional claim xms_cc. Entra then issues tokens
 	// that live for up to 28 hours and that resources revoke with a challenge
@@ -85,6 +93,8 @@ type Exchanger struct {
 	logger *slog.Logger
 	proofs *clientcred.Proofs
 	tokens *cache.Cache[cacheKey, azcore.AccessToken]
+	// storage is nil without Options.Store.
+	storage *storage
 }
 
 // NewExchanger returns an exchanger for the app with the given client id, which
@@ -123,6 +133,14 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	}
 	for i, id := range o.OtherTenants {
 		fault(fmt.Sprintf("Options.OtherTenants[%d]", i), authority.CheckGUID(id))
+	}
+	if o.Store == nil && len(o.StoreKeys) > 0 {
+		fault("Options.StoreKeys", errors.New("are set, but Options.Store is not"))
+	}
+	if o.Store != nil {
+		seal, err := newSealer(o.StoreKeys)
+		fault("Options.StoreKeys", err)
+		x.storage = &storage{store: o.Store, seal: seal, now: x.now, logger: x.logger}
 	}
 	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
 	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))

@@ -13,6 +13,14 @@ type cacheKey struct {
 	request   [sha256.Size]byte
 }
 
+// digest is the key as one hash.
+func digest(k cacheKey) [sha256.Size]byte {
+	var b [2 * sha256.Size]byte
+	copy(b[:], k.assertion[:])
+	copy(b[sha256.Size:], k.request[:])
+	return sha256.Sum256(b[:])
+}
+
 // usualRequest is a request for <resource>/.default without claims, which
 // nearly all are, with its hashes: without and with the CAE flag.
 type usualRequest struct {

@@ -125,7 +125,7 @@ func TestSameUserOtherAssertionOtherToken(t *testing.T) {
 func TestCacheKey(t *testing.T) {
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
-	const claims = `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}`
+	const claims = challenge
 	requests := []policy.TokenRequestOptions{
 		{Scopes: []string{storageScope}},
 		{Scopes: []string{"https://storage.azure.com/user_impersonation"}},
