@@ -43,8 +43,9 @@ type Error struct {
 	Kind error
 	// Rule is the rule's name, as in [Report]: "audience", "issuer", ….
 	Rule string
-	// Summary names what went wrong, such as "Audience validation failed".
-	Summary string
+	// Reason is a stable code, such as "audience_mismatch": logs and
+	// docs/troubleshooting.md name it alike.
+	Reason string
 	// Expected is what the rule wants. Empty where it says nothing useful.
 	Expected string
 	// Actual is what the token has, cut to 256 bytes. Never sent to the caller.
@@ -64,7 +65,7 @@ type Error struct {
 // Error returns the text for the caller. It never holds anything of the token.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(e.Summary)
+	b.WriteString(e.Summary())
 	if e.Expected != "" {
 		b.WriteString(": expected ")
 		b.WriteString(e.Expected)
@@ -75,6 +76,9 @@ func (e *Error) Error() string {
 	}
 	return b.String()
 }
+
+// Summary names what went wrong, such as "Audience validation failed".
+func (e *Error) Summary() string { return summaries[e.Reason] }
 
 // UserText returns the text that the caller may read, the same as [Error.Error].
 func (e *Error) UserText() string { return e.Error() }
@@ -90,9 +94,8 @@ func (e *Error) Unwrap() []error {
 // LogValue returns all of the error, the actual value and the cause included.
 func (e *Error) LogValue() slog.Value {
 	attrs := []slog.Attr{
-		slog.String("kind", e.Kind.Error()),
-		slog.String("rule", e.Rule),
-		slog.String("summary", e.Summary),
+		slog.String("reason", e.Reason),
+		slog.String("summary", e.Summary()),
 	}
 	for _, a := range []struct{ key, value string }{
 		{"expected", e.Expected}, {"actual", e.Actual}, {"remedy", e.Remedy},
@@ -137,6 +140,17 @@ func (e *Error) answer() (status int, code string) {
 func (e *Error) Status() int {
 	status, _ := e.answer()
 	return status
+}
+
+// invalid is the error of a token that is none of this API's.
+func invalid(reason, expected, got, remedy string) *Error {
+	return &Error{Kind: ErrInvalidToken, Reason: reason, Expected: expected, Actual: actual(got), Remedy: remedy}
+}
+
+// refusal returns the *Error in err, or nil.
+func refusal(err error) *Error {
+	e, _ := errors.AsType[*Error](err)
+	return e
 }
 
 // maxActual bounds what of a token goes to the log.

@@ -96,11 +96,11 @@ func ExampleVerifier_Explain() {
 		claims["aud"], claims["scp"] = "https://graph.microsoft.com", "User.Read"
 	})
 	for _, check := range verifier.Explain(context.Background(), token).Checks {
-		if !check.Passed {
-			fmt.Println(check.Rule, "is", check.Actual)
+		if check.Result != entraauth.Passed {
+			fmt.Println(check.Reason, "-", check.Actual)
 		}
 	}
 	// Output:
-	// audience is https://graph.microsoft.com
-	// scope is User.Read
+	// audience_mismatch - https://graph.microsoft.com
+	// scope_missing - User.Read
 }

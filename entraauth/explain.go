@@ -3,13 +3,13 @@ package entraauth
 import (
 	"context"
 	"errors"
-	"slices"
+	"strings"
 	"time"
 )
 
 // A Report is how a token fares under each rule, for people: the token's owner
-// and whoever debugs a refusal. It holds values of the token, so it is not for
-// anyone else, and no token.
+// and whoever debugs a refusal. It accepts nothing. It holds values of the
+// token, so it is for nobody else; neither the token nor its signature is in it.
 type Report struct {
 	Valid  bool    `json:"valid"`
 	Checks []Check `json:"checks"`
@@ -18,83 +18,122 @@ type Report struct {
 // A Check is one rule's finding.
 type Check struct {
 	Rule     string `json:"rule"`
-	Passed   bool   `json:"passed"`
+	Result   Result `json:"result"`
+	Reason   string `json:"reason,omitempty"` // as in [Error]
 	Expected string `json:"expected,omitempty"`
 	Actual   string `json:"actual,omitempty"`
 	Remedy   string `json:"remedy,omitempty"`
 }
 
-// Explain judges a token by every rule and goes on after the first that fails.
-// Times are in the server's local time.
+// Result is what came of a rule.
+type Result string
+
+// The results of a rule.
+const (
+	Passed     Result = "passed"
+	Failed     Result = "failed"
+	NotReached Result = "not reached" // an earlier one failed on which it stands
+)
+
+// Explain judges a token by every rule, in order, and goes on after one that
+// fails. Times are in RFC 3339 with the server's own zone.
 func (v *Verifier) Explain(ctx context.Context, token string) *Report {
 	r := &Report{Valid: true}
-	t, err := v.parse(ctx, token)
+	t, err := v.decode(token)
 	if err != nil {
 		r.fail(err)
+		for _, rule := range rules {
+			r.add(Check{Rule: rule.name, Result: NotReached})
+		}
 		return r
 	}
-	r.pass("form", "RS256, kid "+t.header.kid)
-	if t.keys, err = t.source.current(ctx); err != nil {
-		r.fail(err)
-		return r
-	}
-	t.identity = newIdentity("", &t.claims)
-	for _, rule := range slices.Concat(claimRules, signatureRules, callerRules) {
+	r.add(Check{Rule: "form", Result: Passed, Expected: "a signed JWT", Actual: "a signed JWT"})
+	for _, rule := range rules {
+		if !t.ready(rule.name) {
+			r.add(Check{Rule: rule.name, Result: NotReached})
+			continue
+		}
 		if err := rule.run(ctx, v, t); err != nil {
 			r.fail(err)
 			continue
 		}
 		if rule.name == "policy" { // by the names that people look for
-			r.pass("scope", t.claims.scopes)
-			r.pass("client", t.claims.clientID())
+			r.add(Check{Rule: "scope", Result: Passed, Expected: strings.Join(v.policy.Scopes, " "), Actual: actual(t.claims.scopes)})
+			r.add(Check{Rule: "client", Result: Passed, Expected: strings.Join(v.policy.Clients, " "), Actual: actual(t.claims.clientID())})
 			continue
 		}
-		r.pass(rule.name, t.shown(rule.name))
+		expected, got := v.shown(t, rule.name)
+		r.add(Check{Rule: rule.name, Result: Passed, Expected: expected, Actual: actual(got)})
 	}
 	return r
 }
 
-func (r *Report) pass(rule, value string) {
-	r.Checks = append(r.Checks, Check{Rule: rule, Passed: true, Actual: actual(value)})
+// ready reports whether what a rule stands on is there.
+func (t *candidate) ready(rule string) bool {
+	switch rule {
+	case "issuer", "signing key":
+		return t.keys != nil
+	case "key issuer", "signature":
+		return t.key != nil
+	}
+	return true
 }
+
+func (r *Report) add(c Check) { r.Checks = append(r.Checks, c) }
 
 func (r *Report) fail(err error) {
 	r.Valid = false
-	c := Check{Rule: "token", Actual: err.Error()}
 	var e *Error
-	if errors.As(err, &e) {
-		c = Check{Rule: e.Rule, Expected: e.Expected, Actual: e.Actual, Remedy: e.Summary + ". " + e.Remedy}
+	if !errors.As(err, &e) {
+		return
 	}
-	r.Checks = append(r.Checks, c)
+	got := e.Actual
+	if got == "" && e.cause != nil {
+		got = actual(e.cause.Error())
+	}
+	r.add(Check{Rule: e.Rule, Result: Failed, Reason: e.Reason, Expected: e.Expected, Actual: got, Remedy: e.Summary() + ". " + e.Remedy})
 }
 
-// shown returns the value that a rule looked at, for a report.
-func (t *candidate) shown(rule string) string {
+// shown returns what a rule expects and the value that it looked at.
+func (v *Verifier) shown(t *candidate, rule string) (expected, got string) {
 	c := &t.claims
 	switch rule {
-	case "signing key", "key issuer", "signature":
-		return "kid " + t.header.kid
+	case "algorithm":
+		return "RS256", t.header.alg
+	case "type":
+		return "JWT", t.header.typ
+	case "key id", "signing key", "key issuer":
+		return "a key of " + v.tenancy.String(), "kid " + t.header.kid
+	case "signature":
+		return "made by that key", "made by that key"
+	case "keys":
+		return "the tenant's key set", "fetched " + t.keys.fetchedAt.Local().Format(time.RFC3339)
 	case "version":
-		return c.version
+		return "1.0 or 2.0", c.version
 	case "issuer":
-		return c.issuer
+		return c.issuer, c.issuer
 	case "tenant":
-		return c.tenantID
+		return v.tenancy.String(), c.tenantID
 	case "audience":
-		return c.audience
+		return v.audiences(c.version), c.audience
 	case "expiry":
-		return local(c.expires, c.hasExpires)
+		return "later than " + v.local(), local(c.expires, c.hasExpires)
 	case "not before":
-		return local(c.notBefore, c.hasNotBefore)
+		return "not later than " + v.local(), local(c.notBefore, c.hasNotBefore)
 	case "issued at":
-		return local(c.issuedAt, c.hasIssuedAt)
+		return "not later than " + v.local(), local(c.issuedAt, c.hasIssuedAt)
+	case "proof of possession":
+		return "a bearer token", "a bearer token"
 	case "kind of token":
-		return "an access token of a " + t.identity.kind.String()
+		return "an access token", "an access token, of a " + t.who().kind.String()
 	case "object id":
-		return c.objectID
+		return "a GUID", c.objectID
 	}
-	return ""
+	return "", ""
 }
+
+// local is now, in the server's zone.
+func (v *Verifier) local() string { return v.now().Local().Format(time.RFC3339) }
 
 func local(seconds int64, present bool) string {
 	if !present {

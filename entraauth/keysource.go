@@ -97,7 +97,7 @@ func (s *keySource) current(ctx context.Context) (*keySet, error) {
 // find returns a key set that has the key kid. For a kid that the set lacks it
 // joins the running fetch, or starts one if the last for an unknown kid is long
 // enough ago. The set is nil if Entra's newest set lacks the key.
-func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet, *Error) {
+func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet, error) {
 	if _, ok := set.keys[kid]; ok {
 		return set, nil
 	}
@@ -246,7 +246,7 @@ func (s *keySource) unavailable(cause error) *Error {
 	return &Error{
 		Kind:       ErrKeysUnavailable,
 		Rule:       "keys",
-		Summary:    "The tenant's signing keys are not available at the moment",
+		Reason:     keysUnavailable,
 		Remedy:     "Try again shortly; the token was not judged",
 		RetryAfter: max(after, firstBackoff),
 		cause:      cause,

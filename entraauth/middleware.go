@@ -79,7 +79,7 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *Guard, id *
 	}
 	attrs := []slog.Attr{
 		slog.String("method", r.Method), slog.String("path", r.URL.Path),
-		slog.Int("status", status), slog.Any("reason", e),
+		slog.Int("status", status), slog.Any("refusal", e),
 	}
 	if id != nil {
 		attrs = append(attrs, slog.Any("caller", id))

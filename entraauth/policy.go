@@ -69,11 +69,11 @@ func (p *Policy) check(id *Identity) *Error {
 	}
 	isCaller := func(client string) bool { return strings.EqualFold(client, id.clientID) }
 	if len(p.Clients) > 0 && !slices.ContainsFunc(p.Clients, isCaller) {
-		return notPermitted("client", "Client application not allowed", "a client application on this server's allow-list",
+		return notPermitted("client", clientNotAllowed, "a client application on this server's allow-list",
 			id.clientID, "Ask this server's operator to add the client's application id")
 	}
 	if id.clientAuth < p.ClientAuth {
-		return notPermitted("client authentication", "Client application not trusted enough", clientAuthNames[p.ClientAuth],
+		return notPermitted("client authentication", clientAuthWeak, clientAuthNames[p.ClientAuth],
 			clientAuthNames[id.clientAuth], "Use a client that proves itself so")
 	}
 	if p.AuthContext != "" && !id.HasAuthContext(p.AuthContext) {
@@ -91,7 +91,7 @@ func (p *Policy) forUsers() bool {
 
 func (p *Policy) checkUser(id *Identity) *Error {
 	if len(p.AppRoles) > 0 && !p.forUsers() {
-		return notPermitted("kind of caller", "User not accepted", "an application on its own", "user", "Use client credentials")
+		return notPermitted("kind of caller", userNotAccepted, "an application on its own", "user", "Use client credentials")
 	}
 	missing := func(scope string) bool { return !id.HasScope(scope) }
 	if slices.ContainsFunc(p.Scopes, missing) {
@@ -102,7 +102,7 @@ func (p *Policy) checkUser(id *Identity) *Error {
 	}
 	hasRole := func(role string) bool { return id.HasRole(User, role) }
 	if len(p.UserRoles) > 0 && !slices.ContainsFunc(p.UserRoles, hasRole) {
-		return notPermitted("user role", "Required app role is missing", "one of the roles "+strings.Join(p.UserRoles, " "),
+		return notPermitted("user role", userRoleMissing, "one of the roles "+strings.Join(p.UserRoles, " "),
 			strings.Join(id.roles, " "), "Ask an administrator to assign one to you, then sign in again")
 	}
 	return p.checkGroups(id)
@@ -116,10 +116,10 @@ func (p *Policy) checkGroups(id *Identity) *Error {
 	case len(p.Groups) == 0 || slices.ContainsFunc(p.Groups, inGroup):
 		return nil
 	case id.groupOverage:
-		return notPermitted("group", "The token does not list the groups", "membership in one of this server's groups", "group overage",
+		return notPermitted("group", groupOverage, "membership in one of this server's groups", "group overage",
 			"You are in more groups than a token holds; ask this server's operator to use app roles, or groups assigned to the application")
 	}
-	return notPermitted("group", "Required group is missing", "membership in one of this server's groups",
+	return notPermitted("group", groupMissing, "membership in one of this server's groups",
 		fmt.Sprintf("%d other groups", len(id.groups)), "Ask an administrator to add you, then sign in again")
 }
 
@@ -129,10 +129,10 @@ func (p *Policy) checkApp(id *Identity) *Error {
 	case slices.ContainsFunc(p.AppRoles, hasRole):
 		return nil
 	case len(p.AppRoles) > 0:
-		return notPermitted("app role", "Required application permission is missing", "one of the roles "+strings.Join(p.AppRoles, " "),
+		return notPermitted("app role", appRoleMissing, "one of the roles "+strings.Join(p.AppRoles, " "),
 			strings.Join(id.roles, " "), "Ask an administrator to grant one to the application")
 	case p.forUsers():
-		return &Error{Kind: ErrInsufficientScope, Rule: "kind of caller", Summary: "App-only token not accepted",
+		return &Error{Kind: ErrInsufficientScope, Rule: "kind of caller", Reason: appOnlyToken,
 			Expected: "a user's delegated token", Actual: "app " + actual(id.clientID),
 			Remedy: "Sign in as a user and ask for the scopes that the challenge names; client credentials act for no user"}
 	}
@@ -144,22 +144,22 @@ func (p *Policy) stepUp(id *Identity) *Error {
 	expected := "authentication context " + p.AuthContext
 	got := strings.Join(id.contexts, " ")
 	if !id.claimsCapable {
-		return notPermitted("authentication context", "Stronger sign-in needed", expected, got,
+		return notPermitted("authentication context", strongerSignIn, expected, got,
 			"Sign in with a client that understands claims challenges; this one can't ask for it")
 	}
-	return &Error{Kind: ErrInsufficientClaims, Rule: "authentication context", Summary: "Stronger sign-in needed",
+	return &Error{Kind: ErrInsufficientClaims, Rule: "authentication context", Reason: strongerSignIn,
 		Expected: expected, Actual: actual(got), Remedy: "Sign in again with the claims of the challenge",
 		Claims: `{"access_token":{"acrs":{"essential":true,"value":"` + p.AuthContext + `"}}}`}
 }
 
 func missingScope(expected string, id *Identity) *Error {
-	return &Error{Kind: ErrInsufficientScope, Rule: "scope", Summary: "Required scope is missing",
+	return &Error{Kind: ErrInsufficientScope, Rule: "scope", Reason: scopeMissing,
 		Expected: expected, Actual: actual(strings.Join(id.scopes, " ")),
 		Remedy: "Ask for a new token with the scopes that the challenge names"}
 }
 
-func notPermitted(rule, summary, expected, got, remedy string) *Error {
-	return &Error{Kind: ErrNotPermitted, Rule: rule, Summary: summary, Expected: expected, Actual: actual(got), Remedy: remedy}
+func notPermitted(rule, reason, expected, got, remedy string) *Error {
+	return &Error{Kind: ErrNotPermitted, Rule: rule, Reason: reason, Expected: expected, Actual: actual(got), Remedy: remedy}
 }
 
 var authContext = regexp.MustCompile(`^c[1-9][0-9]?$`)

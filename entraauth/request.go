@@ -21,7 +21,7 @@ func (v *Verifier) FromRequest(r *http.Request) (*Identity, error) {
 // bearer returns the token of the request's only Authorization header.
 func bearer(r *http.Request) (string, error) {
 	if r.URL != nil && r.URL.RawQuery != "" && r.URL.Query().Has("access_token") {
-		return "", invalidRequest("Access token in the query string", "it in the Authorization header alone", "")
+		return "", invalidRequest(tokenInQuery, "it in the Authorization header alone", "")
 	}
 	headers := r.Header.Values("Authorization")
 	switch len(headers) {
@@ -29,7 +29,7 @@ func bearer(r *http.Request) (string, error) {
 		return "", noToken("")
 	case 1:
 	default:
-		return "", invalidRequest("More than one Authorization header", "one", fmt.Sprintf("%d headers", len(headers)))
+		return "", invalidRequest(severalHeaders, "one", fmt.Sprintf("%d headers", len(headers)))
 	}
 	scheme, token, _ := strings.Cut(headers[0], " ")
 	token = strings.Trim(token, " \t")
@@ -39,18 +39,18 @@ func bearer(r *http.Request) (string, error) {
 	case token == "":
 		return "", noToken("an empty token")
 	case strings.ContainsAny(token, " \t,"):
-		return "", invalidRequest("More than one value in the Authorization header", "one token", "")
+		return "", invalidRequest(severalValues, "one token", "")
 	}
 	return token, nil
 }
 
 func noToken(got string) *Error {
-	return &Error{Kind: ErrNoToken, Rule: "token", Summary: "No Bearer token found in Authorization header",
+	return &Error{Kind: ErrNoToken, Rule: "token", Reason: noTokenReason,
 		Expected: `"Authorization: Bearer <access token>"`, Actual: actual(got),
 		Remedy: "Sign in and send the access token; resource_metadata in the challenge tells where"}
 }
 
-func invalidRequest(summary, expected, got string) *Error {
-	return &Error{Kind: ErrInvalidRequest, Rule: "token", Summary: summary, Expected: expected, Actual: actual(got),
+func invalidRequest(reason, expected, got string) *Error {
+	return &Error{Kind: ErrInvalidRequest, Rule: "token", Reason: reason, Expected: expected, Actual: actual(got),
 		Remedy: "Send the access token once, in the Authorization header"}
 }

@@ -19,11 +19,20 @@ type candidate struct {
 	source    *keySource // the tenant's
 	keys      *keySet    // what the source had, for the issuers
 	key       *signingKey
-	identity  *Identity // once the signature holds
+	raw       string
+	identity  *Identity // of the claims, verified or not
+}
+
+// who returns whom the claims speak for.
+func (t *candidate) who() *Identity {
+	if t.identity == nil {
+		t.identity = newIdentity(t.raw, &t.claims)
+	}
+	return t.identity
 }
 
 // A rule judges one property of a token. Its check returns nil where the token
-// passes. The context is for the one rule that may have to wait, for a key.
+// passes. The context is for those that may have to wait, for keys.
 type rule struct {
 	name  string
 	check func(context.Context, *Verifier, *candidate) *Error
@@ -39,17 +48,17 @@ func (r rule) run(ctx context.Context, v *Verifier, t *candidate) *Error {
 	return err
 }
 
-// formRules judge the header. They need neither keys nor claims.
-var formRules = []rule{
+// rules are all rules, in the order in which they are applied.
+//
+// Those on the header need nothing and come first: garbage is refused whether
+// there are keys or not. Those on what a token says come before its signature:
+// they are cheap, and a stranger's token must not cost a key fetch. Nothing is
+// believed until the signature holds; who may call is judged after it.
+var rules = []rule{
 	{"algorithm", checkAlgorithm},
 	{"type", checkType},
 	{"key id", checkKeyID},
-}
-
-// claimRules judge what a token says, before its signature: they are cheap, and
-// a stranger's token must not cost a key fetch. Nothing is believed until the
-// signature holds.
-var claimRules = []rule{
+	{"keys", checkKeys},
 	{"version", checkVersion},
 	{"issuer", checkIssuer},
 	{"tenant", checkTenant},
@@ -59,42 +68,30 @@ var claimRules = []rule{
 	{"issued at", checkIssuedAt},
 	{"proof of possession", checkProof},
 	{"kind of token", checkKind},
-}
-
-// signatureRules judge who signed.
-var signatureRules = []rule{
 	{"signing key", checkSigningKey},
 	{"key issuer", checkKeyIssuer},
 	{"signature", checkSignature},
-}
-
-// callerRules judge who calls, once the signature holds. The policy comes last.
-var callerRules = []rule{
 	{"object id", checkObjectID},
 	{"policy", checkPolicy},
-}
-
-func invalid(summary, expected, got, remedy string) *Error {
-	return &Error{Kind: ErrInvalidToken, Summary: summary, Expected: expected, Actual: actual(got), Remedy: remedy}
 }
 
 func checkAlgorithm(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if t.header.alg == "RS256" {
 		return nil
 	}
-	return invalid("Signature algorithm not accepted", "RS256", t.header.alg,
+	return invalid(algorithmNotAccepted, "RS256", t.header.alg,
 		"Send the access token exactly as Entra issued it")
 }
 
 func checkType(_ context.Context, _ *Verifier, t *candidate) *Error {
 	switch {
 	case t.header.crit:
-		return invalid("Header extension not understood", "a header without crit", "crit", "Send the access token exactly as Entra issued it")
+		return invalid(criticalHeader, "a header without crit", "crit", "Send the access token exactly as Entra issued it")
 	case t.header.nonce:
-		return invalid("Token is for another API", "a token for this API", "header nonce",
+		return invalid(otherAPI, "a token for this API", "header nonce",
 			"A token with a nonce in its header is for Microsoft Graph; ask for a scope of this API instead")
 	case t.header.typ != "" && !strings.EqualFold(t.header.typ, "JWT") && !strings.EqualFold(t.header.typ, "at+jwt"):
-		return invalid("Token type not accepted", "typ JWT", t.header.typ, "Send the access token exactly as Entra issued it")
+		return invalid(typeNotAccepted, "typ JWT", t.header.typ, "Send the access token exactly as Entra issued it")
 	}
 	return nil
 }
@@ -103,14 +100,21 @@ func checkKeyID(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if t.header.kid != "" && len(t.header.kid) <= maxKeyID {
 		return nil
 	}
-	return invalid("Key id missing", "a header with a kid", t.header.kid, "Send the access token exactly as Entra issued it")
+	return invalid(keyIDMissing, "a header with a kid", t.header.kid, "Send the access token exactly as Entra issued it")
+}
+
+// checkKeys gets the tenant's key set, with the issuers.
+func checkKeys(ctx context.Context, _ *Verifier, t *candidate) *Error {
+	set, err := t.source.current(ctx)
+	t.keys = set
+	return refusal(err)
 }
 
 func checkVersion(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if v := t.claims.version; v == "1.0" || v == "2.0" {
 		return nil
 	}
-	return invalid("Token version not accepted", "ver 1.0 or 2.0", t.claims.version, "Send an access token issued by Microsoft Entra ID")
+	return invalid(versionNotAccepted, "ver 1.0 or 2.0", t.claims.version, "Send an access token issued by Microsoft Entra ID")
 }
 
 // checkIssuer compares exactly with what the tenant's metadata says, for the
@@ -131,7 +135,7 @@ func checkIssuer(_ context.Context, v *Verifier, t *candidate) *Error {
 	if template == "" {
 		template, form = t.keys.issuerV2, "v2 token; this authority issues no v1 tokens"
 	}
-	return invalid("Issuer validation failed", fmt.Sprintf("%s (%s)", fill(template, tenantID), form), t.claims.issuer,
+	return invalid(issuerMismatch, fmt.Sprintf("%s (%s)", fill(template, tenantID), form), t.claims.issuer,
 		fmt.Sprintf("Sign in to %s; its v1 and v2 tokens are both accepted", &v.tenancy))
 }
 
@@ -143,7 +147,7 @@ func checkTenant(_ context.Context, v *Verifier, t *candidate) *Error {
 	if t.claims.tenantID == consumers {
 		remedy = "Sign in with a work or school account; personal accounts are not accepted"
 	}
-	return invalid("Tenant validation failed", v.tenancy.String(), t.claims.tenantID, remedy)
+	return invalid(tenantMismatch, v.tenancy.String(), t.claims.tenantID, remedy)
 }
 
 // checkAudience: a v1 token has the audience in the form that was asked for,
@@ -159,40 +163,44 @@ func checkAudience(_ context.Context, v *Verifier, t *candidate) *Error {
 	}) {
 		return nil
 	}
-	expected := v.clientID + " (a v2 token)"
-	if t.claims.version == "1.0" {
-		expected = strings.Join(append(slices.Clone(v.appIDURIs), v.clientID), " or ")
-	}
-	return invalid("Audience validation failed", expected, aud,
+	return invalid(audienceMismatch, v.audiences(t.claims.version), aud,
 		fmt.Sprintf("Ask for the scope %s. If that is so, this server's application id is wrong", v.wantedScope()))
+}
+
+// audiences names those that a token of the version may have.
+func (v *Verifier) audiences(version string) string {
+	if version == "1.0" {
+		return strings.Join(append(slices.Clone(v.appIDURIs), v.clientID), " or ")
+	}
+	return v.clientID + " (a v2 token)"
 }
 
 func checkExpiry(_ context.Context, v *Verifier, t *candidate) *Error {
 	if !t.claims.hasExpires {
-		return invalid("Expiry missing", "a token with exp", "", "Send an access token issued by Microsoft Entra ID")
+		return invalid(expiryMissing, "a token with exp", "", "Send an access token issued by Microsoft Entra ID")
 	}
 	exp := time.Unix(t.claims.expires, 0)
 	if v.now().Before(exp.Add(v.skew)) {
 		return nil
 	}
-	return &Error{Kind: ErrExpired, Summary: "Token expired", Actual: exp.UTC().Format(time.RFC3339),
+	return &Error{Kind: ErrExpired, Reason: tokenExpired, Actual: exp.UTC().Format(time.RFC3339),
 		Remedy: "Refresh the access token or sign in again"}
 }
 
 func checkNotBefore(_ context.Context, v *Verifier, t *candidate) *Error {
-	return v.checkStarted(t.claims.notBefore, t.claims.hasNotBefore)
+	return v.checkStarted(t.claims.notBefore, t.claims.hasNotBefore, notYetValid)
 }
 
 func checkIssuedAt(_ context.Context, v *Verifier, t *candidate) *Error {
-	return v.checkStarted(t.claims.issuedAt, t.claims.hasIssuedAt)
+	return v.checkStarted(t.claims.issuedAt, t.claims.hasIssuedAt, issuedInFuture)
 }
 
-func (v *Verifier) checkStarted(seconds int64, present bool) *Error {
+func (v *Verifier) checkStarted(seconds int64, present bool, reason string) *Error {
 	start := time.Unix(seconds, 0)
 	if !present || !start.After(v.now().Add(v.skew)) {
 		return nil
 	}
-	return invalid("Token not yet valid", "a token valid by now", start.UTC().Format(time.RFC3339),
+	return invalid(reason, "a token valid by now", start.UTC().Format(time.RFC3339),
 		fmt.Sprintf("Check this server's clock: a difference of more than %s is too much", v.skew))
 }
 
@@ -200,7 +208,7 @@ func checkProof(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if !t.claims.hasProof {
 		return nil
 	}
-	return invalid("Token is bound to a key", "a bearer token", "cnf", "Ask for a bearer token; proof of possession is not supported")
+	return invalid(boundToKey, "a bearer token", "cnf", "Ask for a bearer token; proof of possession is not supported")
 }
 
 // checkKind tells an access token from an ID token: both have this API as audience.
@@ -209,12 +217,12 @@ func checkKind(_ context.Context, v *Verifier, t *candidate) *Error {
 	switch c.kind {
 	case "", "user", "app":
 	default:
-		return invalid("Kind of token not accepted", "idtyp user", c.kind, "Sign in as a user")
+		return invalid(kindNotAccepted, "idtyp user", c.kind, "Sign in as a user")
 	}
 	if c.hasScopes || c.isApp() {
 		return nil
 	}
-	return invalid("ID token sent instead of an access token", "an access token", "no scp, and not an application's token",
+	return invalid(idTokenSent, "an access token", "no scp, and not an application's token",
 		fmt.Sprintf("Send the access token for the scope %s; the ID token is for the client itself", v.wantedScope()))
 }
 
@@ -224,9 +232,9 @@ func checkObjectID(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if authority.IsGUID(t.claims.objectID) || (t.claims.objectID == "" && t.claims.isApp()) {
 		return nil
 	}
-	return invalid("Object id missing", "a token with oid", t.claims.objectID, "Send an access token of a user of the tenant")
+	return invalid(objectIDMissing, "a token with oid", t.claims.objectID, "Send an access token of a user of the tenant")
 }
 
 func checkPolicy(_ context.Context, v *Verifier, t *candidate) *Error {
-	return v.policy.check(t.identity)
+	return v.policy.check(t.who())
 }

@@ -10,10 +10,10 @@ import (
 func checkSigningKey(ctx context.Context, v *Verifier, t *candidate) *Error {
 	set, err := t.source.find(ctx, t.keys, t.header.kid)
 	if err != nil {
-		return err
+		return refusal(err)
 	}
 	if set == nil {
-		return keyNotFound(v, t)
+		return unknownKey(v, t)
 	}
 	t.keys, t.key = set, set.keys[t.header.kid]
 	return nil
@@ -24,11 +24,11 @@ func checkKeyIssuer(_ context.Context, v *Verifier, t *candidate) *Error {
 	if t.key != nil && t.keys.maySign(t.key, &t.claims) {
 		return nil
 	}
-	return keyNotFound(v, t)
+	return unknownKey(v, t)
 }
 
-func keyNotFound(v *Verifier, t *candidate) *Error {
-	return invalid("Signing key not found", "a key of "+v.tenancy.String(), "kid "+t.header.kid, "Get a new token from there")
+func unknownKey(v *Verifier, t *candidate) *Error {
+	return invalid(keyNotFound, "a key of "+v.tenancy.String(), "kid "+t.header.kid, "Get a new token from there")
 }
 
 // checkSignature lets golang-jwt verify, with the key that keyfunc serves from
@@ -42,7 +42,7 @@ func checkSignature(ctx context.Context, v *Verifier, t *candidate) *Error {
 	if err == nil {
 		return nil
 	}
-	e := invalid("Signature validation failed", "a signature by a key of "+v.tenancy.String(), "kid "+t.header.kid,
+	e := invalid(signatureInvalid, "a signature by a key of "+v.tenancy.String(), "kid "+t.header.kid,
 		"Send the access token exactly as Entra issued it")
 	e.cause = err
 	return e

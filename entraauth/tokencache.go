@@ -50,7 +50,7 @@ func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, e
 			return v.load(ctx, token)
 		})
 		if err != nil {
-			return nil, judgement(err)
+			return nil, v.judgement(ctx, err)
 		}
 		set, err := t.source.current(ctx)
 		if err != nil {
@@ -61,8 +61,7 @@ func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, e
 		}
 		v.tokens.Forget(key) // its key left the tenant's set
 	}
-	return nil, &Error{Kind: ErrKeysUnavailable, Rule: "keys", Summary: "The tenant's signing keys are changing",
-		Remedy: "Try again shortly", RetryAfter: firstBackoff}
+	return nil, v.judgement(ctx, errors.New("the tenant's signing keys keep changing"))
 }
 
 func (v *Verifier) load(ctx context.Context, token string) (cache.Item[*verified], error) {
@@ -71,7 +70,7 @@ func (v *Verifier) load(ctx context.Context, token string) (cache.Item[*verified
 		return cache.Item[*verified]{}, err
 	}
 	return cache.Item[*verified]{
-		Value:     &verified{identity: t.identity, source: t.source, keyID: t.header.kid, key: t.key},
+		Value:     &verified{identity: t.who(), source: t.source, keyID: t.header.kid, key: t.key},
 		ExpiresAt: time.Unix(t.claims.expires, 0).Add(v.skew),
 		Size:      max(tokenCost-entryCost, 2*len(token)),
 	}, nil
@@ -85,11 +84,13 @@ func hash(token string) [sha256.Size]byte {
 
 // judgement returns err as an *Error. One that is none comes from the cache: the
 // caller or the time-out ended the wait, and nothing was said of the token.
-func judgement(err error) error {
-	var e *Error
-	if errors.As(err, &e) {
+func (v *Verifier) judgement(ctx context.Context, err error) error {
+	if e := refusal(err); e != nil {
 		return e
 	}
-	return &Error{Kind: ErrKeysUnavailable, Rule: "keys", Summary: "The token could not be judged in time",
-		Remedy: "Try again shortly", RetryAfter: firstBackoff, cause: err}
+	if p, ok := errors.AsType[*cache.PanicError](err); ok {
+		v.log.ErrorContext(ctx, "panic in the verification of a token", "error", p, "stack", string(p.Stack))
+	}
+	return &Error{Kind: ErrKeysUnavailable, Rule: "keys", Reason: keysUnavailable,
+		Remedy: "Try again shortly; the token was not judged", RetryAfter: firstBackoff, cause: err}
 }

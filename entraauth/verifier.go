@@ -200,43 +200,25 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) 
 	if err != nil {
 		return nil, err
 	}
-	return t.identity, nil
+	return t.who(), nil
 }
 
 // verify judges by all rules and stops at the first that fails.
 func (v *Verifier) verify(ctx context.Context, token string) (*candidate, error) {
-	t, err := v.parse(ctx, token)
+	t, err := v.decode(token)
 	if err != nil {
 		return nil, err
 	}
-	if t.keys, err = t.source.current(ctx); err != nil {
-		return nil, err
-	}
-	if err := v.apply(ctx, claimRules, t); err != nil {
-		return nil, err
-	}
-	if err := v.apply(ctx, signatureRules, t); err != nil {
-		return nil, err
-	}
-	t.identity = newIdentity(token, &t.claims)
-	if err := v.apply(ctx, callerRules, t); err != nil {
-		return nil, err
+	for _, r := range rules {
+		if err := r.run(ctx, v, t); err != nil {
+			return nil, err
+		}
 	}
 	return t, nil
 }
 
-// apply returns the error of the first rule that the token breaks.
-func (v *Verifier) apply(ctx context.Context, rules []rule, t *candidate) error {
-	for _, r := range rules {
-		if err := r.run(ctx, v, t); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// parse decodes the token's header and claims and judges its form.
-func (v *Verifier) parse(ctx context.Context, token string) (*candidate, error) {
+// decode decodes a token. It judges its form alone.
+func (v *Verifier) decode(token string) (*candidate, error) {
 	if len(token) > maxToken {
 		return nil, malformed(fmt.Errorf("%d bytes; at most %d are read", len(token), maxToken))
 	}
@@ -244,12 +226,9 @@ func (v *Verifier) parse(ctx context.Context, token string) (*candidate, error) 
 	if err != nil {
 		return nil, malformed(err)
 	}
-	t := &candidate{signed: token[:len(parts[0])+1+len(parts[1])]}
+	t := &candidate{raw: token, signed: token[:len(parts[0])+1+len(parts[1])]}
 	if err := t.header.decode(parts[0]); err != nil {
 		return nil, malformed(err)
-	}
-	if err := v.apply(ctx, formRules, t); err != nil {
-		return nil, err
 	}
 	if err := t.claims.decode(parts[1]); err != nil {
 		return nil, malformed(err)
@@ -262,8 +241,9 @@ func (v *Verifier) parse(ctx context.Context, token string) (*candidate, error) 
 }
 
 func malformed(cause error) *Error {
-	return &Error{Kind: ErrInvalidToken, Rule: "form", Summary: "Token is not a well-formed JWT",
-		Expected: "an access token issued by Microsoft Entra ID", Remedy: "Send the token exactly as Entra issued it, once", cause: cause}
+	e := invalid(malformedToken, "an access token issued by Microsoft Entra ID", "", "Send the token exactly as Entra issued it, once")
+	e.Rule, e.cause = "form", cause
+	return e
 }
 
 // fullScope returns the scope as a client must ask for it, with the App ID URI.

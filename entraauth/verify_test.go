@@ -4,11 +4,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/entratest"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
@@ -101,23 +103,74 @@ func TestNewVerifierReportsAllFaults(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	f := newFixture(t, nil)
-	if r := f.verifier.Explain(t.Context(), f.token()); !r.Valid || len(r.Checks) < 12 {
-		t.Errorf("a good token: %+v", r)
+	r := f.verifier.Explain(t.Context(), f.token())
+	for _, c := range r.Checks {
+		if c.Result != entraauth.Passed || c.Rule == "" {
+			t.Errorf("a good token: %+v", c)
+		}
+	}
+	if !r.Valid || len(r.Checks) < 18 {
+		t.Errorf("valid %v, %d checks", r.Valid, len(r.Checks))
 	}
 	bad := f.tenant.Mint(f.api, 1, func(_, c map[string]any) {
 		c["aud"], c["exp"], c["scp"] = "https://graph.microsoft.com", f.clock.Now().Unix()-3600, "x"
 	})
-	failed := map[string]string{}
-	r := f.verifier.Explain(t.Context(), bad)
+	failed := map[string]entraauth.Check{}
+	r = f.verifier.Explain(t.Context(), bad)
 	for _, c := range r.Checks {
-		if !c.Passed {
-			failed[c.Rule] = c.Actual
+		if c.Result != entraauth.Passed {
+			failed[c.Reason] = c
+		}
+		if strings.Contains(c.Actual+c.Remedy, bad[len(bad)-20:]) {
+			t.Errorf("the signature is in %+v", c)
 		}
 	}
-	if r.Valid || len(failed) != 3 || failed["audience"] != "https://graph.microsoft.com" || failed["expiry"] == "" || failed["scope"] != "x" {
+	if r.Valid || len(failed) != 3 || failed["audience_mismatch"].Actual != "https://graph.microsoft.com" || failed["expired"].Actual == "" ||
+		failed["scope_missing"].Actual != "x" {
 		t.Errorf("valid %v, failed %v", r.Valid, failed)
 	}
-	if r := f.verifier.Explain(t.Context(), "garbage"); r.Valid || len(r.Checks) != 1 {
+	if r := f.verifier.Explain(t.Context(), "garbage"); r.Valid || r.Checks[0].Result != entraauth.Failed || r.Checks[1].Result != entraauth.NotReached {
 		t.Errorf("garbage: %+v", r)
+	}
+}
+
+// Without keys nothing can be said of issuer and signature.
+func TestExplainWithoutKeys(t *testing.T) {
+	f := newTenant(t)
+	f.tenant.Fail(entratest.Keys, entratest.Fault{Status: 500})
+	f.start(t, nil)
+	r := f.verifier.Explain(t.Context(), f.token())
+	for _, c := range r.Checks {
+		want := entraauth.Passed
+		switch c.Rule {
+		case "keys":
+			want = entraauth.Failed
+		case "issuer", "signing key", "key issuer", "signature":
+			want = entraauth.NotReached
+		}
+		if c.Result != want {
+			t.Errorf("%+v, want %s", c, want)
+		}
+	}
+	if r.Valid {
+		t.Error("valid")
+	}
+}
+
+// Each refusal has a code, and an operator finds each code in the docs.
+func TestReasonsAreDocumented(t *testing.T) {
+	docs, err := os.ReadFile("../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for reason, summary := range entraauth.Reasons() {
+		if !strings.Contains(string(docs), "\n### "+reason+"\n\n**"+summary) {
+			t.Errorf("docs/troubleshooting.md has no section %q with the text %q", reason, summary)
+		}
+		if seen[summary] != "" {
+			t.Errorf("%s and %s have the same summary", reason, seen[summary])
+		}
+		seen[summary] = reason
 	}
 }

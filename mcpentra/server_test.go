@@ -50,7 +50,7 @@ func TestToolsInEachProtocolEra(t *testing.T) {
 				t.Errorf("get_user_info: %s", text)
 			}
 			for _, c := range info["validation"].([]any) {
-				if check := c.(map[string]any); check["passed"] != true {
+				if check := c.(map[string]any); check["result"] != "passed" {
 					t.Errorf("a rule failed: %v", check)
 				}
 			}

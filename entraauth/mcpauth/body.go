@@ -30,22 +30,34 @@ func WriteBody(w http.ResponseWriter, r *http.Request, status int, e *entraauth.
 	case http.StatusServiceUnavailable:
 		code = codeUnavailable
 	}
-	WriteError(w, r, status, code, e.Error())
+	writeError(w, r, status, code, e.Error(), e.Reason)
 }
 
 // WriteError writes a JSON-RPC error with the HTTP status, as the answer to the
 // request in r's body, of which it reads at most 64 KiB and 5 seconds' worth. The
 // id is null where none can be found there (JSON-RPC 2.0 section 5).
 func WriteError(w http.ResponseWriter, r *http.Request, status, code int, message string) {
+	writeError(w, r, status, code, message, "")
+}
+
+func writeError(w http.ResponseWriter, r *http.Request, status, code int, message, reason string) {
+	type errorData struct {
+		Reason string `json:"reason"` // as in docs/troubleshooting.md
+	}
 	type rpcError struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
+		Code    int        `json:"code"`
+		Message string     `json:"message"`
+		Data    *errorData `json:"data,omitempty"`
+	}
+	var data *errorData
+	if reason != "" {
+		data = &errorData{reason}
 	}
 	body := struct {
 		Version string          `json:"jsonrpc"`
 		ID      json.RawMessage `json:"id"`
 		Error   rpcError        `json:"error"`
-	}{"2.0", requestID(w, r), rpcError{code, message}}
+	}{"2.0", requestID(w, r), rpcError{code, message, data}}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)

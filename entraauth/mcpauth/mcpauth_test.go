@@ -176,7 +176,7 @@ func TestEitherHalfMissingIsNobody(t *testing.T) {
 
 // The body answers the request that was refused, and the SDK reads it so.
 func TestWriteBody(t *testing.T) {
-	refused := &entraauth.Error{Kind: entraauth.ErrInvalidToken, Summary: "Token <expired>", Remedy: "Sign in again"}
+	refused := &entraauth.Error{Kind: entraauth.ErrExpired, Reason: "expired", Remedy: "Sign in <again>"}
 	for name, row := range map[string]struct{ method, contentType, body, id string }{
 		"number":           {"POST", "application/json", `{"jsonrpc":"2.0","id":7,"method":"x"}`, "7"},
 		"text":             {"POST", "application/json; charset=utf-8", `{"method":"x","params":{"id":1},"id":"a\"b"}`, `"a\"b"`},
@@ -196,7 +196,7 @@ func TestWriteBody(t *testing.T) {
 		req.Header.Set("Content-Type", row.contentType)
 		rec := httptest.NewRecorder()
 		mcpauth.WriteBody(rec, req, 401, refused)
-		want := fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32001,"message":"Token <expired>. Sign in again"}}`, row.id)
+		want := fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32001,"message":"Token expired. Sign in <again>","data":{"reason":"expired"}}}`, row.id)
 		if got := strings.TrimSpace(rec.Body.String()); got != want || rec.Code != 401 {
 			t.Errorf("%s: %d %s\nwant %s", name, rec.Code, got, want)
 		}
