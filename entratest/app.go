@@ -1,6 +1,7 @@
 package entratest
 
 import (
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,14 +53,15 @@ type App struct {
 	// 200, beyond that a reference to Microsoft Graph.
 	GroupClaims bool
 
-	tenant      *Tenant
-	home        *App // where a multitenant app is registered; nil if it is here
-	public      bool
-	secrets     []clientSecret
-	federated   []federatedCredential
-	redirects   []redirect
-	permissions []permission
-	firstParty  bool
+	tenant       *Tenant
+	home         *App // where a multitenant app is registered; nil if it is here
+	public       bool
+	secrets      []clientSecret
+	certificates []*x509.Certificate
+	federated    []federatedCredential
+	redirects    []redirect
+	permissions  []permission
+	firstParty   bool
 }
 
 // A permission is a delegated permission that an app's registration lists.

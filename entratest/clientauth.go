@@ -109,7 +109,7 @@ func (t *Tenant) checkClientAssertion(app *App, assertion string) *rejection {
 	issuer, _ := claims["iss"].(string)
 	subject, _ := claims["sub"].(string)
 	if strings.EqualFold(issuer, app.ClientID) {
-		return reject(700027, "The certificate with identifier used to sign the client assertion is not registered on application.")
+		return t.checkCertificate(app, assertion, claims)
 	}
 	if r := t.matchFederated(app, issuer, subject, claims["aud"]); r != nil {
 		return r
@@ -121,7 +121,7 @@ func (t *Tenant) checkClientAssertion(app *App, assertion string) *rejection {
 	case err == nil:
 		return nil
 	case errors.Is(err, jwt.ErrTokenInvalidClaims):
-		return reject(700024, fmt.Sprintf("Client assertion is not within its valid time range. Current time: %s.", t.now().UTC().Format(time.RFC3339)))
+		return notInTime(t)
 	default:
 		return reject(700027, "Client assertion failed signature validation.")
 	}

@@ -45,6 +45,9 @@ func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenRespons
 	if r != nil {
 		return nil, r
 	}
+	if user.authTime == 0 { // of Token or Mint: no sign-in that could have met it, or not
+		asked.contexts = nil
+	}
 	g := t.grantOf(user, client, e.form.Get("scope"))
 	if r := t.access(scope.resource, asked, g.SignIn); r != nil {
 		return nil, r

@@ -1,8 +1,12 @@
 package entratest_test
 
 import (
+	"context"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -267,6 +271,50 @@ func BenchmarkOnBehalfOf(b *testing.B) {
 			b.Fatal(a.body)
 		}
 	}
+}
+
+// BenchmarkOnBehalfOfParallel is the rate that a server under load sees.
+func BenchmarkOnBehalfOfParallel(b *testing.B) {
+	c := newContoso(b)
+	form := c.obo()
+	b.ReportAllocs()
+	b.SetParallelism(8)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if a := c.token(b, form); a.status != http.StatusOK {
+				b.Error(a.body)
+			}
+		}
+	})
+}
+
+// BenchmarkMemory reports how much the heap has grown over the requests: all that is
+// kept of them is bounded.
+func BenchmarkMemory(b *testing.B) {
+	c := newSignIns(b)
+	a := c.token(b, c.redeem(open(b, c.Browser(c.alice), c.authorizeURL())))
+	body := c.redeem(&url.URL{}, "grant_type", "refresh_token", "refresh_token", a.text("refresh_token"), "scope", "").Encode()
+	path := "/" + c.ID() + "/oauth2/v2.0/token"
+	send := func() {
+		request := httptest.NewRequestWithContext(context.Background(), http.MethodPost, path, strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		c.Handler().ServeHTTP(httptest.NewRecorder(), request)
+	}
+	for range 5000 { // until what is remembered is full
+		send()
+	}
+	before := liveHeap()
+	for b.Loop() {
+		send()
+	}
+	b.ReportMetric(float64(liveHeap())-float64(before), "B-grown")
+}
+
+func liveHeap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func BenchmarkToken(b *testing.B) {

@@ -93,6 +93,7 @@ func (t *Tenant) addGroups(claims map[string]any, user profile) {
 // signInNote is what the aio claim says to Entra alone: how the user signed in,
 // which v2 tokens do not show.
 type signInNote struct {
+	Time     int64    `json:"a"`
 	MFA      bool     `json:"m"`
 	Contexts []string `json:"c"`
 }
@@ -102,8 +103,8 @@ func (t *Tenant) addSignIn(claims map[string]any, user profile) {
 	if len(user.contexts) > 0 {
 		claims["acrs"] = user.contexts
 	}
-	if user.approved() || len(user.contexts) > 0 {
-		claims["aio"] = t.sealer.seal("aio", signInNote{user.approved(), user.contexts})
+	if user.authTime > 0 {
+		claims["aio"] = t.sealer.seal("aio", signInNote{user.authTime, user.approved(), user.contexts})
 	}
 }
 
@@ -111,7 +112,7 @@ func (t *Tenant) addSignIn(claims map[string]any, user profile) {
 func (t *Tenant) readSignIn(claims jwt.MapClaims, p *profile) {
 	var note signInNote
 	if text, ok := claims["aio"].(string); ok && t.sealer.open("aio", text, &note) {
-		p.contexts = note.Contexts
+		p.contexts, p.authTime = note.Contexts, note.Time
 		if note.MFA && !p.approved() {
 			p.methods = append(p.methods, "mfa")
 		}
