@@ -54,6 +54,9 @@ func (v *Verifier) Explain(ctx context.Context, token string) *Report {
 			continue
 		}
 		if err := rule.run(ctx, v, t); err != nil {
+			if err.Expected == "" {
+				err.Expected, _ = v.shown(t, rule.name)
+			}
 			r.fail(err)
 			continue
 		}
@@ -107,6 +110,9 @@ func (v *Verifier) shown(t *candidate, rule string) (expected, got string) {
 	case "signature":
 		return "made by that key", "made by that key"
 	case "keys":
+		if t.keys == nil {
+			return "the tenant's key set", ""
+		}
 		return "the tenant's key set", "fetched " + t.keys.fetchedAt.Local().Format(time.RFC3339)
 	case "version":
 		return "1.0 or 2.0", c.version

@@ -101,7 +101,7 @@ func TestPortTaken(t *testing.T) {
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
 	for _, args := range [][]string{{"-demo"}, {"-demo", "-once"}, nil} {
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), args, lookupIn(with("PORT", port)), &stdout, &stderr); code != exitFailed {
+		if code := run(t.Context(), args, lookupIn(with("PORT", port)), strings.NewReader(""), &stdout, &stderr); code != exitFailed {
 			t.Errorf("%q: exit code %d", args, code)
 		}
 		wantText(t, stderr.String(), "can't listen on 127.0.0.1:"+port, "set PORT")
@@ -136,7 +136,7 @@ func TestDemoLog(t *testing.T) {
 			variables["LOG_LEVEL"] = level
 		}
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), []string{"-demo", "-once"}, lookupIn(variables), &stdout, &stderr); code != exitOK {
+		if code := run(t.Context(), []string{"-demo", "-once"}, lookupIn(variables), strings.NewReader(""), &stdout, &stderr); code != exitOK {
 			t.Errorf("LOG_LEVEL %q: exit code %d\n%s", level, code, stdout.String())
 		}
 		if got := stderr.String(); (got == "") != (want == "") || !strings.Contains(got, want) {

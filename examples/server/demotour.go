@@ -15,6 +15,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
@@ -137,7 +138,7 @@ func (t *tour) userInfo(ctx context.Context, n *notes) error {
 		Claims     map[string]any `json:"user_claims"`
 		Validation []struct {
 			Rule   string
-			Passed bool
+			Result entraauth.Result
 		}
 	}
 	if err := call(ctx, t.alice, "get_user_info", nil, &out); err != nil {
@@ -150,7 +151,7 @@ func (t *tour) userInfo(ctx context.Context, n *notes) error {
 	}
 	var passed []string
 	for _, check := range out.Validation {
-		if !check.Passed {
+		if check.Result != entraauth.Passed {
 			return fmt.Errorf("rule %q failed", check.Rule)
 		}
 		passed = append(passed, check.Rule)

@@ -109,6 +109,14 @@ func readConfig(lookup func(string) (string, bool), dotenv []byte) (config, []fa
 	return c, v.faults
 }
 
+// readIdentityConfig reads what judging a token needs.
+func readIdentityConfig(lookup func(string) (string, bool), dotenv []byte) (config, []fault) {
+	v := newVariables(lookup, dotenv)
+	var c config
+	v.readIdentity(&c)
+	return c, v.faults
+}
+
 // readListenConfig reads what the demo needs.
 func readListenConfig(lookup func(string) (string, bool), dotenv []byte) (listenConfig, []fault) {
 	v := newVariables(lookup, dotenv)

@@ -26,7 +26,8 @@
 //	LOG_LEVEL                    debug, info, warn, error (info)
 //
 // It speaks HTTP; what ends TLS stands before it. With -demo it needs no
-// configuration and no Azure.
+// configuration and no Azure. With -explain it reads a token from standard input
+// and shows how it fares under each rule: "why 401?".
 package main
 
 import (
@@ -49,7 +50,7 @@ func main() {
 	// Another signal ends the process at once, but not one that comes with the
 	// first: timeout(1), for one, sends two.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
-	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
 }
 
 // Exit codes.
@@ -60,18 +61,19 @@ const (
 )
 
 // run is the program without its process.
-func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	demo := flags.Bool("demo", false, "show the four tools with a tenant and a Blob service on this machine, then keep serving")
 	once := flags.Bool("once", false, "with -demo: end after the tour; the exit code says whether all of it went as it should")
+	explain := flags.Bool("explain", false, "read a token from standard input and show how it fares under each rule; nothing is served")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case err != nil:
 		return exitUsage
-	case flags.NArg() > 0 || (*once && !*demo):
-		_, _ = fmt.Fprintln(stderr, "usage: server [-demo [-once]]; everything else is configured by environment variables")
+	case flags.NArg() > 0 || (*once && !*demo) || (*explain && *demo):
+		_, _ = fmt.Fprintln(stderr, "usage: server [-demo [-once] | -explain < token]; everything else is configured by environment variables")
 		return exitUsage
 	}
 	dotenv, unreadable := readDotenv(dotenvFile)
@@ -82,6 +84,14 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 			return exitFailed
 		}
 		return runDemo(ctx, c, *once, stdout, stderr)
+	}
+	if *explain {
+		c, faults := readIdentityConfig(lookup, dotenv)
+		if faults = append(unreadable, faults...); len(faults) > 0 {
+			printFaults(stderr, faults)
+			return exitFailed
+		}
+		return runExplain(ctx, c, nil, stdin, stdout, stderr)
 	}
 	c, faults := readConfig(lookup, dotenv)
 	if faults = append(unreadable, faults...); len(faults) > 0 {

@@ -213,12 +213,12 @@ func TestProcessFaults(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{"-once"}, {"-nonsense"}, {"serve"}} {
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), args, lookupIn(nil), &stdout, &stderr); code != exitUsage || stderr.Len() == 0 {
+		if code := run(t.Context(), args, lookupIn(nil), strings.NewReader(""), &stdout, &stderr); code != exitUsage || stderr.Len() == 0 {
 			t.Errorf("%q: exit code %d, %s", args, code, stderr.String())
 		}
 	}
 	var stderr bytes.Buffer
-	if code := run(t.Context(), []string{"-h"}, lookupIn(nil), &stderr, &stderr); code != exitOK {
+	if code := run(t.Context(), []string{"-h"}, lookupIn(nil), strings.NewReader(""), &stderr, &stderr); code != exitOK {
 		t.Errorf("-h: exit code %d", code)
 	}
 }

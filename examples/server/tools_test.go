@@ -108,7 +108,7 @@ func (f *fixture) checkUserInfo(t *testing.T, out map[string]any) {
 	var rules []string
 	for _, c := range checks {
 		check, _ := c.(map[string]any)
-		if check["passed"] != true {
+		if check["result"] != "passed" {
 			t.Errorf("rule %v did not pass", check)
 		}
 		rules = append(rules, check["rule"].(string))
