@@ -34,6 +34,38 @@ func FuzzAuthorizationHeader(f *testing.F) {
 	})
 }
 
+// Whatever the header, a token whose claims are good is accepted only as Entra
+// wrote it.
+func FuzzTokenHeader(f *testing.F) {
+	fix := newFixture(f, uncached)
+	header, rest, _ := strings.Cut(fix.token(), ".")
+	good, err := base64.RawURLEncoding.DecodeString(header)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{"{}", `{"alg":"none"}`, `{"alg":"RS256","kid":"x"}`, `{"alg":"RS256","kid":"x","kid":"y"}`, `{"alg":"RS256","kid":"\u0000","crit":[]}`, "[", "null"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if _, err := fix.verifier.Verify(t.Context(), b64(data)+"."+rest); err == nil && string(data) != string(good) {
+			t.Fatalf("accepted the header %q", data)
+		}
+	})
+}
+
+// Whatever the texts of an error, the challenge is RFC 6750's.
+func FuzzChallenge(f *testing.F) {
+	f.Add("a \"quoted\" \\ value", "é\r\nSet-Cookie: x", "c1")
+	f.Add(strings.Repeat("long ", 100), "", "")
+	fix := newFixture(f, nil)
+	f.Fuzz(func(t *testing.T, expected, remedy, claims string) {
+		rec := httptest.NewRecorder()
+		fix.verifier.Refuse(rec, httptest.NewRequest(http.MethodPost, "/mcp", nil), &entraauth.Guard{ResourceMetadata: metadataURL},
+			&entraauth.Error{Kind: entraauth.ErrInvalidToken, Reason: "malformed", Expected: expected, Remedy: remedy, Claims: claims})
+		checkChallenge(t, expected, answer{rec.Code, rec.Header(), rec.Body.String()})
+	})
+}
+
 // Claims are signed whatever they are. What we accept, golang-jwt with explicit
 // checks accepts too: it reads the claims with encoding/json, as everybody
 // behind us will.

@@ -140,23 +140,34 @@ func TestRedirectElsewhereIsNotFollowed(t *testing.T) {
 	// The same server by another name: were the redirect followed, all would be well.
 	elsewhere := strings.Replace(f.tenant.AuthorityHost(), "localhost", "127.0.0.1", 1)
 	keys := elsewhere + "/" + f.tenant.ID() + "/discovery/v2.0/keys"
-	client := *f.tenant.HTTPClient()
-	client.Transport = redirect{client.Transport, keys}
-	f.start(t, func(o *entraauth.Options) { o.HTTPClient = &client })
+	f.startBehind(t, func(req *http.Request) *http.Response {
+		if !strings.HasSuffix(req.URL.Path, "/keys") || req.URL.Hostname() != "localhost" {
+			return nil
+		}
+		return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {keys}}, Body: http.NoBody, Request: req}
+	})
 	if err := f.verify(t, f.token()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
 		t.Errorf("got %v", err)
 	}
 }
 
-// redirect answers requests for keys by sending them elsewhere.
-type redirect struct {
-	next http.RoundTripper
-	to   string
+// startBehind starts a verifier that sees the authority through what answers in
+// its place; nil leaves a request to the authority.
+func (f *fixture) startBehind(t *testing.T, instead func(*http.Request) *http.Response) {
+	t.Helper()
+	client := *f.tenant.HTTPClient()
+	client.Transport = behind{client.Transport, instead}
+	f.start(t, func(o *entraauth.Options) { o.HTTPClient = &client })
 }
 
-func (r redirect) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !strings.HasSuffix(req.URL.Path, "/keys") || req.URL.Hostname() != "localhost" {
-		return r.next.RoundTrip(req)
+type behind struct {
+	next    http.RoundTripper
+	instead func(*http.Request) *http.Response
+}
+
+func (b behind) RoundTrip(req *http.Request) (*http.Response, error) {
+	if resp := b.instead(req); resp != nil {
+		return resp, nil
 	}
-	return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {r.to}}, Body: http.NoBody, Request: req}, nil
+	return b.next.RoundTrip(req)
 }

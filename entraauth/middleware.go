@@ -18,7 +18,7 @@ type Guard struct {
 	ResourceMetadata string
 	// WriteBody writes the body of a refusal, after the headers are set; it must
 	// call WriteHeader with the status. Only e.Error() may go to the caller.
-	// Defaults to a JSON object with error and error_description.
+	// Defaults to a JSON object with error, error_description and reason.
 	WriteBody func(w http.ResponseWriter, r *http.Request, status int, e *Error)
 }
 
@@ -110,7 +110,8 @@ func writeJSON(w http.ResponseWriter, _ *http.Request, status int, e *Error) {
 	body := struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-	}{code, e.Error()}
+		Reason      string `json:"reason"`
+	}{code, e.Error(), e.Reason}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)

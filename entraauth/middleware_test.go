@@ -75,6 +75,9 @@ func TestChallenges(t *testing.T) {
 	s := f.serve(t, &entraauth.Guard{ResourceMetadata: metadataURL})
 	admin := f.serve(t, &entraauth.Guard{ResourceMetadata: metadataURL, Policy: entraauth.Policy{Scopes: []string{"admin"}}})
 	clients := f.serve(t, &entraauth.Guard{ResourceMetadata: metadataURL, Policy: entraauth.Policy{Clients: []string{otherTenant}}})
+	strong := f.serve(t, &entraauth.Guard{ResourceMetadata: metadataURL, Policy: entraauth.Policy{AuthContext: "c1"}})
+	able := f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["xms_cc"] = []string{"cp1"} })
+	daemon := f.tenant.Mint(f.api, 1, func(h, c map[string]any) { appOnly(f, h, c) })
 	good := f.token()
 	mint := func(name string, value any) string {
 		return f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c[name] = value })
@@ -100,6 +103,10 @@ func TestChallenges(t *testing.T) {
 		{"scope missing", s.URL, authorization("Bearer " + mint("scp", "other")), 403},
 		{"the guard's scope missing", admin.URL, authorization("Bearer " + good), 403},
 		{"client not allowed", clients.URL, authorization("Bearer " + good), 403},
+		{"ID token", s.URL, authorization("Bearer " + f.tenant.IDToken(f.alice, f.api)), 401},
+		{"app-only token", s.URL, authorization("Bearer " + daemon), 403},
+		{"stronger sign-in", strong.URL, authorization("Bearer " + able), 401},
+		{"stronger sign-in, client can't", strong.URL, authorization("Bearer " + good), 403},
 	} {
 		a := get(t, row.url, row.header)
 		if a.status != row.status {
@@ -108,7 +115,7 @@ func TestChallenges(t *testing.T) {
 		checkChallenge(t, row.name, a)
 		golden.WriteString("# " + row.name + "\n" + http.StatusText(a.status) + "\n" + a.header.Get("WWW-Authenticate") + "\n" + a.body + "\n")
 	}
-	text := strings.NewReplacer(f.tenant.ID(), "{tenant}", f.api.ClientID, "{api}").Replace(golden.String())
+	text := strings.NewReplacer(f.tenant.ID(), "{tenant}", f.api.ClientID, "{api}", f.tenant.AuthorityHost(), "{authority}").Replace(golden.String())
 	compareGolden(t, "challenges.txt", text)
 }
 

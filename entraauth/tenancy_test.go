@@ -3,6 +3,7 @@ package entraauth_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -174,6 +175,51 @@ func TestKeysOfManyTenants(t *testing.T) {
 			f.start(t, func(o *entraauth.Options) { o.AcceptAnyOrganization = true })
 			if err := f.verify(t, f.tokenOf(otherTenant)); !errors.Is(err, row.kind) {
 				t.Errorf("got %v, want %v", err, row.kind)
+			}
+		})
+	}
+}
+
+// Other clouds and External ID write issuers with hosts of their own, which only
+// their metadata tells. External ID has no v1 metadata, and so no v1 tokens.
+func TestIssuersAreTheMetadatas(t *testing.T) {
+	for name, row := range map[string]struct{ v1, v2, cloud string }{
+		"US Government": {"https://sts.windows.net/{tid}/", "https://login.microsoftonline.us/{tid}/v2.0", "microsoftonline.us"},
+		"China":         {"https://sts.chinacloudapi.cn/{tid}/", "https://login.partner.microsoftonline.cn/{tid}/v2.0", "partner.microsoftonline.cn"},
+		"External ID":   {"", "https://{tid}.ciamlogin.com/{tid}/v2.0", "microsoftonline.com"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newTenant(t)
+			tid := f.tenant.ID()
+			v1, v2 := strings.ReplaceAll(row.v1, "{tid}", tid), strings.ReplaceAll(row.v2, "{tid}", tid)
+			keys := f.keyDocument(func(k map[string]any) { k["issuer"], k["cloud_instance_name"] = v2, row.cloud })
+			f.startBehind(t, func(req *http.Request) *http.Response {
+				status, body := http.StatusOK, keys
+				if strings.HasSuffix(req.URL.Path, "/openid-configuration") {
+					issuer := v1
+					if strings.Contains(req.URL.Path, "/v2.0/") {
+						issuer = v2
+					}
+					if issuer == "" {
+						status = http.StatusNotFound
+					}
+					body = fmt.Sprintf(`{"issuer":%q,"cloud_instance_name":%q,"jwks_uri":"https://localhost/keys"}`, issuer, row.cloud)
+				}
+				return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Request: req}
+			})
+			mint := func(version int, issuer string) string {
+				return f.tenant.Mint(f.api, version, func(_, c map[string]any) { c["iss"] = issuer })
+			}
+			if err := f.verify(t, mint(2, v2)); err != nil {
+				t.Errorf("v2: %v", err)
+			}
+			if err := f.verify(t, mint(1, v1)); (err == nil) != (v1 != "") {
+				t.Errorf("v1: %v", err)
+			}
+			for _, foreign := range []string{"https://login.microsoftonline.com/" + tid + "/v2.0", f.tenant.V2Issuer(), ""} {
+				if err := f.verify(t, mint(2, foreign)); !errors.Is(err, entraauth.ErrInvalidToken) {
+					t.Errorf("issuer %q: %v", foreign, err)
+				}
 			}
 		})
 	}
