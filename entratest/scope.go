@@ -19,6 +19,7 @@ type scopeRequest struct {
 	identifier string   // the resource as it was asked for, trailing slash included
 	names      []string // short scopes, or .default alone
 	openid     []string // openid, profile, email, offline_access
+	bare       bool     // the scopes came without a resource: they are Graph's
 }
 
 // all reports whether the request is for everything that was consented to.
@@ -51,7 +52,7 @@ func (t *Tenant) parseScope(parameter string) (scopeRequest, *rejection) {
 func (t *Tenant) parseUserScope(parameter string) (scopeRequest, *rejection) {
 	all, openid, r := t.parseScopes(parameter)
 	if r == nil && len(all) == 0 && len(openid) > 0 {
-		return scopeRequest{resource: t.graph, identifier: t.graph.AppIDURI, openid: openid}, nil
+		return scopeRequest{resource: t.graph, identifier: t.graph.AppIDURI, openid: openid, bare: true}, nil
 	}
 	return t.parseScope(parameter)
 }
@@ -101,7 +102,7 @@ func (t *Tenant) addScope(all []scopeRequest, scope string) ([]scopeRequest, *re
 			return all, nil
 		}
 	}
-	return append(all, scopeRequest{resource: resource, identifier: identifier, names: []string{name}}), nil
+	return append(all, scopeRequest{resource: resource, identifier: identifier, names: []string{name}, bare: slash < 0}), nil
 }
 
 func invalidScope(scope string) *rejection {

@@ -71,7 +71,7 @@ func (p profile) in(s signIn) profile {
 // respondToUser adds what a request on a user's behalf may ask for besides.
 func (t *Tenant) respondToUser(e *exchange, access issuedToken, user profile, client *App, scope scopeRequest, granted []string, g grant) *tokenResponse {
 	response := t.respond(access)
-	response.Scope = t.scopeAnswer(scope, granted)
+	response.Scope = scopeAnswer(scope, granted)
 	if slices.Contains(scope.openid, "offline_access") {
 		response.RefreshToken = t.refreshToken(g)
 	}
@@ -88,14 +88,15 @@ func (t *Tenant) respondToUser(e *exchange, access issuedToken, user profile, cl
 	return response
 }
 
-// scopeAnswer returns the scope member: full names, but for Microsoft Graph's.
-func (t *Tenant) scopeAnswer(scope scopeRequest, granted []string) string {
-	if scope.resource == t.graph {
-		return strings.Join(granted, " ")
-	}
+// scopeAnswer returns the scope member: the names in the form in which they were asked for,
+// and those of OpenID Connect always short.
+func scopeAnswer(scope scopeRequest, granted []string) string {
 	var full []string
 	for _, name := range granted {
-		full = append(full, scope.identifier+"/"+name)
+		if !scope.bare && !slices.Contains(openIDScopes, name) {
+			name = scope.identifier + "/" + name
+		}
+		full = append(full, name)
 	}
 	if scope.all() {
 		full = append(full, scope.identifier+"/"+defaultScope)
