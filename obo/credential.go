@@ -74,22 +74,26 @@ func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions)
 		c.x.log(ctx, "", err)
 		return azcore.AccessToken{}, err
 	}
-	r.cae = o.EnableCAE
-	token, loadErr := c.x.tokens.Get(ctx, c.key(r),
+	key := c.key(r)
+	if token, ok := c.x.tokens.Hit(key); ok {
+		return token, nil
+	}
+	return c.load(ctx, key, r)
+}
+
+// load gets a token that isn't there, or is due for renewal.
+func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.AccessToken, error) {
+	token, err := c.x.tokens.Get(ctx, key,
 		func(ctx context.Context) (cache.Item[azcore.AccessToken], error) {
 			if r.claims != "" {
 				return c.answerChallenge(ctx, r)
 			}
 			return c.x.exchange(ctx, c, r)
 		})
-	if loadErr != nil {
-		return azcore.AccessToken{}, c.explain(ctx, loadErr)
+	if err != nil {
+		return azcore.AccessToken{}, c.explain(ctx, err)
 	}
 	return token, nil
-}
-
-func (c *Credential) key(r request) cacheKey {
-	return cacheKey{assertion: c.hash, request: c.x.requestHash(r)}
 }
 
 // check refuses what needs no request to be refused.
@@ -105,9 +109,11 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 			return request{}, err
 		}
 	}
-	if len(o.Scopes) == 1 && o.Claims == "" {
-		if u, ok := c.x.usual[o.Scopes[0]]; ok {
-			return u.request, nil
+	if len(o.Scopes) == 1 {
+		if r, ok := c.x.usual[o.Scopes[0]]; ok {
+			r.claims = o.Claims
+			r.cae = o.EnableCAE
+			return r, nil
 		}
 	}
 	resource, err := resourceOf(o.Scopes, c.x.resources)
@@ -118,7 +124,7 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 	if len(o.Scopes) > 1 {
 		scope = strings.Join(o.Scopes, " ")
 	}
-	return request{resource: resource, scope: scope, claims: o.Claims}, nil
+	return request{resource: resource, scope: scope, claims: o.Claims, cae: o.EnableCAE}, nil
 }
 
 // explain tells the caller's own deadline from the failure of the exchange.

@@ -30,6 +30,7 @@ const (
 type request struct {
 	resource string
 	scope    string // one or more, separated by spaces
+	usual    uint32 // its number, if it is a usual one
 	claims   string
 	cae      bool // the caller passes claims challenges on (EnableCAE)
 	cp1      bool // and so does the user's client: declare it to Entra
@@ -51,7 +52,7 @@ func (x *Exchanger) exchange(ctx context.Context, c *Credential, r request) (cac
 	plain := r
 	plain.claims = ""
 	if r.claims == "" { // a challenge says that what was there is of no use
-		if item, ok := x.storage.get(ctx, c.key(plain), who.expires); ok {
+		if item, ok := x.storage.get(ctx, c.name(plain), who.expires); ok {
 			return item, nil
 		}
 	}
@@ -65,7 +66,7 @@ func (x *Exchanger) exchange(ctx context.Context, c *Credential, r request) (cac
 	}
 	x.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token",
 		slog.String("user", who.user), slog.String("resource", r.resource), slog.Time("expires", item.ExpiresAt))
-	x.storage.set(ctx, c.key(plain), item)
+	x.storage.set(ctx, c.name(plain), item)
 	return item, nil
 }
 

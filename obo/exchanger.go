@@ -84,7 +84,7 @@ type Exchanger struct {
 	others      map[string]*tenant // by id
 	redirectURL string
 	resources   []string
-	usual       map[string]usualRequest // by scope
+	usual       map[string]request // by scope
 	retries     int
 	declareCP1  bool
 

@@ -5,52 +5,48 @@ import (
 	"encoding/binary"
 )
 
-// cacheKey is the name of a token. An exchanger has one authority, app and
-// tenant; they are part of the name all the same, so that it stays unique
-// wherever tokens are kept.
+// cacheKey is the name of a token within one exchanger. For a usual request it is
+// the assertion's hash and the request's number; for any other, a hash of both
+// and the number 0. A hit needs no hash but the assertion's so.
 type cacheKey struct {
-	assertion [sha256.Size]byte
-	request   [sha256.Size]byte
+	sum   [sha256.Size]byte
+	usual uint32
 }
 
-// digest is the key as one hash.
-func digest(k cacheKey) [sha256.Size]byte {
+// name is a token's name wherever tokens are kept: it tells authority, app,
+// tenant, user's assertion and request.
+func (c *Credential) name(r request) [sha256.Size]byte {
 	var b [2 * sha256.Size]byte
-	copy(b[:], k.assertion[:])
-	copy(b[sha256.Size:], k.request[:])
+	copy(b[:], c.hash[:])
+	hash := c.x.hashRequest(r)
+	copy(b[sha256.Size:], hash[:])
 	return sha256.Sum256(b[:])
 }
 
-// usualRequest is a request for <resource>/.default without claims, which
-// nearly all are, with its hashes: without and with the CAE flag.
-type usualRequest struct {
-	request
-	hash [2][sha256.Size]byte
+func (c *Credential) key(r request) cacheKey {
+	if r.usual != 0 && r.claims == "" {
+		if r.cae {
+			return cacheKey{c.hash, r.usual + 1}
+		}
+		return cacheKey{c.hash, r.usual}
+	}
+	return cacheKey{sum: c.name(r)}
 }
 
-// usualRequests spares the common case the search and the hashing.
-func (x *Exchanger) usualRequests() map[string]usualRequest {
-	m := make(map[string]usualRequest, len(x.resources))
-	for _, resource := range x.resources {
-		r := request{resource: resource, scope: resource + "/" + defaultScope}
-		cae := r
-		cae.cae = true
-		m[r.scope] = usualRequest{r, [2][sha256.Size]byte{x.hashRequest(r), x.hashRequest(cae)}}
+// usualRequests are those for <resource>/.default, which nearly all are, by their
+// scope. Their numbers are odd: the next one has the CAE flag.
+func (x *Exchanger) usualRequests() map[string]request {
+	m := make(map[string]request, len(x.resources))
+	for i, resource := range x.resources {
+		r := request{resource: resource, scope: resource + "/" + defaultScope, usual: uint32(2*i + 1)}
+		if _, ok := m[r.scope]; !ok {
+			m[r.scope] = r
+		}
 	}
 	return m
 }
 
-// requestHash is the part of a token's name that isn't the user's.
-func (x *Exchanger) requestHash(r request) [sha256.Size]byte {
-	if u, ok := x.usual[r.scope]; ok && r.claims == "" {
-		if r.cae {
-			return u.hash[1]
-		}
-		return u.hash[0]
-	}
-	return x.hashRequest(r)
-}
-
+// hashRequest is the part of a token's name that isn't the user's.
 func (x *Exchanger) hashRequest(r request) [sha256.Size]byte {
 	var buf [512]byte // enough for most, on the stack
 	b := buf[:0]

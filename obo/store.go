@@ -2,6 +2,7 @@ package obo
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -70,13 +71,13 @@ func (x *Exchanger) StoreStats() StoreStats {
 	return StoreStats{x.storage.hits.Load(), x.storage.misses.Load(), x.storage.failures.Load()}
 }
 
-// get returns the token of a key that is worth serving: neither expired nor due
+// get returns the token of the name that is worth serving: neither expired nor due
 // for renewal, and not beyond the end of the user's own token.
-func (s *storage) get(ctx context.Context, key cacheKey, assertionExpires time.Time) (cache.Item[azcore.AccessToken], bool) {
+func (s *storage) get(ctx context.Context, id [sha256.Size]byte, assertionExpires time.Time) (cache.Item[azcore.AccessToken], bool) {
 	if s == nil || s.paused() {
 		return cache.Item[azcore.AccessToken]{}, false
 	}
-	name := storeName(key)
+	name := hex.EncodeToString(id[:])
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	var sealed []byte
@@ -114,7 +115,7 @@ func (s *storage) get(ctx context.Context, key cacheKey, assertionExpires time.T
 }
 
 // set keeps a token for the other replicas.
-func (s *storage) set(ctx context.Context, key cacheKey, item cache.Item[azcore.AccessToken]) {
+func (s *storage) set(ctx context.Context, id [sha256.Size]byte, item cache.Item[azcore.AccessToken]) {
 	if s == nil || s.paused() {
 		return
 	}
@@ -122,7 +123,7 @@ func (s *storage) set(ctx context.Context, key cacheKey, item cache.Item[azcore.
 	if ttl <= 0 {
 		return
 	}
-	name := storeName(key)
+	name := hex.EncodeToString(id[:])
 	sealed := s.seal.seal(encodeItem(item), name)
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -184,12 +185,6 @@ func (s *storage) open(name string, sealed []byte) (cache.Item[azcore.AccessToke
 		return cache.Item[azcore.AccessToken]{}, err
 	}
 	return decodeItem(plain)
-}
-
-// storeName is a token's name outside of the process: a digest of the cache's key.
-func storeName(key cacheKey) string {
-	b := digest(key)
-	return hex.EncodeToString(b[:])
 }
 
 // encodeItem is the times, in Unix seconds, and the token.

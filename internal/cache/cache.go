@@ -83,17 +83,22 @@ type Cache[K comparable, V any] struct {
 	now     func() time.Time
 	timeout time.Duration
 	pause   time.Duration
-	swept   atomic.Bool // a sweep is scheduled
+	swept   atomic.Bool  // a sweep is scheduled
+	coarse  atomic.Int64 // what otter takes for the time
 
 	mu      sync.Mutex
 	flights map[K]*flight[V] // the loads that run now
 }
 
-// entry is a stored value. Everything but due is fixed.
+// entry is a stored value. Everything but due is fixed. Times are in Unix nanoseconds.
 type entry[V any] struct {
-	Item[V]
-	due atomic.Int64 // when the next renewal may start, in Unix nanoseconds
+	expires int64
+	due     atomic.Int64 // when the next renewal may start; never is noRenewal
+	value   V
+	size    int
 }
+
+const noRenewal = math.MaxInt64
 
 // New returns an empty cache.
 func New[K comparable, V any](o Options) *Cache[K, V] {
@@ -112,11 +117,12 @@ func New[K comparable, V any](o Options) *Cache[K, V] {
 	if c.pause <= 0 {
 		c.pause = defaultRefreshPause
 	}
+	c.moment()
 	c.store = otter.Must(&otter.Options[K, *entry[V]]{
 		MaximumWeight:    max(o.MaxBytes, 1), // zero would mean unbounded
-		Weigher:          func(_ K, e *entry[V]) uint32 { return weight(e.Size) },
+		Weigher:          func(_ K, e *entry[V]) uint32 { return weight(e.size) },
 		ExpiryCalculator: otter.ExpiryWritingFunc(remaining[K, V]),
-		Clock:            clock{c.now},
+		Clock:            clock{&c.coarse},
 		Logger:           &otter.NoopLogger{},
 	})
 	return c
@@ -130,10 +136,10 @@ func New[K comparable, V any](o Options) *Cache[K, V] {
 // the load, and to nobody else.
 func (c *Cache[K, V]) Get(ctx context.Context, key K, load LoadFunc[V]) (V, error) {
 	for {
-		now := c.now()
+		now := c.moment()
 		if e := c.lookup(key, now); e != nil {
 			c.renewIfDue(key, e, load, now)
-			return e.Value, nil
+			return e.value, nil
 		}
 		if err := ctx.Err(); err != nil {
 			var zero V
@@ -148,6 +154,19 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, load LoadFunc[V]) (V, erro
 			return item.Value, err
 		}
 	}
+}
+
+// Hit returns the value of key if it may be served and is not due for renewal. It
+// spares callers whose load function costs an allocation to make it; after false
+// they call Get.
+func (c *Cache[K, V]) Hit(key K) (V, bool) {
+	now := c.moment()
+	e := c.lookup(key, now)
+	if e == nil || now >= e.due.Load() {
+		var zero V
+		return zero, false
+	}
+	return e.value, true
 }
 
 // Put stores the value of key in place of what is there. A load that runs now is
@@ -171,9 +190,9 @@ func (c *Cache[K, V]) Len() int { return c.store.EstimatedSize() }
 func (c *Cache[K, V]) Bytes() uint64 { return c.store.WeightedSize() }
 
 // lookup returns key's entry if it may be served now.
-func (c *Cache[K, V]) lookup(key K, now time.Time) *entry[V] {
+func (c *Cache[K, V]) lookup(key K, now int64) *entry[V] {
 	e, ok := c.store.GetIfPresent(key)
-	if !ok || !now.Before(e.ExpiresAt) {
+	if !ok || now >= e.expires {
 		return nil
 	}
 	return e
@@ -181,12 +200,9 @@ func (c *Cache[K, V]) lookup(key K, now time.Time) *entry[V] {
 
 // renewIfDue starts a load in the background if e is due. Whoever moves the due
 // time forward starts it; should it fail, the next attempt is a pause away.
-func (c *Cache[K, V]) renewIfDue(key K, e *entry[V], load LoadFunc[V], now time.Time) {
-	if e.RefreshAt.IsZero() {
-		return
-	}
+func (c *Cache[K, V]) renewIfDue(key K, e *entry[V], load LoadFunc[V], now int64) {
 	due := e.due.Load()
-	if now.UnixNano() < due || !e.due.CompareAndSwap(due, now.Add(c.pause).UnixNano()) {
+	if now < due || !e.due.CompareAndSwap(due, now+int64(c.pause)) {
 		return
 	}
 	c.mu.Lock()
@@ -198,13 +214,14 @@ func (c *Cache[K, V]) renewIfDue(key K, e *entry[V], load LoadFunc[V], now time.
 
 // put stores a loaded value, unless it must not be served any more.
 func (c *Cache[K, V]) put(key K, item Item[V]) {
-	now := c.now()
-	if !now.Before(item.ExpiresAt) {
+	now := c.moment()
+	e := &entry[V]{value: item.Value, expires: item.ExpiresAt.UnixNano(), size: item.Size}
+	if now >= e.expires {
 		return
 	}
-	e := &entry[V]{Item: item}
+	e.due.Store(noRenewal)
 	if !item.RefreshAt.IsZero() {
-		e.due.Store(max(item.RefreshAt.UnixNano(), now.Add(c.pause).UnixNano()))
+		e.due.Store(max(item.RefreshAt.UnixNano(), now+int64(c.pause)))
 	}
 	c.store.Set(key, e)
 	c.scheduleSweep()
@@ -217,12 +234,24 @@ func weight(size int) uint32 {
 // remaining is how long an entry lives from the moment it is stored. Otter takes
 // a duration of zero or less as "for ever".
 func remaining[K comparable, V any](e otter.Entry[K, *entry[V]]) time.Duration {
-	return max(e.Value.ExpiresAt.Sub(time.Unix(0, e.SnapshotAtNano)), 1)
+	return max(time.Duration(e.Value.expires-e.SnapshotAtNano), 1)
 }
 
-// clock shows otter our clock. It has no ticks: otter would keep a goroutine
-// for them. Cache.scheduleSweep does that work.
-type clock struct{ now func() time.Time }
+// moment reads the clock, once for us and otter: to read it costs as much as to
+// look an entry up. Otter's time lags by up to a millisecond, so that callers on
+// several processors don't all write it; lookup, which has the right one, has the
+// last word.
+func (c *Cache[K, V]) moment() int64 {
+	now := c.now().UnixNano()
+	if lag := now - c.coarse.Load(); lag > int64(time.Millisecond) || lag < 0 {
+		c.coarse.Store(now)
+	}
+	return now
+}
 
-func (c clock) NowNano() int64                    { return c.now().UnixNano() }
+// clock shows otter the time of the cache's last use. It has no ticks: otter would keep a goroutine
+// for them. Cache.scheduleSweep does that work.
+type clock struct{ coarse *atomic.Int64 }
+
+func (c clock) NowNano() int64                    { return c.coarse.Load() }
 func (clock) Tick(time.Duration) <-chan time.Time { return nil }

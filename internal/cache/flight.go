@@ -44,7 +44,7 @@ func (c *Cache[K, V]) join(key K, load LoadFunc[V]) (f *flight[V], mine bool) {
 		return f, false
 	}
 	// A flight stores its value before it leaves the table.
-	if c.lookup(key, c.now()) != nil {
+	if c.lookup(key, c.moment()) != nil {
 		return nil, false
 	}
 	return c.launch(key, load), true

@@ -26,6 +26,7 @@ func sweepLater[K comparable, V any](held weak.Pointer[Cache[K, V]]) {
 }
 
 func (c *Cache[K, V]) sweep(held weak.Pointer[Cache[K, V]]) {
+	c.moment()
 	c.store.CleanUp()
 	if c.Len() > 0 {
 		sweepLater(held)
