@@ -1,7 +1,12 @@
 package obo
 
 import (
+	"errors"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -31,4 +36,31 @@ func Answer(x *Exchanger, status int, body []byte) *Error {
 		return nil
 	}
 	return x.explain(x.home, parseRefusal(status, http.Header{}, body, time.Unix(0, 0)), storageResource, storageResource+"/.default")
+}
+
+// CodeTable is the table of the codes in docs/obo.md.
+func CodeTable() string {
+	var b strings.Builder
+	b.WriteString("| AADSTS | kind | what happened | what to do |\n|---|---|---|---|\n")
+	for _, kind := range []error{ErrConsentRequired, ErrInteractionRequired, ErrAssertionExpired, ErrAssertionInvalid, ErrBlocked, ErrMisconfigured, ErrThrottled, ErrUnavailable} {
+		for _, code := range slices.Sorted(maps.Keys(verdicts)) {
+			if v := verdicts[code]; errors.Is(v.kind, kind) {
+				remedy := v.remedy
+				if errors.Is(kind, ErrConsentRequired) {
+					remedy = "open `ConsentURL`, or an administrator `AdminConsentURL`"
+				}
+				if outdated(code) {
+					remedy += " (a new proof has been tried, except with a secret)"
+				}
+				fmt.Fprintf(&b, "| %d | `%s` | %s | %s |\n", code, kindNames[kind], v.problem, remedy)
+			}
+		}
+	}
+	return b.String()
+}
+
+var kindNames = map[error]string{
+	ErrConsentRequired: "ErrConsentRequired", ErrInteractionRequired: "ErrInteractionRequired", ErrAssertionExpired: "ErrAssertionExpired",
+	ErrAssertionInvalid: "ErrAssertionInvalid", ErrBlocked: "ErrBlocked", ErrMisconfigured: "ErrMisconfigured",
+	ErrThrottled: "ErrThrottled", ErrUnavailable: "ErrUnavailable",
 }
