@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"entraauth/mcpauth": {"entraauth"},
 	"obo":               {"obo/clientauth"},
 	"mcpentra":          {"entraauth", "entraauth/mcpauth", "obo"},
+	"examples/graph":    {"obo", "obo/clientauth", "entratest"}, // the demonstration brings its tenant
 	"examples/server": {"entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",
 		"entratest", "blobtool/blobtest"}, // the demonstration brings its tenant
 }
