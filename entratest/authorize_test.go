@@ -317,6 +317,14 @@ func TestPlatforms(t *testing.T) {
 	if a.status != http.StatusOK || a.header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("SPA: %s", a.body)
 	}
+	c.clock.Advance(23 * time.Hour)
+	again := c.token(t, c.redeem(&url.URL{}, "grant_type", "refresh_token", "refresh_token", a.text("refresh_token"), "client_secret", "",
+		"scope", c.api.AppIDURI+"/access_as_user offline_access"), "Origin", "https://app.example.com")
+	c.clock.Advance(2 * time.Hour)
+	if a := c.token(t, c.redeem(&url.URL{}, "grant_type", "refresh_token", "refresh_token", again.text("refresh_token"), "client_secret", "",
+		"scope", c.api.AppIDURI+"/access_as_user"), "Origin", "https://app.example.com"); again.status != http.StatusOK || a.code() != 700082 {
+		t.Errorf("SPA after a day: %s %s", again.body, a.body)
+	}
 	if back := open(t, b, c.authorizeURL("code_challenge", "", "code_challenge_method", "")); !strings.Contains(back.Query().Get("error_description"), "AADSTS9002325") {
 		t.Errorf("SPA without PKCE: %s", back)
 	}

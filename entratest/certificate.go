@@ -36,6 +36,9 @@ func (t *Tenant) checkCertificate(app *App, assertion string, claims jwt.MapClai
 	if subject, _ := claims["sub"].(string); !strings.EqualFold(subject, app.ClientID) {
 		return reject(700021, fmt.Sprintf("Client assertion application identifier doesn't match 'client_id' parameter: its subject is '%s'.", clip(subject)))
 	}
+	if list, ok := claims["aud"].([]any); ok && len(list) > 1 {
+		return reject(5002741, fmt.Sprintf("Number of audience values in the provided client credential exceed maximum allowed. %d audience values provided, maximum allowed is 1.", len(list)))
+	}
 	var expired bool
 	var presented string
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256", "PS256"}), jwt.WithTimeFunc(t.now),

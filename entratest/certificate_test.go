@@ -88,6 +88,7 @@ func TestCertificateAssertions(t *testing.T) {
 		"no thumbprint":            {sign(jwt.SigningMethodPS256, key, header("cty", "x")), 700027},
 		"unsigned":                 {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil), 700027},
 		"other audience":           {sign(jwt.SigningMethodPS256, key, claim("aud", "https://login.microsoftonline.com/x/oauth2/v2.0/token")), 700023},
+		"two audiences":            {sign(jwt.SigningMethodPS256, key, claim("aud", []string{endpoint, c.V2Issuer()})), 5002741},
 		"other subject":            {sign(jwt.SigningMethodPS256, key, claim("sub", c.client.ClientID)), 700021},
 		"other issuer":             {sign(jwt.SigningMethodPS256, key, claim("iss", c.client.ClientID)), 70025},
 		"expired":                  {sign(jwt.SigningMethodPS256, key, claim("exp", now-600)), 700024},

@@ -162,11 +162,12 @@ func TestClientCredentials(t *testing.T) {
 		t.Errorf("%d %v", a.status, claims)
 	}
 	for scope, code := range map[string]int{
-		"https://storage.azure.com/user_impersonation": 1002012,
-		"openid https://storage.azure.com/.default":    0, // as MSAL asks
-		"user_impersonation":                           1002012,
-		"https://vault.azure.net/.default":             500011,
-		"/.default":                                    70011,
+		"https://storage.azure.com/user_impersonation":                            1002012,
+		"openid https://storage.azure.com/.default":                               0, // as MSAL asks
+		"user_impersonation":                                                      1002012,
+		"https://vault.azure.net/.default":                                        500011,
+		"https://storage.azure.com/.default https://graph.microsoft.com/.default": 70011,
+		"/.default": 70011,
 	} {
 		if a := c.token(t, form(scope)); a.code() != code {
 			t.Errorf("%s: %d %s", scope, a.status, a.body)

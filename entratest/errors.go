@@ -47,9 +47,9 @@ func missing(parameter string) *rejection {
 // rejectionOf returns error, status and suberror of an AADSTS code, as Entra sends them.
 func rejectionOf(code int) rejection {
 	switch code {
-	case 7000215, 7000218, 7000222, 700021, 700023, 700024, 700025, 700027, 70025, 700211, 700212, 700213, 7002138, 50012, 7000112:
+	case 7000215, 7000218, 7000222, 700021, 700023, 700024, 700025, 700027, 5002741, 70025, 700211, 700212, 700213, 7002138, 50012, 7000112:
 		return rejection{kind: "invalid_client", status: http.StatusUnauthorized}
-	case 700016:
+	case 700016, 7000114:
 		return rejection{kind: "unauthorized_client", status: http.StatusBadRequest}
 	case 900144, 9000411, 9002313, 50027, 240002, 900561, 90009, 28000, 28003, 901002, 90015, 90023, 9002325, 9002326, 9002327,
 		50011, 500113, 501491, 50059:
@@ -88,7 +88,7 @@ func rejectionOf(code int) rejection {
 		return rejection{kind: "temporarily_unavailable", status: http.StatusServiceUnavailable}
 	case 90055:
 		return rejection{kind: "temporarily_unavailable", status: http.StatusTooManyRequests}
-	default: // among them 50013, 50057, 500131, 500133, 7000114 and 50196
+	default: // among them 50013, 50057, 500131, 500133 and 50196
 		return rejection{kind: "invalid_grant", status: http.StatusBadRequest}
 	}
 }

@@ -20,6 +20,9 @@ type Fault struct {
 	Delay time.Duration
 	// Drop closes the connection without an answer.
 	Drop bool
+	// CutAfter ends the right answer after so many bytes of its body, and closes
+	// the connection.
+	CutAfter int
 
 	// AADSTS answers with Entra's error of that code: its error, suberror and status
 	// where the tenant knows the code, else invalid_grant and 400.
@@ -97,6 +100,9 @@ func (t *Tenant) strike(e *exchange) bool {
 	switch {
 	case f.Drop:
 		panic(http.ErrAbortHandler)
+	case f.CutAfter > 0:
+		e.response = &cutWriter{ResponseWriter: e.response, left: f.CutAfter}
+		return false
 	case f.AADSTS != 0:
 		f.reject(e)
 	case f.Body != "" || f.Status != 0 || f.RetryAfter > 0:
@@ -133,4 +139,23 @@ func (f Fault) respond(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", f.ContentType)
 	w.WriteHeader(f.Status)
 	_, _ = w.Write([]byte(f.Body)) // an error here is the client's going away
+}
+
+// A cutWriter breaks the connection after so many bytes.
+type cutWriter struct {
+	http.ResponseWriter
+	left int
+}
+
+// Write writes what is left, and panics with http.ErrAbortHandler when nothing is.
+func (w *cutWriter) Write(p []byte) (int, error) {
+	if len(p) < w.left {
+		w.left -= len(p)
+		return w.ResponseWriter.Write(p)
+	}
+	_, _ = w.ResponseWriter.Write(p[:w.left])
+	if flusher, ok := w.ResponseWriter.(http.Flusher); ok {
+		flusher.Flush() // so that the client sees what there is
+	}
+	panic(http.ErrAbortHandler)
 }

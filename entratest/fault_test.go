@@ -2,7 +2,9 @@ package entratest_test
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,5 +137,26 @@ func TestRequests(t *testing.T) {
 	}
 	if len(kinds) != 3 || kinds[0] != "Keys" || kinds[2] != "none" || tenant.Count(entratest.Keys) != 10 || tenant.Count(entratest.Token) != 1 {
 		t.Errorf("kept %v, counted %d and %d", kinds, tenant.Count(entratest.Keys), tenant.Count(entratest.Token))
+	}
+}
+
+func TestCutAnswer(t *testing.T) {
+	c := newContoso(t)
+	c.Fail(entratest.Token, entratest.Fault{CutAfter: 100, Times: 1})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.AuthorityHost()+"/"+c.ID()+"/oauth2/v2.0/token", strings.NewReader(c.obo().Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := c.HTTPClient().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if body, err := io.ReadAll(response.Body); err == nil || len(body) != 100 || response.StatusCode != http.StatusOK {
+		t.Errorf("%d, %d bytes, %v", response.StatusCode, len(body), err)
+	}
+	if a := c.token(t, c.obo()); a.status != http.StatusOK {
+		t.Errorf("%s", a.body)
 	}
 }

@@ -55,9 +55,13 @@ func (t *Tenant) sendCode(e *exchange, q *authorizeRequest, user *User, s signIn
 }
 
 // refreshToken returns a refresh token for the grant. It is bound to user and client, not
-// to a resource, and does not end when it is used.
+// to a resource, and does not end when it is used. Those of single-page applications inherit
+// the age of the first.
 func (t *Tenant) refreshToken(g grant) string {
-	g.ID, g.Issued, g.Filler = opaque(12), t.now().Unix(), opaque(420)
+	if g.Platform != SPA {
+		g.Issued = t.now().Unix()
+	}
+	g.ID, g.Filler = opaque(12), opaque(420)
 	g.Redirect, g.Verifier, g.Method, g.Nonce = "", "", "", ""
 	return "1.A" + t.sealer.seal("refresh", g)
 }

@@ -21,8 +21,10 @@ func (h *host) serveAuthority(w http.ResponseWriter, r *http.Request) {
 	}
 	e.shared = isShared(segment)
 	switch {
-	case endpoint == 0:
+	case endpoint == 0 && segment != clustersPath:
 		servePage(w, r, path == "" && (segment == "" || segment == "error"))
+	case segment == clustersPath:
+		h.serveCluster(e, path)
 	case endpoint == Graph:
 		h.serveMe(e)
 	case endpoint == Device && segment == devicePath:
@@ -71,6 +73,8 @@ func endpointOf(segment, path string) Endpoint {
 		if path == "me" {
 			return Graph
 		}
+		return 0
+	case clustersPath:
 		return 0
 	case devicePath:
 		if path == "" {

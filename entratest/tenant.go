@@ -77,6 +77,7 @@ type Tenant struct {
 	userRoles       map[userGrantKey]map[string]bool
 	requirements    map[grantKey]requirement
 	issuers         map[string]*trustedIssuer
+	clusters        map[string]*Issuer // by the id in their URL
 }
 
 // grantKey names a client and the resource that it wants.
@@ -133,6 +134,7 @@ func newTenant(h *host, o Options) *Tenant {
 		userRoles:       map[userGrantKey]map[string]bool{},
 		requirements:    map[grantKey]requirement{},
 		issuers:         map[string]*trustedIssuer{},
+		clusters:        map[string]*Issuer{},
 	}
 	t.recorder.keep = o.KeepRequests
 	t.addFirstParty()

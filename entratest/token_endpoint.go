@@ -94,6 +94,9 @@ func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*token
 			"scope value with /.default suffixed to the resource identifier (application ID URI).", clip(e.form.Get("scope"))))
 	}
 	scope, r := t.parseScope(e.form.Get("scope"))
+	if r != nil && r.code == 28000 { // as apps are told of two resources
+		r = invalidScope(e.form.Get("scope"))
+	}
 	if r != nil {
 		return nil, r
 	}
