@@ -41,7 +41,7 @@ const (
 )
 
 // summaries say what each code means, in the words that people search for.
-var summaries = map[string]string{
+var summaries = map[string]string{ //nolint:gosec // texts about tokens, no token
 	noTokenReason:        "No Bearer token found in Authorization header",
 	tokenInQuery:         "Access token in the query string",
 	severalHeaders:       "More than one Authorization header",
