@@ -108,3 +108,8 @@ func TestCertificateAssertions(t *testing.T) {
 		t.Errorf("expired certificate: %s", a.body)
 	}
 }
+
+func thumbprint(certificate *x509.Certificate) string {
+	sum := sha256.Sum256(certificate.Raw)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
