@@ -18,8 +18,8 @@ func (c *auth0Claims) Validate(context.Context) error { return c.requireScope() 
 func auth0() Contestant {
 	return Contestant{
 		Name:       "auth0",
-		Module:     "github.com/auth0/go-jwt-middleware/v2",
-		Configured: "`CachingProvider` of 5 minutes, as in its README; RS256, v2 issuer, audience; custom claims whose `Validate` requires the scope",
+		Modules:    []string{"github.com/auth0/go-jwt-middleware/v2"},
+		Configured: "`CachingProvider` of 5 minutes; RS256, v2 issuer, audience; custom claims whose `Validate` requires the scope",
 		New: func(_ context.Context, b *Bed) (Verify, error) {
 			issuer, err := url.Parse(b.Tenant.V2Issuer())
 			if err != nil {

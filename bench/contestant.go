@@ -15,8 +15,8 @@ type Verify func(ctx context.Context, token string) error
 type Contestant struct {
 	// Name heads its column.
 	Name string
-	// Module is the path of its module, by which its version is found. Empty for ours.
-	Module string
+	// Modules are the paths of its modules, by which their versions are found. Empty for ours.
+	Modules []string
 	// Configured says how, in a sentence.
 	Configured string
 	// New returns a verifier for access tokens of the bed's API. What it keeps

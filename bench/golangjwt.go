@@ -20,7 +20,7 @@ func (c *jwtClaims) Validate() error { return c.requireScope() }
 func golangJWT() Contestant {
 	return Contestant{
 		Name:       "golang-jwt + keyfunc",
-		Module:     "github.com/golang-jwt/jwt/v5",
+		Modules:    []string{"github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3"},
 		Configured: "`ParseWithClaims` into a struct whose `Validate` requires the scope; methods, issuer, audience, `WithExpirationRequired`; keyfunc v3 with its defaults on the v2 key set",
 		New: func(ctx context.Context, b *Bed) (Verify, error) {
 			return newGolangJWT(ctx, b, func() jwt.Claims { return new(jwtClaims) })
@@ -31,7 +31,7 @@ func golangJWT() Contestant {
 func golangJWTMap() Contestant {
 	return Contestant{
 		Name:       "golang-jwt + keyfunc, map",
-		Module:     "github.com/golang-jwt/jwt/v5",
+		Modules:    []string{"github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3"},
 		Configured: "the same with `MapClaims`, and so without the scope",
 		Variant:    true,
 		New: func(ctx context.Context, b *Bed) (Verify, error) {

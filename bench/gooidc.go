@@ -9,7 +9,7 @@ import (
 func goOIDC() Contestant {
 	return Contestant{
 		Name:       "go-oidc",
-		Module:     "github.com/coreos/go-oidc/v3",
+		Modules:    []string{"github.com/coreos/go-oidc/v3"},
 		Configured: "`NewProvider` on the v2 issuer, `Verifier` with the API's client id, then `Claims` into a struct; it knows no scopes",
 		New: func(ctx context.Context, b *Bed) (Verify, error) {
 			provider, err := oidc.NewProvider(oidc.ClientContext(ctx, b.Tenant.HTTPClient()), b.Tenant.V2Issuer())

@@ -9,7 +9,7 @@ import (
 func hashicorpCap() Contestant {
 	return Contestant{
 		Name:       "hashicorp/cap",
-		Module:     "github.com/hashicorp/cap",
+		Modules:    []string{"github.com/hashicorp/cap"},
 		Configured: "`NewOIDCDiscoveryKeySet` on the v2 issuer; issuer, audience, RS256, its default leeways; it knows no scopes",
 		New: func(ctx context.Context, b *Bed) (Verify, error) {
 			keys, err := jwt.NewOIDCDiscoveryKeySet(ctx, b.Tenant.V2Issuer(), string(b.Tenant.CertificatePEM()))

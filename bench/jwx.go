@@ -12,7 +12,7 @@ import (
 func jwx() Contestant {
 	return Contestant{
 		Name:       "jwx",
-		Module:     "github.com/lestrrat-go/jwx/v3",
+		Modules:    []string{"github.com/lestrrat-go/jwx/v3"},
 		Configured: "`jwk.Cache` on the v2 key set, `WithInferAlgorithmFromKey` (without it every token of Entra's is refused); issuer, audience, required `exp`; `WithClaimValue` for the scope, which compares the whole of `scp`",
 		New: func(ctx context.Context, b *Bed) (Verify, error) {
 			cache, err := jwk.NewCache(ctx, httprc.NewClient(httprc.WithHTTPClient(b.Tenant.HTTPClient())))

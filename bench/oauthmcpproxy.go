@@ -17,7 +17,7 @@ func (silence) Error(string, ...any) {}
 func oauthMCPProxy() Contestant {
 	return Contestant{
 		Name:       "oauth-mcp-proxy",
-		Module:     "github.com/tuannvm/oauth-mcp-proxy",
+		Modules:    []string{"github.com/tuannvm/oauth-mcp-proxy"},
 		Configured: "provider `azure` on the v2 issuer with the API's client id as audience, as its guide says; `ValidateTokenCached`, which its middleware calls; it knows no scopes",
 		New: func(_ context.Context, b *Bed) (Verify, error) {
 			server, err := oauth.NewServer(oauthMCPProxyConfig(b))
@@ -35,7 +35,7 @@ func oauthMCPProxy() Contestant {
 func oauthMCPProxyUncached() Contestant {
 	return Contestant{
 		Name:       "oauth-mcp-proxy, uncached",
-		Module:     "github.com/tuannvm/oauth-mcp-proxy",
+		Modules:    []string{"github.com/tuannvm/oauth-mcp-proxy"},
 		Configured: "its validator without the cache",
 		Variant:    true,
 		New: func(_ context.Context, b *Bed) (Verify, error) {

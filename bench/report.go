@@ -75,13 +75,16 @@ func ratio(r float64) string {
 // ConfigurationTable renders versions and configurations in Markdown.
 func ConfigurationTable(contestants []Contestant) string {
 	var b strings.Builder
-	b.WriteString("| | module | configured |\n|---|---|---|\n")
+	b.WriteString("| | modules | configured |\n|---|---|---|\n")
 	for _, c := range contestants {
-		module := "this repository"
-		if c.Module != "" {
-			module = strings.TrimSpace("`" + c.Module + "` " + Version(c.Module))
+		var modules []string
+		for _, path := range c.Modules {
+			modules = append(modules, strings.TrimSpace("`"+path+"` "+Version(path)))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", c.Name, module, c.Configured)
+		if len(modules) == 0 {
+			modules = []string{"this repository"}
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", c.Name, strings.Join(modules, ", "), c.Configured)
 	}
 	return b.String()
 }

@@ -22,7 +22,7 @@ func main() {
 func toolhive() bench.Contestant {
 	return bench.Contestant{
 		Name:       "toolhive",
-		Module:     "github.com/stacklok/toolhive",
+		Modules:    []string{"github.com/stacklok/toolhive"},
 		Configured: "`NewTokenValidator` with the v2 issuer and the API's client id as audience; keys found by discovery. Its `Scopes` are advertised, never required",
 		New: func(ctx context.Context, b *bench.Bed) (bench.Verify, error) {
 			v, err := auth.NewTokenValidator(ctx, auth.TokenValidatorConfig{
