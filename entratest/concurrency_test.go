@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
 // Everything may be called while requests are running.
@@ -35,4 +37,34 @@ func TestConcurrentUse(t *testing.T) {
 		c.Requests()
 	}
 	group.Wait()
+}
+
+// Many people sign in at once while keys roll over and consent comes and goes.
+func TestConcurrentSignIns(t *testing.T) {
+	c := newSignIns(t)
+	var people sync.WaitGroup
+	for range 8 {
+		user := c.AddUser("user@contoso.com", "User")
+		people.Go(func() {
+			browser := c.Browser(user)
+			for range 5 {
+				back, err := browser.Open(t.Context(), c.authorizeURL())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if a := c.token(t, c.redeem(back)); a.status != http.StatusOK {
+					t.Error(a.body)
+				}
+			}
+		})
+	}
+	for range 3 {
+		c.AnnounceKey()
+		c.RotateKeys()
+		c.AddTenant(nil).Close()
+		c.SetConsentPolicy(entratest.UsersConsent)
+		c.ConsentUser(c.alice, c.client, c.api)
+	}
+	people.Wait()
 }

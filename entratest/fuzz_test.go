@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -65,6 +66,36 @@ func FuzzUserAssertion(f *testing.F) {
 		}
 		if response.Code >= http.StatusInternalServerError || response.Code != http.StatusOK && response.Body.Len() > 8000 {
 			t.Errorf("%d %s", response.Code, response.Body)
+		}
+	})
+}
+
+// FuzzAuthorize sends what strangers may send to the authorize endpoint: it shows a page or goes back
+// to a registered address, and nothing of it is a script.
+func FuzzAuthorize(f *testing.F) {
+	c := newSignIns(f)
+	path := "/" + c.ID() + "/oauth2/v2.0/authorize"
+	valid, err := url.Parse(c.authorizeURL())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(valid.RawQuery)
+	f.Add(valid.RawQuery + "&response_mode=form_post&prompt=none")
+	f.Add(strings.Replace(valid.RawQuery, "app.example.com", "evil.example.com", 1))
+	f.Add(valid.RawQuery + "&login_hint=%3Cscript%3E&claims=%7B%7D&resource=x")
+	f.Fuzz(func(t *testing.T, query string) {
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+		request.URL.RawQuery = query
+		response := httptest.NewRecorder()
+		c.Handler().ServeHTTP(response, request)
+		location := response.Header().Get("Location")
+		switch {
+		case response.Code == http.StatusFound && !strings.HasPrefix(location, callback+"?") && !strings.HasPrefix(location, callback+"#"):
+			t.Errorf("%s sends people to %s", query, location)
+		case response.Code != http.StatusFound && response.Code != http.StatusOK && response.Code != http.StatusBadRequest:
+			t.Errorf("%d %s", response.Code, response.Body)
+		case strings.Contains(response.Body.String(), "<script") && !strings.Contains(response.Body.String(), "hiddenform"):
+			t.Errorf("a script: %s", response.Body)
 		}
 	})
 }
