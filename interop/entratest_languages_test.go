@@ -58,7 +58,7 @@ func python(t *testing.T) string {
 var (
 	msalFlows = []string{
 		"obo secret", "obo certificate", "obo assertion", "client secret", "client certificate", "client assertion",
-		"code", "refresh", "device code", "challenge",
+		"code", "refresh", "device code", "challenge", "step up",
 	}
 	azureFlows = []string{
 		"obo secret", "obo certificate", "obo assertion", "client secret", "client certificate", "client assertion",

@@ -218,6 +218,7 @@ func (w *identityWorld) flows() map[string]expectation {
 		"device code":        {w.desktop, "0", true, api},
 		"managed identity":   {nil, "", false, storageURI},
 		"workload identity":  {w.api, "2", false, storageURI},
+		"step up":            {w.api, "1", true, strings.TrimSuffix(w.config.StepUpScope, "/.default")},
 	}
 }
 

@@ -70,6 +70,14 @@ await flow("MSAL Node: code", async () => {
   return result;
 });
 await flow("MSAL Node: refresh", () => web.acquireTokenSilent({ account, scopes: [c.otherScope], forceRefresh: true }));
+await flow("MSAL Node: step up", async () => {
+  const { verifier, challenge } = await new msal.CryptoProvider().generatePkceCodes();
+  const request = { scopes: [c.apiScope], redirectUri: c.webRedirect, claims: results["MSAL Node: challenge"] };
+  const back = await open(await web.getAuthCodeUrl({ ...request, codeChallenge: challenge, codeChallengeMethod: "S256" }));
+  const user = await web.acquireTokenByCode({ ...request, code: back.get("code"), codeVerifier: verifier });
+  const client = new msal.ConfidentialClientApplication({ auth: { clientId: c.apiClientId, authority, knownAuthorities, clientSecret: c.apiSecret } });
+  return client.acquireTokenOnBehalfOf({ oboAssertion: user.accessToken, scopes: [c.stepUpScope] });
+});
 await flow("MSAL Node: device code", () => {
   const desktop = new msal.PublicClientApplication({ auth: { clientId: c.desktopClientId, authority, knownAuthorities } });
   return desktop.acquireTokenByDeviceCode({ scopes: [c.apiScope], deviceCodeCallback: (answer) => enter(answer.userCode) });

@@ -73,6 +73,17 @@ flow("MSAL Python: consent", consent_to_other)
 flow("MSAL Python: refresh", lambda: web.acquire_token_silent_with_error([c["otherScope"]], account=web.get_accounts()[0]))
 
 
+def step_up():
+    begun = web.initiate_auth_code_flow(
+        [c["apiScope"]], redirect_uri=c["webRedirect"], claims_challenge=results["MSAL Python: challenge"]
+    )
+    user = web.acquire_token_by_auth_code_flow(begun, parameters(person(open=begun["auth_uri"])))
+    return client.acquire_token_on_behalf_of(user["access_token"], [c["stepUpScope"]])
+
+
+flow("MSAL Python: step up", step_up)
+
+
 def device():
     desktop = msal.PublicClientApplication(c["desktopClientId"], **common)
     begun = desktop.initiate_device_flow([c["apiScope"]])
