@@ -83,3 +83,39 @@ func FuzzScope(f *testing.F) {
 		}
 	})
 }
+
+// FuzzStored: whatever is in the store, it is a token that we sealed for this
+// name, or it is exchanged for.
+func FuzzStored(f *testing.F) {
+	store := newMemoryStore()
+	newExchanger := func(entra http.RoundTripper) *obo.Exchanger {
+		x, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), &obo.Options{
+			HTTPClient: &http.Client{Transport: entra}, Store: store, StoreKeys: [][]byte{storeKey(1)},
+		})
+		if err != nil {
+			f.Fatal(err)
+		}
+		return x
+	}
+	assertion := obo.NewAssertion(userToken(1))
+	get := func(t testing.TB, x *obo.Exchanger) string {
+		token, err := x.Credential(assertion).GetToken(t.Context(), storageOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token.Token
+	}
+	own := get(f, newExchanger(&memoryEntra{}))
+	for _, value := range store.values {
+		f.Add(value)
+		f.Add(value[:len(value)/2])
+	}
+	f.Add([]byte{1})
+	f.Fuzz(func(t *testing.T, value []byte) {
+		store.change(func(string, []byte) []byte { return value })
+		entra := &memoryEntra{}
+		if got := get(t, newExchanger(entra)); got != own && entra.requests.Load() != 1 {
+			t.Errorf("got %q, which nobody has issued", got)
+		}
+	})
+}

@@ -130,6 +130,25 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
+// TestCertificateOfTheTenant renews it the other way round: registered first.
+func TestCertificateOfTheTenant(t *testing.T) {
+	w := newWorld(t)
+	path := filepath.Join(t.TempDir(), "app.pem")
+	w.api.AddCertificate(certificateFile(t, path))
+	x := w.exchangerWith(clientauth.CertificateFile(path, ""), nil)
+	w.mustGet(x.Credential(w.assertion(w.alice)))
+	_ = certificateFile(t, path) // not registered
+	_, err := w.get(t.Context(), x.Credential(w.assertion(w.bob)))
+	if e := wantKind(t, err, obo.ErrMisconfigured); e.Code != 700027 {
+		t.Errorf("got AADSTS%d, want 700027", e.Code)
+	}
+	w.api.AddCertificate(certificateFile(t, path))
+	w.mustGet(x.Credential(w.assertion(w.bob)))
+	if got := lastTokenRequest(t, w).Form; got.Get("client_assertion") == "" || got.Has("client_secret") {
+		t.Error("the certificate is not what proves the app")
+	}
+}
+
 func TestWorkloadIdentity(t *testing.T) {
 	w := newWorld(t)
 	cluster := w.tenant.AddIssuer("https://cluster.example.com/")

@@ -23,7 +23,7 @@ func TestOneExchangeHoweverManyWait(t *testing.T) {
 	a := w.assertion(w.alice)
 	w.tenant.Fail(entratest.Token, entratest.Fault{Delay: 100 * time.Millisecond})
 	var wg sync.WaitGroup
-	for range 50 {
+	for range 100 {
 		wg.Go(func() {
 			claims, err := w.get(t.Context(), x.Credential(a)) // a credential each, as in a server
 			if err != nil || claims["oid"] != w.alice.ObjectID {
