@@ -5,7 +5,7 @@ GOLANGCI_LINT_VERSION = v2.15.0
 FUZZTIME ?= 10s
 BIN = $(CURDIR)/bin
 
-.PHONY: all build test lint race fuzz interop bench demo
+.PHONY: all build test lint race fuzz interop bench rivals demo
 
 all: build lint race
 
@@ -20,6 +20,7 @@ test:
 lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 	go vet ./...
 	go vet -tags interop ./interop
+	cd bench && go vet ./...
 	$< run --allow-parallel-runners ./...
 
 race:
@@ -37,8 +38,12 @@ interop: ## real programs against ours; needs Node 20 or newer
 	npm --prefix interop ci --no-audit --no-fund
 	go test -tags interop -count=1 -timeout 10m ./interop
 
-bench:
+bench: ## ours beside the code, then beside the rivals
 	go test -run '^$$' -bench . ./...
+	cd bench && go run ./compare
+
+rivals: ## ours must be right where theirs are compared
+	cd bench && go test -count=1 ./...
 
 demo:
 	go run ./examples/server -demo

@@ -123,11 +123,11 @@ func (v *Verifier) shown(t *candidate, rule string) (expected, got string) {
 	case "audience":
 		return v.audiences(c.version), c.audience
 	case "expiry":
-		return "later than " + v.local(), local(c.expires, c.hasExpires)
+		return "later than " + t.local(), local(c.expires, c.hasExpires)
 	case "not before":
-		return "not later than " + v.local(), local(c.notBefore, c.hasNotBefore)
+		return "not later than " + t.local(), local(c.notBefore, c.hasNotBefore)
 	case "issued at":
-		return "not later than " + v.local(), local(c.issuedAt, c.hasIssuedAt)
+		return "not later than " + t.local(), local(c.issuedAt, c.hasIssuedAt)
 	case "proof of possession":
 		return "a bearer token", "a bearer token"
 	case "kind of token":
@@ -138,8 +138,8 @@ func (v *Verifier) shown(t *candidate, rule string) (expected, got string) {
 	return "", ""
 }
 
-// local is now, in the server's zone.
-func (v *Verifier) local() string { return v.now().Local().Format(time.RFC3339) }
+// local is the moment of the judgement, in the server's zone.
+func (t *candidate) local() string { return t.now.Local().Format(time.RFC3339) }
 
 func local(seconds int64, present bool) string {
 	if !present {

@@ -74,7 +74,7 @@ func TestUnannouncedRotationIsRefusedForAnIntervalAtMost(t *testing.T) {
 
 // 100,000 invented kids over 100 seconds: what they cost Entra.
 func TestInventedKeyIDs(t *testing.T) {
-	f := newFixture(t, nil)
+	f := newFixture(t, uncached)
 	token := f.token()
 	if err := f.verify(t, token); err != nil {
 		t.Fatal(err)

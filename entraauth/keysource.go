@@ -77,8 +77,9 @@ func (s *keySource) close() {
 // current returns a usable key set. It waits only if there is none; a set that
 // is merely due is fetched anew behind the caller's back.
 func (s *keySource) current(ctx context.Context) (*keySet, error) {
-	if set := s.usable(); set != nil {
-		if !s.now().Before(set.refreshAt) {
+	now := s.now()
+	if set := s.usable(now); set != nil {
+		if !now.Before(set.refreshAt) {
 			s.start()
 		}
 		return set, nil
@@ -88,7 +89,7 @@ func (s *keySource) current(ctx context.Context) (*keySet, error) {
 			return nil, s.unavailable(err)
 		}
 	}
-	if set := s.usable(); set != nil {
+	if set := s.usable(s.now()); set != nil {
 		return set, nil
 	}
 	return nil, s.unavailable(nil)
@@ -108,7 +109,7 @@ func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet,
 				return nil, s.unavailable(err)
 			}
 		}
-		if set := s.usable(); set != nil { // looked at even without a fetch: one may just have ended
+		if set := s.usable(s.now()); set != nil { // looked at even without a fetch: one may just have ended
 			if _, ok := set.keys[kid]; ok {
 				return set, nil
 			}
@@ -126,9 +127,9 @@ func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet,
 	return nil, nil
 }
 
-func (s *keySource) usable() *keySet {
+func (s *keySource) usable(now time.Time) *keySet {
 	set := s.set.Load()
-	if set == nil || s.now().Sub(set.fetchedAt) > maxKeyAge {
+	if set == nil || now.Sub(set.fetchedAt) > maxKeyAge {
 		return nil
 	}
 	return set

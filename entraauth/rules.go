@@ -12,6 +12,7 @@ import (
 
 // A candidate is a token that is being judged.
 type candidate struct {
+	now       time.Time // one moment for all rules
 	header    header
 	claims    claims
 	signed    string // what the signature is over
@@ -180,7 +181,7 @@ func checkExpiry(_ context.Context, v *Verifier, t *candidate) *Error {
 		return invalid(expiryMissing, "a token with exp", "", "Send an access token issued by Microsoft Entra ID")
 	}
 	exp := time.Unix(t.claims.expires, 0)
-	if v.now().Before(exp.Add(v.skew)) {
+	if t.now.Before(exp.Add(v.skew)) {
 		return nil
 	}
 	return &Error{Kind: ErrExpired, Reason: tokenExpired, Actual: exp.UTC().Format(time.RFC3339),
@@ -188,16 +189,16 @@ func checkExpiry(_ context.Context, v *Verifier, t *candidate) *Error {
 }
 
 func checkNotBefore(_ context.Context, v *Verifier, t *candidate) *Error {
-	return v.checkStarted(t.claims.notBefore, t.claims.hasNotBefore, notYetValid)
+	return v.checkStarted(t.now, t.claims.notBefore, t.claims.hasNotBefore, notYetValid)
 }
 
 func checkIssuedAt(_ context.Context, v *Verifier, t *candidate) *Error {
-	return v.checkStarted(t.claims.issuedAt, t.claims.hasIssuedAt, issuedInFuture)
+	return v.checkStarted(t.now, t.claims.issuedAt, t.claims.hasIssuedAt, issuedInFuture)
 }
 
-func (v *Verifier) checkStarted(seconds int64, present bool, reason string) *Error {
+func (v *Verifier) checkStarted(now time.Time, seconds int64, present bool, reason string) *Error {
 	start := time.Unix(seconds, 0)
-	if !present || !start.After(v.now().Add(v.skew)) {
+	if !present || !start.After(now.Add(v.skew)) {
 		return nil
 	}
 	return invalid(reason, "a token valid by now", start.UTC().Format(time.RFC3339),

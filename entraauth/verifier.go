@@ -226,7 +226,7 @@ func (v *Verifier) decode(token string) (*candidate, error) {
 	if err != nil {
 		return nil, malformed(err)
 	}
-	t := &candidate{raw: token, signed: token[:len(parts[0])+1+len(parts[1])]}
+	t := &candidate{now: v.now(), raw: token, signed: token[:len(parts[0])+1+len(parts[1])]}
 	if err := t.header.decode(parts[0]); err != nil {
 		return nil, malformed(err)
 	}
