@@ -36,19 +36,20 @@ type circuit struct {
 	last     *Error
 }
 
-// enter says whether a request may be sent: nil, or why not. Who may must call leave.
-func (c *circuit) enter() *Error {
+// enter says whether a request may be sent, or why not, and whether it is the
+// probe. Who may send must call leave.
+func (c *circuit) enter() (probe bool, refused *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pause == 0 {
-		return nil
+		return false, nil
 	}
 	now := c.now()
 	if !c.probing && !now.Before(c.until) {
 		c.probing = true
-		return nil
+		return true, nil
 	}
-	return &Error{
+	return false, &Error{
 		Kind: c.last.Kind, Code: c.last.Code, ErrorCode: c.last.ErrorCode, Resource: c.last.Resource,
 		Problem:    "Entra ID keeps failing and is not asked for the moment",
 		Remedy:     "try again in a moment; if it stays, " + askOperator + "look at the first failures (" + serverLog + ")",
@@ -58,10 +59,10 @@ func (c *circuit) enter() *Error {
 }
 
 // leave reports what came of the request: e is nil if there is a token.
-func (c *circuit) leave(ctx context.Context, e *Error) {
+func (c *circuit) leave(ctx context.Context, probe bool, e *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wasOpen, probe := c.pause != 0, c.probing
+	wasOpen := c.pause != 0
 	if e == nil || !e.outage() {
 		c.failures, c.pause, c.probing, c.last = 0, 0, false, nil
 		if wasOpen {
@@ -71,8 +72,8 @@ func (c *circuit) leave(ctx context.Context, e *Error) {
 	}
 	c.failures++
 	c.last = e
-	if c.failures < circuitThreshold && !probe || wasOpen && !probe {
-		return // the latter was sent before the circuit opened
+	if wasOpen && !probe || !wasOpen && c.failures < circuitThreshold {
+		return // the former was sent before the circuit opened
 	}
 	c.probing = false
 	c.pause = min(max(circuitPause, 2*c.pause), circuitMaxPause)

@@ -44,12 +44,13 @@ func (x *Exchanger) insist(ctx context.Context, t *tenant, proof clientcred.Proo
 
 // guarded sends a request unless the tenant's circuit is open.
 func (x *Exchanger) guarded(ctx context.Context, t *tenant, proof clientcred.Proof, assertion string, r request) (got success, e *Error) {
-	if open := t.circuit.enter(); open != nil {
+	probe, open := t.circuit.enter()
+	if open != nil {
 		return success{}, open
 	}
 	// Deferred, because a panic in a transport must not leave a probe behind.
 	e = &Error{Kind: ErrUnavailable, Problem: "the request failed"}
-	defer func() { t.circuit.leave(ctx, e) }()
+	defer func() { t.circuit.leave(ctx, probe, e) }()
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	got, e = x.send(ctx, t, proof, assertion, r)
