@@ -158,6 +158,11 @@ func TestGraph(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
+	_, id := decode(t, openid.text("id_token"))
+	info := get(t, c.HTTPClient(), c.AuthorityHost()+"/oidc/userinfo", "Authorization", "Bearer "+openid.text("access_token"))
+	if info.text("sub") == "" || info.text("sub") != id["sub"] || info.text("name") != "Alice" {
+		t.Errorf("userinfo: %d %s, ID token: %v", info.status, info.body, id)
+	}
 	if a := get(t, c.HTTPClient(), c.AuthorityHost()+"/v1.0/me"); a.status != http.StatusUnauthorized {
 		t.Errorf("no token: %d", a.status)
 	}

@@ -81,7 +81,7 @@ func (h *host) metadataV2(segment string) metadata {
 	m.ResponseTypes = []string{"code", "id_token", "code id_token", "id_token token"}
 	m.Scopes = []string{"openid", "profile", "email", "offline_access"}
 	m.RequestURIParameter = new(bool)
-	m.UserinfoEndpoint = h.authorityHost + "/oidc/userinfo"
+	m.UserinfoEndpoint = h.authorityHost + userInfoPath
 	m.Claims = []string{
 		"sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name", "msgraph_host", "aud",
 		"exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email",

@@ -25,6 +25,9 @@ func (t *Tenant) signForGraph(token issuedToken) string {
 	return encodeSegment(header) + "." + rest
 }
 
+// userInfoPath is where the metadata says that the UserInfo endpoint is.
+const userInfoPath = "/oidc/userinfo"
+
 func hashed(nonce string) string {
 	sum := sha256.Sum256([]byte(nonce))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
@@ -47,8 +50,17 @@ type graphUser struct {
 	ID                string  `json:"id"`
 }
 
-// serveMe answers who the caller is, for tokens with User.Read.
-func (h *host) serveMe(e *exchange) {
+// userInfo is the answer of the UserInfo endpoint (OpenID Connect Core section 5.3), which is
+// Graph's, too.
+type userInfo struct {
+	Subject string `json:"sub"`
+	Name    string `json:"name"`
+	Email   string `json:"email,omitempty"`
+}
+
+// serveGraph answers who the caller is: at /v1.0/me for tokens with User.Read, at
+// /oidc/userinfo for those with openid.
+func (h *host) serveGraph(e *exchange) {
 	token, ok := strings.CutPrefix(e.request.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		e.failGraph(http.StatusUnauthorized, "InvalidAuthenticationToken", "Access token is empty.")
@@ -62,11 +74,22 @@ func (h *host) serveMe(e *exchange) {
 	scopes, _ := claims["scp"].(string)
 	objectID, _ := claims["oid"].(string)
 	user := t.userByID(objectID)
+	needed := "User.Read"
+	if e.request.URL.Path == userInfoPath {
+		needed = "openid"
+	}
 	switch {
-	case !slices.Contains(strings.Fields(scopes), "User.Read"):
+	case !slices.Contains(strings.Fields(scopes), needed):
 		e.failGraph(http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
 	case user == nil:
 		e.failGraph(http.StatusNotFound, "Request_ResourceNotFound", "The user of the token does not exist.")
+	case needed == "openid":
+		subject, _ := claims["sub"].(string)
+		info := userInfo{Subject: subject, Name: user.DisplayName}
+		if slices.Contains(strings.Fields(scopes), "email") {
+			info.Email = user.Email
+		}
+		e.answer(http.StatusOK, info)
 	default:
 		answer := graphUser{
 			Context:     t.authorityHost + "/v1.0/$metadata#users/$entity",

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1" // x5t is a SHA-1 thumbprint by definition (RFC 7517 section 4.8)
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -27,14 +28,15 @@ func newSigningKey() *signingKey {
 	return certify(private)
 }
 
-// certify puts a certificate around a key.
+// certify puts a certificate around a key: the same one each time, so that the key
+// id is the same, too.
 func certify(private *rsa.PrivateKey) *signingKey {
-	now := time.Now()
+	serial := sha256.Sum256(private.N.Bytes())
 	template := &x509.Certificate{
-		SerialNumber: newSerial(),
+		SerialNumber: new(big.Int).SetBytes(serial[:15]),
 		Subject:      pkix.Name{CommonName: notice},
-		NotBefore:    now.Add(-24 * time.Hour),
-		NotAfter:     now.Add(5 * 365 * 24 * time.Hour),
+		NotBefore:    time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotAfter:     time.Date(2049, 12, 31, 0, 0, 0, 0, time.UTC),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	must(err)

@@ -288,6 +288,23 @@ func BenchmarkOnBehalfOfParallel(b *testing.B) {
 	})
 }
 
+// BenchmarkOnBehalfOfServer leaves the client and the network out.
+func BenchmarkOnBehalfOfServer(b *testing.B) {
+	c := newContoso(b)
+	body := c.obo().Encode()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			request := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/"+c.ID()+"/oauth2/v2.0/token", strings.NewReader(body))
+			request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			response := httptest.NewRecorder()
+			if c.Handler().ServeHTTP(response, request); response.Code != http.StatusOK {
+				b.Error(response.Body)
+			}
+		}
+	})
+}
+
 // BenchmarkMemory reports how much the heap has grown over the requests: all that is
 // kept of them is bounded.
 func BenchmarkMemory(b *testing.B) {

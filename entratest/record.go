@@ -20,7 +20,7 @@ const (
 	Authorize                           // /oauth2/v2.0/authorize, /v2.0/adminconsent, and the answers to their pages
 	Device                              // /oauth2/v2.0/devicecode, and the page for its codes
 	Logout                              // /oauth2/v2.0/logout
-	Graph                               // /v1.0/me
+	Graph                               // /v1.0/me and /oidc/userinfo
 )
 
 // String returns the endpoint's name.

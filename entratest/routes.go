@@ -26,7 +26,7 @@ func (h *host) serveAuthority(w http.ResponseWriter, r *http.Request) {
 	case segment == clustersPath:
 		h.serveCluster(e, path)
 	case endpoint == Graph:
-		h.serveMe(e)
+		h.serveGraph(e)
 	case endpoint == Device && segment == devicePath:
 		t.serveDevicePage(e)
 	case !known && (endpoint == Authorize || endpoint == Logout):
@@ -69,8 +69,8 @@ func (t *Tenant) serveEndpoint(e *exchange, segment, path string) {
 // endpointOf returns the endpoint at a path, or 0.
 func endpointOf(segment, path string) Endpoint {
 	switch segment {
-	case "v1.0":
-		if path == "me" {
+	case "v1.0", "oidc":
+		if path == "me" && segment == "v1.0" || path == "userinfo" && segment == "oidc" {
 			return Graph
 		}
 		return 0

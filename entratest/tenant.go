@@ -155,6 +155,9 @@ func (o *Options) fill() {
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:0"
 	}
+	if o.SigningKey != nil && o.SigningKey.N.BitLen() < 2048 {
+		panic(fmt.Sprintf("entratest: Options.SigningKey has %d bits, want at least 2048", o.SigningKey.N.BitLen()))
+	}
 	if o.TokenLifetime < 0 {
 		panic(fmt.Sprintf("entratest: Options.TokenLifetime %v is negative", o.TokenLifetime))
 	}

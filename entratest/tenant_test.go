@@ -2,9 +2,12 @@ package entratest_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,6 +25,7 @@ func TestNewTenantPanics(t *testing.T) {
 		"no port":           {Addr: "127.0.0.1"},
 		"no GUID":           {TenantID: "contoso.com"},
 		"negative lifetime": {TokenLifetime: -1},
+		"short key":         {SigningKey: &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: big.NewInt(3)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -43,6 +47,59 @@ func TestOptions(t *testing.T) {
 	}
 	if u, err := url.Parse(tenant.AuthorityHost()); err != nil || u.Scheme != "https" || u.Hostname() != "localhost" || u.Port() == "" || u.Path != "" {
 		t.Errorf("the authority host is %s", tenant.AuthorityHost())
+	}
+}
+
+// The same key twice gives the same key set; otherwise no two open tenants share one.
+func TestSigningKey(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for range 2 {
+		tenant := entratest.NewTenant(&entratest.Options{SigningKey: key})
+		ids = append(ids, tenant.KeyID())
+		public, ok := tenant.PublicKey(tenant.KeyID())
+		if !ok || !public.Equal(&key.PublicKey) {
+			t.Error("the key is another")
+		}
+		tenant.Close()
+	}
+	if ids[0] != ids[1] {
+		t.Errorf("key ids %v", ids)
+	}
+	seen := map[string]bool{}
+	for range 3 {
+		tenant := entratest.NewTenant(nil)
+		defer tenant.Close()
+		if seen[tenant.KeyID()] {
+			t.Error("two open tenants have one key")
+		}
+		seen[tenant.KeyID()] = true
+		tenant.RotateKeys()
+		if seen[tenant.KeyID()] {
+			t.Error("a rotated key came back")
+		}
+		seen[tenant.KeyID()] = true
+	}
+}
+
+func TestAddTenantPanics(t *testing.T) {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	for name, opts := range map[string]entratest.Options{
+		"an address":     {Addr: "127.0.0.1:0"},
+		"the same again": {TenantID: tenant.ID()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.Contains(text, "AddTenant: Options.") {
+					t.Errorf("AddTenant panicked with %s", text)
+				}
+			}()
+			tenant.AddTenant(&opts)
+		})
 	}
 }
 
