@@ -19,24 +19,37 @@ test:
 
 lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 	go vet ./...
-	go vet -tags interop ./interop
+	go vet -tags interop ./interop/...
+	cd obo/redisstore && go vet -tags interop ./...
 	cd bench && go vet ./...
 	$< run --allow-parallel-runners ./...
 
 race:
 	go test -race ./...
+	cd obo/redisstore && go test -race ./...
 
 fuzz: ## each target for FUZZTIME
-	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+	@git grep -lE '^func Fuzz' -- '*_test.go' ':!bench' | xargs -n1 dirname | sort -u | sed 's|^|./|' | while read -r dir; do \
 		for target in $$(grep -hoE '^func Fuzz\w+' $$dir/*_test.go | cut -d' ' -f2); do \
 			echo "$$dir $$target"; \
 			go test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x | tail -n 2; \
 		done; \
 	done
 
-interop: ## real programs against ours; needs Node 20 or newer
+interop: interop-programs ## real programs against ours; see there for what they need
+	go test -tags interop -count=1 -timeout 10m ./interop ./interop/live
+	cd obo/redisstore && go test -tags interop -count=1 ./...
+
+# Node 20 or newer, Python 3 with venv, and on Debian what apt-get brings as root.
+PYTHON_CLIENTS = interop/clients/python/.venv
+.PHONY: interop-programs
+interop-programs:
 	npm --prefix interop ci --no-audit --no-fund
-	go test -tags interop -count=1 -timeout 10m ./interop
+	npm --prefix interop/clients/node ci --no-audit --no-fund
+	command -v chromium && command -v redis-server || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium redis-server python3-venv; }
+	python3 -m venv $(PYTHON_CLIENTS)
+	$(PYTHON_CLIENTS)/bin/pip install -q --disable-pip-version-check --require-hashes -r interop/clients/python/requirements.txt
 
 bench: ## ours beside the code, then beside the rivals
 	go test -run '^$$' -bench . ./...

@@ -77,8 +77,11 @@ func (w *identityWorld) browse(t *testing.T, chromium, pictures string) map[stri
 	must(t, os.WriteFile(path, data, 0o600))
 	dir, err := filepath.Abs("clients/node")
 	must(t, err)
+	home, err := os.MkdirTemp("", "interop-chromium-")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(home) }) // Chromium's last words may still be under way
 	p := start(t, "pages.mjs", command(deadline(t, 2*time.Minute), dir,
-		map[string]string{"CONFIG": path, "CHROMIUM": chromium, "SCREENSHOTS": pictures}, node(t), "pages.mjs"))
+		map[string]string{"HOME": home, "TMPDIR": home, "CONFIG": path, "CHROMIUM": chromium, "SCREENSHOTS": pictures}, node(t), "pages.mjs"))
 	if code := p.wait(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}

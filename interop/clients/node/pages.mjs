@@ -22,7 +22,8 @@ const redirect = `http://localhost:${server.address().port}`;
 
 const browser = await puppeteer.launch({
   executablePath: process.env.CHROMIUM, acceptInsecureCerts: true,
-  args: ["--no-sandbox", "--disable-gpu", "--no-proxy-server"],
+  args: ["--no-sandbox", "--disable-gpu", "--no-proxy-server", "--no-first-run", "--disable-quic",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
 const address = (more) => `${c.authority}/${c.tenant}/oauth2/v2.0/authorize?` + new URLSearchParams({
   client_id: c.desktopClientId, response_type: "code", redirect_uri: redirect, state: "s", nonce: "n",
