@@ -105,30 +105,27 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// The README shows the ten lines that a compiled example has.
-func TestREADMEShowsTheExample(t *testing.T) {
-	example, err := os.ReadFile("mcpentra/example_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+// The code in the READMEs is that of compiled examples.
+func TestREADMEsShowExamples(t *testing.T) {
 	for _, readme := range []string{"README.md", "README.ja.md"} {
 		data, err := os.ReadFile(readme)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, rest, ok := strings.Cut(string(data), "<!-- ten lines -->\n```go\n")
-		code, _, ok2 := strings.Cut(rest, "```")
-		if !ok || !ok2 {
-			t.Errorf("%s: no ten lines", readme)
-			continue
-		}
-		for line := range strings.Lines(code) {
-			line = strings.TrimSpace(line)
-			if line == "" || strings.HasPrefix(line, "//") {
-				continue
+		for mark, file := range map[string]string{"ten lines": "mcpentra/example_test.go", "offline": "entratest/example_signin_test.go"} {
+			example, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if !strings.Contains(string(example), line) {
-				t.Errorf("%s: %q is not in the example of mcpentra", readme, line)
+			_, rest, ok := strings.Cut(string(data), "<!-- "+mark+" -->\n```go\n")
+			code, _, ok2 := strings.Cut(rest, "```")
+			if !ok || !ok2 {
+				t.Errorf("%s: no code under %q", readme, mark)
+			}
+			for line := range strings.Lines(code) {
+				if line, _, _ = strings.Cut(strings.TrimSpace(line), " // "); !strings.Contains(string(example), strings.TrimSpace(line)) {
+					t.Errorf("%s: %q is not in %s", readme, line, file)
+				}
 			}
 		}
 	}

@@ -186,22 +186,44 @@ func (v *variables) same(name, other, want, why string) {
 	}
 }
 
+// proofs are the variables that say how the app proves itself to Entra, the one
+// that wins first.
+var proofs = []string{"ENTRA_APP_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE", "UMI_CLIENT_ID"}
+
 // readMethod reads how the app proves itself to Entra: a secret wins.
 func (v *variables) readMethod(c *config) {
-	secret, identity := v.raw("ENTRA_APP_CLIENT_SECRET"), v.text("UMI_CLIENT_ID")
-	switch {
-	case strings.TrimSpace(secret) != "":
-		c.method = clientauth.Secret(secret)
-		v.check("ENTRA_APP_CLIENT_SECRET", checkMethod(c.method), "Copy the secret's value (not its ID) again, without anything around it")
-		if identity != "" {
-			c.warnings = append(c.warnings, "UMI_CLIENT_ID is not used: ENTRA_APP_CLIENT_SECRET is set and wins")
-		}
-	case identity != "":
-		c.method = clientauth.ManagedIdentity(identity)
-		v.check("UMI_CLIENT_ID", checkMethod(c.method), "Copy the Client ID from the overview of the user-assigned managed identity")
-	default:
+	i := slices.IndexFunc(proofs, func(name string) bool { return v.text(name) != "" })
+	if i < 0 {
 		v.fault("ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", "USE_OBO_FLOW is on and neither is set, so the app can't prove itself to Entra",
-			"Set ENTRA_APP_CLIENT_SECRET (local development) or UMI_CLIENT_ID (managed identity in Azure), or USE_OBO_FLOW=false")
+			"Set ENTRA_APP_CLIENT_SECRET (local development), UMI_CLIENT_ID (managed identity in Azure), AZURE_FEDERATED_TOKEN_FILE (Kubernetes) "+
+				"or AZURE_CLIENT_CERTIFICATE_PATH, or USE_OBO_FLOW=false")
+		return
+	}
+	used, value, identity := proofs[i], v.text(proofs[i]), v.text("UMI_CLIENT_ID")
+	remedy := ""
+	switch used {
+	case "ENTRA_APP_CLIENT_SECRET":
+		c.method = clientauth.Secret(v.raw(used))
+		remedy = "Copy the secret's value (not its ID) again, without anything around it"
+	case "AZURE_CLIENT_CERTIFICATE_PATH":
+		c.method = clientauth.CertificateFile(value, v.raw("AZURE_CLIENT_CERTIFICATE_PASSWORD"))
+		remedy = "Name a PEM or PFX file with an RSA key and its certificate; the password of a PFX is AZURE_CLIENT_CERTIFICATE_PASSWORD"
+	case "AZURE_FEDERATED_TOKEN_FILE":
+		c.method = clientauth.WorkloadIdentity(value)
+		if identity != "" { // the pod's identity is the app's federated credential
+			c.method = clientauth.WorkloadManagedIdentity(value, identity)
+			identity = ""
+		}
+		remedy = "Name the projected service account token, as the platform sets it; with UMI_CLIENT_ID, the identity's client id"
+	case "UMI_CLIENT_ID":
+		c.method, identity = clientauth.ManagedIdentity(value), ""
+		remedy = "Copy the Client ID from the overview of the user-assigned managed identity"
+	}
+	v.check(used, checkMethod(c.method), remedy)
+	for _, other := range proofs[i+1:] {
+		if v.text(other) != "" && (other != "UMI_CLIENT_ID" || identity != "") {
+			c.warnings = append(c.warnings, other+" is not used: "+used+" is set and wins")
+		}
 	}
 }
 

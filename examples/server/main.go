@@ -15,7 +15,9 @@
 //	AZURE_STORAGE_CONTAINER      the container whose blobs are read
 //	USE_OBO_FLOW                 true, 1, yes: act on behalf of users
 //	ENTRA_APP_CLIENT_SECRET      how the app proves itself: a secret,
-//	UMI_CLIENT_ID                or a managed identity as federated credential
+//	UMI_CLIENT_ID                or a managed identity as federated credential,
+//	AZURE_FEDERATED_TOKEN_FILE   or a Kubernetes workload identity (with UMI_CLIENT_ID: through it),
+//	AZURE_CLIENT_CERTIFICATE_PATH  or a PEM or PFX file (and AZURE_CLIENT_CERTIFICATE_PASSWORD)
 //	TARGET_AUDIENCES             resources, comma separated (https://storage.azure.com)
 //	AZURE_TENANT_ID              if set, the same as TENANT_ID
 //	ENTRA_APP_CLIENT_ID          if set, the same as API_APP_ID
