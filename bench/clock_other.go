@@ -6,5 +6,5 @@ import "time"
 
 var started = time.Now()
 
-// cpuTime is wall time where the process's CPU time is not to be had.
-func cpuTime() time.Duration { return time.Since(started) }
+// CPUTime is wall time where the process's CPU time is not to be had.
+func CPUTime() time.Duration { return time.Since(started) }

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// cpuTime is what the process has used of all cores: the verifier's work and
+// CPUTime is what the process has used of all cores: the verifier's work and
 // the garbage collector's after it, and nothing of the neighbours' on the
 // machine.
-func cpuTime() time.Duration {
+func CPUTime() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		panic(err) // cannot fail for ourselves

@@ -102,13 +102,13 @@ func (r *runner) calibrate(ctx context.Context, token string) error {
 
 // run returns the CPU time of one verification, in nanoseconds.
 func (r *runner) run(ctx context.Context, token string) float64 {
-	start := cpuTime()
+	start := CPUTime()
 	for range r.n {
 		if err := r.verify(ctx, token); err != nil {
 			panic(fmt.Sprintf("%s refuses what it accepted: %v", r.name, err))
 		}
 	}
-	return float64((cpuTime() - start).Nanoseconds()) / float64(r.n)
+	return float64((CPUTime() - start).Nanoseconds()) / float64(r.n)
 }
 
 func (r *runner) cost(ctx context.Context, token string) Cost {
