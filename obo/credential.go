@@ -33,23 +33,11 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // can't fail; what is wrong with the assertion is the error of GetToken.
 func (x *Exchanger) Credential(a Assertion) *Credential {
 	c := &Credential{x: x, assertion: a}
-	c.hash = hashText(secret.Reveal(a))
-	return c
-}
-
-// hashText returns the SHA-256 of s. It copies tokens of the usual size to the
-// stack instead of the heap. What is too long to be exchanged shares one name:
-// nothing is ever kept under it.
-func hashText(s string) [sha256.Size]byte {
-	var buf [4 << 10]byte
-	switch {
-	case len(s) <= len(buf):
-		return sha256.Sum256(buf[:copy(buf[:], s)])
-	case len(s) <= maxAssertion:
-		return sha256.Sum256([]byte(s))
-	default:
-		return [sha256.Size]byte{}
+	// What is too long to be exchanged shares one name: nothing is ever kept under it.
+	if len(secret.Reveal(a)) <= maxAssertion {
+		c.hash = secret.Sum(a)
 	}
+	return c
 }
 
 // GetToken returns a token for the scopes, from the cache or by an exchange. The

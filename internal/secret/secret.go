@@ -10,10 +10,12 @@
 package secret
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 )
 
 // hidden is what every printer shows in place of the value.
@@ -25,6 +27,7 @@ var errEncode = errors.New("secret: a token, secret or assertion can't be encode
 // compared; copies share one value.
 type Text struct {
 	reveal func() string
+	sum    func() [sha256.Size]byte
 }
 
 // New returns the secret s.
@@ -32,7 +35,10 @@ func New(s string) Text {
 	if s == "" {
 		return Text{}
 	}
-	return Text{reveal: func() string { return s }}
+	return Text{
+		reveal: func() string { return s },
+		sum:    sync.OnceValue(func() [sha256.Size]byte { return sha256.Sum256([]byte(s)) }),
+	}
 }
 
 // Reveal returns the text of t.
@@ -41,6 +47,15 @@ func Reveal(t Text) string {
 		return ""
 	}
 	return t.reveal()
+}
+
+// Sum returns the SHA-256 of the text of t. It is computed once for all copies of
+// t, so that a token which serves many requests is hashed once.
+func Sum(t Text) [sha256.Size]byte {
+	if t.sum == nil {
+		return sha256.Sum256(nil)
+	}
+	return t.sum()
 }
 
 // IsZero reports whether t is the empty secret.

@@ -2,6 +2,7 @@ package secret_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/gob"
 	"encoding/json"
 	"encoding/xml"
@@ -79,5 +80,15 @@ func TestZeroIsEmpty(t *testing.T) {
 	}
 	if secret.Reveal(zero) != "" {
 		t.Error("the zero secret has a value")
+	}
+}
+
+func TestSum(t *testing.T) {
+	for _, s := range []string{"", value} {
+		text := secret.New(s)
+		again := text
+		if want := sha256.Sum256([]byte(s)); secret.Sum(text) != want || secret.Sum(again) != want {
+			t.Errorf("the sum of %d bytes is wrong", len(s))
+		}
 	}
 }
