@@ -26,8 +26,14 @@ var errEncode = errors.New("secret: a token, secret or assertion can't be encode
 // Text is a secret. The zero value is the empty secret. Texts can't be
 // compared; copies share one value.
 type Text struct {
-	reveal func() string
-	sum    func() [sha256.Size]byte
+	open func() *value
+}
+
+// value is what the closure holds. Printers find the function, and stop there.
+type value struct {
+	text string
+	once sync.Once
+	sum  [sha256.Size]byte
 }
 
 // New returns the secret s.
@@ -35,31 +41,41 @@ func New(s string) Text {
 	if s == "" {
 		return Text{}
 	}
-	return Text{
-		reveal: func() string { return s },
-		sum:    sync.OnceValue(func() [sha256.Size]byte { return sha256.Sum256([]byte(s)) }),
-	}
+	v := &value{text: s}
+	return Text{open: func() *value { return v }}
 }
 
 // Reveal returns the text of t.
 func Reveal(t Text) string {
-	if t.reveal == nil {
+	if t.open == nil {
 		return ""
 	}
-	return t.reveal()
+	return t.open().text
 }
 
 // Sum returns the SHA-256 of the text of t. It is computed once for all copies of
 // t, so that a token which serves many requests is hashed once.
 func Sum(t Text) [sha256.Size]byte {
-	if t.sum == nil {
+	if t.open == nil {
 		return sha256.Sum256(nil)
 	}
-	return t.sum()
+	v := t.open()
+	v.once.Do(v.hash)
+	return v.sum
+}
+
+// hash copies tokens of the usual size to the stack instead of the heap.
+func (v *value) hash() {
+	var buf [4 << 10]byte
+	if len(v.text) <= len(buf) {
+		v.sum = sha256.Sum256(buf[:copy(buf[:], v.text)])
+		return
+	}
+	v.sum = sha256.Sum256([]byte(v.text))
 }
 
 // IsZero reports whether t is the empty secret.
-func (t Text) IsZero() bool { return t.reveal == nil }
+func (t Text) IsZero() bool { return t.open == nil }
 
 // String returns a placeholder, never the value.
 func (t Text) String() string { return hidden }
