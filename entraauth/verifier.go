@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
@@ -75,6 +76,14 @@ type Verifier struct {
 	now       func() time.Time
 	log       *slog.Logger
 	tokens    *tokenCache // nil if none are remembered
+	known     atomic.Pointer[knownHeader]
+}
+
+// knownHeader is the header of the last token that was accepted. Entra writes the
+// same one on all tokens that a key signs, so most need not be decoded.
+type knownHeader struct {
+	encoded string
+	header  header
 }
 
 // NewVerifier returns a verifier for tokens of the tenant with the API as
@@ -214,7 +223,15 @@ func (v *Verifier) verify(ctx context.Context, token string) (*candidate, error)
 			return nil, err
 		}
 	}
+	v.remember(t)
 	return t, nil
+}
+
+func (v *Verifier) remember(t *candidate) {
+	encoded, _, _ := strings.Cut(t.raw, ".")
+	if known := v.known.Load(); known == nil || known.encoded != encoded {
+		v.known.Store(&knownHeader{strings.Clone(encoded), t.header})
+	}
 }
 
 // decode decodes a token. It judges its form alone.
@@ -227,7 +244,9 @@ func (v *Verifier) decode(token string) (*candidate, error) {
 		return nil, malformed(err)
 	}
 	t := &candidate{now: v.now(), raw: token, signed: token[:len(parts[0])+1+len(parts[1])]}
-	if err := t.header.decode(parts[0]); err != nil {
+	if known := v.known.Load(); known != nil && known.encoded == parts[0] {
+		t.header = known.header
+	} else if err := t.header.decode(parts[0]); err != nil {
 		return nil, malformed(err)
 	}
 	if err := t.claims.decode(parts[1]); err != nil {
