@@ -59,8 +59,13 @@ type Error struct {
 	// Zero except for [ErrKeysUnavailable].
 	RetryAfter time.Duration
 
-	cause error
+	caller *Identity
+	cause  error
 }
+
+// Caller returns whose good token was refused by a policy, and nil for every
+// other refusal: who sent a bad token is not known.
+func (e *Error) Caller() *Identity { return e.caller }
 
 // Error returns the text for the caller. It never holds anything of the token.
 func (e *Error) Error() string {

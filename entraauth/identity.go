@@ -155,6 +155,10 @@ func (id *Identity) HasAuthContext(context string) bool {
 	return slices.Contains(id.contexts, context)
 }
 
+// HandlesClaims reports whether the client says that it understands claims
+// challenges (claim xms_cc: cp1). Any other would ask for the same token again.
+func (id *Identity) HandlesClaims() bool { return id.claimsCapable }
+
 // Assertion returns the token for an On-Behalf-Of exchange by package obo.
 func (id *Identity) Assertion() Assertion { return id.assertion }
 

@@ -20,6 +20,9 @@ type Guard struct {
 	// call WriteHeader with the status. Only e.Error() may go to the caller.
 	// Defaults to a JSON object with error, error_description and reason.
 	WriteBody func(w http.ResponseWriter, r *http.Request, status int, e *Error)
+	// OnRefusal is told of each refusal before it is answered, in place of the
+	// verifier's line in the log.
+	OnRefusal func(r *http.Request, status int, e *Error)
 }
 
 // Middleware lets requests with a good token through to the next handler, whose
@@ -31,12 +34,10 @@ func (v *Verifier) Middleware(guard *Guard) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			id, err := v.FromRequest(r)
 			if err == nil {
-				if refusal := g.Policy.check(id); refusal != nil {
-					err = refusal
-				}
+				err = g.Policy.Check(id)
 			}
 			if err != nil {
-				v.refuse(w, r, g, id, err)
+				v.refuse(w, r, g, err)
 				return
 			}
 			next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), id)))
@@ -47,14 +48,14 @@ func (v *Verifier) Middleware(guard *Guard) func(http.Handler) http.Handler {
 // Refuse answers a request with the error: status, challenge, body and a line
 // in the log. An error that is not an *[Error] is answered 500 without its text.
 func (v *Verifier) Refuse(w http.ResponseWriter, r *http.Request, guard *Guard, err error) {
-	v.refuse(w, r, copyGuard(guard), FromContext(r.Context()), err)
+	v.refuse(w, r, copyGuard(guard), err)
 }
 
 func copyGuard(guard *Guard) *Guard {
 	var g Guard
 	if guard != nil {
 		g = *guard
-		g.Policy = g.Policy.clone()
+		g.Policy = g.Policy.Clone()
 	}
 	if g.WriteBody == nil {
 		g.WriteBody = writeJSON
@@ -62,13 +63,32 @@ func copyGuard(guard *Guard) *Guard {
 	return &g
 }
 
-func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *Guard, id *Identity, err error) {
+func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *Guard, err error) {
 	var e *Error
 	if !errors.As(err, &e) {
 		v.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}
+	status, _ := e.answer()
+	if g.OnRefusal == nil {
+		v.logRefusal(r, e)
+	} else {
+		g.OnRefusal(r, status, e)
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if c := v.challenge(g, e); c != "" {
+		h.Set("WWW-Authenticate", c)
+	}
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	g.WriteBody(w, r, status, e)
+}
+
+// logRefusal writes the line of a refused request.
+func (v *Verifier) logRefusal(r *http.Request, e *Error) {
 	status, code := e.answer()
 	level := slog.LevelWarn
 	switch {
@@ -81,20 +101,14 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *Guard, id *
 		slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.Int("status", status), slog.Any("refusal", e),
 	}
+	id := e.caller
+	if id == nil {
+		id = FromContext(r.Context())
+	}
 	if id != nil {
 		attrs = append(attrs, slog.Any("caller", id))
 	}
 	v.log.LogAttrs(r.Context(), level, "request refused", attrs...)
-
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	if c := v.challenge(g, e); c != "" {
-		h.Set("WWW-Authenticate", c)
-	}
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-	}
-	g.WriteBody(w, r, status, e)
 }
 
 // writeJSON is the body of refusals for servers that are not MCP servers.

@@ -54,6 +54,7 @@ func (p Policy) Check(id *Identity) error {
 		return noToken("")
 	}
 	if err := p.check(id); err != nil {
+		err.caller = id
 		return err
 	}
 	return nil
@@ -164,8 +165,8 @@ func notPermitted(rule, reason, expected, got, remedy string) *Error {
 
 var authContext = regexp.MustCompile(`^c[1-9][0-9]?$`)
 
-// clone returns a copy that shares nothing with p.
-func (p Policy) clone() Policy {
+// Clone returns a copy that shares nothing with p.
+func (p Policy) Clone() Policy {
 	for _, list := range []*[]string{&p.Scopes, &p.AnyScope, &p.UserRoles, &p.Groups, &p.AppRoles, &p.Clients} {
 		*list = slices.Clone(*list)
 	}

@@ -38,6 +38,7 @@ const (
 	clientNotAllowed     = "client_not_allowed"
 	clientAuthWeak       = "client_auth_weak"
 	strongerSignIn       = "stronger_sign_in"
+	tokenRevoked         = "revoked"
 )
 
 // summaries say what each code means, in the words that people search for.
@@ -77,4 +78,5 @@ var summaries = map[string]string{ //nolint:gosec // texts about tokens, no toke
 	clientNotAllowed:     "Client application not allowed",
 	clientAuthWeak:       "Client application not trusted enough",
 	strongerSignIn:       "Stronger sign-in needed",
+	tokenRevoked:         "Token no longer accepted by Microsoft Entra ID",
 }

@@ -237,5 +237,10 @@ func checkObjectID(_ context.Context, _ *Verifier, t *candidate) *Error {
 }
 
 func checkPolicy(_ context.Context, v *Verifier, t *candidate) *Error {
-	return v.policy.check(t.who())
+	id := t.who()
+	err := v.policy.check(id)
+	if err != nil {
+		err.caller = id
+	}
+	return err
 }

@@ -106,7 +106,7 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	}
 	v := &Verifier{
 		clientID: strings.ToLower(clientID), appIDURIs: slices.Clone(o.AppIDURIs),
-		policy: o.Policy.clone(), skew: o.ClockSkew, now: o.Now, log: o.Logger,
+		policy: o.Policy.Clone(), skew: o.ClockSkew, now: o.Now, log: o.Logger,
 	}
 	v.tenancy = newTenancy(tenantID, o.OtherTenants, fault)
 	fault("client id", authority.CheckGUID(clientID))

@@ -22,18 +22,42 @@ type config struct {
 	serverOptions  []func(*mcp.ServerOptions)
 	sessions       bool
 	origins        []string
+	access         access
+	sealer         sealer
 	log            *slog.Logger
 }
 
 // A ToolSet adds its tools to a server. One that also has a method
-// Configure(*mcp.ServerOptions) is asked before the server is made: completions
-// and subscriptions exist only there.
+//
+//   - Configure(*mcp.ServerOptions) is asked before the server is made: completions
+//     and subscriptions exist only there.
+//   - ToolForResource(uri string) string says which of its tools a resource of its
+//     own stands for, by URI or URI template, and "" for all others: whoever may not
+//     use the tool may not use the resource.
 type ToolSet interface {
 	Register(server *mcp.Server)
 }
 
 type configurer interface {
 	Configure(options *mcp.ServerOptions)
+}
+
+type resourceSet interface {
+	ToolForResource(uri string) string
+}
+
+// addSetPolicies adds what the tool sets bring along.
+func (c *config) addSetPolicies() error {
+	var faults []error
+	for _, set := range c.tools {
+		switch set := set.(type) {
+		case interface{ addPolicies(*config) error }:
+			faults = append(faults, set.addPolicies(c))
+		case resourceSet:
+			c.access.standsFor = append(c.access.standsFor, set.ToolForResource)
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // WithImplementation sets the name and version by which the server introduces
@@ -106,6 +130,22 @@ func WithAllowedOrigins(origins ...string) Option {
 			}
 			c.origins = append(c.origins, strings.ToLower(strings.TrimSuffix(o, "/")))
 		}
+		return nil
+	}
+}
+
+// WithStateKeys sets the keys, 32 random bytes each, that seal what a client hands
+// back after its user has been asked for consent in a browser (protocol 2026-07-28,
+// clients with URL elicitation). All replicas need the same: the first seals, all
+// of them open, so that a key can be changed. Without keys such clients are told
+// in words what to open, as all others are.
+func WithStateKeys(keys ...[]byte) Option {
+	return func(c *config) error {
+		s, err := newSealer(keys)
+		if err != nil {
+			return fmt.Errorf("WithStateKeys: %w", err)
+		}
+		c.sealer = s
 		return nil
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -33,12 +34,19 @@ const (
 //
 //	{path of the resource URL}                                  MCP over streamable HTTP
 //	/.well-known/oauth-protected-resource{path}, and without    RFC 9728 metadata
+//	/consent/done                                               where a consent ends: "you can go back"
 //	/health                                                     200 when it can serve, else 503
 type Server struct {
-	mcp      *mcp.Server
-	handler  http.Handler
-	verifier *entraauth.Verifier
-	log      *slog.Logger
+	mcp         *mcp.Server
+	handler     http.Handler
+	verifier    *entraauth.Verifier
+	metadataURL string // of the protected resource, for challenges
+	access      access
+	sealer      sealer
+	challenges  *challenges
+	waiting     waiting
+	answers     sync.Map // request id → *answer, while it can be changed
+	log         *slog.Logger
 }
 
 // NewServer assembles a server. resourceURL is the URL that clients are given,
@@ -59,17 +67,25 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 			faults = append(faults, err)
 		}
 	}
-	if len(faults) > 0 {
-		return nil, fmt.Errorf("mcpentra: %w", errors.Join(faults...))
+	faults = append(faults, c.addSetPolicies())
+	if err := errors.Join(faults...); err != nil {
+		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
 	if c.log == nil {
 		c.log = slog.Default()
 	}
-	s := &Server{verifier: v, log: c.log, mcp: newMCPServer(&c)}
-	s.mcp.AddReceivingMiddleware(mcpauth.Receive, s.observe, withCredential(c.exchanger), absentArguments)
+	s := &Server{
+		verifier: v, log: c.log, mcp: newMCPServer(&c), metadataURL: metadataURL(resource),
+		access: c.access, sealer: c.sealer, challenges: newChallenges(),
+	}
 	for _, set := range c.tools {
 		set.Register(s.mcp)
 	}
+	if err := c.access.check(s.mcp); err != nil {
+		return nil, fmt.Errorf("mcpentra: %w", err)
+	}
+	// Outside whatever middleware the sets have added: theirs knows the caller.
+	s.mcp.AddReceivingMiddleware(mcpauth.Receive, s.observe, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), absentArguments)
 	s.handler = s.routes(resource, &c)
 	return s, nil
 }
@@ -111,9 +127,13 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 		PropagateRequestCancellation: true,
 		DisableLocalhostProtection:   true, // gate checks Host, and knows the public one
 	})
-	guard := &entraauth.Guard{ResourceMetadata: metadataURL(resource), WriteBody: mcpauth.WriteBody}
+	outer := &entraauth.Guard{
+		ResourceMetadata: s.metadataURL, WriteBody: mcpauth.WriteBody,
+		OnRefusal: func(r *http.Request, status int, e *entraauth.Error) { s.auditRefusal(r, status, e, nil) },
+	}
 	protected := http.NewServeMux()
-	protected.Handle(exactly(resource.Path), s.verifier.Middleware(guard)(mcpauth.Bridge(stream)))
+	protected.Handle(exactly(resource.Path), s.verifier.Middleware(outer)(s.guard(mcpauth.Bridge(stream))))
+	protected.HandleFunc("GET "+consentPath, s.landing)
 	metadata := protectedResource(resource, s.verifier, c.implementation)
 	protected.Handle(wellKnown, metadata)
 	if resource.Path != "" {
@@ -157,7 +177,7 @@ func parseResource(s string) (*url.URL, error) {
 		return nil, fmt.Errorf("resource URL: %q must have no query or fragment (RFC 9728 section 1.2)", s)
 	case strings.HasSuffix(u.Path, "/"):
 		return nil, fmt.Errorf("resource URL: %q must have no trailing slash: clients compare it exactly", s)
-	case strings.ContainsAny(u.Path, "{}") || u.Path == "/health" || strings.HasPrefix(u.Path, "/.well-known/"):
+	case strings.ContainsAny(u.Path, "{}") || u.Path == "/health" || u.Path == consentPath || strings.HasPrefix(u.Path, "/.well-known/"):
 		return nil, fmt.Errorf("resource URL: the path %q is taken", u.Path)
 	}
 	return u, nil

@@ -1,0 +1,103 @@
+package mcpentra
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+)
+
+// The outcomes of a request, in the log.
+const (
+	done    = "ok"
+	failed  = "error"   // allowed, and did not work
+	refused = "refused" // not allowed
+	wanting = "input"   // the user is asked for something
+)
+
+// audit writes the line of a request: who, what, whether it was allowed, and what
+// became of it. It holds neither arguments nor results.
+func (s *Server) audit(ctx context.Context, method string, req mcp.Request, result mcp.Result, cause error, took time.Duration) {
+	level, outcome := slog.LevelInfo, done
+	var denied *denial
+	switch {
+	case errors.As(cause, &denied):
+		level, outcome = slog.LevelWarn, refused
+	case needsInput(result):
+		outcome = wanting
+	case cause != nil:
+		level, outcome = slog.LevelWarn, failed
+	case method == "ping" || strings.HasPrefix(method, "notifications/"):
+		level = slog.LevelDebug
+	}
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	a := askedBy(req)
+	attrs := append(make([]slog.Attr, 0, 10), slog.String("request_id", requestIDOf(req)), slog.String("method", method))
+	attrs = appendTargets(attrs, a.targets(method))
+	if id := entraauth.FromContext(ctx); id != nil {
+		attrs = append(attrs, slog.Any("caller", id))
+	}
+	attrs = append(attrs, slog.String("outcome", outcome))
+	if denied != nil {
+		attrs = append(attrs, slog.String("reason", denied.refusal.Reason))
+	}
+	attrs = append(attrs, slog.Duration("duration", took))
+	if cause != nil {
+		attrs = append(attrs, causeAttrs(cause)...)
+	}
+	s.log.LogAttrs(ctx, level, "mcp request", attrs...)
+}
+
+func needsInput(result mcp.Result) bool {
+	r, ok := result.(*mcp.CallToolResult)
+	return ok && r != nil && r.NeedsInput()
+}
+
+// auditRefusal writes the line of a request that was refused before it was
+// dispatched, by its token or by a policy.
+func (s *Server) auditRefusal(r *http.Request, status int, e *entraauth.Error, targets []target) {
+	level := slog.LevelWarn
+	switch {
+	case errors.Is(e, entraauth.ErrNoToken): // how every client begins
+		level = slog.LevelInfo
+	case status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	}
+	attrs := appendTargets([]slog.Attr{
+		slog.String("request_id", requestID(r)), slog.String("path", r.URL.Path), slog.Int("status", status),
+	}, targets)
+	id := e.Caller()
+	if id == nil {
+		id = entraauth.FromContext(r.Context())
+	}
+	if id != nil {
+		attrs = append(attrs, slog.Any("caller", id))
+	}
+	attrs = append(attrs, slog.String("outcome", refused), slog.String("reason", e.Reason), slog.Any("detail", e))
+	s.log.LogAttrs(r.Context(), level, "mcp request", attrs...)
+}
+
+// appendTargets names what a request uses, bounded: the names are the caller's.
+func appendTargets(attrs []slog.Attr, targets []target) []slog.Attr {
+	for _, t := range targets[:min(len(targets), 4)] {
+		attrs = append(attrs, slog.String(kindNames[t.kind], cut(t.name, maxLoggedName)))
+	}
+	return attrs
+}
+
+var kindNames = [...]string{tool: "tool", resource: "resource", prompt: "prompt"}
+
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}

@@ -1,0 +1,137 @@
+package mcpentra
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/obo"
+)
+
+const (
+	// consentInput names the input request in which the client is asked.
+	consentInput = "consent"
+	// maxRounds is how often one call asks for the same consent: a client that
+	// says "accept" has opened the page, and its user may not be done.
+	maxRounds = 3
+	// modern is the first protocol version in which a result can ask for input.
+	modern = "2026-07-28"
+)
+
+// askForConsent returns the answer to a tool call that failed because Entra wants
+// the user's consent: a request to open the page, to clients that can, and else
+// the failure itself, whose text has the URL.
+func (s *Server) askForConsent(id *entraauth.Identity, call *mcp.CallToolRequest, failed mcp.Result, e *obo.Error, round int) (mcp.Result, error) {
+	if !opensURLs(call) || e.ConsentURL == "" {
+		return failed, nil
+	}
+	if !isModern(call) {
+		if call.Session.ID() == "" { // nobody to notify: the client must make the call itself
+			return failed, nil
+		}
+		elicitation := s.waiting.add(call.Session)
+		return nil, mcp.URLElicitationRequiredError([]*mcp.ElicitParams{{
+			Mode: "url", Message: consentMessage(e, 1), URL: withState(e.ConsentURL, elicitation), ElicitationID: elicitation,
+		}})
+	}
+	if len(s.sealer) == 0 || round >= maxRounds {
+		return failed, nil
+	}
+	return inputRequired(mcp.InputRequestMap{
+		consentInput: &mcp.ElicitParams{Mode: "url", Message: consentMessage(e, round+1), URL: e.ConsentURL, ElicitationID: newID()},
+	}, s.sealer.seal(requestState{
+		User: id.UserID(), Call: callHash(call.Params), Until: time.Now().Add(stateLife).Unix(), Round: round + 1,
+	})), nil
+}
+
+// opensURLs reports whether the client can show its user a page to open.
+func opensURLs(call *mcp.CallToolRequest) bool {
+	c := call.ClientCapabilities()
+	return c != nil && c.Elicitation != nil && c.Elicitation.URL != nil
+}
+
+func isModern(call *mcp.CallToolRequest) bool {
+	p := call.Session.InitializeParams()
+	return p != nil && p.ProtocolVersion >= modern
+}
+
+// consentMessage is for the user.
+func consentMessage(e *obo.Error, round int) string {
+	if round > 1 {
+		return "The consent is not there yet. Finish on the page that was opened, then accept here to go on."
+	}
+	text := "This tool acts on your behalf at " + e.Resource + ", and needs your consent for that once. Open the page, accept, and come back."
+	if e.AdminConsentURL != "" {
+		text += " If your organisation wants an administrator to decide, send them " + e.AdminConsentURL
+	}
+	return text
+}
+
+// withState marks the page's way back, so that the landing page knows whom to tell.
+func withState(consentURL, id string) string {
+	return consentURL + "&state=" + url.QueryEscape(id)
+}
+
+// inputRequired returns a result that asks for input. That it is one is a field of
+// the SDK's that only it can set, and its decoder does.
+func inputRequired(requests mcp.InputRequestMap, state string) mcp.Result {
+	var r mcp.CallToolResult
+	if err := json.Unmarshal([]byte(`{"resultType":"input_required"}`), &r); err != nil {
+		panic(err) // a constant: every test would see it
+	}
+	r.Content, r.InputRequests, r.RequestState = nil, requests, state
+	return &r
+}
+
+type roundKey struct{}
+
+// resume is receiving middleware for calls that are made once more, after the user
+// has been asked for consent. It takes out of them what we put in.
+func (s *Server) resume(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		call, ok := req.(*mcp.CallToolRequest)
+		if !ok || call.Params == nil || !strings.HasPrefix(call.Params.RequestState, statePrefix) {
+			return next(ctx, method, req)
+		}
+		state, err := s.sealer.open(call.Params.RequestState)
+		if err == nil {
+			err = state.check(entraauth.FromContext(ctx), call.Params)
+		}
+		if err != nil {
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
+		}
+		if answer, _ := call.Params.InputResponses[consentInput].(*mcp.ElicitResult); answer == nil || answer.Action != "accept" {
+			declined := &mcp.CallToolResult{}
+			declined.SetError(errDeclined)
+			return declined, nil
+		}
+		params, again := *call.Params, *call
+		params.RequestState, params.InputResponses = "", nil
+		again.Params = &params
+		return next(context.WithValue(ctx, roundKey{}, state.Round), method, &again)
+	}
+}
+
+// errDeclined is the failure of a call whose user did not want to consent.
+var errDeclined error = credentialError("The user did not open the consent page, so the tool can't act on the user's behalf. Nothing was done. Call it again to be asked again.")
+
+// check returns an error if the state is not of this caller and call.
+func (r requestState) check(id *entraauth.Identity, p *mcp.CallToolParamsRaw) error {
+	switch {
+	case id == nil || r.User != id.UserID():
+		return fmt.Errorf("%w (it is another user's)", errState)
+	case !bytes.Equal(r.Call, callHash(p)):
+		return fmt.Errorf("%w (it is another call's)", errState)
+	case time.Now().Unix() >= r.Until:
+		return errState
+	}
+	return nil
+}

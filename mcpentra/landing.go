@@ -1,0 +1,122 @@
+package mcpentra
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// consentPath is where Entra sends the browser after a consent: the redirect URI
+// to register with the app, and to give to the exchanger as Options.RedirectURL.
+const consentPath = "/consent/done"
+
+// maxWaiting bounds the consents that sessions are to be told of.
+const maxWaiting = 1024
+
+// waiting are the sessions that have asked their user for consent, by elicitation.
+type waiting struct {
+	mu       sync.Mutex
+	sessions map[string]waitingSession
+}
+
+type waitingSession struct {
+	session *mcp.ServerSession
+	until   time.Time
+}
+
+// add returns the new elicitation's id.
+func (w *waiting) add(session *mcp.ServerSession) string {
+	id, now := newID(), time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for old, s := range w.sessions {
+		if !now.Before(s.until) {
+			delete(w.sessions, old)
+		}
+	}
+	if w.sessions == nil {
+		w.sessions = map[string]waitingSession{}
+	}
+	if len(w.sessions) < maxWaiting { // else its client is told nothing, and tries by itself
+		w.sessions[id] = waitingSession{session, now.Add(stateLife)}
+	}
+	return id
+}
+
+// take returns the session, once, or nil.
+func (w *waiting) take(id string) *mcp.ServerSession {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.sessions[id]
+	delete(w.sessions, id)
+	return s.session
+}
+
+// The page says no more than that: whoever opens it is not signed in to us. What
+// became of the consent, the next call finds out.
+const (
+	donePage = `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>%title%</title>
+<style>
+body { font: 18px/1.5 system-ui, sans-serif; margin: 15vh auto 0; max-width: 26em; padding: 0 1.5em; color: #1b1b1b; background: #fff }
+h1 { font-size: 1.5em; font-weight: 600; margin: 0 0 .4em }
+@media (prefers-color-scheme: dark) { body { color: #eee; background: #1b1b1b } }
+</style>
+</head>
+<body>
+<h1>%title%</h1>
+<p>%text%</p>
+</body>
+</html>
+`
+	doneTitle    = "Done"
+	doneText     = "You can close this window and go back to where you came from. If the assistant does not go on by itself, ask it to try again."
+	refusedTitle = "Nothing was changed"
+	refusedText  = "The consent was not given. You can close this window. If your organisation wants an administrator to decide, ask yours; then try again."
+)
+
+// landing is where a consent ends. The authorization code in the query is of use
+// to nobody without the app's proof, and is thrown away: the browser is sent on to
+// the page without it, so that it stays in no history.
+func (s *Server) landing(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	if q := r.URL.Query(); q.Has("code") || q.Has("state") || q.Has("error") || q.Has("admin_consent") {
+		if session := s.waiting.take(q.Get("state")); session != nil && !q.Has("error") {
+			s.tell(r.Context(), session, q.Get("state"))
+		}
+		to := r.URL.Path
+		if q.Has("error") {
+			to += "?refused"
+		}
+		h.Set("Location", to)
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	title, text := doneTitle, doneText
+	if r.URL.Query().Has("refused") {
+		title, text = refusedTitle, refusedText
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, _ = strings.NewReplacer("%title%", title, "%text%", text).WriteString(w, donePage)
+}
+
+// tell notifies the session's client that its user is back from the page.
+func (s *Server) tell(ctx context.Context, session *mcp.ServerSession, elicitation string) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := session.NotifyElicitationComplete(ctx, &mcp.ElicitationCompleteParams{ElicitationID: elicitation}); err != nil {
+		s.log.InfoContext(ctx, "a client was not told of a consent", "cause", cut(err.Error(), maxLoggedCause))
+	}
+}

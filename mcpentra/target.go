@@ -1,0 +1,90 @@
+package mcpentra
+
+import (
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// asked is what of a request's parameters says what it uses.
+type asked struct {
+	Name string `json:"name"` // tools/call, prompts/get
+	URI  string `json:"uri"`  // resources/read, subscribe, unsubscribe
+	Ref  struct {
+		Type string `json:"type"`
+		Name string `json:"name"`
+		URI  string `json:"uri"`
+	} `json:"ref"` // completion/complete
+	Notifications struct {
+		ResourceSubscriptions []string `json:"resourceSubscriptions"`
+	} `json:"notifications"` // subscriptions/listen
+}
+
+// targets returns what a request of that method uses; nothing for methods that
+// use nothing in particular.
+func (p *asked) targets(method string) []target {
+	switch method {
+	case "tools/call":
+		return []target{{tool, p.Name}}
+	case "prompts/get":
+		return []target{{prompt, p.Name}}
+	case "resources/read", "resources/subscribe", "resources/unsubscribe":
+		return []target{{resource, p.URI}}
+	case "completion/complete":
+		if p.Ref.Type == "ref/prompt" {
+			return []target{{prompt, p.Ref.Name}}
+		}
+		return []target{{resource, p.Ref.URI}}
+	case "subscriptions/listen":
+		var all []target
+		for _, uri := range p.Notifications.ResourceSubscriptions {
+			all = append(all, target{resource, uri})
+		}
+		return all
+	}
+	return nil
+}
+
+// uses reports whether requests of that method use something in particular.
+func uses(method string) bool {
+	switch method {
+	case "tools/call", "prompts/get", "resources/read", "resources/subscribe", "resources/unsubscribe",
+		"completion/complete", "subscriptions/listen":
+		return true
+	}
+	return false
+}
+
+// askedBy returns the same of a request that the SDK has read.
+func askedBy(req mcp.Request) asked {
+	var a asked
+	switch p := req.GetParams().(type) {
+	case *mcp.CallToolParamsRaw:
+		if p != nil {
+			a.Name = p.Name
+		}
+	case *mcp.GetPromptParams:
+		if p != nil {
+			a.Name = p.Name
+		}
+	case *mcp.ReadResourceParams:
+		if p != nil {
+			a.URI = p.URI
+		}
+	case *mcp.SubscribeParams:
+		if p != nil {
+			a.URI = p.URI
+		}
+	case *mcp.UnsubscribeParams:
+		if p != nil {
+			a.URI = p.URI
+		}
+	case *mcp.CompleteParams:
+		if p != nil && p.Ref != nil {
+			a.Ref.Type, a.Ref.Name, a.Ref.URI = p.Ref.Type, p.Ref.Name, p.Ref.URI
+		}
+	case *mcp.SubscriptionsListenParams:
+		if p != nil && p.Notifications != nil {
+			a.Notifications.ResourceSubscriptions = p.Notifications.ResourceSubscriptions
+		}
+	}
+	return a
+}
