@@ -38,6 +38,7 @@ fuzz: ## each target for FUZZTIME
 
 interop: interop-programs ## real programs against ours; see there for what they need
 	go test -tags interop -count=1 -timeout 10m ./interop ./interop/live
+	go test -tags interop -count=1 -timeout 10m -v ./interop/conformance
 	cd obo/redisstore && go test -tags interop -count=1 ./...
 
 # Node 20 or newer, Python 3 with venv, and on Debian what apt-get brings as root.
@@ -45,6 +46,7 @@ PYTHON_CLIENTS = interop/clients/python/.venv
 .PHONY: interop-programs
 interop-programs:
 	npm --prefix interop ci --no-audit --no-fund
+	npm --prefix interop/conformance ci --no-audit --no-fund
 	npm --prefix interop/clients/node ci --no-audit --no-fund
 	command -v chromium && command -v redis-server || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium redis-server python3-venv; }

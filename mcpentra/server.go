@@ -120,7 +120,12 @@ func (s *Server) MCP() *mcp.Server { return s.mcp }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 func (s *Server) routes(resource *url.URL, c *config) http.Handler {
+	var events mcp.EventStore
+	if c.sessions {
+		events = mcp.NewMemoryEventStore(nil) // of 10 MiB for all sessions, oldest lost first
+	}
 	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{
+		EventStore:                   events,
 		Stateless:                    !c.sessions,
 		SessionTimeout:               sessionTimeout,
 		MaxRequestBodyBytes:          maxBody,
