@@ -60,14 +60,9 @@ func (p Policy) Check(id *Identity) error {
 	return nil
 }
 
+// check looks first at what no new token mends: a client that is told to ask for
+// a scope, only to be refused again with it, is worse off.
 func (p *Policy) check(id *Identity) *Error {
-	checkCaller := p.checkUser
-	if id.kind == App {
-		checkCaller = p.checkApp
-	}
-	if err := checkCaller(id); err != nil {
-		return err
-	}
 	isCaller := func(client string) bool { return strings.EqualFold(client, id.clientID) }
 	if len(p.Clients) > 0 && !slices.ContainsFunc(p.Clients, isCaller) {
 		return notPermitted("client", clientNotAllowed, "a client application on this server's allow-list",
@@ -76,6 +71,13 @@ func (p *Policy) check(id *Identity) *Error {
 	if id.clientAuth < p.ClientAuth {
 		return notPermitted("client authentication", clientAuthWeak, clientAuthNames[p.ClientAuth],
 			clientAuthNames[id.clientAuth], "Use a client that proves itself so")
+	}
+	checkCaller := p.checkUser
+	if id.kind == App {
+		checkCaller = p.checkApp
+	}
+	if err := checkCaller(id); err != nil {
+		return err
 	}
 	if p.AuthContext != "" && !id.HasAuthContext(p.AuthContext) {
 		return p.stepUp(id)
@@ -94,6 +96,14 @@ func (p *Policy) checkUser(id *Identity) *Error {
 	if len(p.AppRoles) > 0 && !p.forUsers() {
 		return notPermitted("kind of caller", userNotAccepted, "an application on its own", "user", "Use client credentials")
 	}
+	hasRole := func(role string) bool { return id.HasRole(User, role) }
+	if len(p.UserRoles) > 0 && !slices.ContainsFunc(p.UserRoles, hasRole) {
+		return notPermitted("user role", userRoleMissing, "one of the roles "+strings.Join(p.UserRoles, " "),
+			strings.Join(id.roles, " "), "Ask an administrator to assign one to you, then sign in again")
+	}
+	if err := p.checkGroups(id); err != nil {
+		return err
+	}
 	missing := func(scope string) bool { return !id.HasScope(scope) }
 	if slices.ContainsFunc(p.Scopes, missing) {
 		return missingScope(strings.Join(p.Scopes, " "), id)
@@ -101,12 +111,7 @@ func (p *Policy) checkUser(id *Identity) *Error {
 	if len(p.AnyScope) > 0 && !slices.ContainsFunc(p.AnyScope, id.HasScope) {
 		return missingScope("one of "+strings.Join(p.AnyScope, " "), id)
 	}
-	hasRole := func(role string) bool { return id.HasRole(User, role) }
-	if len(p.UserRoles) > 0 && !slices.ContainsFunc(p.UserRoles, hasRole) {
-		return notPermitted("user role", userRoleMissing, "one of the roles "+strings.Join(p.UserRoles, " "),
-			strings.Join(id.roles, " "), "Ask an administrator to assign one to you, then sign in again")
-	}
-	return p.checkGroups(id)
+	return nil
 }
 
 func (p *Policy) checkGroups(id *Identity) *Error {

@@ -69,7 +69,7 @@ func newSealer(keys [][]byte) (sealer, error) {
 // seal returns the text of a state. The prefix is part of what is authenticated:
 // a key that serves another purpose too can't be made to open it.
 func (s sealer) seal(state requestState) string {
-	plain, _ := json.Marshal(state) // texts and numbers: it encodes
+	plain, _ := json.Marshal(state)                           // texts and numbers: it encodes
 	sealed := s[0].Seal(nil, nil, plain, []byte(statePrefix)) //nolint:gosec // the cipher makes its nonce itself
 	return statePrefix + base64.RawURLEncoding.EncodeToString(sealed)
 }

@@ -38,6 +38,7 @@ type world struct {
 	verifier    *entraauth.Verifier
 	exchanger   *obo.Exchanger
 	log         *lines
+	options     []mcpentra.Option
 	server      *mcpentra.Server
 	url         string // of the MCP endpoint
 }
@@ -64,14 +65,22 @@ func newWorld(t testing.TB, opts ...mcpentra.Option) *world {
 		HTTPClient: w.tenant.HTTPClient(), AuthorityHost: w.tenant.AuthorityHost(), Logger: logger,
 	})
 	must(t, err)
+	w.options = opts
+	w.rebuild(t)
+	return w
+}
+
+// rebuild makes the server anew, of what the world has now.
+func (w *world) rebuild(t testing.TB) {
+	t.Helper()
+	logger := w.logger()
 	set, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: w.blobs.HTTPClient(), Logger: logger})
 	must(t, err)
 	w.server, err = mcpentra.NewServer(resourceURL, w.verifier, append([]mcpentra.Option{
 		mcpentra.WithExchanger(w.exchanger), mcpentra.WithTools(mcpentra.IdentityTools(w.verifier), set), mcpentra.WithLogger(logger),
-	}, opts...)...)
+	}, w.options...)...)
 	must(t, err)
 	w.url = serve(t, w.server) + "/mcp"
-	return w
 }
 
 func (w *world) logger() *slog.Logger {
