@@ -3,9 +3,7 @@ package mcpentra
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -61,23 +59,4 @@ func callerText(cause error) string {
 		return "The service could not be reached. Try again; if it goes on, tell this server's operator."
 	}
 	return ""
-}
-
-func azureText(e *azcore.ResponseError) string {
-	code := ""
-	if e.ErrorCode != "" {
-		code = " (" + cut(e.ErrorCode, maxLoggedName) + ")"
-	}
-	hint := ""
-	switch e.StatusCode {
-	case http.StatusUnauthorized:
-		hint = " The token was not accepted: the exchanger's resource is not the service's audience."
-	case http.StatusForbidden:
-		hint = " The signed-in user lacks permission there."
-	case http.StatusNotFound:
-		hint = " It does not exist, or the user may not see it."
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		hint = " It is busy: wait, then try again."
-	}
-	return fmt.Sprintf("The Azure service answered %d%s.%s", e.StatusCode, code, hint)
 }
