@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -19,14 +20,8 @@ import (
 // Version is this module's version, by which a server introduces itself.
 const Version = "0.1.0"
 
-const (
-	// maxBody bounds a request's body, in bytes.
-	maxBody = 4 << 20
-	// sessionTimeout ends idle sessions.
-	sessionTimeout = 30 * time.Minute
-	// maxHealthWait bounds how long /health waits for a first key fetch.
-	maxHealthWait = 2 * time.Second
-)
+// sessionTimeout ends idle sessions.
+const sessionTimeout = 30 * time.Minute
 
 // A Server is an MCP server whose every call is made by a verified caller. It
 // is an http.Handler that serves
@@ -34,10 +29,20 @@ const (
 //	{path of the resource URL}                                  MCP over streamable HTTP
 //	/.well-known/oauth-protected-resource{path}, and without    RFC 9728 metadata
 //	/health                                                     200 when it can serve, else 503
+//	/ready                                                      the same, and 503 when it drains
+//
+// A gateway or http.StripPrefix may take path segments off the front of the
+// resource URL's path, all of them too; the metadata stays where it is:
+//
+//	mux.Handle("/tools/", http.StripPrefix("/tools", srv)) // https://mcp.example.com/tools/mcp
+//	mux.Handle("/.well-known/oauth-protected-resource/tools/mcp", srv)
 type Server struct {
 	mcp      *mcp.Server
 	handler  http.Handler
 	verifier *entraauth.Verifier
+	limits   Limits
+	draining context.Context // done once Drain is called
+	drain    context.CancelFunc
 	log      *slog.Logger
 }
 
@@ -65,8 +70,9 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if c.log == nil {
 		c.log = slog.Default()
 	}
-	s := &Server{verifier: v, log: c.log, mcp: newMCPServer(&c)}
-	s.mcp.AddReceivingMiddleware(mcpauth.Receive, s.observe, withCredential(c.exchanger), absentArguments)
+	s := &Server{verifier: v, log: c.log, mcp: newMCPServer(&c), limits: c.limits.withDefaults()}
+	s.draining, s.drain = context.WithCancel(context.Background())
+	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, withCredential(c.exchanger), absentArguments)
 	for _, set := range c.tools {
 		set.Register(s.mcp)
 	}
@@ -107,13 +113,18 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{
 		Stateless:                    !c.sessions,
 		SessionTimeout:               sessionTimeout,
-		MaxRequestBodyBytes:          maxBody,
+		MaxRequestBodyBytes:          s.limits.BodyBytes,
 		PropagateRequestCancellation: true,
 		DisableLocalhostProtection:   true, // gate checks Host, and knows the public one
 	})
 	guard := &entraauth.Guard{ResourceMetadata: metadataURL(resource), WriteBody: mcpauth.WriteBody}
 	protected := http.NewServeMux()
-	protected.Handle(exactly(resource.Path), s.verifier.Middleware(guard)(mcpauth.Bridge(stream)))
+	var endpoint http.Handler = mcpauth.Bridge(carry(stream))
+	endpoint = readBody(s.limits, s.endStreams(endpoint))
+	endpoint = s.verifier.Middleware(guard)(newUsers(s.limits, time.Now, s.log).limit(endpoint))
+	for _, path := range remainders(resource.Path) {
+		protected.Handle(exactly(path), endpoint)
+	}
 	metadata := protectedResource(resource, s.verifier, c.implementation)
 	protected.Handle(wellKnown, metadata)
 	if resource.Path != "" {
@@ -121,8 +132,24 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the Host check
-	mux.Handle("/", newGate(resource, c.origins, s.log).protect(protected))
-	return mux
+	mux.HandleFunc("GET /ready", s.ready)
+	mux.Handle("/", newGate(resource, c).protect(protected))
+	return s.receive(c.proxies, s.limits, mux)
+}
+
+// remainders returns what can be left of the path when segments are taken off
+// its front, itself first.
+func remainders(path string) []string {
+	all := []string{path}
+	for path != "" {
+		_, rest, found := strings.Cut(path[1:], "/")
+		path = ""
+		if found {
+			path = "/" + rest
+		}
+		all = append(all, path)
+	}
+	return all
 }
 
 // exactly is the pattern for the path alone.
@@ -131,19 +158,6 @@ func exactly(path string) string {
 		return "/{$}"
 	}
 	return path
-}
-
-func (s *Server) health(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), maxHealthWait)
-	defer cancel()
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	body, status := `{"status":"ok"}`, http.StatusOK
-	if err := s.verifier.Ready(ctx); err != nil {
-		body, status = `{"status":"unavailable","reason":"the tenant's signing keys can't be fetched; see the log"}`, http.StatusServiceUnavailable
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body + "\n"))
 }
 
 func parseResource(s string) (*url.URL, error) {
@@ -157,7 +171,9 @@ func parseResource(s string) (*url.URL, error) {
 		return nil, fmt.Errorf("resource URL: %q must have no query or fragment (RFC 9728 section 1.2)", s)
 	case strings.HasSuffix(u.Path, "/"):
 		return nil, fmt.Errorf("resource URL: %q must have no trailing slash: clients compare it exactly", s)
-	case strings.ContainsAny(u.Path, "{}") || u.Path == "/health" || strings.HasPrefix(u.Path, "/.well-known/"):
+	case strings.ContainsAny(u.Path, "{} ") || (u.Path != "" && path.Clean(u.Path) != u.Path):
+		return nil, fmt.Errorf("resource URL: the path %q must be a clean one, without spaces and braces", u.Path)
+	case path.Base(u.Path) == "health" || path.Base(u.Path) == "ready" || strings.Contains(u.Path, "/.well-known/"):
 		return nil, fmt.Errorf("resource URL: the path %q is taken", u.Path)
 	}
 	return u, nil
