@@ -40,7 +40,7 @@ func (s *Server) audit(ctx context.Context, method string, req mcp.Request, resu
 		return
 	}
 	a := askedBy(req)
-	attrs := append(make([]slog.Attr, 0, 10), slog.String("request_id", requestIDOf(req)), slog.String("method", method))
+	attrs := append(requestAttrs(ctx), slog.String("method", method))
 	attrs = appendTargets(attrs, a.targets(method))
 	if id := entraauth.FromContext(ctx); id != nil {
 		attrs = append(attrs, slog.Any("caller", id))
@@ -71,9 +71,8 @@ func (s *Server) auditRefusal(r *http.Request, status int, e *entraauth.Error, t
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	attrs := appendTargets([]slog.Attr{
-		slog.String("request_id", requestID(r)), slog.String("path", r.URL.Path), slog.Int("status", status),
-	}, targets)
+	attrs := append(requestAttrs(r.Context()), slog.String("path", r.URL.Path), slog.Int("status", status))
+	attrs = appendTargets(attrs, targets)
 	id := e.Caller()
 	if id == nil {
 		id = entraauth.FromContext(r.Context())

@@ -20,7 +20,7 @@ func (s *Server) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 		if uses(method) {
 			a := askedBy(req)
 			if d := s.decide(id, a.targets(method)); d != nil {
-				s.answerTo(req).refuse(d)
+				answerTo(ctx).refuse(d)
 				return nil, d
 			}
 		}

@@ -32,7 +32,7 @@ func (s *Server) conclude(next mcp.MethodHandler) mcp.MethodHandler {
 		if c, ok := challengeOf(id, e); ok {
 			a := askedBy(req)
 			d := &denial{refusal: c.refusal(id), targets: a.targets(method)}
-			if s.answerTo(req).refuse(d) {
+			if answerTo(ctx).refuse(d) {
 				return nil, d
 			}
 			s.challenges.remember(id, e.Resource, c.claims)

@@ -15,29 +15,42 @@ import (
 // not ours (DNS rebinding), or from a web page that is not on the list (the MCP
 // specification demands both checks).
 type gate struct {
-	host    string   // of the resource URL, without port
+	hosts   []string // names, without port, in lower case
 	origins []string // scheme://host[:port], in lower case
 	log     *slog.Logger
 }
 
-func newGate(resource *url.URL, origins []string, log *slog.Logger) *gate {
+func newGate(resource *url.URL, c *config) *gate {
 	own := strings.ToLower(resource.Scheme + "://" + resource.Host)
-	return &gate{host: strings.ToLower(resource.Hostname()), origins: append([]string{own}, origins...), log: log}
+	return &gate{
+		hosts:   append([]string{strings.ToLower(resource.Hostname())}, c.hosts...),
+		origins: append([]string{own}, c.origins...),
+		log:     c.log,
+	}
 }
 
-// codeRefused is the JSON-RPC error code of the gate's refusals, mcpauth's for 403.
-const codeRefused = -32003
+// The JSON-RPC error codes of refusals are mcpauth's: for 403, and for 503.
+const (
+	codeRefused     = -32003
+	codeUnavailable = -32004
+)
 
 func (g *gate) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !g.ours(r.Host) {
+		if !g.ours(arrivalOf(r.Context()).host) {
 			g.refuse(w, r, "Host not allowed: the request must name this server's public host or a loopback name. "+
-				"Behind a proxy, keep the Host header or set the resource URL's host")
+				"Behind a gateway that sends another name, this server's operator can allow that name")
 			return
 		}
 		origin := r.Header.Get("Origin")
-		// Metadata is public, and the SDK's handler lets every page read it.
-		if origin == "" || strings.HasPrefix(r.URL.Path, wellKnown) {
+		if strings.HasPrefix(r.URL.Path, wellKnown) { // public: every page may read it
+			shareWithAll(w.Header())
+			if !preflight(w, r) {
+				next.ServeHTTP(w, r)
+			}
+			return
+		}
+		if origin == "" {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -45,38 +58,31 @@ func (g *gate) protect(next http.Handler) http.Handler {
 			g.refuse(w, r, "Origin not allowed: this server's operator can allow the web page's origin")
 			return
 		}
-		if preflight := share(w, r, origin); !preflight {
+		share(w.Header(), origin)
+		if !preflight(w, r) {
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// share lets the page of an allowed origin read the answer, and answers its
-// preflight request. There are no cookies to share, so no credentials.
-func share(w http.ResponseWriter, r *http.Request, origin string) (preflight bool) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Add("Vary", "Origin")
-	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Mcp-Session-Id, Mcp-Protocol-Version, Retry-After")
-	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-		return false
+// ours reports whether all hosts of a list name this server, whatever the port.
+// (There are several where each of several proxies has added what it was asked for.)
+func (g *gate) ours(hosts string) bool {
+	for hostport := range strings.SplitSeq(hosts, ",") {
+		host := hostname(strings.TrimSpace(hostport))
+		if !slices.Contains(g.hosts, host) && !loopback(host) {
+			return false
+		}
 	}
-	h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Last-Event-ID, "+
-		"Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name")
-	h.Set("Access-Control-Max-Age", "600")
-	w.WriteHeader(http.StatusNoContent)
 	return true
 }
 
-// ours reports whether a Host header names this server, whatever the port.
-func (g *gate) ours(hostport string) bool {
+func hostname(hostport string) string {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
 	}
-	host = strings.ToLower(strings.Trim(host, "[]"))
-	return host == g.host || loopback(host)
+	return strings.ToLower(strings.Trim(host, "[]"))
 }
 
 func loopback(host string) bool {
@@ -88,8 +94,9 @@ func loopback(host string) bool {
 }
 
 func (g *gate) refuse(w http.ResponseWriter, r *http.Request, message string) {
-	g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused",
+	attrs := append(requestAttrs(r.Context()),
 		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", http.StatusForbidden),
-		slog.String("host", r.Host), slog.String("origin", r.Header.Get("Origin")), slog.String("reason", message))
+		slog.String("host", arrivalOf(r.Context()).host), slog.String("origin", r.Header.Get("Origin")), slog.String("reason", message))
+	g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", attrs...)
 	mcpauth.WriteError(w, r, http.StatusForbidden, codeRefused, message)
 }

@@ -4,67 +4,39 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
-
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
 // guard decides about a request before it is dispatched, and lets later refusals
-// become its answer.
+// become its answer. It belongs inside readBody.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost {
+		body := requestBody(r)
+		if body == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-		if err != nil {
-			s.refuseBody(w, r, err)
-			return
-		}
-		again := func() *http.Request { // with its body from the beginning
-			r := r.WithContext(r.Context())
-			r.Body = io.NopCloser(bytes.NewReader(body))
-			return r
-		}
 		d, err := s.foresee(r, body)
-		if err != nil {
-			mcpauth.WriteError(w, again(), http.StatusBadRequest, codeInvalid, "The request can't be read: "+err.Error())
-			return
+		switch {
+		case err != nil:
+			mcpauth.WriteError(w, r, http.StatusBadRequest, codeBadRequest, "The request can't be read: "+err.Error())
+		case d != nil:
+			s.refuse(w, r, d)
+		case isBatch(body): // one refusal must not hide the results of others
+			next.ServeHTTP(w, r)
+		default:
+			a := &answer{ResponseWriter: w, write: func(w http.ResponseWriter, d *denial) {
+				r := r.WithContext(r.Context())
+				r.Body = wholeBody{bytes.NewReader(body), body} // from the beginning: its id is in it
+				s.refuse(w, r, d)
+			}}
+			arrivalOf(r.Context()).answer = a
+			next.ServeHTTP(a, r)
 		}
-		if d != nil {
-			s.refuse(w, again(), d)
-			return
-		}
-		inner := again()
-		id := requestID(r)
-		inner.Header = r.Header.Clone()
-		inner.Header.Set(requestIDHeader, id)
-		if isBatch(body) { // one refusal must not hide the results of others
-			next.ServeHTTP(w, inner)
-			return
-		}
-		a := &answer{ResponseWriter: w, write: func(w http.ResponseWriter, d *denial) { s.refuse(w, again(), d) }}
-		s.answers.Store(id, a)
-		defer s.answers.Delete(id)
-		next.ServeHTTP(a, inner)
 	})
-}
-
-// answerTo returns the answer that the request will get, or nil if it can't be
-// changed.
-func (s *Server) answerTo(req mcp.Request) *answer {
-	extra := req.GetExtra()
-	if extra == nil {
-		return nil
-	}
-	a, _ := s.answers.Load(extra.Header.Get(requestIDHeader))
-	found, _ := a.(*answer)
-	return found
 }
 
 // foresee decides by what the body seems to say. It is right for all requests but
@@ -127,23 +99,6 @@ func targetsIn(body []byte) ([]target, error) {
 func isBatch(body []byte) bool {
 	body = bytes.TrimLeft(body, " \t\r\n")
 	return len(body) > 0 && body[0] == '['
-}
-
-// The JSON-RPC codes of requests that are refused unread.
-const (
-	codeInvalid  = -32600 // invalid request
-	codeTooLarge = -32005 // mcpauth's next
-)
-
-func (s *Server) refuseBody(w http.ResponseWriter, r *http.Request, err error) {
-	r = r.WithContext(r.Context())
-	r.Body = http.NoBody
-	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		s.log.WarnContext(r.Context(), "request refused", "status", http.StatusRequestEntityTooLarge, "limit", tooLarge.Limit)
-		mcpauth.WriteError(w, r, http.StatusRequestEntityTooLarge, codeTooLarge, "The request's body is larger than 4 MiB.")
-		return
-	}
-	mcpauth.WriteError(w, r, http.StatusBadRequest, codeInvalid, "The request's body could not be read.")
 }
 
 // refuse answers a request with the denial.

@@ -34,8 +34,7 @@ func (s *Server) observe(next mcp.MethodHandler) mcp.MethodHandler {
 		start, n := time.Now(), &note{}
 		defer func() {
 			if p := recover(); p != nil {
-				a := askedBy(req)
-				s.log.ErrorContext(ctx, "panic in an MCP request", "method", method, slog.Any("target", a.targets(method)),
+				s.log.ErrorContext(ctx, "panic in an MCP request", "request_id", requestID(ctx), "method", method,
 					"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 				result, err = nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "internal error"}
 			}

@@ -22,6 +22,9 @@ type config struct {
 	serverOptions  []func(*mcp.ServerOptions)
 	sessions       bool
 	origins        []string
+	hosts          []string
+	proxies        proxies
+	limits         Limits
 	access         access
 	sealer         sealer
 	log            *slog.Logger
@@ -131,6 +134,23 @@ func WithAllowedOrigins(origins ...string) Option {
 				return fmt.Errorf("WithAllowedOrigins: %q is not an origin such as https://app.example.com", o)
 			}
 			c.origins = append(c.origins, strings.ToLower(strings.TrimSuffix(o, "/")))
+		}
+		return nil
+	}
+}
+
+// WithAllowedHosts lets requests through that name one of these hosts in their
+// Host header, whatever the port: the internal name by which a gateway reaches the
+// server, such as "mcp-server.internal.example". The resource URL's host and
+// loopback names are always allowed, every other Host is refused (DNS rebinding).
+func WithAllowedHosts(hosts ...string) Option {
+	return func(c *config) error {
+		for _, h := range hosts {
+			u, err := url.Parse("//" + h)
+			if err != nil || h == "" || u.Host != h || u.Port() != "" || hostname(h) == "" {
+				return fmt.Errorf("WithAllowedHosts: %q is not a host name such as mcp-server.internal.example, without port", h)
+			}
+			c.hosts = append(c.hosts, hostname(h))
 		}
 		return nil
 	}

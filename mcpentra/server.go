@@ -7,8 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -20,14 +20,8 @@ import (
 // Version is this module's version, by which a server introduces itself.
 const Version = "0.1.0"
 
-const (
-	// maxBody bounds a request's body, in bytes.
-	maxBody = 4 << 20
-	// sessionTimeout ends idle sessions.
-	sessionTimeout = 30 * time.Minute
-	// maxHealthWait bounds how long /health waits for a first key fetch.
-	maxHealthWait = 2 * time.Second
-)
+// sessionTimeout ends idle sessions.
+const sessionTimeout = 30 * time.Minute
 
 // A Server is an MCP server whose every call is made by a verified caller. It
 // is an http.Handler that serves
@@ -36,6 +30,13 @@ const (
 //	/.well-known/oauth-protected-resource{path}, and without    RFC 9728 metadata
 //	/consent/done                                               where a consent ends: "you can go back"
 //	/health                                                     200 when it can serve, else 503
+//	/ready                                                      the same, and 503 when it drains
+//
+// A gateway or http.StripPrefix may take path segments off the front of the
+// resource URL's path, all of them too; the metadata stays where it is:
+//
+//	mux.Handle("/tools/", http.StripPrefix("/tools", srv)) // https://mcp.example.com/tools/mcp
+//	mux.Handle("/.well-known/oauth-protected-resource/tools/mcp", srv)
 type Server struct {
 	mcp         *mcp.Server
 	handler     http.Handler
@@ -45,7 +46,9 @@ type Server struct {
 	sealer      sealer
 	challenges  *challenges
 	waiting     waiting
-	answers     sync.Map // request id → *answer, while it can be changed
+	limits      Limits
+	draining    context.Context // done once Drain is called
+	drain       context.CancelFunc
 	log         *slog.Logger
 }
 
@@ -75,9 +78,10 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		c.log = slog.Default()
 	}
 	s := &Server{
-		verifier: v, log: c.log, mcp: newMCPServer(&c), metadataURL: metadataURL(resource),
+		verifier: v, log: c.log, mcp: newMCPServer(&c), metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
 		access: c.access, sealer: c.sealer, challenges: newChallenges(),
 	}
+	s.draining, s.drain = context.WithCancel(context.Background())
 	for _, set := range c.tools {
 		set.Register(s.mcp)
 	}
@@ -85,7 +89,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
 	// Outside whatever middleware the sets have added: theirs knows the caller.
-	s.mcp.AddReceivingMiddleware(mcpauth.Receive, s.observe, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), absentArguments)
+	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), absentArguments)
 	s.handler = s.routes(resource, &c)
 	return s, nil
 }
@@ -128,7 +132,7 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 		EventStore:                   events,
 		Stateless:                    !c.sessions,
 		SessionTimeout:               sessionTimeout,
-		MaxRequestBodyBytes:          maxBody,
+		MaxRequestBodyBytes:          s.limits.BodyBytes,
 		PropagateRequestCancellation: true,
 		DisableLocalhostProtection:   true, // gate checks Host, and knows the public one
 	})
@@ -137,8 +141,13 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 		OnRefusal: func(r *http.Request, status int, e *entraauth.Error) { s.auditRefusal(r, status, e, nil) },
 	}
 	protected := http.NewServeMux()
-	protected.Handle(exactly(resource.Path), s.verifier.Middleware(outer)(s.guard(mcpauth.Bridge(stream))))
 	protected.HandleFunc("GET "+consentPath, s.landing)
+	var endpoint http.Handler = mcpauth.Bridge(carry(stream))
+	endpoint = readBody(s.limits, s.endStreams(s.guard(endpoint)))
+	endpoint = s.verifier.Middleware(outer)(newUsers(s.limits, time.Now, s.log).limit(endpoint))
+	for _, path := range remainders(resource.Path) {
+		protected.Handle(exactly(path), endpoint)
+	}
 	metadata := protectedResource(resource, s.verifier, c.implementation)
 	protected.Handle(wellKnown, metadata)
 	if resource.Path != "" {
@@ -146,8 +155,24 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the Host check
-	mux.Handle("/", newGate(resource, c.origins, s.log).protect(protected))
-	return mux
+	mux.HandleFunc("GET /ready", s.ready)
+	mux.Handle("/", newGate(resource, c).protect(protected))
+	return s.receive(c.proxies, s.limits, mux)
+}
+
+// remainders returns what can be left of the path when segments are taken off
+// its front, itself first.
+func remainders(path string) []string {
+	all := []string{path}
+	for path != "" {
+		_, rest, found := strings.Cut(path[1:], "/")
+		path = ""
+		if found {
+			path = "/" + rest
+		}
+		all = append(all, path)
+	}
+	return all
 }
 
 // exactly is the pattern for the path alone.
@@ -156,19 +181,6 @@ func exactly(path string) string {
 		return "/{$}"
 	}
 	return path
-}
-
-func (s *Server) health(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), maxHealthWait)
-	defer cancel()
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	body, status := `{"status":"ok"}`, http.StatusOK
-	if err := s.verifier.Ready(ctx); err != nil {
-		body, status = `{"status":"unavailable","reason":"the tenant's signing keys can't be fetched; see the log"}`, http.StatusServiceUnavailable
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body + "\n"))
 }
 
 func parseResource(s string) (*url.URL, error) {
@@ -182,7 +194,9 @@ func parseResource(s string) (*url.URL, error) {
 		return nil, fmt.Errorf("resource URL: %q must have no query or fragment (RFC 9728 section 1.2)", s)
 	case strings.HasSuffix(u.Path, "/"):
 		return nil, fmt.Errorf("resource URL: %q must have no trailing slash: clients compare it exactly", s)
-	case strings.ContainsAny(u.Path, "{}") || u.Path == "/health" || u.Path == consentPath || strings.HasPrefix(u.Path, "/.well-known/"):
+	case strings.ContainsAny(u.Path, "{} ") || (u.Path != "" && path.Clean(u.Path) != u.Path):
+		return nil, fmt.Errorf("resource URL: the path %q must be a clean one, without spaces and braces", u.Path)
+	case path.Base(u.Path) == "health" || path.Base(u.Path) == "ready" || strings.HasSuffix(u.Path, consentPath) || strings.Contains(u.Path, "/.well-known/"):
 		return nil, fmt.Errorf("resource URL: the path %q is taken", u.Path)
 	}
 	return u, nil

@@ -1,0 +1,84 @@
+package mcpentra
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Limits bounds what one user and one client may take of the server. A zero
+// field stands for its default. The defaults are far above what people and
+// agents do.
+type Limits struct {
+	// RequestsPerSecond is how many requests of a user are served a second in the
+	// long run; beyond it they are refused with 429 and Retry-After. Defaults to 100.
+	RequestsPerSecond float64
+	// Burst is how many requests of a user are served at once after a pause.
+	// Defaults to 200.
+	Burst int
+	// Concurrent is how many requests of a user may be under way at a time, open
+	// streams included; beyond it they are refused with 429 and Retry-After.
+	// Defaults to 64.
+	Concurrent int
+	// BodyBytes is the size of a request's body; what is larger is refused with
+	// 413. Defaults to 4 MiB.
+	BodyBytes int64
+	// BodyTimeout is how long a request's body may take to arrive; what takes
+	// longer is refused with 408. Defaults to 30 seconds.
+	BodyTimeout time.Duration
+	// WriteTimeout is how long a client may take to read each piece of an answer;
+	// who takes longer loses the connection. It bounds neither calls nor streams.
+	// Defaults to 30 seconds.
+	WriteTimeout time.Duration
+	// DrainTimeout is how long [Server.Serve] lets calls under way go on after its
+	// context has ended. Defaults to 25 seconds: Kubernetes and Azure Container
+	// Apps kill a process 30 seconds after they told it to stop.
+	DrainTimeout time.Duration
+}
+
+// WithLimits changes the limits. Users are told apart by tenant and object id;
+// requests without a good token count for nobody, and cost little: they are
+// judged in microseconds, and no more than 64 KiB and 5 seconds of their bodies
+// are read.
+func WithLimits(l Limits) Option {
+	return func(c *config) error {
+		var faults []error
+		for _, field := range []struct {
+			name     string
+			negative bool
+		}{
+			{"RequestsPerSecond", !(l.RequestsPerSecond >= 0)}, // NaN too
+			{"Burst", l.Burst < 0},
+			{"Concurrent", l.Concurrent < 0},
+			{"BodyBytes", l.BodyBytes < 0},
+			{"BodyTimeout", l.BodyTimeout < 0},
+			{"WriteTimeout", l.WriteTimeout < 0},
+			{"DrainTimeout", l.DrainTimeout < 0},
+		} {
+			if field.negative {
+				faults = append(faults, fmt.Errorf("WithLimits: %s must be positive; there is no way to have no limit", field.name))
+			}
+		}
+		c.limits = l
+		return errors.Join(faults...)
+	}
+}
+
+// withDefaults fills the fields that are zero.
+func (l Limits) withDefaults() Limits {
+	setDefault(&l.RequestsPerSecond, 100)
+	setDefault(&l.Burst, 200)
+	setDefault(&l.Concurrent, 64)
+	setDefault(&l.BodyBytes, 4<<20)
+	setDefault(&l.BodyTimeout, 30*time.Second)
+	setDefault(&l.WriteTimeout, 30*time.Second)
+	setDefault(&l.DrainTimeout, 25*time.Second)
+	return l
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

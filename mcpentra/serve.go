@@ -1,0 +1,120 @@
+package mcpentra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+)
+
+// The bounds of [Server.Serve] on connections, besides [Limits].
+const (
+	headerTimeout = 10 * time.Second // for a request's header to arrive
+	idleTimeout   = 2 * time.Minute  // between requests
+	// maxHeaderBytes has room for the largest token that is judged, 64 KiB; what
+	// is larger is answered 431.
+	maxHeaderBytes = 128 << 10
+)
+
+// ListenAndServe listens on the TCP address, such as ":8000", and calls
+// [Server.Serve].
+func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("mcpentra: %w", err)
+	}
+	return s.Serve(ctx, l)
+}
+
+// Serve answers requests on the listener until the context ends, such as that of
+// signal.NotifyContext. Then it drains: /ready answers 503, streams end, calls
+// under way may go on for [Limits].DrainTimeout, what is left is cut off, and
+// sessions end. It returns nil after that, and an error if it could not go on.
+//
+// It bounds what clients may take of connections as an http.Server in production
+// should: 10 seconds for a header of at most 128 KiB, 2 minutes between requests;
+// TCP keep-alive, which listeners of package net have on, ends those whose other
+// end is gone. For TLS, wrap the listener with crypto/tls.NewListener.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // what strangers do to connections
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("mcpentra: serving ended: %w", err)
+	case <-ctx.Done():
+	}
+	s.log.InfoContext(ctx, "draining", "at_most", s.limits.DrainTimeout)
+	s.Drain()
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.DrainTimeout)
+	defer cancel()
+	if err := server.Shutdown(deadline); err != nil {
+		s.log.WarnContext(ctx, "calls under way are cut off", "error", err)
+		_ = server.Close()
+	}
+	s.endSessions()
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("mcpentra: serving ended: %w", err)
+	}
+	return nil
+}
+
+// Drain prepares for the end: /ready answers 503 from now on, and streams that
+// would stay open end. Calls are still answered. [Server.Serve] does it by itself;
+// an http.Server of your own does it with RegisterOnShutdown(srv.Drain).
+func (s *Server) Drain() { s.drain() }
+
+// endSessions ends what WithSessions has left. The SDK waits for calls that
+// are still under way, so this does not wait for all of them.
+func (s *Server) endSessions() {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for session := range s.mcp.Sessions() {
+			_ = session.Close()
+		}
+	}()
+	select {
+	case <-ended:
+	case <-time.After(time.Second):
+	}
+}
+
+// endStreams ends streams when the server drains, and refuses new ones then: they
+// have no end of their own, and clients open them again, elsewhere.
+func (s *Server) endStreams(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isStream(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if s.draining.Err() != nil {
+			w.Header().Set("Retry-After", "1")
+			mcpauth.WriteError(w, r, http.StatusServiceUnavailable, codeUnavailable, "This server is about to stop: open the stream again")
+			return
+		}
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(s.draining, cancel)()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// isStream tells requests that stay open for what the server may have to say: GET
+// until 2025-11-25, and subscriptions/listen from 2026-07-28, whose header the
+// SDK compares with the body.
+func isStream(r *http.Request) bool {
+	return r.Method == http.MethodGet || strings.EqualFold(r.Header.Get("Mcp-Method"), "subscriptions/listen")
+}
