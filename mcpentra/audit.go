@@ -46,13 +46,13 @@ func (s *Server) audit(ctx context.Context, method string, req mcp.Request, resu
 		attrs = append(attrs, slog.Any("caller", id))
 	}
 	attrs = append(attrs, slog.String("outcome", outcome))
-	if denied != nil {
-		attrs = append(attrs, slog.String("reason", denied.refusal.Reason))
-	}
-	attrs = append(attrs, slog.Duration("duration", took))
-	if cause != nil {
+	switch {
+	case denied != nil:
+		attrs = append(attrs, slog.String("reason", denied.refusal.Reason), slog.Any("detail", denied.refusal))
+	case cause != nil:
 		attrs = append(attrs, causeAttrs(cause)...)
 	}
+	attrs = append(attrs, slog.Duration("duration", took))
 	s.log.LogAttrs(ctx, level, "mcp request", attrs...)
 }
 

@@ -24,14 +24,14 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		case err != nil:
 			mcpauth.WriteError(w, r, http.StatusBadRequest, codeBadRequest, "The request can't be read: "+err.Error())
 		case d != nil:
-			s.refuse(w, r, d)
+			s.refuse(w, r, d, func(r *http.Request, status int, e *entraauth.Error) { s.auditRefusal(r, status, e, d.targets) })
 		case isBatch(body): // one refusal must not hide the results of others
 			next.ServeHTTP(w, r)
 		default:
 			a := &answer{ResponseWriter: w, write: func(w http.ResponseWriter, d *denial) {
 				r := r.WithContext(r.Context())
-				r.Body = wholeBody{bytes.NewReader(body), body} // from the beginning: its id is in it
-				s.refuse(w, r, d)
+				r.Body = wholeBody{bytes.NewReader(body), body}                  // from the beginning: its id is in it
+				s.refuse(w, r, d, func(*http.Request, int, *entraauth.Error) {}) // observe writes the line
 			}}
 			arrivalOf(r.Context()).answer = a
 			next.ServeHTTP(a, r)
@@ -102,9 +102,8 @@ func isBatch(body []byte) bool {
 }
 
 // refuse answers a request with the denial.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, d *denial) {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, d *denial, log func(*http.Request, int, *entraauth.Error)) {
 	s.verifier.Refuse(w, r, &entraauth.Guard{
-		Policy: d.needs, ResourceMetadata: s.metadataURL, WriteBody: mcpauth.WriteBody,
-		OnRefusal: func(r *http.Request, status int, e *entraauth.Error) { s.auditRefusal(r, status, e, d.targets) },
+		Policy: d.needs, ResourceMetadata: s.metadataURL, WriteBody: mcpauth.WriteBody, OnRefusal: log,
 	}, d.refusal)
 }

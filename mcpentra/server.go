@@ -142,7 +142,7 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	}
 	protected := http.NewServeMux()
 	protected.HandleFunc("GET "+consentPath, s.landing)
-	var endpoint http.Handler = mcpauth.Bridge(carry(stream))
+	endpoint := mcpauth.Bridge(carry(stream))
 	endpoint = readBody(s.limits, s.endStreams(s.guard(endpoint)))
 	endpoint = s.verifier.Middleware(outer)(newUsers(s.limits, time.Now, s.log).limit(endpoint))
 	for _, path := range remainders(resource.Path) {

@@ -1,0 +1,77 @@
+package mcpentra_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
+)
+
+// One line for each request, whatever became of it: who, what, the outcome and why,
+// and the id that the answer has too.
+func TestAudit(t *testing.T) {
+	w := policyWorld(t)
+	log := &lines{}
+	w.options = append(w.options, mcpentra.WithLogger(slog.New(slog.NewJSONHandler(log, nil))))
+	w.rebuild(t)
+	addWhoami(w)
+	known := w.bearer(map[string]any{"uti": "token-1"})
+	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 53003, Times: 1})
+	for _, c := range []struct {
+		name   string
+		body   string
+		header map[string]string
+		want   map[string]any
+	}{
+		{"allowed", callBody("secure_ping"), known, map[string]any{"level": "INFO", "method": "tools/call", "tool": "secure_ping", "outcome": "ok"}},
+		{"refused by a policy", callBody("report"), known, map[string]any{"level": "WARN", "tool": "report", "outcome": "refused", "reason": "user_role_missing", "status": 403.}},
+		{"refused by what the SDK read", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"report","NAME":"secure_ping"}}`, known,
+			map[string]any{"level": "WARN", "tool": "report", "outcome": "refused", "reason": "user_role_missing"}},
+		{"failed", callBody("whoami"), known, map[string]any{"level": "WARN", "tool": "whoami", "outcome": "error"}},
+		{"resource", `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"note://own"}}`, known, map[string]any{"resource": "note://own", "outcome": "ok"}},
+		{"no token", callBody("secure_ping"), nil, map[string]any{"level": "INFO", "outcome": "refused", "reason": "no_token", "status": 401.}},
+		{"token without scope", callBody("secure_ping"), w.bearer(map[string]any{"uti": "token-1", "scp": "other"}), map[string]any{"level": "WARN", "outcome": "refused", "reason": "scope_missing"}},
+		{"bad token", callBody("secure_ping"), map[string]string{"Authorization": "Bearer x.y.z"}, map[string]any{"level": "WARN", "outcome": "refused", "reason": "malformed"}},
+	} {
+		before := len(log.String())
+		_, header, _ := w.post(t, c.body, c.header)
+		var events []map[string]any
+		for line := range strings.Lines(log.String()[before:]) {
+			var event map[string]any
+			must(t, json.Unmarshal([]byte(line), &event))
+			if event["msg"] == "mcp request" {
+				events = append(events, event)
+			}
+		}
+		if len(events) == 0 {
+			t.Fatalf("%s: no line: %s", c.name, log.String()[before:])
+		}
+		event := events[0]
+		if len(events) > 1 {
+			t.Errorf("%s: %d lines: %v", c.name, len(events), events)
+		}
+		for key, want := range c.want {
+			if event[key] != want {
+				t.Errorf("%s: %s is %v, want %v", c.name, key, event[key], want)
+			}
+		}
+		if id := header.Get("X-Request-Id"); id == "" || event["request_id"] != id {
+			t.Errorf("%s: request id %v, the answer's is %q", c.name, event["request_id"], id)
+		}
+		caller, _ := event["caller"].(map[string]any)
+		if hasCaller := c.want["reason"] != "no_token" && c.want["reason"] != "malformed"; hasCaller != (caller != nil) ||
+			hasCaller && (caller["uti"] != "token-1" || !strings.HasSuffix(caller["user"].(string), w.alice.ObjectID) || caller["client"] != w.client.ClientID) {
+			t.Errorf("%s: caller %v", c.name, caller)
+		}
+	}
+	if text := log.String(); strings.Contains(text, "arguments") || strings.Contains(text, "noted") || strings.Contains(text, "eyJ") {
+		t.Error("the log has arguments, content or a token")
+	}
+	if status, _, _ := do(t, http.MethodGet, w.url, "", known); status != http.StatusMethodNotAllowed {
+		t.Errorf("GET: %d", status)
+	}
+}
