@@ -37,7 +37,6 @@ func TestPagesReadWhatTheyNeed(t *testing.T) {
 	w := newWorld(t, mcpentra.WithAllowedOrigins(page), mcpentra.WithSessions())
 	base := strings.TrimSuffix(w.url, "/mcp")
 	good := "Bearer " + w.token(w.alice)
-	const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
 	status, header, _ := w.post(t, initialize, map[string]string{"Authorization": good, "Origin": page})
 	session := header.Get("Mcp-Session-Id")
 	if status != http.StatusOK || session == "" || !mayRead(header, page, "Mcp-Session-Id") || !mayRead(header, page, "X-Request-Id") {
