@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
 // BenchmarkToolCall is an authenticated tools/call over HTTP on loopback, as a
 // client on a kept connection sees it.
 func BenchmarkToolCall(b *testing.B) {
-	w := newWorld(b)
+	w := newWorld(b, mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e9}))
 	const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secure_ping","arguments":{}}}`
 	token := "Bearer " + w.token(w.alice)
 	transport := &http.Transport{}

@@ -323,6 +323,8 @@ func TestLimitsMustBePositive(t *testing.T) {
 	}
 }
 
+const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
+
 // dial opens a connection to the server of a URL.
 func dial(t testing.TB, url string) (net.Conn, *bufio.Reader) {
 	t.Helper()

@@ -147,7 +147,7 @@ func WithAllowedHosts(hosts ...string) Option {
 	return func(c *config) error {
 		for _, h := range hosts {
 			u, err := url.Parse("//" + h)
-			if err != nil || h == "" || u.Host != h || u.Port() != "" || hostname(h) == "" {
+			if err != nil || h == "" || u.Host != h || u.Port() != "" || strings.ContainsAny(h, "*,@") {
 				return fmt.Errorf("WithAllowedHosts: %q is not a host name such as mcp-server.internal.example, without port", h)
 			}
 			c.hosts = append(c.hosts, hostname(h))

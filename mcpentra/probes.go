@@ -30,7 +30,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 
 // ready answers whether new requests should come here.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	if s.draining.Err() != nil {
+	if s.drain.hasBegun() {
 		probed(w, http.StatusServiceUnavailable, isDraining)
 		return
 	}

@@ -7,10 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
-
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
 // The bounds of [Server.Serve] on connections, besides [Limits].
@@ -33,9 +30,9 @@ func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
 }
 
 // Serve answers requests on the listener until the context ends, such as that of
-// signal.NotifyContext. Then it drains: /ready answers 503, streams end, calls
-// under way may go on for [Limits].DrainTimeout, what is left is cut off, and
-// sessions end. It returns nil after that, and an error if it could not go on.
+// signal.NotifyContext. Then it drains: /ready answers 503, calls under way
+// may go on for [Limits].DrainTimeout, streams end after them, what is left is cut
+// off, and sessions end. It returns nil after that, and an error if it could not go on.
 //
 // It bounds what clients may take of connections as an http.Server in production
 // should: 10 seconds for a header of at most 128 KiB, 2 minutes between requests;
@@ -71,11 +68,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// Drain prepares for the end: /ready answers 503 from now on, and streams that
-// would stay open end. Calls are still answered. [Server.Serve] does it by itself;
-// an http.Server of your own does it with RegisterOnShutdown(srv.Drain).
-func (s *Server) Drain() { s.drain() }
-
 // endSessions ends what WithSessions has left. The SDK waits for calls that
 // are still under way, so this does not wait for all of them.
 func (s *Server) endSessions() {
@@ -90,31 +82,4 @@ func (s *Server) endSessions() {
 	case <-ended:
 	case <-time.After(time.Second):
 	}
-}
-
-// endStreams ends streams when the server drains, and refuses new ones then: they
-// have no end of their own, and clients open them again, elsewhere.
-func (s *Server) endStreams(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isStream(r) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		if s.draining.Err() != nil {
-			w.Header().Set("Retry-After", "1")
-			mcpauth.WriteError(w, r, http.StatusServiceUnavailable, codeUnavailable, "This server is about to stop: open the stream again")
-			return
-		}
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		defer context.AfterFunc(s.draining, cancel)()
-		next.ServeHTTP(w, r.WithContext(ctx))
-	})
-}
-
-// isStream tells requests that stay open for what the server may have to say: GET
-// until 2025-11-25, and subscriptions/listen from 2026-07-28, whose header the
-// SDK compares with the body.
-func isStream(r *http.Request) bool {
-	return r.Method == http.MethodGet || strings.EqualFold(r.Header.Get("Mcp-Method"), "subscriptions/listen")
 }

@@ -47,8 +47,7 @@ type Server struct {
 	challenges  *challenges
 	waiting     waiting
 	limits      Limits
-	draining    context.Context // done once Drain is called
-	drain       context.CancelFunc
+	drain       *drain
 	log         *slog.Logger
 }
 
@@ -79,9 +78,8 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	}
 	s := &Server{
 		verifier: v, log: c.log, mcp: newMCPServer(&c), metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
-		access: c.access, sealer: c.sealer, challenges: newChallenges(),
+		access: c.access, sealer: c.sealer, challenges: newChallenges(), drain: newDrain(),
 	}
-	s.draining, s.drain = context.WithCancel(context.Background())
 	for _, set := range c.tools {
 		set.Register(s.mcp)
 	}
@@ -143,7 +141,7 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	protected := http.NewServeMux()
 	protected.HandleFunc("GET "+consentPath, s.landing)
 	endpoint := mcpauth.Bridge(carry(stream))
-	endpoint = readBody(s.limits, s.endStreams(s.guard(endpoint)))
+	endpoint = readBody(s.limits, s.drain.watch(s.guard(endpoint)))
 	endpoint = s.verifier.Middleware(outer)(newUsers(s.limits, time.Now, s.log).limit(endpoint))
 	for _, path := range remainders(resource.Path) {
 		protected.Handle(exactly(path), endpoint)

@@ -97,6 +97,7 @@ func readBody(l Limits, next http.Handler) http.Handler {
 		}
 		w.Header().Set("Connection", "close")
 		mcpauth.WriteError(w, r, status, codeBadRequest, message)
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // or net/http waits for the rest
 	})
 }
 

@@ -96,7 +96,6 @@ func TestAnothersSession(t *testing.T) {
 	w := newWorld(t, mcpentra.WithSessions())
 	addWhoami(w)
 	alice, bob := "Bearer "+w.token(w.alice), "Bearer "+w.token(w.bob)
-	const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
 	status, header, body := w.post(t, initialize, map[string]string{"Authorization": alice})
 	session := header.Get("Mcp-Session-Id")
 	if status != 200 || session == "" {

@@ -1,0 +1,106 @@
+package mcpentra_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
+)
+
+const trace = "0af7651916cd43dd8448eb211c80319c"
+
+func TestTraceID(t *testing.T) {
+	for traceparent, want := range map[string]string{
+		"00-" + trace + "-b7ad6b7169203331-01":                  trace,
+		"cc-" + trace + "-b7ad6b7169203331-01-what-comes-later": trace,
+		"":                                                       "",
+		"00-" + trace + "-b7ad6b7169203331-01-x":                 "",
+		"00-" + trace + "-b7ad6b7169203331-0":                    "",
+		"00-" + trace + "-b7ad6b7169203331-01x":                  "",
+		"cc-" + trace + "-b7ad6b7169203331-01x":                  "",
+		"ff-" + trace + "-b7ad6b7169203331-01":                   "",
+		"00-" + strings.ToUpper(trace) + "-b7ad6b7169203331-01":  "",
+		"00-" + strings.Repeat("0", 32) + "-b7ad6b7169203331-01": "",
+		"00-" + trace + "-0000000000000000-01":                   "",
+		"00_" + trace + "_b7ad6b7169203331_01":                   "",
+		"00-" + trace[:31] + "\n-b7ad6b7169203331-01":            "",
+	} {
+		if got := mcpentra.TraceID(traceparent); got != want {
+			t.Errorf("%q: %q, want %q", traceparent, got, want)
+		}
+	}
+}
+
+func FuzzTraceID(f *testing.F) {
+	f.Add("00-" + trace + "-b7ad6b7169203331-01")
+	f.Fuzz(func(t *testing.T, traceparent string) {
+		id := mcpentra.TraceID(traceparent)
+		if id != "" && (len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "") {
+			t.Errorf("%q: %q", traceparent, id)
+		}
+	})
+}
+
+// A call's context has the id of its own request, with sessions too; the answer
+// has it; and nobody can choose it.
+func TestRequestID(t *testing.T) {
+	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, opts...)
+			mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "id"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: mcpentra.RequestID(ctx)}}}, nil, nil
+			})
+			seen := &headers{next: http.DefaultTransport}
+			s := w.connectWith(t, withToken{w.token(w.alice), seen}, "2025-11-25")
+			known := map[string]bool{}
+			for range 5 {
+				_, text := call(t, s, "id", nil)
+				if text == "" || text != seen.last().Get("X-Request-Id") || known[text] || text == "chosen" {
+					t.Errorf("the tool sees %q, the client %q", text, seen.last().Get("X-Request-Id"))
+				}
+				known[text] = true
+			}
+		})
+	}
+	if id := mcpentra.RequestID(t.Context()); id != "" {
+		t.Errorf("outside of requests: %q", id)
+	}
+}
+
+// headers sends a request id of its own and keeps the header of the last answer
+// to a POST.
+type headers struct {
+	next http.RoundTripper
+	mu   sync.Mutex
+	got  http.Header
+}
+
+func (h *headers) RoundTrip(r *http.Request) (*http.Response, error) {
+	r.Header.Set("X-Request-Id", "chosen")
+	resp, err := h.next.RoundTrip(r)
+	if err == nil && r.Method == http.MethodPost {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.got = resp.Header
+	}
+	return resp, err
+}
+
+func (h *headers) last() http.Header {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.got
+}
+
+func TestTraceInTheLog(t *testing.T) {
+	w := newWorld(t)
+	w.post(t, listTools, map[string]string{"Host": "evil.example", "Traceparent": "00-" + trace + "-b7ad6b7169203331-01"})
+	if !strings.Contains(w.log.String(), "trace="+trace) {
+		t.Errorf("not in: %s", w.log)
+	}
+}

@@ -1,0 +1,94 @@
+package mcpentra_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
+)
+
+// The server below a prefix, in all the ways that people and gateways do it.
+func TestMounting(t *testing.T) {
+	const resource = "https://mcp.example.com/a/b/mcp"
+	w := newWorld(t)
+	srv, err := mcpentra.NewServer(resource, w.verifier, mcpentra.WithLogger(w.logger()), mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)))
+	must(t, err)
+	const wellKnown = "/.well-known/oauth-protected-resource"
+
+	itself := http.NewServeMux()
+	itself.Handle("/a/b/mcp", srv)
+	itself.Handle(wellKnown+"/a/b/mcp", srv)
+
+	prefix := http.NewServeMux()
+	prefix.Handle("/a/", http.StripPrefix("/a", srv))
+	prefix.Handle(wellKnown+"/", srv)
+
+	whole := http.NewServeMux()
+	whole.Handle("/a/b/mcp", http.StripPrefix("/a/b/mcp", srv))
+	whole.Handle(wellKnown+"/a/b/mcp", srv)
+
+	for name, site := range map[string]http.Handler{
+		"as the site": srv, "in a mux": itself, "below StripPrefix": prefix, "its whole path stripped": whole,
+		// A gateway takes the prefix off every path, and asks us for the metadata by its full one.
+		"behind a gateway": http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			r.URL.Path = strings.TrimPrefix(r.URL.Path, "/a/b")
+			srv.ServeHTTP(rw, r)
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := serve(t, site)
+			good := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
+			if status, _, body := do(t, http.MethodPost, base+"/a/b/mcp", listTools, good); status != http.StatusOK || !strings.Contains(body, "secure_ping") {
+				t.Errorf("a call: %d %s", status, body)
+			}
+			// A client that knows nothing but the URL finds its way by the challenge.
+			status, header, _ := do(t, http.MethodPost, base+"/a/b/mcp", listTools, nil)
+			_, metadata, found := strings.Cut(header.Get("WWW-Authenticate"), `resource_metadata="https://mcp.example.com`)
+			metadata, _, closed := strings.Cut(metadata, `"`)
+			if status != http.StatusUnauthorized || !found || !closed {
+				t.Fatalf("no way to the metadata: %d %v", status, header)
+			}
+			if status, _, body := do(t, http.MethodGet, base+metadata, "", nil); status != http.StatusOK || decode(t, body)["resource"] != resource {
+				t.Errorf("%s: %d %s", metadata, status, body)
+			}
+			if status, _, _ := do(t, http.MethodPost, base+"/a/b/mcp/x", listTools, good); status != http.StatusNotFound {
+				t.Errorf("below the endpoint: %d", status)
+			}
+		})
+	}
+}
+
+// A resource without path is the whole site.
+func TestResourceWithoutPath(t *testing.T) {
+	w := newWorld(t)
+	srv, err := mcpentra.NewServer("https://mcp.example.com", w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), mcpentra.WithLogger(w.logger()))
+	must(t, err)
+	base := serve(t, srv)
+	for path, want := range map[string]int{"": 200, "/": 200, "/mcp": 404} {
+		if status, _, body := do(t, http.MethodPost, base+path, listTools, map[string]string{"Authorization": "Bearer " + w.token(w.alice)}); status != want {
+			t.Errorf("%q: %d %s", path, status, body)
+		}
+	}
+	if status, _, body := do(t, http.MethodGet, base+"/.well-known/oauth-protected-resource", "", nil); status != 200 || decode(t, body)["resource"] != "https://mcp.example.com" {
+		t.Errorf("metadata: %d %s", status, body)
+	}
+}
+
+// Paths that could not be served are refused at the start.
+func TestPathsThatCannotBe(t *testing.T) {
+	w := newWorld(t)
+	for _, u := range []string{
+		"https://h//mcp", "https://h/a/../mcp", "https://h/a b", "https://h/a/{x}", "https://h/ready", "https://h/a/health",
+		"https://h/.well-known/x", "https://h/a/.well-known/oauth-protected-resource",
+	} {
+		if _, err := mcpentra.NewServer(u, w.verifier); err == nil {
+			t.Errorf("%q accepted", u)
+		}
+	}
+	for _, u := range []string{"https://h/mcp/mcp", "https://h/a/b/c/mcp", "https://h/healthy", "https://h/a%20b"} {
+		if _, err := mcpentra.NewServer(u, w.verifier); (err == nil) != !strings.Contains(u, "%20") {
+			t.Errorf("%q: %v", u, err)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package mcpentra_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
+)
+
+// probe asks as a platform does: by address, with a Host that is not ours.
+func probe(t testing.TB, url string) (int, string) {
+	t.Helper()
+	status, header, body := do(t, http.MethodGet, url, "", map[string]string{"Host": "10.0.0.7"})
+	if header.Get("Cache-Control") != "no-store" || header.Get("X-Request-Id") == "" {
+		t.Errorf("%s: header %v", url, header)
+	}
+	return status, decode(t, body)["status"].(string)
+}
+
+func TestNeverReadyBeforeKeys(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.verifier.Ready(t.Context()))
+	w.tenant.Fail(entratest.Keys, entratest.Fault{Drop: true})
+	srv, err := mcpentra.NewServer(resourceURL, w.newVerifier(t), mcpentra.WithLogger(w.logger()))
+	must(t, err)
+	url := serve(t, srv)
+	for _, path := range []string{"/health", "/ready"} {
+		if status, text := probe(t, url+path); status != http.StatusServiceUnavailable || text != "unavailable" {
+			t.Errorf("%s without keys: %d %s", path, status, text)
+		}
+	}
+	for _, path := range []string{"/health", "/ready"} {
+		if status, text := probe(t, strings.TrimSuffix(w.url, "/mcp")+path); status != http.StatusOK || text != "ok" {
+			t.Errorf("%s with keys that can't be fetched again: %d %s", path, status, text)
+		}
+	}
+	if status, _, _ := do(t, http.MethodPost, url+"/ready", "{}", nil); status != http.StatusNotFound {
+		t.Errorf("POST: %d", status)
+	}
+}
+
+func TestDrainingIsHealthyAndNotReady(t *testing.T) {
+	w := newWorld(t)
+	base := strings.TrimSuffix(w.url, "/mcp")
+	w.server.Drain()
+	if status, text := probe(t, base+"/ready"); status != http.StatusServiceUnavailable || text != "draining" {
+		t.Errorf("ready: %d %s", status, text)
+	}
+	if status, text := probe(t, base+"/health"); status != http.StatusOK || text != "ok" {
+		t.Errorf("health: %d %s", status, text)
+	}
+	if _, text := call(t, w.connect(t, w.token(w.alice), ""), "secure_ping", nil); !strings.Contains(text, "successful") {
+		t.Errorf("a call: %s", text)
+	}
+}
+
+// On-Behalf-Of that fails, for one tool or all, is no reason to go elsewhere.
+func TestOpenCircuitDoesNotUnready(t *testing.T) {
+	w := newWorld(t)
+	addWhoami(w)
+	w.tenant.Fail(entratest.Token, entratest.Fault{Status: http.StatusInternalServerError})
+	for i := range 12 { // each user's exchange fails anew
+		user := w.tenant.AddUser(strings.Repeat("x", i+1)+"@contoso.example", "User")
+		result, err := w.connect(t, w.token(user), "").CallTool(t.Context(), &mcp.CallToolParams{Name: "whoami"})
+		must(t, err)
+		if !result.IsError {
+			t.Fatal("the exchange did not fail")
+		}
+	}
+	before := w.tenant.Count(entratest.Token)
+	if result, _ := call(t, w.connect(t, w.token(w.alice), ""), "whoami", nil); !result.IsError || w.tenant.Count(entratest.Token) != before {
+		t.Fatal("the circuit is not open")
+	}
+	if status, text := probe(t, strings.TrimSuffix(w.url, "/mcp")+"/ready"); status != http.StatusOK {
+		t.Errorf("ready: %d %s", status, text)
+	}
+}

@@ -1,0 +1,269 @@
+package mcpentra_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
+)
+
+// running is the world's server under Serve.
+type running struct {
+	*world
+	base   string
+	stop   context.CancelFunc
+	served chan error
+}
+
+func startServing(t *testing.T, opts ...mcpentra.Option) *running {
+	t.Helper()
+	r := &running{world: newWorld(t, opts...), served: make(chan error, 1)}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	r.base, r.stop = "http://"+l.Addr().String(), stop
+	r.url = r.base + "/mcp"
+	go func() {
+		defer close(r.served)
+		r.served <- r.server.Serve(ctx, l)
+	}()
+	t.Cleanup(func() {
+		stop()
+		for range r.served { // closed when Serve has ended
+		}
+	})
+	return r
+}
+
+// stopped waits for Serve to end.
+func (r *running) stopped(t *testing.T) error {
+	t.Helper()
+	select {
+	case err, running := <-r.served:
+		if !running {
+			t.Fatal("asked twice")
+		}
+		return err
+	case <-time.After(20 * time.Second):
+		t.Fatal("Serve does not end")
+		return nil
+	}
+}
+
+// untilDraining waits until the server has been told to stop and knows it.
+func (r *running) untilDraining() {
+	for !strings.Contains(r.log.String(), "draining") {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestDrainLetsCallsEnd(t *testing.T) {
+	for _, protocol := range []string{"2026-07-28", "2025-11-25"} {
+		var opts []mcpentra.Option
+		if protocol == "2025-11-25" {
+			opts = append(opts, mcpentra.WithSessions())
+		}
+		r := startServing(t, opts...)
+		x := addWaiting(r.world)
+		streams := &streamOpened{next: &http.Transport{}, opened: make(chan struct{}, 1)}
+		// With retries, as by default: without any, the SDK's client gives up its calls
+		// when its stream ends, even if the result is on its way.
+		s, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), &mcp.StreamableClientTransport{
+			Endpoint: r.url, HTTPClient: &http.Client{Transport: withToken{r.token(r.alice), streams}},
+		}, &mcp.ClientSessionOptions{ProtocolVersion: protocol})
+		must(t, err)
+		if opts != nil {
+			<-streams.opened
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, text := call(t, s, "wait", nil); text != "waited" {
+				t.Errorf("%s: the call under way: %s", protocol, text)
+			}
+		})
+		<-x.begun
+		r.stop()
+		r.untilDraining()
+		select {
+		case err := <-r.served:
+			t.Fatalf("%s: Serve has ended before the call: %v", protocol, err)
+		default:
+		}
+		close(x.end)
+		wg.Wait()
+		if err := <-x.ended; err != nil {
+			t.Errorf("%s: the call's context: %v", protocol, err)
+		}
+		if err := r.stopped(t); err != nil {
+			t.Errorf("%s: %v", protocol, err)
+		}
+		_ = s.Close()
+		streams.next.CloseIdleConnections()
+		if _, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.base, "http://")); err == nil {
+			t.Errorf("%s: it still listens", protocol)
+		}
+		for session := range r.server.MCP().Sessions() {
+			t.Errorf("%s: session %s is still there", protocol, session.ID())
+		}
+	}
+}
+
+// streamOpened tells when the client has its stream for notifications.
+type streamOpened struct {
+	next   *http.Transport
+	opened chan struct{}
+}
+
+func (s *streamOpened) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := s.next.RoundTrip(r)
+	if err == nil && r.Method == http.MethodGet {
+		s.opened <- struct{}{}
+	}
+	return resp, err
+}
+
+func TestDrainCutsOffWhatTakesTooLong(t *testing.T) {
+	r := startServing(t, mcpentra.WithLimits(mcpentra.Limits{DrainTimeout: 50 * time.Millisecond}))
+	x := addWaiting(r.world)
+	s := r.connect(t, r.token(r.alice), "2026-07-28")
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "wait"}); err == nil {
+			t.Error("the call that was cut off has a result")
+		}
+	})
+	<-x.begun
+	r.stop()
+	if err := r.stopped(t); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	if err := <-x.ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the call's context: %v", err)
+	}
+	if !strings.Contains(r.log.String(), "cut off") {
+		t.Error("the log does not say so")
+	}
+}
+
+// Streams have no end of their own: draining ends them, and new ones are refused.
+func TestDrainEndsStreams(t *testing.T) {
+	r := startServing(t, mcpentra.WithSessions())
+	token := r.token(r.alice)
+	_, header, _ := r.post(t, initialize, map[string]string{"Authorization": "Bearer " + token})
+	stream, answers := dial(t, r.url)
+	open := fmt.Sprintf("GET /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nAccept: text/event-stream\r\nMcp-Session-Id: %s\r\n\r\n",
+		token, header.Get("Mcp-Session-Id"))
+	_, err := io.WriteString(stream, open)
+	must(t, err)
+	resp, err := http.ReadResponse(answers, nil)
+	must(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	if line, err := bufio.NewReader(resp.Body).ReadString('\n'); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("the stream: %d %q %v", resp.StatusCode, line, err)
+	}
+	r.server.Drain()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Errorf("the stream was broken off: %v", err)
+	}
+	status, after, _ := do(t, http.MethodGet, r.url, "", map[string]string{"Authorization": "Bearer " + token, "Mcp-Session-Id": header.Get("Mcp-Session-Id"), "Accept": "text/event-stream"})
+	if status != http.StatusServiceUnavailable || after.Get("Retry-After") == "" {
+		t.Errorf("a new stream: %d %v", status, after)
+	}
+	r.stop()
+	if err := r.stopped(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// The stream of 2026-07-28 is a POST.
+func TestDrainEndsSubscriptions(t *testing.T) {
+	r := startServing(t)
+	s := r.connect(t, r.token(r.alice), "2026-07-28")
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = s.Wait() })
+	body := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},` +
+		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`
+	conn, answers := dial(t, r.url)
+	_, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
+		"Accept: application/json, text/event-stream\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\nContent-Length: %d\r\n\r\n%s",
+		r.token(r.alice), len(body), body)
+	must(t, err)
+	resp, err := http.ReadResponse(answers, nil)
+	must(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(resp.Body, first); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("the stream: %d %v", resp.StatusCode, err)
+	}
+	r.stop()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Errorf("the stream was broken off: %v", err)
+	}
+	if err := r.stopped(t); err != nil {
+		t.Error(err)
+	}
+	_ = s.Close()
+	wg.Wait()
+}
+
+// A server of one's own drains with one line.
+func TestDrainInAServerOfOnesOwn(t *testing.T) {
+	w := newWorld(t)
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	own := &http.Server{Handler: w.server, ReadHeaderTimeout: time.Second}
+	drained := make(chan struct{})
+	own.RegisterOnShutdown(func() { w.server.Drain(); close(drained) })
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = own.Serve(l) })
+	w.url = "http://" + l.Addr().String() + "/mcp"
+	x := addWaiting(w)
+	s := w.connect(t, w.token(w.alice), "2026-07-28")
+	wg.Go(func() {
+		if _, text := call(t, s, "wait", nil); text != "waited" {
+			t.Errorf("the call under way: %s", text)
+		}
+	})
+	<-x.begun
+	wg.Go(func() { <-drained; close(x.end) })
+	must(t, own.Shutdown(t.Context()))
+	wg.Wait()
+}
+
+func TestServeOnAClosedListener(t *testing.T) {
+	w := newWorld(t)
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	if err := w.server.ListenAndServe(t.Context(), l.Addr().String()); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a port that is taken: %v", err)
+	}
+	must(t, l.Close())
+	if err := w.server.Serve(t.Context(), l); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a closed listener: %v", err)
+	}
+}
+
+// What Serve adds to a plain http.Server.
+func TestHugeHeader(t *testing.T) {
+	r := startServing(t)
+	status, _, _ := do(t, http.MethodPost, r.url, listTools, map[string]string{"Authorization": "Bearer " + strings.Repeat("x", 200<<10)})
+	if status != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("a header of 200 KiB: %d", status)
+	}
+	status, _, _ = do(t, http.MethodPost, r.url, listTools, map[string]string{"Authorization": "Bearer " + strings.Repeat("x", 60<<10)})
+	if status != http.StatusUnauthorized {
+		t.Errorf("a token of 60 KiB is judged: %d", status)
+	}
+}
