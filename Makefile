@@ -42,7 +42,7 @@ interop: interop-programs ## real programs against ours; see there for what they
 	go test -tags interop -count=1 -timeout 10m ./interop/mcpclients
 	cd obo/redisstore && go test -tags interop -count=1 ./...
 
-# Node 20 or newer, Python 3 with venv, and on Debian what apt-get brings as root.
+# Node 20 or newer, Python 3.11 or newer with venv, and on Debian what apt-get brings as root.
 PYTHON_CLIENTS = interop/clients/python interop/mcpclients/python
 .PHONY: interop-programs
 interop-programs:
