@@ -4,10 +4,12 @@ package mcpclients_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,9 +128,7 @@ func (s *stage) newServer(t *testing.T, origin string, sessions bool) *mcpentra.
 func (s *stage) newDesk() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /open", func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		back, err := s.user.Open(r.Context(), r.URL.Query().Get("url"))
+		back, err := s.open(r.Context(), r.URL.Query().Get("url"))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
@@ -148,6 +148,13 @@ func (s *stage) grants() string {
 		}
 	}
 	return strings.Join(grants, " ")
+}
+
+// open opens a page in Alice's browser and returns where it was sent at last.
+func (s *stage) open(ctx context.Context, address string) (*url.URL, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.user.Open(ctx, address)
 }
 
 // later makes two hours pass: longer than any access token lives.
