@@ -39,19 +39,23 @@ fuzz: ## each target for FUZZTIME
 interop: interop-programs ## real programs against ours; see there for what they need
 	go test -tags interop -count=1 -timeout 10m ./interop ./interop/live
 	go test -tags interop -count=1 -timeout 10m -v ./interop/conformance
+	go test -tags interop -count=1 -timeout 10m ./interop/mcpclients
 	cd obo/redisstore && go test -tags interop -count=1 ./...
 
-# Node 20 or newer, Python 3 with venv, and on Debian what apt-get brings as root.
-PYTHON_CLIENTS = interop/clients/python/.venv
+# Node 20 or newer, Python 3.11 or newer with venv, and on Debian what apt-get brings as root.
+PYTHON_CLIENTS = interop/clients/python interop/mcpclients/python
 .PHONY: interop-programs
 interop-programs:
 	npm --prefix interop ci --no-audit --no-fund
 	npm --prefix interop/conformance ci --no-audit --no-fund
 	npm --prefix interop/clients/node ci --no-audit --no-fund
+	npm --prefix interop/mcpclients/node ci --no-audit --no-fund
 	command -v chromium && command -v redis-server || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium redis-server python3-venv; }
-	python3 -m venv $(PYTHON_CLIENTS)
-	$(PYTHON_CLIENTS)/bin/pip install -q --disable-pip-version-check --require-hashes -r interop/clients/python/requirements.txt
+	for dir in $(PYTHON_CLIENTS); do \
+		python3 -m venv $$dir/.venv; \
+		$$dir/.venv/bin/pip install -q --disable-pip-version-check --require-hashes -r $$dir/requirements.txt; \
+	done
 
 bench: ## ours beside the code, then beside the rivals
 	go test -run '^$$' -bench . ./...

@@ -1,0 +1,105 @@
+"""What the scripts have in common: the steps, and a user who is at the desk."""
+
+import json
+import os
+import sys
+import time
+import traceback
+from urllib.error import URLError
+from urllib.parse import parse_qs, quote, urlparse
+from urllib.request import Request, urlopen
+
+URL = os.environ["MCP_URL"]
+DESK = os.environ["DESK_URL"]
+CLIENT_ID = os.environ["CLIENT_ID"]
+
+
+def say(step: str, text: str) -> None:
+    print(json.dumps({"step": step, "text": text}), flush=True)
+
+
+def desk(path: str) -> bytes:
+    with urlopen(Request(DESK + path, method="POST"), timeout=30) as response:
+        return response.read()
+
+
+def open_page(address: str) -> str:
+    """Opens a page in the user's browser and returns where it was sent at last."""
+    return json.loads(desk("/open?url=" + quote(address, safe="")))["back"]
+
+
+def consent(address: str) -> None:
+    """Opens a consent page; the browser then goes on to the server's own page."""
+    with urlopen(open_page(address), timeout=30):
+        pass
+
+
+def query(address: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlparse(address).query).items()}
+
+
+def visit(address: str) -> None:
+    """Opens a sign-in page, and goes where it sends the browser as soon as somebody is there."""
+    back = open_page(address)
+    for _ in range(100):
+        try:
+            with urlopen(back, timeout=30):
+                return
+        except URLError:
+            time.sleep(0.05)
+    raise TimeoutError(f"nobody is at {back}")
+
+
+class Session:
+    """A client that is connected: protocol, list_tools() and call(name, arguments, progress)."""
+
+    protocol: str
+
+    async def list_tools(self) -> list[str]: ...
+
+    async def call(self, name: str, arguments: dict | None = None, progress=None) -> str: ...
+
+
+async def perform(session: Session) -> None:
+    """Does all the steps. One that fails says why, and the next goes on."""
+    say("connect", session.protocol)
+
+    async def ping() -> str:
+        return json.loads(await session.call("secure_ping"))["message"]
+
+    async def tools() -> str:
+        return " ".join(sorted(await session.list_tools()))
+
+    async def blob() -> str:
+        return json.loads(await session.call("read_blob_with_token", {"blob_path": "hello.txt"}))["text"]
+
+    async def count() -> str:
+        seen = []
+
+        async def progress(done, total, message):
+            seen.append(f"{done:g}")
+
+        text = await session.call("count", progress=progress)
+        return " ".join([*seen, text])
+
+    async def greet() -> str:
+        return await session.call("greet")
+
+    async def expiry() -> str:
+        desk("/later")
+        return await ping()
+
+    async def write() -> str:
+        return await session.call("write_note")
+
+    async def whoami() -> str:
+        return json.loads(await session.call("get_user_info"))["user_claims"]["upn"]
+
+    for name, does in {
+        "list": tools, "call": ping, "consent": blob, "count": count, "greet": greet, "expiry": expiry, "write": write, "whoami": whoami,
+    }.items():
+        try:
+            say(name, await does())
+        except Exception as error:
+            say(name, f"{type(error).__name__}: {error}")
+            traceback.print_exc(file=sys.stderr)

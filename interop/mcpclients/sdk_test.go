@@ -1,0 +1,242 @@
+//go:build interop && unix
+
+package mcpclients_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+)
+
+// The SDK's own client, with its own sign-in.
+func TestSDK(t *testing.T) {
+	for _, c := range []struct {
+		protocol string
+		sessions bool
+	}{{"2026-07-28", false}, {"2025-11-25", true}} {
+		t.Run(c.protocol, func(t *testing.T) {
+			s := newStage(t, c.sessions)
+			client := s.newSDKClient(t, c.protocol, addingS256{s.tenant.HTTPClient().Transport})
+			if got := client.session.InitializeResult().ProtocolVersion; got != c.protocol {
+				t.Errorf("speaks %s", got)
+			}
+			for _, step := range []string{"list", "call", "consent", "count", "greet", "expiry", "write", "whoami"} {
+				if got := client.do(t, step); got != allWell[step] {
+					t.Errorf("%s: %q, want %q", step, got, allWell[step])
+				}
+			}
+			if grants := s.grants(); grants != signsInAgain {
+				t.Errorf("tokens by %s", grants)
+			}
+			s.checkLog(t)
+		})
+	}
+}
+
+// By itself the SDK's client refuses Entra, whose metadata don't say that it knows
+// PKCE, as the authorization specification wants of clients (Authorization Code
+// Protection). An application gives it an HTTP client that adds what is missing,
+// as addingS256 does. If this fails, say so in the docs.
+func TestSDKRefusesEntraAsItIs(t *testing.T) {
+	s := newStage(t, false)
+	_, err := s.connectSDK(t, "2026-07-28", s.tenant.HTTPClient().Transport, &mcp.ClientOptions{})
+	if err == nil || !strings.Contains(err.Error(), "does not implement PKCE") {
+		t.Errorf("connected: %v", err)
+	}
+}
+
+// addingS256 adds code_challenge_methods_supported to Entra's OpenID metadata.
+type addingS256 struct{ next http.RoundTripper }
+
+func (a addingS256) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := a.next.RoundTrip(r)
+	if err != nil || resp.StatusCode != http.StatusOK || !strings.HasSuffix(r.URL.Path, "/v2.0/.well-known/openid-configuration") {
+		return resp, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var metadata map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&metadata); err != nil {
+		return nil, err
+	}
+	metadata["code_challenge_methods_supported"] = []string{"S256"}
+	data, err := json.Marshal(metadata)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(data)), int64(len(data))
+	resp.Header.Del("Content-Length")
+	return resp, nil
+}
+
+type sdkClient struct {
+	stage    *stage
+	session  *mcp.ClientSession
+	progress chan float64
+	done     chan string // ids of elicitations that the server says are done
+}
+
+func (s *stage) newSDKClient(t *testing.T, protocol string, entra http.RoundTripper) *sdkClient {
+	t.Helper()
+	c := &sdkClient{stage: s, progress: make(chan float64, 10), done: make(chan string, 10)}
+	session, err := s.connectSDK(t, protocol, entra, &mcp.ClientOptions{
+		Capabilities: &mcp.ClientCapabilities{Elicitation: &mcp.ElicitationCapabilities{
+			Form: &mcp.FormElicitationCapabilities{}, URL: &mcp.URLElicitationCapabilities{},
+		}},
+		ElicitationHandler: c.answer,
+		ElicitationCompleteHandler: func(_ context.Context, r *mcp.ElicitationCompleteNotificationRequest) {
+			c.done <- r.Params.ElicitationID
+		},
+		ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) {
+			c.progress <- r.Params.Progress
+		},
+	})
+	must(t, err)
+	c.session = session
+	return c
+}
+
+func (s *stage) connectSDK(t *testing.T, protocol string, entra http.RoundTripper, options *mcp.ClientOptions) (*mcp.ClientSession, error) {
+	t.Helper()
+	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
+		PreregisteredClient: &oauthex.ClientCredentials{ClientID: s.client.ClientID},
+		RedirectURL:         "http://localhost:33418/callback",
+		Client:              &http.Client{Transport: entra},
+		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+			back, err := s.open(ctx, args.URL)
+			if err != nil {
+				return nil, err
+			}
+			q := back.Query()
+			return &auth.AuthorizationResult{Code: q.Get("code"), State: q.Get("state"), Iss: q.Get("iss")}, nil
+		},
+	})
+	must(t, err)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	session, err := mcp.NewClient(&mcp.Implementation{Name: "sdk", Version: "1"}, options).Connect(t.Context(),
+		&mcp.StreamableClientTransport{Endpoint: s.url, HTTPClient: &http.Client{Transport: transport}, OAuthHandler: handler, MaxRetries: -1},
+		&mcp.ClientSessionOptions{ProtocolVersion: protocol})
+	if err == nil {
+		t.Cleanup(func() { _ = session.Close() })
+	}
+	return session, err
+}
+
+// answer does what the server asks of the user.
+func (c *sdkClient) answer(ctx context.Context, r *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
+	if r.Params.Mode == "url" {
+		return &mcp.ElicitResult{Action: "accept"}, c.stage.consent(ctx, r.Params.URL)
+	}
+	return &mcp.ElicitResult{Action: "accept", Content: map[string]any{"name": "Alice"}}, nil
+}
+
+// consent opens a consent page; the browser then goes on to the server's own page.
+func (s *stage) consent(ctx context.Context, address string) error {
+	back, err := s.open(ctx, address)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, back.String(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", back.Path, resp.Status)
+	}
+	return nil
+}
+
+// do does one step, as the scripts do.
+func (c *sdkClient) do(t *testing.T, step string) string {
+	t.Helper()
+	switch step {
+	case "list":
+		tools, err := c.session.ListTools(t.Context(), nil)
+		must(t, err)
+		var names []string
+		for _, tool := range tools.Tools {
+			names = append(names, tool.Name)
+		}
+		slices.Sort(names)
+		return strings.Join(names, " ")
+	case "consent":
+		return member(t, c.call(t, "read_blob_with_token", map[string]any{"blob_path": "hello.txt"}), "text")
+	case "count":
+		text := c.call(t, "count", nil)
+		return fmt.Sprint(next(t, c.progress), " ", next(t, c.progress), " ", next(t, c.progress), " ", text)
+	case "greet":
+		return c.call(t, "greet", nil)
+	case "expiry":
+		c.stage.later()
+		return member(t, c.call(t, "secure_ping", nil), "message")
+	case "write":
+		return c.call(t, "write_note", nil)
+	case "whoami":
+		var info struct {
+			Claims struct{ UPN string } `json:"user_claims"`
+		}
+		must(t, json.Unmarshal([]byte(c.call(t, "get_user_info", nil)), &info))
+		return info.Claims.UPN
+	}
+	return member(t, c.call(t, "secure_ping", nil), "message")
+}
+
+func member(t *testing.T, object, name string) string {
+	t.Helper()
+	var m map[string]any
+	must(t, json.Unmarshal([]byte(object), &m))
+	text, _ := m[name].(string)
+	return text
+}
+
+// next waits for the server's next word.
+func next[T any](t *testing.T, words <-chan T) T {
+	t.Helper()
+	select {
+	case word := <-words:
+		return word
+	case <-time.After(30 * time.Second):
+		t.Fatal("the server has told nothing")
+		panic("unreachable")
+	}
+}
+
+// call calls a tool. Where the server first wants the user to open a page, and has
+// no result for that, it opens it, and waits until the server says that it is done.
+func (c *sdkClient) call(t *testing.T, tool string, args map[string]any) string {
+	t.Helper()
+	params := &mcp.CallToolParams{Name: tool, Arguments: args}
+	params.SetProgressToken(tool)
+	result, err := c.session.CallTool(t.Context(), params)
+	if rpc, ok := errors.AsType[*jsonrpc.Error](err); ok && rpc.Code == mcp.CodeURLElicitationRequired {
+		var data struct{ Elicitations []mcp.ElicitParams }
+		must(t, json.Unmarshal(rpc.Data, &data))
+		for _, e := range data.Elicitations {
+			must(t, c.stage.consent(t.Context(), e.URL))
+			if done := next(t, c.done); done != e.ElicitationID {
+				t.Errorf("elicitation %s is done, want %s", done, e.ElicitationID)
+			}
+		}
+		result, err = c.session.CallTool(t.Context(), params)
+	}
+	must(t, err)
+	return result.Content[0].(*mcp.TextContent).Text
+}
