@@ -10,6 +10,7 @@ import (
 // A Request is what the server remembers of a request: no header but Range, so
 // that no token is kept.
 type Request struct {
+	Operation Operation // empty if it is none that is served
 	Method    string
 	Path      string // decoded
 	Query     url.Values
@@ -41,13 +42,13 @@ func (s *Server) ForgetRequests() {
 const keptRequests = 10_000
 
 // record remembers a request and returns the writer that completes the record.
-func (s *Server) record(w http.ResponseWriter, r *http.Request) *recorder {
+func (s *Server) record(w http.ResponseWriter, r *http.Request, operation Operation) *recorder {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.requests) >= keptRequests {
 		s.requests = slices.Delete(s.requests, 0, keptRequests/2)
 	}
-	entry := &Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(), Range: rangeHeader(r)}
+	entry := &Request{Operation: operation, Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(), Range: rangeHeader(r)}
 	s.requests = append(s.requests, entry)
 	return &recorder{ResponseWriter: w, mu: &s.mu, entry: entry}
 }

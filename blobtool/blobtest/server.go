@@ -37,6 +37,15 @@ type Options struct {
 	// Defaults to [time.Now].
 	Now func() time.Time
 
+	// Versioning keeps what is replaced or deleted as a version, as the setting
+	// of that name of an account. Blobs then have version ids.
+	Versioning bool
+
+	// SoftDeleteDays, if positive, keeps what is deleted, to be listed with
+	// include=deleted: the retention of soft delete for blobs. Nothing goes
+	// away when the days are over.
+	SoftDeleteDays int
+
 	// Addr is the address to listen on, host and port. Defaults to
 	// "127.0.0.1:0", a free port.
 	Addr string
@@ -59,7 +68,8 @@ type Server struct {
 	grants     []grant
 	requests   []*Request
 	fault      *Fault
-	serial     uint64 // makes ETags and request ids unique
+	serial     uint64    // makes ETags and request ids unique
+	lastID     time.Time // of a version or snapshot
 }
 
 // NewServer starts a server. As httptest does, it panics if it can't listen, and
