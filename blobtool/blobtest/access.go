@@ -57,15 +57,12 @@ type need struct {
 
 // need returns what this request takes.
 func (x *exchange) need() need {
-	switch x.operation {
-	case ListBlobs:
+	if x.operation == ListBlobs {
 		q := x.r.URL.Query()
 		in, _ := parseInclude(q.Get("include"))
 		return need{x.container, q.Get("prefix"), in.tags}
-	case FindBlobsByTags, FindBlobsByTagsContainer, GetBlobTags:
-		return need{x.container, x.blob, true}
 	}
-	return need{x.container, x.blob, false}
+	return need{x.container, x.blob, x.operation.ofTags()}
 }
 
 // allowed reports whether one of the object's roles is enough.

@@ -16,6 +16,8 @@ type container struct {
 	metadata map[string]string
 	blobs    map[string]*history
 	sorted   []string // the names of blobs, in order; nil: to be made again
+
+	generated []*generatedRun // what is in none of them
 }
 
 // names returns the names of the blobs in the order in which Azure lists them.
@@ -118,7 +120,11 @@ func (s *Server) put(container, name string, b *storedBlob) {
 	defer s.mu.Unlock()
 	now := s.opts.Now().UTC()
 	b.etag, b.created, b.modified = s.nextETag(), now, now
-	s.replace(s.addContainer(container).history(name), b)
+	c := s.addContainer(container)
+	if s.opts.HierarchicalNamespace {
+		s.addDirectories(c, name)
+	}
+	s.replace(c.history(name), b)
 }
 
 // nextETag returns an ETag as Azure's look, never twice the same.

@@ -47,7 +47,7 @@ func (s *Server) replace(h *history, b *storedBlob) {
 		b.version = s.nextID()
 	}
 	switch {
-	case old == nil || old.directory:
+	case old == nil:
 	case s.opts.Versioning:
 		h.previous = append(h.previous, old)
 	case s.opts.SoftDeleteDays > 0:

@@ -173,7 +173,7 @@ func (l *listing) fill(s *Server, c *container, in included, from marker, limit 
 	last := marker{}
 	for name, ok := w.name(); ok && strings.HasPrefix(name, l.Prefix); name, ok = w.name() {
 		rows := s.rowsOf(c, name, in)
-		if len(rows) == 0 {
+		if len(rows) == 0 || rows[0].directory && name == l.Prefix {
 			w.step(name)
 			continue
 		}
@@ -182,7 +182,7 @@ func (l *listing) fill(s *Server, c *container, in included, from marker, limit 
 			return
 		}
 		if folder, ok := l.folderOf(name); ok {
-			l.Blobs = append(l.Blobs, listedPrefix{Name: encodeName(folder)})
+			l.Blobs = append(l.Blobs, newListedPrefix(folder, name, rows, in, s.opts))
 			last = marker{Name: folder, Folder: true}
 			w.leap(last.passed)
 			continue
@@ -198,7 +198,7 @@ func (l *listing) fill(s *Server, c *container, in included, from marker, limit 
 			l.NextMarker = marker{Name: name, Rows: last.Rows + room}.String()
 		}
 		for _, r := range rows {
-			l.Blobs = append(l.Blobs, newListedBlob(name, r, in, s.opts))
+			l.Blobs = append(l.Blobs, newListedBlob(r.listedName(name), r, in, s.opts))
 		}
 		if l.NextMarker != "" {
 			return
@@ -230,15 +230,24 @@ func (s *Server) walkNames(c *container) *walk {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	names := c.names()
-	return newWalk(nameList{len(names), func(i int) string { return names[i] }})
+	lists := []nameList{{len(names), func(i int) string { return names[i] }}}
+	for _, g := range c.generated {
+		lists = append(lists, g.names())
+	}
+	return newWalk(lists...)
 }
 
 // rowsOf returns what a listing shows under a name.
 func (s *Server) rowsOf(c *container, name string, in included) []row {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if h := c.blobs[name]; h != nil {
+	h, runs := c.blobs[name], c.generated
+	if h != nil {
+		defer s.mu.Unlock()
 		return h.rows(in)
+	}
+	s.mu.Unlock()
+	if b := findGenerated(runs, name); b != nil {
+		return []row{{storedBlob: b}}
 	}
 	return nil
 }

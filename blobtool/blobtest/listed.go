@@ -31,8 +31,9 @@ type listedName struct {
 }
 
 type listedPrefix struct {
-	XMLName xml.Name `xml:"BlobPrefix"`
-	Name    listedName
+	XMLName    xml.Name `xml:"BlobPrefix"`
+	Name       listedName
+	Properties *listedProperties `xml:",omitempty"` // of a directory
 }
 
 type listedBlob struct {
@@ -53,6 +54,7 @@ type listedProperties struct {
 	Created           string `xml:"Creation-Time"`
 	Modified          string `xml:"Last-Modified"`
 	ETag              string `xml:"Etag"`
+	ResourceType      string `xml:",omitempty"`
 	Length            int64  `xml:"Content-Length"`
 	Type              string `xml:"Content-Type"`
 	Encoding          string `xml:"Content-Encoding"`
@@ -75,6 +77,24 @@ type listedProperties struct {
 	RemainingDays     *int   `xml:"RemainingRetentionDays"`
 }
 
+// newListedPrefix describes a virtual directory, or a real one: that is the first
+// of what is in it.
+func newListedPrefix(folder, first string, rows []row, in included, o Options) listedPrefix {
+	l := listedPrefix{Name: encodeName(folder)}
+	if rows[0].directory && first == folder {
+		l.Properties = &newListedBlob(folder, rows[0], in, o).Properties
+	}
+	return l
+}
+
+// listedName is the name under which a flat listing has what is kept under name.
+func (r row) listedName(name string) string {
+	if r.directory {
+		return strings.TrimSuffix(name, "/")
+	}
+	return name
+}
+
 // newListedBlob describes one row.
 func newListedBlob(name string, r row, in included, o Options) *listedBlob {
 	l := &listedBlob{
@@ -82,8 +102,9 @@ func newListedBlob(name string, r row, in included, o Options) *listedBlob {
 		Current: r.current, Deleted: !r.deleted.IsZero(), Only: r.versionsOnly,
 		Properties: listedProperties{
 			Created: httpTime(r.created), Modified: httpTime(r.modified),
-			ETag:   strings.Trim(r.etag, `"`), // the real service has no quotes here
-			Length: r.size, Type: r.contentType(), Encoding: r.ContentEncoding, Language: r.ContentLanguage,
+			ETag:         strings.Trim(r.etag, `"`), // the real service has no quotes here
+			ResourceType: o.resourceType(r.storedBlob),
+			Length:       r.size, Type: r.contentType(), Encoding: r.ContentEncoding, Language: r.ContentLanguage,
 			MD5: base64MD5(r.MD5), CacheControl: r.CacheControl, Disposition: r.ContentDisposition,
 			BlobType: "BlockBlob", ServerEncrypted: true, TagCount: len(r.Tags),
 		},

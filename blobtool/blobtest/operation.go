@@ -48,12 +48,20 @@ func operationOf(r *http.Request, container, blob string) Operation {
 	return ""
 }
 
+// ofTags reports whether the operation reads index tags.
+func (o Operation) ofTags() bool {
+	return o == FindBlobsByTags || o == FindBlobsByTagsContainer || o == GetBlobTags
+}
+
 // route checks the caller's role and answers: the role before existence, so that
 // a stranger can't find out which blobs there are.
 func (x *exchange) route(caller string) {
 	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
 		x.fail(http.StatusMethodNotAllowed, "UnsupportedHttpVerb", "The resource doesn't support specified Http Verb.", "")
 		return
+	}
+	if x.operation.ofTags() && x.opts.HierarchicalNamespace {
+		x.operation = ""
 	}
 	if !x.allowed(caller, x.need()) {
 		x.fail(http.StatusForbidden, "AuthorizationPermissionMismatch",
@@ -98,17 +106,20 @@ func (x *exchange) findBlob() (b *storedBlob, current, ok bool) {
 	}
 	q := x.r.URL.Query()
 	x.mu.Lock()
-	if h := c.blobs[x.blob]; h != nil {
-		switch {
-		case q.Has("versionid"):
-			b, current = h.version(q.Get("versionid"))
-		case q.Has("snapshot"):
-			b = h.snapshot(q.Get("snapshot"))
-		default:
-			b, current = h.current, true
-		}
+	h, runs := x.historyOf(c, x.blob), c.generated
+	switch {
+	case h == nil:
+	case q.Has("versionid"):
+		b, current = h.version(q.Get("versionid"))
+	case q.Has("snapshot"):
+		b = h.snapshot(q.Get("snapshot"))
+	default:
+		b, current = h.current, true
 	}
 	x.mu.Unlock()
+	if h == nil && !q.Has("versionid") && !q.Has("snapshot") {
+		b, current = findGenerated(runs, x.blob), true
+	}
 	if b == nil {
 		x.fail(http.StatusNotFound, "BlobNotFound", "The specified blob does not exist.", "")
 	}

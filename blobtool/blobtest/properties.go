@@ -99,8 +99,9 @@ type storedBlob struct {
 }
 
 // headers sets what Get Blob and Get Blob Properties have in common. current says
-// that it is the present state of its name.
-func (b *storedBlob) headers(h http.Header, current bool) {
+// that it is the present state of its name; resourceType is empty in a flat
+// namespace.
+func (b *storedBlob) headers(h http.Header, current bool, resourceType string) {
 	set := func(name, value string) {
 		if value != "" {
 			h.Set(name, value)
@@ -116,6 +117,7 @@ func (b *storedBlob) headers(h http.Header, current bool) {
 	set("Last-Modified", httpTime(b.modified))
 	set("x-ms-blob-type", "BlockBlob")
 	set("x-ms-creation-time", httpTime(b.created))
+	set("x-ms-resource-type", resourceType)
 	set("x-ms-server-encrypted", "true")
 	for name, value := range b.Metadata {
 		h["x-ms-meta-"+name] = []string{value} // with the case of its name
@@ -123,7 +125,7 @@ func (b *storedBlob) headers(h http.Header, current bool) {
 	if len(b.Tags) > 0 {
 		set("x-ms-tag-count", strconv.Itoa(len(b.Tags)))
 	}
-	if b.snapshot == "" && !b.directory {
+	if b.snapshot == "" {
 		b.stateHeaders(set)
 	}
 	if b.version != "" {

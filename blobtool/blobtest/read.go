@@ -17,7 +17,7 @@ func (x *exchange) readBlob() {
 		return
 	}
 	if x.r.Method == http.MethodHead {
-		b.headers(x.w.Header(), current)
+		b.headers(x.w.Header(), current, x.opts.resourceType(b))
 		x.w.Header().Set("Content-Length", strconv.FormatInt(b.size, 10))
 		x.setMD5("Content-MD5", b.MD5)
 		x.w.WriteHeader(http.StatusOK)
@@ -96,7 +96,7 @@ func (x *exchange) sendContent(b *storedBlob, current bool) {
 	} else {
 		x.setMD5("Content-MD5", b.MD5)
 	}
-	b.headers(h, current)
+	b.headers(h, current, x.opts.resourceType(b))
 	h.Set("Content-Length", strconv.FormatInt(end-start, 10))
 	x.w.WriteHeader(status)
 	_, _ = io.Copy(x.w, io.NewSectionReader(b.content, start, end-start)) // the client may be gone

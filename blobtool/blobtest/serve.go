@@ -20,12 +20,16 @@ type exchange struct {
 
 // serve answers one request and records it.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	name, blob, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	operation := operationOf(r, name, blob)
+	path, ours := s.resource(r.URL.Path)
+	name, blob, _ := strings.Cut(path, "/")
+	var operation Operation
+	if ours {
+		operation = operationOf(r, name, blob)
+	}
 	rec := s.record(w, r, operation)
 	x := &exchange{Server: s, w: rec, r: r, container: name, blob: blob, operation: operation}
 	x.commonHeaders()
-	if s.misbehave(rec, r) {
+	if x.misbehave() {
 		return
 	}
 	caller, err := s.verifier.caller(r)
@@ -34,6 +38,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.route(caller)
+}
+
+// resource returns the part of a path that names container and blob, or false if
+// it is of another account.
+func (s *Server) resource(path string) (string, bool) {
+	path = strings.TrimPrefix(path, "/")
+	if s.opts.Account == "" {
+		return path, true
+	}
+	account, rest, _ := strings.Cut(path, "/")
+	return rest, account == s.opts.Account
 }
 
 // commonHeaders sets what each answer of the service has.
