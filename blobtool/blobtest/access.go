@@ -1,13 +1,17 @@
 package blobtest
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// grant is the role Storage Blob Data Reader, for one object, on the blobs of
-// a container whose names begin with prefix.
+// grant is a role of one object, on the blobs of a container whose names begin
+// with prefix.
 type grant struct {
 	objectID  string
 	container string // empty: every container of the account
 	prefix    string
+	owner     bool // may see tags
 }
 
 // Grant gives the user, application or managed identity with that object id (the
@@ -15,36 +19,60 @@ type grant struct {
 // container whose names begin with prefix; an empty prefix is the whole
 // container, and an empty container the whole account. It takes effect at
 // once; in Azure it can take 10 minutes.
+//
+// A Reader may not see the index tags of blobs, though their number: that takes
+// the actions tags/read and filter/action of Microsoft.Storage, which of the
+// roles that come with Azure only Storage Blob Data Owner has (see [Server.GrantOwner]).
+// To list the containers takes a role on the whole account.
 func (s *Server) Grant(objectID, container, prefix string) {
+	s.grant(grant{objectID, container, prefix, false})
+}
+
+// GrantOwner gives the role Storage Blob Data Owner, as [Server.Grant] does the
+// other. It can read the tags of blobs, and find blobs by them: in the account or
+// a container if it has the role on all of that.
+func (s *Server) GrantOwner(objectID, container, prefix string) {
+	s.grant(grant{objectID, container, prefix, true})
+}
+
+func (s *Server) grant(g grant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.grants = append(s.grants, grant{objectID, container, prefix})
+	s.grants = append(s.grants, g)
 }
 
 // RevokeAll takes every role from that object id.
 func (s *Server) RevokeAll(objectID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := s.grants[:0]
-	for _, g := range s.grants {
-		if !strings.EqualFold(g.objectID, objectID) {
-			kept = append(kept, g)
-		}
-	}
-	s.grants = kept
+	s.grants = slices.DeleteFunc(s.grants, func(g grant) bool { return strings.EqualFold(g.objectID, objectID) })
 }
 
-// allowed reports whether the object may read a blob, or list the blobs that
-// begin with name.
-func (s *Server) allowed(objectID, container, name string) bool {
+// need is what a request takes: a role on all names of the container that begin
+// with prefix, on all containers if that is empty.
+type need struct {
+	container, prefix string
+	owner             bool
+}
+
+// need returns what this request takes.
+func (x *exchange) need() need {
+	if x.operation == ListBlobs {
+		q := x.r.URL.Query()
+		in, _ := parseInclude(q.Get("include"))
+		return need{x.container, q.Get("prefix"), in.tags}
+	}
+	return need{x.container, x.blob, x.operation.ofTags()}
+}
+
+// allowed reports whether one of the object's roles is enough.
+func (s *Server) allowed(objectID string, n need) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, g := range s.grants {
-		if strings.EqualFold(g.objectID, objectID) &&
-			(g.container == "" || g.container == container) &&
-			strings.HasPrefix(name, g.prefix) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.grants, func(g grant) bool {
+		return strings.EqualFold(g.objectID, objectID) &&
+			(g.container == "" || g.container == n.container) &&
+			strings.HasPrefix(n.prefix, g.prefix) &&
+			(g.owner || !n.owner)
+	})
 }

@@ -23,7 +23,11 @@ import (
 
 // aliceClient starts a server with one container that alice may read.
 func aliceClient(t *testing.T) (*blobtest.Server, *container.Client) {
-	srv := newServer(t)
+	return aliceClientWith(t, blobtest.Options{})
+}
+
+func aliceClientWith(t *testing.T, o blobtest.Options) (*blobtest.Server, *container.Client) {
+	srv := newServerWith(t, o)
 	srv.AddContainer("docs")
 	srv.Grant(alice, "docs", "")
 	c, _ := clientOf(t, srv, "docs", tokenOf(t, alice))
@@ -238,23 +242,26 @@ func TestRoles(t *testing.T) {
 }
 
 func TestOtherOperations(t *testing.T) {
-	_, docs := aliceClient(t)
+	srv, docs := aliceClient(t)
 	if _, err := docs.Delete(context.Background(), nil); !hasCode(err, 405, bloberror.UnsupportedHTTPVerb) {
 		t.Errorf("deleting: %v", err)
 	}
-	if _, err := docs.NewBlobClient("a").GetTags(t.Context(), nil); !hasCode(err, 400, bloberror.InvalidQueryParameterValue) {
-		t.Errorf("tags: %v", err)
+	if got := get(t, srv, "/docs/a?comp=acl", tokenOf(t, alice)); got.status != 400 || got.header.Get("x-ms-error-code") != "InvalidQueryParameterValue" {
+		t.Errorf("an unknown comp: %d", got.status)
 	}
 }
 
 func TestArchive(t *testing.T) {
 	srv, docs := aliceClient(t)
 	srv.Put("docs", "a", []byte("abc"), "")
-	srv.SetTier("docs", "a", "Archive")
+	srv.Update("docs", "a", func(p *blobtest.Properties) {
+		p.Tier, p.ArchiveStatus, p.RehydratePriority = "Archive", "rehydrate-pending-to-hot", "High"
+	})
 	if _, err := docs.NewBlobClient("a").DownloadStream(t.Context(), nil); !hasCode(err, 409, bloberror.BlobArchived) {
 		t.Errorf("reading an archived blob: %v", err)
 	}
-	if p, err := docs.NewBlobClient("a").GetProperties(t.Context(), nil); err != nil || *p.AccessTier != "Archive" {
+	if p, err := docs.NewBlobClient("a").GetProperties(t.Context(), nil); err != nil || *p.AccessTier != "Archive" ||
+		*p.ArchiveStatus != "rehydrate-pending-to-hot" || *p.RehydratePriority != "High" {
 		t.Errorf("its properties: %v", err)
 	}
 }

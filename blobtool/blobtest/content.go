@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/md5" // Content-MD5 is part of the protocol, not a protection
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"time"
@@ -14,23 +13,30 @@ import (
 type container struct {
 	modified time.Time
 	etag     string
-	blobs    map[string]*storedBlob
+	metadata map[string]string
+	blobs    map[string]*history
+	sorted   []string // the names of blobs, in order; nil: to be made again
+
+	generated []*generatedRun // what is in none of them
 }
 
 // names returns the names of the blobs in the order in which Azure lists them.
-func (c *container) names() []string { return slices.Sorted(maps.Keys(c.blobs)) }
+// Nobody changes the result.
+func (c *container) names() []string {
+	if c.sorted == nil {
+		c.sorted = slices.Sorted(maps.Keys(c.blobs))
+	}
+	return c.sorted
+}
 
-// storedBlob is one blob. It is never changed, only replaced: a reader that has
-// it goes on undisturbed.
-type storedBlob struct {
-	content     io.ReaderAt
-	size        int64
-	contentType string
-	encoding    string // Content-Encoding
-	tier        string
-	etag        string // with its quotes
-	modified    time.Time
-	md5         []byte // nil for synthetic content, as for large uploads to Azure
+// history returns what is kept under a name, made if need be.
+func (c *container) history(name string) *history {
+	h := c.blobs[name]
+	if h == nil {
+		h = &history{}
+		c.blobs[name], c.sorted = h, nil
+	}
+	return h
 }
 
 // AddContainer creates a container. If it exists, nothing happens.
@@ -40,25 +46,34 @@ func (s *Server) AddContainer(name string) {
 	s.addContainer(name)
 }
 
+// SetContainerMetadata sets the metadata of a container, which is made if there
+// is none of that name.
+func (s *Server) SetContainerMetadata(name string, metadata map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.addContainer(name)
+	c.metadata, c.etag, c.modified = maps.Clone(metadata), s.nextETag(), s.opts.Now().UTC()
+}
+
 func (s *Server) addContainer(name string) *container {
 	c := s.containers[name]
 	if c == nil {
-		c = &container{modified: s.opts.Now().UTC(), etag: s.nextETag(), blobs: map[string]*storedBlob{}}
+		c = &container{modified: s.opts.Now().UTC(), etag: s.nextETag(), blobs: map[string]*history{}}
 		s.containers[name] = c
 	}
 	return c
 }
 
-// Put stores a blob, or replaces it: it then has another ETag. An empty content
-// type is application/octet-stream, as in Azure. The container is made if
-// there is none of that name. The data is copied.
+// Put stores a blob, or replaces it: it then has another ETag and none of the
+// properties that it had. An empty content type is application/octet-stream, as
+// in Azure. The container is made if there is none of that name. The data is
+// copied.
 func (s *Server) Put(container, blob string, data []byte, contentType string) {
 	sum := md5.Sum(data)
 	s.put(container, blob, &storedBlob{
-		content:     bytes.NewReader(bytes.Clone(data)),
-		size:        int64(len(data)),
-		contentType: contentType,
-		md5:         sum[:],
+		content:    bytes.NewReader(bytes.Clone(data)),
+		size:       int64(len(data)),
+		Properties: Properties{ContentType: contentType, MD5: sum[:]},
 	})
 }
 
@@ -66,51 +81,50 @@ func (s *Server) Put(container, blob string, data []byte, contentType string) {
 // memory. Its content depends on nothing but the position: lines of 64 ASCII
 // characters that begin with their number.
 func (s *Server) PutSized(container, blob string, size int64) {
-	s.put(container, blob, &storedBlob{content: syntheticText{}, size: size, contentType: "text/plain; charset=utf-8"})
+	s.put(container, blob, &storedBlob{
+		content:    syntheticText{},
+		size:       size,
+		Properties: Properties{ContentType: "text/plain; charset=utf-8"},
+	})
+}
+
+// Update changes the properties of a stored blob. As in Azure, a change of
+// metadata makes a version if [Options.Versioning] is on, and it and all but
+// tags, tier and lease change ETag and Last-Modified. It panics if there is no
+// such blob. f must not call the server.
+func (s *Server) Update(container, blob string, f func(*Properties)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.mustFind(container, blob)
+	b := *h.current
+	b.Properties = b.clone()
+	f(&b.Properties)
+	b.Properties = b.clone() // what the caller put in stays the caller's
+	if !b.sameHeaders(h.current.Properties) {
+		b.etag, b.modified = s.nextETag(), s.opts.Now().UTC()
+	}
+	if s.opts.Versioning && !maps.Equal(b.Metadata, h.current.Metadata) {
+		s.replace(h, &b)
+		return
+	}
+	h.current = &b
 }
 
 // SetContentEncoding sets the Content-Encoding of a stored blob, such as "gzip".
-// Azure keeps it as a property and does not act on it.
 func (s *Server) SetContentEncoding(container, blob, encoding string) {
-	s.change(container, blob, func(b *storedBlob) { b.encoding = encoding })
-}
-
-// SetTier sets the access tier of a stored blob: "Hot" (the default), "Cool",
-// "Cold", or "Archive", whose content can't be read (409 BlobArchived).
-func (s *Server) SetTier(container, blob, tier string) {
-	s.change(container, blob, func(b *storedBlob) { b.tier = tier })
-}
-
-// Delete removes a blob. If there is none, nothing happens.
-func (s *Server) Delete(container, blob string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c := s.containers[container]; c != nil {
-		delete(c.blobs, blob)
-	}
+	s.Update(container, blob, func(p *Properties) { p.ContentEncoding = encoding })
 }
 
 func (s *Server) put(container, name string, b *storedBlob) {
-	if b.contentType == "" {
-		b.contentType = "application/octet-stream"
-	}
-	b.tier = "Hot"
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b.etag, b.modified = s.nextETag(), s.opts.Now().UTC()
-	s.addContainer(container).blobs[name] = b
-}
-
-func (s *Server) change(container, name string, f func(*storedBlob)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.containers[container]
-	if c == nil || c.blobs[name] == nil {
-		panic(fmt.Sprintf("blobtest: there is no blob %q in container %q", name, container))
+	now := s.opts.Now().UTC()
+	b.etag, b.created, b.modified = s.nextETag(), now, now
+	c := s.addContainer(container)
+	if s.opts.HierarchicalNamespace {
+		s.addDirectories(c, name)
 	}
-	b := *c.blobs[name]
-	f(&b)
-	c.blobs[name] = &b
+	s.replace(c.history(name), b)
 }
 
 // nextETag returns an ETag as Azure's look, never twice the same.

@@ -16,11 +16,15 @@
 // # What it serves
 //
 // Get Blob (with x-ms-range and Range, conditional headers, the MD5 of a
-// range), Get Blob Properties, Get Container Properties and List Blobs (flat
-// and by hierarchy: prefix, delimiter, marker, maxresults). Errors have
+// range), Get Blob Properties and Get Blob Tags, of blobs, versions and
+// snapshots; List Blobs (flat and by hierarchy: prefix, delimiter, marker,
+// maxresults, include); Find Blobs by Tags, in the account and in a container;
+// List Containers and Get Container Properties. Answers are after Microsoft's
+// REST reference (learn.microsoft.com/rest/api/storageservices). Errors have
 // Azure's codes, XML and x-ms-error-code; a 404 on HEAD has neither body nor
 // code. Other operations answer 405 UnsupportedHttpVerb. Content is put in by
-// Go calls, not over HTTP.
+// Go calls, not over HTTP: [Server.Put], [Server.Update] for properties,
+// metadata, tags, tier and lease, [Server.Snapshot], [Server.Delete].
 //
 // # Who may read
 //
@@ -32,9 +36,10 @@
 //
 //	WWW-Authenticate: Bearer authorization_uri=https://login.microsoftonline.com/{tid}/oauth2/authorize resource_id=https://storage.azure.com
 //
-// And the token's object (oid) must have been given a role with
-// [Server.Grant]; if not, the answer is 403 AuthorizationPermissionMismatch,
-// whether the blob exists or not.
+// And the token's object (oid) must have been given a role, Storage Blob Data
+// Reader with [Server.Grant] or, for tags, Owner with [Server.GrantOwner]; if
+// not, the answer is 403 AuthorizationPermissionMismatch, whether the blob
+// exists or not.
 //
 // # Faults
 //

@@ -2,12 +2,24 @@ package blobtest
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
 
-// A Fault is a way to misbehave. The zero Fault is none.
+// A Fault is a way to misbehave. The zero Fault is none. What Azure does under
+// load and behind a firewall is
+//
+//	Fault{Status: 503, Code: "ServerBusy", RetryAfter: 10 * time.Second}
+//	Fault{Status: 429, Code: "TooManyRequests"}
+//	Fault{Status: 403, Code: "AuthorizationFailure"}
 type Fault struct {
+	// Operation, if set, limits the fault to requests of that kind.
+	Operation Operation
+
+	// Blob, if set, limits the fault to requests for the blob of that name.
+	Blob string
+
 	// Times is how many requests meet the fault, 0 for all until it is
 	// cleared.
 	Times int
@@ -16,6 +28,7 @@ type Fault struct {
 	Skip int
 
 	// Delay holds the answer back that long, or until the client gives up.
+	// Alone, it is the latency of a network.
 	Delay time.Duration
 
 	// Status, if not 0, is answered instead of serving the request, before
@@ -39,70 +52,91 @@ type Fault struct {
 	// CutAfter, if positive and Status is 0, breaks the connection off after
 	// that many bytes of the body, whose Content-Length promises all of it.
 	CutAfter int64
+
+	// StallAfter, if positive and Status is 0, sends that many bytes of the
+	// body and then nothing, until the client gives up.
+	StallAfter int64
+
+	// Trickle, if positive and Status is 0, is how long the server rests
+	// before each KiB of the body.
+	Trickle time.Duration
 }
 
-// Fail makes the server misbehave from the next request on. It replaces what
-// was set before; the zero Fault ends it.
-func (s *Server) Fail(f Fault) {
+// Fail makes the server misbehave from the next request on: a request meets the
+// first of the faults that is for it. It replaces what was set before; none, or
+// the zero Fault, ends it.
+func (s *Server) Fail(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fault = nil
-	if f != (Fault{}) {
-		s.fault = &f
+	s.faults = nil
+	for _, f := range faults {
+		if f != (Fault{}) {
+			s.faults = append(s.faults, &f)
+		}
 	}
 }
 
 // nextFault returns the fault that this request meets, or the zero Fault.
-func (s *Server) nextFault() Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fault == nil {
-		return Fault{}
-	}
-	if s.fault.Skip > 0 {
-		s.fault.Skip--
-		return Fault{}
-	}
-	f := *s.fault
-	if s.fault.Times > 0 {
-		if s.fault.Times--; s.fault.Times == 0 {
-			s.fault = nil
+func (x *exchange) nextFault() Fault {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i, f := range x.faults {
+		if f.Operation != "" && f.Operation != x.operation || f.Blob != "" && f.Blob != x.blob {
+			continue
 		}
+		if f.Skip > 0 {
+			f.Skip--
+			continue
+		}
+		met := *f
+		if f.Times > 0 {
+			if f.Times--; f.Times == 0 {
+				x.faults = slices.Delete(x.faults, i, i+1)
+			}
+		}
+		return met
 	}
-	return f
+	return Fault{}
 }
 
 // misbehave carries out the fault of this request and reports whether it has
 // answered it.
-func (s *Server) misbehave(w *recorder, r *http.Request) bool {
-	f := s.nextFault()
-	if f.Delay > 0 {
-		timer := time.NewTimer(f.Delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-			return true
-		}
+func (x *exchange) misbehave() bool {
+	f := x.nextFault()
+	if f.Delay > 0 && !sleep(x.r, f.Delay) {
+		return true
 	}
-	w.cutAfter = f.CutAfter
+	x.w.fault = f
 	if f.Status == 0 {
 		return false
 	}
+	h := x.w.Header()
 	if f.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
+		h.Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
 	}
 	if f.Challenge != "" {
-		w.Header().Set("WWW-Authenticate", f.Challenge)
+		h.Set("WWW-Authenticate", f.Challenge)
 	}
 	if f.Body == "" {
-		writeError(w, r, f.Status, f.Code, http.StatusText(f.Status), "")
+		writeError(x.w, x.r, f.Status, f.Code, http.StatusText(f.Status), "")
 		return true
 	}
 	if f.Code != "" {
-		w.Header().Set("x-ms-error-code", f.Code)
+		h.Set("x-ms-error-code", f.Code)
 	}
-	w.WriteHeader(f.Status)
-	_, _ = w.Write([]byte(f.Body)) // the client may be gone
+	x.w.WriteHeader(f.Status)
+	_, _ = x.w.Write([]byte(f.Body)) // the client may be gone
 	return true
+}
+
+// sleep rests that long; it returns false at once if the client gives up.
+func sleep(r *http.Request, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
 }

@@ -1,170 +1,253 @@
 package blobtest
 
 import (
+	"cmp"
 	"encoding/base64"
-	"encoding/xml"
+	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // maxResults is how many entries a page of a listing has at most.
 const maxResults = 5000
 
-// listing is the answer to List Blobs.
-type listing struct {
-	XMLName         xml.Name `xml:"EnumerationResults"`
-	ServiceEndpoint string   `xml:",attr"`
-	ContainerName   string   `xml:",attr"`
-	Prefix          string   `xml:",omitempty"`
-	Marker          string   `xml:",omitempty"`
-	MaxResults      int      `xml:",omitempty"`
-	Delimiter       string   `xml:",omitempty"`
-	Blobs           []any    `xml:"Blobs>Entry"` // listedBlob or listedPrefix, each with its own element name
-	NextMarker      string
+// included is what a List Blobs request wants besides the present blobs
+// (parameter include).
+type included struct {
+	snapshots, versions, deleted, deletedWithVersions, metadata, tags bool
 }
 
-type listedName struct {
-	Encoded bool   `xml:",attr,omitempty"`
-	Name    string `xml:",chardata"`
-}
+// knownIncludes are the values of include that name something, or that ask for
+// what blobs here never have.
+var knownIncludes = []string{"snapshots", "versions", "deleted", "deletedwithversions", "metadata", "tags",
+	"uncommittedblobs", "copy", "immutabilitypolicy", "legalhold", "permissions"}
 
-type listedPrefix struct {
-	XMLName xml.Name `xml:"BlobPrefix"`
-	Name    listedName
-}
-
-type listedBlob struct {
-	XMLName    xml.Name `xml:"Blob"`
-	Name       listedName
-	Properties listedProperties
-	OrMetadata struct{}
-}
-
-type listedProperties struct {
-	Created       string `xml:"Creation-Time"`
-	Modified      string `xml:"Last-Modified"`
-	ETag          string `xml:"Etag"`
-	Length        int64  `xml:"Content-Length"`
-	Type          string `xml:"Content-Type"`
-	Encoding      string `xml:"Content-Encoding"`
-	Language      string `xml:"Content-Language"`
-	CRC64         string `xml:"Content-CRC64"`
-	MD5           string `xml:"Content-MD5"`
-	CacheControl  string `xml:"Cache-Control"`
-	Disposition   string `xml:"Content-Disposition"`
-	BlobType      string
-	AccessTier    string
-	TierInferred  bool `xml:"AccessTierInferred"`
-	LeaseStatus   string
-	LeaseState    string
-	ServerEncrypt bool `xml:"ServerEncrypted"`
-}
-
-// listBlobs answers List Blobs, flat or, with a delimiter, by hierarchy.
-func (x *exchange) listBlobs() {
-	c, _, ok := x.find()
-	if !ok {
-		return
+// parseInclude parses the parameter; a value that Azure doesn't know is refused.
+func parseInclude(value string) (included, bool) {
+	var in included
+	if value == "" {
+		return in, true
 	}
-	q := x.r.URL.Query()
-	limit := maxResults
-	out := listing{
-		ServiceEndpoint: x.URL() + "/", ContainerName: x.container,
-		Prefix: q.Get("prefix"), Marker: q.Get("marker"), Delimiter: q.Get("delimiter"),
+	for v := range strings.SplitSeq(value, ",") {
+		if !slices.Contains(knownIncludes, v) {
+			return in, false
+		}
+		switch v {
+		case "snapshots":
+			in.snapshots = true
+		case "versions":
+			in.versions = true
+		case "deleted":
+			in.deleted = true
+		case "deletedwithversions":
+			in.deletedWithVersions = true
+		case "metadata":
+			in.metadata = true
+		case "tags":
+			in.tags = true
+		}
 	}
+	return in, true
+}
+
+// A row is one entry of a listing.
+type row struct {
+	*storedBlob
+	current      bool
+	versionsOnly bool // stands for a name that has versions and no present blob
+}
+
+// rows returns what a listing shows under a name: snapshots and versions from
+// the oldest on, then the blob.
+func (h *history) rows(in included) []row {
+	var rows []row
+	add := func(blobs []*storedBlob, want func(*storedBlob) bool) {
+		for _, b := range blobs {
+			if want(b) {
+				rows = append(rows, row{storedBlob: b})
+			}
+		}
+	}
+	all := func(*storedBlob) bool { return true }
+	if in.snapshots {
+		add(h.snapshots, all)
+	}
+	if in.deleted {
+		add(h.deleted, func(b *storedBlob) bool { return b.snapshot != "" && in.snapshots })
+	}
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.snapshot, b.snapshot) })
+	if in.versions {
+		add(h.previous, all)
+	}
+	switch {
+	case h.current != nil:
+		rows = append(rows, row{storedBlob: h.current, current: h.current.version != ""})
+	case in.deletedWithVersions && !in.versions && len(h.previous) > 0:
+		rows = append(rows, row{storedBlob: h.previous[len(h.previous)-1], versionsOnly: true})
+	case in.deleted:
+		add(h.deleted, func(b *storedBlob) bool { return b.snapshot == "" })
+	}
+	return rows
+}
+
+// A marker is where a page has ended.
+type marker struct {
+	Name   string `json:"n"`
+	Rows   int    `json:"r,omitempty"` // how many rows of that name were sent
+	Folder bool   `json:"f,omitempty"` // Name is a virtual directory
+}
+
+// Markers are opaque to clients.
+func (m marker) String() string {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic("blobtest: encoding a marker: " + err.Error()) // always encodes
+	}
+	return base64.URLEncoding.EncodeToString(text)
+}
+
+func parseMarker(s string) (marker, bool) {
+	var m marker
+	if s == "" {
+		return m, true
+	}
+	text, err := base64.URLEncoding.DecodeString(s)
+	return m, err == nil && json.Unmarshal(text, &m) == nil
+}
+
+// pageOf reads maxresults and marker, or answers 400 and returns false.
+func (x *exchange) pageOf(q url.Values) (limit int, m marker, ok bool) {
+	limit = maxResults
 	if v := q.Get("maxresults"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {
 			x.fail(http.StatusBadRequest, "OutOfRangeQueryParameterValue",
 				"One of the query parameters specified in the request URI is outside the permissible range.", "")
-			return
+			return 0, m, false
 		}
-		limit, out.MaxResults = min(n, maxResults), n
+		limit = min(n, maxResults)
 	}
-	after, err := decodeMarker(out.Marker)
-	if err != nil {
-		x.fail(http.StatusBadRequest, "InvalidQueryParameterValue",
-			"Value for one of the query parameters specified in the request URI is invalid.", "")
-		return
+	if m, ok = parseMarker(q.Get("marker")); !ok {
+		x.invalidQuery()
 	}
-	x.mu.Lock()
-	out.fill(c, after, limit)
-	x.mu.Unlock()
-	x.writeXML(out)
+	return limit, m, ok
 }
 
-// fill puts up to limit entries after the marker into the listing.
-func (l *listing) fill(c *container, after string, limit int) {
-	last := ""
-	for _, name := range c.names() {
-		entry, key := l.entry(name, c.blobs[name])
-		if entry == nil || key <= after || key == last {
+// invalidQuery answers that a parameter of the query is wrong.
+func (x *exchange) invalidQuery() {
+	x.fail(http.StatusBadRequest, "InvalidQueryParameterValue",
+		"Value for one of the query parameters specified in the request URI is invalid.", "")
+}
+
+// listBlobs answers List Blobs, flat or, with a delimiter, by hierarchy.
+func (x *exchange) listBlobs() {
+	q := x.r.URL.Query()
+	in, ok := parseInclude(q.Get("include"))
+	if !ok {
+		x.invalidQuery()
+		return
+	}
+	c, ok := x.findContainer()
+	if !ok {
+		return
+	}
+	limit, from, ok := x.pageOf(q)
+	if !ok {
+		return
+	}
+	page := &listing{
+		ServiceEndpoint: x.URL() + "/", ContainerName: x.container,
+		Prefix: q.Get("prefix"), Marker: q.Get("marker"), MaxResults: q.Get("maxresults"), Delimiter: q.Get("delimiter"),
+	}
+	page.fill(x.Server, c, in, from, limit)
+	x.writeXML(page)
+}
+
+// fill puts up to limit entries from the marker on into the listing.
+func (l *listing) fill(s *Server, c *container, in included, from marker, limit int) {
+	w := s.walkNames(c)
+	w.leap(func(name string) bool { return name >= l.Prefix && from.passed(name) })
+	last := marker{}
+	for name, ok := w.name(); ok && strings.HasPrefix(name, l.Prefix); name, ok = w.name() {
+		rows := s.rowsOf(c, name, in)
+		if len(rows) == 0 || rows[0].directory && name == l.Prefix {
+			w.step(name)
 			continue
 		}
 		if len(l.Blobs) == limit {
-			l.NextMarker = encodeMarker(last)
+			l.NextMarker = last.String()
 			return
 		}
-		l.Blobs = append(l.Blobs, entry)
-		last = key
-	}
-}
-
-// entry returns what the blob contributes to the listing, and the name under
-// which that is sorted: the blob, a virtual directory, or nothing.
-func (l *listing) entry(name string, b *storedBlob) (entry any, key string) {
-	rest, ok := strings.CutPrefix(name, l.Prefix)
-	if !ok {
-		return nil, ""
-	}
-	if l.Delimiter != "" {
-		if dir, _, ok := strings.Cut(rest, l.Delimiter); ok {
-			key = l.Prefix + dir + l.Delimiter
-			return listedPrefix{Name: encodeName(key)}, key
+		if folder, ok := l.folderOf(name); ok {
+			l.Blobs = append(l.Blobs, newListedPrefix(folder, name, rows, in, s.opts))
+			last = marker{Name: folder, Folder: true}
+			w.leap(last.passed)
+			continue
 		}
-	}
-	return listedBlob{Name: encodeName(name), Properties: listedProperties{
-		Created: httpTime(b.modified), Modified: httpTime(b.modified),
-		ETag:   strings.Trim(b.etag, `"`), // the real service has no quotes here
-		Length: b.size, Type: b.contentType, Encoding: b.encoding,
-		MD5:      base64.StdEncoding.EncodeToString(b.md5),
-		BlobType: "BlockBlob", AccessTier: b.tier, TierInferred: b.tier == "Hot",
-		LeaseStatus: "unlocked", LeaseState: "available", ServerEncrypt: true,
-	}}, name
-}
-
-// encodeName percent-encodes a name that XML can't hold, and says so, as the
-// service does since version 2021-02-12.
-func encodeName(name string) listedName {
-	for _, r := range name {
-		if r == utf8.RuneError || r == 0xFFFE || r == 0xFFFF || r < 0x20 {
-			return listedName{Encoded: true, Name: url.PathEscape(name)}
+		if name == from.Name && !from.Folder {
+			rows = rows[min(from.Rows, len(rows)):]
+			last = from
+		} else {
+			last = marker{Name: name}
 		}
+		if room := limit - len(l.Blobs); len(rows) > room {
+			rows = rows[:room]
+			l.NextMarker = marker{Name: name, Rows: last.Rows + room}.String()
+		}
+		for _, r := range rows {
+			l.Blobs = append(l.Blobs, newListedBlob(r.listedName(name), r, in, s.opts))
+		}
+		if l.NextMarker != "" {
+			return
+		}
+		last.Rows += len(rows)
+		w.step(name)
 	}
-	return listedName{Name: name}
 }
 
-// Markers are opaque to clients.
-func encodeMarker(name string) string { return base64.URLEncoding.EncodeToString([]byte(name)) }
-
-func decodeMarker(marker string) (string, error) {
-	name, err := base64.URLEncoding.DecodeString(marker)
-	return string(name), err
+// passed reports whether a listing that goes on from the marker may show name.
+func (m marker) passed(name string) bool {
+	if m.Folder {
+		return name > m.Name && !strings.HasPrefix(name, m.Name)
+	}
+	return name >= m.Name
 }
 
-// writeXML sends a listing.
-func (x *exchange) writeXML(v any) {
-	body, err := xml.Marshal(v)
-	if err != nil {
-		x.fail(http.StatusInternalServerError, "InternalError", "The server encountered an internal error.", "")
-		return
+// folderOf returns the virtual directory in which the listing hides the name.
+func (l *listing) folderOf(name string) (string, bool) {
+	if l.Delimiter == "" {
+		return "", false
 	}
-	text := byteOrderMark + `<?xml version="1.0" encoding="utf-8"?>` + string(body)
-	x.w.Header().Set("Content-Type", "application/xml")
-	x.w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-	x.w.WriteHeader(http.StatusOK)
-	_, _ = x.w.Write([]byte(text)) // the client may be gone
+	dir, _, ok := strings.Cut(name[len(l.Prefix):], l.Delimiter)
+	return l.Prefix + dir + l.Delimiter, ok
+}
+
+// walkNames returns a walk through the names of a container.
+func (s *Server) walkNames(c *container) *walk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := c.names()
+	lists := []nameList{{len(names), func(i int) string { return names[i] }}}
+	for _, g := range c.generated {
+		lists = append(lists, g.names())
+	}
+	return newWalk(lists...)
+}
+
+// rowsOf returns what a listing shows under a name.
+func (s *Server) rowsOf(c *container, name string, in included) []row {
+	s.mu.Lock()
+	h, runs := c.blobs[name], c.generated
+	if h != nil {
+		defer s.mu.Unlock()
+		return h.rows(in)
+	}
+	s.mu.Unlock()
+	if b := findGenerated(runs, name); b != nil {
+		return []row{{storedBlob: b}}
+	}
+	return nil
 }

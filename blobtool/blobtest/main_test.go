@@ -37,12 +37,13 @@ var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 })
 
 // newServer starts a server that trusts signingKey.
-func newServer(t testing.TB) *blobtest.Server {
+func newServer(t testing.TB) *blobtest.Server { return newServerWith(t, blobtest.Options{}) }
+
+func newServerWith(t testing.TB, o blobtest.Options) *blobtest.Server {
 	t.Helper()
-	srv := blobtest.NewServer(&blobtest.Options{
-		Key:    func(id string) (*rsa.PublicKey, bool) { return &signingKey().PublicKey, id == kid },
-		Issuer: issuer,
-	})
+	o.Key = func(id string) (*rsa.PublicKey, bool) { return &signingKey().PublicKey, id == kid }
+	o.Issuer = issuer
+	srv := blobtest.NewServer(&o)
 	t.Cleanup(srv.Close)
 	return srv
 }

@@ -2,7 +2,6 @@ package blobtest
 
 import (
 	"crypto/md5" // Content-MD5 is part of the protocol, not a protection
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,22 +12,22 @@ import (
 
 // readBlob answers Get Blob and Get Blob Properties.
 func (x *exchange) readBlob() {
-	_, b, ok := x.find()
+	b, current, ok := x.findBlob()
 	if !ok || x.unchanged(b) {
 		return
 	}
 	if x.r.Method == http.MethodHead {
-		x.blobHeaders(b)
+		b.headers(x.w.Header(), current, x.opts.resourceType(b))
 		x.w.Header().Set("Content-Length", strconv.FormatInt(b.size, 10))
-		x.setMD5("Content-MD5", b.md5)
+		x.setMD5("Content-MD5", b.MD5)
 		x.w.WriteHeader(http.StatusOK)
 		return
 	}
-	if b.tier == "Archive" {
+	if b.Tier == "Archive" {
 		x.fail(http.StatusConflict, "BlobArchived", "This operation is not permitted on an archived blob.", "")
 		return
 	}
-	x.sendContent(b)
+	x.sendContent(b, current)
 }
 
 // unchanged evaluates the conditional headers (If-Match, If-None-Match,
@@ -76,52 +75,30 @@ func matchesETag(header, etag string) bool {
 	return false
 }
 
-// blobHeaders sets the properties of the blob.
-func (x *exchange) blobHeaders(b *storedBlob) {
-	h := x.w.Header()
-	h.Set("Accept-Ranges", "bytes")
-	h.Set("Content-Type", b.contentType)
-	if b.encoding != "" {
-		h.Set("Content-Encoding", b.encoding)
-	}
-	h.Set("ETag", b.etag)
-	h.Set("Last-Modified", httpTime(b.modified))
-	h.Set("x-ms-access-tier", b.tier)
-	h.Set("x-ms-blob-type", "BlockBlob")
-	h.Set("x-ms-creation-time", httpTime(b.modified))
-	h.Set("x-ms-lease-state", "available")
-	h.Set("x-ms-lease-status", "unlocked")
-	h.Set("x-ms-server-encrypted", "true")
-}
-
 // sendContent sends the range that was asked for, or all.
-func (x *exchange) sendContent(b *storedBlob) {
+func (x *exchange) sendContent(b *storedBlob, current bool) {
 	h := x.w.Header()
 	start, end, partial, err := parseRange(rangeHeader(x.r), b.size)
-	if err == nil {
-		x.blobHeaders(b)
-	}
-	switch {
-	case err != nil:
+	if err != nil {
 		h.Set("Content-Range", fmt.Sprintf("bytes */%d", b.size))
 		x.fail(http.StatusRequestedRangeNotSatisfiable, "InvalidRange",
 			"The range specified is invalid for the current size of the resource.", "")
 		return
-	case !partial:
-		x.setMD5("Content-MD5", b.md5)
-	default:
-		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", start, end-1, b.size))
-		x.setMD5("x-ms-blob-content-md5", b.md5)
+	}
+	status := http.StatusOK
+	if partial {
+		status = http.StatusPartialContent
 		if !x.rangeMD5(b, end-start, start) {
 			return
 		}
-	}
-	h.Set("Content-Length", strconv.FormatInt(end-start, 10))
-	if partial {
-		x.w.WriteHeader(http.StatusPartialContent)
+		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", start, end-1, b.size))
+		x.setMD5("x-ms-blob-content-md5", b.MD5)
 	} else {
-		x.w.WriteHeader(http.StatusOK)
+		x.setMD5("Content-MD5", b.MD5)
 	}
+	b.headers(h, current, x.opts.resourceType(b))
+	h.Set("Content-Length", strconv.FormatInt(end-start, 10))
+	x.w.WriteHeader(status)
 	_, _ = io.Copy(x.w, io.NewSectionReader(b.content, start, end-start)) // the client may be gone
 }
 
@@ -146,7 +123,7 @@ func (x *exchange) rangeMD5(b *storedBlob, length, start int64) bool {
 
 func (x *exchange) setMD5(header string, sum []byte) {
 	if sum != nil {
-		x.w.Header().Set(header, base64.StdEncoding.EncodeToString(sum))
+		x.w.Header().Set(header, base64MD5(sum))
 	}
 }
 

@@ -15,15 +15,21 @@ type exchange struct {
 	r         *http.Request
 	container string
 	blob      string
+	operation Operation
 }
 
 // serve answers one request and records it.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	rec := s.record(w, r)
-	name, blob, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	x := &exchange{Server: s, w: rec, r: r, container: name, blob: blob}
+	path, ours := s.resource(r.URL.Path)
+	name, blob, _ := strings.Cut(path, "/")
+	var operation Operation
+	if ours {
+		operation = operationOf(r, name, blob)
+	}
+	rec := s.record(w, r, operation)
+	x := &exchange{Server: s, w: rec, r: r, container: name, blob: blob, operation: operation}
 	x.commonHeaders()
-	if s.misbehave(rec, r) {
+	if x.misbehave() {
 		return
 	}
 	caller, err := s.verifier.caller(r)
@@ -32,6 +38,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.route(caller)
+}
+
+// resource returns the part of a path that names container and blob, or false if
+// it is of another account.
+func (s *Server) resource(path string) (string, bool) {
+	path = strings.TrimPrefix(path, "/")
+	if s.opts.Account == "" {
+		return path, true
+	}
+	account, rest, _ := strings.Cut(path, "/")
+	return rest, account == s.opts.Account
 }
 
 // commonHeaders sets what each answer of the service has.
@@ -61,71 +78,6 @@ func (x *exchange) unauthenticated(cause error) {
 	}
 	x.fail(http.StatusUnauthorized, "InvalidAuthenticationInfo",
 		"Server failed to authenticate the request. Please refer to the information in the www-authenticate header.", cause.Error())
-}
-
-// route tells the operations apart and checks the caller's role: before
-// existence, so that a stranger can't find out which blobs there are.
-func (x *exchange) route(caller string) {
-	q := x.r.URL.Query()
-	reading := x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
-	onContainer := q.Get("restype") == "container"
-	scope := x.blob
-	if onContainer {
-		scope = q.Get("prefix")
-	}
-	switch {
-	case !reading:
-		x.fail(http.StatusMethodNotAllowed, "UnsupportedHttpVerb", "The resource doesn't support specified Http Verb.", "")
-	case !x.allowed(caller, x.container, scope):
-		x.fail(http.StatusForbidden, "AuthorizationPermissionMismatch",
-			"This request is not authorized to perform this operation using this permission.", "")
-	case onContainer && q.Get("comp") == "list" && x.r.Method == http.MethodGet:
-		x.listBlobs()
-	case onContainer && q.Get("comp") == "":
-		x.containerProperties()
-	case x.blob != "" && q.Get("comp") == "" && !onContainer:
-		x.readBlob()
-	default:
-		x.fail(http.StatusBadRequest, "InvalidQueryParameterValue",
-			"Value for one of the query parameters specified in the request URI is invalid.", "")
-	}
-}
-
-// find returns the container and, if the exchange names one, the blob; or
-// answers 404 and returns false.
-func (x *exchange) find() (*container, *storedBlob, bool) {
-	x.mu.Lock()
-	c := x.containers[x.container]
-	var b *storedBlob
-	if c != nil {
-		b = c.blobs[x.blob]
-	}
-	x.mu.Unlock()
-	switch {
-	case c == nil:
-		x.fail(http.StatusNotFound, "ContainerNotFound", "The specified container does not exist.", "")
-		return nil, nil, false
-	case b == nil && x.blob != "":
-		x.fail(http.StatusNotFound, "BlobNotFound", "The specified blob does not exist.", "")
-		return nil, nil, false
-	}
-	return c, b, true
-}
-
-// containerProperties answers Get Container Properties.
-func (x *exchange) containerProperties() {
-	c, _, ok := x.find()
-	if !ok {
-		return
-	}
-	h := x.w.Header()
-	h.Set("ETag", c.etag)
-	h.Set("Last-Modified", httpTime(c.modified))
-	h.Set("x-ms-lease-state", "available")
-	h.Set("x-ms-lease-status", "unlocked")
-	h.Set("x-ms-has-immutability-policy", "false")
-	h.Set("x-ms-has-legal-hold", "false")
-	x.w.WriteHeader(http.StatusOK)
 }
 
 // httpTime formats a time as HTTP headers and Azure's listings have it.

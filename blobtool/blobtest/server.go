@@ -37,6 +37,29 @@ type Options struct {
 	// Defaults to [time.Now].
 	Now func() time.Time
 
+	// Versioning keeps what is replaced or deleted as a version, as the setting
+	// of that name of an account. Blobs then have version ids.
+	Versioning bool
+
+	// SoftDeleteDays, if positive, keeps what is deleted, to be listed with
+	// include=deleted: the retention of soft delete for blobs. Nothing goes
+	// away when the days are over.
+	SoftDeleteDays int
+
+	// HierarchicalNamespace makes the account one of Data Lake Storage Gen2:
+	// directories are entries without content, made with the first blob in them
+	// or by [Server.AddDirectory]. A flat listing has them as blobs with the
+	// ResourceType directory and, if asked for, the metadata hdi_isfolder; a
+	// listing by hierarchy has them as prefixes with properties; Get Blob of
+	// one is empty. Tags don't exist: comp=tags and comp=blobs answer 400
+	// InvalidQueryParameterValue. It excludes Versioning, as in Azure.
+	HierarchicalNamespace bool
+
+	// Account is the name of an account that is the first segment of the path
+	// of its URL, https://127.0.0.1:PORT/devstoreaccount1, as the emulator has
+	// it. Defaults to none: the account is the host, as in Azure.
+	Account string
+
 	// Addr is the address to listen on, host and port. Defaults to
 	// "127.0.0.1:0", a free port.
 	Addr string
@@ -58,8 +81,9 @@ type Server struct {
 	containers map[string]*container
 	grants     []grant
 	requests   []*Request
-	fault      *Fault
-	serial     uint64 // makes ETags and request ids unique
+	faults     []*Fault
+	serial     uint64    // makes ETags and request ids unique
+	lastID     time.Time // of a version or snapshot
 }
 
 // NewServer starts a server. As httptest does, it panics if it can't listen, and
@@ -103,6 +127,9 @@ func withDefaults(opts *Options) Options {
 	if opts == nil || opts.Key == nil || opts.Issuer == "" {
 		panic("blobtest: Options.Key and Options.Issuer are required: they say whose tokens are good")
 	}
+	if opts.HierarchicalNamespace && opts.Versioning {
+		panic("blobtest: an account with a hierarchical namespace has no versions")
+	}
 	o := *opts
 	if o.Audience == "" {
 		o.Audience = "https://storage.azure.com"
@@ -119,8 +146,15 @@ func withDefaults(opts *Options) Options {
 	return o
 }
 
-// URL returns the account's URL, https://127.0.0.1:PORT, without trailing slash.
-func (s *Server) URL() string { return "https://" + s.listener.Addr().String() }
+// URL returns the account's URL, https://127.0.0.1:PORT or, with
+// [Options.Account], https://127.0.0.1:PORT/ACCOUNT, without trailing slash.
+func (s *Server) URL() string {
+	u := "https://" + s.listener.Addr().String()
+	if s.opts.Account != "" {
+		u += "/" + s.opts.Account
+	}
+	return u
+}
 
 // HTTPClient returns a client that trusts this server's certificate and no
 // other. It is the same client on each call.

@@ -1,0 +1,127 @@
+package blobtest
+
+import "net/http"
+
+// An Operation is a kind of request, by its name in Azure's REST reference. See
+// [Fault.Operation] and [Request.Operation].
+type Operation string
+
+// The operations that are served.
+const (
+	ListContainers           Operation = "List Containers"
+	FindBlobsByTags          Operation = "Find Blobs by Tags"
+	GetContainerProperties   Operation = "Get Container Properties"
+	ListBlobs                Operation = "List Blobs"
+	FindBlobsByTagsContainer Operation = "Find Blobs by Tags in Container"
+	GetBlob                  Operation = "Get Blob"
+	GetBlobProperties        Operation = "Get Blob Properties"
+	GetBlobTags              Operation = "Get Blob Tags"
+)
+
+// operationOf tells the operations apart; it returns nothing for what is none
+// that is served.
+func operationOf(r *http.Request, container, blob string) Operation {
+	q := r.URL.Query()
+	get, head, comp := r.Method == http.MethodGet, r.Method == http.MethodHead, q.Get("comp")
+	onContainer := q.Get("restype") == "container"
+	switch {
+	case !get && !head:
+	case container == "" && comp == "list" && get:
+		return ListContainers
+	case container == "" && comp == "blobs" && get:
+		return FindBlobsByTags
+	case container == "":
+	case onContainer && blob == "" && comp == "list" && get:
+		return ListBlobs
+	case onContainer && blob == "" && comp == "blobs" && get:
+		return FindBlobsByTagsContainer
+	case onContainer && blob == "" && comp == "":
+		return GetContainerProperties
+	case onContainer || blob == "":
+	case comp == "tags" && get:
+		return GetBlobTags
+	case comp == "" && get:
+		return GetBlob
+	case comp == "":
+		return GetBlobProperties
+	}
+	return ""
+}
+
+// ofTags reports whether the operation reads index tags.
+func (o Operation) ofTags() bool {
+	return o == FindBlobsByTags || o == FindBlobsByTagsContainer || o == GetBlobTags
+}
+
+// route checks the caller's role and answers: the role before existence, so that
+// a stranger can't find out which blobs there are.
+func (x *exchange) route(caller string) {
+	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
+		x.fail(http.StatusMethodNotAllowed, "UnsupportedHttpVerb", "The resource doesn't support specified Http Verb.", "")
+		return
+	}
+	if x.operation.ofTags() && x.opts.HierarchicalNamespace {
+		x.operation = ""
+	}
+	if !x.allowed(caller, x.need()) {
+		x.fail(http.StatusForbidden, "AuthorizationPermissionMismatch",
+			"This request is not authorized to perform this operation using this permission.", "")
+		return
+	}
+	switch x.operation {
+	case ListContainers:
+		x.listContainers()
+	case FindBlobsByTags, FindBlobsByTagsContainer:
+		x.findByTags()
+	case GetContainerProperties:
+		x.containerProperties()
+	case ListBlobs:
+		x.listBlobs()
+	case GetBlob, GetBlobProperties:
+		x.readBlob()
+	case GetBlobTags:
+		x.blobTags()
+	default:
+		x.invalidQuery()
+	}
+}
+
+// findContainer returns the container; or answers 404 and returns false.
+func (x *exchange) findContainer() (*container, bool) {
+	x.mu.Lock()
+	c := x.containers[x.container]
+	x.mu.Unlock()
+	if c == nil {
+		x.fail(http.StatusNotFound, "ContainerNotFound", "The specified container does not exist.", "")
+	}
+	return c, c != nil
+}
+
+// findBlob returns the state of the blob that the request is about, and whether
+// it is the present one; or answers 404 and returns false.
+func (x *exchange) findBlob() (b *storedBlob, current, ok bool) {
+	c, ok := x.findContainer()
+	if !ok {
+		return nil, false, false
+	}
+	q := x.r.URL.Query()
+	x.mu.Lock()
+	h, runs := x.historyOf(c, x.blob), c.generated
+	switch {
+	case h == nil:
+	case q.Has("versionid"):
+		b, current = h.version(q.Get("versionid"))
+	case q.Has("snapshot"):
+		b = h.snapshot(q.Get("snapshot"))
+	default:
+		b, current = h.current, true
+	}
+	x.mu.Unlock()
+	if h == nil && !q.Has("versionid") && !q.Has("snapshot") {
+		b, current = findGenerated(runs, x.blob), true
+	}
+	if b == nil {
+		x.fail(http.StatusNotFound, "BlobNotFound", "The specified blob does not exist.", "")
+	}
+	return b, current, b != nil
+}

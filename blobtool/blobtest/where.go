@@ -1,0 +1,122 @@
+package blobtest
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// A condition compares the value of one tag, or the name of the container
+// (@container), with a constant: as strings.
+type condition struct {
+	key, operator, value string
+}
+
+// where is the expression of Find Blobs by Tags: conditions that all hold.
+type where []condition
+
+// Tokens of the expression: a key in double quotes, or bare if it is an
+// identifier; an operator; a value in single quotes.
+var (
+	whereKey      = regexp.MustCompile(`^\s*(?:"([a-zA-Z0-9 +\-.:=_/]{1,128})"|([a-zA-Z_][a-zA-Z0-9_]*|@container))`)
+	whereOperator = regexp.MustCompile(`^\s*(>=|<=|=|>|<)`)
+	whereValue    = regexp.MustCompile(`^\s*'([a-zA-Z0-9 +\-.:=_/$]{0,256})'`)
+	whereAnd      = regexp.MustCompile(`^\s+(?i:and)(?:\s|$|")`)
+)
+
+// parseWhere parses the expression after the grammar of Find Blobs by Tags
+// (REST reference, Remarks): comparisons joined by AND, at most one of each
+// side for a key, @container only with =. OR, NOT and <> exist in x-ms-if-tags
+// only.
+func parseWhere(text string) (where, error) {
+	var w where
+	for rest := text; ; {
+		c, after, err := parseCondition(rest)
+		if err != nil {
+			return nil, err
+		}
+		if w.contradicts(c) {
+			return nil, fmt.Errorf("a second comparison of %q on the same side", c.key)
+		}
+		w = append(w, c)
+		if strings.TrimSpace(after) == "" {
+			return w, nil
+		}
+		and := whereAnd.FindString(after)
+		if and == "" {
+			return nil, fmt.Errorf("AND expected before %.20q", after)
+		}
+		rest = strings.TrimLeft(after, " \t\r\n")[len("and"):]
+	}
+}
+
+func parseCondition(text string) (c condition, rest string, err error) {
+	m := whereKey.FindStringSubmatch(text)
+	if m == nil {
+		return c, "", fmt.Errorf("a tag's key expected at %.20q", text)
+	}
+	c.key, rest = m[1]+m[2], text[len(m[0]):]
+	if m = whereOperator.FindStringSubmatch(rest); m == nil {
+		return c, "", fmt.Errorf("an operator expected at %.20q", rest)
+	}
+	c.operator, rest = m[1], rest[len(m[0]):]
+	if m = whereValue.FindStringSubmatch(rest); m == nil {
+		return c, "", fmt.Errorf("a value in single quotes expected at %.20q", rest)
+	}
+	c.value, rest = m[1], rest[len(m[0]):]
+	if c.key == "@container" && c.operator != "=" {
+		return c, "", fmt.Errorf("@container can be compared by = only")
+	}
+	return c, rest, nil
+}
+
+// contradicts reports whether the expression has a range for the key with the
+// same side as c.
+func (w where) contradicts(c condition) bool {
+	for _, d := range w {
+		if d.key == c.key && d.operator[0] == c.operator[0] && c.operator != "=" {
+			return true
+		}
+	}
+	return false
+}
+
+// matches reports whether a blob with those tags satisfies the expression.
+func (w where) matches(container string, tags map[string]string) bool {
+	for _, c := range w {
+		value, ok := tags[c.key]
+		if c.key == "@container" {
+			value, ok = container, true
+		}
+		if !ok || !c.holds(value) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c condition) holds(value string) bool {
+	switch c.operator {
+	case "=":
+		return value == c.value
+	case ">":
+		return value > c.value
+	case ">=":
+		return value >= c.value
+	case "<":
+		return value < c.value
+	default:
+		return value <= c.value
+	}
+}
+
+// shown returns the tags that the expression names: no others are in the answer.
+func (w where) shown(tags map[string]string) map[string]string {
+	out := map[string]string{}
+	for _, c := range w {
+		if v, ok := tags[c.key]; ok {
+			out[c.key] = v
+		}
+	}
+	return out
+}
