@@ -12,6 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 )
 
 // storageScope is the only scope for which a user's credential is ever asked. It
@@ -22,10 +23,46 @@ const storageScope = "https://storage.azure.com/.default"
 // such bodies whole.
 const maxErrorBody = 64 << 10
 
-// containerClient returns a client for the container that acts as the user of
+// containerClient returns a client for a container that acts as the user of
 // this call. It is made anew for each call, for 13 µs: a client keeps its
 // credential's token, so it can't be shared between users.
-func (s *Set) containerClient(ctx context.Context) (*container.Client, error) {
+func (s *Set) containerClient(ctx context.Context, name string) (*container.Client, error) {
+	cred, err := s.userCredential(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client, err := container.NewClient(s.serviceURL+"/"+name, cred, &container.ClientOptions{ClientOptions: s.clientOptions()})
+	if err != nil {
+		return nil, fmt.Errorf("blobtool: making a client: %w", err)
+	}
+	return client, nil
+}
+
+// serviceClient returns a client for the account that acts as the user of this call.
+func (s *Set) serviceClient(ctx context.Context) (*service.Client, error) {
+	cred, err := s.userCredential(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client, err := service.NewClient(s.serviceURL+"/", cred, &service.ClientOptions{ClientOptions: s.clientOptions()})
+	if err != nil {
+		return nil, fmt.Errorf("blobtool: making a client: %w", err)
+	}
+	return client, nil
+}
+
+func (s *Set) clientOptions() policy.ClientOptions {
+	return policy.ClientOptions{
+		Transport: s.transport,
+		// A call is short and a person waits: two more tries, and what
+		// takes longer is for the caller to decide.
+		Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second},
+		Telemetry: policy.TelemetryOptions{ApplicationID: "mcp-entra-go"},
+	}
+}
+
+// userCredential returns the credential of this call's user.
+func (s *Set) userCredential(ctx context.Context) (*userCredential, error) {
 	cred, err := s.credential(ctx)
 	if err != nil {
 		return nil, credentialFailure(err)
@@ -33,19 +70,7 @@ func (s *Set) containerClient(ctx context.Context) (*container.Client, error) {
 	if cred == nil {
 		return nil, credentialFailure(errors.New("the CredentialFunc returned neither a credential nor an error"))
 	}
-	client, err := container.NewClient(s.containerURL, &userCredential{cred}, &container.ClientOptions{
-		ClientOptions: policy.ClientOptions{
-			Transport: s.transport,
-			// A call is short and a person waits: two more tries, and what
-			// takes longer is for the caller to decide.
-			Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second},
-			Telemetry: policy.TelemetryOptions{ApplicationID: "mcp-entra-go"},
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("blobtool: making a client: %w", err)
-	}
-	return client, nil
+	return &userCredential{cred}, nil
 }
 
 // userCredential passes on requests for the storage scope alone. The SDK takes

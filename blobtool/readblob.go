@@ -40,8 +40,8 @@ type readOutput struct {
 	Warning   string `json:"warning,omitempty" jsonschema:"What did not work although the text could be read, such as saving the blob."`
 }
 
-// registerRead adds the tool read_blob_with_token.
-func (s *Set) registerRead(srv *mcp.Server) {
+// registerReadWithToken adds the tool read_blob_with_token.
+func (s *Set) registerReadWithToken(srv *mcp.Server) {
 	no, yes := false, true
 	input := schemaFor[readInput]()
 	input.Properties["max_chars"].Type = "integer"
@@ -75,6 +75,9 @@ func setDefault(schema *jsonschema.Schema, property string, value any) {
 func (s *Set) read(ctx context.Context, req *mcp.CallToolRequest, in readInput) (readOutput, error) {
 	out := readOutput{Container: s.container, BlobPath: in.BlobPath}
 	if err := checkBlobPath(in.BlobPath); err != nil {
+		return out, err
+	}
+	if _, err := s.locate("", in.BlobPath); err != nil {
 		return out, err
 	}
 	if in.MaxChars < 1 {
@@ -121,7 +124,7 @@ const (
 
 // run reads the blob and fills in the output.
 func (r *reading) run(ctx context.Context, out *readOutput) error {
-	client, err := r.set.containerClient(ctx)
+	client, err := r.set.containerClient(ctx, r.set.container)
 	if err != nil {
 		return err
 	}

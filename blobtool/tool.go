@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -14,13 +15,21 @@ import (
 // call's time, and turns an error into a result that says what to do, with the
 // error itself as the result's cause (CallToolResult.GetError) for middleware.
 //
+// A property container is taken from the input's schema where the set is for one
+// container; In then has an empty one.
+//
 // The output's schema is given and its type hidden from the SDK, which would else
 // send a zero output along with an error.
 func addTool[In, Out any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(context.Context, *mcp.CallToolRequest, In) (Out, error)) {
 	t.OutputSchema = schemaFor[Out]()
-	if t.InputSchema == nil {
-		t.InputSchema = schemaFor[In]()
+	input, given := t.InputSchema.(*jsonschema.Schema)
+	if !given {
+		input = schemaFor[In]()
 	}
+	if s.container != "" {
+		dropProperty(input, "container")
+	}
+	t.InputSchema = input
 	mcp.AddTool(srv, t, func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
 		ctx, cancel := context.WithTimeout(ctx, s.timeout)
 		defer cancel()
@@ -35,12 +44,12 @@ func addTool[In, Out any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 // failed logs the error and returns the result for it.
 func (s *Set) failed(ctx context.Context, tool string, err error) *mcp.CallToolResult {
 	level := slog.LevelWarn
-	for _, kind := range []error{ErrInvalidPath, ErrInvalidArgument, ErrNotFound, ErrPermission} {
+	for _, kind := range []error{ErrInvalidPath, ErrInvalidArgument, ErrNotAllowed, ErrNotFound, ErrPermission} {
 		if errors.Is(err, kind) { // the caller's affair, not the operator's
 			level = slog.LevelInfo
 		}
 	}
-	s.log.LogAttrs(ctx, level, "blob tool failed", slog.String("tool", tool), slog.String("container", s.container), slog.Any("error", err))
+	s.log.LogAttrs(ctx, level, "blob tool failed", slog.String("tool", tool), slog.Any("error", err))
 	text, ok := userText(err)
 	if !ok {
 		text = "The blob could not be read: an internal error. The server's log has the cause."
@@ -57,6 +66,13 @@ func schemaFor[T any]() *jsonschema.Schema {
 		panic(fmt.Sprintf("blobtool: schema of %T: %v", *new(T), err)) // the types are constants of the program
 	}
 	return schema
+}
+
+// dropProperty removes a property that the input type has and this set does not.
+func dropProperty(schema *jsonschema.Schema, name string) {
+	delete(schema.Properties, name)
+	schema.Required = slices.DeleteFunc(schema.Required, func(s string) bool { return s == name })
+	schema.PropertyOrder = slices.DeleteFunc(schema.PropertyOrder, func(s string) bool { return s == name })
 }
 
 // userID returns whose call this is, as the transport's verified token says.
