@@ -40,6 +40,14 @@ func (s *Set) locate(container, blob string) (location, error) {
 	return at, nil
 }
 
+// locateBlob is locate for what must be a blob.
+func (s *Set) locateBlob(container, blob string) (location, error) {
+	if err := checkBlobName(blob); err != nil {
+		return location{}, err
+	}
+	return s.locate(container, blob)
+}
+
 // mayList is locate for a listing of the blobs whose names begin with prefix, which
 // may be empty. All such names must be allowed: a listing is not filtered.
 func (s *Set) mayList(container, prefix string) (location, error) {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 )
@@ -23,6 +25,10 @@ const storageScope = "https://storage.azure.com/.default"
 // such bodies whole.
 const maxErrorBody = 64 << 10
 
+// maxListing bounds what is read of a page of a listing, for the same reason: 5,000
+// names of 1,024 characters and their properties are less.
+const maxListing = 64 << 20
+
 // containerClient returns a client for a container that acts as the user of
 // this call. It is made anew for each call, for 13 µs: a client keeps its
 // credential's token, so it can't be shared between users.
@@ -33,6 +39,23 @@ func (s *Set) containerClient(ctx context.Context, name string) (*container.Clie
 	}
 	client, err := container.NewClient(s.serviceURL+"/"+name, cred, &container.ClientOptions{ClientOptions: s.clientOptions()})
 	if err != nil {
+		return nil, fmt.Errorf("blobtool: making a client: %w", err)
+	}
+	return client, nil
+}
+
+// blobClient returns a client for a blob that acts as the user of this call: for
+// one version of it, or the current one if versionID is empty.
+func (s *Set) blobClient(ctx context.Context, at location, versionID string) (*blob.Client, error) {
+	in, err := s.containerClient(ctx, at.container)
+	if err != nil {
+		return nil, err
+	}
+	client := in.NewBlobClient(at.blob)
+	if versionID == "" {
+		return client, nil
+	}
+	if client, err = client.WithVersionID(versionID); err != nil {
 		return nil, fmt.Errorf("blobtool: making a client: %w", err)
 	}
 	return client, nil
@@ -107,6 +130,7 @@ func credentialFailure(err error) *Error {
 // transport sends the requests of all users' clients.
 type transport struct {
 	client *http.Client
+	stall  time.Duration // how long nothing may arrive
 }
 
 // newTransport takes over a client but for redirects, which could lead anywhere,
@@ -118,7 +142,7 @@ func newTransport(client *http.Client) *transport {
 	}
 	own.Jar = nil
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &transport{&own}
+	return &transport{client: &own, stall: stallTimeout}
 }
 
 func defaultRoundTripper() http.RoundTripper {
@@ -138,17 +162,18 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	// Without this, Go asks for gzip by itself and unpacks a blob whose property
 	// Content-Encoding is gzip: sizes and ranges would no longer be the blob's.
 	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := t.client.Do(req) // host and container are fixed by New, the blob's name is escaped
+	watch := newStallWatch(req.Context(), t.stall)
+	resp, err := t.client.Do(req.WithContext(watch.ctx)) // host and container are fixed, the blob's name is escaped
 	if err != nil {
-		return nil, err
+		return nil, watch.end(err)
 	}
+	watch.pause()
+	limit := int64(math.MaxInt64) // of a blob, which is read as far as it is wanted
 	if resp.StatusCode >= http.StatusMultipleChoices {
-		resp.Body = &boundedBody{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
+		limit = maxErrorBody
+	} else if req.URL.Query().Has("comp") {
+		limit = maxListing
 	}
+	resp.Body = &watchedBody{io.LimitReader(resp.Body, limit), resp.Body, watch}
 	return resp, nil
-}
-
-type boundedBody struct {
-	io.Reader
-	io.Closer
 }

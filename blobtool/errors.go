@@ -35,6 +35,11 @@ var (
 	ErrUnavailable = errors.New("storage unavailable")
 	// ErrChanged: the blob was replaced while it was being read.
 	ErrChanged = errors.New("blob changed")
+	// ErrDirectory: it is a directory of a hierarchical namespace, and no file.
+	ErrDirectory = errors.New("is a directory")
+	// ErrTooLarge: the content passes a bound of this package, such as that of
+	// what packed content may unpack to.
+	ErrTooLarge = errors.New("too large")
 	// ErrUnsupported: the blob or account is in a state that does not allow
 	// reading, such as the Archive tier.
 	ErrUnsupported = errors.New("not possible for this blob")

@@ -2,6 +2,7 @@ package blobtool
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,8 +38,25 @@ func addTool[In, Out any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 		if err != nil {
 			return s.failed(ctx, t.Name, err), nil, nil
 		}
-		return nil, out, nil
+		return withAttachments(out), out, nil
 	})
+}
+
+// attacher is an output that comes with more content.
+type attacher interface{ attachments() []mcp.Content }
+
+// withAttachments returns the result for an output: nil for the SDK's own, which
+// has the output as JSON, or the same with what else there is.
+func withAttachments(out any) *mcp.CallToolResult {
+	a, ok := out.(attacher)
+	if !ok || len(a.attachments()) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		panic(fmt.Sprintf("blobtool: encoding %T: %v", out, err)) // plain structs always encode
+	}
+	return &mcp.CallToolResult{Content: append([]mcp.Content{&mcp.TextContent{Text: string(text)}}, a.attachments()...)}
 }
 
 // failed logs the error and returns the result for it.

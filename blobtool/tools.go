@@ -17,7 +17,9 @@ type tool struct {
 
 // tools returns all tools that a set of this kind can have.
 func (s *Set) tools() []tool {
-	all := []tool{}
+	all := []tool{
+		{"read_blob", (*Set).registerReadBlob},
+	}
 	if s.container != "" {
 		all = append(all, tool{"read_blob_with_token", (*Set).registerReadWithToken})
 	}
