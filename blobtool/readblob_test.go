@@ -2,6 +2,7 @@ package blobtool_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -238,7 +239,7 @@ func TestReadBlobRefusals(t *testing.T) {
 		if c.a["blob_path"] == nil {
 			c.a["blob_path"] = "a.txt"
 		}
-		if c.kind == blobtool.ErrNotAllowed {
+		if errors.Is(c.kind, blobtool.ErrNotAllowed) {
 			w := newWorld(t, func(o *blobtool.Options) { o.Allow = []string{"docs/some/"} })
 			text, err := w.refusedBy(t, w.connect(t, "alice"), "read_blob", c.a)
 			wantKind(t, name, err, c.kind)
