@@ -151,7 +151,7 @@ func (c charset) syncPoint(window []byte, atStart bool) int {
 // hardly anything undecodable, hardly any control characters.
 func (c charset) looksLikeText(sample []byte) bool {
 	const most = 32 // one of that many characters may be odd
-	p := newPage(c, len(sample)+1)
+	p := newTextPage(c, len(sample)+1)
 	p.decode(sample, false)
 	odd := 0
 	for _, r := range string(p.text) {

@@ -95,15 +95,15 @@ func (c *content) skipLines(n int64, cs charset) error {
 	return nil
 }
 
-// lineReader reads no further than to the end of a line.
-type lineReader struct {
+// lineLimit reads no further than to the end of a line.
+type lineLimit struct {
 	in      io.Reader
 	counter *lineCounter
 	left    int64 // how many lines
 }
 
 // Read implements [io.Reader].
-func (l *lineReader) Read(p []byte) (int, error) {
+func (l *lineLimit) Read(p []byte) (int, error) {
 	if l.left == 0 {
 		return 0, io.EOF
 	}

@@ -28,7 +28,7 @@ func (r *blobReading) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var p *page
+	var p *textPage
 	var cut bool
 	switch q := r.query; {
 	case cs == nil:
@@ -127,9 +127,9 @@ func (r *blobReading) find() (*charset, error) {
 }
 
 // piece reads the text from offset on.
-func (r *blobReading) piece(cs charset) (*page, error) {
+func (r *blobReading) piece(cs charset) (*textPage, error) {
 	q, c := r.query, r.content
-	p := newPage(cs, q.maxChars)
+	p := newTextPage(cs, q.maxChars)
 	p.from = q.offset
 	if q.length > 0 {
 		p.until = q.offset + q.length
@@ -153,7 +153,7 @@ func (r *blobReading) piece(cs charset) (*page, error) {
 
 // showPage puts a page into the output. next says how to get the rest of which the
 // arguments are given.
-func (r *blobReading) showPage(p *page, next func(rest string) string) error {
+func (r *blobReading) showPage(p *textPage, next func(rest string) string) error {
 	more, err := r.content.more(p.pos)
 	if err != nil {
 		return err
@@ -181,7 +181,7 @@ func (r *blobReading) sameAgain() string {
 }
 
 // lines reads the lines that are asked for.
-func (r *blobReading) lines(cs charset) (*page, error) {
+func (r *blobReading) lines(cs charset) (*textPage, error) {
 	q, c := r.query, r.content
 	if err := c.skipLines(q.first-1, cs); err != nil {
 		return nil, err
@@ -191,9 +191,9 @@ func (r *blobReading) lines(cs charset) (*page, error) {
 	} else if len(next) == 0 && q.first > 1 {
 		return nil, failuref(ErrInvalidArgument, "lines begins at line %d, and the content has %d lines", q.first, q.first-1)
 	}
-	p := newPage(cs, q.maxChars)
+	p := newTextPage(cs, q.maxChars)
 	p.pos, p.from, p.begin = c.pos, c.pos, c.pos
-	reader := &lineReader{in: c, counter: newLineCounter(cs), left: math.MaxInt64}
+	reader := &lineLimit{in: c, counter: newLineCounter(cs), left: math.MaxInt64}
 	if q.last > 0 {
 		reader.left = q.last - q.first + 1
 	}
@@ -222,7 +222,7 @@ func (r *blobReading) lines(cs charset) (*page, error) {
 }
 
 // showTail puts the page of a tail into the output.
-func (r *blobReading) showTail(p *page, cut bool) {
+func (r *blobReading) showTail(p *textPage, cut bool) {
 	r.out.Offset = p.begin
 	if r.out.Truncated = cut; cut {
 		r.out.NextStep = fmt.Sprintf("The beginning of these lines was cut. For more, call read_blob again with a larger max_chars, or with an offset below %d and etag=%s%s.",
@@ -231,7 +231,7 @@ func (r *blobReading) showTail(p *page, cut bool) {
 }
 
 // describe fills in what the output says of the blob and of the text.
-func (r *blobReading) describe(cs *charset, p *page) {
+func (r *blobReading) describe(cs *charset, p *textPage) {
 	c, out := r.content, r.out
 	out.Size, out.ETag, out.VersionID, out.ContentType = c.size, bareETag(c.etag), c.props.versionID, c.mediaType()
 	var warnings []string

@@ -19,7 +19,7 @@ type ending struct {
 
 // tail returns a page with the last lines of the content, or the last characters
 // of these if they are more than the page may have; cut reports that.
-func (c *content) tail(lines int64, cs charset, maxChars int) (p *page, cut bool, err error) {
+func (c *content) tail(lines int64, cs charset, maxChars int) (p *textPage, cut bool, err error) {
 	e, err := c.ending(lines, cs, int64(maxChars)*bytesPerChar(cs.Encoding)+1024)
 	if err != nil {
 		return nil, false, err
@@ -74,7 +74,7 @@ func (c *content) unpackedEnding(most int64) (ending, error) {
 
 // decode decodes the ending or, if it has more characters than that, the last of
 // them.
-func (e ending) decode(cs charset, maxChars int) (p *page, cut bool) {
+func (e ending) decode(cs charset, maxChars int) (p *textPage, cut bool) {
 	p = e.page(cs, len(e.data)+1)
 	over := p.chars - maxChars
 	if over <= 0 {
@@ -90,8 +90,8 @@ func (e ending) decode(cs charset, maxChars int) (p *page, cut bool) {
 }
 
 // page decodes the first characters of the ending.
-func (e ending) page(cs charset, maxChars int) *page {
-	p := newPage(cs, maxChars)
+func (e ending) page(cs charset, maxChars int) *textPage {
+	p := newTextPage(cs, maxChars)
 	from, back := 0, 0
 	if !e.whole {
 		back = min(len(e.data), int(cs.lookback(1024)))

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// page is a piece of a text: it decodes what is given to it until it has enough
+// textPage is a piece of a text: it decodes what is given to it until it has enough
 // characters, and knows how many bytes they took. So the next page begins where
 // this one ends, and no character is split between the two. Bytes that can't be
 // decoded become U+FFFD.
-type page struct {
+type textPage struct {
 	decoder transform.Transformer
 	max     int   // characters
 	from    int64 // those that begin before are dropped
@@ -27,16 +27,16 @@ type page struct {
 	buf   [4096]byte
 }
 
-func newPage(cs charset, maxChars int) *page {
-	return &page{decoder: cs.NewDecoder().Transformer, max: maxChars, until: math.MaxInt64}
+func newTextPage(cs charset, maxChars int) *textPage {
+	return &textPage{decoder: cs.NewDecoder().Transformer, max: maxChars, until: math.MaxInt64}
 }
 
 // full reports whether the page takes no more.
-func (p *page) full() bool { return p.chars >= p.max || p.pos >= p.until }
+func (p *textPage) full() bool { return p.chars >= p.max || p.pos >= p.until }
 
 // fill decodes what r has until the page is full, and returns how many bytes it has
 // read too many.
-func (p *page) fill(r io.Reader) (left int, err error) {
+func (p *textPage) fill(r io.Reader) (left int, err error) {
 	buf := make([]byte, 16<<10)
 	for !p.full() {
 		n, err := r.Read(buf[left:])
@@ -55,7 +55,7 @@ func (p *page) fill(r io.Reader) (left int, err error) {
 
 // decode decodes src, of which atEnd says that nothing follows, and returns how
 // many bytes of it belong to the page. The rest is to be given again, with more.
-func (p *page) decode(src []byte, atEnd bool) int {
+func (p *textPage) decode(src []byte, atEnd bool) int {
 	used := 0
 	for used < len(src) && !p.full() {
 		n := p.many(src[used:], atEnd)
@@ -72,7 +72,7 @@ func (p *page) decode(src []byte, atEnd bool) int {
 
 // many decodes as much as is sure not to be too much: each character takes a byte
 // at least.
-func (p *page) many(src []byte, atEnd bool) int {
+func (p *textPage) many(src []byte, atEnd bool) int {
 	border, room := p.until, min(len(p.buf), p.max-p.chars)
 	if p.pos < p.from {
 		border, room = p.from, len(p.buf)
@@ -90,7 +90,7 @@ func (p *page) many(src []byte, atEnd bool) int {
 
 // one decodes a single character: the one that fits into the least space. It
 // returns 0 if it is not complete.
-func (p *page) one(src []byte, atEnd bool) int {
+func (p *textPage) one(src []byte, atEnd bool) int {
 	for room := 1; room <= 2*utf8.UTFMax; room++ {
 		nDst, nSrc, err := p.decoder.Transform(p.buf[:room], src, atEnd)
 		if nSrc > 0 {
@@ -111,7 +111,7 @@ func (p *page) one(src []byte, atEnd bool) int {
 }
 
 // take adds what has been decoded to the page, but for a byte order mark.
-func (p *page) take(nDst, nSrc int) {
+func (p *textPage) take(nDst, nSrc int) {
 	keep := p.pos >= p.from
 	decoded := p.buf[:nDst]
 	if p.pos == 0 {
