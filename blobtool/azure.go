@@ -12,28 +12,25 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 )
 
-// subject is what a call was about, for the texts of its errors.
-type subject struct {
-	container string
-	blob      string
-}
-
 // fromAzure turns an error of the Azure SDK into one with a kind and a text that
-// says what to do. An *Error is returned as it is.
-func (s subject) fromAzure(ctx context.Context, err error) *Error {
+// says what to do about that location. An *Error is returned as it is.
+func (at location) fromAzure(ctx context.Context, err error) *Error {
 	var ours *Error
 	if errors.As(err, &ours) {
 		return ours
 	}
 	var response *azcore.ResponseError
 	if errors.As(err, &response) {
-		return s.fromResponse(response)
+		return at.fromResponse(response)
 	}
 	// ctx says more than the error, in which the SDK may have hidden it.
 	if cause := errors.Join(err, ctx.Err()); errors.Is(cause, context.Canceled) {
 		return &Error{Kind: ErrUnavailable, text: "The call was cancelled before the storage service answered.", cause: cause}
 	} else if errors.Is(cause, context.DeadlineExceeded) {
 		return &Error{Kind: ErrUnavailable, text: "The storage service did not answer in time. Try again later; if it is a large blob, ask for fewer characters.", cause: cause}
+	}
+	if errors.Is(err, errStalled) {
+		return &Error{Kind: ErrUnavailable, text: "The storage service stopped sending in the middle of its answer. Try again.", cause: err}
 	}
 	return &Error{
 		Kind: ErrUnavailable,
@@ -45,15 +42,15 @@ func (s subject) fromAzure(ctx context.Context, err error) *Error {
 
 // fromResponse judges an answer of the service by code, then by status: a 404 on
 // HEAD, for one, has no code.
-func (s subject) fromResponse(r *azcore.ResponseError) *Error {
+func (at location) fromResponse(r *azcore.ResponseError) *Error {
 	e := &Error{Status: r.StatusCode, Code: printable(r.ErrorCode), cause: r}
 	if r.RawResponse != nil {
 		e.RequestID = printable(r.RawResponse.Header.Get("x-ms-request-id"))
 		e.RetryAfter = retryAfter(r.RawResponse.Header)
 	}
-	v, known := s.byCode(bloberror.Code(r.ErrorCode))
+	v, known := at.byCode(bloberror.Code(r.ErrorCode))
 	if !known {
-		v = s.byStatus(r.StatusCode)
+		v = at.byStatus(r.StatusCode)
 	}
 	e.Kind, e.text = v.kind, v.text
 	if errors.Is(e.Kind, ErrThrottled) && e.RetryAfter > 0 {
@@ -69,35 +66,35 @@ type verdict struct {
 }
 
 // byCode knows the codes that need another answer than their status.
-func (s subject) byCode(code bloberror.Code) (v verdict, known bool) {
+func (at location) byCode(code bloberror.Code) (v verdict, known bool) {
 	switch code {
 	case bloberror.BlobNotFound:
-		return verdict{ErrNotFound, s.noBlob()}, true
+		return verdict{ErrNotFound, at.noBlob()}, true
 	case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled:
-		return verdict{ErrNotFound, fmt.Sprintf("Container %s was not found in the storage account. Tell the operator of this server to check the container's name and the URL of the account.", quote(s.container))}, true
+		return verdict{ErrNotFound, fmt.Sprintf("Container %s was not found in the storage account. Tell the operator of this server to check the container's name and the URL of the account.", quote(at.container))}, true
 	case bloberror.AuthenticationFailed, bloberror.InvalidAuthenticationInfo:
 		return verdict{ErrWrongAudience, tokenRefused}, true
 	case "ResourceNotFound":
 		return verdict{ErrNotFound, "The storage account was not found. Tell the operator of this server to check the URL of the account."}, true
 	case bloberror.AuthorizationPermissionMismatch, bloberror.InsufficientAccountPermissions:
-		return verdict{ErrPermission, s.noRole()}, true
+		return verdict{ErrPermission, at.noRole()}, true
 	case bloberror.AuthorizationFailure, bloberror.AuthorizationSourceIPMismatch:
 		return verdict{ErrPermission, "The storage account does not let this request in: most often its firewall does not admit this server's address. " +
 			"Tell the operator of this server to check the account's networking settings; then, whether the user has the role Storage Blob Data Reader."}, true
 	case "AuthorizationResourceNotFound", "PublicAccessNotPermitted", "KeyBasedAuthenticationNotPermitted":
-		return verdict{ErrPermission, s.noRole()}, true
+		return verdict{ErrPermission, at.noRole()}, true
 	case bloberror.AccountIsDisabled, bloberror.AccountBeingCreated:
 		return verdict{ErrUnsupported, "The storage account is disabled or not ready yet. Tell the operator of this server."}, true
 	case bloberror.BlobArchived, bloberror.BlobBeingRehydrated:
-		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is in the Archive tier, where content can't be read. Someone with write access must first move it to an online tier (Hot, Cool or Cold), which takes hours.", quote(s.blob))}, true
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is in the Archive tier, where content can't be read. Someone with write access must first move it to an online tier (Hot, Cool or Cold), which takes hours.", quote(at.blob))}, true
 	case bloberror.BlobUsesCustomerSpecifiedEncryption:
-		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is encrypted with a key that its owner must send along, so it can't be read here.", quote(s.blob))}, true
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is encrypted with a key that its owner must send along, so it can't be read here.", quote(at.blob))}, true
 	case bloberror.ConditionNotMet, bloberror.BlobOverwritten:
-		return verdict{ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(s.blob))}, true
+		return verdict{ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(at.blob))}, true
 	case bloberror.ServerBusy:
 		return verdict{ErrThrottled, throttled}, true
 	case bloberror.InvalidResourceName, bloberror.InvalidURI, bloberror.RequestURLFailedToParse:
-		return verdict{ErrInvalidPath, fmt.Sprintf("Azure does not accept the blob name %s.", quote(s.blob))}, true
+		return verdict{ErrInvalidPath, fmt.Sprintf("Azure does not accept the blob name %s.", quote(at.blob))}, true
 	case "FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts", bloberror.FeatureVersionMismatch, bloberror.UnsupportedHeader, "InvalidHeaderValue":
 		return verdict{ErrUnsupported, "The storage account does not support this operation. Tell the operator of this server: its log has the cause."}, true
 	}
@@ -111,16 +108,16 @@ const tokenRefused = "Azure Storage refused the token: it has expired, or is not
 const throttled = "The storage account is busy and refuses requests for the moment. Wait a little, then call again."
 
 // byStatus answers for codes that are not known, and where there is none.
-func (s subject) byStatus(status int) verdict {
+func (at location) byStatus(status int) verdict {
 	switch {
 	case status == http.StatusUnauthorized:
 		return verdict{ErrWrongAudience, tokenRefused}
 	case status == http.StatusForbidden:
-		return verdict{ErrPermission, s.noRole()}
+		return verdict{ErrPermission, at.noRole()}
 	case status == http.StatusNotFound:
-		return verdict{ErrNotFound, s.noBlob()}
+		return verdict{ErrNotFound, at.noBlob()}
 	case status == http.StatusPreconditionFailed:
-		return verdict{ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(s.blob))}
+		return verdict{ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(at.blob))}
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		return verdict{ErrThrottled, throttled}
 	case status >= http.StatusInternalServerError || status == http.StatusRequestTimeout:
@@ -131,13 +128,13 @@ func (s subject) byStatus(status int) verdict {
 	return verdict{ErrUnsupported, "The storage service refused the request. Tell the operator of this server: its log has the status and the code."}
 }
 
-func (s subject) noBlob() string {
-	return fmt.Sprintf("Blob %s was not found in container %s. Check the path: it is relative to the container, and upper and lower case matter.", quote(s.blob), quote(s.container))
+func (at location) noBlob() string {
+	return fmt.Sprintf("Blob %s was not found in container %s. Check the path: it is relative to the container, and upper and lower case matter.", quote(at.blob), quote(at.container))
 }
 
-func (s subject) noRole() string {
+func (at location) noRole() string {
 	return fmt.Sprintf("The signed-in user may not read %s in container %s. The user needs the role Storage Blob Data Reader (or Contributor) on the container or the storage account; "+
-		"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to work.", quote(s.blob), quote(s.container))
+		"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to work.", quote(at.blob), quote(at.container))
 }
 
 // retryAfter reads how many seconds the service wants to be left alone.

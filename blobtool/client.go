@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 )
 
 // storageScope is the only scope for which a user's credential is ever asked. It
@@ -22,10 +25,67 @@ const storageScope = "https://storage.azure.com/.default"
 // such bodies whole.
 const maxErrorBody = 64 << 10
 
-// containerClient returns a client for the container that acts as the user of
+// maxListing bounds what is read of a page of a listing, for the same reason: 5,000
+// names of 1,024 characters and their properties are less.
+const maxListing = 64 << 20
+
+// containerClient returns a client for a container that acts as the user of
 // this call. It is made anew for each call, for 13 µs: a client keeps its
 // credential's token, so it can't be shared between users.
-func (s *Set) containerClient(ctx context.Context) (*container.Client, error) {
+func (s *Set) containerClient(ctx context.Context, name string) (*container.Client, error) {
+	cred, err := s.userCredential(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client, err := container.NewClient(s.serviceURL+"/"+name, cred, &container.ClientOptions{ClientOptions: s.clientOptions()})
+	if err != nil {
+		return nil, fmt.Errorf("blobtool: making a client: %w", err)
+	}
+	return client, nil
+}
+
+// blobClient returns a client for a blob that acts as the user of this call: for
+// one version of it, or the current one if versionID is empty.
+func (s *Set) blobClient(ctx context.Context, at location, versionID string) (*blob.Client, error) {
+	in, err := s.containerClient(ctx, at.container)
+	if err != nil {
+		return nil, err
+	}
+	client := in.NewBlobClient(at.blob)
+	if versionID == "" {
+		return client, nil
+	}
+	if client, err = client.WithVersionID(versionID); err != nil {
+		return nil, fmt.Errorf("blobtool: making a client: %w", err)
+	}
+	return client, nil
+}
+
+// serviceClient returns a client for the account that acts as the user of this call.
+func (s *Set) serviceClient(ctx context.Context) (*service.Client, error) {
+	cred, err := s.userCredential(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client, err := service.NewClient(s.serviceURL+"/", cred, &service.ClientOptions{ClientOptions: s.clientOptions()})
+	if err != nil {
+		return nil, fmt.Errorf("blobtool: making a client: %w", err)
+	}
+	return client, nil
+}
+
+func (s *Set) clientOptions() policy.ClientOptions {
+	return policy.ClientOptions{
+		Transport: s.transport,
+		// A call is short and a person waits: two more tries, and what
+		// takes longer is for the caller to decide.
+		Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second},
+		Telemetry: policy.TelemetryOptions{ApplicationID: "mcp-entra-go"},
+	}
+}
+
+// userCredential returns the credential of this call's user.
+func (s *Set) userCredential(ctx context.Context) (*userCredential, error) {
 	cred, err := s.credential(ctx)
 	if err != nil {
 		return nil, credentialFailure(err)
@@ -33,19 +93,7 @@ func (s *Set) containerClient(ctx context.Context) (*container.Client, error) {
 	if cred == nil {
 		return nil, credentialFailure(errors.New("the CredentialFunc returned neither a credential nor an error"))
 	}
-	client, err := container.NewClient(s.containerURL, &userCredential{cred}, &container.ClientOptions{
-		ClientOptions: policy.ClientOptions{
-			Transport: s.transport,
-			// A call is short and a person waits: two more tries, and what
-			// takes longer is for the caller to decide.
-			Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second},
-			Telemetry: policy.TelemetryOptions{ApplicationID: "mcp-entra-go"},
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("blobtool: making a client: %w", err)
-	}
-	return client, nil
+	return &userCredential{cred}, nil
 }
 
 // userCredential passes on requests for the storage scope alone. The SDK takes
@@ -82,6 +130,7 @@ func credentialFailure(err error) *Error {
 // transport sends the requests of all users' clients.
 type transport struct {
 	client *http.Client
+	stall  time.Duration // how long nothing may arrive
 }
 
 // newTransport takes over a client but for redirects, which could lead anywhere,
@@ -93,7 +142,7 @@ func newTransport(client *http.Client) *transport {
 	}
 	own.Jar = nil
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &transport{&own}
+	return &transport{client: &own, stall: stallTimeout}
 }
 
 func defaultRoundTripper() http.RoundTripper {
@@ -113,17 +162,18 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	// Without this, Go asks for gzip by itself and unpacks a blob whose property
 	// Content-Encoding is gzip: sizes and ranges would no longer be the blob's.
 	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := t.client.Do(req) // host and container are fixed by New, the blob's name is escaped
+	watch := newStallWatch(req.Context(), t.stall)
+	resp, err := t.client.Do(req.WithContext(watch.ctx)) // host and container are fixed, the blob's name is escaped
 	if err != nil {
-		return nil, err
+		return nil, watch.end(err)
 	}
+	watch.pause()
+	limit := int64(math.MaxInt64) // of a blob, which is read as far as it is wanted
 	if resp.StatusCode >= http.StatusMultipleChoices {
-		resp.Body = &boundedBody{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
+		limit = maxErrorBody
+	} else if req.URL.Query().Has("comp") {
+		limit = maxListing
 	}
+	resp.Body = &watchedBody{io.LimitReader(resp.Body, limit), resp.Body, watch}
 	return resp, nil
-}
-
-type boundedBody struct {
-	io.Reader
-	io.Closer
 }

@@ -15,6 +15,8 @@ var (
 	ErrInvalidPath = errors.New("invalid blob path")
 	// ErrInvalidArgument: another argument of the call is wrong.
 	ErrInvalidArgument = errors.New("invalid argument")
+	// ErrNotAllowed: [Options.Allow] leaves that out.
+	ErrNotAllowed = errors.New("not offered")
 	// ErrNoUser: the call has no user to whom a saved file could belong.
 	ErrNoUser = errors.New("no user")
 	// ErrCredential: there is no token for Azure Storage on behalf of the user.
@@ -33,6 +35,11 @@ var (
 	ErrUnavailable = errors.New("storage unavailable")
 	// ErrChanged: the blob was replaced while it was being read.
 	ErrChanged = errors.New("blob changed")
+	// ErrDirectory: it is a directory of a hierarchical namespace, and no file.
+	ErrDirectory = errors.New("is a directory")
+	// ErrTooLarge: the content passes a bound of this package, such as that of
+	// what packed content may unpack to.
+	ErrTooLarge = errors.New("too large")
 	// ErrUnsupported: the blob or account is in a state that does not allow
 	// reading, such as the Archive tier.
 	ErrUnsupported = errors.New("not possible for this blob")

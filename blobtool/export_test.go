@@ -3,12 +3,7 @@ package blobtool
 // What the fuzz targets look into.
 
 // CheckBlobPath is the check of a call's blob_path.
-func CheckBlobPath(path string) error {
-	if err := checkBlobPath(path); err != nil {
-		return err
-	}
-	return nil
-}
+func CheckBlobPath(path string) error { return checkBlobPath(path) }
 
 // LocalPath is the place of a blob's copy below its user's folder.
 func LocalPath(blobPath string, windows bool) (path, fault string) {
@@ -36,3 +31,30 @@ func DecodeChunks(encoding string, content []byte, chunk, maxChars int) (text st
 	text, truncated = c.finish(true)
 	return text, truncated, nil
 }
+
+// Locate is the check of each call that names a blob or a container.
+func (s *Set) Locate(container, blob string) error {
+	_, err := s.locate(container, blob)
+	return err
+}
+
+// MayList is the check of each listing.
+func (s *Set) MayList(container, prefix string) error {
+	_, err := s.mayList(container, prefix)
+	return err
+}
+
+// ResourceURI is the URI of a blob.
+func ResourceURI(container, blob string) string { return resourceURI(location{container, blob}) }
+
+// ParseResourceURI is its inverse.
+func ParseResourceURI(uri string) (container, blob string, err error) {
+	at, err := parseResourceURI(uri)
+	return at.container, at.blob, err
+}
+
+// URITemplate is the template of the set's resources.
+func (s *Set) URITemplate() string { return s.uriTemplate() }
+
+// CheckBlobName is the check of a name that is not used for a saved copy.
+func CheckBlobName(name string) error { return checkBlobName(name) }

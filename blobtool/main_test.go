@@ -48,6 +48,7 @@ type world struct {
 	dir        string // download folder
 	url        string
 	logs       *syncBuffer
+	set        *blobtool.Set
 
 	mu         sync.Mutex
 	credential blobtool.CredentialFunc
@@ -57,6 +58,31 @@ type world struct {
 
 // newWorld starts it. change may alter the options; the download folder is set.
 func newWorld(t testing.TB, change func(*blobtool.Options)) *world {
+	t.Helper()
+	w, o := newStorage(t, change)
+	w.serve(t, w.storage.URL(), o)
+	return w
+}
+
+// newAccountWorld starts one with the tools for all containers.
+func newAccountWorld(t testing.TB, change func(*blobtool.Options)) *world {
+	t.Helper()
+	w, o := newStorage(t, func(o *blobtool.Options) {
+		o.DownloadDir = ""
+		if change != nil {
+			change(o)
+		}
+	})
+	set, err := blobtool.NewAccount(w.storage.URL(), w.findCredential, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.serveSet(t, set)
+	return w
+}
+
+// newStorage starts the storage account and returns the options for its tools.
+func newStorage(t testing.TB, change func(*blobtool.Options)) (*world, *blobtool.Options) {
 	t.Helper()
 	w := &world{
 		storage: blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()}),
@@ -77,8 +103,7 @@ func newWorld(t testing.TB, change func(*blobtool.Options)) *world {
 	if change != nil {
 		change(&o)
 	}
-	w.serve(t, w.storage.URL(), &o)
-	return w
+	return w, &o
 }
 
 // serve puts the tools for the account at that URL before MCP clients.
@@ -88,7 +113,16 @@ func (w *world) serve(t testing.TB, accountURL string, o *blobtool.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+	w.serveSet(t, set)
+}
+
+// serveSet puts the tools of a set before MCP clients.
+func (w *world) serveSet(t testing.TB, set *blobtool.Set) {
+	t.Helper()
+	w.set = set
+	var options mcp.ServerOptions
+	set.Configure(&options)
+	server := mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, &options)
 	set.Register(server)
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
@@ -221,7 +255,13 @@ func read(t testing.TB, session *mcp.ClientSession, a args) output {
 // behind it.
 func (w *world) refused(t testing.TB, session *mcp.ClientSession, a args) (string, error) {
 	t.Helper()
-	res, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "read_blob_with_token", Arguments: a})
+	return w.refusedBy(t, session, "read_blob_with_token", a)
+}
+
+// refusedBy is refused for any tool.
+func (w *world) refusedBy(t testing.TB, session *mcp.ClientSession, tool string, a args) (string, error) {
+	t.Helper()
+	res, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: a})
 	if err != nil {
 		t.Fatal(err)
 	}

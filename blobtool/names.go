@@ -34,10 +34,32 @@ func checkContainer(name string) error {
 	return nil
 }
 
-// checkBlobPath applies Azure's rules for blob names, and refuses names that mean
-// another path once something on the way decodes or cleans them: azblob does not
-// escape the segments "." and "..", and the path is also used for the saved copy.
-func checkBlobPath(path string) *Error {
+// checkBlobName applies Azure's rules for blob names, and refuses those that mean
+// another blob to something on the way: azblob does not escape the segments "."
+// and "..", and the service takes a backslash for a slash.
+func checkBlobName(name string) error {
+	if err := checkLength(name); err != nil {
+		return err
+	}
+	if fault := unsafe(name); fault != "" {
+		return failuref(ErrInvalidPath, "blob_path %s %s; give the blob's name within the container", quote(name), fault)
+	}
+	return nil
+}
+
+// checkBlobPath is stricter: it also refuses names that mean another path once
+// something decodes or cleans them, for the path is also used for the saved copy.
+func checkBlobPath(path string) error {
+	if err := checkLength(path); err != nil {
+		return err
+	}
+	if last := path[len(path)-1]; last == '/' || last == '.' {
+		return failuref(ErrInvalidPath, "blob_path %s ends with %q; give the full name of a blob, not a folder", quote(path), last)
+	}
+	return checkDecodings(path)
+}
+
+func checkLength(path string) error {
 	switch {
 	case path == "":
 		return failuref(ErrInvalidPath, "blob_path is empty; give the blob's name within the container, such as reports/2026/summary.txt")
@@ -50,17 +72,18 @@ func checkBlobPath(path string) *Error {
 	if n := strings.Count(path, "/") + 1; n > maxBlobSegments {
 		return failuref(ErrInvalidPath, "blob_path has %d segments; Azure allows %d", n, maxBlobSegments)
 	}
-	if last := path[len(path)-1]; last == '/' || last == '.' {
-		return failuref(ErrInvalidPath, "blob_path %s ends with %q; give the full name of a blob, not a folder", quote(path), last)
-	}
-	return checkDecodings(path)
+	return nil
 }
 
 // checkDecodings looks at the path as it is and as it is after each round of
 // percent-decoding, until there is nothing left to decode.
-func checkDecodings(path string) *Error {
+func checkDecodings(path string) error {
 	for form, decoded := path, false; ; decoded = true {
-		if fault := unsafe(form); fault != "" {
+		fault := unsafe(form)
+		if strings.HasPrefix(form, "/") {
+			fault = "is absolute"
+		}
+		if fault != "" {
 			if decoded {
 				fault += " once percent-decoded"
 			}
@@ -77,8 +100,6 @@ func checkDecodings(path string) *Error {
 // unsafe says what is wrong with a path, or nothing.
 func unsafe(path string) string {
 	switch {
-	case strings.HasPrefix(path, "/"):
-		return "is absolute"
 	case strings.Contains(path, `\`):
 		return "has a backslash"
 	case strings.ContainsFunc(path, func(r rune) bool { return unicode.IsControl(r) || r == 0xFFFE || r == 0xFFFF }):

@@ -60,47 +60,89 @@ type Options struct {
 	// Timeout bounds each call, all its requests included. Defaults to 2
 	// minutes.
 	Timeout time.Duration
+
+	// Allow is what callers may see of what they have permission for: each entry
+	// is the name of a container, or a container and the beginning of its blobs'
+	// names, as in "docs/reports/". Mind the last slash: "docs/reports" also
+	// allows docs/reports-2026/a.txt. Every tool and resource checks it. Empty
+	// means all of the account or, in a set made with [New], of the container,
+	// which all entries must then name.
+	Allow []string
+
+	// Tools are the names of the tools to offer; [Set.ToolNames] lists all. An
+	// unknown name is a fault. Resources are offered along with read_blob.
+	// Defaults to all tools.
+	Tools []string
 }
 
-// A Set is the tools for one container. It is immutable and safe for concurrent
-// use.
+// A Set is the tools for one container, or for the containers of an account. It is
+// immutable and safe for concurrent use.
 type Set struct {
-	containerURL string
-	container    string
-	credential   CredentialFunc
-	transport    *transport
-	store        *store // nil if nothing is saved
-	log          *slog.Logger
-	timeout      time.Duration
+	serviceURL string
+	container  string // empty: the call says which
+	credential CredentialFunc
+	transport  *transport
+	store      *store // nil if nothing is saved
+	log        *slog.Logger
+	timeout    time.Duration
+	allow      allowList
+	offered    []tool
 }
 
-// New returns the tools for a container of the storage account at serviceURL,
+// New returns the tools for one container of the storage account at serviceURL,
 // such as https://account.blob.core.windows.net, or with the account in the path
 // as the Azurite emulator has it: https://127.0.0.1:10000/devstoreaccount1. It
 // must be https and carry no SAS. Nothing is contacted. opts may be nil. The
 // error joins one *[Error] of kind [ErrConfiguration] for each fault.
 func New(serviceURL, container string, cred CredentialFunc, opts *Options) (*Set, error) {
+	return newSet(serviceURL, container, cred, opts, func(*Options) error {
+		if err := checkContainer(container); err != nil {
+			return configurationError("container", err)
+		}
+		return nil
+	})
+}
+
+// NewAccount returns the tools for all containers of a storage account, or those
+// that [Options.Allow] names: their callers say which, and may list them. It is
+// else like [New]. Nothing can be saved: read_blob_with_token is not among these
+// tools.
+func NewAccount(serviceURL string, cred CredentialFunc, opts *Options) (*Set, error) {
+	return newSet(serviceURL, "", cred, opts, func(o *Options) error {
+		if o.DownloadDir != "" {
+			return configurationError("Options.DownloadDir", errors.New("is for read_blob_with_token, which only a set for one container has (New)"))
+		}
+		return nil
+	})
+}
+
+// newSet makes either kind of set. check looks at what is peculiar to it.
+func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, check func(*Options) error) (*Set, error) {
 	o, errs := withDefaults(opts)
 	base, err := parseServiceURL(serviceURL)
 	if err != nil {
 		errs = append(errs, configurationError("serviceURL", err))
 	}
-	if err := checkContainer(container); err != nil {
-		errs = append(errs, configurationError("container", err))
+	if err := check(&o); err != nil {
+		errs = append(errs, err)
 	}
 	if cred == nil {
 		errs = append(errs, configurationError("cred", errors.New("is nil; it must return the credential of the call's user")))
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
 	s := &Set{
-		containerURL: base + "/" + container,
-		container:    container,
-		credential:   cred,
-		transport:    newTransport(o.HTTPClient),
-		log:          o.Logger,
-		timeout:      o.Timeout,
+		serviceURL: base,
+		container:  container,
+		credential: cred,
+		transport:  newTransport(o.HTTPClient),
+		log:        o.Logger,
+		timeout:    o.Timeout,
+	}
+	var faults []error
+	s.allow, faults = parseAllow(container, o.Allow)
+	errs = append(errs, faults...)
+	s.offered, faults = s.choose(o.Tools)
+	if errs = append(errs, faults...); len(errs) > 0 {
+		return nil, errors.Join(errs...)
 	}
 	if o.DownloadDir != "" {
 		s.store = newStore(o)
@@ -138,5 +180,7 @@ func withDefaults(opts *Options) (Options, []error) {
 
 // Register adds the tools to the server, in the place of any of the same name.
 func (s *Set) Register(srv *mcp.Server) {
-	s.registerRead(srv)
+	for _, t := range s.offered {
+		t.register(s, srv)
+	}
 }

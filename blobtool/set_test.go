@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 )
@@ -73,31 +74,48 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// A changed name, description, default or annotation shows in review.
+// A changed name, description, default or annotation shows in review. The tools of
+// an account differ from those of a container.
 func TestToolSchemas(t *testing.T) {
 	w := newWorld(t, nil)
-	list, err := w.connect(t, "alice").ListTools(t.Context(), nil)
+	for folder, list := range map[string]*mcp.ListToolsResult{
+		"testdata":         listTools(t, w.connect(t, "alice")),
+		"testdata/account": listTools(t, newAccountWorld(t, nil).connect(t, "alice")),
+	} {
+		for _, tool := range list.Tools {
+			got, err := json.MarshalIndent(tool, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, '\n')
+			golden := filepath.Join(folder, tool.Name+".json")
+			if *update {
+				if err := errors.Join(os.MkdirAll(folder, 0o750), os.WriteFile(golden, got, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s is now (go test -update accepts it): %s\n%v", golden, got, err)
+			}
+			if a := tool.Annotations; tool.Title == "" || a == nil || !a.ReadOnlyHint || a.DestructiveHint == nil || a.OpenWorldHint == nil {
+				t.Errorf("%s lacks a title or annotations", tool.Name)
+			}
+			if strings.Contains(string(got), `"null"`) {
+				t.Errorf("%s: some clients refuse a list of types", golden)
+			}
+		}
+		if files, err := filepath.Glob(folder + "/*.json"); err != nil || len(files) != len(list.Tools) {
+			t.Errorf("%d tools and the golden files %q, %v", len(list.Tools), files, err)
+		}
+	}
+}
+
+func listTools(t *testing.T, session *mcp.ClientSession) *mcp.ListToolsResult {
+	t.Helper()
+	list, err := session.ListTools(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tool := range list.Tools {
-		got, err := json.MarshalIndent(tool, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, '\n')
-		golden := filepath.Join("testdata", tool.Name+".json")
-		if *update {
-			if err := os.WriteFile(golden, got, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is now (go test -update accepts it): %s\n%v", golden, got, err)
-		}
-	}
-	if len(list.Tools) != 1 {
-		t.Errorf("%d tools", len(list.Tools))
-	}
+	return list
 }

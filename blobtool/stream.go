@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
@@ -22,11 +23,20 @@ type stream struct {
 	client      *blob.Client
 	size        int64
 	etag        azcore.ETag
-	encoding    string // Content-Encoding
-	next        int64  // where the next range begins
+	props       properties
+	next        int64 // where the next range begins
 	body        io.ReadCloser
 	bodyPending int64 // bytes of the current range that have not been read
 	resumes     int   // connections that broke off
+}
+
+// properties are what the answer to a range says of the whole blob.
+type properties struct {
+	contentType string
+	encoding    string // Content-Encoding
+	versionID   string // empty if the account keeps no versions
+	modified    time.Time
+	directory   bool // of a hierarchical namespace
 }
 
 // maxResumes is how many broken connections a call puts up with.
@@ -35,13 +45,18 @@ const maxResumes = 3
 // errBadAnswer is the cause where the service contradicts itself.
 var errBadAnswer = errors.New("unexpected answer")
 
-// openStream requests the first bytes of a blob, up to count.
-func openStream(ctx context.Context, client *blob.Client, count int64) (*stream, error) {
-	s := &stream{ctx: ctx, client: client}
-	resp, err := client.DownloadStream(ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Count: count}})
-	if isEmptyBlob(err) {
+// openStream requests up to count bytes from offset on: of the version with that
+// ETag or, if it is empty, of the one that is there.
+func openStream(ctx context.Context, client *blob.Client, offset, count int64, etag azcore.ETag) (*stream, error) {
+	s := &stream{ctx: ctx, client: client, next: offset}
+	var conditions *blob.AccessConditions
+	if etag != "" {
+		conditions = &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: &etag}}
+	}
+	resp, err := client.DownloadStream(ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: offset, Count: count}, AccessConditions: conditions})
+	if isEmptyRange(err) && offset == 0 {
 		// No range of an empty blob exists.
-		resp, err = client.DownloadStream(ctx, nil)
+		resp, err = client.DownloadStream(ctx, &blob.DownloadStreamOptions{AccessConditions: conditions})
 	}
 	if err != nil {
 		return nil, err
@@ -50,18 +65,46 @@ func openStream(ctx context.Context, client *blob.Client, count int64) (*stream,
 		return nil, fmt.Errorf("%w: no body or no ETag", errBadAnswer)
 	}
 	s.etag = *resp.ETag
-	if resp.ContentEncoding != nil {
-		s.encoding = *resp.ContentEncoding
-	}
-	if s.size, err = totalSize(&resp, 0); err != nil {
+	s.props = propertiesOf(&resp)
+	if s.size, err = totalSize(&resp, offset); err != nil {
 		_ = resp.Body.Close()
 		return nil, err
 	}
-	s.take(&resp, min(count, s.size))
+	s.take(&resp, min(count, s.size-offset))
 	return s, nil
 }
 
-func isEmptyBlob(err error) bool {
+func propertiesOf(resp *blob.DownloadStreamResponse) properties {
+	p := properties{
+		contentType: value(resp.ContentType),
+		encoding:    value(resp.ContentEncoding),
+		versionID:   value(resp.VersionID),
+		modified:    value(resp.LastModified),
+	}
+	p.directory = isDirectory(resp.Metadata)
+	return p
+}
+
+// isDirectory reports whether metadata is that of a directory: the blob endpoint of
+// an account with hierarchical namespace shows it as an empty blob.
+func isDirectory(metadata map[string]*string) bool {
+	for name, v := range metadata {
+		if strings.EqualFold(name, "hdi_isfolder") && strings.EqualFold(value(v), "true") {
+			return true
+		}
+	}
+	return false
+}
+
+// value is what a pointer of the SDK's points to, or zero.
+func value[T any](p *T) T {
+	if p == nil {
+		return *new(T)
+	}
+	return *p
+}
+
+func isEmptyRange(err error) bool {
 	var response *azcore.ResponseError
 	return bloberror.HasCode(err, bloberror.InvalidRange) ||
 		errors.As(err, &response) && response.StatusCode == http.StatusRequestedRangeNotSatisfiable
@@ -70,7 +113,10 @@ func isEmptyBlob(err error) bool {
 // advance requests the next count bytes of the same version.
 func (s *stream) advance(count int64) error {
 	_ = s.Close() // may be broken already
-	count = min(count, s.size-s.next)
+	if count = min(count, s.size-s.next); count <= 0 {
+		s.bodyPending = 0
+		return nil
+	}
 	resp, err := s.client.DownloadStream(s.ctx, &blob.DownloadStreamOptions{
 		Range:            blob.HTTPRange{Offset: s.next, Count: count},
 		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: &s.etag}},
@@ -121,13 +167,19 @@ func (s *stream) resume(cause error) error {
 	if errors.Is(cause, io.EOF) {
 		cause = io.ErrUnexpectedEOF
 	}
-	if s.resumes == maxResumes || s.ctx.Err() != nil {
+	if s.resumes == maxResumes || s.ctx.Err() != nil || errors.Is(cause, errStalled) {
 		return fmt.Errorf("the body broke off: %w", cause)
 	}
 	s.resumes++
 	left := s.bodyPending
 	s.next -= left
 	return s.advance(left)
+}
+
+// seek makes the count bytes from offset on the current range.
+func (s *stream) seek(offset, count int64) error {
+	s.next = offset
+	return s.advance(count)
 }
 
 // more reports whether the blob goes on after the current range.

@@ -2,9 +2,11 @@ package blobtool
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -14,13 +16,21 @@ import (
 // call's time, and turns an error into a result that says what to do, with the
 // error itself as the result's cause (CallToolResult.GetError) for middleware.
 //
+// A property container is taken from the input's schema where the set is for one
+// container; In then has an empty one.
+//
 // The output's schema is given and its type hidden from the SDK, which would else
 // send a zero output along with an error.
 func addTool[In, Out any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(context.Context, *mcp.CallToolRequest, In) (Out, error)) {
 	t.OutputSchema = schemaFor[Out]()
-	if t.InputSchema == nil {
-		t.InputSchema = schemaFor[In]()
+	input, given := t.InputSchema.(*jsonschema.Schema)
+	if !given {
+		input = schemaFor[In]()
 	}
+	if s.container != "" {
+		dropProperty(input, "container")
+	}
+	t.InputSchema = input
 	mcp.AddTool(srv, t, func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
 		ctx, cancel := context.WithTimeout(ctx, s.timeout)
 		defer cancel()
@@ -28,19 +38,36 @@ func addTool[In, Out any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 		if err != nil {
 			return s.failed(ctx, t.Name, err), nil, nil
 		}
-		return nil, out, nil
+		return withAttachments(out), out, nil
 	})
+}
+
+// attacher is an output that comes with more content.
+type attacher interface{ attachments() []mcp.Content }
+
+// withAttachments returns the result for an output: nil for the SDK's own, which
+// has the output as JSON, or the same with what else there is.
+func withAttachments(out any) *mcp.CallToolResult {
+	a, ok := out.(attacher)
+	if !ok || len(a.attachments()) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		panic(fmt.Sprintf("blobtool: encoding %T: %v", out, err)) // plain structs always encode
+	}
+	return &mcp.CallToolResult{Content: append([]mcp.Content{&mcp.TextContent{Text: string(text)}}, a.attachments()...)}
 }
 
 // failed logs the error and returns the result for it.
 func (s *Set) failed(ctx context.Context, tool string, err error) *mcp.CallToolResult {
 	level := slog.LevelWarn
-	for _, kind := range []error{ErrInvalidPath, ErrInvalidArgument, ErrNotFound, ErrPermission} {
+	for _, kind := range []error{ErrInvalidPath, ErrInvalidArgument, ErrNotAllowed, ErrNotFound, ErrPermission} {
 		if errors.Is(err, kind) { // the caller's affair, not the operator's
 			level = slog.LevelInfo
 		}
 	}
-	s.log.LogAttrs(ctx, level, "blob tool failed", slog.String("tool", tool), slog.String("container", s.container), slog.Any("error", err))
+	s.log.LogAttrs(ctx, level, "blob tool failed", slog.String("tool", tool), slog.Any("error", err))
 	text, ok := userText(err)
 	if !ok {
 		text = "The blob could not be read: an internal error. The server's log has the cause."
@@ -57,6 +84,13 @@ func schemaFor[T any]() *jsonschema.Schema {
 		panic(fmt.Sprintf("blobtool: schema of %T: %v", *new(T), err)) // the types are constants of the program
 	}
 	return schema
+}
+
+// dropProperty removes a property that the input type has and this set does not.
+func dropProperty(schema *jsonschema.Schema, name string) {
+	delete(schema.Properties, name)
+	schema.Required = slices.DeleteFunc(schema.Required, func(s string) bool { return s == name })
+	schema.PropertyOrder = slices.DeleteFunc(schema.PropertyOrder, func(s string) bool { return s == name })
 }
 
 // userID returns whose call this is, as the transport's verified token says.

@@ -74,7 +74,9 @@ func newWorld(t testing.TB, opts ...mcpentra.Option) *world {
 func (w *world) rebuild(t testing.TB) {
 	t.Helper()
 	logger := w.logger()
-	set, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: w.blobs.HTTPClient(), Logger: logger})
+	set, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{
+		HTTPClient: w.blobs.HTTPClient(), Logger: logger, Tools: []string{"read_blob_with_token"},
+	})
 	must(t, err)
 	w.server, err = mcpentra.NewServer(resourceURL, w.verifier, append([]mcpentra.Option{
 		mcpentra.WithExchanger(w.exchanger), mcpentra.WithTools(mcpentra.IdentityTools(w.verifier), set), mcpentra.WithLogger(logger),

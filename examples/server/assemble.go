@@ -78,5 +78,6 @@ func blobTools(c config, s surroundings) (mcpentra.ToolSet, error) {
 	}
 	return blobtool.New(c.storageURL, c.container, credential, &blobtool.Options{
 		HTTPClient: s.storage, Logger: s.log, DownloadDir: c.downloadDir,
+		Tools: []string{"read_blob_with_token"}, // and no others: these are the documented four
 	})
 }

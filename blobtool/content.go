@@ -1,0 +1,231 @@
+package blobtool
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+)
+
+// maxScan is how many bytes of a blob one call goes through in search of something.
+const maxScan = 64 << 20
+
+// sampleBytes is how much of the content is looked at to tell what it is.
+const sampleBytes = 16 << 10
+
+// content is what a blob holds, unpacked if it is packed. It is read from its
+// beginning, or from wherever seek leads.
+type content struct {
+	*stream
+	name   string
+	flow   *flow
+	in     *bufio.Reader
+	pos    int64     // of the next byte of in
+	packed *unpacker // nil if it is not
+	head   []byte    // the first bytes; empty if opened elsewhere
+}
+
+// openContent opens a blob and requests the first count bytes from offset on, which
+// must be 0 where the blob may be packed. An ETag binds it to one version.
+func openContent(ctx context.Context, client *blob.Client, name string, offset, count int64, etag azcore.ETag) (*content, error) {
+	s, err := openStream(ctx, client, offset, count, etag)
+	if err != nil {
+		return nil, err
+	}
+	c := &content{stream: s, name: name, pos: offset, flow: &flow{stream: s, count: count, left: maxScan}}
+	c.in = bufio.NewReaderSize(c.flow, int(min(max(count, leastRange), bufferSize)))
+	if s.props.directory && s.size == 0 {
+		err = failuref(ErrDirectory, "%s is a directory, not a file. See what is in it with list_blobs, prefix %s.", quote(name), quote(strings.TrimSuffix(name, "/")+"/"))
+	} else if offset == 0 {
+		err = c.begin()
+	}
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// begin looks at the first bytes, and unpacks if they say so.
+func (c *content) begin() error {
+	head, err := c.peek(512)
+	if err != nil {
+		return err
+	}
+	if format := packing(c.name, c.props.encoding, head); format != "" {
+		if c.packed, err = newUnpacker(format, c.in); err != nil {
+			return err
+		}
+		c.in = bufio.NewReaderSize(c.packed, bufferSize)
+		if head, err = c.peek(512); err != nil {
+			return err
+		}
+	}
+	c.head = append([]byte(nil), head...)
+	return nil
+}
+
+// Close ends the current request.
+func (c *content) Close() error {
+	if c.packed != nil {
+		c.packed.close()
+	}
+	return c.stream.Close()
+}
+
+// peek returns up to n of the next bytes, fewer if there are no more.
+func (c *content) peek(n int) ([]byte, error) {
+	next, err := c.in.Peek(min(n, c.in.Size()))
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return next, err
+}
+
+// Read implements [io.Reader].
+func (c *content) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.pos += int64(n)
+	return n, err
+}
+
+// discard passes over the next n bytes.
+func (c *content) discard(n int64) error {
+	for n > 0 {
+		passed, err := c.in.Discard(int(min(n, math.MaxInt32)))
+		c.pos += int64(passed)
+		n -= int64(passed)
+		if errors.Is(err, io.EOF) {
+			return beyondEnd(c.pos+n, c.pos)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beyondEnd is the error for an offset at which nothing begins.
+func beyondEnd(offset, size int64) error {
+	return failuref(ErrInvalidArgument, "offset is %d, and the content ends at %d", offset, size)
+}
+
+// seek makes offset the next byte to be read. What is packed is unpacked up to
+// there; else count bytes are requested.
+func (c *content) seek(offset, count int64) error {
+	if ahead := offset - c.pos; ahead >= 0 && (c.packed != nil || ahead <= int64(c.in.Buffered())) {
+		return c.discard(ahead)
+	}
+	if offset >= c.size {
+		return beyondEnd(offset, c.size)
+	}
+	if err := c.stream.seek(offset, count); err != nil {
+		return err
+	}
+	c.flow.count = count
+	c.in.Reset(c.flow)
+	c.pos = offset
+	return nil
+}
+
+// more reports whether anything comes after position at, which has been read up to.
+func (c *content) more(at int64) (bool, error) {
+	if c.packed == nil {
+		return at < c.size, nil
+	}
+	next, err := c.peek(1)
+	return at < c.pos || len(next) > 0, err
+}
+
+// asStored gives the unpacking up: the content is then what the blob's bytes are.
+func (c *content) asStored() error {
+	c.packed.close()
+	c.packed = nil
+	c.in = bufio.NewReaderSize(c.flow, bufferSize)
+	c.pos = -1 // the buffer is empty
+	if err := c.seek(0, leastRange); err != nil {
+		return err
+	}
+	head, err := c.peek(512)
+	c.head = append([]byte(nil), head...)
+	return err
+}
+
+// mediaType returns the type of the content: that of the blob's property, unless
+// this is none or the first bytes say that it is wrong.
+func (c *content) mediaType() string {
+	declared, _, err := mime.ParseMediaType(c.props.contentType)
+	if err != nil || c.packed != nil && c.props.encoding == "" {
+		declared = "application/octet-stream" // or that of the packed file
+	}
+	sniffed, _, _ := strings.Cut(http.DetectContentType(c.head), ";")
+	switch {
+	case len(c.head) == 0 || sniffed == "application/octet-stream":
+		return declared
+	case isMedia(sniffed):
+		return sniffed // also of a picture that is called text
+	case isMedia(declared) && sniffed == "text/plain" && declared != "image/svg+xml":
+		return sniffed
+	case declared == "application/octet-stream" || strings.HasPrefix(declared, "text/") && !strings.HasPrefix(sniffed, "text/"):
+		return sniffed
+	}
+	return declared
+}
+
+// isMedia reports whether a type has content of its own in MCP.
+func isMedia(mediaType string) bool {
+	return strings.HasPrefix(mediaType, "image/") || strings.HasPrefix(mediaType, "audio/")
+}
+
+// isText reports whether the content is text in that charset, as far as the next
+// bytes show. The first back of them come before what is asked for.
+func (c *content) isText(cs charset, back int64) (bool, error) {
+	switch t := c.mediaType(); {
+	case isMedia(t) && t != "image/svg+xml", strings.HasPrefix(t, "video/"), strings.HasPrefix(t, "font/"), t == "application/pdf", t == "application/zip":
+		return false, nil
+	}
+	sample, err := c.peek(sampleBytes)
+	if err != nil {
+		return false, err
+	}
+	window := sample[:min(int64(len(sample)), back)]
+	return cs.looksLikeText(sample[cs.syncPoint(window, c.pos == 0):]), nil
+}
+
+// flow reads a stream on, range after range, each larger than the last.
+type flow struct {
+	stream *stream
+	count  int64 // of the last range
+	left   int64 // how many bytes more may be requested
+}
+
+// errScanned is the cause where a call has gone through all that it may.
+var errScanned = errors.New("the bound of one call is reached")
+
+// Read implements [io.Reader].
+func (f *flow) Read(p []byte) (int, error) {
+	for {
+		n, err := f.stream.Read(p)
+		if n > 0 || !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if !f.stream.more() {
+			return 0, io.EOF
+		}
+		if f.left -= f.count; f.left <= 0 {
+			return 0, &Error{Kind: ErrTooLarge, text: fmt.Sprintf("More than %d bytes of the blob would have to be read for that.", maxScan), cause: errScanned}
+		}
+		f.count = min(4*f.count, largeRange)
+		if err := f.stream.advance(f.count); err != nil {
+			return 0, err
+		}
+	}
+}

@@ -1,0 +1,40 @@
+package blobtool
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+)
+
+// explain turns the error of a call about a blob into one that says what to do. Of
+// an archived blob it finds out whether it is on its way back.
+func (s *Set) explain(ctx context.Context, at location, client *blob.Client, err error) error {
+	e := at.fromAzure(ctx, err)
+	if e.Code != "BlobArchived" && e.Code != "BlobBeingRehydrated" {
+		return e
+	}
+	props, err := client.GetProperties(ctx, nil)
+	if err != nil {
+		return e
+	}
+	if status := rehydration(value(props.ArchiveStatus), value(props.RehydratePriority)); status != "" {
+		e.text = fmt.Sprintf("Blob %s is in the Archive tier and can't be read yet: %s", quote(at.blob), status)
+	}
+	return e
+}
+
+// rehydration says how an archived blob comes back, from x-ms-archive-status and
+// x-ms-rehydrate-priority; nothing if it does not.
+func rehydration(status, priority string) string {
+	tier, ok := strings.CutPrefix(status, "rehydrate-pending-to-")
+	if !ok || printable(tier) == "" {
+		return ""
+	}
+	takes := "up to 15 hours"
+	if strings.EqualFold(priority, "High") {
+		takes = "under an hour if it is small, else up to 15 hours"
+	}
+	return fmt.Sprintf("it is being moved to the %s tier, which takes %s from when that began. Try again later.", tier, takes)
+}

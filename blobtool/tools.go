@@ -1,0 +1,62 @@
+package blobtool
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// tool is one of the tools of a set.
+type tool struct {
+	name     string
+	register func(*Set, *mcp.Server)
+}
+
+// tools returns all tools that a set of this kind can have.
+func (s *Set) tools() []tool {
+	all := []tool{
+		{"read_blob", (*Set).registerReadBlob},
+	}
+	if s.container != "" {
+		all = append(all, tool{"read_blob_with_token", (*Set).registerReadWithToken})
+	}
+	return all
+}
+
+// ToolNames returns the names of the tools that the set offers.
+func (s *Set) ToolNames() []string {
+	names := make([]string, len(s.offered))
+	for i, t := range s.offered {
+		names[i] = t.name
+	}
+	return names
+}
+
+// offers reports whether the set has that tool.
+func (s *Set) offers(name string) bool {
+	return slices.ContainsFunc(s.offered, func(t tool) bool { return t.name == name })
+}
+
+// choose returns the tools of those names, or all if there are none, and an error
+// for each name that no tool has.
+func (s *Set) choose(names []string) ([]tool, []error) {
+	all := s.tools()
+	if len(names) == 0 {
+		return all, nil
+	}
+	var errs []error
+	known := make([]string, len(all))
+	for i, t := range all {
+		known[i] = t.name
+	}
+	for i, name := range names {
+		if !slices.Contains(known, name) {
+			errs = append(errs, configurationError(fmt.Sprintf("Options.Tools[%d]", i),
+				errors.New("is "+quote(name)+"; the tools of this set are "+strings.Join(known, ", "))))
+		}
+	}
+	return slices.DeleteFunc(all, func(t tool) bool { return !slices.Contains(names, t.name) }), errs
+}

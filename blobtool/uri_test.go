@@ -1,0 +1,97 @@
+package blobtool_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/yosida95/uritemplate/v3"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool"
+)
+
+func TestResourceURI(t *testing.T) {
+	for _, c := range []struct{ container, blob, uri string }{
+		{"docs", "a/b.txt", "blob://docs/a/b.txt"},
+		{"$root", "a", "blob://%24root/a"},
+		{"docs", "a b?c#d%2e.txt", "blob://docs/a%20b%3Fc%23d%252e.txt"},
+		{"docs", "日本.", "blob://docs/%E6%97%A5%E6%9C%AC."},
+		{"docs", "/a//b/", "blob://docs//a//b/"},
+	} {
+		if got := blobtool.ResourceURI(c.container, c.blob); got != c.uri {
+			t.Errorf("%q is %s, want %s", c.blob, got, c.uri)
+		}
+		container, blob, err := blobtool.ParseResourceURI(c.uri)
+		if err != nil || container != c.container || blob != c.blob {
+			t.Errorf("%s is %q %q, %v", c.uri, container, blob, err)
+		}
+	}
+	for _, uri := range []string{"", "blob:", "blob://", "blob://docs", "blob://docs/", "blob:///a", "file:///a", "https://docs/a", "blob://docs/a?b", "blob://docs/a#b", "blob://a%2Fb/c", "blob://docs/%ff"} {
+		_, _, err := blobtool.ParseResourceURI(uri)
+		wantKind(t, uri, err, blobtool.ErrInvalidArgument)
+	}
+}
+
+func TestToolForResource(t *testing.T) {
+	one, err := blobtool.New(account, "docs", noCredential, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := blobtool.NewAccount(account, noCredential, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for uri, want := range map[string][2]string{
+		"blob://docs/a":      {"read_blob", "read_blob"},
+		"blob://doc%73/a":    {"read_blob", "read_blob"},
+		"blob://other/a":     {"", "read_blob"},
+		"blob://docs/../a":   {"read_blob", "read_blob"},
+		"file:///a":          {"", ""},
+		"blobs://docs/a":     {"", ""},
+		"ui://blob://docs/a": {"", ""},
+	} {
+		if got := [2]string{one.ToolForResource(uri), all.ToolForResource(uri)}; got != want {
+			t.Errorf("%s: %q, want %q", uri, got, want)
+		}
+	}
+}
+
+// FuzzResourceURI: every legal name has a URI that means it again, to us, to a
+// reader of URIs and to the template by which the SDK finds the handler; and what
+// we can read has one canonical form.
+func FuzzResourceURI(f *testing.F) {
+	for _, s := range []string{"a.txt", "a/b c", "100%", "%2e%2e/x", "日本/語.txt", "a?b#c", "/a", "a//", "a.", "😀", "\u202eabc", "blob://x/y", "a&b=c;d,e:f@g!h$i'j(k)*+", "{+path}", "[x]"} {
+		f.Add("docs", s)
+		f.Add("$root", s)
+	}
+	one, _ := blobtool.New(account, "docs", noCredential, nil)
+	all, _ := blobtool.NewAccount(account, noCredential, nil)
+	forOne, forAll := uritemplate.MustNew(one.URITemplate()).Regexp(), uritemplate.MustNew(all.URITemplate()).Regexp()
+	f.Fuzz(func(t *testing.T, container, name string) {
+		if container, blob, err := blobtool.ParseResourceURI(name); err == nil {
+			again := blobtool.ResourceURI(container, blob)
+			if c, b, err := blobtool.ParseResourceURI(again); err != nil || c != container || b != blob {
+				t.Fatalf("%q is %q %q, which is %s, which is %q %q, %v", name, container, blob, again, c, b, err)
+			}
+			if one.ToolForResource(name) == "" && container == "docs" || all.ToolForResource(name) == "" {
+				t.Fatalf("%q has no policy", name)
+			}
+		}
+		if blobtool.CheckBlobName(name) != nil || all.Locate(container, name) != nil {
+			return
+		}
+		uri := blobtool.ResourceURI(container, name)
+		c, b, err := blobtool.ParseResourceURI(uri)
+		if err != nil || c != container || b != name {
+			t.Fatalf("%q %q is %s, which is %q %q, %v", container, name, uri, c, b, err)
+		}
+		if !strings.Contains(container, "$") { // which net/url wants as it is
+			if u, err := url.Parse(uri); err != nil || u.Host != container || u.Path != "/"+name || u.RawQuery != "" || u.Fragment != "" {
+				t.Fatalf("%q is %s, which is %+v, %v", name, uri, u, err)
+			}
+		}
+		if !forAll.MatchString(uri) || forOne.MatchString(uri) != (container == "docs") {
+			t.Fatalf("%s: of all %v, of one %v", uri, forAll.MatchString(uri), forOne.MatchString(uri))
+		}
+	})
+}
