@@ -381,3 +381,12 @@ func TestMetadataAdvertisesTheLeast(t *testing.T) {
 		t.Errorf("%s lacks %s", body, want)
 	}
 }
+
+// secretly is a tool that must not run.
+func secretly(ran *bool, p entraauth.Policy) mcpentra.ToolSet {
+	return mcpentra.Tool(&mcp.Tool{Name: "secret", Description: "Must not run."},
+		func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+			*ran = true
+			return nil, nil, nil
+		}, p)
+}

@@ -78,7 +78,7 @@ var errState = errors.New("the request state is not one of this server's, or its
 
 func (s sealer) open(text string) (requestState, error) {
 	var state requestState
-	if len(text) > maxState {
+	if len(text) > maxState || strings.ContainsAny(text, "\r\n") { // which base64 passes over
 		return state, errState
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(text, statePrefix))
