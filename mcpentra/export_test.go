@@ -38,16 +38,7 @@ func Origin(networks []netip.Prefix, r *http.Request) (netip.Addr, string) {
 // Middleware that tests of what a context holds need.
 var RequestID = requestID
 
-// SealState returns a request state sealed with the key, and OpensState reports
-// whether a text opens with it.
-func SealState(key []byte) string {
-	s, err := newSealer([][]byte{key})
-	if err != nil {
-		panic(err)
-	}
-	return s.seal(requestState{User: "u", Call: []byte("c"), Until: 1 << 40, Round: 1})
-}
-
+// OpensState reports whether a text opens with the key.
 func OpensState(key []byte, text string) bool {
 	s, err := newSealer([][]byte{key})
 	if err != nil {

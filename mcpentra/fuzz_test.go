@@ -59,7 +59,11 @@ func FuzzBody(f *testing.F) {
 
 // FuzzRequestState: what a client hands back opens only if it was sealed here.
 func FuzzRequestState(f *testing.F) {
-	sealed := mcpentra.SealState(stateKey('a'))
+	// Sealed once: each process of the fuzzer would have another.
+	const sealed = "mcpentra1.nRkohnTJNnlzLIQ9EwtoSC-A2iGgW7awdMtwsPw58NH0h9HsT6M0rLHeUDh7-WrnocNYBUJ4QT87gfg1EFWTid2qkyPyxGdU"
+	if !mcpentra.OpensState(stateKey('a'), sealed) {
+		f.Fatal("does not open")
+	}
 	f.Add("mcpentra1.AAAA")
 	f.Add(sealed)
 	f.Add(sealed + "=")

@@ -78,10 +78,11 @@ var errState = errors.New("the request state is not one of this server's, or its
 
 func (s sealer) open(text string) (requestState, error) {
 	var state requestState
-	if len(text) > maxState || strings.ContainsAny(text, "\r\n") { // which base64 passes over
+	encoded, ours := strings.CutPrefix(text, statePrefix)
+	if !ours || len(text) > maxState || strings.ContainsAny(text, "\r\n") { // which base64 passes over
 		return state, errState
 	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(text, statePrefix))
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil {
 		return state, errState
 	}
