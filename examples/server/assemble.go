@@ -23,9 +23,8 @@ type surroundings struct {
 	origins   []string     // of web pages that may call
 }
 
-// assemble makes the documented server: its handler, and what ends its background
-// work. publicURL is the origin that clients use; the resource is that plus /mcp.
-func assemble(c config, publicURL string, s surroundings) (_ http.Handler, closeAll func(), err error) {
+// assemble makes the documented server, and what ends its background work. publicURL is the origin that clients use; the resource is that plus /mcp.
+func assemble(c config, publicURL string, s surroundings) (_ *mcpentra.Server, closeAll func(), err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -53,11 +52,15 @@ func assemble(c config, publicURL string, s surroundings) (_ http.Handler, close
 	if c.obo {
 		exchanger, err := obo.NewExchanger(c.tenantID, c.apiAppID, c.method, &obo.Options{
 			HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.authorityHost, Resources: c.audiences,
+			RedirectURL: c.consentURL,
 		})
 		if err != nil {
 			return nil, nil, err
 		}
 		options = append(options, mcpentra.WithExchanger(exchanger))
+	}
+	if len(c.stateKeys) > 0 {
+		options = append(options, mcpentra.WithStateKeys(c.stateKeys...))
 	}
 	server, err := mcpentra.NewServer(publicURL+"/mcp", verifier, options...)
 	if err != nil {

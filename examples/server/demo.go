@@ -32,7 +32,7 @@ func runDemo(ctx context.Context, c listenConfig, once bool, stdout, stderr io.W
 	defer w.close()
 	log, level := demoLogger(c, stderr)
 	origin := localURL(listener)
-	handler, closeAll, err := assemble(w.config(c), origin, surroundings{
+	server, closeAll, err := assemble(w.config(c), origin, surroundings{
 		log: log, authority: w.tenant.HTTPClient(), storage: w.blobs.HTTPClient(), origins: []string{inspectorOrigin},
 	})
 	if err != nil {
@@ -43,7 +43,7 @@ func runDemo(ctx context.Context, c listenConfig, once bool, stdout, stderr io.W
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	served := make(chan error, 1)
-	go func() { served <- serve(serving, listener, handler, log) }()
+	go func() { served <- server.Serve(serving, listener) }()
 
 	p := &page{w: stdout}
 	w.introduce(p, origin+"/mcp")

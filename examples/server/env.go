@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net"
@@ -35,6 +36,8 @@ type config struct {
 	method             clientauth.Method // holds the client secret, where nothing can print it
 	audiences          []string          // for which OBO may get tokens
 	publicURL          string            // origin; "" is http://localhost:PORT
+	consentURL         string            // where a consent ends; "" leaves it to Entra
+	stateKeys          [][]byte          // seal what clients hand back
 	downloadDir        string
 	warnings           []string // for the log at the start
 }
@@ -176,6 +179,24 @@ func (v *variables) readOBO(c *config) {
 	v.same("ENTRA_APP_CLIENT_ID", "API_APP_ID", c.apiAppID, "only the app that the users' tokens are for can exchange them")
 	v.readMethod(c)
 	v.readAudiences(c)
+	v.readConsent(c)
+}
+
+// readConsent reads how users are asked for their consent on the way.
+func (v *variables) readConsent(c *config) {
+	c.consentURL = v.text("CONSENT_REDIRECT_URL")
+	list := v.raw("STATE_KEYS")
+	if list == "" {
+		return
+	}
+	for i, text := range strings.Split(list, ",") {
+		key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+		if err != nil || len(key) != 32 { // its text is a secret: not in the fault
+			v.fault("STATE_KEYS", fmt.Sprintf("key %d is not base64 of 32 bytes", i+1), "Make one with: openssl rand -base64 32")
+			continue
+		}
+		c.stateKeys = append(c.stateKeys, key)
+	}
 }
 
 // same requires that an optional variable says what another one says.

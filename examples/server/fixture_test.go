@@ -77,7 +77,7 @@ func start(t *testing.T, change func(*world, *config)) *fixture {
 		change(w, &c)
 	}
 	log := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	handler, closeAll, err := assemble(c, f.origin, surroundings{
+	server, closeAll, err := assemble(c, f.origin, surroundings{
 		log: log, authority: w.tenant.HTTPClient(), storage: w.blobs.HTTPClient(), origins: []string{inspectorOrigin},
 	})
 	if err != nil {
@@ -86,7 +86,7 @@ func start(t *testing.T, change func(*world, *config)) *fixture {
 	t.Cleanup(closeAll)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- serve(ctx, listener, handler, log) }()
+	go func() { served <- server.Serve(ctx, listener) }()
 	f.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-served; err != nil {

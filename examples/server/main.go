@@ -116,14 +116,14 @@ func runServer(ctx context.Context, c config, stderr io.Writer) int {
 	if publicURL == "" {
 		publicURL = localURL(listener)
 	}
-	handler, closeAll, err := assemble(c, publicURL, surroundings{log: log})
+	server, closeAll, err := assemble(c, publicURL, surroundings{log: log})
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
 	defer closeAll()
 	announce(log, c, listener.Addr().String(), publicURL)
-	if err := serve(ctx, listener, handler, log); err != nil {
+	if err := server.Serve(ctx, listener); err != nil {
 		log.Error("the server failed", "error", err)
 		return exitFailed
 	}

@@ -214,5 +214,5 @@ func TestGracefulShutdown(t *testing.T) {
 	if err := <-answered; err != nil {
 		t.Errorf("the call under way: %v", err)
 	}
-	wantText(t, f.log.String(), "shutting down")
+	wantText(t, f.log.String(), "draining")
 }
