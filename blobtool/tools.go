@@ -18,6 +18,7 @@ type tool struct {
 // tools returns all tools that a set of this kind can have.
 func (s *Set) tools() []tool {
 	all := []tool{
+		{"stat_blob", (*Set).registerStatBlob},
 		{"read_blob", (*Set).registerReadBlob},
 	}
 	if s.container != "" {
