@@ -140,10 +140,11 @@ func differs(what string, got, want any) error {
 func refusedWith(what string, err error, status int, code string) error {
 	var r *azcore.ResponseError
 	if !errors.As(err, &r) || r.StatusCode != status || r.ErrorCode != code {
+		got := fmt.Sprint(err)
 		if r != nil { // its text is a whole answer
-			err = fmt.Errorf("%d %s", r.StatusCode, r.ErrorCode)
+			got = fmt.Sprintf("%d %s", r.StatusCode, r.ErrorCode)
 		}
-		return fmt.Errorf("%s: got %v, want %d %s", what, err, status, code)
+		return fmt.Errorf("%s: got %s, want %d %s", what, got, status, code)
 	}
 	return nil
 }
