@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 	"github.com/mcpentra/mcp-entra-go/entratest"
@@ -63,4 +64,38 @@ func Example() {
 	// Output:
 	// Alice reads "Hello"
 	// Bob has no role
+}
+
+// A million blobs take no memory, and what one of them holds is computed as it is
+// read.
+func ExampleServer_AddGenerated() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	alice := tenant.AddUser("alice@contoso.com", "Alice")
+
+	srv := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
+	defer srv.Close()
+	srv.Grant(alice.ObjectID, "logs", "")
+	srv.AddGenerated("logs", blobtest.Generated{
+		Count: 1_000_000,
+		Name:  func(i int) string { return fmt.Sprintf("day-%03d/%03d.log", i/1000, i%1000) },
+	})
+
+	client, err := container.NewClient(srv.URL()+"/logs", userCredential{tenant, alice, tenant.AddClient("client")}, &container.ClientOptions{
+		ClientOptions: policy.ClientOptions{Transport: srv.HTTPClient()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	prefix, two := "day-500/9", int32(2)
+	page, err := client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &prefix, MaxResults: &two}).NextPage(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, b := range page.Segment.BlobItems {
+		fmt.Println(*b.Name, *b.Properties.ContentLength)
+	}
+	// Output:
+	// day-500/900.log 1024
+	// day-500/901.log 1024
 }

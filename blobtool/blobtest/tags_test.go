@@ -72,7 +72,7 @@ func TestFindByTags(t *testing.T) {
 	}
 	for _, where := range []string{
 		"", "project", `"project" = x`, `"project" = "x"`, `"project" <> 'x'`, `"project" = 'x' OR "rank" = '1'`, `NOT "project" = 'x'`,
-		`"project" = 'x' AND`, `"project" = 'x' AND AND "rank" = '1'`, `"rank" > '1' AND "rank" >= '2'`, `@container > 'a'`, `@name = 'a'`,
+		`"project" = 'x' AND`, `"project" = 'x' AND AND "rank" = '1'`, `"rank" > '1' AND "rank" >= '2'`, `"rank" = '1' AND "rank" > '0'`, `@container > 'a'`, `@name = 'a'`,
 		`"project" = 'x'; DROP`, `"project" = 'it''s'`, `"project" = 'x'AND"rank" = '1'`,
 	} {
 		if _, err := serviceOf(t, srv, carol).FilterBlobs(t.Context(), where, nil); !hasCode(err, 400, bloberror.InvalidQueryParameterValue) {

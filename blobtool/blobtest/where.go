@@ -25,8 +25,8 @@ var (
 )
 
 // parseWhere parses the expression after the grammar of Find Blobs by Tags
-// (REST reference, Remarks): comparisons joined by AND, at most one of each
-// side for a key, @container only with =. OR, NOT and <> exist in x-ms-if-tags
+// (REST reference, Remarks): comparisons joined by AND, for a key one or two that
+// make a range, @container only with =. OR, NOT and <> exist in x-ms-if-tags
 // only.
 func parseWhere(text string) (where, error) {
 	var w where
@@ -36,7 +36,7 @@ func parseWhere(text string) (where, error) {
 			return nil, err
 		}
 		if w.contradicts(c) {
-			return nil, fmt.Errorf("a second comparison of %q on the same side", c.key)
+			return nil, fmt.Errorf("can't have multiple conditions for %q unless they define a range", c.key)
 		}
 		w = append(w, c)
 		if strings.TrimSpace(after) == "" {
@@ -70,11 +70,11 @@ func parseCondition(text string) (c condition, rest string, err error) {
 	return c, rest, nil
 }
 
-// contradicts reports whether the expression has a range for the key with the
-// same side as c.
+// contradicts reports whether the expression has a condition for the key that
+// makes no range with c.
 func (w where) contradicts(c condition) bool {
 	for _, d := range w {
-		if d.key == c.key && d.operator[0] == c.operator[0] && c.operator != "=" {
+		if d.key == c.key && (d.operator[0] == c.operator[0] || d.operator == "=" || c.operator == "=") {
 			return true
 		}
 	}

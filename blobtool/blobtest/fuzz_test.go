@@ -1,0 +1,36 @@
+package blobtest_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
+)
+
+// What is accepted means the same when it is written out in full.
+func FuzzWhere(f *testing.F) {
+	for _, s := range []string{
+		`"project" = 'x'`, `rank>'1' and rank <='2'`, `@container = 'docs' AND "due date" = ''`, `"a" = 'b' OR c='d'`, `"and"='and' AND and='and'`, "'", `"a"='b' AND`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		conditions, err := blobtest.ParseWhere(text)
+		if err != nil {
+			return
+		}
+		var full []string
+		for c := range slices.Chunk(conditions, 3) {
+			key := `"` + c[0] + `"`
+			if c[0] == "@container" {
+				key = c[0]
+			}
+			full = append(full, key+" "+c[1]+" '"+c[2]+"'")
+		}
+		again, err := blobtest.ParseWhere(strings.Join(full, " AND "))
+		if err != nil || !slices.Equal(again, conditions) || len(conditions) == 0 {
+			t.Errorf("%q is %q, which is %q, %v", text, conditions, again, err)
+		}
+	})
+}

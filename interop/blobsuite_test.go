@@ -1,0 +1,155 @@
+//go:build interop && unix
+
+package interop_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	azcontainer "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
+	"github.com/mcpentra/mcp-entra-go/entratest"
+)
+
+// A behaviour is something that clients see of a Blob service. It returns what it
+// has found wrong.
+type behaviour struct {
+	name string
+	try  func(p *place) error
+
+	options blobtest.Options // of the account on blobtest
+
+	// notOnAzurite says why only blobtest can do it. The behaviour is tried on
+	// Azurite all the same, and must fail: if a new Azurite can, this table is
+	// to be changed.
+	notOnAzurite string
+}
+
+// TestBlobSuite tries one table of behaviours on blobtest and on Azurite: what
+// blobtest claims to be like Azure, another implementation agrees with.
+func TestBlobSuite(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t, 3*time.Minute)
+	tenant := entratest.NewTenant(nil)
+	t.Cleanup(tenant.Close)
+	client := tenant.AddClient("client")
+	token := func(user *entratest.User) fixedToken {
+		return fixedToken(tenant.Token(user, client, tenant.Storage(), "user_impersonation"))
+	}
+	alice, bob := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddUser("bob@contoso.example", "Bob")
+	emulator := startAzurite(ctx, t, newCertificate(t), "0")
+	for i, b := range blobBehaviours {
+		name := fmt.Sprintf("suite-%02d", i)
+		t.Run("blobtest/"+b.name, func(t *testing.T) {
+			o := b.options
+			o.Key, o.Issuer, o.Account = tenant.PublicKey, tenant.V1Issuer(), azuriteAccount
+			box := blobtest.NewServer(&o)
+			t.Cleanup(box.Close)
+			box.GrantOwner(alice.ObjectID, "", "")
+			s := &blobService{url: box.URL(), http: box.HTTPClient(), stock: boxStock{box}, user: token(alice), stranger: token(bob)}
+			must(t, b.try(s.place(ctx, t, name)))
+		})
+		t.Run("azurite/"+b.name, func(t *testing.T) {
+			s := &blobService{url: emulator.accountURL(), http: emulator.client, stock: emulator.stock(t), user: token(alice), stranger: token(bob)}
+			err := b.try(s.place(ctx, t, name))
+			switch {
+			case b.notOnAzurite == "":
+				must(t, err)
+			case err == nil:
+				t.Errorf("Azurite can do what the table says it can't: %s", b.notOnAzurite)
+			default:
+				t.Logf("blobtest only: %s (%v)", b.notOnAzurite, err)
+			}
+		})
+	}
+}
+
+// A blobService is an implementation, and what users have to reach it.
+type blobService struct {
+	url      string // of the account
+	http     *http.Client
+	stock    stock
+	user     fixedToken // of who may do everything in the account
+	stranger fixedToken // of who has no role
+}
+
+// A stock puts things into an account, beside the clients that are tried.
+type stock interface {
+	addContainer(ctx context.Context, name string, metadata map[string]string) error
+	put(ctx context.Context, container, blob string, data []byte, p blobtest.Properties) error
+	snapshot(ctx context.Context, container, blob string) (id string, err error)
+	remove(ctx context.Context, container, blob string) error
+}
+
+// A place is where a behaviour is tried: a container of its own, and the user's
+// clients.
+type place struct {
+	*blobService
+	ctx       context.Context
+	container string
+	account   *service.Client
+	blobs     *azcontainer.Client
+}
+
+func (s *blobService) place(ctx context.Context, t *testing.T, name string) *place {
+	t.Helper()
+	account, err := s.client(s.user)
+	must(t, err)
+	must(t, s.stock.addContainer(ctx, name, nil))
+	return &place{blobService: s, ctx: ctx, container: name, account: account, blobs: account.NewContainerClient(name)}
+}
+
+// client returns azblob's client of the account, of that user.
+func (s *blobService) client(user fixedToken) (*service.Client, error) {
+	return service.NewClient(s.url, user, &service.ClientOptions{ClientOptions: policy.ClientOptions{
+		Transport: s.http,
+		Retry:     policy.RetryOptions{MaxRetries: -1},
+	}})
+}
+
+// put stores blobs of a line each.
+func (p *place) put(names ...string) error {
+	for _, name := range names {
+		if err := p.stock.put(p.ctx, p.container, name, []byte(name+"\n"), blobtest.Properties{ContentType: "text/plain"}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// differs returns an error unless got is want.
+func differs(what string, got, want any) error {
+	if !reflect.DeepEqual(got, want) {
+		return fmt.Errorf("%s: got %#v, want %#v", what, got, want)
+	}
+	return nil
+}
+
+// refusedWith returns an error unless err is an answer with that status and code.
+func refusedWith(what string, err error, status int, code string) error {
+	var r *azcore.ResponseError
+	if !errors.As(err, &r) || r.StatusCode != status || r.ErrorCode != code {
+		got := fmt.Sprint(err)
+		if r != nil { // its text is a whole answer
+			got = fmt.Sprintf("%d %s", r.StatusCode, r.ErrorCode)
+		}
+		return fmt.Errorf("%s: got %s, want %d %s", what, got, status, code)
+	}
+	return nil
+}
+
+func sorted(names []string) string {
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
