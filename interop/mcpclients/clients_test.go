@@ -118,17 +118,10 @@ func (s *stage) run(t *testing.T, args []string) map[string]string {
 	}
 	script, err := filepath.Abs(args[1])
 	must(t, err)
-	cmd := exec.CommandContext(ctx, path, append([]string{script}, args[2:]...)...)
-	cmd.Dir = t.TempDir()
 	roots := s.certificates(t)
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "NO_COLOR=1", "PYTHONDONTWRITEBYTECODE=1",
-		"NODE_EXTRA_CA_CERTS=" + roots, "SSL_CERT_FILE=" + roots,
-		"MCP_URL=" + s.url, "DESK_URL=" + s.desk, "CLIENT_ID=" + s.client.ClientID,
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd := command(ctx, t.TempDir(), path, append([]string{script}, args[2:]...),
+		"NODE_EXTRA_CA_CERTS="+roots, "SSL_CERT_FILE="+roots, "PYTHONDONTWRITEBYTECODE=1",
+		"MCP_URL="+s.url, "DESK_URL="+s.desk, "CLIENT_ID="+s.client.ClientID)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -153,4 +146,17 @@ func steps(said map[string]string) []string {
 		all = append(all, step+": "+said[step])
 	}
 	return all
+}
+
+// command prepares a program in a folder of its own, with nothing of the test's
+// environment but PATH. When the context ends, it and all that it started are
+// killed.
+func command(ctx context.Context, dir, path string, args []string, env ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = dir
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "NO_COLOR=1"}, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
 }

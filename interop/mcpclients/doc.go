@@ -5,8 +5,8 @@
 // wants them. Nothing here is imported by anybody.
 //
 // Each client is a script in node or python that does the same steps and prints a
-// line of JSON for each; the SDK's own client is in the test. The programs are
-// those of the lock files:
+// line of JSON for each; the SDK's own client is in the test, and MCP Inspector is
+// a program. All are those of the lock files:
 //
 //	make interop-programs
 //	go test -tags interop -v ./interop/mcpclients

@@ -138,30 +138,9 @@ func (s *stage) connectSDK(t *testing.T, protocol string, entra http.RoundTrippe
 // answer does what the server asks of the user.
 func (c *sdkClient) answer(ctx context.Context, r *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
 	if r.Params.Mode == "url" {
-		return &mcp.ElicitResult{Action: "accept"}, c.stage.consent(ctx, r.Params.URL)
+		return &mcp.ElicitResult{Action: "accept"}, c.stage.visit(ctx, r.Params.URL)
 	}
 	return &mcp.ElicitResult{Action: "accept", Content: map[string]any{"name": "Alice"}}, nil
-}
-
-// consent opens a consent page; the browser then goes on to the server's own page.
-func (s *stage) consent(ctx context.Context, address string) error {
-	back, err := s.open(ctx, address)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, back.String(), nil)
-	if err != nil {
-		return err
-	}
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", back.Path, resp.Status)
-	}
-	return nil
 }
 
 // do does one step, as the scripts do.
@@ -230,7 +209,7 @@ func (c *sdkClient) call(t *testing.T, tool string, args map[string]any) string 
 		var data struct{ Elicitations []mcp.ElicitParams }
 		must(t, json.Unmarshal(rpc.Data, &data))
 		for _, e := range data.Elicitations {
-			must(t, c.stage.consent(t.Context(), e.URL))
+			must(t, c.stage.visit(t.Context(), e.URL))
 			if done := next(t, c.done); done != e.ElicitationID {
 				t.Errorf("elicitation %s is done, want %s", done, e.ElicitationID)
 			}

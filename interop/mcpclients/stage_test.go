@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -62,7 +63,7 @@ func newStage(t *testing.T, sessions bool) *stage {
 	s.api.AddRedirectURI(entratest.Web, origin+"/consent/done")
 	s.api.RequirePermissions(s.tenant.Storage(), "user_impersonation") // not consented to yet
 	s.client = s.tenant.AddClient("MCP client")
-	s.client.AddRedirectURI(entratest.Desktop, "http://localhost/callback")
+	s.client.AddRedirectURI(entratest.Desktop, "http://localhost/callback", "http://127.0.0.1/oauth/callback")
 
 	server := s.newServer(t, origin, sessions)
 	h.Config.Handler = server
@@ -155,6 +156,28 @@ func (s *stage) open(ctx context.Context, address string) (*url.URL, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.user.Open(ctx, address)
+}
+
+// visit opens a page for signing in or for consent in Alice's browser, which then goes
+// on to where it is sent.
+func (s *stage) visit(ctx context.Context, address string) error {
+	back, err := s.open(ctx, address)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, back.String(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", back.Path, resp.Status)
+	}
+	return nil
 }
 
 // later makes two hours pass: longer than any access token lives.
