@@ -1,5 +1,10 @@
 package blobtool
 
+import (
+	"context"
+	"io"
+)
+
 // What the fuzz targets of listings and searches look into.
 
 // NamePattern is the pattern of search_blobs for names.
@@ -22,3 +27,48 @@ type TagCondition = tagCondition
 
 // WhereTags writes conditions as a query.
 func WhereTags(c []TagCondition) (string, error) { return whereTags(c) }
+
+// TextMatch is a line that search_blobs has found.
+type TextMatch = textMatch
+
+// TextMark is where the search of a blob goes on.
+type TextMark = textMark
+
+// SearchText searches content that arrives in chunks of that size and is of that
+// type, from a mark on. allowance is how much may be read; most, how many matches.
+func SearchText(expr, contentType string, content []byte, chunk, most int, from TextMark, allowance int64) ([]TextMatch, TextMark, error) {
+	e, err := compileText(expr, false)
+	if err != nil {
+		return nil, from, err
+	}
+	rest := content[min(from.Offset, int64(len(content))):]
+	atEnd := int64(len(rest)) <= allowance
+	rest = rest[:min(allowance, int64(len(rest)))]
+	t := textSearch{expr: e, most: most}
+	res, err := t.search(context.Background(), &chunks{rest, chunk}, make([]byte, maxLineBytes), charsetOf(contentType), from, atEnd)
+	return res.matches, res.to, err
+}
+
+// ErrBinary: the content is no text.
+var ErrBinary = errBinary
+
+// Bounds of lines.
+const (
+	MaxLineBytes = maxLineBytes
+	MaxLineChars = maxLineChars
+)
+
+// chunks is content that arrives bit by bit.
+type chunks struct {
+	rest []byte
+	size int
+}
+
+func (c *chunks) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), c.size)], c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}

@@ -39,7 +39,7 @@ type walk[E any] struct {
 	most    int // entries of a page
 	fetches int // pages that may still be asked for
 	at      place
-	page    []E // not seen yet
+	page    []E    // not seen yet
 	next    string // marker of the page after it
 }
 
