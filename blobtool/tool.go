@@ -83,6 +83,7 @@ func schemaFor[T any]() *jsonschema.Schema {
 	if err != nil {
 		panic(fmt.Sprintf("blobtool: schema of %T: %v", *new(T), err)) // the types are constants of the program
 	}
+	listsAreLists(schema)
 	return schema
 }
 
