@@ -45,7 +45,11 @@ func SearchText(expr, contentType string, content []byte, chunk, most int, from 
 	atEnd := int64(len(rest)) <= allowance
 	rest = rest[:min(allowance, int64(len(rest)))]
 	t := textSearch{expr: e, most: most}
-	res, err := t.search(context.Background(), &chunks{rest, chunk}, make([]byte, maxLineBytes), charsetOf(contentType), from, atEnd)
+	lines := lineReader{r: &chunks{rest, chunk}, buf: make([]byte, maxLineBytes)}
+	if err := lines.begin(charsetOf(contentType), &from); err != nil {
+		return nil, from, err
+	}
+	res, err := t.search(context.Background(), &lines, from, atEnd)
 	return res.matches, res.to, err
 }
 
@@ -72,3 +76,6 @@ func (c *chunks) Read(p []byte) (int, error) {
 	c.rest = c.rest[n:]
 	return n, nil
 }
+
+// Overlap makes the set's searches read so many blobs at the same time.
+func (s *Set) Overlap(n int) { s.overlap = n }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -127,4 +129,24 @@ func TestAccountToolSchemas(t *testing.T) {
 			t.Errorf("%s: a schema allows null", tool.Name)
 		}
 	}
+}
+
+// gauge counts the requests that are on their way at the same time.
+type gauge struct {
+	next      http.RoundTripper
+	mu        sync.Mutex
+	now, most int
+}
+
+func (g *gauge) RoundTrip(r *http.Request) (*http.Response, error) {
+	g.mu.Lock()
+	g.now++
+	g.most = max(g.most, g.now)
+	g.mu.Unlock()
+	defer func() {
+		g.mu.Lock()
+		g.now--
+		g.mu.Unlock()
+	}()
+	return g.next.RoundTrip(r)
 }

@@ -16,48 +16,48 @@ const (
 	bigEndian    = "be"
 )
 
-// charset is how text is written, as far as lines need it: a newline is a newline
+// lineCharset is how text is written, as far as lines need it: a newline is a newline
 // byte, or in UTF-16 a newline unit.
-type charset struct {
+type lineCharset struct {
 	unit int               // bytes of a code unit: 2 in UTF-16, else 1
 	low  int               // where the low byte of a unit is
 	enc  encoding.Encoding // nil for UTF-8
 }
 
-var utf8Charset = charset{unit: 1}
+var utf8Lines = lineCharset{unit: 1}
 
-func utf16Charset(order string) charset {
+func utf16Lines(order string) lineCharset {
 	if order == bigEndian {
-		return charset{unit: 2, low: 1, enc: unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)}
+		return lineCharset{unit: 2, low: 1, enc: unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)}
 	}
-	return charset{unit: 2, enc: unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)}
+	return lineCharset{unit: 2, enc: unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)}
 }
 
 // charsetOf returns the charset that a content type declares, or UTF-8. Those of the
 // Encoding Standard all have ASCII's newline, but for UTF-16.
-func charsetOf(contentType string) charset {
+func charsetOf(contentType string) lineCharset {
 	_, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		return utf8Charset
+		return utf8Lines
 	}
 	enc, err := htmlindex.Get(params["charset"])
 	if err != nil || enc == encoding.Replacement {
-		return utf8Charset
+		return utf8Lines
 	}
 	switch name, _ := htmlindex.Name(enc); name {
 	case "utf-8":
-		return utf8Charset
+		return utf8Lines
 	case "utf-16le":
-		return utf16Charset(littleEndian)
+		return utf16Lines(littleEndian)
 	case "utf-16be":
-		return utf16Charset(bigEndian)
+		return utf16Lines(bigEndian)
 	}
-	return charset{unit: 1, enc: enc}
+	return lineCharset{unit: 1, enc: enc}
 }
 
 // decode returns text as UTF-8, in which what can't be decoded is U+FFFD, or as it is
 // if it is to be UTF-8.
-func (c charset) decode(text []byte) []byte {
+func (c lineCharset) decode(text []byte) []byte {
 	if c.enc == nil || c.unit == 1 && plainASCII(text) {
 		return text
 	}
@@ -81,7 +81,7 @@ func plainASCII(text []byte) bool {
 
 // encodedLen returns how many bytes the beginning of a decoded line has in the blob,
 // or 0, the line's beginning, where the charset can't tell.
-func (c charset) encodedLen(text []byte) int64 {
+func (c lineCharset) encodedLen(text []byte) int64 {
 	switch {
 	case c.enc == nil:
 		return int64(len(text))

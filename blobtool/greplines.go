@@ -17,36 +17,36 @@ type lineReader struct {
 	buf        []byte
 	start, end int   // what is buffered
 	err        error // of r
-	cs         charset
+	cs         lineCharset
 }
 
-// begin settles the charset and skips a byte order mark, if this is the beginning of
-// the blob.
-func (l *lineReader) begin(declared charset, at *textMark) (charset, error) {
+// begin settles the charset. At the beginning of the blob it also looks whether this
+// is text, and returns errBinary if not, and skips a byte order mark.
+func (l *lineReader) begin(declared lineCharset, at *textMark) error {
 	l.cs = declared
 	if at.UTF16 != "" {
-		l.cs = utf16Charset(at.UTF16)
+		l.cs = utf16Lines(at.UTF16)
 	}
 	if at.Offset > 0 {
-		return l.cs, nil
+		return nil
 	}
 	for l.end < sniffBytes && l.err == nil {
 		l.fill()
 	}
 	if l.err != nil && !errors.Is(l.err, io.EOF) {
-		return l.cs, l.err
+		return l.err
 	}
 	head := l.buf[:min(l.end, sniffBytes)]
 	order, mark := byteOrderMark(head)
 	if order != "" {
-		at.UTF16, l.cs = order, utf16Charset(order)
+		at.UTF16, l.cs = order, utf16Lines(order)
 	}
 	if l.cs.unit == 1 && bytes.IndexByte(head, 0) >= 0 || l.cs.unit == 2 && bytes.HasPrefix(head[mark:], []byte{0, 0}) {
-		return l.cs, errBinary // the latter is UTF-32, or none
+		return errBinary // the latter is UTF-32, or none
 	}
 	l.start = mark
 	at.Offset = int64(mark)
-	return l.cs, nil
+	return nil
 }
 
 // byteOrderMark returns the byte order of UTF-16, if there is its mark, and the
@@ -103,7 +103,7 @@ func (l *lineReader) fill() {
 
 // newline returns the length of the line at the beginning of text, its newline
 // included, or 0 if there is none; the first bytes were searched before.
-func (c charset) newline(text []byte, searched int) int {
+func (c lineCharset) newline(text []byte, searched int) int {
 	if c.unit == 1 {
 		if i := bytes.IndexByte(text[searched:], '\n'); i >= 0 {
 			return searched + i + 1
@@ -119,7 +119,7 @@ func (c charset) newline(text []byte, searched int) int {
 }
 
 // boundary returns how much of the text can be cut off without cutting a character.
-func (c charset) boundary(text []byte) int {
+func (c lineCharset) boundary(text []byte) int {
 	if c.unit == 2 {
 		return len(text) &^ 1
 	}

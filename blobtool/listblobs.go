@@ -31,7 +31,7 @@ type listBlobsOutput struct {
 	Container string `json:"container" jsonschema:"Name of the container."`
 	listed
 	Blobs []blobRow `json:"blobs" jsonschema:"Blobs and folders, sorted by name."`
-	page
+	paging
 }
 
 // listed says what a result is about.
@@ -40,8 +40,8 @@ type listed struct {
 	Only    []string `json:"only,omitempty" jsonschema:"The beginnings of names that this server offers, if they are narrower than the prefix that was asked for. Nothing else is shown."`
 }
 
-// page says whether there is more.
-type page struct {
+// paging says whether there is more.
+type paging struct {
 	Truncated  bool   `json:"truncated" jsonschema:"Whether there is more. Then call again with next_cursor as cursor and all other arguments the same; a page may be empty and still have a next one."`
 	NextCursor string `json:"next_cursor,omitempty" jsonschema:"Cursor for the next page."`
 }

@@ -19,7 +19,7 @@ type listContainersInput struct {
 
 type listContainersOutput struct {
 	Containers []containerRow `json:"containers" jsonschema:"Containers, sorted by name."`
-	page
+	paging
 }
 
 // containerRow is a container in a result.
@@ -101,11 +101,11 @@ func (s *Set) containers(ctx context.Context, prefix string) (source[containerRo
 			}
 			var rows []containerRow
 			for _, item := range page.ContainerItems {
-				if item != nil && strings.HasPrefix(deref(item.Name), prefix) && checkContainer(deref(item.Name)) == nil {
+				if item != nil && strings.HasPrefix(value(item.Name), prefix) && checkContainer(value(item.Name)) == nil {
 					rows = s.appendContainer(rows, item)
 				}
 			}
-			return rows, deref(page.NextMarker), nil
+			return rows, value(page.NextMarker), nil
 		},
 	}, nil
 }

@@ -79,7 +79,7 @@ func (l *blobListing) flat(ctx context.Context, root, marker string, most int) (
 	if page.Segment == nil {
 		return nil, "", fmt.Errorf("%w: a listing without blobs", errBadAnswer)
 	}
-	return blobEntries(root, page.Segment.BlobItems), deref(page.NextMarker), nil
+	return blobEntries(root, page.Segment.BlobItems), value(page.NextMarker), nil
 }
 
 // level lists one level. A directory of a hierarchical namespace that has something
@@ -96,21 +96,21 @@ func (l *blobListing) level(ctx context.Context, root, marker string, most int) 
 	}
 	var entries []entry
 	for _, p := range page.Segment.BlobPrefixes {
-		if p != nil && strings.HasPrefix(deref(p.Name), root) {
+		if p != nil && strings.HasPrefix(value(p.Name), root) {
 			entries = append(entries, entry{name: *p.Name, folder: true})
 		}
 	}
 	entries = append(entries, blobEntries(root, page.Segment.BlobItems)...)
 	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	entries = slices.CompactFunc(entries, func(a, b entry) bool { return a.name == b.name && a.folder && b.folder })
-	return entries, deref(page.NextMarker), nil
+	return entries, value(page.NextMarker), nil
 }
 
 // blobEntries takes over what is listed, if it is what was asked for.
 func blobEntries(root string, items []*container.BlobItem) []entry {
 	entries := make([]entry, 0, len(items))
 	for _, item := range items {
-		if item == nil || item.Properties == nil || !strings.HasPrefix(deref(item.Name), root) {
+		if item == nil || item.Properties == nil || !strings.HasPrefix(value(item.Name), root) {
 			continue
 		}
 		e := entry{name: *item.Name, blob: item}
@@ -125,12 +125,12 @@ func blobEntries(root string, items []*container.BlobItem) []entry {
 // isFolder reports whether it is a directory of a hierarchical namespace. Metadata is
 // how tools mark one, and is there if it was asked for.
 func isFolder(item *container.BlobItem) bool {
-	return strings.EqualFold(deref(item.Properties.ResourceType), "directory") || strings.EqualFold(deref(item.Metadata["hdi_isfolder"]), "true")
+	return strings.EqualFold(value(item.Properties.ResourceType), "directory") || strings.EqualFold(value(item.Metadata["hdi_isfolder"]), "true")
 }
 
 // listFailure is the error of a listing. tags says that it asked for tags.
 func listFailure(ctx context.Context, at location, tags bool, err error) error {
-	e := subject(at).fromAzure(ctx, err)
+	e := at.fromAzure(ctx, err)
 	if e.Code != string(bloberror.AuthorizationPermissionMismatch) {
 		return e
 	}

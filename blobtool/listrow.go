@@ -41,17 +41,17 @@ func (e entry) row() blobRow {
 	if e.blob == nil {
 		return r
 	}
-	r.Version, r.Current = deref(e.blob.VersionID), deref(e.blob.IsCurrentVersion)
-	r.Snapshot, r.Deleted = deref(e.blob.Snapshot), deref(e.blob.Deleted)
+	r.Version, r.Current = value(e.blob.VersionID), value(e.blob.IsCurrentVersion)
+	r.Snapshot, r.Deleted = value(e.blob.Snapshot), value(e.blob.Deleted)
 	r.metadata(e.blob.Metadata)
 	r.tags(e.blob.BlobTags)
 	if p := e.blob.Properties; p != nil {
 		r.Modified = shownTime(p.LastModified)
 		if !e.folder {
 			r.Size = p.ContentLength
-			r.Type, r.Encoding = r.cut(deref(p.ContentType)), r.cut(deref(p.ContentEncoding))
-			r.ETag = strings.Trim(string(deref(p.ETag)), `"`)
-			if tier := string(deref(p.AccessTier)); tier != string(container.AccessTierHot) {
+			r.Type, r.Encoding = r.cut(value(p.ContentType)), r.cut(value(p.ContentEncoding))
+			r.ETag = strings.Trim(string(value(p.ETag)), `"`)
+			if tier := string(value(p.AccessTier)); tier != string(container.AccessTierHot) {
 				r.Tier = r.cut(tier)
 			}
 		}
@@ -73,7 +73,7 @@ func (r *blobRow) cut(s string) string {
 func (r *blobRow) metadata(all map[string]*string) {
 	room := maxRowMetadata
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		value := deref(all[name])
+		value := value(all[name])
 		if room -= utf8.RuneCountInString(name) + utf8.RuneCountInString(value); room < 0 {
 			r.Cut = true
 			return
@@ -101,7 +101,7 @@ func (r *blobRow) tags(set *container.BlobTags) {
 		if r.Tags == nil {
 			r.Tags = map[string]string{}
 		}
-		r.Tags[r.cut(deref(tag.Key))] = r.cut(deref(tag.Value))
+		r.Tags[r.cut(value(tag.Key))] = r.cut(value(tag.Value))
 	}
 }
 
