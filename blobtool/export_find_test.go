@@ -46,7 +46,7 @@ func SearchText(expr, contentType string, content []byte, chunk, most int, from 
 	rest = rest[:min(allowance, int64(len(rest)))]
 	t := textSearch{expr: e, most: most}
 	lines := lineReader{r: &chunks{rest, chunk}, buf: make([]byte, maxLineBytes)}
-	if err := lines.begin(charsetOf(contentType), &from); err != nil {
+	if err := lines.begin(contentType, &from); err != nil {
 		return nil, from, err
 	}
 	res, err := t.search(context.Background(), &lines, from, atEnd)

@@ -36,15 +36,14 @@ type textMatch struct {
 
 // textMark is where the search of a blob goes on.
 type textMark struct {
-	Offset int64  `json:"o"`
-	Line   int64  `json:"l"`           // the number of the line there, from 1
-	UTF16  string `json:"u,omitempty"` // byte order, as the byte order mark has told
-	ETag   string `json:"e,omitempty"` // of the version that was searched
+	Offset  int64  `json:"o"`
+	Line    int64  `json:"l"`           // the number of the line there, from 1
+	Charset string `json:"c,omitempty"` // as the beginning of the blob has told
+	ETag    string `json:"e,omitempty"` // of the version that was searched
 }
 
 func (m textMark) valid() bool {
-	return m.Offset >= 0 && m.Line >= 1 && m.Line <= m.Offset+1 && len(m.ETag) <= 200 &&
-		(m.UTF16 == "" || m.UTF16 == littleEndian || m.UTF16 == bigEndian)
+	return m.Offset >= 0 && m.Line >= 1 && m.Line <= m.Offset+1 && len(m.Charset) <= 100 && len(m.ETag) <= 100 && (m.Offset == 0 || m.Charset != "")
 }
 
 // errBinary: the content is not text.
@@ -97,7 +96,7 @@ func (t *textSearch) search(ctx context.Context, lines *lineReader, from textMar
 		if len(piece) == 0 || atEOF && !atEnd && res.to.Offset > from.Offset {
 			return res, nil
 		}
-		if m, ok := t.match(piece, lines.cs, res.to); ok {
+		if m, ok := t.match(piece, &lines.cs, res.to); ok {
 			res.matches = append(res.matches, m)
 		}
 		res.to.Offset += int64(len(piece))
@@ -115,7 +114,7 @@ func (t *textSearch) search(ctx context.Context, lines *lineReader, from textMar
 }
 
 // match looks for the expression in a line or a piece of one.
-func (t *textSearch) match(piece []byte, cs lineCharset, at textMark) (textMatch, bool) {
+func (t *textSearch) match(piece []byte, cs *lineCharset, at textMark) (textMatch, bool) {
 	text := cs.decode(piece)
 	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
 	found := t.expr.FindIndex(text)

@@ -43,7 +43,7 @@ func TestSearchText(t *testing.T) {
 		"UTF-8 mark":               {"\ufeffa\na", "", "^a", "1:3:a\n2:5:a"},
 		"UTF-16 by its mark":       {utf16le, "", "日本$|drei", "2:12:zwei 日本\n4:32:drei"},
 		"UTF-16, bytes 0A inside":  {utf16be, "text/plain", "zwei|Ċ", "1:2:ਊĊ\n2:8:😀 zwei"},
-		"UTF-16 by its type":       {"a\x00\n\x00b\x00", "text/plain; charset=utf-16", "b", "2:4:b"},
+		"UTF-16 by its type":       {"a\x00\n\x00b\x00", "text/plain; charset=utf-16le", "b", "2:4:b"},
 		"UTF-16 with half a unit":  {"\xff\xfea\x00\n\x00b", "", ".", "1:2:a\n2:6:\ufffd"},
 		"Shift_JIS by its type":    {sjis, "text/plain; charset=Shift_JIS", "本|ス", "1:0:ソース\n2:7:日本語"},
 		"undecodable":              {"a\xffb\n", "", "b", "1:0:a\ufffdb"},

@@ -2,6 +2,7 @@ package blobtool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,14 +33,15 @@ type containerRow struct {
 // registerListContainers adds the tool list_containers.
 func (s *Set) registerListContainers(srv *mcp.Server) {
 	input := schemaFor[listContainersInput]()
-	bound(input, "page_size", 1, maxPageSize, defaultPageSize)
+	setBounds(input, "page_size", 1, maxPageSize)
+	setDefault(input, "page_size", defaultPageSize)
 	const title = "List containers"
 	addTool(s, srv, &mcp.Tool{
 		Name: "list_containers", Title: title,
 		Description: "Lists the containers of the Azure Blob Storage account that this server offers, with the permissions of the signed-in user. " +
 			"It takes a role on the whole account; a container whose name is known can be used without.",
 		InputSchema: input,
-		Annotations: lookingUp(title),
+		Annotations: readOnly(title),
 	}, s.listContainers)
 }
 
@@ -129,11 +131,11 @@ func (s *Set) appendContainer(rows []containerRow, item *service.ContainerItem) 
 // containersFailure is the error of the listing of containers. What may be used
 // without it is told.
 func (s *Set) containersFailure(ctx context.Context, err error) error {
-	failure := listFailure(ctx, location{}, false, err)
-	if e, ok := failure.(*Error); ok && e.Kind == ErrPermission && s.allow != nil {
+	e := listFailure(ctx, location{}, false, err)
+	if errors.Is(e, ErrPermission) && s.allow != nil {
 		e.text += " " + s.allow.offer()
 	}
-	return failure
+	return e
 }
 
 // checkContainerPrefix checks the beginning of a container's name.

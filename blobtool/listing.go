@@ -129,7 +129,7 @@ func isFolder(item *container.BlobItem) bool {
 }
 
 // listFailure is the error of a listing. tags says that it asked for tags.
-func listFailure(ctx context.Context, at location, tags bool, err error) error {
+func listFailure(ctx context.Context, at location, tags bool, err error) *Error {
 	e := at.fromAzure(ctx, err)
 	if e.Code != string(bloberror.AuthorizationPermissionMismatch) {
 		return e
@@ -161,13 +161,6 @@ func notEmpty(s string) *string {
 		return nil
 	}
 	return &s
-}
-
-func deref[T any](p *T) T {
-	if p == nil {
-		return *new(T)
-	}
-	return *p
 }
 
 // shownTime formats a time for a model, in UTC by the second.

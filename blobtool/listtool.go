@@ -2,7 +2,6 @@ package blobtool
 
 import (
 	"github.com/google/jsonschema-go/jsonschema"
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // Rows of a page, for listings.
@@ -10,19 +9,6 @@ const (
 	defaultPageSize = 100
 	maxPageSize     = 1000
 )
-
-// lookingUp annotates a tool that changes nothing and shows what others wrote.
-func lookingUp(title string) *mcp.ToolAnnotations {
-	no, yes := false, true
-	return &mcp.ToolAnnotations{Title: title, ReadOnlyHint: true, DestructiveHint: &no, IdempotentHint: true, OpenWorldHint: &yes}
-}
-
-// bound sets the least, the greatest and the default value of a whole number.
-func bound(schema *jsonschema.Schema, property string, least, most, byDefault int) {
-	low, high := float64(least), float64(most)
-	p := schema.Properties[property]
-	p.Minimum, p.Maximum, p.Default = &low, &high, mustJSON(byDefault)
-}
 
 // choices sets the values that a text, or each text of a list, may have.
 func choices(schema *jsonschema.Schema, values ...string) {

@@ -58,7 +58,7 @@ func searchOn(t testing.TB, session *mcp.ClientSession, a args) (all string, rea
 	}
 	var parts []string
 	for range 1000 {
-		out := call[found](t, session, "search_blobs", call1)
+		out := callFor[found](t, session, "search_blobs", call1)
 		if out.Truncated != (out.NextCursor != "") || out.Truncated != (out.Reason != "") || out.Blobs == nil || out.Matches == nil || out.Notes == nil {
 			t.Fatalf("truncated %v, cursor %q, reason %q", out.Truncated, out.NextCursor, out.Reason)
 		}
@@ -96,7 +96,7 @@ func TestSearchNames(t *testing.T) {
 		"prefix contradicts it": {args{"name": "reports/**", "prefix": "tmp/"}, "", 0},
 		"none":                  {args{"name": "**/*.pdf"}, "", 7},
 	} {
-		out := call[found](t, session, "search_blobs", c.a)
+		out := callFor[found](t, session, "search_blobs", c.a)
 		if got := names(out.Blobs); got != c.want || out.Examined != c.examined || out.Truncated {
 			t.Errorf("%s: %s: %+v", name, got, out)
 		}
@@ -107,7 +107,7 @@ func TestSearchNames(t *testing.T) {
 			}
 		}
 	}
-	if r := call[found](t, session, "search_blobs", args{"name": "a.csv"}).Blobs[0]; *r.Size != 16 || r.Type != "text/plain" {
+	if r := callFor[found](t, session, "search_blobs", args{"name": "a.csv"}).Blobs[0]; *r.Size != 16 || r.Type != "text/plain" {
 		t.Errorf("got %+v", r)
 	}
 }
@@ -145,7 +145,7 @@ func TestSearchTags(t *testing.T) {
 		if _, ok := c.a["text"]; !ok {
 			c.want = strings.ReplaceAll(c.want, " ", "\n")
 		}
-		if got := call[found](t, session, "search_blobs", c.a).results(); got != c.want {
+		if got := callFor[found](t, session, "search_blobs", c.a).results(); got != c.want {
 			t.Errorf("%s: %s", name, got)
 		}
 		c.a["max_results"] = 1
@@ -153,14 +153,14 @@ func TestSearchTags(t *testing.T) {
 			t.Errorf("%s, one at a time: %s", name, got)
 		}
 	}
-	if r := call[found](t, session, "search_blobs", args{"tags": alpha}).Blobs[0]; r.Tags["project"] != "alpha" || r.Size != nil {
+	if r := callFor[found](t, session, "search_blobs", args{"tags": alpha}).Blobs[0]; r.Tags["project"] != "alpha" || r.Size != nil {
 		t.Errorf("got %+v", r)
 	}
 	w.refusal(t, session, "search_blobs", args{"tags": []args{{"key": "@container", "value": "other"}}}, blobtool.ErrInvalidArgument)
 
-	w.serveAccount(t, func(o *blobtool.Options) { o.Allow = []string{"docs/open/", "docs/closed/5"} })
+	w.allowOnly(t, "docs/open/", "docs/closed/5")
 	session = w.connect(t, "alice")
-	if out := call[found](t, session, "search_blobs", args{"container": "docs", "tags": alpha}); names(out.Blobs) != "closed/5.txt open/0.txt open/2.txt open/4.txt" || len(out.Only) != 2 {
+	if out := callFor[found](t, session, "search_blobs", args{"container": "docs", "tags": alpha}); names(out.Blobs) != "closed/5.txt open/0.txt open/2.txt open/4.txt" || len(out.Only) != 2 {
 		t.Errorf("allowed: %+v", out)
 	}
 	w.refusal(t, session, "search_blobs", args{"container": "docs", "tags": alpha, "prefix": "closed/1"}, blobtool.ErrNotAllowed)

@@ -122,7 +122,7 @@ func (q *searchQuery) open(ctx context.Context, job *textJob, buf []byte) (*text
 		return in, failuref(ErrUnsupported, "The blob is packed (Content-Encoding %s), so it was not searched. read_blob can unpack it.", quote(encoding))
 	}
 	in.lines = lineReader{r: in, buf: buf}
-	return in, in.lines.begin(charsetOf(in.stream.props.contentType), &in.from)
+	return in, in.lines.begin(in.stream.props.contentType, &in.from)
 }
 
 // passOver returns why a blob need not be opened: what is listed says that it can't be

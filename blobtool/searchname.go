@@ -141,10 +141,7 @@ func (p *patternParser) class() (fault string) {
 	if !ok || body == "" {
 		return "has a [ without ], or nothing between them"
 	}
-	expr := `[`
-	if negated {
-		expr = `[^/`
-	}
+	var expr strings.Builder
 	runes := []rune(body)
 	for i := 0; i < len(runes); i++ {
 		low := runes[i]
@@ -153,12 +150,16 @@ func (p *patternParser) class() (fault string) {
 			high = runes[i+2]
 			i += 2
 		}
-		expr += classRange(low, high, negated)
+		expr.WriteString(classRange(low, high, negated))
 	}
-	if expr == `[` {
+	if expr.Len() == 0 {
 		return "has a class of slashes alone, which match no character of a segment"
 	}
-	p.put(expr+`]`, len(p.rest)-len(rest))
+	open := `[`
+	if negated {
+		open = `[^/`
+	}
+	p.put(open+expr.String()+`]`, len(p.rest)-len(rest))
 	return ""
 }
 

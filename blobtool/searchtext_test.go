@@ -28,7 +28,7 @@ func putLibrary(s *blobtest.Server) string {
 	s.Put("docs", "e.svg", []byte("<svg>needle</svg>"), "image/svg+xml")
 	s.Put("docs", "f.cold", []byte("needle"), "text/plain")
 	s.Update("docs", "f.cold", func(p *blobtest.Properties) { p.Tier = "Archive" })
-	s.PutSized("docs", "g.big", 1<<20) // 16,384 lines
+	s.PutSized("docs", "g.big", 1<<18) // 4,096 lines
 	s.Put("docs", "h.crlf", []byte("x needle\r\n"), "text/plain")
 	return "a.txt:2:needle 1\na.txt:4:needle 2\nb/utf16.txt:1:needle\ne.svg:1:<svg>needle</svg>\nh.crlf:1:x needle"
 }
@@ -37,14 +37,14 @@ func TestSearchTextInBlobs(t *testing.T) {
 	w := newWorld(t, nil)
 	want := putLibrary(w.storage)
 	session := w.connect(t, "alice")
-	out := call[found](t, session, "search_blobs", args{"text": "needle"})
+	out := callFor[found](t, session, "search_blobs", args{"text": "needle"})
 	if out.results() != want || out.Truncated || out.Examined != 9 || out.Searched != 6 || out.Binary != 2 {
 		t.Errorf("got %+v", out)
 	}
 	if len(out.Notes) != 1 || out.Notes[0].Blob != "f.cold" || !strings.Contains(out.Notes[0].Note, "Archive tier") {
 		t.Errorf("notes: %+v", out.Notes)
 	}
-	if out.Bytes < 1<<20 || out.Bytes > 1<<20+1000 {
+	if out.Bytes < 1<<18 || out.Bytes > 1<<18+1000 {
 		t.Errorf("%d bytes", out.Bytes)
 	}
 	for _, r := range w.storage.Requests() {
@@ -52,11 +52,11 @@ func TestSearchTextInBlobs(t *testing.T) {
 			t.Errorf("%s was read", r.Path)
 		}
 	}
-	m := call[found](t, session, "search_blobs", args{"text": "^0000016000 "}).Matches
-	if len(m) != 1 || m[0].Blob != "g.big" || m[0].Line != 16001 || m[0].Offset != 16000*64 {
+	m := callFor[found](t, session, "search_blobs", args{"text": "^0000004000 "}).Matches
+	if len(m) != 1 || m[0].Blob != "g.big" || m[0].Line != 4001 || m[0].Offset != 4000*64 {
 		t.Errorf("got %+v", m)
 	}
-	if got := call[found](t, session, "search_blobs", args{"text": "NEEDLE [12]", "ignore_case": true, "name": "*.txt"}).results(); got != "a.txt:2:needle 1\na.txt:4:needle 2" {
+	if got := callFor[found](t, session, "search_blobs", args{"text": "NEEDLE [12]", "ignore_case": true, "name": "*.txt"}).results(); got != "a.txt:2:needle 1\na.txt:4:needle 2" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -65,9 +65,9 @@ func TestSearchTextInBlobs(t *testing.T) {
 func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 	w := newWorld(t, nil)
 	putLibrary(w.storage)
-	w.storage.PutSized("docs", "i.big", 700_000)
+	w.storage.PutSized("docs", "i.big", 300_000)
 	session := w.connect(t, "alice")
-	const text = "needle|000[0 ]* the|^0000010900"
+	const text = "needle|^00000000[05]. the|^0000004600"
 	want, reasons := searchOn(t, session, args{"text": text})
 	if len(reasons) > 0 || strings.Count(want, "\n") < 15 {
 		t.Fatalf("%v: %s", reasons, want)
@@ -81,7 +81,7 @@ func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 		"one blob":    {args{"max_blobs": 1}, "blobs"},
 		"some blobs":  {args{"max_blobs": 3}, "blobs"},
 		"few bytes":   {args{"max_bytes": 64 << 10}, "bytes"},
-		"some bytes":  {args{"max_bytes": 500_000}, "bytes"},
+		"some bytes":  {args{"max_bytes": 270_000}, "bytes"},
 	} {
 		c.a["text"] = text
 		got, reasons := searchOn(t, session, c.a)
@@ -89,8 +89,8 @@ func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 			t.Errorf("%s: stopped for %v, got\n%s\nwant\n%s", name, reasons, got, want)
 		}
 	}
-	out := call[found](t, session, "search_blobs", args{"text": "nothing at all", "max_bytes": 500_000})
-	if out.Bytes > 500_000+64<<10 || out.Reason != "bytes" {
+	out := callFor[found](t, session, "search_blobs", args{"text": "nothing at all", "max_bytes": 300_000})
+	if out.Bytes > 300_000+64<<10 || out.Reason != "bytes" {
 		t.Errorf("%d bytes, %s", out.Bytes, out.Reason)
 	}
 }
@@ -103,12 +103,12 @@ func TestSearchTextTime(t *testing.T) {
 	}
 	w.storage.Fail(blobtest.Fault{Blob: "20", Delay: time.Hour})
 	session := w.connect(t, "alice")
-	out := call[found](t, session, "search_blobs", args{"text": "content", "max_seconds": 1, "max_results": 200})
+	out := callFor[found](t, session, "search_blobs", args{"text": "content", "max_seconds": 1, "max_results": 200})
 	if out.Reason != "time" || len(out.Matches) != 20 || out.Searched != 20 {
 		t.Fatalf("got %+v", out)
 	}
 	w.storage.Fail()
-	out = call[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor})
+	out = callFor[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor})
 	if len(out.Matches) != 20 || out.Matches[0].Blob != "20" || out.Truncated {
 		t.Errorf("got %+v", out)
 	}
@@ -131,7 +131,7 @@ func TestSearchTextFailures(t *testing.T) {
 		blobtest.Fault{Blob: "d", CutAfter: 3, Times: 2},
 	)
 	session := w.connect(t, "alice")
-	out := call[found](t, session, "search_blobs", args{"text": "content"})
+	out := callFor[found](t, session, "search_blobs", args{"text": "content"})
 	if out.results() != "a:1:content of a\nd:1:content of d\nf:1:content of f" || out.Truncated || out.Searched != 3 {
 		t.Errorf("got %+v", out)
 	}
@@ -142,13 +142,13 @@ func TestSearchTextFailures(t *testing.T) {
 	}
 	busy := blobtest.Fault{Blob: "c", Status: 429, Code: "TooManyRequests"}
 	w.storage.Fail(busy)
-	out = call[found](t, session, "search_blobs", args{"text": "content"})
+	out = callFor[found](t, session, "search_blobs", args{"text": "content"})
 	if out.Reason != "failure" || len(out.Matches) != 2 || out.Notes[0].Blob != "c" || !strings.Contains(out.Notes[0].Note, "busy") {
 		t.Errorf("got %+v", out)
 	}
 	w.refusal(t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}, blobtool.ErrThrottled)
 	w.storage.Fail()
-	if out = call[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}); len(out.Matches) != 3 || out.Matches[0].Blob != "c" {
+	if out = callFor[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}); len(out.Matches) != 3 || out.Matches[0].Blob != "c" {
 		t.Errorf("got %+v", out)
 	}
 }
@@ -159,14 +159,14 @@ func TestSearchTextChanged(t *testing.T) {
 	w := newWorld(t, nil)
 	putLibrary(w.storage)
 	session := w.connect(t, "alice")
-	first := call[found](t, session, "search_blobs", args{"text": "needle", "max_results": 1})
+	first := callFor[found](t, session, "search_blobs", args{"text": "needle", "max_results": 1})
 	w.storage.Put("docs", "a.txt", []byte("new needle"), "text/plain")
-	out := call[found](t, session, "search_blobs", args{"text": "needle", "cursor": first.NextCursor})
+	out := callFor[found](t, session, "search_blobs", args{"text": "needle", "cursor": first.NextCursor})
 	if m := out.Matches; len(m) != 4 || m[0].Text != "new needle" || out.Notes[0].Blob != "a.txt" || !strings.Contains(out.Notes[0].Note, "changed") {
 		t.Errorf("got %+v", out)
 	}
 	w.storage.Delete("docs", "a.txt")
-	out = call[found](t, session, "search_blobs", args{"text": "needle", "cursor": first.NextCursor})
+	out = callFor[found](t, session, "search_blobs", args{"text": "needle", "cursor": first.NextCursor})
 	if m := out.Matches; len(m) != 3 || m[0].Blob != "b/utf16.txt" {
 		t.Errorf("got %+v", out)
 	}
@@ -218,7 +218,7 @@ func TestSearchTextOverlaps(t *testing.T) {
 	client.Transport = gauge
 	w.storage.Fail(blobtest.Fault{Operation: blobtest.GetBlob, Delay: 20 * time.Millisecond})
 	w.serve(t, w.storage.URL(), &blobtool.Options{HTTPClient: &client})
-	out := call[found](t, w.connect(t, "alice"), "search_blobs", args{"text": "x"})
+	out := callFor[found](t, w.connect(t, "alice"), "search_blobs", args{"text": "x"})
 	if out.Searched != 100 || gauge.most < 16 || gauge.most > 32 {
 		t.Errorf("%d blobs searched, %d at the same time", out.Searched, gauge.most)
 	}
