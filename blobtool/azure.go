@@ -86,7 +86,7 @@ func (at location) byCode(code bloberror.Code) (v verdict, known bool) {
 	case bloberror.AccountIsDisabled, bloberror.AccountBeingCreated:
 		return verdict{ErrUnsupported, "The storage account is disabled or not ready yet. Tell the operator of this server."}, true
 	case bloberror.BlobArchived, bloberror.BlobBeingRehydrated:
-		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is in the Archive tier, where content can't be read. Someone with write access must first move it to an online tier (Hot, Cool or Cold), which takes hours.", quote(at.blob))}, true
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s can't be read now. %s", quote(at.blob), archived)}, true
 	case bloberror.BlobUsesCustomerSpecifiedEncryption:
 		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is encrypted with a key that its owner must send along, so it can't be read here.", quote(at.blob))}, true
 	case bloberror.ConditionNotMet, bloberror.BlobOverwritten:
@@ -104,6 +104,8 @@ func (at location) byCode(code bloberror.Code) (v verdict, known bool) {
 // tokenRefused: Azure answers it 401, and 403 with AuthenticationFailed.
 const tokenRefused = "Azure Storage refused the token: it has expired, or is not for https://storage.azure.com, or comes from a tenant that the storage account does not trust. " +
 	"Sign in again; if that does not help, tell the operator of this server to check that On-Behalf-Of asks for the resource https://storage.azure.com and that the account is in the same tenant."
+
+const archived = "It is in the Archive tier, where content can't be read. Someone with write access must first rehydrate it: move it to an online tier (Hot, Cool or Cold), which takes up to 15 hours."
 
 const throttled = "The storage account is busy and refuses requests for the moment. Wait a little, then call again."
 

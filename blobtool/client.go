@@ -44,18 +44,24 @@ func (s *Set) containerClient(ctx context.Context, name string) (*container.Clie
 	return client, nil
 }
 
-// blobClient returns a client for a blob that acts as the user of this call: for
-// one version of it, or the current one if versionID is empty.
+// blobClient returns a client for a blob that acts as the user of this call.
 func (s *Set) blobClient(ctx context.Context, at location, versionID string) (*blob.Client, error) {
 	in, err := s.containerClient(ctx, at.container)
 	if err != nil {
 		return nil, err
 	}
+	return blobIn(in, at, versionID)
+}
+
+// blobIn returns a client for one version of a blob, or for the current one if
+// versionID, which must have been checked, is empty.
+func blobIn(in *container.Client, at location, versionID string) (*blob.Client, error) {
 	client := in.NewBlobClient(at.blob)
 	if versionID == "" {
 		return client, nil
 	}
-	if client, err = client.WithVersionID(versionID); err != nil {
+	client, err := client.WithVersionID(versionID)
+	if err != nil {
 		return nil, fmt.Errorf("blobtool: making a client: %w", err)
 	}
 	return client, nil

@@ -137,14 +137,19 @@ func (in *readBlobInput) query() (q readQuery, err error) {
 	if q.etag, err = parseETag(in.ETag); err != nil {
 		return q, err
 	}
-	if in.VersionID != "" && !versionForm.MatchString(in.VersionID) {
-		return q, failuref(ErrInvalidArgument, "version_id %s is none; it looks like 2026-01-31T09:30:00.1234567Z, and stat_blob lists those that there are", quote(in.VersionID))
-	}
-	return q, nil
+	return q, checkVersionID(in.VersionID)
 }
 
-// versionForm is what version ids look like. azblob does not escape them.
+// versionForm is what version ids look like.
 var versionForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z$`)
+
+// checkVersionID lets nothing else pass: azblob does not escape version ids.
+func checkVersionID(id string) error {
+	if id == "" || versionForm.MatchString(id) {
+		return nil
+	}
+	return failuref(ErrInvalidArgument, "version_id %s is none; it looks like 2026-01-31T09:30:00.1234567Z, and stat_blob lists those that there are", quote(id))
+}
 
 // parseETag takes an ETag with or without its quotes.
 func parseETag(s string) (azcore.ETag, error) {

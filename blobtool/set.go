@@ -180,9 +180,13 @@ func withDefaults(opts *Options) (Options, []error) {
 	return o, errs
 }
 
-// Register adds the tools to the server, in the place of any of the same name.
+// Register adds the tools to the server, in the place of any of the same name, and
+// the resources.
 func (s *Set) Register(srv *mcp.Server) {
 	for _, t := range s.offered {
 		t.register(s, srv)
+	}
+	if s.offers("read_blob") {
+		s.registerResources(srv)
 	}
 }

@@ -59,22 +59,31 @@ func withAttachments(out any) *mcp.CallToolResult {
 	return &mcp.CallToolResult{Content: append([]mcp.Content{&mcp.TextContent{Text: string(text)}}, a.attachments()...)}
 }
 
+// internalError is for errors without a text for the caller.
+const internalError = "The call failed: an internal error. The server's log has the cause."
+
 // failed logs the error and returns the result for it.
 func (s *Set) failed(ctx context.Context, tool string, err error) *mcp.CallToolResult {
-	level := slog.LevelWarn
-	for _, kind := range []error{ErrInvalidPath, ErrInvalidArgument, ErrNotAllowed, ErrNotFound, ErrPermission} {
-		if errors.Is(err, kind) { // the caller's affair, not the operator's
-			level = slog.LevelInfo
-		}
-	}
-	s.log.LogAttrs(ctx, level, "blob tool failed", slog.String("tool", tool), slog.Any("error", err))
+	s.logFailure(ctx, "blob tool failed", err, slog.String("tool", tool))
 	text, ok := userText(err)
 	if !ok {
-		text = "The blob could not be read: an internal error. The server's log has the cause."
+		text = internalError
 	}
 	res := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}
 	res.SetError(err)
 	return res
+}
+
+// logFailure logs an error, as a warning unless it is the caller's affair rather than
+// the operator's.
+func (s *Set) logFailure(ctx context.Context, message string, err error, attrs ...slog.Attr) {
+	level := slog.LevelWarn
+	for _, kind := range []error{ErrInvalidPath, ErrInvalidArgument, ErrNotAllowed, ErrNotFound, ErrDirectory, ErrPermission, ErrChanged, ErrTooLarge} {
+		if errors.Is(err, kind) {
+			level = slog.LevelInfo
+		}
+	}
+	s.log.LogAttrs(ctx, level, message, append(attrs, slog.Any("error", err))...)
 }
 
 // schemaFor infers the schema of one of this package's types.
@@ -85,6 +94,23 @@ func schemaFor[T any]() *jsonschema.Schema {
 	}
 	listsAreLists(schema)
 	return schema
+}
+
+// listsAreLists takes null from the types of lists, as which a nil slice would be
+// encoded: some clients refuse a tool whose schema has a list of types. No output
+// has such a slice.
+func listsAreLists(schema *jsonschema.Schema) {
+	if schema == nil {
+		return
+	}
+	if len(schema.Types) == 2 && schema.Types[0] == "null" {
+		schema.Type, schema.Types = schema.Types[1], nil
+	}
+	for _, p := range schema.Properties {
+		listsAreLists(p)
+	}
+	listsAreLists(schema.Items)
+	listsAreLists(schema.AdditionalProperties)
 }
 
 // dropProperty removes a property that the input type has and this set does not.

@@ -20,6 +20,7 @@ func (s *Set) tools() []tool {
 	all := []tool{
 		{"list_blobs", (*Set).registerListBlobs},
 		{"search_blobs", (*Set).registerSearch},
+		{"stat_blob", (*Set).registerStatBlob},
 		{"read_blob", (*Set).registerReadBlob},
 	}
 	if s.container == "" {

@@ -1,0 +1,136 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// maxResource is how many bytes a resource may have, unpacked: a resource is read
+// whole.
+const maxResource = 4 << 20
+
+// registerResources adds the template by which blobs are resources.
+func (s *Set) registerResources(srv *mcp.Server) {
+	srv.AddResourceTemplate(&mcp.ResourceTemplate{
+		Name:        "blob",
+		Title:       "Blob",
+		URITemplate: s.uriTemplate(),
+		Description: fmt.Sprintf("A blob of %s, with the permissions of the signed-in user, up to %d bytes; read_blob reads parts of larger ones. ", s.where(), maxResource) + untrusted,
+	}, s.readResource)
+}
+
+// readResource handles resources/read.
+func (s *Set) readResource(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	contents, err := s.resource(ctx, req.Params.URI)
+	if err != nil {
+		s.logFailure(ctx, "blob resource failed", err)
+		return nil, resourceFailure(err)
+	}
+	return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{contents}}, nil
+}
+
+// resource reads a blob whole.
+func (s *Set) resource(ctx context.Context, uri string) (*mcp.ResourceContents, error) {
+	at, err := parseResourceURI(uri)
+	if err == nil {
+		at, err = s.locateBlob(at.container, at.blob)
+	}
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.blobClient(ctx, at, "")
+	if err != nil {
+		return nil, err
+	}
+	c, err := openContent(ctx, client, at.blob, 0, firstRange, "")
+	if err != nil {
+		return nil, s.explain(ctx, at, client, err)
+	}
+	defer func() { _ = c.Close() }()
+	contents, err := c.resource()
+	if err != nil {
+		return nil, s.explain(ctx, at, client, err)
+	}
+	contents.URI = uri
+	return contents, nil
+}
+
+// resource reads the content as text, or as it is stored if it is none.
+func (c *content) resource() (*mcp.ResourceContents, error) {
+	cs := detectCharset(c.head, c.props.contentType)
+	text, err := c.isText(cs, 0)
+	if err != nil {
+		return nil, err
+	}
+	if !text && c.packed != nil && c.props.encoding == "" {
+		if err := c.asStored(); err != nil {
+			return nil, err
+		}
+	}
+	if c.packed == nil && c.size > maxResource {
+		return nil, tooLargeForResource(c.size)
+	}
+	data, err := io.ReadAll(io.LimitReader(c, maxResource+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxResource {
+		return nil, tooLargeForResource(int64(len(data)))
+	}
+	mediaType := c.mediaType()
+	if !text {
+		return &mcp.ResourceContents{MIMEType: mediaType, Blob: data}, nil
+	}
+	if mediaType == "application/octet-stream" {
+		mediaType = "text/plain"
+	}
+	p := newTextPage(cs, math.MaxInt)
+	p.decode(data, true)
+	return &mcp.ResourceContents{MIMEType: mediaType, Text: string(p.text)}, nil
+}
+
+func tooLargeForResource(size int64) error {
+	return failuref(ErrTooLarge, "The blob has %d bytes or more, and a resource may have %d. Read parts of it with the tool read_blob: offset, lines or tail_lines.", size, maxResource)
+}
+
+// resourceError is what a client reads of a failed resource request: the text for
+// the caller, with a code of JSON-RPC. Middleware finds the cause in it.
+type resourceError struct {
+	text  string
+	wire  *jsonrpc.Error // from which the SDK takes the code
+	cause error
+}
+
+// Error implements error: the SDK sends this text.
+func (e *resourceError) Error() string { return e.text }
+
+// UserText is the same.
+func (e *resourceError) UserText() string { return e.text }
+
+// Unwrap returns the code and the cause.
+func (e *resourceError) Unwrap() []error { return []error{e.wire, e.cause} }
+
+// resourceFailure returns what the client may see of an error.
+func resourceFailure(err error) error {
+	text, ok := userText(err)
+	if !ok {
+		text = internalError
+	}
+	code := int64(jsonrpc.CodeInternalError)
+	switch {
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrNotAllowed), errors.Is(err, ErrDirectory):
+		code = mcp.CodeResourceNotFound
+	case errors.Is(err, ErrInvalidArgument), errors.Is(err, ErrInvalidPath), errors.Is(err, ErrTooLarge):
+		code = jsonrpc.CodeInvalidParams
+	}
+	return &resourceError{text: strings.TrimSpace(text), wire: &jsonrpc.Error{Code: code}, cause: err}
+}

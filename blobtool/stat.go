@@ -1,0 +1,214 @@
+package blobtool
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// shownVersions is how many versions stat_blob lists; versionPage how many it looks
+// through, which is the most that Azure returns at once.
+const (
+	shownVersions = 20
+	versionPage   = 5000
+)
+
+// statInput is what stat_blob takes.
+type statInput struct {
+	Container string `json:"container" jsonschema:"Name of the container."`
+	BlobPath  string `json:"blob_path" jsonschema:"Name of the blob within the container, such as reports/2026/summary.txt. Upper and lower case matter."`
+	VersionID string `json:"version_id,omitempty" jsonschema:"Look at this earlier version, such as 2026-01-31T09:30:00.1234567Z."`
+}
+
+// statOutput is what it returns.
+type statOutput struct {
+	Container          string            `json:"container" jsonschema:"Name of the container."`
+	BlobPath           string            `json:"blob_path" jsonschema:"Name of the blob within the container."`
+	URI                string            `json:"uri" jsonschema:"URI of the blob as a resource of this server."`
+	Directory          bool              `json:"directory" jsonschema:"Whether it is a directory of a hierarchical namespace, and no file."`
+	Size               int64             `json:"size" jsonschema:"Size in bytes, as stored."`
+	ContentType        string            `json:"content_type" jsonschema:"Media type, as its writer has declared it."`
+	ContentEncoding    string            `json:"content_encoding,omitempty" jsonschema:"How the content is packed, such as gzip."`
+	ContentLanguage    string            `json:"content_language,omitempty" jsonschema:"Language of the content."`
+	ContentDisposition string            `json:"content_disposition,omitempty" jsonschema:"File name for a download."`
+	ContentMD5         string            `json:"content_md5,omitempty" jsonschema:"MD5 of the content, in base64, if it was stored along."`
+	ETag               string            `json:"etag" jsonschema:"Changes whenever the blob does."`
+	LastModified       string            `json:"last_modified" jsonschema:"When it was last changed."`
+	Created            string            `json:"created,omitempty" jsonschema:"When it was created."`
+	BlobType           string            `json:"blob_type" jsonschema:"BlockBlob, AppendBlob or PageBlob."`
+	Tier               string            `json:"tier,omitempty" jsonschema:"Access tier: Hot, Cool, Cold, Archive and others. Content in Archive can't be read."`
+	Rehydration        string            `json:"rehydration,omitempty" jsonschema:"Whether an archived blob is on its way to a tier where it can be read."`
+	LeaseState         string            `json:"lease_state,omitempty" jsonschema:"available, leased, expired, breaking or broken. A lease keeps writers out, not readers."`
+	LeaseDuration      string            `json:"lease_duration,omitempty" jsonschema:"infinite or fixed, if there is a lease."`
+	Metadata           map[string]string `json:"metadata" jsonschema:"Metadata that its writer has given it; names in lower case."`
+	Tags               map[string]string `json:"tags,omitempty" jsonschema:"Index tags, if the user may see them."`
+	VersionID          string            `json:"version_id,omitempty" jsonschema:"Version that this describes, where the account keeps versions."`
+	Versions           []versionRow      `json:"versions,omitempty" jsonschema:"The newest versions, newest first, where the account keeps them."`
+	VersionCount       int               `json:"version_count,omitempty" jsonschema:"How many versions there are, at least."`
+	Notes              []string          `json:"notes,omitempty" jsonschema:"What could not be found out, or was cut."`
+}
+
+// versionRow is one version of a blob.
+type versionRow struct {
+	VersionID    string `json:"version_id" jsonschema:"For version_id of read_blob and stat_blob."`
+	LastModified string `json:"last_modified" jsonschema:"When it was written."`
+	Size         int64  `json:"size" jsonschema:"Size in bytes."`
+	Current      bool   `json:"current" jsonschema:"Whether it is the present one."`
+}
+
+// registerStatBlob adds the tool stat_blob.
+func (s *Set) registerStatBlob(srv *mcp.Server) {
+	addTool(s, srv, &mcp.Tool{
+		Name:  "stat_blob",
+		Title: "Describe a blob",
+		Description: "Returns what is known of a blob of " + s.where() + " without reading it, with the permissions of the signed-in user: " +
+			"size, type, ETag, times, access tier, lease, MD5, metadata, tags and versions. " + untrusted,
+		Annotations: readOnly("Describe a blob"),
+	}, s.statBlob)
+}
+
+// statBlob handles a call of stat_blob.
+func (s *Set) statBlob(ctx context.Context, _ *mcp.CallToolRequest, in statInput) (statOutput, error) {
+	var out statOutput
+	at, err := s.locateBlob(in.Container, in.BlobPath)
+	if err != nil {
+		return out, err
+	}
+	if err := checkVersionID(in.VersionID); err != nil {
+		return out, err
+	}
+	all, err := s.containerClient(ctx, at.container)
+	if err != nil {
+		return out, err
+	}
+	client, err := blobIn(all, at, in.VersionID)
+	if err != nil {
+		return out, err
+	}
+	props, err := client.GetProperties(ctx, nil)
+	if err != nil {
+		return out, at.fromAzure(ctx, err)
+	}
+	out = describe(at, &props)
+	var tagNote, versionNote string
+	var wait sync.WaitGroup
+	if value(props.TagCount) > 0 {
+		wait.Go(func() { out.Tags, tagNote = tagsOf(ctx, at, client, *props.TagCount) })
+	}
+	if out.VersionID != "" {
+		wait.Go(func() { versionNote = out.listVersions(ctx, at, all) })
+	}
+	wait.Wait()
+	out.Notes = append(out.Notes, slices.DeleteFunc([]string{tagNote, versionNote}, func(s string) bool { return s == "" })...)
+	return out, nil
+}
+
+// describe turns properties into an output.
+func describe(at location, p *blob.GetPropertiesResponse) statOutput {
+	out := statOutput{
+		Container: at.container, BlobPath: at.blob, URI: resourceURI(at),
+		Directory:          isDirectory(p.Metadata),
+		Size:               value(p.ContentLength),
+		ContentType:        value(p.ContentType),
+		ContentEncoding:    value(p.ContentEncoding),
+		ContentLanguage:    value(p.ContentLanguage),
+		ContentDisposition: value(p.ContentDisposition),
+		ContentMD5:         base64.StdEncoding.EncodeToString(p.ContentMD5),
+		ETag:               bareETag(value(p.ETag)),
+		LastModified:       timestamp(p.LastModified),
+		Created:            timestamp(p.CreationTime),
+		BlobType:           string(value(p.BlobType)),
+		Tier:               value(p.AccessTier),
+		Rehydration:        rehydration(value(p.ArchiveStatus), value(p.RehydratePriority)),
+		LeaseState:         string(value(p.LeaseState)),
+		LeaseDuration:      string(value(p.LeaseDuration)),
+		VersionID:          value(p.VersionID),
+		Metadata:           map[string]string{},
+	}
+	if strings.EqualFold(out.Tier, string(blob.AccessTierArchive)) && out.Rehydration == "" {
+		out.Notes = append(out.Notes, archived)
+	}
+	bytes := 0
+	for name, v := range p.Metadata {
+		if bytes += len(name) + len(value(v)); bytes > maxMetadata {
+			out.Notes = append(out.Notes, fmt.Sprintf("Of the metadata only %d bytes are shown.", maxMetadata))
+			break
+		}
+		out.Metadata[strings.ToLower(name)] = value(v)
+	}
+	return out
+}
+
+// maxMetadata is how many bytes of metadata a blob can have in Azure.
+const maxMetadata = 8 << 10
+
+// timestamp is a time as results have it (RFC 3339), or nothing.
+func timestamp(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// tagsOf returns the tags of a blob, or a note why not.
+func tagsOf(ctx context.Context, at location, client *blob.Client, count int64) (tags map[string]string, note string) {
+	resp, err := client.GetTags(ctx, nil)
+	var e *Error
+	switch {
+	case err == nil:
+		tags = map[string]string{}
+		for _, tag := range resp.BlobTagSet {
+			tags[value(tag.Key)] = value(tag.Value)
+		}
+		return tags, ""
+	case errors.As(at.fromAzure(ctx, err), &e) && errors.Is(e, ErrPermission):
+		return nil, fmt.Sprintf("The blob has %d index tags, which the signed-in user may not see: that takes the role Storage Blob Data Owner, or another with the action Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read.", count)
+	}
+	return nil, "The blob's index tags could not be read: " + e.UserText()
+}
+
+// listVersions fills in the versions of a blob, and returns a note if there is
+// something to say.
+func (out *statOutput) listVersions(ctx context.Context, at location, in *container.Client) (note string) {
+	most := int32(versionPage)
+	page, err := in.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
+		Prefix: &at.blob, MaxResults: &most, Include: container.ListBlobsInclude{Versions: true},
+	}).NextPage(ctx)
+	if err != nil {
+		return "The versions could not be listed: " + at.fromAzure(ctx, err).UserText()
+	}
+	var rows []versionRow
+	others := false // names after this one's
+	if page.Segment != nil {
+		for _, item := range page.Segment.BlobItems {
+			if value(item.Name) != at.blob {
+				others = true
+				continue
+			}
+			row := versionRow{VersionID: value(item.VersionID), Current: value(item.IsCurrentVersion)}
+			if p := item.Properties; p != nil {
+				row.LastModified, row.Size = timestamp(p.LastModified), value(p.ContentLength)
+			}
+			rows = append(rows, row)
+		}
+	}
+	slices.SortFunc(rows, func(a, b versionRow) int { return strings.Compare(b.VersionID, a.VersionID) })
+	out.VersionCount = len(rows)
+	out.Versions = rows[:min(len(rows), shownVersions)]
+	switch {
+	case value(page.NextMarker) != "" && !others:
+		return fmt.Sprintf("There are more than %d versions; newer ones may not be shown.", len(rows))
+	case len(rows) > shownVersions:
+		return fmt.Sprintf("Of %d versions the newest %d are shown.", len(rows), shownVersions)
+	}
+	return ""
+}
