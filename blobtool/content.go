@@ -31,6 +31,7 @@ type content struct {
 	pos    int64     // of the next byte of in
 	packed *unpacker // nil if it is not
 	head   []byte    // the first bytes; empty if opened elsewhere
+	opaque bool      // it has turned out to be no text
 }
 
 // openContent opens a blob and requests the first count bytes from offset on, which
@@ -160,8 +161,16 @@ func (c *content) asStored() error {
 }
 
 // mediaType returns the type of the content: that of the blob's property, unless
-// this is none or the first bytes say that it is wrong.
+// this is none or what the content is says that it is wrong.
 func (c *content) mediaType() string {
+	t := c.apparentType()
+	if c.opaque && strings.HasPrefix(t, "text/") {
+		return "application/octet-stream"
+	}
+	return t
+}
+
+func (c *content) apparentType() string {
 	declared, _, err := mime.ParseMediaType(c.props.contentType)
 	if err != nil || c.packed != nil && c.props.encoding == "" {
 		declared = "application/octet-stream" // or that of the packed file
@@ -190,6 +199,7 @@ func isMedia(mediaType string) bool {
 func (c *content) isText(cs charset, back int64) (bool, error) {
 	switch t := c.mediaType(); {
 	case isMedia(t) && t != "image/svg+xml", strings.HasPrefix(t, "video/"), strings.HasPrefix(t, "font/"), t == "application/pdf", t == "application/zip":
+		c.opaque = true
 		return false, nil
 	}
 	sample, err := c.peek(sampleBytes)
@@ -197,7 +207,8 @@ func (c *content) isText(cs charset, back int64) (bool, error) {
 		return false, err
 	}
 	window := sample[:min(int64(len(sample)), back)]
-	return cs.looksLikeText(sample[cs.syncPoint(window, c.pos == 0):]), nil
+	c.opaque = !cs.looksLikeText(sample[cs.syncPoint(window, c.pos == 0):])
+	return !c.opaque, nil
 }
 
 // flow reads a stream on, range after range, each larger than the last.

@@ -1,5 +1,7 @@
 package blobtool
 
+import "time"
+
 // What the fuzz targets look into.
 
 // CheckBlobPath is the check of a call's blob_path.
@@ -52,6 +54,9 @@ func ParseResourceURI(uri string) (container, blob string, err error) {
 	at, err := parseResourceURI(uri)
 	return at.container, at.blob, err
 }
+
+// SetStall sets how long a connection may bring nothing.
+func (s *Set) SetStall(d time.Duration) { s.transport.stall = d }
 
 // URITemplate is the template of the set's resources.
 func (s *Set) URITemplate() string { return s.uriTemplate() }

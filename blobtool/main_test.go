@@ -59,7 +59,13 @@ type world struct {
 // newWorld starts it. change may alter the options; the download folder is set.
 func newWorld(t testing.TB, change func(*blobtool.Options)) *world {
 	t.Helper()
-	w, o := newStorage(t, change)
+	return newWorldOn(t, nil, change)
+}
+
+// newWorldOn starts one on a storage account of that kind.
+func newWorldOn(t testing.TB, kind func(*blobtest.Options), change func(*blobtool.Options)) *world {
+	t.Helper()
+	w, o := newStorage(t, kind, change)
 	w.serve(t, w.storage.URL(), o)
 	return w
 }
@@ -67,7 +73,7 @@ func newWorld(t testing.TB, change func(*blobtool.Options)) *world {
 // newAccountWorld starts one with the tools for all containers.
 func newAccountWorld(t testing.TB, change func(*blobtool.Options)) *world {
 	t.Helper()
-	w, o := newStorage(t, func(o *blobtool.Options) {
+	w, o := newStorage(t, nil, func(o *blobtool.Options) {
 		o.DownloadDir = ""
 		if change != nil {
 			change(o)
@@ -82,10 +88,14 @@ func newAccountWorld(t testing.TB, change func(*blobtool.Options)) *world {
 }
 
 // newStorage starts the storage account and returns the options for its tools.
-func newStorage(t testing.TB, change func(*blobtool.Options)) (*world, *blobtool.Options) {
+func newStorage(t testing.TB, kind func(*blobtest.Options), change func(*blobtool.Options)) (*world, *blobtool.Options) {
 	t.Helper()
+	account := blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()}
+	if kind != nil {
+		kind(&account)
+	}
 	w := &world{
-		storage: blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()}),
+		storage: blobtest.NewServer(&account),
 		client:  tenant.AddClient("client"),
 		alice:   tenant.AddUser("alice@contoso.com", "Alice"),
 		bob:     tenant.AddUser("bob@contoso.com", "Bob"),

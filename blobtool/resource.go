@@ -126,11 +126,10 @@ func resourceFailure(err error) error {
 		text = internalError
 	}
 	code := int64(jsonrpc.CodeInternalError)
-	switch {
-	case errors.Is(err, ErrNotFound), errors.Is(err, ErrNotAllowed), errors.Is(err, ErrDirectory):
-		code = mcp.CodeResourceNotFound
-	case errors.Is(err, ErrInvalidArgument), errors.Is(err, ErrInvalidPath), errors.Is(err, ErrTooLarge):
-		code = jsonrpc.CodeInvalidParams
+	for _, kind := range []error{ErrNotFound, ErrNotAllowed, ErrDirectory, ErrInvalidArgument, ErrInvalidPath, ErrTooLarge} {
+		if errors.Is(err, kind) { // as the SDK has it for a resource that does not exist
+			code = jsonrpc.CodeInvalidParams
+		}
 	}
 	return &resourceError{text: strings.TrimSpace(text), wire: &jsonrpc.Error{Code: code}, cause: err}
 }
