@@ -154,6 +154,9 @@ func (c charset) looksLikeText(sample []byte) bool {
 	p := newTextPage(c, len(sample)+1)
 	p.decode(sample, false)
 	odd := 0
+	if c == utf8Charset { // U+FFFD itself is a character like others
+		odd = -bytes.Count(sample, []byte("\ufffd"))
+	}
 	for _, r := range string(p.text) {
 		if r == utf8.RuneError || unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\f\b\x1b\u0085", r) {
 			odd++

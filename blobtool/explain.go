@@ -2,16 +2,22 @@ package blobtool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 )
 
 // explain turns the error of a call about a blob into one that says what to do. Of
-// an archived blob it finds out whether it is on its way back.
-func (s *Set) explain(ctx context.Context, at location, client *blob.Client, err error) error {
+// an archived blob it finds out whether it is on its way back. etag is the one that
+// the caller gave, if any.
+func (s *Set) explain(ctx context.Context, at location, client *blob.Client, err error, etag azcore.ETag) error {
 	e := at.fromAzure(ctx, err)
+	if errors.Is(e, ErrChanged) && etag != "" {
+		e.text = fmt.Sprintf("Blob %s was changed: it no longer has the etag %s. To read what it is now, begin again, without offset and etag.", quote(at.blob), bareETag(etag))
+	}
 	if e.Code != "BlobArchived" && e.Code != "BlobBeingRehydrated" {
 		return e
 	}

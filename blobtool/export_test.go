@@ -1,6 +1,9 @@
 package blobtool
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // What the fuzz targets look into.
 
@@ -57,6 +60,12 @@ func ParseResourceURI(uri string) (container, blob string, err error) {
 
 // SetStall sets how long a connection may bring nothing.
 func (s *Set) SetStall(d time.Duration) { s.transport.stall = d }
+
+// ReadBlob is the tool read_blob with nothing around it.
+func (s *Set) ReadBlob(ctx context.Context, blob string) (text string, err error) {
+	out, err := s.readBlob(ctx, nil, readBlobInput{BlobPath: blob, MaxChars: defaultMaxChars})
+	return out.Text, err
+}
 
 // URITemplate is the template of the set's resources.
 func (s *Set) URITemplate() string { return s.uriTemplate() }

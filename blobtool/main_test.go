@@ -52,7 +52,7 @@ type world struct {
 
 	mu         sync.Mutex
 	credential blobtool.CredentialFunc
-	causes     []error // of error results, as middleware sees them
+	causes     []error // of failed calls, as middleware sees them
 	tokens     []string
 }
 
@@ -137,9 +137,13 @@ func (w *world) serveSet(t testing.TB, set *blobtool.Set) {
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			res, err := next(ctx, method, req)
+			cause := err
 			if r, ok := res.(*mcp.CallToolResult); ok && r.IsError {
+				cause = r.GetError()
+			}
+			if cause != nil {
 				w.mu.Lock()
-				w.causes = append(w.causes, r.GetError())
+				w.causes = append(w.causes, cause)
 				w.mu.Unlock()
 			}
 			return res, err

@@ -187,7 +187,7 @@ func (s *Set) readBlob(ctx context.Context, _ *mcp.CallToolRequest, in readBlobI
 	r := &blobReading{at: at, query: q, client: client, out: &out}
 	out.Container, out.BlobPath, out.URI = at.container, at.blob, resourceURI(at)
 	if err := r.run(ctx); err != nil {
-		return out, s.explain(ctx, at, client, err)
+		return out, s.explain(ctx, at, client, err, q.etag)
 	}
 	return out, nil
 }

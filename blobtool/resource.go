@@ -53,12 +53,12 @@ func (s *Set) resource(ctx context.Context, uri string) (*mcp.ResourceContents, 
 	}
 	c, err := openContent(ctx, client, at.blob, 0, firstRange, "")
 	if err != nil {
-		return nil, s.explain(ctx, at, client, err)
+		return nil, s.explain(ctx, at, client, err, "")
 	}
 	defer func() { _ = c.Close() }()
 	contents, err := c.resource()
 	if err != nil {
-		return nil, s.explain(ctx, at, client, err)
+		return nil, s.explain(ctx, at, client, err, "")
 	}
 	contents.URI = uri
 	return contents, nil

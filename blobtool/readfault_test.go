@@ -1,0 +1,262 @@
+package blobtool_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
+)
+
+// fetched returns how many requests there were and how many bytes they brought.
+func fetched(w *world) (requests int, bytes int64) {
+	for _, r := range w.storage.Requests() {
+		requests++
+		if r.Status < 300 {
+			bytes += r.BytesSent
+		}
+	}
+	w.storage.ForgetRequests()
+	return requests, bytes
+}
+
+// Only what is needed is fetched, whatever the size of the blob.
+func TestReadBlobFetches(t *testing.T) {
+	w := newWorld(t, nil)
+	session := w.connect(t, "alice")
+	const size = 5 << 40 // 5 TiB
+	w.storage.PutSized("docs", "huge.txt", size)
+	line := " the quick brown fox jumps over the lazy dog, and on.\n"
+	for name, c := range map[string]struct {
+		a                 args
+		text              string
+		offset, next      int64
+		requests          int
+		fetched           int64
+		lines             string
+		exactly, notKnown bool
+	}{
+		"head":              {args{"max_chars": 64}, "0000000000" + line, 0, 64, 1, 4 << 10, "", true, false},
+		"8,000 characters":  {args{}, "0000000000" + line, 0, 8000, 1, 33_000, "", false, false},
+		"middle":            {args{"offset": size / 2, "max_chars": 64}, "2949672960" + line, size / 2, size/2 + 64, 2, 9 << 10, "", true, false},
+		"middle, as a page": {args{"offset": size / 2, "max_chars": 64, "encoding": "utf-8"}, "2949672960" + line, size / 2, size/2 + 64, 1, 5 << 10, "", true, false},
+		"range":             {args{"offset": size / 2, "length": 64}, "2949672960" + line, size / 2, size/2 + 64, 2, 9 << 10, "", true, false},
+		"end":               {args{"offset": size - 10}, "r, and on.\n"[1:], size - 10, 0, 2, 5 << 10, "", true, false},
+		"tail":              {args{"tail_lines": 2}, "5899345918" + line + "5899345919" + line, size - 128, 0, 2, 21 << 10, "", true, false},
+		"lines":             {args{"lines": "3-4"}, "0000000002" + line + "0000000003" + line, 128, 256, 1, 33_000, "3-4", true, false},
+		"far lines":         {args{"lines": "100000"}, "0000099999" + line, 64 * 99_999, 64 * 100_000, 6, 12 << 20, "100000-100000", true, false},
+	} {
+		w.storage.ForgetRequests()
+		c.a["blob_path"] = "huge.txt"
+		out := readBlob(t, session, c.a)
+		if out.Offset != c.offset || out.NextOffset != c.next || out.Lines != c.lines || !strings.HasPrefix(out.Text, c.text) || c.exactly && out.Text != c.text || out.Size != size {
+			t.Errorf("%s: %+v", name, out)
+		}
+		if requests, bytes := fetched(w); requests > c.requests || bytes > c.fetched {
+			t.Errorf("%s: %d requests fetched %d bytes", name, requests, bytes)
+		}
+	}
+	text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": "huge.txt", "lines": "10000000-"})
+	wantKind(t, "too far", err, blobtool.ErrTooLarge)
+	if !strings.Contains(text, "begins at offset ") {
+		t.Error(text)
+	}
+	if _, bytes := fetched(w); bytes > 68<<20 {
+		t.Errorf("%d bytes were fetched in search of a line", bytes)
+	}
+}
+
+func TestReadBlobChangesBetweenPages(t *testing.T) {
+	w := newWorld(t, nil)
+	session := w.connect(t, "alice")
+	w.storage.PutSized("docs", "a.txt", 100_000)
+	out := readBlob(t, session, args{"blob_path": "a.txt"})
+	next := args{"blob_path": "a.txt", "offset": out.NextOffset, "etag": out.ETag}
+	quoted := args{"blob_path": "a.txt", "offset": out.NextOffset, "etag": `"` + out.ETag + `"`}
+	if same := readBlob(t, session, quoted); same.ETag != out.ETag || same.Offset != out.NextOffset {
+		t.Errorf("the second page: %+v", same)
+	}
+	w.storage.PutSized("docs", "a.txt", 100_000)
+	for name, more := range map[string]args{"by itself": {}, "at once": {"encoding": "utf-8"}} {
+		for k, v := range next {
+			more[k] = v
+		}
+		text, err := w.refusedBy(t, session, "read_blob", more)
+		wantKind(t, name, err, blobtool.ErrChanged)
+		if !strings.Contains(text, "no longer has the etag "+out.ETag) || !strings.Contains(text, "begin again") || !strings.Contains(text, "x-ms-request-id") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
+func TestReadBlobChangesMidway(t *testing.T) {
+	var w *world
+	w = newWorld(t, func(o *blobtool.Options) {
+		hooked(o, func(n int, _ *http.Response) {
+			if n == 1 {
+				w.storage.PutSized("docs", "a.txt", 1<<20)
+			}
+		})
+	})
+	w.storage.PutSized("docs", "a.txt", 1<<20)
+	_, err := w.refusedBy(t, w.connect(t, "alice"), "read_blob", args{"blob_path": "a.txt", "tail_lines": 3})
+	wantKind(t, "changed", err, blobtool.ErrChanged)
+}
+
+func TestReadBlobBreaksOff(t *testing.T) {
+	w := newWorld(t, nil)
+	w.storage.PutSized("docs", "a.txt", 1<<20)
+	session := w.connect(t, "alice")
+	w.storage.Fail(blobtest.Fault{Times: 3, CutAfter: 1000})
+	if out := readBlob(t, session, args{"blob_path": "a.txt"}); len(out.Text) != 8000 || out.Text[7936:7946] != "0000000124" {
+		t.Errorf("got %+v", out)
+	}
+	w.storage.Fail(blobtest.Fault{CutAfter: 10})
+	text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": "a.txt"})
+	wantKind(t, "always cut", err, blobtool.ErrUnavailable)
+	if !strings.Contains(text, "broke off") {
+		t.Error(text)
+	}
+}
+
+// A connection from which nothing comes is given up long before the call is; one
+// that is slow is not.
+func TestReadBlobStalls(t *testing.T) {
+	w := newWorld(t, func(o *blobtool.Options) { o.Timeout = time.Hour })
+	w.set.SetStall(100 * time.Millisecond)
+	w.storage.PutSized("docs", "a.txt", 1<<20)
+	session := w.connect(t, "alice")
+	for name, fault := range map[string]blobtest.Fault{"in the body": {StallAfter: 1000}, "before the answer": {Delay: time.Hour}} {
+		w.storage.Fail(fault)
+		w.storage.ForgetRequests()
+		for _, tool := range []string{"read_blob", "read_blob_with_token"} {
+			text, err := w.refusedBy(t, session, tool, args{"blob_path": "a.txt"})
+			wantKind(t, name, err, blobtool.ErrUnavailable)
+			if !strings.Contains(text, "stopped sending") {
+				t.Errorf("%s: %s", name, text)
+			}
+		}
+		if requests := len(w.storage.Requests()); requests != 2 {
+			t.Errorf("%s: %d requests", name, requests)
+		}
+	}
+	w.set.SetStall(10 * time.Second)
+	w.storage.Fail(blobtest.Fault{Trickle: 5 * time.Millisecond})
+	if out := readBlob(t, session, args{"blob_path": "a.txt"}); len(out.Text) != 8000 {
+		t.Errorf("slowly: %+v", out)
+	}
+}
+
+// A caller who is gone ends the reading.
+func TestReadBlobCallerGone(t *testing.T) {
+	began := make(chan struct{}, 10)
+	w := newWorld(t, func(o *blobtool.Options) {
+		hooked(o, func(int, *http.Response) { began <- struct{}{} })
+	})
+	w.storage.PutSized("docs", "a.txt", 1<<20)
+	w.storage.Fail(blobtest.Fault{StallAfter: 1000})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := w.set.ReadBlob(ctx, "a.txt")
+		done <- err
+	}()
+	<-began
+	cancel()
+	err := <-done
+	wantKind(t, "gone", err, blobtool.ErrUnavailable)
+	if !errors.Is(err, context.Canceled) || len(w.storage.Requests()) != 1 {
+		t.Errorf("%v, %d requests", err, len(w.storage.Requests()))
+	}
+}
+
+func TestReadBlobErrors(t *testing.T) {
+	w := newWorld(t, nil)
+	w.storage.Put("docs", "a.txt", []byte("Hello"), "")
+	w.storage.Put("docs", "archived", []byte("Hello"), "")
+	w.storage.Update("docs", "archived", func(p *blobtest.Properties) { p.Tier = "Archive" })
+	w.storage.Put("docs", "coming", []byte("Hello"), "")
+	w.storage.Update("docs", "coming", func(p *blobtest.Properties) {
+		p.Tier, p.ArchiveStatus, p.RehydratePriority = "Archive", "rehydrate-pending-to-cool", "Standard"
+	})
+	session := w.connect(t, "alice")
+	for name, c := range map[string]struct {
+		blob  string
+		fault blobtest.Fault
+		kind  error
+		text  string
+	}{
+		"not found":     {"none", blobtest.Fault{}, blobtool.ErrNotFound, "upper and lower case matter"},
+		"no role":       {"a.txt", blobtest.Fault{Status: 403, Code: "AuthorizationPermissionMismatch"}, blobtool.ErrPermission, `Storage Blob Data Reader (or Contributor) on the container`},
+		"firewall":      {"a.txt", blobtest.Fault{Status: 403, Code: "AuthorizationFailure"}, blobtool.ErrPermission, "networking settings"},
+		"throttled":     {"a.txt", blobtest.Fault{Status: 503, Code: "ServerBusy", RetryAfter: 9 * time.Second}, blobtool.ErrThrottled, "wait 9s"},
+		"archived":      {"archived", blobtest.Fault{}, blobtool.ErrUnsupported, "must first rehydrate it"},
+		"rehydrating":   {"coming", blobtest.Fault{}, blobtool.ErrUnsupported, "it is being moved to the cool tier, which takes up to 15 hours"},
+		"token refused": {"a.txt", blobtest.Fault{Status: 401, Code: "InvalidAuthenticationInfo"}, blobtool.ErrWrongAudience, "Sign in again"},
+	} {
+		w.storage.Fail(c.fault)
+		text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": c.blob})
+		wantKind(t, name, err, c.kind)
+		if !strings.Contains(text, c.text) || !strings.Contains(text, "x-ms-request-id: ") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
+func TestReadBlobDirectory(t *testing.T) {
+	w := newWorldOn(t, func(o *blobtest.Options) { o.HierarchicalNamespace = true }, nil)
+	w.storage.Put("docs", "dir/sub/a.txt", []byte("Hello"), "text/plain")
+	session := w.connect(t, "alice")
+	for _, path := range []string{"dir", "dir/sub"} {
+		text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": path})
+		wantKind(t, path, err, blobtool.ErrDirectory)
+		if !strings.Contains(text, `list_blobs, prefix "`+path+`/"`) {
+			t.Error(text)
+		}
+	}
+	if out := readBlob(t, session, args{"blob_path": "dir/sub/a.txt"}); out.Text != "Hello" {
+		t.Errorf("got %+v", out)
+	}
+}
+
+func TestReadBlobVersion(t *testing.T) {
+	w := newWorldOn(t, func(o *blobtest.Options) { o.Versioning = true }, nil)
+	for _, text := range []string{"one", "two", "three"} {
+		w.storage.Put("docs", "a & b/日本.txt", []byte(text), "text/plain")
+	}
+	session := w.connect(t, "alice")
+	ids := w.storage.Versions("docs", "a & b/日本.txt")
+	for i, text := range []string{"one", "two", "three"} {
+		out := readBlob(t, session, args{"blob_path": "a & b/日本.txt", "version_id": ids[i], "max_chars": 2})
+		if out.Text != text[:2] || out.VersionID != ids[i] || !strings.Contains(out.NextStep, "version_id="+ids[i]) {
+			t.Errorf("%+v", out)
+		}
+	}
+	_, err := w.refusedBy(t, session, "read_blob", args{"blob_path": "a & b/日本.txt", "version_id": "2020-01-01T00:00:00.0000000Z"})
+	wantKind(t, "no such version", err, blobtool.ErrNotFound)
+}
+
+// Every name that Azure allows can be read, but for those that the SDK or the
+// service takes for others.
+func TestReadBlobNames(t *testing.T) {
+	w := newWorld(t, nil)
+	session := w.connect(t, "alice")
+	for _, name := range []string{
+		"a", "A", "a b", " a ", "日本/語.txt", "😀/😀", "\u202eevil\u202c", "מסמך.txt", "a.", "a..", "...", ".hidden", "a/.../b", "a./b.", "a//b", "/a", "//", "a/",
+		"100%", "%2e%2e/x", "%2F", "a?b=c", "a#b", "a&b=c;d,e:f@g!h$i'j(k)*+l", "[x]{y}|z^`<>\"", "~", "a\u00a0b", "e\u0301", "\u00e9", "\ufffd",
+		strings.Repeat("n", 1024), strings.Repeat("😀", 1024), strings.Repeat("a/", 253) + "b",
+	} {
+		w.storage.Put("docs", name, []byte("content of "+name), "text/plain; charset=utf-8")
+		if out := readBlob(t, session, args{"blob_path": name}); out.Text != "content of "+name || out.BlobPath != name {
+			t.Errorf("%q: %+v", name, out)
+		}
+	}
+	for _, name := range []string{".", "..", "a/..", "../a", "a/./b", `a\b`, "a\x00", "a\nb", "a\u0085b", strings.Repeat("n", 1025), strings.Repeat("a/", 254) + "b"} {
+		_, err := w.refusedBy(t, session, "read_blob", args{"blob_path": name})
+		wantKind(t, name, err, blobtool.ErrInvalidPath)
+	}
+}
