@@ -204,9 +204,14 @@ func (f tokenFunc) GetToken(_ context.Context, o policy.TokenRequestOptions) (az
 // connect opens a client session as that caller.
 func (w *world) connect(t testing.TB, bearer string) *mcp.ClientSession {
 	t.Helper()
+	return w.connectWith(t, bearer, nil)
+}
+
+func (w *world) connectWith(t testing.TB, bearer string, options *mcp.ClientOptions) *mcp.ClientSession {
+	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	client := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1"}, nil)
+	client := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1"}, options)
 	session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{
 		Endpoint:   w.url,
 		HTTPClient: &http.Client{Transport: &bearerTransport{transport, bearer}},

@@ -85,6 +85,7 @@ type Set struct {
 	store      *store // nil if nothing is saved
 	log        *slog.Logger
 	timeout    time.Duration
+	overlap    int // blobs that a search reads at the same time
 	allow      allowList
 	offered    []tool
 }
@@ -136,6 +137,7 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 		transport:  newTransport(o.HTTPClient),
 		log:        o.Logger,
 		timeout:    o.Timeout,
+		overlap:    maxOverlap,
 	}
 	var faults []error
 	s.allow, faults = parseAllow(container, o.Allow)

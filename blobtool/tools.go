@@ -18,13 +18,15 @@ type tool struct {
 // tools returns all tools that a set of this kind can have.
 func (s *Set) tools() []tool {
 	all := []tool{
+		{"list_blobs", (*Set).registerListBlobs},
+		{"search_blobs", (*Set).registerSearch},
 		{"stat_blob", (*Set).registerStatBlob},
 		{"read_blob", (*Set).registerReadBlob},
 	}
-	if s.container != "" {
-		all = append(all, tool{"read_blob_with_token", (*Set).registerReadWithToken})
+	if s.container == "" {
+		return append([]tool{{"list_containers", (*Set).registerListContainers}}, all...)
 	}
-	return all
+	return append(all, tool{"read_blob_with_token", (*Set).registerReadWithToken})
 }
 
 // ToolNames returns the names of the tools that the set offers.

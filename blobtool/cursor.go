@@ -1,0 +1,77 @@
+package blobtool
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+)
+
+// Bounds of what a cursor holds, in bytes. A marker of the service has the name of
+// a blob in it, up to 1,024 characters of up to 4 bytes, in base64.
+const (
+	maxCursor = 32 << 10
+	maxMarker = 8 << 10
+)
+
+const cursorVersion = 1
+
+// cursor is what a listing or a search needs to go on, as base64url of JSON. It is
+// no secret and gives no rights: whoever makes one up gets what the arguments of the
+// call would get, because all checks run again.
+type cursor[P any] struct {
+	Version int    `json:"v"`
+	Query   string `json:"q"` // fingerprint of what is listed
+	At      P      `json:"at"`
+}
+
+// position is what a cursor is made for.
+type position interface {
+	valid() bool
+}
+
+// queryOf returns the fingerprint of a query: its tool, set and arguments.
+func queryOf(parts ...any) string {
+	sum := sha256.Sum256(mustJSON(parts))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// encodeCursor returns the cursor of a position in a query.
+func encodeCursor[P position](query string, at P) string {
+	return base64.RawURLEncoding.EncodeToString(mustJSON(cursor[P]{cursorVersion, query, at}))
+}
+
+// decodeCursor returns the position of a cursor, which must belong to the query and
+// be spelt as [encodeCursor] does.
+func decodeCursor[P position](query, text string) (P, error) {
+	var c cursor[P]
+	if len(text) > maxCursor {
+		return c.At, badCursor("is too long")
+	}
+	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || json.Unmarshal(data, &c) != nil || !c.At.valid() {
+		return c.At, badCursor("is not one that this server gave out")
+	}
+	if c.Version != cursorVersion || c.Query != query {
+		return c.At, badCursor("belongs to another call")
+	}
+	if encodeCursor(query, c.At) != text {
+		return c.At, badCursor("is not one that this server gave out")
+	}
+	return c.At, nil
+}
+
+func badCursor(fault string) error {
+	return failuref(ErrInvalidArgument, "cursor %s; pass next_cursor of a result unchanged, with the same other arguments, or none to begin anew", fault)
+}
+
+// mustJSON encodes one of this package's types.
+func mustJSON(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // names are long enough
+	if err := e.Encode(v); err != nil {
+		panic("blobtool: " + err.Error()) // the types are constants of the program
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}

@@ -1,0 +1,136 @@
+package blobtool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// What list_blobs can show besides the blobs that are there.
+const (
+	includeMetadata  = "metadata"
+	includeTags      = "tags"
+	includeVersions  = "versions"
+	includeDeleted   = "deleted"
+	includeSnapshots = "snapshots"
+)
+
+type listBlobsInput struct {
+	Container string   `json:"container" jsonschema:"Name of the container."`
+	Prefix    string   `json:"prefix,omitempty" jsonschema:"Beginning of the names to list, such as reports/2026/. Empty lists all; upper and lower case matter."`
+	Folders   bool     `json:"folders,omitempty" jsonschema:"List one level: what has a further slash behind the prefix comes as its folder. Good for a first look. Else all blobs are listed, however deep."`
+	Include   []string `json:"include,omitempty" jsonschema:"What to show besides: metadata, tags (takes the role Storage Blob Data Owner), versions, snapshots (not along with folders), and what is deleted but can be undeleted."`
+	PageSize  int      `json:"page_size,omitempty" jsonschema:"How many rows to return at most."`
+	Cursor    string   `json:"cursor,omitempty" jsonschema:"next_cursor of the last result, to go on there; all other arguments must be the same."`
+}
+
+type listBlobsOutput struct {
+	Container string `json:"container" jsonschema:"Name of the container."`
+	listed
+	Blobs []blobRow `json:"blobs" jsonschema:"Blobs and folders, sorted by name."`
+	paging
+}
+
+// listed says what a result is about.
+type listed struct {
+	BaseURI string   `json:"base_uri" jsonschema:"The MCP resource of a blob has this URI followed by its name, percent-encoded but for slashes."`
+	Only    []string `json:"only,omitempty" jsonschema:"The beginnings of names that this server offers, if they are narrower than the prefix that was asked for. Nothing else is shown."`
+}
+
+// paging says whether there is more.
+type paging struct {
+	Truncated  bool   `json:"truncated" jsonschema:"Whether there is more. Then call again with next_cursor as cursor and all other arguments the same; a page may be empty and still have a next one."`
+	NextCursor string `json:"next_cursor,omitempty" jsonschema:"Cursor for the next page."`
+}
+
+// registerListBlobs adds the tool list_blobs.
+func (s *Set) registerListBlobs(srv *mcp.Server) {
+	input := schemaFor[listBlobsInput]()
+	setBounds(input, "page_size", 1, maxPageSize)
+	setDefault(input, "page_size", defaultPageSize)
+	choices(input.Properties["include"].Items, includeMetadata, includeTags, includeVersions, includeDeleted, includeSnapshots)
+	const title = "List blobs"
+	addTool(s, srv, &mcp.Tool{
+		Name: "list_blobs", Title: title,
+		Description: fmt.Sprintf("Lists the blobs of %s, or its folders, with the permissions of the signed-in user: names, sizes, times, types. "+
+			untrusted, s.where()),
+		InputSchema: input,
+		Annotations: readOnly(title),
+	}, s.listBlobs)
+}
+
+func (s *Set) listBlobs(ctx context.Context, _ *mcp.CallToolRequest, in listBlobsInput) (listBlobsOutput, error) {
+	var out listBlobsOutput
+	if in.Folders && slices.Contains(in.Include, includeSnapshots) {
+		return out, failuref(ErrInvalidArgument, "include has snapshots, which Azure lists without folders only; leave folders out")
+	}
+	containerName, roots, err := s.narrow(in.Container, in.Prefix)
+	if err != nil {
+		return out, err
+	}
+	query := queryOf("list_blobs", s.serviceURL, containerName, in.Prefix, roots, in.Folders, in.Include, in.PageSize)
+	from := place{}
+	if in.Cursor != "" {
+		if from, err = decodeCursor[place](query, in.Cursor); err != nil {
+			return out, err
+		}
+	}
+	client, err := s.containerClient(ctx, containerName)
+	if err != nil {
+		return out, err
+	}
+	listing := blobListing{client: client, roots: roots, folders: in.Folders, include: included(in.Include)}
+	w := newWalk(listing.source(), from, in.PageSize)
+	list, at, err := readRows(ctx, w, in.PageSize, entry.row)
+	if err != nil {
+		return out, listFailure(ctx, location{containerName, in.Prefix}, listing.include.Tags, err)
+	}
+	out = listBlobsOutput{Container: containerName, listed: s.listed(containerName, in.Prefix, roots), Blobs: list}
+	if out.Truncated = at.Root < len(roots); out.Truncated {
+		out.NextCursor = encodeCursor(query, at)
+	}
+	return out, nil
+}
+
+// readRows takes rows from a walk until there are enough of them, and returns where
+// to go on.
+func readRows[E, R any](ctx context.Context, w *walk[E], most int, row func(E) R) (list []R, at place, err error) {
+	r := rows[R]{list: []R{}}
+	for len(r.list) < most {
+		before := w.at
+		e, ok, err := w.nextEntry(ctx)
+		if err != nil {
+			return nil, before, err
+		}
+		if !ok {
+			break
+		}
+		if !r.add(row(e)) {
+			return r.list, before, nil
+		}
+	}
+	return r.list, w.at, nil
+}
+
+// included translates the argument, which the schema has checked.
+func included(include []string) container.ListBlobsInclude {
+	has := func(what string) bool { return slices.Contains(include, what) }
+	return container.ListBlobsInclude{
+		Metadata: has(includeMetadata), Tags: has(includeTags),
+		Versions: has(includeVersions), Snapshots: has(includeSnapshots), Deleted: has(includeDeleted),
+	}
+}
+
+// shownRoots is how many prefixes a result names.
+const shownRoots = 20
+
+func (s *Set) listed(containerName, prefix string, roots []string) listed {
+	l := listed{BaseURI: uriScheme + percentEncode(containerName) + "/"}
+	if len(roots) != 1 || roots[0] != prefix {
+		l.Only = roots[:min(len(roots), shownRoots)]
+	}
+	return l
+}

@@ -1,0 +1,161 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+type listContainersInput struct {
+	Prefix   string `json:"prefix,omitempty" jsonschema:"Beginning of the names to list. Empty lists all."`
+	PageSize int    `json:"page_size,omitempty" jsonschema:"How many rows to return at most."`
+	Cursor   string `json:"cursor,omitempty" jsonschema:"next_cursor of the last result, to go on there; all other arguments must be the same."`
+}
+
+type listContainersOutput struct {
+	Containers []containerRow `json:"containers" jsonschema:"Containers, sorted by name."`
+	paging
+}
+
+// containerRow is a container in a result.
+type containerRow struct {
+	Name     string   `json:"name" jsonschema:"Name of the container."`
+	Modified string   `json:"modified,omitempty" jsonschema:"When the container itself was last modified, in UTC; not when a blob in it was."`
+	Only     []string `json:"only,omitempty" jsonschema:"The beginnings of blob names that this server offers, if not all of the container."`
+}
+
+// registerListContainers adds the tool list_containers.
+func (s *Set) registerListContainers(srv *mcp.Server) {
+	input := schemaFor[listContainersInput]()
+	setBounds(input, "page_size", 1, maxPageSize)
+	setDefault(input, "page_size", defaultPageSize)
+	const title = "List containers"
+	addTool(s, srv, &mcp.Tool{
+		Name: "list_containers", Title: title,
+		Description: "Lists the containers of the Azure Blob Storage account that this server offers, with the permissions of the signed-in user. " +
+			"It takes a role on the whole account; a container whose name is known can be used without.",
+		InputSchema: input,
+		Annotations: readOnly(title),
+	}, s.listContainers)
+}
+
+func (s *Set) listContainers(ctx context.Context, _ *mcp.CallToolRequest, in listContainersInput) (listContainersOutput, error) {
+	var out listContainersOutput
+	if err := checkContainerPrefix(in.Prefix); err != nil {
+		return out, err
+	}
+	query := queryOf("list_containers", s.serviceURL, s.allow, in.Prefix, in.PageSize)
+	from := place{}
+	if in.Cursor != "" {
+		var err error
+		if from, err = decodeCursor[place](query, in.Cursor); err != nil {
+			return out, err
+		}
+	}
+	src, err := s.containers(ctx, in.Prefix)
+	if err != nil {
+		return out, err
+	}
+	list, at, err := readRows(ctx, newWalk(src, from, s.containerPage(in.PageSize)), in.PageSize, func(r containerRow) containerRow { return r })
+	if err != nil {
+		return out, s.containersFailure(ctx, err)
+	}
+	out.Containers = list
+	if out.Truncated = at.Root < src.roots; out.Truncated {
+		out.NextCursor = encodeCursor(query, at)
+	}
+	return out, nil
+}
+
+// servicePage is how many entries a page of the service has at most.
+const servicePage = 5000
+
+// containerPage is how many containers to ask for at once: all that Azure gives,
+// where few of them are allowed.
+func (s *Set) containerPage(wanted int) int {
+	if s.allow != nil {
+		return servicePage
+	}
+	return wanted
+}
+
+// containers lists the containers of the account that are allowed.
+func (s *Set) containers(ctx context.Context, prefix string) (source[containerRow], error) {
+	client, err := s.serviceClient(ctx)
+	if err != nil {
+		return source[containerRow]{}, err
+	}
+	return source[containerRow]{
+		roots: 1,
+		name:  func(r containerRow) string { return r.Name },
+		fetch: func(ctx context.Context, _ int, marker string, most int) ([]containerRow, string, error) {
+			page, err := client.NewListContainersPager(&service.ListContainersOptions{
+				Prefix: notEmpty(prefix), Marker: notEmpty(marker), MaxResults: to.Ptr(int32(most)), //nolint:gosec // a few thousand at most
+			}).NextPage(ctx)
+			if err != nil {
+				return nil, "", err
+			}
+			var rows []containerRow
+			for _, item := range page.ContainerItems {
+				if item != nil && strings.HasPrefix(value(item.Name), prefix) && checkContainer(value(item.Name)) == nil {
+					rows = s.appendContainer(rows, item)
+				}
+			}
+			return rows, value(page.NextMarker), nil
+		},
+	}, nil
+}
+
+// appendContainer adds a container to the rows if it is allowed.
+func (s *Set) appendContainer(rows []containerRow, item *service.ContainerItem) []containerRow {
+	row := containerRow{Name: *item.Name}
+	if !s.allow.blob(location{container: row.Name}) {
+		return rows
+	}
+	if !s.allow.whole(row.Name) {
+		row.Only = slices.Sorted(slices.Values(s.allow[row.Name]))
+		row.Only = row.Only[:min(len(row.Only), shownRoots)]
+	}
+	if item.Properties != nil {
+		row.Modified = shownTime(item.Properties.LastModified)
+	}
+	return append(rows, row)
+}
+
+// containersFailure is the error of the listing of containers. What may be used
+// without it is told.
+func (s *Set) containersFailure(ctx context.Context, err error) error {
+	e := listFailure(ctx, location{}, false, err)
+	if errors.Is(e, ErrPermission) && s.allow != nil {
+		e.text += " " + s.allow.offer()
+	}
+	return e
+}
+
+// checkContainerPrefix checks the beginning of a container's name.
+func checkContainerPrefix(prefix string) error {
+	if len(prefix) > 63 || strings.Trim(prefix, "abcdefghijklmnopqrstuvwxyz0123456789-$") != "" {
+		return failuref(ErrInvalidArgument, "prefix %s begins no container's name: they have up to 63 lower-case letters, digits and hyphens", quote(prefix))
+	}
+	return nil
+}
+
+// offer names the containers that are allowed.
+func (a allowList) offer() string {
+	names := make([]string, 0, len(a))
+	for name := range a {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	more := ""
+	if len(names) > shownRoots {
+		names, more = names[:shownRoots], " and more"
+	}
+	return fmt.Sprintf("This server offers the containers %s%s.", strings.Join(names, ", "), more)
+}

@@ -1,0 +1,172 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+)
+
+// maxRowsBytes bounds the rows of a result, in bytes of JSON: a thousand blobs with
+// the longest names and all their metadata would be megabytes.
+const maxRowsBytes = 256 << 10
+
+// narrow returns the prefixes with which a listing shows all that is allowed of what
+// begins with prefix, and nothing else: the prefix itself or, where it is shorter,
+// those of [Options.Allow] that begin with it.
+func (s *Set) narrow(containerArg, prefix string) (containerName string, roots []string, err error) {
+	at, err := s.mayList(containerArg, prefix)
+	if err == nil {
+		return at.container, []string{prefix}, nil
+	}
+	if !errors.Is(err, ErrNotAllowed) {
+		return "", nil, err
+	}
+	for _, allowed := range slices.Sorted(slices.Values(s.allow[at.container])) {
+		if !strings.HasPrefix(allowed, prefix) || len(roots) > 0 && strings.HasPrefix(allowed, roots[len(roots)-1]) {
+			continue // the latter is below another one
+		}
+		roots = append(roots, allowed)
+	}
+	if len(roots) == 0 {
+		return "", nil, err
+	}
+	return at.container, roots, nil
+}
+
+// entry is what a listing finds: a blob, or a folder, whose name ends with a slash.
+type entry struct {
+	name   string
+	folder bool
+	blob   *container.BlobItem // nil for a folder that is nothing but a part of names
+}
+
+// blobListing is what of a container is listed.
+type blobListing struct {
+	client  *container.Client
+	roots   []string
+	folders bool // one level: what has a slash behind the prefix is a folder
+	include container.ListBlobsInclude
+}
+
+// source lists the blobs, root after root.
+func (l *blobListing) source() source[entry] {
+	return source[entry]{
+		roots: len(l.roots),
+		name:  func(e entry) string { return e.name },
+		fetch: func(ctx context.Context, root int, marker string, most int) ([]entry, string, error) {
+			if l.folders {
+				return l.level(ctx, l.roots[root], marker, most)
+			}
+			return l.flat(ctx, l.roots[root], marker, most)
+		},
+	}
+}
+
+func (l *blobListing) flat(ctx context.Context, root, marker string, most int) ([]entry, string, error) {
+	page, err := l.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
+		Include: l.include, Prefix: notEmpty(root), Marker: notEmpty(marker), MaxResults: to.Ptr(int32(most)), //nolint:gosec // a few thousand at most
+	}).NextPage(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	if page.Segment == nil {
+		return nil, "", fmt.Errorf("%w: a listing without blobs", errBadAnswer)
+	}
+	return blobEntries(root, page.Segment.BlobItems), value(page.NextMarker), nil
+}
+
+// level lists one level. A directory of a hierarchical namespace that has something
+// in it comes twice: as itself, and as what names begin with.
+func (l *blobListing) level(ctx context.Context, root, marker string, most int) ([]entry, string, error) {
+	page, err := l.client.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{
+		Include: l.include, Prefix: notEmpty(root), Marker: notEmpty(marker), MaxResults: to.Ptr(int32(most)), //nolint:gosec // a few thousand at most
+	}).NextPage(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	if page.Segment == nil {
+		return nil, "", fmt.Errorf("%w: a listing without blobs", errBadAnswer)
+	}
+	var entries []entry
+	for _, p := range page.Segment.BlobPrefixes {
+		if p != nil && strings.HasPrefix(value(p.Name), root) {
+			entries = append(entries, entry{name: *p.Name, folder: true})
+		}
+	}
+	entries = append(entries, blobEntries(root, page.Segment.BlobItems)...)
+	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	entries = slices.CompactFunc(entries, func(a, b entry) bool { return a.name == b.name && a.folder && b.folder })
+	return entries, value(page.NextMarker), nil
+}
+
+// blobEntries takes over what is listed, if it is what was asked for.
+func blobEntries(root string, items []*container.BlobItem) []entry {
+	entries := make([]entry, 0, len(items))
+	for _, item := range items {
+		if item == nil || item.Properties == nil || !strings.HasPrefix(value(item.Name), root) {
+			continue
+		}
+		e := entry{name: *item.Name, blob: item}
+		if isFolder(item) {
+			e.name, e.folder = strings.TrimSuffix(e.name, "/")+"/", true
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// isFolder reports whether it is a directory of a hierarchical namespace. Metadata is
+// how tools mark one, and is there if it was asked for.
+func isFolder(item *container.BlobItem) bool {
+	return strings.EqualFold(value(item.Properties.ResourceType), "directory") || strings.EqualFold(value(item.Metadata["hdi_isfolder"]), "true")
+}
+
+// listFailure is the error of a listing. tags says that it asked for tags.
+func listFailure(ctx context.Context, at location, tags bool, err error) *Error {
+	e := at.fromAzure(ctx, err)
+	if e.Code != string(bloberror.AuthorizationPermissionMismatch) {
+		return e
+	}
+	shown := *e
+	switch {
+	case tags:
+		shown.text = fmt.Sprintf("The signed-in user may not see tags in container %s. That takes the role Storage Blob Data Owner on the container or the storage account, "+
+			"or one with the actions tags/read and filter/action; Reader and Contributor are not enough. Leave tags out to do without.", quote(at.container))
+	case at.container == "":
+		shown.text = "The signed-in user may not list the containers. That takes the role Storage Blob Data Reader (or Contributor) on the whole storage account; " +
+			"a role on one container is enough for what is in it, with its name as the argument container."
+	default:
+		shown.text = fmt.Sprintf("The signed-in user may not list container %s%s. The user needs the role Storage Blob Data Reader (or Contributor) on the container or the storage account; "+
+			"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to work.", quote(at.container), below(at.blob))
+	}
+	return &shown
+}
+
+func below(prefix string) string {
+	if prefix == "" {
+		return ""
+	}
+	return " below " + quote(prefix)
+}
+
+func notEmpty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// shownTime formats a time for a model, in UTC by the second.
+func shownTime(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
