@@ -20,9 +20,27 @@
 //
 // It speaks MCP over streamable HTTP, protocol 2026-07-28 and older, without
 // sessions unless [WithSessions] asks for them. It serves protected resource
-// metadata (RFC 9728) and /health. It refuses hosts and origins that are not
-// its own or allowed, bodies over 4 MiB, and every caller without a good token.
-// A panic in a tool fails the call, not the process.
+// metadata (RFC 9728), /health and /ready. It refuses hosts and origins that are
+// not its own or allowed, what is over the [Limits], and every caller without a
+// good token. A panic in a tool fails the call, not the process. Each request is
+// one line in the log, with the id that the answer has as X-Request-Id.
+// [Server.ListenAndServe] serves it, with time-outs, until its context ends, and
+// drains; any http.Server can.
+//
+// # Who may use what
+//
+// The verifier's policy holds for everything; [WithToolPolicy], [WithResourcePolicy],
+// [WithPromptPolicy] and the policies of a [Tool] add to it. A caller who lacks
+// something is answered before the tool is called: 403 insufficient_scope, 401
+// insufficient_claims or 403 access_denied, with the challenge that lets its client
+// step up where that helps; and lists show what the caller may use.
+//
+// # When Entra wants the user
+//
+// A tool that acts for its caller may be told by Entra that the user must consent,
+// must prove more, or must sign in again. The caller's client gets that in the form
+// that it understands: a page to open (see [WithStateKeys]), a 401 with claims, or
+// words. docs/authorization.md has the whole table.
 //
 // # Errors
 //
