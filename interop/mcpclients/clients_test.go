@@ -22,9 +22,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// What a client says of each step, where all goes well.
+// What a client says of each step, where all goes well, beside the protocol that it
+// speaks and the tools that it sees.
 var allWell = map[string]string{
-	"list":    "count get_user_info greet read_blob_with_token secure_ping write_note",
 	"call":    "Authenticated ping successful",
 	"consent": "Hello, Alice",
 	"count":   "1 2 3 counted",
@@ -66,7 +66,7 @@ func TestScripts(t *testing.T) {
 			s := newStage(t, c.sessions)
 			got := s.run(t, c.command)
 			want := maps.Clone(allWell)
-			want["connect"] = c.protocol
+			want["connect"], want["list"] = c.protocol, s.tools
 			for step, text := range want {
 				if got[step] != text {
 					t.Errorf("%s: %q, want %q", step, got[step], text)

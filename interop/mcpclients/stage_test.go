@@ -38,6 +38,7 @@ type stage struct {
 	verifier *entraauth.Verifier
 	url      string // of the MCP endpoint
 	desk     string // URL of the desk
+	tools    string // names, in order
 	log      *log
 
 	ahead atomic.Int64 // seconds that the tenant's and the server's clock are ahead of the client's
@@ -109,9 +110,11 @@ func (s *stage) newServer(t *testing.T, origin string, sessions bool) *mcpentra.
 	must(t, err)
 	set, err := blobtool.New(blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: blobs.HTTPClient(), Logger: logger})
 	must(t, err)
+	tools := []mcpentra.ToolSet{mcpentra.IdentityTools(verifier), set, countTool(), greetTool(), writeTool()}
+	s.tools = names(t, tools)
 	options := []mcpentra.Option{
 		mcpentra.WithExchanger(exchanger), mcpentra.WithLogger(logger), mcpentra.WithStateKeys(bytes.Repeat([]byte{7}, 32)),
-		mcpentra.WithTools(mcpentra.IdentityTools(verifier), set, countTool(), greetTool(), writeTool()),
+		mcpentra.WithTools(tools...),
 		mcpentra.WithToolPolicy("write_note", entraauth.Policy{Scopes: []string{"access_as_user", "notes_write"}}),
 	}
 	if sessions {

@@ -5,6 +5,9 @@ package mcpclients_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -12,6 +15,35 @@ import (
 )
 
 // The tools of the stage, beside those of mcpentra and blobtool.
+
+// names returns the names of the sets' tools, in order, by way of a server without
+// anything around it.
+func names(t *testing.T, sets []mcpentra.ToolSet) string {
+	t.Helper()
+	server := mcp.NewServer(&mcp.Implementation{Name: "bare", Version: "1"}, nil)
+	for _, set := range sets {
+		set.Register(server)
+	}
+	near, far := mcp.NewInMemoryTransports()
+	_, err := server.Connect(t.Context(), far, nil)
+	must(t, err)
+	session, err := mcp.NewClient(&mcp.Implementation{Name: "bare", Version: "1"}, nil).Connect(t.Context(), near, nil)
+	must(t, err)
+	defer func() { _ = session.Close() }()
+	return listed(t, session)
+}
+
+func listed(t *testing.T, session *mcp.ClientSession) string {
+	t.Helper()
+	tools, err := session.ListTools(t.Context(), nil)
+	must(t, err)
+	var names []string
+	for _, tool := range tools.Tools {
+		names = append(names, tool.Name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
 
 type nothing struct{}
 
