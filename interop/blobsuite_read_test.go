@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
@@ -131,11 +129,8 @@ func readMissing(p *place) error {
 	_, _, blobMissing := p.read(p.blobs.NewBlobClient("none"), nil)
 	_, _, containerMissing := p.read(p.account.NewContainerClient("none").NewBlobClient("a"), nil)
 	_, head := p.blobs.NewBlobClient("none").GetProperties(p.ctx, nil)
-	var r *azcore.ResponseError
-	if !errors.As(head, &r) || r.StatusCode != http.StatusNotFound {
-		return fmt.Errorf("HEAD of nothing: %w", head)
-	}
 	return errors.Join(
+		refusedWith("properties of no blob", head, 404, string(bloberror.BlobNotFound)),
 		refusedWith("no blob", blobMissing, 404, string(bloberror.BlobNotFound)),
 		refusedWith("no container", containerMissing, 404, string(bloberror.ContainerNotFound)),
 	)

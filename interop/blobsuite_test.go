@@ -40,29 +40,14 @@ type behaviour struct {
 // blobtest claims to be like Azure, another implementation agrees with.
 func TestBlobSuite(t *testing.T) {
 	t.Parallel()
-	ctx := deadline(t, 3*time.Minute)
-	tenant := entratest.NewTenant(nil)
-	t.Cleanup(tenant.Close)
-	client := tenant.AddClient("client")
-	token := func(user *entratest.User) fixedToken {
-		return fixedToken(tenant.Token(user, client, tenant.Storage(), "user_impersonation"))
-	}
-	alice, bob := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddUser("bob@contoso.example", "Bob")
-	emulator := startAzurite(ctx, t, newCertificate(t), "0")
+	a := newBlobAccounts(t)
 	for i, b := range blobBehaviours {
 		name := fmt.Sprintf("suite-%02d", i)
 		t.Run("blobtest/"+b.name, func(t *testing.T) {
-			o := b.options
-			o.Key, o.Issuer, o.Account = tenant.PublicKey, tenant.V1Issuer(), azuriteAccount
-			box := blobtest.NewServer(&o)
-			t.Cleanup(box.Close)
-			box.GrantOwner(alice.ObjectID, "", "")
-			s := &blobService{url: box.URL(), http: box.HTTPClient(), stock: boxStock{box}, user: token(alice), stranger: token(bob)}
-			must(t, b.try(s.place(ctx, t, name)))
+			must(t, b.try(a.blobtest(t, b.options).place(a.ctx, t, name)))
 		})
 		t.Run("azurite/"+b.name, func(t *testing.T) {
-			s := &blobService{url: emulator.accountURL(), http: emulator.client, stock: emulator.stock(t), user: token(alice), stranger: token(bob)}
-			err := b.try(s.place(ctx, t, name))
+			err := b.try(a.azurite(t).place(a.ctx, t, name))
 			switch {
 			case b.notOnAzurite == "":
 				must(t, err)
@@ -73,6 +58,48 @@ func TestBlobSuite(t *testing.T) {
 			}
 		})
 	}
+}
+
+// blobAccounts are accounts of both implementations, for the users of one tenant.
+type blobAccounts struct {
+	ctx        context.Context
+	tenant     *entratest.Tenant
+	alice, bob *entratest.User // bob has no role
+	client     *entratest.App
+	emulator   *azurite
+}
+
+func newBlobAccounts(t *testing.T) *blobAccounts {
+	t.Helper()
+	a := &blobAccounts{ctx: deadline(t, 3*time.Minute), tenant: entratest.NewTenant(nil)}
+	t.Cleanup(a.tenant.Close)
+	a.alice, a.bob = a.tenant.AddUser("alice@contoso.example", "Alice"), a.tenant.AddUser("bob@contoso.example", "Bob")
+	a.client = a.tenant.AddClient("client")
+	a.emulator = startAzurite(a.ctx, t, newCertificate(t), "0")
+	return a
+}
+
+// blobtest returns a new account of blobtest.
+func (a *blobAccounts) blobtest(t *testing.T, o blobtest.Options) *blobService {
+	t.Helper()
+	o.Key, o.Issuer, o.Account = a.tenant.PublicKey, a.tenant.V1Issuer(), azuriteAccount
+	box := blobtest.NewServer(&o)
+	t.Cleanup(box.Close)
+	box.GrantOwner(a.alice.ObjectID, "", "")
+	return &blobService{url: box.URL(), http: box.HTTPClient(), stock: boxStock{box}, user: a.token(a.alice), stranger: a.token(a.bob)}
+}
+
+// azurite returns the one account of Azurite.
+func (a *blobAccounts) azurite(t *testing.T) *blobService {
+	t.Helper()
+	return &blobService{
+		url: a.emulator.accountURL(), http: a.emulator.client, stock: a.emulator.stock(t),
+		user: a.token(a.alice), stranger: a.token(a.bob),
+	}
+}
+
+func (a *blobAccounts) token(user *entratest.User) fixedToken {
+	return fixedToken(a.tenant.Token(user, a.client, a.tenant.Storage(), "user_impersonation"))
 }
 
 // A blobService is an implementation, and what users have to reach it.

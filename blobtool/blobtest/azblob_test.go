@@ -6,7 +6,6 @@ import (
 	"crypto/md5"
 	"errors"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -110,9 +109,8 @@ func TestProperties(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	_, err = docs.NewBlobClient("none.txt").GetProperties(t.Context(), nil)
-	var r *azcore.ResponseError
-	if !errors.As(err, &r) || r.StatusCode != http.StatusNotFound || r.ErrorCode != "" {
-		t.Errorf("a 404 on HEAD has status and no code; got %v", err)
+	if !hasCode(err, 404, bloberror.BlobNotFound) {
+		t.Errorf("no such blob: %v", err)
 	}
 	if _, err := docs.GetProperties(t.Context(), nil); err != nil {
 		t.Errorf("properties of the container: %v", err)

@@ -21,9 +21,8 @@
 // maxresults, include); Find Blobs by Tags, in the account and in a container;
 // List Containers and Get Container Properties. Answers are after Microsoft's
 // REST reference (learn.microsoft.com/rest/api/storageservices). Errors have
-// Azure's codes, XML and x-ms-error-code; a 404 on HEAD has neither body nor
-// code. Other operations answer 405 UnsupportedHttpVerb. Content is put in by
-// Go calls, not over HTTP: [Server.Put], [Server.Update] for properties,
+// Azure's codes, XML and x-ms-error-code, which is all that a HEAD has. Other
+// operations answer 405 UnsupportedHttpVerb. Content is put in by Go calls, not over HTTP: [Server.Put], [Server.Update] for properties,
 // metadata, tags, tier and lease, [Server.Snapshot], [Server.Delete].
 //
 // # Who may read

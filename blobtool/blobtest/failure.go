@@ -25,19 +25,16 @@ func (x *exchange) fail(status int, code, message, detail string) {
 	writeError(x.w, x.r, status, code, message, detail)
 }
 
-// writeError writes the error with its code in the header and in the body. A
-// HEAD has no body, and a 404 on HEAD no code either.
+// writeError writes the error with its code in the header and in the body, which
+// a HEAD has not.
 func writeError(w http.ResponseWriter, r *http.Request, status int, code, message, detail string) {
 	h := w.Header()
-	if r.Method == http.MethodHead {
-		if status != http.StatusNotFound && code != "" {
-			h.Set("x-ms-error-code", code)
-		}
-		w.WriteHeader(status)
-		return
-	}
 	if code != "" {
 		h.Set("x-ms-error-code", code)
+	}
+	if r.Method == http.MethodHead {
+		w.WriteHeader(status)
+		return
 	}
 	body, err := xml.Marshal(errorBody{Code: code, Message: message, Detail: detail})
 	if err != nil {
