@@ -1,0 +1,197 @@
+package calls
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/bench"
+)
+
+// A Cost is what answering one request costs, in a run in which all handlers
+// took turns.
+type Cost struct {
+	Name string
+	// Ratio is the median, over the rounds, of the time against that of the first
+	// handler just before and after. Low and High are the quartiles.
+	Ratio, Low, High float64
+	// Time is the median: CPU time of the process, garbage collection included.
+	Time time.Duration
+	// Allocs and Bytes are allocated by one request.
+	Allocs, Bytes uint64
+}
+
+// chunk is how long one handler runs before the next has its turn.
+const chunk = 20 * time.Millisecond
+
+// Direct measures the handlers on one request, without network or client: each
+// is called directly, and writes to memory. All are warm.
+func Direct(ctx context.Context, e Entra, handlers []Handler, req Request, rounds int) ([]Cost, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	turns := make([]*turn, len(handlers))
+	for i, h := range handlers {
+		handler, err := h.New(ctx, e)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", h.Name, err)
+		}
+		turns[i] = newTurn(h.Name, handler, req)
+		if err := turns[i].calibrate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	base := turns[0]
+	for range rounds {
+		for _, i := range rand.Perm(len(turns)) { //nolint:gosec // G404: an order, no secret
+			before := base.run(ctx)
+			took := turns[i].run(ctx)
+			after := base.run(ctx)
+			turns[i].times = append(turns[i].times, took)
+			turns[i].ratios = append(turns[i].ratios, 2*took/(before+after))
+		}
+	}
+	costs := make([]Cost, len(turns))
+	for i, t := range turns {
+		costs[i] = t.cost(ctx)
+	}
+	return costs, nil
+}
+
+// A turn calls one handler with one request, again and again.
+type turn struct {
+	name    string
+	handler http.Handler
+	request *http.Request
+	want    []byte
+	body    body
+	answer  answer
+
+	n             int       // of requests in a chunk
+	times, ratios []float64 // of one request, nanoseconds, by round
+}
+
+func newTurn(name string, h http.Handler, r Request) *turn {
+	t := &turn{name: name, handler: h, want: []byte(r.Want), answer: answer{header: http.Header{}}}
+	t.body.text = r.Body
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://127.0.0.1:8000/mcp", nil)
+	if err != nil {
+		panic(err) // a constant
+	}
+	req.Header, req.ContentLength, req.RequestURI, req.RemoteAddr = r.Header, int64(len(r.Body)), "/mcp", "127.0.0.1:50000"
+	t.request = req
+	return t
+}
+
+// once has the handler answer, as a server would: the request's context ends
+// with the answer, and headers are nobody else's.
+func (t *turn) once(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := t.request.WithContext(ctx)
+	t.body.Reset(t.body.text)
+	r.Body = &t.body
+	clear(t.answer.header)
+	t.answer.status, t.answer.body = 0, t.answer.body[:0]
+	t.handler.ServeHTTP(&t.answer, r)
+}
+
+// Once has the handler answer the request.
+func Once(ctx context.Context, h http.Handler, r Request) (status int, body string) {
+	t := newTurn("", h, r)
+	t.once(ctx)
+	return t.answer.status, string(t.answer.body)
+}
+
+// try is once, judged.
+func (t *turn) try(ctx context.Context) error {
+	t.once(ctx)
+	if t.answer.status != http.StatusOK || !bytes.Contains(t.answer.body, t.want) {
+		return fmt.Errorf("%s: %d %.300s", t.name, t.answer.status, t.answer.body)
+	}
+	return nil
+}
+
+func (t *turn) calibrate(ctx context.Context) error {
+	for range 10 {
+		if err := t.try(ctx); err != nil {
+			return err
+		}
+	}
+	for t.n = 1; t.run(ctx)*float64(t.n) < float64(chunk); t.n *= 2 {
+	}
+	return nil
+}
+
+// run returns the CPU time of one request, in nanoseconds.
+func (t *turn) run(ctx context.Context) float64 {
+	start := bench.CPUTime()
+	for range t.n {
+		t.once(ctx)
+	}
+	return float64((bench.CPUTime() - start).Nanoseconds()) / float64(t.n)
+}
+
+func (t *turn) cost(ctx context.Context) Cost {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	t.run(ctx)
+	runtime.ReadMemStats(&after)
+	slices.Sort(t.times)
+	slices.Sort(t.ratios)
+	n := uint64(t.n) //nolint:gosec // G115: at least 1
+	return Cost{
+		Name:  t.name,
+		Ratio: quantile(t.ratios, 0.5), Low: quantile(t.ratios, 0.25), High: quantile(t.ratios, 0.75),
+		Time:   time.Duration(quantile(t.times, 0.5)),
+		Allocs: (after.Mallocs - before.Mallocs) / n,
+		Bytes:  (after.TotalAlloc - before.TotalAlloc) / n,
+	}
+}
+
+// quantile is of sorted values.
+func quantile(s []float64, q float64) float64 { return s[int(q*float64(len(s)-1)+0.5)] }
+
+// A body is a request's body that can be sent again.
+type body struct {
+	strings.Reader
+	text string
+}
+
+// Close implements [io.Closer].
+func (*body) Close() error { return nil }
+
+var _ io.ReadCloser = (*body)(nil)
+
+// An answer is a response in memory, used again and again.
+type answer struct {
+	header http.Header
+	status int
+	body   []byte
+}
+
+// Header implements [http.ResponseWriter].
+func (a *answer) Header() http.Header { return a.header }
+
+// WriteHeader implements [http.ResponseWriter].
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+}
+
+// Write implements [http.ResponseWriter].
+func (a *answer) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	a.body = append(a.body, p...)
+	return len(p), nil
+}
+
+// Flush implements [http.Flusher].
+func (a *answer) Flush() { a.WriteHeader(http.StatusOK) }
