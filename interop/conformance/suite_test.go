@@ -22,7 +22,8 @@ import (
 // worst of its outcomes.
 type report struct {
 	outcome        map[string]string
-	passed, failed int // checks, as the suite counts them
+	why            map[string]string // of what did not pass
+	passed, failed int               // checks, as the suite counts them
 }
 
 // Outcomes from best to worst; INFO and SKIPPED say nothing of the server.
@@ -76,7 +77,7 @@ var folder = regexp.MustCompile(`^server-(.+)-\d{4}-\d\d-\d\dT[-\d]+Z$`)
 
 func read(t *testing.T, dir string) report {
 	t.Helper()
-	r := report{outcome: map[string]string{}}
+	r := report{outcome: map[string]string{}, why: map[string]string{}}
 	files, err := filepath.Glob(filepath.Join(dir, "*", "checks.json"))
 	must(t, err)
 	for _, file := range files {
@@ -87,8 +88,9 @@ func read(t *testing.T, dir string) report {
 		data, err := os.ReadFile(file)
 		must(t, err)
 		var checks []struct {
-			ID     string `json:"id"`
-			Status string `json:"status"`
+			ID           string `json:"id"`
+			Status       string `json:"status"`
+			ErrorMessage string `json:"errorMessage"`
 		}
 		must(t, json.Unmarshal(data, &checks))
 		for _, c := range checks {
@@ -98,7 +100,7 @@ func read(t *testing.T, dir string) report {
 			}
 			key := name[1] + ":" + c.ID
 			if old, ok := r.outcome[key]; !ok || rank > slices.Index(outcomes, old) {
-				r.outcome[key] = c.Status
+				r.outcome[key], r.why[key] = c.Status, c.ErrorMessage
 			}
 			switch c.Status {
 			case "SUCCESS":
