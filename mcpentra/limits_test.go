@@ -331,9 +331,9 @@ func TestWaitIsExact(t *testing.T) {
 func TestLimitsMustBePositive(t *testing.T) {
 	w := newWorld(t)
 	_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithLimits(mcpentra.Limits{
-		RequestsPerSecond: -1, Burst: -1, Concurrent: -1, BodyBytes: -1, BodyTimeout: -1, WriteTimeout: -1, DrainTimeout: -1,
+		RequestsPerSecond: -1, Burst: -1, Concurrent: -1, Sessions: -1, BodyBytes: -1, BodyTimeout: -1, WriteTimeout: -1, DrainTimeout: -1,
 	}))
-	for _, field := range []string{"RequestsPerSecond", "Burst", "Concurrent", "BodyBytes", "BodyTimeout", "WriteTimeout", "DrainTimeout"} {
+	for _, field := range []string{"RequestsPerSecond", "Burst", "Concurrent", "Sessions", "BodyBytes", "BodyTimeout", "WriteTimeout", "DrainTimeout"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s is not named in: %v", field, err)
 		}

@@ -88,6 +88,9 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	}
 	// Outside whatever middleware the sets have added: theirs knows the caller.
 	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), absentArguments)
+	if c.sessions {
+		s.mcp.AddReceivingMiddleware(mcpauth.Receive, newSessions(s.limits).bound)
+	}
 	s.handler = s.routes(resource, &c)
 	return s, nil
 }
