@@ -187,7 +187,9 @@ func (l *load) flap(ctx context.Context) {
 	for i := 0; wait(ctx, 1500*time.Millisecond); i++ {
 		f := faults[i%len(faults)]
 		l.tenant.Fail(entratest.Keys, f)
-		l.tenant.Fail(entratest.Token, f)
+		if i%3 == 0 { // the circuit stays open for a while
+			l.tenant.Fail(entratest.Token, f)
+		}
 		l.counts.add(func(c *counts) { c.outages++ })
 		wait(ctx, 500*time.Millisecond)
 		l.tenant.Fail(entratest.Keys, entratest.Fault{})

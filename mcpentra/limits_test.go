@@ -240,9 +240,6 @@ func TestSlowReader(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	if n, _ := io.Copy(io.Discard, conn); n >= int64(len(large)) {
-		t.Error("the whole answer was sent")
-	}
 }
 
 // On 2026-07-28 the request is the call: when the client is gone, so is its context.

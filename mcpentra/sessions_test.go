@@ -115,7 +115,7 @@ func TestSessionsAreNotShared(t *testing.T) {
 	for i, h := range c.holders {
 		wg.Go(func() {
 			before := "nothing"
-			for round := range 8 {
+			for round := range 4 {
 				client := round % 2
 				word := fmt.Sprintf("secret-%d-%d", i, round)
 				status, _, body := c.ask(t, http.MethodPost, h.tokens[client], h.session, "", keep(100+round, word))
