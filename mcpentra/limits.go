@@ -20,6 +20,9 @@ type Limits struct {
 	// streams included; beyond it they are refused with 429 and Retry-After.
 	// Defaults to 64.
 	Concurrent int
+	// Sessions is how many sessions a user may have, with [WithSessions]; the oldest
+	// ends when there is one more. Defaults to 32.
+	Sessions int
 	// BodyBytes is the size of a request's body; what is larger is refused with
 	// 413. Defaults to 4 MiB.
 	BodyBytes int64
@@ -50,6 +53,7 @@ func WithLimits(l Limits) Option {
 			{"RequestsPerSecond", !(l.RequestsPerSecond >= 0)}, // NaN too
 			{"Burst", l.Burst < 0},
 			{"Concurrent", l.Concurrent < 0},
+			{"Sessions", l.Sessions < 0},
 			{"BodyBytes", l.BodyBytes < 0},
 			{"BodyTimeout", l.BodyTimeout < 0},
 			{"WriteTimeout", l.WriteTimeout < 0},
@@ -69,11 +73,18 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.RequestsPerSecond, 100)
 	setDefault(&l.Burst, 200)
 	setDefault(&l.Concurrent, 64)
+	setDefault(&l.Sessions, 32)
 	setDefault(&l.BodyBytes, 4<<20)
 	setDefault(&l.BodyTimeout, 30*time.Second)
 	setDefault(&l.WriteTimeout, 30*time.Second)
 	setDefault(&l.DrainTimeout, 25*time.Second)
 	return l
+}
+
+// busy is what a user is told who is over the limits.
+func (l Limits) busy() string {
+	return fmt.Sprintf("Too many requests: a user may make %g a second and %d at a time. Wait as long as Retry-After says, then try again",
+		l.RequestsPerSecond, l.Concurrent)
 }
 
 func setDefault[T comparable](field *T, value T) {

@@ -87,7 +87,11 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
 	// Outside whatever middleware the sets have added: theirs knows the caller.
-	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), absentArguments)
+	bound := func(next mcp.MethodHandler) mcp.MethodHandler { return next }
+	if c.sessions {
+		bound = newSessions(s.limits).bound
+	}
+	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, bound, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), absentArguments)
 	s.handler = s.routes(resource, &c)
 	return s, nil
 }

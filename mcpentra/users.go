@@ -2,7 +2,6 @@ package mcpentra
 
 import (
 	"container/list"
-	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -137,9 +136,7 @@ func (t *users) refuse(w http.ResponseWriter, r *http.Request, u *user, caller *
 	}
 	w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
 	w.Header().Set("Cache-Control", "no-store")
-	mcpauth.WriteError(w, r, http.StatusTooManyRequests, codeBusy, fmt.Sprintf(
-		"Too many requests: a user may make %g a second and %d at a time. Wait as long as Retry-After says, then try again",
-		t.limits.RequestsPerSecond, t.limits.Concurrent))
+	mcpauth.WriteError(w, r, http.StatusTooManyRequests, codeBusy, t.limits.busy())
 }
 
 func (t *users) warn(u *user) bool {
