@@ -181,12 +181,14 @@ func withDefaults(opts *Options) (Options, []error) {
 }
 
 // Register adds the tools to the server, in the place of any of the same name, and
-// the resources.
+// the resources. Middleware that tells callers apart, such as mcpauth.Receive, must be
+// added after it: what is added last runs first, and blobs are listed for their caller.
 func (s *Set) Register(srv *mcp.Server) {
 	for _, t := range s.offered {
 		t.register(s, srv)
 	}
 	if s.offers("read_blob") {
 		s.registerResources(srv)
+		srv.AddReceivingMiddleware(s.resourceLister)
 	}
 }
