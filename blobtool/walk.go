@@ -19,7 +19,7 @@ type place struct {
 }
 
 func (p place) valid() bool {
-	return p.Root >= 0 && len(p.Marker) <= maxMarker && len(p.After) <= 4*maxBlobName && p.Same >= 0 && (p.After == "") == (p.Same == 0)
+	return p.Root >= 0 && len(p.Marker) <= maxMarker && len(p.After) <= 4*maxBlobName+len("/") && p.Same >= 0 && (p.After == "") == (p.Same == 0)
 }
 
 // source is what a walk goes through: lists of the service, one after the other,
