@@ -2,8 +2,7 @@ package blobtool
 
 import (
 	"context"
-	"maps"
-	"slices"
+	"errors"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -13,9 +12,9 @@ import (
 const mostCompletions = 100
 
 // Configure lets clients complete the variables of the template of the set's
-// resources. Completions for anything else go on to the handler that is already
-// there. It must be called before the server is made; without it there are no
-// completions, and all else works.
+// resources: containers and paths that the caller may see. Completions for anything
+// else go on to the handler that is already there. It must be called before the server
+// is made; without it there are no completions, and all else works.
 func (s *Set) Configure(o *mcp.ServerOptions) {
 	if !s.offers("read_blob") {
 		return
@@ -28,21 +27,95 @@ func (s *Set) Configure(o *mcp.ServerOptions) {
 		case next != nil:
 			return next(ctx, req)
 		}
-		return &mcp.CompleteResult{Completion: mcp.CompletionResultDetails{Values: []string{}}}, nil
+		return completed(nil, false), nil
 	}
 }
 
 // complete returns the values of a variable that begin as the client's does.
-func (s *Set) complete(_ context.Context, req *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
-	values := []string{}
-	if req.Params.Argument.Name == "container" {
-		for _, name := range slices.Sorted(maps.Keys(s.allow)) {
-			if strings.HasPrefix(name, req.Params.Argument.Value) {
-				values = append(values, name)
-			}
+func (s *Set) complete(ctx context.Context, req *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	var values []string
+	var more bool
+	var err error
+	switch begun := req.Params.Argument.Value; req.Params.Argument.Name {
+	case "container":
+		values, more, err = s.completeContainer(ctx, begun)
+	case "path":
+		containerName := s.container
+		if c := req.Params.Context; containerName == "" && c != nil {
+			containerName = c.Arguments["container"]
+		}
+		if containerName != "" {
+			values, more, err = s.completePath(ctx, containerName, begun)
 		}
 	}
-	total := len(values)
-	values = values[:min(total, mostCompletions)]
-	return &mcp.CompleteResult{Completion: mcp.CompletionResultDetails{Values: values, Total: total, HasMore: total > len(values)}}, nil
+	if err != nil {
+		s.logFailure(ctx, "blob resource could not be completed", err)
+		return nil, resourceFailure(err)
+	}
+	return completed(values, more), nil
+}
+
+// completeContainer returns the containers whose names begin so: those that the
+// configuration names, or those of the account.
+func (s *Set) completeContainer(ctx context.Context, begun string) (values []string, more bool, err error) {
+	if checkContainerPrefix(begun) != nil {
+		return nil, false, nil // no name begins so
+	}
+	src, err := s.resourceContainers(ctx, begun)
+	if err != nil {
+		return nil, false, err
+	}
+	w := newWalk(src, place{}, mostCompletions)
+	for len(values) < mostCompletions {
+		c, ok, err := w.nextEntry(ctx)
+		if err != nil {
+			return nil, false, s.containersFailure(ctx, err)
+		}
+		if !ok {
+			break
+		}
+		if strings.HasPrefix(c.Name, begun) {
+			values = append(values, c.Name)
+		}
+	}
+	return values, !w.done(), nil
+}
+
+// completePath returns the blobs and folders whose names begin so, one level at a time.
+func (s *Set) completePath(ctx context.Context, name, begun string) (values []string, more bool, err error) {
+	containerName, roots, err := s.narrow(name, begun)
+	if errors.Is(err, ErrNotAllowed) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	client, err := s.containerClient(ctx, containerName)
+	if err != nil {
+		return nil, false, err
+	}
+	listing := blobListing{client: client, roots: roots, folders: true}
+	w := newWalk(listing.source(), place{}, mostCompletions)
+	for len(values) < mostCompletions {
+		e, ok, err := w.nextEntry(ctx)
+		if err != nil {
+			return nil, false, listFailure(ctx, location{containerName, begun}, false, err)
+		}
+		if !ok {
+			break
+		}
+		values = append(values, e.name)
+	}
+	return values, !w.done(), nil
+}
+
+// completed is the answer to a completion. How many values there are in all is not
+// counted.
+func completed(values []string, more bool) *mcp.CompleteResult {
+	if values == nil {
+		values = []string{}
+	}
+	return &mcp.CompleteResult{Completion: mcp.CompletionResultDetails{Values: values, HasMore: more}}
 }

@@ -2,7 +2,9 @@ package blobtool
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strconv"
 )
 
 // What the fuzz targets of listings and searches look into.
@@ -79,3 +81,53 @@ func (c *chunks) Read(p []byte) (int, error) {
 
 // Overlap makes the set's searches read so many blobs at the same time.
 func (s *Set) Overlap(n int) { s.overlap = n }
+
+// Place is where a walk goes on.
+type Place = place
+
+// Walk goes through names that come in pages, from a place on, and returns those that
+// it sees before it stops after most of them, and where to go on. pages are those of
+// each root; the marker of a page is its number.
+func Walk(pages [][][]string, from Place, most int) (seen []string, next Place, done bool, err error) {
+	w := newWalk(source[string]{
+		roots: len(pages),
+		name:  func(s string) string { return s },
+		fetch: func(_ context.Context, root int, marker string, _ int) ([]string, string, error) {
+			n := 0
+			if marker != "" {
+				if n, err = strconv.Atoi(marker); err != nil || n >= len(pages[root]) {
+					return nil, "", fmt.Errorf("marker %q", marker)
+				}
+			}
+			if n+1 == len(pages[root]) {
+				return pages[root][n], "", nil
+			}
+			return pages[root][n], strconv.Itoa(n + 1), nil
+		},
+	}, from, 0)
+	for len(seen) < most {
+		name, ok, err := w.nextEntry(context.Background())
+		if err != nil {
+			return nil, place{}, false, err
+		}
+		if !ok {
+			break
+		}
+		seen = append(seen, name)
+	}
+	return seen, w.at, w.done(), nil
+}
+
+// MaxFetches is how many pages a walk asks for.
+const MaxFetches = maxFetches
+
+// SearchPlace is where a search goes on.
+type SearchPlace = searchPlace
+
+// EncodeCursor makes a cursor of a search.
+func EncodeCursor(query string, at SearchPlace) string { return encodeCursor(query, at) }
+
+// DecodeCursor is its inverse.
+func DecodeCursor(query, text string) (SearchPlace, error) {
+	return decodeCursor[searchPlace](query, text)
+}

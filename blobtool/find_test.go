@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -84,3 +85,5 @@ func (g *gauge) RoundTrip(r *http.Request) (*http.Response, error) {
 	}()
 	return g.next.RoundTrip(r)
 }
+
+func sortedStrings(s []string) []string { return slices.Sorted(slices.Values(s)) }

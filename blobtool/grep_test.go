@@ -90,7 +90,7 @@ func TestSearchText(t *testing.T) {
 // the same as one that does not stop.
 func TestSearchTextGoesOn(t *testing.T) {
 	var b bytes.Buffer
-	for i := range 500 {
+	for i := range 200 {
 		fmt.Fprintf(&b, "line %d %s\n", i, strings.Repeat("x", i%50))
 	}
 	b.WriteString("last line")
@@ -100,7 +100,7 @@ func TestSearchTextGoesOn(t *testing.T) {
 	}
 	for name, content := range map[string][]byte{"UTF-8": b.Bytes(), "UTF-16": utf16} {
 		want, _, err := blobtool.SearchText(`7|last`, "", content, 1000, 1000, beginning, math.MaxInt64)
-		if err != nil || len(want) < 90 {
+		if err != nil || len(want) < 30 {
 			t.Fatalf("%d matches, %v", len(want), err)
 		}
 		for _, c := range []struct {

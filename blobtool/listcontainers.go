@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -146,14 +147,12 @@ func checkContainerPrefix(prefix string) error {
 	return nil
 }
 
-// offer names the containers that are allowed.
+// containers returns the names of the containers in which something is allowed.
+func (a allowList) containers() []string { return slices.Sorted(maps.Keys(a)) }
+
+// offer says which those are.
 func (a allowList) offer() string {
-	names := make([]string, 0, len(a))
-	for name := range a {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	more := ""
+	names, more := a.containers(), ""
 	if len(names) > shownRoots {
 		names, more = names[:shownRoots], " and more"
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
@@ -96,7 +97,7 @@ func (l *blobListing) level(ctx context.Context, root, marker string, most int) 
 	}
 	var entries []entry
 	for _, p := range page.Segment.BlobPrefixes {
-		if p != nil && strings.HasPrefix(value(p.Name), root) {
+		if p != nil && plausible(root, value(p.Name)) {
 			entries = append(entries, entry{name: *p.Name, folder: true})
 		}
 	}
@@ -110,7 +111,7 @@ func (l *blobListing) level(ctx context.Context, root, marker string, most int) 
 func blobEntries(root string, items []*container.BlobItem) []entry {
 	entries := make([]entry, 0, len(items))
 	for _, item := range items {
-		if item == nil || item.Properties == nil || !strings.HasPrefix(value(item.Name), root) {
+		if item == nil || item.Properties == nil || !plausible(root, value(item.Name)) {
 			continue
 		}
 		e := entry{name: *item.Name, blob: item}
@@ -120,6 +121,11 @@ func blobEntries(root string, items []*container.BlobItem) []entry {
 		entries = append(entries, e)
 	}
 	return entries
+}
+
+// plausible reports whether a listed name is one that Azure allows, and below the root.
+func plausible(root, name string) bool {
+	return name != "" && strings.HasPrefix(name, root) && len(name) <= 4*maxBlobName && utf8.ValidString(name)
 }
 
 // isFolder reports whether it is a directory of a hierarchical namespace. Metadata is

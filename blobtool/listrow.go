@@ -50,7 +50,7 @@ func (e entry) row() blobRow {
 		if !e.folder {
 			r.Size = p.ContentLength
 			r.Type, r.Encoding = r.cut(value(p.ContentType)), r.cut(value(p.ContentEncoding))
-			r.ETag = strings.Trim(string(value(p.ETag)), `"`)
+			r.ETag = bareETag(value(p.ETag))
 			if tier := string(value(p.AccessTier)); tier != string(container.AccessTierHot) {
 				r.Tier = r.cut(tier)
 			}

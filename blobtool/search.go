@@ -21,6 +21,10 @@ const (
 	defaultSeconds, maxSeconds = 20, 90
 )
 
+// firstSearchPage is how many names a search asks for first: enough for most. 20 pages
+// of up to 5,000 are about 90,000 names in a call.
+const firstSearchPage = 1000
+
 type searchInput struct {
 	Container  string         `json:"container" jsonschema:"Name of the container."`
 	Prefix     string         `json:"prefix,omitempty" jsonschema:"Beginning of the names to search, such as reports/2026/. The narrower, the faster."`
@@ -113,7 +117,8 @@ func (s *Set) search(ctx context.Context, req *mcp.CallToolRequest, in searchInp
 		return searchOutput{}, err
 	}
 	q.client, q.progress = client, newProgress(req)
-	w := newWalk(q.source(), q.from.At, servicePage)
+	w := newWalk(q.source(), q.from.At, firstSearchPage)
+	w.largest = servicePage
 	within, cancel := context.WithTimeout(ctx, min(q.duration, s.timeout*3/4))
 	defer cancel()
 	if q.text == nil {

@@ -84,5 +84,5 @@ func (q *searchQuery) taggedSource() source[entry] {
 
 // below reports whether a name begins with one of the roots.
 func (q *searchQuery) below(name string) bool {
-	return name != "" && slices.ContainsFunc(q.roots, func(root string) bool { return strings.HasPrefix(name, root) })
+	return slices.ContainsFunc(q.roots, func(root string) bool { return plausible(root, name) })
 }

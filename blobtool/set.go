@@ -69,9 +69,9 @@ type Options struct {
 	// which all entries must then name.
 	Allow []string
 
-	// Tools are the names of the tools to offer; [Set.ToolNames] lists all. An
-	// unknown name is a fault. Resources are offered along with read_blob.
-	// Defaults to all tools.
+	// Tools are the names of the tools to offer, of those that the package's
+	// documentation describes. An unknown name is a fault. Resources are offered
+	// along with read_blob. Defaults to all tools.
 	Tools []string
 }
 
@@ -181,12 +181,14 @@ func withDefaults(opts *Options) (Options, []error) {
 }
 
 // Register adds the tools to the server, in the place of any of the same name, and
-// the resources.
+// the resources. Middleware that tells callers apart, such as mcpauth.Receive, must be
+// added after it: what is added last runs first, and blobs are listed for their caller.
 func (s *Set) Register(srv *mcp.Server) {
 	for _, t := range s.offered {
 		t.register(s, srv)
 	}
 	if s.offers("read_blob") {
 		s.registerResources(srv)
+		srv.AddReceivingMiddleware(s.resourceLister)
 	}
 }

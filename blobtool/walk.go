@@ -19,7 +19,7 @@ type place struct {
 }
 
 func (p place) valid() bool {
-	return p.Root >= 0 && len(p.Marker) <= maxMarker && len(p.After) <= 4*maxBlobName && p.Same >= 0 && (p.After == "") == (p.Same == 0)
+	return p.Root >= 0 && len(p.Marker) <= maxMarker && len(p.After) <= 4*maxBlobName+len("/") && p.Same >= 0 && (p.After == "") == (p.Same == 0)
 }
 
 // source is what a walk goes through: lists of the service, one after the other,
@@ -36,16 +36,17 @@ type source[E any] struct {
 // at each entry where to go on after it.
 type walk[E any] struct {
 	source[E]
-	most    int // entries of a page
+	most    int // entries of a page; each asks for twice as many as the one before it,
+	largest int // but no more than so many
 	fetches int // pages that may still be asked for
 	at      place
 	page    []E    // not seen yet
 	next    string // marker of the page after it
 }
 
-// newWalk returns a walk that begins there.
+// newWalk returns a walk that begins there, with so many entries on a page.
 func newWalk[E any](s source[E], at place, most int) *walk[E] {
-	return &walk[E]{source: s, at: at, most: most, fetches: maxFetches}
+	return &walk[E]{source: s, at: at, most: most, largest: most, fetches: maxFetches}
 }
 
 // done reports whether the walk has come to its end.
@@ -85,6 +86,7 @@ func (w *walk[E]) turn(ctx context.Context) error {
 		return fmt.Errorf("%w: a listing's marker of %d bytes, the same again %v", errBadAnswer, len(next), next == w.at.Marker)
 	}
 	w.next = next
+	w.most = min(2*w.most, w.largest)
 	if w.page = w.unseen(page); len(w.page) == 0 {
 		w.move(w.at.After, w.at.Same)
 	}

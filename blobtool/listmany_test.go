@@ -1,0 +1,141 @@
+package blobtool_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
+)
+
+// million is a container with a million blobs in a thousand folders.
+func million(w *world) {
+	w.storage.AddGenerated("docs", blobtest.Generated{
+		Count: 1_000_000,
+		Name:  func(i int) string { return fmt.Sprintf("%03d/%03d.txt", i/1000, i%1000) },
+	})
+}
+
+// A container of a million blobs is paged through holding one page at a time.
+func TestListMillion(t *testing.T) {
+	w := newWorld(t, nil)
+	million(w)
+	session := w.connect(t, "alice")
+	if all := listAll(t, session, args{"folders": true, "prefix": "9"}, 60); len(all) != 100 || all[99] != "999/" {
+		t.Errorf("%d folders", len(all))
+	}
+	a := args{"page_size": 250}
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	seen := 0
+	var first, most uint64
+	for page := range 20 {
+		out := callFor[listOutput](t, session, "list_blobs", a)
+		seen += len(out.Blobs)
+		if len(out.NextCursor) > 1000 {
+			t.Fatalf("a cursor of %d bytes", len(out.NextCursor))
+		}
+		a["cursor"] = out.NextCursor
+		w.storage.ForgetRequests()
+		if h := heap(); page == 5 {
+			first = h
+		} else if page > 5 {
+			most = max(most, h)
+		}
+	}
+	if seen != 5000 || most > first+8<<20 {
+		t.Errorf("%d blobs seen; heap %d KiB after some pages, up to %d later", seen, first>>10, most>>10)
+	}
+	out := callFor[listOutput](t, session, "list_blobs", args{"prefix": "999/99"})
+	if names(out.Blobs) != "999/990.txt 999/991.txt 999/992.txt 999/993.txt 999/994.txt 999/995.txt 999/996.txt 999/997.txt 999/998.txt 999/999.txt" {
+		t.Errorf("the end: %s", names(out.Blobs))
+	}
+}
+
+// A search through a million names stops at its bounds, and goes on.
+func TestSearchMillion(t *testing.T) {
+	w := newWorld(t, nil)
+	million(w)
+	session := w.connect(t, "alice")
+	a := args{"name": "**/9[0-9]9.txt", "max_results": 5, "prefix": "99"}
+	out := callFor[found](t, session, "search_blobs", a)
+	if len(out.Blobs) != 5 || out.Reason != "results" || out.Blobs[4].Name != "990/949.txt" || out.Examined != 959 {
+		t.Errorf("%d examined, %d found, %s", out.Examined, len(out.Blobs), out.Reason)
+	}
+	a["cursor"] = out.NextCursor
+	if out = callFor[found](t, session, "search_blobs", a); out.Blobs[0].Name != "990/959.txt" {
+		t.Errorf("goes on with %+v", out.Blobs[0])
+	}
+}
+
+// A listing that stalls ends the search in time, with what was found before.
+func TestSearchNamesTime(t *testing.T) {
+	w := newWorld(t, nil)
+	put(w.storage, "docs", "a/1", "b/1")
+	w.allowOnly(t, "docs/a/", "docs/b/") // two listings
+	w.storage.Fail(blobtest.Fault{Skip: 1, Operation: blobtest.ListBlobs, Delay: time.Hour})
+	session := w.connect(t, "alice")
+	a := args{"container": "docs", "name": "**", "max_seconds": 3}
+	out := callFor[found](t, session, "search_blobs", a)
+	if names(out.Blobs) != "a/1" || out.Reason != "time" {
+		t.Errorf("got %+v", out)
+	}
+	w.storage.Fail()
+	a["cursor"] = out.NextCursor
+	if out = callFor[found](t, session, "search_blobs", a); names(out.Blobs) != "b/1" || out.Truncated {
+		t.Errorf("got %+v", out)
+	}
+}
+
+// In a hierarchical namespace, directories are folders and no blobs: not listed as
+// such, not searched, no resources.
+func TestDirectories(t *testing.T) {
+	w := newWorld(t, nil)
+	w.storage.Close()
+	w.storage = blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), HierarchicalNamespace: true})
+	t.Cleanup(w.storage.Close)
+	w.storage.Grant(w.alice.ObjectID, "docs", "")
+	put(w.storage, "docs", "a.txt", "dir/b.txt", "dir/sub/c.txt", "dir.txt")
+	w.storage.AddDirectory("docs", "empty")
+	w.serve(t, w.storage.URL(), &blobtool.Options{HTTPClient: w.storage.HTTPClient()})
+	session := w.connect(t, "alice")
+	for name, c := range map[string]struct {
+		a    args
+		want string
+	}{
+		"flat":     {args{}, "a.txt dir/ dir/b.txt dir/sub/ dir/sub/c.txt dir.txt empty/"},
+		"folders":  {args{"folders": true}, "a.txt dir.txt dir/ empty/"},
+		"in it":    {args{"folders": true, "prefix": "dir/"}, "dir/b.txt dir/sub/"},
+		"metadata": {args{"include": []string{"metadata"}, "prefix": "e"}, "empty/"},
+	} {
+		out := callFor[listOutput](t, session, "list_blobs", c.a)
+		sorted := func(s string) string { f := strings.Fields(s); return strings.Join(sortedStrings(f), " ") }
+		if got := names(out.Blobs); sorted(got) != sorted(c.want) {
+			t.Errorf("%s: %s", name, got)
+		}
+		for _, r := range out.Blobs {
+			if r.Folder != strings.HasSuffix(r.Name, "/") || r.Folder == (r.Size != nil) {
+				t.Errorf("%s: %+v", name, r)
+			}
+		}
+		for _, size := range []int{1, 2} {
+			if got := listAll(t, session, c.a, size); strings.Join(sortedStrings(got), " ") != sorted(c.want) {
+				t.Errorf("%s, %d at a time: %q", name, size, got)
+			}
+		}
+	}
+	out := callFor[found](t, session, "search_blobs", args{"text": "content"})
+	if len(out.Matches) != 4 || out.Searched != 4 {
+		t.Errorf("got %+v", out)
+	}
+	if uris, _ := listResources(t, session); len(uris) != 4 {
+		t.Errorf("resources: %q", uris)
+	}
+}

@@ -1,0 +1,202 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// resourcePageSize is how many resources a page of resources/list has at most.
+const resourcePageSize = 100
+
+// resourceLister is receiving middleware that answers resources/list with the blobs
+// that the caller may see, page by page: the SDK lists only what is added when the
+// server is made, which is the same for everybody. What it lists comes first.
+func (s *Set) resourceLister(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		list, ok := req.(*mcp.ListResourcesRequest)
+		if !ok {
+			return next(ctx, method, req)
+		}
+		tag := s.resourceTag()
+		if list.Params != nil && list.Params.Cursor != "" {
+			if own, ok := strings.CutPrefix(list.Params.Cursor, tag); ok {
+				return s.listResources(ctx, own)
+			}
+		}
+		res, err := next(ctx, method, req)
+		others, ok := res.(*mcp.ListResourcesResult)
+		switch {
+		case err != nil || !ok || others.NextCursor != "":
+			return res, err
+		case len(others.Resources) == 0:
+			return s.listResources(ctx, "")
+		}
+		others.NextCursor = tag
+		return others, nil
+	}
+}
+
+// resourceTag begins the cursors of this set's resources: a server may have several
+// sets, and resources of its own.
+func (s *Set) resourceTag() string {
+	return "blob." + queryOf("resources", s.serviceURL, s.container, s.allow) + "."
+}
+
+// listResources returns the page at a cursor, or the first one.
+func (s *Set) listResources(ctx context.Context, cursorText string) (mcp.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	res, err := s.resourcePage(ctx, cursorText)
+	if err != nil {
+		s.logFailure(ctx, "blob resources could not be listed", err)
+		return nil, resourceFailure(err)
+	}
+	return res, nil
+}
+
+// resourcePlace is where a listing of resources goes on: in the blobs of a container,
+// which comes next in the containers.
+type resourcePlace struct {
+	Containers place  `json:"c"`
+	Container  string `json:"n,omitempty"`
+	Blobs      place  `json:"b"`
+}
+
+func (p resourcePlace) valid() bool {
+	return p.Containers.valid() && p.Blobs.valid() && len(p.Container) <= 63
+}
+
+func (s *Set) resourcePage(ctx context.Context, cursorText string) (*mcp.ListResourcesResult, error) {
+	var from resourcePlace
+	if cursorText != "" {
+		var err error
+		if from, err = decodeCursor[resourcePlace](s.resourceTag(), cursorText); err != nil {
+			return nil, err
+		}
+	}
+	src, err := s.resourceContainers(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	l := resourceLoop{set: s, fetches: maxFetches, rows: rows[*mcp.Resource]{list: []*mcp.Resource{}}}
+	containers := newWalk(src, from.Containers, servicePage)
+	for {
+		before := containers.at
+		c, ok, err := containers.nextEntry(ctx)
+		if err != nil {
+			return nil, s.containersFailure(ctx, err)
+		}
+		if !ok {
+			break
+		}
+		var at place
+		if c.Name == from.Container {
+			at = from.Blobs
+		}
+		rest, done, err := l.add(ctx, c.Name, at)
+		if err != nil {
+			return nil, err
+		}
+		if !done {
+			return l.result(resourcePlace{before, c.Name, rest}, false), nil
+		}
+	}
+	return l.result(resourcePlace{Containers: containers.at}, containers.done()), nil
+}
+
+// resourceContainers lists the containers whose blobs are resources: those that the
+// configuration names or, if it does not, those of the account that begin with prefix.
+func (s *Set) resourceContainers(ctx context.Context, prefix string) (source[containerRow], error) {
+	var named []string
+	switch {
+	case s.container != "":
+		named = []string{s.container}
+	case s.allow != nil:
+		named = s.allow.containers()
+	default:
+		return s.containers(ctx, prefix)
+	}
+	list := make([]containerRow, len(named))
+	for i, name := range named {
+		list[i].Name = name
+	}
+	return source[containerRow]{
+		roots: 1,
+		name:  func(r containerRow) string { return r.Name },
+		fetch: func(context.Context, int, string, int) ([]containerRow, string, error) { return list, "", nil },
+	}, nil
+}
+
+// resourceLoop fills a page with the blobs of one container after the other.
+type resourceLoop struct {
+	set     *Set
+	fetches int
+	rows    rows[*mcp.Resource]
+}
+
+// add takes the blobs of a container from there on, and returns where to go on if
+// there was no room for all.
+func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest place, done bool, err error) {
+	containerName, roots, err := l.set.narrow(name, "")
+	if err != nil {
+		return from, false, err
+	}
+	client, err := l.set.containerClient(ctx, containerName)
+	if err != nil {
+		return from, false, err
+	}
+	listing := blobListing{client: client, roots: roots}
+	w := newWalk(listing.source(), from, resourcePageSize)
+	w.fetches = l.fetches
+	defer func() { l.fetches = w.fetches }()
+	for len(l.rows.list) < resourcePageSize {
+		before := w.at
+		e, ok, err := w.nextEntry(ctx)
+		if err != nil {
+			failure := listFailure(ctx, location{container: containerName}, false, err)
+			if l.set.container == "" && (errors.Is(failure, ErrPermission) || errors.Is(failure, ErrNotFound)) {
+				return from, true, nil // the others may still have something for this caller
+			}
+			return from, false, failure
+		}
+		if !ok {
+			break
+		}
+		if r := l.set.resourceOf(containerName, e); r != nil && !l.rows.add(r) {
+			return before, false, nil
+		}
+	}
+	return w.at, w.done(), nil
+}
+
+// resourceOf describes a blob as a resource, or returns nil for what can't be read as
+// one.
+func (s *Set) resourceOf(containerName string, e entry) *mcp.Resource {
+	at, err := s.locateBlob(containerName, e.name)
+	if err != nil || e.folder {
+		return nil
+	}
+	row := e.row()
+	r := &mcp.Resource{URI: resourceURI(at), Name: e.name, MIMEType: row.Type, Size: value(row.Size)}
+	if s.container == "" {
+		r.Name = containerName + "/" + e.name
+	}
+	if row.Modified != "" {
+		r.Annotations = &mcp.Annotations{LastModified: row.Modified}
+	}
+	return r
+}
+
+// result is the page so far.
+func (l *resourceLoop) result(at resourcePlace, done bool) *mcp.ListResourcesResult {
+	res := &mcp.ListResourcesResult{Resources: l.rows.list}
+	res.CacheScope = "private" // what one caller may see is not for the next
+	if !done {
+		tag := l.set.resourceTag()
+		res.NextCursor = tag + encodeCursor(tag, at)
+	}
+	return res
+}

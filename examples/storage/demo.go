@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
+	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+)
+
+// A tour is a user who calls tools.
+type tour struct {
+	user  *entratest.User
+	calls []mcp.CallToolParams
+}
+
+type args = map[string]any
+
+// offline shows the tools to two users: of Alice, who has a role on all of the account,
+// and of Bob, who has one on the container public.
+func offline(ctx context.Context, _ func(string) string, stdout, _ io.Writer) error {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	defer tenant.HTTPClient().CloseIdleConnections()
+	api, client := tenant.AddApp("My API", "access_as_user"), tenant.AddClient("My client")
+	tenant.Consent(client, api, "access_as_user")
+	tenant.Consent(api, tenant.Storage(), "user_impersonation")
+	alice, bob := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddUser("bob@contoso.example", "Bob")
+
+	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
+	defer storage.Close()
+	fill(storage)
+	storage.GrantOwner(alice.ObjectID, "", "")
+	storage.Grant(bob.ObjectID, "public", "")
+
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	endpoint := "http://" + listener.Addr().String() + "/mcp"
+	handler, closeAll, err := assemble(settings{
+		tenantID: tenant.ID(), apiAppID: api.ClientID, authorityHost: tenant.AuthorityHost(),
+		proof: clientauth.Secret(api.AddSecret()), authority: tenant.HTTPClient(),
+		accountURL: storage.URL(), storage: storage.HTTPClient(),
+		log: slog.New(slog.DiscardHandler),
+	}, endpoint)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }() // until Close
+	defer func() { _ = server.Close() }()
+
+	for _, t := range []tour{
+		{alice, []mcp.CallToolParams{
+			{Name: "list_containers", Arguments: args{}},
+			{Name: "list_blobs", Arguments: args{"container": "finance", "folders": true}},
+			{Name: "search_blobs", Arguments: args{"container": "finance", "name": "**/*.csv", "text": "total"}},
+			{Name: "search_blobs", Arguments: args{"container": "finance", "tags": []args{{"key": "state", "value": "draft"}}}},
+			{Name: "read_blob", Arguments: args{"container": "finance", "blob_path": "2026/q3.csv", "lines": "2-"}},
+		}},
+		{bob, []mcp.CallToolParams{
+			{Name: "list_blobs", Arguments: args{"container": "public"}},
+			{Name: "read_blob", Arguments: args{"container": "finance", "blob_path": "2026/q3.csv"}},
+		}},
+	} {
+		if err := t.show(ctx, endpoint, tenant.Token(t.user, client, api), stdout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill puts something into the account.
+func fill(storage *blobtest.Server) {
+	storage.Put("public", "welcome.md", []byte("# Welcome\n"), "text/markdown")
+	storage.Put("finance", "2026/q2.csv", []byte("item,amount\npaper,10\ntotal,10\n"), "text/csv")
+	storage.Put("finance", "2026/q3.csv", []byte("item,amount\npens,7\npaper,12\ntotal,19\n"), "text/csv")
+	storage.Put("finance", "plan.md", []byte("Nothing is settled.\n"), "text/markdown")
+	storage.Update("finance", "2026/q3.csv", func(p *blobtest.Properties) { p.Tags = map[string]string{"state": "draft"} })
+}
+
+// show makes the user's calls and prints what comes.
+func (t tour) show(ctx context.Context, endpoint, token string, stdout io.Writer) error {
+	session, disconnect, err := connect(ctx, endpoint, token)
+	if err != nil {
+		return err
+	}
+	defer disconnect()
+	_, _ = fmt.Fprintf(stdout, "As %s\n\n", t.user.DisplayName)
+	for _, call := range t.calls {
+		res, err := session.CallTool(ctx, &call)
+		if err != nil {
+			return err
+		}
+		arguments, err := json.Marshal(call.Arguments)
+		if err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(stdout, "%s %s\n", call.Name, arguments)
+		if text, ok := res.Content[0].(*mcp.TextContent); ok {
+			_, _ = fmt.Fprintf(stdout, "    %s\n\n", text.Text)
+		}
+	}
+	return nil
+}
+
+// connect opens a client's session with a user's token.
+func connect(ctx context.Context, endpoint, token string) (session *mcp.ClientSession, disconnect func(), err error) {
+	transport := &bearer{next: &http.Transport{}, token: token}
+	session, err = mcp.NewClient(&mcp.Implementation{Name: "demo", Version: "1"}, nil).Connect(ctx,
+		&mcp.StreamableClientTransport{Endpoint: endpoint, HTTPClient: &http.Client{Transport: transport}, DisableStandaloneSSE: true}, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return session, func() {
+		_ = session.Close()
+		transport.next.CloseIdleConnections()
+	}, nil
+}
+
+// bearer sends a user's token along.
+type bearer struct {
+	next  *http.Transport
+	token string
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(r)
+}

@@ -1,0 +1,178 @@
+// Command storage is an MCP server with all tools of package blobtool: a model finds
+// and reads blobs of an Azure Storage account as the signed-in user, and sees what
+// Azure lets that user see.
+//
+//	go run ./examples/storage -demo    # offline: two users, a tenant and an account in this process
+//	go run ./examples/storage          # for real
+//
+// For real it needs, in the environment:
+//
+//	TENANT_ID                    the directory (tenant) id
+//	API_APP_ID                   the application (client) id of your API
+//	AZURE_STORAGE_ACCOUNT_URL    such as https://account.blob.core.windows.net
+//
+// one proof of the app:
+//
+//	ENTRA_APP_CLIENT_SECRET          a client secret of API_APP_ID, or
+//	AZURE_CLIENT_CERTIFICATE_PATH    a PEM or PFX file (password in AZURE_CLIENT_CERTIFICATE_PASSWORD), or
+//	UMI_CLIENT_ID                    the client id of a managed identity that the app trusts;
+//	                                 on AKS the platform adds AZURE_FEDERATED_TOKEN_FILE
+//
+// and takes, if set:
+//
+//	AZURE_STORAGE_CONTAINER    the only container; without it, all that the user may see
+//	AZURE_STORAGE_ALLOW        containers, or beginnings of names in them, to which it is
+//	                           limited: docs/reports/,public
+//	PUBLIC_URL                 the origin that clients use, by default http://localhost:8000
+//	PORT                       by default 8000
+//	AZURE_AUTHORITY_HOST       another cloud, such as https://login.microsoftonline.us
+//
+// The app needs the delegated permission user_impersonation of Azure Storage, and
+// consent to it; each user needs the role Storage Blob Data Reader, and Storage Blob
+// Data Owner to search by tags. The endpoint is PUBLIC_URL/mcp.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
+	"github.com/mcpentra/mcp-entra-go/obo"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// run is the program without its process.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("storage", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	demo := flags.Bool("demo", false, "run offline, on a tenant and a storage account in this process")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	action := online
+	if *demo {
+		action = offline
+	}
+	if err := action(ctx, getenv, stdout, stderr); err != nil {
+		_, _ = fmt.Fprintln(stderr, "storage:", err)
+		return 1
+	}
+	return 0
+}
+
+// online serves with what the environment says, until the context ends.
+func online(ctx context.Context, getenv func(string) string, stdout, stderr io.Writer) error {
+	port, public := getenv("PORT"), getenv("PUBLIC_URL")
+	if port == "" {
+		port = "8000"
+	}
+	if public == "" {
+		public = "http://localhost:" + port
+	}
+	handler, closeAll, err := assemble(settings{
+		tenantID: getenv("TENANT_ID"), apiAppID: getenv("API_APP_ID"), authorityHost: getenv("AZURE_AUTHORITY_HOST"),
+		proof:      proof(getenv),
+		accountURL: getenv("AZURE_STORAGE_ACCOUNT_URL"), container: getenv("AZURE_STORAGE_CONTAINER"),
+		allow: list(getenv("AZURE_STORAGE_ALLOW")),
+		log:   slog.New(slog.NewTextHandler(stderr, nil)),
+	}, public+"/mcp")
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(stdout, "MCP endpoint: %s/mcp\n", public)
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// settings is what the server is made from.
+type settings struct {
+	tenantID, apiAppID, authorityHost string
+	proof                             clientauth.Method
+	accountURL, container             string
+	allow                             []string
+	log                               *slog.Logger
+	authority, storage                *http.Client // of the demo
+}
+
+// assemble makes the server: its handler, and what ends its background work.
+func assemble(s settings, resource string) (http.Handler, func(), error) {
+	verifier, errVerifier := entraauth.NewVerifier(s.tenantID, s.apiAppID, &entraauth.Options{
+		AuthorityHost: s.authorityHost, HTTPClient: s.authority, Logger: s.log,
+	})
+	exchanger, errExchanger := obo.NewExchanger(s.tenantID, s.apiAppID, s.proof, &obo.Options{
+		AuthorityHost: s.authorityHost, HTTPClient: s.authority, Resources: []string{"https://storage.azure.com"},
+	})
+	blobs, errBlobs := blobSet(s)
+	if err := errors.Join(errVerifier, errExchanger, errBlobs); err != nil {
+		return nil, nil, err
+	}
+	server, err := mcpentra.NewServer(resource, verifier,
+		mcpentra.WithExchanger(exchanger), mcpentra.WithTools(blobs), mcpentra.WithLogger(s.log))
+	if err != nil {
+		return nil, nil, err
+	}
+	return server, func() { _ = verifier.Close() }, nil
+}
+
+// blobSet returns the tools for one container, or for all of the account.
+func blobSet(s settings) (*blobtool.Set, error) {
+	options := &blobtool.Options{HTTPClient: s.storage, Logger: s.log, Allow: s.allow}
+	if s.container != "" {
+		return blobtool.New(s.accountURL, s.container, mcpentra.Credential, options)
+	}
+	return blobtool.NewAccount(s.accountURL, mcpentra.Credential, options)
+}
+
+// proof chooses how the app proves itself to Entra.
+func proof(getenv func(string) string) clientauth.Method {
+	identity, projected := getenv("UMI_CLIENT_ID"), getenv("AZURE_FEDERATED_TOKEN_FILE")
+	switch file := getenv("AZURE_CLIENT_CERTIFICATE_PATH"); {
+	case file != "":
+		return clientauth.CertificateFile(file, getenv("AZURE_CLIENT_CERTIFICATE_PASSWORD"))
+	case identity != "" && projected != "":
+		return clientauth.WorkloadManagedIdentity(projected, identity)
+	case identity != "":
+		return clientauth.ManagedIdentity(identity)
+	default:
+		return clientauth.Secret(getenv("ENTRA_APP_CLIENT_SECRET"))
+	}
+}
+
+// list splits a list at its commas.
+func list(s string) []string {
+	if strings.TrimSpace(s) == "" {
+		return nil
+	}
+	all := strings.Split(s, ",")
+	for i := range all {
+		all[i] = strings.TrimSpace(all[i])
+	}
+	return all
+}
