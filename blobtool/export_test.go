@@ -1,10 +1,5 @@
 package blobtool
 
-import (
-	"context"
-	"time"
-)
-
 // What the fuzz targets look into.
 
 // CheckBlobPath is the check of a call's blob_path.
@@ -56,15 +51,6 @@ func ResourceURI(container, blob string) string { return resourceURI(location{co
 func ParseResourceURI(uri string) (container, blob string, err error) {
 	at, err := parseResourceURI(uri)
 	return at.container, at.blob, err
-}
-
-// SetStall sets how long a connection may bring nothing.
-func (s *Set) SetStall(d time.Duration) { s.transport.stall = d }
-
-// ReadBlob is the tool read_blob with nothing around it.
-func (s *Set) ReadBlob(ctx context.Context, blob string) (text string, err error) {
-	out, err := s.readBlob(ctx, nil, readBlobInput{BlobPath: blob, MaxChars: defaultMaxChars})
-	return out.Text, err
 }
 
 // URITemplate is the template of the set's resources.
