@@ -41,8 +41,8 @@ func openContent(ctx context.Context, client *blob.Client, name string, offset, 
 	if err != nil {
 		return nil, err
 	}
-	c := &content{stream: s, name: name, pos: offset, flow: &flow{stream: s, count: count, left: maxScan}}
-	c.in = bufio.NewReaderSize(c.flow, int(min(max(count, leastRange), bufferSize)))
+	c := &content{stream: s, name: name, pos: offset, flow: &flow{stream: s, next: 4 * count, left: maxScan}}
+	c.in = bufio.NewReaderSize(c.flow, int(min(max(min(count, s.size), leastRange), bufferSize)))
 	if s.props.directory && s.size == 0 {
 		err = failuref(ErrDirectory, "%s is a directory, not a file. See what is in it with list_blobs, prefix %s.", quote(name), quote(strings.TrimSuffix(name, "/")+"/"))
 	} else if offset == 0 {
@@ -80,6 +80,14 @@ func (c *content) Close() error {
 		c.packed.close()
 	}
 	return c.stream.Close()
+}
+
+// drain reads what is left of the current range if that is little, for a connection
+// that is given up in the middle of an answer can't be used again.
+func (c *content) drain() {
+	if c.bodyPending <= bufferSize {
+		_, _ = io.Copy(io.Discard, c.stream)
+	}
 }
 
 // peek returns up to n of the next bytes, fewer if there are no more.
@@ -128,10 +136,11 @@ func (c *content) seek(offset, count int64) error {
 	if offset >= c.size {
 		return beyondEnd(offset, c.size)
 	}
+	c.drain()
 	if err := c.stream.seek(offset, count); err != nil {
 		return err
 	}
-	c.flow.count = count
+	c.flow.next = 4 * count
 	c.in.Reset(c.flow)
 	c.pos = offset
 	return nil
@@ -214,7 +223,7 @@ func (c *content) isText(cs charset, back int64) (bool, error) {
 // flow reads a stream on, range after range, each larger than the last.
 type flow struct {
 	stream *stream
-	count  int64 // of the last range
+	next   int64 // how many bytes the next range has
 	left   int64 // how many bytes more may be requested
 }
 
@@ -231,12 +240,13 @@ func (f *flow) Read(p []byte) (int, error) {
 		if !f.stream.more() {
 			return 0, io.EOF
 		}
-		if f.left -= f.count; f.left <= 0 {
+		count := min(f.next, largeRange)
+		if f.left -= count; f.left <= 0 {
 			return 0, &Error{Kind: ErrTooLarge, text: fmt.Sprintf("More than %d bytes of the blob would have to be read for that.", maxScan), cause: errScanned}
 		}
-		f.count = min(4*f.count, largeRange)
-		if err := f.stream.advance(f.count); err != nil {
+		if err := f.stream.advance(count); err != nil {
 			return 0, err
 		}
+		f.next = 4 * count
 	}
 }

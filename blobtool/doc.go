@@ -1,22 +1,84 @@
-// Package blobtool gives an MCP server tools for one container of Azure Blob
-// Storage that act as the signed-in user: what a caller can read is what Azure
-// lets that user read.
+// Package blobtool gives an MCP server tools for Azure Blob Storage that act as the
+// signed-in user: what a caller can read is what Azure lets that user read.
 //
 //	blobs, err := blobtool.New("https://account.blob.core.windows.net", "docs", credential, &blobtool.Options{
-//		DownloadDir: "./downloads",
+//		Allow: []string{"docs/reports/", "docs/public/"},
 //	})
 //	if err != nil {
 //		return err
 //	}
 //	blobs.Register(server)
 //
+// [New] gives the tools for one container, [NewAccount] those for all containers of
+// an account, whose calls say which one they mean. [Options.Allow] narrows what is
+// offered to containers and to beginnings of names, on every tool and resource;
+// [Options.Tools] chooses among the tools.
+//
 // The credential is a function of the call's context; mcpentra.Credential is
 // one. Every call gets a client of its own with the credential of its user: a
 // client of the Azure SDK keeps one token, so sharing it would send one user's
 // token with another's call. Connections are shared.
 //
-// # Tools
+// What blobs hold was written by others. The tools' descriptions say that it is data
+// and no instructions, it is never logged, and all that is returned is bounded:
+// where something was cut, the result says so and how to go on.
 //
+// # Reading
+//
+// read_blob(blob_path) returns the beginning of a blob, and pieces of it with at most
+// one of these:
+//
+//   - offset, a byte, with or without length. Each result has next_offset if the
+//     blob goes on; with that and the result's etag, pages join without gap and
+//     never split a character, and a blob that was changed between two of them is
+//     an error ([ErrChanged]). An offset within a character begins at the next.
+//   - lines, such as 10-20 or 10- or 10, counted from 1. They are counted from the
+//     beginning, so the bytes before them are fetched: 64 MiB at most.
+//   - tail_lines, so many last lines.
+//
+// max_chars (8,000 unless given, at most 1,000,000) bounds the text, counted in code
+// points; version_id chooses an earlier version. About four bytes are fetched for
+// each character that may be returned, 4 KiB at least, whatever the size of the blob.
+//
+// The character encoding is the one that the call names, or that of a byte order
+// mark, or of the charset in the blob's Content-Type, or UTF-8. Unless the call names
+// it, the content is checked: where more than one of 32 characters can't be decoded
+// or is a control character, it is no text. A call that names an encoding gets
+// anything shown as text.
+//
+// Content that has the property Content-Encoding gzip or zstd, or whose name ends in
+// .gz or .zst, is unpacked if its first bytes are those of that format, and offsets
+// are then of the unpacked content. A packed file that holds no text, such as a
+// .tar.gz, is returned as it is. One call unpacks up to 64 MiB, and no content that
+// unpacks to more than 512 times its size; zstd may take a window of 8 MiB.
+//
+// Images and audio up to 3 MiB come as image and audio content of the result, other
+// content that is no text as an embedded resource up to 256 KiB (as much of it with
+// offset and length), and beyond that as a link to the resource.
+//
+// Every name that Azure allows is taken as it is, but for segments "." and "..",
+// backslashes and control characters, which the Azure SDK or the service take for
+// something else. A directory of a hierarchical namespace is an error
+// ([ErrDirectory]), not an empty file.
+//
+// A connection that breaks off is taken up again where it was, three times in a call;
+// one that brings nothing for 20 seconds is given up. A call ends when its context
+// does.
+//
+// stat_blob(blob_path) describes a blob: size, type, ETag, times, tier and whether it
+// is being rehydrated, lease, MD5, metadata, and, if the user may see them, index tags
+// and the newest 20 versions. What could not be found out is in its notes.
+//
+// # Resources
+//
+// With read_blob, each blob is also a resource, blob://{container}/{+path}, with all
+// but unreserved characters and slashes percent-encoded. Reading one gives its text,
+// or its bytes, under its media type, up to 4 MiB. [Set.ToolForResource] tells which
+// tool's policy holds for it.
+//
+// # read_blob_with_token
+//
+// This older tool, of sets for one container, has a fixed contract:
 // read_blob_with_token(blob_path, max_chars = 8000, encoding = "utf-8") returns
 // the beginning of a blob as text: container, blob_path, bytes (the size of the
 // whole blob), text, truncated, local_path, and a warning where something beside
@@ -55,7 +117,8 @@
 // error behind it is an *[Error] with a kind, such as [ErrNotFound] or
 // [ErrPermission]; receiving middleware finds it with CallToolResult.GetError.
 // The text is that of UserText: without host names, response bodies and paths of
-// the server. An error of the credential that has a method UserText keeps its
+// the server. A failed resource is an error of JSON-RPC with the same text. An error
+// of the credential that has a method UserText keeps its
 // own text, so that a missing consent, say, reaches the user.
 //
 // No token is ever logged, or part of an error of this package.

@@ -59,7 +59,9 @@ func (r *blobReading) bytes(most int64) (data []byte, more bool, err error) {
 	if err := c.seek(q.offset, min(most, largeRange)); err != nil {
 		return nil, false, err
 	}
-	c.flow.count = most // the rest at once
+	if c.packed == nil { // what is left to fetch, at once
+		c.flow.next = max(q.offset+most-c.stream.next, 1)
+	}
 	if data, err = io.ReadAll(io.LimitReader(c, most)); err != nil {
 		return nil, false, err
 	}

@@ -46,6 +46,7 @@ func (r *blobReading) run(ctx context.Context) error {
 		return err
 	}
 	r.describe(cs, p)
+	r.content.drain()
 	return nil
 }
 

@@ -172,7 +172,7 @@ func (r *reading) transfer(ctx context.Context, count int64) error {
 // and reading on would cost more than another connection.
 func (r *reading) readRange(ctx context.Context, buf []byte) error {
 	for r.copy != nil || !r.text.full() || r.stream.bodyPending <= firstRange {
-		n, err := r.stream.Read(buf)
+		n, err := r.stream.fill(buf)
 		_, _ = r.text.Write(buf[:n]) // never fails
 		if r.copy != nil {
 			if _, err := r.copy.Write(buf[:n]); err != nil {

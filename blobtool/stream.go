@@ -161,6 +161,17 @@ func (s *stream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// fill reads until buf is full, or the current range at its end: TLS hands out 16
+// KiB at a time, and a file is written faster in larger pieces.
+func (s *stream) fill(buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var more int
+		more, err = s.Read(buf[n:])
+		n += more
+	}
+	return n, err
+}
+
 // resume requests what is left of the current range. It does the work of azblob's
 // RetryReader, which goes on for ever with a service that sends a byte at a time.
 func (s *stream) resume(cause error) error {

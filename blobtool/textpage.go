@@ -37,7 +37,7 @@ func (p *textPage) full() bool { return p.chars >= p.max || p.pos >= p.until }
 // fill decodes what r has until the page is full, and returns how many bytes it has
 // read too many.
 func (p *textPage) fill(r io.Reader) (left int, err error) {
-	buf := make([]byte, 16<<10)
+	buf := make([]byte, 4<<10)
 	for !p.full() {
 		n, err := r.Read(buf[left:])
 		left += n
@@ -94,6 +94,11 @@ func (p *textPage) one(src []byte, atEnd bool) int {
 	for room := 1; room <= 2*utf8.UTFMax; room++ {
 		nDst, nSrc, err := p.decoder.Transform(p.buf[:room], src, atEnd)
 		if nSrc > 0 {
+			// Where four bytes of UTF-8 turn out to be none, an ASCII character
+			// that follows still fits.
+			if over := nDst - len("\ufffd"); over == 1 && bytes.HasPrefix(p.buf[:nDst], []byte("\ufffd")) {
+				nDst, nSrc = nDst-over, nSrc-over
+			}
 			p.take(nDst, nSrc)
 			return nSrc
 		}
