@@ -13,6 +13,14 @@ type location struct {
 	blob      string
 }
 
+// String returns the location as [Options.Allow] has it.
+func (at location) String() string {
+	if at.blob == "" {
+		return at.container
+	}
+	return at.container + "/" + at.blob
+}
+
 // locate says which blob a call or a URI means, and whether this server offers it.
 // container is the call's argument, which a set for one container does not have;
 // blob may be empty, for the container alone. Names are taken as they are, byte
@@ -131,7 +139,7 @@ func (a allowList) refuse(at location) error {
 	for container, prefixes := range a {
 		for _, prefix := range prefixes {
 			if len(a[at.container]) == 0 || container == at.container {
-				allowed = append(allowed, quote(strings.TrimSuffix(container+"/"+prefix, "/")))
+				allowed = append(allowed, quote(location{container, prefix}.String()))
 			}
 		}
 	}
@@ -141,5 +149,5 @@ func (a allowList) refuse(at location) error {
 		allowed, more = allowed[:shownAllowed], " and more"
 	}
 	return failuref(ErrNotAllowed, "%s is outside of what this server offers, which is what begins with %s%s",
-		quote(strings.TrimSuffix(at.container+"/"+at.blob, "/")), strings.Join(allowed, ", "), more)
+		quote(at.String()), strings.Join(allowed, ", "), more)
 }

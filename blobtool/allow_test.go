@@ -97,7 +97,7 @@ func TestAllow(t *testing.T) {
 			}
 		}
 	}
-	if err := one("docs/a/", "docs/b/").Locate("", "c"); !strings.Contains(err.Error(), `"docs/c" is outside of what this server offers, which is what begins with "docs/a", "docs/b"`) {
+	if err := one("docs/a/", "docs/b/").Locate("", "c"); !strings.Contains(err.Error(), `"docs/c" is outside of what this server offers, which is what begins with "docs/a/", "docs/b/"`) {
 		t.Error(err)
 	}
 }

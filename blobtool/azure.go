@@ -136,7 +136,7 @@ func (at location) noBlob() string {
 
 func (at location) noRole() string {
 	return fmt.Sprintf("The signed-in user may not read %s in container %s. The user needs the role Storage Blob Data Reader (or Contributor) on the container or the storage account; "+
-		"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to work.", quote(at.blob), quote(at.container))
+		"Owner or Contributor of the account is not enough. In an account with hierarchical namespace, an ACL that lets the user read the file and enter its folders does as well. A new role assignment takes up to 10 minutes to work.", quote(at.blob), quote(at.container))
 }
 
 // retryAfter reads how many seconds the service wants to be left alone.

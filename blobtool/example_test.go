@@ -60,6 +60,67 @@ func acceptAll(context.Context, string, *http.Request) (*auth.TokenInfo, error) 
 	return &auth.TokenInfo{UserID: "alice", Expiration: time.Now().Add(time.Hour)}, nil
 }
 
+// A model reads a long blob in pages: next_offset and etag of one result go into the
+// next call.
+func ExampleNew() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	alice, client := tenant.AddUser("alice@contoso.com", "Alice"), tenant.AddClient("client")
+	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
+	defer storage.Close()
+	storage.Put("docs", "public/旅.txt", []byte("ようこそ、アリスさん。"), "text/plain")
+	storage.Grant(alice.ObjectID, "docs", "")
+
+	blobs, err := blobtool.New(storage.URL(), "docs", func(context.Context) (azcore.TokenCredential, error) {
+		return tokenFunc(func(policy.TokenRequestOptions) (string, error) {
+			return tenant.Token(alice, client, tenant.Storage(), "user_impersonation"), nil
+		}), nil
+	}, &blobtool.Options{HTTPClient: storage.HTTPClient(), Allow: []string{"docs/public/"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := mcp.NewServer(&mcp.Implementation{Name: "example", Version: "1.0.0"}, nil)
+	blobs.Register(server)
+
+	ctx := context.Background()
+	serverSide, clientSide := mcp.NewInMemoryTransports()
+	if _, err := server.Connect(ctx, serverSide, nil); err != nil {
+		log.Fatal(err)
+	}
+	session, err := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1.0.0"}, nil).Connect(ctx, clientSide, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = session.Close() }()
+
+	arguments := map[string]any{"blob_path": "public/旅.txt", "max_chars": 5}
+	for {
+		res, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "read_blob", Arguments: arguments})
+		if err != nil {
+			log.Fatal(err)
+		}
+		out := res.StructuredContent.(map[string]any)
+		fmt.Println(out["text"])
+		if out["next_offset"] == nil {
+			break
+		}
+		arguments["offset"], arguments["etag"] = out["next_offset"], out["etag"]
+	}
+	res, err := session.ReadResource(ctx, &mcp.ReadResourceParams{URI: "blob://docs/public/%E6%97%85.txt"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(res.Contents[0].MIMEType, res.Contents[0].Text)
+	_, err = session.ReadResource(ctx, &mcp.ReadResourceParams{URI: "blob://docs/private/a.txt"})
+	fmt.Println(err)
+	// Output:
+	// ようこそ、
+	// アリスさん
+	// 。
+	// text/plain ようこそ、アリスさん。
+	// calling "resources/read": "docs/private/a.txt" is outside of what this server offers, which is what begins with "docs/public/"
+}
+
 // callTool reads a blob as an MCP client does.
 func callTool(url, blobPath string) string {
 	transport := &http.Transport{}

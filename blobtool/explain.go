@@ -18,6 +18,9 @@ func (s *Set) explain(ctx context.Context, at location, client *blob.Client, err
 	if errors.Is(e, ErrChanged) && etag != "" {
 		e.text = fmt.Sprintf("Blob %s was changed: it no longer has the etag %s. To read what it is now, begin again, without offset and etag.", quote(at.blob), bareETag(etag))
 	}
+	if e.Code == "BlobNotFound" && s.offers("list_blobs") {
+		e.text += " What there is in a folder list_blobs shows, with the folder's name and a slash as prefix."
+	}
 	if e.Code != "BlobArchived" && e.Code != "BlobBeingRehydrated" {
 		return e
 	}

@@ -60,7 +60,7 @@ func (r *blobReading) bytes(most int64) (data []byte, more bool, err error) {
 		return nil, false, err
 	}
 	if c.packed == nil { // what is left to fetch, at once
-		c.flow.next = max(q.offset+most-c.stream.next, 1)
+		c.flow.next = max(q.offset+most-c.next, 1)
 	}
 	if data, err = io.ReadAll(io.LimitReader(c, most)); err != nil {
 		return nil, false, err

@@ -69,9 +69,9 @@ type Options struct {
 	// which all entries must then name.
 	Allow []string
 
-	// Tools are the names of the tools to offer; [Set.ToolNames] lists all. An
-	// unknown name is a fault. Resources are offered along with read_blob.
-	// Defaults to all tools.
+	// Tools are the names of the tools to offer, of those that the package's
+	// documentation describes. An unknown name is a fault. Resources are offered
+	// along with read_blob. Defaults to all tools.
 	Tools []string
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -118,38 +119,60 @@ func describe(at location, p *blob.GetPropertiesResponse) statOutput {
 		Container: at.container, BlobPath: at.blob, URI: resourceURI(at),
 		Directory:          isDirectory(p.Metadata),
 		Size:               value(p.ContentLength),
-		ContentType:        value(p.ContentType),
-		ContentEncoding:    value(p.ContentEncoding),
-		ContentLanguage:    value(p.ContentLanguage),
-		ContentDisposition: value(p.ContentDisposition),
+		ContentType:        shorten(value(p.ContentType)),
+		ContentEncoding:    shorten(value(p.ContentEncoding)),
+		ContentLanguage:    shorten(value(p.ContentLanguage)),
+		ContentDisposition: shorten(value(p.ContentDisposition)),
 		ContentMD5:         base64.StdEncoding.EncodeToString(p.ContentMD5),
-		ETag:               bareETag(value(p.ETag)),
+		ETag:               shorten(bareETag(value(p.ETag))),
 		LastModified:       timestamp(p.LastModified),
 		Created:            timestamp(p.CreationTime),
-		BlobType:           string(value(p.BlobType)),
-		Tier:               value(p.AccessTier),
+		BlobType:           printable(string(value(p.BlobType))),
+		Tier:               printable(value(p.AccessTier)),
 		Rehydration:        rehydration(value(p.ArchiveStatus), value(p.RehydratePriority)),
-		LeaseState:         string(value(p.LeaseState)),
-		LeaseDuration:      string(value(p.LeaseDuration)),
-		VersionID:          value(p.VersionID),
-		Metadata:           map[string]string{},
+		LeaseState:         printable(string(value(p.LeaseState))),
+		LeaseDuration:      printable(string(value(p.LeaseDuration))),
+		VersionID:          shownVersion(p.VersionID),
 	}
 	if strings.EqualFold(out.Tier, string(blob.AccessTierArchive)) && out.Rehydration == "" {
 		out.Notes = append(out.Notes, archived)
 	}
-	bytes := 0
-	for name, v := range p.Metadata {
-		if bytes += len(name) + len(value(v)); bytes > maxMetadata {
-			out.Notes = append(out.Notes, fmt.Sprintf("Of the metadata only %d bytes are shown.", maxMetadata))
-			break
-		}
-		out.Metadata[strings.ToLower(name)] = value(v)
-	}
+	out.describeMetadata(p.Metadata)
 	return out
 }
 
-// maxMetadata is how many bytes of metadata a blob can have in Azure.
-const maxMetadata = 8 << 10
+// describeMetadata takes metadata over as far as Azure allows it.
+func (out *statOutput) describeMetadata(metadata map[string]*string) {
+	out.Metadata = map[string]string{}
+	bytes := 0
+	for _, name := range slices.Sorted(maps.Keys(metadata)) {
+		text := value(metadata[name])
+		if bytes += len(name) + len(text); bytes > maxMetadata {
+			out.Notes = append(out.Notes, fmt.Sprintf("Of the metadata only %d bytes are shown.", maxMetadata))
+			return
+		}
+		out.Metadata[strings.ToLower(name)] = text
+	}
+}
+
+// Bounds of what a blob is described by.
+const (
+	maxMetadata = 8 << 10 // bytes, as in Azure
+	maxProperty = 1000    // bytes of a text
+)
+
+// shorten bounds a text that the service sends.
+func shorten(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxProperty)], "")
+}
+
+// shownVersion is a version id as the service sends it, if it is one.
+func shownVersion(id *string) string {
+	if !versionForm.MatchString(value(id)) {
+		return ""
+	}
+	return *id
+}
 
 // timestamp is a time as results have it (RFC 3339), or nothing.
 func timestamp(t *time.Time) string {
@@ -166,8 +189,8 @@ func tagsOf(ctx context.Context, at location, client *blob.Client, count int64) 
 	switch {
 	case err == nil:
 		tags = map[string]string{}
-		for _, tag := range resp.BlobTagSet {
-			tags[value(tag.Key)] = value(tag.Value)
+		for _, tag := range resp.BlobTagSet[:min(len(resp.BlobTagSet), maxTags)] {
+			tags[shorten(value(tag.Key))] = shorten(value(tag.Value))
 		}
 		return tags, ""
 	case errors.As(at.fromAzure(ctx, err), &e) && errors.Is(e, ErrPermission):
@@ -194,7 +217,7 @@ func (out *statOutput) listVersions(ctx context.Context, at location, in *contai
 				others = true
 				continue
 			}
-			row := versionRow{VersionID: value(item.VersionID), Current: value(item.IsCurrentVersion)}
+			row := versionRow{VersionID: shownVersion(item.VersionID), Current: value(item.IsCurrentVersion)}
 			if p := item.Properties; p != nil {
 				row.LastModified, row.Size = timestamp(p.LastModified), value(p.ContentLength)
 			}

@@ -61,10 +61,13 @@ func openStream(ctx context.Context, client *blob.Client, offset, count int64, e
 	if err != nil {
 		return nil, err
 	}
-	if resp.Body == nil || resp.ETag == nil {
-		return nil, fmt.Errorf("%w: no body or no ETag", errBadAnswer)
+	if resp.Body == nil {
+		return nil, fmt.Errorf("%w: no body", errBadAnswer)
 	}
-	s.etag = *resp.ETag
+	if s.etag = value(resp.ETag); printable(bareETag(s.etag)) == "" { // it goes into results
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("%w: no ETag", errBadAnswer)
+	}
 	s.props = propertiesOf(&resp)
 	if s.size, err = totalSize(&resp, offset); err != nil {
 		_ = resp.Body.Close()
@@ -78,7 +81,7 @@ func propertiesOf(resp *blob.DownloadStreamResponse) properties {
 	p := properties{
 		contentType: value(resp.ContentType),
 		encoding:    value(resp.ContentEncoding),
-		versionID:   value(resp.VersionID),
+		versionID:   shownVersion(resp.VersionID),
 		modified:    value(resp.LastModified),
 	}
 	p.directory = isDirectory(resp.Metadata)

@@ -29,15 +29,6 @@ func (s *Set) tools() []tool {
 	return append(all, tool{"read_blob_with_token", (*Set).registerReadWithToken})
 }
 
-// ToolNames returns the names of the tools that the set offers.
-func (s *Set) ToolNames() []string {
-	names := make([]string, len(s.offered))
-	for i, t := range s.offered {
-		names[i] = t.name
-	}
-	return names
-}
-
 // offers reports whether the set has that tool.
 func (s *Set) offers(name string) bool {
 	return slices.ContainsFunc(s.offered, func(t tool) bool { return t.name == name })
