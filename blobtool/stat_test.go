@@ -161,6 +161,27 @@ func TestStatBlobDirectory(t *testing.T) {
 	}
 }
 
+// What is not allowed costs no request, by whichever tool.
+func TestAllowOnEachTool(t *testing.T) {
+	w := newWorld(t, func(o *blobtool.Options) { o.Allow = []string{"docs/open/"} })
+	w.storage.Put("docs", "open/a.txt", []byte("Hello"), "text/plain")
+	session := w.connect(t, "alice")
+	for _, tool := range []string{"read_blob", "stat_blob", "read_blob_with_token"} {
+		var out struct{ Container string }
+		if call(t, session, tool, args{"blob_path": "open/a.txt"}, &out); out.Container != "docs" {
+			t.Errorf("%s: %+v", tool, out)
+		}
+		w.storage.ForgetRequests()
+		for _, path := range []string{"closed/a.txt", "open", "Open/a.txt", "open2/a.txt"} {
+			_, err := w.refusedBy(t, session, tool, args{"blob_path": path})
+			wantKind(t, tool+" "+path, err, blobtool.ErrNotAllowed)
+		}
+		if n := len(w.storage.Requests()); n != 0 {
+			t.Errorf("%s: %d requests", tool, n)
+		}
+	}
+}
+
 // In a set for an account, calls say the container.
 func TestAccountContainers(t *testing.T) {
 	w := newAccountWorld(t, func(o *blobtool.Options) { o.Allow = []string{"docs", "logs/2026/"} })
