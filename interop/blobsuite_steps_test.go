@@ -44,12 +44,8 @@ func stockTools(p *place) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	return p.put(legalNames()...)
+	return p.put(oddNames...)
 }
-
-// legalNames are the names that read_blob takes: all but those with segments that
-// are dots, with backslashes or without a name between slashes.
-func legalNames() []string { return names }
 
 // toolSteps is the table of what is done with the tools.
 var toolSteps = []toolStep{
@@ -105,7 +101,7 @@ var toolSteps = []toolStep{
 // readNamesByTool reads each of the odd names.
 func readNamesByTool(c *toolClient) (string, error) {
 	var all string
-	for _, name := range legalNames() {
+	for _, name := range oddNames {
 		answer, err := c.call("read_blob", with(map[string]any{"blob_path": name}))
 		if err != nil {
 			return "", err
