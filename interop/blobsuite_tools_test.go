@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
@@ -29,7 +31,7 @@ type toolStep struct {
 // TestBlobTools does the same with blobtool's tools on blobtest and on Azurite.
 func TestBlobTools(t *testing.T) {
 	t.Parallel()
-	a := newBlobAccounts(t)
+	a := newBlobAccounts(deadline(t, 3*time.Minute), t)
 	var clients []*toolClient
 	for _, s := range []*blobService{a.blobtest(t, blobtest.Options{}), a.azurite(t)} {
 		must(t, stockTools(s.place(a.ctx, t, "tools")))
@@ -71,14 +73,21 @@ type toolClient struct {
 	*mcp.ClientSession
 }
 
-func (s *blobService) tools(ctx context.Context, t *testing.T) *toolClient {
+func (s *blobService) tools(ctx context.Context, t testing.TB) *toolClient {
 	t.Helper()
 	set, err := blobtool.NewAccount(s.url, func(context.Context) (azcore.TokenCredential, error) { return s.user, nil },
 		&blobtool.Options{HTTPClient: s.http})
 	must(t, err)
+	return toolsOf(ctx, t, set)
+}
+
+// toolsOf connects a client to a server with that set alone.
+func toolsOf(ctx context.Context, t testing.TB, set *blobtool.Set) *toolClient {
+	t.Helper()
 	options := &mcp.ServerOptions{}
 	set.Configure(options)
 	server := mcp.NewServer(&mcp.Implementation{Name: "tools", Version: "1"}, options)
+	server.AddReceivingMiddleware(asUser)
 	set.Register(server)
 	near, far := mcp.NewInMemoryTransports()
 	serving, err := server.Connect(ctx, far, nil)
@@ -90,6 +99,16 @@ func (s *blobService) tools(ctx context.Context, t *testing.T) *toolClient {
 		_ = serving.Wait()
 	})
 	return &toolClient{ctx, client}
+}
+
+// asUser says whose calls these are, as a verified token does over HTTP.
+func asUser(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		if call, ok := req.(*mcp.CallToolRequest); ok {
+			call.Extra = &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: "alice"}}
+		}
+		return next(ctx, method, req)
+	}
 }
 
 // call calls a tool and returns its structured result, or its error as a string.
