@@ -32,7 +32,7 @@ type azurite struct {
 var azuriteListens = regexp.MustCompile(`successfully listens on (https://127\.0\.0\.1:[1-9]\d*)\s`)
 
 // startAzurite starts an empty Azurite; port "0" is any free one.
-func startAzurite(ctx context.Context, t *testing.T, c certificate, port string) *azurite {
+func startAzurite(ctx context.Context, t testing.TB, c certificate, port string) *azurite {
 	t.Helper()
 	p := start(t, "azurite-blob", command(ctx, t.TempDir(), nil, nodeProgram(t, "azurite-blob"),
 		"--blobHost", "127.0.0.1", "--blobPort", port, "--cert", c.certFile, "--key", c.keyFile,

@@ -44,7 +44,7 @@ func (s boxStock) remove(_ context.Context, container, name string) error {
 // emulatorStock fills an Azurite account, with its key.
 type emulatorStock struct{ *azblob.Client }
 
-func (a *azurite) stock(t *testing.T) emulatorStock {
+func (a *azurite) stock(t testing.TB) emulatorStock {
 	t.Helper()
 	key, err := azblob.NewSharedKeyCredential(azuriteAccount, azuriteKey)
 	must(t, err)

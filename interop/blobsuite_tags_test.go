@@ -54,8 +54,8 @@ func readTags(p *place) error {
 	return errors.Join(append(errs, refusedWith("tags of nothing", err, 404, string(bloberror.BlobNotFound)))...)
 }
 
-// found are the blobs of a container that an expression finds there.
-var found = map[string]string{
+// foundByTags are the blobs of a container that an expression finds there.
+var foundByTags = map[string]string{
 	`"project" = 'x'`:                    "a c",
 	`"project" = 'x' AND "rank" > '10'`:  "c",
 	`"rank" >= '10' AND "rank" < '30'`:   "a b",
@@ -71,7 +71,7 @@ func findByTags(p *place) error {
 		return err
 	}
 	var errs []error
-	for where, want := range found {
+	for where, want := range foundByTags {
 		inside, err := p.blobs.FilterBlobs(p.ctx, where, nil)
 		if err != nil {
 			return err
@@ -123,7 +123,7 @@ func findByTagsInPages(p *place) error {
 		return err
 	}
 	var errs []error
-	for where, want := range found {
+	for where, want := range foundByTags {
 		var all []*service.FilterBlobItem
 		marker, one := "", int32(1)
 		for first := true; first || marker != ""; first = false {

@@ -40,7 +40,7 @@ type behaviour struct {
 // blobtest claims to be like Azure, another implementation agrees with.
 func TestBlobSuite(t *testing.T) {
 	t.Parallel()
-	a := newBlobAccounts(t)
+	a := newBlobAccounts(deadline(t, 3*time.Minute), t)
 	for i, b := range blobBehaviours {
 		name := fmt.Sprintf("suite-%02d", i)
 		t.Run("blobtest/"+b.name, func(t *testing.T) {
@@ -69,9 +69,9 @@ type blobAccounts struct {
 	emulator   *azurite
 }
 
-func newBlobAccounts(t *testing.T) *blobAccounts {
+func newBlobAccounts(ctx context.Context, t testing.TB) *blobAccounts {
 	t.Helper()
-	a := &blobAccounts{ctx: deadline(t, 3*time.Minute), tenant: entratest.NewTenant(nil)}
+	a := &blobAccounts{ctx: ctx, tenant: entratest.NewTenant(nil)}
 	t.Cleanup(a.tenant.Close)
 	a.alice, a.bob = a.tenant.AddUser("alice@contoso.example", "Alice"), a.tenant.AddUser("bob@contoso.example", "Bob")
 	a.client = a.tenant.AddClient("client")
@@ -80,7 +80,7 @@ func newBlobAccounts(t *testing.T) *blobAccounts {
 }
 
 // blobtest returns a new account of blobtest.
-func (a *blobAccounts) blobtest(t *testing.T, o blobtest.Options) *blobService {
+func (a *blobAccounts) blobtest(t testing.TB, o blobtest.Options) *blobService {
 	t.Helper()
 	o.Key, o.Issuer, o.Account = a.tenant.PublicKey, a.tenant.V1Issuer(), azuriteAccount
 	box := blobtest.NewServer(&o)
@@ -90,7 +90,7 @@ func (a *blobAccounts) blobtest(t *testing.T, o blobtest.Options) *blobService {
 }
 
 // azurite returns the one account of Azurite.
-func (a *blobAccounts) azurite(t *testing.T) *blobService {
+func (a *blobAccounts) azurite(t testing.TB) *blobService {
 	t.Helper()
 	return &blobService{
 		url: a.emulator.accountURL(), http: a.emulator.client, stock: a.emulator.stock(t),
@@ -129,7 +129,7 @@ type place struct {
 	blobs     *azcontainer.Client
 }
 
-func (s *blobService) place(ctx context.Context, t *testing.T, name string) *place {
+func (s *blobService) place(ctx context.Context, t testing.TB, name string) *place {
 	t.Helper()
 	account, err := s.client(s.user)
 	must(t, err)

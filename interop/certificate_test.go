@@ -26,7 +26,7 @@ type certificate struct {
 	keyFile  string
 }
 
-func newCertificate(t *testing.T) certificate {
+func newCertificate(t testing.TB) certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
@@ -53,7 +53,7 @@ func newCertificate(t *testing.T) certificate {
 }
 
 // httpClient trusts this certificate and no other.
-func (c certificate) httpClient(t *testing.T) *http.Client {
+func (c certificate) httpClient(t testing.TB) *http.Client {
 	t.Helper()
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(c.pem) {

@@ -1,7 +1,8 @@
 // Package interop runs real programs against this module's: Azurite, Microsoft's
 // emulator of Azure Storage, behind the tools, and MCP Inspector in front of the
-// server. TestBlobSuite tries the same behaviours on Azurite and on package
-// blobtest; its table, blobBehaviours, says what Azurite can't do. Nothing here is imported by anybody.
+// server. TestBlobSuite and TestBlobTools do the same on Azurite and on package
+// blobtest, with azblob and with the tools; the table blobBehaviours says what
+// Azurite can't do, and why. Nothing here is imported by anybody.
 //
 // The tests need Node 20 or later, and the programs of the lock file:
 //

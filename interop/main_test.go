@@ -50,7 +50,7 @@ func build(dir, example string) (string, error) {
 }
 
 // nodeProgram returns the path of a program that npm has installed.
-func nodeProgram(t *testing.T, name string) string {
+func nodeProgram(t testing.TB, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("node_modules", ".bin", name))
 	must(t, err)
@@ -73,7 +73,7 @@ func deadline(t *testing.T, most time.Duration) context.Context {
 	return ctx
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

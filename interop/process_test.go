@@ -43,7 +43,7 @@ func command(ctx context.Context, dir string, env map[string]string, path string
 
 // start starts the program. It is killed when the test ends, and what it wrote is
 // shown if the test has failed.
-func start(t *testing.T, name string, cmd *exec.Cmd) *process {
+func start(t testing.TB, name string, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{name: name, cmd: cmd, stdout: newOutput(), stderr: newOutput(), ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
@@ -86,7 +86,7 @@ func (p *process) terminate(t *testing.T) int {
 
 // waitFor waits until the program has written what the pattern says, and returns
 // the pattern's group.
-func (p *process) waitFor(t *testing.T, o *output, pattern *regexp.Regexp) string {
+func (p *process) waitFor(t testing.TB, o *output, pattern *regexp.Regexp) string {
 	t.Helper()
 	for ended := false; ; {
 		text, grown := o.look()

@@ -25,6 +25,11 @@
 // operations answer 405 UnsupportedHttpVerb. Content is put in by Go calls, not over HTTP: [Server.Put], [Server.Update] for properties,
 // metadata, tags, tier and lease, [Server.Snapshot], [Server.Delete].
 //
+// Content need not be in memory: [Server.PutGenerated] serves any range of 5 TiB,
+// and [Server.AddGenerated] lists and serves a million blobs, from functions. An
+// account may have versions, soft delete or a hierarchical namespace (see
+// [Options]).
+//
 // # Who may read
 //
 // As the real service, and unlike the Azurite emulator, it enforces two things.
@@ -42,8 +47,9 @@
 //
 // # Faults
 //
-// [Server.Fail] makes it throttle, fail, stall, or break off in the middle of a
-// body.
+// [Server.Fail] makes it throttle, refuse, fail, wait, stall, trickle, or break
+// off in the middle of a body: for all requests, or for those of one [Operation]
+// or blob.
 //
 // Nothing here is fit to keep data that matters.
 package blobtest

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -138,6 +139,34 @@ func TestAddGenerated(t *testing.T) {
 	}
 	if _, err := docs.NewBlobClient("123/456").DownloadStream(t.Context(), nil); !hasCode(err, 404, bloberror.BlobNotFound) {
 		t.Errorf("no such blob: %v", err)
+	}
+}
+
+// A million blobs, listed and read here and there, leave nothing behind.
+func TestGeneratedTakesNoMemory(t *testing.T) {
+	srv, docs := aliceClient(t)
+	use := func() {
+		for _, prefix := range []string{"000/", "500/", "999/"} {
+			page, err := docs.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &prefix}).NextPage(t.Context())
+			if err != nil || len(page.Segment.BlobItems) != 1000 {
+				t.Fatalf("%q: %v", prefix, err)
+			}
+		}
+		readRange(t, docs.NewBlobClient("huge"), 5<<40-1<<20, 1<<20)
+	}
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC() // what pools hold, too
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	srv.AddGenerated("docs", million)
+	srv.PutGenerated("docs", "huge", 5<<40, "", offsets)
+	use()
+	if after := heap(); after > before+4<<20 {
+		t.Errorf("the heap has grown from %d to %d bytes", before, after)
 	}
 }
 
