@@ -98,20 +98,23 @@ func TestHandlers(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name, token := range bad() {
-				status, body := calls.Once(t.Context(), handler, calls.Call(calls.New, token))
+				status, body, err := calls.Once(t.Context(), handler, calls.Call(calls.New, token))
+				if err != nil {
+					t.Fatal(err)
+				}
 				if refused := status == http.StatusUnauthorized || status == http.StatusForbidden; refused == h.Open {
 					t.Errorf("%s: %d %.500s", name, status, body)
 				}
 			}
 			for _, version := range []string{calls.Old, calls.New} {
 				req := calls.Call(version, bed.Token(nil))
-				if status, body := calls.Once(t.Context(), handler, req); status != http.StatusOK || !strings.Contains(body, req.Want) {
-					t.Errorf("%s: %d %.500s", req.Name, status, body)
+				if status, body, err := calls.Once(t.Context(), handler, req); err != nil || status != http.StatusOK || !strings.Contains(body, req.Want) {
+					t.Errorf("%s: %d %.500s (%v)", req.Name, status, body, err)
 				}
 				for token, shown := range map[string]bool{admin: true, bed.Token(nil): !h.Filters} {
-					status, body := calls.Once(t.Context(), handler, calls.List(version, token))
-					if status != http.StatusOK || !strings.Contains(body, calls.Called) || strings.Contains(body, "admin_audit") != shown {
-						t.Errorf("tools/list of %s: want the admin tools %t; %d %.3000s", version, shown, status, body)
+					status, body, err := calls.Once(t.Context(), handler, calls.List(version, token))
+					if err != nil || status != http.StatusOK || !strings.Contains(body, calls.Called) || strings.Contains(body, "admin_audit") != shown {
+						t.Errorf("tools/list of %s: want the admin tools %t; %d %.3000s (%v)", version, shown, status, body, err)
 					}
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -36,6 +37,10 @@ const chunk = 20 * time.Millisecond
 func Direct(ctx context.Context, e Entra, handlers []Handler, req Request, rounds int) ([]Cost, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	deadlines, err := newDeadlines(ctx)
+	if err != nil {
+		return nil, err
+	}
 	turns := make([]*turn, len(handlers))
 	for i, h := range handlers {
 		handler, err := h.New(ctx, e)
@@ -43,6 +48,7 @@ func Direct(ctx context.Context, e Entra, handlers []Handler, req Request, round
 			return nil, fmt.Errorf("%s: %w", h.Name, err)
 		}
 		turns[i] = newTurn(h.Name, handler, req)
+		turns[i].answer.deadlines = deadlines
 		if err := turns[i].calibrate(ctx); err != nil {
 			return nil, err
 		}
@@ -80,11 +86,11 @@ type turn struct {
 func newTurn(name string, h http.Handler, r Request) *turn {
 	t := &turn{name: name, handler: h, want: []byte(r.Want), answer: answer{header: http.Header{}}}
 	t.body.text = r.Body
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://127.0.0.1:8000/mcp", nil)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, resourceURL, nil)
 	if err != nil {
 		panic(err) // a constant
 	}
-	req.Header, req.ContentLength, req.RequestURI, req.RemoteAddr = r.Header, int64(len(r.Body)), "/mcp", "127.0.0.1:50000"
+	req.Header, req.ContentLength, req.RequestURI, req.RemoteAddr = r.Header, int64(len(r.Body)), "/mcp", "192.0.2.1:50000"
 	t.request = req
 	return t
 }
@@ -103,10 +109,15 @@ func (t *turn) once(ctx context.Context) {
 }
 
 // Once has the handler answer the request.
-func Once(ctx context.Context, h http.Handler, r Request) (status int, body string) {
+func Once(ctx context.Context, h http.Handler, r Request) (status int, body string, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	t := newTurn("", h, r)
+	if t.answer.deadlines, err = newDeadlines(ctx); err != nil {
+		return 0, "", err
+	}
 	t.once(ctx)
-	return t.answer.status, string(t.answer.body)
+	return t.answer.status, string(t.answer.body), nil
 }
 
 // try is once, judged.
@@ -169,8 +180,24 @@ func (*body) Close() error { return nil }
 
 var _ io.ReadCloser = (*body)(nil)
 
+// A deadlines is a pipe whose deadlines cost what a connection's do.
+type deadlines struct{ in, out *os.File }
+
+func newDeadlines(ctx context.Context) (*deadlines, error) {
+	in, out, err := os.Pipe()
+	context.AfterFunc(ctx, func() { _, _ = in.Close(), out.Close() })
+	return &deadlines{in, out}, err
+}
+
+// SetReadDeadline is for [http.ResponseController].
+func (d *deadlines) SetReadDeadline(t time.Time) error { return d.in.SetReadDeadline(t) }
+
+// SetWriteDeadline is for [http.ResponseController].
+func (d *deadlines) SetWriteDeadline(t time.Time) error { return d.out.SetWriteDeadline(t) }
+
 // An answer is a response in memory, used again and again.
 type answer struct {
+	*deadlines
 	header http.Header
 	status int
 	body   []byte

@@ -42,7 +42,7 @@ func Entrants(dir string) []Entrant {
 	goSDK := module("github.com/modelcontextprotocol/go-sdk")
 	return []Entrant{
 		{Name: "mcpentra", Speaks: both, Versions: []string{"this repository", goSDK},
-			Configured: "`NewServer` with the four policies; a line in JSON for each request, to a file"},
+			Configured: "`NewServer` with four policies, limits per user raised; a line in JSON for each request, to a file"},
 		{Name: "the Go SDK's handler alone", Open: true, Speaks: both, Versions: []string{goSDK},
 			Configured: "`mcp.NewStreamableHTTPHandler` with `Stateless: true`; no authentication, no log"},
 		{Name: "the Go SDK, golang-jwt + keyfunc", Speaks: both,

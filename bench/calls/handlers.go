@@ -58,7 +58,7 @@ func Handlers() []Handler {
 		},
 		naive("naive adapter", "`auth.RequireBearerToken` around it; a `TokenVerifier` of 8 lines that calls our `Verify`, which has its cache", 0),
 		naive("naive adapter, uncached", "the same with `TokenCache: -1`: each request is a full verification", -1),
-		ours("mcpentra", "`NewServer` without policies for tools; its line for each request is made and thrown away", 0, dropped, nil),
+		ours("mcpentra", "`NewServer`, limits per user raised, no policies for tools; its line for each request is made and thrown away", 0, dropped, nil),
 		ours("mcpentra with policies", "the same with `WithToolPolicy` for `*`, `notes_*`, `admin_*` and the tool by name", 0, dropped, policies()),
 		ours("the same, logging", "its lines are written to a file by `slog.NewJSONHandler`", 0, logFile, policies()),
 		ours("the same, uncached", "with `TokenCache: -1`; its lines are thrown away", -1, dropped, policies()),
@@ -124,7 +124,11 @@ func ours(name, configured string, cache int, log func(context.Context) (slog.Ha
 		if err != nil {
 			return nil, err
 		}
-		opts := append([]mcpentra.Option{mcpentra.WithTools(toolSet{}), mcpentra.WithLogger(slog.New(h))}, policies...)
+		opts := append([]mcpentra.Option{
+			mcpentra.WithTools(toolSet{}), mcpentra.WithLogger(slog.New(h)),
+			// One user makes all requests here, and more than the usual 100 a second.
+			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6}),
+		}, policies...)
 		return mcpentra.NewServer(resourceURL, v, opts...)
 	}}
 }
