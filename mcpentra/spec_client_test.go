@@ -35,7 +35,9 @@ func TestStepUpByTheSDKsClient(t *testing.T) {
 					if err != nil {
 						return nil, err
 					}
-					asked = append(asked, page.Query().Get("scope")+" for "+page.Query().Get("resource"))
+					scopes := strings.Fields(page.Query().Get("scope"))
+					slices.Sort(scopes) // the client's order is that of a map
+					asked = append(asked, strings.Join(scopes, " ")+" for "+page.Query().Get("resource"))
 					back, err := browser.Open(ctx, args.URL)
 					if err != nil {
 						return nil, err
