@@ -96,6 +96,10 @@ var toolSteps = []toolStep{
 	{"read a resource", readResource("blob://tools/readme.txt"), []string{"Documents of Contoso."}},
 	{"read a resource of a name in Japanese", readResource("blob://tools/legacy/%E3%81%8A%E7%9F%A5%E3%82%89%E3%81%9B.txt"), []string{"お知らせ"}},
 	{"read a resource that is not there", readResource("blob://tools/none.txt"), []string{"not found"}},
+	{"list resources", listResources, []string{"blob://tools/readme.txt", "blob://tools/legacy/%E3%81%8A%E7%9F%A5%E3%82%89%E3%81%9B.txt"}},
+	{"complete a container", complete("container", "to", nil), []string{`"values":["tools"]`}},
+	{"complete a path", complete("path", "rep", map[string]string{"container": "tools"}), []string{"reports/"}},
+	{"complete a path in a folder", complete("path", "reports/20", map[string]string{"container": "tools"}), []string{"reports/2025/", "reports/2026/"}},
 }
 
 // readNamesByTool reads each of the odd names.

@@ -194,6 +194,42 @@ func readResource(uri string) func(c *toolClient) (string, error) {
 	}
 }
 
+// listResources is a step that lists all resources, page by page.
+func listResources(c *toolClient) (string, error) {
+	var all strings.Builder
+	for cursor := ""; ; {
+		page, err := c.ListResources(c.ctx, &mcp.ListResourcesParams{Cursor: cursor})
+		if err != nil {
+			return "", err
+		}
+		for _, r := range page.Resources {
+			all.WriteString(neutral(r) + "\n")
+		}
+		if cursor = page.NextCursor; cursor == "" {
+			return all.String(), nil
+		}
+	}
+}
+
+// complete is a step that completes an argument of the template of resources.
+func complete(argument, begun string, known map[string]string) func(c *toolClient) (string, error) {
+	return func(c *toolClient) (string, error) {
+		templates, err := c.ListResourceTemplates(c.ctx, nil)
+		if err != nil {
+			return "", err
+		}
+		result, err := c.Complete(c.ctx, &mcp.CompleteParams{
+			Ref:      &mcp.CompleteReference{Type: "ref/resource", URI: templates.ResourceTemplates[0].URITemplate},
+			Argument: mcp.CompleteParamsArgument{Name: argument, Value: begun},
+			Context:  &mcp.CompleteContext{Arguments: known},
+		})
+		if err != nil {
+			return "", err
+		}
+		return neutral(result.Completion), nil
+	}
+}
+
 func clone(arguments map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range arguments {
@@ -204,7 +240,7 @@ func clone(arguments map[string]any) map[string]any {
 
 // changing are the fields that differ between any two services, or runs: how much
 // a search has read when it stops depends on the pieces that have arrived.
-var changing = []string{"etag", "modified", "last_modified", "created", "next_cursor", "snapshot", "bytes"}
+var changing = []string{"etag", "modified", "last_modified", "lastModified", "created", "next_cursor", "snapshot", "bytes"}
 
 // ids are the ids of requests and ETags, in texts.
 var ids = regexp.MustCompile(`0x[0-9A-F]{12,}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
