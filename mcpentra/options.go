@@ -112,8 +112,8 @@ func WithServerOptions(change func(*mcp.ServerOptions)) Option {
 
 // WithSessions makes the server stateful, for tools that call the client back
 // under protocol versions before 2026-07-28. Sessions live in this process, are
-// bound to their user, and end after 30 idle minutes. A client whose stream broke
-// can resume it, as long as its events are among the latest 10 MiB of all
+// bound to their user, and end after 30 idle minutes, or as the oldest of more than
+// [Limits].Sessions. A client whose stream broke can resume it, as long as its events are among the latest 10 MiB of all
 // sessions. Without this option each request stands alone and any replica can
 // answer it.
 func WithSessions() Option {

@@ -201,4 +201,3 @@ func isReset(err error) bool {
 	_, ok := errors.AsType[*net.OpError](err)
 	return ok && !errors.Is(err, context.DeadlineExceeded) && !strings.Contains(err.Error(), "timeout")
 }
-
