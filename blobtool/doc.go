@@ -69,12 +69,31 @@
 // is being rehydrated, lease, MD5, metadata, and, if the user may see them, index tags
 // and the newest 20 versions. What could not be found out is in its notes.
 //
+// # Listing and searching
+//
+// list_containers, of sets for an account, and list_blobs return a page and a cursor
+// for the next one. A page is one of the service's as a rule, so a container of a
+// million blobs is gone through holding one page at a time. Directories of a
+// hierarchical namespace are folders and no blobs.
+//
+// search_blobs finds blobs by a pattern for their names, by conditions on their index
+// tags, and by a regular expression (RE2) for the lines of those that are text. It
+// reads 32 blobs at a time with a buffer of 64 KiB each, takes what they hold in order,
+// and stops at a number of results, of blobs, of bytes, or after a time: the result
+// says which, and has a cursor that goes on in the middle of a blob if need be. What is
+// wrong with one blob is a note.
+//
+// A cursor belongs to its arguments and to the configuration, is good for every
+// replica, and gives no rights: whatever is in it, all checks run again.
+//
 // # Resources
 //
 // With read_blob, each blob is also a resource, blob://{container}/{+path}, with all
 // but unreserved characters and slashes percent-encoded. Reading one gives its text,
 // or its bytes, under its media type, up to 4 MiB. [Set.ToolForResource] tells which
-// tool's policy holds for it.
+// tool's policy holds for it. The blobs that the caller may see are listed page by page,
+// behind what else the server has, and with [Set.Configure] containers and paths are
+// completed.
 //
 // # read_blob_with_token
 //
