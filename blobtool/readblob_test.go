@@ -169,7 +169,7 @@ func TestReadBlobText(t *testing.T) {
 func TestReadBlobPages(t *testing.T) {
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
-	text := strings.Repeat("日本語 and ASCII, 二行目\n漢字だけの長い行がつづくとき", 300)
+	text := strings.Repeat("日本語 and ASCII, 二行目\n漢字だけの長い行がつづくとき", 200) + strings.Repeat("漢字だけの行", 400)
 	for _, name := range []string{"utf-8", "shift_jis", "euc-jp", "iso-2022-jp", "gb18030", "utf-16 with BOM", "utf-16be"} {
 		content := text
 		if name != "utf-8" {
@@ -201,6 +201,7 @@ func TestReadBlobRefusals(t *testing.T) {
 	w.storage.Put("docs", "a.txt", []byte("one\ntwo\n"), "text/plain")
 	w.storage.Put("docs", "a.bin", []byte("\x00\x01\x02\x03"), "text/plain")
 	w.storage.Put("docs", "empty", nil, "text/plain")
+	w.storage.Put("docs", "open.txt", []byte("one\ntwo"), "text/plain")
 	session := w.connect(t, "alice")
 	for name, c := range map[string]struct {
 		a    args
@@ -219,6 +220,7 @@ func TestReadBlobRefusals(t *testing.T) {
 		"lines, huge":        {args{"lines": "99999999999999999999"}, blobtool.ErrInvalidArgument, `as in "10-20"`},
 		"no such line":       {args{"lines": "3"}, blobtool.ErrInvalidArgument, "begins at line 3, and the content has 2 lines"},
 		"far beyond":         {args{"lines": "30-40"}, blobtool.ErrInvalidArgument, "the content has 2 lines"},
+		"beyond an open end": {args{"blob_path": "open.txt", "lines": "4-"}, blobtool.ErrInvalidArgument, "begins at line 4, and the content has 2 lines"},
 		"offset at the end":  {args{"offset": 8}, blobtool.ErrInvalidArgument, "offset is 8, and the content ends at 8"},
 		"offset beyond":      {args{"offset": 1 << 40}, blobtool.ErrInvalidArgument, "the content ends at 8"},
 		"beyond, direct":     {args{"offset": 1 << 40, "encoding": "utf-8"}, blobtool.ErrInvalidArgument, "the content ends at 8"},

@@ -49,6 +49,7 @@ func TestReadBlobFetches(t *testing.T) {
 		"range":             {args{"offset": size / 2, "length": 64}, "2949672960" + line, size / 2, size/2 + 64, 2, 9 << 10, "", true, false},
 		"end":               {args{"offset": size - 10}, "r, and on.\n"[1:], size - 10, 0, 2, 5 << 10, "", true, false},
 		"tail":              {args{"tail_lines": 2}, "5899345918" + line + "5899345919" + line, size - 128, 0, 2, 21 << 10, "", true, false},
+		"tail, cut":         {args{"tail_lines": 1000, "max_chars": 10}, ", and on.\n", size - 10, 0, 2, 9 << 10, "", true, false},
 		"lines":             {args{"lines": "3-4"}, "0000000002" + line + "0000000003" + line, 128, 256, 1, 33_000, "3-4", true, false},
 		"far lines":         {args{"lines": "100000"}, "0000099999" + line, 64 * 99_999, 64 * 100_000, 6, 12 << 20, "100000-100000", true, false},
 	} {
