@@ -69,8 +69,8 @@ var (
 // targetsIn returns what the JSON-RPC message or batch uses.
 func targetsIn(body []byte) ([]target, error) {
 	type message struct {
-		Method string          `json:"method"`
-		Params json.RawMessage `json:"params"`
+		Method string `json:"method"`
+		Params asked  `json:"params"`
 	}
 	messages := make([]message, 1)
 	var err error
@@ -79,19 +79,17 @@ func targetsIn(body []byte) ([]target, error) {
 	} else {
 		err = json.Unmarshal(body, &messages[0])
 	}
-	if err != nil {
+	// A wrong type ends nothing: all the rest is decoded.
+	_, wrongType := errors.AsType[*json.UnmarshalTypeError](err)
+	if err != nil && !wrongType {
 		return nil, errNotJSON
 	}
 	var all []target
-	for _, m := range messages {
-		if !uses(m.Method) || len(m.Params) == 0 {
-			continue
-		}
-		var a asked
-		if err := json.Unmarshal(m.Params, &a); err != nil {
-			return nil, errParameters
-		}
-		all = append(all, a.targets(m.Method)...)
+	for i := range messages {
+		all = append(all, messages[i].Params.targets(messages[i].Method)...)
+	}
+	if wrongType && len(all) > 0 {
+		return nil, errParameters
 	}
 	return all, nil
 }
