@@ -26,6 +26,8 @@ var mayImport = map[string][]string{
 	"examples/graph":    {"obo", "obo/clientauth", "entratest"}, // the demonstration brings its tenant
 	"examples/server": {"entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",
 		"entratest", "blobtool/blobtest"}, // the demonstration brings its tenant
+	"examples/storage": {"entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",
+		"entratest", "blobtool/blobtest"}, // and so does this one
 }
 
 type pkg struct {
