@@ -28,7 +28,7 @@ func putLibrary(s *blobtest.Server) string {
 	s.Put("docs", "e.svg", []byte("<svg>needle</svg>"), "image/svg+xml")
 	s.Put("docs", "f.cold", []byte("needle"), "text/plain")
 	s.Update("docs", "f.cold", func(p *blobtest.Properties) { p.Tier = "Archive" })
-	s.PutSized("docs", "g.big", 1<<18) // 4,096 lines
+	s.PutSized("docs", "g.big", 1<<17) // 2,048 lines
 	s.Put("docs", "h.crlf", []byte("x needle\r\n"), "text/plain")
 	return "a.txt:2:needle 1\na.txt:4:needle 2\nb/utf16.txt:1:needle\ne.svg:1:<svg>needle</svg>\nh.crlf:1:x needle"
 }
@@ -44,7 +44,7 @@ func TestSearchTextInBlobs(t *testing.T) {
 	if len(out.Notes) != 1 || out.Notes[0].Blob != "f.cold" || !strings.Contains(out.Notes[0].Note, "Archive tier") {
 		t.Errorf("notes: %+v", out.Notes)
 	}
-	if out.Bytes < 1<<18 || out.Bytes > 1<<18+1000 {
+	if out.Bytes < 1<<17 || out.Bytes > 1<<17+1000 {
 		t.Errorf("%d bytes", out.Bytes)
 	}
 	for _, r := range w.storage.Requests() {
@@ -52,8 +52,8 @@ func TestSearchTextInBlobs(t *testing.T) {
 			t.Errorf("%s was read", r.Path)
 		}
 	}
-	m := callFor[found](t, session, "search_blobs", args{"text": "^0000004000 "}).Matches
-	if len(m) != 1 || m[0].Blob != "g.big" || m[0].Line != 4001 || m[0].Offset != 4000*64 {
+	m := callFor[found](t, session, "search_blobs", args{"text": "^0000002000 "}).Matches
+	if len(m) != 1 || m[0].Blob != "g.big" || m[0].Line != 2001 || m[0].Offset != 2000*64 {
 		t.Errorf("got %+v", m)
 	}
 	if got := callFor[found](t, session, "search_blobs", args{"text": "NEEDLE [12]", "ignore_case": true, "name": "*.txt"}).results(); got != "a.txt:2:needle 1\na.txt:4:needle 2" {
@@ -65,11 +65,11 @@ func TestSearchTextInBlobs(t *testing.T) {
 func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 	w := newWorld(t, nil)
 	putLibrary(w.storage)
-	w.storage.PutSized("docs", "i.big", 300_000)
+	w.storage.PutSized("docs", "i.big", 100_000)
 	session := w.connect(t, "alice")
-	const text = "needle|^00000000[05]. the|^0000004600"
+	const text = "needle|^000000000[05] the|^0000001500"
 	want, reasons := searchOn(t, session, args{"text": text})
-	if len(reasons) > 0 || strings.Count(want, "\n") < 15 {
+	if len(reasons) > 0 || strings.Count(want, "\n") < 9 {
 		t.Fatalf("%v: %s", reasons, want)
 	}
 	for name, c := range map[string]struct {
@@ -81,7 +81,7 @@ func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 		"one blob":    {args{"max_blobs": 1}, "blobs"},
 		"some blobs":  {args{"max_blobs": 3}, "blobs"},
 		"few bytes":   {args{"max_bytes": 64 << 10}, "bytes"},
-		"some bytes":  {args{"max_bytes": 270_000}, "bytes"},
+		"some bytes":  {args{"max_bytes": 140_000}, "bytes"},
 	} {
 		c.a["text"] = text
 		got, reasons := searchOn(t, session, c.a)
@@ -89,8 +89,8 @@ func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 			t.Errorf("%s: stopped for %v, got\n%s\nwant\n%s", name, reasons, got, want)
 		}
 	}
-	out := callFor[found](t, session, "search_blobs", args{"text": "nothing at all", "max_bytes": 300_000})
-	if out.Bytes > 300_000+64<<10 || out.Reason != "bytes" {
+	out := callFor[found](t, session, "search_blobs", args{"text": "nothing at all", "max_bytes": 140_000})
+	if out.Bytes > 140_000+64<<10 || out.Reason != "bytes" {
 		t.Errorf("%d bytes, %s", out.Bytes, out.Reason)
 	}
 }
