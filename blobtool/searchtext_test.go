@@ -123,20 +123,21 @@ func TestSearchTextFailures(t *testing.T) {
 	z := gzip.NewWriter(&packed)
 	_, _ = z.Write([]byte("content"))
 	_ = z.Close()
-	put(w.storage, "docs", "a", "b", "c", "d", "f", `x\..\y`)
+	put(w.storage, "docs", "a", "b", "c", "d", "f", "g", `x\..\y`)
 	w.storage.Put("docs", "e", packed.Bytes(), "text/plain")
 	w.storage.Update("docs", "e", func(p *blobtest.Properties) { p.ContentEncoding = "br" })
 	w.storage.Fail(
 		blobtest.Fault{Blob: "b", Status: 403, Code: "AuthorizationPermissionMismatch"},
 		blobtest.Fault{Blob: "c", Status: 404, Code: "BlobNotFound"},
 		blobtest.Fault{Blob: "d", CutAfter: 3, Times: 2},
+		blobtest.Fault{Blob: "g", CutAfter: 1},
 	)
 	session := w.connect(t, "alice")
 	out := callFor[found](t, session, "search_blobs", args{"text": "content"})
 	if out.results() != "a:1:content of a\nd:1:content of d\nf:1:content of f" || out.Truncated || out.Searched != 3 {
 		t.Errorf("got %+v", out)
 	}
-	for i, want := range [][2]string{{"b", "Storage Blob Data Reader"}, {"c", "not found"}, {"e", "br"}, {`x\..\y`, "backslash"}} {
+	for i, want := range [][2]string{{"b", "Storage Blob Data Reader"}, {"c", "not found"}, {"e", "br"}, {"g", "broke off"}, {`x\..\y`, "backslash"}} {
 		if i >= len(out.Notes) || out.Notes[i].Blob != want[0] || !strings.Contains(out.Notes[i].Note, want[1]) {
 			t.Fatalf("note %d: %+v, want %q", i, out.Notes, want)
 		}
@@ -149,7 +150,7 @@ func TestSearchTextFailures(t *testing.T) {
 	}
 	w.refusal(t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}, blobtool.ErrThrottled)
 	w.storage.Fail()
-	if out = callFor[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}); len(out.Matches) != 3 || out.Matches[0].Blob != "c" {
+	if out = callFor[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}); len(out.Matches) != 4 || out.Matches[0].Blob != "c" {
 		t.Errorf("got %+v", out)
 	}
 }
