@@ -28,11 +28,11 @@ func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf []byte) 
 	select {
 	case left = <-job.allowance:
 	case <-ctx.Done():
-		return q.failed(ctx, job, textOutcome{textResult: textResult{to: job.from}}, ctx.Err())
+		return q.failed(ctx, job, textOutcome{textResult: textResult{to: job.from}}, ctx.Err(), false)
 	}
 	if err != nil {
 		job.rest <- left - in.bytes()
-		return q.failed(ctx, job, textOutcome{textResult: textResult{to: job.from}, read: in.bytes()}, err)
+		return q.failed(ctx, job, textOutcome{textResult: textResult{to: job.from}, read: in.bytes()}, err, in != nil)
 	}
 	share := max(min(in.stream.size-in.begin, left), in.bytes())
 	job.rest <- left - share
@@ -49,7 +49,7 @@ func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf []byte) 
 	switch {
 	case res.to.Offset >= in.stream.size:
 	case err != nil:
-		return q.failed(ctx, job, out, err)
+		return q.failed(ctx, job, out, err, true)
 	case res.full:
 		out.short = reasonResults
 	default:
@@ -59,14 +59,16 @@ func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf []byte) 
 }
 
 // failed completes the outcome of a blob that could not be searched, or not to its end.
-func (q *searchQuery) failed(ctx context.Context, job *textJob, out textOutcome, err error) textOutcome {
+// Once it was opened, whatever happens is about this blob: if the service is down, the
+// next one can't be opened.
+func (q *searchQuery) failed(ctx context.Context, job *textJob, out textOutcome, err error, opened bool) textOutcome {
 	at := location{q.container, job.entry.name}
 	switch e := at.fromAzure(ctx, err); {
 	case errors.Is(err, errBinary):
 		out.binary = true
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		out.short = reasonTime
-	case ofOneBlob(e):
+	case opened || ofOneBlob(e):
 		out.note = e.UserText()
 	default: // the next blob would fare no better
 		out.short, out.note, out.err = reasonFailure, e.UserText(), e

@@ -28,7 +28,7 @@ func putLibrary(s *blobtest.Server) string {
 	s.Put("docs", "e.svg", []byte("<svg>needle</svg>"), "image/svg+xml")
 	s.Put("docs", "f.cold", []byte("needle"), "text/plain")
 	s.Update("docs", "f.cold", func(p *blobtest.Properties) { p.Tier = "Archive" })
-	s.PutSized("docs", "g.big", 1<<18) // 4,096 lines
+	s.PutSized("docs", "g.big", 1<<17) // 2,048 lines
 	s.Put("docs", "h.crlf", []byte("x needle\r\n"), "text/plain")
 	return "a.txt:2:needle 1\na.txt:4:needle 2\nb/utf16.txt:1:needle\ne.svg:1:<svg>needle</svg>\nh.crlf:1:x needle"
 }
@@ -44,7 +44,7 @@ func TestSearchTextInBlobs(t *testing.T) {
 	if len(out.Notes) != 1 || out.Notes[0].Blob != "f.cold" || !strings.Contains(out.Notes[0].Note, "Archive tier") {
 		t.Errorf("notes: %+v", out.Notes)
 	}
-	if out.Bytes < 1<<18 || out.Bytes > 1<<18+1000 {
+	if out.Bytes < 1<<17 || out.Bytes > 1<<17+1000 {
 		t.Errorf("%d bytes", out.Bytes)
 	}
 	for _, r := range w.storage.Requests() {
@@ -52,8 +52,8 @@ func TestSearchTextInBlobs(t *testing.T) {
 			t.Errorf("%s was read", r.Path)
 		}
 	}
-	m := callFor[found](t, session, "search_blobs", args{"text": "^0000004000 "}).Matches
-	if len(m) != 1 || m[0].Blob != "g.big" || m[0].Line != 4001 || m[0].Offset != 4000*64 {
+	m := callFor[found](t, session, "search_blobs", args{"text": "^0000002000 "}).Matches
+	if len(m) != 1 || m[0].Blob != "g.big" || m[0].Line != 2001 || m[0].Offset != 2000*64 {
 		t.Errorf("got %+v", m)
 	}
 	if got := callFor[found](t, session, "search_blobs", args{"text": "NEEDLE [12]", "ignore_case": true, "name": "*.txt"}).results(); got != "a.txt:2:needle 1\na.txt:4:needle 2" {
@@ -65,11 +65,11 @@ func TestSearchTextInBlobs(t *testing.T) {
 func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 	w := newWorld(t, nil)
 	putLibrary(w.storage)
-	w.storage.PutSized("docs", "i.big", 300_000)
+	w.storage.PutSized("docs", "i.big", 100_000)
 	session := w.connect(t, "alice")
-	const text = "needle|^00000000[05]. the|^0000004600"
+	const text = "needle|^000000000[05] the|^0000001500"
 	want, reasons := searchOn(t, session, args{"text": text})
-	if len(reasons) > 0 || strings.Count(want, "\n") < 15 {
+	if len(reasons) > 0 || strings.Count(want, "\n") < 9 {
 		t.Fatalf("%v: %s", reasons, want)
 	}
 	for name, c := range map[string]struct {
@@ -81,7 +81,7 @@ func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 		"one blob":    {args{"max_blobs": 1}, "blobs"},
 		"some blobs":  {args{"max_blobs": 3}, "blobs"},
 		"few bytes":   {args{"max_bytes": 64 << 10}, "bytes"},
-		"some bytes":  {args{"max_bytes": 270_000}, "bytes"},
+		"some bytes":  {args{"max_bytes": 140_000}, "bytes"},
 	} {
 		c.a["text"] = text
 		got, reasons := searchOn(t, session, c.a)
@@ -89,8 +89,8 @@ func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 			t.Errorf("%s: stopped for %v, got\n%s\nwant\n%s", name, reasons, got, want)
 		}
 	}
-	out := callFor[found](t, session, "search_blobs", args{"text": "nothing at all", "max_bytes": 300_000})
-	if out.Bytes > 300_000+64<<10 || out.Reason != "bytes" {
+	out := callFor[found](t, session, "search_blobs", args{"text": "nothing at all", "max_bytes": 140_000})
+	if out.Bytes > 140_000+64<<10 || out.Reason != "bytes" {
 		t.Errorf("%d bytes, %s", out.Bytes, out.Reason)
 	}
 }
@@ -123,20 +123,21 @@ func TestSearchTextFailures(t *testing.T) {
 	z := gzip.NewWriter(&packed)
 	_, _ = z.Write([]byte("content"))
 	_ = z.Close()
-	put(w.storage, "docs", "a", "b", "c", "d", "f", `x\..\y`)
+	put(w.storage, "docs", "a", "b", "c", "d", "f", "g", `x\..\y`)
 	w.storage.Put("docs", "e", packed.Bytes(), "text/plain")
 	w.storage.Update("docs", "e", func(p *blobtest.Properties) { p.ContentEncoding = "br" })
 	w.storage.Fail(
 		blobtest.Fault{Blob: "b", Status: 403, Code: "AuthorizationPermissionMismatch"},
 		blobtest.Fault{Blob: "c", Status: 404, Code: "BlobNotFound"},
 		blobtest.Fault{Blob: "d", CutAfter: 3, Times: 2},
+		blobtest.Fault{Blob: "g", CutAfter: 1},
 	)
 	session := w.connect(t, "alice")
 	out := callFor[found](t, session, "search_blobs", args{"text": "content"})
 	if out.results() != "a:1:content of a\nd:1:content of d\nf:1:content of f" || out.Truncated || out.Searched != 3 {
 		t.Errorf("got %+v", out)
 	}
-	for i, want := range [][2]string{{"b", "Storage Blob Data Reader"}, {"c", "not found"}, {"e", "br"}, {`x\..\y`, "backslash"}} {
+	for i, want := range [][2]string{{"b", "Storage Blob Data Reader"}, {"c", "not found"}, {"e", "br"}, {"g", "broke off"}, {`x\..\y`, "backslash"}} {
 		if i >= len(out.Notes) || out.Notes[i].Blob != want[0] || !strings.Contains(out.Notes[i].Note, want[1]) {
 			t.Fatalf("note %d: %+v, want %q", i, out.Notes, want)
 		}
@@ -149,7 +150,7 @@ func TestSearchTextFailures(t *testing.T) {
 	}
 	w.refusal(t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}, blobtool.ErrThrottled)
 	w.storage.Fail()
-	if out = callFor[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}); len(out.Matches) != 3 || out.Matches[0].Blob != "c" {
+	if out = callFor[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}); len(out.Matches) != 4 || out.Matches[0].Blob != "c" {
 		t.Errorf("got %+v", out)
 	}
 }
