@@ -111,7 +111,7 @@
 //     not counted; in utf-16 it tells the byte order, which is else big-endian.
 //   - The blob is read in ranges: first about what the text needs, then the rest
 //     if it is to be saved. Whatever its size, a call holds its text and a
-//     buffer of 64 KiB in memory. All ranges are of one version of the blob.
+//     buffer of up to 256 KiB in memory. All ranges are of one version of the blob.
 //   - A blob with the property Content-Encoding is read as its bytes are, and
 //     the output has a warning.
 //

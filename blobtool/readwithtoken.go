@@ -113,6 +113,7 @@ const (
 	firstRange = 256 << 10 // at most
 	largeRange = 4 << 20
 	bufferSize = 64 << 10
+	copySize   = 256 << 10 // of a copy: a disk takes large pieces faster
 )
 
 // run reads the blob and fills in the output.
@@ -156,7 +157,7 @@ func (r *reading) transfer(ctx context.Context, count int64) error {
 			return nil
 		case r.copy != nil: // all the rest at once
 			count = r.stream.size
-			buf = make([]byte, bufferSize)
+			buf = make([]byte, copySize)
 		case r.text.full() || r.stream.next >= most:
 			return nil
 		default:
