@@ -46,7 +46,7 @@ func (s *Server) foresee(r *http.Request, body []byte) (*denial, error) {
 	if s.access.isFree() && s.challenges.isEmpty() {
 		return nil, nil
 	}
-	targets, err := targetsIn(body)
+	targets, err := targetsOf(r.Header, body)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +65,22 @@ var (
 	errNotJSON    = errors.New("it is no JSON-RPC message")
 	errParameters = errors.New("a parameter is of the wrong type")
 )
+
+// namedInHeaders is the protocol version from which on the headers name what a
+// request uses. The SDK refuses one whose headers differ from its body.
+const namedInHeaders = "2026-07-28"
+
+// targetsOf returns what the request seems to use.
+func targetsOf(h http.Header, body []byte) ([]target, error) {
+	if name := h.Get("Mcp-Name"); name != "" && h.Get("Mcp-Protocol-Version") >= namedInHeaders {
+		switch method := h.Get("Mcp-Method"); method {
+		case "tools/call", "prompts/get", "resources/read":
+			a := asked{Name: name, URI: name}
+			return a.targets(method), nil
+		}
+	}
+	return targetsIn(body)
+}
 
 // targetsIn returns what the JSON-RPC message or batch uses.
 func targetsIn(body []byte) ([]target, error) {

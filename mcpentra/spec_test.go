@@ -117,7 +117,7 @@ func TestAuthorizationSpecification(t *testing.T) {
 		{"transports/streamable-http#security-&-endpoint", "a sandbox's Origin: 403", "", basic, map[string]string{"Origin": "null"}, "", 403, nil},
 		{"transports/streamable-http#security-&-endpoint", "a rebound Host: 403", "", basic, map[string]string{"Host": "evil.example"}, "", 403, nil},
 		{"transports/streamable-http#security-&-endpoint", "the server's own Origin", "", basic, map[string]string{"Origin": "https://mcp.example.com"}, "", 200, nil},
-		{"transports/streamable-http#server-validation", "a header that names another tool than the body", "write_note", basic, map[string]string{"Mcp-Name": "secure_ping"}, "", 403, challenge(basicScope+" "+notesScope, "insufficient_scope")},
+		{"transports/streamable-http#server-validation", "a header that names another tool than the body: 400", "write_note", basic, map[string]string{"Mcp-Name": "secure_ping"}, "", 400, nil},
 		{"transports/streamable-http#server-validation", "the same, where either tool is allowed: 400", "get_user_info", basic, map[string]string{"Mcp-Name": "secure_ping"}, "", 400, nil},
 	} {
 		t.Run(row.section+" "+row.shows, func(t *testing.T) {

@@ -30,7 +30,7 @@ type Cost struct {
 }
 
 // chunk is how long one handler runs before the next has its turn.
-const chunk = 20 * time.Millisecond
+const chunk = 5 * time.Millisecond
 
 // Direct measures the handlers on one request, without network or client: each
 // is called directly, and writes to memory. All are warm.

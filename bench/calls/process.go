@@ -14,6 +14,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/bench"
 )
 
+// maxStart is how long an entrant may take until it listens.
+const maxStart = time.Minute
+
 // A Process is an entrant at work.
 type Process struct {
 	// Address is its host and port.
@@ -51,9 +54,12 @@ func Start(ctx context.Context, b *bench.Bed, e *Entrant) (*Process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
+	late := time.AfterFunc(maxStart, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s said nothing: %w; %s", e.Name, err, p.stderr), p.cmd.Wait())
+		ended := p.cmd.Wait()
+		return nil, fmt.Errorf("%s said nothing: %w; %s", e.Name, errors.Join(err, ended), p.stderr)
 	}
 	u, err := url.Parse(line[:len(line)-1])
 	if err != nil || u.Host == "" {
