@@ -30,7 +30,9 @@ func ExampleWithToolPolicy() {
 		return
 	}
 	defer func() { _ = verifier.Close() }()
-	handle := func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) { return nil, nil, nil }
+	handle := func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+		return nil, nil, nil
+	}
 	srv, err := mcpentra.NewServer("https://office.contoso.example/mcp", verifier, mcpentra.WithLogger(quiet),
 		mcpentra.WithTools(
 			mcpentra.Tool(&mcp.Tool{Name: "mail_search"}, handle),
