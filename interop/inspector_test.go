@@ -17,12 +17,12 @@ const (
 	inspectorToolFailed   = 5
 )
 
-// inspect runs MCP Inspector's command line on the server, and returns what it
+// inspect runs MCP Inspector's command line on the endpoint, and returns what it
 // printed and its exit code.
-func (w *world) inspect(t *testing.T, s *server, era, token string, arguments ...string) (stdout, stderr string, code int) {
+func (w *world) inspect(t *testing.T, endpoint, era, token string, arguments ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	args := []string{
-		"--cli", s.url(), "--transport", "http", "--protocol-era", era, "--format", "json",
+		"--cli", endpoint, "--transport", "http", "--protocol-era", era, "--format", "json",
 		"--stored-auth-only", // nobody is there to sign in
 	}
 	if token != "" {
@@ -74,7 +74,7 @@ func (w *world) inspectAll(t *testing.T, s *server, era, token string) {
 			t.Parallel()
 			data, err := json.Marshal(arguments)
 			must(t, err)
-			stdout, _, code := w.inspect(t, s, era, token, "--method", "tools/call", "--tool-name", name, "--tool-args-json", string(data))
+			stdout, _, code := w.inspect(t, s.url(), era, token, "--method", "tools/call", "--tool-name", name, "--tool-args-json", string(data))
 			if code != inspectorOK {
 				t.Fatalf("exit code %d", code)
 			}
@@ -94,7 +94,7 @@ func (w *world) inspectAll(t *testing.T, s *server, era, token string) {
 	})
 	t.Run("blob not found", func(t *testing.T) {
 		t.Parallel()
-		stdout, _, code := w.inspect(t, s, era, token, "--method", "tools/call", "--tool-name", "read_blob_with_token", "--tool-arg", "blob_path=nothere.txt")
+		stdout, _, code := w.inspect(t, s.url(), era, token, "--method", "tools/call", "--tool-name", "read_blob_with_token", "--tool-arg", "blob_path=nothere.txt")
 		if code != inspectorToolFailed || inspected(t, stdout)["isError"] != true || !strings.Contains(stdout, "BlobNotFound") {
 			t.Errorf("exit code %d, want %d: %s", code, inspectorToolFailed, stdout)
 		}
@@ -106,7 +106,7 @@ func (w *world) inspectAll(t *testing.T, s *server, era, token string) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			_, stderr, code := w.inspect(t, s, era, c.token, "--method", "tools/list")
+			_, stderr, code := w.inspect(t, s.url(), era, c.token, "--method", "tools/list")
 			if code != inspectorAuthRequired || !strings.Contains(stderr, "auth_required") {
 				t.Errorf("exit code %d, want %d: %s", code, inspectorAuthRequired, stderr)
 			}
@@ -117,7 +117,7 @@ func (w *world) inspectAll(t *testing.T, s *server, era, token string) {
 // inspectList lists the tools, and lets the Inspector judge their schemas.
 func (w *world) inspectList(t *testing.T, s *server, era, token string) {
 	t.Helper()
-	stdout, stderr, code := w.inspect(t, s, era, token, "--method", "tools/list", "--strict")
+	stdout, stderr, code := w.inspect(t, s.url(), era, token, "--method", "tools/list", "--strict")
 	if code != inspectorOK {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
