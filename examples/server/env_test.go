@@ -119,7 +119,7 @@ func TestEachVariable(t *testing.T) {
 		{"LOG_LEVEL info", with("LOG_LEVEL", "info"), level, slog.LevelInfo},
 		{"LOG_LEVEL WARN", with("LOG_LEVEL", "WARN"), level, slog.LevelWarn},
 		{"LOG_LEVEL error", with("LOG_LEVEL", "error"), level, slog.LevelError},
-		{"STATE_KEYS", withOBO("STATE_KEYS", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=,YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk="), func(c config) any { return len(c.stateKeys) }, "2"},
+		{"STATE_KEYS", withOBO("STATE_KEYS", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=,YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk="), func(c config) any { return len(c.stateKeys) }, 2},
 		{"PUBLIC_URL", with("PUBLIC_URL", "https://mcp.example.com"), func(c config) any { return c.publicURL }, "https://mcp.example.com"},
 		{"PUBLIC_URL with a slash", with("PUBLIC_URL", "https://mcp.example.com:8443/"), func(c config) any { return c.publicURL }, "https://mcp.example.com:8443"},
 		{"PUBLIC_URL on this machine", with("PUBLIC_URL", "http://localhost:9000"), func(c config) any { return c.publicURL }, "http://localhost:9000"},
