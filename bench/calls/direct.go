@@ -29,8 +29,10 @@ type Cost struct {
 	Allocs, Bytes uint64
 }
 
-// chunk is how long one handler runs before the next has its turn.
-const chunk = 5 * time.Millisecond
+// chunk is how long the first handler runs before the next has its turn, which
+// answers as many requests: long enough for several garbage collections, or the
+// times would be with or without one.
+const chunk = 40 * time.Millisecond
 
 // Direct measures the handlers on one request, without network or client: each
 // is called directly, and writes to memory. All are warm.
@@ -49,18 +51,23 @@ func Direct(ctx context.Context, e Entra, handlers []Handler, req Request, round
 		}
 		turns[i] = newTurn(h.Name, handler, req)
 		turns[i].answer.deadlines = deadlines
-		if err := turns[i].calibrate(ctx); err != nil {
+		if err := turns[i].warm(ctx); err != nil {
 			return nil, err
 		}
 	}
 	base := turns[0]
+	base.calibrate(ctx)
+	for _, t := range turns {
+		t.n = base.n
+	}
 	for range rounds {
+		before := base.run(ctx)
 		for _, i := range rand.Perm(len(turns)) { //nolint:gosec // G404: an order, no secret
-			before := base.run(ctx)
 			took := turns[i].run(ctx)
 			after := base.run(ctx)
 			turns[i].times = append(turns[i].times, took)
 			turns[i].ratios = append(turns[i].ratios, 2*took/(before+after))
+			before = after
 		}
 	}
 	costs := make([]Cost, len(turns))
@@ -129,15 +136,19 @@ func (t *turn) try(ctx context.Context) error {
 	return nil
 }
 
-func (t *turn) calibrate(ctx context.Context) error {
+func (t *turn) warm(ctx context.Context) error {
 	for range 10 {
 		if err := t.try(ctx); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// calibrate finds how many requests fill a chunk.
+func (t *turn) calibrate(ctx context.Context) {
 	for t.n = 1; t.run(ctx)*float64(t.n) < float64(chunk); t.n *= 2 {
 	}
-	return nil
 }
 
 // run returns the CPU time of one request, in nanoseconds.

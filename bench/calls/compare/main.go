@@ -22,7 +22,7 @@ func main() {
 	calls.ServeIfAsked()
 	log.SetFlags(0)
 	var (
-		rounds = flag.Int("rounds", 300, "how often each handler that is called directly has its turn; 0 leaves them out")
+		rounds = flag.Int("rounds", 100, "how often each handler that is called directly has its turn; 0 leaves them out")
 		loads  = flag.Int("loads", 3, "how often each server is put under load; 0 leaves them out")
 		each   = flag.Duration("each", 5*time.Second, "how long each time")
 		dir    = flag.String("dir", "calls", "the `directory` with the servers in other languages")
