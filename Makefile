@@ -60,6 +60,8 @@ interop-programs:
 bench: ## ours beside the code, then beside the rivals
 	go test -run '^$$' -bench . ./...
 	cd bench && go run ./compare
+	cd bench && go run ./onbehalf/compare
+	cd bench && go run ./calls/compare
 
 rivals: ## ours must be right where theirs are compared
 	cd bench && go test -count=1 ./...
