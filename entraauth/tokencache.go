@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -65,7 +66,9 @@ func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, e
 }
 
 func (v *Verifier) load(ctx context.Context, token string) (cache.Item[*verified], error) {
-	t, err := v.verify(ctx, token)
+	// A copy: a header's value is a piece of the text of all headers, which would
+	// stay in memory with it.
+	t, err := v.verify(ctx, strings.Clone(token))
 	if err != nil {
 		return cache.Item[*verified]{}, err
 	}

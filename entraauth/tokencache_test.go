@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -159,4 +161,28 @@ func TestCallerGivesUp(t *testing.T) {
 	if err := f.verify(t, token); err != nil {
 		t.Errorf("the other: %v", err)
 	}
+}
+
+// A token is a piece of the text of all headers of its request. What is kept is the
+// token, and not what it was a piece of.
+func TestCacheKeepsTheTokenAlone(t *testing.T) {
+	fix := newFixture(t, nil)
+	inUse := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := inUse()
+	for range 20 {
+		headers := strings.Repeat("x", 1<<20) + fix.token()
+		if _, err := fix.verifier.Verify(t.Context(), headers[1<<20:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := inUse(); after > before+10<<20 {
+		t.Errorf("20 tokens keep %d KiB", (after-before)>>10)
+	}
+	runtime.KeepAlive(fix)
 }

@@ -27,11 +27,12 @@ func (l *load) callers(t *testing.T, log *slog.Logger) (*entraauth.Verifier, *ob
 	t.Helper()
 	v, err := entraauth.NewVerifier(l.tenant.ID(), l.api.ClientID, &entraauth.Options{
 		HTTPClient: l.tenant.HTTPClient(), AuthorityHost: l.tenant.AuthorityHost(), Logger: log, KeyRefetchInterval: time.Second,
+		TokenCache: 200, // full by the end of the warm-up, as the other cache is
 	})
 	must(t, err)
 	t.Cleanup(func() { _ = v.Close() })
 	x, err := obo.NewExchanger(l.tenant.ID(), l.api.ClientID, clientauth.Secret(l.api.AddSecret()), &obo.Options{
-		HTTPClient: l.tenant.HTTPClient(), AuthorityHost: l.tenant.AuthorityHost(), Logger: log,
+		HTTPClient: l.tenant.HTTPClient(), AuthorityHost: l.tenant.AuthorityHost(), Logger: log, CacheBytes: 1 << 20,
 	})
 	must(t, err)
 	return v, x
