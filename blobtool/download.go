@@ -34,6 +34,12 @@ func (d *download) begin() *refusal {
 		d.partial = newPartialName()
 		d.file, err = d.root.OpenFile(d.partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	}
+	if err == nil {
+		if err = allocate(d.file, d.size); err != nil {
+			_ = d.file.Close()
+			_ = d.root.Remove(d.partial)
+		}
+	}
 	if err != nil {
 		d.store.release(d)
 		return diskRefusal(err)
