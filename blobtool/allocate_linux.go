@@ -22,7 +22,7 @@ func allocate(f *os.File, size int64) error {
 	}
 	var full error
 	_ = raw.Control(func(fd uintptr) {
-		if err := syscall.Fallocate(int(fd), keepSize, 0, size); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EFBIG) { //nolint:gosec // a descriptor
+		if err := syscall.Fallocate(int(fd), keepSize, 0, size); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EFBIG) {
 			full = err
 		}
 	})
