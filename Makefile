@@ -32,7 +32,12 @@ fuzz: ## each target for FUZZTIME
 	@git grep -lE '^func Fuzz' -- '*_test.go' ':!bench' | xargs -n1 dirname | sort -u | sed 's|^|./|' | while read -r dir; do \
 		for target in $$(grep -hoE '^func Fuzz\w+' $$dir/*_test.go | cut -d' ' -f2); do \
 			echo "$$dir $$target"; \
-			go test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x | tail -n 2; \
+			out=$$(go test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x 2>&1) || { \
+				echo "$$out"; \
+				: 'go test fails now and then for no more than that the time was up (golang/go#75804, mended in Go 1.27)'; \
+				grep -q 'context deadline exceeded' <<< "$$out" && ! grep -q 'Failing input' <<< "$$out" || exit 1; \
+			}; \
+			tail -n 1 <<< "$$out"; \
 		done; \
 	done
 
