@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // claims are those of a token that the rules look at, decoded strictly: names
@@ -221,15 +222,15 @@ func (c *claims) clientAuth() ClientAuth {
 	return PublicClient
 }
 
-// isApp reports whether the token is an application's own. Such a token has no
-// scopes, and its subject is the application's object, if it has one at all. An
+// isApp reports whether the token is an application's own. Such a token names no
+// scope, and its subject is the application's object, if it has one at all. An
 // ID token has no scopes either: but it names no application that asked for it,
 // and its subject is a pseudonym of the user.
 func (c *claims) isApp() bool {
 	if c.kind != "" {
 		return c.kind == "app"
 	}
-	return !c.hasScopes && c.clientID() != "" && (c.objectID == "" || c.objectID == c.subject)
+	return !c.namesScope() && c.clientID() != "" && (c.objectID == "" || c.objectID == c.subject)
 }
 
 // displayName returns the user's name for people to read. It is mutable and
@@ -243,4 +244,14 @@ func (c *claims) displayName() string {
 	return ""
 }
 
-func (c *claims) scopeList() []string { return strings.Fields(c.scopes) }
+// namesScope reports whether scp names a scope: an empty claim, or one of "/" and
+// white space, makes nobody a user.
+func (c *claims) namesScope() bool { return strings.ContainsFunc(c.scopes, startsName) }
+
+// scopeList returns the delegated permissions.
+func (c *claims) scopeList() []string {
+	names := strings.FieldsFunc(c.scopes, func(r rune) bool { return r == ' ' })
+	return slices.DeleteFunc(names, func(name string) bool { return !strings.ContainsFunc(name, startsName) })
+}
+
+func startsName(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }

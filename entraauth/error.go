@@ -48,7 +48,8 @@ type Error struct {
 	Reason string
 	// Expected is what the rule wants. Empty where it says nothing useful.
 	Expected string
-	// Actual is what the token has, cut to 256 bytes. Never sent to the caller.
+	// Actual is what the token has, cut to 256 bytes, and nothing that may itself be
+	// a token. Never sent to the caller.
 	Actual string
 	// Remedy says what to do about it.
 	Remedy string
@@ -156,15 +157,4 @@ func invalid(reason, expected, got, remedy string) *Error {
 func refusal(err error) *Error {
 	e, _ := errors.AsType[*Error](err)
 	return e
-}
-
-// maxActual bounds what of a token goes to the log.
-const maxActual = 256
-
-// actual prepares a value of the token for the log: bounded, valid UTF-8.
-func actual(s string) string {
-	if len(s) > maxActual {
-		s = s[:maxActual] + "…"
-	}
-	return strings.ToValidUTF8(s, "\uFFFD")
 }

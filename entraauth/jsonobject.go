@@ -50,7 +50,7 @@ func eachMember(data []byte, f func(name, value string) error) error {
 		}
 		folded := fold(name)
 		if slices.Contains(seen, folded) {
-			return fmt.Errorf("the member %q stands twice", name)
+			return fmt.Errorf("the member %q stands twice", actual(name))
 		}
 		seen = append(seen, folded)
 

@@ -27,6 +27,8 @@ const (
 	// firstBackoff and maxBackoff bound the pause after a failed fetch.
 	firstBackoff = time.Second
 	maxBackoff   = time.Minute
+	// missingPause is the time between fetches for a tenant that does not exist.
+	missingPause = 5 * time.Minute
 )
 
 // A keySource keeps the signing keys of one tenant.
@@ -38,6 +40,7 @@ const (
 type keySource struct {
 	host     authority.Host
 	tenantID string // a GUID, or organizations
+	clientID string // of the API
 	client   *http.Client
 	now      func() time.Time
 	log      *slog.Logger
@@ -50,14 +53,15 @@ type keySource struct {
 	flight      chan struct{} // closed when the running fetch ends; nil if none runs
 	failures    int           // of fetches in a row
 	nextTry     time.Time     // no fetch before it, after failures
+	missing     *tenantError  // set while the authority says that there is no such tenant
 	lastUnknown time.Time     // when an unknown kid last set off a fetch
 	closed      bool
 	stop        context.CancelFunc
 	base        context.Context
 }
 
-func newKeySource(host authority.Host, tenantID string, client *http.Client, now func() time.Time, log *slog.Logger) *keySource {
-	s := &keySource{host: host, tenantID: tenantID, client: client, now: now, log: log, unknownInterval: unknownInterval}
+func newKeySource(host authority.Host, tenantID, clientID string, client *http.Client, now func() time.Time, log *slog.Logger) *keySource {
+	s := &keySource{host: host, tenantID: tenantID, clientID: clientID, client: client, now: now, log: log, unknownInterval: unknownInterval}
 	s.base, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -185,7 +189,7 @@ func (s *keySource) finish(set *keySet, err error) {
 	defer s.mu.Unlock()
 	s.flight = nil
 	if err == nil {
-		s.failures, s.nextTry = 0, time.Time{}
+		s.failures, s.nextTry, s.missing = 0, time.Time{}, nil
 		s.set.Store(set)
 		s.log.Debug("signing keys fetched", "tenant", s.tenantID, "keys", len(set.keys))
 		return
@@ -193,21 +197,39 @@ func (s *keySource) finish(set *keySet, err error) {
 	if s.closed {
 		return
 	}
-	pause := maxBackoff
-	if s.failures < 6 {
+	pause, known := maxBackoff, s.missing
+	s.missing, _ = errors.AsType[*tenantError](err)
+	switch {
+	case s.missing != nil:
+		pause = missingPause
+	case s.failures < 6:
 		pause = min(maxBackoff, firstBackoff<<s.failures)
 	}
 	s.failures++
 	s.nextTry = s.now().Add(pause)
 	s.lastUnknown = time.Time{} // nothing was learnt: the pause above is the limit
+	s.logFailure(err, pause, known)
+}
+
+// logFailure tells the operator. That a tenant does not exist is told once.
+func (s *keySource) logFailure(err error, pause time.Duration, known *tenantError) {
 	attrs := []any{"tenant", s.tenantID, "error", err, "retry_in", pause}
-	if old := s.set.Load(); old != nil {
-		s.log.Warn("signing keys not refreshed; the last good set goes on serving", append(attrs,
-			"age", s.now().Sub(old.fetchedAt).Round(time.Second), "usable_for", maxKeyAge)...)
-		return
+	old := s.set.Load()
+	if old != nil {
+		attrs = append(attrs, "age", s.now().Sub(old.fetchedAt).Round(time.Second), "usable_for", maxKeyAge)
 	}
-	s.log.Error("signing keys can't be fetched; every request is answered 503 until they can: "+
-		"check the network to the authority, the tenant id and the TLS trust", attrs...)
+	switch {
+	case s.missing != nil && known != nil && s.missing.code == known.code:
+		s.log.Debug("the tenant still does not exist", attrs...)
+	case s.missing != nil:
+		s.log.Error("the tenant does not exist, so no token of it can be judged: correct the tenant id, "+
+			"or AuthorityHost if it is of another cloud", append(attrs, "reason", tenantNotFound, "authority", s.host.String())...)
+	case old != nil:
+		s.log.Warn("signing keys not refreshed; the last good set goes on serving", attrs...)
+	default:
+		s.log.Error("signing keys can't be fetched; every request is answered 503 until they can: "+
+			"check the network to the authority, the tenant id and the TLS trust", attrs...)
+	}
 }
 
 // fetch reads the keys. The metadata is read with them, except that an hour's
@@ -215,9 +237,12 @@ func (s *keySource) finish(set *keySet, err error) {
 func (s *keySource) fetch() (*keySet, error) {
 	ctx, cancel := context.WithTimeout(s.base, fetchTimeout)
 	defer cancel()
-	m, err := fetchMetadata(ctx, s.client, s.host, s.tenantID)
+	old := s.set.Load()
+	m, err := s.metadata(ctx)
+	if err == nil && old != nil && m.issuerV1 == "" && old.issuerV1 != "" {
+		err = errors.New("the v1 metadata, which was there before, is gone")
+	}
 	if err != nil {
-		old := s.set.Load()
 		if old == nil {
 			return nil, err
 		}
@@ -228,7 +253,7 @@ func (s *keySource) fetch() (*keySet, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, odd, err := parseKeys(data, m, s.set.Load())
+	set, odd, err := parseKeys(data, m, old)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.keysURL, errors.Join(append(odd, err)...))
 	}
@@ -238,20 +263,6 @@ func (s *keySource) fetch() (*keySet, error) {
 	set.fetchedAt = s.now()
 	set.refreshAt = set.fetchedAt.Add(refreshInterval*9/10 + rand.N(refreshInterval/5)) //nolint:gosec // jitter, no secret
 	return set, nil
-}
-
-func (s *keySource) unavailable(cause error) *Error {
-	s.mu.Lock()
-	after := s.nextTry.Sub(s.now())
-	s.mu.Unlock()
-	return &Error{
-		Kind:       ErrKeysUnavailable,
-		Rule:       "keys",
-		Reason:     keysUnavailable,
-		Remedy:     "Try again shortly; the token was not judged",
-		RetryAfter: max(after, firstBackoff),
-		cause:      cause,
-	}
 }
 
 // wait waits for a fetch to end, or for the caller to give up.

@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
 // metadata is what a tenant's OpenID documents say of its tokens. The issuers
@@ -26,17 +24,18 @@ type metadata struct {
 // maxDocument bounds what is read of a metadata document or a key set, in bytes.
 const maxDocument = 1 << 20
 
-// errNotFound is a document that the authority says it does not have.
-var errNotFound = errors.New("status 404")
-
-// fetchMetadata reads both documents of the tenant.
-func fetchMetadata(ctx context.Context, client *http.Client, host authority.Host, tenantID string) (metadata, error) {
-	v2, err := fetchOpenID(ctx, client, host.MetadataV2(tenantID), tenantID)
+// metadata reads both documents of the tenant, for the API: an application with a
+// claims-mapping policy has signing keys of its own, which the tenant publishes
+// only to those who name it (appid). For any other, the parameter changes nothing.
+func (s *keySource) metadata(ctx context.Context) (metadata, error) {
+	const forAPI = "?appid="
+	host := s.host
+	v2, err := s.openID(ctx, host.MetadataV2(s.tenantID)+forAPI+s.clientID)
 	if err != nil {
 		return metadata{}, err
 	}
 	m := metadata{issuerV2: v2.Issuer, keysURL: v2.JWKSURI, cloud: v2.CloudInstanceName}
-	v1, err := fetchOpenID(ctx, client, host.MetadataV1(tenantID), tenantID)
+	v1, err := s.openID(ctx, host.MetadataV1(s.tenantID)+forAPI+s.clientID)
 	switch {
 	case errors.Is(err, errNotFound): // External ID has no v1 tokens
 	case err != nil:
@@ -57,26 +56,48 @@ type openIDDocument struct {
 	CloudInstanceName string `json:"cloud_instance_name"`
 }
 
-func fetchOpenID(ctx context.Context, client *http.Client, address, tenantID string) (openIDDocument, error) {
+// openID reads one document and judges it, so that nothing replaces what was good
+// but what is.
+func (s *keySource) openID(ctx context.Context, address string) (openIDDocument, error) {
 	var doc openIDDocument
-	data, err := get(ctx, client, address)
+	data, err := get(ctx, s.client, address)
 	if err != nil {
 		return doc, err
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return doc, fmt.Errorf("%s: not an OpenID metadata document: %w", address, err)
 	}
-	wanted := template
-	if tenantID != organizations {
-		wanted, doc.Issuer = tenantID, fill(doc.Issuer, tenantID)
+	tenant := template
+	if s.tenantID != organizations {
+		tenant, doc.Issuer = s.tenantID, fill(doc.Issuer, s.tenantID)
 	}
-	if !strings.Contains(strings.ToLower(doc.Issuer), wanted) {
-		return doc, fmt.Errorf("%s: the issuer %q is not of tenant %s", address, actual(doc.Issuer), tenantID)
+	issuer, err := s.trusted(doc.Issuer)
+	if err != nil {
+		return doc, fmt.Errorf("%s: issuer: %w", address, err)
 	}
-	if u, err := url.Parse(doc.JWKSURI); err != nil || u.Scheme != "https" || u.Host == "" {
-		return doc, fmt.Errorf("%s: jwks_uri %q is not an https URL", address, actual(doc.JWKSURI))
+	if segment, _, _ := strings.Cut(strings.TrimPrefix(issuer.Path, "/"), "/"); !strings.EqualFold(segment, tenant) || issuer.RawQuery != "" {
+		return doc, fmt.Errorf("%s: the issuer %q is not of tenant %s", address, actual(doc.Issuer), s.tenantID)
+	}
+	if _, err := s.trusted(doc.JWKSURI); err != nil {
+		return doc, fmt.Errorf("%s: jwks_uri: %w", address, err)
 	}
 	return doc, nil
+}
+
+// trusted wants an https URL on a host that the authority may name.
+func (s *keySource) trusted(address string) (*url.URL, error) {
+	const anyTenant = "00000000-0000-0000-0000-000000000000"
+	u, err := url.Parse(address)
+	if err != nil { // External ID has the tenant in the host, where no brace may stand
+		u, err = url.Parse(fill(address, anyTenant))
+	}
+	switch {
+	case err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "":
+		return nil, fmt.Errorf("%q is not an https URL", actual(address))
+	case !s.host.Trusts(u.Hostname()):
+		return nil, fmt.Errorf("%q is on a host that is none of %s's", actual(address), s.host)
+	}
+	return u, nil
 }
 
 // get reads a document of at most maxDocument bytes. Its errors never hold the
@@ -92,11 +113,8 @@ func get(ctx context.Context, client *http.Client, address string) ([]byte, erro
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode == http.StatusNotFound {
-		return nil, fmt.Errorf("%s: %w", address, errNotFound)
-	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: status %d", address, resp.StatusCode)
+		return nil, fmt.Errorf("%s: %w", address, refusedBy(resp))
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
 	if err != nil {

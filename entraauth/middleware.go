@@ -66,7 +66,7 @@ func copyGuard(guard *Guard) *Guard {
 func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *Guard, err error) {
 	var e *Error
 	if !errors.As(err, &e) {
-		v.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
+		v.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("path", actual(r.URL.Path)), slog.Any("error", err))
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}
@@ -90,15 +90,12 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *Guard, err 
 // logRefusal writes the line of a refused request.
 func (v *Verifier) logRefusal(r *http.Request, e *Error) {
 	status, code := e.answer()
-	level := slog.LevelWarn
-	switch {
-	case status == http.StatusUnauthorized && code == "": // how every client begins
+	level := slog.LevelWarn                              // for 503 too: what is wrong with the keys has a line of its own
+	if status == http.StatusUnauthorized && code == "" { // how every client begins
 		level = slog.LevelInfo
-	case status >= http.StatusInternalServerError:
-		level = slog.LevelError
 	}
 	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("method", actual(r.Method)), slog.String("path", actual(r.URL.Path)),
 		slog.Int("status", status), slog.Any("refusal", e),
 	}
 	id := e.caller

@@ -14,6 +14,7 @@ const (
 	typeNotAccepted      = "type_not_accepted"
 	keyIDMissing         = "kid_missing"
 	keysUnavailable      = "keys_unavailable"
+	tenantNotFound       = "tenant_not_found"
 	versionNotAccepted   = "version_not_accepted"
 	issuerMismatch       = "issuer_mismatch"
 	tenantMismatch       = "tenant_mismatch"
@@ -54,6 +55,7 @@ var summaries = map[string]string{ //nolint:gosec // texts about tokens, no toke
 	typeNotAccepted:      "Token type not accepted",
 	keyIDMissing:         "Key id missing",
 	keysUnavailable:      "The tenant's signing keys are not available at the moment",
+	tenantNotFound:       "Tenant not found",
 	versionNotAccepted:   "Token version not accepted",
 	issuerMismatch:       "Issuer validation failed",
 	tenantMismatch:       "Tenant validation failed",

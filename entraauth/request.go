@@ -3,6 +3,7 @@ package entraauth
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -18,9 +19,11 @@ func (v *Verifier) FromRequest(r *http.Request) (*Identity, error) {
 	return v.Verify(r.Context(), token)
 }
 
-// bearer returns the token of the request's only Authorization header.
+// bearer returns the token of the request's only Authorization header. What it
+// says of another header names a scheme from the list below, or counts bytes: any
+// other piece of the value may be a credential.
 func bearer(r *http.Request) (string, error) {
-	if r.URL != nil && r.URL.RawQuery != "" && r.URL.Query().Has("access_token") {
+	if r.URL != nil && hasAccessToken(r.URL.RawQuery) {
 		return "", invalidRequest(tokenInQuery, "it in the Authorization header alone", "")
 	}
 	headers := r.Header.Values("Authorization")
@@ -31,17 +34,66 @@ func bearer(r *http.Request) (string, error) {
 	default:
 		return "", invalidRequest(severalHeaders, "one", fmt.Sprintf("%d headers", len(headers)))
 	}
-	scheme, token, _ := strings.Cut(headers[0], " ")
+	scheme, token, spaced := strings.Cut(headers[0], " ")
 	token = strings.Trim(token, " \t")
 	switch {
 	case !strings.EqualFold(scheme, "Bearer"):
-		return "", noToken("scheme " + scheme)
-	case token == "":
+		return "", noToken(describeHeader(headers[0]))
+	case !spaced || token == "":
 		return "", noToken("an empty token")
 	case strings.ContainsAny(token, " \t,"):
 		return "", invalidRequest(severalValues, "one token", "")
 	}
 	return token, nil
+}
+
+// schemes are the authentication schemes that a log may name: those that IANA
+// lists, and some that are met besides.
+var schemes = []string{
+	"ApiKey", "AWS4-HMAC-SHA256", "Basic", "Bearer", "Concealed", "Digest", "DPoP", "GNAP", "GoogleLogin", "Hawk", "HOBA",
+	"MSAuth", "Mutual", "Negotiate", "NTLM", "OAuth", "PoP", "PrivateToken", "SAML", "SCRAM-SHA-1", "SCRAM-SHA-256",
+	"SharedAccessSignature", "SharedKey", "SharedKeyLite", "Signature", "Token", "VAPID", "WRAP",
+}
+
+// describeHeader says of an Authorization header what a log may hold.
+func describeHeader(value string) string {
+	end := strings.IndexFunc(value, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+	if end < 0 {
+		end = len(value)
+	}
+	for _, scheme := range schemes {
+		switch {
+		case !strings.EqualFold(value[:end], scheme):
+		case scheme == "Bearer":
+			return "Bearer without a space behind it"
+		default:
+			return "scheme " + scheme
+		}
+	}
+	return fmt.Sprintf("%d bytes without a known scheme", len(value))
+}
+
+// hasAccessToken reports whether a query string has the parameter access_token,
+// in any spelling that some reader of it may accept.
+func hasAccessToken(query string) bool {
+	for query != "" {
+		var parameter string
+		if i := strings.IndexAny(query, "&;"); i >= 0 {
+			parameter, query = query[:i], query[i+1:]
+		} else {
+			parameter, query = query, ""
+		}
+		name, _, _ := strings.Cut(parameter, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil {
+			name = decoded
+		}
+		if strings.EqualFold(strings.TrimSpace(name), "access_token") {
+			return true
+		}
+	}
+	return false
 }
 
 func noToken(got string) *Error {

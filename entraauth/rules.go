@@ -152,16 +152,11 @@ func checkTenant(_ context.Context, v *Verifier, t *candidate) *Error {
 }
 
 // checkAudience: a v1 token has the audience in the form that was asked for,
-// the application's id or an App ID URI, with or without trailing slash; a v2
-// token always has the id.
+// the application's id or an App ID URI, in whatever case and with or without
+// trailing slash; a v2 token always has the id.
 func checkAudience(_ context.Context, v *Verifier, t *candidate) *Error {
 	aud := t.claims.audience
-	if aud == v.clientID {
-		return nil
-	}
-	if t.claims.version == "1.0" && slices.ContainsFunc(v.appIDURIs, func(uri string) bool {
-		return strings.TrimSuffix(aud, "/") == strings.TrimSuffix(uri, "/")
-	}) {
+	if aud == v.clientID || t.claims.version == "1.0" && v.isAudience(aud) {
 		return nil
 	}
 	return invalid(audienceMismatch, v.audiences(t.claims.version), aud,
@@ -209,7 +204,8 @@ func checkProof(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if !t.claims.hasProof {
 		return nil
 	}
-	return invalid(boundToKey, "a bearer token", "cnf", "Ask for a bearer token; proof of possession is not supported")
+	return invalid(boundToKey, "a bearer token", "cnf", "Sign in with another account, or in the browser rather than through the "+
+		"device's account broker, or ask an administrator about the policy that binds tokens to devices")
 }
 
 // checkKind tells an access token from an ID token: both have this API as audience.

@@ -52,7 +52,7 @@ func checkTenantID(id string) error {
 
 // accepts reports whether tokens of the tenant are accepted.
 func (t *tenancy) accepts(id string) bool {
-	return t.sources[id] != nil || t.any != nil && authority.IsGUID(id) && id != consumers
+	return t.sources[id] != nil || t.any != nil && authority.IsGUID(id) && !strings.EqualFold(id, consumers)
 }
 
 // source returns where the keys of the tenant are: for one that is not accepted

@@ -94,6 +94,5 @@ func (v *Verifier) judgement(ctx context.Context, err error) error {
 	if p, ok := errors.AsType[*cache.PanicError](err); ok {
 		v.log.ErrorContext(ctx, "panic in the verification of a token", "error", p, "stack", string(p.Stack))
 	}
-	return &Error{Kind: ErrKeysUnavailable, Rule: "keys", Reason: keysUnavailable,
-		Remedy: "Try again shortly; the token was not judged", RetryAfter: firstBackoff, cause: err}
+	return unavailable(firstBackoff, err)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -110,6 +109,7 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	}
 	v.tenancy = newTenancy(tenantID, o.OtherTenants, fault)
 	fault("client id", authority.CheckGUID(clientID))
+	v.checkIDs(fault)
 	var err error
 	v.host, err = authority.Parse(o.AuthorityHost)
 	fault("AuthorityHost", err)
@@ -131,6 +131,28 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	v.applyDefaults(&o)
 	v.startKeys(&o)
 	return v, nil
+}
+
+// checkIDs finds an id that stands in the place of another. A GUID does not show
+// what it is of, and the portal shows the ids of tenant and application side by side.
+func (v *Verifier) checkIDs(fault func(field string, err error)) {
+	is := func(id string) func(string) bool {
+		return func(s string) bool { return s != "" && strings.EqualFold(s, id) }
+	}
+	tenant := v.tenancy.listed[0]
+	if is(v.clientID)(tenant) {
+		fault("client id", errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration"))
+	} else if slices.ContainsFunc(v.tenancy.listed, is(v.clientID)) {
+		fault("OtherTenants", fmt.Errorf("%s is the client id; name the ids of directories", v.clientID))
+	}
+	if slices.ContainsFunc(v.policy.Clients, is(tenant)) {
+		fault("Policy.Clients", fmt.Errorf("%s is the tenant id; name the ids of client applications", tenant))
+	}
+	for _, id := range []string{tenant, v.clientID} {
+		if slices.ContainsFunc(v.policy.Groups, is(id)) {
+			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; name the object ids of groups", id))
+		}
+	}
 }
 
 func (v *Verifier) applyDefaults(o *Options) {
@@ -164,7 +186,7 @@ func (v *Verifier) applyDefaults(o *Options) {
 func (v *Verifier) startKeys(o *Options) {
 	client := sameHost(o.HTTPClient)
 	newSource := func(tenant string) *keySource {
-		s := newKeySource(v.host, tenant, client, v.now, v.log)
+		s := newKeySource(v.host, tenant, v.clientID, client, v.now, v.log)
 		s.unknownInterval = o.KeyRefetchInterval
 		return s
 	}
@@ -175,14 +197,6 @@ func (v *Verifier) startKeys(o *Options) {
 		v.tenancy.any = newSource(organizations)
 	}
 	v.tenancy.each(func(s *keySource) { s.start() })
-}
-
-func checkAppIDURI(uri string) error {
-	u, err := url.Parse(uri)
-	if err != nil || u.Scheme == "" || u.Host == "" || strings.ContainsAny(uri, " \"\\") {
-		return fmt.Errorf("%q is not an App ID URI such as api://12345678-1234-1234-1234-123456789abc", uri)
-	}
-	return nil
 }
 
 // Close ends the key fetches that are under way and waits for them. A closed
@@ -263,21 +277,6 @@ func malformed(cause error) *Error {
 	e := invalid(malformedToken, "an access token issued by Microsoft Entra ID", "", "Send the token exactly as Entra issued it, once")
 	e.Rule, e.cause = "form", cause
 	return e
-}
-
-// fullScope returns the scope as a client must ask for it, with the App ID URI.
-// Entra reads a bare scope as one of Microsoft Graph.
-func (v *Verifier) fullScope(scope string) string {
-	return strings.TrimSuffix(v.appIDURIs[0], "/") + "/" + scope
-}
-
-// wantedScope is the scope to ask for when nothing of a token fits: the first
-// that the policy wants, or all that an application was granted.
-func (v *Verifier) wantedScope() string {
-	if scopes := v.ScopesFor(Policy{}); len(scopes) > 0 {
-		return scopes[0]
-	}
-	return v.fullScope(".default")
 }
 
 // AuthorizationServers returns the URLs of the authorization servers whose

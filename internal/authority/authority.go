@@ -5,7 +5,9 @@ package authority
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -30,12 +32,46 @@ func Parse(s string) (Host, error) {
 		return Host{}, errors.New("not a URL")
 	case u.Scheme != "https":
 		return Host{}, fmt.Errorf("%q must begin with https://", s)
-	case u.Host == "" || u.User != nil:
+	case u.User != nil: // not shown: it may be a password
+		return Host{}, errors.New("must be https://host[:port]/, without a user")
+	case u.Host == "" || !isHostname(u.Hostname()) || !isPort(u):
 		return Host{}, fmt.Errorf("%q must be https://host[:port]/", s)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
 		return Host{}, fmt.Errorf("%q must have no path or query; the tenant is configured apart from it", s)
 	}
 	return Host{"https://" + strings.ToLower(u.Host)}, nil
+}
+
+// isHostname wants a name or address of one host: no wildcard, no label left empty.
+func isHostname(s string) bool {
+	if net.ParseIP(s) != nil {
+		return true
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || strings.ContainsFunc(label, func(r rune) bool {
+			return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+func isPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && port > 0
+}
+
+// hostname returns the host alone, without port.
+func (h Host) hostname() string {
+	u, err := url.Parse(h.base)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // String returns the host as a URL without trailing slash.
@@ -73,6 +109,8 @@ func (h Host) TokenExchangeScope() string {
 // to words such as "common"; tokens carry GUIDs only.
 func CheckGUID(s string) error {
 	switch {
+	case s == "00000000-0000-0000-0000-000000000000":
+		return errors.New("is the GUID of zeros, which is nobody's id")
 	case IsGUID(s):
 		return nil
 	case s == "":

@@ -20,6 +20,16 @@ func TestParse(t *testing.T) {
 		"https://host/?x=1":                  "",
 		"https://host/#x":                    "",
 		"https://ho st/":                     "",
+		"https://:8443":                      "",
+		"https://host:":                      "",
+		"https://host:0":                     "",
+		"https://host:65536":                 "",
+		"https://*":                          "",
+		"https://*.microsoftonline.com":      "",
+		"https://.microsoftonline.com":       "",
+		"https://host..example":              "",
+		"https://[::1]:8443":                 "https://[::1]:8443",
+		"https://login.microsoftonline.com?": "",
 	} {
 		got, err := authority.Parse(in)
 		if (err != nil) != (want == "") || got.String() != want {
@@ -62,6 +72,66 @@ func TestIsGUID(t *testing.T) {
 		}
 		if (authority.CheckGUID(in) == nil) != want {
 			t.Errorf("CheckGUID(%q) = %v", in, authority.CheckGUID(in))
+		}
+	}
+}
+
+func TestTrusts(t *testing.T) {
+	const public, ciam, custom = "https://login.microsoftonline.com", "https://contoso.ciamlogin.com", "https://login.contoso.com"
+	for _, row := range []struct {
+		authority, host string
+		want            bool
+	}{
+		{public, "login.microsoftonline.com", true},
+		{public, "LOGIN.microsoftonline.com", true},
+		{public, "sts.windows.net", true},
+		{public, "evil.example", false},
+		{public, "", false},
+		{public, "login.microsoftonline.com.evil.example", false},
+		{public, "evil.blob.core.windows.net", false},
+		{public, "evilciamlogin.com", false},
+		{ciam, "12345678-1234-1234-1234-123456789abc.ciamlogin.com", true},
+		{custom, "12345678-1234-1234-1234-123456789abc.ciamlogin.com", true},
+		{custom, "keys.contoso.com", true},
+		{custom, "contoso.com", false},
+		{"https://localhost:8443", "localhost", true},
+		{"https://localhost:8443", "evil.localhost", false},
+		{"https://localhost:8443", "127.0.0.1", false},
+		{"https://contoso.com", "evil.com", false},
+		{"https://10.1.0.1", "10.2.0.1", false},
+	} {
+		h, err := authority.Parse(row.authority)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := h.Trusts(row.host); got != row.want {
+			t.Errorf("%s trusts %q: %v, want %v", row.authority, row.host, got, row.want)
+		}
+	}
+}
+
+func TestWithoutScope(t *testing.T) {
+	for in, want := range map[string]string{
+		"api://x":                                     "api://x",
+		"api://x/":                                    "api://x",
+		"api://x//":                                   "api://x",
+		"api://x/access_as_user":                      "api://x",
+		"api://x/Access_As_User/":                     "api://x",
+		"api://x//.default":                           "api://x",
+		"api://x/.default/user_impersonation":         "api://x",
+		"api://x/Files.Read":                          "api://x",
+		"https://x.example/Files.Read.All":            "https://x.example",
+		"https://x.example/Mail-Box.ReadWrite.Shared": "https://x.example",
+		"https://x.example/mcp":                       "https://x.example/mcp",
+		"https://x.example/mcp/v1.0":                  "https://x.example/mcp/v1.0",
+		"https://x.example/.read":                     "https://x.example/.read",
+		"https://x.example/read":                      "https://x.example/read",
+		"https://files.read":                          "https://files.read",
+		"access_as_user":                              "access_as_user",
+		"":                                            "",
+	} {
+		if got := authority.WithoutScope(in); got != want {
+			t.Errorf("WithoutScope(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

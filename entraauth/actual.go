@@ -1,0 +1,65 @@
+package entraauth
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+const (
+	// maxActual bounds what of one value goes to the log, in bytes.
+	maxActual = 256
+	// maxWord is the longest run of letters and digits that a log holds as it is. Ids,
+	// names and hosts are shorter; the parts of a token are longer.
+	maxWord = 48
+)
+
+// actual prepares a value that a stranger sent for the log: cut, with its length,
+// free of control characters, and with nothing in it that may be a token, wherever
+// a confused client put one.
+func actual(s string) string {
+	length := len(s)
+	s = hideTokens(strings.ToValidUTF8(s[:min(length, 4*maxActual)], "\uFFFD")) // before it is cut: a token's beginning looks like a word
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		s = strconv.Quote(s)
+	}
+	if len(s) > maxActual {
+		s = strings.ToValidUTF8(s[:maxActual], "")
+	}
+	if length > maxActual {
+		s += fmt.Sprintf("… (%d bytes)", length)
+	}
+	return s
+}
+
+// hideTokens replaces each run of base64url that is longer than a word, or begins
+// as every JSON object does that is encoded so, by its length.
+func hideTokens(s string) string {
+	if len(s) <= maxWord && !strings.Contains(s, "eyJ") {
+		return s
+	}
+	var b strings.Builder
+	for s != "" {
+		end := strings.IndexFunc(s, func(r rune) bool { return !isWord(r) })
+		if end < 0 {
+			end = len(s)
+		}
+		if run := s[:end]; len(run) > maxWord || strings.Contains(run, "eyJ") {
+			fmt.Fprintf(&b, "[%d characters]", len(run))
+		} else {
+			b.WriteString(run)
+		}
+		next := strings.IndexFunc(s[end:], isWord)
+		if next < 0 {
+			next = len(s) - end
+		}
+		b.WriteString(s[end : end+next])
+		s = s[end+next:]
+	}
+	return b.String()
+}
+
+func isWord(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_+=~", r)
+}

@@ -1,0 +1,73 @@
+package entraauth
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+)
+
+// checkAppIDURI wants an App ID URI as Entra registers it ("Expose an API").
+func checkAppIDURI(uri string) error {
+	u, err := url.Parse(uri)
+	odd := func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("\"\\*{}", r)
+	}
+	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
+		strings.ContainsFunc(uri, odd) {
+		return fmt.Errorf("%q is not an App ID URI such as api://12345678-1234-1234-1234-123456789abc", uri)
+	}
+	switch right := authority.WithoutScope(uri); right {
+	case uri:
+		return nil
+	case strings.TrimRight(uri, "/"):
+		return fmt.Errorf("%q ends in a slash, and no App ID URI does; set it to %q", uri, right)
+	default:
+		return fmt.Errorf("%q is a scope of the API, not its App ID URI; set it to %q", uri, right)
+	}
+}
+
+// isAudience compares as Entra's directory does, which lets no two applications
+// have App ID URIs that differ only in case: so whoever is meant, it is this API.
+func (v *Verifier) isAudience(aud string) bool {
+	aud = strings.TrimSuffix(aud, "/")
+	return sameLetters(aud, v.clientID) || slices.ContainsFunc(v.appIDURIs, func(uri string) bool { return sameLetters(aud, uri) })
+}
+
+// sameLetters compares without regard to the case of ASCII letters. No other letter
+// is another's equal: [strings.EqualFold] takes the Kelvin sign for a k.
+func sameLetters(a, b string) bool {
+	lower := func(c byte) byte {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		return c
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// fullScope returns the scope as a client must ask for it, with the App ID URI.
+// Entra reads a bare scope as one of Microsoft Graph.
+func (v *Verifier) fullScope(scope string) string {
+	return strings.TrimSuffix(v.appIDURIs[0], "/") + "/" + scope
+}
+
+// wantedScope is the scope to ask for when nothing of a token fits: the first
+// that the policy wants, or all that an application was granted.
+func (v *Verifier) wantedScope() string {
+	if scopes := v.ScopesFor(Policy{}); len(scopes) > 0 {
+		return scopes[0]
+	}
+	return v.fullScope(".default")
+}

@@ -1,0 +1,29 @@
+package authority
+
+import (
+	"regexp"
+	"strings"
+)
+
+// aScope is a last segment that is a delegated permission, not a part of an App ID
+// URI: the usual ones, and names of the form that Microsoft's APIs use.
+var aScope = regexp.MustCompile(`(?i)^(\.default|user_impersonation|access_as_user|` +
+	`[a-z][\w-]*(\.[a-z][\w-]*)*\.(read|readbasic|readwrite|write|send|manage|invoke|execute|delete|create)(\.(all|shared|selected|ownedby))?)$`)
+
+// WithoutScope returns the App ID URI, or the resource, in a text that may be a scope
+// of it, or end in slashes: api://x of api://x/access_as_user. App ID URIs may have
+// a path; only what is surely a scope is taken off.
+func WithoutScope(uri string) string {
+	scheme, rest, ok := strings.Cut(uri, "://")
+	if !ok {
+		return uri
+	}
+	for {
+		rest = strings.TrimRight(rest, "/")
+		i := strings.LastIndexByte(rest, '/')
+		if i < 0 || !aScope.MatchString(rest[i+1:]) {
+			return scheme + "://" + rest
+		}
+		rest = rest[:i]
+	}
+}
