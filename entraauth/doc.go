@@ -26,7 +26,8 @@
 //	iss       the v1 metadata's issuer,           the v2 metadata's issuer,
 //	          https://sts.windows.net/{tid}/      https://login.microsoftonline.com/{tid}/v2.0
 //	aud       the application id or an            the application id
-//	          App ID URI, slash or not
+//	          App ID URI, in any case,
+//	          slash or not
 //	client    appid, appidacr                     azp, azpacr
 //
 // and for both tid is an accepted tenant (Options.OtherTenants,
@@ -53,7 +54,13 @@
 // that is not there sets off a fetch, at most one a minute for each tenant;
 // nobody with a known key waits for it. The last good keys go on serving for 24
 // hours if the authority is out of reach, and an empty or broken answer replaces
-// nothing. Before there have been any keys, requests are answered 503.
+// nothing, nor does metadata whose issuer is not an https URL of the tenant or whose
+// keys are on a host that is none of the authority's. Before there have been any
+// keys, requests are answered 503. A tenant that does not exist is one ERROR in the
+// log, and is looked for every 5 minutes.
+//
+// The metadata is asked for with the API's id (appid): an application with a
+// claims-mapping policy has signing keys of its own.
 //
 // # Cache
 //
@@ -77,5 +84,7 @@
 //
 // The error's text says what was expected and what to do, and is safe to send.
 // Its Reason is a stable code with a section in docs/troubleshooting.md. What the
-// token had instead is in Actual, which goes to the log only.
+// token had instead is in Actual, which goes to the log only: cut to 256 bytes, and
+// with nothing in it that may itself be a token. Of an Authorization header that is
+// not understood, the log has the name of a known scheme and nothing else.
 package entraauth

@@ -1,6 +1,7 @@
 package entraauth_test
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -73,7 +74,7 @@ func (f *fixture) start(t testing.TB, change func(*entraauth.Options)) {
 		HTTPClient:    f.tenant.HTTPClient(),
 		AuthorityHost: f.tenant.AuthorityHost(),
 		Now:           f.clock.Now,
-		Logger:        slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger:        f.logger(),
 	}
 	if change != nil {
 		change(opts)
@@ -84,6 +85,10 @@ func (f *fixture) start(t testing.TB, change func(*entraauth.Options)) {
 	}
 	t.Cleanup(func() { _ = v.Close() })
 	f.verifier = v
+}
+
+func (f *fixture) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 func (f *fixture) token() string {
@@ -109,4 +114,14 @@ func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return string(l.text)
+}
+
+// errorOf returns err as what each refusal is.
+func errorOf(t *testing.T, err error) *entraauth.Error {
+	t.Helper()
+	e, ok := errors.AsType[*entraauth.Error](err)
+	if !ok {
+		t.Fatalf("got %T %v, want an *entraauth.Error", err, err)
+	}
+	return e
 }

@@ -18,7 +18,10 @@ var claimTricks = []hostile{
 	{name: "aud of Graph by id", change: claim("aud", "00000003-0000-0000-c000-000000000000"), kind: bad, rule: "audience"},
 	{name: "aud with a path", change: func(f *fixture, _, c map[string]any) { c["aud"] = "api://" + f.api.ClientID + "/x" }, kind: bad, rule: "audience"},
 	{name: "aud with two slashes", change: func(f *fixture, _, c map[string]any) { c["aud"] = "api://" + f.api.ClientID + "//" }, kind: bad, rule: "audience"},
-	{name: "aud in upper case", change: func(f *fixture, _, c map[string]any) { c["aud"] = "API://" + strings.ToUpper(f.api.ClientID) }, kind: bad, rule: "audience"},
+	{name: "aud of another scheme", change: func(f *fixture, _, c map[string]any) { c["aud"] = "apis://" + f.api.ClientID }, kind: bad, rule: "audience"},
+	{name: "aud in upper case in a v2 token", version: 2, change: func(f *fixture, _, c map[string]any) { c["aud"] = strings.ToUpper(f.api.ClientID) }, kind: bad, rule: "audience"},
+	{name: "aud with a scope", change: func(f *fixture, _, c map[string]any) { c["aud"] = "api://" + f.api.ClientID + "/access_as_user" }, kind: bad, rule: "audience"},
+	{name: "aud with white space", change: func(f *fixture, _, c map[string]any) { c["aud"] = "api://" + f.api.ClientID + " " }, kind: bad, rule: "audience"},
 	{name: "aud as prefix", change: func(f *fixture, _, c map[string]any) { c["aud"] = f.api.ClientID + "0" }, kind: bad, rule: "audience"},
 	{name: "aud cut short", change: func(f *fixture, _, c map[string]any) { c["aud"] = f.api.ClientID[:35] }, kind: bad, rule: "audience"},
 	{name: "aud with NUL", change: func(f *fixture, _, c map[string]any) { c["aud"] = f.api.ClientID + "\x00" }, kind: bad, rule: "audience"},
@@ -86,6 +89,9 @@ var tenancyTricks = []hostile{
 	{name: "both of another tenant", change: func(_ *fixture, _, c map[string]any) {
 		c["iss"], c["tid"] = "https://sts.windows.net/"+otherTenant+"/", otherTenant
 	}, kind: bad, rule: "issuer"},
+	{name: "another tenant's id in the path of iss", version: 2, change: func(f *fixture, _, c map[string]any) {
+		c["iss"] = strings.Replace(f.tenant.V2Issuer(), f.tenant.ID(), otherTenant+"/"+f.tenant.ID(), 1)
+	}, kind: bad, rule: "issuer"},
 	{name: "the consumers' tid", change: claim("tid", "9188040d-6c67-4c5b-b112-36a304b66dad"), kind: bad, rule: "tenant"},
 	{name: "tid in upper case", change: func(f *fixture, _, c map[string]any) { c["tid"] = strings.ToUpper(f.tenant.ID()) }, kind: bad, rule: "tenant"},
 	{name: "tid is a name", change: claim("tid", "contoso.onmicrosoft.com"), kind: bad, rule: "tenant"},
@@ -136,6 +142,13 @@ var kindTricks = []hostile{
 	{name: "idtyp device", change: claim("idtyp", "device"), kind: bad, rule: "kind of token"},
 	{name: "idtyp App", change: claim("idtyp", "App"), kind: bad, rule: "kind of token"},
 	{name: "idtyp user without scope", change: func(_ *fixture, _, c map[string]any) { c["idtyp"] = "user"; delete(c, "scp") }, kind: bad, rule: "kind of token"},
+	{name: "app-only with an empty scp", change: appOnlyWith(""), kind: scope, rule: "kind of caller"},
+	{name: "app-only with scp of a slash", change: appOnlyWith("/"), kind: scope, rule: "kind of caller"},
+	{name: "app-only with scp of slashes", version: 2, change: appOnlyWith(" / // "), kind: scope, rule: "kind of caller"},
+	{name: "app-only with scp of white space", version: 2, change: appOnlyWith(" \t\n\u00a0\u200b"), kind: scope, rule: "kind of caller"},
+	{name: "app-only with scp of signs", change: appOnlyWith("-._:"), kind: scope, rule: "kind of caller"},
+	{name: "app-only without oid, with an empty scp", change: func(f *fixture, h, c map[string]any) { appOnlyWith("")(f, h, c); delete(c, "oid") }, kind: scope, rule: "kind of caller"},
+	{name: "cnf as VS Code sends it", change: claim("cnf", map[string]any{"kid": "x", "xms_ksl": "sw"}), kind: bad, rule: "proof of possession"},
 	{name: "cnf with a key", change: claim("cnf", map[string]any{"jkt": "x"}), kind: bad, rule: "proof of possession"},
 	{name: "cnf is null", change: claim("cnf", raw("null")), kind: bad, rule: "proof of possession"},
 }
@@ -146,6 +159,9 @@ var scopeTricks = []hostile{
 	{name: "in another case", change: claim("scp", "Access_As_User"), kind: scope, rule: "scope"},
 	{name: "as a part", change: claim("scp", "access_as_user_x"), kind: scope, rule: "scope"},
 	{name: "with a prefix", change: claim("scp", "api://x/access_as_user"), kind: scope, rule: "scope"},
+	{name: "a slash", change: claim("scp", "/"), kind: scope, rule: "scope"},
+	{name: "by tab", change: claim("scp", "a\taccess_as_user"), kind: scope, rule: "scope"},
+	{name: "by a space that is none", change: claim("scp", "a\u00a0access_as_user"), kind: scope, rule: "scope"},
 	{name: "by comma", change: claim("scp", "a,access_as_user"), kind: scope, rule: "scope"},
 	{name: "as role", change: func(_ *fixture, _, c map[string]any) { c["scp"], c["roles"] = "admin", []string{"access_as_user"} }, kind: scope, rule: "scope"},
 	{name: "in scope, not scp", change: func(_ *fixture, _, c map[string]any) { c["scp"], c["scope"] = "admin", "access_as_user" }, kind: scope, rule: "scope"},

@@ -71,6 +71,14 @@ func appOnly(_ *fixture, _, c map[string]any) {
 	c["sub"] = c["oid"]
 }
 
+// appOnlyWith is an application's token with a scp that names nothing.
+func appOnlyWith(scp string) edit {
+	return func(f *fixture, h, c map[string]any) {
+		appOnly(f, h, c)
+		c["scp"] = scp
+	}
+}
+
 // The kinds, for short.
 var (
 	bad     = entraauth.ErrInvalidToken

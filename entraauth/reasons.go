@@ -64,7 +64,7 @@ var summaries = map[string]string{ //nolint:gosec // texts about tokens, no toke
 	tokenExpired:         "Token expired",
 	notYetValid:          "Token not yet valid",
 	issuedInFuture:       "Token issued in the future",
-	boundToKey:           "Token is bound to a key",
+	boundToKey:           "Token is bound to a device or key",
 	idTokenSent:          "ID token sent instead of an access token",
 	kindNotAccepted:      "Kind of token not accepted",
 	keyNotFound:          "Signing key not found",

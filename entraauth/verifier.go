@@ -39,7 +39,8 @@ type Options struct {
 	AuthorityHost string
 	// AppIDURIs are the API's App ID URIs, as registered ("Expose an API"): v1
 	// tokens may have one as audience. The first is the prefix of the scopes in
-	// challenges. Defaults to "api://{client id}".
+	// challenges. Defaults to "api://{client id}". One that ends in a slash or in a
+	// scope ("/access_as_user") is a fault.
 	AppIDURIs []string
 	// OtherTenants are the ids of further tenants whose users are accepted.
 	OtherTenants []string

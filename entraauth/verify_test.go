@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -56,6 +58,7 @@ func TestVerifyAcceptsEntrasVariants(t *testing.T) {
 		"unchanged":                   func(_, c map[string]any) { c["aud"] = "https://mcp.example.com/mcp" },
 		"audience with slash":         func(_, c map[string]any) { c["aud"] = "https://mcp.example.com/mcp/" },
 		"audience is the second URI":  func(_, c map[string]any) { c["aud"] = "api://other" },
+		"audience in another case":    func(_, c map[string]any) { c["aud"] = "HTTPS://MCP.example.com/Mcp" },
 		"audience is the app id":      func(_, c map[string]any) { c["aud"] = f.api.ClientID },
 		"several scopes":              func(_, c map[string]any) { c["aud"] = f.api.ClientID; c["scp"] = "a access_as_user b" },
 		"no typ":                      func(h, c map[string]any) { c["aud"] = f.api.ClientID; delete(h, "typ") },
@@ -98,6 +101,118 @@ func TestNewVerifierReportsAllFaults(t *testing.T) {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("%s is not named in: %v", field, err)
 		}
+	}
+}
+
+// What can only fail at the first user is refused at start, and says what is right.
+func TestNewVerifierFaults(t *testing.T) {
+	const tenant, api = otherTenant, thirdTenant
+	type options = entraauth.Options
+	uris := func(uris ...string) options { return options{AppIDURIs: uris} }
+	for name, row := range map[string]struct {
+		tenant, client string
+		options        options
+		field, remedy  string // empty: accepted
+	}{
+		"as it should be":              {tenant, api, options{}, "", ""},
+		"in upper case":                {strings.ToUpper(tenant), strings.ToUpper(api), options{}, "", ""},
+		"one id for both":              {api, api, options{}, "client id: ", "copy the Application (client) ID"},
+		"one id, in two cases":         {"ABCDEF00-0000-0000-0000-000000000001", "abcdef00-0000-0000-0000-000000000001", options{}, "client id: ", "copy the Application (client) ID"},
+		"tenant in braces":             {"{" + tenant + "}", api, options{}, "tenant id: ", "no braces"},
+		"tenant with white space":      {tenant + "\n", api, options{}, "tenant id: ", "is not a GUID"},
+		"client with white space":      {tenant, " " + api, options{}, "client id: ", "is not a GUID"},
+		"tenant of zeros":              {"00000000-0000-0000-0000-000000000000", api, options{}, "tenant id: ", "nobody's id"},
+		"client of zeros":              {tenant, "00000000-0000-0000-0000-000000000000", options{}, "client id: ", "nobody's id"},
+		"an empty other tenant":        {tenant, api, options{OtherTenants: []string{""}}, "OtherTenants: ", "is missing"},
+		"the client as other tenant":   {tenant, api, options{OtherTenants: []string{api}}, "OtherTenants: ", "ids of directories"},
+		"the home tenant once more":    {tenant, api, options{OtherTenants: []string{strings.ToUpper(tenant)}}, "", ""},
+		"the tenant as client":         {tenant, api, options{Policy: entraauth.Policy{Clients: []string{strings.ToUpper(tenant)}}}, "Policy.Clients: ", "ids of client applications"},
+		"the API as its own client":    {tenant, api, options{Policy: entraauth.Policy{Clients: []string{api}}}, "", ""},
+		"the tenant as group":          {tenant, api, options{Policy: entraauth.Policy{Groups: []string{tenant}}}, "Policy.Groups: ", "object ids of groups"},
+		"the API as group":             {tenant, api, options{Policy: entraauth.Policy{Groups: []string{api}}}, "Policy.Groups: ", "object ids of groups"},
+		"authority with a path":        {tenant, api, options{AuthorityHost: "https://login.microsoftonline.com/" + tenant}, "AuthorityHost: ", "no path"},
+		"authority without host":       {tenant, api, options{AuthorityHost: "https://:8443"}, "AuthorityHost: ", "https://host"},
+		"authority with a wildcard":    {tenant, api, options{AuthorityHost: "https://*.microsoftonline.com"}, "AuthorityHost: ", "https://host"},
+		"authority with a port":        {tenant, api, options{AuthorityHost: "https://localhost:70000"}, "AuthorityHost: ", "https://host"},
+		"URI":                          {tenant, api, uris("api://" + api), "", ""},
+		"URI with a path":              {tenant, api, uris("https://mcp.example.com/mcp", "api://"+tenant+"/mcp.v1"), "", ""},
+		"URI with a slash":             {tenant, api, uris("api://" + api + "/"), "AppIDURIs: ", `set it to "api://` + api + `"`},
+		"URI with a path and a slash":  {tenant, api, uris("https://mcp.example.com/mcp/"), "AppIDURIs: ", `set it to "https://mcp.example.com/mcp"`},
+		"URI with the default scope":   {tenant, api, uris("api://" + api + "/access_as_user"), "AppIDURIs: ", `set it to "api://` + api + `"`},
+		"URI with .default":            {tenant, api, uris("api://" + api + "/.default"), "AppIDURIs: ", `set it to "api://` + api + `"`},
+		"URI with user_impersonation/": {tenant, api, uris("https://x.example/mcp/user_impersonation/"), "AppIDURIs: ", `set it to "https://x.example/mcp"`},
+		"URI with X.Read":              {tenant, api, uris("api://x/Files.Read"), "AppIDURIs: ", `set it to "api://x"`},
+		"URI with X.ReadWrite.All":     {tenant, api, uris("api://x", "api://y/Files.ReadWrite.All"), "AppIDURIs: ", `set it to "api://y"`},
+		"URI with a query":             {tenant, api, uris("https://x.example/mcp?x=1"), "AppIDURIs: ", "is not an App ID URI"},
+		"URI with a fragment":          {tenant, api, uris("https://x.example/mcp#x"), "AppIDURIs: ", "is not an App ID URI"},
+		"URI with a wildcard":          {tenant, api, uris("https://*.example/mcp"), "AppIDURIs: ", "is not an App ID URI"},
+		"URI with white space":         {tenant, api, uris("api://x\u00a0"), "AppIDURIs: ", "is not an App ID URI"},
+		"an empty URI":                 {tenant, api, uris(""), "AppIDURIs: ", "is not an App ID URI"},
+		"a GUID as URI":                {tenant, api, uris(api), "AppIDURIs: ", "is not an App ID URI"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := row.options
+			options.HTTPClient = &http.Client{Transport: behind{nil, func(r *http.Request) *http.Response { return answered(r, 503, "") }}}
+			options.Logger = slog.New(slog.DiscardHandler)
+			v, err := entraauth.NewVerifier(row.tenant, row.client, &options)
+			if err == nil {
+				_ = v.Close()
+			}
+			switch {
+			case row.field == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case row.field != "" && (err == nil || !strings.Contains(err.Error(), row.field) || !strings.Contains(err.Error(), row.remedy)):
+				t.Errorf("got %v, want %q with %q", err, row.field, row.remedy)
+			}
+		})
+	}
+}
+
+// Entra's directory has no two applications whose App ID URIs differ only in case, and
+// writes a v1 token's audience as the client asked for it.
+func TestAudienceInAnyCase(t *testing.T) {
+	f := newFixture(t, func(o *entraauth.Options) { o.AppIDURIs = []string{"https://MCP.example.com/Tasks", "api://kiosk"} })
+	for aud, accepted := range map[string]bool{
+		"https://mcp.example.com/tasks":        true,
+		"HTTPS://MCP.EXAMPLE.COM/TASKS/":       true,
+		"API://Kiosk":                          true,
+		strings.ToUpper(f.api.ClientID):        true,
+		strings.ToUpper(f.api.ClientID) + "/":  true,
+		"https://mcp.example.com/tasks//":      false,
+		"https://mcp.example.com/Tasks/x":      false,
+		"https://mcp.example.com/%54asks":      false,
+		"https://mcp.example.com:443/Tasks":    false,
+		"api://\u212aiosk":                     false, // the Kelvin sign, which folds to k
+		"api://kio\u017fk":                     false, // the long s
+		"api://" + f.api.ClientID:              false, // not among the URIs
+		"https://mcp.example.com/Tasks\u0000":  false,
+		"https://mcp.example.com.evil/Tasks":   false,
+		" https://mcp.example.com/Tasks":       false,
+		"https://mcp.example.com/Tasks?x=y":    false,
+		"https://mcp.example.com/../com/Tasks": false,
+	} {
+		err := f.verify(t, f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["aud"] = aud }))
+		if (err == nil) != accepted || err != nil && errorOf(t, err).Reason != "audience_mismatch" {
+			t.Errorf("%q: %v", aud, err)
+		}
+	}
+}
+
+// VS Code on a managed Windows device sends a bound token as if it were a bearer token
+// (microsoft/vscode#319673): its user learns what to do.
+func TestBoundToken(t *testing.T) {
+	f := newFixture(t, nil)
+	bound := f.tenant.Mint(f.api, 2, func(_, c map[string]any) { c["cnf"] = map[string]any{"kid": "device", "xms_ksl": "sw"} })
+	a := get(t, f.serve(t, nil).URL, authorization("Bearer "+bound))
+	for where, text := range map[string]string{"the body": a.body, "the challenge": a.header.Get("WWW-Authenticate")} {
+		for _, want := range []string{"bound to a", "another account", "browser", "policy"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is not in %s: %s", want, where, text)
+			}
+		}
+	}
+	if a.status != http.StatusUnauthorized || !strings.Contains(a.body, `"reason":"bound_to_key"`) {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 
