@@ -86,6 +86,9 @@ func online(ctx context.Context, getenv func(string) string, stdout io.Writer) e
 		AuthorityHost: getenv("AZURE_AUTHORITY_HOST"),
 		Resources:     []string{graph},
 	})
+	if err != nil && getenv("TENANT_ID")+getenv("API_APP_ID") == "" {
+		return fmt.Errorf("nothing is configured yet; to see it without a tenant: go run ./examples/graph -demo\n%w", err)
+	}
 	if err != nil {
 		return err
 	}

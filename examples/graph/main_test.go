@@ -21,6 +21,15 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// Who starts it before anything is configured is shown the demo first.
+func TestNothingConfigured(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), nil, func(string) string { return "" }, &stdout, &stderr)
+	if demo := strings.Index(stderr.String(), "go run ./examples/graph -demo"); code != 1 || demo < 0 || demo > strings.Index(stderr.String(), "tenantID") {
+		t.Errorf("exit %d: %s", code, stderr.String())
+	}
+}
+
 func TestFaults(t *testing.T) {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()

@@ -20,30 +20,33 @@ import (
 // for the rest, so that what is wrong with it can be reported under the
 // variable's name. These constructors contact nothing.
 
-const goodID = "00000000-0000-0000-0000-000000000000"
+const (
+	goodTenant = "a0000000-0000-4000-8000-000000000001"
+	goodClient = "a0000000-0000-4000-8000-000000000002"
+)
 
 func checkTenantID(s string) error {
-	_, err := obo.NewExchanger(s, goodID, clientauth.Secret("good"), nil)
+	_, err := obo.NewExchanger(s, goodClient, clientauth.Secret("good"), nil)
 	return about("tenantID: ", err)
 }
 
 func checkClientID(s string) error {
-	_, err := obo.NewExchanger(goodID, s, clientauth.Secret("good"), nil)
+	_, err := obo.NewExchanger(goodTenant, s, clientauth.Secret("good"), nil)
 	return about("clientID: ", err)
 }
 
 func checkAuthorityHost(s string) error {
-	_, err := obo.NewExchanger(goodID, goodID, clientauth.Secret("good"), &obo.Options{AuthorityHost: s})
+	_, err := obo.NewExchanger(goodTenant, goodClient, clientauth.Secret("good"), &obo.Options{AuthorityHost: s})
 	return about("Options.AuthorityHost: ", err)
 }
 
 func checkMethod(m clientauth.Method) error {
-	_, err := obo.NewExchanger(goodID, goodID, m, nil)
+	_, err := obo.NewExchanger(goodTenant, goodClient, m, nil)
 	return about("method: ", err)
 }
 
 func checkAudience(s string) error {
-	_, err := obo.NewExchanger(goodID, goodID, clientauth.Secret("good"), &obo.Options{Resources: []string{s}})
+	_, err := obo.NewExchanger(goodTenant, goodClient, clientauth.Secret("good"), &obo.Options{Resources: []string{s}})
 	return about("Options.Resources[0]: ", err)
 }
 

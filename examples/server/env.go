@@ -40,6 +40,7 @@ type config struct {
 	stateKeys          [][]byte          // seal what clients hand back
 	downloadDir        string
 	warnings           []string // for the log at the start
+	misspelt           []string // names in the .env file, with what was meant
 }
 
 // variables reads the environment, and the .env file where the environment has
@@ -109,15 +110,34 @@ func readConfig(lookup func(string) (string, bool), dotenv []byte) (config, []fa
 	v.readPublicURL(&c)
 	c.downloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")
 	v.warnOfProcessVariables(&c)
+	c.misspelt = misspelt(v.file)
 	return c, v.faults
 }
 
-// readIdentityConfig reads what judging a token needs.
-func readIdentityConfig(lookup func(string) (string, bool), dotenv []byte) (config, []fault) {
+// readExplainConfig reads what judging a token needs. The ids may be missing: then the
+// token's own take their place.
+func readExplainConfig(lookup func(string) (string, bool), dotenv []byte) (config, []fault) {
 	v := newVariables(lookup, dotenv)
 	var c config
-	v.readIdentity(&c)
+	c.tenantID, c.apiAppID = v.text("TENANT_ID"), v.text("API_APP_ID")
+	if c.tenantID != "" && c.apiAppID != "" {
+		v.readIdentity(&c)
+		return c, v.faults
+	}
+	if c.tenantID != "" {
+		v.check("TENANT_ID", checkTenantID(c.tenantID), "Copy the Directory (tenant) ID, or leave it out")
+	}
+	if c.apiAppID != "" {
+		v.check("API_APP_ID", checkClientID(c.apiAppID), "Copy the Application (client) ID, or leave it out")
+	}
+	v.readAuthority(&c)
 	return c, v.faults
+}
+
+// nothingSet reports whether the configuration says not even whose server this is.
+func nothingSet(lookup func(string) (string, bool), dotenv []byte) bool {
+	v := newVariables(lookup, dotenv)
+	return v.text("TENANT_ID") == "" && v.text("API_APP_ID") == ""
 }
 
 // readListenConfig reads what the demo needs.
@@ -132,6 +152,13 @@ func (v *variables) readIdentity(c *config) {
 	c.tenantID, c.apiAppID = v.text("TENANT_ID"), v.text("API_APP_ID")
 	v.check("TENANT_ID", checkTenantID(c.tenantID), "Copy the Directory (tenant) ID from the app registration's overview")
 	v.check("API_APP_ID", checkClientID(c.apiAppID), "Copy the Application (client) ID from the overview of the MCP server API's app registration")
+	if c.apiAppID != "" && strings.EqualFold(c.apiAppID, c.tenantID) {
+		v.fault("API_APP_ID", "is the value of TENANT_ID", "Copy the Application (client) ID, which stands beside it in the app registration's overview")
+	}
+	v.readAuthority(c)
+}
+
+func (v *variables) readAuthority(c *config) {
 	c.authorityHost = v.text("AZURE_AUTHORITY_HOST")
 	v.check("AZURE_AUTHORITY_HOST", checkAuthorityHost(c.authorityHost),
 		"Leave it out for the public cloud, or set another cloud's host, such as https://login.microsoftonline.us")
@@ -167,12 +194,15 @@ func (c *config) missingStorage() []string {
 // at: the documented .env has placeholders there.
 func (v *variables) readOBO(c *config) {
 	switch s := v.text("USE_OBO_FLOW"); strings.ToLower(s) {
-	case "true", "1", "yes":
+	case "true", "1", "yes", "on":
 		c.obo = true
-	case "false", "0", "no", "":
+	case "false", "0", "no", "off":
+		return
+	case "":
+		v.wantFlow(c)
 		return
 	default:
-		v.fault("USE_OBO_FLOW", fmt.Sprintf("%q is neither on (true, 1, yes) nor off (false, 0, no, empty)", shorten(s)), "Set it to true or false")
+		v.fault("USE_OBO_FLOW", fmt.Sprintf("%q is neither on (true, 1, yes, on) nor off (false, 0, no, off, empty)", shorten(s)), "Set it to true or false")
 		return
 	}
 	v.same("AZURE_TENANT_ID", "TENANT_ID", c.tenantID, "the exchange runs at the tenant of the users' tokens")
@@ -180,6 +210,23 @@ func (v *variables) readOBO(c *config) {
 	v.readMethod(c)
 	v.readAudiences(c)
 	v.readConsent(c)
+}
+
+// wantFlow finds that the flow was forgotten: somebody who gives the app a secret
+// wants it to act as its users. Kubernetes sets a token file for each pod, and an
+// empty USE_OBO_FLOW may be meant: those get a warning.
+func (v *variables) wantFlow(c *config) {
+	i := slices.IndexFunc(proofs, func(name string) bool { return v.text(name) != "" })
+	if i < 0 {
+		return
+	}
+	const problem = "is set and USE_OBO_FLOW is not, so this server never acts as its users"
+	_, inEnvironment := v.lookup("USE_OBO_FLOW")
+	if _, inFile := v.file["USE_OBO_FLOW"]; inEnvironment || inFile || proofs[i] == "AZURE_FEDERATED_TOKEN_FILE" {
+		c.warnings = append(c.warnings, proofs[i]+" "+problem+": set USE_OBO_FLOW to true or false")
+		return
+	}
+	v.fault(proofs[i], problem, "Set USE_OBO_FLOW=true, or USE_OBO_FLOW=false if that is meant")
 }
 
 // readConsent reads how users are asked for their consent on the way.
@@ -304,10 +351,9 @@ func (v *variables) readPublicURL(c *config) {
 	v.check("PUBLIC_URL", checkOrigin(s), "Set it to what clients use, such as https://mcp.example.com; /mcp is added to it")
 }
 
-// warnOfProcessVariables tells what can't work: these are read by Go itself and
-// by the Azure SDK, which see the environment alone.
+// warnOfProcessVariables tells what can't work.
 func (v *variables) warnOfProcessVariables(c *config) {
-	for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"} {
+	for _, name := range processVariables {
 		if _, inFile := v.file[name]; inFile {
 			if _, set := v.lookup(name); !set {
 				c.warnings = append(c.warnings, name+" in "+dotenvFile+" has no effect: set it in the environment")

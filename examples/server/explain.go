@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,8 +29,13 @@ func runExplain(ctx context.Context, c config, authority *http.Client, stdin io.
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
+	own, err := completeFrom(&c, token)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
 	verifier, err := entraauth.NewVerifier(c.tenantID, c.apiAppID, &entraauth.Options{
-		HTTPClient: authority, AuthorityHost: c.authorityHost,
+		HTTPClient: authority, AuthorityHost: c.authorityHost, AppIDURIs: own.appIDURIs,
 		Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -39,8 +45,9 @@ func runExplain(ctx context.Context, c config, authority *http.Client, stdin io.
 	defer func() { _ = verifier.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
+	_, _ = fmt.Fprint(stdout, own.notice)
 	report := verifier.Explain(ctx, token)
-	printReport(stdout, report)
+	printReport(stdout, report, own)
 	if !report.Valid {
 		return exitFailed
 	}
@@ -63,7 +70,61 @@ func readToken(stdin io.Reader) (string, error) {
 	return token, nil
 }
 
-func printReport(w io.Writer, r *entraauth.Report) {
+// A selfJudged is what the token said of itself, in place of a configuration that
+// is not there. It is zero where all of it is.
+type selfJudged struct {
+	notice    string // what was taken from the token, for people
+	appIDURIs []string
+}
+
+// unknownApp is the application's id where nothing tells it: that of nobody.
+const unknownApp = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+// completeFrom takes the ids that are not configured from the token, which says what it
+// likes: so keys come from the configured authority alone, whatever host the token
+// names, and nothing is said of the server that it is meant for.
+func completeFrom(c *config, token string) (selfJudged, error) {
+	var own selfJudged
+	if c.tenantID != "" && c.apiAppID != "" {
+		return own, nil
+	}
+	claims, err := decodeClaims(token)
+	if err != nil {
+		return own, errors.New("the token can't be read, and it would have to say whose it is: TENANT_ID and API_APP_ID are not set. Set them, or give the token as the client sends it")
+	}
+	var parts []string
+	if c.tenantID == "" {
+		c.tenantID, _ = claims["tid"].(string)
+		if err := checkTenantID(c.tenantID); err != nil {
+			return own, errors.New("TENANT_ID is not set, and the token's claim tid is no tenant's id. Set TENANT_ID")
+		}
+		parts = append(parts, "tenant ("+c.tenantID+")")
+	}
+	if c.apiAppID == "" {
+		audience, _ := claims["aud"].(string)
+		if audience == "" {
+			return own, errors.New("API_APP_ID is not set, and the token has no audience. Set API_APP_ID")
+		}
+		uri := strings.TrimSuffix(audience, "/")
+		c.apiAppID = strings.TrimPrefix(strings.ToLower(uri), "api://")
+		if checkClientID(c.apiAppID) != nil {
+			c.apiAppID = unknownApp
+		}
+		if strings.Contains(uri, "://") {
+			own.appIDURIs = []string{uri}
+		}
+		parts = append(parts, "audience ("+printable(shorten(audience))+")")
+	}
+	host := c.authorityHost
+	if host == "" {
+		host = "https://login.microsoftonline.com"
+	}
+	own.notice = "TENANT_ID or API_APP_ID is not set, so the token is judged by its own " + strings.Join(parts, " and ") +
+		",\nwith the keys of " + host + ". That says nothing of the server that it is sent to.\n\n"
+	return own, nil
+}
+
+func printReport(w io.Writer, r *entraauth.Report, own selfJudged) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "RULE\tRESULT\tACTUAL\tEXPECTED")
 	for _, c := range r.Checks {
@@ -74,6 +135,10 @@ func printReport(w io.Writer, r *entraauth.Report) {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Rule, result, printable(c.Actual), printable(c.Expected))
 	}
 	_ = table.Flush()
+	if r.Valid && own.notice != "" {
+		_, _ = fmt.Fprintln(w, "\nThe token is in order by its own tenant and audience. Set TENANT_ID and API_APP_ID to see whether your server accepts it.")
+		return
+	}
 	if r.Valid {
 		_, _ = fmt.Fprintln(w, "\nThe token is accepted.")
 		return

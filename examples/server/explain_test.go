@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,5 +53,90 @@ func TestExplain(t *testing.T) {
 				t.Logf("\n%s", out.String())
 			}
 		})
+	}
+}
+
+// Before anything is configured, the token's own tenant and audience take its place, and
+// the report says so. Keys come from the configured authority, whatever the token says.
+func TestExplainWithoutConfiguration(t *testing.T) {
+	w, err := newWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	mint := func(version int, name string, value any) string {
+		return w.tenant.Mint(w.api, version, func(_, claims map[string]any) { claims[name] = value })
+	}
+	const notice = "judged by its own tenant ("
+	for name, row := range map[string]struct {
+		config config
+		input  string
+		code   int
+		texts  []string
+	}{
+		"v1":                   {config{}, mint(1, "x", 1), exitOK, []string{notice + w.tenant.ID(), "audience (api://" + w.api.ClientID, "in order by its own tenant", "keys of " + w.tenant.AuthorityHost()}},
+		"v2":                   {config{}, mint(2, "x", 1), exitOK, []string{notice + w.tenant.ID(), "audience (" + w.api.ClientID}},
+		"an App ID URI":        {config{}, mint(1, "aud", "https://mcp.example.com/mcp/"), exitOK, []string{"audience (https://mcp.example.com/mcp/)"}},
+		"expired":              {config{}, mint(1, "exp", 1), exitFailed, []string{notice, "expired: Token expired"}},
+		"the tenant is set":    {config{tenantID: w.tenant.ID()}, mint(1, "x", 1), exitOK, []string{"judged by its own audience (api://"}},
+		"the app is set":       {config{apiAppID: w.api.ClientID}, mint(1, "aud", "api://other"), exitFailed, []string{notice + w.tenant.ID() + "),", "audience_mismatch"}},
+		"a stranger's host":    {config{}, mint(2, "iss", "https://evil.example/"+w.tenant.ID()+"/v2.0"), exitFailed, []string{"issuer_mismatch", "keys of " + w.tenant.AuthorityHost()}},
+		"a tenant that is not": {config{}, mint(2, "tid", testTenant), exitFailed, []string{"tenant_not_found", "AADSTS90002"}},
+		"tid is a path":        {config{}, mint(2, "tid", "../x"), exitFailed, []string{"the token's claim tid is no tenant's id", "Set TENANT_ID"}},
+		"no audience":          {config{}, mint(2, "aud", nil), exitFailed, []string{"the token has no audience"}},
+		"terminal codes":       {config{}, mint(2, "aud", "\x1b[31mred"), exitFailed, []string{`"\x1b[31mred"`}},
+		"garbage":              {config{}, "garbage", exitFailed, []string{"the token can't be read", "Set them"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := *w.tenant.HTTPClient()
+			client.Transport = only{w.tenant.AuthorityHost(), client.Transport, t}
+			row.config.authorityHost = w.tenant.AuthorityHost()
+			var out bytes.Buffer
+			if code := runExplain(context.Background(), row.config, &client, strings.NewReader(row.input), &out, &out); code != row.code {
+				t.Errorf("exit code %d, want %d", code, row.code)
+			}
+			wantText(t, out.String(), row.texts...)
+			if strings.Contains(out.String(), "is accepted") || strings.Contains(out.String(), row.input[len(row.input)-7:]) && len(row.input) > 40 {
+				t.Errorf("it says too much:\n%s", out.String())
+			}
+		})
+	}
+}
+
+// only lets requests to one origin through.
+type only struct {
+	origin string
+	next   http.RoundTripper
+	t      *testing.T
+}
+
+func (o only) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme+"://"+r.URL.Host != o.origin {
+		o.t.Errorf("a request went to %s", r.URL.Host)
+	}
+	return o.next.RoundTrip(r)
+}
+
+func TestExplainConfig(t *testing.T) {
+	for name, row := range map[string]struct {
+		variables map[string]string
+		where     []string
+	}{
+		"nothing":           {nil, nil},
+		"a tenant":          {map[string]string{"TENANT_ID": testTenant}, nil},
+		"an odd tenant":     {map[string]string{"TENANT_ID": "x"}, []string{"TENANT_ID"}},
+		"an odd app":        {map[string]string{"API_APP_ID": "x"}, []string{"API_APP_ID"}},
+		"an odd authority":  {map[string]string{"AZURE_AUTHORITY_HOST": "http://x"}, []string{"AZURE_AUTHORITY_HOST"}},
+		"both, one of them": {with("TENANT_ID", "x"), []string{"TENANT_ID"}},
+		"both the same":     {with("API_APP_ID", testTenant), []string{"API_APP_ID"}},
+	} {
+		_, faults := readExplainConfig(lookupIn(row.variables), nil)
+		var where []string
+		for _, f := range faults {
+			where = append(where, f.where)
+		}
+		if !slices.Equal(where, row.where) {
+			t.Errorf("%s: faults %v, want of %v", name, faults, row.where)
+		}
 	}
 }

@@ -28,3 +28,10 @@ func printFaults(w io.Writer, faults []fault) {
 		_, _ = fmt.Fprintf(w, "  %s\n", f)
 	}
 }
+
+// demoFirst is for who starts the server before anything is configured.
+const demoFirst = `Nothing is configured yet. To see the server at work without a tenant:
+
+  go run ./examples/server -demo
+
+`

@@ -13,7 +13,7 @@
 //	API_APP_ID                   application id of this server's app registration
 //	AZURE_STORAGE_ACCOUNT_URL    https://mystorageaccount.blob.core.windows.net
 //	AZURE_STORAGE_CONTAINER      the container whose blobs are read
-//	USE_OBO_FLOW                 true, 1, yes: act on behalf of users
+//	USE_OBO_FLOW                 true, 1, yes, on: act on behalf of users
 //	ENTRA_APP_CLIENT_SECRET      how the app proves itself: a secret,
 //	UMI_CLIENT_ID                or a managed identity as federated credential,
 //	AZURE_FEDERATED_TOKEN_FILE   or a Kubernetes workload identity (with UMI_CLIENT_ID: through it),
@@ -29,7 +29,8 @@
 //
 // It speaks HTTP; what ends TLS stands before it. With -demo it needs no
 // configuration and no Azure. With -explain it reads a token from standard input
-// and shows how it fares under each rule: "why 401?".
+// and shows how it fares under each rule: "why 401?"; before anything is configured, by
+// the token's own tenant and audience.
 package main
 
 import (
@@ -41,6 +42,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -88,7 +90,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		return runDemo(ctx, c, *once, stdout, stderr)
 	}
 	if *explain {
-		c, faults := readIdentityConfig(lookup, dotenv)
+		c, faults := readExplainConfig(lookup, dotenv)
 		if faults = append(unreadable, faults...); len(faults) > 0 {
 			printFaults(stderr, faults)
 			return exitFailed
@@ -97,7 +99,13 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	}
 	c, faults := readConfig(lookup, dotenv)
 	if faults = append(unreadable, faults...); len(faults) > 0 {
+		if nothingSet(lookup, dotenv) {
+			_, _ = fmt.Fprint(stderr, demoFirst)
+		}
 		printFaults(stderr, faults)
+		for _, hint := range c.misspelt {
+			_, _ = fmt.Fprintf(stderr, "  %s\n", hint)
+		}
 		return exitFailed
 	}
 	return runServer(ctx, c, stderr)
@@ -139,7 +147,7 @@ func announce(log *slog.Logger, c config, address, publicURL string) {
 	}
 	log.Info("serving", "version", mcpentra.Version, "url", publicURL+"/mcp", "address", address,
 		"tenant", c.tenantID, "api", c.apiAppID, "obo", flow, "storage", c.storageURL, "container", c.container)
-	for _, warning := range c.warnings {
+	for _, warning := range slices.Concat(c.misspelt, c.warnings) {
 		log.Warn(warning)
 	}
 	log.Warn(tokenToolWarning)

@@ -44,7 +44,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"time"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -87,13 +86,16 @@ func online(ctx context.Context, getenv func(string) string, stdout, stderr io.W
 	if public == "" {
 		public = "http://localhost:" + port
 	}
-	handler, closeAll, err := assemble(settings{
+	server, closeAll, err := assemble(settings{
 		tenantID: getenv("TENANT_ID"), apiAppID: getenv("API_APP_ID"), authorityHost: getenv("AZURE_AUTHORITY_HOST"),
 		proof:      proof(getenv),
 		accountURL: getenv("AZURE_STORAGE_ACCOUNT_URL"), container: getenv("AZURE_STORAGE_CONTAINER"),
 		allow: list(getenv("AZURE_STORAGE_ALLOW")),
 		log:   slog.New(slog.NewTextHandler(stderr, nil)),
 	}, public+"/mcp")
+	if err != nil && getenv("TENANT_ID")+getenv("API_APP_ID") == "" {
+		return fmt.Errorf("nothing is configured yet; to see it without a tenant: go run ./examples/storage -demo\n%w", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -103,12 +105,7 @@ func online(ctx context.Context, getenv func(string) string, stdout, stderr io.W
 		return err
 	}
 	_, _ = fmt.Fprintf(stdout, "MCP endpoint: %s/mcp\n", public)
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { _ = server.Close() })
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return server.Serve(ctx, listener)
 }
 
 // settings is what the server is made from.
@@ -121,8 +118,8 @@ type settings struct {
 	authority, storage                *http.Client // of the demo
 }
 
-// assemble makes the server: its handler, and what ends its background work.
-func assemble(s settings, resource string) (http.Handler, func(), error) {
+// assemble makes the server, and what ends its background work.
+func assemble(s settings, resource string) (*mcpentra.Server, func(), error) {
 	verifier, errVerifier := entraauth.NewVerifier(s.tenantID, s.apiAppID, &entraauth.Options{
 		AuthorityHost: s.authorityHost, HTTPClient: s.authority, Logger: s.log,
 	})

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// knownVariables are all that the server reads, and those of its platform that have
+// no effect in the .env file.
+var knownVariables = slices.Concat([]string{
+	"TENANT_ID", "API_APP_ID", "AZURE_AUTHORITY_HOST", "AZURE_STORAGE_ACCOUNT_URL", "AZURE_STORAGE_CONTAINER",
+	"USE_OBO_FLOW", "AZURE_TENANT_ID", "ENTRA_APP_CLIENT_ID", "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+	"TARGET_AUDIENCES", "CONSENT_REDIRECT_URL", "STATE_KEYS", "HOST", "PORT", "PUBLIC_URL", "DOWNLOAD_DIR", "LOG_LEVEL",
+}, proofs, processVariables)
+
+// processVariables are read by Go itself and by the Azure SDK, which see the
+// environment alone.
+var processVariables = []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"}
+
+// misspelt names the variables of the .env file that are nearly known ones, with
+// their lines. Others are somebody else's.
+func misspelt(file map[string]dotenvValue) []string {
+	names := slices.SortedFunc(maps.Keys(file), func(a, b string) int { return cmp.Compare(file[a].line, file[b].line) })
+	var found []string
+	for _, name := range names {
+		if meant := meantBy(name); meant != "" {
+			found = append(found, fmt.Sprintf("%s:%d: %s has no effect; did you mean %s?", dotenvFile, file[name].line, shorten(name), meant))
+		}
+	}
+	return found
+}
+
+// meantBy returns the known name that is nearest, if it is near: the same but for
+// case and underscores, or two typing mistakes away, one for short names.
+func meantBy(name string) string {
+	if slices.Contains(knownVariables, name) || len(name) > 64 {
+		return ""
+	}
+	bare := func(s string) string { return strings.ReplaceAll(strings.ToUpper(s), "_", "") }
+	nearest, least := "", 3
+	for _, known := range knownVariables {
+		distance := typingMistakes(strings.ToUpper(name), known)
+		if bare(name) == bare(known) {
+			distance = 0
+		}
+		if distance < least && (distance < 2 || len(known) > 5) {
+			nearest, least = known, distance
+		}
+	}
+	return nearest
+}
+
+// typingMistakes counts the letters to be added, dropped, replaced, or swapped with
+// their neighbor, that lead from a to b.
+func typingMistakes(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		for j := range rows[i] {
+			switch {
+			case i == 0 || j == 0:
+				rows[i][j] = i + j
+			case a[i-1] == b[j-1]:
+				rows[i][j] = rows[i-1][j-1]
+			default:
+				rows[i][j] = 1 + min(rows[i-1][j-1], rows[i-1][j], rows[i][j-1])
+			}
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestMisspeltNamesAreNamed(t *testing.T) {
+	for name, want := range map[string]string{
+		"TENANTID": "TENANT_ID", "tenant_id": "TENANT_ID", "Tenant_Id": "TENANT_ID", "TENNANT_ID": "TENANT_ID", "TENANT__ID": "TENANT_ID", "TENATN_ID": "TENANT_ID",
+		"API_APPID": "API_APP_ID", "API_APP_IDS": "API_APP_ID", "ENTRA_APP_CLIENT_SECERT": "ENTRA_APP_CLIENT_SECRET",
+		"USE_OBOFLOW": "USE_OBO_FLOW", "USE_0BO_FL0W": "USE_OBO_FLOW", "STATE_KEY": "STATE_KEYS", "TARGET_AUDIENCE": "TARGET_AUDIENCES",
+		"UMI_CLIENTID": "UMI_CLIENT_ID", "LOGLEVEL": "LOG_LEVEL", "PROT": "PORT", "port": "PORT", "PUBLICURL": "PUBLIC_URL", "HTTP_PROXY": "HTTPS_PROXY",
+		"AZURE_STORAGE_ACOUNT_URL": "AZURE_STORAGE_ACCOUNT_URL", "https_proxy": "HTTPS_PROXY",
+		// Somebody else's:
+		"DATABASE_URL": "", "PATH": "", "AZURE_CLIENT_ID": "", "COSTS": "", "POSTS": "", "NODE_ENV": "", "X": "", "_": "", "APP_ID": "",
+		strings.Repeat("A", 10000): "",
+	} {
+		if got := meantBy(name); got != want {
+			t.Errorf("%.40s: got %q, want %q", name, got, want)
+		}
+	}
+	for _, known := range knownVariables {
+		if got := meantBy(known); got != "" {
+			t.Errorf("%s is taken for %s", known, got)
+		}
+	}
+}
+
+// Every name that is read is known, and documented.
+func TestKnownVariables(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := map[string]bool{}
+	for _, variables := range []map[string]string{with(), withOBO(), with("USE_OBO_FLOW", "1", "AZURE_CLIENT_CERTIFICATE_PATH", "/no/such")} {
+		_, _ = readConfig(func(name string) (string, bool) {
+			asked[name] = true
+			return lookupIn(variables)(name)
+		}, []byte("SSL_CERT_FILE=x"))
+	}
+	for name := range asked {
+		if !slices.Contains(knownVariables, name) {
+			t.Errorf("%s is read and not known", name)
+		}
+	}
+	for _, name := range knownVariables {
+		if !slices.Contains(processVariables, name) && (!asked[name] || !bytes.Contains(readme, []byte("`"+name+"`"))) {
+			t.Errorf("%s: read %v, and README.md does not have it", name, asked[name])
+		}
+	}
+}
+
+func TestMisspeltNamesAreWarnedOf(t *testing.T) {
+	c := mustRead(t, with(), "OTHER=1\nUSE_OBO=1\nSTATE_KEY=s3cr3t\nlog_level=debug\n")
+	want := []string{".env:3: STATE_KEY has no effect; did you mean STATE_KEYS?", ".env:4: log_level has no effect; did you mean LOG_LEVEL?"}
+	if !slices.Equal(c.misspelt, want) {
+		t.Errorf("got %q, want %q", c.misspelt, want)
+	}
+}
+
+// Who starts the server before anything is configured is shown the demo first; who
+// has misspelt a name is told so beside the fault that comes of it.
+func TestFirstStart(t *testing.T) {
+	for name, row := range map[string]struct {
+		variables map[string]string
+		dotenv    string
+		first     bool
+		texts     []string
+	}{
+		"nothing at all":    {nil, "", true, []string{"TENANT_ID: is missing", "API_APP_ID: is missing"}},
+		"only a port":       {map[string]string{"PORT": "8080"}, "", true, nil},
+		"misspelt":          {nil, "TENANTID=" + testTenant + "\nAPI_APP_ID=" + testApp, false, []string{"TENANT_ID: is missing", ".env:1: TENANTID has no effect; did you mean TENANT_ID?"}},
+		"half of it":        {map[string]string{"TENANT_ID": testTenant}, "", false, []string{"API_APP_ID: is missing"}},
+		"one id for both":   {map[string]string{"TENANT_ID": testTenant, "API_APP_ID": strings.ToUpper(testTenant)}, "", false, []string{"API_APP_ID: is the value of TENANT_ID"}},
+		"a forgotten flow":  {with("ENTRA_APP_CLIENT_SECRET", testSecret), "", false, []string{"ENTRA_APP_CLIENT_SECRET: is set and USE_OBO_FLOW is not", "USE_OBO_FLOW=true"}},
+		"the same, by .env": {with(), "AZURE_CLIENT_CERTIFICATE_PATH=/x.pem", false, []string{"AZURE_CLIENT_CERTIFICATE_PATH (.env:1): is set and USE_OBO_FLOW is not"}},
+		"an odd flow":       {withOBO("USE_OBO_FLOW", "perhaps"), "", false, []string{`"perhaps" is neither on (true, 1, yes, on) nor off (false, 0, no, off, empty)`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if row.dotenv != "" {
+				if err := os.WriteFile(dotenvFile, []byte(row.dotenv), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var stdout, stderr bytes.Buffer
+			if code := run(t.Context(), nil, lookupIn(row.variables), strings.NewReader(""), &stdout, &stderr); code != exitFailed {
+				t.Errorf("exit code %d, want %d", code, exitFailed)
+			}
+			demo := strings.Index(stderr.String(), "-demo")
+			if (demo >= 0) != row.first || demo > strings.Index(stderr.String(), "The configuration has") {
+				t.Errorf("-demo is not where it should be:\n%s", stderr.String())
+			}
+			wantText(t, stderr.String(), row.texts...)
+			if strings.Contains(stderr.String(), testSecret) {
+				t.Errorf("a secret is shown:\n%s", stderr.String())
+			}
+		})
+	}
+}
+
+func TestForgottenFlow(t *testing.T) {
+	blobs := []string{"AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net", "AZURE_STORAGE_CONTAINER", "docs"}
+	for name, row := range map[string]struct {
+		more, dotenv string
+		flow         []string
+		warned       bool
+	}{
+		"a secret, and the flow is empty":             {"ENTRA_APP_CLIENT_SECRET", "", []string{"USE_OBO_FLOW", ""}, true},
+		"a secret, and the flow is empty in the file": {"ENTRA_APP_CLIENT_SECRET", "USE_OBO_FLOW=", nil, true},
+		"a secret, and the flow is off":               {"ENTRA_APP_CLIENT_SECRET", "", []string{"USE_OBO_FLOW", "Off"}, false},
+		"what Kubernetes sets":                        {"AZURE_FEDERATED_TOKEN_FILE", "", nil, true},
+		"a password alone":                            {"AZURE_CLIENT_CERTIFICATE_PASSWORD", "", nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			variables := with(append(append([]string{row.more, testSecret}, blobs...), row.flow...)...)
+			c := mustRead(t, variables, row.dotenv)
+			if got := strings.Join(c.warnings, "\n"); strings.Contains(got, row.more+" is set and USE_OBO_FLOW is not") != row.warned || (got != "") != row.warned {
+				t.Errorf("warnings: %q", c.warnings)
+			}
+		})
+	}
+}
