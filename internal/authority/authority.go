@@ -115,6 +115,8 @@ func CheckGUID(s string) error {
 		return nil
 	case s == "":
 		return errors.New("is missing; it is a GUID such as 12345678-1234-1234-1234-123456789abc")
+	case len(s) > 64 || strings.Contains(s, "~"): // a client secret in the wrong place looks so
+		return fmt.Errorf("is not a GUID such as 12345678-1234-1234-1234-123456789abc, but %d other characters, which are not shown", len(s))
 	default:
 		return fmt.Errorf("%q is not a GUID such as 12345678-1234-1234-1234-123456789abc (no names, no braces)", s)
 	}

@@ -1,6 +1,7 @@
 package authority_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
@@ -133,5 +134,17 @@ func TestWithoutScope(t *testing.T) {
 		if got := authority.WithoutScope(in); got != want {
 			t.Errorf("WithoutScope(%q) = %q, want %q", in, got, want)
 		}
+	}
+}
+
+// A secret that was pasted in an id's place is not repeated.
+func TestCheckGUIDShowsNoSecret(t *testing.T) {
+	for _, secret := range []string{"Xy78Q~S3cr3tValue.0123456789abcdefghijkl", strings.Repeat("k", 88)} {
+		if err := authority.CheckGUID(secret); err == nil || strings.Contains(err.Error(), secret[:8]) {
+			t.Errorf("CheckGUID(%q) = %v", secret, err)
+		}
+	}
+	if err := authority.CheckGUID("common"); err == nil || !strings.Contains(err.Error(), `"common"`) {
+		t.Errorf("CheckGUID(common) = %v", err)
 	}
 }
