@@ -180,6 +180,35 @@ func pieceOf(credential, text string) string {
 	return ""
 }
 
+// A member's name that stands twice is told, but not if it may be a token.
+func TestMemberThatStandsTwice(t *testing.T) {
+	f := newFixture(t, nil)
+	for name, want := range map[string]string{"aud": `the member "aud" stands twice`, strings.Repeat("k", 100): "[100 characters]", "eyJhbGciOiJub25lIn0": "[19 characters]"} {
+		report := f.verifier.Explain(t.Context(), b64([]byte(`{"`+name+`":1,"`+name+`":2}`))+".e30.c2ln")
+		if got := report.Checks[0].Actual; !strings.Contains(got, want) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// A token in the query string is refused in whatever spelling some reader may take
+// it from there; other parameters are nobody's business.
+func TestTokenInTheQuery(t *testing.T) {
+	f := newFixture(t, nil)
+	good := f.token()
+	for query, refused := range map[string]bool{
+		"access_token=x": true, "access_token": true, "Access_Token=x": true, "access%5Ftoken=x": true, "a=1;access_token=x": true, "%20access_token=x": true,
+		"a=%zz&access_token=x": true, "+access_token=x": true, "": false, "a=access_token": false, "access_token_hint=x": false, "xaccess_token=x": false,
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.URL.RawQuery = query
+		r.Header.Set("Authorization", "Bearer "+good)
+		if _, err := f.verifier.FromRequest(r); (err != nil) != refused || err != nil && errorOf(t, err).Reason != "token_in_query" {
+			t.Errorf("%q: %v", query, err)
+		}
+	}
+}
+
 // The name of a known scheme is worth logging: it says which client is wrong.
 func TestKnownSchemesAreNamed(t *testing.T) {
 	f := newFixture(t, nil)

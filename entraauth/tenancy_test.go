@@ -144,7 +144,7 @@ func TestTenancy(t *testing.T) {
 				}
 			}
 			for what, token := range map[string]string{
-				"template": f.tokenOf("{tenantid}"), "a name": f.tokenOf("contoso.com"), "nothing": f.tokenOf(""),
+				"template": f.tokenOf("{tenantid}"), "a name": f.tokenOf("contoso.com"), "consumers in upper case": f.tokenOf(strings.ToUpper(personal)), "nothing": f.tokenOf(""),
 				"a path": f.tokenOf("../" + f.tenant.ID()), "GUID with more": f.tokenOf(thirdTenant + "/x"),
 				"tid against iss": f.tenant.Mint(f.api, 2, func(_, c map[string]any) {
 					c["tid"], c["iss"] = thirdTenant, f.tenant.AuthorityHost()+"/"+otherTenant+"/v2.0"
