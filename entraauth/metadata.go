@@ -75,7 +75,7 @@ func (s *keySource) openID(ctx context.Context, address string) (openIDDocument,
 	if err != nil {
 		return doc, fmt.Errorf("%s: issuer: %w", address, err)
 	}
-	if segment, _, _ := strings.Cut(strings.TrimPrefix(issuer.Path, "/"), "/"); !strings.EqualFold(segment, tenant) || issuer.RawQuery != "" {
+	if path := strings.TrimSuffix(strings.Trim(issuer.Path, "/"), "/v2.0"); !strings.EqualFold(path, tenant) || issuer.RawQuery != "" {
 		return doc, fmt.Errorf("%s: the issuer %q is not of tenant %s", address, actual(doc.Issuer), s.tenantID)
 	}
 	if _, err := s.trusted(doc.JWKSURI); err != nil {

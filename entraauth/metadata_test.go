@@ -53,6 +53,8 @@ func TestMetadataIsJudgedBeforeItReplacesTheLastGood(t *testing.T) {
 		"issuer has the id and more":        document("https://login.microsoftonline.com/"+tid+"0/v2.0", keys),
 		"issuer on a stranger's host":       document("https://evil.example/"+tid+"/v2.0", keys),
 		"issuer on a host that begins so":   document("https://login.microsoftonline.com.evil.example/"+tid+"/v2.0", keys),
+		"issuer has more behind the id":     document("https://login.microsoftonline.com/"+tid+"/v2.0/x", keys),
+		"issuer has a policy":               document("https://login.microsoftonline.com/"+tid+"/policy/v2.0", keys),
 		"issuer is the template of words":   document("https://login.microsoftonline.com/{tenant}/v2.0", keys),
 		"no issuer":                         document("", keys),
 		"keys over http":                    document(f.tenant.V2Issuer(), "http://localhost/keys"),

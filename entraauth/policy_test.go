@@ -29,6 +29,14 @@ func daemon(roles ...string) edit {
 	}
 }
 
+// appOnlyRole is the same with a scp.
+func appOnlyRole(role, scp string) edit {
+	return func(f *fixture, h, c map[string]any) {
+		daemon(role)(f, h, c)
+		c["scp"] = scp
+	}
+}
+
 func TestPolicy(t *testing.T) {
 	type policy = entraauth.Policy
 	f := newTenant(t)
@@ -56,6 +64,10 @@ func TestPolicy(t *testing.T) {
 		"app refused by default":           {policy{}, daemon("R"), entraauth.ErrInsufficientScope, "kind of caller"},
 		"app role":                         {policy{AppRoles: []string{"Q", "R"}}, daemon("R"), nil, ""},
 		"app role by idtyp":                {policy{AppRoles: []string{"R"}}, claims("idtyp", "app", "scp", nil, "roles", []string{"R"}), nil, ""},
+		"app role, scp is empty":           {policy{AppRoles: []string{"R"}}, appOnlyRole("R", ""), nil, ""},
+		"app role, scp is a slash":         {policy{AppRoles: []string{"R"}}, appOnlyRole("R", "/"), nil, ""},
+		"app role, scp names a scope":      {policy{AppRoles: []string{"R"}}, appOnlyRole("R", "x"), entraauth.ErrNotPermitted, "kind of caller"},
+		"user, scp is a slash":             {policy{AppRoles: []string{"R"}, Scopes: []string{"a"}}, claims("idtyp", "user", "scp", "/", "roles", []string{"R"}), entraauth.ErrInsufficientScope, "scope"},
 		"app role missing":                 {policy{AppRoles: []string{"R"}}, daemon("T"), entraauth.ErrNotPermitted, "app role"},
 		"app without roles":                {policy{AppRoles: []string{"R"}}, daemon(), entraauth.ErrNotPermitted, "app role"},
 		"apps alone, a user":               {policy{AppRoles: []string{"R"}}, claims(), entraauth.ErrNotPermitted, "kind of caller"},
