@@ -2,6 +2,7 @@ package entraauth_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -221,7 +222,7 @@ func TestKnownSchemesAreNamed(t *testing.T) {
 		r.Header.Set("Authorization", value)
 		_, err := f.verifier.FromRequest(r)
 		e := errorOf(t, err)
-		if e.Kind != entraauth.ErrNoToken || e.Actual != want {
+		if !errors.Is(err, entraauth.ErrNoToken) || e.Actual != want {
 			t.Errorf("%q: %v, logged as %q, want %q", value, e.Kind, e.Actual, want)
 		}
 	}

@@ -42,11 +42,11 @@ func runExplain(ctx context.Context, c config, authority *http.Client, stdin io.
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
-	defer func() { _ = verifier.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
-	_, _ = fmt.Fprint(stdout, own.notice)
 	report := verifier.Explain(ctx, token)
+	_ = verifier.Close() // what it logs comes before the report, not within it
+	_, _ = fmt.Fprint(stdout, own.notice)
 	printReport(stdout, report, own)
 	if !report.Valid {
 		return exitFailed
