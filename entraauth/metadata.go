@@ -86,11 +86,7 @@ func (s *keySource) openID(ctx context.Context, address string) (openIDDocument,
 
 // trusted wants an https URL on a host that the authority may name.
 func (s *keySource) trusted(address string) (*url.URL, error) {
-	const anyTenant = "00000000-0000-0000-0000-000000000000"
 	u, err := url.Parse(address)
-	if err != nil { // External ID has the tenant in the host, where no brace may stand
-		u, err = url.Parse(fill(address, anyTenant))
-	}
 	switch {
 	case err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "":
 		return nil, fmt.Errorf("%q is not an https URL", actual(address))

@@ -208,7 +208,9 @@ func (v *Verifier) Close() error {
 }
 
 // Ready returns nil once the home tenant's signing keys are there, and while the
-// last good ones are usable. It waits for a first fetch until ctx ends.
+// last good ones are usable. It waits for a first fetch until ctx ends. The error is
+// an *[Error] of kind [ErrKeysUnavailable]; its Reason tells a tenant that does not
+// exist (tenant_not_found) from one that can't be reached.
 func (v *Verifier) Ready(ctx context.Context) error {
 	_, err := v.tenancy.source("").current(ctx)
 	return err
