@@ -81,7 +81,7 @@ func (x *exchange) checkOperation(ours bool) bool {
 	isRead := x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
 	isAzures := slices.Contains(comps, strings.ToLower(q.Get("comp"))) && slices.Contains(restypes, q.Get("restype"))
 	switch {
-	case ours && x.operation != "" && !(x.operation.ofTags() && x.opts.HierarchicalNamespace):
+	case ours && x.operation != "" && (!x.operation.ofTags() || !x.opts.HierarchicalNamespace):
 		return true
 	case !isRead, ours && isAzures && x.operation == "":
 		x.fail(http.StatusMethodNotAllowed, "UnsupportedHttpVerb", "The resource doesn't support specified Http Verb.", "")
