@@ -62,6 +62,7 @@ type App struct {
 	redirects    []redirect
 	permissions  []permission
 	firstParty   bool
+	ownKey       *signingKey // nil: the tenant's keys sign for the app
 }
 
 // A permission is a delegated permission that an app's registration lists.

@@ -71,6 +71,9 @@ func (t *Tenant) readAuthorize(query string) (*authorizeRequest, *rejection) {
 
 // knownClient returns the app that a client_id names.
 func (t *Tenant) knownClient(clientID string) (*App, *rejection) {
+	if clientID == emptyGUID {
+		return nil, reject(700038, clientID+" is not an application's identifier.")
+	}
 	t.mu.Lock()
 	app := t.appByClientID(clientID)
 	t.mu.Unlock()
@@ -191,7 +194,9 @@ func (q *authorizeRequest) fail(e *exchange, r *rejection) {
 	answer := url.Values{
 		"error":             {r.redirectKind()},
 		"error_description": {e.describe(r)},
-		"error_uri":         {e.errorURI(r)},
+	}
+	if page := e.errorURI(r); page != "" {
+		answer.Set("error_uri", page)
 	}
 	if r.subcode != "" {
 		answer.Set("error_subcode", r.subcode)

@@ -124,50 +124,6 @@ func TestOptionalClaims(t *testing.T) {
 	}
 }
 
-// Tokens for Graph cannot be verified by anyone else, and serve at /v1.0/me.
-func TestGraph(t *testing.T) {
-	c := newSignIns(t)
-	a := c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL("scope", "openid profile User.Read"))))
-	token := a.text("access_token")
-	header, claims := decode(t, token)
-	if header["nonce"] == nil || claims["aud"] != "https://graph.microsoft.com" || claims["ver"] != "1.0" || !strings.Contains(a.text("scope"), "User.Read") {
-		t.Errorf("%v %v %s", header, claims, a.text("scope"))
-	}
-	if err := verify(c.Tenant, token); err == nil {
-		t.Error("the token can be verified like any other")
-	}
-	me := func(token string) answer {
-		return get(t, c.HTTPClient(), c.AuthorityHost()+"/v1.0/me", "Authorization", "Bearer "+token)
-	}
-	if a := me(token); a.text("id") != c.alice.ObjectID || a.text("userPrincipalName") != c.alice.UserPrincipalName {
-		t.Errorf("%d %s", a.status, a.body)
-	}
-	openid := c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL("scope", "openid profile"))))
-	for name, test := range map[string]struct {
-		token  string
-		status int
-	}{
-		"of another API":   {c.Token(c.alice, c.client, c.Storage()), http.StatusUnauthorized},
-		"without scope":    {c.Token(c.alice, c.client, c.Graph(), "openid"), http.StatusForbidden},
-		"after sign-in":    {openid.text("access_token"), http.StatusOK}, // User.Read was consented to before
-		"garbage":          {"x.y.z", http.StatusUnauthorized},
-		"changed":          {token[:len(token)-6] + "AAAAAA", http.StatusUnauthorized},
-		"of another place": {c.Mint(c.Graph(), 1, func(_, claims map[string]any) { claims["tid"] = c.alice.ObjectID }), http.StatusUnauthorized},
-	} {
-		if a := me(test.token); a.status != test.status {
-			t.Errorf("%s: %d %s", name, a.status, a.body)
-		}
-	}
-	_, id := decode(t, openid.text("id_token"))
-	info := get(t, c.HTTPClient(), c.AuthorityHost()+"/oidc/userinfo", "Authorization", "Bearer "+openid.text("access_token"))
-	if info.text("sub") == "" || info.text("sub") != id["sub"] || info.text("name") != "Alice" {
-		t.Errorf("userinfo: %d %s, ID token: %v", info.status, info.body, id)
-	}
-	if a := get(t, c.HTTPClient(), c.AuthorityHost()+"/v1.0/me"); a.status != http.StatusUnauthorized {
-		t.Errorf("no token: %d", a.status)
-	}
-}
-
 func BenchmarkNewTenant(b *testing.B) {
 	entratest.NewTenant(nil).Close()
 	b.ReportAllocs()

@@ -62,9 +62,17 @@ type metadata struct {
 	KerberosEndpoint      string   `json:"kerberos_endpoint"`
 	TenantRegionScope     string   `json:"tenant_region_scope"`
 	CloudInstanceName     string   `json:"cloud_instance_name"`
+	MTLSEndpoints         *aliases `json:"mtls_endpoint_aliases,omitempty"`                      // v2
+	BoundTokens           bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"` // v2
 	CloudGraphHostName    string   `json:"cloud_graph_host_name"`
 	GraphHost             string   `json:"msgraph_host"`
 	RBACURL               string   `json:"rbac_url"`
+}
+
+// aliases are the endpoints for clients that prove themselves by their TLS certificate (RFC 8705
+// section 5).
+type aliases struct {
+	Token string `json:"token_endpoint"`
 }
 
 // metadataV2 returns the metadata at {authority host}/{segment}/v2.0: a tenant's id,
@@ -82,6 +90,10 @@ func (h *host) metadataV2(segment string) metadata {
 	m.Scopes = []string{"openid", "profile", "email", "offline_access"}
 	m.RequestURIParameter = new(bool)
 	m.UserinfoEndpoint = h.authorityHost + userInfoPath
+	// Entra's metadata offer mutual TLS, at another host. Nobody asks for a certificate here: the
+	// alias is the token endpoint itself, which refuses whoever brings no other proof.
+	m.TokenAuthMethods = append(m.TokenAuthMethods, "self_signed_tls_client_auth")
+	m.MTLSEndpoints, m.BoundTokens = &aliases{m.TokenEndpoint}, true
 	m.Claims = []string{
 		"sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name", "msgraph_host", "aud",
 		"exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email",
@@ -129,6 +141,25 @@ func (h *host) metadata(segment string) metadata {
 	}
 }
 
+// forApp returns the metadata for those who ask with an app's id, which names the app's key set.
+func (m metadata) forApp(appID string) metadata {
+	if appID != "" {
+		m.JWKSURI += "?appid=" + appID
+	}
+	return m
+}
+
+// appID returns the parameter appid of a request for metadata or keys, if it is an app's id. An
+// app may have its own keys below its tenant only: elsewhere the parameter means nothing.
+func (e *exchange) appID() string {
+	for name, values := range e.request.URL.Query() {
+		if strings.EqualFold(name, "appid") && isGUID(values[0]) && !e.shared {
+			return values[0]
+		}
+	}
+	return ""
+}
+
 // issuerSegment returns what stands in issuers for the first segment of a path.
 func issuerSegment(segment string) string {
 	if isShared(segment) {
@@ -165,7 +196,7 @@ func (h *host) serveInstance(e *exchange) {
 	}
 	segment, _, _ := strings.Cut(strings.TrimPrefix(asked.Path, "/"), "/")
 	if !isShared(segment) && h.tenant(segment) == nil {
-		e.reject(unknownTenant(segment))
+		e.reject(e.unknownTenant(segment))
 		return
 	}
 	e.answer(http.StatusOK, instanceMetadata{

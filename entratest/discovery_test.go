@@ -121,7 +121,7 @@ func TestUnknownTenant(t *testing.T) {
 			}
 		}
 		a := do(t, c.HTTPClient(), http.MethodPost, c.AuthorityHost()+"/"+tid+"/oauth2/v2.0/token", c.obo())
-		if a.status != http.StatusBadRequest || a.code() != 90002 {
+		if a.status != http.StatusBadRequest || a.code() != 90002 || a.text("error") != "invalid_request" {
 			t.Errorf("%.20s: token endpoint: %d %s", tid, a.status, a.body)
 		}
 	}

@@ -36,7 +36,8 @@
 // # What is as in Entra
 //
 //   - Keys carry cloud_instance_name, issuer, x5t and x5c, and no alg. Metadata has
-//     no code_challenge_methods_supported.
+//     no code_challenge_methods_supported. An app may have a key of its own
+//     ([App.AddSigningKey]), which only those see who ask with ?appid={client id}.
 //   - v1 tokens, those for Azure Storage among them, have the issuer
 //     https://sts.windows.net/{tid}/ and the audience that was asked for;
 //     v2 tokens have the tenant's own issuer and the client id as audience.
@@ -53,16 +54,18 @@
 //
 // The v1 authorize, token and device code endpoints are in the metadata, and answer
 // 404. An assertion about a user whom the tenant does not know is taken at its word.
-// No real tenant was at hand: which error, suberror and status go with the rarer codes, and
-// the issuer of keys in the v1 key set, come from documents and reports.
+// No real tenant was at hand, only a few public recordings (docs/entratest.md): which
+// error, suberror and status go with the rarer codes, and the issuer of keys in the v1
+// key set, come from documents and reports.
 // Key ids begin with "entratest-", and certificates, pages and the header
 // X-Entratest say that this is not Microsoft Entra ID.
 //
 // # Going wrong on purpose
 //
 // [Tenant.Mint] and [Tenant.Sign] make tokens with any header and claims.
-// [Tenant.Fail] makes an endpoint slow, broken or throttled. [Tenant.RotateKeys]
-// and [Tenant.AnnounceKey] roll keys over, and [Options.Now] is the clock.
+// [Tenant.Fail] makes an endpoint slow, broken or throttled, for all or for one
+// user. [Tenant.RotateKeys] and [Tenant.AnnounceKey] roll keys over, and
+// [Options.Now] is the clock.
 // [Tenant.Requests] and [Tenant.Count] show what was asked.
 //
 // A tenant gives tokens to anyone who asks: it listens on loopback only, and

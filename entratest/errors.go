@@ -49,10 +49,10 @@ func rejectionOf(code int) rejection {
 	switch code {
 	case 7000215, 7000218, 7000222, 700021, 700023, 700024, 700025, 700027, 5002741, 70025, 700211, 700212, 700213, 7002138, 50012, 7000112:
 		return rejection{kind: "invalid_client", status: http.StatusUnauthorized}
-	case 700016, 7000114:
+	case 700016, 700038, 7000114:
 		return rejection{kind: "unauthorized_client", status: http.StatusBadRequest}
 	case 900144, 9000411, 9002313, 50027, 240002, 900561, 90009, 28000, 28003, 901002, 90015, 90023, 9002325, 9002326, 9002327,
-		50011, 500113, 501491, 50059:
+		50011, 500113, 501491, 50059, 90002:
 		return rejection{kind: "invalid_request", status: http.StatusBadRequest}
 	case 70003:
 		return rejection{kind: "unsupported_grant_type", status: http.StatusBadRequest}
@@ -74,8 +74,6 @@ func rejectionOf(code int) rejection {
 		return rejection{kind: "bad_verification_code", status: http.StatusBadRequest}
 	case 70020:
 		return rejection{kind: "expired_token", status: http.StatusBadRequest}
-	case 90002:
-		return rejection{kind: "invalid_tenant", status: http.StatusBadRequest}
 	case 65001, 65004, 90094, 90095:
 		return rejection{kind: "invalid_grant", status: http.StatusBadRequest, suberror: "consent_required"}
 	case 50072, 50074, 50076, 50078, 50079, 50158:
@@ -93,6 +91,10 @@ func rejectionOf(code int) rejection {
 	}
 }
 
+// hasPage reports whether Entra's error of that code links to a page about it (error_uri).
+// Recordings have the link for all codes but these.
+func hasPage(code int) bool { return code != 70003 && code != 700038 }
+
 // An errorBody has the members of Entra's error answers, in its order.
 type errorBody struct {
 	Error         string `json:"error"`
@@ -101,7 +103,7 @@ type errorBody struct {
 	Timestamp     string `json:"timestamp"`
 	TraceID       string `json:"trace_id"`
 	CorrelationID string `json:"correlation_id"`
-	URI           string `json:"error_uri"`
+	URI           string `json:"error_uri,omitempty"`
 	Suberror      string `json:"suberror,omitempty"`
 	Claims        string `json:"claims,omitempty"` // a JSON object as text
 }

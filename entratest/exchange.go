@@ -97,6 +97,10 @@ func (e *exchange) ids() string {
 
 func (e *exchange) timestamp() string { return e.tenant.now().UTC().Format("2006-01-02 15:04:05Z") }
 
+// errorURI returns the page about an error, or nothing where Entra names none.
 func (e *exchange) errorURI(r *rejection) string {
+	if !hasPage(r.code) {
+		return ""
+	}
 	return fmt.Sprintf("%s/error?code=%d", e.tenant.authorityHost, r.code)
 }

@@ -2,10 +2,13 @@ package entratest
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // A Fault is something that goes wrong at an endpoint. Fields combine; a
@@ -15,6 +18,10 @@ type Fault struct {
 	Times int
 	// ClientID restricts the fault to requests with that client_id.
 	ClientID string
+	// UserID restricts the fault to requests for the user with that object id: those that
+	// exchange the user's token, redeem the user's code, refresh token or device code, or bring a
+	// token of the user's to Microsoft Graph. It is how one user is throttled and no other.
+	UserID string
 
 	// Delay passes before the answer, on the real clock.
 	Delay time.Duration
@@ -33,55 +40,81 @@ type Fault struct {
 	// Status is the HTTP status. Defaults to that of AADSTS, else to 200 with a
 	// Body and 429 with RetryAfter alone.
 	Status int
-	// Body is sent as it stands, with ContentType (default application/json).
+	// Body is sent as it stands, with ContentType (default application/json): an error whose
+	// members have types that nobody expects, for instance.
 	Body, ContentType string
 	// RetryAfter is sent as the header Retry-After, in whole seconds.
 	RetryAfter time.Duration
 }
 
-// faults holds the fault of each endpoint.
+// faults holds the faults of each endpoint, in the order in which they were given.
 type faults struct {
 	mu sync.Mutex
-	of map[Endpoint]Fault
+	of map[Endpoint][]*Fault
 }
 
-// Fail makes the endpoint fail from now on, instead of what it was told before.
-// The zero Fault lets it work again. Requests are recorded all the same.
-func (t *Tenant) Fail(endpoint Endpoint, f Fault) {
+// Fail makes the endpoint fail from now on, instead of what it was told before: a request
+// meets the first of the faults that is for it. None, or the zero Fault, lets the endpoint work
+// again. Requests are recorded all the same.
+func (t *Tenant) Fail(endpoint Endpoint, failures ...Fault) {
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
 	if t.faults.of == nil {
-		t.faults.of = map[Endpoint]Fault{}
+		t.faults.of = map[Endpoint][]*Fault{}
 	}
-	if f == (Fault{}) {
-		delete(t.faults.of, endpoint)
-		return
+	t.faults.of[endpoint] = nil
+	for _, f := range failures {
+		if f != (Fault{}) {
+			t.faults.of[endpoint] = append(t.faults.of[endpoint], &f)
+		}
 	}
-	t.faults.of[endpoint] = f
 }
 
 // take returns the fault that hits this request, and counts it.
-func (fs *faults) take(endpoint Endpoint, clientID string) (Fault, bool) {
+func (fs *faults) take(e *exchange) (Fault, bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	f, ok := fs.of[endpoint]
-	if !ok || f.ClientID != "" && !strings.EqualFold(f.ClientID, clientID) {
-		return Fault{}, false
+	for i, f := range fs.of[e.endpoint] {
+		if f.ClientID != "" && !strings.EqualFold(f.ClientID, e.clientID()) || f.UserID != "" && !strings.EqualFold(f.UserID, e.userID()) {
+			continue
+		}
+		met := *f
+		if f.Times > 0 {
+			if f.Times--; f.Times == 0 {
+				fs.of[e.endpoint] = slices.Delete(fs.of[e.endpoint], i, i+1)
+			}
+		}
+		return met, true
 	}
-	switch {
-	case f.Times == 1:
-		delete(fs.of, endpoint)
-	case f.Times > 1:
-		f.Times--
-		fs.of[endpoint] = f
+	return Fault{}, false
+}
+
+// userID returns the object id of the user for whom a request is, taken at its word, or nothing.
+func (e *exchange) userID() string {
+	bearer, _ := strings.CutPrefix(e.request.Header.Get("Authorization"), "Bearer ")
+	for _, token := range []string{e.form.Get("assertion"), bearer} {
+		claims := jwt.MapClaims{}
+		if _, _, err := jwt.NewParser().ParseUnverified(token, claims); err == nil {
+			objectID, _ := claims["oid"].(string)
+			return objectID
+		}
 	}
-	return f, true
+	for purpose, text := range map[string]string{"code": e.form.Get("code"), "refresh": e.form.Get("refresh_token")} {
+		if g, r := e.tenant.openGrant(purpose, text); r == nil {
+			return g.User
+		}
+	}
+	code := e.form.Get("device_code")
+	if d := e.tenant.devices.find(func(d *deviceCode) bool { return d.code == code }); d != nil && d.grant != nil {
+		return d.grant.User
+	}
+	return ""
 }
 
 // strike applies the fault of the endpoint, if there is one, and reports
 // whether that was the answer.
 func (t *Tenant) strike(e *exchange) bool {
-	f, ok := t.faults.take(e.endpoint, e.form.Get("client_id"))
+	f, ok := t.faults.take(e)
 	if !ok {
 		return false
 	}

@@ -160,3 +160,69 @@ func TestCutAnswer(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 }
+
+// One user is throttled: others, and the app itself, are served.
+func TestFaultOfOneUser(t *testing.T) {
+	c := newSignIns(t)
+	bob := c.AddUser("bob@contoso.com", "Bob")
+	secret := c.api.AddSecret()
+	signIn := func(u *entratest.User) answer {
+		return c.token(t, c.redeem(open(t, c.Browser(u), c.authorizeURL("scope", "openid offline_access User.Read"))))
+	}
+	for _, u := range []*entratest.User{c.alice, bob} {
+		c.ConsentUser(u, c.client, c.Graph(), "User.Read")
+	}
+	requests := map[string]func(u *entratest.User) answer{
+		"exchange": func(u *entratest.User) answer {
+			return c.token(t, c.obo("client_secret", secret, "assertion", c.Token(u, c.client, c.api)))
+		},
+		"code": signIn,
+		"refresh": func(u *entratest.User) answer {
+			c.Fail(entratest.Token)
+			token := signIn(u).text("refresh_token")
+			c.Fail(entratest.Token, entratest.Fault{UserID: strings.ToUpper(c.alice.ObjectID), RetryAfter: time.Minute})
+			return c.token(t, c.redeem(open(t, c.Browser(u), c.authorizeURL()), "grant_type", "refresh_token", "refresh_token", token, "code", "", "scope", "User.Read"))
+		},
+	}
+	for name, request := range requests {
+		c.Fail(entratest.Token, entratest.Fault{UserID: strings.ToUpper(c.alice.ObjectID), RetryAfter: time.Minute})
+		if a := request(c.alice); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "60" {
+			t.Errorf("%s for alice: %d %s, want 429", name, a.status, a.body)
+		}
+		if a := request(bob); a.status != http.StatusOK {
+			t.Errorf("%s for bob: %d %s, want 200", name, a.status, a.body)
+		}
+	}
+	if a := c.token(t, c.obo("client_secret", secret, "grant_type", "client_credentials", "assertion", "")); a.status != http.StatusOK {
+		t.Errorf("the app itself: %d %s", a.status, a.body)
+	}
+	c.Fail(entratest.Graph, entratest.Fault{UserID: c.alice.ObjectID, Status: http.StatusTooManyRequests})
+	for u, want := range map[*entratest.User]int{c.alice: http.StatusTooManyRequests, bob: http.StatusOK} {
+		if a := get(t, c.HTTPClient(), c.AuthorityHost()+"/v1.0/me", "Authorization", "Bearer "+c.Token(u, c.client, c.Graph())); a.status != want {
+			t.Errorf("Graph for %s: %d, want %d", u.DisplayName, a.status, want)
+		}
+	}
+}
+
+// Each request meets the first fault that is for it, as often as that one says.
+func TestSeveralFaults(t *testing.T) {
+	c := newContoso(t)
+	bob := c.AddUser("bob@contoso.com", "Bob")
+	c.Fail(entratest.Token,
+		entratest.Fault{UserID: bob.ObjectID, Times: 1, AADSTS: 65001},
+		entratest.Fault{},
+		entratest.Fault{Times: 2, Status: 400, Body: `{"error":7,"error_codes":"65001","claims":{}}`},
+	)
+	asBob := []string{"assertion", c.Token(bob, c.client, c.api)}
+	for i, test := range []struct {
+		changes []string
+		status  int
+		want    string
+	}{
+		{nil, 400, `"error":7`}, {asBob, 400, "AADSTS65001"}, {asBob, 400, `"error":7`}, {asBob, 200, "access_token"}, {nil, 200, "access_token"},
+	} {
+		if a := c.token(t, c.obo(test.changes...)); a.status != test.status || !strings.Contains(a.body, test.want) {
+			t.Errorf("request %d: %d %s, want %d and %s", i, a.status, a.body, test.status, test.want)
+		}
+	}
+}

@@ -16,10 +16,10 @@ import (
 // and what is signed has its hash instead. So nobody but Graph can verify the token, and
 // servers that try say "bad signature" of a token that was never for them.
 func (t *Tenant) signForGraph(token issuedToken) string {
-	header := t.header(token.version)
+	header := token.key.header(token.version)
 	nonce := opaque(32)
 	header["nonce"] = hashed(nonce)
-	signed := t.Sign(header, token.claims)
+	signed := token.key.sign(header, token.claims)
 	header["nonce"] = nonce
 	_, rest, _ := strings.Cut(signed, ".")
 	return encodeSegment(header) + "." + rest

@@ -152,6 +152,55 @@ func (t *Tenant) PublicKey(kid string) (*rsa.PublicKey, bool) {
 	return nil, false
 }
 
+// AddSigningKey gives the app a signing key of its own in this tenant, as apps with a
+// claims-mapping policy have, and returns the key's id: from now on it signs the access tokens
+// for the app, and the ID tokens that the app gets. Called again, it replaces the key.
+//
+// Nobody sees the key who does not ask for it: metadata fetched with ?appid={client id} name a
+// key set with the same parameter, which has this key and no other. Without the parameter both are
+// as for any app, and so they are with the id of an app that has no key of its own.
+func (a *App) AddSigningKey() string {
+	key := a.tenant.keys.spare()
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	a.ownKey = key
+	return key.id
+}
+
+// spare returns a key that signs for nobody yet.
+func (r *keyring) spare() *signingKey {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.take()
+}
+
+// signingKey returns the key that signs tokens for the app.
+func (t *Tenant) signingKey(app *App) *signingKey {
+	if own := t.ownKey(app); own != nil {
+		return own
+	}
+	return t.keys.signing()
+}
+
+func (t *Tenant) ownKey(app *App) *signingKey {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return app.ownKey
+}
+
+// publishedFor returns the keys of the key set for those who ask with an app's id.
+func (t *Tenant) publishedFor(appID string) []*signingKey {
+	t.mu.Lock()
+	app := t.appByClientID(appID)
+	t.mu.Unlock()
+	if app != nil {
+		if own := t.ownKey(app); own != nil {
+			return []*signingKey{own}
+		}
+	}
+	return t.keys.published()
+}
+
 // A jsonWebKey is a key as Entra publishes it: with the cloud and the issuer
 // that it signs for, and without the algorithm.
 type jsonWebKey struct {
@@ -170,9 +219,9 @@ type keySet struct {
 	Keys []jsonWebKey `json:"keys"`
 }
 
-func (h *host) keySet(issuer string) keySet {
+func newKeySet(issuer string, keys []*signingKey) keySet {
 	var set keySet
-	for _, key := range h.keys.published() {
+	for _, key := range keys {
 		set.Keys = append(set.Keys, jsonWebKey{
 			KeyType:           "RSA",
 			Use:               "sig",

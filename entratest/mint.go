@@ -27,7 +27,7 @@ const (
 // offers. Nobody is asked for consent.
 func (t *Tenant) Token(user *User, client, resource *App, scopes ...string) string {
 	if len(scopes) == 0 {
-		scopes = resource.Scopes
+		scopes = inToken(resource.Scopes)
 	}
 	acr := acrPublic
 	if !client.public {
@@ -47,7 +47,8 @@ func (t *Tenant) IDToken(user *User, client *App) string {
 // as the token of some user, got through some client, of the version given (0
 // means the one that the resource asks for), with all scopes of the resource;
 // change, unless nil, then edits header and claims, and the result is signed as it stands.
-// Times are int64.
+// Times are int64. A member cnf, for instance, makes it a token that is bound to a key, as
+// Windows gets them for its brokers: it is no bearer token.
 func (t *Tenant) Mint(resource *App, version int, change func(header, claims map[string]any)) string {
 	user, client := t.mintParties()
 	if version == 0 {
@@ -56,12 +57,12 @@ func (t *Tenant) Mint(resource *App, version int, change func(header, claims map
 	if version != 1 && version != 2 {
 		panic(fmt.Sprintf("entratest: Mint: no token of version %d, only 1 and 2", version))
 	}
-	access := t.userAccess(user.profile(), client, acrPublic, target{resource, resource.AppIDURI, version}, resource.Scopes)
-	header := t.header(access.version)
+	access := t.userAccess(user.profile(), client, acrPublic, target{resource, resource.AppIDURI, version}, inToken(resource.Scopes))
+	header := access.key.header(access.version)
 	if change != nil {
 		change(header, access.claims)
 	}
-	return t.Sign(header, access.claims)
+	return access.key.sign(header, access.claims)
 }
 
 // mintParties returns the user and the client of Mint's tokens, who exist
@@ -89,22 +90,29 @@ func (t *Tenant) mintParties() (*User, *App) {
 // signs with the public key's PEM text as secret; anything else is signed as RS256. A nil
 // header is that of a usual v1 token.
 func (t *Tenant) Sign(header, claims map[string]any) string {
-	payload, err := json.Marshal(claims)
-	must(err)
-	return t.SignPayload(header, payload)
+	return t.keys.signing().sign(header, claims)
 }
 
 // SignPayload is [Tenant.Sign] for a payload that need not be JSON, for fuzzing.
 func (t *Tenant) SignPayload(header map[string]any, payload []byte) string {
-	if header == nil {
-		header = t.header(1)
-	}
-	input := encodeSegment(header) + "." + base64.RawURLEncoding.EncodeToString(payload)
-	return input + "." + base64.RawURLEncoding.EncodeToString(t.signature(header["alg"], input))
+	return t.keys.signing().signPayload(header, payload)
 }
 
-func (t *Tenant) signature(alg any, input string) []byte {
-	key := t.keys.signing()
+func (key *signingKey) sign(header, claims map[string]any) string {
+	payload, err := json.Marshal(claims)
+	must(err)
+	return key.signPayload(header, payload)
+}
+
+func (key *signingKey) signPayload(header map[string]any, payload []byte) string {
+	if header == nil {
+		header = key.header(1)
+	}
+	input := encodeSegment(header) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	return input + "." + base64.RawURLEncoding.EncodeToString(key.signature(header["alg"], input))
+}
+
+func (key *signingKey) signature(alg any, input string) []byte {
 	name, _ := alg.(string)
 	var method jwt.SigningMethod = jwt.SigningMethodRS256
 	var with any = key.private
@@ -130,8 +138,7 @@ func encodeSegment(m map[string]any) string {
 }
 
 // header returns the header of Entra's tokens; v1 ones also carry x5t.
-func (t *Tenant) header(version int) map[string]any {
-	key := t.keys.signing()
+func (key *signingKey) header(version int) map[string]any {
 	header := map[string]any{"typ": "JWT", "alg": "RS256", "kid": key.id}
 	if version == 1 {
 		header["x5t"] = key.thumbprint
@@ -144,13 +151,14 @@ type issuedToken struct {
 	version int
 	claims  map[string]any
 	expires time.Time
+	key     *signingKey // which will sign it
 }
 
 func (t *Tenant) sign(token issuedToken) string {
 	if audience := token.claims["aud"]; audience == t.graph.AppIDURI || audience == graphClientID || audience == t.graph.AppIDURI+"/" {
 		return t.signForGraph(token)
 	}
-	return t.Sign(t.header(token.version), token.claims)
+	return token.key.sign(token.key.header(token.version), token.claims)
 }
 
 // A profile is what tokens say about a user. It comes from the user, or from the
@@ -256,7 +264,7 @@ func (t *Tenant) token(aim target, lifetime time.Duration) issuedToken {
 	if aim.version == 2 {
 		issuer, audience = t.V2Issuer(), aim.resource.ClientID
 	}
-	return issuedToken{version: aim.version, expires: expires, claims: map[string]any{
+	return issuedToken{version: aim.version, expires: expires, key: t.signingKey(aim.resource), claims: map[string]any{
 		"aud": audience,
 		"iss": issuer,
 		"iat": issued,

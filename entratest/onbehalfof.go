@@ -74,19 +74,23 @@ func (t *Tenant) grantOf(user profile, client *App, scope string) grant {
 }
 
 // checkConsent returns the scopes that the new token will have: all that were
-// consented to, of which those asked for must be some.
+// consented to, of which those asked for must be some. A token for Microsoft Graph has the
+// scopes of OpenID Connect besides: to sign the user in is part of any consent.
 func (t *Tenant) checkConsent(client *App, scope scopeRequest, user string) ([]string, *rejection) {
 	granted := t.consented(client, scope.resource, user)
-	if len(scope.names) == 0 && t.hasAnyConsent(client, user) { // nothing but to sign in
-		granted = union(granted, slices.DeleteFunc(slices.Clone(scope.openid), func(s string) bool { return s == "offline_access" }))
-	}
 	missing := len(granted) == 0
+	if len(scope.names) == 0 { // nothing but to sign in
+		missing = !t.hasAnyConsent(client, user)
+	}
 	for _, name := range scope.names {
 		missing = missing || name != defaultScope && !slices.Contains(granted, name)
 	}
 	if missing {
 		return nil, reject(65001, fmt.Sprintf("The user or administrator has not consented to use the application with ID '%s' named '%s'. "+
 			"Send an interactive authorization request for this user and resource.", client.ClientID, client.Name))
+	}
+	if scope.resource == t.graph {
+		granted = inToken(union(granted, scope.openid))
 	}
 	return granted, nil
 }
@@ -98,6 +102,9 @@ func (t *Tenant) checkUserAssertion(assertion string, client *App) (jwt.MapClaim
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithoutClaimsValidation())
 	_, err := parser.ParseWithClaims(assertion, claims, func(token *jwt.Token) (any, error) {
 		kid, _ := token.Header["kid"].(string)
+		if own := t.ownKey(client); own != nil && own.id == kid {
+			return &own.private.PublicKey, nil
+		}
 		if key, ok := t.PublicKey(kid); ok {
 			return key, nil
 		}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -180,8 +181,12 @@ func checkErrorShape(t *testing.T, c *contoso, name string, a answer) {
 	if a.text("correlation_id") != correlation || a.header.Get("client-request-id") != correlation || a.text("trace_id") != a.header.Get("x-ms-request-id") {
 		t.Errorf("%s: ids are not what was sent: %s", name, a.body)
 	}
-	if a.text("timestamp") != "2026-11-24 09:00:00Z" || !strings.HasPrefix(a.text("error_uri"), c.AuthorityHost()+"/error?code=") {
-		t.Errorf("%s: %s", name, a.body)
+	page := c.AuthorityHost() + "/error?code=" + strconv.Itoa(a.code())
+	if a.code() == 70003 { // as recorded
+		page = ""
+	}
+	if a.text("timestamp") != "2026-11-24 09:00:00Z" || a.text("error_uri") != page {
+		t.Errorf("%s: %s, want error_uri %q", name, a.body, page)
 	}
 	want := " Trace ID: " + a.text("trace_id") + " Correlation ID: " + correlation + " Timestamp: " + a.text("timestamp")
 	if description := a.text("error_description"); !strings.HasPrefix(description, "AADSTS") || !strings.HasSuffix(description, want) {

@@ -41,6 +41,9 @@ func newGUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
+// emptyGUID is what programs send that were never told their client id.
+const emptyGUID = "00000000-0000-0000-0000-000000000000"
+
 func isGUID(s string) bool {
 	if len(s) != 36 {
 		return false

@@ -77,6 +77,7 @@ var refusals = []refusal{
 		return []string{"client_secret", c.api.AddExpiringSecret(c.clock.Now())}
 	})},
 	{700016, atExchange(func(c *contoso) []string { return []string{"client_id", c.ID()} })},
+	{700038, atExchange(func(*contoso) []string { return []string{"client_id", "00000000-0000-0000-0000-000000000000"} })},
 	{700024, func(t *testing.T, c *contoso) string {
 		certificate, key := newCredential(t, c.clock.Now())
 		c.api.AddCertificate(certificate)

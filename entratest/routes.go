@@ -30,9 +30,9 @@ func (h *host) serveAuthority(w http.ResponseWriter, r *http.Request) {
 	case endpoint == Device && segment == devicePath:
 		t.serveDevicePage(e)
 	case !known && (endpoint == Authorize || endpoint == Logout):
-		e.refusePage(unknownTenant(segment))
+		e.refusePage(e.unknownTenant(segment))
 	case !known:
-		e.reject(unknownTenant(segment))
+		e.reject(e.unknownTenant(segment))
 	default:
 		t.serveEndpoint(e, strings.ToLower(segment), path)
 	}
@@ -42,15 +42,15 @@ func (h *host) serveAuthority(w http.ResponseWriter, r *http.Request) {
 func (t *Tenant) serveEndpoint(e *exchange, segment, path string) {
 	switch path {
 	case "v2.0/.well-known/openid-configuration":
-		e.answer(http.StatusOK, t.metadataV2(segment))
+		e.answer(http.StatusOK, t.metadataV2(segment).forApp(e.appID()))
 	case ".well-known/openid-configuration":
-		e.answer(http.StatusOK, t.metadataV1(segment))
+		e.answer(http.StatusOK, t.metadataV1(segment).forApp(e.appID()))
 	case "discovery/instance":
 		t.serveInstance(e)
 	case "discovery/v2.0/keys":
-		e.answer(http.StatusOK, t.keySet(t.v2Issuer(issuerSegment(segment))))
+		e.answer(http.StatusOK, newKeySet(t.v2Issuer(issuerSegment(segment)), t.publishedFor(e.appID())))
 	case "discovery/keys":
-		e.answer(http.StatusOK, t.keySet(v1Issuer(issuerSegment(segment))))
+		e.answer(http.StatusOK, newKeySet(v1Issuer(issuerSegment(segment)), t.publishedFor(e.appID())))
 	case "oauth2/v2.0/authorize":
 		t.serveAuthorize(e)
 	case "v2.0/adminconsent":
@@ -100,6 +100,12 @@ func endpointOf(segment, path string) Endpoint {
 	}
 }
 
-func unknownTenant(segment string) *rejection {
-	return reject(90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", clip(segment)))
+// unknownTenant refuses a request below a tenant that does not exist. Reports show two errors
+// with the one code: the metadata's and that of all other endpoints.
+func (e *exchange) unknownTenant(segment string) *rejection {
+	r := reject(90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", clip(segment)))
+	if e.endpoint == Discovery || e.endpoint == Keys {
+		r.kind = "invalid_tenant"
+	}
+	return r
 }

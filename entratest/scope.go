@@ -9,6 +9,11 @@ import (
 // openIDScopes are the scopes of OpenID Connect, which name no resource.
 var openIDScopes = []string{"openid", "profile", "email", "offline_access"}
 
+// inToken returns the scopes that access tokens carry: offline_access only asks for a refresh token.
+func inToken(scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "offline_access" })
+}
+
 // defaultScope asks for everything that was consented to.
 const defaultScope = ".default"
 
@@ -61,8 +66,8 @@ func (t *Tenant) parseUserScope(parameter string) (scopeRequest, *rejection) {
 // of an authorization request may, since a user can consent to them at once.
 func (t *Tenant) parseScopes(parameter string) (all []scopeRequest, openid []string, r *rejection) {
 	for scope := range strings.FieldsSeq(parameter) {
-		if slices.Contains(openIDScopes, scope) {
-			openid = append(openid, scope)
+		if name := strings.TrimPrefix(scope, t.graph.AppIDURI+"/"); slices.Contains(openIDScopes, name) { // they are Graph's, if anybody's
+			openid = append(openid, name)
 			continue
 		}
 		if all, r = t.addScope(all, scope); r != nil {

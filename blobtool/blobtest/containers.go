@@ -45,6 +45,12 @@ func (x *exchange) listContainers() {
 	page := containerListing{
 		ServiceEndpoint: x.URL() + "/", Prefix: q.Get("prefix"), Marker: q.Get("marker"), MaxResults: q.Get("maxresults"),
 	}
+	for v := range strings.SplitSeq(q.Get("include"), ",") {
+		if !slices.Contains([]string{"", "metadata", "deleted", "system"}, v) {
+			x.invalidParameter("include")
+			return
+		}
+	}
 	withMetadata := slices.Contains(strings.Split(q.Get("include"), ","), "metadata")
 	x.mu.Lock()
 	for _, name := range slices.Sorted(maps.Keys(x.containers)) {
@@ -77,6 +83,10 @@ func newListedContainer(name string, c *container, withMetadata bool) listedCont
 func (x *exchange) containerProperties() {
 	c, ok := x.findContainer()
 	if !ok {
+		return
+	}
+	if x.r.Header.Get("X-Ms-Lease-Id") != "" {
+		x.fail(http.StatusPreconditionFailed, "LeaseNotPresentWithContainerOperation", "There is currently no lease on the container.", "")
 		return
 	}
 	h := x.w.Header()

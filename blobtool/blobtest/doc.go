@@ -15,20 +15,43 @@
 //
 // # What it serves
 //
-// Get Blob (with x-ms-range and Range, conditional headers, the MD5 of a
-// range), Get Blob Properties and Get Blob Tags, of blobs, versions and
-// snapshots; List Blobs (flat and by hierarchy: prefix, delimiter, marker,
-// maxresults, include); Find Blobs by Tags, in the account and in a container;
-// List Containers and Get Container Properties. Answers are after Microsoft's
+// Get Blob (with x-ms-range and Range, and the MD5 or CRC64 of a range), Get Blob
+// Properties and Get Blob Tags, of blobs, versions and snapshots, with conditional
+// headers, x-ms-if-tags among them; List Blobs (flat and by hierarchy: prefix,
+// delimiter, marker, maxresults, include); Find Blobs by Tags, in the account and in a
+// container; List Containers and Get Container Properties. Answers are after Microsoft's
 // REST reference (learn.microsoft.com/rest/api/storageservices). Errors have
-// Azure's codes, XML and x-ms-error-code, which is all that a HEAD has. Other
-// operations answer 405 UnsupportedHttpVerb. Content is put in by Go calls, not over HTTP: [Server.Put], [Server.Update] for properties,
+// Azure's codes, XML and x-ms-error-code, which is all that a HEAD has. Content is
+// put in by Go calls, not over HTTP: [Server.Put], [Server.Update] for properties,
 // metadata, tags, tier and lease, [Server.Snapshot], [Server.Delete].
 //
 // Content need not be in memory: [Server.PutGenerated] serves any range of 5 TiB,
 // and [Server.AddGenerated] lists and serves a million blobs, from functions. An
 // account may have versions, soft delete or a hierarchical namespace (see
 // [Options]).
+//
+// # What it refuses
+//
+// Nothing that a request asks for is passed over in silence.
+//
+//   - Other operations of Azure answer 405 UnsupportedHttpVerb, and what Azure does not
+//     know as a comp or restype 400 InvalidQueryParameterValue.
+//   - A parameter or x-ms header that the operation does not take here, or If-Range,
+//     answers 400 UnsupportedQueryParameter, UnsupportedHeader or, for a condition,
+//     ConditionHeadersNotSupported; one that can't be read, or that stands there twice,
+//     InvalidQueryParameterValue or InvalidHeaderValue. So does a range in another form
+//     than bytes=first-last and bytes=first-, and a hash without a range.
+//   - Names that no container can have answer 400 InvalidResourceName or, by their
+//     length, OutOfRangeInput, though the Go calls take them; so do blob names of more
+//     than 1024 characters. Blob names with dot segments, more than 254 segments or
+//     broken UTF-8 answer 400 InvalidUri.
+//   - x-ms-version must be a date from 2017-11-09 on, for that is when the service began to
+//     take Entra's tokens. Without it a request counts as one of the newest version,
+//     where Azure would refuse it; which version it is changes no answer.
+//
+// A request with x-ms-if-tags is served only to those who may read tags, and one with
+// x-ms-lease-id never, since ids of leases are not kept: 412. In which order Azure
+// checks all this is not documented.
 //
 // # Who may read
 //

@@ -1,5 +1,14 @@
 package blobtest
 
+// Holds parses the value of x-ms-if-tags and evaluates it.
+func Holds(text string, tags map[string]string) (bool, error) {
+	p, err := parsePredicate(text)
+	if err != nil {
+		return false, err
+	}
+	return p(tags), nil
+}
+
 // ParseWhere parses the expression of Find Blobs by Tags and returns its
 // conditions, one after the other.
 func ParseWhere(text string) (conditions []string, err error) {

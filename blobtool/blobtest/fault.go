@@ -118,7 +118,7 @@ func (x *exchange) misbehave() bool {
 		h.Set("WWW-Authenticate", f.Challenge)
 	}
 	if f.Body == "" {
-		writeError(x.w, x.r, f.Status, f.Code, http.StatusText(f.Status), "")
+		writeError(x.w, x.r, f.Status, errorBody{Code: f.Code, Message: http.StatusText(f.Status)})
 		return true
 	}
 	if f.Code != "" {

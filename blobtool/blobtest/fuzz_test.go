@@ -34,3 +34,23 @@ func FuzzWhere(f *testing.F) {
 		}
 	})
 }
+
+// What is accepted means the same in parentheses, and nothing else follows it.
+func FuzzPredicate(f *testing.F) {
+	for _, s := range []string{`a = 'b'`, `("a" <> 'b' OR c >= '') and d='e'`, `((a='b'))`, `a='b' AND`, `(`, `@container='x'`, `and='or' or or<'and'`} {
+		f.Add(s)
+	}
+	tags := map[string]string{"a": "b", "c": "", "d": "e", "and": "or"}
+	f.Fuzz(func(t *testing.T, text string) {
+		holds, err := blobtest.Holds(text, tags)
+		if err != nil {
+			return
+		}
+		if again, err := blobtest.Holds("("+text+")", tags); err == nil && again != holds {
+			t.Errorf("%q holds: %t, and in parentheses %t", text, holds, again)
+		}
+		if _, err := blobtest.Holds(text+" x", tags); err == nil {
+			t.Errorf("%q may be followed by anything", text)
+		}
+	})
+}

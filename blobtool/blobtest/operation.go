@@ -1,6 +1,10 @@
 package blobtest
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
 
 // An Operation is a kind of request, by its name in Azure's REST reference. See
 // [Fault.Operation] and [Request.Operation].
@@ -53,19 +57,47 @@ func (o Operation) ofTags() bool {
 	return o == FindBlobsByTags || o == FindBlobsByTagsContainer || o == GetBlobTags
 }
 
+// What Azure has at each level besides, by comp: what is none of it, Azure does not know.
+var (
+	accountComps   = []string{"list", "blobs", "properties", "stats", "userdelegationkey", "batch"}
+	containerComps = []string{"", "list", "blobs", "metadata", "acl", "lease", "undelete", "rename", "batch", "properties"}
+	blobComps      = []string{
+		"", "metadata", "properties", "tags", "snapshot", "lease", "block", "blocklist", "page", "pagelist", "copy", "incrementalcopy", "appendblock",
+		"tier", "undelete", "expiry", "query", "seal", "immutabilitypolicies", "legalhold",
+	}
+)
+
+// checkOperation refuses what is none of the operations served, and reports whether to go on: 405
+// for those of Azure's that are not played here, 400 for what Azure does not know either.
+func (x *exchange) checkOperation(ours bool) bool {
+	q := x.r.URL.Query()
+	comps, restypes := blobComps, []string{"", "account"}
+	switch {
+	case x.container == "":
+		comps, restypes = accountComps, []string{"", "service", "account"}
+	case x.blob == "":
+		comps, restypes = containerComps, []string{"container", "account"}
+	}
+	isRead := x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
+	isAzures := slices.Contains(comps, strings.ToLower(q.Get("comp"))) && slices.Contains(restypes, q.Get("restype"))
+	switch {
+	case ours && x.operation != "" && (!x.operation.ofTags() || !x.opts.HierarchicalNamespace):
+		return true
+	case !isRead, ours && isAzures && x.operation == "":
+		x.fail(http.StatusMethodNotAllowed, "UnsupportedHttpVerb", "The resource doesn't support specified Http Verb.", "")
+	case ours && q.Get("comp") != "":
+		x.invalidParameter("comp")
+	default:
+		x.invalidQuery()
+	}
+	return false
+}
+
 // route checks the caller's role and answers: the role before existence, so that
 // a stranger can't find out which blobs there are.
-func (x *exchange) route(caller string) {
-	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
-		x.fail(http.StatusMethodNotAllowed, "UnsupportedHttpVerb", "The resource doesn't support specified Http Verb.", "")
-		return
-	}
-	if x.operation.ofTags() && x.opts.HierarchicalNamespace {
-		x.operation = ""
-	}
-	if !x.allowed(caller, x.need()) {
-		x.fail(http.StatusForbidden, "AuthorizationPermissionMismatch",
-			"This request is not authorized to perform this operation using this permission.", "")
+func (x *exchange) route() {
+	if !x.allowed(x.caller, x.need()) {
+		x.forbidden()
 		return
 	}
 	switch x.operation {
@@ -81,9 +113,13 @@ func (x *exchange) route(caller string) {
 		x.readBlob()
 	case GetBlobTags:
 		x.blobTags()
-	default:
-		x.invalidQuery()
 	}
+}
+
+// forbidden answers that the caller has no role that allows this.
+func (x *exchange) forbidden() {
+	x.fail(http.StatusForbidden, "AuthorizationPermissionMismatch",
+		"This request is not authorized to perform this operation using this permission.", "")
 }
 
 // findContainer returns the container; or answers 404 and returns false.

@@ -16,6 +16,7 @@ type exchange struct {
 	container string
 	blob      string
 	operation Operation
+	caller    string // object id
 }
 
 // serve answers one request and records it.
@@ -32,12 +33,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if x.misbehave() {
 		return
 	}
-	caller, err := s.verifier.caller(r)
-	if err != nil {
+	var err error
+	if x.caller, err = s.verifier.caller(r); err != nil {
 		x.unauthenticated(err)
 		return
 	}
-	x.route(caller)
+	if x.checkVersion() && x.checkQuery() && x.checkOperation(ours) && x.checkNames() && x.checkRequest() {
+		x.route()
+	}
 }
 
 // resource returns the part of a path that names container and blob, or false if
@@ -63,7 +66,7 @@ func (x *exchange) commonHeaders() {
 	if v := x.r.Header.Get("x-ms-version"); v != "" {
 		h.Set("x-ms-version", v)
 	}
-	if v := x.r.Header.Get("x-ms-client-request-id"); v != "" {
+	if v := x.r.Header.Get("x-ms-client-request-id"); v != "" && len(v) <= 1024 {
 		h.Set("x-ms-client-request-id", v)
 	}
 }

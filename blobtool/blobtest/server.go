@@ -52,7 +52,7 @@ type Options struct {
 	// ResourceType directory and, if asked for, the metadata hdi_isfolder; a
 	// listing by hierarchy has them as prefixes with properties; Get Blob of
 	// one is empty. Tags don't exist: comp=tags and comp=blobs answer 400
-	// InvalidQueryParameterValue. It excludes Versioning, as in Azure.
+	// InvalidQueryParameterValue, x-ms-if-tags 400 UnsupportedHeader. It excludes Versioning, as in Azure.
 	HierarchicalNamespace bool
 
 	// Account is the name of an account that is the first segment of the path

@@ -10,7 +10,7 @@ import (
 // blobTags answers Get Blob Tags.
 func (x *exchange) blobTags() {
 	b, _, ok := x.findBlob()
-	if !ok {
+	if !ok || x.unmet(b) {
 		return
 	}
 	x.writeXML(struct {

@@ -19,7 +19,7 @@ type where []condition
 // identifier; an operator; a value in single quotes.
 var (
 	whereKey      = regexp.MustCompile(`^\s*(?:"([a-zA-Z0-9 +\-.:=_/]{1,128})"|([a-zA-Z_][a-zA-Z0-9_]*|@container))`)
-	whereOperator = regexp.MustCompile(`^\s*(>=|<=|=|>|<)`)
+	whereOperator = regexp.MustCompile(`^\s*(>=|<=|<>|=|>|<)`)
 	whereValue    = regexp.MustCompile(`^\s*'([a-zA-Z0-9 +\-.:=_/$]{0,256})'`)
 	whereAnd      = regexp.MustCompile(`^\s+(?i:and)(?:\s|$|")`)
 )
@@ -34,6 +34,9 @@ func parseWhere(text string) (where, error) {
 		c, after, err := parseCondition(rest)
 		if err != nil {
 			return nil, err
+		}
+		if c.operator == "<>" {
+			return nil, fmt.Errorf("<> can't be used to find blobs")
 		}
 		if w.contradicts(c) {
 			return nil, fmt.Errorf("can't have multiple conditions for %q unless they define a range", c.key)
@@ -99,6 +102,8 @@ func (c condition) holds(value string) bool {
 	switch c.operator {
 	case "=":
 		return value == c.value
+	case "<>":
+		return value != c.value
 	case ">":
 		return value > c.value
 	case ">=":
