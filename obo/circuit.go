@@ -10,7 +10,7 @@ import (
 
 const (
 	// circuitThreshold is how many requests in a row must fail before a tenant
-	// counts as out of order. One user's retries don't reach it.
+	// counts as out of order, or how many users must be throttled.
 	circuitThreshold = 5
 	// A tenant out of order is left alone for circuitPause, or for as long as it
 	// says. Each probe that fails doubles the pause, up to circuitMaxPause.
@@ -21,19 +21,22 @@ const (
 // circuit is a circuit breaker: while a tenant's authority is out of order, an
 // exchange fails in no time instead of making every caller wait, and nobody
 // adds to the load of what is already overloaded. It opens when requests keep
-// failing. When its pause is over it lets one request through (half-open); the
-// answer closes it or begins the next pause.
+// failing by a fault of the service, whoever made them, or when several users are
+// throttled: one who is, however often, is that user's affair. When its pause is
+// over it lets one request through (half-open); the answer closes it or begins the
+// next pause.
 type circuit struct {
 	now    func() time.Time
 	logger *slog.Logger
 	tenant string
 
-	mu       sync.Mutex
-	failures int           // in a row
-	pause    time.Duration // the last one; 0 while closed
-	until    time.Time     // the end of the pause
-	probing  bool          // the one request is on its way
-	last     *Error
+	mu        sync.Mutex
+	failures  int                  // of the service, in a row
+	throttled map[string]time.Time // by user, since the last good answer
+	pause     time.Duration        // the last one; 0 while closed
+	until     time.Time            // the end of the pause
+	probing   bool                 // the one request is on its way
+	last      *Error
 }
 
 // enter says whether a request may be sent, or why not, and whether it is the
@@ -58,31 +61,67 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 	}
 }
 
-// leave reports what came of the request: e is nil if there is a token.
-func (c *circuit) leave(ctx context.Context, probe bool, e *Error) {
+// leave reports what came of the user's request: e is nil if there is a token.
+func (c *circuit) leave(ctx context.Context, probe bool, user string, e *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wasOpen := c.pause != 0
-	if e == nil || !e.outage() {
-		c.failures, c.pause, c.probing, c.last = 0, 0, false, nil
-		if wasOpen {
-			c.logger.LogAttrs(ctx, slog.LevelInfo, "Entra ID answers again", slog.String("tenant", c.tenant))
+	open := c.pause != 0
+	switch {
+	case e == nil || !e.outage():
+		c.throttled = nil
+		c.close(ctx)
+	case open && !probe: // it was sent before the circuit opened
+	case errors.Is(e.Kind, ErrThrottled):
+		c.throttle(ctx, user, e)
+	default:
+		if c.failures++; open || c.failures >= circuitThreshold {
+			c.open(ctx, e)
 		}
-		return
 	}
-	c.failures++
-	c.last = e
-	if wasOpen && !probe || !wasOpen && c.failures < circuitThreshold {
-		return // the former was sent before the circuit opened
+}
+
+// throttle counts a user whom Entra wants to wait. Its evidence is as old as a pause
+// is long, at most.
+func (c *circuit) throttle(ctx context.Context, user string, e *Error) {
+	now := c.now()
+	for other, at := range c.throttled {
+		if now.Sub(at) > circuitMaxPause {
+			delete(c.throttled, other)
+		}
 	}
-	c.probing = false
+	_, again := c.throttled[user]
+	if c.throttled == nil {
+		c.throttled = map[string]time.Time{}
+	}
+	c.throttled[user] = now
+	switch {
+	case c.failures >= circuitThreshold: // what answers is not out of order
+		c.close(ctx)
+	case c.pause == 0 && len(c.throttled) < circuitThreshold:
+	case c.pause != 0 && again:
+		c.probing = false // it proves nothing new: somebody else's request will
+	default:
+		c.open(ctx, e)
+	}
+}
+
+// open begins a pause.
+func (c *circuit) open(ctx context.Context, e *Error) {
+	c.last, c.probing = e, false
 	c.pause = min(max(circuitPause, 2*c.pause), circuitMaxPause)
 	c.until = c.now().Add(max(c.pause, min(e.RetryAfter, circuitMaxPause)))
 	c.logger.LogAttrs(ctx, slog.LevelError, "Entra ID keeps failing and is left alone for a while",
 		slog.String("tenant", c.tenant), slog.Time("until", c.until), slog.String("reason", e.Error()))
 }
 
-// outage reports whether e is a failure of the authority as a whole, or of the
+func (c *circuit) close(ctx context.Context) {
+	if c.pause != 0 {
+		c.logger.LogAttrs(ctx, slog.LevelInfo, "Entra ID answers again", slog.String("tenant", c.tenant))
+	}
+	c.failures, c.pause, c.probing, c.last = 0, 0, false, nil
+}
+
+// outage reports whether e may be a failure of the authority as a whole, or of the
 // way to it, not of one user's or app's request.
 func (e *Error) outage() bool {
 	return (errors.Is(e.Kind, ErrUnavailable) || errors.Is(e.Kind, ErrThrottled)) && e.Code != looping

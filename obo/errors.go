@@ -33,7 +33,7 @@ var (
 	ErrInteractionRequired = errors.New("user interaction required")
 	// ErrBlocked: a policy of the tenant forbids it. Trying again is useless.
 	ErrBlocked = errors.New("blocked by policy")
-	// ErrMisconfigured: only the operator can mend it. It is logged as an error.
+	// ErrMisconfigured: only the operator can fix it. It is logged as an error, once.
 	ErrMisconfigured = errors.New("misconfigured")
 	// ErrThrottled: too many requests. Wait for Error.RetryAfter.
 	ErrThrottled = errors.New("throttled")
@@ -73,8 +73,10 @@ type Error struct {
 	// RetryAfter is how long Entra wants us to wait, or 0 if it didn't say.
 	RetryAfter time.Duration
 
-	cause   error
-	passing bool // the same request may succeed in a moment
+	cause    error
+	passing  bool // the same request may succeed in a moment
+	answered bool // the token endpoint's answer to this very request
+	proof    bool // the app's proof of itself is to blame
 }
 
 // Error returns the text of [Error.UserText] with the package's name.
@@ -121,7 +123,7 @@ func (e *Error) UserText() string {
 // "AADSTS50076 interaction_required".
 func (e *Error) label() string {
 	reason := e.ErrorCode
-	if e.Suberror == "consent_required" {
+	if e.Suberror == consentRequired {
 		reason = e.Suberror
 	}
 	if e.Code == 0 {

@@ -44,14 +44,17 @@ func TestNewExchangerAcceptsResources(t *testing.T) {
 		"https://storage.azure.com", "https://storage.azure.com/", "api://contoso/billing", "https://contoso.com/api/v1",
 		"00000003-0000-0000-c000-000000000000", "api://11111111-2222-3333-4444-555555555555",
 	} {
-		_, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), &obo.Options{Resources: []string{r}})
+		_, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{Resources: []string{r}})
 		if err != nil {
 			t.Errorf("%s: %v", r, err)
 		}
 	}
 }
 
-const someGUID = "12345678-1234-1234-1234-123456789ABC"
+const (
+	someGUID  = "12345678-1234-1234-1234-123456789ABC"
+	someAppID = "87654321-1234-1234-1234-123456789ABC"
+)
 
 func TestMethodFaults(t *testing.T) {
 	for name, m := range map[string]clientauth.Method{
@@ -62,7 +65,7 @@ func TestMethodFaults(t *testing.T) {
 		"identity that is no GUID":  clientauth.ManagedIdentity("my-identity"),
 		"identity's id with braces": clientauth.ManagedIdentity("{" + someGUID + "}"),
 	} {
-		_, err := obo.NewExchanger(someGUID, someGUID, m, nil)
+		_, err := obo.NewExchanger(someGUID, someAppID, m, nil)
 		if err == nil || !strings.Contains(err.Error(), "method: ") {
 			t.Errorf("%s: got %v", name, err)
 		}

@@ -14,7 +14,7 @@ import (
 // FuzzAssertion: what a caller sends as its token is refused with a kind, or is
 // a user's token with an end.
 func FuzzAssertion(f *testing.F) {
-	x, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), nil)
+	x, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func FuzzAssertion(f *testing.F) {
 // FuzzAnswer: whatever the token endpoint answers, the error has a kind, and
 // its text holds nothing of the answer but what looks as it should.
 func FuzzAnswer(f *testing.F) {
-	x, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), nil)
+	x, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func FuzzScope(f *testing.F) {
 func FuzzStored(f *testing.F) {
 	store := newMemoryStore()
 	newExchanger := func(entra http.RoundTripper) *obo.Exchanger {
-		x, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), &obo.Options{
+		x, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{
 			HTTPClient: &http.Client{Transport: entra}, Store: store, StoreKeys: [][]byte{storeKey(1)},
 		})
 		if err != nil {
