@@ -37,7 +37,7 @@ func (s *Server) askForConsent(id *entraauth.Identity, call *mcp.CallToolRequest
 		if call.Session.ID() == "" { // nobody to notify: the client must make the call itself
 			return failed, nil
 		}
-		elicitation := s.waiting.add(call.Session)
+		elicitation := s.waiting.add(call.Session, id.UserID())
 		return nil, mcp.URLElicitationRequiredError([]*mcp.ElicitParams{{
 			Mode: "url", Message: consentMessage(e, 1), URL: withState(e.ConsentURL, elicitation), ElicitationID: elicitation,
 		}})
@@ -113,6 +113,7 @@ func (s *Server) resume(next mcp.MethodHandler) mcp.MethodHandler {
 			declined.SetError(errDeclined)
 			return declined, nil
 		}
+		s.consented(state.User) // on whichever replica this call has come to
 		params, again := *call.Params, *call
 		params.RequestState, params.InputResponses = "", nil
 		again.Params = &params

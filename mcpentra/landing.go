@@ -25,11 +25,12 @@ type waiting struct {
 
 type waitingSession struct {
 	session *mcp.ServerSession
+	user    string
 	until   time.Time
 }
 
 // add returns the new elicitation's id.
-func (w *waiting) add(session *mcp.ServerSession) string {
+func (w *waiting) add(session *mcp.ServerSession, user string) string {
 	id, now := newID(), time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -42,18 +43,18 @@ func (w *waiting) add(session *mcp.ServerSession) string {
 		w.sessions = map[string]waitingSession{}
 	}
 	if len(w.sessions) < maxWaiting { // else its client is told nothing, and tries by itself
-		w.sessions[id] = waitingSession{session, now.Add(stateLife)}
+		w.sessions[id] = waitingSession{session, user, now.Add(stateLife)}
 	}
 	return id
 }
 
-// take returns the session, once, or nil.
-func (w *waiting) take(id string) *mcp.ServerSession {
+// take returns the session and its user, once, or nil.
+func (w *waiting) take(id string) (*mcp.ServerSession, string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.sessions[id]
 	delete(w.sessions, id)
-	return s.session
+	return s.session, s.user
 }
 
 // The page says no more than that: whoever opens it is not signed in to us. What
@@ -91,8 +92,11 @@ func (s *Server) landing(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	if q := r.URL.Query(); q.Has("code") || q.Has("state") || q.Has("error") || q.Has("admin_consent") {
-		if session := s.waiting.take(q.Get("state")); session != nil && !q.Has("error") {
-			s.tell(r.Context(), session, q.Get("state"))
+		if session, user := s.waiting.take(q.Get("state")); !q.Has("error") {
+			s.consented(user)
+			if session != nil {
+				s.tell(r.Context(), session, q.Get("state"))
+			}
 		}
 		to := r.URL.Path
 		if q.Has("error") {
@@ -110,6 +114,14 @@ func (s *Server) landing(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	_, _ = strings.NewReplacer("%title%", title, "%text%", text).WriteString(w, donePage)
+}
+
+// consented lets the user's next call find out what Entra says now; "" if it is
+// unknown whose consent ended here.
+func (s *Server) consented(user string) {
+	if s.exchanger != nil {
+		s.exchanger.ForgetRefusals(user)
+	}
 }
 
 // tell notifies the session's client that its user is back from the page.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/requestline"
 )
 
 // A note is what became of a request, for its line in the log.
@@ -44,7 +46,7 @@ func (s *Server) observe(next mcp.MethodHandler) mcp.MethodHandler {
 			s.audit(ctx, method, req, result, n.cause, time.Since(start))
 			err = wireError(err)
 		}()
-		return next(context.WithValue(ctx, noteKey{}, n), method, req)
+		return next(requestline.With(context.WithValue(ctx, noteKey{}, n)), method, req)
 	}
 }
 

@@ -12,8 +12,9 @@ const (
 	// the same token: long enough that a failing user costs a request or two a
 	// second, short enough that nobody waits for what has changed.
 	refusalLife = 2 * time.Second
-	// patience is how often Entra is asked before that: who has just consented in
-	// some other way than ours calls once more, and that call is sent.
+	// patience is how often Entra is asked for a consent before that: who has just
+	// given it, in whatever way, calls once more, and that call is sent. Nothing else
+	// changes for the same token.
 	patience = 2
 	// maxRefusals bounds the refusals of one user. Beyond, the user waits.
 	maxRefusals = 8
@@ -82,7 +83,7 @@ func (r *refusals) admit(user string, key cacheKey) (begun uint64, known *Error)
 		}
 	}
 	switch old, ok := h.refused[key]; {
-	case ok && old.times >= patience:
+	case ok && (old.times >= patience || !errors.Is(old.err, ErrConsentRequired)):
 		return 0, old.err
 	case !ok && len(h.refused) >= maxRefusals:
 		return 0, &Error{Kind: ErrThrottled, RetryAfter: refusalLife,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strings"
@@ -20,30 +21,35 @@ import (
 // for the rest, so that what is wrong with it can be reported under the
 // variable's name. These constructors contact nothing.
 
-const goodID = "00000000-0000-0000-0000-000000000000"
+const (
+	goodTenantID = "00000000-0000-0000-0000-000000000000"
+	goodClientID = "00000000-0000-0000-0000-000000000001"
+)
 
 func checkTenantID(s string) error {
-	_, err := obo.NewExchanger(s, goodID, clientauth.Secret("good"), nil)
+	_, err := obo.NewExchanger(s, goodClientID, clientauth.Secret("good"), nil)
 	return about("tenantID: ", err)
 }
 
 func checkClientID(s string) error {
-	_, err := obo.NewExchanger(goodID, s, clientauth.Secret("good"), nil)
+	_, err := obo.NewExchanger(goodTenantID, s, clientauth.Secret("good"), nil)
 	return about("clientID: ", err)
 }
 
 func checkAuthorityHost(s string) error {
-	_, err := obo.NewExchanger(goodID, goodID, clientauth.Secret("good"), &obo.Options{AuthorityHost: s})
+	_, err := obo.NewExchanger(goodTenantID, goodClientID, clientauth.Secret("good"), &obo.Options{AuthorityHost: s})
 	return about("Options.AuthorityHost: ", err)
 }
 
+// checkMethod logs nothing: what is doubtful about the method is logged when the
+// exchanger is made.
 func checkMethod(m clientauth.Method) error {
-	_, err := obo.NewExchanger(goodID, goodID, m, nil)
+	_, err := obo.NewExchanger(goodTenantID, goodClientID, m, &obo.Options{Logger: slog.New(slog.DiscardHandler)})
 	return about("method: ", err)
 }
 
 func checkAudience(s string) error {
-	_, err := obo.NewExchanger(goodID, goodID, clientauth.Secret("good"), &obo.Options{Resources: []string{s}})
+	_, err := obo.NewExchanger(goodTenantID, goodClientID, clientauth.Secret("good"), &obo.Options{Resources: []string{s}})
 	return about("Options.Resources[0]: ", err)
 }
 
