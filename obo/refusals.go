@@ -12,9 +12,9 @@ const (
 	// the same token: long enough that a failing user costs a request or two a
 	// second, short enough that nobody waits for what has changed.
 	refusalLife = 2 * time.Second
-	// patience is how often Entra is asked for a consent before that: who has just
-	// given it, in whatever way, calls once more, and that call is sent. Nothing else
-	// changes for the same token.
+	// patience is how often Entra is asked before that where the answer to the same
+	// token can change: who has consented, or has been let in by an administrator,
+	// calls once more, and that call is sent.
 	patience = 2
 	// maxRefusals bounds the refusals of one user. Beyond, the user waits.
 	maxRefusals = 8
@@ -83,7 +83,7 @@ func (r *refusals) admit(user string, key cacheKey) (begun uint64, known *Error)
 		}
 	}
 	switch old, ok := h.refused[key]; {
-	case ok && (old.times >= patience || !errors.Is(old.err, ErrConsentRequired)):
+	case ok && (old.times >= patience || old.err.needsToken()):
 		return 0, old.err
 	case !ok && len(h.refused) >= maxRefusals:
 		return 0, &Error{Kind: ErrThrottled, RetryAfter: refusalLife,
@@ -91,6 +91,11 @@ func (r *refusals) admit(user string, key cacheKey) (begun uint64, known *Error)
 			Remedy:  "look at the earlier failures, which say why; then try again"}
 	}
 	return r.moment, nil
+}
+
+// needsToken reports whether only another token of the user's helps.
+func (e *Error) needsToken() bool {
+	return errors.Is(e.Kind, ErrInteractionRequired) || errors.Is(e.Kind, ErrAssertionExpired) || errors.Is(e.Kind, ErrAssertionInvalid)
 }
 
 // void reports whether something has happened since the refused request began that
