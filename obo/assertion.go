@@ -118,7 +118,8 @@ const bareToken = "the server's developer must pass the access token alone, as i
 // notBare says what stands around the token, or in it, that belongs to no token. It
 // shows nothing of it.
 func notBare(token string) string {
-	if scheme := "bearer"; len(token) > len(scheme) && strings.EqualFold(token[:len(scheme)], scheme) && !isTokenByte(token[len(scheme)]) {
+	// No JWT begins so: the first letter of a header, an object in base64url, is an e.
+	if scheme := "bearer"; len(token) >= len(scheme) && strings.EqualFold(token[:len(scheme)], scheme) {
 		return "the user's token begins with the authentication scheme"
 	}
 	for i := range len(token) {
