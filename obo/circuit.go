@@ -10,7 +10,7 @@ import (
 
 const (
 	// circuitThreshold is how many requests in a row must fail before a tenant
-	// counts as out of order, or how many users must be throttled.
+	// counts as out of order, or how many users must be told to come later.
 	circuitThreshold = 5
 	// A tenant out of order is left alone for circuitPause, or for as long as it
 	// says. Each probe that fails doubles the pause, up to circuitMaxPause.
@@ -21,8 +21,9 @@ const (
 // circuit is a circuit breaker: while a tenant's authority is out of order, an
 // exchange fails in no time instead of making every caller wait, and nobody
 // adds to the load of what is already overloaded. It opens when requests keep
-// failing by a fault of the service, whoever made them, or when several users are
-// throttled: one who is, however often, is that user's affair. When its pause is
+// failing by a fault of the service (HTTP 5xx, no answer), whoever made them, or when
+// several users are throttled or told to come later: one who is, however often, is
+// that user's affair. When its pause is
 // over it lets one request through (half-open); the answer closes it or begins the
 // next pause.
 type circuit struct {
@@ -30,13 +31,13 @@ type circuit struct {
 	logger *slog.Logger
 	tenant string
 
-	mu        sync.Mutex
-	failures  int                  // of the service, in a row
-	throttled map[string]time.Time // by user, since the last good answer
-	pause     time.Duration        // the last one; 0 while closed
-	until     time.Time            // the end of the pause
-	probing   bool                 // the one request is on its way
-	last      *Error
+	mu       sync.Mutex
+	failures int                  // of the service, in a row
+	users    map[string]time.Time // who were told to come later, since the last good answer
+	pause    time.Duration        // the last one; 0 while closed
+	until    time.Time            // the end of the pause
+	probing  bool                 // the one request is on its way
+	last     *Error
 }
 
 // enter says whether a request may be sent, or why not, and whether it is the
@@ -68,11 +69,11 @@ func (c *circuit) leave(ctx context.Context, probe bool, user string, e *Error) 
 	open := c.pause != 0
 	switch {
 	case e == nil || !e.outage():
-		c.throttled = nil
+		c.users = nil
 		c.close(ctx)
 	case open && !probe: // it was sent before the circuit opened
-	case errors.Is(e.Kind, ErrThrottled):
-		c.throttle(ctx, user, e)
+	case !e.service:
+		c.count(ctx, user, e)
 	default:
 		if c.failures++; open || c.failures >= circuitThreshold {
 			c.open(ctx, e)
@@ -80,24 +81,24 @@ func (c *circuit) leave(ctx context.Context, probe bool, user string, e *Error) 
 	}
 }
 
-// throttle counts a user whom Entra wants to wait. Its evidence is as old as a pause
+// count counts a user whom Entra tells to come later. Its evidence is as old as a pause
 // is long, at most.
-func (c *circuit) throttle(ctx context.Context, user string, e *Error) {
+func (c *circuit) count(ctx context.Context, user string, e *Error) {
 	now := c.now()
-	for other, at := range c.throttled {
+	for other, at := range c.users {
 		if now.Sub(at) > circuitMaxPause {
-			delete(c.throttled, other)
+			delete(c.users, other)
 		}
 	}
-	_, again := c.throttled[user]
-	if c.throttled == nil {
-		c.throttled = map[string]time.Time{}
+	_, again := c.users[user]
+	if c.users == nil {
+		c.users = map[string]time.Time{}
 	}
-	c.throttled[user] = now
+	c.users[user] = now
 	switch {
 	case c.failures >= circuitThreshold: // what answers is not out of order
 		c.close(ctx)
-	case c.pause == 0 && len(c.throttled) < circuitThreshold:
+	case c.pause == 0 && len(c.users) < circuitThreshold:
 	case c.pause != 0 && again:
 		c.probing = false // it proves nothing new: somebody else's request will
 	default:

@@ -75,6 +75,7 @@ func (x *Exchanger) explain(t *tenant, f refusal, resource, scope string) *Error
 		cause:         fmt.Errorf("the token endpoint answered with HTTP status %d", f.status),
 	}
 	e.answered, e.proof, e.passing = true, blamesProof(f.code), e.outage()
+	e.service = f.status >= http.StatusInternalServerError || f.status == http.StatusRequestTimeout
 	switch {
 	case errors.Is(v.kind, ErrInteractionRequired):
 		e.Claims = f.claims
@@ -107,7 +108,7 @@ func explainProof(err error, resource string) *Error {
 // that the caller gets.
 func explainTransport(err error, resource string) *Error {
 	e := &Error{
-		Kind: ErrUnavailable, Resource: resource, cause: err,
+		Kind: ErrUnavailable, Resource: resource, cause: err, service: true,
 		Problem: "Entra ID can't be reached",
 		Remedy:  "try again in a moment; if it stays, " + askOperator + "check the way from the server to the authority host (" + serverLog + ")",
 	}

@@ -77,6 +77,7 @@ type Error struct {
 	passing  bool // the same request may succeed in a moment
 	answered bool // the token endpoint's answer to this very request
 	proof    bool // the app's proof of itself is to blame
+	service  bool // a fault of the service or of the way to it, whoever asks
 }
 
 // Error returns the text of [Error.UserText] with the package's name.

@@ -49,7 +49,8 @@ type history struct {
 	refused   map[cacheKey]refused
 	forgotten uint64 // the moment at which the user's refusals were last forgotten
 	pace      pace
-	throttled *Error
+	passing   int // failures in a row of which each may pass
+	later     *Error
 	quietTill time.Time
 	end       time.Time // from then on there is nothing of interest
 }
@@ -104,13 +105,21 @@ func (r *refusals) void(h *history, old refused) bool {
 	return old.begun < h.forgotten || old.begun < r.consented && errors.Is(old.err, ErrConsentRequired)
 }
 
-// leftAlone is the error while the user's requests are throttled.
+// leftAlone is the error while Entra is not asked for the user.
 func (h *history) leftAlone(rest time.Duration) *Error {
-	e := h.throttled
+	e := h.later
 	return &Error{
-		Kind: ErrThrottled, Code: e.Code, ErrorCode: e.ErrorCode, Resource: e.Resource, CorrelationID: e.CorrelationID, TraceID: e.TraceID,
-		Problem: "Entra ID throttles this user's requests and is not asked for the user at the moment", Remedy: e.Remedy,
+		Kind: e.Kind, Code: e.Code, ErrorCode: e.ErrorCode, Resource: e.Resource, CorrelationID: e.CorrelationID, TraceID: e.TraceID,
+		Problem: e.Problem + ", so it is not asked for this user at the moment", Remedy: e.Remedy,
 		RetryAfter: max(rest, time.Second), cause: e.cause,
+	}
+}
+
+// leaveAlone lets the user wait.
+func (h *history) leaveAlone(e *Error, till time.Time) {
+	if till.After(h.quietTill) {
+		h.later, h.quietTill = e, till
+		h.lives(till)
 	}
 }
 
@@ -122,15 +131,21 @@ func (r *refusals) settle(user string, key cacheKey, begun uint64, e *Error) {
 	switch {
 	case e == nil: // so what was refused before may be granted too
 		if h := r.histories[user]; h != nil {
+			h.passing = 0
 			r.drop(h)
 		}
-	case !e.answered:
+	case !e.answered || e.service:
 	case errors.Is(e.Kind, ErrThrottled):
+		r.history(user, now).leaveAlone(e, now.Add(min(max(e.RetryAfter, minBackOff), maxBackOff)))
+	case errors.Is(e.Kind, ErrUnavailable):
 		h := r.history(user, now)
-		h.throttled, h.quietTill = e, now.Add(min(max(e.RetryAfter, minBackOff), maxBackOff))
-		h.lives(h.quietTill)
-	case !errors.Is(e.Kind, ErrUnavailable):
+		h.lives(now.Add(circuitMaxPause))
+		if h.passing++; h.passing >= circuitThreshold { // the user's own, or the circuit's
+			h.leaveAlone(e, now.Add(min(max(e.RetryAfter, circuitPause), maxBackOff)))
+		}
+	default:
 		h := r.history(user, now)
+		h.passing = 0
 		times := 1
 		if old, ok := h.refused[key]; ok && now.Before(old.until) && !r.void(h, old) {
 			times += old.times

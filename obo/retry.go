@@ -47,7 +47,7 @@ func (x *Exchanger) guarded(ctx context.Context, a attempt) (got success, e *Err
 		return success{}, open
 	}
 	// Deferred, because a panic in a transport must not leave a probe behind.
-	e = &Error{Kind: ErrUnavailable, Problem: "the request failed"}
+	e = &Error{Kind: ErrUnavailable, Problem: "the request failed", service: true}
 	defer func() { a.tenant.circuit.leave(ctx, probe, a.caller, e) }()
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()

@@ -59,6 +59,28 @@ func TestOneThrottledUser(t *testing.T) {
 	}
 }
 
+// What Entra calls passing, and goes on for one user, is that user's affair too. A
+// fault of the service is everybody's.
+func TestOneUsersPassingFailures(t *testing.T) {
+	entra := newUsersEntra()
+	x := entra.exchanger(t, nil)
+	entra.set(alice, refused(90024, "temporarily_unavailable"))
+	for n := range 20 {
+		_ = wantKind(t, entra.ask(x, alice, n), obo.ErrUnavailable)
+	}
+	if n := entra.take(alice); n != 5 {
+		t.Errorf("%d requests in a moment, want 5", n)
+	}
+	if err := entra.ask(x, bob, 0); err != nil {
+		t.Errorf("another user: %v", err)
+	}
+	entra.clock.Advance(5 * time.Second)
+	entra.set(alice, good)
+	if err := entra.ask(x, alice, 0); err != nil {
+		t.Errorf("it has passed: %v", err)
+	}
+}
+
 // A user's tokens that are there are served while the user is throttled.
 func TestThrottledUserHasTokens(t *testing.T) {
 	entra := newUsersEntra()
