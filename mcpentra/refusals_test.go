@@ -30,11 +30,12 @@ func TestConsentEndsTheRefusalAtOnce(t *testing.T) {
 	}
 	// In the modern era the call comes back by itself, to any replica.
 	w := consentWorld(t)
-	other := w.connect(t, w.token(w.bob), "2026-07-28")
+	token := w.token(w.bob)
+	other := w.connect(t, token, "2026-07-28")
 	for range 10 {
 		_, _ = call(t, other, "whoami", nil)
 	}
-	s := w.connectPerson(t, w.token(w.bob), "2026-07-28", func(ctx context.Context, page string) string {
+	s := w.connectPerson(t, token, "2026-07-28", func(ctx context.Context, page string) string {
 		_, err := w.tenant.Browser(w.bob).Open(ctx, page) // it lands on another replica
 		must(t, err)
 		return "accept"

@@ -62,7 +62,7 @@ func TestOperatorsFaultsAreLoggedOnce(t *testing.T) {
 	for name, given := range map[string]bool{"default": false, "given": true} {
 		t.Run(name, func(t *testing.T) {
 			var l log
-			change := func(o *obo.Options) {}
+			change := func(*obo.Options) {}
 			if given {
 				change = func(o *obo.Options) { o.Logger = l.logger() }
 			} else {
