@@ -25,12 +25,11 @@ type waiting struct {
 
 type waitingSession struct {
 	session *mcp.ServerSession
-	user    string
 	until   time.Time
 }
 
 // add returns the new elicitation's id.
-func (w *waiting) add(session *mcp.ServerSession, user string) string {
+func (w *waiting) add(session *mcp.ServerSession) string {
 	id, now := newID(), time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -43,18 +42,18 @@ func (w *waiting) add(session *mcp.ServerSession, user string) string {
 		w.sessions = map[string]waitingSession{}
 	}
 	if len(w.sessions) < maxWaiting { // else its client is told nothing, and tries by itself
-		w.sessions[id] = waitingSession{session, user, now.Add(stateLife)}
+		w.sessions[id] = waitingSession{session, now.Add(stateLife)}
 	}
 	return id
 }
 
-// take returns the session and its user, once, or nil.
-func (w *waiting) take(id string) (*mcp.ServerSession, string) {
+// take returns the session, once, or nil.
+func (w *waiting) take(id string) *mcp.ServerSession {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.sessions[id]
 	delete(w.sessions, id)
-	return s.session, s.user
+	return s.session
 }
 
 // The page says no more than that: whoever opens it is not signed in to us. What
@@ -92,11 +91,11 @@ func (s *Server) landing(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	if q := r.URL.Query(); q.Has("code") || q.Has("state") || q.Has("error") || q.Has("admin_consent") {
-		if session, user := s.waiting.take(q.Get("state")); !q.Has("error") {
-			s.consented(user)
-			if session != nil {
-				s.tell(r.Context(), session, q.Get("state"))
-			}
+		if !q.Has("error") {
+			s.consented("")
+		}
+		if session := s.waiting.take(q.Get("state")); session != nil && !q.Has("error") {
+			s.tell(r.Context(), session, q.Get("state"))
 		}
 		to := r.URL.Path
 		if q.Has("error") {
@@ -117,7 +116,7 @@ func (s *Server) landing(w http.ResponseWriter, r *http.Request) {
 }
 
 // consented lets the user's next call find out what Entra says now; "" if it is
-// unknown whose consent ended here.
+// unknown whose consent it was: who comes to the landing page is not signed in to us.
 func (s *Server) consented(user string) {
 	if s.exchanger != nil {
 		s.exchanger.ForgetRefusals(user)

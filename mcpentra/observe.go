@@ -46,7 +46,7 @@ func (s *Server) observe(next mcp.MethodHandler) mcp.MethodHandler {
 			s.audit(ctx, method, req, result, n.cause, time.Since(start))
 			err = wireError(err)
 		}()
-		return next(requestline.With(context.WithValue(ctx, noteKey{}, n)), method, req)
+		return next(requestline.With(context.WithValue(ctx, noteKey{}, n), s.log), method, req)
 	}
 }
 

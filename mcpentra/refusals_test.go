@@ -7,6 +7,8 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entratest"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
+	"github.com/mcpentra/mcp-entra-go/obo"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
 // A user whose calls fail for lack of consent does not wait after giving it, whether
@@ -58,5 +60,30 @@ func TestOneLineForOneRefusal(t *testing.T) {
 	}
 	if len(lines) != 1 || !strings.Contains(lines[0], "request_id=") || !strings.Contains(lines[0], "AADSTS65001") {
 		t.Errorf("%d lines: %s", len(lines), lines)
+	}
+}
+
+// A wrong secret is the operator's: one error in the server's log, however many users
+// meet it, beside the line of each request. The exchanger has no logger of its own.
+func TestWrongSecretIsOneError(t *testing.T) {
+	w := newWorld(t)
+	var err error
+	w.exchanger, err = obo.NewExchanger(w.tenant.ID(), w.api.ClientID, clientauth.Secret("not-the-secret"), &obo.Options{
+		HTTPClient: w.tenant.HTTPClient(), AuthorityHost: w.tenant.AuthorityHost(),
+	})
+	must(t, err)
+	w.rebuild(t)
+	addWhoami(w)
+	for _, user := range []*entratest.User{w.alice, w.bob} {
+		s := w.connect(t, w.token(user), "2025-11-25")
+		for range 3 {
+			if result, text := call(t, s, "whoami", nil); !result.IsError || !strings.Contains(text, "AADSTS7000215") || strings.Contains(text, "not-the-secret") {
+				t.Errorf("%v %s", result.IsError, text)
+			}
+		}
+	}
+	log := w.log.String()
+	if n := strings.Count(log, "level=ERROR"); n != 1 || !strings.Contains(log, "Certificates & secrets") || strings.Contains(log, "not-the-secret") {
+		t.Errorf("%d errors: %s", n, log)
 	}
 }

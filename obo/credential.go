@@ -71,11 +71,11 @@ func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions)
 
 // load gets a token that isn't there, or is due for renewal.
 func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.AccessToken, error) {
-	told := requestline.Follows(ctx) // the load has a context of its own
+	server := requestline.Log(ctx) // the load has a context of its own
 	token, err := c.x.tokens.Get(ctx, key,
 		func(ctx context.Context) (cache.Item[azcore.AccessToken], error) {
-			if told {
-				ctx = requestline.With(ctx)
+			if server != nil {
+				ctx = requestline.With(ctx, server)
 			}
 			if r.claims != "" {
 				return c.answerChallenge(ctx, r)

@@ -72,8 +72,10 @@ func (x *Exchanger) exchange(ctx context.Context, c *Credential, r request) (cac
 	if !x.now().Before(item.ExpiresAt) {
 		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token expired during the exchange", newToken))
 	}
-	x.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token",
-		slog.String("user", who.user), slog.String("resource", r.resource), slog.Time("expires", item.ExpiresAt))
+	if x.logger != nil {
+		x.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token",
+			slog.String("user", who.user), slog.String("resource", r.resource), slog.Time("expires", item.ExpiresAt))
+	}
 	x.storage.set(ctx, c.name(plain), item)
 	return item, nil
 }

@@ -33,7 +33,8 @@ type Options struct {
 	// doubts about the configuration; if it is set also a warning for each exchange
 	// that fails, and a line at debug level for each that doesn't. A request whose
 	// server writes a line of its own, as mcpentra's does, makes no warning. No line
-	// holds anything of a token. Defaults to slog.Default(), for the former alone.
+	// holds anything of a token. Defaults to that server's log where a request meets
+	// it, and else to slog.Default(), for the former alone.
 	Logger *slog.Logger
 	// AuthorityHost is the cloud, such as https://login.microsoftonline.us.
 	// Defaults to https://login.microsoftonline.com.
@@ -93,7 +94,7 @@ type Exchanger struct {
 
 	http     *http.Client
 	now      func() time.Time
-	logger   *slog.Logger // of single requests
+	logger   *slog.Logger // of single requests; nil unless given
 	operator *slog.Logger // of what concerns all of them
 	proofs   *clientcred.Proofs
 	tokens   *cache.Cache[cacheKey, azcore.AccessToken]
@@ -187,8 +188,8 @@ func (x *Exchanger) applyDefaults(o *Options) {
 	if x.now == nil {
 		x.now = time.Now
 	}
-	if x.logger == nil {
-		x.logger, x.operator = slog.New(slog.DiscardHandler), slog.Default()
+	if x.operator == nil {
+		x.operator = slog.Default()
 	}
 	if len(x.resources) == 0 {
 		x.resources = []string{storageResource}
@@ -203,7 +204,7 @@ func (x *Exchanger) applyDefaults(o *Options) {
 }
 
 // errSameIDs is what copying one id twice leads to.
-var errSameIDs = errors.New("is the tenant id too; use the Application (client) ID of the API's registration (App registrations, the app, Overview), and its Directory (tenant) ID as tenant id")
+var errSameIDs = errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration")
 
 func checkCacheBytes(n int64) error {
 	if n < 0 {

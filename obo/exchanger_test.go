@@ -103,7 +103,7 @@ func TestTenantIDAsClientID(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if _, err := obo.NewExchanger("", "", clientauth.Secret("s"), nil); err == nil || strings.Contains(err.Error(), "is the tenant id too") {
+	if _, err := obo.NewExchanger("", "", clientauth.Secret("s"), nil); err == nil || strings.Contains(err.Error(), "is the tenant id") {
 		t.Errorf("both missing: %v", err)
 	}
 }

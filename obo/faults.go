@@ -71,12 +71,22 @@ func (s *faults) fixed(t *tenant, resource, user string) {
 // and always reaches somebody; the rest is a warning, unless the request has a line
 // of its own that will say it.
 func (x *Exchanger) log(ctx context.Context, t *tenant, user string, e *Error) {
+	server := requestline.Log(ctx)
 	logger, level := x.logger, slog.LevelWarn
 	switch {
 	case errors.Is(e, ErrMisconfigured) && x.faults.isNew(faultOf(t, e), user):
-		logger, level = x.operator, slog.LevelError
-	case requestline.Follows(ctx):
+		level = slog.LevelError
+		if logger == nil {
+			logger = x.operator
+			if server != nil {
+				logger = server
+			}
+		}
+	case server != nil:
 		level = slog.LevelDebug
+	}
+	if logger == nil {
+		return
 	}
 	attrs := e.attrs()
 	if user != "" {

@@ -133,7 +133,7 @@ func TestCausesOfFaults(t *testing.T) {
 func TestNoSecondLineForARequest(t *testing.T) {
 	w := newWorld(t)
 	x := w.exchanger(nil)
-	ctx := requestline.With(t.Context())
+	ctx := requestline.With(t.Context(), slog.New(slog.DiscardHandler))
 	for level, code := range map[string]int{"WARN": 65001, "ERROR": 7000215} {
 		w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: code})
 		_, _ = w.get(ctx, x.Credential(w.assertion(w.alice)))
@@ -145,6 +145,26 @@ func TestNoSecondLineForARequest(t *testing.T) {
 		if n := strings.Count(w.text(), `"level":"`+level+`"`); n != want {
 			t.Errorf("AADSTS%d: %d lines of level %s, want %d:\n%s", code, n, level, want, w.text())
 		}
+	}
+}
+
+// Without a logger of its own, an exchanger tells the operator in the log of the
+// server whose request it was.
+func TestServersLogHasTheOperatorsFault(t *testing.T) {
+	var server, others log
+	others.asDefault(t)
+	entra := newUsersEntra()
+	entra.set(alice, refused(7000215, "invalid_client"))
+	entra.set(bob, refused(65001, "invalid_grant"))
+	x := entra.exchanger(t, nil)
+	for _, user := range []int{alice, bob} {
+		_, _ = x.Credential(entra.token(user, 0)).GetToken(requestline.With(t.Context(), server.logger()), storageOptions)
+	}
+	if levels, text := server.take(t); levels["ERROR"] != 1 || levels["WARN"] != 0 {
+		t.Errorf("the server's log: %s", text)
+	}
+	if _, text := others.take(t); text != "" {
+		t.Errorf("the default log: %s", text)
 	}
 }
 

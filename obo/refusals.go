@@ -23,10 +23,9 @@ const (
 	// A user who is throttled waits as long as Entra says, within these.
 	minBackOff = 2 * time.Second
 	maxBackOff = 5 * time.Minute
-	// forgetsPerSecond bounds how often a user's refusals are forgotten because the
-	// user seems to have consented, and of all users because one has.
-	forgetsPerSecond    = 4
-	forgetsForAllPerSec = 2
+	// forgetsPerSecond bounds how often refusals are forgotten because their user, or
+	// somebody, seems to have consented.
+	forgetsPerSecond = 3
 )
 
 // refusals are what Entra has refused lately, by user: those that no retry
@@ -163,14 +162,14 @@ func (r *refusals) forget(user string) {
 	defer r.mu.Unlock()
 	now := r.now()
 	if user == "" {
-		if r.pace.allows(now, forgetsForAllPerSec) {
+		if r.pace.allows(now) {
 			r.moment++
 			r.consented = r.moment
 		}
 		return
 	}
 	h := r.history(user, now)
-	if h.pace.allows(now, forgetsPerSecond) {
+	if h.pace.allows(now) {
 		r.drop(h)
 	}
 	h.lives(now.Add(exchangeTimeout)) // for the requests that are on their way
@@ -220,18 +219,18 @@ func (r *refusals) sweep(now time.Time) {
 	}
 }
 
-// pace lets through so many events a second.
+// pace lets forgetsPerSecond events through.
 type pace struct {
 	began time.Time
 	count int
 }
 
-func (p *pace) allows(now time.Time, most int) bool {
+func (p *pace) allows(now time.Time) bool {
 	if d := now.Sub(p.began); d >= time.Second || d < 0 {
 		p.began, p.count = now, 0
 	}
 	p.count++
-	return p.count <= most
+	return p.count <= forgetsPerSecond
 }
 
 // ForgetRefusals makes the exchanger ask Entra again what it has refused within
