@@ -60,7 +60,8 @@ type Error struct {
 	// https://storage.azure.com; empty if it was not an allowed one.
 	Resource string
 	// Claims is the claims challenge, a JSON object, that the user's client must
-	// send when it signs the user in again (OpenID Connect Core, section 5.5).
+	// send when it signs the user in again (OpenID Connect Core, section 5.5). Only
+	// ErrInteractionRequired has one: a consent that is missing comes first.
 	Claims string
 	// CorrelationID and TraceID find the request in Entra's sign-in log.
 	CorrelationID, TraceID string

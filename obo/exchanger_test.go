@@ -42,7 +42,7 @@ func TestNewExchangerReportsAllFaultsAtOnce(t *testing.T) {
 func TestNewExchangerAcceptsResources(t *testing.T) {
 	for _, r := range []string{
 		"https://storage.azure.com", "https://storage.azure.com/", "api://contoso/billing", "https://contoso.com/api/v1",
-		"https://management.core.windows.net/", "https://contoso.com/profile", "api://contoso/asset.reader", "https://read.example", "api://files.read",
+		"https://management.core.windows.net/", "https://contoso.com/billing/", "https://contoso.com/profile", "api://contoso/asset.reader", "https://read.example", "api://files.read",
 		"00000003-0000-0000-c000-000000000000", "api://11111111-2222-3333-4444-555555555555",
 	} {
 		_, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{Resources: []string{r}})
@@ -72,7 +72,7 @@ func TestNewExchangerRefusesResources(t *testing.T) {
 		{someGUID + "/.default", `the resource is "` + someGUID + `"`},
 		{"api://contoso/billing/", `it is "api://contoso/billing"`},
 		{"api://11111111-2222-3333-4444-555555555555/", `it is "api://11111111-2222-3333-4444-555555555555"`},
-		{"https://contoso.com/billing/", `it is "https://contoso.com/billing"`},
+		{"https://contoso.com/billing//", `it is "https://contoso.com/billing"`},
 		{"https://storage.azure.com//", `it is "https://storage.azure.com"`},
 		{"http://storage.azure.com", "https://"},
 		{" https://storage.azure.com", "white space"},

@@ -46,9 +46,9 @@ func checkResource(r string) error {
 		return fmt.Errorf("%q must be a resource's URI, https://… or api://…, or an application id", r)
 	case u.Host == "" || u.User != nil || strings.ContainsAny(r, "?#"):
 		return fmt.Errorf("%q must be a resource's URI without user, query and fragment", r)
-	case strings.HasSuffix(r, "//") || strings.HasSuffix(r, "/") && (u.Scheme == "api" || u.Path != "/"):
-		// Microsoft's own https://management.core.windows.net/ ends so, no app registration's URI does.
-		return fmt.Errorf("%q ends with a slash, which App ID URIs don't: it is %q", r, strings.TrimRight(r, "/"))
+	case strings.HasSuffix(r, "//") || strings.HasSuffix(r, "/") && u.Scheme == "api":
+		// Some of https end so, such as https://management.core.windows.net/; api:// can't be registered so.
+		return fmt.Errorf("%q ends with a slash, which no such App ID URI does: it is %q", r, strings.TrimRight(r, "/"))
 	}
 	return nil
 }
