@@ -71,11 +71,12 @@ func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions)
 
 // load gets a token that isn't there, or is due for renewal.
 func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.AccessToken, error) {
-	server := requestline.Log(ctx) // the load has a context of its own
+	caller := ctx // the load has a context of its own
 	token, err := c.x.tokens.Get(ctx, key,
 		func(ctx context.Context) (cache.Item[azcore.AccessToken], error) {
-			if server != nil {
-				ctx = requestline.With(ctx, server)
+			ctx = requestline.WithLog(ctx, requestline.Log(caller))
+			if requestline.Follows(caller) {
+				ctx = requestline.With(ctx)
 			}
 			if r.claims != "" {
 				return c.answerChallenge(ctx, r)

@@ -1,6 +1,7 @@
 package obo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -71,18 +72,14 @@ func (s *faults) fixed(t *tenant, resource, user string) {
 // and always reaches somebody; the rest is a warning, unless the request has a line
 // of its own that will say it.
 func (x *Exchanger) log(ctx context.Context, t *tenant, user string, e *Error) {
-	server := requestline.Log(ctx)
 	logger, level := x.logger, slog.LevelWarn
 	switch {
 	case errors.Is(e, ErrMisconfigured) && x.faults.isNew(faultOf(t, e), user):
 		level = slog.LevelError
 		if logger == nil {
-			logger = x.operator
-			if server != nil {
-				logger = server
-			}
+			logger = cmp.Or(requestline.Log(ctx), x.operator)
 		}
-	case server != nil:
+	case requestline.Follows(ctx):
 		level = slog.LevelDebug
 	}
 	if logger == nil {

@@ -2,20 +2,12 @@
 // server writes for each request says how it ended, so that packages below need not.
 package requestline
 
-import (
-	"context"
-	"log/slog"
-)
+import "context"
 
 type key struct{}
 
-// With returns a context of a request whose line, in this log, will tell its failure.
-func With(ctx context.Context, l *slog.Logger) context.Context {
-	return context.WithValue(ctx, key{}, l)
-}
+// With returns a context of a request whose line in the log will tell its failure.
+func With(ctx context.Context) context.Context { return context.WithValue(ctx, key{}, true) }
 
-// Log returns the log that will have the request's line, or nil if there is none.
-func Log(ctx context.Context) *slog.Logger {
-	l, _ := ctx.Value(key{}).(*slog.Logger)
-	return l
-}
+// Follows reports whether the context is of such a request.
+func Follows(ctx context.Context) bool { return ctx.Value(key{}) != nil }
