@@ -22,34 +22,34 @@ import (
 // variable's name. These constructors contact nothing.
 
 const (
-	goodTenantID = "00000000-0000-0000-0000-000000000000"
-	goodClientID = "00000000-0000-0000-0000-000000000001"
+	goodTenant = "a0000000-0000-4000-8000-000000000001"
+	goodClient = "a0000000-0000-4000-8000-000000000002"
 )
 
 func checkTenantID(s string) error {
-	_, err := obo.NewExchanger(s, goodClientID, clientauth.Secret("good"), nil)
+	_, err := obo.NewExchanger(s, goodClient, clientauth.Secret("good"), nil)
 	return about("tenantID: ", err)
 }
 
 func checkClientID(s string) error {
-	_, err := obo.NewExchanger(goodTenantID, s, clientauth.Secret("good"), nil)
+	_, err := obo.NewExchanger(goodTenant, s, clientauth.Secret("good"), nil)
 	return about("clientID: ", err)
 }
 
 func checkAuthorityHost(s string) error {
-	_, err := obo.NewExchanger(goodTenantID, goodClientID, clientauth.Secret("good"), &obo.Options{AuthorityHost: s})
+	_, err := obo.NewExchanger(goodTenant, goodClient, clientauth.Secret("good"), &obo.Options{AuthorityHost: s})
 	return about("Options.AuthorityHost: ", err)
 }
 
 // checkMethod logs nothing: what is doubtful about the method is logged when the
 // exchanger is made.
 func checkMethod(m clientauth.Method) error {
-	_, err := obo.NewExchanger(goodTenantID, goodClientID, m, &obo.Options{Logger: slog.New(slog.DiscardHandler)})
+	_, err := obo.NewExchanger(goodTenant, goodClient, m, &obo.Options{Logger: slog.New(slog.DiscardHandler)})
 	return about("method: ", err)
 }
 
 func checkAudience(s string) error {
-	_, err := obo.NewExchanger(goodTenantID, goodClientID, clientauth.Secret("good"), &obo.Options{Resources: []string{s}})
+	_, err := obo.NewExchanger(goodTenant, goodClient, clientauth.Secret("good"), &obo.Options{Resources: []string{s}})
 	return about("Options.Resources[0]: ", err)
 }
 
