@@ -61,6 +61,8 @@ var verdicts = map[int]verdict{
 	53003:  {ErrBlocked, "conditional access forbids access to this resource", whichPolicy},
 	530032: {ErrBlocked, "a security policy of the organisation forbids access to this resource", whichPolicy},
 	53011:  {ErrBlocked, "the user is blocked because of a risk", askAdmin},
+	135010: {ErrBlocked, "the user's device is not in the directory any more", managedDevice},
+	135011: {ErrBlocked, "the user's device is disabled", managedDevice},
 
 	// The user may not.
 	50014:  {ErrBlocked, "the user's account does not exist in this tenant", inviteAccount},
@@ -142,6 +144,9 @@ var verdicts = map[int]verdict{
 
 	// The resource or the scope. Some come with invalid_client, though no proof is wrong.
 	50001:  {ErrMisconfigured, "the tenant knows no resource of this name, or it is disabled", addPrincipal},
+	50146:  {ErrMisconfigured, "the resource's app needs a signing key of its own", askOperator + "have the resource's owner give its app registration a signing key, or remove its claims mapping"},
+	501461: {ErrMisconfigured, "the resource's app maps claims under an App ID URI that is not of a verified domain", askOperator + "have the resource's owner use a URI of a verified domain, or a signing key of its own"},
+	65002:  {ErrMisconfigured, "the app is one of Microsoft's, which the resource has not authorized", askOperator + "use an app registration of the organisation's own"},
 	65005:  {ErrMisconfigured, "the app registration doesn't list this resource among its API permissions", addPermission},
 	650051: {ErrMisconfigured, "the tenant has no usable service principal of the resource", addPrincipal},
 	650052: {ErrMisconfigured, "the tenant has no service principal of the resource, or no subscription to its service", addPrincipal},
@@ -213,7 +218,7 @@ func blamesProof(code int) bool {
 // asked for, and not about the app as a whole.
 func blamesResource(code int) bool {
 	switch code {
-	case 28000, 50001, 70011, 90009, 500011, 500014, 650053, 700022:
+	case 28000, 50001, 50146, 65002, 70011, 90009, 500011, 500014, 501461, 650053, 700022:
 		return true
 	}
 	return familyOf(code) == 65005
@@ -230,10 +235,11 @@ func (v verdict) asksConsent() bool { return errors.Is(v.kind, ErrConsentRequire
 // (RFC 6749, section 5.2; RFC 8707, section 2; OpenID Connect Core, section
 // 3.1.2.6).
 var byError = map[string]verdict{
-	"interaction_required":    {ErrInteractionRequired, "the user must sign in again", signInAgain},
-	"login_required":          {ErrInteractionRequired, "the user must sign in again", signInAgain},
-	"consent_required":        {ErrConsentRequired, "somebody must consent to the server's use of this resource", ""},
-	"invalid_client":          {ErrMisconfigured, "Entra ID doesn't accept the server's proof of the app", askOperator + "look the code up, then check the client id and " + certificates},
+	"interaction_required": {ErrInteractionRequired, "the user must sign in again", signInAgain},
+	"login_required":       {ErrInteractionRequired, "the user must sign in again", signInAgain},
+	"consent_required":     {ErrConsentRequired, "somebody must consent to the server's use of this resource", ""},
+	"invalid_client": {ErrMisconfigured, "Entra ID doesn't accept the app: its proof, its registration or its access to the resource",
+		askOperator + "look the code up at https://login.microsoftonline.com/error, then check the client id, " + permissions + ", and its Certificates & secrets"},
 	"unauthorized_client":     {ErrMisconfigured, "the app may not exchange tokens on behalf of users", askOperator + "check the app registration"},
 	"invalid_request":         {ErrMisconfigured, "Entra ID doesn't understand the request", askOperator + "check the client id, the tenant id and the configured resources"},
 	"invalid_scope":           {ErrMisconfigured, "the scope is not valid", askOperator + "check the configured resources"},
