@@ -113,6 +113,7 @@ func (s *Server) resume(next mcp.MethodHandler) mcp.MethodHandler {
 			declined.SetError(errDeclined)
 			return declined, nil
 		}
+		s.consented(state.User) // on whichever replica this call has come to
 		params, again := *call.Params, *call
 		params.RequestState, params.InputResponses = "", nil
 		again.Params = &params

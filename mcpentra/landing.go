@@ -91,6 +91,9 @@ func (s *Server) landing(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	if q := r.URL.Query(); q.Has("code") || q.Has("state") || q.Has("error") || q.Has("admin_consent") {
+		if !q.Has("error") {
+			s.consented("")
+		}
 		if session := s.waiting.take(q.Get("state")); session != nil && !q.Has("error") {
 			s.tell(r.Context(), session, q.Get("state"))
 		}
@@ -110,6 +113,14 @@ func (s *Server) landing(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	_, _ = strings.NewReplacer("%title%", title, "%text%", text).WriteString(w, donePage)
+}
+
+// consented lets the user's next call find out what Entra says now; "" if it is
+// unknown whose consent it was: who comes to the landing page is not signed in to us.
+func (s *Server) consented(user string) {
+	if s.exchanger != nil {
+		s.exchanger.ForgetRefusals(user)
+	}
 }
 
 // tell notifies the session's client that its user is back from the page.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/requestline"
 )
 
 // A note is what became of a request, for its line in the log.
@@ -32,6 +34,7 @@ func noteOf(ctx context.Context) *note {
 func (s *Server) observe(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (result mcp.Result, err error) {
 		start, n := time.Now(), &note{}
+		ctx = requestline.WithLog(ctx, s.log)
 		defer func() {
 			if p := recover(); p != nil {
 				s.log.ErrorContext(ctx, "panic in an MCP request", "request_id", requestID(ctx), "method", method,
@@ -44,7 +47,7 @@ func (s *Server) observe(next mcp.MethodHandler) mcp.MethodHandler {
 			s.audit(ctx, method, req, result, n.cause, time.Since(start))
 			err = wireError(err)
 		}()
-		return next(context.WithValue(ctx, noteKey{}, n), method, req)
+		return next(requestline.With(context.WithValue(ctx, noteKey{}, n)), method, req)
 	}
 }
 

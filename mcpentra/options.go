@@ -76,7 +76,9 @@ func WithImplementation(i *mcp.Implementation) Option {
 }
 
 // WithExchanger lets tools act on behalf of their caller: [Credential] then
-// returns the caller's credential.
+// returns the caller's credential. The exchanger must be of the verifier's app and
+// cloud and act for the tenants that the verifier accepts; with
+// AcceptAnyOrganization, for those in its OtherTenants.
 func WithExchanger(x *obo.Exchanger) Option {
 	return func(c *config) error {
 		if x == nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
 // Version is this module's version, by which a server introduces itself.
@@ -41,7 +42,8 @@ type Server struct {
 	mcp         *mcp.Server
 	handler     http.Handler
 	verifier    *entraauth.Verifier
-	metadataURL string // of the protected resource, for challenges
+	exchanger   *obo.Exchanger // nil without WithExchanger
+	metadataURL string         // of the protected resource, for challenges
 	access      access
 	sealer      sealer
 	challenges  *challenges
@@ -69,7 +71,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 			faults = append(faults, err)
 		}
 	}
-	faults = append(faults, c.addSetPolicies())
+	faults = append(faults, c.addSetPolicies(), checkPairing(v, c.exchanger))
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
@@ -77,7 +79,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		c.log = slog.Default()
 	}
 	s := &Server{
-		verifier: v, log: c.log, mcp: newMCPServer(&c), metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
+		verifier: v, exchanger: c.exchanger, log: c.log, mcp: newMCPServer(&c), metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
 		access: c.access, sealer: c.sealer, challenges: newChallenges(), drain: newDrain(),
 	}
 	for _, set := range c.tools {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
@@ -36,11 +37,23 @@ type claims struct {
 	user    string // "<tid>.<oid>" in lower case, for the log; empty if they aren't GUIDs
 }
 
+// caller tells users apart, whatever their tokens: what one has done is not held
+// against another.
+func (c claims) caller(cred *Credential) string {
+	if c.user != "" {
+		return c.user
+	}
+	return string(cred.hash[:])
+}
+
 // inspect refuses, before anything is sent, what Entra would refuse anyway, or
 // what must never be exchanged: anything but a user's access token of a tenant of ours.
 func (x *Exchanger) inspect(token string) (claims, error) {
 	if len(token) > maxAssertion {
 		return claims{}, invalid("the user's token has more than %d bytes", maxAssertion)
+	}
+	if problem := notBare(token); problem != "" {
+		return claims{}, refuse(ErrAssertionInvalid, problem, passAlone)
 	}
 	payload, err := decodePayload(token)
 	if err != nil {
@@ -74,15 +87,52 @@ func decodePayload(token string) (payload, error) {
 	if len(parts) != 3 {
 		return nil, fmt.Errorf("it has %d parts; a signed JWT has 3", len(parts))
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if _, err := decodeObject(parts[0]); err != nil {
+		return nil, fmt.Errorf("its header is %w", err)
+	}
+	if parts[2] == "" {
+		return nil, errors.New("it has no signature")
+	}
+	p, err := decodeObject(parts[1])
 	if err != nil {
-		return nil, errors.New("its payload is not base64url")
+		return nil, fmt.Errorf("its payload is %w", err)
+	}
+	return p, nil
+}
+
+func decodeObject(part string) (payload, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(part)
+	if err != nil {
+		return nil, errors.New("not base64url")
 	}
 	var p payload
 	if err := json.Unmarshal(raw, &p); err != nil || p == nil {
-		return nil, errors.New("its payload is not a JSON object")
+		return nil, errors.New("not a JSON object")
 	}
 	return p, nil
+}
+
+// passAlone is what to do about a token that came with something around it.
+const passAlone = "the server's developer must pass the access token alone, as it stands behind \"Bearer \" in the Authorization header"
+
+// notBare says what stands around the token, or in it, that belongs to no token. It
+// shows nothing of it.
+func notBare(token string) string {
+	// No JWT begins so: the first letter of a header, an object in base64url, is an e.
+	if scheme := "bearer"; len(token) >= len(scheme) && strings.EqualFold(token[:len(scheme)], scheme) {
+		return "the user's token begins with the authentication scheme"
+	}
+	for i := range len(token) {
+		if !isTokenByte(token[i]) {
+			return "the user's token has characters that no token has, such as white space, quotes or line breaks"
+		}
+	}
+	return ""
+}
+
+// isTokenByte reports whether c belongs into a JWT: base64url, and the dots.
+func isTokenByte(c byte) bool {
+	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'
 }
 
 // text returns a claim that is a string, else "".
@@ -104,12 +154,14 @@ func (p payload) has(name, word string) bool {
 }
 
 // checkUser refuses tokens that are not a user's delegated access token: only
-// those have scp. An app-only token has roles, or the optional claim idtyp.
+// those have scopes. An app-only token has roles, or its application's own object
+// id as subject, or the optional claim idtyp.
 func (p payload) checkUser() error {
 	kind := p.text("idtyp")
 	_, hasRoles := p["roles"]
-	switch hasScope := strings.TrimSpace(p.text("scp")) != ""; {
-	case kind == "app" || !hasScope && hasRoles:
+	ownSubject := p.text("oid") != "" && strings.EqualFold(p.text("sub"), p.text("oid"))
+	switch hasScope := slices.ContainsFunc(strings.Fields(p.text("scp")), isScopeWord); {
+	case kind == "app" || !hasScope && (hasRoles || ownSubject):
 		return refuse(ErrAssertionInvalid,
 			"the caller is an application; acting on behalf of somebody needs a user (as in AADSTS7000114)",
 			"call as a signed-in user")
@@ -121,6 +173,12 @@ func (p payload) checkUser() error {
 			"the client's developer must request an access token for the server's API scope")
 	}
 	return nil
+}
+
+// isScopeWord reports whether s can name a scope: "/", which stands in scp where
+// there is none, can't.
+func isScopeWord(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
 }
 
 // expiry returns exp (RFC 7519, section 4.1.4), which must be there.

@@ -45,7 +45,7 @@ func userToken(i int) string {
 
 func benchExchanger(b *testing.B, entra http.RoundTripper) *obo.Exchanger {
 	b.Helper()
-	x, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), &obo.Options{
+	x, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{
 		HTTPClient: &http.Client{Transport: entra},
 		CacheBytes: 1 << 30,
 	})

@@ -10,7 +10,7 @@ import (
 
 const (
 	// circuitThreshold is how many requests in a row must fail before a tenant
-	// counts as out of order. One user's retries don't reach it.
+	// counts as out of order, or how many users must be told to come later.
 	circuitThreshold = 5
 	// A tenant out of order is left alone for circuitPause, or for as long as it
 	// says. Each probe that fails doubles the pause, up to circuitMaxPause.
@@ -21,18 +21,22 @@ const (
 // circuit is a circuit breaker: while a tenant's authority is out of order, an
 // exchange fails in no time instead of making every caller wait, and nobody
 // adds to the load of what is already overloaded. It opens when requests keep
-// failing. When its pause is over it lets one request through (half-open); the
-// answer closes it or begins the next pause.
+// failing by a fault of the service (HTTP 5xx, no answer), whoever made them, or when
+// several users are throttled or told to come later: one who is, however often, is
+// that user's affair. When its pause is
+// over it lets one request through (half-open); the answer closes it or begins the
+// next pause.
 type circuit struct {
 	now    func() time.Time
 	logger *slog.Logger
 	tenant string
 
 	mu       sync.Mutex
-	failures int           // in a row
-	pause    time.Duration // the last one; 0 while closed
-	until    time.Time     // the end of the pause
-	probing  bool          // the one request is on its way
+	failures int                  // of the service, in a row
+	users    map[string]time.Time // who were told to come later, since the last good answer
+	pause    time.Duration        // the last one; 0 while closed
+	until    time.Time            // the end of the pause
+	probing  bool                 // the one request is on its way
 	last     *Error
 }
 
@@ -58,31 +62,67 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 	}
 }
 
-// leave reports what came of the request: e is nil if there is a token.
-func (c *circuit) leave(ctx context.Context, probe bool, e *Error) {
+// leave reports what came of the user's request: e is nil if there is a token.
+func (c *circuit) leave(ctx context.Context, probe bool, user string, e *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wasOpen := c.pause != 0
-	if e == nil || !e.outage() {
-		c.failures, c.pause, c.probing, c.last = 0, 0, false, nil
-		if wasOpen {
-			c.logger.LogAttrs(ctx, slog.LevelInfo, "Entra ID answers again", slog.String("tenant", c.tenant))
+	open := c.pause != 0
+	switch {
+	case e == nil || !e.outage():
+		c.users = nil
+		c.close(ctx)
+	case open && !probe: // it was sent before the circuit opened
+	case !e.service:
+		c.count(ctx, user, e)
+	default:
+		if c.failures++; open || c.failures >= circuitThreshold {
+			c.open(ctx, e)
 		}
-		return
 	}
-	c.failures++
-	c.last = e
-	if wasOpen && !probe || !wasOpen && c.failures < circuitThreshold {
-		return // the former was sent before the circuit opened
+}
+
+// count counts a user whom Entra tells to come later. Its evidence is as old as a pause
+// is long, at most.
+func (c *circuit) count(ctx context.Context, user string, e *Error) {
+	now := c.now()
+	for other, at := range c.users {
+		if now.Sub(at) > circuitMaxPause {
+			delete(c.users, other)
+		}
 	}
-	c.probing = false
+	_, again := c.users[user]
+	if c.users == nil {
+		c.users = map[string]time.Time{}
+	}
+	c.users[user] = now
+	switch {
+	case c.failures >= circuitThreshold: // what answers is not out of order
+		c.close(ctx)
+	case c.pause == 0 && len(c.users) < circuitThreshold:
+	case c.pause != 0 && again:
+		c.probing = false // it proves nothing new: somebody else's request will
+	default:
+		c.open(ctx, e)
+	}
+}
+
+// open begins a pause.
+func (c *circuit) open(ctx context.Context, e *Error) {
+	c.last, c.probing = e, false
 	c.pause = min(max(circuitPause, 2*c.pause), circuitMaxPause)
 	c.until = c.now().Add(max(c.pause, min(e.RetryAfter, circuitMaxPause)))
 	c.logger.LogAttrs(ctx, slog.LevelError, "Entra ID keeps failing and is left alone for a while",
 		slog.String("tenant", c.tenant), slog.Time("until", c.until), slog.String("reason", e.Error()))
 }
 
-// outage reports whether e is a failure of the authority as a whole, or of the
+func (c *circuit) close(ctx context.Context) {
+	if c.pause != 0 {
+		c.logger.LogAttrs(ctx, slog.LevelInfo, "Entra ID answers again", slog.String("tenant", c.tenant))
+	}
+	c.failures, c.pause, c.probing, c.last = 0, 0, false, nil
+}
+
+// outage reports whether e may be a failure of the authority as a whole, or of the
 // way to it, not of one user's or app's request.
 func (e *Error) outage() bool {
 	return (errors.Is(e.Kind, ErrUnavailable) || errors.Is(e.Kind, ErrThrottled)) && e.Code != looping

@@ -12,22 +12,27 @@ import (
 
 const serverLog = "see the server's log"
 
-// judge decides what a refusal means. Claims come first, for only they say how
-// the user can get through; then the code, which says more than the OAuth error;
-// then suberror and error.
+// judge decides what a refusal means. Consent comes first: a client that signs
+// its user in again for the claims beside it gets no further, and never asks.
+// Then claims, for only they say how the user can get through; then the code,
+// which says more than the OAuth error; then suberror and error.
 func (f refusal) judge() verdict {
-	known, ok := verdicts[f.code]
+	known, ok := lookup(f.code)
 	switch {
+	case f.status == http.StatusTooManyRequests && f.claims == "":
+		if errors.Is(known.kind, ErrThrottled) {
+			return known
+		}
+		return verdict{ErrThrottled, "Entra ID receives too many requests", "wait, then try again"}
+	case known.asksConsent():
+		return known
+	case f.saysConsent() && (!ok || errors.Is(known.kind, ErrInteractionRequired)):
+		return bySuberror[consentRequired]
 	case f.claims != "":
 		if !errors.Is(known.kind, ErrInteractionRequired) {
 			known = verdict{ErrInteractionRequired, "a policy of the organisation wants the user to sign in again", signInAgain}
 		}
 		return known
-	case f.status == http.StatusTooManyRequests:
-		if errors.Is(known.kind, ErrThrottled) {
-			return known
-		}
-		return verdict{ErrThrottled, "Entra ID receives too many requests", "wait, then try again"}
 	case ok:
 		return known
 	case f.status >= http.StatusInternalServerError || f.status == http.StatusRequestTimeout:
@@ -46,6 +51,13 @@ func (f refusal) judge() verdict {
 	return verdict{ErrInteractionRequired, "Entra ID doesn't accept the user's token for this", signInAgain}
 }
 
+// consentRequired is Entra's suberror, and OpenID Connect's error, for a consent.
+const consentRequired = "consent_required"
+
+func (f refusal) saysConsent() bool {
+	return f.suberror == consentRequired || f.oauthError == consentRequired
+}
+
 // explain turns a refusal into the error that the caller gets.
 func (x *Exchanger) explain(t *tenant, f refusal, resource, scope string) *Error {
 	v := f.judge()
@@ -55,7 +67,6 @@ func (x *Exchanger) explain(t *tenant, f refusal, resource, scope string) *Error
 		ErrorCode:     f.oauthError,
 		Suberror:      f.suberror,
 		Resource:      resource,
-		Claims:        f.claims,
 		CorrelationID: f.correlation,
 		TraceID:       f.traceID,
 		Problem:       v.problem,
@@ -63,8 +74,12 @@ func (x *Exchanger) explain(t *tenant, f refusal, resource, scope string) *Error
 		RetryAfter:    f.retryAfter,
 		cause:         fmt.Errorf("the token endpoint answered with HTTP status %d", f.status),
 	}
-	e.passing = e.outage()
-	if errors.Is(v.kind, ErrConsentRequired) {
+	e.answered, e.proof, e.passing = true, blamesProof(f.code), e.outage()
+	e.service = f.status >= http.StatusInternalServerError || f.status == http.StatusRequestTimeout
+	switch {
+	case errors.Is(v.kind, ErrInteractionRequired):
+		e.Claims = f.claims
+	case v.asksConsent():
 		e.ConsentURL = x.consentURL(t, scope)
 		e.AdminConsentURL = x.adminConsentURL(t, resource)
 	}
@@ -74,7 +89,7 @@ func (x *Exchanger) explain(t *tenant, f refusal, resource, scope string) *Error
 // explainProof turns the failure to prove the app into the error that the caller gets.
 func explainProof(err error, resource string) *Error {
 	e := &Error{
-		Kind: ErrUnavailable, Resource: resource, cause: err,
+		Kind: ErrUnavailable, Resource: resource, cause: err, proof: true,
 		Problem: "the server could not prove itself to Entra ID",
 		Remedy:  "try again in a moment; if it stays, " + askOperator + "look at it (" + serverLog + ")",
 	}
@@ -93,7 +108,7 @@ func explainProof(err error, resource string) *Error {
 // that the caller gets.
 func explainTransport(err error, resource string) *Error {
 	e := &Error{
-		Kind: ErrUnavailable, Resource: resource, cause: err,
+		Kind: ErrUnavailable, Resource: resource, cause: err, service: true,
 		Problem: "Entra ID can't be reached",
 		Remedy:  "try again in a moment; if it stays, " + askOperator + "check the way from the server to the authority host (" + serverLog + ")",
 	}

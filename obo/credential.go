@@ -5,12 +5,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/requestline"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
@@ -59,7 +59,7 @@ func (x *Exchanger) Credential(a Assertion) *Credential {
 func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	r, err := c.check(o)
 	if err != nil {
-		c.x.log(ctx, "", err)
+		c.x.log(ctx, nil, "", err)
 		return azcore.AccessToken{}, err
 	}
 	key := c.key(r)
@@ -71,8 +71,13 @@ func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions)
 
 // load gets a token that isn't there, or is due for renewal.
 func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.AccessToken, error) {
+	caller := ctx // the load has a context of its own
 	token, err := c.x.tokens.Get(ctx, key,
 		func(ctx context.Context) (cache.Item[azcore.AccessToken], error) {
+			ctx = requestline.WithLog(ctx, requestline.Log(caller))
+			if requestline.Follows(caller) {
+				ctx = requestline.With(ctx)
+			}
 			if r.claims != "" {
 				return c.answerChallenge(ctx, r)
 			}
@@ -108,11 +113,12 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 	if err != nil {
 		return request{}, err
 	}
-	scope := o.Scopes[0]
-	if len(o.Scopes) > 1 {
-		scope = strings.Join(o.Scopes, " ")
+	r := request{resource: resource, scope: spell(o.Scopes, resource)}
+	if usual, ok := c.x.usual[r.scope]; ok {
+		r = usual
 	}
-	return request{resource: resource, scope: scope, claims: o.Claims, cae: o.EnableCAE}, nil
+	r.claims, r.cae = o.Claims, o.EnableCAE
+	return r, nil
 }
 
 // explain tells the caller's own deadline from the failure of the exchange.
@@ -129,7 +135,7 @@ func (c *Credential) explain(ctx context.Context, err error) error {
 	if errors.As(err, &p) {
 		e.Problem = "the exchange failed inside the server"
 		e.Remedy = askOperator + "look at it (" + serverLog + ")"
-		c.x.logger.ErrorContext(ctx, "panic in an exchange", "reason", p.Error(), "stack", string(p.Stack))
+		c.x.operator.ErrorContext(ctx, "panic in an exchange", "reason", p.Error(), "stack", string(p.Stack))
 	}
 	return e
 }

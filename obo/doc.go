@@ -35,7 +35,10 @@
 // want the same token, one request is made; each waits as long as its own context
 // allows, and one that gives up fails nobody else. A token is renewed in the
 // background 5 minutes before it expires (short-lived ones at half of their
-// life), while it goes on being served. Errors aren't cached.
+// life), while it goes on being served. Errors aren't cached, but a refusal that no
+// retry changes is the answer to the same request for 2 seconds: a user whose
+// exchange fails costs Entra a request or two a second. See
+// [Exchanger.ForgetRefusals].
 //
 // # Replicas
 //
@@ -49,9 +52,10 @@
 // What may pass in a moment (HTTP 429 and 5xx, Entra's transient codes, a lost
 // connection) is tried again, Options.MaxRetries times, after a pause or when
 // Retry-After says. A caller leaves when its own context ends. When requests of
-// a tenant keep failing, its authority is left alone for a while, and callers get
-// their error at once, with the time to wait in Error.RetryAfter. Then one
-// request finds out whether it is back. Cached tokens are served all the time.
+// a tenant keep failing by a fault of the service, or several users are throttled, its
+// authority is left alone for a while, and callers get their error at once, with the
+// time to wait in Error.RetryAfter. Then one request finds out whether it is back. A
+// single user who is throttled waits alone. Cached tokens are served all the time.
 //
 // # Errors
 //
@@ -61,7 +65,7 @@
 //	errors.Is(err, obo.ErrConsentRequired)     // show Error.ConsentURL
 //	errors.Is(err, obo.ErrInteractionRequired) // pass Error.Claims on to the client
 //	errors.Is(err, obo.ErrBlocked)             // a policy forbids it
-//	errors.Is(err, obo.ErrMisconfigured)       // the operator's; logged as an error
+//	errors.Is(err, obo.ErrMisconfigured)       // the operator's; logged as an error, once
 //	errors.Is(err, obo.ErrThrottled)           // wait for Error.RetryAfter
 //	errors.Is(err, obo.ErrUnavailable)         // try again later
 //	errors.Is(err, obo.ErrNoAssertion)         // nobody is signed in

@@ -33,7 +33,7 @@ var (
 	ErrInteractionRequired = errors.New("user interaction required")
 	// ErrBlocked: a policy of the tenant forbids it. Trying again is useless.
 	ErrBlocked = errors.New("blocked by policy")
-	// ErrMisconfigured: only the operator can mend it. It is logged as an error.
+	// ErrMisconfigured: only the operator can fix it. It is logged as an error, once.
 	ErrMisconfigured = errors.New("misconfigured")
 	// ErrThrottled: too many requests. Wait for Error.RetryAfter.
 	ErrThrottled = errors.New("throttled")
@@ -60,7 +60,8 @@ type Error struct {
 	// https://storage.azure.com; empty if it was not an allowed one.
 	Resource string
 	// Claims is the claims challenge, a JSON object, that the user's client must
-	// send when it signs the user in again (OpenID Connect Core, section 5.5).
+	// send when it signs the user in again (OpenID Connect Core, section 5.5). Only
+	// ErrInteractionRequired has one: a consent that is missing comes first.
 	Claims string
 	// CorrelationID and TraceID find the request in Entra's sign-in log.
 	CorrelationID, TraceID string
@@ -73,8 +74,11 @@ type Error struct {
 	// RetryAfter is how long Entra wants us to wait, or 0 if it didn't say.
 	RetryAfter time.Duration
 
-	cause   error
-	passing bool // the same request may succeed in a moment
+	cause    error
+	passing  bool // the same request may succeed in a moment
+	answered bool // the token endpoint's answer to this very request
+	proof    bool // the app's proof of itself is to blame
+	service  bool // a fault of the service or of the way to it, whoever asks
 }
 
 // Error returns the text of [Error.UserText] with the package's name.
@@ -121,7 +125,7 @@ func (e *Error) UserText() string {
 // "AADSTS50076 interaction_required".
 func (e *Error) label() string {
 	reason := e.ErrorCode
-	if e.Suberror == "consent_required" {
+	if e.Suberror == consentRequired {
 		reason = e.Suberror
 	}
 	if e.Code == 0 {

@@ -22,6 +22,9 @@ var kinds = []error{
 	obo.ErrThrottled, obo.ErrUnavailable,
 }
 
+// refusalLife is how long a refusal is remembered.
+const refusalLife = 2 * time.Second
+
 // wantKind asserts that err is of one kind and of no other.
 func wantKind(t *testing.T, err, want error) *obo.Error {
 	t.Helper()
@@ -38,13 +41,15 @@ func wantKind(t *testing.T, err, want error) *obo.Error {
 func TestCodes(t *testing.T) {
 	w := newWorld(t)
 	for want, codes := range map[error][]int{
-		obo.ErrConsentRequired:     {65001, 65004, 90094},
-		obo.ErrInteractionRequired: {50076, 50079, 50074, 50078, 50072, 50158},
-		obo.ErrBlocked:             {53000, 53001, 53002, 53003, 530032, 50020, 50057, 50105},
-		obo.ErrAssertionExpired:    {500133, 50173, 70043, 50132, 50133},
+		obo.ErrConsentRequired:     {65001, 65004, 90094, 90095},
+		obo.ErrInteractionRequired: {50076, 50079, 50074, 50078, 50072, 50158, 50097, 500121},
+		obo.ErrBlocked:             {53000, 53001, 53002, 53003, 530032, 50020, 50057, 50105, 50131, 53011, 50034, 50053, 500213},
+		obo.ErrAssertionExpired:    {500133, 50173, 70043, 50132, 50133, 50055, 70008, 700082},
 		obo.ErrAssertionInvalid:    {240002, 7000114, 50027},
 		obo.ErrMisconfigured: {50013, 500131, 700024, 700027, 7000215, 7000222, 700016, 7000218, 700213, 7002138, 700211, 700229,
-			70011, 500011, 650057, 700022, 700212, 70025, 7000112, 90002, 28000, 650053, 50012},
+			70011, 500011, 650057, 700022, 700212, 70025, 7000112, 90002, 28000, 650053, 50012,
+			70021, 7002137, 7002139, 700222, 700236, 700021, 700023, 700030, 70002, 7000216, 700025, 5002741,
+			650051, 650052, 650054, 650056, 65005, 500014, 90009, 50194, 90038, 50107},
 		obo.ErrThrottled:   {50196, 90055},
 		obo.ErrUnavailable: {50033, 90006, 90024, 90033},
 	} {
@@ -109,6 +114,7 @@ func TestClaimsComeFirst(t *testing.T) {
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
 	const claims = `{"access_token":{"capolids":{"essential":true,"values":["e6b2cb1d"]}}}`
 	for _, code := range []int{50076, 53003, 99999} {
+		w.clock.Advance(refusalLife)
 		w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: code, Claims: claims})
 		_, err := w.get(t.Context(), c)
 		if e := wantKind(t, err, obo.ErrInteractionRequired); e.Claims != claims {
@@ -116,6 +122,7 @@ func TestClaimsComeFirst(t *testing.T) {
 		}
 	}
 	for _, broken := range []string{"not JSON", `["array"]`, `{"a":"` + strings.Repeat("x", 20<<10) + `"}`} {
+		w.clock.Advance(refusalLife)
 		w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 53003, Claims: broken})
 		_, err := w.get(t.Context(), c)
 		if e := wantKind(t, err, obo.ErrBlocked); e.Claims != "" {
@@ -189,6 +196,7 @@ func TestRetryAfter(t *testing.T) {
 	if e := wantKind(t, err, obo.ErrThrottled); e.RetryAfter != 17*time.Second || !strings.Contains(e.UserText(), "17s") {
 		t.Errorf("wait %v: %v", e.RetryAfter, e)
 	}
+	w.clock.Advance(17 * time.Second)
 	w.tenant.Fail(entratest.Token, entratest.Fault{Status: 503, RetryAfter: 1000 * time.Hour})
 	_, err = w.get(t.Context(), c)
 	if e := wantKind(t, err, obo.ErrUnavailable); e.RetryAfter != time.Hour {

@@ -40,6 +40,7 @@ type request struct {
 // for all who wait, and ctx is no caller's.
 func (x *Exchanger) exchange(ctx context.Context, c *Credential, r request) (cache.Item[azcore.AccessToken], error) {
 	token := secret.Reveal(c.assertion)
+	key := c.key(r)
 	who, err := x.inspect(token)
 	if err != nil {
 		return x.failed(ctx, who, r, err)
@@ -56,23 +57,32 @@ func (x *Exchanger) exchange(ctx context.Context, c *Credential, r request) (cac
 			return item, nil
 		}
 	}
-	got, err := x.redeem(ctx, who.tenant, token, r)
-	if err != nil {
-		return x.failed(ctx, who, r, err)
+	caller := who.caller(c)
+	begun, refused := x.refusals.admit(caller, key)
+	if refused != nil {
+		return cache.Item[azcore.AccessToken]{}, refused // logged when it was new
 	}
+	got, e := x.redeem(ctx, who, caller, token, r)
+	x.refusals.settle(caller, key, begun, e)
+	if e != nil {
+		return x.failed(ctx, who, r, e)
+	}
+	x.faults.fixed(who.tenant, r.resource, who.user)
 	item := plan(got, started, who.expires)
 	if !x.now().Before(item.ExpiresAt) {
 		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token expired during the exchange", newToken))
 	}
-	x.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token",
-		slog.String("user", who.user), slog.String("resource", r.resource), slog.Time("expires", item.ExpiresAt))
+	if x.logger != nil {
+		x.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token",
+			slog.String("user", who.user), slog.String("resource", r.resource), slog.Time("expires", item.ExpiresAt))
+	}
 	x.storage.set(ctx, c.name(plain), item)
 	return item, nil
 }
 
 // redeem proves the app and asks for the token. A proof that Entra doesn't
 // accept is made anew once if that may help, then the next one is shown.
-func (x *Exchanger) redeem(ctx context.Context, t *tenant, assertion string, r request) (success, error) {
+func (x *Exchanger) redeem(ctx context.Context, who claims, caller, assertion string, r request) (success, *Error) {
 	search := x.proofs.Begin()
 	var refused *Error
 	for {
@@ -83,7 +93,7 @@ func (x *Exchanger) redeem(ctx context.Context, t *tenant, assertion string, r r
 		case err != nil:
 			return success{}, explainProof(err, r.resource)
 		}
-		got, e := x.insist(ctx, t, proof, assertion, r)
+		got, e := x.insist(ctx, attempt{who.tenant, caller, proof, assertion, r})
 		switch {
 		case e == nil:
 			search.Accepted()
@@ -100,9 +110,19 @@ func (x *Exchanger) redeem(ctx context.Context, t *tenant, assertion string, r r
 	}
 }
 
+// attempt is what goes into a token request.
+type attempt struct {
+	tenant    *tenant
+	caller    string // whose request it is, for the circuit
+	proof     clientcred.Proof
+	assertion string
+	request   request
+}
+
 // send lets MSAL make the request: a fresh client each time, so that it has
 // nothing of another user, or of this one's past, to hand out.
-func (x *Exchanger) send(ctx context.Context, t *tenant, proof clientcred.Proof, assertion string, r request) (success, *Error) {
+func (x *Exchanger) send(ctx context.Context, a attempt) (success, *Error) {
+	t, proof, r := a.tenant, a.proof, a.request
 	w := &wire{x: x, tenant: t}
 	options := []confidential.Option{
 		confidential.WithHTTPClient(w),
@@ -125,7 +145,7 @@ func (x *Exchanger) send(ctx context.Context, t *tenant, proof clientcred.Proof,
 	}
 	// MSAL's own result and error are not used: wire has both, without what
 	// must not be kept. An error without an outcome comes from before the request.
-	_, err = client.AcquireTokenOnBehalfOf(ctx, assertion, strings.Fields(r.scope), opts...)
+	_, err = client.AcquireTokenOnBehalfOf(ctx, a.assertion, strings.Fields(r.scope), opts...)
 	switch o := w.outcome; {
 	case o.success != nil && err == nil:
 		return *o.success, nil
@@ -164,8 +184,7 @@ func plan(s success, started, assertionExpires time.Time) cache.Item[azcore.Acce
 	}
 }
 
-// failed logs why there is no token and returns it. What the operator must
-// mend is an error, the rest a warning.
+// failed logs why there is no token and returns it.
 func (x *Exchanger) failed(ctx context.Context, who claims, r request, err error) (cache.Item[azcore.AccessToken], error) {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -174,18 +193,6 @@ func (x *Exchanger) failed(ctx context.Context, who claims, r request, err error
 	if e.Resource == "" {
 		e.Resource = r.resource
 	}
-	x.log(ctx, who.user, e)
+	x.log(ctx, who.tenant, who.user, e)
 	return cache.Item[azcore.AccessToken]{}, e
-}
-
-func (x *Exchanger) log(ctx context.Context, user string, e *Error) {
-	level := slog.LevelWarn
-	if errors.Is(e, ErrMisconfigured) {
-		level = slog.LevelError
-	}
-	attrs := e.attrs()
-	if user != "" {
-		attrs = append(attrs, slog.String("user", user))
-	}
-	x.logger.LogAttrs(ctx, level, "no token on behalf of the user", attrs...)
 }

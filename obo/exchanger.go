@@ -28,9 +28,13 @@ type Options struct {
 	HTTPClient *http.Client
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
-	// Logger gets a line for each failed exchange (a warning; what the operator
-	// must mend is an error) and, at debug level, for each successful one. No
-	// line holds anything of a token. Defaults to none.
+	// Logger gets what only the operator can fix (an error, once for each cause, and
+	// again when it was good in between), outages of Entra and of Store, and
+	// doubts about the configuration; if it is set also a warning for each exchange
+	// that fails, and a line at debug level for each that doesn't. A request whose
+	// server writes a line of its own, as mcpentra's does, makes no warning. No line
+	// holds anything of a token. Defaults to that server's log where a request meets
+	// it, and else to slog.Default(), for the former alone.
 	Logger *slog.Logger
 	// AuthorityHost is the cloud, such as https://login.microsoftonline.us.
 	// Defaults to https://login.microsoftonline.com.
@@ -88,11 +92,14 @@ type Exchanger struct {
 	retries     int
 	declareCP1  bool
 
-	http   *http.Client
-	now    func() time.Time
-	logger *slog.Logger
-	proofs *clientcred.Proofs
-	tokens *cache.Cache[cacheKey, azcore.AccessToken]
+	http     *http.Client
+	now      func() time.Time
+	logger   *slog.Logger // of single requests; nil unless given
+	operator *slog.Logger // of what concerns all of them
+	proofs   *clientcred.Proofs
+	tokens   *cache.Cache[cacheKey, azcore.AccessToken]
+	refusals *refusals
+	faults   faults
 	// storage is nil without Options.Store.
 	storage *storage
 }
@@ -116,6 +123,7 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		http:        restrict(o.HTTPClient),
 		now:         o.Now,
 		logger:      o.Logger,
+		operator:    o.Logger,
 	}
 	x.applyDefaults(&o)
 	var faults []error
@@ -126,10 +134,15 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	}
 	fault("tenantID", authority.CheckGUID(tenantID))
 	fault("clientID", authority.CheckGUID(clientID))
+	if authority.IsGUID(clientID) && strings.EqualFold(tenantID, clientID) {
+		fault("clientID", errSameIDs)
+	}
 	host, err := authority.Parse(o.AuthorityHost)
 	fault("Options.AuthorityHost", err)
 	for i, r := range x.resources {
-		fault(fmt.Sprintf("Options.Resources[%d]", i), checkResource(r))
+		field := fmt.Sprintf("Options.Resources[%d]", i)
+		fault(field, checkResource(r))
+		fault(field, checkDuplicate(x.resources, i))
 	}
 	for i, id := range o.OtherTenants {
 		fault(fmt.Sprintf("Options.OtherTenants[%d]", i), authority.CheckGUID(id))
@@ -140,13 +153,13 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	if o.Store != nil {
 		seal, err := newSealer(o.StoreKeys)
 		fault("Options.StoreKeys", err)
-		x.storage = &storage{store: o.Store, seal: seal, now: x.now, logger: x.logger}
+		x.storage = &storage{store: o.Store, seal: seal, now: x.now, logger: x.operator}
 	}
 	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
 	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))
 	x.host = host
 	env := clientcred.Environment{
-		HTTPClient: x.http, Now: x.now, Logger: x.logger, Authority: host, TenantID: strings.ToLower(tenantID), ClientID: x.clientID,
+		HTTPClient: x.http, Now: x.now, Logger: x.operator, Authority: host, TenantID: strings.ToLower(tenantID), ClientID: x.clientID,
 	}
 	sources, err := method.Open(env)
 	fault("method", err)
@@ -161,6 +174,7 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 			x.others[t.id] = t
 		}
 	}
+	x.refusals = newRefusals(x.now)
 	x.usual = x.usualRequests()
 	x.tokens = cache.New[cacheKey, azcore.AccessToken](cache.Options{
 		MaxBytes:    uint64(o.CacheBytes), //nolint:gosec // checked above
@@ -174,8 +188,8 @@ func (x *Exchanger) applyDefaults(o *Options) {
 	if x.now == nil {
 		x.now = time.Now
 	}
-	if x.logger == nil {
-		x.logger = slog.New(slog.DiscardHandler)
+	if x.operator == nil {
+		x.operator = slog.Default()
 	}
 	if len(x.resources) == 0 {
 		x.resources = []string{storageResource}
@@ -188,6 +202,9 @@ func (x *Exchanger) applyDefaults(o *Options) {
 		o.CacheBytes = defaultCacheBytes
 	}
 }
+
+// errSameIDs is what copying one id twice leads to.
+var errSameIDs = errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration")
 
 func checkCacheBytes(n int64) error {
 	if n < 0 {

@@ -42,16 +42,76 @@ func TestNewExchangerReportsAllFaultsAtOnce(t *testing.T) {
 func TestNewExchangerAcceptsResources(t *testing.T) {
 	for _, r := range []string{
 		"https://storage.azure.com", "https://storage.azure.com/", "api://contoso/billing", "https://contoso.com/api/v1",
+		"https://management.core.windows.net/", "https://contoso.com/billing/", "https://contoso.com/profile", "api://contoso/asset.reader", "https://read.example", "api://files.read",
 		"00000003-0000-0000-c000-000000000000", "api://11111111-2222-3333-4444-555555555555",
 	} {
-		_, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), &obo.Options{Resources: []string{r}})
+		_, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{Resources: []string{r}})
 		if err != nil {
 			t.Errorf("%s: %v", r, err)
 		}
 	}
 }
 
-const someGUID = "12345678-1234-1234-1234-123456789ABC"
+// A resource is the identifier of an API, once, and not a scope of it.
+func TestNewExchangerRefusesResources(t *testing.T) {
+	for _, test := range []struct {
+		resource, says string
+	}{
+		{"https://storage.azure.com/.default", `the resource is "https://storage.azure.com"`},
+		{"https://storage.azure.com/user_impersonation", `the resource is "https://storage.azure.com"`},
+		{"https://storage.azure.com/USER_IMPERSONATION", `the resource is "https://storage.azure.com"`},
+		{"https://storage.azure.com/user_impersonation/", `the resource is "https://storage.azure.com"`},
+		{"https://storage.azure.com//.default", `the resource is "https://storage.azure.com/"`},
+		{"https://storage.azure.com/%2Edefault", `the resource is "https://storage.azure.com"`},
+		{"https://graph.microsoft.com/User.Read", `the resource is "https://graph.microsoft.com"`},
+		{"https://graph.microsoft.com/Files.ReadWrite.All", `the resource is "https://graph.microsoft.com"`},
+		{"https://graph.microsoft.com/Mail.Send.Shared", `the resource is "https://graph.microsoft.com"`},
+		{"https://graph.microsoft.com/offline_access", `the resource is "https://graph.microsoft.com"`},
+		{"api://contoso/billing/access_as_user", `the resource is "api://contoso/billing"`},
+		{"api://11111111-2222-3333-4444-555555555555/Invoices.Read", `the resource is "api://11111111-2222-3333-4444-555555555555"`},
+		{someGUID + "/.default", `the resource is "` + someGUID + `"`},
+		{"api://contoso/billing/", `it is "api://contoso/billing"`},
+		{"api://11111111-2222-3333-4444-555555555555/", `it is "api://11111111-2222-3333-4444-555555555555"`},
+		{"https://contoso.com/billing//", `it is "https://contoso.com/billing"`},
+		{"https://storage.azure.com//", `it is "https://storage.azure.com"`},
+		{"http://storage.azure.com", "https://"},
+		{" https://storage.azure.com", "white space"},
+		{"https://storage.azure.com\n", "white space"},
+		{"https://storage.azure.com https://graph.microsoft.com", "white space"},
+		{"https://*.azure.com", "wildcard"},
+		{"api://*", "wildcard"},
+		{"*", "wildcard"},
+		{"User.Read", "must be a resource's URI"},
+	} {
+		_, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{Resources: []string{"https://good.example", test.resource}})
+		if err == nil || !strings.Contains(err.Error(), "Options.Resources[1]: ") || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%q: got %v, want %q", test.resource, err, test.says)
+		}
+	}
+	for _, twice := range [][]string{{"https://a.example", "https://a.example"}, {"api://Contoso/Billing", "https://a.example", "API://contoso/billing"}, {someGUID, strings.ToLower(someGUID)}} {
+		_, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{Resources: twice})
+		if err == nil || !strings.Contains(err.Error(), "is Options.Resources[0] already") {
+			t.Errorf("%q: got %v", twice, err)
+		}
+	}
+}
+
+func TestTenantIDAsClientID(t *testing.T) {
+	for _, clientID := range []string{someGUID, strings.ToLower(someGUID)} {
+		_, err := obo.NewExchanger(someGUID, clientID, clientauth.Secret("s"), nil)
+		if err == nil || !strings.Contains(err.Error(), "clientID: ") || !strings.Contains(err.Error(), "tenant id") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if _, err := obo.NewExchanger("", "", clientauth.Secret("s"), nil); err == nil || strings.Contains(err.Error(), "is the tenant id") {
+		t.Errorf("both missing: %v", err)
+	}
+}
+
+const (
+	someGUID  = "12345678-1234-1234-1234-123456789ABC"
+	someAppID = "87654321-1234-1234-1234-123456789ABC"
+)
 
 func TestMethodFaults(t *testing.T) {
 	for name, m := range map[string]clientauth.Method{
@@ -62,7 +122,7 @@ func TestMethodFaults(t *testing.T) {
 		"identity that is no GUID":  clientauth.ManagedIdentity("my-identity"),
 		"identity's id with braces": clientauth.ManagedIdentity("{" + someGUID + "}"),
 	} {
-		_, err := obo.NewExchanger(someGUID, someGUID, m, nil)
+		_, err := obo.NewExchanger(someGUID, someAppID, m, nil)
 		if err == nil || !strings.Contains(err.Error(), "method: ") {
 			t.Errorf("%s: got %v", name, err)
 		}

@@ -64,3 +64,10 @@ var kindNames = map[error]string{
 	ErrAssertionInvalid: "ErrAssertionInvalid", ErrBlocked: "ErrBlocked", ErrMisconfigured: "ErrMisconfigured",
 	ErrThrottled: "ErrThrottled", ErrUnavailable: "ErrUnavailable",
 }
+
+// Remembered is of how many users an exchanger knows something.
+func Remembered(x *Exchanger) int {
+	x.refusals.mu.Lock()
+	defer x.refusals.mu.Unlock()
+	return len(x.refusals.histories)
+}

@@ -16,7 +16,7 @@ func TestMemoryComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const users = 800
 		entra := &memoryEntra{}
-		x, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), &obo.Options{HTTPClient: &http.Client{Transport: entra}})
+		x, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{HTTPClient: &http.Client{Transport: entra}})
 		if err != nil {
 			t.Fatal(err)
 		}

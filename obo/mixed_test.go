@@ -68,7 +68,7 @@ func TestManyUsersAreNeverMixed(t *testing.T) {
 	store := newMemoryStore()
 	var replicas [2]*obo.Exchanger
 	for i := range replicas {
-		x, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), &obo.Options{
+		x, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{
 			HTTPClient: &http.Client{Transport: entra}, Now: clock.Now, Store: store, StoreKeys: [][]byte{storeKey(1)},
 			CacheBytes: 150 << 10, MaxRetries: -1,
 			Resources: []string{"https://storage.azure.com", "https://graph.microsoft.com"},

@@ -106,7 +106,7 @@ func certificateFile(t *testing.T, path string) *x509.Certificate {
 func TestCertificate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.pem")
 	entra := &certificateEntra{registered: certificateFile(t, path)}
-	x, err := obo.NewExchanger(someGUID, someGUID, clientauth.CertificateFile(path, ""), &obo.Options{HTTPClient: &http.Client{Transport: entra}})
+	x, err := obo.NewExchanger(someGUID, someAppID, clientauth.CertificateFile(path, ""), &obo.Options{HTTPClient: &http.Client{Transport: entra}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,6 @@ func TestRequestsThatAreNotMade(t *testing.T) {
 		{"path below", policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/other/.default"}}, obo.ErrScopeNotAllowed},
 		{"two in one", policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default https://graph.microsoft.com/.default"}}, obo.ErrScopeNotAllowed},
 		{"one of two", policy.TokenRequestOptions{Scopes: []string{storageScope, "https://graph.microsoft.com/.default"}}, obo.ErrScopeNotAllowed},
-		{"other case", policy.TokenRequestOptions{Scopes: []string{"https://STORAGE.azure.com/.default"}}, obo.ErrScopeNotAllowed},
 		{"line break", policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default\n"}}, obo.ErrScopeNotAllowed},
 		{"too many", policy.TokenRequestOptions{Scopes: make([]string, 1000)}, obo.ErrScopeNotAllowed},
 		{"other tenant", policy.TokenRequestOptions{Scopes: []string{storageScope}, TenantID: someGUID}, obo.ErrTenantNotAllowed},
@@ -129,6 +128,10 @@ func TestResources(t *testing.T) {
 		{someGUID + "/.default", []string{someGUID}, someGUID},
 		{someGUID + "x/.default", []string{someGUID}, ""},
 		{"https://a.example/%2e%2e", []string{"https://a.example"}, ""},
+		{"https://A.example/.default", []string{"https://a.example"}, "https://a.example"},
+		{"api://contoso/billing/.default", []string{"API://Contoso/Billing"}, "API://Contoso/Billing"},
+		{"HTTPS://A.EXAMPLE//.default", []string{"https://a.example/"}, "https://a.example/"},
+		{"https://\u212a.example/.default", []string{"https://k.example"}, ""}, // the Kelvin sign, which folds to k
 	} {
 		got, err := obo.ResourceOf([]string{test.scope}, test.resources)
 		if got != test.want || (err == nil) != (test.want != "") {

@@ -1,8 +1,6 @@
 package obo
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
@@ -38,46 +36,23 @@ var (
 // parseSuccess reads a token response. It tolerates what Entra and its
 // neighbours do: numbers as text, "bearer" in lower case.
 func parseSuccess(body []byte) (success, error) {
-	var r struct {
-		TokenType   string  `json:"token_type"`
-		AccessToken string  `json:"access_token"`
-		ExpiresIn   seconds `json:"expires_in"`
-		RefreshIn   seconds `json:"refresh_in"`
-	}
-	if err := json.Unmarshal(body, &r); err != nil {
-		// Not %w: an error of encoding/json can quote what it read.
+	m, ok := decodeMembers(body)
+	if !ok {
+		// Nothing of the error of encoding/json: it can quote what it read.
 		return success{}, errNoJSON
 	}
+	token, lifetime := m.text("access_token"), m.seconds("expires_in")
 	switch {
-	case r.AccessToken == "":
+	case token == "":
 		return success{}, errors.New("the answer has no access_token")
-	case len(r.AccessToken) > maxToken:
+	case len(token) > maxToken:
 		return success{}, errors.New("the answer's access_token is too long")
-	case !strings.EqualFold(r.TokenType, "Bearer"):
+	case !strings.EqualFold(m.text("token_type"), "Bearer"):
 		return success{}, errors.New("the answer's token_type is not Bearer")
-	case r.ExpiresIn <= 0:
+	case lifetime <= 0:
 		return success{}, errors.New("the answer has no valid expires_in")
 	}
-	return success{
-		accessToken: r.AccessToken,
-		lifetime:    time.Duration(r.ExpiresIn) * time.Second,
-		refreshIn:   time.Duration(max(r.RefreshIn, 0)) * time.Second,
-	}, nil
-}
-
-// seconds is a number of seconds, as JSON number or as text.
-type seconds int64
-
-// maxSeconds is about 31 years: far above any lifetime, far below an overflow.
-const maxSeconds = 1e9
-
-func (s *seconds) UnmarshalJSON(b []byte) error {
-	n, err := strconv.ParseFloat(string(bytes.Trim(b, `"`)), 64)
-	if err != nil || !(n >= -maxSeconds && n <= maxSeconds) {
-		n = 0 // counts as absent: a broken refresh_in must not cost the token
-	}
-	*s = seconds(n)
-	return nil
+	return success{accessToken: token, lifetime: lifetime, refreshIn: max(m.seconds("refresh_in"), 0)}, nil
 }
 
 // refusal is an error response of the token endpoint (RFC 6749, section 5.2,
@@ -92,60 +67,57 @@ type refusal struct {
 	isEntra              bool // the body had Entra's shape
 }
 
-// parseRefusal reads an error response. What doesn't look as it should is left
-// out, so that nothing else of the body can reach a user.
+// parseRefusal reads an error response, each member on its own: one of another
+// type than Entra documents costs nothing but itself. What doesn't look as it
+// should is left out, so that nothing else of the body can reach a user.
 func parseRefusal(status int, header http.Header, body []byte, now time.Time) refusal {
 	f := refusal{status: status, retryAfter: parseRetryAfter(header.Get("Retry-After"), now)}
-	var r struct {
-		Error         string `json:"error"`
-		Description   string `json:"error_description"`
-		Codes         []int  `json:"error_codes"`
-		Suberror      string `json:"suberror"`
-		Claims        string `json:"claims"`
-		CorrelationID string `json:"correlation_id"`
-		TraceID       string `json:"trace_id"`
-	}
-	if json.Unmarshal(body, &r) != nil || !plainWord.MatchString(r.Error) {
+	m, ok := decodeMembers(body)
+	if !ok {
 		return f
 	}
-	f.isEntra, f.oauthError = true, r.Error
-	f.code = chooseCode(r.Codes, r.Description)
-	if plainWord.MatchString(r.Suberror) {
-		f.suberror = r.Suberror
+	code := chooseCode(m.codes("error_codes"), m.text("error_description"))
+	if word := m.text("error"); plainWord.MatchString(word) {
+		f.oauthError = word
 	}
-	if len(r.Claims) <= maxClaims && isObject(r.Claims) {
-		f.claims = r.Claims
+	suberror := m.text("suberror")
+	_, known := lookup(code)
+	_, refined := bySuberror[suberror]
+	// A text that is no OAuth error is another server's; another type is Entra's slip.
+	f.isEntra = f.oauthError != "" || known || refined || code != 0 && !m.isText("error")
+	if !f.isEntra {
+		return f
 	}
-	if authority.IsGUID(r.CorrelationID) {
-		f.correlation = r.CorrelationID
+	f.code = code
+	if plainWord.MatchString(suberror) {
+		f.suberror = suberror
 	}
-	if authority.IsGUID(r.TraceID) {
-		f.traceID = r.TraceID
+	f.claims = m.claims("claims")
+	if id := m.text("correlation_id"); authority.IsGUID(id) {
+		f.correlation = id
+	}
+	if id := m.text("trace_id"); authority.IsGUID(id) {
+		f.traceID = id
 	}
 	return f
 }
 
-// chooseCode returns the first code that we know, else the first.
+// chooseCode returns the first code that we know, the one in the description
+// included, else the first.
 func chooseCode(codes []int, description string) int {
-	if len(codes) == 0 {
-		if m := codeInText.FindStringSubmatch(description); m != nil {
-			n, _ := strconv.Atoi(m[1]) // at most 8 digits
-			return n
-		}
-		return 0
+	if found := codeInText.FindStringSubmatch(description); found != nil {
+		n, _ := strconv.Atoi(found[1]) // at most 8 digits
+		codes = append(codes, n)
 	}
 	for _, c := range codes {
-		if _, ok := verdicts[c]; ok {
+		if _, ok := lookup(c); ok {
 			return c
 		}
 	}
-	return max(codes[0], 0)
-}
-
-// isObject reports whether s is a JSON object, as claims must be (OpenID
-// Connect Core, section 5.5).
-func isObject(s string) bool {
-	return strings.HasPrefix(strings.TrimLeft(s, " \t\r\n"), "{") && json.Valid([]byte(s))
+	if len(codes) == 0 {
+		return 0
+	}
+	return codes[0]
 }
 
 // parseRetryAfter reads both forms of the header (RFC 9110, section 10.2.3).

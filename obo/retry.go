@@ -4,8 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
-
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 const (
@@ -23,9 +21,9 @@ const (
 // insist sends a request, and again while it fails with what may pass: HTTP 429,
 // 5xx, Entra's transient codes, a lost connection. It ends with ctx, the
 // exchange's, at the latest; callers leave when their own contexts end.
-func (x *Exchanger) insist(ctx context.Context, t *tenant, proof clientcred.Proof, assertion string, r request) (success, *Error) {
+func (x *Exchanger) insist(ctx context.Context, a attempt) (success, *Error) {
 	for n := 0; ; n++ {
-		got, e := x.guarded(ctx, t, proof, assertion, r)
+		got, e := x.guarded(ctx, a)
 		if e == nil || !e.passing || n >= x.retries {
 			return got, e
 		}
@@ -43,17 +41,17 @@ func (x *Exchanger) insist(ctx context.Context, t *tenant, proof clientcred.Proo
 }
 
 // guarded sends a request unless the tenant's circuit is open.
-func (x *Exchanger) guarded(ctx context.Context, t *tenant, proof clientcred.Proof, assertion string, r request) (got success, e *Error) {
-	probe, open := t.circuit.enter()
+func (x *Exchanger) guarded(ctx context.Context, a attempt) (got success, e *Error) {
+	probe, open := a.tenant.circuit.enter()
 	if open != nil {
 		return success{}, open
 	}
 	// Deferred, because a panic in a transport must not leave a probe behind.
-	e = &Error{Kind: ErrUnavailable, Problem: "the request failed"}
-	defer func() { t.circuit.leave(ctx, probe, e) }()
+	e = &Error{Kind: ErrUnavailable, Problem: "the request failed", service: true}
+	defer func() { a.tenant.circuit.leave(ctx, probe, a.caller, e) }()
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	got, e = x.send(ctx, t, proof, assertion, r)
+	got, e = x.send(ctx, a)
 	return got, e
 }
 

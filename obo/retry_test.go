@@ -78,7 +78,7 @@ func (s *scriptedEntra) exchanger(t *testing.T, change func(*obo.Options)) *obo.
 	if change != nil {
 		change(o)
 	}
-	x, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), o)
+	x, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), o)
 	if err != nil {
 		t.Fatal(err)
 	}

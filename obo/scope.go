@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,6 +20,12 @@ const (
 	maxScopes = 32
 )
 
+// scopePattern is what the name of a scope looks like, where it can't be the end
+// of an App ID URI: those of Azure's APIs, the ones that the portal suggests, and
+// the style of Microsoft Graph, such as User.Read and Files.ReadWrite.All.
+var scopePattern = regexp.MustCompile(`(?i)^(\.default|user_impersonation|access_as_user|offline_access|` +
+	`([a-z0-9_-]+\.)+(read|readwrite|readbasic|write|send|fullcontrol|accessasuser)(\.[a-z]+)?)$`)
+
 // checkResource says what is wrong with a configured resource: it must be the
 // identifier of an API (App ID URI or application id), not a scope of it.
 func checkResource(r string) error {
@@ -31,14 +38,57 @@ func checkResource(r string) error {
 		return errors.New("is empty")
 	case strings.ContainsFunc(r, notPrintable):
 		return fmt.Errorf("%q has white space or characters outside ASCII", r)
+	case strings.Contains(r, "*"):
+		return fmt.Errorf("%q has a wildcard; name each resource", r)
+	case isScopeOfSomething(r):
+		return fmt.Errorf("%q is a scope; the resource is %q", r, withoutScope(r))
 	case err != nil || u.Opaque != "" || (u.Scheme != "https" && u.Scheme != "api"):
 		return fmt.Errorf("%q must be a resource's URI, https://… or api://…, or an application id", r)
 	case u.Host == "" || u.User != nil || strings.ContainsAny(r, "?#"):
 		return fmt.Errorf("%q must be a resource's URI without user, query and fragment", r)
-	case strings.HasSuffix(r, "/"+defaultScope):
-		return fmt.Errorf("%q is a scope; leave /%s away", r, defaultScope)
+	case strings.HasSuffix(r, "//") || strings.HasSuffix(r, "/") && u.Scheme == "api":
+		// Some of https end so, such as https://management.core.windows.net/; api:// can't be registered so.
+		return fmt.Errorf("%q ends with a slash, which no such App ID URI does: it is %q", r, strings.TrimRight(r, "/"))
 	}
 	return nil
+}
+
+// checkDuplicate says which resource before resources[i] is the same.
+func checkDuplicate(resources []string, i int) error {
+	for j, other := range resources[:i] {
+		if canonical(other) == canonical(resources[i]) {
+			return fmt.Errorf("%q is Options.Resources[%d] already", resources[i], j)
+		}
+	}
+	return nil
+}
+
+// isScopeOfSomething reports whether the last segment of a path is a scope's name.
+func isScopeOfSomething(r string) bool {
+	trimmed := strings.TrimRight(r, "/")
+	slash := strings.LastIndexByte(trimmed, '/')
+	if slash < 0 || strings.HasSuffix(trimmed[:slash+1], "://") {
+		return false // no path
+	}
+	name, err := url.PathUnescape(trimmed[slash+1:])
+	return err == nil && scopePattern.MatchString(name)
+}
+
+func withoutScope(r string) string {
+	r = strings.TrimRight(r, "/")
+	return r[:strings.LastIndexByte(r, '/')]
+}
+
+// canonical is the one form in which resources are compared. Entra doesn't tell
+// App ID URIs apart by case, and what it gets is our spelling in any case. A slash
+// at the end counts.
+func canonical(resource string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, resource)
 }
 
 // resourceOf returns the configured resource that all the scopes belong to. A
@@ -62,11 +112,20 @@ func resourceOf(scopes, resources []string) (string, *Error) {
 	return "", e
 }
 
+// spell returns the scopes of the resource as one text, in the configured spelling.
+func spell(scopes []string, resource string) string {
+	own := make([]string, len(scopes))
+	for i, s := range scopes {
+		own[i] = resource + s[len(resource):]
+	}
+	return strings.Join(own, " ")
+}
+
 func isScopeOf(scope, resource string) bool {
-	rest, ok := strings.CutPrefix(scope, resource)
-	if !ok {
+	if len(scope) < len(resource) || canonical(scope[:len(resource)]) != canonical(resource) {
 		return false
 	}
+	rest := scope[len(resource):]
 	if name, ok := strings.CutPrefix(rest, "/"); ok {
 		return isScopeName(name)
 	}

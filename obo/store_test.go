@@ -206,12 +206,12 @@ func TestStoreKeysAreChanged(t *testing.T) {
 		t.Errorf("%d exchanges, want 3", w.exchanges())
 	}
 	for _, keys := range [][][]byte{nil, {storeKey(0)}, {storeKey(1), []byte("short")}, make([][]byte, 17)} {
-		_, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), &obo.Options{Store: store, StoreKeys: keys})
+		_, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{Store: store, StoreKeys: keys})
 		if err == nil || !strings.Contains(err.Error(), "Options.StoreKeys") {
 			t.Errorf("%d keys: got %v", len(keys), err)
 		}
 	}
-	if _, err := obo.NewExchanger(someGUID, someGUID, clientauth.Secret("s"), &obo.Options{StoreKeys: [][]byte{storeKey(1)}}); err == nil {
+	if _, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{StoreKeys: [][]byte{storeKey(1)}}); err == nil {
 		t.Error("keys without a store are no fault")
 	}
 }

@@ -22,7 +22,7 @@ func (x *Exchanger) newTenant(id string) *tenant {
 	t.base = x.host.Tenant(t.id)
 	t.tokenURL = t.base + "/oauth2/v2.0/token"
 	t.discovery = discoveryDocument(t.base, t.tokenURL)
-	t.circuit = &circuit{now: x.now, logger: x.logger, tenant: t.id}
+	t.circuit = &circuit{now: x.now, logger: x.operator, tenant: t.id}
 	return t
 }
 

@@ -147,10 +147,8 @@ func checkGrant(req *http.Request) error {
 
 // isRefusal finds an OAuth error under status 200.
 func isRefusal(body []byte) bool {
-	var r struct {
-		Error string `json:"error"`
-	}
-	return json.Unmarshal(body, &r) == nil && r.Error != ""
+	m, ok := decodeMembers(body)
+	return ok && m.isSet("error") && (m.isText("error") || m.text("access_token") == "")
 }
 
 var errBrokeOff = errors.New("the answer broke off")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strings"
@@ -40,8 +41,10 @@ func checkAuthorityHost(s string) error {
 	return about("Options.AuthorityHost: ", err)
 }
 
+// checkMethod logs nothing: what is doubtful about the method is logged when the
+// exchanger is made.
 func checkMethod(m clientauth.Method) error {
-	_, err := obo.NewExchanger(goodTenant, goodClient, m, nil)
+	_, err := obo.NewExchanger(goodTenant, goodClient, m, &obo.Options{Logger: slog.New(slog.DiscardHandler)})
 	return about("method: ", err)
 }
 

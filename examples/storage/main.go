@@ -124,7 +124,7 @@ func assemble(s settings, resource string) (*mcpentra.Server, func(), error) {
 		AuthorityHost: s.authorityHost, HTTPClient: s.authority, Logger: s.log,
 	})
 	exchanger, errExchanger := obo.NewExchanger(s.tenantID, s.apiAppID, s.proof, &obo.Options{
-		AuthorityHost: s.authorityHost, HTTPClient: s.authority, Resources: []string{"https://storage.azure.com"},
+		AuthorityHost: s.authorityHost, HTTPClient: s.authority, Resources: []string{"https://storage.azure.com"}, Logger: s.log,
 	})
 	blobs, errBlobs := blobSet(s)
 	if err := errors.Join(errVerifier, errExchanger, errBlobs); err != nil {

@@ -3,6 +3,7 @@ package clientauth
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
@@ -14,12 +15,24 @@ import (
 // Secret is a client secret of the app registration: its value, not its id. It
 // is meant for local development; in Azure, [ManagedIdentity] leaves no secret
 // to keep and to renew. An empty secret, or one with white space around it, is
-// a fault that obo.NewExchanger reports.
+// a fault that obo.NewExchanger reports. One with the form of a GUID is almost surely
+// the secret's id, which the portal shows beside it: that is a warning in the log.
 func Secret(value string) Method {
 	s := secretSource{secret.New(value)}
-	return Method{kind: "client secret", open: func(clientcred.Environment) ([]clientcred.Source, error) {
+	return Method{kind: "client secret", open: func(env clientcred.Environment) ([]clientcred.Source, error) {
+		if s.looksLikeID() {
+			env.Logger.Warn("the client secret has the form of a GUID: it is almost surely the secret's id (Secret ID) instead of its value",
+				"remedy", "configure what the column Value shows when a secret is made: App registrations, the app, Certificates & secrets, Client secrets, New client secret")
+		}
 		return []clientcred.Source{s}, s.check()
 	}}
+}
+
+// guid is one in any of its usual forms: with hyphens or without, in braces or not.
+var guid = regexp.MustCompile(`^[{(]?[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}[)}]?$`)
+
+func (s secretSource) looksLikeID() bool {
+	return guid.MatchString(strings.TrimSpace(secret.Reveal(s.value)))
 }
 
 type secretSource struct{ value secret.Text }

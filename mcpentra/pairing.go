@@ -1,0 +1,83 @@
+package mcpentra
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/registration"
+	"github.com/mcpentra/mcp-entra-go/obo"
+)
+
+// checkPairing returns why the exchanger can't act for the callers that the verifier
+// accepts: Entra would refuse the first of them. Either may be nil.
+func checkPairing(v *entraauth.Verifier, x *obo.Exchanger) error {
+	if v == nil || x == nil {
+		return nil
+	}
+	if err := pairing(v.Registration(), x.Registration()); err != nil {
+		return fmt.Errorf("WithExchanger: the exchanger does not fit the verifier: %w", err)
+	}
+	return nil
+}
+
+// pairing compares what the two were made for, and returns all faults.
+func pairing(v, x registration.App) error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if v.ClientID != x.ClientID {
+		fault("the exchanger is of the app %s, the verifier of %s; make both with the client id of the API's registration: a user's token can be exchanged only by the app it was issued for",
+			x.ClientID, v.ClientID)
+	}
+	if cloud(v.Authority) != cloud(x.Authority) {
+		fault("the exchanger asks %s, the verifier trusts %s; set AuthorityHost of both to the same cloud", x.Authority, v.Authority)
+	}
+	for i, tenant := range v.Tenants {
+		switch {
+		case slices.Contains(x.Tenants, tenant):
+		case i == 0:
+			fault("the exchanger is of the tenant %s, the verifier of %s; make both with the same tenant id", x.Tenants[0], tenant)
+		default:
+			fault("the verifier accepts users of the tenant %s, for whom the exchanger does not act; add it to obo.Options.OtherTenants, or remove it from entraauth.Options.OtherTenants", tenant)
+		}
+	}
+	if v.AnyTenant && len(x.Tenants) == 1 {
+		fault("the verifier accepts users of any organization (AcceptAnyOrganization), but the exchanger acts only for those of %s; list the tenants that it is to act for in obo.Options.OtherTenants",
+			x.Tenants[0])
+	}
+	own := []string{v.ClientID, "api://" + v.ClientID}
+	for _, uri := range v.AppIDURIs {
+		own = append(own, canonicalAPI(uri))
+	}
+	for i, resource := range x.Resources {
+		if slices.Contains(own, canonicalAPI(resource)) {
+			fault("obo.Options.Resources[%d] is this API itself, %s; name the APIs that it calls for its users", i, resource)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// canonicalAPI is the one form in which App ID URIs are compared.
+func canonicalAPI(uri string) string { return strings.ToLower(strings.TrimRight(uri, "/")) }
+
+// cloud names the cloud of an authority host: several hosts are the same authority,
+// and an external tenant has two.
+func cloud(authority string) string {
+	u, err := url.Parse(authority)
+	if err != nil {
+		return authority
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+	switch {
+	case host == "login.windows.net", host == "login.microsoft.com", host == "sts.windows.net":
+		return "login.microsoftonline.com"
+	case host == "login.chinacloudapi.cn":
+		return "login.partner.microsoftonline.cn"
+	case strings.HasSuffix(host, ".ciamlogin.com"):
+		return "ciamlogin.com"
+	}
+	return host
+}

@@ -1,0 +1,242 @@
+package obo
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// refusalLife is how long Entra's refusal is the answer to the same request of
+	// the same token: long enough that a failing user costs a request or two a
+	// second, short enough that nobody waits for what has changed.
+	refusalLife = 2 * time.Second
+	// patience is how often Entra is asked before that where the answer to the same
+	// token can change: who has consented, or has been let in by an administrator,
+	// calls once more, and that call is sent.
+	patience = 2
+	// maxRefusals bounds the refusals of one user. Beyond, the user waits.
+	maxRefusals = 8
+	// maxHistories bounds the users of whom something is remembered.
+	maxHistories = 4096
+	// A user who is throttled waits as long as Entra says, within these.
+	minBackOff = 2 * time.Second
+	maxBackOff = 5 * time.Minute
+	// forgetsPerSecond bounds how often refusals are forgotten because their user, or
+	// somebody, seems to have consented.
+	forgetsPerSecond = 3
+)
+
+// refusals are what Entra has refused lately, by user: those that no retry
+// changes, and for how long it wants to be left alone. Each user has a share, so
+// that none is refused, or forgotten, for another's sake.
+type refusals struct {
+	now func() time.Time
+
+	mu        sync.Mutex
+	histories map[string]*history
+	sweepAt   time.Time
+	// moment counts the times that something was forgotten. A refusal of before is void.
+	moment    uint64
+	consented uint64 // the last moment at which somebody, unknown who, had consented
+	pace      pace
+}
+
+// history is what is remembered of one user.
+type history struct {
+	refused   map[cacheKey]refused
+	forgotten uint64 // the moment at which the user's refusals were last forgotten
+	pace      pace
+	passing   int // failures in a row of which each may pass
+	later     *Error
+	quietTill time.Time
+	end       time.Time // from then on there is nothing of interest
+}
+
+type refused struct {
+	err   *Error
+	until time.Time
+	begun uint64 // the moment at which its request began
+	times int
+}
+
+func newRefusals(now func() time.Time) *refusals {
+	return &refusals{now: now, histories: map[string]*history{}}
+}
+
+// admit returns the refusal of a request that is not to be made, or the moment of
+// its beginning, for settle.
+func (r *refusals) admit(user string, key cacheKey) (begun uint64, known *Error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h, now := r.histories[user], r.now()
+	if h == nil {
+		return r.moment, nil
+	}
+	if now.Before(h.quietTill) {
+		return 0, h.leftAlone(h.quietTill.Sub(now))
+	}
+	for k, old := range h.refused {
+		if !now.Before(old.until) || r.void(h, old) {
+			delete(h.refused, k)
+		}
+	}
+	switch old, ok := h.refused[key]; {
+	case ok && (old.times >= patience || old.err.needsToken()):
+		return 0, old.err
+	case !ok && len(h.refused) >= maxRefusals:
+		return 0, &Error{Kind: ErrThrottled, RetryAfter: refusalLife,
+			Problem: "Entra ID refuses too many different requests for this user at the moment",
+			Remedy:  "look at the earlier failures, which say why; then try again"}
+	}
+	return r.moment, nil
+}
+
+// needsToken reports whether only another token of the user's helps.
+func (e *Error) needsToken() bool {
+	return errors.Is(e.Kind, ErrInteractionRequired) || errors.Is(e.Kind, ErrAssertionExpired) || errors.Is(e.Kind, ErrAssertionInvalid)
+}
+
+// void reports whether something has happened since the refused request began that
+// may have changed the answer.
+func (r *refusals) void(h *history, old refused) bool {
+	return old.begun < h.forgotten || old.begun < r.consented && errors.Is(old.err, ErrConsentRequired)
+}
+
+// leftAlone is the error while Entra is not asked for the user.
+func (h *history) leftAlone(rest time.Duration) *Error {
+	e := h.later
+	return &Error{
+		Kind: e.Kind, Code: e.Code, ErrorCode: e.ErrorCode, Resource: e.Resource, CorrelationID: e.CorrelationID, TraceID: e.TraceID,
+		Problem: e.Problem + ", so it is not asked for this user at the moment", Remedy: e.Remedy,
+		RetryAfter: max(rest, time.Second), cause: e.cause,
+	}
+}
+
+// leaveAlone lets the user wait.
+func (h *history) leaveAlone(e *Error, till time.Time) {
+	if till.After(h.quietTill) {
+		h.later, h.quietTill = e, till
+		h.lives(till)
+	}
+}
+
+// settle notes what came of a request that was admitted; e is nil if there is a token.
+func (r *refusals) settle(user string, key cacheKey, begun uint64, e *Error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	switch {
+	case e == nil: // so what was refused before may be granted too
+		if h := r.histories[user]; h != nil {
+			h.passing = 0
+			r.drop(h)
+		}
+	case !e.answered || e.service:
+	case errors.Is(e.Kind, ErrThrottled):
+		r.history(user, now).leaveAlone(e, now.Add(min(max(e.RetryAfter, minBackOff), maxBackOff)))
+	case errors.Is(e.Kind, ErrUnavailable):
+		h := r.history(user, now)
+		h.lives(now.Add(circuitMaxPause))
+		if h.passing++; h.passing >= circuitThreshold { // the user's own, or the circuit's
+			h.leaveAlone(e, now.Add(min(max(e.RetryAfter, circuitPause), maxBackOff)))
+		}
+	default:
+		h := r.history(user, now)
+		h.passing = 0
+		times := 1
+		if old, ok := h.refused[key]; ok && now.Before(old.until) && !r.void(h, old) {
+			times += old.times
+		}
+		h.refused[key] = refused{e, now.Add(refusalLife), begun, times}
+		h.lives(now.Add(refusalLife))
+	}
+}
+
+// forget drops the refusals of a user who may have consented; of "", which is
+// nobody, all users' for lack of consent. It is paced, for whoever asks for it may
+// be the one whose requests are refused.
+func (r *refusals) forget(user string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	if user == "" {
+		if r.pace.allows(now) {
+			r.moment++
+			r.consented = r.moment
+		}
+		return
+	}
+	h := r.history(user, now)
+	if h.pace.allows(now) {
+		r.drop(h)
+	}
+	h.lives(now.Add(exchangeTimeout)) // for the requests that are on their way
+}
+
+// drop makes all that was refused to a user so far void.
+func (r *refusals) drop(h *history) {
+	r.moment++
+	h.forgotten = r.moment
+	clear(h.refused)
+}
+
+func (h *history) lives(until time.Time) {
+	if until.After(h.end) {
+		h.end = until
+	}
+}
+
+// history returns the user's, a new one if there is none. At the bound another one
+// goes, whoever's it is: every user has one, so no user drives the others out.
+func (r *refusals) history(user string, now time.Time) *history {
+	if h := r.histories[user]; h != nil {
+		return h
+	}
+	if len(r.histories) >= maxHistories || now.After(r.sweepAt) {
+		r.sweep(now)
+	}
+	h := &history{refused: map[cacheKey]refused{}}
+	r.histories[user] = h
+	return h
+}
+
+func (r *refusals) sweep(now time.Time) {
+	if now.After(r.sweepAt) {
+		r.sweepAt = now.Add(refusalLife)
+		for user, h := range r.histories {
+			if !now.Before(h.end) {
+				delete(r.histories, user)
+			}
+		}
+	}
+	for user := range r.histories {
+		if len(r.histories) < maxHistories {
+			return
+		}
+		delete(r.histories, user)
+	}
+}
+
+// pace lets forgetsPerSecond events through.
+type pace struct {
+	began time.Time
+	count int
+}
+
+func (p *pace) allows(now time.Time) bool {
+	if d := now.Sub(p.began); d >= time.Second || d < 0 {
+		p.began, p.count = now, 0
+	}
+	p.count++
+	return p.count <= forgetsPerSecond
+}
+
+// ForgetRefusals makes the exchanger ask Entra again what it has refused within
+// the last 2 seconds. Call it when a user comes back from a consent, with the id
+// "<tenant id>.<object id>" (entraauth.Identity.UserID), so that the next call
+// succeeds at once; or with "" if it isn't known whose consent it was: then
+// everybody's lack of one is forgotten. It is safe to call for anybody who asks: it
+// has an effect a few times a second at most, and changes nothing about throttling.
+func (x *Exchanger) ForgetRefusals(userID string) { x.refusals.forget(strings.ToLower(userID)) }
