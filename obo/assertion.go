@@ -53,7 +53,7 @@ func (x *Exchanger) inspect(token string) (claims, error) {
 		return claims{}, invalid("the user's token has more than %d bytes", maxAssertion)
 	}
 	if problem := notBare(token); problem != "" {
-		return claims{}, refuse(ErrAssertionInvalid, problem, passAlone)
+		return claims{}, refuse(ErrAssertionInvalid, problem, alone)
 	}
 	payload, err := decodePayload(token)
 	if err != nil {
@@ -112,8 +112,8 @@ func decodeObject(part string) (payload, error) {
 	return p, nil
 }
 
-// passAlone is what to do about a token that came with something around it.
-const passAlone = "the server's developer must pass the access token alone, as it stands behind \"Bearer \" in the Authorization header"
+// alone is what to do about a token that came with something around it.
+const alone = "the server's developer must pass the access token alone, as it stands behind \"Bearer \" in the Authorization header"
 
 // notBare says what stands around the token, or in it, that belongs to no token. It
 // shows nothing of it.
