@@ -1,6 +1,8 @@
 package mcpentra
 
 import (
+	"strings"
+
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -31,6 +33,9 @@ func (p *asked) targets(method string) []target {
 	case "completion/complete":
 		if p.Ref.Type == "ref/prompt" {
 			return []target{{prompt, p.Ref.Name}}
+		}
+		if strings.Contains(p.Ref.URI, "{") {
+			return []target{{template, p.Ref.URI}}
 		}
 		return []target{{resource, p.Ref.URI}}
 	case "subscriptions/listen":
