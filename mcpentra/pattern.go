@@ -17,6 +17,7 @@ type rule struct {
 	pattern string // as it was written
 	policy  entraauth.Policy
 	prefix  bool
+	uri     bool // the pattern is of URIs: a slash at their end means nothing
 	// forms are what a name must equal or begin with, one of them: a resource's
 	// pattern has several, for URIs can be spelled in several ways.
 	forms []string
@@ -24,7 +25,7 @@ type rule struct {
 
 func newRule(k kind, pattern string, p entraauth.Policy) rule {
 	text, prefix := strings.CutSuffix(pattern, "*")
-	r := rule{pattern: pattern, policy: p.Clone(), prefix: prefix, forms: []string{text}}
+	r := rule{pattern: pattern, policy: p.Clone(), prefix: prefix, uri: k == resource, forms: []string{text}}
 	switch {
 	case k == resource && prefix:
 		r.forms = prefixForms(text)
@@ -42,7 +43,7 @@ func (r *rule) matches(names ...string) bool {
 			if r.prefix {
 				return strings.HasPrefix(name, form)
 			}
-			return name == form || strings.TrimSuffix(name, "/") == strings.TrimSuffix(form, "/")
+			return name == form || r.uri && strings.TrimSuffix(name, "/") == strings.TrimSuffix(form, "/")
 		})
 	})
 }
