@@ -20,11 +20,15 @@ func (s *Server) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 		id := entraauth.FromContext(ctx)
 		if uses(method) {
 			a := askedBy(req)
-			if d := s.decide(id, a.targets(method)); d != nil {
+			targets := a.targets(method)
+			err := checkTargets(targets)
+			if err != nil {
+				return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
+			}
+			if d := s.decide(id, targets); d != nil {
 				answerTo(ctx).refuse(d)
 				return nil, d
 			}
-			var err error
 			if ctx, err = respell(ctx, req); err != nil {
 				return nil, err
 			}

@@ -20,8 +20,8 @@ func (s *Server) knownTemplate(ctx context.Context, next mcp.MethodHandler, req 
 		return nil
 	}
 	all, err := (&catalog{next}).list(ctx, req, listTemplates)
-	if err != nil || all[p.Ref.URI] != nil {
-		return err
+	if all[p.Ref.URI] != nil {
+		return nil
 	}
 	want := canonicalTemplate(p.Ref.URI)
 	for known := range all {
@@ -30,8 +30,8 @@ func (s *Server) knownTemplate(ctx context.Context, next mcp.MethodHandler, req 
 			return nil
 		}
 	}
-	if s.access.isFree() {
-		return nil
+	if err != nil || s.access.isFree() {
+		return err
 	}
 	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "there is no such resource template; use one of resources/templates/list"}
 }

@@ -5,9 +5,12 @@ import (
 	"strings"
 )
 
-// maxDecodings is how often a URI is decoded in search of other readings. One that
-// is nested deeper is under all rules.
-const maxDecodings = 4
+// A URI whose escapes are nested deeper, or whose readings are longer in all, is
+// under all rules.
+const (
+	maxDecodings = 4
+	maxReadings  = 64 << 10
+)
 
 // readings returns all that somebody might take a URI for: a handler that decodes
 // it once more, or not at all, that cleans its path, takes a backslash or %2F for a
@@ -19,6 +22,9 @@ func readings(uri string) (all []string, complete bool) {
 		return nil, false
 	}
 	form := canonical(uri)
+	if form == uri && isPlain(uri) {
+		return []string{uri}, true
+	}
 	complete = addReadings(&all, form)
 	if form != uri && !addReadings(&all, uri) {
 		complete = false
@@ -26,11 +32,21 @@ func readings(uri string) (all []string, complete bool) {
 	return all, complete
 }
 
+// isPlain reports whether there is but one reading: nothing is escaped or cut off,
+// and no segment is empty or begins with a dot.
+func isPlain(uri string) bool {
+	u := splitURI(uri)
+	return u.authority != "" && !strings.ContainsAny(uri, `%\+?#@`) && !strings.Contains(u.authority, ":") &&
+		!strings.HasPrefix(u.authority, ".") && !strings.Contains(u.path, "//") && !strings.Contains(u.path, "/.")
+}
+
+var backslashes = strings.NewReplacer("%5C", "/", `\`, "/")
+
 // addReadings adds the readings of one spelling.
 func addReadings(all *[]string, form string) (complete bool) {
 	for round := 0; ; round++ {
 		addShapes(all, form)
-		if slashes := strings.NewReplacer("%5C", "/", `\`, "/").Replace(form); slashes != form {
+		if slashes := backslashes.Replace(form); slashes != form {
 			addShapes(all, slashes)
 		}
 		if spaces := strings.ReplaceAll(form, "+", "%20"); spaces != form {
@@ -40,7 +56,11 @@ func addReadings(all *[]string, form string) (complete bool) {
 		if next == form {
 			return true
 		}
-		if round == maxDecodings {
+		size := 0
+		for _, f := range *all {
+			size += len(f)
+		}
+		if round == maxDecodings || size > maxReadings {
 			return false
 		}
 		form = next
@@ -49,10 +69,10 @@ func addReadings(all *[]string, form string) (complete bool) {
 
 // addShapes adds a form with and without its query, and without user and port.
 func addShapes(all *[]string, form string) {
-	u := splitURI(form)
-	path := u
+	whole := splitURI(form)
+	path := whole
 	path.rest = ""
-	for _, u := range []uriParts{u, path} {
+	for _, u := range []uriParts{whole, path} {
 		addShape(all, u)
 		bare := u
 		if _, host, found := cutLast(bare.authority, "@"); found {

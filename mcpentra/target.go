@@ -1,6 +1,7 @@
 package mcpentra
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -44,6 +45,27 @@ func (p *asked) targets(method string) []target {
 			all = append(all, target{resource, uri})
 		}
 		return all
+	}
+	return nil
+}
+
+// Bounds of what one request may use: all of it is judged.
+const (
+	maxTargets     = 1000
+	maxTargetBytes = 256 << 10
+)
+
+// errTargets says that a request uses too much.
+var errTargets = fmt.Errorf("it names more than %d resources, or more than %d bytes of names", maxTargets, maxTargetBytes)
+
+// checkTargets returns an error if the targets are more than a request may have.
+func checkTargets(targets []target) error {
+	size := 0
+	for _, t := range targets {
+		size += len(t.name)
+	}
+	if len(targets) > maxTargets || size > maxTargetBytes {
+		return errTargets
 	}
 	return nil
 }

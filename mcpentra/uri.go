@@ -16,16 +16,21 @@ func canonical(uri string) string { return foldHost(spelling(uri)) }
 // template and mean something to its handler: greeting://Alice.
 func spelling(uri string) string {
 	u := splitURI(escape(uri, isURIByte))
-	u.path = strings.NewReplacer("[", "%5B", "]", "%5D").Replace(u.path)
-	u.path = withoutDots(u.path)
+	u.path = withoutDots(brackets.Replace(u.path))
 	if !u.hasAuthority && strings.HasPrefix(u.path, "//") {
 		u.path = "/." + u.path // it would else be an authority (RFC 3986, section 5.3)
 	}
 	return u.String()
 }
 
+// brackets may stand in a host alone.
+var brackets = strings.NewReplacer("[", "%5B", "]", "%5D")
+
 func foldHost(uri string) string {
 	u := splitURI(uri)
+	if u.authority == strings.ToLower(u.authority) && !strings.Contains(u.authority, "%") {
+		return u.String()
+	}
 	user, host, found := cutLast(u.authority, "@")
 	if !found {
 		user, host = "", u.authority
