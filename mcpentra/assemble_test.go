@@ -40,6 +40,7 @@ func TestAssemblyFaults(t *testing.T) {
 		"nil tool, wrapped":        {mcpentra.WithTools(&own{mcpentra.Tool(nil, handle)}), "the tool is nil"},
 		"no name":                  {mcpentra.WithTools(mcpentra.Tool(&mcp.Tool{}, handle)), "the tool has no name"},
 		"no handler":               {mcpentra.WithTools(mcpentra.Tool(&mcp.Tool{Name: "x"}, noHandler)), `Tool("x"): the handler is nil`},
+		"no name, of the SDK":      {mcpentra.WithTools(registers(func(s *mcp.Server) { mcp.AddTool(s, &mcp.Tool{}, handle) })), "a tool has no name"},
 		"neither":                  {mcpentra.WithTools(mcpentra.Tool(&mcp.Tool{}, noHandler)), "the handler is nil"},
 		"schema of no object":      {mcpentra.WithTools(mcpentra.Tool(&mcp.Tool{Name: "x", InputSchema: 5}, handle)), "x"},
 		"a set that panics":        {mcpentra.WithTools(registers(func(*mcp.Server) { panic("oh no") })), "oh no"},

@@ -98,9 +98,13 @@ func attempt(what string, f func()) (err error) {
 	return nil
 }
 
-// replaced returns a fault for each tool and prompt that took the place of another.
+// replaced returns a fault for each tool and prompt that took the place of another,
+// or has no name.
 func replaced(before, after inventory) error {
 	var faults []error
+	if before[listTools][""] == nil && after[listTools][""] != nil {
+		faults = append(faults, errors.New("WithTools: a tool has no name"))
+	}
 	for method, what := range map[string]string{listTools: "tool", listPrompts: "prompt"} {
 		for _, name := range after.added(before, method) {
 			if before[method][name] != nil {
