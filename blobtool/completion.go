@@ -38,10 +38,10 @@ func (s *Set) complete(ctx context.Context, req *mcp.CompleteRequest) (*mcp.Comp
 	var values []string
 	var more bool
 	var err error
-	switch begun := req.Params.Argument.Value; req.Params.Argument.Name {
-	case "container":
+	switch begun := req.Params.Argument.Value; {
+	case req.Params.Argument.Name == "container" && s.tellsContainers(ctx):
 		values, more, err = s.completeContainer(ctx, begun)
-	case "path":
+	case req.Params.Argument.Name == "path" && s.tellsBlobs(ctx):
 		containerName := s.container
 		if c := req.Params.Context; containerName == "" && c != nil {
 			containerName = c.Arguments["container"]

@@ -13,7 +13,8 @@ const resourcePageSize = 100
 
 // resourceLister is receiving middleware that answers resources/list with the blobs
 // that the caller may see, page by page: the SDK lists only what is added when the
-// server is made, which is the same for everybody. What it lists comes first.
+// server is made, which is the same for everybody. What it lists comes first. Who may
+// not list blobs by any tool of the set is not told their names here.
 func (s *Set) resourceLister(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		list, ok := req.(*mcp.ListResourcesRequest)
@@ -21,6 +22,12 @@ func (s *Set) resourceLister(next mcp.MethodHandler) mcp.MethodHandler {
 			return next(ctx, method, req)
 		}
 		tag := s.resourceTag()
+		if !s.tellsBlobs(ctx) || !s.tellsContainers(ctx) {
+			if list.Params != nil && strings.HasPrefix(list.Params.Cursor, tag) {
+				return &mcp.ListResourcesResult{Resources: []*mcp.Resource{}, Cacheable: mcp.Cacheable{CacheScope: "private"}}, nil
+			}
+			return next(ctx, method, req)
+		}
 		if list.Params != nil && list.Params.Cursor != "" {
 			if own, ok := strings.CutPrefix(list.Params.Cursor, tag); ok {
 				return s.listResources(ctx, own)

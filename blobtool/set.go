@@ -10,6 +10,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // CredentialFunc returns the credential with which the call of that context
@@ -184,6 +186,10 @@ func withDefaults(opts *Options) (Options, []error) {
 // the resources. Middleware that tells callers apart, such as mcpauth.Receive, must be
 // added after it: what is added last runs first, and blobs are listed for their caller.
 func (s *Set) Register(srv *mcp.Server) {
+	if host := toolset.HostOf(srv); host != nil {
+		host.Resources(s.ToolForResource)
+		host.Credential(func(ctx context.Context) error { _, err := s.credential(ctx); return err })
+	}
 	for _, t := range s.offered {
 		t.register(s, srv)
 	}

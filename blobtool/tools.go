@@ -1,12 +1,15 @@
 package blobtool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // tool is one of the tools of a set.
@@ -32,6 +35,22 @@ func (s *Set) tools() []tool {
 // offers reports whether the set has that tool.
 func (s *Set) offers(name string) bool {
 	return slices.ContainsFunc(s.offered, func(t tool) bool { return t.name == name })
+}
+
+// tellsBlobs reports whether the caller may learn the names of blobs: by a tool that
+// lists them, so by other ways too.
+func (s *Set) tellsBlobs(ctx context.Context) bool {
+	return s.mayUseOne(ctx, "list_blobs", "search_blobs")
+}
+
+// tellsContainers is the same for the containers of an account.
+func (s *Set) tellsContainers(ctx context.Context) bool { return s.mayUseOne(ctx, "list_containers") }
+
+// mayUseOne reports whether the caller may use one of those tools which the set
+// offers. If it offers none, nothing is closed.
+func (s *Set) mayUseOne(ctx context.Context, names ...string) bool {
+	offered := slices.DeleteFunc(names, func(name string) bool { return !s.offers(name) })
+	return len(offered) == 0 || slices.ContainsFunc(offered, func(name string) bool { return toolset.MayUse(ctx, name) })
 }
 
 // choose returns the tools of those names, or all if there are none, and an error

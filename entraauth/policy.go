@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
@@ -170,6 +171,16 @@ func notPermitted(rule, reason, expected, got, remedy string) *Error {
 
 var authContext = regexp.MustCompile(`^c[1-9][0-9]?$`)
 
+// IsEmpty reports whether the policy asks for nothing, so that it lets in everybody
+// whom the verifier lets in.
+func (p Policy) IsEmpty() bool {
+	lists := len(p.Scopes) + len(p.AnyScope) + len(p.UserRoles) + len(p.Groups) + len(p.AppRoles) + len(p.Clients)
+	return lists == 0 && p.ClientAuth == PublicClient && p.AuthContext == ""
+}
+
+// neverInToken are scopes that clients ask for and no access token for an API has.
+var neverInToken = []string{"openid", "profile", "email", "offline_access", ".default"}
+
 // Clone returns a copy that shares nothing with p.
 func (p Policy) Clone() Policy {
 	for _, list := range []*[]string{&p.Scopes, &p.AnyScope, &p.UserRoles, &p.Groups, &p.AppRoles, &p.Clients} {
@@ -187,8 +198,15 @@ func (p Policy) Validate(prefix string) error {
 	}
 	for name, list := range map[string][]string{"Scopes": p.Scopes, "AnyScope": p.AnyScope, "UserRoles": p.UserRoles, "AppRoles": p.AppRoles} {
 		for _, s := range list {
-			if s == "" || strings.ContainsAny(s, "/ \"\\") {
+			if s == "" || strings.ContainsAny(s, "/\"\\") || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
 				fault(name, "%q is not a short name such as access_as_user", s)
+			}
+		}
+	}
+	for name, list := range map[string][]string{"Scopes": p.Scopes, "AnyScope": p.AnyScope} {
+		for _, s := range list {
+			if slices.ContainsFunc(neverInToken, func(never string) bool { return strings.EqualFold(s, never) }) {
+				fault(name, "%q is for clients to ask for; no access token for an API has it, so nobody would pass: leave it out, and name a scope that the app registration exposes, such as access_as_user", s)
 			}
 		}
 	}

@@ -9,11 +9,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
-// access is who may use what. It is immutable once the server is made.
+// access is who may use what. But for what tool sets bring along it is immutable
+// once the server is made.
 type access struct {
 	tools, resources, prompts []rule
 	// standsFor are of the tool sets: the tool that a resource stands for, or "".
 	standsFor []func(uri string) string
+	brought   *brought
 }
 
 // kind is what a request uses.
@@ -23,37 +25,86 @@ const (
 	tool kind = iota
 	resource
 	prompt
+	template
 )
 
 // A target is one thing that a request uses: a tool or prompt by name, a resource
-// by URI or template.
+// by URI, resources by their URI template.
 type target struct {
 	kind kind
 	name string
 }
 
-// isFree reports whether nobody needs more than the verifier's policy.
-func (a *access) isFree() bool { return len(a.tools)+len(a.resources)+len(a.prompts) == 0 }
+// rules are those of the options for things of that kind.
+func (a *access) rules(k kind) *[]rule {
+	switch k {
+	case tool:
+		return &a.tools
+	case prompt:
+		return &a.prompts
+	}
+	return &a.resources
+}
 
-// visit shows the policies that the target needs besides the verifier's own.
+// isFree reports whether nobody needs more than the verifier's policy.
+func (a *access) isFree() bool {
+	return len(a.tools)+len(a.resources)+len(a.prompts)+len(a.brought.now.Load().tools) == 0
+}
+
+// visit shows the policies that the target needs besides the verifier's own: for a
+// resource those of all that its URI can be taken for.
 func (a *access) visit(t target, show func(*entraauth.Policy)) {
-	rules := a.tools
 	switch t.kind {
+	case tool:
+		showMatching(a.tools, show, t.name)
+		showMatching(a.brought.now.Load().tools, show, t.name)
+	case prompt:
+		showMatching(a.prompts, show, t.name)
 	case resource:
-		rules = a.resources
-		for _, toolFor := range a.standsFor {
-			if name := toolFor(t.name); name != "" {
-				a.visit(target{tool, name}, show)
+		all, complete := readings(t.name)
+		for i := range a.resources {
+			if !complete || a.resources[i].matches(all...) {
+				show(&a.resources[i].policy)
 			}
 		}
-	case prompt:
-		rules = a.prompts
+		a.visitTools(append(all, t.name), show)
+	case template:
+		for i := range a.resources {
+			if a.resources[i].covers(t.name) {
+				show(&a.resources[i].policy)
+			}
+		}
+		a.visitTools([]string{canonicalTemplate(t.name), t.name}, show)
 	}
+}
+
+func showMatching(rules []rule, show func(*entraauth.Policy), name string) {
 	for i := range rules {
-		if rules[i].matches(t.name) {
+		if rules[i].matches(name) {
 			show(&rules[i].policy)
 		}
 	}
+}
+
+// visitTools visits the tools that a resource stands for.
+func (a *access) visitTools(uris []string, show func(*entraauth.Policy)) {
+	for _, name := range a.toolsFor(uris...) {
+		a.visit(target{tool, name}, show)
+	}
+}
+
+// toolsFor returns the tools that a resource stands for, by all of its readings.
+func (a *access) toolsFor(uris ...string) (names []string) {
+	for _, list := range [][]func(string) string{a.standsFor, a.brought.now.Load().standsFor} {
+		for _, toolFor := range list {
+			for _, uri := range uris {
+				if name := toolFor(uri); name != "" && !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	return names
 }
 
 // A denial is why a caller may not do what a request asks for.
@@ -94,8 +145,12 @@ func remediable(e *entraauth.Error) bool { return !errors.Is(e.Kind, entraauth.E
 // addScopes adds the scopes that a challenge must ask for: of any-of lists the
 // first, unless another is wanted anyway.
 func (d *denial) addScopes(p *entraauth.Policy) {
-	d.needs.Scopes = append(d.needs.Scopes, p.Scopes...)
 	wanted := func(scope string) bool { return slices.Contains(d.needs.Scopes, scope) }
+	for _, scope := range p.Scopes {
+		if !wanted(scope) {
+			d.needs.Scopes = append(d.needs.Scopes, scope)
+		}
+	}
 	if len(p.AnyScope) > 0 && !slices.ContainsFunc(p.AnyScope, wanted) {
 		d.needs.Scopes = append(d.needs.Scopes, p.AnyScope[0])
 	}
@@ -118,7 +173,7 @@ func (a *access) filter(id *entraauth.Identity, result mcp.Result) {
 		r.Resources = keep(r.Resources, func(x *mcp.Resource) bool { return a.shows(id, target{resource, x.URI}) })
 	case *mcp.ListResourceTemplatesResult:
 		r.ResourceTemplates = keep(r.ResourceTemplates, func(x *mcp.ResourceTemplate) bool {
-			return a.shows(id, target{resource, x.URITemplate})
+			return a.shows(id, target{template, x.URITemplate})
 		})
 	case *mcp.ListPromptsResult:
 		r.Prompts = keep(r.Prompts, func(x *mcp.Prompt) bool { return a.shows(id, target{prompt, x.Name}) })

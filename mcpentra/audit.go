@@ -92,7 +92,7 @@ func appendTargets(attrs []slog.Attr, targets []target) []slog.Attr {
 	return attrs
 }
 
-var kindNames = [...]string{tool: "tool", resource: "resource", prompt: "prompt"}
+var kindNames = [...]string{tool: "tool", resource: "resource", prompt: "prompt", template: "resource"}
 
 func cut(s string, most int) string {
 	if len(s) <= most {

@@ -9,26 +9,48 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // authorize is receiving middleware: it decides once more, by what the SDK has
-// read, which is what will be done; and takes out of listings what the caller may
-// not use.
+// read, which is what will be done; gives URIs their one spelling; and takes out of
+// listings and completions what the caller may not use.
 func (s *Server) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		id := entraauth.FromContext(ctx)
 		if uses(method) {
 			a := askedBy(req)
-			if d := s.decide(id, a.targets(method)); d != nil {
+			targets := a.targets(method)
+			err := checkTargets(targets)
+			if err != nil {
+				return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
+			}
+			if d := s.decide(id, targets); d != nil {
 				answerTo(ctx).refuse(d)
 				return nil, d
 			}
+			if ctx, err = respell(ctx, req); err != nil {
+				return nil, err
+			}
+			if err := s.knownTemplate(ctx, next, req); err != nil {
+				return nil, err
+			}
 		}
+		if s.access.isFree() {
+			return next(ctx, method, req)
+		}
+		ctx = toolset.WithPermission(ctx, func(name string) bool {
+			return s.access.decide(id, []target{{tool, name}}) == nil
+		})
 		result, err := next(ctx, method, req)
-		if err == nil && !s.access.isFree() {
-			s.access.filter(id, result)
+		if err != nil {
+			return result, err
 		}
-		return result, err
+		s.access.filter(id, result)
+		if p, ok := req.GetParams().(*mcp.CompleteParams); ok {
+			s.access.filterCompletion(id, p, result)
+		}
+		return result, nil
 	}
 }
 
@@ -48,11 +70,16 @@ func wireError(err error) error {
 		return err
 	}
 	if d, ok := errors.AsType[*denial](err); ok {
-		data, _ := json.Marshal(map[string]string{"reason": d.refusal.Reason}) // a text: it encodes
-		return &jsonrpc.Error{Code: codeRefused, Message: d.Error(), Data: data}
+		return &jsonrpc.Error{Code: codeRefused, Message: d.Error(), Data: refusalData(d.refusal)}
 	}
 	if text := callerText(err); text != "" {
 		return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: text}
 	}
 	return err
+}
+
+// refusalData is the data of a refusal's JSON-RPC error.
+func refusalData(e *entraauth.Error) json.RawMessage {
+	data, _ := json.Marshal(map[string]string{"reason": e.Reason}) // a text: it encodes
+	return data
 }

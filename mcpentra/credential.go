@@ -2,6 +2,8 @@ package mcpentra
 
 import (
 	"context"
+	"log/slog"
+	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -26,12 +28,30 @@ var (
 
 type credentialKey struct{}
 
+// credentialProbe is the key of contexts with which sets are asked, at start,
+// whether their credential is ours: a *bool that says so.
+type credentialProbe struct{}
+
+// noExchanger says in the log, once, what only the operator can fix.
+type noExchanger struct {
+	log  *slog.Logger
+	once sync.Once
+}
+
+func (n *noExchanger) report(ctx context.Context) {
+	n.once.Do(func() {
+		n.log.ErrorContext(ctx, "a tool asked for its caller's credential (mcpentra.Credential), and this server has no exchanger: make it with WithExchanger",
+			"request_id", requestID(ctx))
+	})
+}
+
 // withCredential puts the caller's credential within reach of [Credential].
 func (s *Server) withCredential(x *obo.Exchanger) mcp.Middleware {
+	missing := &noExchanger{log: s.log}
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			// Set in any case: the session's context must not lend another caller's.
-			var cred azcore.TokenCredential
+			var cred any = missing
 			if id := entraauth.FromContext(ctx); id != nil && x != nil {
 				a := askedBy(req)
 				cred = &callCredential{x.Credential(id.Assertion()), a.targets(method), s.challenges}
@@ -65,12 +85,18 @@ func (c *callCredential) GetToken(ctx context.Context, o policy.TokenRequestOpti
 //
 // The error is [ErrNoCaller] or [ErrNoExchanger].
 func Credential(ctx context.Context) (azcore.TokenCredential, error) {
+	if asked, ok := ctx.Value(credentialProbe{}).(*bool); ok {
+		*asked = true
+		return nil, ErrNoExchanger
+	}
 	if entraauth.FromContext(ctx) == nil {
 		return nil, ErrNoCaller
 	}
-	cred, _ := ctx.Value(credentialKey{}).(azcore.TokenCredential)
-	if cred == nil {
-		return nil, ErrNoExchanger
+	switch cred := ctx.Value(credentialKey{}).(type) {
+	case azcore.TokenCredential:
+		return cred, nil
+	case *noExchanger:
+		cred.report(ctx)
 	}
-	return cred, nil
+	return nil, ErrNoExchanger
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
 // MaxIdleUsers is the bound on users that are remembered.
@@ -46,4 +48,16 @@ func OpensState(key []byte, text string) bool {
 	}
 	_, err = s.open(text)
 	return err == nil
+}
+
+// CanonicalURI is the one spelling of a URI.
+var CanonicalURI = canonical
+
+// Closes returns whether a WithResourcePolicy of that pattern holds for a URI.
+func Closes(pattern string) func(uri string) bool {
+	r := newRule(resource, pattern, entraauth.Policy{})
+	return func(uri string) bool {
+		all, complete := readings(uri)
+		return !complete || r.matches(all...)
+	}
 }

@@ -47,6 +47,9 @@ func (s *Server) foresee(r *http.Request, body []byte) (*denial, error) {
 		return nil, nil
 	}
 	targets, err := targetsOf(r.Header, body)
+	if err == nil {
+		err = checkTargets(targets)
+	}
 	if err != nil {
 		return nil, err
 	}

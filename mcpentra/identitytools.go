@@ -39,6 +39,9 @@ type userInfoOutput struct {
 
 // Register adds the tools to the server.
 func (t identityTools) Register(server *mcp.Server) {
+	if t.verifier == nil {
+		panic("mcpentra.IdentityTools: the verifier is nil") // an error of NewServer, as all panics of Register
+	}
 	mcp.AddTool(server, &mcp.Tool{
 		Name: "secure_ping", Title: "Secure ping",
 		Description: "Checks that the caller is authenticated. Needs no arguments.",

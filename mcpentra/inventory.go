@@ -5,74 +5,179 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// check returns a fault for each pattern that matches nothing the server has: a
-// policy with a misspelt name protects nothing. It must be asked before the
-// middleware is in place that lets nobody see anything.
-func (a *access) check(server *mcp.Server) error {
-	if a.isFree() {
-		return nil
+// An inventory is what a server has at some time while it is made, by list method.
+type inventory map[string]items
+
+func (c *catalog) inventory(ctx context.Context, cause mcp.Request) inventory {
+	inv := inventory{}
+	for _, method := range []string{listTools, listPrompts, listResources, listTemplates} {
+		inv[method], _ = c.list(ctx, cause, method) // middleware of a set may want a caller: what it has is known without
 	}
+	return inv
+}
+
+// added returns the names of what was registered since, or replaced.
+func (inv inventory) added(before inventory, method string) (names []string) {
+	for name, thing := range inv[method] {
+		if before[method][name] != thing {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// assemble registers the tool sets, and returns all that is wrong with them and
+// with the policies for what they have.
+func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	clientEnd, serverEnd := mcp.NewInMemoryTransports()
-	ss, err := server.Connect(ctx, serverEnd, nil)
+	here, there := mcp.NewInMemoryTransports()
+	conn, err := here.Connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = ss.Close() }()
-	client := mcp.NewClient(&mcp.Implementation{Name: "inventory", Version: Version}, nil)
-	cs, err := client.Connect(ctx, clientEnd, nil)
+	ss, err := server.Connect(ctx, there, nil) // without a session there are no requests
 	if err != nil {
 		return err
 	}
-	defer func() { _ = cs.Close() }()
+	defer func() { _, _ = conn.Close(), ss.Close() }()
+	start := &mcp.ListToolsRequest{Session: ss}
 
 	var faults []error
-	fault := func(option, what string, rules []rule, matches func(*rule) bool) {
+	before := registered.inventory(ctx, start)
+	var unguarded []func() error
+	for i, set := range c.tools {
+		name := fmt.Sprintf("WithTools: tool set %d (%T)", i, set)
+		c.access.brought.registering(name)
+		faults = append(faults, attempt(name, func() { set.Register(server) }))
+		after := registered.inventory(ctx, start)
+		faults = append(faults, replaced(before, after))
+		if _, says := set.(resourceSet); !says {
+			before := before
+			unguarded = append(unguarded, func() error { return c.access.unguarded(name, before, after) })
+		}
+		before = after
+	}
+	faults = append(faults, c.access.brought.built()...)
+	for _, check := range unguarded { // by all that they bring along
+		faults = append(faults, check())
+	}
+	// Nobody calls: a set whose lists are its callers' has nothing to show.
+	ctx = toolset.WithPermission(ctx, func(string) bool { return false })
+	shown := &catalog{}
+	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
+	faults = append(faults, c.access.check(before, shown.inventory(ctx, start)))
+	if c.exchanger == nil {
+		faults = append(faults, c.access.brought.needExchanger())
+	}
+	return errors.Join(faults...)
+}
+
+// attempt runs code that panics where it could return no error.
+func attempt(what string, f func()) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case error:
+			err = fmt.Errorf("%s: %w", what, p)
+		default:
+			err = fmt.Errorf("%s: %v", what, p)
+		}
+	}()
+	f()
+	return nil
+}
+
+// replaced returns a fault for each tool and prompt that took the place of another,
+// or has no name.
+func replaced(before, after inventory) error {
+	var faults []error
+	if before[listTools][""] == nil && after[listTools][""] != nil {
+		faults = append(faults, errors.New("WithTools: a tool has no name"))
+	}
+	for method, what := range map[string]string{listTools: "tool", listPrompts: "prompt"} {
+		for _, name := range after.added(before, method) {
+			if before[method][name] != nil {
+				faults = append(faults, twice(what, name))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// unguarded returns a fault if a tool set has tools under a policy, and resources
+// of which nobody has said whether the policy holds for them too: most likely the
+// set is a wrapper, which hides the method that says so.
+func (a *access) unguarded(set string, before, after inventory) error {
+	underPolicy := ""
+	for _, name := range after.added(before, listTools) {
+		a.visit(target{tool, name}, func(*entraauth.Policy) { underPolicy = name })
+	}
+	if underPolicy == "" {
+		return nil
+	}
+	free := func(t target) bool {
+		guarded := len(a.toolsFor(t.name)) > 0
+		a.visit(t, func(*entraauth.Policy) { guarded = true })
+		return !guarded
+	}
+	for method, k := range map[string]kind{listResources: resource, listTemplates: template} {
+		for _, name := range after.added(before, method) {
+			if free(target{k, name}) {
+				return fmt.Errorf("%s: the tool %q of the set is under a policy, and nothing says whether the policy holds for the resource %q of the set too. "+
+					"If the set wraps another one, give the other to WithTools itself; else add a method ToolForResource(uri string) string that returns the tool, or \"\" if the resource is free; or close it by WithResourcePolicy",
+					set, underPolicy, name)
+			}
+		}
+	}
+	return nil
+}
+
+// check returns a fault for each pattern that matches nothing the server has: a
+// policy with a misspelt name protects nothing.
+func (a *access) check(registered, shown inventory) error {
+	var faults []error
+	missing := func(option, what string, rules []rule, matches func(*rule) bool) {
 		for i := range rules {
-			if !matches(&rules[i]) {
-				faults = append(faults, fmt.Errorf("%s(%q): there is no such %s among those that exist when the server is made", option, rules[i].pattern, what))
+			if r := &rules[i]; r.pattern != "*" && !matches(r) {
+				faults = append(faults, fmt.Errorf("%s(%q): there is no such %s among those that exist when the server is made", option, r.pattern, what))
 			}
 		}
 	}
-	var tools, prompts, uris, templates []string
-	for t, err := range cs.Tools(ctx, nil) {
-		if err != nil {
-			return fmt.Errorf("listing the tools: %w", err)
-		}
-		tools = append(tools, t.Name)
-	}
-	fault("WithToolPolicy", "tool", a.tools, func(r *rule) bool { return r.pattern == "*" || slices.ContainsFunc(tools, r.matches) })
-	if len(a.prompts) > 0 {
-		for p, err := range cs.Prompts(ctx, nil) {
-			if err != nil {
-				break // no prompts at all
+	any := func(method string, match func(name string) bool) bool {
+		for _, list := range []items{registered[method], shown[method]} {
+			for name := range list {
+				if match(name) {
+					return true
+				}
 			}
-			prompts = append(prompts, p.Name)
 		}
-		fault("WithPromptPolicy", "prompt", a.prompts, func(r *rule) bool { return r.pattern == "*" || slices.ContainsFunc(prompts, r.matches) })
+		return false
 	}
-	if len(a.resources) > 0 {
-		for x, err := range cs.Resources(ctx, nil) {
-			if err != nil {
-				break // none, or a set's own that want a caller
-			}
-			uris = append(uris, x.URI)
+	missing("WithToolPolicy", "tool", a.tools, func(r *rule) bool {
+		return any(listTools, func(name string) bool { return r.matches(name) })
+	})
+	missing("WithPromptPolicy", "prompt", a.prompts, func(r *rule) bool {
+		return any(listPrompts, func(name string) bool { return r.matches(name) })
+	})
+	missing("WithResourcePolicy", "resource", a.resources, func(r *rule) bool {
+		if any(listResources, func(uri string) bool { all, _ := readings(uri); return r.matches(all...) }) {
+			return true
 		}
-		for x, err := range cs.ResourceTemplates(ctx, nil) {
-			if err != nil {
-				break
-			}
-			templates = append(templates, x.URITemplate)
+		if !r.prefix && strings.HasSuffix(r.pattern, "/") {
+			return false // of a template it would be one odd resource, and not what is below
 		}
-		fault("WithResourcePolicy", "resource", a.resources, func(r *rule) bool {
-			return r.pattern == "*" || slices.ContainsFunc(uris, r.matches) || slices.ContainsFunc(templates, r.matchesTemplate)
-		})
-	}
+		return any(listTemplates, r.reaches)
+	})
 	return errors.Join(faults...)
 }

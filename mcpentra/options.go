@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"reflect"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -36,7 +37,12 @@ type config struct {
 //     and subscriptions exist only there.
 //   - ToolForResource(uri string) string says which of its tools a resource of its
 //     own stands for, by URI or URI template, and "" for all others: whoever may not
-//     use the tool may not use the resource.
+//     use the tool may not use the resource. It is asked about each reading of a URI.
+//
+// A type that wraps a set, or several, hides these methods unless it has them too.
+// The policies of a [Tool] and of blobtool's tools and resources hold all the same.
+// If a set has tools under a policy, and resources of which neither ToolForResource
+// nor [WithResourcePolicy] says anything, [NewServer] returns an error.
 type ToolSet interface {
 	Register(server *mcp.Server)
 }
@@ -47,20 +53,6 @@ type configurer interface {
 
 type resourceSet interface {
 	ToolForResource(uri string) string
-}
-
-// addSetPolicies adds what the tool sets bring along.
-func (c *config) addSetPolicies() error {
-	var faults []error
-	for _, set := range c.tools {
-		switch set := set.(type) {
-		case interface{ addPolicies(*config) error }:
-			faults = append(faults, set.addPolicies(c))
-		case resourceSet:
-			c.access.standsFor = append(c.access.standsFor, set.ToolForResource)
-		}
-	}
-	return errors.Join(faults...)
 }
 
 // WithImplementation sets the name and version by which the server introduces
@@ -92,14 +84,25 @@ func WithExchanger(x *obo.Exchanger) Option {
 // WithTools adds tool sets, in order.
 func WithTools(sets ...ToolSet) Option {
 	return func(c *config) error {
+		var faults []error
 		for i, set := range sets {
-			if set == nil {
-				return fmt.Errorf("WithTools: tool set %d is nil", i)
+			if isNil(set) {
+				faults = append(faults, fmt.Errorf("WithTools: tool set %d (%T) is nil; pass a set, or leave it out", i, set))
+				continue
+			}
+			c.tools = append(c.tools, set)
+			if says, ok := set.(resourceSet); ok {
+				c.access.standsFor = append(c.access.standsFor, says.ToolForResource)
 			}
 		}
-		c.tools = append(c.tools, sets...)
-		return nil
+		return errors.Join(faults...)
 	}
+}
+
+// isNil reports whether there is no set, or a nil pointer or function as one.
+func isNil(set ToolSet) bool {
+	v := reflect.ValueOf(set)
+	return !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil()
 }
 
 // WithServerOptions changes the options of the SDK's server before it is made,
@@ -107,6 +110,9 @@ func WithTools(sets ...ToolSet) Option {
 // whatever SetCacheable does.
 func WithServerOptions(change func(*mcp.ServerOptions)) Option {
 	return func(c *config) error {
+		if change == nil {
+			return errors.New("WithServerOptions: the function is nil; pass one, or leave the option out")
+		}
 		c.serverOptions = append(c.serverOptions, change)
 		return nil
 	}

@@ -3,33 +3,9 @@ package mcpentra
 import (
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
-
-// A rule is a policy for all names that match its pattern: a name, the beginning
-// of names with a star ("blob_*"), or all ("*").
-type rule struct {
-	pattern string
-	policy  entraauth.Policy
-}
-
-func (r *rule) matches(name string) bool {
-	if prefix, ok := strings.CutSuffix(r.pattern, "*"); ok {
-		return strings.HasPrefix(name, prefix)
-	}
-	return name == r.pattern
-}
-
-// matchesTemplate reports whether some URI of the template may match.
-func (r *rule) matchesTemplate(template string) bool {
-	fixed, _, _ := strings.Cut(template, "{")
-	prefix, isPrefix := strings.CutSuffix(r.pattern, "*")
-	return strings.HasPrefix(prefix, fixed) || isPrefix && strings.HasPrefix(fixed, prefix)
-}
 
 // WithToolPolicy says what callers of some tools need besides the verifier's own
 // policy: the tool of that name, all tools whose names begin so ("blob_*"), or all
@@ -45,54 +21,51 @@ func (r *rule) matchesTemplate(template string) bool {
 // A pattern that matches none of the tools of [WithTools] is a fault of
 // [NewServer]. Those added later, by mcp.AddTool, are matched when they are called.
 func WithToolPolicy(pattern string, p entraauth.Policy) Option {
-	return withPolicy("WithToolPolicy", pattern, p, func(c *config) *[]rule { return &c.access.tools })
+	return withPolicy("WithToolPolicy", tool, pattern, p)
 }
 
 // WithResourcePolicy is [WithToolPolicy] for resources, by URI: "note://own", or
 // "note://team/*". Resources of a tool set follow the policies of its tools
 // besides, if the set says which tool they stand for ([ToolSet]).
 func WithResourcePolicy(pattern string, p entraauth.Policy) Option {
-	return withPolicy("WithResourcePolicy", pattern, p, func(c *config) *[]rule { return &c.access.resources })
+	return withPolicy("WithResourcePolicy", resource, pattern, p)
 }
 
 // WithPromptPolicy is [WithToolPolicy] for prompts.
 func WithPromptPolicy(pattern string, p entraauth.Policy) Option {
-	return withPolicy("WithPromptPolicy", pattern, p, func(c *config) *[]rule { return &c.access.prompts })
+	return withPolicy("WithPromptPolicy", prompt, pattern, p)
 }
 
-func withPolicy(option, pattern string, p entraauth.Policy, list func(*config) *[]rule) Option {
+func withPolicy(option string, k kind, pattern string, p entraauth.Policy) Option {
 	return func(c *config) error {
-		if pattern == "" {
-			return errors.New(option + `: the pattern is empty; "*" is all`)
+		name := fmt.Sprintf("%s(%q)", option, pattern)
+		err := checkPattern(k, pattern)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		} else {
+			rules := c.access.rules(k)
+			*rules = append(*rules, newRule(k, pattern, p)) // though the policy be at fault: the pattern may be too
 		}
-		if err := p.Validate(fmt.Sprintf("%s(%q)", option, pattern)); err != nil {
-			return err
-		}
-		rules := list(c)
-		*rules = append(*rules, rule{pattern, p.Clone()})
-		return nil
+		return errors.Join(err, checkPolicy(name, p))
 	}
 }
 
-// Tool is a tool of your own as a set for [WithTools], with the policies that it
-// brings along. It does what mcp.AddTool does.
-func Tool[In, Out any](t *mcp.Tool, h mcp.ToolHandlerFor[In, Out], policies ...entraauth.Policy) ToolSet {
-	return &ownTool{t, func(s *mcp.Server) { mcp.AddTool(s, t, h) }, policies}
-}
-
-type ownTool struct {
-	tool     *mcp.Tool
-	register func(*mcp.Server)
-	policies []entraauth.Policy
-}
-
-func (t *ownTool) Register(s *mcp.Server) { t.register(s) }
-
-// addPolicies adds the rules that the tool brings along.
-func (t *ownTool) addPolicies(c *config) error {
-	var faults []error
-	for _, p := range t.policies {
-		faults = append(faults, withPolicy("Tool", t.tool.Name, p, func(c *config) *[]rule { return &c.access.tools })(c))
+// checkPolicy returns what is wrong with a policy of something: one that asks for
+// nothing, most likely because a variable was empty, opens what it seems to close.
+func checkPolicy(prefix string, p entraauth.Policy) error {
+	if p.IsEmpty() {
+		return fmt.Errorf("%s: the policy asks for nothing, so it would let every caller in; name a scope, a role or what else it takes, or leave it out", prefix)
+	}
+	faults := []error{p.Validate(prefix)}
+	for _, list := range []struct {
+		name   string
+		values []string
+	}{
+		{"Scopes", p.Scopes}, {"AnyScope", p.AnyScope}, {"UserRoles", p.UserRoles}, {"Groups", p.Groups}, {"AppRoles", p.AppRoles}, {"Clients", p.Clients},
+	} {
+		if list.values != nil && len(list.values) == 0 {
+			faults = append(faults, fmt.Errorf("%s.%s: the list is there and empty, so it asks for nothing; name something, or leave it nil", prefix, list.name))
+		}
 	}
 	return errors.Join(faults...)
 }

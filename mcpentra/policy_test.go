@@ -19,6 +19,9 @@ import (
 
 const manager = "11111111-2222-3333-4444-555555555555" // a group
 
+// readers is a policy that nobody meets without the role.
+var readers = entraauth.Policy{UserRoles: []string{"Reader"}}
+
 // said is a tool that says its own name.
 func said(name string, policies ...entraauth.Policy) mcpentra.ToolSet {
 	return mcpentra.Tool(&mcp.Tool{Name: name, Description: "Says its name."},
@@ -342,13 +345,13 @@ func TestPolicyFaults(t *testing.T) {
 		option mcpentra.Option
 		want   string
 	}{
-		"misspelt tool":   {mcpentra.WithToolPolicy("secure_pong", entraauth.Policy{}), "secure_pong"},
-		"no such prefix":  {mcpentra.WithToolPolicy("blob_*", entraauth.Policy{}), "blob_*"},
-		"no pattern":      {mcpentra.WithToolPolicy("", entraauth.Policy{}), "pattern is empty"},
+		"misspelt tool":   {mcpentra.WithToolPolicy("secure_pong", readers), "secure_pong"},
+		"no such prefix":  {mcpentra.WithToolPolicy("blob_*", readers), "blob_*"},
+		"no pattern":      {mcpentra.WithToolPolicy("", readers), "pattern is empty"},
 		"full scope":      {mcpentra.WithToolPolicy("*", entraauth.Policy{Scopes: []string{"api://x/y"}}), "Scopes"},
 		"tool's own":      {mcpentra.WithTools(said("x", entraauth.Policy{AuthContext: "c100"})), "AuthContext"},
-		"no such prompt":  {mcpentra.WithPromptPolicy("greet", entraauth.Policy{}), "greet"},
-		"no such URI":     {mcpentra.WithResourcePolicy("note://x", entraauth.Policy{}), "note://x"},
+		"no such prompt":  {mcpentra.WithPromptPolicy("greet", readers), "greet"},
+		"no such URI":     {mcpentra.WithResourcePolicy("note://x", readers), "note://x"},
 		"short state key": {mcpentra.WithStateKeys([]byte("short")), "WithStateKeys"},
 	} {
 		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), c.option)
@@ -357,9 +360,9 @@ func TestPolicyFaults(t *testing.T) {
 		}
 	}
 	if _, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier), notes{}),
-		mcpentra.WithToolPolicy("*", entraauth.Policy{}), mcpentra.WithToolPolicy("secure_*", entraauth.Policy{}),
-		mcpentra.WithPromptPolicy("gr*", entraauth.Policy{}), mcpentra.WithResourcePolicy("note://team/plan", entraauth.Policy{}),
-		mcpentra.WithResourcePolicy("note://*", entraauth.Policy{}), mcpentra.WithResourcePolicy("note://team/x", entraauth.Policy{})); err != nil {
+		mcpentra.WithToolPolicy("*", readers), mcpentra.WithToolPolicy("secure_*", readers),
+		mcpentra.WithPromptPolicy("gr*", readers), mcpentra.WithResourcePolicy("note://team/plan", readers),
+		mcpentra.WithResourcePolicy("note://*", readers), mcpentra.WithResourcePolicy("note://team/x", readers)); err != nil {
 		t.Error(err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -57,7 +58,7 @@ type Server struct {
 // such as "https://mcp.example.com/mcp": https, or http on a loopback host; no
 // trailing slash. All faults are reported at once.
 func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Server, error) {
-	c := config{implementation: &mcp.Implementation{Name: "mcp-entra-go", Version: Version}}
+	c := config{implementation: &mcp.Implementation{Name: "mcp-entra-go", Version: Version}, access: access{brought: newBrought()}}
 	var faults []error
 	resource, err := parseResource(resourceURL)
 	if err != nil {
@@ -66,12 +67,20 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if v == nil {
 		faults = append(faults, errors.New("the verifier is nil: there is no server without one"))
 	}
-	for _, option := range opts {
-		if err := option(&c); err != nil {
-			faults = append(faults, err)
+	for i, option := range opts {
+		if option == nil {
+			faults = append(faults, fmt.Errorf("option %d is nil; leave it out", i))
+			continue
 		}
+		faults = append(faults, option(&c))
 	}
-	faults = append(faults, c.addSetPolicies(), checkPairing(v, c.exchanger))
+	faults = append(faults, checkPairing(v, c.exchanger))
+	server, err := newMCPServer(&c)
+	faults = append(faults, err)
+	registered := &catalog{}
+	server.AddReceivingMiddleware(registered.resolve) // innermost: sees what is registered
+	toolset.Attend(server, c.access.brought)
+	faults = append(faults, c.assemble(server, registered))
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
@@ -79,14 +88,8 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		c.log = slog.Default()
 	}
 	s := &Server{
-		verifier: v, exchanger: c.exchanger, log: c.log, mcp: newMCPServer(&c), metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
+		verifier: v, exchanger: c.exchanger, log: c.log, mcp: server, metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
 		access: c.access, sealer: c.sealer, challenges: newChallenges(), drain: newDrain(),
-	}
-	for _, set := range c.tools {
-		set.Register(s.mcp)
-	}
-	if err := c.access.check(s.mcp); err != nil {
-		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
 	// Outside whatever middleware the sets have added: theirs knows the caller.
 	bound := func(next mcp.MethodHandler) mcp.MethodHandler { return next }
@@ -98,16 +101,18 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	return s, nil
 }
 
-// newMCPServer makes the SDK's server from the options of all who have some.
-func newMCPServer(c *config) *mcp.Server {
+// newMCPServer makes the SDK's server from the options of all who have some. There
+// is a server also if there is an error.
+func newMCPServer(c *config) (server *mcp.Server, err error) {
 	var o mcp.ServerOptions
-	for _, set := range c.tools {
+	var faults []error
+	for i, set := range c.tools {
 		if conf, ok := set.(configurer); ok {
-			conf.Configure(&o)
+			faults = append(faults, attempt(fmt.Sprintf("WithTools: tool set %d (%T): Configure", i, set), func() { conf.Configure(&o) }))
 		}
 	}
 	for _, change := range c.serverOptions {
-		change(&o)
+		faults = append(faults, attempt("WithServerOptions", func() { change(&o) }))
 	}
 	next := o.SetCacheable
 	o.SetCacheable = func(ctx context.Context, req mcp.Request, cacheable *mcp.Cacheable) {
@@ -116,7 +121,11 @@ func newMCPServer(c *config) *mcp.Server {
 		}
 		cacheable.CacheScope = "private" // what one caller may see is not for the next
 	}
-	return mcp.NewServer(c.implementation, &o)
+	err = attempt("WithServerOptions", func() { server = mcp.NewServer(c.implementation, &o) })
+	if err != nil {
+		server = mcp.NewServer(c.implementation, nil) // to look for other faults
+	}
+	return server, errors.Join(append(faults, err)...)
 }
 
 // MCP returns the SDK's server, for mcp.AddTool and the like. Receiving

@@ -1,6 +1,9 @@
 package mcpentra
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -32,6 +35,9 @@ func (p *asked) targets(method string) []target {
 		if p.Ref.Type == "ref/prompt" {
 			return []target{{prompt, p.Ref.Name}}
 		}
+		if strings.Contains(p.Ref.URI, "{") {
+			return []target{{template, p.Ref.URI}}
+		}
 		return []target{{resource, p.Ref.URI}}
 	case "subscriptions/listen":
 		var all []target
@@ -39,6 +45,27 @@ func (p *asked) targets(method string) []target {
 			all = append(all, target{resource, uri})
 		}
 		return all
+	}
+	return nil
+}
+
+// Bounds of what one request may use: all of it is judged.
+const (
+	maxTargets     = 1000
+	maxTargetBytes = 256 << 10
+)
+
+// errTargets says that a request uses too much.
+var errTargets = fmt.Errorf("it names more than %d resources, or more than %d bytes of names", maxTargets, maxTargetBytes)
+
+// checkTargets returns an error if the targets are more than a request may have.
+func checkTargets(targets []target) error {
+	size := 0
+	for _, t := range targets {
+		size += len(t.name)
+	}
+	if len(targets) > maxTargets || size > maxTargetBytes {
+		return errTargets
 	}
 	return nil
 }

@@ -1,0 +1,59 @@
+// Package toolset connects a tool set and the server on which it is registered,
+// however the set got there: by itself, embedded in another type, in a bundle, by
+// a function. Wrappers hide all methods of a set but Register, and Register is
+// given the SDK's server alone, which has no place for anything of ours.
+package toolset
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"weak"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// A Host is what hears, during Register, what a tool set brings along besides its
+// tools.
+type Host interface {
+	// Resources says which tool a resource of the set stands for, by URI or URI
+	// template; "" for a resource that is not of the set.
+	Resources(toolFor func(uri string) string)
+	// Credential is how the calls of the set get the credential of their user. It
+	// is asked once, at start, whether it can work at all.
+	Credential(get func(context.Context) error)
+}
+
+// hosts has the host of each server: weak.Pointer[mcp.Server] → Host.
+var hosts sync.Map
+
+// Attend makes h the host of the server, for as long as the server lives. h must
+// not hold the server.
+func Attend(s *mcp.Server, h Host) {
+	key := weak.Make(s)
+	hosts.Store(key, h)
+	runtime.AddCleanup(s, func(key weak.Pointer[mcp.Server]) { hosts.Delete(key) }, key)
+}
+
+// HostOf returns the host of the server, or nil: a plain server of the SDK has none.
+func HostOf(s *mcp.Server) Host {
+	h, _ := hosts.Load(weak.Make(s))
+	host, _ := h.(Host)
+	return host
+}
+
+type permission struct{}
+
+// WithPermission returns a context for one request, in which [MayUse] answers as
+// may does.
+func WithPermission(ctx context.Context, may func(tool string) bool) context.Context {
+	return context.WithValue(ctx, permission{}, may)
+}
+
+// MayUse reports whether the policies of the server let the caller of the request
+// use the tool: what the tool tells may be told in other ways too. A server without
+// policies lets everybody.
+func MayUse(ctx context.Context, tool string) bool {
+	may, ok := ctx.Value(permission{}).(func(string) bool)
+	return !ok || may(tool)
+}

@@ -1,0 +1,115 @@
+package mcpentra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+)
+
+var _ toolset.Host = (*brought)(nil)
+
+// brought is what tool sets bring along and tell when they are registered, however
+// they are wrapped (internal/toolset): also later than [NewServer], on its MCP
+// server, while requests are served.
+type brought struct {
+	mu       sync.Mutex
+	building bool
+	set      string          // that is being registered
+	names    map[string]bool // of the tools that were told about
+	faults   []error
+	acting   []actingSet
+
+	now atomic.Pointer[broughtRules]
+}
+
+// An actingSet is a tool set that acts on behalf of its callers.
+type actingSet struct {
+	name       string
+	credential func(context.Context) error
+}
+
+// broughtRules are replaced, never changed.
+type broughtRules struct {
+	tools     []rule
+	standsFor []func(uri string) string
+}
+
+func newBrought() *brought {
+	b := &brought{building: true, names: map[string]bool{}}
+	b.now.Store(&broughtRules{})
+	return b
+}
+
+// registering says which tool set is registered next.
+func (b *brought) registering(set string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.set = set
+}
+
+// built ends the time in which there are faults to report, and returns them.
+func (b *brought) built() []error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.building = false
+	return b.faults
+}
+
+// tool takes the policies of a tool.
+func (b *brought) tool(name string, policies []entraauth.Policy) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.building && b.names[name] {
+		b.faults = append(b.faults, twice("tool", name))
+	}
+	b.names[name] = true
+	old := b.now.Load()
+	rules := slices.Clone(old.tools)
+	for _, p := range policies {
+		rules = append(rules, rule{pattern: name, policy: p.Clone(), forms: []string{name}})
+	}
+	b.now.Store(&broughtRules{rules, old.standsFor})
+}
+
+// Resources implements toolset.Host.
+func (b *brought) Resources(toolFor func(uri string) string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := b.now.Load()
+	b.now.Store(&broughtRules{old.tools, append(slices.Clone(old.standsFor), toolFor)})
+}
+
+// Credential implements toolset.Host.
+func (b *brought) Credential(get func(context.Context) error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.building {
+		b.acting = append(b.acting, actingSet{b.set, get})
+	}
+}
+
+// needExchanger returns a fault for each tool set that gets its credential from
+// [Credential], for a server without an exchanger.
+func (b *brought) needExchanger() error {
+	var faults []error
+	for _, set := range b.acting {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // whatever else the set asks for its credential must not go anywhere
+		asked := new(bool)
+		_ = attempt(set.name, func() { _ = set.credential(context.WithValue(ctx, credentialProbe{}, asked)) })
+		if *asked {
+			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers (mcpentra.Credential), and the server has no exchanger; add WithExchanger(…)", set.name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func twice(what, name string) error {
+	return fmt.Errorf("WithTools: there are two %ss of the name %q, of which one would replace the other; rename one, or leave it out", what, name)
+}

@@ -1,0 +1,112 @@
+package mcpentra
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+)
+
+// knownTemplate replaces the template that a completion is for by the spelling in
+// which it is listed. One that is not listed has no completions where there are
+// policies: nobody could tell what they stand for.
+func (s *Server) knownTemplate(ctx context.Context, next mcp.MethodHandler, req mcp.Request) error {
+	p, ok := req.GetParams().(*mcp.CompleteParams)
+	if !ok || p == nil || p.Ref == nil || p.Ref.Type == "ref/prompt" || !strings.Contains(p.Ref.URI, "{") {
+		return nil
+	}
+	all, err := (&catalog{next}).list(ctx, req, listTemplates)
+	if all[p.Ref.URI] != nil {
+		return nil
+	}
+	want := canonicalTemplate(p.Ref.URI)
+	for known := range all {
+		if canonicalTemplate(known) == want {
+			p.Ref.URI = known
+			return nil
+		}
+	}
+	if err != nil || s.access.isFree() {
+		return err
+	}
+	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "there is no such resource template; use one of resources/templates/list"}
+}
+
+// filterCompletion takes out of the values for a template's variable what leads to
+// resources that the caller may not use, all of them.
+func (a *access) filterCompletion(id *entraauth.Identity, p *mcp.CompleteParams, result mcp.Result) {
+	r, ok := result.(*mcp.CompleteResult)
+	if !ok || r == nil || p == nil || p.Ref == nil || p.Ref.Type == "ref/prompt" {
+		return
+	}
+	values := map[string]string{}
+	if p.Context != nil {
+		for name, value := range p.Context.Arguments {
+			values[name] = value
+		}
+	}
+	all := len(r.Completion.Values)
+	r.Completion.Values = keep(r.Completion.Values, func(value string) bool {
+		values[p.Argument.Name] = value
+		begin, settled := expand(p.Ref.URI, values, p.Argument.Name)
+		return a.decide(id, []target{{resource, begin}}) == nil && (settled || !a.mayClose(id, begin))
+	})
+	if len(r.Completion.Values) < all {
+		r.Completion.Total = 0 // it would tell of the others
+	}
+}
+
+// expand returns what the URIs of a template begin with, as far as the values of
+// its variables are known, and whether that has the value of the argument in it.
+func expand(template string, values map[string]string, argument string) (begin string, settled bool) {
+	if !strings.Contains(template, "{") {
+		return "", false // a completion for no variable may be of anything
+	}
+	for {
+		literal, rest, found := strings.Cut(template, "{")
+		begin += literal
+		if !found {
+			return begin, settled
+		}
+		expression, after, _ := strings.Cut(rest, "}")
+		name := strings.TrimLeft(expression, "+#/.;?&")
+		value, known := values[name]
+		if !known { // also of several variables in one expression
+			return begin, settled
+		}
+		if operator := strings.TrimSuffix(expression, name); strings.ContainsAny(operator, "#/.;?&") {
+			begin += operator
+		}
+		slashes := strings.HasPrefix(expression, "+")
+		begin += escapeValue(value, slashes)
+		settled = settled || name == argument
+		template = after
+	}
+}
+
+// escapeValue is a variable's value in a URI.
+func escapeValue(value string, slashes bool) string {
+	return escape(strings.ReplaceAll(value, "%", "%25"), func(c byte) bool { return isUnreserved(c) || slashes && c == '/' })
+}
+
+// mayClose reports whether a policy that the caller fails may hold for some resource
+// whose URI begins so. Which tools the rest stands for nobody knows.
+func (a *access) mayClose(id *entraauth.Identity, begin string) bool {
+	fails := func(rules []rule) bool {
+		return slices.ContainsFunc(rules, func(r rule) bool { return r.policy.Check(id) != nil })
+	}
+	b := a.brought.now.Load()
+	if len(a.standsFor)+len(b.standsFor) > 0 && (fails(a.tools) || fails(b.tools)) {
+		return true
+	}
+	begins := prefixForms(begin)
+	return slices.ContainsFunc(a.resources, func(r rule) bool {
+		return r.policy.Check(id) != nil && slices.ContainsFunc(begins, func(begin string) bool {
+			return slices.ContainsFunc(r.forms, func(form string) bool { return strings.HasPrefix(form, begin) })
+		})
+	})
+}
