@@ -53,9 +53,6 @@ func (w *patientWriter) Flush() { _ = w.FlushError() }
 func (w *patientWriter) begin() { _ = w.controller.SetWriteDeadline(time.Now().Add(w.timeout)) }
 func (w *patientWriter) end()   { _ = w.controller.SetWriteDeadline(time.Time{}) }
 
-// codeBadRequest is JSON-RPC's code for what is not a request (section 5.1).
-const codeBadRequest = -32600
-
 // A wholeBody is a request's body that is there in full.
 type wholeBody struct {
 	*bytes.Reader
