@@ -66,6 +66,12 @@ func requestAttrs(ctx context.Context) []slog.Attr {
 	return attrs
 }
 
+// arrivalAttrs are those of requestAttrs, and what is known of a request that is
+// refused before it is dispatched.
+func arrivalAttrs(r *http.Request) []slog.Attr {
+	return append(requestAttrs(r.Context()), slog.String("http_method", r.Method), slog.String("path", r.URL.Path))
+}
+
 // receive is the outermost handler: it notes the arrival and bounds how long
 // the client may take over what it sends and reads.
 func (s *Server) receive(trusted proxies, limits Limits, next http.Handler) http.Handler {

@@ -6,43 +6,36 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
-// A form is what an HTTP request must look like before its body is read.
-type form struct{ methods []string }
-
-func newForm(sessions bool) form {
+// formed refuses requests by their method and headers, before their body is read,
+// and gives the SDK the two headers of media types in the spelling that it knows.
+func (s *Server) formed(sessions bool, next http.Handler) http.Handler {
+	methods := []string{http.MethodPost}
 	if sessions {
-		return form{[]string{http.MethodGet, http.MethodPost, http.MethodDelete}}
+		methods = []string{http.MethodGet, http.MethodPost, http.MethodDelete}
 	}
-	return form{[]string{http.MethodPost}}
-}
-
-// check refuses requests by their method and headers, as JSON-RPC errors that
-// say what to send, and gives the SDK the two headers in the spelling that it knows.
-func (f form) check(next http.Handler) http.Handler {
+	allow := strings.Join(methods, ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		contentType := r.Header.Get("Content-Type")
-		switch post := r.Method == http.MethodPost; {
-		case !slices.Contains(f.methods, r.Method):
-			w.Header().Set("Allow", strings.Join(f.methods, ", "))
-			mcpauth.WriteError(w, r, http.StatusMethodNotAllowed, codeBadRequest,
-				"The HTTP method must be "+strings.Join(f.methods, ", ")+", and is "+cut(r.Method, maxLoggedName))
+		contentType := strings.Join(r.Header.Values("Content-Type"), ", ")
+		post := r.Method == http.MethodPost
+		switch {
+		case !slices.Contains(methods, r.Method):
+			w.Header().Set("Allow", allow)
+			s.reject(w, r, rejection{http.StatusMethodNotAllowed, codeBadRequest, "http_method_not_allowed", "The HTTP method must be " + allow})
 			return
 		case post && !strings.EqualFold(mediaType(contentType), "application/json"):
-			mcpauth.WriteError(w, r, http.StatusUnsupportedMediaType, codeBadRequest,
-				fmt.Sprintf("The Content-Type must be application/json, and is %q", cut(contentType, maxLoggedName)))
+			s.reject(w, r, rejection{http.StatusUnsupportedMediaType, codeBadRequest, "content_type_not_json",
+				fmt.Sprintf("The Content-Type must be application/json, and is %q", cut(contentType, maxLoggedName))})
 			return
 		case r.Method != http.MethodDelete && !accepts(r.Header.Values("Accept"), "text", "event-stream"):
-			mcpauth.WriteError(w, r, http.StatusNotAcceptable, codeBadRequest,
-				"Answers are event streams: the Accept header must allow text/event-stream, best as \"application/json, text/event-stream\"")
+			s.reject(w, r, rejection{http.StatusNotAcceptable, codeBadRequest, "accept_not_event_stream",
+				"Answers are event streams: the Accept header must allow text/event-stream, best as \"application/json, text/event-stream\""})
 			return
 		}
 		r = r.Clone(r.Context())
 		r.Header.Set("Accept", "application/json, text/event-stream")
-		if contentType != "" {
+		if post {
 			r.Header.Set("Content-Type", "application/json")
 		}
 		next.ServeHTTP(w, r)

@@ -48,11 +48,6 @@ func (s *Server) observe(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-const (
-	maxLoggedName  = 128
-	maxLoggedCause = 1024
-)
-
 // loggable is an error that knows what a log should hold of it: entraauth's, obo's.
 type loggable interface {
 	error
