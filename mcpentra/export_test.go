@@ -47,3 +47,17 @@ func OpensState(key []byte, text string) bool {
 	_, err = s.open(text)
 	return err == nil
 }
+
+// HideAndRestore is what the SDK reads of the body, and what the client is sent of
+// what the SDK makes of it.
+func HideAndRestore(body string, sdk func(hidden string) string) (hidden, restored string) {
+	x := newIDs()
+	hidden = string(x.hide([]byte(body)))
+	return hidden, string(x.restore([]byte(sdk(hidden))))
+}
+
+// HideIDs returns a function that looks at the body once.
+func HideIDs(body []byte) func() {
+	x := newIDs()
+	return func() { _ = x.hide(body) }
+}
