@@ -1,8 +1,9 @@
 package mcpentra
 
 import (
-	"encoding/json"
+	"bytes"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,8 +12,8 @@ import (
 // back, for [Server.finish] to say in JSON-RPC; all else goes to the client at once.
 type reply struct {
 	http.ResponseWriter
-	ids      *ids              // nil: there is nothing to put back
-	refusals []json.RawMessage // what a part of a batch is answered
+	ids      *ids     // nil: there is nothing to put back
+	refusals [][]byte // what a part of a batch is answered
 
 	begun bool
 	held  int // a status that is held back, or 0
@@ -72,9 +73,9 @@ func (a *reply) unknownMethod() (method string, ok bool) {
 
 // writeRefusals answers a batch of whose calls none was dispatched.
 func (a *reply) writeRefusals() {
+	a.held = 0
 	a.Header().Set("Content-Type", "application/json")
-	a.ResponseWriter.WriteHeader(http.StatusOK)
-	_ = json.NewEncoder(a.ResponseWriter).Encode(a.refusals) // the client is gone; there is nobody to tell
+	_, _ = a.Write(slices.Concat([]byte("["), bytes.Join(a.refusals, []byte(",")), []byte("]")))
 }
 
 // appendRefusals adds to the answers of a batch those to calls that were not dispatched.

@@ -55,6 +55,8 @@ func (s *Server) speak(next http.Handler) http.Handler {
 				return
 			}
 			unknown = append(unknown, method)
+			w.Header().Del("Content-Type")
+			w.Header().Del("X-Content-Type-Options")
 		}
 	})
 }
@@ -68,7 +70,7 @@ func withBody(r *http.Request, body []byte) *http.Request {
 
 // withoutMethods takes the messages of these methods out of a batch, and returns
 // the answers to those that are calls. Of a batch of nothing else nil is left.
-func withoutMethods(batch []byte, methods []string) (rest []byte, refusals []json.RawMessage) {
+func withoutMethods(batch []byte, methods []string) (rest []byte, refusals [][]byte) {
 	var kept [][]byte
 	for message := range messagesOf(batch) {
 		method, id := envelope(batch, message)
@@ -104,12 +106,22 @@ func methodNotFound(method string) string {
 	return fmt.Sprintf("Method not found: %q", cut(method, maxLoggedName))
 }
 
-func rpcError(id json.RawMessage, code int, message string) json.RawMessage {
-	data, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": id, "error": map[string]any{"code": code, "message": message}})
-	if err != nil { // an id that is not JSON: the SDK has read it, so it can't be
-		return rpcError(json.RawMessage("null"), code, message)
+func rpcError(id json.RawMessage, code int, message string) []byte {
+	type rpcError struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
 	}
-	return data
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // the id is to come back as it came
+	if err := enc.Encode(struct {
+		Version string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id"`
+		Error   rpcError        `json:"error"`
+	}{"2.0", id, rpcError{code, message}}); err != nil {
+		return nil // an id that is not JSON: the SDK has read it, so it can't be
+	}
+	return bytes.TrimSpace(b.Bytes())
 }
 
 // finish says in JSON-RPC what the SDK would have said in plain text.
@@ -124,6 +136,7 @@ func (s *Server) finish(a *reply, r *http.Request) {
 		body := requestBody(r)
 		if _, id := envelope(body, jsonspan.Value(body, 0)); id == nil { // JSON-RPC 2.0 section 4.1
 			a.Header().Del("Content-Type")
+			a.Header().Del("X-Content-Type-Options")
 			a.ResponseWriter.WriteHeader(http.StatusAccepted)
 			return
 		}
