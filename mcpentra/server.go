@@ -14,6 +14,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/arguments"
 )
 
 // Version is this module's version, by which a server introduces itself.
@@ -91,7 +92,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if c.sessions {
 		bound = newSessions(s.limits).bound
 	}
-	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, bound, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), absentArguments)
+	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, bound, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))
 	s.handler = s.routes(resource, &c)
 	return s, nil
 }
