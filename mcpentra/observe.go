@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/requestline"
+	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
 // A note is what became of a request, for its line in the log.
@@ -44,7 +48,7 @@ func (s *Server) observe(next mcp.MethodHandler) mcp.MethodHandler {
 			s.audit(ctx, method, req, result, n.cause, time.Since(start))
 			err = wireError(err)
 		}()
-		return next(context.WithValue(ctx, noteKey{}, n), method, req)
+		return next(requestline.With(context.WithValue(ctx, noteKey{}, n)), method, req)
 	}
 }
 
@@ -56,7 +60,11 @@ type loggable interface {
 
 // causeAttrs are what the log holds of a failure. It never holds a token.
 func causeAttrs(cause error) []slog.Attr {
-	attrs := []slog.Attr{slog.String("error", cut(cause.Error(), maxLoggedCause))}
+	var attrs []slog.Attr
+	if e, ok := errors.AsType[*obo.Error](cause); ok {
+		attrs = append(attrs, slog.String("reason", strings.ReplaceAll(e.Kind.Error(), " ", "_"))) // consent_required
+	}
+	attrs = append(attrs, slog.String("error", cause.Error()))
 	if detail, ok := errors.AsType[loggable](cause); ok {
 		attrs = append(attrs, slog.Any("detail", detail))
 	}

@@ -68,13 +68,13 @@ func TestNullsAreAbsent(t *testing.T) {
 	s := connect(t, nil, nil)
 	for args, want := range map[string]string{
 		`{"name":"x"}`: `{"name":"x"}`,
-		`{"name":"x","count":null,"deep":null,"ratio":null}`:          `{"name":"x"}`,
-		"{ \"count\" : null ,\n\"name\": \"x\" }":                     `{"name":"x"}`,
-		`{"name":"null","free":null}`:                                 `{"name":"null","free":null}`, // any value, null too
-		`{"name":"x","tags":null,"maybe":null}`:                       `{"name":"x","tags":null,"maybe":null}`,
-		`{"name":"x","range":null}`:                                   `{"name":"x"}`,
-		`{"name":"x","range":{"from":null,"to":2}}`:                   `{"name":"x","range":{"to":2}}`,
-		`{"name":"x","steps":[{"wait":null},{"wait":1}]}`:             `{"name":"x","steps":[{},{"wait":1}]}`,
+		`{"name":"x","count":null,"deep":null,"ratio":null}`:         `{"name":"x"}`,
+		"{ \"count\" : null ,\n\"name\": \"x\" }":                    `{"name":"x"}`,
+		`{"name":"null","free":null}`:                                `{"name":"null","free":null}`, // any value, null too
+		`{"name":"x","tags":null,"maybe":null}`:                      `{"name":"x","tags":null,"maybe":null}`,
+		`{"name":"x","range":null}`:                                  `{"name":"x"}`,
+		`{"name":"x","range":{"from":null,"to":2}}`:                  `{"name":"x","range":{"to":2}}`,
+		`{"name":"x","steps":[{"wait":null},{"wait":1}]}`:            `{"name":"x","steps":[{},{"wait":1}]}`,
 		`{"name":"a\"null","c\u006funt":null,"free":{"a":[null,1]}}`: `{"name":"a\"null","free":{"a":[null,1]}}`,
 	} {
 		if got, isError := call(t, s, args); isError || got != want {
