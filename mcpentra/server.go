@@ -48,6 +48,7 @@ type Server struct {
 	waiting     waiting
 	limits      Limits
 	drain       *drain
+	description []slog.Attr // of the line at its start
 	log         *slog.Logger
 }
 
@@ -94,6 +95,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	}
 	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, bound, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))
 	s.handler = s.routes(resource, &c)
+	s.description = describe(resource, &c, s)
 	return s, nil
 }
 
