@@ -92,8 +92,9 @@ func (s *Server) auditRefusal(r *http.Request, status int, e *entraauth.Error, t
 	s.log.LogAttrs(r.Context(), level, requestLine, attrs...)
 }
 
-// maxLoggedTargets is how many names a line holds; their number it always has.
-const maxLoggedTargets = 8
+// maxLoggedTargets is how many names a line holds: all of a batch. Of a longer list
+// it says how many more there are.
+const maxLoggedTargets = 32
 
 // appendTargets names what a request uses: one by its kind, several in a list.
 func appendTargets(attrs []slog.Attr, targets []target) []slog.Attr {

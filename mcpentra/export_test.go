@@ -61,3 +61,6 @@ func HideIDs(body []byte) func() {
 	x := newIDs()
 	return func() { _ = x.hide(body) }
 }
+
+// Bounded is a logger as the server has it.
+func Bounded(h slog.Handler) *slog.Logger { return slog.New(bounded{h}) }

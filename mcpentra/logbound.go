@@ -91,6 +91,9 @@ func shortenedAny(v slog.Value, most int) slog.Value {
 		for i := range short {
 			short[i] = cut(x[i], maxLoggedName)
 		}
+		if more := len(x) - len(short); more > 0 {
+			short = append(short, fmt.Sprintf("… (%d more)", more))
+		}
 		return slog.AnyValue(short)
 	case fmt.Stringer:
 		return slog.StringValue(cut(x.String(), most))
