@@ -25,6 +25,11 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request, why rejection, m
 		attrs = append(attrs, slog.Any("caller", id))
 	}
 	attrs = append(attrs, slog.String("outcome", refused), slog.String("reason", why.reason), slog.String("error", why.message))
-	s.log.LogAttrs(r.Context(), slog.LevelWarn, requestLine, append(attrs, more...)...)
+	level := slog.LevelWarn
+	switch why.status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed: // scanners, ended sessions, clients that try for a stream
+		level = slog.LevelInfo
+	}
+	s.log.LogAttrs(r.Context(), level, requestLine, append(attrs, more...)...)
 	mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
 }

@@ -78,6 +78,23 @@ func TestRefusalsOfTheProtocol(t *testing.T) {
 	}
 }
 
+// The id is found however late in the body it stands, where the body was read anyway.
+func TestLateIDs(t *testing.T) {
+	w := newWorld(t, mcpentra.WithToolPolicy("secure_ping", entraauth.Policy{UserRoles: []string{"x"}}))
+	good := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
+	filler := strings.Repeat("x", 200_000)
+	for body, want := range map[string]int{
+		`{"jsonrpc":"2.0","method":"tools/call","params":{"name":"secure_ping","arguments":{"a":"` + filler + `"}},"id":"late"}`: 403,
+		`{"jsonrpc":"2.0","method":"x/y","params":{"a":"` + filler + `"},"id":"late"}`:                                           200,
+		`{"method":"ping","params":{"a":"` + filler + `"},"id":"late"}`:                                                          400,
+	} {
+		status, _, answer := w.post(t, body, good)
+		if status != want || !strings.Contains(answer, `"id":"late"`) {
+			t.Errorf("%d %.300s, want %d", status, answer, want)
+		}
+	}
+}
+
 // An unknown method of 2026-07-28 is 404, by its own rule.
 func TestUnknownMethodOfTheModernProtocol(t *testing.T) {
 	w := newWorld(t)

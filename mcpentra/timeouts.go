@@ -84,16 +84,16 @@ func readBody(l Limits, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		status, message := http.StatusBadRequest, "The request's body could not be read to its end"
+		status, reason, message := http.StatusBadRequest, "body_broken_off", "The request's body could not be read to its end"
 		_, large := errors.AsType[*http.MaxBytesError](err)
 		switch {
 		case large:
-			status, message = http.StatusRequestEntityTooLarge, fmt.Sprintf("The request's body is too large: at most %d bytes are taken", l.BodyBytes)
+			status, reason, message = http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("The request's body is too large: at most %d bytes are taken", l.BodyBytes)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			status, message = http.StatusRequestTimeout, fmt.Sprintf("The request's body took too long: it must be here within %s", l.BodyTimeout)
+			status, reason, message = http.StatusRequestTimeout, "body_too_slow", fmt.Sprintf("The request's body took too long: it must be here within %s", l.BodyTimeout)
 		}
 		w.Header().Set("Connection", "close")
-		mcpauth.WriteError(w, r, status, codeBadRequest, message)
+		mcpauth.WriteRefusal(w, r, status, codeBadRequest, reason, message)
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // or net/http waits for the rest
 	})
 }

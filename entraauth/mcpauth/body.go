@@ -33,8 +33,8 @@ func WriteBody(w http.ResponseWriter, r *http.Request, status int, e *entraauth.
 }
 
 // WriteError writes a JSON-RPC error with the HTTP status, as the answer to the
-// request in r's body, of which it reads at most 64 KiB and 5 seconds' worth. The
-// id is null where none can be found there (JSON-RPC 2.0 section 5).
+// request in r's body, of which it reads at most 64 KiB and 5 seconds' worth; of a
+// body that is in memory (it has a method Len) all. The id is null where none can be found there (JSON-RPC 2.0 section 5).
 func WriteError(w http.ResponseWriter, r *http.Request, status, code int, message string) {
 	WriteRefusal(w, r, status, code, "", message)
 }
@@ -78,9 +78,13 @@ func requestID(w http.ResponseWriter, r *http.Request) json.RawMessage {
 	if r.Body == nil || r.Body == http.NoBody { // whatever the Content-Type: that may be what is wrong
 		return null
 	}
-	// A writer that knows no deadline (a test's recorder) has no slow client either.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxRefusedTime))
-	if id := findID(io.LimitReader(r.Body, maxRefusedBody)); id != nil {
+	body := io.Reader(r.Body)
+	if _, inMemory := r.Body.(interface{ Len() int }); !inMemory { // else it was read already, within other bounds
+		// A writer that knows no deadline (a test's recorder) has no slow client either.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxRefusedTime))
+		body = io.LimitReader(body, maxRefusedBody)
+	}
+	if id := findID(body); id != nil {
 		return id
 	}
 	return null
