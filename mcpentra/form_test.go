@@ -155,7 +155,7 @@ func TestTrailingSlash(t *testing.T) {
 	below := http.NewServeMux()
 	below.Handle("/front/", http.StripPrefix("/front", w.server))
 	behind := serve(t, below) + "/front"
-	for _, url := range []string{base + "/mcp", base + "/mcp/", base + "/", base, behind + "/mcp/", behind + "/"} {
+	for _, url := range []string{base + "/mcp", base + "/mcp/", base + "/", base, behind + "/mcp/", behind + "/", base + "//mcp", base + "/mcp//", base + "/x/../mcp", base + "/./mcp/"} {
 		if s, _, b := do(t, http.MethodPost, url, pingWithID, map[string]string{"Authorization": "Bearer " + w.token(w.alice)}); s != 200 {
 			t.Errorf("%s with a token: %d %s", url, s, b)
 		}

@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -78,6 +81,30 @@ func TestLogLinesAreBounded(t *testing.T) {
 		}
 		if strings.Contains(lines, strings.Repeat("A", 100)) && !strings.Contains(lines, " bytes)") {
 			t.Errorf("%s: what was cut off is not counted: %.500s", name, lines)
+		}
+	}
+}
+
+// Each reason with which the server refuses has a section of its own.
+func TestReasonsAreDocumented(t *testing.T) {
+	docs, err := os.ReadFile("../docs/troubleshooting.md")
+	must(t, err)
+	files, err := filepath.Glob("*.go")
+	must(t, err)
+	reasons := map[string]bool{}
+	for _, file := range files {
+		code, err := os.ReadFile(file)
+		must(t, err)
+		for _, m := range regexp.MustCompile(`(?:rejection\{|WriteRefusal\(|reason, message :?=)[^"{}]*"([a-z_]+)"`).FindAllStringSubmatch(string(code), -1) {
+			reasons[m[1]] = true
+		}
+	}
+	if len(reasons) < 10 {
+		t.Fatalf("reasons found in the code: %v", reasons)
+	}
+	for reason := range reasons {
+		if reason != "internal_error" && !strings.Contains(string(docs), "\n### "+reason+"\n") {
+			t.Errorf("docs/troubleshooting.md has no section %q", reason)
 		}
 	}
 }

@@ -37,6 +37,9 @@ const sessionTimeout = 30 * time.Minute
 //
 //	mux.Handle("/tools/", http.StripPrefix("/tools", srv)) // https://mcp.example.com/tools/mcp
 //	mux.Handle("/.well-known/oauth-protected-resource/tools/mcp", srv)
+//
+// The endpoint and the metadata are served with and without a slash at the end;
+// every other path is answered 404 with the right one.
 type Server struct {
 	mcp         *mcp.Server
 	handler     http.Handler

@@ -17,6 +17,7 @@ const (
 	codeParse          = -32700
 	codeMethodNotFound = -32601
 	codeInternal       = -32603
+	codeNotFound       = -32001 // a session that is not there, as other servers have it
 )
 
 // speak lets the SDK's handler answer in JSON-RPC where it would write plain text:
@@ -167,6 +168,5 @@ func refusalOf(status int, text string, body []byte) rejection {
 // user's: nobody learns which sessions there are, and a client that comes back with
 // another account begins a new one.
 var sessionNotFound = rejection{
-	http.StatusNotFound, codeBadRequest, "session_not_found",
-	"Session not found: it has ended, or is another's. Begin a new one: send initialize, without Mcp-Session-Id",
+	http.StatusNotFound, codeNotFound, "session_not_found", "Session not found: begin a new one with initialize",
 }
