@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 )
 
 // The bounds on what a line of the log holds of what a stranger or a user chose,
@@ -97,8 +96,6 @@ func shortenedAny(v slog.Value, most int) slog.Value {
 		return slog.AnyValue(short)
 	case fmt.Stringer:
 		return slog.StringValue(cut(x.String(), most))
-	case nil, time.Time:
-		return v
 	}
 	return v
 }

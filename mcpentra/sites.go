@@ -58,13 +58,16 @@ func parseOrigin(s string) (string, error) {
 	return originOf(u), nil
 }
 
+// defaultPorts are left out of origins.
+var defaultPorts = map[string]string{"https": "443", "http": "80"}
+
 // originOf returns the origin of a URL whose site has been checked.
 func originOf(u *url.URL) string {
 	scheme, host := strings.ToLower(u.Scheme), hostname(u.Host)
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	if port := u.Port(); port != "" && !(scheme == "https" && port == "443") && !(scheme == "http" && port == "80") {
+	if port := u.Port(); port != "" && port != defaultPorts[scheme] {
 		host += ":" + port
 	}
 	return scheme + "://" + host

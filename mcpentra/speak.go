@@ -20,6 +20,10 @@ const (
 	codeNotFound       = -32001 // a session that is not there, as other servers have it
 )
 
+// maxUnknown is how many methods that nobody knows a batch may have besides others:
+// for each of them the SDK reads the batch once more.
+const maxUnknown = 4
+
 // speak lets the SDK's handler answer in JSON-RPC where it would write plain text:
 // refusals answer the request's id, notifications that nobody knows are
 // ignored, a method that nobody knows is -32601, and ids come back as they came.
@@ -51,7 +55,7 @@ func (s *Server) speak(next http.Handler) http.Handler {
 			}
 			// The SDK refuses a whole batch for one method: take that out, and try again.
 			method, ok := answer.unknownMethod()
-			if !ok || !isBatch(body) || slices.Contains(unknown, method) {
+			if !ok || !isBatch(body) || len(unknown) == maxUnknown || slices.Contains(unknown, method) {
 				s.finish(answer, withBody(r, body))
 				return
 			}
@@ -143,6 +147,8 @@ func (s *Server) finish(a *reply, r *http.Request) {
 		}
 		// Not 404: of a request with a session, clients take that for its end.
 		s.reject(a.ResponseWriter, r, rejection{http.StatusOK, codeMethodNotFound, "method_not_found", methodNotFound(method)})
+	case isUnknown:
+		s.reject(a.ResponseWriter, r, rejection{http.StatusBadRequest, codeMethodNotFound, "method_not_found", methodNotFound(method)})
 	default:
 		s.reject(a.ResponseWriter, r, refusalOf(a.held, string(a.text), requestBody(r)))
 	}

@@ -2,6 +2,7 @@ package mcpentra_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -41,13 +42,13 @@ func TestRefusalsOfTheProtocol(t *testing.T) {
 			{"text", `hello`, good, 400, "null", -32700, "not JSON"},
 			{"no body", ``, good, 400, "null", -32600, "no body"},
 			{"blank body", " \n", good, 400, "null", -32600, "no body"},
-			{"empty batch", `[]`, good, 400, "null", -32600, "empty batch"},
+			{"empty batch", `[]`, good, 400, "null", -32600, "empty"},
 			{"no version", `{"id":5,"method":"ping"}`, good, 400, "5", -32600, "version tag"},
 			{"id is a bool", `{"jsonrpc":"2.0","id":true,"method":"ping"}`, good, 400, "null", -32600, ""},
 			{"notification with id", `{"jsonrpc":"2.0","id":4,"method":"notifications/initialized"}`, good, 400, "4", -32600, "unexpected id"},
 			{"no parameters", `{"jsonrpc":"2.0","id":4,"method":"tools/call"}`, good, 400, "4", -32600, "params"},
 			{"protocol version", `{"jsonrpc":"2.0","id":4,"method":"tools/list"}`, with("Mcp-Protocol-Version", "1999-01-01"), 400, "4", -32600, "supported versions"},
-			{"batch of a later protocol", `[{"jsonrpc":"2.0","id":4,"method":"tools/list"}]`, with("Mcp-Protocol-Version", "2025-11-25"), 400, "null", -32600, "batching"},
+			{"batch of a later protocol", `[{"jsonrpc":"2.0","id":4,"method":"tools/list"}]`, with("Mcp-Protocol-Version", "2025-11-25"), 400, "null", -32600, "batch"},
 			{"event id in a POST", `{"jsonrpc":"2.0","id":4,"method":"tools/list"}`, with("Last-Event-ID", "x_1"), 400, "4", -32600, "Last-Event-ID"},
 		} {
 			status, h, body := w.post(t, row.body, row.header)
@@ -147,6 +148,15 @@ func TestBatchWithUnknownMethods(t *testing.T) {
 			}
 		}
 	}
+	var many []string
+	for i := range 10 {
+		many = append(many, message(fmt.Sprint(i), fmt.Sprint("x/", i)))
+	}
+	status, h, body := w.post(t, "["+strings.Join(append(many, message("99", "tools/list")), ",")+"]", good)
+	if status != 400 {
+		t.Errorf("a batch of unknown methods: %d %s", status, body)
+	}
+	isRefusal(t, "a batch of unknown methods", h, body, "null", -32601)
 	if status, _, body := w.post(t, message("7", "acme/search"), good); status != 200 || !strings.Contains(body, `"found":"it"`) {
 		t.Errorf("a method of the program's own: %d %s", status, body)
 	}
