@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// formed refuses requests by their method and headers, before their body is read,
-// and gives the SDK the two headers of media types in the spelling that it knows.
+// formed refuses requests by their method and headers, before their body is read.
 func (s *Server) formed(sessions bool, next http.Handler) http.Handler {
 	methods := []string{http.MethodPost}
 	if sessions {
@@ -18,8 +17,7 @@ func (s *Server) formed(sessions bool, next http.Handler) http.Handler {
 	allow := strings.Join(methods, ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		contentType := strings.Join(r.Header.Values("Content-Type"), ", ")
-		post := r.Method == http.MethodPost
-		switch {
+		switch post := r.Method == http.MethodPost; {
 		case !slices.Contains(methods, r.Method):
 			w.Header().Set("Allow", allow)
 			s.reject(w, r, rejection{http.StatusMethodNotAllowed, codeBadRequest, "http_method_not_allowed", "The HTTP method must be " + allow})
@@ -33,13 +31,17 @@ func (s *Server) formed(sessions bool, next http.Handler) http.Handler {
 				"Answers are event streams: the Accept header must allow text/event-stream, best as \"application/json, text/event-stream\""})
 			return
 		}
-		r = r.Clone(r.Context())
-		r.Header.Set("Accept", "application/json, text/event-stream")
-		if post {
-			r.Header.Set("Content-Type", "application/json")
-		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// spellHeaders writes the headers that formed has let pass in the one spelling that the
+// SDK knows. The headers must be a copy of the client's.
+func spellHeaders(r *http.Request) {
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	if r.Method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/json")
+	}
 }
 
 // mediaType returns the media type without its parameters.

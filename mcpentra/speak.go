@@ -27,10 +27,11 @@ const maxUnknown = 4
 // speak lets the SDK's handler answer in JSON-RPC where it would write plain text:
 // refusals answer the request's id, notifications that nobody knows are
 // ignored, a method that nobody knows is -32601, and ids come back as they came.
-// It belongs inside readBody.
+// It belongs inside readBody and mcpauth.Bridge, whose headers are a copy.
 func (s *Server) speak(next http.Handler) http.Handler {
 	hidden := newIDs()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		spellHeaders(r)
 		body := requestBody(r)
 		if body == nil {
 			answer := &reply{ResponseWriter: w, ids: hidden} // a stream may replay an answer
