@@ -40,7 +40,8 @@ func sentIDs(t testing.TB, body string) (all []string) {
 
 // In results, errors and refusals, of each protocol, with and without sessions.
 func TestIDsComeBackAsTheyCame(t *testing.T) {
-	stateless, sessions := newWorld(t), withSessions(t)
+	unlimited := mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6})
+	stateless, sessions := newWorld(t, unlimited), withSessions(t, unlimited)
 	good := "Bearer " + stateless.token(stateless.alice)
 	modern := map[string]string{"Authorization": good, "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}
 	const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}}`
