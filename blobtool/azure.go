@@ -49,7 +49,12 @@ func (at location) fromResponse(r *azcore.ResponseError) *Error {
 		e.RetryAfter = retryAfter(r.RawResponse.Header)
 	}
 	v, known := at.byCode(bloberror.Code(r.ErrorCode))
-	if !known {
+	switch {
+	case known:
+	case isOfAnother(r):
+		v = verdict{at.byStatus(r.StatusCode).kind, fmt.Sprintf(inBetween, r.StatusCode)}
+		e.between = true
+	default:
 		v = at.byStatus(r.StatusCode)
 	}
 	e.Kind, e.text = v.kind, v.text
@@ -58,6 +63,15 @@ func (at location) fromResponse(r *azcore.ResponseError) *Error {
 	}
 	return e
 }
+
+// isOfAnother reports whether Azure is not who answered: it gives each answer an id,
+// and each refusal that has a body a code.
+func isOfAnother(r *azcore.ResponseError) bool {
+	return r.StatusCode >= http.StatusBadRequest && r.ErrorCode == "" && r.RawResponse != nil && r.RawResponse.Header.Get("x-ms-request-id") == ""
+}
+
+const inBetween = "A proxy or firewall between this server and Azure Storage answered %d, not Azure itself: its answer has no x-ms-request-id. " +
+	"The user's permissions are not the reason. Tell the operator of this server to let it reach the storage account."
 
 // verdict is what an answer of the service means.
 type verdict struct {
@@ -71,7 +85,7 @@ func (at location) byCode(code bloberror.Code) (v verdict, known bool) {
 	case bloberror.BlobNotFound:
 		return verdict{ErrNotFound, at.noBlob()}, true
 	case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled:
-		return verdict{ErrNotFound, fmt.Sprintf("Container %s was not found in the storage account. Tell the operator of this server to check the container's name and the URL of the account.", quote(at.container))}, true
+		return verdict{ErrNotFound, at.noContainer()}, true
 	case bloberror.AuthenticationFailed, bloberror.InvalidAuthenticationInfo:
 		return verdict{ErrWrongAudience, tokenRefused}, true
 	case "ResourceNotFound":
@@ -128,6 +142,10 @@ func (at location) byStatus(status int) verdict {
 		return verdict{ErrUnavailable, "The storage service answered with a redirect, which is not followed. Tell the operator of this server to check the URL of the storage account."}
 	}
 	return verdict{ErrUnsupported, "The storage service refused the request. Tell the operator of this server: its log has the status and the code."}
+}
+
+func (at location) noContainer() string {
+	return fmt.Sprintf("Container %s was not found in the storage account. Tell the operator of this server to check the container's name and the URL of the account.", quote(at.container))
 }
 
 func (at location) noBlob() string {

@@ -24,7 +24,7 @@ var (
 	// ErrNotFound: there is no such blob, container or account.
 	ErrNotFound = errors.New("not found")
 	// ErrPermission: the user may not do that (403), for want of a role or
-	// because of the account's firewall.
+	// because of a firewall, the account's or one in between.
 	ErrPermission = errors.New("no permission")
 	// ErrWrongAudience: the service refused the token itself (401): it is for
 	// another resource or tenant, or expired.
@@ -56,8 +56,9 @@ type Error struct {
 	RequestID  string        // x-ms-request-id of the answer, if any
 	RetryAfter time.Duration // how long the service wants to be left alone, 0 if it did not say
 
-	text  string // for the caller
-	cause error  // for the log, may be nil
+	text    string // for the caller
+	cause   error  // for the log, may be nil
+	between bool   // a proxy has answered, and not the service
 }
 
 // UserText says what went wrong and what to do, fit for a model or a person. It

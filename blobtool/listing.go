@@ -137,22 +137,42 @@ func isFolder(item *container.BlobItem) bool {
 // listFailure is the error of a listing. tags says that it asked for tags.
 func listFailure(ctx context.Context, at location, tags bool, err error) *Error {
 	e := at.fromAzure(ctx, err)
-	if e.Code != string(bloberror.AuthorizationPermissionMismatch) {
+	text := at.notListed(e, tags)
+	if text == "" {
 		return e
 	}
 	shown := *e
-	switch {
-	case tags:
-		shown.text = fmt.Sprintf("The signed-in user may not see tags in container %s. That takes the role Storage Blob Data Owner on the container or the storage account, "+
-			"or one with the actions tags/read and filter/action; Reader and Contributor are not enough. Leave tags out to do without.", quote(at.container))
-	case at.container == "":
-		shown.text = "The signed-in user may not list the containers. That takes the role Storage Blob Data Reader (or Contributor) on the whole storage account; " +
-			"a role on one container is enough for what is in it, with its name as the argument container."
-	default:
-		shown.text = fmt.Sprintf("The signed-in user may not list container %s%s. The user needs the role Storage Blob Data Reader (or Contributor) on the container or the storage account; "+
-			"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to work.", quote(at.container), below(at.blob))
-	}
+	shown.text = text
 	return &shown
+}
+
+// notListed says of a listing what fromAzure says of a blob, or nothing where that
+// speaks of none.
+func (at location) notListed(e *Error, tags bool) string {
+	code := bloberror.Code(e.Code)
+	switch {
+	case e.Status == 0, e.between, code == bloberror.AuthorizationFailure, code == bloberror.AuthorizationSourceIPMismatch,
+		code == bloberror.ContainerNotFound, code == bloberror.ContainerBeingDeleted, code == bloberror.ContainerDisabled, code == "ResourceNotFound":
+		return ""
+	case errors.Is(e, ErrPermission) && tags:
+		return fmt.Sprintf("The signed-in user may not see tags in container %s. That takes the role Storage Blob Data Owner on the container or the storage account, "+
+			"or one with the actions tags/read and filter/action; Reader and Contributor are not enough. Leave tags out to do without.", quote(at.container))
+	case errors.Is(e, ErrPermission) && at.container == "":
+		return "The signed-in user may not list the containers. That takes the role Storage Blob Data Reader (or Contributor) on the whole storage account; " +
+			"a role on one container is enough for what is in it, with its name as the argument container."
+	case errors.Is(e, ErrPermission):
+		return fmt.Sprintf("The signed-in user may not list container %s%s. The user needs the role Storage Blob Data Reader (or Contributor) on the container or the storage account; "+
+			"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to work.", quote(at.container), below(at.blob))
+	case errors.Is(e, ErrNotFound) && at.container == "":
+		return "The storage account was not found. Tell the operator of this server to check the URL of the account."
+	case errors.Is(e, ErrNotFound):
+		return at.noContainer()
+	case errors.Is(e, ErrInvalidPath):
+		return fmt.Sprintf("Azure does not accept the listing of container %s%s. Check the container's name and the prefix.", quote(at.container), below(at.blob))
+	case errors.Is(e, ErrChanged):
+		return "The storage service refused the listing. Try again; if it stays so, tell the operator of this server: its log has the status and the code."
+	}
+	return ""
 }
 
 func below(prefix string) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/internal/arguments"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -193,6 +194,7 @@ func (s *Set) Register(srv *mcp.Server) {
 	for _, t := range s.offered {
 		t.register(s, srv)
 	}
+	srv.AddReceivingMiddleware(arguments.WithoutNulls(s.offers)) // on any server
 	if s.offers("read_blob") {
 		s.registerResources(srv)
 		srv.AddReceivingMiddleware(s.resourceLister)

@@ -193,7 +193,7 @@ func tagsOf(ctx context.Context, at location, client *blob.Client, count int64) 
 			tags[shorten(value(tag.Key))] = shorten(value(tag.Value))
 		}
 		return tags, ""
-	case errors.As(at.fromAzure(ctx, err), &e) && errors.Is(e, ErrPermission):
+	case errors.As(at.fromAzure(ctx, err), &e) && errors.Is(e, ErrPermission) && !e.between:
 		return nil, fmt.Sprintf("The blob has %d index tags, which the signed-in user may not see: that takes the role Storage Blob Data Owner, or another with the action Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read.", count)
 	}
 	return nil, "The blob's index tags could not be read: " + e.UserText()

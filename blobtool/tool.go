@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/requestline"
 )
 
 // addTool adds a tool whose handler returns its output or an error. It bounds the
@@ -75,13 +77,16 @@ func (s *Set) failed(ctx context.Context, tool string, err error) *mcp.CallToolR
 }
 
 // logFailure logs an error, as a warning unless it is the caller's affair rather than
-// the operator's.
+// the operator's, or the request has a line of its own that tells it.
 func (s *Set) logFailure(ctx context.Context, message string, err error, attrs ...slog.Attr) {
 	level := slog.LevelWarn
 	for _, kind := range []error{ErrInvalidPath, ErrInvalidArgument, ErrNotAllowed, ErrNotFound, ErrDirectory, ErrPermission, ErrChanged, ErrTooLarge} {
 		if errors.Is(err, kind) {
 			level = slog.LevelInfo
 		}
+	}
+	if requestline.Follows(ctx) {
+		level = slog.LevelDebug
 	}
 	s.log.LogAttrs(ctx, level, message, append(attrs, slog.Any("error", err))...)
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"path"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -66,6 +67,12 @@ func requestAttrs(ctx context.Context) []slog.Attr {
 	return attrs
 }
 
+// arrivalAttrs are those of requestAttrs, and what is known of a request that is
+// refused before it is dispatched.
+func arrivalAttrs(r *http.Request) []slog.Attr {
+	return append(requestAttrs(r.Context()), slog.String("http_method", r.Method), slog.String("path", r.URL.Path))
+}
+
 // receive is the outermost handler: it notes the arrival and bounds how long
 // the client may take over what it sends and reads.
 func (s *Server) receive(trusted proxies, limits Limits, next http.Handler) http.Handler {
@@ -74,13 +81,24 @@ func (s *Server) receive(trusted proxies, limits Limits, next http.Handler) http
 		a.client, a.host = trusted.origin(r)
 		w.Header().Set(requestIDHeader, a.id)
 		r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, a))
-		if r.URL.Path == "" { // http.StripPrefix has taken all of it
+		if clean := cleanPath(r.URL.Path); clean != r.URL.Path {
 			u := *r.URL
-			u.Path = "/"
+			u.Path, u.RawPath = clean, ""
 			r.URL = &u
 		}
 		next.ServeHTTP(patient(w, r, limits), r)
 	})
+}
+
+// cleanPath is the path by which a request is served. A ServeMux would redirect to it
+// instead: to a place without what a gateway has taken off the front, and where
+// some clients don't send the body or the token again.
+func cleanPath(p string) string {
+	clean := path.Clean("/" + p)
+	if clean != "/" && strings.HasSuffix(p, "/") {
+		clean += "/"
+	}
+	return clean
 }
 
 // traceID returns the trace id of a traceparent header, or "" if that is not a

@@ -11,6 +11,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
 // The outcomes of a request, in the log.
@@ -20,6 +21,9 @@ const (
 	refused = "refused" // not allowed
 	wanting = "input"   // the user is asked for something
 )
+
+// requestLine is the message of each request's line, whatever became of it.
+const requestLine = "mcp request"
 
 // audit writes the line of a request: who, what, whether it was allowed, and what
 // became of it. It holds neither arguments nor results.
@@ -53,7 +57,7 @@ func (s *Server) audit(ctx context.Context, method string, req mcp.Request, resu
 		attrs = append(attrs, causeAttrs(cause)...)
 	}
 	attrs = append(attrs, slog.Duration("duration", took))
-	s.log.LogAttrs(ctx, level, "mcp request", attrs...)
+	s.log.LogAttrs(ctx, level, requestLine, attrs...)
 }
 
 func needsInput(result mcp.Result) bool {
@@ -71,7 +75,11 @@ func (s *Server) auditRefusal(r *http.Request, status int, e *entraauth.Error, t
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	attrs := append(requestAttrs(r.Context()), slog.String("path", r.URL.Path), slog.Int("status", status))
+	attrs := append(arrivalAttrs(r), slog.Int("status", status))
+	if body := requestBody(r); body != nil && !isBatch(body) { // of a request without good token nothing is read
+		method, _ := envelope(body, jsonspan.Value(body, 0))
+		attrs = append(attrs, slog.String("method", method))
+	}
 	attrs = appendTargets(attrs, targets)
 	id := e.Caller()
 	if id == nil {
@@ -81,22 +89,30 @@ func (s *Server) auditRefusal(r *http.Request, status int, e *entraauth.Error, t
 		attrs = append(attrs, slog.Any("caller", id))
 	}
 	attrs = append(attrs, slog.String("outcome", refused), slog.String("reason", e.Reason), slog.Any("detail", e))
-	s.log.LogAttrs(r.Context(), level, "mcp request", attrs...)
+	s.log.LogAttrs(r.Context(), level, requestLine, attrs...)
 }
 
-// appendTargets names what a request uses, bounded: the names are the caller's.
+// maxLoggedTargets is how many names a line holds: all of a batch. Of a longer list
+// it says how many more there are.
+const maxLoggedTargets = 32
+
+// appendTargets names what a request uses: one by its kind, several in a list.
 func appendTargets(attrs []slog.Attr, targets []target) []slog.Attr {
-	for _, t := range targets[:min(len(targets), 4)] {
-		attrs = append(attrs, slog.String(kindNames[t.kind], cut(t.name, maxLoggedName)))
+	switch len(targets) {
+	case 0:
+		return attrs
+	case 1:
+		return append(attrs, slog.String(kindNames[targets[0].kind], targets[0].name))
+	}
+	names := make([]string, min(len(targets), maxLoggedTargets))
+	for i := range names {
+		names[i] = kindNames[targets[i].kind] + " " + cut(targets[i].name, maxLoggedName)
+	}
+	attrs = append(attrs, slog.Any("targets", names))
+	if more := len(targets) - len(names); more > 0 {
+		attrs = append(attrs, slog.Int("more_targets", more))
 	}
 	return attrs
 }
 
 var kindNames = [...]string{tool: "tool", resource: "resource", prompt: "prompt", template: "resource"}
-
-func cut(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}

@@ -28,7 +28,7 @@ func TestAudit(t *testing.T) {
 		want   map[string]any
 	}{
 		{"allowed", callBody("secure_ping"), known, map[string]any{"level": "INFO", "method": "tools/call", "tool": "secure_ping", "outcome": "ok"}},
-		{"refused by a policy", callBody("report"), known, map[string]any{"level": "WARN", "tool": "report", "outcome": "refused", "reason": "user_role_missing", "status": 403.}},
+		{"refused by a policy", callBody("report"), known, map[string]any{"level": "WARN", "method": "tools/call", "tool": "report", "outcome": "refused", "reason": "user_role_missing", "status": 403.}},
 		{"refused by what the SDK read", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"report","NAME":"secure_ping"}}`, known,
 			map[string]any{"level": "WARN", "tool": "report", "outcome": "refused", "reason": "user_role_missing"}},
 		{"failed", callBody("whoami"), known, map[string]any{"level": "WARN", "tool": "whoami", "outcome": "error"}},
@@ -73,5 +73,30 @@ func TestAudit(t *testing.T) {
 	}
 	if status, _, _ := do(t, http.MethodGet, w.url, "", known); status != http.StatusMethodNotAllowed {
 		t.Errorf("GET: %d", status)
+	}
+}
+
+// One missing consent, with the packages logging to one place, is one line: with the
+// request's id and the reason. (That obo says nothing then is obo's test.)
+func TestMissingConsentIsOneLine(t *testing.T) {
+	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "sessions": {mcpentra.WithSessions()}} {
+		w := newWorld(t, opts...)
+		w.tenant.RevokeConsent(w.api, w.tenant.Storage())
+		s := w.connect(t, w.token(w.alice), "2025-11-25")
+		before := len(w.log.String())
+		if result, text := call(t, s, "read_blob_with_token", map[string]any{"blob_path": "hello.txt"}); !result.IsError || !strings.Contains(text, "65001") {
+			t.Fatalf("%s: %s", name, text)
+		}
+		var told []string
+		for line := range strings.Lines(w.log.String()[before:]) {
+			isBelow := strings.Contains(line, `msg="no token on behalf of the user"`)
+			if !isBelow && (strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR")) {
+				told = append(told, line)
+			}
+		}
+		if len(told) != 1 || !strings.Contains(told[0], `msg="mcp request"`) || !strings.Contains(told[0], "request_id=") ||
+			!strings.Contains(told[0], "reason=consent_required") || !strings.Contains(told[0], "AADSTS65001") {
+			t.Errorf("%s: %d lines: %s", name, len(told), strings.Join(told, ""))
+		}
 	}
 }

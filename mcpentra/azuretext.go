@@ -13,17 +13,33 @@ import (
 // response are not part of it: they can hold anything.
 func azureText(e *azcore.ResponseError) string {
 	service := serviceOf(e)
+	id := serviceRequestID(e.RawResponse)
+	if id == "" && e.ErrorCode == "" && ofProxies(e.StatusCode) { // Azure's answers have either
+		return fmt.Sprintf("A proxy or firewall between this server and %s answered %d, not the service itself: its answer has no request id. "+
+			"The user's permissions are not the reason. Tell this server's operator to let it reach the service.", inSentence(service.name), e.StatusCode)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s answered %d", service.name, e.StatusCode)
 	if code := printable(e.ErrorCode); code != "" {
 		b.WriteString(" (" + code + ")")
 	}
 	b.WriteString("." + service.hint(e.StatusCode))
-	if id := serviceRequestID(e.RawResponse); id != "" {
+	if id != "" {
 		b.WriteString(" (request id " + id + ")")
 	}
 	return b.String()
 }
+
+// ofProxies reports whether proxies and firewalls answer so.
+func ofProxies(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+		return true
+	}
+	return status >= http.StatusInternalServerError
+}
+
+func inSentence(name string) string { return strings.Replace(name, "The ", "the ", 1) }
 
 // A service is what is known of one of Azure's: what it is called, and the least
 // role with which a user may read there.
@@ -102,7 +118,7 @@ func serviceRequestID(r *http.Response) string {
 	if r == nil {
 		return ""
 	}
-	for _, name := range []string{"x-ms-request-id", "request-id", "x-ms-correlation-request-id"} {
+	for _, name := range []string{"x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-ms-activity-id", "apim-request-id"} {
 		if id := printable(r.Header.Get(name)); id != "" {
 			return id
 		}

@@ -101,7 +101,9 @@ func (w *world) land(t testing.TB, back *url.URL) string {
 	resp, err := client.Do(req)
 	must(t, err)
 	_ = resp.Body.Close()
-	to := resp.Header.Get("Location")
+	location, err := resp.Location() // resolved, as browsers do
+	must(t, err)
+	to := location.RequestURI()
 	if resp.StatusCode != http.StatusSeeOther || strings.Contains(to, "code") || strings.Contains(to, "state") {
 		t.Errorf("landing: %d, goes on to %s", resp.StatusCode, to)
 	}

@@ -22,8 +22,10 @@
 // sessions unless [WithSessions] asks for them. It serves protected resource
 // metadata (RFC 9728), /health and /ready. It refuses hosts and origins that are
 // not its own or allowed, what is over the [Limits], and every caller without a
-// good token. A panic in a tool fails the call, not the process. Each request is
-// one line in the log, with the id that the answer has as X-Request-Id.
+// good token. Each refusal is a JSON-RPC error that answers the request's id, and ids
+// come back as they were written. A panic in a tool fails the call, not the process.
+// Each request is one line in the log, with the id that the answer has as X-Request-Id;
+// what a client sent is cut short there.
 // [Server.ListenAndServe] serves it, with time-outs, until its context ends, and
 // drains; any http.Server can.
 //

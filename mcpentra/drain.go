@@ -71,7 +71,7 @@ func (d *drain) watch(next http.Handler) http.Handler {
 		}
 		if d.streams.Err() != nil {
 			w.Header().Set("Retry-After", "1")
-			mcpauth.WriteError(w, r, http.StatusServiceUnavailable, codeUnavailable, "This server is about to stop: open the stream again")
+			mcpauth.WriteRefusal(w, r, http.StatusServiceUnavailable, codeUnavailable, "draining", "This server is about to stop: open the stream again")
 			return
 		}
 		ctx, cancel := context.WithCancel(r.Context())

@@ -61,3 +61,20 @@ func Closes(pattern string) func(uri string) bool {
 		return !complete || r.matches(all...)
 	}
 }
+
+// HideAndRestore is what the SDK reads of the body, and what the client is sent of
+// what the SDK makes of it.
+func HideAndRestore(body string, sdk func(hidden string) string) (hidden, restored string) {
+	x := newIDs()
+	hidden = string(x.hide([]byte(body)))
+	return hidden, string(x.restore([]byte(sdk(hidden))))
+}
+
+// HideIDs returns a function that looks at the body once.
+func HideIDs(body []byte) func() {
+	x := newIDs()
+	return func() { _ = x.hide(body) }
+}
+
+// Bounded is a logger as the server has it.
+func Bounded(h slog.Handler) *slog.Logger { return slog.New(bounded{h}) }

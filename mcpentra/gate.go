@@ -2,13 +2,10 @@ package mcpentra
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
 // A gate refuses requests that a browser was tricked into: for a host that is
@@ -17,17 +14,26 @@ import (
 type gate struct {
 	hosts   []string // names, without port, in lower case
 	origins []string // scheme://host[:port], in lower case
-	log     *slog.Logger
+	reject  func(http.ResponseWriter, *http.Request, rejection, ...slog.Attr)
 }
 
-func newGate(resource *url.URL, c *config) *gate {
-	own := strings.ToLower(resource.Scheme + "://" + resource.Host)
+func (s *Server) newGate(resource *url.URL, c *config) *gate {
 	return &gate{
-		hosts:   append([]string{strings.ToLower(resource.Hostname())}, c.hosts...),
-		origins: append([]string{own}, c.origins...),
-		log:     c.log,
+		hosts:   append([]string{hostname(resource.Host)}, c.hosts...),
+		origins: append([]string{originOf(resource)}, c.origins...),
+		reject:  s.reject,
 	}
 }
+
+// What is refused is told with how to allow it: to the operator, in the log, by
+// the option's name.
+var (
+	hostNotAllowed = rejection{http.StatusForbidden, codeRefused, "host_not_allowed",
+		"Host not allowed: the request must name this server's public host or a loopback name. " +
+			"Behind a gateway that sends another name, this server's operator can allow that name"}
+	originNotAllowed = rejection{http.StatusForbidden, codeRefused, "origin_not_allowed",
+		"Origin not allowed: this server's operator can allow the web page's origin"}
+)
 
 // The JSON-RPC error codes of refusals are mcpauth's: for 403, and for 503.
 const (
@@ -38,11 +44,10 @@ const (
 func (g *gate) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !g.ours(arrivalOf(r.Context()).host) {
-			g.refuse(w, r, "Host not allowed: the request must name this server's public host or a loopback name. "+
-				"Behind a gateway that sends another name, this server's operator can allow that name")
+			g.refuse(w, r, hostNotAllowed, "allow the host by WithAllowedHosts; or, if a gateway of yours sends it and names the public one in X-Forwarded-Host, name the gateway's network by WithTrustedProxies")
 			return
 		}
-		origin := r.Header.Get("Origin")
+		origins := r.Header.Values("Origin")
 		if strings.HasPrefix(r.URL.Path, wellKnown) { // public: every page may read it
 			shareWithAll(w.Header())
 			if !preflight(w, r) {
@@ -50,19 +55,28 @@ func (g *gate) protect(next http.Handler) http.Handler {
 			}
 			return
 		}
-		if origin == "" {
+		if len(origins) == 0 {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if len(r.Header.Values("Origin")) > 1 || !slices.Contains(g.origins, strings.ToLower(origin)) {
-			g.refuse(w, r, "Origin not allowed: this server's operator can allow the web page's origin")
+		if len(origins) > 1 || !g.allows(origins[0]) {
+			g.refuse(w, r, originNotAllowed, "if the web page is to call this server, name its origin by WithAllowedOrigins")
 			return
 		}
-		share(w.Header(), origin)
+		share(w.Header(), origins[0])
 		if !preflight(w, r) {
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// allows reports whether pages of the origin may call.
+func (g *gate) allows(origin string) bool {
+	if slices.Contains(g.origins, origin) {
+		return true
+	}
+	canonical, err := parseOrigin(origin)
+	return err == nil && !strings.HasSuffix(origin, "/") && slices.Contains(g.origins, canonical)
 }
 
 // ours reports whether all hosts of a list name this server, whatever the port.
@@ -77,26 +91,6 @@ func (g *gate) ours(hosts string) bool {
 	return true
 }
 
-func hostname(hostport string) string {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
-	}
-	return strings.ToLower(strings.Trim(host, "[]"))
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
-func (g *gate) refuse(w http.ResponseWriter, r *http.Request, message string) {
-	attrs := append(requestAttrs(r.Context()),
-		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", http.StatusForbidden),
-		slog.String("host", arrivalOf(r.Context()).host), slog.String("origin", r.Header.Get("Origin")), slog.String("reason", message))
-	g.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", attrs...)
-	mcpauth.WriteError(w, r, http.StatusForbidden, codeRefused, message)
+func (g *gate) refuse(w http.ResponseWriter, r *http.Request, why rejection, remedy string) {
+	g.reject(w, r, why, slog.String("host", arrivalOf(r.Context()).host), slog.String("origin", strings.Join(r.Header.Values("Origin"), ", ")), slog.String("remedy", remedy))
 }

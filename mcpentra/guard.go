@@ -22,7 +22,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		d, err := s.foresee(r, body)
 		switch {
 		case err != nil:
-			mcpauth.WriteError(w, r, http.StatusBadRequest, codeBadRequest, "The request can't be read: "+err.Error())
+			s.reject(w, r, refusalOf(http.StatusBadRequest, "The request can't be read: "+err.Error(), body))
 		case d != nil:
 			s.refuse(w, r, d, func(r *http.Request, status int, e *entraauth.Error) { s.auditRefusal(r, status, e, d.targets) })
 		case isBatch(body): // one refusal must not hide the results of others

@@ -3,6 +3,7 @@ package mcpentra
 import (
 	"context"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -97,7 +98,9 @@ func (s *Server) landing(w http.ResponseWriter, r *http.Request) {
 		if session := s.waiting.take(q.Get("state")); session != nil && !q.Has("error") {
 			s.tell(r.Context(), session, q.Get("state"))
 		}
-		to := r.URL.Path
+		// Relative: what stands before this path, a gateway or http.StripPrefix may
+		// have taken off.
+		to := path.Base(consentPath)
 		if q.Has("error") {
 			to += "?refused"
 		}

@@ -27,11 +27,18 @@ func protectedResource(resource *url.URL, v *entraauth.Verifier, i *mcp.Implemen
 	if name == "" {
 		name = i.Name
 	}
-	return auth.ProtectedResourceMetadataHandler(&oauthex.ProtectedResourceMetadata{
+	serve := auth.ProtectedResourceMetadataHandler(&oauthex.ProtectedResourceMetadata{
 		Resource:               resource.String(),
 		AuthorizationServers:   v.AuthorizationServers(),
 		ScopesSupported:        v.ScopesFor(entraauth.Policy{}),
 		BearerMethodsSupported: []string{"header"},
 		ResourceName:           name,
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead { // a GET whose body net/http leaves out
+			r = r.WithContext(r.Context())
+			r.Method = http.MethodGet
+		}
+		serve.ServeHTTP(w, r)
 	})
 }

@@ -1,6 +1,7 @@
 package mcpentra_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -89,6 +90,49 @@ func TestPathsThatCannotBe(t *testing.T) {
 	for _, u := range []string{"https://h/mcp/mcp", "https://h/a/b/c/mcp", "https://h/healthy", "https://h/a%20b"} {
 		if _, err := mcpentra.NewServer(u, w.verifier); (err == nil) != !strings.Contains(u, "%20") {
 			t.Errorf("%q: %v", u, err)
+		}
+	}
+}
+
+// Where a consent ends, the browser is sent on to a page that is there, with the
+// code gone from its address, whatever stands before the server's path.
+func TestConsentLandingUnderEachMounting(t *testing.T) {
+	w := newWorld(t)
+	srv, err := mcpentra.NewServer("https://mcp.example.com/tools/mcp", w.verifier, mcpentra.WithLogger(w.logger()))
+	must(t, err)
+	itself := http.NewServeMux()
+	itself.Handle("/tools/mcp", srv)
+	itself.Handle("/consent/done", srv)
+	prefix := http.NewServeMux()
+	prefix.Handle("/tools/", http.StripPrefix("/tools", srv))
+	whole := http.NewServeMux()
+	whole.Handle("/tools/mcp/", http.StripPrefix("/tools/mcp", srv))
+	for name, site := range map[string]struct {
+		handler http.Handler
+		path    string
+	}{
+		"as the site": {srv, "/consent/done"}, "in a mux": {itself, "/consent/done"}, "below StripPrefix": {prefix, "/tools/consent/done"},
+		"its whole path stripped": {whole, "/tools/mcp/consent/done"},
+		"behind a gateway": {http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			r.URL.Path = strings.TrimPrefix(r.URL.Path, "/front")
+			srv.ServeHTTP(rw, r)
+		}), "/front/consent/done"},
+	} {
+		base := serve(t, site.handler)
+		for query, want := range map[string]string{
+			"?code=secret&state=x": "Done", "?admin_consent=True&tenant=t": "Done", "?error=access_denied&error_description=x&state=y": "Nothing was changed", "": "Done",
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+site.path+query, nil)
+			must(t, err)
+			resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req) // follows as a browser does
+			must(t, err)
+			page, err := io.ReadAll(resp.Body)
+			must(t, err)
+			must(t, resp.Body.Close())
+			at := resp.Request.URL
+			if resp.StatusCode != http.StatusOK || !strings.Contains(string(page), "<h1>"+want) || at.Path != site.path || strings.Contains(at.RawQuery, "secret") {
+				t.Errorf("%s, %q: %d at %s: %.200s", name, query, resp.StatusCode, at, page)
+			}
 		}
 	}
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
+	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
 // A note is what became of a request, for its line in the log.
@@ -51,11 +53,6 @@ func (s *Server) observe(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-const (
-	maxLoggedName  = 128
-	maxLoggedCause = 1024
-)
-
 // loggable is an error that knows what a log should hold of it: entraauth's, obo's.
 type loggable interface {
 	error
@@ -64,7 +61,11 @@ type loggable interface {
 
 // causeAttrs are what the log holds of a failure. It never holds a token.
 func causeAttrs(cause error) []slog.Attr {
-	attrs := []slog.Attr{slog.String("error", cut(cause.Error(), maxLoggedCause))}
+	var attrs []slog.Attr
+	if e, ok := errors.AsType[*obo.Error](cause); ok {
+		attrs = append(attrs, slog.String("reason", strings.ReplaceAll(e.Kind.Error(), " ", "_"))) // consent_required
+	}
+	attrs = append(attrs, slog.String("error", cause.Error()))
 	if detail, ok := errors.AsType[loggable](cause); ok {
 		attrs = append(attrs, slog.Any("detail", detail))
 	}

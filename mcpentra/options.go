@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
+	"net"
 	"reflect"
-	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -136,14 +135,15 @@ func WithSessions() Option {
 // origin is always allowed; a request with any other Origin header is refused.
 func WithAllowedOrigins(origins ...string) Option {
 	return func(c *config) error {
+		var faults []error
 		for _, o := range origins {
-			u, err := url.Parse(o)
-			if err != nil || u.Scheme == "" || u.Host == "" || strings.TrimSuffix(o, "/") != u.Scheme+"://"+u.Host {
-				return fmt.Errorf("WithAllowedOrigins: %q is not an origin such as https://app.example.com", o)
+			origin, err := parseOrigin(o)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("WithAllowedOrigins: %w", err))
 			}
-			c.origins = append(c.origins, strings.ToLower(strings.TrimSuffix(o, "/")))
+			c.origins = append(c.origins, origin)
 		}
-		return nil
+		return errors.Join(faults...)
 	}
 }
 
@@ -153,14 +153,19 @@ func WithAllowedOrigins(origins ...string) Option {
 // loopback names are always allowed, every other Host is refused (DNS rebinding).
 func WithAllowedHosts(hosts ...string) Option {
 	return func(c *config) error {
+		var faults []error
 		for _, h := range hosts {
-			u, err := url.Parse("//" + h)
-			if err != nil || h == "" || u.Host != h || u.Port() != "" || strings.ContainsAny(h, "*,@") {
-				return fmt.Errorf("WithAllowedHosts: %q is not a host name such as mcp-server.internal.example, without port", h)
+			_, _, err := net.SplitHostPort(h)
+			host, hasPort := hostname(h), err == nil
+			if err := checkHost(host); err != nil || hasPort {
+				if hasPort {
+					err = errors.New("leave out the port")
+				}
+				faults = append(faults, fmt.Errorf("WithAllowedHosts: %q is not a host name such as mcp-server.internal.example: %w", h, err))
 			}
-			c.hosts = append(c.hosts, hostname(h))
+			c.hosts = append(c.hosts, host)
 		}
-		return nil
+		return errors.Join(faults...)
 	}
 }
 

@@ -1,6 +1,7 @@
 package mcpentra
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -19,14 +20,31 @@ import (
 // (RFC 7239) is never read, for a proxy that writes the one passes on the other.
 func WithTrustedProxies(networks ...netip.Prefix) Option {
 	return func(c *config) error {
+		var faults []error
 		for _, n := range networks {
-			if !n.IsValid() || n.Bits() == 0 {
-				return fmt.Errorf("WithTrustedProxies: %q is not the network of a proxy, such as 10.0.0.0/24", n)
+			if n.Addr().Is4In6() && n.Bits() >= 96 { // addresses are compared as IPv4
+				n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-96)
+			}
+			if err := checkNetwork(n); err != nil {
+				faults = append(faults, fmt.Errorf("WithTrustedProxies: %q is not the network of a proxy, such as 10.0.0.0/24: %w", n, err))
 			}
 			c.proxies = append(c.proxies, n.Masked())
 		}
-		return nil
+		return errors.Join(faults...)
 	}
+}
+
+// checkNetwork returns an error for networks that no operator owns.
+func checkNetwork(n netip.Prefix) error {
+	switch {
+	case !n.IsValid():
+		return errors.New("use netip.ParsePrefix")
+	case n.Addr().Is4() && n.Bits() < 8, n.Addr().Is6() && n.Bits() < 7:
+		return errors.New("whoever is in it could claim any address; name the proxies alone")
+	case n.Addr().IsMulticast() || n.Addr().Is4In6():
+		return errors.New("no connection comes from there")
+	}
+	return nil
 }
 
 // proxies are the networks that are believed about where a request comes from.

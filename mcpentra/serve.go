@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -34,6 +36,10 @@ func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
 // may go on for [Limits].DrainTimeout, streams end after them, what is left is cut
 // off, and sessions end. It returns nil after that, and an error if it could not go on.
 //
+// It logs where it listens, for which tenant and app, and what is on; and has the
+// tenant's keys fetched, so that what is wrong there is in the log before the first
+// user comes.
+//
 // It bounds what clients may take of connections as an http.Server in production
 // should: 10 seconds for a header of at most 128 KiB, 2 minutes between requests;
 // TCP keep-alive, which listeners of package net have on, ends those whose other
@@ -46,6 +52,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // what strangers do to connections
 	}
+	s.log.LogAttrs(ctx, slog.LevelInfo, "serving MCP", append([]slog.Attr{slog.String("address", l.Addr().String())}, s.description...)...)
+	fetching, stopFetching := context.WithCancel(ctx)
+	defer stopFetching()
+	go func() { _ = s.verifier.Ready(fetching) }() // the verifier logs what is wrong
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {
@@ -66,6 +76,27 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("mcpentra: serving ended: %w", err)
 	}
 	return nil
+}
+
+// describe is what the log says of the server at its start.
+func describe(resource *url.URL, c *config, s *Server) []slog.Attr {
+	app := s.verifier.Registration()
+	tenants := strings.Join(app.Tenants, " ")
+	if app.AnyTenant {
+		tenants += " and any organization"
+	}
+	networks := make([]string, len(c.proxies))
+	for i, n := range c.proxies {
+		networks[i] = n.String()
+	}
+	return []slog.Attr{
+		slog.String("version", Version), slog.String("url", resource.String()),
+		slog.String("tenant", tenants), slog.String("app", app.ClientID), slog.String("authority", app.Authority),
+		slog.Bool("sessions", c.sessions), slog.Bool("on_behalf_of", c.exchanger != nil), slog.Bool("consent_state", len(c.sealer) > 0),
+		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)),
+		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
+		slog.Float64("requests_per_second", s.limits.RequestsPerSecond), slog.Int("concurrent", s.limits.Concurrent), slog.Int64("body_bytes", s.limits.BodyBytes),
+	}
 }
 
 // endSessions ends what WithSessions has left. The SDK waits for calls that

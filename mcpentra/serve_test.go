@@ -15,6 +15,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/entratest"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
@@ -266,4 +268,51 @@ func TestHugeHeader(t *testing.T) {
 	if status != http.StatusUnauthorized {
 		t.Errorf("a token of 60 KiB is judged: %d", status)
 	}
+}
+
+// What is served is one line at the start; and the tenant's keys are fetched before
+// anybody asks.
+func TestServeSaysWhatIsOn(t *testing.T) {
+	r := startServing(t, mcpentra.WithToolPolicy("secure_ping", entraauth.Policy{Scopes: []string{"access_as_user"}}),
+		mcpentra.WithAllowedOrigins("https://app.example.com"), mcpentra.WithAllowedHosts("inner.example"), mcpentra.WithLimits(mcpentra.Limits{Concurrent: 7}))
+	do(t, http.MethodGet, r.base+"/health", "", nil)
+	var line string
+	for l := range strings.Lines(r.log.String()) {
+		if strings.Contains(l, "serving MCP") {
+			if line != "" {
+				t.Error("two lines")
+			}
+			line = l
+		}
+	}
+	for _, part := range []string{
+		"level=INFO", "address=" + strings.TrimPrefix(r.base, "http://"), "url=" + resourceURL, "tenant=" + r.tenant.ID(), "app=" + r.api.ClientID, "sessions=false",
+		"on_behalf_of=true", "policies=1", "origins=[https://app.example.com]", "hosts=[inner.example]", "concurrent=7", "requests_per_second=100",
+	} {
+		if !strings.Contains(line, part) {
+			t.Errorf("%q is not in %s", part, line)
+		}
+	}
+}
+
+// A server that nobody has called yet has asked for the keys.
+func TestServeFetchesKeys(t *testing.T) {
+	w := newWorld(t)
+	w.tenant.Fail(entratest.Keys, entratest.Fault{Status: http.StatusInternalServerError})
+	srv, err := mcpentra.NewServer(resourceURL, w.newVerifier(t), mcpentra.WithLogger(w.logger()))
+	must(t, err)
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ctx, l) }()
+	status, _, body := do(t, http.MethodGet, "http://"+l.Addr().String()+"/ready", "", nil)
+	if status != http.StatusServiceUnavailable || decode(t, body)["reason"] != "keys_unavailable" || decode(t, body)["message"] == "" {
+		t.Errorf("ready: %d %s", status, body)
+	}
+	if !strings.Contains(w.log.String(), "signing keys can't be fetched") {
+		t.Error("the log does not say that the keys can't be fetched")
+	}
+	stop()
+	must(t, <-served)
 }

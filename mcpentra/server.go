@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/arguments"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
@@ -39,6 +39,9 @@ const sessionTimeout = 30 * time.Minute
 //
 //	mux.Handle("/tools/", http.StripPrefix("/tools", srv)) // https://mcp.example.com/tools/mcp
 //	mux.Handle("/.well-known/oauth-protected-resource/tools/mcp", srv)
+//
+// The endpoint and the metadata are served with and without a slash at the end;
+// every other path is answered 404 with the right one.
 type Server struct {
 	mcp         *mcp.Server
 	handler     http.Handler
@@ -51,6 +54,7 @@ type Server struct {
 	waiting     waiting
 	limits      Limits
 	drain       *drain
+	description []slog.Attr // of the line at its start
 	log         *slog.Logger
 }
 
@@ -87,6 +91,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if c.log == nil {
 		c.log = slog.Default()
 	}
+	c.log = slog.New(bounded{c.log.Handler()})
 	s := &Server{
 		verifier: v, exchanger: c.exchanger, log: c.log, mcp: server, metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
 		access: c.access, sealer: c.sealer, challenges: newChallenges(), drain: newDrain(),
@@ -96,8 +101,9 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if c.sessions {
 		bound = newSessions(s.limits).bound
 	}
-	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, bound, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), absentArguments)
+	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, bound, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))
 	s.handler = s.routes(resource, &c)
+	s.description = describe(resource, &c, s)
 	return s, nil
 }
 
@@ -155,21 +161,22 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	}
 	protected := http.NewServeMux()
 	protected.HandleFunc("GET "+consentPath, s.landing)
-	endpoint := mcpauth.Bridge(carry(stream))
+	endpoint := mcpauth.Bridge(carry(s.speak(stream)))
 	endpoint = readBody(s.limits, s.drain.watch(s.guard(endpoint)))
-	endpoint = s.verifier.Middleware(outer)(newUsers(s.limits, time.Now, s.log).limit(endpoint))
+	endpoint = s.verifier.Middleware(outer)(newUsers(s.limits, time.Now, s.log).limit(s.formed(c.sessions, endpoint)))
 	for _, path := range remainders(resource.Path) {
-		protected.Handle(exactly(path), endpoint)
+		handleBoth(protected, path, endpoint)
 	}
 	metadata := protectedResource(resource, s.verifier, c.implementation)
-	protected.Handle(wellKnown, metadata)
+	handleBoth(protected, wellKnown, metadata)
 	if resource.Path != "" {
-		protected.Handle(wellKnown+resource.Path, metadata)
+		handleBoth(protected, wellKnown+resource.Path, metadata)
 	}
+	protected.Handle("/", s.notFound(resource))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the Host check
 	mux.HandleFunc("GET /ready", s.ready)
-	mux.Handle("/", newGate(resource, c).protect(protected))
+	mux.Handle("/", s.newGate(resource, c).protect(protected))
 	return s.receive(c.proxies, s.limits, mux)
 }
 
@@ -188,29 +195,17 @@ func remainders(path string) []string {
 	return all
 }
 
-// exactly is the pattern for the path alone.
-func exactly(path string) string {
-	if path == "" {
-		return "/{$}"
+// handleBoth serves the path with and without a slash at its end: people and
+// clients add one, and a redirect would lose the request's body or its token.
+func handleBoth(mux *http.ServeMux, path string, h http.Handler) {
+	if path != "" {
+		mux.Handle(path, h)
 	}
-	return path
+	mux.Handle(path+"/{$}", h)
 }
 
-func parseResource(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil:
-		return nil, fmt.Errorf("resource URL: %q is not a URL such as https://mcp.example.com/mcp", s)
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
-		return nil, fmt.Errorf("resource URL: %q must be https; http is for loopback hosts", s)
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("resource URL: %q must have no query or fragment (RFC 9728 section 1.2)", s)
-	case strings.HasSuffix(u.Path, "/"):
-		return nil, fmt.Errorf("resource URL: %q must have no trailing slash: clients compare it exactly", s)
-	case strings.ContainsAny(u.Path, "{} ") || (u.Path != "" && path.Clean(u.Path) != u.Path):
-		return nil, fmt.Errorf("resource URL: the path %q must be a clean one, without spaces and braces", u.Path)
-	case path.Base(u.Path) == "health" || path.Base(u.Path) == "ready" || strings.HasSuffix(u.Path, consentPath) || strings.Contains(u.Path, "/.well-known/"):
-		return nil, fmt.Errorf("resource URL: the path %q is taken", u.Path)
-	}
-	return u, nil
+// notFound answers requests for a path where there is nothing, with the one to use.
+func (s *Server) notFound(resource *url.URL) http.Handler {
+	why := rejection{http.StatusNotFound, codeBadRequest, "path_not_found", "There is nothing at this path: this server's MCP endpoint is " + resource.String()}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.reject(w, r, why) })
 }

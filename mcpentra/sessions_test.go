@@ -158,10 +158,10 @@ func (c *crowd) steal(t *testing.T, thief, victim int, event string) {
 		name, method, token, session, event, body string
 		status                                    int
 	}{
-		{"calls in another's session", http.MethodPost, h.tokens[0], session, "", keep(7, "stolen"), http.StatusForbidden},
-		{"opens another's stream", http.MethodGet, h.tokens[0], session, "", "", http.StatusForbidden},
-		{"resumes another's stream", http.MethodGet, h.tokens[0], session, event, "", http.StatusForbidden},
-		{"ends another's session", http.MethodDelete, h.tokens[0], session, "", "", http.StatusForbidden},
+		{"calls in another's session", http.MethodPost, h.tokens[0], session, "", keep(7, "stolen"), http.StatusNotFound},
+		{"opens another's stream", http.MethodGet, h.tokens[0], session, "", "", http.StatusNotFound},
+		{"resumes another's stream", http.MethodGet, h.tokens[0], session, event, "", http.StatusNotFound},
+		{"ends another's session", http.MethodDelete, h.tokens[0], session, "", "", http.StatusNotFound},
 		{"guesses a session", http.MethodPost, h.tokens[0], session[1:] + "X", "", keep(7, "stolen"), http.StatusNotFound},
 		{"comes without token", http.MethodPost, "x", session, "", keep(7, "stolen"), http.StatusUnauthorized},
 	} {

@@ -53,9 +53,6 @@ func (w *patientWriter) Flush() { _ = w.FlushError() }
 func (w *patientWriter) begin() { _ = w.controller.SetWriteDeadline(time.Now().Add(w.timeout)) }
 func (w *patientWriter) end()   { _ = w.controller.SetWriteDeadline(time.Time{}) }
 
-// codeBadRequest is JSON-RPC's code for what is not a request (section 5.1).
-const codeBadRequest = -32600
-
 // A wholeBody is a request's body that is there in full.
 type wholeBody struct {
 	*bytes.Reader
@@ -87,16 +84,16 @@ func readBody(l Limits, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		status, message := http.StatusBadRequest, "The request's body could not be read to its end"
+		status, reason, message := http.StatusBadRequest, "body_broken_off", "The request's body could not be read to its end"
 		_, large := errors.AsType[*http.MaxBytesError](err)
 		switch {
 		case large:
-			status, message = http.StatusRequestEntityTooLarge, fmt.Sprintf("The request's body is too large: at most %d bytes are taken", l.BodyBytes)
+			status, reason, message = http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("The request's body is too large: at most %d bytes are taken", l.BodyBytes)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			status, message = http.StatusRequestTimeout, fmt.Sprintf("The request's body took too long: it must be here within %s", l.BodyTimeout)
+			status, reason, message = http.StatusRequestTimeout, "body_too_slow", fmt.Sprintf("The request's body took too long: it must be here within %s", l.BodyTimeout)
 		}
 		w.Header().Set("Connection", "close")
-		mcpauth.WriteError(w, r, status, codeBadRequest, message)
+		mcpauth.WriteRefusal(w, r, status, codeBadRequest, reason, message)
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // or net/http waits for the rest
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -30,17 +29,19 @@ func WriteBody(w http.ResponseWriter, r *http.Request, status int, e *entraauth.
 	case http.StatusServiceUnavailable:
 		code = codeUnavailable
 	}
-	writeError(w, r, status, code, e.Error(), e.Reason)
+	WriteRefusal(w, r, status, code, e.Reason, e.Error())
 }
 
 // WriteError writes a JSON-RPC error with the HTTP status, as the answer to the
-// request in r's body, of which it reads at most 64 KiB and 5 seconds' worth. The
-// id is null where none can be found there (JSON-RPC 2.0 section 5).
+// request in r's body, of which it reads at most 64 KiB and 5 seconds' worth; of a
+// body that is in memory (it has a method Len) all. The id is null where none can be found there (JSON-RPC 2.0 section 5).
 func WriteError(w http.ResponseWriter, r *http.Request, status, code int, message string) {
-	writeError(w, r, status, code, message, "")
+	WriteRefusal(w, r, status, code, "", message)
 }
 
-func writeError(w http.ResponseWriter, r *http.Request, status, code int, message, reason string) {
+// WriteRefusal is [WriteError] with a reason, a code that programs can act on, as
+// the member "reason" of the error's data.
+func WriteRefusal(w http.ResponseWriter, r *http.Request, status, code int, reason, message string) {
 	type errorData struct {
 		Reason string `json:"reason"` // as in docs/troubleshooting.md
 	}
@@ -69,18 +70,21 @@ func writeError(w http.ResponseWriter, r *http.Request, status, code int, messag
 const (
 	maxRefusedBody = 64 << 10
 	maxRefusedTime = 5 * time.Second
-	maxID          = 256
 )
 
 // requestID finds the id of the JSON-RPC request in the body, or null.
 func requestID(w http.ResponseWriter, r *http.Request) json.RawMessage {
 	null := json.RawMessage("null")
-	if r.Method != http.MethodPost || r.Body == nil || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+	if r.Body == nil || r.Body == http.NoBody { // whatever the Content-Type: that may be what is wrong
 		return null
 	}
-	// A writer that knows no deadline (a test's recorder) has no slow client either.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxRefusedTime))
-	if id := findID(io.LimitReader(r.Body, maxRefusedBody)); id != nil {
+	body := io.Reader(r.Body)
+	if _, inMemory := r.Body.(interface{ Len() int }); !inMemory { // else it was read already, within other bounds
+		// A writer that knows no deadline (a test's recorder) has no slow client either.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxRefusedTime))
+		body = io.LimitReader(body, maxRefusedBody)
+	}
+	if id := findID(body); id != nil {
 		return id
 	}
 	return null
@@ -105,7 +109,7 @@ func findID(body io.Reader) json.RawMessage {
 		if name != "id" {
 			continue
 		}
-		if c := value[0]; len(value) <= maxID && (c == '"' || c == '-' || (c >= '0' && c <= '9')) {
+		if c := value[0]; c == '"' || c == '-' || (c >= '0' && c <= '9') {
 			return value
 		}
 		return nil

@@ -15,14 +15,15 @@ import (
 const identityKey = "github.com/mcpentra/mcp-entra-go/entraauth.Identity"
 
 // verified replaces the caller's token in the request that the SDK sees: it
-// shows all headers to tools, and no tool needs the token.
+// shows the headers to tools, and no tool needs the token.
 const verified = "Bearer verified"
 
 // Bridge hands the caller that [entraauth.Verifier.Middleware] verified to the
 // SDK's handler: as auth.TokenInfo with the user's id, by which the SDK binds
 // sessions to their user, and with the identity for [Receive]. The request's
-// context and headers no longer hold identity or token. A request without
-// verified caller is answered 401.
+// context and headers no longer hold identity or token, nor any other header that
+// is a credential, such as Cookie and what platforms add (X-MS-TOKEN-AAD-…): the
+// SDK shows headers to tools. A request without verified caller is answered 401.
 func Bridge(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := entraauth.FromContext(r.Context())
@@ -31,7 +32,7 @@ func Bridge(next http.Handler) http.Handler {
 			return
 		}
 		inner := r.WithContext(entraauth.NewContext(r.Context(), nil))
-		inner.Header = r.Header.Clone()
+		inner.Header = withoutCredentials(r.Header)
 		inner.Header.Set("Authorization", verified)
 		adapter(id)(next).ServeHTTP(w, inner)
 	})

@@ -184,12 +184,19 @@ func TestWriteBody(t *testing.T) {
 		"id is an object":  {"POST", "application/json", `{"id":{"a":1}}`, "null"},
 		"id is null":       {"POST", "application/json", `{"id":null}`, "null"},
 		"id is a bool":     {"POST", "application/json", `{"id":true}`, "null"},
-		"endless id":       {"POST", "application/json", `{"id":"` + strings.Repeat("a", 300) + `"}`, "null"},
+		"long id":          {"POST", "application/json", `{"id":"` + strings.Repeat("a", 60<<10) + `"}`, `"` + strings.Repeat("a", 60<<10) + `"`},
+		"endless id":       {"POST", "application/json", `{"id":"` + strings.Repeat("a", 70<<10) + `"}`, "null"},
+		"empty id":         {"POST", "application/json", `{"id":"","method":"x"}`, `""`},
+		"zero":             {"POST", "application/json", `{"id":0}`, "0"},
+		"negative":         {"POST", "application/json", `{"id":-7}`, "-7"},
+		"above 2^53":       {"POST", "application/json", `{"id":9007199254740993}`, "9007199254740993"},
+		"fraction":         {"POST", "application/json", `{"id":1.50}`, "1.50"},
+		"type in capitals": {"POST", "Application/JSON", `{"id":1}`, "1"},
 		"batch":            {"POST", "application/json", `[{"id":1}]`, "null"},
 		"broken":           {"POST", "application/json", `{"id":1`, "1"},
 		"id out of reach":  {"POST", "application/json", `{"params":"` + strings.Repeat("a", 70<<10) + `","id":1}`, "null"},
-		"not JSON by type": {"POST", "text/plain", `{"id":1}`, "null"},
-		"GET":              {"GET", "application/json", `{"id":1}`, "null"},
+		"not JSON by type": {"POST", "text/plain", `{"id":1}`, "1"},
+		"GET":              {"GET", "application/json", ``, "null"},
 		"empty":            {"POST", "application/json", ``, "null"},
 	} {
 		req := httptest.NewRequest(row.method, "/mcp", strings.NewReader(row.body))
@@ -222,4 +229,67 @@ func FuzzWriteBody(f *testing.F) {
 			t.Fatalf("the SDK can't read %q: %v", rec.Body, err)
 		}
 	})
+}
+
+// Tools see the headers of a request, but no credential: neither the caller's nor
+// what gateways and platforms add.
+func TestToolsSeeNoCredentials(t *testing.T) {
+	f := newFixture(t)
+	seen := make(chan http.Header, 1)
+	f.server.AddReceivingMiddleware(mcpauth.Receive)
+	mcp.AddTool(f.server, &mcp.Tool{Name: "headers"}, func(_ context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+		seen <- req.Extra.Header
+		return &mcp.CallToolResult{}, nil, nil
+	})
+	s := httptest.NewServer(f.guarded(mcpauth.Bridge(mcp.NewStreamableHTTPHandler(
+		func(*http.Request) *mcp.Server { return f.server }, &mcp.StreamableHTTPOptions{Stateless: true}))))
+	t.Cleanup(s.Close)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"headers","arguments":{}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := f.tenant.Token(f.alice, f.client, f.api)
+	hidden := map[string]string{
+		"Cookie": "AppServiceAuthSession=x", "X-MS-TOKEN-AAD-ACCESS-TOKEN": "x", "x-ms-token-aad-id-token": "x", "X-MS-TOKEN-AAD-REFRESH-TOKEN": "x",
+		"X-MS-CLIENT-PRINCIPAL": "e30=", "X-Ms-Client-Principal-Id": "x", "X-Ms-Client-Principal-Name": "x", "Proxy-Authorization": "Basic eDp5",
+		"X-Forwarded-Access-Token": "x", "X-Auth-Request-Access-Token": "x", "X-Auth-Request-Email": "x", "DPoP": "x", "X-Original-Authorization": "x",
+		"X-Api-Key": "x", "Api-Key": "x", "Ocp-Apim-Subscription-Key": "x", "X-Functions-Key": "x", "X-Zumo-Auth": "x", "X-ARR-ClientCert": "x",
+		"X-Forwarded-Client-Cert": "x", "X-Amzn-Oidc-Data": "x", "Cf-Access-Jwt-Assertion": "x", "X-Goog-Iap-Jwt-Assertion": "x", "X-Identity": "x",
+		"X-Anything": token, "X-Other": "Bearer abc", "X-Third": "a=1; t=" + token,
+	}
+	shown := map[string]string{
+		"User-Agent": "test/1", "Accept-Language": "ja", "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "X-MCP-Toolsets": "blobs",
+		"X-Project": "eyes", "X-Forwarded-For": "192.0.2.1", "Idempotency-Key": "7", "Mcp-Protocol-Version": "2025-11-25", "Mcp-Param-Token": "7",
+	}
+	for name, value := range hidden {
+		req.Header.Set(name, value)
+	}
+	for name, value := range shown {
+		req.Header.Set(name, value)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", resp.StatusCode)
+	}
+	got := <-seen
+	for name := range hidden {
+		if v := got.Values(name); len(v) > 0 {
+			t.Errorf("a tool sees %s: %q", name, v)
+		}
+	}
+	for name, want := range shown {
+		if v := got.Get(name); v != want {
+			t.Errorf("%s is %q, want %q", name, v, want)
+		}
+	}
+	if v := got.Get("Authorization"); v != "Bearer verified" {
+		t.Errorf("Authorization is %q", v)
+	}
 }

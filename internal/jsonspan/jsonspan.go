@@ -1,0 +1,153 @@
+// Package jsonspan finds where the members of a JSON object and the elements of an
+// array begin and end, without decoding them: for changing a few values of a text
+// that another parser will read. It does not validate; a text that is not JSON
+// yields some spans or none, and the parser that reads it next refuses it.
+package jsonspan
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+)
+
+// A Span is a part of a text: text[Start:End].
+type Span struct{ Start, End int }
+
+// Of returns the part of the text.
+func (s Span) Of(text []byte) []byte { return text[s.Start:s.End] }
+
+// Value returns the span of the first value in text[at:].
+func Value(text []byte, at int) Span {
+	at = skipSpace(text, at)
+	return Span{at, valueEnd(text, at)}
+}
+
+// Members yields name and value of each member of the object in the span, in order:
+// of a name that stands twice both, and nothing if it is not an object.
+func Members(text []byte, object Span) iter.Seq2[string, Span] {
+	return func(yield func(string, Span) bool) {
+		text := text[:object.End]
+		at := object.Start
+		if at >= len(text) || text[at] != '{' {
+			return
+		}
+		for at++; ; {
+			at = skipSpace(text, at)
+			if at >= len(text) || text[at] != '"' {
+				return
+			}
+			end := stringEnd(text, at+1)
+			name := Span{at, end}
+			at = skipSpace(text, end)
+			if at >= len(text) || text[at] != ':' {
+				return
+			}
+			value := Value(text, at+1)
+			if value.Start == value.End || !yield(String(name.Of(text)), value) {
+				return
+			}
+			at = skipSpace(text, value.End)
+			if at >= len(text) || text[at] != ',' {
+				return
+			}
+			at++
+		}
+	}
+}
+
+// Elements yields each element of the array in the span, and nothing if it is not an array.
+func Elements(text []byte, array Span) iter.Seq[Span] {
+	return func(yield func(Span) bool) {
+		text := text[:array.End]
+		at := array.Start
+		if at >= len(text) || text[at] != '[' {
+			return
+		}
+		for at++; ; at++ {
+			value := Value(text, at)
+			if value.Start == value.End || !yield(value) {
+				return
+			}
+			at = skipSpace(text, value.End)
+			if at >= len(text) || text[at] != ',' {
+				return
+			}
+		}
+	}
+}
+
+// String decodes a JSON string; what is not one is "".
+func String(literal []byte) string {
+	if n := len(literal); n >= 2 && literal[0] == '"' && literal[n-1] == '"' && bytes.IndexByte(literal, '\\') < 0 {
+		return string(literal[1 : n-1])
+	}
+	var s string
+	_ = json.Unmarshal(literal, &s)
+	return s
+}
+
+func skipSpace(text []byte, at int) int {
+	for at < len(text) && (text[at] == ' ' || text[at] == '\t' || text[at] == '\r' || text[at] == '\n') {
+		at++
+	}
+	return at
+}
+
+// valueEnd returns where the value that begins at the index ends.
+func valueEnd(text []byte, at int) int {
+	depth := 0
+	for at < len(text) {
+		switch c := text[at]; c {
+		case '"':
+			at = stringEnd(text, at+1)
+		case '{', '[':
+			depth++
+			at++
+		case '}', ']':
+			if depth == 0 {
+				return at // of what the value stands in
+			}
+			depth--
+			at++
+		default:
+			if depth > 0 {
+				at++
+				continue
+			}
+			return at + scalarLen(text[at:])
+		}
+		if depth == 0 {
+			return at
+		}
+	}
+	return len(text)
+}
+
+// scalarLen is the length of a number, true, false or null.
+func scalarLen(text []byte) int {
+	if i := bytes.IndexAny(text, ",]} \t\r\n"); i >= 0 {
+		return i
+	}
+	return len(text)
+}
+
+// stringEnd returns the index after the quote that ends the string whose first
+// character is at the index.
+func stringEnd(text []byte, at int) int {
+	quote := -1
+	for at <= len(text) {
+		if quote < at {
+			i := bytes.IndexByte(text[at:], '"')
+			if i < 0 {
+				break
+			}
+			quote = at + i
+		}
+		i := bytes.IndexByte(text[at:quote], '\\')
+		if i < 0 {
+			return quote + 1
+		}
+		at += i + 2
+	}
+	return len(text)
+}

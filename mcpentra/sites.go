@@ -1,0 +1,141 @@
+package mcpentra
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// parseResource checks the URL that clients are given.
+func parseResource(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil:
+		return nil, fmt.Errorf("resource URL: %q is not a URL such as https://mcp.example.com/mcp", s)
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(hostname(u.Host))):
+		return nil, fmt.Errorf("resource URL: %q must be https; http is for loopback hosts", s)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s, "#"):
+		return nil, fmt.Errorf("resource URL: %q must have no query or fragment (RFC 9728 section 1.2)", s)
+	case strings.HasSuffix(u.Path, "/"):
+		return nil, fmt.Errorf("resource URL: %q must have no trailing slash: clients compare it exactly", s)
+	case strings.ContainsAny(u.Path, "{} ") || u.EscapedPath() != u.Path || (u.Path != "" && path.Clean(u.Path) != u.Path):
+		return nil, fmt.Errorf("resource URL: the path %q must be a clean one, of characters that need no escape, without spaces and braces", u.Path)
+	case path.Base(u.Path) == "health" || path.Base(u.Path) == "ready" || strings.HasSuffix(u.Path, consentPath) || strings.Contains(u.Path, "/.well-known/"):
+		return nil, fmt.Errorf("resource URL: the path %q is taken", u.Path)
+	}
+	if err := checkSite(u); err != nil {
+		return nil, fmt.Errorf("resource URL: %q: %w", s, err)
+	}
+	return u, nil
+}
+
+// parseOrigin returns the origin as browsers write it in the Origin header (RFC
+// 6454 section 6.2): in lower case, without path and without the default port.
+func parseOrigin(s string) (string, error) {
+	fault := func(why string) (string, error) {
+		return "", fmt.Errorf("%q is not an origin such as https://app.example.com: %s", s, why)
+	}
+	if s == "null" {
+		return fault("pages without an origin can't be told apart")
+	}
+	u, err := url.Parse(strings.TrimSuffix(s, "/"))
+	switch {
+	case err != nil || u.Scheme == "" || u.Host == "":
+		return fault("write scheme and host")
+	case u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s, "#"):
+		return fault("leave out what is not scheme, host and port")
+	case strings.HasSuffix(u.Hostname(), "."):
+		return fault("leave out the dot at the end")
+	}
+	if err := checkSite(u); err != nil {
+		return fault(err.Error())
+	}
+	return originOf(u), nil
+}
+
+// defaultPorts are left out of origins.
+var defaultPorts = map[string]string{"https": "443", "http": "80"}
+
+// originOf returns the origin of a URL whose site has been checked.
+func originOf(u *url.URL) string {
+	scheme, host := strings.ToLower(u.Scheme), hostname(u.Host)
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port := u.Port(); port != "" && port != defaultPorts[scheme] {
+		host += ":" + port
+	}
+	return scheme + "://" + host
+}
+
+// checkSite checks host and port of a URL.
+func checkSite(u *url.URL) error {
+	if err := checkHost(hostname(u.Host)); err != nil {
+		return err
+	}
+	if u.Port() == "" && !strings.HasSuffix(u.Host, ":") {
+		return nil
+	}
+	if n, err := strconv.Atoi(u.Port()); err != nil || n < 1 || n > 65535 || u.Port() != strconv.Itoa(n) {
+		return fmt.Errorf("the port %q is not a number from 1 to 65535", u.Port())
+	}
+	return nil
+}
+
+// checkHost checks what hostname has returned: that it is one host, in the form in
+// which clients send it.
+func checkHost(host string) error {
+	switch {
+	case host == "":
+		return errors.New("the host is missing")
+	case strings.Contains(host, ":"):
+		if a, err := netip.ParseAddr(host); err != nil || a.Zone() != "" {
+			return fmt.Errorf("the host %q is not an IPv6 address", host)
+		}
+		return nil
+	case strings.Contains(host, "*"):
+		return errors.New("there are no wildcards: name each host")
+	case strings.ContainsFunc(host, func(r rune) bool { return r > 126 }):
+		return fmt.Errorf("the host %q must be in the form that clients send, xn--…", host)
+	case len(host) > 253:
+		return errors.New("the host is longer than 253 characters")
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
+		}) {
+			return fmt.Errorf("%q is not a host name", host)
+		}
+	}
+	return nil
+}
+
+// hostname returns the host of a Host header or URL in the one form in which
+// hosts are compared: without port, brackets and final dot, in lower case, an
+// address as netip writes it.
+func hostname(hostport string) string {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	if inner, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inner, "]") {
+		host = strings.TrimSuffix(inner, "]")
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.String()
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".")
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
+}
