@@ -19,8 +19,8 @@ func (s *Server) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 		id := entraauth.FromContext(ctx)
 		if uses(method) {
 			a := askedBy(req)
-			if d := s.decide(id, a.targets(method)); d != nil {
-				answerTo(ctx).refuse(d)
+			if d := s.access.decide(id, a.targets(method)); d != nil {
+				s.refuseLate(ctx, d)
 				return nil, d
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -27,34 +26,17 @@ var (
 type credentialKey struct{}
 
 // withCredential puts the caller's credential within reach of [Credential].
-func (s *Server) withCredential(x *obo.Exchanger) mcp.Middleware {
+func withCredential(x *obo.Exchanger) mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			// Set in any case: the session's context must not lend another caller's.
 			var cred azcore.TokenCredential
 			if id := entraauth.FromContext(ctx); id != nil && x != nil {
-				a := askedBy(req)
-				cred = &callCredential{x.Credential(id.Assertion()), a.targets(method), s.challenges}
+				cred = x.Credential(id.Assertion())
 			}
 			return next(context.WithValue(ctx, credentialKey{}, cred), method, req)
 		}
 	}
-}
-
-// callCredential is the caller's credential during one request. It notes which
-// tool gets tokens for what.
-type callCredential struct {
-	*obo.Credential
-	targets    []target
-	challenges *challenges
-}
-
-// GetToken implements [azcore.TokenCredential].
-func (c *callCredential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	if len(o.Scopes) == 1 && len(c.targets) == 1 {
-		c.challenges.used(c.targets[0], o.Scopes[0])
-	}
-	return c.Credential.GetToken(ctx, o)
 }
 
 // Credential returns the credential of the caller of this tool call: it gets

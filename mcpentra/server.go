@@ -44,11 +44,12 @@ type Server struct {
 	metadataURL string // of the protected resource, for challenges
 	access      access
 	sealer      sealer
-	challenges  *challenges
 	waiting     waiting
 	limits      Limits
 	drain       *drain
 	log         *slog.Logger
+
+	primingDelay time.Duration
 }
 
 // NewServer assembles a server. resourceURL is the URL that clients are given,
@@ -78,7 +79,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	}
 	s := &Server{
 		verifier: v, log: c.log, mcp: newMCPServer(&c), metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
-		access: c.access, sealer: c.sealer, challenges: newChallenges(), drain: newDrain(),
+		access: c.access, sealer: c.sealer, drain: newDrain(), primingDelay: primingDelay,
 	}
 	for _, set := range c.tools {
 		set.Register(s.mcp)
@@ -91,7 +92,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if c.sessions {
 		bound = newSessions(s.limits).bound
 	}
-	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, bound, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), absentArguments)
+	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, bound, s.authorize, s.resume, s.conclude, withCredential(c.exchanger), absentArguments)
 	s.handler = s.routes(resource, &c)
 	return s, nil
 }
