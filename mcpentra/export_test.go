@@ -19,11 +19,11 @@ func NewUsers(l Limits, now func() time.Time) Users {
 
 // Admit counts a request of the user and returns what ends it, or how long to wait.
 func (u Users) Admit(id string) (release func(), wait time.Duration) {
-	admitted, wait := u.t.admit(id)
+	l, wait := u.t.admit(id)
 	if wait > 0 {
 		return nil, wait
 	}
-	return func() { u.t.release(admitted) }, 0
+	return l.close, 0
 }
 
 func (u Users) Known() int { return len(u.t.known) }

@@ -49,7 +49,7 @@ func TestResumeStream(t *testing.T) {
 		status, _, body := do(t, http.MethodGet, w.url, "", h)
 		return status, body
 	}
-	if status, body := resume(bob); status != http.StatusForbidden || strings.Contains(body, "for Alice") {
+	if status, body := resume(bob); status != http.StatusNotFound || strings.Contains(body, "for Alice") {
 		t.Errorf("Bob resumes Alice's stream: %d %s", status, body)
 	}
 	if status, body := resume("Bearer garbage"); status != http.StatusUnauthorized {

@@ -46,7 +46,11 @@ type Server struct {
 	sealer      sealer
 	waiting     waiting
 	limits      Limits
+	users       *users
+	sessions    *sessions
+	streams     *streams
 	drain       *drain
+	unsubscribe mcp.MethodHandler // of the SDK
 	log         *slog.Logger
 
 	primingDelay time.Duration
@@ -81,6 +85,9 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		verifier: v, log: c.log, mcp: newMCPServer(&c), metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
 		access: c.access, sealer: c.sealer, drain: newDrain(), primingDelay: primingDelay,
 	}
+	s.users = newUsers(s.limits, time.Now, s.log)
+	s.sessions = newSessions(s.limits, s.sessionEnded)
+	s.streams = newStreams(v.Recheck)
 	for _, set := range c.tools {
 		set.Register(s.mcp)
 	}
@@ -88,11 +95,14 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
 	// Outside whatever middleware the sets have added: theirs knows the caller.
-	bound := func(next mcp.MethodHandler) mcp.MethodHandler { return next }
+	chain := []mcp.Middleware{mcpauth.Receive, arrived, s.observe}
 	if c.sessions {
-		bound = newSessions(s.limits).bound
+		chain = append(chain, s.users.counted, smallInitialize, s.sessions.bound)
+	} else {
+		chain = append(chain, smallInitialize)
 	}
-	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, bound, s.authorize, s.resume, s.conclude, withCredential(c.exchanger), absentArguments)
+	s.mcp.AddReceivingMiddleware(append(chain, s.authorize, s.subscribe, s.resume, s.conclude, withCredential(c.exchanger), absentArguments)...)
+	s.mcp.AddSendingMiddleware(s.onlyToAdmitted)
 	s.handler = s.routes(resource, &c)
 	return s, nil
 }
@@ -107,6 +117,9 @@ func newMCPServer(c *config) *mcp.Server {
 	}
 	for _, change := range c.serverOptions {
 		change(&o)
+	}
+	if o.UnsubscribeHandler != nil {
+		o.UnsubscribeHandler = endsAlways(o.UnsubscribeHandler, c.log)
 	}
 	next := o.SetCacheable
 	o.SetCacheable = func(ctx context.Context, req mcp.Request, cacheable *mcp.Cacheable) {
@@ -129,7 +142,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	var events mcp.EventStore
 	if c.sessions {
-		events = mcp.NewMemoryEventStore(nil) // of 10 MiB for all sessions, oldest lost first
+		events = newEvents()
 	}
 	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{
 		EventStore:                   events,
@@ -146,8 +159,15 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	protected := http.NewServeMux()
 	protected.HandleFunc("GET "+consentPath, s.landing)
 	endpoint := mcpauth.Bridge(carry(stream))
-	endpoint = readBody(s.limits, s.drain.watch(s.guard(endpoint)))
-	endpoint = s.verifier.Middleware(outer)(newUsers(s.limits, time.Now, s.log).limit(endpoint))
+	endpoint = s.users.batches(s.drain.watch(s.watchStreams(s.guard(endpoint))))
+	if c.sessions {
+		small := s.limits
+		small.BodyBytes = min(small.BodyBytes, maxInitialize)
+		endpoint = s.sessions.owned(readBody(small, endpoint), readBody(s.limits, endpoint))
+	} else {
+		endpoint = readBody(s.limits, endpoint)
+	}
+	endpoint = s.verifier.Middleware(outer)(s.users.limit(endpoint))
 	for _, path := range remainders(resource.Path) {
 		protected.Handle(exactly(path), endpoint)
 	}
@@ -161,6 +181,14 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	mux.HandleFunc("GET /ready", s.ready)
 	mux.Handle("/", newGate(resource, c).protect(protected))
 	return s.receive(c.proxies, s.limits, mux)
+}
+
+// sessionEnded lets go what was kept for a session.
+func (s *Server) sessionEnded(x *session) {
+	s.waiting.drop(x.user, x.server)
+	for uri := range x.uris {
+		s.endSubscription(x, uri)
+	}
 }
 
 // remainders returns what can be left of the path when segments are taken off

@@ -20,7 +20,8 @@ import (
 // A holder is a user with a session.
 type holder struct {
 	user    *entratest.User
-	tokens  []string // of two clients
+	tokens  []string // of one client
+	other   string   // a token of another client
 	session string
 }
 
@@ -52,7 +53,7 @@ func newCrowd(t *testing.T, size int, opts ...mcpentra.Option) *crowd {
 		})
 	for i := range size {
 		u := c.tenant.AddUser(fmt.Sprintf("user%d@contoso.example", i), "User")
-		h := &holder{user: u, tokens: []string{c.token(u), c.tenant.Token(u, other, c.api)}}
+		h := &holder{user: u, tokens: []string{c.token(u), c.token(u)}, other: c.tenant.Token(u, other, c.api)}
 		h.session = c.open(t, h)
 		c.holders = append(c.holders, h)
 	}
@@ -105,7 +106,7 @@ func keep(id int, word string) string {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"keep","arguments":{"word":%q}}}`, id, word)
 }
 
-// Fifty users use their own sessions, from two clients each, and try each other's:
+// Fifty users use their own sessions, with two tokens each, and try each other's:
 // nobody is ever taken for another, or sees what another's session holds.
 func TestSessionsAreNotShared(t *testing.T) {
 	c := newCrowd(t, 50)
@@ -116,9 +117,8 @@ func TestSessionsAreNotShared(t *testing.T) {
 		wg.Go(func() {
 			before := "nothing"
 			for round := range 4 {
-				client := round % 2
 				word := fmt.Sprintf("secret-%d-%d", i, round)
-				status, _, body := c.ask(t, http.MethodPost, h.tokens[client], h.session, "", keep(100+round, word))
+				status, _, body := c.ask(t, http.MethodPost, h.tokens[round%2], h.session, "", keep(100+round, word))
 				if want := "caller=" + h.user.ObjectID; status != http.StatusOK || !strings.Contains(body, want) || !strings.Contains(body, "kept="+before) {
 					t.Errorf("user %d in the own session: %d %s, want %s and %s", i, status, body, want, before)
 				}
@@ -137,6 +137,15 @@ func TestSessionsAreNotShared(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	for i, h := range c.holders { // a session is one client application's
+		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
+			status, _, body := c.ask(t, method, h.other, h.session, "", keep(7, "x"))
+			unknown, _, text := c.ask(t, method, h.other, "unknown", "", keep(7, "x"))
+			if status != http.StatusNotFound || unknown != status || text != body {
+				t.Errorf("user %d with another client: %s %d %s, and an unknown session: %d %s", i, method, status, body, unknown, text)
+			}
+		}
+	}
 	for i, h := range c.holders { // all are still there: nobody could end another's
 		if status, _, body := c.ask(t, http.MethodDelete, h.tokens[0], h.session, "", ""); status != http.StatusNoContent {
 			t.Errorf("user %d ends the own session: %d %s", i, status, body)
@@ -158,10 +167,10 @@ func (c *crowd) steal(t *testing.T, thief, victim int, event string) {
 		name, method, token, session, event, body string
 		status                                    int
 	}{
-		{"calls in another's session", http.MethodPost, h.tokens[0], session, "", keep(7, "stolen"), http.StatusForbidden},
-		{"opens another's stream", http.MethodGet, h.tokens[0], session, "", "", http.StatusForbidden},
-		{"resumes another's stream", http.MethodGet, h.tokens[0], session, event, "", http.StatusForbidden},
-		{"ends another's session", http.MethodDelete, h.tokens[0], session, "", "", http.StatusForbidden},
+		{"calls in another's session", http.MethodPost, h.tokens[0], session, "", keep(7, "stolen"), http.StatusNotFound},
+		{"opens another's stream", http.MethodGet, h.tokens[0], session, "", "", http.StatusNotFound},
+		{"resumes another's stream", http.MethodGet, h.tokens[0], session, event, "", http.StatusNotFound},
+		{"ends another's session", http.MethodDelete, h.tokens[0], session, "", "", http.StatusNotFound},
 		{"guesses a session", http.MethodPost, h.tokens[0], session[1:] + "X", "", keep(7, "stolen"), http.StatusNotFound},
 		{"comes without token", http.MethodPost, "x", session, "", keep(7, "stolen"), http.StatusUnauthorized},
 	} {

@@ -102,7 +102,7 @@ func TestAnothersSession(t *testing.T) {
 		t.Fatalf("initialize: %d %s", status, body)
 	}
 	const callWhoami = `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"whoami","arguments":{}}}`
-	if status, _, body := w.post(t, callWhoami, map[string]string{"Authorization": bob, "Mcp-Session-Id": session}); status != http.StatusForbidden {
+	if status, _, body := w.post(t, callWhoami, map[string]string{"Authorization": bob, "Mcp-Session-Id": session}); status != http.StatusNotFound {
 		t.Errorf("Bob in Alice's session: %d %s", status, body)
 	}
 	if status, _, _ := w.post(t, callWhoami, map[string]string{"Mcp-Session-Id": session}); status != http.StatusUnauthorized {
