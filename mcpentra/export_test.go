@@ -1,6 +1,7 @@
 package mcpentra
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -47,3 +48,58 @@ func OpensState(key []byte, text string) bool {
 	_, err = s.open(text)
 	return err == nil
 }
+
+// PrimingDelay sets how long a priming event is held back.
+func (s *Server) PrimingDelay(d time.Duration) { s.primingDelay = d }
+
+// CheckStreams looks whether the tokens of open streams are good, as it is done
+// each second.
+func (s *Server) CheckStreams() { s.streams.check() }
+
+// OpenStreams is how many streams are watched.
+func (s *Server) OpenStreams() int {
+	s.streams.mu.Lock()
+	defer s.streams.mu.Unlock()
+	return len(s.streams.open)
+}
+
+// Kept is what is kept for sessions and streams.
+func (s *Server) Kept() (sessions, subscriptions, consents int) {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	for _, n := range s.sessions.uris {
+		subscriptions += n
+	}
+	s.waiting.mu.Lock()
+	defer s.waiting.mu.Unlock()
+	return len(s.sessions.byServer), subscriptions, len(s.waiting.byID)
+}
+
+// Events is the store of events, for tests of what it keeps.
+type Events struct{ *events }
+
+func NewEvents() Events { return Events{newEvents()} }
+
+// Sizes returns how many streams are kept and what they take, for all and for a user.
+func (e Events) Sizes(user string) (streams, bytes, all int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if sh := e.shelves[user]; sh != nil {
+		streams, bytes = len(sh.open)+sh.answered.Len(), sh.bytes
+	}
+	return streams, bytes, e.bytes
+}
+
+// Answer appends an answer to a call's stream of its own, which then ends.
+func (e Events) Answer(user, session, stream string, data []byte) {
+	r := e.open(user, session, stream)
+	_ = e.Append(context.Background(), session, stream, data) // to a stream that is there
+	e.answered(r)
+}
+
+// The bounds of Events.
+const (
+	MaxUserEvents = maxUserEvents
+	MaxAllEvents  = maxAllEvents
+	MaxAnswers    = maxAnswers
+)

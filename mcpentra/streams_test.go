@@ -1,0 +1,446 @@
+package mcpentra_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
+)
+
+// A testClock is the verifier's.
+type testClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *testClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *testClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// newsWorld is a world with resources that change, of which some need a role, on a
+// clock of its own.
+func newsWorld(t testing.TB, opts ...mcpentra.Option) (*world, *testClock) {
+	t.Helper()
+	clock := &testClock{now: time.Now().Truncate(time.Second)}
+	w := newWorld(t, append(opts, mcpentra.WithTools(newsSet{}), mcpentra.WithServerOptions(func(o *mcp.ServerOptions) {
+		o.SubscribeHandler = func(context.Context, *mcp.SubscribeRequest) error { return nil }
+		o.UnsubscribeHandler = func(context.Context, *mcp.UnsubscribeRequest) error { return errors.New("the handler always fails") }
+	}), mcpentra.WithResourcePolicy("news://board/*", entraauth.Policy{UserRoles: []string{"Board"}}))...)
+	var err error
+	w.verifier, err = entraauth.NewVerifier(w.tenant.ID(), w.api.ClientID, &entraauth.Options{
+		HTTPClient: w.tenant.HTTPClient(), AuthorityHost: w.tenant.AuthorityHost(), Logger: w.logger(), Now: clock.Now, KeyRefetchInterval: time.Second,
+	})
+	must(t, err)
+	t.Cleanup(func() { _ = w.verifier.Close() })
+	w.rebuild(t)
+	return w, clock
+}
+
+type newsSet struct{}
+
+func (newsSet) Register(s *mcp.Server) {
+	s.AddResourceTemplate(&mcp.ResourceTemplate{URITemplate: "news://{+path}", Name: "news"},
+		func(_ context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+			return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: req.Params.URI, Text: "news"}}}, nil
+		})
+}
+
+// holderOf returns a token of the user, good for that long by the clock.
+func (w *world) holderOf(clock *testClock, oid string, life time.Duration, roles ...string) string {
+	return strings.TrimPrefix(w.bearer(map[string]any{
+		"oid": oid, "exp": clock.Now().Add(life).Unix(), "nbf": clock.Now().Unix(), "iat": clock.Now().Unix(), "roles": append([]string{}, roles...),
+	})["Authorization"], "Bearer ")
+}
+
+// A stream is an open one, of which a test reads what comes.
+type stream struct {
+	events chan string // the data of each; closed at the end
+}
+
+// open opens a stream and returns what comes on it.
+func (w *world) open(t testing.TB, method, body string, header map[string]string) (int, *stream) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	req, err := http.NewRequestWithContext(ctx, method, w.url, strings.NewReader(body))
+	must(t, err)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	transport := &http.Transport{}
+	resp, err := transport.RoundTrip(req)
+	must(t, err)
+	s := &stream{make(chan string, 64)}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(s.events)
+		lines := bufio.NewScanner(resp.Body)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				s.events <- data
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		_ = resp.Body.Close()
+		wg.Wait()
+		transport.CloseIdleConnections()
+	})
+	return resp.StatusCode, s
+}
+
+// next returns the next event, and false at the stream's end.
+func (s *stream) next(t testing.TB) (string, bool) {
+	t.Helper()
+	select {
+	case data, ok := <-s.events:
+		return data, ok
+	case <-time.After(15 * time.Second):
+		t.Fatal("nothing comes")
+		return "", false
+	}
+}
+
+// ended reads up to the end and returns what came.
+func (s *stream) ended(t testing.TB) string {
+	t.Helper()
+	var all strings.Builder
+	for {
+		data, ok := s.next(t)
+		if !ok {
+			return all.String()
+		}
+		all.WriteString(data)
+	}
+}
+
+const modernMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}`
+
+func listenTo(uris ...string) string {
+	return `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["` + strings.Join(uris, `","`) + `"]},` + modernMeta + `}}`
+}
+
+func subscribeTo(uri string) string {
+	return `{"jsonrpc":"2.0","id":3,"method":"resources/subscribe","params":{"uri":"` + uri + `"}}`
+}
+
+// listening opens a stream for the URIs, in the way of the server's era.
+func (w *world) listening(t testing.TB, mode, token string, uris ...string) (*stream, map[string]string) {
+	t.Helper()
+	if mode == "stateless" {
+		header := map[string]string{"Authorization": "Bearer " + token, "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"}
+		status, s := w.open(t, http.MethodPost, listenTo(uris...), header)
+		if status != http.StatusOK {
+			t.Fatalf("listen: %d %s", status, s.ended(t))
+		}
+		if first, _ := s.next(t); !strings.Contains(first, "acknowledged") {
+			t.Fatalf("listen begins with %s", first)
+		}
+		return s, header
+	}
+	header := w.begin(t, mode, token, "2025-11-25")
+	for _, uri := range uris {
+		if status, _, body := w.post(t, subscribeTo(uri), header); status != http.StatusOK || strings.Contains(body, "error") {
+			t.Fatalf("subscribe: %d %s", status, body)
+		}
+	}
+	status, s := w.open(t, http.MethodGet, "", header)
+	if status != http.StatusOK {
+		t.Fatalf("stream: %d", status)
+	}
+	return s, header
+}
+
+func (w *world) changed(t testing.TB, uri string) {
+	t.Helper()
+	must(t, w.server.MCP().ResourceUpdated(context.Background(), &mcp.ResourceUpdatedNotificationParams{URI: uri}))
+}
+
+// A stream ends with the token that opened it, also where its session goes on with
+// a newer one, and nothing more is told on it.
+func TestStreamEndsWithItsToken(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w, clock := newsWorld(t, mode.opts...)
+			s, header := w.listening(t, mode.name, w.holderOf(clock, w.alice.ObjectID, time.Hour), "news://all/1")
+			w.changed(t, "news://all/1")
+			if data, _ := s.next(t); !strings.Contains(data, "news://all/1") {
+				t.Fatalf("while the token is good: %s", data)
+			}
+			clock.advance(time.Hour + 30*time.Second) // within the skew
+			w.server.CheckStreams()
+			w.changed(t, "news://all/1")
+			if data, _ := s.next(t); !strings.Contains(data, "news://all/1") {
+				t.Fatalf("within the skew: %s", data)
+			}
+			newer := map[string]string{"Authorization": "Bearer " + w.holderOf(clock, w.alice.ObjectID, time.Hour)}
+			for name, value := range header {
+				if name != "Authorization" && name != "Mcp-Method" {
+					newer[name] = value
+				}
+			}
+			if mode.name == "sessions" {
+				if status, _, body := w.post(t, listTools, newer); status != http.StatusOK {
+					t.Fatalf("a newer token: %d %s", status, body)
+				}
+			}
+			clock.advance(time.Minute)
+			w.server.CheckStreams()
+			if rest := s.ended(t); strings.Contains(rest, "news://") {
+				t.Errorf("told after its token expired: %s", rest)
+			}
+			if mode.name == "sessions" { // goes on
+				if status, _, body := w.post(t, listTools, newer); status != http.StatusOK {
+					t.Errorf("the session afterwards: %d %s", status, body)
+				}
+				_, s = w.open(t, http.MethodGet, "", newer)
+				w.changed(t, "news://all/1")
+				for data, ok := s.next(t); !strings.Contains(data, "news://all/1"); data, ok = s.next(t) {
+					if !ok {
+						t.Fatal("the new stream ended")
+					}
+				}
+			}
+		})
+	}
+}
+
+// It takes nobody's request: the check is the server's own, each second.
+func TestStreamEndsByItself(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w, clock := newsWorld(t, mode.opts...)
+			s, _ := w.listening(t, mode.name, w.holderOf(clock, w.alice.ObjectID, time.Hour), "news://all/1")
+			clock.advance(48 * time.Hour)
+			w.changed(t, "news://all/1") // before the check
+			if rest := s.ended(t); strings.Contains(rest, "news://") {
+				t.Errorf("told two days later: %s", rest)
+			}
+		})
+	}
+}
+
+// A key that leaves the tenant takes the streams of its tokens along.
+func TestStreamEndsWithItsKey(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w, clock := newsWorld(t, mode.opts...)
+			s, _ := w.listening(t, mode.name, w.holderOf(clock, w.alice.ObjectID, 24*time.Hour), "news://all/1")
+			w.tenant.RotateKeys()
+			clock.advance(2 * time.Hour) // the keys are due; nobody asks but the check
+			if rest := s.ended(t); strings.Contains(rest, "news://") {
+				t.Errorf("told: %s", rest)
+			}
+		})
+	}
+}
+
+// Calls that run when their token expires go on to their answer.
+func TestCallOutlivesItsToken(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w, clock := newsWorld(t, mode.opts...)
+			h := addHold(w)
+			header := w.begin(t, mode.name, w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-11-25")
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if status, _, body := w.post(t, callBody("hold"), header); status != http.StatusOK || !strings.Contains(body, "held") {
+					t.Errorf("%d %s", status, body)
+				}
+			})
+			h.wait(1)
+			clock.advance(48 * time.Hour)
+			w.server.CheckStreams()
+			close(h.end)
+			wg.Wait()
+		})
+	}
+}
+
+// News of a resource go to those who may use it when there are some.
+func TestNewsGoToThoseAdmitted(t *testing.T) {
+	w, clock := newsWorld(t, mcpentra.WithSessions())
+	member := w.holderOf(clock, w.alice.ObjectID, time.Hour, "Board")
+	s, header := w.listening(t, "sessions", member, "news://board/1", "news://all/1")
+	other, _ := w.listening(t, "sessions", w.holderOf(clock, w.bob.ObjectID, time.Hour, "Board"), "news://board/1")
+	w.changed(t, "news://board/1")
+	for _, s := range []*stream{s, other} {
+		if data, _ := s.next(t); !strings.Contains(data, "news://board/1") {
+			t.Fatalf("a member: %s", data)
+		}
+	}
+	// Alice's role is gone, as her next token says. Her stream is of the old one.
+	header["Authorization"] = "Bearer " + w.holderOf(clock, w.alice.ObjectID, 2*time.Hour)
+	if status, _, body := w.post(t, listTools, header); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	w.changed(t, "news://board/1")
+	w.changed(t, "news://all/1")
+	if data, _ := s.next(t); !strings.Contains(data, "news://all/1") {
+		t.Errorf("no longer a member: %s", data)
+	}
+	if data, _ := other.next(t); !strings.Contains(data, "news://board/1") {
+		t.Errorf("still a member: %s", data)
+	}
+	// And it is back.
+	header["Authorization"] = "Bearer " + w.holderOf(clock, w.alice.ObjectID, 2*time.Hour, "Board")
+	if status, _, body := w.post(t, listTools, header); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	w.changed(t, "news://board/1")
+	if data, _ := s.next(t); !strings.Contains(data, "news://board/1") {
+		t.Errorf("a member again: %s", data)
+	}
+	// A short token is used, and expires: the stream's own still counts.
+	header["Authorization"] = "Bearer " + w.holderOf(clock, w.alice.ObjectID, time.Minute, "Board")
+	if status, _, body := w.post(t, listTools, header); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	clock.advance(10 * time.Minute)
+	w.changed(t, "news://board/1")
+	if data, _ := s.next(t); !strings.Contains(data, "news://board/1") {
+		t.Errorf("a member by the stream's token: %s", data)
+	}
+}
+
+// subscriptionsOf returns how many URIs the SDK has an entry for.
+func subscriptionsOf(w *world) int {
+	return reflect.ValueOf(w.server.MCP()).Elem().FieldByName("resourceSubscriptions").Len()
+}
+
+// Subscriptions end with their session or stream, whatever the program's handler
+// says, and requests without session leave none.
+func TestSubscriptionsEnd(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w, clock := newsWorld(t, append(mode.opts, mcpentra.WithLimits(mcpentra.Limits{Sessions: 3}))...)
+			token := w.holderOf(clock, w.alice.ObjectID, time.Hour)
+			for i := range 6 { // with sessions, the oldest end for the newest
+				w.listening(t, mode.name, token, fmt.Sprintf("news://all/%d", i), fmt.Sprintf("news://all/more/%d", i))
+			}
+			want := map[string]int{"stateless": 12, "sessions": 6}[mode.name]
+			if n := subscriptionsOf(w); n != want {
+				t.Errorf("the SDK keeps %d subscriptions, want %d", n, want)
+			}
+			if sessions, subscriptions, _ := w.server.Kept(); subscriptions != want || sessions != want/2 {
+				t.Errorf("%d sessions and %d subscriptions are kept", sessions, subscriptions)
+			}
+			clock.advance(2 * time.Hour)
+			w.server.CheckStreams()
+			for session := range w.server.MCP().Sessions() {
+				_ = session.Close()
+			}
+			for { // the last end behind the server's back
+				sessions, subscriptions, _ := w.server.Kept()
+				if sessions+subscriptions+subscriptionsOf(w) == 0 {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+}
+
+// Without a session nothing could be sent, so nothing is subscribed to.
+func TestStatelessSubscribe(t *testing.T) {
+	w, clock := newsWorld(t)
+	header := map[string]string{"Authorization": "Bearer " + w.holderOf(clock, w.alice.ObjectID, time.Hour)}
+	for _, protocol := range []string{"2025-03-26", "2025-06-18", "2025-11-25"} {
+		header["Mcp-Protocol-Version"] = protocol
+		for _, method := range []string{"resources/subscribe", "resources/unsubscribe", "subscriptions/listen"} {
+			body := strings.Replace(subscribeTo("news://all/"+strings.Repeat("x", 1000)), "resources/subscribe", method, 1)
+			if status, _, text := w.post(t, body, header); status != http.StatusOK || !strings.Contains(text, "-32601") {
+				t.Errorf("%s %s: %d %s", protocol, method, status, text)
+			}
+		}
+		if _, _, text := w.post(t, strings.Replace(initialize, "2025-11-25", protocol, 1), header); !strings.Contains(text, `"resources":{`) || strings.Contains(text, `"subscribe":true`) {
+			t.Errorf("%s: what is not there is offered: %s", protocol, text)
+		}
+	}
+	if n := subscriptionsOf(w); n != 0 {
+		t.Errorf("the SDK keeps %d subscriptions", n)
+	}
+	discover := `{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{` + modernMeta + `}}`
+	header["Mcp-Protocol-Version"], header["Mcp-Method"] = "2026-07-28", "server/discover"
+	if _, _, text := w.post(t, discover, header); !strings.Contains(text, `"subscribe":true`) {
+		t.Errorf("streams of 2026-07-28 are not offered: %s", text)
+	}
+}
+
+// A session of an older protocol has no listen: it would outlive its token.
+func TestListenIsOfTheModernEra(t *testing.T) {
+	w, clock := newsWorld(t, mcpentra.WithSessions())
+	header := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-11-25")
+	body := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["news://all/1"]}}}`
+	if status, _, text := w.post(t, body, header); status != http.StatusOK || !strings.Contains(text, "-32601") {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
+func TestSubscriptionsAreBounded(t *testing.T) {
+	const most = 512
+	w, clock := newsWorld(t)
+	alice, bob := w.holderOf(clock, w.alice.ObjectID, time.Hour), w.holderOf(clock, w.bob.ObjectID, time.Hour)
+	uris := make([]string, most)
+	for i := range uris {
+		uris[i] = fmt.Sprintf("news://all/%d", i)
+	}
+	first, _ := w.listening(t, "stateless", alice, uris[:most-1]...)
+	w.listening(t, "stateless", alice, "news://all/last")
+	header := map[string]string{"Authorization": "Bearer " + alice, "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"}
+	if status, _, body := w.post(t, listenTo("news://all/more"), header); !strings.Contains(body, "Too many subscriptions") {
+		t.Errorf("one more: %d %s", status, body)
+	}
+	w.listening(t, "stateless", bob, uris...)
+	if status, _, body := w.post(t, listenTo("news://all/"+strings.Repeat("x", 2048)), header); !strings.Contains(body, "too long") {
+		t.Errorf("a long one: %d %s", status, body)
+	}
+	clock.advance(2 * time.Hour)
+	w.server.CheckStreams()
+	first.ended(t)
+
+	w, clock = newsWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6}))
+	session := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-11-25")
+	again := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-11-25")
+	for i := range most {
+		h := []map[string]string{session, again}[i%2]
+		if status, _, body := w.post(t, subscribeTo(uris[i]), h); status != http.StatusOK || strings.Contains(body, "error") {
+			t.Fatalf("subscription %d: %d %s", i, status, body)
+		}
+	}
+	if _, _, body := w.post(t, subscribeTo("news://all/more"), session); !strings.Contains(body, "Too many subscriptions") {
+		t.Errorf("one more: %s", body)
+	}
+	if _, _, body := w.post(t, subscribeTo(uris[0]), session); strings.Contains(body, "error") {
+		t.Errorf("one that is there: %s", body)
+	}
+	if _, _, body := w.post(t, subscribeTo("news://board/1"), session); !strings.Contains(body, "not allowed") && !strings.Contains(body, "role") {
+		t.Errorf("one that is not allowed: %s", body)
+	}
+	do(t, http.MethodDelete, w.url, "", again)
+	if _, _, body := w.post(t, subscribeTo("news://all/more"), session); strings.Contains(body, "error") {
+		t.Errorf("after the other session ended: %s", body)
+	}
+}
