@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -250,6 +251,9 @@ func TestStreamEndsWithItsKey(t *testing.T) {
 			s, _ := w.listening(t, mode.name, w.holderOf(clock, w.alice.ObjectID, 24*time.Hour), "news://all/1")
 			w.tenant.RotateKeys()
 			clock.advance(2 * time.Hour) // the keys are due; nobody asks but the check
+			for w.server.OpenStreams() > 0 {
+				w.server.CheckStreams()
+			}
 			if rest := s.ended(t); strings.Contains(rest, "news://") {
 				t.Errorf("told: %s", rest)
 			}
@@ -327,7 +331,11 @@ func TestNewsGoToThoseAdmitted(t *testing.T) {
 
 // subscriptionsOf returns how many URIs the SDK has an entry for.
 func subscriptionsOf(w *world) int {
-	return reflect.ValueOf(w.server.MCP()).Elem().FieldByName("resourceSubscriptions").Len()
+	server := reflect.ValueOf(w.server.MCP()).Elem()
+	mu := (*sync.Mutex)(server.FieldByName("mu").Addr().UnsafePointer())
+	mu.Lock()
+	defer mu.Unlock()
+	return server.FieldByName("resourceSubscriptions").Len()
 }
 
 // Subscriptions end with their session or stream, whatever the program's handler
@@ -357,7 +365,7 @@ func TestSubscriptionsEnd(t *testing.T) {
 				if sessions+subscriptions+subscriptionsOf(w) == 0 {
 					break
 				}
-				time.Sleep(time.Millisecond)
+				runtime.Gosched()
 			}
 		})
 	}
