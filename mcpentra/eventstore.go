@@ -29,6 +29,8 @@ const (
 // calls under way and of open streams. Where the process has no more room, it is
 // taken from whoever has most.
 type events struct {
+	userBytes, allBytes, answers int // the bounds
+
 	mu       sync.Mutex
 	bytes    int
 	shelves  map[string]*shelf             // by user
@@ -54,7 +56,8 @@ type record struct {
 }
 
 func newEvents() *events {
-	return &events{shelves: map[string]*shelf{}, sessions: map[string]map[string]*record{}}
+	return &events{userBytes: maxUserEvents, allBytes: maxAllEvents, answers: maxAnswers,
+		shelves: map[string]*shelf{}, sessions: map[string]map[string]*record{}}
 }
 
 // Open implements [mcp.EventStore]. The stream of a call ends with its request's lease.
@@ -163,12 +166,12 @@ func (s *events) SessionClosed(_ context.Context, session string) error {
 
 // makeRoom keeps the bounds after something was added to the shelf.
 func (s *events) makeRoom(sh *shelf) {
-	for sh.bytes > maxUserEvents || sh.answered.Len() > maxAnswers {
+	for sh.bytes > s.userBytes || sh.answered.Len() > s.answers {
 		if !s.evict(sh) {
 			break
 		}
 	}
-	for s.bytes > maxAllEvents {
+	for s.bytes > s.allBytes {
 		most := sh
 		for _, other := range s.shelves {
 			if other.bytes > most.bytes {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -78,7 +79,12 @@ func (s *Server) Kept() (sessions, subscriptions, consents int) {
 // Events is the store of events, for tests of what it keeps.
 type Events struct{ *events }
 
-func NewEvents() Events { return Events{newEvents()} }
+// NewEvents returns a store with smaller bounds than a server's.
+func NewEvents() Events {
+	e := newEvents()
+	e.userBytes, e.allBytes = MaxUserEvents, MaxAllEvents
+	return Events{e}
+}
 
 // Sizes returns how many streams are kept and what they take, for all and for a user.
 func (e Events) Sizes(user string) (streams, bytes, all int) {
@@ -90,6 +96,9 @@ func (e Events) Sizes(user string) (streams, bytes, all int) {
 	return streams, bytes, e.bytes
 }
 
+// OpenFor opens a stream of the user.
+func (e Events) OpenFor(user, session, stream string) { e.open(user, session, stream) }
+
 // Answer appends an answer to a call's stream of its own, which then ends.
 func (e Events) Answer(user, session, stream string, data []byte) {
 	r := e.open(user, session, stream)
@@ -99,7 +108,19 @@ func (e Events) Answer(user, session, stream string, data []byte) {
 
 // The bounds of Events.
 const (
-	MaxUserEvents = maxUserEvents
-	MaxAllEvents  = maxAllEvents
+	MaxUserEvents = maxUserEvents >> 4
+	MaxAllEvents  = maxAllEvents >> 4
 	MaxAnswers    = maxAnswers
 )
+
+// KeptEvents is what is kept for resuming the streams of the user with that object id.
+func (s *Server) KeptEvents(objectID string) (streams, bytes int) {
+	s.events.mu.Lock()
+	defer s.events.mu.Unlock()
+	for user, sh := range s.events.shelves {
+		if strings.HasSuffix(user, objectID) {
+			return len(sh.open) + sh.answered.Len(), sh.bytes
+		}
+	}
+	return 0, 0
+}

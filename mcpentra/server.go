@@ -49,6 +49,7 @@ type Server struct {
 	users       *users
 	sessions    *sessions
 	streams     *streams
+	events      *events // nil without sessions
 	drain       *drain
 	unsubscribe mcp.MethodHandler // of the SDK
 	log         *slog.Logger
@@ -140,12 +141,13 @@ func (s *Server) MCP() *mcp.Server { return s.mcp }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 func (s *Server) routes(resource *url.URL, c *config) http.Handler {
-	var events mcp.EventStore
+	var resume mcp.EventStore
 	if c.sessions {
-		events = newEvents()
+		s.events = newEvents()
+		resume = s.events
 	}
 	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{
-		EventStore:                   events,
+		EventStore:                   resume,
 		Stateless:                    !c.sessions,
 		SessionTimeout:               sessionTimeout,
 		MaxRequestBodyBytes:          s.limits.BodyBytes,

@@ -239,3 +239,133 @@ func TestAbandonedCallsCount(t *testing.T) {
 		}
 	}
 }
+
+// What begins a session is small, for it is kept, and asked for in all spellings.
+func TestInitializeIsSmall(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w := newWorld(t, mode.opts...)
+			header := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
+			t.Cleanup(func() {
+				for session := range w.server.MCP().Sessions() {
+					_ = session.Close()
+				}
+			})
+			sized := func(n int) string {
+				body := strings.Replace(initialize, `"name":"t"`, `"name":"`+strings.Repeat("t", n-len(initialize)+1)+`"`, 1)
+				return body
+			}
+			for _, row := range []struct {
+				name, body string
+				status     int
+			}{
+				{"as large as may be", sized(64 << 10), http.StatusOK},
+				{"one byte more", sized(64<<10 + 1), http.StatusRequestEntityTooLarge},
+				{"of megabytes", sized(3 << 20), http.StatusRequestEntityTooLarge},
+				{"spelt otherwise", strings.Replace(sized(100<<10), `"method":"initialize"`, `"m\u0065thod":"initi\u0061lize"`, 1), http.StatusRequestEntityTooLarge},
+			} {
+				status, h, body := w.post(t, row.body, header)
+				if status != row.status || status != http.StatusOK && (decode(t, body)["error"] == nil || !strings.Contains(body, "65536") || h.Get("Mcp-Session-Id") != "") {
+					t.Errorf("%s: %d %v %.300s, want %d", row.name, status, h, body, row.status)
+				}
+			}
+		})
+	}
+}
+
+// The sessions of the process are bounded. Whoever has most makes room for others; of
+// those who have one each, nobody does.
+func TestAllSessions(t *testing.T) {
+	w := newWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{AllSessions: 4, Sessions: 3}))
+	users := []*entratest.User{w.alice, w.bob, w.tenant.AddUser("carol@contoso.example", "Carol"), w.tenant.AddUser("dave@contoso.example", "Dave"),
+		w.tenant.AddUser("eve@contoso.example", "Eve")}
+	var first []map[string]string
+	for range 3 {
+		first = append(first, w.begin(t, "sessions", w.token(users[0]), "2025-11-25"))
+	}
+	for _, u := range users[1:4] { // Alice's two oldest go for Carol and Dave
+		w.begin(t, "sessions", w.token(u), "2025-11-25")
+	}
+	for i, want := range []int{http.StatusNotFound, http.StatusNotFound, http.StatusOK} {
+		if status, _, body := w.post(t, listTools, first[i]); status != want {
+			t.Errorf("Alice's session %d: %d %s, want %d", i, status, body, want)
+		}
+	}
+	status, h, body := w.post(t, initialize, map[string]string{"Authorization": "Bearer " + w.token(users[4])})
+	if status != http.StatusServiceUnavailable || h.Get("Retry-After") == "" || h.Get("Mcp-Session-Id") != "" || decode(t, body)["error"] == nil || decode(t, body)["id"] != 1.0 {
+		t.Errorf("one too many: %d %v %s", status, h, body)
+	}
+	do(t, http.MethodDelete, w.url, "", first[2])
+	w.begin(t, "sessions", w.token(users[4]), "2025-11-25")
+	if sessions, _, _ := w.server.Kept(); sessions != 4 {
+		t.Errorf("%d sessions are kept", sessions)
+	}
+}
+
+// Consents that sessions wait for are bounded for each user, and end with the session.
+func TestWaitingConsentsEnd(t *testing.T) {
+	w := consentWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{Sessions: 2}))
+	open := func(user *entratest.User) map[string]string {
+		header := map[string]string{"Authorization": "Bearer " + w.token(user)}
+		_, h, _ := w.post(t, strings.Replace(initialize, `"capabilities":{}`, `"capabilities":{"elicitation":{"url":{}}}`, 1), header)
+		header["Mcp-Session-Id"], header["Mcp-Protocol-Version"] = h.Get("Mcp-Session-Id"), "2025-11-25"
+		return header
+	}
+	t.Cleanup(func() {
+		for session := range w.server.MCP().Sessions() {
+			_ = session.Close()
+		}
+	})
+	ask := func(header map[string]string) {
+		if status, _, body := w.post(t, callBody("whoami"), header); status != http.StatusOK || !strings.Contains(body, "-32042") {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	alice, bob := open(w.alice), open(w.bob)
+	ask(bob)
+	for range 40 {
+		ask(alice)
+	}
+	if _, _, consents := w.server.Kept(); consents != 16+1 {
+		t.Errorf("%d consents are waited for", consents)
+	}
+	do(t, http.MethodDelete, w.url, "", alice)
+	if _, _, consents := w.server.Kept(); consents != 1 {
+		t.Errorf("%d consents are waited for after the session ended", consents)
+	}
+	ask(open(w.alice))
+	open(w.alice)
+	open(w.alice) // ends the first
+	if _, _, consents := w.server.Kept(); consents != 1 {
+		t.Errorf("%d consents are waited for after the session was pushed out", consents)
+	}
+}
+
+// What a session's requests leave behind does not grow with their number.
+func TestSessionsKeepNoRequests(t *testing.T) {
+	w := newWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6}))
+	header := w.begin(t, "sessions", w.token(w.alice), "2025-11-25")
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	ping := func(n int) {
+		for range n {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
+			must(t, err)
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("Accept", "application/json, text/event-stream")
+			for name, value := range header {
+				req.Header.Set(name, value)
+			}
+			resp, err := transport.RoundTrip(req)
+			must(t, err)
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	}
+	ping(300)
+	streams, bytes := w.server.KeptEvents(w.alice.ObjectID)
+	ping(1500)
+	if after, size := w.server.KeptEvents(w.alice.ObjectID); after > 1024+2 || streams < 300 || size > 4*bytes {
+		t.Errorf("%d streams and %d bytes are kept, %d and %d before", after, size, streams, bytes)
+	}
+}
