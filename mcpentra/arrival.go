@@ -23,7 +23,7 @@ type arrival struct {
 	host   string     // whom it was sent to: one host, or several with commas between
 	answer *answer    // nil while it can't be changed
 	lease  *lease     // of the user's limits; nil until there is a user
-	bytes  int        // of the body
+	size   size       // of the body
 }
 
 type arrivalKey struct{}

@@ -32,9 +32,9 @@ func (t *users) batches(next http.Handler) http.Handler {
 		case n > maxBatch:
 			badRequest(w, r, fmt.Sprintf("The batch is too large: send at most %d messages in one", maxBatch))
 		default:
-			l := arrivalOf(r.Context()).lease
-			if wait := l.takeMore(n - 1); wait > 0 {
-				t.refuse(w, r, l.user, wait)
+			a := arrivalOf(r.Context())
+			if wait := a.lease.takeMore(n - 1); wait > 0 {
+				t.refuse(w, r, a.lease.user, wait)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -56,11 +56,7 @@ func countMessages(body []byte) int {
 		case ' ', '\t', '\r', '\n':
 			continue
 		case '"':
-			for i++; i < len(body) && body[i] != '"'; i++ {
-				if body[i] == '\\' {
-					i++
-				}
-			}
+			i = endOfString(body, i)
 		case '[', '{':
 			if depth++; depth == 1 {
 				continue
@@ -81,4 +77,28 @@ func countMessages(body []byte) int {
 		return 0
 	}
 	return commas + 1
+}
+
+// countValues counts the values in the JSON of body, or a few more.
+func countValues(body []byte) int {
+	n := 1
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			i = endOfString(body, i)
+		case '[', '{', ',':
+			n++
+		}
+	}
+	return n
+}
+
+// endOfString returns where the string that begins at i ends.
+func endOfString(body []byte, i int) int {
+	for i++; i < len(body) && body[i] != '"'; i++ {
+		if body[i] == '\\' {
+			i++
+		}
+	}
+	return i
 }

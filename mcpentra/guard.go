@@ -20,7 +20,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		arrivalOf(r.Context()).bytes = len(body)
+		arrivalOf(r.Context()).size = sizeOf(body)
 		d, err := s.foresee(r, body)
 		switch {
 		case err != nil:

@@ -98,9 +98,9 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	// Outside whatever middleware the sets have added: theirs knows the caller.
 	chain := []mcp.Middleware{mcpauth.Receive, arrived, s.observe}
 	if c.sessions {
-		chain = append(chain, s.users.counted, smallInitialize, s.sessions.bound)
+		chain = append(chain, s.users.counted, smallIfKept, s.sessions.bound)
 	} else {
-		chain = append(chain, smallInitialize)
+		chain = append(chain, smallIfKept)
 	}
 	s.mcp.AddReceivingMiddleware(append(chain, s.authorize, s.subscribe, s.resume, s.conclude, withCredential(c.exchanger), absentArguments)...)
 	s.mcp.AddSendingMiddleware(s.onlyToAdmitted)

@@ -2,7 +2,6 @@ package mcpentra
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,9 +15,8 @@ import (
 )
 
 const (
-	// maxInitialize is how large the request may be that begins a session, in bytes:
-	// the session keeps what it says of the client.
-	maxInitialize = 64 << 10
+	// codeNoSession is the JSON-RPC error code of 404, as other servers have it.
+	codeNoSession = -32001
 	sessionHeader = "Mcp-Session-Id"
 )
 
@@ -79,15 +77,12 @@ func (t *sessions) owned(begin, next http.Handler) http.Handler {
 	})
 }
 
-// codeNoSession is the JSON-RPC error code of 404, as the SDK has it.
-const codeNoSession = -32001
-
 // find returns the caller's session of that id, or nil.
 func (t *sessions) find(id string, caller *entraauth.Identity) *session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.byID[id]
-	if s == nil || s.user != caller.UserID() || s.client != caller.ClientID() {
+	if s == nil || s.user != caller.UserID() || !strings.EqualFold(s.client, caller.ClientID()) {
 		return nil
 	}
 	return s
@@ -121,22 +116,6 @@ func refuseBusy(ctx context.Context) error {
 		mcpauth.WriteError(w, r, http.StatusServiceUnavailable, int(e.Code), e.Message)
 	})
 	return e
-}
-
-// smallInitialize is receiving middleware: a client has little to say of itself.
-func smallInitialize(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		a := arrivalOf(ctx)
-		if method != "initialize" || a == nil || a.bytes <= maxInitialize {
-			return next(ctx, method, req)
-		}
-		e := &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest,
-			Message: fmt.Sprintf("The initialize request is too large: send at most %d bytes", maxInitialize)}
-		a.answer.refuse(func(w http.ResponseWriter, r *http.Request) {
-			mcpauth.WriteError(w, r, http.StatusRequestEntityTooLarge, int(e.Code), e.Message)
-		})
-		return nil, e
-	}
 }
 
 // begin notes a new session, and reports whether there is room for it. The user's

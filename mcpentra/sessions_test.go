@@ -240,39 +240,6 @@ func TestAbandonedCallsCount(t *testing.T) {
 	}
 }
 
-// What begins a session is small, for it is kept, and asked for in all spellings.
-func TestInitializeIsSmall(t *testing.T) {
-	for _, mode := range modes {
-		t.Run(mode.name, func(t *testing.T) {
-			w := newWorld(t, mode.opts...)
-			header := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
-			t.Cleanup(func() {
-				for session := range w.server.MCP().Sessions() {
-					_ = session.Close()
-				}
-			})
-			sized := func(n int) string {
-				body := strings.Replace(initialize, `"name":"t"`, `"name":"`+strings.Repeat("t", n-len(initialize)+1)+`"`, 1)
-				return body
-			}
-			for _, row := range []struct {
-				name, body string
-				status     int
-			}{
-				{"as large as may be", sized(64 << 10), http.StatusOK},
-				{"one byte more", sized(64<<10 + 1), http.StatusRequestEntityTooLarge},
-				{"of megabytes", sized(3 << 20), http.StatusRequestEntityTooLarge},
-				{"spelt otherwise", strings.Replace(sized(100<<10), `"method":"initialize"`, `"m\u0065thod":"initi\u0061lize"`, 1), http.StatusRequestEntityTooLarge},
-			} {
-				status, h, body := w.post(t, row.body, header)
-				if status != row.status || status != http.StatusOK && (decode(t, body)["error"] == nil || !strings.Contains(body, "65536") || h.Get("Mcp-Session-Id") != "") {
-					t.Errorf("%s: %d %v %.300s, want %d", row.name, status, h, body, row.status)
-				}
-			}
-		})
-	}
-}
-
 // The sessions of the process are bounded. Whoever has most makes room for others; of
 // those who have one each, nobody does.
 func TestAllSessions(t *testing.T) {
