@@ -1,8 +1,10 @@
 package mcpentra
 
 import (
+	"bytes"
 	"container/list"
 	"context"
+	"encoding/json"
 	"iter"
 	"slices"
 	"sync"
@@ -29,7 +31,8 @@ const (
 // calls under way and of open streams. Where the process has no more room, it is
 // taken from whoever has most.
 type events struct {
-	userBytes, allBytes, answers int // the bounds
+	userBytes, allBytes, answers int                            // the bounds
+	admits                       func(session, uri string) bool // nil: all news are for all
 
 	mu       sync.Mutex
 	bytes    int
@@ -123,7 +126,10 @@ func (s *events) Append(_ context.Context, session, stream string, data []byte) 
 
 // After implements [mcp.EventStore].
 func (s *events) After(_ context.Context, session, stream string, index int) iter.Seq2[[]byte, error] {
-	rest, err := s.after(session, stream, index)
+	rest, first, err := s.after(session, stream, index)
+	if stream == "" && s.admits != nil {
+		rest = s.withhold(session, first, rest)
+	}
 	return func(yield func([]byte, error) bool) {
 		if err != nil {
 			yield(nil, err)
@@ -137,21 +143,78 @@ func (s *events) After(_ context.Context, session, stream string, index int) ite
 	}
 }
 
-func (s *events) after(session, stream string, index int) ([][]byte, error) {
+// after returns the events of a stream after the index, and the index of the first.
+func (s *events) after(session, stream string, index int) (rest [][]byte, first int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.sessions[session][stream]
 	if r == nil {
-		return nil, mcp.ErrEventsPurged
+		return nil, 0, mcp.ErrEventsPurged
 	}
 	if stream == "" && index < 0 { // nothing is resumed: what is left counts from here
 		r.first = 0
 	}
 	start := index + 1 - r.first
 	if start < 0 {
-		return nil, mcp.ErrEventsPurged
+		return nil, 0, mcp.ErrEventsPurged
 	}
-	return slices.Clone(r.events[min(start, len(r.events)):]), nil
+	return slices.Clone(r.events[min(start, len(r.events)):]), index + 1, nil
+}
+
+// withhold takes news of resources out of what a session's client missed that its
+// caller may not have now, for good. The rest is numbered as the SDK will: it lets
+// nothing be appended to the stream meanwhile.
+func (s *events) withhold(session string, first int, rest [][]byte) [][]byte {
+	var kept [][]byte
+	gone := map[int]bool{} // by index
+	for i, data := range rest {
+		if uri, ok := newsOf(data); ok && !s.admits(session, uri) {
+			gone[first+i] = true
+		} else {
+			kept = append(kept, data)
+		}
+	}
+	if len(gone) == 0 {
+		return rest
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.sessions[session][""]
+	if r == nil {
+		return kept
+	}
+	var left [][]byte
+	for i, data := range r.events {
+		if gone[r.first+i] {
+			s.charge(r, -eventCost-cap(data))
+		} else {
+			left = append(left, data)
+		}
+	}
+	evicted := 0 // meanwhile
+	for i := range gone {
+		if i < r.first {
+			evicted++
+		}
+	}
+	r.events, r.first = left, r.first-evicted
+	return kept
+}
+
+// newsOf returns the resource that an event tells of, if it does.
+func newsOf(data []byte) (uri string, ok bool) {
+	const method = "notifications/resources/updated"
+	if !bytes.Contains(data, []byte(method)) {
+		return "", false
+	}
+	var event struct {
+		Method string `json:"method"`
+		Params struct {
+			URI string `json:"uri"`
+		} `json:"params"`
+	}
+	err := json.Unmarshal(data, &event)
+	return event.Params.URI, err == nil && event.Method == method
 }
 
 // SessionClosed implements [mcp.EventStore].

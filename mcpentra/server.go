@@ -144,6 +144,7 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	var resume mcp.EventStore
 	if c.sessions {
 		s.events = newEvents()
+		s.events.admits = s.admitsSession
 		resume = s.events
 	}
 	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{

@@ -325,3 +325,66 @@ func TestNewsGoToThoseAdmitted(t *testing.T) {
 		t.Errorf("a member by the stream's token: %s", data)
 	}
 }
+
+// What a client missed is looked at again when it comes back for it.
+func TestMissedNewsGoToThoseAdmitted(t *testing.T) {
+	w, clock := newsWorld(t, mcpentra.WithSessions())
+	s, header := w.listening(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour, "Board"), "news://board/1", "news://all/1")
+	w.changed(t, "news://board/1")
+	w.changed(t, "news://all/1")
+	for range 2 {
+		s.next(t)
+	}
+	clock.advance(time.Hour - time.Minute)
+	renew := func(roles ...string) {
+		header["Authorization"] = "Bearer " + w.holderOf(clock, w.alice.ObjectID, time.Hour, roles...)
+	}
+	renew("Board")
+	if status, _, body := w.post(t, listTools, header); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	clock.advance(3 * time.Minute)
+	w.server.CheckStreams()
+	s.ended(t)
+	for range 3 { // while there is no stream
+		w.changed(t, "news://board/1")
+	}
+	w.changed(t, "news://all/1")
+	renew() // the role is gone
+	seen := func(lastEvent string) (ids []string) {
+		h := map[string]string{}
+		for name, value := range header {
+			h[name] = value
+		}
+		if lastEvent != "" {
+			h["Last-Event-ID"] = lastEvent
+		}
+		status, s := w.open(t, http.MethodGet, "", h)
+		if status != http.StatusOK {
+			t.Fatalf("a new stream: %d", status)
+		}
+		w.changed(t, "news://board/1")
+		must(t, w.server.MCP().ResourceUpdated(context.Background(), &mcp.ResourceUpdatedNotificationParams{URI: "news://all/1", Meta: mcp.Meta{"last": true}}))
+		for {
+			data, ok := s.next(t)
+			if !ok || strings.Contains(data, "news://board") {
+				t.Fatalf("told of what is not for the caller: %s (open: %v)", data, ok)
+			}
+			ids = append(ids, data)
+			if strings.Contains(data, `"last"`) {
+				break
+			}
+		}
+		clock.advance(2 * time.Hour)
+		w.server.CheckStreams()
+		s.ended(t)
+		renew()
+		return ids
+	}
+	if all := seen(""); len(all) != 3 { // two before, one now
+		t.Errorf("of what all may know came %q", all)
+	}
+	if all := seen("_2"); len(all) != 1 { // the numbers are those of what was sent
+		t.Errorf("after the third came %q", all)
+	}
+}

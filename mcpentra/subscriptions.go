@@ -160,6 +160,14 @@ func (s *Server) admits(server *mcp.ServerSession, uri string) bool {
 	return s.access.decide(caller, use.targets("resources/read")) == nil
 }
 
+// admitsSession is admits, for the session of that id.
+func (s *Server) admitsSession(id, uri string) bool {
+	s.sessions.mu.Lock()
+	x := s.sessions.byID[id]
+	s.sessions.mu.Unlock()
+	return x != nil && s.admits(x.server, uri)
+}
+
 // addURI notes that the session subscribes to the URI, and reports whether that is
 // news.
 func (t *sessions) addURI(server *mcp.ServerSession, uri string, byHTTP bool) (x *session, added bool, err error) {
