@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entratest"
@@ -103,4 +104,34 @@ func ExampleVerifier_Explain() {
 	// Output:
 	// audience_mismatch - https://graph.microsoft.com
 	// scope_missing - User.Read
+}
+
+// What outlives its request, such as a stream, asks again whether its token is good.
+func ExampleVerifier_Recheck() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	api := tenant.AddApp("Orders", "access_as_user")
+	now := time.Now()
+	verifier, err := entraauth.NewVerifier(tenant.ID(), api.ClientID, &entraauth.Options{
+		AuthorityHost: tenant.AuthorityHost(),
+		HTTPClient:    tenant.HTTPClient(),
+		Now:           func() time.Time { return now },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = verifier.Close() }()
+
+	id, err := verifier.Verify(context.Background(), tenant.Mint(api, 1, nil))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(verifier.Recheck(id))
+	now = now.Add(48 * time.Hour)
+	fmt.Println(errors.Is(verifier.Recheck(id), entraauth.ErrExpired))
+	// Output:
+	// <nil>
+	// true
 }

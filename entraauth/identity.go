@@ -60,6 +60,7 @@ type Identity struct {
 	groupOverage, claimsCapable  bool
 	expires                      time.Time
 	assertion                    Assertion
+	origin                       provenance // zero until the signature is verified
 }
 
 func newIdentity(token string, c *claims) *Identity {

@@ -22,22 +22,13 @@ const (
 	judgeTimeout = fetchTimeout + 5*time.Second
 )
 
-// A verified token is an entry of the cache: who it speaks for, and the key
-// with which it lives and dies.
-type verified struct {
-	identity *Identity
-	source   *keySource
-	keyID    string
-	key      *signingKey
-}
-
 // A tokenCache keeps the tokens that one verifier accepted, by their SHA-256.
 // What it says is worth nothing to a verifier with another policy, so they
 // share none.
-type tokenCache = cache.Cache[[sha256.Size]byte, *verified]
+type tokenCache = cache.Cache[[sha256.Size]byte, *Identity]
 
 func newTokenCache(tokens int, now func() time.Time) *tokenCache {
-	return cache.New[[sha256.Size]byte, *verified](cache.Options{
+	return cache.New[[sha256.Size]byte, *Identity](cache.Options{
 		MaxBytes:    uint64(tokens) * tokenCost, //nolint:gosec // positive
 		LoadTimeout: judgeTimeout, Now: now,
 	})
@@ -47,33 +38,33 @@ func newTokenCache(tokens int, now func() time.Time) *tokenCache {
 func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, error) {
 	key := hash(token)
 	for range 2 { // the second time after a forgotten one
-		t, err := v.tokens.Get(ctx, key, func(ctx context.Context) (cache.Item[*verified], error) {
+		id, err := v.tokens.Get(ctx, key, func(ctx context.Context) (cache.Item[*Identity], error) {
 			return v.load(ctx, token)
 		})
 		if err != nil {
 			return nil, v.judgement(ctx, err)
 		}
-		set, err := t.source.current(ctx)
+		set, err := id.origin.source.current(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if set.keys[t.keyID] == t.key {
-			return t.identity, nil
+		if id.origin.isIn(set) {
+			return id, nil
 		}
 		v.tokens.Forget(key) // its key left the tenant's set
 	}
 	return nil, v.judgement(ctx, errors.New("the tenant's signing keys keep changing"))
 }
 
-func (v *Verifier) load(ctx context.Context, token string) (cache.Item[*verified], error) {
+func (v *Verifier) load(ctx context.Context, token string) (cache.Item[*Identity], error) {
 	// A copy: a header's value is a piece of the text of all headers, which would
 	// stay in memory with it.
 	t, err := v.verify(ctx, strings.Clone(token))
 	if err != nil {
-		return cache.Item[*verified]{}, err
+		return cache.Item[*Identity]{}, err
 	}
-	return cache.Item[*verified]{
-		Value:     &verified{identity: t.who(), source: t.source, keyID: t.header.kid, key: t.key},
+	return cache.Item[*Identity]{
+		Value:     t.who(),
 		ExpiresAt: time.Unix(t.claims.expires, 0).Add(v.skew),
 		Size:      max(tokenCost-entryCost, 2*len(token)),
 	}, nil

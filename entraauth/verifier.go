@@ -241,6 +241,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (*candidate, error)
 		}
 	}
 	v.remember(t)
+	t.who().origin = provenance{t.source, t.header.kid, t.key}
 	return t, nil
 }
 

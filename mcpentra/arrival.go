@@ -23,6 +23,8 @@ type arrival struct {
 	client netip.Addr // who sent the request; see proxies.client
 	host   string     // whom it was sent to: one host, or several with commas between
 	answer *answer    // nil while it can't be changed
+	lease  *lease     // of the user's limits; nil until there is a user
+	size   size       // of the body
 }
 
 type arrivalKey struct{}

@@ -25,8 +25,8 @@ func (s *Server) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 			if err != nil {
 				return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
 			}
-			if d := s.decide(id, targets); d != nil {
-				answerTo(ctx).refuse(d)
+			if d := s.access.decide(id, targets); d != nil {
+				s.refuseLate(ctx, d)
 				return nil, d
 			}
 			if ctx, err = respell(ctx, req); err != nil {

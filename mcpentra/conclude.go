@@ -29,26 +29,25 @@ func (s *Server) conclude(next mcp.MethodHandler) mcp.MethodHandler {
 			round, _ := ctx.Value(roundKey{}).(int)
 			return s.askForConsent(id, call, result, e, round)
 		}
-		if c, ok := challengeOf(id, e); ok {
+		if challenge := challengeOf(id, e); challenge != nil {
 			a := askedBy(req)
-			d := &denial{refusal: c.refusal(id), targets: a.targets(method)}
-			if answerTo(ctx).refuse(d) {
+			d := &denial{refusal: challenge, targets: a.targets(method)}
+			if s.refuseLate(ctx, d) { // else words must do
 				return nil, d
 			}
-			s.challenges.remember(id, e.Resource, c.claims)
 		}
 		return result, err
 	}
 }
 
 // challengeOf returns the challenge to the caller's token that follows from Entra's
-// refusal to exchange it, if a new token helps and the client can get one.
-func challengeOf(id *entraauth.Identity, e *obo.Error) (c challenge, ok bool) {
+// refusal to exchange it, or nil if no new token helps or the client can't get one.
+func challengeOf(id *entraauth.Identity, e *obo.Error) *entraauth.Error {
 	switch {
 	case errors.Is(e, obo.ErrAssertionExpired):
-		return challenge{}, true
+		return entraauth.Revoked(id)
 	case errors.Is(e, obo.ErrInteractionRequired) && e.Claims != "" && id.HandlesClaims():
-		return challenge{claims: e.Claims}, true
+		return entraauth.ClaimsRequired(id, e.Claims)
 	}
-	return challenge{}, false
+	return nil
 }

@@ -37,7 +37,7 @@ func (s *Server) askForConsent(id *entraauth.Identity, call *mcp.CallToolRequest
 		if call.Session.ID() == "" { // nobody to notify: the client must make the call itself
 			return failed, nil
 		}
-		elicitation := s.waiting.add(call.Session)
+		elicitation := s.waiting.add(id.UserID(), call.Session)
 		return nil, mcp.URLElicitationRequiredError([]*mcp.ElicitParams{{
 			Mode: "url", Message: consentMessage(e, 1), URL: withState(e.ConsentURL, elicitation), ElicitationID: elicitation,
 		}})

@@ -275,26 +275,23 @@ func TestChallengeByEntra(t *testing.T) {
 			addWhoami(w)
 			w.tenant.RequireMFA(w.tenant.Storage())
 			capable := map[string]any{"xms_cc": []string{"cp1"}}
-			// With sessions the SDK begins its stream at once, so the first call is answered
-			// in words and the next one is challenged.
 			header := w.bearer(capable)
 			if name == "stateful" {
 				header["Mcp-Protocol-Version"] = "2025-11-25"
-				_, h, _ := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`, header)
+				_, h, _ := w.post(t, initialize, header)
 				header["Mcp-Session-Id"] = h.Get("Mcp-Session-Id")
 				t.Cleanup(func() { do(t, http.MethodDelete, w.url, "", header) })
-				if status, _, body := w.post(t, callBody("whoami"), header); status != http.StatusOK || !strings.Contains(body, "AADSTS50076") {
-					t.Errorf("first call: %d %s", status, body)
-				}
-				if status, _, body := w.post(t, callBody("secure_ping"), header); status != http.StatusOK {
-					t.Errorf("a tool that does not use storage: %d %s", status, body)
+			}
+			for range 3 { // the exchanger may remember the refusal
+				status, h, body := w.post(t, callBody("whoami"), header)
+				challenge := h.Get("WWW-Authenticate")
+				if status != http.StatusUnauthorized || !strings.Contains(challenge, `error="insufficient_claims"`) || !strings.Contains(challenge, `claims="`) ||
+					!strings.Contains(body, `"id":7`) || !strings.Contains(body, "stronger_sign_in") || h.Get("Content-Type") != "application/json" {
+					t.Errorf("%d %s %s", status, challenge, body)
 				}
 			}
-			status, h, body := w.post(t, callBody("whoami"), header)
-			challenge := h.Get("WWW-Authenticate")
-			if status != http.StatusUnauthorized || !strings.Contains(challenge, `error="insufficient_claims"`) || !strings.Contains(challenge, `claims="`) ||
-				!strings.Contains(body, `"id":7`) || !strings.Contains(body, "stronger_sign_in") {
-				t.Errorf("%d %s %s", status, challenge, body)
+			if status, _, body := w.post(t, callBody("secure_ping"), header); status != http.StatusOK {
+				t.Errorf("a tool that does not use storage: %d %s", status, body)
 			}
 			// With a second factor.
 			strong := w.bearer(map[string]any{"xms_cc": []string{"cp1"}, "amr": []string{"pwd", "mfa"}})
@@ -329,8 +326,8 @@ func TestRevokedToken(t *testing.T) {
 	}
 }
 
-// A tool that has sent progress has begun its answer: it gets words, and the next
-// call with that token the challenge, also of another tool that uses the resource.
+// A tool that has sent progress has begun its answer: it gets words, each time, and
+// another tool that uses the resource gets the challenge.
 func TestChallengeAfterProgress(t *testing.T) {
 	w := newWorld(t)
 	addWhoami(w)
@@ -355,17 +352,14 @@ func TestChallengeAfterProgress(t *testing.T) {
 	if status, body := post("slow"); status != http.StatusOK || !strings.Contains(body, "AADSTS50076") || !strings.Contains(body, "notifications/progress") {
 		t.Errorf("%d %s", status, body)
 	}
-	exchanges := w.tenant.Count(entratest.Token)
-	for _, tool := range []string{"slow", "whoami"} {
-		if status, body := post(tool); status != http.StatusUnauthorized || !strings.Contains(body, "stronger_sign_in") {
-			t.Errorf("%s: %d %s", tool, status, body)
-		}
+	if status, body := post("whoami"); status != http.StatusUnauthorized || !strings.Contains(body, "stronger_sign_in") {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, body := post("slow"); status != http.StatusOK || !strings.Contains(body, "AADSTS50076") {
+		t.Errorf("again: %d %s", status, body)
 	}
 	if status, body := post("secure_ping"); status != http.StatusOK {
 		t.Errorf("a tool that does not use storage: %d %s", status, body)
-	}
-	if n := w.tenant.Count(entratest.Token) - exchanges; n != 0 {
-		t.Errorf("%d exchanges for what is known", n)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -53,28 +52,11 @@ func (s *Server) withCredential(x *obo.Exchanger) mcp.Middleware {
 			// Set in any case: the session's context must not lend another caller's.
 			var cred any = missing
 			if id := entraauth.FromContext(ctx); id != nil && x != nil {
-				a := askedBy(req)
-				cred = &callCredential{x.Credential(id.Assertion()), a.targets(method), s.challenges}
+				cred = x.Credential(id.Assertion())
 			}
 			return next(context.WithValue(ctx, credentialKey{}, cred), method, req)
 		}
 	}
-}
-
-// callCredential is the caller's credential during one request. It notes which
-// tool gets tokens for what.
-type callCredential struct {
-	*obo.Credential
-	targets    []target
-	challenges *challenges
-}
-
-// GetToken implements [azcore.TokenCredential].
-func (c *callCredential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	if len(o.Scopes) == 1 && len(c.targets) == 1 {
-		c.challenges.used(c.targets[0], o.Scopes[0])
-	}
-	return c.Credential.GetToken(ctx, o)
 }
 
 // Credential returns the credential of the caller of this tool call: it gets

@@ -1,9 +1,11 @@
 package mcpentra
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -21,11 +23,11 @@ func NewUsers(l Limits, now func() time.Time) Users {
 
 // Admit counts a request of the user and returns what ends it, or how long to wait.
 func (u Users) Admit(id string) (release func(), wait time.Duration) {
-	admitted, wait := u.t.admit(id)
+	l, wait := u.t.admit(id)
 	if wait > 0 {
 		return nil, wait
 	}
-	return func() { u.t.release(admitted) }, 0
+	return l.close, 0
 }
 
 func (u Users) Known() int { return len(u.t.known) }
@@ -78,3 +80,78 @@ func HideIDs(body []byte) func() {
 
 // Bounded is a logger as the server has it.
 func Bounded(h slog.Handler) *slog.Logger { return slog.New(bounded{h}) }
+
+// PrimingDelay sets how long a priming event is held back.
+func (s *Server) PrimingDelay(d time.Duration) { s.primingDelay = d }
+
+// CheckStreams looks whether the tokens of open streams are good, as it is done
+// each second.
+func (s *Server) CheckStreams() { s.streams.check() }
+
+// OpenStreams is how many streams are watched.
+func (s *Server) OpenStreams() int {
+	s.streams.mu.Lock()
+	defer s.streams.mu.Unlock()
+	return len(s.streams.open)
+}
+
+// Kept is what is kept for sessions and streams.
+func (s *Server) Kept() (sessions, subscriptions, consents int) {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	for _, n := range s.sessions.uris {
+		subscriptions += n
+	}
+	s.waiting.mu.Lock()
+	defer s.waiting.mu.Unlock()
+	return len(s.sessions.byServer), subscriptions, len(s.waiting.byID)
+}
+
+// Events is the store of events, for tests of what it keeps.
+type Events struct{ *events }
+
+// NewEvents returns a store with smaller bounds than a server's.
+func NewEvents() Events {
+	e := newEvents()
+	e.userBytes, e.allBytes = MaxUserEvents, MaxAllEvents
+	return Events{e}
+}
+
+// Sizes returns how many streams are kept and what they take, for all and for a user.
+func (e Events) Sizes(user string) (streams, bytes, all int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if sh := e.shelves[user]; sh != nil {
+		streams, bytes = len(sh.open)+sh.answered.Len(), sh.bytes
+	}
+	return streams, bytes, e.bytes
+}
+
+// OpenFor opens a stream of the user.
+func (e Events) OpenFor(user, session, stream string) { e.open(user, session, stream) }
+
+// Answer appends an answer to a call's stream of its own, which then ends.
+func (e Events) Answer(user, session, stream string, data []byte) {
+	r := e.open(user, session, stream)
+	_ = e.Append(context.Background(), session, stream, data) // to a stream that is there
+	e.answered(r)
+}
+
+// The bounds of Events.
+const (
+	MaxUserEvents = maxUserEvents >> 4
+	MaxAllEvents  = maxAllEvents >> 4
+	MaxAnswers    = maxAnswers
+)
+
+// KeptEvents is what is kept for resuming the streams of the user with that object id.
+func (s *Server) KeptEvents(objectID string) (streams, bytes int) {
+	s.events.mu.Lock()
+	defer s.events.mu.Unlock()
+	for user, sh := range s.events.shelves {
+		if strings.HasSuffix(user, objectID) {
+			return len(sh.open) + sh.answered.Len(), sh.bytes
+		}
+	}
+	return 0, 0
+}

@@ -2,6 +2,7 @@ package mcpentra
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -19,6 +20,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		arrivalOf(r.Context()).size = sizeOf(body)
 		d, err := s.foresee(r, body)
 		switch {
 		case err != nil:
@@ -28,11 +30,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		case isBatch(body): // one refusal must not hide the results of others
 			next.ServeHTTP(w, r)
 		default:
-			a := &answer{ResponseWriter: w, write: func(w http.ResponseWriter, d *denial) {
-				r := r.WithContext(r.Context())
-				r.Body = wholeBody{bytes.NewReader(body), body}                  // from the beginning: its id is in it
-				s.refuse(w, r, d, func(*http.Request, int, *entraauth.Error) {}) // observe writes the line
-			}}
+			again := r.WithContext(r.Context())
+			again.Body = wholeBody{bytes.NewReader(body), body}
+			a := &answer{w: w, r: again, delay: s.primingDelay}
+			defer a.finish()
 			arrivalOf(r.Context()).answer = a
 			next.ServeHTTP(a, r)
 		}
@@ -43,7 +44,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 // those made to deceive it, which the receiving middleware judges by what the SDK
 // has read.
 func (s *Server) foresee(r *http.Request, body []byte) (*denial, error) {
-	if s.access.isFree() && s.challenges.isEmpty() {
+	if s.access.isFree() {
 		return nil, nil
 	}
 	targets, err := targetsOf(r.Header, body)
@@ -53,15 +54,7 @@ func (s *Server) foresee(r *http.Request, body []byte) (*denial, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.decide(entraauth.FromContext(r.Context()), targets), nil
-}
-
-// decide is the one decision about a request.
-func (s *Server) decide(id *entraauth.Identity, targets []target) *denial {
-	if d := s.access.decide(id, targets); d != nil {
-		return d
-	}
-	return s.challenges.due(id, targets)
+	return s.access.decide(entraauth.FromContext(r.Context()), targets), nil
 }
 
 var (
@@ -116,6 +109,14 @@ func targetsIn(body []byte) ([]target, error) {
 func isBatch(body []byte) bool {
 	body = bytes.TrimLeft(body, " \t\r\n")
 	return len(body) > 0 && body[0] == '['
+}
+
+// refuseLate makes the denial the answer to the context's request, and reports
+// false if it is too late. The line in the log is observe's.
+func (s *Server) refuseLate(ctx context.Context, d *denial) bool {
+	return answerTo(ctx).refuse(func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(w, r, d, func(*http.Request, int, *entraauth.Error) {})
+	})
 }
 
 // refuse answers a request with the denial.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -14,48 +13,6 @@ import (
 // consentPath is where Entra sends the browser after a consent: the redirect URI
 // to register with the app, and to give to the exchanger as Options.RedirectURL.
 const consentPath = "/consent/done"
-
-// maxWaiting bounds the consents that sessions are to be told of.
-const maxWaiting = 1024
-
-// waiting are the sessions that have asked their user for consent, by elicitation.
-type waiting struct {
-	mu       sync.Mutex
-	sessions map[string]waitingSession
-}
-
-type waitingSession struct {
-	session *mcp.ServerSession
-	until   time.Time
-}
-
-// add returns the new elicitation's id.
-func (w *waiting) add(session *mcp.ServerSession) string {
-	id, now := newID(), time.Now()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for old, s := range w.sessions {
-		if !now.Before(s.until) {
-			delete(w.sessions, old)
-		}
-	}
-	if w.sessions == nil {
-		w.sessions = map[string]waitingSession{}
-	}
-	if len(w.sessions) < maxWaiting { // else its client is told nothing, and tries by itself
-		w.sessions[id] = waitingSession{session, now.Add(stateLife)}
-	}
-	return id
-}
-
-// take returns the session, once, or nil.
-func (w *waiting) take(id string) *mcp.ServerSession {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.sessions[id]
-	delete(w.sessions, id)
-	return s.session
-}
 
 // The page says no more than that: whoever opens it is not signed in to us. What
 // became of the consent, the next call finds out.

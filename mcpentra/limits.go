@@ -18,11 +18,17 @@ type Limits struct {
 	Burst int
 	// Concurrent is how many requests of a user may be under way at a time, open
 	// streams included; beyond it they are refused with 429 and Retry-After.
-	// Defaults to 64.
+	// Defaults to 64. Each message of a JSON-RPC batch (at most 32, protocol
+	// 2025-03-26) is a request here and above. With sessions a call counts until it
+	// has ended, though its client hung up.
 	Concurrent int
 	// Sessions is how many sessions a user may have, with [WithSessions]; the oldest
 	// ends when there is one more. Defaults to 32.
 	Sessions int
+	// AllSessions is how many sessions all users together may have; beyond it the
+	// oldest of the user with most makes room for a user with fewer, and where that
+	// is nobody a new session is refused with 503 and Retry-After. Defaults to 4,096.
+	AllSessions int
 	// BodyBytes is the size of a request's body; what is larger is refused with
 	// 413. Defaults to 4 MiB.
 	BodyBytes int64
@@ -54,6 +60,7 @@ func WithLimits(l Limits) Option {
 			{"Burst", l.Burst < 0},
 			{"Concurrent", l.Concurrent < 0},
 			{"Sessions", l.Sessions < 0},
+			{"AllSessions", l.AllSessions < 0},
 			{"BodyBytes", l.BodyBytes < 0},
 			{"BodyTimeout", l.BodyTimeout < 0},
 			{"WriteTimeout", l.WriteTimeout < 0},
@@ -74,6 +81,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.Burst, 200)
 	setDefault(&l.Concurrent, 64)
 	setDefault(&l.Sessions, 32)
+	setDefault(&l.AllSessions, 4096)
 	setDefault(&l.BodyBytes, 4<<20)
 	setDefault(&l.BodyTimeout, 30*time.Second)
 	setDefault(&l.WriteTimeout, 30*time.Second)
@@ -83,8 +91,8 @@ func (l Limits) withDefaults() Limits {
 
 // busy is what a user is told who is over the limits.
 func (l Limits) busy() string {
-	return fmt.Sprintf("Too many requests: a user may make %g a second and %d at a time. Wait as long as Retry-After says, then try again",
-		l.RequestsPerSecond, l.Concurrent)
+	return fmt.Sprintf("Too many requests: a user may make %g a second and %d at a time; each message of a batch counts. "+
+		"Wait as long as Retry-After says, then try again, with smaller batches", l.RequestsPerSecond, l.Concurrent)
 }
 
 func setDefault[T comparable](field *T, value T) {

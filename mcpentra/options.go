@@ -118,11 +118,16 @@ func WithServerOptions(change func(*mcp.ServerOptions)) Option {
 }
 
 // WithSessions makes the server stateful, for tools that call the client back
-// under protocol versions before 2026-07-28. Sessions live in this process, are
-// bound to their user, and end after 30 idle minutes, or as the oldest of more than
-// [Limits].Sessions. A client whose stream broke can resume it, as long as its events are among the latest 10 MiB of all
-// sessions. Without this option each request stands alone and any replica can
-// answer it.
+// under protocol versions before 2026-07-28. Sessions live in this process and are
+// bound to their user and client application. They end after 30 idle minutes, or as
+// the oldest of more than [Limits].Sessions or AllSessions.
+//
+// A client whose stream broke can resume it, also while its call still runs. What is
+// kept for that is bounded for each user: 10 MiB and 1,024 answers, oldest lost first.
+//
+// Without this option each request stands alone and any replica can answer it;
+// resources/subscribe is refused, for nothing could be sent. (Clients of 2026-07-28
+// have subscriptions/listen, which needs no session.)
 func WithSessions() Option {
 	return func(c *config) error {
 		c.sessions = true

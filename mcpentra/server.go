@@ -50,12 +50,18 @@ type Server struct {
 	metadataURL string         // of the protected resource, for challenges
 	access      access
 	sealer      sealer
-	challenges  *challenges
 	waiting     waiting
 	limits      Limits
+	users       *users
+	sessions    *sessions
+	streams     *streams
+	events      *events // nil without sessions
 	drain       *drain
-	description []slog.Attr // of the line at its start
+	description []slog.Attr       // of the line at its start
+	unsubscribe mcp.MethodHandler // of the SDK
 	log         *slog.Logger
+
+	primingDelay time.Duration
 }
 
 // NewServer assembles a server. resourceURL is the URL that clients are given,
@@ -78,6 +84,10 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		}
 		faults = append(faults, option(&c))
 	}
+	if c.log == nil {
+		c.log = slog.Default()
+	}
+	c.log = slog.New(bounded{c.log.Handler()})
 	faults = append(faults, checkPairing(v, c.exchanger))
 	server, err := newMCPServer(&c)
 	faults = append(faults, err)
@@ -88,20 +98,22 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
-	if c.log == nil {
-		c.log = slog.Default()
-	}
-	c.log = slog.New(bounded{c.log.Handler()})
 	s := &Server{
 		verifier: v, exchanger: c.exchanger, log: c.log, mcp: server, metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
-		access: c.access, sealer: c.sealer, challenges: newChallenges(), drain: newDrain(),
+		access: c.access, sealer: c.sealer, drain: newDrain(), primingDelay: primingDelay,
 	}
+	s.users = newUsers(s.limits, time.Now, s.log)
+	s.sessions = newSessions(s.limits, s.sessionEnded)
+	s.streams = newStreams(v.Recheck)
 	// Outside whatever middleware the sets have added: theirs knows the caller.
-	bound := func(next mcp.MethodHandler) mcp.MethodHandler { return next }
+	chain := []mcp.Middleware{mcpauth.Receive, arrived, s.observe}
 	if c.sessions {
-		bound = newSessions(s.limits).bound
+		chain = append(chain, s.users.counted, smallIfKept, s.sessions.bound)
+	} else {
+		chain = append(chain, smallIfKept)
 	}
-	s.mcp.AddReceivingMiddleware(mcpauth.Receive, arrived, s.observe, bound, s.authorize, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))
+	s.mcp.AddReceivingMiddleware(append(chain, s.authorize, s.subscribe, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))...)
+	s.mcp.AddSendingMiddleware(s.onlyToAdmitted)
 	s.handler = s.routes(resource, &c)
 	s.description = describe(resource, &c, s)
 	return s, nil
@@ -119,6 +131,9 @@ func newMCPServer(c *config) (server *mcp.Server, err error) {
 	}
 	for _, change := range c.serverOptions {
 		faults = append(faults, attempt("WithServerOptions", func() { change(&o) }))
+	}
+	if o.UnsubscribeHandler != nil {
+		o.UnsubscribeHandler = endsAlways(o.UnsubscribeHandler, c.log)
 	}
 	next := o.SetCacheable
 	o.SetCacheable = func(ctx context.Context, req mcp.Request, cacheable *mcp.Cacheable) {
@@ -143,12 +158,14 @@ func (s *Server) MCP() *mcp.Server { return s.mcp }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 func (s *Server) routes(resource *url.URL, c *config) http.Handler {
-	var events mcp.EventStore
+	var resume mcp.EventStore
 	if c.sessions {
-		events = mcp.NewMemoryEventStore(nil) // of 10 MiB for all sessions, oldest lost first
+		s.events = newEvents()
+		s.events.admits = s.admitsSession
+		resume = s.events
 	}
 	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{
-		EventStore:                   events,
+		EventStore:                   resume,
 		Stateless:                    !c.sessions,
 		SessionTimeout:               sessionTimeout,
 		MaxRequestBodyBytes:          s.limits.BodyBytes,
@@ -162,8 +179,15 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	protected := http.NewServeMux()
 	protected.HandleFunc("GET "+consentPath, s.landing)
 	endpoint := mcpauth.Bridge(carry(s.speak(stream)))
-	endpoint = readBody(s.limits, s.drain.watch(s.guard(endpoint)))
-	endpoint = s.verifier.Middleware(outer)(newUsers(s.limits, time.Now, s.log).limit(s.formed(c.sessions, endpoint)))
+	endpoint = s.users.batches(s.drain.watch(s.watchStreams(s.guard(endpoint))))
+	if c.sessions {
+		small := s.limits
+		small.BodyBytes = min(small.BodyBytes, maxInitialize)
+		endpoint = s.sessions.owned(readBody(small, endpoint), readBody(s.limits, endpoint))
+	} else {
+		endpoint = readBody(s.limits, endpoint)
+	}
+	endpoint = s.verifier.Middleware(outer)(s.users.limit(s.formed(c.sessions, endpoint)))
 	for _, path := range remainders(resource.Path) {
 		handleBoth(protected, path, endpoint)
 	}
@@ -178,6 +202,14 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	mux.HandleFunc("GET /ready", s.ready)
 	mux.Handle("/", s.newGate(resource, c).protect(protected))
 	return s.receive(c.proxies, s.limits, mux)
+}
+
+// sessionEnded lets go what was kept for a session.
+func (s *Server) sessionEnded(x *session) {
+	s.waiting.drop(x.user, x.server)
+	for uri := range x.uris {
+		s.endSubscription(x, uri)
+	}
 }
 
 // remainders returns what can be left of the path when segments are taken off

@@ -2,93 +2,206 @@ package mcpentra
 
 import (
 	"context"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
-// sessions bounds what users have in a stateful server beyond their requests:
-// sessions, which live on when a client leaves without a word, and calls, which
-// go on when it hangs up, for it may resume their stream.
+const (
+	// codeNoSession is the JSON-RPC error code of 404, as other servers have it.
+	codeNoSession = -32001
+	sessionHeader = "Mcp-Session-Id"
+)
+
+// sessions are the sessions of all users, and the streams of protocol 2026-07-28,
+// which are sessions for the SDK. They live on when a client leaves without a word,
+// so they are bounded for each user and for the process.
 type sessions struct {
 	limits Limits
+	ended  func(*session) // is told, without the lock
 
-	mu    sync.Mutex
-	open  map[string][]*mcp.ServerSession // by user, oldest first
-	calls map[string]int                  // by user
+	mu       sync.Mutex
+	byID     map[string]*session
+	byUser   map[string][]*session // oldest first; without streams of 2026-07-28
+	byServer map[*mcp.ServerSession]*session
+	uris     map[string]int // that a user is subscribed to, in all sessions
 }
 
-func newSessions(l Limits) *sessions {
-	return &sessions{limits: l, open: map[string][]*mcp.ServerSession{}, calls: map[string]int{}}
+// A session belongs to a user with one client application. It is guarded by the
+// table's lock.
+type session struct {
+	id           string // "" for a stream of protocol 2026-07-28
+	user, client string
+	server       *mcp.ServerSession
+	latest       *entraauth.Identity // of the latest request; nil for a session that did not come by HTTP
+	stream       *entraauth.Identity // of the request that opened the stream of server messages, if it is open
+	uris         map[string]bool     // subscribed to
+	listening    int                 // to how many URIs, by subscriptions/listen
 }
 
-// bound is receiving middleware, inside that which knows the caller.
+func newSessions(l Limits, ended func(*session)) *sessions {
+	return &sessions{
+		limits: l, ended: ended, byID: map[string]*session{}, byUser: map[string][]*session{},
+		byServer: map[*mcp.ServerSession]*session{}, uris: map[string]int{},
+	}
+}
+
+// owned lets requests through to the caller's own sessions, and sends those without
+// session to begin. Whatever else they ask for does not exist: nobody learns which
+// sessions do. It belongs inside the verifier's middleware.
+func (t *sessions) owned(begin, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(sessionHeader)
+		if id == "" {
+			begin.ServeHTTP(w, r)
+			return
+		}
+		if t.find(id, entraauth.FromContext(r.Context())) == nil {
+			mcpauth.WriteError(w, r, http.StatusNotFound, codeNoSession, "Session not found: begin a new one with initialize")
+			return
+		}
+		next.ServeHTTP(w, r)
+		if r.Method == http.MethodDelete {
+			t.mu.Lock()
+			s := t.byID[id]
+			t.mu.Unlock()
+			t.end(s)
+		}
+	})
+}
+
+// find returns the caller's session of that id, or nil.
+func (t *sessions) find(id string, caller *entraauth.Identity) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byID[id]
+	if s == nil || s.user != caller.UserID() || !strings.EqualFold(s.client, caller.ClientID()) {
+		return nil
+	}
+	return s
+}
+
+// bound is receiving middleware, inside that which knows the caller: it notes who
+// begins a session, and whom it speaks for.
 func (t *sessions) bound(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		server, ok := req.GetSession().(*mcp.ServerSession)
 		id := entraauth.FromContext(ctx)
-		if id == nil {
+		if !ok || id == nil { // not by HTTP
 			return next(ctx, method, req)
 		}
-		user := id.UserID()
-		if session, ok := req.GetSession().(*mcp.ServerSession); ok && method == "initialize" {
-			t.begin(user, session)
+		if method != "initialize" {
+			t.seen(server, id)
+			return next(ctx, method, req)
 		}
-		if !t.beginCall(user) {
-			return nil, &jsonrpc.Error{Code: codeBusy, Message: t.limits.busy()}
+		if !t.begin(id, server) {
+			return nil, refuseBusy(ctx)
 		}
-		defer t.endCall(user)
 		return next(ctx, method, req)
 	}
 }
 
-// begin notes a new session. The user's oldest ends when it is one too many: its
-// client is answered 404 and begins another.
-func (t *sessions) begin(user string, session *mcp.ServerSession) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	all := t.open[user]
-	if slices.Contains(all, session) {
-		return
-	}
-	if len(all) >= t.limits.Sessions {
-		oldest := all[0]
-		all = slices.Delete(all, 0, 1)
-		go func() { _ = oldest.Close() }() // it waits for calls that are under way
-	}
-	t.open[user] = append(all, session)
-	go func() {
-		_ = session.Wait()
-		t.ended(user, session)
-	}()
+// refuseBusy makes 503 the answer, and returns what is said where it is too late.
+func refuseBusy(ctx context.Context) error {
+	e := &jsonrpc.Error{Code: codeUnavailable, Message: "This server has as many sessions as it can hold: try again later"}
+	answerTo(ctx).refuse(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "60")
+		mcpauth.WriteError(w, r, http.StatusServiceUnavailable, int(e.Code), e.Message)
+	})
+	return e
 }
 
-func (t *sessions) ended(user string, session *mcp.ServerSession) {
+// begin notes a new session, and reports whether there is room for it. The user's
+// oldest ends when it is one too many: its client is answered 404 and begins another.
+func (t *sessions) begin(id *entraauth.Identity, server *mcp.ServerSession) bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	left := slices.DeleteFunc(t.open[user], func(s *mcp.ServerSession) bool { return s == session })
-	if t.open[user] = left; len(left) == 0 {
-		delete(t.open, user)
+	if t.byServer[server] != nil || server.ID() == "" { // a second initialize, which the SDK refuses; or for this request alone
+		t.mu.Unlock()
+		return true
 	}
-}
-
-func (t *sessions) beginCall(user string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.calls[user] >= t.limits.Concurrent {
+	s := &session{id: server.ID(), user: id.UserID(), client: strings.Clone(id.ClientID()), server: server, latest: id}
+	oldest, ok := t.makeRoom(s.user)
+	if oldest != nil {
+		t.remove(oldest)
+	}
+	if ok {
+		t.byID[s.id], t.byServer[server] = s, s
+		t.byUser[s.user] = append(t.byUser[s.user], s)
+	}
+	t.mu.Unlock()
+	if oldest != nil {
+		t.ended(oldest)
+		go func() { _ = oldest.server.Close() }() // it waits for calls that are under way
+	}
+	if !ok {
 		return false
 	}
-	t.calls[user]++
+	go func() {
+		_ = server.Wait()
+		t.end(s)
+	}()
 	return true
 }
 
-func (t *sessions) endCall(user string) {
+// makeRoom returns the session that has to end for another of the user's, if any.
+// The user's own comes first. Where the process has no more room, it is taken from
+// whoever has most, as long as they keep no fewer than the user then has.
+func (t *sessions) makeRoom(user string) (oldest *session, ok bool) {
+	own := t.byUser[user]
+	if len(own) >= t.limits.Sessions {
+		return own[0], true
+	}
+	if len(t.byID) < t.limits.AllSessions {
+		return nil, true
+	}
+	most := own
+	for _, all := range t.byUser {
+		if len(all) > len(most) {
+			most = all
+		}
+	}
+	if len(most) < len(own)+2 {
+		return nil, false
+	}
+	return most[0], true
+}
+
+// seen notes the caller of a request in a session: the latest counts.
+func (t *sessions) seen(server *mcp.ServerSession, id *entraauth.Identity) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.calls[user]--; t.calls[user] == 0 {
-		delete(t.calls, user)
+	if s := t.byServer[server]; s != nil {
+		s.latest = id
 	}
+}
+
+// end forgets a session and what is kept for it.
+func (t *sessions) end(s *session) {
+	t.mu.Lock()
+	known := s != nil && t.byServer[s.server] == s
+	if known {
+		t.remove(s)
+	}
+	t.mu.Unlock()
+	if known {
+		t.ended(s)
+	}
+}
+
+// remove is the part of end that needs the lock.
+func (t *sessions) remove(s *session) {
+	delete(t.byServer, s.server)
+	delete(t.byID, s.id)
+	left := slices.DeleteFunc(t.byUser[s.user], func(other *session) bool { return other == s })
+	if t.byUser[s.user] = left; len(left) == 0 {
+		delete(t.byUser, s.user)
+	}
+	t.giveURIs(s.user, len(s.uris)+s.listening)
 }

@@ -20,7 +20,8 @@ import (
 // A holder is a user with a session.
 type holder struct {
 	user    *entratest.User
-	tokens  []string // of two clients
+	tokens  []string // of one client
+	other   string   // a token of another client
 	session string
 }
 
@@ -52,7 +53,7 @@ func newCrowd(t *testing.T, size int, opts ...mcpentra.Option) *crowd {
 		})
 	for i := range size {
 		u := c.tenant.AddUser(fmt.Sprintf("user%d@contoso.example", i), "User")
-		h := &holder{user: u, tokens: []string{c.token(u), c.tenant.Token(u, other, c.api)}}
+		h := &holder{user: u, tokens: []string{c.token(u), c.token(u)}, other: c.tenant.Token(u, other, c.api)}
 		h.session = c.open(t, h)
 		c.holders = append(c.holders, h)
 	}
@@ -105,7 +106,7 @@ func keep(id int, word string) string {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"keep","arguments":{"word":%q}}}`, id, word)
 }
 
-// Fifty users use their own sessions, from two clients each, and try each other's:
+// Fifty users use their own sessions, with two tokens each, and try each other's:
 // nobody is ever taken for another, or sees what another's session holds.
 func TestSessionsAreNotShared(t *testing.T) {
 	c := newCrowd(t, 50)
@@ -116,9 +117,8 @@ func TestSessionsAreNotShared(t *testing.T) {
 		wg.Go(func() {
 			before := "nothing"
 			for round := range 4 {
-				client := round % 2
 				word := fmt.Sprintf("secret-%d-%d", i, round)
-				status, _, body := c.ask(t, http.MethodPost, h.tokens[client], h.session, "", keep(100+round, word))
+				status, _, body := c.ask(t, http.MethodPost, h.tokens[round%2], h.session, "", keep(100+round, word))
 				if want := "caller=" + h.user.ObjectID; status != http.StatusOK || !strings.Contains(body, want) || !strings.Contains(body, "kept="+before) {
 					t.Errorf("user %d in the own session: %d %s, want %s and %s", i, status, body, want, before)
 				}
@@ -137,6 +137,15 @@ func TestSessionsAreNotShared(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	for i, h := range c.holders { // a session is one client application's
+		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
+			status, _, body := c.ask(t, method, h.other, h.session, "", keep(7, "x"))
+			unknown, _, text := c.ask(t, method, h.other, "unknown", "", keep(7, "x"))
+			if status != http.StatusNotFound || unknown != status || text != body {
+				t.Errorf("user %d with another client: %s %d %s, and an unknown session: %d %s", i, method, status, body, unknown, text)
+			}
+		}
+	}
 	for i, h := range c.holders { // all are still there: nobody could end another's
 		if status, _, body := c.ask(t, http.MethodDelete, h.tokens[0], h.session, "", ""); status != http.StatusNoContent {
 			t.Errorf("user %d ends the own session: %d %s", i, status, body)
@@ -228,5 +237,102 @@ func TestAbandonedCallsCount(t *testing.T) {
 		if err := <-x.ended; err != nil {
 			t.Errorf("an abandoned call's context: %v", err)
 		}
+	}
+}
+
+// The sessions of the process are bounded. Whoever has most makes room for others; of
+// those who have one each, nobody does.
+func TestAllSessions(t *testing.T) {
+	w := newWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{AllSessions: 4, Sessions: 3}))
+	users := []*entratest.User{w.alice, w.bob, w.tenant.AddUser("carol@contoso.example", "Carol"), w.tenant.AddUser("dave@contoso.example", "Dave"),
+		w.tenant.AddUser("eve@contoso.example", "Eve")}
+	var first []map[string]string
+	for range 3 {
+		first = append(first, w.begin(t, "sessions", w.token(users[0]), "2025-11-25"))
+	}
+	for _, u := range users[1:4] { // Alice's two oldest go for Carol and Dave
+		w.begin(t, "sessions", w.token(u), "2025-11-25")
+	}
+	for i, want := range []int{http.StatusNotFound, http.StatusNotFound, http.StatusOK} {
+		if status, _, body := w.post(t, listTools, first[i]); status != want {
+			t.Errorf("Alice's session %d: %d %s, want %d", i, status, body, want)
+		}
+	}
+	status, h, body := w.post(t, initialize, map[string]string{"Authorization": "Bearer " + w.token(users[4])})
+	if status != http.StatusServiceUnavailable || h.Get("Retry-After") == "" || h.Get("Mcp-Session-Id") != "" || decode(t, body)["error"] == nil || decode(t, body)["id"] != 1.0 {
+		t.Errorf("one too many: %d %v %s", status, h, body)
+	}
+	do(t, http.MethodDelete, w.url, "", first[2])
+	w.begin(t, "sessions", w.token(users[4]), "2025-11-25")
+	if sessions, _, _ := w.server.Kept(); sessions != 4 {
+		t.Errorf("%d sessions are kept", sessions)
+	}
+}
+
+// Consents that sessions wait for are bounded for each user, and end with the session.
+func TestWaitingConsentsEnd(t *testing.T) {
+	w := consentWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{Sessions: 2}))
+	open := func(user *entratest.User) map[string]string {
+		header := map[string]string{"Authorization": "Bearer " + w.token(user)}
+		_, h, _ := w.post(t, strings.Replace(initialize, `"capabilities":{}`, `"capabilities":{"elicitation":{"url":{}}}`, 1), header)
+		header["Mcp-Session-Id"], header["Mcp-Protocol-Version"] = h.Get("Mcp-Session-Id"), "2025-11-25"
+		return header
+	}
+	t.Cleanup(func() {
+		for session := range w.server.MCP().Sessions() {
+			_ = session.Close()
+		}
+	})
+	ask := func(header map[string]string) {
+		if status, _, body := w.post(t, callBody("whoami"), header); status != http.StatusOK || !strings.Contains(body, "-32042") {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	alice, bob := open(w.alice), open(w.bob)
+	ask(bob)
+	for range 40 {
+		ask(alice)
+	}
+	if _, _, consents := w.server.Kept(); consents != 16+1 {
+		t.Errorf("%d consents are waited for", consents)
+	}
+	do(t, http.MethodDelete, w.url, "", alice)
+	if _, _, consents := w.server.Kept(); consents != 1 {
+		t.Errorf("%d consents are waited for after the session ended", consents)
+	}
+	ask(open(w.alice))
+	open(w.alice)
+	open(w.alice) // ends the first
+	if _, _, consents := w.server.Kept(); consents != 1 {
+		t.Errorf("%d consents are waited for after the session was pushed out", consents)
+	}
+}
+
+// What a session's requests leave behind does not grow with their number.
+func TestSessionsKeepNoRequests(t *testing.T) {
+	w := newWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6}))
+	header := w.begin(t, "sessions", w.token(w.alice), "2025-11-25")
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	ping := func(n int) {
+		for range n {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
+			must(t, err)
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("Accept", "application/json, text/event-stream")
+			for name, value := range header {
+				req.Header.Set(name, value)
+			}
+			resp, err := transport.RoundTrip(req)
+			must(t, err)
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	}
+	ping(300)
+	streams, bytes := w.server.KeptEvents(w.alice.ObjectID)
+	ping(1500)
+	if after, size := w.server.KeptEvents(w.alice.ObjectID); after > 1024+2 || streams < 300 || size > 4*bytes {
+		t.Errorf("%d streams and %d bytes are kept, %d and %d before", after, size, streams, bytes)
 	}
 }

@@ -2,6 +2,7 @@ package mcpentra
 
 import (
 	"container/list"
+	"context"
 	"log/slog"
 	"math"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/time/rate"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -57,47 +60,144 @@ func newUsers(l Limits, now func() time.Time, log *slog.Logger) *users {
 // the verifier's middleware.
 func (t *users) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		caller := entraauth.FromContext(r.Context())
-		u, wait := t.admit(caller.UserID())
+		l, wait := t.admit(entraauth.FromContext(r.Context()).UserID())
 		if wait > 0 {
-			t.refuse(w, r, u, caller, wait)
+			t.refuse(w, r, l.user, wait)
 			return
 		}
-		defer t.release(u)
+		defer l.close()
+		arrivalOf(r.Context()).lease = l
 		next.ServeHTTP(w, r)
 	})
 }
 
+// A lease is what one HTTP request takes of its user's limits: a place for each of
+// its messages. With sessions a call goes on when the client hangs up, and keeps
+// its place until it ends. A lease is guarded by the table's lock.
+type lease struct {
+	table   *users
+	user    *user
+	places  int
+	running int  // messages that the receiving middleware is at
+	over    bool // the HTTP request is
+	after   []func()
+}
+
 // admit counts a request of the user, or says after which time to try again.
-func (t *users) admit(id string) (u *user, wait time.Duration) {
+func (t *users) admit(id string) (*lease, time.Duration) {
 	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.forget(now)
-	u = t.known[id]
+	u := t.known[id]
 	if u == nil {
 		u = &user{id: id, bucket: rate.NewLimiter(rate.Limit(t.limits.RequestsPerSecond), t.limits.Burst)}
 		u.place = t.recent.PushFront(u)
 		t.known[id] = u
 	}
 	t.touch(u, now)
-	switch {
-	case u.serving >= t.limits.Concurrent:
-		return u, time.Second // who knows when one ends
-	case !u.bucket.AllowN(now, 1):
-		missing := 1 - u.bucket.TokensAt(now)
-		return u, max(1, time.Duration(min(missing/t.limits.RequestsPerSecond*float64(time.Second), math.MaxInt64/2)))
-	}
-	u.serving++
-	return u, 0
+	l := &lease{table: t, user: u}
+	return l, l.take(1, now)
 }
 
-func (t *users) release(u *user) {
-	now := t.now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	u.serving--
-	t.touch(u, now)
+// takeMore counts n more messages of the request, all or none, or says after which
+// time to try again.
+func (l *lease) takeMore(n int) time.Duration {
+	now := l.table.now()
+	l.table.mu.Lock()
+	defer l.table.mu.Unlock()
+	return l.take(n, now)
+}
+
+func (l *lease) take(n int, now time.Time) (wait time.Duration) {
+	limits, u := l.table.limits, l.user
+	switch {
+	case u.serving+n > limits.Concurrent:
+		return time.Second // who knows when one ends
+	case !u.bucket.AllowN(now, n):
+		missing := float64(n) - u.bucket.TokensAt(now)
+		return max(1, time.Duration(min(missing/limits.RequestsPerSecond*float64(time.Second), math.MaxInt64/2)))
+	}
+	u.serving += n
+	l.places += n
+	return 0
+}
+
+// close ends the HTTP request. Messages that are still running keep their places.
+func (l *lease) close() {
+	now := l.table.now()
+	l.table.mu.Lock()
+	l.over = true
+	l.give(max(0, l.places-l.running), now)
+	l.unlock()
+}
+
+// afterwards has f called once the request is over and none of its messages runs.
+func (l *lease) afterwards(f func()) {
+	l.table.mu.Lock()
+	l.after = append(l.after, f)
+	l.unlock()
+}
+
+// unlock unlocks the table, and calls what is due.
+func (l *lease) unlock() {
+	var due []func()
+	if l.over && l.running == 0 {
+		due, l.after = l.after, nil
+	}
+	l.table.mu.Unlock()
+	for _, f := range due {
+		f()
+	}
+}
+
+// begin notes that a message of the request runs. One that comes up only after its
+// client hung up needs a place anew, and there may be none.
+func (l *lease) begin() bool {
+	l.table.mu.Lock()
+	defer l.table.mu.Unlock()
+	if l.over && l.running >= l.places {
+		if l.user.serving >= l.table.limits.Concurrent {
+			return false
+		}
+		l.user.serving++
+		l.places++
+	}
+	l.running++
+	return true
+}
+
+// end is the end of a message that has begun.
+func (l *lease) end() {
+	now := l.table.now()
+	l.table.mu.Lock()
+	if l.running--; l.over && l.running < l.places {
+		l.give(1, now)
+	}
+	l.unlock()
+}
+
+// give returns n places.
+func (l *lease) give(n int, now time.Time) {
+	l.places -= n
+	l.user.serving -= n
+	l.table.touch(l.user, now)
+}
+
+// counted is receiving middleware for servers with sessions: a call counts until it
+// has ended.
+func (t *users) counted(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		a := arrivalOf(ctx)
+		if a == nil || a.lease == nil { // not by HTTP
+			return next(ctx, method, req)
+		}
+		if !a.lease.begin() {
+			return nil, &jsonrpc.Error{Code: codeBusy, Message: t.limits.busy()}
+		}
+		defer a.lease.end()
+		return next(ctx, method, req)
+	}
 }
 
 func (t *users) touch(u *user, now time.Time) {
@@ -128,10 +228,10 @@ func (t *users) forget(now time.Time) {
 }
 
 // refuse answers 429. A user who goes on asking makes one line a second.
-func (t *users) refuse(w http.ResponseWriter, r *http.Request, u *user, caller *entraauth.Identity, wait time.Duration) {
+func (t *users) refuse(w http.ResponseWriter, r *http.Request, u *user, wait time.Duration) {
 	if t.warn(u) {
 		attrs := append(requestAttrs(r.Context()),
-			slog.Int("status", http.StatusTooManyRequests), slog.Any("caller", caller), slog.Duration("retry_after", wait))
+			slog.Int("status", http.StatusTooManyRequests), slog.Any("caller", entraauth.FromContext(r.Context())), slog.Duration("retry_after", wait))
 		t.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused: too many of this user; more such lines are left out", attrs...)
 	}
 	w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))

@@ -1,0 +1,104 @@
+package mcpentra
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+)
+
+const (
+	// maxBatch is how many messages a batch may have.
+	maxBatch = 32
+	// withoutBatches is the first protocol version that has none.
+	withoutBatches = "2025-06-18"
+)
+
+// batches bounds JSON-RPC batches (protocol 2025-03-26 and older), and counts each
+// message against its user's limits before any runs. It belongs inside readBody.
+func (t *users) batches(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := requestBody(r)
+		if !isBatch(body) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		n := countMessages(body)
+		switch version := r.Header.Get("Mcp-Protocol-Version"); {
+		case version >= withoutBatches:
+			badRequest(w, r, "Protocol "+withoutBatches+" and later have no batches: send each message in a request of its own")
+		case n == 0:
+			badRequest(w, r, "The batch is empty: send at least one message")
+		case n > maxBatch:
+			badRequest(w, r, fmt.Sprintf("The batch is too large: send at most %d messages in one", maxBatch))
+		default:
+			a := arrivalOf(r.Context())
+			if wait := a.lease.takeMore(n - 1); wait > 0 {
+				t.refuse(w, r, a.lease.user, wait)
+				return
+			}
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+func badRequest(w http.ResponseWriter, r *http.Request, message string) {
+	mcpauth.WriteError(w, r, http.StatusBadRequest, codeBadRequest, message)
+}
+
+// countMessages counts the elements of the JSON array in body, and stops beyond
+// maxBatch: the array is the client's, and may have millions. Where body is not JSON,
+// the SDK refuses it whatever the count.
+func countMessages(body []byte) int {
+	commas, depth, empty := 0, 0, true
+	for i := 0; i < len(body) && commas < maxBatch; i++ {
+		switch body[i] {
+		case ' ', '\t', '\r', '\n':
+			continue
+		case '"':
+			i = endOfString(body, i)
+		case '[', '{':
+			if depth++; depth == 1 {
+				continue
+			}
+		case ']', '}':
+			if depth--; depth == 0 {
+				i = len(body)
+				continue
+			}
+		case ',':
+			if depth == 1 {
+				commas++
+			}
+		}
+		empty = false
+	}
+	if empty {
+		return 0
+	}
+	return commas + 1
+}
+
+// countValues counts the values in the JSON of body, or a few more.
+func countValues(body []byte) int {
+	n := 1
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			i = endOfString(body, i)
+		case '[', '{', ',':
+			n++
+		}
+	}
+	return n
+}
+
+// endOfString returns where the string that begins at i ends.
+func endOfString(body []byte, i int) int {
+	for i++; i < len(body) && body[i] != '"'; i++ {
+		if body[i] == '\\' {
+			i++
+		}
+	}
+	return i
+}

@@ -1,0 +1,63 @@
+package mcpentra
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+)
+
+const (
+	// maxInitialize is how large the request may be that begins a session, in bytes:
+	// the session keeps what it says of the client.
+	maxInitialize = 64 << 10
+	// maxValues is how many JSON values a message may have of which something is
+	// kept: "[]" is two bytes to send and two hundred in memory.
+	maxValues = 1000
+)
+
+// keptOf says of the methods whose parameters or id stay in memory, with their
+// session, subscription or stream, how large a message may be, in bytes.
+var keptOf = map[string]int{
+	"initialize":                maxInitialize,
+	"notifications/initialized": 8 << 10,
+	"logging/setLevel":          8 << 10,
+	"resources/subscribe":       8 << 10,
+	"subscriptions/listen":      maxInitialize,
+}
+
+// smallIfKept is receiving middleware that bounds what a message may leave behind.
+func smallIfKept(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		most, kept := keptOf[method]
+		a := arrivalOf(ctx)
+		if !kept || a == nil || a.size.bytes <= most && a.size.values <= maxValues {
+			return next(ctx, method, req)
+		}
+		e := &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest,
+			Message: fmt.Sprintf("The request is too large: send at most %d bytes and %d JSON values for %s", most, maxValues, method)}
+		a.answer.refuse(func(w http.ResponseWriter, r *http.Request) {
+			mcpauth.WriteError(w, r, http.StatusRequestEntityTooLarge, int(e.Code), e.Message)
+		})
+		return nil, e
+	}
+}
+
+// A size is how large a message is, in a batch on average.
+type size struct{ bytes, values int }
+
+func sizeOf(body []byte) size {
+	n := 1
+	if isBatch(body) {
+		n = max(1, countMessages(body))
+	}
+	s := size{bytes: len(body) / n}
+	if s.bytes <= maxInitialize {
+		s.values = countValues(body) / n
+	}
+	return s
+}

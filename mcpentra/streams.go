@@ -1,0 +1,121 @@
+package mcpentra
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+)
+
+// streamCheck is how often it is looked whether the tokens of open streams are good.
+const streamCheck = time.Second
+
+// streams ends streams, which stay open for what the server may have to say, when the
+// token that opened them is no longer good: it has expired, or its key was withdrawn.
+// Nothing that the session does meanwhile changes that. A client opens another.
+type streams struct {
+	recheck func(*entraauth.Identity) error
+
+	mu       sync.Mutex
+	open     map[*stream]struct{}
+	stopIdle context.CancelFunc // ends the checks; nil while none is open
+}
+
+type stream struct {
+	caller *entraauth.Identity
+	end    context.CancelFunc
+}
+
+func newStreams(recheck func(*entraauth.Identity) error) *streams {
+	return &streams{recheck: recheck, open: map[*stream]struct{}{}}
+}
+
+// until returns a context that ends when the caller's token is no longer good. The
+// function ends the watch.
+func (t *streams) until(ctx context.Context, caller *entraauth.Identity) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	x := &stream{caller, cancel}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.open[x] = struct{}{}
+	if t.stopIdle == nil {
+		var checks context.Context
+		checks, t.stopIdle = context.WithCancel(context.Background())
+		go t.checkUntil(checks)
+	}
+	return ctx, func() {
+		cancel()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.open, x)
+		if len(t.open) == 0 && t.stopIdle != nil {
+			t.stopIdle()
+			t.stopIdle = nil
+		}
+	}
+}
+
+func (t *streams) checkUntil(done context.Context) {
+	ticker := time.NewTicker(streamCheck)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			t.check()
+		case <-done.Done():
+			return
+		}
+	}
+}
+
+// check ends the streams whose tokens are no longer good.
+func (t *streams) check() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for x := range t.open {
+		if t.recheck(x.caller) != nil {
+			x.end()
+		}
+	}
+}
+
+// watchStreams ends the GET streams of protocols up to 2025-11-25 in time. Those of
+// later ones are ended by listen. It belongs inside the verifier's middleware.
+func (s *Server) watchStreams(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			next.ServeHTTP(w, r)
+			return
+		}
+		caller := entraauth.FromContext(r.Context())
+		ctx, stop := s.streams.until(r.Context(), caller)
+		defer stop()
+		if last := r.Header.Get("Last-Event-ID"); last == "" || strings.HasPrefix(last, "_") { // not of a call
+			defer s.sessions.streaming(r.Header.Get(sessionHeader), caller)()
+		}
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// streaming notes who opened the stream of a session's server messages, until it ends.
+func (t *sessions) streaming(id string, caller *entraauth.Identity) (ended func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x := t.byID[id]
+	if x == nil {
+		return func() {}
+	}
+	x.latest = caller
+	if x.stream != nil {
+		return func() {} // the SDK refuses a second
+	}
+	x.stream = caller
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		x.stream = nil
+	}
+}

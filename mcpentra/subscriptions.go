@@ -1,0 +1,263 @@
+package mcpentra
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+)
+
+const (
+	// maxSubscriptions is how many resources a user may be subscribed to, in all
+	// sessions and streams: the SDK looks at all subscriptions when a session ends.
+	maxSubscriptions = 512
+	// maxSubscribed is how long the URI of a subscription may be, in bytes.
+	maxSubscribed = 2048
+	// endTimeout bounds the handler of a subscription's end.
+	endTimeout = 10 * time.Second
+)
+
+var (
+	errNoSession = &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "Subscriptions need a session, and this server has none: " +
+		"use subscriptions/listen of protocol 2026-07-28, or read the resource again"}
+	errOldListen = &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "subscriptions/listen needs protocol 2026-07-28 or later"}
+	errLongURI   = &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("The URI is too long: at most %d bytes can be subscribed to", maxSubscribed)}
+	errManyURIs  = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("Too many subscriptions: a user may have %d. Unsubscribe from others first", maxSubscriptions)}
+)
+
+// subscribe is receiving middleware, inside that which decides: it bounds what users
+// subscribe to, and refuses what nothing could be sent for.
+//
+// The SDK keeps an entry for each URI that a session was subscribed to when it
+// ended, for ever, and looks at all of them at the end of each session, which is
+// each request without sessions. So a session unsubscribes when it ends, and a
+// request without session can't subscribe.
+func (s *Server) subscribe(next mcp.MethodHandler) mcp.MethodHandler {
+	s.unsubscribe = next
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		server, _ := req.GetSession().(*mcp.ServerSession)
+		byHTTP := arrivalOf(ctx) != nil
+		switch p := req.GetParams().(type) {
+		case *mcp.SubscribeParams:
+			x, added, err := s.sessions.addURI(server, p.URI, byHTTP)
+			if err != nil {
+				return nil, err
+			}
+			result, err := next(ctx, method, req)
+			switch {
+			case err != nil && added:
+				s.sessions.dropURI(server, p.URI)
+			case err == nil && !s.sessions.has(x): // it has ended meanwhile
+				s.endSubscription(x, p.URI)
+			}
+			return result, err
+		case *mcp.UnsubscribeParams:
+			if byHTTP && server.ID() == "" {
+				return nil, errNoSession
+			}
+			result, err := next(ctx, method, req)
+			if err == nil {
+				s.sessions.dropURI(server, p.URI)
+			}
+			return result, err
+		case *mcp.SubscriptionsListenParams:
+			return s.listen(ctx, server, p, func(ctx context.Context) (mcp.Result, error) { return next(ctx, method, req) })
+		}
+		result, err := next(ctx, method, req)
+		if r, ok := result.(*mcp.InitializeResult); ok && byHTTP && server.ID() == "" && r.Capabilities != nil && r.Capabilities.Resources != nil {
+			r.Capabilities.Resources.Subscribe = false
+		}
+		return result, err
+	}
+}
+
+// listen serves a stream of protocol 2026-07-28, until the token that opened it is
+// no longer good. (Older protocols have none; the SDK would serve it all the same.)
+func (s *Server) listen(ctx context.Context, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams, next func(context.Context) (mcp.Result, error)) (mcp.Result, error) {
+	if init := server.InitializeParams(); init == nil || init.ProtocolVersion < modern {
+		return nil, errOldListen
+	}
+	id := entraauth.FromContext(ctx)
+	if arrivalOf(ctx) == nil || id == nil {
+		s.sessions.local(server)
+		return next(ctx)
+	}
+	var uris []string
+	if p.Notifications != nil {
+		uris = p.Notifications.ResourceSubscriptions
+	}
+	x, err := s.sessions.openStream(server, id, uris)
+	if err != nil {
+		return nil, err
+	}
+	defer s.sessions.end(x)
+	ctx, stop := s.streams.until(ctx, id)
+	defer stop()
+	return next(ctx)
+}
+
+// endSubscription unsubscribes a session that has ended from a URI.
+func (s *Server) endSubscription(x *session, uri string) {
+	ctx, cancel := context.WithCancel(entraauth.NewContext(context.Background(), x.latest))
+	cancel() // by which endsAlways knows
+	_, _ = s.unsubscribe(ctx, "resources/unsubscribe", &mcp.UnsubscribeRequest{Session: x.server, Params: &mcp.UnsubscribeParams{URI: uri}})
+}
+
+// endsAlways lets a subscription end with its session or stream, whatever the
+// program's handler says: the SDK keeps it where that fails, and hands it a context
+// that is over.
+func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, log *slog.Logger) func(context.Context, *mcp.UnsubscribeRequest) error {
+	return func(ctx context.Context, req *mcp.UnsubscribeRequest) (err error) {
+		if ctx.Err() == nil {
+			return handler(ctx, req)
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+		defer cancel()
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v", p)
+			}
+			if err != nil {
+				log.WarnContext(ctx, "the handler of a subscription's end failed", "resource", cut(req.Params.URI, maxLoggedName), "error", cut(err.Error(), maxLoggedCause))
+			}
+			err = nil
+		}()
+		return handler(ctx, req)
+	}
+}
+
+// onlyToAdmitted is sending middleware: news of a resource go to those who may use
+// it now, by the latest token of their session or stream.
+func (s *Server) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		if p, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok {
+			if server, _ := req.GetSession().(*mcp.ServerSession); !s.admits(server, p.URI) {
+				return nil, nil
+			}
+		}
+		return next(ctx, method, req)
+	}
+}
+
+func (s *Server) admits(server *mcp.ServerSession, uri string) bool {
+	latest, stream, known := s.sessions.callers(server)
+	if !known {
+		return false // it has ended
+	}
+	caller := latest
+	if latest != nil && s.verifier.Recheck(latest) != nil {
+		if caller = stream; caller == nil || s.verifier.Recheck(caller) != nil {
+			return false
+		}
+	}
+	use := asked{URI: uri}
+	return s.access.decide(caller, use.targets("resources/read")) == nil
+}
+
+// admitsSession is admits, for the session of that id.
+func (s *Server) admitsSession(id, uri string) bool {
+	s.sessions.mu.Lock()
+	x := s.sessions.byID[id]
+	s.sessions.mu.Unlock()
+	return x != nil && s.admits(x.server, uri)
+}
+
+// addURI notes that the session subscribes to the URI, and reports whether that is
+// news.
+func (t *sessions) addURI(server *mcp.ServerSession, uri string, byHTTP bool) (x *session, added bool, err error) {
+	if !byHTTP {
+		t.local(server)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x = t.byServer[server]
+	switch {
+	case x == nil:
+		return nil, false, errNoSession
+	case len(uri) > maxSubscribed:
+		return nil, false, errLongURI
+	case x.uris[uri]:
+		return x, false, nil
+	case byHTTP && t.uris[x.user] >= maxSubscriptions:
+		return nil, false, errManyURIs
+	}
+	if x.uris == nil {
+		x.uris = map[string]bool{}
+	}
+	x.uris[strings.Clone(uri)] = true
+	t.uris[x.user]++
+	return x, true, nil
+}
+
+func (t *sessions) dropURI(server *mcp.ServerSession, uri string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if x := t.byServer[server]; x != nil && x.uris[uri] {
+		delete(x.uris, uri)
+		t.giveURIs(x.user, 1)
+	}
+}
+
+func (t *sessions) giveURIs(user string, n int) {
+	if t.uris[user] -= n; t.uris[user] <= 0 {
+		delete(t.uris, user)
+	}
+}
+
+// openStream notes a stream of protocol 2026-07-28, with all its subscriptions. The
+// SDK ends those with it.
+func (t *sessions) openStream(server *mcp.ServerSession, id *entraauth.Identity, uris []string) (*session, error) {
+	x := &session{user: id.UserID(), client: id.ClientID(), server: server, latest: id, listening: len(uris)}
+	for _, uri := range uris {
+		if len(uri) > maxSubscribed {
+			return nil, errLongURI
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.uris[x.user]+len(uris) > maxSubscriptions {
+		return nil, errManyURIs
+	}
+	t.uris[x.user] += len(uris)
+	t.byServer[server] = x
+	return x, nil
+}
+
+// local notes a session that did not come by HTTP, and has no caller.
+func (t *sessions) local(server *mcp.ServerSession) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byServer[server] != nil {
+		return
+	}
+	x := &session{server: server}
+	t.byServer[server] = x
+	go func() {
+		_ = server.Wait()
+		t.end(x)
+	}()
+}
+
+func (t *sessions) has(x *session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byServer[x.server] == x
+}
+
+// callers returns whom a session speaks for: the caller of its latest request, and
+// of the stream on which the server's own messages go.
+func (t *sessions) callers(server *mcp.ServerSession) (latest, stream *entraauth.Identity, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x := t.byServer[server]
+	if x == nil {
+		return nil, nil, false
+	}
+	return x.latest, x.stream, true
+}
