@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -179,6 +180,38 @@ func TestPolicyFaults(t *testing.T) {
 	for _, field := range []string{"Scopes", "AnyScope", "UserRoles", "AppRoles", "Groups", "Clients", "ClientAuth", "AuthContext"} {
 		if err == nil || !strings.Contains(err.Error(), "Policy."+field+": ") {
 			t.Errorf("%s is not named in: %v", field, err)
+		}
+	}
+}
+
+// Scopes that clients ask for, and no access token for an API has, would lock
+// everybody out.
+func TestPolicyOfOpenIDScopes(t *testing.T) {
+	for _, scope := range []string{"openid", "profile", "email", "offline_access", "OpenID", ".default"} {
+		for field, p := range map[string]entraauth.Policy{
+			"Scopes": {Scopes: []string{"access_as_user", scope}}, "AnyScope": {AnyScope: []string{scope, "access_as_user"}},
+		} {
+			err := p.Validate("Policy")
+			if err == nil || !strings.Contains(err.Error(), "Policy."+field+": ") || !strings.Contains(err.Error(), strconv.Quote(scope)) {
+				t.Errorf("%s %s: %v", field, scope, err)
+			}
+		}
+	}
+	if err := (entraauth.Policy{Scopes: []string{"email.send", "open_id"}, UserRoles: []string{"profile"}, AppRoles: []string{"openid"}}).Validate("Policy"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPolicyIsEmpty(t *testing.T) {
+	for _, p := range []entraauth.Policy{{}, {Scopes: []string{}, Groups: []string{}}, {ClientAuth: entraauth.PublicClient}} {
+		if !p.IsEmpty() {
+			t.Errorf("%+v asks for something", p)
+		}
+	}
+	for _, p := range []entraauth.Policy{{Scopes: []string{"a"}}, {AnyScope: []string{"a"}}, {UserRoles: []string{"a"}}, {Groups: []string{"a"}}, {AppRoles: []string{"a"}},
+		{Clients: []string{"a"}}, {ClientAuth: entraauth.CertificateClient}, {AuthContext: "c1"}} {
+		if p.IsEmpty() {
+			t.Errorf("%+v asks for nothing", p)
 		}
 	}
 }

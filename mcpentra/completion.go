@@ -73,16 +73,16 @@ func expand(template string, values map[string]string, argument string) (begin s
 			return begin, settled
 		}
 		expression, after, _ := strings.Cut(rest, "}")
-		name := strings.TrimLeft(expression, "+#/.;?&")
+		name := strings.TrimSuffix(strings.TrimLeft(expression, "+#/.;?&"), "*")
 		value, known := values[name]
 		if !known { // also of several variables in one expression
 			return begin, settled
 		}
-		if operator := strings.TrimSuffix(expression, name); strings.ContainsAny(operator, "#/.;?&") {
+		operator, _, _ := strings.Cut(expression, name)
+		if operator != "+" {
 			begin += operator
 		}
-		slashes := strings.HasPrefix(expression, "+")
-		begin += escapeValue(value, slashes)
+		begin += escapeValue(value, operator == "+" || operator == "#")
 		settled = settled || name == argument
 		template = after
 	}

@@ -35,7 +35,8 @@
 // [WithPromptPolicy] and the policies of a [Tool] add to it. A caller who lacks
 // something is answered before the tool is called: 403 insufficient_scope, 401
 // insufficient_claims or 403 access_denied, with the challenge that lets its client
-// step up where that helps; and lists show what the caller may use.
+// step up where that helps; and lists show what the caller may use. Resources are
+// judged by all that their URIs can be taken for, and handlers see one spelling.
 //
 // # When Entra wants the user
 //

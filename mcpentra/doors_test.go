@@ -210,3 +210,42 @@ func TestOpenResourcesStayUsable(t *testing.T) {
 		})
 	}
 }
+
+// Whoever subscribes to what is open hears of it, in the spelling that the server's
+// own code uses, and ends that by any spelling.
+func TestSubscriptionsKeepTheirSpelling(t *testing.T) {
+	w, l := doorWorld(t, mcpentra.WithSessions())
+	updates := make(chan string, 10)
+	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, &mcp.ClientOptions{
+		ResourceUpdatedHandler: func(_ context.Context, req *mcp.ResourceUpdatedNotificationRequest) { updates <- req.Params.URI },
+	})
+	s, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{
+		Endpoint: w.url, HTTPClient: &http.Client{Transport: withToken{w.token(w.alice), &http.Transport{}}}, MaxRetries: -1,
+	}, &mcp.ClientSessionOptions{ProtocolVersion: "2025-11-25"})
+	must(t, err)
+	defer func() { _ = s.Close() }()
+	for sent, known := range map[string]string{
+		"note://odd/te%61m": "note://odd/te%61m", "note://Odd/Case": "note://Odd/Case", "note://odd/%C3%A9": "note://odd/%c3%a9", "note://odd/é": "note://odd/%c3%a9",
+		"greeting://Alice": "greeting://Alice", "note://team/op%65n/a%2fb": "note://team/open/a%2Fb", "NOTE://box/x/../y": "note://box/y",
+	} {
+		must(t, s.Subscribe(t.Context(), &mcp.SubscribeParams{URI: sent}))
+		must(t, w.server.MCP().ResourceUpdated(t.Context(), &mcp.ResourceUpdatedNotificationParams{URI: known}))
+		select {
+		case got := <-updates:
+			if got != known {
+				t.Errorf("%s: told of %s", sent, got)
+			}
+		case <-t.Context().Done():
+			t.Fatalf("%s: not told of %s", sent, known)
+		}
+		must(t, s.Unsubscribe(t.Context(), &mcp.UnsubscribeParams{URI: sent}))
+		must(t, w.server.MCP().ResourceUpdated(t.Context(), &mcp.ResourceUpdatedNotificationParams{URI: known}))
+	}
+	must(t, s.Ping(t.Context(), nil))
+	if len(updates) > 0 {
+		t.Errorf("told of %s after the end", <-updates)
+	}
+	if len(l.seen) != 14 {
+		t.Errorf("the set was asked about %q", l.seen)
+	}
+}

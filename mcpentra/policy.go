@@ -18,15 +18,19 @@ import (
 // when calling it all the same. The metadata advertises the verifier's scopes
 // alone: clients ask for whatever is advertised.
 //
-// A pattern that matches none of the tools of [WithTools] is a fault of
-// [NewServer]. Those added later, by mcp.AddTool, are matched when they are called.
+// A pattern that can't match what it seems to say, or that matches none of the tools
+// of [WithTools], is a fault of [NewServer], and so is a policy that asks for
+// nothing. Tools added later, by mcp.AddTool, are matched when they are called.
 func WithToolPolicy(pattern string, p entraauth.Policy) Option {
 	return withPolicy("WithToolPolicy", tool, pattern, p)
 }
 
 // WithResourcePolicy is [WithToolPolicy] for resources, by URI: "note://own", or
-// "note://team/*". Resources of a tool set follow the policies of its tools
-// besides, if the set says which tool they stand for ([ToolSet]).
+// "note://team/*". It holds for each URI that anybody could take for one of the
+// pattern's: decoded once more or not, cleaned, in another case of scheme and host.
+// Resources of a tool set follow the policies of its tools besides, if the set says
+// which tool they stand for ([ToolSet]). A tool that reads the same does not follow
+// the resource: it needs a policy of its own.
 func WithResourcePolicy(pattern string, p entraauth.Policy) Option {
 	return withPolicy("WithResourcePolicy", resource, pattern, p)
 }

@@ -143,6 +143,26 @@ func TestWrappedResourcesFollowTools(t *testing.T) {
 	}
 }
 
+// The same for a set that is registered once the server runs.
+func TestWrappedResourcesRegisteredLater(t *testing.T) {
+	w := newWorld(t, mcpentra.WithToolPolicy("read_*", readers))
+	blobs, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: w.blobs.HTTPClient(), Tools: []string{"read_blob"}})
+	must(t, err)
+	bundle{wrapped{blobs}}.Register(w.server.MCP())
+	for _, uri := range []string{"blob://docs/hello.txt", "BLOB://docs/%68ello.txt"} {
+		body := `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"` + uri + `"}}`
+		if status, _, text := w.post(t, body, w.bearer(nil)); status != 403 {
+			t.Errorf("%s: %d %s", uri, status, text)
+		}
+		if status, _, text := w.post(t, body, w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !strings.Contains(text, "Hello") {
+			t.Errorf("%s, with the role: %d %s", uri, status, text)
+		}
+	}
+	if status, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"resources/list"}`, w.bearer(nil)); strings.Contains(text, "hello") {
+		t.Errorf("listed: %d %s", status, text)
+	}
+}
+
 // A set that has resources and a tool under a policy must say whether the one
 // stands for the other, if need be through its wrapper.
 func TestResourcesWithoutAWord(t *testing.T) {
