@@ -222,6 +222,33 @@ func TestNullArguments(t *testing.T) {
 	}
 }
 
+// So are nulls among the arguments of a program's own tools, unless their schema has null.
+func TestNullsAmongArguments(t *testing.T) {
+	w := newWorld(t)
+	type in struct {
+		Name  string  `json:"name"`
+		Count int     `json:"count,omitempty"`
+		Note  *string `json:"note,omitempty"`
+	}
+	var given string
+	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "own"}, func(_ context.Context, req *mcp.CallToolRequest, _ in) (*mcp.CallToolResult, any, error) {
+		given = string(req.Params.Arguments)
+		return &mcp.CallToolResult{}, nil, nil
+	})
+	for arguments, want := range map[string]string{
+		`{"name":"x","count":null,"note":null}`: `{"name":"x","note":null}`,
+		`{"name":null,"count":1}`:               `"name\" is required and must not be null`,
+		`{"name":"x","count":"null"}`:           `want \"integer\"`,
+	} {
+		given = ""
+		_, _, body := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"own","arguments":`+arguments+`}}`,
+			map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
+		if given != want && (given != "" || !strings.Contains(body, want) || !strings.Contains(body, `"isError":true`)) {
+			t.Errorf("%s: the tool got %s, the client %s; want %s", arguments, given, body, want)
+		}
+	}
+}
+
 func azureError(host string, status int, code, requestID string) *azcore.ResponseError {
 	return &azcore.ResponseError{StatusCode: status, ErrorCode: code, RawResponse: &http.Response{
 		Header:  http.Header{"X-Ms-Request-Id": {requestID}},
