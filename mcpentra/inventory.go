@@ -50,7 +50,9 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _, _ = conn.Close(), ss.Close() }()
+	// Lists are asked for on behalf of a session, which need not be open. It must not
+	// be: the SDK would announce the tools, 10 ms later, to whoever has come by then.
+	_, _ = conn.Close(), ss.Close()
 	start := &mcp.ListToolsRequest{Session: ss}
 
 	var faults []error
