@@ -3,8 +3,6 @@ package mcpentra
 import (
 	"fmt"
 	"net/http"
-
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
 const (
@@ -26,11 +24,11 @@ func (t *users) batches(next http.Handler) http.Handler {
 		n := countMessages(body)
 		switch version := r.Header.Get("Mcp-Protocol-Version"); {
 		case version >= withoutBatches:
-			badRequest(w, r, "Protocol "+withoutBatches+" and later have no batches: send each message in a request of its own")
+			t.badRequest(w, r, "Protocol "+withoutBatches+" and later have no batches: send each message in a request of its own")
 		case n == 0:
-			badRequest(w, r, "The batch is empty: send at least one message")
+			t.badRequest(w, r, "The batch is empty: send at least one message")
 		case n > maxBatch:
-			badRequest(w, r, fmt.Sprintf("The batch is too large: send at most %d messages in one", maxBatch))
+			t.badRequest(w, r, fmt.Sprintf("The batch is too large: send at most %d messages in one", maxBatch))
 		default:
 			a := arrivalOf(r.Context())
 			if wait := a.lease.takeMore(n - 1); wait > 0 {
@@ -42,8 +40,8 @@ func (t *users) batches(next http.Handler) http.Handler {
 	})
 }
 
-func badRequest(w http.ResponseWriter, r *http.Request, message string) {
-	mcpauth.WriteError(w, r, http.StatusBadRequest, codeBadRequest, message)
+func (t *users) badRequest(w http.ResponseWriter, r *http.Request, message string) {
+	t.reject(w, r, rejection{http.StatusBadRequest, codeBadRequest, "invalid_request", message})
 }
 
 // countMessages counts the elements of the JSON array in body, and stops beyond

@@ -18,7 +18,7 @@ const MaxIdleUsers = maxIdleUsers
 type Users struct{ t *users }
 
 func NewUsers(l Limits, now func() time.Time) Users {
-	return Users{newUsers(l.withDefaults(), now, slog.New(slog.DiscardHandler))}
+	return Users{newUsers(l.withDefaults(), now, nil)}
 }
 
 // Admit counts a request of the user and returns what ends it, or how long to wait.

@@ -41,7 +41,7 @@ func smallIfKept(next mcp.MethodHandler) mcp.MethodHandler {
 		e := &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest,
 			Message: fmt.Sprintf("The request is too large: send at most %d bytes and %d JSON values for %s", most, maxValues, method)}
 		a.answer.refuse(func(w http.ResponseWriter, r *http.Request) {
-			mcpauth.WriteError(w, r, http.StatusRequestEntityTooLarge, int(e.Code), e.Message)
+			mcpauth.WriteRefusal(w, r, http.StatusRequestEntityTooLarge, int(e.Code), "body_too_large", e.Message)
 		})
 		return nil, e
 	}

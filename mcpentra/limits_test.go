@@ -52,7 +52,7 @@ func TestRequestsPerSecond(t *testing.T) {
 	if count[http.StatusOK] != 50 || count[http.StatusTooManyRequests] != 950 {
 		t.Errorf("answers by status: %v", count)
 	}
-	if n := strings.Count(w.log.String(), "too many of this user"); n == 0 || n > 100 {
+	if n := strings.Count(w.log.String(), "reason=too_many_requests"); n == 0 || n > 100 {
 		t.Errorf("%d lines about it", n)
 	}
 }

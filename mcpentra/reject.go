@@ -17,6 +17,9 @@ type rejection struct {
 	message string // for the caller: what was expected, and what to do
 }
 
+// A rejecter answers a request with a rejection.
+type rejecter func(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr)
+
 // reject answers the request, and writes its line in the log. More is for the
 // log alone.
 func (s *Server) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {

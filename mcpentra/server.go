@@ -102,8 +102,8 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		verifier: v, exchanger: c.exchanger, log: c.log, mcp: server, metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
 		access: c.access, sealer: c.sealer, drain: newDrain(), primingDelay: primingDelay,
 	}
-	s.users = newUsers(s.limits, time.Now, s.log)
-	s.sessions = newSessions(s.limits, s.sessionEnded)
+	s.users = newUsers(s.limits, time.Now, s.reject)
+	s.sessions = newSessions(s.limits, s.reject, s.sessionEnded)
 	s.streams = newStreams(v.Recheck)
 	// Outside whatever middleware the sets have added: theirs knows the caller.
 	chain := []mcp.Middleware{mcpauth.Receive, arrived, s.observe}

@@ -14,17 +14,14 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
-const (
-	// codeNoSession is the JSON-RPC error code of 404, as other servers have it.
-	codeNoSession = -32001
-	sessionHeader = "Mcp-Session-Id"
-)
+const sessionHeader = "Mcp-Session-Id"
 
 // sessions are the sessions of all users, and the streams of protocol 2026-07-28,
 // which are sessions for the SDK. They live on when a client leaves without a word,
 // so they are bounded for each user and for the process.
 type sessions struct {
 	limits Limits
+	reject rejecter
 	ended  func(*session) // is told, without the lock
 
 	mu       sync.Mutex
@@ -46,9 +43,9 @@ type session struct {
 	listening    int                 // to how many URIs, by subscriptions/listen
 }
 
-func newSessions(l Limits, ended func(*session)) *sessions {
+func newSessions(l Limits, reject rejecter, ended func(*session)) *sessions {
 	return &sessions{
-		limits: l, ended: ended, byID: map[string]*session{}, byUser: map[string][]*session{},
+		limits: l, reject: reject, ended: ended, byID: map[string]*session{}, byUser: map[string][]*session{},
 		byServer: map[*mcp.ServerSession]*session{}, uris: map[string]int{},
 	}
 }
@@ -64,7 +61,7 @@ func (t *sessions) owned(begin, next http.Handler) http.Handler {
 			return
 		}
 		if t.find(id, entraauth.FromContext(r.Context())) == nil {
-			mcpauth.WriteError(w, r, http.StatusNotFound, codeNoSession, "Session not found: begin a new one with initialize")
+			t.reject(w, r, sessionNotFound)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -113,7 +110,7 @@ func refuseBusy(ctx context.Context) error {
 	e := &jsonrpc.Error{Code: codeUnavailable, Message: "This server has as many sessions as it can hold: try again later"}
 	answerTo(ctx).refuse(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "60")
-		mcpauth.WriteError(w, r, http.StatusServiceUnavailable, int(e.Code), e.Message)
+		mcpauth.WriteRefusal(w, r, http.StatusServiceUnavailable, int(e.Code), "too_many_sessions", e.Message)
 	})
 	return e
 }

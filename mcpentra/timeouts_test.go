@@ -55,6 +55,7 @@ func TestSlowBody(t *testing.T) {
 
 // A body without token, and one that nobody reads, cost no more.
 func TestSlowBodyOfAStranger(t *testing.T) {
+	t.Parallel() // three of these wait 5 seconds for a body
 	w := newWorld(t, mcpentra.WithLimits(mcpentra.Limits{BodyTimeout: 300 * time.Millisecond}))
 	for _, request := range []string{
 		"GET /mcp", "GET /health", "DELETE /mcp", "GET /.well-known/oauth-protected-resource", "POST /elsewhere",

@@ -30,7 +30,7 @@ const codeBusy = -32005
 type users struct {
 	limits Limits
 	now    func() time.Time
-	log    *slog.Logger
+	reject rejecter
 	refill time.Duration // after which an empty bucket is full again
 
 	mu     sync.Mutex
@@ -48,10 +48,10 @@ type user struct {
 	warned  time.Time
 }
 
-func newUsers(l Limits, now func() time.Time, log *slog.Logger) *users {
+func newUsers(l Limits, now func() time.Time, reject rejecter) *users {
 	refill := float64(l.Burst) / l.RequestsPerSecond * float64(time.Second)
 	return &users{
-		limits: l, now: now, log: log, refill: time.Duration(min(refill, math.MaxInt64/2)),
+		limits: l, now: now, reject: reject, refill: time.Duration(min(refill, math.MaxInt64/2)),
 		known: map[string]*user{}, recent: list.New(),
 	}
 }
@@ -227,16 +227,16 @@ func (t *users) forget(now time.Time) {
 	}
 }
 
-// refuse answers 429. A user who goes on asking makes one line a second.
+// refuse answers 429. The log has one line a second for each user.
 func (t *users) refuse(w http.ResponseWriter, r *http.Request, u *user, wait time.Duration) {
-	if t.warn(u) {
-		attrs := append(requestAttrs(r.Context()),
-			slog.Int("status", http.StatusTooManyRequests), slog.Any("caller", entraauth.FromContext(r.Context())), slog.Duration("retry_after", wait))
-		t.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused: too many of this user; more such lines are left out", attrs...)
-	}
 	w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
 	w.Header().Set("Cache-Control", "no-store")
-	mcpauth.WriteError(w, r, http.StatusTooManyRequests, codeBusy, t.limits.busy())
+	why := rejection{http.StatusTooManyRequests, codeBusy, "too_many_requests", t.limits.busy()}
+	if !t.warn(u) {
+		mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
+		return
+	}
+	t.reject(w, r, why, slog.Duration("retry_after", wait))
 }
 
 func (t *users) warn(u *user) bool {

@@ -46,7 +46,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
 func main() {
@@ -130,7 +129,7 @@ func runServer(ctx context.Context, c config, stderr io.Writer) int {
 		return exitFailed
 	}
 	defer closeAll()
-	announce(log, c, listener.Addr().String(), publicURL)
+	announce(log, c)
 	if err := server.Serve(ctx, listener); err != nil {
 		log.Error("the server failed", "error", err)
 		return exitFailed
@@ -139,14 +138,14 @@ func runServer(ctx context.Context, c config, stderr io.Writer) int {
 	return exitOK
 }
 
-// announce logs what the server is and what its operator should know.
-func announce(log *slog.Logger, c config, address, publicURL string) {
+// announce logs what the tools work on and what their operator should know;
+// [mcpentra.Server.Serve] says where it listens.
+func announce(log *slog.Logger, c config) {
 	flow := "off"
 	if c.obo {
 		flow = c.method.String()
 	}
-	log.Info("serving", "version", mcpentra.Version, "url", publicURL+"/mcp", "address", address,
-		"tenant", c.tenantID, "api", c.apiAppID, "obo", flow, "storage", c.storageURL, "container", c.container)
+	log.Info("tools", "on_behalf_of", flow, "storage", c.storageURL, "container", c.container)
 	for _, warning := range slices.Concat(c.misspelt, c.warnings) {
 		log.Warn(warning)
 	}
