@@ -60,10 +60,10 @@
 // nothing, nor does metadata whose issuer is not an https URL of the tenant or whose
 // keys are on a host that is none of the authority's. Before there have been any
 // keys, requests are answered 503. A tenant that does not exist is one ERROR in the
-// log, and is looked for every 5 minutes.
+// log; the verifier asks for it again every 5 minutes.
 //
-// The metadata is asked for with the API's id (appid): an application with a
-// claims-mapping policy has signing keys of its own.
+// Requests for metadata carry the API's id (appid), because an application with a
+// claims-mapping policy has its own signing keys.
 //
 // # Cache
 //

@@ -247,7 +247,7 @@ func (s *keySource) finish(set *keySet, err error) {
 	s.logFailure(err, pause, known)
 }
 
-// logFailure tells the operator. That a tenant does not exist is told once.
+// logFailure tells the operator. It reports a tenant that does not exist once.
 func (s *keySource) logFailure(err error, pause time.Duration, known *tenantError) {
 	attrs := []any{"tenant", s.tenantID, "error", err, "retry_in", pause}
 	old := s.set.Load()
@@ -258,25 +258,25 @@ func (s *keySource) logFailure(err error, pause time.Duration, known *tenantErro
 	case s.missing != nil && known != nil && s.missing.code == known.code:
 		s.log.Debug("the tenant still does not exist", attrs...)
 	case s.missing != nil:
-		s.log.Error("the tenant does not exist, so no token of it can be judged: correct the tenant id, "+
-			"or AuthorityHost if it is of another cloud", append(attrs, "reason", tenantNotFound, "authority", s.host.String())...)
+		s.log.Error("the tenant does not exist, so none of its tokens can be verified: correct the tenant id, "+
+			"or set AuthorityHost if the tenant is in another cloud", append(attrs, "reason", tenantNotFound, "authority", s.host.String())...)
 	case old != nil:
-		s.log.Warn("signing keys not refreshed; the last good set goes on serving", attrs...)
+		s.log.Warn("signing keys not refreshed; the last good set stays in use", attrs...)
 	default:
 		s.log.Error("signing keys can't be fetched; every request is answered 503 until they can: "+
 			"check the network to the authority, the tenant id and the TLS trust", attrs...)
 	}
 }
 
-// fetch reads the keys. The metadata is read with them, except that an hour's
-// outage of it alone does no harm: what it said last goes on.
+// fetch reads metadata and keys. If only the metadata fails, the last good one
+// stays in use with the new keys.
 func (s *keySource) fetch() (*keySet, error) {
 	ctx, cancel := context.WithTimeout(s.base, fetchTimeout)
 	defer cancel()
 	old := s.set.Load()
 	m, err := s.metadata(ctx)
 	if err == nil && old != nil && m.issuerV1 == "" && old.issuerV1 != "" {
-		err = errors.New("the v1 metadata, which was there before, is gone")
+		err = errors.New("the v1 metadata, which was there before, is missing")
 	}
 	if err != nil {
 		if old == nil {
