@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// maxActual bounds what of one value goes to the log, in bytes.
+	// maxActual bounds how much of one value is logged, in bytes.
 	maxActual = 256
-	// maxWord is the longest run of letters and digits that a log holds as it is. Ids,
-	// names and hosts are shorter; the parts of a token are longer.
+	// maxWord is the longest run of letters and digits that is logged. Ids, names and
+	// hosts are shorter; the parts of a token are longer.
 	maxWord = 48
 )
 
-// actual prepares a value that a stranger sent for the log: cut, with its length,
-// free of control characters, and with nothing in it that may be a token, wherever
-// a confused client put one.
+// actual prepares a value that a stranger sent for the log. It cuts the value and
+// adds its length, quotes control characters, and hides whatever may be a token,
+// wherever a confused client put one.
 func actual(s string) string {
 	length := len(s)
 	s = hideTokens(strings.ToValidUTF8(s[:min(length, 4*maxActual)], "\uFFFD")) // before it is cut: a token's beginning looks like a word
@@ -33,8 +33,8 @@ func actual(s string) string {
 	return s
 }
 
-// hideTokens replaces each run of base64url that is longer than a word, or begins
-// as every JSON object does that is encoded so, by its length.
+// hideTokens replaces each run of base64url by its length if it is longer than a
+// word or contains eyJ, with which every encoded JSON object begins.
 func hideTokens(s string) string {
 	if len(s) <= maxWord && !strings.Contains(s, "eyJ") {
 		return s

@@ -30,15 +30,15 @@ func checkAppIDURI(uri string) error {
 	}
 }
 
-// isAudience compares as Entra's directory does, which lets no two applications
-// have App ID URIs that differ only in case: so whoever is meant, it is this API.
+// isAudience ignores case, as Entra's directory does: no two applications of a tenant
+// have App ID URIs that differ only in case.
 func (v *Verifier) isAudience(aud string) bool {
 	aud = strings.TrimSuffix(aud, "/")
 	return sameLetters(aud, v.clientID) || slices.ContainsFunc(v.appIDURIs, func(uri string) bool { return sameLetters(aud, uri) })
 }
 
-// sameLetters compares without regard to the case of ASCII letters. No other letter
-// is another's equal: [strings.EqualFold] takes the Kelvin sign for a k.
+// sameLetters ignores the case of ASCII letters only. [strings.EqualFold] would take
+// the Kelvin sign for a k.
 func sameLetters(a, b string) bool {
 	lower := func(c byte) byte {
 		if c >= 'A' && c <= 'Z' {
@@ -60,11 +60,11 @@ func sameLetters(a, b string) bool {
 // fullScope returns the scope as a client must ask for it, with the App ID URI.
 // Entra reads a bare scope as one of Microsoft Graph.
 func (v *Verifier) fullScope(scope string) string {
-	return strings.TrimSuffix(v.appIDURIs[0], "/") + "/" + scope
+	return v.appIDURIs[0] + "/" + scope
 }
 
-// wantedScope is the scope to ask for when nothing of a token fits: the first
-// that the policy wants, or all that an application was granted.
+// wantedScope is the scope that an error tells clients to request: the first that
+// the policy wants, or all that an application was granted.
 func (v *Verifier) wantedScope() string {
 	if scopes := v.ScopesFor(Policy{}); len(scopes) > 0 {
 		return scopes[0]

@@ -13,14 +13,14 @@ import (
 // errNotFound is a document that the authority says it does not have.
 var errNotFound = errors.New("status 404")
 
-// A tenantError is the authority's word that it has no such tenant. No retry
-// changes that until the operator corrects the tenant's id, or Entra has the tenant.
+// A tenantError says that the authority has no such tenant. Retries fail until the
+// operator corrects the tenant's id or the tenant appears.
 type tenantError struct{ code string }
 
 func (e *tenantError) Error() string { return "the authority has no such tenant (" + e.code + ")" }
 
-// noTenant are the codes that say so: the tenant is not found, its name is none,
-// it was blocked, or deleted, because nobody used it.
+// noTenant are the codes for it: the tenant is not found, its name is invalid, or
+// it was blocked or deleted because nobody used it.
 var noTenant = []string{"AADSTS90002", "AADSTS900023", "AADSTS5000224", "AADSTS5000225"}
 
 var entraCode = regexp.MustCompile(`AADSTS[0-9]{4,9}\b`)
@@ -28,12 +28,12 @@ var entraCode = regexp.MustCompile(`AADSTS[0-9]{4,9}\b`)
 // maxRefusal bounds what is read of a refusal, in bytes.
 const maxRefusal = 16 << 10
 
-// refusedBy says what a status other than 200 means. Of the body it keeps Entra's
-// code alone.
+// refusedBy returns the error for a status other than 200. It keeps only Entra's
+// code of the body.
 func refusedBy(resp *http.Response) error {
 	code := ""
 	if resp.StatusCode >= http.StatusBadRequest && resp.StatusCode < http.StatusInternalServerError {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // what came of it will do
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // a part is enough
 		code = string(entraCode.Find(body))
 	}
 	switch {
@@ -47,13 +47,21 @@ func refusedBy(resp *http.Response) error {
 	return fmt.Errorf("status %d", resp.StatusCode)
 }
 
-// unavailable is the refusal of a token that could not be judged for want of keys.
+// unavailable is the refusal of a token that was not judged because keys are missing.
 func unavailable(after time.Duration, cause error) *Error {
 	return &Error{Kind: ErrKeysUnavailable, Rule: "keys", Reason: keysUnavailable,
 		Remedy: "Try again shortly; the token was not judged", RetryAfter: max(after, firstBackoff), cause: cause}
 }
 
-// unavailable says the same of this tenant's keys, or that there is no such tenant.
+// notLookedFor is the refusal of a token whose kid is unknown, before a fetch could
+// show whether the tenant has the key.
+func notLookedFor(kid string, after time.Duration) *Error {
+	e := unavailable(after, errors.New("the key set was fetched before this kid first came, and no fetch for an unknown one is due yet"))
+	e.Actual = actual("kid " + kid)
+	return e
+}
+
+// unavailable does the same for this tenant, which may not exist at all.
 func (s *keySource) unavailable(cause error) *Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,8 +70,7 @@ func (s *keySource) unavailable(cause error) *Error {
 		return unavailable(after, cause)
 	}
 	return &Error{Kind: ErrKeysUnavailable, Rule: "keys", Reason: tenantNotFound,
-		Expected: fmt.Sprintf("tenant %s at %s, which answers %s", s.tenantID, s.host, s.missing.code),
-		Remedy:   "This server's operator must correct the tenant id, or the authority host of another cloud; the token was not judged",
-
+		Expected:   fmt.Sprintf("tenant %s at %s, which answers %s", s.tenantID, s.host, s.missing.code),
+		Remedy:     "This server's operator must correct the tenant id, or the authority host of another cloud; the token was not judged",
 		RetryAfter: max(after, firstBackoff), cause: s.missing}
 }

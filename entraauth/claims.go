@@ -244,8 +244,8 @@ func (c *claims) displayName() string {
 	return ""
 }
 
-// namesScope reports whether scp names a scope: an empty claim, or one of "/" and
-// white space, makes nobody a user.
+// namesScope reports whether scp names a scope. A claim that is empty, or only "/"
+// and white space, does not make the caller a user.
 func (c *claims) namesScope() bool { return strings.ContainsFunc(c.scopes, startsName) }
 
 // scopeList returns the delegated permissions.

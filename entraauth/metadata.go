@@ -25,8 +25,9 @@ type metadata struct {
 const maxDocument = 1 << 20
 
 // metadata reads both documents of the tenant, for the API: an application with a
-// claims-mapping policy has signing keys of its own, which the tenant publishes
-// only to those who name it (appid). For any other, the parameter changes nothing.
+// claims-mapping policy has its own signing keys, and Entra publishes them only in
+// answers to requests that name the application (appid). For other applications
+// the parameter changes nothing.
 func (s *keySource) metadata(ctx context.Context) (metadata, error) {
 	const forAPI = "?appid="
 	host := s.host
@@ -56,8 +57,7 @@ type openIDDocument struct {
 	CloudInstanceName string `json:"cloud_instance_name"`
 }
 
-// openID reads one document and judges it, so that nothing replaces what was good
-// but what is.
+// openID reads and checks one document, so that a bad one never replaces a good one.
 func (s *keySource) openID(ctx context.Context, address string) (openIDDocument, error) {
 	var doc openIDDocument
 	data, err := get(ctx, s.client, address)
@@ -84,14 +84,14 @@ func (s *keySource) openID(ctx context.Context, address string) (openIDDocument,
 	return doc, nil
 }
 
-// trusted wants an https URL on a host that the authority may name.
+// trusted parses an https URL on a host that the authority may name.
 func (s *keySource) trusted(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "":
 		return nil, fmt.Errorf("%q is not an https URL", actual(address))
 	case !s.host.Trusts(u.Hostname()):
-		return nil, fmt.Errorf("%q is on a host that is none of %s's", actual(address), s.host)
+		return nil, fmt.Errorf("%q is on a host that %s may not name", actual(address), s.host)
 	}
 	return u, nil
 }

@@ -90,7 +90,7 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *Guard, err 
 // logRefusal writes the line of a refused request.
 func (v *Verifier) logRefusal(r *http.Request, e *Error) {
 	status, code := e.answer()
-	level := slog.LevelWarn                              // for 503 too: what is wrong with the keys has a line of its own
+	level := slog.LevelWarn                              // also for 503: trouble with keys has its own line
 	if status == http.StatusUnauthorized && code == "" { // how every client begins
 		level = slog.LevelInfo
 	}

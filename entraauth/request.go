@@ -19,9 +19,9 @@ func (v *Verifier) FromRequest(r *http.Request) (*Identity, error) {
 	return v.Verify(r.Context(), token)
 }
 
-// bearer returns the token of the request's only Authorization header. What it
-// says of another header names a scheme from the list below, or counts bytes: any
-// other piece of the value may be a credential.
+// bearer returns the token of the request's only Authorization header. Its errors
+// describe any other header by a scheme of the list below, or by its length: every
+// other part of the value may be a credential.
 func bearer(r *http.Request) (string, error) {
 	if r.URL != nil && hasAccessToken(r.URL.RawQuery) {
 		return "", invalidRequest(tokenInQuery, "it in the Authorization header alone", "")
@@ -48,14 +48,14 @@ func bearer(r *http.Request) (string, error) {
 }
 
 // schemes are the authentication schemes that a log may name: those that IANA
-// lists, and some that are met besides.
+// lists, and some others in use.
 var schemes = []string{
 	"ApiKey", "AWS4-HMAC-SHA256", "Basic", "Bearer", "Concealed", "Digest", "DPoP", "GNAP", "GoogleLogin", "Hawk", "HOBA",
 	"MSAuth", "Mutual", "Negotiate", "NTLM", "OAuth", "PoP", "PrivateToken", "SAML", "SCRAM-SHA-1", "SCRAM-SHA-256",
 	"SharedAccessSignature", "SharedKey", "SharedKeyLite", "Signature", "Token", "VAPID", "WRAP",
 }
 
-// describeHeader says of an Authorization header what a log may hold.
+// describeHeader describes an Authorization header for the log without quoting it.
 func describeHeader(value string) string {
 	end := strings.IndexFunc(value, func(r rune) bool {
 		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')

@@ -60,7 +60,9 @@ type Options struct {
 	// remembers none.
 	TokenCache int
 	// KeyRefetchInterval is the least time between two fetches of keys for kids that
-	// the tenant's set lacks. Defaults to 1 minute; at least 1 second.
+	// the tenant's set lacks. Until one is due, a token with a kid that came after the
+	// last is answered [ErrKeysUnavailable] with the rest of the interval. Defaults to
+	// 15 seconds; at least 1.
 	KeyRefetchInterval time.Duration
 }
 
@@ -134,8 +136,8 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	return v, nil
 }
 
-// checkIDs finds an id that stands in the place of another. A GUID does not show
-// what it is of, and the portal shows the ids of tenant and application side by side.
+// checkIDs finds ids in the wrong field. A GUID does not show what it identifies, and
+// the portal shows the ids of tenant and application side by side.
 func (v *Verifier) checkIDs(fault func(field string, err error)) {
 	is := func(id string) func(string) bool {
 		return func(s string) bool { return s != "" && strings.EqualFold(s, id) }
@@ -144,14 +146,14 @@ func (v *Verifier) checkIDs(fault func(field string, err error)) {
 	if is(v.clientID)(tenant) {
 		fault("client id", errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration"))
 	} else if slices.ContainsFunc(v.tenancy.listed, is(v.clientID)) {
-		fault("OtherTenants", fmt.Errorf("%s is the client id; name the ids of directories", v.clientID))
+		fault("OtherTenants", fmt.Errorf("%s is the client id; list tenant ids", v.clientID))
 	}
 	if slices.ContainsFunc(v.policy.Clients, is(tenant)) {
-		fault("Policy.Clients", fmt.Errorf("%s is the tenant id; name the ids of client applications", tenant))
+		fault("Policy.Clients", fmt.Errorf("%s is the tenant id; list ids of client applications", tenant))
 	}
 	for _, id := range []string{tenant, v.clientID} {
 		if slices.ContainsFunc(v.policy.Groups, is(id)) {
-			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; name the object ids of groups", id))
+			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; list object ids of groups", id))
 		}
 	}
 }

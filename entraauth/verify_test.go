@@ -124,7 +124,7 @@ func TestNewVerifierFaults(t *testing.T) {
 		"tenant of zeros":              {"00000000-0000-0000-0000-000000000000", api, options{}, "tenant id: ", "nobody's id"},
 		"client of zeros":              {tenant, "00000000-0000-0000-0000-000000000000", options{}, "client id: ", "nobody's id"},
 		"an empty other tenant":        {tenant, api, options{OtherTenants: []string{""}}, "OtherTenants: ", "is missing"},
-		"the client as other tenant":   {tenant, api, options{OtherTenants: []string{api}}, "OtherTenants: ", "ids of directories"},
+		"the client as other tenant":   {tenant, api, options{OtherTenants: []string{api}}, "OtherTenants: ", "list tenant ids"},
 		"the home tenant once more":    {tenant, api, options{OtherTenants: []string{strings.ToUpper(tenant)}}, "", ""},
 		"the tenant as client":         {tenant, api, options{Policy: entraauth.Policy{Clients: []string{strings.ToUpper(tenant)}}}, "Policy.Clients: ", "ids of client applications"},
 		"the API as its own client":    {tenant, api, options{Policy: entraauth.Policy{Clients: []string{api}}}, "", ""},

@@ -212,9 +212,9 @@ func (v *variables) readOBO(c *config) {
 	v.readConsent(c)
 }
 
-// wantFlow finds that the flow was forgotten: somebody who gives the app a secret
-// wants it to act as its users. Kubernetes sets a token file for each pod, and an
-// empty USE_OBO_FLOW may be meant: those get a warning.
+// wantFlow reports a forgotten USE_OBO_FLOW: an operator who configures a secret wants
+// the app to act as its users. It is only a warning for the token file that Kubernetes
+// sets in each pod, and for an empty USE_OBO_FLOW, which may be meant.
 func (v *variables) wantFlow(c *config) {
 	i := slices.IndexFunc(proofs, func(name string) bool { return v.text(name) != "" })
 	if i < 0 {
@@ -226,7 +226,7 @@ func (v *variables) wantFlow(c *config) {
 		c.warnings = append(c.warnings, proofs[i]+" "+problem+": set USE_OBO_FLOW to true or false")
 		return
 	}
-	v.fault(proofs[i], problem, "Set USE_OBO_FLOW=true, or USE_OBO_FLOW=false if that is meant")
+	v.fault(proofs[i], problem, "Set USE_OBO_FLOW=true, or USE_OBO_FLOW=false if the server must not act as its users")
 }
 
 // readConsent reads how users are asked for their consent on the way.

@@ -70,19 +70,19 @@ func readToken(stdin io.Reader) (string, error) {
 	return token, nil
 }
 
-// A selfJudged is what the token said of itself, in place of a configuration that
-// is not there. It is zero where all of it is.
+// A selfJudged is what was taken from the token in place of missing configuration.
+// It is zero if nothing was missing.
 type selfJudged struct {
-	notice    string // what was taken from the token, for people
+	notice    string // tells people what was taken
 	appIDURIs []string
 }
 
-// unknownApp is the application's id where nothing tells it: that of nobody.
+// unknownApp stands for an unknown application's id; nobody has it.
 const unknownApp = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
-// completeFrom takes the ids that are not configured from the token, which says what it
-// likes: so keys come from the configured authority alone, whatever host the token
-// names, and nothing is said of the server that it is meant for.
+// completeFrom takes ids that are not configured from the token, which nobody has
+// verified: so keys come only from the configured authority, whatever host the token
+// names, and the report does not speak for the server that the token is meant for.
 func completeFrom(c *config, token string) (selfJudged, error) {
 	var own selfJudged
 	if c.tenantID != "" && c.apiAppID != "" {
@@ -90,13 +90,13 @@ func completeFrom(c *config, token string) (selfJudged, error) {
 	}
 	claims, err := decodeClaims(token)
 	if err != nil {
-		return own, errors.New("the token can't be read, and it would have to say whose it is: TENANT_ID and API_APP_ID are not set. Set them, or give the token as the client sends it")
+		return own, errors.New("TENANT_ID or API_APP_ID is not set, and the token can't be read to take it from there. Set both, or give the token as the client sends it")
 	}
 	var parts []string
 	if c.tenantID == "" {
 		c.tenantID, _ = claims["tid"].(string)
 		if err := checkTenantID(c.tenantID); err != nil {
-			return own, errors.New("TENANT_ID is not set, and the token's claim tid is no tenant's id. Set TENANT_ID")
+			return own, errors.New("TENANT_ID is not set, and the token's claim tid is not a tenant id. Set TENANT_ID")
 		}
 		parts = append(parts, "tenant ("+c.tenantID+")")
 	}
@@ -120,7 +120,7 @@ func completeFrom(c *config, token string) (selfJudged, error) {
 		host = "https://login.microsoftonline.com"
 	}
 	own.notice = "TENANT_ID or API_APP_ID is not set, so the token is judged by its own " + strings.Join(parts, " and ") +
-		",\nwith the keys of " + host + ". That says nothing of the server that it is sent to.\n\n"
+		",\nwith the keys of " + host + ". That says nothing about the server that it is sent to.\n\n"
 	return own, nil
 }
 
@@ -136,7 +136,7 @@ func printReport(w io.Writer, r *entraauth.Report, own selfJudged) {
 	}
 	_ = table.Flush()
 	if r.Valid && own.notice != "" {
-		_, _ = fmt.Fprintln(w, "\nThe token is in order by its own tenant and audience. Set TENANT_ID and API_APP_ID to see whether your server accepts it.")
+		_, _ = fmt.Fprintln(w, "\nThe token is valid for its own tenant and audience. Set TENANT_ID and API_APP_ID to see whether your server accepts it.")
 		return
 	}
 	if r.Valid {

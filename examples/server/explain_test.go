@@ -74,7 +74,7 @@ func TestExplainWithoutConfiguration(t *testing.T) {
 		code   int
 		texts  []string
 	}{
-		"v1":                   {config{}, mint(1, "x", 1), exitOK, []string{notice + w.tenant.ID(), "audience (api://" + w.api.ClientID, "in order by its own tenant", "keys of " + w.tenant.AuthorityHost()}},
+		"v1":                   {config{}, mint(1, "x", 1), exitOK, []string{notice + w.tenant.ID(), "audience (api://" + w.api.ClientID, "valid for its own tenant", "keys of " + w.tenant.AuthorityHost()}},
 		"v2":                   {config{}, mint(2, "x", 1), exitOK, []string{notice + w.tenant.ID(), "audience (" + w.api.ClientID}},
 		"an App ID URI":        {config{}, mint(1, "aud", "https://mcp.example.com/mcp/"), exitOK, []string{"audience (https://mcp.example.com/mcp/)"}},
 		"expired":              {config{}, mint(1, "exp", 1), exitFailed, []string{notice, "expired: Token expired"}},
@@ -82,10 +82,10 @@ func TestExplainWithoutConfiguration(t *testing.T) {
 		"the app is set":       {config{apiAppID: w.api.ClientID}, mint(1, "aud", "api://other"), exitFailed, []string{notice + w.tenant.ID() + "),", "audience_mismatch"}},
 		"a stranger's host":    {config{}, mint(2, "iss", "https://evil.example/"+w.tenant.ID()+"/v2.0"), exitFailed, []string{"issuer_mismatch", "keys of " + w.tenant.AuthorityHost()}},
 		"a tenant that is not": {config{}, mint(2, "tid", testTenant), exitFailed, []string{"tenant_not_found", "AADSTS90002"}},
-		"tid is a path":        {config{}, mint(2, "tid", "../x"), exitFailed, []string{"the token's claim tid is no tenant's id", "Set TENANT_ID"}},
+		"tid is a path":        {config{}, mint(2, "tid", "../x"), exitFailed, []string{"the token's claim tid is not a tenant id", "Set TENANT_ID"}},
 		"no audience":          {config{}, mint(2, "aud", nil), exitFailed, []string{"the token has no audience"}},
 		"terminal codes":       {config{}, mint(2, "aud", "\x1b[31mred"), exitFailed, []string{`"\x1b[31mred"`}},
-		"garbage":              {config{}, "garbage", exitFailed, []string{"the token can't be read", "Set them"}},
+		"garbage":              {config{}, "garbage", exitFailed, []string{"the token can't be read", "Set both"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := *w.tenant.HTTPClient()

@@ -29,7 +29,7 @@ func printFaults(w io.Writer, faults []fault) {
 	}
 }
 
-// demoFirst is for who starts the server before anything is configured.
+// demoFirst is printed when nothing is configured yet.
 const demoFirst = `Nothing is configured yet. To see the server at work without a tenant:
 
   go run ./examples/server -demo

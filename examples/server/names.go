@@ -20,8 +20,8 @@ var knownVariables = slices.Concat([]string{
 // environment alone.
 var processVariables = []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"}
 
-// misspelt names the variables of the .env file that are nearly known ones, with
-// their lines. Others are somebody else's.
+// misspelt reports variables of the .env file, with their lines, whose names are close
+// to known ones. All others may belong to other programs.
 func misspelt(file map[string]dotenvValue) []string {
 	names := slices.SortedFunc(maps.Keys(file), func(a, b string) int { return cmp.Compare(file[a].line, file[b].line) })
 	var found []string
@@ -33,8 +33,8 @@ func misspelt(file map[string]dotenvValue) []string {
 	return found
 }
 
-// meantBy returns the known name that is nearest, if it is near: the same but for
-// case and underscores, or two typing mistakes away, one for short names.
+// meantBy returns the closest known name: one that differs only in case and
+// underscores, or by at most two typing mistakes (one for short names).
 func meantBy(name string) string {
 	if slices.Contains(knownVariables, name) || len(name) > 64 {
 		return ""
@@ -53,8 +53,8 @@ func meantBy(name string) string {
 	return nearest
 }
 
-// typingMistakes counts the letters to be added, dropped, replaced, or swapped with
-// their neighbor, that lead from a to b.
+// typingMistakes counts the letters to add, drop, replace, or swap with their
+// neighbor to get from a to b.
 func typingMistakes(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

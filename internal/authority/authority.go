@@ -110,13 +110,13 @@ func (h Host) TokenExchangeScope() string {
 func CheckGUID(s string) error {
 	switch {
 	case s == "00000000-0000-0000-0000-000000000000":
-		return errors.New("is the GUID of zeros, which is nobody's id")
+		return errors.New("is the all-zero GUID, which is nobody's id")
 	case IsGUID(s):
 		return nil
 	case s == "":
 		return errors.New("is missing; it is a GUID such as 12345678-1234-1234-1234-123456789abc")
 	case len(s) > 64 || strings.Contains(s, "~"): // a client secret in the wrong place looks so
-		return fmt.Errorf("is not a GUID such as 12345678-1234-1234-1234-123456789abc, but %d other characters, which are not shown", len(s))
+		return fmt.Errorf("is not a GUID such as 12345678-1234-1234-1234-123456789abc (its %d characters may be a secret and are not shown)", len(s))
 	default:
 		return fmt.Errorf("%q is not a GUID such as 12345678-1234-1234-1234-123456789abc (no names, no braces)", s)
 	}

@@ -10,9 +10,9 @@ import (
 var aScope = regexp.MustCompile(`(?i)^(\.default|user_impersonation|access_as_user|` +
 	`[a-z][\w-]*(\.[a-z][\w-]*)*\.(read|readbasic|readwrite|write|send|manage|invoke|execute|delete|create)(\.(all|shared|selected|ownedby))?)$`)
 
-// WithoutScope returns the App ID URI, or the resource, in a text that may be a scope
-// of it, or end in slashes: api://x of api://x/access_as_user. App ID URIs may have
-// a path; only what is surely a scope is taken off.
+// WithoutScope returns the App ID URI or resource without a scope and slashes at its
+// end: api://x for api://x/access_as_user. App ID URIs may have a path, so it removes
+// only what is certainly a scope.
 func WithoutScope(uri string) string {
 	scheme, rest, ok := strings.Cut(uri, "://")
 	if !ok {

@@ -16,21 +16,20 @@ var signInHosts = []string{
 
 // Trusts reports whether documents of this authority may name the host, as that of an
 // issuer or of signing keys: the authority's own, one of Microsoft's, one of External
-// ID's, or one beside the authority's own, for custom domains and for clouds that are
-// not in the list.
+// ID's, or a sibling of the authority's own, for custom domains and for clouds that
+// are not in the list.
 func (h Host) Trusts(hostname string) bool {
 	hostname = strings.ToLower(hostname)
 	own := h.hostname()
 	return hostname == own || slices.Contains(signInHosts, hostname) ||
-		strings.HasSuffix(hostname, ".ciamlogin.com") || besides(own, hostname)
+		strings.HasSuffix(hostname, ".ciamlogin.com") || siblings(own, hostname)
 }
 
-// besides reports whether both are hosts of one domain: equal but for what stands
-// before the last two labels, of which each has some.
-func besides(a, b string) bool {
-	if net.ParseIP(a) != nil {
-		return false
-	}
-	left, right := strings.Split(a, "."), strings.Split(b, ".")
-	return len(left) > 2 && len(right) > 2 && slices.Equal(left[len(left)-2:], right[len(right)-2:])
+// siblings reports whether both names are equal but for their first label, below a
+// domain of at least two. Not the last two labels alone: of login.contoso.co.uk those
+// are everybody's.
+func siblings(a, b string) bool {
+	_, left, _ := strings.Cut(a, ".")
+	_, right, _ := strings.Cut(b, ".")
+	return net.ParseIP(a) == nil && left == right && strings.Contains(left, ".")
 }
