@@ -188,6 +188,9 @@ func withDefaults(opts *Options) (Options, []error) {
 // added after it: what is added last runs first, and blobs are listed for their caller.
 func (s *Set) Register(srv *mcp.Server) {
 	if host := toolset.HostOf(srv); host != nil {
+		for _, t := range s.offered {
+			host.Tool(t.name)
+		}
 		host.Resources(s.ToolForResource)
 		host.Credential(func(ctx context.Context) error { _, err := s.credential(ctx); return err })
 	}

@@ -20,6 +20,8 @@ func TestAssemblyFaults(t *testing.T) {
 	handle := func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		return nil, nil, nil
 	}
+	blobs, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, nil)
+	must(t, err)
 	var noHandler mcp.ToolHandlerFor[struct{}, any]
 	for name, c := range map[string]struct {
 		option mcpentra.Option
@@ -52,6 +54,9 @@ func TestAssemblyFaults(t *testing.T) {
 		}), "UnsubscribeHandler"},
 		"two of one name":           {mcpentra.WithTools(said("x"), said("x")), `two tools of the name "x"`},
 		"two of one name, bundle":   {mcpentra.WithTools(bundle{said("x"), wrapped{said("x")}}), `two tools of the name "x"`},
+		"nil inside a struct":       {mcpentra.WithTools(struct{ *blobtool.Set }{}, said("y", readers), notes{}), "*blobtool.Set }): runtime error"},
+		"two blob sets, bundled":    {mcpentra.WithTools(bundle{blobs, wrapped{blobs}}), `two tools of the name "read_blob"`},
+		"two of one name, told":     {mcpentra.WithTools(bundle{blobs, said("list_blobs")}), `two tools of the name "list_blobs"`},
 		"two of one name, kinds":    {mcpentra.WithTools(said("secure_ping")), `two tools of the name "secure_ping"`},
 		"two of one name, of SDK":   {mcpentra.WithTools(said("x"), registers(func(s *mcp.Server) { mcp.AddTool(s, &mcp.Tool{Name: "x"}, handle) })), `two tools of the name "x"`},
 		"two of one name, identity": {mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), `two tools of the name "secure_ping"`},
@@ -62,6 +67,9 @@ func TestAssemblyFaults(t *testing.T) {
 			t.Errorf("%s: there is a server", name)
 		}
 		wantFault(t, name, err, c.want, `WithToolPolicy("misspelt")`)
+		if err != nil && strings.Count(err.Error(), c.want) > 1 && strings.HasPrefix(c.want, "two ") {
+			t.Errorf("%s: told twice: %v", name, err)
+		}
 	}
 }
 

@@ -61,14 +61,20 @@ func (b *brought) built() []error {
 	return b.faults
 }
 
-// tool takes the policies of a tool.
-func (b *brought) tool(name string, policies []entraauth.Policy) {
+// Tool implements toolset.Host.
+func (b *brought) Tool(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.building && b.names[name] {
 		b.faults = append(b.faults, twice("tool", name))
 	}
 	b.names[name] = true
+}
+
+// policies takes those of a tool.
+func (b *brought) policies(name string, policies []entraauth.Policy) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	old := b.now.Load()
 	rules := slices.Clone(old.tools)
 	for _, p := range policies {

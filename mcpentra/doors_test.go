@@ -249,3 +249,17 @@ func TestSubscriptionsKeepTheirSpelling(t *testing.T) {
 		t.Errorf("the set was asked about %q", l.seen)
 	}
 }
+
+// A resource that stands for a tool does so in every spelling.
+func TestToolForResourceInEverySpelling(t *testing.T) {
+	w := policyWorld(t, mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1 << 20}))
+	for _, uri := range closedSpellings("note", "mail", "today", "x") {
+		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, uri)
+		if status, _, text := w.post(t, body, w.bearer(nil)); status != http.StatusForbidden {
+			t.Errorf("read %q: %d %s", uri, status, text)
+		}
+		if status, _, text := w.post(t, body, w.bearer(map[string]any{"scp": "access_as_user Mail.Read"})); status != http.StatusOK {
+			t.Errorf("read %q with the scope: %d %s", uri, status, text)
+		}
+	}
+}

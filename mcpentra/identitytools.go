@@ -8,6 +8,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // IdentityTools returns the tools with which a user sees that signing in
@@ -41,6 +42,10 @@ type userInfoOutput struct {
 func (t identityTools) Register(server *mcp.Server) {
 	if t.verifier == nil {
 		panic("mcpentra.IdentityTools: the verifier is nil") // an error of NewServer, as all panics of Register
+	}
+	if host := toolset.HostOf(server); host != nil {
+		host.Tool("secure_ping")
+		host.Tool("get_user_info")
 	}
 	mcp.AddTool(server, &mcp.Tool{
 		Name: "secure_ping", Title: "Secure ping",

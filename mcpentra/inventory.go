@@ -61,12 +61,13 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 	for i, set := range c.tools {
 		name := fmt.Sprintf("WithTools: tool set %d (%T)", i, set)
 		c.access.brought.registering(name)
-		faults = append(faults, attempt(name, func() { set.Register(server) }))
-		after := registered.inventory(ctx, start)
-		faults = append(faults, replaced(before, after))
-		if _, says := set.(resourceSet); !says {
-			before := before
-			unguarded = append(unguarded, func() error { return c.access.unguarded(name, before, after) })
+		err := attempt(name, func() { set.Register(server) })
+		earlier, after := before, registered.inventory(ctx, start)
+		faults = append(append(faults, err), replaced(earlier, after)...)
+		if says, ok := set.(resourceSet); !ok {
+			unguarded = append(unguarded, func() error { return c.access.unguarded(name, earlier, after) })
+		} else if err == nil {
+			c.access.standsFor = append(c.access.standsFor, says.ToolForResource)
 		}
 		before = after
 	}
@@ -82,7 +83,19 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 	if c.exchanger == nil {
 		faults = append(faults, c.access.brought.needExchanger())
 	}
-	return errors.Join(faults...)
+	return distinct(faults)
+}
+
+// distinct joins faults, each once: two tools of one name are seen in two ways.
+func distinct(faults []error) error {
+	seen := map[string]bool{}
+	return errors.Join(slices.DeleteFunc(faults, func(err error) bool {
+		if err == nil || seen[err.Error()] {
+			return true
+		}
+		seen[err.Error()] = true
+		return false
+	})...)
 }
 
 // attempt runs code that panics where it could return no error.
@@ -102,8 +115,7 @@ func attempt(what string, f func()) (err error) {
 
 // replaced returns a fault for each tool and prompt that took the place of another,
 // or has no name.
-func replaced(before, after inventory) error {
-	var faults []error
+func replaced(before, after inventory) (faults []error) {
 	if before[listTools][""] == nil && after[listTools][""] != nil {
 		faults = append(faults, errors.New("WithTools: a tool has no name"))
 	}
@@ -114,7 +126,7 @@ func replaced(before, after inventory) error {
 			}
 		}
 	}
-	return errors.Join(faults...)
+	return faults
 }
 
 // unguarded returns a fault if a tool set has tools under a policy, and resources

@@ -90,9 +90,6 @@ func WithTools(sets ...ToolSet) Option {
 				continue
 			}
 			c.tools = append(c.tools, set)
-			if says, ok := set.(resourceSet); ok {
-				c.access.standsFor = append(c.access.standsFor, says.ToolForResource)
-			}
 		}
 		return errors.Join(faults...)
 	}

@@ -94,7 +94,8 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	registered := &catalog{}
 	server.AddReceivingMiddleware(registered.resolve) // innermost: sees what is registered
 	toolset.Attend(server, c.access.brought)
-	faults = append(faults, c.assemble(server, registered))
+	err = attempt("WithTools", func() { faults = append(faults, c.assemble(server, registered)) })
+	faults = append(faults, err)
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}

@@ -48,7 +48,8 @@ func (t *ownTool) Register(s *mcp.Server) {
 		panic(err)
 	}
 	if b, ok := toolset.HostOf(s).(*brought); ok {
-		b.tool(t.tool.Name, t.policies)
+		b.Tool(t.tool.Name)
+		b.policies(t.tool.Name, t.policies)
 	}
 	t.register(s)
 }

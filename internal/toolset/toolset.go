@@ -16,6 +16,8 @@ import (
 // A Host is what hears, during Register, what a tool set brings along besides its
 // tools.
 type Host interface {
+	// Tool says the name of a tool that the set registers.
+	Tool(name string)
 	// Resources says which tool a resource of the set stands for, by URI or URI
 	// template; "" for a resource that is not of the set.
 	Resources(toolFor func(uri string) string)

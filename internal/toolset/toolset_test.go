@@ -12,6 +12,7 @@ import (
 
 type host struct{ collected chan struct{} }
 
+func (host) Tool(string)                            {}
 func (host) Resources(func(string) string)          {}
 func (host) Credential(func(context.Context) error) {}
 
