@@ -216,36 +216,40 @@ func TestBatchesShareTheUsersPlaces(t *testing.T) {
 	}
 }
 
-// With sessions the calls of a batch go on when its client hangs up, and count.
+// The calls of a batch go on when its client hangs up, and count until they end.
 func TestAbandonedBatchCounts(t *testing.T) {
-	w := newWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{Concurrent: 20}))
-	h := addHold(w)
-	header := w.begin(t, "sessions", w.token(w.alice), "2025-03-26")
-	conn, _ := dial(t, w.url)
-	body := batchOf(20, "hold")
-	_, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nMcp-Session-Id: %s\r\nContent-Type: application/json\r\n"+
-		"Accept: application/json, text/event-stream\r\nContent-Length: %d\r\n\r\n%s", header["Authorization"], header["Mcp-Session-Id"], len(body), body)
-	must(t, err)
-	h.wait(20)
-	must(t, conn.Close())
-	for range 50 {
-		if status, _, body := w.post(t, callBody("hold"), header); status != http.StatusTooManyRequests {
-			t.Fatalf("beside 20 abandoned calls: %d %s", status, body)
-		}
-	}
-	close(h.end)
-	h.wait(0)
-	for {
-		status, _, body := w.post(t, callBody("hold"), header)
-		if status == http.StatusOK && strings.Contains(body, "held") {
-			break
-		}
-		if status != http.StatusTooManyRequests {
-			t.Fatalf("afterwards: %d %s", status, body)
-		}
-	}
-	if h.most != 20 {
-		t.Errorf("%d calls at once", h.most)
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w := newWorld(t, append(mode.opts, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 20, RequestsPerSecond: 1e6, Burst: 1e6}))...)
+			h := addHold(w)
+			header := w.begin(t, mode.name, w.token(w.alice), "2025-03-26")
+			conn, _ := dial(t, w.url)
+			body := strings.ReplaceAll(batchOf(20, "hold"), `"id":`, `"id":10`)
+			_, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nMcp-Session-Id: %s\r\nContent-Type: application/json\r\n"+
+				"Accept: application/json, text/event-stream\r\nContent-Length: %d\r\n\r\n%s", header["Authorization"], header["Mcp-Session-Id"], len(body), body)
+			must(t, err)
+			h.wait(20)
+			must(t, conn.Close())
+			for range 50 {
+				if status, _, body := w.post(t, callBody("hold"), header); status != http.StatusTooManyRequests {
+					t.Fatalf("beside 20 abandoned calls: %d %s", status, body)
+				}
+			}
+			close(h.end)
+			h.wait(0)
+			for {
+				status, _, body := w.post(t, callBody("hold"), header)
+				if status == http.StatusOK && strings.Contains(body, "held") {
+					break
+				}
+				if status != http.StatusTooManyRequests {
+					t.Fatalf("afterwards: %d %s", status, body)
+				}
+			}
+			if h.most != 20 {
+				t.Errorf("%d calls at once", h.most)
+			}
+		})
 	}
 }
 
