@@ -53,15 +53,7 @@ func unavailable(after time.Duration, cause error) *Error {
 		Remedy: "Try again shortly; the token was not judged", RetryAfter: max(after, firstBackoff), cause: cause}
 }
 
-// notLookedFor is the refusal of a token whose kid is unknown, before a fetch could
-// show whether the tenant has the key.
-func notLookedFor(kid string, after time.Duration) *Error {
-	e := unavailable(after, errors.New("the key set was fetched before this kid first came, and no fetch for an unknown one is due yet"))
-	e.Actual = actual("kid " + kid)
-	return e
-}
-
-// unavailable does the same for this tenant, which may not exist at all.
+// unavailable says the same of this tenant's keys, or that there is no such tenant.
 func (s *keySource) unavailable(cause error) *Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

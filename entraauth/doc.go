@@ -51,12 +51,9 @@
 //
 // Metadata and keys are fetched from the tenant's authority once at the start
 // and then about hourly, behind the back of the callers. A token with a kid
-// that is not there sets off a fetch, at most one in 15 seconds for each tenant
-// (Options.KeyRefetchInterval); nobody with a known key waits for it. A kid is
-// refused once a fetch that began after it first came did not bring its key. Until
-// then the answer is 503 with the time to the next fetch: a stranger can spend the
-// fetch on an invented kid right before the keys change, and that must not cost an
-// honest user a good token. The last good keys go on serving for 24 hours if the authority is out of reach, and an empty or broken answer replaces
+// that is not there sets off a fetch, at most one a minute for each tenant;
+// nobody with a known key waits for it. The last good keys go on serving for 24
+// hours if the authority is out of reach, and an empty or broken answer replaces
 // nothing, nor does metadata whose issuer is not an https URL of the tenant or whose
 // keys are on a host that is none of the authority's. Before there have been any
 // keys, requests are answered 503. A tenant that does not exist is one ERROR in the
@@ -83,7 +80,7 @@
 //	ErrInsufficientScope   403  a user's token with more scopes is needed
 //	ErrInsufficientClaims  401  a stronger sign-in is needed, and the client can ask for it
 //	ErrNotPermitted        403  this caller may not, whatever the scopes
-//	ErrKeysUnavailable     503  the tenant's keys, or its newest, can't be had; nothing was judged
+//	ErrKeysUnavailable     503  the tenant's keys can't be had; nothing was judged
 //
 // The error's text says what was expected and what to do, and is safe to send.
 // Its Reason is a stable code with a section in docs/troubleshooting.md. What the

@@ -29,9 +29,8 @@ var (
 	// ErrNotPermitted: the token is good, the caller is not allowed, and no other
 	// scope helps (403 access_denied).
 	ErrNotPermitted = errors.New("not permitted")
-	// ErrKeysUnavailable: the tenant's signing keys can't be had at the moment, or
-	// the token names one that has not been looked for yet, so nothing can be said
-	// of the token (503 with Retry-After, never 401: a client
+	// ErrKeysUnavailable: the tenant's signing keys can't be had at the moment, so
+	// nothing can be said of the token (503 with Retry-After, never 401: a client
 	// that is told 401 throws a good token away).
 	ErrKeysUnavailable = errors.New("signing keys unavailable")
 )

@@ -2,6 +2,7 @@ package entraauth_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -48,6 +49,49 @@ func TestAnnouncedRotation(t *testing.T) {
 	wg.Wait()
 	if n := f.tenant.Count(entratest.Keys) - fetches; n != 0 {
 		t.Errorf("%d fetches for a key that was announced", n)
+	}
+}
+
+func TestUnannouncedRotationIsRefusedForAnIntervalAtMost(t *testing.T) {
+	const interval = 5 * time.Minute
+	f := newFixture(t, func(o *entraauth.Options) { o.KeyRefetchInterval = interval })
+	if err := f.verify(t, f.token()); err != nil {
+		t.Fatal(err)
+	}
+	// A stranger has just used up the fetch.
+	_ = f.verify(t, f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = "x" }))
+	f.tenant.RotateKeys()
+	token := f.token()
+	f.clock.Add(interval - time.Second)
+	if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
+		t.Errorf("within the interval: %v", err)
+	}
+	f.clock.Add(time.Second)
+	if err := f.verify(t, token); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+}
+
+// 100,000 invented kids over 100 seconds: what they cost Entra.
+func TestInventedKeyIDs(t *testing.T) {
+	f := newFixture(t, uncached)
+	token := f.token()
+	if err := f.verify(t, token); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(token, ".")
+	before := f.tenant.Count(entratest.Keys)
+	for i := range 100_000 {
+		f.clock.Add(time.Millisecond)
+		header := b64(fmt.Appendf(nil, `{"alg":"RS256","typ":"JWT","kid":"invented-%d"}`, i))
+		if err := f.verify(t, header+"."+rest); !errors.Is(err, entraauth.ErrInvalidToken) {
+			t.Fatalf("kid %d: %v", i, err)
+		}
+	}
+	n := f.tenant.Count(entratest.Keys) - before
+	t.Logf("%d fetches", n)
+	if n > 2 {
+		t.Errorf("%d fetches in 100 seconds, want at most 2", n)
 	}
 }
 

@@ -73,6 +73,33 @@ func TestKeyRotatedRightAfterTheStart(t *testing.T) {
 	}
 }
 
+func TestUnknownKeyIDsCostOneFetchAMinute(t *testing.T) {
+	f := newFixture(t, nil)
+	if err := f.verifier.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := f.tenant.Count(entratest.Keys)
+	for i := range 200 {
+		token := f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = strings.Repeat("k", i+1) })
+		if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
+			t.Fatalf("unknown kid: %v", err)
+		}
+	}
+	if n := f.tenant.Count(entratest.Keys) - before; n != 1 {
+		t.Errorf("%d fetches for 200 invented kids, want 1", n)
+	}
+	// A rotation now waits for the interval, and not longer.
+	f.tenant.RotateKeys()
+	token := f.token()
+	if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
+		t.Errorf("within the interval: %v", err)
+	}
+	f.clock.Add(time.Minute)
+	if err := f.verify(t, token); err != nil {
+		t.Errorf("after the interval: %v", err)
+	}
+}
+
 func TestRotationUnderLoadCostsOneFetch(t *testing.T) {
 	f := newFixture(t, nil)
 	if err := f.verifier.Ready(t.Context()); err != nil {

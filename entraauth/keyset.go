@@ -25,8 +25,6 @@ type keySet struct {
 	jwkset.Storage // for the methods besides KeyRead
 	metadata
 	keys      map[string]*signingKey
-	gone      map[string]bool // kids of earlier sets that this one lacks
-	fetch     int             // the number of the fetch that it came from
 	fetchedAt time.Time
 	refreshAt time.Time
 	keyfunc   keyfunc.Keyfunc
@@ -85,29 +83,8 @@ func parseKeys(data []byte, m metadata, old *keySet) (set *keySet, odd []error, 
 	if len(set.keys) == 0 {
 		return nil, odd, errors.New("no usable key in the set")
 	}
-	set.gone = set.goneSince(old)
 	set.keyfunc, err = keyfunc.New(keyfunc.Options{Storage: set})
 	return set, odd, err
-}
-
-// goneSince returns the kids that old or a set before it had and s lacks, of the
-// latest as many as a set may have.
-func (s *keySet) goneSince(old *keySet) map[string]bool {
-	gone := make(map[string]bool)
-	add := func(kid string) {
-		if s.keys[kid] == nil && len(gone) < maxKeys {
-			gone[kid] = true
-		}
-	}
-	if old != nil {
-		for kid := range old.keys {
-			add(kid)
-		}
-		for kid := range old.gone {
-			add(kid)
-		}
-	}
-	return gone
 }
 
 // parseKey reads one key and accepts it only if it is an RSA key for RS256

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,9 +19,7 @@ const (
 	refreshInterval = time.Hour
 	// unknownInterval is the least time between two fetches for kids that we
 	// don't know, so that invented ones cost Entra and us almost nothing.
-	unknownInterval = 15 * time.Second
-	// maxUnknown bounds the unknown kids that are remembered.
-	maxUnknown = 1000
+	unknownInterval = time.Minute
 	// maxKeyAge is how long the last good set serves through an outage.
 	maxKeyAge = 24 * time.Hour
 	// fetchTimeout bounds one fetch of metadata and keys.
@@ -53,21 +50,18 @@ type keySource struct {
 	set atomic.Pointer[keySet] // the last good set, nil at first
 
 	mu          sync.Mutex
-	flight      chan struct{}  // closed when the running fetch ends; nil if none runs
-	begun       int            // fetches so far
-	unknown     map[string]int // kids that no set had: how many fetches had begun when each first came
-	failures    int            // of fetches in a row
-	nextTry     time.Time      // no fetch before it, after failures
-	missing     *tenantError   // set while the authority says that there is no such tenant
-	lastUnknown time.Time      // when an unknown kid last set off a fetch
+	flight      chan struct{} // closed when the running fetch ends; nil if none runs
+	failures    int           // of fetches in a row
+	nextTry     time.Time     // no fetch before it, after failures
+	missing     *tenantError  // set while the authority says that there is no such tenant
+	lastUnknown time.Time     // when an unknown kid last set off a fetch
 	closed      bool
 	stop        context.CancelFunc
 	base        context.Context
 }
 
 func newKeySource(host authority.Host, tenantID, clientID string, client *http.Client, now func() time.Time, log *slog.Logger) *keySource {
-	s := &keySource{host: host, tenantID: tenantID, clientID: clientID, client: client, now: now, log: log,
-		unknownInterval: unknownInterval, unknown: make(map[string]int)}
+	s := &keySource{host: host, tenantID: tenantID, clientID: clientID, client: client, now: now, log: log, unknownInterval: unknownInterval}
 	s.base, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -107,14 +101,11 @@ func (s *keySource) current(ctx context.Context) (*keySet, error) {
 
 // find returns a key set that has the key kid. For a kid that the set lacks it
 // joins the running fetch, or starts one if the last for an unknown kid is long
-// enough ago. The set is nil if a fetch that began after the kid first came did
-// not bring the key. As long as there was none, that is an error: the key may be
-// new, and the fetch that would have shown it spent on a kid that a stranger invented.
+// enough ago. The set is nil if Entra's newest set lacks the key.
 func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet, error) {
 	if _, ok := set.keys[kid]; ok {
 		return set, nil
 	}
-	before := s.firstSeen(kid)
 	for range 2 { // the fetch that was joined may have begun before the key was published
 		flight := s.startUnknown()
 		if flight != nil {
@@ -122,44 +113,22 @@ func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet,
 				return nil, s.unavailable(err)
 			}
 		}
-		if newest := s.usable(s.now()); newest != nil { // looked at even without a fetch: one may just have ended
-			set = newest
-		}
-		if _, ok := set.keys[kid]; ok {
-			return set, nil
+		if set := s.usable(s.now()); set != nil { // looked at even without a fetch: one may just have ended
+			if _, ok := set.keys[kid]; ok {
+				return set, nil
+			}
 		}
 		if flight == nil {
 			break
 		}
 	}
 	s.mu.Lock()
-	failing, next := s.failures > 0, s.lastUnknown.Add(s.unknownInterval)
+	failing := s.failures > 0
 	s.mu.Unlock()
-	switch {
-	case failing: // the kid may be a new one that we could not fetch
+	if failing { // the kid may be a new one that we could not fetch
 		return nil, s.unavailable(nil)
-	case set.fetch <= before && !set.gone[kid]:
-		return nil, notLookedFor(kid, next.Sub(s.now()))
 	}
 	return nil, nil
-}
-
-// firstSeen returns how many fetches had begun when the unknown kid first came.
-// When too many are remembered, any one makes room and is new when it comes again.
-func (s *keySource) firstSeen(kid string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if before, ok := s.unknown[kid]; ok {
-		return before
-	}
-	if len(s.unknown) >= maxUnknown {
-		for other := range s.unknown {
-			delete(s.unknown, other)
-			break
-		}
-	}
-	s.unknown[strings.Clone(kid)] = s.begun // a copy: the kid is a piece of its header
-	return s.begun
 }
 
 func (s *keySource) usable(now time.Time) *keySet {
@@ -206,14 +175,9 @@ func (s *keySource) startLocked() <-chan struct{} {
 	}
 	flight := make(chan struct{})
 	s.flight = flight
-	s.begun++
-	number := s.begun
 	go func() {
 		defer close(flight)
 		set, err := s.fetch()
-		if err == nil {
-			set.fetch = number
-		}
 		s.finish(set, err)
 	}()
 	return flight

@@ -60,9 +60,7 @@ type Options struct {
 	// remembers none.
 	TokenCache int
 	// KeyRefetchInterval is the least time between two fetches of keys for kids that
-	// the tenant's set lacks. Until one is due, a token with a kid that came after the
-	// last is answered [ErrKeysUnavailable] with the rest of the interval. Defaults to
-	// 15 seconds; at least 1.
+	// the tenant's set lacks. Defaults to 1 minute; at least 1 second.
 	KeyRefetchInterval time.Duration
 }
 

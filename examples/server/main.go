@@ -45,7 +45,6 @@ import (
 	"slices"
 	"syscall"
 	"time"
-
 )
 
 func main() {
