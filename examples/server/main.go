@@ -144,7 +144,7 @@ func announce(log *slog.Logger, c config) {
 	if c.obo {
 		flow = c.method.String()
 	}
-	log.Info("tools", "on_behalf_of", flow, "storage", c.storageURL, "container", c.container)
+	log.Info("tools", "obo", flow, "storage", c.storageURL, "container", c.container)
 	for _, warning := range slices.Concat(c.misspelt, c.warnings) {
 		log.Warn(warning)
 	}
