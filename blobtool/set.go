@@ -85,6 +85,7 @@ type Set struct {
 	store      *store // nil if nothing is saved
 	log        *slog.Logger
 	timeout    time.Duration
+	shares     *shares
 	overlap    int // blobs that a search reads at the same time
 	allow      allowList
 	offered    []tool
@@ -120,7 +121,7 @@ func NewAccount(serviceURL string, cred CredentialFunc, opts *Options) (*Set, er
 // newSet makes either kind of set. check looks at what is peculiar to it.
 func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, check func(*Options) error) (*Set, error) {
 	o, errs := withDefaults(opts)
-	base, err := parseServiceURL(serviceURL)
+	base, err := parseServiceURL(serviceURL, container)
 	if err != nil {
 		errs = append(errs, configurationError("serviceURL", err))
 	}
@@ -137,6 +138,7 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 		transport:  newTransport(o.HTTPClient),
 		log:        o.Logger,
 		timeout:    o.Timeout,
+		shares:     processShares(),
 		overlap:    maxOverlap,
 	}
 	var faults []error

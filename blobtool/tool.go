@@ -122,8 +122,16 @@ func dropProperty(schema *jsonschema.Schema, name string) {
 
 // userID returns whose call this is, as the transport's verified token says.
 func userID(req *mcp.CallToolRequest) string {
-	if req == nil || req.Extra == nil || req.Extra.TokenInfo == nil {
+	if req == nil {
 		return ""
 	}
-	return req.Extra.TokenInfo.UserID
+	return userOf(req.Extra)
+}
+
+// userOf is userID for any request.
+func userOf(extra *mcp.RequestExtra) string {
+	if extra == nil || extra.TokenInfo == nil {
+		return ""
+	}
+	return extra.TokenInfo.UserID
 }
