@@ -112,7 +112,6 @@ func (c *content) Close() error {
 		c.packed.close()
 	}
 	c.worker.end()
-	c.release()
 	return c.stream.Close()
 }
 

@@ -1,7 +1,6 @@
 package blobtool
 
 import (
-	"bytes"
 	"mime"
 	"net/http"
 	"strings"
@@ -60,23 +59,28 @@ func apparentType(contentType string, head []byte) string {
 	return declared
 }
 
-// looksLikeText decodes a sample of the content and reports whether it is text:
-// hardly anything undecodable, hardly any control characters, and no NUL at all.
+// looksLikeText reports whether a sample of the content is text: hardly anything
+// undecodable, hardly any control characters, and no NUL at all.
 func (c charset) looksLikeText(sample []byte) bool {
 	const most = 32 // one of that many characters may be odd, and one in any case
-	p := newTextPage(c, len(sample)+1)
-	p.decode(sample, false)
-	odd := 0
-	if c == utf8Charset { // U+FFFD itself is a character like others
-		odd = -bytes.Count(sample, []byte("\ufffd"))
+	if c != utf8Charset {
+		p := newTextPage(c, len(sample)+1)
+		p.text = make([]byte, 0, 2*len(sample))
+		p.decode(sample, false)
+		sample = p.text
 	}
-	for _, r := range string(p.text) {
+	odd, chars := 0, 0
+	for len(sample) > 0 && (c != utf8Charset || utf8.FullRune(sample)) {
+		r, size := utf8.DecodeRune(sample)
+		sample = sample[size:]
+		chars++
 		switch {
 		case r == 0:
 			return false
-		case r == utf8.RuneError || unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\f\b\x1b\u0085", r):
+		case r == utf8.RuneError && (size == 1 || c != utf8Charset), // U+FFFD itself is a character like others
+			unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\f\b\x1b\u0085", r):
 			odd++
 		}
 	}
-	return (odd-1)*most <= p.chars
+	return (odd-1)*most <= chars
 }

@@ -136,11 +136,9 @@ func (r *reading) run(ctx context.Context, out *readOutput) error {
 	if err := r.stream.refuseDirectory(r.path); err != nil {
 		return err
 	}
-	release, err := r.worker.reserve(copySize + memoryPerChar*min(r.maxChars, r.stream.size))
-	if err != nil {
+	if _, err := r.worker.reserve(copySize + memoryPerChar*min(r.maxChars, r.stream.size)); err != nil {
 		return err
 	}
-	defer release()
 	r.startCopy(ctx)
 	defer func() {
 		if r.copy != nil {
@@ -261,7 +259,7 @@ func (r *reading) startCopy(ctx context.Context) {
 		return
 	}
 	var refused *refusal
-	if r.copy, refused = r.set.store.create(r.user, r.path, r.stream.size); refused != nil {
+	if r.copy, refused = r.set.store.create(ctx, r.user, r.path, r.stream.size); refused != nil {
 		r.notSaved(ctx, refused)
 	}
 }

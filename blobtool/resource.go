@@ -27,8 +27,8 @@ func (s *Set) registerResources(srv *mcp.Server) {
 
 // readResource handles resources/read.
 func (s *Set) readResource(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+	ctx, returned := s.bound(ctx)
+	defer returned()
 	contents, err := s.resource(ctx, userOf(req.Extra), req.Params.URI)
 	if err != nil {
 		s.logFailure(ctx, "blob resource failed", err)

@@ -32,8 +32,8 @@ func addTool[In, Out any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 	}
 	t.InputSchema = input
 	mcp.AddTool(srv, t, func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
-		ctx, cancel := context.WithTimeout(ctx, s.timeout)
-		defer cancel()
+		ctx, returned := s.bound(ctx)
+		defer returned()
 		out, err := handle(ctx, req, in)
 		if err != nil {
 			return s.failed(ctx, t.Name, err), nil, nil

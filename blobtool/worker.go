@@ -7,12 +7,13 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"time"
 )
 
 // Bounds of what all calls in the process use together.
 const (
 	// maxWorkBytes is the memory for content that is being read, unpacked, decoded and
-	// searched, as far as calls can tell beforehand. One user may hold half of it.
+	// searched, as far as calls can tell beforehand. One user may hold a quarter of it.
 	maxWorkBytes = 256 << 20
 	// quantum is the work after which a core is handed over to whoever waits for one,
 	// in instructions of an expression for a byte: 10 milliseconds at most.
@@ -31,7 +32,7 @@ type shares struct {
 }
 
 func newShares(cores, memory int64) *shares {
-	return &shares{newShare(cores, cores), newShare(memory, memory/2)}
+	return &shares{newShare(cores, cores), newShare(memory, memory/4)}
 }
 
 // processShares are those of the process: half of its cores, so that requests are
@@ -58,6 +59,24 @@ type worker struct {
 // worker returns a worker for a call of that user.
 func (s *Set) worker(ctx context.Context, user string) *worker {
 	return &worker{ctx: ctx, shares: s.shares, user: user}
+}
+
+// longestWrite is how long memory is reserved for an answer that its client does not read.
+const longestWrite = 10 * time.Second
+
+// bound bounds the time of a call. What it returns for a context ends when the answer has
+// been sent, which is when the SDK ends that of the request: encoding the answer takes
+// more memory than making it. returned says that the call has returned.
+func (s *Set) bound(request context.Context) (ctx context.Context, returned func()) {
+	ctx, cancel := context.WithTimeout(request, s.timeout)
+	if request.Done() == nil {
+		return ctx, cancel
+	}
+	context.AfterFunc(request, cancel)
+	return ctx, func() {
+		t := time.AfterFunc(longestWrite, cancel)
+		context.AfterFunc(ctx, func() { t.Stop() })
+	}
 }
 
 // errBusy is the cause where a call has waited too long for its share.
@@ -120,14 +139,16 @@ func (w *worker) step(work int64) error {
 }
 
 // reserve waits for n bytes of memory, or for as much as one user may hold. release
-// gives them back.
+// gives them back, as does the end of the call.
 func (w *worker) reserve(n int64) (release func(), err error) {
-	if w == nil {
+	if w == nil || w.ctx.Done() == nil { // it would never be given back
 		return func() {}, nil
 	}
 	n = min(n, w.shares.memory.most)
 	if err := w.shares.memory.take(w.ctx, w.user, n); err != nil {
 		return nil, busyFailure(err)
 	}
-	return sync.OnceFunc(func() { w.shares.memory.give(w.user, n) }), nil
+	release = sync.OnceFunc(func() { w.shares.memory.give(w.user, n) })
+	context.AfterFunc(w.ctx, release)
+	return release, nil
 }
