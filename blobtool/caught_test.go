@@ -1,6 +1,7 @@
 package blobtool_test
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -227,7 +228,7 @@ func TestURLsAsPaths(t *testing.T) {
 			w.mu.Lock()
 			cause := w.causes[len(w.causes)-1]
 			w.mu.Unlock()
-			if kind != blobtool.ErrNotFound { // for which the Azure SDK's error has the request's URL
+			if !errors.Is(kind, blobtool.ErrNotFound) { // for which the Azure SDK's error has the request's URL
 				wantKind(t, tool+" "+path, cause, kind)
 			}
 			if strings.Contains(text+w.logs.String(), "hush") {

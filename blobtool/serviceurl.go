@@ -99,7 +99,7 @@ func azureHost(host string) *storageHost {
 var coreSuffixes = []string{"core.windows.net", "core.usgovcloudapi.net", "core.chinacloudapi.cn", "core.cloudapi.de"}
 
 var (
-	accountLabel = regexp.MustCompile(`^[a-z0-9][a-z0-9-]+$`) // with -secondary and the like
+	accountLabel = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`) // with -secondary and the like
 	zoneLabel    = regexp.MustCompile(`^z[0-9]+$`)
 )
 
