@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"mime"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
@@ -57,21 +56,37 @@ func (c charset) resolve(head []byte) charset {
 	return utf16BECharset
 }
 
-// detectCharset returns the charset that the content's byte order mark tells, or
-// else its Content-Type, or else UTF-8.
-func detectCharset(head []byte, contentType string) charset {
+// markedCharset returns the charset whose byte order mark the content begins with.
+func markedCharset(head []byte) (cs charset, marked bool) {
 	switch {
 	case bytes.HasPrefix(head, []byte{0xEF, 0xBB, 0xBF}):
-		return utf8Charset
+		return utf8Charset, true
 	case bytes.HasPrefix(head, []byte{0xFE, 0xFF}):
-		return utf16BECharset
+		return utf16BECharset, true
 	case bytes.HasPrefix(head, []byte{0xFF, 0xFE}):
-		return utf16LECharset
+		return utf16LECharset, true
 	}
-	if _, params, err := mime.ParseMediaType(contentType); err == nil && params["charset"] != "" {
-		if cs, err := findCharset(params["charset"]); err == nil {
-			return cs.resolve(head)
-		}
+	return charset{}, false
+}
+
+// markedUTF32 reports whether content begins with the mark of UTF-32, of which one
+// begins as that of UTF-16 does.
+func markedUTF32(head []byte) bool {
+	return bytes.HasPrefix(head, []byte{0xFF, 0xFE, 0, 0}) || bytes.HasPrefix(head, []byte{0, 0, 0xFE, 0xFF})
+}
+
+// detectCharset returns the charset that the content's byte order mark tells, or
+// else its Content-Type, or its Content-Encoding, or else UTF-8.
+func detectCharset(head []byte, p *properties) charset {
+	if cs, marked := markedCharset(head); marked {
+		return cs
+	}
+	declared := charsetIn(p.encoding)
+	if _, params, err := mime.ParseMediaType(p.contentType); err == nil && params["charset"] != "" {
+		declared = params["charset"]
+	}
+	if cs, err := findCharset(declared); declared != "" && err == nil {
+		return cs.resolve(head)
 	}
 	return utf8Charset
 }
@@ -145,22 +160,4 @@ func (c charset) syncPoint(window []byte, atStart bool) int {
 		}
 	}
 	return len(window)
-}
-
-// looksLikeText decodes a sample of the content and reports whether it is text:
-// hardly anything undecodable, hardly any control characters.
-func (c charset) looksLikeText(sample []byte) bool {
-	const most = 32 // one of that many characters may be odd
-	p := newTextPage(c, len(sample)+1)
-	p.decode(sample, false)
-	odd := 0
-	if c == utf8Charset { // U+FFFD itself is a character like others
-		odd = -bytes.Count(sample, []byte("\ufffd"))
-	}
-	for _, r := range string(p.text) {
-		if r == utf8.RuneError || unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\f\b\x1b\u0085", r) {
-			odd++
-		}
-	}
-	return odd*most <= p.chars
 }

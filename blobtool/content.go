@@ -2,13 +2,10 @@ package blobtool
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"mime"
-	"net/http"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -18,34 +15,36 @@ import (
 // maxScan is how many bytes of a blob one call goes through in search of something.
 const maxScan = 64 << 20
 
-// sampleBytes is how much of the content is looked at to tell what it is.
-const sampleBytes = 16 << 10
-
 // content is what a blob holds, unpacked if it is packed. It is read from its
 // beginning, or from wherever seek leads.
 type content struct {
 	*stream
-	name   string
-	flow   *flow
-	in     *bufio.Reader
-	pos    int64     // of the next byte of in
-	packed *unpacker // nil if it is not
-	head   []byte    // the first bytes; empty if opened elsewhere
-	opaque bool      // it has turned out to be no text
+	name    string
+	flow    *flow
+	in      *bufio.Reader
+	pos     int64     // of the next byte of in
+	packed  *unpacker // nil if it is not
+	release func()    // of the memory reserved for it
+	head    []byte    // the first bytes; empty if opened elsewhere
+	opaque  bool      // it has turned out to be no text
 }
 
 // openContent opens a blob and requests the first count bytes from offset on, which
 // must be 0 where the blob may be packed. An ETag binds it to one version.
-func openContent(ctx context.Context, client *blob.Client, name string, offset, count int64, etag azcore.ETag) (*content, error) {
-	s, err := openStream(ctx, client, offset, count, etag)
+//
+// chars is how many characters of text are wanted at most: memory for them is reserved
+// before anything is read. Until the content is closed, it is read with a core.
+func openContent(w *worker, client *blob.Client, name string, offset, count int64, etag azcore.ETag, chars int64) (*content, error) {
+	s, err := openStream(w, client, offset, count, etag)
 	if err != nil {
 		return nil, err
 	}
-	c := &content{stream: s, name: name, pos: offset, flow: &flow{stream: s, next: 4 * count, left: maxScan}}
+	c := &content{stream: s, name: name, pos: offset, flow: &flow{stream: s, next: 4 * count, left: maxScan}, release: func() {}}
 	c.in = bufio.NewReaderSize(c.flow, int(min(max(min(count, s.size), leastRange), bufferSize)))
-	if s.props.directory && s.size == 0 {
-		err = failuref(ErrDirectory, "%s is a directory, not a file. See what is in it with list_blobs, prefix %s.", quote(name), quote(strings.TrimSuffix(name, "/")+"/"))
-	} else if offset == 0 {
+	if err = s.refuseDirectory(name); err == nil {
+		err = c.start(chars)
+	}
+	if err == nil && offset == 0 {
 		err = c.begin()
 	}
 	if err != nil {
@@ -55,6 +54,39 @@ func openContent(ctx context.Context, client *blob.Client, name string, offset, 
 	return c, nil
 }
 
+// start waits for memory and a core.
+func (c *content) start(chars int64) error {
+	if claimedPacking(c.name, c.props.encoding) == "" {
+		chars = min(chars, c.size)
+	}
+	if err := c.reserve(memoryPerChar * chars); err != nil {
+		return err
+	}
+	return c.worker.begin()
+}
+
+// Memory that it takes to return content, in bytes for each character or byte of it: the
+// content itself, what it grows from, and what encodes it.
+const (
+	memoryPerChar = 16
+	memoryPerByte = 6
+)
+
+// reserve reserves memory for what is to be returned, in place of what was reserved
+// before: a call that held one amount while it waits for another could wait for itself.
+func (c *content) reserve(n int64) (err error) {
+	if n += bufferSize; claimedPacking(c.name, c.props.encoding) == "zstd" {
+		n += 2 * maxZstdWindow
+	}
+	busy := c.worker.end()
+	c.release()
+	if c.release, err = c.worker.reserve(n); err != nil {
+		c.release = func() {}
+		return err
+	}
+	return c.worker.resume(busy)
+}
+
 // begin looks at the first bytes, and unpacks if they say so.
 func (c *content) begin() error {
 	head, err := c.peek(512)
@@ -62,7 +94,7 @@ func (c *content) begin() error {
 		return err
 	}
 	if format := packing(c.name, c.props.encoding, head); format != "" {
-		if c.packed, err = newUnpacker(format, c.in); err != nil {
+		if c.packed, err = newUnpacker(c.worker, format, c.in); err != nil {
 			return err
 		}
 		c.in = bufio.NewReaderSize(c.packed, bufferSize)
@@ -79,6 +111,7 @@ func (c *content) Close() error {
 	if c.packed != nil {
 		c.packed.close()
 	}
+	c.worker.end()
 	return c.stream.Close()
 }
 
@@ -103,6 +136,9 @@ func (c *content) peek(n int) ([]byte, error) {
 func (c *content) Read(p []byte) (int, error) {
 	n, err := c.in.Read(p)
 	c.pos += int64(n)
+	if err := c.worker.step(decodeWork * int64(n)); err != nil {
+		return n, err
+	}
 	return n, err
 }
 
@@ -112,6 +148,9 @@ func (c *content) discard(n int64) error {
 		passed, err := c.in.Discard(int(min(n, math.MaxInt32)))
 		c.pos += int64(passed)
 		n -= int64(passed)
+		if err := c.worker.step(int64(passed)); err != nil {
+			return err
+		}
 		if errors.Is(err, io.EOF) {
 			return beyondEnd(c.pos+n, c.pos)
 		}
@@ -179,45 +218,28 @@ func (c *content) mediaType() string {
 	return t
 }
 
-func (c *content) apparentType() string {
-	declared, _, err := mime.ParseMediaType(c.props.contentType)
-	if err != nil || c.packed != nil && c.props.encoding == "" {
-		declared = "application/octet-stream" // or that of the packed file
-	}
-	sniffed, _, _ := strings.Cut(http.DetectContentType(c.head), ";")
-	switch {
-	case len(c.head) == 0 || sniffed == "application/octet-stream":
-		return declared
-	case isMedia(sniffed):
-		return sniffed // also of a picture that is called text
-	case isMedia(declared) && sniffed == "text/plain" && declared != "image/svg+xml":
-		return sniffed
-	case declared == "application/octet-stream" || strings.HasPrefix(declared, "text/") && !strings.HasPrefix(sniffed, "text/"):
-		return sniffed
-	}
-	return declared
-}
+func (c *content) apparentType() string { return apparentType(c.declaredType(), c.head) }
 
-// isMedia reports whether a type has content of its own in MCP.
-func isMedia(mediaType string) bool {
-	return strings.HasPrefix(mediaType, "image/") || strings.HasPrefix(mediaType, "audio/")
+// declaredType is what its writer says the content is, if that is not what it is packed
+// as.
+func (c *content) declaredType() string {
+	if c.packed != nil && c.props.coding == "" {
+		return ""
+	}
+	return c.props.contentType
 }
 
 // isText reports whether the content is text in that charset, as far as the next
 // bytes show. The first back of them come before what is asked for.
 func (c *content) isText(cs charset, back int64) (bool, error) {
-	switch t := c.mediaType(); {
-	case isMedia(t) && t != "image/svg+xml", strings.HasPrefix(t, "video/"), strings.HasPrefix(t, "font/"), t == "application/pdf", t == "application/zip":
-		c.opaque = true
-		return false, nil
-	}
-	sample, err := c.peek(sampleBytes)
+	sample, err := c.peek(sniffBytes)
 	if err != nil {
 		return false, err
 	}
 	window := sample[:min(int64(len(sample)), back)]
-	c.opaque = !cs.looksLikeText(sample[cs.syncPoint(window, c.pos == 0):])
-	return !c.opaque, nil
+	text := isText(c.declaredType(), c.head, sample[cs.syncPoint(window, c.pos == 0):], cs)
+	c.opaque = !text
+	return text, nil
 }
 
 // flow reads a stream on, range after range, each larger than the last.

@@ -41,10 +41,11 @@
 // each character that may be returned, 4 KiB at least, whatever the size of the blob.
 //
 // The character encoding is the one that the call names, or that of a byte order
-// mark, or of the charset in the blob's Content-Type, or UTF-8. Unless the call names
-// it, the content is checked: where more than one of 32 characters can't be decoded
-// or is a control character, it is no text. A call that names an encoding gets
-// anything shown as text.
+// mark, or of the charset in the blob's Content-Type or Content-Encoding, or UTF-8.
+// Unless the call names it, the content is checked, as by all tools: where there is a
+// NUL, or more than one of 32 characters can't be decoded or is a control character, it
+// is no text, and neither is what is declared to be an image, audio, video or font. A
+// call that names an encoding gets anything shown as text.
 //
 // Content that has the property Content-Encoding gzip or zstd, or whose name ends in
 // .gz or .zst, is unpacked if its first bytes are those of that format, and offsets
@@ -58,7 +59,8 @@
 //
 // Every name that Azure allows is taken as it is, but for segments "." and "..",
 // backslashes and control characters, which the Azure SDK or the service take for
-// something else. A directory of a hierarchical namespace is an error
+// something else. The blob:// URI of a result and the URL of a blob of this account name
+// the blob as well; the signature of a SAS is dropped and never shown. A directory of a hierarchical namespace is an error
 // ([ErrDirectory]), not an empty file.
 //
 // A connection that breaks off is taken up again where it was, three times in a call;
@@ -83,8 +85,19 @@
 // says which, and has a cursor that goes on in the middle of a blob if need be. What is
 // wrong with one blob is a note.
 //
+// Patterns and expressions are bounded by what they compile to, and matching looks at
+// the time within a line and within a name.
+//
 // A cursor belongs to its arguments and to the configuration, is good for every
 // replica, and gives no rights: whatever is in it, all checks run again.
+//
+// # Cores and memory
+//
+// All sets of a process share half of its cores for matching, unpacking and decoding, and
+// 256 MiB of memory, or a quarter of GOMEMLIMIT if that is less, for what is read. Users
+// are served in turn, and one user holds at most a quarter of the memory, until the
+// answer has been sent. The user is that of the request's TokenInfo; requests without
+// one count as one user.
 //
 // # Resources
 //
@@ -108,12 +121,15 @@
 //     1,000,000 counts as that.
 //   - encoding is an IANA name, or one that web pages use. Bytes that can't be
 //     decoded become U+FFFD. A byte order mark at the beginning is dropped and
-//     not counted; in utf-16 it tells the byte order, which is else big-endian.
+//     not counted; in utf-16 it tells the byte order, which is else big-endian. The
+//     mark of UTF-16 goes before utf-8, with a warning; one that contradicts another
+//     encoding is a warning.
 //   - The blob is read in ranges: first about what the text needs, then the rest
 //     if it is to be saved. Whatever its size, a call holds its text and a
 //     buffer of up to 256 KiB in memory. All ranges are of one version of the blob.
-//   - A blob with the property Content-Encoding is read as its bytes are, and
-//     the output has a warning.
+//   - Packed content (Content-Encoding gzip and the like) is read as its bytes are,
+//     and the output has a warning.
+//   - A directory is an error ([ErrDirectory]) and never saved.
 //
 // # Saved copies
 //
@@ -124,7 +140,8 @@
 // is, and is replaced by its hash if not. A call without user is refused. Files
 // are reached through an [os.Root] of the user's folder, so no path and no
 // symbolic link leads out of it; they are written under another name and renamed
-// when complete; [Options.MaxFileBytes] and [Options.MaxUserBytes] bound them.
+// when complete; [Options.MaxFileBytes], [Options.MaxUserBytes] and
+// [Options.MaxTotalBytes] bound them, and they expire after [Options.MaxAge].
 // What can't be saved (no space, a read-only disk, a name that the system can't
 // have) is still read: local_path is then empty, and a warning says why. Where the
 // file system takes upper for lower case, blobs of one user whose names differ in

@@ -106,7 +106,15 @@ func failuref(kind error, format string, args ...any) *Error {
 
 // configurationError names the field that is wrong.
 func configurationError(field string, err error) *Error {
-	return failuref(ErrConfiguration, "%s %v", field, err)
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) {
+		return failuref(ErrConfiguration, "%s %v", field, err)
+	}
+	text := make([]string, 0, 2)
+	for _, one := range joined.Unwrap() {
+		text = append(text, fmt.Sprintf("%s %v", field, one))
+	}
+	return failuref(ErrConfiguration, "%s", strings.Join(text, "; "))
 }
 
 // userText returns the text of err that is made for the caller, if there is one.
@@ -121,10 +129,17 @@ func userText(err error) (string, bool) {
 	return shown.UserText(), true
 }
 
+// userTextOf is userText of an error that has one.
+func userTextOf(err error) string {
+	text, _ := userText(err)
+	return text
+}
+
 // quote prints a caller's argument in an error, shortened: the text goes back to
 // a model, and the argument may be long.
 func quote(s string) string {
 	const most = 120
+	s = withoutSignatures(s)
 	if r := []rune(s); len(r) > most {
 		return fmt.Sprintf("%q…", string(r[:most]))
 	}

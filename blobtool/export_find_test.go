@@ -19,7 +19,10 @@ func ParseNamePattern(pattern string, ignoreCase bool) (NamePattern, error) {
 }
 
 // Match reports whether the pattern matches all of a name.
-func (p NamePattern) Match(name string) bool { return p.match(name) }
+func (p NamePattern) Match(name string) bool {
+	ok, err := p.match(nil, name)
+	return ok && err == nil
+}
 
 // Prefix begins all names that match.
 func (p NamePattern) Prefix() string { return p.prefix }
@@ -48,10 +51,10 @@ func SearchText(expr, contentType string, content []byte, chunk, most int, from 
 	rest = rest[:min(allowance, int64(len(rest)))]
 	t := textSearch{expr: e, most: most}
 	lines := lineReader{r: &chunks{rest, chunk}, buf: make([]byte, maxLineBytes)}
-	if err := lines.begin(contentType, &from); err != nil {
+	if err := lines.begin("", &properties{contentType: contentType}, &from); err != nil {
 		return nil, from, err
 	}
-	res, err := t.search(context.Background(), &lines, from, atEnd)
+	res, err := t.search(&lines, from, atEnd)
 	return res.matches, res.to, err
 }
 

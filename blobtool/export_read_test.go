@@ -93,7 +93,7 @@ func Tail(encoding string, data []byte, start, n int64) int {
 
 // Unpack unpacks as much as it may.
 func Unpack(format string, packed []byte) (content []byte, broken bool, err error) {
-	u, err := newUnpacker(format, bufio.NewReader(bytes.NewReader(packed)))
+	u, err := newUnpacker(nil, format, bufio.NewReader(bytes.NewReader(packed)))
 	if err != nil {
 		return nil, false, err
 	}

@@ -2,11 +2,8 @@ package blobtool
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
-	"regexp"
-	"regexp/syntax"
 	"strings"
 	"unicode/utf8"
 )
@@ -18,9 +15,6 @@ const (
 	maxLineBytes = 64 << 10
 	// maxLineChars is how much of a line a match shows.
 	maxLineChars = 300
-	// maxInstructions bounds the size of a compiled expression, and with it the time
-	// for one line, which nothing can interrupt.
-	maxInstructions = 1000
 )
 
 // textMatch is a line that matches.
@@ -50,28 +44,28 @@ func (m textMark) valid() bool {
 var errBinary = errors.New("binary content")
 
 // compileText compiles a regular expression (RE2).
-func compileText(expr string, ignoreCase bool) (*regexp.Regexp, error) {
+func compileText(expr string, ignoreCase bool) (*expression, error) {
 	if !utf8.ValidString(expr) || utf8.RuneCountInString(expr) > maxPattern {
 		return nil, failuref(ErrInvalidArgument, "text is not valid UTF-8, or has more than %d characters", maxPattern)
 	}
 	if ignoreCase {
 		expr = "(?i)" + expr
 	}
-	parsed, err := syntax.Parse(expr, syntax.Perl)
-	if err != nil {
+	e, err := compile(expr, maxInstructions)
+	switch {
+	case errors.Is(err, errExpressionSize):
+		return nil, failuref(ErrInvalidArgument, "text is too large an expression: compiled, it may have %d instructions; use smaller repetitions", maxInstructions)
+	case err != nil:
 		return nil, failuref(ErrInvalidArgument, "text is no regular expression (RE2 syntax, without look-around and back-references): %v", err)
 	}
-	program, err := syntax.Compile(parsed.Simplify())
-	if err != nil || len(program.Inst) > maxInstructions {
-		return nil, failuref(ErrInvalidArgument, "text is too large an expression; use smaller repetitions")
-	}
-	return regexp.Compile(expr)
+	return e, nil
 }
 
 // textSearch searches content line by line.
 type textSearch struct {
-	expr *regexp.Regexp
-	most int // matches
+	expr   *expression
+	most   int // matches
+	worker *worker
 }
 
 // textResult is what a search has found and how far it came.
@@ -84,7 +78,7 @@ type textResult struct {
 // search reads the lines on, which begin at from, to the end of what there is, whether
 // that is the end of the blob (atEnd) or not: then an incomplete last line is left for
 // the next time. On an error the result is what came before.
-func (t *textSearch) search(ctx context.Context, lines *lineReader, from textMark, atEnd bool) (textResult, error) {
+func (t *textSearch) search(lines *lineReader, from textMark, atEnd bool) (textResult, error) {
 	res := textResult{to: from}
 	for {
 		piece, whole, err := lines.next()
@@ -96,7 +90,11 @@ func (t *textSearch) search(ctx context.Context, lines *lineReader, from textMar
 		if len(piece) == 0 || atEOF && !atEnd && res.to.Offset > from.Offset {
 			return res, nil
 		}
-		if m, ok := t.match(piece, &lines.cs, res.to); ok {
+		m, ok, err := t.match(piece, &lines.cs, res.to)
+		if err != nil {
+			return res, err
+		}
+		if ok {
 			res.matches = append(res.matches, m)
 		}
 		res.to.Offset += int64(len(piece))
@@ -107,19 +105,19 @@ func (t *textSearch) search(ctx context.Context, lines *lineReader, from textMar
 			res.full = true
 			return res, nil
 		}
-		if err := ctx.Err(); err != nil {
-			return res, err
-		}
 	}
 }
 
 // match looks for the expression in a line or a piece of one.
-func (t *textSearch) match(piece []byte, cs *lineCharset, at textMark) (textMatch, bool) {
-	text := cs.decode(piece)
+func (t *textSearch) match(piece []byte, cs *lineCharset, at textMark) (m textMatch, ok bool, err error) {
+	text, err := cs.decode(t.worker, piece)
+	if err != nil {
+		return textMatch{}, false, err
+	}
 	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
-	found := t.expr.FindIndex(text)
-	if found == nil {
-		return textMatch{}, false
+	found, err := t.expr.find(t.worker, text)
+	if found == nil || err != nil {
+		return textMatch{}, false, err
 	}
 	start, shown := window(text, found[0])
 	return textMatch{
@@ -128,7 +126,7 @@ func (t *textSearch) match(piece []byte, cs *lineCharset, at textMark) (textMatc
 		Text:   strings.ToValidUTF8(string(shown), "\ufffd"),
 		Cut:    len(shown) < len(text),
 		at:     at,
-	}, true
+	}, true, nil
 }
 
 // window returns what is shown of a line with a match: all of it, or characters

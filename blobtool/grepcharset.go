@@ -51,15 +51,15 @@ func (c *lineCharset) boundary(text []byte) int {
 
 // decode returns text as UTF-8, in which what can't be decoded is U+FFFD, or as it is
 // if it is to be UTF-8.
-func (c *lineCharset) decode(text []byte) []byte {
+func (c *lineCharset) decode(w *worker, text []byte) ([]byte, error) {
 	if c.charset == utf8Charset || c.ascii && isASCII(text) {
-		return text
+		return text, nil
 	}
 	decoded, err := c.NewDecoder().Bytes(text)
 	if err != nil { // the decoders replace what is wrong; this is for one that may not
-		return bytes.ToValidUTF8(text, []byte("\ufffd"))
+		decoded = bytes.ToValidUTF8(text, []byte("\ufffd"))
 	}
-	return decoded
+	return decoded, w.step(decodeWork * int64(len(text)))
 }
 
 func isASCII(text []byte) bool {

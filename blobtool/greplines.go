@@ -6,9 +6,6 @@ import (
 	"io"
 )
 
-// sniffBytes is how much of the beginning decides whether content is text.
-const sniffBytes = 8000
-
 // lineReader cuts what it reads into lines, and lines that do not fit its buffer into
 // pieces.
 type lineReader struct {
@@ -19,9 +16,10 @@ type lineReader struct {
 	cs         lineCharset
 }
 
-// begin settles the charset. At the beginning of the blob it also looks whether this
-// is text, and returns errBinary if not, and skips a byte order mark.
-func (l *lineReader) begin(contentType string, at *textMark) error {
+// begin settles the charset. At the beginning of the blob of that name it also looks
+// whether this is text, and if not returns an error that says so, errBinary if there is
+// no more to say; and skips a byte order mark.
+func (l *lineReader) begin(name string, p *properties, at *textMark) error {
 	if at.Offset > 0 {
 		cs, err := findCharset(at.Charset)
 		l.cs = newLineCharset(cs)
@@ -34,13 +32,20 @@ func (l *lineReader) begin(contentType string, at *textMark) error {
 		return l.err
 	}
 	head := l.buf[:min(l.end, sniffBytes)]
-	l.cs = newLineCharset(detectCharset(head, contentType))
+	if format := packing(name, p.encoding, head); format != "" {
+		return failuref(ErrUnsupported, "The blob is packed with %s, so it was not searched. read_blob can unpack it.", format)
+	}
+	l.cs = newLineCharset(detectCharset(head, p))
+	switch {
+	case isText(p.contentType, head[:min(len(head), 512)], head, l.cs.charset):
+	case p.coding != "":
+		return failuref(ErrUnsupported, "The blob is packed (Content-Encoding %s) in a way that can't be unpacked here, so it was not searched.", quote(p.encoding))
+	default:
+		return errBinary
+	}
 	at.Charset = l.cs.name
 	l.start = byteOrderMark(head)
 	at.Offset = int64(l.start)
-	if l.cs.unit() == 1 && bytes.IndexByte(head, 0) >= 0 || l.cs.unit() == 2 && bytes.HasPrefix(head[l.start:], []byte{0, 0}) {
-		return errBinary // the latter is UTF-32, or no text at all
-	}
 	return nil
 }
 

@@ -134,9 +134,18 @@ func isFolder(item *container.BlobItem) bool {
 	return strings.EqualFold(value(item.Properties.ResourceType), "directory") || strings.EqualFold(value(item.Metadata["hdi_isfolder"]), "true")
 }
 
+// noTagsCodes are Azure's codes for an account that can't have tags; the last two are for
+// what it then does not know.
+var noTagsCodes = []string{"FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts", "BlobTagsNotSupportedForAccountType", "UnsupportedQueryParameter", "InvalidQueryParameterValue"}
+
 // listFailure is the error of a listing. tags says that it asked for tags.
 func listFailure(ctx context.Context, at location, tags bool, err error) *Error {
 	e := at.fromAzure(ctx, err)
+	if tags && slices.Contains(noTagsCodes, e.Code) {
+		shown := *e
+		shown.Kind, shown.text = ErrUnsupported, "The storage account does not support index tags: with a hierarchical namespace (Data Lake Storage) there are none. Leave tags out, and search by name or text."
+		return &shown
+	}
 	text := at.notListed(e, tags)
 	if text == "" {
 		return e

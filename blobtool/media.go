@@ -1,6 +1,7 @@
 package blobtool
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -18,7 +19,7 @@ const (
 // binary puts content that is no text into the output.
 func (r *blobReading) binary() error {
 	q, c := r.query, r.content
-	if c.packed != nil && c.props.encoding == "" { // a packed file, such as a .tar.gz, is what it is
+	if c.packed != nil && c.props.coding == "" { // a packed file, such as a .tar.gz, is what it is
 		if err := c.asStored(); err != nil {
 			return err
 		}
@@ -62,11 +63,26 @@ func (r *blobReading) bytes(most int64) (data []byte, more bool, err error) {
 	if c.packed == nil { // what is left to fetch, at once
 		c.flow.next = max(q.offset+most-c.next, 1)
 	}
-	if data, err = io.ReadAll(io.LimitReader(c, most)); err != nil {
+	if data, err = c.whole(most); err != nil {
 		return nil, false, err
 	}
 	more, err = c.more(c.pos)
 	return data, more, err
+}
+
+// whole reads the next bytes, most of them at most, with the memory that it takes to
+// return them.
+func (c *content) whole(most int64) ([]byte, error) {
+	if c.packed == nil {
+		most = min(most, c.size-c.pos)
+	}
+	if err := c.reserve(memoryPerByte * most); err != nil {
+		return nil, err
+	}
+	var data bytes.Buffer
+	data.Grow(int(min(most, c.size)) + bytes.MinRead)
+	_, err := data.ReadFrom(io.LimitReader(c, most))
+	return data.Bytes(), err
 }
 
 // attach adds content to the result.

@@ -170,9 +170,9 @@ func bareETag(e azcore.ETag) string {
 }
 
 // readBlob handles a call of read_blob.
-func (s *Set) readBlob(ctx context.Context, _ *mcp.CallToolRequest, in readBlobInput) (readBlobOutput, error) {
+func (s *Set) readBlob(ctx context.Context, req *mcp.CallToolRequest, in readBlobInput) (readBlobOutput, error) {
 	var out readBlobOutput
-	at, err := s.locateBlob(in.Container, in.BlobPath)
+	at, err := s.locateNamed(in.Container, in.BlobPath)
 	if err != nil {
 		return out, err
 	}
@@ -184,7 +184,7 @@ func (s *Set) readBlob(ctx context.Context, _ *mcp.CallToolRequest, in readBlobI
 	if err != nil {
 		return out, err
 	}
-	r := &blobReading{at: at, query: q, client: client, out: &out}
+	r := &blobReading{at: at, query: q, client: client, worker: s.worker(ctx, userID(req)), out: &out}
 	out.Container, out.BlobPath, out.URI = at.container, at.blob, resourceURI(at)
 	if err := r.run(ctx); err != nil {
 		return out, s.explain(ctx, at, client, err, q.etag)

@@ -14,6 +14,7 @@ type blobReading struct {
 	at      location
 	query   readQuery
 	client  *blob.Client
+	worker  *worker
 	content *content
 	out     *readBlobOutput
 }
@@ -63,14 +64,14 @@ func (r *blobReading) open(ctx context.Context) (err error) {
 	case q.offset > 0, q.tail > 0:
 		count = leastRange
 	}
-	r.content, err = openContent(ctx, r.client, r.at.blob, start, count, q.etag)
+	r.content, err = openContent(r.worker, r.client, r.at.blob, start, count, q.etag, r.chars())
 	if isEmptyRange(err) {
 		return r.beyond(ctx, err)
 	}
-	if err == nil && start > 0 && r.content.props.encoding != "" { // it may be packed
+	if err == nil && start > 0 && r.content.props.coding != "" { // it may be packed
 		etag := r.content.etag
 		_ = r.content.Close()
-		r.content, err = openContent(ctx, r.client, r.at.blob, 0, leastRange, etag)
+		r.content, err = openContent(r.worker, r.client, r.at.blob, 0, leastRange, etag, r.chars())
 	}
 	return err
 }
@@ -82,6 +83,15 @@ func (r *blobReading) beyond(ctx context.Context, err error) error {
 		return err
 	}
 	return beyondEnd(r.query.offset, *props.ContentLength)
+}
+
+// chars is how many characters are held at most.
+func (r *blobReading) chars() int64 {
+	n := int64(r.query.maxChars)
+	if r.query.tail > 0 { // what is before them is decoded as well
+		n *= 2
+	}
+	return n
 }
 
 // fetch is how many bytes to request for the text.
@@ -104,7 +114,7 @@ func (r *blobReading) find() (*charset, error) {
 	if q.charset != nil {
 		cs = q.charset.resolve(c.head)
 	} else {
-		cs = detectCharset(c.head, c.props.contentType)
+		cs = detectCharset(c.head, &c.props)
 	}
 	back := cs.lookback(q.offset)
 	if q.offset > 0 && c.pos == 0 {
@@ -241,7 +251,7 @@ func (r *blobReading) describe(cs *charset, p *textPage) {
 		if c.packed.broken {
 			warnings = append(warnings, fmt.Sprintf("The content is damaged: it can't be unpacked with %s beyond what is here.", c.packed.format))
 		}
-	} else if c.props.encoding != "" {
+	} else if strangeCoding(c.props.encoding) {
 		warnings = append(warnings, fmt.Sprintf("The blob has the property Content-Encoding %s, and the content is as stored.", quote(c.props.encoding)))
 	}
 	if p != nil {

@@ -66,29 +66,33 @@ func setDefault(schema *jsonschema.Schema, property string, value any) {
 
 // read handles a call of read_blob_with_token.
 func (s *Set) read(ctx context.Context, req *mcp.CallToolRequest, in readInput) (readOutput, error) {
-	out := readOutput{Container: s.container, BlobPath: in.BlobPath}
-	if err := checkBlobPath(in.BlobPath); err != nil {
+	out := readOutput{Container: s.container}
+	_, path, err := s.named("", in.BlobPath)
+	if err == nil {
+		err = checkBlobPath(path)
+	}
+	if err == nil {
+		_, err = s.locate("", path)
+	}
+	if err != nil {
 		return out, err
 	}
-	if _, err := s.locate("", in.BlobPath); err != nil {
-		return out, err
-	}
+	out.BlobPath = path
 	if in.MaxChars < 1 {
 		return out, failuref(ErrInvalidArgument, "max_chars is %.0f; it must be at least 1", in.MaxChars)
 	}
-	enc, fault := findEncoding(in.Encoding)
-	if fault != nil {
-		return out, fault
+	cs, err := findCharset(in.Encoding)
+	if err != nil {
+		return out, err
 	}
 	user := userID(req)
 	if s.store != nil && user == "" {
 		return out, failuref(ErrNoUser, "This call has no user to whom a saved copy could belong. Tell the operator of this server: the verified token must set TokenInfo.UserID, or nothing may be saved.")
 	}
 	maxChars := int(min(in.MaxChars, maxMaxChars))
-	r := &reading{set: s, user: user, path: in.BlobPath, text: newCollector(enc, maxChars), perChar: bytesPerChar(enc), maxChars: int64(maxChars)}
-	err := r.run(ctx, &out)
-	if err != nil {
-		return out, location{s.container, in.BlobPath}.fromAzure(ctx, err)
+	r := &reading{set: s, worker: s.worker(ctx, user), user: user, path: path, charset: cs, perChar: bytesPerChar(cs.Encoding), maxChars: int64(maxChars)}
+	if err := r.run(ctx, &out); err != nil {
+		return out, location{s.container, path}.fromAzure(ctx, err)
 	}
 	return out, nil
 }
@@ -97,9 +101,11 @@ func (s *Set) read(ctx context.Context, req *mcp.CallToolRequest, in readInput) 
 // the text and to the copy as far as these want it.
 type reading struct {
 	set      *Set
+	worker   *worker
 	user     string
 	path     string
-	text     *collector
+	charset  charset    // that the call names
+	text     *collector // nil until the first bytes have told how to decode
 	perChar  int64
 	maxChars int64
 	stream   *stream
@@ -123,10 +129,16 @@ func (r *reading) run(ctx context.Context, out *readOutput) error {
 		return err
 	}
 	count := min(max(r.maxChars*r.perChar+r.perChar, leastRange), firstRange)
-	if r.stream, err = openStream(ctx, client.NewBlobClient(r.path), 0, count, ""); err != nil {
+	if r.stream, err = openStream(r.worker, client.NewBlobClient(r.path), 0, count, ""); err != nil {
 		return err
 	}
 	defer func() { _ = r.stream.Close() }()
+	if err := r.stream.refuseDirectory(r.path); err != nil {
+		return err
+	}
+	if _, err := r.worker.reserve(copySize + memoryPerChar*min(r.maxChars, r.stream.size)); err != nil {
+		return err
+	}
 	r.startCopy(ctx)
 	defer func() {
 		if r.copy != nil {
@@ -137,6 +149,9 @@ func (r *reading) run(ctx context.Context, out *readOutput) error {
 		return err
 	}
 	out.Bytes = r.stream.size
+	if r.text == nil { // an empty blob
+		r.settle(nil)
+	}
 	out.Text, out.Truncated = r.text.finish(!r.stream.more() && r.stream.bodyPending == 0)
 	out.LocalPath = r.finishCopy(ctx)
 	out.Warning = strings.TrimSpace(r.warning)
@@ -174,7 +189,9 @@ func (r *reading) transfer(ctx context.Context, count int64) error {
 func (r *reading) readRange(ctx context.Context, buf []byte) error {
 	for r.copy != nil || !r.text.full() || r.stream.bodyPending <= firstRange {
 		n, err := r.stream.fill(buf)
-		_, _ = r.text.Write(buf[:n]) // never fails
+		if err := r.decode(buf[:n]); err != nil {
+			return err
+		}
 		if r.copy != nil {
 			if _, err := r.copy.Write(buf[:n]); err != nil {
 				r.copy.abort()
@@ -192,16 +209,57 @@ func (r *reading) readRange(ctx context.Context, buf []byte) error {
 	return nil
 }
 
+// decode adds to the text, with a core.
+func (r *reading) decode(p []byte) error {
+	if r.text == nil {
+		r.settle(p)
+	}
+	if r.text.full() {
+		return nil
+	}
+	if err := r.worker.begin(); err != nil {
+		return err
+	}
+	defer r.worker.end()
+	for len(p) > 0 {
+		piece := p[:min(len(p), bufferSize)]
+		_, _ = r.text.Write(piece) // never fails
+		if err := r.worker.step(decodeWork * int64(len(piece))); err != nil {
+			return err
+		}
+		p = p[len(piece):]
+	}
+	return nil
+}
+
+// settle decides by the first bytes how to decode. The mark of UTF-16 is no UTF-8, so it
+// goes before that, which is what a call that says nothing asks for.
+func (r *reading) settle(head []byte) {
+	cs := r.charset
+	marked, ok := markedCharset(head)
+	switch {
+	case markedUTF32(head):
+		r.warning += "The blob begins with the byte order mark of UTF-32, which can't be decoded here: the text is not what was written. "
+	case !ok || cs == marked || cs.needsMark():
+	case cs == utf8Charset:
+		cs = marked
+		r.warning += fmt.Sprintf("The blob begins with the byte order mark of %s, so it was decoded as that. ", marked.name)
+	default:
+		r.warning += fmt.Sprintf("The blob begins with the byte order mark of %s; if the text is wrong, call again with encoding %s. ", marked.name, marked.name)
+	}
+	r.text = newCollector(cs.Encoding, int(r.maxChars))
+}
+
 // startCopy begins to save the blob, where that is wanted and possible.
 func (r *reading) startCopy(ctx context.Context) {
-	if r.stream.props.encoding != "" {
+	if strangeCoding(r.stream.props.encoding) {
 		r.warning = fmt.Sprintf("The blob has the property Content-Encoding %s: the text is that of the encoded bytes. ", quote(r.stream.props.encoding))
 	}
 	if r.set.store == nil {
 		return
 	}
 	var refused *refusal
-	if r.copy, refused = r.set.store.create(r.user, r.path, r.stream.size); refused != nil {
+	if r.copy, refused = r.set.store.create(ctx, r.user, r.path, r.stream.size); refused != nil {
 		r.notSaved(ctx, refused)
 	}
 }
@@ -221,7 +279,7 @@ func (r *reading) finishCopy(ctx context.Context) string {
 
 // notSaved makes the reason a warning: the text is what the caller asked for.
 func (r *reading) notSaved(ctx context.Context, why *refusal) {
-	r.warning += "The blob was read but not saved: " + why.text + "."
+	r.warning += "The blob was read but not saved: " + why.text + ". "
 	r.set.log.LogAttrs(ctx, slog.LevelWarn, "blob not saved",
 		slog.String("user", r.user), slog.String("blob", r.path), slog.String("reason", why.text), slog.Any("cause", why.cause))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strings"
 
@@ -28,9 +27,9 @@ func (s *Set) registerResources(srv *mcp.Server) {
 
 // readResource handles resources/read.
 func (s *Set) readResource(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	contents, err := s.resource(ctx, req.Params.URI)
+	ctx, returned := s.bound(ctx)
+	defer returned()
+	contents, err := s.resource(ctx, userOf(req.Extra), req.Params.URI)
 	if err != nil {
 		s.logFailure(ctx, "blob resource failed", err)
 		return nil, resourceFailure(err)
@@ -39,7 +38,7 @@ func (s *Set) readResource(ctx context.Context, req *mcp.ReadResourceRequest) (*
 }
 
 // resource reads a blob whole.
-func (s *Set) resource(ctx context.Context, uri string) (*mcp.ResourceContents, error) {
+func (s *Set) resource(ctx context.Context, user, uri string) (*mcp.ResourceContents, error) {
 	at, err := parseResourceURI(uri)
 	if err == nil {
 		at, err = s.locateBlob(at.container, at.blob)
@@ -51,7 +50,7 @@ func (s *Set) resource(ctx context.Context, uri string) (*mcp.ResourceContents, 
 	if err != nil {
 		return nil, err
 	}
-	c, err := openContent(ctx, client, at.blob, 0, firstRange, "")
+	c, err := openContent(s.worker(ctx, user), client, at.blob, 0, firstRange, "", 0)
 	if err != nil {
 		return nil, s.explain(ctx, at, client, err, "")
 	}
@@ -66,12 +65,12 @@ func (s *Set) resource(ctx context.Context, uri string) (*mcp.ResourceContents, 
 
 // resource reads the content as text, or as it is stored if it is none.
 func (c *content) resource() (*mcp.ResourceContents, error) {
-	cs := detectCharset(c.head, c.props.contentType)
+	cs := detectCharset(c.head, &c.props)
 	text, err := c.isText(cs, 0)
 	if err != nil {
 		return nil, err
 	}
-	if !text && c.packed != nil && c.props.encoding == "" {
+	if !text && c.packed != nil && c.props.coding == "" {
 		if err := c.asStored(); err != nil {
 			return nil, err
 		}
@@ -79,7 +78,7 @@ func (c *content) resource() (*mcp.ResourceContents, error) {
 	if c.packed == nil && c.size > maxResource {
 		return nil, tooLargeForResource(c.size)
 	}
-	data, err := io.ReadAll(io.LimitReader(c, maxResource+1))
+	data, err := c.whole(maxResource + 1)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +93,9 @@ func (c *content) resource() (*mcp.ResourceContents, error) {
 		mediaType = "text/plain"
 	}
 	p := newTextPage(cs, math.MaxInt)
-	p.decode(data, true)
+	if err := p.decodeAll(c.worker, data); err != nil {
+		return nil, err
+	}
 	return &mcp.ResourceContents{MIMEType: mediaType, Text: string(p.text)}, nil
 }
 

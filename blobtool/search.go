@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -116,30 +115,47 @@ func (s *Set) search(ctx context.Context, req *mcp.CallToolRequest, in searchInp
 	if err != nil {
 		return searchOutput{}, err
 	}
-	q.client, q.progress = client, newProgress(req)
-	w := newWalk(q.source(), q.from.At, firstSearchPage)
-	w.largest = servicePage
+	q.client, q.user, q.progress = client, userID(req), newProgress(req)
 	within, cancel := context.WithTimeout(ctx, min(q.duration, s.timeout*3/4))
 	defer cancel()
-	if q.text == nil {
-		err = q.searchNames(within, w)
-	} else {
-		err = q.searchText(within, w)
-	}
-	if err != nil {
+	if err := q.run(within); err != nil {
 		return searchOutput{}, listFailure(ctx, location{q.container, in.Prefix}, q.where != "", err)
 	}
 	return q.out, nil
 }
 
+// run searches as long as ctx lets it. If it has got nowhere by then for want of a core or
+// of memory, the result says so, and where to begin is where it began.
+func (q *searchQuery) run(ctx context.Context) error {
+	names := q.set.worker(ctx, q.user)
+	release, err := names.reserve(searchMemory)
+	if err == nil {
+		defer release()
+		w := newWalk(q.source(), q.from.At, firstSearchPage)
+		w.largest, w.worker = servicePage, names
+		if q.text == nil {
+			err = q.searchNames(ctx, w)
+		} else {
+			err = q.searchText(ctx, w)
+		}
+	}
+	if errors.Is(err, errBusy) && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		q.stop(reasonTime, q.from)
+		q.note("", userTextOf(err))
+		return nil
+	}
+	return err
+}
+
 // searchQuery is a search on its way.
 type searchQuery struct {
 	set       *Set
+	user      string
 	container string
 	roots     []string
 	name      *namePattern // nil: any
 	where     string       // condition on tags, empty: none
-	text      *regexp.Regexp
+	text      *expression
 	searchInput
 
 	fingerprint string
@@ -213,8 +229,11 @@ func (q *searchQuery) source() source[entry] {
 }
 
 // wanted reports whether an entry is a blob whose name matches.
-func (q *searchQuery) wanted(e entry) bool {
-	return !e.folder && (q.name == nil || q.name.match(e.name))
+func (q *searchQuery) wanted(w *worker, e entry) (bool, error) {
+	if e.folder || q.name == nil {
+		return !e.folder, nil
+	}
+	return q.name.match(w, e.name)
 }
 
 // stop ends the search before its end.
@@ -227,11 +246,22 @@ func (q *searchQuery) stop(reason string, at searchPlace) {
 func (q *searchQuery) searchNames(ctx context.Context, w *walk[entry]) error {
 	r := rows[blobRow]{list: q.out.Blobs}
 	defer func() { q.out.Blobs = r.list }()
+	if err := w.worker.begin(); err != nil {
+		return err
+	}
+	defer w.worker.end()
 	for {
 		before := w.at
 		e, ok, err := w.nextEntry(ctx)
+		found := false
+		if err == nil && ok {
+			found, err = q.wanted(w.worker, e)
+		}
 		if err != nil {
 			if q.out.Examined > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				if ok { // not matched to its end
+					w.at = before
+				}
 				q.stop(reasonTime, searchPlace{At: w.at})
 				return nil
 			}
@@ -247,7 +277,7 @@ func (q *searchQuery) searchNames(ctx context.Context, w *walk[entry]) error {
 		q.progress.report(ctx, q.out.Examined, func() string {
 			return fmt.Sprintf("%d blobs looked at, %d found", q.out.Examined, len(r.list))
 		})
-		if !q.wanted(e) {
+		if !found {
 			continue
 		}
 		if len(r.list) == q.MaxResults || !r.add(e.row()) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
@@ -20,7 +19,9 @@ const (
 // searchBlob searches one blob. It opens the blob at once, and waits for its turn only
 // with what it takes from the allowance.
 func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf []byte) textOutcome {
-	in, err := q.open(ctx, job, buf)
+	w := q.set.worker(ctx, q.user)
+	defer w.end()
+	in, err := q.open(w, job, buf)
 	if in != nil {
 		defer func() { _ = in.stream.Close() }()
 	}
@@ -40,8 +41,11 @@ func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf []byte) 
 		return textOutcome{textResult: textResult{to: job.from}, read: in.bytes(), short: reasonBytes}
 	}
 	in.most = share
-	t := textSearch{expr: q.text, most: q.MaxResults}
-	res, err := t.search(ctx, &in.lines, in.from, in.begin+share >= in.stream.size)
+	if err := w.begin(); err != nil {
+		return q.failed(ctx, job, textOutcome{textResult: textResult{to: job.from}, read: in.bytes()}, err, true)
+	}
+	t := textSearch{expr: q.text, most: q.MaxResults, worker: w}
+	res, err := t.search(&in.lines, in.from, in.begin+share >= in.stream.size)
 	for i := range res.matches {
 		res.matches[i].Blob = job.entry.name
 	}
@@ -100,7 +104,7 @@ type textInput struct {
 }
 
 // open opens a blob, and finds out whether it is text.
-func (q *searchQuery) open(ctx context.Context, job *textJob, buf []byte) (*textInput, error) {
+func (q *searchQuery) open(w *worker, job *textJob, buf []byte) (*textInput, error) {
 	if err := q.passOver(job.entry); err != nil {
 		return nil, err
 	}
@@ -110,21 +114,18 @@ func (q *searchQuery) open(ctx context.Context, job *textJob, buf []byte) (*text
 	}
 	in := &textInput{from: job.from, most: firstTextRange, count: firstTextRange}
 	client := q.client.NewBlobClient(at.blob)
-	in.stream, err = openStream(ctx, client, in.from.Offset, in.count, azcore.ETag(in.from.ETag))
+	in.stream, err = openStream(w, client, in.from.Offset, in.count, azcore.ETag(in.from.ETag))
 	if bloberror.HasCode(err, bloberror.ConditionNotMet) {
 		in.from = textMark{Line: 1}
 		in.note = "The blob has changed since the last call; it was searched from its beginning."
-		in.stream, err = openStream(ctx, client, 0, in.count, "")
+		in.stream, err = openStream(w, client, 0, in.count, "")
 	}
 	if err != nil {
 		return nil, err
 	}
 	in.begin, in.from.ETag = in.from.Offset, string(in.stream.etag)
-	if encoding := in.stream.props.encoding; encoding != "" {
-		return in, failuref(ErrUnsupported, "The blob is packed (Content-Encoding %s), so it was not searched. read_blob can unpack it.", quote(encoding))
-	}
 	in.lines = lineReader{r: in, buf: buf}
-	return in, in.lines.begin(in.stream.props.contentType, &in.from)
+	return in, in.lines.begin(job.entry.name, &in.stream.props, &in.from)
 }
 
 // passOver returns why a blob need not be opened: what is listed says that it can't be
@@ -138,12 +139,8 @@ func (q *searchQuery) passOver(e entry) error {
 		v, _ := location{q.container, e.name}.byCode(bloberror.BlobArchived)
 		return &Error{Kind: v.kind, text: v.text}
 	}
-	major, minor, _ := strings.Cut(strings.ToLower(value(p.ContentType)), "/")
-	switch major {
-	case "image", "audio", "video", "font":
-		if !strings.Contains(minor, "xml") { // as in image/svg+xml
-			return errBinary
-		}
+	if declaredMedia(value(p.ContentType)) {
+		return errBinary
 	}
 	return nil
 }

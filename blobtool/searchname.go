@@ -1,6 +1,7 @@
 package blobtool
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -10,13 +11,21 @@ import (
 // does not, and **/ is any folders or none. [a-z] and [!a-z] stand for one
 // character, {a,b} for either, and \ takes the meaning from what follows.
 type namePattern struct {
-	expr *regexp.Regexp
+	expr *expression
 	// prefix begins all names that match.
 	prefix string
 }
 
-// maxPattern bounds patterns for names and text, in characters.
-const maxPattern = 1024
+// Bounds of patterns.
+const (
+	// maxPattern is the length of those for names and text, in characters.
+	maxPattern = 1024
+	// maxForks is how many wildcards and alternatives one for names may have: the work
+	// for each character of a name.
+	maxForks = 200
+	// maxNameInstructions is the size of a compiled one: literal text is cheap.
+	maxNameInstructions = 4 * maxPattern
+)
 
 // parseNamePattern compiles a pattern.
 func parseNamePattern(pattern string, ignoreCase bool) (*namePattern, error) {
@@ -33,7 +42,10 @@ func parseNamePattern(pattern string, ignoreCase bool) (*namePattern, error) {
 		return nil, failuref(ErrInvalidArgument, "name %s %s; a pattern is like **/*.csv or reports/2026-??/*.{txt,md}", quote(pattern), fault)
 	}
 	p.out.WriteString(`)$`)
-	expr, err := regexp.Compile(p.out.String())
+	expr, err := compile(p.out.String(), maxNameInstructions)
+	if err == nil && expr.forks > maxForks {
+		err = fmt.Errorf("it has %d wildcards and alternatives, of which %d are allowed", expr.forks, maxForks)
+	}
 	if err != nil { // such as [z-a]
 		return nil, failuref(ErrInvalidArgument, "name %s is no pattern: %v", quote(pattern), err)
 	}
@@ -44,7 +56,7 @@ func parseNamePattern(pattern string, ignoreCase bool) (*namePattern, error) {
 	return n, nil
 }
 
-func (n *namePattern) match(name string) bool { return n.expr.MatchString(name) }
+func (n *namePattern) match(w *worker, name string) (bool, error) { return n.expr.match(w, name) }
 
 // patternParser turns a pattern into a regular expression.
 type patternParser struct {

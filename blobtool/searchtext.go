@@ -11,6 +11,8 @@ const (
 	// maxOverlap is how many blobs are read at the same time: at 20 ms of latency one
 	// after the other would take all the time. Each holds a buffer of maxLineBytes.
 	maxOverlap = 32
+	// searchMemory is what a search holds, with the pages of names and the connections.
+	searchMemory = 8 << 20
 	// maxNotes is how many notes a result has.
 	maxNotes = 20
 )
@@ -147,15 +149,24 @@ func (f *textFeeder) feed(ctx context.Context) {
 	if f.q.from.Text != nil {
 		from = *f.q.from.Text
 	}
+	defer f.walk.worker.end()
 	for started := 0; started < f.q.MaxBlobs; {
+		if f.err = f.walk.worker.begin(); f.err != nil {
+			return
+		}
 		before := f.walk.at
 		e, ok, err := f.walk.nextEntry(ctx)
 		if err != nil || !ok {
 			f.err = err
 			return
 		}
+		found, err := f.q.wanted(f.walk.worker, e)
+		if err != nil {
+			f.err = err
+			return
+		}
 		f.examined++
-		if f.q.wanted(e) {
+		if found {
 			rest := make(chan int64, 1)
 			job := &textJob{
 				entry: e, before: before, from: from, nth: f.examined,
@@ -173,6 +184,7 @@ func (f *textFeeder) feed(ctx context.Context) {
 
 // start begins the search of a blob once there is a buffer, and hands it over.
 func (f *textFeeder) start(ctx context.Context, job *textJob) error {
+	f.walk.worker.end()
 	var buf []byte
 	select {
 	case buf = <-f.buffers:

@@ -24,9 +24,11 @@ type CredentialFunc = func(context.Context) (azcore.TokenCredential, error)
 
 // Defaults of [Options].
 const (
-	DefaultMaxFileBytes = 256 << 20 // 256 MiB
-	DefaultMaxUserBytes = 1 << 30   // 1 GiB
-	DefaultTimeout      = 2 * time.Minute
+	DefaultMaxFileBytes  = 256 << 20 // 256 MiB
+	DefaultMaxUserBytes  = 1 << 30   // 1 GiB
+	DefaultMaxTotalBytes = 16 << 30  // 16 GiB
+	DefaultMaxAge        = 7 * 24 * time.Hour
+	DefaultTimeout       = 2 * time.Minute
 )
 
 // Options configures a [Set]. The zero value is useful.
@@ -41,14 +43,15 @@ type Options struct {
 	// each copy that could not be saved. Defaults to none.
 	Logger *slog.Logger
 
-	// Now is the clock that decides when the unfinished files of a crashed
-	// process are old enough to remove. Defaults to [time.Now].
+	// Now is the clock by which saved blobs are dated and expire, and the unfinished
+	// files of a crashed process are removed. Defaults to [time.Now].
 	Now func() time.Time
 
 	// DownloadDir is the folder below which blobs that are read are saved, in
 	// one folder for each user: DownloadDir/{user}/{blob path}. It is made,
-	// for its owner alone, when the first blob is saved. If empty, nothing is
-	// saved.
+	// for its owner alone, when the first blob is saved. Copies are removed again:
+	// see MaxTotalBytes and MaxAge. Use a folder that nothing else writes to, and one
+	// for each process. If empty, nothing is saved.
 	DownloadDir string
 
 	// MaxFileBytes is the size up to which a blob is saved; of a larger one
@@ -59,6 +62,16 @@ type Options struct {
 	// each file and each folder counts as at least 4 KiB. What does not fit is
 	// not saved. Defaults to 1 GiB.
 	MaxUserBytes int64
+
+	// MaxTotalBytes is how much space the saved blobs of all users may take. To make
+	// room for a new copy the oldest ones are removed, but none that was saved within
+	// the last 10 minutes. It must not be less than MaxUserBytes. Defaults to 16 GiB, or
+	// MaxUserBytes if that is more.
+	MaxTotalBytes int64
+
+	// MaxAge is how long a saved blob is kept. Whoever saves one removes those that
+	// are older. Defaults to 7 days.
+	MaxAge time.Duration
 
 	// Timeout bounds each call, all its requests included. Defaults to 2
 	// minutes.
@@ -88,6 +101,7 @@ type Set struct {
 	store      *store // nil if nothing is saved
 	log        *slog.Logger
 	timeout    time.Duration
+	shares     *shares
 	overlap    int // blobs that a search reads at the same time
 	allow      allowList
 	offered    []tool
@@ -123,7 +137,7 @@ func NewAccount(serviceURL string, cred CredentialFunc, opts *Options) (*Set, er
 // newSet makes either kind of set. check looks at what is peculiar to it.
 func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, check func(*Options) error) (*Set, error) {
 	o, errs := withDefaults(opts)
-	base, err := parseServiceURL(serviceURL)
+	base, err := parseServiceURL(serviceURL, container)
 	if err != nil {
 		errs = append(errs, configurationError("serviceURL", err))
 	}
@@ -140,6 +154,7 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 		transport:  newTransport(o.HTTPClient),
 		log:        o.Logger,
 		timeout:    o.Timeout,
+		shares:     processShares(),
 		overlap:    maxOverlap,
 	}
 	var faults []error
@@ -179,6 +194,11 @@ func withDefaults(opts *Options) (Options, []error) {
 	}
 	number("MaxFileBytes", &o.MaxFileBytes, DefaultMaxFileBytes)
 	number("MaxUserBytes", &o.MaxUserBytes, DefaultMaxUserBytes)
+	number("MaxTotalBytes", &o.MaxTotalBytes, max(DefaultMaxTotalBytes, o.MaxUserBytes))
+	if o.MaxTotalBytes > 0 && o.MaxTotalBytes < o.MaxUserBytes {
+		errs = append(errs, configurationError("Options.MaxTotalBytes", fmt.Errorf("is %d, less than the %d that one user may take (MaxUserBytes)", o.MaxTotalBytes, o.MaxUserBytes)))
+	}
+	number("MaxAge", (*int64)(&o.MaxAge), int64(DefaultMaxAge))
 	number("Timeout", (*int64)(&o.Timeout), int64(DefaultTimeout))
 	return o, errs
 }

@@ -1,6 +1,7 @@
 package blobtool
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -12,29 +13,40 @@ import (
 	"time"
 )
 
-// blockBytes is what each file and folder counts as at least, so that a user's
-// quota also bounds their number.
+// blockBytes is what each file and folder counts as at least, so that a quota also bounds
+// their number.
 const blockBytes = 4 << 10
 
-// staleAfter is the age at which an unfinished file belongs to no running call.
-const staleAfter = 24 * time.Hour
-
-// store is the download folder.
+// store is the download folder. It keeps account of what is in it: what is there is
+// counted once, then what changes, and again where the account says that it is full.
 type store struct {
 	dir     string
 	maxFile int64
 	maxUser int64
+	maxAll  int64
+	maxAge  time.Duration
 	now     func() time.Time
 
-	mu    sync.Mutex
-	users map[string]*userSpace // those with a download going on
+	// sweeping is held while all folders are gone through; it is locked before the
+	// mutex of a user, and that before mu.
+	sweeping sync.Mutex
+
+	mu      sync.Mutex
+	users   map[string]*userSpace // by folder
+	total   int64                 // of all users, reserved space included
+	counted time.Time             // when all was counted; zero: not yet
+	due     time.Time             // when the next copies expire
+	tried   time.Time             // when room could not be made
 }
 
-// userSpace is the space of one user.
+// userSpace is the account of one user.
 type userSpace struct {
-	sync.Mutex       // held while the folder is measured
-	downloads  int   // going on; guarded by store.mu
-	reserved   int64 // for them
+	sync.Mutex // held while the folder is measured or a file in it gets its name
+
+	// The following is guarded by store.mu.
+	tally
+	reserved int64     // for downloads that are going on
+	measured time.Time // when the folder was
 }
 
 // A refusal is a reason not to save a blob that the caller may read. It is no
@@ -45,11 +57,12 @@ type refusal struct {
 }
 
 func newStore(o Options) *store {
-	return &store{dir: o.DownloadDir, maxFile: o.MaxFileBytes, maxUser: o.MaxUserBytes, now: o.Now, users: map[string]*userSpace{}}
+	return &store{dir: o.DownloadDir, maxFile: o.MaxFileBytes, maxUser: o.MaxUserBytes, maxAll: o.MaxTotalBytes, maxAge: o.MaxAge, now: o.Now,
+		users: map[string]*userSpace{}}
 }
 
 // create begins the copy of a blob of that size.
-func (st *store) create(userID, blobPath string, size int64) (*download, *refusal) {
+func (st *store) create(ctx context.Context, userID, blobPath string, size int64) (*download, *refusal) {
 	path, fault := localPath(blobPath, runtime.GOOS == "windows")
 	if fault != "" {
 		return nil, &refusal{text: "no copy can be saved under this blob's name: " + fault}
@@ -63,12 +76,17 @@ func (st *store) create(userID, blobPath string, size int64) (*download, *refusa
 		return nil, diskRefusal(err)
 	}
 	d := &download{store: st, root: root, folder: folder, path: path, size: size, cost: cost(path, size)}
-	if r := d.begin(); r != nil {
+	if r := d.begin(ctx); r != nil {
 		_ = root.Close()
 		return nil, r
 	}
 	return d, nil
 }
+
+// ownMark is a folder in each user's folder that this package has made and whose name
+// does not tell: what is in other folders, of which the operator may have some here, never
+// expires.
+const ownMark = partialPrefix + "owned"
 
 // openFolder opens the folder of a user, and makes it if there is none.
 func (st *store) openFolder(name string) (*os.Root, error) {
@@ -80,10 +98,20 @@ func (st *store) openFolder(name string) (*os.Root, error) {
 		return nil, err
 	}
 	defer func() { _ = all.Close() }()
-	if err := all.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	err = all.Mkdir(name, 0o700)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	// A link here would lead into another user's folder.
+	made := err == nil
+	root, err := openPlain(all, name)
+	if err == nil && made && !plainlyOurs.MatchString(name) {
+		_ = root.Mkdir(ownMark, 0o700) // without it, the copies are kept
+	}
+	return root, err
+}
+
+// openPlain opens a folder, but not through a link, which would lead into another user's.
+func openPlain(all *os.Root, name string) (*os.Root, error) {
 	if info, err := all.Lstat(name); err != nil {
 		return nil, err
 	} else if !info.IsDir() {
@@ -92,86 +120,100 @@ func (st *store) openFolder(name string) (*os.Root, error) {
 	return all.OpenRoot(name)
 }
 
-// reserve takes the space for a download from the user's quota. The path's
-// present file does not count: it will be replaced.
-func (st *store) reserve(d *download) *refusal {
-	st.mu.Lock()
-	space := st.users[d.folder]
-	if space == nil {
-		space = &userSpace{}
-		st.users[d.folder] = space
-	}
-	space.downloads++
-	st.mu.Unlock()
-
-	space.Lock()
-	defer space.Unlock()
-	used, err := st.measure(d)
-	if err != nil {
-		st.leave(d.folder)
-		return diskRefusal(err)
-	}
-	if used+space.reserved+d.cost > st.maxUser {
-		st.leave(d.folder)
-		return &refusal{text: fmt.Sprintf("the files saved for this user would take more than %d bytes", st.maxUser)}
-	}
-	space.reserved += d.cost
-	return nil
-}
-
-// release gives the space back: either the file is there and counts itself, or it
-// is gone.
-func (st *store) release(d *download) {
-	st.mu.Lock()
-	space := st.users[d.folder]
-	st.mu.Unlock()
-	space.Lock()
-	space.reserved -= d.cost
-	space.Unlock()
-	st.leave(d.folder)
-}
-
-// leave forgets a user without downloads, so that the memory does not grow with the
-// number of users.
-func (st *store) leave(folder string) {
+// space returns the account of a user.
+func (st *store) space(folder string) *userSpace {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if space := st.users[folder]; space.downloads > 1 {
-		space.downloads--
-	} else {
-		delete(st.users, folder)
+	u := st.users[folder]
+	if u == nil {
+		u = &userSpace{}
+		st.users[folder] = u
+	}
+	return u
+}
+
+// reserve takes the space for a download from what the user and all users may have. The
+// path's present file does not count: it will be replaced.
+func (st *store) reserve(ctx context.Context, d *download) *refusal {
+	if err := st.expire(ctx); err != nil {
+		return diskRefusal(err)
+	}
+	u := st.space(d.folder)
+	for again := false; ; again = true {
+		free, err := st.tryReserve(ctx, u, d)
+		switch {
+		case err != nil:
+			return diskRefusal(err)
+		case free.user < 0:
+			return &refusal{text: fmt.Sprintf("the files saved for this user would take more than %d bytes", st.maxUser)}
+		case free.all >= 0:
+			return nil
+		case again:
+			return &refusal{text: "the download folder of this server is full"}
+		}
+		if err := st.makeRoom(ctx, -free.all); err != nil {
+			return diskRefusal(err)
+		}
 	}
 }
 
-// measure returns the space that the user's folder takes, without the files that
-// are being written, whose space is reserved. It removes those that a process
-// left behind when it crashed, and stops counting once the quota is used up.
-func (st *store) measure(d *download) (int64, error) {
-	var used int64
-	err := fs.WalkDir(d.root.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || path == "." {
-			return err
+// room is what would be left for a user and for all after a download.
+type room struct{ user, all int64 }
+
+// tryReserve takes the space if there is enough. A user's account that says there is not
+// is corrected first: files may have been removed.
+func (st *store) tryReserve(ctx context.Context, u *userSpace, d *download) (room, error) {
+	u.Lock()
+	defer u.Unlock()
+	replaced := d.replaced()
+	if st.measured(u) {
+		left := st.take(u, d.cost, replaced)
+		if left.user >= 0 || !st.mayMeasure(u) {
+			return left, nil
 		}
-		info, err := entry.Info()
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil // finished or removed since
-		case err != nil:
-			return err
-		case isPartial(path):
-			if st.now().Sub(info.ModTime()) > staleAfter {
-				_ = d.root.Remove(path)
-			}
-			return nil
-		case filepath.FromSlash(path) != d.path:
-			used += blocks(info.Size())
-		}
-		if used > st.maxUser {
-			return fs.SkipAll
-		}
-		return nil
-	})
-	return used, err
+	}
+	t, err := st.walk(ctx, d.root, keepAll)
+	if err != nil {
+		return room{}, err
+	}
+	st.set(u, t)
+	return st.take(u, d.cost, replaced), nil
+}
+
+// take reserves the space if there is enough.
+func (st *store) take(u *userSpace, cost, replaced int64) room {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	left := room{st.maxUser - (u.used - replaced + u.reserved + cost), st.maxAll - (st.total - replaced + cost)}
+	if left.user >= 0 && left.all >= 0 {
+		u.reserved += cost
+		st.total += cost
+	}
+	return left
+}
+
+// release gives the space of a download back, and adds what it has left on the disk.
+func (st *store) release(d *download, kept int64) {
+	u := st.space(d.folder)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	u.reserved -= d.cost
+	u.used += kept
+	st.total += kept - d.cost
+	if kept > 0 {
+		u.files++
+	}
+	if u.oldest.IsZero() {
+		u.oldest = st.now()
+	}
+}
+
+// add adds to what a user's files take.
+func (st *store) add(u *userSpace, n int64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	u.used += n
+	st.total += n
 }
 
 func isPartial(path string) bool {

@@ -1,7 +1,6 @@
 package blobtool
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +18,7 @@ import (
 // the blob's size and version; so no request is spent on asking, and no
 // connection is given up in the middle of a body.
 type stream struct {
-	ctx         context.Context // of the call, in which the stream begins and ends
+	worker      *worker // of the call, in which the stream begins and ends
 	client      *blob.Client
 	size        int64
 	etag        azcore.ETag
@@ -34,6 +33,7 @@ type stream struct {
 type properties struct {
 	contentType string
 	encoding    string // Content-Encoding
+	coding      string // how that says that the content is packed; empty: not at all
 	versionID   string // empty if the account keeps no versions
 	modified    time.Time
 	directory   bool // of a hierarchical namespace
@@ -47,16 +47,16 @@ var errBadAnswer = errors.New("unexpected answer")
 
 // openStream requests up to count bytes from offset on: of the version with that
 // ETag or, if it is empty, of the one that is there.
-func openStream(ctx context.Context, client *blob.Client, offset, count int64, etag azcore.ETag) (*stream, error) {
-	s := &stream{ctx: ctx, client: client, next: offset}
+func openStream(w *worker, client *blob.Client, offset, count int64, etag azcore.ETag) (*stream, error) {
+	s := &stream{worker: w, client: client, next: offset}
 	var conditions *blob.AccessConditions
 	if etag != "" {
 		conditions = &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: &etag}}
 	}
-	resp, err := client.DownloadStream(ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: offset, Count: count}, AccessConditions: conditions})
+	resp, err := client.DownloadStream(w.ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: offset, Count: count}, AccessConditions: conditions})
 	if isEmptyRange(err) && offset == 0 {
 		// No range of an empty blob exists.
-		resp, err = client.DownloadStream(ctx, &blob.DownloadStreamOptions{AccessConditions: conditions})
+		resp, err = client.DownloadStream(w.ctx, &blob.DownloadStreamOptions{AccessConditions: conditions})
 	}
 	if err != nil {
 		return nil, err
@@ -84,8 +84,17 @@ func propertiesOf(resp *blob.DownloadStreamResponse) properties {
 		versionID:   shownVersion(resp.VersionID),
 		modified:    value(resp.LastModified),
 	}
+	p.coding = contentCoding(p.encoding)
 	p.directory = isDirectory(resp.Metadata)
 	return p
+}
+
+// refuseDirectory returns an error if the blob of that name is a directory.
+func (s *stream) refuseDirectory(name string) error {
+	if !s.props.directory || s.size > 0 {
+		return nil
+	}
+	return failuref(ErrDirectory, "%s is a directory, not a file. See what is in it with list_blobs, prefix %s.", quote(name), quote(strings.TrimSuffix(name, "/")+"/"))
 }
 
 // isDirectory reports whether metadata is that of a directory: the blob endpoint of
@@ -120,10 +129,16 @@ func (s *stream) advance(count int64) error {
 		s.bodyPending = 0
 		return nil
 	}
-	resp, err := s.client.DownloadStream(s.ctx, &blob.DownloadStreamOptions{
+	busy := s.worker.end()
+	resp, err := s.client.DownloadStream(s.worker.ctx, &blob.DownloadStreamOptions{
 		Range:            blob.HTTPRange{Offset: s.next, Count: count},
 		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: &s.etag}},
 	})
+	if err == nil {
+		if err = s.worker.resume(busy); err != nil && resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -156,8 +171,12 @@ func (s *stream) Read(p []byte) (int, error) {
 	if s.bodyPending == 0 {
 		return 0, io.EOF
 	}
+	busy := s.worker.end()
 	n, err := s.body.Read(p[:min(int64(len(p)), s.bodyPending)])
 	s.bodyPending -= int64(n)
+	if err := s.worker.resume(busy); err != nil {
+		return n, err
+	}
 	if err != nil && s.bodyPending > 0 {
 		return n, s.resume(err)
 	}
@@ -181,7 +200,7 @@ func (s *stream) resume(cause error) error {
 	if errors.Is(cause, io.EOF) {
 		cause = io.ErrUnexpectedEOF
 	}
-	if s.resumes == maxResumes || s.ctx.Err() != nil || errors.Is(cause, errStalled) {
+	if s.resumes == maxResumes || s.worker.ctx.Err() != nil || errors.Is(cause, errStalled) {
 		return fmt.Errorf("the body broke off: %w", cause)
 	}
 	s.resumes++

@@ -1,7 +1,6 @@
 package blobtool
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"unicode/utf8"
@@ -24,8 +23,8 @@ func (c *content) tail(lines int64, cs charset, maxChars int) (p *textPage, cut 
 	if err != nil {
 		return nil, false, err
 	}
-	p, cut = e.decode(cs, maxChars)
-	return p, cut || !e.whole, nil
+	p, cut, err = e.decode(c.worker, cs, maxChars)
+	return p, cut || !e.whole, err
 }
 
 // ending returns the last lines of the content or, if these are longer, about the
@@ -36,6 +35,9 @@ func (c *content) ending(lines int64, cs charset, most int64) (ending, error) {
 		e, err = c.unpackedEnding(most)
 	}
 	for chunk := int64(firstTail); err == nil; chunk *= 4 {
+		if err := c.worker.step(decodeWork * int64(len(e.data))); err != nil {
+			return e, err
+		}
 		if i := tailOf(e.data, e.start, lines, cs); i >= 0 {
 			return ending{e.data[i:], e.start + int64(i), true}, nil
 		}
@@ -61,7 +63,7 @@ func (c *content) unpackedEnding(most int64) (ending, error) {
 		n, err := c.Read(buf)
 		data = append(data, buf[:n]...)
 		if over := int64(len(data)) - most; over > most || err != nil && over > 0 {
-			data = bytes.Clone(data[over:])
+			data = append(data[:0], data[over:]...)
 		}
 		if errors.Is(err, io.EOF) {
 			return ending{data: data, start: c.pos - int64(len(data))}, nil
@@ -74,23 +76,24 @@ func (c *content) unpackedEnding(most int64) (ending, error) {
 
 // decode decodes the ending or, if it has more characters than that, the last of
 // them.
-func (e ending) decode(cs charset, maxChars int) (p *textPage, cut bool) {
-	p = e.page(cs, len(e.data)+1)
+func (e ending) decode(w *worker, cs charset, maxChars int) (p *textPage, cut bool, err error) {
+	p, err = e.page(w, cs, len(e.data)+1)
 	over := p.chars - maxChars
-	if over <= 0 {
-		return p, false
+	if over <= 0 || err != nil {
+		return p, false, err
 	}
-	p.begin = e.page(cs, over).pos
+	before, err := e.page(w, cs, over)
+	p.begin = before.pos
 	p.chars = maxChars
 	for range over {
 		_, size := utf8.DecodeRune(p.text)
 		p.text = p.text[size:]
 	}
-	return p, true
+	return p, true, err
 }
 
 // page decodes the first characters of the ending.
-func (e ending) page(cs charset, maxChars int) *textPage {
+func (e ending) page(w *worker, cs charset, maxChars int) (*textPage, error) {
 	p := newTextPage(cs, maxChars)
 	from, back := 0, 0
 	if !e.whole {
@@ -99,6 +102,5 @@ func (e ending) page(cs charset, maxChars int) *textPage {
 	}
 	p.pos, p.from = e.start+int64(from), e.start+int64(back)
 	p.begin = p.pos
-	p.decode(e.data[from:], true)
-	return p
+	return p, p.decodeAll(w, e.data[from:])
 }

@@ -53,8 +53,8 @@ func newCollector(enc encoding.Encoding, maxChars int) *collector {
 	return c
 }
 
-// full reports whether more content would change nothing.
-func (c *collector) full() bool { return c.kept.truncated }
+// full reports whether more content would change nothing. nil is not.
+func (c *collector) full() bool { return c != nil && c.kept.truncated }
 
 // Write decodes p. Once the collector is full it does nothing. It never fails.
 func (c *collector) Write(p []byte) (int, error) {

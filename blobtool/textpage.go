@@ -53,6 +53,22 @@ func (p *textPage) fill(r io.Reader) (left int, err error) {
 	return left, nil
 }
 
+// decodeAll decodes data, the end of a content, as far as the page takes it.
+func (p *textPage) decodeAll(w *worker, data []byte) error {
+	for n := bufferSize; len(data) > 0 && !p.full(); {
+		piece := data[:min(n, len(data))]
+		used := p.decode(piece, len(piece) == len(data))
+		if used == 0 {
+			n *= 2 // a character of that length
+		}
+		data = data[used:]
+		if err := w.step(decodeWork * int64(used)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // decode decodes src, of which atEnd says that nothing follows, and returns how
 // many bytes of it belong to the page. The rest is to be given again, with more.
 func (p *textPage) decode(src []byte, atEnd bool) int {

@@ -34,8 +34,8 @@ func addTool[In, Out any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 	}
 	t.InputSchema = input
 	mcp.AddTool(srv, t, func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
-		ctx, cancel := context.WithTimeout(ctx, s.timeout)
-		defer cancel()
+		ctx, returned := s.bound(ctx)
+		defer returned()
 		out, err := handle(ctx, req, in)
 		if err != nil {
 			return s.failed(ctx, t.Name, err), nil, nil
@@ -127,8 +127,16 @@ func dropProperty(schema *jsonschema.Schema, name string) {
 
 // userID returns whose call this is, as the transport's verified token says.
 func userID(req *mcp.CallToolRequest) string {
-	if req == nil || req.Extra == nil || req.Extra.TokenInfo == nil {
+	if req == nil {
 		return ""
 	}
-	return req.Extra.TokenInfo.UserID
+	return userOf(req.Extra)
+}
+
+// userOf is userID for any request.
+func userOf(extra *mcp.RequestExtra) string {
+	if extra == nil || extra.TokenInfo == nil {
+		return ""
+	}
+	return extra.TokenInfo.UserID
 }

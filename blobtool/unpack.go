@@ -24,15 +24,24 @@ const (
 // the property Content-Encoding or the blob's name says must be confirmed by the
 // first bytes.
 func packing(name, contentEncoding string, head []byte) string {
-	claimed := strings.ToLower(strings.TrimSpace(contentEncoding))
-	if claimed == "" {
-		claimed = packedName(name)
-	}
+	claimed := claimedPacking(name, contentEncoding)
 	switch {
-	case (claimed == "gzip" || claimed == "x-gzip") && bytes.HasPrefix(head, []byte{0x1F, 0x8B, 8}):
+	case claimed == "gzip" && bytes.HasPrefix(head, []byte{0x1F, 0x8B, 8}):
 		return "gzip"
 	case claimed == "zstd" && bytes.HasPrefix(head, []byte{0x28, 0xB5, 0x2F, 0xFD}):
 		return "zstd"
+	}
+	return ""
+}
+
+// claimedPacking returns how content is packed if it is what the property or the name
+// says.
+func claimedPacking(name, contentEncoding string) string {
+	switch coding := contentCoding(contentEncoding); coding {
+	case "":
+		return packedName(name)
+	case "gzip", "zstd":
+		return coding
 	}
 	return ""
 }
@@ -50,6 +59,7 @@ func packedName(name string) string {
 
 // unpacker reads packed content, within bounds.
 type unpacker struct {
+	worker *worker
 	in     *countedReader
 	out    io.Reader
 	close  func()
@@ -59,8 +69,8 @@ type unpacker struct {
 }
 
 // newUnpacker begins to unpack what r reads. It must be closed.
-func newUnpacker(format string, r *bufio.Reader) (*unpacker, error) {
-	u := &unpacker{in: &countedReader{in: r}, format: format, close: func() {}}
+func newUnpacker(w *worker, format string, r *bufio.Reader) (*unpacker, error) {
+	u := &unpacker{worker: w, in: &countedReader{in: r}, format: format, close: func() {}}
 	var err error
 	if format == "gzip" {
 		u.out, err = gzip.NewReader(u.in)
@@ -82,6 +92,9 @@ func newUnpacker(format string, r *bufio.Reader) (*unpacker, error) {
 func (u *unpacker) Read(p []byte) (int, error) {
 	n, err := u.out.Read(p)
 	u.total += int64(n)
+	if err := u.worker.step(unpackWork * int64(n)); err != nil {
+		return n, err
+	}
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):
 		if err = u.fault(err); u.total > 0 && errors.Is(err, errDamaged) {

@@ -40,8 +40,9 @@ type walk[E any] struct {
 	largest int // but no more than so many
 	fetches int // pages that may still be asked for
 	at      place
-	page    []E    // not seen yet
-	next    string // marker of the page after it
+	worker  *worker // gives its core back while a page is fetched
+	page    []E     // not seen yet
+	next    string  // marker of the page after it
 }
 
 // newWalk returns a walk that begins there, with so many entries on a page.
@@ -55,6 +56,9 @@ func (w *walk[E]) done() bool { return w.at.Root >= w.roots }
 // nextEntry returns the next entry. It returns false at the end, or if so many pages
 // were asked for that the caller had better go on with a cursor.
 func (w *walk[E]) nextEntry(ctx context.Context) (entry E, ok bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return entry, false, err
+	}
 	for len(w.page) == 0 {
 		if w.done() || w.fetches == 0 {
 			return entry, false, nil
@@ -78,7 +82,11 @@ func (w *walk[E]) nextEntry(ctx context.Context) (entry E, ok bool, err error) {
 
 // turn fetches the page at Marker and skips what was seen of it.
 func (w *walk[E]) turn(ctx context.Context) error {
+	busy := w.worker.end()
 	page, next, err := w.fetch(ctx, w.at.Root, w.at.Marker, w.most)
+	if err == nil {
+		err = w.worker.resume(busy)
+	}
 	if err != nil {
 		return err
 	}
