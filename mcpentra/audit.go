@@ -68,12 +68,9 @@ func needsInput(result mcp.Result) bool {
 // auditRefusal writes the line of a request that was refused before it was
 // dispatched, by its token or by a policy.
 func (s *Server) auditRefusal(r *http.Request, status int, e *entraauth.Error, targets []target) {
-	level := slog.LevelWarn
-	switch {
-	case errors.Is(e, entraauth.ErrNoToken): // how every client begins
+	level := slog.LevelWarn                 // also of a 503: its cause, such as missing keys, has an ERROR of its own
+	if errors.Is(e, entraauth.ErrNoToken) { // how every client begins
 		level = slog.LevelInfo
-	case status >= http.StatusInternalServerError:
-		level = slog.LevelError
 	}
 	attrs := append(arrivalAttrs(r), slog.Int("status", status))
 	if body := requestBody(r); body != nil && !isBatch(body) { // of a request without good token nothing is read
