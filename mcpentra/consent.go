@@ -33,7 +33,7 @@ func (s *Server) askForConsent(id *entraauth.Identity, call *mcp.CallToolRequest
 	if !opensURLs(call) || e.ConsentURL == "" {
 		return failed, nil
 	}
-	if !isModern(call) {
+	if !isModern(call.Session) {
 		if call.Session.ID() == "" { // nobody to notify: the client must make the call itself
 			return failed, nil
 		}
@@ -58,9 +58,11 @@ func opensURLs(call *mcp.CallToolRequest) bool {
 	return c != nil && c.Elicitation != nil && c.Elicitation.URL != nil
 }
 
-func isModern(call *mcp.CallToolRequest) bool {
-	p := call.Session.InitializeParams()
-	return p != nil && p.ProtocolVersion >= modern
+// isModern reports whether the request is one of protocol 2026-07-28 or later. Those
+// have no session; in one, the version is what its client asked for, not what it got.
+func isModern(session *mcp.ServerSession) bool {
+	p := session.InitializeParams()
+	return session.ID() == "" && p != nil && p.ProtocolVersion >= modern
 }
 
 // consentMessage is for the user.

@@ -47,17 +47,16 @@ func smallIfKept(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// A size is how large a message is, in a batch on average.
+// A size is how large a message is; of a batch, the largest of each.
 type size struct{ bytes, values int }
 
-func sizeOf(body []byte) size {
-	n := 1
-	if isBatch(body) {
-		n = max(1, countMessages(body))
+func sizeOf(body []byte) (largest size) {
+	for message := range messagesOf(body) {
+		text := message.Of(body)
+		largest.bytes = max(largest.bytes, len(text))
+		if len(text) <= maxInitialize { // else it is too large anyway
+			largest.values = max(largest.values, countValues(text))
+		}
 	}
-	s := size{bytes: len(body) / n}
-	if s.bytes <= maxInitialize {
-		s.values = countValues(body) / n
-	}
-	return s
+	return largest
 }

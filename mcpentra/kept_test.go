@@ -45,6 +45,21 @@ func TestInitializeIsSmall(t *testing.T) {
 	}
 }
 
+// The largest message of a batch counts: others must not make it small.
+func TestInitializeInABatchIsSmall(t *testing.T) {
+	w := newWorld(t, mcpentra.WithSessions())
+	pings := strings.Repeat(`,{"jsonrpc":"2.0","id":9,"method":"ping"}`, 31)
+	large := strings.Replace(initialize, `"capabilities":{}`, `"capabilities":{"experimental":{"a":[[]`+strings.Repeat(",[]", 15000)+`]}}`, 1)
+	header := map[string]string{"Authorization": "Bearer " + w.token(w.alice), "Mcp-Protocol-Version": "2025-03-26"}
+	status, h, body := w.post(t, "["+large+pings+"]", header)
+	if h.Get("Mcp-Session-Id") != "" && status == http.StatusOK && !strings.Contains(body, "65536") {
+		t.Errorf("%d %v %.300s, want a refusal", status, h, body)
+	}
+	if sessions, _, _ := w.server.Kept(); sessions != 0 {
+		t.Errorf("%d sessions are kept", sessions)
+	}
+}
+
 // Of other messages too the session, the subscription or the stream keeps something:
 // the level, the id.
 func TestKeptMessagesAreSmall(t *testing.T) {

@@ -2,6 +2,7 @@ package mcpentra
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -96,9 +97,34 @@ func (s *Server) watchStreams(next http.Handler) http.Handler {
 		if last := r.Header.Get("Last-Event-ID"); last == "" || strings.HasPrefix(last, "_") { // not of a call
 			defer s.sessions.streaming(r.Header.Get(sessionHeader), caller)()
 		}
-		next.ServeHTTP(w, r.WithContext(ctx))
+		next.ServeHTTP(&streamWriter{w, func() bool { return s.streams.recheck(caller) == nil }, stop}, r.WithContext(ctx))
 	})
 }
+
+// A streamWriter sends nothing once the token of its stream is no longer good. What
+// it refuses is kept in the session's events, for the client's next stream.
+type streamWriter struct {
+	http.ResponseWriter
+	isGood func() bool
+	stop   func()
+}
+
+var errStreamOver = errors.New("the token that opened the stream is no longer good")
+
+// Write implements [http.ResponseWriter].
+func (w *streamWriter) Write(p []byte) (int, error) {
+	if !w.isGood() {
+		w.stop()
+		return 0, errStreamOver
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *streamWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush is for those who look for an [http.Flusher].
+func (w *streamWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
 // streaming notes who opened the stream of a session's server messages, until it ends.
 func (t *sessions) streaming(id string, caller *entraauth.Identity) (ended func()) {

@@ -80,7 +80,7 @@ func (s *Server) subscribe(next mcp.MethodHandler) mcp.MethodHandler {
 // listen serves a stream of protocol 2026-07-28, until the token that opened it is
 // no longer good. (Older protocols have none; the SDK would serve it all the same.)
 func (s *Server) listen(ctx context.Context, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams, next func(context.Context) (mcp.Result, error)) (mcp.Result, error) {
-	if init := server.InitializeParams(); init == nil || init.ProtocolVersion < modern {
+	if !isModern(server) {
 		return nil, errOldListen
 	}
 	id := entraauth.FromContext(ctx)
@@ -221,7 +221,10 @@ func (t *sessions) openStream(server *mcp.ServerSession, id *entraauth.Identity,
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.uris[x.user]+len(uris) > maxSubscriptions {
+	switch {
+	case t.byServer[server] != nil: // one request has one stream
+		return nil, errOldListen
+	case t.uris[x.user]+len(uris) > maxSubscriptions:
 		return nil, errManyURIs
 	}
 	t.uris[x.user] += len(uris)
