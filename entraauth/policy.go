@@ -217,6 +217,13 @@ func (p Policy) Validate(prefix string) error {
 			}
 		}
 	}
+	for name, list := range map[string][]string{
+		"Scopes": p.Scopes, "AnyScope": p.AnyScope, "UserRoles": p.UserRoles, "Groups": p.Groups, "AppRoles": p.AppRoles, "Clients": p.Clients,
+	} {
+		if list != nil && len(list) == 0 { // most likely because a variable was empty
+			fault(name, "the list is there and empty, so it asks for nothing; name something, or leave it nil")
+		}
+	}
 	if p.ClientAuth < PublicClient || p.ClientAuth > CertificateClient {
 		fault("ClientAuth", "%d is none of the constants", p.ClientAuth)
 	}

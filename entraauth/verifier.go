@@ -117,6 +117,9 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	for _, uri := range v.appIDURIs {
 		fault("AppIDURIs", checkAppIDURI(uri))
 	}
+	if p := &v.policy; len(p.Scopes)+len(p.AnyScope)+len(p.AppRoles) == 0 {
+		p.Scopes, p.AnyScope, p.AppRoles = nil, nil, nil // empty or nil: there is a default
+	}
 	if err := v.policy.Validate("Policy"); err != nil {
 		faults = append(faults, err)
 	}

@@ -127,6 +127,10 @@ func TestNewVerifierFaults(t *testing.T) {
 		"the client as other tenant":   {tenant, api, options{OtherTenants: []string{api}}, "OtherTenants: ", "list tenant ids"},
 		"the home tenant once more":    {tenant, api, options{OtherTenants: []string{strings.ToUpper(tenant)}}, "", ""},
 		"the tenant as client":         {tenant, api, options{Policy: entraauth.Policy{Clients: []string{strings.ToUpper(tenant)}}}, "Policy.Clients: ", "ids of client applications"},
+		"an empty list of roles":       {tenant, api, options{Policy: entraauth.Policy{UserRoles: []string{}}}, "Policy.UserRoles: ", "leave it nil"},
+		"an empty list of groups":      {tenant, api, options{Policy: entraauth.Policy{Groups: []string{}}}, "Policy.Groups: ", "leave it nil"},
+		"an empty list of clients":     {tenant, api, options{Policy: entraauth.Policy{Clients: []string{}}}, "Policy.Clients: ", "leave it nil"},
+		"an empty list of scopes":      {tenant, api, options{Policy: entraauth.Policy{Scopes: []string{}}}, "", ""}, // the default
 		"the API as its own client":    {tenant, api, options{Policy: entraauth.Policy{Clients: []string{api}}}, "", ""},
 		"the tenant as group":          {tenant, api, options{Policy: entraauth.Policy{Groups: []string{tenant}}}, "Policy.Groups: ", "object ids of groups"},
 		"the API as group":             {tenant, api, options{Policy: entraauth.Policy{Groups: []string{api}}}, "Policy.Groups: ", "object ids of groups"},

@@ -60,16 +60,5 @@ func checkPolicy(prefix string, p entraauth.Policy) error {
 	if p.IsEmpty() {
 		return fmt.Errorf("%s: the policy asks for nothing, so it would let every caller in; name a scope, a role or what else it takes, or leave it out", prefix)
 	}
-	faults := []error{p.Validate(prefix)}
-	for _, list := range []struct {
-		name   string
-		values []string
-	}{
-		{"Scopes", p.Scopes}, {"AnyScope", p.AnyScope}, {"UserRoles", p.UserRoles}, {"Groups", p.Groups}, {"AppRoles", p.AppRoles}, {"Clients", p.Clients},
-	} {
-		if list.values != nil && len(list.values) == 0 {
-			faults = append(faults, fmt.Errorf("%s.%s: the list is there and empty, so it asks for nothing; name something, or leave it nil", prefix, list.name))
-		}
-	}
-	return errors.Join(faults...)
+	return p.Validate(prefix)
 }
