@@ -83,7 +83,7 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// wantLogged looks for the last line of the log: what the operator must mend
+// wantLogged looks for the last line of the log: what the operator must fix
 // is an error, the rest a warning.
 func wantLogged(t *testing.T, w *world, e *obo.Error) {
 	t.Helper()

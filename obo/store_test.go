@@ -182,7 +182,7 @@ func TestStoredValuesThatAreNotTrusted(t *testing.T) {
 			if w.exchanges() != before+1 || y.StoreStats() != (obo.StoreStats{Failures: 1}) {
 				t.Errorf("%d exchanges, %+v; want 1 and one failure", w.exchanges()-before, y.StoreStats())
 			}
-			w.mustGet(w.replica(store, test.keys...).Credential(a)) // mended
+			w.mustGet(w.replica(store, test.keys...).Credential(a)) // fixed
 			if w.exchanges() != before+1 {
 				t.Error("the good token did not take the bad one's place")
 			}
