@@ -153,7 +153,7 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	if o.Store != nil {
 		seal, err := newSealer(o.StoreKeys)
 		fault("Options.StoreKeys", err)
-		x.storage = &storage{store: o.Store, seal: seal, now: x.now, logger: x.operator}
+		x.storage = newStorage(o.Store, seal, x.now, x.operator)
 	}
 	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
 	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))
