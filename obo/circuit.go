@@ -35,7 +35,8 @@ type circuit struct {
 	failures int                  // of the service, in a row
 	users    map[string]time.Time // who were told to come later, since the last good answer
 	pause    time.Duration        // the last one; 0 while closed
-	until    time.Time            // the end of the pause
+	since    time.Time            // its beginning
+	until    time.Time            // its end
 	probing  bool                 // the one request is on its way
 	last     *Error
 }
@@ -49,7 +50,7 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 		return false, nil
 	}
 	now := c.now()
-	if !c.probing && !now.Before(c.until) {
+	if !c.probing && !lasts(c.since, c.until.Sub(c.since), now) {
 		c.probing = true
 		return true, nil
 	}
@@ -57,7 +58,7 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 		Kind: c.last.Kind, Code: c.last.Code, ErrorCode: c.last.ErrorCode, Resource: c.last.Resource,
 		Problem:    "Entra ID keeps failing and is not asked for the moment",
 		Remedy:     "try again in a moment; if it stays, " + askOperator + "look at the first failures (" + serverLog + ")",
-		RetryAfter: max(c.until.Sub(now), time.Second),
+		RetryAfter: min(max(c.until.Sub(now), time.Second), circuitMaxPause),
 		cause:      c.last.cause,
 	}
 }
@@ -86,7 +87,7 @@ func (c *circuit) leave(ctx context.Context, probe bool, user string, e *Error) 
 func (c *circuit) count(ctx context.Context, user string, e *Error) {
 	now := c.now()
 	for other, at := range c.users {
-		if now.Sub(at) > circuitMaxPause {
+		if !lasts(at, circuitMaxPause, now) {
 			delete(c.users, other)
 		}
 	}
@@ -110,7 +111,8 @@ func (c *circuit) count(ctx context.Context, user string, e *Error) {
 func (c *circuit) open(ctx context.Context, e *Error) {
 	c.last, c.probing = e, false
 	c.pause = min(max(circuitPause, 2*c.pause), circuitMaxPause)
-	c.until = c.now().Add(max(c.pause, min(e.RetryAfter, circuitMaxPause)))
+	c.since = c.now()
+	c.until = c.since.Add(max(c.pause, min(e.RetryAfter, circuitMaxPause)))
 	c.logger.LogAttrs(ctx, slog.LevelError, "Entra ID keeps failing and is left alone for a while",
 		slog.String("tenant", c.tenant), slog.Time("until", c.until), slog.String("reason", e.Error()))
 }

@@ -75,9 +75,7 @@ func (h *storeHealth) call(ctx context.Context, what string, f func(context.Cont
 func (h *storeHealth) enter(what string) (*storeCall, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// A clock that was set back must not make the pause longer.
-	since := h.now().Sub(h.failedAt)
-	paused := h.failing && (h.running > 0 || since >= 0 && since < storePause)
+	paused := h.failing && (h.running > 0 || lasts(h.failedAt, storePause, h.now()))
 	if paused || h.running >= maxStoreCalls {
 		return nil, false
 	}
