@@ -98,6 +98,7 @@ type Exchanger struct {
 	operator *slog.Logger // of what concerns all of them
 	proofs   *clientcred.Proofs
 	tokens   *cache.Cache[cacheKey, azcore.AccessToken]
+	turns    turns
 	refusals *refusals
 	faults   faults
 	// storage is nil without Options.Store.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -41,6 +43,61 @@ func TestOneUsersFaults(t *testing.T) {
 		if err := entra.ask(x, alice, 0); err != nil {
 			t.Errorf("%s: it has passed, but: %v", name, err)
 		}
+	}
+}
+
+// A user's exchanges at the same time, each with a token of its own, wait for each
+// other and for nobody else, so that they cost no more than one after another.
+func TestOneUsersExchangesAtOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer
+		most int
+		want error
+	}{
+		"good":          {good, 100, nil},
+		"no consent":    {refused(65001, "invalid_grant"), 16, obo.ErrConsentRequired},
+		"second factor": {refused(50076, "interaction_required"), 16, obo.ErrInteractionRequired},
+		"throttled":     {throttled("60"), 8, obo.ErrThrottled},
+		"503":           {answer{status: 503}, 12, obo.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				entra := newUsersEntra()
+				entra.set(alice, test.answer)
+				running, most := 0, 0
+				var mu sync.Mutex
+				x := entra.exchanger(t, func(o *obo.Options) {
+					o.HTTPClient = &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+						mu.Lock()
+						running++
+						most = max(most, running)
+						mu.Unlock()
+						time.Sleep(time.Second)
+						mu.Lock()
+						running--
+						mu.Unlock()
+						return entra.RoundTrip(req)
+					})}
+				})
+				var all sync.WaitGroup
+				for n := range 100 {
+					all.Go(func() {
+						if err := entra.ask(x, alice, n); !errors.Is(err, test.want) && !errors.Is(err, obo.ErrThrottled) {
+							t.Errorf("token %d: %v", n, err)
+						}
+					})
+				}
+				synctest.Wait()
+				start := time.Now()
+				if err := entra.ask(x, bob, 0); err != nil || time.Since(start) != time.Second {
+					t.Errorf("another user waited %v: %v", time.Since(start), err)
+				}
+				all.Wait()
+				if n := entra.take(alice); n > test.most || most > 9 {
+					t.Errorf("100 tokens cost %d requests, %d at once; want at most %d, 8 at once", n, most, test.most)
+				}
+			})
+		})
 	}
 }
 
