@@ -37,7 +37,7 @@ type circuit struct {
 	pause    time.Duration        // the last one; 0 while closed
 	since    time.Time            // its beginning
 	until    time.Time            // its end
-	probing  bool                 // the one request is on its way
+	probed   time.Time            // when the one request was sent that is on its way
 	last     *Error
 }
 
@@ -50,8 +50,9 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 		return false, nil
 	}
 	now := c.now()
-	if !c.probing && !lasts(c.since, c.until.Sub(c.since), now) {
-		c.probing = true
+	// A transport that ignores its context must not keep the circuit open for ever.
+	if !lasts(c.probed, exchangeTimeout, now) && !lasts(c.since, c.until.Sub(c.since), now) {
+		c.probed = now
 		return true, nil
 	}
 	return false, &Error{
@@ -101,7 +102,7 @@ func (c *circuit) count(ctx context.Context, user string, e *Error) {
 		c.close(ctx)
 	case c.pause == 0 && len(c.users) < circuitThreshold:
 	case c.pause != 0 && again:
-		c.probing = false // it proves nothing new: somebody else's request will
+		c.probed = time.Time{} // it proves nothing new: somebody else's request will
 	default:
 		c.open(ctx, e)
 	}
@@ -109,7 +110,7 @@ func (c *circuit) count(ctx context.Context, user string, e *Error) {
 
 // open begins a pause.
 func (c *circuit) open(ctx context.Context, e *Error) {
-	c.last, c.probing = e, false
+	c.last, c.probed = e, time.Time{}
 	c.pause = min(max(circuitPause, 2*c.pause), circuitMaxPause)
 	c.since = c.now()
 	c.until = c.since.Add(max(c.pause, min(e.RetryAfter, circuitMaxPause)))
@@ -121,7 +122,7 @@ func (c *circuit) close(ctx context.Context) {
 	if c.pause != 0 {
 		c.logger.LogAttrs(ctx, slog.LevelInfo, "Entra ID answers again", slog.String("tenant", c.tenant))
 	}
-	c.failures, c.pause, c.probing, c.last = 0, 0, false, nil
+	c.failures, c.pause, c.probed, c.last = 0, 0, time.Time{}, nil
 }
 
 // outage reports whether e may be a failure of the authority as a whole, or of the

@@ -1,8 +1,10 @@
 package obo_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -99,6 +101,84 @@ func TestOneUsersExchangesAtOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A probe that never comes back keeps nobody from the next one.
+func TestLostProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		entra := newUsersEntra()
+		hung, end := false, make(chan struct{})
+		x := entra.exchanger(t, func(o *obo.Options) {
+			o.Now = time.Now
+			o.HTTPClient = &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				if hung {
+					hung = false
+					<-end // and ignores its context
+				}
+				return entra.RoundTrip(req)
+			})}
+		})
+		entra.set(alice, answer{status: 503})
+		for n := range 5 {
+			_ = entra.ask(x, alice, n)
+		}
+		time.Sleep(6 * time.Second)
+		hung = true
+		go func() { _ = entra.ask(x, 3, 0) }()
+		synctest.Wait()
+		_ = wantKind(t, entra.ask(x, bob, 0), obo.ErrUnavailable)
+		time.Sleep(30 * time.Second)
+		if err := entra.ask(x, bob, 0); err != nil {
+			t.Errorf("after the probe's time: %v", err)
+		}
+		close(end)
+		synctest.Wait()
+		if err := entra.ask(x, bob, 1); err != nil {
+			t.Errorf("after the lost probe's answer: %v", err)
+		}
+	})
+}
+
+// Exchanges go on when their callers have hung up. What a user can leave behind so is
+// bounded, and ends.
+func TestAbandonedExchangesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		entra := newUsersEntra()
+		x := entra.exchanger(t, func(o *obo.Options) {
+			o.HTTPClient = &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				time.Sleep(5 * time.Second)
+				return entra.RoundTrip(req)
+			})}
+		})
+		before := runtime.NumGoroutine()
+		ctx, hangUp := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		full := 0
+		for n := range 1000 {
+			all.Go(func() {
+				_, err := x.Credential(entra.token(alice, n)).GetToken(ctx, storageOptions)
+				if errors.Is(err, obo.ErrThrottled) {
+					full++
+				}
+			})
+			synctest.Wait()
+		}
+		hangUp()
+		all.Wait()
+		if n := runtime.NumGoroutine() - before; n > 256+5 || full != 1000-256 {
+			t.Errorf("%d exchanges go on, %d of 1000 were refused", n, full)
+		}
+		if err := entra.ask(x, bob, 0); err != nil {
+			t.Errorf("another user: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if n := runtime.NumGoroutine() - before; n > 5 {
+			t.Errorf("%d exchanges go on a minute later", n)
+		}
+		if err := entra.ask(x, alice, 0); err != nil {
+			t.Errorf("the user a minute later: %v", err)
+		}
+	})
 }
 
 // An answer that can't be read says that Entra is there: it takes several users'

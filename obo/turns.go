@@ -5,9 +5,14 @@ import (
 	"sync"
 )
 
-// maxTurns is how many exchanges of one user run at once, with whichever tokens: so
-// many requests can be on their way before the first refusal is known.
-const maxTurns = 8
+const (
+	// maxTurns is how many exchanges of one user run at once, with whichever tokens: so
+	// many requests can be on their way before the first refusal is known.
+	maxTurns = 8
+	// maxLine is how many of them there may be, those that wait included: an exchange
+	// goes on when its caller has hung up, so callers don't bound it.
+	maxLine = 256
+)
 
 // turns keep one user's exchanges from taking more than a share. The others wait for
 // their turn; nobody waits for another user.
@@ -25,6 +30,10 @@ type line struct {
 // take waits for a turn of the user's, which the caller must give back.
 func (t *turns) take(ctx context.Context, user string) (giveBack func(), err *Error) {
 	l := t.join(user)
+	if l == nil {
+		return nil, &Error{Kind: ErrThrottled, RetryAfter: refusalLife,
+			Problem: "too many requests to Entra ID for this user are waiting", Remedy: "wait, then try again"}
+	}
 	select {
 	case l.places <- struct{}{}:
 		return func() { <-l.places; t.leave(user, l) }, nil
@@ -35,6 +44,7 @@ func (t *turns) take(ctx context.Context, user string) (giveBack func(), err *Er
 	}
 }
 
+// join returns the user's line, or nil if it is full.
 func (t *turns) join(user string) *line {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -45,6 +55,9 @@ func (t *turns) join(user string) *line {
 			t.users = map[string]*line{}
 		}
 		t.users[user] = l
+	}
+	if l.length >= maxLine {
+		return nil
 	}
 	l.length++
 	return l
