@@ -34,7 +34,7 @@ fuzz: ## each target for FUZZTIME
 			echo "$$dir $$target"; \
 			out=$$(go test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x 2>&1) || { \
 				echo "$$out"; \
-				: 'go test fails now and then for no more than that the time was up (golang/go#75804, mended in Go 1.27)'; \
+				: 'go test fails now and then for no more than that the time was up (golang/go#75804, fixed in Go 1.27)'; \
 				grep -q 'context deadline exceeded' <<< "$$out" && ! grep -q 'Failing input' <<< "$$out" || exit 1; \
 			}; \
 			tail -n 1 <<< "$$out"; \

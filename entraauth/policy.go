@@ -61,7 +61,7 @@ func (p Policy) Check(id *Identity) error {
 	return nil
 }
 
-// check looks first at what no new token mends: a client that is told to ask for
+// check looks first at what no new token can fix: a client that is told to ask for
 // a scope, only to be refused again with it, is worse off.
 func (p *Policy) check(id *Identity) *Error {
 	isCaller := func(client string) bool { return strings.EqualFold(client, id.clientID) }

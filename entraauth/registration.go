@@ -1,16 +1,26 @@
 package entraauth
 
-import (
-	"slices"
+import "slices"
 
-	"github.com/mcpentra/mcp-entra-go/internal/registration"
-)
+// Registration is what a [Verifier] was made for. Package mcpentra compares it with
+// that of an obo.Exchanger, and a server can log it at its start.
+type Registration struct {
+	// ClientID is the application id of the API, in lower case.
+	ClientID string
+	// AuthorityHost is the cloud, as a URL without trailing slash.
+	AuthorityHost string
+	// Tenants are the ids of the tenants whose users are accepted, the home tenant
+	// first, in lower case. AnyTenant means that all others are accepted too.
+	Tenants   []string
+	AnyTenant bool
+	// AppIDURIs are the API's own.
+	AppIDURIs []string
+}
 
-// Registration is for package mcpentra, which compares it with the exchanger's; its
-// type is internal to this module.
-func (v *Verifier) Registration() registration.App {
-	return registration.App{
-		ClientID: v.clientID, Authority: v.host.String(), Tenants: slices.Clone(v.tenancy.listed), AnyTenant: v.tenancy.any != nil,
+// Registration returns what the verifier was made for.
+func (v *Verifier) Registration() Registration {
+	return Registration{
+		ClientID: v.clientID, AuthorityHost: v.host.String(), Tenants: slices.Clone(v.tenancy.listed), AnyTenant: v.tenancy.any != nil,
 		AppIDURIs: slices.Clone(v.appIDURIs),
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // What an operator can get wrong: the server starts, serves what it can, and
-// says what to mend.
+// says what to fix.
 func TestServerMisconfigured(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

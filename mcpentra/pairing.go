@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/internal/registration"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -25,15 +24,15 @@ func checkPairing(v *entraauth.Verifier, x *obo.Exchanger) error {
 }
 
 // pairing compares what the two were made for, and returns all faults.
-func pairing(v, x registration.App) error {
+func pairing(v entraauth.Registration, x obo.Registration) error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if v.ClientID != x.ClientID {
 		fault("the exchanger is of the app %s, the verifier of %s; make both with the client id of the API's registration: a user's token can be exchanged only by the app it was issued for",
 			x.ClientID, v.ClientID)
 	}
-	if cloud(v.Authority) != cloud(x.Authority) {
-		fault("the exchanger asks %s, the verifier trusts %s; set AuthorityHost of both to the same cloud", x.Authority, v.Authority)
+	if cloud(v.AuthorityHost) != cloud(x.AuthorityHost) {
+		fault("the exchanger asks %s, the verifier trusts %s; set AuthorityHost of both to the same cloud", x.AuthorityHost, v.AuthorityHost)
 	}
 	for i, tenant := range v.Tenants {
 		switch {

@@ -35,8 +35,9 @@ type circuit struct {
 	failures int                  // of the service, in a row
 	users    map[string]time.Time // who were told to come later, since the last good answer
 	pause    time.Duration        // the last one; 0 while closed
-	until    time.Time            // the end of the pause
-	probing  bool                 // the one request is on its way
+	since    time.Time            // its beginning
+	until    time.Time            // its end
+	probed   time.Time            // when the one request was sent that is on its way
 	last     *Error
 }
 
@@ -49,15 +50,16 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 		return false, nil
 	}
 	now := c.now()
-	if !c.probing && !now.Before(c.until) {
-		c.probing = true
+	// A transport that ignores its context must not keep the circuit open for ever.
+	if !lasts(c.probed, exchangeTimeout, now) && !lasts(c.since, c.until.Sub(c.since), now) {
+		c.probed = now
 		return true, nil
 	}
 	return false, &Error{
 		Kind: c.last.Kind, Code: c.last.Code, ErrorCode: c.last.ErrorCode, Resource: c.last.Resource,
 		Problem:    "Entra ID keeps failing and is not asked for the moment",
 		Remedy:     "try again in a moment; if it stays, " + askOperator + "look at the first failures (" + serverLog + ")",
-		RetryAfter: max(c.until.Sub(now), time.Second),
+		RetryAfter: min(max(c.until.Sub(now), time.Second), circuitMaxPause),
 		cause:      c.last.cause,
 	}
 }
@@ -86,7 +88,7 @@ func (c *circuit) leave(ctx context.Context, probe bool, user string, e *Error) 
 func (c *circuit) count(ctx context.Context, user string, e *Error) {
 	now := c.now()
 	for other, at := range c.users {
-		if now.Sub(at) > circuitMaxPause {
+		if !lasts(at, circuitMaxPause, now) {
 			delete(c.users, other)
 		}
 	}
@@ -100,7 +102,7 @@ func (c *circuit) count(ctx context.Context, user string, e *Error) {
 		c.close(ctx)
 	case c.pause == 0 && len(c.users) < circuitThreshold:
 	case c.pause != 0 && again:
-		c.probing = false // it proves nothing new: somebody else's request will
+		c.probed = time.Time{} // it proves nothing new: somebody else's request will
 	default:
 		c.open(ctx, e)
 	}
@@ -108,9 +110,10 @@ func (c *circuit) count(ctx context.Context, user string, e *Error) {
 
 // open begins a pause.
 func (c *circuit) open(ctx context.Context, e *Error) {
-	c.last, c.probing = e, false
+	c.last, c.probed = e, time.Time{}
 	c.pause = min(max(circuitPause, 2*c.pause), circuitMaxPause)
-	c.until = c.now().Add(max(c.pause, min(e.RetryAfter, circuitMaxPause)))
+	c.since = c.now()
+	c.until = c.since.Add(max(c.pause, min(e.RetryAfter, circuitMaxPause)))
 	c.logger.LogAttrs(ctx, slog.LevelError, "Entra ID keeps failing and is left alone for a while",
 		slog.String("tenant", c.tenant), slog.Time("until", c.until), slog.String("reason", e.Error()))
 }
@@ -119,7 +122,7 @@ func (c *circuit) close(ctx context.Context) {
 	if c.pause != 0 {
 		c.logger.LogAttrs(ctx, slog.LevelInfo, "Entra ID answers again", slog.String("tenant", c.tenant))
 	}
-	c.failures, c.pause, c.probing, c.last = 0, 0, false, nil
+	c.failures, c.pause, c.probed, c.last = 0, 0, time.Time{}, nil
 }
 
 // outage reports whether e may be a failure of the authority as a whole, or of the

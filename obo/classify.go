@@ -120,6 +120,7 @@ func explainTransport(err error, resource string) *Error {
 	case errors.As(err, &broken):
 		e.Problem = "Entra ID's answer can't be read"
 		e.passing = broken.passing
+		e.answered, e.service = !broken.passing, broken.passing // it is there; others may get a better one
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Problem = fmt.Sprintf("Entra ID did not answer within %v", attemptTimeout)
 	}

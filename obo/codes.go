@@ -101,6 +101,7 @@ var verdicts = map[int]verdict{
 	70001:  {ErrMisconfigured, "the tenant knows no app with the server's client id, or the app is disabled", findApp},
 	700011: {ErrMisconfigured, "the tenant knows no app with the server's client id", findApp},
 	700016: {ErrMisconfigured, "the tenant knows no app with the server's client id", findApp},
+	700038: {ErrMisconfigured, "the server's client id is the empty GUID, which is no app's", findApp},
 	700021: {ErrMisconfigured, "the server's client assertion names another app",
 		askOperator + "check the client id: subject and issuer of the client assertion must be the app's"},
 	700023: {ErrMisconfigured, "the server's client assertion is meant for another tenant or cloud",

@@ -101,10 +101,10 @@ func (e *Error) UserText() string {
 	}
 	b.WriteString(e.Problem)
 	if e.Remedy != "" {
-		b.WriteString(". To mend it: " + e.Remedy)
+		b.WriteString(". To fix this: " + e.Remedy)
 	}
 	if e.ConsentURL != "" {
-		b.WriteString(". To mend it: open " + e.ConsentURL + " and accept, then try again")
+		b.WriteString(". To fix this: open " + e.ConsentURL + " and accept, then try again")
 	}
 	if e.AdminConsentURL != "" {
 		b.WriteString(". An administrator consents for everybody at " + e.AdminConsentURL)
@@ -134,7 +134,7 @@ func (e *Error) label() string {
 	return strings.TrimSpace(fmt.Sprintf("AADSTS%d %s", e.Code, reason))
 }
 
-// NonRetriable marks the error for azcore's retry policy: what could be mended
+// NonRetriable marks the error for azcore's retry policy: what could be fixed
 // by asking again, this package has tried.
 func (e *Error) NonRetriable() {}
 

@@ -46,7 +46,7 @@ func TestCodes(t *testing.T) {
 		obo.ErrBlocked:             {53000, 53001, 53002, 53003, 530032, 50020, 50057, 50105, 50131, 53011, 50034, 50053, 500213},
 		obo.ErrAssertionExpired:    {500133, 50173, 70043, 50132, 50133, 50055, 70008, 700082},
 		obo.ErrAssertionInvalid:    {240002, 7000114, 50027},
-		obo.ErrMisconfigured: {50013, 500131, 700024, 700027, 7000215, 7000222, 700016, 7000218, 700213, 7002138, 700211, 700229,
+		obo.ErrMisconfigured: {50013, 500131, 700024, 700027, 7000215, 7000222, 700016, 700038, 7000218, 700213, 7002138, 700211, 700229,
 			70011, 500011, 650057, 700022, 700212, 70025, 7000112, 90002, 28000, 650053, 50012,
 			70021, 7002137, 7002139, 700222, 700236, 700021, 700023, 700030, 70002, 7000216, 700025, 5002741,
 			650051, 650052, 650054, 650056, 65005, 500014, 90009, 50194, 90038, 50107},
@@ -83,7 +83,7 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// wantLogged looks for the last line of the log: what the operator must mend
+// wantLogged looks for the last line of the log: what the operator must fix
 // is an error, the rest a warning.
 func wantLogged(t *testing.T, w *world, e *obo.Error) {
 	t.Helper()

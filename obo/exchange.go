@@ -58,6 +58,11 @@ func (x *Exchanger) exchange(ctx context.Context, c *Credential, r request) (cac
 		}
 	}
 	caller := who.caller(c)
+	giveBack, e := x.turns.take(ctx, caller)
+	if e != nil {
+		return x.failed(ctx, who, r, e)
+	}
+	defer giveBack()
 	begun, refused := x.refusals.admit(caller, key)
 	if refused != nil {
 		return cache.Item[azcore.AccessToken]{}, refused // logged when it was new

@@ -98,6 +98,7 @@ type Exchanger struct {
 	operator *slog.Logger // of what concerns all of them
 	proofs   *clientcred.Proofs
 	tokens   *cache.Cache[cacheKey, azcore.AccessToken]
+	turns    turns
 	refusals *refusals
 	faults   faults
 	// storage is nil without Options.Store.
@@ -153,7 +154,7 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	if o.Store != nil {
 		seal, err := newSealer(o.StoreKeys)
 		fault("Options.StoreKeys", err)
-		x.storage = &storage{store: o.Store, seal: seal, now: x.now, logger: x.operator}
+		x.storage = newStorage(o.Store, seal, x.now, x.operator)
 	}
 	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
 	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))

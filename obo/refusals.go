@@ -36,7 +36,7 @@ type refusals struct {
 
 	mu        sync.Mutex
 	histories map[string]*history
-	sweepAt   time.Time
+	sweptAt   time.Time
 	// moment counts the times that something was forgotten. A refusal of before is void.
 	moment    uint64
 	consented uint64 // the last moment at which somebody, unknown who, had consented
@@ -50,15 +50,23 @@ type history struct {
 	pace      pace
 	passing   int // failures in a row of which each may pass
 	later     *Error
-	quietTill time.Time
+	quietFrom time.Time
+	quiet     time.Duration
 	end       time.Time // from then on there is nothing of interest
 }
 
 type refused struct {
 	err   *Error
-	until time.Time
+	at    time.Time
 	begun uint64 // the moment at which its request began
 	times int
+}
+
+// lasts reports whether what began at a time and takes d is under way. What seems to
+// begin in the future is over: the clock was set back, and nobody waits for that.
+func lasts(began time.Time, d time.Duration, now time.Time) bool {
+	age := now.Sub(began)
+	return age >= 0 && age < d
 }
 
 func newRefusals(now func() time.Time) *refusals {
@@ -74,11 +82,11 @@ func (r *refusals) admit(user string, key cacheKey) (begun uint64, known *Error)
 	if h == nil {
 		return r.moment, nil
 	}
-	if now.Before(h.quietTill) {
-		return 0, h.leftAlone(h.quietTill.Sub(now))
+	if lasts(h.quietFrom, h.quiet, now) {
+		return 0, h.leftAlone(h.quiet - now.Sub(h.quietFrom))
 	}
 	for k, old := range h.refused {
-		if !now.Before(old.until) || r.void(h, old) {
+		if !lasts(old.at, refusalLife, now) || r.void(h, old) {
 			delete(h.refused, k)
 		}
 	}
@@ -115,11 +123,12 @@ func (h *history) leftAlone(rest time.Duration) *Error {
 }
 
 // leaveAlone lets the user wait.
-func (h *history) leaveAlone(e *Error, till time.Time) {
-	if till.After(h.quietTill) {
-		h.later, h.quietTill = e, till
-		h.lives(till)
+func (h *history) leaveAlone(e *Error, now time.Time, d time.Duration) {
+	if lasts(h.quietFrom, h.quiet, now) && lasts(h.quietFrom, h.quiet, now.Add(d)) {
+		return // it lasts longer already
 	}
+	h.later, h.quietFrom, h.quiet = e, now, d
+	h.lives(now.Add(d))
 }
 
 // settle notes what came of a request that was admitted; e is nil if there is a token.
@@ -133,23 +142,23 @@ func (r *refusals) settle(user string, key cacheKey, begun uint64, e *Error) {
 			h.passing = 0
 			r.drop(h)
 		}
-	case !e.answered || e.service:
+	case !e.answered && !e.service: // nothing was sent
 	case errors.Is(e.Kind, ErrThrottled):
-		r.history(user, now).leaveAlone(e, now.Add(min(max(e.RetryAfter, minBackOff), maxBackOff)))
+		r.history(user, now).leaveAlone(e, now, min(max(e.RetryAfter, minBackOff), maxBackOff))
 	case errors.Is(e.Kind, ErrUnavailable):
 		h := r.history(user, now)
 		h.lives(now.Add(circuitMaxPause))
-		if h.passing++; h.passing >= circuitThreshold { // the user's own, or the circuit's
-			h.leaveAlone(e, now.Add(min(max(e.RetryAfter, circuitPause), maxBackOff)))
+		if h.passing++; h.passing >= circuitThreshold { // for others it may work
+			h.leaveAlone(e, now, min(max(e.RetryAfter, circuitPause), maxBackOff))
 		}
 	default:
 		h := r.history(user, now)
 		h.passing = 0
 		times := 1
-		if old, ok := h.refused[key]; ok && now.Before(old.until) && !r.void(h, old) {
+		if old, ok := h.refused[key]; ok && lasts(old.at, refusalLife, now) && !r.void(h, old) {
 			times += old.times
 		}
-		h.refused[key] = refused{e, now.Add(refusalLife), begun, times}
+		h.refused[key] = refused{e, now, begun, times}
 		h.lives(now.Add(refusalLife))
 	}
 }
@@ -194,7 +203,7 @@ func (r *refusals) history(user string, now time.Time) *history {
 	if h := r.histories[user]; h != nil {
 		return h
 	}
-	if len(r.histories) >= maxHistories || now.After(r.sweepAt) {
+	if len(r.histories) >= maxHistories || !lasts(r.sweptAt, refusalLife, now) {
 		r.sweep(now)
 	}
 	h := &history{refused: map[cacheKey]refused{}}
@@ -203,8 +212,8 @@ func (r *refusals) history(user string, now time.Time) *history {
 }
 
 func (r *refusals) sweep(now time.Time) {
-	if now.After(r.sweepAt) {
-		r.sweepAt = now.Add(refusalLife)
+	if !lasts(r.sweptAt, refusalLife, now) {
+		r.sweptAt = now
 		for user, h := range r.histories {
 			if !now.Before(h.end) {
 				delete(r.histories, user)

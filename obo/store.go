@@ -15,14 +15,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
 )
 
-const (
-	// storeTimeout is how long an exchange waits for the store, each time.
-	storeTimeout = 250 * time.Millisecond
-	// storePause is how long a store that failed is not asked.
-	storePause = 10 * time.Second
-	// maxStored bounds what a store hands back.
-	maxStored = maxToken + 1<<10
-)
+// maxStored bounds what a store hands back.
+const maxStored = maxToken + 1<<10
 
 // A TokenStore is a second level behind the cache of an [Exchanger], shared by
 // the replicas of a server, such as Redis: what one has exchanged, the others
@@ -34,7 +28,10 @@ const (
 // without the key. Whoever can write to the store can make it forget.
 //
 // A store that fails, or takes longer than 250 milliseconds, costs an exchange
-// that time, and is then left alone for 10 seconds. It never fails a caller.
+// that time, and is then left alone for 10 seconds, and for as long as one of its
+// calls hangs. Then one exchange asks it, and when that succeeds, all of them. It
+// never fails a caller. No more than 256 calls run at once; exchanges beyond do
+// without the store.
 type TokenStore interface {
 	// Get returns the value of a name, or nil if there is none.
 	Get(ctx context.Context, name string) ([]byte, error)
@@ -57,10 +54,13 @@ type storage struct {
 	seal   *sealer
 	now    func() time.Time
 	logger *slog.Logger
+	health *storeHealth
 
-	hits, misses, failures atomic.Uint64
-	failing                atomic.Bool
-	pausedUntil            atomic.Int64 // Unix nanoseconds
+	hits, misses atomic.Uint64
+}
+
+func newStorage(store TokenStore, seal *sealer, now func() time.Time, logger *slog.Logger) *storage {
+	return &storage{store: store, seal: seal, now: now, logger: logger, health: &storeHealth{now: now, logger: logger}}
 }
 
 // StoreStats returns the counts of Options.Store since the exchanger was made.
@@ -68,28 +68,24 @@ func (x *Exchanger) StoreStats() StoreStats {
 	if x.storage == nil {
 		return StoreStats{}
 	}
-	return StoreStats{x.storage.hits.Load(), x.storage.misses.Load(), x.storage.failures.Load()}
+	return StoreStats{x.storage.hits.Load(), x.storage.misses.Load(), x.storage.health.failures.Load()}
 }
 
 // get returns the token of the name that is worth serving: neither expired nor due
 // for renewal, and not beyond the end of the user's own token.
 func (s *storage) get(ctx context.Context, id [sha256.Size]byte, assertionExpires time.Time) (cache.Item[azcore.AccessToken], bool) {
-	if s == nil || s.paused() {
+	if s == nil {
 		return cache.Item[azcore.AccessToken]{}, false
 	}
 	name := hex.EncodeToString(id[:])
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
 	var sealed []byte
-	err := bounded(ctx, func() (err error) {
+	answered := s.health.call(ctx, "get", func(ctx context.Context) (err error) {
 		sealed, err = s.store.Get(ctx, name)
 		return err
 	})
-	if err != nil {
-		s.failed(ctx, "get", err)
+	if !answered {
 		return cache.Item[azcore.AccessToken]{}, false
 	}
-	s.worked(ctx)
 	if len(sealed) == 0 {
 		s.misses.Add(1)
 		return cache.Item[azcore.AccessToken]{}, false
@@ -97,7 +93,7 @@ func (s *storage) get(ctx context.Context, id [sha256.Size]byte, assertionExpire
 	item, err := s.open(name, sealed)
 	if err != nil {
 		// Not a reason to leave the store alone: the exchange writes a good one.
-		s.failures.Add(1)
+		s.health.failures.Add(1)
 		s.logger.LogAttrs(ctx, slog.LevelWarn, "a stored token can't be opened", slog.String("reason", err.Error()))
 		return cache.Item[azcore.AccessToken]{}, false
 	}
@@ -116,7 +112,7 @@ func (s *storage) get(ctx context.Context, id [sha256.Size]byte, assertionExpire
 
 // set keeps a token for the other replicas.
 func (s *storage) set(ctx context.Context, id [sha256.Size]byte, item cache.Item[azcore.AccessToken]) {
-	if s == nil || s.paused() {
+	if s == nil {
 		return
 	}
 	ttl := item.ExpiresAt.Sub(s.now())
@@ -124,56 +120,9 @@ func (s *storage) set(ctx context.Context, id [sha256.Size]byte, item cache.Item
 		return
 	}
 	name := hex.EncodeToString(id[:])
-	sealed := s.seal.seal(encodeItem(item), name)
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	if err := bounded(ctx, func() error { return s.store.Set(ctx, name, sealed, ttl) }); err != nil {
-		s.failed(ctx, "set", err)
-		return
-	}
-	s.worked(ctx)
-}
-
-// bounded returns when ctx ends, also from a store that doesn't look at it. What
-// call writes must not be read after an error.
-func bounded(ctx context.Context, call func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		err := error(&panickedError{})
-		defer func() {
-			_ = recover() // not the store's value: it may hold anything
-			done <- err
-		}()
-		err = call()
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-type panickedError struct{}
-
-func (*panickedError) Error() string { return "the store panicked" }
-
-func (s *storage) paused() bool { return s.now().UnixNano() < s.pausedUntil.Load() }
-
-// failed counts the failure, and logs the first of several.
-func (s *storage) failed(ctx context.Context, what string, err error) {
-	s.failures.Add(1)
-	s.pausedUntil.Store(s.now().Add(storePause).UnixNano())
-	if s.failing.CompareAndSwap(false, true) {
-		s.logger.LogAttrs(ctx, slog.LevelError, "the token store fails; tokens are exchanged as if there were none",
-			slog.String("call", what), slog.String("reason", err.Error()))
-	}
-}
-
-func (s *storage) worked(ctx context.Context) {
-	if s.failing.CompareAndSwap(true, false) {
-		s.logger.LogAttrs(ctx, slog.LevelInfo, "the token store works again")
-	}
+	s.health.call(ctx, "set", func(ctx context.Context) error {
+		return s.store.Set(ctx, name, s.seal.seal(encodeItem(item), name), ttl)
+	})
 }
 
 func (s *storage) open(name string, sealed []byte) (cache.Item[azcore.AccessToken], error) {

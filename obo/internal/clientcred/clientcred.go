@@ -47,7 +47,7 @@ type Source interface {
 
 // An Error says why there is no proof to send.
 type Error struct {
-	// Permanent means that only the operator can mend it.
+	// Permanent means that only the operator can fix it.
 	Permanent bool
 	// Problem and Remedy are sentences that anybody may read.
 	Problem, Remedy string
