@@ -67,7 +67,7 @@ func (s *Set) listBlobs(ctx context.Context, _ *mcp.CallToolRequest, in listBlob
 	if in.Folders && slices.Contains(in.Include, includeSnapshots) {
 		return out, failuref(ErrInvalidArgument, "include has snapshots, which Azure lists without folders only; leave folders out")
 	}
-	containerName, roots, err := s.narrow(in.Container, in.Prefix)
+	containerName, roots, err := s.narrow(ctx, in.Container, in.Prefix)
 	if err != nil {
 		return out, err
 	}
@@ -82,7 +82,7 @@ func (s *Set) listBlobs(ctx context.Context, _ *mcp.CallToolRequest, in listBlob
 	if err != nil {
 		return out, err
 	}
-	listing := blobListing{client: client, roots: roots, folders: in.Folders, include: included(in.Include)}
+	listing := blobListing{container: containerName, client: client, roots: roots, folders: in.Folders, include: included(in.Include)}
 	w := newWalk(listing.source(), from, in.PageSize)
 	list, at, err := readRows(ctx, w, in.PageSize, entry.row)
 	if err != nil {

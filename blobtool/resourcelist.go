@@ -147,7 +147,10 @@ type resourceLoop struct {
 // add takes the blobs of a container from there on, and returns where to go on if
 // there was no room for all.
 func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest place, done bool, err error) {
-	containerName, roots, err := l.set.narrow(name, "")
+	containerName, roots, err := l.set.narrow(ctx, name, "")
+	if errors.Is(err, ErrNotAllowed) { // all of it is closed to this caller
+		return from, true, nil
+	}
 	if err != nil {
 		return from, false, err
 	}
@@ -155,7 +158,7 @@ func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest p
 	if err != nil {
 		return from, false, err
 	}
-	listing := blobListing{client: client, roots: roots}
+	listing := blobListing{container: containerName, client: client, roots: roots}
 	w := newWalk(listing.source(), from, resourcePageSize)
 	w.fetches = l.fetches
 	defer func() { l.fetches = w.fetches }()
@@ -172,7 +175,7 @@ func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest p
 		if !ok {
 			break
 		}
-		if r := l.set.resourceOf(containerName, e); r != nil && !l.rows.add(r) {
+		if r := l.set.resourceOf(ctx, containerName, e); r != nil && !l.rows.add(r) {
 			return before, false, nil
 		}
 	}
@@ -181,8 +184,8 @@ func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest p
 
 // resourceOf describes a blob as a resource, or returns nil for what can't be read as
 // one.
-func (s *Set) resourceOf(containerName string, e entry) *mcp.Resource {
-	at, err := s.locateBlob(containerName, e.name)
+func (s *Set) resourceOf(ctx context.Context, containerName string, e entry) *mcp.Resource {
+	at, err := s.locateBlob(ctx, containerName, e.name)
 	if err != nil || e.folder {
 		return nil
 	}

@@ -103,7 +103,7 @@ func (s *Set) registerSearch(srv *mcp.Server) {
 
 // search handles a call of search_blobs.
 func (s *Set) search(ctx context.Context, req *mcp.CallToolRequest, in searchInput) (searchOutput, error) {
-	q, err := s.parseSearch(in)
+	q, err := s.parseSearch(ctx, in)
 	if err != nil {
 		return searchOutput{}, err
 	}
@@ -169,7 +169,7 @@ type searchQuery struct {
 }
 
 // parseSearch checks the arguments.
-func (s *Set) parseSearch(in searchInput) (*searchQuery, error) {
+func (s *Set) parseSearch(ctx context.Context, in searchInput) (*searchQuery, error) {
 	q := &searchQuery{set: s, searchInput: in, duration: time.Duration(in.MaxSeconds) * time.Second}
 	var errName, errTags, errText error
 	if in.Name != "" {
@@ -189,7 +189,7 @@ func (s *Set) parseSearch(in searchInput) (*searchQuery, error) {
 	if in.Name == "" && len(in.Tags) == 0 && in.Text == "" {
 		return nil, failuref(ErrInvalidArgument, "give name, tags or text to search for; list_blobs lists all")
 	}
-	if err := q.narrow(); err != nil {
+	if err := q.narrow(ctx); err != nil {
 		return nil, err
 	}
 	q.fingerprint = queryOf("search_blobs", s.serviceURL, q.container, q.roots, in.Name, q.where, in.Text, in.IgnoreCase)
@@ -205,7 +205,7 @@ func (s *Set) parseSearch(in searchInput) (*searchQuery, error) {
 
 // narrow settles where to look: below the prefix and what the pattern begins with, as
 // far as that is allowed.
-func (q *searchQuery) narrow() (err error) {
+func (q *searchQuery) narrow(ctx context.Context) (err error) {
 	prefix := q.Prefix
 	if q.name != nil {
 		switch {
@@ -215,7 +215,7 @@ func (q *searchQuery) narrow() (err error) {
 			q.impossible = true
 		}
 	}
-	q.container, q.roots, err = q.set.narrow(q.Container, prefix)
+	q.container, q.roots, err = q.set.narrow(ctx, q.Container, prefix)
 	return err
 }
 
@@ -224,7 +224,7 @@ func (q *searchQuery) source() source[entry] {
 	if q.where != "" {
 		return q.taggedSource()
 	}
-	listing := blobListing{client: q.client, roots: q.roots}
+	listing := blobListing{container: q.container, client: q.client, roots: q.roots}
 	return listing.source()
 }
 

@@ -77,7 +77,7 @@ func (q *searchQuery) taggedSource() source[entry] {
 				}
 				entries = append(entries, entry{name: *found.Name, blob: &container.BlobItem{Name: found.Name, BlobTags: found.Tags}})
 			}
-			return entries, value(page.NextMarker), nil
+			return shown(ctx, q.container, entries), value(page.NextMarker), nil
 		},
 	}
 }

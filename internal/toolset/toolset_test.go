@@ -12,9 +12,9 @@ import (
 
 type host struct{ collected chan struct{} }
 
-func (host) Tool(string)                            {}
-func (host) Resources(func(string) string)          {}
-func (host) Credential(func(context.Context) error) {}
+func (host) Tool(string)                                    {}
+func (host) Resources(func(string) string)                  {}
+func (host) Credential(func(context.Context) error, string) {}
 
 // A server has its own host for as long as it lives, and no longer.
 func TestHostOf(t *testing.T) {
