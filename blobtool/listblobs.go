@@ -62,7 +62,7 @@ func (s *Set) registerListBlobs(srv *mcp.Server) {
 	}, s.listBlobs)
 }
 
-func (s *Set) listBlobs(ctx context.Context, _ *mcp.CallToolRequest, in listBlobsInput) (listBlobsOutput, error) {
+func (s *Set) listBlobs(ctx context.Context, req *mcp.CallToolRequest, in listBlobsInput) (listBlobsOutput, error) {
 	var out listBlobsOutput
 	if in.Folders && slices.Contains(in.Include, includeSnapshots) {
 		return out, failuref(ErrInvalidArgument, "include has snapshots, which Azure lists without folders only; leave folders out")
@@ -82,7 +82,7 @@ func (s *Set) listBlobs(ctx context.Context, _ *mcp.CallToolRequest, in listBlob
 	if err != nil {
 		return out, err
 	}
-	listing := blobListing{container: containerName, client: client, roots: roots, folders: in.Folders, include: included(in.Include)}
+	listing := blobListing{set: s, user: userID(req), container: containerName, client: client, roots: roots, folders: in.Folders, include: included(in.Include)}
 	w := newWalk(listing.source(), from, in.PageSize)
 	list, at, err := readRows(ctx, w, in.PageSize, entry.row)
 	if err != nil {

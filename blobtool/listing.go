@@ -61,6 +61,8 @@ type entry struct {
 
 // blobListing is what of a container is listed.
 type blobListing struct {
+	set       *Set
+	user      string
 	container string
 	client    *container.Client
 	roots     []string
@@ -79,7 +81,11 @@ func (l *blobListing) source() source[entry] {
 				list = l.level
 			}
 			page, next, err := list(ctx, l.roots[root], marker, most)
-			return shown(ctx, l.container, page), next, err
+			if err != nil {
+				return nil, "", err
+			}
+			page, err = l.set.shown(ctx, l.user, l.container, page)
+			return page, next, err
 		},
 	}
 }

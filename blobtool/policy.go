@@ -2,7 +2,6 @@ package blobtool
 
 import (
 	"context"
-	"slices"
 
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
@@ -47,18 +46,33 @@ func openRoots(ctx context.Context, container string, prefixes []string) (some [
 	return some, err
 }
 
-// shown returns what the caller may know of a page of a listing. What is taken out is
-// not counted anywhere. A folder is closed if all that is in it is.
-func shown(ctx context.Context, container string, page []entry) []entry {
+// policyWork is the work of asking about a byte of a URI, as worker.step has it.
+const policyWork = 16
+
+// shown returns what the caller, that user, may know of a page of a listing. What is
+// taken out is not counted anywhere. A folder is closed if all that is in it is.
+func (s *Set) shown(ctx context.Context, user, container string, page []entry) ([]entry, error) {
 	policy := toolset.Resources(ctx)
 	if policy == nil {
-		return page
+		return page, nil
 	}
-	return slices.DeleteFunc(page, func(e entry) bool {
+	w := s.worker(ctx, user)
+	if err := w.begin(); err != nil {
+		return nil, err
+	}
+	defer w.end()
+	some := page[:0]
+	for _, e := range page {
 		uri := resourceURI(location{container, e.name})
 		if e.folder {
 			uri += allBelow
 		}
-		return policy(uri) != nil
-	})
+		if err := w.step(policyWork * int64(len(uri))); err != nil {
+			return nil, err
+		}
+		if policy(uri) == nil {
+			some = append(some, e)
+		}
+	}
+	return some, nil
 }

@@ -30,7 +30,7 @@ func (s *Set) resourceLister(next mcp.MethodHandler) mcp.MethodHandler {
 		}
 		if list.Params != nil && list.Params.Cursor != "" {
 			if own, ok := strings.CutPrefix(list.Params.Cursor, tag); ok {
-				return s.listResources(ctx, own)
+				return s.listResources(ctx, userOf(list.Extra), own)
 			}
 		}
 		res, err := next(ctx, method, req)
@@ -39,7 +39,7 @@ func (s *Set) resourceLister(next mcp.MethodHandler) mcp.MethodHandler {
 		case err != nil || !ok || others.NextCursor != "":
 			return res, err
 		case len(others.Resources) == 0:
-			return s.listResources(ctx, "")
+			return s.listResources(ctx, userOf(list.Extra), "")
 		}
 		others.NextCursor = tag
 		return others, nil
@@ -53,10 +53,10 @@ func (s *Set) resourceTag() string {
 }
 
 // listResources returns the page at a cursor, or the first one.
-func (s *Set) listResources(ctx context.Context, cursorText string) (mcp.Result, error) {
+func (s *Set) listResources(ctx context.Context, user, cursorText string) (mcp.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	res, err := s.resourcePage(ctx, cursorText)
+	res, err := s.resourcePage(ctx, user, cursorText)
 	if err != nil {
 		s.logFailure(ctx, "blob resources could not be listed", err)
 		return nil, resourceFailure(err)
@@ -76,7 +76,7 @@ func (p resourcePlace) valid() bool {
 	return p.Containers.valid() && p.Blobs.valid() && len(p.Container) <= 63
 }
 
-func (s *Set) resourcePage(ctx context.Context, cursorText string) (*mcp.ListResourcesResult, error) {
+func (s *Set) resourcePage(ctx context.Context, user, cursorText string) (*mcp.ListResourcesResult, error) {
 	var from resourcePlace
 	if cursorText != "" {
 		var err error
@@ -88,7 +88,7 @@ func (s *Set) resourcePage(ctx context.Context, cursorText string) (*mcp.ListRes
 	if err != nil {
 		return nil, err
 	}
-	l := resourceLoop{set: s, fetches: maxFetches, rows: rows[*mcp.Resource]{list: []*mcp.Resource{}}}
+	l := resourceLoop{set: s, user: user, fetches: maxFetches, rows: rows[*mcp.Resource]{list: []*mcp.Resource{}}}
 	containers := newWalk(src, from.Containers, servicePage)
 	for {
 		before := containers.at
@@ -140,6 +140,7 @@ func (s *Set) resourceContainers(ctx context.Context, prefix string) (source[con
 // resourceLoop fills a page with the blobs of one container after the other.
 type resourceLoop struct {
 	set     *Set
+	user    string
 	fetches int
 	rows    rows[*mcp.Resource]
 }
@@ -158,7 +159,7 @@ func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest p
 	if err != nil {
 		return from, false, err
 	}
-	listing := blobListing{container: containerName, client: client, roots: roots}
+	listing := blobListing{set: l.set, user: l.user, container: containerName, client: client, roots: roots}
 	w := newWalk(listing.source(), from, resourcePageSize)
 	w.fetches = l.fetches
 	defer func() { l.fetches = w.fetches }()

@@ -224,7 +224,7 @@ func (q *searchQuery) source() source[entry] {
 	if q.where != "" {
 		return q.taggedSource()
 	}
-	listing := blobListing{container: q.container, client: q.client, roots: q.roots}
+	listing := blobListing{set: q.set, user: q.user, container: q.container, client: q.client, roots: q.roots}
 	return listing.source()
 }
 
