@@ -262,6 +262,23 @@ func TestMayUseResource(t *testing.T) {
 	}
 }
 
+// A rule for one resource covers the names that a handler may take for its own: with
+// white space, a NUL or dots behind it.
+func TestExactRuleCoversEnds(t *testing.T) {
+	w := newWorld(t, mcpentra.WithTools(&library{}), mcpentra.WithResourcePolicy("note://box/plan", readers))
+	for uri, want := range map[string]int{
+		"note://box/plan": 403, "note://box/plan%20": 403, "note://box/plan ": 403, "note://box/plan%09%0A": 403, "note://box/plan%00": 403,
+		"note://box/plan%00.png": 403, "note://box/plan.": 403, "note://box/plan%2E%20": 403, "note://box/plan%20?q": 403, "note://box/plan%2520": 403,
+		"note://box/plan/%20": 403,
+		"note://box/plans": 200, "note://box/plan.txt": 200, "note://box/a%20plan": 200, "note://box/%20plan": 200, "note://box/pla": 200, "note://box/plan++": 200,
+	} {
+		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, uri)
+		if status, _, text := w.post(t, body, w.bearer(nil)); status != want {
+			t.Errorf("%q: %d %s, want %d", uri, status, text, want)
+		}
+	}
+}
+
 // What a policy costs for a page of a listing, as long as Azure's can be.
 func BenchmarkResourcePolicy(b *testing.B) {
 	for name, uri := range map[string]string{
