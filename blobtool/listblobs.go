@@ -7,6 +7,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // What list_blobs can show besides the blobs that are there.
@@ -74,7 +76,7 @@ func (s *Set) listBlobs(ctx context.Context, req *mcp.CallToolRequest, in listBl
 	query := queryOf("list_blobs", s.serviceURL, containerName, in.Prefix, roots, in.Folders, in.Include, in.PageSize)
 	from := place{}
 	if in.Cursor != "" {
-		if from, err = decodeCursor[place](query, in.Cursor); err != nil {
+		if from, err = cursorFrom[place](toolset.Resources(ctx), query, in.Cursor); err != nil {
 			return out, err
 		}
 	}
@@ -90,7 +92,7 @@ func (s *Set) listBlobs(ctx context.Context, req *mcp.CallToolRequest, in listBl
 	}
 	out = listBlobsOutput{Container: containerName, listed: s.listed(containerName, in.Prefix, roots), Blobs: list}
 	if out.Truncated = at.Root < len(roots); out.Truncated {
-		out.NextCursor = encodeCursor(query, at)
+		out.NextCursor = cursorFor(toolset.Resources(ctx), query, at)
 	}
 	return out, nil
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 type listContainersInput struct {
@@ -55,7 +57,7 @@ func (s *Set) listContainers(ctx context.Context, _ *mcp.CallToolRequest, in lis
 	from := place{}
 	if in.Cursor != "" {
 		var err error
-		if from, err = decodeCursor[place](query, in.Cursor); err != nil {
+		if from, err = cursorFrom[place](toolset.Resources(ctx), query, in.Cursor); err != nil {
 			return out, err
 		}
 	}
@@ -69,7 +71,7 @@ func (s *Set) listContainers(ctx context.Context, _ *mcp.CallToolRequest, in lis
 	}
 	out.Containers = list
 	if out.Truncated = at.Root < src.roots; out.Truncated {
-		out.NextCursor = encodeCursor(query, at)
+		out.NextCursor = cursorFor(toolset.Resources(ctx), query, at)
 	}
 	return out, nil
 }

@@ -15,11 +15,11 @@ const allBelow = "{+path}"
 
 // closed returns why the policy does not let the caller use the blob or, with rest
 // being [allBelow], any blob whose name begins so.
-func closed(policy toolset.ResourcePolicy, at location, rest string) error {
+func closed(policy *toolset.ResourcePolicy, at location, rest string) error {
 	if policy == nil {
 		return nil
 	}
-	err := policy(resourceURI(at) + rest)
+	err := policy.Refuse(resourceURI(at) + rest)
 	if err == nil {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (s *Set) shown(ctx context.Context, user, container string, page []entry) (
 		if err := w.step(policyWork * int64(len(uri))); err != nil {
 			return nil, err
 		}
-		if policy(uri) == nil {
+		if policy.Refuse(uri) == nil {
 			some = append(some, e)
 		}
 	}

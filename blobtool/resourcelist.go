@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // resourcePageSize is how many resources a page of resources/list has at most.
@@ -80,7 +82,7 @@ func (s *Set) resourcePage(ctx context.Context, user, cursorText string) (*mcp.L
 	var from resourcePlace
 	if cursorText != "" {
 		var err error
-		if from, err = decodeCursor[resourcePlace](s.resourceTag(), cursorText); err != nil {
+		if from, err = cursorFrom[resourcePlace](toolset.Resources(ctx), s.resourceTag(), cursorText); err != nil {
 			return nil, err
 		}
 	}
@@ -108,10 +110,10 @@ func (s *Set) resourcePage(ctx context.Context, user, cursorText string) (*mcp.L
 			return nil, err
 		}
 		if !done {
-			return l.result(resourcePlace{before, c.Name, rest}, false), nil
+			return l.result(ctx, resourcePlace{before, c.Name, rest}, false), nil
 		}
 	}
-	return l.result(resourcePlace{Containers: containers.at}, containers.done()), nil
+	return l.result(ctx, resourcePlace{Containers: containers.at}, containers.done()), nil
 }
 
 // resourceContainers lists the containers whose blobs are resources: those that the
@@ -202,12 +204,12 @@ func (s *Set) resourceOf(ctx context.Context, containerName string, e entry) *mc
 }
 
 // result is the page so far.
-func (l *resourceLoop) result(at resourcePlace, done bool) *mcp.ListResourcesResult {
+func (l *resourceLoop) result(ctx context.Context, at resourcePlace, done bool) *mcp.ListResourcesResult {
 	res := &mcp.ListResourcesResult{Resources: l.rows.list}
 	res.CacheScope = "private" // what one caller may see is not for the next
 	if !done {
 		tag := l.set.resourceTag()
-		res.NextCursor = tag + encodeCursor(tag, at)
+		res.NextCursor = tag + cursorFor(toolset.Resources(ctx), tag, at)
 	}
 	return res
 }

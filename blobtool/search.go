@@ -9,6 +9,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // Bounds of a search, each with its default.
@@ -150,6 +152,7 @@ func (q *searchQuery) run(ctx context.Context) error {
 // searchQuery is a search on its way.
 type searchQuery struct {
 	set       *Set
+	policy    *toolset.ResourcePolicy
 	user      string
 	container string
 	roots     []string
@@ -170,7 +173,7 @@ type searchQuery struct {
 
 // parseSearch checks the arguments.
 func (s *Set) parseSearch(ctx context.Context, in searchInput) (*searchQuery, error) {
-	q := &searchQuery{set: s, searchInput: in, duration: time.Duration(in.MaxSeconds) * time.Second}
+	q := &searchQuery{set: s, policy: toolset.Resources(ctx), searchInput: in, duration: time.Duration(in.MaxSeconds) * time.Second}
 	var errName, errTags, errText error
 	if in.Name != "" {
 		q.name, errName = parseNamePattern(in.Name, in.IgnoreCase)
@@ -195,7 +198,7 @@ func (s *Set) parseSearch(ctx context.Context, in searchInput) (*searchQuery, er
 	q.fingerprint = queryOf("search_blobs", s.serviceURL, q.container, q.roots, in.Name, q.where, in.Text, in.IgnoreCase)
 	if in.Cursor != "" {
 		var err error
-		if q.from, err = decodeCursor[searchPlace](q.fingerprint, in.Cursor); err != nil {
+		if q.from, err = cursorFrom[searchPlace](q.policy, q.fingerprint, in.Cursor); err != nil {
 			return nil, err
 		}
 	}
@@ -239,7 +242,7 @@ func (q *searchQuery) wanted(w *worker, e entry) (bool, error) {
 // stop ends the search before its end.
 func (q *searchQuery) stop(reason string, at searchPlace) {
 	q.out.Reason = reason
-	q.out.Truncated, q.out.NextCursor = true, encodeCursor(q.fingerprint, at)
+	q.out.Truncated, q.out.NextCursor = true, cursorFor(q.policy, q.fingerprint, at)
 }
 
 // searchNames collects blobs that match by name and tags.

@@ -44,7 +44,7 @@ func (s *Server) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 			return s.access.decide(id, []target{{tool, name}}) == nil
 		})
 		if len(s.access.resources) > 0 {
-			ctx = toolset.WithResources(ctx, func() toolset.ResourcePolicy { return s.access.resourcePolicy(id, method, targets) })
+			ctx = toolset.WithResources(ctx, func() *toolset.ResourcePolicy { return s.resourcePolicy(id, method, targets) })
 		}
 		result, err := next(ctx, method, req)
 		if err != nil {

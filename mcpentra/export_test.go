@@ -162,5 +162,5 @@ func ResourcePolicyOfNobody(p entraauth.Policy, patterns ...string) func(uri str
 	for _, pattern := range patterns {
 		a.resources = append(a.resources, newRule(resource, pattern, p))
 	}
-	return a.resourcePolicy(nil, "tools/call", nil)
+	return a.refusesResources(nil, "tools/call", nil)
 }

@@ -29,16 +29,37 @@ func MayUseResource(ctx context.Context, uri string) error {
 	if policy == nil {
 		return nil
 	}
-	return policy(strings.ReplaceAll(uri, "{", "%7B")) // a URI, never a template
+	return policy.Refuse(strings.ReplaceAll(uri, "{", "%7B")) // a URI, never a template
 }
 
-// resourcePolicy returns what a request's caller may use of the resources, whatever
-// shows them; nil if that is everything. A refusal asks for all scopes that the
+// resourcePolicy returns what the policies for resources mean for a request's caller,
+// whatever tool shows them; nil if they close nothing.
+func (s *Server) resourcePolicy(id *entraauth.Identity, method string, targets []target) *toolset.ResourcePolicy {
+	refuse := s.access.refusesResources(id, method, targets)
+	if refuse == nil {
+		return nil
+	}
+	purpose := "mcpentra-cursor."
+	if id != nil {
+		purpose += id.UserID()
+	}
+	return &toolset.ResourcePolicy{
+		Refuse: refuse,
+		Seal:   func(cursor string) string { return s.cursors.sealText(purpose, []byte(cursor)) },
+		Open: func(sealed string) (string, bool) {
+			cursor, ok := s.cursors.openText(purpose, sealed)
+			return string(cursor), ok
+		},
+	}
+}
+
+// refusesResources returns why the caller may not use a resource, by URI or template;
+// nil if everything may be used. A refusal asks for all scopes that the
 // request takes, and has the targets that the request names.
 //
 // Only rules for resources count: those for the tool have been asked, and would be
 // asked for ever if the resource stood for a tool.
-func (a *access) resourcePolicy(id *entraauth.Identity, method string, targets []target) toolset.ResourcePolicy {
+func (a *access) refusesResources(id *entraauth.Identity, method string, targets []target) func(uri string) error {
 	var failed []rule
 	for _, r := range a.resources {
 		if d := deny(id, nil, func(show func(*entraauth.Policy)) { show(&r.policy) }); d != nil &&

@@ -2,6 +2,7 @@ package mcpentra_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -221,6 +222,58 @@ func TestResourcePolicyChallengesTools(t *testing.T) {
 	}
 }
 
+// Cursors go on for those to whom something is closed, and do not tell them what: the
+// service's marker in one has the name that comes next.
+func TestCursorsTellNoClosedNames(t *testing.T) {
+	w := vault(t, false, readers)
+	for who, claims := range map[string]map[string]any{"stranger": nil, "reader": {"roles": []string{"Reader"}}} {
+		s := w.connect(t, strings.TrimPrefix(w.bearer(claims)["Authorization"], "Bearer "), "2025-11-25")
+		for _, tool := range []string{"list_blobs", "search_blobs"} {
+			args := map[string]any{"page_size": 1}
+			if tool == "search_blobs" {
+				args = map[string]any{"max_results": 1, "name": "**"}
+			}
+			var names []string
+			found := false
+			for cursor := ""; ; {
+				if cursor != "" {
+					args["cursor"] = cursor
+				}
+				r, text := call(t, s, tool, args)
+				out := decode(t, text)
+				if r.IsError {
+					t.Fatalf("%s, %s: %s", who, tool, text)
+				}
+				for _, row := range out["blobs"].([]any) {
+					names = append(names, row.(map[string]any)["name"].(string))
+				}
+				if cursor, _ = out["next_cursor"].(string); cursor == "" {
+					break
+				}
+				plain, _ := base64.RawURLEncoding.DecodeString(cursor)
+				inner, _ := base64.StdEncoding.DecodeString(between(string(plain), `"m":"`, `"`))
+				told := strings.Contains(string(plain)+string(inner), "secret/")
+				if found = found || told; told && who == "stranger" {
+					t.Errorf("%s, %s: a cursor tells %s %s", who, tool, plain, inner)
+				}
+				if _, text := call(t, s, tool, map[string]any{"page_size": 1, "max_results": 1, "name": "**", "cursor": cursor + "AAAA"}); strings.Contains(text, "next_cursor\":") {
+					t.Errorf("%s, %s: a cursor that was changed: %s", who, tool, text)
+				}
+			}
+			if who == "reader" && !found {
+				t.Errorf("%s, %s: no cursor has a name in it, so this test can't fail", who, tool)
+			}
+			want := "hello.txt one/open.txt open.txt secrets.txt zz/%73ecret.txt"
+			if who == "reader" {
+				want = "hello.txt one/covert é.txt one/open.txt open.txt secret/covert.txt secret/deep/covert.txt secrets.txt zz/%73ecret.txt"
+			}
+			if got := strings.Join(names, " "); got != want {
+				t.Errorf("%s, %s: %s, want %s", who, tool, got, want)
+			}
+		}
+	}
+}
+
 // A tool of one's own asks for itself.
 func TestMayUseResource(t *testing.T) {
 	type noteInput struct {
@@ -270,7 +323,7 @@ func TestExactRuleCoversEnds(t *testing.T) {
 		"note://box/plan": 403, "note://box/plan%20": 403, "note://box/plan ": 403, "note://box/plan%09%0A": 403, "note://box/plan%00": 403,
 		"note://box/plan%00.png": 403, "note://box/plan.": 403, "note://box/plan%2E%20": 403, "note://box/plan%20?q": 403, "note://box/plan%2520": 403,
 		"note://box/plan/%20": 403,
-		"note://box/plans": 200, "note://box/plan.txt": 200, "note://box/a%20plan": 200, "note://box/%20plan": 200, "note://box/pla": 200, "note://box/plan++": 200,
+		"note://box/plans":    200, "note://box/plan.txt": 200, "note://box/a%20plan": 200, "note://box/%20plan": 200, "note://box/pla": 200, "note://box/plan++": 200,
 	} {
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, uri)
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != want {

@@ -52,3 +52,14 @@ func TestMayUse(t *testing.T) {
 		t.Error("the permission is not asked")
 	}
 }
+
+func TestResources(t *testing.T) {
+	if toolset.Resources(t.Context()) != nil {
+		t.Error("without policies something is closed")
+	}
+	asked := 0
+	ctx := toolset.WithResources(t.Context(), func() *toolset.ResourcePolicy { asked++; return &toolset.ResourcePolicy{} })
+	if toolset.Resources(ctx) == nil || toolset.Resources(ctx) == nil || asked != 1 {
+		t.Errorf("the policy was made %d times, want once", asked)
+	}
+}
