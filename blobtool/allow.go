@@ -1,10 +1,13 @@
 package blobtool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // location is a blob or, if blob is empty, a container.
@@ -21,11 +24,11 @@ func (at location) String() string {
 	return at.container + "/" + at.blob
 }
 
-// locate says which blob a call or a URI means, and whether this server offers it.
-// container is the call's argument, which a set for one container does not have;
+// locate says which blob a call or a URI means, and whether this server offers it and
+// its policies let the caller use it. container is the call's argument, which a set for one container does not have;
 // blob may be empty, for the container alone. Names are taken as they are, byte
 // by byte, so there is nothing that could mean another blob after this check.
-func (s *Set) locate(container, blob string) (location, error) {
+func (s *Set) locate(ctx context.Context, container, blob string) (location, error) {
 	at := location{container, blob}
 	switch {
 	case s.container == "":
@@ -45,21 +48,25 @@ func (s *Set) locate(container, blob string) (location, error) {
 	if !s.allow.blob(at) {
 		return at, s.allow.refuse(at)
 	}
+	if blob != "" {
+		return at, closed(toolset.Resources(ctx), at, "")
+	}
 	return at, nil
 }
 
 // locateBlob is locate for what must be a blob.
-func (s *Set) locateBlob(container, blob string) (location, error) {
+func (s *Set) locateBlob(ctx context.Context, container, blob string) (location, error) {
 	if err := checkBlobName(blob); err != nil {
 		return location{}, err
 	}
-	return s.locate(container, blob)
+	return s.locate(ctx, container, blob)
 }
 
 // mayList is locate for a listing of the blobs whose names begin with prefix, which
-// may be empty. All such names must be allowed: a listing is not filtered.
-func (s *Set) mayList(container, prefix string) (location, error) {
-	at, err := s.locate(container, "")
+// may be empty. All such names must be allowed. What policies close is taken out of
+// the listing (shown).
+func (s *Set) mayList(ctx context.Context, container, prefix string) (location, error) {
+	at, err := s.locate(ctx, container, "")
 	if err != nil {
 		return at, err
 	}

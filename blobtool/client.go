@@ -17,9 +17,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 )
 
-// storageScope is the only scope for which a user's credential is ever asked. It
-// is the same in all clouds.
-const storageScope = "https://storage.azure.com/.default"
+// storageResource is Azure Storage, in all clouds, and storageScope the only scope for
+// which a user's credential is ever asked.
+const (
+	storageResource = "https://storage.azure.com"
+	storageScope    = storageResource + "/.default"
+)
 
 // maxErrorBody bounds what is read of an answer that is no success: the SDK reads
 // such bodies whole.

@@ -47,7 +47,7 @@ func (s *Set) complete(ctx context.Context, req *mcp.CompleteRequest) (*mcp.Comp
 			containerName = c.Arguments["container"]
 		}
 		if containerName != "" {
-			values, more, err = s.completePath(ctx, containerName, begun)
+			values, more, err = s.completePath(ctx, userOf(req.Extra), containerName, begun)
 		}
 	}
 	if err != nil {
@@ -84,8 +84,8 @@ func (s *Set) completeContainer(ctx context.Context, begun string) (values []str
 }
 
 // completePath returns the blobs and folders whose names begin so, one level at a time.
-func (s *Set) completePath(ctx context.Context, name, begun string) (values []string, more bool, err error) {
-	containerName, roots, err := s.narrow(name, begun)
+func (s *Set) completePath(ctx context.Context, user, name, begun string) (values []string, more bool, err error) {
+	containerName, roots, err := s.narrow(ctx, name, begun)
 	if errors.Is(err, ErrNotAllowed) {
 		return nil, false, nil
 	}
@@ -96,7 +96,7 @@ func (s *Set) completePath(ctx context.Context, name, begun string) (values []st
 	if err != nil {
 		return nil, false, err
 	}
-	listing := blobListing{client: client, roots: roots, folders: true}
+	listing := blobListing{set: s, user: user, container: containerName, client: client, roots: roots, folders: true}
 	w := newWalk(listing.source(), place{}, mostCompletions)
 	for len(values) < mostCompletions {
 		e, ok, err := w.nextEntry(ctx)

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // Bounds of what a cursor holds, in bytes. A marker of the service has the name of
@@ -18,7 +20,9 @@ const cursorVersion = 1
 
 // cursor is what a listing or a search needs to go on, as base64url of JSON. It is
 // no secret and gives no rights: whoever makes one up gets what the arguments of the
-// call would get, because all checks run again.
+// call would get, because all checks run again. Only from a caller to whom a policy
+// closes something it is hidden: the service's marker has the name of the blob that
+// comes next.
 type cursor[P any] struct {
 	Version int    `json:"v"`
 	Query   string `json:"q"` // fingerprint of what is listed
@@ -34,6 +38,27 @@ type position interface {
 func queryOf(parts ...any) string {
 	sum := sha256.Sum256(mustJSON(parts))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// cursorFor returns the cursor of a position in a query, for the caller of that policy.
+func cursorFor[P position](policy *toolset.ResourcePolicy, query string, at P) string {
+	text := encodeCursor(query, at)
+	if policy != nil {
+		return policy.Seal(text)
+	}
+	return text
+}
+
+// cursorFrom returns the position of a cursor that the caller of that policy has.
+func cursorFrom[P position](policy *toolset.ResourcePolicy, query, text string) (P, error) {
+	if policy != nil && len(text) <= maxCursor {
+		plain, ok := policy.Open(text)
+		if !ok {
+			return *new(P), badCursor("is not one that this server gave out to this caller")
+		}
+		text = plain
+	}
+	return decodeCursor[P](query, text)
 }
 
 // encodeCursor returns the cursor of a position in a query.

@@ -15,7 +15,8 @@ var (
 	ErrInvalidPath = errors.New("invalid blob path")
 	// ErrInvalidArgument: another argument of the call is wrong.
 	ErrInvalidArgument = errors.New("invalid argument")
-	// ErrNotAllowed: [Options.Allow] leaves that out.
+	// ErrNotAllowed: [Options.Allow] leaves that out, or a policy of the server closes
+	// the resource to the caller.
 	ErrNotAllowed = errors.New("not offered")
 	// ErrNoUser: the call has no user to whom a saved file could belong.
 	ErrNoUser = errors.New("no user")

@@ -1,5 +1,7 @@
 package blobtool
 
+import "context"
+
 // What the fuzz targets look into.
 
 // CheckBlobPath is the check of a call's blob_path.
@@ -34,13 +36,13 @@ func DecodeChunks(encoding string, content []byte, chunk, maxChars int) (text st
 
 // Locate is the check of each call that names a blob or a container.
 func (s *Set) Locate(container, blob string) error {
-	_, err := s.locate(container, blob)
+	_, err := s.locate(context.Background(), container, blob)
 	return err
 }
 
 // MayList is the check of each listing.
 func (s *Set) MayList(container, prefix string) error {
-	_, err := s.mayList(container, prefix)
+	_, err := s.mayList(context.Background(), container, prefix)
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // What list_blobs can show besides the blobs that are there.
@@ -62,19 +64,19 @@ func (s *Set) registerListBlobs(srv *mcp.Server) {
 	}, s.listBlobs)
 }
 
-func (s *Set) listBlobs(ctx context.Context, _ *mcp.CallToolRequest, in listBlobsInput) (listBlobsOutput, error) {
+func (s *Set) listBlobs(ctx context.Context, req *mcp.CallToolRequest, in listBlobsInput) (listBlobsOutput, error) {
 	var out listBlobsOutput
 	if in.Folders && slices.Contains(in.Include, includeSnapshots) {
 		return out, failuref(ErrInvalidArgument, "include has snapshots, which Azure lists without folders only; leave folders out")
 	}
-	containerName, roots, err := s.narrow(in.Container, in.Prefix)
+	containerName, roots, err := s.narrow(ctx, in.Container, in.Prefix)
 	if err != nil {
 		return out, err
 	}
 	query := queryOf("list_blobs", s.serviceURL, containerName, in.Prefix, roots, in.Folders, in.Include, in.PageSize)
 	from := place{}
 	if in.Cursor != "" {
-		if from, err = decodeCursor[place](query, in.Cursor); err != nil {
+		if from, err = cursorFrom[place](toolset.Resources(ctx), query, in.Cursor); err != nil {
 			return out, err
 		}
 	}
@@ -82,7 +84,7 @@ func (s *Set) listBlobs(ctx context.Context, _ *mcp.CallToolRequest, in listBlob
 	if err != nil {
 		return out, err
 	}
-	listing := blobListing{client: client, roots: roots, folders: in.Folders, include: included(in.Include)}
+	listing := blobListing{set: s, user: userID(req), container: containerName, client: client, roots: roots, folders: in.Folders, include: included(in.Include)}
 	w := newWalk(listing.source(), from, in.PageSize)
 	list, at, err := readRows(ctx, w, in.PageSize, entry.row)
 	if err != nil {
@@ -90,7 +92,7 @@ func (s *Set) listBlobs(ctx context.Context, _ *mcp.CallToolRequest, in listBlob
 	}
 	out = listBlobsOutput{Container: containerName, listed: s.listed(containerName, in.Prefix, roots), Blobs: list}
 	if out.Truncated = at.Root < len(roots); out.Truncated {
-		out.NextCursor = encodeCursor(query, at)
+		out.NextCursor = cursorFor(toolset.Resources(ctx), query, at)
 	}
 	return out, nil
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 type listContainersInput struct {
@@ -55,7 +57,7 @@ func (s *Set) listContainers(ctx context.Context, _ *mcp.CallToolRequest, in lis
 	from := place{}
 	if in.Cursor != "" {
 		var err error
-		if from, err = decodeCursor[place](query, in.Cursor); err != nil {
+		if from, err = cursorFrom[place](toolset.Resources(ctx), query, in.Cursor); err != nil {
 			return out, err
 		}
 	}
@@ -69,7 +71,7 @@ func (s *Set) listContainers(ctx context.Context, _ *mcp.CallToolRequest, in lis
 	}
 	out.Containers = list
 	if out.Truncated = at.Root < src.roots; out.Truncated {
-		out.NextCursor = encodeCursor(query, at)
+		out.NextCursor = cursorFor(toolset.Resources(ctx), query, at)
 	}
 	return out, nil
 }
@@ -105,7 +107,7 @@ func (s *Set) containers(ctx context.Context, prefix string) (source[containerRo
 			var rows []containerRow
 			for _, item := range page.ContainerItems {
 				if item != nil && strings.HasPrefix(value(item.Name), prefix) && checkContainer(value(item.Name)) == nil {
-					rows = s.appendContainer(rows, item)
+					rows = s.appendContainer(ctx, rows, item)
 				}
 			}
 			return rows, value(page.NextMarker), nil
@@ -113,15 +115,23 @@ func (s *Set) containers(ctx context.Context, prefix string) (source[containerRo
 	}, nil
 }
 
-// appendContainer adds a container to the rows if it is allowed.
-func (s *Set) appendContainer(rows []containerRow, item *service.ContainerItem) []containerRow {
+// appendContainer adds a container to the rows if something in it is allowed, and not closed to
+// the caller.
+func (s *Set) appendContainer(ctx context.Context, rows []containerRow, item *service.ContainerItem) []containerRow {
 	row := containerRow{Name: *item.Name}
 	if !s.allow.blob(location{container: row.Name}) {
 		return rows
 	}
+	only := []string{""}
 	if !s.allow.whole(row.Name) {
-		row.Only = slices.Sorted(slices.Values(s.allow[row.Name]))
-		row.Only = row.Only[:min(len(row.Only), shownRoots)]
+		only = slices.Sorted(slices.Values(s.allow[row.Name]))
+	}
+	only, err := openRoots(ctx, row.Name, only)
+	if err != nil {
+		return rows
+	}
+	if only[0] != "" {
+		row.Only = only[:min(len(only), shownRoots)]
 	}
 	if item.Properties != nil {
 		row.Modified = shownTime(item.Properties.LastModified)

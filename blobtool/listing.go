@@ -20,9 +20,20 @@ const maxRowsBytes = 256 << 10
 
 // narrow returns the prefixes with which a listing shows all that is allowed of what
 // begins with prefix, and nothing else: the prefix itself or, where it is shorter,
-// those of [Options.Allow] that begin with it.
-func (s *Set) narrow(containerArg, prefix string) (containerName string, roots []string, err error) {
-	at, err := s.mayList(containerArg, prefix)
+// those of [Options.Allow] that begin with it. If policies close all of that to the
+// caller, it returns why.
+func (s *Set) narrow(ctx context.Context, containerArg, prefix string) (containerName string, roots []string, err error) {
+	containerName, roots, err = s.narrowAllowed(ctx, containerArg, prefix)
+	if err != nil {
+		return "", nil, err
+	}
+	roots, err = openRoots(ctx, containerName, roots)
+	return containerName, roots, err
+}
+
+// narrowAllowed is narrow without the policies.
+func (s *Set) narrowAllowed(ctx context.Context, containerArg, prefix string) (containerName string, roots []string, err error) {
+	at, err := s.mayList(ctx, containerArg, prefix)
 	if err == nil {
 		return at.container, []string{prefix}, nil
 	}
@@ -50,22 +61,31 @@ type entry struct {
 
 // blobListing is what of a container is listed.
 type blobListing struct {
-	client  *container.Client
-	roots   []string
-	folders bool // one level: what has a slash behind the prefix is a folder
-	include container.ListBlobsInclude
+	set       *Set
+	user      string
+	container string
+	client    *container.Client
+	roots     []string
+	folders   bool // one level: what has a slash behind the prefix is a folder
+	include   container.ListBlobsInclude
 }
 
-// source lists the blobs, root after root.
+// source lists the blobs that the caller may use, root after root.
 func (l *blobListing) source() source[entry] {
 	return source[entry]{
 		roots: len(l.roots),
 		name:  func(e entry) string { return e.name },
 		fetch: func(ctx context.Context, root int, marker string, most int) ([]entry, string, error) {
+			list := l.flat
 			if l.folders {
-				return l.level(ctx, l.roots[root], marker, most)
+				list = l.level
 			}
-			return l.flat(ctx, l.roots[root], marker, most)
+			page, next, err := list(ctx, l.roots[root], marker, most)
+			if err != nil {
+				return nil, "", err
+			}
+			page, err = l.set.shown(ctx, l.user, l.container, page)
+			return page, next, err
 		},
 	}
 }

@@ -172,7 +172,7 @@ func bareETag(e azcore.ETag) string {
 // readBlob handles a call of read_blob.
 func (s *Set) readBlob(ctx context.Context, req *mcp.CallToolRequest, in readBlobInput) (readBlobOutput, error) {
 	var out readBlobOutput
-	at, err := s.locateNamed(in.Container, in.BlobPath)
+	at, err := s.locateNamed(ctx, in.Container, in.BlobPath)
 	if err != nil {
 		return out, err
 	}

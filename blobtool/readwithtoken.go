@@ -72,7 +72,7 @@ func (s *Set) read(ctx context.Context, req *mcp.CallToolRequest, in readInput) 
 		err = checkBlobPath(path)
 	}
 	if err == nil {
-		_, err = s.locate("", path)
+		_, err = s.locate(ctx, "", path)
 	}
 	if err != nil {
 		return out, err

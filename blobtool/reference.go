@@ -1,6 +1,7 @@
 package blobtool
 
 import (
+	"context"
 	"net/url"
 	"regexp"
 	"strings"
@@ -32,12 +33,12 @@ func (s *Set) named(containerArg, path string) (containerName, blob string, err 
 }
 
 // locateNamed is locateBlob for the arguments of a call.
-func (s *Set) locateNamed(containerArg, path string) (location, error) {
+func (s *Set) locateNamed(ctx context.Context, containerArg, path string) (location, error) {
 	containerName, name, err := s.named(containerArg, path)
 	if err != nil {
 		return location{}, err
 	}
-	return s.locateBlob(containerName, name)
+	return s.locateBlob(ctx, containerName, name)
 }
 
 // reference reads a blob's URI, its URL, or its URL in the drivers of Hadoop and Spark,

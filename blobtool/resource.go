@@ -41,7 +41,7 @@ func (s *Set) readResource(ctx context.Context, req *mcp.ReadResourceRequest) (*
 func (s *Set) resource(ctx context.Context, user, uri string) (*mcp.ResourceContents, error) {
 	at, err := parseResourceURI(uri)
 	if err == nil {
-		at, err = s.locateBlob(at.container, at.blob)
+		at, err = s.locateBlob(ctx, at.container, at.blob)
 	}
 	if err != nil {
 		return nil, err

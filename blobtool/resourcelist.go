@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // resourcePageSize is how many resources a page of resources/list has at most.
@@ -30,7 +32,7 @@ func (s *Set) resourceLister(next mcp.MethodHandler) mcp.MethodHandler {
 		}
 		if list.Params != nil && list.Params.Cursor != "" {
 			if own, ok := strings.CutPrefix(list.Params.Cursor, tag); ok {
-				return s.listResources(ctx, own)
+				return s.listResources(ctx, userOf(list.Extra), own)
 			}
 		}
 		res, err := next(ctx, method, req)
@@ -39,7 +41,7 @@ func (s *Set) resourceLister(next mcp.MethodHandler) mcp.MethodHandler {
 		case err != nil || !ok || others.NextCursor != "":
 			return res, err
 		case len(others.Resources) == 0:
-			return s.listResources(ctx, "")
+			return s.listResources(ctx, userOf(list.Extra), "")
 		}
 		others.NextCursor = tag
 		return others, nil
@@ -53,10 +55,10 @@ func (s *Set) resourceTag() string {
 }
 
 // listResources returns the page at a cursor, or the first one.
-func (s *Set) listResources(ctx context.Context, cursorText string) (mcp.Result, error) {
+func (s *Set) listResources(ctx context.Context, user, cursorText string) (mcp.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	res, err := s.resourcePage(ctx, cursorText)
+	res, err := s.resourcePage(ctx, user, cursorText)
 	if err != nil {
 		s.logFailure(ctx, "blob resources could not be listed", err)
 		return nil, resourceFailure(err)
@@ -76,11 +78,11 @@ func (p resourcePlace) valid() bool {
 	return p.Containers.valid() && p.Blobs.valid() && len(p.Container) <= 63
 }
 
-func (s *Set) resourcePage(ctx context.Context, cursorText string) (*mcp.ListResourcesResult, error) {
+func (s *Set) resourcePage(ctx context.Context, user, cursorText string) (*mcp.ListResourcesResult, error) {
 	var from resourcePlace
 	if cursorText != "" {
 		var err error
-		if from, err = decodeCursor[resourcePlace](s.resourceTag(), cursorText); err != nil {
+		if from, err = cursorFrom[resourcePlace](toolset.Resources(ctx), s.resourceTag(), cursorText); err != nil {
 			return nil, err
 		}
 	}
@@ -88,7 +90,7 @@ func (s *Set) resourcePage(ctx context.Context, cursorText string) (*mcp.ListRes
 	if err != nil {
 		return nil, err
 	}
-	l := resourceLoop{set: s, fetches: maxFetches, rows: rows[*mcp.Resource]{list: []*mcp.Resource{}}}
+	l := resourceLoop{set: s, user: user, fetches: maxFetches, rows: rows[*mcp.Resource]{list: []*mcp.Resource{}}}
 	containers := newWalk(src, from.Containers, servicePage)
 	for {
 		before := containers.at
@@ -108,10 +110,10 @@ func (s *Set) resourcePage(ctx context.Context, cursorText string) (*mcp.ListRes
 			return nil, err
 		}
 		if !done {
-			return l.result(resourcePlace{before, c.Name, rest}, false), nil
+			return l.result(ctx, resourcePlace{before, c.Name, rest}, false), nil
 		}
 	}
-	return l.result(resourcePlace{Containers: containers.at}, containers.done()), nil
+	return l.result(ctx, resourcePlace{Containers: containers.at}, containers.done()), nil
 }
 
 // resourceContainers lists the containers whose blobs are resources: those that the
@@ -140,6 +142,7 @@ func (s *Set) resourceContainers(ctx context.Context, prefix string) (source[con
 // resourceLoop fills a page with the blobs of one container after the other.
 type resourceLoop struct {
 	set     *Set
+	user    string
 	fetches int
 	rows    rows[*mcp.Resource]
 }
@@ -147,7 +150,10 @@ type resourceLoop struct {
 // add takes the blobs of a container from there on, and returns where to go on if
 // there was no room for all.
 func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest place, done bool, err error) {
-	containerName, roots, err := l.set.narrow(name, "")
+	containerName, roots, err := l.set.narrow(ctx, name, "")
+	if errors.Is(err, ErrNotAllowed) { // all of it is closed to this caller
+		return from, true, nil
+	}
 	if err != nil {
 		return from, false, err
 	}
@@ -155,7 +161,7 @@ func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest p
 	if err != nil {
 		return from, false, err
 	}
-	listing := blobListing{client: client, roots: roots}
+	listing := blobListing{set: l.set, user: l.user, container: containerName, client: client, roots: roots}
 	w := newWalk(listing.source(), from, resourcePageSize)
 	w.fetches = l.fetches
 	defer func() { l.fetches = w.fetches }()
@@ -172,7 +178,7 @@ func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest p
 		if !ok {
 			break
 		}
-		if r := l.set.resourceOf(containerName, e); r != nil && !l.rows.add(r) {
+		if r := l.set.resourceOf(ctx, containerName, e); r != nil && !l.rows.add(r) {
 			return before, false, nil
 		}
 	}
@@ -181,8 +187,8 @@ func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest p
 
 // resourceOf describes a blob as a resource, or returns nil for what can't be read as
 // one.
-func (s *Set) resourceOf(containerName string, e entry) *mcp.Resource {
-	at, err := s.locateBlob(containerName, e.name)
+func (s *Set) resourceOf(ctx context.Context, containerName string, e entry) *mcp.Resource {
+	at, err := s.locateBlob(ctx, containerName, e.name)
 	if err != nil || e.folder {
 		return nil
 	}
@@ -198,12 +204,12 @@ func (s *Set) resourceOf(containerName string, e entry) *mcp.Resource {
 }
 
 // result is the page so far.
-func (l *resourceLoop) result(at resourcePlace, done bool) *mcp.ListResourcesResult {
+func (l *resourceLoop) result(ctx context.Context, at resourcePlace, done bool) *mcp.ListResourcesResult {
 	res := &mcp.ListResourcesResult{Resources: l.rows.list}
 	res.CacheScope = "private" // what one caller may see is not for the next
 	if !done {
 		tag := l.set.resourceTag()
-		res.NextCursor = tag + encodeCursor(tag, at)
+		res.NextCursor = tag + cursorFor(toolset.Resources(ctx), tag, at)
 	}
 	return res
 }

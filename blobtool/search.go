@@ -9,6 +9,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // Bounds of a search, each with its default.
@@ -103,7 +105,7 @@ func (s *Set) registerSearch(srv *mcp.Server) {
 
 // search handles a call of search_blobs.
 func (s *Set) search(ctx context.Context, req *mcp.CallToolRequest, in searchInput) (searchOutput, error) {
-	q, err := s.parseSearch(in)
+	q, err := s.parseSearch(ctx, in)
 	if err != nil {
 		return searchOutput{}, err
 	}
@@ -150,6 +152,7 @@ func (q *searchQuery) run(ctx context.Context) error {
 // searchQuery is a search on its way.
 type searchQuery struct {
 	set       *Set
+	policy    *toolset.ResourcePolicy
 	user      string
 	container string
 	roots     []string
@@ -169,8 +172,8 @@ type searchQuery struct {
 }
 
 // parseSearch checks the arguments.
-func (s *Set) parseSearch(in searchInput) (*searchQuery, error) {
-	q := &searchQuery{set: s, searchInput: in, duration: time.Duration(in.MaxSeconds) * time.Second}
+func (s *Set) parseSearch(ctx context.Context, in searchInput) (*searchQuery, error) {
+	q := &searchQuery{set: s, policy: toolset.Resources(ctx), searchInput: in, duration: time.Duration(in.MaxSeconds) * time.Second}
 	var errName, errTags, errText error
 	if in.Name != "" {
 		q.name, errName = parseNamePattern(in.Name, in.IgnoreCase)
@@ -189,13 +192,13 @@ func (s *Set) parseSearch(in searchInput) (*searchQuery, error) {
 	if in.Name == "" && len(in.Tags) == 0 && in.Text == "" {
 		return nil, failuref(ErrInvalidArgument, "give name, tags or text to search for; list_blobs lists all")
 	}
-	if err := q.narrow(); err != nil {
+	if err := q.narrow(ctx); err != nil {
 		return nil, err
 	}
 	q.fingerprint = queryOf("search_blobs", s.serviceURL, q.container, q.roots, in.Name, q.where, in.Text, in.IgnoreCase)
 	if in.Cursor != "" {
 		var err error
-		if q.from, err = decodeCursor[searchPlace](q.fingerprint, in.Cursor); err != nil {
+		if q.from, err = cursorFrom[searchPlace](q.policy, q.fingerprint, in.Cursor); err != nil {
 			return nil, err
 		}
 	}
@@ -205,7 +208,7 @@ func (s *Set) parseSearch(in searchInput) (*searchQuery, error) {
 
 // narrow settles where to look: below the prefix and what the pattern begins with, as
 // far as that is allowed.
-func (q *searchQuery) narrow() (err error) {
+func (q *searchQuery) narrow(ctx context.Context) (err error) {
 	prefix := q.Prefix
 	if q.name != nil {
 		switch {
@@ -215,7 +218,7 @@ func (q *searchQuery) narrow() (err error) {
 			q.impossible = true
 		}
 	}
-	q.container, q.roots, err = q.set.narrow(q.Container, prefix)
+	q.container, q.roots, err = q.set.narrow(ctx, q.Container, prefix)
 	return err
 }
 
@@ -224,7 +227,7 @@ func (q *searchQuery) source() source[entry] {
 	if q.where != "" {
 		return q.taggedSource()
 	}
-	listing := blobListing{client: q.client, roots: q.roots}
+	listing := blobListing{set: q.set, user: q.user, container: q.container, client: q.client, roots: q.roots}
 	return listing.source()
 }
 
@@ -239,7 +242,7 @@ func (q *searchQuery) wanted(w *worker, e entry) (bool, error) {
 // stop ends the search before its end.
 func (q *searchQuery) stop(reason string, at searchPlace) {
 	q.out.Reason = reason
-	q.out.Truncated, q.out.NextCursor = true, encodeCursor(q.fingerprint, at)
+	q.out.Truncated, q.out.NextCursor = true, cursorFor(q.policy, q.fingerprint, at)
 }
 
 // searchNames collects blobs that match by name and tags.

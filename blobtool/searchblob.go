@@ -108,7 +108,7 @@ func (q *searchQuery) open(w *worker, job *textJob, buf []byte) (*textInput, err
 	if err := q.passOver(job.entry); err != nil {
 		return nil, err
 	}
-	at, err := q.set.locate(q.container, job.entry.name)
+	at, err := q.set.locate(w.ctx, q.container, job.entry.name)
 	if err != nil {
 		return nil, err
 	}

@@ -77,7 +77,8 @@ func (q *searchQuery) taggedSource() source[entry] {
 				}
 				entries = append(entries, entry{name: *found.Name, blob: &container.BlobItem{Name: found.Name, BlobTags: found.Tags}})
 			}
-			return entries, value(page.NextMarker), nil
+			entries, err = q.set.shown(ctx, q.user, q.container, entries)
+			return entries, value(page.NextMarker), err
 		},
 	}
 }

@@ -212,7 +212,7 @@ func (s *Set) Register(srv *mcp.Server) {
 			host.Tool(t.name)
 		}
 		host.Resources(s.ToolForResource)
-		host.Credential(func(ctx context.Context) error { _, err := s.credential(ctx); return err })
+		host.Credential(func(ctx context.Context) error { _, err := s.credential(ctx); return err }, storageResource)
 	}
 	for _, t := range s.offered {
 		t.register(s, srv)

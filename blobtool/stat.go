@@ -80,7 +80,7 @@ func (s *Set) registerStatBlob(srv *mcp.Server) {
 // statBlob handles a call of stat_blob.
 func (s *Set) statBlob(ctx context.Context, _ *mcp.CallToolRequest, in statInput) (statOutput, error) {
 	var out statOutput
-	at, err := s.locateNamed(in.Container, in.BlobPath)
+	at, err := s.locateNamed(ctx, in.Container, in.BlobPath)
 	if err != nil {
 		return out, err
 	}

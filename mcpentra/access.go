@@ -62,19 +62,29 @@ func (a *access) visit(t target, show func(*entraauth.Policy)) {
 		showMatching(a.prompts, show, t.name)
 	case resource:
 		all, complete := readings(t.name)
-		for i := range a.resources {
-			if !complete || a.resources[i].matches(all...) {
-				show(&a.resources[i].policy)
-			}
-		}
+		showHolding(a.resources, show, all, complete)
 		a.visitTools(append(all, t.name), show)
 	case template:
-		for i := range a.resources {
-			if a.resources[i].covers(t.name) {
-				show(&a.resources[i].policy)
-			}
-		}
+		showCovering(a.resources, show, t.name)
 		a.visitTools([]string{canonicalTemplate(t.name), t.name}, show)
+	}
+}
+
+// showHolding shows the policies of the rules that hold for a URI, by its readings.
+func showHolding(rules []rule, show func(*entraauth.Policy), readings []string, complete bool) {
+	for i := range rules {
+		if !complete || rules[i].matches(readings...) {
+			show(&rules[i].policy)
+		}
+	}
+}
+
+// showCovering shows those of the rules that hold for all URIs of a template.
+func showCovering(rules []rule, show func(*entraauth.Policy), template string) {
+	for i := range rules {
+		if rules[i].covers(template) {
+			show(&rules[i].policy)
+		}
 	}
 }
 
@@ -121,21 +131,27 @@ type denial struct {
 // Of several reasons it gives the one that no new token helps against, if there
 // is such: a client that signs in anew only to be refused again is worse off.
 func (a *access) decide(id *entraauth.Identity, targets []target) *denial {
+	return deny(id, targets, func(show func(*entraauth.Policy)) {
+		for _, t := range targets {
+			a.visit(t, show)
+		}
+	})
+}
+
+// deny returns the denial by the policies that visit shows, or nil if the caller meets
+// them all.
+func deny(id *entraauth.Identity, targets []target, visit func(show func(*entraauth.Policy))) *denial {
 	var worst *entraauth.Error
-	for _, t := range targets {
-		a.visit(t, func(p *entraauth.Policy) {
-			if e, ok := errors.AsType[*entraauth.Error](p.Check(id)); ok && (worst == nil || remediable(worst) && !remediable(e)) {
-				worst = e
-			}
-		})
-	}
+	visit(func(p *entraauth.Policy) {
+		if e, ok := errors.AsType[*entraauth.Error](p.Check(id)); ok && (worst == nil || remediable(worst) && !remediable(e)) {
+			worst = e
+		}
+	})
 	if worst == nil {
 		return nil
 	}
 	d := &denial{refusal: worst, targets: targets}
-	for _, t := range targets {
-		a.visit(t, d.addScopes)
-	}
+	visit(d.addScopes)
 	return d
 }
 
@@ -161,7 +177,13 @@ func (d *denial) addScopes(p *entraauth.Policy) {
 // that hidden, no client would ever ask.
 func (a *access) shows(id *entraauth.Identity, t target) bool {
 	d := a.decide(id, []target{t})
-	return d == nil || id != nil && id.Kind() == entraauth.User && remediable(d.refusal)
+	return d == nil || obtainable(id, d.refusal)
+}
+
+// obtainable reports whether the caller may use what it was refused after asking for
+// more.
+func obtainable(id *entraauth.Identity, e *entraauth.Error) bool {
+	return id != nil && id.Kind() == entraauth.User && remediable(e)
 }
 
 // filter takes out of a listing what the caller may not use.

@@ -18,9 +18,10 @@ import (
 func (s *Server) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		id := entraauth.FromContext(ctx)
+		var targets []target
 		if uses(method) {
 			a := askedBy(req)
-			targets := a.targets(method)
+			targets = a.targets(method)
 			err := checkTargets(targets)
 			if err != nil {
 				return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
@@ -42,6 +43,9 @@ func (s *Server) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 		ctx = toolset.WithPermission(ctx, func(name string) bool {
 			return s.access.decide(id, []target{{tool, name}}) == nil
 		})
+		if len(s.access.resources) > 0 {
+			ctx = toolset.WithResources(ctx, func() *toolset.ResourcePolicy { return s.resourcePolicy(id, method, targets) })
+		}
 		result, err := next(ctx, method, req)
 		if err != nil {
 			return result, err

@@ -2,7 +2,6 @@ package mcpentra
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -32,6 +31,16 @@ type brought struct {
 type actingSet struct {
 	name       string
 	credential func(context.Context) error
+	resource   string // for which it acts
+}
+
+// asks reports whether the set gets its credential from [Credential].
+func (set *actingSet) asks() bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // whatever else the set asks for its credential must not go anywhere
+	asked := new(bool)
+	_ = attempt(set.name, func() { _ = set.credential(context.WithValue(ctx, credentialProbe{}, asked)) })
+	return *asked
 }
 
 // broughtRules are replaced, never changed.
@@ -92,28 +101,12 @@ func (b *brought) Resources(toolFor func(uri string) string) {
 }
 
 // Credential implements toolset.Host.
-func (b *brought) Credential(get func(context.Context) error) {
+func (b *brought) Credential(get func(context.Context) error, resource string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.building {
-		b.acting = append(b.acting, actingSet{b.set, get})
+		b.acting = append(b.acting, actingSet{b.set, get, resource})
 	}
-}
-
-// needExchanger returns a fault for each tool set that gets its credential from
-// [Credential], for a server without an exchanger.
-func (b *brought) needExchanger() error {
-	var faults []error
-	for _, set := range b.acting {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // whatever else the set asks for its credential must not go anywhere
-		asked := new(bool)
-		_ = attempt(set.name, func() { _ = set.credential(context.WithValue(ctx, credentialProbe{}, asked)) })
-		if *asked {
-			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers (mcpentra.Credential), and the server has no exchanger; add WithExchanger(…)", set.name))
-		}
-	}
-	return errors.Join(faults...)
 }
 
 func twice(what, name string) error {

@@ -20,6 +20,12 @@ func (s *Server) conclude(next mcp.MethodHandler) mcp.MethodHandler {
 			return result, err
 		}
 		noteOf(ctx).cause = cause
+		if d, ok := errors.AsType[*denial](cause); ok {
+			if s.refuseLate(ctx, d) || err != nil {
+				return nil, d
+			}
+			return result, nil // words must do
+		}
 		id := entraauth.FromContext(ctx)
 		e, ok := errors.AsType[*obo.Error](cause)
 		if !ok || id == nil {

@@ -155,3 +155,12 @@ func (s *Server) KeptEvents(objectID string) (streams, bytes int) {
 	}
 	return 0, 0
 }
+
+// ResourcePolicyOfNobody is what tools ask on behalf of a caller who meets no policy.
+func ResourcePolicyOfNobody(p entraauth.Policy, patterns ...string) func(uri string) error {
+	var a access
+	for _, pattern := range patterns {
+		a.resources = append(a.resources, newRule(resource, pattern, p))
+	}
+	return a.refusesResources(nil, "tools/call", nil)
+}

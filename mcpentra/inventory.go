@@ -80,9 +80,7 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
 	faults = append(faults, c.access.check(before, shown.inventory(ctx, start)))
-	if c.exchanger == nil {
-		faults = append(faults, c.access.brought.needExchanger())
-	}
+	faults = append(faults, checkActing(c.access.brought.acting, c.exchanger))
 	return distinct(faults)
 }
 

@@ -69,7 +69,8 @@ func WithImplementation(i *mcp.Implementation) Option {
 // WithExchanger lets tools act on behalf of their caller: [Credential] then
 // returns the caller's credential. The exchanger must be of the verifier's app and
 // cloud and act for the tenants that the verifier accepts; with
-// AcceptAnyOrganization, for those in its OtherTenants.
+// AcceptAnyOrganization, for those in its OtherTenants. Its Resources must have what
+// the tool sets need: Azure Storage for blobtool's.
 func WithExchanger(x *obo.Exchanger) Option {
 	return func(c *config) error {
 		if x == nil {
@@ -173,9 +174,11 @@ func WithAllowedHosts(hosts ...string) Option {
 
 // WithStateKeys sets the keys, 32 random bytes each, that seal what a client hands
 // back after its user has been asked for consent in a browser (protocol 2026-07-28,
-// clients with URL elicitation). All replicas need the same: the first seals, all
-// of them open, so that a key can be changed. Without keys such clients are told
-// in words what to open, as all others are.
+// clients with URL elicitation), and blobtool's cursors for callers to whom a policy of
+// [WithResourcePolicy] closes something. All replicas need the same: the first seals,
+// all of them open, so that a key can be changed. Without keys such clients are told
+// in words what to open, as all others are, and such cursors are of use for the replica
+// that made them.
 func WithStateKeys(keys ...[]byte) Option {
 	return func(c *config) error {
 		s, err := newSealer(keys)

@@ -1,11 +1,15 @@
 package mcpentra_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 	"github.com/mcpentra/mcp-entra-go/obo"
@@ -83,3 +87,46 @@ func TestExchangerFitsVerifier(t *testing.T) {
 type offline struct{}
 
 func (offline) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("offline") }
+
+// A tool set whose tokens the exchanger may not get is found out at start, however it is
+// wrapped; one that gets its credential elsewhere is its operator's affair.
+func TestExchangerFitsToolSets(t *testing.T) {
+	v, err := entraauth.NewVerifier(tenantA, appA, &entraauth.Options{HTTPClient: &http.Client{Transport: offline{}}})
+	must(t, err)
+	t.Cleanup(func() { _ = v.Close() })
+	own := func(context.Context) (azcore.TokenCredential, error) { return nil, errors.New("none") }
+	wrapped := func(ctx context.Context) (azcore.TokenCredential, error) { return mcpentra.Credential(ctx) }
+	for name, c := range map[string]struct {
+		resources []string // nil: the default
+		cred      blobtool.CredentialFunc
+		wrap      bool
+		want      string // of the fault
+	}{
+		"the default":                    {cred: mcpentra.Credential},
+		"named":                          {resources: []string{"https://graph.microsoft.com", "https://storage.azure.com"}, cred: mcpentra.Credential},
+		"named with a slash, upper case": {resources: []string{"https://STORAGE.azure.com/"}, cred: mcpentra.Credential},
+		"without storage":                {resources: []string{"https://graph.microsoft.com"}, cred: mcpentra.Credential, want: "https://storage.azure.com"},
+		"without storage, in a bundle":   {resources: []string{"https://graph.microsoft.com"}, cred: mcpentra.Credential, wrap: true, want: "https://storage.azure.com"},
+		"without storage, by a function": {resources: []string{"https://graph.microsoft.com"}, cred: wrapped, want: "https://storage.azure.com"},
+		"an account's URL":               {resources: []string{"https://account.blob.core.windows.net"}, cred: mcpentra.Credential, want: "https://storage.azure.com"},
+		"a credential of its own":        {resources: []string{"https://graph.microsoft.com"}, cred: own},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, err := obo.NewExchanger(tenantA, appA, clientauth.Secret("s"), &obo.Options{Resources: c.resources})
+			must(t, err)
+			set, err := blobtool.New("https://account.blob.core.windows.net", "docs", c.cred, nil)
+			must(t, err)
+			var tools mcpentra.ToolSet = set
+			if c.wrap {
+				tools = struct{ mcpentra.ToolSet }{set}
+			}
+			_, err = mcpentra.NewServer(resourceURL, v, mcpentra.WithExchanger(x), mcpentra.WithTools(tools))
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("NewServer: %v", err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "obo.Options.Resources")):
+				t.Errorf("NewServer: %v, want a fault with %q and obo.Options.Resources", err, c.want)
+			}
+		})
+	}
+}

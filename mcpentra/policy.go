@@ -29,8 +29,8 @@ func WithToolPolicy(pattern string, p entraauth.Policy) Option {
 // "note://team/*". It holds for each URI that anybody could take for one of the
 // pattern's: decoded once more or not, cleaned, in another case of scheme and host.
 // Resources of a tool set follow the policies of its tools besides, if the set says
-// which tool they stand for ([ToolSet]). A tool that reads the same does not follow
-// the resource: it needs a policy of its own.
+// which tool they stand for ([ToolSet]). The tools of blobtool follow the policies of
+// the blobs that they show; a tool of your own asks [MayUseResource].
 func WithResourcePolicy(pattern string, p entraauth.Policy) Option {
 	return withPolicy("WithResourcePolicy", resource, pattern, p)
 }

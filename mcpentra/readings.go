@@ -23,7 +23,8 @@ func readings(uri string) (all []string, complete bool) {
 	}
 	form := canonical(uri)
 	if form == uri && isPlain(uri) {
-		return []string{uri}, true
+		addNew(&all, uri, decodedOnce(uri))
+		return all, true
 	}
 	complete = addReadings(&all, form)
 	if form != uri && !addReadings(&all, uri) {
@@ -32,12 +33,44 @@ func readings(uri string) (all []string, complete bool) {
 	return all, complete
 }
 
-// isPlain reports whether there is but one reading: nothing is escaped or cut off,
-// and no segment is empty or begins with a dot.
+// isPlain reports whether there is nothing to a URI but that its escapes may be decoded:
+// none means anything then, nothing is cut off, and no segment is empty or begins with
+// a dot.
 func isPlain(uri string) bool {
+	for i := 0; i < len(uri); i++ {
+		switch uri[i] {
+		case '\\', '+', '?', '#', '@':
+			return false
+		case '%':
+			if c, ok := escapedByte(uri[i:]); !ok || c < ' ' || strings.IndexByte(`%\/?#[]@:+`, c) >= 0 {
+				return false
+			}
+		}
+	}
 	u := splitURI(uri)
-	return u.authority != "" && !strings.ContainsAny(uri, `%\+?#@`) && !strings.Contains(u.authority, ":") &&
+	return u.authority != "" && withoutEnd(uri) == uri && !strings.Contains(u.authority, ":") &&
 		!strings.HasPrefix(u.authority, ".") && !strings.Contains(u.path, "//") && !strings.Contains(u.path, "/.")
+}
+
+// withoutEnd returns a URI for those who take what C does for a name's end, or trim it:
+// white space, and the dots that Windows leaves out.
+func withoutEnd(uri string) string {
+	end := len(uri)
+	if i := strings.IndexAny(uri, "?#"); i >= 0 {
+		end = i
+	}
+	name, rest := uri[:end], uri[end:]
+	name, _, _ = strings.Cut(name, "%00")
+	for {
+		trimmed := strings.TrimSuffix(name, ".")
+		if c, ok := escapedByte(name[max(0, len(name)-3):]); ok && c <= ' ' {
+			trimmed = name[:len(name)-3]
+		}
+		if trimmed == name {
+			return name + rest
+		}
+		name = trimmed
+	}
 }
 
 var backslashes = strings.NewReplacer("%5C", "/", `\`, "/")
@@ -48,6 +81,9 @@ func addReadings(all *[]string, form string) (complete bool) {
 		addShapes(all, form)
 		if slashes := backslashes.Replace(form); slashes != form {
 			addShapes(all, slashes)
+		}
+		if end := withoutEnd(form); end != form {
+			addShapes(all, end)
 		}
 		if spaces := strings.ReplaceAll(form, "+", "%20"); spaces != form {
 			addShapes(all, spaces)

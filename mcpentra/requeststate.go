@@ -69,9 +69,31 @@ func newSealer(keys [][]byte) (sealer, error) {
 // seal returns the text of a state. The prefix is part of what is authenticated:
 // a key that serves another purpose too can't be made to open it.
 func (s sealer) seal(state requestState) string {
-	plain, _ := json.Marshal(state)                           // texts and numbers: it encodes
-	sealed := s[0].Seal(nil, nil, plain, []byte(statePrefix)) //nolint:gosec // the cipher makes its nonce itself
-	return statePrefix + base64.RawURLEncoding.EncodeToString(sealed)
+	plain, _ := json.Marshal(state) // texts and numbers: it encodes
+	return statePrefix + s.sealText(statePrefix, plain)
+}
+
+// sealText seals for a purpose, without which it can't be opened.
+func (s sealer) sealText(purpose string, plain []byte) string {
+	sealed := s[0].Seal(nil, nil, plain, []byte(purpose)) //nolint:gosec // the cipher makes its nonce itself
+	return base64.RawURLEncoding.EncodeToString(sealed)
+}
+
+// openText is its inverse.
+func (s sealer) openText(purpose, text string) (plain []byte, ok bool) {
+	if strings.ContainsAny(text, "\r\n") { // which base64 passes over
+		return nil, false
+	}
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return nil, false
+	}
+	for _, aead := range s {
+		if plain, err := aead.Open(nil, nil, sealed, []byte(purpose)); err == nil {
+			return plain, true
+		}
+	}
+	return nil, false
 }
 
 var errState = errors.New("the request state is not one of this server's, or its time is up: make the call without it")
@@ -79,22 +101,25 @@ var errState = errors.New("the request state is not one of this server's, or its
 func (s sealer) open(text string) (requestState, error) {
 	var state requestState
 	encoded, ours := strings.CutPrefix(text, statePrefix)
-	if !ours || len(text) > maxState || strings.ContainsAny(text, "\r\n") { // which base64 passes over
+	if !ours || len(text) > maxState {
 		return state, errState
 	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil {
-		return state, errState
+	plain, ok := s.openText(statePrefix, encoded)
+	if !ok || json.Unmarshal(plain, &state) != nil {
+		return requestState{}, errState
 	}
-	for _, aead := range s {
-		if plain, err := aead.Open(nil, nil, sealed, []byte(statePrefix)); err == nil {
-			if json.Unmarshal(plain, &state) != nil {
-				return requestState{}, errState
-			}
-			return state, nil
-		}
+	return state, nil
+}
+
+// orRandom returns the sealer, or one with a key of this process alone.
+func (s sealer) orRandom() sealer {
+	if len(s) > 0 {
+		return s
 	}
-	return state, errState
+	key := make([]byte, 32)
+	_, _ = rand.Read(key)           // never fails
+	s, _ = newSealer([][]byte{key}) // the key is right
+	return s
 }
 
 // newID returns an identifier that can't be guessed.

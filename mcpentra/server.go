@@ -49,7 +49,8 @@ type Server struct {
 	exchanger   *obo.Exchanger // nil without WithExchanger
 	metadataURL string         // of the protected resource, for challenges
 	access      access
-	sealer      sealer
+	sealer      sealer // of request states, empty without keys
+	cursors     sealer
 	waiting     waiting
 	limits      Limits
 	users       *users
@@ -101,7 +102,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	}
 	s := &Server{
 		verifier: v, exchanger: c.exchanger, log: c.log, mcp: server, metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
-		access: c.access, sealer: c.sealer, drain: newDrain(), primingDelay: primingDelay,
+		access: c.access, sealer: c.sealer, cursors: c.sealer.orRandom(), drain: newDrain(), primingDelay: primingDelay,
 	}
 	s.users = newUsers(s.limits, time.Now, s.reject)
 	s.sessions = newSessions(s.limits, s.reject, s.sessionEnded)

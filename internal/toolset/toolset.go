@@ -21,9 +21,10 @@ type Host interface {
 	// Resources says which tool a resource of the set stands for, by URI or URI
 	// template; "" for a resource that is not of the set.
 	Resources(toolFor func(uri string) string)
-	// Credential is how the calls of the set get the credential of their user. It
-	// is asked once, at start, whether it can work at all.
-	Credential(get func(context.Context) error)
+	// Credential is how the calls of the set get the credential of their user, and
+	// the downstream API for which they ask it for tokens, as an App ID URI. It is
+	// asked once, at start, whether it can work at all.
+	Credential(get func(context.Context) error, resource string)
 }
 
 // hosts has the host of each server: weak.Pointer[mcp.Server] → Host.
@@ -58,4 +59,36 @@ func WithPermission(ctx context.Context, may func(tool string) bool) context.Con
 func MayUse(ctx context.Context, tool string) bool {
 	may, ok := ctx.Value(permission{}).(func(string) bool)
 	return !ok || may(tool)
+}
+
+// A ResourcePolicy is what the policies of the server for resources mean for a caller
+// who may not use all of them.
+type ResourcePolicy struct {
+	// Refuse returns why the caller may not use a resource, or nil: one by URI or, by
+	// URI template, all resources of the template at once. The error's text is for the
+	// caller; a tool that returns the error, wrapped or not, is answered as
+	// resources/read would be.
+	Refuse func(uri string) error
+	// Seal hides from the caller what a cursor holds, which can be names that are
+	// closed to them, and Open returns it when the same caller comes back with it.
+	Seal func(cursor string) string
+	Open func(sealed string) (cursor string, ok bool)
+}
+
+type resources struct{}
+
+// WithResources returns a context for one request, in which [Resources] returns what
+// policy does. It is asked for at most once, and only by those who need it.
+func WithResources(ctx context.Context, policy func() *ResourcePolicy) context.Context {
+	return context.WithValue(ctx, resources{}, sync.OnceValue(policy))
+}
+
+// Resources returns what the caller of the request may use of the server's resources,
+// whichever tool shows it. It returns nil if that is everything, as on a server without
+// policies for resources.
+func Resources(ctx context.Context) *ResourcePolicy {
+	if policy, ok := ctx.Value(resources{}).(func() *ResourcePolicy); ok {
+		return policy()
+	}
+	return nil
 }

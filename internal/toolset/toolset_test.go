@@ -12,9 +12,9 @@ import (
 
 type host struct{ collected chan struct{} }
 
-func (host) Tool(string)                            {}
-func (host) Resources(func(string) string)          {}
-func (host) Credential(func(context.Context) error) {}
+func (host) Tool(string)                                    {}
+func (host) Resources(func(string) string)                  {}
+func (host) Credential(func(context.Context) error, string) {}
 
 // A server has its own host for as long as it lives, and no longer.
 func TestHostOf(t *testing.T) {
@@ -50,5 +50,16 @@ func TestMayUse(t *testing.T) {
 	ctx := toolset.WithPermission(t.Context(), func(tool string) bool { return tool == "x" })
 	if !toolset.MayUse(ctx, "x") || toolset.MayUse(ctx, "y") {
 		t.Error("the permission is not asked")
+	}
+}
+
+func TestResources(t *testing.T) {
+	if toolset.Resources(t.Context()) != nil {
+		t.Error("without policies something is closed")
+	}
+	asked := 0
+	ctx := toolset.WithResources(t.Context(), func() *toolset.ResourcePolicy { asked++; return &toolset.ResourcePolicy{} })
+	if toolset.Resources(ctx) == nil || toolset.Resources(ctx) == nil || asked != 1 {
+		t.Errorf("the policy was made %d times, want once", asked)
 	}
 }

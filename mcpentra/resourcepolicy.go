@@ -1,0 +1,101 @@
+package mcpentra
+
+import (
+	"context"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+)
+
+// MayUseResource returns nil if the policies of [WithResourcePolicy] let the caller of
+// this tool call use the resource of that URI, and else why they do not. A tool that
+// shows what is a resource too asks it, or the policy would close one door of two:
+//
+//	if err := mcpentra.MayUseResource(ctx, "note://team/"+url.PathEscape(in.Name)); err != nil {
+//		return nil, out, err
+//	}
+//
+// The call is then answered as resources/read is: with the status and the challenge
+// that a client acts on, as long as nothing of the answer has been sent. A tool that
+// lists leaves out what is refused. The policies of tools are not asked again, and a
+// server without policies for resources lets everybody. Outside of a call the error is
+// [ErrNoCaller].
+func MayUseResource(ctx context.Context, uri string) error {
+	if entraauth.FromContext(ctx) == nil || ctx.Value(credentialKey{}) == nil {
+		return ErrNoCaller
+	}
+	policy := toolset.Resources(ctx)
+	if policy == nil {
+		return nil
+	}
+	return policy.Refuse(strings.ReplaceAll(uri, "{", "%7B")) // a URI, never a template
+}
+
+// resourcePolicy returns what the policies for resources mean for a request's caller,
+// whatever tool shows them; nil if they close nothing.
+func (s *Server) resourcePolicy(id *entraauth.Identity, method string, targets []target) *toolset.ResourcePolicy {
+	refuse := s.access.refusesResources(id, method, targets)
+	if refuse == nil {
+		return nil
+	}
+	purpose := "mcpentra-cursor."
+	if id != nil {
+		purpose += id.UserID()
+	}
+	return &toolset.ResourcePolicy{
+		Refuse: refuse,
+		Seal:   func(cursor string) string { return s.cursors.sealText(purpose, []byte(cursor)) },
+		Open: func(sealed string) (string, bool) {
+			cursor, ok := s.cursors.openText(purpose, sealed)
+			return string(cursor), ok
+		},
+	}
+}
+
+// refusesResources returns why the caller may not use a resource, by URI or template;
+// nil if everything may be used. A refusal asks for all scopes that the
+// request takes, and has the targets that the request names.
+//
+// Only rules for resources count: those for the tool have been asked, and would be
+// asked for ever if the resource stood for a tool.
+func (a *access) refusesResources(id *entraauth.Identity, method string, targets []target) func(uri string) error {
+	var failed []rule
+	for _, r := range a.resources {
+		if d := deny(id, nil, func(show func(*entraauth.Policy)) { show(&r.policy) }); d != nil &&
+			(method != listResources || !obtainable(id, d.refusal)) { // which shows what there is for the asking
+			failed = append(failed, r)
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return func(uri string) error {
+		holds := showsFor(uri)
+		refused := false
+		holds(failed, func(*entraauth.Policy) { refused = true })
+		if !refused {
+			return nil
+		}
+		d := deny(id, targets, func(show func(*entraauth.Policy)) {
+			holds(a.resources, show)
+			for _, t := range targets {
+				a.visit(t, show)
+			}
+		})
+		if d == nil { // a policy may be met a moment later
+			return nil
+		}
+		return d
+	}
+}
+
+// showsFor returns what shows the policies of rules for a URI, or for all URIs of a
+// template.
+func showsFor(uri string) func(rules []rule, show func(*entraauth.Policy)) {
+	if strings.Contains(uri, "{") {
+		return func(rules []rule, show func(*entraauth.Policy)) { showCovering(rules, show, uri) }
+	}
+	all, complete := readings(uri)
+	return func(rules []rule, show func(*entraauth.Policy)) { showHolding(rules, show, all, complete) }
+}
