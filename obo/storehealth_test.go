@@ -91,9 +91,9 @@ func TestHungStore(t *testing.T) {
 		at1st, atOnce     int
 		mostCalls, rounds int
 	}{
-		{"one by one", 1, 1, 1, 50},
-		{"several at once", 10, 10, 10, 50},
-		{"many at once", 1000, 100, 256, 10},
+		{"one by one", 1, 1, 1, 20},
+		{"several at once", 10, 10, 10, 10},
+		{"many at once", 300, 20, 256, 5},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
