@@ -90,7 +90,7 @@ type server struct {
 	dir    string // its working folder
 }
 
-var serverListens = regexp.MustCompile(`msg="serving MCP" .*\baddress=(127\.0\.0\.1:[1-9]\d*)\s`)
+var serverListens = regexp.MustCompile(`msg=serving .*\baddress=(127\.0\.0\.1:[1-9]\d*)\s`)
 
 // startServer starts the example server and waits until it serves.
 func (w *world) startServer(t *testing.T, environment map[string]string) *server {

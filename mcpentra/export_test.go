@@ -81,6 +81,9 @@ func HideIDs(body []byte) func() {
 // Bounded is a logger as the server has it.
 func Bounded(h slog.Handler) *slog.Logger { return slog.New(bounded{h}) }
 
+// EndSessions ends the sessions that a test has left.
+func (s *Server) EndSessions() { s.endSessions() }
+
 // PrimingDelay sets how long a priming event is held back.
 func (s *Server) PrimingDelay(d time.Duration) { s.primingDelay = d }
 

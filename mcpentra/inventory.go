@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -61,11 +62,17 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 	for i, set := range c.tools {
 		name := fmt.Sprintf("WithTools: tool set %d (%T)", i, set)
 		c.access.brought.registering(name)
+		heard := len(c.access.brought.now.Load().standsFor)
 		err := attempt(name, func() { set.Register(server) })
+		heard = len(c.access.brought.now.Load().standsFor) - heard
 		earlier, after := before, registered.inventory(ctx, start)
 		faults = append(append(faults, err), replaced(earlier, after)...)
 		if says, ok := set.(resourceSet); !ok {
 			unguarded = append(unguarded, func() error { return c.access.unguarded(name, earlier, after) })
+			resources := len(after.added(earlier, listResources)) + len(after.added(earlier, listTemplates))
+			if inner := wrapped(reflect.ValueOf(set), maxNesting); resources > 0 && len(inner) > heard {
+				unguarded = append(unguarded, func() error { return c.access.silenced(name, inner) })
+			}
 		} else if err == nil {
 			c.access.standsFor = append(c.access.standsFor, says.ToolForResource)
 		}
@@ -153,6 +160,61 @@ func (a *access) unguarded(set string, before, after inventory) error {
 		}
 	}
 	return nil
+}
+
+// silenced returns a fault if there are policies for tools, and the set wraps others
+// that would say which tools their resources stand for.
+func (a *access) silenced(set string, inner []reflect.Type) error {
+	if len(a.tools)+len(a.brought.now.Load().tools) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: the set wraps a %s, and hides its method ToolForResource, so that policies for tools do not hold for its resources; "+
+		"give the inner set to WithTools itself, or give the outer one that method", set, inner[0])
+}
+
+// maxNesting is how deep wrappers are looked into.
+const maxNesting = 8
+
+var sayingSet = reflect.TypeFor[interface {
+	ToolSet
+	resourceSet
+}]()
+
+// wrapped returns the types of the tool sets in fields, elements or behind pointers of
+// the value that say which tools their resources stand for. What a function holds
+// nobody can see.
+func wrapped(v reflect.Value, depth int) (inner []reflect.Type) {
+	look := func(v reflect.Value) {
+		for v.Kind() == reflect.Interface && !v.IsNil() {
+			v = v.Elem()
+		}
+		switch {
+		case v.Kind() == reflect.Interface, v.Kind() == reflect.Pointer && v.IsNil():
+		case v.Type().Implements(sayingSet), v.CanAddr() && reflect.PointerTo(v.Type()).Implements(sayingSet):
+			inner = append(inner, v.Type())
+		case depth > 0:
+			inner = append(inner, wrapped(v, depth-1)...)
+		}
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.Elem().IsValid() && depth > 0 {
+			inner = wrapped(v.Elem(), depth-1)
+		}
+	case reflect.Struct:
+		for _, field := range v.Fields() {
+			look(field)
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range min(v.Len(), 1000) {
+			look(v.Index(i))
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			look(v.MapIndex(key))
+		}
+	}
+	return inner
 }
 
 // check returns a fault for each pattern that matches nothing the server has: a

@@ -52,7 +52,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // what strangers do to connections
 	}
-	s.log.LogAttrs(ctx, slog.LevelInfo, "serving MCP", append([]slog.Attr{slog.String("address", l.Addr().String())}, s.description...)...)
+	s.log.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{slog.String("address", l.Addr().String())}, s.description...)...)
 	fetching, stopFetching := context.WithCancel(ctx)
 	defer stopFetching()
 	go func() { _ = s.verifier.Ready(fetching) }() // the verifier logs what is wrong

@@ -278,7 +278,7 @@ func TestServeSaysWhatIsOn(t *testing.T) {
 	do(t, http.MethodGet, r.base+"/health", "", nil)
 	var line string
 	for l := range strings.Lines(r.log.String()) {
-		if strings.Contains(l, "serving MCP") {
+		if strings.Contains(l, "msg=serving ") {
 			if line != "" {
 				t.Error("two lines")
 			}

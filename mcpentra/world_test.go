@@ -82,6 +82,7 @@ func (w *world) rebuild(t testing.TB) {
 		mcpentra.WithExchanger(w.exchanger), mcpentra.WithTools(mcpentra.IdentityTools(w.verifier), set), mcpentra.WithLogger(logger),
 	}, w.options...)...)
 	must(t, err)
+	t.Cleanup(w.server.EndSessions)
 	w.url = serve(t, w.server) + "/mcp"
 }
 

@@ -1,6 +1,7 @@
 package mcpentra_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -196,3 +197,44 @@ func TestResourcesWithoutAWord(t *testing.T) {
 type saying struct{ bundle }
 
 func (saying) ToolForResource(string) string { return "" }
+
+// sayingSet has a resource that stands for a tool of another set.
+type sayingSet struct{}
+
+func (sayingSet) Register(s *mcp.Server) {
+	s.AddResource(&mcp.Resource{URI: "vault://a", Name: "a"}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: "vault://a", Text: "SECRET"}}}, nil
+	})
+}
+
+func (sayingSet) ToolForResource(string) string { return "secret" }
+
+// A wrapper that hides what a set says of its resources is a fault, also where the
+// tool is another set's.
+func TestWrapperThatHidesToolForResource(t *testing.T) {
+	w := newWorld(t)
+	secret := mcpentra.Tool(&mcp.Tool{Name: "secret"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+		return nil, nil, nil
+	}, readers)
+	type unexported struct {
+		mcpentra.ToolSet
+		inner mcpentra.ToolSet
+	}
+	for name, set := range map[string]mcpentra.ToolSet{
+		"embedded":              wrapped{sayingSet{}},
+		"embedded, twice":       wrapped{wrapped{sayingSet{}}},
+		"embedded, by pointer":  &wrapped{&sayingSet{}},
+		"bundle":                bundle{sayingSet{}},
+		"bundle in a wrapper":   wrapped{bundle{wrapped{sayingSet{}}}},
+		"beside, in lower case": unexported{ToolSet: wrapped{nil}, inner: sayingSet{}},
+	} {
+		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(secret, set))
+		wantFault(t, name, err, "hides its method ToolForResource")
+	}
+	if _, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(wrapped{sayingSet{}})); err != nil {
+		t.Errorf("without policies: %v", err)
+	}
+	if _, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(secret, sayingSet{})); err != nil {
+		t.Errorf("not wrapped: %v", err)
+	}
+}

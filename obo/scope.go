@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -19,12 +18,6 @@ const (
 	// maxScopes bounds how many scopes one request may name.
 	maxScopes = 32
 )
-
-// scopePattern is what the name of a scope looks like, where it can't be the end
-// of an App ID URI: those of Azure's APIs, the ones that the portal suggests, and
-// the style of Microsoft Graph, such as User.Read and Files.ReadWrite.All.
-var scopePattern = regexp.MustCompile(`(?i)^(\.default|user_impersonation|access_as_user|offline_access|` +
-	`([a-z0-9_-]+\.)+(read|readwrite|readbasic|write|send|fullcontrol|accessasuser)(\.[a-z]+)?)$`)
 
 // checkResource says what is wrong with a configured resource: it must be the
 // identifier of an API (App ID URI or application id), not a scope of it.
@@ -71,7 +64,7 @@ func isScopeOfSomething(r string) bool {
 		return false // no path
 	}
 	name, err := url.PathUnescape(trimmed[slash+1:])
-	return err == nil && scopePattern.MatchString(name)
+	return err == nil && authority.IsScope(name)
 }
 
 func withoutScope(r string) string {

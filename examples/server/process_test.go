@@ -96,7 +96,7 @@ func (w *world) startProcess(t *testing.T, change map[string]string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
-	p.origin = p.await(t, regexp.MustCompile(`msg="serving MCP" .* url=(\S+)/mcp `))
+	p.origin = p.await(t, regexp.MustCompile(`msg=serving .* url=(\S+)/mcp `))
 	return p
 }
 

@@ -7,8 +7,11 @@ import (
 
 // aScope is a last segment that is a delegated permission, not a part of an App ID
 // URI: the usual ones, and names of the form that Microsoft's APIs use.
-var aScope = regexp.MustCompile(`(?i)^(\.default|user_impersonation|access_as_user|` +
-	`[a-z][\w-]*(\.[a-z][\w-]*)*\.(read|readbasic|readwrite|write|send|manage|invoke|execute|delete|create)(\.(all|shared|selected|ownedby))?)$`)
+var aScope = regexp.MustCompile(`(?i)^(\.default|user_impersonation|access_as_user|offline_access|openid|` +
+	`([a-z0-9_][\w-]*\.)+(read|readbasic|readwrite|write|send|manage|invoke|execute|delete|create|fullcontrol|accessasuser)(\.[a-z]+)?)$`)
+
+// IsScope reports whether a last segment is certainly the name of a scope.
+func IsScope(name string) bool { return aScope.MatchString(name) }
 
 // WithoutScope returns the App ID URI or resource without a scope and slashes at its
 // end: api://x for api://x/access_as_user. App ID URIs may have a path, so it removes
