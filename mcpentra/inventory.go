@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -62,19 +63,15 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 	for i, set := range c.tools {
 		name := fmt.Sprintf("WithTools: tool set %d (%T)", i, set)
 		c.access.brought.registering(name)
-		heard := len(c.access.brought.now.Load().standsFor)
 		err := attempt(name, func() { set.Register(server) })
-		heard = len(c.access.brought.now.Load().standsFor) - heard
 		earlier, after := before, registered.inventory(ctx, start)
 		faults = append(append(faults, err), replaced(earlier, after)...)
-		if says, ok := set.(resourceSet); !ok {
-			unguarded = append(unguarded, func() error { return c.access.unguarded(name, earlier, after) })
-			resources := len(after.added(earlier, listResources)) + len(after.added(earlier, listTemplates))
-			if inner := wrapped(reflect.ValueOf(set), maxNesting); resources > 0 && len(inner) > heard {
-				unguarded = append(unguarded, func() error { return c.access.silenced(name, inner) })
-			}
-		} else if err == nil {
-			c.access.standsFor = append(c.access.standsFor, says.ToolForResource)
+		says, unseen := resourceSets(set)
+		if err == nil {
+			c.access.standsFor = append(c.access.standsFor, says...)
+		}
+		if _, ok := set.(resourceSet); !ok {
+			unguarded = append(unguarded, func() error { return c.access.unguarded(name, unseen, earlier, after) })
 		}
 		before = after
 	}
@@ -136,10 +133,15 @@ func replaced(before, after inventory) (faults []error) {
 
 // unguarded returns a fault if a tool set has tools under a policy, and resources
 // of which nobody has said whether the policy holds for them too: most likely the
-// set is a wrapper, which hides the method that says so.
-func (a *access) unguarded(set string, before, after inventory) error {
+// set is a wrapper, which hides the method that says so. If that is sure, for the
+// type unseen has the method, tools of other sets count too.
+func (a *access) unguarded(set string, unseen reflect.Type, before, after inventory) error {
 	underPolicy := ""
-	for _, name := range after.added(before, listTools) {
+	names := after.added(before, listTools)
+	if unseen != nil {
+		names = slices.Collect(maps.Keys(after[listTools]))
+	}
+	for _, name := range names {
 		a.visit(target{tool, name}, func(*entraauth.Policy) { underPolicy = name })
 	}
 	if underPolicy == "" {
@@ -153,7 +155,7 @@ func (a *access) unguarded(set string, before, after inventory) error {
 	for method, k := range map[string]kind{listResources: resource, listTemplates: template} {
 		for _, name := range after.added(before, method) {
 			if free(target{k, name}) {
-				return fmt.Errorf("%s: the tool %q of the set is under a policy, and nothing says whether the policy holds for the resource %q of the set too. "+
+				return fmt.Errorf("%s: the tool %q is under a policy, and nothing says whether the policy holds for the resource %q of the set too. "+
 					"If the set wraps another one, give the other to WithTools itself; else add a method ToolForResource(uri string) string that returns the tool, or \"\" if the resource is free; or close it by WithResourcePolicy",
 					set, underPolicy, name)
 			}
@@ -162,59 +164,54 @@ func (a *access) unguarded(set string, before, after inventory) error {
 	return nil
 }
 
-// silenced returns a fault if there are policies for tools, and the set wraps others
-// that would say which tools their resources stand for.
-func (a *access) silenced(set string, inner []reflect.Type) error {
-	if len(a.tools)+len(a.brought.now.Load().tools) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s: the set wraps a %s, and hides its method ToolForResource, so that policies for tools do not hold for its resources; "+
-		"give the inner set to WithTools itself, or give the outer one that method", set, inner[0])
-}
-
 // maxNesting is how deep wrappers are looked into.
 const maxNesting = 8
 
-var sayingSet = reflect.TypeFor[interface {
+var resourceSetType = reflect.TypeFor[interface {
 	ToolSet
 	resourceSet
 }]()
 
-// wrapped returns the types of the tool sets in fields, elements or behind pointers of
-// the value that say which tools their resources stand for. What a function holds
-// nobody can see.
-func wrapped(v reflect.Value, depth int) (inner []reflect.Type) {
-	look := func(v reflect.Value) {
+// resourceSets returns how the set says which tools its resources stand for, and how
+// the sets in it do, which it may hide: those in its fields, elements or behind
+// pointers. Unseen is one whose method can't be called, since its field is not
+// exported. What a function holds nobody can see.
+func resourceSets(set ToolSet) (says []func(uri string) string, unseen reflect.Type) {
+	var look func(v reflect.Value, depth int)
+	look = func(v reflect.Value, depth int) {
 		for v.Kind() == reflect.Interface && !v.IsNil() {
 			v = v.Elem()
 		}
-		switch {
-		case v.Kind() == reflect.Interface, v.Kind() == reflect.Pointer && v.IsNil():
-		case v.Type().Implements(sayingSet), v.CanAddr() && reflect.PointerTo(v.Type()).Implements(sayingSet):
-			inner = append(inner, v.Type())
-		case depth > 0:
-			inner = append(inner, wrapped(v, depth-1)...)
+		if k := v.Kind(); depth < 0 || (k == reflect.Interface || k == reflect.Pointer) && v.IsNil() {
+			return
+		}
+		if v.Type().Implements(resourceSetType) {
+			if v.CanInterface() {
+				says = append(says, v.Interface().(resourceSet).ToolForResource)
+			} else {
+				unseen = v.Type()
+			}
+			return
+		}
+		switch v.Kind() {
+		case reflect.Pointer:
+			look(v.Elem(), depth-1)
+		case reflect.Struct:
+			for _, field := range v.Fields() {
+				look(field, depth-1)
+			}
+		case reflect.Slice, reflect.Array:
+			for i := range min(v.Len(), 1000) {
+				look(v.Index(i), depth-1)
+			}
+		case reflect.Map:
+			for _, key := range v.MapKeys() {
+				look(v.MapIndex(key), depth-1)
+			}
 		}
 	}
-	switch v.Kind() {
-	case reflect.Pointer:
-		if v.Elem().IsValid() && depth > 0 {
-			inner = wrapped(v.Elem(), depth-1)
-		}
-	case reflect.Struct:
-		for _, field := range v.Fields() {
-			look(field)
-		}
-	case reflect.Slice, reflect.Array:
-		for i := range min(v.Len(), 1000) {
-			look(v.Index(i))
-		}
-	case reflect.Map:
-		for _, key := range v.MapKeys() {
-			look(v.MapIndex(key))
-		}
-	}
-	return inner
+	look(reflect.ValueOf(set), maxNesting)
+	return says, unseen
 }
 
 // check returns a fault for each pattern that matches nothing the server has: a

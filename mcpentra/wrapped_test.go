@@ -209,32 +209,39 @@ func (sayingSet) Register(s *mcp.Server) {
 
 func (sayingSet) ToolForResource(string) string { return "secret" }
 
-// A wrapper that hides what a set says of its resources is a fault, also where the
-// tool is another set's.
-func TestWrapperThatHidesToolForResource(t *testing.T) {
+// What a wrapped set says of its resources holds, also where the tool is another
+// set's; a wrapper that hides even the set is a fault.
+func TestWrapperOfResourcesOfAnotherSetsTool(t *testing.T) {
 	w := newWorld(t)
 	secret := mcpentra.Tool(&mcp.Tool{Name: "secret"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		return nil, nil, nil
 	}, readers)
-	type unexported struct {
-		mcpentra.ToolSet
-		inner mcpentra.ToolSet
-	}
 	for name, set := range map[string]mcpentra.ToolSet{
-		"embedded":              wrapped{sayingSet{}},
-		"embedded, twice":       wrapped{wrapped{sayingSet{}}},
-		"embedded, by pointer":  &wrapped{&sayingSet{}},
-		"bundle":                bundle{sayingSet{}},
-		"bundle in a wrapper":   wrapped{bundle{wrapped{sayingSet{}}}},
-		"beside, in lower case": unexported{ToolSet: wrapped{nil}, inner: sayingSet{}},
+		"not wrapped":          sayingSet{},
+		"embedded":             wrapped{sayingSet{}},
+		"embedded, twice":      wrapped{wrapped{sayingSet{}}},
+		"embedded, by pointer": &wrapped{&sayingSet{}},
+		"bundle":               bundle{sayingSet{}},
+		"bundle in a wrapper":  wrapped{bundle{wrapped{sayingSet{}}}},
 	} {
-		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(secret, set))
-		wantFault(t, name, err, "hides its method ToolForResource")
+		w.options = []mcpentra.Option{mcpentra.WithTools(secret, set)}
+		w.rebuild(t)
+		body := `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"vault://a"}}`
+		if status, _, text := w.post(t, body, w.bearer(nil)); status != 403 {
+			t.Errorf("%s: %d %s", name, status, text)
+		}
+		if status, _, text := w.post(t, body, w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !strings.Contains(text, "SECRET") {
+			t.Errorf("%s, with the role: %d %s", name, status, text)
+		}
 	}
-	if _, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(wrapped{sayingSet{}})); err != nil {
+	_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(secret, hiding{sayingSet{}}))
+	wantFault(t, "in a field that is not exported", err, "ToolForResource", "secret", "vault://a")
+	if _, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(hiding{sayingSet{}})); err != nil {
 		t.Errorf("without policies: %v", err)
 	}
-	if _, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(secret, sayingSet{})); err != nil {
-		t.Errorf("not wrapped: %v", err)
-	}
 }
+
+// hiding is a wrapper of a set that nobody sees.
+type hiding struct{ inner sayingSet }
+
+func (h hiding) Register(s *mcp.Server) { h.inner.Register(s) }
