@@ -155,3 +155,6 @@ func (s *Server) KeptEvents(objectID string) (streams, bytes int) {
 	}
 	return 0, 0
 }
+
+// PanicText is what the log holds of a panic's value.
+var PanicText = panicText

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ func (s *Server) speak(next http.Handler) http.Handler {
 		}
 		visible := hidden.hide(body)
 		for unknown := []string(nil); ; {
-			answer := &reply{ResponseWriter: w}
+			answer := &reply{ResponseWriter: w, refused: func(status int, written []byte) []byte { return s.tellRefused(r, visible, status, written) }}
 			if len(visible) != len(body) {
 				answer.ids = hidden
 			}
@@ -57,6 +58,7 @@ func (s *Server) speak(next http.Handler) http.Handler {
 			// The SDK refuses a whole batch for one method: take that out, and try again.
 			method, ok := answer.unknownMethod()
 			if !ok || !isBatch(body) || len(unknown) == maxUnknown || slices.Contains(unknown, method) {
+				s.tellIgnored(r, body, unknown)
 				s.finish(answer, withBody(r, body))
 				return
 			}
@@ -112,19 +114,37 @@ func methodNotFound(method string) string {
 	return fmt.Sprintf("Method not found: %q", cut(method, maxLoggedName))
 }
 
-func rpcError(id json.RawMessage, code int, message string) []byte {
-	type rpcError struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
+// unknownNotification is the line of a notification that nobody knows: its sender
+// hears nothing of it.
+func unknownNotification(method string) rejection {
+	return rejection{http.StatusAccepted, codeMethodNotFound, "method_not_found", methodNotFound(method)}
+}
+
+// tellIgnored writes the lines of a batch's notifications that nobody knows.
+func (s *Server) tellIgnored(r *http.Request, batch []byte, methods []string) {
+	if len(methods) == 0 {
+		return
 	}
+	for message := range messagesOf(batch) {
+		if method, id := envelope(batch, message); id == nil && slices.Contains(methods, method) {
+			s.logRejection(r, unknownNotification(method), slog.String("method", method))
+		}
+	}
+}
+
+func rpcError(id json.RawMessage, code int, message string) []byte {
+	return rpcErrorWith(id, sdkError{Code: int64(code), Message: message})
+}
+
+func rpcErrorWith(id json.RawMessage, e sdkError) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // the id is to come back as it came
 	if err := enc.Encode(struct {
 		Version string          `json:"jsonrpc"`
 		ID      json.RawMessage `json:"id"`
-		Error   rpcError        `json:"error"`
-	}{"2.0", id, rpcError{code, message}}); err != nil {
+		Error   sdkError        `json:"error"`
+	}{"2.0", id, e}); err != nil {
 		return nil // an id that is not JSON: the SDK has read it, so it can't be
 	}
 	return bytes.TrimSpace(b.Bytes())
@@ -144,6 +164,7 @@ func (s *Server) finish(a *reply, r *http.Request) {
 			a.Header().Del("Content-Type")
 			a.Header().Del("X-Content-Type-Options")
 			a.ResponseWriter.WriteHeader(http.StatusAccepted)
+			s.logRejection(r, unknownNotification(method), slog.String("method", method))
 			return
 		}
 		// Not 404: of a request with a session, clients take that for its end.
