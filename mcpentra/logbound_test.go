@@ -26,6 +26,7 @@ import (
 // Whatever a stranger or a user sends, by whichever member of the request, a line of
 // the log stays short and says how long it was.
 func TestLogLinesAreBounded(t *testing.T) {
+	t.Parallel()
 	const size = 60_000 // net/http's client and server take headers of so much
 	long := strings.Repeat("A", size)
 	w := newWorld(t, mcpentra.WithTrustedProxies(netip.MustParsePrefix("127.0.0.0/8")), mcpentra.WithToolPolicy("*", entraauth.Policy{Scopes: []string{"access_as_user"}}))

@@ -20,6 +20,7 @@ import (
 
 // A body that does not arrive holds a user's slot for its time and no longer.
 func TestSlowBody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 1, BodyTimeout: 300 * time.Millisecond}))
 	token := w.token(w.alice)
 	conn, answers := dial(t, w.url)
@@ -60,24 +61,25 @@ func TestSlowBodyOfAStranger(t *testing.T) {
 	for _, request := range []string{
 		"GET /mcp", "GET /health", "DELETE /mcp", "GET /.well-known/oauth-protected-resource", "POST /elsewhere",
 	} {
-		conn, answers := dial(t, w.url)
-		_, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n", request)
-		must(t, err)
-		resp, err := http.ReadResponse(answers, nil)
-		if err != nil {
-			t.Errorf("%s: %v", request, err)
-			continue
-		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		must(t, resp.Body.Close())
-		if _, err := answers.ReadByte(); !errors.Is(err, io.EOF) && !isReset(err) {
-			t.Errorf("%s: the connection is still open: %v", request, err)
-		}
+		t.Run(request, func(t *testing.T) {
+			t.Parallel()
+			conn, answers := dial(t, w.url)
+			_, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n", request)
+			must(t, err)
+			resp, err := http.ReadResponse(answers, nil)
+			must(t, err)
+			_, _ = io.Copy(io.Discard, resp.Body)
+			must(t, resp.Body.Close())
+			if _, err := answers.ReadByte(); !errors.Is(err, io.EOF) && !isReset(err) {
+				t.Errorf("the connection is still open: %v", err)
+			}
+		})
 	}
 }
 
 // Calls and streams outlive the deadline of their body, and of each write.
 func TestLongCallsAreNotTimedOut(t *testing.T) {
+	t.Parallel()
 	const short = 200 * time.Millisecond
 	for name, opts := range map[string][]mcpentra.Option{"2026-07-28": nil, "2025-11-25": {mcpentra.WithSessions()}, "2026-07-28 over HTTP/2": nil} {
 		protocol, _, http2 := strings.Cut(name, " over ")
@@ -132,6 +134,7 @@ func serveHTTP2(t *testing.T, w *world) *http.Transport {
 
 // A client that does not read its answer loses its connection, and its slot is free.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 1, WriteTimeout: 200 * time.Millisecond}))
 	large := strings.Repeat("x", 6<<20) // more than the kernel takes for a reader with a small buffer
 	done := make(chan struct{}, 1)
