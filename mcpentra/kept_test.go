@@ -12,7 +12,6 @@ import (
 
 // What begins a session is small, for it is kept, and asked for in all spellings.
 func TestInitializeIsSmall(t *testing.T) {
-	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			w := newWorld(t, mode.opts...)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -58,8 +57,8 @@ func (s *Server) speak(next http.Handler) http.Handler {
 			// The SDK refuses a whole batch for one method: take that out, and try again.
 			method, ok := answer.unknownMethod()
 			if !ok || !isBatch(body) || len(unknown) == maxUnknown || slices.Contains(unknown, method) {
-				s.tellIgnored(r, body, unknown)
 				s.finish(answer, withBody(r, body))
+				s.tellNotifications(r, answer, body, unknown)
 				return
 			}
 			unknown = append(unknown, method)
@@ -114,24 +113,6 @@ func methodNotFound(method string) string {
 	return fmt.Sprintf("Method not found: %q", cut(method, maxLoggedName))
 }
 
-// unknownNotification is the line of a notification that nobody knows: its sender
-// hears nothing of it.
-func unknownNotification(method string) rejection {
-	return rejection{http.StatusAccepted, codeMethodNotFound, "method_not_found", methodNotFound(method)}
-}
-
-// tellIgnored writes the lines of a batch's notifications that nobody knows.
-func (s *Server) tellIgnored(r *http.Request, batch []byte, methods []string) {
-	if len(methods) == 0 {
-		return
-	}
-	for message := range messagesOf(batch) {
-		if method, id := envelope(batch, message); id == nil && slices.Contains(methods, method) {
-			s.logRejection(r, unknownNotification(method), slog.String("method", method))
-		}
-	}
-}
-
 func rpcError(id json.RawMessage, code int, message string) []byte {
 	return rpcErrorWith(id, sdkError{Code: int64(code), Message: message})
 }
@@ -164,7 +145,7 @@ func (s *Server) finish(a *reply, r *http.Request) {
 			a.Header().Del("Content-Type")
 			a.Header().Del("X-Content-Type-Options")
 			a.ResponseWriter.WriteHeader(http.StatusAccepted)
-			s.logRejection(r, unknownNotification(method), slog.String("method", method))
+			s.tellNotification(r, method, nil, true)
 			return
 		}
 		// Not 404: of a request with a session, clients take that for its end.

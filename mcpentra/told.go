@@ -2,6 +2,7 @@ package mcpentra
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
@@ -118,6 +120,65 @@ func refusalOfCode(status int, e sdkError) rejection {
 		why.code = codeBadRequest
 	}
 	return why
+}
+
+// toldByHTTP reports whether the context's request has the lines of its notifications
+// from tellNotifications. Without sessions a request ends, and all that the SDK has of
+// it, when a notification has been accepted: the middleware may never see it.
+func (s *Server) toldByHTTP(ctx context.Context) bool {
+	return s.events == nil && arrivalOf(ctx) != nil
+}
+
+// tellNotifications writes the lines of the notifications in what was sent, as far
+// as the middleware does not.
+func (s *Server) tellNotifications(r *http.Request, a *reply, body []byte, unknown []string) {
+	if a.status >= http.StatusBadRequest || a.held >= http.StatusBadRequest {
+		return // nothing was dispatched
+	}
+	tell := func(message jsonspan.Span) {
+		if method, id := envelope(body, message); id == nil && method != "" {
+			s.tellNotification(r, method, paramsOf(body, message), slices.Contains(unknown, method))
+		}
+	}
+	if !isBatch(body) {
+		tell(jsonspan.Value(body, 0))
+		return
+	}
+	for message := range messagesOf(body) {
+		tell(message)
+	}
+}
+
+// tellNotification writes the line of a notification.
+func (s *Server) tellNotification(r *http.Request, method string, params []byte, unknown bool) {
+	kind, known := paramsOfNotification[method]
+	switch {
+	case unknown:
+		s.logRejection(r, rejection{http.StatusAccepted, codeMethodNotFound, "method_not_found", methodNotFound(method)}, slog.String("method", method))
+	case known && len(params) > 0 && json.Unmarshal(params, kind()) != nil:
+		s.logRejection(r, rejection{http.StatusAccepted, codeBadRequest, "invalid_request", "A parameter is of the wrong type, so that the notification was ignored"}, slog.String("method", method))
+	case s.toldByHTTP(r.Context()):
+		attrs := append(requestAttrs(r.Context()), slog.String("method", method), slog.Any("caller", arrivalOf(r.Context()).caller), slog.String("outcome", done))
+		s.log.LogAttrs(r.Context(), slog.LevelDebug, requestLine, attrs...)
+	}
+}
+
+// paramsOfNotification are what the SDK decodes the parameters of clients'
+// notifications into. Those of another type it drops without a word.
+var paramsOfNotification = map[string]func() any{
+	"notifications/cancelled":          func() any { return new(mcp.CancelledParams) },
+	"notifications/initialized":        func() any { return new(mcp.InitializedParams) },
+	"notifications/progress":           func() any { return new(mcp.ProgressNotificationParams) },
+	"notifications/roots/list_changed": func() any { return new(mcp.RootsListChangedParams) },
+}
+
+func paramsOf(body []byte, message jsonspan.Span) (params []byte) {
+	for name, v := range jsonspan.Members(body, message) {
+		if name == "params" {
+			params = v.Of(body)
+		}
+	}
+	return params
 }
 
 // methodOf returns the method of the message with that id.

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // for tests and examples of defaults; the others have their own
-	_ = flag.Set("test.parallel", "6") // the parallel ones wait, most of their time; the command line still decides
+	_ = flag.Set("test.parallel", "6")             // the parallel ones wait, most of their time; the command line still decides
 	goleak.VerifyTestMain(m)
 }
 
