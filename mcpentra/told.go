@@ -74,6 +74,10 @@ func (a *arrival) hasTold(e sdkError, inBatch bool) bool {
 // what it writes answers one, and says the error in our words: the SDK's code can be
 // 0, and its text can quote the request at any length.
 func (s *Server) tellRefused(r *http.Request, body []byte, status int, written []byte) []byte {
+	inBatch := isBatch(body)
+	if !inBatch && arrivalOf(r.Context()).hasTold(sdkError{}, false) {
+		return written // an answer can be large
+	}
 	const field = "data: "
 	at := 0
 	if !bytes.HasPrefix(written, []byte("{")) { // an event
@@ -93,7 +97,7 @@ func (s *Server) tellRefused(r *http.Request, body []byte, status int, written [
 		}
 	}
 	var e sdkError
-	if failure == nil || json.Unmarshal(failure, &e) != nil || arrivalOf(r.Context()).hasTold(e, isBatch(body)) {
+	if failure == nil || json.Unmarshal(failure, &e) != nil || arrivalOf(r.Context()).hasTold(e, inBatch) {
 		return written
 	}
 	why := refusalOfCode(status, e)
