@@ -106,7 +106,7 @@ func (s *Server) recovered(r *http.Request) {
 	if p == nil {
 		return
 	}
-	if p != http.ErrAbortHandler {
+	if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 		s.log.LogAttrs(r.Context(), slog.LevelError, requestLine, append(arrivalAttrs(r), slog.String("outcome", failed),
 			slog.String("reason", "internal_error"), slog.String("panic", panicText(p)), slog.String("stack", string(debug.Stack())))...)
 	}

@@ -26,7 +26,7 @@ func (e loggedError) Unwrap() error { return e.cause }
 func errorText(err error, most int) string {
 	text := err.Error()
 	for e := range all(err) {
-		switch e := e.(type) {
+		switch e := e.(type) { //nolint:errorlint // all has unwrapped it
 		case *url.Error:
 			clean := withoutQuery(e.URL)
 			quoted := strconv.Quote(e.URL)
@@ -49,7 +49,7 @@ func all(err error) func(yield func(error) bool) {
 		if !yield(err) {
 			return false
 		}
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // this unwraps
 		case interface{ Unwrap() error }:
 			return visit(e.Unwrap(), yield)
 		case interface{ Unwrap() []error }:

@@ -173,7 +173,7 @@ var paramsOfNotification = map[string]func() any{
 	"notifications/cancelled":          func() any { return new(mcp.CancelledParams) },
 	"notifications/initialized":        func() any { return new(mcp.InitializedParams) },
 	"notifications/progress":           func() any { return new(mcp.ProgressNotificationParams) },
-	"notifications/roots/list_changed": func() any { return new(mcp.RootsListChangedParams) },
+	"notifications/roots/list_changed": func() any { return new(mcp.RootsListChangedParams) }, //nolint:staticcheck // deprecated with the roots; clients send it
 }
 
 func paramsOf(body []byte, message jsonspan.Span) (params []byte) {
