@@ -20,6 +20,7 @@ import (
 // In each era and with sessions, Entra's refusal is the answer of the call itself,
 // the first time and each time.
 func TestChallengeInTheCallItself(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		for _, protocol := range []string{"2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"} {
 			if mode.name == "sessions" && protocol == "2026-07-28" {

@@ -7,10 +7,13 @@ import (
 	"net/http"
 	"net/netip"
 	"path"
+	"runtime/debug"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
 // requestIDHeader is where an answer has its request's id.
@@ -18,13 +21,15 @@ const requestIDHeader = "X-Request-Id"
 
 // An arrival is what the server notes of an HTTP request as it comes in.
 type arrival struct {
-	id     string     // made here: a stranger's would let him write into another's lines
-	trace  string     // the caller's trace id (W3C Trace Context), or "": a hint, not unique
-	client netip.Addr // who sent the request; see proxies.client
-	host   string     // whom it was sent to: one host, or several with commas between
-	answer *answer    // nil while it can't be changed
-	lease  *lease     // of the user's limits; nil until there is a user
-	size   size       // of the body
+	id     string              // made here: a stranger's would let him write into another's lines
+	trace  string              // the caller's trace id (W3C Trace Context), or "": a hint, not unique
+	client netip.Addr          // who sent the request; see proxies.client
+	host   string              // whom it was sent to: one host, or several with commas between
+	answer *answer             // nil while it can't be changed
+	lease  *lease              // of the user's limits; nil until there is a user
+	size   size                // of the body
+	caller *entraauth.Identity // nil until there is one
+	told   told
 }
 
 type arrivalKey struct{}
@@ -88,8 +93,24 @@ func (s *Server) receive(trusted proxies, limits Limits, next http.Handler) http
 			u.Path, u.RawPath = clean, ""
 			r.URL = &u
 		}
+		defer s.recovered(r)
 		next.ServeHTTP(patient(w, r, limits), r)
 	})
+}
+
+// recovered is deferred. It writes the line of a request whose handling panicked
+// outside of MCP, which net/http would write where it writes what strangers do to
+// connections, and cuts the connection: how much has been answered is not known.
+func (s *Server) recovered(r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		s.log.LogAttrs(r.Context(), slog.LevelError, requestLine, append(arrivalAttrs(r), slog.String("outcome", failed),
+			slog.String("reason", "internal_error"), slog.String("panic", panicText(p)), slog.String("stack", string(debug.Stack())))...)
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // cleanPath is the path by which a request is served. A ServeMux would redirect to it

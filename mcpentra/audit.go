@@ -28,6 +28,10 @@ const requestLine = "mcp request"
 // audit writes the line of a request: who, what, whether it was allowed, and what
 // became of it. It holds neither arguments nor results.
 func (s *Server) audit(ctx context.Context, method string, req mcp.Request, result mcp.Result, cause error, took time.Duration) {
+	notification := strings.HasPrefix(method, "notifications/")
+	if notification && s.toldByHTTP(ctx) {
+		return
+	}
 	level, outcome := slog.LevelInfo, done
 	var denied *denial
 	switch {
@@ -37,7 +41,7 @@ func (s *Server) audit(ctx context.Context, method string, req mcp.Request, resu
 		outcome = wanting
 	case cause != nil:
 		level, outcome = slog.LevelWarn, failed
-	case method == "ping" || strings.HasPrefix(method, "notifications/"):
+	case method == "ping" || notification:
 		level = slog.LevelDebug
 	}
 	if !s.log.Enabled(ctx, level) {

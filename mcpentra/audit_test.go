@@ -79,6 +79,7 @@ func TestAudit(t *testing.T) {
 // One missing consent, with the packages logging to one place, is one line: with the
 // request's id and the reason. (That obo says nothing then is obo's test.)
 func TestMissingConsentIsOneLine(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "sessions": {mcpentra.WithSessions()}} {
 		w := newWorld(t, opts...)
 		w.tenant.RevokeConsent(w.api, w.tenant.Storage())

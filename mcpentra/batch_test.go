@@ -93,6 +93,7 @@ func (w *world) begin(t testing.TB, mode, token, protocol string) map[string]str
 }
 
 func TestBatchesAreBounded(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			w := newWorld(t, mode.opts...)
@@ -140,6 +141,7 @@ func TestBatchesAreBounded(t *testing.T) {
 
 // Each message of a batch counts against the rate, and nothing of one that is refused runs.
 func TestBatchesCountByMessage(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			w := newWorld(t, append(mode.opts, mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 0.01, Burst: 50}))...)

@@ -91,6 +91,7 @@ var openBlobs = []string{
 // Nothing that is closed is reached by any spelling and any door, with and without
 // sessions; whoever has the role is not refused.
 func TestEverySpellingAtEveryDoor(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
 		t.Run(name, func(t *testing.T) {
 			w, l := doorWorld(t, opts...)
@@ -147,6 +148,7 @@ var doors = map[string]func(ctx context.Context, s *mcp.ClientSession, uri strin
 // The same before dispatch, with the status: and subscriptions/listen, where each of
 // several URIs counts.
 func TestEverySpellingBeforeDispatch(t *testing.T) {
+	t.Parallel()
 	w, l := doorWorld(t)
 	header := w.bearer(nil)
 	header["Mcp-Protocol-Version"] = "2026-07-28"
@@ -171,6 +173,7 @@ func TestEverySpellingBeforeDispatch(t *testing.T) {
 // What is open can be read by whoever has no role, by the spelling that lists have
 // and by others.
 func TestOpenResourcesStayUsable(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
 		t.Run(name, func(t *testing.T) {
 			w, _ := doorWorld(t, opts...)
@@ -252,6 +255,7 @@ func TestSubscriptionsKeepTheirSpelling(t *testing.T) {
 
 // A resource that stands for a tool does so in every spelling.
 func TestToolForResourceInEverySpelling(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t, mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1 << 20}))
 	for _, uri := range closedSpellings("note", "mail", "today", "x") {
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, uri)

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
 // A drain knows whether the server is about to stop, and what it still waits for.
@@ -61,7 +59,7 @@ func (d *drain) endCall() {
 }
 
 // watch counts calls, and ends streams when it is time.
-func (d *drain) watch(next http.Handler) http.Handler {
+func (d *drain) watch(reject rejecter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isStream(r) {
 			d.beginCall()
@@ -71,7 +69,7 @@ func (d *drain) watch(next http.Handler) http.Handler {
 		}
 		if d.streams.Err() != nil {
 			w.Header().Set("Retry-After", "1")
-			mcpauth.WriteRefusal(w, r, http.StatusServiceUnavailable, codeUnavailable, "draining", "This server is about to stop: open the stream again")
+			reject(w, r, rejection{http.StatusServiceUnavailable, codeUnavailable, "draining", "This server is about to stop: open the stream again"})
 			return
 		}
 		ctx, cancel := context.WithCancel(r.Context())

@@ -167,3 +167,6 @@ func ResourcePolicyOfNobody(p entraauth.Policy, patterns ...string) func(uri str
 	}
 	return a.refusesResources(nil, "tools/call", nil)
 }
+
+// PanicText is what the log holds of a panic's value.
+var PanicText = panicText

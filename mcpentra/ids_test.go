@@ -40,6 +40,7 @@ func sentIDs(t testing.TB, body string) (all []string) {
 
 // In results, errors and refusals, of each protocol, with and without sessions.
 func TestIDsComeBackAsTheyCame(t *testing.T) {
+	t.Parallel()
 	unlimited := mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6})
 	stateless, sessions := newWorld(t, unlimited), withSessions(t, unlimited)
 	good := "Bearer " + stateless.token(stateless.alice)

@@ -24,13 +24,14 @@ func cut(s string, most int) string {
 }
 
 // bounded is the handler behind all that this server logs. It shortens every
-// text, whoever wrote the line and whatever an error quotes: a stranger must not
-// be able to fill the log by one request.
+// text, and takes credentials out of it, whoever wrote the line and whatever an
+// error quotes: a stranger must not be able to fill the log by one request, and
+// whoever reads the log must not be able to act as a user.
 type bounded struct{ slog.Handler }
 
 // Handle implements [slog.Handler].
 func (h bounded) Handle(ctx context.Context, r slog.Record) error {
-	short := slog.NewRecord(r.Time, r.Level, cut(r.Message, maxLoggedCause), r.PC)
+	short := slog.NewRecord(r.Time, r.Level, redacted(cut(r.Message, maxLoggedCause)), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		short.AddAttrs(shortened(a))
 		return true
@@ -66,7 +67,7 @@ func shortened(a slog.Attr) slog.Attr {
 	v := a.Value.Resolve()
 	switch v.Kind() {
 	case slog.KindString:
-		return slog.String(a.Key, cut(v.String(), most))
+		return slog.String(a.Key, redacted(cut(v.String(), most)))
 	case slog.KindGroup:
 		group := v.Group()
 		short := make([]slog.Attr, len(group))
@@ -84,18 +85,18 @@ func shortened(a slog.Attr) slog.Attr {
 func shortenedAny(v slog.Value, most int) slog.Value {
 	switch x := v.Any().(type) {
 	case error:
-		return slog.StringValue(cut(x.Error(), most))
+		return slog.StringValue(errorText(x, most))
 	case []string:
 		short := make([]string, min(len(x), maxLoggedTargets))
 		for i := range short {
-			short[i] = cut(x[i], maxLoggedName)
+			short[i] = redacted(cut(x[i], maxLoggedName))
 		}
 		if more := len(x) - len(short); more > 0 {
 			short = append(short, fmt.Sprintf("… (%d more)", more))
 		}
 		return slog.AnyValue(short)
 	case fmt.Stringer:
-		return slog.StringValue(cut(x.String(), most))
+		return slog.StringValue(redacted(cut(x.String(), most)))
 	}
 	return v
 }

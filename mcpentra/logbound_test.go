@@ -26,6 +26,7 @@ import (
 // Whatever a stranger or a user sends, by whichever member of the request, a line of
 // the log stays short and says how long it was.
 func TestLogLinesAreBounded(t *testing.T) {
+	t.Parallel()
 	const size = 60_000 // net/http's client and server take headers of so much
 	long := strings.Repeat("A", size)
 	w := newWorld(t, mcpentra.WithTrustedProxies(netip.MustParsePrefix("127.0.0.0/8")), mcpentra.WithToolPolicy("*", entraauth.Policy{Scopes: []string{"access_as_user"}}))
@@ -113,7 +114,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 // refused, and names what the operator can do.
 func TestRefusalLines(t *testing.T) {
 	log := &lines{}
-	w := newWorld(t, mcpentra.WithLogger(slog.New(slog.NewJSONHandler(log, nil))))
+	w := newWorld(t, mcpentra.WithLogger(slog.New(slog.NewJSONHandler(log, nil))), mcpentra.WithLimits(mcpentra.Limits{BodyBytes: 4096}))
 	good := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
 	with := func(name, value string) map[string]string {
 		return map[string]string{"Authorization": good["Authorization"], name: value}
@@ -133,6 +134,7 @@ func TestRefusalLines(t *testing.T) {
 		{"Accept", "POST", "/mcp", pingWithID, with("Accept", "text/html"), "accept_not_event_stream", 406, "", false},
 		{"Content-Type", "POST", "/mcp", pingWithID, with("Content-Type", "text/plain"), "content_type_not_json", 415, "", false},
 		{"JSON", "POST", "/mcp", "{", good, "not_json", 400, "", false},
+		{"large body", "POST", "/mcp", strings.Replace(pingWithID, "secure_ping", strings.Repeat("x", 5000), 1), good, "body_too_large", 413, "", false},
 		{"method", "POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"x"}`, good, "method_not_found", 200, "", false},
 		{"message", "POST", "/mcp", `{"id":1,"method":"ping"}`, good, "invalid_request", 400, "", false},
 		{"token", "POST", "/mcp", pingWithID, nil, "no_token", 401, "", false},

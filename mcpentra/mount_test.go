@@ -92,6 +92,28 @@ func TestPathsThatCannotBe(t *testing.T) {
 			t.Errorf("%q: %v", u, err)
 		}
 	}
+	// What has to be escaped is written in two ways, and clients and gateways differ.
+	for _, path := range []string{
+		"a%09b", "a%0Ab", "a%00b", "caf%C3%A9", "café", "a%3Fb", "a%25b", "a%2Fb", "a%2fb", "a%23b", "%61", "a%7Eb", "a%7B", "a%2E%2E", "a\\b", "a\"b", "a|b", "a^b", "a`b", "a<b>",
+	} {
+		if _, err := mcpentra.NewServer("https://h/"+path, w.verifier); err == nil || !strings.Contains(err.Error(), "no escape") {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+	for _, path := range []string{"a-b_c.d~e", "a!b$c&d'e(f)*+,;=:@g", "v1.0/MCP", "a[b]"} { // whatever needs no escape works everywhere
+		resource := "https://mcp.example.com/" + path
+		srv, err := mcpentra.NewServer(resource, w.verifier, mcpentra.WithLogger(w.logger()))
+		must(t, err)
+		base := serve(t, srv)
+		metadata := "/.well-known/oauth-protected-resource/" + path
+		status, header, body := do(t, http.MethodPost, base+"/"+path, "{}", nil)
+		if status != http.StatusUnauthorized || !strings.Contains(header.Get("Www-Authenticate"), `resource_metadata="https://mcp.example.com`+metadata+`"`) {
+			t.Errorf("%s: %d %s %s", path, status, header.Get("Www-Authenticate"), body)
+		}
+		if status, _, body := do(t, http.MethodGet, base+metadata, "", nil); status != http.StatusOK || decode(t, body)["resource"] != resource {
+			t.Errorf("%s: metadata: %d %s", path, status, body)
+		}
+	}
 }
 
 // Where a consent ends, the browser is sent on to a page that is there, with the

@@ -32,6 +32,7 @@ func complete(t *testing.T, s *mcp.ClientSession, template, variable, value stri
 // Whoever may not list blobs by any tool is not told their names by lists of
 // resources or by completions; whoever may not list containers, not theirs.
 func TestNamesFollowListingTools(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.blobs.Grant(w.alice.ObjectID, "", "")
 	for name, c := range map[string]struct {
@@ -175,6 +176,7 @@ func (shelves) Configure(o *mcp.ServerOptions) {
 }
 
 func TestCompletionsOfSeveralVariables(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithTools(shelves{}, said("mail_read")), mcpentra.WithResourcePolicy("note://team/*", readers), mcpentra.WithToolPolicy("mail_read", readers))
 	w.rebuild(t)
 	stranger := w.connect(t, w.token(w.alice), "2026-07-28")

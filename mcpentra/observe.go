@@ -3,7 +3,6 @@ package mcpentra
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"strings"
@@ -40,7 +39,7 @@ func (s *Server) observe(next mcp.MethodHandler) mcp.MethodHandler {
 		defer func() {
 			if p := recover(); p != nil {
 				s.log.ErrorContext(ctx, "panic in an MCP request", "request_id", requestID(ctx), "method", method,
-					"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+					"panic", panicText(p), "stack", string(debug.Stack()))
 				result, err = nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "internal error"}
 			}
 			if n.cause == nil {
@@ -48,6 +47,7 @@ func (s *Server) observe(next mcp.MethodHandler) mcp.MethodHandler {
 			}
 			s.audit(ctx, method, req, result, n.cause, time.Since(start))
 			err = wireError(err)
+			arrivalOf(ctx).tell(err)
 		}()
 		return next(requestline.With(context.WithValue(ctx, noteKey{}, n)), method, req)
 	}
@@ -65,7 +65,7 @@ func causeAttrs(cause error) []slog.Attr {
 	if e, ok := errors.AsType[*obo.Error](cause); ok {
 		attrs = append(attrs, slog.String("reason", strings.ReplaceAll(e.Kind.Error(), " ", "_"))) // consent_required
 	}
-	attrs = append(attrs, slog.String("error", cause.Error()))
+	attrs = append(attrs, slog.Any("error", loggedError{cause}))
 	if detail, ok := errors.AsType[loggable](cause); ok {
 		attrs = append(attrs, slog.Any("detail", detail))
 	}

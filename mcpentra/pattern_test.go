@@ -13,6 +13,7 @@ import (
 // A pattern that can't match what it seems to say is a fault that names the option,
 // the pattern and the remedy, for tools, prompts and resources alike.
 func TestPatternFaults(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	sets := patternSets(t, w)
 	for pattern, want := range map[string]string{
@@ -79,6 +80,7 @@ func TestPatternFaults(t *testing.T) {
 
 // What is written in another spelling than that of the URIs works.
 func TestPatternsMeetURIs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	sets := patternSets(t, w)
 	for _, c := range []struct{ pattern, closed, open string }{

@@ -112,6 +112,7 @@ var changing = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{
 // What is answered to whom: the whole challenge and body of each refusal is in a
 // golden file.
 func TestRefusalsByPolicy(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
 	w.verifierAcceptsApps(t)
 	var golden strings.Builder

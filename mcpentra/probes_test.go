@@ -60,6 +60,7 @@ func TestDrainingIsHealthyAndNotReady(t *testing.T) {
 
 // On-Behalf-Of that fails, for one tool or all, is no reason to go elsewhere.
 func TestOpenCircuitDoesNotUnready(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	addWhoami(w)
 	w.tenant.Fail(entratest.Token, entratest.Fault{Status: http.StatusInternalServerError})

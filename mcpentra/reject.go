@@ -4,8 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
 // A rejection is the answer to a request that is not served, whoever sends it:
@@ -23,16 +23,29 @@ type rejecter func(w http.ResponseWriter, r *http.Request, why rejection, more .
 // reject answers the request, and writes its line in the log. More is for the
 // log alone.
 func (s *Server) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {
+	if body := requestBody(r); body != nil && !isBatch(body) {
+		method, _ := envelope(body, jsonspan.Value(body, 0))
+		more = append(more, slog.String("method", method))
+	}
+	s.logRejection(r, why, more...)
+	mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
+}
+
+// logRejection writes the line of a request that is rejected.
+func (s *Server) logRejection(r *http.Request, why rejection, more ...slog.Attr) {
 	attrs := append(arrivalAttrs(r), slog.Int("status", why.status))
-	if id := entraauth.FromContext(r.Context()); id != nil {
-		attrs = append(attrs, slog.Any("caller", id))
+	if a := arrivalOf(r.Context()); a != nil && a.caller != nil {
+		attrs = append(attrs, slog.Any("caller", a.caller))
 	}
 	attrs = append(attrs, slog.String("outcome", refused), slog.String("reason", why.reason), slog.String("error", why.message))
 	level := slog.LevelWarn
 	switch why.status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed: // scanners, ended sessions, clients that try for a stream
+		if why.reason != "method_not_found" {
+			level = slog.LevelInfo
+		}
+	case http.StatusAccepted: // a notification that nobody knows
 		level = slog.LevelInfo
 	}
 	s.log.LogAttrs(r.Context(), level, requestLine, append(attrs, more...)...)
-	mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
 }

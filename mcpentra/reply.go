@@ -12,12 +12,14 @@ import (
 // back, for [Server.finish] to say in JSON-RPC; all else goes to the client at once.
 type reply struct {
 	http.ResponseWriter
-	ids      *ids     // nil: there is nothing to put back
-	refusals [][]byte // what a part of a batch is answered
+	ids      *ids                                    // nil: there is nothing to put back
+	refusals [][]byte                                // what a part of a batch is answered
+	refused  func(status int, written []byte) []byte // looks for the SDK's refusals of single messages; or nil
 
-	begun bool
-	held  int // a status that is held back, or 0
-	text  []byte
+	begun  bool
+	status int
+	held   int // a status that is held back, or 0
+	text   []byte
 }
 
 // maxHeldText is how much of the SDK's text is looked at: it can hold the body.
@@ -33,7 +35,7 @@ func (a *reply) WriteHeader(status int) {
 		a.held = status
 		return
 	}
-	a.begun = true
+	a.begun, a.status = true, status
 	a.ResponseWriter.WriteHeader(status)
 }
 
@@ -45,8 +47,11 @@ func (a *reply) Write(p []byte) (int, error) {
 	}
 	a.begun = true
 	out := p
+	if a.refused != nil {
+		out = a.refused(a.status, out)
+	}
 	if a.ids != nil {
-		out = a.ids.restore(p)
+		out = a.ids.restore(out)
 	}
 	if _, err := a.ResponseWriter.Write(out); err != nil {
 		return 0, err
@@ -74,6 +79,9 @@ func (a *reply) unknownMethod() (method string, ok bool) {
 // writeRefusals answers a batch of whose calls none was dispatched.
 func (a *reply) writeRefusals() {
 	a.held = 0
+	for _, refusal := range a.refusals {
+		a.refused(http.StatusOK, refusal)
+	}
 	a.Header().Set("Content-Type", "application/json")
 	_, _ = a.Write(slices.Concat([]byte("["), bytes.Join(a.refusals, []byte(",")), []byte("]")))
 }

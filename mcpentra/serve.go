@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -50,7 +51,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // what strangers do to connections
+		ErrorLog:          log.New(connectionLog{s.log}, "", 0),
 	}
 	s.log.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{slog.String("address", l.Addr().String())}, s.description...)...)
 	fetching, stopFetching := context.WithCancel(ctx)
@@ -76,6 +77,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("mcpentra: serving ended: %w", err)
 	}
 	return nil
+}
+
+// A connectionLog is where net/http writes: what strangers do to connections, and
+// now and then that the process can't go on as it should.
+type connectionLog struct{ log *slog.Logger }
+
+// Write implements [io.Writer].
+func (l connectionLog) Write(p []byte) (int, error) {
+	text, level := strings.TrimSpace(string(p)), slog.LevelDebug
+	if strings.HasPrefix(text, "http: Accept error") || strings.HasPrefix(text, "http: panic") { // out of files, for one
+		level = slog.LevelError
+	}
+	l.log.Log(context.Background(), level, text)
+	return len(p), nil
 }
 
 // describe is what the log says of the server at its start.

@@ -259,6 +259,7 @@ func TestServeOnAClosedListener(t *testing.T) {
 
 // What Serve adds to a plain http.Server.
 func TestHugeHeader(t *testing.T) {
+	t.Parallel()
 	r := startServing(t)
 	status, _, _ := do(t, http.MethodPost, r.url, listTools, map[string]string{"Authorization": "Bearer " + strings.Repeat("x", 200<<10)})
 	if status != http.StatusRequestHeaderFieldsTooLarge {

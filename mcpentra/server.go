@@ -181,13 +181,13 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	protected := http.NewServeMux()
 	protected.HandleFunc("GET "+consentPath, s.landing)
 	endpoint := mcpauth.Bridge(carry(s.speak(stream)))
-	endpoint = s.users.batches(s.drain.watch(s.watchStreams(s.guard(endpoint))))
+	endpoint = s.users.batches(s.drain.watch(s.reject, s.watchStreams(s.guard(endpoint))))
 	if c.sessions {
 		small := s.limits
 		small.BodyBytes = min(small.BodyBytes, maxInitialize)
-		endpoint = s.sessions.owned(readBody(small, endpoint), readBody(s.limits, endpoint))
+		endpoint = s.sessions.owned(s.readBody(small, endpoint), s.readBody(s.limits, endpoint))
 	} else {
-		endpoint = readBody(s.limits, endpoint)
+		endpoint = s.readBody(s.limits, endpoint)
 	}
 	endpoint = s.verifier.Middleware(outer)(s.users.limit(s.formed(c.sessions, endpoint)))
 	for _, path := range remainders(resource.Path) {

@@ -109,6 +109,7 @@ func keep(id int, word string) string {
 // Fifty users use their own sessions, with two tokens each, and try each other's:
 // nobody is ever taken for another, or sees what another's session holds.
 func TestSessionsAreNotShared(t *testing.T) {
+	t.Parallel()
 	c := newCrowd(t, 50)
 	var mu sync.Mutex
 	events := []string{} // ids of all that was ever sent to anybody

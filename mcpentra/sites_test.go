@@ -59,6 +59,7 @@ func TestSitesThatCannotBe(t *testing.T) {
 
 // One form for what is configured and what is sent.
 func TestSitesInOtherSpellings(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, row := range []struct {
 		resource string

@@ -41,7 +41,7 @@ func (s *Server) speak(next http.Handler) http.Handler {
 		}
 		visible := hidden.hide(body)
 		for unknown := []string(nil); ; {
-			answer := &reply{ResponseWriter: w}
+			answer := &reply{ResponseWriter: w, refused: func(status int, written []byte) []byte { return s.tellRefused(r, visible, status, written) }}
 			if len(visible) != len(body) {
 				answer.ids = hidden
 			}
@@ -58,6 +58,7 @@ func (s *Server) speak(next http.Handler) http.Handler {
 			method, ok := answer.unknownMethod()
 			if !ok || !isBatch(body) || len(unknown) == maxUnknown || slices.Contains(unknown, method) {
 				s.finish(answer, withBody(r, body))
+				s.tellNotifications(r, answer, body, unknown)
 				return
 			}
 			unknown = append(unknown, method)
@@ -113,18 +114,18 @@ func methodNotFound(method string) string {
 }
 
 func rpcError(id json.RawMessage, code int, message string) []byte {
-	type rpcError struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-	}
+	return rpcErrorWith(id, sdkError{Code: int64(code), Message: message})
+}
+
+func rpcErrorWith(id json.RawMessage, e sdkError) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // the id is to come back as it came
 	if err := enc.Encode(struct {
 		Version string          `json:"jsonrpc"`
 		ID      json.RawMessage `json:"id"`
-		Error   rpcError        `json:"error"`
-	}{"2.0", id, rpcError{code, message}}); err != nil {
+		Error   sdkError        `json:"error"`
+	}{"2.0", id, e}); err != nil {
 		return nil // an id that is not JSON: the SDK has read it, so it can't be
 	}
 	return bytes.TrimSpace(b.Bytes())
@@ -144,6 +145,7 @@ func (s *Server) finish(a *reply, r *http.Request) {
 			a.Header().Del("Content-Type")
 			a.Header().Del("X-Content-Type-Options")
 			a.ResponseWriter.WriteHeader(http.StatusAccepted)
+			s.tellNotification(r, method, nil, true)
 			return
 		}
 		// Not 404: of a request with a session, clients take that for its end.

@@ -227,6 +227,7 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 
 // It takes nobody's request: the check is the server's own, each second.
 func TestStreamEndsByItself(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			w, clock := newsWorld(t, mode.opts...)

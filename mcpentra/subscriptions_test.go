@@ -92,6 +92,7 @@ func TestListenIsOfTheModernEra(t *testing.T) {
 }
 
 func TestSubscriptionsAreBounded(t *testing.T) {
+	t.Parallel()
 	const most = 512
 	w, clock := newsWorld(t)
 	alice, bob := w.holderOf(clock, w.alice.ObjectID, time.Hour), w.holderOf(clock, w.bob.ObjectID, time.Hour)

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"os"
 	"time"
-
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
 // patient bounds how long the client may take: over its whole body, and over each
@@ -72,7 +70,7 @@ func requestBody(r *http.Request) []byte {
 
 // readBody reads the body of a POST before its next handler begins, and answers
 // those that are too large, too slow or broken off itself.
-func readBody(l Limits, next http.Handler) http.Handler {
+func (s *Server) readBody(l Limits, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			next.ServeHTTP(w, r)
@@ -93,7 +91,7 @@ func readBody(l Limits, next http.Handler) http.Handler {
 			status, reason, message = http.StatusRequestTimeout, "body_too_slow", fmt.Sprintf("The request's body took too long: it must be here within %s", l.BodyTimeout)
 		}
 		w.Header().Set("Connection", "close")
-		mcpauth.WriteRefusal(w, r, status, codeBadRequest, reason, message)
+		s.reject(w, r, rejection{status, codeBadRequest, reason, message})
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // or net/http waits for the rest
 	})
 }

@@ -60,19 +60,19 @@ func TestSlowBodyOfAStranger(t *testing.T) {
 	for _, request := range []string{
 		"GET /mcp", "GET /health", "DELETE /mcp", "GET /.well-known/oauth-protected-resource", "POST /elsewhere",
 	} {
-		conn, answers := dial(t, w.url)
-		_, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n", request)
-		must(t, err)
-		resp, err := http.ReadResponse(answers, nil)
-		if err != nil {
-			t.Errorf("%s: %v", request, err)
-			continue
-		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		must(t, resp.Body.Close())
-		if _, err := answers.ReadByte(); !errors.Is(err, io.EOF) && !isReset(err) {
-			t.Errorf("%s: the connection is still open: %v", request, err)
-		}
+		t.Run(request, func(t *testing.T) {
+			t.Parallel()
+			conn, answers := dial(t, w.url)
+			_, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n", request)
+			must(t, err)
+			resp, err := http.ReadResponse(answers, nil)
+			must(t, err)
+			_, _ = io.Copy(io.Discard, resp.Body)
+			must(t, resp.Body.Close())
+			if _, err := answers.ReadByte(); !errors.Is(err, io.EOF) && !isReset(err) {
+				t.Errorf("the connection is still open: %v", err)
+			}
+		})
 	}
 }
 
@@ -82,6 +82,7 @@ func TestLongCallsAreNotTimedOut(t *testing.T) {
 	for name, opts := range map[string][]mcpentra.Option{"2026-07-28": nil, "2025-11-25": {mcpentra.WithSessions()}, "2026-07-28 over HTTP/2": nil} {
 		protocol, _, http2 := strings.Cut(name, " over ")
 		w := newWorld(t, append(opts, mcpentra.WithLimits(mcpentra.Limits{BodyTimeout: short, WriteTimeout: short}))...)
+		must(t, w.verifier.Ready(t.Context())) // the first fetch of keys may take longer than that
 		mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "long"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 			for i := range 4 {
 				select {

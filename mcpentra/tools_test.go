@@ -56,6 +56,7 @@ func addWhoami(w *world) {
 // Each caller is himself, in every era, with sessions and without, however many
 // call at once, and his credential is his own.
 func TestNobodyIsSomebodyElse(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]mcpentra.Option{
 		"stateless": nil, "stateful": {mcpentra.WithSessions()},
 	} {

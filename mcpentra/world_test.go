@@ -3,6 +3,7 @@ package mcpentra_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"log/slog"
 	"net/http"
@@ -23,7 +24,11 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // for tests and examples of defaults; the others have their own
+	_ = flag.Set("test.parallel", "6")             // the parallel ones wait, most of their time; the command line still decides
+	goleak.VerifyTestMain(m)
+}
 
 // resourceURL is what the tests' servers are called by clients; they are
 // reached by loopback address.

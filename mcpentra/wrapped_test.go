@@ -120,6 +120,7 @@ func TestToolsRegisteredElsewhere(t *testing.T) {
 
 // However blobtool's set is wrapped, its resources follow its tools.
 func TestWrappedResourcesFollowTools(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blobs, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: w.blobs.HTTPClient(), Tools: []string{"read_blob", "list_blobs"}})
 	must(t, err)

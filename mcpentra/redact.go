@@ -1,0 +1,135 @@
+package mcpentra
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+)
+
+// A loggedError is an error of which the log holds the text, and nothing else that it
+// knows of itself.
+type loggedError struct{ cause error }
+
+// Error implements error.
+func (e loggedError) Error() string { return e.cause.Error() }
+
+// Unwrap returns the cause.
+func (e loggedError) Unwrap() error { return e.cause }
+
+// errorText is the text of an error for the log, cut. The errors of tools quote what a
+// log must not keep: net/http's have the URL with its query, where a shared access
+// signature or a key may stand, and Azure's SDK adds the answer's whole body.
+func errorText(err error, most int) string {
+	text := err.Error()
+	for e := range all(err) {
+		switch e := e.(type) { //nolint:errorlint // all has unwrapped it
+		case *url.Error:
+			clean := withoutQuery(e.URL)
+			quoted := strconv.Quote(e.URL)
+			text = strings.ReplaceAll(text, quoted[1:len(quoted)-1], clean)
+			text = strings.ReplaceAll(text, e.URL, clean)
+		case *azcore.ResponseError:
+			text = strings.ReplaceAll(text, e.Error(), azureLogText(e))
+		}
+	}
+	return redacted(cut(text, most))
+}
+
+// all yields the error and all that it wraps, joined ones too.
+func all(err error) func(yield func(error) bool) {
+	var visit func(err error, yield func(error) bool) bool
+	visit = func(err error, yield func(error) bool) bool {
+		if err == nil {
+			return true
+		}
+		if !yield(err) {
+			return false
+		}
+		switch e := err.(type) { //nolint:errorlint // this unwraps
+		case interface{ Unwrap() error }:
+			return visit(e.Unwrap(), yield)
+		case interface{ Unwrap() []error }:
+			for _, one := range e.Unwrap() {
+				if !visit(one, yield) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	return func(yield func(error) bool) { visit(err, yield) }
+}
+
+// azureLogText names the service, the status, the code, and the request id.
+func azureLogText(e *azcore.ResponseError) string {
+	text := fmt.Sprintf("%s answered %d", serviceOf(e).name, e.StatusCode)
+	if code := printable(e.ErrorCode); code != "" {
+		text += " " + code
+	}
+	if id := serviceRequestID(e.RawResponse); id != "" {
+		text += ", request id " + id
+	}
+	return text
+}
+
+// withoutQuery returns the URL without what can be a credential: user information,
+// query and fragment.
+func withoutQuery(s string) string {
+	s, _, _ = strings.Cut(s, "#")
+	s, _, hasQuery := strings.Cut(s, "?")
+	s = userInfo.ReplaceAllString(s, "$1")
+	if hasQuery {
+		s += "?…"
+	}
+	return s
+}
+
+var (
+	userInfo = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#"'<>]*@`)
+	// webQuery is a web address with its query or fragment. (Resources of MCP have
+	// addresses too; their queries are names.)
+	webQuery = regexp.MustCompile(`(?i)\b((?:https?|wss?|rediss?|amqps?)://[^\s?#"'<>\\]*)[?#][^\s"'<>\\]*`)
+	// A credential is known by its name, by its scheme, or by how a JWT begins.
+	named = regexp.MustCompile(`(?i)((?:\b|%26|%3f|_)(?:sig|signature|token|assertion|secret|passw(?:or)?d|pwd|api-?_?key|key|accountkey|sharedaccesskey|subscription-key|cookie)` +
+		`(?:\\?["']\s*:\s*\\?["']|=|%3d))[^&\s"'\\,;)<>…]+`)
+	code   = regexp.MustCompile(`(?i)(\bcode(?:=|%3d))[^&\s"'\\,;)<>…]{6,}`) // OAuth's; those of errors are shorter
+	scheme = regexp.MustCompile(`(?i)\b((?:bearer|dpop|sharedkey|sharedaccesssignature|authorization\\?"?[:=]\s*\\?"?basic)\s+)[^\s"'\\,;)<>…]{6,}`)
+	jwt    = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*`)
+)
+
+// redacted returns a text for the log without the credentials that it quotes.
+func redacted(text string) string {
+	if strings.Contains(text, "://") {
+		text = webQuery.ReplaceAllString(text, "$1?…")
+		text = userInfo.ReplaceAllString(text, "$1")
+	}
+	if strings.ContainsAny(text, "=:%") {
+		text = named.ReplaceAllString(text, "$1…")
+		text = code.ReplaceAllString(text, "$1…")
+	}
+	if strings.Contains(text, " ") {
+		text = scheme.ReplaceAllString(text, "$1…")
+	}
+	if strings.Contains(text, "eyJ") {
+		text = jwt.ReplaceAllString(text, "eyJ…")
+	}
+	return text
+}
+
+// panicText is what the log holds of a panic's value: its type, and the text of a
+// value that is made to be read. Any other may print a token that it holds.
+func panicText(p any) string {
+	switch p := p.(type) {
+	case error:
+		return fmt.Sprintf("%T: %s", p, errorText(p, maxLoggedCause))
+	case string:
+		return redacted(cut(p, maxLoggedCause))
+	case fmt.Stringer:
+		return fmt.Sprintf("%T: %s", p, redacted(cut(p.String(), maxLoggedCause)))
+	}
+	return fmt.Sprintf("a value of type %T", p)
+}
