@@ -121,21 +121,30 @@ type denial struct {
 // Of several reasons it gives the one that no new token helps against, if there
 // is such: a client that signs in anew only to be refused again is worse off.
 func (a *access) decide(id *entraauth.Identity, targets []target) *denial {
-	var worst *entraauth.Error
-	for _, t := range targets {
-		a.visit(t, func(p *entraauth.Policy) {
-			if e, ok := errors.AsType[*entraauth.Error](p.Check(id)); ok && (worst == nil || remediable(worst) && !remediable(e)) {
-				worst = e
-			}
-		})
+	d := judge(id, func(show func(*entraauth.Policy)) {
+		for _, t := range targets {
+			a.visit(t, show)
+		}
+	})
+	if d != nil {
+		d.targets = targets
 	}
+	return d
+}
+
+// judge returns nil if the caller meets all policies that are visited.
+func judge(id *entraauth.Identity, visit func(show func(*entraauth.Policy))) *denial {
+	var worst *entraauth.Error
+	visit(func(p *entraauth.Policy) {
+		if e, ok := errors.AsType[*entraauth.Error](p.Check(id)); ok && (worst == nil || remediable(worst) && !remediable(e)) {
+			worst = e
+		}
+	})
 	if worst == nil {
 		return nil
 	}
-	d := &denial{refusal: worst, targets: targets}
-	for _, t := range targets {
-		a.visit(t, d.addScopes)
-	}
+	d := &denial{refusal: worst}
+	visit(d.addScopes)
 	return d
 }
 
@@ -164,8 +173,9 @@ func (a *access) shows(id *entraauth.Identity, t target) bool {
 	return d == nil || id != nil && id.Kind() == entraauth.User && remediable(d.refusal)
 }
 
-// filter takes out of a listing what the caller may not use.
-func (a *access) filter(id *entraauth.Identity, result mcp.Result) {
+// filter takes out of a listing what the caller may not use, and reports whether the
+// result is one.
+func (a *access) filter(id *entraauth.Identity, result mcp.Result) bool {
 	switch r := result.(type) {
 	case *mcp.ListToolsResult:
 		r.Tools = keep(r.Tools, func(t *mcp.Tool) bool { return a.shows(id, target{tool, t.Name}) })
@@ -177,7 +187,10 @@ func (a *access) filter(id *entraauth.Identity, result mcp.Result) {
 		})
 	case *mcp.ListPromptsResult:
 		r.Prompts = keep(r.Prompts, func(x *mcp.Prompt) bool { return a.shows(id, target{prompt, x.Name}) })
+	default:
+		return false
 	}
+	return true
 }
 
 // keep returns those that pass, in a slice of their own: never null in JSON.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
 // requestIDHeader is where an answer has its request's id.
@@ -18,13 +20,15 @@ const requestIDHeader = "X-Request-Id"
 
 // An arrival is what the server notes of an HTTP request as it comes in.
 type arrival struct {
-	id     string     // made here: a stranger's would let him write into another's lines
-	trace  string     // the caller's trace id (W3C Trace Context), or "": a hint, not unique
-	client netip.Addr // who sent the request; see proxies.client
-	host   string     // whom it was sent to: one host, or several with commas between
-	answer *answer    // nil while it can't be changed
-	lease  *lease     // of the user's limits; nil until there is a user
-	size   size       // of the body
+	id     string              // made here: a stranger's would let him write into another's lines
+	trace  string              // the caller's trace id (W3C Trace Context), or "": a hint, not unique
+	client netip.Addr          // who sent the request; see proxies.client
+	host   string              // whom it was sent to: one host, or several with commas between
+	answer *answer             // nil while it can't be changed
+	lease  *lease              // of the user's limits; nil until there is a user
+	size   size                // of the body
+	caller *entraauth.Identity // nil until it is known
+	usage  *usage
 }
 
 type arrivalKey struct{}
@@ -79,7 +83,7 @@ func arrivalAttrs(r *http.Request) []slog.Attr {
 // the client may take over what it sends and reads.
 func (s *Server) receive(trusted proxies, limits Limits, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := &arrival{id: rand.Text(), trace: traceID(r.Header.Get("Traceparent"))}
+		a := &arrival{id: rand.Text(), trace: traceID(r.Header.Get("Traceparent")), usage: &usage{}}
 		a.client, a.host = trusted.origin(r)
 		w.Header().Set(requestIDHeader, a.id)
 		r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, a))

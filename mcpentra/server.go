@@ -113,8 +113,8 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	} else {
 		chain = append(chain, smallIfKept)
 	}
-	s.mcp.AddReceivingMiddleware(append(chain, s.authorize, s.subscribe, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))...)
-	s.mcp.AddSendingMiddleware(s.onlyToAdmitted)
+	s.mcp.AddReceivingMiddleware(append(chain, whileRunning, s.authorize, s.subscribe, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))...)
+	s.mcp.AddSendingMiddleware(s.onItsStream, s.onlyToAdmitted)
 	s.handler = s.routes(resource, &c)
 	s.description = describe(resource, &c, s)
 	return s, nil
@@ -180,7 +180,7 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	protected := http.NewServeMux()
 	protected.HandleFunc("GET "+consentPath, s.landing)
 	endpoint := mcpauth.Bridge(carry(s.speak(stream)))
-	endpoint = s.users.batches(s.drain.watch(s.watchStreams(s.guard(endpoint))))
+	endpoint = s.users.batches(s.drain.watch(s.watchStreams(s.replays(s.guard(endpoint)))))
 	if c.sessions {
 		small := s.limits
 		small.BodyBytes = min(small.BodyBytes, maxInitialize)

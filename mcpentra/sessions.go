@@ -41,6 +41,7 @@ type session struct {
 	stream       *entraauth.Identity // of the request that opened the stream of server messages, if it is open
 	uris         map[string]bool     // subscribed to
 	listening    int                 // to how many URIs, by subscriptions/listen
+	asking       map[*usage]int      // of the requests that wait for an answer of the client
 }
 
 func newSessions(l Limits, reject rejecter, ended func(*session)) *sessions {

@@ -60,13 +60,15 @@ func newUsers(l Limits, now func() time.Time, reject rejecter) *users {
 // the verifier's middleware.
 func (t *users) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		l, wait := t.admit(entraauth.FromContext(r.Context()).UserID())
+		a := arrivalOf(r.Context())
+		a.caller = entraauth.FromContext(r.Context())
+		l, wait := t.admit(a.caller.UserID())
 		if wait > 0 {
 			t.refuse(w, r, l.user, wait)
 			return
 		}
 		defer l.close()
-		arrivalOf(r.Context()).lease = l
+		a.lease = l
 		next.ServeHTTP(w, r)
 	})
 }
