@@ -45,6 +45,12 @@ type Limits struct {
 	DrainTimeout time.Duration
 }
 
+// What is larger than these is no limit: a count or a size, and a time-out.
+const (
+	maxLimit   = 1 << 30
+	maxTimeout = 24 * time.Hour
+)
+
 // WithLimits changes the limits. Users are told apart by tenant and object id;
 // requests without a good token count for nobody, and cost little: they are
 // judged in microseconds, and no more than 64 KiB and 5 seconds of their bodies
@@ -53,21 +59,21 @@ func WithLimits(l Limits) Option {
 	return func(c *config) error {
 		var faults []error
 		for _, field := range []struct {
-			name     string
-			negative bool
+			name        string
+			value, most float64
 		}{
-			{"RequestsPerSecond", !(l.RequestsPerSecond >= 0)}, // NaN too
-			{"Burst", l.Burst < 0},
-			{"Concurrent", l.Concurrent < 0},
-			{"Sessions", l.Sessions < 0},
-			{"AllSessions", l.AllSessions < 0},
-			{"BodyBytes", l.BodyBytes < 0},
-			{"BodyTimeout", l.BodyTimeout < 0},
-			{"WriteTimeout", l.WriteTimeout < 0},
-			{"DrainTimeout", l.DrainTimeout < 0},
+			{"RequestsPerSecond", l.RequestsPerSecond, maxLimit},
+			{"Burst", float64(l.Burst), maxLimit},
+			{"Concurrent", float64(l.Concurrent), maxLimit},
+			{"Sessions", float64(l.Sessions), maxLimit},
+			{"AllSessions", float64(l.AllSessions), maxLimit},
+			{"BodyBytes", float64(l.BodyBytes), maxLimit},
+			{"BodyTimeout", l.BodyTimeout.Seconds(), maxTimeout.Seconds()},
+			{"WriteTimeout", l.WriteTimeout.Seconds(), maxTimeout.Seconds()},
+			{"DrainTimeout", l.DrainTimeout.Seconds(), maxTimeout.Seconds()},
 		} {
-			if field.negative {
-				faults = append(faults, fmt.Errorf("WithLimits: %s must be positive; there is no way to have no limit", field.name))
+			if inside := field.value >= 0 && field.value <= field.most; !inside { // NaN too
+				faults = append(faults, fmt.Errorf("WithLimits: %s is %g: it must be positive, and at most %.0f; there is no way to have no limit", field.name, field.value, field.most))
 			}
 		}
 		c.limits = l

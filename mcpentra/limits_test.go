@@ -3,7 +3,9 @@ package mcpentra_test
 import (
 	"context"
 	"io"
+	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -175,17 +177,41 @@ func TestWaitIsExact(t *testing.T) {
 	}
 }
 
-func TestLimitsMustBePositive(t *testing.T) {
+// A value that is no limit, or that would overflow, is a fault that names its field.
+func TestLimitsAreLimits(t *testing.T) {
 	w := newWorld(t)
-	_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithLimits(mcpentra.Limits{
-		RequestsPerSecond: -1, Burst: -1, Concurrent: -1, Sessions: -1, BodyBytes: -1, BodyTimeout: -1, WriteTimeout: -1, DrainTimeout: -1,
-	}))
-	for _, field := range []string{"RequestsPerSecond", "Burst", "Concurrent", "Sessions", "BodyBytes", "BodyTimeout", "WriteTimeout", "DrainTimeout"} {
-		if err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("%s is not named in: %v", field, err)
+	for _, row := range []struct {
+		name   string
+		limits mcpentra.Limits
+		faults []string
+	}{
+		{"negative", mcpentra.Limits{RequestsPerSecond: -1, Burst: -1, Concurrent: -1, Sessions: -1, AllSessions: -1, BodyBytes: -1, BodyTimeout: -1, WriteTimeout: -1, DrainTimeout: -1}, allLimits},
+		{"the largest numbers", mcpentra.Limits{RequestsPerSecond: math.MaxFloat64, Burst: math.MaxInt, Concurrent: math.MaxInt, Sessions: math.MaxInt, AllSessions: math.MaxInt,
+			BodyBytes: math.MaxInt64, BodyTimeout: math.MaxInt64, WriteTimeout: math.MaxInt64, DrainTimeout: math.MaxInt64}, allLimits},
+		{"the smallest numbers", mcpentra.Limits{RequestsPerSecond: -math.MaxFloat64, Burst: math.MinInt, Concurrent: math.MinInt, Sessions: math.MinInt, AllSessions: math.MinInt,
+			BodyBytes: math.MinInt64, BodyTimeout: math.MinInt64, WriteTimeout: math.MinInt64, DrainTimeout: math.MinInt64}, allLimits},
+		{"infinity", mcpentra.Limits{RequestsPerSecond: math.Inf(1)}, []string{"RequestsPerSecond"}},
+		{"less than nothing", mcpentra.Limits{RequestsPerSecond: math.Inf(-1)}, []string{"RequestsPerSecond"}},
+		{"no number", mcpentra.Limits{RequestsPerSecond: math.NaN()}, []string{"RequestsPerSecond"}},
+		{"one too many", mcpentra.Limits{Concurrent: 1<<30 + 1, BodyTimeout: 24*time.Hour + time.Second}, []string{"Concurrent", "BodyTimeout"}},
+		{"none", mcpentra.Limits{}, nil},
+		{"small", mcpentra.Limits{RequestsPerSecond: math.SmallestNonzeroFloat64, Burst: 1, Concurrent: 1, Sessions: 1, AllSessions: 1, BodyBytes: 1, BodyTimeout: 1, WriteTimeout: 1, DrainTimeout: 1}, nil},
+		{"large", mcpentra.Limits{RequestsPerSecond: 1e9, Burst: 1 << 30, Concurrent: 1 << 30, Sessions: 1 << 30, AllSessions: 1 << 30, BodyBytes: 1 << 30,
+			BodyTimeout: 24 * time.Hour, WriteTimeout: 24 * time.Hour, DrainTimeout: 24 * time.Hour}, nil},
+	} {
+		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithLimits(row.limits))
+		if (err == nil) != (row.faults == nil) {
+			t.Errorf("%s: %v, want faults of %v", row.name, err, row.faults)
+		}
+		for _, field := range allLimits {
+			if named := err != nil && strings.Contains(err.Error(), "WithLimits: "+field+" "); named != slices.Contains(row.faults, field) {
+				t.Errorf("%s: %s is named: %v in: %v", row.name, field, named, err)
+			}
 		}
 	}
 }
+
+var allLimits = []string{"RequestsPerSecond", "Burst", "Concurrent", "Sessions", "AllSessions", "BodyBytes", "BodyTimeout", "WriteTimeout", "DrainTimeout"}
 
 const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
 
