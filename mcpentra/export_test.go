@@ -23,7 +23,16 @@ func NewUsers(l Limits, now func() time.Time) Users {
 
 // Admit counts a request of the user and returns what ends it, or how long to wait.
 func (u Users) Admit(id string) (release func(), wait time.Duration) {
-	l, wait := u.t.admit(id)
+	l, wait := u.t.admit(id, 1)
+	if wait > 0 {
+		return nil, wait
+	}
+	return l.close, 0
+}
+
+// AdmitShort is Admit for a request that takes no place.
+func (u Users) AdmitShort(id string) (release func(), wait time.Duration) {
+	l, wait := u.t.admit(id, 0)
 	if wait > 0 {
 		return nil, wait
 	}

@@ -2,6 +2,7 @@ package mcpentra_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -97,6 +98,89 @@ func TestClientSurvivesTooManyRequests(t *testing.T) {
 		if !strings.Contains(err.Error(), "Too Many Requests") {
 			t.Fatalf("afterwards: %v", err)
 		}
+	}
+}
+
+// A user whose calls have taken all places can end them, and answer what they ask.
+func TestEndingTakesNoPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{Concurrent: 2}))
+	x := addWaiting(w)
+	defer close(x.end)
+	header := w.begin(t, "sessions", w.token(w.alice), "2025-03-26")
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	begin := func(id int) {
+		wg.Go(func() { w.post(t, strings.Replace(callBody("wait"), `"id":7`, fmt.Sprint(`"id":`, id), 1), header) })
+		<-x.begun
+	}
+	const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`
+	begin(1)
+	begin(2)
+	for _, row := range []struct {
+		name, method, body string
+		status             int
+		ends               int // calls, with the context canceled
+	}{
+		{"another call", http.MethodPost, listTools, http.StatusTooManyRequests, 0},
+		{"a stream", http.MethodGet, "", http.StatusTooManyRequests, 0},
+		{"a call in a batch", http.MethodPost, "[" + fmt.Sprintf(cancel, 9) + "," + listTools + "]", http.StatusTooManyRequests, 0},
+		{"another notification", http.MethodPost, `{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`, http.StatusAccepted, 0},
+		{"an answer", http.MethodPost, `{"jsonrpc":"2.0","id":99,"result":{}}`, http.StatusAccepted, 0},
+		{"cancel one", http.MethodPost, fmt.Sprintf(cancel, 1), http.StatusAccepted, 1},
+		{"in a batch", http.MethodPost, "[" + fmt.Sprintf(cancel, 3) + "," + fmt.Sprintf(cancel, 4) + "]", http.StatusAccepted, 1},
+		{"end the session", http.MethodDelete, "", http.StatusNoContent, 2},
+	} {
+		switch row.name {
+		case "in a batch":
+			begin(3)
+		case "end the session":
+			begin(4)
+		}
+		status, _, body := do(t, row.method, w.url, row.body, header)
+		if status != row.status || status == http.StatusTooManyRequests && row.method == http.MethodPost && !strings.Contains(body, "too_many_requests") {
+			t.Errorf("%s: %d %s, want %d", row.name, status, body, row.status)
+		}
+		for range row.ends {
+			select {
+			case err := <-x.ended:
+				if err == nil {
+					t.Errorf("%s: a call ended by itself", row.name)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s: no call ended", row.name)
+			}
+		}
+	}
+}
+
+// What takes no place is bounded too, and ends with its request.
+func TestShortRequestsAreBounded(t *testing.T) {
+	users := mcpentra.NewUsers(mcpentra.Limits{Concurrent: 3}, time.Now)
+	var ends []func()
+	for range 3 {
+		end, wait := users.AdmitShort("a")
+		if wait > 0 {
+			t.Fatalf("must wait %s", wait)
+		}
+		ends = append(ends, end)
+	}
+	if _, wait := users.AdmitShort("a"); wait == 0 {
+		t.Error("a fourth of three")
+	}
+	if end, wait := users.Admit("a"); wait > 0 {
+		t.Errorf("a call beside them must wait %s", wait)
+	} else {
+		end()
+	}
+	if _, wait := users.AdmitShort("b"); wait > 0 {
+		t.Errorf("another user must wait %s", wait)
+	}
+	for _, end := range ends {
+		end()
+	}
+	if _, wait := users.AdmitShort("a"); wait > 0 {
+		t.Errorf("afterwards must wait %s", wait)
 	}
 }
 

@@ -88,18 +88,47 @@ func (s *Server) replays(next http.Handler) http.Handler {
 // A running call is what the messages belong to that its tool sends to the client.
 type running struct {
 	session mcp.Session
+	cancel  context.CancelFunc
 	over    atomic.Bool
 }
 
 type runningKey struct{}
 
 // whileRunning is receiving middleware by which onItsStream knows whether a call
-// still runs.
-func whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
+// still runs, and by which a session's end cancels its calls.
+func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		call := &running{session: req.GetSession()}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		call := &running{session: req.GetSession(), cancel: cancel}
 		defer call.over.Store(true)
+		server, _ := call.session.(*mcp.ServerSession)
+		t.mu.Lock()
+		x := t.byServer[server]
+		if x != nil {
+			if x.running == nil {
+				x.running = map[*running]struct{}{}
+			}
+			x.running[call] = struct{}{}
+		}
+		t.mu.Unlock()
+		defer func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if x != nil {
+				delete(x.running, call)
+			}
+		}()
 		return next(context.WithValue(ctx, runningKey{}, call), method, req)
+	}
+}
+
+// cancelCalls cancels what still runs in the session: the SDK would wait for it.
+func (t *sessions) cancelCalls(x *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for call := range x.running {
+		call.cancel()
 	}
 }
 

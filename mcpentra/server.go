@@ -113,7 +113,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	} else {
 		chain = append(chain, smallIfKept)
 	}
-	s.mcp.AddReceivingMiddleware(append(chain, whileRunning, s.authorize, s.subscribe, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))...)
+	s.mcp.AddReceivingMiddleware(append(chain, s.sessions.whileRunning, s.authorize, s.subscribe, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))...)
 	s.mcp.AddSendingMiddleware(s.onItsStream, s.onlyToAdmitted)
 	s.handler = s.routes(resource, &c)
 	s.description = describe(resource, &c, s)
@@ -180,7 +180,7 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	protected := http.NewServeMux()
 	protected.HandleFunc("GET "+consentPath, s.landing)
 	endpoint := mcpauth.Bridge(carry(s.speak(stream)))
-	endpoint = s.users.batches(s.drain.watch(s.watchStreams(s.replays(s.guard(endpoint)))))
+	endpoint = s.users.messages(s.drain.watch(s.watchStreams(s.replays(s.guard(endpoint)))))
 	if c.sessions {
 		small := s.limits
 		small.BodyBytes = min(small.BodyBytes, maxInitialize)
