@@ -45,7 +45,7 @@ func (t *users) messages(next http.Handler) http.Handler {
 		}
 		l := arrivalOf(r.Context()).lease
 		if wait := l.settle(n-1, calls); wait > 0 {
-			t.refuse(w, r, l.user, wait)
+			t.refuse(w, r, l.user, wait, t.tooMany())
 			return
 		}
 		next.ServeHTTP(w, r)

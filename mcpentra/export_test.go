@@ -39,6 +39,19 @@ func (u Users) AdmitShort(id string) (release func(), wait time.Duration) {
 	return l.close, 0
 }
 
+// Hold returns what counts the bytes of a body of the user's, and what ends that.
+func (u Users) Hold(id string) (hold func(int64) error, release func()) {
+	l, _ := u.t.admit(id, 1)
+	return l.hold, l.close
+}
+
+// Held is how many bytes of bodies are counted.
+func (s *Server) Held() int64 {
+	s.users.mu.Lock()
+	defer s.users.mu.Unlock()
+	return s.users.held
+}
+
 func (u Users) Known() int { return len(u.t.known) }
 
 // TraceID and Origin read what strangers send.

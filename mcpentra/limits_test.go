@@ -192,7 +192,7 @@ type waiting struct {
 }
 
 func addWaiting(w *world) waiting {
-	x := waiting{make(chan struct{}, 8), make(chan struct{}), make(chan error, 8)}
+	x := waiting{make(chan struct{}, 64), make(chan struct{}), make(chan error, 64)}
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "wait", Description: "Waits."},
 		func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 			x.begun <- struct{}{}

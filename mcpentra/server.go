@@ -184,9 +184,9 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	if c.sessions {
 		small := s.limits
 		small.BodyBytes = min(small.BodyBytes, maxInitialize)
-		endpoint = s.sessions.owned(readBody(small, endpoint), readBody(s.limits, endpoint))
+		endpoint = s.sessions.owned(s.users.readBody(small, endpoint), s.users.readBody(s.limits, endpoint))
 	} else {
-		endpoint = readBody(s.limits, endpoint)
+		endpoint = s.users.readBody(s.limits, endpoint)
 	}
 	endpoint = s.verifier.Middleware(outer)(s.users.limit(s.formed(c.sessions, endpoint)))
 	for _, path := range remainders(resource.Path) {

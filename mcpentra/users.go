@@ -35,6 +35,7 @@ type users struct {
 	refill time.Duration // after which an empty bucket is full again
 
 	mu     sync.Mutex
+	held   int64 // bytes of bodies
 	known  map[string]*user
 	recent *list.List // of *user; whoever came or went last is at the front
 }
@@ -44,8 +45,9 @@ type user struct {
 	id      string
 	place   *list.Element
 	bucket  *rate.Limiter
-	serving int       // calls and streams
-	short   int       // HTTP requests that have no place: see lease
+	serving int // calls and streams
+	short   int // HTTP requests that have no place: see lease
+	held    int64
 	seen    time.Time // when it last came or went
 	warned  time.Time
 }
@@ -70,7 +72,7 @@ func (t *users) limit(next http.Handler) http.Handler {
 		}
 		l, wait := t.admit(a.caller.UserID(), places)
 		if wait > 0 {
-			t.refuse(w, r, l.user, wait)
+			t.refuse(w, r, l.user, wait, t.tooMany())
 			return
 		}
 		defer l.close()
@@ -93,6 +95,7 @@ type lease struct {
 	places  int
 	running int  // calls that the receiving middleware is at
 	over    bool // the HTTP request is
+	held    int64
 	after   []func()
 }
 
@@ -179,6 +182,7 @@ func (l *lease) unlock() {
 	var due []func()
 	if l.over && l.running == 0 {
 		due, l.after = l.after, nil
+		l.letGo()
 	}
 	l.table.mu.Unlock()
 	for _, f := range due {
@@ -251,7 +255,7 @@ func (t *users) forget(now time.Time) {
 		}
 		u := last.Value.(*user)
 		switch {
-		case u.serving+u.short > 0: // a stream that has been open for long
+		case u.serving+u.short > 0 || u.held > 0: // a stream that has been open for long
 			t.recent.MoveToFront(last)
 		case now.Sub(u.seen) >= t.refill || len(t.known) > maxIdleUsers:
 			t.recent.Remove(last)
@@ -262,11 +266,14 @@ func (t *users) forget(now time.Time) {
 	}
 }
 
-// refuse answers 429. The log has one line a second for each user.
-func (t *users) refuse(w http.ResponseWriter, r *http.Request, u *user, wait time.Duration) {
+func (t *users) tooMany() rejection {
+	return rejection{http.StatusTooManyRequests, codeBusy, "too_many_requests", t.limits.busy()}
+}
+
+// refuse answers 429, or 503. The log has one line a second for each user.
+func (t *users) refuse(w http.ResponseWriter, r *http.Request, u *user, wait time.Duration, why rejection) {
 	w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
 	w.Header().Set("Cache-Control", "no-store")
-	why := rejection{http.StatusTooManyRequests, codeBusy, "too_many_requests", t.limits.busy()}
 	if !t.warn(u) {
 		mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
 		return
