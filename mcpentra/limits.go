@@ -16,11 +16,13 @@ type Limits struct {
 	// Burst is how many requests of a user are served at once after a pause.
 	// Defaults to 200.
 	Burst int
-	// Concurrent is how many requests of a user may be under way at a time, open
+	// Concurrent is how many calls of a user may be under way at a time, open
 	// streams included; beyond it they are refused with 429 and Retry-After.
-	// Defaults to 64. Each message of a JSON-RPC batch (at most 32, protocol
-	// 2025-03-26) is a request here and above. With sessions a call counts until it
-	// has ended, though its client hung up.
+	// Defaults to 64. Each call of a JSON-RPC batch (at most 32 messages, protocol
+	// 2025-03-26) counts here, each message above. With sessions a call counts until
+	// it has ended, though its client hung up. Notifications, answers and the end of a
+	// session take no place, so that a user can always cancel; there may be as many
+	// of them at a time.
 	Concurrent int
 	// Sessions is how many sessions a user may have, with [WithSessions]; the oldest
 	// ends when there is one more. Defaults to 32.
@@ -30,7 +32,8 @@ type Limits struct {
 	// is nobody a new session is refused with 503 and Retry-After. Defaults to 4,096.
 	AllSessions int
 	// BodyBytes is the size of a request's body; what is larger is refused with
-	// 413. Defaults to 4 MiB.
+	// 413. Defaults to 4 MiB. The bodies of a user's requests under way may have 32
+	// MiB together, or twice this; those of all users 256 MiB, or 16 times this.
 	BodyBytes int64
 	// BodyTimeout is how long a request's body may take to arrive; what takes
 	// longer is refused with 408. Defaults to 30 seconds.
