@@ -98,6 +98,9 @@ type runningKey struct{}
 // still runs, and by which a session's end cancels its calls.
 func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		if strings.HasPrefix(method, "notifications/") { // it has no stream of its own
+			return next(ctx, method, req)
+		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		call := &running{session: req.GetSession(), cancel: cancel}
