@@ -186,8 +186,9 @@ func obtainable(id *entraauth.Identity, e *entraauth.Error) bool {
 	return id != nil && id.Kind() == entraauth.User && remediable(e)
 }
 
-// filter takes out of a listing what the caller may not use.
-func (a *access) filter(id *entraauth.Identity, result mcp.Result) {
+// filter takes out of a listing what the caller may not use, and reports whether the
+// result is one.
+func (a *access) filter(id *entraauth.Identity, result mcp.Result) bool {
 	switch r := result.(type) {
 	case *mcp.ListToolsResult:
 		r.Tools = keep(r.Tools, func(t *mcp.Tool) bool { return a.shows(id, target{tool, t.Name}) })
@@ -199,7 +200,10 @@ func (a *access) filter(id *entraauth.Identity, result mcp.Result) {
 		})
 	case *mcp.ListPromptsResult:
 		r.Prompts = keep(r.Prompts, func(x *mcp.Prompt) bool { return a.shows(id, target{prompt, x.Name}) })
+	default:
+		return false
 	}
+	return true
 }
 
 // keep returns those that pass, in a slice of their own: never null in JSON.

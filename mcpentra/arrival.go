@@ -30,6 +30,7 @@ type arrival struct {
 	size   size                // of the body
 	caller *entraauth.Identity // nil until there is one
 	told   told
+	usage  *usage
 }
 
 type arrivalKey struct{}
@@ -84,7 +85,7 @@ func arrivalAttrs(r *http.Request) []slog.Attr {
 // the client may take over what it sends and reads.
 func (s *Server) receive(trusted proxies, limits Limits, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := &arrival{id: rand.Text(), trace: traceID(r.Header.Get("Traceparent"))}
+		a := &arrival{id: rand.Text(), trace: traceID(r.Header.Get("Traceparent")), usage: &usage{}}
 		a.client, a.host = trusted.origin(r)
 		w.Header().Set(requestIDHeader, a.id)
 		r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, a))

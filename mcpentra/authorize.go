@@ -30,6 +30,7 @@ func (s *Server) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 				s.refuseLate(ctx, d)
 				return nil, d
 			}
+			s.access.noteUse(ctx, targets...)
 			if ctx, err = respell(ctx, req); err != nil {
 				return nil, err
 			}
@@ -41,17 +42,29 @@ func (s *Server) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 			return next(ctx, method, req)
 		}
 		ctx = toolset.WithPermission(ctx, func(name string) bool {
-			return s.access.decide(id, []target{{tool, name}}) == nil
+			t := target{tool, name}
+			may := s.access.decide(id, []target{t}) == nil
+			if may {
+				s.access.noteUse(ctx, t)
+			}
+			return may
 		})
 		if len(s.access.resources) > 0 {
-			ctx = toolset.WithResources(ctx, func() *toolset.ResourcePolicy { return s.resourcePolicy(id, method, targets) })
+			inner := ctx
+			ctx = toolset.WithResources(ctx, func() *toolset.ResourcePolicy {
+				s.access.noteResources(inner, id)
+				return s.resourcePolicy(id, method, targets)
+			})
 		}
 		result, err := next(ctx, method, req)
 		if err != nil {
 			return result, err
 		}
-		s.access.filter(id, result)
+		if s.access.filter(id, result) {
+			s.access.noteView(ctx, id)
+		}
 		if p, ok := req.GetParams().(*mcp.CompleteParams); ok {
+			s.access.noteView(ctx, id)
 			s.access.filterCompletion(id, p, result)
 		}
 		return result, nil

@@ -12,31 +12,43 @@ const (
 	withoutBatches = "2025-06-18"
 )
 
-// batches bounds JSON-RPC batches (protocol 2025-03-26 and older), and counts each
-// message against its user's limits before any runs. It belongs inside readBody.
-func (t *users) batches(next http.Handler) http.Handler {
+// messages bounds JSON-RPC batches (protocol 2025-03-26 and older), and counts each
+// message against its user's limits before any runs: calls take a place, notifications
+// and answers don't. It belongs inside readBody.
+func (t *users) messages(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := requestBody(r)
-		if !isBatch(body) {
+		if body == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
-		n := countMessages(body)
-		switch version := r.Header.Get("Mcp-Protocol-Version"); {
-		case version >= withoutBatches:
-			t.badRequest(w, r, "Protocol "+withoutBatches+" and later have no batches: send each message in a request of its own")
-		case n == 0:
-			t.badRequest(w, r, "The batch is empty: send at least one message")
-		case n > maxBatch:
-			t.badRequest(w, r, fmt.Sprintf("The batch is too large: send at most %d messages in one", maxBatch))
-		default:
-			a := arrivalOf(r.Context())
-			if wait := a.lease.takeMore(n - 1); wait > 0 {
-				t.refuse(w, r, a.lease.user, wait)
+		n := 1
+		if isBatch(body) {
+			n = countMessages(body)
+			switch version := r.Header.Get("Mcp-Protocol-Version"); {
+			case version >= withoutBatches:
+				t.badRequest(w, r, "Protocol "+withoutBatches+" and later have no batches: send each message in a request of its own")
+				return
+			case n == 0:
+				t.badRequest(w, r, "The batch is empty: send at least one message")
+				return
+			case n > maxBatch:
+				t.badRequest(w, r, fmt.Sprintf("The batch is too large: send at most %d messages in one", maxBatch))
 				return
 			}
-			next.ServeHTTP(w, r)
 		}
+		calls := 0
+		for message := range messagesOf(body) {
+			if method, id := envelope(body, message); method != "" && id != nil {
+				calls++
+			}
+		}
+		l := arrivalOf(r.Context()).lease
+		if wait := l.settle(n-1, calls); wait > 0 {
+			t.refuse(w, r, l.user, wait, t.tooMany())
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
 const (
@@ -52,7 +54,8 @@ type shelf struct {
 type record struct {
 	shelf           *shelf
 	session, stream string
-	first           int // the index of events[0]
+	usage           *usage // of the request; nil for the stream of a session
+	first           int    // the index of events[0]
 	events          [][]byte
 	bytes           int
 	place           *list.Element // in shelf.answered, or nil
@@ -70,8 +73,13 @@ func (s *events) Open(ctx context.Context, session, stream string) error {
 		user = info.UserID
 	}
 	r := s.open(user, session, stream)
-	if a := arrivalOf(ctx); stream != "" && a != nil && a.lease != nil {
-		a.lease.afterwards(func() { s.answered(r) })
+	if a := arrivalOf(ctx); stream != "" && a != nil {
+		s.mu.Lock()
+		r.usage = a.usage
+		s.mu.Unlock()
+		if a.lease != nil {
+			a.lease.afterwards(func() { s.answered(r) })
+		}
 	}
 	return nil
 }
@@ -124,9 +132,27 @@ func (s *events) Append(_ context.Context, session, stream string, data []byte) 
 	return nil
 }
 
-// After implements [mcp.EventStore].
-func (s *events) After(_ context.Context, session, stream string, index int) iter.Seq2[[]byte, error] {
+// usageOf returns what the call used whose stream that is.
+func (s *events) usageOf(session, stream string) *usage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.sessions[session][stream]; r != nil && r.usage != nil {
+		return r.usage
+	}
+	return &usage{}
+}
+
+// After implements [mcp.EventStore]. It has nothing for a caller who may not make the
+// stream's call.
+func (s *events) After(ctx context.Context, session, stream string, index int) iter.Seq2[[]byte, error] {
 	rest, first, err := s.after(session, stream, index)
+	var caller *entraauth.Identity
+	if a := arrivalOf(ctx); a != nil {
+		caller = a.caller
+	}
+	if s.usageOf(session, stream).decide(caller) != nil {
+		rest, err = nil, mcp.ErrEventsPurged
+	}
 	if stream == "" && s.admits != nil {
 		rest = s.withhold(session, first, rest)
 	}

@@ -23,11 +23,33 @@ func NewUsers(l Limits, now func() time.Time) Users {
 
 // Admit counts a request of the user and returns what ends it, or how long to wait.
 func (u Users) Admit(id string) (release func(), wait time.Duration) {
-	l, wait := u.t.admit(id)
+	l, wait := u.t.admit(id, 1)
 	if wait > 0 {
 		return nil, wait
 	}
 	return l.close, 0
+}
+
+// AdmitShort is Admit for a request that takes no place.
+func (u Users) AdmitShort(id string) (release func(), wait time.Duration) {
+	l, wait := u.t.admit(id, 0)
+	if wait > 0 {
+		return nil, wait
+	}
+	return l.close, 0
+}
+
+// Hold returns what counts the bytes of a body of the user's, and what ends that.
+func (u Users) Hold(id string) (hold func(int64) error, release func()) {
+	l, _ := u.t.admit(id, 1)
+	return l.hold, l.close
+}
+
+// Held is how many bytes of bodies are counted.
+func (s *Server) Held() int64 {
+	s.users.mu.Lock()
+	defer s.users.mu.Unlock()
+	return s.users.held
 }
 
 func (u Users) Known() int { return len(u.t.known) }

@@ -54,7 +54,12 @@ func (s *Server) foresee(r *http.Request, body []byte) (*denial, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.access.decide(entraauth.FromContext(r.Context()), targets), nil
+	d := s.access.decide(entraauth.FromContext(r.Context()), targets)
+	if d == nil {
+		s.access.noteUse(r.Context(), targets...) // before the client can know of its stream
+		d = s.mayAnswer(r, body)
+	}
+	return d, nil
 }
 
 var (

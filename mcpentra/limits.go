@@ -16,11 +16,13 @@ type Limits struct {
 	// Burst is how many requests of a user are served at once after a pause.
 	// Defaults to 200.
 	Burst int
-	// Concurrent is how many requests of a user may be under way at a time, open
+	// Concurrent is how many calls of a user may be under way at a time, open
 	// streams included; beyond it they are refused with 429 and Retry-After.
-	// Defaults to 64. Each message of a JSON-RPC batch (at most 32, protocol
-	// 2025-03-26) is a request here and above. With sessions a call counts until it
-	// has ended, though its client hung up.
+	// Defaults to 64. Each call of a JSON-RPC batch (at most 32 messages, protocol
+	// 2025-03-26) counts here, each message above. With sessions a call counts until
+	// it has ended, though its client hung up. Notifications, answers and the end of a
+	// session take no place, so that a user can always cancel; there may be as many
+	// of them at a time.
 	Concurrent int
 	// Sessions is how many sessions a user may have, with [WithSessions]; the oldest
 	// ends when there is one more. Defaults to 32.
@@ -30,7 +32,8 @@ type Limits struct {
 	// is nobody a new session is refused with 503 and Retry-After. Defaults to 4,096.
 	AllSessions int
 	// BodyBytes is the size of a request's body; what is larger is refused with
-	// 413. Defaults to 4 MiB.
+	// 413. Defaults to 4 MiB. The bodies of a user's requests under way may have 32
+	// MiB together, or twice this; those of all users 256 MiB, or 16 times this.
 	BodyBytes int64
 	// BodyTimeout is how long a request's body may take to arrive; what takes
 	// longer is refused with 408. Defaults to 30 seconds.
@@ -45,6 +48,12 @@ type Limits struct {
 	DrainTimeout time.Duration
 }
 
+// What is larger than these is no limit: a count or a size, and a time-out.
+const (
+	maxLimit   = 1 << 30
+	maxTimeout = 24 * time.Hour
+)
+
 // WithLimits changes the limits. Users are told apart by tenant and object id;
 // requests without a good token count for nobody, and cost little: they are
 // judged in microseconds, and no more than 64 KiB and 5 seconds of their bodies
@@ -53,21 +62,21 @@ func WithLimits(l Limits) Option {
 	return func(c *config) error {
 		var faults []error
 		for _, field := range []struct {
-			name     string
-			negative bool
+			name        string
+			value, most float64
 		}{
-			{"RequestsPerSecond", !(l.RequestsPerSecond >= 0)}, // NaN too
-			{"Burst", l.Burst < 0},
-			{"Concurrent", l.Concurrent < 0},
-			{"Sessions", l.Sessions < 0},
-			{"AllSessions", l.AllSessions < 0},
-			{"BodyBytes", l.BodyBytes < 0},
-			{"BodyTimeout", l.BodyTimeout < 0},
-			{"WriteTimeout", l.WriteTimeout < 0},
-			{"DrainTimeout", l.DrainTimeout < 0},
+			{"RequestsPerSecond", l.RequestsPerSecond, maxLimit},
+			{"Burst", float64(l.Burst), maxLimit},
+			{"Concurrent", float64(l.Concurrent), maxLimit},
+			{"Sessions", float64(l.Sessions), maxLimit},
+			{"AllSessions", float64(l.AllSessions), maxLimit},
+			{"BodyBytes", float64(l.BodyBytes), maxLimit},
+			{"BodyTimeout", l.BodyTimeout.Seconds(), maxTimeout.Seconds()},
+			{"WriteTimeout", l.WriteTimeout.Seconds(), maxTimeout.Seconds()},
+			{"DrainTimeout", l.DrainTimeout.Seconds(), maxTimeout.Seconds()},
 		} {
-			if field.negative {
-				faults = append(faults, fmt.Errorf("WithLimits: %s must be positive; there is no way to have no limit", field.name))
+			if inside := field.value >= 0 && field.value <= field.most; !inside { // NaN too
+				faults = append(faults, fmt.Errorf("WithLimits: %s is %g: it must be positive, and at most %.0f; there is no way to have no limit", field.name, field.value, field.most))
 			}
 		}
 		c.limits = l

@@ -2,8 +2,11 @@ package mcpentra_test
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,7 +25,7 @@ func TestRequestsPerSecond(t *testing.T) {
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	defer transport.CloseIdleConnections()
 	var mu sync.Mutex
-	count := map[int]int{}
+	count, begin := map[int]int{}, time.Now()
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -52,8 +55,8 @@ func TestRequestsPerSecond(t *testing.T) {
 	if count[http.StatusOK] != 50 || count[http.StatusTooManyRequests] != 950 {
 		t.Errorf("answers by status: %v", count)
 	}
-	if n := strings.Count(w.log.String(), "reason=too_many_requests"); n == 0 || n > 100 {
-		t.Errorf("%d lines about it", n)
+	if n := strings.Count(w.log.String(), "reason=too_many_requests"); n == 0 || n > int(time.Since(begin).Seconds())+1 {
+		t.Errorf("%d lines about it, want one a second", n)
 	}
 }
 
@@ -98,6 +101,89 @@ func TestClientSurvivesTooManyRequests(t *testing.T) {
 	}
 }
 
+// A user whose calls have taken all places can end them, and answer what they ask.
+func TestEndingTakesNoPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{Concurrent: 2}))
+	x := addWaiting(w)
+	defer close(x.end)
+	header := w.begin(t, "sessions", w.token(w.alice), "2025-03-26")
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	begin := func(id int) {
+		wg.Go(func() { w.post(t, strings.Replace(callBody("wait"), `"id":7`, fmt.Sprint(`"id":`, id), 1), header) })
+		<-x.begun
+	}
+	const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`
+	begin(1)
+	begin(2)
+	for _, row := range []struct {
+		name, method, body string
+		status             int
+		ends               int // calls, with the context canceled
+	}{
+		{"another call", http.MethodPost, listTools, http.StatusTooManyRequests, 0},
+		{"a stream", http.MethodGet, "", http.StatusTooManyRequests, 0},
+		{"a call in a batch", http.MethodPost, "[" + fmt.Sprintf(cancel, 9) + "," + listTools + "]", http.StatusTooManyRequests, 0},
+		{"another notification", http.MethodPost, `{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`, http.StatusAccepted, 0},
+		{"an answer", http.MethodPost, `{"jsonrpc":"2.0","id":99,"result":{}}`, http.StatusAccepted, 0},
+		{"cancel one", http.MethodPost, fmt.Sprintf(cancel, 1), http.StatusAccepted, 1},
+		{"in a batch", http.MethodPost, "[" + fmt.Sprintf(cancel, 3) + "," + fmt.Sprintf(cancel, 4) + "]", http.StatusAccepted, 1},
+		{"end the session", http.MethodDelete, "", http.StatusNoContent, 2},
+	} {
+		switch row.name {
+		case "in a batch":
+			begin(3)
+		case "end the session":
+			begin(4)
+		}
+		status, _, body := do(t, row.method, w.url, row.body, header)
+		if status != row.status || status == http.StatusTooManyRequests && row.method == http.MethodPost && !strings.Contains(body, "too_many_requests") {
+			t.Errorf("%s: %d %s, want %d", row.name, status, body, row.status)
+		}
+		for range row.ends {
+			select {
+			case err := <-x.ended:
+				if err == nil {
+					t.Errorf("%s: a call ended by itself", row.name)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s: no call ended", row.name)
+			}
+		}
+	}
+}
+
+// What takes no place is bounded too, and ends with its request.
+func TestShortRequestsAreBounded(t *testing.T) {
+	users := mcpentra.NewUsers(mcpentra.Limits{Concurrent: 3}, time.Now)
+	var ends []func()
+	for range 3 {
+		end, wait := users.AdmitShort("a")
+		if wait > 0 {
+			t.Fatalf("must wait %s", wait)
+		}
+		ends = append(ends, end)
+	}
+	if _, wait := users.AdmitShort("a"); wait == 0 {
+		t.Error("a fourth of three")
+	}
+	if end, wait := users.Admit("a"); wait > 0 {
+		t.Errorf("a call beside them must wait %s", wait)
+	} else {
+		end()
+	}
+	if _, wait := users.AdmitShort("b"); wait > 0 {
+		t.Errorf("another user must wait %s", wait)
+	}
+	for _, end := range ends {
+		end()
+	}
+	if _, wait := users.AdmitShort("a"); wait > 0 {
+		t.Errorf("afterwards must wait %s", wait)
+	}
+}
+
 // waiting is a tool that says when it has begun and how it ended.
 type waiting struct {
 	begun chan struct{}
@@ -106,7 +192,7 @@ type waiting struct {
 }
 
 func addWaiting(w *world) waiting {
-	x := waiting{make(chan struct{}, 8), make(chan struct{}), make(chan error, 8)}
+	x := waiting{make(chan struct{}, 64), make(chan struct{}), make(chan error, 64)}
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "wait", Description: "Waits."},
 		func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 			x.begun <- struct{}{}
@@ -175,17 +261,41 @@ func TestWaitIsExact(t *testing.T) {
 	}
 }
 
-func TestLimitsMustBePositive(t *testing.T) {
+// A value that is no limit, or that would overflow, is a fault that names its field.
+func TestLimitsAreLimits(t *testing.T) {
 	w := newWorld(t)
-	_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithLimits(mcpentra.Limits{
-		RequestsPerSecond: -1, Burst: -1, Concurrent: -1, Sessions: -1, BodyBytes: -1, BodyTimeout: -1, WriteTimeout: -1, DrainTimeout: -1,
-	}))
-	for _, field := range []string{"RequestsPerSecond", "Burst", "Concurrent", "Sessions", "BodyBytes", "BodyTimeout", "WriteTimeout", "DrainTimeout"} {
-		if err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("%s is not named in: %v", field, err)
+	for _, row := range []struct {
+		name   string
+		limits mcpentra.Limits
+		faults []string
+	}{
+		{"negative", mcpentra.Limits{RequestsPerSecond: -1, Burst: -1, Concurrent: -1, Sessions: -1, AllSessions: -1, BodyBytes: -1, BodyTimeout: -1, WriteTimeout: -1, DrainTimeout: -1}, allLimits},
+		{"the largest numbers", mcpentra.Limits{RequestsPerSecond: math.MaxFloat64, Burst: math.MaxInt, Concurrent: math.MaxInt, Sessions: math.MaxInt, AllSessions: math.MaxInt,
+			BodyBytes: math.MaxInt64, BodyTimeout: math.MaxInt64, WriteTimeout: math.MaxInt64, DrainTimeout: math.MaxInt64}, allLimits},
+		{"the smallest numbers", mcpentra.Limits{RequestsPerSecond: -math.MaxFloat64, Burst: math.MinInt, Concurrent: math.MinInt, Sessions: math.MinInt, AllSessions: math.MinInt,
+			BodyBytes: math.MinInt64, BodyTimeout: math.MinInt64, WriteTimeout: math.MinInt64, DrainTimeout: math.MinInt64}, allLimits},
+		{"infinity", mcpentra.Limits{RequestsPerSecond: math.Inf(1)}, []string{"RequestsPerSecond"}},
+		{"less than nothing", mcpentra.Limits{RequestsPerSecond: math.Inf(-1)}, []string{"RequestsPerSecond"}},
+		{"no number", mcpentra.Limits{RequestsPerSecond: math.NaN()}, []string{"RequestsPerSecond"}},
+		{"one too many", mcpentra.Limits{Concurrent: 1<<30 + 1, BodyTimeout: 24*time.Hour + time.Second}, []string{"Concurrent", "BodyTimeout"}},
+		{"none", mcpentra.Limits{}, nil},
+		{"small", mcpentra.Limits{RequestsPerSecond: math.SmallestNonzeroFloat64, Burst: 1, Concurrent: 1, Sessions: 1, AllSessions: 1, BodyBytes: 1, BodyTimeout: 1, WriteTimeout: 1, DrainTimeout: 1}, nil},
+		{"large", mcpentra.Limits{RequestsPerSecond: 1e9, Burst: 1 << 30, Concurrent: 1 << 30, Sessions: 1 << 30, AllSessions: 1 << 30, BodyBytes: 1 << 30,
+			BodyTimeout: 24 * time.Hour, WriteTimeout: 24 * time.Hour, DrainTimeout: 24 * time.Hour}, nil},
+	} {
+		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithLimits(row.limits))
+		if (err == nil) != (row.faults == nil) {
+			t.Errorf("%s: %v, want faults of %v", row.name, err, row.faults)
+		}
+		for _, field := range allLimits {
+			if named := err != nil && strings.Contains(err.Error(), "WithLimits: "+field+" "); named != slices.Contains(row.faults, field) {
+				t.Errorf("%s: %s is named: %v in: %v", row.name, field, named, err)
+			}
 		}
 	}
 }
+
+var allLimits = []string{"RequestsPerSecond", "Burst", "Concurrent", "Sessions", "AllSessions", "BodyBytes", "BodyTimeout", "WriteTimeout", "DrainTimeout"}
 
 const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
 

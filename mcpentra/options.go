@@ -120,7 +120,8 @@ func WithServerOptions(change func(*mcp.ServerOptions)) Option {
 // bound to their user and client application. They end after 30 idle minutes, or as
 // the oldest of more than [Limits].Sessions or AllSessions.
 //
-// A client whose stream broke can resume it, also while its call still runs. What is
+// A client whose stream broke can resume it, also while its call still runs, with a
+// token that may make the call. What is
 // kept for that is bounded for each user: 10 MiB and 1,024 answers, oldest lost first.
 //
 // Without this option each request stands alone and any replica can answer it;

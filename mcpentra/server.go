@@ -114,8 +114,8 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	} else {
 		chain = append(chain, smallIfKept)
 	}
-	s.mcp.AddReceivingMiddleware(append(chain, s.authorize, s.subscribe, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))...)
-	s.mcp.AddSendingMiddleware(s.onlyToAdmitted)
+	s.mcp.AddReceivingMiddleware(append(chain, s.sessions.whileRunning, s.authorize, s.subscribe, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))...)
+	s.mcp.AddSendingMiddleware(s.onItsStream, s.onlyToAdmitted)
 	s.handler = s.routes(resource, &c)
 	s.description = describe(resource, &c, s)
 	return s, nil
@@ -181,13 +181,13 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	protected := http.NewServeMux()
 	protected.HandleFunc("GET "+consentPath, s.landing)
 	endpoint := mcpauth.Bridge(carry(s.speak(stream)))
-	endpoint = s.users.batches(s.drain.watch(s.reject, s.watchStreams(s.guard(endpoint))))
+	endpoint = s.users.messages(s.drain.watch(s.reject, s.watchStreams(s.replays(s.guard(endpoint)))))
 	if c.sessions {
 		small := s.limits
 		small.BodyBytes = min(small.BodyBytes, maxInitialize)
-		endpoint = s.sessions.owned(s.readBody(small, endpoint), s.readBody(s.limits, endpoint))
+		endpoint = s.sessions.owned(s.users.readBody(small, endpoint), s.users.readBody(s.limits, endpoint))
 	} else {
-		endpoint = s.readBody(s.limits, endpoint)
+		endpoint = s.users.readBody(s.limits, endpoint)
 	}
 	endpoint = s.verifier.Middleware(outer)(s.users.limit(s.formed(c.sessions, endpoint)))
 	for _, path := range remainders(resource.Path) {

@@ -41,6 +41,8 @@ type session struct {
 	stream       *entraauth.Identity // of the request that opened the stream of server messages, if it is open
 	uris         map[string]bool     // subscribed to
 	listening    int                 // to how many URIs, by subscriptions/listen
+	running      map[*running]struct{}
+	asking       map[*usage]int // of the requests that wait for an answer of the client
 }
 
 func newSessions(l Limits, reject rejecter, ended func(*session)) *sessions {
@@ -60,17 +62,16 @@ func (t *sessions) owned(begin, next http.Handler) http.Handler {
 			begin.ServeHTTP(w, r)
 			return
 		}
-		if t.find(id, entraauth.FromContext(r.Context())) == nil {
+		s := t.find(id, entraauth.FromContext(r.Context()))
+		if s == nil {
 			t.reject(w, r, sessionNotFound)
 			return
 		}
-		next.ServeHTTP(w, r)
 		if r.Method == http.MethodDelete {
-			t.mu.Lock()
-			s := t.byID[id]
-			t.mu.Unlock()
-			t.end(s)
+			t.cancelCalls(s)
+			defer t.end(s)
 		}
+		next.ServeHTTP(w, r)
 	})
 }
 

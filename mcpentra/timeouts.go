@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"time"
@@ -70,16 +69,23 @@ func requestBody(r *http.Request) []byte {
 
 // readBody reads the body of a POST before its next handler begins, and answers
 // those that are too large, too slow or broken off itself.
-func (s *Server) readBody(l Limits, next http.Handler) http.Handler {
+func (t *users) readBody(l Limits, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			next.ServeHTTP(w, r)
 			return
 		}
-		data, err := readAll(http.MaxBytesReader(w, r.Body, l.BodyBytes), r.ContentLength)
+		lease, rest := arrivalOf(r.Context()).lease, r.Body
+		data, err := readAll(http.MaxBytesReader(w, r.Body, l.BodyBytes), r.ContentLength, lease.hold)
 		r.Body = wholeBody{bytes.NewReader(data), data} // of a broken one too: the id may be in it
 		if err == nil {
 			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Connection", "close")
+		if why, full := lease.fullness(err); full {
+			t.refuse(w, r, lease.user, time.Second, why)
+			linger(w, rest)
 			return
 		}
 		status, reason, message := http.StatusBadRequest, "body_broken_off", "The request's body could not be read to its end"
@@ -90,20 +96,10 @@ func (s *Server) readBody(l Limits, next http.Handler) http.Handler {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			status, reason, message = http.StatusRequestTimeout, "body_too_slow", fmt.Sprintf("The request's body took too long: it must be here within %s", l.BodyTimeout)
 		}
-		w.Header().Set("Connection", "close")
-		s.reject(w, r, rejection{status, codeBadRequest, reason, message})
+		t.reject(w, r, rejection{status, codeBadRequest, reason, message})
+		if large {
+			linger(w, rest)
+		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // or net/http waits for the rest
 	})
-}
-
-// maxTrusted is how much memory a mere Content-Length is worth.
-const maxTrusted = 64 << 10
-
-func readAll(r io.Reader, contentLength int64) ([]byte, error) {
-	var b bytes.Buffer
-	if contentLength > 0 {
-		b.Grow(int(min(contentLength, maxTrusted)) + bytes.MinRead)
-	}
-	_, err := b.ReadFrom(r)
-	return b.Bytes(), err
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type users struct {
 	refill time.Duration // after which an empty bucket is full again
 
 	mu     sync.Mutex
+	held   int64 // bytes of bodies
 	known  map[string]*user
 	recent *list.List // of *user; whoever came or went last is at the front
 }
@@ -43,7 +45,9 @@ type user struct {
 	id      string
 	place   *list.Element
 	bucket  *rate.Limiter
-	serving int
+	serving int // calls and streams
+	short   int // HTTP requests that have no place: see lease
+	held    int64
 	seen    time.Time // when it last came or went
 	warned  time.Time
 }
@@ -62,9 +66,13 @@ func (t *users) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := arrivalOf(r.Context())
 		a.caller = entraauth.FromContext(r.Context())
-		l, wait := t.admit(a.caller.UserID())
+		places := 0
+		if r.Method == http.MethodGet { // a stream
+			places = 1
+		}
+		l, wait := t.admit(a.caller.UserID(), places)
 		if wait > 0 {
-			t.refuse(w, r, l.user, wait)
+			t.refuse(w, r, l.user, wait, t.tooMany())
 			return
 		}
 		defer l.close()
@@ -73,20 +81,27 @@ func (t *users) limit(next http.Handler) http.Handler {
 	})
 }
 
-// A lease is what one HTTP request takes of its user's limits: a place for each of
-// its messages. With sessions a call goes on when the client hangs up, and keeps
-// its place until it ends. A lease is guarded by the table's lock.
+// A lease is what one HTTP request takes of its user's limits: a place for a stream
+// or for each of its calls. With sessions a call goes on when the client hangs up, and
+// keeps its place until it ends. A lease is guarded by the table's lock.
+//
+// What is short has no place: a request whose body is still to come, notifications and
+// answers, the end of a session. There may be as many of them as there are places: a
+// user whose calls have taken all of those can cancel them.
 type lease struct {
 	table   *users
 	user    *user
+	short   bool
 	places  int
-	running int  // messages that the receiving middleware is at
+	running int  // calls that the receiving middleware is at
 	over    bool // the HTTP request is
+	held    int64
 	after   []func()
 }
 
-// admit counts a request of the user, or says after which time to try again.
-func (t *users) admit(id string) (*lease, time.Duration) {
+// admit counts a request of the user that takes so many places, or is short, or says
+// after which time to try again.
+func (t *users) admit(id string, places int) (*lease, time.Duration) {
 	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -99,42 +114,63 @@ func (t *users) admit(id string) (*lease, time.Duration) {
 	}
 	t.touch(u, now)
 	l := &lease{table: t, user: u}
-	return l, l.take(1, now)
+	if places == 0 && u.short >= t.limits.Concurrent {
+		return l, time.Second
+	}
+	wait := l.take(1, places, now)
+	if wait == 0 && places == 0 {
+		l.short = true
+		u.short++
+	}
+	return l, wait
 }
 
-// takeMore counts n more messages of the request, all or none, or says after which
-// time to try again.
-func (l *lease) takeMore(n int) time.Duration {
+// settle counts n messages more of the request, of which all that it has are known
+// now, and takes places for its calls: all or none. Or it says after which time to try
+// again.
+func (l *lease) settle(n, calls int) time.Duration {
 	now := l.table.now()
 	l.table.mu.Lock()
 	defer l.table.mu.Unlock()
-	return l.take(n, now)
+	wait := l.take(n, calls, now)
+	if wait == 0 && calls > 0 {
+		l.endShort()
+	}
+	return wait
 }
 
-func (l *lease) take(n int, now time.Time) (wait time.Duration) {
+func (l *lease) take(messages, places int, now time.Time) (wait time.Duration) {
 	limits, u := l.table.limits, l.user
 	switch {
-	case u.serving+n > limits.Concurrent:
+	case places > 0 && u.serving+places > limits.Concurrent:
 		return time.Second // who knows when one ends
-	case !u.bucket.AllowN(now, n):
-		missing := float64(n) - u.bucket.TokensAt(now)
+	case !u.bucket.AllowN(now, messages):
+		missing := float64(messages) - u.bucket.TokensAt(now)
 		return max(1, time.Duration(min(missing/limits.RequestsPerSecond*float64(time.Second), math.MaxInt64/2)))
 	}
-	u.serving += n
-	l.places += n
+	u.serving += places
+	l.places += places
 	return 0
 }
 
-// close ends the HTTP request. Messages that are still running keep their places.
+func (l *lease) endShort() {
+	if l.short {
+		l.short = false
+		l.user.short--
+	}
+}
+
+// close ends the HTTP request. Calls that are still running keep their places.
 func (l *lease) close() {
 	now := l.table.now()
 	l.table.mu.Lock()
 	l.over = true
+	l.endShort()
 	l.give(max(0, l.places-l.running), now)
 	l.unlock()
 }
 
-// afterwards has f called once the request is over and none of its messages runs.
+// afterwards has f called once the request is over and none of its calls runs.
 func (l *lease) afterwards(f func()) {
 	l.table.mu.Lock()
 	l.after = append(l.after, f)
@@ -146,6 +182,7 @@ func (l *lease) unlock() {
 	var due []func()
 	if l.over && l.running == 0 {
 		due, l.after = l.after, nil
+		l.letGo()
 	}
 	l.table.mu.Unlock()
 	for _, f := range due {
@@ -153,12 +190,12 @@ func (l *lease) unlock() {
 	}
 }
 
-// begin notes that a message of the request runs. One that comes up only after its
+// begin notes that a call of the request runs. One that comes up only after its
 // client hung up needs a place anew, and there may be none.
 func (l *lease) begin() bool {
 	l.table.mu.Lock()
 	defer l.table.mu.Unlock()
-	if l.over && l.running >= l.places {
+	if l.running >= l.places {
 		if l.user.serving >= l.table.limits.Concurrent {
 			return false
 		}
@@ -169,7 +206,7 @@ func (l *lease) begin() bool {
 	return true
 }
 
-// end is the end of a message that has begun.
+// end is the end of a call that has begun.
 func (l *lease) end() {
 	now := l.table.now()
 	l.table.mu.Lock()
@@ -191,7 +228,7 @@ func (l *lease) give(n int, now time.Time) {
 func (t *users) counted(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		a := arrivalOf(ctx)
-		if a == nil || a.lease == nil { // not by HTTP
+		if a == nil || a.lease == nil || strings.HasPrefix(method, "notifications/") { // not by HTTP, or short
 			return next(ctx, method, req)
 		}
 		if !a.lease.begin() {
@@ -218,7 +255,7 @@ func (t *users) forget(now time.Time) {
 		}
 		u := last.Value.(*user)
 		switch {
-		case u.serving > 0: // a stream that has been open for long
+		case u.serving+u.short > 0 || u.held > 0: // a stream that has been open for long
 			t.recent.MoveToFront(last)
 		case now.Sub(u.seen) >= t.refill || len(t.known) > maxIdleUsers:
 			t.recent.Remove(last)
@@ -229,11 +266,14 @@ func (t *users) forget(now time.Time) {
 	}
 }
 
-// refuse answers 429. The log has one line a second for each user.
-func (t *users) refuse(w http.ResponseWriter, r *http.Request, u *user, wait time.Duration) {
+func (t *users) tooMany() rejection {
+	return rejection{http.StatusTooManyRequests, codeBusy, "too_many_requests", t.limits.busy()}
+}
+
+// refuse answers 429, or 503. The log has one line a second for each user.
+func (t *users) refuse(w http.ResponseWriter, r *http.Request, u *user, wait time.Duration, why rejection) {
 	w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
 	w.Header().Set("Cache-Control", "no-store")
-	why := rejection{http.StatusTooManyRequests, codeBusy, "too_many_requests", t.limits.busy()}
 	if !t.warn(u) {
 		mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
 		return

@@ -1,0 +1,227 @@
+package mcpentra
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+)
+
+// A usage is what a request's answer depends on: the policies that let its caller in,
+// to what it uses or to what it is shown. All that is sent for the request, now or
+// when its stream is resumed, is for callers who meet them.
+type usage struct {
+	mu       sync.Mutex
+	policies []*entraauth.Policy
+}
+
+// note adds a policy that the caller has met.
+func (u *usage) note(p *entraauth.Policy) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !slices.Contains(u.policies, p) {
+		u.policies = append(u.policies, p)
+	}
+}
+
+// decide returns nil if the caller may have what is sent for the request.
+func (u *usage) decide(id *entraauth.Identity) *denial {
+	u.mu.Lock()
+	policies := slices.Clone(u.policies)
+	u.mu.Unlock()
+	return deny(id, nil, func(show func(*entraauth.Policy)) {
+		for _, p := range policies {
+			show(p)
+		}
+	})
+}
+
+// noteUse notes for the context's request that its caller may use the targets.
+func (a *access) noteUse(ctx context.Context, targets ...target) {
+	if x := arrivalOf(ctx); x != nil {
+		for _, t := range targets {
+			a.visit(t, x.usage.note)
+		}
+	}
+}
+
+// noteView notes that the answer is what this caller is shown of a list: it depends
+// on all policies.
+func (a *access) noteView(ctx context.Context, id *entraauth.Identity) {
+	x := arrivalOf(ctx)
+	if x == nil {
+		return
+	}
+	for _, rules := range [][]rule{a.tools, a.resources, a.prompts, a.brought.now.Load().tools} {
+		x.usage.noteMet(id, rules)
+	}
+}
+
+// noteResources notes that the answer has what this caller may use of the resources,
+// whatever tool shows them.
+func (a *access) noteResources(ctx context.Context, id *entraauth.Identity) {
+	if x := arrivalOf(ctx); x != nil {
+		x.usage.noteMet(id, a.resources)
+	}
+}
+
+// noteMet notes the policies of the rules that the caller meets.
+func (u *usage) noteMet(id *entraauth.Identity, rules []rule) {
+	for i := range rules {
+		if rules[i].policy.Check(id) == nil {
+			u.note(&rules[i].policy)
+		}
+	}
+}
+
+// replays refuses a caller who may not have what a call was answered: the stream of
+// a call made with one token can be resumed with another. The store of events has
+// the last word.
+func (s *Server) replays(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.events != nil && r.Method == http.MethodGet {
+			stream, _, _ := strings.Cut(r.Header.Get("Last-Event-ID"), "_")
+			u := s.events.usageOf(r.Header.Get(sessionHeader), stream)
+			if d := u.decide(entraauth.FromContext(r.Context())); d != nil {
+				s.refuse(w, r, d, func(r *http.Request, status int, e *entraauth.Error) { s.auditRefusal(r, status, e, nil) })
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// A running call is what the messages belong to that its tool sends to the client.
+type running struct {
+	session mcp.Session
+	cancel  context.CancelFunc
+	over    atomic.Bool
+}
+
+type runningKey struct{}
+
+// whileRunning is receiving middleware by which onItsStream knows whether a call
+// still runs, and by which a session's end cancels its calls.
+func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		if strings.HasPrefix(method, "notifications/") { // it has no stream of its own
+			return next(ctx, method, req)
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		call := &running{session: req.GetSession(), cancel: cancel}
+		defer call.over.Store(true)
+		server, _ := call.session.(*mcp.ServerSession)
+		t.mu.Lock()
+		x := t.byServer[server]
+		if x != nil {
+			if x.running == nil {
+				x.running = map[*running]struct{}{}
+			}
+			x.running[call] = struct{}{}
+		}
+		t.mu.Unlock()
+		defer func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if x != nil {
+				delete(x.running, call)
+			}
+		}()
+		return next(context.WithValue(ctx, runningKey{}, call), method, req)
+	}
+}
+
+// cancelCalls cancels what still runs in the session: the SDK would wait for it.
+func (t *sessions) cancelCalls(x *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for call := range x.running {
+		call.cancel()
+	}
+}
+
+var errCallOver = errors.New("the call is over: nothing can be sent to its client")
+
+// onItsStream is sending middleware. The SDK finds a call's stream by the call's id,
+// which may by now be another call's: what a tool sends after its end must not go to
+// that one's caller. And of what it asks its client, the answer must come from a
+// caller who may make the call.
+func (s *Server) onItsStream(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		call, ok := ctx.Value(runningKey{}).(*running)
+		if !ok || call.session != req.GetSession() {
+			return next(ctx, method, req)
+		}
+		if call.over.Load() {
+			return nil, errCallOver
+		}
+		if server, ok := req.GetSession().(*mcp.ServerSession); ok && !strings.HasPrefix(method, "notifications/") {
+			defer s.sessions.asks(server, arrivalOf(ctx))()
+		}
+		return next(ctx, method, req)
+	}
+}
+
+// asks notes that a request of the session asks its client, until it has an answer.
+func (t *sessions) asks(server *mcp.ServerSession, a *arrival) (answered func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x := t.byServer[server]
+	if x == nil || a == nil {
+		return func() {}
+	}
+	if x.asking == nil {
+		x.asking = map[*usage]int{}
+	}
+	x.asking[a.usage]++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if x.asking[a.usage]--; x.asking[a.usage] == 0 {
+			delete(x.asking, a.usage)
+		}
+	}
+}
+
+// mayAnswer returns why the caller may not answer what the session asks its client.
+// Whose question it is, the body does not say; so it is refused to a caller who may
+// not make any one of the calls that wait for an answer.
+func (s *Server) mayAnswer(r *http.Request, body []byte) *denial {
+	id := r.Header.Get(sessionHeader)
+	if id == "" || !answersIn(body) {
+		return nil
+	}
+	s.sessions.mu.Lock()
+	var waiting []*usage
+	if x := s.sessions.byID[id]; x != nil {
+		for u := range x.asking {
+			waiting = append(waiting, u)
+		}
+	}
+	s.sessions.mu.Unlock()
+	for _, u := range waiting {
+		if d := u.decide(entraauth.FromContext(r.Context())); d != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+// answersIn reports whether the body has a message that is not a request: one
+// without method.
+func answersIn(body []byte) bool {
+	for message := range messagesOf(body) {
+		if method, _ := envelope(body, message); method == "" {
+			return true
+		}
+	}
+	return false
+}
