@@ -223,7 +223,7 @@ func TestMatchingLooksAtTheTime(t *testing.T) {
 // Expressions and patterns are bounded by what they compile to, and refused before that
 // takes long.
 func TestExpressionsAreBounded(t *testing.T) {
-	for _, expr := range []string{strings.Repeat("a{1000}", 140), strings.Repeat(`(\pL{500}|x){2}`, 60), "((a{10}){10}){10}b"} {
+	for _, expr := range []string{strings.Repeat("a{1000}", 140), strings.Repeat(`(\pL{500}|x){2}`, 60), "((a{10}){10}){10}b", strings.Repeat("(?:){1000}", 100), strings.Repeat("(?:|){1000}", 90), strings.Repeat("(?:a{0}){1000}", 70)} {
 		allocations := testing.AllocsPerRun(1, func() {
 			_, err := blobtool.Find(t.Context(), expr, nil)
 			wantKind(t, expr, err, blobtool.ErrInvalidArgument)
