@@ -98,7 +98,7 @@ func TestSearchesShareTheLine(t *testing.T) {
 			}
 		})
 	}
-	g.wait(w, line, blobtool.UserSlots, 0, searches)
+	g.wait(w, line, blobtool.UserSlots, 0, searches-1) // one may have no buffer left
 	if out := callFor[found](t, bob, "search_blobs", args{"text": "content", "prefix": "fast"}); len(out.Matches) != 1 {
 		t.Errorf("another user's search found %+v", out)
 	}
@@ -160,8 +160,8 @@ func TestPagesOfStatefulEncodings(t *testing.T) {
 	}{
 		"iso-2022-jp":             {"iso-2022-jp", lines, 60_000},
 		"hz-gb-2312":              {"hz-gb-2312", strings.Repeat("汉字的文本, 和 ~{ASCII~}\n只有汉字的一行\n", 2500), 60_000},
-		"iso-2022-jp, one line":   {"iso-2022-jp", strings.Repeat("漢字", 20_000), 200_000},
-		"hz-gb-2312, one line":    {"hz-gb-2312", strings.Repeat("汉字", 20_000), 200_000},
+		"iso-2022-jp, one line":   {"iso-2022-jp", strings.Repeat("漢字", 21_000), 200_000},
+		"hz-gb-2312, one line":    {"hz-gb-2312", strings.Repeat("汉字", 21_000), 200_000},
 		"iso-2022-jp, ASCII only": {"iso-2022-jp", strings.Repeat("plain text\n", 8_000), 60_000},
 	} {
 		w.storage.Put("docs", "a.txt", []byte(encode(t, c.encoding, c.text)), "text/plain; charset="+c.encoding)
