@@ -62,7 +62,7 @@ func (s *Set) registerListBlobs(srv *mcp.Server) {
 	}, s.listBlobs)
 }
 
-func (s *Set) listBlobs(ctx context.Context, _ *mcp.CallToolRequest, in listBlobsInput) (listBlobsOutput, error) {
+func (s *Set) listBlobs(ctx context.Context, req *mcp.CallToolRequest, in listBlobsInput) (listBlobsOutput, error) {
 	var out listBlobsOutput
 	if in.Folders && slices.Contains(in.Include, includeSnapshots) {
 		return out, failuref(ErrInvalidArgument, "include has snapshots, which Azure lists without folders only; leave folders out")
@@ -84,6 +84,7 @@ func (s *Set) listBlobs(ctx context.Context, _ *mcp.CallToolRequest, in listBlob
 	}
 	listing := blobListing{client: client, roots: roots, folders: in.Folders, include: included(in.Include)}
 	w := newWalk(listing.source(), from, in.PageSize)
+	w.worker = s.worker(ctx, userID(req))
 	list, at, err := readRows(ctx, w, in.PageSize, entry.row)
 	if err != nil {
 		return out, listFailure(ctx, location{containerName, in.Prefix}, listing.include.Tags, err)

@@ -134,6 +134,19 @@ func (w *worker) resume(wasBusy bool) error {
 	return w.begin()
 }
 
+type parser struct{}
+
+// withParser returns a context for a request whose answer is parsed with a core.
+func withParser(ctx context.Context, w *worker) context.Context {
+	return context.WithValue(ctx, parser{}, w)
+}
+
+// beginParsing takes the core, which the caller of [withParser] gives back.
+func beginParsing(ctx context.Context) error {
+	w, _ := ctx.Value(parser{}).(*worker)
+	return w.begin()
+}
+
 // step says that so much work was done, and looks at the time.
 func (w *worker) step(work int64) error {
 	if w == nil {
