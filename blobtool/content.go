@@ -40,7 +40,7 @@ func openContent(w *worker, client *blob.Client, name string, offset, count int6
 		return nil, err
 	}
 	c := &content{stream: s, name: name, pos: offset, flow: &flow{stream: s, next: 4 * count, left: maxScan}, release: func() {}}
-	c.in = bufio.NewReaderSize(c.flow, int(min(max(min(count, s.size), sniffRange), bufferSize)))
+	c.in = bufio.NewReaderSize(c.flow, int(min(max(min(count, s.size), leastRange), bufferSize)))
 	if err = s.refuseDirectory(name); err == nil {
 		err = c.start(chars)
 	}

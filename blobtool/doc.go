@@ -39,7 +39,7 @@
 //
 // max_chars (8,000 unless given, at most 1,000,000) bounds the text, counted in code
 // points; version_id chooses an earlier version. About four bytes are fetched for
-// each character that may be returned, 8 KiB at least, whatever the size of the blob.
+// each character that may be returned, 4 KiB at least, whatever the size of the blob.
 //
 // The character encoding is the one that the call names, or that of a byte order
 // mark, or of the charset in the blob's Content-Type or Content-Encoding, or UTF-8.

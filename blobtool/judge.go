@@ -11,9 +11,6 @@ import (
 // sniffBytes is how much of the content decides whether it is text.
 const sniffBytes = 8000
 
-// sniffRange is what is fetched at least where that is to be told.
-const sniffRange = 8 << 10
-
 // isText is the answer of all tools to whether content is text in that charset: by the
 // type that its writer has declared, and by its first bytes and a sample, which begins
 // with a character.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 )
@@ -56,9 +57,11 @@ func (g *gate) under() (now, bulk int) {
 	return g.now, g.bulk
 }
 
-// wait waits until so many requests are under way and so many calls of alice wait.
-func (g *gate) wait(w *world, line blobtool.Share, now, bulk, waiting int) {
-	for {
+// wait waits until so many requests are under way and so many calls of alice wait; none
+// must have failed meanwhile.
+func (g *gate) wait(t *testing.T, w *world, line blobtool.Share, now, bulk, waiting int) {
+	t.Helper()
+	for !t.Failed() {
 		n, b := g.under()
 		if n >= now && b >= bulk && line.Waiting(w.userID("alice")) >= waiting {
 			return
@@ -74,6 +77,7 @@ func newGateWorld(t *testing.T) (*world, *gate) {
 		g.next = o.HTTPClient.Transport
 		o.HTTPClient = &http.Client{Transport: g}
 	})
+	w.set.SetStall(time.Hour)
 	w.storage.Grant(w.bob.ObjectID, "docs", "")
 	return w, g
 }
@@ -81,7 +85,6 @@ func newGateWorld(t *testing.T) (*world, *gate) {
 // The searches of one user have no more requests under way than one search has, and
 // another user's go on meanwhile. What waits loses nothing.
 func TestSearchesShareTheLine(t *testing.T) {
-	t.Parallel()
 	w, g := newGateWorld(t)
 	line := w.set.SetLine(blobtool.UserSlots + 8)
 	const searches, blobs = 6, 40
@@ -98,7 +101,7 @@ func TestSearchesShareTheLine(t *testing.T) {
 			}
 		})
 	}
-	g.wait(w, line, blobtool.UserSlots, 0, searches-1) // one may have no buffer left
+	g.wait(t, w, line, blobtool.UserSlots, 0, searches-1) // one may have no buffer left
 	if out := callFor[found](t, bob, "search_blobs", args{"text": "content", "prefix": "fast"}); len(out.Matches) != 1 {
 		t.Errorf("another user's search found %+v", out)
 	}
@@ -115,7 +118,6 @@ func TestSearchesShareTheLine(t *testing.T) {
 // Calls that go through much of a blob have few large transfers under way, whichever tool
 // makes them, and what they hold goes back whatever becomes of them.
 func TestScansShareTheLine(t *testing.T) {
-	t.Parallel()
 	w, g := newGateWorld(t)
 	line := w.set.SetLine(2 * blobtool.UserSlots)
 	w.storage.PutSized("docs", "slow.txt", 6<<20)
@@ -134,7 +136,7 @@ func TestScansShareTheLine(t *testing.T) {
 			w.refusedBy(t, alice, "read_blob", args{"blob_path": "slow.txt", "lines": "99999999"})
 		})
 	}
-	g.wait(w, line, atOnce, atOnce, 12-atOnce)
+	g.wait(t, w, line, atOnce, atOnce, 12-atOnce)
 	readBlob(t, bob, args{"blob_path": "fast.txt"})
 	callFor[found](t, bob, "search_blobs", args{"text": "content", "prefix": "fast"})
 	close(g.open)

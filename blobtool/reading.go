@@ -104,7 +104,7 @@ func (r *blobReading) fetch() int64 {
 	if r.query.length > 0 {
 		n = min(n, r.query.length+perChar)
 	}
-	return min(max(n, sniffRange), largeRange)
+	return min(max(n, leastRange), largeRange)
 }
 
 // find goes to where the text is and returns its charset, nil if it is no text.
