@@ -33,9 +33,14 @@ var accounts struct {
 	byFolder map[string]weak.Pointer[account]
 }
 
-// accountOf returns the account of a folder, however that is spelt.
+// accountOf returns the account of a folder that is there, however it is spelt.
 func accountOf(dir string) *account {
-	dir = realPath(dir)
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if found, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = found
+	}
 	accounts.Lock()
 	defer accounts.Unlock()
 	if a := accounts.byFolder[dir].Value(); a != nil {
@@ -54,21 +59,6 @@ func accountOf(dir string) *account {
 		}
 	}, dir)
 	return a
-}
-
-// realPath returns the path of a folder without links, as far as there is one already.
-func realPath(dir string) string {
-	if abs, err := filepath.Abs(dir); err == nil {
-		dir = abs
-	}
-	for there, rest := dir, ""; ; there, rest = filepath.Dir(there), filepath.Join(filepath.Base(there), rest) {
-		if found, err := filepath.EvalSymlinks(there); err == nil {
-			return filepath.Join(found, rest)
-		}
-		if there == filepath.Dir(there) {
-			return dir
-		}
-	}
 }
 
 // space returns what the account has of a user.

@@ -19,14 +19,15 @@ const blockBytes = 4 << 10
 
 // store is how a set saves copies in a download folder.
 type store struct {
-	*account
-	dir     string
-	source  string // what is saved, as a name for files
-	maxFile int64
-	maxUser int64
-	maxAll  int64
-	maxAge  time.Duration
-	now     func() time.Time
+	*account // once there is a folder
+	found    sync.Once
+	dir      string
+	source   string // what is saved, as a name for files
+	maxFile  int64
+	maxUser  int64
+	maxAll   int64
+	maxAge   time.Duration
+	now      func() time.Time
 
 	due time.Time // when the next copies expire; guarded by account.mu
 }
@@ -50,7 +51,7 @@ type refusal struct {
 
 // newStore returns a store for the container at that URL.
 func newStore(o Options, containerURL string) *store {
-	return &store{account: accountOf(o.DownloadDir), source: sourceName(containerURL), dir: o.DownloadDir,
+	return &store{source: sourceName(containerURL), dir: o.DownloadDir,
 		maxFile: o.MaxFileBytes, maxUser: o.MaxUserBytes, maxAll: o.MaxTotalBytes, maxAge: o.MaxAge, now: o.Now}
 }
 
@@ -68,6 +69,7 @@ func (st *store) create(ctx context.Context, userID, blobPath string, size int64
 	if err != nil {
 		return nil, diskRefusal(err)
 	}
+	st.found.Do(func() { st.account = accountOf(st.dir) })
 	path = filepath.Join(within, path)
 	d := &download{store: st, root: root, folder: folder, path: path, size: size, cost: cost(path, size)}
 	if r := d.begin(ctx); r != nil {
