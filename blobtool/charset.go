@@ -120,7 +120,7 @@ func (c charset) lookback(offset int64) int64 {
 	case single:
 		return 0
 	case c.stateful():
-		return offset
+		return min(offset, leastRange)
 	case c.unit() == 2:
 		return min(offset, 2+offset%2)
 	case c == utf8Charset:
@@ -133,8 +133,10 @@ func (c charset) lookback(offset int64) int64 {
 // begins. Decoding from there tells which one the offset at its end is in.
 func (c charset) syncPoint(window []byte, atStart bool) int {
 	switch {
-	case c.stateful() || atStart || len(window) == 0:
+	case atStart || len(window) == 0:
 		return 0
+	case c.stateful():
+		return max(0, c.resync(window))
 	case c.unit() == 2:
 		high := window[0]
 		if c == utf16LECharset && len(window) > 1 {
@@ -160,4 +162,23 @@ func (c charset) syncPoint(window []byte, atStart bool) int {
 		}
 	}
 	return len(window)
+}
+
+// resync returns where in window, which may begin anywhere, it is last known what bytes
+// mean in a stateful charset: at an escape sequence, or at the beginning of a line, for
+// lines end in ASCII (RFC 1468, RFC 1843). It is -1 if nothing tells.
+func (c charset) resync(window []byte) int {
+	for i := len(window) - 1; i >= 0; i-- {
+		switch b := window[i]; {
+		case b == '\n':
+			return i + 1
+		case c.Encoding == japanese.ISO2022JP:
+			if b == 0x1B {
+				return i
+			}
+		case (b == '{' || b == '}') && i >= 2 && window[i-1] == '~' && window[i-2] != '~':
+			return i - 1
+		}
+	}
+	return -1
 }

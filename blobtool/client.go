@@ -1,6 +1,7 @@
 package blobtool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -184,5 +185,23 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 		limit = maxListing
 	}
 	resp.Body = &watchedBody{io.LimitReader(resp.Body, limit), resp.Body, watch}
+	if limit == maxListing {
+		if err := readListing(req.Context(), resp); err != nil {
+			return nil, err
+		}
+	}
 	return resp, nil
+}
+
+// readListing reads all of a page, which takes long to parse: that begins with a core.
+func readListing(ctx context.Context, resp *http.Response) error {
+	page, err := io.ReadAll(resp.Body)
+	if closed := resp.Body.Close(); err == nil {
+		err = closed
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(page))
+	if err != nil {
+		return err
+	}
+	return beginParsing(ctx)
 }

@@ -79,6 +79,7 @@ func (c *content) reserve(n int64) (err error) {
 		n += 2 * maxZstdWindow
 	}
 	busy := c.worker.end()
+	c.unclaim()
 	c.release()
 	if c.release, err = c.worker.reserve(n); err != nil {
 		c.release = func() {}

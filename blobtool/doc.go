@@ -33,7 +33,8 @@
 //     never split a character, and a blob that was changed between two of them is
 //     an error ([ErrChanged]). An offset within a character begins at the next.
 //   - lines, such as 10-20 or 10- or 10, counted from 1. They are counted from the
-//     beginning, so the bytes before them are fetched: 64 MiB at most.
+//     beginning, so the bytes before them are fetched: 64 MiB at most. Where the offset
+//     is known, it is much cheaper.
 //   - tail_lines, so many last lines.
 //
 // max_chars (8,000 unless given, at most 1,000,000) bounds the text, counted in code
@@ -91,13 +92,16 @@
 // A cursor belongs to its arguments and to the configuration, is good for every
 // replica, and gives no rights: whatever is in it, all checks run again.
 //
-// # Cores and memory
+// # Cores, memory and the line
 //
 // All sets of a process share half of its cores for matching, unpacking and decoding, and
 // 256 MiB of memory, or a quarter of GOMEMLIMIT if that is less, for what is read. Users
 // are served in turn, and one user holds at most a quarter of the memory, until the
 // answer has been sent. The user is that of the request's TokenInfo; requests without
 // one count as one user.
+//
+// Searches and scans of a process also share 256 requests to the storage account at a
+// time, of which one user has at most 32; a range of more than 1 MiB counts as eight.
 //
 // # Resources
 //
@@ -134,7 +138,8 @@
 // # Saved copies
 //
 // With [Options.DownloadDir], the whole blob is also streamed to
-// DownloadDir/{user}/{blob path}. The user is UserID of the verified token that
+// DownloadDir/{user}/{blob path}; copies of a second container in the same folder are
+// in {user}/.container-{container}@{account}. The user is UserID of the verified token that
 // the transport has put into the request (TokenInfo of the MCP SDK), which is
 // a folder's name as it is if it is plainly one, as "{tenant id}.{object id}"
 // is, and is replaced by its hash if not. A call without user is refused. Files

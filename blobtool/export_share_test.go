@@ -35,9 +35,22 @@ func (s Share) State() (free int64, users int) {
 
 // SetShares gives a set cores and memory of its own.
 func (s *Set) SetShares(cores, memory int64) (c, m Share) {
-	s.shares = newShares(cores, memory)
+	s.shares = newShares(cores, memory, lineSlots)
 	return Share{s.shares.cores}, Share{s.shares.memory}
 }
+
+// SetLine gives a set a line of its own to the storage account.
+func (s *Set) SetLine(slots int64) Share {
+	s.shares.line = newShare(slots, min(slots, userSlots))
+	return Share{s.shares.line}
+}
+
+// What one user may have under way: requests, and large ones.
+const (
+	UserSlots = userSlots
+	BulkSlots = bulkSlots
+	BulkBytes = bulkBytes
+)
 
 // Find looks for an expression in a text, within a context.
 func Find(ctx context.Context, expr string, text []byte) (found bool, err error) {
@@ -45,13 +58,13 @@ func Find(ctx context.Context, expr string, text []byte) (found bool, err error)
 	if err != nil {
 		return false, err
 	}
-	at, err := e.find(&worker{ctx: ctx, shares: newShares(1, 1)}, text)
+	at, err := e.find(&worker{ctx: ctx, shares: newShares(1, 1, 1)}, text)
 	return at != nil, err
 }
 
 // MatchWithin reports whether the pattern matches all of a name, within a context.
 func (p NamePattern) MatchWithin(ctx context.Context, name string) (bool, error) {
-	return p.match(&worker{ctx: ctx, shares: newShares(1, 1)}, name)
+	return p.match(&worker{ctx: ctx, shares: newShares(1, 1, 1)}, name)
 }
 
 // Search is the tool search_blobs with nothing around it.

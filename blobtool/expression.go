@@ -59,8 +59,8 @@ func leastSize(re *syntax.Regexp) int {
 	case syntax.OpLiteral:
 		return len(re.Rune)
 	case syntax.OpRepeat:
-		return n * max(re.Min, re.Max)
-	case syntax.OpConcat, syntax.OpAlternate, syntax.OpEmptyMatch:
+		return max(n, 1) * max(re.Min, re.Max, 1)
+	case syntax.OpConcat, syntax.OpAlternate:
 		return n
 	}
 	return n + 1

@@ -86,6 +86,7 @@ func (s *Set) listBlobs(ctx context.Context, req *mcp.CallToolRequest, in listBl
 	}
 	listing := blobListing{set: s, user: userID(req), container: containerName, client: client, roots: roots, folders: in.Folders, include: included(in.Include)}
 	w := newWalk(listing.source(), from, in.PageSize)
+	w.worker = s.worker(ctx, userID(req))
 	list, at, err := readRows(ctx, w, in.PageSize, entry.row)
 	if err != nil {
 		return out, listFailure(ctx, location{containerName, in.Prefix}, listing.include.Tags, err)

@@ -48,7 +48,7 @@ func (s *Set) registerListContainers(srv *mcp.Server) {
 	}, s.listContainers)
 }
 
-func (s *Set) listContainers(ctx context.Context, _ *mcp.CallToolRequest, in listContainersInput) (listContainersOutput, error) {
+func (s *Set) listContainers(ctx context.Context, req *mcp.CallToolRequest, in listContainersInput) (listContainersOutput, error) {
 	var out listContainersOutput
 	if err := checkContainerPrefix(in.Prefix); err != nil {
 		return out, err
@@ -65,7 +65,9 @@ func (s *Set) listContainers(ctx context.Context, _ *mcp.CallToolRequest, in lis
 	if err != nil {
 		return out, err
 	}
-	list, at, err := readRows(ctx, newWalk(src, from, s.containerPage(in.PageSize)), in.PageSize, func(r containerRow) containerRow { return r })
+	w := newWalk(src, from, s.containerPage(in.PageSize))
+	w.worker = s.worker(ctx, userID(req))
+	list, at, err := readRows(ctx, w, in.PageSize, func(r containerRow) containerRow { return r })
 	if err != nil {
 		return out, s.containersFailure(ctx, err)
 	}

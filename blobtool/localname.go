@@ -44,8 +44,10 @@ func localPath(blobPath string, windows bool) (path, fault string) {
 			}
 		}
 	}
-	if strings.HasPrefix(strings.ToLower(blobPath), partialPrefix) {
-		return "", "it begins with " + partialPrefix + ", which this server uses itself"
+	for _, own := range []string{partialPrefix, sourcePrefix} {
+		if strings.HasPrefix(strings.ToLower(blobPath), own) {
+			return "", "it begins with " + own + ", which this server uses itself"
+		}
 	}
 	path = filepath.FromSlash(blobPath)
 	if !filepath.IsLocal(path) {

@@ -56,11 +56,14 @@ func (s *Set) shown(ctx context.Context, user, container string, page []entry) (
 	if policy == nil {
 		return page, nil
 	}
-	w := s.worker(ctx, user)
+	w := parserOf(ctx) // who holds a core must not wait for another
+	if w == nil {
+		w = s.worker(ctx, user)
+		defer w.end()
+	}
 	if err := w.begin(); err != nil {
 		return nil, err
 	}
-	defer w.end()
 	some := page[:0]
 	for _, e := range page {
 		uri := resourceURI(location{container, e.name})

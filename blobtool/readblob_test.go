@@ -80,6 +80,7 @@ func encode(t testing.TB, name, text string) string {
 		"euc-jp":          japanese.EUCJP.NewEncoder(),
 		"iso-2022-jp":     japanese.ISO2022JP.NewEncoder(),
 		"gb18030":         simplifiedchinese.GB18030.NewEncoder(),
+		"hz-gb-2312":      simplifiedchinese.HZGB2312.NewEncoder(),
 		"utf-16 with BOM": unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder(),
 		"utf-16be":        unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM).NewEncoder(),
 	}

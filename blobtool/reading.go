@@ -116,11 +116,9 @@ func (r *blobReading) find() (*charset, error) {
 	} else {
 		cs = detectCharset(c.head, &c.props)
 	}
-	back := cs.lookback(q.offset)
-	if q.offset > 0 && c.pos == 0 {
-		if err := c.seek(q.offset-back, r.fetch()+back); err != nil {
-			return nil, err
-		}
+	back, err := r.goTo(cs)
+	if err != nil {
+		return nil, err
 	}
 	if q.charset != nil {
 		return &cs, nil
@@ -135,6 +133,26 @@ func (r *blobReading) find() (*charset, error) {
 		return nil, failuref(ErrUnsupported, "%s does not look like text in %s, so it has no lines: its type is %s. If it is text, say in which encoding; else read it without lines and tail_lines.", quote(r.at.blob), cs.name, quote(c.mediaType()))
 	}
 	return nil, nil
+}
+
+// goTo goes to where the text is, and as far before it as it returns.
+func (r *blobReading) goTo(cs charset) (back int64, err error) {
+	q, c := r.query, r.content
+	back = cs.lookback(q.offset)
+	if q.offset == 0 || c.pos != 0 {
+		return back, nil
+	}
+	if cs.stateful() && c.packed != nil {
+		return q.offset, nil // all is unpacked anyway
+	}
+	if err := c.seek(q.offset-back, r.fetch()+back); err != nil || !cs.stateful() || back == q.offset {
+		return back, err
+	}
+	window, err := c.peek(int(back))
+	if err == nil && cs.resync(window) < 0 {
+		back, err = q.offset, c.seek(0, r.fetch())
+	}
+	return back, err
 }
 
 // piece reads the text from offset on.

@@ -105,7 +105,7 @@ func (s *Set) registerSearch(srv *mcp.Server) {
 
 // search handles a call of search_blobs.
 func (s *Set) search(ctx context.Context, req *mcp.CallToolRequest, in searchInput) (searchOutput, error) {
-	q, err := s.parseSearch(ctx, in)
+	q, err := s.parseWithCore(ctx, s.worker(ctx, userID(req)), in)
 	if err != nil {
 		return searchOutput{}, err
 	}
@@ -169,6 +169,14 @@ type searchQuery struct {
 	client   *container.Client
 	progress *progress
 	out      searchOutput
+}
+
+// parseWithCore checks the arguments, whose expressions take a while to compile: with a
+// core, unless the time is up, for then the result says so and where to begin.
+func (s *Set) parseWithCore(ctx context.Context, w *worker, in searchInput) (*searchQuery, error) {
+	_ = w.begin()
+	defer w.end()
+	return s.parseSearch(ctx, in)
 }
 
 // parseSearch checks the arguments.

@@ -16,14 +16,16 @@ const (
 	largestTextRange = 8 << 20
 )
 
-// searchBlob searches one blob. It opens the blob at once, and waits for its turn only
-// with what it takes from the allowance.
+// searchBlob searches one blob, with part of the line that it has already. It opens the
+// blob at once, and waits for its turn only with what it takes from the allowance.
 func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf []byte) textOutcome {
 	w := q.set.worker(ctx, q.user)
 	defer w.end()
 	in, err := q.open(w, job, buf)
 	if in != nil {
 		defer func() { _ = in.stream.Close() }()
+	} else {
+		w.shares.line.give(w.user, 1)
 	}
 	var left int64
 	select {
@@ -103,7 +105,8 @@ type textInput struct {
 	note   string
 }
 
-// open opens a blob, and finds out whether it is text.
+// open opens a blob, and finds out whether it is text. What it returns has taken over the
+// part of the line.
 func (q *searchQuery) open(w *worker, job *textJob, buf []byte) (*textInput, error) {
 	if err := q.passOver(job.entry); err != nil {
 		return nil, err
@@ -123,6 +126,7 @@ func (q *searchQuery) open(w *worker, job *textJob, buf []byte) (*textInput, err
 	if err != nil {
 		return nil, err
 	}
+	in.stream.slots = 1
 	in.begin, in.from.ETag = in.from.Offset, string(in.stream.etag)
 	in.lines = lineReader{r: in, buf: buf}
 	return in, in.lines.begin(job.entry.name, &in.stream.props, &in.from)

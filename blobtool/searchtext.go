@@ -191,6 +191,11 @@ func (f *textFeeder) start(ctx context.Context, job *textJob) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	// In this order: a blob waits for what those before it leave of the allowance.
+	if err := f.q.set.shares.line.take(ctx, f.q.user, 1); err != nil {
+		f.buffers <- buf
+		return err
+	}
 	if buf == nil {
 		buf = make([]byte, maxLineBytes)
 	}

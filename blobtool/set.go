@@ -51,7 +51,10 @@ type Options struct {
 	// one folder for each user: DownloadDir/{user}/{blob path}. It is made,
 	// for its owner alone, when the first blob is saved. Copies are removed again:
 	// see MaxTotalBytes and MaxAge. Use a folder that nothing else writes to, and one
-	// for each process. If empty, nothing is saved.
+	// for each process. Where several sets of a process save in one folder, they share
+	// its account, and the blobs of any container but the one saved first are at
+	// DownloadDir/{user}/.container-{container}@{account}/{blob path}. If empty,
+	// nothing is saved.
 	DownloadDir string
 
 	// MaxFileBytes is the size up to which a blob is saved; of a larger one
@@ -165,7 +168,7 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 		return nil, errors.Join(errs...)
 	}
 	if o.DownloadDir != "" {
-		s.store = newStore(o)
+		s.store = newStore(o, s.serviceURL+"/"+container)
 	}
 	return s, nil
 }

@@ -178,6 +178,34 @@ func TestReadsShareMemory(t *testing.T) {
 	}
 }
 
+// Pages of listings, which take long to parse, are parsed with a core: users in turn.
+func TestListingsShareCores(t *testing.T) {
+	w := newWorld(t, nil)
+	cores, _ := w.set.SetShares(1, 64<<20)
+	put(w.storage, "docs", "a.txt", "b.txt")
+	session := w.connect(t, "alice")
+	for tool, a := range map[string]args{"list_blobs": {}, "search_blobs": {"name": "*.txt"}} {
+		if err := cores.Take(t.Context(), "another", 1); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if out := callFor[found](t, session, tool, a); len(out.Blobs) != 2 {
+				t.Errorf("%s: %+v", tool, out)
+			}
+		}()
+		for cores.Waiting(w.userID("alice")) == 0 {
+			runtime.Gosched()
+		}
+		cores.Give("another", 1)
+		<-done
+		if free, users := cores.State(); free != 1 || users != 0 {
+			t.Errorf("%s: %d cores left, %d users known", tool, free, users)
+		}
+	}
+}
+
 // steps is a context that ends when the time has been looked at so many times.
 type steps struct {
 	context.Context
@@ -223,7 +251,7 @@ func TestMatchingLooksAtTheTime(t *testing.T) {
 // Expressions and patterns are bounded by what they compile to, and refused before that
 // takes long.
 func TestExpressionsAreBounded(t *testing.T) {
-	for _, expr := range []string{strings.Repeat("a{1000}", 140), strings.Repeat(`(\pL{500}|x){2}`, 60), "((a{10}){10}){10}b"} {
+	for _, expr := range []string{strings.Repeat("a{1000}", 140), strings.Repeat(`(\pL{500}|x){2}`, 60), "((a{10}){10}){10}b", strings.Repeat("(?:){1000}", 100), strings.Repeat("(?:|){1000}", 90), strings.Repeat("(?:a{0}){1000}", 70)} {
 		allocations := testing.AllocsPerRun(1, func() {
 			_, err := blobtool.Find(t.Context(), expr, nil)
 			wantKind(t, expr, err, blobtool.ErrInvalidArgument)

@@ -17,33 +17,26 @@ import (
 // their number.
 const blockBytes = 4 << 10
 
-// store is the download folder. It keeps account of what is in it: what is there is
-// counted once, then what changes, and again where the account says that it is full.
+// store is how a set saves copies in a download folder.
 type store struct {
-	dir     string
-	maxFile int64
-	maxUser int64
-	maxAll  int64
-	maxAge  time.Duration
-	now     func() time.Time
+	*account // once there is a folder
+	found    sync.Once
+	dir      string
+	source   string // what is saved, as a name for files
+	maxFile  int64
+	maxUser  int64
+	maxAll   int64
+	maxAge   time.Duration
+	now      func() time.Time
 
-	// sweeping is held while all folders are gone through; it is locked before the
-	// mutex of a user, and that before mu.
-	sweeping sync.Mutex
-
-	mu      sync.Mutex
-	users   map[string]*userSpace // by folder
-	total   int64                 // of all users, reserved space included
-	counted time.Time             // when all was counted; zero: not yet
-	due     time.Time             // when the next copies expire
-	tried   time.Time             // when room could not be made
+	due time.Time // when the next copies expire; guarded by account.mu
 }
 
-// userSpace is the account of one user.
+// userSpace is what the account has of one user.
 type userSpace struct {
 	sync.Mutex // held while the folder is measured or a file in it gets its name
 
-	// The following is guarded by store.mu.
+	// The following is guarded by account.mu.
 	tally
 	reserved int64     // for downloads that are going on
 	measured time.Time // when the folder was
@@ -56,9 +49,10 @@ type refusal struct {
 	cause error  // for the log, may be nil
 }
 
-func newStore(o Options) *store {
-	return &store{dir: o.DownloadDir, maxFile: o.MaxFileBytes, maxUser: o.MaxUserBytes, maxAll: o.MaxTotalBytes, maxAge: o.MaxAge, now: o.Now,
-		users: map[string]*userSpace{}}
+// newStore returns a store for the container at that URL.
+func newStore(o Options, containerURL string) *store {
+	return &store{source: sourceName(containerURL), dir: o.DownloadDir,
+		maxFile: o.MaxFileBytes, maxUser: o.MaxUserBytes, maxAll: o.MaxTotalBytes, maxAge: o.MaxAge, now: o.Now}
 }
 
 // create begins the copy of a blob of that size.
@@ -71,10 +65,12 @@ func (st *store) create(ctx context.Context, userID, blobPath string, size int64
 		return nil, &refusal{text: fmt.Sprintf("the blob has %d bytes, and this server saves up to %d", size, st.maxFile)}
 	}
 	folder := userFolder(userID)
-	root, err := st.openFolder(folder)
+	root, within, err := st.openFolder(folder)
 	if err != nil {
 		return nil, diskRefusal(err)
 	}
+	st.found.Do(func() { st.account = accountOf(st.dir) })
+	path = filepath.Join(within, path)
 	d := &download{store: st, root: root, folder: folder, path: path, size: size, cost: cost(path, size)}
 	if r := d.begin(ctx); r != nil {
 		_ = root.Close()
@@ -88,26 +84,30 @@ func (st *store) create(ctx context.Context, userID, blobPath string, size int64
 // expires.
 const ownMark = partialPrefix + "owned"
 
-// openFolder opens the folder of a user, and makes it if there is none.
-func (st *store) openFolder(name string) (*os.Root, error) {
+// openFolder opens the folder of a user, and makes it if there is none. within is where in
+// it the copies of this set are.
+func (st *store) openFolder(name string) (root *os.Root, within string, err error) {
 	if err := os.MkdirAll(st.dir, 0o700); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	all, err := os.OpenRoot(st.dir)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer func() { _ = all.Close() }()
+	if within, err = placeOf(all, st.source); err != nil {
+		return nil, "", err
+	}
 	err = all.Mkdir(name, 0o700)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+		return nil, "", err
 	}
 	made := err == nil
-	root, err := openPlain(all, name)
+	root, err = openPlain(all, name)
 	if err == nil && made && !plainlyOurs.MatchString(name) {
 		_ = root.Mkdir(ownMark, 0o700) // without it, the copies are kept
 	}
-	return root, err
+	return root, within, err
 }
 
 // openPlain opens a folder, but not through a link, which would lead into another user's.
@@ -118,18 +118,6 @@ func openPlain(all *os.Root, name string) (*os.Root, error) {
 		return nil, fmt.Errorf("the folder of user %q is not a folder", name)
 	}
 	return all.OpenRoot(name)
-}
-
-// space returns the account of a user.
-func (st *store) space(folder string) *userSpace {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	u := st.users[folder]
-	if u == nil {
-		u = &userSpace{}
-		st.users[folder] = u
-	}
-	return u
 }
 
 // reserve takes the space for a download from what the user and all users may have. The

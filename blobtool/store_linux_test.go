@@ -30,20 +30,20 @@ func TestReadOnlyFolder(t *testing.T) {
 // The disk fails in the middle of the copy: the text is read to its end.
 func TestDiskFailsMidway(t *testing.T) {
 	w := newWorld(t, nil)
-	w.storage.PutSized("docs", "a.txt", 1<<20)
+	w.storage.PutSized("docs", "a.txt", 12<<20)
 	session := w.connect(t, "alice")
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
 		t.Skip(err)
 	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 300_000, Max: old.Max}); err != nil {
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 4 << 20, Max: old.Max}); err != nil {
 		t.Skip(err)
 	}
 	out := read(t, session, args{"blob_path": "a.txt", "max_chars": 500_000})
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
 		t.Fatal(err)
 	}
-	if len(out.Text) != 500_000+len(cut) || out.Bytes != 1<<20 || out.LocalPath != "" || !strings.Contains(out.Warning, "the copy could not be written") {
+	if len(out.Text) != 500_000+len(cut) || out.Bytes != 12<<20 || out.LocalPath != "" || !strings.Contains(out.Warning, "the copy could not be written") {
 		t.Errorf("got %d characters, %q, %q", len(out.Text), out.LocalPath, out.Warning)
 	}
 	if n := countFiles(t, w.dir); n != 0 {

@@ -27,6 +27,8 @@ type stream struct {
 	body        io.ReadCloser
 	bodyPending int64 // bytes of the current range that have not been read
 	resumes     int   // connections that broke off
+	slots       int64 // of the line, which the current range holds
+	turn        int64 // bytes read since it got them
 }
 
 // properties are what the answer to a range says of the whole blob.
@@ -130,6 +132,9 @@ func (s *stream) advance(count int64) error {
 		return nil
 	}
 	busy := s.worker.end()
+	if err := s.claim(count); err != nil {
+		return err
+	}
 	resp, err := s.client.DownloadStream(s.worker.ctx, &blob.DownloadStreamOptions{
 		Range:            blob.HTTPRange{Offset: s.next, Count: count},
 		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: &s.etag}},
@@ -140,9 +145,11 @@ func (s *stream) advance(count int64) error {
 		}
 	}
 	if err != nil {
+		s.unclaim()
 		return err
 	}
 	if resp.Body == nil {
+		s.unclaim()
 		return fmt.Errorf("%w: no body", errBadAnswer)
 	}
 	size, err := totalSize(&resp, s.next)
@@ -150,10 +157,47 @@ func (s *stream) advance(count int64) error {
 		err = fmt.Errorf("%w: the blob's size was %d and is %d", errBadAnswer, s.size, size)
 	}
 	if err != nil {
+		s.unclaim()
 		_ = resp.Body.Close()
 		return err
 	}
 	s.take(&resp, count)
+	return nil
+}
+
+// claim waits for the part of the line that a range of that size takes.
+func (s *stream) claim(count int64) error {
+	n := int64(1)
+	if count > bulkBytes {
+		n = min(bulkSlots, s.worker.shares.line.most)
+	}
+	if err := s.worker.shares.line.take(s.worker.ctx, s.worker.user, n); err != nil {
+		return busyFailure(err)
+	}
+	s.slots, s.turn = n, 0
+	return nil
+}
+
+// unclaim gives it back.
+func (s *stream) unclaim() {
+	if s.slots > 0 {
+		s.worker.shares.line.give(s.worker.user, s.slots)
+		s.slots = 0
+	}
+}
+
+// passed gives the range's part of the line back at its end, and hands it over from time
+// to time.
+func (s *stream) passed(n int) error {
+	s.bodyPending -= int64(n)
+	s.turn += int64(n)
+	switch {
+	case s.bodyPending == 0:
+		s.unclaim()
+	case s.slots > 0 && s.turn >= turnBytes && s.worker.shares.line.wanted():
+		s.unclaim()
+		return s.claim(s.bodyPending)
+	}
 	return nil
 }
 
@@ -173,7 +217,9 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	busy := s.worker.end()
 	n, err := s.body.Read(p[:min(int64(len(p)), s.bodyPending)])
-	s.bodyPending -= int64(n)
+	if err := s.passed(n); err != nil {
+		return n, err
+	}
 	if err := s.worker.resume(busy); err != nil {
 		return n, err
 	}
@@ -220,6 +266,7 @@ func (s *stream) more() bool { return s.next < s.size }
 
 // Close ends the current range.
 func (s *stream) Close() error {
+	s.unclaim()
 	if s.body == nil {
 		return nil
 	}

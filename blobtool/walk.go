@@ -40,7 +40,7 @@ type walk[E any] struct {
 	largest int // but no more than so many
 	fetches int // pages that may still be asked for
 	at      place
-	worker  *worker // gives its core back while a page is fetched
+	worker  *worker // gives its core back while a page is fetched, not while it is parsed
 	page    []E     // not seen yet
 	next    string  // marker of the page after it
 }
@@ -83,9 +83,12 @@ func (w *walk[E]) nextEntry(ctx context.Context) (entry E, ok bool, err error) {
 // turn fetches the page at Marker and skips what was seen of it.
 func (w *walk[E]) turn(ctx context.Context) error {
 	busy := w.worker.end()
-	page, next, err := w.fetch(ctx, w.at.Root, w.at.Marker, w.most)
+	page, next, err := w.fetch(withParser(ctx, w.worker), w.at.Root, w.at.Marker, w.most)
 	if err == nil {
 		err = w.worker.resume(busy)
+	}
+	if !busy {
+		w.worker.end()
 	}
 	if err != nil {
 		return err

@@ -18,6 +18,15 @@ const (
 	// quantum is the work after which a core is handed over to whoever waits for one,
 	// in instructions of an expression for a byte: 10 milliseconds at most.
 	quantum = 1 << 20
+	// lineSlots are the requests for content that searches and scans may have under way
+	// at a time, and userSlots those of one user: as many as one search overlaps. A range
+	// of more than bulkBytes takes bulkSlots of them, so that one user has four such
+	// transfers, and hands them over after turnBytes to whoever waits for some.
+	lineSlots = 256
+	userSlots = maxOverlap
+	bulkSlots = 8
+	bulkBytes = 1 << 20
+	turnBytes = 8 << 20
 )
 
 // Work for a byte, in the same measure.
@@ -26,13 +35,15 @@ const (
 	decodeWork = 8
 )
 
-// shares are the cores and the memory that calls work with.
+// shares are the cores, the memory and the line to Azure Storage that calls work with.
+// A call that waits for part of the line holds no core, and one that waits for memory
+// holds no part of the line.
 type shares struct {
-	cores, memory *share
+	cores, memory, line *share
 }
 
-func newShares(cores, memory int64) *shares {
-	return &shares{newShare(cores, cores), newShare(memory, memory/4)}
+func newShares(cores, memory, line int64) *shares {
+	return &shares{newShare(cores, cores), newShare(memory, memory/4), newShare(line, min(userSlots, line))}
 }
 
 // processShares are those of the process: half of its cores, so that requests are
@@ -42,7 +53,7 @@ var processShares = sync.OnceValue(func() *shares {
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
 		memory = max(min(memory, limit/4), 1<<20)
 	}
-	return newShares(max(1, int64(runtime.GOMAXPROCS(0)/2)), memory)
+	return newShares(max(1, int64(runtime.GOMAXPROCS(0)/2)), memory, lineSlots)
 })
 
 // worker is how one goroutine of a call computes: it holds a core while it does, gives it
@@ -80,7 +91,7 @@ func (s *Set) bound(request context.Context) (ctx context.Context, returned func
 }
 
 // errBusy is the cause where a call has waited too long for its share.
-var errBusy = errors.New("no core or memory was free in time")
+var errBusy = errors.New("no core, memory or connection was free in time")
 
 // busyFailure turns the end of the call's time into an error that says what it waited for.
 func busyFailure(err error) error {
@@ -122,6 +133,22 @@ func (w *worker) resume(wasBusy bool) error {
 	}
 	return w.begin()
 }
+
+type parser struct{}
+
+// withParser returns a context for a request whose answer is parsed with a core.
+func withParser(ctx context.Context, w *worker) context.Context {
+	return context.WithValue(ctx, parser{}, w)
+}
+
+// parserOf returns the worker of a request's answer, or nil.
+func parserOf(ctx context.Context) *worker {
+	w, _ := ctx.Value(parser{}).(*worker)
+	return w
+}
+
+// beginParsing takes the core, which the caller of [withParser] gives back.
+func beginParsing(ctx context.Context) error { return parserOf(ctx).begin() }
 
 // step says that so much work was done, and looks at the time.
 func (w *worker) step(work int64) error {

@@ -35,6 +35,9 @@ func strongAndWeak(t *testing.T, w *world, protocol string) (strong, weak map[st
 func TestReplayIsJudged(t *testing.T) {
 	t.Parallel()
 	w := policyWorld(t, mcpentra.WithSessions())
+	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "plan"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+		return nil, nil, mcpentra.MayUseResource(ctx, "note://team/plan")
+	})
 	rpc := func(method, params string) string {
 		return `{"jsonrpc":"2.0","id":7,"method":"` + method + `","params":` + params + `}`
 	}
@@ -56,6 +59,7 @@ func TestReplayIsJudged(t *testing.T) {
 		{"a list of resources", rpc("resources/list", `{}`), "", http.StatusForbidden, ""},
 		{"a name with escapes", `{"jsonrpc":"2.0","id":7,"m\u0065thod":"tools\/call","params":{"name":"r\u0065port","arguments":{}}}`, "", http.StatusForbidden, ""},
 		{"a batch", "[" + callBody("secure_ping") + "," + strings.Replace(callBody("report"), `"id":7`, `"id":8`, 1) + "]", "2025-03-26", http.StatusForbidden, ""},
+		{"a tool that shows a resource", callBody("plan"), "", http.StatusForbidden, ""},
 		{"nothing", callBody("secure_ping"), "", http.StatusOK, ""},
 		{"a free resource", rpc("resources/read", `{"uri":"note://own"}`), "", http.StatusOK, ""},
 		{"a free prompt", rpc("prompts/get", `{"name":"greet"}`), "", http.StatusOK, ""},
