@@ -23,12 +23,14 @@ func isText(declared string, head, sample []byte, cs charset) bool {
 }
 
 // declaredMedia reports whether a type is of pictures, sound and the like. Such blobs
-// need not be opened to know that they are no text; an SVG is.
+// need not be opened to know that they are no text; an SVG is, so is a playlist, and TypeScript
+// (.ts) is guessed to be a video by programs that upload.
 func declaredMedia(mediaType string) bool {
-	major, minor, _ := strings.Cut(strings.ToLower(strings.TrimSpace(mediaType)), "/")
+	mediaType, _, _ = strings.Cut(strings.ToLower(mediaType), ";")
+	major, minor, _ := strings.Cut(strings.TrimSpace(mediaType), "/")
 	switch major {
 	case "image", "audio", "video", "font":
-		return !strings.Contains(minor, "xml")
+		return !strings.Contains(minor, "xml") && minor != "mp2t" && !strings.HasSuffix(minor, "mpegurl")
 	}
 	return false
 }

@@ -79,28 +79,49 @@ type storageHost struct {
 	suffix  string
 }
 
-// azureHost takes a host of Azure Storage apart; nil if it is none.
+// azureHost takes a host of Azure Storage, or one that is easily taken for such, apart;
+// nil if it is none.
 func azureHost(host string) *storageHost {
 	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
-	at := slices.Index(labels, "core")
-	if rest := len(labels) - 3; rest >= 0 && slices.Equal(labels[rest:], []string{"storage", "azure", "net"}) {
-		at = rest
-	} else if at < 0 || !slices.Contains(coreSuffixes, strings.Join(labels[at:], ".")) {
+	at := suffixAt(labels)
+	if at < 0 {
 		return nil
 	}
 	h := &storageHost{account: labels[:at], suffix: strings.Join(labels[at:], ".")}
-	if at > 0 && slices.Contains(storageServices, labels[at-1]) {
+	switch {
+	case slices.Contains(otherSuffixes, h.suffix):
+		h.suffix = "core.windows.net"
+	case at > 0 && slices.Contains(storageServices, labels[at-1]):
 		h.account, h.service = labels[:at-1], labels[at-1]
 	}
 	return h
 }
 
-// coreSuffixes are those of the clouds.
-var coreSuffixes = []string{"core.windows.net", "core.usgovcloudapi.net", "core.chinacloudapi.cn", "core.cloudapi.de"}
+// coreSuffixes are those of the clouds; OneLake has the Blob API too. otherSuffixes have
+// no Blob Storage below them.
+var (
+	coreSuffixes  = []string{"core.windows.net", "core.usgovcloudapi.net", "core.chinacloudapi.cn", "core.cloudapi.de", "fabric.microsoft.com"}
+	otherSuffixes = []string{"core.windows.com", "storage.azure.com", "table.cosmos.azure.com", "afs.azure.net"}
+)
+
+// suffixAt returns where the suffix of a storage host begins, or -1. Clouds that are not
+// known are told by another service of the account that stands before it.
+func suffixAt(labels []string) int {
+	for i, label := range labels {
+		suffix := strings.Join(labels[i:], ".")
+		switch {
+		case slices.Contains(coreSuffixes, suffix), slices.Contains(otherSuffixes, suffix),
+			strings.HasPrefix(suffix, "storage.azure.") && i+3 == len(labels),
+			label == "core" && i > 1 && labels[i-1] != "blob" && slices.Contains(storageServices, labels[i-1]):
+			return i
+		}
+	}
+	return -1
+}
 
 var (
 	accountLabel = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`) // with -secondary and the like
-	zoneLabel    = regexp.MustCompile(`^z[0-9]+$`)
+	zoneLabel    = regexp.MustCompile(`^z[0-9a-f]+$`)
 )
 
 // checkServiceHost refuses the hosts of other storage services than Blob Storage. Hosts
@@ -112,17 +133,22 @@ func checkServiceHost(host string) error {
 		return errors.New("must have a host without a dot at its end")
 	case h == nil:
 		return nil
-	case len(h.account) == 0 || !accountLabel.MatchString(h.account[0]):
+	case len(h.account) == 0 || h.account[0] == "privatelink" || !accountLabel.MatchString(h.account[0]):
 		return fmt.Errorf("must have the name of a storage account before the host's first dot; it is like %s", h.blobURL("account"))
 	case h.service == "":
 		return fmt.Errorf("has host %s, which is not of Blob Storage; use %s", quote(host), h.blobURL(h.account[0]))
 	case h.service != "blob":
 		return fmt.Errorf("has host %s, which is of another service of the account (%s) and does not have the Blob API; use %s", quote(host), h.service, h.blobURL(h.account[0]))
+	case h.zoned() && !slices.ContainsFunc(h.account[1:], zoneLabel.MatchString):
+		return fmt.Errorf("has host %s, which lacks the zone; copy the account's Blob service URL from the portal (Endpoints), like https://%s.z01.blob.%s", quote(host), h.account[0], h.suffix)
 	case !h.plausible():
 		return fmt.Errorf("has host %s, which is none of Blob Storage; use %s", quote(host), h.blobURL(h.account[0]))
 	}
 	return nil
 }
+
+// zoned reports whether accounts have a zone in their hosts.
+func (h *storageHost) zoned() bool { return strings.HasPrefix(h.suffix, "storage.azure.") }
 
 // plausible reports whether nothing but a zone and privatelink stands behind the account.
 func (h *storageHost) plausible() bool {
@@ -132,7 +158,7 @@ func (h *storageHost) plausible() bool {
 // blobURL is the URL of an account's Blob Storage beside this host.
 func (h *storageHost) blobURL(account string) string {
 	zone := ""
-	if i := slices.IndexFunc(h.account, zoneLabel.MatchString); i > 0 && h.suffix == "storage.azure.net" {
+	if i := slices.IndexFunc(h.account, zoneLabel.MatchString); i > 0 && h.zoned() {
 		zone = h.account[i] + "."
 	}
 	return "https://" + account + "." + zone + "blob." + h.suffix

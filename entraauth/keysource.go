@@ -239,8 +239,8 @@ func (s *keySource) fetch() (*keySet, error) {
 	defer cancel()
 	old := s.set.Load()
 	m, err := s.metadata(ctx)
-	if err == nil && old != nil && m.issuerV1 == "" && old.issuerV1 != "" {
-		err = errors.New("the v1 metadata, which was there before, is missing")
+	if err == nil && old != nil {
+		err = m.keeps(old.metadata)
 	}
 	if err != nil {
 		if old == nil {

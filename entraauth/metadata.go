@@ -47,7 +47,24 @@ func (s *keySource) metadata(ctx context.Context) (metadata, error) {
 	default:
 		m.issuerV1 = v1.Issuer
 	}
+	if !strings.HasSuffix(m.issuerV2, "/v2.0") {
+		return metadata{}, fmt.Errorf("%s: the issuer of the v2 metadata, %q, is that of v1 tokens", host, actual(m.issuerV2))
+	}
 	return m, nil
+}
+
+// keeps reports whether m has the issuers of old. They are part of a tenant's identity
+// and never change, so others are a fault of whoever answered.
+func (m metadata) keeps(old metadata) error {
+	switch {
+	case m.issuerV2 != old.issuerV2:
+		return fmt.Errorf("the issuer of v2 tokens was %q before and is now %q", actual(old.issuerV2), actual(m.issuerV2))
+	case old.issuerV1 != "" && m.issuerV1 == "":
+		return errors.New("the v1 metadata, which was there before, is missing")
+	case old.issuerV1 != "" && m.issuerV1 != old.issuerV1:
+		return fmt.Errorf("the issuer of v1 tokens was %q before and is now %q", actual(old.issuerV1), actual(m.issuerV1))
+	}
+	return nil
 }
 
 // openIDDocument holds the members that we use of an OpenID provider's metadata.
@@ -75,8 +92,11 @@ func (s *keySource) openID(ctx context.Context, address string) (openIDDocument,
 	if err != nil {
 		return doc, fmt.Errorf("%s: issuer: %w", address, err)
 	}
-	if path := strings.TrimSuffix(strings.Trim(issuer.Path, "/"), "/v2.0"); !strings.EqualFold(path, tenant) || issuer.RawQuery != "" {
-		return doc, fmt.Errorf("%s: the issuer %q is not of tenant %s", address, actual(doc.Issuer), s.tenantID)
+	// The text is compared, for tokens' issuers are: a URL that leads to the same place
+	// but is written differently would refuse every token.
+	base := "https://" + strings.ToLower(issuer.Host) + "/" + tenant + "/"
+	if doc.Issuer != base && doc.Issuer != base+"v2.0" || !s.host.SharesPort(issuer) {
+		return doc, fmt.Errorf("%s: the issuer %q is not of tenant %s as Entra writes it (%s or %sv2.0)", address, actual(doc.Issuer), s.tenantID, actual(base), actual(base))
 	}
 	if _, err := s.trusted(doc.JWKSURI); err != nil {
 		return doc, fmt.Errorf("%s: jwks_uri: %w", address, err)

@@ -56,6 +56,18 @@ func TestMetadataIsJudgedBeforeItReplacesTheLastGood(t *testing.T) {
 		"issuer has more behind the id":     document("https://login.microsoftonline.com/"+tid+"/v2.0/x", keys),
 		"issuer has a policy":               document("https://login.microsoftonline.com/"+tid+"/policy/v2.0", keys),
 		"issuer is the template of words":   document("https://login.microsoftonline.com/{tenant}/v2.0", keys),
+		"issuer in upper case":              document("https://LOCALHOST/"+tid+"/v2.0", keys),
+		"issuer's scheme in upper case":     document("HTTPS://login.microsoftonline.com/"+tid+"/v2.0", keys),
+		"issuer's tenant in upper case":     document("https://login.microsoftonline.com/"+strings.ToUpper(tid)+"/v2.0", keys),
+		"issuer's slash is escaped":         document("https://login.microsoftonline.com/"+tid+"%2fv2.0", keys),
+		"issuer has two slashes":            document("https://login.microsoftonline.com//"+tid+"/v2.0", keys),
+		"issuer has a slash at its end":     document("https://login.microsoftonline.com/"+tid+"/v2.0/", keys),
+		"issuer without version":            document("https://login.microsoftonline.com/"+tid, keys),
+		"issuer has another version":        document("https://login.microsoftonline.com/"+tid+"/V2.0", keys),
+		"issuer on another port":            document("https://localhost:1/"+tid+"/v2.0", keys),
+		"issuer names the port of https":    document("https://login.microsoftonline.com:443/"+tid+"/v2.0", keys),
+		"issuer has an empty port":          document("https://login.microsoftonline.com:/"+tid+"/v2.0", keys),
+		"issuer has an empty query":         document("https://login.microsoftonline.com/"+tid+"/v2.0?", keys),
 		"no issuer":                         document("", keys),
 		"keys over http":                    document(f.tenant.V2Issuer(), "http://localhost/keys"),
 		"keys on a stranger's host":         document(f.tenant.V2Issuer(), "https://evil.example/keys"),
@@ -107,6 +119,47 @@ func TestMetadataIsJudgedBeforeItReplacesTheLastGood(t *testing.T) {
 				mu.Unlock()
 			}
 		})
+	}
+}
+
+// The issuers of a tenant never change: what is a good issuer of another cloud, or of
+// the other version, does not replace the last good one, however old that is.
+func TestAnotherIssuerDoesNotReplaceTheGood(t *testing.T) {
+	f := newTenant(t)
+	tid, host := f.tenant.ID(), f.tenant.AuthorityHost()
+	var mu sync.Mutex
+	var version, issuer string
+	say := func(v, i string) { mu.Lock(); version, issuer = v, i; mu.Unlock() }
+	f.startBehind(t, func(req *http.Request) *http.Response {
+		mu.Lock()
+		defer mu.Unlock()
+		if v1, v2 := isMetadata(req); v1 && version == "v1" || v2 && version == "v2" {
+			return answered(req, http.StatusOK, fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q,"cloud_instance_name":"microsoftonline.com"}`, issuer, host+"/"+tid+"/discovery/v2.0/keys"))
+		}
+		return nil
+	})
+	if err := f.verify(t, f.token()); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []struct{ version, issuer string }{
+		{"v2", f.tenant.V1Issuer()},
+		{"v2", "https://login.microsoftonline.us/" + tid + "/v2.0"},
+		{"v2", "https://x.ciamlogin.com/" + tid + "/v2.0"},
+		{"v2", "https://localhost/" + tid + "/v2.0"},
+		{"v1", f.tenant.V2Issuer()},
+		{"v1", f.tenant.V1Issuer() + "v2.0"},
+		{"v1", "https://login.microsoftonline.us/" + tid + "/"},
+		{"v1", "https://sts.chinacloudapi.cn/" + tid + "/"},
+	} {
+		say(other.version, other.issuer)
+		f.clock.Add(26 * time.Hour)
+		for _, v := range []int{1, 2} {
+			if err := f.verify(t, f.tenant.Mint(f.api, v, nil)); err != nil {
+				t.Errorf("%s issuer %q: a v%d token: %v", other.version, other.issuer, v, err)
+			}
+		}
+		say("", "")
+		f.refresh(t)
 	}
 }
 

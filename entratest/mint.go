@@ -24,17 +24,18 @@ const (
 
 // Token returns an access token that user got through client for resource: v1 or
 // v2, as the resource asks, with the scopes given or all that the resource
-// offers. Nobody is asked for consent.
+// offers. Nobody is asked for consent. As from the token endpoint, scopes may have the
+// resource before them, and the token has their short names, without offline_access.
 func (t *Tenant) Token(user *User, client, resource *App, scopes ...string) string {
 	if len(scopes) == 0 {
-		scopes = inToken(resource.Scopes)
+		scopes = resource.Scopes
 	}
 	acr := acrPublic
 	if !client.public {
 		acr = acrSecret
 	}
 	aim := target{resource, resource.AppIDURI, resource.tokenVersion()}
-	return t.sign(t.userAccess(user.profile(), client, acr, aim, scopes))
+	return t.sign(t.userAccess(user.profile(), client, acr, aim, inToken(t.short(resource, scopes))))
 }
 
 // IDToken returns the v2 ID token that client got when user signed in. It is no

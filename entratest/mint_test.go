@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -238,5 +239,30 @@ func TestKeyRotation(t *testing.T) {
 	}
 	if a := c.token(t, c.obo()); a.status != 200 {
 		t.Errorf("an assertion of the new key: %d %s", a.status, a.body)
+	}
+}
+
+// Token takes scopes as a request names them: the token has short names, and never
+// offline_access, which asks for a refresh token only.
+func TestScopesOfMintedTokens(t *testing.T) {
+	c := newContoso(t)
+	for name, test := range map[string]struct {
+		token, scp string
+		userInfo   int
+	}{
+		"Graph, short":            {c.Token(c.alice, c.client, c.Graph(), "openid", "offline_access", "User.Read"), "openid User.Read", http.StatusOK},
+		"Graph, in full":          {c.Token(c.alice, c.client, c.Graph(), "https://graph.microsoft.com/openid", "https://graph.microsoft.com/offline_access", "https://graph.microsoft.com/User.Read"), "openid User.Read", http.StatusOK},
+		"Graph, refresh token":    {c.Token(c.alice, c.client, c.Graph(), "offline_access"), "", http.StatusForbidden},
+		"an API, in full":         {c.Token(c.alice, c.client, c.api, c.api.AppIDURI+"/access_as_user", c.api.ClientID+"/access_as_user", "offline_access"), "access_as_user access_as_user", http.StatusUnauthorized},
+		"an API, of another's":    {c.Token(c.alice, c.client, c.api, "https://storage.azure.com/user_impersonation"), "https://storage.azure.com/user_impersonation", http.StatusUnauthorized},
+		"an API, Graph's openid":  {c.Token(c.alice, c.client, c.api, "https://graph.microsoft.com/openid", "access_as_user"), "openid access_as_user", http.StatusUnauthorized},
+		"an API, all that it has": {c.Token(c.alice, c.client, c.api), strings.Join(c.api.Scopes, " "), http.StatusUnauthorized},
+	} {
+		if _, claims := decode(t, test.token); claims["scp"] != test.scp {
+			t.Errorf("%s: scp %q, want %q", name, claims["scp"], test.scp)
+		}
+		if a := get(t, c.HTTPClient(), c.AuthorityHost()+"/oidc/userinfo", "Authorization", "Bearer "+test.token); a.status != test.userInfo {
+			t.Errorf("%s: userinfo %d %s, want %d", name, a.status, a.body, test.userInfo)
+		}
 	}
 }

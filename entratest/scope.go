@@ -14,6 +14,19 @@ func inToken(scopes []string) []string {
 	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "offline_access" })
 }
 
+// short returns the scopes without the resource before them, which those of OpenID Connect
+// have from Graph.
+func (t *Tenant) short(resource *App, scopes []string) []string {
+	names := make([]string, len(scopes))
+	for i, scope := range scopes {
+		names[i] = strings.TrimPrefix(strings.TrimPrefix(scope, resource.AppIDURI+"/"), resource.ClientID+"/")
+		if name, ofGraph := strings.CutPrefix(scope, t.graph.AppIDURI+"/"); ofGraph && slices.Contains(openIDScopes, name) {
+			names[i] = name
+		}
+	}
+	return names
+}
+
 // defaultScope asks for everything that was consented to.
 const defaultScope = ".default"
 

@@ -144,3 +144,19 @@ func TestCredentialOfOwnToolWithoutExchanger(t *testing.T) {
 		t.Errorf("%d errors in the log: %s", n, w.log)
 	}
 }
+
+// Keys that are not there, because a variable was empty, don't turn the feature off
+// without a word.
+func TestStateKeysThatAreNone(t *testing.T) {
+	w := newWorld(t)
+	for want, keys := range map[string][][]byte{
+		"WithStateKeys: there is no key":       {},
+		"WithStateKeys: key 0 has 0 bytes":     {nil},
+		"WithStateKeys: key 1 has 31 bytes":    {stateKey('a'), make([]byte, 31)},
+		"WithStateKeys: key 1 is all zero":     {stateKey('a'), make([]byte, 32)},
+		"WithStateKeys: key 0 is all zero; it": {make([]byte, 32)},
+	} {
+		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithStateKeys(keys...))
+		wantFault(t, want, err, want)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"reflect"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -162,7 +163,9 @@ func WithAllowedHosts(hosts ...string) Option {
 			_, _, err := net.SplitHostPort(h)
 			host, hasPort := hostname(h), err == nil
 			if err := checkHost(host); err != nil || hasPort {
-				if hasPort {
+				if scheme, _, isURL := strings.Cut(h, "://"); isURL {
+					err = fmt.Errorf("leave out %s://", scheme)
+				} else if hasPort {
 					err = errors.New("leave out the port")
 				}
 				faults = append(faults, fmt.Errorf("WithAllowedHosts: %q is not a host name such as mcp-server.internal.example: %w", h, err))
@@ -182,6 +185,9 @@ func WithAllowedHosts(hosts ...string) Option {
 // that made them.
 func WithStateKeys(keys ...[]byte) Option {
 	return func(c *config) error {
+		if len(keys) == 0 {
+			return errors.New("WithStateKeys: there is no key; pass one of 32 random bytes, or leave the option out")
+		}
 		s, err := newSealer(keys)
 		if err != nil {
 			return fmt.Errorf("WithStateKeys: %w", err)

@@ -115,6 +115,10 @@ func checkPattern(k kind, pattern string) error {
 	if i := strings.IndexAny(text, "*{}"); i >= 0 {
 		return fmt.Errorf("the pattern has %q at byte %d; only the last character may be a star, which stands for any rest, slashes too: write %q for all that begin so", text[i], i, text[:i]+"*")
 	}
+	if i := strings.IndexAny(text, "<>"); i >= 0 && k == resource {
+		escape := strings.NewReplacer("<", "%3C", ">", "%3E").Replace(text[i : i+1])
+		return fmt.Errorf("the pattern has %q at byte %d, which can't stand in a URI; write %q for all that begin so, or %s for one of the name", text[i], i, text[:i]+"*", escape)
+	}
 	if k == resource && pattern != "*" {
 		return checkURIPattern(text, prefix)
 	}

@@ -1,6 +1,7 @@
 package mcpentra
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -52,6 +53,9 @@ func newSealer(keys [][]byte) (sealer, error) {
 	for i, key := range keys {
 		if len(key) != 32 {
 			return nil, fmt.Errorf("key %d has %d bytes; it must have 32 random ones", i, len(key))
+		}
+		if bytes.Count(key, []byte{0}) == len(key) { // a buffer that nothing was read into
+			return nil, fmt.Errorf("key %d is all zero; it must have 32 random bytes (openssl rand -base64 32)", i)
 		}
 		block, err := aes.NewCipher(key)
 		if err != nil {

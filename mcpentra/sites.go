@@ -90,14 +90,19 @@ func checkSite(u *url.URL) error {
 // checkHost checks what hostname has returned: that it is one host, in the form in
 // which clients send it.
 func checkHost(host string) error {
+	address, err := netip.ParseAddr(host)
 	switch {
 	case host == "":
 		return errors.New("the host is missing")
-	case strings.Contains(host, ":"):
-		if a, err := netip.ParseAddr(host); err != nil || a.Zone() != "" {
-			return fmt.Errorf("the host %q is not an IPv6 address", host)
+	case err == nil && address.Zone() == "":
+		if a := address.Unmap(); a.IsUnspecified() || a.IsMulticast() {
+			return fmt.Errorf("%s is no address that a client can call; name the host that clients connect to", host)
 		}
 		return nil
+	case strings.Contains(host, ":"):
+		return fmt.Errorf("the host %q is not an IPv6 address", host)
+	case endsInNumber(host):
+		return fmt.Errorf("the host %q is not an IPv4 address", host)
 	case strings.Contains(host, "*"):
 		return errors.New("there are no wildcards: name each host")
 	case strings.ContainsFunc(host, func(r rune) bool { return r > 126 }):
@@ -106,13 +111,23 @@ func checkHost(host string) error {
 		return errors.New("the host is longer than 253 characters")
 	}
 	for label := range strings.SplitSeq(host, ".") {
-		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool {
+		if label == "" || len(label) > 63 || strings.Trim(label, "-") != label || strings.ContainsFunc(label, func(r rune) bool {
 			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
 		}) {
 			return fmt.Errorf("%q is not a host name", host)
 		}
 	}
 	return nil
+}
+
+// endsInNumber reports whether the last label is a number, which browsers take for an
+// address (WHATWG URL, section 3.5).
+func endsInNumber(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 // hostname returns the host of a Host header or URL in the one form in which

@@ -146,7 +146,11 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		fault(field, checkDuplicate(x.resources, i))
 	}
 	for i, id := range o.OtherTenants {
-		fault(fmt.Sprintf("Options.OtherTenants[%d]", i), authority.CheckGUID(id))
+		field := fmt.Sprintf("Options.OtherTenants[%d]", i)
+		fault(field, authority.CheckGUID(id))
+		if authority.IsGUID(id) && strings.EqualFold(id, clientID) {
+			fault(field, fmt.Errorf("%s is the client id; list tenant ids", id))
+		}
 	}
 	if o.Store == nil && len(o.StoreKeys) > 0 {
 		fault("Options.StoreKeys", errors.New("are set, but Options.Store is not"))

@@ -173,6 +173,8 @@ func TestSecretWithTheFormOfAGUID(t *testing.T) {
 	const id = "0f3a9c52-77de-4b1c-9d0e-5a6b7c8d9e0f"
 	for value, want := range map[string]int{
 		id: 1, strings.ToUpper(id): 1, "{" + id + "}": 1, strings.ReplaceAll(id, "-", ""): 1,
+		`"` + id + `"`: 1, "'{" + id + "}'": 1, "urn:uuid:" + id: 1, "URN:UUID:" + strings.ToUpper(id): 1, `"uuid:` + id + `"`: 1, "\u201c" + id + "\u201d": 1,
+		id + "0": 0, "x" + id: 0,
 		"abc8Q~0f3a9c52-77de-4b1c-9d0e-5a6b7c8d9e0f": 0, "a-secret-of-the-usual-kind": 0,
 	} {
 		for name, m := range map[string]clientauth.Method{

@@ -101,4 +101,10 @@ func TestOtherTenants(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "Options.OtherTenants[1]: ") || !strings.Contains(err.Error(), "Options.OtherTenants[2]: ") {
 		t.Errorf("got %v", err)
 	}
+	for _, id := range []string{someGUID, strings.ToUpper(someGUID)} {
+		_, err = obo.NewExchanger(homeTenant, someGUID, clientauth.Secret("s"), &obo.Options{OtherTenants: []string{otherTenant, id}})
+		if err == nil || !strings.Contains(err.Error(), "Options.OtherTenants[1]: "+id+" is the client id") {
+			t.Errorf("%s among the other tenants: %v", id, err)
+		}
+	}
 }

@@ -34,8 +34,9 @@
 //
 // Nothing that a request asks for is passed over in silence.
 //
-//   - Other operations of Azure answer 405 UnsupportedHttpVerb, and what Azure does not
-//     know as a comp or restype 400 InvalidQueryParameterValue.
+//   - Other operations of Azure, and all methods but GET and HEAD, answer 405
+//     UnsupportedHttpVerb; a comp or restype that Azure does not know answers 400
+//     InvalidQueryParameterValue.
 //   - A parameter or x-ms header that the operation does not take here, or If-Range,
 //     answers 400 UnsupportedQueryParameter, UnsupportedHeader or, for a condition,
 //     ConditionHeadersNotSupported; one that can't be read, or that stands there twice,

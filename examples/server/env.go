@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
@@ -240,6 +241,10 @@ func (v *variables) readConsent(c *config) {
 		key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 		if err != nil || len(key) != 32 { // its text is a secret: not in the fault
 			v.fault("STATE_KEYS", fmt.Sprintf("key %d is not base64 of 32 bytes", i+1), "Make one with: openssl rand -base64 32")
+			continue
+		}
+		if bytes.Count(key, []byte{0}) == len(key) {
+			v.fault("STATE_KEYS", fmt.Sprintf("key %d is all zero", i+1), "Make one with: openssl rand -base64 32")
 			continue
 		}
 		c.stateKeys = append(c.stateKeys, key)

@@ -180,6 +180,7 @@ func TestEachFault(t *testing.T) {
 		{"PORT too high", with("PORT", "65536"), "PORT", []string{"not a number from 0 to 65535"}},
 		{"PORT negative", with("PORT", "-1"), "PORT", []string{"not a number from 0 to 65535"}},
 		{"LOG_LEVEL", with("LOG_LEVEL", "verbose"), "LOG_LEVEL", []string{`"verbose" is not a level`, "debug, info, warn or error"}},
+		{"STATE_KEYS all zero", withOBO("STATE_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "STATE_KEYS", []string{"key 1 is all zero", "openssl rand -base64 32"}},
 		{"STATE_KEYS too short", withOBO("STATE_KEYS", "c2VjcmV0"), "STATE_KEYS", []string{"key 1", "openssl rand -base64 32"}},
 		{"PUBLIC_URL over http", with("PUBLIC_URL", "http://mcp.example.com"), "PUBLIC_URL", []string{"must begin with https://"}},
 		{"PUBLIC_URL with path", with("PUBLIC_URL", "https://mcp.example.com/mcp"), "PUBLIC_URL", []string{"more than scheme, host and port", "/mcp is added"}},

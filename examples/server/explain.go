@@ -34,10 +34,22 @@ func runExplain(ctx context.Context, c config, authority *http.Client, stdin io.
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
-	verifier, err := entraauth.NewVerifier(c.tenantID, c.apiAppID, &entraauth.Options{
-		HTTPClient: authority, AuthorityHost: c.authorityHost, AppIDURIs: own.appIDURIs,
-		Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	newVerifier := func() (*entraauth.Verifier, error) {
+		return entraauth.NewVerifier(c.tenantID, c.apiAppID, &entraauth.Options{
+			HTTPClient: authority, AuthorityHost: c.authorityHost, AppIDURIs: own.appIDURIs,
+			Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		})
+	}
+	verifier, err := newVerifier()
+	if err != nil && own.audience != "" { // no API can have this audience; all other rules can be judged
+		if own.appIDURIs == nil {
+			c.apiAppID = unknownApp
+		}
+		own.appIDURIs = nil
+		why := strings.NewReplacer("entraauth: ", "", "AppIDURIs: ", "", "client id: ", "").Replace(printable(err.Error()))
+		own.notice += "No API can have the audience " + own.audience + ":\n" + why + "\n\n"
+		verifier, err = newVerifier()
+	}
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
@@ -54,15 +66,20 @@ func runExplain(ctx context.Context, c config, authority *http.Client, stdin io.
 	return exitOK
 }
 
-// readToken reads one token, with or without the word Bearer before it.
+// readToken reads one token, also with what stands around it where it was copied from:
+// quotation marks, the word Bearer, the header's name.
 func readToken(stdin io.Reader) (string, error) {
 	data, err := io.ReadAll(io.LimitReader(stdin, maxInput))
 	if err != nil {
 		return "", fmt.Errorf("the token can't be read: %w", err)
 	}
-	token := strings.TrimSpace(string(data))
+	bare := func(s string) string { return strings.Trim(s, " \t\r\n\"'`") }
+	token := bare(string(data))
+	if header, rest, ok := strings.Cut(token, ":"); ok && strings.EqualFold(bare(header), "Authorization") {
+		token = bare(rest)
+	}
 	if scheme, rest, ok := strings.Cut(token, " "); ok && strings.EqualFold(scheme, "Bearer") {
-		token = strings.TrimSpace(rest)
+		token = bare(rest)
 	}
 	if token == "" {
 		return "", fmt.Errorf("no token on standard input. Give one: server -explain < token.txt")
@@ -74,6 +91,7 @@ func readToken(stdin io.Reader) (string, error) {
 // It is zero if nothing was missing.
 type selfJudged struct {
 	notice    string // tells people what was taken
+	audience  string // the token's, to show; empty if API_APP_ID is configured
 	appIDURIs []string
 }
 
@@ -101,19 +119,24 @@ func completeFrom(c *config, token string) (selfJudged, error) {
 		parts = append(parts, "tenant ("+c.tenantID+")")
 	}
 	if c.apiAppID == "" {
-		audience, _ := claims["aud"].(string)
-		if audience == "" {
+		audience, isText := claims["aud"].(string)
+		switch {
+		case claims["aud"] == nil || isText && audience == "":
 			return own, errors.New("API_APP_ID is not set, and the token has no audience. Set API_APP_ID")
+		case !isText: // a list, perhaps: Entra writes none
+			own.audience = printable(shorten(fmt.Sprint(claims["aud"])))
+		default:
+			own.audience = printable(shorten(audience))
 		}
 		uri := strings.TrimSuffix(audience, "/")
-		c.apiAppID = strings.TrimPrefix(strings.ToLower(uri), "api://")
+		c.apiAppID, _, _ = strings.Cut(strings.TrimPrefix(strings.ToLower(uri), "api://"), "/")
 		if checkClientID(c.apiAppID) != nil {
 			c.apiAppID = unknownApp
 		}
 		if strings.Contains(uri, "://") {
 			own.appIDURIs = []string{uri}
 		}
-		parts = append(parts, "audience ("+printable(shorten(audience))+")")
+		parts = append(parts, "audience ("+own.audience+")")
 	}
 	host := c.authorityHost
 	if host == "" {

@@ -28,6 +28,10 @@ func TestExplain(t *testing.T) {
 	}{
 		"good":           {good + "\n", exitOK, []string{"The token is accepted.", "signature            passed"}},
 		"with Bearer":    {"Bearer " + good, exitOK, []string{"The token is accepted."}},
+		"the header":     {"Authorization: Bearer " + good, exitOK, []string{"The token is accepted."}},
+		"header of JSON": {`"authorization": "Bearer ` + good + `"`, exitOK, []string{"The token is accepted."}},
+		"quoted":         {`"` + good + "\"\n", exitOK, []string{"The token is accepted."}},
+		"quotes":         {`""`, exitFailed, []string{"no token on standard input"}},
 		"expired":        {change("exp", time.Now().Unix()-3600), exitFailed, []string{"expired: Token expired", "#expired", "expiry               FAILED"}},
 		"wrong audience": {change("aud", "https://graph.microsoft.com"), exitFailed, []string{"audience_mismatch: Audience validation failed", "https://graph.microsoft.com", "api://" + w.api.ClientID}},
 		"garbage":        {"garbage", exitFailed, []string{"malformed: ", "signature            not reached"}},
@@ -45,7 +49,7 @@ func TestExplain(t *testing.T) {
 					t.Errorf("%q is not in:\n%s", text, out.String())
 				}
 			}
-			signature := row.input[strings.LastIndexByte(row.input, '.')+1:]
+			signature := strings.TrimRight(row.input[strings.LastIndexByte(row.input, '.')+1:], "\"\n")
 			if len(signature) > 40 && strings.Contains(out.String(), signature[:40]) {
 				t.Error("the signature is printed")
 			}
@@ -84,6 +88,12 @@ func TestExplainWithoutConfiguration(t *testing.T) {
 		"a tenant that is not": {config{}, mint(2, "tid", testTenant), exitFailed, []string{"tenant_not_found", "AADSTS90002"}},
 		"tid is a path":        {config{}, mint(2, "tid", "../x"), exitFailed, []string{"the token's claim tid is not a tenant id", "Set TENANT_ID"}},
 		"no audience":          {config{}, mint(2, "aud", nil), exitFailed, []string{"the token has no audience"}},
+		"a scope":              {config{}, mint(1, "aud", "api://"+w.api.ClientID+"/access_as_user"), exitFailed, []string{"No API can have the audience api://" + w.api.ClientID + "/access_as_user", "is a scope of the API", "audience_mismatch", "api://" + w.api.ClientID + " or", "signature            passed"}},
+		"the tenant":           {config{}, mint(1, "aud", w.tenant.ID()), exitFailed, []string{"No API can have the audience " + w.tenant.ID(), "audience_mismatch", "signature            passed"}},
+		"all audiences":        {config{}, mint(1, "aud", "api://*"), exitFailed, []string{"No API can have the audience api://*", "audience_mismatch"}},
+		"a list":               {config{}, mint(1, "aud", []string{w.api.ClientID}), exitFailed, []string{"audience ([" + w.api.ClientID + "])", "FAILED"}},
+		"a number":             {config{}, mint(1, "aud", 7), exitFailed, []string{"audience (7)", "FAILED"}},
+		"empty":                {config{}, mint(1, "aud", ""), exitFailed, []string{"the token has no audience"}},
 		"terminal codes":       {config{}, mint(2, "aud", "\x1b[31mred"), exitFailed, []string{`"\x1b[31mred"`}},
 		"garbage":              {config{}, "garbage", exitFailed, []string{"the token can't be read", "Set both"}},
 	} {

@@ -33,16 +33,76 @@ func misspelt(file map[string]dotenvValue) []string {
 	return found
 }
 
-// meantBy returns the closest known name: one that differs only in case and
-// underscores, or by at most two typing mistakes (one for short names).
+// meantBy returns the known name that is meant, or two that may be: by its words, and
+// else by its letters.
 func meantBy(name string) string {
-	if slices.Contains(knownVariables, name) || len(name) > 64 {
+	if slices.Contains(knownVariables, name) || name == "AZURE_CLIENT_ID" || len(name) > 64 { // that one is the Azure SDK's own
 		return ""
 	}
-	bare := func(s string) string { return strings.ReplaceAll(strings.ToUpper(s), "_", "") }
+	name = strings.ToUpper(name)
+	return cmp.Or(meantByWords(name), meantByLetters(name))
+}
+
+// commonplace words stand in names of many programs, so a name that shares only them
+// with a known one, and has another beside them, is another name.
+var commonplace = []string{"ENTRA", "CLIENT", "ID", "STORAGE"}
+
+// meantByWords returns the known name that shares most words with name, two at least,
+// where only one of the two has others; else one with a single word replaced.
+func meantByWords(name string) string {
+	var within, replaced []string
+	most := 2
+	given := words(name)
+	for _, known := range knownVariables {
+		wanted := words(known)
+		shared := slices.DeleteFunc(slices.Clone(wanted), func(word string) bool { return !slices.Contains(given, word) })
+		added := len(slices.DeleteFunc(slices.Clone(given), func(word string) bool { return slices.Contains(wanted, word) }))
+		missing := len(wanted) - len(shared)
+		switch {
+		case added == 0 && missing == 0:
+			return known
+		case len(shared) < 2 || added > 1:
+		case added == 0 || missing == 0:
+			if len(shared) > most {
+				within, most = nil, len(shared)
+			}
+			if len(shared) == most {
+				within = append(within, known)
+			}
+		case missing == 1 && slices.ContainsFunc(shared, func(word string) bool { return !slices.Contains(commonplace, word) }):
+			replaced = append(replaced, known)
+		}
+	}
+	if len(within) == 0 {
+		if near := meantByLetters(name); slices.Contains(replaced, near) {
+			return near
+		}
+		within = replaced
+	}
+	if len(within) > 2 {
+		return ""
+	}
+	return strings.Join(within, " or ")
+}
+
+// words splits a name. Entra's older names count as the new one.
+func words(name string) []string {
+	split := strings.FieldsFunc(name, func(r rune) bool { return r == '_' })
+	for i, word := range split {
+		if slices.Contains([]string{"AZURE", "AAD", "AZUREAD", "MICROSOFT"}, word) {
+			split[i] = "ENTRA"
+		}
+	}
+	return split
+}
+
+// meantByLetters returns the closest known name: one that differs only in underscores,
+// or by at most two typing mistakes (one for short names).
+func meantByLetters(name string) string {
+	bare := func(s string) string { return strings.ReplaceAll(s, "_", "") }
 	nearest, least := "", 3
 	for _, known := range knownVariables {
-		distance := typingMistakes(strings.ToUpper(name), known)
+		distance := typingMistakes(name, known)
 		if bare(name) == bare(known) {
 			distance = 0
 		}

@@ -2,6 +2,7 @@ package authority
 
 import (
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -23,6 +24,12 @@ func (h Host) Trusts(hostname string) bool {
 	own := h.hostname()
 	return hostname == own || slices.Contains(signInHosts, hostname) ||
 		strings.HasSuffix(hostname, ".ciamlogin.com") || siblings(own, hostname)
+}
+
+// SharesPort reports whether the URL has no port, or the authority's own.
+func (h Host) SharesPort(u *url.URL) bool {
+	own, err := url.Parse(h.base)
+	return err == nil && !strings.HasSuffix(u.Host, ":") && (u.Port() == "" || u.Port() == own.Port())
 }
 
 // siblings reports whether both names are equal but for their first label, below a

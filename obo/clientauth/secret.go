@@ -28,12 +28,11 @@ func Secret(value string) Method {
 	}}
 }
 
-// guid is one in any of its usual forms: with hyphens or without, in braces or not.
-var guid = regexp.MustCompile(`^[{(]?[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}[)}]?$`)
+// guid is one in any of its usual forms: with hyphens or without, as a URN, in braces or
+// the quotation marks of a file that it came from.
+var guid = regexp.MustCompile(`^\W*((?i:urn:)?(?i:uuid:))?\W*[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}\W*$`)
 
-func (s secretSource) looksLikeID() bool {
-	return guid.MatchString(strings.TrimSpace(secret.Reveal(s.value)))
-}
+func (s secretSource) looksLikeID() bool { return guid.MatchString(secret.Reveal(s.value)) }
 
 type secretSource struct{ value secret.Text }
 
