@@ -30,7 +30,7 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	bulk := 0
 	var from, to int
-	_, err := fmt.Sscanf(strings.Join(r.Header["x-ms-range"], ""), "bytes=%d-%d", &from, &to) // so spelt by azblob
+	_, err := fmt.Sscanf(strings.Join(r.Header["x-ms-range"], ""), "bytes=%d-%d", &from, &to) //nolint:staticcheck // so spelled by azblob
 	if err == nil && to-from+1 > blobtool.BulkBytes {
 		bulk = 1
 	}
@@ -133,7 +133,7 @@ func TestScansShareTheLine(t *testing.T) {
 			callFor[found](t, alice, "search_blobs", args{"text": "no such thing", "prefix": "slow", "max_bytes": 6 << 20, "max_seconds": 90})
 		})
 		wg.Go(func() {
-			w.refusedBy(t, alice, "read_blob", args{"blob_path": "slow.txt", "lines": "99999999"})
+			_, _ = w.refusedBy(t, alice, "read_blob", args{"blob_path": "slow.txt", "lines": "99999999"})
 		})
 	}
 	g.wait(t, w, line, atOnce, atOnce, 12-atOnce)

@@ -340,3 +340,26 @@ func TestTwoResourcesRefused(t *testing.T) {
 		t.Errorf("%d requests, want 1 for the token and 2 that are refused", n)
 	}
 }
+
+// A client that was refused with many tokens in a row comes with one that is good.
+func TestGoodTokenAfterManyRefused(t *testing.T) {
+	const one = "https://one.example"
+	entra := &resourceEntra{newUsersEntra(), map[string]answer{one: refused(50076, "interaction_required")}}
+	x := entra.exchanger(t, func(o *obo.Options) {
+		o.HTTPClient = &http.Client{Transport: entra}
+		o.Resources = []string{one}
+	})
+	get := func(token int) error {
+		_, err := x.Credential(entra.token(alice, token)).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{one + "/.default"}})
+		return err
+	}
+	for token := range 6 {
+		if err := get(token); !errors.Is(err, obo.ErrInteractionRequired) {
+			t.Fatalf("token %d: %v", token, err)
+		}
+	}
+	clear(entra.refusals)
+	if err := get(6); err != nil {
+		t.Errorf("the token that is good: %v", err)
+	}
+}

@@ -16,8 +16,9 @@ const (
 	// token can change: who has consented, or has been let in by an administrator,
 	// calls once more, and that call is sent.
 	patience = 2
-	// maxRefusals bounds the refusals of one user. Beyond, the user waits.
-	maxRefusals = 8
+	// maxRefusals is how many different requests of one user Entra may refuse before
+	// the user's next ones are paced: one of them may be the one that works.
+	maxRefusals = 5
 	// maxHistories bounds the users of whom something is remembered.
 	maxHistories = 4096
 	// A user who is throttled waits as long as Entra says, within these.
@@ -48,6 +49,7 @@ type history struct {
 	refused   map[cacheKey]refused
 	forgotten uint64 // the moment at which the user's refusals were last forgotten
 	pace      pace
+	beyond    pace // of requests beyond maxRefusals
 	passing   int // failures in a row of which each may pass
 	later     *Error
 	quietFrom time.Time
@@ -93,7 +95,7 @@ func (r *refusals) admit(user string, key cacheKey) (begun uint64, known *Error)
 	switch old, ok := h.refused[key]; {
 	case ok && (old.times >= patience || old.err.needsToken()):
 		return 0, old.err
-	case !ok && len(h.refused) >= maxRefusals:
+	case !ok && len(h.refused) >= maxRefusals && !h.beyond.allows(now):
 		return 0, &Error{Kind: ErrThrottled, RetryAfter: refusalLife,
 			Problem: "Entra ID refuses too many different requests for this user at the moment",
 			Remedy:  "look at the earlier failures, which say why; then try again"}

@@ -27,7 +27,7 @@ func withoutCredentials(h http.Header) http.Header {
 // stands for them (App Service's X-Ms-Client-Principal), are made of.
 var credentialWords = []string{
 	"auth", "token", "cookie", "secret", "passw", "credential", "principal", "assertion", "signature",
-	"jwt", "saml", "dpop", "cert", "oidc", "apikey", "api-key", "identity",
+	"jwt", "saml", "dpop", "cert", "oidc", "apikey", "api-key", "identity", "bearer", "session", "csrf", "xsrf", "pwd",
 }
 
 func isCredential(name string, values []string) bool {
@@ -45,7 +45,19 @@ func isCredential(name string, values []string) bool {
 		return true
 	}
 	for _, v := range values {
-		if hasScheme(v) || hasToken(v) {
+		if hasScheme(v) || hasToken(v) || hasParameter(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasParameter reports whether the value is a URL, such as that of X-Original-Url, in
+// whose query or fragment there may be a credential.
+func hasParameter(value string) bool {
+	value = strings.ToLower(value)
+	for _, name := range []string{"token=", "sig=", "secret=", "password=", "code="} {
+		if strings.Contains(value, "?"+name) || strings.Contains(value, "&"+name) || strings.Contains(value, "_"+name) || strings.Contains(value, "#"+name) {
 			return true
 		}
 	}

@@ -255,6 +255,7 @@ func TestToolsSeeNoCredentials(t *testing.T) {
 		"X-Forwarded-Access-Token": "x", "X-Auth-Request-Access-Token": "x", "X-Auth-Request-Email": "x", "DPoP": "x", "X-Original-Authorization": "x",
 		"X-Api-Key": "x", "Api-Key": "x", "Ocp-Apim-Subscription-Key": "x", "X-Functions-Key": "x", "X-Zumo-Auth": "x", "X-ARR-ClientCert": "x",
 		"X-Forwarded-Client-Cert": "x", "X-Amzn-Oidc-Data": "x", "Cf-Access-Jwt-Assertion": "x", "X-Goog-Iap-Jwt-Assertion": "x", "X-Identity": "x",
+		"X-Session": "x", "X-Csrf-Value": "x", "X-Xsrf": "x", "X-Pwd": "x", "X-Original-Url": "/mcp?access_token=abc", "X-Sas-Url": "https://a.example/b?sv=1&sig=abc",
 		"X-Anything": token, "X-Other": "Bearer abc", "X-Third": "a=1; t=" + token,
 	}
 	shown := map[string]string{
