@@ -50,7 +50,7 @@ type history struct {
 	forgotten uint64 // the moment at which the user's refusals were last forgotten
 	pace      pace
 	beyond    pace // of requests beyond maxRefusals
-	passing   int // failures in a row of which each may pass
+	passing   int  // failures in a row of which each may pass
 	later     *Error
 	quietFrom time.Time
 	quiet     time.Duration
