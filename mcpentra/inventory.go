@@ -167,51 +167,63 @@ func (a *access) unguarded(set string, unseen reflect.Type, before, after invent
 // maxNesting is how deep wrappers are looked into.
 const maxNesting = 8
 
-var resourceSetType = reflect.TypeFor[interface {
-	ToolSet
-	resourceSet
-}]()
+var (
+	toolSetType     = reflect.TypeFor[ToolSet]()
+	resourceSetType = reflect.TypeFor[interface {
+		ToolSet
+		resourceSet
+	}]()
+)
 
 // resourceSets returns how the set says which tools its resources stand for, and how
-// the sets in it do, which it may hide: those in its fields, elements or behind
-// pointers. Unseen is one whose method can't be called, since its field is not
-// exported. What a function holds nobody can see.
+// the sets in it do, which it may hide: those that are its fields, its elements or
+// their elements. Unseen is one whose method can't be called, since its field is not
+// exported. What a function holds nobody can see; nor is anything looked at but tool
+// sets, for the rest may be in use.
 func resourceSets(set ToolSet) (says []func(uri string) string, unseen reflect.Type) {
 	var look func(v reflect.Value, depth int)
 	look = func(v reflect.Value, depth int) {
-		for v.Kind() == reflect.Interface && !v.IsNil() {
-			v = v.Elem()
+		t := v.Type()
+		isNil := (t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface) && v.IsNil()
+		if t.Kind() != reflect.Interface && !t.Implements(resourceSetType) && reflect.PointerTo(t).Implements(resourceSetType) {
+			if !v.CanAddr() {
+				unseen = t
+				return
+			}
+			v, t = v.Addr(), reflect.PointerTo(t)
 		}
-		if k := v.Kind(); depth < 0 || (k == reflect.Interface || k == reflect.Pointer) && v.IsNil() {
-			return
-		}
-		if v.Type().Implements(resourceSetType) {
+		switch {
+		case depth == 0, isNil:
+		case t.Kind() != reflect.Interface && t.Implements(resourceSetType):
 			if v.CanInterface() {
 				says = append(says, v.Interface().(resourceSet).ToolForResource)
 			} else {
-				unseen = v.Type()
+				unseen = t
 			}
-			return
-		}
-		switch v.Kind() {
-		case reflect.Pointer:
+		case holdsSets(t):
+			for _, element := range v.Seq2() {
+				look(element, depth-1)
+			}
+		case !t.Implements(toolSetType) && !reflect.PointerTo(t).Implements(toolSetType):
+		case t.Kind() == reflect.Interface, t.Kind() == reflect.Pointer:
 			look(v.Elem(), depth-1)
-		case reflect.Struct:
+		case t.Kind() == reflect.Struct:
 			for _, field := range v.Fields() {
 				look(field, depth-1)
 			}
-		case reflect.Slice, reflect.Array:
-			for i := range min(v.Len(), 1000) {
-				look(v.Index(i), depth-1)
-			}
-		case reflect.Map:
-			for _, key := range v.MapKeys() {
-				look(v.MapIndex(key), depth-1)
-			}
 		}
 	}
-	look(reflect.ValueOf(set), maxNesting)
+	look(reflect.ValueOf(set), 2*maxNesting) // a pointer or an interface is a step too
 	return says, unseen
+}
+
+// holdsSets reports whether values of the type have tool sets as elements.
+func holdsSets(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Slice, reflect.Array, reflect.Map:
+		return t.Elem().Implements(toolSetType)
+	}
+	return false
 }
 
 // check returns a fault for each pattern that matches nothing the server has: a

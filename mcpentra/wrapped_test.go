@@ -224,6 +224,8 @@ func TestWrapperOfResourcesOfAnotherSetsTool(t *testing.T) {
 		"embedded, by pointer": &wrapped{&sayingSet{}},
 		"bundle":               bundle{sayingSet{}},
 		"bundle in a wrapper":  wrapped{bundle{wrapped{sayingSet{}}}},
+		"by name":              wrapped{byName{"a": sayingSet{}}},
+		"a list in a field":    listed{Sets: []mcpentra.ToolSet{wrapped{sayingSet{}}}},
 	} {
 		w.options = []mcpentra.Option{mcpentra.WithTools(secret, set)}
 		w.rebuild(t)
@@ -246,3 +248,17 @@ func TestWrapperOfResourcesOfAnotherSetsTool(t *testing.T) {
 type hiding struct{ inner sayingSet }
 
 func (h hiding) Register(s *mcp.Server) { h.inner.Register(s) }
+
+// byName is several sets in a map.
+type byName map[string]mcpentra.ToolSet
+
+func (b byName) Register(s *mcp.Server) {
+	for _, set := range b {
+		set.Register(s)
+	}
+}
+
+// listed is several sets in a field.
+type listed struct{ Sets []mcpentra.ToolSet }
+
+func (l listed) Register(s *mcp.Server) { bundle(l.Sets).Register(s) }
