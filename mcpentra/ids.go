@@ -73,18 +73,19 @@ func fragileIDs(body []byte, message jsonspan.Span) []jsonspan.Span {
 		}
 	}
 	var method string
+	var named bool
 	var params []jsonspan.Span
 	for name, v := range jsonspan.Members(body, message) {
 		switch name {
 		case "method":
-			method = jsonspan.String(v.Of(body))
+			named, method = true, jsonspan.String(v.Of(body))
 		case "id":
 			look(v)
 		case "params":
 			params = append(params, v)
 		}
 	}
-	if method == "" {
+	if !named { // a response
 		return nil
 	}
 	for _, p := range params {

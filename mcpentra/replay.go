@@ -3,6 +3,7 @@ package mcpentra
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -126,6 +127,9 @@ func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
 				x.running = map[*running]struct{}{}
 			}
 			x.running[call] = struct{}{}
+			if x.ending {
+				cancel()
+			}
 		}
 		t.mu.Unlock()
 		defer func() {
@@ -143,8 +147,19 @@ func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
 func (t *sessions) cancelCalls(x *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	x.ending = true
 	for call := range x.running {
 		call.cancel()
+	}
+}
+
+// cancelAll cancels what still runs in all sessions.
+func (t *sessions) cancelAll() {
+	t.mu.Lock()
+	all := slices.Collect(maps.Values(t.byServer))
+	t.mu.Unlock()
+	for _, x := range all {
+		t.cancelCalls(x)
 	}
 }
 

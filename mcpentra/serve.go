@@ -117,6 +117,7 @@ func describe(resource *url.URL, c *config, s *Server) []slog.Attr {
 // endSessions ends what WithSessions has left. The SDK waits for calls that
 // are still under way, so this does not wait for all of them.
 func (s *Server) endSessions() {
+	s.sessions.cancelAll()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -42,6 +43,9 @@ type session struct {
 	uris         map[string]bool     // subscribed to
 	listening    int                 // to how many URIs, by subscriptions/listen
 	running      map[*running]struct{}
+	ending       bool // its calls are cancelled, also those that begin now
+	requests     int  // HTTP requests under way
+	idle         *time.Timer
 	asking       map[*usage]int // of the requests that wait for an answer of the client
 }
 
@@ -67,12 +71,31 @@ func (t *sessions) owned(begin, next http.Handler) http.Handler {
 			t.reject(w, r, sessionNotFound)
 			return
 		}
+		defer t.serving(s)()
 		if r.Method == http.MethodDelete {
 			t.cancelCalls(s)
 			defer t.end(s)
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// serving notes an HTTP request of the session. When it has had none for long, its calls
+// are cancelled: the SDK ends the session then, and would wait for them.
+func (t *sessions) serving(s *session) (over func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.requests++
+	if s.idle != nil {
+		s.idle.Stop()
+	}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if s.requests--; s.requests == 0 && t.byServer[s.server] == s {
+			s.idle = time.AfterFunc(sessionTimeout, func() { t.cancelCalls(s) })
+		}
+	}
 }
 
 // find returns the caller's session of that id, or nil.
@@ -136,6 +159,7 @@ func (t *sessions) begin(id *entraauth.Identity, server *mcp.ServerSession) bool
 	t.mu.Unlock()
 	if oldest != nil {
 		t.ended(oldest)
+		t.cancelCalls(oldest)
 		go func() { _ = oldest.server.Close() }() // it waits for calls that are under way
 	}
 	if !ok {
@@ -196,6 +220,9 @@ func (t *sessions) end(s *session) {
 // remove is the part of end that needs the lock.
 func (t *sessions) remove(s *session) {
 	delete(t.byServer, s.server)
+	if s.idle != nil {
+		s.idle.Stop()
+	}
 	delete(t.byID, s.id)
 	left := slices.DeleteFunc(t.byUser[s.user], func(other *session) bool { return other == s })
 	if t.byUser[s.user] = left; len(left) == 0 {

@@ -170,7 +170,7 @@ func refusalOf(status int, text string, body []byte) rejection {
 	case body != nil && !json.Valid(body):
 		return rejection{status, codeParse, "not_json", "The request's body is not JSON"}
 	}
-	return rejection{status, codeBadRequest, "invalid_request", cut(text, maxLoggedCause)}
+	return rejection{status, codeBadRequest, "invalid_request", cut(quotedParams.ReplaceAllString(text, "$1 into"), maxLoggedCause)}
 }
 
 // sessionNotFound is the answer to a session id that is unknown, and to another
