@@ -25,7 +25,7 @@ func (at location) fromAzure(ctx context.Context, err error) *Error {
 	}
 	// ctx says more than the error, in which the SDK may have hidden it.
 	if cause := errors.Join(err, ctx.Err()); errors.Is(cause, context.Canceled) {
-		return &Error{Kind: ErrUnavailable, text: "The call was cancelled before the storage service answered.", cause: cause}
+		return &Error{Kind: ErrUnavailable, text: "The call was canceled before the storage service answered.", cause: cause}
 	} else if errors.Is(cause, context.DeadlineExceeded) {
 		return &Error{Kind: ErrUnavailable, text: "The storage service did not answer in time. Try again later; if it is a large blob, ask for fewer characters.", cause: cause}
 	}

@@ -43,7 +43,7 @@ type Policy struct {
 	// must have satisfied (claim acrs): multi-factor authentication, a compliant
 	// device, whatever the tenant's conditional access makes of it. A client that
 	// declares that it understands claims challenges (xms_cc: cp1) is challenged
-	// for it; any other is refused, for it would ask for the same token for ever.
+	// for it; any other is refused, for it would ask for the same token forever.
 	AuthContext string
 }
 

@@ -215,7 +215,7 @@ func resourceSets(set ToolSet) (says []func(uri string) string, unseen reflect.T
 }
 
 // check returns a fault for each pattern that matches nothing the server has: a
-// policy with a misspelt name protects nothing.
+// policy with a misspelled name protects nothing.
 func (a *access) check(registered, shown inventory) error {
 	var faults []error
 	missing := func(option, what string, rules []rule, matches func(*rule) bool) {

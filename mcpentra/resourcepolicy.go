@@ -58,7 +58,7 @@ func (s *Server) resourcePolicy(id *entraauth.Identity, method string, targets [
 // request takes, and has the targets that the request names.
 //
 // Only rules for resources count: those for the tool have been asked, and would be
-// asked for ever if the resource stood for a tool.
+// asked forever if the resource stood for a tool.
 func (a *access) refusesResources(id *entraauth.Identity, method string, targets []target) func(uri string) error {
 	var failed []rule
 	for _, r := range a.resources {

@@ -35,7 +35,7 @@ var (
 // subscribe to, and refuses what nothing could be sent for.
 //
 // The SDK keeps an entry for each URI that a session was subscribed to when it
-// ended, for ever, and looks at all of them at the end of each session, which is
+// ended, forever, and looks at all of them at the end of each session, which is
 // each request without sessions. So a session unsubscribes when it ends, and a
 // request without session can't subscribe.
 func (s *Server) subscribe(next mcp.MethodHandler) mcp.MethodHandler {

@@ -50,7 +50,7 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 		return false, nil
 	}
 	now := c.now()
-	// A transport that ignores its context must not keep the circuit open for ever.
+	// A transport that ignores its context must not keep the circuit open forever.
 	if !lasts(c.probed, exchangeTimeout, now) && !lasts(c.since, c.until.Sub(c.since), now) {
 		c.probed = now
 		return true, nil

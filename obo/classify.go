@@ -30,7 +30,7 @@ func (f refusal) judge() verdict {
 		return bySuberror[consentRequired]
 	case f.claims != "":
 		if !errors.Is(known.kind, ErrInteractionRequired) {
-			known = verdict{ErrInteractionRequired, "a policy of the organisation wants the user to sign in again", signInAgain}
+			known = verdict{ErrInteractionRequired, "a policy of the organization wants the user to sign in again", signInAgain}
 		}
 		return known
 	case ok:
