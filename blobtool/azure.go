@@ -34,7 +34,7 @@ func (at location) fromAzure(ctx context.Context, err error) *Error {
 	}
 	return &Error{
 		Kind: ErrUnavailable,
-		text: "The storage service could not be reached, or broke off. Try again later; if it stays so, tell the operator of this server to check " +
+		text: "The storage service could not be reached, or broke off. Try again later; if it persists, tell the operator of this server to check " +
 			"that the URL of the storage account is right, that the account exists, and that its network lets this server in.",
 		cause: err,
 	}

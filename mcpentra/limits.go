@@ -75,7 +75,7 @@ func WithLimits(l Limits) Option {
 			{"DrainTimeout", l.DrainTimeout.Seconds(), maxTimeout.Seconds()},
 		} {
 			if inside := field.value >= 0 && field.value <= field.most; !inside { // NaN too
-				faults = append(faults, fmt.Errorf("WithLimits: %s is %g: it must be positive, and at most %.0f; there is no way to have no limit", field.name, field.value, field.most))
+				faults = append(faults, fmt.Errorf("WithLimits: %s is %g: it must be positive, and at most %.0f; a limit can't be turned off", field.name, field.value, field.most))
 			}
 		}
 		c.limits = l

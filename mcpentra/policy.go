@@ -58,7 +58,7 @@ func withPolicy(option string, k kind, pattern string, p entraauth.Policy) Optio
 // nothing, most likely because a variable was empty, opens what it seems to close.
 func checkPolicy(prefix string, p entraauth.Policy) error {
 	if p.IsEmpty() {
-		return fmt.Errorf("%s: the policy asks for nothing, so it would let every caller in; name a scope, a role or what else it takes, or leave it out", prefix)
+		return fmt.Errorf("%s: the policy asks for nothing, so it would let every caller in; name a scope, a role or another requirement, or leave the policy out", prefix)
 	}
 	return p.Validate(prefix)
 }

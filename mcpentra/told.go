@@ -160,7 +160,7 @@ func (s *Server) tellNotification(r *http.Request, method string, params []byte,
 	case unknown:
 		s.logRejection(r, rejection{http.StatusAccepted, codeMethodNotFound, "method_not_found", methodNotFound(method)}, slog.String("method", method))
 	case known && len(params) > 0 && json.Unmarshal(params, kind()) != nil:
-		s.logRejection(r, rejection{http.StatusAccepted, codeBadRequest, "invalid_request", "A parameter is of the wrong type, so that the notification was ignored"}, slog.String("method", method))
+		s.logRejection(r, rejection{http.StatusAccepted, codeBadRequest, "invalid_request", "A parameter is of the wrong type, so the notification was ignored"}, slog.String("method", method))
 	case s.toldByHTTP(r.Context()):
 		attrs := append(requestAttrs(r.Context()), slog.String("method", method), slog.Any("caller", arrivalOf(r.Context()).caller), slog.String("outcome", done))
 		s.log.LogAttrs(r.Context(), slog.LevelDebug, requestLine, attrs...)

@@ -58,7 +58,7 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 	return false, &Error{
 		Kind: c.last.Kind, Code: c.last.Code, ErrorCode: c.last.ErrorCode, Resource: c.last.Resource,
 		Problem:    "Entra ID keeps failing and is not asked for the moment",
-		Remedy:     "try again in a moment; if it stays, " + askOperator + "look at the first failures (" + serverLog + ")",
+		Remedy:     "try again in a moment; if it persists, " + askOperator + "look at the first failures (" + serverLog + ")",
 		RetryAfter: min(max(c.until.Sub(now), time.Second), circuitMaxPause),
 		cause:      c.last.cause,
 	}
@@ -114,7 +114,7 @@ func (c *circuit) open(ctx context.Context, e *Error) {
 	c.pause = min(max(circuitPause, 2*c.pause), circuitMaxPause)
 	c.since = c.now()
 	c.until = c.since.Add(max(c.pause, min(e.RetryAfter, circuitMaxPause)))
-	c.logger.LogAttrs(ctx, slog.LevelError, "Entra ID keeps failing and is left alone for a while",
+	c.logger.LogAttrs(ctx, slog.LevelError, "Entra ID keeps failing; no requests are sent to it for a while",
 		slog.String("tenant", c.tenant), slog.Time("until", c.until), slog.String("reason", e.Error()))
 }
 

@@ -101,7 +101,7 @@ var verdicts = map[int]verdict{
 	70001:  {ErrMisconfigured, "the tenant knows no app with the server's client id, or the app is disabled", findApp},
 	700011: {ErrMisconfigured, "the tenant knows no app with the server's client id", findApp},
 	700016: {ErrMisconfigured, "the tenant knows no app with the server's client id", findApp},
-	700038: {ErrMisconfigured, "the server's client id is the empty GUID, which is no app's", findApp},
+	700038: {ErrMisconfigured, "the server's client id is the empty GUID, which is not an app's id", findApp},
 	700021: {ErrMisconfigured, "the server's client assertion names another app",
 		askOperator + "check the client id: subject and issuer of the client assertion must be the app's"},
 	700023: {ErrMisconfigured, "the server's client assertion is meant for another tenant or cloud",
@@ -155,7 +155,7 @@ var verdicts = map[int]verdict{
 	650056: {ErrMisconfigured, "the app registration lists no permission for this resource, or nobody has consented to it", addPermission},
 	650057: {ErrMisconfigured, "the app registration doesn't list this resource among its API permissions", addPermission},
 	650053: {ErrMisconfigured, "the resource has no such scope", askOperator + "check the scope's name and which resource it belongs to"},
-	70011:  {ErrMisconfigured, "the scope is not valid", askOperator + "check the configured resources: with /.default behind it, each must be a scope"},
+	70011:  {ErrMisconfigured, "the scope is not valid", askOperator + "check the configured resources: with /.default after it, each must be a scope"},
 	500011: {ErrMisconfigured, "the tenant knows no resource of this name", askOperator + "check the spelling of the configured resource, and that its app has a service principal in the tenant (Enterprise applications)"},
 	500014: {ErrMisconfigured, "the resource is disabled in the tenant", askOperator + "have an administrator enable it: Enterprise applications, the resource, Properties"},
 	700022: {ErrMisconfigured, "the scopes belong to more than one resource", oneResource},
@@ -163,7 +163,7 @@ var verdicts = map[int]verdict{
 	90009:  {ErrMisconfigured, "the server asks for a token for its own API", askOperator + "take the API itself out of the configured resources"},
 
 	// Later.
-	50196: {ErrThrottled, "Entra ID saw the same request too often", "wait, then try again; if it stays, the client is in a loop"},
+	50196: {ErrThrottled, "Entra ID saw the same request too often", "wait, then try again; if it persists, the client is in a loop"},
 	90055: {ErrThrottled, "Entra ID receives too many requests", "wait, then try again"},
 	50033: {ErrUnavailable, "Entra ID has a passing problem", "try again in a moment"},
 	50087: {ErrUnavailable, "Entra ID has a passing problem", "try again in a moment"},
