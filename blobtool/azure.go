@@ -64,7 +64,7 @@ func (at location) fromResponse(r *azcore.ResponseError) *Error {
 	return e
 }
 
-// isOfAnother reports whether Azure is not who answered: it gives each answer an id,
+// isOfAnother reports whether the answer is not Azure's: Azure gives each answer an id,
 // and each refusal that has a body a code.
 func isOfAnother(r *azcore.ResponseError) bool {
 	return r.StatusCode >= http.StatusBadRequest && r.ErrorCode == "" && r.RawResponse != nil && r.RawResponse.Header.Get("x-ms-request-id") == ""

@@ -171,8 +171,8 @@ func notPermitted(rule, reason, expected, got, remedy string) *Error {
 
 var authContext = regexp.MustCompile(`^c[1-9][0-9]?$`)
 
-// IsEmpty reports whether the policy asks for nothing, so that it lets in everybody
-// whom the verifier lets in.
+// IsEmpty reports whether the policy asks for nothing, so that it admits every caller
+// that the verifier admits.
 func (p Policy) IsEmpty() bool {
 	lists := len(p.Scopes) + len(p.AnyScope) + len(p.UserRoles) + len(p.Groups) + len(p.AppRoles) + len(p.Clients)
 	return lists == 0 && p.ClientAuth == PublicClient && p.AuthContext == ""

@@ -79,7 +79,7 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 	for _, check := range unguarded { // by all that they bring along
 		faults = append(faults, check())
 	}
-	// Nobody calls: a set whose lists are its callers' has nothing to show.
+	// There is no caller: a set whose lists depend on the caller has nothing to show.
 	ctx = toolset.WithPermission(ctx, func(string) bool { return false })
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })

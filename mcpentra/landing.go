@@ -14,8 +14,8 @@ import (
 // to register with the app, and to give to the exchanger as Options.RedirectURL.
 const consentPath = "/consent/done"
 
-// The page says no more than that: whoever opens it is not signed in to us. What
-// became of the consent, the next call finds out.
+// The page is deliberately generic: its visitor is unauthenticated. The next call learns
+// the outcome.
 const (
 	donePage = `<!DOCTYPE html>
 <html lang="en">

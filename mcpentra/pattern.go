@@ -11,8 +11,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
-// A rule is a policy for all names that match its pattern: a name, the beginning
-// of names with a star ("blob_*"), or all ("*").
+// A rule is a policy for all names that match its pattern: a full name, a prefix with
+// a star ("blob_*"), or all ("*").
 type rule struct {
 	pattern string // as it was written
 	policy  entraauth.Policy
