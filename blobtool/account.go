@@ -33,7 +33,7 @@ var accounts struct {
 	byFolder map[string]weak.Pointer[account]
 }
 
-// accountOf returns the account of a folder that is there, however it is spelt.
+// accountOf returns the account of a folder that is there, however it is spelled.
 func accountOf(dir string) *account {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs

@@ -116,10 +116,10 @@ func checkAllowed(only, container, prefix string) error {
 		return nil
 	}
 	if i := strings.IndexByte(prefix, '*'); i >= 0 {
-		return fmt.Errorf("%s has a star; an entry is what names begin with: write %s", quote(container+"/"+prefix), quote(container+"/"+prefix[:i]))
+		return fmt.Errorf("%s has a star; an entry is a prefix of names: write %s", quote(container+"/"+prefix), quote(container+"/"+prefix[:i]))
 	}
 	if strings.TrimSpace(prefix) != prefix {
-		return fmt.Errorf("%s has white space at its end, which no blob's name is likely to have there; remove it", quote(container+"/"+prefix))
+		return fmt.Errorf("%s has white space at its end, which is unlikely in a blob's name; remove it", quote(container+"/"+prefix))
 	}
 	var fault *Error
 	if errors.As(checkBlobName(prefix), &fault) {

@@ -20,7 +20,7 @@ func TestNewAccount(t *testing.T) {
 		"no URL":      {"", nil, []string{"serviceURL is missing"}},
 		"nothing":     {account, &blobtool.Options{Allow: []string{"", "/docs"}}, []string{"Options.Allow[0] is missing", "Options.Allow[1] is missing"}},
 		"climbing":    {account, &blobtool.Options{Allow: []string{"docs/../secret"}}, []string{`Options.Allow[0] "docs/../secret": blob_path "../secret" has the segment ".."`}},
-		"a star":      {account, &blobtool.Options{Allow: []string{"docs/reports/*", "docs/**/x", "docs/*"}}, []string{`Options.Allow[0] "docs/reports/*" has a star; an entry is what names begin with: write "docs/reports/"`, `write "docs/"`, "Options.Allow[2]"}},
+		"a star":      {account, &blobtool.Options{Allow: []string{"docs/reports/*", "docs/**/x", "docs/*"}}, []string{`Options.Allow[0] "docs/reports/*" has a star; an entry is a prefix of names: write "docs/reports/"`, `write "docs/"`, "Options.Allow[2]"}},
 		"white space": {account, &blobtool.Options{Allow: []string{"docs/reports/ ", "docs/ a", "docs/a\n"}}, []string{"Options.Allow[0]", "Options.Allow[1]", "Options.Allow[2]"}},
 		"upper case":  {account, &blobtool.Options{Allow: []string{"Docs/a"}}, []string{`Options.Allow[0] "Docs" may have`}},
 		"other tool":  {account, &blobtool.Options{Tools: []string{"delete_blob"}}, []string{`Options.Tools[0] is "delete_blob"; the tools of this set are `}},

@@ -25,7 +25,7 @@ func (at location) fromAzure(ctx context.Context, err error) *Error {
 	}
 	// ctx says more than the error, in which the SDK may have hidden it.
 	if cause := errors.Join(err, ctx.Err()); errors.Is(cause, context.Canceled) {
-		return &Error{Kind: ErrUnavailable, text: "The call was cancelled before the storage service answered.", cause: cause}
+		return &Error{Kind: ErrUnavailable, text: "The call was canceled before the storage service answered.", cause: cause}
 	} else if errors.Is(cause, context.DeadlineExceeded) {
 		return &Error{Kind: ErrUnavailable, text: "The storage service did not answer in time. Try again later; if it is a large blob, ask for fewer characters.", cause: cause}
 	}
@@ -34,7 +34,7 @@ func (at location) fromAzure(ctx context.Context, err error) *Error {
 	}
 	return &Error{
 		Kind: ErrUnavailable,
-		text: "The storage service could not be reached, or broke off. Try again later; if it stays so, tell the operator of this server to check " +
+		text: "The storage service could not be reached, or broke off. Try again later; if it persists, tell the operator of this server to check " +
 			"that the URL of the storage account is right, that the account exists, and that its network lets this server in.",
 		cause: err,
 	}
@@ -64,7 +64,7 @@ func (at location) fromResponse(r *azcore.ResponseError) *Error {
 	return e
 }
 
-// isOfAnother reports whether Azure is not who answered: it gives each answer an id,
+// isOfAnother reports whether the answer is not Azure's: Azure gives each answer an id,
 // and each refusal that has a body a code.
 func isOfAnother(r *azcore.ResponseError) bool {
 	return r.StatusCode >= http.StatusBadRequest && r.ErrorCode == "" && r.RawResponse != nil && r.RawResponse.Header.Get("x-ms-request-id") == ""

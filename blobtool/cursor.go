@@ -67,7 +67,7 @@ func encodeCursor[P position](query string, at P) string {
 }
 
 // decodeCursor returns the position of a cursor, which must belong to the query and
-// be spelt as [encodeCursor] does.
+// be spelled as [encodeCursor] does.
 func decodeCursor[P position](query, text string) (P, error) {
 	var c cursor[P]
 	if len(text) > maxCursor {

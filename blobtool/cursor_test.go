@@ -53,7 +53,7 @@ func TestCursor(t *testing.T) {
 	}
 }
 
-// FuzzCursor: what is accepted is spelt in one way, and within bounds.
+// FuzzCursor: what is accepted is spelled in one way, and within bounds.
 func FuzzCursor(f *testing.F) {
 	f.Add(blobtool.EncodeCursor("q", blobtool.SearchPlace{}))
 	f.Add(blobtool.EncodeCursor("q", blobtool.SearchPlace{At: blobtool.Place{Root: 3, Marker: "m", After: "a", Same: 1}, Text: &blobtool.TextMark{Offset: 1, Line: 1, Charset: "utf-16le"}}))

@@ -58,7 +58,7 @@
 // content that is no text as an embedded resource up to 256 KiB (as much of it with
 // offset and length), and beyond that as a link to the resource.
 //
-// Every name that Azure allows is taken as it is, but for segments "." and "..",
+// Every name that Azure allows is taken as it is, except segments "." and "..",
 // backslashes and control characters, which the Azure SDK or the service take for
 // something else. The blob:// URI of a result and the URL of a blob of this account name
 // the blob as well; the signature of a SAS is dropped and never shown. A directory of a hierarchical namespace is an error
@@ -92,7 +92,7 @@
 // A cursor belongs to its arguments and to the configuration, is good for every
 // replica, and gives no rights: whatever is in it, all checks run again.
 //
-// # Cores, memory and the line
+// # Cores, memory and requests
 //
 // All sets of a process share half of its cores for matching, unpacking and decoding, and
 // 256 MiB of memory, or a quarter of GOMEMLIMIT if that is less, for what is read. Users

@@ -178,7 +178,7 @@ type aCopy struct {
 	saved  time.Time
 }
 
-// makeRoom removes the oldest copies, whoever's they are, but none that is in use, until
+// makeRoom removes the oldest copies, of all users, except those in use, until
 // so many bytes are free, and some more, so that not each download goes through all.
 func (st *store) makeRoom(ctx context.Context, need int64) error {
 	st.sweeping.Lock()

@@ -54,7 +54,7 @@ func compileText(expr string, ignoreCase bool) (*expression, error) {
 	e, err := compile(expr, maxInstructions)
 	switch {
 	case errors.Is(err, errExpressionSize):
-		return nil, failuref(ErrInvalidArgument, "text is too large an expression: compiled, it may have %d instructions; use smaller repetitions", maxInstructions)
+		return nil, failuref(ErrInvalidArgument, "text is too large an expression: when compiled, it may have at most %d instructions; use smaller repetitions", maxInstructions)
 	case err != nil:
 		return nil, failuref(ErrInvalidArgument, "text is no regular expression (RE2 syntax, without look-around and back-references): %v", err)
 	}

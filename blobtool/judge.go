@@ -23,8 +23,8 @@ func isText(declared string, head, sample []byte, cs charset) bool {
 }
 
 // declaredMedia reports whether a type is of pictures, sound and the like. Such blobs
-// need not be opened to know that they are no text; an SVG is, so is a playlist, and TypeScript
-// (.ts) is guessed to be a video by programs that upload.
+// need not be opened to know that they are not text. SVG and playlists are text, and so
+// is TypeScript (.ts), which upload programs mistake for video.
 func declaredMedia(mediaType string) bool {
 	mediaType, _, _ = strings.Cut(strings.ToLower(mediaType), ";")
 	major, minor, _ := strings.Cut(strings.TrimSpace(mediaType), "/")
@@ -40,8 +40,8 @@ func isMedia(mediaType string) bool {
 	return strings.HasPrefix(mediaType, "image/") || strings.HasPrefix(mediaType, "audio/")
 }
 
-// apparentType returns the type of content: the declared one, unless this is none or the
-// first bytes say that it is wrong.
+// apparentType returns the type of content: the declared one, unless there is none or the
+// first bytes show that it is wrong.
 func apparentType(contentType string, head []byte) string {
 	declared, _, err := mime.ParseMediaType(contentType)
 	if err != nil {

@@ -199,7 +199,7 @@ func (at location) notListed(e *Error, tags bool) string {
 	case errors.Is(e, ErrInvalidPath):
 		return fmt.Sprintf("Azure does not accept the listing of container %s%s. Check the container's name and the prefix.", quote(at.container), below(at.blob))
 	case errors.Is(e, ErrChanged):
-		return "The storage service refused the listing. Try again; if it stays so, tell the operator of this server: its log has the status and the code."
+		return "The storage service refused the listing. Try again; if it persists, tell the operator of this server: its log has the status and the code."
 	}
 	return ""
 }

@@ -6,15 +6,15 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// A blob is a resource, and what the policies of the server demand for the resource
-// holds for all tools that show the blob or tell its name. They are asked where names
-// are checked: of one blob by locate, of a listing by narrow and shown.
+// A blob is a resource, and the server's policies for the resource hold for all tools
+// that show the blob or its name. They are checked where names are checked: for one blob
+// in locate, for a listing in narrow and shown.
 
-// allBelow makes of the URI of a beginning of names the template of all that begin so.
+// allBelow turns the URI of a prefix into the template of all names with that prefix.
 const allBelow = "{+path}"
 
 // closed returns why the policy does not let the caller use the blob or, with rest
-// being [allBelow], any blob whose name begins so.
+// being [allBelow], any blob whose name has that prefix.
 func closed(policy *toolset.ResourcePolicy, at location, rest string) error {
 	if policy == nil {
 		return nil
@@ -26,8 +26,8 @@ func closed(policy *toolset.ResourcePolicy, at location, rest string) error {
 	return &Error{Kind: ErrNotAllowed, text: "A policy of this server closes " + quote(at.String()) + " to the caller. " + err.Error(), cause: err}
 }
 
-// openRoots returns those beginnings of names below which something may be open to the
-// caller, or why there are none.
+// openRoots returns those prefixes below which something may be open to the caller, or
+// why there are none.
 func openRoots(ctx context.Context, container string, prefixes []string) (some []string, err error) {
 	policy := toolset.Resources(ctx)
 	if policy == nil {
@@ -49,14 +49,14 @@ func openRoots(ctx context.Context, container string, prefixes []string) (some [
 // policyWork is the work of asking about a byte of a URI, as worker.step has it.
 const policyWork = 16
 
-// shown returns what the caller, that user, may know of a page of a listing. What is
-// taken out is not counted anywhere. A folder is closed if all that is in it is.
+// shown returns the part of a listing's page that the caller may see. What it removes is
+// not counted anywhere. A folder is closed if all that is in it is.
 func (s *Set) shown(ctx context.Context, user, container string, page []entry) ([]entry, error) {
 	policy := toolset.Resources(ctx)
 	if policy == nil {
 		return page, nil
 	}
-	w := parserOf(ctx) // who holds a core must not wait for another
+	w := parserOf(ctx) // a holder of a core must not wait for another
 	if w == nil {
 		w = s.worker(ctx, user)
 		defer w.end()

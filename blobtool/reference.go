@@ -74,7 +74,7 @@ func (s *Set) blobURL(rest string) (at location, isURL bool, err error) {
 	theirs = strings.TrimSuffix(strings.ToLower(theirs), ":443")
 	if !sameAccount(theirs, host) {
 		if azureHost(theirs) != nil || hasSignature(rest) {
-			return at, true, failuref(ErrInvalidPath, "blob_path is a URL of something else than the storage account of this server; give the blob's name within the container")
+			return at, true, failuref(ErrInvalidPath, "blob_path is a URL outside the storage account of this server; give the blob's name within the container")
 		}
 		return at, false, nil
 	}
@@ -82,11 +82,11 @@ func (s *Set) blobURL(rest string) (at location, isURL bool, err error) {
 	if account != "" {
 		first, rest, _ := strings.Cut(path, "/")
 		if path = rest; first != account {
-			return at, true, failuref(ErrInvalidPath, "blob_path is a URL of another storage account than that of this server; give the blob's name within the container")
+			return at, true, failuref(ErrInvalidPath, "blob_path is a URL of a storage account other than this server's; give the blob's name within the container")
 		}
 	}
 	if err := checkBlobQuery(query); err != nil || strings.Contains(path, "#") {
-		return at, true, failuref(ErrInvalidPath, "blob_path is a URL with something behind the blob's name; give the blob's name alone, and a version as version_id")
+		return at, true, failuref(ErrInvalidPath, "blob_path is a URL with something after the blob's name; give the blob's name alone, and a version as version_id")
 	}
 	container, name, _ := strings.Cut(path, "/")
 	at = location{percentDecode(container), percentDecode(name)}

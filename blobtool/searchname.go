@@ -44,7 +44,7 @@ func parseNamePattern(pattern string, ignoreCase bool) (*namePattern, error) {
 	p.out.WriteString(`)$`)
 	expr, err := compile(p.out.String(), maxNameInstructions)
 	if err == nil && expr.forks > maxForks {
-		err = fmt.Errorf("it has %d wildcards and alternatives, of which %d are allowed", expr.forks, maxForks)
+		err = fmt.Errorf("it has %d wildcards and alternatives, at most %d are allowed", expr.forks, maxForks)
 	}
 	if err != nil { // such as [z-a]
 		return nil, failuref(ErrInvalidArgument, "name %s is no pattern: %v", quote(pattern), err)

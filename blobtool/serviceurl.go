@@ -32,7 +32,7 @@ func parseServiceURL(s, container string) (string, error) {
 	fault(u.Hostname() == "" || u.User != nil, "must have a host and no user name; it is like https://account.blob.core.windows.net")
 	fault(u.RawQuery != "" || u.ForceQuery, "must have no query; a SAS is not used here, the user's own permissions are: leave out all from the question mark on")
 	fault(u.Fragment != "" || strings.Contains(s, "#"), "must have no fragment (#)")
-	fault(!validPort(u), "has a port that is none; leave it out, or give a number from 1 to 65535")
+	fault(!validPort(u), "has an invalid port; leave it out, or give a number from 1 to 65535")
 	if err := checkServiceHost(strings.ToLower(u.Hostname())); err != nil {
 		faults = append(faults, err)
 	}
@@ -142,7 +142,7 @@ func checkServiceHost(host string) error {
 	case h.zoned() && !slices.ContainsFunc(h.account[1:], zoneLabel.MatchString):
 		return fmt.Errorf("has host %s, which lacks the zone; copy the account's Blob service URL from the portal (Endpoints), like https://%s.z01.blob.%s", quote(host), h.account[0], h.suffix)
 	case !h.plausible():
-		return fmt.Errorf("has host %s, which is none of Blob Storage; use %s", quote(host), h.blobURL(h.account[0]))
+		return fmt.Errorf("has host %s, which is not a host of Blob Storage; use %s", quote(host), h.blobURL(h.account[0]))
 	}
 	return nil
 }

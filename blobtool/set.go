@@ -51,8 +51,8 @@ type Options struct {
 	// one folder for each user: DownloadDir/{user}/{blob path}. It is made,
 	// for its owner alone, when the first blob is saved. Copies are removed again:
 	// see MaxTotalBytes and MaxAge. Use a folder that nothing else writes to, and one
-	// for each process. Where several sets of a process save in one folder, they share
-	// its account, and the blobs of any container but the one saved first are at
+	// for each process. Several sets of a process that save in one folder share its
+	// bounds, and blobs of any container except the one saved first are at
 	// DownloadDir/{user}/.container-{container}@{account}/{blob path}. If empty,
 	// nothing is saved.
 	DownloadDir string
@@ -67,13 +67,13 @@ type Options struct {
 	MaxUserBytes int64
 
 	// MaxTotalBytes is how much space the saved blobs of all users may take. To make
-	// room for a new copy the oldest ones are removed, but none that was saved within
-	// the last 10 minutes. It must not be less than MaxUserBytes. Defaults to 16 GiB, or
+	// room for a new copy the oldest ones are removed, except those saved within the
+	// last 10 minutes. It must not be less than MaxUserBytes. Defaults to 16 GiB, or
 	// MaxUserBytes if that is more.
 	MaxTotalBytes int64
 
-	// MaxAge is how long a saved blob is kept. Whoever saves one removes those that
-	// are older. Defaults to 7 days.
+	// MaxAge is how long a saved blob is kept. Each call that saves one removes those
+	// that are older. Defaults to 7 days.
 	MaxAge time.Duration
 
 	// Timeout bounds each call, all its requests included. Defaults to 2

@@ -7,8 +7,8 @@ import (
 )
 
 // share is an amount of something that all calls in the process use together: cores or
-// memory. Callers who want more than is left wait, and users are served in turn, so that
-// one user's hundred calls cost another user's single call one turn.
+// memory. Calls that want more than is left wait, and users are served in turn, so that
+// one user's hundred calls delay another user's single call by one turn.
 type share struct {
 	mu      sync.Mutex
 	free    int64
@@ -24,7 +24,7 @@ type waiter struct {
 	served chan struct{}
 }
 
-// newShare returns a share of that size, of which one user may hold so much.
+// newShare returns a share of that size, of which one user may hold no more than most.
 func newShare(size, most int64) *share {
 	return &share{free: size, most: most, held: map[string]int64{}, waiting: map[string][]*waiter{}}
 }

@@ -265,7 +265,7 @@ func TestExpressionsAreBounded(t *testing.T) {
 		strings.Repeat("a", 1024): true, strings.Repeat("?", 1024): true, strings.Repeat("*a", 100): true, "{" + strings.Repeat("a1,", 150) + "}": true,
 	} {
 		_, err := blobtool.ParseNamePattern(pattern, false)
-		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "wildcards and alternatives, of which 200 are allowed") {
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "wildcards and alternatives, at most 200 are allowed") {
 			t.Errorf("%.20s: %v", pattern, err)
 		}
 	}

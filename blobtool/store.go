@@ -79,8 +79,8 @@ func (st *store) create(ctx context.Context, userID, blobPath string, size int64
 	return d, nil
 }
 
-// ownMark is a folder in each user's folder that this package has made and whose name
-// does not tell: what is in other folders, of which the operator may have some here, never
+// ownMark is a folder that marks a user's folder as made by this package, if its name
+// does not show that. Other folders may be the operator's: what is in them never
 // expires.
 const ownMark = partialPrefix + "owned"
 

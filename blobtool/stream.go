@@ -241,7 +241,7 @@ func (s *stream) fill(buf []byte) (n int, err error) {
 }
 
 // resume requests what is left of the current range. It does the work of azblob's
-// RetryReader, which goes on for ever with a service that sends a byte at a time.
+// RetryReader, which goes on forever with a service that sends a byte at a time.
 func (s *stream) resume(cause error) error {
 	if errors.Is(cause, io.EOF) {
 		cause = io.ErrUnexpectedEOF

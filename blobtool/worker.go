@@ -35,9 +35,9 @@ const (
 	decodeWork = 8
 )
 
-// shares are the cores, the memory and the line to Azure Storage that calls work with.
-// A call that waits for part of the line holds no core, and one that waits for memory
-// holds no part of the line.
+// shares are what calls work with: the cores, the memory, and the line, which is the
+// concurrent requests to Azure Storage. A call that waits for part of the line holds no
+// core, and one that waits for memory holds no part of the line.
 type shares struct {
 	cores, memory, line *share
 }

@@ -15,7 +15,7 @@ const (
 	maxWord = 48
 )
 
-// actual prepares a value that a stranger sent for the log. It cuts the value and
+// actual prepares a value from an unverified request for the log. It cuts the value and
 // adds its length, quotes control characters, and hides whatever may be a token,
 // wherever a confused client put one.
 func actual(s string) string {

@@ -24,7 +24,7 @@ func checkAppIDURI(uri string) error {
 	case uri:
 		return nil
 	case strings.TrimRight(uri, "/"):
-		return fmt.Errorf("%q ends in a slash, and no App ID URI does; set it to %q", uri, right)
+		return fmt.Errorf("%q ends in a slash, which no App ID URI does; set it to %q", uri, right)
 	default:
 		return fmt.Errorf("%q is a scope of the API, not its App ID URI; set it to %q", uri, right)
 	}

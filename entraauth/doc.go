@@ -55,7 +55,7 @@
 // nobody with a known key waits for it. The last good keys go on serving for 24
 // hours if the authority is out of reach, and an empty or broken answer replaces
 // nothing, nor does metadata whose issuer is not an https URL of the tenant or whose
-// keys are on a host that is none of the authority's. Before there have been any
+// keys are on a host that is not the authority's. Before there have been any
 // keys, requests are answered 503. A tenant that does not exist is one ERROR in the
 // log; the verifier asks for it again every 5 minutes.
 //

@@ -8,7 +8,7 @@ package entraauth
 // as a second factor: 401 insufficient_claims with the claims, a JSON object as
 // Entra's token endpoint or a protected service states it. A caller whose client
 // does not handle claims challenges ([Identity.HandlesClaims]) would ask for the
-// same token for ever: the error for it is of kind [ErrNotPermitted].
+// same token forever: the error for it is of kind [ErrNotPermitted].
 func ClaimsRequired(id *Identity, claims string) *Error {
 	e := &Error{Kind: ErrInsufficientClaims, Rule: "claims", Reason: strongerSignIn, Claims: claims,
 		Expected: "the sign-in that the challenge's claims describe", Remedy: "Sign in again with the claims of the challenge", caller: id}

@@ -138,7 +138,7 @@ func (k *signingKey) same(other *signingKey) bool {
 // The key's issuer must be the token's, or for a v1 token the issuer of the same
 // tenant's v2 tokens. A key without issuer may sign only where the set is one
 // tenant's. And the key's cloud must be the metadata's: a public set of all
-// organisations has been seen with US Government keys under the public issuer
+// organizations has been seen with US Government keys under the public issuer
 // template, told apart by that member alone.
 func (s *keySet) maySign(key *signingKey, c *claims) bool {
 	ofMany := strings.Contains(s.issuerV2, template)

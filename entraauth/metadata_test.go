@@ -235,7 +235,7 @@ func TestSigningKeysOfTheApp(t *testing.T) {
 	}
 }
 
-// Every tenant is asked for the app's keys, those of all organisations too.
+// Every tenant is asked for the app's keys, those of all organizations too.
 func TestAppIDIsSentToEveryTenant(t *testing.T) {
 	f := newTenant(t)
 	var mu sync.Mutex

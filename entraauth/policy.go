@@ -43,7 +43,7 @@ type Policy struct {
 	// must have satisfied (claim acrs): multi-factor authentication, a compliant
 	// device, whatever the tenant's conditional access makes of it. A client that
 	// declares that it understands claims challenges (xms_cc: cp1) is challenged
-	// for it; any other is refused, for it would ask for the same token for ever.
+	// for it; any other is refused, for it would ask for the same token forever.
 	AuthContext string
 }
 
@@ -171,8 +171,8 @@ func notPermitted(rule, reason, expected, got, remedy string) *Error {
 
 var authContext = regexp.MustCompile(`^c[1-9][0-9]?$`)
 
-// IsEmpty reports whether the policy asks for nothing, so that it lets in everybody
-// whom the verifier lets in.
+// IsEmpty reports whether the policy asks for nothing, so that it admits every caller
+// that the verifier admits.
 func (p Policy) IsEmpty() bool {
 	lists := len(p.Scopes) + len(p.AnyScope) + len(p.UserRoles) + len(p.Groups) + len(p.AppRoles) + len(p.Clients)
 	return lists == 0 && p.ClientAuth == PublicClient && p.AuthContext == ""

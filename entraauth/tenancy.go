@@ -22,7 +22,7 @@ const (
 type tenancy struct {
 	listed  []string              // the home tenant first
 	sources map[string]*keySource // of the listed ones
-	any     *keySource            // of every other organisation; nil unless asked for
+	any     *keySource            // of every other organization; nil unless asked for
 }
 
 // newTenancy checks the tenants of a configuration. The key sources come later.
@@ -79,7 +79,7 @@ func (t *tenancy) each(f func(*keySource)) {
 // String names the tenants for the text of an error.
 func (t *tenancy) String() string {
 	if t.any != nil {
-		return "any organisation's tenant"
+		return "any organization's tenant"
 	}
 	return "tenant " + strings.Join(t.listed, " or ")
 }

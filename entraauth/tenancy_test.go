@@ -95,7 +95,7 @@ func TestOddKeyIsLeftOut(t *testing.T) {
 	}
 }
 
-// anyOrganization plays Entra's metadata and keys for all organisations.
+// anyOrganization plays Entra's metadata and keys for all organizations.
 func anyOrganization(t *testing.T, changeKey func(map[string]any)) *fixture {
 	t.Helper()
 	f := newTenant(t)
@@ -158,7 +158,7 @@ func TestTenancy(t *testing.T) {
 	}
 }
 
-// Where a key set is for all organisations, a key must say whose it is.
+// Where a key set is for all organizations, a key must say whose it is.
 func TestKeysOfManyTenants(t *testing.T) {
 	for name, row := range map[string]struct {
 		change func(map[string]any)

@@ -37,7 +37,7 @@
 //
 //   - Keys carry cloud_instance_name, issuer, x5t and x5c, and no alg. Metadata has
 //     no code_challenge_methods_supported. An app may have a key of its own
-//     ([App.AddSigningKey]), which only those see who ask with ?appid={client id}.
+//     ([App.AddSigningKey]), which is served only with ?appid={client id}.
 //   - v1 tokens, those for Azure Storage among them, have the issuer
 //     https://sts.windows.net/{tid}/ and the audience that was asked for;
 //     v2 tokens have the tenant's own issuer and the client id as audience.
@@ -54,7 +54,7 @@
 //
 // The v1 authorize, token and device code endpoints are in the metadata, and answer
 // 404. An assertion about a user whom the tenant does not know is taken at its word.
-// No real tenant was at hand, only a few public recordings (docs/entratest.md): which
+// No real tenant was available, only a few public recordings (docs/entratest.md): which
 // error, suberror and status go with the rarer codes, and the issuer of keys in the v1
 // key set, come from documents and reports.
 // Key ids begin with "entratest-", and certificates, pages and the header

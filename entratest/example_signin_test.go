@@ -38,7 +38,7 @@ func Example() {
 	for _, token := range []string{
 		tenant.Token(alice, client, api),              // what Alice's client sends
 		tenant.Token(alice, client, tenant.Storage()), // a token that is not for us
-		tenant.IDToken(alice, client),                 // no access token at all
+		tenant.IDToken(alice, client),                 // not an access token
 	} {
 		request := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
 		request.Header.Set("Authorization", "Bearer "+token)

@@ -20,7 +20,7 @@ type Fault struct {
 	ClientID string
 	// UserID restricts the fault to requests for the user with that object id: those that
 	// exchange the user's token, redeem the user's code, refresh token or device code, or bring a
-	// token of the user's to Microsoft Graph. It is how one user is throttled and no other.
+	// token of the user's to Microsoft Graph. Use it to throttle one user and no other.
 	UserID string
 
 	// Delay passes before the answer, on the real clock.
@@ -53,8 +53,8 @@ type faults struct {
 	of map[Endpoint][]*Fault
 }
 
-// Fail makes the endpoint fail from now on, instead of what it was told before: a request
-// meets the first of the faults that is for it. None, or the zero Fault, lets the endpoint work
+// Fail makes the endpoint fail from now on, and replaces earlier faults. A request gets the first
+// of the faults that applies to it. Without faults, or with the zero Fault, the endpoint works
 // again. Requests are recorded all the same.
 func (t *Tenant) Fail(endpoint Endpoint, failures ...Fault) {
 	t.faults.mu.Lock()
@@ -89,7 +89,7 @@ func (fs *faults) take(e *exchange) (Fault, bool) {
 	return Fault{}, false
 }
 
-// userID returns the object id of the user for whom a request is, taken at its word, or nothing.
+// userID returns the object id of the user whom a request claims to be for, unverified, or nothing.
 func (e *exchange) userID() string {
 	bearer, _ := strings.CutPrefix(e.request.Header.Get("Authorization"), "Bearer ")
 	for _, token := range []string{e.form.Get("assertion"), bearer} {

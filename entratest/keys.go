@@ -156,9 +156,9 @@ func (t *Tenant) PublicKey(kid string) (*rsa.PublicKey, bool) {
 // claims-mapping policy have, and returns the key's id: from now on it signs the access tokens
 // for the app, and the ID tokens that the app gets. Called again, it replaces the key.
 //
-// Nobody sees the key who does not ask for it: metadata fetched with ?appid={client id} name a
-// key set with the same parameter, which has this key and no other. Without the parameter both are
-// as for any app, and so they are with the id of an app that has no key of its own.
+// The key is visible only on request: metadata fetched with ?appid={client id} name a key set
+// with the same parameter, which has this key and no other. Without the parameter, or with the id
+// of an app that has no key of its own, both are as for any app.
 func (a *App) AddSigningKey() string {
 	key := a.tenant.keys.spare()
 	a.tenant.mu.Lock()

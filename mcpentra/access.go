@@ -9,7 +9,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
-// access is who may use what. But for what tool sets bring along it is immutable
+// access is who may use what. Except for what tool sets bring along, it is immutable
 // once the server is made.
 type access struct {
 	tools, resources, prompts []rule
@@ -51,8 +51,8 @@ func (a *access) isFree() bool {
 	return len(a.tools)+len(a.resources)+len(a.prompts)+len(a.brought.now.Load().tools) == 0
 }
 
-// visit shows the policies that the target needs besides the verifier's own: for a
-// resource those of all that its URI can be taken for.
+// visit shows the policies that the target needs beyond the verifier's own; for a
+// resource, those of every reading of its URI.
 func (a *access) visit(t target, show func(*entraauth.Policy)) {
 	switch t.kind {
 	case tool:

@@ -21,7 +21,7 @@ const requestIDHeader = "X-Request-Id"
 
 // An arrival is what the server notes of an HTTP request as it comes in.
 type arrival struct {
-	id     string              // made here: a stranger's would let him write into another's lines
+	id     string              // generated here: client-supplied ids could forge other requests' log entries
 	trace  string              // the caller's trace id (W3C Trace Context), or "": a hint, not unique
 	client netip.Addr          // who sent the request; see proxies.client
 	host   string              // whom it was sent to: one host, or several with commas between

@@ -52,15 +52,15 @@ func TestAssemblyFaults(t *testing.T) {
 		"half of a subscription": {mcpentra.WithServerOptions(func(o *mcp.ServerOptions) {
 			o.SubscribeHandler = func(context.Context, *mcp.SubscribeRequest) error { return nil }
 		}), "UnsubscribeHandler"},
-		"two of one name":           {mcpentra.WithTools(said("x"), said("x")), `two tools of the name "x"`},
-		"two of one name, bundle":   {mcpentra.WithTools(bundle{said("x"), wrapped{said("x")}}), `two tools of the name "x"`},
+		"two of one name":           {mcpentra.WithTools(said("x"), said("x")), `two tools named "x"`},
+		"two of one name, bundle":   {mcpentra.WithTools(bundle{said("x"), wrapped{said("x")}}), `two tools named "x"`},
 		"nil inside a struct":       {mcpentra.WithTools(struct{ *blobtool.Set }{}, said("y", readers), notes{}), "*blobtool.Set }): runtime error"},
-		"two blob sets, bundled":    {mcpentra.WithTools(bundle{blobs, wrapped{blobs}}), `two tools of the name "read_blob"`},
-		"two of one name, told":     {mcpentra.WithTools(bundle{blobs, said("list_blobs")}), `two tools of the name "list_blobs"`},
-		"two of one name, kinds":    {mcpentra.WithTools(said("secure_ping")), `two tools of the name "secure_ping"`},
-		"two of one name, of SDK":   {mcpentra.WithTools(said("x"), registers(func(s *mcp.Server) { mcp.AddTool(s, &mcp.Tool{Name: "x"}, handle) })), `two tools of the name "x"`},
-		"two of one name, identity": {mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), `two tools of the name "secure_ping"`},
-		"two prompts of one name":   {mcpentra.WithTools(notes{}, registers(func(s *mcp.Server) { s.AddPrompt(&mcp.Prompt{Name: "draft"}, nil) })), `two prompts of the name "draft"`},
+		"two blob sets, bundled":    {mcpentra.WithTools(bundle{blobs, wrapped{blobs}}), `two tools named "read_blob"`},
+		"two of one name, told":     {mcpentra.WithTools(bundle{blobs, said("list_blobs")}), `two tools named "list_blobs"`},
+		"two of one name, kinds":    {mcpentra.WithTools(said("secure_ping")), `two tools named "secure_ping"`},
+		"two of one name, of SDK":   {mcpentra.WithTools(said("x"), registers(func(s *mcp.Server) { mcp.AddTool(s, &mcp.Tool{Name: "x"}, handle) })), `two tools named "x"`},
+		"two of one name, identity": {mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), `two tools named "secure_ping"`},
+		"two prompts of one name":   {mcpentra.WithTools(notes{}, registers(func(s *mcp.Server) { s.AddPrompt(&mcp.Prompt{Name: "draft"}, nil) })), `two prompts named "draft"`},
 	} {
 		server, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), c.option, mcpentra.WithToolPolicy("misspelt", readers))
 		if server != nil {

@@ -110,5 +110,5 @@ func (b *brought) Credential(get func(context.Context) error, resource string) {
 }
 
 func twice(what, name string) error {
-	return fmt.Errorf("WithTools: there are two %ss of the name %q, of which one would replace the other; rename one, or leave it out", what, name)
+	return fmt.Errorf("WithTools: there are two %ss named %q, and one would replace the other; rename one, or leave it out", what, name)
 }

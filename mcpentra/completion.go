@@ -11,9 +11,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
-// knownTemplate replaces the template that a completion is for by the spelling in
-// which it is listed. One that is not listed has no completions where there are
-// policies: nobody could tell what they stand for.
+// knownTemplate replaces the template of a completion by the spelling in which it is
+// listed. On a server with policies, a template that is not listed has no completions,
+// because which policies apply to them is unknown.
 func (s *Server) knownTemplate(ctx context.Context, next mcp.MethodHandler, req mcp.Request) error {
 	p, ok := req.GetParams().(*mcp.CompleteParams)
 	if !ok || p == nil || p.Ref == nil || p.Ref.Type == "ref/prompt" || !strings.Contains(p.Ref.URI, "{") {
@@ -36,8 +36,8 @@ func (s *Server) knownTemplate(ctx context.Context, next mcp.MethodHandler, req 
 	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "there is no such resource template; use one of resources/templates/list"}
 }
 
-// filterCompletion takes out of the values for a template's variable what leads to
-// resources that the caller may not use, all of them.
+// filterCompletion removes the values for a template's variable that lead only to
+// resources that the caller may not use.
 func (a *access) filterCompletion(id *entraauth.Identity, p *mcp.CompleteParams, result mcp.Result) {
 	r, ok := result.(*mcp.CompleteResult)
 	if !ok || r == nil || p == nil || p.Ref == nil || p.Ref.Type == "ref/prompt" {
@@ -56,7 +56,7 @@ func (a *access) filterCompletion(id *entraauth.Identity, p *mcp.CompleteParams,
 		return a.decide(id, []target{{resource, begin}}) == nil && (settled || !a.mayClose(id, begin))
 	})
 	if len(r.Completion.Values) < all {
-		r.Completion.Total = 0 // it would tell of the others
+		r.Completion.Total = 0 // it would reveal the others
 	}
 }
 

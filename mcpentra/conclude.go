@@ -10,8 +10,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
-// conclude is receiving middleware: it makes of a failure what its caller can act
-// on, and notes the failure itself for the log.
+// conclude is receiving middleware: it turns a failure into something that its caller
+// can act on, and notes the failure itself for the log.
 func (s *Server) conclude(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		result, err := next(ctx, method, req)
@@ -24,7 +24,7 @@ func (s *Server) conclude(next mcp.MethodHandler) mcp.MethodHandler {
 			if s.refuseLate(ctx, d) || err != nil {
 				return nil, d
 			}
-			return result, nil // words must do
+			return result, nil // the text must do
 		}
 		id := entraauth.FromContext(ctx)
 		e, ok := errors.AsType[*obo.Error](cause)
@@ -38,7 +38,7 @@ func (s *Server) conclude(next mcp.MethodHandler) mcp.MethodHandler {
 		if challenge := challengeOf(id, e); challenge != nil {
 			a := askedBy(req)
 			d := &denial{refusal: challenge, targets: a.targets(method)}
-			if s.refuseLate(ctx, d) { // else words must do
+			if s.refuseLate(ctx, d) { // else the text must do
 				return nil, d
 			}
 		}

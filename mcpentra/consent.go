@@ -72,7 +72,7 @@ func consentMessage(e *obo.Error, round int) string {
 	}
 	text := "This tool acts on your behalf at " + e.Resource + ", and needs your consent for that once. Open the page, accept, and come back."
 	if e.AdminConsentURL != "" {
-		text += " If your organisation wants an administrator to decide, send them " + e.AdminConsentURL
+		text += " If your organization wants an administrator to decide, send them " + e.AdminConsentURL
 	}
 	return text
 }

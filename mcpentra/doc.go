@@ -21,7 +21,7 @@
 // It speaks MCP over streamable HTTP, protocol 2026-07-28 and older, without
 // sessions unless [WithSessions] asks for them. It serves protected resource
 // metadata (RFC 9728), /health and /ready. It refuses hosts and origins that are
-// not its own or allowed, what is over the [Limits], and every caller without a
+// neither its own nor allowed, requests over the [Limits], and every caller without a
 // good token. Each refusal is a JSON-RPC error that answers the request's id, and ids
 // come back as they were written. A panic in a tool fails the call, not the process.
 // Each request is one line in the log, with the id that the answer has as X-Request-Id;
@@ -35,14 +35,14 @@
 // [WithPromptPolicy] and the policies of a [Tool] add to it. A caller who lacks
 // something is answered before the tool is called: 403 insufficient_scope, 401
 // insufficient_claims or 403 access_denied, with the challenge that lets its client
-// step up where that helps; and lists show what the caller may use. Resources are
-// judged by all that their URIs can be taken for, and handlers see one spelling.
+// step up where that helps; and lists show what the caller may use. The
+// policies for resources check every way to read a URI, and handlers see one spelling.
 //
 // # When Entra wants the user
 //
-// A tool that acts for its caller may be told by Entra that the user must consent,
-// must prove more, or must sign in again. The caller's client gets that in the form
-// that it understands: a page to open (see [WithStateKeys]), a 401 with claims, or
+// When a tool acts for its caller, Entra may answer that the user must consent, must
+// prove more, or must sign in again. The caller's client gets that in a form that it
+// understands: a page to open (see [WithStateKeys]), a 401 with claims, or
 // words. docs/authorization.md has the whole table.
 //
 // # Errors

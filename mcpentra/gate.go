@@ -25,8 +25,7 @@ func (s *Server) newGate(resource *url.URL, c *config) *gate {
 	}
 }
 
-// What is refused is told with how to allow it: to the operator, in the log, by
-// the option's name.
+// Refusals say how to allow the request; for the operator, the log names the option.
 var (
 	hostNotAllowed = rejection{http.StatusForbidden, codeRefused, "host_not_allowed",
 		"Host not allowed: the request must name this server's public host or a loopback name. " +

@@ -13,7 +13,7 @@ import (
 const (
 	maxUserHeld = 32 << 20  // of a user, or twice Limits.BodyBytes
 	maxAllHeld  = 256 << 20 // of all users, or eight times as much as of one
-	// freeHeld is what a user may always have: no others' bodies keep out small ones.
+	// freeHeld is what a user may always hold: others' bodies never keep out small ones.
 	freeHeld = 256 << 10
 )
 
@@ -28,8 +28,8 @@ func heldBounds(l Limits) (user, all int64) {
 	return user, max(maxAllHeld, 8*user)
 }
 
-// hold counts n bytes more of the request's body, until its calls are over. A user may
-// have as much as is then free: so some is left for others, however many have much.
+// hold counts n more bytes of the request's body, until its calls are over. A user may
+// hold as much as is then still free, so some is always left for others.
 func (l *lease) hold(n int64) error {
 	t, u := l.table, l.user
 	t.mu.Lock()
@@ -68,8 +68,8 @@ func (l *lease) fullness(err error) (why rejection, ok bool) {
 	return rejection{}, false
 }
 
-// readAll reads a body, of which each piece counts before there is memory for it. A
-// mere Content-Length is worth little.
+// readAll reads a body; each piece is counted before memory for it is reserved. A mere
+// Content-Length is not trusted far.
 func readAll(r io.Reader, contentLength int64, hold func(int64) error) ([]byte, error) {
 	const maxTrusted = 64 << 10
 	size := int64(512)

@@ -79,7 +79,7 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 	for _, check := range unguarded { // by all that they bring along
 		faults = append(faults, check())
 	}
-	// Nobody calls: a set whose lists are its callers' has nothing to show.
+	// There is no caller: a set whose lists depend on the caller has nothing to show.
 	ctx = toolset.WithPermission(ctx, func(string) bool { return false })
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
@@ -227,7 +227,7 @@ func holdsSets(t reflect.Type) bool {
 }
 
 // check returns a fault for each pattern that matches nothing the server has: a
-// policy with a misspelt name protects nothing.
+// policy with a misspelled name protects nothing.
 func (a *access) check(registered, shown inventory) error {
 	var faults []error
 	missing := func(option, what string, rules []rule, matches func(*rule) bool) {

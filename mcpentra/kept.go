@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// maxInitialize is how large the request may be that begins a session, in bytes:
-	// the session keeps what it says of the client.
+	// maxInitialize bounds the request that begins a session, in bytes: the session
+	// keeps what it says about the client.
 	maxInitialize = 64 << 10
-	// maxValues is how many JSON values a message may have of which something is
-	// kept: "[]" is two bytes to send and two hundred in memory.
+	// maxValues bounds the JSON values of a message that is partly kept: "[]" is two
+	// bytes to send and two hundred in memory.
 	maxValues = 1000
 )
 
-// keptOf says of the methods whose parameters or id stay in memory, with their
-// session, subscription or stream, how large a message may be, in bytes.
+// keptOf bounds the messages, in bytes, whose parameters or id stay in memory with their
+// session, subscription or stream; by method.
 var keptOf = map[string]int{
 	"initialize":                maxInitialize,
 	"notifications/initialized": 8 << 10,

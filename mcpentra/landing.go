@@ -14,8 +14,8 @@ import (
 // to register with the app, and to give to the exchanger as Options.RedirectURL.
 const consentPath = "/consent/done"
 
-// The page says no more than that: whoever opens it is not signed in to us. What
-// became of the consent, the next call finds out.
+// The page is deliberately generic: its visitor is unauthenticated. The next call learns
+// the outcome.
 const (
 	donePage = `<!DOCTYPE html>
 <html lang="en">
@@ -38,7 +38,7 @@ h1 { font-size: 1.5em; font-weight: 600; margin: 0 0 .4em }
 	doneTitle    = "Done"
 	doneText     = "You can close this window and go back to where you came from. If the assistant does not go on by itself, ask it to try again."
 	refusedTitle = "Nothing was changed"
-	refusedText  = "The consent was not given. You can close this window. If your organisation wants an administrator to decide, ask yours; then try again."
+	refusedText  = "The consent was not given. You can close this window. If your organization wants an administrator to decide, ask yours; then try again."
 )
 
 // landing is where a consent ends. The authorization code in the query is of use

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Limits bounds what one user and one client may take of the server. A zero
-// field stands for its default. The defaults are far above what people and
-// agents do.
+// Limits bounds what one user and one client may use of the server. A zero
+// field means its default. The defaults are far above what people and agents
+// need.
 type Limits struct {
 	// RequestsPerSecond is how many requests of a user are served a second in the
 	// long run; beyond it they are refused with 429 and Retry-After. Defaults to 100.
@@ -19,17 +19,17 @@ type Limits struct {
 	// Concurrent is how many calls of a user may be under way at a time, open
 	// streams included; beyond it they are refused with 429 and Retry-After.
 	// Defaults to 64. Each call of a JSON-RPC batch (at most 32 messages, protocol
-	// 2025-03-26) counts here, each message above. With sessions a call counts until
-	// it has ended, though its client hung up. Notifications, answers and the end of a
-	// session take no place, so that a user can always cancel; there may be as many
-	// of them at a time.
+	// 2025-03-26) counts here, and each message in RequestsPerSecond. With sessions a
+	// call counts until it has ended, even if its client hung up. Notifications, answers and the
+	// DELETE of a session do not count here, so that a user can always cancel; there
+	// may be as many of them at a time.
 	Concurrent int
 	// Sessions is how many sessions a user may have, with [WithSessions]; the oldest
 	// ends when there is one more. Defaults to 32.
 	Sessions int
 	// AllSessions is how many sessions all users together may have; beyond it the
-	// oldest of the user with most makes room for a user with fewer, and where that
-	// is nobody a new session is refused with 503 and Retry-After. Defaults to 4,096.
+	// oldest session of the user with the most ends to make room for a user with fewer;
+	// if there is no such user, a new session is refused with 503 and Retry-After. Defaults to 4,096.
 	AllSessions int
 	// BodyBytes is the size of a request's body; what is larger is refused with
 	// 413. Defaults to 4 MiB. The bodies of a user's requests under way may have 32
@@ -39,7 +39,7 @@ type Limits struct {
 	// longer is refused with 408. Defaults to 30 seconds.
 	BodyTimeout time.Duration
 	// WriteTimeout is how long a client may take to read each piece of an answer;
-	// who takes longer loses the connection. It bounds neither calls nor streams.
+	// a slower client loses the connection. It bounds neither calls nor streams.
 	// Defaults to 30 seconds.
 	WriteTimeout time.Duration
 	// DrainTimeout is how long [Server.Serve] lets calls under way go on after its
@@ -48,16 +48,15 @@ type Limits struct {
 	DrainTimeout time.Duration
 }
 
-// What is larger than these is no limit: a count or a size, and a time-out.
+// The largest values of a limit: for a count or a size, and for a time-out.
 const (
 	maxLimit   = 1 << 30
 	maxTimeout = 24 * time.Hour
 )
 
-// WithLimits changes the limits. Users are told apart by tenant and object id;
-// requests without a good token count for nobody, and cost little: they are
-// judged in microseconds, and no more than 64 KiB and 5 seconds of their bodies
-// are read.
+// WithLimits changes the limits. A user is identified by tenant and object id.
+// Requests without a good token count for no user, and cost little: refusing one takes
+// microseconds, and no more than 64 KiB and 5 seconds of its body are read.
 func WithLimits(l Limits) Option {
 	return func(c *config) error {
 		var faults []error
@@ -76,7 +75,7 @@ func WithLimits(l Limits) Option {
 			{"DrainTimeout", l.DrainTimeout.Seconds(), maxTimeout.Seconds()},
 		} {
 			if inside := field.value >= 0 && field.value <= field.most; !inside { // NaN too
-				faults = append(faults, fmt.Errorf("WithLimits: %s is %g: it must be positive, and at most %.0f; there is no way to have no limit", field.name, field.value, field.most))
+				faults = append(faults, fmt.Errorf("WithLimits: %s is %g: it must be positive, and at most %.0f; a limit can't be turned off", field.name, field.value, field.most))
 			}
 		}
 		c.limits = l
@@ -98,7 +97,7 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// busy is what a user is told who is over the limits.
+// busy is the text for a user who is over the limits.
 func (l Limits) busy() string {
 	return fmt.Sprintf("Too many requests: a user may make %g a second and %d at a time; each message of a batch counts. "+
 		"Wait as long as Retry-After says, then try again, with smaller batches", l.RequestsPerSecond, l.Concurrent)

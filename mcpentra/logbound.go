@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// The bounds on what a line of the log holds of what a stranger or a user chose,
-// in bytes.
+// The bounds on texts in a log line that a client or a user chose, in bytes.
 const (
 	maxLoggedName  = 128     // a name, host, origin, path or method
 	maxLoggedCause = 1 << 10 // any other text
@@ -23,10 +22,10 @@ func cut(s string, most int) string {
 	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(s[:most], ""), len(s))
 }
 
-// bounded is the handler behind all that this server logs. It shortens every
-// text, and takes credentials out of it, whoever wrote the line and whatever an
-// error quotes: a stranger must not be able to fill the log by one request, and
-// whoever reads the log must not be able to act as a user.
+// bounded is the handler behind all that this server logs. It shortens every text and
+// removes credentials from it, whichever code logs the line and whatever an error quotes:
+// one request without a token must not be able to fill the log, and readers of the log
+// must not be able to act as a user.
 type bounded struct{ slog.Handler }
 
 // Handle implements [slog.Handler].

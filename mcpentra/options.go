@@ -31,18 +31,18 @@ type config struct {
 	log            *slog.Logger
 }
 
-// A ToolSet adds its tools to a server. One that also has a method
+// A ToolSet adds its tools to a server. It may also have these methods:
 //
-//   - Configure(*mcp.ServerOptions) is asked before the server is made: completions
-//     and subscriptions exist only there.
+//   - Configure(*mcp.ServerOptions) is called before the server is made, which is the
+//     only time to set up completions and subscriptions.
 //   - ToolForResource(uri string) string says which of its tools a resource of its
-//     own stands for, by URI or URI template, and "" for all others: whoever may not
-//     use the tool may not use the resource. It is asked about each reading of a URI.
+//     own stands for, by URI or URI template, and "" for all others: a caller who may
+//     not use the tool may not use the resource. It is called for each reading of a URI.
 //
 // A type that wraps a set, or several, hides these methods unless it has them too.
 // The policies of a [Tool] and of blobtool's tools and resources hold all the same.
-// If a set has tools under a policy, and resources of which neither ToolForResource
-// nor [WithResourcePolicy] says anything, [NewServer] returns an error.
+// If a set has tools under a policy, and resources that neither ToolForResource nor
+// [WithResourcePolicy] covers, [NewServer] returns an error.
 type ToolSet interface {
 	Register(server *mcp.Server)
 }
@@ -68,10 +68,10 @@ func WithImplementation(i *mcp.Implementation) Option {
 }
 
 // WithExchanger lets tools act on behalf of their caller: [Credential] then
-// returns the caller's credential. The exchanger must be of the verifier's app and
-// cloud and act for the tenants that the verifier accepts; with
-// AcceptAnyOrganization, for those in its OtherTenants. Its Resources must have what
-// the tool sets need: Azure Storage for blobtool's.
+// returns the caller's credential. The exchanger must have the verifier's app and
+// cloud, and act for the tenants that the verifier accepts; with
+// AcceptAnyOrganization, it acts for those in its own OtherTenants. Its Resources must
+// include what the tool sets need: Azure Storage for blobtool's.
 func WithExchanger(x *obo.Exchanger) Option {
 	return func(c *config) error {
 		if x == nil {
@@ -122,11 +122,11 @@ func WithServerOptions(change func(*mcp.ServerOptions)) Option {
 // the oldest of more than [Limits].Sessions or AllSessions.
 //
 // A client whose stream broke can resume it, also while its call still runs, with a
-// token that may make the call. What is
-// kept for that is bounded for each user: 10 MiB and 1,024 answers, oldest lost first.
+// token that may make the call. The answers kept for that are bounded for each user, to
+// 10 MiB and 1,024 answers; the oldest are dropped first.
 //
 // Without this option each request stands alone and any replica can answer it;
-// resources/subscribe is refused, for nothing could be sent. (Clients of 2026-07-28
+// resources/subscribe is refused, because nothing could be sent. (Clients of 2026-07-28
 // have subscriptions/listen, which needs no session.)
 func WithSessions() Option {
 	return func(c *config) error {
@@ -176,13 +176,13 @@ func WithAllowedHosts(hosts ...string) Option {
 	}
 }
 
-// WithStateKeys sets the keys, 32 random bytes each, that seal what a client hands
-// back after its user has been asked for consent in a browser (protocol 2026-07-28,
+// WithStateKeys sets the keys, 32 random bytes each. They seal the state that a client
+// returns after its user has been asked for consent in a browser (protocol 2026-07-28,
 // clients with URL elicitation), and blobtool's cursors for callers to whom a policy of
-// [WithResourcePolicy] closes something. All replicas need the same: the first seals,
-// all of them open, so that a key can be changed. Without keys such clients are told
-// in words what to open, as all others are, and such cursors are of use for the replica
-// that made them.
+// [WithResourcePolicy] closes something. All replicas need the same keys: the first
+// seals, and all of them open, so that a key can be changed. Without keys, such clients
+// are told in words what to open, as all others are, and such cursors work only on the
+// replica that made them.
 func WithStateKeys(keys ...[]byte) Option {
 	return func(c *config) error {
 		if len(keys) == 0 {

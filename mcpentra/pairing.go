@@ -68,7 +68,7 @@ func checkActing(sets []actingSet, x *obo.Exchanger) error {
 			continue
 		}
 		if x == nil {
-			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers (mcpentra.Credential), and the server has no exchanger; add WithExchanger(…)", set.name))
+			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers (mcpentra.Credential), but the server has no exchanger; add WithExchanger(…)", set.name))
 			continue
 		}
 		allowed := x.Registration().Resources

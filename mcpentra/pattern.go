@@ -11,8 +11,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
-// A rule is a policy for all names that match its pattern: a name, the beginning
-// of names with a star ("blob_*"), or all ("*").
+// A rule is a policy for all names that match its pattern: a full name, a prefix with
+// a star ("blob_*"), or all ("*").
 type rule struct {
 	pattern string // as it was written
 	policy  entraauth.Policy
@@ -97,7 +97,7 @@ func canBegin(template, text string, more bool) bool {
 func checkPattern(k kind, pattern string) error {
 	text, prefix := strings.CutSuffix(pattern, "*")
 	if pattern == "" {
-		return errors.New(`the pattern is empty; "*" is all`)
+		return errors.New(`the pattern is empty; "*" matches all`)
 	}
 	if !utf8.ValidString(pattern) {
 		return errors.New("the pattern is not valid UTF-8")
@@ -107,17 +107,17 @@ func checkPattern(k kind, pattern string) error {
 		if !inside && (unicode.IsSpace(c) || !unicode.IsPrint(c)) {
 			remedy := "remove it"
 			if k == resource {
-				remedy = "remove it, or write %20 for a space of the name"
+				remedy = "remove it, or write %20 for a space in the name"
 			}
 			return fmt.Errorf("the pattern has the character %q at byte %d; %s", c, i, remedy)
 		}
 	}
 	if i := strings.IndexAny(text, "*{}"); i >= 0 {
-		return fmt.Errorf("the pattern has %q at byte %d; only the last character may be a star, which stands for any rest, slashes too: write %q for all that begin so", text[i], i, text[:i]+"*")
+		return fmt.Errorf("the pattern has %q at byte %d; only the last character may be a star, which stands for any rest, slashes too: write %q for all that begin with it", text[i], i, text[:i]+"*")
 	}
 	if i := strings.IndexAny(text, "<>"); i >= 0 && k == resource {
 		escape := strings.NewReplacer("<", "%3C", ">", "%3E").Replace(text[i : i+1])
-		return fmt.Errorf("the pattern has %q at byte %d, which can't stand in a URI; write %q for all that begin so, or %s for one of the name", text[i], i, text[:i]+"*", escape)
+		return fmt.Errorf("the pattern has %q at byte %d, which can't stand in a URI; write %q for all that begin with it, or %s for one of the name", text[i], i, text[:i]+"*", escape)
 	}
 	if k == resource && pattern != "*" {
 		return checkURIPattern(text, prefix)
@@ -128,7 +128,7 @@ func checkPattern(k kind, pattern string) error {
 func checkURIPattern(text string, prefix bool) error {
 	for i := range len(text) {
 		if _, ok := escapedByte(text[i:]); text[i] == '%' && !ok {
-			return fmt.Errorf("the pattern has a percent sign at byte %d that begins no escape; write %%25 for a percent sign of the name", i)
+			return fmt.Errorf("the pattern has a percent sign at byte %d that does not begin an escape; write %%25 for a percent sign in the name", i)
 		}
 	}
 	u := splitURI(text)

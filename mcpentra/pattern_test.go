@@ -25,8 +25,8 @@ func TestPatternFaults(t *testing.T) {
 		"*/plan":                       `write "*"`,
 		"blob://docs/{+path}":          `write "blob://docs/*"`,
 		"blob://docs/<path>":           `write "blob://docs/*"`,
-		"blob://docs/<path>/*":         `write "blob://docs/*" for all that begin so, or %3C`,
-		"blob://docs/a>*":              `write "blob://docs/a*" for all that begin so, or %3E`,
+		"blob://docs/<path>/*":         `write "blob://docs/*" for all that begin with it, or %3C`,
+		"blob://docs/a>*":              `write "blob://docs/a*" for all that begin with it, or %3E`,
 		"<scheme>://docs/*":            "can't stand in a URI",
 		"blob://docs/{a,b}/*":          `write "blob://docs/*"`,
 		"blob://docs/secret/* ":        "remove it",
@@ -57,7 +57,7 @@ func TestPatternFaults(t *testing.T) {
 		"note://team/a/b":              "no such resource",
 		"note://team/a/*":              "no such resource",
 		"https://docs/*":               "no such resource",
-		"":                             `"*" is all`,
+		"":                             `"*" matches all`,
 		`"blob://docs/x"`:              "scheme",
 		`"blob://docs/*"`:              "only the last",
 		"blob://docs/secret/*,note://": `write "blob://docs/secret/*"`,
@@ -68,14 +68,14 @@ func TestPatternFaults(t *testing.T) {
 	for pattern, want := range map[string]string{
 		"read_**": `write "read_*"`, "*_blob": `write "*"`, "re*_blob": `write "re*"`, "{read,list}_blob": `write "*"`, "read_blob ": "remove it", " read_blob": "remove it",
 		"read_blob\n": "remove it", "read_*\n": "remove it", "read_* ": "remove it", "read_ *": "remove it", "read_\tblob": "remove it", "read\u200b_blob": "remove it",
-		"read%5Fblob": "no such", "Read_blob": "no such", "read_blob/": "no such", "read-*": "no such", "r?ad_blob": "no such", "^read": "no such", "": `"*" is all`,
+		"read%5Fblob": "no such", "Read_blob": "no such", "read_blob/": "no such", "read-*": "no such", "r?ad_blob": "no such", "^read": "no such", "": `"*" matches all`,
 	} {
 		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithExchanger(w.exchanger), sets, mcpentra.WithToolPolicy(pattern, readers))
 		wantFault(t, pattern, err, "WithToolPolicy("+quoted(pattern)+")", want)
 	}
 	for pattern, want := range map[string]string{
 		"dr**": `write "dr*"`, "*ft": `write "*"`, "dr*t": `write "dr*"`, "draft ": "remove it", "draft\n": "remove it", "dra\u00a0ft": "remove it", "draft*\r\n": "remove it",
-		"drift": "no such", "{name}": `write "*"`, "weekly  report": "no such", "": `"*" is all`,
+		"drift": "no such", "{name}": `write "*"`, "weekly  report": "no such", "": `"*" matches all`,
 	} {
 		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithExchanger(w.exchanger), sets, mcpentra.WithPromptPolicy(pattern, readers))
 		wantFault(t, pattern, err, "WithPromptPolicy("+quoted(pattern)+")", want)

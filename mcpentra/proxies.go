@@ -40,7 +40,7 @@ func checkNetwork(n netip.Prefix) error {
 	case !n.IsValid():
 		return errors.New("use netip.ParsePrefix")
 	case n.Addr().Is4() && n.Bits() < 8, n.Addr().Is6() && n.Bits() < 7:
-		return errors.New("whoever is in it could claim any address; name the proxies alone")
+		return errors.New("any host in it could claim any client address; name only the proxies")
 	case n.Addr().IsMulticast() || n.Addr().Is4In6():
 		return errors.New("no connection comes from there")
 	}

@@ -12,11 +12,11 @@ const (
 	maxReadings  = 64 << 10
 )
 
-// readings returns all that somebody might take a URI for: a handler that decodes
-// it once more, or not at all, that cleans its path, takes a backslash or %2F for a
-// slash, reads it as a form or leaves out port and query. A rule that holds for
-// one of them holds for the URI. It is not complete if the URI is too long or its
-// escapes are nested too deep.
+// readings returns every way in which a handler might read a URI: it may decode the URI
+// once more, or not at all, clean its path, take a backslash or %2F for a slash, read
+// it as a form, or ignore port and query. A rule that holds for one reading holds for
+// the URI. The list is not complete if the URI is too long or its escapes are nested
+// too deeply.
 func readings(uri string) (all []string, complete bool) {
 	if len(uri) > maxURI {
 		return nil, false
@@ -33,9 +33,9 @@ func readings(uri string) (all []string, complete bool) {
 	return all, complete
 }
 
-// isPlain reports whether there is nothing to a URI but that its escapes may be decoded:
-// none means anything then, nothing is cut off, and no segment is empty or begins with
-// a dot.
+// isPlain reports whether a URI has only two readings, with its escapes decoded or not:
+// no escape stands for a delimiter, nothing is cut off, and no segment is empty or
+// begins with a dot.
 func isPlain(uri string) bool {
 	for i := 0; i < len(uri); i++ {
 		switch uri[i] {
@@ -52,8 +52,8 @@ func isPlain(uri string) bool {
 		!strings.HasPrefix(u.authority, ".") && !strings.Contains(u.path, "//") && !strings.Contains(u.path, "/.")
 }
 
-// withoutEnd returns a URI for those who take what C does for a name's end, or trim it:
-// white space, and the dots that Windows leaves out.
+// withoutEnd returns a URI as read by handlers that end a name at a NUL, as C does, or
+// that trim white space or the final dots that Windows ignores.
 func withoutEnd(uri string) string {
 	end := len(uri)
 	if i := strings.IndexAny(uri, "?#"); i >= 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
-// A loggedError is an error of which the log holds the text, and nothing else that it
-// knows of itself.
+// A loggedError is an error that is logged by its text only, whatever its own methods for
+// logging say.
 type loggedError struct{ cause error }
 
 // Error implements error.

@@ -8,8 +8,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
-// A rejection is the answer to a request that is not served, whoever sends it:
-// for its form, its host or its path.
+// A rejection answers a request that is not served, whoever sends it, because of its
+// form, its host or its path.
 type rejection struct {
 	status  int
 	code    int    // JSON-RPC's
@@ -20,8 +20,7 @@ type rejection struct {
 // A rejecter answers a request with a rejection.
 type rejecter func(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr)
 
-// reject answers the request, and writes its line in the log. More is for the
-// log alone.
+// reject answers the request, and writes its line in the log. more is only for the log.
 func (s *Server) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {
 	if body := requestBody(r); body != nil && !isBatch(body) {
 		method, _ := envelope(body, jsonspan.Value(body, 0))

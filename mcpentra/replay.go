@@ -15,9 +15,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
-// A usage is what a request's answer depends on: the policies that let its caller in,
-// to what it uses or to what it is shown. All that is sent for the request, now or
-// when its stream is resumed, is for callers who meet them.
+// A usage is what a request's answer depends on: the policies that admitted its caller
+// to the things it uses or lists. Whatever is sent for the request, now or when its
+// stream is resumed, goes only to callers who meet them.
 type usage struct {
 	mu       sync.Mutex
 	policies []*entraauth.Policy
@@ -82,8 +82,8 @@ func (u *usage) noteMet(id *entraauth.Identity, rules []rule) {
 	}
 }
 
-// replays refuses a caller who may not have what a call was answered: the stream of
-// a call made with one token can be resumed with another. The store of events has
+// replays refuses a caller who may not see a call's answer: the stream of a call made
+// with one token can be resumed with another. The store of events has
 // the last word.
 func (s *Server) replays(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -99,7 +99,7 @@ func (s *Server) replays(next http.Handler) http.Handler {
 	})
 }
 
-// A running call is what the messages belong to that its tool sends to the client.
+// A running call owns the messages that its tool sends to the client.
 type running struct {
 	session mcp.Session
 	cancel  context.CancelFunc

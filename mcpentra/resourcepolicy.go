@@ -9,18 +9,19 @@ import (
 )
 
 // MayUseResource returns nil if the policies of [WithResourcePolicy] let the caller of
-// this tool call use the resource of that URI, and else why they do not. A tool that
-// shows what is a resource too asks it, or the policy would close one door of two:
+// this tool call use the resource with that URI, and otherwise an error that says why
+// not. Call it in a tool whose results are also resources; otherwise the policy closes
+// the resource, and the tool still shows it:
 //
 //	if err := mcpentra.MayUseResource(ctx, "note://team/"+url.PathEscape(in.Name)); err != nil {
 //		return nil, out, err
 //	}
 //
 // The call is then answered as resources/read is: with the status and the challenge
-// that a client acts on, as long as nothing of the answer has been sent. A tool that
-// lists leaves out what is refused. The policies of tools are not asked again, and a
-// server without policies for resources lets everybody. Outside of a call the error is
-// [ErrNoCaller].
+// that a client acts on, as long as no part of the answer has been sent. A tool that
+// lists should leave out what is refused. The policies of tools are not checked again,
+// and a server without resource policies allows every resource. Outside of a call the
+// error is [ErrNoCaller].
 func MayUseResource(ctx context.Context, uri string) error {
 	if entraauth.FromContext(ctx) == nil || ctx.Value(credentialKey{}) == nil {
 		return ErrNoCaller
@@ -58,7 +59,7 @@ func (s *Server) resourcePolicy(id *entraauth.Identity, method string, targets [
 // request takes, and has the targets that the request names.
 //
 // Only rules for resources count: those for the tool have been asked, and would be
-// asked for ever if the resource stood for a tool.
+// asked forever if the resource stood for a tool.
 func (a *access) refusesResources(id *entraauth.Identity, method string, targets []target) func(uri string) error {
 	var failed []rule
 	for _, r := range a.resources {

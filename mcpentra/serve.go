@@ -35,14 +35,12 @@ func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
 // Serve answers requests on the listener until the context ends, such as that of
 // signal.NotifyContext. Then it drains: /ready answers 503, calls under way
 // may go on for [Limits].DrainTimeout, streams end after them, what is left is cut
-// off, and sessions end. It returns nil after that, and an error if it could not go on.
+// off, and sessions end. It returns nil after that, and an error if serving failed.
 //
-// It logs where it listens, for which tenant and app, and what is on; and has the
-// tenant's keys fetched, so that what is wrong there is in the log before the first
-// user comes.
+// It logs its address, tenant, app and configuration, and fetches the tenant's keys at
+// once, so that a problem with them is in the log before the first user arrives.
 //
-// It bounds what clients may take of connections as an http.Server in production
-// should: 10 seconds for a header of at most 128 KiB, 2 minutes between requests;
+// It bounds connections as an http.Server in production should: 10 seconds for a header of at most 128 KiB, 2 minutes between requests;
 // TCP keep-alive, which listeners of package net have on, ends those whose other
 // end is gone. For TLS, wrap the listener with crypto/tls.NewListener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
@@ -79,8 +77,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// A connectionLog is where net/http writes: what strangers do to connections, and
-// now and then that the process can't go on as it should.
+// A connectionLog receives what net/http logs: mostly what unauthenticated clients do to
+// connections, and now and then that the process can't accept any.
 type connectionLog struct{ log *slog.Logger }
 
 // Write implements [io.Writer].

@@ -56,9 +56,9 @@ func newSessions(l Limits, reject rejecter, ended func(*session)) *sessions {
 	}
 }
 
-// owned lets requests through to the caller's own sessions, and sends those without
-// session to begin. Whatever else they ask for does not exist: nobody learns which
-// sessions do. It belongs inside the verifier's middleware.
+// owned lets requests through to the caller's own sessions, and passes those without a
+// session to begin. Any other session does not exist for the caller, who can't find out
+// which ones do. It belongs inside the verifier's middleware.
 func (t *sessions) owned(begin, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(sessionHeader)
@@ -109,8 +109,8 @@ func (t *sessions) find(id string, caller *entraauth.Identity) *session {
 	return s
 }
 
-// bound is receiving middleware, inside that which knows the caller: it notes who
-// begins a session, and whom it speaks for.
+// bound is receiving middleware, inside the one that identifies the caller: it notes who
+// begins a session and whom the session then acts for.
 func (t *sessions) bound(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		server, ok := req.GetSession().(*mcp.ServerSession)
@@ -129,7 +129,7 @@ func (t *sessions) bound(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// refuseBusy makes 503 the answer, and returns what is said where it is too late.
+// refuseBusy makes 503 the answer, and returns the error for when it is too late for that.
 func refuseBusy(ctx context.Context) error {
 	e := &jsonrpc.Error{Code: codeUnavailable, Message: "This server has as many sessions as it can hold: try again later"}
 	answerTo(ctx).refuse(func(w http.ResponseWriter, r *http.Request) {
@@ -139,8 +139,8 @@ func refuseBusy(ctx context.Context) error {
 	return e
 }
 
-// begin notes a new session, and reports whether there is room for it. The user's
-// oldest ends when it is one too many: its client is answered 404 and begins another.
+// begin notes a new session, and reports whether there is room for it. If the user has
+// one too many, the oldest ends: its client gets 404 and begins another.
 func (t *sessions) begin(id *entraauth.Identity, server *mcp.ServerSession) bool {
 	t.mu.Lock()
 	if t.byServer[server] != nil || server.ID() == "" { // a second initialize, which the SDK refuses; or for this request alone

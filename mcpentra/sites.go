@@ -96,7 +96,7 @@ func checkHost(host string) error {
 		return errors.New("the host is missing")
 	case err == nil && address.Zone() == "":
 		if a := address.Unmap(); a.IsUnspecified() || a.IsMulticast() {
-			return fmt.Errorf("%s is no address that a client can call; name the host that clients connect to", host)
+			return fmt.Errorf("%s is not an address that clients can call; name the host that clients connect to", host)
 		}
 		return nil
 	case strings.Contains(host, ":"):

@@ -11,12 +11,12 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
-// streamCheck is how often it is looked whether the tokens of open streams are good.
+// streamCheck is how often the tokens of open streams are checked.
 const streamCheck = time.Second
 
-// streams ends streams, which stay open for what the server may have to say, when the
-// token that opened them is no longer good: it has expired, or its key was withdrawn.
-// Nothing that the session does meanwhile changes that. A client opens another.
+// streams ends streams, which stay open for messages of the server, when the token that
+// opened them is no longer good: it has expired, or its key was withdrawn. Nothing that
+// the session does meanwhile changes that. The client opens another stream.
 type streams struct {
 	recheck func(*entraauth.Identity) error
 

@@ -31,13 +31,13 @@ var (
 	errManyURIs  = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("Too many subscriptions: a user may have %d. Unsubscribe from others first", maxSubscriptions)}
 )
 
-// subscribe is receiving middleware, inside that which decides: it bounds what users
-// subscribe to, and refuses what nothing could be sent for.
+// subscribe is receiving middleware, inside the one that decides: it bounds users'
+// subscriptions, and refuses those for which nothing could be sent.
 //
-// The SDK keeps an entry for each URI that a session was subscribed to when it
-// ended, for ever, and looks at all of them at the end of each session, which is
-// each request without sessions. So a session unsubscribes when it ends, and a
-// request without session can't subscribe.
+// If a session ends while it is subscribed to a URI, the SDK keeps an entry for it
+// forever, and scans all entries at the end of each session; without sessions, that is
+// at the end of each request. So a session unsubscribes when it ends, and a request
+// without a session can't subscribe.
 func (s *Server) subscribe(next mcp.MethodHandler) mcp.MethodHandler {
 	s.unsubscribe = next
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {

@@ -16,9 +16,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
-// told is which messages of an HTTP request have their line in the log. The SDK
-// refuses some before any middleware sees them: of these nothing is known but the
-// error that it answers.
+// told records which messages of an HTTP request have their line in the log. The SDK
+// refuses some before any middleware sees them; for these only the error in its answer
+// is known.
 type told struct {
 	mu     sync.Mutex
 	lines  int
@@ -49,8 +49,9 @@ func (a *arrival) tell(err error) {
 	}
 }
 
-// hasTold reports whether the message that is answered with this error has its line:
-// the only message of a request by that there is one, those of a batch by their errors.
+// hasTold reports whether the message that is answered with this error has its line.
+// For a request with one message any line counts; messages of a batch are matched by
+// their errors.
 func (a *arrival) hasTold(e sdkError, inBatch bool) bool {
 	if a == nil {
 		return true
@@ -160,7 +161,7 @@ func (s *Server) tellNotification(r *http.Request, method string, params []byte,
 	case unknown:
 		s.logRejection(r, rejection{http.StatusAccepted, codeMethodNotFound, "method_not_found", methodNotFound(method)}, slog.String("method", method))
 	case known && len(params) > 0 && json.Unmarshal(params, kind()) != nil:
-		s.logRejection(r, rejection{http.StatusAccepted, codeBadRequest, "invalid_request", "A parameter is of the wrong type, so that the notification was ignored"}, slog.String("method", method))
+		s.logRejection(r, rejection{http.StatusAccepted, codeBadRequest, "invalid_request", "A parameter is of the wrong type, so the notification was ignored"}, slog.String("method", method))
 	case s.toldByHTTP(r.Context()):
 		attrs := append(requestAttrs(r.Context()), slog.String("method", method), slog.Any("caller", arrivalOf(r.Context()).caller), slog.String("outcome", done))
 		s.log.LogAttrs(r.Context(), slog.LevelDebug, requestLine, attrs...)

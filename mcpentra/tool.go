@@ -15,10 +15,10 @@ import (
 // Tool is a tool of your own as a set for [WithTools], with the policies that it
 // brings along. It does what mcp.AddTool does.
 //
-// The policies hold wherever the set is registered, in sets of your own too, and on
-// a server of the SDK that is not of this package: there nobody may call the tool
-// unless mcpauth.Receive tells who calls. Register panics, as mcp.AddTool does, if
-// the tool is at fault; during [NewServer] that is an error.
+// The policies hold wherever the set is registered: within sets of your own, and also
+// on a plain server of the SDK, where nobody may call the tool unless mcpauth.Receive
+// identifies the caller. Register panics, as mcp.AddTool does, if the tool is invalid;
+// [NewServer] returns an error instead.
 func Tool[In, Out any](t *mcp.Tool, h mcp.ToolHandlerFor[In, Out], policies ...entraauth.Policy) ToolSet {
 	own := &ownTool{tool: t, hasHandler: h != nil}
 	for _, p := range policies {

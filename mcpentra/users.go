@@ -26,8 +26,8 @@ const maxIdleUsers = 10_000
 // to servers.
 const codeBusy = -32005
 
-// users counts what each user takes. Who has been away long enough to be as good
-// as new is forgotten when others come.
+// users counts what each user takes. A user idle long enough for their bucket to
+// refill is evicted when requests of others arrive.
 type users struct {
 	limits Limits
 	now    func() time.Time
@@ -125,9 +125,9 @@ func (t *users) admit(id string, places int) (*lease, time.Duration) {
 	return l, wait
 }
 
-// settle counts n messages more of the request, of which all that it has are known
-// now, and takes places for its calls: all or none. Or it says after which time to try
-// again.
+// settle counts n more messages of the request, once all of its messages are known, and
+// takes places for all of its calls or for none. If there is no room, it returns the time
+// to wait before trying again.
 func (l *lease) settle(n, calls int) time.Duration {
 	now := l.table.now()
 	l.table.mu.Lock()
@@ -143,7 +143,7 @@ func (l *lease) take(messages, places int, now time.Time) (wait time.Duration) {
 	limits, u := l.table.limits, l.user
 	switch {
 	case places > 0 && u.serving+places > limits.Concurrent:
-		return time.Second // who knows when one ends
+		return time.Second // when one ends is unknown
 	case !u.bucket.AllowN(now, messages):
 		missing := float64(messages) - u.bucket.TokensAt(now)
 		return max(1, time.Duration(min(missing/limits.RequestsPerSecond*float64(time.Second), math.MaxInt64/2)))
@@ -190,8 +190,8 @@ func (l *lease) unlock() {
 	}
 }
 
-// begin notes that a call of the request runs. One that comes up only after its
-// client hung up needs a place anew, and there may be none.
+// begin notes that a call of the request runs. A call that starts only after its client
+// hung up needs a new place, and there may be none.
 func (l *lease) begin() bool {
 	l.table.mu.Lock()
 	defer l.table.mu.Unlock()
@@ -244,9 +244,9 @@ func (t *users) touch(u *user, now time.Time) {
 	t.recent.MoveToFront(u.place)
 }
 
-// forget drops users from the far end: who would have a full bucket, and beyond
-// maxIdleUsers whoever has been away for longest. Two steps for each request
-// keep up with one more user for each.
+// forget evicts users from the back of the list: those whose bucket would be full and,
+// beyond maxIdleUsers, those idle for the longest. Two steps for each request keep up
+// with one new user for each request.
 func (t *users) forget(now time.Time) {
 	for range 2 {
 		last := t.recent.Back()

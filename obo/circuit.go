@@ -12,20 +12,19 @@ const (
 	// circuitThreshold is how many requests in a row must fail before a tenant
 	// counts as out of order, or how many users must be told to come later.
 	circuitThreshold = 5
-	// A tenant out of order is left alone for circuitPause, or for as long as it
+	// A tenant out of order gets no requests for circuitPause, or for as long as it
 	// says. Each probe that fails doubles the pause, up to circuitMaxPause.
 	circuitPause    = 5 * time.Second
 	circuitMaxPause = time.Minute
 )
 
 // circuit is a circuit breaker: while a tenant's authority is out of order, an
-// exchange fails in no time instead of making every caller wait, and nobody
-// adds to the load of what is already overloaded. It opens when requests keep
-// failing by a fault of the service (HTTP 5xx, no answer), whoever made them, or when
-// several users are throttled or told to come later: one who is, however often, is
-// that user's affair. When its pause is
-// over it lets one request through (half-open); the answer closes it or begins the
-// next pause.
+// exchange fails at once instead of making every caller wait, and nothing adds to the
+// load of an overloaded service. It opens when requests keep failing by a fault of the
+// service (HTTP 5xx, no answer), whoever made them, or when several users are throttled
+// or told to come later: a single user, however often throttled, does not open it. When
+// its pause is over it lets one request through (half-open); the answer closes it or
+// begins the next pause.
 type circuit struct {
 	now    func() time.Time
 	logger *slog.Logger
@@ -42,7 +41,7 @@ type circuit struct {
 }
 
 // enter says whether a request may be sent, or why not, and whether it is the
-// probe. Who may send must call leave.
+// probe. A caller who may send must call leave.
 func (c *circuit) enter() (probe bool, refused *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,7 +49,7 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 		return false, nil
 	}
 	now := c.now()
-	// A transport that ignores its context must not keep the circuit open for ever.
+	// A transport that ignores its context must not keep the circuit open forever.
 	if !lasts(c.probed, exchangeTimeout, now) && !lasts(c.since, c.until.Sub(c.since), now) {
 		c.probed = now
 		return true, nil
@@ -58,7 +57,7 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 	return false, &Error{
 		Kind: c.last.Kind, Code: c.last.Code, ErrorCode: c.last.ErrorCode, Resource: c.last.Resource,
 		Problem:    "Entra ID keeps failing and is not asked for the moment",
-		Remedy:     "try again in a moment; if it stays, " + askOperator + "look at the first failures (" + serverLog + ")",
+		Remedy:     "try again in a moment; if it persists, " + askOperator + "look at the first failures (" + serverLog + ")",
 		RetryAfter: min(max(c.until.Sub(now), time.Second), circuitMaxPause),
 		cause:      c.last.cause,
 	}
@@ -114,7 +113,7 @@ func (c *circuit) open(ctx context.Context, e *Error) {
 	c.pause = min(max(circuitPause, 2*c.pause), circuitMaxPause)
 	c.since = c.now()
 	c.until = c.since.Add(max(c.pause, min(e.RetryAfter, circuitMaxPause)))
-	c.logger.LogAttrs(ctx, slog.LevelError, "Entra ID keeps failing and is left alone for a while",
+	c.logger.LogAttrs(ctx, slog.LevelError, "Entra ID keeps failing; no requests are sent to it for a while",
 		slog.String("tenant", c.tenant), slog.Time("until", c.until), slog.String("reason", e.Error()))
 }
 

@@ -30,7 +30,7 @@ func (f refusal) judge() verdict {
 		return bySuberror[consentRequired]
 	case f.claims != "":
 		if !errors.Is(known.kind, ErrInteractionRequired) {
-			known = verdict{ErrInteractionRequired, "a policy of the organisation wants the user to sign in again", signInAgain}
+			known = verdict{ErrInteractionRequired, "a policy of the organization wants the user to sign in again", signInAgain}
 		}
 		return known
 	case ok:
@@ -91,7 +91,7 @@ func explainProof(err error, resource string) *Error {
 	e := &Error{
 		Kind: ErrUnavailable, Resource: resource, cause: err, proof: true,
 		Problem: "the server could not prove itself to Entra ID",
-		Remedy:  "try again in a moment; if it stays, " + askOperator + "look at it (" + serverLog + ")",
+		Remedy:  "try again in a moment; if it persists, " + askOperator + "look at it (" + serverLog + ")",
 	}
 	var known *clientcred.Error
 	if errors.As(err, &known) {
@@ -110,7 +110,7 @@ func explainTransport(err error, resource string) *Error {
 	e := &Error{
 		Kind: ErrUnavailable, Resource: resource, cause: err, service: true,
 		Problem: "Entra ID can't be reached",
-		Remedy:  "try again in a moment; if it stays, " + askOperator + "check the way from the server to the authority host (" + serverLog + ")",
+		Remedy:  "try again in a moment; if it persists, " + askOperator + "check the way from the server to the authority host (" + serverLog + ")",
 	}
 	var broken *answerError
 	var unsent *notSentError

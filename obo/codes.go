@@ -11,12 +11,12 @@ type verdict struct {
 const (
 	signInAgain = "sign in again in the client; if the client offers it, let it send the claims challenge"
 	newToken    = "sign out and in again in the client, so that it gets a new token"
-	askAdmin    = "ask the organisation's administrator"
+	askAdmin    = "ask the organization's administrator"
 	askOperator = "the operator of the server must "
 
-	managedDevice = "use a device that the organisation manages, or " + askAdmin
-	whichPolicy   = "ask the organisation's administrator which policy applies"
-	inviteAccount = "sign in with an account of the organisation, or ask its administrator to invite this one"
+	managedDevice = "use a device that the organization manages, or " + askAdmin
+	whichPolicy   = "ask the organization's administrator which policy applies"
+	inviteAccount = "sign in with an account of the organization, or ask its administrator to invite this one"
 	sameApp       = askOperator + "use the same app registration for the API and for the exchange: the user's token must have it as audience"
 	findApp       = askOperator + "check the client id and the tenant id (App registrations, the app, Overview), and that the app is in the tenant (Enterprise applications)"
 	oneResource   = askOperator + "ask for the scopes of one resource at a time"
@@ -57,9 +57,9 @@ var verdicts = map[int]verdict{
 	50131:  {ErrBlocked, "conditional access forbids access", whichPolicy},
 	53000:  {ErrBlocked, "conditional access wants a compliant device", managedDevice},
 	53001:  {ErrBlocked, "conditional access wants a domain-joined device", managedDevice},
-	53002:  {ErrBlocked, "conditional access wants an approved application", "use a client that the organisation has approved, or " + askAdmin},
+	53002:  {ErrBlocked, "conditional access wants an approved application", "use a client that the organization has approved, or " + askAdmin},
 	53003:  {ErrBlocked, "conditional access forbids access to this resource", whichPolicy},
-	530032: {ErrBlocked, "a security policy of the organisation forbids access to this resource", whichPolicy},
+	530032: {ErrBlocked, "a security policy of the organization forbids access to this resource", whichPolicy},
 	53011:  {ErrBlocked, "the user is blocked because of a risk", askAdmin},
 	135010: {ErrBlocked, "the user's device is not in the directory any more", managedDevice},
 	135011: {ErrBlocked, "the user's device is disabled", managedDevice},
@@ -72,9 +72,9 @@ var verdicts = map[int]verdict{
 	90072:  {ErrBlocked, "the user's account does not exist in this tenant", inviteAccount},
 	50053:  {ErrBlocked, "the user's account is locked, or its address is blocked", askAdmin},
 	50057:  {ErrBlocked, "the user's account is disabled", askAdmin},
-	50105:  {ErrBlocked, "the user is not assigned to the application", "ask the organisation's administrator to assign the user to it (Enterprise applications, the app, Users and groups)"},
+	50105:  {ErrBlocked, "the user is not assigned to the application", "ask the organization's administrator to assign the user to it (Enterprise applications, the app, Users and groups)"},
 	500021: {ErrBlocked, "tenant restrictions forbid access to this tenant", askAdmin},
-	500212: {ErrBlocked, "the cross-tenant access policy of the user's organisation forbids access", askAdmin},
+	500212: {ErrBlocked, "the cross-tenant access policy of the user's organization forbids access", askAdmin},
 	500213: {ErrBlocked, "the cross-tenant access policy of this tenant forbids access", askAdmin},
 
 	// The user's token has had its time.
@@ -85,7 +85,7 @@ var verdicts = map[int]verdict{
 	50144:  {ErrAssertionExpired, "the user's password is expired", newToken},
 	50173:  {ErrAssertionExpired, "the user's sign-in was revoked", newToken},
 	70008:  {ErrAssertionExpired, "the user's sign-in is expired or was revoked", newToken},
-	70043:  {ErrAssertionExpired, "the user's sign-in is too old for the organisation's policy", newToken},
+	70043:  {ErrAssertionExpired, "the user's sign-in is too old for the organization's policy", newToken},
 	500133: {ErrAssertionExpired, "the user's token is expired", newToken},
 
 	// The user's token is the wrong one.
@@ -101,7 +101,7 @@ var verdicts = map[int]verdict{
 	70001:  {ErrMisconfigured, "the tenant knows no app with the server's client id, or the app is disabled", findApp},
 	700011: {ErrMisconfigured, "the tenant knows no app with the server's client id", findApp},
 	700016: {ErrMisconfigured, "the tenant knows no app with the server's client id", findApp},
-	700038: {ErrMisconfigured, "the server's client id is the empty GUID, which is no app's", findApp},
+	700038: {ErrMisconfigured, "the server's client id is the empty GUID, which is not an app's id", findApp},
 	700021: {ErrMisconfigured, "the server's client assertion names another app",
 		askOperator + "check the client id: subject and issuer of the client assertion must be the app's"},
 	700023: {ErrMisconfigured, "the server's client assertion is meant for another tenant or cloud",
@@ -147,7 +147,7 @@ var verdicts = map[int]verdict{
 	50001:  {ErrMisconfigured, "the tenant knows no resource of this name, or it is disabled", addPrincipal},
 	50146:  {ErrMisconfigured, "the resource's app needs a signing key of its own", askOperator + "have the resource's owner give its app registration a signing key, or remove its claims mapping"},
 	501461: {ErrMisconfigured, "the resource's app maps claims under an App ID URI that is not of a verified domain", askOperator + "have the resource's owner use a URI of a verified domain, or a signing key of its own"},
-	65002:  {ErrMisconfigured, "the app is one of Microsoft's, which the resource has not authorized", askOperator + "use an app registration of the organisation's own"},
+	65002:  {ErrMisconfigured, "the app is one of Microsoft's, which the resource has not authorized", askOperator + "use an app registration of the organization's own"},
 	65005:  {ErrMisconfigured, "the app registration doesn't list this resource among its API permissions", addPermission},
 	650051: {ErrMisconfigured, "the tenant has no usable service principal of the resource", addPrincipal},
 	650052: {ErrMisconfigured, "the tenant has no service principal of the resource, or no subscription to its service", addPrincipal},
@@ -155,7 +155,7 @@ var verdicts = map[int]verdict{
 	650056: {ErrMisconfigured, "the app registration lists no permission for this resource, or nobody has consented to it", addPermission},
 	650057: {ErrMisconfigured, "the app registration doesn't list this resource among its API permissions", addPermission},
 	650053: {ErrMisconfigured, "the resource has no such scope", askOperator + "check the scope's name and which resource it belongs to"},
-	70011:  {ErrMisconfigured, "the scope is not valid", askOperator + "check the configured resources: with /.default behind it, each must be a scope"},
+	70011:  {ErrMisconfigured, "the scope is not valid", askOperator + "check the configured resources: with /.default after it, each must be a scope"},
 	500011: {ErrMisconfigured, "the tenant knows no resource of this name", askOperator + "check the spelling of the configured resource, and that its app has a service principal in the tenant (Enterprise applications)"},
 	500014: {ErrMisconfigured, "the resource is disabled in the tenant", askOperator + "have an administrator enable it: Enterprise applications, the resource, Properties"},
 	700022: {ErrMisconfigured, "the scopes belong to more than one resource", oneResource},
@@ -163,7 +163,7 @@ var verdicts = map[int]verdict{
 	90009:  {ErrMisconfigured, "the server asks for a token for its own API", askOperator + "take the API itself out of the configured resources"},
 
 	// Later.
-	50196: {ErrThrottled, "Entra ID saw the same request too often", "wait, then try again; if it stays, the client is in a loop"},
+	50196: {ErrThrottled, "Entra ID saw the same request too often", "wait, then try again; if it persists, the client is in a loop"},
 	90055: {ErrThrottled, "Entra ID receives too many requests", "wait, then try again"},
 	50033: {ErrUnavailable, "Entra ID has a passing problem", "try again in a moment"},
 	50087: {ErrUnavailable, "Entra ID has a passing problem", "try again in a moment"},
@@ -258,5 +258,5 @@ var bySuberror = map[string]verdict{
 	"bad_token":             {ErrAssertionExpired, "the user's token is expired or revoked", newToken},
 	"token_expired":         {ErrAssertionExpired, "the user's token is expired", newToken},
 	"user_password_expired": {ErrAssertionExpired, "the user's password is expired", newToken},
-	"message_only":          {ErrBlocked, "a policy of the organisation forbids access to this resource", whichPolicy},
+	"message_only":          {ErrBlocked, "a policy of the organization forbids access to this resource", whichPolicy},
 }

@@ -35,9 +35,9 @@
 // want the same token, one request is made; each waits as long as its own context
 // allows, and one that gives up fails nobody else. A token is renewed in the
 // background 5 minutes before it expires (short-lived ones at half of their
-// life), while it goes on being served. Errors aren't cached, but a refusal that no
-// retry changes is the answer to the same request for 2 seconds: a user whose
-// exchange fails costs Entra a request or two a second. See
+// life), while it goes on being served. Errors aren't cached, except that a refusal that
+// no retry changes answers the same request for 2 seconds: a user whose exchange
+// fails costs Entra only a request or two a second. See
 // [Exchanger.ForgetRefusals].
 //
 // # Replicas
@@ -49,13 +49,13 @@
 //
 // # Outages
 //
-// What may pass in a moment (HTTP 429 and 5xx, Entra's transient codes, a lost
-// connection) is tried again, Options.MaxRetries times, after a pause or when
-// Retry-After says. A caller leaves when its own context ends. When requests of
-// a tenant keep failing by a fault of the service, or several users are throttled, its
-// authority is left alone for a while, and callers get their error at once, with the
-// time to wait in Error.RetryAfter. Then one request finds out whether it is back. A
-// single user who is throttled waits alone. Cached tokens are served all the time.
+// Transient failures (HTTP 429 and 5xx, Entra's transient codes, a lost connection)
+// are retried, Options.MaxRetries times, after a pause or after Retry-After. A caller
+// stops waiting when its own context ends. When a tenant's requests keep failing by a
+// fault of the service, or several users are throttled, no requests are sent to its
+// authority for a while, and callers get their error at once, with the time to wait in
+// Error.RetryAfter. Then one request tests whether the service is back. If a single
+// user is throttled, only that user waits. Cached tokens are served throughout.
 //
 // # Errors
 //

@@ -310,7 +310,7 @@ func TestRefusedIdentityIsAskedForAgain(t *testing.T) {
 	if got := w.exchanges(); got != 3 {
 		t.Errorf("%d exchanges, want 3: one was made again", got)
 	}
-	// Once, not for ever.
+	// Once, not forever.
 	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 700027})
 	_, err := w.get(t.Context(), x.Credential(w.assertion(w.bob)))
 	_ = wantKind(t, err, obo.ErrMisconfigured)

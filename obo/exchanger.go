@@ -29,12 +29,13 @@ type Options struct {
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
 	// Logger gets what only the operator can fix (an error, once for each cause, and
-	// again when it was good in between), outages of Entra and of Store, and
-	// doubts about the configuration; if it is set also a warning for each exchange
-	// that fails, and a line at debug level for each that doesn't. A request whose
-	// server writes a line of its own, as mcpentra's does, makes no warning. No line
-	// holds anything of a token. Defaults to that server's log where a request meets
-	// it, and else to slog.Default(), for the former alone.
+	// again if it recurs after a success), outages of Entra and of Store, and
+	// doubts about the configuration. It also gets a warning for each exchange that
+	// fails (a debug line if the request's server writes a line of its own, as
+	// mcpentra's does), and a debug line for each that succeeds. No line holds
+	// anything of a token. Without a Logger, what only the operator can fix goes to
+	// the log of the server whose request met it, or else to slog.Default(); outages
+	// and doubts go to slog.Default(), and the rest is not logged.
 	Logger *slog.Logger
 	// AuthorityHost is the cloud, such as https://login.microsoftonline.us.
 	// Defaults to https://login.microsoftonline.com.
@@ -44,15 +45,15 @@ type Options struct {
 	// A double slash that Entra wants before .default comes from a resource
 	// that ends with a slash. Defaults to https://storage.azure.com.
 	Resources []string
-	// CacheBytes bounds the memory that tokens take, in bytes. Tokens that were
-	// used least go first. Defaults to 64 MiB: about 35,000 users with a token each.
+	// CacheBytes bounds the memory that tokens take, in bytes. The least
+	// recently used tokens are evicted first. Defaults to 64 MiB: about 35,000 users with a token each.
 	CacheBytes int64
 	// OtherTenants are the ids of further tenants whose users are acted for, each
 	// at the authority of its own tenant. The app must be registered for several
 	// tenants and known to each. They should be those that the verifier of the
 	// users' tokens accepts. Defaults to none.
 	OtherTenants []string
-	// MaxRetries is how often a request that met a passing failure is made again:
+	// MaxRetries is how often a request is retried after a transient failure:
 	// HTTP 429 and 5xx, Entra's transient codes, a lost connection. The pauses
 	// are about 250 ms and 1 s, or what Entra asks for if that is not more than 5
 	// seconds. Defaults to 2; negative means never.
@@ -62,8 +63,8 @@ type Options struct {
 	Store TokenStore
 	// StoreKeys seal what Store gets, each 32 random bytes. The first seals, all
 	// of them open: to change the key, put the new one second everywhere, then
-	// first, then take the old one away. Required with Store; keep them where
-	// secrets are kept, and not in the store.
+	// first, then remove the old one. Required with Store; keep them where
+	// secrets are kept, not in the store.
 	StoreKeys [][]byte
 	// DeclareCP1 says that all clients handle claims challenges, also those whose
 	// tokens don't say so in the optional claim xms_cc. Entra then issues tokens

@@ -12,16 +12,16 @@ const (
 	// the same token: long enough that a failing user costs a request or two a
 	// second, short enough that nobody waits for what has changed.
 	refusalLife = 2 * time.Second
-	// patience is how often Entra is asked before that where the answer to the same
-	// token can change: who has consented, or has been let in by an administrator,
-	// calls once more, and that call is sent.
+	// patience is how often Entra is asked before that if the answer to the same token
+	// can change: a user who has consented, or whom an administrator has let in, calls
+	// once more, and that call is sent.
 	patience = 2
 	// maxRefusals is how many different requests of one user Entra may refuse before
 	// the user's next ones are paced: one of them may be the one that works.
 	maxRefusals = 5
-	// maxHistories bounds the users of whom something is remembered.
+	// maxHistories bounds the users for whom something is remembered.
 	maxHistories = 4096
-	// A user who is throttled waits as long as Entra says, within these.
+	// A throttled user waits as long as Entra says, within these bounds.
 	minBackOff = 2 * time.Second
 	maxBackOff = 5 * time.Minute
 	// forgetsPerSecond bounds how often refusals are forgotten because their user, or
@@ -29,9 +29,9 @@ const (
 	forgetsPerSecond = 3
 )
 
-// refusals are what Entra has refused lately, by user: those that no retry
-// changes, and for how long it wants to be left alone. Each user has a share, so
-// that none is refused, or forgotten, for another's sake.
+// refusals are Entra's recent refusals, by user: those that no retry changes, and how
+// long to wait before asking again. Each user has a share, so that no user is refused,
+// or forgotten, because of another.
 type refusals struct {
 	now func() time.Time
 
@@ -186,7 +186,7 @@ func (r *refusals) forget(user string) {
 	h.lives(now.Add(exchangeTimeout)) // for the requests that are on their way
 }
 
-// drop makes all that was refused to a user so far void.
+// drop voids everything that was refused to a user so far.
 func (r *refusals) drop(h *history) {
 	r.moment++
 	h.forgotten = r.moment
@@ -199,8 +199,8 @@ func (h *history) lives(until time.Time) {
 	}
 }
 
-// history returns the user's, a new one if there is none. At the bound another one
-// goes, whoever's it is: every user has one, so no user drives the others out.
+// history returns the user's history, a new one if there is none. At the bound an
+// arbitrary one is dropped: each user has only one, so no user can drive out the others.
 func (r *refusals) history(user string, now time.Time) *history {
 	if h := r.histories[user]; h != nil {
 		return h
@@ -244,10 +244,10 @@ func (p *pace) allows(now time.Time) bool {
 	return p.count <= forgetsPerSecond
 }
 
-// ForgetRefusals makes the exchanger ask Entra again what it has refused within
-// the last 2 seconds. Call it when a user comes back from a consent, with the id
-// "<tenant id>.<object id>" (entraauth.Identity.UserID), so that the next call
-// succeeds at once; or with "" if it isn't known whose consent it was: then
-// everybody's lack of one is forgotten. It is safe to call for anybody who asks: it
-// has an effect a few times a second at most, and changes nothing about throttling.
+// ForgetRefusals makes the exchanger send requests to Entra again that Entra refused
+// within the last 2 seconds. Call it when a user comes back from a consent, with the id
+// "<tenant id>.<object id>" (entraauth.Identity.UserID), so that the next call succeeds
+// at once. If it isn't known whose consent it was, pass "": then all users' refusals for
+// lack of consent are forgotten. It is safe to call on anybody's request: it has an
+// effect a few times a second at most, and does not affect throttling.
 func (x *Exchanger) ForgetRefusals(userID string) { x.refusals.forget(strings.ToLower(userID)) }

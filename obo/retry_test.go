@@ -15,7 +15,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// scriptedEntra answers from a list, the last answer for ever, in memory: time
+// scriptedEntra answers from a list, the last answer forever, in memory: time
 // stands still while it does.
 type scriptedEntra struct {
 	mu       sync.Mutex
@@ -108,7 +108,7 @@ func TestRetries(t *testing.T) {
 	}{
 		{"lost connection", []answer{broken, good}, 2, nil, 125 * time.Millisecond, 375 * time.Millisecond},
 		{"503 twice", []answer{busy, busy, good}, 3, nil, 625 * time.Millisecond, 1875 * time.Millisecond},
-		{"503 for ever", []answer{busy}, 3, obo.ErrUnavailable, 625 * time.Millisecond, 1875 * time.Millisecond},
+		{"503 forever", []answer{busy}, 3, obo.ErrUnavailable, 625 * time.Millisecond, 1875 * time.Millisecond},
 		{"transient codes", []answer{transient("90033"), transient("90024"), good}, 3, nil, 625 * time.Millisecond, 1875 * time.Millisecond},
 		{"429 that says when", []answer{wait(429, "3"), good}, 2, nil, 3 * time.Second, 3500 * time.Millisecond},
 		{"503 that says when", []answer{wait(503, "5"), good}, 2, nil, 5 * time.Second, 5500 * time.Millisecond},

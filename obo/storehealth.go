@@ -14,7 +14,7 @@ const (
 	// storePause is how long a store that failed is not asked.
 	storePause = 10 * time.Second
 	// maxStoreCalls bounds the calls that run at once, and with them the goroutines
-	// that a store can hold for ever when it hangs.
+	// that a store can hold forever when it hangs.
 	maxStoreCalls = 256
 )
 

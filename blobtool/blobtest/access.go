@@ -23,7 +23,7 @@ type grant struct {
 // A Reader may not see the index tags of blobs, though their number: that takes
 // the actions tags/read and filter/action of Microsoft.Storage, which of the
 // roles that come with Azure only Storage Blob Data Owner has (see [Server.GrantOwner]);
-// nor is a Reader served who makes a condition of them (x-ms-if-tags).
+// and a Reader's request with a condition on them (x-ms-if-tags) is refused.
 // To list the containers takes a role on the whole account.
 func (s *Server) Grant(objectID, container, prefix string) {
 	s.grant(grant{objectID, container, prefix, false})

@@ -75,8 +75,8 @@ func (x *exchange) conditionNotMet(status int) {
 	x.fail(status, "ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met.", "")
 }
 
-// matchesETag reports whether one of the tags in the header is etag, which may stand there without
-// its quotes.
+// matchesETag reports whether one of the tags in the header is etag, which may lack its
+// quotes.
 func matchesETag(header, etag string) bool {
 	for tag := range strings.SplitSeq(header, ",") {
 		if tag = strings.TrimSpace(tag); tag == "*" || tag == etag || tag == strings.Trim(etag, `"`) {
@@ -101,8 +101,8 @@ func (x *exchange) tagsForbidden() bool {
 	return x.r.Header.Get("X-Ms-If-Tags") != "" && !x.allowed(x.caller, need{x.container, x.blob, true})
 }
 
-// leaseMismatch evaluates x-ms-lease-id and reports whether it has answered. A lease's id is
-// nowhere kept, so none is ever the right one.
+// leaseMismatch evaluates x-ms-lease-id and reports whether it has answered. Lease ids are not
+// kept, so no id ever matches.
 func (x *exchange) leaseMismatch(b *storedBlob) bool {
 	switch {
 	case x.r.Header.Get("X-Ms-Lease-Id") == "":

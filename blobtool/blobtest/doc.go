@@ -32,26 +32,26 @@
 //
 // # What it refuses
 //
-// Nothing that a request asks for is passed over in silence.
+// Nothing that a request asks for is silently ignored.
 //
 //   - Other operations of Azure, and all methods but GET and HEAD, answer 405
 //     UnsupportedHttpVerb; a comp or restype that Azure does not know answers 400
 //     InvalidQueryParameterValue.
 //   - A parameter or x-ms header that the operation does not take here, or If-Range,
 //     answers 400 UnsupportedQueryParameter, UnsupportedHeader or, for a condition,
-//     ConditionHeadersNotSupported; one that can't be read, or that stands there twice,
+//     ConditionHeadersNotSupported; one that can't be read, or that appears twice,
 //     InvalidQueryParameterValue or InvalidHeaderValue. So does a range in another form
 //     than bytes=first-last and bytes=first-, and a hash without a range.
-//   - Names that no container can have answer 400 InvalidResourceName or, by their
-//     length, OutOfRangeInput, though the Go calls take them; so do blob names of more
-//     than 1024 characters. Blob names with dot segments, more than 254 segments or
+//   - Invalid container names answer 400 InvalidResourceName or, for their length,
+//     OutOfRangeInput, although the Go calls take them; so do blob names of more than
+//     1024 characters. Blob names with dot segments, more than 254 segments or
 //     broken UTF-8 answer 400 InvalidUri.
-//   - x-ms-version must be a date from 2017-11-09 on, for that is when the service began to
-//     take Entra's tokens. Without it a request counts as one of the newest version,
-//     where Azure would refuse it; which version it is changes no answer.
+//   - x-ms-version must be a date from 2017-11-09 on, when the service began to take
+//     Entra's tokens. Without it a request counts as one of the newest version, where
+//     Azure would refuse it. The version does not change any answer.
 //
 // A request with x-ms-if-tags is served only to those who may read tags, and one with
-// x-ms-lease-id never, since ids of leases are not kept: 412. In which order Azure
+// x-ms-lease-id never, because lease ids are not kept: 412. The order in which Azure
 // checks all this is not documented.
 //
 // # Who may read

@@ -57,7 +57,7 @@ func (o Operation) ofTags() bool {
 	return o == FindBlobsByTags || o == FindBlobsByTagsContainer || o == GetBlobTags
 }
 
-// What Azure has at each level besides, by comp: what is none of it, Azure does not know.
+// What else Azure has at each level, by comp; it knows no others.
 var (
 	accountComps   = []string{"list", "blobs", "properties", "stats", "userdelegationkey", "batch"}
 	containerComps = []string{"", "list", "blobs", "metadata", "acl", "lease", "undelete", "rename", "batch", "properties"}
@@ -67,8 +67,8 @@ var (
 	}
 )
 
-// checkOperation refuses what is none of the operations served, and reports whether to go on: 405
-// for those of Azure's that are not played here, 400 for what Azure does not know either.
+// checkOperation refuses operations that are not served, and reports whether to go on: 405 for
+// those of Azure that are not implemented here, 400 for those that Azure does not know either.
 func (x *exchange) checkOperation(ours bool) bool {
 	q := x.r.URL.Query()
 	comps, restypes := blobComps, []string{"", "account"}
@@ -94,7 +94,7 @@ func (x *exchange) checkOperation(ours bool) bool {
 }
 
 // route checks the caller's role and answers: the role before existence, so that
-// a stranger can't find out which blobs there are.
+// callers without a role can't find out which blobs exist.
 func (x *exchange) route() {
 	if !x.allowed(x.caller, x.need()) {
 		x.forbidden()

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Nothing that a request asks for is passed over in silence: a header of Azure's or a parameter
-// that has no meaning here for the operation is refused, with one of Azure's codes.
+// Nothing that a request asks for is silently ignored: a parameter or a header of Azure's that has
+// no meaning here for the operation is refused, with one of Azure's codes.
 
 // commonHeaders are the headers of Azure's that every request may have.
 var commonHeaders = []string{
 	"X-Ms-Version", "X-Ms-Date", "X-Ms-Client-Request-Id", "X-Ms-Return-Client-Request-Id", "X-Ms-Useragent",
 }
 
-// An acceptance is what requests of one kind may have besides.
+// An acceptance is what else requests of one kind may have.
 type acceptance struct {
 	parameters []string
 	headers    []string

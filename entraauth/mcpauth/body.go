@@ -18,9 +18,9 @@ const (
 )
 
 // WriteBody writes a refusal as a JSON-RPC error, for [entraauth.Guard]. MCP
-// clients show its message. It answers to the id of the refused request: the
-// SDK's client keeps its connection after such an answer, and gives it up for
-// good on any other body.
+// clients show its message. It has the id of the refused request: the SDK's client
+// keeps its connection after such an answer, and gives it up for good on any other
+// body.
 func WriteBody(w http.ResponseWriter, r *http.Request, status int, e *entraauth.Error) {
 	code := codeUnauthenticated
 	switch status {
@@ -32,9 +32,10 @@ func WriteBody(w http.ResponseWriter, r *http.Request, status int, e *entraauth.
 	WriteRefusal(w, r, status, code, e.Reason, e.Error())
 }
 
-// WriteError writes a JSON-RPC error with the HTTP status, as the answer to the
-// request in r's body, of which it reads at most 64 KiB and 5 seconds' worth; of a
-// body that is in memory (it has a method Len) all. The id is null where none can be found there (JSON-RPC 2.0 section 5).
+// WriteError writes a JSON-RPC error with the HTTP status, as the answer to the request
+// in r's body. It reads at most 64 KiB of the body, for at most 5 seconds, or all of it
+// if it is in memory (it has a method Len). The id is null if the body has none that can
+// be found (JSON-RPC 2.0 section 5).
 func WriteError(w http.ResponseWriter, r *http.Request, status, code int, message string) {
 	WriteRefusal(w, r, status, code, "", message)
 }

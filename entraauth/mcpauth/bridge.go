@@ -21,9 +21,9 @@ const verified = "Bearer verified"
 // Bridge hands the caller that [entraauth.Verifier.Middleware] verified to the
 // SDK's handler: as auth.TokenInfo with the user's id, by which the SDK binds
 // sessions to their user, and with the identity for [Receive]. The request's
-// context and headers no longer hold identity or token, nor any other header that
-// is a credential, such as Cookie and what platforms add (X-MS-TOKEN-AAD-…): the
-// SDK shows headers to tools. A request without verified caller is answered 401.
+// context and headers no longer hold identity or token, nor any other credential in a
+// header, such as Cookie and what platforms add (X-MS-TOKEN-AAD-…), because the SDK
+// shows headers to tools. A request without a verified caller is answered 401.
 func Bridge(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := entraauth.FromContext(r.Context())

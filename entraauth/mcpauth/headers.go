@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// withoutCredentials returns the headers that tools may see, in which no name and no
-// value says that it is a credential.
+// withoutCredentials returns the headers that tools may see: those that neither by name
+// nor by value look like a credential.
 //
-// This is a list of what is withheld, by kind and not by name, rather than one of
-// what is passed on: tools are configured by headers of their clients' choice
-// ("X-MCP-Toolsets", "X-Project"), which such a list would have to foresee. What
-// it must not miss are the proofs that gateways and platforms add, and these say
-// what they are: by the words below, or by a value that is a token.
+// This is a deny-list, by kind and not by name, rather than an allow-list: clients
+// configure tools by headers of their own ("X-MCP-Toolsets", "X-Project"), which an
+// allow-list would have to foresee. It must not miss the proofs that gateways and
+// platforms add, and these can be recognized by the words below, or by a value that is
+// a token.
 func withoutCredentials(h http.Header) http.Header {
 	shown := make(http.Header, len(h))
 	for name, values := range h {
@@ -23,8 +23,8 @@ func withoutCredentials(h http.Header) http.Header {
 	return shown
 }
 
-// credentialWords are what names of headers with credentials, and with what
-// stands for them (App Service's X-Ms-Client-Principal), are made of.
+// credentialWords occur in the names of headers that hold credentials, or the identity in
+// place of one (App Service's X-Ms-Client-Principal).
 var credentialWords = []string{
 	"auth", "token", "cookie", "secret", "passw", "credential", "principal", "assertion", "signature",
 	"jwt", "saml", "dpop", "cert", "oidc", "apikey", "api-key", "identity", "bearer", "session", "csrf", "xsrf", "pwd",
@@ -40,7 +40,7 @@ func isCredential(name string, values []string) bool {
 			return true
 		}
 	}
-	// X-Functions-Key, Ocp-Apim-Subscription-Key; a key of idempotency opens nothing.
+	// X-Functions-Key, Ocp-Apim-Subscription-Key; an idempotency key opens nothing.
 	if strings.HasSuffix(name, "-key") && name != "idempotency-key" {
 		return true
 	}
@@ -64,7 +64,7 @@ func hasParameter(value string) bool {
 	return false
 }
 
-// hasScheme reports whether the value begins as that of an Authorization header.
+// hasScheme reports whether the value begins like that of an Authorization header.
 func hasScheme(value string) bool {
 	scheme, _, found := strings.Cut(strings.TrimLeft(value, " \t"), " ")
 	if !found {

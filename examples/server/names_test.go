@@ -76,7 +76,7 @@ func TestMisspeltNamesAreWarnedOf(t *testing.T) {
 }
 
 // Who starts the server before anything is configured is shown the demo first; who
-// has misspelt a name is told so beside the fault that comes of it.
+// has misspelled a name is told so beside the fault that comes of it.
 func TestFirstStart(t *testing.T) {
 	for name, row := range map[string]struct {
 		variables map[string]string

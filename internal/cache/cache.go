@@ -232,7 +232,7 @@ func weight(size int) uint32 {
 }
 
 // remaining is how long an entry lives from the moment it is stored. Otter takes
-// a duration of zero or less as "for ever".
+// a duration of zero or less as "forever".
 func remaining[K comparable, V any](e otter.Entry[K, *entry[V]]) time.Duration {
 	return max(time.Duration(e.Value.expires-e.SnapshotAtNano), 1)
 }

@@ -62,7 +62,7 @@ func (c *Cache[K, V]) launch(key K, load LoadFunc[V]) *flight[V] {
 func (c *Cache[K, V]) run(key K, f *flight[V], load LoadFunc[V]) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
-	// A load that ignores its context must not block its key for ever.
+	// A load that ignores its context must not block its key forever.
 	overdue := time.AfterFunc(c.timeout+abandonAfter, func() {
 		c.land(key, f, Item[V]{}, fmt.Errorf("%w (%v): %w", ErrAbandoned, c.timeout, context.DeadlineExceeded))
 	})

@@ -118,7 +118,7 @@ func TestLoadHasADeadline(t *testing.T) {
 	})
 }
 
-// TestStubbornLoad: a load that ignores its deadline doesn't block its key for ever.
+// TestStubbornLoad: a load that ignores its deadline doesn't block its key forever.
 func TestStubbornLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New[string, int64](cache.Options{MaxBytes: 1 << 20, LoadTimeout: 10 * time.Second})

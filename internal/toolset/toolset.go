@@ -1,7 +1,7 @@
 // Package toolset connects a tool set and the server on which it is registered,
 // however the set got there: by itself, embedded in another type, in a bundle, by
-// a function. Wrappers hide all methods of a set but Register, and Register is
-// given the SDK's server alone, which has no place for anything of ours.
+// a function. Wrappers hide all methods of a set except Register, and Register gets
+// only the SDK's server, which has no place for data of ours.
 package toolset
 
 import (
@@ -13,8 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// A Host is what hears, during Register, what a tool set brings along besides its
-// tools.
+// A Host is told, during Register, what a tool set brings along besides its tools.
 type Host interface {
 	// Tool says the name of a tool that the set registers.
 	Tool(name string)
@@ -54,8 +53,8 @@ func WithPermission(ctx context.Context, may func(tool string) bool) context.Con
 }
 
 // MayUse reports whether the policies of the server let the caller of the request
-// use the tool: what the tool tells may be told in other ways too. A server without
-// policies lets everybody.
+// use the tool, whose information may also be shown in other ways. A server without
+// policies allows everybody.
 func MayUse(ctx context.Context, tool string) bool {
 	may, ok := ctx.Value(permission{}).(func(string) bool)
 	return !ok || may(tool)
@@ -69,8 +68,8 @@ type ResourcePolicy struct {
 	// caller; a tool that returns the error, wrapped or not, is answered as
 	// resources/read would be.
 	Refuse func(uri string) error
-	// Seal hides from the caller what a cursor holds, which can be names that are
-	// closed to them, and Open returns it when the same caller comes back with it.
+	// Seal hides a cursor's content, which can be names that are closed to the caller,
+	// and Open returns it when the same caller sends it back.
 	Seal func(cursor string) string
 	Open func(sealed string) (cursor string, ok bool)
 }

@@ -84,7 +84,7 @@ func TestScripts(t *testing.T) {
 // refreshes without a scope, which Entra refuses: it neither goes on nor signs in
 // again. An application helps it with an addClientAuthentication that repeats the
 // scope, as the script does otherwise, or by not naming refresh_token in its
-// clientMetadata. If this fails, the client has learnt it: say so in the docs.
+// clientMetadata. If this fails, the client has learned it: say so in the docs.
 func TestRefreshWithoutScope(t *testing.T) {
 	s := newStage(t, false)
 	got := s.run(t, []string{"node", "node/client.mjs", "modern", "as-it-is"})

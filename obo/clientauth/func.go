@@ -41,7 +41,7 @@ func (f funcSource) Credential(ctx context.Context) (clientcred.Proof, error) {
 	if err != nil {
 		return clientcred.Proof{}, &clientcred.Error{
 			Problem: "the server could not obtain its client assertion",
-			Remedy:  "try again; if it stays, the operator must look at the source of the client assertion (see the server's log)",
+			Remedy:  "try again; if it persists, the operator must look at the source of the client assertion (see the server's log)",
 			Cause:   err,
 		}
 	}

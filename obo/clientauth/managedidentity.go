@@ -153,7 +153,7 @@ func (s *identitySource) explain(err error) error {
 	status := refused.RawResponse.StatusCode
 	e := &clientcred.Error{
 		Problem: "the managed identity endpoint refused the request",
-		Remedy:  "try again in a moment; if it stays, the operator must check the host's managed identity",
+		Remedy:  "try again in a moment; if it persists, the operator must check the host's managed identity",
 		Cause:   fmt.Errorf("the managed identity endpoint answered %d %s", status, http.StatusText(status)),
 	}
 	switch status {

@@ -101,7 +101,7 @@ func (s *workloadIdentitySource) load(ctx context.Context) (cache.Item[secret.Te
 func (s *workloadIdentitySource) fault(cause error) error {
 	return &clientcred.Error{
 		Problem: "the server could not get the token of its managed identity for its projected token",
-		Remedy: "try again in a moment; if it stays, the operator must compare issuer, subject and audience of the federated credential of the identity " +
+		Remedy: "try again in a moment; if it persists, the operator must compare issuer, subject and audience of the federated credential of the identity " +
 			s.clientID + " with the projected token's: case counts (see the server's log)",
 		Cause: cause,
 	}

@@ -75,7 +75,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 // whose time is over is not kept.
 func (s *Store) Set(ctx context.Context, name string, value []byte, ttl time.Duration) error {
 	if ttl < time.Millisecond {
-		return nil // 0 would mean for ever
+		return nil // 0 would mean forever
 	}
 	if err := s.client.Set(ctx, s.prefix+name, value, ttl.Truncate(time.Millisecond)).Err(); err != nil {
 		return fmt.Errorf("redisstore: set: %w", err)
