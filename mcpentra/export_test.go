@@ -190,5 +190,8 @@ func ResourcePolicyOfNobody(p entraauth.Policy, patterns ...string) func(uri str
 	return a.refusesResources(nil, "tools/call", nil)
 }
 
+// Redacted is a text as the log has it.
+var Redacted = redacted
+
 // PanicText is what the log holds of a panic's value.
 var PanicText = panicText

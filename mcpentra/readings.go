@@ -115,6 +115,7 @@ func addShapes(all *[]string, form string) {
 			bare.authority = host
 		}
 		bare.authority, _, _ = strings.Cut(bare.authority, ":")
+		bare.authority = strings.TrimRight(bare.authority, ".") // hr. is hr (RFC 1034 section 3.1)
 		if bare.authority != u.authority {
 			addShape(all, bare)
 		}

@@ -101,8 +101,16 @@ var (
 	jwt    = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*`)
 )
 
+// invalid is where the validation of a tool's arguments quotes them: behind the place
+// and the rule that they break.
+var invalid = regexp.MustCompile(`(?s)(validating .*?: (?:type|enum|const|multipleOf|minimum|maximum|exclusiveMinimum|exclusiveMaximum|minLength|maxLength|pattern|contains|anyOf|oneOf|not):|` +
+	`unexpected additional properties) .*`)
+
 // redacted returns a text for the log without the credentials that it quotes.
 func redacted(text string) string {
+	if strings.Contains(text, "validating ") || strings.Contains(text, "additional properties") {
+		text = invalid.ReplaceAllString(text, "$1 …")
+	}
 	if strings.Contains(text, "://") {
 		text = webQuery.ReplaceAllString(text, "$1?…")
 		text = userInfo.ReplaceAllString(text, "$1")

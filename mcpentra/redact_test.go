@@ -31,6 +31,15 @@ func TestLogHasNoCredentials(t *testing.T) {
 		Request: &http.Request{Method: "GET", URL: must2(url.Parse(sas))},
 	}
 	azure := &azcore.ResponseError{StatusCode: 403, ErrorCode: "AuthorizationFailure", RawResponse: answer}
+	for text, want := range map[string]string{
+		`validating "arguments": validating root: validating /properties/blob_path: type: [SECRET-9] has type "array", want "string"`: `validating "arguments": validating root: validating /properties/blob_path: type: …`,
+		`validating root: unexpected additional properties ["SECRET-9"]`:                                                              `validating root: unexpected additional properties …`,
+		`validating root: required: missing properties: ["blob_path"]`:                                                                `validating root: required: missing properties: ["blob_path"]`,
+	} {
+		if got := mcpentra.Redacted(text); got != want {
+			t.Errorf("redacted(%q) = %q, want %q", text, got, want)
+		}
+	}
 	for name, row := range map[string]struct {
 		err   error
 		chain bool

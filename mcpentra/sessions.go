@@ -122,6 +122,12 @@ func (t *sessions) bound(next mcp.MethodHandler) mcp.MethodHandler {
 			t.seen(server, id)
 			return next(ctx, method, req)
 		}
+		t.mu.Lock()
+		begun := t.byServer[server] != nil
+		t.mu.Unlock()
+		if begun {
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "The session has begun already: initialize is for new ones, without Mcp-Session-Id"}
+		}
 		if !t.begin(id, server) {
 			return nil, refuseBusy(ctx)
 		}
