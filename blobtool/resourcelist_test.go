@@ -173,7 +173,7 @@ func TestListResourcesAsTheCaller(t *testing.T) {
 		set.Register(server)
 		server.AddReceivingMiddleware(mcpauth.Receive)
 		stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: stateless})
-		front := httptest.NewServer(verifier.Middleware(&entraauth.Guard{WriteBody: mcpauth.WriteBody})(mcpauth.Bridge(stream)))
+		front := httptest.NewServer(verifier.Middleware(&entraauth.BearerCheck{WriteBody: mcpauth.WriteBody})(mcpauth.Bridge(stream)))
 		w.url = front.URL
 		bob := w.connect(t, tenant.Token(w.bob, w.client, api))
 		if uris, _ := listResources(t, bob); len(uris) != 2 {

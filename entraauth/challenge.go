@@ -12,7 +12,7 @@ const maxDescription = 256
 
 // challenge returns the value of WWW-Authenticate for the error (RFC 6750
 // section 3, RFC 9728 section 5.1), or "" where there is nothing to ask for.
-func (v *Verifier) challenge(g *Guard, e *Error) string {
+func (v *Verifier) challenge(g *BearerCheck, e *Error) string {
 	status, code := e.answer()
 	if status == http.StatusServiceUnavailable {
 		return ""

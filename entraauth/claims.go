@@ -215,11 +215,11 @@ func (c *claims) clientAuth() ClientAuth {
 	}
 	switch acr {
 	case "2":
-		return CertificateClient
+		return ClientAuthCertificate
 	case "1":
-		return ConfidentialClient
+		return ClientAuthSecret
 	}
-	return PublicClient
+	return ClientAuthNone
 }
 
 // isApp reports whether the token is an application's own. Such a token names no

@@ -137,7 +137,7 @@ func TestNoPlacementOfACredentialIsLogged(t *testing.T) {
 	}
 	token := f.token()
 	credentials := map[string][]placement{opaqueKey: anywhere, token: append(anywhere[:len(anywhere):len(anywhere)], ofTokens...)}
-	handler := f.verifier.Middleware(&entraauth.Guard{ResourceMetadata: metadataURL})(http.NotFoundHandler())
+	handler := f.verifier.Middleware(&entraauth.BearerCheck{ResourceMetadata: metadataURL})(http.NotFoundHandler())
 	for credential, placements := range credentials {
 		for _, p := range placements {
 			before := len(f.log.String())

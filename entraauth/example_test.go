@@ -35,7 +35,7 @@ func ExampleNewVerifier() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(caller.Name(), caller.Scopes())
+	fmt.Println(caller.Username(), caller.Scopes())
 
 	_, err = verifier.Verify(context.Background(), "garbage")
 	fmt.Println(errors.Is(err, entraauth.ErrInvalidToken), err)
@@ -59,9 +59,9 @@ func ExampleVerifier_Middleware() {
 	}
 	defer func() { _ = verifier.Close() }()
 
-	write := verifier.Middleware(&entraauth.Guard{Policy: entraauth.Policy{Scopes: []string{"Orders.Write"}}})
+	write := verifier.Middleware(&entraauth.BearerCheck{Policy: entraauth.Policy{Scopes: []string{"Orders.Write"}}})
 	handler := write(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, "hello,", entraauth.FromContext(r.Context()).Name())
+		fmt.Fprintln(w, "hello,", entraauth.FromContext(r.Context()).Username())
 	}))
 
 	alice := tenant.AddUser("alice@contoso.example", "Alice")
@@ -97,7 +97,7 @@ func ExampleVerifier_Explain() {
 		claims["aud"], claims["scp"] = "https://graph.microsoft.com", "User.Read"
 	})
 	for _, check := range verifier.Explain(context.Background(), token).Checks {
-		if check.Result != entraauth.Passed {
+		if check.Result != entraauth.ResultPassed {
 			fmt.Println(check.Reason, "-", check.Actual)
 		}
 	}

@@ -30,9 +30,9 @@ type Result string
 
 // The results of a rule.
 const (
-	Passed     Result = "passed"
-	Failed     Result = "failed"
-	NotReached Result = "not reached" // an earlier one failed on which it stands
+	ResultPassed     Result = "passed"
+	ResultFailed     Result = "failed"
+	ResultNotReached Result = "not reached" // an earlier one failed on which it stands
 )
 
 // Explain judges a token by every rule, in order, and goes on after one that
@@ -43,14 +43,14 @@ func (v *Verifier) Explain(ctx context.Context, token string) *Report {
 	if err != nil {
 		r.fail(err)
 		for _, rule := range rules {
-			r.add(Check{Rule: rule.name, Result: NotReached})
+			r.add(Check{Rule: rule.name, Result: ResultNotReached})
 		}
 		return r
 	}
-	r.add(Check{Rule: "form", Result: Passed, Expected: "a signed JWT", Actual: "a signed JWT"})
+	r.add(Check{Rule: "form", Result: ResultPassed, Expected: "a signed JWT", Actual: "a signed JWT"})
 	for _, rule := range rules {
 		if !t.ready(rule.name) {
-			r.add(Check{Rule: rule.name, Result: NotReached})
+			r.add(Check{Rule: rule.name, Result: ResultNotReached})
 			continue
 		}
 		if err := rule.run(ctx, v, t); err != nil {
@@ -61,12 +61,12 @@ func (v *Verifier) Explain(ctx context.Context, token string) *Report {
 			continue
 		}
 		if rule.name == "policy" { // by the names that people look for
-			r.add(Check{Rule: "scope", Result: Passed, Expected: strings.Join(v.policy.Scopes, " "), Actual: actual(t.claims.scopes)})
-			r.add(Check{Rule: "client", Result: Passed, Expected: strings.Join(v.policy.Clients, " "), Actual: actual(t.claims.clientID())})
+			r.add(Check{Rule: "scope", Result: ResultPassed, Expected: strings.Join(v.policy.Scopes, " "), Actual: actual(t.claims.scopes)})
+			r.add(Check{Rule: "client", Result: ResultPassed, Expected: strings.Join(v.policy.Clients, " "), Actual: actual(t.claims.clientID())})
 			continue
 		}
 		expected, got := v.shown(t, rule.name)
-		r.add(Check{Rule: rule.name, Result: Passed, Expected: expected, Actual: actual(got)})
+		r.add(Check{Rule: rule.name, Result: ResultPassed, Expected: expected, Actual: actual(got)})
 	}
 	return r
 }
@@ -94,7 +94,7 @@ func (r *Report) fail(err error) {
 	if got == "" && e.cause != nil {
 		got = actual(e.cause.Error())
 	}
-	r.add(Check{Rule: e.Rule, Result: Failed, Reason: e.Reason, Expected: e.Expected, Actual: got, Remedy: e.Summary() + ". " + e.Remedy})
+	r.add(Check{Rule: e.Rule, Result: ResultFailed, Reason: e.Reason, Expected: e.Expected, Actual: got, Remedy: e.Summary() + ". " + e.Remedy})
 }
 
 // shown returns what a rule expects and the value that it looked at.

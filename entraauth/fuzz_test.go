@@ -21,7 +21,7 @@ func FuzzAuthorizationHeader(f *testing.F) {
 		f.Add(seed)
 	}
 	fix := newFixture(f, nil)
-	handler := fix.verifier.Middleware(&entraauth.Guard{ResourceMetadata: metadataURL})(http.NotFoundHandler())
+	handler := fix.verifier.Middleware(&entraauth.BearerCheck{ResourceMetadata: metadataURL})(http.NotFoundHandler())
 	f.Fuzz(func(t *testing.T, header string) {
 		req := httptest.NewRequest(http.MethodPost, "/mcp", nil)
 		req.Header["Authorization"] = []string{header}
@@ -60,7 +60,7 @@ func FuzzChallenge(f *testing.F) {
 	fix := newFixture(f, nil)
 	f.Fuzz(func(t *testing.T, expected, remedy, claims string) {
 		rec := httptest.NewRecorder()
-		fix.verifier.Refuse(rec, httptest.NewRequest(http.MethodPost, "/mcp", nil), &entraauth.Guard{ResourceMetadata: metadataURL},
+		fix.verifier.Refuse(rec, httptest.NewRequest(http.MethodPost, "/mcp", nil), &entraauth.BearerCheck{ResourceMetadata: metadataURL},
 			&entraauth.Error{Kind: entraauth.ErrInvalidToken, Reason: "malformed", Expected: expected, Remedy: remedy, Claims: claims})
 		checkChallenge(t, expected, answer{rec.Code, rec.Header(), rec.Body.String()})
 	})

@@ -21,15 +21,15 @@ type Assertion = secret.Text
 type Kind int
 
 const (
-	// User is a person, through a client application (a delegated token).
-	User Kind = iota + 1
-	// App is an application on its own, for no person (an app-only token).
-	App
+	// KindUser is a person, through a client application (a delegated token).
+	KindUser Kind = iota + 1
+	// KindApp is an application on its own, for no person (an app-only token).
+	KindApp
 )
 
 // String returns "user" or "app".
 func (k Kind) String() string {
-	if k == App {
+	if k == KindApp {
 		return "app"
 	}
 	return "user"
@@ -40,12 +40,12 @@ func (k Kind) String() string {
 type ClientAuth int
 
 const (
-	// PublicClient did not: a desktop or command line program, a web page.
-	PublicClient ClientAuth = iota
-	// ConfidentialClient used a secret, or better.
-	ConfidentialClient
-	// CertificateClient used a certificate or a federated credential.
-	CertificateClient
+	// ClientAuthNone did not: a desktop or command line program, a web page.
+	ClientAuthNone ClientAuth = iota
+	// ClientAuthSecret used a secret, or better.
+	ClientAuthSecret
+	// ClientAuthCertificate used a certificate or a federated credential.
+	ClientAuthCertificate
 )
 
 // An Identity is who a verified token speaks for. It is immutable and may be
@@ -64,9 +64,9 @@ type Identity struct {
 }
 
 func newIdentity(token string, c *claims) *Identity {
-	kind := User
+	kind := KindUser
 	if c.isApp() {
-		kind = App
+		kind = KindApp
 	}
 	return &Identity{
 		tenantID:  c.tenantID,
@@ -113,9 +113,9 @@ func (id *Identity) UserID() string {
 // ClientID returns the application that the caller uses (claim appid or azp).
 func (id *Identity) ClientID() string { return id.clientID }
 
-// Name returns a name for people to read (preferred_username, upn, unique_name
+// Username returns a name for people to read (preferred_username, upn, unique_name
 // or name). It may be empty, and never decides anything.
-func (id *Identity) Name() string { return id.name }
+func (id *Identity) Username() string { return id.name }
 
 // TokenID returns the token's id (claim uti), which joins a log line to Entra's
 // sign-in log. It may be empty.

@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// A Guard says how one endpoint is protected.
-type Guard struct {
+// A BearerCheck says how one endpoint is protected.
+type BearerCheck struct {
 	// Policy is needed besides the verifier's own. The zero value adds nothing.
 	Policy Policy
 	// ResourceMetadata is the URL of the protected resource metadata (RFC 9728)
@@ -28,7 +28,7 @@ type Guard struct {
 // Middleware lets requests with a good token through to the next handler, whose
 // request context carries the caller ([FromContext]), and answers all others
 // itself. A nil Guard is the zero Guard.
-func (v *Verifier) Middleware(guard *Guard) func(http.Handler) http.Handler {
+func (v *Verifier) Middleware(guard *BearerCheck) func(http.Handler) http.Handler {
 	g := copyGuard(guard)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -47,12 +47,12 @@ func (v *Verifier) Middleware(guard *Guard) func(http.Handler) http.Handler {
 
 // Refuse answers a request with the error: status, challenge, body and a line
 // in the log. An error that is not an *[Error] is answered 500 without its text.
-func (v *Verifier) Refuse(w http.ResponseWriter, r *http.Request, guard *Guard, err error) {
+func (v *Verifier) Refuse(w http.ResponseWriter, r *http.Request, guard *BearerCheck, err error) {
 	v.refuse(w, r, copyGuard(guard), err)
 }
 
-func copyGuard(guard *Guard) *Guard {
-	var g Guard
+func copyGuard(guard *BearerCheck) *BearerCheck {
+	var g BearerCheck
 	if guard != nil {
 		g = *guard
 		g.Policy = g.Policy.Clone()
@@ -63,7 +63,7 @@ func copyGuard(guard *Guard) *Guard {
 	return &g
 }
 
-func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *Guard, err error) {
+func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *BearerCheck, err error) {
 	var e *Error
 	if !errors.As(err, &e) {
 		v.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("path", actual(r.URL.Path)), slog.Any("error", err))

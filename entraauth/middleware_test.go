@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files")
 const metadataURL = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
 
 // serve runs a guarded handler that says who calls.
-func (f *fixture) serve(t *testing.T, guard *entraauth.Guard) *httptest.Server {
+func (f *fixture) serve(t *testing.T, guard *entraauth.BearerCheck) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(f.verifier.Middleware(guard)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, entraauth.FromContext(r.Context()).UserID())
@@ -72,10 +72,10 @@ func TestMiddlewareLetsTheCallerThrough(t *testing.T) {
 // The challenges as they go over the wire, one golden file for all.
 func TestChallenges(t *testing.T) {
 	f := newFixture(t, nil)
-	s := f.serve(t, &entraauth.Guard{ResourceMetadata: metadataURL})
-	admin := f.serve(t, &entraauth.Guard{ResourceMetadata: metadataURL, Policy: entraauth.Policy{Scopes: []string{"admin"}}})
-	clients := f.serve(t, &entraauth.Guard{ResourceMetadata: metadataURL, Policy: entraauth.Policy{Clients: []string{otherTenant}}})
-	strong := f.serve(t, &entraauth.Guard{ResourceMetadata: metadataURL, Policy: entraauth.Policy{AuthContext: "c1"}})
+	s := f.serve(t, &entraauth.BearerCheck{ResourceMetadata: metadataURL})
+	admin := f.serve(t, &entraauth.BearerCheck{ResourceMetadata: metadataURL, Policy: entraauth.Policy{Scopes: []string{"admin"}}})
+	clients := f.serve(t, &entraauth.BearerCheck{ResourceMetadata: metadataURL, Policy: entraauth.Policy{Clients: []string{otherTenant}}})
+	strong := f.serve(t, &entraauth.BearerCheck{ResourceMetadata: metadataURL, Policy: entraauth.Policy{AuthContext: "c1"}})
 	able := f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["xms_cc"] = []string{"cp1"} })
 	daemon := f.tenant.Mint(f.api, 1, func(h, c map[string]any) { appOnly(f, h, c) })
 	good := f.token()

@@ -74,7 +74,7 @@ func (p *Policy) check(id *Identity) *Error {
 			clientAuthNames[id.clientAuth], "Use a client that proves itself so")
 	}
 	checkCaller := p.checkUser
-	if id.kind == App {
+	if id.kind == KindApp {
 		checkCaller = p.checkApp
 	}
 	if err := checkCaller(id); err != nil {
@@ -97,7 +97,7 @@ func (p *Policy) checkUser(id *Identity) *Error {
 	if len(p.AppRoles) > 0 && !p.forUsers() {
 		return notPermitted("kind of caller", userNotAccepted, "an application on its own", "user", "Use client credentials")
 	}
-	hasRole := func(role string) bool { return id.HasRole(User, role) }
+	hasRole := func(role string) bool { return id.HasRole(KindUser, role) }
 	if len(p.UserRoles) > 0 && !slices.ContainsFunc(p.UserRoles, hasRole) {
 		return notPermitted("user role", userRoleMissing, "one of the roles "+strings.Join(p.UserRoles, " "),
 			strings.Join(id.roles, " "), "Ask an administrator to assign one to you, then sign in again")
@@ -131,7 +131,7 @@ func (p *Policy) checkGroups(id *Identity) *Error {
 }
 
 func (p *Policy) checkApp(id *Identity) *Error {
-	hasRole := func(role string) bool { return id.HasRole(App, role) }
+	hasRole := func(role string) bool { return id.HasRole(KindApp, role) }
 	switch {
 	case slices.ContainsFunc(p.AppRoles, hasRole):
 		return nil
@@ -175,7 +175,7 @@ var authContext = regexp.MustCompile(`^c[1-9][0-9]?$`)
 // that the verifier admits.
 func (p Policy) IsEmpty() bool {
 	lists := len(p.Scopes) + len(p.AnyScope) + len(p.UserRoles) + len(p.Groups) + len(p.AppRoles) + len(p.Clients)
-	return lists == 0 && p.ClientAuth == PublicClient && p.AuthContext == ""
+	return lists == 0 && p.ClientAuth == ClientAuthNone && p.AuthContext == ""
 }
 
 // neverInToken are scopes that clients ask for and no access token for an API has.
@@ -224,7 +224,7 @@ func (p Policy) Validate(prefix string) error {
 			fault(name, "the list is there and empty, so it asks for nothing; name something, or leave it nil")
 		}
 	}
-	if p.ClientAuth < PublicClient || p.ClientAuth > CertificateClient {
+	if p.ClientAuth < ClientAuthNone || p.ClientAuth > ClientAuthCertificate {
 		fault("ClientAuth", "%d is none of the constants", p.ClientAuth)
 	}
 	if p.AuthContext != "" && !authContext.MatchString(p.AuthContext) {

@@ -79,11 +79,11 @@ func TestPolicy(t *testing.T) {
 		"client":                           {policy{Clients: []string{strings.ToUpper(otherTenant)}}, claims("appid", otherTenant), nil, ""},
 		"client not on the list":           {policy{Clients: []string{otherTenant}}, claims("appid", group), entraauth.ErrNotPermitted, "client"},
 		"client of the other version":      {policy{Clients: []string{otherTenant}}, claims("appid", group, "azp", otherTenant), entraauth.ErrNotPermitted, "client"},
-		"public client":                    {policy{ClientAuth: entraauth.ConfidentialClient}, claims("appidacr", "0"), entraauth.ErrNotPermitted, "client authentication"},
-		"client with a secret":             {policy{ClientAuth: entraauth.ConfidentialClient}, claims("appidacr", "1"), nil, ""},
-		"client without certificate":       {policy{ClientAuth: entraauth.CertificateClient}, claims("appidacr", "1"), entraauth.ErrNotPermitted, "client authentication"},
-		"client with a certificate":        {policy{ClientAuth: entraauth.CertificateClient}, claims("appidacr", "2"), nil, ""},
-		"client authentication not told":   {policy{ClientAuth: entraauth.ConfidentialClient}, claims("appidacr", nil, "azpacr", "2"), entraauth.ErrNotPermitted, "client authentication"},
+		"public client":                    {policy{ClientAuth: entraauth.ClientAuthSecret}, claims("appidacr", "0"), entraauth.ErrNotPermitted, "client authentication"},
+		"client with a secret":             {policy{ClientAuth: entraauth.ClientAuthSecret}, claims("appidacr", "1"), nil, ""},
+		"client without certificate":       {policy{ClientAuth: entraauth.ClientAuthCertificate}, claims("appidacr", "1"), entraauth.ErrNotPermitted, "client authentication"},
+		"client with a certificate":        {policy{ClientAuth: entraauth.ClientAuthCertificate}, claims("appidacr", "2"), nil, ""},
+		"client authentication not told":   {policy{ClientAuth: entraauth.ClientAuthSecret}, claims("appidacr", nil, "azpacr", "2"), entraauth.ErrNotPermitted, "client authentication"},
 		"context":                          {policy{AuthContext: "c1"}, claims("acrs", []string{"c2", "c1"}), nil, ""},
 		"context as text":                  {policy{AuthContext: "c1"}, claims("acrs", "c1"), nil, ""},
 		"context missing, able client":     {policy{AuthContext: "c1"}, claims("xms_cc", []string{"cp1"}), entraauth.ErrInsufficientClaims, "authentication context"},
@@ -124,7 +124,7 @@ func TestGuardsAddUp(t *testing.T) {
 		"apps' role":   {entraauth.Policy{AppRoles: []string{"R"}}, 403, 403, 200},
 		"another role": {entraauth.Policy{AppRoles: []string{"S"}}, 403, 403, 403},
 	} {
-		s := f.serve(t, &entraauth.Guard{Policy: row.policy})
+		s := f.serve(t, &entraauth.BearerCheck{Policy: row.policy})
 		for token, want := range map[string]int{f.token(): row.user, f.tenant.Token(f.alice, f.client, f.api): row.admin, app: row.app} {
 			if a := get(t, s.URL, authorization("Bearer "+token)); a.status != want {
 				t.Errorf("%s: %d %s, want %d", name, a.status, a.body, want)
@@ -142,7 +142,7 @@ func TestAppIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id.Kind() != entraauth.App || id.HasRole(entraauth.User, "R") || !id.HasRole(entraauth.App, "R") || id.UserID() != f.tenant.ID()+"."+id.ObjectID() {
+	if id.Kind() != entraauth.KindApp || id.HasRole(entraauth.KindUser, "R") || !id.HasRole(entraauth.KindApp, "R") || id.UserID() != f.tenant.ID()+"."+id.ObjectID() {
 		t.Errorf("kind %v, roles %v, id %s", id.Kind(), id.Roles(), id.UserID())
 	}
 	id, err = f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 2, func(h, c map[string]any) { daemon("R")(f, h, c); delete(c, "oid") }))
@@ -154,7 +154,7 @@ func TestAppIdentity(t *testing.T) {
 // The claims challenge, as Microsoft's clients look for it.
 func TestStepUpChallenge(t *testing.T) {
 	f := newFixture(t, nil)
-	s := f.serve(t, &entraauth.Guard{ResourceMetadata: metadataURL, Policy: entraauth.Policy{AuthContext: "c1"}})
+	s := f.serve(t, &entraauth.BearerCheck{ResourceMetadata: metadataURL, Policy: entraauth.Policy{AuthContext: "c1"}})
 	able := f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["xms_cc"] = []string{"cp1"} })
 	a := get(t, s.URL, authorization("Bearer "+able))
 	c := a.header.Get("WWW-Authenticate")
@@ -203,13 +203,13 @@ func TestPolicyOfOpenIDScopes(t *testing.T) {
 }
 
 func TestPolicyIsEmpty(t *testing.T) {
-	for _, p := range []entraauth.Policy{{}, {Scopes: []string{}, Groups: []string{}}, {ClientAuth: entraauth.PublicClient}} {
+	for _, p := range []entraauth.Policy{{}, {Scopes: []string{}, Groups: []string{}}, {ClientAuth: entraauth.ClientAuthNone}} {
 		if !p.IsEmpty() {
 			t.Errorf("%+v asks for something", p)
 		}
 	}
 	for _, p := range []entraauth.Policy{{Scopes: []string{"a"}}, {AnyScope: []string{"a"}}, {UserRoles: []string{"a"}}, {Groups: []string{"a"}}, {AppRoles: []string{"a"}},
-		{Clients: []string{"a"}}, {ClientAuth: entraauth.CertificateClient}, {AuthContext: "c1"}} {
+		{Clients: []string{"a"}}, {ClientAuth: entraauth.ClientAuthCertificate}, {AuthContext: "c1"}} {
 		if p.IsEmpty() {
 			t.Errorf("%+v asks for nothing", p)
 		}

@@ -31,8 +31,8 @@ func TestVerifyAcceptsBothVersions(t *testing.T) {
 		if want := strings.ToLower(f.tenant.ID() + "." + f.alice.ObjectID); id.UserID() != want {
 			t.Errorf("v%d: UserID is %q, want %q", version, id.UserID(), want)
 		}
-		if id.Name() != "alice@contoso.example" || !id.HasScope("access_as_user") || id.HasScope("admin") || id.TokenID() == "" {
-			t.Errorf("v%d: name %q, scopes %v, token id %q", version, id.Name(), id.Scopes(), id.TokenID())
+		if id.Username() != "alice@contoso.example" || !id.HasScope("access_as_user") || id.HasScope("admin") || id.TokenID() == "" {
+			t.Errorf("v%d: name %q, scopes %v, token id %q", version, id.Username(), id.Scopes(), id.TokenID())
 		}
 		var claims struct {
 			Ver string `json:"ver"`
@@ -224,7 +224,7 @@ func TestExplain(t *testing.T) {
 	f := newFixture(t, nil)
 	r := f.verifier.Explain(t.Context(), f.token())
 	for _, c := range r.Checks {
-		if c.Result != entraauth.Passed || c.Rule == "" {
+		if c.Result != entraauth.ResultPassed || c.Rule == "" {
 			t.Errorf("a good token: %+v", c)
 		}
 	}
@@ -237,7 +237,7 @@ func TestExplain(t *testing.T) {
 	failed := map[string]entraauth.Check{}
 	r = f.verifier.Explain(t.Context(), bad)
 	for _, c := range r.Checks {
-		if c.Result != entraauth.Passed {
+		if c.Result != entraauth.ResultPassed {
 			failed[c.Reason] = c
 		}
 		if strings.Contains(c.Actual+c.Remedy, bad[len(bad)-20:]) {
@@ -248,7 +248,7 @@ func TestExplain(t *testing.T) {
 		failed["scope_missing"].Actual != "x" {
 		t.Errorf("valid %v, failed %v", r.Valid, failed)
 	}
-	if r := f.verifier.Explain(t.Context(), "garbage"); r.Valid || r.Checks[0].Result != entraauth.Failed || r.Checks[1].Result != entraauth.NotReached {
+	if r := f.verifier.Explain(t.Context(), "garbage"); r.Valid || r.Checks[0].Result != entraauth.ResultFailed || r.Checks[1].Result != entraauth.ResultNotReached {
 		t.Errorf("garbage: %+v", r)
 	}
 }
@@ -260,12 +260,12 @@ func TestExplainWithoutKeys(t *testing.T) {
 	f.start(t, nil)
 	r := f.verifier.Explain(t.Context(), f.token())
 	for _, c := range r.Checks {
-		want := entraauth.Passed
+		want := entraauth.ResultPassed
 		switch c.Rule {
 		case "keys":
-			want = entraauth.Failed
+			want = entraauth.ResultFailed
 		case "issuer", "signing key", "key issuer", "signature":
-			want = entraauth.NotReached
+			want = entraauth.ResultNotReached
 		}
 		if c.Result != want {
 			t.Errorf("%+v, want %s", c, want)

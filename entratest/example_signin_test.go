@@ -31,7 +31,7 @@ func Example() {
 	}
 	defer func() { _ = verifier.Close() }()
 	greet := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		fmt.Println("hello,", entraauth.FromContext(r.Context()).Name())
+		fmt.Println("hello,", entraauth.FromContext(r.Context()).Username())
 	})
 	server := verifier.Middleware(nil)(greet)
 

@@ -183,7 +183,7 @@ func (a *access) shows(id *entraauth.Identity, t target) bool {
 // obtainable reports whether the caller may use what it was refused after asking for
 // more.
 func obtainable(id *entraauth.Identity, e *entraauth.Error) bool {
-	return id != nil && id.Kind() == entraauth.User && remediable(e)
+	return id != nil && id.Kind() == entraauth.KindUser && remediable(e)
 }
 
 // filter takes out of a listing what the caller may not use, and reports whether the

@@ -51,9 +51,9 @@ func (s *Server) conclude(next mcp.MethodHandler) mcp.MethodHandler {
 func challengeOf(id *entraauth.Identity, e *obo.Error) *entraauth.Error {
 	switch {
 	case errors.Is(e, obo.ErrAssertionExpired):
-		return entraauth.Revoked(id)
+		return entraauth.RevokedError(id)
 	case errors.Is(e, obo.ErrInteractionRequired) && e.Claims != "" && id.HandlesClaims():
-		return entraauth.ClaimsRequired(id, e.Claims)
+		return entraauth.ClaimsRequiredError(id, e.Claims)
 	}
 	return nil
 }

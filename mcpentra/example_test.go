@@ -64,7 +64,7 @@ func ExampleNewServer() {
 	}
 	mcp.AddTool(srv.MCP(), &mcp.Tool{Name: "hello", Description: "Greets the caller."},
 		func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
-			text := "Hello, " + entraauth.FromContext(ctx).Name()
+			text := "Hello, " + entraauth.FromContext(ctx).Username()
 			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, nil
 		})
 	h := httptest.NewServer(srv)

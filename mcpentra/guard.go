@@ -126,7 +126,7 @@ func (s *Server) refuseLate(ctx context.Context, d *denial) bool {
 
 // refuse answers a request with the denial.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, d *denial, log func(*http.Request, int, *entraauth.Error)) {
-	s.verifier.Refuse(w, r, &entraauth.Guard{
+	s.verifier.Refuse(w, r, &entraauth.BearerCheck{
 		Policy: d.needs, ResourceMetadata: s.metadataURL, WriteBody: mcpauth.WriteBody, OnRefusal: log,
 	}, d.refusal)
 }

@@ -151,7 +151,7 @@ func TestPoliciesOfNothing(t *testing.T) {
 		"zero":                  {entraauth.Policy{}, "asks for nothing"},
 		"empty lists":           {entraauth.Policy{Scopes: none, AnyScope: none, UserRoles: none, Groups: none, AppRoles: none, Clients: none}, "asks for nothing"},
 		"one empty list":        {entraauth.Policy{UserRoles: none}, "asks for nothing"},
-		"public client":         {entraauth.Policy{ClientAuth: entraauth.PublicClient}, "asks for nothing"},
+		"public client":         {entraauth.Policy{ClientAuth: entraauth.ClientAuthNone}, "asks for nothing"},
 		"one of two is empty":   {entraauth.Policy{UserRoles: none, Scopes: []string{"Mail.Read"}}, "UserRoles"},
 		"openid":                {entraauth.Policy{Scopes: []string{"openid"}}, `"openid"`},
 		"profile":               {entraauth.Policy{Scopes: []string{"access_as_user", "Profile"}}, `"Profile"`},

@@ -174,7 +174,7 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 		PropagateRequestCancellation: true,
 		DisableLocalhostProtection:   true, // gate checks Host, and knows the public one
 	})
-	outer := &entraauth.Guard{
+	outer := &entraauth.BearerCheck{
 		ResourceMetadata: s.metadataURL, WriteBody: mcpauth.WriteBody,
 		OnRefusal: func(r *http.Request, status int, e *entraauth.Error) { s.auditRefusal(r, status, e, nil) },
 	}

@@ -55,7 +55,7 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 		return true, nil
 	}
 	return false, &Error{
-		Kind: c.last.Kind, Code: c.last.Code, ErrorCode: c.last.ErrorCode, Resource: c.last.Resource,
+		Kind: c.last.Kind, AADSTS: c.last.AADSTS, OAuthError: c.last.OAuthError, Resource: c.last.Resource,
 		Problem:    "Entra ID keeps failing and is not asked for the moment",
 		Remedy:     "try again in a moment; if it persists, " + askOperator + "look at the first failures (" + serverLog + ")",
 		RetryAfter: min(max(c.until.Sub(now), time.Second), circuitMaxPause),
@@ -127,7 +127,7 @@ func (c *circuit) close(ctx context.Context) {
 // outage reports whether e may be a failure of the authority as a whole, or of the
 // way to it, not of one user's or app's request.
 func (e *Error) outage() bool {
-	return (errors.Is(e.Kind, ErrUnavailable) || errors.Is(e.Kind, ErrThrottled)) && e.Code != looping
+	return (errors.Is(e.Kind, ErrUnavailable) || errors.Is(e.Kind, ErrThrottled)) && e.AADSTS != looping
 }
 
 // looping is the code for one user's client that repeats a request (50196).

@@ -49,13 +49,13 @@ var (
 type Error struct {
 	// Kind is one of this package's sentinels, never nil.
 	Kind error
-	// Code is the number of Entra's AADSTS code, or 0 if the error isn't Entra's
+	// AADSTS is the number of Entra's AADSTS code, or 0 if the error isn't Entra's
 	// or has none.
-	Code int
-	// ErrorCode is the OAuth 2.0 error (RFC 6749, section 5.2), such as
+	AADSTS int
+	// OAuthError is the OAuth 2.0 error (RFC 6749, section 5.2), such as
 	// "invalid_grant". Suberror is Entra's refinement of it, such as
 	// "consent_required" or "bad_token". Either may be empty.
-	ErrorCode, Suberror string
+	OAuthError, Suberror string
 	// Resource is the resource that a token was wanted for, such as
 	// https://storage.azure.com; empty if it was not an allowed one.
 	Resource string
@@ -124,14 +124,14 @@ func (e *Error) UserText() string {
 // label is how people search for the error: "AADSTS65001 consent_required",
 // "AADSTS50076 interaction_required".
 func (e *Error) label() string {
-	reason := e.ErrorCode
+	reason := e.OAuthError
 	if e.Suberror == consentRequired {
 		reason = e.Suberror
 	}
-	if e.Code == 0 {
+	if e.AADSTS == 0 {
 		return reason
 	}
-	return strings.TrimSpace(fmt.Sprintf("AADSTS%d %s", e.Code, reason))
+	return strings.TrimSpace(fmt.Sprintf("AADSTS%d %s", e.AADSTS, reason))
 }
 
 // NonRetriable marks the error for azcore's retry policy: what could be fixed
@@ -149,10 +149,10 @@ func (e *Error) attrs() []slog.Attr {
 			attrs = append(attrs, slog.String(key, value))
 		}
 	}
-	if e.Code != 0 {
-		add("code", fmt.Sprintf("AADSTS%d", e.Code))
+	if e.AADSTS != 0 {
+		add("code", fmt.Sprintf("AADSTS%d", e.AADSTS))
 	}
-	add("error", e.ErrorCode)
+	add("error", e.OAuthError)
 	add("suberror", e.Suberror)
 	add("resource", e.Resource)
 	add("problem", e.Problem)

@@ -59,8 +59,8 @@ func TestCodes(t *testing.T) {
 				_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 				e := wantKind(t, err, want)
 				text := e.UserText()
-				if e.Code != code || !strings.HasPrefix(text, fmt.Sprintf("AADSTS%d ", code)) {
-					t.Errorf("code %d, text %q", e.Code, text)
+				if e.AADSTS != code || !strings.HasPrefix(text, fmt.Sprintf("AADSTS%d ", code)) {
+					t.Errorf("code %d, text %q", e.AADSTS, text)
 				}
 				if e.Problem == "" || e.Remedy == "" && e.ConsentURL == "" {
 					t.Errorf("the text says not what happened, or not what to do: %q", text)
@@ -68,8 +68,8 @@ func TestCodes(t *testing.T) {
 				if e.CorrelationID == "" || e.TraceID == "" || !strings.Contains(text, e.CorrelationID) {
 					t.Errorf("correlation id %q, trace id %q, text %q", e.CorrelationID, e.TraceID, text)
 				}
-				if e.ErrorCode == "" || e.Resource != "https://storage.azure.com" {
-					t.Errorf("error %q, resource %q", e.ErrorCode, e.Resource)
+				if e.OAuthError == "" || e.Resource != "https://storage.azure.com" {
+					t.Errorf("error %q, resource %q", e.OAuthError, e.Resource)
 				}
 				if errors.Is(want, obo.ErrConsentRequired) != (e.ConsentURL != "" && e.AdminConsentURL != "") {
 					t.Errorf("consent URLs: %q, %q", e.ConsentURL, e.AdminConsentURL)
@@ -99,7 +99,7 @@ func wantLogged(t *testing.T, w *world, e *obo.Error) {
 		level = "ERROR"
 	}
 	for key, want := range map[string]any{
-		"level": level, "code": fmt.Sprintf("AADSTS%d", e.Code), "correlation_id": e.CorrelationID,
+		"level": level, "code": fmt.Sprintf("AADSTS%d", e.AADSTS), "correlation_id": e.CorrelationID,
 		"trace_id": e.TraceID, "resource": e.Resource, "user": w.tenant.ID() + "." + w.alice.ObjectID,
 	} {
 		if line[key] != want {
@@ -280,8 +280,8 @@ func TestProofsThatFail(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := w.get(t.Context(), w.exchangerWith(test.method, nil).Credential(w.assertion(w.alice)))
 			e := wantKind(t, err, test.want)
-			if e.Code != test.code || !strings.Contains(e.UserText(), test.says) {
-				t.Errorf("code %d, text %q", e.Code, e.UserText())
+			if e.AADSTS != test.code || !strings.Contains(e.UserText(), test.says) {
+				t.Errorf("code %d, text %q", e.AADSTS, e.UserText())
 			}
 			if test.name == "function that fails" && !errors.Is(err, cause) {
 				t.Errorf("the cause is lost: %v", err)

@@ -103,12 +103,12 @@ func (x *Exchanger) redeem(ctx context.Context, who claims, caller, assertion st
 		case e == nil:
 			search.Accepted()
 			return got, nil
-		case !blamesProof(e.Code):
-			if e.Code != 0 && !e.outage() {
+		case !blamesProof(e.AADSTS):
+			if e.AADSTS != 0 && !e.outage() {
 				search.Accepted()
 			}
 			return success{}, e
-		case !search.Refused(ctx, outdated(e.Code), e):
+		case !search.Refused(ctx, outdated(e.AADSTS), e):
 			return success{}, e
 		}
 		refused = e

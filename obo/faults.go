@@ -29,10 +29,10 @@ type fault struct {
 }
 
 func faultOf(t *tenant, e *Error) fault {
-	f := fault{code: e.Code, problem: e.Problem}
+	f := fault{code: e.AADSTS, problem: e.Problem}
 	if t != nil && !e.proof {
 		f.tenant = t.id
-		if _, known := lookup(e.Code); !known || blamesResource(e.Code) {
+		if _, known := lookup(e.AADSTS); !known || blamesResource(e.AADSTS) {
 			f.resource = e.Resource
 		}
 	}

@@ -55,7 +55,7 @@ func FuzzAnswer(f *testing.F) {
 			}
 			return
 		}
-		if e.Kind == nil || e.Problem == "" || e.Code < 0 {
+		if e.Kind == nil || e.Problem == "" || e.AADSTS < 0 {
 			t.Errorf("%+v", e)
 		}
 		if text := e.Error(); strings.ContainsAny(text, "<>@\n\x00") {

@@ -44,15 +44,15 @@ func TestOddMembersOfARefusal(t *testing.T) {
 	} {
 		body := test.body[:len(test.body)-1] + `,"correlation_id":"` + id + `"}`
 		e := wantKind(t, obo.Answer(x, http.StatusBadRequest, []byte(body)), test.want)
-		if e.Code != test.code || e.CorrelationID != id {
-			t.Errorf("%s: code %d, correlation id %q; want %d, %s", test.name, e.Code, e.CorrelationID, test.code, id)
+		if e.AADSTS != test.code || e.CorrelationID != id {
+			t.Errorf("%s: code %d, correlation id %q; want %d, %s", test.name, e.AADSTS, e.CorrelationID, test.code, id)
 		}
 	}
 	e := wantKind(t, obo.Answer(x, http.StatusBadRequest, []byte(`{"error":"interaction_required","error_codes":[50076],"claims":{"access_token":{}}}`)), obo.ErrInteractionRequired)
 	if e.Claims != `{"access_token":{}}` {
 		t.Errorf("claims as an object: %q", e.Claims)
 	}
-	if obo.Answer(x, http.StatusOK, []byte(`{"error":{"code":"x"},"error_codes":[65001]}`)).Code != 65001 {
+	if obo.Answer(x, http.StatusOK, []byte(`{"error":{"code":"x"},"error_codes":[65001]}`)).AADSTS != 65001 {
 		t.Error("a refusal with status 200 and an odd error is taken for a token")
 	}
 }

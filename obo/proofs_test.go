@@ -119,8 +119,8 @@ func TestCertificate(t *testing.T) {
 	}
 	renewed := certificateFile(t, path)
 	e := wantKind(t, get(2), obo.ErrMisconfigured)
-	if e.Code != 700027 || entra.refused != 2 {
-		t.Errorf("AADSTS%d after %d refusals; want 700027 after 2: once more with a new assertion", e.Code, entra.refused)
+	if e.AADSTS != 700027 || entra.refused != 2 {
+		t.Errorf("AADSTS%d after %d refusals; want 700027 after 2: once more with a new assertion", e.AADSTS, entra.refused)
 	}
 	entra.mu.Lock()
 	entra.registered = renewed
@@ -139,8 +139,8 @@ func TestCertificateOfTheTenant(t *testing.T) {
 	w.mustGet(x.Credential(w.assertion(w.alice)))
 	_ = certificateFile(t, path) // not registered
 	_, err := w.get(t.Context(), x.Credential(w.assertion(w.bob)))
-	if e := wantKind(t, err, obo.ErrMisconfigured); e.Code != 700027 {
-		t.Errorf("got AADSTS%d, want 700027", e.Code)
+	if e := wantKind(t, err, obo.ErrMisconfigured); e.AADSTS != 700027 {
+		t.Errorf("got AADSTS%d, want 700027", e.AADSTS)
 	}
 	w.api.AddCertificate(certificateFile(t, path))
 	w.mustGet(x.Credential(w.assertion(w.bob)))
@@ -167,8 +167,8 @@ func TestWorkloadIdentity(t *testing.T) {
 	_ = wantKind(t, err, obo.ErrUnavailable) // not written yet
 	project(w.clock.Now().Add(-time.Hour))
 	_, err = w.get(t.Context(), x.Credential(w.assertion(w.alice)))
-	if e := wantKind(t, err, obo.ErrMisconfigured); e.Code != 700024 {
-		t.Errorf("got AADSTS%d, want 700024", e.Code)
+	if e := wantKind(t, err, obo.ErrMisconfigured); e.AADSTS != 700024 {
+		t.Errorf("got AADSTS%d, want 700024", e.AADSTS)
 	}
 	project(w.clock.Now().Add(time.Hour))
 	w.mustGet(x.Credential(w.assertion(w.alice)))
@@ -198,8 +198,8 @@ func TestChain(t *testing.T) {
 		before := w.exchanges()
 		w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: code, Times: 1})
 		_, err := w.get(t.Context(), user())
-		if e := asError(t, err); e.Code != code || w.exchanges() != before+1 {
-			t.Errorf("got AADSTS%d after %d requests, want %d after 1", e.Code, w.exchanges()-before, code)
+		if e := asError(t, err); e.AADSTS != code || w.exchanges() != before+1 {
+			t.Errorf("got AADSTS%d after %d requests, want %d after 1", e.AADSTS, w.exchanges()-before, code)
 		}
 	}
 	// The first ones get another chance, then the search goes on.
@@ -212,8 +212,8 @@ func TestChain(t *testing.T) {
 	// The secret in use is replaced while the server runs; the others are no better.
 	w.api.RemoveSecrets()
 	_, err := w.get(t.Context(), user())
-	if e := wantKind(t, err, obo.ErrMisconfigured); e.Code != 7000215 {
-		t.Errorf("got AADSTS%d, want 7000215", e.Code)
+	if e := wantKind(t, err, obo.ErrMisconfigured); e.AADSTS != 7000215 {
+		t.Errorf("got AADSTS%d, want 7000215", e.AADSTS)
 	}
 	for _, kind := range []string{"client assertion", "client secret"} {
 		if !strings.Contains(w.text(), `"failed":"`+kind+`"`) {

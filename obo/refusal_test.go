@@ -62,8 +62,8 @@ func TestAssertionsThatAreNotExchanged(t *testing.T) {
 			if !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
-			if e := asError(t, err); e.Problem == "" || e.Code != 0 {
-				t.Errorf("problem %q, code %d: it is not Entra's error", e.Problem, e.Code)
+			if e := asError(t, err); e.Problem == "" || e.AADSTS != 0 {
+				t.Errorf("problem %q, code %d: it is not Entra's error", e.Problem, e.AADSTS)
 			}
 		})
 	}

@@ -118,7 +118,7 @@ func (r *refusals) void(h *history, old refused) bool {
 func (h *history) leftAlone(rest time.Duration) *Error {
 	e := h.later
 	return &Error{
-		Kind: e.Kind, Code: e.Code, ErrorCode: e.ErrorCode, Resource: e.Resource, CorrelationID: e.CorrelationID, TraceID: e.TraceID,
+		Kind: e.Kind, AADSTS: e.AADSTS, OAuthError: e.OAuthError, Resource: e.Resource, CorrelationID: e.CorrelationID, TraceID: e.TraceID,
 		Problem: e.Problem + ", so it is not asked for this user at the moment", Remedy: e.Remedy,
 		RetryAfter: max(rest, time.Second), cause: e.cause,
 	}

@@ -17,7 +17,7 @@ const (
 	codeUnavailable     = -32004
 )
 
-// WriteBody writes a refusal as a JSON-RPC error, for [entraauth.Guard]. MCP
+// WriteBody writes a refusal as a JSON-RPC error, for [entraauth.BearerCheck]. MCP
 // clients show its message. It has the id of the refused request: the SDK's client
 // keeps its connection after such an answer, and gives it up for good on any other
 // body.

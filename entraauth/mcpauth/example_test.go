@@ -31,13 +31,13 @@ func ExampleBridge() {
 	server := mcp.NewServer(&mcp.Implementation{Name: "greeter", Version: "1"}, nil)
 	mcp.AddTool(server, &mcp.Tool{Name: "hello", Description: "Greets the caller."},
 		func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
-			text := "Hello, " + entraauth.FromContext(ctx).Name()
+			text := "Hello, " + entraauth.FromContext(ctx).Username()
 			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, nil
 		})
 	server.AddReceivingMiddleware(mcpauth.Receive)
 	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 		&mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true})
-	handler := verifier.Middleware(&entraauth.Guard{WriteBody: mcpauth.WriteBody})(mcpauth.Bridge(stream))
+	handler := verifier.Middleware(&entraauth.BearerCheck{WriteBody: mcpauth.WriteBody})(mcpauth.Bridge(stream))
 
 	token := tenant.Token(tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddClient("Chat"), api)
 	req := httptest.NewRequest(http.MethodPost, "/mcp",

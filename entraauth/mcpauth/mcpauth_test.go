@@ -70,7 +70,7 @@ func (f *fixture) handler() http.Handler {
 }
 
 func (f *fixture) guarded(next http.Handler) http.Handler {
-	return f.verifier.Middleware(&entraauth.Guard{WriteBody: mcpauth.WriteBody})(next)
+	return f.verifier.Middleware(&entraauth.BearerCheck{WriteBody: mcpauth.WriteBody})(next)
 }
 
 const (

@@ -151,7 +151,7 @@ func (t *tour) userInfo(ctx context.Context, n *notes) error {
 	}
 	var passed []string
 	for _, check := range out.Validation {
-		if check.Result != entraauth.Passed {
+		if check.Result != entraauth.ResultPassed {
 			return fmt.Errorf("rule %q failed", check.Rule)
 		}
 		passed = append(passed, check.Rule)

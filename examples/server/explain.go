@@ -152,7 +152,7 @@ func printReport(w io.Writer, r *entraauth.Report, own selfJudged) {
 	_, _ = fmt.Fprintln(table, "RULE\tRESULT\tACTUAL\tEXPECTED")
 	for _, c := range r.Checks {
 		result := string(c.Result)
-		if c.Result == entraauth.Failed {
+		if c.Result == entraauth.ResultFailed {
 			result = "FAILED"
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Rule, result, printable(c.Actual), printable(c.Expected))
@@ -168,7 +168,7 @@ func printReport(w io.Writer, r *entraauth.Report, own selfJudged) {
 	}
 	_, _ = fmt.Fprintln(w, "\nThe token is refused:")
 	for _, c := range r.Checks {
-		if c.Result == entraauth.Failed {
+		if c.Result == entraauth.ResultFailed {
 			_, _ = fmt.Fprintf(w, "  %s: %s (docs/troubleshooting.md#%s)\n", c.Reason, c.Remedy, c.Reason)
 		}
 	}
