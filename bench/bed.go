@@ -88,11 +88,11 @@ func (b *Bed) KeysURL() string {
 }
 
 // keyFetches is how often keys have been asked for.
-func (b *Bed) keyFetches() int { return b.Tenant.Count(entratest.Keys) }
+func (b *Bed) keyFetches() int { return b.Tenant.Count(entratest.EndpointKeys) }
 
 // requests is how often metadata and keys have been asked for.
 func (b *Bed) requests() int {
-	return b.Tenant.Count(entratest.Discovery) + b.Tenant.Count(entratest.Keys)
+	return b.Tenant.Count(entratest.EndpointDiscovery) + b.Tenant.Count(entratest.EndpointKeys)
 }
 
 // Token returns a v2 access token of a user with 25 claims, after change.
@@ -150,8 +150,8 @@ func (b *Bed) publishForeignKey(ctx context.Context) (undo func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Tenant.Fail(entratest.Keys, entratest.Fault{Status: http.StatusOK, Body: string(body)})
-	return func() { b.Tenant.Fail(entratest.Keys, entratest.Fault{}) }, nil
+	b.Tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: http.StatusOK, Body: string(body)})
+	return func() { b.Tenant.Fail(entratest.EndpointKeys, entratest.Fault{}) }, nil
 }
 
 // foreignToken is [Bed.Token], signed with the foreign key.

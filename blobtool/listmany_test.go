@@ -80,7 +80,7 @@ func TestSearchNamesTime(t *testing.T) {
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a/1", "b/1")
 	w.allowOnly(t, "docs/a/", "docs/b/") // two listings
-	w.storage.Fail(blobtest.Fault{Skip: 1, Operation: blobtest.ListBlobs, Delay: time.Hour})
+	w.storage.Fail(blobtest.Fault{Skip: 1, Operation: blobtest.OpListBlobs, Delay: time.Hour})
 	session := w.connect(t, "alice")
 	a := args{"container": "docs", "name": "**", "max_seconds": 3}
 	out := callFor[found](t, session, "search_blobs", a)

@@ -22,7 +22,7 @@ func BenchmarkSearchText(b *testing.B) {
 		Name:  func(i int) string { return fmt.Sprintf("%04d.log", i) },
 		Size:  func(int) int64 { return size },
 	})
-	w.storage.Fail(blobtest.Fault{Operation: blobtest.GetBlob, Delay: latency})
+	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpGetBlob, Delay: latency})
 	search := func(overlap int) (*mcp.ClientSession, func()) {
 		set, err := blobtool.New(w.storage.URL(), "docs", w.findCredential, &blobtool.Options{HTTPClient: w.storage.HTTPClient()})
 		if err != nil {

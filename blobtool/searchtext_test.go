@@ -180,7 +180,7 @@ func TestSearchProgress(t *testing.T) {
 	for i := range 100 {
 		put(w.storage, "docs", fmt.Sprintf("%02d", i))
 	}
-	w.storage.Fail(blobtest.Fault{Operation: blobtest.GetBlob, Delay: 200 * time.Millisecond})
+	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpGetBlob, Delay: 200 * time.Millisecond})
 	var mu sync.Mutex
 	var seen []float64
 	session := w.connectWith(t, "alice", &mcp.ClientOptions{ProgressNotificationHandler: func(_ context.Context, req *mcp.ProgressNotificationClientRequest) {
@@ -218,7 +218,7 @@ func TestSearchTextOverlaps(t *testing.T) {
 	gauge := &gauge{next: w.storage.HTTPClient().Transport}
 	client := *w.storage.HTTPClient()
 	client.Transport = gauge
-	w.storage.Fail(blobtest.Fault{Operation: blobtest.GetBlob, Delay: 20 * time.Millisecond})
+	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpGetBlob, Delay: 20 * time.Millisecond})
 	w.serve(t, w.storage.URL(), &blobtool.Options{HTTPClient: &client})
 	out := callFor[found](t, w.connect(t, "alice"), "search_blobs", args{"text": "x"})
 	if out.Searched != 100 || gauge.most < 16 || gauge.most > 32 {

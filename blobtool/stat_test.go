@@ -140,7 +140,7 @@ func TestStatBlobVersions(t *testing.T) {
 	if out.Size != 3 || out.VersionID != ids[3] {
 		t.Errorf("an earlier one: %+v", out)
 	}
-	w.storage.Fail(blobtest.Fault{Operation: blobtest.ListBlobs, Status: 403, Code: "AuthorizationPermissionMismatch"})
+	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpListBlobs, Status: 403, Code: "AuthorizationPermissionMismatch"})
 	out = statOutput{}
 	call(t, session, "stat_blob", args{"blob_path": "a.txt"}, &out)
 	if !strings.Contains(out.notes(), "versions could not be listed") || out.Versions != nil || out.Size != 24 {

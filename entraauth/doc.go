@@ -8,7 +8,7 @@
 //		return err
 //	}
 //	defer verifier.Close()
-//	guard := &entraauth.Guard{ResourceMetadata: "https://api.example.com/.well-known/oauth-protected-resource"}
+//	check := &entraauth.BearerCheck{ResourceMetadata: "https://api.example.com/.well-known/oauth-protected-resource"}
 //	http.Handle("/hello", verifier.Middleware(guard)(http.HandlerFunc(
 //		func(w http.ResponseWriter, r *http.Request) {
 //			caller := entraauth.FromContext(r.Context())

@@ -16,9 +16,9 @@ import (
 // refresh moves the clock to where the keys are due and waits until they came.
 func (f *fixture) refresh(t *testing.T) {
 	t.Helper()
-	before := f.tenant.Count(entratest.Keys)
+	before := f.tenant.Count(entratest.EndpointKeys)
 	f.clock.Add(70 * time.Minute)
-	for f.tenant.Count(entratest.Keys) == before {
+	for f.tenant.Count(entratest.EndpointKeys) == before {
 		if err := f.verifier.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestAnnouncedRotation(t *testing.T) {
 	}
 	f.tenant.AnnounceKey()
 	f.refresh(t)
-	fetches := f.tenant.Count(entratest.Keys)
+	fetches := f.tenant.Count(entratest.EndpointKeys)
 	f.tenant.RotateKeys()
 	var wg sync.WaitGroup
 	for range 64 {
@@ -47,7 +47,7 @@ func TestAnnouncedRotation(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := f.tenant.Count(entratest.Keys) - fetches; n != 0 {
+	if n := f.tenant.Count(entratest.EndpointKeys) - fetches; n != 0 {
 		t.Errorf("%d fetches for a key that was announced", n)
 	}
 }
@@ -80,7 +80,7 @@ func TestInventedKeyIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(token, ".")
-	before := f.tenant.Count(entratest.Keys)
+	before := f.tenant.Count(entratest.EndpointKeys)
 	for i := range 100_000 {
 		f.clock.Add(time.Millisecond)
 		header := b64(fmt.Appendf(nil, `{"alg":"RS256","typ":"JWT","kid":"invented-%d"}`, i))
@@ -88,7 +88,7 @@ func TestInventedKeyIDs(t *testing.T) {
 			t.Fatalf("kid %d: %v", i, err)
 		}
 	}
-	n := f.tenant.Count(entratest.Keys) - before
+	n := f.tenant.Count(entratest.EndpointKeys) - before
 	t.Logf("%d fetches", n)
 	if n > 2 {
 		t.Errorf("%d fetches in 100 seconds, want at most 2", n)
@@ -107,8 +107,8 @@ func TestFlapping(t *testing.T) {
 		if i%4 != 3 {
 			fault = []entratest.Fault{{Status: 500}, {Body: "{"}, {Drop: true}}[i%4]
 		}
-		f.tenant.Fail(entratest.Keys, fault)
-		f.tenant.Fail(entratest.Discovery, fault)
+		f.tenant.Fail(entratest.EndpointKeys, fault)
+		f.tenant.Fail(entratest.EndpointDiscovery, fault)
 		f.clock.Add(45 * time.Minute)
 		if err := f.verify(t, token); err != nil {
 			t.Fatalf("after %d changes: %v", i, err)
@@ -127,7 +127,7 @@ func TestMetadataDownKeysUp(t *testing.T) {
 	if err := f.verify(t, f.token()); err != nil {
 		t.Fatal(err)
 	}
-	f.tenant.Fail(entratest.Discovery, entratest.Fault{Status: 500})
+	f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 500})
 	f.tenant.RotateKeys()
 	if err := f.verify(t, f.token()); err != nil {
 		t.Errorf("a new key while the metadata is down: %v", err)

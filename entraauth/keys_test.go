@@ -21,7 +21,7 @@ func (f *fixture) verify(t *testing.T, token string) error {
 
 func TestKeysDownAtStart(t *testing.T) {
 	f := newTenant(t)
-	f.tenant.Fail(entratest.Keys, entratest.Fault{Status: http.StatusServiceUnavailable, Body: "down"})
+	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: http.StatusServiceUnavailable, Body: "down"})
 	f.start(t, nil)
 	token := f.token()
 
@@ -34,14 +34,14 @@ func TestKeysDownAtStart(t *testing.T) {
 		t.Errorf("Ready: %v", err)
 	}
 	// Until the pause is over nothing more is sent, however many ask.
-	before := f.tenant.Count(entratest.Keys)
+	before := f.tenant.Count(entratest.EndpointKeys)
 	for range 50 {
 		_ = f.verify(t, token)
 	}
-	if n := f.tenant.Count(entratest.Keys) - before; n != 0 {
+	if n := f.tenant.Count(entratest.EndpointKeys) - before; n != 0 {
 		t.Errorf("%d fetches during the pause", n)
 	}
-	f.tenant.Fail(entratest.Keys, entratest.Fault{})
+	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{})
 	f.clock.Add(time.Second)
 	if err := f.verify(t, token); err != nil {
 		t.Errorf("the keys are back and still: %v", err)
@@ -54,7 +54,7 @@ func TestKeysDownAtStart(t *testing.T) {
 // While nothing is known of the keys, a bad token is still not worth a 503.
 func TestGarbageWithoutKeys(t *testing.T) {
 	f := newTenant(t)
-	f.tenant.Fail(entratest.Discovery, entratest.Fault{Status: 500})
+	f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 500})
 	f.start(t, nil)
 	if err := f.verify(t, "garbage"); !errors.Is(err, entraauth.ErrInvalidToken) {
 		t.Errorf("got %v", err)
@@ -78,14 +78,14 @@ func TestUnknownKeyIDsCostOneFetchAMinute(t *testing.T) {
 	if err := f.verifier.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	before := f.tenant.Count(entratest.Keys)
+	before := f.tenant.Count(entratest.EndpointKeys)
 	for i := range 200 {
 		token := f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = strings.Repeat("k", i+1) })
 		if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
 			t.Fatalf("unknown kid: %v", err)
 		}
 	}
-	if n := f.tenant.Count(entratest.Keys) - before; n != 1 {
+	if n := f.tenant.Count(entratest.EndpointKeys) - before; n != 1 {
 		t.Errorf("%d fetches for 200 invented kids, want 1", n)
 	}
 	// A rotation now waits for the interval, and not longer.
@@ -107,7 +107,7 @@ func TestRotationUnderLoadCostsOneFetch(t *testing.T) {
 	}
 	f.tenant.RotateKeys()
 	token := f.token()
-	before := f.tenant.Count(entratest.Keys)
+	before := f.tenant.Count(entratest.EndpointKeys)
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() {
@@ -117,7 +117,7 @@ func TestRotationUnderLoadCostsOneFetch(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := f.tenant.Count(entratest.Keys) - before; n != 1 {
+	if n := f.tenant.Count(entratest.EndpointKeys) - before; n != 1 {
 		t.Errorf("%d fetches for 64 callers, want 1", n)
 	}
 }
@@ -129,8 +129,8 @@ func TestUnknownKeyIDHoldsNobodyUp(t *testing.T) {
 	if err := f.verify(t, good); err != nil {
 		t.Fatal(err)
 	}
-	f.tenant.Fail(entratest.Keys, entratest.Fault{Delay: time.Minute})
-	before := f.tenant.Count(entratest.Keys)
+	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Delay: time.Minute})
+	before := f.tenant.Count(entratest.EndpointKeys)
 	ctx, cancel := context.WithCancel(t.Context())
 	stuck := make(chan error)
 	go func() {
@@ -138,7 +138,7 @@ func TestUnknownKeyIDHoldsNobodyUp(t *testing.T) {
 		_, err := f.verifier.Verify(ctx, token)
 		stuck <- err
 	}()
-	for f.tenant.Count(entratest.Keys) == before {
+	for f.tenant.Count(entratest.EndpointKeys) == before {
 		time.Sleep(time.Millisecond) // until the fetch is under way
 	}
 	for range 10 {
@@ -169,8 +169,8 @@ func TestLastGoodKeysSurvive(t *testing.T) {
 			if err := f.verify(t, f.token()); err != nil {
 				t.Fatal(err)
 			}
-			f.tenant.Fail(entratest.Keys, fault)
-			before := f.tenant.Count(entratest.Keys)
+			f.tenant.Fail(entratest.EndpointKeys, fault)
+			before := f.tenant.Count(entratest.EndpointKeys)
 			f.clock.Add(90 * time.Minute)
 			if err := f.verify(t, f.token()); err != nil { // sets off the refresh behind its back
 				t.Fatalf("while the keys are refreshed: %v", err)
@@ -179,7 +179,7 @@ func TestLastGoodKeysSurvive(t *testing.T) {
 			if err := f.verify(t, unknown); !errors.Is(err, entraauth.ErrKeysUnavailable) { // joins it
 				t.Errorf("a kid that could not be looked for: %v", err)
 			}
-			if f.tenant.Count(entratest.Keys) == before {
+			if f.tenant.Count(entratest.EndpointKeys) == before {
 				t.Fatal("no refresh was tried")
 			}
 			f.clock.Add(22 * time.Hour)
@@ -190,7 +190,7 @@ func TestLastGoodKeysSurvive(t *testing.T) {
 			if err := f.verify(t, f.token()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
 				t.Errorf("after 24 hours: %v", err)
 			}
-			f.tenant.Fail(entratest.Keys, entratest.Fault{})
+			f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{})
 			f.clock.Add(time.Minute)
 			if err := f.verify(t, f.token()); err != nil {
 				t.Errorf("when the outage is over: %v", err)
@@ -222,19 +222,19 @@ func TestClosedVerifierFetchesNothing(t *testing.T) {
 	if err := f.verifier.Close(); err != nil {
 		t.Fatal(err)
 	}
-	before := f.tenant.Count(entratest.Keys)
+	before := f.tenant.Count(entratest.EndpointKeys)
 	f.clock.Add(2 * time.Hour)
 	if err := f.verify(t, f.token()); err != nil {
 		t.Errorf("with the keys it has: %v", err)
 	}
-	if n := f.tenant.Count(entratest.Keys) - before; n != 0 {
+	if n := f.tenant.Count(entratest.EndpointKeys) - before; n != 0 {
 		t.Errorf("%d fetches after Close", n)
 	}
 }
 
 func TestMetadataOfAnotherTenantIsRefused(t *testing.T) {
 	f := newTenant(t)
-	f.tenant.Fail(entratest.Discovery, entratest.Fault{Status: 200, Body: `{"issuer":"https://sts.windows.net/` + otherTenant + `/","jwks_uri":"https://localhost/keys"}`})
+	f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 200, Body: `{"issuer":"https://sts.windows.net/` + otherTenant + `/","jwks_uri":"https://localhost/keys"}`})
 	f.start(t, nil)
 	if err := f.verify(t, f.token()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
 		t.Errorf("got %v", err)

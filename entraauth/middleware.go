@@ -27,7 +27,7 @@ type BearerCheck struct {
 
 // Middleware lets requests with a good token through to the next handler, whose
 // request context carries the caller ([FromContext]), and answers all others
-// itself. A nil Guard is the zero Guard.
+// itself. A nil BearerCheck is the zero BearerCheck.
 func (v *Verifier) Middleware(guard *BearerCheck) func(http.Handler) http.Handler {
 	g := copyGuard(guard)
 	return func(next http.Handler) http.Handler {

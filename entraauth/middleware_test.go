@@ -168,7 +168,7 @@ func compareGolden(t *testing.T, name, got string) {
 
 func TestUnavailableIsNotUnauthorized(t *testing.T) {
 	f := newTenant(t)
-	f.tenant.Fail(entratest.Keys, entratest.Fault{Status: 500})
+	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: 500})
 	f.start(t, nil)
 	a := get(t, f.serve(t, nil).URL, authorization("Bearer "+f.token()))
 	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.header.Get("WWW-Authenticate") != "" {

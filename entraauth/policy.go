@@ -37,7 +37,7 @@ type Policy struct {
 	// tenant's consent.
 	Clients []string
 	// ClientAuth is how the client must have proved itself at least. The default
-	// is PublicClient: it need not have.
+	// is ClientAuthNone: it need not have.
 	ClientAuth ClientAuth
 	// AuthContext is an authentication context ("c1" to "c99") that the sign-in
 	// must have satisfied (claim acrs): multi-factor authentication, a compliant

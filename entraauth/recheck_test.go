@@ -59,14 +59,14 @@ func TestRecheckFetchesWhatIsDue(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.tenant.RotateKeys()
-	fetches := f.tenant.Count(entratest.Keys)
+	fetches := f.tenant.Count(entratest.EndpointKeys)
 	f.clock.Add(90 * time.Minute)
 	for f.verifier.Recheck(id) == nil { // until the fetch has ended
 	}
 	if err := f.verifier.Recheck(id); !errors.Is(err, entraauth.ErrInvalidToken) {
 		t.Errorf("got %v", err)
 	}
-	if n := f.tenant.Count(entratest.Keys) - fetches; n != 1 {
+	if n := f.tenant.Count(entratest.EndpointKeys) - fetches; n != 1 {
 		t.Errorf("%d fetches", n)
 	}
 }

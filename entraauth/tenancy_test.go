@@ -70,7 +70,7 @@ func TestForeignKeys(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newTenant(t)
-			f.tenant.Fail(entratest.Keys, entratest.Fault{Body: f.keyDocument(row.change)})
+			f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Body: f.keyDocument(row.change)})
 			f.start(t, nil)
 			for _, version := range []int{1, 2} {
 				if err := f.verify(t, f.tenant.Mint(f.api, version, nil)); !errors.Is(err, row.kind) {
@@ -85,7 +85,7 @@ func TestForeignKeys(t *testing.T) {
 func TestOddKeyIsLeftOut(t *testing.T) {
 	f := newTenant(t)
 	good := strings.TrimSuffix(f.keyDocument(func(map[string]any) {}), "]}")
-	f.tenant.Fail(entratest.Keys, entratest.Fault{Body: good + `,{"kty":"EC","kid":"ec","use":"sig"},{"kty":"oct","kid":"o","k":"AAAA","use":"sig"},7]}`})
+	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Body: good + `,{"kty":"EC","kid":"ec","use":"sig"},{"kty":"oct","kid":"o","k":"AAAA","use":"sig"},7]}`})
 	f.start(t, nil)
 	if err := f.verify(t, f.token()); err != nil {
 		t.Error(err)
@@ -99,11 +99,11 @@ func TestOddKeyIsLeftOut(t *testing.T) {
 func anyOrganization(t *testing.T, changeKey func(map[string]any)) *fixture {
 	t.Helper()
 	f := newTenant(t)
-	f.tenant.Fail(entratest.Keys, entratest.Fault{Body: f.keyDocument(func(k map[string]any) {
+	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Body: f.keyDocument(func(k map[string]any) {
 		k["issuer"] = f.tenant.AuthorityHost() + "/{tenantid}/v2.0"
 		changeKey(k)
 	})})
-	f.tenant.Fail(entratest.Discovery, entratest.Fault{Body: `{"issuer":"` + f.tenant.AuthorityHost() + `/{tenantid}/v2.0","cloud_instance_name":"microsoftonline.com",` +
+	f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Body: `{"issuer":"` + f.tenant.AuthorityHost() + `/{tenantid}/v2.0","cloud_instance_name":"microsoftonline.com",` +
 		`"jwks_uri":"` + f.tenant.AuthorityHost() + "/" + f.tenant.ID() + `/discovery/v2.0/keys"}`})
 	return f
 }
@@ -238,7 +238,7 @@ func TestAuthorizationServers(t *testing.T) {
 func TestMetadataOfTwoClouds(t *testing.T) {
 	f := newTenant(t)
 	body := `{"issuer":"https://sts.windows.net/` + f.tenant.ID() + `/","jwks_uri":"https://localhost/k","cloud_instance_name":"`
-	f.tenant.Fail(entratest.Discovery, entratest.Fault{Times: 1, Body: body + `microsoftonline.us"}`})
+	f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Times: 1, Body: body + `microsoftonline.us"}`})
 	f.start(t, nil)
 	if err := f.verify(t, f.token()); !errors.Is(err, entraauth.ErrKeysUnavailable) || !strings.Contains(f.log.String(), "two clouds") {
 		t.Errorf("%v, log %s", err, f.log)

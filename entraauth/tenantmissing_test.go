@@ -37,14 +37,14 @@ func TestTenantThatDoesNotExist(t *testing.T) {
 	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "tenant_not_found") || !strings.Contains(a.body, "AADSTS90002") || len(a.header.Get("Retry-After")) < 3 {
 		t.Errorf("%d %s, Retry-After %q", a.status, a.body, a.header.Get("Retry-After"))
 	}
-	before := f.tenant.Count(entratest.Discovery)
+	before := f.tenant.Count(entratest.EndpointDiscovery)
 	for range 60 { // an hour
 		f.clock.Add(time.Minute)
 		for range 5 {
 			_ = f.verify(t, token)
 		}
 	}
-	if n := f.tenant.Count(entratest.Discovery) - before; n < 6 || n > 20 {
+	if n := f.tenant.Count(entratest.EndpointDiscovery) - before; n < 6 || n > 20 {
 		t.Errorf("%d fetches in an hour", n)
 	}
 	if n := strings.Count(f.log.String(), "level=ERROR"); n != 1 || !strings.Contains(f.log.String(), "AADSTS90002") {
@@ -83,19 +83,19 @@ func TestAnswersThatSayTheTenantIsGone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newTenant(t)
-			f.tenant.Fail(entratest.Discovery, entratest.Fault{Status: row.status, Body: row.body})
+			f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: row.status, Body: row.body})
 			f.start(t, nil)
 			token := f.token()
 			if e := errorOf(t, f.verify(t, token)); e.Reason != row.reason || !errors.Is(e, entraauth.ErrKeysUnavailable) {
 				t.Errorf("at first: %s %v, want %s", e.Reason, e, row.reason)
 			}
-			f.tenant.Fail(entratest.Discovery, entratest.Fault{})
+			f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{})
 			f.clock.Add(5 * time.Minute)
 			if err := f.verify(t, token); err != nil {
 				t.Fatalf("once it is over: %v", err)
 			}
-			f.tenant.Fail(entratest.Discovery, entratest.Fault{Status: row.status, Body: row.body})
-			f.tenant.Fail(entratest.Keys, entratest.Fault{Status: row.status, Body: row.body})
+			f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: row.status, Body: row.body})
+			f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: row.status, Body: row.body})
 			f.refresh(t)
 			if err := f.verify(t, f.token()); err != nil {
 				t.Errorf("the last good keys: %v", err)

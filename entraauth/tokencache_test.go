@@ -84,9 +84,9 @@ func TestCachedTokenSurvivesARefresh(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fetches := f.tenant.Count(entratest.Keys)
+	fetches := f.tenant.Count(entratest.EndpointKeys)
 	f.clock.Add(90 * time.Minute)
-	for f.tenant.Count(entratest.Keys) == fetches {
+	for f.tenant.Count(entratest.EndpointKeys) == fetches {
 		if err := f.verify(t, token); err != nil { // sets off the refresh
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestCacheIsBounded(t *testing.T) {
 // A caller that gives up is told so, and the others get their answer.
 func TestCallerGivesUp(t *testing.T) {
 	f := newTenant(t)
-	f.tenant.Fail(entratest.Keys, entratest.Fault{Times: 1, Delay: 300 * time.Millisecond})
+	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Times: 1, Delay: 300 * time.Millisecond})
 	f.start(t, nil)
 	token := f.token()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -256,7 +256,7 @@ func TestExplain(t *testing.T) {
 // Without keys nothing can be said of issuer and signature.
 func TestExplainWithoutKeys(t *testing.T) {
 	f := newTenant(t)
-	f.tenant.Fail(entratest.Keys, entratest.Fault{Status: 500})
+	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: 500})
 	f.start(t, nil)
 	r := f.verifier.Explain(t.Context(), f.token())
 	for _, c := range r.Checks {

@@ -144,7 +144,7 @@ func (t *Tenant) checkResource(form url.Values, scopes []scopeRequest) *rejectio
 
 func (q *authorizeRequest) checkChallenge() *rejection {
 	if q.verifier == "" {
-		if q.redirect.platform == SPA {
+		if q.redirect.platform == PlatformSPA {
 			return reject(9002325, "Proof Key for Code Exchange is required for cross-origin authorization code redemption.")
 		}
 		return nil

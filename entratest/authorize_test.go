@@ -28,7 +28,7 @@ func newSignIns(t testing.TB) *contoso {
 	t.Helper()
 	c := newContoso(t)
 	c.client = c.AddApp("Web app")
-	c.client.AddRedirectURI(entratest.Web, callback)
+	c.client.AddRedirectURI(entratest.PlatformWeb, callback)
 	c.secret = c.client.AddSecret()
 	return c
 }
@@ -270,7 +270,7 @@ func TestResourceParameterThatFits(t *testing.T) {
 
 func TestRedirectURIs(t *testing.T) {
 	c := newSignIns(t)
-	c.client.AddRedirectURI(entratest.Desktop, "http://localhost", "http://127.0.0.1/cb", "myapp://auth")
+	c.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost", "http://127.0.0.1/cb", "myapp://auth")
 	for uri, right := range map[string]bool{
 		"http://localhost":                      true,
 		"http://localhost:3334/":                true,
@@ -297,7 +297,7 @@ func TestRedirectURIs(t *testing.T) {
 func TestPlatforms(t *testing.T) {
 	c := newSignIns(t)
 	c.client = c.AddClient("Desktop")
-	c.client.AddRedirectURI(entratest.Desktop, callback)
+	c.client.AddRedirectURI(entratest.PlatformDesktop, callback)
 	if a := c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL()), "client_secret", "")); a.status != http.StatusOK {
 		t.Errorf("public client: %s", a.body)
 	}
@@ -308,7 +308,7 @@ func TestPlatforms(t *testing.T) {
 		t.Errorf("public client with an origin: %s", a.body)
 	}
 	c.client = c.AddApp("SPA")
-	c.client.AddRedirectURI(entratest.SPA, callback)
+	c.client.AddRedirectURI(entratest.PlatformSPA, callback)
 	b := c.Browser(c.alice)
 	if a := c.token(t, c.redeem(open(t, b, c.authorizeURL()), "client_secret", "")); a.code() != 9002327 {
 		t.Errorf("SPA without origin: %s", a.body)

@@ -63,7 +63,7 @@ func TestConcurrentSignIns(t *testing.T) {
 		c.AnnounceKey()
 		c.RotateKeys()
 		c.AddTenant(nil).Close()
-		c.SetConsentPolicy(entratest.UsersConsent)
+		c.SetConsentPolicy(entratest.ConsentPolicyUsers)
 		c.ConsentUser(c.alice, c.client, c.api)
 	}
 	people.Wait()

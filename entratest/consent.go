@@ -69,15 +69,15 @@ type ConsentPolicy int
 
 // The consent policies of a tenant.
 const (
-	// UsersConsent lets users consent to all but a resource's AdminScopes.
-	UsersConsent ConsentPolicy = iota
-	// AdminsConsent leaves consent to administrators (AADSTS90094).
-	AdminsConsent
-	// AdminsConsentOnRequest lets users ask an administrator for it (AADSTS90095).
-	AdminsConsentOnRequest
+	// ConsentPolicyUsers lets users consent to all but a resource's AdminScopes.
+	ConsentPolicyUsers ConsentPolicy = iota
+	// ConsentPolicyAdmins leaves consent to administrators (AADSTS90094).
+	ConsentPolicyAdmins
+	// ConsentPolicyAdminsOnRequest lets users ask an administrator for it (AADSTS90095).
+	ConsentPolicyAdminsOnRequest
 )
 
-// SetConsentPolicy sets who may consent; UsersConsent at first. It does not touch
+// SetConsentPolicy sets who may consent; ConsentPolicyUsers at first. It does not touch
 // consent that has been given.
 func (t *Tenant) SetConsentPolicy(p ConsentPolicy) {
 	t.mu.Lock()

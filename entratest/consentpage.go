@@ -94,7 +94,7 @@ func (t *Tenant) listed(app *App) []permission {
 func (t *Tenant) adminsOnly(wanted []wish) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.consentPolicy != UsersConsent || slices.ContainsFunc(wanted, func(w wish) bool {
+	return t.consentPolicy != ConsentPolicyUsers || slices.ContainsFunc(wanted, func(w wish) bool {
 		return slices.ContainsFunc(w.scopes, func(s string) bool { return slices.Contains(w.resource.AdminScopes, s) })
 	})
 }

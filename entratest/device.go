@@ -194,7 +194,7 @@ func (t *Tenant) deviceErrand(e *exchange, f *flow) (*errand, *rejection) {
 func (t *Tenant) deviceGrant(d *deviceCode, user *User, s signIn) *grant {
 	return &grant{
 		ID: opaque(12), Tenant: t.id, User: user.ObjectID, Client: d.clientID, Scope: d.scope,
-		Platform: Desktop, SignIn: s, Issued: t.now().Unix(),
+		Platform: PlatformDesktop, SignIn: s, Issued: t.now().Unix(),
 	}
 }
 

@@ -132,7 +132,7 @@ func TestSeveralTenants(t *testing.T) {
 		t.Errorf("Bob at Contoso: %v", err)
 	}
 	c.client = c.AddClient("Device")
-	c.client.AddRedirectURI(entratest.Desktop, "http://localhost")
+	c.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost")
 	fabrikam.AddServicePrincipal(c.client)
 	begun := c.beginDevice(t, "organizations")
 	if err := fabrikam.Browser(bob).EnterDeviceCode(context.Background(), begun.text("user_code")); err != nil {

@@ -26,7 +26,7 @@
 // A test that does not care how a token came about takes it from [Tenant.Token]. One that does
 // opens the authorization request in a [Browser]:
 //
-//	client.AddRedirectURI(entratest.Web, "https://app.example.com/callback")
+//	client.AddRedirectURI(entratest.PlatformWeb, "https://app.example.com/callback")
 //	back, err := tenant.Browser(alice).Open(ctx, authorizeURL) // back has the code
 //
 // The pages are plain HTML, for people and for browsers under remote control: pick an account,

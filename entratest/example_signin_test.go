@@ -58,7 +58,7 @@ func ExampleTenant_Browser() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	app := tenant.AddApp("Web app")
-	app.AddRedirectURI(entratest.Web, "https://app.example.com/callback")
+	app.AddRedirectURI(entratest.PlatformWeb, "https://app.example.com/callback")
 	alice := tenant.AddUser("alice@contoso.example", "Alice")
 
 	address := tenant.AuthorityHost() + "/" + tenant.ID() + "/oauth2/v2.0/authorize?" + url.Values{

@@ -63,7 +63,7 @@ func (e *exchange) answer(status int, body any) {
 	encoded, err := json.Marshal(body)
 	must(err)
 	e.response.Header().Set("Content-Type", "application/json; charset=utf-8")
-	if e.endpoint == Discovery || e.endpoint == Keys {
+	if e.endpoint == EndpointDiscovery || e.endpoint == EndpointKeys {
 		e.response.Header().Set("Cache-Control", "max-age=86400, private")
 		e.response.Header().Set("Access-Control-Allow-Origin", "*")
 	} else {

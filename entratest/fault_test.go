@@ -33,7 +33,7 @@ func TestFaults(t *testing.T) {
 		"late and wrong":    {entratest.Fault{Delay: time.Millisecond, Status: 500}, 500, 0, nil},
 		"none, that is: ok": {entratest.Fault{}, 200, 0, nil},
 	} {
-		c.Fail(entratest.Token, test.fault)
+		c.Fail(entratest.EndpointToken, test.fault)
 		a := c.token(t, c.obo())
 		if a.status != test.status || a.code() != test.code || test.check != nil && !test.check(a) {
 			t.Errorf("%s: %d %v %s", name, a.status, a.header, a.body)
@@ -47,9 +47,9 @@ func TestFaultTimes(t *testing.T) {
 	endpoint, header := c.ManagedIdentityEndpoint()
 	base := c.AuthorityHost() + "/" + c.ID()
 	urls := map[entratest.Endpoint]string{
-		entratest.Discovery:       base + "/v2.0/.well-known/openid-configuration",
-		entratest.Keys:            base + "/discovery/v2.0/keys",
-		entratest.ManagedIdentity: endpoint + "?api-version=2019-08-01&resource=" + exchangeURI + "&client_id=" + identity.ClientID,
+		entratest.EndpointDiscovery:       base + "/v2.0/.well-known/openid-configuration",
+		entratest.EndpointKeys:            base + "/discovery/v2.0/keys",
+		entratest.EndpointManagedIdentity: endpoint + "?api-version=2019-08-01&resource=" + exchangeURI + "&client_id=" + identity.ClientID,
 	}
 	for endpoint, url := range urls {
 		c.Fail(endpoint, entratest.Fault{Times: 2, Status: 500})
@@ -76,7 +76,7 @@ func TestFaultTimes(t *testing.T) {
 
 func TestFaultDrop(t *testing.T) {
 	c := newContoso(t)
-	c.Fail(entratest.Keys, entratest.Fault{Drop: true, Times: 5})
+	c.Fail(entratest.EndpointKeys, entratest.Fault{Drop: true, Times: 5})
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, c.AuthorityHost()+"/"+c.ID()+"/discovery/v2.0/keys", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestFaultDrop(t *testing.T) {
 
 func TestCloseCutsOffDelays(t *testing.T) {
 	tenant := entratest.NewTenant(nil)
-	tenant.Fail(entratest.Discovery, entratest.Fault{Delay: time.Hour})
+	tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Delay: time.Hour})
 	failed := make(chan error)
 	go func() {
 		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, tenant.AuthorityHost()+"/"+tenant.ID()+"/.well-known/openid-configuration", nil)
@@ -102,7 +102,7 @@ func TestCloseCutsOffDelays(t *testing.T) {
 		}
 		failed <- err
 	}()
-	for tenant.Count(entratest.Discovery) == 0 {
+	for tenant.Count(entratest.EndpointDiscovery) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	tenant.Close()
@@ -123,7 +123,7 @@ func TestRequests(t *testing.T) {
 		t.Fatalf("%d requests", len(requests))
 	}
 	r := requests[0]
-	if r.Endpoint != entratest.Token || r.Method != http.MethodPost || r.Path != "/"+tenant.ID()+"/oauth2/v2.0/token" ||
+	if r.Endpoint != entratest.EndpointToken || r.Method != http.MethodPost || r.Path != "/"+tenant.ID()+"/oauth2/v2.0/token" ||
 		r.Form.Get("client_secret") != "s" || r.Form.Get("q") != "1" || r.Header.Get("X-Test") != "yes" || !r.Time.Equal(clock.Now()) {
 		t.Errorf("%+v", r)
 	}
@@ -135,14 +135,14 @@ func TestRequests(t *testing.T) {
 	for _, r := range tenant.Requests() {
 		kinds = append(kinds, r.Endpoint.String())
 	}
-	if len(kinds) != 3 || kinds[0] != "Keys" || kinds[2] != "none" || tenant.Count(entratest.Keys) != 10 || tenant.Count(entratest.Token) != 1 {
-		t.Errorf("kept %v, counted %d and %d", kinds, tenant.Count(entratest.Keys), tenant.Count(entratest.Token))
+	if len(kinds) != 3 || kinds[0] != "Keys" || kinds[2] != "none" || tenant.Count(entratest.EndpointKeys) != 10 || tenant.Count(entratest.EndpointToken) != 1 {
+		t.Errorf("kept %v, counted %d and %d", kinds, tenant.Count(entratest.EndpointKeys), tenant.Count(entratest.EndpointToken))
 	}
 }
 
 func TestCutAnswer(t *testing.T) {
 	c := newContoso(t)
-	c.Fail(entratest.Token, entratest.Fault{CutAfter: 100, Times: 1})
+	c.Fail(entratest.EndpointToken, entratest.Fault{CutAfter: 100, Times: 1})
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.AuthorityHost()+"/"+c.ID()+"/oauth2/v2.0/token", strings.NewReader(c.obo().Encode()))
 	if err != nil {
 		t.Fatal(err)
@@ -178,14 +178,14 @@ func TestFaultOfOneUser(t *testing.T) {
 		},
 		"code": signIn,
 		"refresh": func(u *entratest.User) answer {
-			c.Fail(entratest.Token)
+			c.Fail(entratest.EndpointToken)
 			token := signIn(u).text("refresh_token")
-			c.Fail(entratest.Token, entratest.Fault{UserID: strings.ToUpper(c.alice.ObjectID), RetryAfter: time.Minute})
+			c.Fail(entratest.EndpointToken, entratest.Fault{UserID: strings.ToUpper(c.alice.ObjectID), RetryAfter: time.Minute})
 			return c.token(t, c.redeem(open(t, c.Browser(u), c.authorizeURL()), "grant_type", "refresh_token", "refresh_token", token, "code", "", "scope", "User.Read"))
 		},
 	}
 	for name, request := range requests {
-		c.Fail(entratest.Token, entratest.Fault{UserID: strings.ToUpper(c.alice.ObjectID), RetryAfter: time.Minute})
+		c.Fail(entratest.EndpointToken, entratest.Fault{UserID: strings.ToUpper(c.alice.ObjectID), RetryAfter: time.Minute})
 		if a := request(c.alice); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "60" {
 			t.Errorf("%s for alice: %d %s, want 429", name, a.status, a.body)
 		}
@@ -196,7 +196,7 @@ func TestFaultOfOneUser(t *testing.T) {
 	if a := c.token(t, c.obo("client_secret", secret, "grant_type", "client_credentials", "assertion", "")); a.status != http.StatusOK {
 		t.Errorf("the app itself: %d %s", a.status, a.body)
 	}
-	c.Fail(entratest.Graph, entratest.Fault{UserID: c.alice.ObjectID, Status: http.StatusTooManyRequests})
+	c.Fail(entratest.EndpointGraph, entratest.Fault{UserID: c.alice.ObjectID, Status: http.StatusTooManyRequests})
 	for u, want := range map[*entratest.User]int{c.alice: http.StatusTooManyRequests, bob: http.StatusOK} {
 		if a := get(t, c.HTTPClient(), c.AuthorityHost()+"/v1.0/me", "Authorization", "Bearer "+c.Token(u, c.client, c.Graph())); a.status != want {
 			t.Errorf("Graph for %s: %d, want %d", u.DisplayName, a.status, want)
@@ -208,7 +208,7 @@ func TestFaultOfOneUser(t *testing.T) {
 func TestSeveralFaults(t *testing.T) {
 	c := newContoso(t)
 	bob := c.AddUser("bob@contoso.com", "Bob")
-	c.Fail(entratest.Token,
+	c.Fail(entratest.EndpointToken,
 		entratest.Fault{UserID: bob.ObjectID, Times: 1, AADSTS: 65001},
 		entratest.Fault{},
 		entratest.Fault{Times: 2, Status: 400, Body: `{"error":7,"error_codes":"65001","claims":{}}`},

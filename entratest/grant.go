@@ -58,7 +58,7 @@ func (t *Tenant) sendCode(e *exchange, q *authorizeRequest, user *User, s signIn
 // to a resource, and does not end when it is used. Those of single-page applications inherit
 // the age of the first.
 func (t *Tenant) refreshToken(g grant) string {
-	if g.Platform != SPA {
+	if g.Platform != PlatformSPA {
 		g.Issued = t.now().Unix()
 	}
 	g.ID, g.Filler = opaque(12), opaque(420)
@@ -190,7 +190,7 @@ func (t *Tenant) refresh(e *exchange) (*tokenResponse, *rejection) {
 		return nil, r
 	}
 	lifetime := refreshLifetime
-	if g.Platform == SPA {
+	if g.Platform == PlatformSPA {
 		lifetime = refreshLifetimeSPA
 	}
 	if t.now().Unix() > g.Issued+int64(lifetime/time.Second) {
@@ -220,9 +220,9 @@ func (t *Tenant) authenticateHolder(e *exchange, g grant) (*App, string, *reject
 	proof := e.form.Get("client_secret") != "" || e.form.Get("client_assertion") != "" || e.request.Header.Get("Authorization") != ""
 	origin := e.request.Header.Get("Origin") != ""
 	switch {
-	case origin && g.Platform != SPA:
+	case origin && g.Platform != PlatformSPA:
 		return nil, "", reject(9002326, "Cross-origin token redemption is permitted only for the 'Single-Page Application' client-type.")
-	case g.Platform == SPA && !origin:
+	case g.Platform == PlatformSPA && !origin:
 		return nil, "", reject(9002327, "Tokens issued for the 'Single-Page Application' client-type may only be redeemed via cross-origin requests.")
 	}
 	client, r := owner.knownClient(g.Client)
@@ -231,7 +231,7 @@ func (t *Tenant) authenticateHolder(e *exchange, g grant) (*App, string, *reject
 		return nil, "", r
 	case proof && client.public:
 		return nil, "", reject(700025, "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.")
-	case g.Platform == Web || proof && g.Platform != SPA:
+	case g.Platform == PlatformWeb || proof && g.Platform != PlatformSPA:
 		return owner.authenticate(e)
 	}
 	return client, acrPublic, nil

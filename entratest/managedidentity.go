@@ -67,7 +67,7 @@ func (t *Tenant) ManagedIdentityEndpoint() (endpoint, header string) {
 
 func (t *Tenant) serveIdentity(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimSuffix(r.URL.Path, "/")
-	endpoint := ManagedIdentity
+	endpoint := EndpointManagedIdentity
 	if path != appServicePath && path != imdsPath {
 		endpoint = 0
 	}

@@ -74,8 +74,8 @@ func TestMSALWithSecret(t *testing.T) {
 	if result.IDToken.Oid != c.alice.ObjectID || result.Account.HomeAccountID != c.alice.ObjectID+"."+c.ID() {
 		t.Errorf("MSAL's account is %+v", result.Account)
 	}
-	if _, err := client.AcquireTokenOnBehalfOf(ctx, assertion, storageScopes); err != nil || c.Count(entratest.Token) != 1 {
-		t.Errorf("MSAL did not take its cached token: %v, %d requests", err, c.Count(entratest.Token))
+	if _, err := client.AcquireTokenOnBehalfOf(ctx, assertion, storageScopes); err != nil || c.Count(entratest.EndpointToken) != 1 {
+		t.Errorf("MSAL did not take its cached token: %v, %d requests", err, c.Count(entratest.EndpointToken))
 	}
 	app, err := client.AcquireTokenByCredential(ctx, storageScopes)
 	if err != nil {
@@ -124,7 +124,7 @@ func TestMSALWithManagedIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.checkStorageToken(t, result.AccessToken, "2")
-	if n := c.Count(entratest.ManagedIdentity); n != 1 {
+	if n := c.Count(entratest.EndpointManagedIdentity); n != 1 {
 		t.Errorf("%d requests for the managed identity, want 1", n)
 	}
 }

@@ -61,7 +61,7 @@ func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenRespons
 func (t *Tenant) grantOf(user profile, client *App, scope string) grant {
 	g := grant{
 		Tenant: t.id, User: user.objectID, Name: user.name, UPN: user.userPrincipalName,
-		Client: client.ClientID, Scope: scope, Platform: Web,
+		Client: client.ClientID, Scope: scope, Platform: PlatformWeb,
 		SignIn: signIn{
 			Tenant: t.id, User: user.objectID, Time: t.now().Unix(), Session: user.session,
 			MFA: user.approved(), Contexts: user.contexts,

@@ -13,34 +13,34 @@ type Endpoint int
 
 // The endpoints of a tenant.
 const (
-	Discovery       Endpoint = iota + 1 // OpenID metadata, v1 and v2, and instance discovery
-	Keys                                // the key sets, v1 and v2
-	Token                               // /oauth2/v2.0/token
-	ManagedIdentity                     // what the platform gives to code in Azure
-	Authorize                           // /oauth2/v2.0/authorize, /v2.0/adminconsent, and the answers to their pages
-	Device                              // /oauth2/v2.0/devicecode, and the page for its codes
-	Logout                              // /oauth2/v2.0/logout
-	Graph                               // /v1.0/me and /oidc/userinfo
+	EndpointDiscovery       Endpoint = iota + 1 // OpenID metadata, v1 and v2, and instance discovery
+	EndpointKeys                                // the key sets, v1 and v2
+	EndpointToken                               // /oauth2/v2.0/token
+	EndpointManagedIdentity                     // what the platform gives to code in Azure
+	EndpointAuthorize                           // /oauth2/v2.0/authorize, /v2.0/adminconsent, and the answers to their pages
+	EndpointDevice                              // /oauth2/v2.0/devicecode, and the page for its codes
+	EndpointLogout                              // /oauth2/v2.0/logout
+	EndpointGraph                               // /v1.0/me and /oidc/userinfo
 )
 
 // String returns the endpoint's name.
 func (e Endpoint) String() string {
 	switch e {
-	case Discovery:
+	case EndpointDiscovery:
 		return "Discovery"
-	case Keys:
+	case EndpointKeys:
 		return "Keys"
-	case Token:
+	case EndpointToken:
 		return "Token"
-	case ManagedIdentity:
+	case EndpointManagedIdentity:
 		return "ManagedIdentity"
-	case Authorize:
+	case EndpointAuthorize:
 		return "Authorize"
-	case Device:
+	case EndpointDevice:
 		return "Device"
-	case Logout:
+	case EndpointLogout:
 		return "Logout"
-	case Graph:
+	case EndpointGraph:
 		return "Graph"
 	default:
 		return "none"

@@ -13,9 +13,9 @@ type Platform int
 
 // The platforms of an app registration.
 const (
-	Web     Platform = iota + 1 // a server: proves itself with a secret, certificate or federated credential
-	SPA                         // scripts in a browser: no secret, PKCE, requests with the header Origin
-	Desktop                     // "mobile and desktop applications": no secret; loopback addresses match on any port
+	PlatformWeb     Platform = iota + 1 // a server: proves itself with a secret, certificate or federated credential
+	PlatformSPA                         // scripts in a browser: no secret, PKCE, requests with the header Origin
+	PlatformDesktop                     // "mobile and desktop applications": no secret; loopback addresses match on any port
 )
 
 type redirect struct {
@@ -27,7 +27,7 @@ type redirect struct {
 // compared exactly, except that the port of a loopback address (localhost, 127.0.0.1)
 // does not count, as in RFC 8252 section 7.3.
 func (a *App) AddRedirectURI(platform Platform, uris ...string) {
-	if platform < Web || platform > Desktop {
+	if platform < PlatformWeb || platform > PlatformDesktop {
 		panic(fmt.Sprintf("entratest: AddRedirectURI: no platform %d, want Web, SPA or Desktop", platform))
 	}
 	for _, uri := range uris {

@@ -51,7 +51,7 @@ var refusals = []refusal{
 	})},
 	{90095, func(t *testing.T, c *contoso) string {
 		c.Consent(c.client, c.api)
-		c.SetConsentPolicy(entratest.AdminsConsentOnRequest)
+		c.SetConsentPolicy(entratest.ConsentPolicyAdminsOnRequest)
 		return c.pageAfterPicker(t, c.authorizeURL("prompt", "consent"))
 	}},
 	{50013, atExchange(func(c *contoso) []string {

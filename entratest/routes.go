@@ -25,11 +25,11 @@ func (h *host) serveAuthority(w http.ResponseWriter, r *http.Request) {
 		servePage(w, r, path == "" && (segment == "" || segment == "error"))
 	case segment == clustersPath:
 		h.serveCluster(e, path)
-	case endpoint == Graph:
+	case endpoint == EndpointGraph:
 		h.serveGraph(e)
-	case endpoint == Device && segment == devicePath:
+	case endpoint == EndpointDevice && segment == devicePath:
 		t.serveDevicePage(e)
-	case !known && (endpoint == Authorize || endpoint == Logout):
+	case !known && (endpoint == EndpointAuthorize || endpoint == EndpointLogout):
 		e.refusePage(e.unknownTenant(segment))
 	case !known:
 		e.reject(e.unknownTenant(segment))
@@ -71,30 +71,30 @@ func endpointOf(segment, path string) Endpoint {
 	switch segment {
 	case "v1.0", "oidc":
 		if path == "me" && segment == "v1.0" || path == "userinfo" && segment == "oidc" {
-			return Graph
+			return EndpointGraph
 		}
 		return 0
 	case clustersPath:
 		return 0
 	case devicePath:
 		if path == "" {
-			return Device
+			return EndpointDevice
 		}
 		return 0
 	}
 	switch path {
 	case ".well-known/openid-configuration", "v2.0/.well-known/openid-configuration", "discovery/instance":
-		return Discovery
+		return EndpointDiscovery
 	case "discovery/keys", "discovery/v2.0/keys":
-		return Keys
+		return EndpointKeys
 	case "oauth2/v2.0/token":
-		return Token
+		return EndpointToken
 	case "oauth2/v2.0/authorize", "v2.0/adminconsent", "login":
-		return Authorize
+		return EndpointAuthorize
 	case "oauth2/v2.0/logout":
-		return Logout
+		return EndpointLogout
 	case "oauth2/v2.0/devicecode":
-		return Device
+		return EndpointDevice
 	default:
 		return 0
 	}
@@ -104,7 +104,7 @@ func endpointOf(segment, path string) Endpoint {
 // with the one code: the metadata's and that of all other endpoints.
 func (e *exchange) unknownTenant(segment string) *rejection {
 	r := reject(90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", clip(segment)))
-	if e.endpoint == Discovery || e.endpoint == Keys {
+	if e.endpoint == EndpointDiscovery || e.endpoint == EndpointKeys {
 		r.kind = "invalid_tenant"
 	}
 	return r

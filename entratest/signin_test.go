@@ -15,11 +15,11 @@ func TestPrompts(t *testing.T) {
 	c := newSignIns(t)
 	bob := c.AddUser("bob@contoso.com", "Bob")
 	pages := func(b *entratest.Browser, address string) int { // besides the request itself
-		before := c.Count(entratest.Authorize)
+		before := c.Count(entratest.EndpointAuthorize)
 		if back := open(t, b, address); back.Query().Get("code") == "" {
 			t.Errorf("no code: %s", back)
 		}
-		return c.Count(entratest.Authorize) - before - 1
+		return c.Count(entratest.EndpointAuthorize) - before - 1
 	}
 	b := c.Browser(c.alice)
 	for _, step := range []struct {
@@ -81,7 +81,7 @@ func TestDecline(t *testing.T) {
 
 func TestConsentPolicies(t *testing.T) {
 	c := newSignIns(t)
-	c.SetConsentPolicy(entratest.AdminsConsent)
+	c.SetConsentPolicy(entratest.ConsentPolicyAdmins)
 	if _, err := c.Browser(c.alice).Open(context.Background(), c.authorizeURL()); err == nil {
 		t.Error("Alice consented, against the policy")
 	}
@@ -90,12 +90,12 @@ func TestConsentPolicies(t *testing.T) {
 		t.Errorf("after the administrator's consent: %s", back)
 	}
 	// prompt=consent asks again, and so defeats what the administrator has done.
-	c.SetConsentPolicy(entratest.AdminsConsentOnRequest)
+	c.SetConsentPolicy(entratest.ConsentPolicyAdminsOnRequest)
 	text := c.pageAfterPicker(t, c.authorizeURL("prompt", "consent"))
 	if !strings.Contains(text, "AADSTS90095") || !strings.Contains(text, "Request approval") {
 		t.Errorf("%s", text)
 	}
-	c.SetConsentPolicy(entratest.UsersConsent)
+	c.SetConsentPolicy(entratest.ConsentPolicyUsers)
 	text = c.pageAfterPicker(t, c.authorizeURL("scope", "https://graph.microsoft.com/User.Read.All"))
 	if !strings.Contains(text, "AADSTS90094") {
 		t.Errorf("a scope for administrators: %s", text)
@@ -194,7 +194,7 @@ func TestAdminConsent(t *testing.T) {
 	if q.Get("admin_consent") != "True" || q.Get("tenant") != c.ID() || q.Get("state") != "s" {
 		t.Errorf("%v", q)
 	}
-	c.SetConsentPolicy(entratest.AdminsConsent)
+	c.SetConsentPolicy(entratest.ConsentPolicyAdmins)
 	if back := open(t, c.Browser(c.alice), c.authorizeURL()); back.Query().Get("code") == "" {
 		t.Errorf("nobody else is asked: %s", back)
 	}

@@ -67,7 +67,7 @@ func (t *Tenant) showAdminNeeded(e *exchange, f *flow, job *errand, user *User) 
 	policy := t.consentPolicy
 	t.mu.Unlock()
 	page := adminPage{formPage: t.form(e, f, job, "Need admin approval", user), Code: 90094}
-	if policy == AdminsConsentOnRequest {
+	if policy == ConsentPolicyAdminsOnRequest {
 		page.Title, page.Code, page.MayRequest = "Approval required", 90095, true
 	}
 	e.page(http.StatusOK, page)

@@ -88,11 +88,11 @@ func TestServerWithManagedIdentity(t *testing.T) {
 	d.checkRead(t, alice.call(t, "read_blob_with_token", d.arguments()), s.dir, env["DOWNLOAD_DIR"])
 	storageToken := w.checkStorageToken(t, alice.call(t, "get_azure_blob_storage_token", nil), w.alice)
 
-	if n := w.tenant.Count(entratest.ManagedIdentity); n == 0 {
+	if n := w.tenant.Count(entratest.EndpointManagedIdentity); n == 0 {
 		t.Error("the managed identity was not asked")
 	}
 	for _, r := range w.tenant.Requests() {
-		if r.Endpoint == entratest.Token && (r.Form.Get("client_assertion") == "" || r.Form.Has("client_secret")) {
+		if r.Endpoint == entratest.EndpointToken && (r.Form.Get("client_assertion") == "" || r.Form.Has("client_secret")) {
 			t.Error("an exchange was not proved by the managed identity's token")
 		}
 	}

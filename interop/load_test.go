@@ -47,7 +47,7 @@ func TestLoad(t *testing.T) {
 	t.Logf("%v: answers by status %v; %d results, %d of them failed on behalf of the user; %d clients hung up, %d sockets half open, %d thefts tried",
 		loadTime, c.status, c.results, c.failed, c.hungUp, c.halfOpen, c.thefts)
 	t.Logf("rotations %d, outages %d; requests to Entra: %d for keys, %d for tokens",
-		c.rotations, c.outages, l.tenant.Count(entratest.Keys), l.tenant.Count(entratest.Token))
+		c.rotations, c.outages, l.tenant.Count(entratest.EndpointKeys), l.tenant.Count(entratest.EndpointToken))
 	t.Logf("most calls of a user at a time: %d of %d; most sessions of all, with those that are ending: %d of %d", l.tool.most(), loadLimits.Concurrent, c.sessions, (loadLimits.Sessions+loadLimits.Concurrent)*loadUsers)
 	t.Logf("goroutines %d before, %d after; heap %d KiB before, %d KiB after", goroutines, goroutinesAfter, heap>>10, heapAfter>>10)
 
@@ -180,20 +180,20 @@ func (l *load) rotate(ctx context.Context) {
 // flap lets Entra fail now and then, in several ways.
 func (l *load) flap(ctx context.Context) {
 	defer func() {
-		l.tenant.Fail(entratest.Keys, entratest.Fault{})
-		l.tenant.Fail(entratest.Token, entratest.Fault{})
+		l.tenant.Fail(entratest.EndpointKeys, entratest.Fault{})
+		l.tenant.Fail(entratest.EndpointToken, entratest.Fault{})
 	}()
 	faults := []entratest.Fault{{Drop: true}, {Status: 503}, {RetryAfter: time.Second}, {Delay: 300 * time.Millisecond}, {CutAfter: 50}}
 	for i := 0; wait(ctx, 1500*time.Millisecond); i++ {
 		f := faults[i%len(faults)]
-		l.tenant.Fail(entratest.Keys, f)
+		l.tenant.Fail(entratest.EndpointKeys, f)
 		if i%3 == 0 { // the circuit stays open for a while
-			l.tenant.Fail(entratest.Token, f)
+			l.tenant.Fail(entratest.EndpointToken, f)
 		}
 		l.counts.add(func(c *counts) { c.outages++ })
 		wait(ctx, 500*time.Millisecond)
-		l.tenant.Fail(entratest.Keys, entratest.Fault{})
-		l.tenant.Fail(entratest.Token, entratest.Fault{})
+		l.tenant.Fail(entratest.EndpointKeys, entratest.Fault{})
+		l.tenant.Fail(entratest.EndpointToken, entratest.Fault{})
 	}
 }
 

@@ -46,7 +46,7 @@ func TestCredentialInAzblob(t *testing.T) {
 	}
 
 	x, token := exchanger(&obo.Options{}), w.token(w.alice)
-	before := w.tenant.Count(entratest.Token)
+	before := w.tenant.Count(entratest.EndpointToken)
 	var wg sync.WaitGroup
 	for range 8 {
 		for _, d := range w.documents {
@@ -58,7 +58,7 @@ func TestCredentialInAzblob(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	if n := w.tenant.Count(entratest.Token) - before; n != 1 {
+	if n := w.tenant.Count(entratest.EndpointToken) - before; n != 1 {
 		t.Errorf("%d exchanges for one user's token, want 1", n)
 	}
 	if _, err := blobs(x, token).UploadBuffer(w.ctx, container, "by-alice.txt", []byte("hers"), nil); err != nil {

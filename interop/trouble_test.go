@@ -129,13 +129,13 @@ func TestTenantRefuses(t *testing.T) {
 	w.tenant.Consent(w.api, w.tenant.Storage(), "user_impersonation")
 	alice.call(t, "read_blob_with_token", read)
 
-	w.tenant.Fail(entratest.Token, entratest.Fault{Status: http.StatusInternalServerError, Body: "<html>internal</html>", ContentType: "text/html"})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: http.StatusInternalServerError, Body: "<html>internal</html>", ContentType: "text/html"})
 	bob := connect(w.ctx, t, s.url(), w.token(w.bob), "")
 	if got := bob.refused(t, "read_blob_with_token", read); strings.Contains(got, "html") {
 		t.Errorf("the caller is told Entra's page: %s", got)
 	}
 	alice.call(t, "read_blob_with_token", read) // her token is still good
-	w.tenant.Fail(entratest.Token, entratest.Fault{})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{})
 	bob.call(t, "read_blob_with_token", read)
 	s.stop(t)
 	checkLog(t, s.process, w.secrets())

@@ -49,7 +49,7 @@ func TestChallengeInTheCallItself(t *testing.T) {
 	w := newWorld(t, mcpentra.WithSessions())
 	addWhoami(w)
 	header := w.begin(t, "sessions", w.token(w.alice), "2025-11-25")
-	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 50173, Times: 1})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 50173, Times: 1})
 	status, h, text := w.post(t, callBody("whoami"), header)
 	if status != http.StatusUnauthorized || !strings.Contains(h.Get("WWW-Authenticate"), `error="invalid_token"`) || !strings.Contains(text, `"reason":"revoked"`) {
 		t.Errorf("revoked: %d %v %s", status, h, text)

@@ -20,7 +20,7 @@ func TestAudit(t *testing.T) {
 	w.rebuild(t)
 	addWhoami(w)
 	known := w.bearer(map[string]any{"uti": "token-1"})
-	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 53003, Times: 1})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 53003, Times: 1})
 	for _, c := range []struct {
 		name   string
 		body   string

@@ -28,7 +28,7 @@ func consentWorld(t testing.TB, opts ...mcpentra.Option) *world {
 	w := newWorld(t, append([]mcpentra.Option{mcpentra.WithStateKeys(stateKey('a'), stateKey('b'))}, opts...)...)
 	w.tenant.RevokeConsent(w.api, w.tenant.Storage())
 	landing := "https://mcp.example.com/consent/done"
-	w.api.AddRedirectURI(entratest.Web, landing)
+	w.api.AddRedirectURI(entratest.PlatformWeb, landing)
 	w.api.RequirePermissions(w.tenant.Storage(), "user_impersonation")
 	w.useExchanger(t, &obo.Options{RedirectURL: landing})
 	addWhoami(w)
@@ -315,7 +315,7 @@ func TestRevokedToken(t *testing.T) {
 	w := newWorld(t)
 	addWhoami(w)
 	header := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
-	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 50173, Times: 1})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 50173, Times: 1})
 	status, h, body := w.post(t, callBody("whoami"), header)
 	if status != http.StatusUnauthorized || !strings.Contains(h.Get("WWW-Authenticate"), `error="invalid_token"`) || !strings.Contains(body, `"reason":"revoked"`) {
 		t.Errorf("%d %v %s", status, h, body)

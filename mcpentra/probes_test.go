@@ -24,7 +24,7 @@ func probe(t testing.TB, url string) (int, string) {
 func TestNeverReadyBeforeKeys(t *testing.T) {
 	w := newWorld(t)
 	must(t, w.verifier.Ready(t.Context()))
-	w.tenant.Fail(entratest.Keys, entratest.Fault{Drop: true})
+	w.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Drop: true})
 	srv, err := mcpentra.NewServer(resourceURL, w.newVerifier(t), mcpentra.WithLogger(w.logger()))
 	must(t, err)
 	url := serve(t, srv)
@@ -63,7 +63,7 @@ func TestOpenCircuitDoesNotUnready(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	addWhoami(w)
-	w.tenant.Fail(entratest.Token, entratest.Fault{Status: http.StatusInternalServerError})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: http.StatusInternalServerError})
 	for i := range 12 { // each user's exchange fails anew
 		user := w.tenant.AddUser(strings.Repeat("x", i+1)+"@contoso.example", "User")
 		result, err := w.connect(t, w.token(user), "").CallTool(t.Context(), &mcp.CallToolParams{Name: "whoami"})
@@ -72,8 +72,8 @@ func TestOpenCircuitDoesNotUnready(t *testing.T) {
 			t.Fatal("the exchange did not fail")
 		}
 	}
-	before := w.tenant.Count(entratest.Token)
-	if result, _ := call(t, w.connect(t, w.token(w.alice), ""), "whoami", nil); !result.IsError || w.tenant.Count(entratest.Token) != before {
+	before := w.tenant.Count(entratest.EndpointToken)
+	if result, _ := call(t, w.connect(t, w.token(w.alice), ""), "whoami", nil); !result.IsError || w.tenant.Count(entratest.EndpointToken) != before {
 		t.Fatal("the circuit is not open")
 	}
 	if status, text := probe(t, strings.TrimSuffix(w.url, "/mcp")+"/ready"); status != http.StatusOK {

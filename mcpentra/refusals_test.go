@@ -21,7 +21,7 @@ func TestConsentEndsTheRefusalAtOnce(t *testing.T) {
 		for range 10 {
 			_, text = call(t, s, "whoami", nil)
 		}
-		if n := w.tenant.Count(entratest.Token); n > 3 {
+		if n := w.tenant.Count(entratest.EndpointToken); n > 3 {
 			t.Errorf("%s: 10 calls cost %d token requests", name, n)
 		}
 		page := "https://" + between(text, "open https://", " ")

@@ -299,7 +299,7 @@ func TestServeSaysWhatIsOn(t *testing.T) {
 // A server that nobody has called yet has asked for the keys.
 func TestServeFetchesKeys(t *testing.T) {
 	w := newWorld(t)
-	w.tenant.Fail(entratest.Keys, entratest.Fault{Status: http.StatusInternalServerError})
+	w.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: http.StatusInternalServerError})
 	srv, err := mcpentra.NewServer(resourceURL, w.newVerifier(t), mcpentra.WithLogger(w.logger()))
 	must(t, err)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -186,7 +186,7 @@ func TestMetadataAndHealth(t *testing.T) {
 func TestHealthWithoutKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.tenant.Fail(entratest.Keys, entratest.Fault{Drop: true})
+	w.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Drop: true})
 	// A second server, whose verifier has never had keys.
 	v := w.newVerifier(t)
 	srv, err := mcpentra.NewServer(resourceURL, v)

@@ -40,7 +40,7 @@ func newSpecWorld(t *testing.T) *world {
 	w.api = w.tenant.AddApp("MCP server", "access_as_user", "notes_write")
 	w.api.AppIDURI = resourceURL
 	w.client = w.tenant.AddClient("MCP client")
-	w.client.AddRedirectURI(entratest.Desktop, "http://localhost/callback")
+	w.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost/callback")
 	verifier, err := entraauth.NewVerifier(w.tenant.ID(), w.api.ClientID, &entraauth.Options{
 		HTTPClient: w.tenant.HTTPClient(), AuthorityHost: w.tenant.AuthorityHost(), Logger: w.logger(), AppIDURIs: []string{resourceURL},
 	})

@@ -193,7 +193,7 @@ func TestOneExchangeForManyCalls(t *testing.T) {
 	w := newWorld(t)
 	addWhoami(w)
 	s := w.connect(t, w.token(w.alice), "")
-	before := w.tenant.Count(entratest.Token)
+	before := w.tenant.Count(entratest.EndpointToken)
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -203,7 +203,7 @@ func TestOneExchangeForManyCalls(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := w.tenant.Count(entratest.Token) - before; n != 1 {
+	if n := w.tenant.Count(entratest.EndpointToken) - before; n != 1 {
 		t.Errorf("%d exchanges", n)
 	}
 }

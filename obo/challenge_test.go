@@ -107,7 +107,7 @@ func TestNewTokenAfterChallenge(t *testing.T) {
 func TestChallengeSupersedes(t *testing.T) {
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
-	w.tenant.Fail(entratest.Token, entratest.Fault{Delay: 300 * time.Millisecond, Times: 1})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 300 * time.Millisecond, Times: 1})
 	var early string
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -139,7 +139,7 @@ func TestChallengeSupersedes(t *testing.T) {
 // out of the Azure SDK in our error, for the client.
 func TestChallengeThatNeedsTheUser(t *testing.T) {
 	w := newWorld(t)
-	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 50076, Claims: challenge})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 50076, Claims: challenge})
 	_, err := w.getWith(t.Context(), w.exchanger(nil).Credential(w.capable(w.alice, []string{"cp1"})),
 		policy.TokenRequestOptions{Scopes: []string{storageScope}, EnableCAE: true, Claims: challenge})
 	if e := wantKind(t, err, obo.ErrInteractionRequired); e.Claims != challenge {

@@ -55,7 +55,7 @@ func TestCodes(t *testing.T) {
 	} {
 		for _, code := range codes {
 			t.Run(fmt.Sprint(code), func(t *testing.T) {
-				w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: code})
+				w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: code})
 				_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 				e := wantKind(t, err, want)
 				text := e.UserText()
@@ -115,7 +115,7 @@ func TestClaimsComeFirst(t *testing.T) {
 	const claims = `{"access_token":{"capolids":{"essential":true,"values":["e6b2cb1d"]}}}`
 	for _, code := range []int{50076, 53003, 99999} {
 		w.clock.Advance(refusalLife)
-		w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: code, Claims: claims})
+		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: code, Claims: claims})
 		_, err := w.get(t.Context(), c)
 		if e := wantKind(t, err, obo.ErrInteractionRequired); e.Claims != claims {
 			t.Errorf("%d: claims %q", code, e.Claims)
@@ -123,7 +123,7 @@ func TestClaimsComeFirst(t *testing.T) {
 	}
 	for _, broken := range []string{"not JSON", `["array"]`, `{"a":"` + strings.Repeat("x", 20<<10) + `"}`} {
 		w.clock.Advance(refusalLife)
-		w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 53003, Claims: broken})
+		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 53003, Claims: broken})
 		_, err := w.get(t.Context(), c)
 		if e := wantKind(t, err, obo.ErrBlocked); e.Claims != "" {
 			t.Errorf("claims %.20q are passed on", e.Claims)
@@ -171,7 +171,7 @@ func TestAnswersWithoutAKnownCode(t *testing.T) {
 		{"nothing", entratest.Fault{Status: 200, Body: " "}, obo.ErrUnavailable},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w.tenant.Fail(entratest.Token, test.fault)
+			w.tenant.Fail(entratest.EndpointToken, test.fault)
 			_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 			e := wantKind(t, err, test.want)
 			if text := e.Error(); e.Problem == "" || strings.ContainsAny(text, "<>@") || strings.Contains(text, "wifi") {
@@ -184,20 +184,20 @@ func TestAnswersWithoutAKnownCode(t *testing.T) {
 			t.Errorf("the log doesn't say %q", text)
 		}
 	}
-	w.tenant.Fail(entratest.Token, entratest.Fault{})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{})
 	w.mustGet(w.exchanger(nil).Credential(w.assertion(w.alice)))
 }
 
 func TestRetryAfter(t *testing.T) {
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
-	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 90055, RetryAfter: 17 * time.Second})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 90055, RetryAfter: 17 * time.Second})
 	_, err := w.get(t.Context(), c)
 	if e := wantKind(t, err, obo.ErrThrottled); e.RetryAfter != 17*time.Second || !strings.Contains(e.UserText(), "17s") {
 		t.Errorf("wait %v: %v", e.RetryAfter, e)
 	}
 	w.clock.Advance(17 * time.Second)
-	w.tenant.Fail(entratest.Token, entratest.Fault{Status: 503, RetryAfter: 1000 * time.Hour})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: 503, RetryAfter: 1000 * time.Hour})
 	_, err = w.get(t.Context(), c)
 	if e := wantKind(t, err, obo.ErrUnavailable); e.RetryAfter != time.Hour {
 		t.Errorf("wait %v, want at most an hour", e.RetryAfter)
@@ -302,16 +302,16 @@ func TestRefusedIdentityIsAskedForAgain(t *testing.T) {
 	c := x.Credential(w.assertion(w.alice))
 	w.mustGet(c) // so that a token of the identity is cached
 	c = x.Credential(w.assertion(w.bob))
-	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 700024, Times: 1})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 700024, Times: 1})
 	w.mustGet(c)
-	if got := w.tenant.Count(entratest.ManagedIdentity); got != 2 {
+	if got := w.tenant.Count(entratest.EndpointManagedIdentity); got != 2 {
 		t.Errorf("%d requests to the managed identity endpoint, want 2", got)
 	}
 	if got := w.exchanges(); got != 3 {
 		t.Errorf("%d exchanges, want 3: one was made again", got)
 	}
 	// Once, not forever.
-	w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: 700027})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 700027})
 	_, err := w.get(t.Context(), x.Credential(w.assertion(w.bob)))
 	_ = wantKind(t, err, obo.ErrMisconfigured)
 	if got := w.exchanges(); got != 5 {

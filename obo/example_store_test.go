@@ -58,7 +58,7 @@ func ExampleTokenStore() {
 			policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}})
 		fmt.Println("error:", err, "hits:", exchanger.StoreStats().Hits)
 	}
-	fmt.Println("token requests, one of them with the old secret:", tenant.Count(entratest.Token))
+	fmt.Println("token requests, one of them with the old secret:", tenant.Count(entratest.EndpointToken))
 	// Output:
 	// error: <nil> hits: 0
 	// error: <nil> hits: 1

@@ -200,7 +200,7 @@ func TestProofs(t *testing.T) {
 			}
 		})
 	}
-	if got := w.tenant.Count(entratest.ManagedIdentity); got != 1 {
+	if got := w.tenant.Count(entratest.EndpointManagedIdentity); got != 1 {
 		t.Errorf("%d requests to the managed identity endpoint for 2 users, want 1: it must be cached", got)
 	}
 }
@@ -209,7 +209,7 @@ func lastTokenRequest(t *testing.T, w *world) entratest.Request {
 	t.Helper()
 	requests := w.tenant.Requests()
 	for i := len(requests) - 1; i >= 0; i-- {
-		if requests[i].Endpoint == entratest.Token {
+		if requests[i].Endpoint == entratest.EndpointToken {
 			return requests[i]
 		}
 	}

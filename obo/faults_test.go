@@ -135,7 +135,7 @@ func TestNoSecondLineForARequest(t *testing.T) {
 	x := w.exchanger(nil)
 	ctx := requestline.With(t.Context())
 	for level, code := range map[string]int{"WARN": 65001, "ERROR": 7000215} {
-		w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: code})
+		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: code})
 		_, _ = w.get(ctx, x.Credential(w.assertion(w.alice)))
 		_, _ = w.get(ctx, x.Credential(w.assertion(w.alice)))
 		want := 0

@@ -90,7 +90,7 @@ func TestConsentComesBeforeClaims(t *testing.T) {
 		{AADSTS: 50076, Suberror: "consent_required", Claims: claims},
 		{Status: 400, Body: `{"error":"consent_required","claims":"{\"access_token\":{}}"}`},
 	} {
-		w.tenant.Fail(entratest.Token, f)
+		w.tenant.Fail(entratest.EndpointToken, f)
 		_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 		e := wantKind(t, err, obo.ErrConsentRequired)
 		if e.ConsentURL == "" || e.Claims != "" || strings.Contains(e.UserText(), "sign in again") {
@@ -113,11 +113,11 @@ func TestNoMatchingFederatedCredential(t *testing.T) {
 		}
 		x := w.exchangerWith(clientauth.Chain(clientauth.WorkloadIdentity(file), clientauth.Secret(w.secret)), nil)
 		a := refused(code, oauthError)
-		w.tenant.Fail(entratest.Token, entratest.Fault{Times: 1, Status: a.status, Body: a.body})
+		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Times: 1, Status: a.status, Body: a.body})
 		if _, err := w.get(t.Context(), x.Credential(w.assertion(w.alice))); err != nil {
 			t.Errorf("AADSTS%d: the chain did not go on: %v", code, err)
 		}
-		w.tenant.Fail(entratest.Token, entratest.Fault{Status: a.status, Body: a.body})
+		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: a.status, Body: a.body})
 		_, err = w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 		e := wantKind(t, err, obo.ErrMisconfigured)
 		if code != 700229 && !strings.Contains(e.UserText(), "Federated credentials") {
@@ -133,7 +133,7 @@ func TestMissingServicePrincipal(t *testing.T) {
 		w := newWorld(t)
 		x := w.exchangerWith(clientauth.Chain(clientauth.Secret(w.secret), clientauth.Secret("another")), nil)
 		a := refused(code, "invalid_client")
-		w.tenant.Fail(entratest.Token, entratest.Fault{Status: a.status, Body: a.body})
+		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: a.status, Body: a.body})
 		_, err := w.get(t.Context(), x.Credential(w.assertion(w.alice)))
 		if e := wantKind(t, err, obo.ErrMisconfigured); strings.Contains(e.UserText(), "secret") || w.exchanges() != 1 {
 			t.Errorf("AADSTS%d, %d requests: %v", code, w.exchanges(), e)

@@ -196,7 +196,7 @@ func TestChain(t *testing.T) {
 	// Errors that another proof wouldn't help.
 	for _, code := range []int{65001, 50013, 500133, 53003, 700016} {
 		before := w.exchanges()
-		w.tenant.Fail(entratest.Token, entratest.Fault{AADSTS: code, Times: 1})
+		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: code, Times: 1})
 		_, err := w.get(t.Context(), user())
 		if e := asError(t, err); e.AADSTS != code || w.exchanges() != before+1 {
 			t.Errorf("got AADSTS%d after %d requests, want %d after 1", e.AADSTS, w.exchanges()-before, code)

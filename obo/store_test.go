@@ -269,7 +269,7 @@ func TestStoreAndTime(t *testing.T) {
 		w.hide(token.Token)
 		return token.Token
 	}
-	w.tenant.Fail(entratest.Token, entratest.Fault{})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{})
 	x := w.replica(store, 1)
 	first := get(x, "")
 	if get(w.replica(store, 1), "") != first {

@@ -21,7 +21,7 @@ func TestOneExchangeHoweverManyWait(t *testing.T) {
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	a := w.assertion(w.alice)
-	w.tenant.Fail(entratest.Token, entratest.Fault{Delay: 100 * time.Millisecond})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 100 * time.Millisecond})
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
@@ -32,8 +32,8 @@ func TestOneExchangeHoweverManyWait(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if w.exchanges() != 1 || w.tenant.Count(entratest.Discovery) != 0 {
-		t.Errorf("%d exchanges and %d discovery requests, want 1 and 0", w.exchanges(), w.tenant.Count(entratest.Discovery))
+	if w.exchanges() != 1 || w.tenant.Count(entratest.EndpointDiscovery) != 0 {
+		t.Errorf("%d exchanges and %d discovery requests, want 1 and 0", w.exchanges(), w.tenant.Count(entratest.EndpointDiscovery))
 	}
 }
 
@@ -42,7 +42,7 @@ func TestOneExchangeHoweverManyWait(t *testing.T) {
 func TestCallersThatGiveUp(t *testing.T) {
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
-	w.tenant.Fail(entratest.Token, entratest.Fault{Delay: 400 * time.Millisecond, Times: 1})
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 400 * time.Millisecond, Times: 1})
 
 	leader, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
@@ -89,7 +89,7 @@ func TestUsersAreNeverMixed(t *testing.T) {
 			case <-stop:
 				return
 			case <-time.After(2 * time.Millisecond):
-				w.tenant.Fail(entratest.Token, kinds[rand.IntN(len(kinds))])
+				w.tenant.Fail(entratest.EndpointToken, kinds[rand.IntN(len(kinds))])
 				w.clock.Advance(time.Second) // for the circuit breaker
 			}
 		}
@@ -202,7 +202,7 @@ func TestShortTokens(t *testing.T) {
 	w := newWorld(t)
 	// 2 minutes, in the forms that Entra and its neighbours use. MSAL alone
 	// would refuse a token of less than 5.
-	w.tenant.Fail(entratest.Token, entratest.Fault{
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{
 		Body: `{"token_type":"bearer","access_token":"opaque","expires_in":"120","refresh_in":"none"}`,
 	})
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
@@ -220,7 +220,7 @@ func TestShortTokens(t *testing.T) {
 
 func TestRefreshIn(t *testing.T) {
 	w := newWorld(t)
-	w.tenant.Fail(entratest.Token, entratest.Fault{
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{
 		Body: `{"token_type":"Bearer","access_token":"opaque","expires_in":3600,"refresh_in":600}`,
 	})
 	token, err := w.exchanger(nil).Credential(w.assertion(w.alice)).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{storageScope}})

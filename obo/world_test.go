@@ -122,7 +122,7 @@ func (w *world) mustGet(c *obo.Credential) map[string]any {
 }
 
 // exchanges is how many token requests the tenant has received.
-func (w *world) exchanges() int { return w.tenant.Count(entratest.Token) }
+func (w *world) exchanges() int { return w.tenant.Count(entratest.EndpointToken) }
 
 func (w *world) hide(s string) {
 	w.mu.Lock()

@@ -58,7 +58,7 @@ type need struct {
 
 // need returns what this request takes.
 func (x *exchange) need() need {
-	if x.operation == ListBlobs {
+	if x.operation == OpListBlobs {
 		q := x.r.URL.Query()
 		in, _ := parseInclude(q.Get("include"))
 		return need{x.container, q.Get("prefix"), in.tags}

@@ -21,9 +21,9 @@ func TestFaultsOfOneOperation(t *testing.T) {
 	srv.Put("docs", "a", []byte("0123456789"), "")
 	srv.Put("docs", "b", []byte("0123456789"), "")
 	srv.Fail(
-		blobtest.Fault{Operation: blobtest.GetBlob, Blob: "b", Status: 503, Code: "ServerBusy"},
-		blobtest.Fault{Operation: blobtest.GetBlobProperties, Skip: 1, Status: 403, Code: "AuthorizationFailure"},
-		blobtest.Fault{Operation: blobtest.ListBlobs, Status: 429, Code: "TooManyRequests", RetryAfter: time.Second},
+		blobtest.Fault{Operation: blobtest.OpGetBlob, Blob: "b", Status: 503, Code: "ServerBusy"},
+		blobtest.Fault{Operation: blobtest.OpGetBlobProperties, Skip: 1, Status: 403, Code: "AuthorizationFailure"},
+		blobtest.Fault{Operation: blobtest.OpListBlobs, Status: 429, Code: "TooManyRequests", RetryAfter: time.Second},
 	)
 	a, b := docs.NewBlobClient("a"), docs.NewBlobClient("b")
 	if got := content(t, a, nil); got != "0123456789" {

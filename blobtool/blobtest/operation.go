@@ -12,14 +12,14 @@ type Operation string
 
 // The operations that are served.
 const (
-	ListContainers           Operation = "List Containers"
-	FindBlobsByTags          Operation = "Find Blobs by Tags"
-	GetContainerProperties   Operation = "Get Container Properties"
-	ListBlobs                Operation = "List Blobs"
-	FindBlobsByTagsContainer Operation = "Find Blobs by Tags in Container"
-	GetBlob                  Operation = "Get Blob"
-	GetBlobProperties        Operation = "Get Blob Properties"
-	GetBlobTags              Operation = "Get Blob Tags"
+	OpListContainers           Operation = "List Containers"
+	OpFindBlobsByTags          Operation = "Find Blobs by Tags"
+	OpGetContainerProperties   Operation = "Get Container Properties"
+	OpListBlobs                Operation = "List Blobs"
+	OpFindBlobsByTagsContainer Operation = "Find Blobs by Tags in Container"
+	OpGetBlob                  Operation = "Get Blob"
+	OpGetBlobProperties        Operation = "Get Blob Properties"
+	OpGetBlobTags              Operation = "Get Blob Tags"
 )
 
 // operationOf tells the operations apart; it returns nothing for what is none
@@ -31,30 +31,30 @@ func operationOf(r *http.Request, container, blob string) Operation {
 	switch {
 	case !get && !head:
 	case container == "" && comp == "list" && get:
-		return ListContainers
+		return OpListContainers
 	case container == "" && comp == "blobs" && get:
-		return FindBlobsByTags
+		return OpFindBlobsByTags
 	case container == "":
 	case onContainer && blob == "" && comp == "list" && get:
-		return ListBlobs
+		return OpListBlobs
 	case onContainer && blob == "" && comp == "blobs" && get:
-		return FindBlobsByTagsContainer
+		return OpFindBlobsByTagsContainer
 	case onContainer && blob == "" && comp == "":
-		return GetContainerProperties
+		return OpGetContainerProperties
 	case onContainer || blob == "":
 	case comp == "tags" && get:
-		return GetBlobTags
+		return OpGetBlobTags
 	case comp == "" && get:
-		return GetBlob
+		return OpGetBlob
 	case comp == "":
-		return GetBlobProperties
+		return OpGetBlobProperties
 	}
 	return ""
 }
 
 // ofTags reports whether the operation reads index tags.
 func (o Operation) ofTags() bool {
-	return o == FindBlobsByTags || o == FindBlobsByTagsContainer || o == GetBlobTags
+	return o == OpFindBlobsByTags || o == OpFindBlobsByTagsContainer || o == OpGetBlobTags
 }
 
 // What else Azure has at each level, by comp; it knows no others.
@@ -101,17 +101,17 @@ func (x *exchange) route() {
 		return
 	}
 	switch x.operation {
-	case ListContainers:
+	case OpListContainers:
 		x.listContainers()
-	case FindBlobsByTags, FindBlobsByTagsContainer:
+	case OpFindBlobsByTags, OpFindBlobsByTagsContainer:
 		x.findByTags()
-	case GetContainerProperties:
+	case OpGetContainerProperties:
 		x.containerProperties()
-	case ListBlobs:
+	case OpListBlobs:
 		x.listBlobs()
-	case GetBlob, GetBlobProperties:
+	case OpGetBlob, OpGetBlobProperties:
 		x.readBlob()
-	case GetBlobTags:
+	case OpGetBlobTags:
 		x.blobTags()
 	}
 }

@@ -77,7 +77,7 @@ func (x *exchange) wantsHash(name string) bool {
 // checkHashes refuses a request for a hash that there is no range for, or for two, and reports
 // whether to go on.
 func (x *exchange) checkHashes() bool {
-	if x.operation == GetBlob && !x.checkRange() {
+	if x.operation == OpGetBlob && !x.checkRange() {
 		return false
 	}
 	for _, name := range []string{"X-Ms-Range-Get-Content-Md5", "X-Ms-Range-Get-Content-Crc64"} {

@@ -25,20 +25,20 @@ type acceptance struct {
 }
 
 var accepted = map[Operation]acceptance{
-	ListContainers:           {parameters: []string{"prefix", "marker", "maxresults", "include"}},
-	FindBlobsByTags:          {parameters: []string{"where", "marker", "maxresults"}},
-	FindBlobsByTagsContainer: {parameters: []string{"where", "marker", "maxresults"}},
-	ListBlobs:                {parameters: []string{"prefix", "delimiter", "marker", "maxresults", "include"}},
-	GetContainerProperties:   {headers: []string{"X-Ms-Lease-Id"}},
-	GetBlob: {
+	OpListContainers:           {parameters: []string{"prefix", "marker", "maxresults", "include"}},
+	OpFindBlobsByTags:          {parameters: []string{"where", "marker", "maxresults"}},
+	OpFindBlobsByTagsContainer: {parameters: []string{"where", "marker", "maxresults"}},
+	OpListBlobs:                {parameters: []string{"prefix", "delimiter", "marker", "maxresults", "include"}},
+	OpGetContainerProperties:   {headers: []string{"X-Ms-Lease-Id"}},
+	OpGetBlob: {
 		parameters: []string{"snapshot", "versionid"},
 		headers:    append([]string{"X-Ms-Lease-Id", "X-Ms-Range", "X-Ms-Range-Get-Content-Md5", "X-Ms-Range-Get-Content-Crc64"}, conditionHeaders...),
 	},
-	GetBlobProperties: {
+	OpGetBlobProperties: {
 		parameters: []string{"snapshot", "versionid"},
 		headers:    append([]string{"X-Ms-Lease-Id"}, conditionHeaders...),
 	},
-	GetBlobTags: {
+	OpGetBlobTags: {
 		parameters: []string{"snapshot", "versionid"},
 		headers:    []string{"X-Ms-Lease-Id", "X-Ms-If-Tags"},
 	},

@@ -44,7 +44,7 @@ func (x *exchange) findByTags() {
 			"Error parsing query at or near character position 1: "+err.Error(), "")
 		return
 	}
-	if x.operation == FindBlobsByTagsContainer {
+	if x.operation == OpFindBlobsByTagsContainer {
 		if _, ok := x.findContainer(); !ok {
 			return
 		}

@@ -85,7 +85,7 @@ func TestBadTokens(t *testing.T) {
 // there are keys.
 func TestKeysUnavailable(t *testing.T) {
 	t.Run("at the start", func(t *testing.T) {
-		f := start(t, func(w *world, _ *config) { w.tenant.Fail(entratest.Discovery, entratest.Fault{Status: 500}) })
+		f := start(t, func(w *world, _ *config) { w.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 500}) })
 		status, challenge, text := f.post(t, bearerHeader(f.token(f.alice)))
 		if status != http.StatusServiceUnavailable || challenge != "" {
 			t.Errorf("status %d, challenge %q: %s", status, challenge, text)
@@ -97,8 +97,8 @@ func TestKeysUnavailable(t *testing.T) {
 		if status, _, text := f.post(t, bearerHeader(f.token(f.alice))); status != http.StatusOK {
 			t.Fatalf("status %d: %s", status, text)
 		}
-		f.tenant.Fail(entratest.Discovery, entratest.Fault{Status: 500})
-		f.tenant.Fail(entratest.Keys, entratest.Fault{Status: 500})
+		f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 500})
+		f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: 500})
 		if status, _, text := f.post(t, bearerHeader(f.token(f.alice))); status != http.StatusOK {
 			t.Errorf("status %d: %s", status, text)
 		}
@@ -163,7 +163,7 @@ func TestTrouble(t *testing.T) {
 			[]string{"AADSTS65001", "consent"}, []string{"AADSTS65001", "consent"}},
 		{"wrong secret", func(_ *world, c *config) { c.method = clientauth.Secret("wrong-secret") },
 			[]string{"AADSTS7000215"}, []string{"AADSTS7000215"}},
-		{"Entra down", func(w *world, _ *config) { w.tenant.Fail(entratest.Token, entratest.Fault{Status: 503}) },
+		{"Entra down", func(w *world, _ *config) { w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: 503}) },
 			[]string{"ry again"}, []string{"ry again"}},
 		{"container missing", func(w *world, c *config) {
 			c.container = "elsewhere"

@@ -201,13 +201,13 @@ func TestUsersAreApart(t *testing.T) {
 func TestGracefulShutdown(t *testing.T) {
 	f := start(t, nil)
 	s := f.as(t, f.alice)
-	f.tenant.Fail(entratest.Token, entratest.Fault{Delay: 300 * time.Millisecond})
+	f.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 300 * time.Millisecond})
 	answered := make(chan error, 1)
 	go func() {
 		var out blobOutput
 		answered <- call(t.Context(), s, "read_blob_with_token", map[string]any{"blob_path": readmeBlob}, &out)
 	}()
-	for f.tenant.Count(entratest.Token) == 0 {
+	for f.tenant.Count(entratest.EndpointToken) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	f.stop()

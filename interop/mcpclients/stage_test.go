@@ -61,10 +61,10 @@ func newStage(t *testing.T, sessions bool) *stage {
 	s.url = origin + "/mcp"
 	s.api = s.tenant.AddApp("Notes", "access_as_user", "notes_write")
 	s.api.AppIDURI = s.url
-	s.api.AddRedirectURI(entratest.Web, origin+"/consent/done")
+	s.api.AddRedirectURI(entratest.PlatformWeb, origin+"/consent/done")
 	s.api.RequirePermissions(s.tenant.Storage(), "user_impersonation") // not consented to yet
 	s.client = s.tenant.AddClient("MCP client")
-	s.client.AddRedirectURI(entratest.Desktop, "http://localhost/callback", "http://127.0.0.1/oauth/callback")
+	s.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost/callback", "http://127.0.0.1/oauth/callback")
 
 	server := s.newServer(t, origin, sessions)
 	h.Config.Handler = server

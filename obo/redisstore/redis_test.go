@@ -132,7 +132,7 @@ func TestReplicasShareTokens(t *testing.T) {
 	for range 4 {
 		token = w.get(w.replica(), a, alice)
 	}
-	if n := w.tenant.Count(entratest.Token); n != 1 {
+	if n := w.tenant.Count(entratest.EndpointToken); n != 1 {
 		t.Errorf("%d exchanges for four replicas one after another, want 1", n)
 	}
 	b := obo.NewAssertion(w.tenant.Token(bob, w.client, w.api))
@@ -144,7 +144,7 @@ func TestReplicasShareTokens(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	if n := w.tenant.Count(entratest.Token) - 1; n < 1 || n > 4 {
+	if n := w.tenant.Count(entratest.EndpointToken) - 1; n < 1 || n > 4 {
 		t.Errorf("%d exchanges for four replicas at once, want at most 4", n)
 	}
 	// What Redis has: two sealed values with an end.
