@@ -9,7 +9,7 @@
 //	}
 //	defer verifier.Close()
 //	check := &entraauth.BearerCheck{ResourceMetadata: "https://api.example.com/.well-known/oauth-protected-resource"}
-//	http.Handle("/hello", verifier.Middleware(guard)(http.HandlerFunc(
+//	http.Handle("/hello", verifier.Middleware(check)(http.HandlerFunc(
 //		func(w http.ResponseWriter, r *http.Request) {
 //			caller := entraauth.FromContext(r.Context())
 //			fmt.Fprintf(w, "hello, %s", caller.UserID())
