@@ -1,4 +1,4 @@
-//go:build interop && unix
+//go:build unix
 
 package interop_test
 
@@ -25,7 +25,7 @@ import (
 // process, on both implementations. x-plain is the time of a tool in units of the
 // time of what a program without it would do, measured in turns.
 //
-//	go test -tags interop -run '^$' -bench BlobTools -benchtime 5x ./interop
+//	go test -run '^$' -bench BlobTools -benchtime 5x ./interop
 func BenchmarkBlobTools(b *testing.B) {
 	a := newBlobAccounts(b.Context(), b)
 	for name, s := range map[string]*blobService{"blobtest": a.blobtest(b, blobtest.Options{}), "azurite": a.azurite(b)} {

@@ -4,14 +4,14 @@
 // blobtest, with azblob and with the tools; the table blobBehaviours says what
 // Azurite can't do, and why. Nothing here is imported by anybody.
 //
-// The tests need Node 20 or later, and the programs of the lock file:
+// It is a module of its own, so that go test ./... in the root needs Go alone. Its
+// tests need Node 20 or later, and the programs of the lock file:
 //
 //	cd interop && npm ci
-//	go test -tags interop ./interop
+//	go test .
 //
-// Without the build tag there are no tests: go test ./... needs Go alone. The
-// programs are started on free ports of 127.0.0.1, in folders of their own, and
-// stopped with the test that started them.
+// The programs are started on free ports of 127.0.0.1, in folders of their own,
+// and stopped with the test that started them.
 //
 // What stands in for Entra is package entratest: Azurite checks of a user's token
 // the issuer, the audience and the times, neither signature nor roles. What needs

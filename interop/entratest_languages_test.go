@@ -1,4 +1,4 @@
-//go:build interop && unix
+//go:build unix
 
 package interop_test
 
@@ -86,8 +86,7 @@ func TestGoOIDC(t *testing.T) {
 	t.Parallel()
 	w := newIdentityWorld(t)
 	program := filepath.Join(t.TempDir(), "gooidc")
-	build := exec.CommandContext(deadline(t, 3*time.Minute), "go", "build", "-o", program, ".")
-	build.Dir = "clients/gooidc" // a module of its own, so that ours does not need what it needs
+	build := exec.CommandContext(deadline(t, 3*time.Minute), "go", "build", "-o", program, "./clients/gooidc")
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building clients/gooidc: %v\n%s", err, text)
 	}

@@ -1,4 +1,4 @@
-//go:build interop && unix
+//go:build unix
 
 package interop_test
 

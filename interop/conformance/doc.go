@@ -8,5 +8,5 @@
 // The suite and the Node that it needs are those of the lock file:
 //
 //	cd interop/conformance && npm ci
-//	go test -tags interop -v ./interop/conformance
+//	go test -v .
 package conformance

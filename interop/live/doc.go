@@ -2,7 +2,7 @@
 // Entra's: members of metadata, of keys and of errors, in three clouds. It needs no account, and
 // sends nothing but requests that anybody may send:
 //
-//	ENTRA_LIVE=1 go test -tags interop -v ./interop/live
+//	cd interop && ENTRA_LIVE=1 go test -v ./live
 //
 // Without ENTRA_LIVE it compares entratest with itself, which shows that the comparison
 // works, and nothing else. CHECKLIST.md is for someone who has a tenant. Neither the run

@@ -9,7 +9,7 @@
 // a program. All are those of the lock files:
 //
 //	make interop-programs
-//	go test -tags interop -v ./interop/mcpclients
+//	cd interop && go test -v ./mcpclients
 //
 // What stands in for Entra is package entratest. It does what Entra does where
 // that troubles clients: no RFC 8414 metadata, no

@@ -1,4 +1,4 @@
-module github.com/mcpentra/mcp-entra-go/obo/redisstore
+module github.com/mcpentra/mcp-entra-go/redisstore
 
 go 1.26.0
 
@@ -28,4 +28,4 @@ require (
 	software.sslmate.com/src/go-pkcs12 v0.7.4 // indirect
 )
 
-replace github.com/mcpentra/mcp-entra-go => ../..
+replace github.com/mcpentra/mcp-entra-go => ../

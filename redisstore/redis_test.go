@@ -1,4 +1,4 @@
-//go:build interop && unix
+//go:build redis && unix
 
 package redisstore_test
 
@@ -24,7 +24,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 	"github.com/mcpentra/mcp-entra-go/obo"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
-	"github.com/mcpentra/mcp-entra-go/obo/redisstore"
+	"github.com/mcpentra/mcp-entra-go/redisstore"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

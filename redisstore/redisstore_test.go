@@ -6,7 +6,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mcpentra/mcp-entra-go/obo"
-	"github.com/mcpentra/mcp-entra-go/obo/redisstore"
+	"github.com/mcpentra/mcp-entra-go/redisstore"
 )
 
 var _ obo.TokenStore = (*redisstore.Store)(nil)

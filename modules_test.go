@@ -1,0 +1,131 @@
+package mcpentrago_test
+
+import (
+	"encoding/json"
+	"maps"
+	"os/exec"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayRequire is what the root module requires directly, and what for. Whoever
+// gets the module gets these; a program that needs more is a module of its own.
+var mayRequire = map[string]string{
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore":               "credentials",
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":           "managed identities",
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob":       "blobs",
+	"github.com/AzureAD/microsoft-authentication-library-for-go": "token requests",
+	"github.com/MicahParks/jwkset":                               "signing keys",
+	"github.com/MicahParks/keyfunc/v3":                           "signing keys",
+	"github.com/golang-jwt/jwt/v5":                               "signatures",
+	"github.com/google/jsonschema-go":                            "tools' schemas",
+	"github.com/klauspost/compress":                              "compressed blobs",
+	"github.com/maypok86/otter/v2":                               "caches",
+	"github.com/modelcontextprotocol/go-sdk":                     "MCP",
+	"github.com/yosida95/uritemplate/v3":                         "resource templates",
+	"go.uber.org/goleak":                                         "tests",
+	"golang.org/x/text":                                          "charsets",
+	"golang.org/x/time":                                          "rates",
+	"software.sslmate.com/src/go-pkcs12":                         "PFX files",
+}
+
+// mustNotNeed are modules that must not reach users by way of ours.
+var mustNotNeed = regexp.MustCompile(`redis|opentelemetry|prometheus|k8s\.io|testcontainers|docker|aws|stacklok|lestrrat|go-oidc|mcp-go`)
+
+// A moduleFile is what go mod edit -json says of a go.mod.
+type moduleFile struct {
+	Require []struct {
+		Path, Version string
+		Indirect      bool
+	}
+	Replace []struct {
+		Old, New struct{ Path, Version string }
+	}
+}
+
+// TestRootModule keeps what users get small: go.mod lists every module that a
+// package of ours needs, however indirectly.
+func TestRootModule(t *testing.T) {
+	t.Parallel()
+	root := readModule(t, ".")
+	var direct []string
+	for _, r := range root.Require {
+		if !r.Indirect {
+			direct = append(direct, r.Path)
+		}
+		if mustNotNeed.MatchString(r.Path) {
+			t.Errorf("the root module needs %s; put what needs it into a module of its own", r.Path)
+		}
+	}
+	if got, want := slices.Sorted(slices.Values(direct)), slices.Sorted(maps.Keys(mayRequire)); !slices.Equal(got, want) {
+		t.Errorf("the root module requires\n%q, want\n%q", got, want)
+	}
+	if len(root.Replace) > 0 {
+		t.Errorf("the root module replaces %v; those who get it would not see that", root.Replace)
+	}
+	// Of what is in the graph besides, go reads no more than a go.mod.
+	for line := range strings.Lines(command(t, ".", "go", "list", "-m", "all")) {
+		if mustNotNeed.MatchString(line) {
+			t.Errorf("the root's module graph has %s", line)
+		}
+	}
+}
+
+// TestNestedModules: each nested module works by itself, on this copy of the
+// root, and is built in the workspace with the versions that it has by itself.
+func TestNestedModules(t *testing.T) {
+	t.Parallel()
+	var work struct{ Use []struct{ DiskPath string } }
+	if err := json.Unmarshal([]byte(command(t, ".", "go", "work", "edit", "-json")), &work); err != nil {
+		t.Fatal(err)
+	}
+	versions := make(map[string]string)
+	for _, r := range readModule(t, ".").Require {
+		versions[r.Path] = r.Version
+	}
+	for _, use := range work.Use {
+		name := path.Clean(use.DiskPath)
+		if name == "." {
+			continue
+		}
+		m := readModule(t, name)
+		if len(m.Replace) != 1 || m.Replace[0].Old.Path != module || path.Join(name, m.Replace[0].New.Path) != "." {
+			t.Errorf("%s replaces %v, want the root module alone", name, m.Replace)
+		}
+		for _, r := range m.Require {
+			if want, ok := versions[r.Path]; ok && r.Version != want {
+				t.Errorf("%s requires %s %s, want %s as another module of go.work does; run go work sync", name, r.Path, r.Version, want)
+			}
+			versions[r.Path] = r.Version
+		}
+	}
+}
+
+func readModule(t *testing.T, dir string) moduleFile {
+	t.Helper()
+	var m moduleFile
+	if err := json.Unmarshal([]byte(command(t, dir, "go", "mod", "edit", "-json")), &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// command returns what a command prints, run in dir and outside the workspace.
+func command(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	if args[0] != "work" {
+		cmd.Env = append(cmd.Environ(), "GOWORK=off")
+	}
+	var problem strings.Builder
+	cmd.Stderr = &problem
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s in %s: %v\n%s", cmd, dir, err, &problem)
+	}
+	return string(out)
+}
