@@ -59,7 +59,7 @@ func TestCompletions(t *testing.T) {
 	}
 
 	w.allowOnly(t, "docs/reports/2025/", "docs/reports/x", "notes")
-	w.storage.RevokeAll(w.alice.ObjectID) // containers that are named need no role on the account
+	w.storage.Revoke(w.alice.ObjectID) // containers that are named need no role on the account
 	w.storage.Grant(w.alice.ObjectID, "docs", "")
 	check("", "container", "", "docs notes")
 	check("docs", "path", "", "reports/2025/a reports/x")

@@ -24,7 +24,7 @@ import (
 // worst pattern that is taken.
 func BenchmarkHostilePattern(b *testing.B) {
 	w := newWorld(b, nil)
-	w.storage.AddGenerated("docs", blobtest.Generated{
+	w.storage.PutSeries("docs", blobtest.Series{
 		Count: 1000,
 		Name:  func(i int) string { return strings.Repeat("a", 996) + fmt.Sprintf("%04d", i) },
 	})
@@ -46,7 +46,7 @@ func BenchmarkHostilePattern(b *testing.B) {
 // 4 seconds each.
 func BenchmarkEightSearches(b *testing.B) {
 	w := newWorld(b, nil)
-	w.storage.AddGenerated("docs", blobtest.Generated{
+	w.storage.PutSeries("docs", blobtest.Series{
 		Count: 1000,
 		Name:  func(i int) string { return fmt.Sprintf("%04d.log", i) },
 		Size:  func(int) int64 { return 1 << 20 },

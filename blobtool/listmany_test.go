@@ -13,7 +13,7 @@ import (
 
 // million is a container with a million blobs in a thousand folders.
 func million(w *world) {
-	w.storage.AddGenerated("docs", blobtest.Generated{
+	w.storage.PutSeries("docs", blobtest.Series{
 		Count: 1_000_000,
 		Name:  func(i int) string { return fmt.Sprintf("%03d/%03d.txt", i/1000, i%1000) },
 	})

@@ -140,7 +140,7 @@ func TestListResourcesOfSeveral(t *testing.T) {
 func TestListResourcesAsTheCaller(t *testing.T) {
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "alice/1", "bob/1")
-	w.storage.RevokeAll(w.alice.ObjectID)
+	w.storage.Revoke(w.alice.ObjectID)
 	w.storage.Grant(w.alice.ObjectID, "docs", "alice/")
 	w.storage.Grant(w.bob.ObjectID, "docs", "")
 	api := tenant.AddApp("resources", "access_as_user")

@@ -17,7 +17,7 @@ import (
 func BenchmarkSearchText(b *testing.B) {
 	const blobs, size, latency = 1000, 64 << 10, 20 * time.Millisecond
 	w := newWorld(b, nil)
-	w.storage.AddGenerated("docs", blobtest.Generated{
+	w.storage.PutSeries("docs", blobtest.Series{
 		Count: blobs,
 		Name:  func(i int) string { return fmt.Sprintf("%04d.log", i) },
 		Size:  func(int) int64 { return size },

@@ -80,6 +80,8 @@ func (a *App) RequirePermissions(resource *App, scopes ...string) {
 	a.permissions = append(a.permissions, permission{resource, slices.Clone(scopes)})
 }
 
+func (a *App) principalID() string { return a.ObjectID }
+
 // registration returns the app where its credentials and redirect URIs are kept.
 func (a *App) registration() *App {
 	if a.home != nil {

@@ -90,7 +90,7 @@ func TestOptionalClaims(t *testing.T) {
 	c := newSignIns(t)
 	c.alice.Email = "alice@contoso.example"
 	c.api.AccessTokenVersion = 2
-	c.AssignRoles(c.alice, c.api, "Reader", "Approver")
+	c.GrantRoles(c.alice, c.api, "Reader", "Approver")
 	group := c.AddGroup("Everyone", c.alice)
 	b := c.Browser(c.alice)
 	capable := `{"access_token":{"xms_cc":{"values":["cp1"]}}}`

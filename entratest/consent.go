@@ -50,18 +50,7 @@ func (t *Tenant) ConsentUser(user *User, client, resource *App, scopes ...string
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.consentUser(user.ObjectID, client, resource, scopes)
-}
-
-// consentUser records consent. Callers hold t.mu.
-func (t *Tenant) consentUser(user string, client, resource *App, scopes []string) {
-	key := userGrantKey{client, resource, user}
-	if t.userConsents[key] == nil {
-		t.userConsents[key] = map[string]bool{}
-	}
-	for _, scope := range scopes {
-		t.userConsents[key][scope] = true
-	}
+	addTo(t.userConsents, userGrantKey{client, resource, user.ObjectID}, scopes)
 }
 
 // A ConsentPolicy says who may consent to what a client wants.
@@ -102,21 +91,37 @@ func (t *Tenant) hasAnyConsent(client *App, user string) bool {
 	return false
 }
 
-// GrantRoles gives client application permissions on resource: they are the
-// roles of the app-only tokens that it gets there.
-func (t *Tenant) GrantRoles(client, resource *App, roles ...string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	addTo(t.roleAssignments, grantKey{client, resource}, roles)
+// A Principal holds app roles: a [User], an [App] or a [UserAssignedIdentity].
+type Principal interface{ principalID() string }
+
+// roleKey names the principal (object id) and the resource whose roles it has.
+type roleKey struct {
+	principal string
+	resource  *App
 }
 
-func addTo(grants map[grantKey]map[string]bool, key grantKey, values []string) {
+// GrantRoles gives the principal app roles of resource: they are the roles claim
+// of a user's tokens for it, and of the app-only tokens of an app or identity.
+func (t *Tenant) GrantRoles(principal Principal, resource *App, roles ...string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	addTo(t.roleAssignments, roleKey{principal.principalID(), resource}, roles)
+}
+
+func addTo[K comparable](grants map[K]map[string]bool, key K, values []string) {
 	if grants[key] == nil {
 		grants[key] = map[string]bool{}
 	}
 	for _, value := range values {
 		grants[key][value] = true
 	}
+}
+
+// roles returns the app roles of a principal (object id) on a resource, sorted.
+func (t *Tenant) roles(principal string, resource *App) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.roleAssignments[roleKey{principal, resource}]))
 }
 
 // consented returns the scopes that client may use on resource for the user,
@@ -132,12 +137,6 @@ func (t *Tenant) consented(client, resource *App, user string) []string {
 		maps.Copy(all, own)
 	}
 	return slices.Sorted(maps.Keys(all))
-}
-
-func (t *Tenant) roles(client, resource *App) []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Sorted(maps.Keys(t.roleAssignments[grantKey{client, resource}]))
 }
 
 // A requirement is a conditional access policy that nobody has met yet.

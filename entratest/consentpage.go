@@ -108,7 +108,7 @@ func (t *Tenant) recordConsent(f *flow, job *errand, user *User, wanted []wish) 
 			addTo(t.consents, grantKey{w.client, w.resource}, w.scopes)
 			continue
 		}
-		t.consentUser(user.ObjectID, w.client, w.resource, w.scopes)
+		addTo(t.userConsents, userGrantKey{w.client, w.resource, user.ObjectID}, w.scopes)
 	}
 }
 

@@ -13,13 +13,14 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// Test your own server offline: the server is an API of the tenant, and lets in
-// whom the tenant has signed in for it, and nobody else.
+// Test your own server offline: it is an API of the tenant, and serves only users
+// whom the tenant has signed in for it. In a test, entratest.New(t, nil) closes the
+// tenant.
 func Example() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	api := tenant.AddApp("Greeter", "access_as_user")
-	alice, client := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddClient("Chat")
+	alice, chat := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddClient("Chat")
 
 	// Your server, with the tenant where it would have Entra.
 	verifier, err := entraauth.NewVerifier(tenant.ID(), api.ClientID, &entraauth.Options{
@@ -33,18 +34,21 @@ func Example() {
 	greet := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		fmt.Println("hello,", entraauth.FromContext(r.Context()).Username())
 	})
-	server := verifier.Middleware(nil)(greet)
+	server := httptest.NewServer(verifier.Middleware(nil)(greet))
+	defer server.Close()
 
-	for _, token := range []string{
-		tenant.Token(alice, client, api),              // what Alice's client sends
-		tenant.Token(alice, client, tenant.Storage()), // a token that is not for us
-		tenant.IDToken(alice, client),                 // not an access token
+	for _, client := range []*http.Client{
+		tenant.UserClient(alice, chat, api),              // sends Alice's token
+		tenant.UserClient(alice, chat, tenant.Storage()), // sends a token for another API
+		tenant.HTTPClient(),                              // sends none
 	} {
-		request := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
-		request.Header.Set("Authorization", "Bearer "+token)
-		response := httptest.NewRecorder()
-		server.ServeHTTP(response, request)
-		fmt.Println(response.Code)
+		response, err := client.Get(server.URL)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		_ = response.Body.Close()
+		fmt.Println(response.StatusCode)
 	}
 	// Output:
 	// hello, alice@contoso.example

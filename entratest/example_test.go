@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -91,4 +92,59 @@ func ExampleTenant_Mint() {
 	// Output:
 	// 2.0 false access_as_user <nil>
 	// 1.0 true <nil> [Tasks.Run]
+}
+
+// A test gets a tenant that is closed when it is done. Yours gets a *testing.T.
+func ExampleNew() {
+	test := func(t entratest.TB) {
+		tenant := entratest.New(t, &entratest.Options{TenantID: "11111111-2222-3333-4444-555555555555"})
+		fmt.Println(tenant.V1Issuer())
+	}
+	t := new(recordingTB)
+	test(t)
+	for _, cleanup := range t.cleanups {
+		cleanup()
+	}
+	// Output: https://sts.windows.net/11111111-2222-3333-4444-555555555555/
+}
+
+// A user's client sends a token with every request, and a new one when it has
+// expired. Here the server is Microsoft Graph, which the tenant plays.
+func ExampleTenant_UserClient() {
+	now := time.Now()
+	tenant := entratest.NewTenant(&entratest.Options{TokenLifetime: time.Hour, Now: func() time.Time { return now }})
+	defer tenant.Close()
+	alice := tenant.AddUser("alice@contoso.com", "Alice")
+	client := tenant.UserClient(alice, tenant.AddClient("Chat"), tenant.Graph(), "User.Read")
+	for range 2 {
+		response, err := client.Get(tenant.AuthorityHost() + "/v1.0/me")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		var me struct{ UserPrincipalName string }
+		err = json.NewDecoder(response.Body).Decode(&me)
+		_ = response.Body.Close()
+		fmt.Println(response.StatusCode, me.UserPrincipalName, err)
+		now = now.Add(2 * time.Hour)
+	}
+	// Output:
+	// 200 alice@contoso.com <nil>
+	// 200 alice@contoso.com <nil>
+}
+
+// An app that acts for itself has app roles instead of scopes.
+func ExampleTenant_AppToken() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	api, job := tenant.AddApp("My MCP server", "access_as_user"), tenant.AddApp("Nightly job")
+	tenant.GrantRoles(job, api, "Tasks.Run")
+
+	var claims jwt.MapClaims
+	if _, _, err := jwt.NewParser().ParseUnverified(tenant.AppToken(job, api), &claims); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(claims["oid"] == job.ObjectID, claims["scp"], claims["roles"])
+	// Output: true <nil> [Tasks.Run]
 }

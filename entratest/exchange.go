@@ -27,12 +27,12 @@ type exchange struct {
 func (t *Tenant) begin(w http.ResponseWriter, r *http.Request, endpoint Endpoint) *exchange {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	parseErr := r.ParseForm()
-	e := &exchange{tenant: t, endpoint: endpoint, request: r, response: w, form: r.Form, traceID: newGUID()}
-	e.correlationID = e.chosenID()
-	t.recorder.add(Request{
+	w = t.recorder.add(&Request{
 		Time: t.now(), Endpoint: endpoint,
 		Method: r.Method, Path: r.URL.Path, Form: r.Form, Header: r.Header.Clone(),
-	})
+	}, w)
+	e := &exchange{tenant: t, endpoint: endpoint, request: r, response: w, form: r.Form, traceID: newGUID()}
+	e.correlationID = e.chosenID()
 	w.Header().Set("X-Entratest", notice)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("x-ms-request-id", e.traceID)

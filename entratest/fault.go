@@ -1,6 +1,7 @@
 package entratest
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,39 +12,44 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A Fault is something that goes wrong at an endpoint. Fields combine; a
-// fault with nothing but a Delay answers late and rightly.
+// A Fault is something that goes wrong with a request. Fields combine: a Fault
+// with nothing but a Delay, for instance, answers late and correctly.
 type Fault struct {
-	// Times is how many requests it hits; 0 means all until it is cleared.
-	Times int
 	// ClientID restricts the fault to requests with that client_id.
 	ClientID string
 	// UserID restricts the fault to requests for the user with that object id: those that
 	// exchange the user's token, redeem the user's code, refresh token or device code, or bring a
 	// token of the user's to Microsoft Graph. Use it to throttle one user and no other.
 	UserID string
+	// Skip is how many of these requests are served normally first.
+	Skip int
+	// Times is how many requests the fault hits. Defaults to all, until it is cleared.
+	Times int
 
-	// Delay passes before the answer, on the real clock.
+	// Delay passes before the answer, on the real clock, unless the client gives up.
 	Delay time.Duration
 	// Drop closes the connection without an answer.
 	Drop bool
-	// CutAfter ends the right answer after so many bytes of its body, and closes
-	// the connection.
-	CutAfter int
+	// CutAfter closes the connection after that many bytes of the answer's body.
+	CutAfter int64
+	// StallAfter sends nothing after that many bytes of the answer's body, until
+	// the client gives up.
+	StallAfter int64
+	// Trickle is how long the tenant pauses before each KiB of the answer's body.
+	Trickle time.Duration
 
+	// Status is answered instead of serving the request. Defaults to that of AADSTS,
+	// else to 200 with a Body and to 429 with RetryAfter alone.
+	Status int
 	// AADSTS answers with Entra's error of that code: its error, suberror and status
 	// where the tenant knows the code, else invalid_grant and 400.
 	AADSTS int
 	// Suberror and Claims are put into the error of AADSTS.
 	Suberror, Claims string
-
-	// Status is the HTTP status. Defaults to that of AADSTS, else to 200 with a
-	// Body and 429 with RetryAfter alone.
-	Status int
-	// Body is sent as it stands, with ContentType (default application/json): an error whose
-	// members have types that nobody expects, for instance.
+	// Body is sent as is, with ContentType (default application/json): an error whose
+	// members have unexpected types, for instance.
 	Body, ContentType string
-	// RetryAfter is sent as the header Retry-After, in whole seconds.
+	// RetryAfter is sent as the header Retry-After, in whole seconds, rounded up.
 	RetryAfter time.Duration
 }
 
@@ -53,17 +59,17 @@ type faults struct {
 	of map[Endpoint][]*Fault
 }
 
-// Fail makes the endpoint fail from now on, and replaces earlier faults. A request gets the first
-// of the faults that applies to it. Without faults, or with the zero Fault, the endpoint works
-// again. Requests are recorded all the same.
-func (t *Tenant) Fail(endpoint Endpoint, failures ...Fault) {
+// Fail sets the faults of an endpoint, in place of earlier ones; without any, it
+// works again. A request gets the first fault that applies to it, and is recorded
+// all the same. A zero Fault is ignored.
+func (t *Tenant) Fail(endpoint Endpoint, faults ...Fault) {
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
 	if t.faults.of == nil {
 		t.faults.of = map[Endpoint][]*Fault{}
 	}
 	t.faults.of[endpoint] = nil
-	for _, f := range failures {
+	for _, f := range faults {
 		if f != (Fault{}) {
 			t.faults.of[endpoint] = append(t.faults.of[endpoint], &f)
 		}
@@ -78,13 +84,17 @@ func (fs *faults) take(e *exchange) (Fault, bool) {
 		if f.ClientID != "" && !strings.EqualFold(f.ClientID, e.clientID()) || f.UserID != "" && !strings.EqualFold(f.UserID, e.userID()) {
 			continue
 		}
-		met := *f
+		if f.Skip > 0 {
+			f.Skip--
+			continue
+		}
+		hit := *f
 		if f.Times > 0 {
 			if f.Times--; f.Times == 0 {
 				fs.of[e.endpoint] = slices.Delete(fs.of[e.endpoint], i, i+1)
 			}
 		}
-		return met, true
+		return hit, true
 	}
 	return Fault{}, false
 }
@@ -111,31 +121,26 @@ func (e *exchange) userID() string {
 	return ""
 }
 
-// strike applies the fault of the endpoint, if there is one, and reports
+// strike applies the fault that hits this request, if there is one, and reports
 // whether that was the answer.
 func (t *Tenant) strike(e *exchange) bool {
 	f, ok := t.faults.take(e)
 	if !ok {
 		return false
 	}
-	if f.Delay > 0 {
-		timer := time.NewTimer(f.Delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-e.request.Context().Done(): // the client has gone, or the tenant is closing
-			return true
-		}
+	if f.Delay > 0 && !sleep(e.request, f.Delay) {
+		return true
+	}
+	if f.Drop {
+		panic(http.ErrAbortHandler)
+	}
+	if f.CutAfter > 0 || f.StallAfter > 0 || f.Trickle > 0 {
+		e.response = &faultyWriter{ResponseWriter: e.response, request: e.request, fault: f}
 	}
 	if f.RetryAfter > 0 {
 		e.response.Header().Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
 	}
 	switch {
-	case f.Drop:
-		panic(http.ErrAbortHandler)
-	case f.CutAfter > 0:
-		e.response = &cutWriter{ResponseWriter: e.response, left: f.CutAfter}
-		return false
 	case f.AADSTS != 0:
 		f.reject(e)
 	case f.Body != "" || f.Status != 0 || f.RetryAfter > 0:
@@ -159,36 +164,79 @@ func (f Fault) reject(e *exchange) {
 }
 
 func (f Fault) respond(w http.ResponseWriter) {
-	if f.ContentType == "" {
-		f.ContentType = "application/json; charset=utf-8"
-	}
-	switch {
-	case f.Status != 0:
-	case f.Body != "":
-		f.Status = http.StatusOK
-	default:
+	if f.Status == 0 {
 		f.Status = http.StatusTooManyRequests
+		if f.Body != "" {
+			f.Status = http.StatusOK
+		}
 	}
-	w.Header().Set("Content-Type", f.ContentType)
+	w.Header().Set("Content-Type", cmp.Or(f.ContentType, "application/json; charset=utf-8"))
 	w.WriteHeader(f.Status)
-	_, _ = w.Write([]byte(f.Body)) // an error here is the client's going away
+	_, _ = w.Write([]byte(f.Body)) // the client may be gone
 }
 
-// A cutWriter breaks the connection after so many bytes.
-type cutWriter struct {
+// A faultyWriter sends the body of an answer as its fault says.
+type faultyWriter struct {
 	http.ResponseWriter
-	left int
+	request *http.Request
+	fault   Fault
+	sent    int64
 }
 
-// Write writes what is left, and panics with http.ErrAbortHandler when nothing is.
-func (w *cutWriter) Write(p []byte) (int, error) {
-	if len(p) < w.left {
-		w.left -= len(p)
-		return w.ResponseWriter.Write(p)
+// Unwrap is for [http.ResponseController].
+func (w *faultyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Write sends p, or as much of it as the fault lets through.
+func (w *faultyWriter) Write(p []byte) (int, error) {
+	for done := 0; done < len(p); {
+		piece := p[done:]
+		if w.fault.Trickle > 0 {
+			piece = piece[:min(len(piece), 1024)]
+			if !sleep(w.request, w.fault.Trickle) {
+				panic(http.ErrAbortHandler)
+			}
+		}
+		limit, stall := w.limit()
+		broken := limit > 0 && w.sent+int64(len(piece)) > limit
+		if broken {
+			piece = piece[:limit-w.sent]
+		}
+		w.sent += int64(len(piece))
+		n, err := w.ResponseWriter.Write(piece)
+		if broken || w.fault.Trickle > 0 {
+			_ = http.NewResponseController(w.ResponseWriter).Flush() // the client sees what was sent so far
+		}
+		if broken {
+			if stall {
+				<-w.request.Context().Done()
+			}
+			panic(http.ErrAbortHandler)
+		}
+		if done += n; err != nil {
+			return done, err
+		}
 	}
-	_, _ = w.ResponseWriter.Write(p[:w.left])
-	if flusher, ok := w.ResponseWriter.(http.Flusher); ok {
-		flusher.Flush() // so that the client sees what there is
+	return len(p), nil
+}
+
+// limit returns after how many bytes of the body the fault strikes, 0 for never,
+// and whether the connection then stalls instead of breaking.
+func (w *faultyWriter) limit() (bytes int64, stall bool) {
+	cut, stalls := w.fault.CutAfter, w.fault.StallAfter
+	if stalls > 0 && (cut == 0 || stalls < cut) {
+		return stalls, true
 	}
-	panic(http.ErrAbortHandler)
+	return cut, false
+}
+
+// sleep waits that long. It returns false at once if the client gives up.
+func sleep(r *http.Request, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
 }

@@ -2,6 +2,7 @@ package entratest_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -224,5 +225,49 @@ func TestSeveralFaults(t *testing.T) {
 		if a := c.token(t, c.obo(test.changes...)); a.status != test.status || !strings.Contains(a.body, test.want) {
 			t.Errorf("request %d: %d %s, want %d and %s", i, a.status, a.body, test.status, test.want)
 		}
+	}
+}
+
+// Skip, StallAfter and Trickle are those of the storage double.
+func TestFaultsOfTheBody(t *testing.T) {
+	t.Parallel()
+	c := newContoso(t)
+	c.Fail(entratest.EndpointToken, entratest.Fault{Skip: 1, Times: 1, Status: 503})
+	for i, want := range []int{200, 503, 200} {
+		if got := c.token(t, c.obo()).status; got != want {
+			t.Errorf("request %d: status %d, want %d", i, got, want)
+		}
+	}
+	body := strings.Repeat("x", 3000)
+	c.Fail(entratest.EndpointToken, entratest.Fault{Body: body, Trickle: time.Millisecond})
+	if got := c.token(t, c.obo()).body; got != body {
+		t.Errorf("a trickled body has %d bytes, want %d", len(got), len(body))
+	}
+	c.Fail(entratest.EndpointToken, entratest.Fault{Body: body, StallAfter: 100})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.AuthorityHost()+"/"+c.ID()+"/oauth2/v2.0/token", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := c.HTTPClient().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if _, err := io.ReadFull(response.Body, make([]byte, 100)); err != nil {
+		t.Fatalf("before the stall: %v", err)
+	}
+	cancel()
+	if n, err := io.Copy(io.Discard, response.Body); n != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("after the stall: %d bytes and %v, want none and %v", n, err, context.Canceled)
+	}
+	requests := c.Requests()
+	if got := requests[len(requests)-1].Status; got != http.StatusOK {
+		t.Errorf("Status of the last request = %d, want 200", got)
+	}
+	c.ForgetRequests()
+	if got := c.Count(entratest.EndpointToken) + len(c.Requests()); got != 0 {
+		t.Errorf("after ForgetRequests, %d requests are left, want 0", got)
 	}
 }

@@ -27,6 +27,8 @@ type UserAssignedIdentity struct {
 	Name       string
 }
 
+func (m *UserAssignedIdentity) principalID() string { return m.ObjectID }
+
 // An identityEndpoint is the plain http server that hands out tokens of managed
 // identities to code that runs in Azure.
 type identityEndpoint struct {
@@ -75,7 +77,7 @@ func (t *Tenant) serveIdentity(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case e == nil:
 	case endpoint == 0:
-		servePage(w, r, false)
+		servePage(e.response, r, false)
 	case path == imdsPath:
 		t.serveIMDS(e)
 	default:
@@ -217,7 +219,7 @@ func (t *Tenant) identityToken(identity *UserAssignedIdentity, resource string) 
 		return issuedToken{}, unknownResource(resource, t.id)
 	}
 	aim := target{app, resource, app.tokenVersion()}
-	return t.appAccess(principal{identity.ClientID, identity.ObjectID}, acrCertificate, aim, nil, identityLifetime), nil
+	return t.appAccess(principal{identity.ClientID, identity.ObjectID}, acrCertificate, aim, t.roles(identity.ObjectID, app), identityLifetime), nil
 }
 
 // String returns what the identity is called, for test output.

@@ -1,6 +1,7 @@
 package entratest_test
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -52,6 +53,10 @@ func TestAppServiceIdentity(t *testing.T) {
 	}
 	if _, claims := decode(t, identityToken(t, c, identity.ClientID, "https://storage.azure.com/")); claims["aud"] != "https://storage.azure.com/" || claims["iss"] != c.V1Issuer() {
 		t.Errorf("storage token: %v", claims)
+	}
+	c.GrantRoles(identity, c.api, "Tasks.Run")
+	if _, claims := decode(t, identityToken(t, c, identity.ClientID, c.api.AppIDURI)); fmt.Sprint(claims["roles"]) != "[Tasks.Run]" {
+		t.Errorf("roles of the identity = %v, want [Tasks.Run]", claims["roles"])
 	}
 }
 

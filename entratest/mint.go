@@ -27,6 +27,10 @@ const (
 // offers. Nobody is asked for consent. As from the token endpoint, scopes may have the
 // resource before them, and the token has their short names, without offline_access.
 func (t *Tenant) Token(user *User, client, resource *App, scopes ...string) string {
+	return t.sign(t.tokenOf(user, client, resource, scopes))
+}
+
+func (t *Tenant) tokenOf(user *User, client, resource *App, scopes []string) issuedToken {
 	if len(scopes) == 0 {
 		scopes = resource.Scopes
 	}
@@ -35,7 +39,15 @@ func (t *Tenant) Token(user *User, client, resource *App, scopes ...string) stri
 		acr = acrSecret
 	}
 	aim := target{resource, resource.AppIDURI, resource.tokenVersion()}
-	return t.sign(t.userAccess(user.profile(), client, acr, aim, inToken(t.short(resource, scopes))))
+	return t.userAccess(user.profile(), client, acr, aim, inToken(t.short(resource, scopes)))
+}
+
+// AppToken returns an access token that client got for resource as itself, with a
+// client secret: no user, no scopes, but the app roles of [Tenant.GrantRoles].
+func (t *Tenant) AppToken(client, resource *App) string {
+	aim := target{resource, resource.AppIDURI, resource.tokenVersion()}
+	return t.sign(t.appAccess(principal{client.ClientID, client.ObjectID}, acrSecret, aim,
+		t.roles(client.ObjectID, resource), t.lifetime()))
 }
 
 // IDToken returns the v2 ID token that client got when user signed in. It is no

@@ -1,9 +1,6 @@
 package entratest
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -30,20 +27,6 @@ func (t *Tenant) AddGroup(name string, members ...*User) *Group {
 	return group
 }
 
-// AssignRoles gives the user app roles of resource: the roles claim of the user's tokens
-// for it. They are no application's permissions.
-func (t *Tenant) AssignRoles(user *User, resource *App, roles ...string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	key := userGrantKey{resource: resource, user: user.ObjectID}
-	if t.userRoles[key] == nil {
-		t.userRoles[key] = map[string]bool{}
-	}
-	for _, role := range roles {
-		t.userRoles[key][role] = true
-	}
-}
-
 // addOptional adds the claims that a resource has only by its registration.
 func (t *Tenant) addOptional(claims map[string]any, aim target, user profile) {
 	for _, name := range aim.resource.OptionalClaims {
@@ -58,10 +41,8 @@ func (t *Tenant) addOptional(claims map[string]any, aim target, user profile) {
 			claims[name] = user.capabilities
 		}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if roles := t.userRoles[userGrantKey{resource: aim.resource, user: user.objectID}]; len(roles) > 0 {
-		claims["roles"] = slices.Sorted(maps.Keys(roles))
+	if roles := t.roles(user.objectID, aim.resource); len(roles) > 0 {
+		claims["roles"] = roles
 	}
 	if aim.resource.GroupClaims {
 		t.addGroups(claims, user)
@@ -70,8 +51,9 @@ func (t *Tenant) addOptional(claims map[string]any, aim target, user profile) {
 
 // addGroups adds the groups claim, or says where the groups are if they are too many
 // (https://learn.microsoft.com/security/zero-trust/develop/configure-tokens-group-claims-app-roles).
-// Callers hold t.mu.
 func (t *Tenant) addGroups(claims map[string]any, user profile) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	var groups []string
 	for _, group := range t.groups {
 		if group.members[user.objectID] {

@@ -48,7 +48,7 @@ func (e Endpoint) String() string {
 }
 
 // A Request is a request that the tenant received, as it was when it came in.
-// Secrets and assertions are in it: look before you log one.
+// It holds secrets and assertions: take care when you log one.
 type Request struct {
 	Time     time.Time // by the tenant's clock
 	Endpoint Endpoint  // 0 for paths that are none of the tenant's endpoints
@@ -56,42 +56,76 @@ type Request struct {
 	Path     string
 	Form     url.Values // query and body
 	Header   http.Header
+	Status   int // 0 as long as there is no answer
 }
 
 // A recorder keeps the last requests and counts all of them.
 type recorder struct {
 	mu       sync.Mutex
 	keep     int
-	requests []Request
+	requests []*Request
 	counts   map[Endpoint]int
 }
 
-func (rec *recorder) add(r Request) {
+// add records a request and returns the writer that completes the record.
+func (rec *recorder) add(r *Request, w http.ResponseWriter) http.ResponseWriter {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	if rec.counts == nil {
 		rec.counts = map[Endpoint]int{}
 	}
 	rec.counts[r.Endpoint]++
-	if len(rec.requests) == 2*rec.keep { // so that dropping costs little per request
-		n := copy(rec.requests, rec.requests[rec.keep:])
-		clear(rec.requests[n:])
-		rec.requests = rec.requests[:n]
+	if len(rec.requests) >= 2*rec.keep { // so that dropping costs little per request
+		rec.requests = slices.Delete(rec.requests, 0, len(rec.requests)-rec.keep)
 	}
 	rec.requests = append(rec.requests, r)
+	return &statusWriter{ResponseWriter: w, mu: &rec.mu, entry: r}
+}
+
+// A statusWriter records the status of an answer before the client can have read it.
+type statusWriter struct {
+	http.ResponseWriter
+	mu    *sync.Mutex // guards entry
+	entry *Request
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader records the status.
+func (w *statusWriter) WriteHeader(status int) {
+	w.mu.Lock()
+	w.entry.Status = status
+	w.mu.Unlock()
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // Requests returns the last requests, oldest first, at most
-// [Options.KeepRequests] of them. They are shared with later calls: don't change them.
+// [Options.KeepRequests] of them. A client that has its answer finds its request
+// here, complete. Forms and headers are shared with later calls: don't change them.
 func (t *Tenant) Requests() []Request {
-	t.recorder.mu.Lock()
-	defer t.recorder.mu.Unlock()
-	return slices.Clone(t.recorder.requests[max(0, len(t.recorder.requests)-t.recorder.keep):])
+	rec := &t.recorder
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	kept := rec.requests[max(0, len(rec.requests)-rec.keep):]
+	out := make([]Request, len(kept))
+	for i, r := range kept {
+		out[i] = *r
+	}
+	return out
 }
 
-// Count returns how many requests the endpoint has received, failed ones too.
+// Count returns how many requests the endpoint has received, failed ones too,
+// since the tenant started or [Tenant.ForgetRequests] was called.
 func (t *Tenant) Count(endpoint Endpoint) int {
 	t.recorder.mu.Lock()
 	defer t.recorder.mu.Unlock()
 	return t.recorder.counts[endpoint]
+}
+
+// ForgetRequests forgets the requests that the tenant has received so far.
+func (t *Tenant) ForgetRequests() {
+	t.recorder.mu.Lock()
+	defer t.recorder.mu.Unlock()
+	t.recorder.requests, t.recorder.counts = nil, nil
 }

@@ -22,7 +22,7 @@ func (h *host) serveAuthority(w http.ResponseWriter, r *http.Request) {
 	e.shared = isShared(segment)
 	switch {
 	case endpoint == 0 && segment != clustersPath:
-		servePage(w, r, path == "" && (segment == "" || segment == "error"))
+		servePage(e.response, r, path == "" && (segment == "" || segment == "error"))
 	case segment == clustersPath:
 		h.serveCluster(e, path)
 	case endpoint == EndpointGraph:

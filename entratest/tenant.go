@@ -71,10 +71,9 @@ type Tenant struct {
 	consents        map[grantKey]map[string]bool
 	userConsents    map[userGrantKey]map[string]bool
 	consentPolicy   ConsentPolicy
-	roleAssignments map[grantKey]map[string]bool
 	policies        map[*App]policySet
 	groups          []*Group
-	userRoles       map[userGrantKey]map[string]bool
+	roleAssignments map[roleKey]map[string]bool
 	requirements    map[grantKey]requirement
 	issuers         map[string]*trustedIssuer
 	clusters        map[string]*Issuer // by the id in their URL
@@ -86,7 +85,7 @@ type grantKey struct{ client, resource *App }
 // NewTenant starts a tenant, with Azure Storage in it and nothing else.
 // It panics, as net/http/httptest does, if it cannot listen, and if the options
 // make no sense: a tenant id that is no GUID, an address that is not loopback.
-// Close it when done.
+// Close it when done; in tests, [New] does that.
 func NewTenant(opts *Options) *Tenant {
 	var o Options
 	if opts != nil {
@@ -97,6 +96,31 @@ func NewTenant(opts *Options) *Tenant {
 	t := newTenant(h, o)
 	h.start(o.Addr, t)
 	return t
+}
+
+// TB is what [New] needs of a test: *testing.T, *testing.B and *testing.F have it.
+// Programs that link this package thus don't link package testing.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// New starts a tenant for a test, and closes it when the test is done. Options that
+// make no sense fail the test.
+func New(t TB, opts *Options) *Tenant {
+	t.Helper()
+	defer failOnPanic(t)
+	tenant := NewTenant(opts)
+	t.Cleanup(tenant.Close)
+	return tenant
+}
+
+func failOnPanic(t TB) {
+	t.Helper()
+	if problem := recover(); problem != nil {
+		t.Fatalf("%v", problem)
+	}
 }
 
 // AddTenant adds another tenant to the server that t is on: both have one authority
@@ -129,9 +153,8 @@ func newTenant(h *host, o Options) *Tenant {
 		pairwise:        []byte(rand.Text()),
 		consents:        map[grantKey]map[string]bool{},
 		userConsents:    map[userGrantKey]map[string]bool{},
-		roleAssignments: map[grantKey]map[string]bool{},
 		policies:        map[*App]policySet{},
-		userRoles:       map[userGrantKey]map[string]bool{},
+		roleAssignments: map[roleKey]map[string]bool{},
 		requirements:    map[grantKey]requirement{},
 		issuers:         map[string]*trustedIssuer{},
 		clusters:        map[string]*Issuer{},
@@ -197,7 +220,8 @@ func (t *Tenant) V2Issuer() string { return t.v2Issuer(t.id) }
 
 // HTTPClient returns a client that trusts the tenant's certificate and no
 // other, and finds the tenant however the machine resolves localhost. It also
-// reaches plain http endpoints, such as the managed identity's.
+// reaches plain http endpoints, such as the managed identity's. Each call returns
+// a new one, for you to change; all share connections.
 func (t *Tenant) HTTPClient() *http.Client { return &http.Client{Transport: t.client} }
 
 // CertificatePEM returns the certificate that the tenant serves with, which is

@@ -144,3 +144,30 @@ func TestConsentToUnknownScopePanics(t *testing.T) {
 	}()
 	tenant.Consent(tenant.AddApp("API"), tenant.Storage(), "user_impersonating")
 }
+
+// A recordingTB is a test whose failures and clean-ups can be looked at.
+type recordingTB struct {
+	failure  string
+	cleanups []func()
+}
+
+func (*recordingTB) Helper()             {}
+func (tb *recordingTB) Cleanup(f func()) { tb.cleanups = append(tb.cleanups, f) }
+func (tb *recordingTB) Fatalf(format string, args ...any) {
+	tb.failure = fmt.Sprintf(format, args...)
+}
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	tb := new(recordingTB)
+	if tenant := entratest.New(tb, nil); tenant == nil || len(tb.cleanups) != 1 {
+		t.Errorf("New = %v with %d clean-ups, want a tenant and 1", tenant, len(tb.cleanups))
+	}
+	for _, cleanup := range tb.cleanups {
+		cleanup() // goleak sees what stays
+	}
+	entratest.New(tb, &entratest.Options{Addr: "192.0.2.1:443"})
+	if want := "not a loopback address"; !strings.Contains(tb.failure, want) {
+		t.Errorf("New fails with %q, want %q", tb.failure, want)
+	}
+}

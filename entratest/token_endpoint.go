@@ -101,7 +101,7 @@ func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*token
 		return nil, r
 	}
 	access := t.appAccess(principal{client.ClientID, client.ObjectID}, acr, scope.target(),
-		t.roles(client, scope.resource), t.lifetime())
+		t.roles(client.ObjectID, scope.resource), t.lifetime())
 	return t.respond(access), nil
 }
 

@@ -38,6 +38,8 @@ func (t *Tenant) AddUser(userPrincipalName, displayName string) *User {
 	return user
 }
 
+func (u *User) principalID() string { return u.ObjectID }
+
 // RevokeSessions voids the user's browser sessions, codes and refresh tokens
 // (AADSTS50173). Access tokens stay valid until they expire.
 func (u *User) RevokeSessions() { u.epoch.Add(1) }

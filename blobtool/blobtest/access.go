@@ -42,8 +42,8 @@ func (s *Server) grant(g grant) {
 	s.grants = append(s.grants, g)
 }
 
-// RevokeAll takes every role from that object id.
-func (s *Server) RevokeAll(objectID string) {
+// Revoke takes every role from that object id.
+func (s *Server) Revoke(objectID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.grants = slices.DeleteFunc(s.grants, func(g grant) bool { return strings.EqualFold(g.objectID, objectID) })

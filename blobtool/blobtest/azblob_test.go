@@ -232,10 +232,10 @@ func TestRoles(t *testing.T) {
 			t.Errorf("alice lists %q: %v", prefix, err)
 		}
 	}
-	srv.RevokeAll(bob)
+	srv.Revoke(bob)
 	client, _ := clientOf(t, srv, "docs", tokenOf(t, bob))
 	if _, err := client.NewBlobClient("b.txt").DownloadStream(t.Context(), nil); !hasCode(err, 403, bloberror.AuthorizationPermissionMismatch) {
-		t.Errorf("after RevokeAll: %v", err)
+		t.Errorf("after Revoke: %v", err)
 	}
 }
 

@@ -17,7 +17,7 @@ type container struct {
 	blobs    map[string]*history
 	sorted   []string // the names of blobs, in order; nil: to be made again
 
-	generated []*generatedRun // what is in none of them
+	generated []*storedSeries // what is in none of them
 }
 
 // names returns the names of the blobs in the order in which Azure lists them.

@@ -26,7 +26,7 @@
 // metadata, tags, tier and lease, [Server.Snapshot], [Server.Delete].
 //
 // Content need not be in memory: [Server.PutGenerated] serves any range of 5 TiB,
-// and [Server.AddGenerated] lists and serves a million blobs, from functions. An
+// and [Server.PutSeries] lists and serves a million blobs, from functions. An
 // account may have versions, soft delete or a hierarchical namespace (see
 // [Options]).
 //

@@ -68,7 +68,7 @@ func Example() {
 
 // A million blobs take no memory, and what one of them holds is computed as it is
 // read.
-func ExampleServer_AddGenerated() {
+func ExampleServer_PutSeries() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	alice := tenant.AddUser("alice@contoso.com", "Alice")
@@ -76,7 +76,7 @@ func ExampleServer_AddGenerated() {
 	srv := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
 	defer srv.Close()
 	srv.Grant(alice.ObjectID, "logs", "")
-	srv.AddGenerated("logs", blobtest.Generated{
+	srv.PutSeries("logs", blobtest.Series{
 		Count: 1_000_000,
 		Name:  func(i int) string { return fmt.Sprintf("day-%03d/%03d.log", i/1000, i%1000) },
 	})

@@ -1,83 +1,77 @@
 package blobtest
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
 )
 
-// A Fault is a way to misbehave. The zero Fault is none. What Azure does under
-// load and behind a firewall is
+// A Fault is something that goes wrong with a request. Fields combine: a Fault
+// with nothing but a Delay, for instance, answers late and correctly. What Azure
+// does under load and behind a firewall is
 //
 //	Fault{Status: 503, Code: "ServerBusy", RetryAfter: 10 * time.Second}
 //	Fault{Status: 429, Code: "TooManyRequests"}
 //	Fault{Status: 403, Code: "AuthorizationFailure"}
 type Fault struct {
-	// Operation, if set, limits the fault to requests of that kind.
+	// Operation restricts the fault to requests of that kind.
 	Operation Operation
-
-	// Blob, if set, limits the fault to requests for the blob of that name.
+	// Blob restricts the fault to requests for the blob of that name.
 	Blob string
-
-	// Times is how many requests meet the fault, 0 for all until it is
-	// cleared.
+	// Skip is how many of these requests are served normally first.
+	Skip int
+	// Times is how many requests the fault hits. Defaults to all, until it is cleared.
 	Times int
 
-	// Skip is how many requests are served well before that.
-	Skip int
-
-	// Delay holds the answer back that long, or until the client gives up.
-	// Alone, it is the latency of a network.
+	// Delay passes before the answer, on the real clock, unless the client gives up.
 	Delay time.Duration
-
-	// Status, if not 0, is answered instead of serving the request, before
-	// the token is looked at.
-	Status int
-
-	// Code is Azure's error code that goes with Status, such as "ServerBusy".
-	// Empty: neither header nor XML code.
-	Code string
-
-	// RetryAfter, if positive, is sent with Status, in seconds rounded up.
-	RetryAfter time.Duration
-
-	// Challenge, if set, is sent as WWW-Authenticate with Status: what a
-	// hostile endpoint may try.
-	Challenge string
-
-	// Body, if set, is sent with Status instead of Azure's XML.
-	Body string
-
-	// CutAfter, if positive and Status is 0, breaks the connection off after
-	// that many bytes of the body, whose Content-Length promises all of it.
+	// Drop closes the connection without an answer.
+	Drop bool
+	// CutAfter closes the connection after that many bytes of the answer's body.
 	CutAfter int64
-
-	// StallAfter, if positive and Status is 0, sends that many bytes of the
-	// body and then nothing, until the client gives up.
+	// StallAfter sends nothing after that many bytes of the answer's body, until
+	// the client gives up.
 	StallAfter int64
-
-	// Trickle, if positive and Status is 0, is how long the server rests
-	// before each KiB of the body.
+	// Trickle is how long the server pauses before each KiB of the answer's body.
 	Trickle time.Duration
+
+	// Status is answered instead of serving the request, before the token is
+	// checked. Defaults to 200 with a Body and to 429 with RetryAfter alone.
+	Status int
+	// Code is Azure's error code, such as "ServerBusy", sent with Status.
+	Code string
+	// Challenge is sent as WWW-Authenticate with Status: what a hostile endpoint
+	// may try.
+	Challenge string
+	// Body is sent as is, instead of Azure's XML, with ContentType (default
+	// application/xml).
+	Body, ContentType string
+	// RetryAfter is sent as the header Retry-After, in whole seconds, rounded up.
+	RetryAfter time.Duration
 }
 
-// Fail makes the server misbehave from the next request on: a request meets the
-// first of the faults that is for it. It replaces what was set before; none, or
-// the zero Fault, ends it.
+// Fail sets the faults of the server, in place of earlier ones; without any, it
+// works again. A request gets the first fault that applies to it, and is recorded
+// all the same. A zero Fault is ignored. It panics if a Fault has a Code or a
+// Challenge and no Status.
 func (s *Server) Fail(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
 	for _, f := range faults {
+		if f.status() == 0 && f.Code+f.Challenge != "" {
+			panic("blobtest: Fail: Fault.Code and Fault.Challenge need Fault.Status")
+		}
 		if f != (Fault{}) {
 			s.faults = append(s.faults, &f)
 		}
 	}
 }
 
-// nextFault returns the fault that this request meets, or the zero Fault.
-func (x *exchange) nextFault() Fault {
+// takeFault returns the fault that hits this request, and counts it.
+func (x *exchange) takeFault() (Fault, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for i, f := range x.faults {
@@ -88,29 +82,55 @@ func (x *exchange) nextFault() Fault {
 			f.Skip--
 			continue
 		}
-		met := *f
+		hit := *f
 		if f.Times > 0 {
 			if f.Times--; f.Times == 0 {
 				x.faults = slices.Delete(x.faults, i, i+1)
 			}
 		}
-		return met
+		return hit, true
 	}
-	return Fault{}
+	return Fault{}, false
 }
 
-// misbehave carries out the fault of this request and reports whether it has
-// answered it.
-func (x *exchange) misbehave() bool {
-	f := x.nextFault()
+// strike applies the fault that hits this request, if there is one, and reports
+// whether that was the answer.
+func (x *exchange) strike() bool {
+	f, ok := x.takeFault()
+	if !ok {
+		return false
+	}
 	if f.Delay > 0 && !sleep(x.r, f.Delay) {
 		return true
 	}
-	x.w.fault = f
-	if f.Status == 0 {
+	if f.Drop {
+		panic(http.ErrAbortHandler)
+	}
+	if f.CutAfter > 0 || f.StallAfter > 0 || f.Trickle > 0 {
+		x.w = &faultyWriter{ResponseWriter: x.w, r: x.r, fault: f}
+	}
+	if f.status() == 0 {
 		return false
 	}
-	h := x.w.Header()
+	f.respond(x.w, x.r)
+	return true
+}
+
+// status returns the status that is answered, or 0 if the request is served.
+func (f Fault) status() int {
+	switch {
+	case f.Status != 0:
+		return f.Status
+	case f.Body != "":
+		return http.StatusOK
+	case f.RetryAfter > 0:
+		return http.StatusTooManyRequests
+	}
+	return 0
+}
+
+func (f Fault) respond(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
 	if f.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
 	}
@@ -118,18 +138,72 @@ func (x *exchange) misbehave() bool {
 		h.Set("WWW-Authenticate", f.Challenge)
 	}
 	if f.Body == "" {
-		writeError(x.w, x.r, f.Status, errorBody{Code: f.Code, Message: http.StatusText(f.Status)})
-		return true
+		writeError(w, r, f.status(), errorBody{Code: f.Code, Message: http.StatusText(f.status())})
+		return
 	}
 	if f.Code != "" {
 		h.Set("x-ms-error-code", f.Code)
 	}
-	x.w.WriteHeader(f.Status)
-	_, _ = x.w.Write([]byte(f.Body)) // the client may be gone
-	return true
+	h.Set("Content-Type", cmp.Or(f.ContentType, "application/xml"))
+	w.WriteHeader(f.status())
+	_, _ = w.Write([]byte(f.Body)) // the client may be gone
 }
 
-// sleep rests that long; it returns false at once if the client gives up.
+// A faultyWriter sends the body of an answer as its fault says.
+type faultyWriter struct {
+	http.ResponseWriter
+	r     *http.Request
+	fault Fault
+	sent  int64
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *faultyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Write sends p, or as much of it as the fault lets through.
+func (w *faultyWriter) Write(p []byte) (int, error) {
+	for done := 0; done < len(p); {
+		piece := p[done:]
+		if w.fault.Trickle > 0 {
+			piece = piece[:min(len(piece), 1024)]
+			if !sleep(w.r, w.fault.Trickle) {
+				panic(http.ErrAbortHandler)
+			}
+		}
+		limit, stall := w.limit()
+		broken := limit > 0 && w.sent+int64(len(piece)) > limit
+		if broken {
+			piece = piece[:limit-w.sent]
+		}
+		w.sent += int64(len(piece))
+		n, err := w.ResponseWriter.Write(piece)
+		if broken || w.fault.Trickle > 0 {
+			_ = http.NewResponseController(w.ResponseWriter).Flush() // the client sees what was sent so far
+		}
+		if broken {
+			if stall {
+				<-w.r.Context().Done()
+			}
+			panic(http.ErrAbortHandler)
+		}
+		if done += n; err != nil {
+			return done, err
+		}
+	}
+	return len(p), nil
+}
+
+// limit returns after how many bytes of the body the fault strikes, 0 for never,
+// and whether the connection then stalls instead of breaking.
+func (w *faultyWriter) limit() (bytes int64, stall bool) {
+	cut, stalls := w.fault.CutAfter, w.fault.StallAfter
+	if stalls > 0 && (cut == 0 || stalls < cut) {
+		return stalls, true
+	}
+	return cut, false
+}
+
+// sleep waits that long. It returns false at once if the client gives up.
 func sleep(r *http.Request, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

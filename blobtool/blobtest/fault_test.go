@@ -3,6 +3,7 @@ package blobtest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -137,18 +138,68 @@ func TestTrickle(t *testing.T) {
 	}
 }
 
-// The record of requests is bounded.
+// The record of requests is bounded; the count is not.
 func TestRequestsAreBounded(t *testing.T) {
-	srv := newServer(t)
+	srv := newServerWith(t, blobtest.Options{KeepRequests: 3})
 	srv.Fail(blobtest.Fault{Status: http.StatusTeapot, Body: "-"})
-	for range 10_001 {
-		resp, err := srv.HTTPClient().Head(srv.URL() + "/docs/a")
+	for i := range 10 {
+		resp, err := srv.HTTPClient().Head(fmt.Sprintf("%s/docs/%d", srv.URL(), i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = resp.Body.Close()
+		if got, want := len(srv.Requests()), min(i+1, 3); got != want {
+			t.Errorf("after %d requests, Requests() returns %d, want %d", i+1, got, want)
+		}
 	}
-	if n := len(srv.Requests()); n != 5001 {
-		t.Errorf("%d requests", n)
+	if got := srv.Requests()[2].Path; got != "/docs/9" {
+		t.Errorf("the last request is for %s, want /docs/9", got)
 	}
+	if got := srv.Count(blobtest.OpGetBlobProperties); got != 10 {
+		t.Errorf("Count(OpGetBlobProperties) = %d, want 10", got)
+	}
+	srv.ForgetRequests()
+	if got := srv.Count(blobtest.OpGetBlobProperties) + len(srv.Requests()); got != 0 {
+		t.Errorf("after ForgetRequests, %d requests are left, want 0", got)
+	}
+}
+
+// The fields of a Fault that the Entra double has, too.
+func TestFaultsOfAnswers(t *testing.T) {
+	srv := newServer(t)
+	for name, test := range map[string]struct {
+		fault     blobtest.Fault
+		status    int
+		body      string
+		mediaType string
+	}{
+		"body":      {blobtest.Fault{Body: "<html>", ContentType: "text/html"}, 200, "<html>", "text/html"},
+		"XML":       {blobtest.Fault{Body: "<a/>", Status: 500}, 500, "<a/>", "application/xml"},
+		"throttled": {blobtest.Fault{RetryAfter: time.Second}, 429, "Too Many Requests", "application/xml"},
+	} {
+		srv.Fail(test.fault)
+		got := get(t, srv, "/docs/a", "")
+		if got.status != test.status || !strings.Contains(got.body, test.body) || got.header.Get("Content-Type") != test.mediaType {
+			t.Errorf("%s: %d %q of type %s, want %d %q of type %s", name,
+				got.status, got.body, got.header.Get("Content-Type"), test.status, test.body, test.mediaType)
+		}
+	}
+	for name, fault := range map[string]blobtest.Fault{"dropped": {Drop: true}, "cut": {Status: 500, Body: "1234567890", CutAfter: 5}} {
+		srv.Fail(fault)
+		resp, err := srv.HTTPClient().Get(srv.URL() + "/docs/a")
+		var body []byte
+		if err == nil {
+			body, err = io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+		}
+		if err == nil || int64(len(body)) != fault.CutAfter {
+			t.Errorf("%s: read %q, %v, want %d bytes and an error", name, body, err, fault.CutAfter)
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a Code without a Status does not panic")
+		}
+	}()
+	srv.Fail(blobtest.Fault{Code: "ServerBusy"})
 }

@@ -28,11 +28,11 @@ func (fill generatedContent) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// Generated are blobs that are computed as they are asked for: a million of
+// Series are blobs that are computed as they are asked for: a million of
 // them take no memory, and a page of a listing costs what is on it. Its
 // functions must always give the same for the same i, may be called from many
 // goroutines, and must not call the server.
-type Generated struct {
+type Series struct {
 	// Count is how many there are: i is from 0 to Count-1.
 	Count int
 
@@ -51,15 +51,15 @@ type Generated struct {
 	Properties func(i int) Properties
 }
 
-// AddGenerated puts generated blobs into a container, which is made if there is
+// PutSeries puts generated blobs into a container, which is made if there is
 // none of that name. They are listed, by hierarchy too, and can be read;
 // [Server.Put] of the same name goes before; the other methods of the server
 // don't see them, nor does Find Blobs by Tags. It panics if the names don't ascend,
 // as far as a look at a few of them shows.
-func (s *Server) AddGenerated(container string, g Generated) {
+func (s *Server) PutSeries(container string, g Series) {
 	switch {
 	case g.Name == nil || g.Count < 0:
-		panic("blobtest: Generated.Name is required, and Count can't be negative")
+		panic("blobtest: Series.Name is required, and Count can't be negative")
 	case g.Count > 1 && (g.Name(0) >= g.Name(1) || g.Name(0) >= g.Name(g.Count-1) || g.Name(g.Count/2-1) >= g.Name(g.Count/2)):
 		panic("blobtest: the names of generated blobs must ascend")
 	}
@@ -76,21 +76,21 @@ func (s *Server) AddGenerated(container string, g Generated) {
 	defer s.mu.Unlock()
 	c := s.addContainer(container)
 	s.serial++
-	c.generated = append(c.generated, &generatedRun{g, s.serial, s.opts.Now().UTC()})
+	c.generated = append(c.generated, &storedSeries{g, s.serial, s.opts.Now().UTC()})
 }
 
-// generatedRun is what one call of AddGenerated has added.
-type generatedRun struct {
-	Generated
+// A storedSeries is what one call of PutSeries has added.
+type storedSeries struct {
+	Series
 	serial   uint64
 	modified time.Time
 }
 
 // names returns the names of the run.
-func (g *generatedRun) names() nameList { return nameList{g.Count, g.Name} }
+func (g *storedSeries) names() nameList { return nameList{g.Count, g.Name} }
 
 // find computes the blob of that name, or returns nil.
-func (g *generatedRun) find(name string) *storedBlob {
+func (g *storedSeries) find(name string) *storedBlob {
 	i := sort.Search(g.Count, func(i int) bool { return g.Name(i) >= name })
 	if i == g.Count || g.Name(i) != name {
 		return nil
@@ -106,7 +106,7 @@ func (g *generatedRun) find(name string) *storedBlob {
 }
 
 // findGenerated computes the blob of that name in one of the runs, or returns nil.
-func findGenerated(runs []*generatedRun, name string) *storedBlob {
+func findGenerated(runs []*storedSeries, name string) *storedBlob {
 	for _, g := range runs {
 		if b := g.find(name); b != nil {
 			return b

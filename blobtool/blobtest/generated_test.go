@@ -64,16 +64,16 @@ func TestPutGenerated(t *testing.T) {
 }
 
 // million is what a container with a million blobs in a thousand folders has.
-var million = blobtest.Generated{
+var million = blobtest.Series{
 	Count: 1_000_000,
 	Name:  func(i int) string { return fmt.Sprintf("%03d/%03d.txt", i/1000, i%1000) },
 	Size:  func(i int) int64 { return int64(i) },
 }
 
-func TestAddGenerated(t *testing.T) {
+func TestPutSeries(t *testing.T) {
 	srv, docs := aliceClient(t)
-	srv.AddGenerated("docs", million)
-	srv.AddGenerated("docs", blobtest.Generated{
+	srv.PutSeries("docs", million)
+	srv.PutSeries("docs", blobtest.Series{
 		Count:      2,
 		Name:       func(i int) string { return fmt.Sprintf("0%d", i) },
 		Fill:       func(i int, off int64, p []byte) { offsets(off+int64(i), p) },
@@ -162,7 +162,7 @@ func TestGeneratedTakesNoMemory(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before := heap()
-	srv.AddGenerated("docs", million)
+	srv.PutSeries("docs", million)
 	srv.PutGenerated("docs", "huge", 5<<40, "", offsets)
 	use()
 	if after := heap(); after > before+4<<20 {
@@ -170,9 +170,9 @@ func TestGeneratedTakesNoMemory(t *testing.T) {
 	}
 }
 
-func TestAddGeneratedPanics(t *testing.T) {
+func TestPutSeriesPanics(t *testing.T) {
 	srv := newServer(t)
-	for what, g := range map[string]blobtest.Generated{
+	for what, g := range map[string]blobtest.Series{
 		"no names":   {Count: 1},
 		"negative":   {Count: -1, Name: million.Name},
 		"descending": {Count: 10, Name: func(i int) string { return fmt.Sprint(-i + 100) }},
@@ -184,7 +184,7 @@ func TestAddGeneratedPanics(t *testing.T) {
 					t.Errorf("%s: no panic", what)
 				}
 			}()
-			srv.AddGenerated("docs", g)
+			srv.PutSeries("docs", g)
 		}()
 	}
 }
@@ -192,7 +192,7 @@ func TestAddGeneratedPanics(t *testing.T) {
 // A page costs the same wherever in the million it is.
 func BenchmarkListMillion(b *testing.B) {
 	srv := newServer(b)
-	srv.AddGenerated("docs", million)
+	srv.PutSeries("docs", million)
 	srv.Grant(alice, "", "")
 	docs, _ := clientOf(b, srv, "docs", tokenOf(b, alice))
 	b.ReportAllocs()

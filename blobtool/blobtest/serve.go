@@ -11,7 +11,7 @@ import (
 // exchange is one request and what its answer needs.
 type exchange struct {
 	*Server
-	w         *recorder
+	w         http.ResponseWriter
 	r         *http.Request
 	container string
 	blob      string
@@ -27,10 +27,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if ours {
 		operation = operationOf(r, name, blob)
 	}
-	rec := s.record(w, r, operation)
-	x := &exchange{Server: s, w: rec, r: r, container: name, blob: blob, operation: operation}
+	x := &exchange{Server: s, w: s.record(w, r, operation), r: r, container: name, blob: blob, operation: operation}
 	x.commonHeaders()
-	if x.misbehave() {
+	if x.strike() {
 		return
 	}
 	var err error

@@ -63,6 +63,10 @@ type Options struct {
 	// Addr is the address to listen on, host and port. Defaults to
 	// "127.0.0.1:0", a free port.
 	Addr string
+
+	// KeepRequests is how many requests [Server.Requests] returns; older ones are
+	// dropped. Defaults to 2000.
+	KeepRequests int
 }
 
 // A Server is one storage account, served over https on loopback. All methods
@@ -72,7 +76,7 @@ type Server struct {
 	listener  net.Listener
 	http      *http.Server
 	served    chan struct{}
-	client    *http.Client
+	transport *http.Transport
 	certPEM   []byte
 	verifier  *tokenVerifier
 	closeOnce sync.Once
@@ -81,13 +85,15 @@ type Server struct {
 	containers map[string]*container
 	grants     []grant
 	requests   []*Request
+	counts     map[Operation]int
 	faults     []*Fault
 	serial     uint64    // makes ETags and request ids unique
 	lastID     time.Time // of a version or snapshot
 }
 
 // NewServer starts a server. As httptest does, it panics if it can't listen, and
-// it panics if a required option is missing. Stop it with [Server.Close].
+// it panics if a required option is missing. Close it when done; in tests,
+// [New] does that.
 func NewServer(opts *Options) *Server {
 	o := withDefaults(opts)
 	cert, certPEM, err := selfSigned()
@@ -103,9 +109,10 @@ func NewServer(opts *Options) *Server {
 		listener:   l,
 		served:     make(chan struct{}),
 		certPEM:    certPEM,
-		client:     clientTrusting(certPEM),
+		transport:  transportTrusting(certPEM),
 		verifier:   newTokenVerifier(o),
 		containers: map[string]*container{},
+		counts:     map[Operation]int{},
 	}
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
@@ -121,6 +128,31 @@ func NewServer(opts *Options) *Server {
 		}
 	}()
 	return s
+}
+
+// TB is what [New] needs of a test: *testing.T, *testing.B and *testing.F have it.
+// Programs that link this package thus don't link package testing.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// New starts a server for a test, and closes it when the test is done. Options that
+// make no sense fail the test.
+func New(t TB, opts *Options) *Server {
+	t.Helper()
+	defer failOnPanic(t)
+	s := NewServer(opts)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func failOnPanic(t TB) {
+	t.Helper()
+	if problem := recover(); problem != nil {
+		t.Fatalf("%v", problem)
+	}
 }
 
 func withDefaults(opts *Options) Options {
@@ -143,6 +175,9 @@ func withDefaults(opts *Options) Options {
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:0"
 	}
+	if o.KeepRequests <= 0 {
+		o.KeepRequests = 2000
+	}
 	return o
 }
 
@@ -157,8 +192,8 @@ func (s *Server) URL() string {
 }
 
 // HTTPClient returns a client that trusts this server's certificate and no
-// other. It is the same client on each call.
-func (s *Server) HTTPClient() *http.Client { return s.client }
+// other. Each call returns a new one, for you to change; all share connections.
+func (s *Server) HTTPClient() *http.Client { return &http.Client{Transport: s.transport} }
 
 // CertificatePEM returns the server's certificate, for programs that are told by
 // file (SSL_CERT_FILE) what to trust. It is for localhost, 127.0.0.1 and ::1.
@@ -169,16 +204,16 @@ func (s *Server) Close() {
 	s.closeOnce.Do(func() {
 		_ = s.http.Close()
 		<-s.served
-		s.client.CloseIdleConnections()
+		s.transport.CloseIdleConnections()
 	})
 }
 
-// clientTrusting returns a client that trusts one certificate.
-func clientTrusting(certPEM []byte) *http.Client {
+// transportTrusting returns a transport that trusts one certificate.
+func transportTrusting(certPEM []byte) *http.Transport {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(certPEM)
-	return &http.Client{Transport: &http.Transport{
+	return &http.Transport{
 		TLSClientConfig:     &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 		MaxIdleConnsPerHost: 64,
-	}}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -213,3 +214,30 @@ func TestCertificateAndPanics(t *testing.T) {
 }
 
 var _ azcore.TokenCredential = (*static)(nil)
+
+// A recordingTB is a test whose failures and clean-ups can be looked at.
+type recordingTB struct {
+	failure  string
+	cleanups []func()
+}
+
+func (*recordingTB) Helper()             {}
+func (tb *recordingTB) Cleanup(f func()) { tb.cleanups = append(tb.cleanups, f) }
+func (tb *recordingTB) Fatalf(format string, args ...any) {
+	tb.failure = fmt.Sprintf(format, args...)
+}
+
+func TestNew(t *testing.T) {
+	tb := new(recordingTB)
+	opts := &blobtest.Options{Issuer: issuer, Key: func(string) (*rsa.PublicKey, bool) { return nil, false }}
+	if srv := blobtest.New(tb, opts); srv == nil || len(tb.cleanups) != 1 {
+		t.Errorf("New = %v with %d clean-ups, want a server and 1", srv, len(tb.cleanups))
+	}
+	for _, cleanup := range tb.cleanups {
+		cleanup() // goleak sees what stays
+	}
+	blobtest.New(tb, nil)
+	if want := "Options.Key and Options.Issuer are required"; !strings.Contains(tb.failure, want) {
+		t.Errorf("New fails with %q, want %q", tb.failure, want)
+	}
+}

@@ -103,7 +103,7 @@ func TestUnservedOperations(t *testing.T) {
 		check(t, request, send(t, srv, method, path), want.status, want.code)
 	}
 	// They are refused before the caller's role is looked at, and after the token.
-	srv.RevokeAll(alice)
+	srv.Revoke(alice)
 	check(t, "without a role", send(t, srv, http.MethodPut, "/docs/a"), 405, "UnsupportedHttpVerb")
 	check(t, "without a token", get(t, srv, "/docs/a?comp=metadata", ""), 401, "NoAuthenticationInformation")
 }

@@ -83,7 +83,7 @@ func TestDemoCommands(t *testing.T) {
 // TestDemoFails: a tour that does not come out right says so.
 func TestDemoFails(t *testing.T) {
 	f := start(t, nil)
-	f.blobs.RevokeAll(f.alice.ObjectID)
+	f.blobs.Revoke(f.alice.ObjectID)
 	var out bytes.Buffer
 	if takeTour(t.Context(), &page{w: &out}, f.world, f.origin+"/mcp") {
 		t.Errorf("the tour passed:\n%s", out.String())
