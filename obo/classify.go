@@ -63,8 +63,8 @@ func (x *Exchanger) explain(t *tenant, f refusal, resource, scope string) *Error
 	v := f.judge()
 	e := &Error{
 		Kind:          v.kind,
-		AADSTS:          f.code,
-		OAuthError:     f.oauthError,
+		AADSTS:        f.code,
+		OAuthError:    f.oauthError,
 		Suberror:      f.suberror,
 		Resource:      resource,
 		CorrelationID: f.correlation,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
@@ -157,9 +158,9 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		fault("Options.StoreKeys", errors.New("are set, but Options.Store is not"))
 	}
 	if o.Store != nil {
-		seal, err := newSealer(o.StoreKeys)
+		sealer, err := seal.New("obo token", o.StoreKeys)
 		fault("Options.StoreKeys", err)
-		x.storage = newStorage(o.Store, seal, x.now, x.operator)
+		x.storage = newStorage(o.Store, sealer, x.now, x.operator)
 	}
 	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
 	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))
