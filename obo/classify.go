@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 )
 
 const serverLog = "see the server's log"

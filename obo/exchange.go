@@ -11,8 +11,8 @@ import (
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
 
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 const (
@@ -137,10 +137,11 @@ func (x *Exchanger) send(ctx context.Context, a attempt) (success, *Error) {
 	if r.cp1 {
 		options = append(options, confidential.WithClientCapabilities([]string{cp1}))
 	}
-	if proof.SendChain {
-		options = append(options, confidential.WithX5C())
+	credential, err := proof.MSAL()
+	if err != nil {
+		return success{}, explainProof(err, r.resource)
 	}
-	client, err := confidential.New(t.base, x.clientID, proof.Credential, options...)
+	client, err := confidential.New(t.base, x.clientID, credential, options...)
 	if err != nil {
 		return success{}, explainProof(err, r.resource)
 	}

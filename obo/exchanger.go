@@ -14,9 +14,9 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 const defaultCacheBytes = 64 << 20
@@ -168,7 +168,7 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	env := clientcred.Environment{
 		HTTPClient: x.http, Now: x.now, Logger: x.operator, Authority: host, TenantID: strings.ToLower(tenantID), ClientID: x.clientID,
 	}
-	sources, err := method.Open(env)
+	sources, err := clientcred.Method(method).Open(env)
 	fault("method", err)
 	x.proofs = clientcred.NewProofs(sources, env)
 	if len(faults) > 0 {
