@@ -13,11 +13,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 	"github.com/mcpentra/mcp-entra-go/internal/seal"
 )
 
 // maxStored bounds what a store hands back.
-const maxStored = maxToken + 1<<10
+const maxStored = entrawire.MaxToken + 1<<10
 
 // A TokenStore is a second level behind the cache of an [Exchanger], shared by
 // the replicas of a server, such as Redis: what one has exchanged, the others
@@ -150,7 +151,7 @@ func encodeItem(item cache.Item[azcore.AccessToken]) []byte {
 }
 
 func decodeItem(b []byte) (cache.Item[azcore.AccessToken], error) {
-	if len(b) <= 16 || len(b) > 16+maxToken {
+	if len(b) <= 16 || len(b) > 16+entrawire.MaxToken {
 		return cache.Item[azcore.AccessToken]{}, errors.New("it is no token")
 	}
 	at := func(b []byte) time.Time {
