@@ -42,12 +42,12 @@ func (s *Server) askForConsent(id *entraauth.Identity, call *mcp.CallToolRequest
 			Mode: "url", Message: consentMessage(e, 1), URL: withState(e.ConsentURL, elicitation), ElicitationID: elicitation,
 		}})
 	}
-	if len(s.sealer) == 0 || round >= maxRounds {
+	if s.states == nil || round >= maxRounds {
 		return failed, nil
 	}
 	return inputRequired(mcp.InputRequestMap{
 		consentInput: &mcp.ElicitParams{Mode: "url", Message: consentMessage(e, round+1), URL: e.ConsentURL, ElicitationID: newID()},
-	}, s.sealer.seal(requestState{
+	}, sealState(s.states, requestState{
 		User: id.UserID(), Call: callHash(call.Params), Until: time.Now().Add(stateLife).Unix(), Round: round + 1,
 	})), nil
 }
@@ -103,7 +103,7 @@ func (s *Server) resume(next mcp.MethodHandler) mcp.MethodHandler {
 		if !ok || call.Params == nil || !strings.HasPrefix(call.Params.RequestState, statePrefix) {
 			return next(ctx, method, req)
 		}
-		state, err := s.sealer.open(call.Params.RequestState)
+		state, err := openState(s.states, call.Params.RequestState)
 		if err == nil {
 			err = state.check(entraauth.FromContext(ctx), call.Params)
 		}

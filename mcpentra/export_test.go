@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
 )
 
 // MaxIdleUsers is the bound on users that are remembered.
@@ -66,11 +67,11 @@ var RequestID = requestID
 
 // OpensState reports whether a text opens with the key.
 func OpensState(key []byte, text string) bool {
-	s, err := newSealer([][]byte{key})
+	s, err := seal.New(statePurpose, [][]byte{key})
 	if err != nil {
 		panic(err)
 	}
-	_, err = s.open(text)
+	_, err = openState(s, text)
 	return err == nil
 }
 

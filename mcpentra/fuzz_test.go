@@ -60,7 +60,7 @@ func FuzzBody(f *testing.F) {
 // FuzzRequestState: what a client hands back opens only if it was sealed here.
 func FuzzRequestState(f *testing.F) {
 	// Sealed once: each process of the fuzzer would have another.
-	const sealed = "mcpentra1.nRkohnTJNnlzLIQ9EwtoSC-A2iGgW7awdMtwsPw58NH0h9HsT6M0rLHeUDh7-WrnocNYBUJ4QT87gfg1EFWTid2qkyPyxGdU"
+	const sealed = "mcpentra1.zx4-2Xr6SwWVoubxLiqRDQaLOyaHtWCyQFb-usCiMMBhJfX7eavMT9EKzOrmsknSJRYDUr5sMy2I7_Bc4aMjEw"
 	if !mcpentra.OpensState(stateKey('a'), sealed) {
 		f.Fatal("does not open")
 	}

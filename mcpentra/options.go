@@ -10,6 +10,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -27,7 +28,8 @@ type config struct {
 	proxies        proxies
 	limits         Limits
 	access         access
-	sealer         sealer
+	states         *seal.Sealer // nil without keys
+	cursors        *seal.Sealer
 	log            *slog.Logger
 }
 
@@ -188,12 +190,12 @@ func WithStateKeys(keys ...[]byte) Option {
 		if len(keys) == 0 {
 			return errors.New("WithStateKeys: there is no key; pass one of 32 random bytes, or leave the option out")
 		}
-		s, err := newSealer(keys)
-		if err != nil {
+		var err error
+		if c.states, err = seal.New(statePurpose, keys); err != nil {
 			return fmt.Errorf("WithStateKeys: %w", err)
 		}
-		c.sealer = s
-		return nil
+		c.cursors, err = seal.New(cursorPurpose, keys)
+		return err
 	}
 }
 

@@ -40,16 +40,16 @@ func (s *Server) resourcePolicy(id *entraauth.Identity, method string, targets [
 	if refuse == nil {
 		return nil
 	}
-	purpose := "mcpentra-cursor."
+	var user string
 	if id != nil {
-		purpose += id.UserID()
+		user = id.UserID()
 	}
 	return &toolset.ResourcePolicy{
 		Refuse: refuse,
-		Seal:   func(cursor string) string { return s.cursors.sealText(purpose, []byte(cursor)) },
+		Seal:   func(cursor string) string { return s.cursors.SealText([]byte(cursor), user) },
 		Open: func(sealed string) (string, bool) {
-			cursor, ok := s.cursors.openText(purpose, sealed)
-			return string(cursor), ok
+			cursor, err := s.cursors.OpenText(sealed, user)
+			return string(cursor), err == nil
 		},
 	}
 }

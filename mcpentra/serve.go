@@ -105,7 +105,7 @@ func describe(resource *url.URL, c *config, s *Server) []slog.Attr {
 	return []slog.Attr{
 		slog.String("version", Version), slog.String("url", resource.String()),
 		slog.String("tenant", tenants), slog.String("app", app.ClientID), slog.String("authority", app.AuthorityHost),
-		slog.Bool("sessions", c.sessions), slog.Bool("on_behalf_of", c.exchanger != nil), slog.Bool("consent_state", len(c.sealer) > 0),
+		slog.Bool("sessions", c.sessions), slog.Bool("on_behalf_of", c.exchanger != nil), slog.Bool("consent_state", c.states != nil),
 		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.brought.now.Load().tools)),
 		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
 		slog.Float64("requests_per_second", s.limits.RequestsPerSecond), slog.Int("concurrent", s.limits.Concurrent), slog.Int64("body_bytes", s.limits.BodyBytes),

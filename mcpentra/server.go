@@ -1,6 +1,7 @@
 package mcpentra
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 	"github.com/mcpentra/mcp-entra-go/internal/arguments"
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
@@ -49,8 +51,8 @@ type Server struct {
 	exchanger   *obo.Exchanger // nil without WithExchanger
 	metadataURL string         // of the protected resource, for challenges
 	access      access
-	sealer      sealer // of request states, empty without keys
-	cursors     sealer
+	states      *seal.Sealer // nil without keys
+	cursors     *seal.Sealer
 	waiting     waiting
 	limits      Limits
 	users       *users
@@ -102,7 +104,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	}
 	s := &Server{
 		verifier: v, exchanger: c.exchanger, log: c.log, mcp: server, metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
-		access: c.access, sealer: c.sealer, cursors: c.sealer.orRandom(), drain: newDrain(), primingDelay: primingDelay,
+		access: c.access, states: c.states, cursors: cmp.Or(c.cursors, seal.Random(cursorPurpose)), drain: newDrain(), primingDelay: primingDelay,
 	}
 	s.users = newUsers(s.limits, time.Now, s.reject)
 	s.sessions = newSessions(s.limits, s.reject, s.sessionEnded)

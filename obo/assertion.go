@@ -20,14 +20,16 @@ const maxAssertion = 64 << 10
 
 // An Assertion is a user's access token for our API, as its request brought it.
 // It can't be printed, logged or encoded, and code outside this module can't
-// read it back: it can only be exchanged. entraauth.Identity hands it out;
-// others make it with [NewAssertion]. The zero Assertion is nobody.
-type Assertion = secret.Text
+// read it back: it can only be exchanged. The zero Assertion is nobody.
+//
+// With package entraauth, convert its own: obo.Assertion(identity.Assertion()).
+// Otherwise make one with [NewAssertion].
+type Assertion secret.Text
 
 // NewAssertion returns the assertion for a user's access token. The token must
 // have been verified: this package trusts what the token says about itself only
 // to refuse, never to allow, and leaves the rest to Entra.
-func NewAssertion(token string) Assertion { return secret.New(token) }
+func NewAssertion(token string) Assertion { return Assertion(secret.New(token)) }
 
 // claims are what an assertion says about itself. Nobody has verified them here.
 type claims struct {

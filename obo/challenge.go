@@ -9,6 +9,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 )
 
 const (
@@ -41,12 +42,9 @@ func (c *Credential) answerChallenge(ctx context.Context, r request) (cache.Item
 // checkClaims refuses claims that are no challenge (OpenID Connect Core, section
 // 5.5), and those that would declare capabilities (xms_cc) behind our back.
 func checkClaims(s string) *Error {
-	if len(s) > maxClaims || !isObject(s) {
-		return refuse(ErrClaimsInvalid, fmt.Sprintf("the claims challenge is not a JSON object of at most %d bytes", maxClaims), "")
-	}
 	var all, ofAccessToken map[string]json.RawMessage
-	if json.Unmarshal([]byte(s), &all) != nil {
-		return refuse(ErrClaimsInvalid, "the claims challenge can't be read", "")
+	if len(s) > entrawire.MaxClaims || json.Unmarshal([]byte(s), &all) != nil || all == nil {
+		return refuse(ErrClaimsInvalid, fmt.Sprintf("the claims challenge is not a JSON object of at most %d bytes", entrawire.MaxClaims), "")
 	}
 	raw, ok := all["access_token"]
 	if !ok {

@@ -1,16 +1,37 @@
 package obo
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
 
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 )
 
 const serverLog = "see the server's log"
+
+// refusal is an answer of Entra's, with the code that says most.
+type refusal struct {
+	*entrawire.Refusal
+	code    int
+	isEntra bool // else it is another server's, and nothing in it counts
+}
+
+func newRefusal(r *entrawire.Refusal) refusal {
+	f := refusal{Refusal: r, code: r.Code(func(code int) bool { _, ok := lookup(code); return ok })}
+	_, known := lookup(f.code)
+	_, refined := bySuberror[r.Suberror]
+	// A text that is no OAuth error is another server's; another type is Entra's slip.
+	f.isEntra = r.OAuthError != "" || known || refined || f.code != 0 && !r.OtherError
+	if !f.isEntra {
+		return refusal{Refusal: &entrawire.Refusal{Status: r.Status, RetryAfter: r.RetryAfter, RequestID: r.RequestID}}
+	}
+	return f
+}
 
 // judge decides what a refusal means. Consent comes first: a client that signs
 // its user in again for the claims beside it gets no further, and never asks.
@@ -19,7 +40,7 @@ const serverLog = "see the server's log"
 func (f refusal) judge() verdict {
 	known, ok := lookup(f.code)
 	switch {
-	case f.status == http.StatusTooManyRequests && f.claims == "":
+	case f.Status == http.StatusTooManyRequests && f.Claims == "":
 		if errors.Is(known.kind, ErrThrottled) {
 			return known
 		}
@@ -28,23 +49,23 @@ func (f refusal) judge() verdict {
 		return known
 	case f.saysConsent() && (!ok || errors.Is(known.kind, ErrInteractionRequired)):
 		return bySuberror[consentRequired]
-	case f.claims != "":
+	case f.Claims != "":
 		if !errors.Is(known.kind, ErrInteractionRequired) {
 			known = verdict{ErrInteractionRequired, "a policy of the organization wants the user to sign in again", signInAgain}
 		}
 		return known
 	case ok:
 		return known
-	case f.status >= http.StatusInternalServerError || f.status == http.StatusRequestTimeout:
-		return verdict{ErrUnavailable, fmt.Sprintf("Entra ID has a problem (HTTP status %d)", f.status), "try again in a moment"}
+	case f.Status >= http.StatusInternalServerError || f.Status == http.StatusRequestTimeout:
+		return verdict{ErrUnavailable, fmt.Sprintf("Entra ID has a problem (HTTP status %d)", f.Status), "try again in a moment"}
 	case !f.isEntra:
-		return verdict{ErrMisconfigured, fmt.Sprintf("the authority's answer (HTTP status %d) is not Entra ID's", f.status),
+		return verdict{ErrMisconfigured, fmt.Sprintf("the authority's answer (HTTP status %d) is not Entra ID's", f.Status),
 			askOperator + "check the authority host and any proxy in between"}
 	}
-	if v, ok := bySuberror[f.suberror]; ok {
+	if v, ok := bySuberror[f.Suberror]; ok {
 		return v
 	}
-	if v, ok := byError[f.oauthError]; ok {
+	if v, ok := byError[f.OAuthError]; ok {
 		return v
 	}
 	// invalid_grant and what is newer than this list: only the user can get past it.
@@ -55,30 +76,35 @@ func (f refusal) judge() verdict {
 const consentRequired = "consent_required"
 
 func (f refusal) saysConsent() bool {
-	return f.suberror == consentRequired || f.oauthError == consentRequired
+	return f.Suberror == consentRequired || f.OAuthError == consentRequired
 }
 
-// explain turns a refusal into the error that the caller gets.
-func (x *Exchanger) explain(t *tenant, f refusal, resource, scope string) *Error {
+// explain turns the failure of a token request into the error that the caller gets.
+func (x *Exchanger) explain(t *tenant, err error, resource, scope string) *Error {
+	answer, ok := errors.AsType[*entrawire.Refusal](err)
+	if !ok {
+		return explainTransport(err, resource)
+	}
+	f := newRefusal(answer)
 	v := f.judge()
 	e := &Error{
 		Kind:          v.kind,
-		AADSTS:          f.code,
-		OAuthError:     f.oauthError,
-		Suberror:      f.suberror,
+		AADSTS:        f.code,
+		OAuthError:    f.OAuthError,
+		Suberror:      f.Suberror,
 		Resource:      resource,
-		CorrelationID: f.correlation,
-		TraceID:       f.traceID,
+		CorrelationID: cmp.Or(f.CorrelationID, f.RequestID),
+		TraceID:       f.TraceID,
 		Problem:       v.problem,
 		Remedy:        v.remedy,
-		RetryAfter:    f.retryAfter,
-		cause:         fmt.Errorf("the token endpoint answered with HTTP status %d", f.status),
+		RetryAfter:    f.RetryAfter,
+		cause:         answer,
 	}
 	e.answered, e.proof, e.passing = true, blamesProof(f.code), e.outage()
-	e.service = f.status >= http.StatusInternalServerError || f.status == http.StatusRequestTimeout
+	e.service = f.Status >= http.StatusInternalServerError || f.Status == http.StatusRequestTimeout
 	switch {
 	case errors.Is(v.kind, ErrInteractionRequired):
-		e.Claims = f.claims
+		e.Claims = f.Claims
 	case v.asksConsent():
 		e.ConsentURL = x.consentURL(t, scope)
 		e.AdminConsentURL = x.adminConsentURL(t, resource)
@@ -112,15 +138,15 @@ func explainTransport(err error, resource string) *Error {
 		Problem: "Entra ID can't be reached",
 		Remedy:  "try again in a moment; if it persists, " + askOperator + "check the way from the server to the authority host (" + serverLog + ")",
 	}
-	var broken *answerError
-	var unsent *notSentError
-	var certificate *tls.CertificateVerificationError
-	e.passing = !errors.As(err, &unsent) && !errors.As(err, &certificate) && !errors.Is(err, context.Canceled)
+	_, unsent := errors.AsType[*entrawire.NotSentError](err)
+	_, distrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	e.passing = !unsent && !distrusted && !errors.Is(err, context.Canceled)
+	broken, isBroken := errors.AsType[*entrawire.AnswerError](err)
 	switch {
-	case errors.As(err, &broken):
+	case isBroken:
 		e.Problem = "Entra ID's answer can't be read"
-		e.passing = broken.passing
-		e.answered, e.service = !broken.passing, broken.passing // it is there; others may get a better one
+		e.passing = broken.Transient
+		e.answered, e.service = !broken.Transient, broken.Transient // it is there; others may get a better one
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Problem = fmt.Sprintf("Entra ID did not answer within %v", attemptTimeout)
 	}

@@ -23,7 +23,7 @@ import (
 // for each user, never one for several.
 type Credential struct {
 	x         *Exchanger
-	assertion Assertion
+	assertion secret.Text
 	hash      [sha256.Size]byte // of the assertion
 }
 
@@ -32,10 +32,10 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // Credential returns the credential of the user whose access token a is. It
 // can't fail; what is wrong with the assertion is the error of GetToken.
 func (x *Exchanger) Credential(a Assertion) *Credential {
-	c := &Credential{x: x, assertion: a}
+	c := &Credential{x: x, assertion: secret.Text(a)}
 	// What is too long to be exchanged shares one name: nothing is ever kept under it.
-	if len(secret.Reveal(a)) <= maxAssertion {
-		c.hash = secret.Sum(a)
+	if len(secret.Reveal(c.assertion)) <= maxAssertion {
+		c.hash = secret.Sum(c.assertion)
 	}
 	return c
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
 
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 const (
@@ -87,16 +88,16 @@ func (x *Exchanger) exchange(ctx context.Context, c *Credential, r request) (cac
 
 // redeem proves the app and asks for the token. A proof that Entra doesn't
 // accept is made anew once if that may help, then the next one is shown.
-func (x *Exchanger) redeem(ctx context.Context, who claims, caller, assertion string, r request) (success, *Error) {
+func (x *Exchanger) redeem(ctx context.Context, who claims, caller, assertion string, r request) (*entrawire.Success, *Error) {
 	search := x.proofs.Begin()
 	var refused *Error
 	for {
 		proof, err := search.Next(ctx)
 		switch {
 		case err != nil && refused != nil:
-			return success{}, refused // says more than why there was no other proof
+			return nil, refused // says more than why there was no other proof
 		case err != nil:
-			return success{}, explainProof(err, r.resource)
+			return nil, explainProof(err, r.resource)
 		}
 		got, e := x.insist(ctx, attempt{who.tenant, caller, proof, assertion, r})
 		switch {
@@ -107,9 +108,9 @@ func (x *Exchanger) redeem(ctx context.Context, who claims, caller, assertion st
 			if e.AADSTS != 0 && !e.outage() {
 				search.Accepted()
 			}
-			return success{}, e
+			return nil, e
 		case !search.Refused(ctx, outdated(e.AADSTS), e):
-			return success{}, e
+			return nil, e
 		}
 		refused = e
 	}
@@ -126,7 +127,7 @@ type attempt struct {
 
 // send lets MSAL make the request: a fresh client each time, so that it has
 // nothing of another user, or of this one's past, to hand out.
-func (x *Exchanger) send(ctx context.Context, a attempt) (success, *Error) {
+func (x *Exchanger) send(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
 	t, proof, r := a.tenant, a.proof, a.request
 	w := &wire{x: x, tenant: t}
 	options := []confidential.Option{
@@ -137,55 +138,55 @@ func (x *Exchanger) send(ctx context.Context, a attempt) (success, *Error) {
 	if r.cp1 {
 		options = append(options, confidential.WithClientCapabilities([]string{cp1}))
 	}
-	if proof.SendChain {
-		options = append(options, confidential.WithX5C())
-	}
-	client, err := confidential.New(t.base, x.clientID, proof.Credential, options...)
+	credential, err := proof.MSAL()
 	if err != nil {
-		return success{}, explainProof(err, r.resource)
+		return nil, explainProof(err, r.resource)
+	}
+	client, err := confidential.New(t.base, x.clientID, credential, options...)
+	if err != nil {
+		return nil, explainProof(err, r.resource)
 	}
 	var opts []confidential.AcquireOnBehalfOfOption
 	if r.claims != "" {
 		opts = append(opts, confidential.WithClaims(r.claims))
 	}
 	// MSAL's own result and error are not used: wire has both, without what
-	// must not be kept. An error without an outcome comes from before the request.
+	// must not be kept. An error without either comes from before the request.
 	_, err = client.AcquireTokenOnBehalfOf(ctx, a.assertion, strings.Fields(r.scope), opts...)
-	switch o := w.outcome; {
-	case o.success != nil && err == nil:
-		return *o.success, nil
-	case o.success != nil:
-		return success{}, explainTransport(&answerError{errors.New("MSAL can't use the answer"), false}, r.resource)
-	case o.refusal != nil:
-		return success{}, x.explain(t, *o.refusal, r.resource, r.scope)
-	case o.err != nil:
-		return success{}, explainTransport(o.err, r.resource)
+	switch {
+	case w.success != nil && err == nil:
+		return w.success, nil
+	case w.success != nil:
+		err = &entrawire.AnswerError{Err: errors.New("MSAL can't use the answer")}
+	case w.err != nil:
+		err = w.err
 	case ctx.Err() != nil:
-		return success{}, explainTransport(ctx.Err(), r.resource)
+		err = ctx.Err()
 	default:
-		return success{}, explainTransport(&notSentError{"MSAL did not send the request"}, r.resource)
+		err = &entrawire.NotSentError{Reason: "MSAL did not send the request"}
 	}
+	return nil, x.explain(t, err, r.resource, r.scope)
 }
 
 // plan decides how long a token is served and when it is renewed. It is never
 // served after the user's own token has expired: then the user must show up
 // again. If that comes first, a renewal would gain nothing.
-func plan(s success, started, assertionExpires time.Time) cache.Item[azcore.AccessToken] {
-	expires := started.Add(s.lifetime)
+func plan(s *entrawire.Success, started, assertionExpires time.Time) cache.Item[azcore.AccessToken] {
+	expires := started.Add(s.Lifetime)
 	var refresh time.Time
 	if assertionExpires.Before(expires) {
 		expires = assertionExpires
 	} else {
-		refresh = started.Add(max(s.lifetime-refreshAhead, s.lifetime/2))
-		if s.refreshIn > 0 && s.refreshIn < s.lifetime {
-			refresh = started.Add(s.refreshIn)
+		refresh = started.Add(max(s.Lifetime-refreshAhead, s.Lifetime/2))
+		if s.RefreshIn > 0 && s.RefreshIn < s.Lifetime {
+			refresh = started.Add(s.RefreshIn)
 		}
 	}
 	return cache.Item[azcore.AccessToken]{
-		Value:     azcore.AccessToken{Token: s.accessToken, ExpiresOn: expires, RefreshOn: refresh},
+		Value:     azcore.AccessToken{Token: s.AccessToken, ExpiresOn: expires, RefreshOn: refresh},
 		ExpiresAt: expires,
 		RefreshAt: refresh,
-		Size:      len(s.accessToken),
+		Size:      len(s.AccessToken),
 	}
 }
 

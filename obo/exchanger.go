@@ -14,8 +14,10 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 const defaultCacheBytes = 64 << 20
@@ -93,7 +95,7 @@ type Exchanger struct {
 	retries     int
 	declareCP1  bool
 
-	http     *http.Client
+	wire     *entrawire.Client
 	now      func() time.Time
 	logger   *slog.Logger // of single requests; nil unless given
 	operator *slog.Logger // of what concerns all of them
@@ -122,12 +124,12 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		redirectURL: o.RedirectURL,
 		declareCP1:  o.DeclareCP1,
 		resources:   slices.Clone(o.Resources),
-		http:        restrict(o.HTTPClient),
 		now:         o.Now,
 		logger:      o.Logger,
 		operator:    o.Logger,
 	}
 	x.applyDefaults(&o)
+	x.wire = entrawire.New(o.HTTPClient, x.now, entrawire.OnBehalfOf)
 	var faults []error
 	fault := func(field string, err error) {
 		if err != nil {
@@ -157,17 +159,17 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		fault("Options.StoreKeys", errors.New("are set, but Options.Store is not"))
 	}
 	if o.Store != nil {
-		seal, err := newSealer(o.StoreKeys)
+		sealer, err := seal.New("obo token", o.StoreKeys)
 		fault("Options.StoreKeys", err)
-		x.storage = newStorage(o.Store, seal, x.now, x.operator)
+		x.storage = newStorage(o.Store, sealer, x.now, x.operator)
 	}
 	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
 	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))
 	x.host = host
 	env := clientcred.Environment{
-		HTTPClient: x.http, Now: x.now, Logger: x.operator, Authority: host, TenantID: strings.ToLower(tenantID), ClientID: x.clientID,
+		HTTPClient: entrawire.Bounded(o.HTTPClient), Now: x.now, Logger: x.operator, Authority: host, TenantID: strings.ToLower(tenantID), ClientID: x.clientID,
 	}
-	sources, err := method.Open(env)
+	sources, err := clientcred.Method(method).Open(env)
 	fault("method", err)
 	x.proofs = clientcred.NewProofs(sources, env)
 	if len(faults) > 0 {

@@ -8,11 +8,17 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 )
 
 // What the fuzz targets and the test of the last gate need to see.
 
-func CheckGrant(req *http.Request) error { return checkGrant(req) }
+// Send sends a request as MSAL's goes, whoever has built it.
+func Send(x *Exchanger, req *http.Request) error {
+	_, err := x.wire.Send(req)
+	return err
+}
 
 func Inspect(x *Exchanger, token string) (expires time.Time, user string, err error) {
 	c, err := x.inspect(token)
@@ -29,13 +35,11 @@ func ResourceOf(scopes, resources []string) (string, error) {
 
 // Answer reads an answer of the token endpoint as an exchange does.
 func Answer(x *Exchanger, status int, body []byte) *Error {
-	if status == http.StatusOK && !isRefusal(body) {
-		if _, err := parseSuccess(body); err != nil {
-			return explainTransport(&answerError{err, false}, storageResource)
-		}
+	_, err := entrawire.Parse(status, http.Header{}, body, time.Unix(0, 0))
+	if err == nil {
 		return nil
 	}
-	return x.explain(x.home, parseRefusal(status, http.Header{}, body, time.Unix(0, 0)), storageResource, storageResource+"/.default")
+	return x.explain(x.home, err, storageResource, storageResource+"/.default")
 }
 
 // CodeTable is the table of the codes in docs/obo.md.

@@ -57,7 +57,7 @@ func (e *certificateEntra) check(req *http.Request) error {
 	}
 	thumbprint := sha256.Sum256(e.registered.Raw)
 	chain, _ := token.Header["x5c"].([]any)
-	if token.Header["x5t#S256"] != base64.StdEncoding.EncodeToString(thumbprint[:]) ||
+	if token.Header["x5t#S256"] != base64.RawURLEncoding.EncodeToString(thumbprint[:]) ||
 		len(chain) != 2 || chain[0] != base64.StdEncoding.EncodeToString(e.registered.Raw) {
 		return errors.New("thumbprint or chain")
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 
 	"github.com/mcpentra/mcp-entra-go/obo"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
 // TestAssertionsThatAreNotExchanged: each is refused before any request.
@@ -182,33 +183,29 @@ func TestStorageChallenge(t *testing.T) {
 	}
 }
 
-// TestLastGate: whatever a library would send, only On-Behalf-Of leaves.
+// TestLastGate: whatever a library would send, only On-Behalf-Of leaves an exchanger.
+// Package entrawire has the other ways to try.
 func TestLastGate(t *testing.T) {
-	const good = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&requested_token_use=on_behalf_of&assertion=a.b.c"
-	for body, sent := range map[string]bool{
-		good: true,
-		"grant_type=client_credentials&client_secret=s":   false,
-		"grant_type=refresh_token&refresh_token=r":        false,
-		good + "&grant_type=client_credentials":           false,
-		"grant_type=client_credentials&" + good:           false,
-		strings.Replace(good, "on_behalf_of", "other", 1): false,
-		strings.Replace(good, "&assertion=a.b.c", "", 1):  false,
-		strings.Replace(good, "a.b.c", "", 1):             false,
-		"":                                                false,
-		"%zz":                                             false,
-		"grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer;requested_token_use=on_behalf_of&assertion=a": false,
+	entra := &memoryEntra{}
+	x, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{HTTPClient: &http.Client{Transport: entra}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, want := range map[string]int64{
+		"grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&requested_token_use=on_behalf_of&assertion=a.b.c": 1,
+		"grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=a.b.c":                                  0,
+		"grant_type=client_credentials&client_secret=s":                                                                     0,
+		"grant_type=refresh_token&refresh_token=r":                                                                          0,
+		"grant_type=authorization_code&code=c":                                                                              0,
 	} {
+		entra.requests.Store(0)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://login.example.com/token", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := obo.CheckGrant(req); (err == nil) != sent {
-			t.Errorf("%q: got %v, want it sent: %v", body, err, sent)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if err := obo.Send(x, req); entra.requests.Load() != want || want == 0 && err == nil {
+			t.Errorf("%q: %d requests left, want %d (error %v)", body, entra.requests.Load(), want, err)
 		}
-	}
-	req := httptest.NewRequest(http.MethodPost, "https://login.example.com/token", strings.NewReader(good))
-	req.GetBody = nil
-	if obo.CheckGrant(req) == nil {
-		t.Error("a body that can't be inspected is sent")
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 // insist sends a request, and again while it fails with what may pass: HTTP 429,
 // 5xx, Entra's transient codes, a lost connection. It ends with ctx, the
 // exchange's, at the latest; callers leave when their own contexts end.
-func (x *Exchanger) insist(ctx context.Context, a attempt) (success, *Error) {
+func (x *Exchanger) insist(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
 	for n := 0; ; n++ {
 		got, e := x.guarded(ctx, a)
 		if e == nil || !e.passing || n >= x.retries {
@@ -41,10 +43,10 @@ func (x *Exchanger) insist(ctx context.Context, a attempt) (success, *Error) {
 }
 
 // guarded sends a request unless the tenant's circuit is open.
-func (x *Exchanger) guarded(ctx context.Context, a attempt) (got success, e *Error) {
+func (x *Exchanger) guarded(ctx context.Context, a attempt) (got *entrawire.Success, e *Error) {
 	probe, open := a.tenant.circuit.enter()
 	if open != nil {
-		return success{}, open
+		return nil, open
 	}
 	// Deferred, because a panic in a transport must not leave a probe behind.
 	e = &Error{Kind: ErrUnavailable, Problem: "the request failed", service: true}

@@ -13,10 +13,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
 )
 
 // maxStored bounds what a store hands back.
-const maxStored = maxToken + 1<<10
+const maxStored = entrawire.MaxToken + 1<<10
 
 // A TokenStore is a second level behind the cache of an [Exchanger], shared by
 // the replicas of a server, such as Redis: what one has exchanged, the others
@@ -51,7 +53,7 @@ type StoreStats struct {
 // storage is the store as an exchange sees it: it has a token, or it doesn't.
 type storage struct {
 	store  TokenStore
-	seal   *sealer
+	sealer *seal.Sealer
 	now    func() time.Time
 	logger *slog.Logger
 	health *storeHealth
@@ -59,8 +61,8 @@ type storage struct {
 	hits, misses atomic.Uint64
 }
 
-func newStorage(store TokenStore, seal *sealer, now func() time.Time, logger *slog.Logger) *storage {
-	return &storage{store: store, seal: seal, now: now, logger: logger, health: &storeHealth{now: now, logger: logger}}
+func newStorage(store TokenStore, sealer *seal.Sealer, now func() time.Time, logger *slog.Logger) *storage {
+	return &storage{store: store, sealer: sealer, now: now, logger: logger, health: &storeHealth{now: now, logger: logger}}
 }
 
 // StoreStats returns the counts of Options.Store since the exchanger was made.
@@ -121,7 +123,7 @@ func (s *storage) set(ctx context.Context, id [sha256.Size]byte, item cache.Item
 	}
 	name := hex.EncodeToString(id[:])
 	s.health.call(ctx, "set", func(ctx context.Context) error {
-		return s.store.Set(ctx, name, s.seal.seal(encodeItem(item), name), ttl)
+		return s.store.Set(ctx, name, s.sealer.Seal(encodeItem(item), name), ttl)
 	})
 }
 
@@ -129,7 +131,7 @@ func (s *storage) open(name string, sealed []byte) (cache.Item[azcore.AccessToke
 	if len(sealed) > maxStored {
 		return cache.Item[azcore.AccessToken]{}, errors.New("it is too long")
 	}
-	plain, err := s.seal.open(sealed, name)
+	plain, err := s.sealer.Open(sealed, name)
 	if err != nil {
 		return cache.Item[azcore.AccessToken]{}, err
 	}
@@ -149,7 +151,7 @@ func encodeItem(item cache.Item[azcore.AccessToken]) []byte {
 }
 
 func decodeItem(b []byte) (cache.Item[azcore.AccessToken], error) {
-	if len(b) <= 16 || len(b) > 16+maxToken {
+	if len(b) <= 16 || len(b) > 16+entrawire.MaxToken {
 		return cache.Item[azcore.AccessToken]{}, errors.New("it is no token")
 	}
 	at := func(b []byte) time.Time {

@@ -4,25 +4,32 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
+	"github.com/golang-jwt/jwt/v5"
 	"software.sslmate.com/src/go-pkcs12"
 
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 const (
 	maxCertificateFile = 1 << 20
 	// minKeyBits is what the Baseline Requirements of the CA/Browser Forum ask for.
 	minKeyBits = 2048
+	// assertionLifetime is how long a signed assertion is valid.
+	assertionLifetime = 10 * time.Minute
 )
 
 // CertificateFile proves the app with a certificate of the app registration. The
@@ -43,8 +50,8 @@ const (
 // certificate.
 func CertificateFile(path, password string) Method {
 	hidden := secret.New(password)
-	return Method{kind: "certificate", open: func(env clientcred.Environment) ([]clientcred.Source, error) {
-		s := &certificateSource{path: path, password: hidden, now: env.Now, logger: env.Logger}
+	return method("certificate", func(env clientcred.Environment) ([]clientcred.Source, error) {
+		s := &certificateSource{path: path, password: hidden, clientID: env.ClientID, now: env.Now, logger: env.Logger}
 		if _, err := s.Credential(context.Background()); err != nil {
 			var fault *clientcred.Error
 			if errors.As(err, &fault) && fault.Cause != nil {
@@ -53,21 +60,21 @@ func CertificateFile(path, password string) Method {
 			return nil, fmt.Errorf("the certificate %q: %w", path, err)
 		}
 		return []clientcred.Source{s}, nil
-	}}
+	})
 }
 
 // certificateSource keeps the last good certificate.
 type certificateSource struct {
 	path     string
 	password secret.Text
+	clientID string
 	now      func() time.Time
 	logger   *slog.Logger
 
 	mu      sync.Mutex
 	content []byte // of the last good certificate
-	proof   clientcred.Proof
-	expires time.Time // zero: there was no good certificate yet
-	logged  string    // the fault of the file that was logged last
+	last    *certificate
+	logged  string // the fault of the file that was logged last
 }
 
 func (*certificateSource) Kind() string { return "certificate" }
@@ -81,20 +88,26 @@ func (s *certificateSource) Credential(ctx context.Context) (clientcred.Proof, e
 	defer s.mu.Unlock()
 	err := s.reload()
 	switch {
-	case err != nil && s.expires.IsZero():
+	case err != nil && s.last == nil:
 		return clientcred.Proof{}, s.fault("the server's certificate can't be used", err)
 	case err == nil:
 		s.logged = ""
 	case err.Error() != s.logged:
 		s.logged = err.Error()
 		s.logger.LogAttrs(ctx, slog.LevelError, "the certificate can't be read again; the one read before is used",
-			slog.String("path", s.path), slog.String("cause", s.logged), slog.Time("expires", s.expires))
+			slog.String("path", s.path), slog.String("cause", s.logged), slog.Time("expires", s.last.expires()))
 	}
-	if !s.now().Before(s.expires) {
+	if !s.now().Before(s.last.expires()) {
 		return clientcred.Proof{}, s.fault("the server's certificate is expired",
-			fmt.Errorf("it was valid until %s", s.expires.UTC().Format(time.RFC3339)))
+			fmt.Errorf("it was valid until %s", s.last.expires().UTC().Format(time.RFC3339)))
 	}
-	return s.proof, nil
+	return clientcred.Signed(s.signer(s.last)), nil
+}
+
+// signer signs assertions with the certificate: also those of a request that is
+// retried after the next certificate was read.
+func (s *certificateSource) signer(c *certificate) func(tokenURL string) (string, error) {
+	return func(tokenURL string) (string, error) { return c.sign(s.clientID, tokenURL, s.now()) }
 }
 
 func (s *certificateSource) fault(problem string, cause error) error {
@@ -112,40 +125,60 @@ func (s *certificateSource) reload() error {
 	if err != nil {
 		return err
 	}
-	if !s.expires.IsZero() && bytes.Equal(content, s.content) {
+	if s.last != nil && bytes.Equal(content, s.content) {
 		return nil
 	}
-	proof, expires, err := parseCertificate(content, secret.Reveal(s.password))
+	c, err := parseCertificate(content, secret.Reveal(s.password))
 	if err != nil {
 		return err
 	}
-	s.content, s.proof, s.expires = content, proof, expires
+	s.content, s.last = content, c
 	return nil
 }
 
-func parseCertificate(content []byte, password string) (clientcred.Proof, time.Time, error) {
-	none := func(err error) (clientcred.Proof, time.Time, error) { return clientcred.Proof{}, time.Time{}, err }
+// A certificate is what a file holds.
+type certificate struct {
+	key   *rsa.PrivateKey
+	leaf  *x509.Certificate
+	chain []string // leaf first, in base64
+}
+
+func (c *certificate) expires() time.Time { return c.leaf.NotAfter }
+
+// sign returns a client assertion in the form that Entra documents ("Certificate
+// credentials"), with the chain, which trust by subject name and issuer needs.
+func (c *certificate) sign(clientID, tokenURL string, now time.Time) (string, error) {
+	thumbprint := sha256.Sum256(c.leaf.Raw)
+	token := jwt.NewWithClaims(jwt.SigningMethodPS256, jwt.MapClaims{
+		"aud": tokenURL, "iss": clientID, "sub": clientID, "jti": rand.Text(),
+		"nbf": now.Unix(), "exp": now.Add(assertionLifetime).Unix(),
+	})
+	token.Header["x5t#S256"] = base64.RawURLEncoding.EncodeToString(thumbprint[:])
+	token.Header["x5c"] = c.chain
+	return token.SignedString(c.key)
+}
+
+func parseCertificate(content []byte, password string) (*certificate, error) {
 	certificates, key, err := decodeCertificates(content, password)
 	if err != nil {
-		return none(err)
+		return nil, err
 	}
 	private, ok := key.(*rsa.PrivateKey)
 	if !ok {
-		return none(fmt.Errorf("its private key is a %T; Entra ID accepts RSA only", key))
+		return nil, fmt.Errorf("its private key is a %T; Entra ID accepts RSA only", key)
 	}
 	if bits := private.N.BitLen(); bits < minKeyBits {
-		return none(fmt.Errorf("its RSA key has %d bits; at least %d are needed", bits, minKeyBits))
+		return nil, fmt.Errorf("its RSA key has %d bits; at least %d are needed", bits, minKeyBits)
 	}
-	credential, err := confidential.NewCredFromCert(certificates, private)
-	if err != nil {
-		return none(fmt.Errorf("no certificate in it belongs to the private key: %w", err))
+	i := slices.IndexFunc(certificates, func(c *x509.Certificate) bool { return private.PublicKey.Equal(c.PublicKey) })
+	if i < 0 {
+		return nil, errors.New("no certificate in it belongs to the private key")
 	}
-	for _, c := range certificates {
-		if private.PublicKey.Equal(c.PublicKey) {
-			return clientcred.Proof{Credential: credential, SendChain: true}, c.NotAfter, nil
-		}
+	c := &certificate{key: private, leaf: certificates[i]}
+	for _, next := range append([]*x509.Certificate{c.leaf}, slices.Delete(certificates, i, i+1)...) {
+		c.chain = append(c.chain, base64.StdEncoding.EncodeToString(next.Raw))
 	}
-	return none(errors.New("no certificate in it belongs to the private key"))
+	return c, nil
 }
 
 // decodeCertificates knows both forms. PFX is not left to azidentity's parser: it

@@ -8,12 +8,15 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"log/slog"
 	"math/big"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,10 +24,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"software.sslmate.com/src/go-pkcs12"
 
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 // Keys are slow to make under the race detector.
@@ -136,15 +140,38 @@ func TestCertificateFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if proof, err := source.Credential(t.Context()); err != nil || !proof.SendChain {
-				t.Errorf("got %v, chain sent: %v", err, proof.SendChain)
+			proof, err := source.Credential(t.Context())
+			if err != nil {
+				t.Fatal(err)
 			}
+			checkSigned(t, proof, good)
 		})
 	}
 	for path, fault := range map[string]string{t.TempDir(): "not a regular file", "/does/not/exist": "no such file"} {
 		if _, err := open(clientauth.CertificateFile(path, ""), environment(t, "")); err == nil || !strings.Contains(err.Error(), fault) {
 			t.Errorf("%s: got %v", path, err)
 		}
+	}
+}
+
+// checkSigned checks the client assertion of a proof.
+func checkSigned(t *testing.T, proof clientcred.Proof, leaf *x509.Certificate) {
+	t.Helper()
+	form := url.Values{}
+	if err := proof.AddTo(form, "https://login.example.com/token"); err != nil {
+		t.Fatal(err)
+	}
+	token, err := jwt.Parse(form.Get("client_assertion"), func(*jwt.Token) (any, error) { return leaf.PublicKey, nil },
+		jwt.WithValidMethods([]string{"PS256"}), jwt.WithAudience("https://login.example.com/token"), jwt.WithExpirationRequired())
+	if err != nil {
+		t.Fatal(err)
+	}
+	thumbprint := sha256.Sum256(leaf.Raw)
+	if got, want := token.Header["x5t#S256"], base64.RawURLEncoding.EncodeToString(thumbprint[:]); got != want {
+		t.Errorf("x5t#S256 is %v, want %s", got, want)
+	}
+	if chain, _ := token.Header["x5c"].([]any); len(chain) == 0 || chain[0] != base64.StdEncoding.EncodeToString(leaf.Raw) {
+		t.Errorf("x5c is %v, want the certificate first", chain)
 	}
 }
 

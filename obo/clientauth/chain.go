@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 )
 
 // Chain proves the app in the first way that works, in the given order: for a
@@ -19,19 +19,19 @@ import (
 // not the last has 5 seconds. The one that worked is kept for 5 minutes; then
 // one exchange tries the earlier ones again. Each fall-over is logged.
 func Chain(methods ...Method) Method {
-	return Method{kind: "chain", open: func(env clientcred.Environment) ([]clientcred.Source, error) {
+	return method("chain", func(env clientcred.Environment) ([]clientcred.Source, error) {
 		if len(methods) == 0 {
 			return nil, errors.New("the chain has no methods")
 		}
 		var all []clientcred.Source
 		var faults []error
 		for i, m := range methods {
-			sources, err := m.Open(env)
+			sources, err := clientcred.Method(m).Open(env)
 			if err != nil {
 				faults = append(faults, fmt.Errorf("clientauth.Chain[%d] (%s): %w", i, m, err))
 			}
 			all = append(all, sources...)
 		}
 		return all, errors.Join(faults...)
-	}}
+	})
 }

@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
-
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
 // maxClientAssertion bounds the client assertion that another party hands us.
@@ -24,12 +23,12 @@ const maxClientAssertion = 64 << 10
 // with the exchange, not with a caller. An error that it returns becomes the cause of the exchange's error, so it
 // must not hold the assertion.
 func Func(assertion func(context.Context) (string, error)) Method {
-	return Method{kind: "client assertion", open: func(clientcred.Environment) ([]clientcred.Source, error) {
+	return method("client assertion", func(clientcred.Environment) ([]clientcred.Source, error) {
 		if assertion == nil {
 			return nil, errors.New("the function given to clientauth.Func is nil")
 		}
 		return []clientcred.Source{funcSource(assertion)}, nil
-	}}
+	})
 }
 
 type funcSource func(context.Context) (string, error)
@@ -53,7 +52,7 @@ func (f funcSource) Credential(ctx context.Context) (clientcred.Proof, error) {
 			Cause:     err,
 		}
 	}
-	return assertionProof(a), nil
+	return clientcred.Assertion(secret.New(a)), nil
 }
 
 // Refused lets the function be asked again: what it returns is its own affair.
@@ -70,9 +69,4 @@ func checkAssertion(a string) error {
 		return fmt.Errorf("it has %d parts; a signed JWT has 3", strings.Count(a, ".")+1)
 	}
 	return nil
-}
-
-func assertionProof(a string) clientcred.Proof {
-	return clientcred.Proof{Credential: confidential.NewCredFromAssertionCallback(
-		func(context.Context, confidential.AssertionRequestOptions) (string, error) { return a, nil })}
 }

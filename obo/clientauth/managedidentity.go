@@ -13,8 +13,8 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 const (
@@ -50,10 +50,10 @@ const (
 // api://AzureADTokenExchange in the public one. It is kept until shortly before
 // it expires and renewed in the background.
 func ManagedIdentity(clientID string) Method {
-	return Method{kind: "managed identity", open: func(env clientcred.Environment) ([]clientcred.Source, error) {
+	return method("managed identity", func(env clientcred.Environment) ([]clientcred.Source, error) {
 		s, err := newIdentitySource(clientID, env)
 		return []clientcred.Source{s}, err
-	}}
+	})
 }
 
 // identitySource keeps the identity's token, one for the exchanger's life.
@@ -100,7 +100,7 @@ func (s *identitySource) Credential(ctx context.Context) (clientcred.Proof, erro
 	if err != nil {
 		return clientcred.Proof{}, err
 	}
-	return assertionProof(secret.Reveal(token)), nil
+	return clientcred.Assertion(token), nil
 }
 
 // Refused forgets the token: the platform is asked for another one.

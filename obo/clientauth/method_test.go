@@ -16,8 +16,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,7 +35,7 @@ func environment(t *testing.T, host string) clientcred.Environment {
 
 // open returns the one source of a method.
 func open(m clientauth.Method, env clientcred.Environment) (clientcred.Source, error) {
-	sources, err := m.Open(env)
+	sources, err := clientcred.Method(m).Open(env)
 	if err != nil || len(sources) != 1 {
 		return nil, fmt.Errorf("%d sources, %w", len(sources), err)
 	}

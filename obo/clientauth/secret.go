@@ -6,10 +6,8 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
-
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 // Secret is a client secret of the app registration: its value, not its id. It
@@ -19,13 +17,13 @@ import (
 // the secret's id, which the portal shows beside it: that is a warning in the log.
 func Secret(value string) Method {
 	s := secretSource{secret.New(value)}
-	return Method{kind: "client secret", open: func(env clientcred.Environment) ([]clientcred.Source, error) {
+	return method("client secret", func(env clientcred.Environment) ([]clientcred.Source, error) {
 		if s.looksLikeID() {
 			env.Logger.Warn("the client secret has the form of a GUID: it is almost surely the secret's id (Secret ID) instead of its value",
 				"remedy", "configure what the column Value shows when a secret is made: App registrations, the app, Certificates & secrets, Client secrets, New client secret")
 		}
 		return []clientcred.Source{s}, s.check()
-	}}
+	})
 }
 
 // guid is one in any of its usual forms: with hyphens or without, as a URN, in braces or
@@ -50,8 +48,7 @@ func (s secretSource) check() error {
 func (secretSource) Kind() string { return "client secret" }
 
 func (s secretSource) Credential(context.Context) (clientcred.Proof, error) {
-	c, err := confidential.NewCredFromSecret(secret.Reveal(s.value))
-	return clientcred.Proof{Credential: c}, err
+	return clientcred.Secret(s.value), nil
 }
 
 // Refused says that there is no other secret.

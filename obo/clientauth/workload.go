@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
 // WorkloadIdentity proves the app with a token that the platform writes into a
@@ -19,9 +20,9 @@ import (
 // The file is read for each exchange, since the platform rewrites it. It need
 // not be there yet when the exchanger is made.
 func WorkloadIdentity(file string) Method {
-	return Method{kind: "workload identity", open: func(clientcred.Environment) ([]clientcred.Source, error) {
+	return method("workload identity", func(clientcred.Environment) ([]clientcred.Source, error) {
 		return []clientcred.Source{workloadSource{file}}, checkTokenPath(file)
-	}}
+	})
 }
 
 type workloadSource struct{ file string }
@@ -36,7 +37,7 @@ func (s workloadSource) Credential(context.Context) (clientcred.Proof, error) {
 	if err != nil {
 		return clientcred.Proof{}, err
 	}
-	return assertionProof(token), nil
+	return clientcred.Assertion(secret.New(token)), nil
 }
 
 func checkTokenPath(file string) error {

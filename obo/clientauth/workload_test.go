@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 func TestWorkloadFiles(t *testing.T) {
@@ -21,7 +21,7 @@ func TestWorkloadFiles(t *testing.T) {
 		clientauth.WorkloadIdentity(""), clientauth.WorkloadManagedIdentity("", identityID(1)), clientauth.WorkloadManagedIdentity("/x", "no-guid"),
 		clientauth.Chain(), clientauth.Chain(clientauth.Secret("s"), clientauth.WorkloadIdentity("")), clientauth.Chain(clientauth.Method{}),
 	} {
-		if _, err := m.Open(environment(t, "")); err == nil {
+		if _, err := clientcred.Method(m).Open(environment(t, "")); err == nil {
 			t.Errorf("%v: no fault found", m)
 		}
 	}

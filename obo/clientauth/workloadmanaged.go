@@ -14,8 +14,8 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
-	"github.com/mcpentra/mcp-entra-go/obo/internal/clientcred"
 )
 
 // WorkloadManagedIdentity proves the app with a managed identity where the
@@ -27,7 +27,7 @@ import (
 //
 // file is read whenever a token of the identity is needed.
 func WorkloadManagedIdentity(file, clientID string) Method {
-	return Method{kind: "workload managed identity", open: func(env clientcred.Environment) ([]clientcred.Source, error) {
+	return method("workload managed identity", func(env clientcred.Environment) ([]clientcred.Source, error) {
 		s := &workloadIdentitySource{
 			file: file, clientID: clientID, tenantID: env.TenantID, scope: env.Authority.TokenExchangeScope(),
 			tokens: identityCache(env),
@@ -42,7 +42,7 @@ func WorkloadManagedIdentity(file, clientID string) Method {
 			err = fmt.Errorf("the managed identity's client id %w", err)
 		}
 		return []clientcred.Source{s}, errors.Join(checkTokenPath(file), err)
-	}}
+	})
 }
 
 // workloadIdentitySource keeps the identity's token.
@@ -65,7 +65,7 @@ func (s *workloadIdentitySource) Credential(ctx context.Context) (clientcred.Pro
 	if err != nil {
 		return clientcred.Proof{}, err
 	}
-	return assertionProof(secret.Reveal(token)), nil
+	return clientcred.Assertion(token), nil
 }
 
 // load makes the only request of this package for a token that is not a user's:

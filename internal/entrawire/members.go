@@ -1,4 +1,4 @@
-package obo
+package entrawire
 
 import (
 	"bytes"
@@ -33,6 +33,14 @@ func (m members) text(name string) string {
 		return ""
 	}
 	return s
+}
+
+// matching returns a member that is a string of the given form, else "".
+func (m members) matching(name string, form func(string) bool) string {
+	if s := m.text(name); form(s) {
+		return s
+	}
+	return ""
 }
 
 // isText reports whether the member is a string, "" too.
@@ -78,7 +86,7 @@ func (m members) claims(name string) string {
 	if s == "" {
 		s = string(m[name])
 	}
-	if len(s) > maxClaims || !isObject(s) {
+	if len(s) > MaxClaims || !isObject(s) {
 		return ""
 	}
 	return s

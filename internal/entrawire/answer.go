@@ -1,0 +1,131 @@
+package entrawire
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+)
+
+const (
+	// MaxToken bounds a token, in bytes.
+	MaxToken = 64 << 10
+	// MaxClaims bounds a claims challenge, in bytes.
+	MaxClaims = 16 << 10
+
+	maxRetryAfter = time.Hour
+)
+
+// A Success is what we take from a token response (RFC 6749, section 5.1). The
+// refresh token that Entra sends along is not among it.
+type Success struct {
+	AccessToken string
+	Lifetime    time.Duration
+	RefreshIn   time.Duration // 0 if not sent
+}
+
+// A Refusal is an error response of the token endpoint (RFC 6749, section 5.2,
+// with Entra's additions), without its description. Members that don't look as they
+// should are left out, so that nothing else of the body can reach a user.
+type Refusal struct {
+	Status int
+	// Codes are those of AADSTS, the description's last.
+	Codes []int
+	// OAuthError is empty if the answer has none, or another text in its place:
+	// then OtherError is set, and the answer may be another server's.
+	OAuthError, Suberror   string
+	OtherError             bool
+	Claims                 string
+	CorrelationID, TraceID string
+	// RequestID is the client-request-id that was sent, if any.
+	RequestID  string
+	RetryAfter time.Duration
+}
+
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("the token endpoint answered with HTTP status %d", r.Status)
+}
+
+// Code returns the first code that is known, else the first, or 0.
+func (r *Refusal) Code(known func(int) bool) int {
+	for _, c := range r.Codes {
+		if known(c) {
+			return c
+		}
+	}
+	if len(r.Codes) == 0 {
+		return 0
+	}
+	return r.Codes[0]
+}
+
+var (
+	// codeInText finds the code of an answer that has none in error_codes.
+	codeInText = regexp.MustCompile(`^AADSTS([0-9]{4,8})\b`)
+	// plainWord is what an OAuth error or a suberror looks like.
+	plainWord = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
+)
+
+// Parse reads an answer of the token endpoint. An OAuth error is a refusal under any
+// status, 200 too.
+func Parse(status int, header http.Header, body []byte, now time.Time) (*Success, error) {
+	m, ok := decodeMembers(body)
+	if status != http.StatusOK || ok && m.isSet("error") && (m.isText("error") || m.text("access_token") == "") {
+		return nil, parseRefusal(status, header, m, now)
+	}
+	s, err := parseSuccess(m)
+	if err != nil {
+		return nil, &AnswerError{err, false}
+	}
+	return s, nil
+}
+
+// parseSuccess tolerates what Entra and its neighbors do: numbers as text, "bearer"
+// in lower case.
+func parseSuccess(m members) (*Success, error) {
+	token, lifetime := m.text("access_token"), m.seconds("expires_in")
+	switch {
+	case m == nil: // nothing of the error of encoding/json: it can quote what it read
+		return nil, errors.New("the answer is not a JSON object")
+	case token == "":
+		return nil, errors.New("the answer has no access_token")
+	case len(token) > MaxToken:
+		return nil, errors.New("the answer's access_token is too long")
+	case !strings.EqualFold(m.text("token_type"), "Bearer"):
+		return nil, errors.New("the answer's token_type is not Bearer")
+	case lifetime <= 0:
+		return nil, errors.New("the answer has no valid expires_in")
+	}
+	return &Success{AccessToken: token, Lifetime: lifetime, RefreshIn: max(m.seconds("refresh_in"), 0)}, nil
+}
+
+// parseRefusal reads each member on its own: one of another type than Entra documents
+// costs nothing but itself.
+func parseRefusal(status int, header http.Header, m members, now time.Time) *Refusal {
+	r := &Refusal{Status: status, RetryAfter: parseRetryAfter(header.Get("Retry-After"), now), Codes: m.codes("error_codes")}
+	if found := codeInText.FindStringSubmatch(m.text("error_description")); found != nil {
+		n, _ := strconv.Atoi(found[1]) // at most 8 digits
+		r.Codes = append(r.Codes, n)
+	}
+	r.OAuthError, r.Suberror = m.matching("error", plainWord.MatchString), m.matching("suberror", plainWord.MatchString)
+	r.OtherError = r.OAuthError == "" && m.isText("error")
+	r.Claims = m.claims("claims")
+	r.CorrelationID, r.TraceID = m.matching("correlation_id", authority.IsGUID), m.matching("trace_id", authority.IsGUID)
+	return r
+}
+
+// parseRetryAfter reads both forms of the header (RFC 9110, section 10.2.3).
+func parseRetryAfter(s string, now time.Time) time.Duration {
+	var d time.Duration
+	if n, err := strconv.Atoi(strings.TrimSpace(s)); err == nil {
+		d = time.Duration(min(max(n, 0), int(maxRetryAfter/time.Second))) * time.Second
+	} else if t, err := http.ParseTime(s); err == nil {
+		d = t.Sub(now)
+	}
+	return min(max(d, 0), maxRetryAfter)
+}

@@ -1,0 +1,146 @@
+package entrawire
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+const (
+	contentType = "application/x-www-form-urlencoded"
+	// maxRequest bounds a request, in bytes.
+	maxRequest = 1 << 20
+)
+
+// A Grant is a kind of token request.
+type Grant struct {
+	grantType string
+	fixed     map[string]string // parameters that must have one value
+	needs     string            // the parameter that must be there, with any value
+}
+
+// The grants of this module's packages. There is none for a token of the app's own
+// (client_credentials).
+var (
+	// OnBehalfOf exchanges a user's token (RFC 7523, with Entra's addition).
+	OnBehalfOf = Grant{"urn:ietf:params:oauth:grant-type:jwt-bearer", map[string]string{"requested_token_use": "on_behalf_of"}, "assertion"}
+	// AuthorizationCode redeems a code (RFC 6749, section 4.1.3).
+	AuthorizationCode = Grant{"authorization_code", nil, "code"}
+	// RefreshToken redeems a refresh token (RFC 6749, section 6).
+	RefreshToken = Grant{"refresh_token", nil, "refresh_token"}
+)
+
+// check says what keeps a form from being a request of the grant.
+func (g Grant) check(form url.Values) error {
+	want := maps.Clone(g.fixed)
+	if want == nil {
+		want = map[string]string{}
+	}
+	want["grant_type"] = g.grantType
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if got := form[name]; len(got) != 1 || got[0] != want[name] {
+			return fmt.Errorf("a token request whose %s is not %s is not sent", name, want[name])
+		}
+	}
+	if len(form[g.needs]) != 1 || form.Get(g.needs) == "" {
+		return fmt.Errorf("a token request without one %s is not sent", g.needs)
+	}
+	return nil
+}
+
+// gate is the last look at a request before it leaves. What was looked at is what
+// leaves: it doesn't depend on GetBody.
+type gate struct {
+	next   http.RoundTripper
+	grants []Grant
+}
+
+func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, err := readForm(req)
+	if err == nil {
+		err = g.check(body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	req = req.Clone(req.Context())
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	req.ContentLength, req.TransferEncoding = int64(len(body)), nil
+	return g.next.RoundTrip(req)
+}
+
+// check returns the fault of the grant that the request names, or of the first.
+func (g gate) check(body []byte) error {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return errUnreadable
+	}
+	var fault error
+	for _, grant := range g.grants {
+		err := grant.check(form)
+		if err == nil {
+			return nil
+		}
+		if fault == nil || form.Get("grant_type") == grant.grantType {
+			fault = err
+		}
+	}
+	if fault == nil {
+		return &NotSentError{"no token request may be sent"}
+	}
+	return &NotSentError{fault.Error()}
+}
+
+var errUnreadable = &NotSentError{"a token request that is not a form, and nothing else, is not sent"}
+
+func readForm(req *http.Request) ([]byte, error) {
+	if req.Body == nil {
+		return nil, errUnreadable
+	}
+	defer func() { _ = req.Body.Close() }()
+	kind, _, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	if err != nil || kind != contentType || req.Header.Get("Content-Encoding") != "" || req.Method != http.MethodPost || req.URL.RawQuery != "" {
+		return nil, errUnreadable
+	}
+	body, err := io.ReadAll(io.LimitReader(req.Body, maxRequest+1))
+	if err != nil || len(body) > maxRequest {
+		return nil, errUnreadable
+	}
+	return body, nil
+}
+
+// Bounded returns a copy of the client that can't be led elsewhere or fed
+// without end: a redirect of the token endpoint would take the app's secret and
+// the user's token to another host, and cookies would tie one user's requests to
+// another's. c may be nil.
+func Bounded(c *http.Client) *http.Client {
+	var own http.Client
+	if c != nil {
+		own = *c
+	}
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	own.Jar = nil
+	if own.Transport == nil {
+		own.Transport = http.DefaultTransport
+	}
+	own.Transport = bounded{own.Transport}
+	return &own
+}
+
+// bounded bounds what others read from it: azidentity and MSAL read whatever comes.
+type bounded struct{ next http.RoundTripper }
+
+func (t bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	if err == nil {
+		// One byte more, so that readBounded, which says it better, sees it too.
+		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer+1)
+	}
+	return resp, err
+}
