@@ -1,6 +1,7 @@
 package entraauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -233,16 +234,9 @@ func (c *claims) isApp() bool {
 	return !c.namesScope() && c.clientID() != "" && (c.objectID == "" || c.objectID == c.subject)
 }
 
-// displayName returns the user's name for people to read. It is mutable and
+// username returns the name that the user signs in with. It is mutable and
 // reusable, so it never decides anything.
-func (c *claims) displayName() string {
-	for _, s := range []string{c.preferred, c.upn, c.unique, c.name} {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
-}
+func (c *claims) username() string { return cmp.Or(c.preferred, c.upn, c.unique) }
 
 // namesScope reports whether scp names a scope. A claim that is empty, or only "/"
 // and white space, does not make the caller a user.

@@ -14,7 +14,7 @@ import (
 const (
 	maxMembers = 256
 	maxDepth   = 8
-	maxName    = 128
+	maxMember  = 128
 )
 
 // eachMember calls f with each member of the JSON object data, in order.
@@ -88,8 +88,8 @@ func eachElement(s string, f func(element string) error) error {
 // memberName decodes the quoted name of a member.
 func memberName(quoted string) (string, error) {
 	name, err := unquote(quoted)
-	if err == nil && len(name) > maxName {
-		err = fmt.Errorf("a member's name is longer than %d bytes", maxName)
+	if err == nil && len(name) > maxMember {
+		err = fmt.Errorf("a member's name is longer than %d bytes", maxMember)
 	}
 	return name, err
 }

@@ -55,7 +55,7 @@ func copyGuard(guard *BearerCheck) *BearerCheck {
 	var g BearerCheck
 	if guard != nil {
 		g = *guard
-		g.Policy = g.Policy.Clone()
+		g.Policy = g.Policy.clone()
 	}
 	if g.WriteBody == nil {
 		g.WriteBody = writeJSON

@@ -106,7 +106,7 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	}
 	v := &Verifier{
 		clientID: strings.ToLower(clientID), appIDURIs: slices.Clone(o.AppIDURIs),
-		policy: o.Policy.Clone(), skew: o.ClockSkew, now: o.Now, log: o.Logger,
+		policy: o.Policy.clone(), skew: o.ClockSkew, now: o.Now, log: o.Logger,
 	}
 	v.tenancy = newTenancy(tenantID, o.OtherTenants, fault)
 	fault("client id", authority.CheckGUID(clientID))
@@ -120,7 +120,7 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	if p := &v.policy; len(p.Scopes)+len(p.AnyScope)+len(p.AppRoles) == 0 {
 		p.Scopes, p.AnyScope, p.AppRoles = nil, nil, nil // empty or nil: there is a default
 	}
-	if err := v.policy.Validate("Policy"); err != nil {
+	if err := v.policy.validate("Policy."); err != nil {
 		faults = append(faults, err)
 	}
 	if v.skew < 0 || v.skew > maxSkew {
