@@ -56,18 +56,3 @@ func sameLetters(a, b string) bool {
 	}
 	return true
 }
-
-// fullScope returns the scope as a client must ask for it, with the App ID URI.
-// Entra reads a bare scope as one of Microsoft Graph.
-func (v *Verifier) fullScope(scope string) string {
-	return v.appIDURIs[0] + "/" + scope
-}
-
-// wantedScope is the scope that an error tells clients to request: the first that
-// the policy wants, or all that an application was granted.
-func (v *Verifier) wantedScope() string {
-	if scopes := v.ScopesFor(Policy{}); len(scopes) > 0 {
-		return scopes[0]
-	}
-	return v.fullScope(".default")
-}

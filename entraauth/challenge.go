@@ -3,7 +3,6 @@ package entraauth
 import (
 	"encoding/base64"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -38,25 +37,6 @@ func (v *Verifier) challenge(g *BearerCheck, e *Error) string {
 	}
 	add("resource_metadata", g.ResourceMetadata)
 	return "Bearer " + strings.Join(params, ", ")
-}
-
-// ScopesFor returns the scopes that a user under the policy needs, the
-// verifier's own first, each in the form that a client asks Entra for:
-// "api://{client id}/access_as_user". Of AnyScope it is the first.
-func (v *Verifier) ScopesFor(p Policy) []string {
-	var names, full []string
-	for _, policy := range []*Policy{&v.policy, &p} {
-		names = append(names, policy.Scopes...)
-		if len(policy.AnyScope) > 0 && !slices.ContainsFunc(policy.AnyScope, func(s string) bool { return slices.Contains(names, s) }) {
-			names = append(names, policy.AnyScope[0])
-		}
-	}
-	for _, name := range names {
-		if scope := v.fullScope(name); !slices.Contains(full, scope) {
-			full = append(full, scope)
-		}
-	}
-	return full
 }
 
 // describe cuts a text to what error_description may hold, at a word's end.

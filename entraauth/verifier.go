@@ -286,15 +286,6 @@ func malformed(cause error) *Error {
 	return e
 }
 
-// AuthorizationServers returns the URLs of the authorization servers whose
-// tokens are accepted, for protected resource metadata:
-// https://login.microsoftonline.com/{tenant id}/v2.0, the home tenant's first.
-func (v *Verifier) AuthorizationServers() []string {
-	var urls []string
-	v.tenancy.each(func(s *keySource) { urls = append(urls, v.host.Tenant(s.tenantID)+"/v2.0") })
-	return urls
-}
-
 // authorizeURL is where a user signs in, for a claims challenge.
 func (v *Verifier) authorizeURL() string {
 	return v.host.Tenant(v.tenancy.listed[0]) + "/oauth2/v2.0/authorize"
