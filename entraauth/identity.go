@@ -14,9 +14,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
-// An Assertion is the caller's own token, in the form that package obo
-// exchanges. Nothing prints, logs or encodes it, and only this module can read it.
-type Assertion = secret.Text
+// An Assertion is the caller's own token, for an On-Behalf-Of exchange by package obo.
+// It can't be printed, logged or encoded, and only this module can read it.
+type Assertion secret.Text
 
 // Kind is the kind of caller.
 type Kind int
@@ -88,7 +88,7 @@ func newIdentity(token string, c *claims) *Identity {
 		groups:      c.groups,
 		contexts:    c.contexts,
 		expires:     time.Unix(c.expires, 0).UTC(),
-		assertion:   secret.New(token),
+		assertion:   Assertion(secret.New(token)),
 		userID:      strings.ToLower(c.tenantID + "." + object),
 
 		clientAuth:    c.clientAuth(),
@@ -186,13 +186,15 @@ func (id *Identity) HasAuthContext(context string) bool {
 // challenges (claim xms_cc: cp1). Any other would ask for the same token again.
 func (id *Identity) HandlesClaims() bool { return id.claimsCapable }
 
-// Assertion returns the token for an On-Behalf-Of exchange by package obo.
+// Assertion returns the token for an On-Behalf-Of exchange by package obo:
+//
+//	credential := exchanger.Credential(obo.Assertion(caller.Assertion()))
 func (id *Identity) Assertion() Assertion { return id.assertion }
 
 // Claims decodes all claims of the verified token into v, as [json.Unmarshal]
 // does: a pointer to a struct or to a map.
 func (id *Identity) Claims(v any) error {
-	_, rest, _ := strings.Cut(secret.Reveal(id.assertion), ".")
+	_, rest, _ := strings.Cut(secret.Reveal(secret.Text(id.assertion)), ".")
 	payload, _, ok := strings.Cut(rest, ".")
 	if !ok {
 		return errors.New("entraauth: this identity has no token")

@@ -52,7 +52,7 @@ func (s *Server) withCredential(x *obo.Exchanger) mcp.Middleware {
 			// Set in any case: the session's context must not lend another caller's.
 			var cred any = missing
 			if id := entraauth.FromContext(ctx); id != nil && x != nil {
-				cred = x.Credential(id.Assertion())
+				cred = x.Credential(obo.Assertion(id.Assertion()))
 			}
 			return next(context.WithValue(ctx, credentialKey{}, cred), method, req)
 		}

@@ -98,6 +98,6 @@ func (t identityTools) userInfo(ctx context.Context, _ *mcp.CallToolRequest, _ s
 	}
 	out.Issuer, _ = out.UserClaims["iss"].(string)
 	out.Audience, _ = out.UserClaims["aud"].(string)
-	out.Validation = t.verifier.Explain(ctx, secret.Reveal(id.Assertion())).Checks
+	out.Validation = t.verifier.Explain(ctx, secret.Reveal(secret.Text(id.Assertion()))).Checks
 	return nil, out, nil
 }

@@ -24,10 +24,13 @@ const hidden = "[hidden]"
 var errEncode = errors.New("secret: a token, secret or assertion can't be encoded")
 
 // Text is a secret. The zero value is the empty secret. Texts can't be
-// compared; copies share one value.
-type Text struct {
-	open func() *value
-}
+// compared; copies share one value. A package that hands secrets out defines a
+// type of its own over Text, which keeps the methods of the embedded struct and
+// shows no internal name.
+type Text struct{ closed }
+
+// closed has what every secret can do: hide itself.
+type closed struct{ open func() *value }
 
 // value is what the closure holds. Printers find the function, and stop there.
 type value struct {
@@ -42,7 +45,7 @@ func New(s string) Text {
 		return Text{}
 	}
 	v := &value{text: s}
-	return Text{open: func() *value { return v }}
+	return Text{closed{func() *value { return v }}}
 }
 
 // Reveal returns the text of t.
@@ -75,25 +78,25 @@ func (v *value) hash() {
 }
 
 // IsZero reports whether t is the empty secret.
-func (t Text) IsZero() bool { return t.open == nil }
+func (c closed) IsZero() bool { return c.open == nil }
 
 // String returns a placeholder, never the value.
-func (t Text) String() string { return hidden }
+func (c closed) String() string { return hidden }
 
 // GoString returns a placeholder, never the value.
-func (t Text) GoString() string { return hidden }
+func (c closed) GoString() string { return hidden }
 
 // Format writes a placeholder for every verb, never the value.
-func (t Text) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
+func (c closed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
 
 // LogValue returns a placeholder, never the value.
-func (t Text) LogValue() slog.Value { return slog.StringValue(hidden) }
+func (c closed) LogValue() slog.Value { return slog.StringValue(hidden) }
 
 // MarshalText always fails.
-func (t Text) MarshalText() ([]byte, error) { return nil, errEncode }
+func (c closed) MarshalText() ([]byte, error) { return nil, errEncode }
 
 // MarshalJSON always fails.
-func (t Text) MarshalJSON() ([]byte, error) { return nil, errEncode }
+func (c closed) MarshalJSON() ([]byte, error) { return nil, errEncode }
 
 // GobEncode always fails.
-func (t Text) GobEncode() ([]byte, error) { return nil, errEncode }
+func (c closed) GobEncode() ([]byte, error) { return nil, errEncode }
