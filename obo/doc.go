@@ -11,7 +11,7 @@
 //	if err != nil {
 //		return err // names every fault at once
 //	}
-//	cred := exchanger.Credential(obo.Assertion(identity.Assertion())) // or obo.NewAssertion(token)
+//	cred := exchanger.Credential(identity.Assertion()) // or obo.NewAssertion(token)
 //	blobs, err := azblob.NewClient("https://account.blob.core.windows.net", cred, nil)
 //
 // A client of the Azure SDK keeps its credential's token, so a client belongs to
