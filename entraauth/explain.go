@@ -123,11 +123,11 @@ func (v *Verifier) shown(t *candidate, rule string) (expected, got string) {
 	case "audience":
 		return v.audiences(c.version), c.audience
 	case "expiry":
-		return "later than " + t.local(), local(c.expires, c.hasExpires)
+		return "later than " + t.local(), c.expires.local()
 	case "not before":
-		return "not later than " + t.local(), local(c.notBefore, c.hasNotBefore)
+		return "not later than " + t.local(), c.notBefore.local()
 	case "issued at":
-		return "not later than " + t.local(), local(c.issuedAt, c.hasIssuedAt)
+		return "not later than " + t.local(), c.issuedAt.local()
 	case "proof of possession":
 		return "a bearer token", "a bearer token"
 	case "kind of token":
@@ -141,9 +141,10 @@ func (v *Verifier) shown(t *candidate, rule string) (expected, got string) {
 // local is the moment of the judgement, in the server's zone.
 func (t *candidate) local() string { return t.now.Local().Format(time.RFC3339) }
 
-func local(seconds int64, present bool) string {
-	if !present {
+// local is the moment in the server's zone.
+func (m moment) local() string {
+	if !m.present {
 		return "absent"
 	}
-	return time.Unix(seconds, 0).Local().Format(time.RFC3339)
+	return time.Unix(m.seconds, 0).Local().Format(time.RFC3339)
 }

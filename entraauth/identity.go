@@ -87,7 +87,7 @@ func newIdentity(token string, c *claims) *Identity {
 		roles:       c.roles,
 		groups:      c.groups,
 		contexts:    c.contexts,
-		expires:     time.Unix(c.expires, 0).UTC(),
+		expires:     time.Unix(c.expires.seconds, 0).UTC(),
 		assertion:   Assertion(secret.New(token)),
 		userID:      strings.ToLower(c.tenantID + "." + object),
 

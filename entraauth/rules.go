@@ -172,10 +172,10 @@ func (v *Verifier) audiences(version string) string {
 }
 
 func checkExpiry(_ context.Context, v *Verifier, t *candidate) *Error {
-	if !t.claims.hasExpires {
+	if !t.claims.expires.present {
 		return invalid(expiryMissing, "a token with exp", "", "Send an access token issued by Microsoft Entra ID")
 	}
-	exp := time.Unix(t.claims.expires, 0)
+	exp := time.Unix(t.claims.expires.seconds, 0)
 	if t.now.Before(exp.Add(v.skew)) {
 		return nil
 	}
@@ -184,16 +184,16 @@ func checkExpiry(_ context.Context, v *Verifier, t *candidate) *Error {
 }
 
 func checkNotBefore(_ context.Context, v *Verifier, t *candidate) *Error {
-	return v.checkStarted(t.now, t.claims.notBefore, t.claims.hasNotBefore, notYetValid)
+	return v.checkStarted(t.now, t.claims.notBefore, notYetValid)
 }
 
 func checkIssuedAt(_ context.Context, v *Verifier, t *candidate) *Error {
-	return v.checkStarted(t.now, t.claims.issuedAt, t.claims.hasIssuedAt, issuedInFuture)
+	return v.checkStarted(t.now, t.claims.issuedAt, issuedInFuture)
 }
 
-func (v *Verifier) checkStarted(now time.Time, seconds int64, present bool, reason string) *Error {
-	start := time.Unix(seconds, 0)
-	if !present || !start.After(now.Add(v.skew)) {
+func (v *Verifier) checkStarted(now time.Time, m moment, reason string) *Error {
+	start := time.Unix(m.seconds, 0)
+	if !m.present || !start.After(now.Add(v.skew)) {
 		return nil
 	}
 	return invalid(reason, "a token valid by now", start.UTC().Format(time.RFC3339),

@@ -65,7 +65,7 @@ func (v *Verifier) load(ctx context.Context, token string) (cache.Item[*Identity
 	}
 	return cache.Item[*Identity]{
 		Value:     t.who(),
-		ExpiresAt: time.Unix(t.claims.expires, 0).Add(v.skew),
+		ExpiresAt: time.Unix(t.claims.expires.seconds, 0).Add(v.skew),
 		Size:      max(tokenCost-entryCost, 2*len(token)),
 	}, nil
 }

@@ -267,11 +267,11 @@ func (v *Verifier) decode(token string) (*candidate, error) {
 	t := &candidate{now: v.now(), raw: token, signed: token[:len(parts[0])+1+len(parts[1])]}
 	if known := v.known.Load(); known != nil && known.encoded == parts[0] {
 		t.header = known.header
-	} else if err := t.header.decode(parts[0]); err != nil {
-		return nil, malformed(err)
+	} else if err := decodeObject(parts[0], headerMembers, &t.header); err != nil {
+		return nil, malformed(fmt.Errorf("header: %w", err))
 	}
-	if err := t.claims.decode(parts[1]); err != nil {
-		return nil, malformed(err)
+	if err := decodeObject(parts[1], claimMembers, &t.claims); err != nil {
+		return nil, malformed(fmt.Errorf("claims: %w", err))
 	}
 	if t.signature, err = decodePart(parts[2]); err != nil {
 		return nil, malformed(fmt.Errorf("signature: %w", err))
