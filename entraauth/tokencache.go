@@ -64,7 +64,7 @@ func (v *Verifier) load(ctx context.Context, token string) (cache.Item[*Identity
 		return cache.Item[*Identity]{}, err
 	}
 	return cache.Item[*Identity]{
-		Value:     t.who(),
+		Value:     t.caller(),
 		ExpiresAt: time.Unix(t.claims.expires.seconds, 0).Add(v.skew),
 		Size:      max(tokenCost-entryCost, 2*len(token)),
 	}, nil

@@ -229,7 +229,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) 
 	if err != nil {
 		return nil, err
 	}
-	return t.who(), nil
+	return t.caller(), nil
 }
 
 // verify judges by all rules and stops at the first that fails.
@@ -238,13 +238,13 @@ func (v *Verifier) verify(ctx context.Context, token string) (*candidate, error)
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range rules {
-		if err := r.run(ctx, v, t); err != nil {
+	for i := range rules {
+		if err := rules[i].run(ctx, v, t); err != nil {
 			return nil, err
 		}
 	}
 	v.remember(t)
-	t.who().origin = provenance{t.source, t.header.kid, t.key}
+	t.caller().origin = provenance{t.source, t.header.kid, t.key}
 	return t, nil
 }
 
