@@ -41,7 +41,7 @@ func bearer(r *http.Request) (string, error) {
 		return "", noToken(describeHeader(headers[0]))
 	case !spaced || token == "":
 		return "", noToken("an empty token")
-	case strings.ContainsAny(token, " \t,"):
+	case strings.IndexByte(token, ' ') >= 0 || strings.IndexByte(token, '\t') >= 0 || strings.IndexByte(token, ',') >= 0:
 		return "", invalidRequest(severalValues, "one token", "")
 	}
 	return token, nil

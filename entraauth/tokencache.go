@@ -34,15 +34,16 @@ func newTokenCache(tokens int, now func() time.Time) *tokenCache {
 	})
 }
 
-// verifyCached judges a token that it has not seen, once however many ask.
+// verifyCached returns the caller of a token that it has seen, and judges any other.
 func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, error) {
 	key := hash(token)
 	for range 2 { // the second time after a forgotten one
-		id, err := v.tokens.Get(ctx, key, func(ctx context.Context) (cache.Item[*Identity], error) {
-			return v.load(ctx, token)
-		})
-		if err != nil {
-			return nil, v.judgement(ctx, err)
+		id, hit := v.tokens.Hit(key)
+		if !hit {
+			var err error
+			if id, err = v.verifyOnce(ctx, key, token); err != nil {
+				return nil, v.judgement(ctx, err)
+			}
 		}
 		set, err := id.origin.source.current(ctx)
 		if err != nil {
@@ -54,6 +55,11 @@ func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, e
 		v.tokens.Forget(key) // its key left the tenant's set
 	}
 	return nil, v.judgement(ctx, errors.New("the tenant's signing keys keep changing"))
+}
+
+// verifyOnce judges a token, once however many ask at the same time.
+func (v *Verifier) verifyOnce(ctx context.Context, key [sha256.Size]byte, token string) (*Identity, error) {
+	return v.tokens.Get(ctx, key, func(ctx context.Context) (cache.Item[*Identity], error) { return v.load(ctx, token) })
 }
 
 func (v *Verifier) load(ctx context.Context, token string) (cache.Item[*Identity], error) {
