@@ -3,7 +3,6 @@ package entraauth
 import (
 	"context"
 	"errors"
-	"time"
 )
 
 // A Report is how a token fares under each rule, for people: the token's owner
@@ -84,15 +83,4 @@ func (r *Report) fail(err error) {
 		got = actual(e.cause.Error())
 	}
 	r.add(Check{Rule: e.Rule, Result: ResultFailed, Reason: e.Reason, Expected: e.Expected, Actual: got, Remedy: e.Summary() + ". " + e.Remedy})
-}
-
-// local is the moment of the judgement, in the server's zone.
-func (t *candidate) local() string { return t.now.Local().Format(time.RFC3339) }
-
-// local is the moment in the server's zone.
-func (m moment) local() string {
-	if !m.present {
-		return "absent"
-	}
-	return time.Unix(m.seconds, 0).Local().Format(time.RFC3339)
 }

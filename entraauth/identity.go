@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
@@ -97,21 +96,6 @@ func newIdentity(token string, c *claims) *Identity {
 	}
 	id.logValue = slog.GroupValue(slog.String("user", id.userID), slog.String("client", id.clientID), slog.String("uti", id.tokenID))
 	return id
-}
-
-// maxName bounds the names of a caller, in bytes. Entra's own limit is 256 characters.
-const maxName = 1024
-
-// printable cuts a name that is shown to people to maxName bytes and drops
-// characters that can't be printed: users choose their own names.
-func printable(name string) string {
-	name = strings.ToValidUTF8(name[:min(len(name), maxName)], "")
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, name)
 }
 
 // TenantID returns the tenant of the caller (claim tid), a GUID.

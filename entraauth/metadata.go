@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -162,4 +164,41 @@ func sameHost(client *http.Client) *http.Client {
 		return nil
 	}
 	return &c
+}
+
+// errNotFound is a document that the authority says it does not have.
+var errNotFound = errors.New("status 404")
+
+// A tenantError says that the authority has no such tenant. Retries fail until the
+// operator corrects the tenant's id or the tenant appears.
+type tenantError struct{ code string }
+
+func (e *tenantError) Error() string { return "the authority has no such tenant (" + e.code + ")" }
+
+// noTenant are the codes for it: the tenant is not found, its name is invalid, or
+// it was blocked or deleted because nobody used it.
+var noTenant = []string{"AADSTS90002", "AADSTS900023", "AADSTS5000224", "AADSTS5000225"}
+
+var entraCode = regexp.MustCompile(`AADSTS[0-9]{4,9}\b`)
+
+// maxRefusal bounds what is read of a refusal, in bytes.
+const maxRefusal = 16 << 10
+
+// refusedBy returns the error for a status other than 200. It keeps only Entra's
+// code of the body.
+func refusedBy(resp *http.Response) error {
+	code := ""
+	if resp.StatusCode >= http.StatusBadRequest && resp.StatusCode < http.StatusInternalServerError {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // a part is enough
+		code = string(entraCode.Find(body))
+	}
+	switch {
+	case slices.Contains(noTenant, code):
+		return &tenantError{code}
+	case code != "":
+		return fmt.Errorf("status %d, %s", resp.StatusCode, code)
+	case resp.StatusCode == http.StatusNotFound:
+		return errNotFound
+	}
+	return fmt.Errorf("status %d", resp.StatusCode)
 }

@@ -159,16 +159,6 @@ func (p *Policy) stepUp(id *Identity) *Error {
 		Claims: `{"access_token":{"acrs":{"essential":true,"value":"` + p.AuthContext + `"}}}`}
 }
 
-func missingScope(expected string, id *Identity) *Error {
-	return &Error{Kind: ErrInsufficientScope, Rule: "scope", Reason: scopeMissing,
-		Expected: expected, Actual: actual(strings.Join(id.scopes, " ")),
-		Remedy: "Ask for a new token with the scopes that the challenge names"}
-}
-
-func notPermitted(rule, reason, expected, got, remedy string) *Error {
-	return &Error{Kind: ErrNotPermitted, Rule: rule, Reason: reason, Expected: expected, Actual: actual(got), Remedy: remedy}
-}
-
 // Validated returns a copy of the policy that shares no memory with p. The error
 // lists everything that is wrong, each with its field: a scope in its long form or one
 // that no access token has, an id that is no GUID, a list that is there and empty. A

@@ -144,3 +144,8 @@ func (v *Verifier) wantedScope() string {
 	}
 	return v.fullScope(".default")
 }
+
+// authorizeURL is where a user signs in, for a claims challenge.
+func (v *Verifier) authorizeURL() string {
+	return v.host.Tenant(v.tenancy.listed[0]) + "/oauth2/v2.0/authorize"
+}

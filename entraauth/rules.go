@@ -353,3 +353,14 @@ func showScopes(v *Verifier, t *candidate) (expected, actual string) {
 func showClient(v *Verifier, t *candidate) (expected, actual string) {
 	return strings.Join(v.policy.Clients, " "), t.claims.clientID()
 }
+
+// local is the moment of the judgement, in the server's zone.
+func (t *candidate) local() string { return t.now.Local().Format(time.RFC3339) }
+
+// local is the moment in the server's zone.
+func (m moment) local() string {
+	if !m.present {
+		return "absent"
+	}
+	return time.Unix(m.seconds, 0).Local().Format(time.RFC3339)
+}
