@@ -204,29 +204,26 @@ func notPermitted(rule, reason, expected, got, remedy string) *Error {
 	return &Error{Kind: ErrNotPermitted, Rule: rule, Reason: reason, Expected: expected, Actual: actual(got), Remedy: remedy}
 }
 
-// unavailable is the refusal of a token that was not judged because keys are missing.
-func unavailable(after time.Duration, cause error) *Error {
-	return &Error{Kind: ErrKeysUnavailable, Rule: "keys", Reason: keysUnavailable,
-		Remedy: "Try again shortly; the token was not judged", RetryAfter: max(after, firstBackoff), cause: cause}
-}
-
-// unavailable says the same of this tenant's keys, or that there is no such tenant.
-func (s *keySource) unavailable(cause error) *Error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	after := s.nextTry.Sub(s.now())
-	if s.missing == nil {
-		return unavailable(after, cause)
-	}
-	return &Error{Kind: ErrKeysUnavailable, Rule: "keys", Reason: tenantNotFound,
-		Expected:   fmt.Sprintf("tenant %s at %s, which answers %s", s.tenantID, s.host, s.missing.code),
-		Remedy:     "This server's operator must correct the tenant id, or the authority host of another cloud; the token was not judged",
-		RetryAfter: max(after, firstBackoff), cause: s.missing}
-}
-
 func malformed(cause error) *Error {
 	e := invalid(malformedToken, "an access token issued by Microsoft Entra ID", "", "Send the token exactly as Entra issued it, once")
 	e.Rule, e.cause = "form", cause
+	return e
+}
+
+// unavailable is the refusal of a token that was not judged because keys are missing.
+func unavailable(err error) *Error {
+	e := &Error{Kind: ErrKeysUnavailable, Rule: "keys", Reason: keysUnavailable,
+		Remedy: "Try again shortly; the token was not judged", RetryAfter: firstBackoff, cause: err}
+	keys, ok := errors.AsType[*keysError](err)
+	if !ok {
+		return e
+	}
+	e.RetryAfter, e.cause = max(keys.after, firstBackoff), keys.cause
+	if missing, ok := errors.AsType[*tenantError](keys.cause); ok {
+		e.Reason = tenantNotFound
+		e.Expected = fmt.Sprintf("tenant %s, which answers %s", keys.tenant, missing.code)
+		e.Remedy = "This server's operator must correct the tenant id, or the authority host of another cloud; the token was not judged"
+	}
 	return e
 }
 

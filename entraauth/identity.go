@@ -98,6 +98,21 @@ func newIdentity(token string, c *claims) *Identity {
 	return id
 }
 
+// clientAuth returns how that application proved itself.
+func (c *claims) clientAuth() ClientAuth {
+	acr := c.azpACR
+	if c.version == "1.0" {
+		acr = c.appIDACR
+	}
+	switch acr {
+	case "2":
+		return ClientAuthCertificate
+	case "1":
+		return ClientAuthSecret
+	}
+	return ClientAuthNone
+}
+
 // TenantID returns the tenant of the caller (claim tid), a GUID.
 func (id *Identity) TenantID() string { return id.tenantID }
 

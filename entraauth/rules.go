@@ -32,6 +32,9 @@ func (t *candidate) caller() *Identity {
 	return t.identity
 }
 
+// local is the moment of the judgement, in the server's zone.
+func (t *candidate) local() string { return t.now.Local().Format(time.RFC3339) }
+
 // A rule judges one property of a token.
 type rule struct {
 	name string
@@ -124,8 +127,11 @@ func showKey(v *Verifier, t *candidate) (expected, actual string) {
 // checkKeys gets the tenant's key set, with the issuers.
 func checkKeys(ctx context.Context, _ *Verifier, t *candidate) *Error {
 	set, err := t.source.current(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
 	t.keys = set
-	return refusal(err)
+	return nil
 }
 
 func showKeys(_ *Verifier, t *candidate) (expected, actual string) {
@@ -286,20 +292,20 @@ func showKind(_ *Verifier, t *candidate) (expected, actual string) {
 
 // checkSigningKey finds the key that the token names, if need be in a newer key set.
 func checkSigningKey(ctx context.Context, v *Verifier, t *candidate) *Error {
-	set, err := t.source.find(ctx, t.keys, t.header.kid)
+	key, set, err := t.source.find(ctx, t.keys, t.header.kid)
 	if err != nil {
-		return refusal(err)
+		return unavailable(err)
 	}
-	if set == nil {
+	if key == nil {
 		return unknownKey(v, t)
 	}
-	t.keys, t.key = set, set.keys[t.header.kid]
+	t.keys, t.key = set, key
 	return nil
 }
 
 // checkKeyIssuer: the tenant's set may hold keys of others, which sign for them only.
 func checkKeyIssuer(_ context.Context, v *Verifier, t *candidate) *Error {
-	if t.key != nil && t.keys.maySign(t.key, &t.claims) {
+	if t.keys.maySign(t.key, &t.claims) {
 		return nil
 	}
 	return unknownKey(v, t)
@@ -352,15 +358,4 @@ func showScopes(v *Verifier, t *candidate) (expected, actual string) {
 
 func showClient(v *Verifier, t *candidate) (expected, actual string) {
 	return strings.Join(v.policy.Clients, " "), t.claims.clientID()
-}
-
-// local is the moment of the judgement, in the server's zone.
-func (t *candidate) local() string { return t.now.Local().Format(time.RFC3339) }
-
-// local is the moment in the server's zone.
-func (m moment) local() string {
-	if !m.present {
-		return "absent"
-	}
-	return time.Unix(m.seconds, 0).Local().Format(time.RFC3339)
 }

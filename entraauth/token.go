@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -83,6 +84,14 @@ type claims struct {
 type moment struct {
 	seconds int64 // since 1970
 	present bool
+}
+
+// local is the moment in the server's zone.
+func (m moment) local() string {
+	if !m.present {
+		return "absent"
+	}
+	return time.Unix(m.seconds, 0).Local().Format(time.RFC3339)
 }
 
 // claimMembers are the claims, with the names and types that Entra writes.
@@ -243,21 +252,6 @@ func (c *claims) clientID() string {
 		return c.appID
 	}
 	return c.azp
-}
-
-// clientAuth returns how that application proved itself.
-func (c *claims) clientAuth() ClientAuth {
-	acr := c.azpACR
-	if c.version == "1.0" {
-		acr = c.appIDACR
-	}
-	switch acr {
-	case "2":
-		return ClientAuthCertificate
-	case "1":
-		return ClientAuthSecret
-	}
-	return ClientAuthNone
 }
 
 // isApp reports whether the token is an application's own. Such a token names no

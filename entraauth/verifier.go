@@ -190,9 +190,7 @@ func (v *Verifier) applyDefaults(o *Options) {
 func (v *Verifier) startKeys(o *Options) {
 	client := sameHost(o.HTTPClient)
 	newSource := func(tenant string) *keySource {
-		s := newKeySource(v.host, tenant, v.clientID, client, v.now, v.log)
-		s.unknownInterval = o.KeyRefetchInterval
-		return s
+		return newKeySource(directory{v.host, tenant, v.clientID, client}, o.KeyRefetchInterval, v.now, v.log)
 	}
 	for _, id := range v.tenancy.listed {
 		v.tenancy.sources[id] = newSource(id)
@@ -215,6 +213,8 @@ func (v *Verifier) Close() error {
 // an *[Error] of kind [ErrKeysUnavailable]; its Reason tells a tenant that does not
 // exist (tenant_not_found) from one that can't be reached.
 func (v *Verifier) Ready(ctx context.Context) error {
-	_, err := v.tenancy.source("").current(ctx)
-	return err
+	if _, err := v.tenancy.source("").current(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
 }

@@ -109,7 +109,7 @@ func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, e
 		}
 		set, err := id.origin.source.current(ctx)
 		if err != nil {
-			return nil, err
+			return nil, unavailable(err)
 		}
 		if id.origin.isIn(set) {
 			return id, nil
@@ -153,19 +153,8 @@ func (v *Verifier) judgement(ctx context.Context, err error) error {
 	if p, ok := errors.AsType[*cache.PanicError](err); ok {
 		v.log.ErrorContext(ctx, "panic in the verification of a token", "error", p, "stack", string(p.Stack))
 	}
-	return unavailable(firstBackoff, err)
+	return unavailable(err)
 }
-
-// A provenance is what a verified token lives and dies with, besides its time.
-type provenance struct {
-	source *keySource
-	keyID  string
-	key    *signingKey
-}
-
-// isIn reports whether the tenant's set still has the key that signed the token.
-// A refresh that brings the same key again keeps its pointer.
-func (p *provenance) isIn(set *keySet) bool { return p.key != nil && set.keys[p.keyID] == p.key }
 
 // Recheck returns nil as long as the token behind id, which [Verifier.Verify]
 // accepted, is still good: it has not expired, and the key that signed it is still
@@ -191,7 +180,7 @@ func (v *Verifier) Recheck(id *Identity) error {
 	}
 	switch {
 	case set == nil:
-		return s.unavailable(nil)
+		return unavailable(s.unavailable(nil))
 	case !id.origin.isIn(set):
 		e := invalid(keyNotFound, "a token signed with a key that the tenant still has", "", "Get a new token and try again")
 		e.Rule, e.caller = "signature", id
