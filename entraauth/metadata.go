@@ -25,6 +25,18 @@ type metadata struct {
 	cloud    string // cloud_instance_name; may be empty
 }
 
+const (
+	// organizations is the authority's name for all tenants but the consumers'.
+	organizations = "organizations"
+	// template stands for the tenant in metadata and keys of more than one.
+	template = "{tenantid}"
+)
+
+// fill puts a tenant into an issuer that stands for several.
+func fill(issuer, tenantID string) string {
+	return strings.ReplaceAll(issuer, template, tenantID)
+}
+
 // maxDocument bounds what is read of a metadata document or a key set, in bytes.
 const maxDocument = 1 << 20
 

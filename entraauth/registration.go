@@ -11,39 +11,6 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
-// Registration describes the app and the tenants that a [Verifier] was made for.
-// Package mcpentra compares it with that of an obo.Exchanger, and a server can log it
-// when it starts.
-type Registration struct {
-	// ClientID is the application id of the API, in lower case.
-	ClientID string
-	// AuthorityHost is the cloud, as a URL without trailing slash.
-	AuthorityHost string
-	// Tenants are the ids of the tenants whose users are accepted, the home tenant
-	// first, in lower case. AnyTenant means that all others are accepted too.
-	Tenants   []string
-	AnyTenant bool
-	// AppIDURIs are the API's App ID URIs.
-	AppIDURIs []string
-}
-
-// Registration returns the app and the tenants that the verifier was made for.
-func (v *Verifier) Registration() Registration {
-	return Registration{
-		ClientID: v.clientID, AuthorityHost: v.host.String(), Tenants: slices.Clone(v.tenancy.listed), AnyTenant: v.tenancy.any != nil,
-		AppIDURIs: slices.Clone(v.appIDURIs),
-	}
-}
-
-const (
-	// organizations is the authority's name for all tenants but the consumers'.
-	organizations = "organizations"
-	// consumers is the tenant of personal Microsoft accounts. Anybody can make one.
-	consumers = "9188040d-6c67-4c5b-b112-36a304b66dad"
-	// template stands for the tenant in metadata and keys of more than one.
-	template = "{tenantid}"
-)
-
 // A tenancy says whose tokens are accepted, and where their keys are.
 type tenancy struct {
 	listed  []string              // the home tenant first
@@ -65,6 +32,9 @@ func newTenancy(home string, others []string, fault func(field string, err error
 	}
 	return t
 }
+
+// consumers is the tenant of personal Microsoft accounts. Anybody can create one.
+const consumers = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
 func checkTenantID(id string) error {
 	switch strings.ToLower(id) {
@@ -110,9 +80,23 @@ func (t *tenancy) String() string {
 	return "tenant " + strings.Join(t.listed, " or ")
 }
 
-// fill puts a tenant into an issuer that stands for several.
-func fill(issuer, tenantID string) string {
-	return strings.ReplaceAll(issuer, template, tenantID)
+// An application is the API that tokens must be for.
+type application struct {
+	clientID string   // in lower case
+	uris     []string // its App ID URIs, at least one
+}
+
+// newApplication checks the ids of a configuration.
+func newApplication(clientID string, uris []string, fault func(field string, err error)) application {
+	fault("client id", authority.CheckGUID(clientID))
+	for _, uri := range uris {
+		fault("AppIDURIs", checkAppIDURI(uri))
+	}
+	a := application{strings.ToLower(clientID), slices.Clone(uris)}
+	if len(uris) == 0 {
+		a.uris = []string{"api://" + a.clientID}
+	}
+	return a
 }
 
 // checkAppIDURI wants an App ID URI as Entra registers it ("Expose an API").
@@ -135,12 +119,31 @@ func checkAppIDURI(uri string) error {
 	}
 }
 
-// isAudience ignores case, as Entra's directory does: no two applications of a tenant
-// have App ID URIs that differ only in case.
-func (v *Verifier) isAudience(aud string) bool {
+// isAudience reports whether a token of that version with the audience is for the API.
+//
+// A v1 token has the audience in the form that was requested: the client id or an App ID
+// URI, in whatever case and with or without trailing slash. Entra's directory ignores
+// case too: no two applications of a tenant have App ID URIs that differ only in case.
+// A v2 token always has the client id.
+func (a *application) isAudience(version, aud string) bool {
+	if aud == a.clientID || version != "1.0" {
+		return aud == a.clientID
+	}
 	aud = strings.TrimSuffix(aud, "/")
-	return sameLetters(aud, v.clientID) || slices.ContainsFunc(v.appIDURIs, func(uri string) bool { return sameLetters(aud, uri) })
+	return sameLetters(aud, a.clientID) || slices.ContainsFunc(a.uris, func(uri string) bool { return sameLetters(aud, uri) })
 }
+
+// audiences names those that a token of the version may have.
+func (a *application) audiences(version string) string {
+	if version == "1.0" {
+		return strings.Join(append(slices.Clone(a.uris), a.clientID), " or ")
+	}
+	return a.clientID + " (a v2 token)"
+}
+
+// scope returns the scope as a client must request it, with the App ID URI. Entra takes
+// a bare scope for one of Microsoft Graph.
+func (a *application) scope(name string) string { return a.uris[0] + "/" + name }
 
 // sameLetters ignores the case of ASCII letters only. [strings.EqualFold] would take
 // the Kelvin sign for a k.
@@ -160,4 +163,26 @@ func sameLetters(a, b string) bool {
 		}
 	}
 	return true
+}
+
+// checkIDs finds ids in the wrong field. A GUID does not show what it identifies, and
+// the portal shows the ids of tenant and application side by side.
+func checkIDs(t *tenancy, a *application, p *Policy, fault func(field string, err error)) {
+	is := func(id string) func(string) bool {
+		return func(s string) bool { return s != "" && strings.EqualFold(s, id) }
+	}
+	tenant := t.listed[0]
+	if is(a.clientID)(tenant) {
+		fault("client id", errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration"))
+	} else if slices.ContainsFunc(t.listed, is(a.clientID)) {
+		fault("OtherTenants", fmt.Errorf("%s is the client id; list tenant ids", a.clientID))
+	}
+	if slices.ContainsFunc(p.Clients, is(tenant)) {
+		fault("Policy.Clients", fmt.Errorf("%s is the tenant id; list ids of client applications", tenant))
+	}
+	for _, id := range []string{tenant, a.clientID} {
+		if slices.ContainsFunc(p.Groups, is(id)) {
+			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; list object ids of groups", id))
+		}
+	}
 }

@@ -125,16 +125,12 @@ func (v *Verifier) ScopesFor(p Policy) []string {
 		}
 	}
 	for _, name := range names {
-		if scope := v.fullScope(name); !slices.Contains(full, scope) {
+		if scope := v.api.scope(name); !slices.Contains(full, scope) {
 			full = append(full, scope)
 		}
 	}
 	return full
 }
-
-// fullScope returns the scope as a client must request it, with the App ID URI.
-// Entra takes a bare scope for one of Microsoft Graph.
-func (v *Verifier) fullScope(scope string) string { return v.appIDURIs[0] + "/" + scope }
 
 // wantedScope is the scope that an error tells clients to request: the first that
 // the policy wants, or all that an application was granted.
@@ -142,7 +138,7 @@ func (v *Verifier) wantedScope() string {
 	if scopes := v.ScopesFor(Policy{}); len(scopes) > 0 {
 		return scopes[0]
 	}
-	return v.fullScope(".default")
+	return v.api.scope(".default")
 }
 
 // authorizeURL is where a user signs in, for a claims challenge.

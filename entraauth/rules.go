@@ -3,7 +3,6 @@ package entraauth
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -194,28 +193,16 @@ func showTenant(v *Verifier, t *candidate) (expected, actual string) {
 	return v.tenancy.String(), t.claims.tenantID
 }
 
-// checkAudience: a v1 token has the audience in the form that was asked for,
-// the application's id or an App ID URI, in whatever case and with or without
-// trailing slash; a v2 token always has the id.
 func checkAudience(_ context.Context, v *Verifier, t *candidate) *Error {
-	aud := t.claims.audience
-	if aud == v.clientID || t.claims.version == "1.0" && v.isAudience(aud) {
+	if v.api.isAudience(t.claims.version, t.claims.audience) {
 		return nil
 	}
-	return invalid(audienceMismatch, v.audiences(t.claims.version), aud,
+	return invalid(audienceMismatch, v.api.audiences(t.claims.version), t.claims.audience,
 		fmt.Sprintf("Ask for the scope %s. If that is so, this server's application id is wrong", v.wantedScope()))
 }
 
 func showAudience(v *Verifier, t *candidate) (expected, actual string) {
-	return v.audiences(t.claims.version), t.claims.audience
-}
-
-// audiences names those that a token of the version may have.
-func (v *Verifier) audiences(version string) string {
-	if version == "1.0" {
-		return strings.Join(append(slices.Clone(v.appIDURIs), v.clientID), " or ")
-	}
-	return v.clientID + " (a v2 token)"
+	return v.api.audiences(t.claims.version), t.claims.audience
 }
 
 func checkExpiry(_ context.Context, v *Verifier, t *candidate) *Error {

@@ -73,29 +73,6 @@ func (v *Verifier) decode(token string) (*candidate, error) {
 	return t, nil
 }
 
-const (
-	defaultTokenCache = 10_000
-	// tokenCost is what a token of usual size takes in the cache, in bytes:
-	// itself, its claims, the entry. Larger ones count more.
-	tokenCost = 4 << 10
-	// entryCost is about what the cache adds to each entry.
-	entryCost = 320
-	// judgeTimeout bounds one verification; a key fetch is the only long part.
-	judgeTimeout = fetchTimeout + 5*time.Second
-)
-
-// A tokenCache keeps the tokens that one verifier accepted, by their SHA-256.
-// What it says is worth nothing to a verifier with another policy, so they
-// share none.
-type tokenCache = cache.Cache[[sha256.Size]byte, *Identity]
-
-func newTokenCache(tokens int, now func() time.Time) *tokenCache {
-	return cache.New[[sha256.Size]byte, *Identity](cache.Options{
-		MaxBytes:    uint64(tokens) * tokenCost, //nolint:gosec // positive
-		LoadTimeout: judgeTimeout, Now: now,
-	})
-}
-
 // verifyCached returns the caller of a token that it has seen, and judges any other.
 func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, error) {
 	key := hash(token)
