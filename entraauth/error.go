@@ -2,6 +2,7 @@ package entraauth
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -153,8 +154,158 @@ func invalid(reason, expected, got, remedy string) *Error {
 	return &Error{Kind: ErrInvalidToken, Reason: reason, Expected: expected, Actual: actual(got), Remedy: remedy}
 }
 
+// ClaimsRequiredError returns the refusal of a token for which Entra demands more, such
+// as a second factor: 401 insufficient_claims with the claims, a JSON object as
+// Entra's token endpoint or a protected service states it. A caller whose client
+// does not handle claims challenges ([Identity.HandlesClaims]) would ask for the
+// same token forever: the error for it is of kind [ErrNotPermitted].
+func ClaimsRequiredError(id *Identity, claims string) *Error {
+	e := &Error{Kind: ErrInsufficientClaims, Rule: "claims", Reason: strongerSignIn, Claims: claims,
+		Expected: "the sign-in that the challenge's claims describe", Remedy: "Sign in again with the claims of the challenge", caller: id}
+	if id == nil || !id.claimsCapable {
+		e.Kind, e.Claims = ErrNotPermitted, ""
+		e.Remedy = "Sign in with a client that understands claims challenges; this one can't ask for it"
+	}
+	return e
+}
+
+// RevokedError returns the refusal of a token that Entra no longer exchanges, although
+// it has not expired: the password was changed, the sessions were ended, or the
+// account was disabled (401 invalid_token).
+func RevokedError(id *Identity) *Error {
+	return &Error{Kind: ErrInvalidToken, Rule: "revocation", Reason: tokenRevoked,
+		Expected: "a token that Microsoft Entra ID still exchanges", Remedy: "Sign in again", caller: id}
+}
+
 // refusal returns the *Error in err, or nil.
 func refusal(err error) *Error {
 	e, _ := errors.AsType[*Error](err)
 	return e
+}
+
+func noToken(got string) *Error {
+	return &Error{Kind: ErrNoToken, Rule: "token", Reason: noTokenReason,
+		Expected: `"Authorization: Bearer <access token>"`, Actual: actual(got),
+		Remedy: "Sign in and send the access token; resource_metadata in the challenge tells where"}
+}
+
+func invalidRequest(reason, expected, got string) *Error {
+	return &Error{Kind: ErrInvalidRequest, Rule: "token", Reason: reason, Expected: expected, Actual: actual(got),
+		Remedy: "Send the access token once, in the Authorization header"}
+}
+
+func missingScope(expected string, id *Identity) *Error {
+	return &Error{Kind: ErrInsufficientScope, Rule: "scope", Reason: scopeMissing,
+		Expected: expected, Actual: actual(strings.Join(id.scopes, " ")),
+		Remedy: "Ask for a new token with the scopes that the challenge names"}
+}
+
+func notPermitted(rule, reason, expected, got, remedy string) *Error {
+	return &Error{Kind: ErrNotPermitted, Rule: rule, Reason: reason, Expected: expected, Actual: actual(got), Remedy: remedy}
+}
+
+func malformed(cause error) *Error {
+	e := invalid(malformedToken, "an access token issued by Microsoft Entra ID", "", "Send the token exactly as Entra issued it, once")
+	e.Rule, e.cause = "form", cause
+	return e
+}
+
+// unavailable is the refusal of a token that was not judged because keys are missing.
+func unavailable(err error) *Error {
+	e := &Error{Kind: ErrKeysUnavailable, Rule: "keys", Reason: keysUnavailable,
+		Remedy: "Try again shortly; the token was not judged", RetryAfter: firstBackoff, cause: err}
+	keys, ok := errors.AsType[*keysError](err)
+	if !ok {
+		return e
+	}
+	e.RetryAfter, e.cause = max(keys.after, firstBackoff), keys.cause
+	if missing, ok := errors.AsType[*tenantError](keys.cause); ok {
+		e.Reason = tenantNotFound
+		e.Expected = fmt.Sprintf("tenant %s, which answers %s", keys.tenant, missing.code)
+		e.Remedy = "This server's operator must correct the tenant id, or the authority host of another cloud; the token was not judged"
+	}
+	return e
+}
+
+// The reason codes of refusals. They are stable: logs, reports, JSON-RPC errors
+// and docs/troubleshooting.md name them alike.
+const (
+	noTokenReason        = "no_token"
+	tokenInQuery         = "token_in_query"
+	severalHeaders       = "several_headers"
+	severalValues        = "several_values"
+	malformedToken       = "malformed"
+	algorithmNotAccepted = "algorithm_not_accepted"
+	criticalHeader       = "critical_header"
+	otherAPI             = "other_api"
+	typeNotAccepted      = "type_not_accepted"
+	keyIDMissing         = "kid_missing"
+	keysUnavailable      = "keys_unavailable"
+	tenantNotFound       = "tenant_not_found"
+	versionNotAccepted   = "version_not_accepted"
+	issuerMismatch       = "issuer_mismatch"
+	tenantMismatch       = "tenant_mismatch"
+	audienceMismatch     = "audience_mismatch"
+	expiryMissing        = "exp_missing"
+	tokenExpired         = "expired"
+	notYetValid          = "not_yet_valid"
+	issuedInFuture       = "issued_in_future"
+	boundToKey           = "bound_to_key"
+	idTokenSent          = "id_token"
+	kindNotAccepted      = "idtyp_not_accepted"
+	keyNotFound          = "key_not_found"
+	signatureInvalid     = "signature_invalid"
+	objectIDMissing      = "oid_missing"
+	scopeMissing         = "scope_missing"
+	appOnlyToken         = "app_only"
+	userNotAccepted      = "user_not_accepted"
+	userRoleMissing      = "user_role_missing"
+	groupMissing         = "group_missing"
+	groupOverage         = "group_overage"
+	appRoleMissing       = "app_role_missing"
+	clientNotAllowed     = "client_not_allowed"
+	clientAuthWeak       = "client_auth_weak"
+	strongerSignIn       = "stronger_sign_in"
+	tokenRevoked         = "revoked"
+)
+
+// summaries say what each code means, in the words that people search for.
+var summaries = map[string]string{ //nolint:gosec // texts about tokens, no token
+	noTokenReason:        "No Bearer token found in Authorization header",
+	tokenInQuery:         "Access token in the query string",
+	severalHeaders:       "More than one Authorization header",
+	severalValues:        "More than one value in the Authorization header",
+	malformedToken:       "Token is not a well-formed JWT",
+	algorithmNotAccepted: "Signature algorithm not accepted",
+	criticalHeader:       "Header extension not understood",
+	otherAPI:             "Token is for another API",
+	typeNotAccepted:      "Token type not accepted",
+	keyIDMissing:         "Key id missing",
+	keysUnavailable:      "The tenant's signing keys are not available at the moment",
+	tenantNotFound:       "Tenant not found",
+	versionNotAccepted:   "Token version not accepted",
+	issuerMismatch:       "Issuer validation failed",
+	tenantMismatch:       "Tenant validation failed",
+	audienceMismatch:     "Audience validation failed",
+	expiryMissing:        "Expiry missing",
+	tokenExpired:         "Token expired",
+	notYetValid:          "Token not yet valid",
+	issuedInFuture:       "Token issued in the future",
+	boundToKey:           "Token is bound to a device or key",
+	idTokenSent:          "ID token sent instead of an access token",
+	kindNotAccepted:      "Kind of token not accepted",
+	keyNotFound:          "Signing key not found",
+	signatureInvalid:     "Signature validation failed",
+	objectIDMissing:      "Object id missing",
+	scopeMissing:         "Required scope is missing",
+	appOnlyToken:         "App-only token not accepted",
+	userNotAccepted:      "User not accepted",
+	userRoleMissing:      "Required app role is missing",
+	groupMissing:         "Required group is missing",
+	groupOverage:         "The token does not list the groups",
+	appRoleMissing:       "Required application permission is missing",
+	clientNotAllowed:     "Client application not allowed",
+	clientAuthWeak:       "Client application not trusted enough",
+	strongerSignIn:       "Stronger sign-in needed",
+	tokenRevoked:         "Token no longer accepted by Microsoft Entra ID",
 }

@@ -2,10 +2,12 @@ package entraauth_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -35,16 +37,73 @@ func ExampleNewVerifier() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(caller.Username(), caller.Scopes())
+	fmt.Println(caller.Username(), caller.DisplayName(), caller.Scopes())
 
 	_, err = verifier.Verify(context.Background(), "garbage")
 	fmt.Println(errors.Is(err, entraauth.ErrInvalidToken), err)
 	// Output:
-	// alice@contoso.example [access_as_user]
+	// alice@contoso.example Alice [access_as_user]
 	// true Token is not a well-formed JWT: expected an access token issued by Microsoft Entra ID. Send the token exactly as Entra issued it, once
 }
 
-// A guarded handler, with a scope of its own besides the verifier's.
+// An API on net/http alone. Clients that have no token yet are told where to find the
+// metadata, and the metadata tells them where to sign in and for which scopes.
+func ExampleVerifier_ResourceMetadata() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	api := tenant.AddApp("Orders", "access_as_user")
+	verifier, err := entraauth.NewVerifier(tenant.ID(), api.ClientID, &entraauth.Options{
+		AuthorityHost: tenant.AuthorityHost(),
+		HTTPClient:    tenant.HTTPClient(),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = verifier.Close() }()
+
+	metadata, err := verifier.ResourceMetadata("https://api.example.com/orders", "Orders")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	check := &entraauth.BearerCheck{ResourceMetadata: metadata.URL()}
+	mux := http.NewServeMux()
+	mux.Handle(metadata.Path(), metadata)
+	mux.Handle("/orders", verifier.Middleware(check)(http.NotFoundHandler()))
+
+	refused := httptest.NewRecorder()
+	mux.ServeHTTP(refused, httptest.NewRequest(http.MethodGet, "/orders", nil))
+	challenge := refused.Header().Get("WWW-Authenticate")
+	fmt.Println(refused.Code, challenge[strings.Index(challenge, "resource_metadata"):])
+
+	found := httptest.NewRecorder()
+	mux.ServeHTTP(found, httptest.NewRequest(http.MethodGet, metadata.Path(), nil))
+	var document struct {
+		Resource string `json:"resource"`
+		Name     string `json:"resource_name"`
+	}
+	err = json.Unmarshal(found.Body.Bytes(), &document)
+	fmt.Println(found.Code, document, err)
+	// Output:
+	// 401 resource_metadata="https://api.example.com/.well-known/oauth-protected-resource/orders"
+	// 200 {https://api.example.com/orders Orders} <nil>
+}
+
+// A policy is checked once at the start, so that a fault is not found by the first
+// caller, and then holds for each caller.
+func ExamplePolicy_Validated() {
+	_, err := entraauth.Policy{Scopes: []string{"openid"}, Groups: []string{"staff"}}.Validated()
+	fmt.Println(err)
+	admins, err := entraauth.Policy{UserRoles: []string{"Admin"}}.Validated()
+	fmt.Println(admins.UserRoles, err)
+	// Output:
+	// Scopes: "openid" is for clients to request; no access token for an API has it, so no caller would pass: leave it out, and name a scope that the app registration exposes, such as access_as_user
+	// Groups: "staff" is not a GUID such as 12345678-1234-1234-1234-123456789abc (no names, no braces)
+	// [Admin] <nil>
+}
+
+// A handler behind a bearer check, with a scope of its own besides the verifier's.
 func ExampleVerifier_Middleware() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()

@@ -25,3 +25,16 @@ func Reasons() map[string]string { return summaries }
 
 // CachedTokens is how many verified tokens are remembered.
 func (v *Verifier) CachedTokens() int { return v.tokens.Len() }
+
+// Members returns the members of a JSON object as the claims of a token are read.
+func Members(text string) (map[string]string, error) {
+	all := map[string]string{}
+	err := eachMember(text, func(name, value string) error {
+		all[name] = value
+		return nil
+	})
+	return all, err
+}
+
+// ErrNotJSON is the error of Members for a text that breaks the grammar.
+var ErrNotJSON = errNotJSON

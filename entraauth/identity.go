@@ -13,9 +13,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
-// An Assertion is the caller's own token, in the form that package obo
-// exchanges. Nothing prints, logs or encodes it, and only this module can read it.
-type Assertion = secret.Text
+// An Assertion is the caller's own token, for an On-Behalf-Of exchange by package obo.
+// It can't be printed, logged or encoded, and only this module can read it.
+type Assertion secret.Text
 
 // Kind is the kind of caller.
 type Kind int
@@ -48,11 +48,12 @@ const (
 	ClientAuthCertificate
 )
 
-// An Identity is who a verified token speaks for. It is immutable and may be
+// An Identity is the caller that a verified token names. It is immutable and may be
 // shared between goroutines. Only [Verifier.Verify] makes one.
 type Identity struct {
 	tenantID, objectID, clientID string
-	name, tokenID                string
+	username, displayName        string
+	tokenID                      string
 	kind                         Kind
 	clientAuth                   ClientAuth
 	scopes, roles, groups        []string
@@ -60,32 +61,56 @@ type Identity struct {
 	groupOverage, claimsCapable  bool
 	expires                      time.Time
 	assertion                    Assertion
+	userID                       string     // made once: every call needs it
+	logValue                     slog.Value // and this
 	origin                       provenance // zero until the signature is verified
 }
 
 func newIdentity(token string, c *claims) *Identity {
-	kind := KindUser
+	kind, object := KindUser, c.objectID
 	if c.isApp() {
 		kind = KindApp
 	}
-	return &Identity{
-		tenantID:  c.tenantID,
-		objectID:  c.objectID,
-		clientID:  c.clientID(),
-		name:      c.displayName(),
-		tokenID:   c.tokenID,
-		kind:      kind,
-		scopes:    c.scopeList(),
-		roles:     c.roles,
-		groups:    c.groups,
-		contexts:  c.contexts,
-		expires:   time.Unix(c.expires, 0).UTC(),
-		assertion: secret.New(token),
+	if object == "" {
+		object = c.clientID()
+	}
+	id := &Identity{
+		tenantID:    c.tenantID,
+		objectID:    c.objectID,
+		clientID:    c.clientID(),
+		username:    printable(c.username()),
+		displayName: printable(c.name),
+		tokenID:     c.tokenID,
+		kind:        kind,
+		scopes:      c.scopeList(),
+		roles:       c.roles,
+		groups:      c.groups,
+		contexts:    c.contexts,
+		expires:     time.Unix(c.expires.seconds, 0).UTC(),
+		assertion:   Assertion(secret.New(token)),
+		userID:      strings.ToLower(c.tenantID + "." + object),
 
 		clientAuth:    c.clientAuth(),
 		groupOverage:  c.overage,
 		claimsCapable: slices.Contains(c.abilities, "cp1"),
 	}
+	id.logValue = slog.GroupValue(slog.String("user", id.userID), slog.String("client", id.clientID), slog.String("uti", id.tokenID))
+	return id
+}
+
+// clientAuth returns how that application proved itself.
+func (c *claims) clientAuth() ClientAuth {
+	acr := c.azpACR
+	if c.version == "1.0" {
+		acr = c.appIDACR
+	}
+	switch acr {
+	case "2":
+		return ClientAuthCertificate
+	case "1":
+		return ClientAuthSecret
+	}
+	return ClientAuthNone
 }
 
 // TenantID returns the tenant of the caller (claim tid), a GUID.
@@ -99,23 +124,23 @@ func (id *Identity) Kind() Kind { return id.kind }
 func (id *Identity) ObjectID() string { return id.objectID }
 
 // UserID returns "<tenant id>.<object id>" in lower case: unique and stable, the
-// value to authorise and to keep data by. E-mail addresses and user principal
-// names are neither: they change, and are given to other people. An application
-// without object id has its client id in place of it.
-func (id *Identity) UserID() string {
-	object := id.objectID
-	if object == "" {
-		object = id.clientID
-	}
-	return strings.ToLower(id.tenantID + "." + object)
-}
+// value to authorize and to keep data by. For an application without object id, its
+// client id takes the place of the object id.
+func (id *Identity) UserID() string { return id.userID }
 
 // ClientID returns the application that the caller uses (claim appid or azp).
 func (id *Identity) ClientID() string { return id.clientID }
 
-// Username returns a name for people to read (preferred_username, upn, unique_name
-// or name). It may be empty, and never decides anything.
-func (id *Identity) Username() string { return id.name }
+// Username returns the name that the user signs in with, usually an address such as
+// "alice@contoso.com" (claim preferred_username, upn or unique_name). It may be empty.
+// Use it to show people who is signed in, never to authorize or to find data: it can
+// change and can be given to another person. For that there is [Identity.UserID].
+func (id *Identity) Username() string { return id.username }
+
+// DisplayName returns the user's name as people write it, such as "Alice Adams"
+// (claim name). It may be empty, many users may share it, and some directories let
+// users edit it. Use it to show people who is signed in, never to authorize.
+func (id *Identity) DisplayName() string { return id.displayName }
 
 // TokenID returns the token's id (claim uti), which joins a log line to Entra's
 // sign-in log. It may be empty.
@@ -160,13 +185,15 @@ func (id *Identity) HasAuthContext(context string) bool {
 // challenges (claim xms_cc: cp1). Any other would ask for the same token again.
 func (id *Identity) HandlesClaims() bool { return id.claimsCapable }
 
-// Assertion returns the token for an On-Behalf-Of exchange by package obo.
+// Assertion returns the token for an On-Behalf-Of exchange by package obo:
+//
+//	credential := exchanger.Credential(obo.Assertion(caller.Assertion()))
 func (id *Identity) Assertion() Assertion { return id.assertion }
 
 // Claims decodes all claims of the verified token into v, as [json.Unmarshal]
 // does: a pointer to a struct or to a map.
 func (id *Identity) Claims(v any) error {
-	_, rest, _ := strings.Cut(secret.Reveal(id.assertion), ".")
+	_, rest, _ := strings.Cut(secret.Reveal(secret.Text(id.assertion)), ".")
 	payload, _, ok := strings.Cut(rest, ".")
 	if !ok {
 		return errors.New("entraauth: this identity has no token")
@@ -178,15 +205,9 @@ func (id *Identity) Claims(v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// LogValue returns the ids of the caller, the application and the token; no
-// name and nothing of the token itself.
-func (id *Identity) LogValue() slog.Value {
-	return slog.GroupValue(
-		slog.String("user", id.UserID()),
-		slog.String("client", id.clientID),
-		slog.String("uti", id.tokenID),
-	)
-}
+// LogValue returns the ids of the caller, the application and the token. It holds no
+// name and no part of the token.
+func (id *Identity) LogValue() slog.Value { return id.logValue }
 
 type contextKey struct{}
 

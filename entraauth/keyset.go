@@ -11,6 +11,7 @@ import (
 
 	"github.com/MicahParks/jwkset"
 	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
 )
 
 const (
@@ -19,33 +20,39 @@ const (
 	maxKeys    = 100
 )
 
-// A keySet is the tenant's signing keys and metadata at one moment. It is
-// immutable, and the jwkset.Storage from which keyfunc serves golang-jwt.
+// A keySet is the tenant's signing keys, by kid, and metadata at one moment. It is
+// immutable.
 type keySet struct {
-	jwkset.Storage // for the methods besides KeyRead
 	metadata
 	keys      map[string]*signingKey
 	fetchedAt time.Time
 	refreshAt time.Time
-	keyfunc   keyfunc.Keyfunc
 }
 
 // A signingKey is a key and what Entra says of who signs with it. One that stays
-// the same from set to set stays the same pointer.
+// the same from set to set stays the same pointer. It is the jwkset.Storage of one key
+// from which keyfunc serves golang-jwt: the set has looked it up by then.
 type signingKey struct {
-	jwk    jwkset.JWK
-	n, e   string // as in the document
-	issuer string // may hold {tenantid}; may be empty
-	cloud  string // cloud_instance_name; may be empty
+	jwkset.Storage // an empty one, for the methods besides KeyRead
+	jwk            jwkset.JWK
+	n, e           string // as in the document
+	issuer         string // may hold {tenantid}; may be empty
+	cloud          string // cloud_instance_name; may be empty
+	keyfunc        jwt.Keyfunc
+	signed         *jwt.Token // what keyfunc looks at of a token
 }
 
-// KeyRead returns the key kid. It is the only look-up of a verification.
-func (s *keySet) KeyRead(_ context.Context, kid string) (jwkset.JWK, error) {
-	key, ok := s.keys[kid]
-	if !ok {
-		return jwkset.JWK{}, jwkset.ErrKeyNotFound
+// KeyRead returns the key.
+func (k *signingKey) KeyRead(context.Context, string) (jwkset.JWK, error) { return k.jwk, nil }
+
+// verify lets golang-jwt verify a signature, with the key that keyfunc serves. The
+// algorithm is RS256 whatever the token says.
+func (k *signingKey) verify(signed string, signature []byte) error {
+	public, err := k.keyfunc(k.signed)
+	if err != nil {
+		return err
 	}
-	return key.jwk, nil
+	return jwt.SigningMethodRS256.Verify(signed, signature, public)
 }
 
 // parseKeys reads a key set. Keys that can't sign tokens of ours are left out,
@@ -60,7 +67,7 @@ func parseKeys(data []byte, m metadata, old *keySet) (set *keySet, odd []error, 
 	if len(doc.Keys) > maxKeys {
 		return nil, nil, fmt.Errorf("%d keys; at most %d are read", len(doc.Keys), maxKeys)
 	}
-	set = &keySet{Storage: jwkset.NewMemoryStorage(), metadata: m, keys: make(map[string]*signingKey)}
+	set = &keySet{metadata: m, keys: make(map[string]*signingKey)}
 	for i, raw := range doc.Keys {
 		kid, key, err := parseKey(raw)
 		if err == nil {
@@ -76,15 +83,11 @@ func parseKeys(data []byte, m metadata, old *keySet) (set *keySet, odd []error, 
 			key = old.keys[kid]
 		}
 		set.keys[kid] = key
-		if err := set.KeyWrite(context.Background(), key.jwk); err != nil {
-			return nil, odd, err
-		}
 	}
 	if len(set.keys) == 0 {
 		return nil, odd, errors.New("no usable key in the set")
 	}
-	set.keyfunc, err = keyfunc.New(keyfunc.Options{Storage: set})
-	return set, odd, err
+	return set, odd, nil
 }
 
 // parseKey reads one key and accepts it only if it is an RSA key for RS256
@@ -126,7 +129,16 @@ func parseKey(raw json.RawMessage) (kid string, key *signingKey, err error) {
 	if bits := public.N.BitLen(); bits < minRSABits || bits > maxRSABits {
 		return "", nil, fmt.Errorf("%d bits; %d to %d are accepted", bits, minRSABits, maxRSABits)
 	}
-	return k.Kid, &signingKey{jwk: jwk, n: k.N, e: k.E, issuer: k.Issuer, cloud: k.Cloud}, nil
+	key = &signingKey{
+		Storage: jwkset.NewMemoryStorage(), jwk: jwk, n: k.N, e: k.E, issuer: k.Issuer, cloud: k.Cloud,
+		signed: &jwt.Token{Header: map[string]any{"alg": "RS256", "kid": k.Kid}},
+	}
+	served, err := keyfunc.New(keyfunc.Options{Storage: key})
+	if err != nil {
+		return "", nil, err
+	}
+	key.keyfunc = served.Keyfunc
+	return k.Kid, key, nil
 }
 
 func (k *signingKey) same(other *signingKey) bool {

@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
 const (
@@ -38,12 +35,9 @@ const (
 // goroutine and context, once however many wait for it; only those that can't
 // go on without it do wait.
 type keySource struct {
-	host     authority.Host
-	tenantID string // a GUID, or organizations
-	clientID string // of the API
-	client   *http.Client
-	now      func() time.Time
-	log      *slog.Logger
+	directory
+	now func() time.Time
+	log *slog.Logger
 
 	unknownInterval time.Duration // between fetches for unknown kids
 
@@ -60,8 +54,31 @@ type keySource struct {
 	base        context.Context
 }
 
-func newKeySource(host authority.Host, tenantID, clientID string, client *http.Client, now func() time.Time, log *slog.Logger) *keySource {
-	s := &keySource{host: host, tenantID: tenantID, clientID: clientID, client: client, now: now, log: log, unknownInterval: unknownInterval}
+// A keysError says that a tenant has no usable keys at the moment.
+type keysError struct {
+	tenant string        // its id and the authority
+	after  time.Duration // until the next fetch may begin
+	cause  error         // a *tenantError if there is no such tenant; may be nil
+}
+
+func (e *keysError) Error() string {
+	return fmt.Sprintf("no usable signing keys of tenant %s", e.tenant)
+}
+
+func (e *keysError) Unwrap() error { return e.cause }
+
+// unavailable returns the error for those who need keys and can't have them.
+func (s *keySource) unavailable(cause error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.missing != nil {
+		cause = s.missing
+	}
+	return &keysError{tenant: s.tenantID + " at " + s.host.String(), after: s.nextTry.Sub(s.now()), cause: cause}
+}
+
+func newKeySource(d directory, unknownInterval time.Duration, now func() time.Time, log *slog.Logger) *keySource {
+	s := &keySource{directory: d, now: now, log: log, unknownInterval: unknownInterval}
 	s.base, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -99,23 +116,23 @@ func (s *keySource) current(ctx context.Context) (*keySet, error) {
 	return nil, s.unavailable(nil)
 }
 
-// find returns a key set that has the key kid. For a kid that the set lacks it
+// find returns the key kid and a key set that has it. For a kid that the set lacks it
 // joins the running fetch, or starts one if the last for an unknown kid is long
-// enough ago. The set is nil if Entra's newest set lacks the key.
-func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet, error) {
-	if _, ok := set.keys[kid]; ok {
-		return set, nil
+// enough ago. The key is nil if Entra's newest set lacks it.
+func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*signingKey, *keySet, error) {
+	if key := set.keys[kid]; key != nil {
+		return key, set, nil
 	}
 	for range 2 { // the fetch that was joined may have begun before the key was published
 		flight := s.startUnknown()
 		if flight != nil {
 			if err := wait(ctx, flight); err != nil {
-				return nil, s.unavailable(err)
+				return nil, nil, s.unavailable(err)
 			}
 		}
 		if set := s.usable(s.now()); set != nil { // looked at even without a fetch: one may just have ended
-			if _, ok := set.keys[kid]; ok {
-				return set, nil
+			if key := set.keys[kid]; key != nil {
+				return key, set, nil
 			}
 		}
 		if flight == nil {
@@ -126,9 +143,9 @@ func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*keySet,
 	failing := s.failures > 0
 	s.mu.Unlock()
 	if failing { // the kid may be a new one that we could not fetch
-		return nil, s.unavailable(nil)
+		return nil, nil, s.unavailable(nil)
 	}
-	return nil, nil
+	return nil, set, nil
 }
 
 func (s *keySource) usable(now time.Time) *keySet {
@@ -249,7 +266,7 @@ func (s *keySource) fetch() (*keySet, error) {
 		s.log.Warn("tenant metadata not refreshed", "tenant", s.tenantID, "error", err)
 		m = old.metadata
 	}
-	data, err := get(ctx, s.client, m.keysURL)
+	data, err := s.get(ctx, m.keysURL)
 	if err != nil {
 		return nil, err
 	}
@@ -274,3 +291,14 @@ func wait(ctx context.Context, flight <-chan struct{}) error {
 		return ctx.Err()
 	}
 }
+
+// A provenance is what a verified token lives and dies with, besides its time.
+type provenance struct {
+	source *keySource
+	keyID  string
+	key    *signingKey
+}
+
+// isIn reports whether the tenant's set still has the key that signed the token.
+// A refresh that brings the same key again keeps its pointer.
+func (p *provenance) isIn(set *keySet) bool { return p.key != nil && set.keys[p.keyID] == p.key }

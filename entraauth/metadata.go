@@ -8,7 +8,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
 // metadata is what a tenant's OpenID documents say of its tokens. The issuers
@@ -21,22 +25,42 @@ type metadata struct {
 	cloud    string // cloud_instance_name; may be empty
 }
 
+const (
+	// organizations is the authority's name for all tenants but the consumers'.
+	organizations = "organizations"
+	// template stands for the tenant in metadata and keys of more than one.
+	template = "{tenantid}"
+)
+
+// fill puts a tenant into an issuer that stands for several.
+func fill(issuer, tenantID string) string {
+	return strings.ReplaceAll(issuer, template, tenantID)
+}
+
 // maxDocument bounds what is read of a metadata document or a key set, in bytes.
 const maxDocument = 1 << 20
+
+// A directory is where a tenant's documents are.
+type directory struct {
+	host     authority.Host
+	tenantID string // a GUID, or organizations
+	clientID string // of the API
+	client   *http.Client
+}
 
 // metadata reads both documents of the tenant, for the API: an application with a
 // claims-mapping policy has its own signing keys, and Entra publishes them only in
 // answers to requests that name the application (appid). For other applications
 // the parameter changes nothing.
-func (s *keySource) metadata(ctx context.Context) (metadata, error) {
+func (d *directory) metadata(ctx context.Context) (metadata, error) {
 	const forAPI = "?appid="
-	host := s.host
-	v2, err := s.openID(ctx, host.MetadataV2(s.tenantID)+forAPI+s.clientID)
+	host := d.host
+	v2, err := d.openID(ctx, host.MetadataV2(d.tenantID)+forAPI+d.clientID)
 	if err != nil {
 		return metadata{}, err
 	}
 	m := metadata{issuerV2: v2.Issuer, keysURL: v2.JWKSURI, cloud: v2.CloudInstanceName}
-	v1, err := s.openID(ctx, host.MetadataV1(s.tenantID)+forAPI+s.clientID)
+	v1, err := d.openID(ctx, host.MetadataV1(d.tenantID)+forAPI+d.clientID)
 	switch {
 	case errors.Is(err, errNotFound): // External ID has no v1 tokens
 	case err != nil:
@@ -75,9 +99,9 @@ type openIDDocument struct {
 }
 
 // openID reads and checks one document, so that a bad one never replaces a good one.
-func (s *keySource) openID(ctx context.Context, address string) (openIDDocument, error) {
+func (d *directory) openID(ctx context.Context, address string) (openIDDocument, error) {
 	var doc openIDDocument
-	data, err := get(ctx, s.client, address)
+	data, err := d.get(ctx, address)
 	if err != nil {
 		return doc, err
 	}
@@ -85,46 +109,46 @@ func (s *keySource) openID(ctx context.Context, address string) (openIDDocument,
 		return doc, fmt.Errorf("%s: not an OpenID metadata document: %w", address, err)
 	}
 	tenant := template
-	if s.tenantID != organizations {
-		tenant, doc.Issuer = s.tenantID, fill(doc.Issuer, s.tenantID)
+	if d.tenantID != organizations {
+		tenant, doc.Issuer = d.tenantID, fill(doc.Issuer, d.tenantID)
 	}
-	issuer, err := s.trusted(doc.Issuer)
+	issuer, err := d.trusted(doc.Issuer)
 	if err != nil {
 		return doc, fmt.Errorf("%s: issuer: %w", address, err)
 	}
 	// The text is compared, for tokens' issuers are: a URL that leads to the same place
 	// but is written differently would refuse every token.
 	base := "https://" + strings.ToLower(issuer.Host) + "/" + tenant + "/"
-	if doc.Issuer != base && doc.Issuer != base+"v2.0" || !s.host.SharesPort(issuer) {
-		return doc, fmt.Errorf("%s: the issuer %q is not of tenant %s as Entra writes it (%s or %sv2.0)", address, actual(doc.Issuer), s.tenantID, actual(base), actual(base))
+	if doc.Issuer != base && doc.Issuer != base+"v2.0" || !d.host.SharesPort(issuer) {
+		return doc, fmt.Errorf("%s: the issuer %q is not of tenant %s as Entra writes it (%s or %sv2.0)", address, actual(doc.Issuer), d.tenantID, actual(base), actual(base))
 	}
-	if _, err := s.trusted(doc.JWKSURI); err != nil {
+	if _, err := d.trusted(doc.JWKSURI); err != nil {
 		return doc, fmt.Errorf("%s: jwks_uri: %w", address, err)
 	}
 	return doc, nil
 }
 
 // trusted parses an https URL on a host that the authority may name.
-func (s *keySource) trusted(address string) (*url.URL, error) {
+func (d *directory) trusted(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "":
 		return nil, fmt.Errorf("%q is not an https URL", actual(address))
-	case !s.host.Trusts(u.Hostname()):
-		return nil, fmt.Errorf("%q is on a host that %s may not name", actual(address), s.host)
+	case !d.host.Trusts(u.Hostname()):
+		return nil, fmt.Errorf("%q is on a host that %s may not name", actual(address), d.host)
 	}
 	return u, nil
 }
 
 // get reads a document of at most maxDocument bytes. Its errors never hold the
 // document.
-func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
+func (d *directory) get(ctx context.Context, address string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
-	resp, err := client.Do(req)
+	resp, err := d.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -162,4 +186,41 @@ func sameHost(client *http.Client) *http.Client {
 		return nil
 	}
 	return &c
+}
+
+// errNotFound is a document that the authority says it does not have.
+var errNotFound = errors.New("status 404")
+
+// A tenantError says that the authority has no such tenant. Retries fail until the
+// operator corrects the tenant's id or the tenant appears.
+type tenantError struct{ code string }
+
+func (e *tenantError) Error() string { return "the authority has no such tenant (" + e.code + ")" }
+
+// noTenant are the codes for it: the tenant is not found, its name is invalid, or
+// it was blocked or deleted because nobody used it.
+var noTenant = []string{"AADSTS90002", "AADSTS900023", "AADSTS5000224", "AADSTS5000225"}
+
+var entraCode = regexp.MustCompile(`AADSTS[0-9]{4,9}\b`)
+
+// maxRefusal bounds what is read of a refusal, in bytes.
+const maxRefusal = 16 << 10
+
+// refusedBy returns the error for a status other than 200. It keeps only Entra's
+// code of the body.
+func refusedBy(resp *http.Response) error {
+	code := ""
+	if resp.StatusCode >= http.StatusBadRequest && resp.StatusCode < http.StatusInternalServerError {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // a part is enough
+		code = string(entraCode.Find(body))
+	}
+	switch {
+	case slices.Contains(noTenant, code):
+		return &tenantError{code}
+	case code != "":
+		return fmt.Errorf("status %d, %s", resp.StatusCode, code)
+	case resp.StatusCode == http.StatusNotFound:
+		return errNotFound
+	}
+	return fmt.Errorf("status %d", resp.StatusCode)
 }

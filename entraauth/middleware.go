@@ -1,12 +1,16 @@
 package entraauth
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 )
 
 // A BearerCheck says how one endpoint is protected.
@@ -55,12 +59,73 @@ func copyGuard(guard *BearerCheck) *BearerCheck {
 	var g BearerCheck
 	if guard != nil {
 		g = *guard
-		g.Policy = g.Policy.Clone()
+		g.Policy = g.Policy.clone()
 	}
 	if g.WriteBody == nil {
 		g.WriteBody = writeJSON
 	}
 	return &g
+}
+
+// FromRequest takes the bearer token from the Authorization header of r and
+// verifies it. A token anywhere else (query string, body) is never read; one in
+// the query string is refused, for it ends up in logs (RFC 6750 section 2.3,
+// RFC 9700 section 4.3.2). The error is an *[Error].
+func (v *Verifier) FromRequest(r *http.Request) (*Identity, error) {
+	token, err := bearer(r)
+	if err != nil {
+		return nil, err
+	}
+	return v.Verify(r.Context(), token)
+}
+
+// bearer returns the token of the request's only Authorization header. Its errors
+// describe any other header by a scheme of the list below, or by its length: every
+// other part of the value may be a credential.
+func bearer(r *http.Request) (string, error) {
+	if r.URL != nil && hasAccessToken(r.URL.RawQuery) {
+		return "", invalidRequest(tokenInQuery, "it in the Authorization header alone", "")
+	}
+	headers := r.Header.Values("Authorization")
+	switch len(headers) {
+	case 0:
+		return "", noToken("")
+	case 1:
+	default:
+		return "", invalidRequest(severalHeaders, "one", fmt.Sprintf("%d headers", len(headers)))
+	}
+	scheme, token, spaced := strings.Cut(headers[0], " ")
+	token = strings.Trim(token, " \t")
+	switch {
+	case !strings.EqualFold(scheme, "Bearer"):
+		return "", noToken(describeHeader(headers[0]))
+	case !spaced || token == "":
+		return "", noToken("an empty token")
+	case strings.IndexByte(token, ' ') >= 0 || strings.IndexByte(token, '\t') >= 0 || strings.IndexByte(token, ',') >= 0:
+		return "", invalidRequest(severalValues, "one token", "")
+	}
+	return token, nil
+}
+
+// hasAccessToken reports whether a query string has the parameter access_token,
+// in any spelling that some reader of it may accept.
+func hasAccessToken(query string) bool {
+	for query != "" {
+		var parameter string
+		if i := strings.IndexAny(query, "&;"); i >= 0 {
+			parameter, query = query[:i], query[i+1:]
+		} else {
+			parameter, query = query, ""
+		}
+		name, _, _ := strings.Cut(parameter, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil {
+			name = decoded
+		}
+		if strings.EqualFold(strings.TrimSpace(name), "access_token") {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *BearerCheck, err error) {
@@ -85,6 +150,68 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, g *BearerCheck
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	}
 	g.WriteBody(w, r, status, e)
+}
+
+// maxDescription bounds error_description, in bytes.
+const maxDescription = 256
+
+// challenge returns the value of WWW-Authenticate for the error (RFC 6750
+// section 3, RFC 9728 section 5.1), or "" where there is nothing to ask for.
+func (v *Verifier) challenge(g *BearerCheck, e *Error) string {
+	status, code := e.answer()
+	if status == http.StatusServiceUnavailable {
+		return ""
+	}
+	var params []string
+	add := func(name, value string) {
+		if value != "" {
+			params = append(params, name+`="`+quotable(value)+`"`)
+		}
+	}
+	if e.Claims != "" {
+		// Microsoft's form of a claims challenge, with the names that its clients look for.
+		params = append(params, `realm=""`)
+		add("authorization_uri", v.authorizeURL())
+		add("claims", base64.StdEncoding.EncodeToString([]byte(e.Claims)))
+	}
+	if code != "" {
+		add("error", code)
+		add("error_description", describe(e.Error()))
+	}
+	if code != "access_denied" && code != "invalid_request" { // no scope helps there
+		add("scope", strings.Join(v.ScopesFor(g.Policy), " "))
+	}
+	add("resource_metadata", g.ResourceMetadata)
+	return "Bearer " + strings.Join(params, ", ")
+}
+
+// describe cuts a text to what error_description may hold, at a word's end.
+func describe(s string) string {
+	s = quotable(s)
+	if len(s) <= maxDescription {
+		return s
+	}
+	s = s[:maxDescription]
+	if i := strings.LastIndexByte(s, ' '); i > 0 {
+		s = s[:i]
+	}
+	return s
+}
+
+// quotable keeps the characters that RFC 6750 section 3 allows in a quoted
+// parameter, and replaces the others so that the text stays readable.
+func quotable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r == '\\':
+			return '/'
+		case r < 0x20 || r > 0x7e:
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // logRefusal writes the line of a refused request.

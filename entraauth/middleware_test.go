@@ -38,7 +38,12 @@ type answer struct {
 
 func get(t *testing.T, url string, header http.Header) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	return request(t, http.MethodGet, url, header)
+}
+
+func request(t *testing.T, method, url string, header http.Header) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

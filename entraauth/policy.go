@@ -159,76 +159,103 @@ func (p *Policy) stepUp(id *Identity) *Error {
 		Claims: `{"access_token":{"acrs":{"essential":true,"value":"` + p.AuthContext + `"}}}`}
 }
 
-func missingScope(expected string, id *Identity) *Error {
-	return &Error{Kind: ErrInsufficientScope, Rule: "scope", Reason: scopeMissing,
-		Expected: expected, Actual: actual(strings.Join(id.scopes, " ")),
-		Remedy: "Ask for a new token with the scopes that the challenge names"}
+// Validated returns a copy of the policy that shares no memory with p. The error
+// lists everything that is wrong, each with its field: a scope in its long form or one
+// that no access token has, an id that is no GUID, a list that is there and empty. A
+// policy that asks for nothing, most likely because a variable was empty, is an error
+// too: it would open what it seems to close.
+func (p Policy) Validated() (Policy, error) {
+	if p.isEmpty() {
+		return Policy{}, errors.New("the policy asks for nothing, so it would let every caller in; name a scope, a role or another requirement, or leave the policy out")
+	}
+	if err := p.validate(""); err != nil {
+		return Policy{}, err
+	}
+	return p.clone(), nil
 }
 
-func notPermitted(rule, reason, expected, got, remedy string) *Error {
-	return &Error{Kind: ErrNotPermitted, Rule: rule, Reason: reason, Expected: expected, Actual: actual(got), Remedy: remedy}
+// lists are the policy's lists with the names of their fields.
+func (p *Policy) lists() []policyList {
+	return []policyList{
+		{"Scopes", &p.Scopes, checkScope}, {"AnyScope", &p.AnyScope, checkScope},
+		{"UserRoles", &p.UserRoles, checkShortName}, {"Groups", &p.Groups, authority.CheckGUID},
+		{"AppRoles", &p.AppRoles, checkShortName}, {"Clients", &p.Clients, authority.CheckGUID},
+	}
 }
 
-var authContext = regexp.MustCompile(`^c[1-9][0-9]?$`)
-
-// IsEmpty reports whether the policy asks for nothing, so that it admits every caller
-// that the verifier admits.
-func (p Policy) IsEmpty() bool {
-	lists := len(p.Scopes) + len(p.AnyScope) + len(p.UserRoles) + len(p.Groups) + len(p.AppRoles) + len(p.Clients)
-	return lists == 0 && p.ClientAuth == ClientAuthNone && p.AuthContext == ""
+type policyList struct {
+	field  string
+	values *[]string
+	check  func(string) error
 }
 
-// neverInToken are scopes that clients ask for and no access token for an API has.
-var neverInToken = []string{"openid", "profile", "email", "offline_access", ".default"}
+// isEmpty reports whether the policy asks for nothing.
+func (p Policy) isEmpty() bool {
+	for _, list := range p.lists() {
+		if len(*list.values) > 0 {
+			return false
+		}
+	}
+	return p.ClientAuth == ClientAuthNone && p.AuthContext == ""
+}
 
-// Clone returns a copy that shares nothing with p.
-func (p Policy) Clone() Policy {
-	for _, list := range []*[]string{&p.Scopes, &p.AnyScope, &p.UserRoles, &p.Groups, &p.AppRoles, &p.Clients} {
-		*list = slices.Clone(*list)
+func (p Policy) clone() Policy {
+	for _, list := range p.lists() {
+		*list.values = slices.Clone(*list.values)
 	}
 	return p
 }
 
-// Validate returns what is wrong with the policy, each fault named by its field
-// after the given prefix, or nil.
-func (p Policy) Validate(prefix string) error {
+var authContext = regexp.MustCompile(`^c[1-9][0-9]?$`)
+
+// validate returns everything that is wrong, each with its field after the prefix.
+func (p Policy) validate(prefix string) error {
 	var faults []error
-	fault := func(name, format string, args ...any) {
-		faults = append(faults, fmt.Errorf("%s.%s: %w", prefix, name, fmt.Errorf(format, args...)))
-	}
-	for name, list := range map[string][]string{"Scopes": p.Scopes, "AnyScope": p.AnyScope, "UserRoles": p.UserRoles, "AppRoles": p.AppRoles} {
-		for _, s := range list {
-			if s == "" || strings.ContainsAny(s, "/\"\\") || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
-				fault(name, "%q is not a short name such as access_as_user", s)
-			}
+	fault := func(field string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s%s: %w", prefix, field, err))
 		}
 	}
-	for name, list := range map[string][]string{"Scopes": p.Scopes, "AnyScope": p.AnyScope} {
-		for _, s := range list {
-			if slices.ContainsFunc(neverInToken, func(never string) bool { return strings.EqualFold(s, never) }) {
-				fault(name, "%q is for clients to ask for; no access token for an API has it, so nobody would pass: leave it out, and name a scope that the app registration exposes, such as access_as_user", s)
-			}
+	for _, list := range p.lists() {
+		for _, value := range *list.values {
+			fault(list.field, list.check(value))
 		}
-	}
-	for name, list := range map[string][]string{"Clients": p.Clients, "Groups": p.Groups} {
-		for _, s := range list {
-			if err := authority.CheckGUID(s); err != nil {
-				fault(name, "%w", err)
-			}
-		}
-	}
-	for name, list := range map[string][]string{
-		"Scopes": p.Scopes, "AnyScope": p.AnyScope, "UserRoles": p.UserRoles, "Groups": p.Groups, "AppRoles": p.AppRoles, "Clients": p.Clients,
-	} {
-		if list != nil && len(list) == 0 { // most likely because a variable was empty
-			fault(name, "the list is there and empty, so it asks for nothing; name something, or leave it nil")
+		if *list.values != nil && len(*list.values) == 0 {
+			fault(list.field, errors.New("the list is there and empty, so it asks for nothing; name something, or leave it nil"))
 		}
 	}
 	if p.ClientAuth < ClientAuthNone || p.ClientAuth > ClientAuthCertificate {
-		fault("ClientAuth", "%d is none of the constants", p.ClientAuth)
+		fault("ClientAuth", fmt.Errorf("%d is none of the constants", p.ClientAuth))
 	}
 	if p.AuthContext != "" && !authContext.MatchString(p.AuthContext) {
-		fault("AuthContext", "%q is not one of c1 to c99", p.AuthContext)
+		fault("AuthContext", fmt.Errorf("%q is not one of c1 to c99", p.AuthContext))
 	}
 	return errors.Join(faults...)
 }
+
+func checkShortName(s string) error {
+	odd := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
+	if s == "" || strings.ContainsAny(s, "/\"\\") || strings.ContainsFunc(s, odd) {
+		return fmt.Errorf("%q is not a short name such as access_as_user", s)
+	}
+	return nil
+}
+
+// neverInToken are scopes that clients request and that no access token for an API has.
+var neverInToken = []string{"openid", "profile", "email", "offline_access", ".default"}
+
+func checkScope(s string) error {
+	if slices.ContainsFunc(neverInToken, func(never string) bool { return strings.EqualFold(s, never) }) {
+		return fmt.Errorf("%q is for clients to request; no access token for an API has it, so no caller would pass: leave it out, and name a scope that the app registration exposes, such as access_as_user", s)
+	}
+	return checkShortName(s)
+}
+
+// Clone is for mcpentra, until it uses Validated.
+func (p Policy) Clone() Policy { return p.clone() }
+
+// IsEmpty is for mcpentra, until it uses Validated.
+func (p Policy) IsEmpty() bool { return p.isEmpty() }
+
+// Validate is for mcpentra, until it uses Validated.
+func (p Policy) Validate(prefix string) error { return p.validate(prefix + ".") }

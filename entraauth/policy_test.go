@@ -3,6 +3,7 @@ package entraauth_test
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -175,11 +176,14 @@ func TestStepUpChallenge(t *testing.T) {
 }
 
 func TestPolicyFaults(t *testing.T) {
-	err := entraauth.Policy{Scopes: []string{"api://x/a"}, AnyScope: []string{""}, UserRoles: []string{"a b"}, AppRoles: []string{`"`},
-		Groups: []string{"staff"}, Clients: []string{"vscode"}, ClientAuth: 7, AuthContext: "C1"}.Validate("Policy")
+	_, err := entraauth.Policy{Scopes: []string{"api://x/a"}, AnyScope: []string{""}, UserRoles: []string{"a b"}, AppRoles: []string{`"`},
+		Groups: []string{"staff"}, Clients: []string{"vscode"}, ClientAuth: 7, AuthContext: "C1"}.Validated()
+	if err == nil {
+		t.Fatal("Validated() accepts a policy with a fault in each field")
+	}
 	for _, field := range []string{"Scopes", "AnyScope", "UserRoles", "AppRoles", "Groups", "Clients", "ClientAuth", "AuthContext"} {
-		if err == nil || !strings.Contains(err.Error(), "Policy."+field+": ") {
-			t.Errorf("%s is not named in: %v", field, err)
+		if !strings.Contains("\n"+err.Error(), "\n"+field+": ") {
+			t.Errorf("Validated() = %v, want a line for %s", err, field)
 		}
 	}
 }
@@ -191,27 +195,46 @@ func TestPolicyOfOpenIDScopes(t *testing.T) {
 		for field, p := range map[string]entraauth.Policy{
 			"Scopes": {Scopes: []string{"access_as_user", scope}}, "AnyScope": {AnyScope: []string{scope, "access_as_user"}},
 		} {
-			err := p.Validate("Policy")
-			if err == nil || !strings.Contains(err.Error(), "Policy."+field+": ") || !strings.Contains(err.Error(), strconv.Quote(scope)) {
-				t.Errorf("%s %s: %v", field, scope, err)
+			_, err := p.Validated()
+			if err == nil || !strings.HasPrefix(err.Error(), field+": ") || !strings.Contains(err.Error(), strconv.Quote(scope)) {
+				t.Errorf("Validated() = %v, want an error for %s %q", err, field, scope)
 			}
 		}
 	}
-	if err := (entraauth.Policy{Scopes: []string{"email.send", "open_id"}, UserRoles: []string{"profile"}, AppRoles: []string{"openid"}}).Validate("Policy"); err != nil {
-		t.Error(err)
+	good := entraauth.Policy{Scopes: []string{"email.send", "open_id"}, UserRoles: []string{"profile"}, AppRoles: []string{"openid"}}
+	if _, err := good.Validated(); err != nil {
+		t.Errorf("%+v.Validated() = %v, want nil", good, err)
 	}
 }
 
-func TestPolicyIsEmpty(t *testing.T) {
+// A policy that asks for nothing is an error; one requirement of any kind is enough.
+func TestPolicyOfNothing(t *testing.T) {
+	t.Parallel()
 	for _, p := range []entraauth.Policy{{}, {Scopes: []string{}, Groups: []string{}}, {ClientAuth: entraauth.ClientAuthNone}} {
-		if !p.IsEmpty() {
-			t.Errorf("%+v asks for something", p)
+		if _, err := p.Validated(); err == nil || !strings.Contains(err.Error(), "asks for nothing") {
+			t.Errorf("%+v.Validated() = %v, want an error: it asks for nothing", p, err)
 		}
 	}
-	for _, p := range []entraauth.Policy{{Scopes: []string{"a"}}, {AnyScope: []string{"a"}}, {UserRoles: []string{"a"}}, {Groups: []string{"a"}}, {AppRoles: []string{"a"}},
-		{Clients: []string{"a"}}, {ClientAuth: entraauth.ClientAuthCertificate}, {AuthContext: "c1"}} {
-		if p.IsEmpty() {
-			t.Errorf("%+v asks for nothing", p)
+	for _, p := range []entraauth.Policy{{Scopes: []string{"a"}}, {AnyScope: []string{"a"}}, {UserRoles: []string{"a"}}, {Groups: []string{otherTenant}}, {AppRoles: []string{"a"}},
+		{Clients: []string{otherTenant}}, {ClientAuth: entraauth.ClientAuthCertificate}, {AuthContext: "c1"}} {
+		if _, err := p.Validated(); err != nil {
+			t.Errorf("%+v.Validated() = %v, want nil", p, err)
 		}
+	}
+}
+
+// Whoever changes a policy's lists later doesn't change the validated copy.
+func TestValidatedPolicyIsACopy(t *testing.T) {
+	t.Parallel()
+	p := entraauth.Policy{Scopes: []string{"a"}, AnyScope: []string{"a"}, UserRoles: []string{"a"}, Groups: []string{otherTenant}, AppRoles: []string{"a"}, Clients: []string{otherTenant}}
+	valid, err := p.Validated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range [][]string{p.Scopes, p.AnyScope, p.UserRoles, p.Groups, p.AppRoles, p.Clients} {
+		list[0] = "changed"
+	}
+	if got := fmt.Sprint(valid); strings.Contains(got, "changed") {
+		t.Errorf("the validated copy is now %s", got)
 	}
 }

@@ -1,27 +1,188 @@
 package entraauth
 
-import "slices"
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
 
-// Registration describes the app and the tenants that a [Verifier] was made for.
-// Package mcpentra compares it with that of an obo.Exchanger, and a server can log it
-// when it starts.
-type Registration struct {
-	// ClientID is the application id of the API, in lower case.
-	ClientID string
-	// AuthorityHost is the cloud, as a URL without trailing slash.
-	AuthorityHost string
-	// Tenants are the ids of the tenants whose users are accepted, the home tenant
-	// first, in lower case. AnyTenant means that all others are accepted too.
-	Tenants   []string
-	AnyTenant bool
-	// AppIDURIs are the API's App ID URIs.
-	AppIDURIs []string
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+)
+
+// A tenancy says whose tokens are accepted, and where their keys are.
+type tenancy struct {
+	listed  []string              // the home tenant first
+	sources map[string]*keySource // of the listed ones
+	any     *keySource            // of every other organization; nil unless asked for
 }
 
-// Registration returns the app and the tenants that the verifier was made for.
-func (v *Verifier) Registration() Registration {
-	return Registration{
-		ClientID: v.clientID, AuthorityHost: v.host.String(), Tenants: slices.Clone(v.tenancy.listed), AnyTenant: v.tenancy.any != nil,
-		AppIDURIs: slices.Clone(v.appIDURIs),
+// newTenancy checks the tenants of a configuration. The key sources come later.
+func newTenancy(home string, others []string, fault func(field string, err error)) tenancy {
+	t := tenancy{sources: make(map[string]*keySource)}
+	fault("tenant id", checkTenantID(home))
+	for i, id := range append([]string{home}, others...) {
+		if i > 0 {
+			fault("OtherTenants", checkTenantID(id))
+		}
+		if id = strings.ToLower(id); !slices.Contains(t.listed, id) {
+			t.listed = append(t.listed, id)
+		}
+	}
+	return t
+}
+
+// consumers is the tenant of personal Microsoft accounts. Anybody can create one.
+const consumers = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+func checkTenantID(id string) error {
+	switch strings.ToLower(id) {
+	case "common", organizations:
+		return fmt.Errorf("%q is every tenant in the world; give the id of your own, and see AcceptAnyOrganization", id)
+	case "consumers":
+		return errors.New(`"consumers" is the tenant ` + consumers + `, of personal accounts`)
+	}
+	return authority.CheckGUID(id)
+}
+
+// accepts reports whether tokens of the tenant are accepted.
+func (t *tenancy) accepts(id string) bool {
+	return t.sources[id] != nil || t.any != nil && authority.IsGUID(id) && !strings.EqualFold(id, consumers)
+}
+
+// source returns where the keys of the tenant are: for one that is not accepted
+// the home tenant's, whose issuer then says what was expected.
+func (t *tenancy) source(id string) *keySource {
+	switch {
+	case t.sources[id] != nil:
+		return t.sources[id]
+	case t.accepts(id):
+		return t.any
+	}
+	return t.sources[t.listed[0]]
+}
+
+func (t *tenancy) each(f func(*keySource)) {
+	for _, id := range t.listed {
+		f(t.sources[id])
+	}
+	if t.any != nil {
+		f(t.any)
+	}
+}
+
+// String names the tenants for the text of an error.
+func (t *tenancy) String() string {
+	if t.any != nil {
+		return "any organization's tenant"
+	}
+	return "tenant " + strings.Join(t.listed, " or ")
+}
+
+// An application is the API that tokens must be for.
+type application struct {
+	clientID string   // in lower case
+	uris     []string // its App ID URIs, at least one
+}
+
+// newApplication checks the ids of a configuration.
+func newApplication(clientID string, uris []string, fault func(field string, err error)) application {
+	fault("client id", authority.CheckGUID(clientID))
+	for _, uri := range uris {
+		fault("AppIDURIs", checkAppIDURI(uri))
+	}
+	a := application{strings.ToLower(clientID), slices.Clone(uris)}
+	if len(uris) == 0 {
+		a.uris = []string{"api://" + a.clientID}
+	}
+	return a
+}
+
+// checkAppIDURI wants an App ID URI as Entra registers it ("Expose an API").
+func checkAppIDURI(uri string) error {
+	u, err := url.Parse(uri)
+	odd := func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("\"\\*{}", r)
+	}
+	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
+		strings.ContainsFunc(uri, odd) {
+		return fmt.Errorf("%q is not an App ID URI such as api://12345678-1234-1234-1234-123456789abc", uri)
+	}
+	switch right := authority.WithoutScope(uri); right {
+	case uri:
+		return nil
+	case strings.TrimRight(uri, "/"):
+		return fmt.Errorf("%q ends in a slash, which no App ID URI does; set it to %q", uri, right)
+	default:
+		return fmt.Errorf("%q is a scope of the API, not its App ID URI; set it to %q", uri, right)
+	}
+}
+
+// isAudience reports whether a token of that version with the audience is for the API.
+//
+// A v1 token has the audience in the form that was requested: the client id or an App ID
+// URI, in whatever case and with or without trailing slash. Entra's directory ignores
+// case too: no two applications of a tenant have App ID URIs that differ only in case.
+// A v2 token always has the client id.
+func (a *application) isAudience(version, aud string) bool {
+	if aud == a.clientID || version != "1.0" {
+		return aud == a.clientID
+	}
+	aud = strings.TrimSuffix(aud, "/")
+	return sameLetters(aud, a.clientID) || slices.ContainsFunc(a.uris, func(uri string) bool { return sameLetters(aud, uri) })
+}
+
+// audiences names those that a token of the version may have.
+func (a *application) audiences(version string) string {
+	if version == "1.0" {
+		return strings.Join(append(slices.Clone(a.uris), a.clientID), " or ")
+	}
+	return a.clientID + " (a v2 token)"
+}
+
+// scope returns the scope as a client must request it, with the App ID URI. Entra takes
+// a bare scope for one of Microsoft Graph.
+func (a *application) scope(name string) string { return a.uris[0] + "/" + name }
+
+// sameLetters ignores the case of ASCII letters only. [strings.EqualFold] would take
+// the Kelvin sign for a k.
+func sameLetters(a, b string) bool {
+	lower := func(c byte) byte {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		return c
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkIDs finds ids in the wrong field. A GUID does not show what it identifies, and
+// the portal shows the ids of tenant and application side by side.
+func checkIDs(t *tenancy, a *application, p *Policy, fault func(field string, err error)) {
+	is := func(id string) func(string) bool {
+		return func(s string) bool { return s != "" && strings.EqualFold(s, id) }
+	}
+	tenant := t.listed[0]
+	if is(a.clientID)(tenant) {
+		fault("client id", errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration"))
+	} else if slices.ContainsFunc(t.listed, is(a.clientID)) {
+		fault("OtherTenants", fmt.Errorf("%s is the client id; list tenant ids", a.clientID))
+	}
+	if slices.ContainsFunc(p.Clients, is(tenant)) {
+		fault("Policy.Clients", fmt.Errorf("%s is the tenant id; list ids of client applications", tenant))
+	}
+	for _, id := range []string{tenant, a.clientID} {
+		if slices.ContainsFunc(p.Groups, is(id)) {
+			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; list object ids of groups", id))
+		}
 	}
 }

@@ -3,7 +3,6 @@ package entraauth
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,29 +23,31 @@ type candidate struct {
 	identity  *Identity // of the claims, verified or not
 }
 
-// who returns whom the claims speak for.
-func (t *candidate) who() *Identity {
+// caller returns the caller that the claims name.
+func (t *candidate) caller() *Identity {
 	if t.identity == nil {
 		t.identity = newIdentity(t.raw, &t.claims)
 	}
 	return t.identity
 }
 
-// A rule judges one property of a token. Its check returns nil where the token
-// passes. The context is for those that may have to wait, for keys.
-type rule struct {
-	name  string
-	check func(context.Context, *Verifier, *candidate) *Error
-}
+// local is the moment of the judgement, in the server's zone.
+func (t *candidate) local() string { return t.now.Local().Format(time.RFC3339) }
 
-// run returns the error of the check, named after the rule unless it has a
-// closer name.
-func (r rule) run(ctx context.Context, v *Verifier, t *candidate) *Error {
-	err := r.check(ctx, v, t)
-	if err != nil && err.Rule == "" {
-		err.Rule = r.name
-	}
-	return err
+// A rule judges one property of a token.
+type rule struct {
+	name string
+	// needs is the earlier rule without which this one can't be judged: in a report,
+	// which goes on after a failure, it is then not reached.
+	needs string
+	// check returns nil if the token passes. The context is for those that may have to
+	// wait, for keys.
+	check func(context.Context, *Verifier, *candidate) *Error
+	// shows returns what the rule expects and the value that it looks at.
+	shows func(*Verifier, *candidate) (expected, actual string)
+	// parts stand in a report in place of the rule once it has passed, under the names
+	// that people look for.
+	parts []rule
 }
 
 // rules are all rules, in the order in which they are applied.
@@ -54,26 +55,36 @@ func (r rule) run(ctx context.Context, v *Verifier, t *candidate) *Error {
 // Those on the header need nothing and come first: garbage is refused whether
 // there are keys or not. Those on what a token says come before its signature:
 // they are cheap, and a stranger's token must not cost a key fetch. Nothing is
-// believed until the signature holds; who may call is judged after it.
+// believed until the signature holds; the policy is checked after it.
 var rules = []rule{
-	{"algorithm", checkAlgorithm},
-	{"type", checkType},
-	{"key id", checkKeyID},
-	{"keys", checkKeys},
-	{"version", checkVersion},
-	{"issuer", checkIssuer},
-	{"tenant", checkTenant},
-	{"audience", checkAudience},
-	{"expiry", checkExpiry},
-	{"not before", checkNotBefore},
-	{"issued at", checkIssuedAt},
-	{"proof of possession", checkProof},
-	{"kind of token", checkKind},
-	{"signing key", checkSigningKey},
-	{"key issuer", checkKeyIssuer},
-	{"signature", checkSignature},
-	{"object id", checkObjectID},
-	{"policy", checkPolicy},
+	{"algorithm", "", checkAlgorithm, showAlgorithm, nil},
+	{"type", "", checkType, showType, nil},
+	{"key id", "", checkKeyID, showKey, nil},
+	{"keys", "", checkKeys, showKeys, nil},
+	{"version", "", checkVersion, showVersion, nil},
+	{"issuer", "keys", checkIssuer, showIssuer, nil},
+	{"tenant", "", checkTenant, showTenant, nil},
+	{"audience", "", checkAudience, showAudience, nil},
+	{"expiry", "", checkExpiry, showExpiry, nil},
+	{"not before", "", checkNotBefore, showNotBefore, nil},
+	{"issued at", "", checkIssuedAt, showIssuedAt, nil},
+	{"proof of possession", "", checkProof, showProof, nil},
+	{"kind of token", "", checkKind, showKind, nil},
+	{"signing key", "keys", checkSigningKey, showKey, nil},
+	{"key issuer", "signing key", checkKeyIssuer, showKey, nil},
+	{"signature", "signing key", checkSignature, showSignature, nil},
+	{"object id", "", checkObjectID, showObjectID, nil},
+	{"policy", "", checkPolicy, nil, []rule{{name: "scope", shows: showScopes}, {name: "client", shows: showClient}}},
+}
+
+// run returns the error of the check, named after the rule unless it has a
+// closer name.
+func (r *rule) run(ctx context.Context, v *Verifier, t *candidate) *Error {
+	err := r.check(ctx, v, t)
+	if err != nil && err.Rule == "" {
+		err.Rule = r.name
+	}
+	return err
 }
 
 func checkAlgorithm(_ context.Context, _ *Verifier, t *candidate) *Error {
@@ -83,6 +94,8 @@ func checkAlgorithm(_ context.Context, _ *Verifier, t *candidate) *Error {
 	return invalid(algorithmNotAccepted, "RS256", t.header.alg,
 		"Send the access token exactly as Entra issued it")
 }
+
+func showAlgorithm(_ *Verifier, t *candidate) (expected, actual string) { return "RS256", t.header.alg }
 
 func checkType(_ context.Context, _ *Verifier, t *candidate) *Error {
 	switch {
@@ -97,6 +110,8 @@ func checkType(_ context.Context, _ *Verifier, t *candidate) *Error {
 	return nil
 }
 
+func showType(_ *Verifier, t *candidate) (expected, actual string) { return "JWT", t.header.typ }
+
 func checkKeyID(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if t.header.kid != "" && len(t.header.kid) <= maxKeyID {
 		return nil
@@ -104,11 +119,26 @@ func checkKeyID(_ context.Context, _ *Verifier, t *candidate) *Error {
 	return invalid(keyIDMissing, "a header with a kid", t.header.kid, "Send the access token exactly as Entra issued it")
 }
 
+func showKey(v *Verifier, t *candidate) (expected, actual string) {
+	return "a key of " + v.tenancy.String(), "kid " + t.header.kid
+}
+
 // checkKeys gets the tenant's key set, with the issuers.
 func checkKeys(ctx context.Context, _ *Verifier, t *candidate) *Error {
 	set, err := t.source.current(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
 	t.keys = set
-	return refusal(err)
+	return nil
+}
+
+func showKeys(_ *Verifier, t *candidate) (expected, actual string) {
+	expected = "the tenant's key set"
+	if t.keys == nil {
+		return expected, ""
+	}
+	return expected, "fetched " + t.keys.fetchedAt.Local().Format(time.RFC3339)
 }
 
 func checkVersion(_ context.Context, _ *Verifier, t *candidate) *Error {
@@ -116,6 +146,10 @@ func checkVersion(_ context.Context, _ *Verifier, t *candidate) *Error {
 		return nil
 	}
 	return invalid(versionNotAccepted, "ver 1.0 or 2.0", t.claims.version, "Send an access token issued by Microsoft Entra ID")
+}
+
+func showVersion(_ *Verifier, t *candidate) (expected, actual string) {
+	return "1.0 or 2.0", t.claims.version
 }
 
 // checkIssuer compares exactly with what the tenant's metadata says, for the
@@ -140,6 +174,10 @@ func checkIssuer(_ context.Context, v *Verifier, t *candidate) *Error {
 		fmt.Sprintf("Sign in to %s; its v1 and v2 tokens are both accepted", &v.tenancy))
 }
 
+func showIssuer(_ *Verifier, t *candidate) (expected, actual string) {
+	return t.claims.issuer, t.claims.issuer
+}
+
 func checkTenant(_ context.Context, v *Verifier, t *candidate) *Error {
 	if v.tenancy.accepts(t.claims.tenantID) {
 		return nil
@@ -151,31 +189,27 @@ func checkTenant(_ context.Context, v *Verifier, t *candidate) *Error {
 	return invalid(tenantMismatch, v.tenancy.String(), t.claims.tenantID, remedy)
 }
 
-// checkAudience: a v1 token has the audience in the form that was asked for,
-// the application's id or an App ID URI, in whatever case and with or without
-// trailing slash; a v2 token always has the id.
+func showTenant(v *Verifier, t *candidate) (expected, actual string) {
+	return v.tenancy.String(), t.claims.tenantID
+}
+
 func checkAudience(_ context.Context, v *Verifier, t *candidate) *Error {
-	aud := t.claims.audience
-	if aud == v.clientID || t.claims.version == "1.0" && v.isAudience(aud) {
+	if v.api.isAudience(t.claims.version, t.claims.audience) {
 		return nil
 	}
-	return invalid(audienceMismatch, v.audiences(t.claims.version), aud,
+	return invalid(audienceMismatch, v.api.audiences(t.claims.version), t.claims.audience,
 		fmt.Sprintf("Ask for the scope %s. If that is so, this server's application id is wrong", v.wantedScope()))
 }
 
-// audiences names those that a token of the version may have.
-func (v *Verifier) audiences(version string) string {
-	if version == "1.0" {
-		return strings.Join(append(slices.Clone(v.appIDURIs), v.clientID), " or ")
-	}
-	return v.clientID + " (a v2 token)"
+func showAudience(v *Verifier, t *candidate) (expected, actual string) {
+	return v.api.audiences(t.claims.version), t.claims.audience
 }
 
 func checkExpiry(_ context.Context, v *Verifier, t *candidate) *Error {
-	if !t.claims.hasExpires {
+	if !t.claims.expires.present {
 		return invalid(expiryMissing, "a token with exp", "", "Send an access token issued by Microsoft Entra ID")
 	}
-	exp := time.Unix(t.claims.expires, 0)
+	exp := time.Unix(t.claims.expires.seconds, 0)
 	if t.now.Before(exp.Add(v.skew)) {
 		return nil
 	}
@@ -183,17 +217,29 @@ func checkExpiry(_ context.Context, v *Verifier, t *candidate) *Error {
 		Remedy: "Refresh the access token or sign in again"}
 }
 
+func showExpiry(_ *Verifier, t *candidate) (expected, actual string) {
+	return "later than " + t.local(), t.claims.expires.local()
+}
+
 func checkNotBefore(_ context.Context, v *Verifier, t *candidate) *Error {
-	return v.checkStarted(t.now, t.claims.notBefore, t.claims.hasNotBefore, notYetValid)
+	return v.checkStarted(t.now, t.claims.notBefore, notYetValid)
+}
+
+func showNotBefore(_ *Verifier, t *candidate) (expected, actual string) {
+	return "not later than " + t.local(), t.claims.notBefore.local()
 }
 
 func checkIssuedAt(_ context.Context, v *Verifier, t *candidate) *Error {
-	return v.checkStarted(t.now, t.claims.issuedAt, t.claims.hasIssuedAt, issuedInFuture)
+	return v.checkStarted(t.now, t.claims.issuedAt, issuedInFuture)
 }
 
-func (v *Verifier) checkStarted(now time.Time, seconds int64, present bool, reason string) *Error {
-	start := time.Unix(seconds, 0)
-	if !present || !start.After(now.Add(v.skew)) {
+func showIssuedAt(_ *Verifier, t *candidate) (expected, actual string) {
+	return "not later than " + t.local(), t.claims.issuedAt.local()
+}
+
+func (v *Verifier) checkStarted(now time.Time, m moment, reason string) *Error {
+	start := time.Unix(m.seconds, 0)
+	if !m.present || !start.After(now.Add(v.skew)) {
 		return nil
 	}
 	return invalid(reason, "a token valid by now", start.UTC().Format(time.RFC3339),
@@ -206,6 +252,10 @@ func checkProof(_ context.Context, _ *Verifier, t *candidate) *Error {
 	}
 	return invalid(boundToKey, "a bearer token", "cnf", "Sign in with another account, or in the browser rather than through the "+
 		"device's account broker, or ask an administrator about the policy that binds tokens to devices")
+}
+
+func showProof(*Verifier, *candidate) (expected, actual string) {
+	return "a bearer token", "a bearer token"
 }
 
 // checkKind tells an access token from an ID token: both have this API as audience.
@@ -223,6 +273,50 @@ func checkKind(_ context.Context, v *Verifier, t *candidate) *Error {
 		fmt.Sprintf("Send the access token for the scope %s; the ID token is for the client itself", v.wantedScope()))
 }
 
+func showKind(_ *Verifier, t *candidate) (expected, actual string) {
+	return "an access token", "an access token, of a " + t.caller().kind.String()
+}
+
+// checkSigningKey finds the key that the token names, if need be in a newer key set.
+func checkSigningKey(ctx context.Context, v *Verifier, t *candidate) *Error {
+	key, set, err := t.source.find(ctx, t.keys, t.header.kid)
+	if err != nil {
+		return unavailable(err)
+	}
+	if key == nil {
+		return unknownKey(v, t)
+	}
+	t.keys, t.key = set, key
+	return nil
+}
+
+// checkKeyIssuer: the tenant's set may hold keys of others, which sign for them only.
+func checkKeyIssuer(_ context.Context, v *Verifier, t *candidate) *Error {
+	if t.keys.maySign(t.key, &t.claims) {
+		return nil
+	}
+	return unknownKey(v, t)
+}
+
+func unknownKey(v *Verifier, t *candidate) *Error {
+	return invalid(keyNotFound, "a key of "+v.tenancy.String(), "kid "+t.header.kid, "Get a new token from there")
+}
+
+func checkSignature(_ context.Context, v *Verifier, t *candidate) *Error {
+	err := t.key.verify(t.signed, t.signature)
+	if err == nil {
+		return nil
+	}
+	e := invalid(signatureInvalid, "a signature by a key of "+v.tenancy.String(), "kid "+t.header.kid,
+		"Send the access token exactly as Entra issued it")
+	e.cause = err
+	return e
+}
+
+func showSignature(*Verifier, *candidate) (expected, actual string) {
+	return "made by that key", "made by that key"
+}
+
 // checkObjectID: a user has an object id, and an application has one if it has
 // a service principal in the tenant.
 func checkObjectID(_ context.Context, _ *Verifier, t *candidate) *Error {
@@ -232,11 +326,23 @@ func checkObjectID(_ context.Context, _ *Verifier, t *candidate) *Error {
 	return invalid(objectIDMissing, "a token with oid", t.claims.objectID, "Send an access token of a user of the tenant")
 }
 
+func showObjectID(_ *Verifier, t *candidate) (expected, actual string) {
+	return "a GUID", t.claims.objectID
+}
+
 func checkPolicy(_ context.Context, v *Verifier, t *candidate) *Error {
-	id := t.who()
+	id := t.caller()
 	err := v.policy.check(id)
 	if err != nil {
 		err.caller = id
 	}
 	return err
+}
+
+func showScopes(v *Verifier, t *candidate) (expected, actual string) {
+	return strings.Join(v.policy.Scopes, " "), t.claims.scopes
+}
+
+func showClient(v *Verifier, t *candidate) (expected, actual string) {
+	return strings.Join(v.policy.Clients, " "), t.claims.clientID()
 }

@@ -1,17 +1,19 @@
 package entraauth
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
+	"github.com/mcpentra/mcp-entra-go/internal/cache"
 )
 
 // DefaultScope is the delegated permission that a caller needs where the policy
@@ -67,23 +69,15 @@ type Options struct {
 // A Verifier verifies the access tokens that Entra issues for one API. It is
 // safe for concurrent use.
 type Verifier struct {
-	clientID  string
-	host      authority.Host
-	tenancy   tenancy
-	appIDURIs []string
-	policy    Policy
-	skew      time.Duration
-	now       func() time.Time
-	log       *slog.Logger
-	tokens    *tokenCache // nil if none are remembered
-	known     atomic.Pointer[knownHeader]
-}
-
-// knownHeader is the header of the last token that was accepted. Entra writes the
-// same one on all tokens that a key signs, so most need not be decoded.
-type knownHeader struct {
-	encoded string
-	header  header
+	api     application
+	host    authority.Host
+	tenancy tenancy
+	policy  Policy
+	skew    time.Duration
+	now     func() time.Time
+	log     *slog.Logger
+	tokens  *tokenCache // nil if none are remembered
+	known   atomic.Pointer[knownHeader]
 }
 
 // NewVerifier returns a verifier for tokens of the tenant with the API as
@@ -104,23 +98,18 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 			faults = append(faults, fmt.Errorf("%s: %w", field, err))
 		}
 	}
-	v := &Verifier{
-		clientID: strings.ToLower(clientID), appIDURIs: slices.Clone(o.AppIDURIs),
-		policy: o.Policy.Clone(), skew: o.ClockSkew, now: o.Now, log: o.Logger,
-	}
+	v := &Verifier{skew: cmp.Or(o.ClockSkew, defaultSkew), now: o.Now, log: o.Logger}
 	v.tenancy = newTenancy(tenantID, o.OtherTenants, fault)
-	fault("client id", authority.CheckGUID(clientID))
-	v.checkIDs(fault)
+	v.api = newApplication(clientID, o.AppIDURIs, fault)
+	v.policy = o.Policy.clone()
+	if p := &v.policy; len(p.Scopes)+len(p.AnyScope)+len(p.AppRoles) == 0 { // empty or nil: there is a default
+		p.Scopes, p.AnyScope, p.AppRoles = []string{DefaultScope}, nil, nil
+	}
+	checkIDs(&v.tenancy, &v.api, &v.policy, fault)
 	var err error
 	v.host, err = authority.Parse(o.AuthorityHost)
 	fault("AuthorityHost", err)
-	for _, uri := range v.appIDURIs {
-		fault("AppIDURIs", checkAppIDURI(uri))
-	}
-	if p := &v.policy; len(p.Scopes)+len(p.AnyScope)+len(p.AppRoles) == 0 {
-		p.Scopes, p.AnyScope, p.AppRoles = nil, nil, nil // empty or nil: there is a default
-	}
-	if err := v.policy.Validate("Policy"); err != nil {
+	if err := v.policy.validate("Policy."); err != nil {
 		faults = append(faults, err)
 	}
 	if v.skew < 0 || v.skew > maxSkew {
@@ -132,67 +121,24 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("entraauth: %w", errors.Join(faults...))
 	}
-	v.applyDefaults(&o)
-	v.startKeys(&o)
-	return v, nil
-}
-
-// checkIDs finds ids in the wrong field. A GUID does not show what it identifies, and
-// the portal shows the ids of tenant and application side by side.
-func (v *Verifier) checkIDs(fault func(field string, err error)) {
-	is := func(id string) func(string) bool {
-		return func(s string) bool { return s != "" && strings.EqualFold(s, id) }
-	}
-	tenant := v.tenancy.listed[0]
-	if is(v.clientID)(tenant) {
-		fault("client id", errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration"))
-	} else if slices.ContainsFunc(v.tenancy.listed, is(v.clientID)) {
-		fault("OtherTenants", fmt.Errorf("%s is the client id; list tenant ids", v.clientID))
-	}
-	if slices.ContainsFunc(v.policy.Clients, is(tenant)) {
-		fault("Policy.Clients", fmt.Errorf("%s is the tenant id; list ids of client applications", tenant))
-	}
-	for _, id := range []string{tenant, v.clientID} {
-		if slices.ContainsFunc(v.policy.Groups, is(id)) {
-			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; list object ids of groups", id))
-		}
-	}
-}
-
-func (v *Verifier) applyDefaults(o *Options) {
-	if len(v.appIDURIs) == 0 {
-		v.appIDURIs = []string{"api://" + v.clientID}
-	}
-	if p := &v.policy; len(p.Scopes)+len(p.AnyScope)+len(p.AppRoles) == 0 {
-		p.Scopes = []string{DefaultScope}
-	}
-	if v.skew == 0 {
-		v.skew = defaultSkew
-	}
 	if v.now == nil {
 		v.now = time.Now
 	}
 	if v.log == nil {
 		v.log = slog.Default()
 	}
-	if o.KeyRefetchInterval == 0 {
-		o.KeyRefetchInterval = unknownInterval
+	if size := cmp.Or(o.TokenCache, defaultTokenCache); size > 0 {
+		v.tokens = newTokenCache(size, v.now)
 	}
-	if o.TokenCache == 0 {
-		o.TokenCache = defaultTokenCache
-	}
-	if o.TokenCache > 0 {
-		v.tokens = newTokenCache(o.TokenCache, v.now)
-	}
+	v.startKeys(&o)
+	return v, nil
 }
 
 // startKeys makes the key sources of all tenants and begins their first fetch.
 func (v *Verifier) startKeys(o *Options) {
-	client := sameHost(o.HTTPClient)
+	client, interval := sameHost(o.HTTPClient), cmp.Or(o.KeyRefetchInterval, unknownInterval)
 	newSource := func(tenant string) *keySource {
-		s := newKeySource(v.host, tenant, v.clientID, client, v.now, v.log)
-		s.unknownInterval = o.KeyRefetchInterval
-		return s
+		return newKeySource(directory{v.host, tenant, v.api.clientID, client}, interval, v.now, v.log)
 	}
 	for _, id := range v.tenancy.listed {
 		v.tenancy.sources[id] = newSource(id)
@@ -215,87 +161,62 @@ func (v *Verifier) Close() error {
 // an *[Error] of kind [ErrKeysUnavailable]; its Reason tells a tenant that does not
 // exist (tenant_not_found) from one that can't be reached.
 func (v *Verifier) Ready(ctx context.Context) error {
-	_, err := v.tenancy.source("").current(ctx)
-	return err
+	if _, err := v.tenancy.source("").current(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
 }
 
-// Verify judges an access token (without "Bearer ") and returns whom it speaks
-// for. The error is an *[Error].
-func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
-	if v.tokens != nil && len(token) <= maxToken {
-		return v.verifyCached(ctx, token)
-	}
-	t, err := v.verify(ctx, token)
-	if err != nil {
-		return nil, err
-	}
-	return t.who(), nil
+// Registration describes the app and the tenants that a [Verifier] was made for.
+// Package mcpentra compares it with that of an obo.Exchanger, and a server can log it
+// when it starts.
+type Registration struct {
+	// ClientID is the application id of the API, in lower case.
+	ClientID string
+	// AuthorityHost is the cloud, as a URL without trailing slash.
+	AuthorityHost string
+	// Tenants are the ids of the tenants whose users are accepted, the home tenant
+	// first, in lower case. AnyTenant means that all others are accepted too.
+	Tenants   []string
+	AnyTenant bool
+	// AppIDURIs are the API's App ID URIs.
+	AppIDURIs []string
 }
 
-// verify judges by all rules and stops at the first that fails.
-func (v *Verifier) verify(ctx context.Context, token string) (*candidate, error) {
-	t, err := v.decode(token)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range rules {
-		if err := r.run(ctx, v, t); err != nil {
-			return nil, err
-		}
-	}
-	v.remember(t)
-	t.who().origin = provenance{t.source, t.header.kid, t.key}
-	return t, nil
-}
-
-func (v *Verifier) remember(t *candidate) {
-	encoded, _, _ := strings.Cut(t.raw, ".")
-	if known := v.known.Load(); known == nil || known.encoded != encoded {
-		v.known.Store(&knownHeader{strings.Clone(encoded), t.header})
+// Registration returns the app and the tenants that the verifier was made for.
+func (v *Verifier) Registration() Registration {
+	return Registration{
+		ClientID: v.api.clientID, AuthorityHost: v.host.String(), Tenants: slices.Clone(v.tenancy.listed), AnyTenant: v.tenancy.any != nil,
+		AppIDURIs: slices.Clone(v.api.uris),
 	}
 }
 
-// decode decodes a token. It judges its form alone.
-func (v *Verifier) decode(token string) (*candidate, error) {
-	if len(token) > maxToken {
-		return nil, malformed(fmt.Errorf("%d bytes; at most %d are read", len(token), maxToken))
-	}
-	parts, err := split(token)
-	if err != nil {
-		return nil, malformed(err)
-	}
-	t := &candidate{now: v.now(), raw: token, signed: token[:len(parts[0])+1+len(parts[1])]}
-	if known := v.known.Load(); known != nil && known.encoded == parts[0] {
-		t.header = known.header
-	} else if err := t.header.decode(parts[0]); err != nil {
-		return nil, malformed(err)
-	}
-	if err := t.claims.decode(parts[1]); err != nil {
-		return nil, malformed(err)
-	}
-	if t.signature, err = decodePart(parts[2]); err != nil {
-		return nil, malformed(fmt.Errorf("signature: %w", err))
-	}
-	t.source = v.tenancy.source(t.claims.tenantID)
-	return t, nil
+const (
+	defaultTokenCache = 10_000
+	// tokenCost is what a token of usual size takes in the cache, in bytes:
+	// itself, its claims, the entry. Larger ones count more.
+	tokenCost = 4 << 10
+	// entryCost is about what the cache adds to each entry.
+	entryCost = 320
+	// judgeTimeout bounds one verification; a key fetch is the only long part.
+	judgeTimeout = fetchTimeout + 5*time.Second
+)
+
+// A tokenCache keeps the tokens that one verifier accepted, by their SHA-256.
+// What it says is worth nothing to a verifier with another policy, so they
+// share none.
+type tokenCache = cache.Cache[[sha256.Size]byte, *Identity]
+
+func newTokenCache(tokens int, now func() time.Time) *tokenCache {
+	return cache.New[[sha256.Size]byte, *Identity](cache.Options{
+		MaxBytes:    uint64(tokens) * tokenCost, //nolint:gosec // positive
+		LoadTimeout: judgeTimeout, Now: now,
+	})
 }
 
-func malformed(cause error) *Error {
-	e := invalid(malformedToken, "an access token issued by Microsoft Entra ID", "", "Send the token exactly as Entra issued it, once")
-	e.Rule, e.cause = "form", cause
-	return e
-}
-
-// AuthorizationServers returns the URLs of the authorization servers whose
-// tokens are accepted, for protected resource metadata:
-// https://login.microsoftonline.com/{tenant id}/v2.0, the home tenant's first.
-func (v *Verifier) AuthorizationServers() []string {
-	var urls []string
-	v.tenancy.each(func(s *keySource) { urls = append(urls, v.host.Tenant(s.tenantID)+"/v2.0") })
-	return urls
-}
-
-// authorizeURL is where a user signs in, for a claims challenge.
-func (v *Verifier) authorizeURL() string {
-	return v.host.Tenant(v.tenancy.listed[0]) + "/oauth2/v2.0/authorize"
+// knownHeader is the header of the last token that was accepted. Entra writes the
+// same one on all tokens that a key signs, so most need not be decoded.
+type knownHeader struct {
+	encoded string
+	header  header
 }

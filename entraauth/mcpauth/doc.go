@@ -4,17 +4,25 @@
 //	server := mcp.NewServer(&mcp.Implementation{Name: "mine"}, nil)
 //	server.AddReceivingMiddleware(mcpauth.Receive)
 //	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil)
-//	guard := &entraauth.Guard{ResourceMetadata: metadataURL, WriteBody: mcpauth.WriteBody}
-//	http.Handle("/mcp", verifier.Middleware(guard)(mcpauth.Bridge(handler)))
+//	metadata, err := verifier.ResourceMetadata("https://mcp.example.com/mcp", "Mine")
+//	if err != nil {
+//		return err
+//	}
+//	check := &entraauth.BearerCheck{ResourceMetadata: metadata.URL(), WriteBody: mcpauth.WriteBody}
+//	http.Handle(metadata.Path(), metadata)
+//	http.Handle("/mcp", verifier.Middleware(check)(mcpauth.Bridge(handler)))
 //
-// A tool then asks entraauth.FromContext(ctx) who calls.
+// A tool then asks who calls:
+//
+//	caller, err := mcpauth.Caller(ctx)
 //
 // # Why two halves
 //
 // In a stateful server the context of a tool call is that of the request which
-// opened the session, whoever sends the call. An identity in that context is
-// somebody else's. So [Bridge] takes the identity out of the context and hands
+// opened the session, whoever sends the call. An identity in that context may be
+// another user's. So [Bridge] takes the identity out of the context and hands
 // it to the SDK in the TokenInfo of the request, the one thing that the SDK
-// keeps with each request; and [Receive] takes it from there. Forgetting either
-// half yields nobody, never somebody else.
+// keeps with each request; and [Receive] takes it from there. Without Bridge, requests
+// fail; without Receive, [Caller] does. Both errors name what is missing, and neither
+// setup ever yields another user.
 package mcpauth

@@ -63,3 +63,46 @@ func hideTokens(s string) string {
 func isWord(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_+=~", r)
 }
+
+// describeHeader describes an Authorization header for the log without quoting it.
+func describeHeader(value string) string {
+	end := strings.IndexFunc(value, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+	if end < 0 {
+		end = len(value)
+	}
+	for _, scheme := range schemes {
+		switch {
+		case !strings.EqualFold(value[:end], scheme):
+		case scheme == "Bearer":
+			return "Bearer without a space behind it"
+		default:
+			return "scheme " + scheme
+		}
+	}
+	return fmt.Sprintf("%d bytes without a known scheme", len(value))
+}
+
+// schemes are the authentication schemes that a log may name: those that IANA
+// lists, and some others in use.
+var schemes = []string{
+	"ApiKey", "AWS4-HMAC-SHA256", "Basic", "Bearer", "Concealed", "Digest", "DPoP", "GNAP", "GoogleLogin", "Hawk", "HOBA",
+	"MSAuth", "Mutual", "Negotiate", "NTLM", "OAuth", "PoP", "PrivateToken", "SAML", "SCRAM-SHA-1", "SCRAM-SHA-256",
+	"SharedAccessSignature", "SharedKey", "SharedKeyLite", "Signature", "Token", "VAPID", "WRAP",
+}
+
+// maxName bounds the names of a caller, in bytes. Entra's own limit is 256 characters.
+const maxName = 1024
+
+// printable cuts a name that is shown to people to maxName bytes and drops
+// characters that can't be printed: users choose their own names.
+func printable(name string) string {
+	name = strings.ToValidUTF8(name[:min(len(name), maxName)], "")
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, name)
+}

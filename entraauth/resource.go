@@ -1,0 +1,147 @@
+package entraauth
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+)
+
+// wellKnown is where protected resource metadata lives; the path of the resource
+// follows it (RFC 9728 section 3.1).
+const wellKnown = "/.well-known/oauth-protected-resource"
+
+// ResourceMetadata tells clients where to sign in for an API: its protected resource
+// metadata (RFC 9728). It is an http.Handler for one path of the API's own host. Make
+// it with [Verifier.ResourceMetadata].
+type ResourceMetadata struct {
+	url, path string
+	body      []byte
+}
+
+// ResourceMetadata returns the metadata of the API at resourceURL, the URL that clients
+// are given, such as "https://api.example.com/orders". It is https, or http on a
+// loopback host, and ends in no slash. The name is the API's, for people; an empty one
+// is left out.
+//
+//	metadata, err := verifier.ResourceMetadata("https://api.example.com/orders", "Orders")
+//	if err != nil {
+//		return err
+//	}
+//	mux.Handle(metadata.Path(), metadata)
+//	check := &entraauth.BearerCheck{ResourceMetadata: metadata.URL()}
+func (v *Verifier) ResourceMetadata(resourceURL, name string) (*ResourceMetadata, error) {
+	u, err := parseResource(resourceURL)
+	if err != nil {
+		return nil, fmt.Errorf("entraauth: resource URL: %w", err)
+	}
+	body, err := json.Marshal(struct {
+		Resource             string   `json:"resource"`
+		AuthorizationServers []string `json:"authorization_servers"`
+		Scopes               []string `json:"scopes_supported,omitempty"` // offline_access is the client's affair
+		Methods              []string `json:"bearer_methods_supported"`
+		Name                 string   `json:"resource_name,omitempty"`
+	}{resourceURL, v.AuthorizationServers(), v.ScopesFor(Policy{}), []string{"header"}, name})
+	if err != nil {
+		return nil, fmt.Errorf("entraauth: %w", err)
+	}
+	p := wellKnown + u.Path
+	return &ResourceMetadata{url: u.Scheme + "://" + u.Host + p, path: p, body: append(body, '\n')}, nil
+}
+
+// parseResource checks the URL of a resource. Clients compare it exactly, and its path
+// becomes part of a pattern of [http.ServeMux].
+func parseResource(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil:
+		return nil, fmt.Errorf("%q is not a URL such as https://api.example.com/orders", s)
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+		return nil, fmt.Errorf("%q must be https; http is for loopback hosts", s)
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#"):
+		return nil, fmt.Errorf("%q must have no query or fragment (RFC 9728 section 1.2)", s)
+	case strings.HasSuffix(u.Path, "/"):
+		return nil, fmt.Errorf("%q must have no trailing slash: clients compare it exactly", s)
+	case strings.ContainsAny(u.Path, "{} ") || u.EscapedPath() != u.Path || u.Path != "" && path.Clean(u.Path) != u.Path:
+		return nil, fmt.Errorf("the path %q must be clean, without spaces, braces and characters that need an escape", u.Path)
+	}
+	return u, nil
+}
+
+func isLoopback(host string) bool {
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
+}
+
+// URL returns the address of the metadata, for [BearerCheck.ResourceMetadata]:
+// "https://api.example.com/.well-known/oauth-protected-resource/orders".
+func (m *ResourceMetadata) URL() string { return m.url }
+
+// Path returns the path of that address, at which the handler must be mounted:
+// "/.well-known/oauth-protected-resource/orders".
+func (m *ResourceMetadata) Path() string { return m.path }
+
+// ServeHTTP answers GET and HEAD with the metadata, and preflights (OPTIONS). The
+// metadata is public, so pages of every origin may read it.
+func (m *ResourceMetadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	const methods = "GET, HEAD, OPTIONS"
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		h.Set("Content-Type", "application/json")
+		_, _ = w.Write(m.body) // an error means that the client is gone
+	case http.MethodOptions:
+		h.Set("Access-Control-Allow-Methods", methods)
+		h.Set("Access-Control-Allow-Headers", "Authorization, *") // the star covers all others
+		h.Set("Access-Control-Max-Age", "600")
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		h.Set("Allow", methods)
+		http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
+	}
+}
+
+// AuthorizationServers returns the URLs of the authorization servers whose tokens are
+// accepted: https://login.microsoftonline.com/{tenant id}/v2.0, the home tenant's first.
+func (v *Verifier) AuthorizationServers() []string {
+	var urls []string
+	v.tenancy.each(func(s *keySource) { urls = append(urls, v.host.Tenant(s.tenantID)+"/v2.0") })
+	return urls
+}
+
+// ScopesFor returns the scopes that a user under the policy needs, the verifier's own
+// first, each in the form that a client requests from Entra:
+// "api://{client id}/access_as_user". Of AnyScope it is the first.
+func (v *Verifier) ScopesFor(p Policy) []string {
+	var names, full []string
+	for _, policy := range []*Policy{&v.policy, &p} {
+		names = append(names, policy.Scopes...)
+		if len(policy.AnyScope) > 0 && !slices.ContainsFunc(policy.AnyScope, func(s string) bool { return slices.Contains(names, s) }) {
+			names = append(names, policy.AnyScope[0])
+		}
+	}
+	for _, name := range names {
+		if scope := v.api.scope(name); !slices.Contains(full, scope) {
+			full = append(full, scope)
+		}
+	}
+	return full
+}
+
+// wantedScope is the scope that an error tells clients to request: the first that
+// the policy wants, or all that an application was granted.
+func (v *Verifier) wantedScope() string {
+	if scopes := v.ScopesFor(Policy{}); len(scopes) > 0 {
+		return scopes[0]
+	}
+	return v.api.scope(".default")
+}
+
+// authorizeURL is where a user signs in, for a claims challenge.
+func (v *Verifier) authorizeURL() string {
+	return v.host.Tenant(v.tenancy.listed[0]) + "/oauth2/v2.0/authorize"
+}
