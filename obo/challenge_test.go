@@ -29,6 +29,7 @@ func (w *world) capable(u *entratest.User, capabilities any) obo.Assertion {
 }
 
 func TestCP1IsDeclaredForThoseWhoHaveIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const declaration = `{"access_token":{"xms_cc":{"values":["cp1"]}}}`
 	cae := policy.TokenRequestOptions{Scopes: []string{storageScope}, EnableCAE: true}
@@ -66,6 +67,7 @@ func TestCP1IsDeclaredForThoseWhoHaveIt(t *testing.T) {
 // TestNewTokenAfterChallenge: the token that a challenge led to is the one that
 // everybody gets from then on, for this user and this path.
 func TestNewTokenAfterChallenge(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	a := w.capable(w.alice, []string{"cp1"})
@@ -105,6 +107,7 @@ func TestNewTokenAfterChallenge(t *testing.T) {
 // TestChallengeSupersedes: a plain exchange that began before the challenge must
 // not bring the old token back.
 func TestChallengeSupersedes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 300 * time.Millisecond, Times: 1})
@@ -138,6 +141,7 @@ func TestChallengeSupersedes(t *testing.T) {
 // TestChallengeThatNeedsTheUser: the claims that only the user can satisfy come
 // out of the Azure SDK in our error, for the client.
 func TestChallengeThatNeedsTheUser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 50076, Claims: challenge})
 	_, err := w.getWith(t.Context(), w.exchanger(nil).Credential(w.capable(w.alice, []string{"cp1"})),
@@ -148,6 +152,7 @@ func TestChallengeThatNeedsTheUser(t *testing.T) {
 }
 
 func TestClaimsThatAreNoChallenge(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
 	for _, claims := range []string{
@@ -166,6 +171,7 @@ func TestClaimsThatAreNoChallenge(t *testing.T) {
 // TestGraphRevokesAToken: an azcore pipeline, a service in Graph's shape that
 // challenges a revoked token, and no step of ours in between.
 func TestGraphRevokesAToken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	graph := w.tenant.AddApp("Graph", "User.Read")
 	w.tenant.Consent(w.api, graph, "User.Read")

@@ -62,6 +62,7 @@ func (e *moodyEntra) RoundTrip(req *http.Request) (*http.Response, error) {
 // one store, caches that hold a third of the users, tokens that expire, are
 // renewed and challenged, and failures. Each token is its user's and its scope's.
 func TestManyUsersAreNeverMixed(t *testing.T) {
+	t.Parallel()
 	const users, callers, calls = 1000, 64, 40
 	clock := &fakeClock{now: time.Now()}
 	entra := &moodyEntra{}

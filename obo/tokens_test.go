@@ -18,6 +18,7 @@ import (
 )
 
 func TestOneExchangeHoweverManyWait(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	a := w.assertion(w.alice)
@@ -40,6 +41,7 @@ func TestOneExchangeHoweverManyWait(t *testing.T) {
 // TestCallersThatGiveUp: the one who started the exchange and a later one with
 // a deadline of their own both leave; the exchange serves those who stay.
 func TestCallersThatGiveUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 400 * time.Millisecond, Times: 1})
@@ -71,6 +73,7 @@ func TestCallersThatGiveUp(t *testing.T) {
 // TestUsersAreNeverMixed runs users, failures and the cache's eviction against
 // each other. Each token handed out is compared with its user.
 func TestUsersAreNeverMixed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(func(o *obo.Options) { o.CacheBytes = 20 << 10 }) // room for some of the users
 	const users, workers, calls = 12, 16, 40
@@ -114,6 +117,7 @@ func TestUsersAreNeverMixed(t *testing.T) {
 }
 
 func TestSameUserOtherAssertionOtherToken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	w.mustGet(x.Credential(w.assertion(w.alice)))
@@ -124,6 +128,7 @@ func TestSameUserOtherAssertionOtherToken(t *testing.T) {
 }
 
 func TestCacheKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
 	const claims = challenge
@@ -155,6 +160,7 @@ func TestCacheKey(t *testing.T) {
 
 // TestTimes walks through the life of a token on a fake clock.
 func TestTimes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	day := w.tenant.Mint(w.api, 1, func(_, claims map[string]any) {
@@ -199,6 +205,7 @@ func TestTimes(t *testing.T) {
 }
 
 func TestShortTokens(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	// 2 minutes, in the forms that Entra and its neighbours use. MSAL alone
 	// would refuse a token of less than 5.
@@ -219,6 +226,7 @@ func TestShortTokens(t *testing.T) {
 }
 
 func TestRefreshIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{
 		Body: `{"token_type":"Bearer","access_token":"opaque","expires_in":3600,"refresh_in":600}`,
@@ -232,6 +240,7 @@ func TestRefreshIn(t *testing.T) {
 // TestNothingOutlivesTheAssertion: a downstream token may live longer than the
 // user's own; it is not served longer.
 func TestNothingOutlivesTheAssertion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	expires := w.clock.Now().Add(10 * time.Minute)
 	token := w.tenant.Mint(w.api, 1, func(_, claims map[string]any) { claims["exp"] = expires.Unix() })
@@ -256,6 +265,7 @@ func TestNothingOutlivesTheAssertion(t *testing.T) {
 
 // TestConsentIsNoticed: errors aren't cached.
 func TestConsentIsNoticed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tenant.RevokeConsent(w.api, w.tenant.Storage())
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
@@ -269,6 +279,7 @@ func TestConsentIsNoticed(t *testing.T) {
 // TestRedirectIsNotFollowed: a redirect would take the secret and the user's
 // token elsewhere.
 func TestRedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	thief := newWorld(t)
 	for _, status := range []int{301, 302, 303, 307, 308} {

@@ -124,6 +124,7 @@ func (w *world) get(x *obo.Exchanger, a obo.Assertion, user *entratest.User) str
 }
 
 func TestReplicasShareTokens(t *testing.T) {
+	t.Parallel()
 	_, client := startRedis(t)
 	w := newWorld(t, client)
 	alice, bob := w.tenant.AddUser("alice@contoso.com", "Alice"), w.tenant.AddUser("bob@contoso.com", "Bob")
@@ -166,6 +167,7 @@ func TestReplicasShareTokens(t *testing.T) {
 
 // TestRedisStalls: stopped in its tracks, it costs one bounded wait; killed, nothing more.
 func TestRedisStalls(t *testing.T) {
+	t.Parallel()
 	cmd, client := startRedis(t)
 	w := newWorld(t, client)
 	alice := w.tenant.AddUser("alice@contoso.com", "Alice")

@@ -11,6 +11,7 @@ import (
 
 // TestPut replaces what is there, and what is being loaded.
 func TestPut(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c := cache.New[string, int](cache.Options{MaxBytes: 1 << 20, Now: clock.Now})
 	item := func(v int) cache.Item[int] {
@@ -64,6 +65,7 @@ func TestPut(t *testing.T) {
 // TestPutAgainstLoads: under load, a value that was put is never followed by an
 // older one. Values grow with time.
 func TestPutAgainstLoads(t *testing.T) {
+	t.Parallel()
 	c := cache.New[string, int64](cache.Options{MaxBytes: 1 << 20})
 	var mu sync.Mutex
 	var last int64
