@@ -54,8 +54,8 @@ func checkPublic(t *testing.T, where string, o types.Object) {
 	}
 	forInternal(named.Underlying(), where, report)
 	methods := types.NewMethodSet(types.NewPointer(named))
-	for i := range methods.Len() {
-		if m := methods.At(i).Obj(); m.Exported() {
+	for method := range methods.Methods() {
+		if m := method.Obj(); m.Exported() {
 			forInternal(m.Type(), where+"."+m.Name(), report)
 		}
 	}

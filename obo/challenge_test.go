@@ -109,8 +109,8 @@ func TestNewTokenAfterChallenge(t *testing.T) {
 func TestChallengeSupersedes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	c := w.exchanger(nil).Credential(w.assertion(w.alice))
-	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 300 * time.Millisecond, Times: 1})
+	entra, use := w.hold()
+	c := w.exchanger(use).Credential(w.assertion(w.alice))
 	var early string
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -120,9 +120,7 @@ func TestChallengeSupersedes(t *testing.T) {
 		}
 		early = token.Token
 	})
-	for w.exchanges() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-entra.arrived
 	o := storageOptions
 	o.Claims = challenge
 	renewed, err := c.GetToken(t.Context(), o)
@@ -130,7 +128,8 @@ func TestChallengeSupersedes(t *testing.T) {
 		t.Fatal(err)
 	}
 	wg.Wait()
-	time.Sleep(400 * time.Millisecond) // the first exchange is at its end, too
+	close(entra.release)
+	time.Sleep(20 * time.Millisecond) //nolint:forbidigo // nothing tells when a superseded exchange has ended
 	after, err := c.GetToken(t.Context(), storageOptions)
 	if err != nil || after.Token != renewed.Token || early != renewed.Token || w.exchanges() != 2 {
 		t.Errorf("the old token came back (%v), %d exchanges", err, w.exchanges())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -215,9 +216,9 @@ func TestProofs(t *testing.T) {
 func lastTokenRequest(t *testing.T, w *world) entratest.Request {
 	t.Helper()
 	requests := w.tenant.Requests()
-	for i := len(requests) - 1; i >= 0; i-- {
-		if requests[i].Endpoint == entratest.EndpointToken {
-			return requests[i]
+	for _, request := range slices.Backward(requests) {
+		if request.Endpoint == entratest.EndpointToken {
+			return request
 		}
 	}
 	t.Fatal("no token request")

@@ -43,18 +43,15 @@ func TestOneExchangeHoweverManyWait(t *testing.T) {
 func TestCallersThatGiveUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	c := w.exchanger(nil).Credential(w.assertion(w.alice))
-	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 400 * time.Millisecond, Times: 1})
-
+	entra, use := w.hold()
+	c := w.exchanger(use).Credential(w.assertion(w.alice))
 	leader, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	go func() {
 		_, err := w.get(leader, c)
 		left <- err
 	}()
-	for w.exchanges() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-entra.arrived
 	cancel()
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Errorf("the leader got %v, want its context's error", err)
@@ -64,6 +61,7 @@ func TestCallersThatGiveUp(t *testing.T) {
 	if _, err := w.get(hasty, c); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the caller with a deadline got %v, want its context's error", err)
 	}
+	close(entra.release)
 	w.mustGet(c)
 	if w.exchanges() != 1 {
 		t.Errorf("%d exchanges, want 1", w.exchanges())
@@ -194,7 +192,7 @@ func TestTimes(t *testing.T) {
 		t.Errorf("the caller waited for the renewal")
 	}
 	for get() <= 5*time.Minute {
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) //nolint:forbidigo // nothing tells when a renewal has ended
 	}
 	want(2)
 	w.clock.Advance(2 * time.Hour) // expired, and nobody came
@@ -207,7 +205,7 @@ func TestTimes(t *testing.T) {
 func TestShortTokens(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	// 2 minutes, in the forms that Entra and its neighbours use. MSAL alone
+	// 2 minutes, in the forms that Entra and its neighbors use. MSAL alone
 	// would refuse a token of less than 5.
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{
 		Body: `{"token_type":"bearer","access_token":"opaque","expires_in":"120","refresh_in":"none"}`,

@@ -58,7 +58,7 @@ func TestPut(t *testing.T) {
 		if got := get(never); got != 4 {
 			t.Fatalf("got %d, want 4: the superseded load stored its value", got)
 		}
-		time.Sleep(100 * time.Microsecond)
+		time.Sleep(100 * time.Microsecond) //nolint:forbidigo // nothing tells when a superseded load has ended
 	}
 }
 
@@ -74,7 +74,7 @@ func TestPutAgainstLoads(t *testing.T) {
 		last++
 		v := last
 		mu.Unlock()
-		time.Sleep(time.Duration(v%3) * 100 * time.Microsecond)
+		time.Sleep(time.Duration(v%3) * 100 * time.Microsecond) //nolint:forbidigo // loads that overlap
 		return cache.Item[int64]{Value: v, ExpiresAt: time.Now().Add(time.Hour)}, nil
 	}
 	var wg sync.WaitGroup
