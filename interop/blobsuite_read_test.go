@@ -10,7 +10,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	azcontainer "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
@@ -60,7 +59,7 @@ func readRanges(p *place) error {
 	if err := refusedWith("a range beyond the end", err, 416, string(bloberror.InvalidRange)); err != nil {
 		return err
 	}
-	resp, got, err := p.read(a, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: 10, Count: 20}, RangeGetContentMD5: to.Ptr(true)})
+	resp, got, err := p.read(a, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: 10, Count: 20}, RangeGetContentMD5: new(true)})
 	if err != nil {
 		return err
 	}

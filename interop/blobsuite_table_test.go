@@ -13,7 +13,7 @@ import (
 )
 
 // blobBehaviours is the table of what is tried, and of what Azurite can't do.
-var blobBehaviours = []behaviour{
+var blobBehaviours = []behavior{
 	{name: "list containers", try: listContainers},
 	{name: "list flat", try: listFlat},
 	{name: "list by hierarchy", try: listByHierarchy},

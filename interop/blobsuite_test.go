@@ -22,21 +22,21 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// A behaviour is something that clients see of a Blob service. It returns what it
+// A behavior is something that clients see of a Blob service. It returns what it
 // has found wrong.
-type behaviour struct {
+type behavior struct {
 	name string
 	try  func(p *place) error
 
 	options blobtest.Options // of the account on blobtest
 
-	// notOnAzurite says why only blobtest can do it. The behaviour is tried on
+	// notOnAzurite says why only blobtest can do it. The behavior is tried on
 	// Azurite all the same, and must fail: if a new Azurite can, this table is
 	// to be changed.
 	notOnAzurite string
 }
 
-// TestBlobSuite tries one table of behaviours on blobtest and on Azurite: what
+// TestBlobSuite tries one table of behaviors on blobtest and on Azurite: what
 // blobtest claims to be like Azure, another implementation agrees with.
 func TestBlobSuite(t *testing.T) {
 	t.Parallel()
@@ -75,7 +75,7 @@ func newBlobAccounts(ctx context.Context, t testing.TB) *blobAccounts {
 	t.Cleanup(a.tenant.Close)
 	a.alice, a.bob = a.tenant.AddUser("alice@contoso.example", "Alice"), a.tenant.AddUser("bob@contoso.example", "Bob")
 	a.client = a.tenant.AddClient("client")
-	a.emulator = startAzurite(a.ctx, t, newCertificate(t), "0")
+	a.emulator = startAzurite(ctx, t, newCertificate(t), "0")
 	return a
 }
 
@@ -119,7 +119,7 @@ type stock interface {
 	remove(ctx context.Context, container, blob string) error
 }
 
-// A place is where a behaviour is tried: a container of its own, and the user's
+// A place is where a behavior is tried: a container of its own, and the user's
 // clients.
 type place struct {
 	*blobService

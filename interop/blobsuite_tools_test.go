@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -232,9 +233,7 @@ func complete(argument, begun string, known map[string]string) func(c *toolClien
 
 func clone(arguments map[string]any) map[string]any {
 	out := map[string]any{}
-	for k, v := range arguments {
-		out[k] = v
-	}
+	maps.Copy(out, arguments)
 	return out
 }
 

@@ -29,6 +29,7 @@ func (w *world) capable(u *entratest.User, capabilities any) obo.Assertion {
 }
 
 func TestCP1IsDeclaredForThoseWhoHaveIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const declaration = `{"access_token":{"xms_cc":{"values":["cp1"]}}}`
 	cae := policy.TokenRequestOptions{Scopes: []string{storageScope}, EnableCAE: true}
@@ -66,6 +67,7 @@ func TestCP1IsDeclaredForThoseWhoHaveIt(t *testing.T) {
 // TestNewTokenAfterChallenge: the token that a challenge led to is the one that
 // everybody gets from then on, for this user and this path.
 func TestNewTokenAfterChallenge(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	a := w.capable(w.alice, []string{"cp1"})
@@ -105,9 +107,10 @@ func TestNewTokenAfterChallenge(t *testing.T) {
 // TestChallengeSupersedes: a plain exchange that began before the challenge must
 // not bring the old token back.
 func TestChallengeSupersedes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	c := w.exchanger(nil).Credential(w.assertion(w.alice))
-	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 300 * time.Millisecond, Times: 1})
+	entra, use := w.hold()
+	c := w.exchanger(use).Credential(w.assertion(w.alice))
 	var early string
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -117,9 +120,7 @@ func TestChallengeSupersedes(t *testing.T) {
 		}
 		early = token.Token
 	})
-	for w.exchanges() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-entra.arrived
 	o := storageOptions
 	o.Claims = challenge
 	renewed, err := c.GetToken(t.Context(), o)
@@ -127,7 +128,8 @@ func TestChallengeSupersedes(t *testing.T) {
 		t.Fatal(err)
 	}
 	wg.Wait()
-	time.Sleep(400 * time.Millisecond) // the first exchange is at its end, too
+	close(entra.release)
+	time.Sleep(20 * time.Millisecond) //nolint:forbidigo // nothing tells when a superseded exchange has ended
 	after, err := c.GetToken(t.Context(), storageOptions)
 	if err != nil || after.Token != renewed.Token || early != renewed.Token || w.exchanges() != 2 {
 		t.Errorf("the old token came back (%v), %d exchanges", err, w.exchanges())
@@ -138,6 +140,7 @@ func TestChallengeSupersedes(t *testing.T) {
 // TestChallengeThatNeedsTheUser: the claims that only the user can satisfy come
 // out of the Azure SDK in our error, for the client.
 func TestChallengeThatNeedsTheUser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 50076, Claims: challenge})
 	_, err := w.getWith(t.Context(), w.exchanger(nil).Credential(w.capable(w.alice, []string{"cp1"})),
@@ -148,6 +151,7 @@ func TestChallengeThatNeedsTheUser(t *testing.T) {
 }
 
 func TestClaimsThatAreNoChallenge(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
 	for _, claims := range []string{
@@ -166,6 +170,7 @@ func TestClaimsThatAreNoChallenge(t *testing.T) {
 // TestGraphRevokesAToken: an azcore pipeline, a service in Graph's shape that
 // challenges a revoked token, and no step of ours in between.
 func TestGraphRevokesAToken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	graph := w.tenant.AddApp("Graph", "User.Read")
 	w.tenant.Consent(w.api, graph, "User.Read")

@@ -16,19 +16,19 @@ const serverLog = "see the server's log"
 
 // refusal is an answer of Entra's, with the code that says most.
 type refusal struct {
-	*entrawire.Refusal
+	*entrawire.RefusalError
 	code    int
 	isEntra bool // else it is another server's, and nothing in it counts
 }
 
-func newRefusal(r *entrawire.Refusal) refusal {
-	f := refusal{Refusal: r, code: r.Code(func(code int) bool { _, ok := lookup(code); return ok })}
+func newRefusal(r *entrawire.RefusalError) refusal {
+	f := refusal{RefusalError: r, code: r.Code(func(code int) bool { _, ok := lookup(code); return ok })}
 	_, known := lookup(f.code)
 	_, refined := bySuberror[r.Suberror]
 	// A text that is no OAuth error is another server's; another type is Entra's slip.
 	f.isEntra = r.OAuthError != "" || known || refined || f.code != 0 && !r.OtherError
 	if !f.isEntra {
-		return refusal{Refusal: &entrawire.Refusal{Status: r.Status, RetryAfter: r.RetryAfter, RequestID: r.RequestID}}
+		return refusal{RefusalError: &entrawire.RefusalError{Status: r.Status, RetryAfter: r.RetryAfter, RequestID: r.RequestID}}
 	}
 	return f
 }
@@ -81,7 +81,7 @@ func (f refusal) saysConsent() bool {
 
 // explain turns the failure of a token request into the error that the caller gets.
 func (x *Exchanger) explain(t *tenant, err error, resource, scope string) *Error {
-	answer, ok := errors.AsType[*entrawire.Refusal](err)
+	answer, ok := errors.AsType[*entrawire.RefusalError](err)
 	if !ok {
 		return explainTransport(err, resource)
 	}
@@ -119,8 +119,7 @@ func explainProof(err error, resource string) *Error {
 		Problem: "the server could not prove itself to Entra ID",
 		Remedy:  "try again in a moment; if it persists, " + askOperator + "look at it (" + serverLog + ")",
 	}
-	var known *clientcred.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*clientcred.Error](err); ok {
 		e.Problem, e.Remedy = known.Problem, known.Remedy
 		if known.Permanent {
 			e.Kind = ErrMisconfigured

@@ -131,8 +131,7 @@ func (c *Credential) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("obo: stopped waiting for the token: %w", err)
 	}
 	e = explainTransport(err, "")
-	var p *cache.PanicError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*cache.PanicError](err); ok {
 		e.Problem = "the exchange failed inside the server"
 		e.Remedy = askOperator + "look at it (" + serverLog + ")"
 		c.x.operator.ErrorContext(ctx, "panic in an exchange", "reason", p.Error(), "stack", string(p.Stack))

@@ -14,6 +14,7 @@ var update = flag.Bool("update", false, "write the table of codes into docs/obo.
 
 // TestCodeTable keeps the page for people and the code alike.
 func TestCodeTable(t *testing.T) {
+	t.Parallel()
 	const page, begin, end = "../docs/obo.md", "<!-- codes -->\n", "<!-- end of codes -->"
 	content, err := os.ReadFile(page)
 	if err != nil {

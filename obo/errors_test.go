@@ -39,6 +39,7 @@ func wantKind(t *testing.T, err, want error) *obo.Error {
 // TestCodes: each code of Entra's that an exchange meets, with the reaction it
 // calls for, written down independently of the code under test.
 func TestCodes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for want, codes := range map[error][]int{
 		obo.ErrConsentRequired:     {65001, 65004, 90094, 90095},
@@ -110,6 +111,7 @@ func wantLogged(t *testing.T, w *world, e *obo.Error) {
 
 // TestClaimsComeFirst: with a claims challenge the user can get through, whatever the code.
 func TestClaimsComeFirst(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
 	const claims = `{"access_token":{"capolids":{"essential":true,"values":["e6b2cb1d"]}}}`
@@ -134,6 +136,7 @@ func TestClaimsComeFirst(t *testing.T) {
 // TestAnswersWithoutAKnownCode covers what is newer than our table, and what
 // isn't Entra's at all.
 func TestAnswersWithoutAKnownCode(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	refusal := func(members string) string {
 		return `{"error_description":"AADSTS123456: about bob@contoso.com","error_codes":[123456],` + members + `}`
@@ -189,6 +192,7 @@ func TestAnswersWithoutAKnownCode(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 90055, RetryAfter: 17 * time.Second})
@@ -205,6 +209,7 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func TestConsentURLs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tenant.RevokeConsent(w.api, w.tenant.Storage())
 	for _, redirect := range []string{"", "https://mcp.example.com/consented?x=1&y=2", "http://localhost:8000/consented"} {
@@ -237,6 +242,7 @@ func TestConsentURLs(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(func(o *obo.Options) { o.AuthorityHost = "https://127.0.0.1:1" })
 	_, err := w.get(t.Context(), x.Credential(w.assertion(w.alice)))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 )
 
 func TestNewExchangerReportsAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
 	_, err := obo.NewExchanger("contoso.com", "", clientauth.Secret(""), &obo.Options{
 		AuthorityHost: "http://login.example.com",
 		Resources: []string{
@@ -40,6 +42,7 @@ func TestNewExchangerReportsAllFaultsAtOnce(t *testing.T) {
 }
 
 func TestNewExchangerAcceptsResources(t *testing.T) {
+	t.Parallel()
 	for _, r := range []string{
 		"https://storage.azure.com", "https://storage.azure.com/", "api://contoso/billing", "https://contoso.com/api/v1",
 		"https://management.core.windows.net/", "https://contoso.com/billing/", "https://contoso.com/profile", "api://contoso/asset.reader", "https://read.example", "api://files.read",
@@ -54,6 +57,7 @@ func TestNewExchangerAcceptsResources(t *testing.T) {
 
 // A resource is the identifier of an API, once, and not a scope of it.
 func TestNewExchangerRefusesResources(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		resource, says string
 	}{
@@ -97,6 +101,7 @@ func TestNewExchangerRefusesResources(t *testing.T) {
 }
 
 func TestTenantIDAsClientID(t *testing.T) {
+	t.Parallel()
 	for _, clientID := range []string{someGUID, strings.ToLower(someGUID)} {
 		_, err := obo.NewExchanger(someGUID, clientID, clientauth.Secret("s"), nil)
 		if err == nil || !strings.Contains(err.Error(), "clientID: ") || !strings.Contains(err.Error(), "tenant id") {
@@ -114,6 +119,7 @@ const (
 )
 
 func TestMethodFaults(t *testing.T) {
+	t.Parallel()
 	for name, m := range map[string]clientauth.Method{
 		"zero":                      {},
 		"secret with a line break":  clientauth.Secret("secret\n"),
@@ -130,6 +136,7 @@ func TestMethodFaults(t *testing.T) {
 }
 
 func TestOptionsAreCopied(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	o := w.options()
 	o.Resources = []string{"https://storage.azure.com"}
@@ -147,6 +154,7 @@ func TestOptionsAreCopied(t *testing.T) {
 
 // TestNothingPrintsSecrets prints what a careless line of code would print.
 func TestNothingPrintsSecrets(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	m := clientauth.Secret(w.secret)
 	x := w.exchangerWith(m, nil)
@@ -208,9 +216,9 @@ func TestProofs(t *testing.T) {
 func lastTokenRequest(t *testing.T, w *world) entratest.Request {
 	t.Helper()
 	requests := w.tenant.Requests()
-	for i := len(requests) - 1; i >= 0; i-- {
-		if requests[i].Endpoint == entratest.EndpointToken {
-			return requests[i]
+	for _, request := range slices.Backward(requests) {
+		if request.Endpoint == entratest.EndpointToken {
+			return request
 		}
 	}
 	t.Fatal("no token request")
@@ -220,6 +228,7 @@ func lastTokenRequest(t *testing.T, w *world) entratest.Request {
 // TestRequestOnTheWire: one request for a user's first token, with nothing in it
 // but what On-Behalf-Of wants, and no discovery.
 func TestRequestOnTheWire(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.mustGet(w.exchanger(nil).Credential(w.assertion(w.alice)))
 	if n := len(w.tenant.Requests()); n != 1 {

@@ -108,6 +108,7 @@ func TestOperatorsFaultsAreLoggedOnce(t *testing.T) {
 
 // The same fault at another resource is another cause only if it is the resource's.
 func TestCausesOfFaults(t *testing.T) {
+	t.Parallel()
 	for code, want := range map[int]int{7000215: 1, 700016: 1, 650052: 2, 500011: 2} {
 		var l log
 		entra := newUsersEntra()
@@ -131,6 +132,7 @@ func TestCausesOfFaults(t *testing.T) {
 // A server that writes a line for each request says there what failed: obo doesn't
 // say it again, but for what only the operator can fix.
 func TestNoSecondLineForARequest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	ctx := requestline.With(t.Context())

@@ -53,7 +53,7 @@ func (e *moodyEntra) RoundTrip(req *http.Request) (*http.Response, error) {
 	case 5:
 		return answer(http.StatusOK, `{"token_type":"Bearer","access_token":"x"}`)
 	case 6, 7:
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) //nolint:forbidigo // an answer that takes its time
 	}
 	return answer(http.StatusOK, full)
 }
@@ -62,6 +62,7 @@ func (e *moodyEntra) RoundTrip(req *http.Request) (*http.Response, error) {
 // one store, caches that hold a third of the users, tokens that expire, are
 // renewed and challenged, and failures. Each token is its user's and its scope's.
 func TestManyUsersAreNeverMixed(t *testing.T) {
+	t.Parallel()
 	const users, callers, calls = 1000, 64, 40
 	clock := &fakeClock{now: time.Now()}
 	entra := &moodyEntra{}
@@ -111,8 +112,7 @@ func TestManyUsersAreNeverMixed(t *testing.T) {
 				}
 				token, err := replicas[rand.IntN(2)].Credential(assertions[user]).GetToken(t.Context(), o)
 				if err != nil {
-					var e *obo.Error
-					if !errors.As(err, &e) {
+					if _, ok := errors.AsType[*obo.Error](err); !ok {
 						t.Errorf("got %T: %v", err, err)
 					}
 					failed.Add(1)

@@ -12,6 +12,7 @@ import (
 
 // A member of an unexpected type costs nothing but itself.
 func TestOddMembersOfARefusal(t *testing.T) {
+	t.Parallel()
 	x := newUsersEntra().exchanger(t, nil)
 	const id = "11111111-2222-3333-4444-555555555555"
 	for _, test := range []struct {
@@ -58,6 +59,7 @@ func TestOddMembersOfARefusal(t *testing.T) {
 }
 
 func TestOddMembersOfASuccess(t *testing.T) {
+	t.Parallel()
 	x := newUsersEntra().exchanger(t, nil)
 	for _, body := range []string{
 		`{"token_type":"Bearer","access_token":"x","expires_in":"3600"}`,
@@ -80,6 +82,7 @@ func TestOddMembersOfASuccess(t *testing.T) {
 // Where consent is missing, claims lead nowhere: the client would sign its user in
 // again, get the same refusal, and so on.
 func TestConsentComesBeforeClaims(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const claims = `{"access_token":{"capolids":{"essential":true,"values":["e6b2cb1d"]}}}`
 	for _, f := range []entratest.Fault{
@@ -102,15 +105,16 @@ func TestConsentComesBeforeClaims(t *testing.T) {
 // "No matching federated identity record found" has many codes, of which some come
 // with an OAuth error that blames the request. A chain goes on to its next method.
 func TestNoMatchingFederatedCredential(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	file, err := w.tenant.AddCluster().WriteTokenFile(t.TempDir(), "system:serviceaccount:a:b", "api://AzureADTokenExchange")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for code, oauthError := range map[int]string{
 		70021: "invalid_request", 700211: "invalid_client", 700212: "invalid_client", 700213: "invalid_client",
 		7002137: "invalid_client", 7002138: "invalid_client", 7002139: "invalid_request", 70021301: "invalid_request", 700229: "invalid_client",
 	} {
-		w := newWorld(t)
-		file, err := w.tenant.AddCluster().WriteTokenFile(t.TempDir(), "system:serviceaccount:a:b", "api://AzureADTokenExchange")
-		if err != nil {
-			t.Fatal(err)
-		}
 		x := w.exchangerWith(clientauth.Chain(clientauth.WorkloadIdentity(file), clientauth.Secret(w.secret)), nil)
 		a := refused(code, oauthError)
 		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Times: 1, Status: a.status, Body: a.body})
@@ -118,7 +122,7 @@ func TestNoMatchingFederatedCredential(t *testing.T) {
 			t.Errorf("AADSTS%d: the chain did not go on: %v", code, err)
 		}
 		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: a.status, Body: a.body})
-		_, err = w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
+		_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 		e := wantKind(t, err, obo.ErrMisconfigured)
 		if code != 700229 && !strings.Contains(e.UserText(), "Federated credentials") {
 			t.Errorf("AADSTS%d: %v", code, e)
@@ -129,6 +133,7 @@ func TestNoMatchingFederatedCredential(t *testing.T) {
 // Codes about the resource come with invalid_client too: the secret is not to blame,
 // and another proof is not tried.
 func TestMissingServicePrincipal(t *testing.T) {
+	t.Parallel()
 	for _, code := range []int{650051, 650052, 650054, 650056, 650057, 65005, 650059, 500011, 500014, 90009} {
 		w := newWorld(t)
 		x := w.exchangerWith(clientauth.Chain(clientauth.Secret(w.secret), clientauth.Secret("another")), nil)
@@ -143,6 +148,7 @@ func TestMissingServicePrincipal(t *testing.T) {
 
 // What is no token is not sent to Entra, and its remedy is the developer's.
 func TestAssertionsThatAreNotBare(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	token := w.tenant.Token(w.alice, w.client, w.api)
@@ -168,6 +174,7 @@ func TestAssertionsThatAreNotBare(t *testing.T) {
 
 // A scp that names no scope doesn't make a user of an application.
 func TestScopesThatNameNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	for _, scp := range []string{"", " ", "/", " / ", "//", "\t", ".", "- -", "\u00a0"} {

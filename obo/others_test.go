@@ -18,6 +18,7 @@ import (
 
 // What fails for one user alone, whatever it is, costs few requests and nobody else.
 func TestOneUsersFaults(t *testing.T) {
+	t.Parallel()
 	huge := `{"token_type":"Bearer","expires_in":3600,"access_token":"` + strings.Repeat("x", 100<<10) + `"}`
 	for name, a := range map[string]answer{
 		"503":                {status: 503, body: "<html>"},
@@ -51,6 +52,7 @@ func TestOneUsersFaults(t *testing.T) {
 // A user's exchanges at the same time, each with a token of its own, wait for each
 // other and for nobody else, so that they cost no more than one after another.
 func TestOneUsersExchangesAtOnce(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		answer
 		most int
@@ -105,6 +107,7 @@ func TestOneUsersExchangesAtOnce(t *testing.T) {
 
 // A probe that never comes back keeps nobody from the next one.
 func TestLostProbe(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		entra := newUsersEntra()
 		hung, end := false, make(chan struct{})
@@ -184,6 +187,7 @@ func TestAbandonedExchangesAreBounded(t *testing.T) {
 // An answer that can't be read says that Entra is there: it takes several users'
 // before others are refused.
 func TestUnreadableAnswers(t *testing.T) {
+	t.Parallel()
 	entra := newUsersEntra()
 	x := entra.exchanger(t, nil)
 	for n := range 20 {
@@ -202,6 +206,7 @@ func TestUnreadableAnswers(t *testing.T) {
 
 // A clock that is set back makes nobody wait.
 func TestClockIsSetBack(t *testing.T) {
+	t.Parallel()
 	for name, a := range map[string]answer{
 		"refused":   refused(65001, "invalid_grant"),
 		"throttled": throttled("60"),
@@ -263,6 +268,7 @@ func (e *resourceEntra) RoundTrip(req *http.Request) (*http.Response, error) {
 // What the user has done elsewhere is noticed at once: a sign-in, a consent to
 // another resource, an answer to other claims.
 func TestUserComesBack(t *testing.T) {
+	t.Parallel()
 	const one, two = "https://one.example", "https://two.example"
 	const other = `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}`
 	type call struct {
@@ -316,6 +322,7 @@ func TestUserComesBack(t *testing.T) {
 
 // Two resources are refused and remembered each for itself.
 func TestTwoResourcesRefused(t *testing.T) {
+	t.Parallel()
 	const one, two = "https://one.example", "https://two.example"
 	entra := &resourceEntra{newUsersEntra(), map[string]answer{one: refused(65001, "invalid_grant")}}
 	x := entra.exchanger(t, func(o *obo.Options) {
@@ -343,6 +350,7 @@ func TestTwoResourcesRefused(t *testing.T) {
 
 // A client that was refused with many tokens in a row comes with one that is good.
 func TestGoodTokenAfterManyRefused(t *testing.T) {
+	t.Parallel()
 	const one = "https://one.example"
 	entra := &resourceEntra{newUsersEntra(), map[string]answer{one: refused(50076, "interaction_required")}}
 	x := entra.exchanger(t, func(o *obo.Options) {

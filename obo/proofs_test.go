@@ -2,6 +2,8 @@ package obo_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -74,13 +76,13 @@ func certificateFile(t *testing.T, path string) *x509.Certificate {
 	issuer := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Issuer"}, NotAfter: time.Now().Add(time.Hour)}
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "mcp.example.com"}, NotAfter: time.Now().Add(time.Hour)}
 	var content []byte
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, template := range []*x509.Certificate{issuer, leaf} { // in an order that must not matter
-		public := &key.PublicKey
+		var public any = &key.PublicKey
 		if template == issuer {
-			other, err := rsa.GenerateKey(rand.Reader, 2048)
-			if err != nil {
-				t.Fatal(err)
-			}
 			public = &other.PublicKey
 		}
 		der, err := x509.CreateCertificate(rand.Reader, template, issuer, public, key)
@@ -104,6 +106,7 @@ func certificateFile(t *testing.T, path string) *x509.Certificate {
 // TestCertificate signs with a certificate, then renews it: in the file first,
 // as it happens, and in the app registration a moment later.
 func TestCertificate(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "app.pem")
 	entra := &certificateEntra{registered: certificateFile(t, path)}
 	x, err := obo.NewExchanger(someGUID, someAppID, clientauth.CertificateFile(path, ""), &obo.Options{HTTPClient: &http.Client{Transport: entra}})
@@ -132,6 +135,7 @@ func TestCertificate(t *testing.T) {
 
 // TestCertificateOfTheTenant renews it the other way round: registered first.
 func TestCertificateOfTheTenant(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	path := filepath.Join(t.TempDir(), "app.pem")
 	w.api.AddCertificate(certificateFile(t, path))
@@ -150,6 +154,7 @@ func TestCertificateOfTheTenant(t *testing.T) {
 }
 
 func TestWorkloadIdentity(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	cluster := w.tenant.AddIssuer("https://cluster.example.com/")
 	const subject, audience = "system:serviceaccount:mcp:server", "api://AzureADTokenExchange"
@@ -176,6 +181,7 @@ func TestWorkloadIdentity(t *testing.T) {
 
 // TestChain: what blames the proof makes it fall over, and nothing else does.
 func TestChain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.clock.Advance(time.Second)
 	expired := w.api.AddExpiringSecret(w.clock.Now())
@@ -227,6 +233,7 @@ func TestChain(t *testing.T) {
 
 // TestChainWithoutProof: the error says what is wrong with each.
 func TestChainWithoutProof(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	first, second := errors.New("first"), errors.New("second")
 	fail := func(err error) clientauth.Method {

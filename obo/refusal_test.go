@@ -20,6 +20,7 @@ import (
 
 // TestAssertionsThatAreNotExchanged: each is refused before any request.
 func TestAssertionsThatAreNotExchanged(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	mint := func(change func(claims map[string]any)) string {
@@ -74,6 +75,7 @@ func TestAssertionsThatAreNotExchanged(t *testing.T) {
 }
 
 func TestRequestsThatAreNotMade(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
 	for _, test := range []struct {
@@ -114,6 +116,7 @@ func TestRequestsThatAreNotMade(t *testing.T) {
 }
 
 func TestResources(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		scope     string
 		resources []string
@@ -145,6 +148,7 @@ func TestResources(t *testing.T) {
 // took over a storage account's name, answers with a challenge for Microsoft
 // Graph. The client asks its credential for that and would send the token there.
 func TestStorageChallenge(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var scopesSeen []any
 	hostile := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -186,6 +190,7 @@ func TestStorageChallenge(t *testing.T) {
 // TestLastGate: whatever a library would send, only On-Behalf-Of leaves an exchanger.
 // Package entrawire has the other ways to try.
 func TestLastGate(t *testing.T) {
+	t.Parallel()
 	entra := &memoryEntra{}
 	x, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{HTTPClient: &http.Client{Transport: entra}})
 	if err != nil {

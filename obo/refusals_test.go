@@ -106,6 +106,7 @@ func userID(user int) string { return strings.ToUpper(homeTenant + "." + oid(use
 // A user whose exchange fails costs a few requests, however many calls are made,
 // and another user none.
 func TestFailingUserCostsFewRequests(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		answer
@@ -163,6 +164,7 @@ func TestFailingUserCostsFewRequests(t *testing.T) {
 
 // What may pass by itself is not remembered.
 func TestPassingFailuresAreNotRemembered(t *testing.T) {
+	t.Parallel()
 	for name, a := range map[string]answer{
 		"503":             {status: 503, body: "busy"},
 		"passing code":    refused(90033, "temporarily_unavailable"),
@@ -187,6 +189,7 @@ func TestPassingFailuresAreNotRemembered(t *testing.T) {
 // A consent is noticed at once: by a new token, by another success of the user, or
 // when the server says that the user is back.
 func TestRefusalsAreForgotten(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		back func(entra *usersEntra, x *obo.Exchanger)
@@ -219,6 +222,7 @@ func TestRefusalsAreForgotten(t *testing.T) {
 // An exchange that was under way when the consent came back says nothing about the
 // time afterwards.
 func TestRefusalOfBeforeTheConsent(t *testing.T) {
+	t.Parallel()
 	for name, user := range map[string]string{"known": userID(alice), "unknown": ""} {
 		entra := newUsersEntra()
 		entra.set(alice, refused(65001, "invalid_grant"))
@@ -248,6 +252,7 @@ func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { ret
 
 // To say that one is back does not get around the limit.
 func TestForgettingIsPaced(t *testing.T) {
+	t.Parallel()
 	for _, user := range []string{userID(alice), ""} {
 		entra := newUsersEntra()
 		entra.set(alice, refused(65001, "invalid_grant"))
@@ -264,6 +269,7 @@ func TestForgettingIsPaced(t *testing.T) {
 
 // Refusals are of one token and one request.
 func TestRefusalsAreOfOneRequest(t *testing.T) {
+	t.Parallel()
 	entra := newUsersEntra()
 	entra.set(alice, refused(50076, "interaction_required"))
 	x := entra.exchanger(t, func(o *obo.Options) { o.Resources = []string{"https://a.example", "https://b.example"} })
@@ -287,6 +293,7 @@ func TestRefusalsAreOfOneRequest(t *testing.T) {
 
 // What is kept is bounded: for a user with many tokens, and for many users.
 func TestRefusalsAreBounded(t *testing.T) {
+	t.Parallel()
 	entra := newUsersEntra()
 	x := entra.exchanger(t, nil)
 	entra.set(alice, refused(65001, "invalid_grant"))
@@ -299,7 +306,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	if err := entra.ask(x, bob, 0); err != nil {
 		t.Errorf("another user: %v", err)
 	}
-	for user := range 5000 {
+	for user := range 4200 {
 		entra.set(10+user, refused(50076, "interaction_required"))
 		_ = entra.ask(x, 10+user, 0)
 	}

@@ -93,6 +93,7 @@ func ask(ctx context.Context, x *obo.Exchanger, user int) error {
 }
 
 func TestRetries(t *testing.T) {
+	t.Parallel()
 	broken := answer{err: errors.New("connection reset by peer")}
 	busy := answer{status: http.StatusServiceUnavailable, body: "<html>"}
 	wait := func(status int, seconds string) answer {
@@ -137,6 +138,7 @@ func TestRetries(t *testing.T) {
 }
 
 func TestNoRetries(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		entra := &scriptedEntra{answers: []answer{{status: 503}}}
 		start := time.Now()
@@ -150,6 +152,7 @@ func TestNoRetries(t *testing.T) {
 // TestRetriesEndWithTheCaller: a caller waits no longer than its own deadline;
 // the retries go on for another.
 func TestRetriesEndWithTheCaller(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		entra := &scriptedEntra{answers: []answer{{status: 429, retryAfter: "4"}, good}}
 		x := entra.exchanger(t, nil)
@@ -173,6 +176,7 @@ func TestRetriesEndWithTheCaller(t *testing.T) {
 
 // TestWaiterWithDeadline: 50 ms of patience for an exchange of 900 ms.
 func TestWaiterWithDeadline(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		slow := good
 		slow.delay = 900 * time.Millisecond
@@ -191,6 +195,7 @@ func TestWaiterWithDeadline(t *testing.T) {
 // TestCircuit walks through an outage: it opens, answers at once, lets one
 // request through after its pause, and closes with the first good answer.
 func TestCircuit(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		down := answer{delay: 9 * time.Second, err: errors.New("no route to host")}
 		entra := &scriptedEntra{answers: []answer{down}}
@@ -240,6 +245,7 @@ func TestCircuit(t *testing.T) {
 
 // TestCircuitIgnoresUsers: what one user or the app did wrong is no outage.
 func TestCircuitIgnoresUsers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, code := range []string{"65001", "50076", "500133", "7000215", "50196", "53003"} {
 			entra := &scriptedEntra{answers: []answer{transient(code)}}
@@ -256,6 +262,7 @@ func TestCircuitIgnoresUsers(t *testing.T) {
 
 // TestCircuitOfThrottledTenant: Entra says how long to leave it alone.
 func TestCircuitOfThrottledTenant(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		entra := &scriptedEntra{answers: []answer{{status: 429, retryAfter: "40", body: "{}"}}}
 		x := entra.exchanger(t, nil)

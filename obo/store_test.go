@@ -83,6 +83,7 @@ func (w *world) replica(s obo.TokenStore, keys ...byte) *obo.Exchanger {
 }
 
 func TestReplicas(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	store := newMemoryStore()
 	a := w.assertion(w.alice)
@@ -116,6 +117,7 @@ func TestReplicas(t *testing.T) {
 // TestStoreSeesNothing: neither tokens nor users, and it keeps nothing for
 // longer than the token, or the user's own, is good for.
 func TestStoreSeesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	store := newMemoryStore()
 	expires := w.clock.Now().Add(10 * time.Minute)
@@ -141,6 +143,7 @@ func TestStoreSeesNothing(t *testing.T) {
 
 // TestStoredValuesThatAreNotTrusted: each is exchanged for again, and counted.
 func TestStoredValuesThatAreNotTrusted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.assertion(w.alice), w.assertion(w.bob)
 	for _, test := range []struct {
@@ -191,6 +194,7 @@ func TestStoredValuesThatAreNotTrusted(t *testing.T) {
 }
 
 func TestStoreKeysAreChanged(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	store := newMemoryStore()
 	a := w.assertion(w.alice)
@@ -219,6 +223,7 @@ func TestStoreKeysAreChanged(t *testing.T) {
 // TestStoreFails: down, slow or mad, it costs its time-out once, and is left
 // alone, then asked again.
 func TestStoreFails(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(context.Context) error{
 		"down": func(context.Context) error { return errors.New("connection refused") },
 		"slow": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
@@ -257,6 +262,7 @@ func TestStoreFails(t *testing.T) {
 // TestStoreAndTime: a token that is due for renewal is not taken from the store,
 // and a challenge replaces what is there.
 func TestStoreAndTime(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	store := newMemoryStore()
 	a := obo.NewAssertion(w.tenant.Mint(w.api, 1, func(_, claims map[string]any) { claims["exp"] = w.clock.Now().Add(24 * time.Hour).Unix() }))

@@ -137,6 +137,7 @@ func TestHungStore(t *testing.T) {
 // After its pause a store that fails gets one call, whatever comes of it, and the
 // other exchanges don't wait.
 func TestFailingStoreIsProbed(t *testing.T) {
+	t.Parallel()
 	slow := func(err error) func(context.Context) error {
 		return func(context.Context) error { time.Sleep(100 * time.Millisecond); return err }
 	}
@@ -183,6 +184,7 @@ func TestFailingStoreIsProbed(t *testing.T) {
 
 // Calls that began before the store failed don't say that it works again.
 func TestStoreSuccessOfBeforeTheFailure(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newStoreWorld(t, nil)
 		var mu sync.Mutex
@@ -210,6 +212,7 @@ func TestStoreSuccessOfBeforeTheFailure(t *testing.T) {
 
 // A clock that is set back doesn't make the pause longer.
 func TestStorePauseAndClock(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		clock := &fakeClock{now: time.Now()}
 		w := newStoreWorld(t, func(o *obo.Options) { o.Now = clock.Now })

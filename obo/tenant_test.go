@@ -46,6 +46,7 @@ func tokenOf(tenant string) obo.Assertion {
 }
 
 func TestOtherTenants(t *testing.T) {
+	t.Parallel()
 	entra := &tenantsEntra{down: map[string]bool{}}
 	x, err := obo.NewExchanger(homeTenant, someGUID, clientauth.Secret("s"), &obo.Options{
 		HTTPClient:   &http.Client{Transport: entra},

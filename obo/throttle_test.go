@@ -15,6 +15,7 @@ func throttled(retryAfter string) answer {
 // One user's throttling, however long, repeated and with however many tokens, is
 // that user's affair: Entra is left alone for the user, and for nobody else.
 func TestOneThrottledUser(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		answer
@@ -62,6 +63,7 @@ func TestOneThrottledUser(t *testing.T) {
 // What Entra calls passing, and goes on for one user, is that user's affair too. A
 // fault of the service is everybody's.
 func TestOneUsersPassingFailures(t *testing.T) {
+	t.Parallel()
 	entra := newUsersEntra()
 	x := entra.exchanger(t, nil)
 	entra.set(alice, refused(90024, "temporarily_unavailable"))
@@ -83,6 +85,7 @@ func TestOneUsersPassingFailures(t *testing.T) {
 
 // A user's tokens that are there are served while the user is throttled.
 func TestThrottledUserHasTokens(t *testing.T) {
+	t.Parallel()
 	entra := newUsersEntra()
 	x := entra.exchanger(t, nil)
 	if err := entra.ask(x, alice, 0); err != nil {
@@ -100,6 +103,7 @@ func TestThrottledUserHasTokens(t *testing.T) {
 // When several users are throttled it is the tenant; and it takes more than one of
 // them to keep it closed.
 func TestSeveralThrottledUsers(t *testing.T) {
+	t.Parallel()
 	entra := newUsersEntra()
 	x := entra.exchanger(t, nil)
 	for user := 10; user < 14; user++ {
@@ -138,6 +142,7 @@ func TestSeveralThrottledUsers(t *testing.T) {
 // A fault of the service counts whoever meets it; a throttled user in between
 // neither counts nor excuses it.
 func TestFaultsOfTheService(t *testing.T) {
+	t.Parallel()
 	entra := newUsersEntra()
 	x := entra.exchanger(t, nil)
 	entra.set(alice, answer{status: 503})

@@ -18,6 +18,7 @@ import (
 )
 
 func TestOneExchangeHoweverManyWait(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	a := w.assertion(w.alice)
@@ -40,19 +41,17 @@ func TestOneExchangeHoweverManyWait(t *testing.T) {
 // TestCallersThatGiveUp: the one who started the exchange and a later one with
 // a deadline of their own both leave; the exchange serves those who stay.
 func TestCallersThatGiveUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	c := w.exchanger(nil).Credential(w.assertion(w.alice))
-	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 400 * time.Millisecond, Times: 1})
-
+	entra, use := w.hold()
+	c := w.exchanger(use).Credential(w.assertion(w.alice))
 	leader, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	go func() {
 		_, err := w.get(leader, c)
 		left <- err
 	}()
-	for w.exchanges() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-entra.arrived
 	cancel()
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Errorf("the leader got %v, want its context's error", err)
@@ -62,6 +61,7 @@ func TestCallersThatGiveUp(t *testing.T) {
 	if _, err := w.get(hasty, c); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the caller with a deadline got %v, want its context's error", err)
 	}
+	close(entra.release)
 	w.mustGet(c)
 	if w.exchanges() != 1 {
 		t.Errorf("%d exchanges, want 1", w.exchanges())
@@ -71,6 +71,7 @@ func TestCallersThatGiveUp(t *testing.T) {
 // TestUsersAreNeverMixed runs users, failures and the cache's eviction against
 // each other. Each token handed out is compared with its user.
 func TestUsersAreNeverMixed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(func(o *obo.Options) { o.CacheBytes = 20 << 10 }) // room for some of the users
 	const users, workers, calls = 12, 16, 40
@@ -114,6 +115,7 @@ func TestUsersAreNeverMixed(t *testing.T) {
 }
 
 func TestSameUserOtherAssertionOtherToken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	w.mustGet(x.Credential(w.assertion(w.alice)))
@@ -124,6 +126,7 @@ func TestSameUserOtherAssertionOtherToken(t *testing.T) {
 }
 
 func TestCacheKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
 	const claims = challenge
@@ -155,6 +158,7 @@ func TestCacheKey(t *testing.T) {
 
 // TestTimes walks through the life of a token on a fake clock.
 func TestTimes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
 	day := w.tenant.Mint(w.api, 1, func(_, claims map[string]any) {
@@ -188,7 +192,7 @@ func TestTimes(t *testing.T) {
 		t.Errorf("the caller waited for the renewal")
 	}
 	for get() <= 5*time.Minute {
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) //nolint:forbidigo // nothing tells when a renewal has ended
 	}
 	want(2)
 	w.clock.Advance(2 * time.Hour) // expired, and nobody came
@@ -199,8 +203,9 @@ func TestTimes(t *testing.T) {
 }
 
 func TestShortTokens(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	// 2 minutes, in the forms that Entra and its neighbours use. MSAL alone
+	// 2 minutes, in the forms that Entra and its neighbors use. MSAL alone
 	// would refuse a token of less than 5.
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{
 		Body: `{"token_type":"bearer","access_token":"opaque","expires_in":"120","refresh_in":"none"}`,
@@ -219,6 +224,7 @@ func TestShortTokens(t *testing.T) {
 }
 
 func TestRefreshIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{
 		Body: `{"token_type":"Bearer","access_token":"opaque","expires_in":3600,"refresh_in":600}`,
@@ -232,6 +238,7 @@ func TestRefreshIn(t *testing.T) {
 // TestNothingOutlivesTheAssertion: a downstream token may live longer than the
 // user's own; it is not served longer.
 func TestNothingOutlivesTheAssertion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	expires := w.clock.Now().Add(10 * time.Minute)
 	token := w.tenant.Mint(w.api, 1, func(_, claims map[string]any) { claims["exp"] = expires.Unix() })
@@ -256,6 +263,7 @@ func TestNothingOutlivesTheAssertion(t *testing.T) {
 
 // TestConsentIsNoticed: errors aren't cached.
 func TestConsentIsNoticed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tenant.RevokeConsent(w.api, w.tenant.Storage())
 	c := w.exchanger(nil).Credential(w.assertion(w.alice))
@@ -269,6 +277,7 @@ func TestConsentIsNoticed(t *testing.T) {
 // TestRedirectIsNotFollowed: a redirect would take the secret and the user's
 // token elsewhere.
 func TestRedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	thief := newWorld(t)
 	for _, status := range []int{301, 302, 303, 307, 308} {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +93,28 @@ func (w *world) exchangerWith(m clientauth.Method, change func(*obo.Options)) *o
 	return x
 }
 
+// held is a transport that holds the first token request's answer back.
+type held struct {
+	next             http.RoundTripper
+	once             sync.Once
+	arrived, release chan struct{}
+}
+
+// hold returns the change of options that makes an exchanger use a held transport.
+func (w *world) hold() (*held, func(*obo.Options)) {
+	h := &held{next: w.tenant.HTTPClient().Transport, arrived: make(chan struct{}), release: make(chan struct{})}
+	return h, func(o *obo.Options) { o.HTTPClient = &http.Client{Transport: h} }
+}
+
+func (h *held) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := h.next.RoundTrip(req)
+	h.once.Do(func() {
+		close(h.arrived)
+		<-h.release
+	})
+	return resp, err
+}
+
 // assertion is what the user's client sent to our server.
 func (w *world) assertion(u *entratest.User) obo.Assertion {
 	return obo.NewAssertion(w.tenant.Token(u, w.client, w.api))
@@ -132,8 +155,7 @@ func (w *world) hide(s string) {
 
 // show keeps all that can be read from an error, its causes included.
 func (w *world) show(err error) {
-	var e *obo.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*obo.Error](err); ok {
 		_, _ = fmt.Fprintln(writer{w}, e.UserText())
 		_, _ = fmt.Fprintf(writer{w}, "%+v %#v\n", e, e)
 	}

@@ -4,7 +4,6 @@ package redisstore_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"log/slog"
@@ -52,10 +51,11 @@ func startRedis(t *testing.T) (*exec.Cmd, *redis.Client) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	for deadline := time.Now().Add(10 * time.Second); client.Ping(context.Background()).Err() != nil; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); client.Ping(t.Context()).Err() != nil; {
 		if time.Now().After(deadline) {
 			t.Fatal("redis-server does not answer")
 		}
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // a program that starts
 	}
 	return cmd, client
 }
@@ -124,6 +124,7 @@ func (w *world) get(x *obo.Exchanger, a obo.Assertion, user *entratest.User) str
 }
 
 func TestReplicasShareTokens(t *testing.T) {
+	t.Parallel()
 	_, client := startRedis(t)
 	w := newWorld(t, client)
 	alice, bob := w.tenant.AddUser("alice@contoso.com", "Alice"), w.tenant.AddUser("bob@contoso.com", "Bob")
@@ -166,6 +167,7 @@ func TestReplicasShareTokens(t *testing.T) {
 
 // TestRedisStalls: stopped in its tracks, it costs one bounded wait; killed, nothing more.
 func TestRedisStalls(t *testing.T) {
+	t.Parallel()
 	cmd, client := startRedis(t)
 	w := newWorld(t, client)
 	alice := w.tenant.AddUser("alice@contoso.com", "Alice")

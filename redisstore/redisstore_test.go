@@ -12,6 +12,7 @@ import (
 var _ obo.TokenStore = (*redisstore.Store)(nil)
 
 func TestNew(t *testing.T) {
+	t.Parallel()
 	if _, err := redisstore.New(nil, nil); err == nil {
 		t.Error("a store without client is no fault")
 	}

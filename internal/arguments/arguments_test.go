@@ -65,6 +65,7 @@ func call(t *testing.T, s *mcp.ClientSession, args string) (text string, isError
 }
 
 func TestNullsAreAbsent(t *testing.T) {
+	t.Parallel()
 	s := connect(t, nil, nil)
 	for args, want := range map[string]string{
 		`{"name":"x"}`: `{"name":"x"}`,
@@ -84,6 +85,7 @@ func TestNullsAreAbsent(t *testing.T) {
 }
 
 func TestNullsThatAreErrors(t *testing.T) {
+	t.Parallel()
 	s := connect(t, nil, nil)
 	for args, want := range map[string]string{
 		`{"name":null}`:                          `"name" is required and must not be null`,
@@ -104,6 +106,7 @@ func TestNullsThatAreErrors(t *testing.T) {
 
 // A schema may be anything that encodes as one, and say null in many ways.
 func TestSchemasThatHaveNull(t *testing.T) {
+	t.Parallel()
 	for kept, property := range map[string]string{
 		"null is kept":    `{"type":["string","null"]}`,
 		"by anyOf":        `{"anyOf":[{"type":"string"},{"type":"null"}]}`,
@@ -137,6 +140,7 @@ func TestSchemasThatHaveNull(t *testing.T) {
 
 // On a server of other tools too, those are left alone.
 func TestOtherToolsAreLeftAlone(t *testing.T) {
+	t.Parallel()
 	s := connect(t, nil, func(tool string) bool { return tool != "echo" })
 	if got, isError := call(t, s, `{"name":"x","count":null}`); !isError {
 		t.Errorf("got %s", got)

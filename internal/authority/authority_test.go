@@ -8,6 +8,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		"":                                   "https://login.microsoftonline.com",
 		"https://login.microsoftonline.us/":  "https://login.microsoftonline.us",
@@ -40,6 +41,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestURLs(t *testing.T) {
+	t.Parallel()
 	h, err := authority.Parse("https://login.microsoftonline.us")
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +59,7 @@ func TestURLs(t *testing.T) {
 }
 
 func TestIsGUID(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]bool{
 		"12345678-1234-1234-1234-123456789abc":   true,
 		"12345678-1234-1234-1234-123456789ABC":   true,
@@ -78,6 +81,7 @@ func TestIsGUID(t *testing.T) {
 }
 
 func TestTrusts(t *testing.T) {
+	t.Parallel()
 	const public, ciam, custom = "https://login.microsoftonline.com", "https://contoso.ciamlogin.com", "https://login.contoso.com"
 	for _, row := range []struct {
 		authority, host string
@@ -116,6 +120,7 @@ func TestTrusts(t *testing.T) {
 }
 
 func TestWithoutScope(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		"api://x":                                     "api://x",
 		"api://x/":                                    "api://x",
@@ -143,6 +148,7 @@ func TestWithoutScope(t *testing.T) {
 
 // A secret that was pasted in an id's place is not repeated.
 func TestCheckGUIDShowsNoSecret(t *testing.T) {
+	t.Parallel()
 	for _, secret := range []string{"Xy78Q~S3cr3tValue.0123456789abcdefghijkl", strings.Repeat("k", 88)} {
 		if err := authority.CheckGUID(secret); err == nil || strings.Contains(err.Error(), secret[:8]) {
 			t.Errorf("CheckGUID(%q) = %v", secret, err)

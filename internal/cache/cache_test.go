@@ -51,6 +51,7 @@ func newCache(clock *fakeClock) *cache.Cache[string, int64] {
 }
 
 func TestValueIsServedUntilItExpires(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c, n := newCache(clock), &counter{clock: clock, lifetime: time.Hour}
 	for _, step := range []struct {
@@ -70,6 +71,7 @@ func TestValueIsServedUntilItExpires(t *testing.T) {
 }
 
 func TestValueThatIsExpiredOnArrivalIsNotKept(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	for _, lifetime := range []time.Duration{0, -time.Nanosecond, -time.Hour} {
 		c, n := newCache(clock), &counter{clock: clock, lifetime: lifetime}
@@ -85,6 +87,7 @@ func TestValueThatIsExpiredOnArrivalIsNotKept(t *testing.T) {
 }
 
 func TestErrorsAreNotCached(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c, n := newCache(clock), &counter{clock: clock, lifetime: time.Hour}
 	n.fail.Store(true)
@@ -100,6 +103,7 @@ func TestErrorsAreNotCached(t *testing.T) {
 }
 
 func TestOneLoadHoweverManyWait(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c, n := newCache(clock), &counter{clock: clock, lifetime: time.Hour}
 	release := make(chan struct{})
@@ -126,6 +130,7 @@ func TestOneLoadHoweverManyWait(t *testing.T) {
 // TestNoSecondLoadAfterTheFirst: a caller that missed just before a load stored
 // its value must find it, not load again.
 func TestNoSecondLoadAfterTheFirst(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c := cache.New[int, int](cache.Options{MaxBytes: 16 << 20, Now: clock.Now})
 	const keys, callers = 3000, 4
@@ -148,6 +153,7 @@ func TestNoSecondLoadAfterTheFirst(t *testing.T) {
 }
 
 func TestWaiterObeysItsOwnContext(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c, n := newCache(clock), &counter{clock: clock, lifetime: time.Hour}
 	release, started := make(chan struct{}), make(chan struct{})
@@ -189,6 +195,7 @@ func TestWaiterObeysItsOwnContext(t *testing.T) {
 }
 
 func TestContextThatHasEndedStartsNoLoadButHits(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c, n := newCache(clock), &counter{clock: clock, lifetime: time.Hour}
 	ended, cancel := context.WithCancel(t.Context())
@@ -203,6 +210,7 @@ func TestContextThatHasEndedStartsNoLoadButHits(t *testing.T) {
 }
 
 func TestLoadRunsOnNobodysContext(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c := newCache(clock)
 	type secretKey struct{}
@@ -222,6 +230,7 @@ func TestLoadRunsOnNobodysContext(t *testing.T) {
 }
 
 func TestLoadsOfOtherKeysDoNotWait(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c, n := newCache(clock), &counter{clock: clock, lifetime: time.Hour}
 	mustGet(t, c, n.load)
@@ -245,6 +254,7 @@ func TestLoadsOfOtherKeysDoNotWait(t *testing.T) {
 }
 
 func TestPanicsBecomeErrors(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c, n := newCache(clock), &counter{clock: clock, lifetime: time.Hour}
 	for name, load := range map[string]cache.LoadFunc[int64]{
@@ -270,6 +280,7 @@ func TestPanicsBecomeErrors(t *testing.T) {
 }
 
 func TestForget(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c, n := newCache(clock), &counter{clock: clock, lifetime: time.Hour}
 	mustGet(t, c, n.load)
@@ -280,6 +291,7 @@ func TestForget(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	const bound = 1 << 20
 	c := cache.New[int, []byte](cache.Options{MaxBytes: bound, Now: clock.Now})
@@ -302,6 +314,7 @@ func TestMemoryIsBounded(t *testing.T) {
 // TestNeverStaleUnderLoad lets many goroutines read while time jumps. Each value
 // knows when it expires, so each read can be checked.
 func TestNeverStaleUnderLoad(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c := cache.New[int, time.Time](cache.Options{MaxBytes: 1 << 20, Now: clock.Now})
 	load := func(context.Context) (cache.Item[time.Time], error) {

@@ -11,6 +11,7 @@ import (
 
 // TestPut replaces what is there, and what is being loaded.
 func TestPut(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	c := cache.New[string, int](cache.Options{MaxBytes: 1 << 20, Now: clock.Now})
 	item := func(v int) cache.Item[int] {
@@ -57,13 +58,14 @@ func TestPut(t *testing.T) {
 		if got := get(never); got != 4 {
 			t.Fatalf("got %d, want 4: the superseded load stored its value", got)
 		}
-		time.Sleep(100 * time.Microsecond)
+		time.Sleep(100 * time.Microsecond) //nolint:forbidigo // nothing tells when a superseded load has ended
 	}
 }
 
 // TestPutAgainstLoads: under load, a value that was put is never followed by an
 // older one. Values grow with time.
 func TestPutAgainstLoads(t *testing.T) {
+	t.Parallel()
 	c := cache.New[string, int64](cache.Options{MaxBytes: 1 << 20})
 	var mu sync.Mutex
 	var last int64
@@ -72,7 +74,7 @@ func TestPutAgainstLoads(t *testing.T) {
 		last++
 		v := last
 		mu.Unlock()
-		time.Sleep(time.Duration(v%3) * 100 * time.Microsecond)
+		time.Sleep(time.Duration(v%3) * 100 * time.Microsecond) //nolint:forbidigo // loads that overlap
 		return cache.Item[int64]{Value: v, ExpiresAt: time.Now().Add(time.Hour)}, nil
 	}
 	var wg sync.WaitGroup

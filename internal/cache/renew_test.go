@@ -30,6 +30,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestDueValueIsServedWhileItIsRenewed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New[string, int64](cache.Options{MaxBytes: 1 << 20})
 		n := &realCounter{lifetime: time.Hour, refresh: 55 * time.Minute, takes: time.Second}
@@ -47,6 +48,7 @@ func TestDueValueIsServedWhileItIsRenewed(t *testing.T) {
 }
 
 func TestFailedRenewalIsNotTriedAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New[string, int64](cache.Options{MaxBytes: 1 << 20, RefreshPause: 30 * time.Second})
 		n := &realCounter{lifetime: time.Hour, refresh: 55 * time.Minute}
@@ -71,6 +73,7 @@ func TestFailedRenewalIsNotTriedAtOnce(t *testing.T) {
 // TestSourceThatRepeatsItself hands out a value that is due at once, again and
 // again, as a platform does that has a cache of its own.
 func TestSourceThatRepeatsItself(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New[string, int64](cache.Options{MaxBytes: 1 << 20, RefreshPause: 30 * time.Second})
 		n := &realCounter{lifetime: time.Hour, refresh: time.Nanosecond}
@@ -89,6 +92,7 @@ func TestSourceThatRepeatsItself(t *testing.T) {
 // TestExpiryDuringRenewal: a caller that comes after the expiry waits for the
 // renewal that runs, and starts no second load.
 func TestExpiryDuringRenewal(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New[string, int64](cache.Options{MaxBytes: 1 << 20})
 		n := &realCounter{lifetime: time.Minute, refresh: 55 * time.Second}
@@ -105,6 +109,7 @@ func TestExpiryDuringRenewal(t *testing.T) {
 }
 
 func TestLoadHasADeadline(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New[string, int64](cache.Options{MaxBytes: 1 << 20, LoadTimeout: 10 * time.Second})
 		start := time.Now()
@@ -120,6 +125,7 @@ func TestLoadHasADeadline(t *testing.T) {
 
 // TestStubbornLoad: a load that ignores its deadline doesn't block its key forever.
 func TestStubbornLoad(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New[string, int64](cache.Options{MaxBytes: 1 << 20, LoadTimeout: 10 * time.Second})
 		_, err := c.Get(t.Context(), "key", func(context.Context) (cache.Item[int64], error) {
@@ -138,6 +144,7 @@ func TestStubbornLoad(t *testing.T) {
 
 // TestExpiredEntriesLeaveByThemselves: nobody touches the cache again.
 func TestExpiredEntriesLeaveByThemselves(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New[int, []byte](cache.Options{MaxBytes: 64 << 20})
 		for i := range 1000 {

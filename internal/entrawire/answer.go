@@ -29,10 +29,10 @@ type Success struct {
 	RefreshIn   time.Duration // 0 if not sent
 }
 
-// A Refusal is an error response of the token endpoint (RFC 6749, section 5.2,
+// A RefusalError is an error response of the token endpoint (RFC 6749, section 5.2,
 // with Entra's additions), without its description. Members that don't look as they
 // should are left out, so that nothing else of the body can reach a user.
-type Refusal struct {
+type RefusalError struct {
 	Status int
 	// Codes are those of AADSTS, the description's last.
 	Codes []int
@@ -47,12 +47,12 @@ type Refusal struct {
 	RetryAfter time.Duration
 }
 
-func (r *Refusal) Error() string {
+func (r *RefusalError) Error() string {
 	return fmt.Sprintf("the token endpoint answered with HTTP status %d", r.Status)
 }
 
 // Code returns the first code that is known, else the first, or 0.
-func (r *Refusal) Code(known func(int) bool) int {
+func (r *RefusalError) Code(known func(int) bool) int {
 	for _, c := range r.Codes {
 		if known(c) {
 			return c
@@ -106,8 +106,8 @@ func parseSuccess(m members) (*Success, error) {
 
 // parseRefusal reads each member on its own: one of another type than Entra documents
 // costs nothing but itself.
-func parseRefusal(status int, header http.Header, m members, now time.Time) *Refusal {
-	r := &Refusal{Status: status, RetryAfter: parseRetryAfter(header.Get("Retry-After"), now), Codes: m.codes("error_codes")}
+func parseRefusal(status int, header http.Header, m members, now time.Time) *RefusalError {
+	r := &RefusalError{Status: status, RetryAfter: parseRetryAfter(header.Get("Retry-After"), now), Codes: m.codes("error_codes")}
 	if found := codeInText.FindStringSubmatch(m.text("error_description")); found != nil {
 		n, _ := strconv.Atoi(found[1]) // at most 8 digits
 		r.Codes = append(r.Codes, n)

@@ -26,7 +26,7 @@ func TestRetryAfter(t *testing.T) {
 		"Fri, 01 Jan 2027 00:00:00 GMT": time.Hour,
 	} {
 		_, err := entrawire.Parse(http.StatusTooManyRequests, http.Header{"Retry-After": {value}}, nil, now)
-		if r, ok := errors.AsType[*entrawire.Refusal](err); !ok || r.RetryAfter != want {
+		if r, ok := errors.AsType[*entrawire.RefusalError](err); !ok || r.RetryAfter != want {
 			t.Errorf("Retry-After %q: %+v, want a refusal with %v", value, err, want)
 		}
 	}
@@ -46,7 +46,7 @@ func TestCode(t *testing.T) {
 		`not JSON`: 0,
 	} {
 		_, err := entrawire.Parse(http.StatusBadRequest, http.Header{}, []byte(body), time.Time{})
-		if r, ok := errors.AsType[*entrawire.Refusal](err); !ok || r.Code(known) != want {
+		if r, ok := errors.AsType[*entrawire.RefusalError](err); !ok || r.Code(known) != want {
 			t.Errorf("%s: %+v, want a refusal with code %d", body, err, want)
 		}
 	}
@@ -68,7 +68,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(200, "", []byte("\xef\xbb\xbfnull"))
 	f.Fuzz(func(t *testing.T, status int, retryAfter string, body []byte) {
 		s, err := entrawire.Parse(status, http.Header{"Retry-After": {retryAfter}}, body, time.Unix(0, 0))
-		r, refused := errors.AsType[*entrawire.Refusal](err)
+		r, refused := errors.AsType[*entrawire.RefusalError](err)
 		_, unusable := errors.AsType[*entrawire.AnswerError](err)
 		switch {
 		case refused:

@@ -6,7 +6,7 @@
 //	client := entrawire.New(httpClient, time.Now, entrawire.OnBehalfOf)
 //	tokens, err := client.Post(ctx, tokenURL, form)
 //
-// An error is a [*Refusal], Entra's own; an [*AnswerError], an answer that can't be
+// An error is a [*RefusalError], Entra's own; an [*AnswerError], an answer that can't be
 // used; a [*NotSentError]; or that of the connection.
 package entrawire
 
@@ -51,7 +51,7 @@ func (c *Client) Post(ctx context.Context, tokenURL string, form url.Values) (*S
 // Send sends a token request that somebody else has built.
 func (c *Client) Send(req *http.Request) (*Success, error) {
 	req.Header.Set("Accept", "application/json")
-	resp, err := c.http.Do(req) //nolint:bodyclose // closed below
+	resp, err := c.http.Do(req)
 	if err != nil {
 		if unsent, ok := errors.AsType[*NotSentError](err); ok {
 			return nil, unsent // without the URL, which is not why
@@ -64,7 +64,7 @@ func (c *Client) Send(req *http.Request) (*Success, error) {
 		return nil, err
 	}
 	s, err := Parse(resp.StatusCode, resp.Header, body, c.now())
-	if r, ok := errors.AsType[*Refusal](err); ok {
+	if r, ok := errors.AsType[*RefusalError](err); ok {
 		r.RequestID = req.Header.Get("client-request-id")
 	}
 	return s, err

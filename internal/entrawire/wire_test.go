@@ -149,7 +149,7 @@ func TestNoRedirect(t *testing.T) {
 		return &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: header, Body: http.NoBody, Request: req}, nil
 	})}, time.Now, entrawire.AuthorizationCode)
 	_, err := client.Post(t.Context(), tokenURL, url.Values{"grant_type": {"authorization_code"}, "code": {"c"}})
-	if r, ok := errors.AsType[*entrawire.Refusal](err); !ok || r.Status != http.StatusTemporaryRedirect || asked != 1 {
+	if r, ok := errors.AsType[*entrawire.RefusalError](err); !ok || r.Status != http.StatusTemporaryRedirect || asked != 1 {
 		t.Errorf("Post = %v after %d requests, want a refusal with status 307 after 1", err, asked)
 	}
 }
@@ -203,7 +203,7 @@ func TestEntra(t *testing.T) {
 
 func checkRefusal(t *testing.T, err error, code int, oauthError string) {
 	t.Helper()
-	r, ok := errors.AsType[*entrawire.Refusal](err)
+	r, ok := errors.AsType[*entrawire.RefusalError](err)
 	if !ok {
 		t.Errorf("error %v, want a refusal", err)
 		return

@@ -16,6 +16,7 @@ func members(text string) (all []string) {
 }
 
 func TestMembers(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		`{}`:                                   "",
 		`{"a":1}`:                              "a=1",
@@ -41,6 +42,7 @@ func TestMembers(t *testing.T) {
 }
 
 func TestElements(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		`[]`: "", `[1]`: "1", ` [ {"a":[1]} , "x" ,null] `: `{"a":[1]}|"x"|null`, `{}`: "", `[1,`: "1", `[1 2]`: "1",
 	} {

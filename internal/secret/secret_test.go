@@ -29,6 +29,7 @@ func newHolder() holder {
 }
 
 func TestNoPrinterShowsASecret(t *testing.T) {
+	t.Parallel()
 	h := newHolder()
 	var log bytes.Buffer
 	for _, handler := range []slog.Handler{
@@ -57,6 +58,7 @@ func TestNoPrinterShowsASecret(t *testing.T) {
 }
 
 func TestEncodersFail(t *testing.T) {
+	t.Parallel()
 	h := newHolder()
 	var out bytes.Buffer
 	for name, err := range map[string]error{
@@ -74,6 +76,7 @@ func TestEncodersFail(t *testing.T) {
 }
 
 func TestZeroIsEmpty(t *testing.T) {
+	t.Parallel()
 	var zero secret.Text
 	if !zero.IsZero() || !secret.New("").IsZero() || secret.New("x").IsZero() {
 		t.Error("IsZero is true for the empty secret alone")
@@ -84,6 +87,7 @@ func TestZeroIsEmpty(t *testing.T) {
 }
 
 func TestSum(t *testing.T) {
+	t.Parallel()
 	for _, s := range []string{"", value} {
 		text := secret.New(s)
 		again := text

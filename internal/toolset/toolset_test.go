@@ -18,6 +18,7 @@ func (host) Credential(func(context.Context) error, string) {}
 
 // A server has its own host for as long as it lives, and no longer.
 func TestHostOf(t *testing.T) {
+	t.Parallel()
 	plain := mcp.NewServer(&mcp.Implementation{Name: "plain"}, nil)
 	if toolset.HostOf(plain) != nil {
 		t.Error("a plain server has a host")
@@ -44,6 +45,7 @@ func TestHostOf(t *testing.T) {
 }
 
 func TestMayUse(t *testing.T) {
+	t.Parallel()
 	if !toolset.MayUse(t.Context(), "x") {
 		t.Error("without policies nobody may")
 	}
@@ -54,6 +56,7 @@ func TestMayUse(t *testing.T) {
 }
 
 func TestResources(t *testing.T) {
+	t.Parallel()
 	if toolset.Resources(t.Context()) != nil {
 		t.Error("without policies something is closed")
 	}

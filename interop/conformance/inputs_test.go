@@ -18,7 +18,7 @@ import (
 var (
 	askName     = form("What is your name?", "name", "string")
 	askConfirm  = form("Please confirm", "ok", "boolean")
-	askColour   = form("Which colour?", "color", "string")
+	askColor    = form("Which color?", "color", "string")
 	askContext  = form("In which context?", "context", "string")
 	askGreeting = sample("Write a greeting", 50)
 	askCapital  = sample("What is the capital of France?", 100)
@@ -116,10 +116,10 @@ func rounds(_ context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, e
 		return need("one", mcp.InputRequestMap{"step1": askName}), nil
 	case "one":
 		name, _ = accepted(req, "step1")["name"].(string)
-		return need("two "+name, mcp.InputRequestMap{"step2": askColour}), nil
+		return need("two "+name, mcp.InputRequestMap{"step2": askColor}), nil
 	}
-	colour, _ := accepted(req, "step2")["color"].(string)
-	return text("%s likes %s", name, colour), nil
+	color, _ := accepted(req, "step2")["color"].(string)
+	return text("%s likes %s", name, color), nil
 }
 
 // need is the result of a tool that can't go on yet.

@@ -89,6 +89,7 @@ func write(t *testing.T, path string, content []byte) string {
 }
 
 func TestCertificateFiles(t *testing.T) {
+	t.Parallel()
 	key, other := keys()[0], keys()[1]
 	small, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
@@ -178,6 +179,7 @@ func checkSigned(t *testing.T, proof clientcred.Proof, leaf *x509.Certificate) {
 // TestCertificateIsReadAgain: what is good is used at once, what is not leaves
 // the last good one in use until that expires.
 func TestCertificateIsReadAgain(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	env := environment(t, "")
 	env.Logger = slog.New(slog.NewTextHandler(&log, nil))

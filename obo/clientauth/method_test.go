@@ -43,6 +43,7 @@ func open(m clientauth.Method, env clientcred.Environment) (clientcred.Source, e
 }
 
 func TestMethodsShowTheirKindOnly(t *testing.T) {
+	t.Parallel()
 	const hidden = "S3cr3t~value"
 	for want, m := range map[string]clientauth.Method{
 		"none":              {},

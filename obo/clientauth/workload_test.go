@@ -17,6 +17,7 @@ import (
 )
 
 func TestWorkloadFiles(t *testing.T) {
+	t.Parallel()
 	for _, m := range []clientauth.Method{
 		clientauth.WorkloadIdentity(""), clientauth.WorkloadManagedIdentity("", identityID(1)), clientauth.WorkloadManagedIdentity("/x", "no-guid"),
 		clientauth.Chain(), clientauth.Chain(clientauth.Secret("s"), clientauth.WorkloadIdentity("")), clientauth.Chain(clientauth.Method{}),
@@ -54,6 +55,7 @@ func TestWorkloadFiles(t *testing.T) {
 // TestWorkloadManagedIdentity: the projected token is exchanged once for the
 // identity's, read again after a refusal, and nothing else is asked for.
 func TestWorkloadManagedIdentity(t *testing.T) {
+	t.Parallel()
 	const tenant = "11111111-1111-1111-1111-111111111111"
 	path := write(t, filepath.Join(t.TempDir(), "token"), []byte("a.projected1.c"))
 	var requests atomic.Int64

@@ -50,7 +50,7 @@ func run(ctx context.Context) error {
 		Scopes: []string{oidc.ScopeOpenID, "profile", oidc.ScopeOfflineAccess, c.APIScope},
 	}
 	verifier := oauth2.GenerateVerifier()
-	back, err := open(c, client.AuthCodeURL("a state", oidc.Nonce("a nonce"), oauth2.S256ChallengeOption(verifier)))
+	back, err := open(ctx, c, client.AuthCodeURL("a state", oidc.Nonce("a nonce"), oauth2.S256ChallengeOption(verifier)))
 	if err != nil {
 		return err
 	}
@@ -75,8 +75,12 @@ func run(ctx context.Context) error {
 }
 
 // open has Alice open an address, and returns the query of where she is sent back to.
-func open(c config, address string) (url.Values, error) {
-	response, err := http.Get(c.Person + "?open=" + url.QueryEscape(address))
+func open(ctx context.Context, c config, address string) (url.Values, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Person+"?open="+url.QueryEscape(address), nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
 	}
