@@ -241,7 +241,6 @@ const (
 	typeNotAccepted      = "type_not_accepted"
 	keyIDMissing         = "kid_missing"
 	keysUnavailable      = "keys_unavailable"
-	tenantNotFound       = "tenant_not_found"
 	versionNotAccepted   = "version_not_accepted"
 	issuerMismatch       = "issuer_mismatch"
 	tenantMismatch       = "tenant_mismatch"

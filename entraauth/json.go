@@ -31,7 +31,7 @@ func eachMember(s string, f func(name, value string) error) error {
 	if !utf8.ValidString(s) {
 		return errors.New("not UTF-8")
 	}
-	j := scanner{text: s}
+	j := scanner{src: s}
 	if !j.next('{') {
 		return errors.New("not a JSON object")
 	}
@@ -75,7 +75,7 @@ func eachMember(s string, f func(name, value string) error) error {
 
 // eachElement calls f with each element of the JSON array s, in order.
 func eachElement(s string, f func(element string) error) error {
-	j := scanner{text: s}
+	j := scanner{src: s}
 	if !j.next('[') {
 		return errors.New("not a JSON array")
 	}
@@ -96,14 +96,14 @@ func eachElement(s string, f func(element string) error) error {
 
 // A scanner walks a JSON text once, and checks its grammar (RFC 8259) on the way.
 type scanner struct {
-	text string
-	at   int
+	src string
+	at  int
 }
 
 // peek returns the next byte, or 0 at the end. No byte of 0 can follow in JSON.
 func (j *scanner) peek() byte {
-	if j.at < len(j.text) {
-		return j.text[j.at]
+	if j.at < len(j.src) {
+		return j.src[j.at]
 	}
 	return 0
 }
@@ -151,7 +151,7 @@ func (j *scanner) value(depth int) (string, error) {
 	if err == nil && !ok {
 		err = errNotJSON
 	}
-	return j.text[start:j.at], err
+	return j.src[start:j.at], err
 }
 
 // container skips an object or an array, whose elements are of at most that depth.
@@ -185,11 +185,11 @@ func (j *scanner) string() (quoted string, ok bool) {
 		return "", false
 	}
 	start := j.at - 1
-	for ; j.at < len(j.text); j.at++ {
-		switch c := j.text[j.at]; {
+	for ; j.at < len(j.src); j.at++ {
+		switch c := j.src[j.at]; {
 		case c == '"':
 			j.at++
-			return j.text[start:j.at], true
+			return j.src[start:j.at], true
 		case c == '\\':
 			j.at++
 			if j.peek() == 'u' {
@@ -214,7 +214,7 @@ func isHex(c byte) bool {
 }
 
 func (j *scanner) word(w string) bool {
-	if !strings.HasPrefix(j.text[j.at:], w) {
+	if !strings.HasPrefix(j.src[j.at:], w) {
 		return false
 	}
 	j.at += len(w)

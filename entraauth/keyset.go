@@ -39,20 +39,20 @@ type signingKey struct {
 	issuer         string // may hold {tenantid}; may be empty
 	cloud          string // cloud_instance_name; may be empty
 	keyfunc        jwt.Keyfunc
-	signed         *jwt.Token // what keyfunc looks at of a token
+	token          *jwt.Token // what keyfunc looks at of a token
 }
 
 // KeyRead returns the key.
 func (k *signingKey) KeyRead(context.Context, string) (jwkset.JWK, error) { return k.jwk, nil }
 
-// verify lets golang-jwt verify a signature, with the key that keyfunc serves. The
+// signed lets golang-jwt verify a signature, with the key that keyfunc serves. The
 // algorithm is RS256 whatever the token says.
-func (k *signingKey) verify(signed string, signature []byte) error {
-	public, err := k.keyfunc(k.signed)
+func (k *signingKey) signed(text string, signature []byte) error {
+	public, err := k.keyfunc(k.token)
 	if err != nil {
 		return err
 	}
-	return jwt.SigningMethodRS256.Verify(signed, signature, public)
+	return jwt.SigningMethodRS256.Verify(text, signature, public)
 }
 
 // parseKeys reads a key set. Keys that can't sign tokens of ours are left out,
@@ -131,7 +131,7 @@ func parseKey(raw json.RawMessage) (kid string, key *signingKey, err error) {
 	}
 	key = &signingKey{
 		Storage: jwkset.NewMemoryStorage(), jwk: jwk, n: k.N, e: k.E, issuer: k.Issuer, cloud: k.Cloud,
-		signed: &jwt.Token{Header: map[string]any{"alg": "RS256", "kid": k.Kid}},
+		token: &jwt.Token{Header: map[string]any{"alg": "RS256", "kid": k.Kid}},
 	}
 	served, err := keyfunc.New(keyfunc.Options{Storage: key})
 	if err != nil {

@@ -197,6 +197,9 @@ type tenantError struct{ code string }
 
 func (e *tenantError) Error() string { return "the authority has no such tenant (" + e.code + ")" }
 
+// tenantNotFound is the reason code for it, in refusals and in the log.
+const tenantNotFound = "tenant_not_found"
+
 // noTenant are the codes for it: the tenant is not found, its name is invalid, or
 // it was blocked or deleted because nobody used it.
 var noTenant = []string{"AADSTS90002", "AADSTS900023", "AADSTS5000224", "AADSTS5000225"}

@@ -303,7 +303,7 @@ func unknownKey(v *Verifier, t *candidate) *Error {
 }
 
 func checkSignature(_ context.Context, v *Verifier, t *candidate) *Error {
-	err := t.key.verify(t.signed, t.signature)
+	err := t.key.signed(t.signed, t.signature)
 	if err == nil {
 		return nil
 	}

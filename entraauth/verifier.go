@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -132,6 +133,28 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	}
 	v.startKeys(&o)
 	return v, nil
+}
+
+// checkIDs finds ids in the wrong field. A GUID does not show what it identifies, and
+// the portal shows the ids of tenant and application side by side.
+func checkIDs(t *tenancy, a *application, p *Policy, fault func(field string, err error)) {
+	is := func(id string) func(string) bool {
+		return func(s string) bool { return s != "" && strings.EqualFold(s, id) }
+	}
+	tenant := t.listed[0]
+	if is(a.clientID)(tenant) {
+		fault("client id", errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration"))
+	} else if slices.ContainsFunc(t.listed, is(a.clientID)) {
+		fault("OtherTenants", fmt.Errorf("%s is the client id; list tenant ids", a.clientID))
+	}
+	if slices.ContainsFunc(p.Clients, is(tenant)) {
+		fault("Policy.Clients", fmt.Errorf("%s is the tenant id; list ids of client applications", tenant))
+	}
+	for _, id := range []string{tenant, a.clientID} {
+		if slices.ContainsFunc(p.Groups, is(id)) {
+			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; list object ids of groups", id))
+		}
+	}
 }
 
 // startKeys makes the key sources of all tenants and begins their first fetch.
