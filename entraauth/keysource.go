@@ -101,11 +101,11 @@ func (s *keySource) current(ctx context.Context) (*keySet, error) {
 	now := s.now()
 	if set := s.usable(now); set != nil {
 		if !now.Before(set.refreshAt) {
-			s.start()
+			s.start() //nolint:contextcheck // the fetch is for all callers, on its own context
 		}
 		return set, nil
 	}
-	if flight := s.start(); flight != nil {
+	if flight := s.start(); flight != nil { //nolint:contextcheck // as above
 		if err := wait(ctx, flight); err != nil {
 			return nil, s.unavailable(err)
 		}
@@ -124,7 +124,7 @@ func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*signing
 		return key, set, nil
 	}
 	for range 2 { // the fetch that was joined may have begun before the key was published
-		flight := s.startUnknown()
+		flight := s.startUnknown() //nolint:contextcheck // as above
 		if flight != nil {
 			if err := wait(ctx, flight); err != nil {
 				return nil, nil, s.unavailable(err)

@@ -64,6 +64,7 @@ func request(t *testing.T, method, url string, header http.Header) answer {
 func authorization(values ...string) http.Header { return http.Header{"Authorization": values} }
 
 func TestMiddlewareLetsTheCallerThrough(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	s := f.serve(t, nil)
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER   "} {
@@ -76,6 +77,7 @@ func TestMiddlewareLetsTheCallerThrough(t *testing.T) {
 
 // The challenges as they go over the wire, one golden file for all.
 func TestChallenges(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	s := f.serve(t, &entraauth.BearerCheck{ResourceMetadata: metadataURL})
 	admin := f.serve(t, &entraauth.BearerCheck{ResourceMetadata: metadataURL, Policy: entraauth.Policy{Scopes: []string{"admin"}}})
@@ -172,6 +174,7 @@ func compareGolden(t *testing.T, name, got string) {
 }
 
 func TestUnavailableIsNotUnauthorized(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: 500})
 	f.start(t, nil)
@@ -185,6 +188,7 @@ func TestUnavailableIsNotUnauthorized(t *testing.T) {
 }
 
 func TestHugeTokenIsRefused(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	s := f.serve(t, nil)
 	if a := get(t, s.URL, authorization("Bearer "+strings.Repeat("a", 65<<10))); a.status != 401 {
@@ -197,6 +201,7 @@ func TestHugeTokenIsRefused(t *testing.T) {
 
 // What the token holds goes to the log, and the token itself nowhere.
 func TestLogsHoldNoToken(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	s := f.serve(t, nil)
 	good := f.token()
