@@ -177,12 +177,6 @@ func RevokedError(id *Identity) *Error {
 		Expected: "a token that Microsoft Entra ID still exchanges", Remedy: "Sign in again", caller: id}
 }
 
-// refusal returns the *Error in err, or nil.
-func refusal(err error) *Error {
-	e, _ := errors.AsType[*Error](err)
-	return e
-}
-
 func noToken(got string) *Error {
 	return &Error{Kind: ErrNoToken, Rule: "token", Reason: noTokenReason,
 		Expected: `"Authorization: Bearer <access token>"`, Actual: actual(got),

@@ -20,10 +20,10 @@ var update = flag.Bool("update", false, "write the golden files")
 
 const metadataURL = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
 
-// serve runs a guarded handler that says who calls.
-func (f *fixture) serve(t *testing.T, guard *entraauth.BearerCheck) *httptest.Server {
+// serve runs a handler behind a bearer check; it answers with the caller's id.
+func (f *fixture) serve(t *testing.T, check *entraauth.BearerCheck) *httptest.Server {
 	t.Helper()
-	s := httptest.NewServer(f.verifier.Middleware(guard)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(f.verifier.Middleware(check)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, entraauth.FromContext(r.Context()).UserID())
 	})))
 	t.Cleanup(s.Close)
