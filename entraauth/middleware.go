@@ -256,5 +256,5 @@ func writeJSON(w http.ResponseWriter, _ *http.Request, status int, e *Error) {
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false) // people read it
-	_ = enc.Encode(body)     // the caller is gone; there is nobody to tell
+	_ = enc.Encode(body)     // an error means that the client is gone
 }

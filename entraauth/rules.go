@@ -198,7 +198,7 @@ func checkAudience(_ context.Context, v *Verifier, t *candidate) *Error {
 		return nil
 	}
 	return invalid(audienceMismatch, v.api.audiences(t.claims.version), t.claims.audience,
-		fmt.Sprintf("Ask for the scope %s. If the client already does, this server has the wrong application id", v.wantedScope()))
+		fmt.Sprintf("Ask for the scope %s. If you already do, this server has a wrong application id", v.wantedScope()))
 }
 
 func showAudience(v *Verifier, t *candidate) (expected, actual string) {
