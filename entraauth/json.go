@@ -37,6 +37,7 @@ func eachMember(s string, f func(name, value string) error) error {
 	}
 	var room [64]string // enough for most tokens, without an allocation
 	seen := room[:0]
+	var marks uint64 // of seen: a name whose mark is not there is new
 	for more := !j.next('}'); more; {
 		quoted, ok := j.string()
 		if !ok || !j.next(':') {
@@ -47,15 +48,16 @@ func eachMember(s string, f func(name, value string) error) error {
 			return err
 		}
 		folded := fold(name)
+		mark := markOf(folded)
 		switch {
 		case len(name) > maxMember:
 			return fmt.Errorf("a member's name is longer than %d bytes", maxMember)
 		case len(seen) == maxMembers:
 			return fmt.Errorf("more than %d members", maxMembers)
-		case slices.Contains(seen, folded):
+		case marks&mark != 0 && slices.Contains(seen, folded):
 			return fmt.Errorf("the member %q stands twice", actual(name))
 		}
-		seen = append(seen, folded)
+		seen, marks = append(seen, folded), marks|mark
 		value, err := j.value(maxDepth)
 		if err != nil {
 			return err
@@ -265,13 +267,21 @@ func unquote(quoted string) (string, error) {
 	return s, err
 }
 
+// markOf returns one of 64 bits for a name, by its length and two of its letters.
+func markOf(name string) uint64 {
+	if name == "" {
+		return 1
+	}
+	return 1 << ((7*len(name) + int(name[0]) + 3*int(name[len(name)-1])) % 64)
+}
+
 // fold maps names that differ only in case to one, by the folding that
 // encoding/json uses: the Kelvin sign is a k, the long s an s.
 func fold(name string) string {
 	for i := range len(name) {
-		if name[i] >= utf8.RuneSelf {
+		if c := name[i]; c >= utf8.RuneSelf || c >= 'A' && c <= 'Z' {
 			return strings.ToLower(strings.ToUpper(name))
 		}
 	}
-	return strings.ToLower(name)
+	return name
 }
