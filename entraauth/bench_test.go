@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -82,5 +84,19 @@ func BenchmarkSignatureAlone(b *testing.B) {
 		if err := rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], signature); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkMiddleware is what a bearer check adds to a request with a known token.
+func BenchmarkMiddleware(b *testing.B) {
+	f := newFixture(b, nil)
+	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	handler := f.verifier.Middleware(&entraauth.BearerCheck{Policy: entraauth.Policy{Scopes: []string{"access_as_user"}}})(next)
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	r.Header.Set("Authorization", "Bearer "+f.token())
+	w := httptest.NewRecorder()
+	b.ReportAllocs()
+	for b.Loop() {
+		handler.ServeHTTP(w, r)
 	}
 }

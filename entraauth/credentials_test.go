@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,12 +132,13 @@ func query(format string) func(*http.Request, string) {
 // Wherever a confused client puts a credential, no piece of it gets into the log, the
 // challenge, the body or a report.
 func TestNoPlacementOfACredentialIsLogged(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	if err := f.verifier.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	token := f.token()
-	credentials := map[string][]placement{opaqueKey: anywhere, token: append(anywhere[:len(anywhere):len(anywhere)], ofTokens...)}
+	credentials := map[string][]placement{opaqueKey: anywhere, token: append(slices.Clip(anywhere), ofTokens...)}
 	handler := f.verifier.Middleware(&entraauth.BearerCheck{ResourceMetadata: metadataURL})(http.NotFoundHandler())
 	for credential, placements := range credentials {
 		for _, p := range placements {
@@ -183,6 +185,7 @@ func pieceOf(credential, text string) string {
 
 // A member's name that stands twice is told, but not if it may be a token.
 func TestMemberThatStandsTwice(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	for name, want := range map[string]string{"aud": `the member "aud" stands twice`, strings.Repeat("k", 100): "[100 characters]", "eyJhbGciOiJub25lIn0": "[19 characters]"} {
 		report := f.verifier.Explain(t.Context(), b64([]byte(`{"`+name+`":1,"`+name+`":2}`))+".e30.c2ln")
@@ -195,6 +198,7 @@ func TestMemberThatStandsTwice(t *testing.T) {
 // A token in the query string is refused in whatever spelling some reader may take
 // it from there; other parameters are nobody's business.
 func TestTokenInTheQuery(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	good := f.token()
 	for query, refused := range map[string]bool{
@@ -212,6 +216,7 @@ func TestTokenInTheQuery(t *testing.T) {
 
 // The name of a known scheme is worth logging: it says which client is wrong.
 func TestKnownSchemesAreNamed(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	for value, want := range map[string]string{
 		"basic dXNlcjpwdw==": "scheme Basic", "NEGOTIATE abcdefgh": "scheme Negotiate", "dpop x": "scheme DPoP", "vapid t=x": "scheme VAPID",
@@ -230,6 +235,7 @@ func TestKnownSchemesAreNamed(t *testing.T) {
 
 // What a stranger sends is cut and counted before it is logged.
 func TestActualIsCutAndCounted(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	for value, want := range map[string]string{
 		"https://their.example":                         "https://their.example",

@@ -17,9 +17,9 @@ var (
 	// ErrInvalidRequest: the token was sent in a way that can't be read, such as
 	// twice or in the query string (400 invalid_request).
 	ErrInvalidRequest = errors.New("malformed request")
-	// ErrInvalidToken: the token is not one of this API's (401 invalid_token).
+	// ErrInvalidToken: the token is not for this API (401 invalid_token).
 	ErrInvalidToken = errors.New("invalid token")
-	// ErrExpired: the token was good and is no longer (401 invalid_token).
+	// ErrExpired: the token was good and has expired (401 invalid_token).
 	ErrExpired = errors.New("expired token")
 	// ErrInsufficientScope: the token is good and lacks a scope or a user, and a
 	// new one for the challenge's scopes helps (403 insufficient_scope).
@@ -31,8 +31,8 @@ var (
 	// scope helps (403 access_denied).
 	ErrNotPermitted = errors.New("not permitted")
 	// ErrKeysUnavailable: the tenant's signing keys can't be had at the moment, so
-	// nothing can be said of the token (503 with Retry-After, never 401: a client
-	// that is told 401 throws a good token away).
+	// the token was not judged (503 with Retry-After, never 401: on 401, a client
+	// discards a good token).
 	ErrKeysUnavailable = errors.New("signing keys unavailable")
 )
 
@@ -65,11 +65,11 @@ type Error struct {
 	cause  error
 }
 
-// Caller returns whose good token was refused by a policy, and nil for every
-// other refusal: who sent a bad token is not known.
+// Caller returns the caller whose good token a policy refused, and nil for every other
+// refusal: who sent a bad token is unknown.
 func (e *Error) Caller() *Identity { return e.caller }
 
-// Error returns the text for the caller. It never holds anything of the token.
+// Error returns the text for the caller. It never holds any part of the token.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Summary())
@@ -117,8 +117,8 @@ func (e *Error) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// answers are how each kind is answered: the HTTP status, and the error code of
-// the challenge (RFC 6750 section 3.1), empty where none may be sent.
+// answers has the HTTP status for each kind, and the error code of the challenge (RFC
+// 6750 section 3.1), empty if none may be sent.
 var answers = []struct {
 	kind   error
 	status int
@@ -149,7 +149,7 @@ func (e *Error) Status() int {
 	return status
 }
 
-// invalid is the error of a token that is none of this API's.
+// invalid is the error of a token that is not for this API.
 func invalid(reason, expected, got, remedy string) *Error {
 	return &Error{Kind: ErrInvalidToken, Reason: reason, Expected: expected, Actual: actual(got), Remedy: remedy}
 }
@@ -175,12 +175,6 @@ func ClaimsRequiredError(id *Identity, claims string) *Error {
 func RevokedError(id *Identity) *Error {
 	return &Error{Kind: ErrInvalidToken, Rule: "revocation", Reason: tokenRevoked,
 		Expected: "a token that Microsoft Entra ID still exchanges", Remedy: "Sign in again", caller: id}
-}
-
-// refusal returns the *Error in err, or nil.
-func refusal(err error) *Error {
-	e, _ := errors.AsType[*Error](err)
-	return e
 }
 
 func noToken(got string) *Error {
@@ -210,7 +204,7 @@ func malformed(cause error) *Error {
 	return e
 }
 
-// unavailable is the refusal of a token that was not judged because keys are missing.
+// unavailable is the error of a token that was not judged because keys are missing.
 func unavailable(err error) *Error {
 	e := &Error{Kind: ErrKeysUnavailable, Rule: "keys", Reason: keysUnavailable,
 		Remedy: "Try again shortly; the token was not judged", RetryAfter: firstBackoff, cause: err}
@@ -241,7 +235,6 @@ const (
 	typeNotAccepted      = "type_not_accepted"
 	keyIDMissing         = "kid_missing"
 	keysUnavailable      = "keys_unavailable"
-	tenantNotFound       = "tenant_not_found"
 	versionNotAccepted   = "version_not_accepted"
 	issuerMismatch       = "issuer_mismatch"
 	tenantMismatch       = "tenant_mismatch"

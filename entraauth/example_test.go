@@ -194,3 +194,36 @@ func ExampleVerifier_Recheck() {
 	// <nil>
 	// true
 }
+
+// A handler finds out only downstream that the caller must sign in again: Entra refuses
+// to exchange the token, because a second factor is needed now. The client is told what
+// to request.
+func ExampleVerifier_Refuse() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	api := tenant.AddApp("Orders", "access_as_user")
+	verifier, err := entraauth.NewVerifier(tenant.ID(), api.ClientID, &entraauth.Options{
+		AuthorityHost: tenant.AuthorityHost(),
+		HTTPClient:    tenant.HTTPClient(),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = verifier.Close() }()
+
+	check := &entraauth.BearerCheck{}
+	handler := verifier.Middleware(check)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller := entraauth.FromContext(r.Context())
+		verifier.Refuse(w, r, check, entraauth.ClaimsRequiredError(caller, `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}`))
+	}))
+	req := httptest.NewRequest(http.MethodGet, "/orders", nil)
+	req.Header.Set("Authorization", "Bearer "+tenant.Mint(api, 1, func(_, claims map[string]any) {
+		claims["xms_cc"] = []string{"cp1"} // the client understands claims challenges
+	}))
+	rec := httptest.NewRecorder()
+	handler.ServeHTTP(rec, req)
+	fmt.Println(rec.Code, strings.Contains(rec.Header().Get("WWW-Authenticate"), `error="insufficient_claims"`))
+	// Output:
+	// 401 true
+}

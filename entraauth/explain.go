@@ -5,15 +5,15 @@ import (
 	"errors"
 )
 
-// A Report is how a token fares under each rule, for people: the token's owner
-// and whoever debugs a refusal. It accepts nothing. It holds values of the
-// token, so it is for nobody else; neither the token nor its signature is in it.
+// A Report is the result of each rule for a token, for the token's owner and for
+// whoever debugs a refusal. It grants nothing. It holds values of the token, so keep it
+// from everybody else; the token itself and its signature are not in it.
 type Report struct {
 	Valid  bool    `json:"valid"`
 	Checks []Check `json:"checks"`
 }
 
-// A Check is one rule's finding.
+// A Check is the result of one rule.
 type Check struct {
 	Rule     string `json:"rule"`
 	Result   Result `json:"result"`
@@ -23,17 +23,17 @@ type Check struct {
 	Remedy   string `json:"remedy,omitempty"`
 }
 
-// Result is what came of a rule.
+// Result is the outcome of a rule.
 type Result string
 
 // The results of a rule.
 const (
 	ResultPassed     Result = "passed"
 	ResultFailed     Result = "failed"
-	ResultNotReached Result = "not reached" // an earlier one failed on which it stands
+	ResultNotReached Result = "not reached" // it needs an earlier rule that failed
 )
 
-// Explain judges a token by every rule, in order, and goes on after one that
+// Explain judges a token by every rule, in order, and continues after one that
 // fails. Times are in RFC 3339 with the server's own zone.
 func (v *Verifier) Explain(ctx context.Context, token string) *Report {
 	r := &Report{Valid: true}

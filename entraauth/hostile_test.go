@@ -95,6 +95,7 @@ func corpus() map[string][]hostile {
 }
 
 func TestHostileTokens(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	n := 0
 	for group, rows := range corpus() {

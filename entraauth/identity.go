@@ -21,9 +21,9 @@ type Assertion secret.Text
 type Kind int
 
 const (
-	// KindUser is a person, through a client application (a delegated token).
+	// KindUser is a person who uses a client application (a delegated token).
 	KindUser Kind = iota + 1
-	// KindApp is an application on its own, for no person (an app-only token).
+	// KindApp is an application that acts for itself (an app-only token).
 	KindApp
 )
 
@@ -35,16 +35,16 @@ func (k Kind) String() string {
 	return "user"
 }
 
-// ClientAuth is how the client application proved itself to Entra (claims
+// ClientAuth is how the client application authenticated to Entra (claims
 // appidacr and azpacr), from weak to strong.
 type ClientAuth int
 
 const (
-	// ClientAuthNone did not: a desktop or command line program, a web page.
+	// ClientAuthNone: it did not. It is a desktop or command-line program or a web page.
 	ClientAuthNone ClientAuth = iota
-	// ClientAuthSecret used a secret, or better.
+	// ClientAuthSecret: by a client secret.
 	ClientAuthSecret
-	// ClientAuthCertificate used a certificate or a federated credential.
+	// ClientAuthCertificate: by a certificate or a federated credential.
 	ClientAuthCertificate
 )
 
@@ -61,8 +61,8 @@ type Identity struct {
 	groupOverage, claimsCapable  bool
 	expires                      time.Time
 	assertion                    Assertion
-	userID                       string     // made once: every call needs it
-	logValue                     slog.Value // and this
+	userID                       string     // made once, because every call needs it
+	logValue                     slog.Value // likewise
 	origin                       provenance // zero until the signature is verified
 }
 
@@ -98,7 +98,7 @@ func newIdentity(token string, c *claims) *Identity {
 	return id
 }
 
-// clientAuth returns how that application proved itself.
+// clientAuth returns how the client application authenticated.
 func (c *claims) clientAuth() ClientAuth {
 	acr := c.azpACR
 	if c.version == "1.0" {
@@ -116,7 +116,7 @@ func (c *claims) clientAuth() ClientAuth {
 // TenantID returns the tenant of the caller (claim tid), a GUID.
 func (id *Identity) TenantID() string { return id.tenantID }
 
-// Kind tells a user from an application on its own.
+// Kind tells a user from an application that acts for itself.
 func (id *Identity) Kind() Kind { return id.kind }
 
 // ObjectID returns the caller's object id in its tenant (claim oid), a GUID. It
@@ -166,13 +166,13 @@ func (id *Identity) HasRole(kind Kind, role string) bool {
 }
 
 // Groups returns the object ids of the user's groups (claim groups), if the API's
-// registration asks for them. With overage there are more than fit into the
-// token and none is listed: the answer is then not known, not "none".
+// registration asks for them. Overage means that there are more than fit into the
+// token. It then lists none: the groups are unknown, which is not the same as none.
 func (id *Identity) Groups() (ids []string, overage bool) {
 	return slices.Clone(id.groups), id.groupOverage
 }
 
-// ClientAuth returns how the client application proved itself to Entra.
+// ClientAuth returns how the client application authenticated to Entra.
 func (id *Identity) ClientAuth() ClientAuth { return id.clientAuth }
 
 // HasAuthContext reports whether the sign-in satisfied the authentication
@@ -181,8 +181,8 @@ func (id *Identity) HasAuthContext(context string) bool {
 	return slices.Contains(id.contexts, context)
 }
 
-// HandlesClaims reports whether the client says that it understands claims
-// challenges (claim xms_cc: cp1). Any other would ask for the same token again.
+// HandlesClaims reports whether the client declares that it understands claims
+// challenges (claim xms_cc: cp1). Any other client would request the same token again.
 func (id *Identity) HandlesClaims() bool { return id.claimsCapable }
 
 // Assertion returns the token for an On-Behalf-Of exchange by package obo:
@@ -212,7 +212,7 @@ func (id *Identity) LogValue() slog.Value { return id.logValue }
 type contextKey struct{}
 
 // NewContext returns a context that carries id. A nil id hides the one that
-// ctx carries: [FromContext] then finds nobody.
+// ctx carries: [FromContext] then returns nil.
 func NewContext(ctx context.Context, id *Identity) context.Context {
 	return context.WithValue(ctx, contextKey{}, id)
 }

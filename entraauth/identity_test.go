@@ -14,6 +14,7 @@ import (
 
 // Whatever prints, logs or encodes a caller or its assertion, the token is not in it.
 func TestAssertionHidesItself(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	token := f.token()
 	id, err := f.verifier.Verify(t.Context(), token)
@@ -31,7 +32,7 @@ func TestAssertionHidesItself(t *testing.T) {
 		texts[verb] = fmt.Sprintf(verb+" "+verb+" "+verb, assertion, id, struct{ A entraauth.Assertion }{assertion})
 	}
 	for name, text := range texts {
-		for _, part := range strings.Split(token, ".") {
+		for part := range strings.SplitSeq(token, ".") {
 			if strings.Contains(text, part) || strings.Contains(text, fmt.Sprintf("%x", part)) {
 				t.Errorf("%s shows a part of the token: %s", name, text)
 			}
@@ -50,6 +51,7 @@ func TestAssertionHidesItself(t *testing.T) {
 
 // Names are for people to read: cut, and without what can't be printed.
 func TestNames(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	for name, row := range map[string]struct {
 		claims                map[string]any

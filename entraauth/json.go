@@ -31,12 +31,13 @@ func eachMember(s string, f func(name, value string) error) error {
 	if !utf8.ValidString(s) {
 		return errors.New("not UTF-8")
 	}
-	j := scanner{text: s}
+	j := scanner{src: s}
 	if !j.next('{') {
 		return errors.New("not a JSON object")
 	}
 	var room [64]string // enough for most tokens, without an allocation
 	seen := room[:0]
+	var marks uint64 // of seen: a name whose mark is not there is new
 	for more := !j.next('}'); more; {
 		quoted, ok := j.string()
 		if !ok || !j.next(':') {
@@ -47,15 +48,16 @@ func eachMember(s string, f func(name, value string) error) error {
 			return err
 		}
 		folded := fold(name)
+		mark := markOf(folded)
 		switch {
 		case len(name) > maxMember:
 			return fmt.Errorf("a member's name is longer than %d bytes", maxMember)
 		case len(seen) == maxMembers:
 			return fmt.Errorf("more than %d members", maxMembers)
-		case slices.Contains(seen, folded):
+		case marks&mark != 0 && slices.Contains(seen, folded):
 			return fmt.Errorf("the member %q stands twice", actual(name))
 		}
-		seen = append(seen, folded)
+		seen, marks = append(seen, folded), marks|mark
 		value, err := j.value(maxDepth)
 		if err != nil {
 			return err
@@ -75,7 +77,7 @@ func eachMember(s string, f func(name, value string) error) error {
 
 // eachElement calls f with each element of the JSON array s, in order.
 func eachElement(s string, f func(element string) error) error {
-	j := scanner{text: s}
+	j := scanner{src: s}
 	if !j.next('[') {
 		return errors.New("not a JSON array")
 	}
@@ -96,14 +98,14 @@ func eachElement(s string, f func(element string) error) error {
 
 // A scanner walks a JSON text once, and checks its grammar (RFC 8259) on the way.
 type scanner struct {
-	text string
-	at   int
+	src string
+	at  int
 }
 
 // peek returns the next byte, or 0 at the end. No byte of 0 can follow in JSON.
 func (j *scanner) peek() byte {
-	if j.at < len(j.text) {
-		return j.text[j.at]
+	if j.at < len(j.src) {
+		return j.src[j.at]
 	}
 	return 0
 }
@@ -151,7 +153,7 @@ func (j *scanner) value(depth int) (string, error) {
 	if err == nil && !ok {
 		err = errNotJSON
 	}
-	return j.text[start:j.at], err
+	return j.src[start:j.at], err
 }
 
 // container skips an object or an array, whose elements are of at most that depth.
@@ -185,11 +187,11 @@ func (j *scanner) string() (quoted string, ok bool) {
 		return "", false
 	}
 	start := j.at - 1
-	for ; j.at < len(j.text); j.at++ {
-		switch c := j.text[j.at]; {
+	for ; j.at < len(j.src); j.at++ {
+		switch c := j.src[j.at]; {
 		case c == '"':
 			j.at++
-			return j.text[start:j.at], true
+			return j.src[start:j.at], true
 		case c == '\\':
 			j.at++
 			if j.peek() == 'u' {
@@ -214,7 +216,7 @@ func isHex(c byte) bool {
 }
 
 func (j *scanner) word(w string) bool {
-	if !strings.HasPrefix(j.text[j.at:], w) {
+	if !strings.HasPrefix(j.src[j.at:], w) {
 		return false
 	}
 	j.at += len(w)
@@ -265,13 +267,21 @@ func unquote(quoted string) (string, error) {
 	return s, err
 }
 
+// markOf returns one of 64 bits for a name, by its length and two of its letters.
+func markOf(name string) uint64 {
+	if name == "" {
+		return 1
+	}
+	return 1 << ((7*len(name) + int(name[0]) + 3*int(name[len(name)-1])) % 64)
+}
+
 // fold maps names that differ only in case to one, by the folding that
 // encoding/json uses: the Kelvin sign is a k, the long s an s.
 func fold(name string) string {
 	for i := range len(name) {
-		if name[i] >= utf8.RuneSelf {
+		if c := name[i]; c >= utf8.RuneSelf || c >= 'A' && c <= 'Z' {
 			return strings.ToLower(strings.ToUpper(name))
 		}
 	}
-	return strings.ToLower(name)
+	return name
 }

@@ -16,19 +16,16 @@ import (
 // refresh moves the clock to where the keys are due and waits until they came.
 func (f *fixture) refresh(t *testing.T) {
 	t.Helper()
-	before := f.tenant.Count(entratest.EndpointKeys)
 	f.clock.Add(70 * time.Minute)
-	for f.tenant.Count(entratest.EndpointKeys) == before {
-		if err := f.verifier.Ready(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Millisecond)
+	if err := f.verifier.Ready(t.Context()); err != nil { // starts the fetch
+		t.Fatal(err)
 	}
 	_ = f.verify(t, f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = "x" })) // joins the fetch
 }
 
 // Entra publishes a key before it signs with it: then nobody notices.
 func TestAnnouncedRotation(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	if err := f.verify(t, f.token()); err != nil {
 		t.Fatal(err)
@@ -53,6 +50,7 @@ func TestAnnouncedRotation(t *testing.T) {
 }
 
 func TestUnannouncedRotationIsRefusedForAnIntervalAtMost(t *testing.T) {
+	t.Parallel()
 	const interval = 5 * time.Minute
 	f := newFixture(t, func(o *entraauth.Options) { o.KeyRefetchInterval = interval })
 	if err := f.verify(t, f.token()); err != nil {
@@ -72,8 +70,9 @@ func TestUnannouncedRotationIsRefusedForAnIntervalAtMost(t *testing.T) {
 	}
 }
 
-// 100,000 invented kids over 100 seconds: what they cost Entra.
+// 10,000 invented kids over 100 seconds: what they cost Entra.
 func TestInventedKeyIDs(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, uncached)
 	token := f.token()
 	if err := f.verify(t, token); err != nil {
@@ -81,8 +80,8 @@ func TestInventedKeyIDs(t *testing.T) {
 	}
 	_, rest, _ := strings.Cut(token, ".")
 	before := f.tenant.Count(entratest.EndpointKeys)
-	for i := range 100_000 {
-		f.clock.Add(time.Millisecond)
+	for i := range 10_000 {
+		f.clock.Add(10 * time.Millisecond)
 		header := b64(fmt.Appendf(nil, `{"alg":"RS256","typ":"JWT","kid":"invented-%d"}`, i))
 		if err := f.verify(t, header+"."+rest); !errors.Is(err, entraauth.ErrInvalidToken) {
 			t.Fatalf("kid %d: %v", i, err)
@@ -97,6 +96,7 @@ func TestInventedKeyIDs(t *testing.T) {
 
 // An authority that comes and goes costs nobody with a known key anything.
 func TestFlapping(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	token := f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["exp"] = f.clock.Now().Add(100 * time.Hour).Unix() })
 	if err := f.verify(t, token); err != nil {
@@ -123,6 +123,7 @@ func TestFlapping(t *testing.T) {
 
 // An outage of the metadata alone is none of the keys.
 func TestMetadataDownKeysUp(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	if err := f.verify(t, f.token()); err != nil {
 		t.Fatal(err)
@@ -136,6 +137,7 @@ func TestMetadataDownKeysUp(t *testing.T) {
 
 // Keys come from the authority alone, wherever it points.
 func TestRedirectElsewhereIsNotFollowed(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	// The same server by another name: were the redirect followed, all would be well.
 	elsewhere := strings.Replace(f.tenant.AuthorityHost(), "localhost", "127.0.0.1", 1)

@@ -16,7 +16,7 @@ import (
 
 const (
 	minRSABits = 2048
-	maxRSABits = 8192 // verifying with a larger one is a way to burn our time
+	maxRSABits = 8192 // a larger key would cost too much to verify with
 	maxKeys    = 100
 )
 
@@ -29,9 +29,9 @@ type keySet struct {
 	refreshAt time.Time
 }
 
-// A signingKey is a key and what Entra says of who signs with it. One that stays
-// the same from set to set stays the same pointer. It is the jwkset.Storage of one key
-// from which keyfunc serves golang-jwt: the set has looked it up by then.
+// A signingKey is a key and what Entra says about its owner. One that stays
+// the same from set to set stays the same pointer. It is also the jwkset.Storage of that
+// one key, from which keyfunc serves golang-jwt: by then the set has looked it up.
 type signingKey struct {
 	jwkset.Storage // an empty one, for the methods besides KeyRead
 	jwk            jwkset.JWK
@@ -39,20 +39,20 @@ type signingKey struct {
 	issuer         string // may hold {tenantid}; may be empty
 	cloud          string // cloud_instance_name; may be empty
 	keyfunc        jwt.Keyfunc
-	signed         *jwt.Token // what keyfunc looks at of a token
+	token          *jwt.Token // what keyfunc looks at of a token
 }
 
 // KeyRead returns the key.
 func (k *signingKey) KeyRead(context.Context, string) (jwkset.JWK, error) { return k.jwk, nil }
 
-// verify lets golang-jwt verify a signature, with the key that keyfunc serves. The
+// signed lets golang-jwt verify a signature, with the key that keyfunc serves. The
 // algorithm is RS256 whatever the token says.
-func (k *signingKey) verify(signed string, signature []byte) error {
-	public, err := k.keyfunc(k.signed)
+func (k *signingKey) signed(text string, signature []byte) error {
+	public, err := k.keyfunc(k.token)
 	if err != nil {
 		return err
 	}
-	return jwt.SigningMethodRS256.Verify(signed, signature, public)
+	return jwt.SigningMethodRS256.Verify(text, signature, public)
 }
 
 // parseKeys reads a key set. Keys that can't sign tokens of ours are left out,
@@ -116,7 +116,7 @@ func parseKey(raw json.RawMessage) (kid string, key *signingKey, err error) {
 	case k.Alg != "" && k.Alg != "RS256":
 		return "", nil, fmt.Errorf("alg %q is not RS256", actual(k.Alg))
 	}
-	// Only the public numbers go in: x5c and x5u of a document are not ours to follow.
+	// Only the public numbers go in: x5c and x5u of a document are ignored.
 	marshal := jwkset.JWKMarshal{KTY: jwkset.KtyRSA, USE: jwkset.UseSig, KID: k.Kid, N: k.N, E: k.E}
 	jwk, err := jwkset.NewJWKFromMarshal(marshal, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
 	if err != nil {
@@ -131,7 +131,7 @@ func parseKey(raw json.RawMessage) (kid string, key *signingKey, err error) {
 	}
 	key = &signingKey{
 		Storage: jwkset.NewMemoryStorage(), jwk: jwk, n: k.N, e: k.E, issuer: k.Issuer, cloud: k.Cloud,
-		signed: &jwt.Token{Header: map[string]any{"alg": "RS256", "kid": k.Kid}},
+		token: &jwt.Token{Header: map[string]any{"alg": "RS256", "kid": k.Kid}},
 	}
 	served, err := keyfunc.New(keyfunc.Options{Storage: key})
 	if err != nil {

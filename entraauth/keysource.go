@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// refreshInterval is how old a key set gets before it is fetched anew, ±10 %.
+	// refreshInterval is the age at which a key set is fetched again, ±10 %.
 	refreshInterval = time.Hour
-	// unknownInterval is the least time between two fetches for kids that we
-	// don't know, so that invented ones cost Entra and us almost nothing.
+	// unknownInterval is the least time between two fetches for unknown kids, so that
+	// invented ones cost Entra and us almost nothing.
 	unknownInterval = time.Minute
-	// maxKeyAge is how long the last good set serves through an outage.
+	// maxKeyAge is how long the last good set stays in use during an outage.
 	maxKeyAge = 24 * time.Hour
 	// fetchTimeout bounds one fetch of metadata and keys.
 	fetchTimeout = 10 * time.Second
@@ -30,10 +30,10 @@ const (
 
 // A keySource keeps the signing keys of one tenant.
 //
-// It has no ticker: whoever asks for keys sets off what is due by the clock, so
+// It has no ticker: a request for keys starts the fetch that is due by the clock, so
 // an idle server sends nothing and tests need no sleep. A fetch runs on its own
-// goroutine and context, once however many wait for it; only those that can't
-// go on without it do wait.
+// goroutine and context, one at a time for all callers; only callers that can't
+// go on without it wait.
 type keySource struct {
 	directory
 	now func() time.Time
@@ -54,7 +54,7 @@ type keySource struct {
 	base        context.Context
 }
 
-// A keysError says that a tenant has no usable keys at the moment.
+// A keysError says that a tenant's keys are unavailable at the moment.
 type keysError struct {
 	tenant string        // its id and the authority
 	after  time.Duration // until the next fetch may begin
@@ -67,7 +67,7 @@ func (e *keysError) Error() string {
 
 func (e *keysError) Unwrap() error { return e.cause }
 
-// unavailable returns the error for those who need keys and can't have them.
+// unavailable returns the error of a caller that gets no keys.
 func (s *keySource) unavailable(cause error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,16 +96,16 @@ func (s *keySource) close() {
 }
 
 // current returns a usable key set. It waits only if there is none; a set that
-// is merely due is fetched anew behind the caller's back.
+// is due for a refresh is returned while the next one is fetched in the background.
 func (s *keySource) current(ctx context.Context) (*keySet, error) {
 	now := s.now()
 	if set := s.usable(now); set != nil {
 		if !now.Before(set.refreshAt) {
-			s.start()
+			s.start() //nolint:contextcheck // the fetch is for all callers, on its own context
 		}
 		return set, nil
 	}
-	if flight := s.start(); flight != nil {
+	if flight := s.start(); flight != nil { //nolint:contextcheck // as above
 		if err := wait(ctx, flight); err != nil {
 			return nil, s.unavailable(err)
 		}
@@ -124,13 +124,13 @@ func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*signing
 		return key, set, nil
 	}
 	for range 2 { // the fetch that was joined may have begun before the key was published
-		flight := s.startUnknown()
+		flight := s.startUnknown() //nolint:contextcheck // as above
 		if flight != nil {
 			if err := wait(ctx, flight); err != nil {
 				return nil, nil, s.unavailable(err)
 			}
 		}
-		if set := s.usable(s.now()); set != nil { // looked at even without a fetch: one may just have ended
+		if set := s.usable(s.now()); set != nil { // checked even without a fetch: one may just have ended
 			if key := set.keys[kid]; key != nil {
 				return key, set, nil
 			}
@@ -200,7 +200,7 @@ func (s *keySource) startLocked() <-chan struct{} {
 	return flight
 }
 
-// finish records how a fetch ended, before those who wait for it go on.
+// finish records how a fetch ended, before its waiters continue.
 func (s *keySource) finish(set *keySet, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,7 +224,7 @@ func (s *keySource) finish(set *keySet, err error) {
 	}
 	s.failures++
 	s.nextTry = s.now().Add(pause)
-	s.lastUnknown = time.Time{} // nothing was learnt: the pause above is the limit
+	s.lastUnknown = time.Time{} // the fetch found nothing out; the pause above is the limit
 	s.logFailure(err, pause, known)
 }
 
@@ -292,7 +292,8 @@ func wait(ctx context.Context, flight <-chan struct{}) error {
 	}
 }
 
-// A provenance is what a verified token lives and dies with, besides its time.
+// A provenance is where the key of a verified token came from. The token is valid only
+// as long as the key stays there.
 type provenance struct {
 	source *keySource
 	keyID  string

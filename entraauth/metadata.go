@@ -15,7 +15,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
-// metadata is what a tenant's OpenID documents say of its tokens. The issuers
+// metadata is what a tenant's OpenID documents say about its tokens. The issuers
 // are never derived from the authority's URL: other clouds and External ID
 // write them with hosts of their own.
 type metadata struct {
@@ -116,8 +116,8 @@ func (d *directory) openID(ctx context.Context, address string) (openIDDocument,
 	if err != nil {
 		return doc, fmt.Errorf("%s: issuer: %w", address, err)
 	}
-	// The text is compared, for tokens' issuers are: a URL that leads to the same place
-	// but is written differently would refuse every token.
+	// The text is compared, because the issuers of tokens are compared as text: a URL that
+	// leads to the same place but is written differently would reject every token.
 	base := "https://" + strings.ToLower(issuer.Host) + "/" + tenant + "/"
 	if doc.Issuer != base && doc.Issuer != base+"v2.0" || !d.host.SharesPort(issuer) {
 		return doc, fmt.Errorf("%s: the issuer %q is not of tenant %s as Entra writes it (%s or %sv2.0)", address, actual(doc.Issuer), d.tenantID, actual(base), actual(base))
@@ -167,7 +167,7 @@ func (d *directory) get(ctx context.Context, address string) ([]byte, error) {
 }
 
 // sameHost copies client so that it follows no redirect to another host: a key
-// set is worth what its origin is worth.
+// set is only as trustworthy as its origin.
 func sameHost(client *http.Client) *http.Client {
 	if client == nil {
 		client = http.DefaultClient
@@ -196,6 +196,9 @@ var errNotFound = errors.New("status 404")
 type tenantError struct{ code string }
 
 func (e *tenantError) Error() string { return "the authority has no such tenant (" + e.code + ")" }
+
+// tenantNotFound is the reason code for it, in refusals and in the log.
+const tenantNotFound = "tenant_not_found"
 
 // noTenant are the codes for it: the tenant is not found, its name is invalid, or
 // it was blocked or deleted because nobody used it.

@@ -31,6 +31,7 @@ func isMetadata(req *http.Request) (v1, v2 bool) {
 // A document that is not of the tenant, or names what the authority has no business
 // with, is neither a first one nor replaces the last good one.
 func TestMetadataIsJudgedBeforeItReplacesTheLastGood(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	tid, host := f.tenant.ID(), f.tenant.AuthorityHost()
 	keys := host + "/" + tid + "/discovery/v2.0/keys"
@@ -125,6 +126,7 @@ func TestMetadataIsJudgedBeforeItReplacesTheLastGood(t *testing.T) {
 // The issuers of a tenant never change: what is a good issuer of another cloud, or of
 // the other version, does not replace the last good one, however old that is.
 func TestAnotherIssuerDoesNotReplaceTheGood(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	tid, host := f.tenant.ID(), f.tenant.AuthorityHost()
 	var mu sync.Mutex
@@ -165,6 +167,7 @@ func TestAnotherIssuerDoesNotReplaceTheGood(t *testing.T) {
 
 // v1 metadata that is gone does not take the v1 issuer with it.
 func TestV1MetadataGone(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	var mu sync.Mutex
 	gone := false
@@ -193,6 +196,7 @@ func TestV1MetadataGone(t *testing.T) {
 // back: python-social-auth/social-core#695, antarctica/flask-entra-auth#8,
 // Widen/cloudfront-auth#85, VirtoCommerce/vc-platform#2142, OutSystems/docs-odc#36.
 func TestSigningKeysOfTheApp(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	own := entratest.NewTenant(&entratest.Options{TenantID: f.tenant.ID(), Now: f.clock.Now}) // whose key stands for the app's own
 	t.Cleanup(own.Close)
@@ -237,6 +241,7 @@ func TestSigningKeysOfTheApp(t *testing.T) {
 
 // Every tenant is asked for the app's keys, those of all organizations too.
 func TestAppIDIsSentToEveryTenant(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	var mu sync.Mutex
 	asked := map[string]bool{}

@@ -20,10 +20,10 @@ var update = flag.Bool("update", false, "write the golden files")
 
 const metadataURL = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
 
-// serve runs a guarded handler that says who calls.
-func (f *fixture) serve(t *testing.T, guard *entraauth.BearerCheck) *httptest.Server {
+// serve runs a handler behind a bearer check; it answers with the caller's id.
+func (f *fixture) serve(t *testing.T, check *entraauth.BearerCheck) *httptest.Server {
 	t.Helper()
-	s := httptest.NewServer(f.verifier.Middleware(guard)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(f.verifier.Middleware(check)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, entraauth.FromContext(r.Context()).UserID())
 	})))
 	t.Cleanup(s.Close)
@@ -64,6 +64,7 @@ func request(t *testing.T, method, url string, header http.Header) answer {
 func authorization(values ...string) http.Header { return http.Header{"Authorization": values} }
 
 func TestMiddlewareLetsTheCallerThrough(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	s := f.serve(t, nil)
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER   "} {
@@ -76,6 +77,7 @@ func TestMiddlewareLetsTheCallerThrough(t *testing.T) {
 
 // The challenges as they go over the wire, one golden file for all.
 func TestChallenges(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	s := f.serve(t, &entraauth.BearerCheck{ResourceMetadata: metadataURL})
 	admin := f.serve(t, &entraauth.BearerCheck{ResourceMetadata: metadataURL, Policy: entraauth.Policy{Scopes: []string{"admin"}}})
@@ -172,6 +174,7 @@ func compareGolden(t *testing.T, name, got string) {
 }
 
 func TestUnavailableIsNotUnauthorized(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: 500})
 	f.start(t, nil)
@@ -185,6 +188,7 @@ func TestUnavailableIsNotUnauthorized(t *testing.T) {
 }
 
 func TestHugeTokenIsRefused(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	s := f.serve(t, nil)
 	if a := get(t, s.URL, authorization("Bearer "+strings.Repeat("a", 65<<10))); a.status != 401 {
@@ -197,6 +201,7 @@ func TestHugeTokenIsRefused(t *testing.T) {
 
 // What the token holds goes to the log, and the token itself nowhere.
 func TestLogsHoldNoToken(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	s := f.serve(t, nil)
 	good := f.token()

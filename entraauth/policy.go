@@ -27,29 +27,29 @@ type Policy struct {
 	UserRoles []string
 	// Groups are groups (claim groups, object ids) of which the user must be in
 	// one. A token with too many groups to list (more than 200) is refused:
-	// app roles have no such limit.
+	// use UserRoles, which have no such limit.
 	Groups []string
 	// AppRoles are application permissions (claim roles) of which an application
-	// that calls for no user must have one. Without any, it is refused.
+	// that acts for itself must have one. Without any, such applications are refused.
 	AppRoles []string
 	// Clients are the application ids (claim appid or azp) that may call. Empty
 	// adds no restriction: which applications may ask for the API's scopes is the
 	// tenant's consent.
 	Clients []string
-	// ClientAuth is how the client must have proved itself at least. The default
+	// ClientAuth is how the client must have authenticated at least. The default
 	// is ClientAuthNone: it need not have.
 	ClientAuth ClientAuth
 	// AuthContext is an authentication context ("c1" to "c99") that the sign-in
 	// must have satisfied (claim acrs): multi-factor authentication, a compliant
-	// device, whatever the tenant's conditional access makes of it. A client that
+	// device, or whatever the tenant's conditional access requires for it. A client that
 	// declares that it understands claims challenges (xms_cc: cp1) is challenged
-	// for it; any other is refused, for it would ask for the same token forever.
+	// for it. Any other is refused, because it would request the same token forever.
 	AuthContext string
 }
 
 // Check returns nil if the policy allows the caller, and else an *[Error] of
-// kind [ErrInsufficientScope], [ErrInsufficientClaims] or [ErrNotPermitted].
-// Nobody (nil) is refused with [ErrNoToken].
+// kind [ErrInsufficientScope], [ErrInsufficientClaims] or [ErrNotPermitted]. For a nil
+// id it is [ErrNoToken].
 func (p Policy) Check(id *Identity) error {
 	if id == nil {
 		return noToken("")
@@ -61,8 +61,8 @@ func (p Policy) Check(id *Identity) error {
 	return nil
 }
 
-// check looks first at what no new token can fix: a client that is told to ask for
-// a scope, only to be refused again with it, is worse off.
+// check reports failures that a new token cannot fix first: a client that requests a
+// scope only to be refused again is worse off.
 func (p *Policy) check(id *Identity) *Error {
 	isCaller := func(client string) bool { return strings.EqualFold(client, id.clientID) }
 	if len(p.Clients) > 0 && !slices.ContainsFunc(p.Clients, isCaller) {
@@ -71,7 +71,7 @@ func (p *Policy) check(id *Identity) *Error {
 	}
 	if id.clientAuth < p.ClientAuth {
 		return notPermitted("client authentication", clientAuthWeak, clientAuthNames[p.ClientAuth],
-			clientAuthNames[id.clientAuth], "Use a client that proves itself so")
+			clientAuthNames[id.clientAuth], "Use a client that authenticates to Entra in this way")
 	}
 	checkCaller := p.checkUser
 	if id.kind == KindApp {
@@ -86,7 +86,7 @@ func (p *Policy) check(id *Identity) *Error {
 	return nil
 }
 
-// clientAuthNames name what a client proved itself with.
+// clientAuthNames describe a client by how it authenticated.
 var clientAuthNames = [...]string{"a public client", "a client with a secret or a certificate", "a client with a certificate"}
 
 func (p *Policy) forUsers() bool {
@@ -146,7 +146,8 @@ func (p *Policy) checkApp(id *Identity) *Error {
 	return nil
 }
 
-// stepUp asks for the authentication context, from whoever can do so.
+// stepUp returns a challenge for the authentication context, or the refusal of a client
+// that does not understand one.
 func (p *Policy) stepUp(id *Identity) *Error {
 	expected := "authentication context " + p.AuthContext
 	got := strings.Join(id.contexts, " ")
@@ -161,7 +162,7 @@ func (p *Policy) stepUp(id *Identity) *Error {
 
 // Validated returns a copy of the policy that shares no memory with p. The error
 // lists everything that is wrong, each with its field: a scope in its long form or one
-// that no access token has, an id that is no GUID, a list that is there and empty. A
+// that no access token has, an id that is not a GUID, an empty list that is not nil. A
 // policy that asks for nothing, most likely because a variable was empty, is an error
 // too: it would open what it seems to close.
 func (p Policy) Validated() (Policy, error) {
@@ -221,7 +222,7 @@ func (p Policy) validate(prefix string) error {
 			fault(list.field, list.check(value))
 		}
 		if *list.values != nil && len(*list.values) == 0 {
-			fault(list.field, errors.New("the list is there and empty, so it asks for nothing; name something, or leave it nil"))
+			fault(list.field, errors.New("the list is empty, so it asks for nothing; name something, or leave it nil"))
 		}
 	}
 	if p.ClientAuth < ClientAuthNone || p.ClientAuth > ClientAuthCertificate {

@@ -40,6 +40,7 @@ func appOnlyRole(role, scp string) edit {
 }
 
 func TestPolicy(t *testing.T) {
+	t.Parallel()
 	type policy = entraauth.Policy
 	f := newTenant(t)
 	for name, row := range map[string]struct {
@@ -110,6 +111,7 @@ func TestPolicy(t *testing.T) {
 }
 
 func TestGuardsAddUp(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, func(o *entraauth.Options) {
 		o.Policy.AppRoles = []string{"R"}
 		o.Policy.Scopes = []string{"access_as_user"}
@@ -138,6 +140,7 @@ func TestGuardsAddUp(t *testing.T) {
 }
 
 func TestAppIdentity(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, func(o *entraauth.Options) { o.Policy.AppRoles = []string{"R"} })
 	id, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 2, func(h, c map[string]any) { daemon("R")(f, h, c) }))
 	if err != nil {
@@ -154,6 +157,7 @@ func TestAppIdentity(t *testing.T) {
 
 // The claims challenge, as Microsoft's clients look for it.
 func TestStepUpChallenge(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	s := f.serve(t, &entraauth.BearerCheck{ResourceMetadata: metadataURL, Policy: entraauth.Policy{AuthContext: "c1"}})
 	able := f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["xms_cc"] = []string{"cp1"} })
@@ -176,6 +180,7 @@ func TestStepUpChallenge(t *testing.T) {
 }
 
 func TestPolicyFaults(t *testing.T) {
+	t.Parallel()
 	_, err := entraauth.Policy{Scopes: []string{"api://x/a"}, AnyScope: []string{""}, UserRoles: []string{"a b"}, AppRoles: []string{`"`},
 		Groups: []string{"staff"}, Clients: []string{"vscode"}, ClientAuth: 7, AuthContext: "C1"}.Validated()
 	if err == nil {
@@ -191,6 +196,7 @@ func TestPolicyFaults(t *testing.T) {
 // Scopes that clients ask for, and no access token for an API has, would lock
 // everybody out.
 func TestPolicyOfOpenIDScopes(t *testing.T) {
+	t.Parallel()
 	for _, scope := range []string{"openid", "profile", "email", "offline_access", "OpenID", ".default"} {
 		for field, p := range map[string]entraauth.Policy{
 			"Scopes": {Scopes: []string{"access_as_user", scope}}, "AnyScope": {AnyScope: []string{scope, "access_as_user"}},

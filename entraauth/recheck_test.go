@@ -11,8 +11,10 @@ import (
 
 // What outlives its request asks again: the token's time, and its key.
 func TestRecheck(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*entraauth.Options){"cached": nil, "uncached": uncached} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := newFixture(t, change)
 			mint := func() *entraauth.Identity {
 				token := f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["exp"] = f.clock.Now().Unix() + 600 })
@@ -53,6 +55,7 @@ func TestRecheck(t *testing.T) {
 
 // A withdrawn key is noticed by Recheck alone: it sets off the fetch that is due.
 func TestRecheckFetchesWhatIsDue(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	id, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["exp"] = f.clock.Now().Unix() + 24*3600 }))
 	if err != nil {

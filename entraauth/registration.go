@@ -51,8 +51,8 @@ func (t *tenancy) accepts(id string) bool {
 	return t.sources[id] != nil || t.any != nil && authority.IsGUID(id) && !strings.EqualFold(id, consumers)
 }
 
-// source returns where the keys of the tenant are: for one that is not accepted
-// the home tenant's, whose issuer then says what was expected.
+// source returns the keys of the tenant. For a tenant that is not accepted it returns the
+// home tenant's, whose issuer then is the expected one.
 func (t *tenancy) source(id string) *keySource {
 	switch {
 	case t.sources[id] != nil:
@@ -99,7 +99,7 @@ func newApplication(clientID string, uris []string, fault func(field string, err
 	return a
 }
 
-// checkAppIDURI wants an App ID URI as Entra registers it ("Expose an API").
+// checkAppIDURI accepts App ID URIs as Entra registers them ("Expose an API").
 func checkAppIDURI(uri string) error {
 	u, err := url.Parse(uri)
 	odd := func(r rune) bool {
@@ -113,7 +113,7 @@ func checkAppIDURI(uri string) error {
 	case uri:
 		return nil
 	case strings.TrimRight(uri, "/"):
-		return fmt.Errorf("%q ends in a slash, which no App ID URI does; set it to %q", uri, right)
+		return fmt.Errorf("%q ends in a slash, which an App ID URI never does; set it to %q", uri, right)
 	default:
 		return fmt.Errorf("%q is a scope of the API, not its App ID URI; set it to %q", uri, right)
 	}
@@ -163,26 +163,4 @@ func sameLetters(a, b string) bool {
 		}
 	}
 	return true
-}
-
-// checkIDs finds ids in the wrong field. A GUID does not show what it identifies, and
-// the portal shows the ids of tenant and application side by side.
-func checkIDs(t *tenancy, a *application, p *Policy, fault func(field string, err error)) {
-	is := func(id string) func(string) bool {
-		return func(s string) bool { return s != "" && strings.EqualFold(s, id) }
-	}
-	tenant := t.listed[0]
-	if is(a.clientID)(tenant) {
-		fault("client id", errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration"))
-	} else if slices.ContainsFunc(t.listed, is(a.clientID)) {
-		fault("OtherTenants", fmt.Errorf("%s is the client id; list tenant ids", a.clientID))
-	}
-	if slices.ContainsFunc(p.Clients, is(tenant)) {
-		fault("Policy.Clients", fmt.Errorf("%s is the tenant id; list ids of client applications", tenant))
-	}
-	for _, id := range []string{tenant, a.clientID} {
-		if slices.ContainsFunc(p.Groups, is(id)) {
-			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; list object ids of groups", id))
-		}
-	}
 }

@@ -42,7 +42,7 @@ func (v *Verifier) ResourceMetadata(resourceURL, name string) (*ResourceMetadata
 	body, err := json.Marshal(struct {
 		Resource             string   `json:"resource"`
 		AuthorizationServers []string `json:"authorization_servers"`
-		Scopes               []string `json:"scopes_supported,omitempty"` // offline_access is the client's affair
+		Scopes               []string `json:"scopes_supported,omitempty"` // without offline_access: clients add it as they need
 		Methods              []string `json:"bearer_methods_supported"`
 		Name                 string   `json:"resource_name,omitempty"`
 	}{resourceURL, v.AuthorizationServers(), v.ScopesFor(Policy{}), []string{"header"}, name})

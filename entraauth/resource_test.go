@@ -10,6 +10,7 @@ import (
 )
 
 func TestResourceMetadata(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, func(o *entraauth.Options) { o.Policy.AnyScope = []string{"admin", "access_as_user"} })
 	m, err := f.verifier.ResourceMetadata("https://api.example.com/orders", "Orders & more")
 	if err != nil {
@@ -53,6 +54,7 @@ func TestResourceMetadata(t *testing.T) {
 
 // The metadata is where the challenge says, on the resource's own host.
 func TestResourceMetadataURL(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	for resource, want := range map[string]string{
 		"https://api.example.com":       "https://api.example.com/.well-known/oauth-protected-resource",

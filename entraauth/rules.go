@@ -123,7 +123,7 @@ func showKey(v *Verifier, t *candidate) (expected, actual string) {
 	return "a key of " + v.tenancy.String(), "kid " + t.header.kid
 }
 
-// checkKeys gets the tenant's key set, with the issuers.
+// checkKeys gets the tenant's key set, which has the issuers too.
 func checkKeys(ctx context.Context, _ *Verifier, t *candidate) *Error {
 	set, err := t.source.current(ctx)
 	if err != nil {
@@ -198,7 +198,7 @@ func checkAudience(_ context.Context, v *Verifier, t *candidate) *Error {
 		return nil
 	}
 	return invalid(audienceMismatch, v.api.audiences(t.claims.version), t.claims.audience,
-		fmt.Sprintf("Ask for the scope %s. If that is so, this server's application id is wrong", v.wantedScope()))
+		fmt.Sprintf("Ask for the scope %s. If you already do, this server has a wrong application id", v.wantedScope()))
 }
 
 func showAudience(v *Verifier, t *candidate) (expected, actual string) {
@@ -242,8 +242,8 @@ func (v *Verifier) checkStarted(now time.Time, m moment, reason string) *Error {
 	if !m.present || !start.After(now.Add(v.skew)) {
 		return nil
 	}
-	return invalid(reason, "a token valid by now", start.UTC().Format(time.RFC3339),
-		fmt.Sprintf("Check this server's clock: a difference of more than %s is too much", v.skew))
+	return invalid(reason, "a token that is already valid", start.UTC().Format(time.RFC3339),
+		fmt.Sprintf("Check this server's clock: it may differ from Entra's by %s at most", v.skew))
 }
 
 func checkProof(_ context.Context, _ *Verifier, t *candidate) *Error {
@@ -290,7 +290,8 @@ func checkSigningKey(ctx context.Context, v *Verifier, t *candidate) *Error {
 	return nil
 }
 
-// checkKeyIssuer: the tenant's set may hold keys of others, which sign for them only.
+// checkKeyIssuer checks whose key it is: the tenant's set may hold keys of other
+// tenants, which may sign only their own tokens.
 func checkKeyIssuer(_ context.Context, v *Verifier, t *candidate) *Error {
 	if t.keys.maySign(t.key, &t.claims) {
 		return nil
@@ -303,7 +304,7 @@ func unknownKey(v *Verifier, t *candidate) *Error {
 }
 
 func checkSignature(_ context.Context, v *Verifier, t *candidate) *Error {
-	err := t.key.verify(t.signed, t.signature)
+	err := t.key.signed(t.signed, t.signature)
 	if err == nil {
 		return nil
 	}
@@ -317,8 +318,8 @@ func showSignature(*Verifier, *candidate) (expected, actual string) {
 	return "made by that key", "made by that key"
 }
 
-// checkObjectID: a user has an object id, and an application has one if it has
-// a service principal in the tenant.
+// checkObjectID wants an object id of users. An application has one only if it has a
+// service principal in the tenant.
 func checkObjectID(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if authority.IsGUID(t.claims.objectID) || (t.claims.objectID == "" && t.claims.isApp()) {
 		return nil

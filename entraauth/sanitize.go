@@ -34,7 +34,7 @@ func actual(s string) string {
 }
 
 // hideTokens replaces each run of base64url by its length if it is longer than a
-// word or contains eyJ, with which every encoded JSON object begins.
+// word or contains eyJ, the beginning of every encoded JSON object.
 func hideTokens(s string) string {
 	if len(s) <= maxWord && !strings.Contains(s, "eyJ") {
 		return s

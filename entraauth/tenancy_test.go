@@ -48,6 +48,7 @@ func (f *fixture) keyDocument(change func(key map[string]any)) string {
 
 // A key signs only for whom the key set says.
 func TestForeignKeys(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		change func(key map[string]any)
 		kind   error // nil: accepted
@@ -69,6 +70,7 @@ func TestForeignKeys(t *testing.T) {
 		"e is 1":                 {func(k map[string]any) { k["e"] = "AQ" }, entraauth.ErrKeysUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := newTenant(t)
 			f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Body: f.keyDocument(row.change)})
 			f.start(t, nil)
@@ -83,6 +85,7 @@ func TestForeignKeys(t *testing.T) {
 
 // One odd key among good ones costs nothing but itself.
 func TestOddKeyIsLeftOut(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	good := strings.TrimSuffix(f.keyDocument(func(map[string]any) {}), "]}")
 	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Body: good + `,{"kty":"EC","kid":"ec","use":"sig"},{"kty":"oct","kid":"o","k":"AAAA","use":"sig"},7]}`})
@@ -120,6 +123,7 @@ const (
 )
 
 func TestTenancy(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		options func(*entraauth.Options)
 		accepts []string // besides the home tenant
@@ -160,6 +164,7 @@ func TestTenancy(t *testing.T) {
 
 // Where a key set is for all organizations, a key must say whose it is.
 func TestKeysOfManyTenants(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		change func(map[string]any)
 		kind   error
@@ -183,12 +188,14 @@ func TestKeysOfManyTenants(t *testing.T) {
 // Other clouds and External ID write issuers with hosts of their own, which only
 // their metadata tells. External ID has no v1 metadata, and so no v1 tokens.
 func TestIssuersAreTheMetadatas(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct{ v1, v2, cloud string }{
 		"US Government": {"https://sts.windows.net/{tid}/", "https://login.microsoftonline.us/{tid}/v2.0", "microsoftonline.us"},
 		"China":         {"https://sts.chinacloudapi.cn/{tid}/", "https://login.partner.microsoftonline.cn/{tid}/v2.0", "partner.microsoftonline.cn"},
 		"External ID":   {"", "https://{tid}.ciamlogin.com/{tid}/v2.0", "microsoftonline.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := newTenant(t)
 			tid := f.tenant.ID()
 			v1, v2 := strings.ReplaceAll(row.v1, "{tid}", tid), strings.ReplaceAll(row.v2, "{tid}", tid)
@@ -226,6 +233,7 @@ func TestIssuersAreTheMetadatas(t *testing.T) {
 }
 
 func TestAuthorizationServers(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	f.start(t, func(o *entraauth.Options) { o.AcceptAnyOrganization, o.OtherTenants = true, []string{otherTenant} })
 	host := f.tenant.AuthorityHost()
@@ -236,6 +244,7 @@ func TestAuthorizationServers(t *testing.T) {
 }
 
 func TestMetadataOfTwoClouds(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	body := `{"issuer":"https://sts.windows.net/` + f.tenant.ID() + `/","jwks_uri":"https://localhost/k","cloud_instance_name":"`
 	f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Times: 1, Body: body + `microsoftonline.us"}`})

@@ -14,6 +14,7 @@ import (
 // A tenant that does not exist is the operator's mistake: one ERROR, a code that says
 // so in every answer, and retries that go on slowly.
 func TestTenantThatDoesNotExist(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	v, err := entraauth.NewVerifier(thirdTenant, f.api.ClientID, &entraauth.Options{
 		HTTPClient: f.tenant.HTTPClient(), AuthorityHost: f.tenant.AuthorityHost(), Now: f.clock.Now, Logger: f.logger(),
@@ -61,6 +62,7 @@ func TestTenantThatDoesNotExist(t *testing.T) {
 
 // What Entra may say besides, at the first fetch and at a later one.
 func TestAnswersThatSayTheTenantIsGone(t *testing.T) {
+	t.Parallel()
 	entra := func(code string) string {
 		return `{"error":"invalid_tenant","error_description":"` + code + `: Tenant 'x' not found. Trace ID: 1","error_codes":[` + strings.TrimPrefix(code, "AADSTS") + `]}`
 	}
@@ -82,6 +84,7 @@ func TestAnswersThatSayTheTenantIsGone(t *testing.T) {
 		"endless":                  {400, strings.Repeat(" ", 1<<20) + entra("AADSTS90002"), "keys_unavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := newTenant(t)
 			f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: row.status, Body: row.body})
 			f.start(t, nil)

@@ -139,12 +139,11 @@ func (c *claims) readClaimNames(value string) error {
 	})
 }
 
-// A reader decodes the value of one member, strictly: the types that Entra sends, and
-// no others.
+// A reader decodes the value of one member. It accepts only the type that Entra sends.
 type reader[T any] func(into *T, value string) error
 
-// decodeObject decodes a part of a token. Members that the table lacks are of no
-// interest, unless a lenient reader would take them for one that it has: "Aud", "ſcp".
+// decodeObject decodes a part of a token. It ignores members that the table lacks, but
+// rejects one that a lenient reader would take for a known one: "Aud", "ſcp".
 func decodeObject[T any](encoded string, members map[string]reader[T], into *T) error {
 	data, err := decodePart(encoded)
 	if err != nil {
@@ -245,8 +244,8 @@ func both[T any](a, b reader[T]) reader[T] {
 	return func(into *T, value string) error { return errors.Join(a(into, value), b(into, value)) }
 }
 
-// clientID returns the application that asked for the token. Each version has
-// a claim of its own for it.
+// clientID returns the application that requested the token. Each version has its own
+// claim for it.
 func (c *claims) clientID() string {
 	if c.version == "1.0" {
 		return c.appID
@@ -256,7 +255,7 @@ func (c *claims) clientID() string {
 
 // isApp reports whether the token is an application's own. Such a token names no
 // scope, and its subject is the application's object, if it has one at all. An
-// ID token has no scopes either: but it names no application that asked for it,
+// ID token has no scopes either, but it names no application that requested it,
 // and its subject is a pseudonym of the user.
 func (c *claims) isApp() bool {
 	if c.kind != "" {

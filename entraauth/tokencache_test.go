@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ func (f *fixture) identities(t *testing.T, token string, n int) map[*entraauth.I
 }
 
 func TestATokenIsVerifiedOnce(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	token := f.token()
 	if seen := f.identities(t, token, 64); len(seen) != 1 {
@@ -48,6 +50,7 @@ func TestATokenIsVerifiedOnce(t *testing.T) {
 }
 
 func TestCachedTokenDiesWithItself(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	token := f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["exp"] = f.clock.Now().Unix() + 600 })
 	for _, row := range []struct {
@@ -62,6 +65,7 @@ func TestCachedTokenDiesWithItself(t *testing.T) {
 }
 
 func TestCachedTokenDiesWithItsKey(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	token := f.token()
 	if err := f.verify(t, token); err != nil {
@@ -78,6 +82,7 @@ func TestCachedTokenDiesWithItsKey(t *testing.T) {
 
 // A refresh that brings the same keys again keeps what was verified with them.
 func TestCachedTokenSurvivesARefresh(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	token := f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["exp"] = f.clock.Now().Unix() + 24*3600 })
 	before, err := f.verifier.Verify(t.Context(), token)
@@ -101,6 +106,7 @@ func TestCachedTokenSurvivesARefresh(t *testing.T) {
 
 // Verifiers share nothing: another policy judges for itself.
 func TestCacheIsOneVerifiers(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	token := f.token()
 	if err := f.verify(t, token); err != nil {
@@ -113,6 +119,7 @@ func TestCacheIsOneVerifiers(t *testing.T) {
 }
 
 func TestRefusalsAreNotRemembered(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	token := f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["nbf"] = f.clock.Now().Unix() + 120 })
 	if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
@@ -131,6 +138,7 @@ func TestRefusalsAreNotRemembered(t *testing.T) {
 }
 
 func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, func(o *entraauth.Options) { o.TokenCache = 10 })
 	for range 200 {
 		if err := f.verify(t, f.token()); err != nil {
@@ -142,22 +150,27 @@ func TestCacheIsBounded(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d tokens remembered, want about 10", f.verifier.CachedTokens())
 		}
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 }
 
 // A caller that gives up is told so, and the others get their answer.
 func TestCallerGivesUp(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
-	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Times: 1, Delay: 300 * time.Millisecond})
-	f.start(t, nil)
+	given := make(chan struct{})
+	f.startBehind(t, func(*http.Request) *http.Response {
+		<-given
+		return nil
+	})
 	token := f.token()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := f.verifier.Verify(ctx, token)
 	if !errors.Is(err, entraauth.ErrKeysUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("the one that gave up: %v", err)
+		t.Errorf("the one that gave up: %v, want %v", err, context.Canceled)
 	}
+	close(given)
 	if err := f.verify(t, token); err != nil {
 		t.Errorf("the other: %v", err)
 	}
@@ -165,7 +178,7 @@ func TestCallerGivesUp(t *testing.T) {
 
 // A token is a piece of the text of all headers of its request. What is kept is the
 // token, and not what it was a piece of.
-func TestCacheKeepsTheTokenAlone(t *testing.T) {
+func TestCacheKeepsTheTokenAlone(t *testing.T) { // not parallel: it measures the process
 	fix := newFixture(t, nil)
 	inUse := func() uint64 {
 		runtime.GC()

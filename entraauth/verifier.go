@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -16,8 +17,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
 )
 
-// DefaultScope is the delegated permission that a caller needs where the policy
-// names none.
+// DefaultScope is the delegated permission that a user needs if the policy names none.
 const DefaultScope = "access_as_user"
 
 const (
@@ -42,27 +42,27 @@ type Options struct {
 	// AppIDURIs are the API's App ID URIs, as registered ("Expose an API"): v1
 	// tokens may have one as audience. The first is the prefix of the scopes in
 	// challenges. Defaults to "api://{client id}". One that ends in a slash or in a
-	// scope ("/access_as_user") is a fault.
+	// scope ("/access_as_user") is an error.
 	AppIDURIs []string
 	// OtherTenants are the ids of further tenants whose users are accepted.
 	OtherTenants []string
 	// AcceptAnyOrganization accepts the tokens of every Entra tenant in the world,
-	// personal accounts excepted. Anybody can make a tenant and be its
+	// except personal accounts. Anybody can create a tenant and be its
 	// administrator: decide by Policy, or by tenant and user id, who may do what.
 	AcceptAnyOrganization bool
-	// Policy is what each caller needs. If it names neither Scopes nor AnyScope nor
+	// Policy is what each caller needs. If it has neither Scopes nor AnyScope nor
 	// AppRoles, users need [DefaultScope].
 	Policy Policy
 	// ClockSkew is the difference tolerated between Entra's clock and ours.
 	// Defaults to 1 minute; at most 5.
 	ClockSkew time.Duration
-	// TokenCache is how many verified tokens are remembered, at 4 KiB each
-	// (larger ones count as several). A token is forgotten when it expires and
+	// TokenCache is how many verified tokens are cached, at 4 KiB each
+	// (larger ones count as several). A token is dropped when it expires and
 	// when its key leaves the tenant's set. Defaults to 10,000; a negative number
-	// remembers none.
+	// turns the cache off.
 	TokenCache int
-	// KeyRefetchInterval is the least time between two fetches of keys for kids that
-	// the tenant's set lacks. Defaults to 1 minute; at least 1 second.
+	// KeyRefetchInterval is the least time between two fetches of keys because of kids
+	// that the tenant's set lacks. Defaults to 1 minute; at least 1 second.
 	KeyRefetchInterval time.Duration
 }
 
@@ -76,7 +76,7 @@ type Verifier struct {
 	skew    time.Duration
 	now     func() time.Time
 	log     *slog.Logger
-	tokens  *tokenCache // nil if none are remembered
+	tokens  *tokenCache // nil if there is none
 	known   atomic.Pointer[knownHeader]
 }
 
@@ -134,6 +134,28 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	return v, nil
 }
 
+// checkIDs finds ids in the wrong field. A GUID does not show what it identifies, and
+// the portal shows the ids of tenant and application side by side.
+func checkIDs(t *tenancy, a *application, p *Policy, fault func(field string, err error)) {
+	is := func(id string) func(string) bool {
+		return func(s string) bool { return s != "" && strings.EqualFold(s, id) }
+	}
+	tenant := t.listed[0]
+	if is(a.clientID)(tenant) {
+		fault("client id", errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration"))
+	} else if slices.ContainsFunc(t.listed, is(a.clientID)) {
+		fault("OtherTenants", fmt.Errorf("%s is the client id; list tenant ids", a.clientID))
+	}
+	if slices.ContainsFunc(p.Clients, is(tenant)) {
+		fault("Policy.Clients", fmt.Errorf("%s is the tenant id; list ids of client applications", tenant))
+	}
+	for _, id := range []string{tenant, a.clientID} {
+		if slices.ContainsFunc(p.Groups, is(id)) {
+			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; list object ids of groups", id))
+		}
+	}
+}
+
 // startKeys makes the key sources of all tenants and begins their first fetch.
 func (v *Verifier) startKeys(o *Options) {
 	client, interval := sameHost(o.HTTPClient), cmp.Or(o.KeyRefetchInterval, unknownInterval)
@@ -149,14 +171,14 @@ func (v *Verifier) startKeys(o *Options) {
 	v.tenancy.each(func(s *keySource) { s.start() })
 }
 
-// Close ends the key fetches that are under way and waits for them. A closed
+// Close cancels the key fetches that are under way and waits for them. A closed
 // verifier judges tokens by the keys it has and fetches none.
 func (v *Verifier) Close() error {
 	v.tenancy.each((*keySource).close)
 	return nil
 }
 
-// Ready returns nil once the home tenant's signing keys are there, and while the
+// Ready returns nil once the home tenant's signing keys are there, and as long as the
 // last good ones are usable. It waits for a first fetch until ctx ends. The error is
 // an *[Error] of kind [ErrKeysUnavailable]; its Reason tells a tenant that does not
 // exist (tenant_not_found) from one that can't be reached.
@@ -194,7 +216,7 @@ func (v *Verifier) Registration() Registration {
 const (
 	defaultTokenCache = 10_000
 	// tokenCost is what a token of usual size takes in the cache, in bytes:
-	// itself, its claims, the entry. Larger ones count more.
+	// the token, its claims, the entry. Larger ones count more.
 	tokenCost = 4 << 10
 	// entryCost is about what the cache adds to each entry.
 	entryCost = 320
@@ -202,9 +224,8 @@ const (
 	judgeTimeout = fetchTimeout + 5*time.Second
 )
 
-// A tokenCache keeps the tokens that one verifier accepted, by their SHA-256.
-// What it says is worth nothing to a verifier with another policy, so they
-// share none.
+// A tokenCache keeps the callers of the tokens that one verifier accepted, by the
+// tokens' SHA-256. Entries reflect this verifier's policy, so caches are never shared.
 type tokenCache = cache.Cache[[sha256.Size]byte, *Identity]
 
 func newTokenCache(tokens int, now func() time.Time) *tokenCache {

@@ -12,21 +12,62 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
 )
 
-// Verify judges an access token (without "Bearer ") and returns whom it speaks
-// for. The error is an *[Error].
+// Verify judges an access token (without "Bearer ") and returns the caller that it
+// names. The error is an *[Error].
 func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
 	if v.tokens != nil && len(token) <= maxToken {
 		return v.verifyCached(ctx, token)
 	}
-	t, err := v.verify(ctx, token)
+	t, err := v.judge(ctx, token)
 	if err != nil {
 		return nil, err
 	}
 	return t.caller(), nil
 }
 
-// verify judges by all rules and stops at the first that fails.
-func (v *Verifier) verify(ctx context.Context, token string) (*candidate, error) {
+// verifyCached returns the caller of a token that was verified before, and judges any
+// other.
+func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, error) {
+	key := hash(token)
+	for range 2 { // the second time after a token that was dropped
+		id, hit := v.tokens.Hit(key)
+		if !hit {
+			var err error
+			if id, err = v.judgeOnce(ctx, key, token); err != nil {
+				return nil, v.refusal(ctx, err)
+			}
+		}
+		set, err := id.origin.source.current(ctx)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if id.origin.isIn(set) {
+			return id, nil
+		}
+		v.tokens.Forget(key) // its key left the tenant's set
+	}
+	return nil, v.refusal(ctx, errors.New("the tenant's signing keys keep changing"))
+}
+
+// judgeOnce judges a token once, however many callers send it at the same time.
+func (v *Verifier) judgeOnce(ctx context.Context, key [sha256.Size]byte, token string) (*Identity, error) {
+	return v.tokens.Get(ctx, key, func(ctx context.Context) (cache.Item[*Identity], error) {
+		// A copy: a header's value is a part of the text of all headers, which would
+		// stay in memory with it.
+		t, err := v.judge(ctx, strings.Clone(token))
+		if err != nil {
+			return cache.Item[*Identity]{}, err
+		}
+		return cache.Item[*Identity]{
+			Value:     t.caller(),
+			ExpiresAt: time.Unix(t.claims.expires.seconds, 0).Add(v.skew),
+			Size:      max(tokenCost-entryCost, 2*len(token)),
+		}, nil
+	})
+}
+
+// judge applies all rules and stops at the first that fails.
+func (v *Verifier) judge(ctx context.Context, token string) (*candidate, error) {
 	t, err := v.decode(token)
 	if err != nil {
 		return nil, err
@@ -36,19 +77,15 @@ func (v *Verifier) verify(ctx context.Context, token string) (*candidate, error)
 			return nil, err
 		}
 	}
-	v.remember(t)
 	t.caller().origin = provenance{t.source, t.header.kid, t.key}
-	return t, nil
-}
-
-func (v *Verifier) remember(t *candidate) {
-	encoded, _, _ := strings.Cut(t.raw, ".")
+	encoded, _, _ := strings.Cut(token, ".")
 	if known := v.known.Load(); known == nil || known.encoded != encoded {
 		v.known.Store(&knownHeader{strings.Clone(encoded), t.header})
 	}
+	return t, nil
 }
 
-// decode decodes a token. It judges its form alone.
+// decode decodes a token. It judges only the form.
 func (v *Verifier) decode(token string) (*candidate, error) {
 	if len(token) > maxToken {
 		return nil, malformed(fmt.Errorf("%d bytes; at most %d are read", len(token), maxToken))
@@ -73,58 +110,16 @@ func (v *Verifier) decode(token string) (*candidate, error) {
 	return t, nil
 }
 
-// verifyCached returns the caller of a token that it has seen, and judges any other.
-func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, error) {
-	key := hash(token)
-	for range 2 { // the second time after a forgotten one
-		id, hit := v.tokens.Hit(key)
-		if !hit {
-			var err error
-			if id, err = v.verifyOnce(ctx, key, token); err != nil {
-				return nil, v.judgement(ctx, err)
-			}
-		}
-		set, err := id.origin.source.current(ctx)
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		if id.origin.isIn(set) {
-			return id, nil
-		}
-		v.tokens.Forget(key) // its key left the tenant's set
-	}
-	return nil, v.judgement(ctx, errors.New("the tenant's signing keys keep changing"))
-}
-
-// verifyOnce judges a token, once however many ask at the same time.
-func (v *Verifier) verifyOnce(ctx context.Context, key [sha256.Size]byte, token string) (*Identity, error) {
-	return v.tokens.Get(ctx, key, func(ctx context.Context) (cache.Item[*Identity], error) { return v.load(ctx, token) })
-}
-
-func (v *Verifier) load(ctx context.Context, token string) (cache.Item[*Identity], error) {
-	// A copy: a header's value is a piece of the text of all headers, which would
-	// stay in memory with it.
-	t, err := v.verify(ctx, strings.Clone(token))
-	if err != nil {
-		return cache.Item[*Identity]{}, err
-	}
-	return cache.Item[*Identity]{
-		Value:     t.caller(),
-		ExpiresAt: time.Unix(t.claims.expires.seconds, 0).Add(v.skew),
-		Size:      max(tokenCost-entryCost, 2*len(token)),
-	}, nil
-}
-
 // hash reads the token where it lies: a copy would be the only allocation of a
 // cached verification.
 func hash(token string) [sha256.Size]byte {
 	return sha256.Sum256(unsafe.Slice(unsafe.StringData(token), len(token))) //nolint:gosec // read only
 }
 
-// judgement returns err as an *Error. One that is none comes from the cache: the
-// caller or the time-out ended the wait, and nothing was said of the token.
-func (v *Verifier) judgement(ctx context.Context, err error) error {
-	if e := refusal(err); e != nil {
+// refusal returns err as an *Error. Any other error comes from the cache: the wait was
+// canceled or timed out, and the token was not judged.
+func (v *Verifier) refusal(ctx context.Context, err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	if p, ok := errors.AsType[*cache.PanicError](err); ok {
@@ -135,12 +130,12 @@ func (v *Verifier) judgement(ctx context.Context, err error) error {
 
 // Recheck returns nil as long as the token behind id, which [Verifier.Verify]
 // accepted, is still good: it has not expired, and the key that signed it is still
-// in the tenant's set. It is for what outlives its request, such as a stream. The
+// in the tenant's set. It is for what outlives a request, such as a stream. The
 // error is an *[Error]: [ErrExpired], [ErrInvalidToken] for a key that is gone, or
 // [ErrKeysUnavailable].
 //
 // It never waits. A key set that is due is fetched in the background, as for a
-// request, so that a server that only streams learns of withdrawn keys too.
+// request, so a server that only streams learns of withdrawn keys too.
 func (v *Verifier) Recheck(id *Identity) error {
 	if id == nil || id.origin.source == nil {
 		return invalid(keyNotFound, "an identity that Verify returned", "", "Send an access token")

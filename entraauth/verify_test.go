@@ -17,6 +17,7 @@ import (
 )
 
 func TestVerifyAcceptsBothVersions(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	for _, version := range []int{1, 2} {
 		f.api.AccessTokenVersion = version
@@ -51,6 +52,7 @@ func TestVerifyAcceptsBothVersions(t *testing.T) {
 }
 
 func TestVerifyAcceptsEntrasVariants(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, func(o *entraauth.Options) {
 		o.AppIDURIs = []string{"https://mcp.example.com/mcp", "api://other"}
 	})
@@ -90,6 +92,7 @@ func keyIDOf(t testing.TB, token string) string {
 }
 
 func TestNewVerifierReportsAllFaults(t *testing.T) {
+	t.Parallel()
 	_, err := entraauth.NewVerifier("contoso.onmicrosoft.com", "", &entraauth.Options{
 		AuthorityHost: "http://login.example", AppIDURIs: []string{"mcp"}, ClockSkew: time.Hour,
 		Policy: entraauth.Policy{Scopes: []string{"api://x/access_as_user"}, Clients: []string{"vscode"}},
@@ -106,6 +109,7 @@ func TestNewVerifierReportsAllFaults(t *testing.T) {
 
 // What can only fail at the first user is refused at start, and says what is right.
 func TestNewVerifierFaults(t *testing.T) {
+	t.Parallel()
 	const tenant, api = otherTenant, thirdTenant
 	type options = entraauth.Options
 	uris := func(uris ...string) options { return options{AppIDURIs: uris} }
@@ -175,6 +179,7 @@ func TestNewVerifierFaults(t *testing.T) {
 // Entra's directory has no two applications whose App ID URIs differ only in case, and
 // writes a v1 token's audience as the client asked for it.
 func TestAudienceInAnyCase(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, func(o *entraauth.Options) { o.AppIDURIs = []string{"https://MCP.example.com/Tasks", "api://kiosk"} })
 	for aud, accepted := range map[string]bool{
 		"https://mcp.example.com/tasks":        true,
@@ -205,6 +210,7 @@ func TestAudienceInAnyCase(t *testing.T) {
 // VS Code on a managed Windows device sends a bound token as if it were a bearer token
 // (microsoft/vscode#319673): its user learns what to do.
 func TestBoundToken(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	bound := f.tenant.Mint(f.api, 2, func(_, c map[string]any) { c["cnf"] = map[string]any{"kid": "device", "xms_ksl": "sw"} })
 	a := get(t, f.serve(t, nil).URL, authorization("Bearer "+bound))
@@ -221,6 +227,7 @@ func TestBoundToken(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, nil)
 	r := f.verifier.Explain(t.Context(), f.token())
 	for _, c := range r.Checks {
@@ -255,6 +262,7 @@ func TestExplain(t *testing.T) {
 
 // Without keys nothing can be said of issuer and signature.
 func TestExplainWithoutKeys(t *testing.T) {
+	t.Parallel()
 	f := newTenant(t)
 	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: 500})
 	f.start(t, nil)
@@ -278,6 +286,7 @@ func TestExplainWithoutKeys(t *testing.T) {
 
 // Each refusal has a code, and an operator finds each code in the docs.
 func TestReasonsAreDocumented(t *testing.T) {
+	t.Parallel()
 	docs, err := os.ReadFile("../docs/troubleshooting.md")
 	if err != nil {
 		t.Fatal(err)

@@ -18,9 +18,9 @@ const (
 )
 
 // WriteBody writes a refusal as a JSON-RPC error, for [entraauth.BearerCheck]. MCP
-// clients show its message. It has the id of the refused request: the SDK's client
-// keeps its connection after such an answer, and gives it up for good on any other
-// body.
+// clients show its message. It has the id of the refused request: after such an answer
+// the SDK's client keeps its connection, while any other body makes it close the
+// connection for good.
 func WriteBody(w http.ResponseWriter, r *http.Request, status int, e *entraauth.Error) {
 	code := codeUnauthenticated
 	switch status {
@@ -64,24 +64,24 @@ func WriteRefusal(w http.ResponseWriter, r *http.Request, status, code int, reas
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false) // people read it
-	_ = enc.Encode(body)     // the caller is gone; there is nobody to tell
+	_ = enc.Encode(body)     // an error means that the client is gone
 }
 
-// The bounds on what a refused request may make us read.
+// maxRefusedBody and maxRefusedTime bound what is read of a refused request.
 const (
 	maxRefusedBody = 64 << 10
 	maxRefusedTime = 5 * time.Second
 )
 
-// requestID finds the id of the JSON-RPC request in the body, or null.
+// requestID returns the id of the JSON-RPC request in the body, or null.
 func requestID(w http.ResponseWriter, r *http.Request) json.RawMessage {
 	null := json.RawMessage("null")
-	if r.Body == nil || r.Body == http.NoBody { // whatever the Content-Type: that may be what is wrong
+	if r.Body == nil || r.Body == http.NoBody { // whatever the Content-Type, which may be what is wrong
 		return null
 	}
 	body := io.Reader(r.Body)
-	if _, inMemory := r.Body.(interface{ Len() int }); !inMemory { // else it was read already, within other bounds
-		// A writer that knows no deadline (a test's recorder) has no slow client either.
+	if _, inMemory := r.Body.(interface{ Len() int }); !inMemory { // a body in memory was read within other bounds
+		// A writer without deadlines (a test's recorder) has no slow client either.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxRefusedTime))
 		body = io.LimitReader(body, maxRefusedBody)
 	}

@@ -5,14 +5,13 @@ import (
 	"strings"
 )
 
-// withoutCredentials returns the headers that tools may see: those that neither by name
-// nor by value look like a credential.
+// withoutCredentials returns the headers that tools may see: those that look like a
+// credential neither by name nor by value.
 //
-// This is a deny-list, by kind and not by name, rather than an allow-list: clients
-// configure tools by headers of their own ("X-MCP-Toolsets", "X-Project"), which an
-// allow-list would have to foresee. It must not miss the proofs that gateways and
-// platforms add, and these can be recognized by the words below, or by a value that is
-// a token.
+// It recognizes kinds of credentials instead of listing the headers that are allowed,
+// because clients configure tools by headers of their own ("X-MCP-Toolsets",
+// "X-Project"), which no list can foresee. What gateways and platforms add as proof of
+// identity has one of the words below in its name, or a token as its value.
 func withoutCredentials(h http.Header) http.Header {
 	shown := make(http.Header, len(h))
 	for name, values := range h {
@@ -32,7 +31,7 @@ var credentialWords = []string{
 
 func isCredential(name string, values []string) bool {
 	name = strings.ToLower(name)
-	if strings.HasPrefix(name, "mcp-") { // the protocol's own: the SDK needs them, and Mcp-Param-… are arguments
+	if strings.HasPrefix(name, "mcp-") { // the protocol's own, which the SDK needs; Mcp-Param-… are arguments
 		return false
 	}
 	for _, word := range credentialWords {
@@ -40,7 +39,7 @@ func isCredential(name string, values []string) bool {
 			return true
 		}
 	}
-	// X-Functions-Key, Ocp-Apim-Subscription-Key; an idempotency key opens nothing.
+	// X-Functions-Key, Ocp-Apim-Subscription-Key. An idempotency key is no credential.
 	if strings.HasSuffix(name, "-key") && name != "idempotency-key" {
 		return true
 	}
@@ -77,8 +76,8 @@ func hasScheme(value string) bool {
 	return false
 }
 
-// hasToken reports whether there is a JWT in the value: its header, an object
-// in base64url, begins with "ey", and two full stops follow.
+// hasToken reports whether the value contains a JWT: its header, an object
+// in base64url, begins with "ey", and two periods follow.
 func hasToken(value string) bool {
 	const shortest = 12
 	for {

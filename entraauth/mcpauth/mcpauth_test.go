@@ -132,6 +132,7 @@ func session(t *testing.T, url, authorization string) string {
 
 // The body answers the request that was refused, and the SDK reads it so.
 func TestWriteBody(t *testing.T) {
+	t.Parallel()
 	refused := &entraauth.Error{Kind: entraauth.ErrExpired, Reason: "expired", Remedy: "Sign in <again>"}
 	for name, row := range map[string]struct{ method, contentType, body, id string }{
 		"number":           {"POST", "application/json", `{"jsonrpc":"2.0","id":7,"method":"x"}`, "7"},
@@ -190,6 +191,7 @@ func FuzzWriteBody(f *testing.F) {
 // Tools see the headers of a request, but no credential: neither the caller's nor
 // what gateways and platforms add.
 func TestToolsSeeNoCredentials(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	seen := make(chan http.Header, 1)
 	f.server.AddReceivingMiddleware(mcpauth.Receive)
