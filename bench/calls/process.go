@@ -2,6 +2,7 @@ package calls
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/bench"
@@ -43,30 +46,77 @@ func Start(ctx context.Context, b *bench.Bed, e *Entrant) (*Process, error) {
 		if err != nil {
 			return nil, err
 		}
-		command, env = []string{self}, append(env, serveVariable+"="+e.Name)
+		command, env = []string{cmp.Or(e.program, self)}, append(env, serveVariable+"="+cmp.Or(e.serves, e.Name))
 	}
 	p := &Process{cmd: exec.CommandContext(ctx, command[0], command[1:]...), stderr: &tail{}} //nolint:gosec // G204: this package's own programs
-	p.cmd.Env, p.cmd.Stderr, p.cmd.WaitDelay = env, p.stderr, 5*time.Second
+	p.cmd.Env, p.cmd.Stderr, p.cmd.WaitDelay = append(env, e.env...), p.stderr, 5*time.Second
+	if p.Address, err = p.start(e); err != nil {
+		return nil, fmt.Errorf("%s: %w", e.Name, err)
+	}
+	return p, nil
+}
+
+// start returns the address where the process listens.
+func (p *Process) start(e *Entrant) (address string, err error) {
+	if e.log != "" {
+		return p.startLogging(e.log)
+	}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if err := p.cmd.Start(); err != nil {
-		return nil, err
+		return "", err
 	}
 	late := time.AfterFunc(maxStart, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		ended := p.cmd.Wait()
-		return nil, fmt.Errorf("%s said nothing: %w; %s", e.Name, errors.Join(err, ended), p.stderr)
+		return "", fmt.Errorf("it said nothing: %w; %s", errors.Join(err, ended), p.stderr)
 	}
 	u, err := url.Parse(line[:len(line)-1])
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("%s says %q", e.Name, line)
+		return "", fmt.Errorf("it says %q", line)
 	}
-	p.Address = u.Host
-	return p, nil
+	return u.Host, nil
+}
+
+// serving is the line of the log with the address.
+var serving = regexp.MustCompile(`msg=serving address=(\S+)`)
+
+// startLogging is start for a server that logs to the file, in whose folder it runs.
+func (p *Process) startLogging(file string) (address string, err error) {
+	log, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = log.Close() }() // the process has its own
+	p.cmd.Stderr, p.cmd.Dir = log, filepath.Dir(file)
+	if err := p.cmd.Start(); err != nil {
+		return "", err
+	}
+	var text []byte
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for started := time.Now(); time.Since(started) < maxStart; <-look.C {
+		if text, err = os.ReadFile(file); err != nil {
+			return "", err
+		}
+		if m := serving.FindSubmatch(text); m != nil {
+			return string(m[1]), nil
+		}
+	}
+	return "", fmt.Errorf("it does not say where it listens: %s", text)
+}
+
+// resident is how much memory the process occupies, in bytes, or 0 where that is
+// not to be found.
+func (p *Process) resident() int64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	var all, pages int64
+	_, _ = fmt.Sscan(string(text), &all, &pages)
+	return pages * int64(os.Getpagesize())
 }
 
 // Wait waits for the end of the process, which was killed.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,12 +20,15 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/auth"
 
 	"github.com/mcpentra/mcp-entra-go/bench"
+	"github.com/mcpentra/mcp-entra-go/examples/server/heapfloor"
 )
 
 // Environment variables of an entrant's process.
 const (
 	settingsVariable = "BENCH_CALLS"
 	serveVariable    = "BENCH_CALLS_SERVE" // the name of a Go entrant
+	floorVariable    = "BENCH_CALLS_FLOOR" // keep room between garbage collections
+	cacheVariable    = "BENCH_CALLS_CACHE" // how many tokens ours remembers
 )
 
 // A settings is what an entrant's process is told.
@@ -56,13 +60,17 @@ func serve(ctx context.Context, name string) error {
 		return err
 	}
 	handlers := map[string]func(context.Context, *settings) (http.Handler, error){
-		"mcpentra":                         serveOurs,
-		"the Go SDK's handler alone":       func(context.Context, *settings) (http.Handler, error) { return bare(), nil },
-		"the Go SDK, golang-jwt + keyfunc": serveSDK,
-		"mcp-go, golang-jwt + keyfunc":     serveMark3labs,
+		ourServer:  serveOurs,
+		bareServer: func(context.Context, *settings) (http.Handler, error) { return bare(), nil },
+		bareGrown:  func(context.Context, *settings) (http.Handler, error) { return bare(growStack), nil },
+		sdkServer:  serveSDK,
+		mcpGo:      serveMark3labs,
 	}
 	if handlers[name] == nil {
 		return errors.New("no such entrant")
+	}
+	if os.Getenv(floorVariable) != "" {
+		heapfloor.Keep(ctx, func(string) (string, bool) { return "", false }, slog.New(slog.DiscardHandler))
 	}
 	handler, err := handlers[name](ctx, &s)
 	if err != nil {
@@ -86,7 +94,8 @@ func serveOurs(ctx context.Context, s *settings) (http.Handler, error) {
 	}
 	// The system's roots are the tenant's: SSL_CERT_FILE.
 	e := Entra{s.TenantID, s.ClientID, s.AuthorityHost, http.DefaultClient}
-	return ours("", "", 0, func(context.Context) (slog.Handler, error) { return log, nil }, policies()).New(ctx, e)
+	cache, _ := strconv.Atoi(os.Getenv(cacheVariable)) // or the default
+	return ours("", "", cache, func(context.Context) (slog.Handler, error) { return log, nil }, policies()).New(ctx, e)
 }
 
 func serveSDK(ctx context.Context, s *settings) (http.Handler, error) {
