@@ -62,6 +62,13 @@ func request(version, token, method, name, params, want string) Request {
 	return r
 }
 
+// WithBody is the request with another body.
+func (r Request) WithBody(body string) Request {
+	r.Body = body
+	r.wire = r.onWire()
+	return r
+}
+
 func (r *Request) onWire() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n", len(r.Body))
