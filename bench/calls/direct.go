@@ -54,7 +54,7 @@ func Direct(ctx context.Context, e Entra, handlers []Handler, req Request, unit 
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", h.Name, err)
 		}
-		turns[i] = newTurn(h.Name, handler, req)
+		turns[i] = newTurn(ctx, h.Name, handler, req)
 		turns[i].answer.deadlines = deadlines
 		if err := turns[i].warm(ctx); err != nil {
 			return nil, err
@@ -102,10 +102,10 @@ type turn struct {
 	times, ratios, grown, added []float64 // by round: times of one request in nanoseconds, and what is in a [Cost]
 }
 
-func newTurn(name string, h http.Handler, r Request) *turn {
+func newTurn(ctx context.Context, name string, h http.Handler, r Request) *turn {
 	t := &turn{name: name, handler: h, want: []byte(r.Want), answer: answer{header: http.Header{}}}
 	t.body.text = r.Body
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, resourceURL, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, resourceURL, nil)
 	if err != nil {
 		panic(err) // a constant
 	}
@@ -131,7 +131,7 @@ func (t *turn) once(ctx context.Context) {
 func Once(ctx context.Context, h http.Handler, r Request) (status int, body string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := newTurn("", h, r)
+	t := newTurn(ctx, "", h, r)
 	if t.answer.deadlines, err = newDeadlines(ctx); err != nil {
 		return 0, "", err
 	}

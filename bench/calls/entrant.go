@@ -32,32 +32,39 @@ type Entrant struct {
 	program string
 	// log is the file for its standard error, where it says its address.
 	log string
-	// env has variables of its own, among them those of the variants.
+	// floor is set if it keeps room between garbage collections.
+	floor bool
+	// tokenCache is how many tokens ours remembers; 0 is the default.
+	tokenCache int
+	// env has environment variables of its own.
 	env []string
 }
 
 // withFloor is the entrant with the room between garbage collections that
 // examples/server keeps.
 func (e Entrant) withFloor() Entrant {
-	return e.variant("floor", floorVariable+"=1", "the same with room between garbage collections, as examples/server keeps it")
+	e = e.variant("floor", "the same with room between garbage collections, as examples/server keeps it")
+	e.floor = true
+	return e
 }
 
 // withGOGC100 is the entrant with Go's default, whatever this process has.
 func (e Entrant) withGOGC100() Entrant {
-	return e.variant("`GOGC=100`", "GOGC=100", "the same with Go's default")
+	e = e.variant("`GOGC=100`", "the same with Go's default")
+	e.env = append(slices.Clip(e.env), "GOGC=100")
+	return e
 }
 
 // fixed is the entrant in the program that was built with the fixed SDK.
 func (e Entrant) fixed(program string) Entrant {
-	e = e.variant("decoding fixed", "", "the same on the Go SDK with its decoding fixed (docs/upstream.md)")
+	e = e.variant("decoding fixed", "the same on the Go SDK with its decoding fixed (docs/upstream.md)")
 	e.program = program
 	return e
 }
 
-func (e Entrant) variant(name, env, configured string) Entrant {
+func (e Entrant) variant(name, configured string) Entrant {
 	e.serves = cmp.Or(e.serves, e.Name)
 	e.Name, e.Configured = e.Name+", "+name, configured
-	e.env = append(slices.Clip(e.env), env)
 	return e
 }
 

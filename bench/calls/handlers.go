@@ -120,9 +120,7 @@ func makeRoom(use bool) byte {
 
 //go:noinline
 func fill(frame *[15 << 10]byte) byte {
-	for i := range frame {
-		frame[i] = byte(i)
-	}
+	clear(frame[:])
 	return frame[17]
 }
 
@@ -164,7 +162,7 @@ func ours(name, configured string, cache int, log func(context.Context) (slog.Ha
 			// One user makes all requests here, and more than the usual 100 a second.
 			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6}),
 		}, policies...)
-		return mcpentra.NewServer(resourceURL, v, opts...)
+		return mcpentra.NewServer(resourceURL, v, opts...) //nolint:contextcheck // the server outlives ctx
 	}}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/bench"
@@ -32,6 +33,7 @@ type Process struct {
 // ends with ctx; call Wait then.
 func Start(ctx context.Context, b *bench.Bed, e *Entrant) (*Process, error) {
 	text, err := json.Marshal(settings{
+		Serves: cmp.Or(e.serves, e.Name), Floor: e.floor, TokenCache: e.tokenCache,
 		TenantID: b.Tenant.ID(), ClientID: b.API.ClientID, AuthorityHost: b.Tenant.AuthorityHost(),
 		Issuer: b.Tenant.V2Issuer(), KeysURL: b.KeysURL(), Scope: bench.Scope, Tools: Tools(),
 	})
@@ -39,17 +41,17 @@ func Start(ctx context.Context, b *bench.Bed, e *Entrant) (*Process, error) {
 		return nil, err
 	}
 	command := e.command
-	env := append(os.Environ(), settingsVariable+"="+string(text),
-		"SSL_CERT_FILE="+b.CertificateFile, "NODE_EXTRA_CA_CERTS="+b.CertificateFile, "NODE_ENV=production")
 	if command == nil {
 		self, err := os.Executable()
 		if err != nil {
 			return nil, err
 		}
-		command, env = []string{cmp.Or(e.program, self)}, append(env, serveVariable+"="+cmp.Or(e.serves, e.Name))
+		command = []string{cmp.Or(e.program, self)}
 	}
 	p := &Process{cmd: exec.CommandContext(ctx, command[0], command[1:]...), stderr: &tail{}} //nolint:gosec // G204: this package's own programs
-	p.cmd.Env, p.cmd.Stderr, p.cmd.WaitDelay = append(env, e.env...), p.stderr, 5*time.Second
+	p.cmd.Env = slices.Concat(p.cmd.Environ(), []string{settingsVariable + "=" + string(text),
+		"SSL_CERT_FILE=" + b.CertificateFile, "NODE_EXTRA_CA_CERTS=" + b.CertificateFile, "NODE_ENV=production"}, e.env)
+	p.cmd.Stderr, p.cmd.WaitDelay = p.stderr, 5*time.Second
 	if p.Address, err = p.start(e); err != nil {
 		return nil, fmt.Errorf("%s: %w", e.Name, err)
 	}

@@ -41,7 +41,7 @@ func Fix(source []byte) ([]byte, error) {
 	}
 	last := unmarshal.Body.List[len(unmarshal.Body.List)-1]
 	if got := text(files, last); got != slow {
-		return nil, fmt.Errorf("Unmarshal ends with %q, want %q: the fix does not fit this version", got, slow)
+		return nil, fmt.Errorf("function Unmarshal ends with %q, want %q: the fix does not fit this version", got, slow)
 	}
 	if got := calls(files, newDecoder); !slices.Equal(got, settings) {
 		return nil, fmt.Errorf("NewDecoder calls %q, want %q: the fix does not fit this version", got, settings)

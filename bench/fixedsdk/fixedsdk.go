@@ -41,7 +41,7 @@ func Copy(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("%s, %s: %w", filepath.Base(sdk), decoding, err)
 	}
-	return os.WriteFile(file, fixed, 0o600)
+	return os.WriteFile(file, fixed, 0o600) //nolint:gosec // G703: in the folder that the caller named
 }
 
 // Build builds a package of this module, such as ./calls/compare, with a fixed
@@ -64,7 +64,7 @@ func Build(ctx context.Context, dir, pkg string) (program string, err error) {
 		if err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil { //nolint:gosec // G703: the same
 			return "", err
 		}
 	}
@@ -82,7 +82,7 @@ func Build(ctx context.Context, dir, pkg string) (program string, err error) {
 // goTool runs the go command on this module alone: a workspace takes no -modfile.
 func goTool(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // G204: the go command
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	cmd.Env = append(cmd.Environ(), "GOWORK=off", "GOFLAGS=")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

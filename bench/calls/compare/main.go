@@ -68,7 +68,7 @@ func (c *comparison) run(ctx context.Context, parts []string) (err error) {
 			return err
 		}
 	}
-	if c.bed, err = bench.NewBed(); err != nil {
+	if c.bed, err = bench.NewBed(); err != nil { //nolint:contextcheck // it lives until Close
 		return err
 	}
 	defer c.bed.Close()

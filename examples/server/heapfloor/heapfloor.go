@@ -109,7 +109,7 @@ func percentFor(live, room uint64) int {
 	// A collection starts at live + live × GOGC/100 or at minHeap × GOGC/100,
 	// whichever is larger. The smaller percentage makes the larger one live + room.
 	percent := min(100*room/max(live, 1), 100*(live+room)/minHeap)
-	return int(max(100, percent)) //nolint:gosec // G115: less than 3,200, for maxRoom
+	return int(max(100, percent))
 }
 
 // worthwhile reports whether the percentage changes by a tenth. The return to 100
@@ -171,5 +171,5 @@ func resident(root fs.FS) uint64 {
 		return 0
 	}
 	pages, _ := strconv.ParseUint(fields[1], 10, 64)
-	return pages * uint64(os.Getpagesize()) //nolint:gosec // G115: positive
+	return pages * uint64(os.Getpagesize())
 }
