@@ -87,7 +87,7 @@ func (c *comparison) run(ctx context.Context, parts []string) (err error) {
 		case "load":
 			text, err = calls.LoadTables(ctx, c.bed, c.entrants, c.loads, c.each)
 		case "collector":
-			text, err = calls.CollectorTable(ctx, c.bed, c.temp, c.many, c.loads, c.each)
+			text, err = calls.CollectorTable(ctx, c.bed, c.temp, c.many, c.loads, 3*c.each) // a large heap is collected every few seconds
 		case "configured":
 			text = calls.ConfigurationTable(ctx, c.entrants)
 		default:
