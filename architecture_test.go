@@ -27,7 +27,8 @@ var mayImport = map[string][]string{
 		"mcpentra", "obo", "obo/clientauth"},
 	"examples/graph": {"obo", "obo/clientauth", "entratest"}, // the demonstration brings its tenant
 	"examples/server": {"entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",
-		"entratest", "blobtool/blobtest"}, // the demonstration brings its tenant
+		"entratest", "blobtool/blobtest", // the demonstration brings its tenant
+		"examples/server/heapfloor"},
 	"examples/storage": {"entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",
 		"entratest", "blobtool/blobtest"}, // and so does this one
 }

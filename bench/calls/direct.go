@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,9 +19,13 @@ import (
 // took turns.
 type Cost struct {
 	Name string
-	// Ratio is the median, over the rounds, of the time against that of the first
-	// handler just before and after. Low and High are the quartiles.
-	Ratio, Low, High float64
+	// Ratio is the time against that of the first handler just before and after.
+	Ratio spread
+	// Grown is the same against that of the second handler, in the same round.
+	Grown spread
+	// Added is what the first handler does not use, in verifications of an RSA-2048
+	// signature.
+	Added spread
 	// Time is the median: CPU time of the process, garbage collection included.
 	Time time.Duration
 	// Allocs and Bytes are allocated by one request.
@@ -36,7 +39,9 @@ const chunk = 40 * time.Millisecond
 
 // Direct measures the handlers on one request, without network or client: each
 // is called directly, and writes to memory. All are warm.
-func Direct(ctx context.Context, e Entra, handlers []Handler, req Request, rounds int) ([]Cost, error) {
+//
+// unit is the work that costs are compared with: the verification of a signature.
+func Direct(ctx context.Context, e Entra, handlers []Handler, req Request, unit func(), rounds int) ([]Cost, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	deadlines, err := newDeadlines(ctx)
@@ -49,13 +54,13 @@ func Direct(ctx context.Context, e Entra, handlers []Handler, req Request, round
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", h.Name, err)
 		}
-		turns[i] = newTurn(h.Name, handler, req)
+		turns[i] = newTurn(ctx, h.Name, handler, req)
 		turns[i].answer.deadlines = deadlines
 		if err := turns[i].warm(ctx); err != nil {
 			return nil, err
 		}
 	}
-	base := turns[0]
+	base, grown := turns[0], turns[1]
 	base.calibrate(ctx)
 	for _, t := range turns {
 		t.n = base.n
@@ -67,7 +72,14 @@ func Direct(ctx context.Context, e Entra, handlers []Handler, req Request, round
 			after := base.run(ctx)
 			turns[i].times = append(turns[i].times, took)
 			turns[i].ratios = append(turns[i].ratios, 2*took/(before+after))
+			turns[i].added = append(turns[i].added, took-(before+after)/2)
 			before = after
+		}
+		cost := timed(unit)
+		for _, t := range turns {
+			last := len(t.times) - 1
+			t.added[last] /= cost
+			t.grown = append(t.grown, t.times[last]/grown.times[last])
 		}
 	}
 	costs := make([]Cost, len(turns))
@@ -86,14 +98,14 @@ type turn struct {
 	body    body
 	answer  answer
 
-	n             int       // of requests in a chunk
-	times, ratios []float64 // of one request, nanoseconds, by round
+	n                           int       // of requests in a chunk
+	times, ratios, grown, added []float64 // by round: times of one request in nanoseconds, and what is in a [Cost]
 }
 
-func newTurn(name string, h http.Handler, r Request) *turn {
+func newTurn(ctx context.Context, name string, h http.Handler, r Request) *turn {
 	t := &turn{name: name, handler: h, want: []byte(r.Want), answer: answer{header: http.Header{}}}
 	t.body.text = r.Body
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, resourceURL, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, resourceURL, nil)
 	if err != nil {
 		panic(err) // a constant
 	}
@@ -119,7 +131,7 @@ func (t *turn) once(ctx context.Context) {
 func Once(ctx context.Context, h http.Handler, r Request) (status int, body string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := newTurn("", h, r)
+	t := newTurn(ctx, "", h, r)
 	if t.answer.deadlines, err = newDeadlines(ctx); err != nil {
 		return 0, "", err
 	}
@@ -160,18 +172,25 @@ func (t *turn) run(ctx context.Context) float64 {
 	return float64((bench.CPUTime() - start).Nanoseconds()) / float64(t.n)
 }
 
+// timed returns the CPU time of the unit, in nanoseconds.
+func timed(unit func()) float64 {
+	const n = 200
+	start := bench.CPUTime()
+	for range n {
+		unit()
+	}
+	return float64((bench.CPUTime() - start).Nanoseconds()) / n
+}
+
 func (t *turn) cost(ctx context.Context) Cost {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	t.run(ctx)
 	runtime.ReadMemStats(&after)
-	slices.Sort(t.times)
-	slices.Sort(t.ratios)
 	n := uint64(t.n) //nolint:gosec // G115: at least 1
 	return Cost{
-		Name:  t.name,
-		Ratio: quantile(t.ratios, 0.5), Low: quantile(t.ratios, 0.25), High: quantile(t.ratios, 0.75),
-		Time:   time.Duration(quantile(t.times, 0.5)),
+		Name: t.name, Ratio: spreadOf(t.ratios), Grown: spreadOf(t.grown), Added: spreadOf(t.added),
+		Time:   time.Duration(spreadOf(t.times).median),
 		Allocs: (after.Mallocs - before.Mallocs) / n,
 		Bytes:  (after.TotalAlloc - before.TotalAlloc) / n,
 	}

@@ -56,6 +56,11 @@ func Handlers() []Handler {
 			Configured: "`mcp.NewStreamableHTTPHandler` with `Stateless: true`; no authentication",
 			New:        func(context.Context, Entra) (http.Handler, error) { return bare(), nil },
 		},
+		{
+			Name: "the SDK's handler alone, stack grown", Open: true,
+			Configured: "the same with a middleware that grows the stack of each call once, as ours does",
+			New:        func(context.Context, Entra) (http.Handler, error) { return bare(growStack), nil },
+		},
 		naive("naive adapter", "`auth.RequireBearerToken` around it; a `TokenVerifier` of 8 lines that calls our `Verify`, which has its cache", 0),
 		naive("naive adapter, uncached", "the same with `TokenCache: -1`: each request is a full verification", -1),
 		ours("mcpentra", "`NewServer`, limits per user raised, no policies for tools; its line for each request is made and thrown away", 0, dropped, nil),
@@ -85,10 +90,38 @@ func logFile(ctx context.Context) (slog.Handler, error) {
 	return slog.NewJSONHandler(f, nil), os.Remove(f.Name())
 }
 
-func bare() http.Handler {
+func bare(middleware ...mcp.Middleware) http.Handler {
 	s := mcp.NewServer(&mcp.Implementation{Name: "bench", Version: "1.0"}, nil)
 	toolSet{}.Register(s)
+	s.AddReceivingMiddleware(middleware...)
 	return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, &mcp.StreamableHTTPOptions{Stateless: true})
+}
+
+// growStack is a middleware that grows the stack of the goroutine on which the SDK
+// runs a call, once and to the size that ours does. Without it, the SDK's own frames
+// grow the stack, and copy it, as far as they need it.
+func growStack(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		makeRoom(false)
+		return next(ctx, method, req)
+	}
+}
+
+// makeRoom has a large frame, which it does not use: that of mcpentra has this size.
+//
+//go:noinline
+func makeRoom(use bool) byte {
+	if use {
+		var frame [15 << 10]byte
+		return fill(&frame)
+	}
+	return 0
+}
+
+//go:noinline
+func fill(frame *[15 << 10]byte) byte {
+	clear(frame[:])
+	return frame[17]
 }
 
 // naive is what a program has that puts our verifier into the SDK's middleware.
@@ -129,7 +162,7 @@ func ours(name, configured string, cache int, log func(context.Context) (slog.Ha
 			// One user makes all requests here, and more than the usual 100 a second.
 			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6}),
 		}, policies...)
-		return mcpentra.NewServer(resourceURL, v, opts...)
+		return mcpentra.NewServer(resourceURL, v, opts...) //nolint:contextcheck // the server outlives ctx
 	}}
 }
 

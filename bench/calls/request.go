@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 )
@@ -19,11 +20,17 @@ type Request struct {
 	Body   string
 	// Want is what a good answer's body holds.
 	Want string
+	wire []byte // the whole of it, as it is sent
 }
 
 // Call is tools/call of [Called] with that token.
 func Call(version, token string) Request {
 	return request(version, token, "tools/call", Called, `"name":"`+Called+`","arguments":{"text":"the","limit":5}`, "Questions to the landlord")
+}
+
+// Ping is tools/call of examples/server's tool without arguments.
+func Ping(token string) Request {
+	return request(New, token, "tools/call", "secure_ping", `"name":"secure_ping","arguments":{}`, "ping successful")
 }
 
 // List is tools/list.
@@ -47,8 +54,25 @@ func request(version, token, method, name, params, want string) Request {
 		params += `"_meta":{"io.modelcontextprotocol/protocolVersion":"` + New + `",` +
 			`"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1.0"},"io.modelcontextprotocol/clientCapabilities":{}}`
 	}
-	return Request{
+	r := Request{
 		Name: method, Header: h, Want: want,
 		Body: fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":{%s}}`, method, params),
 	}
+	r.wire = r.onWire()
+	return r
+}
+
+// WithBody is the request with another body.
+func (r Request) WithBody(body string) Request {
+	r.Body = body
+	r.wire = r.onWire()
+	return r
+}
+
+func (r *Request) onWire() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n", len(r.Body))
+	_ = r.Header.Write(&b) // to memory
+	b.WriteString("\r\n" + r.Body)
+	return b.Bytes()
 }

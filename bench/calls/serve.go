@@ -19,16 +19,20 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/auth"
 
 	"github.com/mcpentra/mcp-entra-go/bench"
+	"github.com/mcpentra/mcp-entra-go/examples/server/heapfloor"
 )
 
-// Environment variables of an entrant's process.
-const (
-	settingsVariable = "BENCH_CALLS"
-	serveVariable    = "BENCH_CALLS_SERVE" // the name of a Go entrant
-)
+// settingsVariable is the environment variable with the settings of an entrant's
+// process.
+const settingsVariable = "BENCH_CALLS"
 
 // A settings is what an entrant's process is told.
 type settings struct {
+	// These are for the Go entrants alone.
+	Serves     string `json:"serves,omitempty"`
+	Floor      bool   `json:"floor,omitempty"`
+	TokenCache int    `json:"tokenCache,omitempty"`
+
 	TenantID      string `json:"tenantID"`
 	ClientID      string `json:"clientID"`
 	AuthorityHost string `json:"authorityHost"`
@@ -41,30 +45,34 @@ type settings struct {
 // ServeIfAsked makes this process one of the Go entrants, if it was started as
 // one. Main functions call it first.
 func ServeIfAsked() {
-	name := os.Getenv(serveVariable)
-	if name == "" {
+	text := os.Getenv(settingsVariable) //nolint:forbidigo // of this program
+	if text == "" {
 		return
 	}
-	err := serve(context.Background(), name)
-	fmt.Fprintln(os.Stderr, name+":", err)
+	err := serve(context.Background(), text)
+	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
 }
 
-func serve(ctx context.Context, name string) error {
+func serve(ctx context.Context, text string) error {
 	var s settings
-	if err := json.Unmarshal([]byte(os.Getenv(settingsVariable)), &s); err != nil {
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return err
 	}
 	handlers := map[string]func(context.Context, *settings) (http.Handler, error){
-		"mcpentra":                         serveOurs,
-		"the Go SDK's handler alone":       func(context.Context, *settings) (http.Handler, error) { return bare(), nil },
-		"the Go SDK, golang-jwt + keyfunc": serveSDK,
-		"mcp-go, golang-jwt + keyfunc":     serveMark3labs,
+		ourServer:  serveOurs,
+		bareServer: func(context.Context, *settings) (http.Handler, error) { return bare(), nil },
+		bareGrown:  func(context.Context, *settings) (http.Handler, error) { return bare(growStack), nil },
+		sdkServer:  serveSDK,
+		mcpGo:      serveMark3labs,
 	}
-	if handlers[name] == nil {
-		return errors.New("no such entrant")
+	if handlers[s.Serves] == nil {
+		return fmt.Errorf("no entrant %q", s.Serves)
 	}
-	handler, err := handlers[name](ctx, &s)
+	if s.Floor {
+		heapfloor.Keep(ctx, func(string) (string, bool) { return "", false }, slog.New(slog.DiscardHandler))
+	}
+	handler, err := handlers[s.Serves](ctx, &s)
 	if err != nil {
 		return err
 	}
@@ -86,7 +94,7 @@ func serveOurs(ctx context.Context, s *settings) (http.Handler, error) {
 	}
 	// The system's roots are the tenant's: SSL_CERT_FILE.
 	e := Entra{s.TenantID, s.ClientID, s.AuthorityHost, http.DefaultClient}
-	return ours("", "", 0, func(context.Context) (slog.Handler, error) { return log, nil }, policies()).New(ctx, e)
+	return ours("", "", s.TokenCache, func(context.Context) (slog.Handler, error) { return log, nil }, policies()).New(ctx, e)
 }
 
 func serveSDK(ctx context.Context, s *settings) (http.Handler, error) {

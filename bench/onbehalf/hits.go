@@ -104,7 +104,7 @@ func newRunner(ctx context.Context, c Contestant, assertions []string) (*runner,
 func (r *runner) run(ctx context.Context) float64 {
 	start := bench.CPUTime()
 	for range r.n {
-		r.next += 7919 // a prime: everybody comes, nobody after a neighbour
+		r.next += 7919 // a prime: everybody comes, nobody after a neighbor
 		user := r.next % len(r.assertions)
 		if err := r.get(ctx, user, r.assertions[user]); err != nil {
 			panic(fmt.Sprintf("%s fails with a user whom it knows: %v", r.name, err))
@@ -170,7 +170,7 @@ func Left(ctx context.Context, c Contestant) (float64, error) {
 		}
 	}
 	full := heapInUse()
-	time.Sleep(leftWait)
+	time.Sleep(leftWait) //nolint:forbidigo // the others take no clock
 	if err := get(ctx, leftUsers+1, Assertion(leftUsers+1)); err != nil {
 		return 0, err
 	}

@@ -45,6 +45,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/examples/server/heapfloor"
 )
 
 func main() {
@@ -106,11 +108,11 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		}
 		return exitFailed
 	}
-	return runServer(ctx, c, stderr)
+	return runServer(ctx, c, lookup, stderr)
 }
 
 // runServer serves what is configured until the context ends.
-func runServer(ctx context.Context, c config, stderr io.Writer) int {
+func runServer(ctx context.Context, c config, lookup func(string) (string, bool), stderr io.Writer) int {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.logLevel}))
 	listener, err := listen(ctx, c.listenConfig)
 	if err != nil {
@@ -129,6 +131,7 @@ func runServer(ctx context.Context, c config, stderr io.Writer) int {
 	}
 	defer closeAll()
 	announce(log, c)
+	heapfloor.Keep(ctx, lookup, log)
 	if err := server.Serve(ctx, listener); err != nil {
 		log.Error("the server failed", "error", err)
 		return exitFailed

@@ -18,7 +18,7 @@ var knownVariables = slices.Concat([]string{
 
 // processVariables are read by Go itself and by the Azure SDK, which see the
 // environment alone.
-var processVariables = []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"}
+var processVariables = []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "GOGC", "GOMEMLIMIT"}
 
 // misspelt reports variables of the .env file, with their lines, whose names are close
 // to known ones. All others may belong to other programs.

@@ -169,7 +169,8 @@ func TestProcess(t *testing.T) {
 	p.stop(t)
 	log := p.log.String()
 	wantText(t, log, "level=WARN msg=\""+tokenToolWarning[:40], "obo=\"client secret\"", "tool=read_blob_with_token",
-		"user="+w.tenant.ID()+"."+w.alice.ObjectID, "outcome=ok", "outcome=error", "duration=", "uti=")
+		"user="+w.tenant.ID()+"."+w.alice.ObjectID, "outcome=ok", "outcome=error", "duration=", "uti=",
+		"msg=\"garbage collector\" room_bytes=", "live_bytes=", "resident_bytes=")
 	wantNoSecrets(t, log, secrets)
 }
 
