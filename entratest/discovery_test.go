@@ -16,6 +16,7 @@ import (
 )
 
 func TestMetadata(t *testing.T) {
+	t.Parallel()
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	base := tenant.AuthorityHost() + "/" + tenant.ID()
@@ -57,6 +58,7 @@ func TestMetadata(t *testing.T) {
 }
 
 func TestKeySet(t *testing.T) {
+	t.Parallel()
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	for path, issuer := range map[string]string{
@@ -109,6 +111,7 @@ func checkChain(t *testing.T, key map[string]any, modulus *big.Int) {
 }
 
 func TestUnknownTenant(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	for _, tid := range []string{"consumers", "11111111-2222-3333-4444-555555555555", strings.Repeat("x", 5000)} {
 		for _, path := range []string{"/v2.0/.well-known/openid-configuration", "/discovery/v2.0/keys"} {
@@ -128,6 +131,7 @@ func TestUnknownTenant(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
+	t.Parallel()
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	for path, want := range map[string]struct {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	const claims = `{"access_token":{}}`
 	for name, test := range map[string]struct {
@@ -43,6 +44,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestFaultTimes(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	identity := c.AddManagedIdentity("umi")
 	endpoint, header := c.ManagedIdentityEndpoint()
@@ -76,6 +78,7 @@ func TestFaultTimes(t *testing.T) {
 }
 
 func TestFaultDrop(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	c.Fail(entratest.EndpointKeys, entratest.Fault{Drop: true, Times: 5})
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, c.AuthorityHost()+"/"+c.ID()+"/discovery/v2.0/keys", nil)
@@ -90,6 +93,7 @@ func TestFaultDrop(t *testing.T) {
 }
 
 func TestCloseCutsOffDelays(t *testing.T) {
+	t.Parallel()
 	tenant := entratest.NewTenant(nil)
 	tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Delay: time.Hour})
 	failed := make(chan error)
@@ -113,6 +117,7 @@ func TestCloseCutsOffDelays(t *testing.T) {
 }
 
 func TestRequests(t *testing.T) {
+	t.Parallel()
 	clock := &clock{now: time.Unix(1_800_000_000, 0)}
 	tenant := entratest.NewTenant(&entratest.Options{KeepRequests: 3, Now: clock.Now})
 	defer tenant.Close()
@@ -142,6 +147,7 @@ func TestRequests(t *testing.T) {
 }
 
 func TestCutAnswer(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	c.Fail(entratest.EndpointToken, entratest.Fault{CutAfter: 100, Times: 1})
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.AuthorityHost()+"/"+c.ID()+"/oauth2/v2.0/token", strings.NewReader(c.obo().Encode()))
@@ -164,6 +170,7 @@ func TestCutAnswer(t *testing.T) {
 
 // One user is throttled: others, and the app itself, are served.
 func TestFaultOfOneUser(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	bob := c.AddUser("bob@contoso.com", "Bob")
 	secret := c.api.AddSecret()
@@ -207,6 +214,7 @@ func TestFaultOfOneUser(t *testing.T) {
 
 // Each request meets the first fault that is for it, as often as that one says.
 func TestSeveralFaults(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	bob := c.AddUser("bob@contoso.com", "Bob")
 	c.Fail(entratest.EndpointToken,

@@ -1,7 +1,6 @@
 package entratest
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -81,7 +80,7 @@ type server struct {
 // be had here for the asking. A nil certificate means plain http.
 func serve(addr string, certificate *serverCertificate, handler http.Handler) *server {
 	mustBeLoopback(addr)
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
+	listener, err := listen(addr)
 	if err != nil {
 		panic(fmt.Sprintf("entratest: cannot listen on %s: %v", addr, err))
 	}
@@ -109,6 +108,14 @@ func serve(addr string, certificate *serverCertificate, handler http.Handler) *s
 		_ = s.http.Serve(listener)
 	})
 	return s
+}
+
+func listen(addr string) (net.Listener, error) {
+	resolved, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return net.ListenTCP("tcp", resolved)
 }
 
 func (s *server) enter() bool {

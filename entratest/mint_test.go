@@ -31,6 +31,7 @@ func verify(tenant *entratest.Tenant, token string) error {
 }
 
 func TestClaimsOfTokens(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	v2 := c.AddApp("API v2", "read", "write")
 	v2.AccessTokenVersion = 2
@@ -96,6 +97,7 @@ func TestClaimsOfTokens(t *testing.T) {
 }
 
 func TestTimesOfTokens(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	now := c.clock.Now().Unix()
 	for range 20 {
@@ -118,6 +120,7 @@ func TestTimesOfTokens(t *testing.T) {
 }
 
 func TestSubjectsArePairwise(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	sub := func(user *entratest.User, client *entratest.App) any {
 		_, claims := decode(t, c.Token(user, client, c.api))
@@ -133,6 +136,7 @@ func TestSubjectsArePairwise(t *testing.T) {
 }
 
 func TestMint(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	token := c.Mint(c.api, 2, func(header, claims map[string]any) {
 		header["typ"] = "at+jwt"
@@ -160,6 +164,7 @@ func TestMint(t *testing.T) {
 }
 
 func TestSign(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	public, _ := c.PublicKey(c.KeyID())
 	der, err := x509.MarshalPKIXPublicKey(public)
@@ -197,6 +202,7 @@ func TestSign(t *testing.T) {
 }
 
 func TestKeysBelongToTheTenant(t *testing.T) {
+	t.Parallel()
 	one, other := newContoso(t), newContoso(t)
 	token := one.Token(one.alice, one.client, one.api)
 	if verify(other.Tenant, token) == nil {
@@ -208,6 +214,7 @@ func TestKeysBelongToTheTenant(t *testing.T) {
 }
 
 func TestKeyRotation(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	published := func() int {
 		a := get(t, c.HTTPClient(), c.AuthorityHost()+"/"+c.ID()+"/discovery/v2.0/keys")
@@ -245,6 +252,7 @@ func TestKeyRotation(t *testing.T) {
 // Token takes scopes as a request names them: the token has short names, and never
 // offline_access, which asks for a refresh token only.
 func TestScopesOfMintedTokens(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	for name, test := range map[string]struct {
 		token, scp string

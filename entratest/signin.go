@@ -272,7 +272,7 @@ func (t *Tenant) cancel(e *exchange, f *flow, action string) {
 	case action == "request":
 		e.refusePage(needsAdmin(90095, job.client))
 	case f.User == "":
-		job.fail(refusal(50126, "The user cancelled the sign-in."))
+		job.fail(refusal(50126, "The user canceled the sign-in."))
 	default:
 		job.fail(refusal(65004, fmt.Sprintf("User declined to consent to access the app '%s'.", job.client.ClientID)))
 	}

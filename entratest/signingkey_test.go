@@ -26,6 +26,7 @@ func keyIDs(t *testing.T, c *contoso, uri string) []string {
 
 // An app's own key is seen by those only who ask with the app's id.
 func TestOwnSigningKey(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	before := c.Token(c.alice, c.client, c.api)
 	kid := c.api.AddSigningKey()
@@ -80,6 +81,7 @@ func TestOwnSigningKey(t *testing.T) {
 
 // A multitenant app has a key of its own in the one tenant and not in the other.
 func TestOwnSigningKeyIsOfOneTenant(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	other := c.AddTenant(nil)
 	defer other.Close()
@@ -98,6 +100,7 @@ func TestOwnSigningKeyIsOfOneTenant(t *testing.T) {
 
 // A token that is bound to a key can be minted with either version.
 func TestBoundToken(t *testing.T) {
+	t.Parallel()
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	api := tenant.AddApp("API", "access_as_user")

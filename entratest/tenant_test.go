@@ -17,6 +17,7 @@ import (
 )
 
 func TestNewTenantPanics(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string]entratest.Options{
 		"every address":     {Addr: ":0"},
 		"all of IPv4":       {Addr: "0.0.0.0:0"},
@@ -39,6 +40,7 @@ func TestNewTenantPanics(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
+	t.Parallel()
 	const id = "AAAAAAAA-0000-1111-2222-333333333333"
 	tenant := entratest.NewTenant(&entratest.Options{TenantID: id, Addr: "localhost:0"})
 	defer tenant.Close()
@@ -52,6 +54,7 @@ func TestOptions(t *testing.T) {
 
 // The same key twice gives the same key set; otherwise no two open tenants share one.
 func TestSigningKey(t *testing.T) {
+	t.Parallel()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +89,7 @@ func TestSigningKey(t *testing.T) {
 }
 
 func TestAddTenantPanics(t *testing.T) {
+	t.Parallel()
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	for name, opts := range map[string]entratest.Options{
@@ -104,6 +108,7 @@ func TestAddTenantPanics(t *testing.T) {
 }
 
 func TestCertificate(t *testing.T) {
+	t.Parallel()
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	pool := x509.NewCertPool()
@@ -135,6 +140,7 @@ func TestCertificate(t *testing.T) {
 }
 
 func TestConsentToUnknownScopePanics(t *testing.T) {
+	t.Parallel()
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	defer func() {

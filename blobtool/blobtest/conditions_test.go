@@ -14,6 +14,7 @@ import (
 )
 
 func TestIfTags(t *testing.T) {
+	t.Parallel()
 	srv := newReadable(t, blobtest.Options{})
 	srv.GrantOwner(alice, "docs", "")
 	srv.Update("docs", "a", func(p *blobtest.Properties) {
@@ -72,6 +73,7 @@ func TestIfTags(t *testing.T) {
 
 // As azblob sends them.
 func TestIfTagsOfAzblob(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.Put("docs", "a", []byte("x"), "")
 	srv.Update("docs", "a", func(p *blobtest.Properties) { p.Tags = map[string]string{"project": "x"} })
@@ -85,6 +87,7 @@ func TestIfTagsOfAzblob(t *testing.T) {
 
 // Several conditions at once: If-Match && If-Unmodified-Since && (If-None-Match || If-Modified-Since).
 func TestCombinedConditions(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	srv := newReadable(t, blobtest.Options{Now: time.Now})
 	etag := send(t, srv, http.MethodHead, "/docs/a").header.Get("ETag")

@@ -1,7 +1,6 @@
 package blobtest
 
 import (
-	"context"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -100,7 +99,7 @@ func NewServer(opts *Options) *Server {
 	if err != nil {
 		panic(fmt.Sprintf("blobtest: making a certificate: %v", err))
 	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", o.Addr)
+	l, err := listen(o.Addr)
 	if err != nil {
 		panic(fmt.Sprintf("blobtest: listening on %s: %v", o.Addr, err))
 	}
@@ -128,6 +127,14 @@ func NewServer(opts *Options) *Server {
 		}
 	}()
 	return s
+}
+
+func listen(addr string) (net.Listener, error) {
+	resolved, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return net.ListenTCP("tcp", resolved)
 }
 
 // TB is what [New] needs of a test: *testing.T, *testing.B and *testing.F have it.

@@ -65,8 +65,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	if err := action(ctx, getenv, stdout); err != nil {
 		// What happened and what to do, with nothing of a token in it.
-		var e *obo.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*obo.Error](err); ok {
 			_, _ = fmt.Fprintln(stderr, "graph:", e.UserText())
 		} else {
 			_, _ = fmt.Fprintln(stderr, "graph:", err)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestParseDotenv(t *testing.T) {
+	t.Parallel()
 	const seed = `# Entra ID 設定
 TENANT_ID="your-tenant-id-here"
 API_APP_ID="your-api-app-id-here"
@@ -61,6 +62,7 @@ TARGET_AUDIENCES="https://storage.azure.com"  # カンマ区切りで複数指�
 }
 
 func TestParseDotenvFaults(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, line, problem string }{
 		{"no equals sign", "SECRETVALUE", "has no equals sign"},
 		{"export without a value", "export SECRETVALUE", "has no equals sign"},
@@ -96,6 +98,7 @@ func TestParseDotenvFaults(t *testing.T) {
 }
 
 func TestReadDotenv(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write := func(name string, size int) string {
 		path := filepath.Join(dir, name)

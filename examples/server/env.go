@@ -41,7 +41,7 @@ type config struct {
 	stateKeys          [][]byte          // seal what clients hand back
 	downloadDir        string
 	warnings           []string // for the log at the start
-	misspelt           []string // names in the .env file, with what was meant
+	misspelled         []string // names in the .env file, with what was meant
 }
 
 // variables reads the environment, and the .env file where the environment has
@@ -111,7 +111,7 @@ func readConfig(lookup func(string) (string, bool), dotenv []byte) (config, []fa
 	v.readPublicURL(&c)
 	c.downloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")
 	v.warnOfProcessVariables(&c)
-	c.misspelt = misspelt(v.file)
+	c.misspelled = misspelled(v.file)
 	return c, v.faults
 }
 

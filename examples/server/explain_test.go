@@ -11,6 +11,7 @@ import (
 )
 
 func TestExplain(t *testing.T) {
+	t.Parallel()
 	w, err := newWorld()
 	if err != nil {
 		t.Fatal(err)
@@ -63,6 +64,7 @@ func TestExplain(t *testing.T) {
 // Before anything is configured, the token's own tenant and audience take its place, and
 // the report says so. Keys come from the configured authority, whatever the token says.
 func TestExplainWithoutConfiguration(t *testing.T) {
+	t.Parallel()
 	w, err := newWorld()
 	if err != nil {
 		t.Fatal(err)
@@ -128,6 +130,7 @@ func (o only) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestExplainConfig(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		variables map[string]string
 		where     []string

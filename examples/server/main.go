@@ -101,7 +101,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 			_, _ = fmt.Fprint(stderr, demoFirst)
 		}
 		printFaults(stderr, faults)
-		for _, hint := range c.misspelt {
+		for _, hint := range c.misspelled {
 			_, _ = fmt.Fprintf(stderr, "  %s\n", hint)
 		}
 		return exitFailed
@@ -145,7 +145,7 @@ func announce(log *slog.Logger, c config) {
 		flow = c.method.String()
 	}
 	log.Info("tools", "obo", flow, "storage", c.storageURL, "container", c.container)
-	for _, warning := range slices.Concat(c.misspelt, c.warnings) {
+	for _, warning := range slices.Concat(c.misspelled, c.warnings) {
 		log.Warn(warning)
 	}
 	log.Warn(tokenToolWarning)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"-demo"}, func(string) string { return "" }, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr.String())
@@ -37,6 +38,7 @@ func TestDemo(t *testing.T) {
 
 // Who starts it before anything is configured is shown the demo first.
 func TestNothingConfigured(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), nil, func(string) string { return "" }, &stdout, &stderr)
 	if demo := strings.Index(stderr.String(), "go run ./examples/storage -demo"); code != 1 || demo < 0 || demo > strings.Index(stderr.String(), "tenantID") {
@@ -45,6 +47,7 @@ func TestNothingConfigured(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), nil, func(string) string { return "" }, &stdout, &stderr); code != 1 {
 		t.Errorf("exit %d", code)
@@ -61,6 +64,7 @@ func TestFaults(t *testing.T) {
 
 // Resources and completions are those of the caller, in the whole assembly.
 func TestResources(t *testing.T) {
+	t.Parallel()
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	api, client := tenant.AddApp("API", "access_as_user"), tenant.AddClient("client")
