@@ -17,8 +17,7 @@ import (
 
 func TestMetadata(t *testing.T) {
 	t.Parallel()
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	tenant := entratest.New(t, nil)
 	base := tenant.AuthorityHost() + "/" + tenant.ID()
 	for path, want := range map[string]map[string]string{
 		"/v2.0/.well-known/openid-configuration": {
@@ -59,8 +58,7 @@ func TestMetadata(t *testing.T) {
 
 func TestKeySet(t *testing.T) {
 	t.Parallel()
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	tenant := entratest.New(t, nil)
 	for path, issuer := range map[string]string{
 		"/discovery/v2.0/keys": tenant.V2Issuer(),
 		"/discovery/keys":      tenant.V1Issuer(),
@@ -132,8 +130,7 @@ func TestUnknownTenant(t *testing.T) {
 
 func TestPages(t *testing.T) {
 	t.Parallel()
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	tenant := entratest.New(t, nil)
 	for path, want := range map[string]struct {
 		status int
 		text   string

@@ -94,7 +94,14 @@ func TestFaultDrop(t *testing.T) {
 
 func TestCloseCutsOffDelays(t *testing.T) {
 	t.Parallel()
-	tenant := entratest.NewTenant(nil)
+	arrived := make(chan struct{}, 1)
+	tenant := entratest.NewTenant(&entratest.Options{Now: func() time.Time { // called for each request
+		select {
+		case arrived <- struct{}{}:
+		default:
+		}
+		return time.Now()
+	}})
 	tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Delay: time.Hour})
 	failed := make(chan error)
 	go func() {
@@ -107,9 +114,7 @@ func TestCloseCutsOffDelays(t *testing.T) {
 		}
 		failed <- err
 	}()
-	for tenant.Count(entratest.EndpointDiscovery) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-arrived
 	tenant.Close()
 	if err := <-failed; err == nil {
 		t.Error("the request was answered")
@@ -119,8 +124,7 @@ func TestCloseCutsOffDelays(t *testing.T) {
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	clock := &clock{now: time.Unix(1_800_000_000, 0)}
-	tenant := entratest.NewTenant(&entratest.Options{KeepRequests: 3, Now: clock.Now})
-	defer tenant.Close()
+	tenant := entratest.New(t, &entratest.Options{KeepRequests: 3, Now: clock.Now})
 	base := tenant.AuthorityHost() + "/" + tenant.ID()
 	form := map[string][]string{"client_secret": {"s"}, "client_id": {"x"}}
 	do(t, tenant.HTTPClient(), http.MethodPost, base+"/oauth2/v2.0/token?q=1", form, "X-Test", "yes")

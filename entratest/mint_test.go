@@ -111,8 +111,7 @@ func TestTimesOfTokens(t *testing.T) {
 			t.Errorf("iat %v, nbf %v, now %d", claims["iat"], claims["nbf"], now)
 		}
 	}
-	short := entratest.NewTenant(&entratest.Options{TokenLifetime: time.Minute})
-	defer short.Close()
+	short := entratest.New(t, &entratest.Options{TokenLifetime: time.Minute})
 	_, claims := decode(t, short.Token(short.AddUser("a@b.c", "A"), short.AddClient("C"), short.Storage()))
 	if exp, iat := claims["exp"].(float64), claims["iat"].(float64); exp-iat != 360 {
 		t.Errorf("with a life of a minute, exp-iat is %v", exp-iat)

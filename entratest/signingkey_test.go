@@ -101,8 +101,7 @@ func TestOwnSigningKeyIsOfOneTenant(t *testing.T) {
 // A token that is bound to a key can be minted with either version.
 func TestBoundToken(t *testing.T) {
 	t.Parallel()
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	tenant := entratest.New(t, nil)
 	api := tenant.AddApp("API", "access_as_user")
 	for _, version := range []int{1, 2} {
 		token := tenant.Mint(api, version, func(_, claims map[string]any) { claims["cnf"] = map[string]any{"kid": "k", "xms_ksl": "sw"} })

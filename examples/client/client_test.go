@@ -38,8 +38,7 @@ type greetInput struct {
 
 func start(t *testing.T) *fixture {
 	t.Helper()
-	tenant := entratest.NewTenant(nil)
-	t.Cleanup(tenant.Close)
+	tenant := entratest.New(t, nil)
 	f := &fixture{
 		tenant: tenant, api: tenant.AddApp("API", "access_as_user"), client: tenant.AddClient("client"),
 		alice: tenant.AddUser("alice@contoso.example", "Alice"),

@@ -145,7 +145,6 @@ func greet(ctx context.Context, credential azcore.TokenCredential, resource, url
 func offline(ctx context.Context, _ func(string) string, stdout io.Writer) error {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
-	defer tenant.HTTPClient().CloseIdleConnections()
 	api, client := tenant.AddApp("My API", "access_as_user"), tenant.AddClient("My client")
 	tenant.Consent(api, tenant.Graph(), "User.Read")
 	exchanger, err := obo.NewExchanger(tenant.ID(), api.ClientID, clientauth.Secret(api.AddSecret()), &obo.Options{

@@ -35,8 +35,7 @@ func TestNothingConfigured(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	tenant := entratest.New(t, nil)
 	api := tenant.AddApp("My API", "access_as_user")
 	token := tenant.Token(tenant.AddUser("alice@contoso.com", "Alice"), tenant.AddClient("CLI"), api)
 	notOne := filepath.Join(t.TempDir(), "app.pfx")

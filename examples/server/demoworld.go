@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"runtime"
 	"time"
@@ -95,6 +96,11 @@ func (w *world) config(c listenConfig) config {
 // token is what the user's client would send.
 func (w *world) token(user *entratest.User) string {
 	return w.tenant.Token(user, w.client, w.api, "access_as_user")
+}
+
+// clientOf is the user's client, with such tokens.
+func (w *world) clientOf(user *entratest.User) *http.Client {
+	return w.tenant.UserClient(user, w.client, w.api, "access_as_user")
 }
 
 // close stops everything and removes what was downloaded.

@@ -110,6 +110,18 @@ func startWith(t *testing.T, change func(*world, *config), wrap func(toEntra htt
 	return f
 }
 
+// bearer sends a token with each request.
+type bearer struct {
+	token string
+	next  http.RoundTripper
+}
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(r)
+}
+
 // session is an MCP session with a token, in an era: the SDK's newest protocol
 // with "", or a version.
 func session(t *testing.T, url, token, version string) *mcp.ClientSession {

@@ -65,13 +65,11 @@ func TestFaults(t *testing.T) {
 // Resources and completions are those of the caller, in the whole assembly.
 func TestResources(t *testing.T) {
 	t.Parallel()
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	tenant := entratest.New(t, nil)
 	api, client := tenant.AddApp("API", "access_as_user"), tenant.AddClient("client")
 	tenant.Consent(api, tenant.Storage(), "user_impersonation")
 	alice, bob := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddUser("bob@contoso.example", "Bob")
-	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
-	defer storage.Close()
+	storage := blobtest.New(t, &blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
 	fill(storage)
 	storage.Grant(alice.ObjectID, "finance", "")
 	storage.Grant(bob.ObjectID, "public", "")
@@ -99,7 +97,7 @@ func TestResources(t *testing.T) {
 		{alice, "blob://finance/2026/q2.csv blob://finance/2026/q3.csv"},
 		{bob, "blob://public/welcome.md"},
 	} {
-		session, disconnect, err := connect(t.Context(), endpoint, tenant.Token(c.user, client, api))
+		session, err := connect(t.Context(), endpoint, tenant.UserClient(c.user, client, api))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,6 +119,6 @@ func TestResources(t *testing.T) {
 		if err != nil || !slices.Equal(done.Completion.Values, []string{"finance", "public"}) {
 			t.Errorf("%s: %+v, %v", c.user.DisplayName, done, err)
 		}
-		disconnect()
+		_ = session.Close()
 	}
 }
