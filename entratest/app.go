@@ -192,3 +192,6 @@ func (a *App) tokenVersion() int {
 	}
 	return a.AccessTokenVersion
 }
+
+// openIDScopes are the scopes of OpenID Connect, which name no resource.
+var openIDScopes = []string{"openid", "profile", "email", "offline_access"}

@@ -111,3 +111,38 @@ func union(a, b []string) []string {
 	slices.Sort(all)
 	return slices.Compact(all)
 }
+
+// A requirement is a conditional access policy that nobody has met yet.
+type requirement struct {
+	claims string
+	code   int
+}
+
+// RequireClaims makes On-Behalf-Of exchanges of client for resource fail as
+// conditional access does: with the AADSTS code given (0 means 50076, multifactor
+// authentication) and claims, a JSON object as text, for the user's client to
+// sign in again with, such as
+// {"access_token":{"acrs":{"essential":true,"value":"c1"}}}. It lasts until
+// [Tenant.ClearRequiredClaims], whatever the user does.
+func (t *Tenant) RequireClaims(client, resource *App, claims string, code int) {
+	if code == 0 {
+		code = 50076
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.requirements[grantKey{client, resource}] = requirement{claims: claims, code: code}
+}
+
+// ClearRequiredClaims ends what [Tenant.RequireClaims] began.
+func (t *Tenant) ClearRequiredClaims(client, resource *App) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.requirements, grantKey{client, resource})
+}
+
+func (t *Tenant) required(client, resource *App) (requirement, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.requirements[grantKey{client, resource}]
+	return r, ok
+}

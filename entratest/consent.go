@@ -91,39 +91,6 @@ func (t *Tenant) hasAnyConsent(client *App, user string) bool {
 	return false
 }
 
-// A Principal holds app roles: a [User], an [App] or a [UserAssignedIdentity].
-type Principal interface{ principalID() string }
-
-// roleKey names the principal (object id) and the resource whose roles it has.
-type roleKey struct {
-	principal string
-	resource  *App
-}
-
-// GrantRoles gives the principal app roles of resource: they are the roles claim
-// of a user's tokens for it, and of the app-only tokens of an app or identity.
-func (t *Tenant) GrantRoles(principal Principal, resource *App, roles ...string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	addTo(t.roleAssignments, roleKey{principal.principalID(), resource}, roles)
-}
-
-func addTo[K comparable](grants map[K]map[string]bool, key K, values []string) {
-	if grants[key] == nil {
-		grants[key] = map[string]bool{}
-	}
-	for _, value := range values {
-		grants[key][value] = true
-	}
-}
-
-// roles returns the app roles of a principal (object id) on a resource, sorted.
-func (t *Tenant) roles(principal string, resource *App) []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Sorted(maps.Keys(t.roleAssignments[roleKey{principal, resource}]))
-}
-
 // consented returns the scopes that client may use on resource for the user,
 // sorted: those of the administrator's and of the user's own consent.
 func (t *Tenant) consented(client, resource *App, user string) []string {
@@ -137,39 +104,4 @@ func (t *Tenant) consented(client, resource *App, user string) []string {
 		maps.Copy(all, own)
 	}
 	return slices.Sorted(maps.Keys(all))
-}
-
-// A requirement is a conditional access policy that nobody has met yet.
-type requirement struct {
-	claims string
-	code   int
-}
-
-// RequireClaims makes On-Behalf-Of exchanges of client for resource fail as
-// conditional access does: with the AADSTS code given (0 means 50076, multifactor
-// authentication) and claims, a JSON object as text, for the user's client to
-// sign in again with, such as
-// {"access_token":{"acrs":{"essential":true,"value":"c1"}}}. It lasts until
-// [Tenant.ClearRequiredClaims], whatever the user does.
-func (t *Tenant) RequireClaims(client, resource *App, claims string, code int) {
-	if code == 0 {
-		code = 50076
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.requirements[grantKey{client, resource}] = requirement{claims: claims, code: code}
-}
-
-// ClearRequiredClaims ends what [Tenant.RequireClaims] began.
-func (t *Tenant) ClearRequiredClaims(client, resource *App) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.requirements, grantKey{client, resource})
-}
-
-func (t *Tenant) required(client, resource *App) (requirement, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r, ok := t.requirements[grantKey{client, resource}]
-	return r, ok
 }

@@ -27,15 +27,6 @@ func servePage(w http.ResponseWriter, r *http.Request, known bool) {
 	_, _ = fmt.Fprintf(w, "<!doctype html>\n<title>%[1]s</title>\n<h1>%[1]s</h1>\n<p>%[2]s</p>\n", html.EscapeString(notice), html.EscapeString(text))
 }
 
-// clip bounds what a caller gets back of their own words.
-func clip(s string) string {
-	const limit = 200
-	if len(s) > limit {
-		return strings.ToValidUTF8(s[:limit], "") + "…"
-	}
-	return s
-}
-
 // A metadata is the OpenID metadata of a tenant with the members that Entra serves: with
 // a few of Microsoft's own, and without code_challenge_methods_supported
 // (although S256 works) and a registration endpoint.

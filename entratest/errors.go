@@ -3,6 +3,7 @@ package entratest
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // A rejection is an error of the token endpoint, in Entra's shape.
@@ -106,4 +107,13 @@ type errorBody struct {
 	URI           string `json:"error_uri,omitempty"`
 	Suberror      string `json:"suberror,omitempty"`
 	Claims        string `json:"claims,omitempty"` // a JSON object as text
+}
+
+// clip bounds what a caller gets back of their own words.
+func clip(s string) string {
+	const limit = 200
+	if len(s) > limit {
+		return strings.ToValidUTF8(s[:limit], "") + "…"
+	}
+	return s
 }

@@ -8,9 +8,13 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
 	"math/big"
 	"sync"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // A signingKey is a key of the tenant and the certificate around it.
@@ -235,4 +239,52 @@ func newKeySet(issuer string, keys []*signingKey) keySet {
 		})
 	}
 	return set
+}
+
+func (key *signingKey) sign(header, claims map[string]any) string {
+	payload, err := json.Marshal(claims)
+	must(err)
+	return key.signPayload(header, payload)
+}
+
+func (key *signingKey) signPayload(header map[string]any, payload []byte) string {
+	if header == nil {
+		header = key.header(1)
+	}
+	input := encodeSegment(header) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	return input + "." + base64.RawURLEncoding.EncodeToString(key.signature(header["alg"], input))
+}
+
+func (key *signingKey) signature(alg any, input string) []byte {
+	name, _ := alg.(string)
+	var method jwt.SigningMethod = jwt.SigningMethodRS256
+	var with any = key.private
+	switch name {
+	case "none":
+		return nil
+	case "HS256":
+		der, err := x509.MarshalPKIXPublicKey(key.private.Public())
+		must(err)
+		method, with = jwt.SigningMethodHS256, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	case "RS384", "RS512", "PS256", "PS384", "PS512":
+		method = jwt.GetSigningMethod(name)
+	}
+	signature, err := method.Sign(input, with)
+	must(err)
+	return signature
+}
+
+func encodeSegment(m map[string]any) string {
+	b, err := json.Marshal(m)
+	must(err)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// header returns the header of Entra's tokens; v1 ones also carry x5t.
+func (key *signingKey) header(version int) map[string]any {
+	header := map[string]any{"typ": "JWT", "alg": "RS256", "kid": key.id}
+	if version == 1 {
+		header["x5t"] = key.thumbprint
+	}
+	return header
 }

@@ -3,7 +3,6 @@ package entratest
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -71,28 +70,6 @@ func (t *Tenant) grantOf(user profile, client *App, scope string) grant {
 		g.SignIn.Epoch = known.epoch.Load()
 	}
 	return g
-}
-
-// checkConsent returns the scopes that the new token will have: all that were
-// consented to, of which those asked for must be some. A token for Microsoft Graph has the
-// scopes of OpenID Connect besides: to sign the user in is part of any consent.
-func (t *Tenant) checkConsent(client *App, scope scopeRequest, user string) ([]string, *rejection) {
-	granted := t.consented(client, scope.resource, user)
-	missing := len(granted) == 0
-	if len(scope.names) == 0 { // nothing but to sign in
-		missing = !t.hasAnyConsent(client, user)
-	}
-	for _, name := range scope.names {
-		missing = missing || name != defaultScope && !slices.Contains(granted, name)
-	}
-	if missing {
-		return nil, reject(65001, fmt.Sprintf("The user or administrator has not consented to use the application with ID '%s' named '%s'. "+
-			"Send an interactive authorization request for this user and resource.", client.ClientID, client.Name))
-	}
-	if scope.resource == t.graph {
-		granted = inToken(union(granted, scope.openid))
-	}
-	return granted, nil
 }
 
 // checkUserAssertion judges the token that a client presents for its user. The checks come

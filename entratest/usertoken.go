@@ -3,10 +3,27 @@ package entratest
 import (
 	"encoding/base64"
 	"encoding/json"
-	"net/http"
+	"fmt"
 	"slices"
 	"strings"
 )
+
+// A tokenResponse has the members of Entra's token answers, in its order.
+type tokenResponse struct {
+	TokenType    string `json:"token_type"`
+	Scope        string `json:"scope,omitempty"`
+	ExpiresIn    int64  `json:"expires_in"`     // seconds
+	ExtExpiresIn int64  `json:"ext_expires_in"` // seconds, for outages
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+	ClientInfo   string `json:"client_info,omitempty"`
+}
+
+func (t *Tenant) respond(access issuedToken) *tokenResponse {
+	seconds := access.expires.Unix() - t.now().Unix()
+	return &tokenResponse{TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds, AccessToken: t.sign(access)}
+}
 
 // userToken answers a grant of a user with an access token, and with whatever else was asked for.
 func (t *Tenant) userToken(e *exchange, g grant, client *App, acr, scopeParameter string) (*tokenResponse, *rejection) {
@@ -111,19 +128,24 @@ func (t *Tenant) clientInfo(objectID string) string {
 	return base64.RawURLEncoding.EncodeToString(info)
 }
 
-// allowOrigin lets scripts of single-page applications read the answers of the token
-// endpoint, and reports whether the request was only the browser's question.
-func (e *exchange) allowOrigin() bool {
-	if e.request.Header.Get("Origin") == "" {
-		return false
+// checkConsent returns the scopes that the new token will have: all that were
+// consented to, of which those asked for must be some. A token for Microsoft Graph has the
+// scopes of OpenID Connect besides: to sign the user in is part of any consent.
+func (t *Tenant) checkConsent(client *App, scope scopeRequest, user string) ([]string, *rejection) {
+	granted := t.consented(client, scope.resource, user)
+	missing := len(granted) == 0
+	if len(scope.names) == 0 { // nothing but to sign in
+		missing = !t.hasAnyConsent(client, user)
 	}
-	h := e.response.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "content-type, client-request-id, return-client-request-id")
-	if e.request.Method != http.MethodOptions {
-		return false
+	for _, name := range scope.names {
+		missing = missing || name != defaultScope && !slices.Contains(granted, name)
 	}
-	e.response.WriteHeader(http.StatusOK)
-	return true
+	if missing {
+		return nil, reject(65001, fmt.Sprintf("The user or administrator has not consented to use the application with ID '%s' named '%s'. "+
+			"Send an interactive authorization request for this user and resource.", client.ClientID, client.Name))
+	}
+	if scope.resource == t.graph {
+		granted = inToken(union(granted, scope.openid))
+	}
+	return granted, nil
 }

@@ -2,6 +2,7 @@ package blobtest
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -114,3 +115,5 @@ func (x *exchange) leaseMismatch(b *storedBlob) bool {
 	}
 	return true
 }
+
+var leaseID = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)

@@ -183,3 +183,44 @@ func (x *exchange) writeXML(v any) {
 	x.w.WriteHeader(http.StatusOK)
 	_, _ = x.w.Write([]byte(text)) // the client may be gone
 }
+
+// included is what a List Blobs request wants besides the present blobs
+// (parameter include).
+type included struct {
+	snapshots, versions, deleted, deletedWithVersions, metadata, tags bool
+}
+
+// parseInclude parses the parameter; a value that Azure doesn't know is refused.
+func parseInclude(value string) (included, bool) {
+	var in included
+	if value == "" {
+		return in, true
+	}
+	for v := range strings.SplitSeq(value, ",") {
+		if !slices.Contains(knownIncludes, v) {
+			return in, false
+		}
+		switch v {
+		case "snapshots":
+			in.snapshots = true
+		case "versions":
+			in.versions = true
+		case "deleted":
+			in.deleted = true
+		case "deletedwithversions":
+			in.deletedWithVersions = true
+		case "metadata":
+			in.metadata = true
+		case "tags":
+			in.tags = true
+		}
+	}
+	return in, true
+}
+
+// A row is one entry of a listing.
+type row struct {
+	*storedBlob
+	current      bool
+	versionsOnly bool // stands for a name that has versions and no present blob
+}

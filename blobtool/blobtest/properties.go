@@ -150,3 +150,6 @@ func (b *storedBlob) stateHeaders(set func(name, value string)) {
 }
 
 func base64MD5(sum []byte) string { return base64.StdEncoding.EncodeToString(sum) }
+
+// httpTime formats a time as HTTP headers and Azure's listings have it.
+func httpTime(t time.Time) string { return t.UTC().Format(http.TimeFormat) }

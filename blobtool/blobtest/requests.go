@@ -91,3 +91,62 @@ func (w *recorder) Write(p []byte) (int, error) {
 	w.mu.Unlock()
 	return w.ResponseWriter.Write(p)
 }
+
+// An Operation is a kind of request, by its name in Azure's REST reference. See
+// [Fault.Operation] and [Request.Operation].
+type Operation string
+
+// The operations that are served.
+const (
+	OpListContainers           Operation = "List Containers"
+	OpFindBlobsByTags          Operation = "Find Blobs by Tags"
+	OpGetContainerProperties   Operation = "Get Container Properties"
+	OpListBlobs                Operation = "List Blobs"
+	OpFindBlobsByTagsContainer Operation = "Find Blobs by Tags in Container"
+	OpGetBlob                  Operation = "Get Blob"
+	OpGetBlobProperties        Operation = "Get Blob Properties"
+	OpGetBlobTags              Operation = "Get Blob Tags"
+)
+
+// operationOf tells the operations apart; it returns nothing for what is none
+// that is served.
+func operationOf(r *http.Request, container, blob string) Operation {
+	q := r.URL.Query()
+	get, head, comp := r.Method == http.MethodGet, r.Method == http.MethodHead, q.Get("comp")
+	onContainer := q.Get("restype") == "container"
+	switch {
+	case !get && !head:
+	case container == "" && comp == "list" && get:
+		return OpListContainers
+	case container == "" && comp == "blobs" && get:
+		return OpFindBlobsByTags
+	case container == "":
+	case onContainer && blob == "" && comp == "list" && get:
+		return OpListBlobs
+	case onContainer && blob == "" && comp == "blobs" && get:
+		return OpFindBlobsByTagsContainer
+	case onContainer && blob == "" && comp == "":
+		return OpGetContainerProperties
+	case onContainer || blob == "":
+	case comp == "tags" && get:
+		return OpGetBlobTags
+	case comp == "" && get:
+		return OpGetBlob
+	case comp == "":
+		return OpGetBlobProperties
+	}
+	return ""
+}
+
+// ofTags reports whether the operation reads index tags.
+func (o Operation) ofTags() bool {
+	return o == OpFindBlobsByTags || o == OpFindBlobsByTagsContainer || o == OpGetBlobTags
+}
+
+// rangeHeader returns the range that the request asks for; x-ms-range wins.
+func rangeHeader(r *http.Request) string {
+	if v := r.Header.Get("x-ms-range"); v != "" {
+		return v
+	}
+	return r.Header.Get("Range")
+}

@@ -3,7 +3,6 @@ package blobtest
 import (
 	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -129,14 +128,6 @@ func NewServer(opts *Options) *Server {
 	return s
 }
 
-func listen(addr string) (net.Listener, error) {
-	resolved, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	return net.ListenTCP("tcp", resolved)
-}
-
 // TB is what [New] needs of a test: *testing.T, *testing.B and *testing.F have it.
 // Programs that link this package thus don't link package testing.
 type TB interface {
@@ -213,14 +204,4 @@ func (s *Server) Close() {
 		<-s.served
 		s.transport.CloseIdleConnections()
 	})
-}
-
-// transportTrusting returns a transport that trusts one certificate.
-func transportTrusting(certPEM []byte) *http.Transport {
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(certPEM)
-	return &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		MaxIdleConnsPerHost: 64,
-	}
 }
