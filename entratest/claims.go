@@ -158,7 +158,7 @@ func (t *Tenant) userAccess(user profile, client *App, acr string, aim target, s
 	return token
 }
 
-// principal is who holds an app-only token: an app or a managed identity.
+// principal is the app or managed identity that an app-only token is for.
 type principal struct{ clientID, objectID string }
 
 // appAccess returns an access token without a user.

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// A policySet is what conditional access wants of those who use a resource.
+// A policySet holds the conditional access policies of a resource.
 type policySet struct {
 	mfa     string // id of the policy that wants multifactor authentication, or empty
 	context string // the authentication context that is wanted, or empty
@@ -112,18 +112,17 @@ func union(a, b []string) []string {
 	return slices.Compact(all)
 }
 
-// A requirement is a conditional access policy that nobody has met yet.
+// A requirement is a conditional access policy that fails every exchange.
 type requirement struct {
 	claims string
 	code   int
 }
 
-// RequireClaims makes On-Behalf-Of exchanges of client for resource fail as
-// conditional access does: with the AADSTS code given (0 means 50076, multifactor
-// authentication) and claims, a JSON object as text, for the user's client to
-// sign in again with, such as
-// {"access_token":{"acrs":{"essential":true,"value":"c1"}}}. It lasts until
-// [Tenant.ClearRequiredClaims], whatever the user does.
+// RequireClaims makes On-Behalf-Of exchanges of client for resource fail with a
+// claims challenge: with this AADSTS code (0 means 50076, multifactor
+// authentication) and with claims, a JSON object with which the user's client signs
+// in again, such as {"access_token":{"acrs":{"essential":true,"value":"c1"}}}. They
+// fail until [Tenant.ClearRequiredClaims] is called, however the user signs in.
 func (t *Tenant) RequireClaims(client, resource *App, claims string, code int) {
 	if code == 0 {
 		code = 50076
@@ -133,7 +132,7 @@ func (t *Tenant) RequireClaims(client, resource *App, claims string, code int) {
 	t.requirements[grantKey{client, resource}] = requirement{claims: claims, code: code}
 }
 
-// ClearRequiredClaims ends what [Tenant.RequireClaims] began.
+// ClearRequiredClaims undoes [Tenant.RequireClaims].
 func (t *Tenant) ClearRequiredClaims(client, resource *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// Consent gives an administrator's consent, for the whole tenant, that client
-// uses resource on behalf of users with the given scopes, or with all that the
-// resource offers if none are given. It adds to earlier consent. It panics on
-// a scope that the resource does not offer.
+// Consent gives an administrator's consent, for the whole tenant: client may use
+// resource on behalf of users with these scopes, or with all that the resource
+// offers if there are none. It adds to earlier consent. It panics on a scope that the
+// resource does not offer.
 func (t *Tenant) Consent(client, resource *App, scopes ...string) {
 	if len(scopes) == 0 {
 		scopes = resource.Scopes
@@ -24,8 +24,8 @@ func (t *Tenant) Consent(client, resource *App, scopes ...string) {
 	addTo(t.consents, grantKey{client, resource}, scopes)
 }
 
-// RevokeConsent takes back all consent for client to use resource, users' own too. Tokens that
-// are out stay valid until they expire.
+// RevokeConsent revokes all consent for client to use resource, users' own too. Tokens
+// already issued stay valid until they expire.
 func (t *Tenant) RevokeConsent(client, resource *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -35,14 +35,13 @@ func (t *Tenant) RevokeConsent(client, resource *App) {
 	})
 }
 
-// userGrantKey names a client, the resource that it wants, and the user (object
-// id) for whom.
+// userGrantKey is a client, a resource, and the user (object id) who consented.
 type userGrantKey struct {
 	client, resource *App
 	user             string
 }
 
-// ConsentUser gives the consent of one user, as the consent page does. It adds to
+// ConsentUser gives one user's consent, as the consent page does. It adds to
 // earlier consent.
 func (t *Tenant) ConsentUser(user *User, client, resource *App, scopes ...string) {
 	if len(scopes) == 0 {
@@ -53,7 +52,7 @@ func (t *Tenant) ConsentUser(user *User, client, resource *App, scopes ...string
 	addTo(t.userConsents, userGrantKey{client, resource, user.ObjectID}, scopes)
 }
 
-// A ConsentPolicy says who may consent to what a client wants.
+// A ConsentPolicy says who may consent to a client's requests.
 type ConsentPolicy int
 
 // The consent policies of a tenant.
@@ -66,15 +65,15 @@ const (
 	ConsentPolicyAdminsOnRequest
 )
 
-// SetConsentPolicy sets who may consent; ConsentPolicyUsers at first. It does not touch
-// consent that has been given.
+// SetConsentPolicy sets who may consent. The default is ConsentPolicyUsers. Consent
+// already given stays.
 func (t *Tenant) SetConsentPolicy(p ConsentPolicy) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.consentPolicy = p
 }
 
-// hasAnyConsent reports whether the client may sign the user in at all.
+// hasAnyConsent reports whether the client has consent for anything of the user's.
 func (t *Tenant) hasAnyConsent(client *App, user string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

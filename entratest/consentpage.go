@@ -113,7 +113,7 @@ func (t *Tenant) recordConsent(f *flow, job *errand, user *User, wanted []wish) 
 	}
 }
 
-// needsAdmin is what users learn who cannot consent themselves.
+// needsAdmin is the error for users who cannot consent themselves.
 func needsAdmin(code int, client *App) *rejection {
 	return reject(code, fmt.Sprintf("Admin consent is required for the permissions requested by this application '%s'.", client.ClientID))
 }

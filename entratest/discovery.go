@@ -132,7 +132,7 @@ func (h *host) metadata(segment string) metadata {
 	}
 }
 
-// forApp returns the metadata for those who ask with an app's id, which names the app's key set.
+// forApp returns the metadata for requests with an app's id: they name the app's key set.
 func (m metadata) forApp(appID string) metadata {
 	if appID != "" {
 		m.JWKSURI += "?appid=" + appID

@@ -171,7 +171,7 @@ func (a *App) AddSigningKey() string {
 	return key.id
 }
 
-// spare returns a key that signs for nobody yet.
+// spare returns a key that is not in use yet.
 func (r *keyring) spare() *signingKey {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -192,7 +192,7 @@ func (t *Tenant) ownKey(app *App) *signingKey {
 	return app.ownKey
 }
 
-// publishedFor returns the keys of the key set for those who ask with an app's id.
+// publishedFor returns the key set for requests with an app's id.
 func (t *Tenant) publishedFor(appID string) []*signingKey {
 	t.mu.Lock()
 	app := t.appByClientID(appID)

@@ -18,11 +18,11 @@ import (
 	"time"
 )
 
-// notice is what certificates and pages say, so that nobody takes the
-// tenant for the real thing.
+// notice is in certificates and pages, so that nobody mistakes the tenant for the
+// real Entra.
 const notice = "entratest: a test double, not Microsoft Entra ID"
 
-// A serverCertificate is what the tenant shows to TLS clients. It is its own root.
+// A serverCertificate is the tenant's TLS certificate. It is its own root.
 type serverCertificate struct {
 	der  []byte
 	leaf *x509.Certificate
@@ -76,8 +76,8 @@ type server struct {
 	closed bool // no more handlers join
 }
 
-// serve listens on addr, which must be loopback: tokens for anybody are to
-// be had here for the asking. A nil certificate means plain http.
+// serve listens on addr, which must be loopback, because anyone can get any token
+// here. A nil certificate means plain http.
 func serve(addr string, certificate *serverCertificate, handler http.Handler) *server {
 	mustBeLoopback(addr)
 	listener, err := listen(addr)
@@ -154,7 +154,7 @@ func mustBeLoopback(addr string) {
 		return
 	}
 	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
-		panic(fmt.Sprintf("entratest: Options.Addr %q is not a loopback address; a tenant that hands out tokens to anyone does not listen elsewhere", addr))
+		panic(fmt.Sprintf("entratest: Options.Addr %q is not a loopback address; it gives tokens to anyone, so it must not listen elsewhere", addr))
 	}
 }
 

@@ -14,10 +14,11 @@ const (
 	acrCertificate = "2" // a federated credential counts as one
 )
 
-// Token returns an access token that user got through client for resource: v1 or
-// v2, as the resource asks, with the scopes given or all that the resource
-// offers. Nobody is asked for consent. As from the token endpoint, scopes may have the
-// resource before them, and the token has their short names, without offline_access.
+// Token returns an access token for resource that client got on behalf of user. Its
+// version is [App.AccessTokenVersion] of the resource; its scopes are those given, or
+// all that the resource offers. Consent is not checked. As at the token endpoint, scopes
+// may be prefixed with the resource; the token has their short names, without
+// offline_access.
 func (t *Tenant) Token(user *User, client, resource *App, scopes ...string) string {
 	return t.sign(t.tokenOf(user, client, resource, scopes))
 }
@@ -34,26 +35,25 @@ func (t *Tenant) tokenOf(user *User, client, resource *App, scopes []string) iss
 	return t.userAccess(user.profile(), client, acr, aim, inToken(t.short(resource, scopes)))
 }
 
-// AppToken returns an access token that client got for resource as itself, with a
-// client secret: no user, no scopes, but the app roles of [Tenant.GrantRoles].
+// AppToken returns an app-only access token that client got for resource with its
+// secret. It has no user and no scopes, but the app roles of [Tenant.GrantRoles].
 func (t *Tenant) AppToken(client, resource *App) string {
 	aim := target{resource, resource.AppIDURI, resource.tokenVersion()}
 	return t.sign(t.appAccess(principal{client.ClientID, client.ObjectID}, acrSecret, aim,
 		t.roles(client.ObjectID, resource), t.lifetime()))
 }
 
-// IDToken returns the v2 ID token that client got when user signed in. It is no
-// access token: no API may take it.
+// IDToken returns the v2 ID token that client got when user signed in. It is not an
+// access token: an API must reject it.
 func (t *Tenant) IDToken(user *User, client *App) string {
 	return t.sign(t.idClaims(user.profile(), client))
 }
 
-// Mint returns a token for resource with any claims at all. It begins
-// as the token of some user, got through some client, of the version given (0
-// means the one that the resource asks for), with all scopes of the resource;
-// change, unless nil, then edits header and claims, and the result is signed as it stands.
-// Times are int64. A member cnf, for instance, makes it a token that is bound to a key, as
-// Windows gets them for its brokers: it is no bearer token.
+// Mint returns a token for resource with arbitrary claims. It starts with the token
+// of some user and some client, of this version (0 means that of the resource), with all
+// scopes of the resource; change, unless nil, then edits header and claims, and the
+// result is signed as is. Times are int64. A claim cnf, for example, binds the token to a
+// key, as Windows brokers do: it is not a bearer token then.
 func (t *Tenant) Mint(resource *App, version int, change func(header, claims map[string]any)) string {
 	user, client := t.mintParties()
 	if version == 0 {
@@ -70,8 +70,8 @@ func (t *Tenant) Mint(resource *App, version int, change func(header, claims map
 	return access.key.sign(header, access.claims)
 }
 
-// mintParties returns the user and the client of Mint's tokens, who exist
-// so that such a token can be exchanged like any other.
+// mintParties returns the user and the client of Mint's tokens. They exist, so that
+// such a token can be exchanged like any other.
 func (t *Tenant) mintParties() (*User, *App) {
 	t.mu.Lock()
 	user, client := t.minted, t.mintedClient
@@ -89,11 +89,11 @@ func (t *Tenant) mintParties() (*User, *App) {
 	return t.minted, t.mintedClient
 }
 
-// Sign returns a token of exactly this header and these claims, signed with the
+// Sign returns a token with exactly this header and these claims, signed with the
 // current key by the header's algorithm: RS256, 384 or 512, or PS256, 384 or
-// 512. For tests of what must be refused, "none" gives an empty signature and HS256
+// 512. For tokens that must be rejected, "none" gives an empty signature and HS256
 // signs with the public key's PEM text as secret; anything else is signed as RS256. A nil
-// header is that of a usual v1 token.
+// header is that of an ordinary v1 token.
 func (t *Tenant) Sign(header, claims map[string]any) string {
 	return t.keys.signing().sign(header, claims)
 }

@@ -16,8 +16,8 @@ const (
 	EndpointDiscovery       Endpoint = iota + 1 // OpenID metadata, v1 and v2, and instance discovery
 	EndpointKeys                                // the key sets, v1 and v2
 	EndpointToken                               // /oauth2/v2.0/token
-	EndpointManagedIdentity                     // what the platform gives to code in Azure
-	EndpointAuthorize                           // /oauth2/v2.0/authorize, /v2.0/adminconsent, and the answers to their pages
+	EndpointManagedIdentity                     // the endpoint for code in Azure
+	EndpointAuthorize                           // /oauth2/v2.0/authorize, /v2.0/adminconsent, and the forms of their pages
 	EndpointDevice                              // /oauth2/v2.0/devicecode, and the page for its codes
 	EndpointLogout                              // /oauth2/v2.0/logout
 	EndpointGraph                               // /v1.0/me and /oidc/userinfo
@@ -51,7 +51,7 @@ func (e Endpoint) String() string {
 // It holds secrets and assertions: take care when you log one.
 type Request struct {
 	Time     time.Time // by the tenant's clock
-	Endpoint Endpoint  // 0 for paths that are none of the tenant's endpoints
+	Endpoint Endpoint  // 0 for other paths
 	Method   string
 	Path     string
 	Form     url.Values // query and body

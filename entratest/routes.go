@@ -12,7 +12,7 @@ func (h *host) serveAuthority(w http.ResponseWriter, r *http.Request) {
 	t := h.tenant(segment)
 	known := t != nil || isShared(segment)
 	if t == nil {
-		t = h.all()[0] // who records what belongs to nobody
+		t = h.all()[0] // which records requests for no tenant
 	}
 	e := t.begin(w, r, endpoint)
 	if e == nil {

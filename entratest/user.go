@@ -21,8 +21,8 @@ type User struct {
 	Disabled bool
 
 	tenant  *Tenant
-	session string       // the sid claim of tokens that no browser has seen
-	epoch   atomic.Int64 // grows with each revocation: what was issued before is void
+	session string       // the sid claim of tokens that no browser got
+	epoch   atomic.Int64 // grows with each revocation, which voids what was issued before
 }
 
 // AddUser adds a user, with a new object id.
@@ -42,7 +42,7 @@ func (t *Tenant) AddUser(userPrincipalName, displayName string) *User {
 
 func (u *User) principalID() string { return u.ObjectID }
 
-// RevokeSessions voids the user's browser sessions, codes and refresh tokens
+// RevokeSessions revokes the user's browser sessions, codes and refresh tokens
 // (AADSTS50173). Access tokens stay valid until they expire.
 func (u *User) RevokeSessions() { u.epoch.Add(1) }
 
@@ -56,7 +56,7 @@ func (t *Tenant) userByObjectID(objectID string) *User {
 	return nil
 }
 
-// userByID is userByObjectID for those who do not hold t.mu.
+// userByID is userByObjectID for callers that do not hold t.mu.
 func (t *Tenant) userByID(objectID string) *User {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -65,7 +65,7 @@ func (t *Tenant) userByID(objectID string) *User {
 
 // A Group is a security group.
 type Group struct {
-	ObjectID string // what the groups claim has
+	ObjectID string // in the groups claim
 	Name     string
 
 	members map[string]bool // object ids

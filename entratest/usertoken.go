@@ -25,7 +25,7 @@ func (t *Tenant) respond(access issuedToken) *tokenResponse {
 	return &tokenResponse{TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds, AccessToken: t.sign(access)}
 }
 
-// userToken answers a grant of a user with an access token, and with whatever else was asked for.
+// userToken answers a grant of a user with an access token and the other tokens requested.
 func (t *Tenant) userToken(e *exchange, g grant, client *App, acr, scopeParameter string) (*tokenResponse, *rejection) {
 	scope, r := t.parseUserScope(scopeParameter)
 	if r != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// grant is a role of one object, on the blobs of a container whose names begin
+// A grant is a role of one object id on the blobs of a container whose names begin
 // with prefix.
 type grant struct {
 	objectID  string
@@ -26,18 +26,18 @@ type grant struct {
 // container, and an empty container the whole account. It takes effect at
 // once; in Azure it can take 10 minutes.
 //
-// A Reader may not see the index tags of blobs, though their number: that takes
-// the actions tags/read and filter/action of Microsoft.Storage, which of the
-// roles that come with Azure only Storage Blob Data Owner has (see [Server.GrantOwner]);
-// and a Reader's request with a condition on them (x-ms-if-tags) is refused.
-// To list the containers takes a role on the whole account.
+// A Reader may see how many index tags a blob has, but not the tags: they require
+// the actions tags/read and filter/action of Microsoft.Storage. Of the built-in roles,
+// only Storage Blob Data Owner has them (see [Server.GrantOwner]). A Reader's request
+// with a condition on tags (x-ms-if-tags) is rejected. Listing the containers requires
+// a role on the whole account.
 func (s *Server) Grant(objectID, container, prefix string) {
 	s.grant(grant{objectID, container, prefix, false})
 }
 
-// GrantOwner gives the role Storage Blob Data Owner, as [Server.Grant] does the
-// other. It can read the tags of blobs, and find blobs by them: in the account or
-// a container if it has the role on all of that.
+// GrantOwner gives the role Storage Blob Data Owner. It is [Server.Grant] for a role
+// that can also read the tags of blobs, and find blobs by them in the account or a
+// container, if the role covers all of it.
 func (s *Server) GrantOwner(objectID, container, prefix string) {
 	s.grant(grant{objectID, container, prefix, true})
 }
@@ -48,21 +48,21 @@ func (s *Server) grant(g grant) {
 	s.grants = append(s.grants, g)
 }
 
-// Revoke takes every role from that object id.
+// Revoke removes all roles of that object id.
 func (s *Server) Revoke(objectID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.grants = slices.DeleteFunc(s.grants, func(g grant) bool { return strings.EqualFold(g.objectID, objectID) })
 }
 
-// need is what a request takes: a role on all names of the container that begin
-// with prefix, on all containers if that is empty.
+// A need is the role that a request requires: on all names of the container that
+// begin with prefix, or on all containers if that is empty.
 type need struct {
 	container, prefix string
 	owner             bool
 }
 
-// need returns what this request takes.
+// need returns the role that this request requires.
 func (x *exchange) need() need {
 	if x.operation == OpListBlobs {
 		q := x.r.URL.Query()

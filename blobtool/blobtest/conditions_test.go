@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
@@ -78,7 +77,7 @@ func TestIfTagsOfAzblob(t *testing.T) {
 	srv.Put("docs", "a", []byte("x"), "")
 	srv.Update("docs", "a", func(p *blobtest.Properties) { p.Tags = map[string]string{"project": "x"} })
 	_, err := docs.NewBlobClient("a").DownloadStream(t.Context(), &blob.DownloadStreamOptions{
-		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfTags: to.Ptr("project = 'y'")}},
+		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfTags: new("project = 'y'")}},
 	})
 	if !hasCode(err, 412, bloberror.ConditionNotMet) {
 		t.Errorf("got %v", err)

@@ -30,7 +30,7 @@ func (c *container) names() []string {
 	return c.sorted
 }
 
-// history returns what is kept under a name, made if need be.
+// history returns the history of a name, and creates it if necessary.
 func (c *container) history(name string) *history {
 	h := c.blobs[name]
 	if h == nil {
@@ -40,15 +40,15 @@ func (c *container) history(name string) *history {
 	return h
 }
 
-// AddContainer creates a container. If it exists, nothing happens.
+// AddContainer adds a container. It does nothing if the container exists.
 func (s *Server) AddContainer(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addContainer(name)
 }
 
-// SetContainerMetadata sets the metadata of a container, which is made if there
-// is none of that name.
+// SetContainerMetadata sets the metadata of a container, and adds the container if it
+// does not exist.
 func (s *Server) SetContainerMetadata(name string, metadata map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,10 +65,9 @@ func (s *Server) addContainer(name string) *container {
 	return c
 }
 
-// Put stores a blob, or replaces it: it then has another ETag and none of the
-// properties that it had. An empty content type is application/octet-stream, as
-// in Azure. The container is made if there is none of that name. The data is
-// copied.
+// Put stores a copy of data as a blob. A blob of that name is replaced: the new one
+// has another ETag and none of its properties. An empty content type means
+// application/octet-stream, as in Azure. The container is added if it does not exist.
 func (s *Server) Put(container, blob string, data []byte, contentType string) {
 	sum := md5.Sum(data)
 	s.put(container, blob, &storedBlob{
@@ -79,8 +78,7 @@ func (s *Server) Put(container, blob string, data []byte, contentType string) {
 }
 
 // PutSized stores a text blob of that many bytes without holding them in
-// memory. Its content depends on nothing but the position: lines of 64 ASCII
-// characters that begin with their number.
+// memory. Its content is lines of 64 ASCII characters that begin with their number.
 func (s *Server) PutSized(container, blob string, size int64) {
 	s.put(container, blob, &storedBlob{
 		content:    syntheticText{},
@@ -162,7 +160,7 @@ func (syntheticText) ReadAt(p []byte, off int64) (int, error) {
 // own, and each blob is in one. They are kept here under their name with a
 // slash at its end, which sorts them right before what is in them.
 
-// AddDirectory creates a directory and those above it. It panics without
+// AddDirectory adds a directory and its parents. It panics without
 // [Options.HierarchicalNamespace].
 func (s *Server) AddDirectory(container, path string) {
 	if !s.opts.HierarchicalNamespace {

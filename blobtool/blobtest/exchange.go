@@ -105,8 +105,8 @@ type errorBody struct {
 // byteOrderMark precedes the XML of the real service; clients skip it.
 const byteOrderMark = "\ufeff"
 
-// writeError writes the error with its code in the header and in the body, which
-// a HEAD has not.
+// writeError writes the error with its code in the header and, unless the method is
+// HEAD, in the body.
 func writeError(w http.ResponseWriter, r *http.Request, status int, answer errorBody) {
 	h := w.Header()
 	if answer.Code != "" {

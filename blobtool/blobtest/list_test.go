@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
@@ -228,7 +227,7 @@ func TestListRefuses(t *testing.T) {
 	}
 	none, _ := clientOf(t, srv, "none", token)
 	srv.Grant(alice, "none", "")
-	if _, err := none.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: to.Ptr("a")}).NextPage(t.Context()); !hasCode(err, 404, bloberror.ContainerNotFound) {
+	if _, err := none.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: new("a")}).NextPage(t.Context()); !hasCode(err, 404, bloberror.ContainerNotFound) {
 		t.Errorf("no container: %v", err)
 	}
 }

@@ -136,7 +136,7 @@ func (b *storedBlob) headers(h http.Header, current bool, resourceType string) {
 	}
 }
 
-// stateHeaders sets tier and lease, which a snapshot has not.
+// stateHeaders sets tier and lease, which a snapshot does not have.
 func (b *storedBlob) stateHeaders(set func(name, value string)) {
 	set("x-ms-access-tier", b.tier())
 	if b.Tier == "" {

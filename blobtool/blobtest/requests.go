@@ -12,7 +12,7 @@ import (
 // kept, so that no token is.
 type Request struct {
 	Time      time.Time // by the server's clock
-	Operation Operation // empty if it is none that is served
+	Operation Operation // empty if it is not served
 	Method    string
 	Path      string // decoded
 	Query     url.Values
@@ -108,8 +108,7 @@ const (
 	OpGetBlobTags              Operation = "Get Blob Tags"
 )
 
-// operationOf tells the operations apart; it returns nothing for what is none
-// that is served.
+// operationOf returns the operation of a request, or nothing if it is not served.
 func operationOf(r *http.Request, container, blob string) Operation {
 	q := r.URL.Query()
 	get, head, comp := r.Method == http.MethodGet, r.Method == http.MethodHead, q.Get("comp")

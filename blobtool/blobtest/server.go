@@ -15,51 +15,51 @@ import (
 
 // Options configures a [Server].
 type Options struct {
-	// Key returns the public key with which tokens of that kid are verified,
-	// such as the PublicKey method of a test tenant. Required.
+	// Key returns the public key for tokens with that kid: the PublicKey method of a
+	// test tenant, for example. Required.
 	Key func(kid string) (*rsa.PublicKey, bool)
 
 	// Issuer is the exact iss of tokens, https://sts.windows.net/{tenant}/ for
 	// Azure Storage, whose tokens are v1. Required.
 	Issuer string
 
-	// Audience is the aud of tokens; a trailing slash more or less does not
-	// matter. Defaults to https://storage.azure.com.
+	// Audience is the aud of tokens, with or without a trailing slash. Defaults to
+	// https://storage.azure.com.
 	Audience string
 
-	// TenantID is the tid of tokens. If empty, it is taken from Issuer where
-	// that has the form https://sts.windows.net/{tenant}/, and else not checked.
+	// TenantID is the tid of tokens. Defaults to the tenant in an Issuer of the form
+	// https://sts.windows.net/{tenant}/; with another Issuer, it is not checked.
 	TenantID string
 
 	// Now is the clock for the lifetime of tokens and for Last-Modified.
 	// Defaults to [time.Now].
 	Now func() time.Time
 
-	// Versioning keeps what is replaced or deleted as a version, as the setting
-	// of that name of an account. Blobs then have version ids.
+	// Versioning keeps replaced and deleted blobs as versions, like the setting of
+	// that name in Azure. Blobs then have version ids.
 	Versioning bool
 
-	// SoftDeleteDays, if positive, keeps what is deleted, to be listed with
-	// include=deleted: the retention of soft delete for blobs. Nothing goes
-	// away when the days are over.
+	// SoftDeleteDays, if positive, keeps deleted blobs, which are listed with
+	// include=deleted: the retention period of soft delete for blobs. They stay when
+	// it has passed.
 	SoftDeleteDays int
 
-	// HierarchicalNamespace makes the account one of Data Lake Storage Gen2:
-	// directories are entries without content, made with the first blob in them
-	// or by [Server.AddDirectory]. A flat listing has them as blobs with the
-	// ResourceType directory and, if asked for, the metadata hdi_isfolder; a
-	// listing by hierarchy has them as prefixes with properties; Get Blob of
-	// one is empty. Tags don't exist: comp=tags and comp=blobs answer 400
-	// InvalidQueryParameterValue, x-ms-if-tags 400 UnsupportedHeader. It excludes Versioning, as in Azure.
+	// HierarchicalNamespace makes the account one of Data Lake Storage Gen2.
+	// Directories are entries without content, added with the first blob in them or
+	// by [Server.AddDirectory]. A flat listing has them as blobs with the ResourceType
+	// directory and, if requested, the metadata hdi_isfolder; a listing by hierarchy
+	// has them as prefixes with properties; Get Blob of one is empty. There are no
+	// tags: comp=tags and comp=blobs answer 400 InvalidQueryParameterValue,
+	// x-ms-if-tags 400 UnsupportedHeader. It excludes Versioning, as in Azure.
 	HierarchicalNamespace bool
 
-	// Account is the name of an account that is the first segment of the path
-	// of its URL, https://127.0.0.1:PORT/devstoreaccount1, as the emulator has
-	// it. Defaults to none: the account is the host, as in Azure.
+	// Account is the name of an account that is the first path segment of its URL,
+	// https://127.0.0.1:PORT/devstoreaccount1, as in the emulator. Defaults to none: the
+	// account is the host, as in Azure.
 	Account string
 
-	// Addr is the address to listen on, host and port. Defaults to
-	// "127.0.0.1:0", a free port.
+	// Addr is where the server listens: host and port. Defaults to 127.0.0.1:0, a
+	// free port.
 	Addr string
 
 	// KeepRequests is how many requests [Server.Requests] returns; older ones are
@@ -136,8 +136,8 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// New starts a server for a test, and closes it when the test is done. Options that
-// make no sense fail the test.
+// New starts a server for a test, and closes it when the test is done. Invalid options
+// fail the test.
 func New(t TB, opts *Options) *Server {
 	t.Helper()
 	defer failOnPanic(t)
@@ -155,7 +155,7 @@ func failOnPanic(t TB) {
 
 func withDefaults(opts *Options) Options {
 	if opts == nil || opts.Key == nil || opts.Issuer == "" {
-		panic("blobtest: Options.Key and Options.Issuer are required: they say whose tokens are good")
+		panic("blobtest: Options.Key and Options.Issuer are required: they say whose tokens are valid")
 	}
 	if opts.HierarchicalNamespace && opts.Versioning {
 		panic("blobtest: an account with a hierarchical namespace has no versions")
@@ -197,7 +197,7 @@ func (s *Server) HTTPClient() *http.Client { return &http.Client{Transport: s.tr
 // file (SSL_CERT_FILE) what to trust. It is for localhost, 127.0.0.1 and ::1.
 func (s *Server) CertificatePEM() []byte { return append([]byte(nil), s.certPEM...) }
 
-// Close breaks off what is running and stops the server.
+// Close stops the server. Requests under way are cut off.
 func (s *Server) Close() {
 	s.closeOnce.Do(func() {
 		_ = s.http.Close()
