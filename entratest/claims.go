@@ -14,7 +14,7 @@ import (
 // maxGroups is how many groups a token holds.
 const maxGroups = 200
 
-// addOptional adds the claims that a resource has only by its registration.
+// addOptional adds the claims that a resource's registration lists.
 func (t *Tenant) addOptional(claims map[string]any, aim target, user profile) {
 	for _, name := range aim.resource.OptionalClaims {
 		switch {
@@ -59,7 +59,7 @@ func (t *Tenant) addGroups(claims map[string]any, user profile) {
 	}
 }
 
-// signInNote is what the aio claim says to Entra alone: how the user signed in,
+// signInNote is in the aio claim, which only Entra can read: how the user signed in,
 // which v2 tokens do not show.
 type signInNote struct {
 	Time     int64    `json:"a"`
@@ -226,8 +226,8 @@ func (t *Tenant) lifetime() time.Duration {
 	return time.Duration(between(3600, 5400)) * time.Second
 }
 
-// subject returns the pairwise identifier of a user towards one app: the same
-// every time, and of no use to another app.
+// subject returns the pairwise identifier of a user for one app: the same every time,
+// and different for each app.
 func (t *Tenant) subject(objectID, clientID string) string {
 	h := sha256.New()
 	for _, part := range []string{string(t.pairwise), objectID, clientID} {

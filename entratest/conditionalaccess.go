@@ -13,26 +13,27 @@ type policySet struct {
 	blocked bool
 }
 
-// RequireMFA is a conditional access policy: tokens for resource are for users
-// who approved their sign-in (amr has mfa). Without that, the sign-in pages ask
-// for it, and the token endpoint refuses (AADSTS50076) with a claims challenge.
+// RequireMFA adds a conditional access policy: tokens for resource require that the
+// user approved the sign-in (amr has mfa). Otherwise the sign-in pages ask for it, and
+// the token endpoint fails (AADSTS50076) with a claims challenge.
 func (t *Tenant) RequireMFA(resource *App) {
 	t.changePolicy(resource, func(p *policySet) { p.mfa = newGUID() })
 }
 
-// RequireAuthenticationContext is a conditional access policy: tokens for resource
-// are for users who met the authentication context, "c1" for instance, as their token's claim acrs says.
+// RequireAuthenticationContext adds a conditional access policy: tokens for resource
+// require that the user met the authentication context, such as "c1", as the claim acrs
+// says.
 func (t *Tenant) RequireAuthenticationContext(resource *App, context string) {
 	t.changePolicy(resource, func(p *policySet) { p.context = context })
 }
 
-// BlockAccess is a conditional access policy that lets nobody get a token for
-// resource (AADSTS53003).
+// BlockAccess adds a conditional access policy that blocks all tokens for resource
+// (AADSTS53003).
 func (t *Tenant) BlockAccess(resource *App) {
 	t.changePolicy(resource, func(p *policySet) { p.blocked = true })
 }
 
-// ClearConditionalAccess ends all policies for resource.
+// ClearConditionalAccess removes all policies for resource.
 func (t *Tenant) ClearConditionalAccess(resource *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -53,8 +54,8 @@ func (t *Tenant) policyOf(resource *App) policySet {
 	return t.policies[resource]
 }
 
-// access judges a sign-in by the policies of a resource, and by the claims that
-// the client asks for.
+// access checks a sign-in against the policies of a resource and the claims that the
+// client requests.
 func (t *Tenant) access(resource *App, asked claimsRequest, s signIn) *rejection {
 	p := t.policyOf(resource)
 	switch {
@@ -72,7 +73,7 @@ func (t *Tenant) access(resource *App, asked claimsRequest, s signIn) *rejection
 	return nil
 }
 
-// moreNeeded is the refusal that tells the client what to ask the user for.
+// moreNeeded is the rejection that tells the client what the user must do.
 func moreNeeded(resource *App, claim string, demand map[string]any) *rejection {
 	challenge, err := json.Marshal(map[string]any{"access_token": map[string]any{claim: demand}})
 	must(err)
@@ -82,7 +83,7 @@ func moreNeeded(resource *App, claim string, demand map[string]any) *rejection {
 	return r
 }
 
-// policy judges a sign-in for all that the errand is about.
+// policy checks a sign-in for all resources of the errand.
 func (t *Tenant) policy(job *errand, s signIn) *rejection {
 	for _, scope := range job.scopes {
 		if r := t.access(scope.resource, job.claims, s); r != nil {

@@ -32,7 +32,7 @@ func (t *Tenant) consentStep(e *exchange, f *flow, job *errand, user *User) bool
 	return false
 }
 
-// A wish is what a client would have on a resource.
+// A wish is the scopes that a client requests of a resource.
 type wish struct {
 	client, resource *App
 	scopes           []string
@@ -100,7 +100,7 @@ func (t *Tenant) adminsOnly(wanted []wish) bool {
 	})
 }
 
-// recordConsent keeps what was agreed to on the page.
+// recordConsent records the consent given on the page.
 func (t *Tenant) recordConsent(f *flow, job *errand, user *User, wanted []wish) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -40,7 +40,7 @@ func reject(code int, message string) *rejection {
 	return &r
 }
 
-// missing says that a parameter is not there.
+// missing is the rejection for a missing parameter.
 func missing(parameter string) *rejection {
 	return reject(900144, fmt.Sprintf("The request body must contain the following parameter: '%s'.", parameter))
 }
@@ -109,7 +109,7 @@ type errorBody struct {
 	Claims        string `json:"claims,omitempty"` // a JSON object as text
 }
 
-// clip bounds what a caller gets back of their own words.
+// clip bounds how much of a request is repeated in an answer.
 func clip(s string) string {
 	const limit = 200
 	if len(s) > limit {

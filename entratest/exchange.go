@@ -90,7 +90,7 @@ func (e *exchange) reject(r *rejection) {
 
 func (e *exchange) describe(r *rejection) string { return r.Error() + " " + e.ids() }
 
-// ids returns what support would ask for.
+// ids returns the ids by which support finds a request.
 func (e *exchange) ids() string {
 	return fmt.Sprintf("Trace ID: %s Correlation ID: %s Timestamp: %s", e.traceID, e.correlationID, e.timestamp())
 }
@@ -105,8 +105,8 @@ func (e *exchange) errorURI(r *rejection) string {
 	return fmt.Sprintf("%s/error?code=%d", e.tenant.authorityHost, r.code)
 }
 
-// unknownTenant refuses a request below a tenant that does not exist. Reports show two errors
-// with the one code: the metadata's and that of all other endpoints.
+// unknownTenant is the rejection for a tenant that does not exist. Reports show two errors with
+// the same code: one for metadata and one for all other endpoints.
 func (e *exchange) unknownTenant(segment string) *rejection {
 	r := reject(90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", clip(segment)))
 	if e.endpoint == EndpointDiscovery || e.endpoint == EndpointKeys {

@@ -70,7 +70,7 @@ type keyring struct {
 	used          []*signingKey // all that it took, to be given back
 }
 
-// take returns a key that no open server has. Callers hold r.mu.
+// take returns a key that no open server uses. Callers hold r.mu.
 func (r *keyring) take() *signingKey {
 	key := spareKey()
 	if key == nil {
@@ -91,7 +91,7 @@ func spareKey() *signingKey {
 	return key
 }
 
-// giveBack makes the keys those of servers to come.
+// giveBack lets later servers use the keys.
 func (r *keyring) giveBack() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,18 +121,17 @@ func (r *keyring) published() []*signingKey {
 	return keys
 }
 
-// RotateKeys makes tokens be signed with a new key from now on; the old one
-// leaves the key set at once, so that tokens it signed are no longer valid. The
-// new key is the one that [Tenant.AnnounceKey] announced, if there is one.
+// RotateKeys signs tokens with a new key from now on. The old one leaves the key
+// set at once, so that tokens signed with it are no longer valid. The new key is the one
+// that [Tenant.AnnounceKey] announced, if there is one.
 func (t *Tenant) RotateKeys() {
 	t.keys.mu.Lock()
 	defer t.keys.mu.Unlock()
 	t.keys.current, t.keys.next = t.keys.next, nil
 }
 
-// AnnounceKey adds the key that the next [Tenant.RotateKeys] switches to
-// to the key set, ahead of its use, which is how Entra rolls its keys over.
-// It returns the key's id.
+// AnnounceKey publishes the key that the next [Tenant.RotateKeys] switches to, ahead
+// of its use, as Entra does. It returns the key's id.
 func (t *Tenant) AnnounceKey() string {
 	t.keys.signing() // the announced key is never the only one
 	t.keys.mu.Lock()
@@ -143,10 +142,10 @@ func (t *Tenant) AnnounceKey() string {
 	return t.keys.next.id
 }
 
-// KeyID returns the id (kid) of the key that signs now.
+// KeyID returns the id (kid) of the current key.
 func (t *Tenant) KeyID() string { return t.keys.signing().id }
 
-// PublicKey returns the key of the key set with that id, for resource servers in tests.
+// PublicKey returns the published key with that id, for resource servers in tests.
 func (t *Tenant) PublicKey(kid string) (*rsa.PublicKey, bool) {
 	for _, key := range t.keys.published() {
 		if key.id == kid {
@@ -156,13 +155,13 @@ func (t *Tenant) PublicKey(kid string) (*rsa.PublicKey, bool) {
 	return nil, false
 }
 
-// AddSigningKey gives the app a signing key of its own in this tenant, as apps with a
-// claims-mapping policy have, and returns the key's id: from now on it signs the access tokens
-// for the app, and the ID tokens that the app gets. Called again, it replaces the key.
+// AddSigningKey gives the app a signing key of its own in this tenant, like apps with a
+// claims-mapping policy, and returns the key's id. From now on it signs the access tokens
+// for the app, and the ID tokens that the app gets. Another call replaces the key.
 //
-// The key is visible only on request: metadata fetched with ?appid={client id} name a key set
-// with the same parameter, which has this key and no other. Without the parameter, or with the id
-// of an app that has no key of its own, both are as for any app.
+// The key is published only on request: metadata fetched with ?appid={client id} name a key
+// set with the same parameter, which has only this key. Without the parameter, or with the id
+// of an app that has no key of its own, both are the tenant's.
 func (a *App) AddSigningKey() string {
 	key := a.tenant.keys.spare()
 	a.tenant.mu.Lock()

@@ -56,7 +56,7 @@ func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenRespons
 	return t.respondToUser(e, access, user, client, scope, granted, g), nil
 }
 
-// grantOf returns what a refresh token of an exchange stands for.
+// grantOf returns the grant in a refresh token of an exchange.
 func (t *Tenant) grantOf(user profile, client *App, scope string) grant {
 	g := grant{
 		Tenant: t.id, User: user.objectID, Name: user.name, UPN: user.userPrincipalName,
@@ -72,8 +72,8 @@ func (t *Tenant) grantOf(user profile, client *App, scope string) grant {
 	return g
 }
 
-// checkUserAssertion judges the token that a client presents for its user. The checks come
-// in this order: form, signature, issuer, time, kind of token, audience.
+// checkUserAssertion checks the token that a client presents for its user, in this order:
+// form, signature, issuer, time, kind of token, audience.
 func (t *Tenant) checkUserAssertion(assertion string, client *App) (jwt.MapClaims, *rejection) {
 	claims := jwt.MapClaims{}
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithoutClaimsValidation())
@@ -148,8 +148,8 @@ func checkAssertionUse(claims jwt.MapClaims, client *App) *rejection {
 	return nil
 }
 
-// profileOf returns the user of an assertion. One that the tenant does not
-// know is what the assertion says: tests may mint any number of them.
+// profileOf returns the user of an assertion. A user that the tenant does not know is
+// as the assertion says: tests may mint any number of them.
 func (t *Tenant) profileOf(claims jwt.MapClaims) profile {
 	text := func(names ...string) string {
 		for _, name := range names {

@@ -10,8 +10,8 @@ import (
 	"math/big"
 )
 
-// must panics on what cannot happen in a working process: the random source
-// failing, a map of our own making that does not encode.
+// must panics on errors that cannot happen in a working process: a failing random
+// source, a map of our own that does not encode.
 func must(err error) {
 	if err != nil {
 		panic("entratest: " + err.Error())
@@ -25,8 +25,7 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// opaque returns n random bytes in base64url, for values that mean nothing to
-// anyone but Entra.
+// opaque returns n random bytes in base64url, for values that only Entra understands.
 func opaque(n int) string { return base64.RawURLEncoding.EncodeToString(randomBytes(n)) }
 
 // between returns a random number from low to high, both included.
@@ -44,7 +43,7 @@ func newGUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// emptyGUID is what programs send that were never told their client id.
+// emptyGUID is what programs send if their client id is not configured.
 const emptyGUID = "00000000-0000-0000-0000-000000000000"
 
 func isGUID(s string) bool {
@@ -65,9 +64,9 @@ func isGUID(s string) bool {
 	return true
 }
 
-// A sealer makes opaque values out of what the server wants to see again: codes,
-// refresh tokens, cookies, the state of a form. Nothing about them is kept, so
-// a tenant's memory does not grow with what it has handed out.
+// A sealer encrypts values that the tenant gets back later: codes, refresh tokens,
+// cookies, the state of a form. Nothing is stored, so a tenant's memory does not grow
+// with what it has issued.
 type sealer struct{ aead cipher.AEAD }
 
 func newSealer() sealer {
@@ -78,7 +77,7 @@ func newSealer() sealer {
 	return sealer{aead}
 }
 
-// seal returns v in base64url, for one purpose alone.
+// seal returns v in base64url, bound to a purpose.
 func (s sealer) seal(purpose string, v any) string {
 	plain, err := json.Marshal(v)
 	must(err)
@@ -88,7 +87,7 @@ func (s sealer) seal(purpose string, v any) string {
 	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nonce, nonce, plain, []byte(purpose)))
 }
 
-// open reads into v what seal made for the same purpose, and reports whether it was that.
+// open decodes a value of seal for the same purpose into v, and reports whether it is one.
 func (s sealer) open(purpose, text string, v any) bool {
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(sealed) < s.aead.NonceSize() {

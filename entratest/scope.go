@@ -25,7 +25,7 @@ func (t *Tenant) short(resource *App, scopes []string) []string {
 	return names
 }
 
-// defaultScope asks for everything that was consented to.
+// defaultScope requests everything that was consented to.
 const defaultScope = ".default"
 
 // A scopeRequest is what a request's scope parameter asks for: scopes of one
@@ -63,8 +63,8 @@ func (t *Tenant) parseScope(parameter string) (scopeRequest, *rejection) {
 	return all[0], nil
 }
 
-// parseUserScope is parseScope for requests of users, who may ask for nothing but to sign
-// in: the token is then one for Microsoft Graph with the scopes of OpenID Connect.
+// parseUserScope is parseScope for requests on behalf of users. They may request only to
+// sign in: the token is then one for Microsoft Graph with the scopes of OpenID Connect.
 func (t *Tenant) parseUserScope(parameter string) (scopeRequest, *rejection) {
 	all, openid, r := t.parseScopes(parameter)
 	if r == nil && len(all) == 0 && len(openid) > 0 {

@@ -18,8 +18,8 @@ const (
 // flowLifetime is how long a page waits for its answer.
 const flowLifetime = 3600 // seconds
 
-// A flow is how far a person has come. It travels in the pages' forms, sealed and
-// tied to the browser, so that no other site can send one.
+// A flow is the state of a sign-in. It travels in the pages' forms, sealed and bound to
+// the browser, so that no other site can send one.
 type flow struct {
 	Kind    string
 	Query   string // the request at the authorize or admin consent endpoint, or the user code
@@ -35,7 +35,7 @@ type flow struct {
 	Everyone  bool // consent is for the whole tenant
 }
 
-// An errand is what a person has come for, as the pages need to know it.
+// An errand is what the user came for, as the pages need it.
 type errand struct {
 	client *App
 	scopes []scopeRequest
@@ -47,7 +47,7 @@ type errand struct {
 	fail   func(r *rejection)
 }
 
-// proceed takes the person to the next page, or back to the client.
+// proceed sends the user to the next page, or back to the client.
 func (t *Tenant) proceed(e *exchange, f *flow) {
 	owner := t
 	if f.Tenant != "" {
@@ -95,7 +95,7 @@ func (h *host) ownerOf(e *exchange, f *flow) *Tenant {
 	return all[0]
 }
 
-// errand reads what the flow is about. Without an errand, a refusal is for a page.
+// errand reads what the flow is about. A rejection without an errand is for a page.
 func (t *Tenant) errand(e *exchange, f *flow) (*errand, *rejection) {
 	switch f.Kind {
 	case flowDevice:
@@ -151,7 +151,7 @@ func (t *Tenant) step(e *exchange, f *flow, job *errand) {
 	}
 }
 
-// account returns the user to go on with, or nobody if a person must choose.
+// account returns the user to continue with, or nil if the user must choose.
 func (t *Tenant) account(e *exchange, f *flow, job *errand) (*User, signIn, *rejection) {
 	if f.User != "" {
 		user := t.userByID(f.User)
@@ -190,7 +190,7 @@ func (t *Tenant) account(e *exchange, f *flow, job *errand) (*User, signIn, *rej
 	return nil, signIn{}, nil
 }
 
-// isHinted reports whether a login_hint leaves the user possible.
+// isHinted reports whether a login_hint allows the user.
 func (u *User) isHinted(hint string) bool {
 	return hint == "" || strings.EqualFold(hint, u.UserPrincipalName) || u.Email != "" && strings.EqualFold(hint, u.Email)
 }
@@ -260,7 +260,7 @@ func (t *Tenant) chosen(f *flow, form url.Values) *User {
 	return nil
 }
 
-// cancel takes the person back without what the client wanted.
+// cancel sends the user back to the client with an error.
 func (t *Tenant) cancel(e *exchange, f *flow, action string) {
 	owner := t
 	if other := t.tenant(f.Tenant); other != nil {
@@ -279,7 +279,7 @@ func (t *Tenant) cancel(e *exchange, f *flow, action string) {
 	}
 }
 
-// refusal is what a client learns when a person said no.
+// refusal is the rejection that a client gets when the user said no.
 func refusal(code int, message string) *rejection {
 	r := reject(code, message)
 	r.kind, r.subcode = "access_denied", "cancel"

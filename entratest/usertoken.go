@@ -62,7 +62,7 @@ func resourcesOf(scope scopeRequest) []scopeRequest {
 	return []scopeRequest{scope}
 }
 
-// holder returns the user of a grant, if the grant still counts.
+// holder returns the user of a grant, if the grant is still valid.
 func (t *Tenant) holder(g grant) (profile, *rejection) {
 	user := t.userByID(g.User)
 	switch {
@@ -85,7 +85,7 @@ func (p profile) in(s signIn) profile {
 	return p
 }
 
-// respondToUser adds what a request on a user's behalf may ask for besides.
+// respondToUser adds the other tokens that a request on a user's behalf may ask for.
 func (t *Tenant) respondToUser(e *exchange, access issuedToken, user profile, client *App, scope scopeRequest, granted []string, g grant) *tokenResponse {
 	response := t.respond(access)
 	response.Scope = scopeAnswer(scope, granted)
@@ -128,9 +128,9 @@ func (t *Tenant) clientInfo(objectID string) string {
 	return base64.RawURLEncoding.EncodeToString(info)
 }
 
-// checkConsent returns the scopes that the new token will have: all that were
-// consented to, of which those asked for must be some. A token for Microsoft Graph has the
-// scopes of OpenID Connect besides: to sign the user in is part of any consent.
+// checkConsent returns the scopes of the new token: all that were consented to, which must
+// include those requested. A token for Microsoft Graph also has the scopes of OpenID
+// Connect: signing the user in is part of any consent.
 func (t *Tenant) checkConsent(client *App, scope scopeRequest, user string) ([]string, *rejection) {
 	granted := t.consented(client, scope.resource, user)
 	missing := len(granted) == 0

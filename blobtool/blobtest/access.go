@@ -107,7 +107,7 @@ func newTokenVerifier(o Options) *tokenVerifier {
 	}
 }
 
-// storageClaims are the claims of a token for Azure Storage that count.
+// storageClaims are the claims of a token for Azure Storage that are checked.
 type storageClaims struct {
 	jwt.RegisteredClaims
 	TenantID string `json:"tid"`
@@ -115,7 +115,7 @@ type storageClaims struct {
 	Scope    string `json:"scp"`
 }
 
-// detailError is the AuthenticationErrorDetail of a refused token, as Azure words it.
+// detailError is the AuthenticationErrorDetail of a rejected token, in Azure's words.
 type detailError string
 
 func (e detailError) Error() string { return string(e) }
@@ -149,7 +149,7 @@ func (v *tokenVerifier) caller(r *http.Request) (string, error) {
 	return claims.ObjectID, v.check(&claims)
 }
 
-// check tests the claims of a token whose signature and lifetime are good.
+// check checks the claims of a token whose signature and lifetime are valid.
 func (v *tokenVerifier) check(c *storageClaims) error {
 	forUs := slices.ContainsFunc(c.Audience, func(a string) bool { return strings.TrimSuffix(a, "/") == v.audience })
 	switch {

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// Nothing that a request asks for is silently ignored: a parameter or a header of Azure's that has
-// no meaning here for the operation is refused, with one of Azure's codes.
+// Nothing in a request is silently ignored: a parameter or header of Azure's that is not
+// supported for the operation is rejected, with one of Azure's codes.
 
 // commonHeaders are the headers of Azure's that every request may have.
 var commonHeaders = []string{
@@ -45,12 +45,13 @@ var accepted = map[Operation]acceptance{
 	},
 }
 
-// checkRequest refuses what the operation does not know or can't read, and reports whether to go on.
+// checkRequest rejects what the operation does not support or can't parse, and reports whether to
+// continue.
 func (x *exchange) checkRequest() bool {
 	return x.checkParameters() && x.checkHeaders() && x.checkConditions() && x.checkHashes()
 }
 
-// checkParameters judges the query.
+// checkParameters checks the query.
 func (x *exchange) checkParameters() bool {
 	q := x.r.URL.Query()
 	for name, values := range q {
@@ -82,7 +83,7 @@ func (x *exchange) checkParameters() bool {
 	return true
 }
 
-// checkQuery refuses a query that can't be read as a whole, before it says what is asked for.
+// checkQuery rejects a query that can't be parsed, before the operation is checked.
 func (x *exchange) checkQuery() bool {
 	if _, err := url.ParseQuery(x.r.URL.RawQuery); err != nil {
 		x.invalidQuery()
@@ -91,7 +92,7 @@ func (x *exchange) checkQuery() bool {
 	return true
 }
 
-// checkHeaders judges which headers there are.
+// checkHeaders checks which headers there are.
 func (x *exchange) checkHeaders() bool {
 	known := accepted[x.operation].headers
 	for name, values := range x.r.Header {
@@ -125,8 +126,8 @@ func (x *exchange) unsupportedHeader(name string) {
 // oldest is the first version of the service that takes Entra's tokens.
 const oldest = "2017-11-09"
 
-// checkVersion judges x-ms-version, and reports whether to go on. A request without it counts as
-// one of the newest version, though Azure refuses it; versions to come are taken for a year ahead.
+// checkVersion checks x-ms-version, and reports whether to continue. A request without it counts
+// as one of the newest version, though Azure rejects it; versions up to a year ahead are accepted.
 func (x *exchange) checkVersion() bool {
 	version := x.r.Header.Get("X-Ms-Version")
 	date, err := time.Parse(time.DateOnly, version)
@@ -159,9 +160,9 @@ const (
 	maxSegments   = 254
 )
 
-// checkNames refuses a request for a container or blob that can't exist because of its name, and
-// reports whether to go on. What a path with dot segments means depends on who removes them, so it
-// means nothing here.
+// checkNames rejects a request for a container or blob that can't exist because of its name, and
+// reports whether to continue. A path with dot segments is rejected: its meaning depends on who
+// removes them.
 func (x *exchange) checkNames() bool {
 	segments := strings.Split(x.blob, "/")
 	switch n := len(x.container); {
@@ -197,7 +198,7 @@ func hasDots(segments []string) bool {
 	return false
 }
 
-// What else Azure has at each level, by comp; it knows no others.
+// All operations of Azure at each level, by comp.
 var (
 	accountComps   = []string{"list", "blobs", "properties", "stats", "userdelegationkey", "batch"}
 	containerComps = []string{"", "list", "blobs", "metadata", "acl", "lease", "undelete", "rename", "batch", "properties"}
@@ -207,8 +208,8 @@ var (
 	}
 )
 
-// checkOperation refuses operations that are not served, and reports whether to go on: 405 for
-// those of Azure that are not implemented here, 400 for those that Azure does not know either.
+// checkOperation rejects operations that are not served, and reports whether to continue: 405 for
+// those that exist in Azure, 400 for all others.
 func (x *exchange) checkOperation(ours bool) bool {
 	q := x.r.URL.Query()
 	comps, restypes := blobComps, []string{"", "account"}

@@ -21,8 +21,8 @@ type container struct {
 	generated []*storedSeries // what is in none of them
 }
 
-// names returns the names of the blobs in the order in which Azure lists them.
-// Nobody changes the result.
+// names returns the names of the blobs in the order in which Azure lists them. Callers
+// don't change the result.
 func (c *container) names() []string {
 	if c.sorted == nil {
 		c.sorted = slices.Sorted(maps.Keys(c.blobs))
@@ -126,7 +126,7 @@ func (s *Server) put(container, name string, b *storedBlob) {
 	s.replace(c.history(name), b)
 }
 
-// nextETag returns an ETag as Azure's look, never twice the same.
+// nextETag returns a new ETag that looks like Azure's.
 func (s *Server) nextETag() string {
 	s.serial++
 	return fmt.Sprintf(`"0x8DD%012X"`, s.serial)
@@ -197,8 +197,7 @@ func (s *Server) historyOf(c *container, name string) *history {
 	return c.blobs[strings.TrimSuffix(name, "/")+"/"]
 }
 
-// resourceType is "file" or "directory", empty in a flat namespace, which knows
-// no such thing.
+// resourceType is "file" or "directory", or empty in a flat namespace.
 func (o Options) resourceType(b *storedBlob) string {
 	switch {
 	case !o.HierarchicalNamespace:

@@ -20,8 +20,8 @@ const maxResults = 5000
 var knownIncludes = []string{"snapshots", "versions", "deleted", "deletedwithversions", "metadata", "tags",
 	"uncommittedblobs", "copy", "immutabilitypolicy", "legalhold", "permissions"}
 
-// rows returns what a listing shows under a name: snapshots and versions from
-// the oldest on, then the blob.
+// rows returns the rows of a listing for a name: snapshots and versions, oldest
+// first, then the blob.
 func (h *history) rows(in included) []row {
 	var rows []row
 	add := func(blobs []*storedBlob, want func(*storedBlob) bool) {
@@ -212,8 +212,8 @@ type nameList struct {
 	at func(i int) string
 }
 
-// walk goes through several lists as if they were one, from a name on, and can
-// leap: what it costs depends on what it visits, not on how much there is.
+// A walk goes through several lists as if they were one, from a name on, and can
+// leap: its cost depends on the names that it visits, not on how many there are.
 type walk struct {
 	lists []nameList
 	next  []int // of each list

@@ -77,8 +77,8 @@ type listedProperties struct {
 	RemainingDays     *int   `xml:"RemainingRetentionDays"`
 }
 
-// newListedPrefix describes a virtual directory, or a real one: that is the first
-// of what is in it.
+// newListedPrefix describes a virtual directory, or a real one, which is its own first
+// entry.
 func newListedPrefix(folder, first string, rows []row, in included, o Options) listedPrefix {
 	l := listedPrefix{Name: encodeName(folder)}
 	if rows[0].directory && first == folder {
@@ -184,13 +184,12 @@ func (x *exchange) writeXML(v any) {
 	_, _ = x.w.Write([]byte(text)) // the client may be gone
 }
 
-// included is what a List Blobs request wants besides the present blobs
-// (parameter include).
+// included is what the parameter include of List Blobs adds to the present blobs.
 type included struct {
 	snapshots, versions, deleted, deletedWithVersions, metadata, tags bool
 }
 
-// parseInclude parses the parameter; a value that Azure doesn't know is refused.
+// parseInclude parses the parameter. It rejects values that Azure doesn't know.
 func parseInclude(value string) (included, bool) {
 	var in included
 	if value == "" {

@@ -33,7 +33,7 @@ func (x *exchange) readBlob() {
 	x.sendContent(b, current)
 }
 
-// sendContent sends the range that was asked for, or all.
+// sendContent sends the requested range, or all.
 func (x *exchange) sendContent(b *storedBlob, current bool) {
 	h := x.w.Header()
 	start, end, partial, err := parseRange(rangeHeader(x.r), b.size)
@@ -70,8 +70,8 @@ func (x *exchange) setMD5(header string, sum []byte) {
 // suffixes nor several at once.
 var rangeForm = regexp.MustCompile(`^bytes=([0-9]{1,18})-([0-9]{0,18})$`)
 
-// checkRange refuses a range in another form, and reports whether to go on. It is not known what
-// Azure does with one in the header Range; served as a whole, the blob would pass for what was asked for.
+// checkRange rejects a range in another form, and reports whether to continue. It is not known what
+// Azure does with one in the header Range; the whole blob could be mistaken for the range.
 func (x *exchange) checkRange() bool {
 	for _, name := range []string{"X-Ms-Range", "Range"} {
 		values := x.r.Header.Values(name)
@@ -93,9 +93,8 @@ func number(digits string) int64 {
 	return n
 }
 
-// parseRange parses a range that checkRange has let pass into a half-open one, or all of the blob
-// if there is none. An error means that no byte of the blob is in the range: so it is for each
-// range of an empty blob.
+// parseRange parses a range that passed checkRange into a half-open one, or all of the blob if there
+// is none. It fails if no byte of the blob is in the range, as always with an empty blob.
 func parseRange(header string, size int64) (start, end int64, partial bool, err error) {
 	m := rangeForm.FindStringSubmatch(header)
 	if m == nil {
@@ -119,8 +118,8 @@ func (x *exchange) wantsHash(name string) bool {
 	return strings.EqualFold(x.r.Header.Get(name), "true")
 }
 
-// checkHashes refuses a request for a hash that there is no range for, or for two, and reports
-// whether to go on.
+// checkHashes rejects a request for a hash without a range, or for two hashes, and reports whether
+// to continue.
 func (x *exchange) checkHashes() bool {
 	if x.operation == OpGetBlob && !x.checkRange() {
 		return false
@@ -139,7 +138,7 @@ func (x *exchange) checkHashes() bool {
 }
 
 // hashRange adds the hash of the range where the client asks for one; Azure computes it up to
-// 4 MiB. It reports whether to go on.
+// 4 MiB. It reports whether to continue.
 func (x *exchange) hashRange(b *storedBlob, start, length int64) bool {
 	sum := md5.New()
 	crc := crc64.New(crcTable)

@@ -193,8 +193,9 @@ func (s *Server) URL() string {
 // other. Each call returns a new one, for you to change; all share connections.
 func (s *Server) HTTPClient() *http.Client { return &http.Client{Transport: s.transport} }
 
-// CertificatePEM returns the server's certificate, for programs that are told by
-// file (SSL_CERT_FILE) what to trust. It is for localhost, 127.0.0.1 and ::1.
+// CertificatePEM returns the server's TLS certificate, which is its own root: write it
+// to a file for SSL_CERT_FILE, or add it to a pool. It is for localhost, 127.0.0.1 and
+// ::1.
 func (s *Server) CertificatePEM() []byte { return append([]byte(nil), s.certPEM...) }
 
 // Close stops the server. Requests under way are cut off.

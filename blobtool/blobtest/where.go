@@ -12,7 +12,7 @@ type condition struct {
 	key, operator, value string
 }
 
-// where is the expression of Find Blobs by Tags: conditions that all hold.
+// A where is the expression of Find Blobs by Tags: conditions that must all hold.
 type where []condition
 
 // Tokens of the expression: a key in double quotes, or bare if it is an
@@ -115,7 +115,7 @@ func (c condition) holds(value string) bool {
 	}
 }
 
-// shown returns the tags that the expression names: no others are in the answer.
+// shown returns the tags that the expression names: only they are in the answer.
 func (w where) shown(tags map[string]string) map[string]string {
 	out := map[string]string{}
 	for _, c := range w {
