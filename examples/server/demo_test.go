@@ -23,7 +23,7 @@ func TestDemoOnce(t *testing.T) {
 	}
 	out := stdout.String()
 	wantText(t, out, "ok    1. Alice lists the tools", "Authenticated ping successful", "ようこそ、アリスさん。", "...<truncated>",
-		"AuthorizationPermissionMismatch", "401 Unauthorized", "resource_metadata=", "All 10 steps came out as they should.")
+		"AuthorizationPermissionMismatch", "401 Unauthorized", "resource_metadata=", "All 10 steps passed.")
 	if strings.Contains(out, "FAIL") || stderr.Len() > 0 {
 		t.Errorf("output:\n%s\nlog:\n%s", out, stderr.String())
 	}

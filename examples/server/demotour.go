@@ -31,7 +31,7 @@ type tour struct {
 }
 
 // takeTour shows each thing that the server promises, and reports whether all of
-// it came out as it should.
+// it passed.
 func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 	ctx, cancel := context.WithTimeout(ctx, tourTimeout)
 	defer cancel()
@@ -66,10 +66,10 @@ func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 	p.step("A call without token is refused", func(n *notes) error { return t.withoutToken(ctx, n) })
 
 	if p.failed > 0 {
-		p.line(fmt.Sprintf("FAIL: %d of %d steps did not come out as they should.", p.failed, p.steps))
+		p.line(fmt.Sprintf("FAIL: %d of %d steps failed.", p.failed, p.steps))
 		return false
 	}
-	p.line(fmt.Sprintf("All %d steps came out as they should.", p.steps))
+	p.line(fmt.Sprintf("All %d steps passed.", p.steps))
 	return true
 }
 
@@ -171,7 +171,7 @@ func (t *tour) storageToken(ctx context.Context, n *notes) error {
 	)
 }
 
-// beginning shows enough of a token to see that it is one.
+// beginning returns the first characters of a token.
 func beginning(token string) string {
 	const most = 12
 	if len(token) <= most {
@@ -313,7 +313,7 @@ func resultText(result *mcp.CallToolResult) string {
 
 func expect(what string, got, want any) error {
 	if got != want {
-		return fmt.Errorf("%s is %v; it should be %v", what, got, want)
+		return fmt.Errorf("%s is %v, want %v", what, got, want)
 	}
 	return nil
 }

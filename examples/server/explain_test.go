@@ -73,7 +73,7 @@ func TestExplainWithoutConfiguration(t *testing.T) {
 	mint := func(version int, name string, value any) string {
 		return w.tenant.Mint(w.api, version, func(_, claims map[string]any) { claims[name] = value })
 	}
-	const notice = "judged by its own tenant ("
+	const notice = "checked against its own tenant ("
 	for name, row := range map[string]struct {
 		config config
 		input  string
@@ -84,7 +84,7 @@ func TestExplainWithoutConfiguration(t *testing.T) {
 		"v2":                   {config{}, mint(2, "x", 1), exitOK, []string{notice + w.tenant.ID(), "audience (" + w.api.ClientID}},
 		"an App ID URI":        {config{}, mint(1, "aud", "https://mcp.example.com/mcp/"), exitOK, []string{"audience (https://mcp.example.com/mcp/)"}},
 		"expired":              {config{}, mint(1, "exp", 1), exitFailed, []string{notice, "expired: Token expired"}},
-		"the tenant is set":    {config{tenantID: w.tenant.ID()}, mint(1, "x", 1), exitOK, []string{"judged by its own audience (api://"}},
+		"the tenant is set":    {config{tenantID: w.tenant.ID()}, mint(1, "x", 1), exitOK, []string{"checked against its own audience (api://"}},
 		"the app is set":       {config{apiAppID: w.api.ClientID}, mint(1, "aud", "api://other"), exitFailed, []string{notice + w.tenant.ID() + "),", "audience_mismatch"}},
 		"a stranger's host":    {config{}, mint(2, "iss", "https://evil.example/"+w.tenant.ID()+"/v2.0"), exitFailed, []string{"issuer_mismatch", "keys of " + w.tenant.AuthorityHost()}},
 		"a tenant that is not": {config{}, mint(2, "tid", testTenant), exitFailed, []string{"tenant_not_found", "AADSTS90002"}},

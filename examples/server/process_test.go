@@ -183,7 +183,7 @@ func TestProcessFaults(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("%v, want exit code 1", err)
 	}
-	wantText(t, stderr.String(), "6 faults", "\n  .env:2: ", "\n  TENANT_ID: ", "\n  API_APP_ID: ", "\n  USE_OBO_FLOW: ", "\n  PORT: ", "\n  LOG_LEVEL (.env:1): ")
+	wantText(t, stderr.String(), "6 errors", "\n  .env:2: ", "\n  TENANT_ID: ", "\n  API_APP_ID: ", "\n  USE_OBO_FLOW: ", "\n  PORT: ", "\n  LOG_LEVEL (.env:1): ")
 }
 
 func TestUsage(t *testing.T) {
