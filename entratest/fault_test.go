@@ -1,9 +1,11 @@
 package entratest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -123,14 +125,20 @@ func TestCloseCutsOffDelays(t *testing.T) {
 
 func TestRequests(t *testing.T) {
 	t.Parallel()
+	var log bytes.Buffer
 	clock := &clock{now: time.Unix(1_800_000_000, 0)}
-	tenant := entratest.New(t, &entratest.Options{KeepRequests: 3, Now: clock.Now})
+	tenant := entratest.New(t, &entratest.Options{KeepRequests: 3, Now: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	base := tenant.AuthorityHost() + "/" + tenant.ID()
 	form := map[string][]string{"client_secret": {"s"}, "client_id": {"x"}}
 	do(t, tenant.HTTPClient(), http.MethodPost, base+"/oauth2/v2.0/token?q=1", form, "X-Test", "yes")
 	requests := tenant.Requests()
 	if len(requests) != 1 {
 		t.Fatalf("%d requests", len(requests))
+	}
+	for _, want := range []string{"rejected client=x error=invalid_request aadsts=900144", "endpoint=Token method=POST", "status=400"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, log.String())
+		}
 	}
 	r := requests[0]
 	if r.Endpoint != entratest.EndpointToken || r.Method != http.MethodPost || r.Path != "/"+tenant.ID()+"/oauth2/v2.0/token" ||

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -33,6 +34,11 @@ type Options struct {
 	// KeepRequests is how many requests [Tenant.Requests] remembers; older ones
 	// are dropped. Defaults to 2000.
 	KeepRequests int
+
+	// Logger gets a line for each answer and each rejection, without tokens and secrets.
+	// In a test, slog.New(slog.NewTextHandler(t.Output(), nil)) shows them when it fails.
+	// Defaults to none.
+	Logger *slog.Logger
 
 	// DeviceInterval is how long devices must wait between polls, in whole
 	// seconds. Defaults to 5 seconds, as at Entra.
@@ -159,7 +165,7 @@ func newTenant(h *host, o Options) *Tenant {
 		issuers:         map[string]*trustedIssuer{},
 		clusters:        map[string]*Issuer{},
 	}
-	t.recorder.keep = o.KeepRequests
+	t.recorder.keep, t.recorder.logger = o.KeepRequests, o.Logger
 	t.addFirstParty()
 	return t
 }
@@ -186,6 +192,9 @@ func (o *Options) fill() {
 	}
 	if o.KeepRequests <= 0 {
 		o.KeepRequests = 2000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 }
 

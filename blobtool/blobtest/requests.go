@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -62,15 +61,16 @@ func (s *Server) record(w http.ResponseWriter, r *http.Request, operation Operat
 	}
 	s.requests = append(s.requests, entry)
 	s.counts[operation]++
-	return &recorder{ResponseWriter: w, mu: &s.mu, entry: entry}
+	return &recorder{ResponseWriter: w, server: s, entry: entry}
 }
 
-// A recorder completes the record of a request: always before the client can
-// have read what it records.
+// A recorder completes the record of a request, before the client can have read the
+// answer, and logs it.
 type recorder struct {
 	http.ResponseWriter
-	mu    *sync.Mutex // guards entry
-	entry *Request
+	server  *Server // guards entry
+	entry   *Request
+	written bool
 }
 
 // Unwrap is for [http.ResponseController].
@@ -78,17 +78,23 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader records the status.
 func (w *recorder) WriteHeader(status int) {
-	w.mu.Lock()
+	w.written = true
+	w.server.mu.Lock()
 	w.entry.Status = status
-	w.mu.Unlock()
+	w.server.mu.Unlock()
+	w.server.opts.Logger.Info("request", "operation", w.entry.Operation, "method", w.entry.Method, "path", w.entry.Path,
+		"status", status, "code", w.Header().Get("x-ms-error-code"))
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write records how much is sent.
 func (w *recorder) Write(p []byte) (int, error) {
-	w.mu.Lock()
+	if !w.written {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.server.mu.Lock()
 	w.entry.BytesSent += int64(len(p))
-	w.mu.Unlock()
+	w.server.mu.Unlock()
 	return w.ResponseWriter.Write(p)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -65,6 +66,11 @@ type Options struct {
 	// KeepRequests is how many requests [Server.Requests] returns; older ones are
 	// dropped. Defaults to 2000.
 	KeepRequests int
+
+	// Logger gets a line for each answer, without tokens. In a test,
+	// slog.New(slog.NewTextHandler(t.Output(), nil)) shows them when it fails. Defaults
+	// to none.
+	Logger *slog.Logger
 }
 
 // A Server is one storage account, served over https on loopback. All methods
@@ -73,13 +79,13 @@ type Server struct {
 	opts      Options
 	listener  net.Listener
 	http      *http.Server
-	served    chan struct{}
+	running   sync.WaitGroup // the accept loop and the handlers
 	transport *http.Transport
 	certPEM   []byte
 	verifier  *tokenVerifier
-	closeOnce sync.Once
 
 	mu         sync.Mutex
+	closed     bool // no more handlers start
 	containers map[string]*container
 	grants     []grant
 	requests   []*Request
@@ -105,7 +111,6 @@ func NewServer(opts *Options) *Server {
 	s := &Server{
 		opts:       o,
 		listener:   l,
-		served:     make(chan struct{}),
 		certPEM:    certPEM,
 		transport:  transportTrusting(certPEM),
 		verifier:   newTokenVerifier(o),
@@ -113,19 +118,33 @@ func NewServer(opts *Options) *Server {
 		counts:     map[Operation]int{},
 	}
 	s.http = &http.Server{
-		Handler:           http.HandlerFunc(s.serve),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if s.enter() {
+				defer s.running.Done()
+				s.serve(w, r)
+			}
+		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are what a fault is for
 	}
 	// No ALPN: the real service speaks HTTP/1.1 only.
 	tlsListener := tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
-	go func() {
-		defer close(s.served)
+	s.running.Go(func() {
 		if err := s.http.Serve(tlsListener); !errors.Is(err, http.ErrServerClosed) {
 			panic(fmt.Sprintf("blobtest: serving: %v", err))
 		}
-	}()
+	})
 	return s
+}
+
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.running.Add(1)
+	return true
 }
 
 // TB is what [New] needs of a test: *testing.T, *testing.B and *testing.F have it.
@@ -176,6 +195,9 @@ func withDefaults(opts *Options) Options {
 	if o.KeepRequests <= 0 {
 		o.KeepRequests = 2000
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	return o
 }
 
@@ -198,11 +220,13 @@ func (s *Server) HTTPClient() *http.Client { return &http.Client{Transport: s.tr
 // ::1.
 func (s *Server) CertificatePEM() []byte { return append([]byte(nil), s.certPEM...) }
 
-// Close stops the server. Requests under way are cut off.
+// Close stops the server and waits until all of its goroutines are gone. Requests
+// under way are cut off.
 func (s *Server) Close() {
-	s.closeOnce.Do(func() {
-		_ = s.http.Close()
-		<-s.served
-		s.transport.CloseIdleConnections()
-	})
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	_ = s.http.Close()
+	s.running.Wait()
+	s.transport.CloseIdleConnections()
 }
