@@ -16,40 +16,39 @@ const (
 )
 
 // An App is an application registration together with its service principal:
-// an API that clients ask tokens for, a client that asks, or both. Change its
-// exported fields before it is used, not while requests are running.
+// an API that clients request tokens for, a client that requests them, or both. Change
+// its exported fields before it is used, not while requests are running.
 type App struct {
 	ClientID string // application id, a GUID
 	ObjectID string // of the service principal: the oid of its app-only tokens
 	Name     string
 
-	// AppIDURI is the identifier under which clients ask for tokens, besides the
-	// client id. Defaults to "api://" and the client id; a server's own URL
-	// is as good. With and without a trailing slash are both understood.
+	// AppIDURI is the identifier by which clients request tokens, besides the
+	// client id. Defaults to "api://" and the client id; a server's own URL works as
+	// well. A trailing slash does not matter.
 	AppIDURI string
 
-	// AccessTokenVersion is the version of the tokens that are issued for the
-	// app as a resource: 1 or 2 (requestedAccessTokenVersion in its manifest).
-	// Defaults to 1, as in Entra.
+	// AccessTokenVersion is the version of tokens for the app as a resource: 1 or 2
+	// (requestedAccessTokenVersion in its manifest). Defaults to 1, as in Entra.
 	AccessTokenVersion int
 
 	// Scopes are the delegated permissions that the app offers as a resource.
 	Scopes []string
 
-	// AdminScopes are those of Scopes that only an administrator can consent to.
+	// AdminScopes are the Scopes that only an administrator can consent to.
 	AdminScopes []string
 
 	// KnownClients are clients whose users consent to this app's own permissions
-	// together with the client's, when the client asks for this app's .default
+	// together with the client's, when the client requests this app's .default
 	// scope (knownClientApplications in its manifest).
 	KnownClients []*App
 
-	// OptionalClaims are claims that access tokens for the app carry only because its
-	// registration asks for them: "idtyp", "email", "upn" (of v2 tokens; v1 tokens have it
-	// always) and "xms_cc" (the client's capabilities, if it declares some).
+	// OptionalClaims are claims that access tokens for the app carry only if its
+	// registration lists them: "idtyp", "email", "upn" (in v2 tokens; v1 tokens always
+	// have it) and "xms_cc" (the client's capabilities, if it declares any).
 	OptionalClaims []string
 
-	// GroupClaims puts the object ids of the user's groups into access tokens: up to
+	// GroupClaims adds the object ids of the user's groups to access tokens: up to
 	// 200, beyond that a reference to Microsoft Graph.
 	GroupClaims bool
 
@@ -71,9 +70,9 @@ type permission struct {
 	scopes   []string
 }
 
-// RequirePermissions lists delegated permissions in the app's registration: what
-// users are asked to consent to when the app signs them in with a .default scope,
-// and what the administrator's consent page without scope grants.
+// RequirePermissions lists delegated permissions in the app's registration: users
+// consent to them when the app signs them in with a .default scope, and the admin
+// consent page grants them when called without a scope.
 func (a *App) RequirePermissions(resource *App, scopes ...string) {
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
@@ -91,8 +90,8 @@ func (a *App) registration() *App {
 }
 
 // AddServicePrincipal makes an app that is registered in another tenant of the
-// server known to this one: a multitenant app. What it returns stands for the
-// app here; credentials and redirect URIs are those of the registration.
+// server available in this one: a multitenant app. The App returned represents it
+// here; credentials and redirect URIs are those of the registration.
 func (t *Tenant) AddServicePrincipal(app *App) *App {
 	return t.register(&App{
 		ClientID: app.ClientID, Name: app.Name, AppIDURI: app.AppIDURI, AccessTokenVersion: app.AccessTokenVersion,
@@ -101,21 +100,21 @@ func (t *Tenant) AddServicePrincipal(app *App) *App {
 	})
 }
 
-// AddApp registers an app that offers the given scopes, "access_as_user" for
-// instance, and accepts v1 tokens until told otherwise.
+// AddApp registers an app that offers these scopes, such as "access_as_user". It
+// gets v1 tokens; set [App.AccessTokenVersion] to change that.
 func (t *Tenant) AddApp(name string, scopes ...string) *App {
 	return t.register(&App{Name: name, Scopes: slices.Clone(scopes)})
 }
 
-// AddClient registers a public client, such as a desktop or command line
-// program. Its id is the appid or azp claim of the tokens it gets.
+// AddClient registers a public client, such as a desktop or command-line
+// program. Its client id is the appid or azp claim of its tokens.
 func (t *Tenant) AddClient(name string) *App {
 	return t.register(&App{Name: name, public: true})
 }
 
 // Graph returns Microsoft Graph: the app 00000003-0000-0000-c000-000000000000 with the
 // App ID URI https://graph.microsoft.com, the scopes of OpenID Connect, User.Read
-// and User.Read.All (for administrators), and v1 tokens that nobody else can verify. Its only
+// and User.Read.All (for administrators), and v1 tokens that only Graph can verify. Its only
 // endpoint here is {AuthorityHost}/v1.0/me.
 func (t *Tenant) Graph() *App { return t.graph }
 
@@ -192,3 +191,6 @@ func (a *App) tokenVersion() int {
 	}
 	return a.AccessTokenVersion
 }
+
+// openIDScopes are the scopes of OpenID Connect, which name no resource.
+var openIDScopes = []string{"openid", "profile", "email", "offline_access"}

@@ -10,7 +10,7 @@ import (
 )
 
 // maxQuery is how long the query of an authorization request may be. Entra's limit
-// is not documented; people run into it with a long state.
+// is not documented; a long state can exceed it.
 const maxQuery = 8 << 10
 
 // An authorizeRequest is a request at the authorize endpoint
@@ -32,8 +32,8 @@ type authorizeRequest struct {
 	info     bool // client_info
 }
 
-// readAuthorize reads an authorization request. A refusal comes with the request if the client is to
-// be told; without it, the user is shown a page, for nobody knows where an answer might go.
+// readAuthorize reads an authorization request. A rejection without a request is for a page: there
+// is no redirect URI to trust.
 func (t *Tenant) readAuthorize(query string) (*authorizeRequest, *rejection) {
 	if len(query) > maxQuery {
 		return nil, reject(90015, "Requested query string is too long.")
@@ -98,7 +98,7 @@ func (q *authorizeRequest) readMode(mode string) *rejection {
 
 var challenge = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`) // RFC 7636 section 4.2
 
-// check reads the parameters whose faults the client is told of.
+// check reads the parameters whose errors go to the client.
 func (q *authorizeRequest) check(t *Tenant, form url.Values) *rejection {
 	switch kind := form.Get("response_type"); kind {
 	case "code":
@@ -126,8 +126,7 @@ func (q *authorizeRequest) check(t *Tenant, form url.Values) *rejection {
 	return q.checkChallenge()
 }
 
-// checkResource judges the parameter resource (RFC 8707), which the v2 endpoints know only since
-// they check it against the scopes: it must name the resource that they belong to.
+// checkResource checks the parameter resource (RFC 8707): it must name the resource of the scopes.
 func (t *Tenant) checkResource(form url.Values, scopes []scopeRequest) *rejection {
 	asked := form.Get("resource")
 	if asked == "" {
@@ -189,7 +188,7 @@ func (q *authorizeRequest) respond(e *exchange, answer url.Values) {
 	}
 }
 
-// fail tells the client that there will be no code.
+// fail sends the user back to the client with an error.
 func (q *authorizeRequest) fail(e *exchange, r *rejection) {
 	answer := url.Values{
 		"error":             {r.redirectKind()},
@@ -204,7 +203,7 @@ func (q *authorizeRequest) fail(e *exchange, r *rejection) {
 	q.respond(e, answer)
 }
 
-// redirect sends the browser on. The address may have a scheme of its own.
+// redirect redirects the browser. The address may have a custom scheme.
 func (e *exchange) redirect(to string) {
 	e.response.Header().Set("Location", to)
 	e.response.Header().Set("Cache-Control", "no-store, no-cache")

@@ -77,6 +77,7 @@ func open(t testing.TB, b *entratest.Browser, address string) *url.URL {
 }
 
 func TestAuthorizationCode(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	back := open(t, c.Browser(c.alice), c.authorizeURL())
 	if !strings.HasPrefix(back.String(), callback+"?") || back.Query().Get("state") != "a state" || len(back.Query().Get("code")) < 600 {
@@ -103,6 +104,7 @@ func TestAuthorizationCode(t *testing.T) {
 }
 
 func TestResponseModes(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	b := c.Browser(c.alice)
 	if back := open(t, b, c.authorizeURL("response_mode", "fragment")); !strings.Contains(back.Fragment, "code=") || back.RawQuery != "" {
@@ -117,6 +119,7 @@ func TestResponseModes(t *testing.T) {
 }
 
 func TestRefresh(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	second := c.AddApp("Second API", "read")
 	c.Consent(c.client, second)
@@ -172,6 +175,7 @@ func TestRefresh(t *testing.T) {
 }
 
 func TestCodeRefusals(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	b := c.Browser(c.alice)
 	for name, test := range map[string]struct {
@@ -214,6 +218,7 @@ func TestCodeRefusals(t *testing.T) {
 
 // Faults of which no client can be told end at a page, the others at the client.
 func TestAuthorizeRefusals(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	bare := c.AddApp("No redirect")
 	for name, test := range map[string]struct {
@@ -260,6 +265,7 @@ func TestAuthorizeRefusals(t *testing.T) {
 }
 
 func TestResourceParameterThatFits(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	for _, resource := range []string{c.api.AppIDURI, c.api.AppIDURI + "/", c.api.ClientID} {
 		if back := open(t, c.Browser(c.alice), c.authorizeURL("resource", resource)); back.Query().Get("code") == "" {
@@ -269,6 +275,7 @@ func TestResourceParameterThatFits(t *testing.T) {
 }
 
 func TestRedirectURIs(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	c.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost", "http://127.0.0.1/cb", "myapp://auth")
 	for uri, right := range map[string]bool{
@@ -295,6 +302,7 @@ func TestRedirectURIs(t *testing.T) {
 
 // Public clients have no secret, and single-page applications send an Origin.
 func TestPlatforms(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	c.client = c.AddClient("Desktop")
 	c.client.AddRedirectURI(entratest.PlatformDesktop, callback)

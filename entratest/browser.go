@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// A Browser is a person at a browser, for tests of what begins with a sign-in:
-// it goes through the tenant's pages as user would, with its own cookies. The zero
-// value is of no use; [Tenant.Browser] makes one. It is not safe for concurrent use.
+// A Browser is a user at a browser, for tests that begin with a sign-in: it goes
+// through the tenant's pages as the user would, with its own cookies. Make one with
+// [Tenant.Browser]. It is not safe for concurrent use.
 type Browser struct {
-	// Decline makes the person refuse to consent.
+	// Decline makes the user decline to consent.
 	Decline bool
 
 	tenant *Tenant
@@ -24,8 +24,8 @@ type Browser struct {
 	client *http.Client
 }
 
-// Browser returns a browser in which user signs in, approves and consents to
-// whatever it is asked for.
+// Browser returns a browser in which user signs in, and approves and consents to
+// everything.
 func (t *Tenant) Browser(user *User) *Browser {
 	jar, err := cookiejar.New(nil)
 	must(err)
@@ -35,7 +35,7 @@ func (t *Tenant) Browser(user *User) *Browser {
 	return &Browser{tenant: t, user: user, client: client}
 }
 
-// maxSteps is more than any way through the pages takes.
+// maxSteps is more than any path through the pages takes.
 const maxSteps = 12
 
 var (
@@ -44,11 +44,10 @@ var (
 	pageMessage = regexp.MustCompile(`(?s)<h1>.*?</h1>\s*<p>(.*?)</p>`)
 )
 
-// Open opens an address of the tenant: that of an authorization request or of the
-// administrator's consent page. It returns where the person is sent back to, with the
-// code or the error; what response_mode=form_post would have sent is in the query.
-// It fails with the text of the page if that is an error page, at which Entra sends
-// nobody back.
+// Open opens the URL of an authorization request or of the admin consent page. It
+// returns the URL that the user is redirected to, with the code or the error; what
+// response_mode=form_post would have sent is in the query. It fails with the text of the
+// page if that is an error page, from which Entra does not redirect.
 func (b *Browser) Open(ctx context.Context, address string) (*url.URL, error) {
 	text, back, err := b.do(ctx, http.MethodGet, address, nil)
 	for range maxSteps {

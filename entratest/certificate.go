@@ -15,11 +15,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// AddCertificate lets the app prove itself with assertions that are signed with the
+// AddCertificate lets the app authenticate with assertions that are signed with the
 // certificate's key (https://learn.microsoft.com/entra/identity-platform/certificate-credentials):
 // RS256 or PS256, with the thumbprint in the header as x5t#S256 or x5t, and with aud,
-// iss, sub and exp. It panics if the key is not RSA. The certificate's own times count,
-// its chain does not.
+// iss, sub and exp. It panics if the key is not RSA. The certificate's validity period is
+// checked, its chain is not.
 func (a *App) AddCertificate(certificate *x509.Certificate) {
 	if _, ok := certificate.PublicKey.(*rsa.PublicKey); !ok {
 		panic(fmt.Sprintf("entratest: AddCertificate: the key of %s is %T, want *rsa.PublicKey", certificate.Subject, certificate.PublicKey))
@@ -31,7 +31,7 @@ func (a *App) AddCertificate(certificate *x509.Certificate) {
 
 var errNoCertificate = errors.New("no such certificate")
 
-// checkCertificate judges an assertion that the app has signed itself.
+// checkCertificate checks an assertion that the app has signed itself.
 func (t *Tenant) checkCertificate(app *App, assertion string, claims jwt.MapClaims) *rejection {
 	if subject, _ := claims["sub"].(string); !strings.EqualFold(subject, app.ClientID) {
 		return reject(700021, fmt.Sprintf("Client assertion application identifier doesn't match 'client_id' parameter: its subject is '%s'.", clip(subject)))
@@ -102,8 +102,8 @@ func (a *App) certificateOf(header map[string]any) *x509.Certificate {
 	return nil
 }
 
-// isEncoded reports whether text is the thumbprint in base64, of whichever kind: libraries
-// differ, and Entra takes them all.
+// isEncoded reports whether text is the thumbprint in any kind of base64: libraries
+// differ, and Entra accepts them all.
 func isEncoded(text string, thumbprint []byte) bool {
 	text = strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(text)
 	return text == base64.RawURLEncoding.EncodeToString(thumbprint)

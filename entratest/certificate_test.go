@@ -40,6 +40,7 @@ func newCredential(t testing.TB, now time.Time) (*x509.Certificate, *rsa.Private
 }
 
 func TestCertificateAssertions(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	certificate, key := newCredential(t, c.clock.Now())
 	other, otherKey := newCredential(t, c.clock.Now())

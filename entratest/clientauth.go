@@ -26,8 +26,8 @@ type federatedCredential struct{ issuer, subject, audience string }
 // AddSecret gives the app a client secret and returns it.
 func (a *App) AddSecret() string { return a.addSecret(time.Time{}) }
 
-// AddExpiringSecret gives the app a client secret that is refused
-// (AADSTS7000222) from the given time on, by the tenant's clock.
+// AddExpiringSecret gives the app a client secret that is rejected
+// (AADSTS7000222) from that time on, by the tenant's clock.
 func (a *App) AddExpiringSecret(expires time.Time) string { return a.addSecret(expires) }
 
 func (a *App) addSecret(expires time.Time) string {
@@ -38,15 +38,15 @@ func (a *App) addSecret(expires time.Time) string {
 	return value
 }
 
-// RemoveSecrets takes all client secrets from the app.
+// RemoveSecrets removes all client secrets of the app.
 func (a *App) RemoveSecrets() {
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
 	a.secrets = nil
 }
 
-// AddFederatedCredential lets tokens with exactly that issuer, subject and
-// audience stand in for a client secret. For a managed identity of the tenant
+// AddFederatedCredential accepts tokens with exactly this issuer, subject and
+// audience in place of a client secret. For a managed identity of the tenant
 // they are [Tenant.V2Issuer], its object id and "api://AzureADTokenExchange";
 // other issuers must be known to the tenant ([Tenant.AddIssuer]). Comparison is
 // case-sensitive, as in Entra.
@@ -56,7 +56,7 @@ func (a *App) AddFederatedCredential(issuer, subject, audience string) {
 	a.federated = append(a.federated, federatedCredential{issuer, subject, audience})
 }
 
-// authenticate returns the app that makes a request, and how it proved itself.
+// authenticate returns the app that makes a request, and how it authenticated.
 func (t *Tenant) authenticate(e *exchange) (*App, string, *rejection) {
 	clientID, secret := e.form.Get("client_id"), e.form.Get("client_secret")
 	if user, password, ok := e.request.BasicAuth(); ok { // RFC 6749 section 2.3.1
@@ -100,7 +100,7 @@ func (a *App) checkSecret(secret string, now time.Time) *rejection {
 		"client secret value, not the client secret ID, for a secret added to app '%s'.", a.ClientID))
 }
 
-// checkClientAssertion judges a token that is to stand in for a secret.
+// checkClientAssertion checks a token that is sent in place of a secret.
 func (t *Tenant) checkClientAssertion(app *App, assertion string) *rejection {
 	claims := jwt.MapClaims{}
 	if _, _, err := jwt.NewParser().ParseUnverified(assertion, claims); err != nil {

@@ -20,6 +20,7 @@ const (
 )
 
 func TestClientSecrets(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	expiring := c.api.AddExpiringSecret(c.clock.Now().Add(time.Hour))
 	for name, test := range map[string]struct {
@@ -62,6 +63,7 @@ func basic(user, password string) []string {
 }
 
 func TestFederatedCredentials(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	identity := c.AddManagedIdentity("umi")
 	other := newContoso(t)
@@ -117,6 +119,7 @@ func TestFederatedCredentials(t *testing.T) {
 }
 
 func TestTrustIssuer(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	c.api.AddFederatedCredential(cluster, account, exchangeURI)
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -139,6 +142,7 @@ func TestTrustIssuer(t *testing.T) {
 }
 
 func TestClientCredentials(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	v2 := c.AddApp("API v2")
 	v2.AccessTokenVersion = 2

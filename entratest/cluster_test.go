@@ -7,6 +7,7 @@ import (
 )
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	issuer := c.AddCluster()
 	a := get(t, c.HTTPClient(), issuer.URL+".well-known/openid-configuration")

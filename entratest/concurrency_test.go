@@ -10,6 +10,7 @@ import (
 
 // Everything may be called while requests are running.
 func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	var group sync.WaitGroup
 	for range 8 {
@@ -41,6 +42,7 @@ func TestConcurrentUse(t *testing.T) {
 
 // Many people sign in at once while keys roll over and consent comes and goes.
 func TestConcurrentSignIns(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	var people sync.WaitGroup
 	for range 8 {

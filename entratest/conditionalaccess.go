@@ -6,33 +6,34 @@ import (
 	"slices"
 )
 
-// A policySet is what conditional access wants of those who use a resource.
+// A policySet holds the conditional access policies of a resource.
 type policySet struct {
 	mfa     string // id of the policy that wants multifactor authentication, or empty
 	context string // the authentication context that is wanted, or empty
 	blocked bool
 }
 
-// RequireMFA is a conditional access policy: tokens for resource are for users
-// who approved their sign-in (amr has mfa). Without that, the sign-in pages ask
-// for it, and the token endpoint refuses (AADSTS50076) with a claims challenge.
+// RequireMFA adds a conditional access policy: tokens for resource require that the
+// user approved the sign-in (amr has mfa). Otherwise the sign-in pages ask for it, and
+// the token endpoint fails (AADSTS50076) with a claims challenge.
 func (t *Tenant) RequireMFA(resource *App) {
 	t.changePolicy(resource, func(p *policySet) { p.mfa = newGUID() })
 }
 
-// RequireAuthenticationContext is a conditional access policy: tokens for resource
-// are for users who met the authentication context, "c1" for instance, as their token's claim acrs says.
+// RequireAuthenticationContext adds a conditional access policy: tokens for resource
+// require that the user met the authentication context, such as "c1", as the claim acrs
+// says.
 func (t *Tenant) RequireAuthenticationContext(resource *App, context string) {
 	t.changePolicy(resource, func(p *policySet) { p.context = context })
 }
 
-// BlockAccess is a conditional access policy that lets nobody get a token for
-// resource (AADSTS53003).
+// BlockAccess adds a conditional access policy that blocks all tokens for resource
+// (AADSTS53003).
 func (t *Tenant) BlockAccess(resource *App) {
 	t.changePolicy(resource, func(p *policySet) { p.blocked = true })
 }
 
-// ClearConditionalAccess ends all policies for resource.
+// ClearConditionalAccess removes all policies for resource.
 func (t *Tenant) ClearConditionalAccess(resource *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -53,8 +54,8 @@ func (t *Tenant) policyOf(resource *App) policySet {
 	return t.policies[resource]
 }
 
-// access judges a sign-in by the policies of a resource, and by the claims that
-// the client asks for.
+// access checks a sign-in against the policies of a resource and the claims that the
+// client requests.
 func (t *Tenant) access(resource *App, asked claimsRequest, s signIn) *rejection {
 	p := t.policyOf(resource)
 	switch {
@@ -72,7 +73,7 @@ func (t *Tenant) access(resource *App, asked claimsRequest, s signIn) *rejection
 	return nil
 }
 
-// moreNeeded is the refusal that tells the client what to ask the user for.
+// moreNeeded is the rejection that tells the client what the user must do.
 func moreNeeded(resource *App, claim string, demand map[string]any) *rejection {
 	challenge, err := json.Marshal(map[string]any{"access_token": map[string]any{claim: demand}})
 	must(err)
@@ -82,7 +83,7 @@ func moreNeeded(resource *App, claim string, demand map[string]any) *rejection {
 	return r
 }
 
-// policy judges a sign-in for all that the errand is about.
+// policy checks a sign-in for all resources of the errand.
 func (t *Tenant) policy(job *errand, s signIn) *rejection {
 	for _, scope := range job.scopes {
 		if r := t.access(scope.resource, job.claims, s); r != nil {
@@ -110,4 +111,38 @@ func union(a, b []string) []string {
 	all := slices.Concat(a, b)
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// A requirement is a conditional access policy that fails every exchange.
+type requirement struct {
+	claims string
+	code   int
+}
+
+// RequireClaims makes On-Behalf-Of exchanges of client for resource fail with a
+// claims challenge: with this AADSTS code (0 means 50076, multifactor
+// authentication) and with claims, a JSON object with which the user's client signs
+// in again, such as {"access_token":{"acrs":{"essential":true,"value":"c1"}}}. They
+// fail until [Tenant.ClearRequiredClaims] is called, however the user signs in.
+func (t *Tenant) RequireClaims(client, resource *App, claims string, code int) {
+	if code == 0 {
+		code = 50076
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.requirements[grantKey{client, resource}] = requirement{claims: claims, code: code}
+}
+
+// ClearRequiredClaims undoes [Tenant.RequireClaims].
+func (t *Tenant) ClearRequiredClaims(client, resource *App) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.requirements, grantKey{client, resource})
+}
+
+func (t *Tenant) required(client, resource *App) (requirement, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.requirements[grantKey{client, resource}]
+	return r, ok
 }

@@ -13,6 +13,7 @@ import (
 // The whole round: the exchange is refused with a claims challenge, the user's
 // client repeats it at the authorize endpoint, and the next exchange passes.
 func TestStepUp(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		demand func(c *contoso)
 		claim  string
@@ -55,6 +56,7 @@ func TestStepUp(t *testing.T) {
 }
 
 func TestPoliciesAtSignIn(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	c.RequireMFA(c.api)
 	b := c.Browser(c.alice)
@@ -87,6 +89,7 @@ func TestPoliciesAtSignIn(t *testing.T) {
 
 // What a token holds only because the resource's registration asks for it.
 func TestOptionalClaims(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	c.alice.Email = "alice@contoso.example"
 	c.api.AccessTokenVersion = 2

@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// Consent gives an administrator's consent, for the whole tenant, that client
-// uses resource on behalf of users with the given scopes, or with all that the
-// resource offers if none are given. It adds to earlier consent. It panics on
-// a scope that the resource does not offer.
+// Consent gives an administrator's consent, for the whole tenant: client may use
+// resource on behalf of users with these scopes, or with all that the resource
+// offers if there are none. It adds to earlier consent. It panics on a scope that the
+// resource does not offer.
 func (t *Tenant) Consent(client, resource *App, scopes ...string) {
 	if len(scopes) == 0 {
 		scopes = resource.Scopes
@@ -24,8 +24,8 @@ func (t *Tenant) Consent(client, resource *App, scopes ...string) {
 	addTo(t.consents, grantKey{client, resource}, scopes)
 }
 
-// RevokeConsent takes back all consent for client to use resource, users' own too. Tokens that
-// are out stay valid until they expire.
+// RevokeConsent revokes all consent for client to use resource, users' own too. Tokens
+// already issued stay valid until they expire.
 func (t *Tenant) RevokeConsent(client, resource *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -35,14 +35,13 @@ func (t *Tenant) RevokeConsent(client, resource *App) {
 	})
 }
 
-// userGrantKey names a client, the resource that it wants, and the user (object
-// id) for whom.
+// userGrantKey is a client, a resource, and the user (object id) who consented.
 type userGrantKey struct {
 	client, resource *App
 	user             string
 }
 
-// ConsentUser gives the consent of one user, as the consent page does. It adds to
+// ConsentUser gives one user's consent, as the consent page does. It adds to
 // earlier consent.
 func (t *Tenant) ConsentUser(user *User, client, resource *App, scopes ...string) {
 	if len(scopes) == 0 {
@@ -53,7 +52,7 @@ func (t *Tenant) ConsentUser(user *User, client, resource *App, scopes ...string
 	addTo(t.userConsents, userGrantKey{client, resource, user.ObjectID}, scopes)
 }
 
-// A ConsentPolicy says who may consent to what a client wants.
+// A ConsentPolicy says who may consent to a client's requests.
 type ConsentPolicy int
 
 // The consent policies of a tenant.
@@ -66,15 +65,15 @@ const (
 	ConsentPolicyAdminsOnRequest
 )
 
-// SetConsentPolicy sets who may consent; ConsentPolicyUsers at first. It does not touch
-// consent that has been given.
+// SetConsentPolicy sets who may consent. The default is ConsentPolicyUsers. Consent
+// already given stays.
 func (t *Tenant) SetConsentPolicy(p ConsentPolicy) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.consentPolicy = p
 }
 
-// hasAnyConsent reports whether the client may sign the user in at all.
+// hasAnyConsent reports whether the client has consent for anything of the user's.
 func (t *Tenant) hasAnyConsent(client *App, user string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,39 +90,6 @@ func (t *Tenant) hasAnyConsent(client *App, user string) bool {
 	return false
 }
 
-// A Principal holds app roles: a [User], an [App] or a [UserAssignedIdentity].
-type Principal interface{ principalID() string }
-
-// roleKey names the principal (object id) and the resource whose roles it has.
-type roleKey struct {
-	principal string
-	resource  *App
-}
-
-// GrantRoles gives the principal app roles of resource: they are the roles claim
-// of a user's tokens for it, and of the app-only tokens of an app or identity.
-func (t *Tenant) GrantRoles(principal Principal, resource *App, roles ...string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	addTo(t.roleAssignments, roleKey{principal.principalID(), resource}, roles)
-}
-
-func addTo[K comparable](grants map[K]map[string]bool, key K, values []string) {
-	if grants[key] == nil {
-		grants[key] = map[string]bool{}
-	}
-	for _, value := range values {
-		grants[key][value] = true
-	}
-}
-
-// roles returns the app roles of a principal (object id) on a resource, sorted.
-func (t *Tenant) roles(principal string, resource *App) []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Sorted(maps.Keys(t.roleAssignments[roleKey{principal, resource}]))
-}
-
 // consented returns the scopes that client may use on resource for the user,
 // sorted: those of the administrator's and of the user's own consent.
 func (t *Tenant) consented(client, resource *App, user string) []string {
@@ -137,39 +103,4 @@ func (t *Tenant) consented(client, resource *App, user string) []string {
 		maps.Copy(all, own)
 	}
 	return slices.Sorted(maps.Keys(all))
-}
-
-// A requirement is a conditional access policy that nobody has met yet.
-type requirement struct {
-	claims string
-	code   int
-}
-
-// RequireClaims makes On-Behalf-Of exchanges of client for resource fail as
-// conditional access does: with the AADSTS code given (0 means 50076, multifactor
-// authentication) and claims, a JSON object as text, for the user's client to
-// sign in again with, such as
-// {"access_token":{"acrs":{"essential":true,"value":"c1"}}}. It lasts until
-// [Tenant.ClearRequiredClaims], whatever the user does.
-func (t *Tenant) RequireClaims(client, resource *App, claims string, code int) {
-	if code == 0 {
-		code = 50076
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.requirements[grantKey{client, resource}] = requirement{claims: claims, code: code}
-}
-
-// ClearRequiredClaims ends what [Tenant.RequireClaims] began.
-func (t *Tenant) ClearRequiredClaims(client, resource *App) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.requirements, grantKey{client, resource})
-}
-
-func (t *Tenant) required(client, resource *App) (requirement, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r, ok := t.requirements[grantKey{client, resource}]
-	return r, ok
 }

@@ -29,7 +29,7 @@ type deviceCode struct {
 	gone  int    // else the AADSTS code of why not
 }
 
-// A deviceBook holds the device codes that are out. The oldest go when there are too many.
+// A deviceBook holds the device codes in use. The oldest are dropped when there are too many.
 type deviceBook struct {
 	mu  sync.Mutex
 	all []*deviceCode
@@ -38,7 +38,7 @@ type deviceBook struct {
 func (b *deviceBook) add(d *deviceCode, now int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// Those that have ended are kept a while, to be told so.
+	// Expired codes are kept a while, so that devices learn why.
 	const remembered = int64(time.Hour / time.Second)
 	b.all = slices.DeleteFunc(b.all, func(old *deviceCode) bool { return now > old.expires+remembered })
 	if len(b.all) >= maxDevices {
@@ -62,7 +62,7 @@ func (b *deviceBook) byUserCode(userCode string) *deviceCode {
 	return b.find(func(d *deviceCode) bool { return d.userCode == userCode })
 }
 
-// settle ends the request of a user code, well or not.
+// settle records the outcome of a user code.
 func (b *deviceBook) settle(userCode string, g *grant, gone int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -148,7 +148,7 @@ func (t *Tenant) newDeviceCode(e *exchange) (*deviceCode, *rejection) {
 	return d, nil
 }
 
-// newUserCode returns nine letters and digits that cannot be taken for another.
+// newUserCode returns nine letters and digits that cannot be confused.
 func newUserCode() string {
 	const letters = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789" // 32 of them: no bias
 	b := make([]byte, 9)
@@ -160,7 +160,7 @@ func newUserCode() string {
 	return string(b)
 }
 
-// deviceErrand is the errand of a user code. Its end is a page: the device asks by itself.
+// deviceErrand is the errand of a user code. It ends with a page: the device polls.
 func (t *Tenant) deviceErrand(e *exchange, f *flow) (*errand, *rejection) {
 	d := t.devices.byUserCode(f.Query)
 	if d == nil || d.grant != nil || d.gone != 0 || t.now().Unix() > d.expires {
@@ -227,7 +227,7 @@ func (t *Tenant) serveDevicePage(e *exchange) {
 	t.proceed(e, f)
 }
 
-// pollDevice answers a device that asks whether its user has signed in.
+// pollDevice answers a device that polls for its tokens.
 func (t *Tenant) pollDevice(e *exchange) (*tokenResponse, *rejection) {
 	code := e.form.Get("device_code")
 	if code == "" {
@@ -262,7 +262,7 @@ func (t *Tenant) pollDevice(e *exchange) (*tokenResponse, *rejection) {
 	return response, r
 }
 
-// deviceInterval returns how long devices are told to wait between questions.
+// deviceInterval returns how long devices must wait between polls.
 func (o *Options) deviceInterval() int {
 	if o.DeviceInterval > 0 {
 		return int((o.DeviceInterval + time.Second - 1) / time.Second)

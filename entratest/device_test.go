@@ -30,6 +30,7 @@ func (c *contoso) poll(t testing.TB, begun answer) answer {
 }
 
 func TestDeviceCode(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	begun := c.beginDevice(t, c.ID())
 	if a := c.poll(t, begun); a.code() != 70016 || a.text("error") != "authorization_pending" {
@@ -76,6 +77,7 @@ func TestDeviceCode(t *testing.T) {
 }
 
 func TestDeviceRefusals(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	for name, test := range map[string]struct {
 		form url.Values
@@ -98,6 +100,7 @@ func TestDeviceRefusals(t *testing.T) {
 
 // At /organizations, the tenant is that of whoever signs in.
 func TestSeveralTenants(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	fabrikam := c.AddTenant(nil)
 	defer fabrikam.Close()
@@ -150,6 +153,7 @@ func TestSeveralTenants(t *testing.T) {
 }
 
 func TestSharedMetadata(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	for _, name := range []string{"organizations", "common"} {
 		a := get(t, c.HTTPClient(), c.AuthorityHost()+"/"+name+"/v2.0/.well-known/openid-configuration")

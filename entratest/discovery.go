@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// cloudInstanceName is the cloud's name in metadata and keys. It is the real one: a
-// verifier compares the two and no other fact hangs on it.
+// cloudInstanceName is the cloud's name in metadata and keys. It is the real one:
+// verifiers only compare the two.
 const cloudInstanceName = "microsoftonline.com"
 
-// servePage tells a person who followed a link where they are.
+// servePage shows a page to people who follow a link.
 func servePage(w http.ResponseWriter, r *http.Request, known bool) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'")
@@ -25,15 +25,6 @@ func servePage(w http.ResponseWriter, r *http.Request, known bool) {
 	}
 	// An error here is the client's going away.
 	_, _ = fmt.Fprintf(w, "<!doctype html>\n<title>%[1]s</title>\n<h1>%[1]s</h1>\n<p>%[2]s</p>\n", html.EscapeString(notice), html.EscapeString(text))
-}
-
-// clip bounds what a caller gets back of their own words.
-func clip(s string) string {
-	const limit = 200
-	if len(s) > limit {
-		return strings.ToValidUTF8(s[:limit], "") + "…"
-	}
-	return s
 }
 
 // A metadata is the OpenID metadata of a tenant with the members that Entra serves: with
@@ -90,8 +81,8 @@ func (h *host) metadataV2(segment string) metadata {
 	m.Scopes = []string{"openid", "profile", "email", "offline_access"}
 	m.RequestURIParameter = new(bool)
 	m.UserinfoEndpoint = h.authorityHost + userInfoPath
-	// Entra's metadata offer mutual TLS, at another host. Nobody asks for a certificate here: the
-	// alias is the token endpoint itself, which refuses whoever brings no other proof.
+	// Entra's metadata offer mutual TLS, at another host. Here the alias is the token endpoint
+	// itself, which requests no certificate and rejects clients without another proof.
 	m.TokenAuthMethods = append(m.TokenAuthMethods, "self_signed_tls_client_auth")
 	m.MTLSEndpoints, m.BoundTokens = &aliases{m.TokenEndpoint}, true
 	m.Claims = []string{
@@ -141,7 +132,7 @@ func (h *host) metadata(segment string) metadata {
 	}
 }
 
-// forApp returns the metadata for those who ask with an app's id, which names the app's key set.
+// forApp returns the metadata for requests with an app's id: they name the app's key set.
 func (m metadata) forApp(appID string) metadata {
 	if appID != "" {
 		m.JWKSURI += "?appid=" + appID

@@ -16,8 +16,8 @@ import (
 )
 
 func TestMetadata(t *testing.T) {
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	t.Parallel()
+	tenant := entratest.New(t, nil)
 	base := tenant.AuthorityHost() + "/" + tenant.ID()
 	for path, want := range map[string]map[string]string{
 		"/v2.0/.well-known/openid-configuration": {
@@ -57,8 +57,8 @@ func TestMetadata(t *testing.T) {
 }
 
 func TestKeySet(t *testing.T) {
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	t.Parallel()
+	tenant := entratest.New(t, nil)
 	for path, issuer := range map[string]string{
 		"/discovery/v2.0/keys": tenant.V2Issuer(),
 		"/discovery/keys":      tenant.V1Issuer(),
@@ -109,6 +109,7 @@ func checkChain(t *testing.T, key map[string]any, modulus *big.Int) {
 }
 
 func TestUnknownTenant(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	for _, tid := range []string{"consumers", "11111111-2222-3333-4444-555555555555", strings.Repeat("x", 5000)} {
 		for _, path := range []string{"/v2.0/.well-known/openid-configuration", "/discovery/v2.0/keys"} {
@@ -128,8 +129,8 @@ func TestUnknownTenant(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	t.Parallel()
+	tenant := entratest.New(t, nil)
 	for path, want := range map[string]struct {
 		status int
 		text   string

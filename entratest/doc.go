@@ -1,72 +1,72 @@
-// Package entratest is an Entra ID tenant in a box: for tests, examples and
-// demonstrations of what stands on Entra, as net/http/httptest is for what
-// stands on HTTP.
+// Package entratest is an Entra ID tenant in a box, for tests, examples and demos
+// of code that relies on Entra: it is to Entra what net/http/httptest is to HTTP.
 //
-//	tenant := entratest.NewTenant(nil)
-//	defer tenant.Close()
-//
+//	tenant := entratest.New(t, nil) // in a test; elsewhere NewTenant and Close
 //	alice := tenant.AddUser("alice@contoso.com", "Alice")
 //	api := tenant.AddApp("My MCP server", "access_as_user")
 //	client := tenant.AddClient("Some client")
 //	tenant.Consent(api, tenant.Storage(), "user_impersonation")
 //
-//	token := tenant.Token(alice, client, api)  // what a client would send
-//	secret := api.AddSecret()                  // what the server proves itself with
+//	token := tenant.Token(alice, client, api)       // what a client would send
+//	asAlice := tenant.UserClient(alice, client, api) // an HTTP client that sends it
+//	secret := api.AddSecret()                       // how the server proves its identity
 //
-// A tenant is served over https on loopback at [Tenant.AuthorityHost], with the
-// paths, members, claims and errors of Entra: metadata and key sets (v1 and v2),
+// A tenant listens with TLS on loopback at [Tenant.AuthorityHost]. Its paths, members,
+// claims and errors are those of Entra: metadata and key sets (v1 and v2),
 // the authorize endpoint with its pages, the token endpoint with the grants of users,
-// apps and APIs, device codes, the administrator's consent, managed identities, and a
-// bit of Microsoft Graph (/v1.0/me). [Tenant.HTTPClient] trusts its certificate.
-// MSAL and azidentity take it for the real one, given the authority host and with
+// apps and APIs, device codes, admin consent, managed identities, and a small part of
+// Microsoft Graph (/v1.0/me). [Tenant.HTTPClient] trusts its certificate.
+// MSAL and azidentity work with it, given the authority host and with
 // instance discovery off. [Tenant.AddTenant] puts more tenants on the same server.
 //
 // # Signing in
 //
-// A test that does not care how a token came about takes it from [Tenant.Token]. One that does
-// opens the authorization request in a [Browser]:
+// A test that does not care how a token was obtained takes it from [Tenant.Token],
+// [Tenant.UserClient] or [Tenant.AppToken]. One that does opens the authorization
+// request in a [Browser]:
 //
 //	client.AddRedirectURI(entratest.PlatformWeb, "https://app.example.com/callback")
 //	back, err := tenant.Browser(alice).Open(ctx, authorizeURL) // back has the code
 //
-// The pages are plain HTML, for people and for browsers under remote control: pick an account,
-// approve if [Tenant.RequireMFA] or a claims challenge wants that, consent if nobody
-// has yet. There are no passwords.
+// The pages are plain HTML, for people and for automated browsers: pick an account,
+// approve if [Tenant.RequireMFA] or a claims challenge requires it, and consent if
+// nobody has yet. There are no passwords.
 //
-// # What is as in Entra
+// # What is like Entra
 //
 //   - Keys carry cloud_instance_name, issuer, x5t and x5c, and no alg. Metadata has
 //     no code_challenge_methods_supported. An app may have a key of its own
 //     ([App.AddSigningKey]), which is served only with ?appid={client id}.
-//   - v1 tokens, those for Azure Storage among them, have the issuer
+//   - v1 tokens, including those for Azure Storage, have the issuer
 //     https://sts.windows.net/{tid}/ and the audience that was asked for;
 //     v2 tokens have the tenant's own issuer and the client id as audience.
-//   - Tokens last 60 to 90 minutes, and begin 5 minutes before they are issued.
+//   - Tokens last 60 to 90 minutes. Their nbf is 5 minutes in the past.
 //   - On-Behalf-Of checks the assertion (signature, issuer, time, kind, audience),
-//     the client, the scopes, the consent and the policies of conditional access.
-//   - Refresh tokens are long, are not used up, and serve for any resource that the
-//     client has consent for. Without a scope they are refused (AADSTS90009).
-//   - A bare scope is one of Microsoft Graph; a resource parameter must fit the scopes.
-//   - Errors have Entra's members; error_codes match the text. Act on the
-//     codes: the texts are ours, in the manner of Entra's.
+//     the client, the scopes, the consent and the conditional access policies.
+//   - Refresh tokens are long and reusable, and serve for any resource that the
+//     client has consent for. Without a scope they are rejected (AADSTS90009).
+//   - A bare scope is one of Microsoft Graph. A resource parameter must match the scopes.
+//   - Errors have Entra's members, and error_codes matches the text. Act on the
+//     codes: the texts are ours, in the style of Entra's.
 //
 // # What is not
 //
 // The v1 authorize, token and device code endpoints are in the metadata, and answer
-// 404. An assertion about a user whom the tenant does not know is taken at its word.
-// No real tenant was available, only a few public recordings (docs/entratest.md): which
-// error, suberror and status go with the rarer codes, and the issuer of keys in the v1
-// key set, come from documents and reports.
+// 404. An assertion about a user whom the tenant does not know is accepted as is.
+// It was compared with a few public recordings only, not with a live tenant
+// (docs/entratest.md): the error, suberror and status of the rarer codes, and the issuer
+// of keys in the v1 key set, come from documents and reports.
 // Key ids begin with "entratest-", and certificates, pages and the header
 // X-Entratest say that this is not Microsoft Entra ID.
 //
-// # Going wrong on purpose
+// # Failures on purpose
 //
 // [Tenant.Mint] and [Tenant.Sign] make tokens with any header and claims.
 // [Tenant.Fail] makes an endpoint slow, broken or throttled, for all or for one
 // user. [Tenant.RotateKeys] and [Tenant.AnnounceKey] roll keys over, and
 // [Options.Now] is the clock.
-// [Tenant.Requests] and [Tenant.Count] show what was asked.
+// [Tenant.Requests] and [Tenant.Count] show what was requested. Package blobtest, a
+// double of Azure Blob Storage, uses the same words for the same things.
 //
 // A tenant gives tokens to anyone who asks: it listens on loopback only, and
 // NewTenant panics on any other address.

@@ -3,6 +3,7 @@ package entratest
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // A rejection is an error of the token endpoint, in Entra's shape.
@@ -39,7 +40,7 @@ func reject(code int, message string) *rejection {
 	return &r
 }
 
-// missing says that a parameter is not there.
+// missing is the rejection for a missing parameter.
 func missing(parameter string) *rejection {
 	return reject(900144, fmt.Sprintf("The request body must contain the following parameter: '%s'.", parameter))
 }
@@ -106,4 +107,13 @@ type errorBody struct {
 	URI           string `json:"error_uri,omitempty"`
 	Suberror      string `json:"suberror,omitempty"`
 	Claims        string `json:"claims,omitempty"` // a JSON object as text
+}
+
+// clip bounds how much of a request is repeated in an answer.
+func clip(s string) string {
+	const limit = 200
+	if len(s) > limit {
+		return strings.ToValidUTF8(s[:limit], "") + "…"
+	}
+	return s
 }

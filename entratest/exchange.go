@@ -75,6 +75,7 @@ func (e *exchange) answer(status int, body any) {
 }
 
 func (e *exchange) reject(r *rejection) {
+	e.tenant.options.Logger.Info("rejected", "client", clip(e.clientID()), "error", r.kind, "aadsts", r.code)
 	e.answer(r.status, errorBody{
 		Error:         r.kind,
 		Description:   e.describe(r),
@@ -90,7 +91,7 @@ func (e *exchange) reject(r *rejection) {
 
 func (e *exchange) describe(r *rejection) string { return r.Error() + " " + e.ids() }
 
-// ids returns what support would ask for.
+// ids returns the ids by which support finds a request.
 func (e *exchange) ids() string {
 	return fmt.Sprintf("Trace ID: %s Correlation ID: %s Timestamp: %s", e.traceID, e.correlationID, e.timestamp())
 }
@@ -103,4 +104,14 @@ func (e *exchange) errorURI(r *rejection) string {
 		return ""
 	}
 	return fmt.Sprintf("%s/error?code=%d", e.tenant.authorityHost, r.code)
+}
+
+// unknownTenant is the rejection for a tenant that does not exist. Reports show two errors with
+// the same code: one for metadata and one for all other endpoints.
+func (e *exchange) unknownTenant(segment string) *rejection {
+	r := reject(90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", clip(segment)))
+	if e.endpoint == EndpointDiscovery || e.endpoint == EndpointKeys {
+		r.kind = "invalid_tenant"
+	}
+	return r
 }

@@ -99,7 +99,7 @@ func (fs *faults) take(e *exchange) (Fault, bool) {
 	return Fault{}, false
 }
 
-// userID returns the object id of the user whom a request claims to be for, unverified, or nothing.
+// userID returns the object id of the user that a request claims to be for, unverified, or nothing.
 func (e *exchange) userID() string {
 	bearer, _ := strings.CutPrefix(e.request.Header.Get("Authorization"), "Bearer ")
 	for _, token := range []string{e.form.Get("assertion"), bearer} {

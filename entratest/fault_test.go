@@ -1,9 +1,11 @@
 package entratest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 )
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	const claims = `{"access_token":{}}`
 	for name, test := range map[string]struct {
@@ -43,6 +46,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestFaultTimes(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	identity := c.AddManagedIdentity("umi")
 	endpoint, header := c.ManagedIdentityEndpoint()
@@ -76,6 +80,7 @@ func TestFaultTimes(t *testing.T) {
 }
 
 func TestFaultDrop(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	c.Fail(entratest.EndpointKeys, entratest.Fault{Drop: true, Times: 5})
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, c.AuthorityHost()+"/"+c.ID()+"/discovery/v2.0/keys", nil)
@@ -90,7 +95,15 @@ func TestFaultDrop(t *testing.T) {
 }
 
 func TestCloseCutsOffDelays(t *testing.T) {
-	tenant := entratest.NewTenant(nil)
+	t.Parallel()
+	arrived := make(chan struct{}, 1)
+	tenant := entratest.NewTenant(&entratest.Options{Now: func() time.Time { // called for each request
+		select {
+		case arrived <- struct{}{}:
+		default:
+		}
+		return time.Now()
+	}})
 	tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Delay: time.Hour})
 	failed := make(chan error)
 	go func() {
@@ -103,9 +116,7 @@ func TestCloseCutsOffDelays(t *testing.T) {
 		}
 		failed <- err
 	}()
-	for tenant.Count(entratest.EndpointDiscovery) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-arrived
 	tenant.Close()
 	if err := <-failed; err == nil {
 		t.Error("the request was answered")
@@ -113,15 +124,21 @@ func TestCloseCutsOffDelays(t *testing.T) {
 }
 
 func TestRequests(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
 	clock := &clock{now: time.Unix(1_800_000_000, 0)}
-	tenant := entratest.NewTenant(&entratest.Options{KeepRequests: 3, Now: clock.Now})
-	defer tenant.Close()
+	tenant := entratest.New(t, &entratest.Options{KeepRequests: 3, Now: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	base := tenant.AuthorityHost() + "/" + tenant.ID()
 	form := map[string][]string{"client_secret": {"s"}, "client_id": {"x"}}
 	do(t, tenant.HTTPClient(), http.MethodPost, base+"/oauth2/v2.0/token?q=1", form, "X-Test", "yes")
 	requests := tenant.Requests()
 	if len(requests) != 1 {
 		t.Fatalf("%d requests", len(requests))
+	}
+	for _, want := range []string{"rejected client=x error=invalid_request aadsts=900144", "endpoint=Token method=POST", "status=400"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, log.String())
+		}
 	}
 	r := requests[0]
 	if r.Endpoint != entratest.EndpointToken || r.Method != http.MethodPost || r.Path != "/"+tenant.ID()+"/oauth2/v2.0/token" ||
@@ -142,6 +159,7 @@ func TestRequests(t *testing.T) {
 }
 
 func TestCutAnswer(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	c.Fail(entratest.EndpointToken, entratest.Fault{CutAfter: 100, Times: 1})
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.AuthorityHost()+"/"+c.ID()+"/oauth2/v2.0/token", strings.NewReader(c.obo().Encode()))
@@ -164,6 +182,7 @@ func TestCutAnswer(t *testing.T) {
 
 // One user is throttled: others, and the app itself, are served.
 func TestFaultOfOneUser(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	bob := c.AddUser("bob@contoso.com", "Bob")
 	secret := c.api.AddSecret()
@@ -207,6 +226,7 @@ func TestFaultOfOneUser(t *testing.T) {
 
 // Each request meets the first fault that is for it, as often as that one says.
 func TestSeveralFaults(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	bob := c.AddUser("bob@contoso.com", "Bob")
 	c.Fail(entratest.EndpointToken,

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// How long what a client may redeem is good for. Entra's numbers.
+// How long codes and refresh tokens are valid, as at Entra.
 const (
 	codeLifetime       = 10 * time.Minute
 	refreshLifetime    = 90 * 24 * time.Hour
 	refreshLifetimeSPA = 24 * time.Hour
 )
 
-// A grant is what a user, or someone for them, has allowed a client. Codes and
-// refresh tokens are sealed grants.
+// A grant is what a user has allowed a client. Codes and refresh tokens are sealed
+// grants.
 type grant struct {
 	ID       string   `json:"i"`
 	Tenant   string   `json:"t"`
@@ -40,7 +40,7 @@ type grant struct {
 	Filler string `json:"z,omitempty"` // Entra's are longer
 }
 
-// sendCode ends an authorization request well.
+// sendCode ends an authorization request with a code.
 func (t *Tenant) sendCode(e *exchange, q *authorizeRequest, user *User, s signIn) {
 	g := grant{
 		ID: opaque(12), Tenant: t.id, User: user.ObjectID, Client: q.client.ClientID, Scope: q.scope, Platform: q.redirect.platform,
@@ -55,7 +55,7 @@ func (t *Tenant) sendCode(e *exchange, q *authorizeRequest, user *User, s signIn
 }
 
 // refreshToken returns a refresh token for the grant. It is bound to user and client, not
-// to a resource, and does not end when it is used. Those of single-page applications inherit
+// to a resource, and can be used again. Those of single-page applications inherit
 // the age of the first.
 func (t *Tenant) refreshToken(g grant) string {
 	if g.Platform != PlatformSPA {
@@ -197,15 +197,15 @@ func (t *Tenant) refresh(e *exchange) (*tokenResponse, *rejection) {
 		return nil, reject(700082, "The refresh token has expired due to inactivity.")
 	}
 	if e.form.Get("scope") == "" {
-		// Without a scope Entra takes the client for the resource.
+		// Without a scope, Entra uses the client as the resource.
 		return nil, reject(90009, "Application '"+client.ClientID+"'("+client.AppIDURI+") is requesting a token for itself. "+
 			"This scenario is supported only if resource is specified using the GUID based App Identifier.")
 	}
 	return t.tenant(g.Tenant).userToken(e, g, client, acr, e.form.Get("scope"))
 }
 
-// authenticateHolder checks that the client that presents a grant is the one it was
-// made for, and that it proves itself as the platform of the grant wants.
+// authenticateHolder checks that a grant was made for the client that presents it, and
+// that the client authenticates as the grant's platform requires.
 func (t *Tenant) authenticateHolder(e *exchange, g grant) (*App, string, *rejection) {
 	owner := t.tenant(g.Tenant)
 	if owner == nil || owner != t && !e.shared {

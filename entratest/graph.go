@@ -1,7 +1,6 @@
 package entratest
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -12,26 +11,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// signForGraph signs a token as Entra does for Microsoft Graph: the header has a nonce,
-// and what is signed has its hash instead. So nobody but Graph can verify the token, and
-// servers that try say "bad signature" of a token that was never for them.
-func (t *Tenant) signForGraph(token issuedToken) string {
-	header := token.key.header(token.version)
-	nonce := opaque(32)
-	header["nonce"] = hashed(nonce)
-	signed := token.key.sign(header, token.claims)
-	header["nonce"] = nonce
-	_, rest, _ := strings.Cut(signed, ".")
-	return encodeSegment(header) + "." + rest
-}
-
 // userInfoPath is where the metadata says that the UserInfo endpoint is.
 const userInfoPath = "/oidc/userinfo"
-
-func hashed(nonce string) string {
-	sum := sha256.Sum256([]byte(nonce))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
 
 // graphError has the shape of Microsoft Graph's errors.
 type graphError struct {

@@ -9,6 +9,7 @@ import (
 
 // Tokens for Graph cannot be verified by anyone else, and serve at /v1.0/me.
 func TestGraph(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	a := c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL("scope", "openid profile User.Read"))))
 	token := a.text("access_token")
@@ -54,6 +55,7 @@ func TestGraph(t *testing.T) {
 // A token for Graph has the OpenID scopes that its request named, whatever the grant; a
 // token for anything else has none of them.
 func TestOpenIDScopesOfGraphTokens(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	asked := "openid profile email offline_access User.Read"
 	first := c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL("scope", asked))))

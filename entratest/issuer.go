@@ -3,7 +3,13 @@ package entratest
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"errors"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -76,4 +82,88 @@ func (i *Issuer) Token(subject, audience string, change func(header, claims map[
 	signed, err := token.SignedString(i.private)
 	must(err)
 	return signed
+}
+
+// clustersPath is the first segment of the addresses of clusters.
+const clustersPath = "clusters"
+
+// AddCluster makes an issuer that is served: its URL, below the authority host, has the
+// OpenID metadata and the key set of a Kubernetes cluster's service account issuer.
+func (t *Tenant) AddCluster() *Issuer {
+	id := newGUID()
+	issuer := t.AddIssuer(t.authorityHost + "/" + clustersPath + "/" + id + "/")
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clusters[id] = issuer
+	return issuer
+}
+
+// WriteTokenFile writes a token for subject and audience into a file of dir, as
+// Kubernetes projects one for AZURE_FEDERATED_TOKEN_FILE, and returns its path. Call it again to
+// renew the token: the file is replaced as a whole.
+func (i *Issuer) WriteTokenFile(dir, subject, audience string) (string, error) {
+	path := filepath.Join(dir, "azure-identity-token")
+	temporary, err := os.CreateTemp(dir, ".token-")
+	if err != nil {
+		return "", err
+	}
+	_, err = temporary.WriteString(i.Token(subject, audience, nil))
+	if closeErr := temporary.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(temporary.Name())
+		return "", err
+	}
+	return path, nil
+}
+
+// clusterMetadata is what the API server of a cluster publishes.
+type clusterMetadata struct {
+	Issuer        string   `json:"issuer"`
+	JWKSURI       string   `json:"jwks_uri"`
+	ResponseTypes []string `json:"response_types_supported"`
+	SubjectTypes  []string `json:"subject_types_supported"`
+	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
+}
+
+// A clusterKey is a key as Kubernetes publishes it: with its algorithm, unlike Entra's.
+type clusterKey struct {
+	Use       string `json:"use"`
+	KeyType   string `json:"kty"`
+	ID        string `json:"kid"`
+	Algorithm string `json:"alg"`
+	Modulus   string `json:"n"`
+	Exponent  string `json:"e"`
+}
+
+// serveCluster answers below the URL of a cluster.
+func (h *host) serveCluster(e *exchange, path string) {
+	id, rest, _ := strings.Cut(path, "/")
+	var issuer *Issuer
+	for _, t := range h.all() {
+		t.mu.Lock()
+		if found := t.clusters[id]; found != nil {
+			issuer = found
+		}
+		t.mu.Unlock()
+	}
+	switch {
+	case issuer != nil && rest == ".well-known/openid-configuration":
+		e.answer(http.StatusOK, clusterMetadata{
+			Issuer: issuer.URL, JWKSURI: issuer.URL + "openid/v1/jwks",
+			ResponseTypes: []string{"id_token"}, SubjectTypes: []string{"public"}, Algorithms: []string{"RS256"},
+		})
+	case issuer != nil && rest == "openid/v1/jwks":
+		e.answer(http.StatusOK, map[string][]clusterKey{"keys": {{
+			Use: "sig", KeyType: "RSA", ID: issuer.kid, Algorithm: "RS256",
+			Modulus:  base64.RawURLEncoding.EncodeToString(issuer.private.N.Bytes()),
+			Exponent: base64.RawURLEncoding.EncodeToString(big.NewInt(int64(issuer.private.E)).Bytes()),
+		}}})
+	default:
+		servePage(e.response, e.request, false)
+	}
 }

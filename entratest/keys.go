@@ -8,9 +8,13 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
 	"math/big"
 	"sync"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // A signingKey is a key of the tenant and the certificate around it.
@@ -66,7 +70,7 @@ type keyring struct {
 	used          []*signingKey // all that it took, to be given back
 }
 
-// take returns a key that no open server has. Callers hold r.mu.
+// take returns a key that no open server uses. Callers hold r.mu.
 func (r *keyring) take() *signingKey {
 	key := spareKey()
 	if key == nil {
@@ -87,7 +91,7 @@ func spareKey() *signingKey {
 	return key
 }
 
-// giveBack makes the keys those of servers to come.
+// giveBack lets later servers use the keys.
 func (r *keyring) giveBack() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -117,18 +121,17 @@ func (r *keyring) published() []*signingKey {
 	return keys
 }
 
-// RotateKeys makes tokens be signed with a new key from now on; the old one
-// leaves the key set at once, so that tokens it signed are no longer valid. The
-// new key is the one that [Tenant.AnnounceKey] announced, if there is one.
+// RotateKeys signs tokens with a new key from now on. The old one leaves the key
+// set at once, so that tokens signed with it are no longer valid. The new key is the one
+// that [Tenant.AnnounceKey] announced, if there is one.
 func (t *Tenant) RotateKeys() {
 	t.keys.mu.Lock()
 	defer t.keys.mu.Unlock()
 	t.keys.current, t.keys.next = t.keys.next, nil
 }
 
-// AnnounceKey adds the key that the next [Tenant.RotateKeys] switches to
-// to the key set, ahead of its use, which is how Entra rolls its keys over.
-// It returns the key's id.
+// AnnounceKey publishes the key that the next [Tenant.RotateKeys] switches to, ahead
+// of its use, as Entra does. It returns the key's id.
 func (t *Tenant) AnnounceKey() string {
 	t.keys.signing() // the announced key is never the only one
 	t.keys.mu.Lock()
@@ -139,10 +142,10 @@ func (t *Tenant) AnnounceKey() string {
 	return t.keys.next.id
 }
 
-// KeyID returns the id (kid) of the key that signs now.
+// KeyID returns the id (kid) of the current key.
 func (t *Tenant) KeyID() string { return t.keys.signing().id }
 
-// PublicKey returns the key of the key set with that id, for resource servers in tests.
+// PublicKey returns the published key with that id, for resource servers in tests.
 func (t *Tenant) PublicKey(kid string) (*rsa.PublicKey, bool) {
 	for _, key := range t.keys.published() {
 		if key.id == kid {
@@ -152,13 +155,13 @@ func (t *Tenant) PublicKey(kid string) (*rsa.PublicKey, bool) {
 	return nil, false
 }
 
-// AddSigningKey gives the app a signing key of its own in this tenant, as apps with a
-// claims-mapping policy have, and returns the key's id: from now on it signs the access tokens
-// for the app, and the ID tokens that the app gets. Called again, it replaces the key.
+// AddSigningKey gives the app a signing key of its own in this tenant, like apps with a
+// claims-mapping policy, and returns the key's id. From now on it signs the access tokens
+// for the app, and the ID tokens that the app gets. Another call replaces the key.
 //
-// The key is visible only on request: metadata fetched with ?appid={client id} name a key set
-// with the same parameter, which has this key and no other. Without the parameter, or with the id
-// of an app that has no key of its own, both are as for any app.
+// The key is published only on request: metadata fetched with ?appid={client id} name a key
+// set with the same parameter, which has only this key. Without the parameter, or with the id
+// of an app that has no key of its own, both are the tenant's.
 func (a *App) AddSigningKey() string {
 	key := a.tenant.keys.spare()
 	a.tenant.mu.Lock()
@@ -167,7 +170,7 @@ func (a *App) AddSigningKey() string {
 	return key.id
 }
 
-// spare returns a key that signs for nobody yet.
+// spare returns a key that is not in use yet.
 func (r *keyring) spare() *signingKey {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -188,7 +191,7 @@ func (t *Tenant) ownKey(app *App) *signingKey {
 	return app.ownKey
 }
 
-// publishedFor returns the keys of the key set for those who ask with an app's id.
+// publishedFor returns the key set for requests with an app's id.
 func (t *Tenant) publishedFor(appID string) []*signingKey {
 	t.mu.Lock()
 	app := t.appByClientID(appID)
@@ -235,4 +238,52 @@ func newKeySet(issuer string, keys []*signingKey) keySet {
 		})
 	}
 	return set
+}
+
+func (key *signingKey) sign(header, claims map[string]any) string {
+	payload, err := json.Marshal(claims)
+	must(err)
+	return key.signPayload(header, payload)
+}
+
+func (key *signingKey) signPayload(header map[string]any, payload []byte) string {
+	if header == nil {
+		header = key.header(1)
+	}
+	input := encodeSegment(header) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	return input + "." + base64.RawURLEncoding.EncodeToString(key.signature(header["alg"], input))
+}
+
+func (key *signingKey) signature(alg any, input string) []byte {
+	name, _ := alg.(string)
+	var method jwt.SigningMethod = jwt.SigningMethodRS256
+	var with any = key.private
+	switch name {
+	case "none":
+		return nil
+	case "HS256":
+		der, err := x509.MarshalPKIXPublicKey(key.private.Public())
+		must(err)
+		method, with = jwt.SigningMethodHS256, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	case "RS384", "RS512", "PS256", "PS384", "PS512":
+		method = jwt.GetSigningMethod(name)
+	}
+	signature, err := method.Sign(input, with)
+	must(err)
+	return signature
+}
+
+func encodeSegment(m map[string]any) string {
+	b, err := json.Marshal(m)
+	must(err)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// header returns the header of Entra's tokens; v1 ones also carry x5t.
+func (key *signingKey) header(version int) map[string]any {
+	header := map[string]any{"typ": "JWT", "alg": "RS256", "kid": key.id}
+	if version == 1 {
+		header["x5t"] = key.thumbprint
+	}
+	return header
 }

@@ -1,7 +1,6 @@
 package entratest
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -19,11 +18,11 @@ import (
 	"time"
 )
 
-// notice is what certificates and pages say, so that nobody takes the
-// tenant for the real thing.
+// notice is in certificates and pages, so that nobody mistakes the tenant for the
+// real Entra.
 const notice = "entratest: a test double, not Microsoft Entra ID"
 
-// A serverCertificate is what the tenant shows to TLS clients. It is its own root.
+// A serverCertificate is the tenant's TLS certificate. It is its own root.
 type serverCertificate struct {
 	der  []byte
 	leaf *x509.Certificate
@@ -77,11 +76,11 @@ type server struct {
 	closed bool // no more handlers join
 }
 
-// serve listens on addr, which must be loopback: tokens for anybody are to
-// be had here for the asking. A nil certificate means plain http.
+// serve listens on addr, which must be loopback, because anyone can get any token
+// here. A nil certificate means plain http.
 func serve(addr string, certificate *serverCertificate, handler http.Handler) *server {
 	mustBeLoopback(addr)
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
+	listener, err := listen(addr)
 	if err != nil {
 		panic(fmt.Sprintf("entratest: cannot listen on %s: %v", addr, err))
 	}
@@ -109,6 +108,14 @@ func serve(addr string, certificate *serverCertificate, handler http.Handler) *s
 		_ = s.http.Serve(listener)
 	})
 	return s
+}
+
+func listen(addr string) (net.Listener, error) {
+	resolved, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return net.ListenTCP("tcp", resolved)
 }
 
 func (s *server) enter() bool {
@@ -147,7 +154,7 @@ func mustBeLoopback(addr string) {
 		return
 	}
 	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
-		panic(fmt.Sprintf("entratest: Options.Addr %q is not a loopback address; a tenant that hands out tokens to anyone does not listen elsewhere", addr))
+		panic(fmt.Sprintf("entratest: Options.Addr %q is not a loopback address; it gives tokens to anyone, so it must not listen elsewhere", addr))
 	}
 }
 

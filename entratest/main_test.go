@@ -32,8 +32,7 @@ type contoso struct {
 func newContoso(t testing.TB) *contoso {
 	t.Helper()
 	c := &contoso{clock: &clock{now: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}}
-	c.Tenant = entratest.NewTenant(&entratest.Options{Now: c.clock.Now})
-	t.Cleanup(c.Close)
+	c.Tenant = entratest.New(t, &entratest.Options{Now: c.clock.Now})
 	c.alice = c.AddUser("alice@contoso.com", "Alice")
 	c.client = c.AddClient("Client")
 	c.api = c.AddApp("API", "access_as_user")

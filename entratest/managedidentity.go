@@ -18,10 +18,10 @@ const (
 // identityLifetime is how long a managed identity's tokens are valid.
 const identityLifetime = 24 * time.Hour
 
-// A UserAssignedIdentity is a user-assigned managed identity, assigned to whatever
-// runs beside the tenant.
+// A UserAssignedIdentity is a user-assigned managed identity, available to all code
+// that reaches the tenant.
 type UserAssignedIdentity struct {
-	ClientID   string // how code names it: AZURE_CLIENT_ID, UMI_CLIENT_ID
+	ClientID   string // by which code selects it: AZURE_CLIENT_ID, UMI_CLIENT_ID
 	ObjectID   string // the sub and oid of its tokens; the subject of a federated credential
 	ResourceID string // its Azure resource id
 	Name       string
@@ -50,8 +50,9 @@ func (t *Tenant) AddManagedIdentity(name string) *UserAssignedIdentity {
 
 // ManagedIdentityEndpoint returns the values that App Service and Container
 // Apps put into IDENTITY_ENDPOINT and IDENTITY_HEADER. The endpoint is plain
-// http on loopback, as theirs is; it also answers in the shape of IMDS at
-// /metadata/identity/oauth2/token. It starts to listen with the first call, and panics if it cannot.
+// http on loopback, like theirs; it also answers like IMDS at
+// /metadata/identity/oauth2/token. The first call starts to listen, and panics if it
+// cannot.
 func (t *Tenant) ManagedIdentityEndpoint() (endpoint, header string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -222,7 +223,7 @@ func (t *Tenant) identityToken(identity *UserAssignedIdentity, resource string) 
 	return t.appAccess(principal{identity.ClientID, identity.ObjectID}, acrCertificate, aim, t.roles(identity.ObjectID, app), identityLifetime), nil
 }
 
-// String returns what the identity is called, for test output.
+// String names the identity in test output.
 func (m *UserAssignedIdentity) String() string {
 	return fmt.Sprintf("managed identity %s (client id %s)", m.Name, m.ClientID)
 }

@@ -26,6 +26,7 @@ func identityToken(t testing.TB, c *contoso, clientID, resource string) string {
 }
 
 func TestAppServiceIdentity(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	identity := c.AddManagedIdentity("umi")
 	endpoint, header := c.ManagedIdentityEndpoint()
@@ -61,6 +62,7 @@ func TestAppServiceIdentity(t *testing.T) {
 }
 
 func TestAppServiceIdentityRefusals(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	identity := c.AddManagedIdentity("umi")
 	endpoint, header := c.ManagedIdentityEndpoint()
@@ -95,6 +97,7 @@ func TestAppServiceIdentityRefusals(t *testing.T) {
 }
 
 func TestIMDS(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	first := c.AddManagedIdentity("first")
 	endpoint, _ := c.ManagedIdentityEndpoint()
@@ -131,6 +134,7 @@ func TestIMDS(t *testing.T) {
 }
 
 func TestManagedIdentityEndpointAfterClose(t *testing.T) {
+	t.Parallel()
 	tenant := entratest.NewTenant(nil)
 	tenant.Close()
 	defer func() {

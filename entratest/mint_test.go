@@ -31,6 +31,7 @@ func verify(tenant *entratest.Tenant, token string) error {
 }
 
 func TestClaimsOfTokens(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	v2 := c.AddApp("API v2", "read", "write")
 	v2.AccessTokenVersion = 2
@@ -96,6 +97,7 @@ func TestClaimsOfTokens(t *testing.T) {
 }
 
 func TestTimesOfTokens(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	now := c.clock.Now().Unix()
 	for range 20 {
@@ -109,8 +111,7 @@ func TestTimesOfTokens(t *testing.T) {
 			t.Errorf("iat %v, nbf %v, now %d", claims["iat"], claims["nbf"], now)
 		}
 	}
-	short := entratest.NewTenant(&entratest.Options{TokenLifetime: time.Minute})
-	defer short.Close()
+	short := entratest.New(t, &entratest.Options{TokenLifetime: time.Minute})
 	_, claims := decode(t, short.Token(short.AddUser("a@b.c", "A"), short.AddClient("C"), short.Storage()))
 	if exp, iat := claims["exp"].(float64), claims["iat"].(float64); exp-iat != 360 {
 		t.Errorf("with a life of a minute, exp-iat is %v", exp-iat)
@@ -118,6 +119,7 @@ func TestTimesOfTokens(t *testing.T) {
 }
 
 func TestSubjectsArePairwise(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	sub := func(user *entratest.User, client *entratest.App) any {
 		_, claims := decode(t, c.Token(user, client, c.api))
@@ -133,6 +135,7 @@ func TestSubjectsArePairwise(t *testing.T) {
 }
 
 func TestMint(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	token := c.Mint(c.api, 2, func(header, claims map[string]any) {
 		header["typ"] = "at+jwt"
@@ -160,6 +163,7 @@ func TestMint(t *testing.T) {
 }
 
 func TestSign(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	public, _ := c.PublicKey(c.KeyID())
 	der, err := x509.MarshalPKIXPublicKey(public)
@@ -197,6 +201,7 @@ func TestSign(t *testing.T) {
 }
 
 func TestKeysBelongToTheTenant(t *testing.T) {
+	t.Parallel()
 	one, other := newContoso(t), newContoso(t)
 	token := one.Token(one.alice, one.client, one.api)
 	if verify(other.Tenant, token) == nil {
@@ -208,6 +213,7 @@ func TestKeysBelongToTheTenant(t *testing.T) {
 }
 
 func TestKeyRotation(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	published := func() int {
 		a := get(t, c.HTTPClient(), c.AuthorityHost()+"/"+c.ID()+"/discovery/v2.0/keys")
@@ -245,6 +251,7 @@ func TestKeyRotation(t *testing.T) {
 // Token takes scopes as a request names them: the token has short names, and never
 // offline_access, which asks for a refresh token only.
 func TestScopesOfMintedTokens(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	for name, test := range map[string]struct {
 		token, scp string

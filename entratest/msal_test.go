@@ -55,6 +55,7 @@ func (c *contoso) checkStorageToken(t *testing.T, token string, acr string) {
 var storageScopes = []string{"https://storage.azure.com/.default"}
 
 func TestMSALWithSecret(t *testing.T) {
+	t.Parallel()
 	c := newRealTime(t)
 	credential, err := confidential.NewCredFromSecret(c.secret)
 	if err != nil {
@@ -87,6 +88,7 @@ func TestMSALWithSecret(t *testing.T) {
 }
 
 func TestMSALSeesErrors(t *testing.T) {
+	t.Parallel()
 	c := newRealTime(t)
 	c.RevokeConsent(c.api, c.Storage())
 	credential, err := confidential.NewCredFromSecret(c.secret)
@@ -130,6 +132,7 @@ func TestMSALWithManagedIdentity(t *testing.T) {
 }
 
 func TestMSALWithWorkloadIdentity(t *testing.T) {
+	t.Parallel()
 	c := newRealTime(t)
 	kubernetes := c.AddIssuer(cluster)
 	c.api.AddFederatedCredential(cluster, account, exchangeURI)

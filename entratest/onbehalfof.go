@@ -3,7 +3,6 @@ package entratest
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -57,7 +56,7 @@ func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenRespons
 	return t.respondToUser(e, access, user, client, scope, granted, g), nil
 }
 
-// grantOf returns what a refresh token of an exchange stands for.
+// grantOf returns the grant in a refresh token of an exchange.
 func (t *Tenant) grantOf(user profile, client *App, scope string) grant {
 	g := grant{
 		Tenant: t.id, User: user.objectID, Name: user.name, UPN: user.userPrincipalName,
@@ -73,30 +72,8 @@ func (t *Tenant) grantOf(user profile, client *App, scope string) grant {
 	return g
 }
 
-// checkConsent returns the scopes that the new token will have: all that were
-// consented to, of which those asked for must be some. A token for Microsoft Graph has the
-// scopes of OpenID Connect besides: to sign the user in is part of any consent.
-func (t *Tenant) checkConsent(client *App, scope scopeRequest, user string) ([]string, *rejection) {
-	granted := t.consented(client, scope.resource, user)
-	missing := len(granted) == 0
-	if len(scope.names) == 0 { // nothing but to sign in
-		missing = !t.hasAnyConsent(client, user)
-	}
-	for _, name := range scope.names {
-		missing = missing || name != defaultScope && !slices.Contains(granted, name)
-	}
-	if missing {
-		return nil, reject(65001, fmt.Sprintf("The user or administrator has not consented to use the application with ID '%s' named '%s'. "+
-			"Send an interactive authorization request for this user and resource.", client.ClientID, client.Name))
-	}
-	if scope.resource == t.graph {
-		granted = inToken(union(granted, scope.openid))
-	}
-	return granted, nil
-}
-
-// checkUserAssertion judges the token that a client presents for its user. The checks come
-// in this order: form, signature, issuer, time, kind of token, audience.
+// checkUserAssertion checks the token that a client presents for its user, in this order:
+// form, signature, issuer, time, kind of token, audience.
 func (t *Tenant) checkUserAssertion(assertion string, client *App) (jwt.MapClaims, *rejection) {
 	claims := jwt.MapClaims{}
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithoutClaimsValidation())
@@ -171,8 +148,8 @@ func checkAssertionUse(claims jwt.MapClaims, client *App) *rejection {
 	return nil
 }
 
-// profileOf returns the user of an assertion. One that the tenant does not
-// know is what the assertion says: tests may mint any number of them.
+// profileOf returns the user of an assertion. A user that the tenant does not know is
+// as the assertion says: tests may mint any number of them.
 func (t *Tenant) profileOf(claims jwt.MapClaims) profile {
 	text := func(names ...string) string {
 		for _, name := range names {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestOnBehalfOf(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	a := c.token(t, c.obo())
 	if a.status != http.StatusOK || a.header.Get("Cache-Control") != "no-store, no-cache" {
@@ -47,6 +48,7 @@ func TestOnBehalfOf(t *testing.T) {
 }
 
 func TestOnBehalfOfForms(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	v2 := c.AddApp("Downstream v2", "read", "write")
 	v2.AccessTokenVersion = 2
@@ -73,6 +75,7 @@ func TestOnBehalfOfForms(t *testing.T) {
 }
 
 func TestOnBehalfOfTakesEachFormOfAudience(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	c.api.AppIDURI = "https://mcp.example.com/mcp"
 	audience := func(version int, aud string) string {
@@ -92,6 +95,7 @@ func TestOnBehalfOfTakesEachFormOfAudience(t *testing.T) {
 }
 
 func TestOnBehalfOfExtras(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	a := c.token(t, c.obo("scope", "https://storage.azure.com/.default openid offline_access profile", "client_info", "1"))
 	if len(a.text("refresh_token")) < 500 || a.text("client_info") == "" {
@@ -108,6 +112,7 @@ func TestOnBehalfOfExtras(t *testing.T) {
 }
 
 func TestOnBehalfOfRefusals(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	other := newContoso(t)
 	second := c.AddApp("Second", "read")
@@ -201,6 +206,7 @@ func checkErrorShape(t *testing.T, c *contoso, name string, a answer) {
 }
 
 func TestMalformedTokenRequests(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	twice := c.obo()
 	twice.Add("scope", "x/y")
@@ -220,6 +226,7 @@ func TestMalformedTokenRequests(t *testing.T) {
 }
 
 func TestConsent(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	c.RevokeConsent(c.api, c.Storage())
 	if a := c.token(t, c.obo()); a.code() != 65001 || a.text("suberror") != "consent_required" {
@@ -232,6 +239,7 @@ func TestConsent(t *testing.T) {
 }
 
 func TestRequireClaims(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	const claims = `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}`
 	for code, want := range map[int]struct {
@@ -255,6 +263,7 @@ func TestRequireClaims(t *testing.T) {
 }
 
 func TestClock(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	form := c.obo()
 	c.clock.Advance(59 * time.Minute)

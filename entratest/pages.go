@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// The pages are plain HTML forms: they work without scripts, and none but
-// this server's own style is let in.
+// The pages are plain HTML forms: they work without scripts, and only this server's own
+// style is allowed.
 const pageStyle = `body{font:16px/1.5 "Segoe UI",system-ui,sans-serif;background:#f2f2f2;color:#1b1b1b;margin:0}
 header{background:#7a3e00;color:#fff;padding:.5rem 1rem;text-align:center}
 main{background:#fff;max-width:27rem;margin:2rem auto;padding:2rem 2.5rem;box-shadow:0 2px 6px #0003}
@@ -168,7 +168,7 @@ func (e *exchange) page(status int, data pageData) {
 	_, _ = e.response.Write(buffer.Bytes()) // an error here is the client's going away
 }
 
-// refusePage shows an error to the person, as there is no client to tell.
+// refusePage shows an error to the user, because there is no client to redirect to.
 func (e *exchange) refusePage(r *rejection) {
 	e.page(http.StatusBadRequest, messagePage{Title: "Sorry, but we’re having trouble signing you in.", Text: r.Error(), Detail: e.ids()})
 }

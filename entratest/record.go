@@ -1,6 +1,7 @@
 package entratest
 
 import (
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,8 +17,8 @@ const (
 	EndpointDiscovery       Endpoint = iota + 1 // OpenID metadata, v1 and v2, and instance discovery
 	EndpointKeys                                // the key sets, v1 and v2
 	EndpointToken                               // /oauth2/v2.0/token
-	EndpointManagedIdentity                     // what the platform gives to code in Azure
-	EndpointAuthorize                           // /oauth2/v2.0/authorize, /v2.0/adminconsent, and the answers to their pages
+	EndpointManagedIdentity                     // the endpoint for code in Azure
+	EndpointAuthorize                           // /oauth2/v2.0/authorize, /v2.0/adminconsent, and the forms of their pages
 	EndpointDevice                              // /oauth2/v2.0/devicecode, and the page for its codes
 	EndpointLogout                              // /oauth2/v2.0/logout
 	EndpointGraph                               // /v1.0/me and /oidc/userinfo
@@ -51,7 +52,7 @@ func (e Endpoint) String() string {
 // It holds secrets and assertions: take care when you log one.
 type Request struct {
 	Time     time.Time // by the tenant's clock
-	Endpoint Endpoint  // 0 for paths that are none of the tenant's endpoints
+	Endpoint Endpoint  // 0 for other paths
 	Method   string
 	Path     string
 	Form     url.Values // query and body
@@ -65,6 +66,7 @@ type recorder struct {
 	keep     int
 	requests []*Request
 	counts   map[Endpoint]int
+	logger   *slog.Logger
 }
 
 // add records a request and returns the writer that completes the record.
@@ -79,14 +81,16 @@ func (rec *recorder) add(r *Request, w http.ResponseWriter) http.ResponseWriter 
 		rec.requests = slices.Delete(rec.requests, 0, len(rec.requests)-rec.keep)
 	}
 	rec.requests = append(rec.requests, r)
-	return &statusWriter{ResponseWriter: w, mu: &rec.mu, entry: r}
+	return &statusWriter{ResponseWriter: w, recorder: rec, entry: r}
 }
 
-// A statusWriter records the status of an answer before the client can have read it.
+// A statusWriter records and logs the status of an answer, before the client can have
+// read it.
 type statusWriter struct {
 	http.ResponseWriter
-	mu    *sync.Mutex // guards entry
-	entry *Request
+	recorder *recorder // guards entry
+	entry    *Request
+	written  bool
 }
 
 // Unwrap is for [http.ResponseController].
@@ -94,10 +98,20 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader records the status.
 func (w *statusWriter) WriteHeader(status int) {
-	w.mu.Lock()
+	w.written = true
+	w.recorder.mu.Lock()
 	w.entry.Status = status
-	w.mu.Unlock()
+	w.recorder.mu.Unlock()
+	w.recorder.logger.Info("request", "endpoint", w.entry.Endpoint, "method", w.entry.Method, "path", w.entry.Path, "status", status)
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends p, after the status.
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if !w.written {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(p)
 }
 
 // Requests returns the last requests, oldest first, at most

@@ -38,6 +38,7 @@ func members(t *testing.T, body string) []string {
 }
 
 func TestRecordedErrors(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	form := func(changes ...string) url.Values {
 		f := url.Values{
@@ -87,6 +88,7 @@ func TestRecordedErrors(t *testing.T) {
 }
 
 func TestRecordedToken(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	c.api.AccessTokenVersion = 2
 	a := c.token(t, url.Values{
@@ -109,6 +111,7 @@ func TestRecordedToken(t *testing.T) {
 }
 
 func TestRecordedMetadata(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	base := c.AuthorityHost() + "/common/"
 	a := get(t, c.HTTPClient(), base+"v2.0/.well-known/openid-configuration")

@@ -23,9 +23,8 @@ type redirect struct {
 	uri      string
 }
 
-// AddRedirectURI registers addresses that the app's users may be sent back to. They are
-// compared exactly, except that the port of a loopback address (localhost, 127.0.0.1)
-// does not count, as in RFC 8252 section 7.3.
+// AddRedirectURI registers redirect URIs. They are compared exactly, except for the port
+// of a loopback address (localhost, 127.0.0.1), as in RFC 8252 section 7.3.
 func (a *App) AddRedirectURI(platform Platform, uris ...string) {
 	if platform < PlatformWeb || platform > PlatformDesktop {
 		panic(fmt.Sprintf("entratest: AddRedirectURI: no platform %d, want Web, SPA or Desktop", platform))

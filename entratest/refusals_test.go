@@ -119,6 +119,7 @@ func atExchange(change func(c *contoso) []string) func(*testing.T, *contoso) str
 
 // TestNamedRefusals provokes each refusal that docs/entratest.md promises.
 func TestNamedRefusals(t *testing.T) {
+	t.Parallel()
 	var provoked []string
 	for _, r := range refusals {
 		c := newSignIns(t)

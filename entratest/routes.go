@@ -1,7 +1,6 @@
 package entratest
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 )
@@ -13,7 +12,7 @@ func (h *host) serveAuthority(w http.ResponseWriter, r *http.Request) {
 	t := h.tenant(segment)
 	known := t != nil || isShared(segment)
 	if t == nil {
-		t = h.all()[0] // who records what belongs to nobody
+		t = h.all()[0] // which records requests for no tenant
 	}
 	e := t.begin(w, r, endpoint)
 	if e == nil {
@@ -98,14 +97,4 @@ func endpointOf(segment, path string) Endpoint {
 	default:
 		return 0
 	}
-}
-
-// unknownTenant refuses a request below a tenant that does not exist. Reports show two errors
-// with the one code: the metadata's and that of all other endpoints.
-func (e *exchange) unknownTenant(segment string) *rejection {
-	r := reject(90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", clip(segment)))
-	if e.endpoint == EndpointDiscovery || e.endpoint == EndpointKeys {
-		r.kind = "invalid_tenant"
-	}
-	return r
 }

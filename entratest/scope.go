@@ -1,13 +1,11 @@
 package entratest
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 )
-
-// openIDScopes are the scopes of OpenID Connect, which name no resource.
-var openIDScopes = []string{"openid", "profile", "email", "offline_access"}
 
 // inToken returns the scopes that access tokens carry: offline_access only asks for a refresh token.
 func inToken(scopes []string) []string {
@@ -27,7 +25,7 @@ func (t *Tenant) short(resource *App, scopes []string) []string {
 	return names
 }
 
-// defaultScope asks for everything that was consented to.
+// defaultScope requests everything that was consented to.
 const defaultScope = ".default"
 
 // A scopeRequest is what a request's scope parameter asks for: scopes of one
@@ -65,8 +63,8 @@ func (t *Tenant) parseScope(parameter string) (scopeRequest, *rejection) {
 	return all[0], nil
 }
 
-// parseUserScope is parseScope for requests of users, who may ask for nothing but to sign
-// in: the token is then one for Microsoft Graph with the scopes of OpenID Connect.
+// parseUserScope is parseScope for requests on behalf of users. They may request only to
+// sign in: the token is then one for Microsoft Graph with the scopes of OpenID Connect.
 func (t *Tenant) parseUserScope(parameter string) (scopeRequest, *rejection) {
 	all, openid, r := t.parseScopes(parameter)
 	if r == nil && len(all) == 0 && len(openid) > 0 {
@@ -131,4 +129,54 @@ func invalidScope(scope string) *rejection {
 func unknownResource(identifier, tenantID string) *rejection {
 	return reject(500011, fmt.Sprintf("The resource principal named %s was not found in the tenant named %s. "+
 		"It may not have been installed in the tenant, or the request went to the wrong tenant.", clip(identifier), tenantID))
+}
+
+// A claimsRequest is what matters of a claims parameter (OpenID Connect Core
+// section 5.5): what a client repeats from a claims challenge, and what it can do itself.
+type claimsRequest struct {
+	contexts     []string // authentication contexts that the user must meet
+	policies     []string // conditional access policies to meet: multifactor authentication
+	capabilities []string // of the client: cp1 understands claims challenges
+}
+
+type claimDemand struct {
+	Value  string   `json:"value"`
+	Values []string `json:"values"`
+}
+
+func (d *claimDemand) all() []string {
+	if d == nil {
+		return nil
+	}
+	if d.Value != "" {
+		return append([]string{d.Value}, d.Values...)
+	}
+	return d.Values
+}
+
+// parseClaims reads a claims parameter, which may be absent.
+func parseClaims(parameter string) (claimsRequest, *rejection) {
+	if parameter == "" {
+		return claimsRequest{}, nil
+	}
+	var asked struct {
+		AccessToken struct {
+			ACRS         *claimDemand `json:"acrs"`
+			Policies     *claimDemand `json:"capolids"`
+			Capabilities *claimDemand `json:"xms_cc"`
+		} `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(parameter), &asked); err != nil {
+		return claimsRequest{}, reject(9002313, "Invalid request. The value of the parameter 'claims' is not a JSON object of the expected form.")
+	}
+	token := asked.AccessToken
+	return claimsRequest{token.ACRS.all(), token.Policies.all(), token.Capabilities.all()}, nil
+}
+
+// metBy reports whether a sign-in has all that the request asks for.
+func (c claimsRequest) metBy(s signIn) bool {
+	if len(c.policies) > 0 && !s.MFA {
+		return false
+	}
+	return !slices.ContainsFunc(c.contexts, func(context string) bool { return !slices.Contains(s.Contexts, context) })
 }

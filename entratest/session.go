@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The browser's cookies. A session is who is signed in, sealed; the browser id
-// ties forms to the browser that they were shown in.
+// The browser's cookies. A session holds the sealed sign-ins; the browser id binds
+// forms to the browser that they were shown in.
 const (
 	sessionCookie = "entratest-session"
 	browserCookie = "entratest-browser"
@@ -32,7 +32,7 @@ func (s signIn) methods() []any {
 	return []any{"pwd"}
 }
 
-// sessions returns who is signed in in the browser.
+// sessions returns the sign-ins of the browser.
 func (e *exchange) sessions() []signIn {
 	cookie, err := e.request.Cookie(sessionCookie)
 	if err != nil {
@@ -75,7 +75,7 @@ func (e *exchange) setCookie(name, value string) {
 	})
 }
 
-// signedIn returns the session of the user, as far as it still counts.
+// signedIn returns the session of the user, if it is still valid.
 func (e *exchange) signedIn(user *User) (signIn, bool) {
 	for _, s := range e.sessions() {
 		if s.User == user.ObjectID && s.Tenant == user.tenant.id && s.Epoch == user.epoch.Load() {

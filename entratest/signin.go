@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -17,8 +18,8 @@ const (
 // flowLifetime is how long a page waits for its answer.
 const flowLifetime = 3600 // seconds
 
-// A flow is how far a person has come. It travels in the pages' forms, sealed and
-// tied to the browser, so that no other site can send one.
+// A flow is the state of a sign-in. It travels in the pages' forms, sealed and bound to
+// the browser, so that no other site can send one.
 type flow struct {
 	Kind    string
 	Query   string // the request at the authorize or admin consent endpoint, or the user code
@@ -34,7 +35,7 @@ type flow struct {
 	Everyone  bool // consent is for the whole tenant
 }
 
-// An errand is what a person has come for, as the pages need to know it.
+// An errand is what the user came for, as the pages need it.
 type errand struct {
 	client *App
 	scopes []scopeRequest
@@ -46,7 +47,7 @@ type errand struct {
 	fail   func(r *rejection)
 }
 
-// proceed takes the person to the next page, or back to the client.
+// proceed sends the user to the next page, or back to the client.
 func (t *Tenant) proceed(e *exchange, f *flow) {
 	owner := t
 	if f.Tenant != "" {
@@ -94,7 +95,7 @@ func (h *host) ownerOf(e *exchange, f *flow) *Tenant {
 	return all[0]
 }
 
-// errand reads what the flow is about. Without an errand, a refusal is for a page.
+// errand reads what the flow is about. A rejection without an errand is for a page.
 func (t *Tenant) errand(e *exchange, f *flow) (*errand, *rejection) {
 	switch f.Kind {
 	case flowDevice:
@@ -150,7 +151,7 @@ func (t *Tenant) step(e *exchange, f *flow, job *errand) {
 	}
 }
 
-// account returns the user to go on with, or nobody if a person must choose.
+// account returns the user to continue with, or nil if the user must choose.
 func (t *Tenant) account(e *exchange, f *flow, job *errand) (*User, signIn, *rejection) {
 	if f.User != "" {
 		user := t.userByID(f.User)
@@ -189,7 +190,7 @@ func (t *Tenant) account(e *exchange, f *flow, job *errand) (*User, signIn, *rej
 	return nil, signIn{}, nil
 }
 
-// isHinted reports whether a login_hint leaves the user possible.
+// isHinted reports whether a login_hint allows the user.
 func (u *User) isHinted(hint string) bool {
 	return hint == "" || strings.EqualFold(hint, u.UserPrincipalName) || u.Email != "" && strings.EqualFold(hint, u.Email)
 }
@@ -259,7 +260,7 @@ func (t *Tenant) chosen(f *flow, form url.Values) *User {
 	return nil
 }
 
-// cancel takes the person back without what the client wanted.
+// cancel sends the user back to the client with an error.
 func (t *Tenant) cancel(e *exchange, f *flow, action string) {
 	owner := t
 	if other := t.tenant(f.Tenant); other != nil {
@@ -272,15 +273,83 @@ func (t *Tenant) cancel(e *exchange, f *flow, action string) {
 	case action == "request":
 		e.refusePage(needsAdmin(90095, job.client))
 	case f.User == "":
-		job.fail(refusal(50126, "The user cancelled the sign-in."))
+		job.fail(refusal(50126, "The user canceled the sign-in."))
 	default:
 		job.fail(refusal(65004, fmt.Sprintf("User declined to consent to access the app '%s'.", job.client.ClientID)))
 	}
 }
 
-// refusal is what a client learns when a person said no.
+// refusal is the rejection that a client gets when the user said no.
 func refusal(code int, message string) *rejection {
 	r := reject(code, message)
 	r.kind, r.subcode = "access_denied", "cancel"
 	return r
+}
+
+// form returns what every page with a flow needs.
+func (t *Tenant) form(e *exchange, f *flow, job *errand, title string, user *User) formPage {
+	next := *f
+	next.Browser = e.browser()
+	next.Expires = t.now().Unix() + flowLifetime
+	page := formPage{Title: title, Action: "/" + t.id + "/login", Flow: t.sealer.seal("flow", next), App: job.client.Name}
+	if user != nil {
+		page.UPN = user.UserPrincipalName
+	}
+	return page
+}
+
+// maxTiles is how many accounts the picker shows; any other can be typed.
+const maxTiles = 50
+
+func (t *Tenant) showPicker(e *exchange, f *flow, job *errand) {
+	page := pickerPage{formPage: t.form(e, f, job, "Pick an account", nil), Hint: job.hint}
+	for _, owner := range t.audience(f, job) {
+		owner.mu.Lock()
+		users := slices.Clone(owner.users[:min(len(owner.users), maxTiles)])
+		owner.mu.Unlock()
+		for _, user := range users {
+			if len(page.Accounts) == maxTiles || !user.isHinted(job.hint) {
+				continue
+			}
+			_, signedIn := e.signedIn(user)
+			page.Accounts = append(page.Accounts, account{user.ObjectID, user.DisplayName, user.UserPrincipalName, signedIn})
+		}
+	}
+	e.page(http.StatusOK, page)
+}
+
+func (t *Tenant) showApproval(e *exchange, f *flow, job *errand, user *User) {
+	e.page(http.StatusOK, approvalPage{t.form(e, f, job, "Approve sign-in request", user)})
+}
+
+func (t *Tenant) consentPage(e *exchange, f *flow, job *errand, user *User, wanted []wish) consentPage {
+	title := "Permissions requested"
+	if job.admin {
+		title = "Permissions requested for your organization"
+	}
+	page := consentPage{
+		formPage: t.form(e, f, job, title, user),
+		ForAll:   job.admin, MayForAll: user.Administrator && !job.admin,
+	}
+	for _, w := range wanted {
+		for _, scope := range w.scopes {
+			line := wantedScope{Scope: scope, Resource: w.resource.Name}
+			if w.client != job.client {
+				line.For = w.client.Name
+			}
+			page.Wanted = append(page.Wanted, line)
+		}
+	}
+	return page
+}
+
+func (t *Tenant) showAdminNeeded(e *exchange, f *flow, job *errand, user *User) {
+	t.mu.Lock()
+	policy := t.consentPolicy
+	t.mu.Unlock()
+	page := adminPage{formPage: t.form(e, f, job, "Need admin approval", user), Code: 90094}
+	if policy == ConsentPolicyAdminsOnRequest {
+		page.Title, page.Code, page.MayRequest = "Approval required", 90095, true
+	}
+	e.page(http.StatusOK, page)
 }

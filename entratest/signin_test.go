@@ -12,6 +12,7 @@ import (
 )
 
 func TestPrompts(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	bob := c.AddUser("bob@contoso.com", "Bob")
 	pages := func(b *entratest.Browser, address string) int { // besides the request itself
@@ -57,6 +58,7 @@ func TestPrompts(t *testing.T) {
 }
 
 func TestLogoutReturnsToRegisteredAddressesOnly(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	client := c.HTTPClient()
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -70,6 +72,7 @@ func TestLogoutReturnsToRegisteredAddressesOnly(t *testing.T) {
 }
 
 func TestDecline(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	b := c.Browser(c.alice)
 	b.Decline = true
@@ -80,6 +83,7 @@ func TestDecline(t *testing.T) {
 }
 
 func TestConsentPolicies(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	c.SetConsentPolicy(entratest.ConsentPolicyAdmins)
 	if _, err := c.Browser(c.alice).Open(context.Background(), c.authorizeURL()); err == nil {
@@ -124,6 +128,7 @@ func (c *contoso) pageAfterPicker(t *testing.T, address string) string {
 
 // A form that another browser, or no page at all, has filled in does nothing.
 func TestFormsAreTiedToTheBrowser(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	first := get(t, c.HTTPClient(), c.authorizeURL())
 	flow := flowField.FindStringSubmatch(first.body)[1]
@@ -145,6 +150,7 @@ func TestFormsAreTiedToTheBrowser(t *testing.T) {
 }
 
 func TestPagesAreHarmless(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	c.AddUser("<script>alert(1)</script>@contoso.com", "<b>Mallory</b>")
 	a := get(t, c.HTTPClient(), c.authorizeURL("login_hint", `"><script>`))
@@ -162,6 +168,7 @@ func TestPagesAreHarmless(t *testing.T) {
 // With .default a client that the API knows gets consent for itself and for what
 // the API needs behind it.
 func TestKnownClients(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	c.RevokeConsent(c.api, c.Storage())
 	c.api.RequirePermissions(c.Storage(), "user_impersonation")
@@ -182,6 +189,7 @@ func TestKnownClients(t *testing.T) {
 }
 
 func TestAdminConsent(t *testing.T) {
+	t.Parallel()
 	c := newSignIns(t)
 	c.client.RequirePermissions(c.api, "access_as_user")
 	address := c.AuthorityHost() + "/" + c.ID() + "/v2.0/adminconsent?state=s&client_id=" + c.client.ClientID + "&redirect_uri=" + url.QueryEscape(callback)

@@ -26,6 +26,7 @@ func keyIDs(t *testing.T, c *contoso, uri string) []string {
 
 // An app's own key is seen by those only who ask with the app's id.
 func TestOwnSigningKey(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	before := c.Token(c.alice, c.client, c.api)
 	kid := c.api.AddSigningKey()
@@ -80,6 +81,7 @@ func TestOwnSigningKey(t *testing.T) {
 
 // A multitenant app has a key of its own in the one tenant and not in the other.
 func TestOwnSigningKeyIsOfOneTenant(t *testing.T) {
+	t.Parallel()
 	c := newContoso(t)
 	other := c.AddTenant(nil)
 	defer other.Close()
@@ -98,8 +100,8 @@ func TestOwnSigningKeyIsOfOneTenant(t *testing.T) {
 
 // A token that is bound to a key can be minted with either version.
 func TestBoundToken(t *testing.T) {
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	t.Parallel()
+	tenant := entratest.New(t, nil)
 	api := tenant.AddApp("API", "access_as_user")
 	for _, version := range []int{1, 2} {
 		token := tenant.Mint(api, version, func(_, claims map[string]any) { claims["cnf"] = map[string]any{"kid": "k", "xms_ksl": "sw"} })

@@ -5,20 +5,21 @@ import (
 	"crypto/rsa"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Options changes what [NewTenant] makes. The zero value of each field is useful.
+// Options configures a [Tenant]. The zero value of each field is useful.
 type Options struct {
 	// TenantID is the tenant's id, a GUID. Defaults to a random one.
 	TenantID string
 
-	// Now is the tenant's clock: it dates tokens and judges assertions.
-	// It is called from several goroutines. Defaults to time.Now. (TLS goes by
-	// the real clock.)
+	// Now is the tenant's clock: it dates tokens and checks assertions.
+	// It is called from several goroutines. Defaults to time.Now. (TLS uses the real
+	// clock.)
 	Now func() time.Time
 
 	// Addr is where the tenant listens: host and port of a loopback address.
@@ -34,12 +35,17 @@ type Options struct {
 	// are dropped. Defaults to 2000.
 	KeepRequests int
 
-	// DeviceInterval is how long devices are told to wait between questions, in whole
-	// seconds. Defaults to 5 seconds, as Entra says.
+	// Logger gets a line for each answer and each rejection, without tokens and secrets.
+	// In a test, slog.New(slog.NewTextHandler(t.Output(), nil)) shows them when it fails.
+	// Defaults to none.
+	Logger *slog.Logger
+
+	// DeviceInterval is how long devices must wait between polls, in whole
+	// seconds. Defaults to 5 seconds, as at Entra.
 	DeviceInterval time.Duration
 
-	// SigningKey is the tenant's first signing key, RSA of 2048 bits or more, for
-	// runs that must look the same. Defaults to a random one.
+	// SigningKey is the tenant's first signing key, RSA with 2048 bits or more, for
+	// reproducible runs. Defaults to a random one.
 	SigningKey *rsa.PrivateKey
 }
 
@@ -66,7 +72,7 @@ type Tenant struct {
 	identities      []*UserAssignedIdentity
 	identity        *identityEndpoint
 	identityClosed  bool
-	minted          *User // whom Mint's tokens are for
+	minted          *User // of Mint's tokens
 	mintedClient    *App
 	consents        map[grantKey]map[string]bool
 	userConsents    map[userGrantKey]map[string]bool
@@ -82,9 +88,9 @@ type Tenant struct {
 // grantKey names a client and the resource that it wants.
 type grantKey struct{ client, resource *App }
 
-// NewTenant starts a tenant, with Azure Storage in it and nothing else.
-// It panics, as net/http/httptest does, if it cannot listen, and if the options
-// make no sense: a tenant id that is no GUID, an address that is not loopback.
+// NewTenant starts a tenant, which has Azure Storage and Microsoft Graph and nothing
+// else. It panics, as net/http/httptest does, if it cannot listen, and if the options
+// are invalid: a tenant id that is not a GUID, an address that is not loopback.
 // Close it when done; in tests, [New] does that.
 func NewTenant(opts *Options) *Tenant {
 	var o Options
@@ -106,8 +112,8 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// New starts a tenant for a test, and closes it when the test is done. Options that
-// make no sense fail the test.
+// New starts a tenant for a test, and closes it when the test is done. Invalid options
+// fail the test.
 func New(t TB, opts *Options) *Tenant {
 	t.Helper()
 	defer failOnPanic(t)
@@ -123,9 +129,9 @@ func failOnPanic(t TB) {
 	}
 }
 
-// AddTenant adds another tenant to the server that t is on: both have one authority
-// host, certificate and key set, as the tenants of a cloud have. The key set, its
-// rotation and the browser's cookies are shared, nothing else is. Options.Addr and
+// AddTenant adds another tenant to the server of t: both have one authority host,
+// certificate and key set, like the tenants of a cloud. The key set, its rotation and
+// the browser's cookies are shared, and nothing else. Options.Addr and
 // Options.SigningKey must be empty; Options.Now defaults to the clock of t. Closing the added tenant
 // takes it off the server; closing t stops the server with all of its tenants.
 func (t *Tenant) AddTenant(opts *Options) *Tenant {
@@ -159,7 +165,7 @@ func newTenant(h *host, o Options) *Tenant {
 		issuers:         map[string]*trustedIssuer{},
 		clusters:        map[string]*Issuer{},
 	}
-	t.recorder.keep = o.KeepRequests
+	t.recorder.keep, t.recorder.logger = o.KeepRequests, o.Logger
 	t.addFirstParty()
 	return t
 }
@@ -187,6 +193,9 @@ func (o *Options) fill() {
 	if o.KeepRequests <= 0 {
 		o.KeepRequests = 2000
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 }
 
 // Close stops the tenant and waits until all of its goroutines are gone.
@@ -210,9 +219,9 @@ func (t *Tenant) ID() string { return t.id }
 // https://localhost:PORT.
 func (t *Tenant) AuthorityHost() string { return t.authorityHost }
 
-// V1Issuer returns the issuer of v1 tokens, https://sts.windows.net/{tid}/. It
-// is that of the real Entra, because services such as Azurite know it by
-// heart; the keys, of course, are not.
+// V1Issuer returns the issuer of v1 tokens, https://sts.windows.net/{tid}/. It is
+// that of the real Entra, because services such as Azurite have it built in; the keys
+// are the tenant's own.
 func (t *Tenant) V1Issuer() string { return v1Issuer(t.id) }
 
 // V2Issuer returns the issuer of v2 tokens, {AuthorityHost}/{tid}/v2.0.
@@ -224,9 +233,8 @@ func (t *Tenant) V2Issuer() string { return t.v2Issuer(t.id) }
 // a new one, for you to change; all share connections.
 func (t *Tenant) HTTPClient() *http.Client { return &http.Client{Transport: t.client} }
 
-// CertificatePEM returns the certificate that the tenant serves with, which is
-// its own root: write it to a file and name that in SSL_CERT_FILE, or add it to
-// a pool.
+// CertificatePEM returns the tenant's TLS certificate, which is its own root: write it
+// to a file for SSL_CERT_FILE, or add it to a pool.
 func (t *Tenant) CertificatePEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: t.certificate.der})
 }

@@ -17,6 +17,7 @@ import (
 )
 
 func TestNewTenantPanics(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string]entratest.Options{
 		"every address":     {Addr: ":0"},
 		"all of IPv4":       {Addr: "0.0.0.0:0"},
@@ -39,9 +40,9 @@ func TestNewTenantPanics(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
+	t.Parallel()
 	const id = "AAAAAAAA-0000-1111-2222-333333333333"
-	tenant := entratest.NewTenant(&entratest.Options{TenantID: id, Addr: "localhost:0"})
-	defer tenant.Close()
+	tenant := entratest.New(t, &entratest.Options{TenantID: id, Addr: "localhost:0"})
 	if tenant.ID() != strings.ToLower(id) {
 		t.Errorf("the tenant is %s", tenant.ID())
 	}
@@ -52,6 +53,7 @@ func TestOptions(t *testing.T) {
 
 // The same key twice gives the same key set; otherwise no two open tenants share one.
 func TestSigningKey(t *testing.T) {
+	t.Parallel()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -71,8 +73,7 @@ func TestSigningKey(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for range 3 {
-		tenant := entratest.NewTenant(nil)
-		defer tenant.Close()
+		tenant := entratest.New(t, nil)
 		if seen[tenant.KeyID()] {
 			t.Error("two open tenants have one key")
 		}
@@ -86,8 +87,8 @@ func TestSigningKey(t *testing.T) {
 }
 
 func TestAddTenantPanics(t *testing.T) {
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	t.Parallel()
+	tenant := entratest.New(t, nil)
 	for name, opts := range map[string]entratest.Options{
 		"an address":     {Addr: "127.0.0.1:0"},
 		"the same again": {TenantID: tenant.ID()},
@@ -104,8 +105,8 @@ func TestAddTenantPanics(t *testing.T) {
 }
 
 func TestCertificate(t *testing.T) {
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	t.Parallel()
+	tenant := entratest.New(t, nil)
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(tenant.CertificatePEM()) {
 		t.Fatal("CertificatePEM is no certificate")
@@ -122,8 +123,7 @@ func TestCertificate(t *testing.T) {
 			t.Errorf("%s: %d", u, a.status)
 		}
 	}
-	other := entratest.NewTenant(nil)
-	defer other.Close()
+	other := entratest.New(t, nil)
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, other.AuthorityHost(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -135,8 +135,8 @@ func TestCertificate(t *testing.T) {
 }
 
 func TestConsentToUnknownScopePanics(t *testing.T) {
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	t.Parallel()
+	tenant := entratest.New(t, nil)
 	defer func() {
 		if text := fmt.Sprint(recover()); !strings.Contains(text, "user_impersonating") {
 			t.Errorf("Consent panicked with %s", text)

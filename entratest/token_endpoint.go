@@ -17,18 +17,6 @@ const (
 	grantDeviceOld         = "device_code" // as MSAL Go and others call it
 )
 
-// A tokenResponse has the members of Entra's token answers, in its order.
-type tokenResponse struct {
-	TokenType    string `json:"token_type"`
-	Scope        string `json:"scope,omitempty"`
-	ExpiresIn    int64  `json:"expires_in"`     // seconds
-	ExtExpiresIn int64  `json:"ext_expires_in"` // seconds, for outages
-	AccessToken  string `json:"access_token"`
-	RefreshToken string `json:"refresh_token,omitempty"`
-	IDToken      string `json:"id_token,omitempty"`
-	ClientInfo   string `json:"client_info,omitempty"`
-}
-
 // serveToken answers a request at the token endpoint.
 func (t *Tenant) serveToken(e *exchange) {
 	if e.allowOrigin() {
@@ -105,7 +93,19 @@ func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*token
 	return t.respond(access), nil
 }
 
-func (t *Tenant) respond(access issuedToken) *tokenResponse {
-	seconds := access.expires.Unix() - t.now().Unix()
-	return &tokenResponse{TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds, AccessToken: t.sign(access)}
+// allowOrigin lets scripts of single-page applications read the answers of the token
+// endpoint, and reports whether the request was only the browser's question.
+func (e *exchange) allowOrigin() bool {
+	if e.request.Header.Get("Origin") == "" {
+		return false
+	}
+	h := e.response.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "content-type, client-request-id, return-client-request-id")
+	if e.request.Method != http.MethodOptions {
+		return false
+	}
+	e.response.WriteHeader(http.StatusOK)
+	return true
 }

@@ -1,6 +1,8 @@
 package entratest
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -19,8 +21,8 @@ type User struct {
 	Disabled bool
 
 	tenant  *Tenant
-	session string       // the sid claim of tokens that no browser has seen
-	epoch   atomic.Int64 // grows with each revocation: what was issued before is void
+	session string       // the sid claim of tokens that no browser got
+	epoch   atomic.Int64 // grows with each revocation, which voids what was issued before
 }
 
 // AddUser adds a user, with a new object id.
@@ -40,7 +42,7 @@ func (t *Tenant) AddUser(userPrincipalName, displayName string) *User {
 
 func (u *User) principalID() string { return u.ObjectID }
 
-// RevokeSessions voids the user's browser sessions, codes and refresh tokens
+// RevokeSessions revokes the user's browser sessions, codes and refresh tokens
 // (AADSTS50173). Access tokens stay valid until they expire.
 func (u *User) RevokeSessions() { u.epoch.Add(1) }
 
@@ -54,9 +56,62 @@ func (t *Tenant) userByObjectID(objectID string) *User {
 	return nil
 }
 
-// userByID is userByObjectID for those who do not hold t.mu.
+// userByID is userByObjectID for callers that do not hold t.mu.
 func (t *Tenant) userByID(objectID string) *User {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.userByObjectID(objectID)
+}
+
+// A Group is a security group.
+type Group struct {
+	ObjectID string // in the groups claim
+	Name     string
+
+	members map[string]bool // object ids
+}
+
+// AddGroup adds a group with these members.
+func (t *Tenant) AddGroup(name string, members ...*User) *Group {
+	group := &Group{ObjectID: newGUID(), Name: name, members: map[string]bool{}}
+	for _, user := range members {
+		group.members[user.ObjectID] = true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.groups = append(t.groups, group)
+	return group
+}
+
+// A Principal holds app roles: a [User], an [App] or a [UserAssignedIdentity].
+type Principal interface{ principalID() string }
+
+// roleKey names the principal (object id) and the resource whose roles it has.
+type roleKey struct {
+	principal string
+	resource  *App
+}
+
+// GrantRoles gives the principal app roles of resource: they are the roles claim
+// of a user's tokens for it, and of the app-only tokens of an app or identity.
+func (t *Tenant) GrantRoles(principal Principal, resource *App, roles ...string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	addTo(t.roleAssignments, roleKey{principal.principalID(), resource}, roles)
+}
+
+// roles returns the app roles of a principal (object id) on a resource, sorted.
+func (t *Tenant) roles(principal string, resource *App) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.roleAssignments[roleKey{principal, resource}]))
+}
+
+func addTo[K comparable](grants map[K]map[string]bool, key K, values []string) {
+	if grants[key] == nil {
+		grants[key] = map[string]bool{}
+	}
+	for _, value := range values {
+		grants[key][value] = true
+	}
 }

@@ -3,12 +3,29 @@ package entratest
 import (
 	"encoding/base64"
 	"encoding/json"
-	"net/http"
+	"fmt"
 	"slices"
 	"strings"
 )
 
-// userToken answers a grant of a user with an access token, and with whatever else was asked for.
+// A tokenResponse has the members of Entra's token answers, in its order.
+type tokenResponse struct {
+	TokenType    string `json:"token_type"`
+	Scope        string `json:"scope,omitempty"`
+	ExpiresIn    int64  `json:"expires_in"`     // seconds
+	ExtExpiresIn int64  `json:"ext_expires_in"` // seconds, for outages
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+	ClientInfo   string `json:"client_info,omitempty"`
+}
+
+func (t *Tenant) respond(access issuedToken) *tokenResponse {
+	seconds := access.expires.Unix() - t.now().Unix()
+	return &tokenResponse{TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds, AccessToken: t.sign(access)}
+}
+
+// userToken answers a grant of a user with an access token and the other tokens requested.
 func (t *Tenant) userToken(e *exchange, g grant, client *App, acr, scopeParameter string) (*tokenResponse, *rejection) {
 	scope, r := t.parseUserScope(scopeParameter)
 	if r != nil {
@@ -45,7 +62,7 @@ func resourcesOf(scope scopeRequest) []scopeRequest {
 	return []scopeRequest{scope}
 }
 
-// holder returns the user of a grant, if the grant still counts.
+// holder returns the user of a grant, if the grant is still valid.
 func (t *Tenant) holder(g grant) (profile, *rejection) {
 	user := t.userByID(g.User)
 	switch {
@@ -68,7 +85,7 @@ func (p profile) in(s signIn) profile {
 	return p
 }
 
-// respondToUser adds what a request on a user's behalf may ask for besides.
+// respondToUser adds the other tokens that a request on a user's behalf may ask for.
 func (t *Tenant) respondToUser(e *exchange, access issuedToken, user profile, client *App, scope scopeRequest, granted []string, g grant) *tokenResponse {
 	response := t.respond(access)
 	response.Scope = scopeAnswer(scope, granted)
@@ -111,19 +128,24 @@ func (t *Tenant) clientInfo(objectID string) string {
 	return base64.RawURLEncoding.EncodeToString(info)
 }
 
-// allowOrigin lets scripts of single-page applications read the answers of the token
-// endpoint, and reports whether the request was only the browser's question.
-func (e *exchange) allowOrigin() bool {
-	if e.request.Header.Get("Origin") == "" {
-		return false
+// checkConsent returns the scopes of the new token: all that were consented to, which must
+// include those requested. A token for Microsoft Graph also has the scopes of OpenID
+// Connect: signing the user in is part of any consent.
+func (t *Tenant) checkConsent(client *App, scope scopeRequest, user string) ([]string, *rejection) {
+	granted := t.consented(client, scope.resource, user)
+	missing := len(granted) == 0
+	if len(scope.names) == 0 { // nothing but to sign in
+		missing = !t.hasAnyConsent(client, user)
 	}
-	h := e.response.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "content-type, client-request-id, return-client-request-id")
-	if e.request.Method != http.MethodOptions {
-		return false
+	for _, name := range scope.names {
+		missing = missing || name != defaultScope && !slices.Contains(granted, name)
 	}
-	e.response.WriteHeader(http.StatusOK)
-	return true
+	if missing {
+		return nil, reject(65001, fmt.Sprintf("The user or administrator has not consented to use the application with ID '%s' named '%s'. "+
+			"Send an interactive authorization request for this user and resource.", client.ClientID, client.Name))
+	}
+	if scope.resource == t.graph {
+		granted = inToken(union(granted, scope.openid))
+	}
+	return granted, nil
 }

@@ -1,11 +1,17 @@
 package blobtest
 
 import (
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
-// grant is a role of one object, on the blobs of a container whose names begin
+// A grant is a role of one object id on the blobs of a container whose names begin
 // with prefix.
 type grant struct {
 	objectID  string
@@ -20,18 +26,18 @@ type grant struct {
 // container, and an empty container the whole account. It takes effect at
 // once; in Azure it can take 10 minutes.
 //
-// A Reader may not see the index tags of blobs, though their number: that takes
-// the actions tags/read and filter/action of Microsoft.Storage, which of the
-// roles that come with Azure only Storage Blob Data Owner has (see [Server.GrantOwner]);
-// and a Reader's request with a condition on them (x-ms-if-tags) is refused.
-// To list the containers takes a role on the whole account.
+// A Reader may see how many index tags a blob has, but not the tags: they require
+// the actions tags/read and filter/action of Microsoft.Storage. Of the built-in roles,
+// only Storage Blob Data Owner has them (see [Server.GrantOwner]). A Reader's request
+// with a condition on tags (x-ms-if-tags) is rejected. Listing the containers requires
+// a role on the whole account.
 func (s *Server) Grant(objectID, container, prefix string) {
 	s.grant(grant{objectID, container, prefix, false})
 }
 
-// GrantOwner gives the role Storage Blob Data Owner, as [Server.Grant] does the
-// other. It can read the tags of blobs, and find blobs by them: in the account or
-// a container if it has the role on all of that.
+// GrantOwner gives the role Storage Blob Data Owner. It is [Server.Grant] for a role
+// that can also read the tags of blobs, and find blobs by them in the account or a
+// container, if the role covers all of it.
 func (s *Server) GrantOwner(objectID, container, prefix string) {
 	s.grant(grant{objectID, container, prefix, true})
 }
@@ -42,21 +48,21 @@ func (s *Server) grant(g grant) {
 	s.grants = append(s.grants, g)
 }
 
-// Revoke takes every role from that object id.
+// Revoke removes all roles of that object id.
 func (s *Server) Revoke(objectID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.grants = slices.DeleteFunc(s.grants, func(g grant) bool { return strings.EqualFold(g.objectID, objectID) })
 }
 
-// need is what a request takes: a role on all names of the container that begin
-// with prefix, on all containers if that is empty.
+// A need is the role that a request requires: on all names of the container that
+// begin with prefix, or on all containers if that is empty.
 type need struct {
 	container, prefix string
 	owner             bool
 }
 
-// need returns what this request takes.
+// need returns the role that this request requires.
 func (x *exchange) need() need {
 	if x.operation == OpListBlobs {
 		q := x.r.URL.Query()
@@ -76,4 +82,124 @@ func (s *Server) allowed(objectID string, n need) bool {
 			strings.HasPrefix(n.prefix, g.prefix) &&
 			(g.owner || !n.owner)
 	})
+}
+
+// tokenVerifier decides whose request this is, as Azure Storage does.
+type tokenVerifier struct {
+	key      func(kid string) (*rsa.PublicKey, bool)
+	issuer   string
+	audience string // without trailing slash
+	tenantID string
+	parser   *jwt.Parser
+}
+
+func newTokenVerifier(o Options) *tokenVerifier {
+	return &tokenVerifier{
+		key:      o.Key,
+		issuer:   o.Issuer,
+		audience: strings.TrimSuffix(o.Audience, "/"),
+		tenantID: o.TenantID,
+		parser: jwt.NewParser(
+			jwt.WithValidMethods([]string{jwt.SigningMethodRS256.Alg()}),
+			jwt.WithExpirationRequired(),
+			jwt.WithTimeFunc(o.Now),
+		),
+	}
+}
+
+// storageClaims are the claims of a token for Azure Storage that are checked.
+type storageClaims struct {
+	jwt.RegisteredClaims
+	TenantID string `json:"tid"`
+	ObjectID string `json:"oid"`
+	Scope    string `json:"scp"`
+}
+
+// detailError is the AuthenticationErrorDetail of a rejected token, in Azure's words.
+type detailError string
+
+func (e detailError) Error() string { return string(e) }
+
+// errNoToken means that the request is anonymous.
+var errNoToken = errors.New("no bearer token")
+
+// caller returns the object id of the caller, or errNoToken or a detailError.
+func (v *tokenVerifier) caller(r *http.Request) (string, error) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", errNoToken
+	}
+	var claims storageClaims
+	_, err := v.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
+		kid, _ := t.Header["kid"].(string)
+		key, ok := v.key(kid)
+		if !ok {
+			return nil, errors.New("unknown key")
+		}
+		return key, nil
+	})
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return "", detailError("Lifetime validation failed. The token is expired.")
+	case errors.Is(err, jwt.ErrTokenNotValidYet):
+		return "", detailError("Lifetime validation failed. The token is not yet valid.")
+	case err != nil:
+		return "", detailError("Signature validation failed. Signature verification failed.")
+	}
+	return claims.ObjectID, v.check(&claims)
+}
+
+// check checks the claims of a token whose signature and lifetime are valid.
+func (v *tokenVerifier) check(c *storageClaims) error {
+	forUs := slices.ContainsFunc(c.Audience, func(a string) bool { return strings.TrimSuffix(a, "/") == v.audience })
+	switch {
+	case c.Issuer != v.issuer:
+		return detailError("Issuer validation failed. Issuer did not match.")
+	case !forUs:
+		return detailError("Audience validation failed. Audience did not match.")
+	case v.tenantID != "" && c.TenantID != v.tenantID:
+		return detailError("Tenant validation failed. Tenant did not match.")
+	case c.ObjectID == "":
+		return detailError("The token names no object (oid).")
+	case c.Scope != "" && !slices.Contains(strings.Fields(c.Scope), "user_impersonation"):
+		return detailError("The token lacks the scope user_impersonation.")
+	}
+	return nil
+}
+
+// challenge is the value of WWW-Authenticate on a 401. Azure writes it without
+// quotes.
+func (v *tokenVerifier) challenge() string {
+	tenant := v.tenantID
+	if tenant == "" {
+		tenant = "common"
+	}
+	return fmt.Sprintf("Bearer authorization_uri=https://login.microsoftonline.com/%s/oauth2/authorize resource_id=%s", tenant, v.audience)
+}
+
+// tenantOf returns the tenant in a v1 issuer, or nothing.
+func tenantOf(issuer string) string {
+	tenant, ok := strings.CutPrefix(issuer, "https://sts.windows.net/")
+	if !ok {
+		return ""
+	}
+	return strings.TrimSuffix(tenant, "/")
+}
+
+// unauthenticated answers 401 with the storage challenge.
+func (x *exchange) unauthenticated(cause error) {
+	x.w.Header().Set("WWW-Authenticate", x.verifier.challenge())
+	if errors.Is(cause, errNoToken) {
+		x.fail(http.StatusUnauthorized, "NoAuthenticationInformation",
+			"Server failed to authenticate the request. Please refer to the information in the www-authenticate header.", "")
+		return
+	}
+	x.fail(http.StatusUnauthorized, "InvalidAuthenticationInfo",
+		"Server failed to authenticate the request. Please refer to the information in the www-authenticate header.", cause.Error())
+}
+
+// forbidden answers that the caller has no role that allows this.
+func (x *exchange) forbidden() {
+	x.fail(http.StatusForbidden, "AuthorizationPermissionMismatch",
+		"This request is not authorized to perform this operation using this permission.", "")
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
@@ -34,6 +33,7 @@ func aliceClientWith(t *testing.T, o blobtest.Options) (*blobtest.Server, *conta
 }
 
 func TestDownload(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	data := []byte("0123456789")
 	srv.Put("docs", "a/b c/ü?.txt", data, "text/plain")
@@ -74,7 +74,7 @@ func TestDownload(t *testing.T) {
 	}
 
 	resp, err = client.DownloadStream(ctx, &blob.DownloadStreamOptions{
-		Range: blob.HTTPRange{Offset: 2, Count: 3}, RangeGetContentMD5: to.Ptr(true),
+		Range: blob.HTTPRange{Offset: 2, Count: 3}, RangeGetContentMD5: new(true),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +99,7 @@ func hasCode(err error, status int, code bloberror.Code) bool {
 }
 
 func TestProperties(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.Put("docs", "a.txt", []byte("abc"), "text/plain")
 	got, err := docs.NewBlobClient("a.txt").GetProperties(t.Context(), nil)
@@ -118,6 +119,7 @@ func TestProperties(t *testing.T) {
 }
 
 func TestConditions(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.Put("docs", "a.txt", []byte("abc"), "")
 	client := docs.NewBlobClient("a.txt")
@@ -141,7 +143,7 @@ func TestConditions(t *testing.T) {
 	if resp, err := get(blob.ModifiedAccessConditions{IfModifiedSince: first.LastModified}); err != nil || resp.ErrorCode == nil {
 		t.Errorf("If-Modified-Since: %v, %v", resp.ErrorCode, err)
 	}
-	if _, err := get(blob.ModifiedAccessConditions{IfUnmodifiedSince: to.Ptr(first.LastModified.Add(-time.Hour))}); !hasCode(err, 412, bloberror.ConditionNotMet) {
+	if _, err := get(blob.ModifiedAccessConditions{IfUnmodifiedSince: new(first.LastModified.Add(-time.Hour))}); !hasCode(err, 412, bloberror.ConditionNotMet) {
 		t.Errorf("If-Unmodified-Since: %v", err)
 	}
 	srv.Put("docs", "a.txt", []byte("new"), "")
@@ -154,6 +156,7 @@ func TestConditions(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	want := []string{"a.txt", "dir/b.txt", "dir/sub/c.txt", "dir2/d.txt", "ü & <x>.txt"}
 	for _, name := range want {
@@ -180,7 +183,7 @@ func TestList(t *testing.T) {
 	}
 	var names []string
 	one := int32(1)
-	for pager := docs.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{Prefix: to.Ptr("d"), MaxResults: &one}); pager.More(); {
+	for pager := docs.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{Prefix: new("d"), MaxResults: &one}); pager.More(); {
 		page, err := pager.NextPage(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -192,12 +195,13 @@ func TestList(t *testing.T) {
 	if !slices.Equal(names, []string{"dir/", "dir2/"}) {
 		t.Errorf("virtual folders: %q", names)
 	}
-	if _, err := docs.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Marker: to.Ptr("%%")}).NextPage(t.Context()); !hasCode(err, 400, bloberror.InvalidQueryParameterValue) {
+	if _, err := docs.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Marker: new("%%")}).NextPage(t.Context()); !hasCode(err, 400, bloberror.InvalidQueryParameterValue) {
 		t.Errorf("a marker of nobody's: %v", err)
 	}
 }
 
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	srv := newServer(t)
 	srv.Put("docs", "alice/a.txt", []byte("a"), "")
 	srv.Put("docs", "b.txt", []byte("b"), "")
@@ -240,6 +244,7 @@ func TestRoles(t *testing.T) {
 }
 
 func TestOtherOperations(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	if _, err := docs.Delete(context.Background(), nil); !hasCode(err, 405, bloberror.UnsupportedHTTPVerb) {
 		t.Errorf("deleting: %v", err)
@@ -250,6 +255,7 @@ func TestOtherOperations(t *testing.T) {
 }
 
 func TestArchive(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.Put("docs", "a", []byte("abc"), "")
 	srv.Update("docs", "a", func(p *blobtest.Properties) {

@@ -2,6 +2,7 @@ package blobtest
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -10,12 +11,12 @@ import (
 //
 //	If-Match && If-Unmodified-Since && (If-None-Match || If-Modified-Since)
 //
-// and besides them x-ms-if-tags and x-ms-lease-id.
+// and x-ms-if-tags and x-ms-lease-id.
 
 // conditionHeaders are the headers that make an operation depend on the state of the blob.
 var conditionHeaders = []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "X-Ms-If-Tags"}
 
-// checkConditions refuses conditions that can't be read, and reports whether to go on.
+// checkConditions rejects conditions that can't be parsed, and reports whether to continue.
 func (x *exchange) checkConditions() bool {
 	for _, name := range []string{"If-Modified-Since", "If-Unmodified-Since"} {
 		if values := x.r.Header.Values(name); len(values) > 0 {
@@ -86,7 +87,7 @@ func matchesETag(header, etag string) bool {
 	return false
 }
 
-// tagsMatch reports whether the blob's tags are as x-ms-if-tags wants them.
+// tagsMatch reports whether the blob's tags match x-ms-if-tags.
 func (x *exchange) tagsMatch(b *storedBlob) bool {
 	v := x.r.Header.Get("X-Ms-If-Tags")
 	if v == "" {
@@ -114,3 +115,5 @@ func (x *exchange) leaseMismatch(b *storedBlob) bool {
 	}
 	return true
 }
+
+var leaseID = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)

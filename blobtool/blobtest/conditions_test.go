@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
@@ -14,6 +13,7 @@ import (
 )
 
 func TestIfTags(t *testing.T) {
+	t.Parallel()
 	srv := newReadable(t, blobtest.Options{})
 	srv.GrantOwner(alice, "docs", "")
 	srv.Update("docs", "a", func(p *blobtest.Properties) {
@@ -72,11 +72,12 @@ func TestIfTags(t *testing.T) {
 
 // As azblob sends them.
 func TestIfTagsOfAzblob(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.Put("docs", "a", []byte("x"), "")
 	srv.Update("docs", "a", func(p *blobtest.Properties) { p.Tags = map[string]string{"project": "x"} })
 	_, err := docs.NewBlobClient("a").DownloadStream(t.Context(), &blob.DownloadStreamOptions{
-		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfTags: to.Ptr("project = 'y'")}},
+		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfTags: new("project = 'y'")}},
 	})
 	if !hasCode(err, 412, bloberror.ConditionNotMet) {
 		t.Errorf("got %v", err)
@@ -85,6 +86,7 @@ func TestIfTagsOfAzblob(t *testing.T) {
 
 // Several conditions at once: If-Match && If-Unmodified-Since && (If-None-Match || If-Modified-Since).
 func TestCombinedConditions(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	srv := newReadable(t, blobtest.Options{Now: time.Now})
 	etag := send(t, srv, http.MethodHead, "/docs/a").header.Get("ETag")

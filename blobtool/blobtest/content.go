@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,8 +21,8 @@ type container struct {
 	generated []*storedSeries // what is in none of them
 }
 
-// names returns the names of the blobs in the order in which Azure lists them.
-// Nobody changes the result.
+// names returns the names of the blobs in the order in which Azure lists them. Callers
+// don't change the result.
 func (c *container) names() []string {
 	if c.sorted == nil {
 		c.sorted = slices.Sorted(maps.Keys(c.blobs))
@@ -29,7 +30,7 @@ func (c *container) names() []string {
 	return c.sorted
 }
 
-// history returns what is kept under a name, made if need be.
+// history returns the history of a name, and creates it if necessary.
 func (c *container) history(name string) *history {
 	h := c.blobs[name]
 	if h == nil {
@@ -39,15 +40,15 @@ func (c *container) history(name string) *history {
 	return h
 }
 
-// AddContainer creates a container. If it exists, nothing happens.
+// AddContainer adds a container. It does nothing if the container exists.
 func (s *Server) AddContainer(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addContainer(name)
 }
 
-// SetContainerMetadata sets the metadata of a container, which is made if there
-// is none of that name.
+// SetContainerMetadata sets the metadata of a container, and adds the container if it
+// does not exist.
 func (s *Server) SetContainerMetadata(name string, metadata map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,10 +65,9 @@ func (s *Server) addContainer(name string) *container {
 	return c
 }
 
-// Put stores a blob, or replaces it: it then has another ETag and none of the
-// properties that it had. An empty content type is application/octet-stream, as
-// in Azure. The container is made if there is none of that name. The data is
-// copied.
+// Put stores a copy of data as a blob. A blob of that name is replaced: the new one
+// has another ETag and none of its properties. An empty content type means
+// application/octet-stream, as in Azure. The container is added if it does not exist.
 func (s *Server) Put(container, blob string, data []byte, contentType string) {
 	sum := md5.Sum(data)
 	s.put(container, blob, &storedBlob{
@@ -78,8 +78,7 @@ func (s *Server) Put(container, blob string, data []byte, contentType string) {
 }
 
 // PutSized stores a text blob of that many bytes without holding them in
-// memory. Its content depends on nothing but the position: lines of 64 ASCII
-// characters that begin with their number.
+// memory. Its content is lines of 64 ASCII characters that begin with their number.
 func (s *Server) PutSized(container, blob string, size int64) {
 	s.put(container, blob, &storedBlob{
 		content:    syntheticText{},
@@ -127,7 +126,7 @@ func (s *Server) put(container, name string, b *storedBlob) {
 	s.replace(c.history(name), b)
 }
 
-// nextETag returns an ETag as Azure's look, never twice the same.
+// nextETag returns a new ETag that looks like Azure's.
 func (s *Server) nextETag() string {
 	s.serial++
 	return fmt.Sprintf(`"0x8DD%012X"`, s.serial)
@@ -155,4 +154,56 @@ func (syntheticText) ReadAt(p []byte, off int64) (int, error) {
 		n += copy(p[n:], line[column:])
 	}
 	return len(p), nil
+}
+
+// In an account with a hierarchical namespace, directories are entries of their
+// own, and each blob is in one. They are kept here under their name with a
+// slash at its end, which sorts them right before what is in them.
+
+// AddDirectory adds a directory and its parents. It panics without
+// [Options.HierarchicalNamespace].
+func (s *Server) AddDirectory(container, path string) {
+	if !s.opts.HierarchicalNamespace {
+		panic("blobtest: directories take Options.HierarchicalNamespace")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addDirectories(s.addContainer(container), strings.TrimSuffix(path, "/")+"/")
+}
+
+// addDirectories creates the directories above the blob of that name.
+func (s *Server) addDirectories(c *container, name string) {
+	for i := range len(name) {
+		if name[i] != '/' {
+			continue
+		}
+		if h := c.history(name[:i+1]); h.current == nil {
+			now := s.opts.Now().UTC()
+			h.current = &storedBlob{
+				Properties: Properties{Metadata: map[string]string{"hdi_isfolder": "true"}},
+				content:    strings.NewReader(""),
+				etag:       s.nextETag(), created: now, modified: now,
+				directory: true,
+			}
+		}
+	}
+}
+
+// historyOf returns what is kept under the name of a blob or directory, or nil.
+func (s *Server) historyOf(c *container, name string) *history {
+	if h := c.blobs[name]; h != nil || !s.opts.HierarchicalNamespace {
+		return h
+	}
+	return c.blobs[strings.TrimSuffix(name, "/")+"/"]
+}
+
+// resourceType is "file" or "directory", or empty in a flat namespace.
+func (o Options) resourceType(b *storedBlob) string {
+	switch {
+	case !o.HierarchicalNamespace:
+		return ""
+	case b.directory:
+		return "directory"
+	}
+	return "file"
 }

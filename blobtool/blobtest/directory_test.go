@@ -14,6 +14,7 @@ import (
 )
 
 func TestHierarchicalNamespace(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClientWith(t, blobtest.Options{HierarchicalNamespace: true})
 	srv.GrantOwner(alice, "docs", "")
 	srv.Put("docs", "a/b/c.txt", []byte("c"), "text/plain")
@@ -83,6 +84,7 @@ func TestHierarchicalNamespace(t *testing.T) {
 }
 
 func TestHierarchyPanics(t *testing.T) {
+	t.Parallel()
 	flat := newServer(t)
 	for what, f := range map[string]func(){
 		"a directory in a flat namespace": func() { flat.AddDirectory("docs", "a") },
@@ -104,6 +106,7 @@ func TestHierarchyPanics(t *testing.T) {
 }
 
 func TestAccountInPath(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClientWith(t, blobtest.Options{Account: "devstoreaccount1"})
 	if !strings.HasSuffix(srv.URL(), "/devstoreaccount1") {
 		t.Errorf("the URL is %s", srv.URL())

@@ -4,9 +4,7 @@
 //
 // A [Server] serves one storage account over https on loopback, in memory:
 //
-//	srv := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
-//	defer srv.Close()
-//	srv.AddContainer("docs")
+//	srv := blobtest.New(t, &blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
 //	srv.Put("docs", "hello.txt", []byte("Hello"), "text/plain")
 //	srv.Grant(alice.ObjectID, "docs", "")
 //	client, err := azblob.NewClient(srv.URL(), credential, &azblob.ClientOptions{
@@ -17,63 +15,64 @@
 //
 // Get Blob (with x-ms-range and Range, and the MD5 or CRC64 of a range), Get Blob
 // Properties and Get Blob Tags, of blobs, versions and snapshots, with conditional
-// headers, x-ms-if-tags among them; List Blobs (flat and by hierarchy: prefix,
+// headers, including x-ms-if-tags; List Blobs (flat and by hierarchy: prefix,
 // delimiter, marker, maxresults, include); Find Blobs by Tags, in the account and in a
-// container; List Containers and Get Container Properties. Answers are after Microsoft's
+// container; List Containers and Get Container Properties. Answers follow Microsoft's
 // REST reference (learn.microsoft.com/rest/api/storageservices). Errors have
-// Azure's codes, XML and x-ms-error-code, which is all that a HEAD has. Content is
-// put in by Go calls, not over HTTP: [Server.Put], [Server.Update] for properties,
+// Azure's codes, in XML and in x-ms-error-code, which is all that a HEAD has. Content is
+// added by Go calls, not over HTTP: [Server.Put], [Server.Update] for properties,
 // metadata, tags, tier and lease, [Server.Snapshot], [Server.Delete].
 //
 // Content need not be in memory: [Server.PutGenerated] serves any range of 5 TiB,
 // and [Server.PutSeries] lists and serves a million blobs, from functions. An
-// account may have versions, soft delete or a hierarchical namespace (see
+// account can have versions, soft delete or a hierarchical namespace (see
 // [Options]).
 //
-// # What it refuses
+// # What it rejects
 //
-// Nothing that a request asks for is silently ignored.
+// Nothing in a request is silently ignored.
 //
 //   - Other operations of Azure, and all methods but GET and HEAD, answer 405
 //     UnsupportedHttpVerb; a comp or restype that Azure does not know answers 400
 //     InvalidQueryParameterValue.
-//   - A parameter or x-ms header that the operation does not take here, or If-Range,
+//   - A parameter or x-ms header that the operation does not support here, or If-Range,
 //     answers 400 UnsupportedQueryParameter, UnsupportedHeader or, for a condition,
-//     ConditionHeadersNotSupported; one that can't be read, or that appears twice,
-//     InvalidQueryParameterValue or InvalidHeaderValue. So does a range in another form
+//     ConditionHeadersNotSupported; one that can't be parsed, or that appears twice,
+//     InvalidQueryParameterValue or InvalidHeaderValue. So does a range in any form other
 //     than bytes=first-last and bytes=first-, and a hash without a range.
 //   - Invalid container names answer 400 InvalidResourceName or, for their length,
-//     OutOfRangeInput, although the Go calls take them; so do blob names of more than
+//     OutOfRangeInput, although the Go calls accept them; so do blob names of more than
 //     1024 characters. Blob names with dot segments, more than 254 segments or
 //     broken UTF-8 answer 400 InvalidUri.
 //   - x-ms-version must be a date from 2017-11-09 on, when the service began to take
 //     Entra's tokens. Without it a request counts as one of the newest version, where
 //     Azure would refuse it. The version does not change any answer.
 //
-// A request with x-ms-if-tags is served only to those who may read tags, and one with
-// x-ms-lease-id never, because lease ids are not kept: 412. The order in which Azure
+// A request with x-ms-if-tags requires the right to read tags, and one with
+// x-ms-lease-id always fails with 412, because lease ids are not kept. The order in which Azure
 // checks all this is not documented.
 //
-// # Who may read
+// # Authorization
 //
-// As the real service, and unlike the Azurite emulator, it enforces two things.
+// Like the real service, and unlike the Azurite emulator, it enforces two things.
 // The bearer token must be an Entra token: signed (RS256) by a key of
 // [Options.Key], from [Options.Issuer], for [Options.Audience], within nbf and
 // exp, of the tenant; a delegated one must have the scope user_impersonation.
-// If not, the answer is 401 with the storage challenge
+// Otherwise the answer is 401 with the storage challenge
 //
 //	WWW-Authenticate: Bearer authorization_uri=https://login.microsoftonline.com/{tid}/oauth2/authorize resource_id=https://storage.azure.com
 //
 // And the token's object (oid) must have been given a role, Storage Blob Data
-// Reader with [Server.Grant] or, for tags, Owner with [Server.GrantOwner]; if
-// not, the answer is 403 AuthorizationPermissionMismatch, whether the blob
-// exists or not.
+// Reader with [Server.Grant] or, for tags, Owner with [Server.GrantOwner].
+// Otherwise the answer is 403 AuthorizationPermissionMismatch, whether or not the
+// blob exists.
 //
 // # Faults
 //
-// [Server.Fail] makes it throttle, refuse, fail, wait, stall, trickle, or break
-// off in the middle of a body: for all requests, or for those of one [Operation]
-// or blob.
+// [Server.Fail] makes it throttle, reject, fail, wait, stall, trickle, or close the
+// connection in the middle of a body: for all requests, or for those of one
+// [Operation] or blob. [Server.Requests] and [Server.Count] show what was requested.
+// Package entratest, a double of Entra ID, uses the same words for the same things.
 //
-// Nothing here is fit to keep data that matters.
+// Nothing is stored: don't keep data here.
 package blobtest

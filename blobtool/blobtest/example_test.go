@@ -66,6 +66,34 @@ func Example() {
 	// Bob has no role
 }
 
+// A test gets a server that is closed when it is done. Yours gets a *testing.T.
+func ExampleNew() {
+	test := func(t blobtest.TB) {
+		tenant := entratest.New(t, nil)
+		srv := blobtest.New(t, &blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
+		srv.Put("docs", "hello.txt", []byte("Hello"), "text/plain")
+		alice := tenant.AddUser("alice@contoso.com", "Alice")
+		srv.Grant(alice.ObjectID, "docs", "")
+
+		client := tenant.UserClient(alice, tenant.AddClient("client"), tenant.Storage())
+		client.Transport.(*entratest.UserTransport).Base = srv.HTTPClient().Transport
+		response, err := client.Get(srv.URL() + "/docs/hello.txt")
+		if err != nil {
+			t.Fatalf("%v", err)
+			return
+		}
+		defer func() { _ = response.Body.Close() }()
+		text, err := io.ReadAll(response.Body)
+		fmt.Println(response.StatusCode, string(text), err)
+	}
+	t := new(recordingTB)
+	test(t)
+	for _, cleanup := range t.cleanups {
+		cleanup()
+	}
+	// Output: 200 Hello <nil>
+}
+
 // A million blobs take no memory, and what one of them holds is computed as it is
 // read.
 func ExampleServer_PutSeries() {

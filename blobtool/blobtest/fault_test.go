@@ -18,6 +18,7 @@ import (
 )
 
 func TestFaultsOfOneOperation(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.Put("docs", "a", []byte("0123456789"), "")
 	srv.Put("docs", "b", []byte("0123456789"), "")
@@ -60,6 +61,7 @@ func TestFaultsOfOneOperation(t *testing.T) {
 
 // A stalled body sends what it promised and then nothing, until the client goes.
 func TestStall(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.PutSized("docs", "a", 1<<20)
 	srv.Fail(blobtest.Fault{StallAfter: 100_000})
@@ -103,6 +105,7 @@ func TestStall(t *testing.T) {
 }
 
 func TestTrickle(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.PutSized("docs", "a", 4000)
 	srv.Fail(blobtest.Fault{Trickle: time.Millisecond})
@@ -140,6 +143,7 @@ func TestTrickle(t *testing.T) {
 
 // The record of requests is bounded; the count is not.
 func TestRequestsAreBounded(t *testing.T) {
+	t.Parallel()
 	srv := newServerWith(t, blobtest.Options{KeepRequests: 3})
 	srv.Fail(blobtest.Fault{Status: http.StatusTeapot, Body: "-"})
 	for i := range 10 {
@@ -166,6 +170,7 @@ func TestRequestsAreBounded(t *testing.T) {
 
 // The fields of a Fault that the Entra double has, too.
 func TestFaultsOfAnswers(t *testing.T) {
+	t.Parallel()
 	srv := newServer(t)
 	for name, test := range map[string]struct {
 		fault     blobtest.Fault

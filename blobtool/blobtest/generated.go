@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// PutGenerated stores a blob whose content is computed as it is read, so that
-// it takes no memory however large it is: fill writes what begins at offset off
-// into all of p, always the same for the same offset. It is called from many
-// goroutines. size is in bytes; a block blob of Azure has up to 190.7 TiB. The
-// blob has no MD5.
+// PutGenerated stores a blob whose content is computed as it is read, so that its
+// size, in bytes, takes no memory: fill fills p with the content from offset off, always
+// the same for the same offset. It is called from many goroutines. A block blob of Azure
+// has up to 190.7 TiB. The blob has no MD5.
 func (s *Server) PutGenerated(container, blob string, size int64, contentType string, fill func(off int64, p []byte)) {
 	s.put(container, blob, &storedBlob{
 		content:    generatedContent(fill),
@@ -28,34 +27,33 @@ func (fill generatedContent) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// Series are blobs that are computed as they are asked for: a million of
-// them take no memory, and a page of a listing costs what is on it. Its
-// functions must always give the same for the same i, may be called from many
-// goroutines, and must not call the server.
+// A Series is many blobs that are computed on request: a million of them take no
+// memory, and a page of a listing costs only its own entries. Its functions must always
+// return the same for the same i, are called from many goroutines, and must not call
+// the server.
 type Series struct {
-	// Count is how many there are: i is from 0 to Count-1.
+	// Count is the number of blobs: i is from 0 to Count-1.
 	Count int
 
-	// Name gives the name of each, in the order in which they are listed: it
-	// must ascend, byte by byte. Required.
+	// Name returns the name of blob i. Names must ascend, byte by byte, as they are
+	// listed. Required.
 	Name func(i int) string
 
-	// Size gives the size of each in bytes. Defaults to 1024.
+	// Size returns the size of blob i in bytes. Defaults to 1024.
 	Size func(i int) int64
 
-	// Fill writes the content of blob i from offset off on into all of p.
-	// Defaults to the text of [Server.PutSized].
+	// Fill fills p with the content of blob i from offset off. Defaults to the text of [Server.PutSized].
 	Fill func(i int, off int64, p []byte)
 
-	// Properties gives those of each. Defaults to a text/plain blob.
+	// Properties returns the properties of blob i. Defaults to those of a text/plain
+	// blob.
 	Properties func(i int) Properties
 }
 
-// PutSeries puts generated blobs into a container, which is made if there is
-// none of that name. They are listed, by hierarchy too, and can be read;
-// [Server.Put] of the same name goes before; the other methods of the server
-// don't see them, nor does Find Blobs by Tags. It panics if the names don't ascend,
-// as far as a look at a few of them shows.
+// PutSeries stores a series of blobs in a container, and adds the container if it
+// does not exist. The blobs can be listed, by hierarchy too, and read. A blob of
+// [Server.Put] hides one of the same name. The other methods of the server and Find
+// Blobs by Tags don't see them. It panics if names don't ascend; it compares only a few.
 func (s *Server) PutSeries(container string, g Series) {
 	switch {
 	case g.Name == nil || g.Count < 0:

@@ -42,6 +42,7 @@ func readRange(t testing.TB, c *blob.Client, offset, count int64) []byte {
 }
 
 func TestPutGenerated(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	const size = 5 << 40
 	srv.PutGenerated("docs", "huge", size, "application/x-offsets", offsets)
@@ -71,6 +72,7 @@ var million = blobtest.Series{
 }
 
 func TestPutSeries(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.PutSeries("docs", million)
 	srv.PutSeries("docs", blobtest.Series{
@@ -171,6 +173,7 @@ func TestGeneratedTakesNoMemory(t *testing.T) {
 }
 
 func TestPutSeriesPanics(t *testing.T) {
+	t.Parallel()
 	srv := newServer(t)
 	for what, g := range map[string]blobtest.Series{
 		"no names":   {Count: 1},

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// history is all that an account keeps under one name.
+// A history is all states of a blob that an account keeps.
 type history struct {
 	current   *storedBlob   // nil: deleted
 	previous  []*storedBlob // the versions before it, oldest first
@@ -98,10 +98,10 @@ func (s *Server) Versions(container, blob string) []string {
 	return ids
 }
 
-// Delete removes a blob with its snapshots. With [Options.Versioning], its
-// present state becomes a version before none; else, with
-// [Options.SoftDeleteDays], all is kept and listed with include=deleted. If
-// there is no such blob, nothing happens.
+// Delete deletes a blob with its snapshots. With [Options.Versioning], its
+// present state becomes a version; otherwise, with [Options.SoftDeleteDays], blob and
+// snapshots are kept and listed with include=deleted. It does nothing if there is no
+// such blob.
 func (s *Server) Delete(container, blob string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,8 +137,7 @@ func (s *Server) mustFind(container, blob string) *history {
 	return c.blobs[blob]
 }
 
-// nextID returns a time as versions and snapshots are named by, in steps of 100
-// ns, never twice the same.
+// nextID returns a new time that names a version or snapshot, in steps of 100 ns.
 func (s *Server) nextID() string {
 	t := s.opts.Now().UTC().Truncate(100 * time.Nanosecond)
 	if !t.After(s.lastID) {

@@ -31,6 +31,7 @@ func content(t testing.TB, c *blob.Client, err error) string {
 }
 
 func TestVersions(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClientWith(t, blobtest.Options{Versioning: true})
 	srv.Put("docs", "a", []byte("1"), "")
 	srv.Put("docs", "a", []byte("22"), "")
@@ -89,6 +90,7 @@ func TestVersions(t *testing.T) {
 }
 
 func TestSnapshots(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.Put("docs", "a", []byte("1"), "")
 	first := srv.Snapshot("docs", "a")
@@ -122,6 +124,7 @@ func TestSnapshots(t *testing.T) {
 }
 
 func TestSoftDelete(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClientWith(t, blobtest.Options{SoftDeleteDays: 7})
 	srv.Put("docs", "a", []byte("1"), "")
 	srv.Snapshot("docs", "a")

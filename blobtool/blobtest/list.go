@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -14,54 +15,13 @@ import (
 // maxResults is how many entries a page of a listing has at most.
 const maxResults = 5000
 
-// included is what a List Blobs request wants besides the present blobs
-// (parameter include).
-type included struct {
-	snapshots, versions, deleted, deletedWithVersions, metadata, tags bool
-}
-
 // knownIncludes are the values of include that name something, or that ask for
 // what blobs here never have.
 var knownIncludes = []string{"snapshots", "versions", "deleted", "deletedwithversions", "metadata", "tags",
 	"uncommittedblobs", "copy", "immutabilitypolicy", "legalhold", "permissions"}
 
-// parseInclude parses the parameter; a value that Azure doesn't know is refused.
-func parseInclude(value string) (included, bool) {
-	var in included
-	if value == "" {
-		return in, true
-	}
-	for v := range strings.SplitSeq(value, ",") {
-		if !slices.Contains(knownIncludes, v) {
-			return in, false
-		}
-		switch v {
-		case "snapshots":
-			in.snapshots = true
-		case "versions":
-			in.versions = true
-		case "deleted":
-			in.deleted = true
-		case "deletedwithversions":
-			in.deletedWithVersions = true
-		case "metadata":
-			in.metadata = true
-		case "tags":
-			in.tags = true
-		}
-	}
-	return in, true
-}
-
-// A row is one entry of a listing.
-type row struct {
-	*storedBlob
-	current      bool
-	versionsOnly bool // stands for a name that has versions and no present blob
-}
-
-// rows returns what a listing shows under a name: snapshots and versions from
-// the oldest on, then the blob.
+// rows returns the rows of a listing for a name: snapshots and versions, oldest
+// first, then the blob.
 func (h *history) rows(in included) []row {
 	var rows []row
 	add := func(blobs []*storedBlob, want func(*storedBlob) bool) {
@@ -134,12 +94,6 @@ func (x *exchange) pageOf(q url.Values) (limit int, m marker, ok bool) {
 		x.invalidQuery()
 	}
 	return limit, m, ok
-}
-
-// invalidQuery answers that a parameter of the query is wrong.
-func (x *exchange) invalidQuery() {
-	x.fail(http.StatusBadRequest, "InvalidQueryParameterValue",
-		"Value for one of the query parameters specified in the request URI is invalid.", "")
 }
 
 // listBlobs answers List Blobs, flat or, with a delimiter, by hierarchy.
@@ -250,4 +204,52 @@ func (s *Server) rowsOf(c *container, name string, in included) []row {
 		return []row{{storedBlob: b}}
 	}
 	return nil
+}
+
+// nameList is a list of names in byte order, without duplicates.
+type nameList struct {
+	n  int
+	at func(i int) string
+}
+
+// A walk goes through several lists as if they were one, from a name on, and can
+// leap: its cost depends on the names that it visits, not on how many there are.
+type walk struct {
+	lists []nameList
+	next  []int // of each list
+}
+
+func newWalk(lists ...nameList) *walk {
+	return &walk{lists: lists, next: make([]int, len(lists))}
+}
+
+// leap moves on to the first name for which reached is true; reached must be
+// false for the names before it and true for those after it.
+func (w *walk) leap(reached func(name string) bool) {
+	for i, l := range w.lists {
+		from := w.next[i]
+		w.next[i] = from + sort.Search(l.n-from, func(k int) bool { return reached(l.at(from + k)) })
+	}
+}
+
+// name returns the next name, or false at the end.
+func (w *walk) name() (string, bool) {
+	first, found := "", false
+	for i, l := range w.lists {
+		if w.next[i] < l.n {
+			if name := l.at(w.next[i]); !found || name < first {
+				first, found = name, true
+			}
+		}
+	}
+	return first, found
+}
+
+// step moves beyond the next name, in each list that has it.
+func (w *walk) step(name string) {
+	for i, l := range w.lists {
+		if w.next[i] < l.n && l.at(w.next[i]) == name {
+			w.next[i]++
+		}
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
@@ -72,6 +71,7 @@ func descriptions(items []*container.BlobItem) []string {
 }
 
 func TestListContainers(t *testing.T) {
+	t.Parallel()
 	srv := newServer(t)
 	for _, name := range []string{"docs", "docs-old", "logs"} {
 		srv.AddContainer(name)
@@ -123,6 +123,7 @@ func TestListContainers(t *testing.T) {
 }
 
 func TestListedProperties(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.Put("docs", "a", []byte("abc"), "text/plain")
 	srv.Update("docs", "a", func(p *blobtest.Properties) {
@@ -163,6 +164,7 @@ func TestListedProperties(t *testing.T) {
 
 // Names that XML can't hold, or that look like an encoding, arrive as they are.
 func TestListNames(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	want := []string{" ", "%41", "+", "a\x01+b %", "a\uFFFEb", "a b", "dir/", "dir//x", "é", "\u202Ertl", "😀.txt"}
 	slices.Sort(want)
@@ -176,6 +178,7 @@ func TestListNames(t *testing.T) {
 
 // A folder is one entry however much is in it, and pages go on after it.
 func TestListByHierarchy(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	for _, name := range []string{"a", "a-b", "a/1", "a/2", "a/3/4", "a0", "b/1", "c"} {
 		srv.Put("docs", name, nil, "")
@@ -207,6 +210,7 @@ func TestListByHierarchy(t *testing.T) {
 }
 
 func TestListRefuses(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	token := tokenOf(t, alice)
 	for query, code := range map[string]string{
@@ -223,7 +227,7 @@ func TestListRefuses(t *testing.T) {
 	}
 	none, _ := clientOf(t, srv, "none", token)
 	srv.Grant(alice, "none", "")
-	if _, err := none.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: to.Ptr("a")}).NextPage(t.Context()); !hasCode(err, 404, bloberror.ContainerNotFound) {
+	if _, err := none.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: new("a")}).NextPage(t.Context()); !hasCode(err, 404, bloberror.ContainerNotFound) {
 		t.Errorf("no container: %v", err)
 	}
 }

@@ -77,8 +77,8 @@ type listedProperties struct {
 	RemainingDays     *int   `xml:"RemainingRetentionDays"`
 }
 
-// newListedPrefix describes a virtual directory, or a real one: that is the first
-// of what is in it.
+// newListedPrefix describes a virtual directory, or a real one, which is its own first
+// entry.
 func newListedPrefix(folder, first string, rows []row, in included, o Options) listedPrefix {
 	l := listedPrefix{Name: encodeName(folder)}
 	if rows[0].directory && first == folder {
@@ -182,4 +182,44 @@ func (x *exchange) writeXML(v any) {
 	x.w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	x.w.WriteHeader(http.StatusOK)
 	_, _ = x.w.Write([]byte(text)) // the client may be gone
+}
+
+// included is what the parameter include of List Blobs adds to the present blobs.
+type included struct {
+	snapshots, versions, deleted, deletedWithVersions, metadata, tags bool
+}
+
+// parseInclude parses the parameter. It rejects values that Azure doesn't know.
+func parseInclude(value string) (included, bool) {
+	var in included
+	if value == "" {
+		return in, true
+	}
+	for v := range strings.SplitSeq(value, ",") {
+		if !slices.Contains(knownIncludes, v) {
+			return in, false
+		}
+		switch v {
+		case "snapshots":
+			in.snapshots = true
+		case "versions":
+			in.versions = true
+		case "deleted":
+			in.deleted = true
+		case "deletedwithversions":
+			in.deletedWithVersions = true
+		case "metadata":
+			in.metadata = true
+		case "tags":
+			in.tags = true
+		}
+	}
+	return in, true
+}
+
+// A row is one entry of a listing.
+type row struct {
+	*storedBlob
+	current      bool
+	versionsOnly bool // stands for a name that has versions and no present blob
 }

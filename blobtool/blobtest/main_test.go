@@ -43,8 +43,7 @@ func newServerWith(t testing.TB, o blobtest.Options) *blobtest.Server {
 	t.Helper()
 	o.Key = func(id string) (*rsa.PublicKey, bool) { return &signingKey().PublicKey, id == kid }
 	o.Issuer = issuer
-	srv := blobtest.NewServer(&o)
-	t.Cleanup(srv.Close)
+	srv := blobtest.New(t, &o)
 	return srv
 }
 

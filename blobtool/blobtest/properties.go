@@ -32,9 +32,9 @@ type Properties struct {
 	// BlobArchived).
 	Tier string
 
-	// ArchiveStatus is that of an archived blob on its way back, such as
+	// ArchiveStatus is that of an archived blob that is being rehydrated, such as
 	// "rehydrate-pending-to-hot"; RehydratePriority is then "Standard" or
-	// "High". Until it has arrived, the tier is Archive.
+	// "High". Meanwhile the tier is Archive.
 	ArchiveStatus     string
 	RehydratePriority string
 
@@ -54,9 +54,8 @@ func (p Properties) clone() Properties {
 	return p
 }
 
-// sameHeaders reports whether two blobs differ in nothing that changes the ETag:
-// Set Blob Tags and Set Blob Tier and leases don't change it, Set Blob Metadata
-// and Set Blob Properties do.
+// sameHeaders reports whether two blobs have the same ETag: Set Blob Metadata and Set
+// Blob Properties change it; Set Blob Tags, Set Blob Tier and leases don't.
 func (p Properties) sameHeaders(q Properties) bool {
 	return p.ContentType == q.ContentType && p.ContentEncoding == q.ContentEncoding &&
 		p.ContentLanguage == q.ContentLanguage && p.ContentDisposition == q.ContentDisposition &&
@@ -82,9 +81,9 @@ func orElse(s, otherwise string) string {
 	return s
 }
 
-// storedBlob is one state of a blob: the present one, a version before it, a
-// snapshot, or what soft delete has kept. It is never changed, only replaced: a
-// reader that has it goes on undisturbed.
+// A storedBlob is one state of a blob: the present one, a previous version, a
+// snapshot, or one that soft delete kept. It is never changed, only replaced, so that
+// readers are not disturbed.
 type storedBlob struct {
 	Properties
 	content   io.ReaderAt
@@ -136,7 +135,7 @@ func (b *storedBlob) headers(h http.Header, current bool, resourceType string) {
 	}
 }
 
-// stateHeaders sets tier and lease, which a snapshot has not.
+// stateHeaders sets tier and lease, which a snapshot does not have.
 func (b *storedBlob) stateHeaders(set func(name, value string)) {
 	set("x-ms-access-tier", b.tier())
 	if b.Tier == "" {
@@ -150,3 +149,6 @@ func (b *storedBlob) stateHeaders(set func(name, value string)) {
 }
 
 func base64MD5(sum []byte) string { return base64.StdEncoding.EncodeToString(sum) }
+
+// httpTime formats a time as HTTP headers and Azure's listings have it.
+func httpTime(t time.Time) string { return t.UTC().Format(http.TimeFormat) }

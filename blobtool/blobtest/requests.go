@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -12,7 +11,7 @@ import (
 // kept, so that no token is.
 type Request struct {
 	Time      time.Time // by the server's clock
-	Operation Operation // empty if it is none that is served
+	Operation Operation // empty if it is not served
 	Method    string
 	Path      string // decoded
 	Query     url.Values
@@ -62,15 +61,16 @@ func (s *Server) record(w http.ResponseWriter, r *http.Request, operation Operat
 	}
 	s.requests = append(s.requests, entry)
 	s.counts[operation]++
-	return &recorder{ResponseWriter: w, mu: &s.mu, entry: entry}
+	return &recorder{ResponseWriter: w, server: s, entry: entry}
 }
 
-// A recorder completes the record of a request: always before the client can
-// have read what it records.
+// A recorder completes the record of a request, before the client can have read the
+// answer, and logs it.
 type recorder struct {
 	http.ResponseWriter
-	mu    *sync.Mutex // guards entry
-	entry *Request
+	server  *Server // guards entry
+	entry   *Request
+	written bool
 }
 
 // Unwrap is for [http.ResponseController].
@@ -78,16 +78,80 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader records the status.
 func (w *recorder) WriteHeader(status int) {
-	w.mu.Lock()
+	w.written = true
+	w.server.mu.Lock()
 	w.entry.Status = status
-	w.mu.Unlock()
+	w.server.mu.Unlock()
+	w.server.opts.Logger.Info("request", "operation", w.entry.Operation, "method", w.entry.Method, "path", w.entry.Path,
+		"status", status, "code", w.Header().Get("x-ms-error-code"))
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write records how much is sent.
 func (w *recorder) Write(p []byte) (int, error) {
-	w.mu.Lock()
+	if !w.written {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.server.mu.Lock()
 	w.entry.BytesSent += int64(len(p))
-	w.mu.Unlock()
+	w.server.mu.Unlock()
 	return w.ResponseWriter.Write(p)
+}
+
+// An Operation is a kind of request, by its name in Azure's REST reference. See
+// [Fault.Operation] and [Request.Operation].
+type Operation string
+
+// The operations that are served.
+const (
+	OpListContainers           Operation = "List Containers"
+	OpFindBlobsByTags          Operation = "Find Blobs by Tags"
+	OpGetContainerProperties   Operation = "Get Container Properties"
+	OpListBlobs                Operation = "List Blobs"
+	OpFindBlobsByTagsContainer Operation = "Find Blobs by Tags in Container"
+	OpGetBlob                  Operation = "Get Blob"
+	OpGetBlobProperties        Operation = "Get Blob Properties"
+	OpGetBlobTags              Operation = "Get Blob Tags"
+)
+
+// operationOf returns the operation of a request, or nothing if it is not served.
+func operationOf(r *http.Request, container, blob string) Operation {
+	q := r.URL.Query()
+	get, head, comp := r.Method == http.MethodGet, r.Method == http.MethodHead, q.Get("comp")
+	onContainer := q.Get("restype") == "container"
+	switch {
+	case !get && !head:
+	case container == "" && comp == "list" && get:
+		return OpListContainers
+	case container == "" && comp == "blobs" && get:
+		return OpFindBlobsByTags
+	case container == "":
+	case onContainer && blob == "" && comp == "list" && get:
+		return OpListBlobs
+	case onContainer && blob == "" && comp == "blobs" && get:
+		return OpFindBlobsByTagsContainer
+	case onContainer && blob == "" && comp == "":
+		return OpGetContainerProperties
+	case onContainer || blob == "":
+	case comp == "tags" && get:
+		return OpGetBlobTags
+	case comp == "" && get:
+		return OpGetBlob
+	case comp == "":
+		return OpGetBlobProperties
+	}
+	return ""
+}
+
+// ofTags reports whether the operation reads index tags.
+func (o Operation) ofTags() bool {
+	return o == OpFindBlobsByTags || o == OpFindBlobsByTagsContainer || o == OpGetBlobTags
+}
+
+// rangeHeader returns the range that the request asks for; x-ms-range wins.
+func rangeHeader(r *http.Request) string {
+	if v := r.Header.Get("x-ms-range"); v != "" {
+		return v
+	}
+	return r.Header.Get("Range")
 }

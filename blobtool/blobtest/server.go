@@ -1,14 +1,13 @@
 package blobtest
 
 import (
-	"context"
 	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -17,56 +16,61 @@ import (
 
 // Options configures a [Server].
 type Options struct {
-	// Key returns the public key with which tokens of that kid are verified,
-	// such as the PublicKey method of a test tenant. Required.
+	// Key returns the public key for tokens with that kid: the PublicKey method of a
+	// test tenant, for example. Required.
 	Key func(kid string) (*rsa.PublicKey, bool)
 
 	// Issuer is the exact iss of tokens, https://sts.windows.net/{tenant}/ for
 	// Azure Storage, whose tokens are v1. Required.
 	Issuer string
 
-	// Audience is the aud of tokens; a trailing slash more or less does not
-	// matter. Defaults to https://storage.azure.com.
+	// Audience is the aud of tokens, with or without a trailing slash. Defaults to
+	// https://storage.azure.com.
 	Audience string
 
-	// TenantID is the tid of tokens. If empty, it is taken from Issuer where
-	// that has the form https://sts.windows.net/{tenant}/, and else not checked.
+	// TenantID is the tid of tokens. Defaults to the tenant in an Issuer of the form
+	// https://sts.windows.net/{tenant}/; with another Issuer, it is not checked.
 	TenantID string
 
 	// Now is the clock for the lifetime of tokens and for Last-Modified.
 	// Defaults to [time.Now].
 	Now func() time.Time
 
-	// Versioning keeps what is replaced or deleted as a version, as the setting
-	// of that name of an account. Blobs then have version ids.
+	// Versioning keeps replaced and deleted blobs as versions, like the setting of
+	// that name in Azure. Blobs then have version ids.
 	Versioning bool
 
-	// SoftDeleteDays, if positive, keeps what is deleted, to be listed with
-	// include=deleted: the retention of soft delete for blobs. Nothing goes
-	// away when the days are over.
+	// SoftDeleteDays, if positive, keeps deleted blobs, which are listed with
+	// include=deleted: the retention period of soft delete for blobs. They stay when
+	// it has passed.
 	SoftDeleteDays int
 
-	// HierarchicalNamespace makes the account one of Data Lake Storage Gen2:
-	// directories are entries without content, made with the first blob in them
-	// or by [Server.AddDirectory]. A flat listing has them as blobs with the
-	// ResourceType directory and, if asked for, the metadata hdi_isfolder; a
-	// listing by hierarchy has them as prefixes with properties; Get Blob of
-	// one is empty. Tags don't exist: comp=tags and comp=blobs answer 400
-	// InvalidQueryParameterValue, x-ms-if-tags 400 UnsupportedHeader. It excludes Versioning, as in Azure.
+	// HierarchicalNamespace makes the account one of Data Lake Storage Gen2.
+	// Directories are entries without content, added with the first blob in them or
+	// by [Server.AddDirectory]. A flat listing has them as blobs with the ResourceType
+	// directory and, if requested, the metadata hdi_isfolder; a listing by hierarchy
+	// has them as prefixes with properties; Get Blob of one is empty. There are no
+	// tags: comp=tags and comp=blobs answer 400 InvalidQueryParameterValue,
+	// x-ms-if-tags 400 UnsupportedHeader. It excludes Versioning, as in Azure.
 	HierarchicalNamespace bool
 
-	// Account is the name of an account that is the first segment of the path
-	// of its URL, https://127.0.0.1:PORT/devstoreaccount1, as the emulator has
-	// it. Defaults to none: the account is the host, as in Azure.
+	// Account is the name of an account that is the first path segment of its URL,
+	// https://127.0.0.1:PORT/devstoreaccount1, as in the emulator. Defaults to none: the
+	// account is the host, as in Azure.
 	Account string
 
-	// Addr is the address to listen on, host and port. Defaults to
-	// "127.0.0.1:0", a free port.
+	// Addr is where the server listens: host and port. Defaults to 127.0.0.1:0, a
+	// free port.
 	Addr string
 
 	// KeepRequests is how many requests [Server.Requests] returns; older ones are
 	// dropped. Defaults to 2000.
 	KeepRequests int
+
+	// Logger gets a line for each answer, without tokens. In a test,
+	// slog.New(slog.NewTextHandler(t.Output(), nil)) shows them when it fails. Defaults
+	// to none.
+	Logger *slog.Logger
 }
 
 // A Server is one storage account, served over https on loopback. All methods
@@ -75,13 +79,13 @@ type Server struct {
 	opts      Options
 	listener  net.Listener
 	http      *http.Server
-	served    chan struct{}
+	running   sync.WaitGroup // the accept loop and the handlers
 	transport *http.Transport
 	certPEM   []byte
 	verifier  *tokenVerifier
-	closeOnce sync.Once
 
 	mu         sync.Mutex
+	closed     bool // no more handlers start
 	containers map[string]*container
 	grants     []grant
 	requests   []*Request
@@ -100,14 +104,13 @@ func NewServer(opts *Options) *Server {
 	if err != nil {
 		panic(fmt.Sprintf("blobtest: making a certificate: %v", err))
 	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", o.Addr)
+	l, err := listen(o.Addr)
 	if err != nil {
 		panic(fmt.Sprintf("blobtest: listening on %s: %v", o.Addr, err))
 	}
 	s := &Server{
 		opts:       o,
 		listener:   l,
-		served:     make(chan struct{}),
 		certPEM:    certPEM,
 		transport:  transportTrusting(certPEM),
 		verifier:   newTokenVerifier(o),
@@ -115,19 +118,33 @@ func NewServer(opts *Options) *Server {
 		counts:     map[Operation]int{},
 	}
 	s.http = &http.Server{
-		Handler:           http.HandlerFunc(s.serve),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if s.enter() {
+				defer s.running.Done()
+				s.serve(w, r)
+			}
+		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are what a fault is for
 	}
 	// No ALPN: the real service speaks HTTP/1.1 only.
 	tlsListener := tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
-	go func() {
-		defer close(s.served)
+	s.running.Go(func() {
 		if err := s.http.Serve(tlsListener); !errors.Is(err, http.ErrServerClosed) {
 			panic(fmt.Sprintf("blobtest: serving: %v", err))
 		}
-	}()
+	})
 	return s
+}
+
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.running.Add(1)
+	return true
 }
 
 // TB is what [New] needs of a test: *testing.T, *testing.B and *testing.F have it.
@@ -138,8 +155,8 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// New starts a server for a test, and closes it when the test is done. Options that
-// make no sense fail the test.
+// New starts a server for a test, and closes it when the test is done. Invalid options
+// fail the test.
 func New(t TB, opts *Options) *Server {
 	t.Helper()
 	defer failOnPanic(t)
@@ -157,7 +174,7 @@ func failOnPanic(t TB) {
 
 func withDefaults(opts *Options) Options {
 	if opts == nil || opts.Key == nil || opts.Issuer == "" {
-		panic("blobtest: Options.Key and Options.Issuer are required: they say whose tokens are good")
+		panic("blobtest: Options.Key and Options.Issuer are required: they say whose tokens are valid")
 	}
 	if opts.HierarchicalNamespace && opts.Versioning {
 		panic("blobtest: an account with a hierarchical namespace has no versions")
@@ -178,6 +195,9 @@ func withDefaults(opts *Options) Options {
 	if o.KeepRequests <= 0 {
 		o.KeepRequests = 2000
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	return o
 }
 
@@ -195,25 +215,18 @@ func (s *Server) URL() string {
 // other. Each call returns a new one, for you to change; all share connections.
 func (s *Server) HTTPClient() *http.Client { return &http.Client{Transport: s.transport} }
 
-// CertificatePEM returns the server's certificate, for programs that are told by
-// file (SSL_CERT_FILE) what to trust. It is for localhost, 127.0.0.1 and ::1.
+// CertificatePEM returns the server's TLS certificate, which is its own root: write it
+// to a file for SSL_CERT_FILE, or add it to a pool. It is for localhost, 127.0.0.1 and
+// ::1.
 func (s *Server) CertificatePEM() []byte { return append([]byte(nil), s.certPEM...) }
 
-// Close breaks off what is running and stops the server.
+// Close stops the server and waits until all of its goroutines are gone. Requests
+// under way are cut off.
 func (s *Server) Close() {
-	s.closeOnce.Do(func() {
-		_ = s.http.Close()
-		<-s.served
-		s.transport.CloseIdleConnections()
-	})
-}
-
-// transportTrusting returns a transport that trusts one certificate.
-func transportTrusting(certPEM []byte) *http.Transport {
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(certPEM)
-	return &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		MaxIdleConnsPerHost: 64,
-	}
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	_ = s.http.Close()
+	s.running.Wait()
+	s.transport.CloseIdleConnections()
 }

@@ -53,6 +53,7 @@ func get(t *testing.T, srv *blobtest.Server, path, token string) answer {
 }
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	srv := newServer(t)
 	srv.Put("docs", "a", []byte("abc"), "")
 	srv.Grant(alice, "docs", "")
@@ -99,6 +100,7 @@ func TestTokens(t *testing.T) {
 
 // azblob answers the challenge once, by asking for a token for its resource.
 func TestChallengeReachesAzblob(t *testing.T) {
+	t.Parallel()
 	srv := newServer(t)
 	client, cred := clientOf(t, srv, "docs", sign(t, jwt.SigningMethodRS256, signingKey(), claims(alice, map[string]any{"aud": "x"})))
 	if _, err := client.NewBlobClient("a").DownloadStream(t.Context(), nil); !hasCode(err, 401, bloberror.InvalidAuthenticationInfo) {
@@ -113,6 +115,7 @@ func TestChallengeReachesAzblob(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.Put("docs", "a", []byte("0123456789"), "")
 	client := docs.NewBlobClient("a")
@@ -152,6 +155,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestSynthetic(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.PutSized("docs", "big", 5<<30)
 	client := docs.NewBlobClient("big")
@@ -183,6 +187,7 @@ func TestSynthetic(t *testing.T) {
 }
 
 func TestCertificateAndPanics(t *testing.T) {
+	t.Parallel()
 	srv := newServer(t)
 	block, _ := pem.Decode(srv.CertificatePEM())
 	cert, err := x509.ParseCertificate(block.Bytes)
@@ -228,6 +233,7 @@ func (tb *recordingTB) Fatalf(format string, args ...any) {
 }
 
 func TestNew(t *testing.T) {
+	t.Parallel()
 	tb := new(recordingTB)
 	opts := &blobtest.Options{Issuer: issuer, Key: func(string) (*rsa.PublicKey, bool) { return nil, false }}
 	if srv := blobtest.New(tb, opts); srv == nil || len(tb.cleanups) != 1 {

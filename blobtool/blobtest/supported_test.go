@@ -55,6 +55,7 @@ func newReadable(t *testing.T, o blobtest.Options) *blobtest.Server {
 
 // Whatever is not served is refused: 405 if Azure has it, 400 if it has not.
 func TestUnservedOperations(t *testing.T) {
+	t.Parallel()
 	srv := newReadable(t, blobtest.Options{})
 	for request, want := range map[string]struct {
 		status int
@@ -109,6 +110,7 @@ func TestUnservedOperations(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
+	t.Parallel()
 	srv := newReadable(t, blobtest.Options{})
 	for name, code := range map[string]string{
 		"docs": "ContainerNotFound", "d0c": "ContainerNotFound", "1-a-b": "ContainerNotFound", strings.Repeat("a", 63): "ContainerNotFound",
@@ -155,6 +157,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestHeaders(t *testing.T) {
+	t.Parallel()
 	srv := newReadable(t, blobtest.Options{})
 	const list = "/docs?restype=container&comp=list"
 	for name, c := range map[string]struct {
@@ -214,6 +217,7 @@ func TestHeaders(t *testing.T) {
 
 // A range's CRC64 is the one that azblob computes for what it sends.
 func TestRangeCRC64(t *testing.T) {
+	t.Parallel()
 	srv := newReadable(t, blobtest.Options{})
 	srv.PutSized("docs", "big", 9<<20)
 	got := send(t, srv, http.MethodGet, "/docs/big", "x-ms-range", "bytes=100-4194403", "x-ms-range-get-content-crc64", "true")

@@ -36,6 +36,7 @@ func tagged(t *testing.T) *blobtest.Server {
 }
 
 func TestFindByTags(t *testing.T) {
+	t.Parallel()
 	srv := tagged(t)
 	for where, want := range map[string]string{
 		`"project" = 'x'`:                             "docs/a docs/c old/e",
@@ -82,6 +83,7 @@ func TestFindByTags(t *testing.T) {
 }
 
 func TestTagsTakeOwner(t *testing.T) {
+	t.Parallel()
 	srv := tagged(t)
 	for oid, may := range map[string]struct{ account, container bool }{alice: {}, bob: {false, true}, carol: {true, true}} {
 		docs, _ := clientOf(t, srv, "docs", tokenOf(t, oid))
@@ -123,6 +125,7 @@ func TestTagsTakeOwner(t *testing.T) {
 
 // A change of tags leaves the ETag alone, one of metadata does not.
 func TestUpdateAndETag(t *testing.T) {
+	t.Parallel()
 	srv, docs := aliceClient(t)
 	srv.Put("docs", "a", []byte("x"), "")
 	etag := func() string {

@@ -38,8 +38,7 @@ type greetInput struct {
 
 func start(t *testing.T) *fixture {
 	t.Helper()
-	tenant := entratest.NewTenant(nil)
-	t.Cleanup(tenant.Close)
+	tenant := entratest.New(t, nil)
 	f := &fixture{
 		tenant: tenant, api: tenant.AddApp("API", "access_as_user"), client: tenant.AddClient("client"),
 		alice: tenant.AddUser("alice@contoso.example", "Alice"),
@@ -86,6 +85,7 @@ func client(t *testing.T, token, stdin string, args ...string) (code int, stdout
 }
 
 func TestListAndCall(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	token := f.token()
 	const listing = `get_user_info
@@ -114,6 +114,7 @@ secure_ping
 }
 
 func TestTokenSources(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	token := f.token()
 	tests := []struct {
@@ -134,6 +135,7 @@ func TestTokenSources(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	noScope := f.tenant.Mint(f.api, 1, func(_, claims map[string]any) { claims["scp"] = "other" })
 	closed := httptest.NewServer(nil)
@@ -170,6 +172,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	const url = "http://localhost:8000/mcp"
 	tests := []struct {
 		name, token, stdin string
@@ -202,6 +205,7 @@ func TestUsage(t *testing.T) {
 
 // TestRedirect: the token goes to the host that it was meant for, and no other.
 func TestRedirect(t *testing.T) {
+	t.Parallel()
 	stranger := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a stranger was sent %q", r.Header.Get("Authorization"))
 	}))

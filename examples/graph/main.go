@@ -65,8 +65,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	if err := action(ctx, getenv, stdout); err != nil {
 		// What happened and what to do, with nothing of a token in it.
-		var e *obo.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*obo.Error](err); ok {
 			_, _ = fmt.Fprintln(stderr, "graph:", e.UserText())
 		} else {
 			_, _ = fmt.Fprintln(stderr, "graph:", err)
@@ -146,7 +145,6 @@ func greet(ctx context.Context, credential azcore.TokenCredential, resource, url
 func offline(ctx context.Context, _ func(string) string, stdout io.Writer) error {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
-	defer tenant.HTTPClient().CloseIdleConnections()
 	api, client := tenant.AddApp("My API", "access_as_user"), tenant.AddClient("My client")
 	tenant.Consent(api, tenant.Graph(), "User.Read")
 	exchanger, err := obo.NewExchanger(tenant.ID(), api.ClientID, clientauth.Secret(api.AddSecret()), &obo.Options{

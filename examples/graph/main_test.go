@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 )
 
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"-demo"}, func(string) string { return "" }, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr.String())
@@ -23,6 +25,7 @@ func TestDemo(t *testing.T) {
 
 // Who starts it before anything is configured is shown the demo first.
 func TestNothingConfigured(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), nil, func(string) string { return "" }, &stdout, &stderr)
 	if demo := strings.Index(stderr.String(), "go run ./examples/graph -demo"); code != 1 || demo < 0 || demo > strings.Index(stderr.String(), "tenantID") {
@@ -31,8 +34,8 @@ func TestNothingConfigured(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	t.Parallel()
+	tenant := entratest.New(t, nil)
 	api := tenant.AddApp("My API", "access_as_user")
 	token := tenant.Token(tenant.AddUser("alice@contoso.com", "Alice"), tenant.AddClient("CLI"), api)
 	notOne := filepath.Join(t.TempDir(), "app.pfx")
@@ -59,9 +62,7 @@ func TestFaults(t *testing.T) {
 			if test.env == nil {
 				env = nil
 			}
-			for k, v := range test.env {
-				env[k] = v
-			}
+			maps.Copy(env, test.env)
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), test.args, func(name string) string { return env[name] }, &stdout, &stderr)
 			if code != test.code || stdout.Len() > 0 {

@@ -13,9 +13,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
-// surroundings are what the server stands on besides its configuration. Tests and
-// the demo bring their own; the zero value logs nothing and trusts what the
-// system trusts.
+// surroundings are what the server uses besides its configuration. Tests and the
+// demo have their own; the zero value logs nothing and trusts what the system
+// trusts.
 type surroundings struct {
 	log       *slog.Logger
 	authority *http.Client // to Entra
@@ -23,7 +23,8 @@ type surroundings struct {
 	origins   []string     // of web pages that may call
 }
 
-// assemble makes the documented server, and what ends its background work. publicURL is the origin that clients use; the resource is that plus /mcp.
+// assemble makes the documented server, and the function that stops its background
+// work. publicURL is the origin that clients use; the resource is that plus /mcp.
 func assemble(c config, publicURL string, s surroundings) (_ *mcpentra.Server, closeAll func(), err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -69,8 +70,7 @@ func assemble(c config, publicURL string, s surroundings) (_ *mcpentra.Server, c
 	return server, closeAll, nil
 }
 
-// blobTools returns the tools for the container, or what stands in for them until
-// the container is configured.
+// blobTools returns the tools for the container, or stand-ins until it is configured.
 func blobTools(c config, s surroundings) (mcpentra.ToolSet, error) {
 	if missing := c.missingStorage(); len(missing) > 0 {
 		return unconfiguredBlobs{why: storageMissing(missing, c.obo)}, nil

@@ -20,6 +20,7 @@ func bearerHeader(token string) http.Header {
 // TestBadTokens sends what no caller should, and then what one should: nothing
 // takes the server down.
 func TestBadTokens(t *testing.T) {
+	t.Parallel()
 	f := start(t, nil)
 	mint := func(change func(header, claims map[string]any)) http.Header {
 		return bearerHeader(f.tenant.Mint(f.api, 1, change))
@@ -84,6 +85,7 @@ func TestBadTokens(t *testing.T) {
 // TestKeysUnavailable: a tenant out of reach is 503 at the start, and nothing once
 // there are keys.
 func TestKeysUnavailable(t *testing.T) {
+	t.Parallel()
 	t.Run("at the start", func(t *testing.T) {
 		f := start(t, func(w *world, _ *config) { w.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 500}) })
 		status, challenge, text := f.post(t, bearerHeader(f.token(f.alice)))
@@ -106,6 +108,7 @@ func TestKeysUnavailable(t *testing.T) {
 }
 
 func TestBadArguments(t *testing.T) {
+	t.Parallel()
 	f := start(t, nil)
 	s := f.as(t, f.alice)
 	f.blobs.Put(demoContainer, "japanese.txt", []byte(welcomeText), "text/plain")
@@ -144,6 +147,7 @@ func TestBadArguments(t *testing.T) {
 
 // TestTrouble breaks what the blob tools stand on, and wants texts that say so.
 func TestTrouble(t *testing.T) {
+	t.Parallel()
 	read := map[string]any{"blob_path": readmeBlob}
 	tests := []struct {
 		name   string

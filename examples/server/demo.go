@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// inspectorOrigin is the web page of MCP Inspector, which the demo lets in.
+// inspectorOrigin is the web page of MCP Inspector, which the demo allows.
 const inspectorOrigin = "http://localhost:6274"
 
 // runDemo shows the documented server on a world of its own, and then keeps
 // serving until the context ends, unless once is set. The exit code says whether
-// each step of the tour came out as it should.
+// each step of the tour passed.
 func runDemo(ctx context.Context, c listenConfig, once bool, stdout, stderr io.Writer) int {
 	fail := func(err error) int {
 		_, _ = fmt.Fprintln(stderr, err)
@@ -71,8 +71,8 @@ func runDemo(ctx context.Context, c listenConfig, once bool, stdout, stderr io.W
 	return exitOK
 }
 
-// listenForDemo opens the port. A tour that ends by itself can do with any port
-// when none is asked for.
+// listenForDemo opens the port. With once, it takes any port if the default one is
+// taken.
 func listenForDemo(ctx context.Context, c listenConfig, once bool) (net.Listener, error) {
 	listener, err := listen(ctx, c)
 	if err != nil && once && !c.portIsSet {

@@ -14,6 +14,7 @@ import (
 
 // TestDemoOnce runs the tour as a program.
 func TestDemoOnce(t *testing.T) {
+	t.Parallel()
 	cmd := command(t, map[string]string{"PORT": "0"}, "-demo", "-once")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -22,7 +23,7 @@ func TestDemoOnce(t *testing.T) {
 	}
 	out := stdout.String()
 	wantText(t, out, "ok    1. Alice lists the tools", "Authenticated ping successful", "ようこそ、アリスさん。", "...<truncated>",
-		"AuthorizationPermissionMismatch", "401 Unauthorized", "resource_metadata=", "All 10 steps came out as they should.")
+		"AuthorizationPermissionMismatch", "401 Unauthorized", "resource_metadata=", "All 10 steps passed.")
 	if strings.Contains(out, "FAIL") || stderr.Len() > 0 {
 		t.Errorf("output:\n%s\nlog:\n%s", out, stderr.String())
 	}
@@ -37,6 +38,7 @@ func TestDemoOnce(t *testing.T) {
 // TestDemoCommands keeps the demo serving, and runs the curl commands that it
 // prints.
 func TestDemoCommands(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no signal to end it by")
 	}
@@ -48,13 +50,13 @@ func TestDemoCommands(t *testing.T) {
 		t.Skip("no curl")
 	}
 	cmd := command(t, map[string]string{"PORT": "0"}, "-demo")
-	out := &lines{}
+	out := newLines()
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	awaitText(t, out, regexp.MustCompile(`(go run ./examples/client)`))
+	out.await(t, regexp.MustCompile(`(go run ./examples/client)`))
 	printed := out.String()
 	token := regexp.MustCompile(`(?m)^export TOKEN='.*'$`).FindString(printed)
 	commands := regexp.MustCompile(`(?m)^curl (?:.*\\\n)+.*$`).FindAllString(printed, -1)
@@ -82,6 +84,7 @@ func TestDemoCommands(t *testing.T) {
 
 // TestDemoFails: a tour that does not come out right says so.
 func TestDemoFails(t *testing.T) {
+	t.Parallel()
 	f := start(t, nil)
 	f.blobs.Revoke(f.alice.ObjectID)
 	var out bytes.Buffer
@@ -93,6 +96,7 @@ func TestDemoFails(t *testing.T) {
 
 // TestPortTaken: the message says which port, and what to do.
 func TestPortTaken(t *testing.T) {
+	t.Parallel()
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +115,7 @@ func TestPortTaken(t *testing.T) {
 // TestDemoTakesAnotherPort: only a tour that ends by itself, and only where none
 // is asked for.
 func TestDemoTakesAnotherPort(t *testing.T) {
+	t.Parallel()
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -130,6 +135,7 @@ func TestDemoTakesAnotherPort(t *testing.T) {
 
 // TestDemoLog: silent by default, and as the user asks.
 func TestDemoLog(t *testing.T) {
+	t.Parallel()
 	for level, want := range map[string]string{"": "", "info": "tool=secure_ping"} {
 		variables := map[string]string{"PORT": "0"}
 		if level != "" {

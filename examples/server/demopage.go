@@ -28,7 +28,7 @@ func (p *page) section(title string, blocks ...string) {
 	}
 }
 
-// step does something, prints what it noted, and whether it came out right.
+// step does something, and prints its notes and whether it passed.
 func (p *page) step(title string, do func(*notes) error) {
 	p.steps++
 	var n notes

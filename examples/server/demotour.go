@@ -31,18 +31,15 @@ type tour struct {
 }
 
 // takeTour shows each thing that the server promises, and reports whether all of
-// it came out as it should.
+// it passed.
 func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 	ctx, cancel := context.WithTimeout(ctx, tourTimeout)
 	defer cancel()
 	t := &tour{page: p, world: w, url: url}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = nil // the server is on this machine
-	defer transport.CloseIdleConnections()
 	var err error
-	if t.alice, err = connect(ctx, transport, url, w.token(w.alice)); err == nil {
+	if t.alice, err = connect(ctx, url, w.clientOf(w.alice)); err == nil {
 		defer func() { _ = t.alice.Close() }()
-		t.bob, err = connect(ctx, transport, url, w.token(w.bob))
+		t.bob, err = connect(ctx, url, w.clientOf(w.bob))
 	}
 	if err != nil {
 		p.line("FAIL: no client could connect: " + err.Error())
@@ -66,36 +63,24 @@ func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 	})
 	p.step("Bob reads "+readmeBlob+", as he may", func(n *notes) error { return t.bobReads(ctx, n) })
 	p.step("Bob is refused "+reportBlob+", which is Alice's", func(n *notes) error { return t.bobIsRefused(ctx, n) })
-	p.step("A call without token is refused", func(n *notes) error { return t.withoutToken(ctx, n, transport) })
+	p.step("A call without token is refused", func(n *notes) error { return t.withoutToken(ctx, n) })
 
 	if p.failed > 0 {
-		p.line(fmt.Sprintf("FAIL: %d of %d steps did not come out as they should.", p.failed, p.steps))
+		p.line(fmt.Sprintf("FAIL: %d of %d steps failed.", p.failed, p.steps))
 		return false
 	}
-	p.line(fmt.Sprintf("All %d steps came out as they should.", p.steps))
+	p.line(fmt.Sprintf("All %d steps passed.", p.steps))
 	return true
 }
 
-// connect opens an MCP session with a bearer token.
-func connect(ctx context.Context, transport http.RoundTripper, url, token string) (*mcp.ClientSession, error) {
+// connect opens an MCP session with a user's client.
+func connect(ctx context.Context, url string, user *http.Client) (*mcp.ClientSession, error) {
 	client := mcp.NewClient(&mcp.Implementation{Name: "mcp-entra-go-demo", Version: mcpentra.Version}, nil)
 	return client.Connect(ctx, &mcp.StreamableClientTransport{
 		Endpoint:             url,
-		HTTPClient:           &http.Client{Transport: bearer{token, transport}},
+		HTTPClient:           user,
 		DisableStandaloneSSE: true,
 	}, nil)
-}
-
-// bearer sends the token with each request.
-type bearer struct {
-	token string
-	next  http.RoundTripper
-}
-
-func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+b.token)
-	return b.next.RoundTrip(r)
 }
 
 // documentedTools are the tools in the order of the listing.
@@ -186,7 +171,7 @@ func (t *tour) storageToken(ctx context.Context, n *notes) error {
 	)
 }
 
-// beginning shows enough of a token to see that it is one.
+// beginning returns the first characters of a token.
 func beginning(token string) string {
 	const most = 12
 	if len(token) <= most {
@@ -267,7 +252,7 @@ func (t *tour) bobIsRefused(ctx context.Context, n *notes) error {
 	return nil
 }
 
-func (t *tour) withoutToken(ctx context.Context, n *notes, transport http.RoundTripper) error {
+func (t *tour) withoutToken(ctx context.Context, n *notes) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url,
 		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
 	if err != nil {
@@ -275,7 +260,7 @@ func (t *tour) withoutToken(ctx context.Context, n *notes, transport http.RoundT
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json, text/event-stream")
-	response, err := (&http.Client{Transport: transport}).Do(request)
+	response, err := t.world.tenant.HTTPClient().Do(request)
 	if err != nil {
 		return err
 	}
@@ -328,7 +313,7 @@ func resultText(result *mcp.CallToolResult) string {
 
 func expect(what string, got, want any) error {
 	if got != want {
-		return fmt.Errorf("%s is %v; it should be %v", what, got, want)
+		return fmt.Errorf("%s is %v, want %v", what, got, want)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"runtime"
 	"time"
@@ -24,11 +25,11 @@ const (
 
 const welcomeText = "ようこそ、アリスさん。\nこの文書は、あなたの権限で読み込まれました。\n"
 
-// legacyText is "お知らせ: 会議は金曜日です。" in Shift_JIS, with one byte that is none.
+// legacyText is "お知らせ: 会議は金曜日です。" in Shift_JIS, with one invalid byte.
 const legacyText = "\x82\xa8\x92\x6d\x82\xe7\x82\xb9: \x89\xef\x8b\x63\x82\xcd\x8b\xe0\x97\x6a\x93\xfa\x82\xc5\x82\xb7\x81\x42\xff\n"
 
-// A world is all that the documented server needs outside itself: an Entra tenant
-// and a storage account, on this machine.
+// A world is everything that the documented server depends on: an Entra tenant and
+// a storage account, on this machine.
 type world struct {
 	tenant     *entratest.Tenant
 	blobs      *blobtest.Server
@@ -97,6 +98,11 @@ func (w *world) token(user *entratest.User) string {
 	return w.tenant.Token(user, w.client, w.api, "access_as_user")
 }
 
+// clientOf is the user's client, with such tokens.
+func (w *world) clientOf(user *entratest.User) *http.Client {
+	return w.tenant.UserClient(user, w.client, w.api, "access_as_user")
+}
+
 // close stops everything and removes what was downloaded.
 func (w *world) close() {
 	w.blobs.Close()
@@ -128,17 +134,17 @@ func (w *world) invite(p *page, url string, now time.Time) {
 	p.line("")
 	p.line("Serving until Ctrl-C. LOG_LEVEL=info shows a line for each request.")
 	p.line("")
-	p.section("A token of Alice's, good for "+lifetime(token, now)+shell+":", "export TOKEN='"+token+"'")
+	p.section("Alice's token, valid for "+lifetime(token, now)+shell+":", "export TOKEN='"+token+"'")
 	p.section("List the tools, and read a document, with curl:",
 		curl+`{"jsonrpc":"2.0","id":1,"method":"tools/list"}'`,
 		curl+`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"read_blob_with_token","arguments":{"blob_path":"`+welcomeBlob+`"}}}'`)
-	p.section("With MCP Inspector (its web page at "+inspectorOrigin+" is let in, too):",
+	p.section("With MCP Inspector (its web page at "+inspectorOrigin+" is allowed, too):",
 		"npx -y @modelcontextprotocol/inspector@2.12.0 --cli "+url+" --transport http \\\n"+
 			"  --method tools/list --header \"Authorization: Bearer $TOKEN\"")
 	p.section("With this module's client:", "MCP_TOKEN=$TOKEN go run ./examples/client -call secure_ping "+url)
 }
 
-// lifetime says how long the token is good.
+// lifetime says how long the token is valid.
 func lifetime(token string, now time.Time) string {
 	claims, err := decodeClaims(token)
 	expires, ok := claims["exp"].(float64)

@@ -102,7 +102,7 @@ func parseDotenvLine(line string) (name, value string, err error) {
 	case !ok:
 		return "", "", errors.New("has no equals sign")
 	case !isVariableName(name):
-		return "", "", errors.New("has no variable's name before the equals sign")
+		return "", "", errors.New("has no variable name before the equals sign")
 	}
 	value, err = parseDotenvValue(rest)
 	if err != nil {
@@ -122,7 +122,7 @@ func parseDotenvValue(s string) (string, error) {
 		return "", errors.New("has a quote that is not closed")
 	}
 	if tail = strings.TrimLeft(tail, " \t"); tail != "" && tail[0] != '#' {
-		return "", errors.New("goes on after the closing quote")
+		return "", errors.New("has text after the closing quote")
 	}
 	return value, nil
 }

@@ -9,6 +9,7 @@ import (
 )
 
 func TestParseDotenv(t *testing.T) {
+	t.Parallel()
 	const seed = `# Entra ID 設定
 TENANT_ID="your-tenant-id-here"
 API_APP_ID="your-api-app-id-here"
@@ -61,17 +62,18 @@ TARGET_AUDIENCES="https://storage.azure.com"  # カンマ区切りで複数指�
 }
 
 func TestParseDotenvFaults(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, line, problem string }{
 		{"no equals sign", "SECRETVALUE", "has no equals sign"},
 		{"export without a value", "export SECRETVALUE", "has no equals sign"},
-		{"no name", "=SECRETVALUE", "has no variable's name"},
-		{"a name with a hyphen", "A-B=SECRETVALUE", "has no variable's name"},
-		{"a name with a blank", "A B=SECRETVALUE", "has no variable's name"},
-		{"a name that begins with a digit", "1A=SECRETVALUE", "has no variable's name"},
+		{"no name", "=SECRETVALUE", "has no variable name"},
+		{"a name with a hyphen", "A-B=SECRETVALUE", "has no variable name"},
+		{"a name with a blank", "A B=SECRETVALUE", "has no variable name"},
+		{"a name that begins with a digit", "1A=SECRETVALUE", "has no variable name"},
 		{"open double quote", `A="SECRETVALUE`, "has a quote that is not closed"},
 		{"open single quote", `A='SECRETVALUE`, "has a quote that is not closed"},
 		{"escaped last quote", `A="SECRETVALUE\"`, "has a quote that is not closed"},
-		{"text after the quote", `A="SECRET"VALUE`, "goes on after the closing quote"},
+		{"text after the quote", `A="SECRET"VALUE`, "has text after the closing quote"},
 		{"NUL", "A=SECRETVALUE\x00", "has control characters or is not UTF-8"},
 		{"not UTF-8", "A=SECRETVALUE\xff", "has control characters or is not UTF-8"},
 	}
@@ -96,6 +98,7 @@ func TestParseDotenvFaults(t *testing.T) {
 }
 
 func TestReadDotenv(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write := func(name string, size int) string {
 		path := filepath.Join(dir, name)

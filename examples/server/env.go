@@ -41,7 +41,7 @@ type config struct {
 	stateKeys          [][]byte          // seal what clients hand back
 	downloadDir        string
 	warnings           []string // for the log at the start
-	misspelt           []string // names in the .env file, with what was meant
+	misspelled         []string // names in the .env file, with what was meant
 }
 
 // variables reads the environment, and the .env file where the environment has
@@ -111,7 +111,7 @@ func readConfig(lookup func(string) (string, bool), dotenv []byte) (config, []fa
 	v.readPublicURL(&c)
 	c.downloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")
 	v.warnOfProcessVariables(&c)
-	c.misspelt = misspelt(v.file)
+	c.misspelled = misspelled(v.file)
 	return c, v.faults
 }
 
@@ -135,7 +135,7 @@ func readExplainConfig(lookup func(string) (string, bool), dotenv []byte) (confi
 	return c, v.faults
 }
 
-// nothingSet reports whether the configuration says not even whose server this is.
+// nothingSet reports whether neither the tenant nor the app is configured.
 func nothingSet(lookup func(string) (string, bool), dotenv []byte) bool {
 	v := newVariables(lookup, dotenv)
 	return v.text("TENANT_ID") == "" && v.text("API_APP_ID") == ""
@@ -154,7 +154,7 @@ func (v *variables) readIdentity(c *config) {
 	v.check("TENANT_ID", checkTenantID(c.tenantID), "Copy the Directory (tenant) ID from the app registration's overview")
 	v.check("API_APP_ID", checkClientID(c.apiAppID), "Copy the Application (client) ID from the overview of the MCP server API's app registration")
 	if c.apiAppID != "" && strings.EqualFold(c.apiAppID, c.tenantID) {
-		v.fault("API_APP_ID", "is the value of TENANT_ID", "Copy the Application (client) ID, which stands beside it in the app registration's overview")
+		v.fault("API_APP_ID", "is the value of TENANT_ID", "Copy the Application (client) ID, which is beside it in the app registration's overview")
 	}
 	v.readAuthority(c)
 }
@@ -172,7 +172,7 @@ func (v *variables) readStorage(c *config) {
 			"Copy the Blob service's URL from the storage account's endpoints")
 	}
 	if c.container != "" {
-		v.check("AZURE_STORAGE_CONTAINER", checkContainer(c.container), "Set the name of the container alone")
+		v.check("AZURE_STORAGE_CONTAINER", checkContainer(c.container), "Set it to the name of the container only")
 	}
 	if missing := c.missingStorage(); len(missing) > 0 {
 		c.warnings = append(c.warnings, "read_blob_with_token can't read: not set: "+strings.Join(missing, ", "))
@@ -191,8 +191,8 @@ func (c *config) missingStorage() []string {
 	return missing
 }
 
-// readOBO reads the On-Behalf-Of settings. With the flow off they are not looked
-// at: the documented .env has placeholders there.
+// readOBO reads the On-Behalf-Of settings. They are ignored if the flow is off: the
+// documented .env has placeholders there.
 func (v *variables) readOBO(c *config) {
 	switch s := v.text("USE_OBO_FLOW"); strings.ToLower(s) {
 	case "true", "1", "yes", "on":
@@ -221,7 +221,7 @@ func (v *variables) wantFlow(c *config) {
 	if i < 0 {
 		return
 	}
-	const problem = "is set and USE_OBO_FLOW is not, so this server never acts as its users"
+	const problem = "is set and USE_OBO_FLOW is not, so this server does not act as its users"
 	_, inEnvironment := v.lookup("USE_OBO_FLOW")
 	if _, inFile := v.file["USE_OBO_FLOW"]; inEnvironment || inFile || proofs[i] == "AZURE_FEDERATED_TOKEN_FILE" {
 		c.warnings = append(c.warnings, proofs[i]+" "+problem+": set USE_OBO_FLOW to true or false")
@@ -230,7 +230,7 @@ func (v *variables) wantFlow(c *config) {
 	v.fault(proofs[i], problem, "Set USE_OBO_FLOW=true, or USE_OBO_FLOW=false if the server must not act as its users")
 }
 
-// readConsent reads how users are asked for their consent on the way.
+// readConsent reads how users are asked for consent during a call.
 func (v *variables) readConsent(c *config) {
 	c.consentURL = v.text("CONSENT_REDIRECT_URL")
 	list := v.raw("STATE_KEYS")
@@ -267,7 +267,7 @@ var proofs = []string{"ENTRA_APP_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH"
 func (v *variables) readMethod(c *config) {
 	i := slices.IndexFunc(proofs, func(name string) bool { return v.text(name) != "" })
 	if i < 0 {
-		v.fault("ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", "USE_OBO_FLOW is on and neither is set, so the app can't prove itself to Entra",
+		v.fault("ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", "USE_OBO_FLOW is on and neither is set, so the app can't authenticate to Entra",
 			"Set ENTRA_APP_CLIENT_SECRET (local development), UMI_CLIENT_ID (managed identity in Azure), AZURE_FEDERATED_TOKEN_FILE (Kubernetes) "+
 				"or AZURE_CLIENT_CERTIFICATE_PATH, or USE_OBO_FLOW=false")
 		return
@@ -277,7 +277,7 @@ func (v *variables) readMethod(c *config) {
 	switch used {
 	case "ENTRA_APP_CLIENT_SECRET":
 		c.method = clientauth.Secret(v.raw(used))
-		remedy = "Copy the secret's value (not its ID) again, without anything around it"
+		remedy = "Copy the secret's value (not its ID) again, without anything else"
 	case "AZURE_CLIENT_CERTIFICATE_PATH":
 		c.method = clientauth.CertificateFile(value, v.raw("AZURE_CLIENT_CERTIFICATE_PASSWORD"))
 		remedy = "Name a PEM or PFX file with an RSA key and its certificate; the password of a PFX is AZURE_CLIENT_CERTIFICATE_PASSWORD"
@@ -295,7 +295,7 @@ func (v *variables) readMethod(c *config) {
 	v.check(used, checkMethod(c.method), remedy)
 	for _, other := range proofs[i+1:] {
 		if v.text(other) != "" && (other != "UMI_CLIENT_ID" || identity != "") {
-			c.warnings = append(c.warnings, other+" is not used: "+used+" is set and wins")
+			c.warnings = append(c.warnings, other+" is not used: "+used+" is set and takes precedence")
 		}
 	}
 }
@@ -317,7 +317,7 @@ func (v *variables) readAudiences(c *config) {
 
 func (v *variables) readListen(c *listenConfig) {
 	c.host = v.textOr("HOST", "127.0.0.1")
-	v.check("HOST", checkHost(c.host), "Set it to 127.0.0.1 for this machine alone, or 0.0.0.0 in a container")
+	v.check("HOST", checkHost(c.host), "Set it to 127.0.0.1 for this machine only, or 0.0.0.0 in a container")
 	s := v.text("PORT")
 	c.port, c.portIsSet = 8000, s != ""
 	if c.portIsSet {
@@ -348,7 +348,7 @@ func (v *variables) readPublicURL(c *config) {
 	if s == "" {
 		if ip := net.ParseIP(c.host); c.host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			c.warnings = append(c.warnings, "HOST is open to other machines and PUBLIC_URL is not set: "+
-				"only clients that name this server localhost are answered")
+				"only clients that call this server localhost are served")
 		}
 		return
 	}
@@ -356,7 +356,7 @@ func (v *variables) readPublicURL(c *config) {
 	v.check("PUBLIC_URL", checkOrigin(s), "Set it to what clients use, such as https://mcp.example.com; /mcp is added to it")
 }
 
-// warnOfProcessVariables tells what can't work.
+// warnOfProcessVariables warns of variables that have no effect in the file.
 func (v *variables) warnOfProcessVariables(c *config) {
 	for _, name := range processVariables {
 		if _, inFile := v.file[name]; inFile {
@@ -367,7 +367,7 @@ func (v *variables) warnOfProcessVariables(c *config) {
 	}
 }
 
-// shorten bounds what of a wrong value is shown.
+// shorten bounds how much of a wrong value is shown.
 func shorten(s string) string {
 	const most = 80
 	if r := []rune(s); len(r) > most {

@@ -51,6 +51,7 @@ func mustRead(t *testing.T, variables map[string]string, dotenv string) config {
 }
 
 func TestDefaults(t *testing.T) {
+	t.Parallel()
 	c := mustRead(t, with(), "")
 	type summary struct {
 		tenant, app, authority, storage, container, host, public, downloads string
@@ -70,6 +71,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestEachVariable(t *testing.T) {
+	t.Parallel()
 	level := func(c config) any { return c.logLevel }
 	flow := func(c config) any { return c.obo }
 	method := func(c config) any { return c.method.String() }
@@ -138,6 +140,7 @@ func TestEachVariable(t *testing.T) {
 // TestEachFault has one wrong variable in each row, and wants one fault that names
 // it and says what to do.
 func TestEachFault(t *testing.T) {
+	t.Parallel()
 	without := func(name string) map[string]string {
 		variables := with()
 		delete(variables, name)
@@ -159,7 +162,7 @@ func TestEachFault(t *testing.T) {
 		{"storage malformed", with("AZURE_STORAGE_ACCOUNT_URL", "mystorageaccount"), "AZURE_STORAGE_ACCOUNT_URL", []string{"https://"}},
 		{"storage with SAS", with("AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net?sig="+testSecret), "AZURE_STORAGE_ACCOUNT_URL", []string{"must have no query"}},
 		{"storage with container", with("AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net/docs"), "AZURE_STORAGE_ACCOUNT_URL", []string{"the account's URL alone"}},
-		{"container's name", with("AZURE_STORAGE_CONTAINER", "Docs?comp=list"), "AZURE_STORAGE_CONTAINER", []string{"lower-case letters", "Set the name of the container alone"}},
+		{"container's name", with("AZURE_STORAGE_CONTAINER", "Docs?comp=list"), "AZURE_STORAGE_CONTAINER", []string{"lower-case letters", "Set it to the name of the container only"}},
 		{"USE_OBO_FLOW", withOBO("USE_OBO_FLOW", "maybe"), "USE_OBO_FLOW", []string{`"maybe" is neither on (true, 1, yes, on) nor off (false, 0, no, off, empty)`, "Set it to true or false"}},
 		{"OBO half configured", with("USE_OBO_FLOW", "true"), "ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", []string{"neither is set", "or USE_OBO_FLOW=false"}},
 		{"another AZURE_TENANT_ID", withOBO("AZURE_TENANT_ID", testIdentity), "AZURE_TENANT_ID", []string{"differs from TENANT_ID", "Leave it out"}},
@@ -209,6 +212,7 @@ func TestEachFault(t *testing.T) {
 }
 
 func TestAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
 	const dotenv = "AZURE_STORAGE_ACCOUNT_URL = http://insecure\nwhat is this\nLOG_LEVEL=loud\n"
 	_, faults := readConfig(lookupIn(map[string]string{
 		"API_APP_ID": "x", "AZURE_AUTHORITY_HOST": "ftp://x", "AZURE_STORAGE_CONTAINER": "X", "USE_OBO_FLOW": "true",
@@ -235,6 +239,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 // TestOBOOffLooksAtNothing: the documented .env has placeholders in all variables
 // of the flow and must start.
 func TestOBOOffLooksAtNothing(t *testing.T) {
+	t.Parallel()
 	const dotenv = `
 AZURE_STORAGE_ACCOUNT_URL="https://your-storage-account.blob.core.windows.net"
 AZURE_STORAGE_CONTAINER="your-container-name"
@@ -251,6 +256,7 @@ TARGET_AUDIENCES="anything"
 }
 
 func TestEnvironmentWinsOverFile(t *testing.T) {
+	t.Parallel()
 	const dotenv = "PORT=9000\nHOST=::1\nLOG_LEVEL=debug\n"
 	c := mustRead(t, with("PORT", "9001", "LOG_LEVEL", ""), dotenv)
 	if c.port != 9001 || c.host != "::1" || c.logLevel != slog.LevelInfo {
@@ -259,6 +265,7 @@ func TestEnvironmentWinsOverFile(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
+	t.Parallel()
 	blobs := []string{"AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net", "AZURE_STORAGE_CONTAINER", "docs"}
 	tests := []struct {
 		name      string
@@ -288,6 +295,7 @@ func TestWarnings(t *testing.T) {
 
 // TestConfigHidesSecret: whoever prints the configuration doesn't print the secret.
 func TestConfigHidesSecret(t *testing.T) {
+	t.Parallel()
 	c := mustRead(t, withOBO(), "")
 	var b bytes.Buffer
 	slog.New(slog.NewJSONHandler(&b, nil)).Info("config", "config", fmt.Sprintf("%v %+v %#v", c, c, c), "method", c.method)
@@ -297,6 +305,7 @@ func TestConfigHidesSecret(t *testing.T) {
 }
 
 func TestDemoReadsThreeVariables(t *testing.T) {
+	t.Parallel()
 	c, faults := readListenConfig(lookupIn(map[string]string{"TENANT_ID": "nonsense", "PORT": "9000"}), []byte("LOG_LEVEL=warn"))
 	if len(faults) > 0 || c.port != 9000 || !c.portIsSet || c.logLevel != slog.LevelWarn || !c.levelIsSet {
 		t.Errorf("got %+v, faults %v", c, faults)

@@ -108,7 +108,7 @@ func completeFrom(c *config, token string) (selfJudged, error) {
 	}
 	claims, err := decodeClaims(token)
 	if err != nil {
-		return own, errors.New("TENANT_ID or API_APP_ID is not set, and the token can't be read to take it from there. Set both, or give the token as the client sends it")
+		return own, errors.New("TENANT_ID or API_APP_ID is not set, and the token can't be read to take it from there. Set both, or pass the token as the client sends it")
 	}
 	var parts []string
 	if c.tenantID == "" {
@@ -142,8 +142,8 @@ func completeFrom(c *config, token string) (selfJudged, error) {
 	if host == "" {
 		host = "https://login.microsoftonline.com"
 	}
-	own.notice = "TENANT_ID or API_APP_ID is not set, so the token is judged by its own " + strings.Join(parts, " and ") +
-		",\nwith the keys of " + host + ". That says nothing about the server that it is sent to.\n\n"
+	own.notice = "TENANT_ID or API_APP_ID is not set, so the token is checked against its own " + strings.Join(parts, " and ") +
+		",\nwith the keys of " + host + ". The result does not apply to the server that the token is sent to.\n\n"
 	return own, nil
 }
 
@@ -166,7 +166,7 @@ func printReport(w io.Writer, r *entraauth.Report, own selfJudged) {
 		_, _ = fmt.Fprintln(w, "\nThe token is accepted.")
 		return
 	}
-	_, _ = fmt.Fprintln(w, "\nThe token is refused:")
+	_, _ = fmt.Fprintln(w, "\nThe token is rejected:")
 	for _, c := range r.Checks {
 		if c.Result == entraauth.ResultFailed {
 			_, _ = fmt.Fprintf(w, "  %s: %s (docs/troubleshooting.md#%s)\n", c.Reason, c.Remedy, c.Reason)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestExplain(t *testing.T) {
+	t.Parallel()
 	w, err := newWorld()
 	if err != nil {
 		t.Fatal(err)
@@ -63,6 +64,7 @@ func TestExplain(t *testing.T) {
 // Before anything is configured, the token's own tenant and audience take its place, and
 // the report says so. Keys come from the configured authority, whatever the token says.
 func TestExplainWithoutConfiguration(t *testing.T) {
+	t.Parallel()
 	w, err := newWorld()
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +73,7 @@ func TestExplainWithoutConfiguration(t *testing.T) {
 	mint := func(version int, name string, value any) string {
 		return w.tenant.Mint(w.api, version, func(_, claims map[string]any) { claims[name] = value })
 	}
-	const notice = "judged by its own tenant ("
+	const notice = "checked against its own tenant ("
 	for name, row := range map[string]struct {
 		config config
 		input  string
@@ -82,7 +84,7 @@ func TestExplainWithoutConfiguration(t *testing.T) {
 		"v2":                   {config{}, mint(2, "x", 1), exitOK, []string{notice + w.tenant.ID(), "audience (" + w.api.ClientID}},
 		"an App ID URI":        {config{}, mint(1, "aud", "https://mcp.example.com/mcp/"), exitOK, []string{"audience (https://mcp.example.com/mcp/)"}},
 		"expired":              {config{}, mint(1, "exp", 1), exitFailed, []string{notice, "expired: Token expired"}},
-		"the tenant is set":    {config{tenantID: w.tenant.ID()}, mint(1, "x", 1), exitOK, []string{"judged by its own audience (api://"}},
+		"the tenant is set":    {config{tenantID: w.tenant.ID()}, mint(1, "x", 1), exitOK, []string{"checked against its own audience (api://"}},
 		"the app is set":       {config{apiAppID: w.api.ClientID}, mint(1, "aud", "api://other"), exitFailed, []string{notice + w.tenant.ID() + "),", "audience_mismatch"}},
 		"a stranger's host":    {config{}, mint(2, "iss", "https://evil.example/"+w.tenant.ID()+"/v2.0"), exitFailed, []string{"issuer_mismatch", "keys of " + w.tenant.AuthorityHost()}},
 		"a tenant that is not": {config{}, mint(2, "tid", testTenant), exitFailed, []string{"tenant_not_found", "AADSTS90002"}},
@@ -128,6 +130,7 @@ func (o only) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestExplainConfig(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		variables map[string]string
 		where     []string

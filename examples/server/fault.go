@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// A fault is one thing that is wrong with the configuration. It never shows a
-// secret: values of secret variables and lines of the .env file are not in it.
+// A fault is an error in the configuration. It never shows a secret: values of secret
+// variables and lines of the .env file are not in it.
 type fault struct {
 	where   string // the variable, or file:line
 	problem string
@@ -19,9 +19,9 @@ func (f fault) String() string {
 
 // printFaults writes all faults at once, one a line.
 func printFaults(w io.Writer, faults []fault) {
-	noun := "faults"
+	noun := "errors"
 	if len(faults) == 1 {
-		noun = "fault"
+		noun = "error"
 	}
 	_, _ = fmt.Fprintf(w, "The configuration has %d %s:\n", len(faults), noun)
 	for _, f := range faults {

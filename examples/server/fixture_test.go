@@ -21,16 +21,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	leaks := goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop") // of clients that the tests' process keeps
-	code := m.Run()
-	removeBinary()
-	if code == 0 {
-		if err := goleak.Find(leaks); err != nil {
-			_, _ = os.Stderr.WriteString(err.Error() + "\n")
-			code = 1
-		}
+	if os.Getenv(beServer) != "" {
+		main()
 	}
-	os.Exit(code)
+	goleak.VerifyTestMain(m)
 }
 
 // A fixture is the server on a world of its own, over HTTP.
@@ -43,24 +37,41 @@ type fixture struct {
 
 // lines is a log that can be read while it is written.
 type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu   sync.Mutex
+	b    bytes.Buffer
+	more chan struct{} // closed by the next write
 }
+
+func newLines() *lines { return &lines{more: make(chan struct{})} }
 
 func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	close(l.more)
+	l.more = make(chan struct{})
 	return l.b.Write(p)
 }
 
-func (l *lines) String() string {
+// read returns the log, and what is closed when there is more.
+func (l *lines) read() (log string, more <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.b.String()
+	return l.b.String(), l.more
+}
+
+func (l *lines) String() string {
+	log, _ := l.read()
+	return log
 }
 
 // start serves until the test ends. change, unless nil, edits the configuration.
 func start(t *testing.T, change func(*world, *config)) *fixture {
+	t.Helper()
+	return startWith(t, change, func(toEntra http.RoundTripper) http.RoundTripper { return toEntra })
+}
+
+// startWith is start with a transport of the test's between server and Entra.
+func startWith(t *testing.T, change func(*world, *config), wrap func(toEntra http.RoundTripper) http.RoundTripper) *fixture {
 	t.Helper()
 	w, err := newWorld()
 	if err != nil {
@@ -71,14 +82,16 @@ func start(t *testing.T, change func(*world, *config)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{world: w, origin: localURL(listener), log: &lines{}}
+	f := &fixture{world: w, origin: localURL(listener), log: newLines()}
 	c := w.config(listenConfig{})
 	if change != nil {
 		change(w, &c)
 	}
 	log := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	authority := w.tenant.HTTPClient()
+	authority.Transport = wrap(authority.Transport)
 	server, closeAll, err := assemble(c, f.origin, surroundings{
-		log: log, authority: w.tenant.HTTPClient(), storage: w.blobs.HTTPClient(), origins: []string{inspectorOrigin},
+		log: log, authority: authority, storage: w.blobs.HTTPClient(), origins: []string{inspectorOrigin},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +108,18 @@ func start(t *testing.T, change func(*world, *config)) *fixture {
 	})
 	t.Cleanup(f.stop)
 	return f
+}
+
+// bearer sends a token with each request.
+type bearer struct {
+	token string
+	next  http.RoundTripper
+}
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(r)
 }
 
 // session is an MCP session with a token, in an era: the SDK's newest protocol

@@ -7,14 +7,14 @@
 //	read_blob_with_token              a blob, as the user
 //
 // It is configured by environment variables, or a .env file in the working
-// folder; the first two are needed always:
+// directory; the first two are required:
 //
 //	TENANT_ID                    directory (tenant) id
 //	API_APP_ID                   application id of this server's app registration
 //	AZURE_STORAGE_ACCOUNT_URL    https://mystorageaccount.blob.core.windows.net
 //	AZURE_STORAGE_CONTAINER      the container whose blobs are read
 //	USE_OBO_FLOW                 true, 1, yes, on: act on behalf of users
-//	ENTRA_APP_CLIENT_SECRET      how the app proves itself: a secret,
+//	ENTRA_APP_CLIENT_SECRET      how the app authenticates: a secret,
 //	UMI_CLIENT_ID                or a managed identity as federated credential,
 //	AZURE_FEDERATED_TOKEN_FILE   or a Kubernetes workload identity (with UMI_CLIENT_ID: through it),
 //	AZURE_CLIENT_CERTIFICATE_PATH  or a PEM or PFX file (and AZURE_CLIENT_CERTIFICATE_PASSWORD)
@@ -27,9 +27,9 @@
 //	DOWNLOAD_DIR                 where read blobs are saved (./downloads)
 //	LOG_LEVEL                    debug, info, warn, error (info)
 //
-// It speaks HTTP; what ends TLS stands before it. With -demo it needs no
+// It speaks HTTP and belongs behind a TLS proxy. With -demo it needs no
 // configuration and no Azure. With -explain it reads a token from standard input
-// and shows how it fares under each rule: "why 401?"; before anything is configured, by
+// and shows its result under each rule: "why 401?"; before anything is configured, by
 // the token's own tenant and audience.
 package main
 
@@ -51,8 +51,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// Another signal ends the process at once, but not one that comes with the
-	// first: timeout(1), for one, sends two.
+	// A later signal ends the process at once, but not one that comes with the first:
+	// timeout(1) sends two.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
 }
@@ -69,8 +69,8 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	demo := flags.Bool("demo", false, "show the four tools with a tenant and a Blob service on this machine, then keep serving")
-	once := flags.Bool("once", false, "with -demo: end after the tour; the exit code says whether all of it went as it should")
-	explain := flags.Bool("explain", false, "read a token from standard input and show how it fares under each rule; nothing is served")
+	once := flags.Bool("once", false, "with -demo: exit after the tour; the exit code says whether it passed")
+	explain := flags.Bool("explain", false, "read a token from standard input and show its result under each rule; nothing is served")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
@@ -103,7 +103,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 			_, _ = fmt.Fprint(stderr, demoFirst)
 		}
 		printFaults(stderr, faults)
-		for _, hint := range c.misspelt {
+		for _, hint := range c.misspelled {
 			_, _ = fmt.Fprintf(stderr, "  %s\n", hint)
 		}
 		return exitFailed
@@ -148,7 +148,7 @@ func announce(log *slog.Logger, c config) {
 		flow = c.method.String()
 	}
 	log.Info("tools", "obo", flow, "storage", c.storageURL, "container", c.container)
-	for _, warning := range slices.Concat(c.misspelt, c.warnings) {
+	for _, warning := range slices.Concat(c.misspelled, c.warnings) {
 		log.Warn(warning)
 	}
 	log.Warn(tokenToolWarning)

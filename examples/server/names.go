@@ -20,9 +20,9 @@ var knownVariables = slices.Concat([]string{
 // environment alone.
 var processVariables = []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "GOGC", "GOMEMLIMIT"}
 
-// misspelt reports variables of the .env file, with their lines, whose names are close
+// misspelled reports variables of the .env file, with their lines, whose names are close
 // to known ones. All others may belong to other programs.
-func misspelt(file map[string]dotenvValue) []string {
+func misspelled(file map[string]dotenvValue) []string {
 	names := slices.SortedFunc(maps.Keys(file), func(a, b string) int { return cmp.Compare(file[a].line, file[b].line) })
 	var found []string
 	for _, name := range names {

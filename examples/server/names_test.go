@@ -9,6 +9,7 @@ import (
 )
 
 func TestMisspeltNamesAreNamed(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]string{
 		"TENANTID": "TENANT_ID", "tenant_id": "TENANT_ID", "Tenant_Id": "TENANT_ID", "TENNANT_ID": "TENANT_ID", "TENANT__ID": "TENANT_ID", "TENATN_ID": "TENANT_ID",
 		"API_APPID": "API_APP_ID", "API_APP_IDS": "API_APP_ID", "ENTRA_APP_CLIENT_SECERT": "ENTRA_APP_CLIENT_SECRET",
@@ -44,6 +45,7 @@ func TestMisspeltNamesAreNamed(t *testing.T) {
 
 // Every name that is read is known, and documented.
 func TestKnownVariables(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -68,10 +70,11 @@ func TestKnownVariables(t *testing.T) {
 }
 
 func TestMisspeltNamesAreWarnedOf(t *testing.T) {
+	t.Parallel()
 	c := mustRead(t, with(), "OTHER=1\nUSE_OBO=1\nSTATE_KEY=s3cr3t\nlog_level=debug\n")
 	want := []string{".env:2: USE_OBO has no effect; did you mean USE_OBO_FLOW?", ".env:3: STATE_KEY has no effect; did you mean STATE_KEYS?", ".env:4: log_level has no effect; did you mean LOG_LEVEL?"}
-	if !slices.Equal(c.misspelt, want) {
-		t.Errorf("got %q, want %q", c.misspelt, want)
+	if !slices.Equal(c.misspelled, want) {
+		t.Errorf("got %q, want %q", c.misspelled, want)
 	}
 }
 
@@ -86,7 +89,7 @@ func TestFirstStart(t *testing.T) {
 	}{
 		"nothing at all":    {nil, "", true, []string{"TENANT_ID: is missing", "API_APP_ID: is missing"}},
 		"only a port":       {map[string]string{"PORT": "8080"}, "", true, nil},
-		"misspelt":          {nil, "TENANTID=" + testTenant + "\nAPI_APP_ID=" + testApp, false, []string{"TENANT_ID: is missing", ".env:1: TENANTID has no effect; did you mean TENANT_ID?"}},
+		"misspelled":        {nil, "TENANTID=" + testTenant + "\nAPI_APP_ID=" + testApp, false, []string{"TENANT_ID: is missing", ".env:1: TENANTID has no effect; did you mean TENANT_ID?"}},
 		"half of it":        {map[string]string{"TENANT_ID": testTenant}, "", false, []string{"API_APP_ID: is missing"}},
 		"one id for both":   {map[string]string{"TENANT_ID": testTenant, "API_APP_ID": strings.ToUpper(testTenant)}, "", false, []string{"API_APP_ID: is the value of TENANT_ID"}},
 		"a forgotten flow":  {with("ENTRA_APP_CLIENT_SECRET", testSecret), "", false, []string{"ENTRA_APP_CLIENT_SECRET: is set and USE_OBO_FLOW is not", "USE_OBO_FLOW=true"}},
@@ -117,6 +120,7 @@ func TestFirstStart(t *testing.T) {
 }
 
 func TestForgottenFlow(t *testing.T) {
+	t.Parallel()
 	blobs := []string{"AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net", "AZURE_STORAGE_CONTAINER", "docs"}
 	for name, row := range map[string]struct {
 		more, dotenv string

@@ -3,59 +3,34 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// The program is built once, for all tests that run it as its users do.
-var binary struct {
-	once sync.Once
-	dir  string
-	path string
-	err  error
-}
-
-func buildBinary(t *testing.T) string {
-	t.Helper()
-	binary.once.Do(func() {
-		if binary.dir, binary.err = os.MkdirTemp("", "mcp-entra-server-test-"); binary.err != nil {
-			return
-		}
-		binary.path = filepath.Join(binary.dir, "server.exe")
-		output, err := exec.Command("go", "build", "-o", binary.path, ".").CombinedOutput()
-		if err != nil {
-			binary.err = fmt.Errorf("go build: %w\n%s", err, output)
-		}
-	})
-	if binary.err != nil {
-		t.Fatal(binary.err)
-	}
-	return binary.path
-}
-
-func removeBinary() {
-	if binary.dir != "" {
-		_ = os.RemoveAll(binary.dir)
-	}
-}
+// beServer is the variable by which this test binary is the program: tests run
+// it as its users do, without building it once more.
+const beServer = "MCP_ENTRA_TEST_SERVER"
 
 // command is the program in an empty folder, with these variables and no others.
 func command(t *testing.T, variables map[string]string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, buildBinary(t), args...)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = []string{"HOME=" + cmd.Dir, "TMPDIR=" + cmd.Dir, "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")}
+	cmd.Env = []string{beServer + "=1", "HOME=" + cmd.Dir, "TMPDIR=" + cmd.Dir, "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")}
 	for name, value := range variables {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
@@ -87,34 +62,33 @@ func (w *world) startProcess(t *testing.T, change map[string]string) *process {
 		"AZURE_STORAGE_ACCOUNT_URL": w.blobs.URL(), "AZURE_STORAGE_CONTAINER": demoContainer,
 		"PORT": "0", "LOG_LEVEL": "debug",
 	}
-	for name, value := range change {
-		variables[name] = value
-	}
-	p := &process{cmd: command(t, variables), log: &lines{}}
+	maps.Copy(variables, change)
+	p := &process{cmd: command(t, variables), log: newLines()}
 	p.cmd.Stderr = p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
-	p.origin = p.await(t, regexp.MustCompile(`msg=serving .* url=(\S+)/mcp `))
+	p.origin = p.log.await(t, regexp.MustCompile(`msg=serving .* url=(\S+)/mcp `))
 	return p
 }
 
-// await waits until the log has a line, and returns its first group.
-func (p *process) await(t *testing.T, line *regexp.Regexp) string {
+// await waits until the log has the text, and returns its first group.
+func (l *lines) await(t *testing.T, text *regexp.Regexp) string {
 	t.Helper()
-	return awaitText(t, p.log, line)
-}
-
-func awaitText(t *testing.T, log *lines, line *regexp.Regexp) string {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if m := line.FindStringSubmatch(log.String()); m != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		log, more := l.read()
+		if m := text.FindStringSubmatch(log); m != nil {
 			return m[1]
 		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			t.Fatalf("%s does not come:\n%s", text, log)
+		}
 	}
-	t.Fatalf("%s does not come:\n%s", line, log.String())
-	return ""
 }
 
 // stop sends SIGTERM twice, as timeout(1) does, and wants exit code 0.
@@ -134,6 +108,7 @@ func (p *process) stop(t *testing.T) {
 // it knows by environment variables alone; ends it with SIGTERM; and looks for
 // secrets in all that it logged, at the most talkative level.
 func TestProcess(t *testing.T) {
+	t.Parallel()
 	w, err := newWorld()
 	if err != nil {
 		t.Fatal(err)
@@ -198,6 +173,7 @@ func wantNoSecrets(t *testing.T, log string, secrets map[string]string) {
 
 // TestProcessFaults: all faults at once on standard error, exit code 1.
 func TestProcessFaults(t *testing.T) {
+	t.Parallel()
 	cmd := command(t, map[string]string{"USE_OBO_FLOW": "perhaps", "PORT": "x"})
 	if err := os.WriteFile(filepath.Join(cmd.Dir, ".env"), []byte("LOG_LEVEL=loud\n oops\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -208,10 +184,11 @@ func TestProcessFaults(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("%v, want exit code 1", err)
 	}
-	wantText(t, stderr.String(), "6 faults", "\n  .env:2: ", "\n  TENANT_ID: ", "\n  API_APP_ID: ", "\n  USE_OBO_FLOW: ", "\n  PORT: ", "\n  LOG_LEVEL (.env:1): ")
+	wantText(t, stderr.String(), "6 errors", "\n  .env:2: ", "\n  TENANT_ID: ", "\n  API_APP_ID: ", "\n  USE_OBO_FLOW: ", "\n  PORT: ", "\n  LOG_LEVEL (.env:1): ")
 }
 
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"-once"}, {"-nonsense"}, {"serve"}} {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), args, lookupIn(nil), strings.NewReader(""), &stdout, &stderr); code != exitUsage || stderr.Len() == 0 {

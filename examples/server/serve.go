@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// listen opens the port, and says what to do if it can't be had.
+// listen opens the port. Its error says what to do.
 func listen(ctx context.Context, c listenConfig) (net.Listener, error) {
 	address := net.JoinHostPort(c.host, strconv.Itoa(c.port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
@@ -18,7 +18,7 @@ func listen(ctx context.Context, c listenConfig) (net.Listener, error) {
 	return listener, nil
 }
 
-// cause drops the address from a network error, which has been named already.
+// cause drops the address, which the caller names, from a network error.
 func cause(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {

@@ -14,8 +14,8 @@ import (
 )
 
 // tokenToolWarning goes to the log at each start.
-const tokenToolWarning = "get_azure_blob_storage_token hands the signed-in user's raw storage token to the model. " +
-	"It is there because the documented server has it, for demonstration: don't copy it into a server of your own"
+const tokenToolWarning = "get_azure_blob_storage_token gives the signed-in user's raw storage token to the model. " +
+	"It exists only because the documented server has it, for demonstration: don't copy it into your own server"
 
 // tokenTool is get_azure_blob_storage_token. It lives in this example and not in
 // the library, which has no way to hand a token to a model.
@@ -70,7 +70,7 @@ func (t tokenTool) call(ctx context.Context, _ *mcp.CallToolRequest, _ struct{})
 		AccessToken: token.Token,
 		Usage: `Send it to the resource as "Authorization: Bearer <access_token>", to Azure Storage with a header x-ms-version. ` +
 			"read_blob_with_token needs no token: it gets its own",
-		DemoNote: "For demonstration only. Whoever has this token acts as the user until it expires; a server should keep it to itself",
+		DemoNote: "For demonstration only. Anyone with this token can act as the user until it expires; a server should not reveal it",
 	}
 	if out.TokenDecoded, err = decodeClaims(token.Token); err != nil {
 		// A resource may have tokens that only it can read.
@@ -81,7 +81,7 @@ func (t tokenTool) call(ctx context.Context, _ *mcp.CallToolRequest, _ struct{})
 }
 
 // decodeClaims returns the claims of a token, to be looked at and nothing else:
-// judging it is the resource's affair.
+// checking it is up to the resource.
 func decodeClaims(token string) (map[string]any, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

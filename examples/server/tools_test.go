@@ -2,15 +2,15 @@ package main
 
 import (
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
-	"time"
-
-	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
 // eras are the protocol versions of today's and of older clients.
@@ -19,6 +19,7 @@ var eras = map[string]string{"2026-07-28": "", "2025-11-25": "2025-11-25"}
 // TestFourTools checks each tool's output member by member, as the document
 // promises them.
 func TestFourTools(t *testing.T) {
+	t.Parallel()
 	f := start(t, nil)
 	for era, version := range eras {
 		t.Run(era, func(t *testing.T) {
@@ -143,6 +144,7 @@ func (f *fixture) checkStorageToken(t *testing.T, out map[string]any) {
 
 // TestV2Token: a v2 token serves for the whole chain as well.
 func TestV2Token(t *testing.T) {
+	t.Parallel()
 	f := start(t, func(w *world, _ *config) { w.api.AccessTokenVersion = 2 })
 	s := f.as(t, f.alice)
 	out := result(t, s, "get_user_info", nil)
@@ -153,6 +155,7 @@ func TestV2Token(t *testing.T) {
 // TestManagedIdentity: the documented set-up in Azure, without any secret. The
 // platform's variables are the only environment that a library reads.
 func TestManagedIdentity(t *testing.T) {
+	t.Parallel()
 	w, err := newWorld()
 	if err != nil {
 		t.Fatal(err)
@@ -173,6 +176,7 @@ func TestManagedIdentity(t *testing.T) {
 // TestUsersAreApart: two users read the same path, each gets a copy of its own, and
 // what one may not read stays the other's.
 func TestUsersAreApart(t *testing.T) {
+	t.Parallel()
 	f := start(t, nil)
 	alice, bob := f.as(t, f.alice), f.as(t, f.bob)
 	read := map[string]any{"blob_path": readmeBlob}
@@ -196,23 +200,41 @@ func TestUsersAreApart(t *testing.T) {
 	wantValues(t, result(t, bob, "get_azure_blob_storage_token", nil)["token_decoded"].(map[string]any), map[string]any{"oid": f.bob.ObjectID})
 }
 
-// TestGracefulShutdown: a call that is under way when the server is told to end
+// A gate holds requests for tokens back until it is opened.
+type gate struct {
+	next    http.RoundTripper
+	arrived chan struct{} // closed by the first request
+	open    chan struct{}
+	once    sync.Once
+}
+
+func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/token") {
+		g.once.Do(func() { close(g.arrived) })
+		<-g.open
+	}
+	return g.next.RoundTrip(r)
+}
+
+// TestGracefulShutdown: a call that is under way when the server is told to stop
 // gets its answer.
 func TestGracefulShutdown(t *testing.T) {
-	f := start(t, nil)
+	t.Parallel()
+	g := &gate{arrived: make(chan struct{}), open: make(chan struct{})}
+	f := startWith(t, nil, func(toEntra http.RoundTripper) http.RoundTripper { g.next = toEntra; return g })
 	s := f.as(t, f.alice)
-	f.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 300 * time.Millisecond})
 	answered := make(chan error, 1)
 	go func() {
 		var out blobOutput
 		answered <- call(t.Context(), s, "read_blob_with_token", map[string]any{"blob_path": readmeBlob}, &out)
 	}()
-	for f.tenant.Count(entratest.EndpointToken) == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	f.stop()
+	<-g.arrived
+	stopped := make(chan struct{})
+	go func() { f.stop(); close(stopped) }()
+	f.log.await(t, regexp.MustCompile("(draining)"))
+	close(g.open)
 	if err := <-answered; err != nil {
 		t.Errorf("the call under way: %v", err)
 	}
-	wantText(t, f.log.String(), "draining")
+	<-stopped
 }

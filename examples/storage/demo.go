@@ -30,7 +30,6 @@ type args = map[string]any
 func offline(ctx context.Context, _ func(string) string, stdout, _ io.Writer) error {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
-	defer tenant.HTTPClient().CloseIdleConnections()
 	api, client := tenant.AddApp("My API", "access_as_user"), tenant.AddClient("My client")
 	tenant.Consent(client, api, "access_as_user")
 	tenant.Consent(api, tenant.Storage(), "user_impersonation")
@@ -74,7 +73,7 @@ func offline(ctx context.Context, _ func(string) string, stdout, _ io.Writer) er
 			{Name: "read_blob", Arguments: args{"container": "finance", "blob_path": "2026/q3.csv"}},
 		}},
 	} {
-		if err := t.show(ctx, endpoint, tenant.Token(t.user, client, api), stdout); err != nil {
+		if err := t.show(ctx, endpoint, tenant.UserClient(t.user, client, api), stdout); err != nil {
 			return err
 		}
 	}
@@ -91,12 +90,12 @@ func fill(storage *blobtest.Server) {
 }
 
 // show makes the user's calls and prints what comes.
-func (t tour) show(ctx context.Context, endpoint, token string, stdout io.Writer) error {
-	session, disconnect, err := connect(ctx, endpoint, token)
+func (t tour) show(ctx context.Context, endpoint string, client *http.Client, stdout io.Writer) error {
+	session, err := connect(ctx, endpoint, client)
 	if err != nil {
 		return err
 	}
-	defer disconnect()
+	defer func() { _ = session.Close() }()
 	_, _ = fmt.Fprintf(stdout, "As %s\n\n", t.user.DisplayName)
 	for _, call := range t.calls {
 		res, err := session.CallTool(ctx, &call)
@@ -115,29 +114,8 @@ func (t tour) show(ctx context.Context, endpoint, token string, stdout io.Writer
 	return nil
 }
 
-// connect opens a client's session with a user's token.
-func connect(ctx context.Context, endpoint, token string) (session *mcp.ClientSession, disconnect func(), err error) {
-	transport := &bearer{next: &http.Transport{}, token: token}
-	session, err = mcp.NewClient(&mcp.Implementation{Name: "demo", Version: "1"}, nil).Connect(ctx,
-		&mcp.StreamableClientTransport{Endpoint: endpoint, HTTPClient: &http.Client{Transport: transport}, DisableStandaloneSSE: true}, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	return session, func() {
-		_ = session.Close()
-		transport.next.CloseIdleConnections()
-	}, nil
-}
-
-// bearer sends a user's token along.
-type bearer struct {
-	next  *http.Transport
-	token string
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+b.token)
-	return b.next.RoundTrip(r)
+// connect opens a session with a user's client.
+func connect(ctx context.Context, endpoint string, client *http.Client) (*mcp.ClientSession, error) {
+	return mcp.NewClient(&mcp.Implementation{Name: "demo", Version: "1"}, nil).Connect(ctx,
+		&mcp.StreamableClientTransport{Endpoint: endpoint, HTTPClient: client, DisableStandaloneSSE: true}, nil)
 }

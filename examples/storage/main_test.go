@@ -16,6 +16,7 @@ import (
 )
 
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"-demo"}, func(string) string { return "" }, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr.String())
@@ -37,6 +38,7 @@ func TestDemo(t *testing.T) {
 
 // Who starts it before anything is configured is shown the demo first.
 func TestNothingConfigured(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), nil, func(string) string { return "" }, &stdout, &stderr)
 	if demo := strings.Index(stderr.String(), "go run ./examples/storage -demo"); code != 1 || demo < 0 || demo > strings.Index(stderr.String(), "tenantID") {
@@ -45,6 +47,7 @@ func TestNothingConfigured(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), nil, func(string) string { return "" }, &stdout, &stderr); code != 1 {
 		t.Errorf("exit %d", code)
@@ -61,13 +64,12 @@ func TestFaults(t *testing.T) {
 
 // Resources and completions are those of the caller, in the whole assembly.
 func TestResources(t *testing.T) {
-	tenant := entratest.NewTenant(nil)
-	defer tenant.Close()
+	t.Parallel()
+	tenant := entratest.New(t, nil)
 	api, client := tenant.AddApp("API", "access_as_user"), tenant.AddClient("client")
 	tenant.Consent(api, tenant.Storage(), "user_impersonation")
 	alice, bob := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddUser("bob@contoso.example", "Bob")
-	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
-	defer storage.Close()
+	storage := blobtest.New(t, &blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
 	fill(storage)
 	storage.Grant(alice.ObjectID, "finance", "")
 	storage.Grant(bob.ObjectID, "public", "")
@@ -95,7 +97,7 @@ func TestResources(t *testing.T) {
 		{alice, "blob://finance/2026/q2.csv blob://finance/2026/q3.csv"},
 		{bob, "blob://public/welcome.md"},
 	} {
-		session, disconnect, err := connect(t.Context(), endpoint, tenant.Token(c.user, client, api))
+		session, err := connect(t.Context(), endpoint, tenant.UserClient(c.user, client, api))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,6 +119,6 @@ func TestResources(t *testing.T) {
 		if err != nil || !slices.Equal(done.Completion.Values, []string{"finance", "public"}) {
 			t.Errorf("%s: %+v, %v", c.user.DisplayName, done, err)
 		}
-		disconnect()
+		_ = session.Close()
 	}
 }

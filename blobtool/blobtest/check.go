@@ -8,10 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
-// Nothing that a request asks for is silently ignored: a parameter or a header of Azure's that has
-// no meaning here for the operation is refused, with one of Azure's codes.
+// Nothing in a request is silently ignored: a parameter or header of Azure's that is not
+// supported for the operation is rejected, with one of Azure's codes.
 
 // commonHeaders are the headers of Azure's that every request may have.
 var commonHeaders = []string{
@@ -44,14 +45,13 @@ var accepted = map[Operation]acceptance{
 	},
 }
 
-var leaseID = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-
-// checkRequest refuses what the operation does not know or can't read, and reports whether to go on.
+// checkRequest rejects what the operation does not support or can't parse, and reports whether to
+// continue.
 func (x *exchange) checkRequest() bool {
 	return x.checkParameters() && x.checkHeaders() && x.checkConditions() && x.checkHashes()
 }
 
-// checkParameters judges the query.
+// checkParameters checks the query.
 func (x *exchange) checkParameters() bool {
 	q := x.r.URL.Query()
 	for name, values := range q {
@@ -83,7 +83,7 @@ func (x *exchange) checkParameters() bool {
 	return true
 }
 
-// checkQuery refuses a query that can't be read as a whole, before it says what is asked for.
+// checkQuery rejects a query that can't be parsed, before the operation is checked.
 func (x *exchange) checkQuery() bool {
 	if _, err := url.ParseQuery(x.r.URL.RawQuery); err != nil {
 		x.invalidQuery()
@@ -92,7 +92,7 @@ func (x *exchange) checkQuery() bool {
 	return true
 }
 
-// checkHeaders judges which headers there are.
+// checkHeaders checks which headers there are.
 func (x *exchange) checkHeaders() bool {
 	known := accepted[x.operation].headers
 	for name, values := range x.r.Header {
@@ -123,27 +123,11 @@ func (x *exchange) unsupportedHeader(name string) {
 	})
 }
 
-// invalidHeader answers that the value of a header is wrong.
-func (x *exchange) invalidHeader(name string) {
-	x.failWith(http.StatusBadRequest, errorBody{
-		Code: "InvalidHeaderValue", Message: "The value for one of the HTTP headers is not in the correct format.",
-		HeaderName: strings.ToLower(name), HeaderValue: strings.Join(x.r.Header.Values(name), ","),
-	})
-}
-
-// invalidParameter answers that the value of a parameter is wrong.
-func (x *exchange) invalidParameter(name string) {
-	x.failWith(http.StatusBadRequest, errorBody{
-		Code: "InvalidQueryParameterValue", Message: "Value for one of the query parameters specified in the request URI is invalid.",
-		QueryName: name, QueryValue: strings.Join(x.r.URL.Query()[name], ","),
-	})
-}
-
 // oldest is the first version of the service that takes Entra's tokens.
 const oldest = "2017-11-09"
 
-// checkVersion judges x-ms-version, and reports whether to go on. A request without it counts as
-// one of the newest version, though Azure refuses it; versions to come are taken for a year ahead.
+// checkVersion checks x-ms-version, and reports whether to continue. A request without it counts
+// as one of the newest version, though Azure rejects it; versions up to a year ahead are accepted.
 func (x *exchange) checkVersion() bool {
 	version := x.r.Header.Get("X-Ms-Version")
 	date, err := time.Parse(time.DateOnly, version)
@@ -161,4 +145,91 @@ func (x *exchange) checkVersion() bool {
 		return false
 	}
 	return true
+}
+
+// Names of containers: 3 to 63 lower-case letters, digits and single hyphens, with a letter or
+// digit at both ends; or one of the service's own.
+var (
+	containerName = regexp.MustCompile(`^[a-z0-9](?:-?[a-z0-9])*$`)
+	systemName    = regexp.MustCompile(`^\$(?:root|web|logs|blobchangefeed)$`)
+)
+
+// The limits of a blob's name.
+const (
+	maxNameLength = 1024 // characters
+	maxSegments   = 254
+)
+
+// checkNames rejects a request for a container or blob that can't exist because of its name, and
+// reports whether to continue. A path with dot segments is rejected: its meaning depends on who
+// removes them.
+func (x *exchange) checkNames() bool {
+	segments := strings.Split(x.blob, "/")
+	switch n := len(x.container); {
+	case n == 0 || systemName.MatchString(x.container):
+	case n < 3 || n > 63:
+		x.nameTooLong()
+		return false
+	case !containerName.MatchString(x.container):
+		x.fail(http.StatusBadRequest, "InvalidResourceName", "The specified resource name contains invalid characters.", "")
+		return false
+	}
+	switch {
+	case utf8.RuneCountInString(x.blob) > maxNameLength:
+		x.nameTooLong()
+	case len(segments) > maxSegments || !utf8.ValidString(x.blob) || strings.Contains(x.blob, "\x00") || hasDots(segments):
+		x.fail(http.StatusBadRequest, "InvalidUri", "The requested URI does not represent any resource on the server.", "")
+	default:
+		return true
+	}
+	return false
+}
+
+func (x *exchange) nameTooLong() {
+	x.fail(http.StatusBadRequest, "OutOfRangeInput", "The specified resource name length is not within the permissible limits.", "")
+}
+
+func hasDots(segments []string) bool {
+	for _, s := range segments {
+		if s == "." || s == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// All operations of Azure at each level, by comp.
+var (
+	accountComps   = []string{"list", "blobs", "properties", "stats", "userdelegationkey", "batch"}
+	containerComps = []string{"", "list", "blobs", "metadata", "acl", "lease", "undelete", "rename", "batch", "properties"}
+	blobComps      = []string{
+		"", "metadata", "properties", "tags", "snapshot", "lease", "block", "blocklist", "page", "pagelist", "copy", "incrementalcopy", "appendblock",
+		"tier", "undelete", "expiry", "query", "seal", "immutabilitypolicies", "legalhold",
+	}
+)
+
+// checkOperation rejects operations that are not served, and reports whether to continue: 405 for
+// those that exist in Azure, 400 for all others.
+func (x *exchange) checkOperation(ours bool) bool {
+	q := x.r.URL.Query()
+	comps, restypes := blobComps, []string{"", "account"}
+	switch {
+	case x.container == "":
+		comps, restypes = accountComps, []string{"", "service", "account"}
+	case x.blob == "":
+		comps, restypes = containerComps, []string{"container", "account"}
+	}
+	isRead := x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
+	isAzures := slices.Contains(comps, strings.ToLower(q.Get("comp"))) && slices.Contains(restypes, q.Get("restype"))
+	switch {
+	case ours && x.operation != "" && (!x.operation.ofTags() || !x.opts.HierarchicalNamespace):
+		return true
+	case !isRead, ours && isAzures && x.operation == "":
+		x.fail(http.StatusMethodNotAllowed, "UnsupportedHttpVerb", "The resource doesn't support specified Http Verb.", "")
+	case ours && q.Get("comp") != "":
+		x.invalidParameter("comp")
+	default:
+		x.invalidQuery()
+	}
+	return false
 }

@@ -1,0 +1,237 @@
+package entratest
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// maxGroups is how many groups a token holds.
+const maxGroups = 200
+
+// addOptional adds the claims that a resource's registration lists.
+func (t *Tenant) addOptional(claims map[string]any, aim target, user profile) {
+	for _, name := range aim.resource.OptionalClaims {
+		switch {
+		case name == "idtyp":
+			claims[name] = "user"
+		case name == "email" && user.email != "":
+			claims[name] = user.email
+		case name == "upn":
+			claims[name] = user.userPrincipalName
+		case name == "xms_cc" && len(user.capabilities) > 0:
+			claims[name] = user.capabilities
+		}
+	}
+	if roles := t.roles(user.objectID, aim.resource); len(roles) > 0 {
+		claims["roles"] = roles
+	}
+	if aim.resource.GroupClaims {
+		t.addGroups(claims, user)
+	}
+}
+
+// addGroups adds the groups claim, or says where the groups are if they are too many
+// (https://learn.microsoft.com/security/zero-trust/develop/configure-tokens-group-claims-app-roles).
+func (t *Tenant) addGroups(claims map[string]any, user profile) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var groups []string
+	for _, group := range t.groups {
+		if group.members[user.objectID] {
+			groups = append(groups, group.ObjectID)
+		}
+	}
+	if len(groups) > maxGroups {
+		claims["_claim_names"] = map[string]any{"groups": "src1"}
+		claims["_claim_sources"] = map[string]any{"src1": map[string]any{
+			"endpoint": "https://graph.windows.net/" + t.id + "/users/" + user.objectID + "/getMemberObjects",
+		}}
+		return
+	}
+	if len(groups) > 0 {
+		claims["groups"] = groups
+	}
+}
+
+// signInNote is in the aio claim, which only Entra can read: how the user signed in,
+// which v2 tokens do not show.
+type signInNote struct {
+	Time     int64    `json:"a"`
+	MFA      bool     `json:"m"`
+	Contexts []string `json:"c"`
+}
+
+// addSignIn adds how the user signed in.
+func (t *Tenant) addSignIn(claims map[string]any, user profile) {
+	if len(user.contexts) > 0 {
+		claims["acrs"] = user.contexts
+	}
+	if user.authTime > 0 {
+		claims["aio"] = t.sealer.seal("aio", signInNote{user.authTime, user.approved(), user.contexts})
+	}
+}
+
+// readSignIn reads from an assertion how its user signed in.
+func (t *Tenant) readSignIn(claims jwt.MapClaims, p *profile) {
+	var note signInNote
+	if text, ok := claims["aio"].(string); ok && t.sealer.open("aio", text, &note) {
+		p.contexts, p.authTime = note.Contexts, note.Time
+		if note.MFA && !p.approved() {
+			p.methods = append(p.methods, "mfa")
+		}
+	}
+	met, _ := claims["acrs"].([]any)
+	for _, context := range met {
+		if name, ok := context.(string); ok {
+			p.contexts = union(p.contexts, []string{name})
+		}
+	}
+}
+
+// An issuedToken is what a token says, before it is signed.
+type issuedToken struct {
+	version int
+	claims  map[string]any
+	expires time.Time
+	key     *signingKey // which will sign it
+}
+
+// A profile is what tokens say about a user. It comes from the user, or from the
+// assertion that stands for them.
+type profile struct {
+	objectID, name, userPrincipalName, session string
+
+	methods      []any    // amr
+	contexts     []string // acrs
+	capabilities []string // xms_cc, the client's
+	authTime     int64    // Unix time of the sign-in, or 0
+	nonce        string   // of ID tokens
+	email        string
+}
+
+// approved reports whether the user has met multifactor authentication.
+func (p profile) approved() bool { return slices.Contains(p.methods, any("mfa")) }
+
+func (u *User) profile() profile {
+	return profile{
+		objectID: u.ObjectID, name: u.DisplayName, userPrincipalName: u.UserPrincipalName,
+		session: u.session, methods: []any{"pwd"}, email: u.Email,
+	}
+}
+
+// A target is what a token is for. Audience is the form in which the resource
+// was asked for: v1 tokens repeat it, v2 tokens have the client id always.
+type target struct {
+	resource *App
+	audience string
+	version  int
+}
+
+// userAccess returns a user's access token.
+func (t *Tenant) userAccess(user profile, client *App, acr string, aim target, scopes []string) issuedToken {
+	token := t.token(aim, t.lifetime())
+	claims := token.claims
+	claims["name"] = user.name
+	claims["oid"] = user.objectID
+	claims["scp"] = strings.Join(scopes, " ")
+	claims["sid"] = user.session
+	claims["sub"] = t.subject(user.objectID, client.ClientID)
+	claims["xms_ftd"] = opaque(48)
+	t.addSignIn(claims, user)
+	t.addOptional(claims, aim, user)
+	if token.version == 1 {
+		claims["acr"] = "1"
+		claims["amr"] = user.methods
+		claims["appid"], claims["appidacr"] = client.ClientID, acr
+		claims["ipaddr"] = "127.0.0.1"
+		claims["unique_name"], claims["upn"] = user.userPrincipalName, user.userPrincipalName
+		return token
+	}
+	claims["azp"], claims["azpacr"] = client.ClientID, acr
+	claims["preferred_username"] = user.userPrincipalName
+	return token
+}
+
+// principal is the app or managed identity that an app-only token is for.
+type principal struct{ clientID, objectID string }
+
+// appAccess returns an access token without a user.
+func (t *Tenant) appAccess(p principal, acr string, aim target, roles []string, lifetime time.Duration) issuedToken {
+	token := t.token(aim, lifetime)
+	claims := token.claims
+	claims["oid"], claims["sub"] = p.objectID, p.objectID
+	claims["xms_ftd"] = opaque(48)
+	if len(roles) > 0 {
+		claims["roles"] = roles
+	}
+	if token.version == 1 {
+		claims["appid"], claims["appidacr"] = p.clientID, acr
+		claims["idp"] = t.V1Issuer()
+	} else {
+		claims["azp"], claims["azpacr"] = p.clientID, acr
+	}
+	return token
+}
+
+func (t *Tenant) idClaims(user profile, client *App) issuedToken {
+	token := t.token(target{client, client.ClientID, 2}, t.lifetime())
+	token.claims["name"] = user.name
+	token.claims["sid"] = user.session
+	if user.nonce != "" {
+		token.claims["nonce"] = user.nonce
+	}
+	if user.email != "" {
+		token.claims["email"] = user.email
+	}
+	token.claims["oid"] = user.objectID
+	token.claims["preferred_username"] = user.userPrincipalName
+	token.claims["sid"] = user.session
+	token.claims["sub"] = t.subject(user.objectID, client.ClientID)
+	return token
+}
+
+// token returns what all tokens have in common.
+func (t *Tenant) token(aim target, lifetime time.Duration) issuedToken {
+	now := t.now()
+	issued := now.Add(-clockSkew).Unix()
+	expires := now.Add(lifetime)
+	issuer, audience := t.V1Issuer(), aim.audience
+	if aim.version == 2 {
+		issuer, audience = t.V2Issuer(), aim.resource.ClientID
+	}
+	return issuedToken{version: aim.version, expires: expires, key: t.signingKey(aim.resource), claims: map[string]any{
+		"aud": audience,
+		"iss": issuer,
+		"iat": issued,
+		"nbf": issued,
+		"exp": expires.Unix(),
+		"aio": opaque(60),
+		"rh":  "1.A" + opaque(36) + ".",
+		"tid": t.id,
+		"uti": opaque(16),
+		"ver": strconv.Itoa(aim.version) + ".0",
+	}}
+}
+
+func (t *Tenant) lifetime() time.Duration {
+	if t.options.TokenLifetime > 0 {
+		return t.options.TokenLifetime
+	}
+	return time.Duration(between(3600, 5400)) * time.Second
+}
+
+// subject returns the pairwise identifier of a user for one app: the same every time,
+// and different for each app.
+func (t *Tenant) subject(objectID, clientID string) string {
+	h := sha256.New()
+	for _, part := range []string{string(t.pairwise), objectID, clientID} {
+		h.Write([]byte(strings.ToLower(part) + "\x00"))
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
