@@ -8,7 +8,7 @@ import (
 )
 
 // CPUTime is what the process has used of all cores: the verifier's work and
-// the garbage collector's after it, and nothing of the neighbours' on the
+// the garbage collector's after it, and nothing of the neighbors' on the
 // machine.
 func CPUTime() time.Duration {
 	var usage syscall.Rusage

@@ -1,7 +1,7 @@
 // Compare prints what answering an authenticated MCP request costs: ours beside
 // the Go SDK alone, and beside servers made with other libraries and languages.
 //
-//	go run ./calls/compare                              # what is installed; a quarter of an hour
+//	go run ./calls/compare                              # what is installed; twenty minutes
 //	go run ./calls/compare -parts call                  # one part: call, list, load, collector, configured
 //	go run ./calls/compare -others=false -parts load    # without those in other languages
 //	go run ./calls/compare -write README.md             # all, and put it there as well
@@ -45,8 +45,8 @@ func main() {
 	var c comparison
 	parts := flag.String("parts", "call,list,load,collector,configured", "what to measure and print")
 	flag.IntVar(&c.rounds, "rounds", 40, "how often each handler that is called directly has its turn")
-	flag.IntVar(&c.loads, "loads", 12, "how often each server is put under load")
-	flag.DurationVar(&c.each, "each", time.Second, "how long each time")
+	flag.IntVar(&c.loads, "loads", 24, "how often each server is put under load")
+	flag.DurationVar(&c.each, "each", 500*time.Millisecond, "how long each time")
 	flag.IntVar(&c.many, "users", 100_000, "how many users are many")
 	flag.BoolVar(&c.fixed, "fixed", true, "measure with the Go SDK's decoding fixed as well")
 	flag.BoolVar(&c.others, "others", true, "measure servers in other languages as well")
@@ -87,7 +87,7 @@ func (c *comparison) run(ctx context.Context, parts []string) (err error) {
 		case "load":
 			text, err = calls.LoadTables(ctx, c.bed, c.entrants, c.loads, c.each)
 		case "collector":
-			text, err = calls.CollectorTable(ctx, c.bed, c.temp, c.many, c.loads, 3*c.each) // a large heap is collected every few seconds
+			text, err = calls.CollectorTable(ctx, c.bed, c.temp, c.many, c.loads/2, 6*c.each) // a large heap is collected every few seconds
 		case "configured":
 			text = calls.ConfigurationTable(ctx, c.entrants)
 		default:

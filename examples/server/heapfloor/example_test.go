@@ -16,7 +16,7 @@ import (
 func ExampleKeep() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	heapfloor.Keep(ctx, os.LookupEnv, slog.Default()) //nolint:forbidigo // a program
+	heapfloor.Keep(ctx, os.LookupEnv, slog.Default())
 	server := &http.Server{Addr: ":8000", ReadHeaderTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	log.Print(server.ListenAndServe())
