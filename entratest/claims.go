@@ -182,7 +182,6 @@ func (t *Tenant) appAccess(p principal, acr string, aim target, roles []string, 
 func (t *Tenant) idClaims(user profile, client *App) issuedToken {
 	token := t.token(target{client, client.ClientID, 2}, t.lifetime())
 	token.claims["name"] = user.name
-	token.claims["sid"] = user.session
 	if user.nonce != "" {
 		token.claims["nonce"] = user.nonce
 	}
