@@ -31,7 +31,7 @@ type Assertion secret.Text
 // to refuse, never to allow, and leaves the rest to Entra.
 func NewAssertion(token string) Assertion { return Assertion(secret.New(token)) }
 
-// claims are what an assertion says about itself. Nobody has verified them here.
+// claims are an assertion's, unverified.
 type claims struct {
 	expires time.Time
 	tenant  *tenant
@@ -39,7 +39,7 @@ type claims struct {
 	user    string // "<tid>.<oid>" in lower case, for the log; empty if they aren't GUIDs
 }
 
-// caller tells users apart, whatever their tokens: what one has done is not held
+// caller names the user across tokens, so that one user's failures don't count
 // against another.
 func (c claims) caller(cred *Credential) string {
 	if c.user != "" {
@@ -48,8 +48,8 @@ func (c claims) caller(cred *Credential) string {
 	return string(cred.hash[:])
 }
 
-// inspect refuses, before anything is sent, what Entra would refuse anyway, or
-// what must never be exchanged: anything but a user's access token of a tenant of ours.
+// inspect rejects, before anything is sent, what Entra would reject anyway and what
+// must never be exchanged: anything but a user's access token of an accepted tenant.
 func (x *Exchanger) inspect(token string) (claims, error) {
 	if len(token) > maxAssertion {
 		return claims{}, invalid("the user's token has more than %d bytes", maxAssertion)
@@ -114,13 +114,12 @@ func decodeObject(part string) (payload, error) {
 	return p, nil
 }
 
-// alone is what to do about a token that came with something around it.
+// alone is the remedy for a token that came with something around it.
 const alone = "the server's developer must pass the access token alone, as it stands behind \"Bearer \" in the Authorization header"
 
-// notBare says what stands around the token, or in it, that belongs to no token. It
-// shows nothing of it.
+// notBare describes what does not belong in or around the token, without quoting it.
 func notBare(token string) string {
-	// No JWT begins so: the first letter of a header, an object in base64url, is an e.
+	// No JWT begins like this: its header, an object in base64url, begins with an e.
 	if scheme := "bearer"; len(token) >= len(scheme) && strings.EqualFold(token[:len(scheme)], scheme) {
 		return "the user's token begins with the authentication scheme"
 	}
@@ -132,7 +131,7 @@ func notBare(token string) string {
 	return ""
 }
 
-// isTokenByte reports whether c belongs into a JWT: base64url, and the dots.
+// isTokenByte reports whether c can be in a JWT: base64url and dots.
 func isTokenByte(c byte) bool {
 	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'
 }
@@ -155,8 +154,8 @@ func (p payload) has(name, word string) bool {
 	return slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, word) })
 }
 
-// checkUser refuses tokens that are not a user's delegated access token: only
-// those have scopes. An app-only token has roles, or its application's own object
+// checkUser rejects everything but a user's delegated access token: only those have
+// scopes. An app-only token has roles, or its application's own object
 // id as subject, or the optional claim idtyp.
 func (p payload) checkUser() error {
 	kind := p.text("idtyp")
@@ -177,8 +176,8 @@ func (p payload) checkUser() error {
 	return nil
 }
 
-// isScopeWord reports whether s can name a scope: "/", which stands in scp where
-// there is none, can't.
+// isScopeWord reports whether s can name a scope. "/", which scp holds when there is
+// none, can't.
 func isScopeWord(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
 }

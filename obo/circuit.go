@@ -97,11 +97,11 @@ func (c *circuit) count(ctx context.Context, user string, e *Error) {
 	}
 	c.users[user] = now
 	switch {
-	case c.failures >= circuitThreshold: // what answers is not out of order
+	case c.failures >= circuitThreshold: // it answers, so it is not down
 		c.close(ctx)
 	case c.pause == 0 && len(c.users) < circuitThreshold:
 	case c.pause != 0 && again:
-		c.probed = time.Time{} // it proves nothing new: somebody else's request will
+		c.probed = time.Time{} // no new evidence: another user's request will tell
 	default:
 		c.open(ctx, e)
 	}

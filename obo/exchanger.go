@@ -25,10 +25,10 @@ const defaultCacheBytes = 64 << 20
 // Options configure an [Exchanger]. The zero value is ready for use.
 type Options struct {
 	// HTTPClient sends the requests to the authority and to the managed identity
-	// endpoint; TLS trust and proxies are its affair. It is copied: redirects are
+	// endpoint, and decides TLS trust and proxies. It is copied: redirects are
 	// not followed and cookies not kept. Defaults to one on http.DefaultTransport.
 	HTTPClient *http.Client
-	// Now is the clock. Defaults to time.Now.
+	// Now is the clock. Defaults to [time.Now].
 	Now func() time.Time
 	// Logger gets what only the operator can fix (an error, once for each cause, and
 	// again if it recurs after a success), outages of Entra and of Store, and

@@ -10,18 +10,18 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
 )
 
-// maxFaults bounds how many causes are known to have been logged.
+// maxFaults bounds the causes that are remembered as logged.
 const maxFaults = 64
 
-// faults are what only the operator can fix, and has been told in the log: each
-// cause once, and again when it was good in between.
+// faults remembers what only the operator can fix and has been logged: each cause is
+// logged once, and again if it recurs after a success.
 type faults struct {
 	mu     sync.Mutex
 	logged map[fault]string // the user whose request met it
 }
 
-// fault is the cause of many callers' failures. The app's proof is the same for all
-// tenants, and the app for all resources.
+// A fault is one cause of many callers' failures. It has no tenant if the app's proof
+// is to blame, and a resource only if the code is about that.
 type fault struct {
 	code             int
 	problem          string
@@ -53,8 +53,8 @@ func (s *faults) isNew(f fault, user string) bool {
 	return true
 }
 
-// fixed forgets the faults that a token for the resource disproves. A code that we
-// don't know may be about one user: then another's token says nothing about it.
+// fixed forgets the faults that a token for the resource disproves. An unknown code may
+// concern a single user: then another user's token proves nothing.
 func (s *faults) fixed(t *tenant, resource, user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,9 +68,9 @@ func (s *faults) fixed(t *tenant, resource, user string) {
 	}
 }
 
-// log writes the line of a failure. What only the operator can fix is an error, once,
-// and always reaches somebody; the rest is a warning, unless the request has a line
-// of its own that will say it.
+// log logs a failure. What only the operator can fix is an error, once, and always
+// reaches a log; the rest is a warning, or a debug line if the request's own line will
+// report it.
 func (x *Exchanger) log(ctx context.Context, t *tenant, user string, e *Error) {
 	logger, level := x.logger, slog.LevelWarn
 	switch {

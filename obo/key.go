@@ -7,14 +7,14 @@ import (
 
 // cacheKey is the name of a token within one exchanger. For a usual request it is
 // the assertion's hash and the request's number; for any other, a hash of both
-// and the number 0. A hit needs no hash but the assertion's so.
+// and the number 0. So a hit needs no hash but the assertion's.
 type cacheKey struct {
 	sum   [sha256.Size]byte
 	usual uint32
 }
 
-// name is a token's name wherever tokens are kept: it tells authority, app,
-// tenant, user's assertion and request.
+// name is a token's name wherever tokens are kept: it covers authority, app, tenant,
+// user's assertion and request.
 func (c *Credential) name(r request) [sha256.Size]byte {
 	var b [2 * sha256.Size]byte
 	copy(b[:], c.hash[:])

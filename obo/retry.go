@@ -15,14 +15,14 @@ const (
 	defaultRetries = 2
 	// The pause before the first retry; each further one is four times as long.
 	retryPause = 250 * time.Millisecond
-	// maxRetryAfter is how long a caller is kept waiting because Entra asks for
-	// it. What is longer is the caller's to decide: it gets the error.
+	// maxRetryAfter is the longest Retry-After that is waited out. For a longer one
+	// the caller gets the error and decides.
 	maxRetryAfter = 5 * time.Second
 )
 
-// insist sends a request, and again while it fails with what may pass: HTTP 429,
-// 5xx, Entra's transient codes, a lost connection. It ends with ctx, the
-// exchange's, at the latest; callers leave when their own contexts end.
+// insist sends a request and retries transient failures: HTTP 429 and 5xx, Entra's
+// transient codes, lost connections. ctx is the exchange's; callers stop waiting when
+// their own contexts end.
 func (x *Exchanger) insist(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
 	for n := 0; ; n++ {
 		got, e := x.guarded(ctx, a)
@@ -57,8 +57,8 @@ func (x *Exchanger) guarded(ctx context.Context, a attempt) (got *entrawire.Succ
 	return got, e
 }
 
-// jitter spreads d over half of it to one and a half times, so that those who
-// failed together don't come back together.
+// jitter spreads d from half of it to one and a half times, so that callers that
+// failed together don't retry together.
 func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d) //nolint:gosec // not a secret
 }

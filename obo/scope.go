@@ -40,7 +40,7 @@ func checkResource(r string) error {
 	case u.Host == "" || u.User != nil || strings.ContainsAny(r, "?#"):
 		return fmt.Errorf("%q must be a resource's URI without user, query and fragment", r)
 	case strings.HasSuffix(r, "//") || strings.HasSuffix(r, "/") && u.Scheme == "api":
-		// Some of https end so, such as https://management.core.windows.net/; api:// can't be registered so.
+		// Some https ones end with a slash, such as https://management.core.windows.net/; api:// ones can't.
 		return fmt.Errorf("%q ends with a slash, which no such App ID URI does: it is %q", r, strings.TrimRight(r, "/"))
 	}
 	return nil
@@ -72,9 +72,8 @@ func withoutScope(r string) string {
 	return r[:strings.LastIndexByte(r, '/')]
 }
 
-// canonical is the one form in which resources are compared. Entra doesn't tell
-// App ID URIs apart by case, and what it gets is our spelling in any case. A slash
-// at the end counts.
+// canonical returns the form in which resources are compared. Entra ignores the case of
+// App ID URIs, but not a slash at the end; what is sent is our spelling.
 func canonical(resource string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' {

@@ -6,28 +6,27 @@ import (
 )
 
 const (
-	// maxTurns is how many exchanges of one user run at once, with whichever tokens: so
-	// many requests can be on their way before the first refusal is known.
+	// maxTurns is how many exchanges of one user run at once, whatever their tokens:
+	// this many requests can be in flight before the first refusal is known.
 	maxTurns = 8
-	// maxLine is how many of them there may be, those that wait included: an exchange
-	// goes on when its caller has hung up, so callers don't bound it.
+	// maxLine bounds one user's exchanges, waiting ones included: an exchange outlives
+	// its caller, so the number of callers is no bound.
 	maxLine = 256
 )
 
-// turns keep one user's exchanges from taking more than a share. The others wait for
-// their turn; nobody waits for another user.
+// turns limits the exchanges of one user that run at once. No user waits for another.
 type turns struct {
 	mu    sync.Mutex
 	users map[string]*line
 }
 
-// line is where one user's exchanges wait. It lives as long as there is one.
+// A line queues one user's exchanges. It exists while there are any.
 type line struct {
 	places chan struct{}
-	length int // who have a place, and who wait for one
+	length int // running and waiting
 }
 
-// take waits for a turn of the user's, which the caller must give back.
+// take waits for the user's turn, which the caller must give back.
 func (t *turns) take(ctx context.Context, user string) (giveBack func(), err *Error) {
 	l := t.join(user)
 	if l == nil {

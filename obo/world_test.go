@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,7 +97,7 @@ func (w *world) exchangerWith(m clientauth.Method, change func(*obo.Options)) *o
 // held is a transport that holds the first token request's answer back.
 type held struct {
 	next             http.RoundTripper
-	once             sync.Once
+	began            atomic.Bool
 	arrived, release chan struct{}
 }
 
@@ -108,10 +109,10 @@ func (w *world) hold() (*held, func(*obo.Options)) {
 
 func (h *held) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := h.next.RoundTrip(req)
-	h.once.Do(func() {
+	if h.began.CompareAndSwap(false, true) {
 		close(h.arrived)
 		<-h.release
-	})
+	}
 	return resp, err
 }
 

@@ -4,8 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+	"github.com/mcpentra/mcp-entra-go/internal/cache"
 	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
@@ -62,4 +71,103 @@ func readToken(file string) (string, error) {
 		Remedy:  "the operator must check the workload identity of the server's pod: its label, its service account and the mounted file (see the server's log)",
 		Cause:   err,
 	}
+}
+
+// WorkloadManagedIdentity proves the app with a managed identity where the
+// platform hands out no token of it but one of its own: on AKS with workload
+// identity, where the projected token in file is a federated credential of the
+// user-assigned identity with the given client id, and the identity one of the
+// app. The projected token is exchanged for the identity's, which is kept until
+// shortly before it expires and then proves the app.
+//
+// file is read whenever a token of the identity is needed.
+func WorkloadManagedIdentity(file, clientID string) Method {
+	return method("workload managed identity", func(env clientcred.Environment) ([]clientcred.Source, error) {
+		s := &workloadIdentitySource{
+			file: file, clientID: clientID, tenantID: env.TenantID, scope: env.Authority.TokenExchangeScope(),
+			tokens: identityCache(env),
+		}
+		s.options = azcore.ClientOptions{
+			Transport: env.HTTPClient,
+			Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: env.Authority.String() + "/"},
+			Retry:     policy.RetryOptions{RetryDelay: identityRetryDelay},
+		}
+		var err error
+		if err = authority.CheckGUID(clientID); err != nil {
+			err = fmt.Errorf("the managed identity's client id %w", err)
+		}
+		return []clientcred.Source{s}, errors.Join(checkTokenPath(file), err)
+	})
+}
+
+// workloadIdentitySource keeps the identity's token.
+type workloadIdentitySource struct {
+	file, clientID, tenantID, scope string
+	options                         azcore.ClientOptions
+	tokens                          *cache.Cache[struct{}, secret.Text]
+}
+
+func (*workloadIdentitySource) Kind() string { return "workload managed identity" }
+
+// Refused forgets the token.
+func (s *workloadIdentitySource) Refused() bool {
+	s.tokens.Forget(struct{}{})
+	return true
+}
+
+func (s *workloadIdentitySource) Credential(ctx context.Context) (clientcred.Proof, error) {
+	token, err := s.tokens.Get(ctx, struct{}{}, s.load)
+	if err != nil {
+		return clientcred.Proof{}, err
+	}
+	return clientcred.Assertion(token), nil
+}
+
+// load makes the only request of this package for a token that is not a user's:
+// the identity's own, which nothing but the token endpoint accepts. A credential
+// of azidentity's would keep tokens and the file's content, so each has one use.
+func (s *workloadIdentitySource) load(ctx context.Context) (cache.Item[secret.Text], error) {
+	var unread error
+	projected := func(context.Context) (string, error) {
+		token, err := readToken(s.file)
+		unread = err
+		return token, err
+	}
+	identity, err := azidentity.NewClientAssertionCredential(s.tenantID, s.clientID, projected, &azidentity.ClientAssertionCredentialOptions{
+		ClientOptions:            s.options,
+		DisableInstanceDiscovery: true, // the host is configured, there is nothing to find out
+	})
+	if err != nil {
+		return cache.Item[secret.Text]{}, s.fault(cause(err))
+	}
+	token, err := identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{s.scope}})
+	switch {
+	case unread != nil:
+		return cache.Item[secret.Text]{}, unread
+	case err != nil:
+		return cache.Item[secret.Text]{}, s.fault(statusOf(err))
+	}
+	if err := checkAssertion(token.Token); err != nil {
+		return cache.Item[secret.Text]{}, s.fault(err)
+	}
+	return identityItem(azcore.AccessToken{Token: token.Token, ExpiresOn: token.ExpiresOn, RefreshOn: time.Time{}}), nil
+}
+
+func (s *workloadIdentitySource) fault(cause error) error {
+	return &clientcred.Error{
+		Problem: "the server could not get the token of its managed identity for its projected token",
+		Remedy: "try again in a moment; if it persists, the operator must compare issuer, subject and audience of the federated credential of the identity " +
+			s.clientID + " with the projected token's: case counts (see the server's log)",
+		Cause: cause,
+	}
+}
+
+// statusOf keeps the status of an answer, nothing of its body.
+func statusOf(err error) error {
+	var refused *azidentity.AuthenticationFailedError
+	if errors.As(err, &refused) && refused.RawResponse != nil {
+		status := refused.RawResponse.StatusCode
+		return fmt.Errorf("the token endpoint answered %d %s", status, http.StatusText(status))
+	}
+	return cause(err)
 }
