@@ -40,11 +40,12 @@ func (k Kind) String() string {
 type ClientAuth int
 
 const (
-	// ClientAuthNone: it did not. It is a desktop or command-line program or a web page.
+	// ClientAuthNone means that it did not: it is a desktop or command-line program, or a
+	// web page.
 	ClientAuthNone ClientAuth = iota
-	// ClientAuthSecret: by a client secret.
+	// ClientAuthSecret means by a client secret.
 	ClientAuthSecret
-	// ClientAuthCertificate: by a certificate or a federated credential.
+	// ClientAuthCertificate means by a certificate or a federated credential.
 	ClientAuthCertificate
 )
 

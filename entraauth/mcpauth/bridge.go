@@ -13,14 +13,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/bridge"
 )
-
-// identityKey is where the identity travels in auth.TokenInfo.Extra.
-const identityKey = "github.com/mcpentra/mcp-entra-go/entraauth.Identity"
-
-// verified replaces the caller's token in the request that the SDK sees. The SDK shows
-// the headers to tools, and no tool needs the token.
-const verified = "Bearer verified"
 
 // Bridge hands the caller that [entraauth.Verifier.Middleware] verified to the
 // SDK's handler: as auth.TokenInfo with the user's id, by which the SDK binds
@@ -42,8 +36,7 @@ func Bridge(next http.Handler) http.Handler {
 			return
 		}
 		inner := *r
-		inner.Header = withoutCredentials(r.Header)
-		inner.Header["Authorization"] = []string{verified}
+		inner.Header = bridge.Headers(r.Header)
 		inside.ServeHTTP(w, &inner)
 	})
 }
@@ -55,7 +48,7 @@ func tokenInfo(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo,
 		UserID:     id.UserID(),
 		Scopes:     id.Scopes(),
 		Expiration: id.ExpiresOn(),
-		Extra:      map[string]any{identityKey: id},
+		Extra:      map[string]any{bridge.IdentityKey: id},
 	}, nil
 }
 
@@ -64,7 +57,7 @@ func bridged(info *auth.TokenInfo) *entraauth.Identity {
 	if info == nil {
 		return nil
 	}
-	id, _ := info.Extra[identityKey].(*entraauth.Identity)
+	id, _ := info.Extra[bridge.IdentityKey].(*entraauth.Identity)
 	return id
 }
 

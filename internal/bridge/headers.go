@@ -1,26 +1,38 @@
-package mcpauth
+// Package bridge is what the servers of this module hand the MCP SDK with a request, and
+// what they hide from it.
+package bridge
 
 import (
 	"net/http"
 	"strings"
 )
 
-// withoutCredentials returns the headers that tools may see: those that look like a
-// credential neither by name nor by value.
+// IdentityKey is where the verified caller travels in auth.TokenInfo.Extra.
+const IdentityKey = "github.com/mcpentra/mcp-entra-go/entraauth.Identity"
+
+// Headers returns the headers that tools may see: those that neither by name nor by value
+// look like a credential, and an Authorization header without one, which the SDK asks
+// for.
 //
-// It recognizes kinds of credentials instead of listing the headers that are allowed,
-// because clients configure tools by headers of their own ("X-MCP-Toolsets",
-// "X-Project"), which no list can foresee. What gateways and platforms add as proof of
-// identity has one of the words below in its name, or a token as its value.
-func withoutCredentials(h http.Header) http.Header {
-	shown := make(http.Header, len(h))
+// This is a deny-list, by kind and not by name, rather than an allow-list: clients
+// configure tools by headers of their own ("X-MCP-Toolsets", "X-Project"), which an
+// allow-list would have to foresee. It must not miss the proofs that gateways and
+// platforms add, and these can be recognized by the words below, or by a value that is
+// a token.
+func Headers(h http.Header) http.Header {
+	shown := make(http.Header, len(h)+1)
 	for name, values := range h {
 		if !isCredential(name, values) {
 			shown[name] = values
 		}
 	}
+	shown["Authorization"] = verified
 	return shown
 }
+
+// verified replaces the caller's token: the SDK shows the headers to tools, and no tool
+// needs it. It is shared, and nobody changes it.
+var verified = []string{"Bearer verified"}
 
 // credentialWords occur in the names of headers that hold credentials, or the identity in
 // place of one (App Service's X-Ms-Client-Principal).
@@ -30,18 +42,18 @@ var credentialWords = []string{
 }
 
 func isCredential(name string, values []string) bool {
-	name = strings.ToLower(name)
-	if strings.HasPrefix(name, "mcp-") { // the protocol's own, which the SDK needs; Mcp-Param-… are arguments
-		return false
-	}
-	for _, word := range credentialWords {
-		if strings.Contains(name, word) {
+	switch name {
+	case "Authorization":
+		return true
+	case "Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "User-Agent": // every request has them
+	default:
+		name = strings.ToLower(name)
+		if strings.HasPrefix(name, "mcp-") { // the protocol's own: the SDK needs them, and Mcp-Param-… are arguments
+			return false
+		}
+		if namesCredential(name) {
 			return true
 		}
-	}
-	// X-Functions-Key, Ocp-Apim-Subscription-Key. An idempotency key is no credential.
-	if strings.HasSuffix(name, "-key") && name != "idempotency-key" {
-		return true
 	}
 	for _, v := range values {
 		if hasScheme(v) || hasToken(v) || hasParameter(v) {
@@ -51,9 +63,22 @@ func isCredential(name string, values []string) bool {
 	return false
 }
 
+func namesCredential(name string) bool {
+	for _, word := range credentialWords {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	// X-Functions-Key, Ocp-Apim-Subscription-Key; an idempotency key opens nothing.
+	return strings.HasSuffix(name, "-key") && name != "idempotency-key"
+}
+
 // hasParameter reports whether the value is a URL, such as that of X-Original-Url, in
 // whose query or fragment there may be a credential.
 func hasParameter(value string) bool {
+	if strings.IndexByte(value, '=') < 0 {
+		return false
+	}
 	value = strings.ToLower(value)
 	for _, name := range []string{"token=", "sig=", "secret=", "password=", "code="} {
 		if strings.Contains(value, "?"+name) || strings.Contains(value, "&"+name) || strings.Contains(value, "_"+name) || strings.Contains(value, "#"+name) {
@@ -76,8 +101,8 @@ func hasScheme(value string) bool {
 	return false
 }
 
-// hasToken reports whether the value contains a JWT: its header, an object
-// in base64url, begins with "ey", and two periods follow.
+// hasToken reports whether there is a JWT in the value: its header, an object
+// in base64url, begins with "ey", and two full stops follow.
 func hasToken(value string) bool {
 	const shortest = 12
 	for {
