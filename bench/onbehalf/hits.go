@@ -104,7 +104,7 @@ func newRunner(ctx context.Context, c Contestant, assertions []string) (*runner,
 func (r *runner) run(ctx context.Context) float64 {
 	start := bench.CPUTime()
 	for range r.n {
-		r.next += 7919 // a prime: everybody comes, nobody after a neighbour
+		r.next += 7919 // a prime: everybody comes, nobody after a neighbor
 		user := r.next % len(r.assertions)
 		if err := r.get(ctx, user, r.assertions[user]); err != nil {
 			panic(fmt.Sprintf("%s fails with a user whom it knows: %v", r.name, err))
