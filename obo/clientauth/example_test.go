@@ -70,8 +70,9 @@ func ExampleManagedIdentity() {
 	identity := tenant.AddManagedIdentity("mcp-server")
 	server.AddFederatedCredential(tenant.V2Issuer(), identity.ObjectID, tokenExchange)
 	endpoint, header := tenant.ManagedIdentityEndpoint()
-	_ = os.Setenv("IDENTITY_ENDPOINT", endpoint) //nolint:forbidigo // as App Service does
-	_ = os.Setenv("IDENTITY_HEADER", header)     //nolint:forbidigo // as App Service does
+	// As App Service does.
+	_ = os.Setenv("IDENTITY_ENDPOINT", endpoint)
+	_ = os.Setenv("IDENTITY_HEADER", header)
 
 	exchange(tenant, server, clientauth.ManagedIdentity(identity.ClientID))
 	// Output: managed identity: error <nil>
