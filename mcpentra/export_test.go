@@ -195,3 +195,6 @@ var Redacted = redacted
 
 // PanicText is what the log holds of a panic's value.
 var PanicText = panicText
+
+// MakeRoom grows a call's stack as the server does.
+func MakeRoom(never bool) { makeRoom(never) }
