@@ -26,7 +26,7 @@ var priming = []byte("event: prime\n")
 type answer struct {
 	mu      sync.Mutex
 	w       http.ResponseWriter // nil once the request is over
-	r       *http.Request       // with its body from the beginning: the id is in it
+	r       *http.Request
 	begun   bool
 	late    func(http.ResponseWriter, *http.Request) // writes the refusal that is the answer
 	primer  []byte
@@ -59,7 +59,7 @@ func (a *answer) begin() {
 		for _, name := range []string{"Connection", "Content-Type", "Mcp-Session-Id"} {
 			a.w.Header().Del(name)
 		}
-		a.late(a.w, a.r)
+		a.late(a.w, withBody(a.r, requestBody(a.r))) // from its beginning: the id is in it
 	case a.primer != nil:
 		_, _ = a.w.Write(a.primer) // the next write meets the same fault
 		_ = http.NewResponseController(a.w).Flush()

@@ -43,7 +43,7 @@ func (t *users) messages(next http.Handler) http.Handler {
 				calls++
 			}
 		}
-		l := arrivalOf(r.Context()).lease
+		l := callOf(r.Context()).lease
 		if wait := l.settle(n-1, calls); wait > 0 {
 			t.refuse(w, r, l.user, wait, t.tooMany())
 			return

@@ -1,7 +1,6 @@
 package mcpentra
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -14,12 +13,12 @@ import (
 // knownTemplate replaces the template of a completion by the spelling in which it is
 // listed. On a server with policies, a template that is not listed has no completions,
 // because which policies apply to them is unknown.
-func (s *Server) knownTemplate(ctx context.Context, next mcp.MethodHandler, req mcp.Request) error {
-	p, ok := req.GetParams().(*mcp.CompleteParams)
+func (a *access) knownTemplate(m *message) error {
+	p, ok := m.req.GetParams().(*mcp.CompleteParams)
 	if !ok || p == nil || p.Ref == nil || p.Ref.Type == "ref/prompt" || !strings.Contains(p.Ref.URI, "{") {
 		return nil
 	}
-	all, err := (&catalog{next}).list(ctx, req, listTemplates)
+	all, err := (&catalog{m.next}).list(m, m.req, listTemplates)
 	if all[p.Ref.URI] != nil {
 		return nil
 	}
@@ -30,7 +29,7 @@ func (s *Server) knownTemplate(ctx context.Context, next mcp.MethodHandler, req 
 			return nil
 		}
 	}
-	if err != nil || s.access.isFree() {
+	if err != nil || a.isFree() {
 		return err
 	}
 	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "there is no such resource template; use one of resources/templates/list"}

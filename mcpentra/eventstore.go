@@ -73,7 +73,7 @@ func (s *events) Open(ctx context.Context, session, stream string) error {
 		user = info.UserID
 	}
 	r := s.open(user, session, stream)
-	if a := arrivalOf(ctx); stream != "" && a != nil {
+	if a := callOf(ctx); stream != "" && a != nil {
 		s.mu.Lock()
 		r.usage = a.usage
 		s.mu.Unlock()
@@ -147,7 +147,7 @@ func (s *events) usageOf(session, stream string) *usage {
 func (s *events) After(ctx context.Context, session, stream string, index int) iter.Seq2[[]byte, error] {
 	rest, first, err := s.after(session, stream, index)
 	var caller *entraauth.Identity
-	if a := arrivalOf(ctx); a != nil {
+	if a := callOf(ctx); a != nil {
 		caller = a.caller
 	}
 	if s.usageOf(session, stream).decide(caller) != nil {

@@ -107,7 +107,7 @@ func Bounded(h slog.Handler) *slog.Logger { return slog.New(bounded{h}) }
 func (s *Server) EndSessions() { s.endSessions() }
 
 // PrimingDelay sets how long a priming event is held back.
-func (s *Server) PrimingDelay(d time.Duration) { s.primingDelay = d }
+func (s *Server) PrimingDelay(d time.Duration) { s.policies.primingDelay = d }
 
 // CheckStreams looks whether the tokens of open streams are good, as it is done
 // each second.
@@ -127,9 +127,9 @@ func (s *Server) Kept() (sessions, subscriptions, consents int) {
 	for _, n := range s.sessions.uris {
 		subscriptions += n
 	}
-	s.waiting.mu.Lock()
-	defer s.waiting.mu.Unlock()
-	return len(s.sessions.byServer), subscriptions, len(s.waiting.byID)
+	s.consent.waiting.mu.Lock()
+	defer s.consent.waiting.mu.Unlock()
+	return len(s.sessions.byServer), subscriptions, len(s.consent.waiting.byID)
 }
 
 // Events is the store of events, for tests of what it keeps.

@@ -9,9 +9,9 @@ import (
 )
 
 // formed refuses requests by their method and headers, before their body is read.
-func (s *Server) formed(sessions bool, next http.Handler) http.Handler {
+func (s *Server) formed(next http.Handler) http.Handler {
 	methods := []string{http.MethodPost}
-	if sessions {
+	if s.log.sessions {
 		methods = []string{http.MethodGet, http.MethodPost, http.MethodDelete}
 	}
 	allow := strings.Join(methods, ", ")

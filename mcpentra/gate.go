@@ -34,15 +34,9 @@ var (
 		"Origin not allowed: this server's operator can allow the web page's origin"}
 )
 
-// The JSON-RPC error codes of refusals are mcpauth's: for 403, and for 503.
-const (
-	codeRefused     = -32003
-	codeUnavailable = -32004
-)
-
 func (g *gate) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !g.ours(arrivalOf(r.Context()).host) {
+		if !g.ours(callOf(r.Context()).host) {
 			g.refuse(w, r, hostNotAllowed, "allow the host by WithAllowedHosts; or, if a gateway of yours sends it and names the public one in X-Forwarded-Host, name the gateway's network by WithTrustedProxies")
 			return
 		}
@@ -91,5 +85,5 @@ func (g *gate) ours(hosts string) bool {
 }
 
 func (g *gate) refuse(w http.ResponseWriter, r *http.Request, why rejection, remedy string) {
-	g.reject(w, r, why, slog.String("host", arrivalOf(r.Context()).host), slog.String("origin", strings.Join(r.Header.Values("Origin"), ", ")), slog.String("remedy", remedy))
+	g.reject(w, r, why, slog.String("host", callOf(r.Context()).host), slog.String("origin", strings.Join(r.Header.Values("Origin"), ", ")), slog.String("remedy", remedy))
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // An inventory is what a server has at some time while it is made, by list method.
@@ -80,7 +79,7 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 		faults = append(faults, check())
 	}
 	// There is no caller: a set whose lists depend on the caller has nothing to show.
-	ctx = toolset.WithPermission(ctx, func(string) bool { return false })
+	ctx = &message{Context: ctx, server: &nobody{}}
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
 	faults = append(faults, c.access.check(before, shown.inventory(ctx, start)))

@@ -49,7 +49,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(connectionLog{s.log}, "", 0),
+		ErrorLog:          log.New(connectionLog{s.log.Logger}, "", 0),
 	}
 	s.log.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{slog.String("address", l.Addr().String())}, s.description...)...)
 	fetching, stopFetching := context.WithCancel(ctx)

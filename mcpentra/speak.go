@@ -11,15 +11,6 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
-// JSON-RPC's codes (section 5.1).
-const (
-	codeBadRequest     = -32600 // what is not a request
-	codeParse          = -32700
-	codeMethodNotFound = -32601
-	codeInternal       = -32603
-	codeNotFound       = -32001 // a session that is not there, as other servers have it
-)
-
 // maxUnknown is how many methods that nobody knows a batch may have besides others:
 // for each of them the SDK reads the batch once more.
 const maxUnknown = 4
@@ -171,11 +162,4 @@ func refusalOf(status int, text string, body []byte) rejection {
 		return rejection{status, codeParse, "not_json", "The request's body is not JSON"}
 	}
 	return rejection{status, codeBadRequest, "invalid_request", cut(quotedParams.ReplaceAllString(text, "$1 into"), maxLoggedCause)}
-}
-
-// sessionNotFound is the answer to a session id that is unknown, and to another
-// user's: nobody learns which sessions there are, and a client that comes back with
-// another account begins a new one.
-var sessionNotFound = rejection{
-	http.StatusNotFound, codeNotFound, "session_not_found", "Session not found: begin a new one with initialize",
 }

@@ -75,7 +75,7 @@ func (t *users) readBody(l Limits, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		lease, rest := arrivalOf(r.Context()).lease, r.Body
+		lease, rest := callOf(r.Context()).lease, r.Body
 		data, err := readAll(http.MaxBytesReader(w, r.Body, l.BodyBytes), r.ContentLength, lease.hold)
 		r.Body = wholeBody{bytes.NewReader(data), data} // of a broken one too: the id may be in it
 		if err == nil {
