@@ -14,6 +14,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 // requestIDHeader is where an answer has its request's id.
@@ -23,7 +24,7 @@ const requestIDHeader = "X-Request-Id"
 type arrival struct {
 	id     string              // generated here: client-supplied ids could forge other requests' log entries
 	trace  string              // the caller's trace id (W3C Trace Context), or "": a hint, not unique
-	client netip.Addr          // who sent the request; see proxies.client
+	client netip.Addr          // who sent the request; see edge.Proxies
 	host   string              // whom it was sent to: one host, or several with commas between
 	answer *answer             // nil while it can't be changed
 	lease  *lease              // of the user's limits; nil until there is a user
@@ -31,6 +32,8 @@ type arrival struct {
 	caller *entraauth.Identity // nil until there is one
 	told   told
 	usage  *usage
+	writer edge.Writer
+	body   edge.Body
 }
 
 type arrivalKey struct{}
@@ -83,10 +86,10 @@ func arrivalAttrs(r *http.Request) []slog.Attr {
 
 // receive is the outermost handler: it notes the arrival and bounds how long
 // the client may take over what it sends and reads.
-func (s *Server) receive(trusted proxies, limits Limits, next http.Handler) http.Handler {
+func (s *Server) receive(trusted edge.Proxies, limits Limits, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &arrival{id: rand.Text(), trace: traceID(r.Header.Get("Traceparent")), usage: &usage{}}
-		a.client, a.host = trusted.origin(r)
+		a.client, a.host = trusted.Client(r)
 		w.Header().Set(requestIDHeader, a.id)
 		r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, a))
 		if clean := cleanPath(r.URL.Path); clean != r.URL.Path {
@@ -95,7 +98,8 @@ func (s *Server) receive(trusted proxies, limits Limits, next http.Handler) http
 			r.URL = &u
 		}
 		defer s.recovered(r)
-		next.ServeHTTP(patient(w, r, limits), r)
+		a.writer.Init(w, r, limits.BodyTimeout, limits.WriteTimeout)
+		next.ServeHTTP(&a.writer, r)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
@@ -77,7 +78,7 @@ func (s *Server) auditRefusal(r *http.Request, status int, e *entraauth.Error, t
 		level = slog.LevelInfo
 	}
 	attrs := append(arrivalAttrs(r), slog.Int("status", status))
-	if body := requestBody(r); body != nil && !isBatch(body) { // of a request without good token nothing is read
+	if body := edge.BodyOf(r); body != nil && !isBatch(body) { // of a request without good token nothing is read
 		method, _ := envelope(body, jsonspan.Value(body, 0))
 		attrs = append(attrs, slog.String("method", method))
 	}

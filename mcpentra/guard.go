@@ -9,13 +9,14 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 // guard decides about a request before it is dispatched, and lets later refusals
 // become its answer. It belongs inside readBody.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := requestBody(r)
+		body := edge.BodyOf(r)
 		if body == nil {
 			next.ServeHTTP(w, r)
 			return
@@ -30,9 +31,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		case isBatch(body): // one refusal must not hide the results of others
 			next.ServeHTTP(w, r)
 		default:
-			again := r.WithContext(r.Context())
-			again.Body = wholeBody{bytes.NewReader(body), body}
-			a := &answer{w: w, r: again, delay: s.primingDelay}
+			a := &answer{w: w, r: withBody(r, body), delay: s.primingDelay}
 			defer a.finish()
 			arrivalOf(r.Context()).answer = a
 			next.ServeHTTP(a, r)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
@@ -17,12 +18,30 @@ type rejection struct {
 	message string // for the caller: what was expected, and what to do
 }
 
+// The JSON-RPC error codes of refusals are mcpauth's: for 403, and for 503.
+const (
+	codeRefused     = -32003
+	codeUnavailable = -32004
+)
+
+// rejectionOf gives a refusal by package edge its JSON-RPC code.
+func rejectionOf(why *edge.Refusal) rejection {
+	code := codeBadRequest
+	switch why.Status {
+	case http.StatusForbidden:
+		code = codeRefused
+	case http.StatusServiceUnavailable:
+		code = codeUnavailable
+	}
+	return rejection{why.Status, code, why.Reason, why.Message}
+}
+
 // A rejecter answers a request with a rejection.
 type rejecter func(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr)
 
 // reject answers the request, and writes its line in the log. more is only for the log.
 func (s *Server) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {
-	if body := requestBody(r); body != nil && !isBatch(body) {
+	if body := edge.BodyOf(r); body != nil && !isBatch(body) {
 		method, _ := envelope(body, jsonspan.Value(body, 0))
 		more = append(more, slog.String("method", method))
 	}

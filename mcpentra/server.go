@@ -15,6 +15,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 	"github.com/mcpentra/mcp-entra-go/internal/arguments"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
@@ -57,7 +58,7 @@ type Server struct {
 	sessions    *sessions
 	streams     *streams
 	events      *events // nil without sessions
-	drain       *drain
+	drain       *edge.Drain
 	description []slog.Attr       // of the line at its start
 	unsubscribe mcp.MethodHandler // of the SDK
 	log         *slog.Logger
@@ -102,7 +103,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	}
 	s := &Server{
 		verifier: v, exchanger: c.exchanger, log: c.log, mcp: server, metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
-		access: c.access, sealer: c.sealer, cursors: c.sealer.orRandom(), drain: newDrain(), primingDelay: primingDelay,
+		access: c.access, sealer: c.sealer, cursors: c.sealer.orRandom(), drain: edge.NewDrain(), primingDelay: primingDelay,
 	}
 	s.users = newUsers(s.limits, time.Now, s.reject)
 	s.sessions = newSessions(s.limits, s.reject, s.sessionEnded)
@@ -172,7 +173,7 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 		SessionTimeout:               sessionTimeout,
 		MaxRequestBodyBytes:          s.limits.BodyBytes,
 		PropagateRequestCancellation: true,
-		DisableLocalhostProtection:   true, // gate checks Host, and knows the public one
+		DisableLocalhostProtection:   true, // the host check knows the public name
 	})
 	outer := &entraauth.BearerCheck{
 		ResourceMetadata: s.metadataURL, WriteBody: mcpauth.WriteBody,
@@ -181,7 +182,7 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	protected := http.NewServeMux()
 	protected.HandleFunc("GET "+consentPath, s.landing)
 	endpoint := mcpauth.Bridge(carry(s.speak(stream)))
-	endpoint = s.users.messages(s.drain.watch(s.reject, s.watchStreams(s.replays(s.guard(endpoint)))))
+	endpoint = s.users.messages(s.draining(s.watchStreams(s.replays(s.guard(endpoint)))))
 	if c.sessions {
 		small := s.limits
 		small.BodyBytes = min(small.BodyBytes, maxInitialize)
@@ -200,9 +201,9 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	}
 	protected.Handle("/", s.notFound(resource))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the Host check
+	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the host check
 	mux.HandleFunc("GET /ready", s.ready)
-	mux.Handle("/", s.newGate(resource, c).protect(protected))
+	mux.Handle("/", s.checkHost(newHostCheck(resource, c), protected))
 	return s.receive(c.proxies, s.limits, mux)
 }
 
