@@ -3,6 +3,8 @@ package mcpentra
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 const (
@@ -17,7 +19,7 @@ const (
 // and answers don't. It belongs inside readBody.
 func (t *users) messages(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := requestBody(r)
+		body := edge.BodyOf(r)
 		if body == nil {
 			next.ServeHTTP(w, r)
 			return

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/bridge"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
@@ -30,7 +31,7 @@ type call struct {
 
 	id     string              // generated here: client-supplied IDs could forge other requests' log entries
 	trace  string              // the client's trace id (W3C Trace Context), or "": a hint, not unique
-	client netip.Addr          // that sent the request; see proxies.client
+	client netip.Addr          // that sent the request; see edge.Proxies
 	host   string              // that it was sent to: one, or several with commas between
 	caller *entraauth.Identity // nil until the bearer check has passed
 	size   size                // of the body's messages
@@ -42,6 +43,8 @@ type call struct {
 	// The memory of the stages, in one piece with the call.
 	first   message
 	taken   atomic.Bool // first is
+	writer  edge.Writer
+	body    edge.Body
 	late    answer
 	written reply
 	used    usage

@@ -3,8 +3,6 @@ package mcpentra
 import (
 	"context"
 	"log/slog"
-	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -42,7 +40,7 @@ func (u Users) AdmitShort(id string) (release func(), wait time.Duration) {
 // Hold returns what counts the bytes of a body of the user's, and what ends that.
 func (u Users) Hold(id string) (hold func(int64) error, release func()) {
 	l, _ := u.t.admit(id, 1)
-	return l.hold, l.close
+	return l.Hold, l.close
 }
 
 // Held is how many bytes of bodies are counted.
@@ -54,12 +52,8 @@ func (s *Server) Held() int64 {
 
 func (u Users) Known() int { return len(u.t.known) }
 
-// TraceID and Origin read what strangers send.
+// TraceID reads what strangers send.
 func TraceID(traceparent string) string { return traceID(traceparent) }
-
-func Origin(networks []netip.Prefix, r *http.Request) (netip.Addr, string) {
-	return proxies(networks).origin(r)
-}
 
 // Middleware that tests of what a context holds need.
 var RequestID = requestID

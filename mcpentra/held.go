@@ -3,9 +3,10 @@ package mcpentra
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 // The bounds on the bodies of requests under way, in bytes. A body costs about five
@@ -28,9 +29,9 @@ func heldBounds(l Limits) (user, all int64) {
 	return user, max(maxAllHeld, 8*user)
 }
 
-// hold counts n more bytes of the request's body, until its calls are over. A user may
+// Hold counts n more bytes of the request's body, until its calls are over. A user may
 // hold as much as is then still free, so some is always left for others.
-func (l *lease) hold(n int64) error {
+func (l *lease) Hold(n int64) error {
 	t, u := l.table, l.user
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -54,7 +55,7 @@ func (l *lease) letGo() {
 	l.held = 0
 }
 
-// fullness is the refusal that follows from an error of hold.
+// fullness is the refusal that follows from an error of Hold.
 func (l *lease) fullness(err error) (why rejection, ok bool) {
 	most, _ := heldBounds(l.table.limits)
 	switch {
@@ -68,48 +69,26 @@ func (l *lease) fullness(err error) (why rejection, ok bool) {
 	return rejection{}, false
 }
 
-// readAll reads a body; each piece is counted before memory for it is reserved. A mere
-// Content-Length is not trusted far.
-func readAll(r io.Reader, contentLength int64, hold func(int64) error) ([]byte, error) {
-	const maxTrusted = 64 << 10
-	size := int64(512)
-	if contentLength > 0 {
-		size += min(contentLength, maxTrusted)
-	}
-	if err := hold(size); err != nil {
-		return nil, err
-	}
-	b := make([]byte, 0, size)
-	for {
-		n, err := r.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			return b, err
+// readBody reads the body of a POST before its next handler begins, and refuses those
+// that are too large, too slow or broken off.
+func (t *users) readBody(l Limits, next http.Handler) http.Handler {
+	bounds := edge.BodyLimits{Bytes: l.BodyBytes, Timeout: l.BodyTimeout}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			next.ServeHTTP(w, r)
+			return
 		}
-		if len(b) == cap(b) {
-			if err := hold(int64(cap(b))); err != nil {
-				return b, err
-			}
-			b = append(make([]byte, 0, 2*cap(b)), b...)
+		a := callOf(r.Context())
+		err := a.body.Receive(w, r, bounds, a.lease)
+		if err == nil {
+			next.ServeHTTP(w, r)
+			return
 		}
-	}
-}
-
-// The bounds on what is read of a body that is refused, so that its client, which may
-// read nothing before it has sent all, finds the answer and no broken connection.
-const (
-	maxLingerBytes = 16 << 20
-	maxLingerTime  = 5 * time.Second
-)
-
-// linger sends the answer, and reads on for a while.
-func linger(w http.ResponseWriter, body io.Reader) {
-	c := http.NewResponseController(w)
-	_ = c.Flush() // a test's recorder knows neither
-	_ = c.SetReadDeadline(time.Now().Add(maxLingerTime))
-	_, _ = io.CopyN(io.Discard, body, maxLingerBytes)
-	_ = c.SetReadDeadline(time.Unix(1, 0)) // or net/http waits for the rest
+		if why, full := a.lease.fullness(err); full {
+			t.refuse(w, r, a.lease.user, time.Second, why)
+		} else if why, ok := errors.AsType[*edge.Refusal](err); ok {
+			t.reject(w, r, rejectionOf(why))
+		}
+		a.body.Abandon(w)
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
@@ -112,7 +113,7 @@ func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, tar
 		level = slog.LevelInfo
 	}
 	attrs := append(requestAttrs(r), slog.Int("status", status))
-	if body := requestBody(r); body != nil && !isBatch(body) { // of a request without a valid token nothing is read
+	if body := edge.BodyOf(r); body != nil && !isBatch(body) { // of a request without a valid token nothing is read
 		method, _ := envelope(body, jsonspan.Value(body, 0))
 		attrs = append(attrs, slog.String("method", method))
 	}

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
+	"net/netip"
 	"reflect"
-	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -24,7 +24,7 @@ type config struct {
 	sessions       bool
 	origins        []string
 	hosts          []string
-	proxies        proxies
+	proxies        edge.Proxies
 	limits         Limits
 	access         access
 	sealer         sealer
@@ -142,7 +142,7 @@ func WithAllowedOrigins(origins ...string) Option {
 	return func(c *config) error {
 		var faults []error
 		for _, o := range origins {
-			origin, err := parseOrigin(o)
+			origin, err := edge.ParseOrigin(o)
 			if err != nil {
 				faults = append(faults, fmt.Errorf("WithAllowedOrigins: %w", err))
 			}
@@ -160,17 +160,33 @@ func WithAllowedHosts(hosts ...string) Option {
 	return func(c *config) error {
 		var faults []error
 		for _, h := range hosts {
-			_, _, err := net.SplitHostPort(h)
-			host, hasPort := hostname(h), err == nil
-			if err := checkHost(host); err != nil || hasPort {
-				if scheme, _, isURL := strings.Cut(h, "://"); isURL {
-					err = fmt.Errorf("leave out %s://", scheme)
-				} else if hasPort {
-					err = errors.New("leave out the port")
-				}
-				faults = append(faults, fmt.Errorf("WithAllowedHosts: %q is not a host name such as mcp-server.internal.example: %w", h, err))
+			host, err := edge.ParseHost(h)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("WithAllowedHosts: %w", err))
 			}
 			c.hosts = append(c.hosts, host)
+		}
+		return errors.Join(faults...)
+	}
+}
+
+// WithTrustedProxies names the networks of the gateways and load balancers in front of
+// the server. Their X-Forwarded-For becomes the client's address in the logs, and their
+// X-Forwarded-Host is checked in place of the Host header. From all other addresses,
+// and without this option, both headers are ignored.
+//
+// A proxy that is named here must set X-Forwarded-Host itself or remove it: one that
+// forwards a client's lets the client choose. The header Forwarded (RFC 7239) is never
+// read, because a proxy that sets one of the two forwards a client's other.
+func WithTrustedProxies(networks ...netip.Prefix) Option {
+	return func(c *config) error {
+		var faults []error
+		for _, n := range networks {
+			network, err := edge.ParseProxy(n)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("WithTrustedProxies: %q is not the network of a proxy, such as 10.0.0.0/24: %w", network, err))
+			}
+			c.proxies = append(c.proxies, network)
 		}
 		return errors.Join(faults...)
 	}

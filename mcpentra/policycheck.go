@@ -10,6 +10,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -28,7 +29,7 @@ type policyCheck struct {
 // belongs inside readBody.
 func (p *policyCheck) request(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := requestBody(r)
+		body := edge.BodyOf(r)
 		if body == nil {
 			next.ServeHTTP(w, r)
 			return

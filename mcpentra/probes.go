@@ -39,7 +39,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 
 // ready answers whether new requests should come here.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	if s.drain.hasBegun() {
+	if s.drain.Begun() {
 		probed(w, http.StatusServiceUnavailable, probe{Status: "draining"})
 		return
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
@@ -35,6 +36,18 @@ type rejection struct {
 	message string // for the caller: what was expected, and what to do
 }
 
+// rejectionOf gives a refusal by package edge its JSON-RPC code.
+func rejectionOf(why *edge.Refusal) rejection {
+	code := codeBadRequest
+	switch why.Status {
+	case http.StatusForbidden:
+		code = codeRefused
+	case http.StatusServiceUnavailable:
+		code = codeUnavailable
+	}
+	return rejection{why.Status, code, why.Reason, why.Message}
+}
+
 // sessionNotFound is the answer to a session id that is unknown, and to another
 // user's: nobody learns which sessions there are, and a client that comes back with
 // another account begins a new one.
@@ -54,7 +67,7 @@ type refuser struct {
 
 // reject answers the request, and writes its line in the log. more is only for the log.
 func (f *refuser) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {
-	if body := requestBody(r); body != nil && !isBatch(body) {
+	if body := edge.BodyOf(r); body != nil && !isBatch(body) {
 		method, _ := envelope(body, jsonspan.Value(body, 0))
 		more = append(more, slog.String("method", method))
 	}

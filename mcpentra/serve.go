@@ -2,24 +2,15 @@ package mcpentra
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-)
 
-// The bounds of [Server.Serve] on connections, besides [Limits].
-const (
-	headerTimeout = 10 * time.Second // for a request's header to arrive
-	idleTimeout   = 2 * time.Minute  // between requests
-	// maxHeaderBytes has room for the largest token that is judged, 64 KiB; what
-	// is larger is answered 431.
-	maxHeaderBytes = 128 << 10
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 // ListenAndServe listens on the TCP address, such as ":8000", and calls
@@ -44,51 +35,49 @@ func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
 // TCP keep-alive, which listeners of package net have on, ends those whose other
 // end is gone. For TLS, wrap the listener with crypto/tls.NewListener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	server := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(connectionLog{s.log.Logger}, "", 0),
-	}
 	s.log.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{slog.String("address", l.Addr().String())}, s.description...)...)
 	fetching, stopFetching := context.WithCancel(ctx)
 	defer stopFetching()
 	go func() { _ = s.verifier.Ready(fetching) }() // the verifier logs what is wrong
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("mcpentra: serving ended: %w", err)
-	case <-ctx.Done():
-	}
-	s.log.InfoContext(ctx, "draining", "at_most", s.limits.DrainTimeout)
-	s.Drain()
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.DrainTimeout)
-	defer cancel()
-	if err := server.Shutdown(deadline); err != nil {
-		s.log.WarnContext(ctx, "calls under way are cut off", "error", err)
-		_ = server.Close()
+	err := (&edge.Server{Handler: s, Log: s.log.Logger, Drain: s.drain, DrainTimeout: s.limits.DrainTimeout}).Serve(ctx, l)
+	if err != nil {
+		return fmt.Errorf("mcpentra: %w", err)
 	}
 	s.endSessions()
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("mcpentra: serving ended: %w", err)
-	}
 	return nil
 }
 
-// A connectionLog receives what net/http logs: mostly what unauthenticated clients do to
-// connections, and now and then that the process can't accept any.
-type connectionLog struct{ log *slog.Logger }
+// Drain prepares for the end: /ready answers 503 from now on, and streams that
+// would stay open end as soon as no call is under way. Calls are still answered. Drain
+// does not wait. [Server.Serve] calls it; an http.Server of your own does with
+// RegisterOnShutdown(srv.Drain).
+func (s *Server) Drain() { s.drain.Begin() }
 
-// Write implements [io.Writer].
-func (l connectionLog) Write(p []byte) (int, error) {
-	text, level := strings.TrimSpace(string(p)), slog.LevelDebug
-	if strings.HasPrefix(text, "http: Accept error") || strings.HasPrefix(text, "http: panic") { // out of files, for one
-		level = slog.LevelError
-	}
-	l.log.Log(context.Background(), level, text)
-	return len(p), nil
+// draining counts calls, and ends streams when the server drains.
+func (s *Server) draining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isStream(r) {
+			s.drain.BeginCall()
+			defer s.drain.EndCall()
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel, refusal := s.drain.Stream(r.Context())
+		if refusal != nil {
+			w.Header().Set("Retry-After", "1")
+			s.reject(w, r, rejectionOf(refusal))
+			return
+		}
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// isStream tells requests that stay open for what the server may have to say: GET
+// until 2025-11-25, and subscriptions/listen from 2026-07-28, whose header the
+// SDK compares with the body.
+func isStream(r *http.Request) bool {
+	return r.Method == http.MethodGet || strings.EqualFold(r.Header.Get("Mcp-Method"), "subscriptions/listen")
 }
 
 // describe is what the log says of the server at its start.

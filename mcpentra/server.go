@@ -13,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -43,7 +44,7 @@ type Server struct {
 	mcp     *mcp.Server
 	handler http.Handler
 	limits  Limits
-	drain   *drain
+	drain   *edge.Drain
 
 	verifier *entraauth.Verifier
 	log      *requestLog
@@ -108,7 +109,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 
 // newStages returns a server with all that its stages need.
 func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *Server {
-	s := &Server{verifier: v, limits: c.limits.withDefaults(), access: &c.access, drain: newDrain()}
+	s := &Server{verifier: v, limits: c.limits.withDefaults(), access: &c.access, drain: edge.NewDrain()}
 	s.log = &requestLog{c.log, c.sessions}
 	s.refuser = &refuser{s.log, v, metadataURL(resource)}
 	s.users = newUsers(s.limits, time.Now, s.reject)
@@ -191,9 +192,9 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	}
 	protected.Handle("/", s.notFound(resource))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the Host check
+	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the host check
 	mux.HandleFunc("GET /ready", s.ready)
-	mux.Handle("/", s.newGate(resource, c).protect(protected))
+	mux.Handle("/", s.checkHost(newHostCheck(resource, c), protected))
 	return s.arrive(c.proxies, mux)
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
@@ -23,7 +24,7 @@ func (s *Server) speak(next http.Handler) http.Handler {
 	hidden := newIDs()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		spellHeaders(r)
-		body := requestBody(r)
+		body := edge.BodyOf(r)
 		if body == nil {
 			answer := &reply{ResponseWriter: w, ids: hidden} // a stream may replay an answer
 			next.ServeHTTP(answer, r)
@@ -62,7 +63,9 @@ func (s *Server) speak(next http.Handler) http.Handler {
 // withBody returns the request with that body, from its beginning.
 func withBody(r *http.Request, body []byte) *http.Request {
 	r = r.WithContext(r.Context())
-	r.Body = wholeBody{bytes.NewReader(body), body}
+	whole := &edge.Body{}
+	whole.Init(body)
+	r.Body = whole
 	return r
 }
 
@@ -130,8 +133,8 @@ func (s *Server) finish(a *reply, r *http.Request) {
 		a.appendRefusals()
 	case a.held == http.StatusAccepted:
 		a.writeRefusals()
-	case isUnknown && !isBatch(requestBody(r)):
-		body := requestBody(r)
+	case isUnknown && !isBatch(edge.BodyOf(r)):
+		body := edge.BodyOf(r)
 		if _, id := envelope(body, jsonspan.Value(body, 0)); id == nil { // JSON-RPC 2.0 section 4.1
 			a.Header().Del("Content-Type")
 			a.Header().Del("X-Content-Type-Options")
@@ -144,7 +147,7 @@ func (s *Server) finish(a *reply, r *http.Request) {
 	case isUnknown:
 		s.reject(a.ResponseWriter, r, rejection{http.StatusBadRequest, codeMethodNotFound, "method_not_found", methodNotFound(method)})
 	default:
-		s.reject(a.ResponseWriter, r, refusalOf(a.held, string(a.text), requestBody(r)))
+		s.reject(a.ResponseWriter, r, refusalOf(a.held, string(a.text), edge.BodyOf(r)))
 	}
 }
 

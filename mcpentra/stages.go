@@ -15,6 +15,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 	"github.com/mcpentra/mcp-entra-go/internal/arguments"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -28,7 +29,7 @@ func (s *Server) requestStages() []func(http.Handler) http.Handler {
 		s.ownSession,       // for the caller, another user's session does not exist
 		s.readBody,         // all of it, bounded: the stages below look into it
 		s.users.messages,   // every message counts against the limits before any of them runs
-		s.drained,          // counts calls under way, so that streams end after them
+		s.draining,         // counts calls under way, so that streams end after them
 		s.watchStreams,     // a stream ends with the token that opened it
 		s.replays,          // a resumed stream shows the answer of a call, made with another token
 		s.policies.request, // a refusal before dispatch has its status and challenge
@@ -133,13 +134,13 @@ func (s *Server) recoverMessage(m *message) {
 
 // arrive is the outermost stage of all requests: it makes the call, and bounds how long
 // the client may take over what it sends and reads.
-func (s *Server) arrive(trusted proxies, next http.Handler) http.Handler {
+func (s *Server) arrive(trusted edge.Proxies, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, r := newCall(r)
 		if parent := r.Header["Traceparent"]; len(parent) > 0 {
 			c.trace = traceID(parent[0])
 		}
-		c.client, c.host = trusted.origin(r)
+		c.client, c.host = trusted.Client(r)
 		w.Header().Set(requestIDHeader, c.id)
 		if clean := cleanPath(r.URL.Path); clean != r.URL.Path {
 			u := *r.URL
@@ -147,7 +148,8 @@ func (s *Server) arrive(trusted proxies, next http.Handler) http.Handler {
 			r.URL = &u
 		}
 		defer s.log.recovered(r)
-		next.ServeHTTP(patient(w, r, s.limits), r)
+		c.writer.Init(w, r, s.limits.BodyTimeout, s.limits.WriteTimeout)
+		next.ServeHTTP(&c.writer, r)
 	})
 }
 
@@ -192,8 +194,6 @@ func (s *Server) readBody(next http.Handler) http.Handler {
 		whole.ServeHTTP(w, r)
 	})
 }
-
-func (s *Server) drained(next http.Handler) http.Handler { return s.drain.watch(s.reject, next) }
 
 // requestIDHeader is where an answer has its request's id.
 const requestIDHeader = "X-Request-Id"

@@ -1,4 +1,4 @@
-package mcpentra
+package edge
 
 import (
 	"errors"
@@ -11,32 +11,48 @@ import (
 	"strings"
 )
 
-// parseResource checks the URL that clients are given.
-func parseResource(s string) (*url.URL, error) {
+// ParseResource parses the URL that clients are given for a resource (RFC 9728).
+func ParseResource(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil:
-		return nil, fmt.Errorf("resource URL: %q is not a URL such as https://mcp.example.com/mcp", s)
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(hostname(u.Host))):
-		return nil, fmt.Errorf("resource URL: %q must be https; http is for loopback hosts", s)
+		return nil, fmt.Errorf("%q is not a URL such as https://mcp.example.com/mcp", s)
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(Hostname(u.Host))):
+		return nil, fmt.Errorf("%q must be https; http is for loopback hosts", s)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s, "#"):
-		return nil, fmt.Errorf("resource URL: %q must have no query or fragment (RFC 9728 section 1.2)", s)
+		return nil, fmt.Errorf("%q must have no query or fragment (RFC 9728 section 1.2)", s)
 	case strings.HasSuffix(u.Path, "/"):
-		return nil, fmt.Errorf("resource URL: %q must have no trailing slash: clients compare it exactly", s)
+		return nil, fmt.Errorf("%q must have no trailing slash: clients compare it exactly", s)
 	case strings.ContainsAny(u.Path, "{} ") || u.EscapedPath() != u.Path || (u.Path != "" && path.Clean(u.Path) != u.Path):
-		return nil, fmt.Errorf("resource URL: the path %q must be a clean one, of characters that need no escape, without spaces and braces", u.Path)
-	case path.Base(u.Path) == "health" || path.Base(u.Path) == "ready" || strings.HasSuffix(u.Path, consentPath) || strings.Contains(u.Path, "/.well-known/"):
-		return nil, fmt.Errorf("resource URL: the path %q is taken", u.Path)
+		return nil, fmt.Errorf("the path %q must be a clean one, of characters that need no escape, without spaces and braces", u.Path)
 	}
 	if err := checkSite(u); err != nil {
-		return nil, fmt.Errorf("resource URL: %q: %w", s, err)
+		return nil, fmt.Errorf("%q: %w", s, err)
 	}
 	return u, nil
 }
 
-// parseOrigin returns the origin as browsers write it in the Origin header (RFC
+// ParseHost returns the host in the form in which hosts are compared. It accepts
+// names and addresses without port.
+func ParseHost(s string) (string, error) {
+	_, _, err := net.SplitHostPort(s)
+	hasPort := err == nil
+	host := Hostname(s)
+	err = checkHost(host)
+	if scheme, _, isURL := strings.Cut(s, "://"); isURL {
+		err = fmt.Errorf("leave out %s://", scheme)
+	} else if hasPort {
+		err = errors.New("leave out the port")
+	}
+	if err != nil {
+		return "", fmt.Errorf("%q is not a host name such as mcp-server.internal.example: %w", s, err)
+	}
+	return host, nil
+}
+
+// ParseOrigin returns the origin as browsers write it in the Origin header (RFC
 // 6454 section 6.2): in lower case, without path and without the default port.
-func parseOrigin(s string) (string, error) {
+func ParseOrigin(s string) (string, error) {
 	fault := func(why string) (string, error) {
 		return "", fmt.Errorf("%q is not an origin such as https://app.example.com: %s", s, why)
 	}
@@ -55,15 +71,12 @@ func parseOrigin(s string) (string, error) {
 	if err := checkSite(u); err != nil {
 		return fault(err.Error())
 	}
-	return originOf(u), nil
+	return OriginOf(u), nil
 }
 
-// defaultPorts are left out of origins.
-var defaultPorts = map[string]string{"https": "443", "http": "80"}
-
-// originOf returns the origin of a URL whose site has been checked.
-func originOf(u *url.URL) string {
-	scheme, host := strings.ToLower(u.Scheme), hostname(u.Host)
+// OriginOf returns the origin of a URL from ParseResource.
+func OriginOf(u *url.URL) string {
+	scheme, host := strings.ToLower(u.Scheme), Hostname(u.Host)
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
@@ -73,9 +86,38 @@ func originOf(u *url.URL) string {
 	return scheme + "://" + host
 }
 
-// checkSite checks host and port of a URL.
+// defaultPorts are left out of origins.
+var defaultPorts = map[string]string{"https": "443", "http": "80"}
+
+// Hostname returns the host of a Host header or URL in the form in which hosts are
+// compared: without port, brackets and final dot, in lower case, an address as netip
+// writes it.
+func Hostname(hostport string) string {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	if inner, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inner, "]") {
+		host = strings.TrimSuffix(inner, "]")
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.String()
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".")
+}
+
+// isLoopback reports whether a host from Hostname is this machine.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+// checkSite checks the host and port of a URL.
 func checkSite(u *url.URL) error {
-	if err := checkHost(hostname(u.Host)); err != nil {
+	if err := checkHost(Hostname(u.Host)); err != nil {
 		return err
 	}
 	if u.Port() == "" && !strings.HasSuffix(u.Host, ":") {
@@ -87,8 +129,8 @@ func checkSite(u *url.URL) error {
 	return nil
 }
 
-// checkHost checks what hostname has returned: that it is one host, in the form in
-// which clients send it.
+// checkHost checks that a host from Hostname is one host, in the form that clients
+// send.
 func checkHost(host string) error {
 	address, err := netip.ParseAddr(host)
 	switch {
@@ -120,37 +162,12 @@ func checkHost(host string) error {
 	return nil
 }
 
-// endsInNumber reports whether the last label is a number, which browsers take for an
-// address (WHATWG URL, section 3.5).
+// endsInNumber reports whether the last label is a number: browsers read such a host as
+// an address (WHATWG URL, section 3.5).
 func endsInNumber(host string) bool {
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	if hex, ok := strings.CutPrefix(last, "0x"); ok {
 		return strings.Trim(hex, "0123456789abcdef") == ""
 	}
 	return last != "" && strings.Trim(last, "0123456789") == ""
-}
-
-// hostname returns the host of a Host header or URL in the one form in which
-// hosts are compared: without port, brackets and final dot, in lower case, an
-// address as netip writes it.
-func hostname(hostport string) string {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
-	}
-	if inner, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inner, "]") {
-		host = strings.TrimSuffix(inner, "]")
-	}
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.String()
-	}
-	return strings.TrimSuffix(strings.ToLower(host), ".")
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.Unmap().IsLoopback()
 }
