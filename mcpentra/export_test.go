@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
 // MaxIdleUsers is the bound on users that are remembered.
@@ -72,18 +73,6 @@ func OpensState(key []byte, text string) bool {
 	}
 	_, err = s.open(text)
 	return err == nil
-}
-
-// CanonicalURI is the one spelling of a URI.
-var CanonicalURI = canonical
-
-// Closes returns whether a WithResourcePolicy of that pattern holds for a URI.
-func Closes(pattern string) func(uri string) bool {
-	r := newRule(resource, pattern, entraauth.Policy{})
-	return func(uri string) bool {
-		all, complete := readings(uri)
-		return !complete || r.matches(all...)
-	}
 }
 
 // HideAndRestore is what the SDK reads of the body, and what the client is sent of
@@ -185,7 +174,11 @@ func (s *Server) KeptEvents(objectID string) (streams, bytes int) {
 func ResourcePolicyOfNobody(p entraauth.Policy, patterns ...string) func(uri string) error {
 	var a access
 	for _, pattern := range patterns {
-		a.resources = append(a.resources, newRule(resource, pattern, p))
+		of, err := resourceuri.ParseURIPattern(pattern)
+		if err != nil {
+			panic(err)
+		}
+		a.resources = append(a.resources, rule{of, p})
 	}
 	return a.refusesResources(nil, "tools/call", nil)
 }
