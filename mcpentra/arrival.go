@@ -14,6 +14,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // requestIDHeader is where an answer has its request's id.
@@ -109,7 +110,7 @@ func (s *Server) recovered(r *http.Request) {
 	}
 	if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 		s.log.LogAttrs(r.Context(), slog.LevelError, requestLine, append(arrivalAttrs(r), slog.String("outcome", failed),
-			slog.String("reason", "internal_error"), slog.String("panic", panicText(p)), slog.String("stack", string(debug.Stack())))...)
+			slog.String("reason", "internal_error"), slog.String("panic", safelog.Panic(p)), slog.String("stack", string(debug.Stack())))...)
 	}
 	panic(http.ErrAbortHandler)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // The outcomes of a request, in the log.
@@ -93,10 +94,6 @@ func (s *Server) auditRefusal(r *http.Request, status int, e *entraauth.Error, t
 	s.log.LogAttrs(r.Context(), level, requestLine, attrs...)
 }
 
-// maxLoggedTargets is how many names a line holds: all of a batch. Of a longer list
-// it says how many more there are.
-const maxLoggedTargets = 32
-
 // appendTargets names what a request uses: one by its kind, several in a list.
 func appendTargets(attrs []slog.Attr, targets []target) []slog.Attr {
 	switch len(targets) {
@@ -105,9 +102,9 @@ func appendTargets(attrs []slog.Attr, targets []target) []slog.Attr {
 	case 1:
 		return append(attrs, slog.String(kindNames[targets[0].kind], targets[0].name))
 	}
-	names := make([]string, min(len(targets), maxLoggedTargets))
+	names := make([]string, min(len(targets), safelog.MaxNames))
 	for i := range names {
-		names[i] = kindNames[targets[i].kind] + " " + cut(targets[i].name, maxLoggedName)
+		names[i] = kindNames[targets[i].kind] + " " + safelog.Cut(targets[i].name, safelog.MaxName)
 	}
 	attrs = append(attrs, slog.Any("targets", names))
 	if more := len(targets) - len(names); more > 0 {

@@ -2,7 +2,6 @@ package mcpentra
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -74,23 +73,6 @@ func OpensState(key []byte, text string) bool {
 	_, err = s.open(text)
 	return err == nil
 }
-
-// HideAndRestore is what the SDK reads of the body, and what the client is sent of
-// what the SDK makes of it.
-func HideAndRestore(body string, sdk func(hidden string) string) (hidden, restored string) {
-	x := newIDs()
-	hidden = string(x.hide([]byte(body)))
-	return hidden, string(x.restore([]byte(sdk(hidden))))
-}
-
-// HideIDs returns a function that looks at the body once.
-func HideIDs(body []byte) func() {
-	x := newIDs()
-	return func() { _ = x.hide(body) }
-}
-
-// Bounded is a logger as the server has it.
-func Bounded(h slog.Handler) *slog.Logger { return slog.New(bounded{h}) }
 
 // EndSessions ends the sessions that a test has left.
 func (s *Server) EndSessions() { s.endSessions() }
@@ -182,9 +164,3 @@ func ResourcePolicyOfNobody(p entraauth.Policy, patterns ...string) func(uri str
 	}
 	return a.refusesResources(nil, "tools/call", nil)
 }
-
-// Redacted is a text as the log has it.
-var Redacted = redacted
-
-// PanicText is what the log holds of a panic's value.
-var PanicText = panicText

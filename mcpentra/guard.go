@@ -111,11 +111,6 @@ func targetsIn(body []byte) ([]target, error) {
 	return all, nil
 }
 
-func isBatch(body []byte) bool {
-	body = bytes.TrimLeft(body, " \t\r\n")
-	return len(body) > 0 && body[0] == '['
-}
-
 // refuseLate makes the denial the answer to the context's request, and reports
 // false if it is too late. The line in the log is observe's.
 func (s *Server) refuseLate(ctx context.Context, d *denial) bool {

@@ -9,6 +9,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
 const (
@@ -55,7 +56,7 @@ func sizeOf(body []byte) (largest size) {
 		text := message.Of(body)
 		largest.bytes = max(largest.bytes, len(text))
 		if len(text) <= maxInitialize { // else it is too large anyway
-			largest.values = max(largest.values, countValues(text))
+			largest.values = max(largest.values, jsonspan.Count(text))
 		}
 	}
 	return largest

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // consentPath is where Entra sends the browser after a consent: the redirect URI
@@ -88,6 +90,6 @@ func (s *Server) tell(ctx context.Context, session *mcp.ServerSession, elicitati
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := session.NotifyElicitationComplete(ctx, &mcp.ElicitationCompleteParams{ElicitationID: elicitation}); err != nil {
-		s.log.InfoContext(ctx, "a client was not told of a consent", "cause", cut(err.Error(), maxLoggedCause))
+		s.log.InfoContext(ctx, "a client was not told of a consent", "cause", safelog.Cut(err.Error(), safelog.MaxText))
 	}
 }

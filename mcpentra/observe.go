@@ -12,6 +12,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -39,7 +40,7 @@ func (s *Server) observe(next mcp.MethodHandler) mcp.MethodHandler {
 		defer func() {
 			if p := recover(); p != nil {
 				s.log.ErrorContext(ctx, "panic in an MCP request", "request_id", requestID(ctx), "method", method,
-					"panic", panicText(p), "stack", string(debug.Stack()))
+					"panic", safelog.Panic(p), "stack", string(debug.Stack()))
 				result, err = nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "internal error"}
 			}
 			if n.cause == nil {
@@ -65,7 +66,7 @@ func causeAttrs(cause error) []slog.Attr {
 	if e, ok := errors.AsType[*obo.Error](cause); ok {
 		attrs = append(attrs, slog.String("reason", strings.ReplaceAll(e.Kind.Error(), " ", "_"))) // consent_required
 	}
-	attrs = append(attrs, slog.Any("error", loggedError{cause}))
+	attrs = append(attrs, safelog.Error(cause))
 	if detail, ok := errors.AsType[loggable](cause); ok {
 		attrs = append(attrs, slog.Any("detail", detail))
 	}

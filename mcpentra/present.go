@@ -8,6 +8,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/azuretext"
 )
 
 // userError is an error that says what the caller may read of it: those of
@@ -48,7 +50,7 @@ func callerText(cause error) string {
 		return user.UserText()
 	}
 	if azure, ok := errors.AsType[*azcore.ResponseError](cause); ok {
-		return azureText(azure)
+		return azuretext.ForUser(azure)
 	}
 	_, isURL := errors.AsType[*url.Error](cause)
 	_, isNet := errors.AsType[net.Error](cause)

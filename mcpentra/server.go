@@ -15,6 +15,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 	"github.com/mcpentra/mcp-entra-go/internal/arguments"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
@@ -88,7 +89,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if c.log == nil {
 		c.log = slog.Default()
 	}
-	c.log = slog.New(bounded{c.log.Handler()})
+	c.log = slog.New(safelog.NewHandler(c.log.Handler()))
 	faults = append(faults, checkPairing(v, c.exchanger))
 	server, err := newMCPServer(&c)
 	faults = append(faults, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 const (
@@ -124,7 +125,7 @@ func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, lo
 				err = fmt.Errorf("panic: %v", p)
 			}
 			if err != nil {
-				log.WarnContext(ctx, "the handler of a subscription's end failed", "resource", cut(req.Params.URI, maxLoggedName), "error", cut(err.Error(), maxLoggedCause))
+				log.WarnContext(ctx, "the handler of a subscription's end failed", "resource", safelog.Cut(req.Params.URI, safelog.MaxName), "error", safelog.Cut(err.Error(), safelog.MaxText))
 			}
 			err = nil
 		}()
