@@ -1,10 +1,8 @@
 package mcpentra
 
 import (
-	"context"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -103,54 +101,8 @@ func (s *Server) Kept() (sessions, subscriptions, consents int) {
 	return len(s.sessions.byServer), subscriptions, len(s.waiting.byID)
 }
 
-// Events is the store of events, for tests of what it keeps.
-type Events struct{ *events }
-
-// NewEvents returns a store with smaller bounds than a server's.
-func NewEvents() Events {
-	e := newEvents()
-	e.userBytes, e.allBytes = MaxUserEvents, MaxAllEvents
-	return Events{e}
-}
-
-// Sizes returns how many streams are kept and what they take, for all and for a user.
-func (e Events) Sizes(user string) (streams, bytes, all int) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if sh := e.shelves[user]; sh != nil {
-		streams, bytes = len(sh.open)+sh.answered.Len(), sh.bytes
-	}
-	return streams, bytes, e.bytes
-}
-
-// OpenFor opens a stream of the user.
-func (e Events) OpenFor(user, session, stream string) { e.open(user, session, stream) }
-
-// Answer appends an answer to a call's stream of its own, which then ends.
-func (e Events) Answer(user, session, stream string, data []byte) {
-	r := e.open(user, session, stream)
-	_ = e.Append(context.Background(), session, stream, data) // to a stream that is there
-	e.answered(r)
-}
-
-// The bounds of Events.
-const (
-	MaxUserEvents = maxUserEvents >> 4
-	MaxAllEvents  = maxAllEvents >> 4
-	MaxAnswers    = maxAnswers
-)
-
-// KeptEvents is what is kept for resuming the streams of the user with that object id.
-func (s *Server) KeptEvents(objectID string) (streams, bytes int) {
-	s.events.mu.Lock()
-	defer s.events.mu.Unlock()
-	for user, sh := range s.events.shelves {
-		if strings.HasSuffix(user, objectID) {
-			return len(sh.open) + sh.answered.Len(), sh.bytes
-		}
-	}
-	return 0, 0
-}
+// KeptEvents is what is kept for resuming the user's streams.
+func (s *Server) KeptEvents(user string) (streams, bytes int) { return s.events.Kept(user) }
 
 // ResourcePolicyOfNobody is what tools ask on behalf of a caller who meets no policy.
 func ResourcePolicyOfNobody(p entraauth.Policy, patterns ...string) func(uri string) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 	"github.com/mcpentra/mcp-entra-go/internal/arguments"
+	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 	"github.com/mcpentra/mcp-entra-go/obo"
@@ -57,7 +58,7 @@ type Server struct {
 	users       *users
 	sessions    *sessions
 	streams     *streams
-	events      *events // nil without sessions
+	events      *eventstore.Store // nil without sessions
 	drain       *drain
 	description []slog.Attr       // of the line at its start
 	unsubscribe mcp.MethodHandler // of the SDK
@@ -163,8 +164,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	var resume mcp.EventStore
 	if c.sessions {
-		s.events = newEvents()
-		s.events.admits = s.admitsSession
+		s.events = eventstore.New(eventstore.Options{Begin: beginAnswer, Keep: s.keepsNews})
 		resume = s.events
 	}
 	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{

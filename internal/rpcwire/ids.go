@@ -82,7 +82,8 @@ func fragileIDs(body []byte, message jsonspan.Span) []jsonspan.Span {
 	for _, p := range params {
 		for name, v := range jsonspan.Members(body, p) {
 			switch {
-			case string(name) == "requestId" && method == "notifications/cancelled", string(name) == "progressToken" && method == "notifications/progress":
+			case string(name) == "requestId" && method == "notifications/cancelled", //nolint:misspell // the protocol's spelling
+				string(name) == "progressToken" && method == "notifications/progress":
 				look(v)
 			case string(name) == "_meta":
 				for name, v := range jsonspan.Members(body, v) {

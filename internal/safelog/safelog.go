@@ -32,15 +32,15 @@ func Cut(s string, most int) string {
 
 // Error returns the attribute of a failure's cause, which is logged by its text alone,
 // whatever its own methods for logging say.
-func Error(cause error) slog.Attr { return slog.Any("error", textOnly{cause}) }
+func Error(cause error) slog.Attr { return slog.Any("error", textOnlyError{cause}) }
 
-type textOnly struct{ cause error }
+type textOnlyError struct{ cause error }
 
 // Error implements error.
-func (e textOnly) Error() string { return e.cause.Error() }
+func (e textOnlyError) Error() string { return e.cause.Error() }
 
 // Unwrap returns the cause.
-func (e textOnly) Unwrap() error { return e.cause }
+func (e textOnlyError) Unwrap() error { return e.cause }
 
 // NewHandler returns a handler that makes every record safe for next.
 func NewHandler(next slog.Handler) slog.Handler { return bounded{next} }
@@ -95,11 +95,12 @@ func shortened(a slog.Attr) slog.Attr {
 		return slog.Attr{Key: a.Key, Value: slog.GroupValue(short...)}
 	case slog.KindAny:
 		return slog.Attr{Key: a.Key, Value: shortenedAny(v, most)}
+	default: // numbers and times
+		return slog.Attr{Key: a.Key, Value: v}
 	}
-	return slog.Attr{Key: a.Key, Value: v}
 }
 
-// shortenedAny bounds values that a handler would print in full.
+// shortenedAny bounds values that handlers print in full.
 func shortenedAny(v slog.Value, most int) slog.Value {
 	switch x := v.Any().(type) {
 	case error:
