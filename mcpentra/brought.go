@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -103,7 +104,7 @@ func (b *brought) policies(name string, policies []entraauth.Policy) {
 	old := b.now.Load()
 	rules := slices.Clone(old.tools)
 	for _, p := range policies {
-		rules = append(rules, rule{pattern: name, policy: p.Clone(), forms: []string{name}})
+		rules = append(rules, rule{resourceuri.Name(name), p.Clone()})
 	}
 	b.now.Store(&broughtRules{rules, old.standsFor})
 }

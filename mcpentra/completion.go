@@ -8,6 +8,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
 // knownTemplate replaces the template of a completion by the spelling in which it is
@@ -22,9 +23,9 @@ func (a *access) knownTemplate(m *message) error {
 	if all[p.Ref.URI] != nil {
 		return nil
 	}
-	want := canonicalTemplate(p.Ref.URI)
+	want := resourceuri.CanonicalTemplate(p.Ref.URI)
 	for known := range all {
-		if canonicalTemplate(known) == want {
+		if resourceuri.CanonicalTemplate(known) == want {
 			p.Ref.URI = known
 			return nil
 		}
@@ -51,45 +52,12 @@ func (a *access) filterCompletion(id *entraauth.Identity, p *mcp.CompleteParams,
 	all := len(r.Completion.Values)
 	r.Completion.Values = keep(r.Completion.Values, func(value string) bool {
 		values[p.Argument.Name] = value
-		begin, settled := expand(p.Ref.URI, values, p.Argument.Name)
+		begin, settled := resourceuri.Expand(p.Ref.URI, values, p.Argument.Name)
 		return a.decide(id, []target{{resource, begin}}) == nil && (settled || !a.mayClose(id, begin))
 	})
 	if len(r.Completion.Values) < all {
 		r.Completion.Total = 0 // it would reveal the others
 	}
-}
-
-// expand returns what the URIs of a template begin with, as far as the values of
-// its variables are known, and whether that has the value of the argument in it.
-func expand(template string, values map[string]string, argument string) (begin string, settled bool) {
-	if !strings.Contains(template, "{") {
-		return "", false // a completion for no variable may be of anything
-	}
-	for {
-		literal, rest, found := strings.Cut(template, "{")
-		begin += literal
-		if !found {
-			return begin, settled
-		}
-		expression, after, _ := strings.Cut(rest, "}")
-		name := strings.TrimSuffix(strings.TrimLeft(expression, "+#/.;?&"), "*")
-		value, known := values[name]
-		if !known { // also of several variables in one expression
-			return begin, settled
-		}
-		operator, _, _ := strings.Cut(expression, name)
-		if operator != "+" {
-			begin += operator
-		}
-		begin += escapeValue(value, operator == "+" || operator == "#")
-		settled = settled || name == argument
-		template = after
-	}
-}
-
-// escapeValue is a variable's value in a URI.
-func escapeValue(value string, slashes bool) string {
-	return escape(strings.ReplaceAll(value, "%", "%25"), func(c byte) bool { return isUnreserved(c) || slashes && c == '/' })
 }
 
 // mayClose reports whether a policy that the caller fails may hold for some resource
@@ -102,10 +70,5 @@ func (a *access) mayClose(id *entraauth.Identity, begin string) bool {
 	if len(a.standsFor)+len(b.standsFor) > 0 && (fails(a.tools) || fails(b.tools)) {
 		return true
 	}
-	begins := prefixForms(begin)
-	return slices.ContainsFunc(a.resources, func(r rule) bool {
-		return r.policy.Check(id) != nil && slices.ContainsFunc(begins, func(begin string) bool {
-			return slices.ContainsFunc(r.forms, func(form string) bool { return strings.HasPrefix(form, begin) })
-		})
-	})
+	return slices.ContainsFunc(a.resources, func(r rule) bool { return r.policy.Check(id) != nil && r.MayMatchBelow(begin) })
 }

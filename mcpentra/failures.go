@@ -10,6 +10,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/azuretext"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -99,7 +100,7 @@ func callerText(cause error) string {
 		return user.UserText()
 	}
 	if azure, ok := errors.AsType[*azcore.ResponseError](cause); ok {
-		return azureText(azure)
+		return azuretext.ForUser(azure)
 	}
 	_, isURL := errors.AsType[*url.Error](cause)
 	_, isNet := errors.AsType[net.Error](cause)

@@ -7,6 +7,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
 const (
@@ -50,7 +51,7 @@ func sizeOf(body []byte) (largest size) {
 		text := message.Of(body)
 		largest.bytes = max(largest.bytes, len(text))
 		if len(text) <= maxInitialize { // else it is too large anyway
-			largest.values = max(largest.values, countValues(text))
+			largest.values = max(largest.values, jsonspan.Count(text))
 		}
 	}
 	return largest

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // consentPath is where Entra sends the browser after a consent: the redirect URI
@@ -80,6 +82,6 @@ func (c *consent) tell(ctx context.Context, session *mcp.ServerSession, elicitat
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := session.NotifyElicitationComplete(ctx, &mcp.ElicitationCompleteParams{ElicitationID: elicitation}); err != nil {
-		c.log.InfoContext(ctx, "a client was not told of a consent", "cause", cut(err.Error(), maxLoggedCause))
+		c.log.InfoContext(ctx, "a client was not told of a consent", "cause", safelog.Cut(err.Error(), safelog.MaxText))
 	}
 }

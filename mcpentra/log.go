@@ -14,6 +14,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -98,7 +99,7 @@ func causeAttrs(cause error) []slog.Attr {
 	if e, ok := errors.AsType[*obo.Error](cause); ok {
 		attrs = append(attrs, slog.String("reason", strings.ReplaceAll(e.Kind.Error(), " ", "_"))) // consent_required
 	}
-	attrs = append(attrs, slog.Any("error", loggedError{cause}))
+	attrs = append(attrs, safelog.Error(cause))
 	if detail, ok := errors.AsType[loggable](cause); ok {
 		attrs = append(attrs, slog.Any("detail", detail))
 	}
@@ -159,7 +160,7 @@ func (l *requestLog) hasNotifications(c *call) bool { return !l.sessions && c !=
 
 // panicked writes the line of a message that panicked.
 func (l *requestLog) panicked(m *message, p any) {
-	l.ErrorContext(m, "panic in an MCP request", "request_id", requestID(m), "method", m.method, "panic", panicText(p), "stack", string(debug.Stack()))
+	l.ErrorContext(m, "panic in an MCP request", "request_id", requestID(m), "method", m.method, "panic", safelog.Panic(p), "stack", string(debug.Stack()))
 }
 
 // recovered is deferred. It writes the line of a request whose handling panicked
@@ -172,14 +173,10 @@ func (l *requestLog) recovered(r *http.Request) {
 	}
 	if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 		l.write(r.Context(), slog.LevelError, append(requestAttrs(r), slog.String("outcome", failed),
-			slog.String("reason", "internal_error"), slog.String("panic", panicText(p)), slog.String("stack", string(debug.Stack()))))
+			slog.String("reason", "internal_error"), slog.String("panic", safelog.Panic(p)), slog.String("stack", string(debug.Stack()))))
 	}
 	panic(http.ErrAbortHandler)
 }
-
-// maxLoggedTargets is how many names a line holds: all of a batch. Of a longer list
-// it says how many more there are.
-const maxLoggedTargets = 32
 
 // appendTargets names what a request uses: one by its kind, several in a list.
 func appendTargets(attrs []slog.Attr, targets []target) []slog.Attr {
@@ -189,9 +186,9 @@ func appendTargets(attrs []slog.Attr, targets []target) []slog.Attr {
 	case 1:
 		return append(attrs, slog.String(kindNames[targets[0].kind], targets[0].name))
 	}
-	names := make([]string, min(len(targets), maxLoggedTargets))
+	names := make([]string, min(len(targets), safelog.MaxNames))
 	for i := range names {
-		names[i] = kindNames[targets[i].kind] + " " + cut(targets[i].name, maxLoggedName)
+		names[i] = kindNames[targets[i].kind] + " " + safelog.Cut(targets[i].name, safelog.MaxName)
 	}
 	attrs = append(attrs, slog.Any("targets", names))
 	if more := len(targets) - len(names); more > 0 {

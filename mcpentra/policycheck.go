@@ -1,7 +1,6 @@
 package mcpentra
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -188,9 +187,4 @@ func targetsIn(all []target, body []byte) ([]target, error) {
 		return nil, errParameters
 	}
 	return all, nil
-}
-
-func isBatch(body []byte) bool {
-	body = bytes.TrimLeft(body, " \t\r\n")
-	return len(body) > 0 && body[0] == '['
 }

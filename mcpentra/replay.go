@@ -13,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
 )
 
 // A usage is what a request's answer depends on: the policies that admitted its caller
@@ -81,17 +82,38 @@ func (u *usage) noteMet(id *entraauth.Identity, rules []rule) {
 	}
 }
 
-// replays refuses a caller who may not see a call's answer: the stream of a call made
-// with one token can be resumed with another. The store of events has
-// the last word.
+// Admits implements [eventstore.Audience].
+func (u *usage) Admits(ctx context.Context) bool {
+	var caller *entraauth.Identity
+	if a := callOf(ctx); a != nil {
+		caller = a.caller
+	}
+	return u.decide(caller) == nil
+}
+
+// beginAnswer tells the event store about the call whose stream is opened.
+func beginAnswer(ctx context.Context, finished func()) eventstore.Audience {
+	a := callOf(ctx)
+	if a == nil {
+		return nil
+	}
+	if a.lease != nil {
+		a.lease.afterwards(finished)
+	}
+	return a.usage
+}
+
+// replays rejects a caller who may not have a call's answer: a client can resume the
+// stream of a call with another token. The event store has the last word.
 func (s *Server) replays(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.events != nil && r.Method == http.MethodGet {
 			stream, _, _ := strings.Cut(r.Header.Get("Last-Event-ID"), "_")
-			u := s.events.usageOf(r.Header.Get(sessionHeader), stream)
-			if d := u.decide(callOf(r.Context()).caller); d != nil {
-				s.refuser.refuse(w, r, d)
-				return
+			if u, ok := s.events.Audience(r.Header.Get(sessionHeader), stream).(*usage); ok {
+				if d := u.decide(callOf(r.Context()).caller); d != nil {
+					s.refuser.refuse(w, r, d)
+					return
+				}
 			}
 		}
 		next.ServeHTTP(w, r)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
 // MayUseResource returns nil if the policies of [WithResourcePolicy] let the caller of
@@ -76,6 +77,6 @@ func showsFor(uri string) func(rules []rule, show func(*entraauth.Policy)) {
 	if strings.Contains(uri, "{") {
 		return func(rules []rule, show func(*entraauth.Policy)) { showCovering(rules, show, uri) }
 	}
-	all, complete := readings(uri)
+	all, complete := resourceuri.Readings(uri)
 	return func(rules []rule, show func(*entraauth.Policy)) { showHolding(rules, show, all, complete) }
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -57,7 +59,7 @@ type Server struct {
 
 	sessions    *sessions
 	streams     *streams
-	events      *events           // nil without sessions
+	events      *eventstore.Store // nil without sessions
 	unsubscribe mcp.MethodHandler // of the SDK
 
 	description []slog.Attr // of the line at its start
@@ -86,7 +88,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if c.log == nil {
 		c.log = slog.Default()
 	}
-	c.log = slog.New(bounded{c.log.Handler()})
+	c.log = slog.New(safelog.NewHandler(c.log.Handler()))
 	faults = append(faults, checkPairing(v, c.exchanger))
 	server, err := newMCPServer(&c)
 	faults = append(faults, err)
@@ -119,8 +121,7 @@ func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *Server {
 	s.consent = &consent{sealer: c.sealer, exchanger: c.exchanger, log: c.log}
 	s.lending = &lending{exchanger: c.exchanger, log: c.log}
 	if c.sessions {
-		s.events = newEvents()
-		s.events.admits = s.admitsSession
+		s.events = eventstore.New(eventstore.Options{Begin: beginAnswer, Keep: s.keepsNews})
 	}
 	return s
 }

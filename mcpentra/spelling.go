@@ -9,17 +9,19 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
 // respell replaces the URIs of a message by their one spelling, which tool sets and
 // handlers see. It comes after the decision, which looks at what the client sent.
 func respell(m *message) error {
 	one := func(uri *string) error {
-		if len(*uri) > maxURI {
-			return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("the URI has %d bytes; at most %d are taken", len(*uri), maxURI)}
+		if len(*uri) > resourceuri.MaxBytes {
+			return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("the URI has %d bytes; at most %d are taken", len(*uri), resourceuri.MaxBytes)}
 		}
 		m.sentURI = *uri
-		*uri = spelling(*uri)
+		*uri = resourceuri.Spell(*uri)
 		return nil
 	}
 	switch p := m.req.GetParams().(type) {
@@ -98,7 +100,7 @@ func (c *catalog) read(ctx context.Context, method string, req mcp.Request, p *m
 	result, err := c.next(ctx, method, req)
 	for _, other := range []func() string{
 		func() string { return c.registered(ctx, req, uri) },
-		func() string { return foldHost(uri) },
+		func() string { return resourceuri.FoldHost(uri) },
 		func() string { return sent },
 	} {
 		if !isUnknownResource(err) {
@@ -119,9 +121,9 @@ func (c *catalog) registered(ctx context.Context, cause mcp.Request, uri string)
 	if all[uri] != nil {
 		return uri
 	}
-	want := foldHost(uri)
+	want := resourceuri.FoldHost(uri)
 	for known := range all {
-		if canonical(known) == want {
+		if resourceuri.Canonical(known) == want {
 			return known
 		}
 	}

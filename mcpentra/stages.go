@@ -137,6 +137,9 @@ func (s *Server) recoverMessage(m *message) {
 func (s *Server) arrive(trusted edge.Proxies, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, r := newCall(r)
+		if s.log.sessions { // the event store keeps it as long as the answer, and must not keep the call
+			c.usage = &usage{}
+		}
 		if parent := r.Header["Traceparent"]; len(parent) > 0 {
 			c.trace = traceID(parent[0])
 		}

@@ -1,7 +1,9 @@
 package mcpentra
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 const (
@@ -137,7 +140,7 @@ func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, lo
 				err = fmt.Errorf("panic: %v", p)
 			}
 			if err != nil {
-				log.WarnContext(ctx, "the handler of a subscription's end failed", "resource", cut(req.Params.URI, maxLoggedName), "error", cut(err.Error(), maxLoggedCause))
+				log.WarnContext(ctx, "the handler of a subscription's end failed", "resource", safelog.Cut(req.Params.URI, safelog.MaxName), "error", safelog.Cut(err.Error(), safelog.MaxText))
 			}
 			err = nil
 		}()
@@ -173,12 +176,33 @@ func (s *Server) admits(server *mcp.ServerSession, uri string) bool {
 	return s.access.decide(caller, use.appendTargets(nil, "resources/read")) == nil
 }
 
-// admitsSession is admits, for the session of that id.
-func (s *Server) admitsSession(id, uri string) bool {
+// keepsNews reports whether an event that the client of a session has missed may still be
+// sent to it: not if it is news of a resource that the caller may not use now.
+func (s *Server) keepsNews(session string, event []byte) bool {
+	uri, ok := newsOf(event)
+	if !ok {
+		return true
+	}
 	s.sessions.mu.Lock()
-	x := s.sessions.byID[id]
+	x := s.sessions.byID[session]
 	s.sessions.mu.Unlock()
 	return x != nil && s.admits(x.server, uri)
+}
+
+// newsOf returns the resource of which an event has news.
+func newsOf(event []byte) (uri string, ok bool) {
+	const method = "notifications/resources/updated"
+	if !bytes.Contains(event, []byte(method)) {
+		return "", false
+	}
+	var news struct {
+		Method string `json:"method"`
+		Params struct {
+			URI string `json:"uri"`
+		} `json:"params"`
+	}
+	err := json.Unmarshal(event, &news)
+	return news.Params.URI, err == nil && news.Method == method
 }
 
 // addURI notes that the session subscribes to the URI, and reports whether that is

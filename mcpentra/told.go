@@ -13,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // told records which messages of an HTTP request have their line in the log. The SDK
@@ -89,7 +90,7 @@ func (s *Server) tellRefused(r *http.Request, body []byte, status int, written [
 	message := jsonspan.Value(written, at)
 	var id, failure json.RawMessage
 	for name, v := range jsonspan.Members(written, message) {
-		switch name {
+		switch string(name) {
 		case "id":
 			id = v.Of(written)
 		case "error":
@@ -116,7 +117,7 @@ func refusalOfCode(status int, e sdkError) rejection {
 	if status == 0 { // an event's: none was written
 		status = http.StatusOK
 	}
-	why := rejection{status, int(e.Code), "invalid_request", cut(quotedParams.ReplaceAllString(e.Message, "$1 into"), maxLoggedCause)}
+	why := rejection{status, int(e.Code), "invalid_request", safelog.Cut(quotedParams.ReplaceAllString(e.Message, "$1 into"), safelog.MaxText)}
 	switch e.Code {
 	case codeMethodNotFound:
 		why.reason = "method_not_found"
@@ -172,7 +173,7 @@ var paramsOfNotification = map[string]func() any{
 
 func paramsOf(body []byte, message jsonspan.Span) (params []byte) {
 	for name, v := range jsonspan.Members(body, message) {
-		if name == "params" {
+		if string(name) == "params" {
 			params = v.Of(body)
 		}
 	}
