@@ -7,7 +7,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
-	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
 const (
@@ -29,10 +28,11 @@ var keptOf = map[string]int{
 	"subscriptions/listen":      maxInitialize,
 }
 
-// smallIfKept is the stage that bounds what a message may leave behind.
+// smallIfKept is the stage that bounds what a message may leave behind: of a batch, each
+// counts as the largest.
 func smallIfKept(m *message) error {
 	most, kept := keptOf[m.method]
-	if !kept || m.call == nil || m.call.size.bytes <= most && m.call.size.values <= maxValues {
+	if !kept || m.call == nil || m.call.isSmall(most) {
 		return nil
 	}
 	e := &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest,
@@ -41,18 +41,4 @@ func smallIfKept(m *message) error {
 		mcpauth.WriteRefusal(w, r, http.StatusRequestEntityTooLarge, int(e.Code), "body_too_large", e.Message)
 	})
 	return e
-}
-
-// A size is how large a message is; of a batch, the largest of each.
-type size struct{ bytes, values int }
-
-func sizeOf(body []byte) (largest size) {
-	for message := range messagesOf(body) {
-		text := message.Of(body)
-		largest.bytes = max(largest.bytes, len(text))
-		if len(text) <= maxInitialize { // else it is too large anyway
-			largest.values = max(largest.values, jsonspan.Count(text))
-		}
-	}
-	return largest
 }

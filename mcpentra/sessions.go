@@ -41,7 +41,7 @@ type session struct {
 	stream       *entraauth.Identity // of the request that opened the stream of server messages, if it is open
 	uris         map[string]bool     // subscribed to
 	listening    int                 // to how many URIs, by subscriptions/listen
-	running      map[*running]struct{}
+	running      map[*message]struct{}
 	ending       bool // its calls are cancelled, also those that begin now
 	requests     int  // HTTP requests under way
 	idle         *time.Timer

@@ -8,11 +8,62 @@ import (
 	"sync"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
 )
 
 // streamCheck is how often the tokens of open streams are checked.
 const streamCheck = time.Second
+
+// streaming is what sessions and streams add to the stages.
+type streaming struct {
+	sessions *sessions
+	streams  *streams
+	events   *eventstore.Store // nil without sessions
+	access   *access
+	recheck  func(*entraauth.Identity) error
+	refuser  *refuser
+	consent  *consent
+	dispatch mcp.MethodHandler // the SDK's
+}
+
+func newStreaming(v *entraauth.Verifier, l Limits, a *access, f *refuser, c *consent) *streaming {
+	s := &streaming{streams: newStreams(v.Recheck), access: a, recheck: v.Recheck, refuser: f, consent: c}
+	s.sessions = newSessions(l, f.reject, s.sessionEnded)
+	if f.log.sessions {
+		s.events = eventstore.New(eventstore.Options{Begin: beginAnswer, Keep: s.keepsNews})
+	}
+	return s
+}
+
+// sessionEnded lets go what was kept for a session.
+func (s *streaming) sessionEnded(x *session) {
+	s.consent.waiting.drop(x.user, x.server)
+	for uri := range x.uris {
+		s.endSubscription(x, uri)
+	}
+}
+
+// ownSession is a stage of servers with sessions: see owned.
+func (s *streaming) ownSession(next http.Handler) http.Handler {
+	if s.events == nil {
+		return next
+	}
+	return s.sessions.owned(next)
+}
+
+// bind is a stage of servers with sessions: see bound.
+func (s *streaming) bind(m *message) error {
+	if s.events == nil {
+		return nil
+	}
+	return s.sessions.bound(m)
+}
+
+func (s *streaming) begin(m *message) error { return s.sessions.beginRunning(m) }
+func (s *streaming) end(m *message)         { s.sessions.endRunning(m) }
 
 // streams ends streams, which stay open for messages of the server, when the token that
 // opened them is no longer good: it has expired, or its key was withdrawn. Nothing that
@@ -83,9 +134,9 @@ func (t *streams) check() {
 	}
 }
 
-// watchStreams ends the GET streams of protocols up to 2025-11-25 in time. Those of
+// watch ends the GET streams of protocols up to 2025-11-25 in time. Those of
 // later ones are ended by listen. It belongs inside the verifier's middleware.
-func (s *Server) watchStreams(next http.Handler) http.Handler {
+func (s *streaming) watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
 			next.ServeHTTP(w, r)
@@ -143,5 +194,22 @@ func (t *sessions) streaming(id string, caller *entraauth.Identity) (ended func(
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		x.stream = nil
+	}
+}
+
+// endSessions ends what WithSessions has left. The SDK waits for calls that
+// are still under way, so this does not wait for all of them.
+func (s *streaming) endSessions(server *mcp.Server) {
+	s.sessions.cancelAll()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for session := range server.Sessions() {
+			_ = session.Close()
+		}
+	}()
+	select {
+	case <-ended:
+	case <-time.After(time.Second):
 	}
 }

@@ -41,7 +41,7 @@ var (
 // forever, and scans all entries at the end of each session; without sessions, that is
 // at the end of each request. So a session unsubscribes when it ends, and a request
 // without a session can't subscribe.
-func (s *Server) subscribe(m *message) error {
+func (s *streaming) subscribe(m *message) error {
 	server, _ := m.req.GetSession().(*mcp.ServerSession)
 	byHTTP := m.call != nil
 	switch p := m.req.GetParams().(type) {
@@ -50,10 +50,22 @@ func (s *Server) subscribe(m *message) error {
 		if err != nil {
 			return err
 		}
-		m.subscribing = &subscribing{session: x, added: added}
+		m.unsubscribe = func() {
+			switch {
+			case m.err != nil && added:
+				s.sessions.dropURI(server, p.URI)
+			case m.err == nil && !s.sessions.has(x): // it has ended meanwhile
+				s.endSubscription(x, p.URI)
+			}
+		}
 	case *mcp.UnsubscribeParams:
 		if byHTTP && server.ID() == "" {
 			return errNoSession
+		}
+		m.unsubscribe = func() {
+			if m.err == nil {
+				s.sessions.dropURI(server, p.URI)
+			}
 		}
 	case *mcp.SubscriptionsListenParams:
 		return s.listen(m, server, p)
@@ -61,43 +73,21 @@ func (s *Server) subscribe(m *message) error {
 	return nil
 }
 
-// A subscribing is a request to be told of resources.
-type subscribing struct {
-	session *session
-	added   bool   // the URI of resources/subscribe, which it was not subscribed to
-	stop    func() // ends the stream of subscriptions/listen; or nil
-}
-
-// subscribed is the other half of the stage, after dispatch.
-func (s *Server) subscribed(m *message) {
-	server, _ := m.req.GetSession().(*mcp.ServerSession)
-	x := m.subscribing
-	switch p := m.req.GetParams().(type) {
-	case *mcp.SubscribeParams:
-		switch {
-		case m.err != nil && x.added:
-			s.sessions.dropURI(server, p.URI)
-		case m.err == nil && !s.sessions.has(x.session): // it has ended meanwhile
-			s.endSubscription(x.session, p.URI)
-		}
-	case *mcp.UnsubscribeParams:
-		if m.err == nil {
-			s.sessions.dropURI(server, p.URI)
-		}
-	case *mcp.SubscriptionsListenParams:
-		if x != nil {
-			x.stop()
-			s.sessions.end(x.session)
-		}
+// unsubscribe is the other half of the stage, after dispatch.
+func (s *streaming) unsubscribe(m *message) {
+	if m.unsubscribe != nil {
+		m.unsubscribe()
 	}
-	if r, ok := m.result.(*mcp.InitializeResult); ok && m.call != nil && server.ID() == "" && r.Capabilities != nil && r.Capabilities.Resources != nil {
-		r.Capabilities.Resources.Subscribe = false
+	if r, ok := m.result.(*mcp.InitializeResult); ok && m.call != nil && r.Capabilities != nil && r.Capabilities.Resources != nil {
+		if server, ok := m.req.GetSession().(*mcp.ServerSession); ok && server.ID() == "" {
+			r.Capabilities.Resources.Subscribe = false
+		}
 	}
 }
 
 // listen begins a stream of protocol 2026-07-28, which lasts until the token that opened
 // it is no longer good. (Older protocols have none; the SDK would serve it all the same.)
-func (s *Server) listen(m *message, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams) error {
+func (s *streaming) listen(m *message, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams) error {
 	if !isModern(server) {
 		return errOldListen
 	}
@@ -113,16 +103,20 @@ func (s *Server) listen(m *message, server *mcp.ServerSession, p *mcp.Subscripti
 	if err != nil {
 		return err
 	}
-	m.subscribing = &subscribing{session: x}
-	m.Context, m.subscribing.stop = s.streams.until(m.Context, m.caller)
+	ctx, stop := s.streams.until(m.Context, m.caller)
+	m.Context = ctx
+	m.unsubscribe = func() {
+		stop()
+		s.sessions.end(x)
+	}
 	return nil
 }
 
 // endSubscription unsubscribes a session that has ended from a URI.
-func (s *Server) endSubscription(x *session, uri string) {
+func (s *streaming) endSubscription(x *session, uri string) {
 	ctx, cancel := context.WithCancel(entraauth.NewContext(context.Background(), x.latest))
 	cancel() // by which endsAlways knows
-	_, _ = s.unsubscribe(ctx, "resources/unsubscribe", &mcp.UnsubscribeRequest{Session: x.server, Params: &mcp.UnsubscribeParams{URI: uri}})
+	_, _ = s.dispatch(ctx, "resources/unsubscribe", &mcp.UnsubscribeRequest{Session: x.server, Params: &mcp.UnsubscribeParams{URI: uri}})
 }
 
 // endsAlways lets a subscription end with its session or stream, whatever the
@@ -150,7 +144,7 @@ func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, lo
 
 // onlyToAdmitted is sending middleware: news of a resource go to those who may use
 // it now, by the latest token of their session or stream.
-func (s *Server) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
+func (s *streaming) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		if p, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok {
 			if server, _ := req.GetSession().(*mcp.ServerSession); !s.admits(server, p.URI) {
@@ -161,14 +155,14 @@ func (s *Server) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-func (s *Server) admits(server *mcp.ServerSession, uri string) bool {
+func (s *streaming) admits(server *mcp.ServerSession, uri string) bool {
 	latest, stream, known := s.sessions.callers(server)
 	if !known {
 		return false // it has ended
 	}
 	caller := latest
-	if latest != nil && s.verifier.Recheck(latest) != nil {
-		if caller = stream; caller == nil || s.verifier.Recheck(caller) != nil {
+	if latest != nil && s.recheck(latest) != nil {
+		if caller = stream; caller == nil || s.recheck(caller) != nil {
 			return false
 		}
 	}
@@ -178,7 +172,7 @@ func (s *Server) admits(server *mcp.ServerSession, uri string) bool {
 
 // keepsNews reports whether an event that the client of a session has missed may still be
 // sent to it: not if it is news of a resource that the caller may not use now.
-func (s *Server) keepsNews(session string, event []byte) bool {
+func (s *streaming) keepsNews(session string, event []byte) bool {
 	uri, ok := newsOf(event)
 	if !ok {
 		return true
