@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 // MaxIdleUsers is the bound on users that are remembered.
@@ -38,7 +39,7 @@ func (u Users) AdmitShort(id string) (release func(), wait time.Duration) {
 }
 
 // Hold returns what counts the bytes of a body of the user's, and what ends that.
-func (u Users) Hold(id string) (hold func(int64) error, release func()) {
+func (u Users) Hold(id string) (hold func(int64) *edge.Refusal, release func()) {
 	l, _ := u.t.admit(id, 1)
 	return l.Hold, l.close
 }

@@ -45,52 +45,47 @@ type BodyLimits struct {
 // A Budget is what the bodies of several requests share.
 type Budget interface {
 	// Hold counts n more bytes, or returns why there is no room for them.
-	Hold(n int64) error
+	Hold(n int64) *Refusal
 }
 
-// Receive reads the request's body into b, which becomes the request's body. The error
-// is a *Refusal or the budget's; b is then what has arrived, and after writing its
+// Receive reads the request's body into b, which becomes the request's body, and returns
+// nil or why the body is refused. Then b is what has arrived, and after writing its
 // answer the caller calls Abandon.
-func (b *Body) Receive(w http.ResponseWriter, r *http.Request, l BodyLimits, budget Budget) error {
+func (b *Body) Receive(w http.ResponseWriter, r *http.Request, l BodyLimits, budget Budget) *Refusal {
 	rest := r.Body
-	data, err := readAll(http.MaxBytesReader(w, rest, l.Bytes), r.ContentLength, budget)
+	data, why, err := readAll(http.MaxBytesReader(w, rest, l.Bytes), r.ContentLength, budget)
 	b.Init(data)
 	r.Body = b
-	if err == nil {
-		return nil
-	}
-	b.rest = rest
-	w.Header().Set("Connection", "close")
-	full, isFull := errors.AsType[fullError](err)
-	_, isLarge := errors.AsType[*http.MaxBytesError](err)
-	b.lingers = isFull || isLarge
-	switch {
-	case isFull:
-		return full.error
-	case isLarge:
-		return &Refusal{http.StatusRequestEntityTooLarge, "body_too_large",
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		why = &Refusal{http.StatusRequestEntityTooLarge, "body_too_large",
 			fmt.Sprintf("The request's body is too large: at most %d bytes are taken", l.Bytes), nil}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &Refusal{http.StatusRequestTimeout, "body_too_slow",
-			fmt.Sprintf("The request's body took too long: it must be here within %s", l.Timeout), nil}
 	}
-	return &Refusal{http.StatusBadRequest, "body_broken_off", "The request's body could not be read to its end", nil}
+	b.rest, b.lingers = rest, why != nil
+	switch {
+	case why != nil || err == nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		why = &Refusal{http.StatusRequestTimeout, "body_too_slow",
+			fmt.Sprintf("The request's body took too long: it must be here within %s", l.Timeout), nil}
+	default:
+		why = &Refusal{http.StatusBadRequest, "body_broken_off", "The request's body could not be read to its end", nil}
+	}
+	if why != nil {
+		w.Header().Set("Connection", "close")
+	}
+	return why
 }
-
-// fullError is the budget's.
-type fullError struct{ error }
 
 // maxTrusted is how much memory a mere Content-Length is worth.
 const maxTrusted = 64 << 10
 
 // readAll reads a body; each piece is counted before memory for it is reserved.
-func readAll(r io.Reader, contentLength int64, budget Budget) ([]byte, error) {
+func readAll(r io.Reader, contentLength int64, budget Budget) ([]byte, *Refusal, error) {
 	size := int64(512)
 	if contentLength > 0 {
 		size += min(contentLength, maxTrusted)
 	}
-	if err := budget.Hold(size); err != nil {
-		return nil, fullError{err}
+	if full := budget.Hold(size); full != nil {
+		return nil, full, nil
 	}
 	b := make([]byte, 0, size)
 	for {
@@ -100,11 +95,11 @@ func readAll(r io.Reader, contentLength int64, budget Budget) ([]byte, error) {
 			if errors.Is(err, io.EOF) {
 				err = nil
 			}
-			return b, err
+			return b, nil, err
 		}
 		if len(b) == cap(b) {
-			if err := budget.Hold(int64(cap(b))); err != nil {
-				return b, fullError{err}
+			if full := budget.Hold(int64(cap(b))); full != nil {
+				return b, full, nil
 			}
 			b = append(make([]byte, 0, 2*cap(b)), b...)
 		}
