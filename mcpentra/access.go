@@ -7,6 +7,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
 // access is who may use what. Except for what tool sets bring along, it is immutable
@@ -61,19 +62,19 @@ func (a *access) visit(t target, show func(*entraauth.Policy)) {
 	case prompt:
 		showMatching(a.prompts, show, t.name)
 	case resource:
-		all, complete := readings(t.name)
+		all, complete := resourceuri.Readings(t.name)
 		showHolding(a.resources, show, all, complete)
 		a.visitTools(append(all, t.name), show)
 	case template:
 		showCovering(a.resources, show, t.name)
-		a.visitTools([]string{canonicalTemplate(t.name), t.name}, show)
+		a.visitTools([]string{resourceuri.CanonicalTemplate(t.name), t.name}, show)
 	}
 }
 
 // showHolding shows the policies of the rules that hold for a URI, by its readings.
 func showHolding(rules []rule, show func(*entraauth.Policy), readings []string, complete bool) {
 	for i := range rules {
-		if !complete || rules[i].matches(readings...) {
+		if !complete || rules[i].Matches(readings...) {
 			show(&rules[i].policy)
 		}
 	}
@@ -82,7 +83,7 @@ func showHolding(rules []rule, show func(*entraauth.Policy), readings []string, 
 // showCovering shows those of the rules that hold for all URIs of a template.
 func showCovering(rules []rule, show func(*entraauth.Policy), template string) {
 	for i := range rules {
-		if rules[i].covers(template) {
+		if rules[i].MatchesAll(template) {
 			show(&rules[i].policy)
 		}
 	}
@@ -90,7 +91,7 @@ func showCovering(rules []rule, show func(*entraauth.Policy), template string) {
 
 func showMatching(rules []rule, show func(*entraauth.Policy), name string) {
 	for i := range rules {
-		if rules[i].matches(name) {
+		if rules[i].Matches(name) {
 			show(&rules[i].policy)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 // primingDelay is how long a priming event is held back. A refusal by Entra takes a
@@ -26,7 +28,7 @@ var priming = []byte("event: prime\n")
 type answer struct {
 	mu      sync.Mutex
 	w       http.ResponseWriter // nil once the request is over
-	r       *http.Request       // with its body from the beginning: the id is in it
+	r       *http.Request
 	begun   bool
 	late    func(http.ResponseWriter, *http.Request) // writes the refusal that is the answer
 	primer  []byte
@@ -59,7 +61,7 @@ func (a *answer) begin() {
 		for _, name := range []string{"Connection", "Content-Type", "Mcp-Session-Id"} {
 			a.w.Header().Del(name)
 		}
-		a.late(a.w, a.r)
+		a.late(a.w, withBody(a.r, edge.BodyOf(a.r))) // from its beginning: the id is in it
 	case a.primer != nil:
 		_, _ = a.w.Write(a.primer) // the next write meets the same fault
 		_ = http.NewResponseController(a.w).Flush()

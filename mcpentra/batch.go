@@ -24,9 +24,16 @@ func (t *users) messages(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		n := 1
+		n, calls := 0, 0
+		for message := range messagesOf(body) {
+			if n++; n > maxBatch {
+				break // an array can have millions
+			}
+			if method, id := envelope(body, message); method != "" && id != nil {
+				calls++
+			}
+		}
 		if isBatch(body) {
-			n = countMessages(body)
 			switch version := r.Header.Get("Mcp-Protocol-Version"); {
 			case version >= withoutBatches:
 				t.badRequest(w, r, "Protocol "+withoutBatches+" and later have no batches: send each message in a request of its own")
@@ -39,13 +46,7 @@ func (t *users) messages(next http.Handler) http.Handler {
 				return
 			}
 		}
-		calls := 0
-		for message := range messagesOf(body) {
-			if method, id := envelope(body, message); method != "" && id != nil {
-				calls++
-			}
-		}
-		l := arrivalOf(r.Context()).lease
+		l := callOf(r.Context()).lease
 		if wait := l.settle(n-1, calls); wait > 0 {
 			t.refuse(w, r, l.user, wait, t.tooMany())
 			return
@@ -56,61 +57,4 @@ func (t *users) messages(next http.Handler) http.Handler {
 
 func (t *users) badRequest(w http.ResponseWriter, r *http.Request, message string) {
 	t.reject(w, r, rejection{http.StatusBadRequest, codeBadRequest, "invalid_request", message})
-}
-
-// countMessages counts the elements of the JSON array in body, and stops beyond
-// maxBatch: the array is the client's, and may have millions. Where body is not JSON,
-// the SDK refuses it whatever the count.
-func countMessages(body []byte) int {
-	commas, depth, empty := 0, 0, true
-	for i := 0; i < len(body) && commas < maxBatch; i++ {
-		switch body[i] {
-		case ' ', '\t', '\r', '\n':
-			continue
-		case '"':
-			i = endOfString(body, i)
-		case '[', '{':
-			if depth++; depth == 1 {
-				continue
-			}
-		case ']', '}':
-			if depth--; depth == 0 {
-				i = len(body)
-				continue
-			}
-		case ',':
-			if depth == 1 {
-				commas++
-			}
-		}
-		empty = false
-	}
-	if empty {
-		return 0
-	}
-	return commas + 1
-}
-
-// countValues counts the values in the JSON of body, or a few more.
-func countValues(body []byte) int {
-	n := 1
-	for i := 0; i < len(body); i++ {
-		switch body[i] {
-		case '"':
-			i = endOfString(body, i)
-		case '[', '{', ',':
-			n++
-		}
-	}
-	return n
-}
-
-// endOfString returns where the string that begins at i ends.
-func endOfString(body []byte, i int) int {
-	for i++; i < len(body) && body[i] != '"'; i++ {
-		if body[i] == '\\' {
-			i++
-		}
-	}
-	return i
 }

@@ -3,11 +3,15 @@ package mcpentra
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -38,10 +42,23 @@ type actingSet struct {
 func (set *actingSet) asks() bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // whatever else the set asks for its credential must not go anywhere
-	asked := new(bool)
-	_ = attempt(set.name, func() { _ = set.credential(context.WithValue(ctx, credentialProbe{}, asked)) })
-	return *asked
+	var host nobody
+	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) })
+	return host.asked
 }
+
+// nobody is the host of messages of no caller, by which sets are asked at start for what
+// they list, and whether their credential is ours.
+type nobody struct{ asked bool }
+
+func (n *nobody) credential(*message) (azcore.TokenCredential, error) {
+	n.asked = true
+	return nil, ErrNoExchanger
+}
+
+func (*nobody) logger() *slog.Logger                       { return nil }
+func (*nobody) mayUse(*message, string) bool               { return false }
+func (*nobody) resources(*message) *toolset.ResourcePolicy { return nil }
 
 // broughtRules are replaced, never changed.
 type broughtRules struct {
@@ -87,7 +104,7 @@ func (b *brought) policies(name string, policies []entraauth.Policy) {
 	old := b.now.Load()
 	rules := slices.Clone(old.tools)
 	for _, p := range policies {
-		rules = append(rules, rule{pattern: name, policy: p.Clone(), forms: []string{name}})
+		rules = append(rules, rule{resourceuri.Name(name), p.Clone()})
 	}
 	b.now.Store(&broughtRules{rules, old.standsFor})
 }

@@ -1,7 +1,6 @@
 package mcpentra
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -9,28 +8,29 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
 // knownTemplate replaces the template of a completion by the spelling in which it is
 // listed. On a server with policies, a template that is not listed has no completions,
 // because which policies apply to them is unknown.
-func (s *Server) knownTemplate(ctx context.Context, next mcp.MethodHandler, req mcp.Request) error {
-	p, ok := req.GetParams().(*mcp.CompleteParams)
+func (a *access) knownTemplate(m *message) error {
+	p, ok := m.req.GetParams().(*mcp.CompleteParams)
 	if !ok || p == nil || p.Ref == nil || p.Ref.Type == "ref/prompt" || !strings.Contains(p.Ref.URI, "{") {
 		return nil
 	}
-	all, err := (&catalog{next}).list(ctx, req, listTemplates)
+	all, err := (&catalog{m.next}).list(m, m.req, listTemplates)
 	if all[p.Ref.URI] != nil {
 		return nil
 	}
-	want := canonicalTemplate(p.Ref.URI)
+	want := resourceuri.CanonicalTemplate(p.Ref.URI)
 	for known := range all {
-		if canonicalTemplate(known) == want {
+		if resourceuri.CanonicalTemplate(known) == want {
 			p.Ref.URI = known
 			return nil
 		}
 	}
-	if err != nil || s.access.isFree() {
+	if err != nil || a.isFree() {
 		return err
 	}
 	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "there is no such resource template; use one of resources/templates/list"}
@@ -52,45 +52,12 @@ func (a *access) filterCompletion(id *entraauth.Identity, p *mcp.CompleteParams,
 	all := len(r.Completion.Values)
 	r.Completion.Values = keep(r.Completion.Values, func(value string) bool {
 		values[p.Argument.Name] = value
-		begin, settled := expand(p.Ref.URI, values, p.Argument.Name)
+		begin, settled := resourceuri.Expand(p.Ref.URI, values, p.Argument.Name)
 		return a.decide(id, []target{{resource, begin}}) == nil && (settled || !a.mayClose(id, begin))
 	})
 	if len(r.Completion.Values) < all {
 		r.Completion.Total = 0 // it would reveal the others
 	}
-}
-
-// expand returns what the URIs of a template begin with, as far as the values of
-// its variables are known, and whether that has the value of the argument in it.
-func expand(template string, values map[string]string, argument string) (begin string, settled bool) {
-	if !strings.Contains(template, "{") {
-		return "", false // a completion for no variable may be of anything
-	}
-	for {
-		literal, rest, found := strings.Cut(template, "{")
-		begin += literal
-		if !found {
-			return begin, settled
-		}
-		expression, after, _ := strings.Cut(rest, "}")
-		name := strings.TrimSuffix(strings.TrimLeft(expression, "+#/.;?&"), "*")
-		value, known := values[name]
-		if !known { // also of several variables in one expression
-			return begin, settled
-		}
-		operator, _, _ := strings.Cut(expression, name)
-		if operator != "+" {
-			begin += operator
-		}
-		begin += escapeValue(value, operator == "+" || operator == "#")
-		settled = settled || name == argument
-		template = after
-	}
-}
-
-// escapeValue is a variable's value in a URI.
-func escapeValue(value string, slashes bool) string {
-	return escape(strings.ReplaceAll(value, "%", "%25"), func(c byte) bool { return isUnreserved(c) || slashes && c == '/' })
 }
 
 // mayClose reports whether a policy that the caller fails may hold for some resource
@@ -103,10 +70,5 @@ func (a *access) mayClose(id *entraauth.Identity, begin string) bool {
 	if len(a.standsFor)+len(b.standsFor) > 0 && (fails(a.tools) || fails(b.tools)) {
 		return true
 	}
-	begins := prefixForms(begin)
-	return slices.ContainsFunc(a.resources, func(r rule) bool {
-		return r.policy.Check(id) != nil && slices.ContainsFunc(begins, func(begin string) bool {
-			return slices.ContainsFunc(r.forms, func(form string) bool { return strings.HasPrefix(form, begin) })
-		})
-	})
+	return slices.ContainsFunc(a.resources, func(r rule) bool { return r.policy.Check(id) != nil && r.MayMatchBelow(begin) })
 }

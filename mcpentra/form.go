@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // formed refuses requests by their method and headers, before their body is read.
-func (s *Server) formed(sessions bool, next http.Handler) http.Handler {
+func (s *Server) formed(next http.Handler) http.Handler {
 	methods := []string{http.MethodPost}
-	if sessions {
+	if s.log.sessions {
 		methods = []string{http.MethodGet, http.MethodPost, http.MethodDelete}
 	}
 	allow := strings.Join(methods, ", ")
@@ -24,7 +26,7 @@ func (s *Server) formed(sessions bool, next http.Handler) http.Handler {
 			return
 		case post && !strings.EqualFold(mediaType(contentType), "application/json"):
 			s.reject(w, r, rejection{http.StatusUnsupportedMediaType, codeBadRequest, "content_type_not_json",
-				fmt.Sprintf("The Content-Type must be application/json, and is %q", cut(contentType, maxLoggedName))})
+				fmt.Sprintf("The Content-Type must be application/json, and is %q", safelog.Cut(contentType, safelog.MaxName))})
 			return
 		case r.Method != http.MethodDelete && !accepts(r.Header.Values("Accept"), "text", "event-stream"):
 			s.reject(w, r, rejection{http.StatusNotAcceptable, codeBadRequest, "accept_not_event_stream",

@@ -60,17 +60,17 @@ func (t *users) readBody(l Limits, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		a := arrivalOf(r.Context())
-		why := a.body.Receive(w, r, bounds, a.lease)
+		c := callOf(r.Context())
+		why := c.body.Receive(w, r, bounds, c.lease)
 		switch {
 		case why == nil:
 			next.ServeHTTP(w, r)
 			return
 		case why.Status == http.StatusTooManyRequests || why.Status == http.StatusServiceUnavailable: // Hold's
-			t.refuse(w, r, a.lease.user, time.Second, rejectionOf(why))
+			t.refuse(w, r, c.lease.user, time.Second, rejectionOf(why))
 		default:
 			t.reject(w, r, rejectionOf(why))
 		}
-		a.body.Abandon(w)
+		c.body.Abandon(w)
 	})
 }

@@ -45,7 +45,7 @@ func newHostCheck(resource *url.URL, c *config) *edge.HostCheck {
 func (s *Server) checkHost(check *edge.HostCheck, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		public := strings.HasPrefix(r.URL.Path, wellKnown)
-		if why := check.Check(w, r, arrivalOf(r.Context()).host, public); why != nil {
+		if why := check.Check(w, r, callOf(r.Context()).host, public); why != nil {
 			s.reject(w, r, rejectionOf(why), why.Attrs...)
 			return
 		}

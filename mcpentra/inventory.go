@@ -13,7 +13,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // An inventory is what a server has at some time while it is made, by list method.
@@ -80,7 +79,7 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 		faults = append(faults, check())
 	}
 	// There is no caller: a set whose lists depend on the caller has nothing to show.
-	ctx = toolset.WithPermission(ctx, func(string) bool { return false })
+	ctx = &message{Context: ctx, server: &nobody{}}
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
 	faults = append(faults, c.access.check(before, shown.inventory(ctx, start)))
@@ -232,8 +231,8 @@ func (a *access) check(registered, shown inventory) error {
 	var faults []error
 	missing := func(option, what string, rules []rule, matches func(*rule) bool) {
 		for i := range rules {
-			if r := &rules[i]; r.pattern != "*" && !matches(r) {
-				faults = append(faults, fmt.Errorf("%s(%q): there is no such %s among those that exist when the server is made", option, r.pattern, what))
+			if r := &rules[i]; r.String() != "*" && !matches(r) {
+				faults = append(faults, fmt.Errorf("%s(%q): there is no such %s among those that exist when the server is made", option, r, what))
 			}
 		}
 	}
@@ -248,19 +247,19 @@ func (a *access) check(registered, shown inventory) error {
 		return false
 	}
 	missing("WithToolPolicy", "tool", a.tools, func(r *rule) bool {
-		return any(listTools, func(name string) bool { return r.matches(name) })
+		return any(listTools, func(name string) bool { return r.Matches(name) })
 	})
 	missing("WithPromptPolicy", "prompt", a.prompts, func(r *rule) bool {
-		return any(listPrompts, func(name string) bool { return r.matches(name) })
+		return any(listPrompts, func(name string) bool { return r.Matches(name) })
 	})
 	missing("WithResourcePolicy", "resource", a.resources, func(r *rule) bool {
-		if any(listResources, func(uri string) bool { all, _ := readings(uri); return r.matches(all...) }) {
+		if any(listResources, r.MatchesURI) {
 			return true
 		}
-		if !r.prefix && strings.HasSuffix(r.pattern, "/") {
+		if !r.IsPrefix() && strings.HasSuffix(r.String(), "/") {
 			return false // of a template it would be one odd resource, and not what is below
 		}
-		return any(listTemplates, r.reaches)
+		return any(listTemplates, r.MatchesSome)
 	})
 	return errors.Join(faults...)
 }

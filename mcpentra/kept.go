@@ -1,14 +1,13 @@
 package mcpentra
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
 const (
@@ -30,21 +29,18 @@ var keptOf = map[string]int{
 	"subscriptions/listen":      maxInitialize,
 }
 
-// smallIfKept is receiving middleware that bounds what a message may leave behind.
-func smallIfKept(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		most, kept := keptOf[method]
-		a := arrivalOf(ctx)
-		if !kept || a == nil || a.size.bytes <= most && a.size.values <= maxValues {
-			return next(ctx, method, req)
-		}
-		e := &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest,
-			Message: fmt.Sprintf("The request is too large: send at most %d bytes and %d JSON values for %s", most, maxValues, method)}
-		a.answer.refuse(func(w http.ResponseWriter, r *http.Request) {
-			mcpauth.WriteRefusal(w, r, http.StatusRequestEntityTooLarge, int(e.Code), "body_too_large", e.Message)
-		})
-		return nil, e
+// smallIfKept is the stage that bounds what a message may leave behind.
+func smallIfKept(m *message) error {
+	most, kept := keptOf[m.method]
+	if !kept || m.call == nil || m.call.size.bytes <= most && m.call.size.values <= maxValues {
+		return nil
 	}
+	e := &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest,
+		Message: fmt.Sprintf("The request is too large: send at most %d bytes and %d JSON values for %s", most, maxValues, m.method)}
+	m.refuse(func(w http.ResponseWriter, r *http.Request) {
+		mcpauth.WriteRefusal(w, r, http.StatusRequestEntityTooLarge, int(e.Code), "body_too_large", e.Message)
+	})
+	return e
 }
 
 // A size is how large a message is; of a batch, the largest of each.
@@ -55,7 +51,7 @@ func sizeOf(body []byte) (largest size) {
 		text := message.Of(body)
 		largest.bytes = max(largest.bytes, len(text))
 		if len(text) <= maxInitialize { // else it is too large anyway
-			largest.values = max(largest.values, countValues(text))
+			largest.values = max(largest.values, jsonspan.Count(text))
 		}
 	}
 	return largest

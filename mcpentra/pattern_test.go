@@ -27,7 +27,7 @@ func TestPatternFaults(t *testing.T) {
 		"blob://docs/<path>":           `write "blob://docs/*"`,
 		"blob://docs/<path>/*":         `write "blob://docs/*" for all that begin with it, or %3C`,
 		"blob://docs/a>*":              `write "blob://docs/a*" for all that begin with it, or %3E`,
-		"<scheme>://docs/*":            "can't stand in a URI",
+		"<scheme>://docs/*":            "can't be part of a URI",
 		"blob://docs/{a,b}/*":          `write "blob://docs/*"`,
 		"blob://docs/secret/* ":        "remove it",
 		" blob://docs/secret/*":        "remove it",

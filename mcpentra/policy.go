@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
 // WithToolPolicy says what callers of some tools need beyond the verifier's own
@@ -39,15 +40,25 @@ func WithPromptPolicy(pattern string, p entraauth.Policy) Option {
 	return withPolicy("WithPromptPolicy", prompt, pattern, p)
 }
 
+// A rule is a policy for whatever matches a pattern.
+type rule struct {
+	resourceuri.Pattern
+	policy entraauth.Policy
+}
+
 func withPolicy(option string, k kind, pattern string, p entraauth.Policy) Option {
 	return func(c *config) error {
 		name := fmt.Sprintf("%s(%q)", option, pattern)
-		err := checkPattern(k, pattern)
+		parse := resourceuri.ParseNamePattern
+		if k == resource {
+			parse = resourceuri.ParseURIPattern
+		}
+		of, err := parse(pattern)
 		if err != nil {
 			err = fmt.Errorf("%s: %w", name, err)
 		} else {
 			rules := c.access.rules(k)
-			*rules = append(*rules, newRule(k, pattern, p)) // even if the policy is invalid: the pattern may be too
+			*rules = append(*rules, rule{of, p.Clone()}) // even if the policy is invalid: the pattern may be too
 		}
 		return errors.Join(err, checkPolicy(name, p))
 	}

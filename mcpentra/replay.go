@@ -13,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
 )
 
 // A usage is what a request's answer depends on: the policies that admitted its caller
@@ -45,31 +46,30 @@ func (u *usage) decide(id *entraauth.Identity) *denial {
 }
 
 // noteUse notes for the context's request that its caller may use the targets.
-func (a *access) noteUse(ctx context.Context, targets ...target) {
-	if x := arrivalOf(ctx); x != nil {
+func (a *access) noteUse(c *call, targets ...target) {
+	if c != nil {
 		for _, t := range targets {
-			a.visit(t, x.usage.note)
+			a.visit(t, c.usage.note)
 		}
 	}
 }
 
 // noteView notes that the answer is what this caller is shown of a list: it depends
 // on all policies.
-func (a *access) noteView(ctx context.Context, id *entraauth.Identity) {
-	x := arrivalOf(ctx)
-	if x == nil {
+func (a *access) noteView(c *call, id *entraauth.Identity) {
+	if c == nil {
 		return
 	}
 	for _, rules := range [][]rule{a.tools, a.resources, a.prompts, a.brought.now.Load().tools} {
-		x.usage.noteMet(id, rules)
+		c.usage.noteMet(id, rules)
 	}
 }
 
 // noteResources notes that the answer has what this caller may use of the resources,
 // whatever tool shows them.
-func (a *access) noteResources(ctx context.Context, id *entraauth.Identity) {
-	if x := arrivalOf(ctx); x != nil {
-		x.usage.noteMet(id, a.resources)
+func (a *access) noteResources(c *call, id *entraauth.Identity) {
+	if c != nil {
+		c.usage.noteMet(id, a.resources)
 	}
 }
 
@@ -82,17 +82,38 @@ func (u *usage) noteMet(id *entraauth.Identity, rules []rule) {
 	}
 }
 
-// replays refuses a caller who may not see a call's answer: the stream of a call made
-// with one token can be resumed with another. The store of events has
-// the last word.
+// Admits implements [eventstore.Audience].
+func (u *usage) Admits(ctx context.Context) bool {
+	var caller *entraauth.Identity
+	if a := callOf(ctx); a != nil {
+		caller = a.caller
+	}
+	return u.decide(caller) == nil
+}
+
+// beginAnswer tells the event store about the call whose stream is opened.
+func beginAnswer(ctx context.Context, finished func()) eventstore.Audience {
+	a := callOf(ctx)
+	if a == nil {
+		return nil
+	}
+	if a.lease != nil {
+		a.lease.afterwards(finished)
+	}
+	return a.usage
+}
+
+// replays rejects a caller who may not have a call's answer: a client can resume the
+// stream of a call with another token. The event store has the last word.
 func (s *Server) replays(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.events != nil && r.Method == http.MethodGet {
 			stream, _, _ := strings.Cut(r.Header.Get("Last-Event-ID"), "_")
-			u := s.events.usageOf(r.Header.Get(sessionHeader), stream)
-			if d := u.decide(entraauth.FromContext(r.Context())); d != nil {
-				s.refuse(w, r, d, func(r *http.Request, status int, e *entraauth.Error) { s.auditRefusal(r, status, e, nil) })
-				return
+			if u, ok := s.events.Audience(r.Header.Get(sessionHeader), stream).(*usage); ok {
+				if d := u.decide(callOf(r.Context()).caller); d != nil {
+					s.refuser.refuse(w, r, d)
+					return
+				}
 			}
 		}
 		next.ServeHTTP(w, r)
@@ -102,45 +123,51 @@ func (s *Server) replays(next http.Handler) http.Handler {
 // A running call owns the messages that its tool sends to the client.
 type running struct {
 	session mcp.Session
+	of      *session // nil if it is none of ours
 	cancel  context.CancelFunc
 	over    atomic.Bool
 }
 
-type runningKey struct{}
-
-// whileRunning is receiving middleware by which onItsStream knows whether a call
-// still runs, and by which a session's end cancels its calls.
-func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		if strings.HasPrefix(method, "notifications/") { // it has no stream of its own
-			return next(ctx, method, req)
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		call := &running{session: req.GetSession(), cancel: cancel}
-		defer call.over.Store(true)
-		server, _ := call.session.(*mcp.ServerSession)
-		t.mu.Lock()
-		x := t.byServer[server]
-		if x != nil {
-			if x.running == nil {
-				x.running = map[*running]struct{}{}
-			}
-			x.running[call] = struct{}{}
-			if x.ending {
-				cancel()
-			}
-		}
-		t.mu.Unlock()
-		defer func() {
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			if x != nil {
-				delete(x.running, call)
-			}
-		}()
-		return next(context.WithValue(ctx, runningKey{}, call), method, req)
+// beginRunning is the stage by which onItsStream knows whether a call still runs, and by which
+// a session's end cancels its calls.
+func (t *sessions) beginRunning(m *message) error {
+	if strings.HasPrefix(m.method, "notifications/") { // it has no stream of its own
+		return nil
 	}
+	call := &m.running
+	call.session = m.req.GetSession()
+	m.Context, call.cancel = context.WithCancel(m.Context)
+	server, _ := call.session.(*mcp.ServerSession)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x := t.byServer[server]
+	if x == nil {
+		return nil
+	}
+	call.of = x
+	if x.running == nil {
+		x.running = map[*running]struct{}{}
+	}
+	x.running[call] = struct{}{}
+	if x.ending {
+		call.cancel()
+	}
+	return nil
+}
+
+// endRunning ends what beginRunning began.
+func (t *sessions) endRunning(m *message) {
+	call := &m.running
+	if call.cancel == nil {
+		return
+	}
+	if call.of != nil {
+		t.mu.Lock()
+		delete(call.of.running, call)
+		t.mu.Unlock()
+	}
+	call.over.Store(true)
+	call.cancel()
 }
 
 // cancelCalls cancels what still runs in the session: the SDK would wait for it.
@@ -171,22 +198,22 @@ var errCallOver = errors.New("the call is over: nothing can be sent to its clien
 // caller who may make the call.
 func (s *Server) onItsStream(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		call, ok := ctx.Value(runningKey{}).(*running)
-		if !ok || call.session != req.GetSession() {
+		m := messageOf(ctx)
+		if m == nil || m.running.cancel == nil || m.running.session != req.GetSession() {
 			return next(ctx, method, req)
 		}
-		if call.over.Load() {
+		if m.running.over.Load() {
 			return nil, errCallOver
 		}
 		if server, ok := req.GetSession().(*mcp.ServerSession); ok && !strings.HasPrefix(method, "notifications/") {
-			defer s.sessions.asks(server, arrivalOf(ctx))()
+			defer s.sessions.asks(server, m.call)()
 		}
 		return next(ctx, method, req)
 	}
 }
 
 // asks notes that a request of the session asks its client, until it has an answer.
-func (t *sessions) asks(server *mcp.ServerSession, a *arrival) (answered func()) {
+func (t *sessions) asks(server *mcp.ServerSession, a *call) (answered func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	x := t.byServer[server]
@@ -209,21 +236,21 @@ func (t *sessions) asks(server *mcp.ServerSession, a *arrival) (answered func())
 // mayAnswer returns why the caller may not answer what the session asks its client.
 // Whose question it is, the body does not say; so it is refused to a caller who may
 // not make any one of the calls that wait for an answer.
-func (s *Server) mayAnswer(r *http.Request, body []byte) *denial {
+func (t *sessions) mayAnswer(r *http.Request, body []byte) *denial {
 	id := r.Header.Get(sessionHeader)
 	if id == "" || !answersIn(body) {
 		return nil
 	}
-	s.sessions.mu.Lock()
+	t.mu.Lock()
 	var waiting []*usage
-	if x := s.sessions.byID[id]; x != nil {
+	if x := t.byID[id]; x != nil {
 		for u := range x.asking {
 			waiting = append(waiting, u)
 		}
 	}
-	s.sessions.mu.Unlock()
+	t.mu.Unlock()
 	for _, u := range waiting {
-		if d := u.decide(entraauth.FromContext(r.Context())); d != nil {
+		if d := u.decide(callOf(r.Context()).caller); d != nil {
 			return d
 		}
 	}

@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 )
 
 // A reply is what the SDK's handler writes. Its refusals in plain text are held
 // back, for [Server.finish] to say in JSON-RPC; all else goes to the client at once.
 type reply struct {
 	http.ResponseWriter
-	ids      *ids                                    // nil: there is nothing to put back
+	ids      *rpcwire.IDs                            // nil: there is nothing to put back
 	refusals [][]byte                                // what a part of a batch is answered
 	refused  func(status int, written []byte) []byte // looks for the SDK's refusals of single messages; or nil
 
@@ -51,7 +53,7 @@ func (a *reply) Write(p []byte) (int, error) {
 		out = a.refused(a.status, out)
 	}
 	if a.ids != nil {
-		out = a.ids.restore(out)
+		out = a.ids.Restore(out)
 	}
 	if _, err := a.ResponseWriter.Write(out); err != nil {
 		return 0, err

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
 // MayUseResource returns nil if the policies of [WithResourcePolicy] let the caller of
@@ -23,35 +23,15 @@ import (
 // and a server without resource policies allows every resource. Outside of a call the
 // error is [ErrNoCaller].
 func MayUseResource(ctx context.Context, uri string) error {
-	if entraauth.FromContext(ctx) == nil || ctx.Value(credentialKey{}) == nil {
+	m := messageOf(ctx)
+	if m == nil || m.caller == nil {
 		return ErrNoCaller
 	}
-	policy := toolset.Resources(ctx)
+	policy := m.Resources()
 	if policy == nil {
 		return nil
 	}
 	return policy.Refuse(strings.ReplaceAll(uri, "{", "%7B")) // a URI, never a template
-}
-
-// resourcePolicy returns what the policies for resources mean for a request's caller,
-// whatever tool shows them; nil if they close nothing.
-func (s *Server) resourcePolicy(id *entraauth.Identity, method string, targets []target) *toolset.ResourcePolicy {
-	refuse := s.access.refusesResources(id, method, targets)
-	if refuse == nil {
-		return nil
-	}
-	purpose := "mcpentra-cursor."
-	if id != nil {
-		purpose += id.UserID()
-	}
-	return &toolset.ResourcePolicy{
-		Refuse: refuse,
-		Seal:   func(cursor string) string { return s.cursors.sealText(purpose, []byte(cursor)) },
-		Open: func(sealed string) (string, bool) {
-			cursor, ok := s.cursors.openText(purpose, sealed)
-			return string(cursor), ok
-		},
-	}
 }
 
 // refusesResources returns why the caller may not use a resource, by URI or template;
@@ -97,6 +77,6 @@ func showsFor(uri string) func(rules []rule, show func(*entraauth.Policy)) {
 	if strings.Contains(uri, "{") {
 		return func(rules []rule, show func(*entraauth.Policy)) { showCovering(rules, show, uri) }
 	}
-	all, complete := readings(uri)
+	all, complete := resourceuri.Readings(uri)
 	return func(rules []rule, show func(*entraauth.Policy)) { showHolding(rules, show, all, complete) }
 }

@@ -39,7 +39,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	fetching, stopFetching := context.WithCancel(ctx)
 	defer stopFetching()
 	go func() { _ = s.verifier.Ready(fetching) }() // the verifier logs what is wrong
-	err := (&edge.Server{Handler: s, Log: s.log, Drain: s.drain, DrainTimeout: s.limits.DrainTimeout}).Serve(ctx, l)
+	err := (&edge.Server{Handler: s, Log: s.log.Logger, Drain: s.drain, DrainTimeout: s.limits.DrainTimeout}).Serve(ctx, l)
 	if err != nil {
 		return fmt.Errorf("mcpentra: %w", err)
 	}

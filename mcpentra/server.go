@@ -13,11 +13,10 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
-	"github.com/mcpentra/mcp-entra-go/internal/arguments"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
-	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
 // Version is this module's version, by which a server introduces itself.
@@ -44,26 +43,26 @@ const sessionTimeout = 30 * time.Minute
 // The endpoint and the metadata are served with and without a slash at the end;
 // every other path is answered 404 with the right one.
 type Server struct {
-	mcp         *mcp.Server
-	handler     http.Handler
-	verifier    *entraauth.Verifier
-	exchanger   *obo.Exchanger // nil without WithExchanger
-	metadataURL string         // of the protected resource, for challenges
-	access      access
-	sealer      sealer // of request states, empty without keys
-	cursors     sealer
-	waiting     waiting
-	limits      Limits
-	users       *users
+	mcp     *mcp.Server
+	handler http.Handler
+	limits  Limits
+	drain   *edge.Drain
+
+	verifier *entraauth.Verifier
+	log      *requestLog
+	refuser  *refuser
+	users    *users
+	access   *access
+	policies *policyCheck
+	consent  *consent
+	lending  *lending
+
 	sessions    *sessions
 	streams     *streams
-	events      *events // nil without sessions
-	drain       *edge.Drain
-	description []slog.Attr       // of the line at its start
+	events      *eventstore.Store // nil without sessions
 	unsubscribe mcp.MethodHandler // of the SDK
-	log         *slog.Logger
 
-	primingDelay time.Duration
+	description []slog.Attr // of the line at its start
 }
 
 // NewServer assembles a server. resourceURL is the URL that clients are given,
@@ -89,7 +88,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if c.log == nil {
 		c.log = slog.Default()
 	}
-	c.log = slog.New(bounded{c.log.Handler()})
+	c.log = slog.New(safelog.NewHandler(c.log.Handler()))
 	faults = append(faults, checkPairing(v, c.exchanger))
 	server, err := newMCPServer(&c)
 	faults = append(faults, err)
@@ -101,25 +100,34 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
-	s := &Server{
-		verifier: v, exchanger: c.exchanger, log: c.log, mcp: server, metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
-		access: c.access, sealer: c.sealer, cursors: c.sealer.orRandom(), drain: edge.NewDrain(), primingDelay: primingDelay,
-	}
-	s.users = newUsers(s.limits, time.Now, s.reject)
-	s.sessions = newSessions(s.limits, s.reject, s.sessionEnded)
-	s.streams = newStreams(v.Recheck)
-	// Outside whatever middleware the sets have added: theirs knows the caller.
-	chain := []mcp.Middleware{mcpauth.Receive, arrived, s.observe}
-	if c.sessions {
-		chain = append(chain, s.users.counted, smallIfKept, s.sessions.bound)
-	} else {
-		chain = append(chain, smallIfKept)
-	}
-	s.mcp.AddReceivingMiddleware(append(chain, s.sessions.whileRunning, s.authorize, s.subscribe, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))...)
+	s := newStages(v, resource, &c)
+	s.mcp = server
+	s.mcp.AddReceivingMiddleware(s.receive(c.sessions))
 	s.mcp.AddSendingMiddleware(s.onItsStream, s.onlyToAdmitted)
 	s.handler = s.routes(resource, &c)
 	s.description = describe(resource, &c, s)
 	return s, nil
+}
+
+// newStages returns a server with all that its stages need.
+func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *Server {
+	s := &Server{verifier: v, limits: c.limits.withDefaults(), access: &c.access, drain: edge.NewDrain()}
+	s.log = &requestLog{c.log, c.sessions}
+	s.refuser = &refuser{s.log, v, metadataURL(resource)}
+	s.users = newUsers(s.limits, time.Now, s.reject)
+	s.sessions = newSessions(s.limits, s.reject, s.sessionEnded)
+	s.streams = newStreams(v.Recheck)
+	s.policies = &policyCheck{s.access, s.refuser, s.sessions, c.sealer.orRandom(), primingDelay}
+	s.consent = &consent{sealer: c.sealer, exchanger: c.exchanger, log: c.log}
+	s.lending = &lending{exchanger: c.exchanger, log: c.log}
+	if c.sessions {
+		s.events = eventstore.New(eventstore.Options{Begin: beginAnswer, Keep: s.keepsNews})
+	}
+	return s
+}
+
+func (s *Server) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {
+	s.refuser.reject(w, r, why, more...)
 }
 
 // newMCPServer makes the SDK's server from the options of all who have some. There
@@ -161,36 +169,20 @@ func (s *Server) MCP() *mcp.Server { return s.mcp }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 func (s *Server) routes(resource *url.URL, c *config) http.Handler {
-	var resume mcp.EventStore
-	if c.sessions {
-		s.events = newEvents()
-		s.events.admits = s.admitsSession
-		resume = s.events
-	}
-	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{
-		EventStore:                   resume,
+	options := &mcp.StreamableHTTPOptions{
 		Stateless:                    !c.sessions,
 		SessionTimeout:               sessionTimeout,
 		MaxRequestBodyBytes:          s.limits.BodyBytes,
 		PropagateRequestCancellation: true,
-		DisableLocalhostProtection:   true, // the host check knows the public name
-	})
-	outer := &entraauth.BearerCheck{
-		ResourceMetadata: s.metadataURL, WriteBody: mcpauth.WriteBody,
-		OnRefusal: func(r *http.Request, status int, e *entraauth.Error) { s.auditRefusal(r, status, e, nil) },
+		DisableLocalhostProtection:   true, // the host check knows the public one
 	}
-	protected := http.NewServeMux()
-	protected.HandleFunc("GET "+consentPath, s.landing)
-	endpoint := mcpauth.Bridge(carry(s.speak(stream)))
-	endpoint = s.users.messages(s.draining(s.watchStreams(s.replays(s.guard(endpoint)))))
 	if c.sessions {
-		small := s.limits
-		small.BodyBytes = min(small.BodyBytes, maxInitialize)
-		endpoint = s.sessions.owned(s.users.readBody(small, endpoint), s.users.readBody(s.limits, endpoint))
-	} else {
-		endpoint = s.users.readBody(s.limits, endpoint)
+		options.EventStore = s.events
 	}
-	endpoint = s.verifier.Middleware(outer)(s.users.limit(s.formed(c.sessions, endpoint)))
+	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, options)
+	endpoint := through(s.requestStages(), stream)
+	protected := http.NewServeMux()
+	protected.HandleFunc("GET "+consentPath, s.consent.landing)
 	for _, path := range remainders(resource.Path) {
 		handleBoth(protected, path, endpoint)
 	}
@@ -204,12 +196,12 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the host check
 	mux.HandleFunc("GET /ready", s.ready)
 	mux.Handle("/", s.checkHost(newHostCheck(resource, c), protected))
-	return s.receive(c.proxies, s.limits, mux)
+	return s.arrive(c.proxies, mux)
 }
 
 // sessionEnded lets go what was kept for a session.
 func (s *Server) sessionEnded(x *session) {
-	s.waiting.drop(x.user, x.server)
+	s.consent.waiting.drop(x.user, x.server)
 	for uri := range x.uris {
 		s.endSubscription(x, uri)
 	}

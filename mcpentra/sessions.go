@@ -1,7 +1,6 @@
 package mcpentra
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -56,17 +55,16 @@ func newSessions(l Limits, reject rejecter, ended func(*session)) *sessions {
 	}
 }
 
-// owned lets requests through to the caller's own sessions, and passes those without a
-// session to begin. Any other session does not exist for the caller, who can't find out
+// owned lets requests through to the caller's own sessions, and those without. Any other session does not exist for the caller, who can't find out
 // which ones do. It belongs inside the verifier's middleware.
-func (t *sessions) owned(begin, next http.Handler) http.Handler {
+func (t *sessions) owned(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(sessionHeader)
 		if id == "" {
-			begin.ServeHTTP(w, r)
+			next.ServeHTTP(w, r)
 			return
 		}
-		s := t.find(id, entraauth.FromContext(r.Context()))
+		s := t.find(id, callOf(r.Context()).caller)
 		if s == nil {
 			t.reject(w, r, sessionNotFound)
 			return
@@ -109,36 +107,32 @@ func (t *sessions) find(id string, caller *entraauth.Identity) *session {
 	return s
 }
 
-// bound is receiving middleware, inside the one that identifies the caller: it notes who
-// begins a session and whom the session then acts for.
-func (t *sessions) bound(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		server, ok := req.GetSession().(*mcp.ServerSession)
-		id := entraauth.FromContext(ctx)
-		if !ok || id == nil { // not by HTTP
-			return next(ctx, method, req)
-		}
-		if method != "initialize" {
-			t.seen(server, id)
-			return next(ctx, method, req)
-		}
-		t.mu.Lock()
-		begun := t.byServer[server] != nil
-		t.mu.Unlock()
-		if begun {
-			return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "The session has begun already: initialize is for new ones, without Mcp-Session-Id"}
-		}
-		if !t.begin(id, server) {
-			return nil, refuseBusy(ctx)
-		}
-		return next(ctx, method, req)
+// bound is the stage that notes who begins a session and whom the session then acts for.
+func (t *sessions) bound(m *message) error {
+	server, ok := m.req.GetSession().(*mcp.ServerSession)
+	if !ok || m.caller == nil { // not by HTTP
+		return nil
 	}
+	if m.method != "initialize" {
+		t.seen(server, m.caller)
+		return nil
+	}
+	t.mu.Lock()
+	begun := t.byServer[server] != nil
+	t.mu.Unlock()
+	if begun {
+		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "The session has begun already: initialize is for new ones, without Mcp-Session-Id"}
+	}
+	if !t.begin(m.caller, server) {
+		return refuseBusy(m)
+	}
+	return nil
 }
 
 // refuseBusy makes 503 the answer, and returns the error for when it is too late for that.
-func refuseBusy(ctx context.Context) error {
+func refuseBusy(m *message) error {
 	e := &jsonrpc.Error{Code: codeUnavailable, Message: "This server has as many sessions as it can hold: try again later"}
-	answerTo(ctx).refuse(func(w http.ResponseWriter, r *http.Request) {
+	m.refuse(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "60")
 		mcpauth.WriteRefusal(w, r, http.StatusServiceUnavailable, int(e.Code), "too_many_sessions", e.Message)
 	})

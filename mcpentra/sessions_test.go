@@ -330,10 +330,11 @@ func TestSessionsKeepNoRequests(t *testing.T) {
 			_ = resp.Body.Close()
 		}
 	}
+	user := strings.ToLower(w.tenant.ID() + "." + w.alice.ObjectID)
 	ping(300)
-	streams, bytes := w.server.KeptEvents(w.alice.ObjectID)
+	streams, bytes := w.server.KeptEvents(user)
 	ping(1500)
-	if after, size := w.server.KeptEvents(w.alice.ObjectID); after > 1024+2 || streams < 300 || size > 4*bytes {
+	if after, size := w.server.KeptEvents(user); after > 1024+2 || streams < 300 || size > 4*bytes {
 		t.Errorf("%d streams and %d bytes are kept, %d and %d before", after, size, streams, bytes)
 	}
 }

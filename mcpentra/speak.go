@@ -4,21 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
-)
-
-// JSON-RPC's codes (section 5.1).
-const (
-	codeBadRequest     = -32600 // what is not a request
-	codeParse          = -32700
-	codeMethodNotFound = -32601
-	codeInternal       = -32603
-	codeNotFound       = -32001 // a session that is not there, as other servers have it
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // maxUnknown is how many methods that nobody knows a batch may have besides others:
@@ -30,7 +24,7 @@ const maxUnknown = 4
 // ignored, a method that nobody knows is -32601, and ids come back as they came.
 // It belongs inside readBody and mcpauth.Bridge, whose headers are a copy.
 func (s *Server) speak(next http.Handler) http.Handler {
-	hidden := newIDs()
+	hidden := rpcwire.NewIDs()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		spellHeaders(r)
 		body := edge.BodyOf(r)
@@ -40,7 +34,7 @@ func (s *Server) speak(next http.Handler) http.Handler {
 			s.finish(answer, r)
 			return
 		}
-		visible := hidden.hide(body)
+		visible := hidden.Hide(body)
 		for unknown := []string(nil); ; {
 			answer := &reply{ResponseWriter: w, refused: func(status int, written []byte) []byte { return s.tellRefused(r, visible, status, written) }}
 			if len(visible) != len(body) {
@@ -97,23 +91,16 @@ func withoutMethods(batch []byte, methods []string) (rest []byte, refusals [][]b
 	return slices.Concat([]byte("["), bytes.Join(kept, []byte(",")), []byte("]")), refusals
 }
 
-// envelope returns the method and the id of a message, nil if it has none.
 func envelope(body []byte, message jsonspan.Span) (method string, id json.RawMessage) {
-	for name, v := range jsonspan.Members(body, message) {
-		switch raw := v.Of(body); name {
-		case "method":
-			method = jsonspan.String(raw)
-		case "id":
-			if id = nil; string(raw) != "null" {
-				id = raw
-			}
-		}
-	}
-	return method, id
+	return rpcwire.Envelope(body, message)
 }
 
+func messagesOf(body []byte) iter.Seq[jsonspan.Span] { return rpcwire.Messages(body) }
+
+func isBatch(body []byte) bool { return rpcwire.IsBatch(body) }
+
 func methodNotFound(method string) string {
-	return fmt.Sprintf("Method not found: %q", cut(method, maxLoggedName))
+	return fmt.Sprintf("Method not found: %q", safelog.Cut(method, safelog.MaxName))
 }
 
 func rpcError(id json.RawMessage, code int, message string) []byte {
@@ -173,12 +160,5 @@ func refusalOf(status int, text string, body []byte) rejection {
 	case body != nil && !json.Valid(body):
 		return rejection{status, codeParse, "not_json", "The request's body is not JSON"}
 	}
-	return rejection{status, codeBadRequest, "invalid_request", cut(quotedParams.ReplaceAllString(text, "$1 into"), maxLoggedCause)}
-}
-
-// sessionNotFound is the answer to a session id that is unknown, and to another
-// user's: nobody learns which sessions there are, and a client that comes back with
-// another account begins a new one.
-var sessionNotFound = rejection{
-	http.StatusNotFound, codeNotFound, "session_not_found", "Session not found: begin a new one with initialize",
+	return rejection{status, codeBadRequest, "invalid_request", safelog.Cut(quotedParams.ReplaceAllString(text, "$1 into"), safelog.MaxText)}
 }

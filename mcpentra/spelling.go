@@ -9,53 +9,52 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
-// sentURIKey is the key under which the context has a URI as its client spelled it.
-type sentURIKey struct{}
-
-// respell replaces the URIs of a request by their one spelling, which tool sets and
+// respell replaces the URIs of a message by their one spelling, which tool sets and
 // handlers see. It comes after the decision, which looks at what the client sent.
-func respell(ctx context.Context, req mcp.Request) (context.Context, error) {
+func respell(m *message) error {
 	one := func(uri *string) error {
-		if len(*uri) > maxURI {
-			return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("the URI has %d bytes; at most %d are taken", len(*uri), maxURI)}
+		if len(*uri) > resourceuri.MaxBytes {
+			return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("the URI has %d bytes; at most %d are taken", len(*uri), resourceuri.MaxBytes)}
 		}
-		ctx = context.WithValue(ctx, sentURIKey{}, *uri)
-		*uri = spelling(*uri)
+		m.sentURI = *uri
+		*uri = resourceuri.Spell(*uri)
 		return nil
 	}
-	switch p := req.GetParams().(type) {
+	switch p := m.req.GetParams().(type) {
 	case *mcp.ReadResourceParams:
 		if p != nil {
-			return ctx, one(&p.URI)
+			return one(&p.URI)
 		}
 	case *mcp.SubscribeParams:
 		if p != nil {
-			return ctx, one(&p.URI)
+			return one(&p.URI)
 		}
 	case *mcp.UnsubscribeParams:
 		if p != nil {
-			return ctx, one(&p.URI)
+			return one(&p.URI)
 		}
 	case *mcp.SubscriptionsListenParams:
 		if p == nil || p.Notifications == nil {
-			return ctx, nil
+			return nil
 		}
 		all := p.Notifications.ResourceSubscriptions
 		for i := range all {
 			if err := one(&all[i]); err != nil {
-				return ctx, err
+				return err
 			}
 		}
 		slices.Sort(all)
 		p.Notifications.ResourceSubscriptions = slices.Compact(all)
 	case *mcp.CompleteParams:
 		if p != nil && p.Ref != nil && p.Ref.Type != "ref/prompt" && !strings.Contains(p.Ref.URI, "{") {
-			return ctx, one(&p.Ref.URI)
+			return one(&p.Ref.URI)
 		}
 	}
-	return ctx, nil
+	return nil
 }
 
 // resolve is the innermost middleware. It finds resources that are registered in
@@ -91,14 +90,17 @@ func (c *catalog) resolve(next mcp.MethodHandler) mcp.MethodHandler {
 // read reads a resource by the first of its spellings that is known.
 func (c *catalog) read(ctx context.Context, method string, req mcp.Request, p *mcp.ReadResourceParams) (mcp.Result, error) {
 	uri := p.URI
-	sent, _ := ctx.Value(sentURIKey{}).(string)
+	sent := ""
+	if m := messageOf(ctx); m != nil {
+		sent = m.sentURI
+	}
 	if sent != "" && sent != uri {
 		p.URI = c.registered(ctx, req, uri)
 	}
 	result, err := c.next(ctx, method, req)
 	for _, other := range []func() string{
 		func() string { return c.registered(ctx, req, uri) },
-		func() string { return foldHost(uri) },
+		func() string { return resourceuri.FoldHost(uri) },
 		func() string { return sent },
 	} {
 		if !isUnknownResource(err) {
@@ -119,9 +121,9 @@ func (c *catalog) registered(ctx context.Context, cause mcp.Request, uri string)
 	if all[uri] != nil {
 		return uri
 	}
-	want := foldHost(uri)
+	want := resourceuri.FoldHost(uri)
 	for known := range all {
-		if canonical(known) == want {
+		if resourceuri.Canonical(known) == want {
 			return known
 		}
 	}

@@ -91,7 +91,7 @@ func (s *Server) watchStreams(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		caller := entraauth.FromContext(r.Context())
+		caller := callOf(r.Context()).caller
 		ctx, stop := s.streams.until(r.Context(), caller)
 		defer stop()
 		if last := r.Header.Get("Last-Event-ID"); last == "" || strings.HasPrefix(last, "_") { // not of a call

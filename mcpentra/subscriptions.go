@@ -1,7 +1,9 @@
 package mcpentra
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 const (
@@ -31,75 +34,88 @@ var (
 	errManyURIs  = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("Too many subscriptions: a user may have %d. Unsubscribe from others first", maxSubscriptions)}
 )
 
-// subscribe is receiving middleware, inside the one that decides: it bounds users'
+// subscribe is a stage, inside the one that decides: it bounds users'
 // subscriptions, and refuses those for which nothing could be sent.
 //
 // If a session ends while it is subscribed to a URI, the SDK keeps an entry for it
 // forever, and scans all entries at the end of each session; without sessions, that is
 // at the end of each request. So a session unsubscribes when it ends, and a request
 // without a session can't subscribe.
-func (s *Server) subscribe(next mcp.MethodHandler) mcp.MethodHandler {
-	s.unsubscribe = next
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		server, _ := req.GetSession().(*mcp.ServerSession)
-		byHTTP := arrivalOf(ctx) != nil
-		switch p := req.GetParams().(type) {
-		case *mcp.SubscribeParams:
-			x, added, err := s.sessions.addURI(server, p.URI, byHTTP)
-			if err != nil {
-				return nil, err
-			}
-			result, err := next(ctx, method, req)
-			switch {
-			case err != nil && added:
-				s.sessions.dropURI(server, p.URI)
-			case err == nil && !s.sessions.has(x): // it has ended meanwhile
-				s.endSubscription(x, p.URI)
-			}
-			return result, err
-		case *mcp.UnsubscribeParams:
-			if byHTTP && server.ID() == "" {
-				return nil, errNoSession
-			}
-			result, err := next(ctx, method, req)
-			if err == nil {
-				s.sessions.dropURI(server, p.URI)
-			}
-			return result, err
-		case *mcp.SubscriptionsListenParams:
-			return s.listen(ctx, server, p, func(ctx context.Context) (mcp.Result, error) { return next(ctx, method, req) })
+func (s *Server) subscribe(m *message) error {
+	server, _ := m.req.GetSession().(*mcp.ServerSession)
+	byHTTP := m.call != nil
+	switch p := m.req.GetParams().(type) {
+	case *mcp.SubscribeParams:
+		x, added, err := s.sessions.addURI(server, p.URI, byHTTP)
+		if err != nil {
+			return err
 		}
-		result, err := next(ctx, method, req)
-		if r, ok := result.(*mcp.InitializeResult); ok && byHTTP && server.ID() == "" && r.Capabilities != nil && r.Capabilities.Resources != nil {
-			r.Capabilities.Resources.Subscribe = false
+		m.subscribing = &subscribing{session: x, added: added}
+	case *mcp.UnsubscribeParams:
+		if byHTTP && server.ID() == "" {
+			return errNoSession
 		}
-		return result, err
+	case *mcp.SubscriptionsListenParams:
+		return s.listen(m, server, p)
+	}
+	return nil
+}
+
+// A subscribing is a request to be told of resources.
+type subscribing struct {
+	session *session
+	added   bool   // the URI of resources/subscribe, which it was not subscribed to
+	stop    func() // ends the stream of subscriptions/listen; or nil
+}
+
+// subscribed is the other half of the stage, after dispatch.
+func (s *Server) subscribed(m *message) {
+	server, _ := m.req.GetSession().(*mcp.ServerSession)
+	x := m.subscribing
+	switch p := m.req.GetParams().(type) {
+	case *mcp.SubscribeParams:
+		switch {
+		case m.err != nil && x.added:
+			s.sessions.dropURI(server, p.URI)
+		case m.err == nil && !s.sessions.has(x.session): // it has ended meanwhile
+			s.endSubscription(x.session, p.URI)
+		}
+	case *mcp.UnsubscribeParams:
+		if m.err == nil {
+			s.sessions.dropURI(server, p.URI)
+		}
+	case *mcp.SubscriptionsListenParams:
+		if x != nil {
+			x.stop()
+			s.sessions.end(x.session)
+		}
+	}
+	if r, ok := m.result.(*mcp.InitializeResult); ok && m.call != nil && server.ID() == "" && r.Capabilities != nil && r.Capabilities.Resources != nil {
+		r.Capabilities.Resources.Subscribe = false
 	}
 }
 
-// listen serves a stream of protocol 2026-07-28, until the token that opened it is
-// no longer good. (Older protocols have none; the SDK would serve it all the same.)
-func (s *Server) listen(ctx context.Context, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams, next func(context.Context) (mcp.Result, error)) (mcp.Result, error) {
+// listen begins a stream of protocol 2026-07-28, which lasts until the token that opened
+// it is no longer good. (Older protocols have none; the SDK would serve it all the same.)
+func (s *Server) listen(m *message, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams) error {
 	if !isModern(server) {
-		return nil, errOldListen
+		return errOldListen
 	}
-	id := entraauth.FromContext(ctx)
-	if arrivalOf(ctx) == nil || id == nil {
+	if m.call == nil || m.caller == nil {
 		s.sessions.local(server)
-		return next(ctx)
+		return nil
 	}
 	var uris []string
 	if p.Notifications != nil {
 		uris = p.Notifications.ResourceSubscriptions
 	}
-	x, err := s.sessions.openStream(server, id, uris)
+	x, err := s.sessions.openStream(server, m.caller, uris)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer s.sessions.end(x)
-	ctx, stop := s.streams.until(ctx, id)
-	defer stop()
-	return next(ctx)
+	m.subscribing = &subscribing{session: x}
+	m.Context, m.subscribing.stop = s.streams.until(m.Context, m.caller)
+	return nil
 }
 
 // endSubscription unsubscribes a session that has ended from a URI.
@@ -124,7 +140,7 @@ func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, lo
 				err = fmt.Errorf("panic: %v", p)
 			}
 			if err != nil {
-				log.WarnContext(ctx, "the handler of a subscription's end failed", "resource", cut(req.Params.URI, maxLoggedName), "error", cut(err.Error(), maxLoggedCause))
+				log.WarnContext(ctx, "the handler of a subscription's end failed", "resource", safelog.Cut(req.Params.URI, safelog.MaxName), "error", safelog.Cut(err.Error(), safelog.MaxText))
 			}
 			err = nil
 		}()
@@ -157,15 +173,36 @@ func (s *Server) admits(server *mcp.ServerSession, uri string) bool {
 		}
 	}
 	use := asked{URI: uri}
-	return s.access.decide(caller, use.targets("resources/read")) == nil
+	return s.access.decide(caller, use.appendTargets(nil, "resources/read")) == nil
 }
 
-// admitsSession is admits, for the session of that id.
-func (s *Server) admitsSession(id, uri string) bool {
+// keepsNews reports whether an event that the client of a session has missed may still be
+// sent to it: not if it is news of a resource that the caller may not use now.
+func (s *Server) keepsNews(session string, event []byte) bool {
+	uri, ok := newsOf(event)
+	if !ok {
+		return true
+	}
 	s.sessions.mu.Lock()
-	x := s.sessions.byID[id]
+	x := s.sessions.byID[session]
 	s.sessions.mu.Unlock()
 	return x != nil && s.admits(x.server, uri)
+}
+
+// newsOf returns the resource of which an event has news.
+func newsOf(event []byte) (uri string, ok bool) {
+	const method = "notifications/resources/updated"
+	if !bytes.Contains(event, []byte(method)) {
+		return "", false
+	}
+	var news struct {
+		Method string `json:"method"`
+		Params struct {
+			URI string `json:"uri"`
+		} `json:"params"`
+	}
+	err := json.Unmarshal(event, &news)
+	return news.Params.URI, err == nil && news.Method == method
 }
 
 // addURI notes that the session subscribes to the URI, and reports whether that is

@@ -21,32 +21,30 @@ type asked struct {
 	} `json:"notifications"` // subscriptions/listen
 }
 
-// targets returns what a request of that method uses; nothing for methods that
-// use nothing in particular.
-func (p *asked) targets(method string) []target {
+// appendTargets adds what a request of that method uses; nothing for methods that use
+// nothing in particular.
+func (p *asked) appendTargets(all []target, method string) []target {
 	switch method {
 	case "tools/call":
-		return []target{{tool, p.Name}}
+		return append(all, target{tool, p.Name})
 	case "prompts/get":
-		return []target{{prompt, p.Name}}
+		return append(all, target{prompt, p.Name})
 	case "resources/read", "resources/subscribe", "resources/unsubscribe":
-		return []target{{resource, p.URI}}
+		return append(all, target{resource, p.URI})
 	case "completion/complete":
-		if p.Ref.Type == "ref/prompt" {
-			return []target{{prompt, p.Ref.Name}}
+		switch {
+		case p.Ref.Type == "ref/prompt":
+			return append(all, target{prompt, p.Ref.Name})
+		case strings.Contains(p.Ref.URI, "{"):
+			return append(all, target{template, p.Ref.URI})
 		}
-		if strings.Contains(p.Ref.URI, "{") {
-			return []target{{template, p.Ref.URI}}
-		}
-		return []target{{resource, p.Ref.URI}}
+		return append(all, target{resource, p.Ref.URI})
 	case "subscriptions/listen":
-		var all []target
 		for _, uri := range p.Notifications.ResourceSubscriptions {
 			all = append(all, target{resource, uri})
 		}
-		return all
 	}
-	return nil
+	return all
 }
 
 // Bounds of what one request may use: all of it is judged.

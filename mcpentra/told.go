@@ -2,7 +2,6 @@ package mcpentra
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // told records which messages of an HTTP request have their line in the log. The SDK
@@ -33,41 +33,41 @@ type sdkError struct {
 }
 
 // tell notes that a message of the request has its line, and the error it ends with.
-func (a *arrival) tell(err error) {
-	if a == nil {
+func (c *call) tell(err error) {
+	if c == nil {
 		return
 	}
-	a.told.mu.Lock()
-	defer a.told.mu.Unlock()
-	a.told.lines++
+	c.told.mu.Lock()
+	defer c.told.mu.Unlock()
+	c.told.lines++
 	if err != nil {
 		e := sdkError{Message: err.Error()}
 		if wire, ok := err.(*jsonrpc.Error); ok { //nolint:errorlint // as the SDK does
 			e.Code = wire.Code
 		}
-		a.told.errors = append(a.told.errors, e)
+		c.told.errors = append(c.told.errors, e)
 	}
 }
 
 // hasTold reports whether the message that is answered with this error has its line.
 // For a request with one message any line counts; messages of a batch are matched by
 // their errors.
-func (a *arrival) hasTold(e sdkError, inBatch bool) bool {
-	if a == nil {
+func (c *call) hasTold(e sdkError, inBatch bool) bool {
+	if c == nil {
 		return true
 	}
-	a.told.mu.Lock()
-	defer a.told.mu.Unlock()
+	c.told.mu.Lock()
+	defer c.told.mu.Unlock()
 	if !inBatch {
-		return a.told.lines > 0
+		return c.told.lines > 0
 	}
-	i := slices.IndexFunc(a.told.errors, func(one sdkError) bool {
+	i := slices.IndexFunc(c.told.errors, func(one sdkError) bool {
 		return one.Message == e.Message || one.Code == codeMethodNotFound && e.Code == codeMethodNotFound // its text is the SDK's
 	})
 	if i < 0 {
 		return false
 	}
-	a.told.errors = slices.Delete(a.told.errors, i, i+1)
+	c.told.errors = slices.Delete(c.told.errors, i, i+1)
 	return true
 }
 
@@ -76,7 +76,7 @@ func (a *arrival) hasTold(e sdkError, inBatch bool) bool {
 // 0, and its text can quote the request at any length.
 func (s *Server) tellRefused(r *http.Request, body []byte, status int, written []byte) []byte {
 	inBatch := isBatch(body)
-	if !inBatch && arrivalOf(r.Context()).hasTold(sdkError{}, false) {
+	if !inBatch && callOf(r.Context()).hasTold(sdkError{}, false) {
 		return written // an answer can be large
 	}
 	const field = "data: "
@@ -90,7 +90,7 @@ func (s *Server) tellRefused(r *http.Request, body []byte, status int, written [
 	message := jsonspan.Value(written, at)
 	var id, failure json.RawMessage
 	for name, v := range jsonspan.Members(written, message) {
-		switch name {
+		switch string(name) {
 		case "id":
 			id = v.Of(written)
 		case "error":
@@ -98,11 +98,11 @@ func (s *Server) tellRefused(r *http.Request, body []byte, status int, written [
 		}
 	}
 	var e sdkError
-	if failure == nil || json.Unmarshal(failure, &e) != nil || arrivalOf(r.Context()).hasTold(e, inBatch) {
+	if failure == nil || json.Unmarshal(failure, &e) != nil || callOf(r.Context()).hasTold(e, inBatch) {
 		return written
 	}
 	why := refusalOfCode(status, e)
-	s.logRejection(r, why, slog.String("method", methodOf(body, id)), slog.Int("code", why.code))
+	s.log.rejected(r, why, slog.String("method", methodOf(body, id)), slog.Int("code", why.code))
 	if e.Code, e.Message = int64(why.code), why.message; e.Data == nil {
 		e.Data = json.RawMessage(`{"reason":"` + why.reason + `"}`)
 	}
@@ -117,7 +117,7 @@ func refusalOfCode(status int, e sdkError) rejection {
 	if status == 0 { // an event's: none was written
 		status = http.StatusOK
 	}
-	why := rejection{status, int(e.Code), "invalid_request", cut(quotedParams.ReplaceAllString(e.Message, "$1 into"), maxLoggedCause)}
+	why := rejection{status, int(e.Code), "invalid_request", safelog.Cut(quotedParams.ReplaceAllString(e.Message, "$1 into"), safelog.MaxText)}
 	switch e.Code {
 	case codeMethodNotFound:
 		why.reason = "method_not_found"
@@ -125,13 +125,6 @@ func refusalOfCode(status int, e sdkError) rejection {
 		why.code = codeBadRequest
 	}
 	return why
-}
-
-// toldByHTTP reports whether the context's request has the lines of its notifications
-// from tellNotifications. Without sessions a request ends, and all that the SDK has of
-// it, when a notification has been accepted: the middleware may never see it.
-func (s *Server) toldByHTTP(ctx context.Context) bool {
-	return s.events == nil && arrivalOf(ctx) != nil
 }
 
 // tellNotifications writes the lines of the notifications in what was sent, as far
@@ -156,15 +149,16 @@ func (s *Server) tellNotifications(r *http.Request, a *reply, body []byte, unkno
 
 // tellNotification writes the line of a notification.
 func (s *Server) tellNotification(r *http.Request, method string, params []byte, unknown bool) {
+	c := callOf(r.Context())
 	kind, known := paramsOfNotification[method]
 	switch {
 	case unknown:
-		s.logRejection(r, rejection{http.StatusAccepted, codeMethodNotFound, "method_not_found", methodNotFound(method)}, slog.String("method", method))
+		s.log.rejected(r, rejection{http.StatusAccepted, codeMethodNotFound, "method_not_found", methodNotFound(method)}, slog.String("method", method))
 	case known && len(params) > 0 && json.Unmarshal(params, kind()) != nil:
-		s.logRejection(r, rejection{http.StatusAccepted, codeBadRequest, "invalid_request", "A parameter is of the wrong type, so the notification was ignored"}, slog.String("method", method))
-	case s.toldByHTTP(r.Context()):
-		attrs := append(requestAttrs(r.Context()), slog.String("method", method), slog.Any("caller", arrivalOf(r.Context()).caller), slog.String("outcome", done))
-		s.log.LogAttrs(r.Context(), slog.LevelDebug, requestLine, attrs...)
+		s.log.rejected(r, rejection{http.StatusAccepted, codeBadRequest, "invalid_request", "A parameter is of the wrong type, so the notification was ignored"}, slog.String("method", method))
+	case s.log.hasNotifications(c):
+		attrs := append(c.appendAttrs(nil), slog.String("method", method), slog.Any("caller", c.caller), slog.String("outcome", done))
+		s.log.write(r.Context(), slog.LevelDebug, attrs)
 	}
 }
 
@@ -179,7 +173,7 @@ var paramsOfNotification = map[string]func() any{
 
 func paramsOf(body []byte, message jsonspan.Span) (params []byte) {
 	for name, v := range jsonspan.Members(body, message) {
-		if name == "params" {
+		if string(name) == "params" {
 			params = v.Of(body)
 		}
 	}

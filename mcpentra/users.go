@@ -2,7 +2,6 @@ package mcpentra
 
 import (
 	"container/list"
-	"context"
 	"log/slog"
 	"math"
 	"net/http"
@@ -12,19 +11,13 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/time/rate"
 
-	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
 // maxIdleUsers is how many users are remembered that have no request under way.
 const maxIdleUsers = 10_000
-
-// codeBusy is the JSON-RPC error code of 429, from the range that JSON-RPC leaves
-// to servers.
-const codeBusy = -32005
 
 // users counts what each user takes. A user idle long enough for their bucket to
 // refill is evicted when requests of others arrive.
@@ -64,8 +57,7 @@ func newUsers(l Limits, now func() time.Time, reject rejecter) *users {
 // the verifier's middleware.
 func (t *users) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := arrivalOf(r.Context())
-		a.caller = entraauth.FromContext(r.Context())
+		a := callOf(r.Context())
 		places := 0
 		if r.Method == http.MethodGet { // a stream
 			places = 1
@@ -223,19 +215,22 @@ func (l *lease) give(n int, now time.Time) {
 	l.table.touch(l.user, now)
 }
 
-// counted is receiving middleware for servers with sessions: a call counts until it
-// has ended.
-func (t *users) counted(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		a := arrivalOf(ctx)
-		if a == nil || a.lease == nil || strings.HasPrefix(method, "notifications/") { // not by HTTP, or short
-			return next(ctx, method, req)
-		}
-		if !a.lease.begin() {
-			return nil, &jsonrpc.Error{Code: codeBusy, Message: t.limits.busy()}
-		}
-		defer a.lease.end()
-		return next(ctx, method, req)
+// counted is a stage of servers with sessions: a call counts until it has ended.
+func (t *users) counted(m *message) error {
+	if m.call == nil || m.call.lease == nil || strings.HasPrefix(m.method, "notifications/") { // not by HTTP, or short
+		return nil
+	}
+	if !m.call.lease.begin() {
+		return &jsonrpc.Error{Code: codeBusy, Message: t.limits.busy()}
+	}
+	m.counted = true
+	return nil
+}
+
+// ended is the other half of counted.
+func (t *users) ended(m *message) {
+	if m.counted {
+		m.call.lease.end()
 	}
 }
 

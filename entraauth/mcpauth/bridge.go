@@ -9,14 +9,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/bridge"
 )
-
-// identityKey is where the identity travels in auth.TokenInfo.Extra.
-const identityKey = "github.com/mcpentra/mcp-entra-go/entraauth.Identity"
-
-// verified replaces the caller's token in the request that the SDK sees: it
-// shows the headers to tools, and no tool needs the token.
-const verified = "Bearer verified"
 
 // Bridge hands the caller that [entraauth.Verifier.Middleware] verified to the
 // SDK's handler: as auth.TokenInfo with the user's id, by which the SDK binds
@@ -32,8 +26,7 @@ func Bridge(next http.Handler) http.Handler {
 			return
 		}
 		inner := r.WithContext(entraauth.NewContext(r.Context(), nil))
-		inner.Header = withoutCredentials(r.Header)
-		inner.Header.Set("Authorization", verified)
+		inner.Header = bridge.Headers(r.Header)
 		adapter(id)(next).ServeHTTP(w, inner)
 	})
 }
@@ -46,7 +39,7 @@ func adapter(id *entraauth.Identity) func(http.Handler) http.Handler {
 		UserID:     id.UserID(),
 		Scopes:     id.Scopes(),
 		Expiration: id.ExpiresOn(),
-		Extra:      map[string]any{identityKey: id},
+		Extra:      map[string]any{bridge.IdentityKey: id},
 	}
 	verify := func(context.Context, string, *http.Request) (*auth.TokenInfo, error) { return info, nil }
 	return auth.RequireBearerToken(verify, &auth.RequireBearerTokenOptions{ClockSkew: math.MaxInt64})
@@ -66,6 +59,6 @@ func caller(req mcp.Request) *entraauth.Identity {
 	if extra == nil || extra.TokenInfo == nil {
 		return nil
 	}
-	id, _ := extra.TokenInfo.Extra[identityKey].(*entraauth.Identity)
+	id, _ := extra.TokenInfo.Extra[bridge.IdentityKey].(*entraauth.Identity)
 	return id
 }

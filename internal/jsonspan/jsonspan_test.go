@@ -10,7 +10,7 @@ import (
 
 func members(text string) (all []string) {
 	for name, v := range jsonspan.Members([]byte(text), jsonspan.Value([]byte(text), 0)) {
-		all = append(all, name+"="+string(v.Of([]byte(text))))
+		all = append(all, string(name)+"="+string(v.Of([]byte(text))))
 	}
 	return all
 }
@@ -64,7 +64,7 @@ func FuzzMembers(f *testing.F) {
 		isObject := json.Unmarshal([]byte(text), &want) == nil && want != nil
 		got := map[string]string{}
 		for name, v := range jsonspan.Members([]byte(text), jsonspan.Value([]byte(text), 0)) {
-			got[name] = string(v.Of([]byte(text)))
+			got[string(name)] = string(v.Of([]byte(text)))
 		}
 		if !isObject {
 			return

@@ -1,4 +1,4 @@
-package mcpentra
+package safelog
 
 import (
 	"fmt"
@@ -8,21 +8,13 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/mcpentra/mcp-entra-go/internal/azuretext"
 )
 
-// A loggedError is an error that is logged by its text only, whatever its own methods for
-// logging say.
-type loggedError struct{ cause error }
-
-// Error implements error.
-func (e loggedError) Error() string { return e.cause.Error() }
-
-// Unwrap returns the cause.
-func (e loggedError) Unwrap() error { return e.cause }
-
-// errorText is the text of an error for the log, cut. The errors of tools quote what a
-// log must not keep: net/http's have the URL with its query, where a shared access
-// signature or a key may stand, and Azure's SDK adds the answer's whole body.
+// errorText returns the text of an error for the log, cut. The errors of tools quote what
+// a log must not keep: those of net/http have the URL with its query, which may be a
+// shared access signature, and those of Azure's SDK have the response's whole body.
 func errorText(err error, most int) string {
 	text := err.Error()
 	for e := range all(err) {
@@ -33,13 +25,13 @@ func errorText(err error, most int) string {
 			text = strings.ReplaceAll(text, quoted[1:len(quoted)-1], clean)
 			text = strings.ReplaceAll(text, e.URL, clean)
 		case *azcore.ResponseError:
-			text = strings.ReplaceAll(text, e.Error(), azureLogText(e))
+			text = strings.ReplaceAll(text, e.Error(), azuretext.ForLog(e))
 		}
 	}
-	return redacted(cut(text, most))
+	return redacted(Cut(text, most))
 }
 
-// all yields the error and all that it wraps, joined ones too.
+// all yields the error and all errors that it wraps, including joined ones.
 func all(err error) func(yield func(error) bool) {
 	var visit func(err error, yield func(error) bool) bool
 	visit = func(err error, yield func(error) bool) bool {
@@ -64,20 +56,8 @@ func all(err error) func(yield func(error) bool) {
 	return func(yield func(error) bool) { visit(err, yield) }
 }
 
-// azureLogText names the service, the status, the code, and the request id.
-func azureLogText(e *azcore.ResponseError) string {
-	text := fmt.Sprintf("%s answered %d", serviceOf(e).name, e.StatusCode)
-	if code := printable(e.ErrorCode); code != "" {
-		text += " " + code
-	}
-	if id := serviceRequestID(e.RawResponse); id != "" {
-		text += ", request id " + id
-	}
-	return text
-}
-
-// withoutQuery returns the URL without what can be a credential: user information,
-// query and fragment.
+// withoutQuery returns the URL without the parts that can be a credential: user
+// information, query and fragment.
 func withoutQuery(s string) string {
 	s, _, _ = strings.Cut(s, "#")
 	s, _, hasQuery := strings.Cut(s, "?")
@@ -90,23 +70,23 @@ func withoutQuery(s string) string {
 
 var (
 	userInfo = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#"'<>]*@`)
-	// webQuery is a web address with its query or fragment. (Resources of MCP have
-	// addresses too; their queries are names.)
+	// webQuery is a web address with its query or fragment. MCP resources have URIs of
+	// other schemes, whose queries are names.
 	webQuery = regexp.MustCompile(`(?i)\b((?:https?|wss?|rediss?|amqps?)://[^\s?#"'<>\\]*)[?#][^\s"'<>\\]*`)
-	// A credential is known by its name, by its scheme, or by how a JWT begins.
+	// A credential is recognized by its name, its scheme, or the beginning of a JWT.
 	named = regexp.MustCompile(`(?i)((?:\b|%26|%3f|_)(?:sig|signature|token|assertion|secret|passw(?:or)?d|pwd|api-?_?key|key|accountkey|sharedaccesskey|subscription-key|cookie)` +
 		`(?:\\?["']\s*:\s*\\?["']|=|%3d))[^&\s"'\\,;)<>…]+`)
-	code   = regexp.MustCompile(`(?i)(\bcode(?:=|%3d))[^&\s"'\\,;)<>…]{6,}`) // OAuth's; those of errors are shorter
+	code   = regexp.MustCompile(`(?i)(\bcode(?:=|%3d))[^&\s"'\\,;)<>…]{6,}`) // of OAuth; error codes are shorter
 	scheme = regexp.MustCompile(`(?i)\b((?:bearer|dpop|sharedkey|sharedaccesssignature|authorization\\?"?[:=]\s*\\?"?basic)\s+)[^\s"'\\,;)<>…]{6,}`)
 	jwt    = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*`)
 )
 
-// invalid is where the validation of a tool's arguments quotes them: behind the place
+// invalid is where the validation of a tool's arguments quotes them: after their place
 // and the rule that they break.
 var invalid = regexp.MustCompile(`(?s)(validating .*?: (?:type|enum|const|multipleOf|minimum|maximum|exclusiveMinimum|exclusiveMaximum|minLength|maxLength|pattern|contains|anyOf|oneOf|not):|` +
 	`unexpected additional properties) .*`)
 
-// redacted returns a text for the log without the credentials that it quotes.
+// redacted returns a text without the credentials in it.
 func redacted(text string) string {
 	if strings.Contains(text, "validating ") || strings.Contains(text, "additional properties") {
 		text = invalid.ReplaceAllString(text, "$1 …")
@@ -128,16 +108,16 @@ func redacted(text string) string {
 	return text
 }
 
-// panicText is what the log holds of a panic's value: its type, and the text of a
-// value that is made to be read. Any other may print a token that it holds.
-func panicText(p any) string {
+// Panic returns what the log holds of a panic's value: its type, and its text if the
+// value is meant to be read. Other values could print a token that they hold.
+func Panic(p any) string {
 	switch p := p.(type) {
 	case error:
-		return fmt.Sprintf("%T: %s", p, errorText(p, maxLoggedCause))
+		return fmt.Sprintf("%T: %s", p, errorText(p, MaxText))
 	case string:
-		return redacted(cut(p, maxLoggedCause))
+		return redacted(Cut(p, MaxText))
 	case fmt.Stringer:
-		return fmt.Sprintf("%T: %s", p, redacted(cut(p.String(), maxLoggedCause)))
+		return fmt.Sprintf("%T: %s", p, redacted(Cut(p.String(), MaxText)))
 	}
 	return fmt.Sprintf("a value of type %T", p)
 }

@@ -1,14 +1,14 @@
-package mcpentra_test
+package resourceuri_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/mcpentra/mcp-entra-go/mcpentra"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
 func BenchmarkURIReadings(b *testing.B) {
-	closes := mcpentra.Closes("blob://docs/secret/*")
+	closes := matches(b, "blob://docs/secret/*")
 	for name, uri := range map[string]string{
 		"plain":   "blob://docs/reports/2026/q3/summary.txt",
 		"escaped": "blob://docs/reports%202026/%E6%97%A5%E6%9C%AC/summary.txt",
@@ -23,4 +23,13 @@ func BenchmarkURIReadings(b *testing.B) {
 			}
 		})
 	}
+}
+
+func matches(t testing.TB, pattern string) func(uri string) bool {
+	t.Helper()
+	p, err := resourceuri.ParseURIPattern(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.MatchesURI
 }

@@ -8,7 +8,59 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/azuretext"
+	"github.com/mcpentra/mcp-entra-go/obo"
 )
+
+// failures turn a message's failure into something that its caller can act on.
+type failures struct {
+	refuser *refuser
+	consent *consent
+}
+
+// conclude is the stage that notes why a message failed, for the log, and answers the
+// caller.
+func (f *failures) conclude(m *message) {
+	cause := present(m.result, m.err)
+	if cause == nil {
+		return
+	}
+	m.cause = cause
+	if d, ok := errors.AsType[*denial](cause); ok {
+		if f.refuser.refuseLate(m, d) || m.err != nil {
+			m.result, m.err = nil, d
+		}
+		return // else the text must do
+	}
+	e, ok := errors.AsType[*obo.Error](cause)
+	if !ok || m.caller == nil {
+		return
+	}
+	if call, isCall := m.req.(*mcp.CallToolRequest); isCall && m.err == nil && errors.Is(e, obo.ErrConsentRequired) {
+		m.result, m.err = f.consent.ask(m, call, e)
+		return
+	}
+	if challenge := challengeOf(m.caller, e); challenge != nil {
+		d := &denial{refusal: challenge, targets: m.targets}
+		if f.refuser.refuseLate(m, d) { // else the text must do
+			m.result, m.err = nil, d
+		}
+	}
+}
+
+// challengeOf returns the challenge to the caller's token that follows from Entra's
+// refusal to exchange it, or nil if no new token helps or the client can't get one.
+func challengeOf(id *entraauth.Identity, e *obo.Error) *entraauth.Error {
+	switch {
+	case errors.Is(e, obo.ErrAssertionExpired):
+		return entraauth.RevokedError(id)
+	case errors.Is(e, obo.ErrInteractionRequired) && e.Claims != "" && id.HandlesClaims():
+		return entraauth.ClaimsRequiredError(id, e.Claims)
+	}
+	return nil
+}
 
 // userError is an error that says what the caller may read of it: those of
 // entraauth, obo and blobtool do.
@@ -48,7 +100,7 @@ func callerText(cause error) string {
 		return user.UserText()
 	}
 	if azure, ok := errors.AsType[*azcore.ResponseError](cause); ok {
-		return azureText(azure)
+		return azuretext.ForUser(azure)
 	}
 	_, isURL := errors.AsType[*url.Error](cause)
 	_, isNet := errors.AsType[net.Error](cause)

@@ -1,4 +1,4 @@
-package mcpentra
+package rpcwire
 
 import (
 	"bytes"
@@ -12,27 +12,27 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
-// ids returns to clients the ids that they sent, to the byte. The SDK keeps an id
-// as float64 or decoded string, so that numbers above 2^53 come back rounded,
-// fractions cut off, and two ids can become one. What would not survive that is
-// replaced, before the SDK reads it, by a string that holds it, and put back in
-// whatever the SDK writes. Nothing is remembered, so an answer that is replayed
-// from a session's events is right too.
-type ids struct {
-	mark []byte // begins our strings: no client can guess it, and none sees it
+// IDs returns the ids that clients sent to them byte for byte. The SDK keeps an id as
+// float64 or decoded string: it rounds numbers above 2^53, cuts off fractions, and turns
+// two ids into one. Ids that would not survive this are replaced by strings that encode
+// them before the SDK reads them, and put back into whatever the SDK writes. No state is
+// kept, so that answers replayed from a session's events are right too.
+type IDs struct {
+	mark []byte // begins our strings; clients can't guess it and never see it
 }
 
-func newIDs() *ids { return &ids{[]byte(rand.Text())} }
+// NewIDs returns IDs with a mark of its own.
+func NewIDs() *IDs { return &IDs{[]byte(rand.Text())} }
 
-// maxHiddenID bounds what is kept. Longer strings are returned with the same
-// meaning, and the SDK refuses longer numbers.
+// maxHiddenID bounds what is encoded. Longer strings come back with the same meaning,
+// and the SDK rejects longer numbers.
 const maxHiddenID = 1 << 10
 
-// hide returns the body, a message or batch, as the SDK may read it. The body
-// itself is not changed.
-func (x *ids) hide(body []byte) []byte {
+// Hide returns the body, a message or batch, for the SDK to read. The body itself does
+// not change.
+func (x *IDs) Hide(body []byte) []byte {
 	var found []jsonspan.Span
-	for message := range messagesOf(body) {
+	for message := range Messages(body) {
 		found = append(found, fragileIDs(body, message)...)
 	}
 	if len(found) == 0 {
@@ -53,18 +53,9 @@ func (x *ids) hide(body []byte) []byte {
 	return b.Bytes()
 }
 
-// messagesOf yields the message of a body, or each of its batch.
-func messagesOf(body []byte) func(func(jsonspan.Span) bool) {
-	whole := jsonspan.Value(body, 0)
-	if isBatch(body) {
-		return jsonspan.Elements(body, whole)
-	}
-	return func(yield func(jsonspan.Span) bool) { yield(whole) }
-}
-
-// fragileIDs returns where a request or notification has an id, the id of a
-// request that it cancels, or a progress token that the SDK would change. The
-// ids of responses are the server's own.
+// fragileIDs returns where a request or notification has an id, the id of a request that
+// it cancels, or a progress token that the SDK would change. The ids of responses are
+// the server's own.
 func fragileIDs(body []byte, message jsonspan.Span) []jsonspan.Span {
 	var found []jsonspan.Span
 	look := func(v jsonspan.Span) {
@@ -76,7 +67,7 @@ func fragileIDs(body []byte, message jsonspan.Span) []jsonspan.Span {
 	var named bool
 	var params []jsonspan.Span
 	for name, v := range jsonspan.Members(body, message) {
-		switch name {
+		switch string(name) {
 		case "method":
 			named, method = true, jsonspan.String(v.Of(body))
 		case "id":
@@ -91,11 +82,12 @@ func fragileIDs(body []byte, message jsonspan.Span) []jsonspan.Span {
 	for _, p := range params {
 		for name, v := range jsonspan.Members(body, p) {
 			switch {
-			case name == "requestId" && method == "notifications/cancelled", name == "progressToken" && method == "notifications/progress":
+			case string(name) == "requestId" && method == "notifications/cancelled", //nolint:misspell // the protocol's spelling
+				string(name) == "progressToken" && method == "notifications/progress":
 				look(v)
-			case name == "_meta":
+			case string(name) == "_meta":
 				for name, v := range jsonspan.Members(body, v) {
-					if name == "progressToken" {
+					if string(name) == "progressToken" {
 						look(v)
 					}
 				}
@@ -109,7 +101,7 @@ func fragileIDs(body []byte, message jsonspan.Span) []jsonspan.Span {
 func survives(raw []byte) bool {
 	switch c := raw[0]; {
 	case len(raw) > maxHiddenID || !json.Valid(raw):
-		return true // the SDK's to refuse
+		return true // the SDK rejects it
 	case c == '"':
 		return bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw)
 	case c == '-' || '0' <= c && c <= '9':
@@ -120,13 +112,13 @@ func survives(raw []byte) bool {
 	return true
 }
 
-// literals are the members whose value is an id: there it is put back as it was.
-// Elsewhere, in the text of an error, it is put back as text.
+// literals are the members whose value is an id. Elsewhere, as in the text of an error,
+// an id is put back as text.
 var literals = [][]byte{[]byte(`"id":"`), []byte(`"progressToken":"`), []byte(`/subscriptionId":"`)}
 
-// restore returns what is to be sent of what the SDK has written: whole
-// messages, for it writes each by one call.
-func (x *ids) restore(written []byte) []byte {
+// Restore returns what to send of what the SDK has written. These are whole messages: it
+// writes each with one call.
+func (x *IDs) Restore(written []byte) []byte {
 	if !bytes.Contains(written, x.mark) {
 		return written
 	}
@@ -139,7 +131,7 @@ func (x *ids) restore(written []byte) []byte {
 		}
 		before, rest := written[:i], written[i+len(x.mark):]
 		raw, end := hidden(rest)
-		if raw == nil { // none of ours
+		if raw == nil { // not one of ours
 			b.Write(written[:i+len(x.mark)])
 			written = rest
 			continue
@@ -157,7 +149,7 @@ func (x *ids) restore(written []byte) []byte {
 	}
 }
 
-// hidden decodes what follows the mark, up to the full stop.
+// hidden decodes what follows the mark, up to the period.
 func hidden(text []byte) (raw []byte, end int) {
 	end = bytes.IndexByte(text[:min(len(text), 2*maxHiddenID+1)], '.')
 	if end < 0 {

@@ -1,4 +1,5 @@
-package mcpentra
+// Package azuretext says in words what a refusal by an Azure service means.
+package azuretext
 
 import (
 	"fmt"
@@ -8,13 +9,13 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
-// azureText says what an Azure service's refusal means to the user, with what finds
-// the request in the service's log. The service's own words, its host and its
-// response are not part of it: they can hold anything.
-func azureText(e *azcore.ResponseError) string {
+// ForUser returns what the refusal means to the user and what they can do, with the id
+// by which the service logs the request. It quotes neither the service's own text nor
+// its host: those can be anything.
+func ForUser(e *azcore.ResponseError) string {
 	service := serviceOf(e)
 	id := serviceRequestID(e.RawResponse)
-	if id == "" && e.ErrorCode == "" && ofProxies(e.StatusCode) { // Azure's answers have either
+	if id == "" && e.ErrorCode == "" && isOfProxies(e.StatusCode) { // answers of Azure have either
 		return fmt.Sprintf("A proxy or firewall between this server and %s answered %d, not the service itself: its answer has no request id. "+
 			"The user's permissions are not the reason. Tell this server's operator to let it reach the service.", inSentence(service.name), e.StatusCode)
 	}
@@ -30,8 +31,20 @@ func azureText(e *azcore.ResponseError) string {
 	return b.String()
 }
 
-// ofProxies reports whether proxies and firewalls answer so.
-func ofProxies(status int) bool {
+// ForLog returns the service, the status, the code and the request id.
+func ForLog(e *azcore.ResponseError) string {
+	text := fmt.Sprintf("%s answered %d", serviceOf(e).name, e.StatusCode)
+	if code := printable(e.ErrorCode); code != "" {
+		text += " " + code
+	}
+	if id := serviceRequestID(e.RawResponse); id != "" {
+		text += ", request id " + id
+	}
+	return text
+}
+
+// isOfProxies reports whether proxies and firewalls answer with that status.
+func isOfProxies(status int) bool {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
 		return true
@@ -41,8 +54,7 @@ func ofProxies(status int) bool {
 
 func inSentence(name string) string { return strings.Replace(name, "The ", "the ", 1) }
 
-// A service is what is known of one of Azure's: what it is called, and the least
-// role with which a user may read there.
+// A service is an Azure service, with the least privileged role that lets a user read.
 type service struct {
 	name, role string
 }
@@ -70,9 +82,8 @@ func (s service) hint(status int) string {
 	return ""
 }
 
-// services are known by the label of their host name: {account}.vault.azure.net, in
-// each of Azure's clouds. The roles are those of Azure's built-in ones that only
-// read data.
+// services maps a label of the host name, such as {account}.vault.azure.net in any of
+// Azure's clouds, to its service. The roles are built-in ones that only read data.
 var services = map[string]service{
 	"blob":       {"Azure Blob Storage", "the role Storage Blob Data Reader"},
 	"dfs":        {"Azure Data Lake Storage", "the role Storage Blob Data Reader, or an ACL entry"},
@@ -87,7 +98,7 @@ var services = map[string]service{
 	"openai":     {"Azure OpenAI", "the role Cognitive Services OpenAI User"},
 }
 
-// hosts are services of one host for all.
+// hosts maps the first label to services with one host for all customers.
 var hosts = map[string]service{
 	"graph":      {"Microsoft Graph", "the delegated permission, consented to for this server's app registration, and the user's own rights"},
 	"dod-graph":  {"Microsoft Graph", "the delegated permission, consented to for this server's app registration, and the user's own rights"},
@@ -113,7 +124,7 @@ func serviceOf(e *azcore.ResponseError) service {
 	return unknown
 }
 
-// serviceRequestID is what the service's own log knows the request by.
+// serviceRequestID returns the id by which the service logs the request.
 func serviceRequestID(r *http.Response) string {
 	if r == nil {
 		return ""
@@ -126,10 +137,11 @@ func serviceRequestID(r *http.Response) string {
 	return ""
 }
 
-// printable returns a code or an id, and nothing of what else a service may write
-// where one belongs: what the caller reads must not be a text of the service's choice.
+// printable returns a code or an id, and "" for anything else: a service must not choose
+// what the caller reads.
 func printable(s string) string {
-	if len(s) > maxLoggedName || strings.ContainsFunc(s, func(r rune) bool {
+	const most = 128
+	if len(s) > most || strings.ContainsFunc(s, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_' && r != '.' && r != ':'
 	}) {
 		return ""

@@ -1,4 +1,8 @@
-package mcpentra
+// Package safelog keeps a log safe: it bounds every text and removes credentials from it,
+// whichever code logs the line and whatever an error quotes. A request without a token
+// must not be able to fill the log, and readers of the log must not be able to act as a
+// user.
+package safelog
 
 import (
 	"context"
@@ -7,30 +11,45 @@ import (
 	"strings"
 )
 
-// The bounds on texts in a log line that a client or a user chose, in bytes.
+// The bounds on texts that a client or a user chose, in bytes.
 const (
-	maxLoggedName  = 128     // a name, host, origin, path or method
-	maxLoggedCause = 1 << 10 // any other text
-	maxLoggedStack = 8 << 10 // the stack of a panic, which is ours
+	MaxName  = 128     // a name, host, origin, path or method
+	MaxText  = 1 << 10 // any other text
+	maxStack = 8 << 10 // the stack of a panic, which is ours
 )
 
-// cut shortens a text for the log, and says how long it was.
-func cut(s string, most int) string {
+// MaxNames bounds lists of names: a line has all targets of a batch, and of a longer
+// list how many more there are.
+const MaxNames = 32
+
+// Cut shortens a text, and says how long it was.
+func Cut(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
 	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(s[:most], ""), len(s))
 }
 
-// bounded is the handler behind all that this server logs. It shortens every text and
-// removes credentials from it, whichever code logs the line and whatever an error quotes:
-// one request without a token must not be able to fill the log, and readers of the log
-// must not be able to act as a user.
+// Error returns the attribute of a failure's cause, which is logged by its text alone,
+// whatever its own methods for logging say.
+func Error(cause error) slog.Attr { return slog.Any("error", textOnlyError{cause}) }
+
+type textOnlyError struct{ cause error }
+
+// Error implements error.
+func (e textOnlyError) Error() string { return e.cause.Error() }
+
+// Unwrap returns the cause.
+func (e textOnlyError) Unwrap() error { return e.cause }
+
+// NewHandler returns a handler that makes every record safe for next.
+func NewHandler(next slog.Handler) slog.Handler { return bounded{next} }
+
 type bounded struct{ slog.Handler }
 
 // Handle implements [slog.Handler].
 func (h bounded) Handle(ctx context.Context, r slog.Record) error {
-	short := slog.NewRecord(r.Time, r.Level, redacted(cut(r.Message, maxLoggedCause)), r.PC)
+	short := slog.NewRecord(r.Time, r.Level, redacted(Cut(r.Message, MaxText)), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		short.AddAttrs(shortened(a))
 		return true
@@ -56,17 +75,17 @@ var namesInLog = map[string]bool{
 }
 
 func shortened(a slog.Attr) slog.Attr {
-	most := maxLoggedCause
+	most := MaxText
 	switch {
 	case namesInLog[a.Key]:
-		most = maxLoggedName
+		most = MaxName
 	case a.Key == "stack":
-		most = maxLoggedStack
+		most = maxStack
 	}
 	v := a.Value.Resolve()
 	switch v.Kind() {
 	case slog.KindString:
-		return slog.String(a.Key, redacted(cut(v.String(), most)))
+		return slog.String(a.Key, redacted(Cut(v.String(), most)))
 	case slog.KindGroup:
 		group := v.Group()
 		short := make([]slog.Attr, len(group))
@@ -76,26 +95,27 @@ func shortened(a slog.Attr) slog.Attr {
 		return slog.Attr{Key: a.Key, Value: slog.GroupValue(short...)}
 	case slog.KindAny:
 		return slog.Attr{Key: a.Key, Value: shortenedAny(v, most)}
+	default: // numbers and times
+		return slog.Attr{Key: a.Key, Value: v}
 	}
-	return slog.Attr{Key: a.Key, Value: v}
 }
 
-// shortenedAny bounds values that a handler would print in full.
+// shortenedAny bounds values that handlers print in full.
 func shortenedAny(v slog.Value, most int) slog.Value {
 	switch x := v.Any().(type) {
 	case error:
 		return slog.StringValue(errorText(x, most))
 	case []string:
-		short := make([]string, min(len(x), maxLoggedTargets))
+		short := make([]string, min(len(x), MaxNames))
 		for i := range short {
-			short[i] = redacted(cut(x[i], maxLoggedName))
+			short[i] = redacted(Cut(x[i], MaxName))
 		}
 		if more := len(x) - len(short); more > 0 {
 			short = append(short, fmt.Sprintf("… (%d more)", more))
 		}
 		return slog.AnyValue(short)
 	case fmt.Stringer:
-		return slog.StringValue(redacted(cut(x.String(), most)))
+		return slog.StringValue(redacted(Cut(x.String(), most)))
 	}
 	return v
 }

@@ -1,27 +1,38 @@
-package mcpauth
+// Package bridge is what the servers of this module hand the MCP SDK with a request, and
+// what they hide from it.
+package bridge
 
 import (
 	"net/http"
 	"strings"
 )
 
-// withoutCredentials returns the headers that tools may see: those that neither by name
-// nor by value look like a credential.
+// IdentityKey is where the verified caller travels in auth.TokenInfo.Extra.
+const IdentityKey = "github.com/mcpentra/mcp-entra-go/entraauth.Identity"
+
+// Headers returns the headers that tools may see: those that neither by name nor by value
+// look like a credential, and an Authorization header without one, which the SDK asks
+// for.
 //
 // This is a deny-list, by kind and not by name, rather than an allow-list: clients
 // configure tools by headers of their own ("X-MCP-Toolsets", "X-Project"), which an
 // allow-list would have to foresee. It must not miss the proofs that gateways and
 // platforms add, and these can be recognized by the words below, or by a value that is
 // a token.
-func withoutCredentials(h http.Header) http.Header {
-	shown := make(http.Header, len(h))
+func Headers(h http.Header) http.Header {
+	shown := make(http.Header, len(h)+1)
 	for name, values := range h {
 		if !isCredential(name, values) {
 			shown[name] = values
 		}
 	}
+	shown["Authorization"] = verified
 	return shown
 }
+
+// verified replaces the caller's token: the SDK shows the headers to tools, and no tool
+// needs it. It is shared, and nobody changes it.
+var verified = []string{"Bearer verified"}
 
 // credentialWords occur in the names of headers that hold credentials, or the identity in
 // place of one (App Service's X-Ms-Client-Principal).
@@ -31,18 +42,18 @@ var credentialWords = []string{
 }
 
 func isCredential(name string, values []string) bool {
-	name = strings.ToLower(name)
-	if strings.HasPrefix(name, "mcp-") { // the protocol's own: the SDK needs them, and Mcp-Param-… are arguments
-		return false
-	}
-	for _, word := range credentialWords {
-		if strings.Contains(name, word) {
+	switch name {
+	case "Authorization":
+		return true
+	case "Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "User-Agent": // every request has them
+	default:
+		name = strings.ToLower(name)
+		if strings.HasPrefix(name, "mcp-") { // the protocol's own: the SDK needs them, and Mcp-Param-… are arguments
+			return false
+		}
+		if namesCredential(name) {
 			return true
 		}
-	}
-	// X-Functions-Key, Ocp-Apim-Subscription-Key; an idempotency key opens nothing.
-	if strings.HasSuffix(name, "-key") && name != "idempotency-key" {
-		return true
 	}
 	for _, v := range values {
 		if hasScheme(v) || hasToken(v) || hasParameter(v) {
@@ -52,9 +63,22 @@ func isCredential(name string, values []string) bool {
 	return false
 }
 
+func namesCredential(name string) bool {
+	for _, word := range credentialWords {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	// X-Functions-Key, Ocp-Apim-Subscription-Key; an idempotency key opens nothing.
+	return strings.HasSuffix(name, "-key") && name != "idempotency-key"
+}
+
 // hasParameter reports whether the value is a URL, such as that of X-Original-Url, in
 // whose query or fragment there may be a credential.
 func hasParameter(value string) bool {
+	if strings.IndexByte(value, '=') < 0 {
+		return false
+	}
 	value = strings.ToLower(value)
 	for _, name := range []string{"token=", "sig=", "secret=", "password=", "code="} {
 		if strings.Contains(value, "?"+name) || strings.Contains(value, "&"+name) || strings.Contains(value, "_"+name) || strings.Contains(value, "#"+name) {
