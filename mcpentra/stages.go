@@ -153,6 +153,7 @@ func (s *Server) arrive(trusted edge.Proxies, next http.Handler) http.Handler {
 		defer s.log.recovered(r)
 		c.writer.Init(w, r, s.limits.BodyTimeout, s.limits.WriteTimeout)
 		next.ServeHTTP(&c.writer, r)
+		c.writer.Finish()
 	})
 }
 

@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -173,6 +174,35 @@ func TestHostCheckCORS(t *testing.T) {
 		}
 		if preflight && (w.Code != http.StatusNoContent || h.Get("Access-Control-Allow-Methods") != "GET, POST" || h.Get("Access-Control-Allow-Headers") != "Authorization, *" || h.Get("Access-Control-Max-Age") != "600") {
 			t.Errorf("%s: got %d %v", row.name, w.Code, h)
+		}
+	}
+}
+
+// The usual request costs no memory; nor does its body, besides its own.
+func TestAllocations(t *testing.T) {
+	c := newCheck(t, resource, []string{"inner.example"}, []string{"https://app.example.com"})
+	w, sent := httptest.NewRecorder(), strings.NewReader("{}")
+	r := httptest.NewRequest(http.MethodPost, "/mcp", nil)
+	r.ContentLength = sent.Size()
+	source := io.NopCloser(sent)
+	var b edge.Body
+	room := &budget{room: 1 << 30}
+	for name, row := range map[string]struct {
+		most float64
+		f    func()
+	}{
+		"host":    {0, func() { c.Check(w, r, "mcp.example.com", false) }},
+		"port":    {0, func() { c.Check(w, r, "inner.example:8443", false) }},
+		"address": {0, func() { c.Check(w, r, "127.0.0.1:8000", false) }},
+		"proxy":   {0, func() { edge.Proxies(nil).Client(r) }},
+		"body": {1, func() {
+			sent.Reset("{}")
+			r.Body = source
+			b.Receive(w, r, edge.BodyLimits{Bytes: 1 << 20}, room)
+		}},
+	} {
+		if got := testing.AllocsPerRun(100, row.f); got > row.most {
+			t.Errorf("%s: %g allocations, want %g", name, got, row.most)
 		}
 	}
 }

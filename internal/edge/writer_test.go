@@ -3,6 +3,7 @@ package edge_test
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,7 @@ func bounded(h http.HandlerFunc) http.Handler {
 		var bound edge.Writer
 		bound.Init(w, r, bodyTimeout, writeTimeout)
 		h(&bound, r)
+		bound.Finish()
 	})
 }
 
@@ -82,6 +84,12 @@ func TestWriterBoundsNeitherCallsNorStreams(t *testing.T) {
 			_, _ = io.WriteString(w, "done")
 			pass(time.Hour)
 		},
+		"two pieces in between": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "do")
+			pass(writeTimeout + time.Second)
+			_, _ = io.WriteString(w, "ne")
+			pass(writeTimeout + 2*time.Second)
+		},
 		"a flusher": func(w http.ResponseWriter, _ *http.Request) {
 			w.(http.Flusher).Flush()
 			pass(time.Hour)
@@ -136,3 +144,39 @@ func TestWriterUnreadBody(t *testing.T) {
 		}
 	})
 }
+
+// A call costs two deadlines on HTTP/1: one for its body, and one for its answer. On
+// HTTP/2 a deadline that passes ends the stream, so none is left behind.
+func TestWriterDeadlines(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		major int
+		body  io.Reader
+		want  int
+		left  bool
+	}{{1, strings.NewReader("{}"), 2, true}, {1, nil, 1, true}, {2, strings.NewReader("{}"), 5, false}} {
+		r := httptest.NewRequest(http.MethodPost, "/", row.body)
+		r.ProtoMajor = row.major
+		answer := &deadlines{ResponseWriter: httptest.NewRecorder()}
+		var w edge.Writer
+		w.Init(answer, r, bodyTimeout, writeTimeout)
+		_, _ = w.Write([]byte("event"))
+		w.Flush()
+		w.Finish()
+		if answer.set != row.want || !answer.write.IsZero() != row.left {
+			t.Errorf("HTTP/%d with body %v: %d deadlines, the last for writing %s; want %d, and one left: %t", row.major, row.body, answer.set, answer.write, row.want, row.left)
+		}
+	}
+}
+
+// deadlines counts what the connection is told.
+type deadlines struct {
+	http.ResponseWriter
+	set   int
+	write time.Time
+}
+
+func (d *deadlines) SetReadDeadline(time.Time) error    { d.set++; return nil }
+func (d *deadlines) SetWriteDeadline(t time.Time) error { d.set++; d.write = t; return nil }
+func (*deadlines) FlushError() error                    { return nil }
+func (*deadlines) Write(p []byte) (int, error)          { return len(p), nil }
