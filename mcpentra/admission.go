@@ -1,7 +1,6 @@
 package mcpentra
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -141,15 +140,15 @@ func (a *admission) readBody(next http.Handler) http.Handler {
 		if r.Header.Get(sessionHeader) == "" {
 			limits = &begin
 		}
-		err := c.body.Receive(w, r, *limits, c.lease)
-		c.read(edge.BodyOf(r)) // also what has arrived of a broken one: the id may be in it
-		if err == nil {
+		why := c.body.Receive(w, r, *limits, c.lease)
+		c.read(edge.BodyOf(r)) // also what has arrived of a refused one: the id may be in it
+		switch {
+		case why == nil:
 			next.ServeHTTP(w, r)
 			return
-		}
-		if why, full := c.lease.fullness(err); full {
-			a.refuse(w, r, c.lease.user, time.Second, why)
-		} else if why, ok := errors.AsType[*edge.Refusal](err); ok {
+		case why.Status == http.StatusTooManyRequests, why.Status == http.StatusServiceUnavailable: // the lease's
+			a.refuse(w, r, c.lease.user, time.Second, rejectionOf(why))
+		default:
 			a.refuser.reject(w, r, rejectionOf(why))
 		}
 		c.body.Abandon(w)

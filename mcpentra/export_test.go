@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
@@ -38,7 +39,7 @@ func (u Users) AdmitShort(id string) (release func(), wait time.Duration) {
 }
 
 // Hold returns what counts the bytes of a body of the user's, and what ends that.
-func (u Users) Hold(id string) (hold func(int64) error, release func()) {
+func (u Users) Hold(id string) (hold func(int64) *edge.Refusal, release func()) {
 	l := new(lease)
 	_ = u.t.admit(l, id, 1)
 	return l.Hold, l.close

@@ -35,6 +35,8 @@ func rejectionOf(why *edge.Refusal) rejection {
 	switch why.Status {
 	case http.StatusForbidden:
 		code = codeRefused
+	case http.StatusTooManyRequests:
+		code = codeBusy
 	case http.StatusServiceUnavailable:
 		code = codeUnavailable
 	}

@@ -113,6 +113,7 @@ func (s *stages) arrive(next http.Handler) http.Handler {
 		defer s.log.recovered(r)
 		c.writer.Init(w, r, s.limits.BodyTimeout, s.limits.WriteTimeout)
 		next.ServeHTTP(&c.writer, r)
+		c.writer.Finish()
 	})
 }
 

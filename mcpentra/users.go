@@ -2,7 +2,6 @@ package mcpentra
 
 import (
 	"container/list"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 // maxIdleUsers is how many users are remembered that have no request under way.
@@ -239,11 +240,6 @@ const (
 	freeHeld = 256 << 10
 )
 
-var (
-	errUserHolds = errors.New("the user's bodies under way are too large together")
-	errAllHold   = errors.New("all bodies under way are too large together")
-)
-
 // heldBounds are the bounds for a user and for all.
 func heldBounds(l Limits) (user, all int64) {
 	user = max(maxUserHeld, 2*l.BodyBytes)
@@ -252,16 +248,18 @@ func heldBounds(l Limits) (user, all int64) {
 
 // Hold counts n more bytes of the request's body, until its calls are over. A user may
 // hold as much as is then still free, so some is always left for others.
-func (l *lease) Hold(n int64) error {
+func (l *lease) Hold(n int64) *edge.Refusal {
 	t, u := l.table, l.user
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	most, all := heldBounds(t.limits)
 	switch has := u.held + n; {
 	case has > most:
-		return errUserHolds
+		return &edge.Refusal{Status: http.StatusTooManyRequests, Reason: "too_many_body_bytes",
+			Message: fmt.Sprintf("Too many large requests at a time: the bodies of a user's requests under way may have %d bytes together. Wait until some of yours are answered, then try again", most)}
 	case has > freeHeld && has > all-t.held-n:
-		return errAllHold
+		return &edge.Refusal{Status: http.StatusServiceUnavailable, Reason: "too_many_body_bytes_in_all",
+			Message: "This server holds as many large requests as it can: try again later"}
 	}
 	l.held += n
 	u.held += n
@@ -274,18 +272,4 @@ func (l *lease) letGo() {
 	l.user.held -= l.held
 	l.table.held -= l.held
 	l.held = 0
-}
-
-// fullness is the refusal that follows from an error of Hold.
-func (l *lease) fullness(err error) (why rejection, ok bool) {
-	most, _ := heldBounds(l.table.limits)
-	switch {
-	case errors.Is(err, errUserHolds):
-		return rejection{http.StatusTooManyRequests, codeBusy, "too_many_body_bytes",
-			fmt.Sprintf("Too many large requests at a time: the bodies of a user's requests under way may have %d bytes together. Wait until some of yours are answered, then try again", most)}, true
-	case errors.Is(err, errAllHold):
-		return rejection{http.StatusServiceUnavailable, codeUnavailable, "too_many_body_bytes_in_all",
-			"This server holds as many large requests as it can: try again later"}, true
-	}
-	return rejection{}, false
 }
