@@ -34,7 +34,6 @@ type call struct {
 	client netip.Addr          // that sent the request; see edge.Proxies
 	host   string              // that it was sent to: one, or several with commas between
 	caller *entraauth.Identity // nil until the bearer check has passed
-	size   size                // of the body's messages
 	lease  *lease              // of the caller's limits; nil until there is a caller
 	answer *answer             // nil while it can't be changed
 	usage  *usage              // what the answer depends on
@@ -144,6 +143,7 @@ type message struct {
 	context.Context // of the session, with the caller of this very message or nobody
 
 	call    *call               // nil if the message did not come by HTTP
+	usage   *usage              // of the call
 	caller  *entraauth.Identity // nil if unknown
 	method  string
 	req     mcp.Request
@@ -188,7 +188,7 @@ func newMessage(ctx context.Context, server host, method string, req mcp.Request
 	}
 	m.call, m.server, m.method, m.req, m.next, m.start = c, server, method, req, next, time.Now()
 	if c != nil {
-		m.caller = c.caller
+		m.usage, m.caller = c.usage, c.caller
 	}
 	m.Context = entraauth.NewContext(ctx, m.caller)
 	if uses(method) {

@@ -34,7 +34,6 @@ func (p *policyCheck) request(next http.Handler) http.Handler {
 			return
 		}
 		c := callOf(r.Context())
-		c.size = sizeOf(body)
 		d, err := p.foresee(c, r, body)
 		switch {
 		case err != nil:
@@ -67,8 +66,8 @@ func (p *policyCheck) foresee(c *call, r *http.Request, body []byte) (*denial, e
 	}
 	d := p.access.decide(c.caller, targets)
 	if d == nil {
-		p.access.noteUse(c, targets...) // before the client can know of its stream
-		d = p.sessions.mayAnswer(r, body)
+		p.access.noteUse(c.usage, targets...) // before the client can know of its stream
+		d = p.sessions.mayAnswer(r)
 	}
 	return d, nil
 }
@@ -85,7 +84,7 @@ func (p *policyCheck) enter(m *message) error {
 		p.refuser.refuseLate(m, d)
 		return d
 	}
-	p.access.noteUse(m.call, m.targets...)
+	p.access.noteUse(m.usage, m.targets...)
 	if err := respell(m); err != nil {
 		return err
 	}
@@ -98,10 +97,10 @@ func (p *policyCheck) leave(m *message) {
 		return
 	}
 	if p.access.filter(m.caller, m.result) {
-		p.access.noteView(m.call, m.caller)
+		p.access.noteView(m.usage, m.caller)
 	}
 	if params, ok := m.req.GetParams().(*mcp.CompleteParams); ok {
-		p.access.noteView(m.call, m.caller)
+		p.access.noteView(m.usage, m.caller)
 		p.access.filterCompletion(m.caller, params, m.result)
 	}
 }
@@ -111,7 +110,7 @@ func (p *policyCheck) mayUse(m *message, name string) bool {
 	t := target{tool, name}
 	may := p.access.decide(m.caller, []target{t}) == nil
 	if may {
-		p.access.noteUse(m.call, t)
+		p.access.noteUse(m.usage, t)
 	}
 	return may
 }
@@ -122,7 +121,7 @@ func (p *policyCheck) resources(m *message) *toolset.ResourcePolicy {
 	if len(p.access.resources) == 0 {
 		return nil
 	}
-	p.access.noteResources(m.call, m.caller)
+	p.access.noteResources(m.usage, m.caller)
 	refuse := p.access.refusesResources(m.caller, m.method, m.targets)
 	if refuse == nil {
 		return nil

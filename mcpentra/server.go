@@ -57,10 +57,10 @@ type Server struct {
 	consent  *consent
 	lending  *lending
 
-	sessions    *sessions
-	streams     *streams
-	events      *eventstore.Store // nil without sessions
-	unsubscribe mcp.MethodHandler // of the SDK
+	sessions      *sessions
+	streams       *streams
+	subscriptions *subscriptions
+	events        *eventstore.Store // nil without sessions
 
 	description []slog.Attr // of the line at its start
 }
@@ -103,7 +103,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	s := newStages(v, resource, &c)
 	s.mcp = server
 	s.mcp.AddReceivingMiddleware(s.receive(c.sessions))
-	s.mcp.AddSendingMiddleware(s.onItsStream, s.onlyToAdmitted)
+	s.mcp.AddSendingMiddleware(s.sessions.whileRunning, s.subscriptions.onlyToAdmitted)
 	s.handler = s.routes(resource, &c)
 	s.description = describe(resource, &c, s)
 	return s, nil
@@ -117,11 +117,12 @@ func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *Server {
 	s.users = newUsers(s.limits, time.Now, s.reject)
 	s.sessions = newSessions(s.limits, s.reject, s.sessionEnded)
 	s.streams = newStreams(v.Recheck)
+	s.subscriptions = &subscriptions{sessions: s.sessions, streams: s.streams, access: s.access}
 	s.policies = &policyCheck{s.access, s.refuser, s.sessions, c.sealer.orRandom(), primingDelay}
 	s.consent = &consent{sealer: c.sealer, exchanger: c.exchanger, log: c.log}
 	s.lending = &lending{exchanger: c.exchanger, log: c.log}
 	if c.sessions {
-		s.events = eventstore.New(eventstore.Options{Begin: beginAnswer, Keep: s.keepsNews})
+		s.events = newEvents(s.subscriptions)
 	}
 	return s
 }
@@ -203,7 +204,7 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 func (s *Server) sessionEnded(x *session) {
 	s.consent.waiting.drop(x.user, x.server)
 	for uri := range x.uris {
-		s.endSubscription(x, uri)
+		s.subscriptions.end(x, uri)
 	}
 }
 

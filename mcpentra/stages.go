@@ -23,18 +23,18 @@ import (
 // order. (Before them, and before every other path, come arrive and the host check.)
 func (s *Server) requestStages() []func(http.Handler) http.Handler {
 	return []func(http.Handler) http.Handler{
-		s.bearerCheck,      // the caller first: a request without a valid token costs a verification and no more
-		s.users.limit,      // limits are per user: behind a gateway an address is not a user
-		s.formed,           // by method and headers, before the body is read
-		s.ownSession,       // for the caller, another user's session does not exist
-		s.readBody,         // all of it, bounded: the stages below look into it
-		s.users.messages,   // every message counts against the limits before any of them runs
-		s.draining,         // counts calls under way, so that streams end after them
-		s.watchStreams,     // a stream ends with the token that opened it
-		s.replays,          // a resumed stream shows the answer of a call, made with another token
-		s.policies.request, // a refusal before dispatch has its status and challenge
-		bridged,            // from here on the request shows no token, and the call travels with it
-		s.speak,            // innermost: sees what the SDK writes, and says it in JSON-RPC
+		s.bearerCheck,                // the caller first: a request without a valid token costs a verification and no more
+		s.users.limit,                // limits are per user: behind a gateway an address is not a user
+		s.formed,                     // by method and headers, before the body is read
+		s.ownSession,                 // for the caller, another user's session does not exist
+		s.readBody,                   // all of it, bounded: the stages below look into it
+		s.users.messages,             // every message counts against the limits before any of them runs
+		s.draining,                   // counts calls under way, so that streams end after them
+		s.streams.watch(s.sessions),  // a stream ends with the token that opened it
+		replays(s.events, s.refuser), // a resumed stream shows the answer of a call, made with another token
+		s.policies.request,           // a refusal before dispatch has its status and challenge
+		bridged,                      // from here on the request shows no token, and the call travels with it
+		s.speak,                      // innermost: sees what the SDK writes, and says it in JSON-RPC
 	}
 }
 
@@ -53,7 +53,7 @@ func (s *Server) messageStages(sessions bool) []messageStage {
 		{smallIfKept, nil}, // nothing large stays behind in a session
 		{s.sessions.beginRunning, s.sessions.endRunning},  // a session's end cancels its calls, and they send nothing after theirs
 		{s.policies.enter, s.policies.leave},              // decides by what will be done; the stages below see canonical URIs
-		{s.subscribe, s.subscribed},                       // bounds what the policies allow
+		{s.subscriptions.enter, s.subscriptions.leave},    // bounds what the policies allow
 		{s.consent.resume, nil},                           // takes out of the call what consent put in: the tool sees none of it
 		{nil, (&failures{s.refuser, s.consent}).conclude}, // innermost: turns the tool's failure into an answer
 	}
@@ -72,7 +72,7 @@ func (s *Server) messageStages(sessions bool) []messageStage {
 func (s *Server) receive(sessions bool) mcp.Middleware {
 	stages := s.messageStages(sessions)
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
-		s.unsubscribe = next
+		s.subscriptions.unsubscribe = next
 		dispatch := arguments.WithoutNulls(nil)(next)
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			makeRoom(method == "")
