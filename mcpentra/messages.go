@@ -9,6 +9,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 )
 
 const (
@@ -29,15 +30,15 @@ func (t *users) messages(next http.Handler) http.Handler {
 			return
 		}
 		n, calls := 0, 0
-		for message := range messagesOf(body) {
+		for message := range rpcwire.Messages(body) {
 			if n++; n > maxBatch {
 				break // of millions, maybe
 			}
-			if method, id := envelope(body, message); method != "" && id != nil {
+			if method, id := rpcwire.Envelope(body, message); method != "" && id != nil {
 				calls++
 			}
 		}
-		if isBatch(body) {
+		if rpcwire.IsBatch(body) {
 			switch version := r.Header.Get("Mcp-Protocol-Version"); {
 			case version >= withoutBatches:
 				t.badRequest(w, r, "Protocol "+withoutBatches+" and later have no batches: send each message in a request of its own")
@@ -99,7 +100,7 @@ func smallIfKept(m *message) error {
 // isSmall reports whether each message of the body is small: which of a batch is meant
 // the SDK does not say.
 func isSmall(body []byte, most int) bool {
-	for message := range messagesOf(body) {
+	for message := range rpcwire.Messages(body) {
 		if text := message.Of(body); len(text) > most || jsonspan.Count(text) > maxValues {
 			return false
 		}

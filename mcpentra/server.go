@@ -22,9 +22,6 @@ import (
 // Version is this module's version, by which a server introduces itself.
 const Version = "0.1.0"
 
-// sessionTimeout ends idle sessions.
-const sessionTimeout = 30 * time.Minute
-
 // A Server is an MCP server whose every call is made by a verified caller. It
 // is an http.Handler that serves
 //
@@ -115,7 +112,7 @@ func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *Server {
 	s.log = &requestLog{c.log, c.sessions}
 	s.refuser = &refuser{s.log, v, metadataURL(resource)}
 	s.users = newUsers(s.limits, time.Now, s.reject)
-	s.sessions = newSessions(s.limits, s.reject, s.sessionEnded)
+	s.sessions = newSessions(s.limits, s.sessionEnded)
 	s.streams = newStreams(v.Recheck)
 	s.subscriptions = &subscriptions{sessions: s.sessions, streams: s.streams, access: s.access}
 	s.policies = &policyCheck{s.access, s.refuser, s.sessions, c.sealer.orRandom(), primingDelay}

@@ -1,27 +1,30 @@
 package mcpentra
 
 import (
-	"net/http"
+	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
-const sessionHeader = "Mcp-Session-Id"
+const (
+	sessionHeader = "Mcp-Session-Id"
+	// sessionTimeout ends idle sessions.
+	sessionTimeout = 30 * time.Minute
+)
 
 // sessions are the sessions of all users, and the streams of protocol 2026-07-28, which
 // the SDK treats as sessions. They outlive clients that leave without ending them, so
 // they are bounded for each user and for the process.
 type sessions struct {
 	limits Limits
-	reject rejecter
 	ended  func(*session) // called without the lock
 
 	mu       sync.Mutex
@@ -48,35 +51,27 @@ type session struct {
 	asking       map[*usage]int // of calls that wait for an answer of the client
 }
 
-func newSessions(l Limits, reject rejecter, ended func(*session)) *sessions {
-	return &sessions{
-		limits: l, reject: reject, ended: ended, byID: map[string]*session{}, byUser: map[string][]*session{},
-		byServer: map[*mcp.ServerSession]*session{}, uris: map[string]int{},
-	}
+// running is what a message has while its handler runs: the right to send messages on
+// its stream.
+type running struct {
+	server  *mcp.ServerSession // nil unless it runs
+	session *session           // nil without one
+	cancel  context.CancelFunc // nil without a session
+	over    atomic.Bool
 }
 
-// owned is the stage that lets requests in to the caller's own sessions, and those
-// without a session. For the caller other sessions don't exist: nobody finds out which
-// there are.
-func (t *sessions) owned(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get(sessionHeader)
-		if id == "" {
-			next.ServeHTTP(w, r)
-			return
-		}
-		s := t.find(id, callOf(r.Context()).caller)
-		if s == nil {
-			t.reject(w, r, sessionNotFound)
-			return
-		}
-		defer t.serving(s)()
-		if r.Method == http.MethodDelete {
-			t.cancelCalls(s)
-			defer t.end(s)
-		}
-		next.ServeHTTP(w, r)
-	})
+// A subscribing is what a message has that subscribes.
+type subscribing struct {
+	session *session
+	isNew   bool   // the URI of resources/subscribe
+	stop    func() // ends the stream of subscriptions/listen; nil for others
+}
+
+func newSessions(l Limits, ended func(*session)) *sessions {
+	return &sessions{
+		limits: l, ended: ended, byID: map[string]*session{}, byUser: map[string][]*session{},
+		byServer: map[*mcp.ServerSession]*session{}, uris: map[string]int{},
+	}
 }
 
 // serving notes an HTTP request of the session. If it has had none for sessionTimeout, its
@@ -106,38 +101,6 @@ func (t *sessions) find(id string, caller *entraauth.Identity) *session {
 		return nil
 	}
 	return s
-}
-
-// bound is the stage that notes who begins a session, and who its latest caller is.
-func (t *sessions) bound(m *message) error {
-	server, ok := m.req.GetSession().(*mcp.ServerSession)
-	if !ok || m.caller == nil { // not by HTTP
-		return nil
-	}
-	if m.method != "initialize" {
-		t.seen(server, m.caller)
-		return nil
-	}
-	t.mu.Lock()
-	begun := t.byServer[server] != nil
-	t.mu.Unlock()
-	if begun {
-		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "The session has begun already: initialize is for new ones, without Mcp-Session-Id"}
-	}
-	if !t.begin(m.caller, server) {
-		return refuseBusy(m)
-	}
-	return nil
-}
-
-// refuseBusy makes 503 the answer. The error is the answer if it is too late for that.
-func refuseBusy(m *message) error {
-	e := &jsonrpc.Error{Code: codeUnavailable, Message: "This server has as many sessions as it can hold: try again later"}
-	m.refuse(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Retry-After", "60")
-		mcpauth.WriteRefusal(w, r, http.StatusServiceUnavailable, int(e.Code), "too_many_sessions", e.Message)
-	})
-	return e
 }
 
 // begin notes a new session, and reports whether there is room for it. If the user has too
@@ -283,4 +246,51 @@ func (t *sessions) callers(server *mcp.ServerSession) (latest, stream *entraauth
 		return nil, nil, false
 	}
 	return x.latest, x.stream, true
+}
+
+// cancelCalls cancels what runs in the session, for which the SDK would wait.
+func (t *sessions) cancelCalls(x *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x.ending = true
+	for call := range x.running {
+		call.cancel()
+	}
+}
+
+// cancelAll cancels what runs in all sessions.
+func (t *sessions) cancelAll() {
+	t.mu.Lock()
+	all := slices.Collect(maps.Values(t.byServer))
+	t.mu.Unlock()
+	for _, x := range all {
+		t.cancelCalls(x)
+	}
+}
+
+// asks notes that a call of the session asks the client, until the client has answered.
+func (t *sessions) asks(x *session, u *usage) (answered func()) {
+	if x == nil {
+		return func() {}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if x.asking == nil {
+		x.asking = map[*usage]int{}
+	}
+	x.asking[u]++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if x.asking[u]--; x.asking[u] == 0 {
+			delete(x.asking, u)
+		}
+	}
+}
+
+// giveURIs notes that a user is subscribed to n fewer. The caller holds the lock.
+func (t *sessions) giveURIs(user string, n int) {
+	if t.uris[user] -= n; t.uris[user] <= 0 {
+		delete(t.uris, user)
+	}
 }

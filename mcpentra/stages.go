@@ -177,7 +177,7 @@ func (s *Server) ownSession(next http.Handler) http.Handler {
 	if !s.log.sessions {
 		return next
 	}
-	return s.sessions.owned(next)
+	return s.sessions.owned(s.reject, next)
 }
 
 // readBody reads the body. What begins a session is kept with it, and so is small.

@@ -41,13 +41,6 @@ type subscriptions struct {
 	unsubscribe mcp.MethodHandler // of the SDK
 }
 
-// A subscribing is what a message has that subscribes.
-type subscribing struct {
-	session *session
-	isNew   bool   // the URI of resources/subscribe
-	stop    func() // ends the stream of subscriptions/listen; nil for others
-}
-
 // enter and leave are a stage, inside the policy check: it bounds subscriptions, and
 // rejects those for which nothing could be sent.
 //
@@ -221,12 +214,6 @@ func (t *sessions) dropURI(server *mcp.ServerSession, uri string) {
 	if x := t.byServer[server]; x != nil && x.uris[uri] {
 		delete(x.uris, uri)
 		t.giveURIs(x.user, 1)
-	}
-}
-
-func (t *sessions) giveURIs(user string, n int) {
-	if t.uris[user] -= n; t.uris[user] <= 0 {
-		delete(t.uris, user)
 	}
 }
 

@@ -7,20 +7,69 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 )
 
-// running is what a message has while its handler runs: the right to send messages on
-// its stream.
-type running struct {
-	server  *mcp.ServerSession // nil unless it runs
-	session *session           // nil without one
-	cancel  context.CancelFunc // nil without a session
-	over    atomic.Bool
+// owned is the stage that lets requests in to the caller's own sessions, and those
+// without a session. For the caller other sessions don't exist: nobody finds out which
+// there are.
+func (t *sessions) owned(reject rejecter, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(sessionHeader)
+		if id == "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		s := t.find(id, callOf(r.Context()).caller)
+		if s == nil {
+			reject(w, r, sessionNotFound)
+			return
+		}
+		defer t.serving(s)()
+		if r.Method == http.MethodDelete {
+			t.cancelCalls(s)
+			defer t.end(s)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// bound is the stage that notes who begins a session, and who its latest caller is.
+func (t *sessions) bound(m *message) error {
+	server, ok := m.req.GetSession().(*mcp.ServerSession)
+	if !ok || m.caller == nil { // not by HTTP
+		return nil
+	}
+	if m.method != "initialize" {
+		t.seen(server, m.caller)
+		return nil
+	}
+	t.mu.Lock()
+	begun := t.byServer[server] != nil
+	t.mu.Unlock()
+	if begun {
+		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "The session has begun already: initialize is for new ones, without Mcp-Session-Id"}
+	}
+	if !t.begin(m.caller, server) {
+		return refuseBusy(m)
+	}
+	return nil
+}
+
+// refuseBusy makes 503 the answer. The error is the answer if it is too late for that.
+func refuseBusy(m *message) error {
+	e := &jsonrpc.Error{Code: codeUnavailable, Message: "This server has as many sessions as it can hold: try again later"}
+	m.refuse(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "60")
+		mcpauth.WriteRefusal(w, r, http.StatusServiceUnavailable, int(e.Code), "too_many_sessions", e.Message)
+	})
+	return e
 }
 
 // beginRunning and endRunning are a stage: the end of a session cancels its calls, and a
@@ -62,26 +111,6 @@ func (t *sessions) endRunning(m *message) {
 	delete(call.session.running, call)
 }
 
-// cancelCalls cancels what runs in the session, for which the SDK would wait.
-func (t *sessions) cancelCalls(x *session) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	x.ending = true
-	for call := range x.running {
-		call.cancel()
-	}
-}
-
-// cancelAll cancels what runs in all sessions.
-func (t *sessions) cancelAll() {
-	t.mu.Lock()
-	all := slices.Collect(maps.Values(t.byServer))
-	t.mu.Unlock()
-	for _, x := range all {
-		t.cancelCalls(x)
-	}
-}
-
 var errCallOver = errors.New("the call is over: nothing can be sent to its client")
 
 // whileRunning is sending middleware. The SDK finds the stream of a call by the call's
@@ -101,26 +130,6 @@ func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
 			defer t.asks(m.running.session, m.usage)()
 		}
 		return next(ctx, method, req)
-	}
-}
-
-// asks notes that a call of the session asks the client, until the client has answered.
-func (t *sessions) asks(x *session, u *usage) (answered func()) {
-	if x == nil {
-		return func() {}
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if x.asking == nil {
-		x.asking = map[*usage]int{}
-	}
-	x.asking[u]++
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if x.asking[u]--; x.asking[u] == 0 {
-			delete(x.asking, u)
-		}
 	}
 }
 
@@ -148,8 +157,8 @@ func (t *sessions) mayAnswer(r *http.Request) *denial {
 
 // answersIn reports whether the body has a message without method, which is an answer.
 func answersIn(body []byte) bool {
-	for message := range messagesOf(body) {
-		if method, _ := envelope(body, message); method == "" {
+	for message := range rpcwire.Messages(body) {
+		if method, _ := rpcwire.Envelope(body, message); method == "" {
 			return true
 		}
 	}
