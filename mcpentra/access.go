@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -234,72 +233,6 @@ func keep[T any](all []T, pass func(T) bool) []T {
 		}
 	}
 	return some
-}
-
-// A usage is what a request's answer depends on: the policies that admitted its caller
-// to the things it uses or lists. Whatever is sent for the request, now or when its
-// stream is resumed, goes only to callers who meet them.
-type usage struct {
-	mu       sync.Mutex
-	policies []*entraauth.Policy
-}
-
-// note adds a policy that the caller has met.
-func (u *usage) note(p *entraauth.Policy) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !slices.Contains(u.policies, p) {
-		u.policies = append(u.policies, p)
-	}
-}
-
-// decide returns nil if the caller may have what is sent for the request.
-func (u *usage) decide(id *entraauth.Identity) *denial {
-	u.mu.Lock()
-	policies := slices.Clone(u.policies)
-	u.mu.Unlock()
-	return deny(id, nil, func(show func(*entraauth.Policy)) {
-		for _, p := range policies {
-			show(p)
-		}
-	})
-}
-
-// noteUse notes for a request, which may have no usage, that its caller may use the targets.
-func (a *access) noteUse(u *usage, targets ...target) {
-	if u != nil {
-		for _, t := range targets {
-			a.visit(t, u.note)
-		}
-	}
-}
-
-// noteView notes that the answer is what this caller is shown of a list: it depends
-// on all policies.
-func (a *access) noteView(u *usage, id *entraauth.Identity) {
-	if u == nil {
-		return
-	}
-	for _, rules := range [][]rule{a.tools, a.resources, a.prompts, a.broughtNow().tools} {
-		u.noteMet(id, rules)
-	}
-}
-
-// noteResources notes that the answer has what this caller may use of the resources,
-// whatever tool shows them.
-func (a *access) noteResources(u *usage, id *entraauth.Identity) {
-	if u != nil {
-		u.noteMet(id, a.resources)
-	}
-}
-
-// noteMet notes the policies of the rules that the caller meets.
-func (u *usage) noteMet(id *entraauth.Identity, rules []rule) {
-	for i := range rules {
-		if rules[i].policy.Check(id) == nil {
-			u.note(&rules[i].policy)
-		}
-	}
 }
 
 // checkPolicy returns what is wrong with a policy. One that asks for nothing, most

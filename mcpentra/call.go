@@ -99,8 +99,8 @@ func (c *call) read(body []byte) {
 	c.messages = rpcwire.Parse(c.one[:0], body, maxBatch+1)
 }
 
-// isSmall reports whether no message of the call has more bytes, or more JSON values than
-// maxValues.
+// isSmall reports whether each message of the call is small: which of a batch is meant
+// the SDK does not say.
 func (c *call) isSmall(bytes int) bool {
 	for i := range c.messages {
 		if text := c.messages[i].Of(c.data); len(text) > bytes || jsonspan.Count(text) > maxValues {
@@ -184,6 +184,7 @@ type message struct {
 	context.Context // of the session, with the caller of this very message or nobody
 
 	call    *call               // nil if the message did not come by HTTP
+	usage   *usage              // of the call
 	caller  *entraauth.Identity // nil if unknown
 	method  string
 	req     mcp.Request
@@ -202,13 +203,8 @@ type message struct {
 	policy     *toolset.ResourcePolicy // see Resources
 	policyOnce sync.Once
 
-	// Of sessions: see streaming.
-	session      mcp.Session
-	begun        bool               // it can send to its client …
-	over         atomic.Bool        // … until it is over
-	cancel       context.CancelFunc // by the end of its session; nil if it has none
-	leaveSession func()             // or nil
-	unsubscribe  func()             // undoes or ends what it subscribed to; or nil
+	running     running
+	subscribing *subscribing // nil for most
 
 	one [1]target // memory of targets
 }
@@ -235,7 +231,7 @@ func newMessage(ctx context.Context, server host, method string, req mcp.Request
 	}
 	m.call, m.server, m.method, m.req, m.next, m.start = c, server, method, req, next, time.Now()
 	if c != nil {
-		m.caller = c.caller
+		m.usage, m.caller = c.usage, c.caller
 	}
 	m.Context = entraauth.NewContext(ctx, m.caller)
 	if uses(method) {
@@ -273,15 +269,6 @@ func (m *message) MayUse(tool string) bool { return m.server.mayUse(m, tool) }
 func (m *message) Resources() *toolset.ResourcePolicy {
 	m.policyOnce.Do(func() { m.policy = m.server.resources(m) })
 	return m.policy
-}
-
-// usage returns what the answer to the message depends on, or nil if it did not come by
-// HTTP.
-func (m *message) usage() *usage {
-	if m.call == nil {
-		return nil
-	}
-	return m.call.usage
 }
 
 // refuse makes the refusal the answer to the message's HTTP request, and reports false if

@@ -71,37 +71,37 @@ func OpensState(key []byte, text string) bool {
 }
 
 // EndSessions ends the sessions that a test has left.
-func (s *Server) EndSessions() { s.stages.streaming.endSessions(s.mcp) }
+func (s *Server) EndSessions() { s.endSessions() }
 
 // PrimingDelay sets how long a priming event is held back.
 func (s *Server) PrimingDelay(d time.Duration) { s.stages.policies.primingDelay = d }
 
 // CheckStreams looks whether the tokens of open streams are good, as it is done
 // each second.
-func (s *Server) CheckStreams() { s.stages.streaming.streams.check() }
+func (s *Server) CheckStreams() { s.stages.streams.check() }
 
 // OpenStreams is how many streams are watched.
 func (s *Server) OpenStreams() int {
-	s.stages.streaming.streams.mu.Lock()
-	defer s.stages.streaming.streams.mu.Unlock()
-	return len(s.stages.streaming.streams.open)
+	s.stages.streams.mu.Lock()
+	defer s.stages.streams.mu.Unlock()
+	return len(s.stages.streams.open)
 }
 
 // Kept is what is kept for sessions and streams.
 func (s *Server) Kept() (sessions, subscriptions, consents int) {
-	s.stages.streaming.sessions.mu.Lock()
-	defer s.stages.streaming.sessions.mu.Unlock()
-	for _, n := range s.stages.streaming.sessions.uris {
+	s.stages.sessions.mu.Lock()
+	defer s.stages.sessions.mu.Unlock()
+	for _, n := range s.stages.sessions.uris {
 		subscriptions += n
 	}
 	s.stages.consent.waiting.mu.Lock()
 	defer s.stages.consent.waiting.mu.Unlock()
-	return len(s.stages.streaming.sessions.byServer), subscriptions, len(s.stages.consent.waiting.byID)
+	return len(s.stages.sessions.byServer), subscriptions, len(s.stages.consent.waiting.byID)
 }
 
 // KeptEvents is what is kept for resuming the user's streams.
 func (s *Server) KeptEvents(user string) (streams, bytes int) {
-	return s.stages.streaming.events.Kept(user)
+	return s.stages.events.Kept(user)
 }
 
 // ResourcePolicyOfNobody is what tools ask on behalf of a caller who meets no policy.

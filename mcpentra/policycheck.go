@@ -86,7 +86,7 @@ func (p *policyCheck) enter(m *message) error {
 		p.refuser.refuseLate(m, d)
 		return d
 	}
-	p.access.noteUse(m.usage(), m.targets...)
+	p.access.noteUse(m.usage, m.targets...)
 	if err := respell(m); err != nil {
 		return err
 	}
@@ -99,10 +99,10 @@ func (p *policyCheck) leave(m *message) {
 		return
 	}
 	if p.access.filter(m.caller, m.result) {
-		p.access.noteView(m.usage(), m.caller)
+		p.access.noteView(m.usage, m.caller)
 	}
 	if params, ok := m.req.GetParams().(*mcp.CompleteParams); ok {
-		p.access.noteView(m.usage(), m.caller)
+		p.access.noteView(m.usage, m.caller)
 		p.access.filterCompletion(m.caller, params, m.result)
 	}
 }
@@ -112,7 +112,7 @@ func (p *policyCheck) mayUse(m *message, name string) bool {
 	t := target{tool, name}
 	may := p.access.decide(m.caller, []target{t}) == nil
 	if may {
-		p.access.noteUse(m.usage(), t)
+		p.access.noteUse(m.usage, t)
 	}
 	return may
 }
@@ -123,7 +123,7 @@ func (p *policyCheck) resources(m *message) *toolset.ResourcePolicy {
 	if len(p.access.resources) == 0 {
 		return nil
 	}
-	p.access.noteResources(m.usage(), m.caller)
+	p.access.noteResources(m.usage, m.caller)
 	refuse := p.access.refusesResources(m.caller, m.method, m.targets)
 	if refuse == nil {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
@@ -42,7 +43,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return fmt.Errorf("mcpentra: %w", err)
 	}
-	s.stages.streaming.endSessions(s.mcp)
+	s.endSessions()
 	return nil
 }
 
@@ -70,5 +71,22 @@ func describe(resource *url.URL, v *entraauth.Verifier, c *config) []slog.Attr {
 		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.broughtNow().tools)),
 		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
 		slog.Float64("requests_per_second", limits.RequestsPerSecond), slog.Int("concurrent", limits.Concurrent), slog.Int64("body_bytes", limits.BodyBytes),
+	}
+}
+
+// endSessions ends what WithSessions has left. The SDK waits for calls that are still
+// under way, so this does not wait for all of them.
+func (s *Server) endSessions() {
+	s.stages.sessions.cancelAll()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for session := range s.mcp.Sessions() {
+			_ = session.Close()
+		}
+	}()
+	select {
+	case <-ended:
+	case <-time.After(time.Second):
 	}
 }

@@ -21,9 +21,6 @@ import (
 // Version is this module's version, by which a server introduces itself.
 const Version = "0.1.0"
 
-// sessionTimeout ends idle sessions.
-const sessionTimeout = 30 * time.Minute
-
 // A Server is an MCP server whose every call is made by a verified caller. It
 // is an http.Handler that serves
 //
@@ -86,7 +83,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	}
 	stages := newStages(v, resource, &c)
 	server.AddReceivingMiddleware(stages.receive)
-	server.AddSendingMiddleware(stages.streaming.onItsStream, stages.streaming.onlyToAdmitted)
+	server.AddSendingMiddleware(stages.sessions.whileRunning, stages.subscriptions.onlyToAdmitted)
 	return &Server{
 		mcp: server, stages: stages, description: describe(resource, v, &c),
 		handler: routes(resource, stages, endpoint(server, stages), c.implementation),
@@ -95,22 +92,30 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 
 // newStages makes all stages. What it makes first, the rest uses.
 func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *stages {
-	limits, drain := c.limits.withDefaults(), edge.NewDrain()
+	limits := c.limits.withDefaults()
 	log := &requestLog{c.log, c.sessions}
 	refuser := &refuser{log, v, metadataURL(resource)}
 	consent := &consent{sealer: c.sealer, exchanger: c.exchanger, log: c.log}
-	streaming := newStreaming(v, limits, &c.access, refuser, consent)
-	return &stages{
-		proxies: c.proxies, limits: limits, log: log, refuser: refuser, hosts: newHostCheck(resource, c), verifier: v,
+	streams := newStreams(v.Recheck)
+	subscriptions := &subscriptions{streams: streams, access: &c.access}
+	subscriptions.sessions = newSessions(limits, func(x *session) {
+		consent.waiting.drop(x.user, x.server)
+		for uri := range x.uris {
+			subscriptions.end(x, uri)
+		}
+	})
+	s := &stages{
+		proxies: c.proxies, limits: limits, log: log, refuser: refuser, hosts: newHostCheck(resource, c), verifier: v, drain: edge.NewDrain(),
 		admission: &admission{newUsers(limits, time.Now), limits, refuser, c.sessions},
-		drain:     drain,
-		streaming: streaming,
-		policies:  &policyCheck{&c.access, refuser, streaming.sessions, c.sealer.orRandom(), primingDelay},
-		speaker:   &speaker{log, refuser, rpcwire.NewIDs()},
-		consent:   consent,
-		failures:  &failures{refuser, consent},
-		lending:   &lending{exchanger: c.exchanger, log: c.log},
+		sessions:  subscriptions.sessions, streams: streams, subscriptions: subscriptions,
+		policies: &policyCheck{&c.access, refuser, subscriptions.sessions, c.sealer.orRandom(), primingDelay},
+		speaker:  &speaker{log, refuser, rpcwire.NewIDs()},
+		consent:  consent, failures: &failures{refuser, consent}, lending: &lending{exchanger: c.exchanger, log: c.log},
 	}
+	if c.sessions {
+		s.events = newEvents(subscriptions)
+	}
+	return s
 }
 
 // endpoint is the SDK's handler behind the stages.
@@ -122,8 +127,8 @@ func endpoint(server *mcp.Server, s *stages) http.Handler {
 		PropagateRequestCancellation: true,
 		DisableLocalhostProtection:   true, // the host check knows the public name
 	}
-	if s.streaming.events != nil {
-		options.EventStore = s.streaming.events
+	if s.events != nil {
+		options.EventStore = s.events
 	}
 	return through(s.ofEndpoint(), mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, options))
 }

@@ -15,25 +15,29 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 	"github.com/mcpentra/mcp-entra-go/internal/arguments"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // stages are what requests and their messages pass on the way to a tool.
 type stages struct {
-	proxies   edge.Proxies
-	limits    Limits
-	log       *requestLog
-	refuser   *refuser
-	hosts     *edge.HostCheck
-	verifier  *entraauth.Verifier
-	admission *admission
-	drain     *edge.Drain
-	streaming *streaming
-	policies  *policyCheck
-	speaker   *speaker
-	consent   *consent
-	failures  *failures
-	lending   *lending
+	proxies       edge.Proxies
+	limits        Limits
+	log           *requestLog
+	refuser       *refuser
+	hosts         *edge.HostCheck
+	verifier      *entraauth.Verifier
+	admission     *admission
+	drain         *edge.Drain
+	sessions      *sessions
+	streams       *streams
+	events        *eventstore.Store // nil without sessions
+	subscriptions *subscriptions
+	policies      *policyCheck
+	speaker       *speaker
+	consent       *consent
+	failures      *failures
+	lending       *lending
 }
 
 // An httpStage is a step of a request.
@@ -49,18 +53,18 @@ func (s *stages) all() []httpStage {
 // ofEndpoint are the stages of a request of the MCP endpoint, after those, in order.
 func (s *stages) ofEndpoint() []httpStage {
 	return []httpStage{
-		s.bearerCheck,          // the caller first: a request without a valid token costs a verification and no more
-		s.admission.limit,      // limits are per user: behind a gateway an address is not a user
-		s.admission.formed,     // by method and headers, before the body is read
-		s.streaming.ownSession, // for the caller, another user's session does not exist
-		s.admission.readBody,   // all of it, bounded: the stages below look into it
-		s.admission.messages,   // every message counts against the limits before any of them runs
-		s.draining,             // counts calls under way, so that streams end after them
-		s.streaming.watch,      // a stream ends with the token that opened it
-		s.streaming.replays,    // a resumed stream shows the answer of a call, made with another token
-		s.policies.request,     // a refusal before dispatch has its status and challenge
-		bridged,                // from here on the request shows no token, and the call travels with it
-		s.speaker.speak,        // innermost: sees what the SDK writes, and says it in JSON-RPC
+		s.bearerCheck,                // the caller first: a request without a valid token costs a verification and no more
+		s.admission.limit,            // limits are per user: behind a gateway an address is not a user
+		s.admission.formed,           // by method and headers, before the body is read
+		s.sessions.owned(s.refuser),  // for the caller, another user's session does not exist
+		s.admission.readBody,         // all of it, bounded: the stages below look into it
+		s.admission.messages,         // every message counts against the limits before any of them runs
+		s.draining,                   // counts calls under way, so that streams end after them
+		s.streams.watch(s.sessions),  // a stream ends with the token that opened it
+		replays(s.events, s.refuser), // a resumed stream shows the answer of a call, made with another token
+		s.policies.request,           // a refusal before dispatch has its status and challenge
+		bridged,                      // from here on the request shows no token, and the call travels with it
+		s.speaker.speak,              // innermost: sees what the SDK writes, and says it in JSON-RPC
 	}
 }
 
@@ -78,10 +82,10 @@ func (s *stages) ofMessages() []messageStage {
 	return []messageStage{
 		{s.admission.begin, s.admission.end},             // a call counts until it ends, also when its client has hung up
 		{smallIfKept, nil},                               // nothing large stays behind in a session
-		{s.streaming.bind, nil},                          // a session belongs to the caller who begins it
-		{s.streaming.begin, s.streaming.end},             // a session's end cancels its calls, which send nothing after their own end
+		{s.sessions.bound, nil},                          // a session belongs to the caller who begins it
+		{s.sessions.beginRunning, s.sessions.endRunning}, // a session's end cancels its calls, which send nothing after their own end
 		{s.policies.enter, s.policies.leave},             // decides by what will be done; the stages below see canonical URIs
-		{s.streaming.subscribe, s.streaming.unsubscribe}, // bounds what the policies allow
+		{s.subscriptions.enter, s.subscriptions.leave},   // bounds what the policies allow
 		{s.consent.resume, nil},                          // takes out of the call what the consent has put in: no tool sees it
 		{nil, s.failures.conclude},                       // innermost: turns a tool's failure into an answer
 	}
@@ -178,7 +182,7 @@ func isStream(r *http.Request) bool {
 // receive is the receiving middleware, the only one. It belongs outside those of the
 // tool sets, which know the caller.
 func (s *stages) receive(next mcp.MethodHandler) mcp.MethodHandler {
-	s.streaming.dispatch = next
+	s.subscriptions.unsubscribe = next
 	stages := s.ofMessages()
 	dispatch := arguments.WithoutNulls(nil)(next)
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {

@@ -8,72 +8,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/mcp"
-
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
 )
 
-// streamCheck is how often the tokens of open streams are checked.
-const streamCheck = time.Second
-
-// streaming is what sessions and streams add to the stages.
-type streaming struct {
-	sessions *sessions
-	streams  *streams
-	events   *eventstore.Store // nil without sessions
-	access   *access
-	recheck  func(*entraauth.Identity) error
-	refuser  *refuser
-	consent  *consent
-	dispatch mcp.MethodHandler // the SDK's
-}
-
-func newStreaming(v *entraauth.Verifier, l Limits, a *access, f *refuser, c *consent) *streaming {
-	s := &streaming{streams: newStreams(v.Recheck), access: a, recheck: v.Recheck, refuser: f, consent: c}
-	s.sessions = newSessions(l, f.reject, s.sessionEnded)
-	if f.log.sessions {
-		s.events = eventstore.New(eventstore.Options{Begin: beginAnswer, Keep: s.keepsNews})
-	}
-	return s
-}
-
-// sessionEnded lets go what was kept for a session.
-func (s *streaming) sessionEnded(x *session) {
-	s.consent.waiting.drop(x.user, x.server)
-	for uri := range x.uris {
-		s.endSubscription(x, uri)
-	}
-}
-
-// ownSession is a stage of servers with sessions: see owned.
-func (s *streaming) ownSession(next http.Handler) http.Handler {
-	if s.events == nil {
-		return next
-	}
-	return s.sessions.owned(next)
-}
-
-// bind is a stage of servers with sessions: see bound.
-func (s *streaming) bind(m *message) error {
-	if s.events == nil {
-		return nil
-	}
-	return s.sessions.bound(m)
-}
-
-func (s *streaming) begin(m *message) error { return s.sessions.beginRunning(m) }
-func (s *streaming) end(m *message)         { s.sessions.endRunning(m) }
-
 // streams ends streams, which stay open for messages of the server, when the token that
-// opened them is no longer good: it has expired, or its key was withdrawn. Nothing that
-// the session does meanwhile changes that. The client opens another stream.
+// opened them is no longer valid: it has expired, or its key was withdrawn. A newer token
+// in the session does not change that; the client opens another stream.
 type streams struct {
 	recheck func(*entraauth.Identity) error
+	every   time.Duration
 
-	mu       sync.Mutex
-	open     map[*stream]struct{}
-	stopIdle context.CancelFunc // ends the checks; nil while none is open
+	mu   sync.Mutex
+	open map[*stream]struct{}
+	stop context.CancelFunc // ends the checks; nil while no stream is open
 }
 
 type stream struct {
@@ -82,36 +29,36 @@ type stream struct {
 }
 
 func newStreams(recheck func(*entraauth.Identity) error) *streams {
-	return &streams{recheck: recheck, open: map[*stream]struct{}{}}
+	return &streams{recheck: recheck, every: time.Second, open: map[*stream]struct{}{}}
 }
 
-// until returns a context that ends when the caller's token is no longer good. The
-// function ends the watch.
+// until returns a context that ends when the caller's token is no longer valid, or by the
+// function.
 func (t *streams) until(ctx context.Context, caller *entraauth.Identity) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	x := &stream{caller, cancel}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.open[x] = struct{}{}
-	if t.stopIdle == nil {
+	if t.stop == nil {
 		var checks context.Context
-		checks, t.stopIdle = context.WithCancel(context.Background())
-		go t.checkUntil(checks)
+		checks, t.stop = context.WithCancel(context.Background())
+		go t.checkUntil(checks, t.every)
 	}
 	return ctx, func() {
 		cancel()
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		delete(t.open, x)
-		if len(t.open) == 0 && t.stopIdle != nil {
-			t.stopIdle()
-			t.stopIdle = nil
+		if len(t.open) == 0 && t.stop != nil {
+			t.stop()
+			t.stop = nil
 		}
 	}
 }
 
-func (t *streams) checkUntil(done context.Context) {
-	ticker := time.NewTicker(streamCheck)
+func (t *streams) checkUntil(done context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {
@@ -123,7 +70,7 @@ func (t *streams) checkUntil(done context.Context) {
 	}
 }
 
-// check ends the streams whose tokens are no longer good.
+// check ends the streams whose tokens are no longer valid.
 func (t *streams) check() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -134,37 +81,39 @@ func (t *streams) check() {
 	}
 }
 
-// watch ends the GET streams of protocols up to 2025-11-25 in time. Those of
-// later ones are ended by listen. It belongs inside the verifier's middleware.
-func (s *streaming) watch(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet {
-			next.ServeHTTP(w, r)
-			return
-		}
-		caller := callOf(r.Context()).caller
-		ctx, stop := s.streams.until(r.Context(), caller)
-		defer stop()
-		if last := r.Header.Get("Last-Event-ID"); last == "" || strings.HasPrefix(last, "_") { // not of a call
-			defer s.sessions.streaming(r.Header.Get(sessionHeader), caller)()
-		}
-		next.ServeHTTP(&streamWriter{w, func() bool { return s.streams.recheck(caller) == nil }, stop}, r.WithContext(ctx))
-	})
+// watch returns the stage that ends the GET streams of protocols up to 2025-11-25. Later
+// ones are messages, subscriptions/listen.
+func (t *streams) watch(s *sessions) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet {
+				next.ServeHTTP(w, r)
+				return
+			}
+			caller := callOf(r.Context()).caller
+			ctx, stop := t.until(r.Context(), caller)
+			defer stop()
+			if last := r.Header.Get("Last-Event-ID"); last == "" || strings.HasPrefix(last, "_") { // not of a call
+				defer s.streaming(r.Header.Get(sessionHeader), caller)()
+			}
+			next.ServeHTTP(&streamWriter{w, func() bool { return t.recheck(caller) == nil }, stop}, r.WithContext(ctx))
+		})
+	}
 }
 
-// A streamWriter sends nothing once the token of its stream is no longer good. What
-// it refuses is kept in the session's events, for the client's next stream.
+// A streamWriter sends nothing once its stream's token is no longer valid. What it rejects
+// stays in the session's events, for the client's next stream.
 type streamWriter struct {
 	http.ResponseWriter
-	isGood func() bool
-	stop   func()
+	isValid func() bool
+	stop    func()
 }
 
-var errStreamOver = errors.New("the token that opened the stream is no longer good")
+var errStreamOver = errors.New("the token that opened the stream is no longer valid")
 
 // Write implements [http.ResponseWriter].
 func (w *streamWriter) Write(p []byte) (int, error) {
-	if !w.isGood() {
+	if !w.isValid() {
 		w.stop()
 		return 0, errStreamOver
 	}
@@ -176,40 +125,3 @@ func (w *streamWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush is for those who look for an [http.Flusher].
 func (w *streamWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
-
-// streaming notes who opened the stream of a session's server messages, until it ends.
-func (t *sessions) streaming(id string, caller *entraauth.Identity) (ended func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	x := t.byID[id]
-	if x == nil {
-		return func() {}
-	}
-	x.latest = caller
-	if x.stream != nil {
-		return func() {} // the SDK refuses a second
-	}
-	x.stream = caller
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		x.stream = nil
-	}
-}
-
-// endSessions ends what WithSessions has left. The SDK waits for calls that
-// are still under way, so this does not wait for all of them.
-func (s *streaming) endSessions(server *mcp.Server) {
-	s.sessions.cancelAll()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for session := range server.Sessions() {
-			_ = session.Close()
-		}
-	}()
-	select {
-	case <-ended:
-	case <-time.After(time.Second):
-	}
-}
