@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -170,3 +171,24 @@ func (s *Server) MCP() *mcp.Server { return s.mcp }
 
 // ServeHTTP serves the paths that [Server] lists.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// describe is what the log says of the server at its start.
+func describe(resource *url.URL, v *entraauth.Verifier, c *config) []slog.Attr {
+	app, limits := v.Registration(), c.limits.withDefaults()
+	tenants := strings.Join(app.Tenants, " ")
+	if app.AnyTenant {
+		tenants += " and any organization"
+	}
+	networks := make([]string, len(c.proxies))
+	for i, n := range c.proxies {
+		networks[i] = n.String()
+	}
+	return []slog.Attr{
+		slog.String("version", Version), slog.String("url", resource.String()),
+		slog.String("tenant", tenants), slog.String("app", app.ClientID), slog.String("authority", app.AuthorityHost),
+		slog.Bool("sessions", c.sessions), slog.Bool("on_behalf_of", c.exchanger != nil), slog.Bool("consent_state", len(c.sealer) > 0),
+		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.broughtNow().tools)),
+		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
+		slog.Float64("requests_per_second", limits.RequestsPerSecond), slog.Int("concurrent", limits.Concurrent), slog.Int64("body_bytes", limits.BodyBytes),
+	}
+}
