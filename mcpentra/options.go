@@ -33,8 +33,10 @@ type config struct {
 	log            *slog.Logger
 }
 
-// WithImplementation sets the name and version by which the server introduces
-// itself. Defaults to this module's.
+// WithImplementation sets the name, title and version by which the server introduces
+// itself to clients; the title, or the name without one, is also the resource_name of the
+// metadata, which clients show to users who sign in. The name defaults to the host of the
+// resource URL, and an empty version is that of the program's main module.
 func WithImplementation(i *mcp.Implementation) Option {
 	return func(c *config) error {
 		if i == nil || i.Name == "" {
