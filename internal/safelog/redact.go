@@ -86,6 +86,24 @@ var (
 var invalid = regexp.MustCompile(`(?s)(validating .*?: (?:type|enum|const|multipleOf|minimum|maximum|exclusiveMinimum|exclusiveMaximum|minLength|maxLength|pattern|contains|anyOf|oneOf|not):|` +
 	`unexpected additional properties) .*`)
 
+// namesScheme reports whether the text may have what scheme looks for.
+func namesScheme(text string) bool {
+	if strings.IndexByte(text, ' ') < 0 {
+		return false
+	}
+	for i := range len(text) {
+		switch text[i] | 0x20 {
+		case 'a', 'b', 'd', 's':
+			for _, word := range [...]string{"authorization", "bearer", "dpop", "shared"} {
+				if len(text)-i >= len(word) && strings.EqualFold(text[i:i+len(word)], word) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // redacted returns a text without the credentials in it.
 func redacted(text string) string {
 	if strings.Contains(text, "validating ") || strings.Contains(text, "additional properties") {
@@ -99,7 +117,7 @@ func redacted(text string) string {
 		text = named.ReplaceAllString(text, "$1…")
 		text = code.ReplaceAllString(text, "$1…")
 	}
-	if strings.Contains(text, " ") {
+	if namesScheme(text) {
 		text = scheme.ReplaceAllString(text, "$1…")
 	}
 	if strings.Contains(text, "eyJ") {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 )
 
@@ -49,6 +50,14 @@ type bounded struct{ slog.Handler }
 
 // Handle implements [slog.Handler].
 func (h bounded) Handle(ctx context.Context, r slog.Record) error {
+	safe := isSafeText(r.Message, MaxText)
+	r.Attrs(func(a slog.Attr) bool {
+		safe = safe && isSafe(a)
+		return safe
+	})
+	if safe { // as nearly all are
+		return h.Handler.Handle(ctx, r)
+	}
 	short := slog.NewRecord(r.Time, r.Level, redacted(Cut(r.Message, MaxText)), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		short.AddAttrs(shortened(a))
@@ -74,14 +83,36 @@ var namesInLog = map[string]bool{
 	"host": true, "origin": true, "path": true, "http_method": true, "method": true, "tool": true, "resource": true, "prompt": true, "trace": true,
 }
 
-func shortened(a slog.Attr) slog.Attr {
-	most := MaxText
+// bound is how long the attribute's text may be.
+func bound(key string) int {
 	switch {
-	case namesInLog[a.Key]:
-		most = MaxName
-	case a.Key == "stack":
-		most = maxStack
+	case namesInLog[key]:
+		return MaxName
+	case key == "stack":
+		return maxStack
 	}
+	return MaxText
+}
+
+// isSafe reports whether nothing has to be changed. A value that is made when it is
+// logged may be another the next time, and is never safe.
+func isSafe(a slog.Attr) bool {
+	switch a.Value.Kind() {
+	case slog.KindString:
+		return isSafeText(a.Value.String(), bound(a.Key))
+	case slog.KindGroup:
+		return !slices.ContainsFunc(a.Value.Group(), func(a slog.Attr) bool { return !isSafe(a) })
+	case slog.KindAny, slog.KindLogValuer:
+		return false
+	default: // numbers and times
+		return true
+	}
+}
+
+func isSafeText(s string, most int) bool { return len(s) <= most && redacted(s) == s }
+
+func shortened(a slog.Attr) slog.Attr {
+	most := bound(a.Key)
 	v := a.Value.Resolve()
 	switch v.Kind() {
 	case slog.KindString:
