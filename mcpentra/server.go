@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -181,22 +180,19 @@ func (s *Server) routes(resource *url.URL, c *config) http.Handler {
 	}
 	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, options)
 	endpoint := through(s.requestStages(), stream)
-	protected := http.NewServeMux()
-	protected.HandleFunc("GET "+consentPath, s.consent.landing)
-	for _, path := range remainders(resource.Path) {
-		handleBoth(protected, path, endpoint)
+	check := newHostCheck(resource, c)
+	checked := func(h http.Handler) http.Handler { return s.checkHost(check, h) }
+	site := edge.NewPaths(checked(s.notFound(resource)))
+	site.Page("/health", s.health) // probes come by IP address: outside the host check
+	site.Page("/ready", s.ready)
+	site.Page(consentPath, checked(http.HandlerFunc(s.consent.landing)).ServeHTTP)
+	for _, path := range edge.Rests(resource.Path) {
+		site.Handle(path, checked(endpoint))
 	}
-	metadata := protectedResource(resource, s.verifier, c.implementation)
-	handleBoth(protected, wellKnown, metadata)
-	if resource.Path != "" {
-		handleBoth(protected, wellKnown+resource.Path, metadata)
-	}
-	protected.Handle("/", s.notFound(resource))
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the host check
-	mux.HandleFunc("GET /ready", s.ready)
-	mux.Handle("/", s.checkHost(newHostCheck(resource, c), protected))
-	return s.arrive(c.proxies, mux)
+	metadata := checked(protectedResource(resource, s.verifier, c.implementation))
+	site.Handle(wellKnown, metadata)
+	site.Handle(wellKnown+resource.Path, metadata)
+	return s.arrive(c.proxies, site)
 }
 
 // sessionEnded lets go what was kept for a session.
@@ -205,30 +201,6 @@ func (s *Server) sessionEnded(x *session) {
 	for uri := range x.uris {
 		s.endSubscription(x, uri)
 	}
-}
-
-// remainders returns what can be left of the path when segments are taken off
-// its front, itself first.
-func remainders(path string) []string {
-	all := []string{path}
-	for path != "" {
-		_, rest, found := strings.Cut(path[1:], "/")
-		path = ""
-		if found {
-			path = "/" + rest
-		}
-		all = append(all, path)
-	}
-	return all
-}
-
-// handleBoth serves the path with and without a slash at its end: people and
-// clients add one, and a redirect would lose the request's body or its token.
-func handleBoth(mux *http.ServeMux, path string, h http.Handler) {
-	if path != "" {
-		mux.Handle(path, h)
-	}
-	mux.Handle(path+"/{$}", h)
 }
 
 // notFound answers requests for a path where there is nothing, with the one to use.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"path"
 	"slices"
 	"strings"
 
@@ -145,11 +144,7 @@ func (s *Server) arrive(trusted edge.Proxies, next http.Handler) http.Handler {
 		}
 		c.client, c.host = trusted.Client(r)
 		w.Header().Set(requestIDHeader, c.id)
-		if clean := cleanPath(r.URL.Path); clean != r.URL.Path {
-			u := *r.URL
-			u.Path, u.RawPath = clean, ""
-			r.URL = &u
-		}
+		edge.CleanPath(r)
 		defer s.log.recovered(r)
 		c.writer.Init(w, r, s.limits.BodyTimeout, s.limits.WriteTimeout)
 		next.ServeHTTP(&c.writer, r)
@@ -201,17 +196,6 @@ func (s *Server) readBody(next http.Handler) http.Handler {
 
 // requestIDHeader is where an answer has its request's id.
 const requestIDHeader = "X-Request-Id"
-
-// cleanPath is the path by which a request is served. A ServeMux would redirect to it
-// instead: to a place without what a gateway has taken off the front, and where
-// some clients don't send the body or the token again.
-func cleanPath(p string) string {
-	clean := path.Clean("/" + p)
-	if clean != "/" && strings.HasSuffix(p, "/") {
-		clean += "/"
-	}
-	return clean
-}
 
 // traceID returns the trace id of a traceparent header, or "" if that is not a
 // valid one (https://www.w3.org/TR/trace-context/#traceparent-header).
