@@ -25,6 +25,9 @@ func (b *Body) Init(data []byte) {
 	b.Reset(data)
 }
 
+// Bytes returns the whole body. It must not be changed.
+func (b *Body) Bytes() []byte { return b.data }
+
 // Close implements [io.Closer].
 func (*Body) Close() error { return nil }
 
