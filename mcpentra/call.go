@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
-	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -284,20 +283,6 @@ func (m *message) refuse(write func(http.ResponseWriter, *http.Request)) bool {
 
 // requestIDHeader is where an answer has its request's id.
 const requestIDHeader = "X-Request-Id"
-
-// cleanPath is the path by which a request is served. A ServeMux would redirect to it
-// instead: to a place without what a gateway has taken off the front, and where
-// some clients don't send the body or the token again.
-func cleanPath(p string) string {
-	if !strings.HasPrefix(p, "/") {
-		p = "/" + p
-	}
-	clean := path.Clean(p)
-	if clean != "/" && strings.HasSuffix(p, "/") {
-		clean += "/"
-	}
-	return clean
-}
 
 // traceID returns the trace id of a traceparent header, or "" if that is not a
 // valid one (https://www.w3.org/TR/trace-context/#traceparent-header).

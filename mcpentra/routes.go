@@ -21,57 +21,19 @@ import (
 
 // routes is the outermost handler: what is served at which path.
 func routes(resource *url.URL, s *stages, endpoint http.Handler, i *mcp.Implementation) http.Handler {
-	protected := http.NewServeMux()
-	protected.HandleFunc("GET "+consentPath, s.consent.landing)
-	direct := map[string]bool{} // paths of the endpoint: nothing is looked up for its requests
-	for _, path := range remainders(resource.Path) {
-		handleBoth(protected, path, endpoint)
-		direct[path], direct[path+"/"] = true, true
-	}
-	direct["/"] = direct[""]
-	metadata := protectedResource(resource, s.verifier, i)
-	handleBoth(protected, wellKnown, metadata)
-	if resource.Path != "" {
-		handleBoth(protected, wellKnown+resource.Path, metadata)
-	}
-	protected.Handle("/", s.refuser.notFound(resource))
+	behind := func(h http.Handler) http.Handler { return through(s.all(), h) }
 	probes := &probes{s.verifier, s.drain}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", probes.health) // probes come by IP address: outside the host check
-	mux.HandleFunc("GET /ready", probes.ready)
-	mux.Handle("/", through(s.all(), protected))
-	endpoint = through(s.all(), endpoint)
-	return s.arrive(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if direct[r.URL.Path] && r.URL.RawPath == "" { // else a segment may have an escaped slash
-			endpoint.ServeHTTP(w, r)
-			return
-		}
-		mux.ServeHTTP(w, r)
-	}))
-}
-
-// remainders returns what can be left of the path when segments are taken off
-// its front, itself first.
-func remainders(path string) []string {
-	all := []string{path}
-	for path != "" {
-		_, rest, found := strings.Cut(path[1:], "/")
-		path = ""
-		if found {
-			path = "/" + rest
-		}
-		all = append(all, path)
+	site := edge.NewPaths(behind(s.refuser.notFound(resource)))
+	site.Page("/health", probes.health) // probes come by IP address: outside the host check
+	site.Page("/ready", probes.ready)
+	site.Page(consentPath, behind(http.HandlerFunc(s.consent.landing)).ServeHTTP)
+	for _, path := range edge.Rests(resource.Path) {
+		site.Handle(path, behind(endpoint))
 	}
-	return all
-}
-
-// handleBoth serves the path with and without a slash at its end: people and
-// clients add one, and a redirect would lose the request's body or its token.
-func handleBoth(mux *http.ServeMux, path string, h http.Handler) {
-	if path != "" {
-		mux.Handle(path, h)
-	}
-	mux.Handle(path+"/{$}", h)
+	metadata := behind(protectedResource(resource, s.verifier, i))
+	site.Handle(wellKnown, metadata)
+	site.Handle(wellKnown+resource.Path, metadata)
+	return s.arrive(site)
 }
 
 // notFound answers requests for a path where there is nothing, with the one to use.

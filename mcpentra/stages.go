@@ -113,11 +113,7 @@ func (s *stages) arrive(next http.Handler) http.Handler {
 		}
 		c.client, c.host = s.proxies.Client(r)
 		w.Header()[requestIDHeader] = []string{c.id}
-		if clean := cleanPath(r.URL.Path); clean != r.URL.Path {
-			u := *r.URL
-			u.Path, u.RawPath = clean, ""
-			r.URL = &u
-		}
+		edge.CleanPath(r)
 		defer s.log.recovered(r)
 		c.writer.Init(w, r, s.limits.BodyTimeout, s.limits.WriteTimeout)
 		next.ServeHTTP(&c.writer, r)

@@ -171,14 +171,41 @@ func must(t testing.TB, err error) {
 
 // lines is a log that a test can read.
 type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
+	mu      sync.Mutex
+	text    strings.Builder
+	written chan struct{} // closed by the next write; nil if nobody waits
 }
 
 func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.written != nil {
+		close(l.written)
+		l.written = nil
+	}
 	return l.text.Write(p)
+}
+
+// await waits for the log to have the part.
+func (l *lines) await(t testing.TB, part string) {
+	t.Helper()
+	for {
+		l.mu.Lock()
+		if strings.Contains(l.text.String(), part) {
+			l.mu.Unlock()
+			return
+		}
+		if l.written == nil {
+			l.written = make(chan struct{})
+		}
+		written := l.written
+		l.mu.Unlock()
+		select {
+		case <-written:
+		case <-t.Context().Done():
+			t.Fatalf("the log has no %q:\n%s", part, l)
+		}
+	}
 }
 
 func (l *lines) String() string {

@@ -3,6 +3,7 @@ package edge_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -71,10 +72,18 @@ type served struct {
 // start serves the handler until the test ends. It belongs into a bubble.
 func start(t *testing.T, h http.Handler) *served {
 	t.Helper()
+	return serve(t, h, nil)
+}
+
+func serve(t *testing.T, h http.Handler, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *served {
+	t.Helper()
 	s := &served{network: newNetwork(), drain: edge.NewDrain(), ended: make(chan error, 1)}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	server := &edge.Server{Handler: h, Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Drain: s.drain, DrainTimeout: drainTimeout}
+	server := &edge.Server{
+		Handler: h, Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Drain: s.drain, DrainTimeout: drainTimeout, GetCertificate: getCertificate,
+	}
 	go func() {
 		defer close(s.ended)
 		s.ended <- server.Serve(ctx, s.network)

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -28,6 +29,8 @@ type Server struct {
 	Log          *slog.Logger
 	Drain        *Drain
 	DrainTimeout time.Duration // for the calls under way when the context ends
+	// GetCertificate is as in tls.Config. If it is nil, connections are not encrypted.
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
 // Serve answers requests on the listener until the context ends, and then drains. It
@@ -40,8 +43,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          log.New(connectionLog{s.Log}, "", 0),
 	}
+	serve := server.Serve
+	if s.GetCertificate != nil {
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.GetCertificate}
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") } // with HTTP/2
+	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	go func() { failed <- serve(l) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serving ended: %w", err)

@@ -65,9 +65,9 @@ func (w *Writer) begin() {
 		return
 	}
 	moment := w.timeout / 30
-	if now := time.Now(); now.Sub(w.set) > moment {
-		w.set = now
-		w.timeless = w.controller.SetWriteDeadline(now.Add(w.timeout+moment)) != nil
+	if w.set.IsZero() || time.Since(w.set) > moment {
+		w.set = time.Now()
+		w.timeless = w.controller.SetWriteDeadline(w.set.Add(w.timeout+moment)) != nil
 	}
 }
 
