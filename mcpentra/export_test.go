@@ -72,16 +72,12 @@ func (s *Server) EndSessions() { s.endSessions() }
 // PrimingDelay sets how long a priming event is held back.
 func (s *Server) PrimingDelay(d time.Duration) { s.policies.primingDelay = d }
 
-// CheckStreams looks whether the tokens of open streams are good, as it is done
-// each second.
+// CheckStreams ends the streams whose tokens are no longer valid, as the server does each
+// second.
 func (s *Server) CheckStreams() { s.streams.check() }
 
-// OpenStreams is how many streams are watched.
-func (s *Server) OpenStreams() int {
-	s.streams.mu.Lock()
-	defer s.streams.mu.Unlock()
-	return len(s.streams.open)
-}
+// CheckStreamsEvery sets how often the server does it by itself.
+func (s *Server) CheckStreamsEvery(d time.Duration) { s.streams.every = d }
 
 // Kept is what is kept for sessions and streams.
 func (s *Server) Kept() (sessions, subscriptions, consents int) {

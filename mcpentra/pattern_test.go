@@ -142,6 +142,7 @@ func (r registers) Register(s *mcp.Server) { r(s) }
 // OpenID scopes are in no access token for an API, and a policy that asks for
 // nothing opens what it seems to close.
 func TestPoliciesOfNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	none := []string{}
 	for name, c := range map[string]struct {
