@@ -2,7 +2,9 @@ package mcpentra
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -16,24 +18,33 @@ type access struct {
 	tools, resources, prompts []rule
 	// standsFor are of the tool sets: the tool that a resource stands for, or "".
 	standsFor []func(uri string) string
-	brought   *brought
+	brought   atomic.Pointer[broughtRules] // see broughtNow
 }
 
-// kind is what a request uses.
-type kind int
+// broughtRules are what tool sets bring along, also later than [NewServer], while requests
+// are served: they are replaced, never changed.
+type broughtRules struct {
+	tools     []rule
+	standsFor []func(uri string) string
+}
 
-const (
-	tool kind = iota
-	resource
-	prompt
-	template
-)
+func (a *access) broughtNow() *broughtRules {
+	if b := a.brought.Load(); b != nil {
+		return b
+	}
+	return &broughtRules{}
+}
 
-// A target is one thing that a request uses: a tool or prompt by name, a resource
-// by URI, resources by their URI template.
-type target struct {
-	kind kind
-	name string
+// bring adds what a tool set brings along. It is not called concurrently.
+func (a *access) bring(tools []rule, standsFor ...func(uri string) string) {
+	old := a.broughtNow()
+	a.brought.Store(&broughtRules{slices.Concat(old.tools, tools), slices.Concat(old.standsFor, standsFor)})
+}
+
+// A rule is a policy for whatever matches a pattern.
+type rule struct {
+	resourceuri.Pattern
+	policy entraauth.Policy
 }
 
 // rules are those of the options for things of that kind.
@@ -49,7 +60,7 @@ func (a *access) rules(k kind) *[]rule {
 
 // isFree reports whether nobody needs more than the verifier's policy.
 func (a *access) isFree() bool {
-	return len(a.tools)+len(a.resources)+len(a.prompts)+len(a.brought.now.Load().tools) == 0
+	return len(a.tools)+len(a.resources)+len(a.prompts)+len(a.broughtNow().tools) == 0
 }
 
 // visit shows the policies that the target needs beyond the verifier's own; for a
@@ -58,7 +69,7 @@ func (a *access) visit(t target, show func(*entraauth.Policy)) {
 	switch t.kind {
 	case tool:
 		showMatching(a.tools, show, t.name)
-		showMatching(a.brought.now.Load().tools, show, t.name)
+		showMatching(a.broughtNow().tools, show, t.name)
 	case prompt:
 		showMatching(a.prompts, show, t.name)
 	case resource:
@@ -106,7 +117,7 @@ func (a *access) visitTools(uris []string, show func(*entraauth.Policy)) {
 
 // toolsFor returns the tools that a resource stands for, by all of its readings.
 func (a *access) toolsFor(uris ...string) (names []string) {
-	for _, list := range [][]func(string) string{a.standsFor, a.brought.now.Load().standsFor} {
+	for _, list := range [][]func(string) string{a.standsFor, a.broughtNow().standsFor} {
 		for _, toolFor := range list {
 			for _, uri := range uris {
 				if name := toolFor(uri); name != "" && !slices.Contains(names, name) {
@@ -124,6 +135,12 @@ type denial struct {
 	targets []target         // what the request wants to use
 	needs   entraauth.Policy // all scopes that it takes
 }
+
+// Error implements error: the text for the caller.
+func (d *denial) Error() string { return d.refusal.Error() }
+
+// Unwrap returns the refusal.
+func (d *denial) Unwrap() error { return d.refusal }
 
 // decide returns nil if the caller may use all targets. It is asked twice for a
 // request: before dispatch, of what the body seems to say, and by the receiving
@@ -216,4 +233,13 @@ func keep[T any](all []T, pass func(T) bool) []T {
 		}
 	}
 	return some
+}
+
+// checkPolicy returns what is wrong with a policy. One that asks for nothing, most
+// likely because a variable was empty, would open what it seems to close.
+func checkPolicy(prefix string, p entraauth.Policy) error {
+	if p.IsEmpty() {
+		return fmt.Errorf("%s: the policy asks for nothing, so it would let every caller in; name a scope, a role or another requirement, or leave the policy out", prefix)
+	}
+	return p.Validate(prefix)
 }

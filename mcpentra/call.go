@@ -7,6 +7,8 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
+	"path"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +20,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/bridge"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -29,26 +33,31 @@ import (
 type call struct {
 	context.Context // of the HTTP request
 
-	id     string              // generated here: client-supplied IDs could forge other requests' log entries
-	trace  string              // the client's trace id (W3C Trace Context), or "": a hint, not unique
-	client netip.Addr          // that sent the request; see edge.Proxies
-	host   string              // that it was sent to: one, or several with commas between
-	caller *entraauth.Identity // nil until the bearer check has passed
-	lease  *lease              // of the caller's limits; nil until there is a caller
-	answer *answer             // nil while it can't be changed
-	usage  *usage              // what the answer depends on
-	told   told                // which messages have their line in the log
+	id       string              // generated here: client-supplied IDs could forge other requests' log entries
+	trace    string              // the client's trace id (W3C Trace Context), or "": a hint, not unique
+	client   netip.Addr          // that sent the request; see edge.Proxies
+	host     string              // that it was sent to: one, or several with commas between
+	caller   *entraauth.Identity // nil until the bearer check has passed
+	lease    *lease              // of the caller's limits; nil until there is a caller
+	data     []byte              // the body, read in full; nil if there is none
+	isBatch  bool                // the body is
+	messages []rpcwire.Message   // in the body, up to one more than a batch may have
+	answer   *answer             // nil while it can't be changed
+	usage    *usage              // what the answer depends on
+	told     told                // which messages have their line in the log
 
 	// The memory of the stages, in one piece with the call.
-	first   message
-	taken   atomic.Bool // first is
 	writer  edge.Writer
 	body    edge.Body
 	late    answer
 	written reply
 	used    usage
+	leased  lease
 	info    auth.TokenInfo
+	one     [1]rpcwire.Message
 	seen    [1]target
+	first   message
+	taken   atomic.Bool // first is
 }
 
 type callKey struct{}
@@ -56,6 +65,9 @@ type callKey struct{}
 // newCall returns the call of a request, and the request with the call as its context.
 func newCall(r *http.Request) (*call, *http.Request) {
 	c := &call{Context: r.Context(), id: rand.Text()}
+	if parent := r.Header["Traceparent"]; len(parent) > 0 {
+		c.trace = traceID(parent[0])
+	}
 	if entraauth.FromContext(c.Context) != nil { // put there by somebody around us: a session would keep it
 		c.Context = entraauth.NewContext(c.Context, nil)
 	}
@@ -75,6 +87,35 @@ func (c *call) Value(key any) any {
 func callOf(ctx context.Context) *call {
 	c, _ := ctx.Value(callKey{}).(*call)
 	return c
+}
+
+// maxBatch is how many messages a batch may have.
+const maxBatch = 32
+
+// read looks at the call's body, once for all stages.
+func (c *call) read(body []byte) {
+	c.data = body
+	c.isBatch = rpcwire.IsBatch(body)
+	c.messages = rpcwire.Parse(c.one[:0], body, maxBatch+1)
+}
+
+// isSmall reports whether each message of the call is small: which of a batch is meant
+// the SDK does not say.
+func (c *call) isSmall(bytes int) bool {
+	for i := range c.messages {
+		if text := c.messages[i].Of(c.data); len(text) > bytes || jsonspan.Count(text) > maxValues {
+			return false
+		}
+	}
+	return true
+}
+
+// method returns the method of the call's only message, or "".
+func (c *call) method() string {
+	if c == nil || c.isBatch || len(c.messages) != 1 {
+		return ""
+	}
+	return c.messages[0].Method
 }
 
 // requestID returns the id of the HTTP request that the context belongs to, as the
@@ -159,11 +200,13 @@ type message struct {
 	err    error
 	cause  error // why it failed: for the log, not for the caller
 
-	policy      *toolset.ResourcePolicy // see Resources
-	policyOnce  sync.Once
+	policy     *toolset.ResourcePolicy // see Resources
+	policyOnce sync.Once
+
 	running     running
 	subscribing *subscribing // nil for most
-	one         [1]target    // memory of targets
+
+	one [1]target // memory of targets
 }
 
 // A host is what messages ask of their server.
@@ -232,6 +275,40 @@ func (m *message) Resources() *toolset.ResourcePolicy {
 // it is too late for that.
 func (m *message) refuse(write func(http.ResponseWriter, *http.Request)) bool {
 	return m.call != nil && m.call.answer.refuse(write)
+}
+
+// requestIDHeader is where an answer has its request's id.
+const requestIDHeader = "X-Request-Id"
+
+// cleanPath is the path by which a request is served. A ServeMux would redirect to it
+// instead: to a place without what a gateway has taken off the front, and where
+// some clients don't send the body or the token again.
+func cleanPath(p string) string {
+	clean := path.Clean("/" + p)
+	if clean != "/" && strings.HasSuffix(p, "/") {
+		clean += "/"
+	}
+	return clean
+}
+
+// traceID returns the trace id of a traceparent header, or "" if that is not a
+// valid one (https://www.w3.org/TR/trace-context/#traceparent-header).
+func traceID(traceparent string) string {
+	const length = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	if len(traceparent) < length || (len(traceparent) > length && (traceparent[length] != '-' || traceparent[:2] == "00")) {
+		return ""
+	}
+	for i := range length {
+		c := traceparent[i]
+		if hyphen := i == 2 || i == 35 || i == 52; hyphen != (c == '-') || !hyphen && !strings.ContainsRune("0123456789abcdef", rune(c)) {
+			return ""
+		}
+	}
+	trace, parent := traceparent[3:35], traceparent[36:52]
+	if traceparent[:2] == "ff" || strings.Trim(trace, "0") == "" || strings.Trim(parent, "0") == "" {
+		return ""
+	}
+	return strings.Clone(trace)
 }
 
 // stackRoom makes a goroutine's stack 32 KiB: what the SDK's decoding and validating of

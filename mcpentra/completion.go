@@ -66,7 +66,7 @@ func (a *access) mayClose(id *entraauth.Identity, begin string) bool {
 	fails := func(rules []rule) bool {
 		return slices.ContainsFunc(rules, func(r rule) bool { return r.policy.Check(id) != nil })
 	}
-	b := a.brought.now.Load()
+	b := a.broughtNow()
 	if len(a.standsFor)+len(b.standsFor) > 0 && (fails(a.tools) || fails(b.tools)) {
 		return true
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
@@ -14,12 +15,13 @@ const MaxIdleUsers = maxIdleUsers
 type Users struct{ t *users }
 
 func NewUsers(l Limits, now func() time.Time) Users {
-	return Users{newUsers(l.withDefaults(), now, nil)}
+	return Users{newUsers(l.withDefaults(), now)}
 }
 
 // Admit counts a request of the user and returns what ends it, or how long to wait.
 func (u Users) Admit(id string) (release func(), wait time.Duration) {
-	l, wait := u.t.admit(id, 1)
+	l := new(lease)
+	wait = u.t.admit(l, id, 1)
 	if wait > 0 {
 		return nil, wait
 	}
@@ -28,7 +30,8 @@ func (u Users) Admit(id string) (release func(), wait time.Duration) {
 
 // AdmitShort is Admit for a request that takes no place.
 func (u Users) AdmitShort(id string) (release func(), wait time.Duration) {
-	l, wait := u.t.admit(id, 0)
+	l := new(lease)
+	wait = u.t.admit(l, id, 0)
 	if wait > 0 {
 		return nil, wait
 	}
@@ -36,16 +39,17 @@ func (u Users) AdmitShort(id string) (release func(), wait time.Duration) {
 }
 
 // Hold returns what counts the bytes of a body of the user's, and what ends that.
-func (u Users) Hold(id string) (hold func(int64) error, release func()) {
-	l, _ := u.t.admit(id, 1)
+func (u Users) Hold(id string) (hold func(int64) *edge.Refusal, release func()) {
+	l := new(lease)
+	_ = u.t.admit(l, id, 1)
 	return l.Hold, l.close
 }
 
 // Held is how many bytes of bodies are counted.
 func (s *Server) Held() int64 {
-	s.users.mu.Lock()
-	defer s.users.mu.Unlock()
-	return s.users.held
+	s.stages.admission.users.mu.Lock()
+	defer s.stages.admission.users.mu.Unlock()
+	return s.stages.admission.users.held
 }
 
 func (u Users) Known() int { return len(u.t.known) }
@@ -70,29 +74,31 @@ func OpensState(key []byte, text string) bool {
 func (s *Server) EndSessions() { s.endSessions() }
 
 // PrimingDelay sets how long a priming event is held back.
-func (s *Server) PrimingDelay(d time.Duration) { s.policies.primingDelay = d }
+func (s *Server) PrimingDelay(d time.Duration) { s.stages.policies.primingDelay = d }
 
 // CheckStreams ends the streams whose tokens are no longer valid, as the server does each
 // second.
-func (s *Server) CheckStreams() { s.streams.check() }
+func (s *Server) CheckStreams() { s.stages.streams.check() }
 
 // CheckStreamsEvery sets how often the server does it by itself.
-func (s *Server) CheckStreamsEvery(d time.Duration) { s.streams.every = d }
+func (s *Server) CheckStreamsEvery(d time.Duration) { s.stages.streams.every = d }
 
 // Kept is what is kept for sessions and streams.
 func (s *Server) Kept() (sessions, subscriptions, consents int) {
-	s.sessions.mu.Lock()
-	defer s.sessions.mu.Unlock()
-	for _, n := range s.sessions.uris {
+	s.stages.sessions.mu.Lock()
+	defer s.stages.sessions.mu.Unlock()
+	for _, n := range s.stages.sessions.uris {
 		subscriptions += n
 	}
-	s.consent.waiting.mu.Lock()
-	defer s.consent.waiting.mu.Unlock()
-	return len(s.sessions.byServer), subscriptions, len(s.consent.waiting.byID)
+	s.stages.consent.waiting.mu.Lock()
+	defer s.stages.consent.waiting.mu.Unlock()
+	return len(s.stages.sessions.byServer), subscriptions, len(s.stages.consent.waiting.byID)
 }
 
 // KeptEvents is what is kept for resuming the user's streams.
-func (s *Server) KeptEvents(user string) (streams, bytes int) { return s.events.Kept(user) }
+func (s *Server) KeptEvents(user string) (streams, bytes int) {
+	return s.stages.events.Kept(user)
+}
 
 // ResourcePolicyOfNobody is what tools ask on behalf of a caller who meets no policy.
 func ResourcePolicyOfNobody(p entraauth.Policy, patterns ...string) func(uri string) error {

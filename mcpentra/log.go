@@ -12,8 +12,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/internal/edge"
-	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
@@ -114,13 +112,13 @@ func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, tar
 		level = slog.LevelInfo
 	}
 	attrs := append(requestAttrs(r), slog.Int("status", status))
-	if body := edge.BodyOf(r); body != nil && !isBatch(body) { // of a request without a valid token nothing is read
-		method, _ := envelope(body, jsonspan.Value(body, 0))
-		attrs = append(attrs, slog.String("method", method))
+	c := callOf(r.Context())
+	if c.data != nil && !c.isBatch { // of a request without a valid token nothing is read
+		attrs = append(attrs, slog.String("method", c.method()))
 	}
 	attrs = appendTargets(attrs, targets)
 	id := e.Caller()
-	if c := callOf(r.Context()); id == nil && c != nil {
+	if id == nil {
 		id = c.caller
 	}
 	if id != nil {
@@ -132,7 +130,7 @@ func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, tar
 // rejected writes the line of a request that is rejected.
 func (l *requestLog) rejected(r *http.Request, why rejection, more ...slog.Attr) {
 	attrs := append(requestAttrs(r), slog.Int("status", why.status))
-	if c := callOf(r.Context()); c != nil && c.caller != nil {
+	if c := callOf(r.Context()); c.caller != nil {
 		attrs = append(attrs, slog.Any("caller", c.caller))
 	}
 	attrs = append(attrs, slog.String("outcome", refused), slog.String("reason", why.reason), slog.String("error", why.message))

@@ -31,30 +31,6 @@ type config struct {
 	log            *slog.Logger
 }
 
-// A ToolSet adds its tools to a server. It may also have these methods:
-//
-//   - Configure(*mcp.ServerOptions) is called before the server is made, which is the
-//     only time to set up completions and subscriptions.
-//   - ToolForResource(uri string) string says which of its tools a resource of its
-//     own stands for, by URI or URI template, and "" for all others: a caller who may
-//     not use the tool may not use the resource. It is called for each reading of a URI.
-//
-// A type that wraps a set, or several, hides these methods unless it has them too.
-// The policies of a [Tool] and of blobtool's tools and resources hold all the same.
-// If a set has tools under a policy, and resources that neither ToolForResource nor
-// [WithResourcePolicy] covers, [NewServer] returns an error.
-type ToolSet interface {
-	Register(server *mcp.Server)
-}
-
-type configurer interface {
-	Configure(options *mcp.ServerOptions)
-}
-
-type resourceSet interface {
-	ToolForResource(uri string) string
-}
-
 // WithImplementation sets the name and version by which the server introduces
 // itself. Defaults to this module's.
 func WithImplementation(i *mcp.Implementation) Option {

@@ -40,12 +40,6 @@ func WithPromptPolicy(pattern string, p entraauth.Policy) Option {
 	return withPolicy("WithPromptPolicy", prompt, pattern, p)
 }
 
-// A rule is a policy for whatever matches a pattern.
-type rule struct {
-	resourceuri.Pattern
-	policy entraauth.Policy
-}
-
 func withPolicy(option string, k kind, pattern string, p entraauth.Policy) Option {
 	return func(c *config) error {
 		name := fmt.Sprintf("%s(%q)", option, pattern)
@@ -62,13 +56,4 @@ func withPolicy(option string, k kind, pattern string, p entraauth.Policy) Optio
 		}
 		return errors.Join(err, checkPolicy(name, p))
 	}
-}
-
-// checkPolicy returns what is wrong with a policy. One that asks for nothing, most
-// likely because a variable was empty, would open what it seems to close.
-func checkPolicy(prefix string, p entraauth.Policy) error {
-	if p.IsEmpty() {
-		return fmt.Errorf("%s: the policy asks for nothing, so it would let every caller in; name a scope, a role or another requirement, or leave the policy out", prefix)
-	}
-	return p.Validate(prefix)
 }

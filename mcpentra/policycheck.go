@@ -1,7 +1,6 @@
 package mcpentra
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -9,7 +8,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -24,23 +23,21 @@ type policyCheck struct {
 	primingDelay time.Duration
 }
 
-// request is the check before dispatch. It lets later refusals become the answer. It
-// belongs inside readBody.
+// request is the check before dispatch. It lets later refusals become the answer.
 func (p *policyCheck) request(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := edge.BodyOf(r)
-		if body == nil {
+		c := callOf(r.Context())
+		if c.data == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
-		c := callOf(r.Context())
-		d, err := p.foresee(c, r, body)
+		d, err := p.foresee(c, r)
 		switch {
 		case err != nil:
-			p.refuser.reject(w, r, refusalOf(http.StatusBadRequest, "The request can't be read: "+err.Error(), body))
+			p.refuser.reject(w, r, refusalOf(http.StatusBadRequest, "The request can't be read: "+err.Error(), c.data))
 		case d != nil:
 			p.refuser.refuse(w, r, d)
-		case isBatch(body): // one refusal must not hide the results of others
+		case c.isBatch: // one refusal must not hide the results of others
 			next.ServeHTTP(w, r)
 		default:
 			c.answer = &c.late
@@ -51,13 +48,18 @@ func (p *policyCheck) request(next http.Handler) http.Handler {
 	})
 }
 
+var errMore = errors.New("something follows the message")
+
 // foresee decides by what the body seems to say. It is right for all requests but those
 // made to deceive it.
-func (p *policyCheck) foresee(c *call, r *http.Request, body []byte) (*denial, error) {
+func (p *policyCheck) foresee(c *call, r *http.Request) (*denial, error) {
 	if p.access.isFree() {
 		return nil, nil
 	}
-	targets, err := targetsOf(c.seen[:0], r.Header, body)
+	if rpcwire.HasMore(c.data) {
+		return nil, errMore
+	}
+	targets, err := targetsOf(c, r.Header)
 	if err == nil {
 		err = checkTargets(targets)
 	}
@@ -67,7 +69,7 @@ func (p *policyCheck) foresee(c *call, r *http.Request, body []byte) (*denial, e
 	d := p.access.decide(c.caller, targets)
 	if d == nil {
 		p.access.noteUse(c.usage, targets...) // before the client can know of its stream
-		d = p.sessions.mayAnswer(r)
+		d = p.sessions.mayAnswer(c, r)
 	}
 	return d, nil
 }
@@ -140,17 +142,13 @@ func (p *policyCheck) resources(m *message) *toolset.ResourcePolicy {
 	}
 }
 
-var (
-	errNotJSON    = errors.New("it is no JSON-RPC message")
-	errParameters = errors.New("a parameter is of the wrong type")
-)
-
 // namedInHeaders is the protocol version from which on the headers name what a
 // request uses. The SDK refuses one whose headers differ from its body.
 const namedInHeaders = "2026-07-28"
 
-// targetsOf adds what the request seems to use.
-func targetsOf(all []target, h http.Header, body []byte) ([]target, error) {
+// targetsOf returns what the request seems to use.
+func targetsOf(c *call, h http.Header) (all []target, err error) {
+	all = c.seen[:0]
 	if name := h.Get("Mcp-Name"); name != "" && h.Get("Mcp-Protocol-Version") >= namedInHeaders {
 		switch method := h.Get("Mcp-Method"); method {
 		case "tools/call", "prompts/get", "resources/read":
@@ -158,32 +156,16 @@ func targetsOf(all []target, h http.Header, body []byte) ([]target, error) {
 			return a.appendTargets(all, method), nil
 		}
 	}
-	return targetsIn(all, body)
-}
-
-// targetsIn adds what the JSON-RPC message or batch uses.
-func targetsIn(all []target, body []byte) ([]target, error) {
-	type message struct {
-		Method string `json:"method"`
-		Params asked  `json:"params"`
-	}
-	messages := make([]message, 1)
-	var err error
-	if isBatch(body) {
-		err = json.Unmarshal(body, &messages)
-	} else {
-		err = json.Unmarshal(body, &messages[0])
-	}
-	// A wrong type ends nothing: all the rest is decoded.
-	_, wrongType := errors.AsType[*json.UnmarshalTypeError](err)
-	if err != nil && !wrongType {
-		return nil, errNotJSON
-	}
-	for i := range messages {
-		all = messages[i].Params.appendTargets(all, messages[i].Method)
-	}
-	if wrongType && len(all) > 0 {
-		return nil, errParameters
+	for i := range c.messages {
+		m := &c.messages[i]
+		if !uses(m.Method) {
+			continue
+		}
+		a, err := askedIn(c.data, m.Params)
+		if err != nil {
+			return nil, err
+		}
+		all = a.appendTargets(all, m.Method)
 	}
 	return all, nil
 }

@@ -1,17 +1,10 @@
 package mcpentra
 
 import (
-	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
-
-	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
-	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
 // The JSON-RPC error codes of this server: those of JSON-RPC 2.0 section 5.1, and those
@@ -42,6 +35,8 @@ func rejectionOf(why *edge.Refusal) rejection {
 	switch why.Status {
 	case http.StatusForbidden:
 		code = codeRefused
+	case http.StatusTooManyRequests:
+		code = codeBusy
 	case http.StatusServiceUnavailable:
 		code = codeUnavailable
 	}
@@ -57,69 +52,3 @@ var sessionNotFound = rejection{
 
 // A rejecter answers a request with a rejection.
 type rejecter func(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr)
-
-// A refuser answers requests that are not served.
-type refuser struct {
-	log         *requestLog
-	verifier    *entraauth.Verifier
-	metadataURL string // of the protected resource, for challenges
-}
-
-// reject answers the request, and writes its line in the log. more is only for the log.
-func (f *refuser) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {
-	if body := edge.BodyOf(r); body != nil && !isBatch(body) {
-		method, _ := envelope(body, jsonspan.Value(body, 0))
-		more = append(more, slog.String("method", method))
-	}
-	f.log.rejected(r, why, more...)
-	mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
-}
-
-// refuse answers the request with the denial, and writes its line in the log.
-func (f *refuser) refuse(w http.ResponseWriter, r *http.Request, d *denial) {
-	f.answer(w, r, d, func(r *http.Request, status int, e *entraauth.Error) { f.log.denied(r, status, e, d.targets) })
-}
-
-// refuseLate makes the denial the answer to the message's request, and reports false if
-// it is too late. The line in the log is the message's.
-func (f *refuser) refuseLate(m *message, d *denial) bool {
-	return m.refuse(func(w http.ResponseWriter, r *http.Request) {
-		f.answer(w, r, d, func(*http.Request, int, *entraauth.Error) {})
-	})
-}
-
-func (f *refuser) answer(w http.ResponseWriter, r *http.Request, d *denial, log func(*http.Request, int, *entraauth.Error)) {
-	f.verifier.Refuse(w, r, &entraauth.BearerCheck{
-		Policy: d.needs, ResourceMetadata: f.metadataURL, WriteBody: mcpauth.WriteBody, OnRefusal: log,
-	}, d.refusal)
-}
-
-// Error implements error: the text for the caller.
-func (d *denial) Error() string { return d.refusal.Error() }
-
-// Unwrap returns the refusal.
-func (d *denial) Unwrap() error { return d.refusal }
-
-// wireError is the error that the SDK sends for err, which is not a tool's: those
-// come as results. A *jsonrpc.Error says what its maker wants the client to read.
-func wireError(err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[*jsonrpc.Error](err); ok {
-		return err
-	}
-	if d, ok := errors.AsType[*denial](err); ok {
-		return &jsonrpc.Error{Code: codeRefused, Message: d.Error(), Data: refusalData(d.refusal)}
-	}
-	if text := callerText(err); text != "" {
-		return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: text}
-	}
-	return err
-}
-
-// refusalData is the data of a refusal's JSON-RPC error.
-func refusalData(e *entraauth.Error) json.RawMessage {
-	data, _ := json.Marshal(map[string]string{"reason": e.Reason}) // a text: it encodes
-	return data
-}

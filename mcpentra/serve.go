@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
@@ -35,11 +35,11 @@ func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
 // TCP keep-alive, which listeners of package net have on, ends those whose other
 // end is gone. For TLS, wrap the listener with crypto/tls.NewListener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	s.log.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{slog.String("address", l.Addr().String())}, s.description...)...)
+	s.stages.log.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{slog.String("address", l.Addr().String())}, s.description...)...)
 	fetching, stopFetching := context.WithCancel(ctx)
 	defer stopFetching()
-	go func() { _ = s.verifier.Ready(fetching) }() // the verifier logs what is wrong
-	err := (&edge.Server{Handler: s, Log: s.log.Logger, Drain: s.drain, DrainTimeout: s.limits.DrainTimeout}).Serve(ctx, l)
+	go func() { _ = s.stages.verifier.Ready(fetching) }() // the verifier logs what is wrong
+	err := (&edge.Server{Handler: s, Log: s.stages.log.Logger, Drain: s.stages.drain, DrainTimeout: s.stages.limits.DrainTimeout}).Serve(ctx, l)
 	if err != nil {
 		return fmt.Errorf("mcpentra: %w", err)
 	}
@@ -51,38 +51,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // would stay open end as soon as no call is under way. Calls are still answered. Drain
 // does not wait. [Server.Serve] calls it; an http.Server of your own does with
 // RegisterOnShutdown(srv.Drain).
-func (s *Server) Drain() { s.drain.Begin() }
-
-// draining counts calls, and ends streams when the server drains.
-func (s *Server) draining(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isStream(r) {
-			s.drain.BeginCall()
-			defer s.drain.EndCall()
-			next.ServeHTTP(w, r)
-			return
-		}
-		ctx, cancel, refusal := s.drain.Stream(r.Context())
-		if refusal != nil {
-			w.Header().Set("Retry-After", "1")
-			s.reject(w, r, rejectionOf(refusal))
-			return
-		}
-		defer cancel()
-		next.ServeHTTP(w, r.WithContext(ctx))
-	})
-}
-
-// isStream tells requests that stay open for what the server may have to say: GET
-// until 2025-11-25, and subscriptions/listen from 2026-07-28, whose header the
-// SDK compares with the body.
-func isStream(r *http.Request) bool {
-	return r.Method == http.MethodGet || strings.EqualFold(r.Header.Get("Mcp-Method"), "subscriptions/listen")
-}
+func (s *Server) Drain() { s.stages.drain.Begin() }
 
 // describe is what the log says of the server at its start.
-func describe(resource *url.URL, c *config, s *Server) []slog.Attr {
-	app := s.verifier.Registration()
+func describe(resource *url.URL, v *entraauth.Verifier, c *config) []slog.Attr {
+	app, limits := v.Registration(), c.limits.withDefaults()
 	tenants := strings.Join(app.Tenants, " ")
 	if app.AnyTenant {
 		tenants += " and any organization"
@@ -95,16 +68,16 @@ func describe(resource *url.URL, c *config, s *Server) []slog.Attr {
 		slog.String("version", Version), slog.String("url", resource.String()),
 		slog.String("tenant", tenants), slog.String("app", app.ClientID), slog.String("authority", app.AuthorityHost),
 		slog.Bool("sessions", c.sessions), slog.Bool("on_behalf_of", c.exchanger != nil), slog.Bool("consent_state", len(c.sealer) > 0),
-		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.brought.now.Load().tools)),
+		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.broughtNow().tools)),
 		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
-		slog.Float64("requests_per_second", s.limits.RequestsPerSecond), slog.Int("concurrent", s.limits.Concurrent), slog.Int64("body_bytes", s.limits.BodyBytes),
+		slog.Float64("requests_per_second", limits.RequestsPerSecond), slog.Int("concurrent", limits.Concurrent), slog.Int64("body_bytes", limits.BodyBytes),
 	}
 }
 
-// endSessions ends what WithSessions has left. The SDK waits for calls that
-// are still under way, so this does not wait for all of them.
+// endSessions ends what WithSessions has left. The SDK waits for calls that are still
+// under way, so this does not wait for all of them.
 func (s *Server) endSessions() {
-	s.sessions.cancelAll()
+	s.stages.sessions.cancelAll()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -7,14 +7,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
-	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
@@ -40,25 +39,9 @@ const Version = "0.1.0"
 // The endpoint and the metadata are served with and without a slash at the end;
 // every other path is answered 404 with the right one.
 type Server struct {
-	mcp     *mcp.Server
-	handler http.Handler
-	limits  Limits
-	drain   *edge.Drain
-
-	verifier *entraauth.Verifier
-	log      *requestLog
-	refuser  *refuser
-	users    *users
-	access   *access
-	policies *policyCheck
-	consent  *consent
-	lending  *lending
-
-	sessions      *sessions
-	streams       *streams
-	subscriptions *subscriptions
-	events        *eventstore.Store // nil without sessions
-
+	mcp         *mcp.Server
+	handler     http.Handler
+	stages      *stages
 	description []slog.Attr // of the line at its start
 }
 
@@ -66,7 +49,7 @@ type Server struct {
 // such as "https://mcp.example.com/mcp": https, or http on a loopback host; no
 // trailing slash. All faults are reported at once.
 func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Server, error) {
-	c := config{implementation: &mcp.Implementation{Name: "mcp-entra-go", Version: Version}, access: access{brought: newBrought()}}
+	c := config{implementation: &mcp.Implementation{Name: "mcp-entra-go", Version: Version}}
 	var faults []error
 	resource, err := parseResource(resourceURL)
 	if err != nil {
@@ -91,41 +74,63 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	faults = append(faults, err)
 	registered := &catalog{}
 	server.AddReceivingMiddleware(registered.resolve) // innermost: sees what is registered
-	toolset.Attend(server, c.access.brought)
-	err = attempt("WithTools", func() { faults = append(faults, c.assemble(server, registered)) })
+	sets := newRegistry(&c.access)
+	toolset.Attend(server, sets)
+	err = attempt("WithTools", func() { faults = append(faults, c.assemble(server, sets, registered)) })
 	faults = append(faults, err)
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
-	s := newStages(v, resource, &c)
-	s.mcp = server
-	s.mcp.AddReceivingMiddleware(s.receive(c.sessions))
-	s.mcp.AddSendingMiddleware(s.sessions.whileRunning, s.subscriptions.onlyToAdmitted)
-	s.handler = s.routes(resource, &c)
-	s.description = describe(resource, &c, s)
-	return s, nil
+	stages := newStages(v, resource, &c)
+	server.AddReceivingMiddleware(stages.receive)
+	server.AddSendingMiddleware(stages.sessions.whileRunning, stages.subscriptions.onlyToAdmitted)
+	return &Server{
+		mcp: server, stages: stages, description: describe(resource, v, &c),
+		handler: routes(resource, stages, endpoint(server, stages), c.implementation),
+	}, nil
 }
 
-// newStages returns a server with all that its stages need.
-func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *Server {
-	s := &Server{verifier: v, limits: c.limits.withDefaults(), access: &c.access, drain: edge.NewDrain()}
-	s.log = &requestLog{c.log, c.sessions}
-	s.refuser = &refuser{s.log, v, metadataURL(resource)}
-	s.users = newUsers(s.limits, time.Now, s.reject)
-	s.sessions = newSessions(s.limits, s.sessionEnded)
-	s.streams = newStreams(v.Recheck)
-	s.subscriptions = &subscriptions{sessions: s.sessions, streams: s.streams, access: s.access}
-	s.policies = &policyCheck{s.access, s.refuser, s.sessions, c.sealer.orRandom(), primingDelay}
-	s.consent = &consent{sealer: c.sealer, exchanger: c.exchanger, log: c.log}
-	s.lending = &lending{exchanger: c.exchanger, log: c.log}
+// newStages makes all stages. What it makes first, the rest uses.
+func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *stages {
+	limits := c.limits.withDefaults()
+	log := &requestLog{c.log, c.sessions}
+	refuser := &refuser{log, v, metadataURL(resource)}
+	consent := &consent{sealer: c.sealer, exchanger: c.exchanger, log: c.log}
+	streams := newStreams(v.Recheck)
+	subscriptions := &subscriptions{streams: streams, access: &c.access}
+	subscriptions.sessions = newSessions(limits, func(x *session) {
+		consent.waiting.drop(x.user, x.server)
+		for uri := range x.uris {
+			subscriptions.end(x, uri)
+		}
+	})
+	s := &stages{
+		proxies: c.proxies, limits: limits, log: log, refuser: refuser, hosts: newHostCheck(resource, c), verifier: v, drain: edge.NewDrain(),
+		admission: &admission{newUsers(limits, time.Now), limits, refuser, c.sessions},
+		sessions:  subscriptions.sessions, streams: streams, subscriptions: subscriptions,
+		policies: &policyCheck{&c.access, refuser, subscriptions.sessions, c.sealer.orRandom(), primingDelay},
+		speaker:  &speaker{log, refuser, rpcwire.NewIDs()},
+		consent:  consent, failures: &failures{refuser, consent}, lending: &lending{exchanger: c.exchanger, log: c.log},
+	}
 	if c.sessions {
-		s.events = newEvents(s.subscriptions)
+		s.events = newEvents(subscriptions)
 	}
 	return s
 }
 
-func (s *Server) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {
-	s.refuser.reject(w, r, why, more...)
+// endpoint is the SDK's handler behind the stages.
+func endpoint(server *mcp.Server, s *stages) http.Handler {
+	options := &mcp.StreamableHTTPOptions{
+		Stateless:                    !s.log.sessions,
+		SessionTimeout:               sessionTimeout,
+		MaxRequestBodyBytes:          -1, // readBody has read it
+		PropagateRequestCancellation: true,
+		DisableLocalhostProtection:   true, // the host check knows the public name
+	}
+	if s.events != nil {
+		options.EventStore = s.events
+	}
+	return through(s.ofEndpoint(), mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, options))
 }
 
 // newMCPServer makes the SDK's server from the options of all who have some. There
@@ -134,7 +139,7 @@ func newMCPServer(c *config) (server *mcp.Server, err error) {
 	var o mcp.ServerOptions
 	var faults []error
 	for i, set := range c.tools {
-		if conf, ok := set.(configurer); ok {
+		if conf, ok := set.(Configurer); ok {
 			faults = append(faults, attempt(fmt.Sprintf("WithTools: tool set %d (%T): Configure", i, set), func() { conf.Configure(&o) }))
 		}
 	}
@@ -165,72 +170,3 @@ func (s *Server) MCP() *mcp.Server { return s.mcp }
 
 // ServeHTTP serves the paths that [Server] lists.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
-
-func (s *Server) routes(resource *url.URL, c *config) http.Handler {
-	options := &mcp.StreamableHTTPOptions{
-		Stateless:                    !c.sessions,
-		SessionTimeout:               sessionTimeout,
-		MaxRequestBodyBytes:          s.limits.BodyBytes,
-		PropagateRequestCancellation: true,
-		DisableLocalhostProtection:   true, // the host check knows the public one
-	}
-	if c.sessions {
-		options.EventStore = s.events
-	}
-	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, options)
-	endpoint := through(s.requestStages(), stream)
-	protected := http.NewServeMux()
-	protected.HandleFunc("GET "+consentPath, s.consent.landing)
-	for _, path := range remainders(resource.Path) {
-		handleBoth(protected, path, endpoint)
-	}
-	metadata := protectedResource(resource, s.verifier, c.implementation)
-	handleBoth(protected, wellKnown, metadata)
-	if resource.Path != "" {
-		handleBoth(protected, wellKnown+resource.Path, metadata)
-	}
-	protected.Handle("/", s.notFound(resource))
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the host check
-	mux.HandleFunc("GET /ready", s.ready)
-	mux.Handle("/", s.checkHost(newHostCheck(resource, c), protected))
-	return s.arrive(c.proxies, mux)
-}
-
-// sessionEnded lets go what was kept for a session.
-func (s *Server) sessionEnded(x *session) {
-	s.consent.waiting.drop(x.user, x.server)
-	for uri := range x.uris {
-		s.subscriptions.end(x, uri)
-	}
-}
-
-// remainders returns what can be left of the path when segments are taken off
-// its front, itself first.
-func remainders(path string) []string {
-	all := []string{path}
-	for path != "" {
-		_, rest, found := strings.Cut(path[1:], "/")
-		path = ""
-		if found {
-			path = "/" + rest
-		}
-		all = append(all, path)
-	}
-	return all
-}
-
-// handleBoth serves the path with and without a slash at its end: people and
-// clients add one, and a redirect would lose the request's body or its token.
-func handleBoth(mux *http.ServeMux, path string, h http.Handler) {
-	if path != "" {
-		mux.Handle(path, h)
-	}
-	mux.Handle(path+"/{$}", h)
-}
-
-// notFound answers requests for a path where there is nothing, with the one to use.
-func (s *Server) notFound(resource *url.URL) http.Handler {
-	why := rejection{http.StatusNotFound, codeBadRequest, "path_not_found", "There is nothing at this path: this server's MCP endpoint is " + resource.String()}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.reject(w, r, why) })
-}

@@ -12,32 +12,36 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
-	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 )
 
 // owned is the stage that lets requests in to the caller's own sessions, and those
 // without a session. For the caller other sessions don't exist: nobody finds out which
 // there are.
-func (t *sessions) owned(reject rejecter, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get(sessionHeader)
-		if id == "" {
+func (t *sessions) owned(f *refuser) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		if !f.log.sessions {
+			return next
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			id := r.Header.Get(sessionHeader)
+			if id == "" {
+				next.ServeHTTP(w, r)
+				return
+			}
+			s := t.find(id, callOf(r.Context()).caller)
+			if s == nil {
+				f.reject(w, r, sessionNotFound)
+				return
+			}
+			defer t.serving(s)()
+			if r.Method == http.MethodDelete {
+				t.cancelCalls(s)
+				defer t.end(s)
+			}
 			next.ServeHTTP(w, r)
-			return
-		}
-		s := t.find(id, callOf(r.Context()).caller)
-		if s == nil {
-			reject(w, r, sessionNotFound)
-			return
-		}
-		defer t.serving(s)()
-		if r.Method == http.MethodDelete {
-			t.cancelCalls(s)
-			defer t.end(s)
-		}
-		next.ServeHTTP(w, r)
-	})
+		})
+	}
 }
 
 // bound is the stage that notes who begins a session, and who its latest caller is.
@@ -136,9 +140,9 @@ func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
 // mayAnswer returns why the caller may not answer what the session asks the client. The
 // body does not say which call has asked, so the caller must be allowed to make each of
 // those that wait for an answer.
-func (t *sessions) mayAnswer(r *http.Request) *denial {
+func (t *sessions) mayAnswer(c *call, r *http.Request) *denial {
 	id := r.Header.Get(sessionHeader)
-	if id == "" || !answersIn(edge.BodyOf(r)) {
+	if id == "" || !slices.ContainsFunc(c.messages, func(m rpcwire.Message) bool { return m.Method == "" }) {
 		return nil
 	}
 	t.mu.Lock()
@@ -148,19 +152,9 @@ func (t *sessions) mayAnswer(r *http.Request) *denial {
 	}
 	t.mu.Unlock()
 	for _, u := range waiting {
-		if d := u.decide(callOf(r.Context()).caller); d != nil {
+		if d := u.decide(c.caller); d != nil {
 			return d
 		}
 	}
 	return nil
-}
-
-// answersIn reports whether the body has a message without method, which is an answer.
-func answersIn(body []byte) bool {
-	for message := range rpcwire.Messages(body) {
-		if method, _ := rpcwire.Envelope(body, message); method == "" {
-			return true
-		}
-	}
-	return false
 }

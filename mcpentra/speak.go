@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/mcpentra/mcp-entra-go/internal/edge"
-	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
@@ -19,41 +16,52 @@ import (
 // for each of them the SDK reads the batch once more.
 const maxUnknown = 4
 
-// speak lets the SDK's handler answer in JSON-RPC where it would write plain text:
-// refusals answer the request's id, notifications that nobody knows are
-// ignored, a method that nobody knows is -32601, and ids come back as they came.
-// It belongs inside readBody and mcpauth.Bridge, whose headers are a copy.
-func (s *Server) speak(next http.Handler) http.Handler {
-	hidden := rpcwire.NewIDs()
+// A speaker lets the SDK's handler answer in JSON-RPC where it would write plain text:
+// refusals answer the request's id, notifications that nobody knows are ignored, a method
+// that nobody knows is -32601, and ids come back as they came.
+type speaker struct {
+	log     *requestLog
+	refuser *refuser
+	ids     *rpcwire.IDs
+}
+
+// speak is the innermost stage. The request's headers are a copy of the client's.
+func (s *speaker) speak(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		spellHeaders(r)
-		body := edge.BodyOf(r)
-		if body == nil {
-			answer := &reply{ResponseWriter: w, ids: hidden} // a stream may replay an answer
+		c := callOf(r.Context())
+		if c.data == nil {
+			answer := &c.written
+			answer.ResponseWriter, answer.ids = w, s.ids // a stream may replay an answer
 			next.ServeHTTP(answer, r)
-			s.finish(answer, r)
+			s.finish(answer, r, c)
 			return
 		}
-		visible := hidden.Hide(body)
-		for unknown := []string(nil); ; {
-			answer := &reply{ResponseWriter: w, refused: func(status int, written []byte) []byte { return s.tellRefused(r, visible, status, written) }}
-			if len(visible) != len(body) {
-				answer.ids = hidden
+		visible := s.ids.Hide(c.data)
+		refused := func(status int, written []byte) []byte { return s.tellRefused(r, visible, status, written) }
+		answer := &c.written
+		for unknown := []string(nil); ; answer = new(reply) {
+			answer.ResponseWriter, answer.refused = w, refused
+			if len(visible) != len(c.data) {
+				answer.ids = s.ids
 			}
-			rest := visible
+			rest, again := visible, r
 			if len(unknown) > 0 {
 				rest, answer.refusals = withoutMethods(visible, unknown)
+			}
+			if len(rest) != len(c.data) || len(unknown) > 0 {
+				again = withBody(r, rest)
 			}
 			if rest == nil {
 				answer.WriteHeader(http.StatusAccepted)
 			} else {
-				next.ServeHTTP(answer, withBody(r, rest))
+				next.ServeHTTP(answer, again)
 			}
 			// The SDK refuses a whole batch for one method: take that out, and try again.
 			method, ok := answer.unknownMethod()
-			if !ok || !isBatch(body) || len(unknown) == maxUnknown || slices.Contains(unknown, method) {
-				s.finish(answer, withBody(r, body))
-				s.tellNotifications(r, answer, body, unknown)
+			if !ok || !c.isBatch || len(unknown) == maxUnknown || slices.Contains(unknown, method) {
+				s.finish(answer, r, c)
+				s.tellNotifications(r, c, answer, unknown)
 				return
 			}
 			unknown = append(unknown, method)
@@ -63,26 +71,31 @@ func (s *Server) speak(next http.Handler) http.Handler {
 	})
 }
 
-// withBody returns the request with that body, from its beginning.
-func withBody(r *http.Request, body []byte) *http.Request {
-	r = r.WithContext(r.Context())
-	whole := &edge.Body{}
-	whole.Init(body)
-	r.Body = whole
-	return r
+// spellHeaders writes the headers that the admission has let pass in the one spelling
+// that the SDK knows.
+func spellHeaders(r *http.Request) {
+	r.Header["Accept"] = acceptBoth
+	if r.Method == http.MethodPost {
+		r.Header["Content-Type"] = contentJSON
+	}
 }
+
+// These are shared by all requests, and nobody changes them.
+var (
+	acceptBoth  = []string{"application/json, text/event-stream"}
+	contentJSON = []string{"application/json"}
+)
 
 // withoutMethods takes the messages of these methods out of a batch, and returns
 // the answers to those that are calls. Of a batch of nothing else nil is left.
 func withoutMethods(batch []byte, methods []string) (rest []byte, refusals [][]byte) {
 	var kept [][]byte
-	for message := range messagesOf(batch) {
-		method, id := envelope(batch, message)
+	for _, m := range rpcwire.Parse(nil, batch, maxBatch) {
 		switch {
-		case !slices.Contains(methods, method):
-			kept = append(kept, message.Of(batch))
-		case id != nil:
-			refusals = append(refusals, rpcError(id, codeMethodNotFound, methodNotFound(method)))
+		case !slices.Contains(methods, m.Method):
+			kept = append(kept, m.Of(batch))
+		case m.ID != nil:
+			refusals = append(refusals, rpcError(m.ID, codeMethodNotFound, methodNotFound(m.Method)))
 		}
 	}
 	if len(kept) == 0 {
@@ -90,14 +103,6 @@ func withoutMethods(batch []byte, methods []string) (rest []byte, refusals [][]b
 	}
 	return slices.Concat([]byte("["), bytes.Join(kept, []byte(",")), []byte("]")), refusals
 }
-
-func envelope(body []byte, message jsonspan.Span) (method string, id json.RawMessage) {
-	return rpcwire.Envelope(body, message)
-}
-
-func messagesOf(body []byte) iter.Seq[jsonspan.Span] { return rpcwire.Messages(body) }
-
-func isBatch(body []byte) bool { return rpcwire.IsBatch(body) }
 
 func methodNotFound(method string) string {
 	return fmt.Sprintf("Method not found: %q", safelog.Cut(method, safelog.MaxName))
@@ -122,16 +127,21 @@ func rpcErrorWith(id json.RawMessage, e sdkError) []byte {
 }
 
 // finish says in JSON-RPC what the SDK would have said in plain text.
-func (s *Server) finish(a *reply, r *http.Request) {
+func (s *speaker) finish(a *reply, r *http.Request, c *call) {
+	reject := func(why rejection) {
+		if c.data != nil {
+			r = withBody(r, c.data) // from its beginning: the id is in it
+		}
+		s.refuser.reject(a.ResponseWriter, r, why)
+	}
 	method, isUnknown := a.unknownMethod()
 	switch {
 	case a.held == 0:
 		a.appendRefusals()
 	case a.held == http.StatusAccepted:
 		a.writeRefusals()
-	case isUnknown && !isBatch(edge.BodyOf(r)):
-		body := edge.BodyOf(r)
-		if _, id := envelope(body, jsonspan.Value(body, 0)); id == nil { // JSON-RPC 2.0 section 4.1
+	case isUnknown && !c.isBatch:
+		if len(c.messages) == 1 && c.messages[0].ID == nil { // JSON-RPC 2.0 section 4.1
 			a.Header().Del("Content-Type")
 			a.Header().Del("X-Content-Type-Options")
 			a.ResponseWriter.WriteHeader(http.StatusAccepted)
@@ -139,11 +149,11 @@ func (s *Server) finish(a *reply, r *http.Request) {
 			return
 		}
 		// Not 404: of a request with a session, clients take that for its end.
-		s.reject(a.ResponseWriter, r, rejection{http.StatusOK, codeMethodNotFound, "method_not_found", methodNotFound(method)})
+		reject(rejection{http.StatusOK, codeMethodNotFound, "method_not_found", methodNotFound(method)})
 	case isUnknown:
-		s.reject(a.ResponseWriter, r, rejection{http.StatusBadRequest, codeMethodNotFound, "method_not_found", methodNotFound(method)})
+		reject(rejection{http.StatusBadRequest, codeMethodNotFound, "method_not_found", methodNotFound(method)})
 	default:
-		s.reject(a.ResponseWriter, r, refusalOf(a.held, string(a.text), edge.BodyOf(r)))
+		reject(refusalOf(a.held, string(a.text), c.data))
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"path"
 	"slices"
 	"strings"
 
@@ -16,135 +15,100 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 	"github.com/mcpentra/mcp-entra-go/internal/arguments"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// requestStages are what a request of the endpoint passes on its way to the SDK, in
-// order. (Before them, and before every other path, come arrive and the host check.)
-func (s *Server) requestStages() []func(http.Handler) http.Handler {
-	return []func(http.Handler) http.Handler{
+// stages are what requests and their messages pass on the way to a tool.
+type stages struct {
+	proxies       edge.Proxies
+	limits        Limits
+	log           *requestLog
+	refuser       *refuser
+	hosts         *edge.HostCheck
+	verifier      *entraauth.Verifier
+	admission     *admission
+	drain         *edge.Drain
+	sessions      *sessions
+	streams       *streams
+	events        *eventstore.Store // nil without sessions
+	subscriptions *subscriptions
+	policies      *policyCheck
+	speaker       *speaker
+	consent       *consent
+	failures      *failures
+	lending       *lending
+}
+
+// An httpStage is a step of a request.
+type httpStage func(next http.Handler) http.Handler
+
+// all are the stages of every request but those of probes, in order.
+func (s *stages) all() []httpStage {
+	return []httpStage{
+		s.checkHost, // a page or a host name of somebody else's gets nowhere, whatever the path
+	}
+}
+
+// ofEndpoint are the stages of a request of the MCP endpoint, after those, in order.
+func (s *stages) ofEndpoint() []httpStage {
+	return []httpStage{
 		s.bearerCheck,                // the caller first: a request without a valid token costs a verification and no more
-		s.users.limit,                // limits are per user: behind a gateway an address is not a user
-		s.formed,                     // by method and headers, before the body is read
-		s.ownSession,                 // for the caller, another user's session does not exist
-		s.readBody,                   // all of it, bounded: the stages below look into it
-		s.users.messages,             // every message counts against the limits before any of them runs
+		s.admission.limit,            // limits are per user: behind a gateway an address is not a user
+		s.admission.formed,           // by method and headers, before the body is read
+		s.sessions.owned(s.refuser),  // for the caller, another user's session does not exist
+		s.admission.readBody,         // all of it, bounded: the stages below look into it
+		s.admission.messages,         // every message counts against the limits before any of them runs
 		s.draining,                   // counts calls under way, so that streams end after them
 		s.streams.watch(s.sessions),  // a stream ends with the token that opened it
 		replays(s.events, s.refuser), // a resumed stream shows the answer of a call, made with another token
 		s.policies.request,           // a refusal before dispatch has its status and challenge
 		bridged,                      // from here on the request shows no token, and the call travels with it
-		s.speak,                      // innermost: sees what the SDK writes, and says it in JSON-RPC
+		s.speaker.speak,              // innermost: sees what the SDK writes, and says it in JSON-RPC
 	}
 }
 
 // A messageStage is a step of a message on its way to its tool, and back. Where enter
-// returns an error, or sets the result, that is the answer: the stages below it are not
-// entered. Either may be nil.
+// returns an error, or sets the result, that is the answer, and the stages after it are
+// not entered. Either function may be nil.
 type messageStage struct {
 	enter func(*message) error
 	leave func(*message)
 }
 
-// messageStages are what a message passes when the SDK has read it, in order; they are
+// ofMessages are the stages of a message, once the SDK has read it, in order; they are
 // left in reverse. Around them, serve recovers panics and writes the line in the log.
-func (s *Server) messageStages(sessions bool) []messageStage {
-	stages := []messageStage{
-		{smallIfKept, nil}, // nothing large stays behind in a session
-		{s.sessions.beginRunning, s.sessions.endRunning},  // a session's end cancels its calls, and they send nothing after theirs
-		{s.policies.enter, s.policies.leave},              // decides by what will be done; the stages below see canonical URIs
-		{s.subscriptions.enter, s.subscriptions.leave},    // bounds what the policies allow
-		{s.consent.resume, nil},                           // takes out of the call what consent put in: the tool sees none of it
-		{nil, (&failures{s.refuser, s.consent}).conclude}, // innermost: turns the tool's failure into an answer
-	}
-	if sessions {
-		stages = append([]messageStage{
-			{s.users.counted, s.users.ended}, // a call counts until it ends, also when its client has hung up
-			stages[0],
-			{s.sessions.bound, nil}, // a session belongs to the caller who begins it
-		}, stages[1:]...)
-	}
-	return stages
-}
-
-// receive is the receiving middleware, the only one. It belongs outside those of the
-// tool sets, which know the caller.
-func (s *Server) receive(sessions bool) mcp.Middleware {
-	stages := s.messageStages(sessions)
-	return func(next mcp.MethodHandler) mcp.MethodHandler {
-		s.subscriptions.unsubscribe = next
-		dispatch := arguments.WithoutNulls(nil)(next)
-		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			makeRoom(method == "")
-			m := newMessage(ctx, s, method, req, dispatch)
-			s.serve(m, stages)
-			return m.result, m.err
-		}
+func (s *stages) ofMessages() []messageStage {
+	return []messageStage{
+		{s.admission.begin, s.admission.end},             // a call counts until it ends, also when its client has hung up
+		{smallIfKept, nil},                               // nothing large stays behind in a session
+		{s.sessions.bound, nil},                          // a session belongs to the caller who begins it
+		{s.sessions.beginRunning, s.sessions.endRunning}, // a session's end cancels its calls, which send nothing after their own end
+		{s.policies.enter, s.policies.leave},             // decides by what will be done; the stages below see canonical URIs
+		{s.subscriptions.enter, s.subscriptions.leave},   // bounds what the policies allow
+		{s.consent.resume, nil},                          // takes out of the call what the consent has put in: no tool sees it
+		{nil, s.failures.conclude},                       // innermost: turns a tool's failure into an answer
 	}
 }
 
-// serve takes the message through the stages.
-func (s *Server) serve(m *message, stages []messageStage) {
-	entered := s.enter(m, stages)
-	s.leave(m, stages[:entered])
-	if m.cause == nil {
-		m.cause = m.err
+// through returns the handler behind the stages.
+func through(stages []httpStage, h http.Handler) http.Handler {
+	for _, stage := range slices.Backward(stages) {
+		h = stage(h)
 	}
-	s.log.message(m)
-	m.err = wireError(m.err)
-	m.call.tell(m.err)
+	return h
 }
 
-// enter enters the stages, dispatches the message if all let it pass, and returns how
-// many did.
-func (s *Server) enter(m *message, stages []messageStage) (entered int) {
-	defer s.recoverMessage(m)
-	for ; entered < len(stages); entered++ {
-		if enter := stages[entered].enter; enter != nil {
-			if m.err = enter(m); m.err != nil || m.result != nil {
-				return entered
-			}
-		}
-	}
-	m.result, m.err = m.next(m, m.method, m.req)
-	return entered
-}
-
-// leave leaves the stages in reverse order, also those outside one that panics.
-func (s *Server) leave(m *message, stages []messageStage) {
-	for len(stages) > 0 {
-		last := stages[len(stages)-1]
-		stages = stages[:len(stages)-1]
-		if last.leave != nil {
-			func() {
-				defer s.recoverMessage(m)
-				last.leave(m)
-			}()
-		}
-	}
-}
-
-// recoverMessage is deferred: a panic would end the process.
-func (s *Server) recoverMessage(m *message) {
-	if p := recover(); p != nil {
-		s.log.panicked(m, p)
-		m.result, m.err = nil, &jsonrpc.Error{Code: codeInternal, Message: "internal error"}
-	}
-}
-
-// arrive is the outermost stage of all requests: it makes the call, and bounds how long
-// the client may take over what it sends and reads.
-func (s *Server) arrive(trusted edge.Proxies, next http.Handler) http.Handler {
+// arrive begins with every request: it makes the call, and bounds how long the client may
+// take over what it sends and reads.
+func (s *stages) arrive(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, r := newCall(r)
 		if s.log.sessions { // the event store keeps it as long as the answer, and must not keep the call
 			c.usage = &usage{}
 		}
-		if parent := r.Header["Traceparent"]; len(parent) > 0 {
-			c.trace = traceID(parent[0])
-		}
-		c.client, c.host = trusted.Client(r)
-		w.Header().Set(requestIDHeader, c.id)
+		c.client, c.host = s.proxies.Client(r)
+		w.Header()[requestIDHeader] = []string{c.id}
 		if clean := cleanPath(r.URL.Path); clean != r.URL.Path {
 			u := *r.URL
 			u.Path, u.RawPath = clean, ""
@@ -153,11 +117,26 @@ func (s *Server) arrive(trusted edge.Proxies, next http.Handler) http.Handler {
 		defer s.log.recovered(r)
 		c.writer.Init(w, r, s.limits.BodyTimeout, s.limits.WriteTimeout)
 		next.ServeHTTP(&c.writer, r)
+		c.writer.Finish()
+	})
+}
+
+// checkHost refuses foreign hosts and pages; every page may read the metadata.
+func (s *stages) checkHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		public := strings.HasPrefix(r.URL.Path, wellKnown)
+		if why := s.hosts.Check(w, r, callOf(r.Context()).host, public); why != nil {
+			s.refuser.reject(w, r, rejectionOf(why), why.Attrs...)
+			return
+		}
+		if !s.hosts.Preflight(w, r) {
+			next.ServeHTTP(w, r)
+		}
 	})
 }
 
 // bearerCheck lets requests with a valid token through, and notes whose they are.
-func (s *Server) bearerCheck(next http.Handler) http.Handler {
+func (s *stages) bearerCheck(next http.Handler) http.Handler {
 	check := &entraauth.BearerCheck{
 		ResourceMetadata: s.refuser.metadataURL, WriteBody: mcpauth.WriteBody,
 		OnRefusal: func(r *http.Request, status int, e *entraauth.Error) { s.log.denied(r, status, e, nil) },
@@ -173,77 +152,98 @@ func (s *Server) bearerCheck(next http.Handler) http.Handler {
 	})
 }
 
-func (s *Server) ownSession(next http.Handler) http.Handler {
-	if !s.log.sessions {
-		return next
-	}
-	return s.sessions.owned(s.reject, next)
-}
-
-// readBody reads the body. What begins a session is kept with it, and so is small.
-func (s *Server) readBody(next http.Handler) http.Handler {
-	whole := s.users.readBody(s.limits, next)
-	if !s.log.sessions {
-		return whole
-	}
-	small := s.limits
-	small.BodyBytes = min(small.BodyBytes, maxInitialize)
-	begin := s.users.readBody(small, next)
+// draining counts calls, and ends streams when the server drains.
+func (s *stages) draining(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get(sessionHeader) == "" {
-			begin.ServeHTTP(w, r)
+		if !isStream(r) {
+			s.drain.BeginCall()
+			defer s.drain.EndCall()
+			next.ServeHTTP(w, r)
 			return
 		}
-		whole.ServeHTTP(w, r)
+		ctx, cancel, refusal := s.drain.Stream(r.Context())
+		if refusal != nil {
+			w.Header().Set("Retry-After", "1")
+			s.refuser.reject(w, r, rejectionOf(refusal))
+			return
+		}
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 
-// requestIDHeader is where an answer has its request's id.
-const requestIDHeader = "X-Request-Id"
-
-// cleanPath is the path by which a request is served. A ServeMux would redirect to it
-// instead: to a place without what a gateway has taken off the front, and where
-// some clients don't send the body or the token again.
-func cleanPath(p string) string {
-	clean := path.Clean("/" + p)
-	if clean != "/" && strings.HasSuffix(p, "/") {
-		clean += "/"
-	}
-	return clean
+// isStream tells requests that stay open for what the server may have to say: GET
+// until 2025-11-25, and subscriptions/listen from 2026-07-28, whose header the
+// SDK compares with the body.
+func isStream(r *http.Request) bool {
+	return r.Method == http.MethodGet || strings.EqualFold(r.Header.Get("Mcp-Method"), "subscriptions/listen")
 }
 
-// traceID returns the trace id of a traceparent header, or "" if that is not a
-// valid one (https://www.w3.org/TR/trace-context/#traceparent-header).
-func traceID(traceparent string) string {
-	const length = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	if len(traceparent) < length || (len(traceparent) > length && (traceparent[length] != '-' || traceparent[:2] == "00")) {
-		return ""
+// receive is the receiving middleware, the only one. It belongs outside those of the
+// tool sets, which know the caller.
+func (s *stages) receive(next mcp.MethodHandler) mcp.MethodHandler {
+	s.subscriptions.unsubscribe = next
+	stages := s.ofMessages()
+	dispatch := arguments.WithoutNulls(nil)(next)
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		makeRoom(method == "")
+		m := newMessage(ctx, s, method, req, dispatch)
+		s.serve(m, stages)
+		return m.result, m.err
 	}
-	for i := range length {
-		c := traceparent[i]
-		if hyphen := i == 2 || i == 35 || i == 52; hyphen != (c == '-') || !hyphen && !strings.ContainsRune("0123456789abcdef", rune(c)) {
-			return ""
+}
+
+// serve takes the message through the stages.
+func (s *stages) serve(m *message, stages []messageStage) {
+	entered := s.enter(m, stages)
+	for _, stage := range slices.Backward(stages[:entered]) {
+		if stage.leave != nil {
+			s.leave(m, stage)
 		}
 	}
-	trace, parent := traceparent[3:35], traceparent[36:52]
-	if traceparent[:2] == "ff" || strings.Trim(trace, "0") == "" || strings.Trim(parent, "0") == "" {
-		return ""
+	if m.cause == nil {
+		m.cause = m.err
 	}
-	return strings.Clone(trace)
+	s.log.message(m)
+	m.err = wireError(m.err)
+	if m.call != nil {
+		m.call.told.tell(m.err)
+	}
 }
 
-// through returns the handler behind the stages.
-func through(stages []func(http.Handler) http.Handler, h http.Handler) http.Handler {
-	for _, stage := range slices.Backward(stages) {
-		h = stage(h)
+// enter enters the stages, dispatches the message if all let it pass, and returns how
+// many did.
+func (s *stages) enter(m *message, stages []messageStage) (entered int) {
+	defer s.recoverMessage(m)
+	for ; entered < len(stages); entered++ {
+		if enter := stages[entered].enter; enter != nil {
+			if m.err = enter(m); m.err != nil || m.result != nil {
+				return entered
+			}
+		}
 	}
-	return h
+	m.result, m.err = m.next(m, m.method, m.req)
+	return entered
 }
 
-// credential, mayUse, resources and logger implement [host].
-func (s *Server) credential(m *message) (azcore.TokenCredential, error) {
+func (s *stages) leave(m *message, stage messageStage) {
+	defer s.recoverMessage(m)
+	stage.leave(m)
+}
+
+// recoverMessage is deferred: a panic would end the process.
+func (s *stages) recoverMessage(m *message) {
+	if p := recover(); p != nil {
+		s.log.panicked(m, p)
+		m.result, m.err = nil, &jsonrpc.Error{Code: codeInternal, Message: "internal error"}
+	}
+}
+
+// The stages are the [host] of their messages.
+
+func (s *stages) logger() *slog.Logger { return s.log.Logger }
+func (s *stages) credential(m *message) (azcore.TokenCredential, error) {
 	return s.lending.credential(m)
 }
-func (s *Server) mayUse(m *message, tool string) bool          { return s.policies.mayUse(m, tool) }
-func (s *Server) resources(m *message) *toolset.ResourcePolicy { return s.policies.resources(m) }
-func (s *Server) logger() *slog.Logger                         { return s.log.Logger }
+func (s *stages) mayUse(m *message, tool string) bool          { return s.policies.mayUse(m, tool) }
+func (s *stages) resources(m *message) *toolset.ResourcePolicy { return s.policies.resources(m) }

@@ -62,7 +62,7 @@ func (a *access) noteView(u *usage, id *entraauth.Identity) {
 	if u == nil {
 		return
 	}
-	for _, rules := range [][]rule{a.tools, a.resources, a.prompts, a.brought.now.Load().tools} {
+	for _, rules := range [][]rule{a.tools, a.resources, a.prompts, a.broughtNow().tools} {
 		u.noteMet(id, rules)
 	}
 }

@@ -2,18 +2,15 @@ package mcpentra
 
 import (
 	"container/list"
-	"log/slog"
+	"fmt"
 	"math"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"golang.org/x/time/rate"
 
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 // maxIdleUsers is how many users are remembered that have no request under way.
@@ -24,7 +21,6 @@ const maxIdleUsers = 10_000
 type users struct {
 	limits Limits
 	now    func() time.Time
-	reject rejecter
 	refill time.Duration // after which an empty bucket is full again
 
 	mu     sync.Mutex
@@ -45,32 +41,12 @@ type user struct {
 	warned  time.Time
 }
 
-func newUsers(l Limits, now func() time.Time, reject rejecter) *users {
+func newUsers(l Limits, now func() time.Time) *users {
 	refill := float64(l.Burst) / l.RequestsPerSecond * float64(time.Second)
 	return &users{
-		limits: l, now: now, reject: reject, refill: time.Duration(min(refill, math.MaxInt64/2)),
+		limits: l, now: now, refill: time.Duration(min(refill, math.MaxInt64/2)),
 		known: map[string]*user{}, recent: list.New(),
 	}
-}
-
-// limit refuses requests of users that are over their limits. It belongs inside
-// the verifier's middleware.
-func (t *users) limit(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := callOf(r.Context())
-		places := 0
-		if r.Method == http.MethodGet { // a stream
-			places = 1
-		}
-		l, wait := t.admit(a.caller.UserID(), places)
-		if wait > 0 {
-			t.refuse(w, r, l.user, wait, t.tooMany())
-			return
-		}
-		defer l.close()
-		a.lease = l
-		next.ServeHTTP(w, r)
-	})
 }
 
 // A lease is what one HTTP request takes of its user's limits: a place for a stream
@@ -91,9 +67,9 @@ type lease struct {
 	after   []func()
 }
 
-// admit counts a request of the user that takes so many places, or is short, or says
-// after which time to try again.
-func (t *users) admit(id string, places int) (*lease, time.Duration) {
+// admit counts a request of the user that takes so many places, or is short, and makes l
+// its lease, or returns after which time to try again.
+func (t *users) admit(l *lease, id string, places int) time.Duration {
 	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -105,16 +81,16 @@ func (t *users) admit(id string, places int) (*lease, time.Duration) {
 		t.known[id] = u
 	}
 	t.touch(u, now)
-	l := &lease{table: t, user: u}
+	l.table, l.user = t, u
 	if places == 0 && u.short >= t.limits.Concurrent {
-		return l, time.Second
+		return time.Second
 	}
 	wait := l.take(1, places, now)
 	if wait == 0 && places == 0 {
 		l.short = true
 		u.short++
 	}
-	return l, wait
+	return wait
 }
 
 // settle counts n more messages of the request, once all of its messages are known, and
@@ -215,25 +191,6 @@ func (l *lease) give(n int, now time.Time) {
 	l.table.touch(l.user, now)
 }
 
-// counted is a stage of servers with sessions: a call counts until it has ended.
-func (t *users) counted(m *message) error {
-	if m.call == nil || m.call.lease == nil || strings.HasPrefix(m.method, "notifications/") { // not by HTTP, or short
-		return nil
-	}
-	if !m.call.lease.begin() {
-		return &jsonrpc.Error{Code: codeBusy, Message: t.limits.busy()}
-	}
-	m.counted = true
-	return nil
-}
-
-// ended is the other half of counted.
-func (t *users) ended(m *message) {
-	if m.counted {
-		m.call.lease.end()
-	}
-}
-
 func (t *users) touch(u *user, now time.Time) {
 	u.seen = now
 	t.recent.MoveToFront(u.place)
@@ -261,22 +218,9 @@ func (t *users) forget(now time.Time) {
 	}
 }
 
-func (t *users) tooMany() rejection {
-	return rejection{http.StatusTooManyRequests, codeBusy, "too_many_requests", t.limits.busy()}
-}
-
-// refuse answers 429, or 503. The log has one line a second for each user.
-func (t *users) refuse(w http.ResponseWriter, r *http.Request, u *user, wait time.Duration, why rejection) {
-	w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
-	w.Header().Set("Cache-Control", "no-store")
-	if !t.warn(u) {
-		mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
-		return
-	}
-	t.reject(w, r, why, slog.Duration("retry_after", wait))
-}
-
-func (t *users) warn(u *user) bool {
+// mayWarn reports whether the log should have a line for the user, who is refused: one a
+// second.
+func (t *users) mayWarn(u *user) bool {
 	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -285,4 +229,47 @@ func (t *users) warn(u *user) bool {
 	}
 	u.warned = now
 	return true
+}
+
+// The bounds on the bodies of requests under way, in bytes. A body costs about five
+// times its size while it is served.
+const (
+	maxUserHeld = 32 << 20  // of a user, or twice Limits.BodyBytes
+	maxAllHeld  = 256 << 20 // of all users, or eight times as much as of one
+	// freeHeld is what a user may always hold: others' bodies never keep out small ones.
+	freeHeld = 256 << 10
+)
+
+// heldBounds are the bounds for a user and for all.
+func heldBounds(l Limits) (user, all int64) {
+	user = max(maxUserHeld, 2*l.BodyBytes)
+	return user, max(maxAllHeld, 8*user)
+}
+
+// Hold counts n more bytes of the request's body, until its calls are over. A user may
+// hold as much as is then still free, so some is always left for others.
+func (l *lease) Hold(n int64) *edge.Refusal {
+	t, u := l.table, l.user
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	most, all := heldBounds(t.limits)
+	switch has := u.held + n; {
+	case has > most:
+		return &edge.Refusal{Status: http.StatusTooManyRequests, Reason: "too_many_body_bytes",
+			Message: fmt.Sprintf("Too many large requests at a time: the bodies of a user's requests under way may have %d bytes together. Wait until some of yours are answered, then try again", most)}
+	case has > freeHeld && has > all-t.held-n:
+		return &edge.Refusal{Status: http.StatusServiceUnavailable, Reason: "too_many_body_bytes_in_all",
+			Message: "This server holds as many large requests as it can: try again later"}
+	}
+	l.held += n
+	u.held += n
+	t.held += n
+	return nil
+}
+
+// letGo is called with the table's lock.
+func (l *lease) letGo() {
+	l.user.held -= l.held
+	l.table.held -= l.held
+	l.held = 0
 }

@@ -16,6 +16,7 @@ type Body struct {
 	data    []byte
 	rest    io.Reader // what is left of a body that was refused
 	lingers bool      // the rest is read, for a while
+	next    [1]byte   // room for a byte that may not be there
 }
 
 // Init makes data the body, from its beginning.
@@ -48,70 +49,89 @@ type BodyLimits struct {
 // A Budget is what the bodies of several requests share.
 type Budget interface {
 	// Hold counts n more bytes, or returns why there is no room for them.
-	Hold(n int64) error
+	Hold(n int64) *Refusal
 }
 
-// Receive reads the request's body into b, which becomes the request's body. The error
-// is a *Refusal or the budget's; b is then what has arrived, and after writing its
+// Receive reads the request's body into b, which becomes the request's body, and returns
+// nil or why the body is refused. Then b is what has arrived, and after writing its
 // answer the caller calls Abandon.
-func (b *Body) Receive(w http.ResponseWriter, r *http.Request, l BodyLimits, budget Budget) error {
-	rest := r.Body
-	data, err := readAll(http.MaxBytesReader(w, rest, l.Bytes), r.ContentLength, budget)
-	b.Init(data)
+func (b *Body) Receive(w http.ResponseWriter, r *http.Request, l BodyLimits, budget Budget) *Refusal {
+	b.rest = r.Body
+	data, why, err := b.read(min(r.ContentLength, l.Bytes), l.Bytes, budget)
+	b.data, b.lingers = data, why != nil
+	b.Reset(data)
 	r.Body = b
-	if err == nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		why = &Refusal{http.StatusRequestTimeout, "body_too_slow",
+			fmt.Sprintf("The request's body took too long: it must be here within %s", l.Timeout), nil}
+	case err != nil:
+		why = &Refusal{http.StatusBadRequest, "body_broken_off", "The request's body could not be read to its end", nil}
+	case why == nil:
+		b.rest = nil
 		return nil
 	}
-	b.rest = rest
 	w.Header().Set("Connection", "close")
-	full, isFull := errors.AsType[fullError](err)
-	_, isLarge := errors.AsType[*http.MaxBytesError](err)
-	b.lingers = isFull || isLarge
-	switch {
-	case isFull:
-		return full.error
-	case isLarge:
-		return &Refusal{http.StatusRequestEntityTooLarge, "body_too_large",
-			fmt.Sprintf("The request's body is too large: at most %d bytes are taken", l.Bytes), nil}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &Refusal{http.StatusRequestTimeout, "body_too_slow",
-			fmt.Sprintf("The request's body took too long: it must be here within %s", l.Timeout), nil}
-	}
-	return &Refusal{http.StatusBadRequest, "body_broken_off", "The request's body could not be read to its end", nil}
+	return why
 }
 
-// fullError is the budget's.
-type fullError struct{ error }
+// The first piece of memory for a body: a mere Content-Length is not worth more than
+// maxTrusted.
+const (
+	minBody    = 512
+	maxTrusted = 64 << 10
+)
 
-// maxTrusted is how much memory a mere Content-Length is worth.
-const maxTrusted = 64 << 10
-
-// readAll reads a body; each piece is counted before memory for it is reserved.
-func readAll(r io.Reader, contentLength int64, budget Budget) ([]byte, error) {
-	size := int64(512)
-	if contentLength > 0 {
-		size += min(contentLength, maxTrusted)
+// read reads the body, of a length that the client says or -1, into memory of just that
+// size where it may be believed. Each piece is counted before there is memory for it.
+func (b *Body) read(length, most int64, budget Budget) ([]byte, *Refusal, error) {
+	size := min(length, maxTrusted)
+	if length < 0 {
+		size = min(minBody, most)
 	}
-	if err := budget.Hold(size); err != nil {
-		return nil, fullError{err}
+	if full := budget.Hold(size); full != nil {
+		return nil, full, nil
 	}
-	b := make([]byte, 0, size)
+	data := make([]byte, 0, size)
 	for {
-		n, err := r.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			return b, err
+		free := data[len(data):cap(data)]
+		if len(free) == 0 {
+			free = b.next[:] // most often the body ends here
 		}
-		if len(b) == cap(b) {
-			if err := budget.Hold(int64(cap(b))); err != nil {
-				return b, fullError{err}
+		n, err := b.rest.Read(free)
+		if n > 0 && len(data) == cap(data) {
+			var full *Refusal
+			if data, full = grow(data, length, most, budget); full != nil {
+				return data, full, nil
 			}
-			b = append(make([]byte, 0, 2*cap(b)), b...)
+			data = append(data, b.next[0])
+		} else {
+			data = data[:len(data)+n]
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return data, nil, nil
+		case err != nil:
+			return data, nil, err
 		}
 	}
+}
+
+// grow doubles the memory of a body, up to its length, or to the most that is taken.
+func grow(data []byte, length, most int64, budget Budget) ([]byte, *Refusal) {
+	has := int64(cap(data))
+	if has >= most {
+		return data, &Refusal{http.StatusRequestEntityTooLarge, "body_too_large",
+			fmt.Sprintf("The request's body is too large: at most %d bytes are taken", most), nil}
+	}
+	size := min(max(2*has, minBody), most)
+	if has < length {
+		size = min(size, length)
+	}
+	if full := budget.Hold(size - has); full != nil {
+		return data, full
+	}
+	return append(make([]byte, 0, size), data...), nil
 }
 
 // The bounds on what is read of a body that is refused, so that its client, which may

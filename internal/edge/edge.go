@@ -21,13 +21,10 @@ package edge
 
 import "log/slog"
 
-// A Refusal says why a request is not served. It is an error for the client.
+// A Refusal says why a request is not served.
 type Refusal struct {
 	Status  int
 	Reason  string      // a code for logs and programs, such as host_not_allowed
 	Message string      // for the client: what was expected, and what to do
 	Attrs   []slog.Attr // for the log alone
 }
-
-// Error implements error.
-func (r *Refusal) Error() string { return r.Message }

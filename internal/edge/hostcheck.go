@@ -39,7 +39,7 @@ func (c *HostCheck) Check(w http.ResponseWriter, r *http.Request, host string, p
 				"Behind a gateway that sends another name, this server's operator can allow that name",
 			c.attrs(r, host, c.HostRemedy)}
 	}
-	origins := r.Header.Values("Origin")
+	origins := r.Header["Origin"]
 	switch {
 	case public:
 		c.share(w.Header(), "*")
@@ -97,7 +97,7 @@ func (c *HostCheck) allowsOrigin(origin string) bool {
 
 func (c *HostCheck) attrs(r *http.Request, host, remedy string) []slog.Attr {
 	return []slog.Attr{
-		slog.String("host", host), slog.String("origin", strings.Join(r.Header.Values("Origin"), ", ")),
+		slog.String("host", host), slog.String("origin", strings.Join(r.Header["Origin"], ", ")),
 		slog.String("remedy", remedy),
 	}
 }

@@ -38,10 +38,10 @@ func (p Proxies) Client(r *http.Request) (client netip.Addr, host string) {
 		return peer, r.Host
 	}
 	host = r.Host
-	if forwarded := r.Header.Values("X-Forwarded-Host"); len(forwarded) > 0 {
+	if forwarded := r.Header["X-Forwarded-Host"]; len(forwarded) > 0 {
 		host = strings.Join(forwarded, ",")
 	}
-	return p.forwardedFor(peer, r.Header.Values("X-Forwarded-For")), host
+	return p.forwardedFor(peer, r.Header["X-Forwarded-For"]), host
 }
 
 // forwardedFor goes through X-Forwarded-For from its end, to which each proxy adds the
@@ -74,8 +74,10 @@ func (p Proxies) contain(a netip.Addr) bool {
 // address parses an IP address with or without port and brackets. The result is
 // invalid if there is none.
 func address(s string) netip.Addr {
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().Unmap().WithZone("")
+	if strings.Contains(s, ":") { // else the error is known, and costs memory
+		if ap, err := netip.ParseAddrPort(s); err == nil {
+			return ap.Addr().Unmap().WithZone("")
+		}
 	}
 	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 )
 
 func TestProxiesClient(t *testing.T) {
-	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64")}
+	t.Parallel()
+	trusted := edge.Proxies{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64")}
 	for _, row := range []struct {
 		name, peer   string
 		forwardedFor []string
@@ -44,7 +45,7 @@ func TestProxiesClient(t *testing.T) {
 				}
 			}
 			r.Header.Set("Forwarded", "for=203.0.113.1;host=forwarded.example")
-			client, host := edge.Proxies(trusted).Client(r)
+			client, host := trusted.Client(r)
 			if client.String() != row.client || host != row.host {
 				t.Errorf("%s, %s; want %s, %s", client, host, row.client, row.host)
 			}
@@ -55,7 +56,7 @@ func TestProxiesClient(t *testing.T) {
 func FuzzProxiesClient(f *testing.F) {
 	f.Add("10.0.0.9:80", "1.1.1.1, [::1]:5", "mcp.example.com")
 	f.Add("@", ",,", "")
-	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}
+	trusted := edge.Proxies{netip.MustParsePrefix("10.0.0.0/24")}
 	f.Fuzz(func(t *testing.T, peer, forwardedFor, forwardedTo string) {
 		r := httptest.NewRequest(http.MethodGet, "http://direct.example/", nil)
 		r.RemoteAddr = peer
@@ -64,10 +65,9 @@ func FuzzProxiesClient(f *testing.F) {
 			t.Errorf("host %q", host)
 		}
 		r.Header["X-Forwarded-For"], r.Header["X-Forwarded-Host"] = []string{forwardedFor}, []string{forwardedTo}
-		client, host := edge.Proxies(trusted).Client(r)
+		client, host := trusted.Client(r)
 		if !trusted[0].Contains(direct) && (client != direct || host != "direct.example") {
 			t.Errorf("a stranger is believed: %s, %s", client, host)
 		}
 	})
 }
-

@@ -94,22 +94,35 @@ var defaultPorts = map[string]string{"https": "443", "http": "80"}
 // writes it.
 func Hostname(hostport string) string {
 	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
+	if strings.Contains(hostport, ":") { // else the error is known, and costs memory
+		if h, _, err := net.SplitHostPort(hostport); err == nil {
+			host = h
+		}
 	}
 	if inner, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inner, "]") {
 		host = strings.TrimSuffix(inner, "]")
 	}
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.String()
+	if mayBeAddress(host) {
+		if a, err := netip.ParseAddr(host); err == nil {
+			var buffer [64]byte
+			if canonical := a.AppendTo(buffer[:0]); string(canonical) != host {
+				return string(canonical)
+			}
+			return host
+		}
 	}
 	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
+// mayBeAddress reports whether netip may read the host: its error costs memory.
+func mayBeAddress(host string) bool {
+	return strings.Contains(host, ":") || host != "" && '0' <= host[len(host)-1] && host[len(host)-1] <= '9'
+}
+
 // isLoopback reports whether a host from Hostname is this machine.
 func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
+	if host == "localhost" || !mayBeAddress(host) {
+		return host == "localhost"
 	}
 	a, err := netip.ParseAddr(host)
 	return err == nil && a.Unmap().IsLoopback()

@@ -39,7 +39,7 @@ func (inv inventory) added(before inventory, method string) (names []string) {
 
 // assemble registers the tool sets, and returns all that is wrong with them and
 // with the policies for what they have.
-func (c *config) assemble(server *mcp.Server, registered *catalog) error {
+func (c *config) assemble(server *mcp.Server, registry *registry, registered *catalog) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	here, there := mcp.NewInMemoryTransports()
@@ -61,20 +61,20 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 	var unguarded []func() error
 	for i, set := range c.tools {
 		name := fmt.Sprintf("WithTools: tool set %d (%T)", i, set)
-		c.access.brought.registering(name)
+		registry.registering(name)
 		err := attempt(name, func() { set.Register(server) })
 		earlier, after := before, registered.inventory(ctx, start)
 		faults = append(append(faults, err), replaced(earlier, after)...)
-		says, unseen := resourceSets(set)
+		says, unseen := ownersIn(set)
 		if err == nil {
 			c.access.standsFor = append(c.access.standsFor, says...)
 		}
-		if _, ok := set.(resourceSet); !ok {
+		if _, ok := set.(ResourceOwner); !ok {
 			unguarded = append(unguarded, func() error { return c.access.unguarded(name, unseen, earlier, after) })
 		}
 		before = after
 	}
-	faults = append(faults, c.access.brought.built()...)
+	faults = append(faults, registry.built()...)
 	for _, check := range unguarded { // by all that they bring along
 		faults = append(faults, check())
 	}
@@ -83,7 +83,7 @@ func (c *config) assemble(server *mcp.Server, registered *catalog) error {
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
 	faults = append(faults, c.access.check(before, shown.inventory(ctx, start)))
-	faults = append(faults, checkActing(c.access.brought.acting, c.exchanger))
+	faults = append(faults, checkActing(registry.acting, c.exchanger))
 	return distinct(faults)
 }
 
@@ -97,21 +97,6 @@ func distinct(faults []error) error {
 		seen[err.Error()] = true
 		return false
 	})...)
-}
-
-// attempt runs code that panics where it could return no error.
-func attempt(what string, f func()) (err error) {
-	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case error:
-			err = fmt.Errorf("%s: %w", what, p)
-		default:
-			err = fmt.Errorf("%s: %v", what, p)
-		}
-	}()
-	f()
-	return nil
 }
 
 // replaced returns a fault for each tool and prompt that took the place of another,
@@ -167,24 +152,24 @@ func (a *access) unguarded(set string, unseen reflect.Type, before, after invent
 const maxNesting = 8
 
 var (
-	toolSetType     = reflect.TypeFor[ToolSet]()
-	resourceSetType = reflect.TypeFor[interface {
+	toolSetType       = reflect.TypeFor[ToolSet]()
+	resourceOwnerType = reflect.TypeFor[interface {
 		ToolSet
-		resourceSet
+		ResourceOwner
 	}]()
 )
 
-// resourceSets returns how the set says which tools its resources stand for, and how
+// ownersIn returns how the set says which tools its resources stand for, and how
 // the sets in it do, which it may hide: those that are its fields, its elements or
 // their elements. Unseen is one whose method can't be called, since its field is not
 // exported. What a function holds nobody can see; nor is anything looked at but tool
 // sets, for the rest may be in use.
-func resourceSets(set ToolSet) (says []func(uri string) string, unseen reflect.Type) {
+func ownersIn(set ToolSet) (says []func(uri string) string, unseen reflect.Type) {
 	var look func(v reflect.Value, depth int)
 	look = func(v reflect.Value, depth int) {
 		t := v.Type()
 		isNil := (t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface) && v.IsNil()
-		if t.Kind() != reflect.Interface && !t.Implements(resourceSetType) && reflect.PointerTo(t).Implements(resourceSetType) {
+		if t.Kind() != reflect.Interface && !t.Implements(resourceOwnerType) && reflect.PointerTo(t).Implements(resourceOwnerType) {
 			if !v.CanAddr() {
 				unseen = t
 				return
@@ -193,9 +178,9 @@ func resourceSets(set ToolSet) (says []func(uri string) string, unseen reflect.T
 		}
 		switch {
 		case depth == 0, isNil:
-		case t.Kind() != reflect.Interface && t.Implements(resourceSetType):
+		case t.Kind() != reflect.Interface && t.Implements(resourceOwnerType):
 			if v.CanInterface() {
-				says = append(says, v.Interface().(resourceSet).ToolForResource)
+				says = append(says, v.Interface().(ResourceOwner).ToolForResource)
 			} else {
 				unseen = t
 			}

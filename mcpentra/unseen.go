@@ -7,76 +7,20 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"sync"
 
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
-
-// told records which messages of an HTTP request have their line in the log. The SDK
-// refuses some before any middleware sees them; for these only the error in its answer
-// is known.
-type told struct {
-	mu     sync.Mutex
-	lines  int
-	errors []sdkError // of messages that have a line
-}
-
-// An sdkError is a JSON-RPC error as the SDK writes it.
-type sdkError struct {
-	Code    int64           `json:"code"`
-	Message string          `json:"message"`
-	Data    json.RawMessage `json:"data,omitempty"`
-}
-
-// tell notes that a message of the request has its line, and the error it ends with.
-func (c *call) tell(err error) {
-	if c == nil {
-		return
-	}
-	c.told.mu.Lock()
-	defer c.told.mu.Unlock()
-	c.told.lines++
-	if err != nil {
-		e := sdkError{Message: err.Error()}
-		if wire, ok := err.(*jsonrpc.Error); ok { //nolint:errorlint // as the SDK does
-			e.Code = wire.Code
-		}
-		c.told.errors = append(c.told.errors, e)
-	}
-}
-
-// hasTold reports whether the message that is answered with this error has its line.
-// For a request with one message any line counts; messages of a batch are matched by
-// their errors.
-func (c *call) hasTold(e sdkError, inBatch bool) bool {
-	if c == nil {
-		return true
-	}
-	c.told.mu.Lock()
-	defer c.told.mu.Unlock()
-	if !inBatch {
-		return c.told.lines > 0
-	}
-	i := slices.IndexFunc(c.told.errors, func(one sdkError) bool {
-		return one.Message == e.Message || one.Code == codeMethodNotFound && e.Code == codeMethodNotFound // its text is the SDK's
-	})
-	if i < 0 {
-		return false
-	}
-	c.told.errors = slices.Delete(c.told.errors, i, i+1)
-	return true
-}
 
 // tellRefused writes the line of each message that the SDK has refused by itself, if
 // what it writes answers one, and says the error in our words: the SDK's code can be
 // 0, and its text can quote the request at any length.
-func (s *Server) tellRefused(r *http.Request, body []byte, status int, written []byte) []byte {
-	inBatch := isBatch(body)
-	if !inBatch && callOf(r.Context()).hasTold(sdkError{}, false) {
+func (s *speaker) tellRefused(r *http.Request, body []byte, status int, written []byte) []byte {
+	c := callOf(r.Context())
+	if !c.isBatch && c.told.has(sdkError{}, false) {
 		return written // an answer can be large
 	}
 	const field = "data: "
@@ -98,11 +42,11 @@ func (s *Server) tellRefused(r *http.Request, body []byte, status int, written [
 		}
 	}
 	var e sdkError
-	if failure == nil || json.Unmarshal(failure, &e) != nil || callOf(r.Context()).hasTold(e, inBatch) {
+	if failure == nil || json.Unmarshal(failure, &e) != nil || c.told.has(e, c.isBatch) {
 		return written
 	}
 	why := refusalOfCode(status, e)
-	s.log.rejected(r, why, slog.String("method", methodOf(body, id)), slog.Int("code", why.code))
+	s.log.rejected(r, why, slog.String("method", methodOf(c, body, id)), slog.Int("code", why.code))
 	if e.Code, e.Message = int64(why.code), why.message; e.Data == nil {
 		e.Data = json.RawMessage(`{"reason":"` + why.reason + `"}`)
 	}
@@ -129,26 +73,19 @@ func refusalOfCode(status int, e sdkError) rejection {
 
 // tellNotifications writes the lines of the notifications in what was sent, as far
 // as the middleware does not.
-func (s *Server) tellNotifications(r *http.Request, a *reply, body []byte, unknown []string) {
+func (s *speaker) tellNotifications(r *http.Request, c *call, a *reply, unknown []string) {
 	if a.status >= http.StatusBadRequest || a.held >= http.StatusBadRequest {
 		return // nothing was dispatched
 	}
-	tell := func(message jsonspan.Span) {
-		if method, id := envelope(body, message); id == nil && method != "" {
-			s.tellNotification(r, method, paramsOf(body, message), slices.Contains(unknown, method))
+	for i := range c.messages {
+		if m := &c.messages[i]; m.ID == nil && m.Method != "" {
+			s.tellNotification(r, m.Method, m.Params.Of(c.data), slices.Contains(unknown, m.Method))
 		}
-	}
-	if !isBatch(body) {
-		tell(jsonspan.Value(body, 0))
-		return
-	}
-	for message := range messagesOf(body) {
-		tell(message)
 	}
 }
 
 // tellNotification writes the line of a notification.
-func (s *Server) tellNotification(r *http.Request, method string, params []byte, unknown bool) {
+func (s *speaker) tellNotification(r *http.Request, method string, params []byte, unknown bool) {
 	c := callOf(r.Context())
 	kind, known := paramsOfNotification[method]
 	switch {
@@ -171,24 +108,14 @@ var paramsOfNotification = map[string]func() any{
 	"notifications/roots/list_changed": func() any { return new(mcp.RootsListChangedParams) }, //nolint:staticcheck // deprecated with the roots; clients send it
 }
 
-func paramsOf(body []byte, message jsonspan.Span) (params []byte) {
-	for name, v := range jsonspan.Members(body, message) {
-		if string(name) == "params" {
-			params = v.Of(body)
-		}
+// methodOf returns the method of the message with that id, in the body that the SDK reads.
+func methodOf(c *call, body []byte, id json.RawMessage) string {
+	if !c.isBatch {
+		return c.method()
 	}
-	return params
-}
-
-// methodOf returns the method of the message with that id.
-func methodOf(body []byte, id json.RawMessage) string {
-	if !isBatch(body) {
-		method, _ := envelope(body, jsonspan.Value(body, 0))
-		return method
-	}
-	for message := range messagesOf(body) {
-		if method, its := envelope(body, message); its != nil && sameID(its, id) {
-			return method
+	for _, m := range rpcwire.Parse(nil, body, maxBatch) {
+		if m.ID != nil && sameID(m.ID, id) {
+			return m.Method
 		}
 	}
 	return ""

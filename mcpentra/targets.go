@@ -1,24 +1,39 @@
 package mcpentra
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
+
+// kind is what a request uses.
+type kind int
+
+const (
+	tool kind = iota
+	resource
+	prompt
+	template
+)
+
+// A target is one thing that a request uses: a tool or prompt by name, a resource
+// by URI, resources by their URI template.
+type target struct {
+	kind kind
+	name string
+}
 
 // asked is what of a request's parameters says what it uses.
 type asked struct {
-	Name string `json:"name"` // tools/call, prompts/get
-	URI  string `json:"uri"`  // resources/read, subscribe, unsubscribe
-	Ref  struct {
-		Type string `json:"type"`
-		Name string `json:"name"`
-		URI  string `json:"uri"`
-	} `json:"ref"` // completion/complete
-	Notifications struct {
-		ResourceSubscriptions []string `json:"resourceSubscriptions"`
-	} `json:"notifications"` // subscriptions/listen
+	Name          string                                   // tools/call, prompts/get
+	URI           string                                   // resources/read, subscribe, unsubscribe
+	Ref           struct{ Type, Name, URI string }         // completion/complete
+	Notifications struct{ ResourceSubscriptions []string } // subscriptions/listen
 }
 
 // appendTargets adds what a request of that method uses; nothing for methods that use
@@ -112,4 +127,60 @@ func askedBy(req mcp.Request) asked {
 		}
 	}
 	return a
+}
+
+var errParameters = errors.New("a parameter is of the wrong type")
+
+// askedIn returns the same of the parameters of a message that the SDK has not read. As
+// the SDK does, it takes the last of members that stand twice.
+func askedIn(body []byte, params jsonspan.Span) (a asked, err error) {
+	text := func(v jsonspan.Span, s *string) {
+		switch raw := v.Of(body); {
+		case raw[0] == '"':
+			*s = jsonspan.String(raw)
+		case string(raw) != "null":
+			err = errParameters
+		}
+	}
+	object := func(v jsonspan.Span) iter.Seq2[[]byte, jsonspan.Span] {
+		if raw := v.Of(body); len(raw) > 0 && raw[0] != '{' && string(raw) != "null" {
+			err = errParameters
+		}
+		return jsonspan.Members(body, v)
+	}
+	for name, v := range object(params) {
+		switch string(name) {
+		case "name":
+			text(v, &a.Name)
+		case "uri":
+			text(v, &a.URI)
+		case "ref":
+			for name, v := range object(v) {
+				switch string(name) {
+				case "type":
+					text(v, &a.Ref.Type)
+				case "name":
+					text(v, &a.Ref.Name)
+				case "uri":
+					text(v, &a.Ref.URI)
+				}
+			}
+		case "notifications":
+			for name, v := range object(v) {
+				if string(name) != "resourceSubscriptions" {
+					continue
+				}
+				if raw := v.Of(body); raw[0] != '[' && string(raw) != "null" {
+					err = errParameters
+				}
+				a.Notifications.ResourceSubscriptions = nil
+				for v := range jsonspan.Elements(body, v) {
+					var uri string
+					text(v, &uri)
+					a.Notifications.ResourceSubscriptions = append(a.Notifications.ResourceSubscriptions, uri)
+				}
+			}
+		}
+	}
+	return a, err
 }
