@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -151,4 +153,75 @@ func (r requestState) check(id *entraauth.Identity, p *mcp.CallToolParamsRaw) er
 		return errState
 	}
 	return nil
+}
+
+// maxWaiting is how many consents the sessions of a user may wait for.
+const maxWaiting = 16
+
+// waiting are the consents for which sessions wait, by elicitation id. They end with their
+// session.
+type waiting struct {
+	mu     sync.Mutex
+	byID   map[string]*wait
+	byUser map[string][]*wait // oldest first
+}
+
+type wait struct {
+	id, user string
+	session  *mcp.ServerSession
+	until    time.Time
+}
+
+// add returns the id of a new elicitation. If the user has too many, the oldest is
+// dropped: its client is not notified, and tries again by itself.
+func (w *waiting) add(user string, session *mcp.ServerSession) string {
+	now := time.Now()
+	x := &wait{newID(), user, session, now.Add(stateLife)}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.remove(user, func(old *wait) bool { return !now.Before(old.until) })
+	if all := w.byUser[user]; len(all) >= maxWaiting {
+		oldest := all[0]
+		w.remove(user, func(old *wait) bool { return old == oldest })
+	}
+	if w.byID == nil {
+		w.byID, w.byUser = map[string]*wait{}, map[string][]*wait{}
+	}
+	w.byID[x.id] = x
+	w.byUser[user] = append(w.byUser[user], x)
+	return x.id
+}
+
+// take removes an elicitation and returns its session, or nil if there is none.
+func (w *waiting) take(id string) *mcp.ServerSession {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x := w.byID[id]
+	if x == nil {
+		return nil
+	}
+	w.remove(x.user, func(old *wait) bool { return old == x })
+	return x.session
+}
+
+// drop removes the elicitations of a session that has ended.
+func (w *waiting) drop(user string, session *mcp.ServerSession) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.remove(user, func(old *wait) bool { return old.session == session })
+}
+
+func (w *waiting) remove(user string, which func(*wait) bool) {
+	left := slices.DeleteFunc(w.byUser[user], func(x *wait) bool {
+		gone := which(x)
+		if gone {
+			delete(w.byID, x.id)
+		}
+		return gone
+	})
+	if len(left) > 0 {
+		w.byUser[user] = left
+	} else {
+		delete(w.byUser, user)
+	}
 }
