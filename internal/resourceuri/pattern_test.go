@@ -78,12 +78,12 @@ func TestNamePatterns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range strings.FieldsSeq(names.yes) {
+		for name := range strings.FieldsSeq(names.yes) {
 			if !p.Matches(name) {
 				t.Errorf("%q does not match %q", pattern, name)
 			}
 		}
-		for _, name := range strings.FieldsSeq(names.no) {
+		for name := range strings.FieldsSeq(names.no) {
 			if p.Matches(name) {
 				t.Errorf("%q matches %q", pattern, name)
 			}
@@ -110,7 +110,7 @@ func TestPatternsOfTemplates(t *testing.T) {
 			t.Fatal(err)
 		}
 		for want, templates := range map[string]string{"all": row.all, "some": row.some, "none": row.none} {
-			for _, template := range strings.FieldsSeq(templates) {
+			for template := range strings.FieldsSeq(templates) {
 				got := "none"
 				if p.MatchesSome(template) {
 					got = "some"
