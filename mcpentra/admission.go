@@ -235,14 +235,9 @@ func (a *admission) refuse(w http.ResponseWriter, r *http.Request, u *user, wait
 	a.refuser.reject(w, r, why, slog.Duration("retry_after", wait))
 }
 
-const (
-	// maxInitialize bounds the request that begins a session, in bytes: the session
-	// keeps what it says about the client.
-	maxInitialize = 64 << 10
-	// maxValues bounds the JSON values of a message that is partly kept: "[]" is two
-	// bytes to send and two hundred in memory.
-	maxValues = 1000
-)
+// maxInitialize bounds the request that begins a session, in bytes: the session keeps
+// what it says about the client.
+const maxInitialize = 64 << 10
 
 // keptOf bounds messages of which a session, subscription or stream keeps parameters or
 // the id, by method; in bytes.

@@ -89,8 +89,13 @@ func callOf(ctx context.Context) *call {
 	return c
 }
 
-// maxBatch is how many messages a batch may have.
-const maxBatch = 32
+const (
+	// maxBatch is how many messages a batch may have.
+	maxBatch = 32
+	// maxValues bounds the JSON values of a message that is partly kept: "[]" is two
+	// bytes to send and two hundred in memory.
+	maxValues = 1000
+)
 
 // read looks at the call's body, once for all stages.
 func (c *call) read(body []byte) {

@@ -2,7 +2,6 @@ package mcpentra
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -70,12 +69,6 @@ func wireError(err error) error {
 		return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: text}
 	}
 	return err
-}
-
-// refusalData is the data of a refusal's JSON-RPC error.
-func refusalData(e *entraauth.Error) json.RawMessage {
-	data, _ := json.Marshal(map[string]string{"reason": e.Reason}) // a text: it encodes
-	return data
 }
 
 // failures turn a message's failure into something that its caller can act on.

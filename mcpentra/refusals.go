@@ -1,9 +1,11 @@
 package mcpentra
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net/http"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
@@ -52,3 +54,9 @@ var sessionNotFound = rejection{
 
 // A rejecter answers a request with a rejection.
 type rejecter func(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr)
+
+// refusalData is the data of a refusal's JSON-RPC error.
+func refusalData(e *entraauth.Error) json.RawMessage {
+	data, _ := json.Marshal(map[string]string{"reason": e.Reason}) // a text: it encodes
+	return data
+}

@@ -102,10 +102,6 @@ func newHostCheck(resource *url.URL, c *config) *edge.HostCheck {
 	}
 }
 
-// wellKnown is where RFC 9728 section 3 puts protected resource metadata; the
-// resource's path follows it. Some clients look at the bare one only.
-const wellKnown = "/.well-known/oauth-protected-resource"
-
 // metadataURL returns the URL that challenges name.
 func metadataURL(resource *url.URL) string {
 	return resource.Scheme + "://" + resource.Host + wellKnown + resource.Path

@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
-	"strings"
 	"time"
 
-	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
@@ -52,27 +49,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // does not wait. [Server.Serve] calls it; an http.Server of your own does with
 // RegisterOnShutdown(srv.Drain).
 func (s *Server) Drain() { s.stages.drain.Begin() }
-
-// describe is what the log says of the server at its start.
-func describe(resource *url.URL, v *entraauth.Verifier, c *config) []slog.Attr {
-	app, limits := v.Registration(), c.limits.withDefaults()
-	tenants := strings.Join(app.Tenants, " ")
-	if app.AnyTenant {
-		tenants += " and any organization"
-	}
-	networks := make([]string, len(c.proxies))
-	for i, n := range c.proxies {
-		networks[i] = n.String()
-	}
-	return []slog.Attr{
-		slog.String("version", Version), slog.String("url", resource.String()),
-		slog.String("tenant", tenants), slog.String("app", app.ClientID), slog.String("authority", app.AuthorityHost),
-		slog.Bool("sessions", c.sessions), slog.Bool("on_behalf_of", c.exchanger != nil), slog.Bool("consent_state", len(c.sealer) > 0),
-		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.broughtNow().tools)),
-		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
-		slog.Float64("requests_per_second", limits.RequestsPerSecond), slog.Int("concurrent", limits.Concurrent), slog.Int64("body_bytes", limits.BodyBytes),
-	}
-}
 
 // endSessions ends what WithSessions has left. The SDK waits for calls that are still
 // under way, so this does not wait for all of them.

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -17,9 +19,6 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
-
-// Version is this module's version, by which a server introduces itself.
-const Version = "0.1.0"
 
 // A Server is an MCP server whose every call is made by a verified caller. It
 // is an http.Handler that serves
@@ -49,7 +48,7 @@ type Server struct {
 // such as "https://mcp.example.com/mcp": https, or http on a loopback host; no
 // trailing slash. All faults are reported at once.
 func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Server, error) {
-	c := config{implementation: &mcp.Implementation{Name: "mcp-entra-go", Version: Version}}
+	var c config
 	var faults []error
 	resource, err := parseResource(resourceURL)
 	if err != nil {
@@ -69,12 +68,13 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		c.log = slog.Default()
 	}
 	c.log = slog.New(safelog.NewHandler(c.log.Handler()))
+	c.implementation = introduction(c.implementation, resource)
 	faults = append(faults, checkPairing(v, c.exchanger))
 	server, err := newMCPServer(&c)
 	faults = append(faults, err)
 	registered := &catalog{}
 	server.AddReceivingMiddleware(registered.resolve) // innermost: sees what is registered
-	sets := newRegistry(&c.access)
+	sets := newRegistry(&c.access, c.implementation)
 	toolset.Attend(server, sets)
 	err = attempt("WithTools", func() { faults = append(faults, c.assemble(server, sets, registered)) })
 	faults = append(faults, err)
@@ -170,3 +170,43 @@ func (s *Server) MCP() *mcp.Server { return s.mcp }
 
 // ServeHTTP serves the paths that [Server] lists.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// describe is what the log says of the server at its start.
+func describe(resource *url.URL, v *entraauth.Verifier, c *config) []slog.Attr {
+	app, limits := v.Registration(), c.limits.withDefaults()
+	tenants := strings.Join(app.Tenants, " ")
+	if app.AnyTenant {
+		tenants += " and any organization"
+	}
+	networks := make([]string, len(c.proxies))
+	for i, n := range c.proxies {
+		networks[i] = n.String()
+	}
+	return []slog.Attr{
+		slog.String("name", c.implementation.Name), slog.String("version", c.implementation.Version), slog.String("url", resource.String()),
+		slog.String("tenant", tenants), slog.String("app", app.ClientID), slog.String("authority", app.AuthorityHost),
+		slog.Bool("sessions", c.sessions), slog.Bool("on_behalf_of", c.exchanger != nil), slog.Bool("consent_state", len(c.sealer) > 0),
+		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.broughtNow().tools)),
+		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
+		slog.Float64("requests_per_second", limits.RequestsPerSecond), slog.Int("concurrent", limits.Concurrent), slog.Int64("body_bytes", limits.BodyBytes),
+	}
+}
+
+// introduction returns how the server introduces itself: as the operator says, and else by
+// its host and the version of the program's main module. resource is nil if it is invalid.
+func introduction(given *mcp.Implementation, resource *url.URL) *mcp.Implementation {
+	i := &mcp.Implementation{}
+	if given != nil {
+		*i = *given
+	}
+	if i.Name == "" && resource != nil {
+		i.Name = resource.Hostname()
+	}
+	if i.Version == "" {
+		i.Version = "(devel)"
+		if build, ok := debug.ReadBuildInfo(); ok && build.Main.Version != "" {
+			i.Version = build.Main.Version
+		}
+	}
+	return i
+}

@@ -99,6 +99,10 @@ func through(stages []httpStage, h http.Handler) http.Handler {
 	return h
 }
 
+// wellKnown is where RFC 9728 section 3 puts protected resource metadata; the
+// resource's path follows it. Some clients look at the bare one only.
+const wellKnown = "/.well-known/oauth-protected-resource"
+
 // arrive begins with every request: it makes the call, and bounds how long the client may
 // take over what it sends and reads.
 func (s *stages) arrive(next http.Handler) http.Handler {

@@ -122,6 +122,7 @@ var _ toolset.Host = (*registry)(nil)
 // requests are served.
 type registry struct {
 	access *access
+	server string // its name and version
 
 	mu       sync.Mutex
 	building bool
@@ -131,8 +132,8 @@ type registry struct {
 	acting   []actingSet
 }
 
-func newRegistry(a *access) *registry {
-	return &registry{access: a, building: true, names: map[string]bool{}}
+func newRegistry(a *access, i *mcp.Implementation) *registry {
+	return &registry{access: a, server: i.Name + " " + i.Version, building: true, names: map[string]bool{}}
 }
 
 // registering says which tool set is registered next.
