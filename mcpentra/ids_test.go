@@ -147,7 +147,7 @@ func TestIDsAboveFloatsAreTold(t *testing.T) {
 	if got := sentIDs(t, body); len(got) != 1 || got[0] != "1.5" || !strings.Contains(body, "duplicate in-flight request ID 1.5") {
 		t.Errorf("an id that is in use: %s", body)
 	}
-	_, _, _ = w.post(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1.5}}`, header)
+	_, _, _ = w.post(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1.5}}`, header) //nolint:misspell // the protocol's spelling
 	<-ended
 }
 
