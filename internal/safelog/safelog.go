@@ -52,12 +52,17 @@ type bounded struct{ slog.Handler }
 func (h bounded) Handle(ctx context.Context, r slog.Record) error {
 	var room [16]slog.Attr
 	attrs := room[:0]
+	message := redacted(Cut(r.Message, MaxText))
+	allSame := message == r.Message
 	r.Attrs(func(a slog.Attr) bool {
-		a, _ = safe(a)
-		attrs = append(attrs, a)
+		a, same := safe(a)
+		attrs, allSame = append(attrs, a), allSame && same
 		return true
 	})
-	short := slog.NewRecord(r.Time, r.Level, redacted(Cut(r.Message, MaxText)), r.PC)
+	if allSame {
+		return h.Handler.Handle(ctx, r)
+	}
+	short := slog.NewRecord(r.Time, r.Level, message, r.PC)
 	short.AddAttrs(attrs...)
 	return h.Handler.Handle(ctx, short)
 }
