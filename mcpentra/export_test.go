@@ -76,16 +76,12 @@ func (s *Server) EndSessions() { s.endSessions() }
 // PrimingDelay sets how long a priming event is held back.
 func (s *Server) PrimingDelay(d time.Duration) { s.stages.policies.primingDelay = d }
 
-// CheckStreams looks whether the tokens of open streams are good, as it is done
-// each second.
+// CheckStreams ends the streams whose tokens are no longer valid, as the server does each
+// second.
 func (s *Server) CheckStreams() { s.stages.streams.check() }
 
-// OpenStreams is how many streams are watched.
-func (s *Server) OpenStreams() int {
-	s.stages.streams.mu.Lock()
-	defer s.stages.streams.mu.Unlock()
-	return len(s.stages.streams.open)
-}
+// CheckStreamsEvery sets how often the server does it by itself.
+func (s *Server) CheckStreamsEvery(d time.Duration) { s.stages.streams.every = d }
 
 // Kept is what is kept for sessions and streams.
 func (s *Server) Kept() (sessions, subscriptions, consents int) {

@@ -87,6 +87,7 @@ func TestLogLinesAreBounded(t *testing.T) {
 
 // Each reason with which the server refuses has a section of its own.
 func TestReasonsAreDocumented(t *testing.T) {
+	t.Parallel()
 	docs, err := os.ReadFile("../docs/troubleshooting.md")
 	must(t, err)
 	files, err := filepath.Glob("*.go")
@@ -112,6 +113,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 // Every line about a request has the same message, says in one vocabulary what was
 // refused, and names what the operator can do.
 func TestRefusalLines(t *testing.T) {
+	t.Parallel()
 	log := &lines{}
 	w := newWorld(t, mcpentra.WithLogger(slog.New(slog.NewJSONHandler(log, nil))), mcpentra.WithLimits(mcpentra.Limits{BodyBytes: 4096}))
 	good := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
@@ -166,6 +168,7 @@ func TestRefusalLines(t *testing.T) {
 
 // A line names each thing that a request uses, or says how many more there are.
 func TestManyTargetsInOneLine(t *testing.T) {
+	t.Parallel()
 	log := &lines{}
 	w := policyWorld(t)
 	w.options = append(w.options, mcpentra.WithLogger(slog.New(slog.NewJSONHandler(log, nil))))

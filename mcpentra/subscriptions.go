@@ -153,7 +153,7 @@ func (s *subscriptions) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		if p, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok {
 			if server, _ := req.GetSession().(*mcp.ServerSession); !s.admits(server, p.URI) {
-				return nil, nil //nolint:nilnil // a notification has no result
+				return nil, nil
 			}
 		}
 		return next(ctx, method, req)

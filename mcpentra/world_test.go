@@ -133,6 +133,9 @@ func (w *world) post(t testing.TB, body string, header map[string]string) (int, 
 	return do(t, http.MethodPost, w.url, body, header)
 }
 
+// connections are those of all tests to their servers, which close them.
+var connections = &http.Transport{MaxIdleConnsPerHost: 4}
+
 func do(t testing.TB, method, url, body string, header map[string]string) (int, http.Header, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), method, url, strings.NewReader(body))
@@ -146,8 +149,7 @@ func do(t testing.TB, method, url, body string, header map[string]string) (int, 
 		}
 		req.Header.Set(name, value)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
+	resp, err := connections.RoundTrip(req)
 	must(t, err)
 	defer func() { _ = resp.Body.Close() }()
 	data, err := io.ReadAll(resp.Body)
@@ -261,6 +263,9 @@ func (w *world) newVerifier(t testing.TB) *entraauth.Verifier {
 func serve(t testing.TB, h http.Handler) string {
 	t.Helper()
 	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		connections.CloseIdleConnections()
+		s.Close()
+	})
 	return s.URL
 }

@@ -16,6 +16,7 @@ func members(text string) (all []string) {
 }
 
 func TestMembers(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		`{}`:                                   "",
 		`{"a":1}`:                              "a=1",
@@ -41,6 +42,7 @@ func TestMembers(t *testing.T) {
 }
 
 func TestElements(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		`[]`: "", `[1]`: "1", ` [ {"a":[1]} , "x" ,null] `: `{"a":[1]}|"x"|null`, `{}`: "", `[1,`: "1", `[1 2]`: "1",
 	} {
@@ -80,4 +82,15 @@ func FuzzMembers(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{
+		`7`: 1, `"a,b[{"`: 1, `[]`: 2, `[1,2]`: 3, `{"a":1,"b":[{}]}`: 5, `"a\",["`: 1, `["`: 2, ``: 1,
+	} {
+		if got := jsonspan.Count([]byte(text)); got != want {
+			t.Errorf("Count(%s) = %d, want %d", text, got, want)
+		}
+	}
 }

@@ -88,6 +88,9 @@ var invalid = regexp.MustCompile(`(?s)(validating .*?: (?:type|enum|const|multip
 
 // redacted returns a text without the credentials in it.
 func redacted(text string) string {
+	if !strings.ContainsAny(text, " \t\n\r\f=:%") && !strings.Contains(text, "eyJ") {
+		return text // a name or an id: none of the following
+	}
 	if strings.Contains(text, "validating ") || strings.Contains(text, "additional properties") {
 		text = invalid.ReplaceAllString(text, "$1 …")
 	}
@@ -99,13 +102,29 @@ func redacted(text string) string {
 		text = named.ReplaceAllString(text, "$1…")
 		text = code.ReplaceAllString(text, "$1…")
 	}
-	if strings.Contains(text, " ") {
+	if hasScheme(text) {
 		text = scheme.ReplaceAllString(text, "$1…")
 	}
 	if strings.Contains(text, "eyJ") {
 		text = jwt.ReplaceAllString(text, "eyJ…")
 	}
 	return text
+}
+
+// hasScheme reports whether an authorization scheme is followed by white space. It spares
+// most texts an expensive search.
+func hasScheme(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c != ' ' && c != '\t' && c != '\n' && c != '\r' && c != '\f' {
+			continue
+		}
+		for _, name := range []string{"bearer", "dpop", "sharedkey", "sharedaccesssignature", "basic"} {
+			if begin := i - len(name); begin >= 0 && strings.EqualFold(text[begin:i], name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Panic returns what the log holds of a panic's value: its type, and its text if the

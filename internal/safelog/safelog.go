@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 )
 
@@ -49,21 +50,22 @@ type bounded struct{ slog.Handler }
 
 // Handle implements [slog.Handler].
 func (h bounded) Handle(ctx context.Context, r slog.Record) error {
-	short := slog.NewRecord(r.Time, r.Level, redacted(Cut(r.Message, MaxText)), r.PC)
+	var room [16]slog.Attr
+	attrs := room[:0]
 	r.Attrs(func(a slog.Attr) bool {
-		short.AddAttrs(shortened(a))
+		a, _ = safe(a)
+		attrs = append(attrs, a)
 		return true
 	})
+	short := slog.NewRecord(r.Time, r.Level, redacted(Cut(r.Message, MaxText)), r.PC)
+	short.AddAttrs(attrs...)
 	return h.Handler.Handle(ctx, short)
 }
 
 // WithAttrs implements [slog.Handler].
 func (h bounded) WithAttrs(attrs []slog.Attr) slog.Handler {
-	short := make([]slog.Attr, len(attrs))
-	for i, a := range attrs {
-		short[i] = shortened(a)
-	}
-	return bounded{h.Handler.WithAttrs(short)}
+	attrs, _ = allSafe(attrs)
+	return bounded{h.Handler.WithAttrs(attrs)}
 }
 
 // WithGroup implements [slog.Handler].
@@ -74,7 +76,8 @@ var namesInLog = map[string]bool{
 	"host": true, "origin": true, "path": true, "http_method": true, "method": true, "tool": true, "resource": true, "prompt": true, "trace": true,
 }
 
-func shortened(a slog.Attr) slog.Attr {
+// safe returns the attribute with a safe value, and whether it is as it was.
+func safe(a slog.Attr) (_ slog.Attr, same bool) {
 	most := MaxText
 	switch {
 	case namesInLog[a.Key]:
@@ -85,23 +88,38 @@ func shortened(a slog.Attr) slog.Attr {
 	v := a.Value.Resolve()
 	switch v.Kind() {
 	case slog.KindString:
-		return slog.String(a.Key, redacted(Cut(v.String(), most)))
+		text := redacted(Cut(v.String(), most))
+		return slog.String(a.Key, text), text == v.String()
 	case slog.KindGroup:
-		group := v.Group()
-		short := make([]slog.Attr, len(group))
-		for i, member := range group {
-			short[i] = shortened(member)
+		group, same := allSafe(v.Group())
+		if !same {
+			v = slog.GroupValue(group...)
 		}
-		return slog.Attr{Key: a.Key, Value: slog.GroupValue(short...)}
+		return slog.Attr{Key: a.Key, Value: v}, same && a.Value.Kind() == slog.KindGroup
 	case slog.KindAny:
-		return slog.Attr{Key: a.Key, Value: shortenedAny(v, most)}
+		return slog.Attr{Key: a.Key, Value: safeAny(v, most)}, false
 	default: // numbers and times
-		return slog.Attr{Key: a.Key, Value: v}
+		return slog.Attr{Key: a.Key, Value: v}, a.Value.Kind() == v.Kind()
 	}
 }
 
-// shortenedAny bounds values that handlers print in full.
-func shortenedAny(v slog.Value, most int) slog.Value {
+// allSafe is safe for several. It returns a copy unless they are as they were.
+func allSafe(attrs []slog.Attr) (_ []slog.Attr, same bool) {
+	same = true
+	for i := range attrs {
+		a, unchanged := safe(attrs[i])
+		if !unchanged && same {
+			same, attrs = false, slices.Clone(attrs)
+		}
+		if !same {
+			attrs[i] = a
+		}
+	}
+	return attrs, same
+}
+
+// safeAny bounds values that handlers print in full.
+func safeAny(v slog.Value, most int) slog.Value {
 	switch x := v.Any().(type) {
 	case error:
 		return slog.StringValue(errorText(x, most))

@@ -56,6 +56,8 @@ func TestNoCredentials(t *testing.T) {
 		"JSON":                 {err: errors.New(`answer {"access_token":"SECRET","client_secret" : "SECRET","expires_in":5}`), want: []string{`expires_in`}},
 		"Bearer":               {err: errors.New("sent Authorization: Bearer SECRET-opaque~token/x+y="), want: []string{"Authorization"}},
 		"bearer in JSON":       {err: errors.New(`{"Authorization":"bearer SECRETSECRET"}`), want: nil},
+		"DPoP and a tab":       {err: errors.New("sent DPoP\tSECRETSECRET twice"), want: []string{"twice"}},
+		"basic":                {err: errors.New("Authorization: Basic SECRETSECRET"), want: []string{"Authorization"}},
 		"JWT":                  {err: errors.New("token " + jwt + " was refused"), want: []string{"was refused"}},
 		"connection string":    {err: errors.New("AccountName=acct;AccountKey=SECRETSECRET==;EndpointSuffix=core.windows.net"), want: []string{"EndpointSuffix"}},
 		"Redis":                {err: errors.New("dial redis://user:SECRET@cache:6379/0: refused"), want: []string{"cache:6379", "refused"}},
