@@ -143,6 +143,28 @@ func TestServerOverTLS(t *testing.T) {
 	})
 }
 
+// A listener that does TLS itself has HTTP/2 too, if it says so.
+func TestServerOnATLSListener(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, "one", 24*time.Hour)
+		cert, err := tls.X509KeyPair(p.cert, p.key)
+		must(t, err)
+		s := &served{network: newNetwork(), drain: edge.NewDrain(), ended: make(chan error, 1)}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		l := tls.NewListener(s.network, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
+		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "done") })
+		server := &edge.Server{Handler: h, Log: slog.New(slog.DiscardHandler), Drain: s.drain, DrainTimeout: drainTimeout}
+		go func() { s.ended <- server.Serve(ctx, l) }()
+		if protocol, body, _ := fetch(t, s.browser(t, p), "/"); protocol != "HTTP/2.0" || body != "done" {
+			t.Errorf("got %s %q, want HTTP/2.0 and done", protocol, body)
+		}
+		stop()
+		must(t, <-s.ended)
+	})
+}
+
 // HTTP/2 has the bounds of HTTP/1: for a slow reader, and none for calls and streams.
 func TestWriterOnHTTP2(t *testing.T) {
 	t.Parallel()
