@@ -252,12 +252,16 @@ func checkPolicy(prefix string, p entraauth.Policy) error {
 type usage struct {
 	mu       sync.Mutex
 	policies []*entraauth.Policy
+	one      [1]*entraauth.Policy // memory of policies
 }
 
 // note adds a policy that the caller meets.
 func (u *usage) note(p *entraauth.Policy) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.policies == nil {
+		u.policies = u.one[:0]
+	}
 	if !slices.Contains(u.policies, p) {
 		u.policies = append(u.policies, p)
 	}

@@ -81,29 +81,30 @@ func mediaType(s string) string {
 // section 12.5.1): the most specific range that matches it decides, and without
 // the header everything is allowed.
 func accepts(headers []string, major, minor string) bool {
-	ranges := strings.Split(strings.Join(headers, ","), ",")
 	best, allowed, any := -1, false, false
-	for _, one := range ranges {
-		name := mediaType(one)
-		if name == "" {
-			continue
+	for _, header := range headers {
+		for one := range strings.SplitSeq(header, ",") {
+			name := mediaType(one)
+			if name == "" {
+				continue
+			}
+			any = true
+			major2, minor2, _ := strings.Cut(name, "/")
+			specific := -1
+			switch {
+			case name == "*" || name == "*/*": // a bare star is old clients' way to write it
+				specific = 0
+			case strings.EqualFold(major2, major) && minor2 == "*":
+				specific = 1
+			case strings.EqualFold(major2, major) && strings.EqualFold(minor2, minor):
+				specific = 2
+			}
+			if specific < 0 || specific < best {
+				continue
+			}
+			allowed = weight(one) > 0 || specific == best && allowed
+			best = specific
 		}
-		any = true
-		major2, minor2, _ := strings.Cut(name, "/")
-		specific := -1
-		switch {
-		case name == "*" || name == "*/*": // a bare star is old clients' way to write it
-			specific = 0
-		case strings.EqualFold(major2, major) && minor2 == "*":
-			specific = 1
-		case strings.EqualFold(major2, major) && strings.EqualFold(minor2, minor):
-			specific = 2
-		}
-		if specific < 0 || specific < best {
-			continue
-		}
-		allowed = weight(one) > 0 || specific == best && allowed
-		best = specific
 	}
 	return allowed || !any
 }

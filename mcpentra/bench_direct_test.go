@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -52,7 +53,7 @@ func BenchmarkHandler(b *testing.B) {
 			mcpentra.WithTools(mcpentra.Tool(tool, greet)),
 			mcpentra.WithToolPolicy("greet", entraauth.Policy{Scopes: []string{"access_as_user"}}),
 			mcpentra.WithLogger(slog.New(slog.NewJSONHandler(io.Discard, nil))),
-			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e9}))
+			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e9, Burst: 1e9}))
 		must(b, err)
 		benchmarkHandler(b, w.server, "Bearer "+w.token(w.alice))
 	})
@@ -107,3 +108,7 @@ func (w *memoryWriter) Write(p []byte) (int, error) {
 }
 
 func (w *memoryWriter) Flush() {}
+
+// A connection knows deadlines.
+func (w *memoryWriter) SetReadDeadline(time.Time) error  { return nil }
+func (w *memoryWriter) SetWriteDeadline(time.Time) error { return nil }

@@ -289,7 +289,10 @@ const requestIDHeader = "X-Request-Id"
 // instead: to a place without what a gateway has taken off the front, and where
 // some clients don't send the body or the token again.
 func cleanPath(p string) string {
-	clean := path.Clean("/" + p)
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p
+	}
+	clean := path.Clean(p)
 	if clean != "/" && strings.HasSuffix(p, "/") {
 		clean += "/"
 	}

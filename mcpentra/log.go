@@ -50,9 +50,9 @@ func (l *requestLog) message(m *message) {
 		return
 	}
 	level, outcome := slog.LevelInfo, done
-	var denied *denial
+	denied := denialIn(m.cause)
 	switch {
-	case m.cause != nil && errors.As(m.cause, &denied):
+	case denied != nil:
 		level, outcome = slog.LevelWarn, refused
 	case needsInput(m.result):
 		outcome = wanting
@@ -68,7 +68,7 @@ func (l *requestLog) message(m *message) {
 	attrs := append(m.call.appendAttrs(room[:0]), slog.String("method", m.method))
 	attrs = appendTargets(attrs, m.targets)
 	if m.caller != nil {
-		attrs = append(attrs, slog.Any("caller", m.caller))
+		attrs = append(attrs, slog.Attr{Key: "caller", Value: m.caller.LogValue()})
 	}
 	attrs = append(attrs, slog.String("outcome", outcome))
 	switch {
@@ -78,6 +78,14 @@ func (l *requestLog) message(m *message) {
 		attrs = append(attrs, causeAttrs(m.cause)...)
 	}
 	l.write(m, level, append(attrs, slog.Duration("duration", time.Since(m.start))))
+}
+
+func denialIn(cause error) *denial {
+	if cause == nil {
+		return nil
+	}
+	d, _ := errors.AsType[*denial](cause)
+	return d
 }
 
 func needsInput(result mcp.Result) bool {
@@ -122,7 +130,7 @@ func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, tar
 		id = c.caller
 	}
 	if id != nil {
-		attrs = append(attrs, slog.Any("caller", id))
+		attrs = append(attrs, slog.Attr{Key: "caller", Value: id.LogValue()})
 	}
 	l.write(r.Context(), level, append(attrs, slog.String("outcome", refused), slog.String("reason", e.Reason), slog.Any("detail", e)))
 }
@@ -131,7 +139,7 @@ func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, tar
 func (l *requestLog) rejected(r *http.Request, why rejection, more ...slog.Attr) {
 	attrs := append(requestAttrs(r), slog.Int("status", why.status))
 	if c := callOf(r.Context()); c.caller != nil {
-		attrs = append(attrs, slog.Any("caller", c.caller))
+		attrs = append(attrs, slog.Attr{Key: "caller", Value: c.caller.LogValue()})
 	}
 	attrs = append(attrs, slog.String("outcome", refused), slog.String("reason", why.reason), slog.String("error", why.message))
 	level := slog.LevelWarn

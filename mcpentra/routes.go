@@ -23,22 +23,31 @@ import (
 func routes(resource *url.URL, s *stages, endpoint http.Handler, i *mcp.Implementation) http.Handler {
 	protected := http.NewServeMux()
 	protected.HandleFunc("GET "+consentPath, s.consent.landing)
+	direct := map[string]bool{} // paths of the endpoint: nothing is looked up for its requests
 	for _, path := range remainders(resource.Path) {
 		handleBoth(protected, path, endpoint)
+		direct[path], direct[path+"/"] = true, true
 	}
+	direct["/"] = direct[""]
 	metadata := protectedResource(resource, s.verifier, i)
 	handleBoth(protected, wellKnown, metadata)
 	if resource.Path != "" {
 		handleBoth(protected, wellKnown+resource.Path, metadata)
 	}
 	protected.Handle("/", s.refuser.notFound(resource))
-	behind := through(s.all(), protected)
 	probes := &probes{s.verifier, s.drain}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", probes.health) // probes come by IP address: outside the host check
 	mux.HandleFunc("GET /ready", probes.ready)
-	mux.Handle("/", behind)
-	return s.arrive(mux)
+	mux.Handle("/", through(s.all(), protected))
+	endpoint = through(s.all(), endpoint)
+	return s.arrive(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if direct[r.URL.Path] && r.URL.RawPath == "" { // else a segment may have an escaped slash
+			endpoint.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
 }
 
 // remainders returns what can be left of the path when segments are taken off

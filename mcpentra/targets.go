@@ -3,7 +3,6 @@ package mcpentra
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -134,53 +133,63 @@ var errParameters = errors.New("a parameter is of the wrong type")
 // askedIn returns the same of the parameters of a message that the SDK has not read. As
 // the SDK does, it takes the last of members that stand twice.
 func askedIn(body []byte, params jsonspan.Span) (a asked, err error) {
-	text := func(v jsonspan.Span, s *string) {
-		switch raw := v.Of(body); {
-		case raw[0] == '"':
-			*s = jsonspan.String(raw)
-		case string(raw) != "null":
-			err = errParameters
-		}
-	}
-	object := func(v jsonspan.Span) iter.Seq2[[]byte, jsonspan.Span] {
-		if raw := v.Of(body); len(raw) > 0 && raw[0] != '{' && string(raw) != "null" {
-			err = errParameters
-		}
-		return jsonspan.Members(body, v)
-	}
-	for name, v := range object(params) {
+	wrong := !isObject(body, params)
+	for name, v := range jsonspan.Members(body, params) {
 		switch string(name) {
 		case "name":
-			text(v, &a.Name)
+			wrong = !setText(&a.Name, v.Of(body)) || wrong
 		case "uri":
-			text(v, &a.URI)
+			wrong = !setText(&a.URI, v.Of(body)) || wrong
 		case "ref":
-			for name, v := range object(v) {
+			wrong = !isObject(body, v) || wrong
+			for name, v := range jsonspan.Members(body, v) {
 				switch string(name) {
 				case "type":
-					text(v, &a.Ref.Type)
+					wrong = !setText(&a.Ref.Type, v.Of(body)) || wrong
 				case "name":
-					text(v, &a.Ref.Name)
+					wrong = !setText(&a.Ref.Name, v.Of(body)) || wrong
 				case "uri":
-					text(v, &a.Ref.URI)
+					wrong = !setText(&a.Ref.URI, v.Of(body)) || wrong
 				}
 			}
 		case "notifications":
-			for name, v := range object(v) {
-				if string(name) != "resourceSubscriptions" {
-					continue
-				}
-				if raw := v.Of(body); raw[0] != '[' && string(raw) != "null" {
-					err = errParameters
-				}
-				a.Notifications.ResourceSubscriptions = nil
-				for v := range jsonspan.Elements(body, v) {
-					var uri string
-					text(v, &uri)
-					a.Notifications.ResourceSubscriptions = append(a.Notifications.ResourceSubscriptions, uri)
+			wrong = !isObject(body, v) || wrong
+			for name, v := range jsonspan.Members(body, v) {
+				if string(name) == "resourceSubscriptions" {
+					var ok bool
+					a.Notifications.ResourceSubscriptions, ok = texts(body, v)
+					wrong = !ok || wrong
 				}
 			}
 		}
 	}
-	return a, err
+	if wrong {
+		return asked{}, errParameters
+	}
+	return a, nil
+}
+
+func isObject(body []byte, v jsonspan.Span) bool {
+	raw := v.Of(body)
+	return len(raw) == 0 || raw[0] == '{' || string(raw) == "null"
+}
+
+// setText decodes a string. As encoding/json does, it leaves s where the value is null.
+func setText(s *string, raw []byte) bool {
+	if raw[0] == '"' {
+		*s = jsonspan.String(raw)
+		return true
+	}
+	return string(raw) == "null"
+}
+
+func texts(body []byte, list jsonspan.Span) (all []string, ok bool) {
+	raw := list.Of(body)
+	ok = raw[0] == '[' || string(raw) == "null"
+	for v := range jsonspan.Elements(body, list) {
+		var s string
+		ok = setText(&s, v.Of(body)) && ok
+		all = append(all, s)
+	}
+	return all, ok
 }

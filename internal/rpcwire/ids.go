@@ -31,9 +31,14 @@ const maxHiddenID = 1 << 10
 // Hide returns the body, a message or batch, for the SDK to read. The body itself does
 // not change.
 func (x *IDs) Hide(body []byte) []byte {
+	whole := jsonspan.Value(body, 0)
 	var found []jsonspan.Span
-	for message := range Messages(body) {
-		found = append(found, fragileIDs(body, message)...)
+	if IsBatch(body) {
+		for message := range jsonspan.Elements(body, whole) {
+			found = appendFragile(found, body, message)
+		}
+	} else {
+		found = appendFragile(nil, body, whole)
 	}
 	if len(found) == 0 {
 		return body
@@ -53,43 +58,45 @@ func (x *IDs) Hide(body []byte) []byte {
 	return b.Bytes()
 }
 
-// fragileIDs returns where a request or notification has an id, the id of a request that
-// it cancels, or a progress token that the SDK would change. The ids of responses are
-// the server's own.
-func fragileIDs(body []byte, message jsonspan.Span) []jsonspan.Span {
-	var found []jsonspan.Span
-	look := func(v jsonspan.Span) {
-		if !survives(v.Of(body)) {
-			found = append(found, v)
-		}
-	}
-	var method string
-	var named bool
-	var params []jsonspan.Span
+// appendFragile adds where a request or notification has an id, the id of a request that
+// it cancels, or a progress token that the SDK would change. The ids of responses are the
+// server's own.
+func appendFragile(found []jsonspan.Span, body []byte, message jsonspan.Span) []jsonspan.Span {
+	before := len(found)
+	method, named := "", false
 	for name, v := range jsonspan.Members(body, message) {
 		switch string(name) {
 		case "method":
-			named, method = true, jsonspan.String(v.Of(body))
+			method, named = methodName(v.Of(body)), true
 		case "id":
-			look(v)
-		case "params":
-			params = append(params, v)
+			if !survives(v.Of(body)) {
+				found = append(found, v)
+			}
 		}
 	}
 	if !named { // a response
-		return nil
+		return found[:before]
 	}
-	for _, p := range params {
-		for name, v := range jsonspan.Members(body, p) {
-			switch {
-			case string(name) == "requestId" && method == "notifications/cancelled", //nolint:misspell // the protocol's spelling
-				string(name) == "progressToken" && method == "notifications/progress":
-				look(v)
-			case string(name) == "_meta":
-				for name, v := range jsonspan.Members(body, v) {
-					if string(name) == "progressToken" {
-						look(v)
-					}
+	for name, v := range jsonspan.Members(body, message) { // a method may follow its parameters
+		if string(name) == "params" {
+			found = appendFragileIn(found, body, v, method)
+		}
+	}
+	return found
+}
+
+func appendFragileIn(found []jsonspan.Span, body []byte, params jsonspan.Span, method string) []jsonspan.Span {
+	for name, v := range jsonspan.Members(body, params) {
+		switch {
+		case string(name) == "requestId" && method == "notifications/cancelled", //nolint:misspell // the protocol's spelling
+			string(name) == "progressToken" && method == "notifications/progress":
+			if !survives(v.Of(body)) {
+				found = append(found, v)
+			}
+		case string(name) == "_meta":
+			for name, v := range jsonspan.Members(body, v) {
+				if string(name) == "progressToken" && !survives(v.Of(body)) {
+					found = append(found, v)
 				}
 			}
 		}
