@@ -53,13 +53,13 @@ func (h bounded) Handle(ctx context.Context, r slog.Record) error {
 	var room [16]slog.Attr
 	attrs := room[:0]
 	message := redacted(Cut(r.Message, MaxText))
-	allSame := message == r.Message
+	same := message == r.Message
 	r.Attrs(func(a slog.Attr) bool {
-		a, same := safe(a)
-		attrs, allSame = append(attrs, a), allSame && same
+		a, unchanged := safe(a)
+		attrs, same = append(attrs, a), same && unchanged
 		return true
 	})
-	if allSame {
+	if same { // like most records
 		return h.Handler.Handle(ctx, r)
 	}
 	short := slog.NewRecord(r.Time, r.Level, message, r.PC)
@@ -81,7 +81,8 @@ var namesInLog = map[string]bool{
 	"host": true, "origin": true, "path": true, "http_method": true, "method": true, "tool": true, "resource": true, "prompt": true, "trace": true,
 }
 
-// safe returns the attribute with a safe value, and whether it is as it was.
+// safe returns the attribute with a safe value, and whether it is as it was. A value that is
+// made when it is logged never is: it may be another the next time.
 func safe(a slog.Attr) (_ slog.Attr, same bool) {
 	most := MaxText
 	switch {
@@ -91,20 +92,21 @@ func safe(a slog.Attr) (_ slog.Attr, same bool) {
 		most = maxStack
 	}
 	v := a.Value.Resolve()
+	same = a.Value.Kind() == v.Kind()
 	switch v.Kind() {
 	case slog.KindString:
 		text := redacted(Cut(v.String(), most))
-		return slog.String(a.Key, text), text == v.String()
+		return slog.String(a.Key, text), same && text == v.String()
 	case slog.KindGroup:
-		group, same := allSafe(v.Group())
-		if !same {
+		group, unchanged := allSafe(v.Group())
+		if !unchanged {
 			v = slog.GroupValue(group...)
 		}
-		return slog.Attr{Key: a.Key, Value: v}, same && a.Value.Kind() == slog.KindGroup
+		return slog.Attr{Key: a.Key, Value: v}, same && unchanged
 	case slog.KindAny:
 		return slog.Attr{Key: a.Key, Value: safeAny(v, most)}, false
 	default: // numbers and times
-		return slog.Attr{Key: a.Key, Value: v}, a.Value.Kind() == v.Kind()
+		return slog.Attr{Key: a.Key, Value: v}, same
 	}
 }
 

@@ -104,6 +104,26 @@ func TestNoArguments(t *testing.T) {
 	}
 }
 
+// fickle is another value each time that it is asked.
+type fickle struct{ asked *int }
+
+func (f fickle) LogValue() slog.Value {
+	if *f.asked++; *f.asked > 1 {
+		return slog.StringValue("sig=SECRET")
+	}
+	return slog.StringValue("harmless")
+}
+
+// What was found to be safe is what is logged.
+func TestValuesAreAskedOnce(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]any{{"x", fickle{new(int)}}, {slog.Group("g", "x", fickle{new(int)})}} {
+		if got := logged("m", args...); !strings.Contains(got, "harmless") {
+			t.Errorf("got %s, want harmless", got)
+		}
+	}
+}
+
 // The handler keeps the groups and attributes of the logger.
 func TestShape(t *testing.T) {
 	t.Parallel()
