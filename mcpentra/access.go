@@ -55,6 +55,7 @@ func (a *access) rules(k kind) *[]rule {
 		return &a.tools
 	case prompt:
 		return &a.prompts
+	case resource, template:
 	}
 	return &a.resources
 }

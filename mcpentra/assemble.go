@@ -203,11 +203,8 @@ func ownersIn(set ToolSet) (says []func(uri string) string, unseen reflect.Type)
 
 // holdsSets reports whether values of the type have tool sets as elements.
 func holdsSets(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Slice, reflect.Array, reflect.Map:
-		return t.Elem().Implements(toolSetType)
-	}
-	return false
+	k := t.Kind()
+	return (k == reflect.Slice || k == reflect.Array || k == reflect.Map) && t.Elem().Implements(toolSetType)
 }
 
 // check returns a fault for each pattern that matches nothing the server has: a

@@ -52,7 +52,7 @@ func BenchmarkHandler(b *testing.B) {
 		w.server, err = mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithExchanger(w.exchanger),
 			mcpentra.WithTools(mcpentra.Tool(tool, greet)),
 			mcpentra.WithToolPolicy("greet", entraauth.Policy{Scopes: []string{"access_as_user"}}),
-			mcpentra.WithLogger(slog.New(slog.NewJSONHandler(io.Discard, nil))),
+			mcpentra.WithLogger(slog.New(slog.NewJSONHandler(io.Discard, nil))), //nolint:sloglint // what a line costs is measured too
 			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e9, Burst: 1e9}))
 		must(b, err)
 		benchmarkHandler(b, w.server, "Bearer "+w.token(w.alice))

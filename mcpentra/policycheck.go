@@ -52,9 +52,9 @@ var errMore = errors.New("something follows the message")
 
 // foresee decides by what the body seems to say. It is right for all requests but those
 // made to deceive it.
-func (p *policyCheck) foresee(c *call, r *http.Request) (*denial, error) {
+func (p *policyCheck) foresee(c *call, r *http.Request) (d *denial, err error) {
 	if p.access.isFree() {
-		return nil, nil
+		return d, nil
 	}
 	if rpcwire.HasMore(c.data) {
 		return nil, errMore
@@ -66,8 +66,7 @@ func (p *policyCheck) foresee(c *call, r *http.Request) (*denial, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := p.access.decide(c.caller, targets)
-	if d == nil {
+	if d = p.access.decide(c.caller, targets); d == nil {
 		p.access.noteUse(c.usage, targets...) // before the client can know of its stream
 		d = p.sessions.mayAnswer(c, r)
 	}

@@ -2,7 +2,6 @@ package mcpentra
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net/http"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -51,9 +50,6 @@ func rejectionOf(why *edge.Refusal) rejection {
 var sessionNotFound = rejection{
 	http.StatusNotFound, codeNotFound, "session_not_found", "Session not found: begin a new one with initialize",
 }
-
-// A rejecter answers a request with a rejection.
-type rejecter func(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr)
 
 // refusalData is the data of a refusal's JSON-RPC error.
 func refusalData(e *entraauth.Error) json.RawMessage {

@@ -2,6 +2,7 @@ package mcpentra
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -119,9 +120,7 @@ func (a *access) filterCompletion(id *entraauth.Identity, p *mcp.CompleteParams,
 	}
 	values := map[string]string{}
 	if p.Context != nil {
-		for name, value := range p.Context.Arguments {
-			values[name] = value
-		}
+		maps.Copy(values, p.Context.Arguments)
 	}
 	all := len(r.Completion.Values)
 	r.Completion.Values = keep(r.Completion.Values, func(value string) bool {

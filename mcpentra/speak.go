@@ -265,7 +265,7 @@ func (s *speaker) tellNotification(r *http.Request, method string, params []byte
 // paramsOfNotification are what the SDK decodes the parameters of clients'
 // notifications into. Those of another type it drops without a word.
 var paramsOfNotification = map[string]func() any{
-	"notifications/cancelled":          func() any { return new(mcp.CancelledParams) },
+	"notifications/cancelled":          func() any { return new(mcp.CancelledParams) }, //nolint:misspell // the protocol's spelling
 	"notifications/initialized":        func() any { return new(mcp.InitializedParams) },
 	"notifications/progress":           func() any { return new(mcp.ProgressNotificationParams) },
 	"notifications/roots/list_changed": func() any { return new(mcp.RootsListChangedParams) }, //nolint:staticcheck // deprecated with the roots; clients send it
