@@ -74,6 +74,22 @@ func TestImportDirections(t *testing.T) {
 	}
 }
 
+// What is about HTTP alone stands on net/http alone.
+func TestEdgeKnowsNeitherMCPNorEntra(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.ImportPath != module+"/internal/edge" {
+			continue
+		}
+		for _, i := range p.Imports {
+			if strings.Contains(i, ".") { // a host's name: not of the standard library
+				t.Errorf("internal/edge imports %s, want the standard library alone", i)
+			}
+		}
+		return
+	}
+	t.Error("internal/edge is not there")
+}
+
 func isInternal(name string) bool {
 	return strings.HasPrefix(name, "internal/") || strings.Contains(name, "/internal/")
 }

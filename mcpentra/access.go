@@ -2,11 +2,15 @@ package mcpentra
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
 // access is who may use what. Except for what tool sets bring along, it is immutable
@@ -15,24 +19,33 @@ type access struct {
 	tools, resources, prompts []rule
 	// standsFor are of the tool sets: the tool that a resource stands for, or "".
 	standsFor []func(uri string) string
-	brought   *brought
+	brought   atomic.Pointer[broughtRules] // see broughtNow
 }
 
-// kind is what a request uses.
-type kind int
+// broughtRules are what tool sets bring along, also later than [NewServer], while requests
+// are served: they are replaced, never changed.
+type broughtRules struct {
+	tools     []rule
+	standsFor []func(uri string) string
+}
 
-const (
-	tool kind = iota
-	resource
-	prompt
-	template
-)
+func (a *access) broughtNow() *broughtRules {
+	if b := a.brought.Load(); b != nil {
+		return b
+	}
+	return &broughtRules{}
+}
 
-// A target is one thing that a request uses: a tool or prompt by name, a resource
-// by URI, resources by their URI template.
-type target struct {
-	kind kind
-	name string
+// bring adds what a tool set brings along. It is not called concurrently.
+func (a *access) bring(tools []rule, standsFor ...func(uri string) string) {
+	old := a.broughtNow()
+	a.brought.Store(&broughtRules{slices.Concat(old.tools, tools), slices.Concat(old.standsFor, standsFor)})
+}
+
+// A rule is a policy for whatever matches a pattern.
+type rule struct {
+	resourceuri.Pattern
+	policy entraauth.Policy
 }
 
 // rules are those of the options for things of that kind.
@@ -42,13 +55,14 @@ func (a *access) rules(k kind) *[]rule {
 		return &a.tools
 	case prompt:
 		return &a.prompts
+	case resource, template:
 	}
 	return &a.resources
 }
 
 // isFree reports whether nobody needs more than the verifier's policy.
 func (a *access) isFree() bool {
-	return len(a.tools)+len(a.resources)+len(a.prompts)+len(a.brought.now.Load().tools) == 0
+	return len(a.tools)+len(a.resources)+len(a.prompts)+len(a.broughtNow().tools) == 0
 }
 
 // visit shows the policies that the target needs beyond the verifier's own; for a
@@ -57,23 +71,23 @@ func (a *access) visit(t target, show func(*entraauth.Policy)) {
 	switch t.kind {
 	case tool:
 		showMatching(a.tools, show, t.name)
-		showMatching(a.brought.now.Load().tools, show, t.name)
+		showMatching(a.broughtNow().tools, show, t.name)
 	case prompt:
 		showMatching(a.prompts, show, t.name)
 	case resource:
-		all, complete := readings(t.name)
+		all, complete := resourceuri.Readings(t.name)
 		showHolding(a.resources, show, all, complete)
 		a.visitTools(append(all, t.name), show)
 	case template:
 		showCovering(a.resources, show, t.name)
-		a.visitTools([]string{canonicalTemplate(t.name), t.name}, show)
+		a.visitTools([]string{resourceuri.CanonicalTemplate(t.name), t.name}, show)
 	}
 }
 
 // showHolding shows the policies of the rules that hold for a URI, by its readings.
 func showHolding(rules []rule, show func(*entraauth.Policy), readings []string, complete bool) {
 	for i := range rules {
-		if !complete || rules[i].matches(readings...) {
+		if !complete || rules[i].Matches(readings...) {
 			show(&rules[i].policy)
 		}
 	}
@@ -82,7 +96,7 @@ func showHolding(rules []rule, show func(*entraauth.Policy), readings []string, 
 // showCovering shows those of the rules that hold for all URIs of a template.
 func showCovering(rules []rule, show func(*entraauth.Policy), template string) {
 	for i := range rules {
-		if rules[i].covers(template) {
+		if rules[i].MatchesAll(template) {
 			show(&rules[i].policy)
 		}
 	}
@@ -90,7 +104,7 @@ func showCovering(rules []rule, show func(*entraauth.Policy), template string) {
 
 func showMatching(rules []rule, show func(*entraauth.Policy), name string) {
 	for i := range rules {
-		if rules[i].matches(name) {
+		if rules[i].Matches(name) {
 			show(&rules[i].policy)
 		}
 	}
@@ -105,7 +119,7 @@ func (a *access) visitTools(uris []string, show func(*entraauth.Policy)) {
 
 // toolsFor returns the tools that a resource stands for, by all of its readings.
 func (a *access) toolsFor(uris ...string) (names []string) {
-	for _, list := range [][]func(string) string{a.standsFor, a.brought.now.Load().standsFor} {
+	for _, list := range [][]func(string) string{a.standsFor, a.broughtNow().standsFor} {
 		for _, toolFor := range list {
 			for _, uri := range uris {
 				if name := toolFor(uri); name != "" && !slices.Contains(names, name) {
@@ -123,6 +137,12 @@ type denial struct {
 	targets []target         // what the request wants to use
 	needs   entraauth.Policy // all scopes that it takes
 }
+
+// Error implements error: the text for the caller.
+func (d *denial) Error() string { return d.refusal.Error() }
+
+// Unwrap returns the refusal.
+func (d *denial) Unwrap() error { return d.refusal }
 
 // decide returns nil if the caller may use all targets. It is asked twice for a
 // request: before dispatch, of what the body seems to say, and by the receiving
@@ -215,4 +235,85 @@ func keep[T any](all []T, pass func(T) bool) []T {
 		}
 	}
 	return some
+}
+
+// checkPolicy returns what is wrong with a policy. One that asks for nothing, most
+// likely because a variable was empty, would open what it seems to close.
+func checkPolicy(prefix string, p entraauth.Policy) error {
+	if p.IsEmpty() {
+		return fmt.Errorf("%s: the policy asks for nothing, so it would let every caller in; name a scope, a role or another requirement, or leave the policy out", prefix)
+	}
+	return p.Validate(prefix)
+}
+
+// A usage is what the answer to a request depends on: the policies that admitted its
+// caller to what it uses or lists. Whatever is sent for the request, now or when its
+// stream is resumed, goes only to callers who meet them. There are never more of them
+// than the server has. A nil usage notes nothing.
+type usage struct {
+	mu       sync.Mutex
+	policies []*entraauth.Policy
+	one      [1]*entraauth.Policy // memory of policies
+}
+
+// note adds a policy that the caller meets.
+func (u *usage) note(p *entraauth.Policy) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.policies == nil {
+		u.policies = u.one[:0]
+	}
+	if !slices.Contains(u.policies, p) {
+		u.policies = append(u.policies, p)
+	}
+}
+
+// noteMet adds the policies of the rules that the caller meets.
+func (u *usage) noteMet(id *entraauth.Identity, rules []rule) {
+	for i := range rules {
+		if rules[i].policy.Check(id) == nil {
+			u.note(&rules[i].policy)
+		}
+	}
+}
+
+// decide returns nil if the caller may have what is sent for the request.
+func (u *usage) decide(id *entraauth.Identity) *denial {
+	u.mu.Lock()
+	policies := slices.Clone(u.policies)
+	u.mu.Unlock()
+	return deny(id, nil, func(show func(*entraauth.Policy)) {
+		for _, p := range policies {
+			show(p)
+		}
+	})
+}
+
+// noteUse notes that the caller may use the targets.
+func (a *access) noteUse(u *usage, targets ...target) {
+	if u == nil {
+		return
+	}
+	for _, t := range targets {
+		a.visit(t, u.note)
+	}
+}
+
+// noteView notes that the answer is what this caller is shown of a list, which depends on
+// all policies.
+func (a *access) noteView(u *usage, id *entraauth.Identity) {
+	if u == nil {
+		return
+	}
+	for _, rules := range [][]rule{a.tools, a.resources, a.prompts, a.broughtNow().tools} {
+		u.noteMet(id, rules)
+	}
+}
+
+// noteResources notes that the answer has what this caller may use of the resources,
+// whatever tool shows them.
+func (a *access) noteResources(u *usage, id *entraauth.Identity) {
+	if u != nil {
+		u.noteMet(id, a.resources)
+	}
 }

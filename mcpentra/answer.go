@@ -2,9 +2,18 @@ package mcpentra
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 )
 
 // primingDelay is how long a priming event is held back. A refusal by Entra takes a
@@ -26,7 +35,7 @@ var priming = []byte("event: prime\n")
 type answer struct {
 	mu      sync.Mutex
 	w       http.ResponseWriter // nil once the request is over
-	r       *http.Request       // with its body from the beginning: the id is in it
+	r       *http.Request
 	begun   bool
 	late    func(http.ResponseWriter, *http.Request) // writes the refusal that is the answer
 	primer  []byte
@@ -59,10 +68,10 @@ func (a *answer) begin() {
 		for _, name := range []string{"Connection", "Content-Type", "Mcp-Session-Id"} {
 			a.w.Header().Del(name)
 		}
-		a.late(a.w, a.r)
+		a.late(a.w, withBody(a.r, edge.BodyOf(a.r))) // from its beginning: the id is in it
 	case a.primer != nil:
 		_, _ = a.w.Write(a.primer) // the next write meets the same fault
-		_ = http.NewResponseController(a.w).Flush()
+		_ = flush(a.w)
 	}
 }
 
@@ -132,7 +141,15 @@ func (a *answer) FlushError() error {
 	if !a.begun || a.late != nil || a.w == nil {
 		return nil
 	}
-	return http.NewResponseController(a.w).Flush()
+	return flush(a.w)
+}
+
+// flush is [http.ResponseController.Flush], without making one where w can flush itself.
+func flush(w http.ResponseWriter) error {
+	if f, ok := w.(interface{ FlushError() error }); ok {
+		return f.FlushError()
+	}
+	return http.NewResponseController(w).Flush()
 }
 
 // Flush is for those who look for an [http.Flusher].
@@ -143,4 +160,156 @@ func (a *answer) Unwrap() http.ResponseWriter {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.w
+}
+
+// A reply is what the SDK's handler writes. Its refusals in plain text are held
+// back, for the speaker to say in JSON-RPC; all else goes to the client at once.
+type reply struct {
+	http.ResponseWriter
+	ids      *rpcwire.IDs                            // nil: there is nothing to put back
+	refusals [][]byte                                // what a part of a batch is answered
+	refused  func(status int, written []byte) []byte // looks for the SDK's refusals of single messages; or nil
+
+	begun  bool
+	status int
+	held   int // a status that is held back, or 0
+	text   []byte
+}
+
+// maxHeldText is how much of the SDK's text is looked at: it can hold the body.
+const maxHeldText = 4 << 10
+
+// WriteHeader implements [http.ResponseWriter].
+func (a *reply) WriteHeader(status int) {
+	if a.begun || a.held != 0 {
+		return
+	}
+	isText := status >= http.StatusBadRequest && strings.HasPrefix(a.Header().Get("Content-Type"), "text/plain")
+	if isText || status == http.StatusAccepted && len(a.refusals) > 0 {
+		a.held = status
+		return
+	}
+	a.begun, a.status = true, status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (a *reply) Write(p []byte) (int, error) {
+	if a.held != 0 {
+		a.text = append(a.text, p[:min(len(p), maxHeldText-len(a.text))]...)
+		return len(p), nil
+	}
+	a.begun = true
+	out := p
+	if a.refused != nil {
+		out = a.refused(a.status, out)
+	}
+	if a.ids != nil {
+		out = a.ids.Restore(out)
+	}
+	if _, err := a.ResponseWriter.Write(out); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// FlushError is for [http.ResponseController].
+func (a *reply) FlushError() error { return flush(a.ResponseWriter) }
+
+// Flush is for those who look for an [http.Flusher].
+func (a *reply) Flush() { _ = a.FlushError() }
+
+// Unwrap is for [http.ResponseController].
+func (a *reply) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// unknownMethod returns the method for which the SDK has refused the request, if it
+// has. Nothing but its text tells, for programs can add methods of their own.
+func (a *reply) unknownMethod() (method string, ok bool) {
+	text, found := strings.CutPrefix(string(a.text), "JSON RPC not handled: ")
+	if a.held != http.StatusBadRequest || !found {
+		return "", false
+	}
+	method, err := strconv.Unquote(strings.TrimSuffix(strings.TrimSpace(text), " unsupported"))
+	if err != nil {
+		method = text // cut off
+	}
+	return method, true
+}
+
+// writeRefusals answers a batch of whose calls none was dispatched.
+func (a *reply) writeRefusals() {
+	a.held = 0
+	for _, refusal := range a.refusals {
+		a.refused(http.StatusOK, refusal)
+	}
+	a.Header().Set("Content-Type", "application/json")
+	_, _ = a.Write(slices.Concat([]byte("["), bytes.Join(a.refusals, []byte(",")), []byte("]")))
+}
+
+// appendRefusals adds to the answers of a batch those to calls that were not dispatched.
+func (a *reply) appendRefusals() {
+	if len(a.refusals) == 0 || !strings.HasPrefix(a.Header().Get("Content-Type"), "text/event-stream") {
+		return
+	}
+	for _, refusal := range a.refusals {
+		_, _ = a.Write([]byte("event: message\ndata: " + string(refusal) + "\n\n"))
+	}
+}
+
+// told records which messages of an HTTP request have their line in the log. The SDK
+// refuses some before any middleware sees them; for these only the error in its answer
+// is known.
+type told struct {
+	mu     sync.Mutex
+	lines  int
+	errors []sdkError // of messages that have a line
+}
+
+// An sdkError is a JSON-RPC error as the SDK writes it.
+type sdkError struct {
+	Code    int64           `json:"code"`
+	Message string          `json:"message"`
+	Data    json.RawMessage `json:"data,omitempty"`
+}
+
+// tell notes that a message of the request has its line, and the error it ends with.
+func (t *told) tell(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines++
+	if err != nil {
+		e := sdkError{Message: err.Error()}
+		if wire, ok := err.(*jsonrpc.Error); ok { //nolint:errorlint // as the SDK does
+			e.Code = wire.Code
+		}
+		t.errors = append(t.errors, e)
+	}
+}
+
+// has reports whether the message that is answered with this error has its line.
+// For a request with one message any line counts; messages of a batch are matched by
+// their errors.
+func (t *told) has(e sdkError, inBatch bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !inBatch {
+		return t.lines > 0
+	}
+	i := slices.IndexFunc(t.errors, func(one sdkError) bool {
+		return one.Message == e.Message || one.Code == codeMethodNotFound && e.Code == codeMethodNotFound // its text is the SDK's
+	})
+	if i < 0 {
+		return false
+	}
+	t.errors = slices.Delete(t.errors, i, i+1)
+	return true
+}
+
+// withBody returns the request with that body, from its beginning.
+func withBody(r *http.Request, body []byte) *http.Request {
+	r = r.WithContext(r.Context())
+	whole := &edge.Body{}
+	whole.Init(body)
+	r.Body = whole
+	return r
 }

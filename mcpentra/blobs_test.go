@@ -12,6 +12,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
+// blobtool knows nothing of this package, and its set does all that a tool set may do.
+var _ interface {
+	mcpentra.ToolSet
+	mcpentra.Configurer
+	mcpentra.ResourceOwner
+} = (*blobtool.Set)(nil)
+
 // blobtool's resources are read on behalf of the caller, by whoever may use its
 // tool read_blob, and by nobody else.
 func TestBlobResources(t *testing.T) {

@@ -2,17 +2,20 @@ package mcpentra
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -26,29 +29,37 @@ const (
 	modern = "2026-07-28"
 )
 
-// askForConsent returns the answer to a tool call that failed because Entra wants
-// the user's consent: a request to open the page, to clients that can, and else
-// the failure itself, whose text has the URL.
-func (s *Server) askForConsent(id *entraauth.Identity, call *mcp.CallToolRequest, failed mcp.Result, e *obo.Error, round int) (mcp.Result, error) {
+// consent asks users for theirs, and takes up the calls that wait for it.
+type consent struct {
+	states    *seal.Sealer // nil without keys
+	waiting   waiting      // sessions that asked
+	exchanger *obo.Exchanger
+	log       *slog.Logger
+}
+
+// ask returns the answer to a tool call that failed because Entra wants the user's
+// consent: a request to open the page, to clients that can, and else the failure itself,
+// whose text has the URL.
+func (c *consent) ask(m *message, call *mcp.CallToolRequest, e *obo.Error) (mcp.Result, error) {
 	if !opensURLs(call) || e.ConsentURL == "" {
-		return failed, nil
+		return m.result, nil
 	}
 	if !isModern(call.Session) {
 		if call.Session.ID() == "" { // nobody to notify: the client must make the call itself
-			return failed, nil
+			return m.result, nil
 		}
-		elicitation := s.waiting.add(id.UserID(), call.Session)
+		elicitation := c.waiting.add(m.caller.UserID(), call.Session)
 		return nil, mcp.URLElicitationRequiredError([]*mcp.ElicitParams{{
 			Mode: "url", Message: consentMessage(e, 1), URL: withState(e.ConsentURL, elicitation), ElicitationID: elicitation,
 		}})
 	}
-	if s.states == nil || round >= maxRounds {
-		return failed, nil
+	if c.states == nil || m.round >= maxRounds {
+		return m.result, nil
 	}
 	return inputRequired(mcp.InputRequestMap{
-		consentInput: &mcp.ElicitParams{Mode: "url", Message: consentMessage(e, round+1), URL: e.ConsentURL, ElicitationID: newID()},
-	}, sealState(s.states, requestState{
-		User: id.UserID(), Call: callHash(call.Params), Until: time.Now().Add(stateLife).Unix(), Round: round + 1,
+		consentInput: &mcp.ElicitParams{Mode: "url", Message: consentMessage(e, m.round+1), URL: e.ConsentURL, ElicitationID: newID()},
+	}, sealState(c.states, requestState{
+		User: m.caller.UserID(), Call: callHash(call.Params), Until: time.Now().Add(stateLife).Unix(), Round: m.round + 1,
 	})), nil
 }
 
@@ -93,33 +104,39 @@ func inputRequired(requests mcp.InputRequestMap, state string) mcp.Result {
 	return &r
 }
 
-type roundKey struct{}
+// resume is the stage of calls that are made once more, after the user has been asked
+// for consent. It takes out of them what ask put in.
+func (c *consent) resume(m *message) error {
+	call, ok := m.req.(*mcp.CallToolRequest)
+	if !ok || call.Params == nil || !strings.HasPrefix(call.Params.RequestState, statePrefix) {
+		return nil
+	}
+	state, err := openState(c.states, call.Params.RequestState)
+	if err == nil {
+		err = state.check(m.caller, call.Params)
+	}
+	if err != nil {
+		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
+	}
+	if answer, _ := call.Params.InputResponses[consentInput].(*mcp.ElicitResult); answer == nil || answer.Action != "accept" {
+		declined := &mcp.CallToolResult{}
+		declined.SetError(errDeclined)
+		m.result = declined
+		return nil
+	}
+	c.given(state.User) // on whichever replica this call has come to
+	params, again := *call.Params, *call
+	params.RequestState, params.InputResponses = "", nil
+	again.Params = &params
+	m.req, m.round = &again, state.Round
+	return nil
+}
 
-// resume is receiving middleware for calls that are made once more, after the user
-// has been asked for consent. It takes out of them what we put in.
-func (s *Server) resume(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		call, ok := req.(*mcp.CallToolRequest)
-		if !ok || call.Params == nil || !strings.HasPrefix(call.Params.RequestState, statePrefix) {
-			return next(ctx, method, req)
-		}
-		state, err := openState(s.states, call.Params.RequestState)
-		if err == nil {
-			err = state.check(entraauth.FromContext(ctx), call.Params)
-		}
-		if err != nil {
-			return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
-		}
-		if answer, _ := call.Params.InputResponses[consentInput].(*mcp.ElicitResult); answer == nil || answer.Action != "accept" {
-			declined := &mcp.CallToolResult{}
-			declined.SetError(errDeclined)
-			return declined, nil
-		}
-		s.consented(state.User) // on whichever replica this call has come to
-		params, again := *call.Params, *call
-		params.RequestState, params.InputResponses = "", nil
-		again.Params = &params
-		return next(context.WithValue(ctx, roundKey{}, state.Round), method, &again)
+// given lets the user's next call find out what Entra says now; "" if it is unknown whose
+// consent it was: the landing page's visitor is unauthenticated.
+func (c *consent) given(user string) {
+	if c.exchanger != nil {
+		c.exchanger.ForgetRefusals(user)
 	}
 }
 
@@ -137,4 +154,75 @@ func (r requestState) check(id *entraauth.Identity, p *mcp.CallToolParamsRaw) er
 		return errState
 	}
 	return nil
+}
+
+// maxWaiting is how many consents the sessions of a user may wait for.
+const maxWaiting = 16
+
+// waiting are the consents for which sessions wait, by elicitation id. They end with their
+// session.
+type waiting struct {
+	mu     sync.Mutex
+	byID   map[string]*wait
+	byUser map[string][]*wait // oldest first
+}
+
+type wait struct {
+	id, user string
+	session  *mcp.ServerSession
+	until    time.Time
+}
+
+// add returns the id of a new elicitation. If the user has too many, the oldest is
+// dropped: its client is not notified, and tries again by itself.
+func (w *waiting) add(user string, session *mcp.ServerSession) string {
+	now := time.Now()
+	x := &wait{newID(), user, session, now.Add(stateLife)}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.remove(user, func(old *wait) bool { return !now.Before(old.until) })
+	if all := w.byUser[user]; len(all) >= maxWaiting {
+		oldest := all[0]
+		w.remove(user, func(old *wait) bool { return old == oldest })
+	}
+	if w.byID == nil {
+		w.byID, w.byUser = map[string]*wait{}, map[string][]*wait{}
+	}
+	w.byID[x.id] = x
+	w.byUser[user] = append(w.byUser[user], x)
+	return x.id
+}
+
+// take removes an elicitation and returns its session, or nil if there is none.
+func (w *waiting) take(id string) *mcp.ServerSession {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x := w.byID[id]
+	if x == nil {
+		return nil
+	}
+	w.remove(x.user, func(old *wait) bool { return old == x })
+	return x.session
+}
+
+// drop removes the elicitations of a session that has ended.
+func (w *waiting) drop(user string, session *mcp.ServerSession) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.remove(user, func(old *wait) bool { return old.session == session })
+}
+
+func (w *waiting) remove(user string, which func(*wait) bool) {
+	left := slices.DeleteFunc(w.byUser[user], func(x *wait) bool {
+		gone := which(x)
+		if gone {
+			delete(w.byID, x.id)
+		}
+		return gone
+	})
+	if len(left) > 0 {
+		w.byUser[user] = left
+	} else {
+		delete(w.byUser, user)
+	}
 }

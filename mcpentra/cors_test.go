@@ -34,6 +34,7 @@ func maySend(h http.Header, name string) bool {
 }
 
 func TestPagesReadWhatTheyNeed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithAllowedOrigins(page), mcpentra.WithSessions())
 	base := strings.TrimSuffix(w.url, "/mcp")
 	good := "Bearer " + w.token(w.alice)
@@ -61,6 +62,7 @@ func TestPagesReadWhatTheyNeed(t *testing.T) {
 }
 
 func TestPagesReadRetryAfter(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithAllowedOrigins(page), mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 0.01, Burst: 1}))
 	for _, want := range []int{http.StatusOK, http.StatusTooManyRequests} {
 		status, header, _ := w.post(t, listTools, map[string]string{"Authorization": "Bearer " + w.token(w.alice), "Origin": page})
@@ -73,6 +75,7 @@ func TestPagesReadRetryAfter(t *testing.T) {
 // Every header that a client of 2026-07-28 or before sends, to the endpoint and
 // to the metadata.
 func TestPagesSendWhatTheyNeed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithAllowedOrigins(page))
 	base := strings.TrimSuffix(w.url, "/mcp")
 	for url, origin := range map[string]string{

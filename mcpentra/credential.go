@@ -6,9 +6,6 @@ import (
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/modelcontextprotocol/go-sdk/mcp"
-
-	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -25,40 +22,6 @@ var (
 	ErrNoExchanger error = credentialError("this server can't act on behalf of its callers: no On-Behalf-Of exchange is configured")
 )
 
-type credentialKey struct{}
-
-// credentialProbe is the key of contexts with which sets are asked, at start,
-// whether their credential is ours: a *bool that says so.
-type credentialProbe struct{}
-
-// noExchanger says in the log, once, what only the operator can fix.
-type noExchanger struct {
-	log  *slog.Logger
-	once sync.Once
-}
-
-func (n *noExchanger) report(ctx context.Context) {
-	n.once.Do(func() {
-		n.log.ErrorContext(ctx, "a tool asked for its caller's credential (mcpentra.Credential), and this server has no exchanger: make it with WithExchanger",
-			"request_id", requestID(ctx))
-	})
-}
-
-// withCredential puts the caller's credential within reach of [Credential].
-func (s *Server) withCredential(x *obo.Exchanger) mcp.Middleware {
-	missing := &noExchanger{log: s.log}
-	return func(next mcp.MethodHandler) mcp.MethodHandler {
-		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			// Set in any case: the session's context must not lend another caller's.
-			var cred any = missing
-			if id := entraauth.FromContext(ctx); id != nil && x != nil {
-				cred = x.Credential(obo.Assertion(id.Assertion()))
-			}
-			return next(context.WithValue(ctx, credentialKey{}, cred), method, req)
-		}
-	}
-}
-
 // Credential returns the credential of the caller of this tool call: it gets
 // tokens on the caller's behalf, for any client of the Azure SDK. Make a client
 // for each call (a share of a transport makes that cheap): an Azure client
@@ -67,18 +30,30 @@ func (s *Server) withCredential(x *obo.Exchanger) mcp.Middleware {
 //
 // The error is [ErrNoCaller] or [ErrNoExchanger].
 func Credential(ctx context.Context) (azcore.TokenCredential, error) {
-	if asked, ok := ctx.Value(credentialProbe{}).(*bool); ok {
-		*asked = true
-		return nil, ErrNoExchanger
-	}
-	if entraauth.FromContext(ctx) == nil {
+	m := messageOf(ctx)
+	if m == nil {
 		return nil, ErrNoCaller
 	}
-	switch cred := ctx.Value(credentialKey{}).(type) {
-	case azcore.TokenCredential:
-		return cred, nil
-	case *noExchanger:
-		cred.report(ctx)
+	return m.server.credential(m)
+}
+
+// lending gives messages the credentials of their callers.
+type lending struct {
+	exchanger *obo.Exchanger // nil without WithExchanger
+	log       *slog.Logger
+	once      sync.Once // says in the log what only the operator can fix
+}
+
+func (l *lending) credential(m *message) (azcore.TokenCredential, error) {
+	switch {
+	case m.caller == nil:
+		return nil, ErrNoCaller
+	case l.exchanger == nil:
+		l.once.Do(func() {
+			l.log.ErrorContext(m, "a tool asked for its caller's credential (mcpentra.Credential), and this server has no exchanger: make it with WithExchanger",
+				"request_id", requestID(m))
+		})
+		return nil, ErrNoExchanger
 	}
-	return nil, ErrNoExchanger
+	return l.exchanger.Credential(obo.Assertion(m.caller.Assertion())), nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri/uritest"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
@@ -33,7 +34,7 @@ func (l *library) note(uri string) {
 func (l *library) read(_ context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
 	l.note(req.Params.URI)
 	text := "note of " + req.Params.URI
-	for _, reads := range handlers {
+	for _, reads := range uritest.Readers {
 		if strings.HasPrefix(reads(req.Params.URI), "team/hr/") {
 			text = classified
 		}
@@ -97,7 +98,7 @@ func TestEverySpellingAtEveryDoor(t *testing.T) {
 			w, l := doorWorld(t, opts...)
 			stranger := w.connect(t, w.token(w.alice), "2025-11-25")
 			reader := w.connect(t, strings.TrimPrefix(w.bearer(map[string]any{"roles": []string{"Reader"}})["Authorization"], "Bearer "), "2025-11-25")
-			spellings := append(closedSpellings("note", "team", "hr", "plan"), closedSpellings("blob", "docs", "secret", "plan.txt")...)
+			spellings := append(uritest.Spellings("note", "team", "hr", "plan"), uritest.Spellings("blob", "docs", "secret", "plan.txt")...)
 			t.Logf("%d spellings", len(spellings))
 			for _, uri := range spellings {
 				for door, use := range doors {
@@ -153,7 +154,7 @@ func TestEverySpellingBeforeDispatch(t *testing.T) {
 	header := w.bearer(nil)
 	header["Mcp-Protocol-Version"] = "2026-07-28"
 	meta := `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
-	for _, uri := range closedSpellings("note", "team", "hr", "plan") {
+	for _, uri := range uritest.Spellings("note", "team", "hr", "plan") {
 		header["Mcp-Method"] = "subscriptions/listen"
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["note://open",%q]},%s}}`, uri, meta)
 		if status, _, text := w.post(t, body, header); status != http.StatusForbidden {
@@ -257,7 +258,7 @@ func TestSubscriptionsKeepTheirSpelling(t *testing.T) {
 func TestToolForResourceInEverySpelling(t *testing.T) {
 	t.Parallel()
 	w := policyWorld(t, mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1 << 20}))
-	for _, uri := range closedSpellings("note", "mail", "today", "x") {
+	for _, uri := range uritest.Spellings("note", "mail", "today", "x") {
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, uri)
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != http.StatusForbidden {
 			t.Errorf("read %q: %d %s", uri, status, text)

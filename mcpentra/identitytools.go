@@ -14,9 +14,12 @@ import (
 // IdentityTools returns the tools with which a user sees that signing in
 // worked: secure_ping, and get_user_info with the claims of the caller's own
 // token and how it fared under each rule of the verifier.
-func IdentityTools(v *entraauth.Verifier) ToolSet { return identityTools{v} }
+func IdentityTools(v *entraauth.Verifier) ToolSet { return identityTools{verifier: v} }
 
-type identityTools struct{ verifier *entraauth.Verifier }
+type identityTools struct {
+	verifier *entraauth.Verifier
+	server   string // its name and version, where it is one of ours
+}
 
 // authentication names how callers are verified, in the tools' results.
 const authentication = "Microsoft Entra ID access token (entraauth.Verifier)"
@@ -43,9 +46,10 @@ func (t identityTools) Register(server *mcp.Server) {
 	if t.verifier == nil {
 		panic("mcpentra.IdentityTools: the verifier is nil") // an error of NewServer, as all panics of Register
 	}
-	if host := toolset.HostOf(server); host != nil {
-		host.Tool("secure_ping")
-		host.Tool("get_user_info")
+	if r, ok := toolset.HostOf(server).(*registry); ok {
+		r.Tool("secure_ping")
+		r.Tool("get_user_info")
+		t.server = r.server
 	}
 	mcp.AddTool(server, &mcp.Tool{
 		Name: "secure_ping", Title: "Secure ping",
@@ -83,7 +87,7 @@ func (t identityTools) ping(ctx context.Context, _ *mcp.CallToolRequest, _ struc
 	}
 	return nil, pingOutput{
 		OK: true, Message: "Authenticated ping successful",
-		Server: "mcp-entra-go " + Version, Authentication: authentication,
+		Server: t.server, Authentication: authentication,
 	}, nil
 }
 

@@ -12,8 +12,10 @@ import (
 
 // What begins a session is small, for it is kept, and asked for in all spellings.
 func TestInitializeIsSmall(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, mode.opts...)
 			header := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
 			t.Cleanup(func() {
@@ -47,6 +49,7 @@ func TestInitializeIsSmall(t *testing.T) {
 
 // The largest message of a batch counts: others must not make it small.
 func TestInitializeInABatchIsSmall(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithSessions())
 	pings := strings.Repeat(`,{"jsonrpc":"2.0","id":9,"method":"ping"}`, 31)
 	large := strings.Replace(initialize, `"capabilities":{}`, `"capabilities":{"experimental":{"a":[[]`+strings.Repeat(",[]", 15000)+`]}}`, 1)
@@ -63,6 +66,7 @@ func TestInitializeInABatchIsSmall(t *testing.T) {
 // Of other messages too the session, the subscription or the stream keeps something:
 // the level, the id.
 func TestKeptMessagesAreSmall(t *testing.T) {
+	t.Parallel()
 	w, clock := newsWorld(t, mcpentra.WithSessions())
 	header := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-03-26")
 	long := strings.Repeat("x", 9<<10)

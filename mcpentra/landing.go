@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // consentPath is where Entra sends the browser after a consent: the redirect URI
@@ -44,16 +46,16 @@ h1 { font-size: 1.5em; font-weight: 600; margin: 0 0 .4em }
 // landing is where a consent ends. The authorization code in the query is of use
 // to nobody without the app's proof, and is thrown away: the browser is sent on to
 // the page without it, so that it stays in no history.
-func (s *Server) landing(w http.ResponseWriter, r *http.Request) {
+func (c *consent) landing(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	if q := r.URL.Query(); q.Has("code") || q.Has("state") || q.Has("error") || q.Has("admin_consent") {
 		if !q.Has("error") {
-			s.consented("")
+			c.given("")
 		}
-		if session := s.waiting.take(q.Get("state")); session != nil && !q.Has("error") {
-			s.tell(r.Context(), session, q.Get("state"))
+		if session := c.waiting.take(q.Get("state")); session != nil && !q.Has("error") {
+			c.tell(r.Context(), session, q.Get("state"))
 		}
 		// Relative: what stands before this path, a gateway or http.StripPrefix may
 		// have taken off.
@@ -75,19 +77,11 @@ func (s *Server) landing(w http.ResponseWriter, r *http.Request) {
 	_, _ = strings.NewReplacer("%title%", title, "%text%", text).WriteString(w, donePage)
 }
 
-// consented lets the user's next call find out what Entra says now; "" if it is
-// unknown whose consent it was: who comes to the landing page is not signed in to us.
-func (s *Server) consented(user string) {
-	if s.exchanger != nil {
-		s.exchanger.ForgetRefusals(user)
-	}
-}
-
 // tell notifies the session's client that its user is back from the page.
-func (s *Server) tell(ctx context.Context, session *mcp.ServerSession, elicitation string) {
+func (c *consent) tell(ctx context.Context, session *mcp.ServerSession, elicitation string) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := session.NotifyElicitationComplete(ctx, &mcp.ElicitationCompleteParams{ElicitationID: elicitation}); err != nil {
-		s.log.InfoContext(ctx, "a client was not told of a consent", "cause", cut(err.Error(), maxLoggedCause))
+		c.log.InfoContext(ctx, "a client was not told of a consent", "cause", safelog.Cut(err.Error(), safelog.MaxText))
 	}
 }

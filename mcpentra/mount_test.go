@@ -11,6 +11,7 @@ import (
 
 // The server below a prefix, in all the ways that people and gateways do it.
 func TestMounting(t *testing.T) {
+	t.Parallel()
 	const resource = "https://mcp.example.com/a/b/mcp"
 	w := newWorld(t)
 	srv, err := mcpentra.NewServer(resource, w.verifier, mcpentra.WithLogger(w.logger()), mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)))
@@ -38,6 +39,7 @@ func TestMounting(t *testing.T) {
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			base := serve(t, site)
 			good := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
 			if status, _, body := do(t, http.MethodPost, base+"/a/b/mcp", listTools, good); status != http.StatusOK || !strings.Contains(body, "secure_ping") {
@@ -62,6 +64,7 @@ func TestMounting(t *testing.T) {
 
 // A resource without path is the whole site.
 func TestResourceWithoutPath(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	srv, err := mcpentra.NewServer("https://mcp.example.com", w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), mcpentra.WithLogger(w.logger()))
 	must(t, err)
@@ -78,6 +81,7 @@ func TestResourceWithoutPath(t *testing.T) {
 
 // Paths that could not be served are refused at the start.
 func TestPathsThatCannotBe(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, u := range []string{
 		"https://h//mcp", "https://h/a/../mcp", "https://h/a b", "https://h/a/{x}", "https://h/ready", "https://h/a/health",
@@ -119,6 +123,7 @@ func TestPathsThatCannotBe(t *testing.T) {
 // Where a consent ends, the browser is sent on to a page that is there, with the
 // code gone from its address, whatever stands before the server's path.
 func TestConsentLandingUnderEachMounting(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	srv, err := mcpentra.NewServer("https://mcp.example.com/tools/mcp", w.verifier, mcpentra.WithLogger(w.logger()))
 	must(t, err)

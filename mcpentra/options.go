@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
+	"net/netip"
 	"reflect"
-	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
@@ -25,7 +27,7 @@ type config struct {
 	sessions       bool
 	origins        []string
 	hosts          []string
-	proxies        proxies
+	proxies        edge.Proxies
 	limits         Limits
 	access         access
 	states         *seal.Sealer // nil without keys
@@ -33,32 +35,10 @@ type config struct {
 	log            *slog.Logger
 }
 
-// A ToolSet adds its tools to a server. It may also have these methods:
-//
-//   - Configure(*mcp.ServerOptions) is called before the server is made, which is the
-//     only time to set up completions and subscriptions.
-//   - ToolForResource(uri string) string says which of its tools a resource of its
-//     own stands for, by URI or URI template, and "" for all others: a caller who may
-//     not use the tool may not use the resource. It is called for each reading of a URI.
-//
-// A type that wraps a set, or several, hides these methods unless it has them too.
-// The policies of a [Tool] and of blobtool's tools and resources hold all the same.
-// If a set has tools under a policy, and resources that neither ToolForResource nor
-// [WithResourcePolicy] covers, [NewServer] returns an error.
-type ToolSet interface {
-	Register(server *mcp.Server)
-}
-
-type configurer interface {
-	Configure(options *mcp.ServerOptions)
-}
-
-type resourceSet interface {
-	ToolForResource(uri string) string
-}
-
-// WithImplementation sets the name and version by which the server introduces
-// itself. Defaults to this module's.
+// WithImplementation sets the name, title and version by which the server introduces
+// itself to clients; the title, or the name without one, is also the resource_name of the
+// metadata, which clients show to users who sign in. The name defaults to the host of the
+// resource URL, and an empty version is that of the program's main module.
 func WithImplementation(i *mcp.Implementation) Option {
 	return func(c *config) error {
 		if i == nil || i.Name == "" {
@@ -144,7 +124,7 @@ func WithAllowedOrigins(origins ...string) Option {
 	return func(c *config) error {
 		var faults []error
 		for _, o := range origins {
-			origin, err := parseOrigin(o)
+			origin, err := edge.ParseOrigin(o)
 			if err != nil {
 				faults = append(faults, fmt.Errorf("WithAllowedOrigins: %w", err))
 			}
@@ -162,17 +142,33 @@ func WithAllowedHosts(hosts ...string) Option {
 	return func(c *config) error {
 		var faults []error
 		for _, h := range hosts {
-			_, _, err := net.SplitHostPort(h)
-			host, hasPort := hostname(h), err == nil
-			if err := checkHost(host); err != nil || hasPort {
-				if scheme, _, isURL := strings.Cut(h, "://"); isURL {
-					err = fmt.Errorf("leave out %s://", scheme)
-				} else if hasPort {
-					err = errors.New("leave out the port")
-				}
-				faults = append(faults, fmt.Errorf("WithAllowedHosts: %q is not a host name such as mcp-server.internal.example: %w", h, err))
+			host, err := edge.ParseHost(h)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("WithAllowedHosts: %w", err))
 			}
 			c.hosts = append(c.hosts, host)
+		}
+		return errors.Join(faults...)
+	}
+}
+
+// WithTrustedProxies names the networks of the gateways and load balancers in front of
+// the server. Their X-Forwarded-For becomes the client's address in the logs, and their
+// X-Forwarded-Host is checked in place of the Host header. From all other addresses,
+// and without this option, both headers are ignored.
+//
+// A proxy that is named here must set X-Forwarded-Host itself or remove it: one that
+// forwards a client's lets the client choose. The header Forwarded (RFC 7239) is never
+// read, because a proxy that sets one of the two forwards a client's other.
+func WithTrustedProxies(networks ...netip.Prefix) Option {
+	return func(c *config) error {
+		var faults []error
+		for _, n := range networks {
+			network, err := edge.ParseProxy(n)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("WithTrustedProxies: %q is not the network of a proxy, such as 10.0.0.0/24: %w", network, err))
+			}
+			c.proxies = append(c.proxies, network)
 		}
 		return errors.Join(faults...)
 	}
@@ -205,5 +201,65 @@ func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error {
 		c.log = l
 		return nil
+	}
+}
+
+// WithLimits changes the limits. A user is identified by tenant and object id.
+// Requests without a valid token are not counted and cost little: refusing one takes
+// microseconds, and no more than 64 KiB and 5 seconds of its body are read.
+func WithLimits(l Limits) Option {
+	return func(c *config) error {
+		c.limits = l
+		return l.check()
+	}
+}
+
+// WithToolPolicy says what callers of some tools need beyond the verifier's own
+// policy: of the tool with that name, of all tools whose names have the prefix
+// ("blob_*"), or of all tools ("*"). Policies add up: every one that matches must hold, and so must the one
+// that a tool brings along ([Tool]).
+//
+// A caller who lacks a scope is answered 403 insufficient_scope with all scopes
+// that the tool needs, and can come back with them; one who lacks a role, a group
+// or an allowed client is not shown the tool in tools/list and is answered 403
+// when calling it all the same. The metadata advertises the verifier's scopes
+// alone: clients ask for whatever is advertised.
+//
+// [NewServer] returns an error for a pattern that can't match what it seems to say or
+// that matches none of the tools of [WithTools], and for a policy that asks for nothing. Tools added later, by mcp.AddTool, are matched when they are called.
+func WithToolPolicy(pattern string, p entraauth.Policy) Option {
+	return withPolicy("WithToolPolicy", tool, pattern, p)
+}
+
+// WithResourcePolicy is [WithToolPolicy] for resources, by URI: "note://own", or
+// "note://team/*". It holds for each URI that a handler could read as one that
+// matches: decoded once more or not, cleaned, with scheme and host in another case.
+// Resources of a tool set also follow the policies of its tools, if the set says which
+// tool they stand for ([ToolSet]). The tools of blobtool follow the policies of
+// the blobs that they show; a tool of your own must call [MayUseResource].
+func WithResourcePolicy(pattern string, p entraauth.Policy) Option {
+	return withPolicy("WithResourcePolicy", resource, pattern, p)
+}
+
+// WithPromptPolicy is [WithToolPolicy] for prompts.
+func WithPromptPolicy(pattern string, p entraauth.Policy) Option {
+	return withPolicy("WithPromptPolicy", prompt, pattern, p)
+}
+
+func withPolicy(option string, k kind, pattern string, p entraauth.Policy) Option {
+	return func(c *config) error {
+		name := fmt.Sprintf("%s(%q)", option, pattern)
+		parse := resourceuri.ParseNamePattern
+		if k == resource {
+			parse = resourceuri.ParseURIPattern
+		}
+		of, err := parse(pattern)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		} else {
+			rules := c.access.rules(k)
+			*rules = append(*rules, rule{of, p.Clone()}) // even if the policy is invalid: the pattern may be too
+		}
+		return errors.Join(err, checkPolicy(name, p))
 	}
 }

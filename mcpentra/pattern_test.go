@@ -10,75 +10,42 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
-// A pattern that can't match what it seems to say is a fault that names the option,
-// the pattern and the remedy, for tools, prompts and resources alike.
+// A pattern that can't match what it seems to say, or that matches nothing, is a fault
+// that names the option, the pattern and the remedy.
 func TestPatternFaults(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	sets := patternSets(t, w)
-	for pattern, want := range map[string]string{
-		"blob://docs/secret/**":        `write "blob://docs/secret/*"`,
-		"blob://docs/**":               `write "blob://docs/*"`,
-		"blob://docs/*/plan.txt":       `write "blob://docs/*"`,
-		"*.txt":                        `write "*"`,
-		"**":                           `write "*"`,
-		"*/plan":                       `write "*"`,
-		"blob://docs/{+path}":          `write "blob://docs/*"`,
-		"blob://docs/<path>":           `write "blob://docs/*"`,
-		"blob://docs/<path>/*":         `write "blob://docs/*" for all that begin with it, or %3C`,
-		"blob://docs/a>*":              `write "blob://docs/a*" for all that begin with it, or %3E`,
-		"<scheme>://docs/*":            "can't stand in a URI",
-		"blob://docs/{a,b}/*":          `write "blob://docs/*"`,
-		"blob://docs/secret/* ":        "remove it",
-		" blob://docs/secret/*":        "remove it",
-		"blob://docs/secret/*\n":       "remove it",
-		"blob://docs/secret/*\r":       "remove it",
-		"blob://docs/my docs/*":        "%20",
-		"blob://docs/secret/\t*":       "remove it",
-		"blob://docs/secret\u00a0/*":   "remove it",
-		"blob://docs/\u200bsecret/*":   "remove it",
-		"\ufeffblob://docs/secret/*":   "remove it",
-		"blob://docs/secret/\x00*":     "remove it",
-		"blob://docs/\xff*":            "UTF-8",
-		"blob://docs/100%/*":           "%25",
-		"blob://docs/secret%2*":        "%25",
-		"blob://docs/%zz":              "%25",
-		`blob://docs\secret\*`:         "write /",
-		"blob://docs/[ab]/*":           "%5B",
-		"docs/secret/*":                "scheme",
-		"/docs/secret/*":               "scheme",
-		"//docs/secret/*":              "scheme",
-		"secret":                       "scheme",
-		"blob://docs/secret/":          "no such resource",
-		"blob://docs/secret?.txt":      "no such resource",
-		"blob://docs/secret/#*":        "no such resource",
-		"blob://other/*":               "no such resource",
-		"blobs://docs/*":               "no such resource",
-		"note://team/a/b":              "no such resource",
-		"note://team/a/*":              "no such resource",
-		"https://docs/*":               "no such resource",
-		"":                             `"*" matches all`,
-		`"blob://docs/x"`:              "scheme",
-		`"blob://docs/*"`:              "only the last",
-		"blob://docs/secret/*,note://": `write "blob://docs/secret/*"`,
+	for option, row := range map[string]struct {
+		with     func(string, entraauth.Policy) mcpentra.Option
+		patterns map[string]string
+	}{
+		"WithResourcePolicy": {mcpentra.WithResourcePolicy, map[string]string{
+			"blob://docs/secret/**":   `write "blob://docs/secret/*"`,
+			"secret":                  "scheme",
+			"":                        `"*" matches all`,
+			"blob://docs/secret/":     "no such resource",
+			"blob://docs/secret?.txt": "no such resource",
+			"blob://docs/secret/#*":   "no such resource",
+			"blob://other/*":          "no such resource",
+			"blobs://docs/*":          "no such resource",
+			"note://team/a/b":         "no such resource",
+			"note://team/a/*":         "no such resource",
+			"https://docs/*":          "no such resource",
+		}},
+		"WithToolPolicy": {mcpentra.WithToolPolicy, map[string]string{
+			"read_**": `write "read_*"`, "read_blob\n": "remove it", "": `"*" matches all`,
+			"read%5Fblob": "no such", "Read_blob": "no such", "read_blob/": "no such", "read-*": "no such", "r?ad_blob": "no such", "^read": "no such",
+		}},
+		"WithPromptPolicy": {mcpentra.WithPromptPolicy, map[string]string{
+			"dr**": `write "dr*"`, "draft ": "remove it", "": `"*" matches all`,
+			"drift": "no such", "weekly  report": "no such",
+		}},
 	} {
-		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithExchanger(w.exchanger), sets, mcpentra.WithResourcePolicy(pattern, readers))
-		wantFault(t, pattern, err, "WithResourcePolicy("+quoted(pattern)+")", want)
-	}
-	for pattern, want := range map[string]string{
-		"read_**": `write "read_*"`, "*_blob": `write "*"`, "re*_blob": `write "re*"`, "{read,list}_blob": `write "*"`, "read_blob ": "remove it", " read_blob": "remove it",
-		"read_blob\n": "remove it", "read_*\n": "remove it", "read_* ": "remove it", "read_ *": "remove it", "read_\tblob": "remove it", "read\u200b_blob": "remove it",
-		"read%5Fblob": "no such", "Read_blob": "no such", "read_blob/": "no such", "read-*": "no such", "r?ad_blob": "no such", "^read": "no such", "": `"*" matches all`,
-	} {
-		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithExchanger(w.exchanger), sets, mcpentra.WithToolPolicy(pattern, readers))
-		wantFault(t, pattern, err, "WithToolPolicy("+quoted(pattern)+")", want)
-	}
-	for pattern, want := range map[string]string{
-		"dr**": `write "dr*"`, "*ft": `write "*"`, "dr*t": `write "dr*"`, "draft ": "remove it", "draft\n": "remove it", "dra\u00a0ft": "remove it", "draft*\r\n": "remove it",
-		"drift": "no such", "{name}": `write "*"`, "weekly  report": "no such", "": `"*" matches all`,
-	} {
-		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithExchanger(w.exchanger), sets, mcpentra.WithPromptPolicy(pattern, readers))
-		wantFault(t, pattern, err, "WithPromptPolicy("+quoted(pattern)+")", want)
+		for pattern, want := range row.patterns {
+			_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithExchanger(w.exchanger), sets, row.with(pattern, readers))
+			wantFault(t, pattern, err, option+"("+quoted(pattern)+")", want)
+		}
 	}
 }
 
@@ -142,6 +109,7 @@ func (r registers) Register(s *mcp.Server) { r(s) }
 // OpenID scopes are in no access token for an API, and a policy that asks for
 // nothing opens what it seems to close.
 func TestPoliciesOfNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	none := []string{}
 	for name, c := range map[string]struct {

@@ -1,242 +1,79 @@
 package mcpentra
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"maps"
+	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
-
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
 )
 
-// A usage is what a request's answer depends on: the policies that admitted its caller
-// to the things it uses or lists. Whatever is sent for the request, now or when its
-// stream is resumed, goes only to callers who meet them.
-type usage struct {
-	mu       sync.Mutex
-	policies []*entraauth.Policy
-}
-
-// note adds a policy that the caller has met.
-func (u *usage) note(p *entraauth.Policy) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !slices.Contains(u.policies, p) {
-		u.policies = append(u.policies, p)
-	}
-}
-
-// decide returns nil if the caller may have what is sent for the request.
-func (u *usage) decide(id *entraauth.Identity) *denial {
-	u.mu.Lock()
-	policies := slices.Clone(u.policies)
-	u.mu.Unlock()
-	return deny(id, nil, func(show func(*entraauth.Policy)) {
-		for _, p := range policies {
-			show(p)
-		}
+// newEvents returns the store of what can be replayed.
+func newEvents(s *subscriptions) *eventstore.Store {
+	return eventstore.New(eventstore.Options{
+		Begin: func(ctx context.Context, finished func()) eventstore.Audience {
+			c := callOf(ctx)
+			if c == nil {
+				return nil
+			}
+			if c.lease != nil {
+				c.lease.afterwards(finished)
+			}
+			return c.usage
+		},
+		Keep: func(session string, event []byte) bool {
+			uri, isNews := newsOf(event)
+			return !isNews || s.admitsSession(session, uri)
+		},
 	})
 }
 
-// noteUse notes for the context's request that its caller may use the targets.
-func (a *access) noteUse(ctx context.Context, targets ...target) {
-	if x := arrivalOf(ctx); x != nil {
-		for _, t := range targets {
-			a.visit(t, x.usage.note)
-		}
+// Admits implements [eventstore.Audience].
+func (u *usage) Admits(ctx context.Context) bool {
+	var caller *entraauth.Identity
+	if c := callOf(ctx); c != nil {
+		caller = c.caller
 	}
+	return u.decide(caller) == nil
 }
 
-// noteView notes that the answer is what this caller is shown of a list: it depends
-// on all policies.
-func (a *access) noteView(ctx context.Context, id *entraauth.Identity) {
-	x := arrivalOf(ctx)
-	if x == nil {
-		return
+// newsOf returns the resource of which an event has news.
+func newsOf(event []byte) (uri string, ok bool) {
+	const method = "notifications/resources/updated"
+	if !bytes.Contains(event, []byte(method)) {
+		return "", false
 	}
-	for _, rules := range [][]rule{a.tools, a.resources, a.prompts, a.brought.now.Load().tools} {
-		x.usage.noteMet(id, rules)
+	var news struct {
+		Method string `json:"method"`
+		Params struct {
+			URI string `json:"uri"`
+		} `json:"params"`
 	}
+	err := json.Unmarshal(event, &news)
+	return news.Params.URI, err == nil && news.Method == method
 }
 
-// noteResources notes that the answer has what this caller may use of the resources,
-// whatever tool shows them.
-func (a *access) noteResources(ctx context.Context, id *entraauth.Identity) {
-	if x := arrivalOf(ctx); x != nil {
-		x.usage.noteMet(id, a.resources)
-	}
-}
-
-// noteMet notes the policies of the rules that the caller meets.
-func (u *usage) noteMet(id *entraauth.Identity, rules []rule) {
-	for i := range rules {
-		if rules[i].policy.Check(id) == nil {
-			u.note(&rules[i].policy)
-		}
-	}
-}
-
-// replays refuses a caller who may not see a call's answer: the stream of a call made
-// with one token can be resumed with another. The store of events has
-// the last word.
-func (s *Server) replays(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.events != nil && r.Method == http.MethodGet {
-			stream, _, _ := strings.Cut(r.Header.Get("Last-Event-ID"), "_")
-			u := s.events.usageOf(r.Header.Get(sessionHeader), stream)
-			if d := u.decide(entraauth.FromContext(r.Context())); d != nil {
-				s.refuse(w, r, d, func(r *http.Request, status int, e *entraauth.Error) { s.auditRefusal(r, status, e, nil) })
+// replays returns the stage that rejects a caller who may not have a call's answer: a
+// client can resume the stream of a call with another token. Without this stage the
+// answer would be empty; the refusal says what is missing.
+func replays(events *eventstore.Store, f *refuser) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if events == nil || r.Method != http.MethodGet {
+				next.ServeHTTP(w, r)
 				return
 			}
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// A running call owns the messages that its tool sends to the client.
-type running struct {
-	session mcp.Session
-	cancel  context.CancelFunc
-	over    atomic.Bool
-}
-
-type runningKey struct{}
-
-// whileRunning is receiving middleware by which onItsStream knows whether a call
-// still runs, and by which a session's end cancels its calls.
-func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		if strings.HasPrefix(method, "notifications/") { // it has no stream of its own
-			return next(ctx, method, req)
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		call := &running{session: req.GetSession(), cancel: cancel}
-		defer call.over.Store(true)
-		server, _ := call.session.(*mcp.ServerSession)
-		t.mu.Lock()
-		x := t.byServer[server]
-		if x != nil {
-			if x.running == nil {
-				x.running = map[*running]struct{}{}
+			stream, _, _ := strings.Cut(r.Header.Get("Last-Event-ID"), "_")
+			if u, ok := events.Audience(r.Header.Get(sessionHeader), stream).(*usage); ok {
+				if d := u.decide(callOf(r.Context()).caller); d != nil {
+					f.refuse(w, r, d)
+					return
+				}
 			}
-			x.running[call] = struct{}{}
-			if x.ending {
-				cancel()
-			}
-		}
-		t.mu.Unlock()
-		defer func() {
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			if x != nil {
-				delete(x.running, call)
-			}
-		}()
-		return next(context.WithValue(ctx, runningKey{}, call), method, req)
+			next.ServeHTTP(w, r)
+		})
 	}
-}
-
-// cancelCalls cancels what still runs in the session: the SDK would wait for it.
-func (t *sessions) cancelCalls(x *session) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	x.ending = true
-	for call := range x.running {
-		call.cancel()
-	}
-}
-
-// cancelAll cancels what still runs in all sessions.
-func (t *sessions) cancelAll() {
-	t.mu.Lock()
-	all := slices.Collect(maps.Values(t.byServer))
-	t.mu.Unlock()
-	for _, x := range all {
-		t.cancelCalls(x)
-	}
-}
-
-var errCallOver = errors.New("the call is over: nothing can be sent to its client")
-
-// onItsStream is sending middleware. The SDK finds a call's stream by the call's id,
-// which may by now be another call's: what a tool sends after its end must not go to
-// that one's caller. And of what it asks its client, the answer must come from a
-// caller who may make the call.
-func (s *Server) onItsStream(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		call, ok := ctx.Value(runningKey{}).(*running)
-		if !ok || call.session != req.GetSession() {
-			return next(ctx, method, req)
-		}
-		if call.over.Load() {
-			return nil, errCallOver
-		}
-		if server, ok := req.GetSession().(*mcp.ServerSession); ok && !strings.HasPrefix(method, "notifications/") {
-			defer s.sessions.asks(server, arrivalOf(ctx))()
-		}
-		return next(ctx, method, req)
-	}
-}
-
-// asks notes that a request of the session asks its client, until it has an answer.
-func (t *sessions) asks(server *mcp.ServerSession, a *arrival) (answered func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	x := t.byServer[server]
-	if x == nil || a == nil {
-		return func() {}
-	}
-	if x.asking == nil {
-		x.asking = map[*usage]int{}
-	}
-	x.asking[a.usage]++
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if x.asking[a.usage]--; x.asking[a.usage] == 0 {
-			delete(x.asking, a.usage)
-		}
-	}
-}
-
-// mayAnswer returns why the caller may not answer what the session asks its client.
-// Whose question it is, the body does not say; so it is refused to a caller who may
-// not make any one of the calls that wait for an answer.
-func (s *Server) mayAnswer(r *http.Request, body []byte) *denial {
-	id := r.Header.Get(sessionHeader)
-	if id == "" || !answersIn(body) {
-		return nil
-	}
-	s.sessions.mu.Lock()
-	var waiting []*usage
-	if x := s.sessions.byID[id]; x != nil {
-		for u := range x.asking {
-			waiting = append(waiting, u)
-		}
-	}
-	s.sessions.mu.Unlock()
-	for _, u := range waiting {
-		if d := u.decide(entraauth.FromContext(r.Context())); d != nil {
-			return d
-		}
-	}
-	return nil
-}
-
-// answersIn reports whether the body has a message that is not a request: one
-// without method.
-func answersIn(body []byte) bool {
-	for message := range messagesOf(body) {
-		if method, _ := envelope(body, message); method == "" {
-			return true
-		}
-	}
-	return false
 }

@@ -17,6 +17,7 @@ var eventID = regexp.MustCompile(`(?m)^id: (\S+)`)
 
 // A stream that broke is resumed by its user, and by nobody else.
 func TestResumeStream(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithSessions())
 	resumed := make(chan struct{})
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "slow"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {

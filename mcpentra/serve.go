@@ -2,24 +2,14 @@ package mcpentra
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/url"
-	"strings"
 	"time"
-)
 
-// The bounds of [Server.Serve] on connections, besides [Limits].
-const (
-	headerTimeout = 10 * time.Second // for a request's header to arrive
-	idleTimeout   = 2 * time.Minute  // between requests
-	// maxHeaderBytes has room for the largest token that is judged, 64 KiB; what
-	// is larger is answered 431.
-	maxHeaderBytes = 128 << 10
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 // ListenAndServe listens on the TCP address, such as ":8000", and calls
@@ -40,82 +30,65 @@ func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
 // It logs its address, tenant, app and configuration, and fetches the tenant's keys at
 // once, so that a problem with them is in the log before the first user arrives.
 //
-// It bounds connections as an http.Server in production should: 10 seconds for a header of at most 128 KiB, 2 minutes between requests;
-// TCP keep-alive, which listeners of package net have on, ends those whose other
-// end is gone. For TLS, wrap the listener with crypto/tls.NewListener.
+// It bounds connections as an http.Server in production should: 10 seconds for a header
+// of at most 128 KiB, 2 minutes between requests; TCP keep-alive, which listeners of
+// package net have on, ends those whose other end is gone. For TLS, use [Server.ServeTLS].
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	server := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(connectionLog{s.log}, "", 0),
+	return s.run(ctx, l, nil)
+}
+
+// ServeTLS is Serve over TLS 1.2 or newer, with HTTP/2. getCertificate is called for
+// each handshake, as that of [tls.Config]: so a renewed certificate is used at once, and
+// no connection is lost. [CertificateFiles] returns one for files;
+// golang.org/x/crypto/acme/autocert and SPIFFE libraries have their own.
+func (s *Server) ServeTLS(ctx context.Context, l net.Listener, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
+	if getCertificate == nil {
+		return errors.New("mcpentra: ServeTLS: getCertificate is nil; pass a function, such as CertificateFiles returns, or call Serve")
 	}
-	s.log.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{slog.String("address", l.Addr().String())}, s.description...)...)
+	return s.run(ctx, l, getCertificate)
+}
+
+func (s *Server) run(ctx context.Context, l net.Listener, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
+	s.stages.log.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{slog.String("address", l.Addr().String()), slog.Bool("tls", getCertificate != nil)}, s.description...)...)
 	fetching, stopFetching := context.WithCancel(ctx)
 	defer stopFetching()
-	go func() { _ = s.verifier.Ready(fetching) }() // the verifier logs what is wrong
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("mcpentra: serving ended: %w", err)
-	case <-ctx.Done():
-	}
-	s.log.InfoContext(ctx, "draining", "at_most", s.limits.DrainTimeout)
-	s.Drain()
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.DrainTimeout)
-	defer cancel()
-	if err := server.Shutdown(deadline); err != nil {
-		s.log.WarnContext(ctx, "calls under way are cut off", "error", err)
-		_ = server.Close()
+	go func() { _ = s.stages.verifier.Ready(fetching) }() // the verifier logs what is wrong
+	server := edge.Server{Handler: s, Log: s.stages.log.Logger, Drain: s.stages.drain, DrainTimeout: s.stages.limits.DrainTimeout, GetCertificate: getCertificate}
+	if err := server.Serve(ctx, l); err != nil {
+		return fmt.Errorf("mcpentra: %w", err)
 	}
 	s.endSessions()
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("mcpentra: serving ended: %w", err)
-	}
 	return nil
 }
 
-// A connectionLog receives what net/http logs: mostly what unauthenticated clients do to
-// connections, and now and then that the process can't accept any.
-type connectionLog struct{ log *slog.Logger }
-
-// Write implements [io.Writer].
-func (l connectionLog) Write(p []byte) (int, error) {
-	text, level := strings.TrimSpace(string(p)), slog.LevelDebug
-	if strings.HasPrefix(text, "http: Accept error") || strings.HasPrefix(text, "http: panic") { // out of files, for one
-		level = slog.LevelError
+// CertificateFiles returns a getCertificate for [Server.ServeTLS]: the certificate in
+// the PEM file certFile, which may have intermediate certificates after it, with the key
+// in keyFile. The files must hold a pair at the start. They are read again during
+// handshakes, every 5 seconds at most, and a new pair is used from then on: Kubernetes'
+// secrets and files that are written one after the other both work. While the files
+// can't be read or don't match, the last good pair is served, and an ERROR is logged; so
+// is a certificate that has expired. A nil log means [slog.Default].
+func CertificateFiles(certFile, keyFile string, log *slog.Logger) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	if log == nil {
+		log = slog.Default()
 	}
-	l.log.Log(context.Background(), level, text)
-	return len(p), nil
+	c, err := edge.LoadCertificate(certFile, keyFile, log)
+	if err != nil {
+		return nil, fmt.Errorf("mcpentra: CertificateFiles: %w", err)
+	}
+	return c.Get, nil
 }
 
-// describe is what the log says of the server at its start.
-func describe(resource *url.URL, c *config, s *Server) []slog.Attr {
-	app := s.verifier.Registration()
-	tenants := strings.Join(app.Tenants, " ")
-	if app.AnyTenant {
-		tenants += " and any organization"
-	}
-	networks := make([]string, len(c.proxies))
-	for i, n := range c.proxies {
-		networks[i] = n.String()
-	}
-	return []slog.Attr{
-		slog.String("version", Version), slog.String("url", resource.String()),
-		slog.String("tenant", tenants), slog.String("app", app.ClientID), slog.String("authority", app.AuthorityHost),
-		slog.Bool("sessions", c.sessions), slog.Bool("on_behalf_of", c.exchanger != nil), slog.Bool("consent_state", c.states != nil),
-		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.brought.now.Load().tools)),
-		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
-		slog.Float64("requests_per_second", s.limits.RequestsPerSecond), slog.Int("concurrent", s.limits.Concurrent), slog.Int64("body_bytes", s.limits.BodyBytes),
-	}
-}
+// Drain prepares for the end: /ready answers 503 from now on, and streams that
+// would stay open end as soon as no call is under way. Calls are still answered. Drain
+// does not wait. [Server.Serve] calls it; an http.Server of your own does with
+// RegisterOnShutdown(srv.Drain).
+func (s *Server) Drain() { s.stages.drain.Begin() }
 
-// endSessions ends what WithSessions has left. The SDK waits for calls that
-// are still under way, so this does not wait for all of them.
+// endSessions ends what WithSessions has left. The SDK waits for calls that are still
+// under way, so this does not wait for all of them.
 func (s *Server) endSessions() {
-	s.sessions.cancelAll()
+	s.stages.sessions.cancelAll()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -51,26 +51,15 @@ func startServing(t *testing.T, opts ...mcpentra.Option) *running {
 // stopped waits for Serve to end.
 func (r *running) stopped(t *testing.T) error {
 	t.Helper()
-	select {
-	case err, running := <-r.served:
-		if !running {
-			t.Fatal("asked twice")
-		}
-		return err
-	case <-time.After(20 * time.Second):
-		t.Fatal("Serve does not end")
-		return nil
+	err, running := <-r.served
+	if !running {
+		t.Fatal("asked twice")
 	}
-}
-
-// untilDraining waits until the server has been told to stop and knows it.
-func (r *running) untilDraining() {
-	for !strings.Contains(r.log.String(), "draining") {
-		time.Sleep(time.Millisecond)
-	}
+	return err
 }
 
 func TestDrainLetsCallsEnd(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{"2026-07-28", "2025-11-25"} {
 		var opts []mcpentra.Option
 		if protocol == "2025-11-25" {
@@ -96,7 +85,7 @@ func TestDrainLetsCallsEnd(t *testing.T) {
 		})
 		<-x.begun
 		r.stop()
-		r.untilDraining()
+		r.log.await(t, "draining")
 		select {
 		case err := <-r.served:
 			t.Fatalf("%s: Serve has ended before the call: %v", protocol, err)
@@ -136,6 +125,7 @@ func (s *streamOpened) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestDrainCutsOffWhatTakesTooLong(t *testing.T) {
+	t.Parallel()
 	r := startServing(t, mcpentra.WithLimits(mcpentra.Limits{DrainTimeout: 50 * time.Millisecond}))
 	x := addWaiting(r.world)
 	s := r.connect(t, r.token(r.alice), "2026-07-28")
@@ -161,6 +151,7 @@ func TestDrainCutsOffWhatTakesTooLong(t *testing.T) {
 
 // Streams have no end of their own: draining ends them, and new ones are refused.
 func TestDrainEndsStreams(t *testing.T) {
+	t.Parallel()
 	r := startServing(t, mcpentra.WithSessions())
 	token := r.token(r.alice)
 	_, header, _ := r.post(t, initialize, map[string]string{"Authorization": "Bearer " + token})
@@ -191,6 +182,7 @@ func TestDrainEndsStreams(t *testing.T) {
 
 // The stream of 2026-07-28 is a POST.
 func TestDrainEndsSubscriptions(t *testing.T) {
+	t.Parallel()
 	r := startServing(t)
 	s := r.connect(t, r.token(r.alice), "2026-07-28")
 	var wg sync.WaitGroup
@@ -222,6 +214,7 @@ func TestDrainEndsSubscriptions(t *testing.T) {
 
 // A server of one's own drains with one line.
 func TestDrainInAServerOfOnesOwn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
@@ -245,6 +238,7 @@ func TestDrainInAServerOfOnesOwn(t *testing.T) {
 }
 
 func TestServeOnAClosedListener(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
@@ -274,6 +268,7 @@ func TestHugeHeader(t *testing.T) {
 // What is served is one line at the start; and the tenant's keys are fetched before
 // anybody asks.
 func TestServeSaysWhatIsOn(t *testing.T) {
+	t.Parallel()
 	r := startServing(t, mcpentra.WithToolPolicy("secure_ping", entraauth.Policy{Scopes: []string{"access_as_user"}}),
 		mcpentra.WithAllowedOrigins("https://app.example.com"), mcpentra.WithAllowedHosts("inner.example"), mcpentra.WithLimits(mcpentra.Limits{Concurrent: 7}))
 	do(t, http.MethodGet, r.base+"/health", "", nil)
@@ -298,6 +293,7 @@ func TestServeSaysWhatIsOn(t *testing.T) {
 
 // A server that nobody has called yet has asked for the keys.
 func TestServeFetchesKeys(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: http.StatusInternalServerError})
 	srv, err := mcpentra.NewServer(resourceURL, w.newVerifier(t), mcpentra.WithLogger(w.logger()))

@@ -8,24 +8,19 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
-	"github.com/mcpentra/mcp-entra-go/internal/arguments"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
-	"github.com/mcpentra/mcp-entra-go/obo"
 )
-
-// Version is this module's version, by which a server introduces itself.
-const Version = "0.1.0"
-
-// sessionTimeout ends idle sessions.
-const sessionTimeout = 30 * time.Minute
 
 // A Server is an MCP server whose every call is made by a verified caller. It
 // is an http.Handler that serves
@@ -47,31 +42,15 @@ const sessionTimeout = 30 * time.Minute
 type Server struct {
 	mcp         *mcp.Server
 	handler     http.Handler
-	verifier    *entraauth.Verifier
-	exchanger   *obo.Exchanger // nil without WithExchanger
-	metadataURL string         // of the protected resource, for challenges
-	access      access
-	states      *seal.Sealer // nil without keys
-	cursors     *seal.Sealer
-	waiting     waiting
-	limits      Limits
-	users       *users
-	sessions    *sessions
-	streams     *streams
-	events      *events // nil without sessions
-	drain       *drain
-	description []slog.Attr       // of the line at its start
-	unsubscribe mcp.MethodHandler // of the SDK
-	log         *slog.Logger
-
-	primingDelay time.Duration
+	stages      *stages
+	description []slog.Attr // of the line at its start
 }
 
 // NewServer assembles a server. resourceURL is the URL that clients are given,
 // such as "https://mcp.example.com/mcp": https, or http on a loopback host; no
 // trailing slash. All faults are reported at once.
 func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Server, error) {
-	c := config{implementation: &mcp.Implementation{Name: "mcp-entra-go", Version: Version}, access: access{brought: newBrought()}}
+	var c config
 	var faults []error
 	resource, err := parseResource(resourceURL)
 	if err != nil {
@@ -90,37 +69,70 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if c.log == nil {
 		c.log = slog.Default()
 	}
-	c.log = slog.New(bounded{c.log.Handler()})
+	c.log = slog.New(safelog.NewHandler(c.log.Handler()))
+	c.implementation = introduction(c.implementation, resource)
 	faults = append(faults, checkPairing(v, c.exchanger))
 	server, err := newMCPServer(&c)
 	faults = append(faults, err)
 	registered := &catalog{}
 	server.AddReceivingMiddleware(registered.resolve) // innermost: sees what is registered
-	toolset.Attend(server, c.access.brought)
-	err = attempt("WithTools", func() { faults = append(faults, c.assemble(server, registered)) })
+	sets := newRegistry(&c.access, c.implementation)
+	toolset.Attend(server, sets)
+	err = attempt("WithTools", func() { faults = append(faults, c.assemble(server, sets, registered)) })
 	faults = append(faults, err)
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
-	s := &Server{
-		verifier: v, exchanger: c.exchanger, log: c.log, mcp: server, metadataURL: metadataURL(resource), limits: c.limits.withDefaults(),
-		access: c.access, states: c.states, cursors: cmp.Or(c.cursors, seal.Random(cursorPurpose)), drain: newDrain(), primingDelay: primingDelay,
+	stages := newStages(v, resource, &c)
+	server.AddReceivingMiddleware(stages.receive)
+	server.AddSendingMiddleware(stages.sessions.whileRunning, stages.subscriptions.onlyToAdmitted)
+	return &Server{
+		mcp: server, stages: stages, description: describe(resource, v, &c),
+		handler: routes(resource, stages, endpoint(server, stages), c.implementation),
+	}, nil
+}
+
+// newStages makes all stages. What it makes first, the rest uses.
+func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *stages {
+	limits := c.limits.withDefaults()
+	log := &requestLog{c.log, c.sessions}
+	refuser := &refuser{log, v, metadataURL(resource)}
+	consent := &consent{states: c.states, exchanger: c.exchanger, log: c.log}
+	streams := newStreams(v.Recheck)
+	subscriptions := &subscriptions{streams: streams, access: &c.access}
+	subscriptions.sessions = newSessions(limits, func(x *session) {
+		consent.waiting.drop(x.user, x.server)
+		for uri := range x.uris {
+			subscriptions.end(x, uri)
+		}
+	})
+	s := &stages{
+		proxies: c.proxies, limits: limits, log: log, refuser: refuser, hosts: newHostCheck(resource, c), verifier: v, drain: edge.NewDrain(),
+		admission: &admission{newUsers(limits, time.Now), limits, refuser, c.sessions},
+		sessions:  subscriptions.sessions, streams: streams, subscriptions: subscriptions,
+		policies: &policyCheck{&c.access, refuser, subscriptions.sessions, cmp.Or(c.cursors, seal.Random(cursorPurpose)), primingDelay},
+		speaker:  &speaker{log, refuser, rpcwire.NewIDs()},
+		consent:  consent, failures: &failures{refuser, consent}, lending: &lending{exchanger: c.exchanger, log: c.log},
 	}
-	s.users = newUsers(s.limits, time.Now, s.reject)
-	s.sessions = newSessions(s.limits, s.reject, s.sessionEnded)
-	s.streams = newStreams(v.Recheck)
-	// Outside whatever middleware the sets have added: theirs knows the caller.
-	chain := []mcp.Middleware{mcpauth.Receive, arrived, s.observe}
 	if c.sessions {
-		chain = append(chain, s.users.counted, smallIfKept, s.sessions.bound)
-	} else {
-		chain = append(chain, smallIfKept)
+		s.events = newEvents(subscriptions)
 	}
-	s.mcp.AddReceivingMiddleware(append(chain, s.sessions.whileRunning, s.authorize, s.subscribe, s.resume, s.conclude, s.withCredential(c.exchanger), arguments.WithoutNulls(nil))...)
-	s.mcp.AddSendingMiddleware(s.onItsStream, s.onlyToAdmitted)
-	s.handler = s.routes(resource, &c)
-	s.description = describe(resource, &c, s)
-	return s, nil
+	return s
+}
+
+// endpoint is the SDK's handler behind the stages.
+func endpoint(server *mcp.Server, s *stages) http.Handler {
+	options := &mcp.StreamableHTTPOptions{
+		Stateless:                    !s.log.sessions,
+		SessionTimeout:               sessionTimeout,
+		MaxRequestBodyBytes:          -1, // readBody has read it
+		PropagateRequestCancellation: true,
+		DisableLocalhostProtection:   true, // the host check knows the public name
+	}
+	if s.events != nil {
+		options.EventStore = s.events
+	}
+	return through(s.ofEndpoint(), mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, options))
 }
 
 // newMCPServer makes the SDK's server from the options of all who have some. There
@@ -129,7 +141,7 @@ func newMCPServer(c *config) (server *mcp.Server, err error) {
 	var o mcp.ServerOptions
 	var faults []error
 	for i, set := range c.tools {
-		if conf, ok := set.(configurer); ok {
+		if conf, ok := set.(Configurer); ok {
 			faults = append(faults, attempt(fmt.Sprintf("WithTools: tool set %d (%T): Configure", i, set), func() { conf.Configure(&o) }))
 		}
 	}
@@ -161,87 +173,42 @@ func (s *Server) MCP() *mcp.Server { return s.mcp }
 // ServeHTTP serves the paths that [Server] lists.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-func (s *Server) routes(resource *url.URL, c *config) http.Handler {
-	var resume mcp.EventStore
-	if c.sessions {
-		s.events = newEvents()
-		s.events.admits = s.admitsSession
-		resume = s.events
+// describe is what the log says of the server at its start.
+func describe(resource *url.URL, v *entraauth.Verifier, c *config) []slog.Attr {
+	app, limits := v.Registration(), c.limits.withDefaults()
+	tenants := strings.Join(app.Tenants, " ")
+	if app.AnyTenant {
+		tenants += " and any organization"
 	}
-	stream := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{
-		EventStore:                   resume,
-		Stateless:                    !c.sessions,
-		SessionTimeout:               sessionTimeout,
-		MaxRequestBodyBytes:          s.limits.BodyBytes,
-		PropagateRequestCancellation: true,
-		DisableLocalhostProtection:   true, // gate checks Host, and knows the public one
-	})
-	outer := &entraauth.BearerCheck{
-		ResourceMetadata: s.metadataURL, WriteBody: mcpauth.WriteBody,
-		OnRefusal: func(r *http.Request, status int, e *entraauth.Error) { s.auditRefusal(r, status, e, nil) },
+	networks := make([]string, len(c.proxies))
+	for i, n := range c.proxies {
+		networks[i] = n.String()
 	}
-	protected := http.NewServeMux()
-	protected.HandleFunc("GET "+consentPath, s.landing)
-	endpoint := mcpauth.Bridge(carry(s.speak(stream)))
-	endpoint = s.users.messages(s.drain.watch(s.reject, s.watchStreams(s.replays(s.guard(endpoint)))))
-	if c.sessions {
-		small := s.limits
-		small.BodyBytes = min(small.BodyBytes, maxInitialize)
-		endpoint = s.sessions.owned(s.users.readBody(small, endpoint), s.users.readBody(s.limits, endpoint))
-	} else {
-		endpoint = s.users.readBody(s.limits, endpoint)
-	}
-	endpoint = s.verifier.Middleware(outer)(s.users.limit(s.formed(c.sessions, endpoint)))
-	for _, path := range remainders(resource.Path) {
-		handleBoth(protected, path, endpoint)
-	}
-	metadata := protectedResource(resource, s.verifier, c.implementation)
-	handleBoth(protected, wellKnown, metadata)
-	if resource.Path != "" {
-		handleBoth(protected, wellKnown+resource.Path, metadata)
-	}
-	protected.Handle("/", s.notFound(resource))
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", s.health) // probes come by IP address: outside the Host check
-	mux.HandleFunc("GET /ready", s.ready)
-	mux.Handle("/", s.newGate(resource, c).protect(protected))
-	return s.receive(c.proxies, s.limits, mux)
-}
-
-// sessionEnded lets go what was kept for a session.
-func (s *Server) sessionEnded(x *session) {
-	s.waiting.drop(x.user, x.server)
-	for uri := range x.uris {
-		s.endSubscription(x, uri)
+	return []slog.Attr{
+		slog.String("name", c.implementation.Name), slog.String("version", c.implementation.Version), slog.String("url", resource.String()),
+		slog.String("tenant", tenants), slog.String("app", app.ClientID), slog.String("authority", app.AuthorityHost),
+		slog.Bool("sessions", c.sessions), slog.Bool("on_behalf_of", c.exchanger != nil), slog.Bool("consent_state", c.states != nil),
+		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.broughtNow().tools)),
+		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
+		slog.Float64("requests_per_second", limits.RequestsPerSecond), slog.Int("concurrent", limits.Concurrent), slog.Int64("body_bytes", limits.BodyBytes),
 	}
 }
 
-// remainders returns what can be left of the path when segments are taken off
-// its front, itself first.
-func remainders(path string) []string {
-	all := []string{path}
-	for path != "" {
-		_, rest, found := strings.Cut(path[1:], "/")
-		path = ""
-		if found {
-			path = "/" + rest
+// introduction returns how the server introduces itself: as the operator says, and else by
+// its host and the version of the program's main module. resource is nil if it is invalid.
+func introduction(given *mcp.Implementation, resource *url.URL) *mcp.Implementation {
+	i := &mcp.Implementation{}
+	if given != nil {
+		*i = *given
+	}
+	if i.Name == "" && resource != nil {
+		i.Name = resource.Hostname()
+	}
+	if i.Version == "" {
+		i.Version = "(devel)"
+		if build, ok := debug.ReadBuildInfo(); ok && build.Main.Version != "" {
+			i.Version = build.Main.Version
 		}
-		all = append(all, path)
 	}
-	return all
-}
-
-// handleBoth serves the path with and without a slash at its end: people and
-// clients add one, and a redirect would lose the request's body or its token.
-func handleBoth(mux *http.ServeMux, path string, h http.Handler) {
-	if path != "" {
-		mux.Handle(path, h)
-	}
-	mux.Handle(path+"/{$}", h)
-}
-
-// notFound answers requests for a path where there is nothing, with the one to use.
-func (s *Server) notFound(resource *url.URL) http.Handler {
-	why := rejection{http.StatusNotFound, codeBadRequest, "path_not_found", "There is nothing at this path: this server's MCP endpoint is " + resource.String()}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.reject(w, r, why) })
+	return i
 }

@@ -2,86 +2,80 @@ package mcpentra
 
 import (
 	"context"
-	"net/http"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 )
 
-const sessionHeader = "Mcp-Session-Id"
+const (
+	sessionHeader = "Mcp-Session-Id"
+	// sessionTimeout ends idle sessions.
+	sessionTimeout = 30 * time.Minute
+)
 
-// sessions are the sessions of all users, and the streams of protocol 2026-07-28,
-// which are sessions for the SDK. They live on when a client leaves without a word,
-// so they are bounded for each user and for the process.
+// sessions are the sessions of all users, and the streams of protocol 2026-07-28, which
+// the SDK treats as sessions. They outlive clients that leave without ending them, so
+// they are bounded for each user and for the process.
 type sessions struct {
 	limits Limits
-	reject rejecter
-	ended  func(*session) // is told, without the lock
+	ended  func(*session) // called without the lock
 
 	mu       sync.Mutex
 	byID     map[string]*session
 	byUser   map[string][]*session // oldest first; without streams of 2026-07-28
 	byServer map[*mcp.ServerSession]*session
-	uris     map[string]int // that a user is subscribed to, in all sessions
+	uris     map[string]int // how many each user is subscribed to, in all sessions
 }
 
-// A session belongs to a user with one client application. It is guarded by the
-// table's lock.
+// A session belongs to a user of one client application. It is guarded by the lock of
+// sessions.
 type session struct {
 	id           string // "" for a stream of protocol 2026-07-28
 	user, client string
 	server       *mcp.ServerSession
-	latest       *entraauth.Identity // of the latest request; nil for a session that did not come by HTTP
-	stream       *entraauth.Identity // of the request that opened the stream of server messages, if it is open
-	uris         map[string]bool     // subscribed to
-	listening    int                 // to how many URIs, by subscriptions/listen
+	latest       *entraauth.Identity // caller of the latest request; nil for a session that did not come by HTTP
+	stream       *entraauth.Identity // caller who opened the stream of server messages; nil if it is not open
+	uris         map[string]bool     // that it is subscribed to
+	listening    int                 // how many URIs subscriptions/listen has
 	running      map[*running]struct{}
-	ending       bool // its calls are cancelled, also those that begin now
+	ending       bool // its calls are canceled, including those that begin now
 	requests     int  // HTTP requests under way
 	idle         *time.Timer
-	asking       map[*usage]int // of the requests that wait for an answer of the client
+	asking       map[*usage]int // of calls that wait for an answer of the client
 }
 
-func newSessions(l Limits, reject rejecter, ended func(*session)) *sessions {
+// running is what a message has while its handler runs: the right to send messages on
+// its stream.
+type running struct {
+	server  *mcp.ServerSession // nil unless it runs
+	session *session           // nil without one
+	cancel  context.CancelFunc // nil without a session
+	over    atomic.Bool
+}
+
+// A subscribing is what a message has that subscribes.
+type subscribing struct {
+	session *session
+	isNew   bool   // the URI of resources/subscribe
+	stop    func() // ends the stream of subscriptions/listen; nil for others
+}
+
+func newSessions(l Limits, ended func(*session)) *sessions {
 	return &sessions{
-		limits: l, reject: reject, ended: ended, byID: map[string]*session{}, byUser: map[string][]*session{},
+		limits: l, ended: ended, byID: map[string]*session{}, byUser: map[string][]*session{},
 		byServer: map[*mcp.ServerSession]*session{}, uris: map[string]int{},
 	}
 }
 
-// owned lets requests through to the caller's own sessions, and passes those without a
-// session to begin. Any other session does not exist for the caller, who can't find out
-// which ones do. It belongs inside the verifier's middleware.
-func (t *sessions) owned(begin, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get(sessionHeader)
-		if id == "" {
-			begin.ServeHTTP(w, r)
-			return
-		}
-		s := t.find(id, entraauth.FromContext(r.Context()))
-		if s == nil {
-			t.reject(w, r, sessionNotFound)
-			return
-		}
-		defer t.serving(s)()
-		if r.Method == http.MethodDelete {
-			t.cancelCalls(s)
-			defer t.end(s)
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// serving notes an HTTP request of the session. When it has had none for long, its calls
-// are cancelled: the SDK ends the session then, and would wait for them.
+// serving notes an HTTP request of the session. If it has had none for sessionTimeout, its
+// calls are canceled: the SDK ends the session then, and would wait for them.
 func (t *sessions) serving(s *session) (over func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -109,47 +103,11 @@ func (t *sessions) find(id string, caller *entraauth.Identity) *session {
 	return s
 }
 
-// bound is receiving middleware, inside the one that identifies the caller: it notes who
-// begins a session and whom the session then acts for.
-func (t *sessions) bound(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		server, ok := req.GetSession().(*mcp.ServerSession)
-		id := entraauth.FromContext(ctx)
-		if !ok || id == nil { // not by HTTP
-			return next(ctx, method, req)
-		}
-		if method != "initialize" {
-			t.seen(server, id)
-			return next(ctx, method, req)
-		}
-		t.mu.Lock()
-		begun := t.byServer[server] != nil
-		t.mu.Unlock()
-		if begun {
-			return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "The session has begun already: initialize is for new ones, without Mcp-Session-Id"}
-		}
-		if !t.begin(id, server) {
-			return nil, refuseBusy(ctx)
-		}
-		return next(ctx, method, req)
-	}
-}
-
-// refuseBusy makes 503 the answer, and returns the error for when it is too late for that.
-func refuseBusy(ctx context.Context) error {
-	e := &jsonrpc.Error{Code: codeUnavailable, Message: "This server has as many sessions as it can hold: try again later"}
-	answerTo(ctx).refuse(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Retry-After", "60")
-		mcpauth.WriteRefusal(w, r, http.StatusServiceUnavailable, int(e.Code), "too_many_sessions", e.Message)
-	})
-	return e
-}
-
-// begin notes a new session, and reports whether there is room for it. If the user has
-// one too many, the oldest ends: its client gets 404 and begins another.
+// begin notes a new session, and reports whether there is room for it. If the user has too
+// many, the oldest one ends: its client gets 404 and begins another.
 func (t *sessions) begin(id *entraauth.Identity, server *mcp.ServerSession) bool {
 	t.mu.Lock()
-	if t.byServer[server] != nil || server.ID() == "" { // a second initialize, which the SDK refuses; or for this request alone
+	if t.byServer[server] != nil || server.ID() == "" { // a second initialize, which the SDK rejects, or a session of this request alone
 		t.mu.Unlock()
 		return true
 	}
@@ -166,7 +124,7 @@ func (t *sessions) begin(id *entraauth.Identity, server *mcp.ServerSession) bool
 	if oldest != nil {
 		t.ended(oldest)
 		t.cancelCalls(oldest)
-		go func() { _ = oldest.server.Close() }() // it waits for calls that are under way
+		go func() { _ = oldest.server.Close() }() // which waits for calls under way
 	}
 	if !ok {
 		return false
@@ -178,9 +136,9 @@ func (t *sessions) begin(id *entraauth.Identity, server *mcp.ServerSession) bool
 	return true
 }
 
-// makeRoom returns the session that has to end for another of the user's, if any.
-// The user's own comes first. Where the process has no more room, it is taken from
-// whoever has most, as long as they keep no fewer than the user then has.
+// makeRoom returns the session that must end to make room for another of the user, if any:
+// the user's own oldest or, if the process has no more room, the oldest of the user with
+// the most, who must keep at least as many as this user then has.
 func (t *sessions) makeRoom(user string) (oldest *session, ok bool) {
 	own := t.byUser[user]
 	if len(own) >= t.limits.Sessions {
@@ -201,7 +159,7 @@ func (t *sessions) makeRoom(user string) (oldest *session, ok bool) {
 	return most[0], true
 }
 
-// seen notes the caller of a request in a session: the latest counts.
+// seen notes the latest caller of a session.
 func (t *sessions) seen(server *mcp.ServerSession, id *entraauth.Identity) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -210,7 +168,7 @@ func (t *sessions) seen(server *mcp.ServerSession, id *entraauth.Identity) {
 	}
 }
 
-// end forgets a session and what is kept for it.
+// end removes a session and what is kept for it.
 func (t *sessions) end(s *session) {
 	t.mu.Lock()
 	known := s != nil && t.byServer[s.server] == s
@@ -223,7 +181,7 @@ func (t *sessions) end(s *session) {
 	}
 }
 
-// remove is the part of end that needs the lock.
+// remove is end without the callback. The caller holds the lock.
 func (t *sessions) remove(s *session) {
 	delete(t.byServer, s.server)
 	if s.idle != nil {
@@ -235,4 +193,104 @@ func (t *sessions) remove(s *session) {
 		delete(t.byUser, s.user)
 	}
 	t.giveURIs(s.user, len(s.uris)+s.listening)
+}
+
+// streaming notes who opened the session's stream of server messages, until it ends.
+func (t *sessions) streaming(id string, caller *entraauth.Identity) (ended func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x := t.byID[id]
+	if x == nil {
+		return func() {}
+	}
+	x.latest = caller
+	if x.stream != nil {
+		return func() {} // the SDK rejects a second one
+	}
+	x.stream = caller
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		x.stream = nil
+	}
+}
+
+// local notes a session that did not come by HTTP and has no caller.
+func (t *sessions) local(server *mcp.ServerSession) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byServer[server] != nil {
+		return
+	}
+	x := &session{server: server}
+	t.byServer[server] = x
+	go func() {
+		_ = server.Wait()
+		t.end(x)
+	}()
+}
+
+func (t *sessions) has(x *session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byServer[x.server] == x
+}
+
+// callers returns the callers of the session's latest request and of its stream of server
+// messages.
+func (t *sessions) callers(server *mcp.ServerSession) (latest, stream *entraauth.Identity, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x := t.byServer[server]
+	if x == nil {
+		return nil, nil, false
+	}
+	return x.latest, x.stream, true
+}
+
+// cancelCalls cancels what runs in the session, for which the SDK would wait.
+func (t *sessions) cancelCalls(x *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x.ending = true
+	for call := range x.running {
+		call.cancel()
+	}
+}
+
+// cancelAll cancels what runs in all sessions.
+func (t *sessions) cancelAll() {
+	t.mu.Lock()
+	all := slices.Collect(maps.Values(t.byServer))
+	t.mu.Unlock()
+	for _, x := range all {
+		t.cancelCalls(x)
+	}
+}
+
+// asks notes that a call of the session asks the client, until the client has answered.
+func (t *sessions) asks(x *session, u *usage) (answered func()) {
+	if x == nil {
+		return func() {}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if x.asking == nil {
+		x.asking = map[*usage]int{}
+	}
+	x.asking[u]++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if x.asking[u]--; x.asking[u] == 0 {
+			delete(x.asking, u)
+		}
+	}
+}
+
+// giveURIs notes that a user is subscribed to n fewer. The caller holds the lock.
+func (t *sessions) giveURIs(user string, n int) {
+	if t.uris[user] -= n; t.uris[user] <= 0 {
+		delete(t.uris, user)
+	}
 }

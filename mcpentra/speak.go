@@ -4,61 +4,69 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
-)
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-// JSON-RPC's codes (section 5.1).
-const (
-	codeBadRequest     = -32600 // what is not a request
-	codeParse          = -32700
-	codeMethodNotFound = -32601
-	codeInternal       = -32603
-	codeNotFound       = -32001 // a session that is not there, as other servers have it
+	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // maxUnknown is how many methods that nobody knows a batch may have besides others:
 // for each of them the SDK reads the batch once more.
 const maxUnknown = 4
 
-// speak lets the SDK's handler answer in JSON-RPC where it would write plain text:
-// refusals answer the request's id, notifications that nobody knows are
-// ignored, a method that nobody knows is -32601, and ids come back as they came.
-// It belongs inside readBody and mcpauth.Bridge, whose headers are a copy.
-func (s *Server) speak(next http.Handler) http.Handler {
-	hidden := newIDs()
+// A speaker lets the SDK's handler answer in JSON-RPC where it would write plain text:
+// refusals answer the request's id, notifications that nobody knows are ignored, a method
+// that nobody knows is -32601, and ids come back as they came.
+type speaker struct {
+	log     *requestLog
+	refuser *refuser
+	ids     *rpcwire.IDs
+}
+
+// speak is the innermost stage. The request's headers are a copy of the client's.
+func (s *speaker) speak(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		spellHeaders(r)
-		body := requestBody(r)
-		if body == nil {
-			answer := &reply{ResponseWriter: w, ids: hidden} // a stream may replay an answer
+		c := callOf(r.Context())
+		if c.data == nil {
+			answer := &c.written
+			answer.ResponseWriter, answer.ids = w, s.ids // a stream may replay an answer
 			next.ServeHTTP(answer, r)
-			s.finish(answer, r)
+			s.finish(answer, r, c)
 			return
 		}
-		visible := hidden.hide(body)
-		for unknown := []string(nil); ; {
-			answer := &reply{ResponseWriter: w, refused: func(status int, written []byte) []byte { return s.tellRefused(r, visible, status, written) }}
-			if len(visible) != len(body) {
-				answer.ids = hidden
+		visible := s.ids.Hide(c.data)
+		refused := func(status int, written []byte) []byte { return s.tellRefused(r, visible, status, written) }
+		answer := &c.written
+		for unknown := []string(nil); ; answer = new(reply) {
+			answer.ResponseWriter, answer.refused = w, refused
+			if len(visible) != len(c.data) {
+				answer.ids = s.ids
 			}
-			rest := visible
+			rest, again := visible, r
 			if len(unknown) > 0 {
 				rest, answer.refusals = withoutMethods(visible, unknown)
+			}
+			if len(rest) != len(c.data) || len(unknown) > 0 {
+				again = withBody(r, rest)
 			}
 			if rest == nil {
 				answer.WriteHeader(http.StatusAccepted)
 			} else {
-				next.ServeHTTP(answer, withBody(r, rest))
+				next.ServeHTTP(answer, again)
 			}
 			// The SDK refuses a whole batch for one method: take that out, and try again.
 			method, ok := answer.unknownMethod()
-			if !ok || !isBatch(body) || len(unknown) == maxUnknown || slices.Contains(unknown, method) {
-				s.finish(answer, withBody(r, body))
-				s.tellNotifications(r, answer, body, unknown)
+			if !ok || !c.isBatch || len(unknown) == maxUnknown || slices.Contains(unknown, method) {
+				s.finish(answer, r, c)
+				s.tellNotifications(r, c, answer, unknown)
 				return
 			}
 			unknown = append(unknown, method)
@@ -68,24 +76,31 @@ func (s *Server) speak(next http.Handler) http.Handler {
 	})
 }
 
-// withBody returns the request with that body, from its beginning.
-func withBody(r *http.Request, body []byte) *http.Request {
-	r = r.WithContext(r.Context())
-	r.Body = wholeBody{bytes.NewReader(body), body}
-	return r
+// spellHeaders writes the headers that the admission has let pass in the one spelling
+// that the SDK knows.
+func spellHeaders(r *http.Request) {
+	r.Header["Accept"] = acceptBoth
+	if r.Method == http.MethodPost {
+		r.Header["Content-Type"] = contentJSON
+	}
 }
+
+// These are shared by all requests, and nobody changes them.
+var (
+	acceptBoth  = []string{"application/json, text/event-stream"}
+	contentJSON = []string{"application/json"}
+)
 
 // withoutMethods takes the messages of these methods out of a batch, and returns
 // the answers to those that are calls. Of a batch of nothing else nil is left.
 func withoutMethods(batch []byte, methods []string) (rest []byte, refusals [][]byte) {
 	var kept [][]byte
-	for message := range messagesOf(batch) {
-		method, id := envelope(batch, message)
+	for _, m := range rpcwire.Parse(nil, batch, maxBatch) {
 		switch {
-		case !slices.Contains(methods, method):
-			kept = append(kept, message.Of(batch))
-		case id != nil:
-			refusals = append(refusals, rpcError(id, codeMethodNotFound, methodNotFound(method)))
+		case !slices.Contains(methods, m.Method):
+			kept = append(kept, m.Of(batch))
+		case m.ID != nil:
+			refusals = append(refusals, rpcError(m.ID, codeMethodNotFound, methodNotFound(m.Method)))
 		}
 	}
 	if len(kept) == 0 {
@@ -94,23 +109,8 @@ func withoutMethods(batch []byte, methods []string) (rest []byte, refusals [][]b
 	return slices.Concat([]byte("["), bytes.Join(kept, []byte(",")), []byte("]")), refusals
 }
 
-// envelope returns the method and the id of a message, nil if it has none.
-func envelope(body []byte, message jsonspan.Span) (method string, id json.RawMessage) {
-	for name, v := range jsonspan.Members(body, message) {
-		switch raw := v.Of(body); name {
-		case "method":
-			method = jsonspan.String(raw)
-		case "id":
-			if id = nil; string(raw) != "null" {
-				id = raw
-			}
-		}
-	}
-	return method, id
-}
-
 func methodNotFound(method string) string {
-	return fmt.Sprintf("Method not found: %q", cut(method, maxLoggedName))
+	return fmt.Sprintf("Method not found: %q", safelog.Cut(method, safelog.MaxName))
 }
 
 func rpcError(id json.RawMessage, code int, message string) []byte {
@@ -132,16 +132,21 @@ func rpcErrorWith(id json.RawMessage, e sdkError) []byte {
 }
 
 // finish says in JSON-RPC what the SDK would have said in plain text.
-func (s *Server) finish(a *reply, r *http.Request) {
+func (s *speaker) finish(a *reply, r *http.Request, c *call) {
+	reject := func(why rejection) {
+		if c.data != nil {
+			r = withBody(r, c.data) // from its beginning: the id is in it
+		}
+		s.refuser.reject(a.ResponseWriter, r, why)
+	}
 	method, isUnknown := a.unknownMethod()
 	switch {
 	case a.held == 0:
 		a.appendRefusals()
 	case a.held == http.StatusAccepted:
 		a.writeRefusals()
-	case isUnknown && !isBatch(requestBody(r)):
-		body := requestBody(r)
-		if _, id := envelope(body, jsonspan.Value(body, 0)); id == nil { // JSON-RPC 2.0 section 4.1
+	case isUnknown && !c.isBatch:
+		if len(c.messages) == 1 && c.messages[0].ID == nil { // JSON-RPC 2.0 section 4.1
 			a.Header().Del("Content-Type")
 			a.Header().Del("X-Content-Type-Options")
 			a.ResponseWriter.WriteHeader(http.StatusAccepted)
@@ -149,11 +154,11 @@ func (s *Server) finish(a *reply, r *http.Request) {
 			return
 		}
 		// Not 404: of a request with a session, clients take that for its end.
-		s.reject(a.ResponseWriter, r, rejection{http.StatusOK, codeMethodNotFound, "method_not_found", methodNotFound(method)})
+		reject(rejection{http.StatusOK, codeMethodNotFound, "method_not_found", methodNotFound(method)})
 	case isUnknown:
-		s.reject(a.ResponseWriter, r, rejection{http.StatusBadRequest, codeMethodNotFound, "method_not_found", methodNotFound(method)})
+		reject(rejection{http.StatusBadRequest, codeMethodNotFound, "method_not_found", methodNotFound(method)})
 	default:
-		s.reject(a.ResponseWriter, r, refusalOf(a.held, string(a.text), requestBody(r)))
+		reject(refusalOf(a.held, string(a.text), c.data))
 	}
 }
 
@@ -170,12 +175,119 @@ func refusalOf(status int, text string, body []byte) rejection {
 	case body != nil && !json.Valid(body):
 		return rejection{status, codeParse, "not_json", "The request's body is not JSON"}
 	}
-	return rejection{status, codeBadRequest, "invalid_request", cut(quotedParams.ReplaceAllString(text, "$1 into"), maxLoggedCause)}
+	return rejection{status, codeBadRequest, "invalid_request", safelog.Cut(quotedParams.ReplaceAllString(text, "$1 into"), safelog.MaxText)}
 }
 
-// sessionNotFound is the answer to a session id that is unknown, and to another
-// user's: nobody learns which sessions there are, and a client that comes back with
-// another account begins a new one.
-var sessionNotFound = rejection{
-	http.StatusNotFound, codeNotFound, "session_not_found", "Session not found: begin a new one with initialize",
+// tellRefused writes the line of each message that the SDK has refused by itself, if
+// what it writes answers one, and says the error in our words: the SDK's code can be
+// 0, and its text can quote the request at any length.
+func (s *speaker) tellRefused(r *http.Request, body []byte, status int, written []byte) []byte {
+	c := callOf(r.Context())
+	if !c.isBatch && c.told.has(sdkError{}, false) {
+		return written // an answer can be large
+	}
+	const field = "data: "
+	at := 0
+	if !bytes.HasPrefix(written, []byte("{")) { // an event
+		if at = bytes.Index(written, []byte("\n"+field)) + 1; at == 0 && !bytes.HasPrefix(written, []byte(field)) {
+			return written
+		}
+		at += len(field)
+	}
+	message := jsonspan.Value(written, at)
+	var id, failure json.RawMessage
+	for name, v := range jsonspan.Members(written, message) {
+		switch string(name) {
+		case "id":
+			id = v.Of(written)
+		case "error":
+			failure = v.Of(written)
+		}
+	}
+	var e sdkError
+	if failure == nil || json.Unmarshal(failure, &e) != nil || c.told.has(e, c.isBatch) {
+		return written
+	}
+	why := refusalOfCode(status, e)
+	s.log.rejected(r, why, slog.String("method", methodOf(c, body, id)), slog.Int("code", why.code))
+	if e.Code, e.Message = int64(why.code), why.message; e.Data == nil {
+		e.Data = json.RawMessage(`{"reason":"` + why.reason + `"}`)
+	}
+	return slices.Concat(written[:message.Start], rpcErrorWith(id, e), written[message.End:])
+}
+
+// quotedParams is where the SDK's texts quote the request's parameters.
+var quotedParams = regexp.MustCompile(`(unmarshal(?:ing)?) "(?:[^"\\]|\\.)*" into`)
+
+// refusalOfCode is the SDK's refusal of a message, in our words.
+func refusalOfCode(status int, e sdkError) rejection {
+	if status == 0 { // an event's: none was written
+		status = http.StatusOK
+	}
+	why := rejection{status, int(e.Code), "invalid_request", safelog.Cut(quotedParams.ReplaceAllString(e.Message, "$1 into"), safelog.MaxText)}
+	switch e.Code {
+	case codeMethodNotFound:
+		why.reason = "method_not_found"
+	case 0: // the SDK's errors without code are about parameters, or what comes before initialize
+		why.code = codeBadRequest
+	}
+	return why
+}
+
+// tellNotifications writes the lines of the notifications in what was sent, as far
+// as the middleware does not.
+func (s *speaker) tellNotifications(r *http.Request, c *call, a *reply, unknown []string) {
+	if a.status >= http.StatusBadRequest || a.held >= http.StatusBadRequest {
+		return // nothing was dispatched
+	}
+	for i := range c.messages {
+		if m := &c.messages[i]; m.ID == nil && m.Method != "" {
+			s.tellNotification(r, m.Method, m.Params.Of(c.data), slices.Contains(unknown, m.Method))
+		}
+	}
+}
+
+// tellNotification writes the line of a notification.
+func (s *speaker) tellNotification(r *http.Request, method string, params []byte, unknown bool) {
+	c := callOf(r.Context())
+	kind, known := paramsOfNotification[method]
+	switch {
+	case unknown:
+		s.log.rejected(r, rejection{http.StatusAccepted, codeMethodNotFound, "method_not_found", methodNotFound(method)}, slog.String("method", method))
+	case known && len(params) > 0 && json.Unmarshal(params, kind()) != nil:
+		s.log.rejected(r, rejection{http.StatusAccepted, codeBadRequest, "invalid_request", "A parameter is of the wrong type, so the notification was ignored"}, slog.String("method", method))
+	case s.log.hasNotifications(c):
+		attrs := append(c.appendAttrs(nil), slog.String("method", method), slog.Any("caller", c.caller), slog.String("outcome", done))
+		s.log.write(r.Context(), slog.LevelDebug, attrs)
+	}
+}
+
+// paramsOfNotification are what the SDK decodes the parameters of clients'
+// notifications into. Those of another type it drops without a word.
+var paramsOfNotification = map[string]func() any{
+	"notifications/cancelled":          func() any { return new(mcp.CancelledParams) }, //nolint:misspell // the protocol's spelling
+	"notifications/initialized":        func() any { return new(mcp.InitializedParams) },
+	"notifications/progress":           func() any { return new(mcp.ProgressNotificationParams) },
+	"notifications/roots/list_changed": func() any { return new(mcp.RootsListChangedParams) }, //nolint:staticcheck // deprecated with the roots; clients send it
+}
+
+// methodOf returns the method of the message with that id, in the body that the SDK reads.
+func methodOf(c *call, body []byte, id json.RawMessage) string {
+	if !c.isBatch {
+		return c.method()
+	}
+	for _, m := range rpcwire.Parse(nil, body, maxBatch) {
+		if m.ID != nil && sameID(m.ID, id) {
+			return m.Method
+		}
+	}
+	return ""
+}
+
+// sameID reports whether both are one id, however strings are escaped.
+func sameID(a, b json.RawMessage) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	return len(a) > 0 && len(b) > 0 && a[0] == '"' && b[0] == '"' && jsonspan.String(a) == jsonspan.String(b)
 }

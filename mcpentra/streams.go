@@ -11,18 +11,16 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
-// streamCheck is how often the tokens of open streams are checked.
-const streamCheck = time.Second
-
 // streams ends streams, which stay open for messages of the server, when the token that
-// opened them is no longer good: it has expired, or its key was withdrawn. Nothing that
-// the session does meanwhile changes that. The client opens another stream.
+// opened them is no longer valid: it has expired, or its key was withdrawn. A newer token
+// in the session does not change that; the client opens another stream.
 type streams struct {
 	recheck func(*entraauth.Identity) error
+	every   time.Duration
 
-	mu       sync.Mutex
-	open     map[*stream]struct{}
-	stopIdle context.CancelFunc // ends the checks; nil while none is open
+	mu   sync.Mutex
+	open map[*stream]struct{}
+	stop context.CancelFunc // ends the checks; nil while no stream is open
 }
 
 type stream struct {
@@ -31,36 +29,36 @@ type stream struct {
 }
 
 func newStreams(recheck func(*entraauth.Identity) error) *streams {
-	return &streams{recheck: recheck, open: map[*stream]struct{}{}}
+	return &streams{recheck: recheck, every: time.Second, open: map[*stream]struct{}{}}
 }
 
-// until returns a context that ends when the caller's token is no longer good. The
-// function ends the watch.
+// until returns a context that ends when the caller's token is no longer valid, or by the
+// function.
 func (t *streams) until(ctx context.Context, caller *entraauth.Identity) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	x := &stream{caller, cancel}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.open[x] = struct{}{}
-	if t.stopIdle == nil {
+	if t.stop == nil {
 		var checks context.Context
-		checks, t.stopIdle = context.WithCancel(context.Background())
-		go t.checkUntil(checks)
+		checks, t.stop = context.WithCancel(context.Background())
+		go t.checkUntil(checks, t.every)
 	}
 	return ctx, func() {
 		cancel()
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		delete(t.open, x)
-		if len(t.open) == 0 && t.stopIdle != nil {
-			t.stopIdle()
-			t.stopIdle = nil
+		if len(t.open) == 0 && t.stop != nil {
+			t.stop()
+			t.stop = nil
 		}
 	}
 }
 
-func (t *streams) checkUntil(done context.Context) {
-	ticker := time.NewTicker(streamCheck)
+func (t *streams) checkUntil(done context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {
@@ -72,7 +70,7 @@ func (t *streams) checkUntil(done context.Context) {
 	}
 }
 
-// check ends the streams whose tokens are no longer good.
+// check ends the streams whose tokens are no longer valid.
 func (t *streams) check() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -83,37 +81,39 @@ func (t *streams) check() {
 	}
 }
 
-// watchStreams ends the GET streams of protocols up to 2025-11-25 in time. Those of
-// later ones are ended by listen. It belongs inside the verifier's middleware.
-func (s *Server) watchStreams(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet {
-			next.ServeHTTP(w, r)
-			return
-		}
-		caller := entraauth.FromContext(r.Context())
-		ctx, stop := s.streams.until(r.Context(), caller)
-		defer stop()
-		if last := r.Header.Get("Last-Event-ID"); last == "" || strings.HasPrefix(last, "_") { // not of a call
-			defer s.sessions.streaming(r.Header.Get(sessionHeader), caller)()
-		}
-		next.ServeHTTP(&streamWriter{w, func() bool { return s.streams.recheck(caller) == nil }, stop}, r.WithContext(ctx))
-	})
+// watch returns the stage that ends the GET streams of protocols up to 2025-11-25. Later
+// ones are messages, subscriptions/listen.
+func (t *streams) watch(s *sessions) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet {
+				next.ServeHTTP(w, r)
+				return
+			}
+			caller := callOf(r.Context()).caller
+			ctx, stop := t.until(r.Context(), caller)
+			defer stop()
+			if last := r.Header.Get("Last-Event-ID"); last == "" || strings.HasPrefix(last, "_") { // not of a call
+				defer s.streaming(r.Header.Get(sessionHeader), caller)()
+			}
+			next.ServeHTTP(&streamWriter{w, func() bool { return t.recheck(caller) == nil }, stop}, r.WithContext(ctx))
+		})
+	}
 }
 
-// A streamWriter sends nothing once the token of its stream is no longer good. What
-// it refuses is kept in the session's events, for the client's next stream.
+// A streamWriter sends nothing once its stream's token is no longer valid. What it rejects
+// stays in the session's events, for the client's next stream.
 type streamWriter struct {
 	http.ResponseWriter
-	isGood func() bool
-	stop   func()
+	isValid func() bool
+	stop    func()
 }
 
-var errStreamOver = errors.New("the token that opened the stream is no longer good")
+var errStreamOver = errors.New("the token that opened the stream is no longer valid")
 
 // Write implements [http.ResponseWriter].
 func (w *streamWriter) Write(p []byte) (int, error) {
-	if !w.isGood() {
+	if !w.isValid() {
 		w.stop()
 		return 0, errStreamOver
 	}
@@ -125,23 +125,3 @@ func (w *streamWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush is for those who look for an [http.Flusher].
 func (w *streamWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
-
-// streaming notes who opened the stream of a session's server messages, until it ends.
-func (t *sessions) streaming(id string, caller *entraauth.Identity) (ended func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	x := t.byID[id]
-	if x == nil {
-		return func() {}
-	}
-	x.latest = caller
-	if x.stream != nil {
-		return func() {} // the SDK refuses a second
-	}
-	x.stream = caller
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		x.stream = nil
-	}
-}

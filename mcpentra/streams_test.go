@@ -179,8 +179,10 @@ func (w *world) changed(t testing.TB, uri string) {
 // A stream ends with the token that opened it, also where its session goes on with
 // a newer one, and nothing more is told on it.
 func TestStreamEndsWithItsToken(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
 			w, clock := newsWorld(t, mode.opts...)
 			s, header := w.listening(t, mode.name, w.holderOf(clock, w.alice.ObjectID, time.Hour), "news://all/1")
 			w.changed(t, "news://all/1")
@@ -225,12 +227,14 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 	}
 }
 
-// It takes nobody's request: the check is the server's own, each second.
+// A stream ends without a request: the check is the server's own.
 func TestStreamEndsByItself(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
 			w, clock := newsWorld(t, mode.opts...)
+			w.server.CheckStreamsEvery(time.Millisecond)
 			s, _ := w.listening(t, mode.name, w.holderOf(clock, w.alice.ObjectID, time.Hour), "news://all/1")
 			clock.advance(48 * time.Hour)
 			w.changed(t, "news://all/1") // before the check
@@ -243,15 +247,15 @@ func TestStreamEndsByItself(t *testing.T) {
 
 // A key that leaves the tenant takes the streams of its tokens along.
 func TestStreamEndsWithItsKey(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
 			w, clock := newsWorld(t, mode.opts...)
+			w.server.CheckStreamsEvery(time.Millisecond)
 			s, _ := w.listening(t, mode.name, w.holderOf(clock, w.alice.ObjectID, 24*time.Hour), "news://all/1")
 			w.tenant.RotateKeys()
 			clock.advance(2 * time.Hour) // the keys are due; nobody asks but the check
-			for w.server.OpenStreams() > 0 {
-				w.server.CheckStreams()
-			}
 			if rest := s.ended(t); strings.Contains(rest, "news://") {
 				t.Errorf("told: %s", rest)
 			}
@@ -261,8 +265,10 @@ func TestStreamEndsWithItsKey(t *testing.T) {
 
 // Calls that run when their token expires go on to their answer.
 func TestCallOutlivesItsToken(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
 			w, clock := newsWorld(t, mode.opts...)
 			h := addHold(w)
 			header := w.begin(t, mode.name, w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-11-25")
@@ -283,6 +289,7 @@ func TestCallOutlivesItsToken(t *testing.T) {
 
 // News of a resource go to those who may use it when there are some.
 func TestNewsGoToThoseAdmitted(t *testing.T) {
+	t.Parallel()
 	w, clock := newsWorld(t, mcpentra.WithSessions())
 	member := w.holderOf(clock, w.alice.ObjectID, time.Hour, "Board")
 	s, header := w.listening(t, "sessions", member, "news://board/1", "news://all/1")
@@ -329,6 +336,7 @@ func TestNewsGoToThoseAdmitted(t *testing.T) {
 
 // What a client missed is looked at again when it comes back for it.
 func TestMissedNewsGoToThoseAdmitted(t *testing.T) {
+	t.Parallel()
 	w, clock := newsWorld(t, mcpentra.WithSessions())
 	s, header := w.listening(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour, "Board"), "news://board/1", "news://all/1")
 	w.changed(t, "news://board/1")

@@ -16,6 +16,7 @@ import (
 
 // What happens between two checks is not told either.
 func TestExpiredStreamIsToldNothing(t *testing.T) {
+	t.Parallel()
 	w, clock := newsWorld(t, mcpentra.WithSessions())
 	s, header := w.listening(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), "news://all/1")
 	clock.advance(48 * time.Hour)
@@ -39,6 +40,7 @@ func TestExpiredStreamIsToldNothing(t *testing.T) {
 
 // A session has the version that the server chose, whatever its client asked for.
 func TestSessionIsNeverModern(t *testing.T) {
+	t.Parallel()
 	w, clock := newsWorld(t, mcpentra.WithSessions())
 	for _, asked := range []string{"2026-07-28", "9999-01-01"} {
 		header := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), asked)
@@ -61,6 +63,7 @@ func TestSessionIsNeverModern(t *testing.T) {
 // A session that ends, because its user has begun too many, takes its calls along:
 // what they wait for, an answer of a client that is gone, will not come.
 func TestEvictedSessionsCallsEnd(t *testing.T) {
+	t.Parallel()
 	const atOnce = 4
 	w := newWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{Concurrent: atOnce, Sessions: 2}))
 	asks, over := make(chan struct{}, 1), make(chan struct{}, 1)

@@ -11,6 +11,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 const (
@@ -31,87 +32,101 @@ var (
 	errManyURIs  = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("Too many subscriptions: a user may have %d. Unsubscribe from others first", maxSubscriptions)}
 )
 
-// subscribe is receiving middleware, inside the one that decides: it bounds users'
-// subscriptions, and refuses those for which nothing could be sent.
+// subscriptions bound what users are subscribed to, and give news of resources only to
+// those who may use them.
+type subscriptions struct {
+	sessions    *sessions
+	streams     *streams
+	access      *access
+	unsubscribe mcp.MethodHandler // of the SDK
+}
+
+// enter and leave are a stage, inside the policy check: it bounds subscriptions, and
+// rejects those for which nothing could be sent.
 //
 // If a session ends while it is subscribed to a URI, the SDK keeps an entry for it
-// forever, and scans all entries at the end of each session; without sessions, that is
-// at the end of each request. So a session unsubscribes when it ends, and a request
-// without a session can't subscribe.
-func (s *Server) subscribe(next mcp.MethodHandler) mcp.MethodHandler {
-	s.unsubscribe = next
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		server, _ := req.GetSession().(*mcp.ServerSession)
-		byHTTP := arrivalOf(ctx) != nil
-		switch p := req.GetParams().(type) {
-		case *mcp.SubscribeParams:
-			x, added, err := s.sessions.addURI(server, p.URI, byHTTP)
-			if err != nil {
-				return nil, err
-			}
-			result, err := next(ctx, method, req)
-			switch {
-			case err != nil && added:
-				s.sessions.dropURI(server, p.URI)
-			case err == nil && !s.sessions.has(x): // it has ended meanwhile
-				s.endSubscription(x, p.URI)
-			}
-			return result, err
-		case *mcp.UnsubscribeParams:
-			if byHTTP && server.ID() == "" {
-				return nil, errNoSession
-			}
-			result, err := next(ctx, method, req)
-			if err == nil {
-				s.sessions.dropURI(server, p.URI)
-			}
-			return result, err
-		case *mcp.SubscriptionsListenParams:
-			return s.listen(ctx, server, p, func(ctx context.Context) (mcp.Result, error) { return next(ctx, method, req) })
+// forever, and scans all entries at the end of each session; without sessions, that is at
+// the end of each request. So a session unsubscribes when it ends, and a request without
+// a session can't subscribe.
+func (s *subscriptions) enter(m *message) error {
+	server, _ := m.req.GetSession().(*mcp.ServerSession)
+	byHTTP := m.call != nil
+	switch p := m.req.GetParams().(type) {
+	case *mcp.SubscribeParams:
+		x, isNew, err := s.sessions.addURI(server, p.URI, byHTTP)
+		if err != nil {
+			return err
 		}
-		result, err := next(ctx, method, req)
-		if r, ok := result.(*mcp.InitializeResult); ok && byHTTP && server.ID() == "" && r.Capabilities != nil && r.Capabilities.Resources != nil {
-			r.Capabilities.Resources.Subscribe = false
+		m.subscribing = &subscribing{session: x, isNew: isNew}
+	case *mcp.UnsubscribeParams:
+		if byHTTP && server.ID() == "" {
+			return errNoSession
 		}
-		return result, err
+	case *mcp.SubscriptionsListenParams:
+		return s.listen(m, server, p)
+	}
+	return nil
+}
+
+func (s *subscriptions) leave(m *message) {
+	server, _ := m.req.GetSession().(*mcp.ServerSession)
+	x := m.subscribing
+	switch p := m.req.GetParams().(type) {
+	case *mcp.SubscribeParams:
+		switch {
+		case m.err != nil && x.isNew:
+			s.sessions.dropURI(server, p.URI)
+		case m.err == nil && !s.sessions.has(x.session): // it has ended in the meantime
+			s.end(x.session, p.URI)
+		}
+	case *mcp.UnsubscribeParams:
+		if m.err == nil {
+			s.sessions.dropURI(server, p.URI)
+		}
+	case *mcp.SubscriptionsListenParams:
+		if x != nil {
+			x.stop()
+			s.sessions.end(x.session)
+		}
+	}
+	if r, ok := m.result.(*mcp.InitializeResult); ok && m.call != nil && server.ID() == "" && r.Capabilities != nil && r.Capabilities.Resources != nil {
+		r.Capabilities.Resources.Subscribe = false
 	}
 }
 
-// listen serves a stream of protocol 2026-07-28, until the token that opened it is
-// no longer good. (Older protocols have none; the SDK would serve it all the same.)
-func (s *Server) listen(ctx context.Context, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams, next func(context.Context) (mcp.Result, error)) (mcp.Result, error) {
+// listen begins a stream of protocol 2026-07-28, which ends when the token that opened it
+// is no longer valid. The SDK would serve it to older protocols too, which don't have it.
+func (s *subscriptions) listen(m *message, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams) error {
 	if !isModern(server) {
-		return nil, errOldListen
+		return errOldListen
 	}
-	id := entraauth.FromContext(ctx)
-	if arrivalOf(ctx) == nil || id == nil {
+	if m.call == nil || m.caller == nil {
 		s.sessions.local(server)
-		return next(ctx)
+		return nil
 	}
 	var uris []string
 	if p.Notifications != nil {
 		uris = p.Notifications.ResourceSubscriptions
 	}
-	x, err := s.sessions.openStream(server, id, uris)
+	x, err := s.sessions.openStream(server, m.caller, uris)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer s.sessions.end(x)
-	ctx, stop := s.streams.until(ctx, id)
-	defer stop()
-	return next(ctx)
+	m.subscribing = &subscribing{session: x}
+	m.Context, m.subscribing.stop = s.streams.until(m.Context, m.caller)
+	return nil
 }
 
-// endSubscription unsubscribes a session that has ended from a URI.
-func (s *Server) endSubscription(x *session, uri string) {
+// end unsubscribes a session that has ended from a URI.
+func (s *subscriptions) end(x *session, uri string) {
 	ctx, cancel := context.WithCancel(entraauth.NewContext(context.Background(), x.latest))
-	cancel() // by which endsAlways knows
+	cancel() // which tells endsAlways
 	_, _ = s.unsubscribe(ctx, "resources/unsubscribe", &mcp.UnsubscribeRequest{Session: x.server, Params: &mcp.UnsubscribeParams{URI: uri}})
 }
 
-// endsAlways lets a subscription end with its session or stream, whatever the
-// program's handler says: the SDK keeps it where that fails, and hands it a context
-// that is over.
+// endsAlways returns a handler with which a subscription ends with its session or stream,
+// whatever the program's handler returns: the SDK keeps the subscription if that fails,
+// and calls it with a canceled context.
 func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, log *slog.Logger) func(context.Context, *mcp.UnsubscribeRequest) error {
 	return func(ctx context.Context, req *mcp.UnsubscribeRequest) (err error) {
 		if ctx.Err() == nil {
@@ -124,7 +139,7 @@ func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, lo
 				err = fmt.Errorf("panic: %v", p)
 			}
 			if err != nil {
-				log.WarnContext(ctx, "the handler of a subscription's end failed", "resource", cut(req.Params.URI, maxLoggedName), "error", cut(err.Error(), maxLoggedCause))
+				log.WarnContext(ctx, "the handler of a subscription's end failed", "resource", safelog.Cut(req.Params.URI, safelog.MaxName), "error", safelog.Cut(err.Error(), safelog.MaxText))
 			}
 			err = nil
 		}()
@@ -132,9 +147,9 @@ func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, lo
 	}
 }
 
-// onlyToAdmitted is sending middleware: news of a resource go to those who may use
-// it now, by the latest token of their session or stream.
-func (s *Server) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
+// onlyToAdmitted is sending middleware: news of a resource go to callers who may use it
+// now, by the latest token of their session or stream.
+func (s *subscriptions) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		if p, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok {
 			if server, _ := req.GetSession().(*mcp.ServerSession); !s.admits(server, p.URI) {
@@ -145,32 +160,30 @@ func (s *Server) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-func (s *Server) admits(server *mcp.ServerSession, uri string) bool {
+func (s *subscriptions) admits(server *mcp.ServerSession, uri string) bool {
 	latest, stream, known := s.sessions.callers(server)
 	if !known {
 		return false // it has ended
 	}
 	caller := latest
-	if latest != nil && s.verifier.Recheck(latest) != nil {
-		if caller = stream; caller == nil || s.verifier.Recheck(caller) != nil {
+	if latest != nil && s.streams.recheck(latest) != nil {
+		if caller = stream; caller == nil || s.streams.recheck(caller) != nil {
 			return false
 		}
 	}
-	use := asked{URI: uri}
-	return s.access.decide(caller, use.targets("resources/read")) == nil
+	return s.access.decide(caller, []target{{resource, uri}}) == nil
 }
 
-// admitsSession is admits, for the session of that id.
-func (s *Server) admitsSession(id, uri string) bool {
+// admitsSession is admits for the session with that id.
+func (s *subscriptions) admitsSession(id, uri string) bool {
 	s.sessions.mu.Lock()
 	x := s.sessions.byID[id]
 	s.sessions.mu.Unlock()
 	return x != nil && s.admits(x.server, uri)
 }
 
-// addURI notes that the session subscribes to the URI, and reports whether that is
-// news.
-func (t *sessions) addURI(server *mcp.ServerSession, uri string, byHTTP bool) (x *session, added bool, err error) {
+// addURI notes that the session subscribes to the URI, and reports whether the URI is new.
+func (t *sessions) addURI(server *mcp.ServerSession, uri string, byHTTP bool) (x *session, isNew bool, err error) {
 	if !byHTTP {
 		t.local(server)
 	}
@@ -204,12 +217,6 @@ func (t *sessions) dropURI(server *mcp.ServerSession, uri string) {
 	}
 }
 
-func (t *sessions) giveURIs(user string, n int) {
-	if t.uris[user] -= n; t.uris[user] <= 0 {
-		delete(t.uris, user)
-	}
-}
-
 // openStream notes a stream of protocol 2026-07-28, with all its subscriptions. The
 // SDK ends those with it.
 func (t *sessions) openStream(server *mcp.ServerSession, id *entraauth.Identity, uris []string) (*session, error) {
@@ -230,37 +237,4 @@ func (t *sessions) openStream(server *mcp.ServerSession, id *entraauth.Identity,
 	t.uris[x.user] += len(uris)
 	t.byServer[server] = x
 	return x, nil
-}
-
-// local notes a session that did not come by HTTP, and has no caller.
-func (t *sessions) local(server *mcp.ServerSession) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.byServer[server] != nil {
-		return
-	}
-	x := &session{server: server}
-	t.byServer[server] = x
-	go func() {
-		_ = server.Wait()
-		t.end(x)
-	}()
-}
-
-func (t *sessions) has(x *session) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.byServer[x.server] == x
-}
-
-// callers returns whom a session speaks for: the caller of its latest request, and
-// of the stream on which the server's own messages go.
-func (t *sessions) callers(server *mcp.ServerSession) (latest, stream *entraauth.Identity, known bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	x := t.byServer[server]
-	if x == nil {
-		return nil, nil, false
-	}
-	return x.latest, x.stream, true
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,8 +26,10 @@ func subscriptionsOf(w *world) int {
 // Subscriptions end with their session or stream, whatever the program's handler
 // says, and requests without session leave none.
 func TestSubscriptionsEnd(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
 			w, clock := newsWorld(t, append(mode.opts, mcpentra.WithLimits(mcpentra.Limits{Sessions: 3}))...)
 			token := w.holderOf(clock, w.alice.ObjectID, time.Hour)
 			for i := range 6 { // with sessions, the oldest end for the newest
@@ -57,6 +60,7 @@ func TestSubscriptionsEnd(t *testing.T) {
 
 // Without a session nothing could be sent, so nothing is subscribed to.
 func TestStatelessSubscribe(t *testing.T) {
+	t.Parallel()
 	w, clock := newsWorld(t)
 	header := map[string]string{"Authorization": "Bearer " + w.holderOf(clock, w.alice.ObjectID, time.Hour)}
 	for _, protocol := range []string{"2025-03-26", "2025-06-18", "2025-11-25"} {
@@ -83,6 +87,7 @@ func TestStatelessSubscribe(t *testing.T) {
 
 // A session of an older protocol has no listen: it would outlive its token.
 func TestListenIsOfTheModernEra(t *testing.T) {
+	t.Parallel()
 	w, clock := newsWorld(t, mcpentra.WithSessions())
 	header := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-11-25")
 	body := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["news://all/1"]}}}`
@@ -115,12 +120,16 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 	first.ended(t)
 
 	w, clock = newsWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6}))
-	session := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-11-25")
-	again := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-11-25")
-	for i := range most {
+	session := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-03-26")
+	again := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-03-26")
+	for i, batch := range slices.Collect(slices.Chunk(uris, 32)) {
+		var all []string
+		for id, uri := range batch {
+			all = append(all, strings.Replace(subscribeTo(uri), `"id":3`, fmt.Sprintf(`"id":%d`, id+1), 1))
+		}
 		h := []map[string]string{session, again}[i%2]
-		if status, _, body := w.post(t, subscribeTo(uris[i]), h); status != http.StatusOK || strings.Contains(body, "error") {
-			t.Fatalf("subscription %d: %d %s", i, status, body)
+		if status, _, body := w.post(t, "["+strings.Join(all, ",")+"]", h); status != http.StatusOK || strings.Contains(body, "error") || strings.Count(body, `"result"`) != len(batch) {
+			t.Fatalf("subscriptions %d: %d %s", i, status, body)
 		}
 	}
 	if _, _, body := w.post(t, subscribeTo("news://all/more"), session); !strings.Contains(body, "Too many subscriptions") {

@@ -133,6 +133,9 @@ func (w *world) post(t testing.TB, body string, header map[string]string) (int, 
 	return do(t, http.MethodPost, w.url, body, header)
 }
 
+// connections are those of all tests to their servers, which close them.
+var connections = &http.Transport{MaxIdleConnsPerHost: 4}
+
 func do(t testing.TB, method, url, body string, header map[string]string) (int, http.Header, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), method, url, strings.NewReader(body))
@@ -146,8 +149,7 @@ func do(t testing.TB, method, url, body string, header map[string]string) (int, 
 		}
 		req.Header.Set(name, value)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
+	resp, err := connections.RoundTrip(req)
 	must(t, err)
 	defer func() { _ = resp.Body.Close() }()
 	data, err := io.ReadAll(resp.Body)
@@ -171,14 +173,41 @@ func must(t testing.TB, err error) {
 
 // lines is a log that a test can read.
 type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
+	mu      sync.Mutex
+	text    strings.Builder
+	written chan struct{} // closed by the next write; nil if nobody waits
 }
 
 func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.written != nil {
+		close(l.written)
+		l.written = nil
+	}
 	return l.text.Write(p)
+}
+
+// await waits for the log to have the part.
+func (l *lines) await(t testing.TB, part string) {
+	t.Helper()
+	for {
+		l.mu.Lock()
+		if strings.Contains(l.text.String(), part) {
+			l.mu.Unlock()
+			return
+		}
+		if l.written == nil {
+			l.written = make(chan struct{})
+		}
+		written := l.written
+		l.mu.Unlock()
+		select {
+		case <-written:
+		case <-t.Context().Done():
+			t.Fatalf("the log has no %q:\n%s", part, l)
+		}
+	}
 }
 
 func (l *lines) String() string {
@@ -234,6 +263,9 @@ func (w *world) newVerifier(t testing.TB) *entraauth.Verifier {
 func serve(t testing.TB, h http.Handler) string {
 	t.Helper()
 	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		connections.CloseIdleConnections()
+		s.Close()
+	})
 	return s.URL
 }

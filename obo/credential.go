@@ -74,9 +74,8 @@ func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.
 	caller := ctx // the load has a context of its own
 	token, err := c.x.tokens.Get(ctx, key,
 		func(ctx context.Context) (cache.Item[azcore.AccessToken], error) {
-			ctx = requestline.WithLog(ctx, requestline.Log(caller))
 			if requestline.Follows(caller) {
-				ctx = requestline.With(ctx)
+				ctx = requestline.With(ctx, requestline.Log(caller))
 			}
 			if r.claims != "" {
 				return c.answerChallenge(ctx, r)

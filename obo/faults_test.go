@@ -135,7 +135,7 @@ func TestNoSecondLineForARequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	x := w.exchanger(nil)
-	ctx := requestline.With(t.Context())
+	ctx := requestline.With(t.Context(), nil)
 	for level, code := range map[string]int{"WARN": 65001, "ERROR": 7000215} {
 		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: code})
 		_, _ = w.get(ctx, x.Credential(w.assertion(w.alice)))
@@ -160,7 +160,7 @@ func TestServersLogHasTheOperatorsFault(t *testing.T) {
 	entra.set(bob, refused(65001, "invalid_grant"))
 	x := entra.exchanger(t, nil)
 	for _, user := range []int{alice, bob} {
-		_, _ = x.Credential(entra.token(user, 0)).GetToken(requestline.WithLog(requestline.With(t.Context()), server.logger()), storageOptions)
+		_, _ = x.Credential(entra.token(user, 0)).GetToken(requestline.With(t.Context(), server.logger()), storageOptions)
 	}
 	if levels, text := server.take(t); levels["ERROR"] != 1 || levels["WARN"] != 0 {
 		t.Errorf("the server's log: %s", text)

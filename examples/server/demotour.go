@@ -16,7 +16,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
 // tourTimeout ends a tour that hangs.
@@ -75,7 +74,7 @@ func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 
 // connect opens an MCP session with a user's client.
 func connect(ctx context.Context, url string, user *http.Client) (*mcp.ClientSession, error) {
-	client := mcp.NewClient(&mcp.Implementation{Name: "mcp-entra-go-demo", Version: mcpentra.Version}, nil)
+	client := mcp.NewClient(&mcp.Implementation{Name: "mcp-entra-go-demo", Version: "1"}, nil)
 	return client.Connect(ctx, &mcp.StreamableClientTransport{
 		Endpoint:             url,
 		HTTPClient:           user,

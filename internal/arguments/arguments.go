@@ -105,7 +105,8 @@ func dropNulls(value []byte, schema *jsonschema.Schema, path string) ([]byte, er
 	}
 	switch value[whole.Start] {
 	case '{':
-		for name, v := range jsonspan.Members(value, whole) {
+		for raw, v := range jsonspan.Members(value, whole) {
+			name := string(raw)
 			property, known := schema.Properties[name]
 			if known && string(v.Of(value)) == "null" && !allowsNull(property) {
 				if slices.Contains(schema.Required, name) {

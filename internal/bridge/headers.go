@@ -47,11 +47,10 @@ func isCredential(name string, values []string) bool {
 		return true
 	case "Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "User-Agent": // every request has them
 	default:
-		name = strings.ToLower(name)
-		if strings.HasPrefix(name, "mcp-") { // the protocol's own: the SDK needs them, and Mcp-Param-… are arguments
+		if len(name) > 4 && strings.EqualFold(name[:4], "Mcp-") { // the protocol's own: the SDK needs them, and Mcp-Param-… are arguments
 			return false
 		}
-		if namesCredential(name) {
+		if namesCredential(strings.ToLower(name)) {
 			return true
 		}
 	}

@@ -1,7 +1,7 @@
 // Package jsonspan finds where the members of a JSON object and the elements of an
-// array begin and end, without decoding them: for changing a few values of a text
-// that another parser will read. It does not validate; a text that is not JSON
-// yields some spans or none, and the parser that reads it next refuses it.
+// array begin and end without decoding them, to change a few values of a text that
+// another parser reads next. It does not validate: a text that is not JSON yields some
+// spans or none, and the next parser rejects it.
 package jsonspan
 
 import (
@@ -22,10 +22,10 @@ func Value(text []byte, at int) Span {
 	return Span{at, valueEnd(text, at)}
 }
 
-// Members yields name and value of each member of the object in the span, in order:
-// of a name that stands twice both, and nothing if it is not an object.
-func Members(text []byte, object Span) iter.Seq2[string, Span] {
-	return func(yield func(string, Span) bool) {
+// Members yields the name and the value of each member of the object in the span, in
+// order and including duplicates, and nothing if it is not an object.
+func Members(text []byte, object Span) iter.Seq2[[]byte, Span] {
+	return func(yield func([]byte, Span) bool) {
 		text := text[:object.End]
 		at := object.Start
 		if at >= len(text) || text[at] != '{' {
@@ -43,7 +43,7 @@ func Members(text []byte, object Span) iter.Seq2[string, Span] {
 				return
 			}
 			value := Value(text, at+1)
-			if value.Start == value.End || !yield(String(name.Of(text)), value) {
+			if value.Start == value.End || !yield(decoded(name.Of(text)), value) {
 				return
 			}
 			at = skipSpace(text, value.End)
@@ -55,7 +55,8 @@ func Members(text []byte, object Span) iter.Seq2[string, Span] {
 	}
 }
 
-// Elements yields each element of the array in the span, and nothing if it is not an array.
+// Elements yields each element of the array in the span, and nothing if it is not an
+// array.
 func Elements(text []byte, array Span) iter.Seq[Span] {
 	return func(yield func(Span) bool) {
 		text := text[:array.End]
@@ -76,14 +77,32 @@ func Elements(text []byte, array Span) iter.Seq[Span] {
 	}
 }
 
-// String decodes a JSON string; what is not one is "".
-func String(literal []byte) string {
+// Count returns how many values the text has, including the members of objects and the
+// elements of arrays, or a few more.
+func Count(text []byte) int {
+	n := 1
+	for at := 0; at < len(text); at++ {
+		switch text[at] {
+		case '"':
+			at = stringEnd(text, at+1) - 1
+		case '[', '{', ',':
+			n++
+		}
+	}
+	return n
+}
+
+// String decodes a JSON string. Anything else is "".
+func String(literal []byte) string { return string(decoded(literal)) }
+
+// decoded is String, and a part of the literal where that has no escapes.
+func decoded(literal []byte) []byte {
 	if n := len(literal); n >= 2 && literal[0] == '"' && literal[n-1] == '"' && bytes.IndexByte(literal, '\\') < 0 {
-		return string(literal[1 : n-1])
+		return literal[1 : n-1]
 	}
 	var s string
 	_ = json.Unmarshal(literal, &s)
-	return s
+	return []byte(s)
 }
 
 func skipSpace(text []byte, at int) int {
@@ -105,7 +124,7 @@ func valueEnd(text []byte, at int) int {
 			at++
 		case '}', ']':
 			if depth == 0 {
-				return at // of what the value stands in
+				return at // of the enclosing value
 			}
 			depth--
 			at++
@@ -123,7 +142,7 @@ func valueEnd(text []byte, at int) int {
 	return len(text)
 }
 
-// scalarLen is the length of a number, true, false or null.
+// scalarLen returns the length of a number, true, false or null.
 func scalarLen(text []byte) int {
 	if i := bytes.IndexAny(text, ",]} \t\r\n"); i >= 0 {
 		return i

@@ -10,7 +10,7 @@ import (
 
 func members(text string) (all []string) {
 	for name, v := range jsonspan.Members([]byte(text), jsonspan.Value([]byte(text), 0)) {
-		all = append(all, name+"="+string(v.Of([]byte(text))))
+		all = append(all, string(name)+"="+string(v.Of([]byte(text))))
 	}
 	return all
 }
@@ -66,7 +66,7 @@ func FuzzMembers(f *testing.F) {
 		isObject := json.Unmarshal([]byte(text), &want) == nil && want != nil
 		got := map[string]string{}
 		for name, v := range jsonspan.Members([]byte(text), jsonspan.Value([]byte(text), 0)) {
-			got[name] = string(v.Of([]byte(text)))
+			got[string(name)] = string(v.Of([]byte(text)))
 		}
 		if !isObject {
 			return
@@ -82,4 +82,15 @@ func FuzzMembers(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{
+		`7`: 1, `"a,b[{"`: 1, `[]`: 2, `[1,2]`: 3, `{"a":1,"b":[{}]}`: 5, `"a\",["`: 1, `["`: 2, ``: 1,
+	} {
+		if got := jsonspan.Count([]byte(text)); got != want {
+			t.Errorf("Count(%s) = %d, want %d", text, got, want)
+		}
+	}
 }

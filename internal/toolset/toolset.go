@@ -44,20 +44,24 @@ func HostOf(s *mcp.Server) Host {
 	return host
 }
 
-type permission struct{}
-
-// WithPermission returns a context for one request, in which [MayUse] answers as
-// may does.
-func WithPermission(ctx context.Context, may func(tool string) bool) context.Context {
-	return context.WithValue(ctx, permission{}, may)
+// A Caller answers for the caller of one request, by the policies of its server.
+type Caller interface {
+	// MayUse reports whether the caller may use the tool.
+	MayUse(tool string) bool
+	// Resources returns what the caller may use of the server's resources, or nil if
+	// that is everything.
+	Resources() *ResourcePolicy
 }
+
+// CallerKey is the context key of the request's [Caller].
+type CallerKey struct{}
 
 // MayUse reports whether the policies of the server let the caller of the request
 // use the tool, whose information may also be shown in other ways. A server without
 // policies allows everybody.
 func MayUse(ctx context.Context, tool string) bool {
-	may, ok := ctx.Value(permission{}).(func(string) bool)
-	return !ok || may(tool)
+	caller, ok := ctx.Value(CallerKey{}).(Caller)
+	return !ok || caller.MayUse(tool)
 }
 
 // A ResourcePolicy is what the policies of the server for resources mean for a caller
@@ -74,20 +78,12 @@ type ResourcePolicy struct {
 	Open func(sealed string) (cursor string, ok bool)
 }
 
-type resources struct{}
-
-// WithResources returns a context for one request, in which [Resources] returns what
-// policy does. It is asked for at most once, and only by those who need it.
-func WithResources(ctx context.Context, policy func() *ResourcePolicy) context.Context {
-	return context.WithValue(ctx, resources{}, sync.OnceValue(policy))
-}
-
 // Resources returns what the caller of the request may use of the server's resources,
 // whichever tool shows it. It returns nil if that is everything, as on a server without
 // policies for resources.
 func Resources(ctx context.Context) *ResourcePolicy {
-	if policy, ok := ctx.Value(resources{}).(func() *ResourcePolicy); ok {
-		return policy()
+	if caller, ok := ctx.Value(CallerKey{}).(Caller); ok {
+		return caller.Resources()
 	}
 	return nil
 }

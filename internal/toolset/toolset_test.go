@@ -44,30 +44,25 @@ func TestHostOf(t *testing.T) {
 	}
 }
 
-func TestMayUse(t *testing.T) {
-	t.Parallel()
-	if !toolset.MayUse(t.Context(), "x") {
-		t.Error("without policies nobody may")
-	}
-	ctx := toolset.WithPermission(t.Context(), func(tool string) bool { return tool == "x" })
-	if !toolset.MayUse(ctx, "x") || toolset.MayUse(ctx, "y") {
-		t.Error("the permission is not asked")
-	}
+type caller struct {
+	tool   string
+	policy *toolset.ResourcePolicy
 }
 
-func TestResources(t *testing.T) {
+func (c caller) MayUse(tool string) bool            { return tool == c.tool }
+func (c caller) Resources() *toolset.ResourcePolicy { return c.policy }
+
+func TestCaller(t *testing.T) {
 	t.Parallel()
-	if toolset.Resources(t.Context()) != nil {
-		t.Error("without policies something is closed")
+	if !toolset.MayUse(t.Context(), "x") || toolset.Resources(t.Context()) != nil {
+		t.Error("without policies something is closed, want all open")
 	}
-	asked := 0
-	ctx := toolset.WithResources(t.Context(), func() *toolset.ResourcePolicy { asked++; return &toolset.ResourcePolicy{} })
-	for range 2 {
-		if toolset.Resources(ctx) == nil {
-			t.Error("the policy is not found")
-		}
+	policy := &toolset.ResourcePolicy{}
+	ctx := context.WithValue(t.Context(), toolset.CallerKey{}, caller{"x", policy})
+	if !toolset.MayUse(ctx, "x") || toolset.MayUse(ctx, "y") {
+		t.Error("MayUse does not ask the caller's policies")
 	}
-	if asked != 1 {
-		t.Errorf("the policy was made %d times, want once", asked)
+	if got := toolset.Resources(ctx); got != policy {
+		t.Errorf("Resources = %v, want the caller's", got)
 	}
 }

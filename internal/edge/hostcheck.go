@@ -1,0 +1,103 @@
+package edge
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// A HostCheck refuses requests that a browser was tricked into: for a host that is
+// not the server's (DNS rebinding), or from a web page that is not on the list. Pages
+// on the list get the CORS headers that they need.
+type HostCheck struct {
+	Hosts   []string // as ParseHost returns them; loopback names are always allowed
+	Origins []string // as ParseOrigin returns them
+	CORS    CORS
+
+	// Remedies for the log: how the operator allows a host, or an origin.
+	HostRemedy, OriginRemedy string
+}
+
+// CORS is what pages may send and read
+// (https://fetch.spec.whatwg.org/#http-cors-protocol). A page sends no credentials that
+// the browser keeps.
+type CORS struct {
+	AllowMethods  string // Access-Control-Allow-Methods
+	AllowHeaders  string
+	ExposeHeaders string
+	MaxAge        string // of a preflight's answer, in seconds
+}
+
+// Check returns why the request for the host, as [Proxies.Client] returns it, is
+// refused, or nil, and sets the answer's CORS headers. What is public may be read by
+// every page.
+func (c *HostCheck) Check(w http.ResponseWriter, r *http.Request, host string, public bool) *Refusal {
+	if !c.allowsHosts(host) {
+		return &Refusal{http.StatusForbidden, "host_not_allowed",
+			"Host not allowed: the request must name this server's public host or a loopback name. " +
+				"Behind a gateway that sends another name, this server's operator can allow that name",
+			c.attrs(r, host, c.HostRemedy)}
+	}
+	origins := r.Header["Origin"]
+	switch {
+	case public:
+		c.share(w.Header(), "*")
+	case len(origins) == 0:
+	case len(origins) > 1 || !c.allowsOrigin(origins[0]):
+		return &Refusal{http.StatusForbidden, "origin_not_allowed",
+			"Origin not allowed: this server's operator can allow the web page's origin",
+			c.attrs(r, host, c.OriginRemedy)}
+	default:
+		c.share(w.Header(), origins[0])
+		w.Header().Add("Vary", "Origin")
+	}
+	return nil
+}
+
+// Preflight answers the question that a browser asks before a page's request, and
+// reports whether this was one. It comes after Check.
+func (c *HostCheck) Preflight(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodOptions || r.Header.Get("Origin") == "" || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", c.CORS.AllowMethods)
+	h.Set("Access-Control-Allow-Headers", c.CORS.AllowHeaders)
+	h.Set("Access-Control-Max-Age", c.CORS.MaxAge)
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+// share lets pages of the origin read the answer.
+func (c *HostCheck) share(h http.Header, origin string) {
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", c.CORS.ExposeHeaders)
+}
+
+// allowsHosts reports whether all hosts of a list are the server's, whatever the port.
+func (c *HostCheck) allowsHosts(list string) bool {
+	for hostport := range strings.SplitSeq(list, ",") {
+		host := Hostname(strings.TrimSpace(hostport))
+		if !slices.Contains(c.Hosts, host) && !isLoopback(host) {
+			return false
+		}
+	}
+	return true
+}
+
+// allowsOrigin reports whether pages of the origin may call.
+func (c *HostCheck) allowsOrigin(origin string) bool {
+	if slices.Contains(c.Origins, origin) {
+		return true
+	}
+	canonical, err := ParseOrigin(origin)
+	return err == nil && !strings.HasSuffix(origin, "/") && slices.Contains(c.Origins, canonical)
+}
+
+func (c *HostCheck) attrs(r *http.Request, host, remedy string) []slog.Attr {
+	return []slog.Attr{
+		slog.String("host", host), slog.String("origin", strings.Join(r.Header["Origin"], ", ")),
+		slog.String("remedy", remedy),
+	}
+}

@@ -1,0 +1,146 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The bounds on connections.
+const (
+	headerTimeout = 10 * time.Second // for a request's header to arrive
+	idleTimeout   = 2 * time.Minute  // between requests
+	// maxHeaderBytes has room for the largest token that is judged, 64 KiB; what
+	// is larger is answered 431.
+	maxHeaderBytes = 128 << 10
+)
+
+// A Server runs an http.Server with the bounds that one in production should have.
+type Server struct {
+	Handler      http.Handler
+	Log          *slog.Logger
+	Drain        *Drain
+	DrainTimeout time.Duration // for the calls under way when the context ends
+	// GetCertificate is as in tls.Config. If it is nil, connections are not encrypted.
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+}
+
+// Serve answers requests on the listener until the context ends, and then drains. It
+// returns nil after that, and an error if serving failed.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           s.Handler,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          log.New(connectionLog{s.Log}, "", 0),
+	}
+	serve := server.Serve
+	if s.GetCertificate != nil {
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.GetCertificate}
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") } // with HTTP/2
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving ended: %w", err)
+	case <-ctx.Done():
+	}
+	s.Log.InfoContext(ctx, "draining", "at_most", s.DrainTimeout)
+	s.Drain.Begin()
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.DrainTimeout)
+	defer cancel()
+	if err := server.Shutdown(deadline); err != nil {
+		s.Log.WarnContext(ctx, "calls under way are cut off", "error", err)
+		_ = server.Close()
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving ended: %w", err)
+	}
+	return nil
+}
+
+// A connectionLog receives what net/http logs: mostly what unauthenticated clients do to
+// connections, and now and then that the process can't accept any.
+type connectionLog struct{ log *slog.Logger }
+
+// Write implements [io.Writer].
+func (l connectionLog) Write(p []byte) (int, error) {
+	text, level := strings.TrimSpace(string(p)), slog.LevelDebug
+	if strings.HasPrefix(text, "http: Accept error") || strings.HasPrefix(text, "http: panic") { // out of files, for one
+		level = slog.LevelError
+	}
+	l.log.Log(context.Background(), level, text)
+	return len(p), nil
+}
+
+// A Drain knows whether the server is about to stop, and what it still waits for.
+type Drain struct {
+	streams    context.Context // done when streams have to end
+	endStreams context.CancelFunc
+
+	mu    sync.Mutex
+	begun bool
+	calls int // under way, streams not counted
+}
+
+// NewDrain returns a Drain that has not begun.
+func NewDrain() *Drain {
+	d := &Drain{}
+	d.streams, d.endStreams = context.WithCancel(context.Background())
+	return d
+}
+
+// Begin ends streams as soon as no call is under way. (Not before: a client that
+// loses its stream may give its calls up.)
+func (d *Drain) Begin() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.begun = true
+	if d.calls == 0 {
+		d.endStreams()
+	}
+}
+
+// Begun reports whether the server is about to stop.
+func (d *Drain) Begun() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.begun
+}
+
+// BeginCall counts a call, until EndCall.
+func (d *Drain) BeginCall() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.calls++
+}
+
+// EndCall ends a call that BeginCall has counted.
+func (d *Drain) EndCall() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.calls--; d.begun && d.calls == 0 {
+		d.endStreams()
+	}
+}
+
+// Stream returns a context for a stream, which is done when streams have to end, or the
+// refusal of a new one.
+func (d *Drain) Stream(ctx context.Context) (context.Context, context.CancelFunc, *Refusal) {
+	if d.streams.Err() != nil {
+		return nil, nil, &Refusal{http.StatusServiceUnavailable, "draining", "This server is about to stop: open the stream again", nil}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(d.streams, cancel)
+	return ctx, func() { stop(); cancel() }, nil
+}

@@ -1,0 +1,90 @@
+// Package rpcwire reads and changes JSON-RPC messages as bytes, before and after the MCP
+// SDK decodes and encodes them.
+package rpcwire
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+
+	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
+)
+
+// IsBatch reports whether the body is an array.
+func IsBatch(body []byte) bool {
+	body = bytes.TrimLeft(body, " \t\r\n")
+	return len(body) > 0 && body[0] == '['
+}
+
+// HasMore reports whether something follows the body's message or batch, which the SDK
+// passes over.
+func HasMore(body []byte) bool {
+	return len(bytes.TrimRight(body[jsonspan.Value(body, 0).End:], " \t\r\n")) > 0
+}
+
+// Messages yields the message of a body, or each of its batch.
+func Messages(body []byte) iter.Seq[jsonspan.Span] {
+	whole := jsonspan.Value(body, 0)
+	if IsBatch(body) {
+		return jsonspan.Elements(body, whole)
+	}
+	return func(yield func(jsonspan.Span) bool) { yield(whole) }
+}
+
+// A Message is where a message of a body has what a server looks at.
+type Message struct {
+	jsonspan.Span
+	Method string          // "" for an answer
+	ID     json.RawMessage // nil if it has none
+	Params jsonspan.Span
+}
+
+// IsCall reports whether the message is to be answered.
+func (m *Message) IsCall() bool { return m.Method != "" && m.ID != nil }
+
+// Parse adds the messages of the body, and stops after so many: an array can have
+// millions.
+func Parse(all []Message, body []byte, most int) []Message {
+	whole := jsonspan.Value(body, 0)
+	if whole.Start == len(body) || body[whole.Start] != '[' {
+		return append(all, parse(body, whole))
+	}
+	for message := range jsonspan.Elements(body, whole) {
+		if len(all) == most {
+			break
+		}
+		all = append(all, parse(body, message))
+	}
+	return all
+}
+
+func parse(body []byte, message jsonspan.Span) Message {
+	m := Message{Span: message}
+	for name, v := range jsonspan.Members(body, message) {
+		switch raw := v.Of(body); string(name) {
+		case "method":
+			m.Method = methodName(raw)
+		case "id":
+			if m.ID = nil; string(raw) != "null" {
+				m.ID = raw
+			}
+		case "params":
+			m.Params = v
+		}
+	}
+	return m
+}
+
+// methodName decodes a method, without allocating for the one of nearly all requests.
+func methodName(literal []byte) string {
+	if string(literal) == `"tools/call"` {
+		return "tools/call"
+	}
+	return jsonspan.String(literal)
+}
+
+// Envelope returns the method of a message and its id, nil if it has none.
+func Envelope(body []byte, message jsonspan.Span) (method string, id json.RawMessage) {
+	m := parse(body, message)
+	return m.Method, m.ID
+}

@@ -1,0 +1,247 @@
+package mcpentra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+)
+
+// An inventory is what a server has at some time while it is made, by list method.
+type inventory map[string]items
+
+func (c *catalog) inventory(ctx context.Context, cause mcp.Request) inventory {
+	inv := inventory{}
+	for _, method := range []string{listTools, listPrompts, listResources, listTemplates} {
+		inv[method], _ = c.list(ctx, cause, method) // middleware of a set may want a caller: what it has is known without
+	}
+	return inv
+}
+
+// added returns the names of what was registered since, or replaced.
+func (inv inventory) added(before inventory, method string) (names []string) {
+	for name, thing := range inv[method] {
+		if before[method][name] != thing {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// assemble registers the tool sets, and returns all that is wrong with them and
+// with the policies for what they have.
+func (c *config) assemble(server *mcp.Server, registry *registry, registered *catalog) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	here, there := mcp.NewInMemoryTransports()
+	conn, err := here.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	ss, err := server.Connect(ctx, there, nil) // without a session there are no requests
+	if err != nil {
+		return err
+	}
+	// Lists are asked for on behalf of a session, which need not be open. It must not
+	// be: the SDK would announce the tools, 10 ms later, to whoever has come by then.
+	_, _ = conn.Close(), ss.Close()
+	start := &mcp.ListToolsRequest{Session: ss}
+
+	var faults []error
+	before := registered.inventory(ctx, start)
+	var unguarded []func() error
+	for i, set := range c.tools {
+		name := fmt.Sprintf("WithTools: tool set %d (%T)", i, set)
+		registry.registering(name)
+		err := attempt(name, func() { set.Register(server) })
+		earlier, after := before, registered.inventory(ctx, start)
+		faults = append(append(faults, err), replaced(earlier, after)...)
+		says, unseen := ownersIn(set)
+		if err == nil {
+			c.access.standsFor = append(c.access.standsFor, says...)
+		}
+		if _, ok := set.(ResourceOwner); !ok {
+			unguarded = append(unguarded, func() error { return c.access.unguarded(name, unseen, earlier, after) })
+		}
+		before = after
+	}
+	faults = append(faults, registry.built()...)
+	for _, check := range unguarded { // by all that they bring along
+		faults = append(faults, check())
+	}
+	// There is no caller: a set whose lists depend on the caller has nothing to show.
+	ctx = &message{Context: ctx, server: &nobody{}}
+	shown := &catalog{}
+	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
+	faults = append(faults, c.access.check(before, shown.inventory(ctx, start)))
+	faults = append(faults, checkActing(registry.acting, c.exchanger))
+	return distinct(faults)
+}
+
+// distinct joins faults, each once: two tools of one name are seen in two ways.
+func distinct(faults []error) error {
+	seen := map[string]bool{}
+	return errors.Join(slices.DeleteFunc(faults, func(err error) bool {
+		if err == nil || seen[err.Error()] {
+			return true
+		}
+		seen[err.Error()] = true
+		return false
+	})...)
+}
+
+// replaced returns a fault for each tool and prompt that took the place of another,
+// or has no name.
+func replaced(before, after inventory) (faults []error) {
+	if before[listTools][""] == nil && after[listTools][""] != nil {
+		faults = append(faults, errors.New("WithTools: a tool has no name"))
+	}
+	for method, what := range map[string]string{listTools: "tool", listPrompts: "prompt"} {
+		for _, name := range after.added(before, method) {
+			if before[method][name] != nil {
+				faults = append(faults, twice(what, name))
+			}
+		}
+	}
+	return faults
+}
+
+// unguarded returns a fault if a tool set has tools under a policy, and resources
+// of which nobody has said whether the policy holds for them too: most likely the
+// set is a wrapper, which hides the method that says so. If that is sure, for the
+// type unseen has the method, tools of other sets count too.
+func (a *access) unguarded(set string, unseen reflect.Type, before, after inventory) error {
+	underPolicy := ""
+	names := after.added(before, listTools)
+	if unseen != nil {
+		names = slices.Collect(maps.Keys(after[listTools]))
+	}
+	for _, name := range names {
+		a.visit(target{tool, name}, func(*entraauth.Policy) { underPolicy = name })
+	}
+	if underPolicy == "" {
+		return nil
+	}
+	free := func(t target) bool {
+		guarded := len(a.toolsFor(t.name)) > 0
+		a.visit(t, func(*entraauth.Policy) { guarded = true })
+		return !guarded
+	}
+	for method, k := range map[string]kind{listResources: resource, listTemplates: template} {
+		for _, name := range after.added(before, method) {
+			if free(target{k, name}) {
+				return fmt.Errorf("%s: the tool %q is under a policy, and nothing says whether the policy holds for the resource %q of the set too. "+
+					"If the set wraps another one, give the other to WithTools itself; else add a method ToolForResource(uri string) string that returns the tool, or \"\" if the resource is free; or close it by WithResourcePolicy",
+					set, underPolicy, name)
+			}
+		}
+	}
+	return nil
+}
+
+// maxNesting is how deep wrappers are looked into.
+const maxNesting = 8
+
+var (
+	toolSetType       = reflect.TypeFor[ToolSet]()
+	resourceOwnerType = reflect.TypeFor[interface {
+		ToolSet
+		ResourceOwner
+	}]()
+)
+
+// ownersIn returns how the set says which tools its resources stand for, and how
+// the sets in it do, which it may hide: those that are its fields, its elements or
+// their elements. Unseen is one whose method can't be called, since its field is not
+// exported. What a function holds nobody can see; nor is anything looked at but tool
+// sets, for the rest may be in use.
+func ownersIn(set ToolSet) (says []func(uri string) string, unseen reflect.Type) {
+	var look func(v reflect.Value, depth int)
+	look = func(v reflect.Value, depth int) {
+		t := v.Type()
+		isNil := (t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface) && v.IsNil()
+		if t.Kind() != reflect.Interface && !t.Implements(resourceOwnerType) && reflect.PointerTo(t).Implements(resourceOwnerType) {
+			if !v.CanAddr() {
+				unseen = t
+				return
+			}
+			v, t = v.Addr(), reflect.PointerTo(t)
+		}
+		switch {
+		case depth == 0, isNil:
+		case t.Kind() != reflect.Interface && t.Implements(resourceOwnerType):
+			if v.CanInterface() {
+				says = append(says, v.Interface().(ResourceOwner).ToolForResource)
+			} else {
+				unseen = t
+			}
+		case holdsSets(t):
+			for _, element := range v.Seq2() {
+				look(element, depth-1)
+			}
+		case !t.Implements(toolSetType) && !reflect.PointerTo(t).Implements(toolSetType):
+		case t.Kind() == reflect.Interface, t.Kind() == reflect.Pointer:
+			look(v.Elem(), depth-1)
+		case t.Kind() == reflect.Struct:
+			for _, field := range v.Fields() {
+				look(field, depth-1)
+			}
+		}
+	}
+	look(reflect.ValueOf(set), 2*maxNesting) // a pointer or an interface is a step too
+	return says, unseen
+}
+
+// holdsSets reports whether values of the type have tool sets as elements.
+func holdsSets(t reflect.Type) bool {
+	k := t.Kind()
+	return (k == reflect.Slice || k == reflect.Array || k == reflect.Map) && t.Elem().Implements(toolSetType)
+}
+
+// check returns a fault for each pattern that matches nothing the server has: a
+// policy with a misspelled name protects nothing.
+func (a *access) check(registered, shown inventory) error {
+	var faults []error
+	missing := func(option, what string, rules []rule, matches func(*rule) bool) {
+		for i := range rules {
+			if r := &rules[i]; r.String() != "*" && !matches(r) {
+				faults = append(faults, fmt.Errorf("%s(%q): there is no such %s among those that exist when the server is made", option, r, what))
+			}
+		}
+	}
+	any := func(method string, match func(name string) bool) bool {
+		for _, list := range []items{registered[method], shown[method]} {
+			for name := range list {
+				if match(name) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	missing("WithToolPolicy", "tool", a.tools, func(r *rule) bool {
+		return any(listTools, func(name string) bool { return r.Matches(name) })
+	})
+	missing("WithPromptPolicy", "prompt", a.prompts, func(r *rule) bool {
+		return any(listPrompts, func(name string) bool { return r.Matches(name) })
+	})
+	missing("WithResourcePolicy", "resource", a.resources, func(r *rule) bool {
+		if any(listResources, r.MatchesURI) {
+			return true
+		}
+		if !r.IsPrefix() && strings.HasSuffix(r.String(), "/") {
+			return false // of a template it would be one odd resource, and not what is below
+		}
+		return any(listTemplates, r.MatchesSome)
+	})
+	return errors.Join(faults...)
+}

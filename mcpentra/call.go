@@ -1,0 +1,328 @@
+package mcpentra
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/bridge"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
+	"github.com/mcpentra/mcp-entra-go/internal/requestline"
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+)
+
+// A call is an HTTP request on its way to a tool: what the server notes of it as it comes
+// in, and what its stages add. It is made once, is the request's context, and is carried to the
+// messages in its body by their TokenInfo, so that no stage looks anything up twice and
+// no session can lend one caller's call to another's (see bridged).
+type call struct {
+	context.Context // of the HTTP request
+
+	id       string              // generated here: client-supplied IDs could forge other requests' log entries
+	trace    string              // the client's trace id (W3C Trace Context), or "": a hint, not unique
+	client   netip.Addr          // that sent the request; see edge.Proxies
+	host     string              // that it was sent to: one, or several with commas between
+	caller   *entraauth.Identity // nil until the bearer check has passed
+	lease    *lease              // of the caller's limits; nil until there is a caller
+	data     []byte              // the body, read in full; nil if there is none
+	isBatch  bool                // the body is
+	messages []rpcwire.Message   // in the body, up to one more than a batch may have
+	answer   *answer             // nil while it can't be changed
+	usage    *usage              // what the answer depends on
+	told     told                // which messages have their line in the log
+
+	// The memory of the stages, in one piece with the call.
+	writer  edge.Writer
+	body    edge.Body
+	late    answer
+	written reply
+	used    usage
+	leased  lease
+	info    auth.TokenInfo
+	one     [1]rpcwire.Message
+	seen    [1]target
+	first   message
+	taken   atomic.Bool // first is
+}
+
+type callKey struct{}
+
+// newCall returns the call of a request, and the request with the call as its context.
+func newCall(r *http.Request) (*call, *http.Request) {
+	c := &call{Context: r.Context(), id: rand.Text()}
+	if parent := r.Header["Traceparent"]; len(parent) > 0 {
+		c.trace = traceID(parent[0])
+	}
+	if entraauth.FromContext(c.Context) != nil { // put there by somebody around us: a session would keep it
+		c.Context = entraauth.NewContext(c.Context, nil) //nolint:contextcheck // it is the request's
+	}
+	c.usage = &c.used
+	return c, r.WithContext(c)
+}
+
+// Value implements [context.Context].
+func (c *call) Value(key any) any {
+	if _, ok := key.(callKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// callOf returns the call that the context belongs to, or nil outside of HTTP requests.
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+const (
+	// maxBatch is how many messages a batch may have.
+	maxBatch = 32
+	// maxValues bounds the JSON values of a message that is partly kept: "[]" is two
+	// bytes to send and two hundred in memory.
+	maxValues = 1000
+)
+
+// read looks at the call's body, once for all stages.
+func (c *call) read(body []byte) {
+	c.data = body
+	c.isBatch = rpcwire.IsBatch(body)
+	c.messages = rpcwire.Parse(c.one[:0], body, maxBatch+1)
+}
+
+// isSmall reports whether each message of the call is small: which of a batch is meant
+// the SDK does not say.
+func (c *call) isSmall(bytes int) bool {
+	for i := range c.messages {
+		if text := c.messages[i].Of(c.data); len(text) > bytes || jsonspan.Count(text) > maxValues {
+			return false
+		}
+	}
+	return true
+}
+
+// method returns the method of the call's only message, or "".
+func (c *call) method() string {
+	if c == nil || c.isBatch || len(c.messages) != 1 {
+		return ""
+	}
+	return c.messages[0].Method
+}
+
+// requestID returns the id of the HTTP request that the context belongs to, as the
+// header X-Request-Id of its answer has it; "" outside of requests.
+func requestID(ctx context.Context) string {
+	if c := callOf(ctx); c != nil {
+		return c.id
+	}
+	return ""
+}
+
+// appendAttrs adds what a line about the call should hold: its id, the client's address
+// and its trace id, as far as they are known.
+func (c *call) appendAttrs(attrs []slog.Attr) []slog.Attr {
+	if c == nil {
+		return attrs
+	}
+	attrs = append(attrs, slog.String("request_id", c.id))
+	if c.client.IsValid() {
+		attrs = append(attrs, slog.String("client", c.client.String()))
+	}
+	if c.trace != "" {
+		attrs = append(attrs, slog.String("trace", c.trace))
+	}
+	return attrs
+}
+
+// carriedCall is where the call travels in auth.TokenInfo.Extra.
+const carriedCall = "github.com/mcpentra/mcp-entra-go/mcpentra.call"
+
+// bridged hands the call and its caller to the SDK, as mcpauth.Bridge hands it a caller,
+// in the only public way: by the SDK's own middleware, which has nothing left to decide.
+// With sessions, the context of a message is that of the request that opened the session;
+// the TokenInfo is the message's own. Tools see the request's headers, so those show no
+// credential.
+func bridged(next http.Handler) http.Handler {
+	verified := func(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
+		c := callOf(ctx)
+		c.info = auth.TokenInfo{
+			UserID: c.caller.UserID(), Scopes: c.caller.Scopes(), Expiration: c.caller.ExpiresOn(),
+			Extra: map[string]any{carriedCall: c, bridge.IdentityKey: c.caller},
+		}
+		return &c.info, nil
+	}
+	// The token was verified by a clock and a skew that the SDK does not know: it must
+	// not judge the expiry again.
+	adapter := auth.RequireBearerToken(verified, &auth.RequireBearerTokenOptions{ClockSkew: math.MaxInt64})(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header = bridge.Headers(r.Header) // the request is ours since newCall
+		adapter.ServeHTTP(w, r)
+	})
+}
+
+// carried returns the call that the message came by, or nil.
+func carried(req mcp.Request) *call {
+	if extra := req.GetExtra(); extra != nil && extra.TokenInfo != nil {
+		c, _ := extra.TokenInfo.Extra[carriedCall].(*call)
+		return c
+	}
+	return nil
+}
+
+// A message is one JSON-RPC message as the SDK has read it: the context in which its
+// tool runs, and what becomes of it. A call has one, and a batch several.
+type message struct {
+	context.Context // of the session, with the caller of this very message or nobody
+
+	call    *call               // nil if the message did not come by HTTP
+	usage   *usage              // of the call
+	caller  *entraauth.Identity // nil if unknown
+	method  string
+	req     mcp.Request
+	next    mcp.MethodHandler // dispatches it
+	server  host
+	start   time.Time
+	targets []target // what it uses, by what the SDK has read
+	sentURI string   // a resource's URI as the client spelled it
+	counted bool     // against the limits
+	round   int      // how often the user has been asked for consent
+
+	result mcp.Result
+	err    error
+	cause  error // why it failed: for the log, not for the caller
+
+	policy     *toolset.ResourcePolicy // see Resources
+	policyOnce sync.Once
+
+	running     running
+	subscribing *subscribing // nil for most
+
+	one [1]target // memory of targets
+}
+
+// A host is what messages ask of their server.
+type host interface {
+	logger() *slog.Logger
+	// credential returns the credential of the message's caller.
+	credential(*message) (azcore.TokenCredential, error)
+	mayUse(m *message, tool string) bool
+	resources(m *message) *toolset.ResourcePolicy
+}
+
+type messageKey struct{}
+
+// newMessage returns the message of the request, in the context that the SDK has for it.
+func newMessage(ctx context.Context, server host, method string, req mcp.Request, next mcp.MethodHandler) *message {
+	c := carried(req)
+	var m *message
+	if c != nil && !c.taken.Swap(true) {
+		m = &c.first
+	} else {
+		m = &message{}
+	}
+	m.call, m.server, m.method, m.req, m.next, m.start = c, server, method, req, next, time.Now()
+	if c != nil {
+		m.usage, m.caller = c.usage, c.caller
+	}
+	m.Context = entraauth.NewContext(ctx, m.caller)
+	if uses(method) {
+		a := askedBy(req)
+		m.targets = a.appendTargets(m.one[:0], method)
+	}
+	return m
+}
+
+// Value implements [context.Context].
+func (m *message) Value(key any) any {
+	switch key.(type) {
+	case messageKey:
+		return m
+	case callKey: // also nil: the session's is another request's
+		return m.call
+	case requestline.Key:
+		return m.server.logger()
+	case toolset.CallerKey:
+		return toolset.Caller(m)
+	}
+	return m.Context.Value(key)
+}
+
+// messageOf returns the message that the context belongs to, or nil.
+func messageOf(ctx context.Context) *message {
+	m, _ := ctx.Value(messageKey{}).(*message)
+	return m
+}
+
+// MayUse implements [toolset.Caller].
+func (m *message) MayUse(tool string) bool { return m.server.mayUse(m, tool) }
+
+// Resources implements [toolset.Caller].
+func (m *message) Resources() *toolset.ResourcePolicy {
+	m.policyOnce.Do(func() { m.policy = m.server.resources(m) })
+	return m.policy
+}
+
+// refuse makes the refusal the answer to the message's HTTP request, and reports false if
+// it is too late for that.
+func (m *message) refuse(write func(http.ResponseWriter, *http.Request)) bool {
+	return m.call != nil && m.call.answer.refuse(write)
+}
+
+// requestIDHeader is where an answer has its request's id.
+const requestIDHeader = "X-Request-Id"
+
+// traceID returns the trace id of a traceparent header, or "" if that is not a
+// valid one (https://www.w3.org/TR/trace-context/#traceparent-header).
+func traceID(traceparent string) string {
+	const length = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	if len(traceparent) < length || (len(traceparent) > length && (traceparent[length] != '-' || traceparent[:2] == "00")) {
+		return ""
+	}
+	for i := range length {
+		c := traceparent[i]
+		if hyphen := i == 2 || i == 35 || i == 52; hyphen != (c == '-') || !hyphen && !strings.ContainsRune("0123456789abcdef", rune(c)) {
+			return ""
+		}
+	}
+	trace, parent := traceparent[3:35], traceparent[36:52]
+	if traceparent[:2] == "ff" || strings.Trim(trace, "0") == "" || strings.Trim(parent, "0") == "" {
+		return ""
+	}
+	return strings.Clone(trace)
+}
+
+// stackRoom makes a goroutine's stack 32 KiB: what the SDK's decoding and validating of
+// a call takes, and most tools.
+const stackRoom = 15 << 10
+
+// makeRoom grows the goroutine's stack once, while little of it is in use. The SDK runs
+// each message on a new goroutine with a stack of a few KiB, which is copied, frame by
+// frame, each time it doubles. The array is never touched; its frame has to fit.
+//
+//go:noinline
+func makeRoom(never bool) {
+	if never {
+		var b [stackRoom]byte
+		fill(&b)
+	}
+}
+
+//go:noinline
+func fill(b *[stackRoom]byte) {
+	for i := range b {
+		b[i] = 1
+	}
+}

@@ -1,0 +1,171 @@
+package mcpentra
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/azuretext"
+	"github.com/mcpentra/mcp-entra-go/obo"
+)
+
+// A refuser answers requests that are not served.
+type refuser struct {
+	log         *requestLog
+	verifier    *entraauth.Verifier
+	metadataURL string // of the protected resource, for challenges
+}
+
+// reject answers the request, and writes its line in the log. more is only for the log.
+func (f *refuser) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {
+	if c := callOf(r.Context()); c.data != nil && !c.isBatch {
+		more = append(more, slog.String("method", c.method()))
+	}
+	f.log.rejected(r, why, more...)
+	mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
+}
+
+// refuse answers the request with the denial, and writes its line in the log.
+func (f *refuser) refuse(w http.ResponseWriter, r *http.Request, d *denial) {
+	f.answer(w, r, d, func(r *http.Request, status int, e *entraauth.Error) { f.log.denied(r, status, e, d.targets) })
+}
+
+// refuseLate makes the denial the answer to the message's request, and reports false if
+// it is too late. The line in the log is the message's.
+func (f *refuser) refuseLate(m *message, d *denial) bool {
+	return m.refuse(func(w http.ResponseWriter, r *http.Request) {
+		f.answer(w, r, d, func(*http.Request, int, *entraauth.Error) {})
+	})
+}
+
+func (f *refuser) answer(w http.ResponseWriter, r *http.Request, d *denial, log func(*http.Request, int, *entraauth.Error)) {
+	f.verifier.Refuse(w, r, &entraauth.BearerCheck{
+		Policy: d.needs, ResourceMetadata: f.metadataURL, WriteBody: mcpauth.WriteBody, OnRefusal: log,
+	}, d.refusal)
+}
+
+// wireError is the error that the SDK sends for err, which is not a tool's: those
+// come as results. A *jsonrpc.Error says what its maker wants the client to read.
+func wireError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*jsonrpc.Error](err); ok {
+		return err
+	}
+	if d, ok := errors.AsType[*denial](err); ok {
+		return &jsonrpc.Error{Code: codeRefused, Message: d.Error(), Data: refusalData(d.refusal)}
+	}
+	if text := callerText(err); text != "" {
+		return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: text}
+	}
+	return err
+}
+
+// failures turn a message's failure into something that its caller can act on.
+type failures struct {
+	refuser *refuser
+	consent *consent
+}
+
+// conclude is the stage that notes why a message failed, for the log, and answers the
+// caller.
+func (f *failures) conclude(m *message) {
+	cause := present(m.result, m.err)
+	if cause == nil {
+		return
+	}
+	m.cause = cause
+	if d, ok := errors.AsType[*denial](cause); ok {
+		if f.refuser.refuseLate(m, d) || m.err != nil {
+			m.result, m.err = nil, d
+		}
+		return // else the text must do
+	}
+	e, ok := errors.AsType[*obo.Error](cause)
+	if !ok || m.caller == nil {
+		return
+	}
+	if call, isCall := m.req.(*mcp.CallToolRequest); isCall && m.err == nil && errors.Is(e, obo.ErrConsentRequired) {
+		m.result, m.err = f.consent.ask(m, call, e)
+		return
+	}
+	if challenge := challengeOf(m.caller, e); challenge != nil {
+		d := &denial{refusal: challenge, targets: m.targets}
+		if f.refuser.refuseLate(m, d) { // else the text must do
+			m.result, m.err = nil, d
+		}
+	}
+}
+
+// challengeOf returns the challenge to the caller's token that follows from Entra's
+// refusal to exchange it, or nil if no new token helps or the client can't get one.
+func challengeOf(id *entraauth.Identity, e *obo.Error) *entraauth.Error {
+	switch {
+	case errors.Is(e, obo.ErrAssertionExpired):
+		return entraauth.RevokedError(id)
+	case errors.Is(e, obo.ErrInteractionRequired) && e.Claims != "" && id.HandlesClaims():
+		return entraauth.ClaimsRequiredError(id, e.Claims)
+	}
+	return nil
+}
+
+// userError is an error that says what the caller may read of it: those of
+// entraauth, obo and blobtool do.
+type userError interface {
+	error
+	UserText() string
+}
+
+// present replaces the text of a failed tool call where it is not fit for the
+// caller, and returns why the request failed, for the log; nil if it did not.
+//
+// The SDK sends the text of any error that a tool returns. Those of the Azure
+// SDK hold URLs and whole response bodies, and those of the network internal
+// addresses. Other errors are the tool's own words, and stay.
+func present(result mcp.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	r, ok := result.(*mcp.CallToolResult)
+	if !ok || r == nil || !r.IsError {
+		return nil
+	}
+	cause := r.GetError()
+	if cause == nil {
+		return errors.New("the tool reported an error")
+	}
+	if text := callerText(cause); text != "" {
+		r.Content = []mcp.Content{&mcp.TextContent{Text: text}}
+	}
+	return cause
+}
+
+// callerText returns the text that stands for the cause, or "" where the
+// cause's own will do.
+func callerText(cause error) string {
+	if user, ok := errors.AsType[userError](cause); ok {
+		return user.UserText()
+	}
+	if azure, ok := errors.AsType[*azcore.ResponseError](cause); ok {
+		return azuretext.ForUser(azure)
+	}
+	_, isURL := errors.AsType[*url.Error](cause)
+	_, isNet := errors.AsType[net.Error](cause)
+	switch {
+	case errors.Is(cause, context.DeadlineExceeded):
+		return "The service did not answer in time. Try again."
+	case isURL, isNet:
+		return "The service could not be reached. Try again; if it goes on, tell this server's operator."
+	}
+	return ""
+}

@@ -1,0 +1,206 @@
+package mcpentra
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
+	"github.com/mcpentra/mcp-entra-go/obo"
+)
+
+// The outcomes of a request, in the log.
+const (
+	done    = "ok"
+	failed  = "error"   // allowed, and did not work
+	refused = "refused" // not allowed
+	wanting = "input"   // the user is asked for something
+)
+
+// requestLine is the message of each request's line, whatever its outcome.
+const requestLine = "mcp request"
+
+// A requestLog writes a line for each message, or for the request whose messages were
+// not read. A line holds neither arguments nor results.
+type requestLog struct {
+	*slog.Logger
+	sessions bool // the server has them
+}
+
+// write writes a line. It has no program counter: where in this file it was written says
+// nothing.
+func (l *requestLog) write(ctx context.Context, level slog.Level, attrs []slog.Attr) {
+	r := slog.NewRecord(time.Now(), level, requestLine, 0)
+	r.AddAttrs(attrs...)
+	_ = l.Handler().Handle(ctx, r) // as slog.Logger does
+}
+
+// message writes the line of a message that has been served: the caller, the method,
+// what it used, whether it was allowed, and the outcome.
+func (l *requestLog) message(m *message) {
+	notification := strings.HasPrefix(m.method, "notifications/")
+	if notification && l.hasNotifications(m.call) {
+		return
+	}
+	level, outcome := slog.LevelInfo, done
+	denied := denialIn(m.cause)
+	switch {
+	case denied != nil:
+		level, outcome = slog.LevelWarn, refused
+	case needsInput(m.result):
+		outcome = wanting
+	case m.cause != nil:
+		level, outcome = slog.LevelWarn, failed
+	case m.method == "ping" || notification:
+		level = slog.LevelDebug
+	}
+	if !l.Enabled(m, level) {
+		return
+	}
+	var room [12]slog.Attr
+	attrs := append(m.call.appendAttrs(room[:0]), slog.String("method", m.method))
+	attrs = appendTargets(attrs, m.targets)
+	if m.caller != nil {
+		attrs = append(attrs, slog.Attr{Key: "caller", Value: m.caller.LogValue()})
+	}
+	attrs = append(attrs, slog.String("outcome", outcome))
+	switch {
+	case denied != nil:
+		attrs = append(attrs, slog.String("reason", denied.refusal.Reason), slog.Any("detail", denied.refusal))
+	case m.cause != nil:
+		attrs = append(attrs, causeAttrs(m.cause)...)
+	}
+	l.write(m, level, append(attrs, slog.Duration("duration", time.Since(m.start))))
+}
+
+func denialIn(cause error) *denial {
+	if cause == nil {
+		return nil
+	}
+	d, _ := errors.AsType[*denial](cause)
+	return d
+}
+
+func needsInput(result mcp.Result) bool {
+	r, ok := result.(*mcp.CallToolResult)
+	return ok && r != nil && r.NeedsInput()
+}
+
+// loggable is an error that knows what a log should hold of it: entraauth's, obo's.
+type loggable interface {
+	error
+	slog.LogValuer
+}
+
+// causeAttrs are what the log holds of a failure. It never holds a token.
+func causeAttrs(cause error) []slog.Attr {
+	var attrs []slog.Attr
+	if e, ok := errors.AsType[*obo.Error](cause); ok {
+		attrs = append(attrs, slog.String("reason", strings.ReplaceAll(e.Kind.Error(), " ", "_"))) // consent_required
+	}
+	attrs = append(attrs, safelog.Error(cause))
+	if detail, ok := errors.AsType[loggable](cause); ok {
+		attrs = append(attrs, slog.Any("detail", detail))
+	}
+	return attrs
+}
+
+// denied writes the line of a request that was refused before it was dispatched, by its
+// token or by a policy.
+func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, targets []target) {
+	level := slog.LevelWarn                 // also of a 503: its cause, such as missing keys, has an ERROR of its own
+	if errors.Is(e, entraauth.ErrNoToken) { // how every client begins
+		level = slog.LevelInfo
+	}
+	attrs := append(requestAttrs(r), slog.Int("status", status))
+	c := callOf(r.Context())
+	if c.data != nil && !c.isBatch { // of a request without a valid token nothing is read
+		attrs = append(attrs, slog.String("method", c.method()))
+	}
+	attrs = appendTargets(attrs, targets)
+	id := e.Caller()
+	if id == nil {
+		id = c.caller
+	}
+	if id != nil {
+		attrs = append(attrs, slog.Attr{Key: "caller", Value: id.LogValue()})
+	}
+	l.write(r.Context(), level, append(attrs, slog.String("outcome", refused), slog.String("reason", e.Reason), slog.Any("detail", e)))
+}
+
+// rejected writes the line of a request that is rejected.
+func (l *requestLog) rejected(r *http.Request, why rejection, more ...slog.Attr) {
+	attrs := append(requestAttrs(r), slog.Int("status", why.status))
+	if c := callOf(r.Context()); c.caller != nil {
+		attrs = append(attrs, slog.Attr{Key: "caller", Value: c.caller.LogValue()})
+	}
+	attrs = append(attrs, slog.String("outcome", refused), slog.String("reason", why.reason), slog.String("error", why.message))
+	level := slog.LevelWarn
+	switch why.status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed: // scanners, ended sessions, clients that try for a stream
+		if why.reason != "method_not_found" {
+			level = slog.LevelInfo
+		}
+	case http.StatusAccepted: // a notification that nobody knows
+		level = slog.LevelInfo
+	}
+	l.write(r.Context(), level, append(attrs, more...))
+}
+
+// requestAttrs are what is known of a request before it is dispatched.
+func requestAttrs(r *http.Request) []slog.Attr {
+	return append(callOf(r.Context()).appendAttrs(nil), slog.String("http_method", r.Method), slog.String("path", r.URL.Path))
+}
+
+// hasNotifications reports whether the lines of the call's notifications are written where
+// its answer is (see tellNotifications). Without sessions a request ends, with all that the
+// SDK has of it, when a notification has been accepted: the middleware may never see it.
+func (l *requestLog) hasNotifications(c *call) bool { return !l.sessions && c != nil }
+
+// panicked writes the line of a message that panicked.
+func (l *requestLog) panicked(m *message, p any) {
+	l.ErrorContext(m, "panic in an MCP request", "request_id", requestID(m), "method", m.method, "panic", safelog.Panic(p), "stack", string(debug.Stack()))
+}
+
+// recovered is deferred. It writes the line of a request whose handling panicked
+// outside of MCP, which net/http would write among what strangers do to connections,
+// and cuts the connection: how much has been answered is not known.
+func (l *requestLog) recovered(r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		l.write(r.Context(), slog.LevelError, append(requestAttrs(r), slog.String("outcome", failed),
+			slog.String("reason", "internal_error"), slog.String("panic", safelog.Panic(p)), slog.String("stack", string(debug.Stack()))))
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// appendTargets names what a request uses: one by its kind, several in a list.
+func appendTargets(attrs []slog.Attr, targets []target) []slog.Attr {
+	switch len(targets) {
+	case 0:
+		return attrs
+	case 1:
+		return append(attrs, slog.String(kindNames[targets[0].kind], targets[0].name))
+	}
+	names := make([]string, min(len(targets), safelog.MaxNames))
+	for i := range names {
+		names[i] = kindNames[targets[i].kind] + " " + safelog.Cut(targets[i].name, safelog.MaxName)
+	}
+	attrs = append(attrs, slog.Any("targets", names))
+	if more := len(targets) - len(names); more > 0 {
+		attrs = append(attrs, slog.Int("more_targets", more))
+	}
+	return attrs
+}
+
+var kindNames = [...]string{tool: "tool", resource: "resource", prompt: "prompt", template: "resource"}

@@ -1,0 +1,151 @@
+package mcpentra
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
+)
+
+// routes is the outermost handler: what is served at which path.
+func routes(resource *url.URL, s *stages, endpoint http.Handler, i *mcp.Implementation) http.Handler {
+	behind := func(h http.Handler) http.Handler { return through(s.all(), h) }
+	probes := &probes{s.verifier, s.drain}
+	site := edge.NewPaths(behind(s.refuser.notFound(resource)))
+	site.Page("/health", probes.health) // probes come by IP address: outside the host check
+	site.Page("/ready", probes.ready)
+	site.Page(consentPath, behind(http.HandlerFunc(s.consent.landing)).ServeHTTP)
+	for _, path := range edge.Rests(resource.Path) {
+		site.Handle(path, behind(endpoint))
+	}
+	metadata := behind(protectedResource(resource, s.verifier, i))
+	site.Handle(wellKnown, metadata)
+	site.Handle(wellKnown+resource.Path, metadata)
+	return s.arrive(site)
+}
+
+// notFound answers requests for a path where there is nothing, with the one to use.
+func (f *refuser) notFound(resource *url.URL) http.Handler {
+	why := rejection{http.StatusNotFound, codeBadRequest, "path_not_found", "There is nothing at this path: this server's MCP endpoint is " + resource.String()}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.reject(w, r, why) })
+}
+
+// parseResource checks the URL that clients are given.
+func parseResource(s string) (*url.URL, error) {
+	u, err := edge.ParseResource(s)
+	if err != nil {
+		return nil, fmt.Errorf("resource URL: %w", err)
+	}
+	if path.Base(u.Path) == "health" || path.Base(u.Path) == "ready" || strings.HasSuffix(u.Path, consentPath) || strings.Contains(u.Path, "/.well-known/") {
+		return nil, fmt.Errorf("resource URL: the path %q is taken", u.Path)
+	}
+	return u, nil
+}
+
+// newHostCheck is the check of hosts and origins that the MCP specification demands.
+// There are no cookies to share with pages, so no credentials, and the wildcard counts:
+// it covers the Mcp-Param headers of 2026-07-28, and never Authorization. The others
+// are named for browsers that do not know it.
+func newHostCheck(resource *url.URL, c *config) *edge.HostCheck {
+	return &edge.HostCheck{
+		Hosts:   append([]string{edge.Hostname(resource.Host)}, c.hosts...),
+		Origins: append([]string{edge.OriginOf(resource)}, c.origins...),
+		CORS: edge.CORS{
+			AllowMethods:  "GET, POST, DELETE, OPTIONS",
+			AllowHeaders:  "Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name, *",
+			ExposeHeaders: "WWW-Authenticate, Mcp-Session-Id, Mcp-Protocol-Version, Retry-After, " + requestIDHeader,
+			MaxAge:        "600",
+		},
+		HostRemedy:   "allow the host by WithAllowedHosts; or, if a gateway of yours sends it and names the public one in X-Forwarded-Host, name the gateway's network by WithTrustedProxies",
+		OriginRemedy: "if the web page is to call this server, name its origin by WithAllowedOrigins",
+	}
+}
+
+// metadataURL returns the URL that challenges name.
+func metadataURL(resource *url.URL) string {
+	return resource.Scheme + "://" + resource.Host + wellKnown + resource.Path
+}
+
+// protectedResource serves the metadata: who signs callers in, and with which
+// scopes. offline_access is not among them: it is the client's affair.
+func protectedResource(resource *url.URL, v *entraauth.Verifier, i *mcp.Implementation) http.Handler {
+	name := i.Title
+	if name == "" {
+		name = i.Name
+	}
+	serve := auth.ProtectedResourceMetadataHandler(&oauthex.ProtectedResourceMetadata{
+		Resource:               resource.String(),
+		AuthorizationServers:   v.AuthorizationServers(),
+		ScopesSupported:        v.ScopesFor(entraauth.Policy{}),
+		BearerMethodsSupported: []string{"header"},
+		ResourceName:           name,
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead { // a GET whose body net/http leaves out
+			r = r.WithContext(r.Context())
+			r.Method = http.MethodGet
+		}
+		serve.ServeHTTP(w, r)
+	})
+}
+
+// maxHealthWait bounds how long a probe waits for a first key fetch.
+const maxHealthWait = 2 * time.Second
+
+// A probe is the body of a probe's answer.
+type probe struct {
+	Status  string `json:"status"`
+	Reason  string `json:"reason,omitempty"` // as in docs/troubleshooting.md
+	Message string `json:"message,omitempty"`
+}
+
+// probes tell a platform about the server.
+type probes struct {
+	verifier *entraauth.Verifier
+	drain    *edge.Drain
+}
+
+// health answers whether callers can be judged. What their tools stand on
+// (On-Behalf-Of, Azure) is not asked: it is down for some callers and some tools,
+// and another replica would fare no better.
+func (p *probes) health(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), maxHealthWait)
+	defer cancel()
+	if err := p.verifier.Ready(ctx); err != nil {
+		answer := probe{Status: "unavailable", Reason: "keys_unavailable", Message: "The tenant's signing keys can't be fetched; see the log"}
+		if e, ok := errors.AsType[*entraauth.Error](err); ok {
+			answer.Reason, answer.Message = e.Reason, e.UserText()
+		}
+		probed(w, http.StatusServiceUnavailable, answer)
+		return
+	}
+	probed(w, http.StatusOK, probe{Status: "ok"})
+}
+
+// ready answers whether new requests should come here.
+func (p *probes) ready(w http.ResponseWriter, r *http.Request) {
+	if p.drain.Begun() {
+		probed(w, http.StatusServiceUnavailable, probe{Status: "draining"})
+		return
+	}
+	p.health(w, r)
+}
+
+func probed(w http.ResponseWriter, status int, p probe) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(p) // the prober is gone; there is nobody to tell
+}

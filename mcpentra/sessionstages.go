@@ -1,0 +1,160 @@
+package mcpentra
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
+)
+
+// owned is the stage that lets requests in to the caller's own sessions, and those
+// without a session. For the caller other sessions don't exist: nobody finds out which
+// there are.
+func (t *sessions) owned(f *refuser) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		if !f.log.sessions {
+			return next
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			id := r.Header.Get(sessionHeader)
+			if id == "" {
+				next.ServeHTTP(w, r)
+				return
+			}
+			s := t.find(id, callOf(r.Context()).caller)
+			if s == nil {
+				f.reject(w, r, sessionNotFound)
+				return
+			}
+			defer t.serving(s)()
+			if r.Method == http.MethodDelete {
+				t.cancelCalls(s)
+				defer t.end(s)
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// bound is the stage that notes who begins a session, and who its latest caller is.
+func (t *sessions) bound(m *message) error {
+	server, ok := m.req.GetSession().(*mcp.ServerSession)
+	if !ok || m.caller == nil { // not by HTTP
+		return nil
+	}
+	if m.method != "initialize" {
+		t.seen(server, m.caller)
+		return nil
+	}
+	t.mu.Lock()
+	begun := t.byServer[server] != nil
+	t.mu.Unlock()
+	if begun {
+		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "The session has begun already: initialize is for new ones, without Mcp-Session-Id"}
+	}
+	if !t.begin(m.caller, server) {
+		return refuseBusy(m)
+	}
+	return nil
+}
+
+// refuseBusy makes 503 the answer. The error is the answer if it is too late for that.
+func refuseBusy(m *message) error {
+	e := &jsonrpc.Error{Code: codeUnavailable, Message: "This server has as many sessions as it can hold: try again later"}
+	m.refuse(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "60")
+		mcpauth.WriteRefusal(w, r, http.StatusServiceUnavailable, int(e.Code), "too_many_sessions", e.Message)
+	})
+	return e
+}
+
+// beginRunning and endRunning are a stage: the end of a session cancels its calls, and a
+// call sends nothing after its own end.
+func (t *sessions) beginRunning(m *message) error {
+	server, ok := m.req.GetSession().(*mcp.ServerSession)
+	if !ok || strings.HasPrefix(m.method, "notifications/") { // which has no stream of its own
+		return nil
+	}
+	call := &m.running
+	call.server = server
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x := t.byServer[server]
+	if x == nil {
+		return nil
+	}
+	call.session = x
+	m.Context, call.cancel = context.WithCancel(m.Context)
+	if x.running == nil {
+		x.running = map[*running]struct{}{}
+	}
+	x.running[call] = struct{}{}
+	if x.ending {
+		call.cancel()
+	}
+	return nil
+}
+
+func (t *sessions) endRunning(m *message) {
+	call := &m.running
+	call.over.Store(true)
+	if call.session == nil {
+		return
+	}
+	call.cancel()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(call.session.running, call)
+}
+
+var errCallOver = errors.New("the call is over: nothing can be sent to its client")
+
+// whileRunning is sending middleware. The SDK finds the stream of a call by the call's
+// id, which a later call may have too: what a tool sends after its end must not reach
+// that one's client. And a question of a tool to the client may be answered only by
+// callers who may make the call.
+func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		m := messageOf(ctx)
+		if m == nil || m.running.server == nil || m.running.server != req.GetSession() {
+			return next(ctx, method, req)
+		}
+		if m.running.over.Load() {
+			return nil, errCallOver
+		}
+		if !strings.HasPrefix(method, "notifications/") && m.usage != nil {
+			defer t.asks(m.running.session, m.usage)()
+		}
+		return next(ctx, method, req)
+	}
+}
+
+// mayAnswer returns why the caller may not answer what the session asks the client. The
+// body does not say which call has asked, so the caller must be allowed to make each of
+// those that wait for an answer.
+func (t *sessions) mayAnswer(c *call, r *http.Request) *denial {
+	id := r.Header.Get(sessionHeader)
+	if id == "" || !slices.ContainsFunc(c.messages, func(m rpcwire.Message) bool { return m.Method == "" }) {
+		return nil
+	}
+	t.mu.Lock()
+	var waiting []*usage
+	if x := t.byID[id]; x != nil {
+		waiting = slices.Collect(maps.Keys(x.asking))
+	}
+	t.mu.Unlock()
+	for _, u := range waiting {
+		if d := u.decide(c.caller); d != nil {
+			return d
+		}
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+package mcpentra
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/arguments"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+)
+
+// stages are what requests and their messages pass on the way to a tool.
+type stages struct {
+	proxies       edge.Proxies
+	limits        Limits
+	log           *requestLog
+	refuser       *refuser
+	hosts         *edge.HostCheck
+	verifier      *entraauth.Verifier
+	admission     *admission
+	drain         *edge.Drain
+	sessions      *sessions
+	streams       *streams
+	events        *eventstore.Store // nil without sessions
+	subscriptions *subscriptions
+	policies      *policyCheck
+	speaker       *speaker
+	consent       *consent
+	failures      *failures
+	lending       *lending
+}
+
+// An httpStage is a step of a request.
+type httpStage func(next http.Handler) http.Handler
+
+// all are the stages of every request but those of probes, in order.
+func (s *stages) all() []httpStage {
+	return []httpStage{
+		s.checkHost, // a page or a host name of somebody else's gets nowhere, whatever the path
+	}
+}
+
+// ofEndpoint are the stages of a request of the MCP endpoint, after those, in order.
+func (s *stages) ofEndpoint() []httpStage {
+	return []httpStage{
+		s.bearerCheck,                // the caller first: a request without a valid token costs a verification and no more
+		s.admission.limit,            // limits are per user: behind a gateway an address is not a user
+		s.admission.formed,           // by method and headers, before the body is read
+		s.sessions.owned(s.refuser),  // for the caller, another user's session does not exist
+		s.admission.readBody,         // all of it, bounded: the stages below look into it
+		s.admission.messages,         // every message counts against the limits before any of them runs
+		s.draining,                   // counts calls under way, so that streams end after them
+		s.streams.watch(s.sessions),  // a stream ends with the token that opened it
+		replays(s.events, s.refuser), // a resumed stream shows the answer of a call, made with another token
+		s.policies.request,           // a refusal before dispatch has its status and challenge
+		bridged,                      // from here on the request shows no token, and the call travels with it
+		s.speaker.speak,              // innermost: sees what the SDK writes, and says it in JSON-RPC
+	}
+}
+
+// A messageStage is a step of a message on its way to its tool, and back. Where enter
+// returns an error, or sets the result, that is the answer, and the stages after it are
+// not entered. Either function may be nil.
+type messageStage struct {
+	enter func(*message) error
+	leave func(*message)
+}
+
+// ofMessages are the stages of a message, once the SDK has read it, in order; they are
+// left in reverse. Around them, serve recovers panics and writes the line in the log.
+func (s *stages) ofMessages() []messageStage {
+	return []messageStage{
+		{s.admission.begin, s.admission.end},             // a call counts until it ends, also when its client has hung up
+		{smallIfKept, nil},                               // nothing large stays behind in a session
+		{s.sessions.bound, nil},                          // a session belongs to the caller who begins it
+		{s.sessions.beginRunning, s.sessions.endRunning}, // a session's end cancels its calls, which send nothing after their own end
+		{s.policies.enter, s.policies.leave},             // decides by what will be done; the stages below see canonical URIs
+		{s.subscriptions.enter, s.subscriptions.leave},   // bounds what the policies allow
+		{s.consent.resume, nil},                          // takes out of the call what the consent has put in: no tool sees it
+		{nil, s.failures.conclude},                       // innermost: turns a tool's failure into an answer
+	}
+}
+
+// through returns the handler behind the stages.
+func through(stages []httpStage, h http.Handler) http.Handler {
+	for _, stage := range slices.Backward(stages) {
+		h = stage(h)
+	}
+	return h
+}
+
+// wellKnown is where RFC 9728 section 3 puts protected resource metadata; the
+// resource's path follows it. Some clients look at the bare one only.
+const wellKnown = "/.well-known/oauth-protected-resource"
+
+// arrive begins with every request: it makes the call, and bounds how long the client may
+// take over what it sends and reads.
+func (s *stages) arrive(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, r := newCall(r)
+		if s.log.sessions { // the event store keeps it as long as the answer, and must not keep the call
+			c.usage = &usage{}
+		}
+		c.client, c.host = s.proxies.Client(r)
+		w.Header()[requestIDHeader] = []string{c.id}
+		edge.CleanPath(r)
+		defer s.log.recovered(r)
+		c.writer.Init(w, r, s.limits.BodyTimeout, s.limits.WriteTimeout)
+		next.ServeHTTP(&c.writer, r)
+		c.writer.Finish()
+	})
+}
+
+// checkHost refuses foreign hosts and pages; every page may read the metadata.
+func (s *stages) checkHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		public := strings.HasPrefix(r.URL.Path, wellKnown)
+		if why := s.hosts.Check(w, r, callOf(r.Context()).host, public); why != nil {
+			s.refuser.reject(w, r, rejectionOf(why), why.Attrs...)
+			return
+		}
+		if !s.hosts.Preflight(w, r) {
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// bearerCheck lets requests with a valid token through, and notes whose they are.
+func (s *stages) bearerCheck(next http.Handler) http.Handler {
+	check := &entraauth.BearerCheck{
+		ResourceMetadata: s.refuser.metadataURL, WriteBody: mcpauth.WriteBody,
+		OnRefusal: func(r *http.Request, status int, e *entraauth.Error) { s.log.denied(r, status, e, nil) },
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, err := s.verifier.FromRequest(r)
+		if err != nil {
+			s.verifier.Refuse(w, r, check, err)
+			return
+		}
+		callOf(r.Context()).caller = id
+		next.ServeHTTP(w, r)
+	})
+}
+
+// draining counts calls, and ends streams when the server drains.
+func (s *stages) draining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isStream(r) {
+			s.drain.BeginCall()
+			defer s.drain.EndCall()
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel, refusal := s.drain.Stream(r.Context())
+		if refusal != nil {
+			w.Header().Set("Retry-After", "1")
+			s.refuser.reject(w, r, rejectionOf(refusal))
+			return
+		}
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// isStream tells requests that stay open for what the server may have to say: GET
+// until 2025-11-25, and subscriptions/listen from 2026-07-28, whose header the
+// SDK compares with the body.
+func isStream(r *http.Request) bool {
+	return r.Method == http.MethodGet || strings.EqualFold(r.Header.Get("Mcp-Method"), "subscriptions/listen")
+}
+
+// receive is the receiving middleware, the only one. It belongs outside those of the
+// tool sets, which know the caller.
+func (s *stages) receive(next mcp.MethodHandler) mcp.MethodHandler {
+	s.subscriptions.unsubscribe = next
+	stages := s.ofMessages()
+	dispatch := arguments.WithoutNulls(nil)(next)
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		makeRoom(method == "")
+		m := newMessage(ctx, s, method, req, dispatch)
+		s.serve(m, stages)
+		return m.result, m.err
+	}
+}
+
+// serve takes the message through the stages.
+func (s *stages) serve(m *message, stages []messageStage) {
+	entered := s.enter(m, stages)
+	for _, stage := range slices.Backward(stages[:entered]) {
+		if stage.leave != nil {
+			s.leave(m, stage)
+		}
+	}
+	if m.cause == nil {
+		m.cause = m.err
+	}
+	s.log.message(m)
+	m.err = wireError(m.err)
+	if m.call != nil {
+		m.call.told.tell(m.err)
+	}
+}
+
+// enter enters the stages, dispatches the message if all let it pass, and returns how
+// many did.
+func (s *stages) enter(m *message, stages []messageStage) (entered int) {
+	defer s.recoverMessage(m)
+	for ; entered < len(stages); entered++ {
+		if enter := stages[entered].enter; enter != nil {
+			if m.err = enter(m); m.err != nil || m.result != nil {
+				return entered
+			}
+		}
+	}
+	m.result, m.err = m.next(m, m.method, m.req)
+	return entered
+}
+
+func (s *stages) leave(m *message, stage messageStage) {
+	defer s.recoverMessage(m)
+	stage.leave(m)
+}
+
+// recoverMessage is deferred: a panic would end the process.
+func (s *stages) recoverMessage(m *message) {
+	if p := recover(); p != nil {
+		s.log.panicked(m, p)
+		m.result, m.err = nil, &jsonrpc.Error{Code: codeInternal, Message: "internal error"}
+	}
+}
+
+// The stages are the [host] of their messages.
+
+func (s *stages) logger() *slog.Logger { return s.log.Logger }
+func (s *stages) credential(m *message) (azcore.TokenCredential, error) {
+	return s.lending.credential(m)
+}
+func (s *stages) mayUse(m *message, tool string) bool          { return s.policies.mayUse(m, tool) }
+func (s *stages) resources(m *message) *toolset.ResourcePolicy { return s.policies.resources(m) }

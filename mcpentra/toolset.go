@@ -1,0 +1,237 @@
+package mcpentra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+)
+
+// A ToolSet adds its tools to a server. It may also be a [Configurer] and a
+// [ResourceOwner].
+//
+// A type that wraps a set, or several, hides these methods unless it has them too.
+// The policies of a [Tool] and of blobtool's tools and resources hold all the same.
+// If a set has tools under a policy, and resources that neither ToolForResource nor
+// [WithResourcePolicy] covers, [NewServer] returns an error.
+type ToolSet interface {
+	Register(server *mcp.Server)
+}
+
+// A Configurer is a [ToolSet] that changes the options of the SDK's server.
+type Configurer interface {
+	// Configure is called before the server is made, which is the only time to set up
+	// completions and subscriptions.
+	Configure(options *mcp.ServerOptions)
+}
+
+// A ResourceOwner is a [ToolSet] that shows by resources what its tools show.
+type ResourceOwner interface {
+	// ToolForResource returns which of the set's tools a resource of its own stands
+	// for, by URI or URI template, and "" for all others: a caller who may not use the
+	// tool may not use the resource. It is called for each reading of a URI, also
+	// concurrently.
+	ToolForResource(uri string) string
+}
+
+// Tool is a tool of your own as a set for [WithTools], with the policies that it
+// brings along. It does what mcp.AddTool does.
+//
+// The policies hold wherever the set is registered: within sets of your own, and also
+// on a plain server of the SDK, where nobody may call the tool unless mcpauth.Receive
+// identifies the caller. Register panics, as mcp.AddTool does, if the tool is invalid;
+// [NewServer] returns an error instead.
+func Tool[In, Out any](t *mcp.Tool, h mcp.ToolHandlerFor[In, Out], policies ...entraauth.Policy) ToolSet {
+	own := &ownTool{tool: t, hasHandler: h != nil}
+	for _, p := range policies {
+		own.policies = append(own.policies, p.Clone())
+	}
+	own.register = func(s *mcp.Server) {
+		mcp.AddTool(s, t, func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, Out, error) {
+			if err := own.refuse(ctx); err != nil {
+				return nil, *new(Out), err
+			}
+			return h(ctx, req, in)
+		})
+	}
+	return own
+}
+
+type ownTool struct {
+	tool       *mcp.Tool
+	hasHandler bool
+	policies   []entraauth.Policy
+	register   func(*mcp.Server)
+}
+
+// Register adds the tool, and tells the server about its policies.
+func (t *ownTool) Register(s *mcp.Server) {
+	if err := t.fault(); err != nil {
+		panic(err)
+	}
+	if b, ok := toolset.HostOf(s).(*registry); ok {
+		b.Tool(t.tool.Name)
+		b.policies(t.tool.Name, t.policies)
+	}
+	t.register(s)
+}
+
+// fault says what is wrong with the tool, all of it.
+func (t *ownTool) fault() error {
+	if t.tool == nil {
+		return errors.New("mcpentra.Tool: the tool is nil")
+	}
+	var faults []error
+	if t.tool.Name == "" {
+		faults = append(faults, errors.New("mcpentra.Tool: the tool has no name"))
+	}
+	if !t.hasHandler {
+		faults = append(faults, fmt.Errorf("mcpentra.Tool(%q): the handler is nil", t.tool.Name))
+	}
+	for _, p := range t.policies {
+		faults = append(faults, checkPolicy(fmt.Sprintf("mcpentra.Tool(%q)", t.tool.Name), p))
+	}
+	return errors.Join(faults...)
+}
+
+// refuse returns the refusal of a caller whom the policies do not let in. The server
+// has decided by the same before; whoever gets here all the same, on a server that
+// knows nothing of policies, is stopped here.
+func (t *ownTool) refuse(ctx context.Context) error {
+	for _, p := range t.policies {
+		if e, ok := errors.AsType[*entraauth.Error](p.Check(entraauth.FromContext(ctx))); ok {
+			return &jsonrpc.Error{Code: codeRefused, Message: e.Error(), Data: refusalData(e)}
+		}
+	}
+	return nil
+}
+
+var _ toolset.Host = (*registry)(nil)
+
+// A registry is told what tool sets bring along when they are registered, however they
+// are wrapped (internal/toolset): also later than [NewServer], on its MCP server, while
+// requests are served.
+type registry struct {
+	access *access
+	server string // its name and version
+
+	mu       sync.Mutex
+	building bool
+	set      string          // that is being registered
+	names    map[string]bool // of the tools that were told about
+	faults   []error
+	acting   []actingSet
+}
+
+func newRegistry(a *access, i *mcp.Implementation) *registry {
+	return &registry{access: a, server: i.Name + " " + i.Version, building: true, names: map[string]bool{}}
+}
+
+// registering says which tool set is registered next.
+func (b *registry) registering(set string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.set = set
+}
+
+// built ends the time in which there are faults to report, and returns them.
+func (b *registry) built() []error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.building = false
+	return b.faults
+}
+
+// Tool implements toolset.Host.
+func (b *registry) Tool(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.building && b.names[name] {
+		b.faults = append(b.faults, twice("tool", name))
+	}
+	b.names[name] = true
+}
+
+// policies takes those of a tool.
+func (b *registry) policies(name string, policies []entraauth.Policy) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var rules []rule
+	for _, p := range policies {
+		rules = append(rules, rule{resourceuri.Name(name), p.Clone()})
+	}
+	b.access.bring(rules)
+}
+
+// Resources implements toolset.Host.
+func (b *registry) Resources(toolFor func(uri string) string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.access.bring(nil, toolFor)
+}
+
+// Credential implements toolset.Host.
+func (b *registry) Credential(get func(context.Context) error, resource string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.building {
+		b.acting = append(b.acting, actingSet{b.set, get, resource})
+	}
+}
+
+func twice(what, name string) error {
+	return fmt.Errorf("WithTools: there are two %ss named %q, and one would replace the other; rename one, or leave it out", what, name)
+}
+
+// An actingSet is a tool set that acts on behalf of its callers.
+type actingSet struct {
+	name       string
+	credential func(context.Context) error
+	resource   string // for which it acts
+}
+
+// asks reports whether the set gets its credential from [Credential].
+func (set *actingSet) asks() bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // whatever else the set asks for its credential must not go anywhere
+	var host nobody
+	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) })
+	return host.asked
+}
+
+// nobody is the host of messages of no caller, by which sets are asked at start for what
+// they list, and whether their credential is ours.
+type nobody struct{ asked bool }
+
+func (n *nobody) credential(*message) (azcore.TokenCredential, error) {
+	n.asked = true
+	return nil, ErrNoExchanger
+}
+
+func (*nobody) logger() *slog.Logger                       { return nil }
+func (*nobody) mayUse(*message, string) bool               { return false }
+func (*nobody) resources(*message) *toolset.ResourcePolicy { return nil }
+
+// attempt runs code that panics where it could return no error.
+func attempt(what string, f func()) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case error:
+			err = fmt.Errorf("%s: %w", what, p)
+		default:
+			err = fmt.Errorf("%s: %v", what, p)
+		}
+	}()
+	f()
+	return nil
+}
