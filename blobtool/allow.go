@@ -1,86 +1,16 @@
 package blobtool
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
-// location is a blob or, if blob is empty, a container.
-type location struct {
-	container string
-	blob      string
-}
-
-// String returns the location as [Options.Allow] has it.
-func (at location) String() string {
-	if at.blob == "" {
-		return at.container
-	}
-	return at.container + "/" + at.blob
-}
-
-// locate says which blob a call or a URI means, and whether this server offers it and
-// its policies let the caller use it. container is the call's argument, which a set for one container does not have;
-// blob may be empty, for the container alone. Names are taken as they are, byte
-// by byte, so there is nothing that could mean another blob after this check.
-func (s *Set) locate(ctx context.Context, container, blob string) (location, error) {
-	at := location{container, blob}
-	switch {
-	case s.container == "":
-		if err := checkContainer(container); err != nil {
-			return at, failuref(ErrInvalidArgument, "container %v", err)
-		}
-	case container == "":
-		at.container = s.container
-	case container != s.container:
-		return at, failuref(ErrNotAllowed, "container is %s, and this server offers container %s alone", quote(container), quote(s.container))
-	}
-	if blob != "" {
-		if err := checkBlobName(blob); err != nil {
-			return at, err
-		}
-	}
-	if !s.allow.blob(at) {
-		return at, s.allow.refuse(at)
-	}
-	if blob != "" {
-		return at, closed(toolset.Resources(ctx), at, "")
-	}
-	return at, nil
-}
-
-// locateBlob is locate for what must be a blob.
-func (s *Set) locateBlob(ctx context.Context, container, blob string) (location, error) {
-	if err := checkBlobName(blob); err != nil {
-		return location{}, err
-	}
-	return s.locate(ctx, container, blob)
-}
-
-// mayList is locate for a listing of the blobs whose names begin with prefix, which
-// may be empty. All such names must be allowed. What policies close is taken out of
-// the listing (shown).
-func (s *Set) mayList(ctx context.Context, container, prefix string) (location, error) {
-	at, err := s.locate(ctx, container, "")
-	if err != nil {
-		return at, err
-	}
-	at.blob = prefix
-	if prefix != "" {
-		if err := checkLength(prefix); err != nil {
-			return at, err
-		}
-	}
-	if prefix == "" && !s.allow.whole(at.container) || !s.allow.blob(at) {
-		return at, s.allow.refuse(at)
-	}
-	return at, nil
-}
+// shownRoots is how many prefixes a result names.
+const shownRoots = 20
 
 // allowList is what [Options.Allow] names: containers, each with the beginnings of
 // its blobs' names. nil allows all.
@@ -106,7 +36,7 @@ func parseAllow(only string, entries []string) (allowList, []error) {
 }
 
 func checkAllowed(only, container, prefix string) error {
-	if err := checkContainer(container); err != nil {
+	if err := names.CheckContainer(container); err != nil {
 		return err
 	}
 	if only != "" && container != only {
@@ -121,21 +51,20 @@ func checkAllowed(only, container, prefix string) error {
 	if strings.TrimSpace(prefix) != prefix {
 		return fmt.Errorf("%s has white space at its end, which is unlikely in a blob's name; remove it", quote(container+"/"+prefix))
 	}
-	var fault *Error
-	if errors.As(checkBlobName(prefix), &fault) {
-		return fmt.Errorf("%s: %s", quote(container+"/"+prefix), fault.text)
+	if wrong := errorOf(names.CheckBlob(prefix)); wrong != nil {
+		return fmt.Errorf("%s: %s", quote(container+"/"+prefix), wrong.text)
 	}
 	return nil
 }
 
 // blob reports whether a blob is allowed or, if at names none, anything in the
 // container.
-func (a allowList) blob(at location) bool {
+func (a allowList) blob(at names.Location) bool {
 	if a == nil {
 		return true
 	}
-	prefixes, ok := a[at.container]
-	return ok && (at.blob == "" || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(at.blob, p) }))
+	prefixes, ok := a[at.Container]
+	return ok && (at.Blob == "" || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(at.Blob, p) }))
 }
 
 // whole reports whether all of a container is allowed.
@@ -147,12 +76,12 @@ func (a allowList) whole(container string) bool {
 const shownAllowed = 10
 
 // refuse returns the error for what is not allowed, which says what is.
-func (a allowList) refuse(at location) error {
+func (a allowList) refuse(at names.Location) error {
 	var allowed []string
 	for container, prefixes := range a {
 		for _, prefix := range prefixes {
-			if len(a[at.container]) == 0 || container == at.container {
-				allowed = append(allowed, quote(location{container, prefix}.String()))
+			if len(a[at.Container]) == 0 || container == at.Container {
+				allowed = append(allowed, quote(names.Location{Container: container, Blob: prefix}.String()))
 			}
 		}
 	}
@@ -163,4 +92,16 @@ func (a allowList) refuse(at location) error {
 	}
 	return failuref(ErrNotAllowed, "%s is outside of what this server offers, which is what begins with %s%s",
 		quote(at.String()), strings.Join(allowed, ", "), more)
+}
+
+// containers returns the names of the containers in which something is allowed.
+func (a allowList) containers() []string { return slices.Sorted(maps.Keys(a)) }
+
+// offer says which those are.
+func (a allowList) offer() string {
+	list, more := a.containers(), ""
+	if len(list) > shownRoots {
+		list, more = list[:shownRoots], " and more"
+	}
+	return fmt.Sprintf("This server offers the containers %s%s.", strings.Join(list, ", "), more)
 }

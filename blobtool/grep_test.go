@@ -14,6 +14,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/content"
 )
 
 var beginning = blobtool.TextMark{Line: 1}
@@ -52,8 +53,8 @@ func TestSearchText(t *testing.T) {
 		"long line, beginning":     {long, "", "^x", "1:0:" + long[:300]},
 		"long line, multi-byte":    {strings.Repeat("ä", 400) + "n", "", "n", fmt.Sprintf("1:%d:%sn", 2*325, strings.Repeat("ä", 75))},
 		"long line of UTF-16":      {"\xff\xfe" + strings.Repeat("x\x00", 400) + "n\x00", "", "n", fmt.Sprintf("1:%d:%sn", 2+2*325, strings.Repeat("x", 75))},
-		"longer than the buffer":   {strings.Repeat("x", 2*blobtool.MaxLineBytes) + "needle\nneedle", "", "needle$", fmt.Sprintf("1:%d:needle\n2:%d:needle", 2*blobtool.MaxLineBytes, 2*blobtool.MaxLineBytes+7)},
-		"no character is cut":      {"x" + strings.Repeat("ä", blobtool.MaxLineBytes/2) + "\n", "", "\ufffd", ""},
+		"longer than the buffer":   {strings.Repeat("x", 2*content.BufferSize) + "needle\nneedle", "", "needle$", fmt.Sprintf("1:%d:needle\n2:%d:needle", 2*content.BufferSize, 2*content.BufferSize+7)},
+		"no character is cut":      {"x" + strings.Repeat("ä", content.BufferSize/2) + "\n", "", "\ufffd", ""},
 		"Unicode case folding":     {"GRÜN", "", "(?i)grün", "1:0:GRÜN"},
 		"no match across lines":    {"a\nb", "", `a\sb`, ""},
 		"expression of many lines": {"a\nb", "", `(?s)a.b`, ""},
@@ -153,7 +154,7 @@ func FuzzSearchText(f *testing.F) {
 			}
 			before = m
 		}
-		if contentType != "" || len(content) > blobtool.MaxLineBytes || bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
+		if contentType != "" || len(content) > 64<<10 || bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
 			return
 		}
 		re := regexp.MustCompile(expr)

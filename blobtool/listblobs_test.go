@@ -38,7 +38,7 @@ type blobRow struct {
 	Cut      bool              `json:"cut"`
 }
 
-func names(list []blobRow) string {
+func rowNames(list []blobRow) string {
 	var all []string
 	for _, r := range list {
 		all = append(all, r.Name)
@@ -70,7 +70,7 @@ func TestListBlobs(t *testing.T) {
 		"upper case differs": {args{"prefix": "B/"}, ""},
 	} {
 		out := callFor[listOutput](t, session, "list_blobs", c.a)
-		if got := names(out.Blobs); got != c.want || out.Truncated || out.Container != "docs" || out.BaseURI != "blob://docs/" || out.Only != nil || out.Blobs == nil {
+		if got := rowNames(out.Blobs); got != c.want || out.Truncated || out.Container != "docs" || out.BaseURI != "blob://docs/" || out.Only != nil || out.Blobs == nil {
 			t.Errorf("%s: %s: %+v", name, got, out)
 		}
 		for _, pageSize := range []int{1, 2, 3} {
@@ -135,7 +135,7 @@ func TestListBlobsAllow(t *testing.T) {
 	} {
 		c.a["container"] = "docs"
 		out := callFor[listOutput](t, session, "list_blobs", c.a)
-		if got := names(out.Blobs); got != c.want || strings.Join(out.Only, " ") != c.only {
+		if got := rowNames(out.Blobs); got != c.want || strings.Join(out.Only, " ") != c.only {
 			t.Errorf("%s: %s, only %q", name, got, out.Only)
 		}
 		for _, pageSize := range []int{1, 2, 3} {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
 func TestResourceTemplates(t *testing.T) {
@@ -59,7 +60,7 @@ func TestReadResource(t *testing.T) {
 		if c.encoding != "" {
 			w.storage.SetContentEncoding("docs", c.blob, c.encoding)
 		}
-		uri := blobtool.ResourceURI("docs", c.blob)
+		uri := (names.Location{Container: "docs", Blob: c.blob}).URI()
 		res, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: uri})
 		if err != nil || len(res.Contents) != 1 {
 			t.Fatalf("%s: %v", name, err)

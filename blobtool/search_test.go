@@ -97,7 +97,7 @@ func TestSearchNames(t *testing.T) {
 		"none":                  {args{"name": "**/*.pdf"}, "", 7},
 	} {
 		out := callFor[found](t, session, "search_blobs", c.a)
-		if got := names(out.Blobs); got != c.want || out.Examined != c.examined || out.Truncated {
+		if got := rowNames(out.Blobs); got != c.want || out.Examined != c.examined || out.Truncated {
 			t.Errorf("%s: %s: %+v", name, got, out)
 		}
 		for _, most := range []int{1, 2, 4} {
@@ -160,7 +160,7 @@ func TestSearchTags(t *testing.T) {
 
 	w.allowOnly(t, "docs/open/", "docs/closed/5")
 	session = w.connect(t, "alice")
-	if out := callFor[found](t, session, "search_blobs", args{"container": "docs", "tags": alpha}); names(out.Blobs) != "closed/5.txt open/0.txt open/2.txt open/4.txt" || len(out.Only) != 2 {
+	if out := callFor[found](t, session, "search_blobs", args{"container": "docs", "tags": alpha}); rowNames(out.Blobs) != "closed/5.txt open/0.txt open/2.txt open/4.txt" || len(out.Only) != 2 {
 		t.Errorf("allowed: %+v", out)
 	}
 	w.refusal(t, session, "search_blobs", args{"container": "docs", "tags": alpha, "prefix": "closed/1"}, blobtool.ErrNotAllowed)

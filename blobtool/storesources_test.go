@@ -75,12 +75,3 @@ func TestContainersShareAFolder(t *testing.T) {
 		}
 	}
 }
-
-// No blob has the path of another container's copy.
-func TestNamesOfContainersFolders(t *testing.T) {
-	for _, name := range []string{".container-other@account.blob.core.windows.net/x.txt", ".CONTAINER-x"} {
-		if path, fault := blobtool.LocalPath(name, false); fault == "" {
-			t.Errorf("%s is saved at %s", name, path)
-		}
-	}
-}
