@@ -9,15 +9,40 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
-// shownRoots is how many prefixes a result names.
-const shownRoots = 20
+// allowList is what [Options.Allow] names: containers, each with what of it is allowed.
+// nil allows all.
+type allowList map[string][]root
 
-// allowList is what [Options.Allow] names: containers, each with the beginnings of
-// its blobs' names. nil allows all.
-type allowList map[string][]string
+// root is where a listing begins: all blobs whose names begin with Prefix or, if it is
+// exact, the blob of that name alone.
+type root struct {
+	Prefix string `json:"p,omitempty"`
+	Exact  bool   `json:"x,omitempty"`
+}
 
-// parseAllow reads the entries of a set for that container, or for an account if
-// it is empty.
+// String returns the root as results and [Options.Allow] have it.
+func (r root) String() string {
+	if r.Exact || r.Prefix == "" || strings.HasSuffix(r.Prefix, "/") {
+		return r.Prefix
+	}
+	return r.Prefix + "*"
+}
+
+// has reports whether a blob or a folder of that name is one that the root stands for.
+func (r root) has(name string) bool {
+	if r.Exact {
+		return strings.TrimSuffix(name, "/") == r.Prefix
+	}
+	return strings.HasPrefix(name, r.Prefix)
+}
+
+// covers reports whether the root stands for all that other does.
+func (r root) covers(other root) bool {
+	return r == other || !r.Exact && strings.HasPrefix(other.Prefix, r.Prefix)
+}
+
+// parseAllow reads the entries of a set for that container, or for an account if it is
+// empty.
 func parseAllow(only string, entries []string) (allowList, []error) {
 	if len(entries) == 0 {
 		return nil, nil
@@ -25,63 +50,100 @@ func parseAllow(only string, entries []string) (allowList, []error) {
 	list := allowList{}
 	var errs []error
 	for i, entry := range entries {
-		container, prefix, _ := strings.Cut(entry, "/")
-		if err := checkAllowed(only, container, prefix); err != nil {
+		container, name, _ := strings.Cut(entry, "/")
+		if err := checkAllowed(only, container, name); err != nil {
 			errs = append(errs, configurationError(fmt.Sprintf("Options.Allow[%d]", i), err))
 			continue
 		}
-		list[container] = append(list[container], prefix)
+		prefix, beginning := strings.CutSuffix(name, "*")
+		if beginning || prefix == "" || strings.HasSuffix(prefix, "/") {
+			list[container] = append(list[container], root{Prefix: prefix})
+		} else { // a blob or a folder
+			list[container] = append(list[container], root{Prefix: name, Exact: true}, root{Prefix: name + "/"})
+		}
+	}
+	for _, roots := range list {
+		slices.SortFunc(roots, func(a, b root) int { return strings.Compare(a.Prefix, b.Prefix) })
 	}
 	return list, errs
 }
 
-func checkAllowed(only, container, prefix string) error {
+// checkAllowed returns why an entry can't mean what it says.
+func checkAllowed(only, container, name string) error {
 	if err := names.CheckContainer(container); err != nil {
 		return err
 	}
+	entry := quote(container + "/" + name)
 	if only != "" && container != only {
 		return fmt.Errorf("is for container %s; this set is for %s alone", quote(container), quote(only))
 	}
-	if prefix == "" {
+	prefix, beginning := strings.CutSuffix(name, "*")
+	switch {
+	case strings.Contains(prefix, "*"):
+		return fmt.Errorf("%s has an asterisk that is not at its end; an entry is a blob, a folder, or the beginning of names followed by one asterisk", entry)
+	case strings.HasPrefix(name, "/") || strings.Contains(name, "//"):
+		return fmt.Errorf("%s has an empty folder name (//); remove one slash", entry)
+	case strings.TrimSpace(prefix) != prefix:
+		return fmt.Errorf("%s has white space at an end, which is unlikely in a blob's name; remove it", entry)
+	case prefix == "":
 		return nil
-	}
-	if i := strings.IndexByte(prefix, '*'); i >= 0 {
-		return fmt.Errorf("%s has a star; an entry is a prefix of names: write %s", quote(container+"/"+prefix), quote(container+"/"+prefix[:i]))
-	}
-	if strings.TrimSpace(prefix) != prefix {
-		return fmt.Errorf("%s has white space at its end, which is unlikely in a blob's name; remove it", quote(container+"/"+prefix))
+	case beginning:
+		prefix += "x" // "." and ".." may begin a name
 	}
 	if wrong := errorOf(names.CheckBlob(prefix)); wrong != nil {
-		return fmt.Errorf("%s: %s", quote(container+"/"+prefix), wrong.text)
+		return fmt.Errorf("%s: %s", entry, wrong.text)
 	}
 	return nil
 }
 
-// blob reports whether a blob is allowed or, if at names none, anything in the
-// container.
+// blob reports whether a blob is allowed or, if at names none, anything in the container.
 func (a allowList) blob(at names.Location) bool {
 	if a == nil {
 		return true
 	}
-	prefixes, ok := a[at.Container]
-	return ok && (at.Blob == "" || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(at.Blob, p) }))
+	roots, ok := a[at.Container]
+	return ok && (at.Blob == "" || slices.ContainsFunc(roots, func(r root) bool { return r.has(at.Blob) }))
 }
 
-// whole reports whether all of a container is allowed.
-func (a allowList) whole(container string) bool {
-	return a == nil || slices.Contains(a[container], "")
+// below reports whether all blobs are allowed whose names begin with a prefix.
+func (a allowList) below(container, prefix string) bool {
+	return a == nil || slices.ContainsFunc(a[container], func(r root) bool { return r.covers(root{Prefix: prefix}) })
 }
 
-// shownAllowed is how many entries an error names.
-const shownAllowed = 10
+// within returns what is allowed of the blobs whose names begin with a prefix, where that
+// is not all.
+func (a allowList) within(container, prefix string) (roots []root) {
+	for _, r := range a[container] {
+		if strings.HasPrefix(r.Prefix, prefix) && !slices.ContainsFunc(roots, func(other root) bool { return other.covers(r) }) {
+			roots = append(roots, r)
+		}
+	}
+	return roots
+}
+
+const (
+	// shownAllowed is how many entries an error names.
+	shownAllowed = 10
+	// shownRoots is how many a result names.
+	shownRoots = 20
+)
+
+// shownOnly is how results say what is allowed.
+func shownOnly(roots []root) []string {
+	var only []string
+	for _, r := range roots[:min(len(roots), shownRoots)] {
+		only = append(only, r.String())
+	}
+	return only
+}
 
 // refuse returns the error for what is not allowed, which says what is.
 func (a allowList) refuse(at names.Location) error {
 	var allowed []string
-	for container, prefixes := range a {
-		for _, prefix := range prefixes {
+	for container, roots := range a {
+		for _, r := range roots {
 			if len(a[at.Container]) == 0 || container == at.Container {
-				allowed = append(allowed, quote(names.Location{Container: container, Blob: prefix}.String()))
+				allowed = append(allowed, quote(names.Location{Container: container, Blob: r.String()}.String()))
 			}
 		}
 	}
@@ -90,7 +152,7 @@ func (a allowList) refuse(at names.Location) error {
 	if len(allowed) > shownAllowed {
 		allowed, more = allowed[:shownAllowed], " and more"
 	}
-	return failuref(ErrNotAllowed, "%s is outside of what this server offers, which is what begins with %s%s",
+	return failuref(ErrNotAllowed, "%s is outside of what this server offers: %s%s",
 		quote(at.String()), strings.Join(allowed, ", "), more)
 }
 

@@ -2,7 +2,7 @@
 // signed-in user: what a caller can read is what Azure lets that user read.
 //
 //	blobs, err := blobtool.New("https://account.blob.core.windows.net", "docs", credential, &blobtool.Options{
-//		Allow: []string{"docs/reports/", "docs/public/"},
+//		Allow: []string{"docs/reports", "docs/public/"},
 //	})
 //	if err != nil {
 //		return err
@@ -11,7 +11,7 @@
 //
 // [New] gives the tools for one container, [NewAccount] those for all containers of
 // an account, whose calls say which one they mean. [Options.Allow] narrows what is
-// offered to containers and to beginnings of names, on every tool and resource;
+// offered to containers, folders and blobs, on every tool and resource;
 // [Options.Tools] chooses among the tools.
 //
 // The credential is a function of the call's context; mcpentra.Credential is
@@ -84,7 +84,8 @@
 // reads 32 blobs at a time with a buffer of 64 KiB each, takes what they hold in order,
 // and stops at a number of results, of blobs, of bytes, or after a time: the result
 // says which, and has a cursor that goes on in the middle of a blob if need be. What is
-// wrong with one blob is a note.
+// wrong with one blob is a note. It unpacks what read_blob unpacks, within the same bounds;
+// lines and offsets are those of the unpacked content, and bytes those of the packed.
 //
 // Patterns and expressions are bounded by what they compile to, and matching looks at
 // the time within a line and within a name.

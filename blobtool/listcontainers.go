@@ -3,7 +3,6 @@ package blobtool
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
@@ -30,7 +29,7 @@ type listContainersOutput struct {
 type containerRow struct {
 	Name     string   `json:"name" jsonschema:"Name of the container."`
 	Modified string   `json:"modified,omitempty" jsonschema:"When the container itself was last modified, in UTC; not when a blob in it was."`
-	Only     []string `json:"only,omitempty" jsonschema:"The beginnings of blob names that this server offers, if not all of the container."`
+	Only     []string `json:"only,omitempty" jsonschema:"What this server offers, if not all of the container: blobs and, with a slash or an asterisk at their end, beginnings of names."`
 }
 
 // registerListContainers adds the tool list_containers.
@@ -123,16 +122,16 @@ func (s *Set) appendContainer(ctx context.Context, rows []containerRow, item *se
 	if !s.allow.blob(names.Location{Container: row.Name}) {
 		return rows
 	}
-	only := []string{""}
-	if !s.allow.whole(row.Name) {
-		only = slices.Sorted(slices.Values(s.allow[row.Name]))
+	roots := []root{{}}
+	if s.allow != nil {
+		roots = s.allow.within(row.Name, "")
 	}
-	only, err := openRoots(ctx, row.Name, only)
+	roots, err := openRoots(ctx, row.Name, roots)
 	if err != nil {
 		return rows
 	}
-	if only[0] != "" {
-		row.Only = only[:min(len(only), shownRoots)]
+	if roots[0] != (root{}) {
+		row.Only = shownOnly(roots)
 	}
 	if item.Properties != nil {
 		row.Modified = timestamp(item.Properties.LastModified)

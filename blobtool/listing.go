@@ -32,7 +32,7 @@ type blobListing struct {
 	user      string
 	container string
 	client    *container.Client
-	roots     []string
+	roots     []root
 	folders   bool // one level: what has a slash behind the prefix is a folder
 	include   container.ListBlobsInclude
 }
@@ -42,12 +42,15 @@ func (l *blobListing) source() walk.Source[entry] {
 	return walk.Source[entry]{
 		Roots: len(l.roots),
 		Name:  func(e entry) string { return e.name },
-		Fetch: func(ctx context.Context, root int, marker string, most int) ([]entry, string, error) {
+		Fetch: func(ctx context.Context, i int, marker string, most int) ([]entry, string, error) {
 			list := l.flat
-			if l.folders {
+			switch {
+			case l.roots[i].Exact:
+				list = l.one
+			case l.folders:
 				list = l.level
 			}
-			page, next, err := list(ctx, l.roots[root], marker, most)
+			page, next, err := list(ctx, l.roots[i].Prefix, marker, most)
 			if err != nil {
 				return nil, "", err
 			}
@@ -68,6 +71,21 @@ func (l *blobListing) flat(ctx context.Context, root, marker string, most int) (
 		return nil, "", fmt.Errorf("%w: a listing without blobs", fault.BadAnswer)
 	}
 	return blobEntries(root, page.Segment.BlobItems), value(page.NextMarker), nil
+}
+
+// one lists a single blob, of which there may be several versions. Names that merely begin
+// as its name does come after it.
+func (l *blobListing) one(ctx context.Context, name, marker string, most int) ([]entry, string, error) {
+	if !l.include.Versions && !l.include.Snapshots && !l.include.Deleted {
+		most = min(most, 2)
+	}
+	page, next, err := l.flat(ctx, name, marker, most)
+	for i, e := range page {
+		if !(root{Prefix: name, Exact: true}).has(e.name) {
+			return page[:i], "", err
+		}
+	}
+	return page, next, err
 }
 
 // level lists one level. A directory of a hierarchical namespace that has something

@@ -15,7 +15,7 @@ import (
 // listed says what a result is about.
 type listed struct {
 	BaseURI string   `json:"base_uri" jsonschema:"The MCP resource of a blob has this URI followed by its name, percent-encoded but for slashes."`
-	Only    []string `json:"only,omitempty" jsonschema:"The beginnings of names that this server offers, if they are narrower than the prefix that was asked for. Nothing else is shown."`
+	Only    []string `json:"only,omitempty" jsonschema:"What this server offers, if that is narrower than the prefix that was asked for: blobs and, with a slash or an asterisk at their end, beginnings of names. Nothing else is shown."`
 }
 
 // paging says whether there is more.
@@ -24,10 +24,10 @@ type paging struct {
 	NextCursor string `json:"next_cursor,omitempty" jsonschema:"Cursor for the next page."`
 }
 
-func (s *Set) listed(containerName, prefix string, roots []string) listed {
+func (s *Set) listed(containerName, prefix string, roots []root) listed {
 	l := listed{BaseURI: names.Scheme + names.Encode(containerName) + "/"}
-	if len(roots) != 1 || roots[0] != prefix {
-		l.Only = roots[:min(len(roots), shownRoots)]
+	if len(roots) != 1 || roots[0] != (root{Prefix: prefix}) {
+		l.Only = shownOnly(roots)
 	}
 	return l
 }

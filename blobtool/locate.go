@@ -3,17 +3,16 @@ package blobtool
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// locate says which blob a call or a URI means, and whether this server offers it and
-// its policies let the caller use it. container is the call's argument, which a set for one container does not have;
-// blob may be empty, for the container alone. Names are taken as they are, byte
-// by byte, so there is nothing that could mean another blob after this check.
+// locate returns which blob a call or a URI means, or an error if this server does not
+// offer it or its policies close it to the caller. container is the call's argument,
+// which a set for one container does not have; blob may be empty, for the container
+// alone. Names are taken as they are, byte by byte, so nothing can mean another blob
+// after this check.
 func (s *Set) locate(ctx context.Context, container, blob string) (names.Location, error) {
 	at := names.Location{Container: container, Blob: blob}
 	switch {
@@ -62,7 +61,7 @@ func (s *Set) mayList(ctx context.Context, container, prefix string) (names.Loca
 			return at, err
 		}
 	}
-	if prefix == "" && !s.allow.whole(at.Container) || !s.allow.blob(at) {
+	if !s.allow.below(at.Container, prefix) {
 		return at, s.allow.refuse(at)
 	}
 	return at, nil
@@ -100,38 +99,22 @@ func (s *Set) locateNamed(ctx context.Context, containerArg, path string) (names
 	return s.locateBlob(ctx, containerName, name)
 }
 
-// narrow returns the prefixes with which a listing shows all that is allowed of what
-// begins with prefix, and nothing else: the prefix itself or, where it is shorter,
-// those of [Options.Allow] that begin with it. If policies close all of that to the
-// caller, it returns why.
-func (s *Set) narrow(ctx context.Context, containerArg, prefix string) (containerName string, roots []string, err error) {
-	containerName, roots, err = s.narrowAllowed(ctx, containerArg, prefix)
+// narrow returns where to begin to list all that is allowed of what begins with prefix,
+// and nothing else: with the prefix itself or, where less is allowed, with that. If
+// policies close all of it to the caller, it returns why.
+func (s *Set) narrow(ctx context.Context, containerArg, prefix string) (containerName string, roots []root, err error) {
+	at, err := s.mayList(ctx, containerArg, prefix)
+	roots = []root{{Prefix: prefix}}
+	if errors.Is(err, ErrNotAllowed) {
+		if roots = s.allow.within(at.Container, prefix); len(roots) > 0 {
+			err = nil
+		}
+	}
 	if err != nil {
 		return "", nil, err
 	}
-	roots, err = openRoots(ctx, containerName, roots)
-	return containerName, roots, err
-}
-
-// narrowAllowed is narrow without the policies.
-func (s *Set) narrowAllowed(ctx context.Context, containerArg, prefix string) (containerName string, roots []string, err error) {
-	at, err := s.mayList(ctx, containerArg, prefix)
-	if err == nil {
-		return at.Container, []string{prefix}, nil
-	}
-	if !errors.Is(err, ErrNotAllowed) {
-		return "", nil, err
-	}
-	for _, allowed := range slices.Sorted(slices.Values(s.allow[at.Container])) {
-		if !strings.HasPrefix(allowed, prefix) || len(roots) > 0 && strings.HasPrefix(allowed, roots[len(roots)-1]) {
-			continue // the latter is below another one
-		}
-		roots = append(roots, allowed)
-	}
-	if len(roots) == 0 {
-		return "", nil, err
-	}
-	return at.Container, roots, nil
+	roots, err = openRoots(ctx, at.Container, roots)
+	return at.Container, roots, err
 }
 
 // A blob is a resource, and the server's policies for the resource hold for all tools
@@ -154,19 +137,23 @@ func closed(policy *toolset.ResourcePolicy, at names.Location, rest string) erro
 	return &Error{Kind: ErrNotAllowed, text: "A policy of this server closes " + quote(at.String()) + " to the caller. " + err.Error(), cause: err}
 }
 
-// openRoots returns those prefixes below which something may be open to the caller, or
-// why there are none.
-func openRoots(ctx context.Context, container string, prefixes []string) (some []string, err error) {
+// openRoots returns those roots of which something may be open to the caller, or why
+// there are none.
+func openRoots(ctx context.Context, container string, roots []root) (some []root, err error) {
 	policy := toolset.Resources(ctx)
 	if policy == nil {
-		return prefixes, nil
+		return roots, nil
 	}
-	for _, prefix := range prefixes {
-		if why := closed(policy, names.Location{Container: container, Blob: prefix}, allBelow); why != nil {
+	for _, r := range roots {
+		rest := allBelow
+		if r.Exact {
+			rest = ""
+		}
+		if why := closed(policy, names.Location{Container: container, Blob: r.Prefix}, rest); why != nil {
 			err = why
 			continue
 		}
-		some = append(some, prefix)
+		some = append(some, r)
 	}
 	if len(some) > 0 {
 		err = nil

@@ -77,12 +77,18 @@ type Options struct {
 	// minutes.
 	Timeout time.Duration
 
-	// Allow is what callers may see of what they have permission for: each entry
-	// is the name of a container, or a container and the beginning of its blobs'
-	// names, as in "docs/reports/". Mind the last slash: "docs/reports" also
-	// allows docs/reports-2026/a.txt. Every tool and resource checks it. Empty
-	// means all of the account or, in a set made with [New], of the container,
-	// which all entries must then name.
+	// Allow is what callers may see of what they have permission for. An entry is a
+	// container, or a container and
+	//
+	//   - a blob or a folder, as in "docs/reports": the blob of that name and all blobs
+	//     below it, such as docs/reports/a.txt, but not docs/reports-2026/a.txt
+	//   - a folder, as in "docs/reports/": all blobs below it
+	//   - the beginning of names and an asterisk, as in "docs/reports-*"
+	//
+	// Every tool and resource checks it. An entry that can't mean what it says, such as
+	// one with an asterisk elsewhere or an empty folder name, is a fault. Empty means all
+	// of the account or, in a set made with [New], of the container, which all entries
+	// must then name.
 	Allow []string
 
 	// Tools are the names of the tools to offer, of those that the package's

@@ -108,7 +108,7 @@ type searchQuery struct {
 	policy    *toolset.ResourcePolicy
 	user      string
 	container string
-	roots     []string
+	roots     []root
 	name      *pattern.Name // nil: any
 	where     string        // condition on tags, empty: none
 	text      *pattern.Text
@@ -232,9 +232,9 @@ func (q *searchQuery) taggedSource() walk.Source[entry] {
 	}
 }
 
-// below reports whether a name begins with one of the roots.
+// below reports whether a name is one of those that the roots stand for.
 func (q *searchQuery) below(name string) bool {
-	return slices.ContainsFunc(q.roots, func(root string) bool { return plausible(root, name) })
+	return plausible("", name) && slices.ContainsFunc(q.roots, func(r root) bool { return r.has(name) })
 }
 
 // maxNotes is how many notes a result has.
