@@ -10,6 +10,7 @@ import (
 const account = "https://account.blob.core.windows.net"
 
 func TestNewAccount(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		url     string
 		options *blobtool.Options
@@ -50,6 +51,7 @@ func TestNewAccount(t *testing.T) {
 }
 
 func TestAllow(t *testing.T) {
+	t.Parallel()
 	one := func(allow ...string) *blobtool.Set {
 		set, err := blobtool.New(account, "docs", noCredential, &blobtool.Options{Allow: allow})
 		if err != nil {

@@ -22,8 +22,7 @@ func fromAzure(ctx context.Context, at names.Location, err error) *Error {
 	if ours := errorOf(err); ours != nil {
 		return ours
 	}
-	var response *azcore.ResponseError
-	if errors.As(err, &response) {
+	if response, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return fromResponse(at, response)
 	}
 	// ctx says more than the error, in which the SDK may have hidden it.
@@ -114,8 +113,9 @@ func byCode(at names.Location, code bloberror.Code) (v verdict, known bool) {
 		return verdict{ErrInvalidPath, fmt.Sprintf("Azure does not accept the blob name %s.", quote(at.Blob))}, true
 	case "FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts", bloberror.FeatureVersionMismatch, bloberror.UnsupportedHeader, "InvalidHeaderValue":
 		return verdict{ErrUnsupported, "The storage account does not support this operation. Tell the operator of this server: its log has the cause."}, true
+	default:
+		return verdict{}, false
 	}
-	return verdict{}, false
 }
 
 // tokenRefused: Azure answers it 401, and 403 with AuthenticationFailed.

@@ -85,7 +85,7 @@ func (s *Set) clientOptions() policy.ClientOptions {
 		Transport: s.transport,
 		// A call is short and a person waits: two more tries, and what
 		// takes longer is for the caller to decide.
-		Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second},
+		Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: s.retryDelay, MaxRetryDelay: 2 * time.Second},
 		Telemetry: policy.TelemetryOptions{ApplicationID: "mcp-entra-go"},
 	}
 }
@@ -150,7 +150,7 @@ func ranges(client *blob.Client) content.Source {
 			return nil, err
 		}
 		if resp.Body == nil {
-			return nil, fmt.Errorf("%w: no body", fault.BadAnswer)
+			return nil, fmt.Errorf("%w: no body", fault.ErrBadAnswer)
 		}
 		r, err := rangeOf(&resp, offset)
 		if err != nil {
@@ -168,7 +168,7 @@ func rangeOf(resp *blob.DownloadStreamResponse, offset int64) (*content.Range, e
 		Directory:   isDirectory(resp.Metadata),
 	}}
 	if printable(bareETag(r.ETag)) == "" { // it goes into results
-		return nil, fmt.Errorf("%w: no ETag", fault.BadAnswer)
+		return nil, fmt.Errorf("%w: no ETag", fault.ErrBadAnswer)
 	}
 	var err error
 	r.Size, err = totalSize(resp, offset)
@@ -182,14 +182,14 @@ func totalSize(resp *blob.DownloadStreamResponse, offset int64) (int64, error) {
 		if offset == 0 && resp.ContentLength != nil && *resp.ContentLength >= 0 {
 			return *resp.ContentLength, nil
 		}
-		return 0, fmt.Errorf("%w: no Content-Range", fault.BadAnswer)
+		return 0, fmt.Errorf("%w: no Content-Range", fault.ErrBadAnswer)
 	}
 	span, total, _ := strings.Cut(strings.TrimPrefix(*resp.ContentRange, "bytes "), "/")
 	first, _, _ := strings.Cut(span, "-")
 	size, err := strconv.ParseInt(total, 10, 64)
 	start, err2 := strconv.ParseInt(first, 10, 64)
 	if err != nil || err2 != nil || start != offset || size <= offset {
-		return 0, fmt.Errorf("%w: Content-Range %q to a request from %d on", fault.BadAnswer, *resp.ContentRange, offset)
+		return 0, fmt.Errorf("%w: Content-Range %q to a request from %d on", fault.ErrBadAnswer, *resp.ContentRange, offset)
 	}
 	return size, nil
 }

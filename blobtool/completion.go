@@ -63,7 +63,7 @@ func (s *Set) complete(ctx context.Context, req *mcp.CompleteRequest) (*mcp.Comp
 // configuration names, or those of the account.
 func (s *Set) completeContainer(ctx context.Context, begun string) (values []string, more bool, err error) {
 	if checkContainerPrefix(begun) != nil {
-		return nil, false, nil // no name begins so
+		return nil, false, nil //nolint:nilerr // no name begins so
 	}
 	src, err := s.resourceContainers(ctx, begun)
 	if err != nil {

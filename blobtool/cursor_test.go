@@ -17,6 +17,7 @@ func decodeCursor(query, text string) (blobtool.SearchPlace, error) {
 }
 
 func TestCursor(t *testing.T) {
+	t.Parallel()
 	at := blobtool.SearchPlace{At: walk.Place{Root: 1, Marker: "2!76!abc", After: "日本 <&>", Same: 2}, Text: &blobtool.TextMark{Offset: 10, Line: 3, Charset: "utf-8", ETag: `"0x1"`}}
 	text := encodeCursor("query", at)
 	if got, err := decodeCursor("query", text); err != nil || got.At != at.At || *got.Text != *at.Text {

@@ -14,9 +14,9 @@ var (
 	// ErrConfiguration: [New] was given something that can't work.
 	ErrConfiguration = errors.New("configuration")
 	// ErrInvalidPath: the blob path breaks Azure's rules or is unsafe.
-	ErrInvalidPath = fault.InvalidPath
+	ErrInvalidPath = fault.ErrInvalidPath
 	// ErrInvalidArgument: another argument of the call is wrong.
-	ErrInvalidArgument = fault.InvalidArgument
+	ErrInvalidArgument = fault.ErrInvalidArgument
 	// ErrNotAllowed: [Options.Allow] leaves that out, or a policy of the server closes
 	// the resource to the caller.
 	ErrNotAllowed = errors.New("not offered")
@@ -33,19 +33,19 @@ var (
 	// another resource or tenant, or expired.
 	ErrWrongAudience = errors.New("token refused")
 	// ErrThrottled: the service asks for fewer requests (429, 503 ServerBusy).
-	ErrThrottled = fault.Throttled
+	ErrThrottled = fault.ErrThrottled
 	// ErrUnavailable: the service can't be reached or fails.
 	ErrUnavailable = errors.New("storage unavailable")
 	// ErrChanged: the blob was replaced while it was being read.
 	ErrChanged = errors.New("blob changed")
 	// ErrDirectory: it is a directory of a hierarchical namespace, and no file.
-	ErrDirectory = fault.Directory
+	ErrDirectory = fault.ErrDirectory
 	// ErrTooLarge: the content passes a bound of this package, such as that of
 	// what packed content may unpack to.
-	ErrTooLarge = fault.TooLarge
+	ErrTooLarge = fault.ErrTooLarge
 	// ErrUnsupported: the blob or account is in a state that does not allow
 	// reading, such as the Archive tier.
-	ErrUnsupported = fault.Unsupported
+	ErrUnsupported = fault.ErrUnsupported
 )
 
 // An Error is a failed call. Error is its text for the log, UserText that for
@@ -122,13 +122,11 @@ func configurationError(field string, err error) *Error {
 
 // errorOf returns the Error in an error, which may be one of the inner packages', or nil.
 func errorOf(err error) *Error {
-	var ours *Error
-	if errors.As(err, &ours) {
+	if ours, ok := errors.AsType[*Error](err); ok {
 		return ours
 	}
-	var f *fault.Fault
-	if errors.As(err, &f) {
-		return &Error{Kind: f.Kind, text: f.Text, cause: f.Cause}
+	if inner, ok := errors.AsType[*fault.Error](err); ok {
+		return &Error{Kind: inner.Kind, text: inner.Text, cause: inner.Cause}
 	}
 	return nil
 }

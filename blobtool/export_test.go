@@ -21,6 +21,9 @@ import (
 // SetShares gives a set shares of its own.
 func (s *Set) SetShares(shares *work.Shares) { s.shares = shares }
 
+// SetRetryDelay sets how long a failed request waits before it is tried again.
+func (s *Set) SetRetryDelay(d time.Duration) { s.retryDelay = d }
+
 // SetStall sets how long a connection may bring nothing.
 func (s *Set) SetStall(d time.Duration) { s.transport.stall = d }
 
@@ -98,17 +101,19 @@ func SearchText(expr, contentType string, blob []byte, chunk, most int, from Tex
 			Body: io.NopCloser(&chunks{bytes.NewReader(blob[offset:min(offset+count, int64(len(blob)))]), chunk}),
 		}, nil
 	}
+	w := work.New(context.Background(), work.NewShares(1, 8<<20, work.LineSlots), "")
 	in := &textInput{from: from}
 	o := content.Options{Offset: from.Offset, Count: content.FirstRange, Largest: largestTextRange, Buffer: bufio.NewReaderSize(nil, content.BufferSize)}
-	if in.Reader, err = content.Open(nil, source, "a", o); err != nil {
+	if in.Reader, err = content.Open(w, source, "a", o); err != nil {
 		return nil, from, err
 	}
-	if err := in.begin(nil); err != nil {
+	defer func() { _ = in.Close() }()
+	if err := in.begin(w); err != nil {
 		return nil, from, err
 	}
 	in.SetLimit(allowance - in.Stored())
 	out := textOutcome{to: in.from}
-	if err = in.grep(nil, e, most, &out); errors.Is(err, io.EOF) || errors.Is(err, content.ErrLimit) {
+	if err = in.grep(w, e, most, &out); errors.Is(err, io.EOF) || errors.Is(err, content.ErrLimit) {
 		err = nil
 	}
 	return out.matches, out.to, err

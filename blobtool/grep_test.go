@@ -20,6 +20,7 @@ import (
 var beginning = blobtool.TextMark{Line: 1}
 
 func TestSearchText(t *testing.T) {
+	t.Parallel()
 	encode := func(b []byte, err error) string {
 		if err != nil {
 			t.Fatal(err)
@@ -90,6 +91,7 @@ func TestSearchText(t *testing.T) {
 // A search that stops for its allowance or its matches, and goes on at its mark, finds
 // the same as one that does not stop.
 func TestSearchTextGoesOn(t *testing.T) {
+	t.Parallel()
 	var b bytes.Buffer
 	for i := range 200 {
 		fmt.Fprintf(&b, "line %d %s\n", i, strings.Repeat("x", i%50))

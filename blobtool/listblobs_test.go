@@ -2,6 +2,7 @@ package blobtool_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -53,6 +54,7 @@ func put(s *blobtest.Server, container string, blobs ...string) {
 }
 
 func TestListBlobs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a.txt", "b/c.txt", "b/d/e.txt", "b/d/f.txt", "b-1.txt", "日本/東京 1.txt")
 	w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { p.Tier = "Cool" })
@@ -92,9 +94,7 @@ func TestListBlobs(t *testing.T) {
 func listAll(t testing.TB, session *mcp.ClientSession, a args, pageSize int) []string {
 	t.Helper()
 	page := args{"page_size": pageSize}
-	for k, v := range a {
-		page[k] = v
-	}
+	maps.Copy(page, a)
 	var all []string
 	for range 1000 {
 		out := callFor[listOutput](t, session, "list_blobs", page)
@@ -114,6 +114,7 @@ func listAll(t testing.TB, session *mcp.ClientSession, a args, pageSize int) []s
 }
 
 func TestListBlobsAllow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a.txt", "reports/2025/a", "reports/2026/a", "reports/2026/b/c", "reports/secret", "notes/x", "zebra/x")
 	put(w.storage, "other", "a")
@@ -160,6 +161,7 @@ func TestListBlobsAllow(t *testing.T) {
 }
 
 func TestListBlobsInclude(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a", "b")
 	w.storage.Update("docs", "a", func(p *blobtest.Properties) {
@@ -188,6 +190,7 @@ func TestListBlobsInclude(t *testing.T) {
 
 // Rows of one name, such as its versions, are paged through too.
 func TestListBlobsVersions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Close()
 	w.storage = blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), Versioning: true})
@@ -213,6 +216,7 @@ func TestListBlobsVersions(t *testing.T) {
 }
 
 func TestListBlobsBounds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	for i := range 150 {
@@ -247,6 +251,7 @@ func TestListBlobsBounds(t *testing.T) {
 }
 
 func TestListBlobsFailures(t *testing.T) {
+	t.Parallel()
 	w := newAccountWorld(t, nil)
 	bob := w.connect(t, "bob")
 	text := w.refusal(t, bob, "list_blobs", args{"container": "docs"}, blobtool.ErrPermission)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -99,7 +98,7 @@ func (s *Set) containers(ctx context.Context, prefix string) (walk.Source[contai
 		Name:  func(r containerRow) string { return r.Name },
 		Fetch: func(ctx context.Context, _ int, marker string, most int) ([]containerRow, string, error) {
 			page, err := client.NewListContainersPager(&service.ListContainersOptions{
-				Prefix: notEmpty(prefix), Marker: notEmpty(marker), MaxResults: to.Ptr(int32(most)), //nolint:gosec // a few thousand at most
+				Prefix: notEmpty(prefix), Marker: notEmpty(marker), MaxResults: new(int32(most)), //nolint:gosec // a few thousand at most
 			}).NextPage(ctx)
 			if err != nil {
 				return nil, "", err

@@ -26,6 +26,7 @@ func (o containersOutput) rowNames() string {
 }
 
 func TestListContainers(t *testing.T) {
+	t.Parallel()
 	w := newAccountWorld(t, nil)
 	for _, name := range []string{"$logs", "archive", "data-1", "data-2", "zoo"} {
 		w.storage.AddContainer(name)

@@ -13,6 +13,7 @@ import (
 // What a service lists beyond what it was asked for is not shown, and one that leads in
 // circles is given up.
 func TestHostileListing(t *testing.T) {
+	t.Parallel()
 	next := ""
 	service := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		prefix, marker := r.URL.Query().Get("prefix"), r.URL.Query().Get("marker")

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
@@ -62,13 +61,13 @@ func (l *blobListing) source() walk.Source[entry] {
 
 func (l *blobListing) flat(ctx context.Context, root, marker string, most int) ([]entry, string, error) {
 	page, err := l.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
-		Include: l.include, Prefix: notEmpty(root), Marker: notEmpty(marker), MaxResults: to.Ptr(int32(most)), //nolint:gosec // a few thousand at most
+		Include: l.include, Prefix: notEmpty(root), Marker: notEmpty(marker), MaxResults: new(int32(most)), //nolint:gosec // a few thousand at most
 	}).NextPage(ctx)
 	if err != nil {
 		return nil, "", err
 	}
 	if page.Segment == nil {
-		return nil, "", fmt.Errorf("%w: a listing without blobs", fault.BadAnswer)
+		return nil, "", fmt.Errorf("%w: a listing without blobs", fault.ErrBadAnswer)
 	}
 	return blobEntries(root, page.Segment.BlobItems), value(page.NextMarker), nil
 }
@@ -92,13 +91,13 @@ func (l *blobListing) one(ctx context.Context, name, marker string, most int) ([
 // in it comes twice: as itself, and as what names begin with.
 func (l *blobListing) level(ctx context.Context, root, marker string, most int) ([]entry, string, error) {
 	page, err := l.client.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{
-		Include: l.include, Prefix: notEmpty(root), Marker: notEmpty(marker), MaxResults: to.Ptr(int32(most)), //nolint:gosec // a few thousand at most
+		Include: l.include, Prefix: notEmpty(root), Marker: notEmpty(marker), MaxResults: new(int32(most)), //nolint:gosec // a few thousand at most
 	}).NextPage(ctx)
 	if err != nil {
 		return nil, "", err
 	}
 	if page.Segment == nil {
-		return nil, "", fmt.Errorf("%w: a listing without blobs", fault.BadAnswer)
+		return nil, "", fmt.Errorf("%w: a listing without blobs", fault.ErrBadAnswer)
 	}
 	var entries []entry
 	for _, p := range page.Segment.BlobPrefixes {

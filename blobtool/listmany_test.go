@@ -61,6 +61,7 @@ func TestListMillion(t *testing.T) {
 
 // A search through a million names stops at its bounds, and goes on.
 func TestSearchMillion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	million(w)
 	session := w.connect(t, "alice")
@@ -77,6 +78,7 @@ func TestSearchMillion(t *testing.T) {
 
 // A listing that stalls ends the search in time, with what was found before.
 func TestSearchNamesTime(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a/1", "b/1")
 	w.allowOnly(t, "docs/a/", "docs/b/") // two listings
@@ -97,6 +99,7 @@ func TestSearchNamesTime(t *testing.T) {
 // In a hierarchical namespace, directories are folders and no blobs: not listed as
 // such, not searched, no resources.
 func TestDirectories(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Close()
 	w.storage = blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), HierarchicalNamespace: true})

@@ -144,6 +144,7 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 		transport:  newTransport(o.HTTPClient),
 		log:        o.Logger,
 		timeout:    o.Timeout,
+		retryDelay: 200 * time.Millisecond,
 		shares:     work.Process(),
 		overlap:    maxOverlap,
 	}

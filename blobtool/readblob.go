@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
-	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/content"
@@ -18,7 +17,7 @@ import (
 func (s *Set) registerReadBlob(srv *mcp.Server) {
 	input := schemaFor[readBlobInput]()
 	input.Properties["max_chars"].Type = "integer"
-	input.Properties["max_chars"].Minimum = jsonschema.Ptr(1.0)
+	input.Properties["max_chars"].Minimum = new(1.0)
 	setDefault(input, "max_chars", defaultMaxChars)
 	setBounds(input, "offset", 0, maxBlobBytes)
 	setBounds(input, "length", 1, maxBlobBytes)
@@ -157,7 +156,7 @@ func (r *blobReading) open(ctx context.Context) (err error) {
 func (r *blobReading) beyond(ctx context.Context, err error) error {
 	props, err2 := r.client.GetProperties(ctx, nil)
 	if err2 != nil || props.ContentLength == nil {
-		return err //nolint:nilerr // the first error says more
+		return err
 	}
 	return content.BeyondEnd(r.query.offset, *props.ContentLength)
 }

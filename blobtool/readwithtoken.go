@@ -13,6 +13,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/content"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/copies"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
 const defaultEncoding = "utf-8"
@@ -77,7 +78,7 @@ func (s *Set) read(ctx context.Context, req *mcp.CallToolRequest, in readInput) 
 	if s.store != nil && user == "" {
 		return out, failuref(ErrNoUser, "This call has no user to whom a saved copy could belong. Tell the operator of this server: the verified token must set TokenInfo.UserID, or nothing may be saved.")
 	}
-	r := &reading{set: s, user: user, path: path, charset: cs, maxChars: int64(min(in.MaxChars, maxMaxChars))}
+	r := &reading{set: s, worker: s.worker(ctx, user), user: user, path: path, charset: cs, maxChars: int64(min(in.MaxChars, maxMaxChars))}
 	if err := r.run(ctx, &out); err != nil {
 		return out, fromAzure(ctx, names.Location{Container: s.container, Blob: path}, err)
 	}
@@ -95,6 +96,7 @@ type reading struct {
 	path     string
 	charset  content.Charset // that the call names
 	maxChars int64
+	worker   *work.Worker
 	content  *content.Reader
 	copy     *copies.Copy // nil: nothing is saved, or no longer
 	warning  string
@@ -106,15 +108,14 @@ func (r *reading) run(ctx context.Context, out *readOutput) error {
 	if err != nil {
 		return err
 	}
-	w := r.set.worker(ctx, r.user)
 	perChar := r.charset.BytesPerChar()
 	count := min(max((r.maxChars+1)*perChar, content.LeastRange), content.FirstRange)
-	r.content, err = content.Open(w, ranges(client.NewBlobClient(r.path)), r.path, content.Options{Count: count, Stored: true})
+	r.content, err = content.Open(r.worker, ranges(client.NewBlobClient(r.path)), r.path, content.Options{Count: count, Stored: true})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = r.content.Close() }()
-	if _, err := w.Reserve(copySize + content.MemoryPerChar*min(r.maxChars, r.content.Size)); err != nil {
+	if _, err := r.worker.Reserve(copySize + content.MemoryPerChar*min(r.maxChars, r.content.Size)); err != nil {
 		return err
 	}
 	r.startCopy(ctx)
@@ -123,11 +124,11 @@ func (r *reading) run(ctx context.Context, out *readOutput) error {
 			r.copy.Abort()
 		}
 	}()
-	if err := w.Begin(); err != nil {
+	if err := r.worker.Begin(); err != nil {
 		return err
 	}
 	out.Text, out.Truncated, err = r.decode()
-	w.End()
+	r.worker.End()
 	if err == nil {
 		err = r.copyRest()
 	}
@@ -185,7 +186,7 @@ func (r *reading) Write(p []byte) (int, error) {
 		if _, err := r.copy.Write(p); err != nil {
 			r.copy.Abort()
 			r.copy = nil
-			r.notSaved(r.content.Context(), copies.DiskRefusal(err))
+			r.notSaved(r.worker.Context, copies.DiskRefusal(err))
 		}
 	}
 	return len(p), nil

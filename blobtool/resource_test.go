@@ -15,6 +15,7 @@ import (
 )
 
 func TestResourceTemplates(t *testing.T) {
+	t.Parallel()
 	for template, w := range map[string]*world{
 		"blob://docs/{+path}":        newWorld(t, nil),
 		"blob://{container}/{+path}": newAccountWorld(t, nil),
@@ -35,6 +36,7 @@ func TestResourceTemplates(t *testing.T) {
 }
 
 func TestReadResource(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	large := strings.Repeat("0123456789abcdef", 4<<20/16)
@@ -91,6 +93,7 @@ func (w *world) failure(t *testing.T, session *mcp.ClientSession, uri string) (*
 }
 
 func TestReadResourceFailures(t *testing.T) {
+	t.Parallel()
 	w := newAccountWorld(t, func(o *blobtool.Options) { o.Allow = []string{"docs/open/"} })
 	session := w.connect(t, "alice")
 	w.storage.Put("docs", "open/a.txt", []byte("Hello"), "text/plain")
@@ -141,6 +144,7 @@ func TestReadResourceFailures(t *testing.T) {
 
 // A resource is read as the user of the request.
 func TestReadResourceAsUser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("Hello"), "text/plain")
 	if res, err := w.connect(t, "alice").ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "blob://docs/a.txt"}); err != nil || res.Contents[0].Text != "Hello" {

@@ -72,7 +72,7 @@ func (q *searchQuery) open(w *work.Worker, job *textJob, buf *bufio.Reader) (*te
 	if err := q.passOver(job.entry); err != nil {
 		return nil, err
 	}
-	at, err := q.set.locate(w.Context(), q.container, job.entry.name)
+	at, err := q.set.locate(w.Context, q.container, job.entry.name)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -214,7 +213,7 @@ func (q *searchQuery) taggedSource() walk.Source[entry] {
 		Name:  func(e entry) string { return e.name },
 		Fetch: func(ctx context.Context, _ int, marker string, most int) ([]entry, string, error) {
 			page, err := q.client.FilterBlobs(ctx, q.where, &container.FilterBlobsOptions{
-				Marker: notEmpty(marker), MaxResults: to.Ptr(int32(most)), //nolint:gosec // a few thousand at most
+				Marker: notEmpty(marker), MaxResults: new(int32(most)), //nolint:gosec // a few thousand at most
 			})
 			if err != nil {
 				return nil, "", err

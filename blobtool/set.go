@@ -33,6 +33,7 @@ type Set struct {
 	store      *copies.Store // nil if nothing is saved
 	log        *slog.Logger
 	timeout    time.Duration
+	retryDelay time.Duration
 	shares     *work.Shares
 	overlap    int // blobs that a search reads at the same time
 	allow      allowList

@@ -41,6 +41,7 @@ func (h *heldBody) Read(p []byte) (int, error) {
 // Many large reads of one user take no more than that user's part of the memory, and no
 // core while they wait for the network: another user's read goes on at once.
 func TestReadsShareMemory(t *testing.T) {
+	t.Parallel()
 	held := &heldBodies{pass: make(chan struct{})}
 	w := newWorld(t, func(o *blobtool.Options) {
 		held.RoundTripper = o.HTTPClient.Transport
@@ -81,6 +82,7 @@ func TestReadsShareMemory(t *testing.T) {
 
 // Pages of listings, which take long to parse, are parsed with a core: users in turn.
 func TestListingsShareCores(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	shares := work.NewShares(1, 64<<20, work.LineSlots)
 	w.set.SetShares(shares)
@@ -111,6 +113,7 @@ func TestListingsShareCores(t *testing.T) {
 
 // A search that gets no core and no memory in its time says so, and where it begins.
 func TestSearchThatWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a.txt")
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now())

@@ -13,6 +13,7 @@ import (
 // Two containers whose copies are in one folder keep them apart, in whatever order they are
 // saved, and after a restart.
 func TestContainersShareAFolder(t *testing.T) {
+	t.Parallel()
 	w, c := newClockWorld(t, nil)
 	w.storage.Grant(w.alice.ObjectID, "", "")
 	w.storage.Put("docs", "x.txt", []byte("of docs"), "text/plain")

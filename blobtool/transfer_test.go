@@ -86,6 +86,7 @@ func newGateWorld(t *testing.T) (*world, *gate) {
 // The searches of one user have no more requests under way than one search has, and
 // another user's go on meanwhile. What waits loses nothing.
 func TestSearchesShareTheLine(t *testing.T) {
+	t.Parallel()
 	w, g := newGateWorld(t)
 	shares := work.NewShares(1, 256<<20, work.UserSlots+8)
 	w.set.SetShares(shares)
@@ -121,6 +122,7 @@ func TestSearchesShareTheLine(t *testing.T) {
 // Calls that go through much of a blob have few large transfers under way, whichever tool
 // makes them, and what they hold goes back whatever becomes of them.
 func TestScansShareTheLine(t *testing.T) {
+	t.Parallel()
 	w, g := newGateWorld(t)
 	shares := work.NewShares(1, 256<<20, 2*work.UserSlots)
 	w.set.SetShares(shares)

@@ -57,7 +57,7 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	// Content-Encoding is gzip: sizes and ranges would no longer be the blob's.
 	req.Header.Set("Accept-Encoding", "identity")
 	watch := newStallWatch(req.Context(), t.stall)
-	resp, err := t.client.Do(req.WithContext(watch.ctx)) // host and container are fixed, the blob's name is escaped
+	resp, err := t.client.Do(req.WithContext(watch.ctx)) //nolint:contextcheck // derived from the request's
 	if err != nil {
 		return nil, watch.end(err)
 	}

@@ -13,6 +13,7 @@ import (
 )
 
 func TestResourceURI(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ container, blob, uri string }{
 		{"docs", "a/b.txt", "blob://docs/a/b.txt"},
 		{"$root", "a", "blob://%24root/a"},
@@ -37,6 +38,7 @@ func TestResourceURI(t *testing.T) {
 }
 
 func TestToolForResource(t *testing.T) {
+	t.Parallel()
 	one, err := blobtool.New(account, "docs", noCredential, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package content
 import (
 	"bytes"
 	"mime"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -24,8 +25,10 @@ type Charset struct {
 	encoding.Encoding
 }
 
+// UTF8 is what content is taken for unless something says otherwise.
+var UTF8 = Charset{"utf-8", textunicode.UTF8}
+
 var (
-	UTF8           = Charset{"utf-8", textunicode.UTF8}
 	utf16BECharset = Charset{"utf-16be", textunicode.UTF16(textunicode.BigEndian, textunicode.IgnoreBOM)}
 	utf16LECharset = Charset{"utf-16le", textunicode.UTF16(textunicode.LittleEndian, textunicode.IgnoreBOM)}
 	utf16Charset   = Charset{"utf-16", textunicode.UTF16(textunicode.BigEndian, textunicode.UseBOM)}
@@ -100,7 +103,7 @@ func findEncoding(name string) (encoding.Encoding, error) {
 	}
 	enc, err := htmlindex.Get(name)
 	if err != nil || enc == nil || enc == encoding.Replacement {
-		return nil, fault.New(fault.InvalidArgument, "encoding %s is unknown; use an IANA name such as utf-8, utf-16, shift_jis, euc-jp, iso-2022-jp, gb18030, big5, euc-kr, windows-1252 or iso-8859-1", fault.Quote(name))
+		return nil, fault.New(fault.ErrInvalidArgument, "encoding %s is unknown; use an IANA name such as utf-8, utf-16, shift_jis, euc-jp, iso-2022-jp, gb18030, big5, euc-kr, windows-1252 or iso-8859-1", fault.Quote(name))
 	}
 	return enc, nil
 }
@@ -187,8 +190,8 @@ func (c Charset) syncPoint(window []byte, atStart bool) int {
 	}
 	// In all other multi-byte encodings, no byte below the digits is part of a
 	// longer character. Where there is none, the offset is taken as it is.
-	for i := len(window) - 1; i >= 0; i-- {
-		if window[i] < '0' {
+	for i, b := range slices.Backward(window) {
+		if b < '0' {
 			return i + 1
 		}
 	}
@@ -199,8 +202,8 @@ func (c Charset) syncPoint(window []byte, atStart bool) int {
 // mean in a Stateful charset: at an escape sequence, or at the beginning of a line, for
 // lines end in ASCII (RFC 1468, RFC 1843). It is -1 if nothing tells.
 func (c Charset) resync(window []byte) int {
-	for i := len(window) - 1; i >= 0; i-- {
-		switch b := window[i]; {
+	for i, b := range slices.Backward(window) {
+		switch {
 		case b == '\n':
 			return i + 1
 		case c.Encoding == japanese.ISO2022JP:

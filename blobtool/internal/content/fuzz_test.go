@@ -15,7 +15,11 @@ import (
 	"golang.org/x/text/encoding/ianaindex"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
+
+// idle is a worker that never waits.
+var idle = work.New(context.Background(), work.NewShares(1, 8<<20, 1000), "alice")
 
 // stored is a blob in memory whose ranges arrive in chunks of that size.
 func stored(blob []byte, chunk int, p Properties) Source {
@@ -59,9 +63,9 @@ func page(encoding string, blob []byte, from int64, maxChars, chunk int) (text s
 	}
 	var r *Reader
 	if o := (Options{Count: LeastRange}); cs.Stateful() {
-		r, err = Open(nil, stored(blob, chunk, Properties{}), "a", o)
+		r, err = Open(idle, stored(blob, chunk, Properties{}), "a", o)
 	} else {
-		r, err = OpenText(nil, stored(blob, chunk, Properties{}), "a", cs, from, o)
+		r, err = OpenText(idle, stored(blob, chunk, Properties{}), "a", cs, from, o)
 	}
 	if err == nil {
 		err = r.GoToText(cs, from, LeastRange)
@@ -83,7 +87,7 @@ func countLines(t *testing.T, encoding string, blob []byte, chunk int) (n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Open(nil, stored(blob, chunk, Properties{}), "a", Options{Count: LeastRange})
+	r, err := Open(idle, stored(blob, chunk, Properties{}), "a", Options{Count: LeastRange})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +185,7 @@ func decodeThenCut(t *testing.T, name string, content []byte, most int) (string,
 }
 
 func TestEncodingsExist(t *testing.T) {
+	t.Parallel()
 	for _, name := range append(encodings, "utf8", "UTF-8", "Shift_JIS", "sjis", "windows-31j", "latin1") {
 		if _, _, err := decodeChunks(name, nil, 1, 1); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -335,7 +340,7 @@ func FuzzUnpack(f *testing.F) {
 		if len(content) > maxUnpacked+1<<16 || len(content) > 8<<20 && len(content)/len(packed) > 2*maxRatio {
 			t.Fatalf("%d bytes out of %d", len(content), len(packed))
 		}
-		var e *fault.Fault
+		var e *fault.Error
 		if err != nil && !errors.As(err, &e) {
 			t.Fatalf("an error without a text for the caller: %v", err)
 		}

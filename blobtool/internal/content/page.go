@@ -69,17 +69,14 @@ func (p *Page) full() bool { return p.chars >= p.max || p.Pos >= p.Until }
 // read too many.
 func (p *Page) Fill(r io.Reader) (left int, err error) {
 	buf := make([]byte, 4<<10)
-	for !p.full() {
+	for atEnd := false; !atEnd && !p.full(); {
 		n, err := r.Read(buf[left:])
 		left += n
-		if err != nil && !errors.Is(err, io.EOF) {
+		if atEnd = errors.Is(err, io.EOF); err != nil && !atEnd {
 			return left, err
 		}
-		used := p.decode(buf[:left], err != nil)
+		used := p.decode(buf[:left], atEnd)
 		left = copy(buf, buf[used:left])
-		if err != nil {
-			break
-		}
 	}
 	return left, nil
 }

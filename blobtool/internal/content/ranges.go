@@ -50,7 +50,7 @@ const (
 const MaxScan = 64 << 20
 
 // ErrLimit is returned when all that may be read has been.
-var ErrLimit error = &fault.Fault{Kind: fault.TooLarge, Text: fmt.Sprintf("More than %d bytes of the blob would have to be read for that.", MaxScan)}
+var ErrLimit error = &fault.Error{Kind: fault.ErrTooLarge, Text: fmt.Sprintf("More than %d bytes of the blob would have to be read for that.", MaxScan)}
 
 // ranges reads one version of a blob, range after range, each larger than the last. The
 // first range tells the blob's size and version, so no request is spent on asking, and no
@@ -77,7 +77,7 @@ func openRanges(w *work.Worker, source Source, o Options) (*ranges, error) {
 	if o.Slots != nil {
 		r.slots, *o.Slots = *o.Slots, work.Slots{}
 	}
-	answer, err := source(w.Context(), o.Offset, o.Count, o.ETag)
+	answer, err := source(w.Context, o.Offset, o.Count, o.ETag)
 	if err != nil {
 		w.Unclaim(&r.slots)
 		return nil, err
@@ -128,10 +128,10 @@ func (r *ranges) request(count int64) error {
 		return err
 	}
 	r.turn = 0
-	answer, err := r.source(r.worker.Context(), r.next, count, r.ETag)
+	answer, err := r.source(r.worker.Context, r.next, count, r.ETag)
 	if err == nil {
 		if err = r.worker.Resume(busy); err == nil && answer.Size != r.Size {
-			err = fmt.Errorf("%w: the blob's size was %d and is %d", fault.BadAnswer, r.Size, answer.Size)
+			err = fmt.Errorf("%w: the blob's size was %d and is %d", fault.ErrBadAnswer, r.Size, answer.Size)
 		}
 		if err != nil {
 			_ = answer.Body.Close()
@@ -188,7 +188,7 @@ func (r *ranges) resume(cause error) error {
 		error
 		NonRetriable()
 	}
-	if r.resumes == maxResumes || r.worker.Context().Err() != nil || errors.As(cause, &final) {
+	if r.resumes == maxResumes || r.worker.Context.Err() != nil || errors.As(cause, &final) {
 		return fmt.Errorf("the body broke off: %w", cause)
 	}
 	r.resumes++

@@ -5,7 +5,6 @@ package content
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"math"
@@ -59,7 +58,7 @@ func Open(w *work.Worker, source Source, name string, o Options) (*Reader, error
 	}
 	if s.Directory && s.Size == 0 {
 		_ = r.Close()
-		return nil, fault.New(fault.Directory, "%s is a directory, not a file. See what is in it with list_blobs, prefix %s.", fault.Quote(name), fault.Quote(strings.TrimSuffix(name, "/")+"/"))
+		return nil, fault.New(fault.ErrDirectory, "%s is a directory, not a file. See what is in it with list_blobs, prefix %s.", fault.Quote(name), fault.Quote(strings.TrimSuffix(name, "/")+"/"))
 	}
 	return r, nil
 }
@@ -208,9 +207,6 @@ func (r *Reader) Fill(buf []byte) (n int, err error) {
 	return n, err
 }
 
-// Context is that of the call.
-func (r *Reader) Context() context.Context { return r.worker.Context() }
-
 // Discard passes over the next n bytes.
 func (r *Reader) Discard(n int64) error {
 	for n > 0 {
@@ -232,7 +228,7 @@ func (r *Reader) Discard(n int64) error {
 
 // BeyondEnd is the error for an offset at which nothing begins.
 func BeyondEnd(offset, size int64) error {
-	return fault.New(fault.InvalidArgument, "offset is %d, and the content ends at %d", offset, size)
+	return fault.New(fault.ErrInvalidArgument, "offset is %d, and the content ends at %d", offset, size)
 }
 
 // GoTo makes offset the next byte to be read. What is packed is unpacked up to there;

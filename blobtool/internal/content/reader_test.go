@@ -12,12 +12,17 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
+// worker returns a worker with shares of its own.
+func worker(t *testing.T) *work.Worker {
+	return work.New(t.Context(), work.NewShares(1, 256<<20, 100), "alice")
+}
+
 func open(t *testing.T, name, blob string, p Properties, o Options) *Reader {
 	t.Helper()
 	if o.Count == 0 {
 		o.Count = LeastRange
 	}
-	r, err := Open(nil, stored([]byte(blob), 1<<20, p), name, o)
+	r, err := Open(worker(t), stored([]byte(blob), 1<<20, p), name, o)
 	if err == nil {
 		err = r.Begin()
 	}
@@ -51,7 +56,7 @@ func TestRangesGrow(t *testing.T) {
 		{Options{Count: 1 << 10, Offset: 1<<16 - 100}, "[1024]", 100, nil},
 	} {
 		requested = nil
-		r, err := Open(nil, source, "a", c.o)
+		r, err := Open(worker(t), source, "a", c.o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +90,7 @@ func TestBodyIsResumed(t *testing.T) {
 			}
 			return &Range{Size: 10, Body: io.NopCloser(body)}, nil
 		}
-		r, err := Open(nil, source, "a", Options{Count: 10})
+		r, err := Open(worker(t), source, "a", Options{Count: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +168,7 @@ func TestLines(t *testing.T) {
 		t.Errorf("the rest: got ...%q, %v", got[max(0, len(got)-20):], err)
 	}
 	err = open(t, "a", blob.String(), Properties{}, Options{}).Lines(UTF8).Skip(20_002)
-	if !errors.Is(err, fault.InvalidArgument) || !strings.Contains(err.Error(), "has 20001 lines") {
+	if !errors.Is(err, fault.ErrInvalidArgument) || !strings.Contains(err.Error(), "has 20001 lines") {
 		t.Errorf("skipping too many: got %v", err)
 	}
 	limited := open(t, "a", blob.String(), Properties{}, Options{Limit: 50_000})

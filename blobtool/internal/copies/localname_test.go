@@ -22,6 +22,7 @@ func FuzzLocalPath(f *testing.F) {
 }
 
 func TestUserFolder(t *testing.T) {
+	t.Parallel()
 	seen := map[string]string{}
 	for _, id := range []string{
 		"11111111-2222-3333-4444-555555555555.aaaaaaaa-0000-0000-0000-000000000001",
@@ -43,6 +44,7 @@ func TestUserFolder(t *testing.T) {
 }
 
 func TestLocalPathOnWindows(t *testing.T) {
+	t.Parallel()
 	for path, ok := range map[string]bool{
 		"a/b.txt": true, "console/x": true, "com10.txt": true,
 		"con": false, "a/NUL": false, "a/aux.txt": false, "COM1": false, "lpt9.log/x": false, "conin$": false,
@@ -61,6 +63,7 @@ func TestLocalPathOnWindows(t *testing.T) {
 
 // No blob has the path of another container's copy.
 func TestNamesOfContainersFolders(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{".container-other@account.blob.core.windows.net/x.txt", ".CONTAINER-x"} {
 		if path, fault := localPath(name, false); fault == "" {
 			t.Errorf("%s is saved at %s", name, path)

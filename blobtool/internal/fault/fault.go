@@ -8,35 +8,35 @@ import (
 	"regexp"
 )
 
-// Kinds that inner packages need. Package blobtool exports them as ErrInvalidPath and so
-// on.
+// Kinds that inner packages need. Package blobtool exports them
+// under the same names.
 var (
-	InvalidPath     = errors.New("invalid blob path")
-	InvalidArgument = errors.New("invalid argument")
-	Throttled       = errors.New("throttled")
-	Directory       = errors.New("is a directory")
-	TooLarge        = errors.New("too large")
-	Unsupported     = errors.New("not possible for this blob")
+	ErrInvalidPath     = errors.New("invalid blob path")
+	ErrInvalidArgument = errors.New("invalid argument")
+	ErrThrottled       = errors.New("throttled")
+	ErrDirectory       = errors.New("is a directory")
+	ErrTooLarge        = errors.New("too large")
+	ErrUnsupported     = errors.New("not possible for this blob")
 )
 
-// BadAnswer is the cause where the storage service contradicts itself.
-var BadAnswer = errors.New("unexpected answer")
+// ErrBadAnswer is the cause where the storage service contradicts itself.
+var ErrBadAnswer = errors.New("unexpected answer")
 
-// Fault is an error with a text for the caller. Package blobtool turns it into its own
+// Error is an error with a text for the caller. Package blobtool turns it into its own
 // Error.
-type Fault struct {
+type Error struct {
 	Kind  error
 	Text  string
 	Cause error // for the log, may be nil
 }
 
-// New returns a fault of that kind without a cause.
-func New(kind error, format string, args ...any) *Fault {
-	return &Fault{Kind: kind, Text: fmt.Sprintf(format, args...)}
+// New returns an error of that kind without a cause.
+func New(kind error, format string, args ...any) *Error {
+	return &Error{Kind: kind, Text: fmt.Sprintf(format, args...)}
 }
 
 // Error implements error.
-func (f *Fault) Error() string {
+func (f *Error) Error() string {
 	if f.Cause == nil {
 		return fmt.Sprintf("%v: %s", f.Kind, f.Text)
 	}
@@ -44,7 +44,7 @@ func (f *Fault) Error() string {
 }
 
 // Unwrap returns the kind and the cause.
-func (f *Fault) Unwrap() []error {
+func (f *Error) Unwrap() []error {
 	if f.Cause == nil {
 		return []error{f.Kind}
 	}

@@ -33,7 +33,7 @@ const (
 // ParseName compiles a pattern for names.
 func ParseName(pattern string, ignoreCase bool) (*Name, error) {
 	if !utf8.ValidString(pattern) || utf8.RuneCountInString(pattern) > maxPattern {
-		return nil, fault.New(fault.InvalidArgument, "name is not valid UTF-8, or has more than %d characters", maxPattern)
+		return nil, fault.New(fault.ErrInvalidArgument, "name is not valid UTF-8, or has more than %d characters", maxPattern)
 	}
 	p := patternParser{rest: pattern}
 	p.out.WriteString(`(?s`)
@@ -42,7 +42,7 @@ func ParseName(pattern string, ignoreCase bool) (*Name, error) {
 	}
 	p.out.WriteString(`)^(?:`)
 	if wrong := p.parse(); wrong != "" {
-		return nil, fault.New(fault.InvalidArgument, "name %s %s; a pattern is like **/*.csv or reports/2026-??/*.{txt,md}", fault.Quote(pattern), wrong)
+		return nil, fault.New(fault.ErrInvalidArgument, "name %s %s; a pattern is like **/*.csv or reports/2026-??/*.{txt,md}", fault.Quote(pattern), wrong)
 	}
 	p.out.WriteString(`)$`)
 	expr, err := compile(p.out.String(), maxNameInstructions)
@@ -50,7 +50,7 @@ func ParseName(pattern string, ignoreCase bool) (*Name, error) {
 		err = fmt.Errorf("it has %d wildcards and alternatives, at most %d are allowed", expr.forks, maxForks)
 	}
 	if err != nil { // such as [z-a]
-		return nil, fault.New(fault.InvalidArgument, "invalid name pattern %s: %v", fault.Quote(pattern), err)
+		return nil, fault.New(fault.ErrInvalidArgument, "invalid name pattern %s: %v", fault.Quote(pattern), err)
 	}
 	n := &Name{expr: expr}
 	if !ignoreCase {

@@ -15,6 +15,7 @@ func matches(p *pattern.Name, name string) bool {
 }
 
 func TestNamePattern(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		pattern, matches, misses string // separated by spaces
 		prefix                   string
@@ -50,7 +51,7 @@ func TestNamePattern(t *testing.T) {
 	} {
 		p, err := pattern.ParseName(c.pattern, false)
 		if c.prefix == "!" {
-			if !errors.Is(err, fault.InvalidArgument) {
+			if !errors.Is(err, fault.ErrInvalidArgument) {
 				t.Errorf("%s: got %v, want an invalid argument", c.pattern, err)
 			}
 			continue
@@ -62,12 +63,12 @@ func TestNamePattern(t *testing.T) {
 		if got := p.Prefix; got != c.prefix {
 			t.Errorf("%s: all names begin with %q, want %q", c.pattern, got, c.prefix)
 		}
-		for _, name := range strings.Fields(c.matches) {
+		for name := range strings.FieldsSeq(c.matches) {
 			if !matches(p, name) {
 				t.Errorf("%s does not match %s", c.pattern, name)
 			}
 		}
-		for _, name := range strings.Fields(c.misses) {
+		for name := range strings.FieldsSeq(c.misses) {
 			if matches(p, name) {
 				t.Errorf("%s matches %s", c.pattern, name)
 			}

@@ -34,7 +34,7 @@ const unstepped = 4 * work.Quantum
 // ParseText compiles an expression for text.
 func ParseText(expr string, ignoreCase bool) (*Text, error) {
 	if !utf8.ValidString(expr) || utf8.RuneCountInString(expr) > maxPattern {
-		return nil, fault.New(fault.InvalidArgument, "text is not valid UTF-8, or has more than %d characters", maxPattern)
+		return nil, fault.New(fault.ErrInvalidArgument, "text is not valid UTF-8, or has more than %d characters", maxPattern)
 	}
 	if ignoreCase {
 		expr = "(?i)" + expr
@@ -42,9 +42,9 @@ func ParseText(expr string, ignoreCase bool) (*Text, error) {
 	e, err := compile(expr, maxInstructions)
 	switch {
 	case errors.Is(err, errSize):
-		return nil, fault.New(fault.InvalidArgument, "text is too large: when compiled, an expression may have at most %d instructions; use smaller repetitions", maxInstructions)
+		return nil, fault.New(fault.ErrInvalidArgument, "text is too large: when compiled, an expression may have at most %d instructions; use smaller repetitions", maxInstructions)
 	case err != nil:
-		return nil, fault.New(fault.InvalidArgument, "invalid regular expression in text (RE2 syntax, without look-around and back-references): %v", err)
+		return nil, fault.New(fault.ErrInvalidArgument, "invalid regular expression in text (RE2 syntax, without look-around and back-references): %v", err)
 	}
 	return e, nil
 }
@@ -89,8 +89,9 @@ func leastSize(re *syntax.Regexp) int {
 		return max(n, 1) * max(re.Min, re.Max, 1)
 	case syntax.OpConcat, syntax.OpAlternate:
 		return n
+	default:
+		return n + 1
 	}
-	return n + 1
 }
 
 // Find returns where the expression first matches in text, nil if nowhere.

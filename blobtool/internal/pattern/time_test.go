@@ -38,6 +38,7 @@ func (s *steps) Err() error {
 
 // Matching looks at the time within a line and within a name.
 func TestMatchingLooksAtTheTime(t *testing.T) {
+	t.Parallel()
 	line := []byte(strings.Repeat("a", 64<<10))
 	const slow = "(a|aa|aaa|b?){1,40}z"
 	ctx := &steps{t.Context(), 1 << 30}
@@ -71,7 +72,7 @@ func TestExpressionsAreBounded(t *testing.T) {
 	for _, expr := range []string{strings.Repeat("a{1000}", 140), strings.Repeat(`(\pL{500}|x){2}`, 60), "((a{10}){10}){10}b", strings.Repeat("(?:){1000}", 100), strings.Repeat("(?:|){1000}", 90), strings.Repeat("(?:a{0}){1000}", 70)} {
 		allocations := testing.AllocsPerRun(1, func() {
 			_, err := find(t.Context(), expr, nil)
-			if !errors.Is(err, fault.InvalidArgument) {
+			if !errors.Is(err, fault.ErrInvalidArgument) {
 				t.Errorf("%.20s: got %v, want an invalid argument", expr, err)
 			}
 		})

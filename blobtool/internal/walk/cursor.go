@@ -88,7 +88,7 @@ func decode[P Position](query, text string) (P, error) {
 }
 
 func badCursor(wrong string) error {
-	return fault.New(fault.InvalidArgument, "cursor %s; pass next_cursor of a result unchanged, with the same other arguments, or none to begin anew", wrong)
+	return fault.New(fault.ErrInvalidArgument, "cursor %s; pass next_cursor of a result unchanged, with the same other arguments, or none to begin anew", wrong)
 }
 
 // mustJSON encodes one of this package's types.

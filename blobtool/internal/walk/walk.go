@@ -101,7 +101,7 @@ func (w *Walk[E]) turn(ctx context.Context) error {
 		return err
 	}
 	if len(next) > maxMarker || next != "" && next == w.At.Marker {
-		return fmt.Errorf("%w: a listing's marker of %d bytes, the same again %v", fault.BadAnswer, len(next), next == w.At.Marker)
+		return fmt.Errorf("%w: a listing's marker of %d bytes, the same again %v", fault.ErrBadAnswer, len(next), next == w.At.Marker)
 	}
 	w.next = next
 	w.most = min(2*w.most, w.Largest)

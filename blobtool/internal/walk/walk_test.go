@@ -47,6 +47,7 @@ func names(pages [][][]string, from walk.Place, most int) (seen []string, next w
 // However a list is cut into pages, by the service and by the caller, and even if the
 // service cuts it otherwise the next time, each entry is seen once.
 func TestWalk(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		roots := make([][]string, r.IntN(3)+1)
@@ -96,6 +97,7 @@ func TestWalk(t *testing.T) {
 
 // A walk through pages without end stops, and says so.
 func TestWalkOfEmptyPages(t *testing.T) {
+	t.Parallel()
 	pages := make([][]string, 100)
 	pages[99] = []string{"a"}
 	var at walk.Place

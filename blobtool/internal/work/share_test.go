@@ -30,6 +30,7 @@ func queue(t *testing.T, s *work.Share, user string, n int64, served chan<- stri
 
 // A user with many calls costs another one turn.
 func TestShareInTurns(t *testing.T) {
+	t.Parallel()
 	s := work.NewShare(1, 1)
 	served := make(chan string, 100)
 	if err := s.Take(t.Context(), "alice", 1); err != nil {
@@ -58,6 +59,7 @@ func TestShareInTurns(t *testing.T) {
 // One user holds no more than so much, and what is too large for the moment is not passed
 // by what is small.
 func TestShareBounds(t *testing.T) {
+	t.Parallel()
 	s := work.NewShare(100, 60)
 	served := make(chan string, 100)
 	take := func(user string, n int64) {
@@ -85,6 +87,7 @@ func TestShareBounds(t *testing.T) {
 
 // A call that gives up leaves nothing behind, whenever it does.
 func TestShareGivingUp(t *testing.T) {
+	t.Parallel()
 	const size = 50
 	s := work.NewShare(size, 20)
 	var wg sync.WaitGroup

@@ -71,24 +71,16 @@ var Process = sync.OnceValue(func() *Shares {
 // back while it waits for the network, and hands it over from time to time. So every
 // piece of work looks at the time. A nil Worker holds nothing and never waits.
 type Worker struct {
-	ctx    context.Context // of the call: the worker lives no longer
-	shares *Shares
-	user   string
-	busy   bool  // holds a core
-	spent  int64 // since it looked at the time
+	Context context.Context // of the call: the worker lives no longer
+	shares  *Shares
+	user    string
+	busy    bool  // holds a core
+	spent   int64 // since it looked at the time
 }
 
 // New returns a worker for a call of that user.
 func New(ctx context.Context, shares *Shares, user string) *Worker {
-	return &Worker{ctx: ctx, shares: shares, user: user}
-}
-
-// Context is that of the call.
-func (w *Worker) Context() context.Context {
-	if w == nil {
-		return context.Background()
-	}
-	return w.ctx
+	return &Worker{Context: ctx, shares: shares, user: user}
 }
 
 // ErrBusy is the cause where a call has waited too long for its share.
@@ -97,12 +89,12 @@ var ErrBusy = errors.New("no core, memory or connection was free in time")
 // wait takes n of a share. If the call's time ends first, the error says what the call
 // waited for.
 func (w *Worker) wait(s *Share, n int64) error {
-	err := s.Take(w.ctx, w.user, n)
+	err := s.Take(w.Context, w.user, n)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return &fault.Fault{
-		Kind: fault.Throttled, Cause: errors.Join(ErrBusy, err),
+	return &fault.Error{
+		Kind: fault.ErrThrottled, Cause: errors.Join(ErrBusy, err),
 		Text: "This server is busy: the call waited for other calls and its time ran out. Wait a little, then call again, and not many times at once.",
 	}
 }
@@ -143,10 +135,10 @@ func (w *Worker) Step(work int64) error {
 		return nil
 	}
 	if w.spent += work; w.spent < Quantum {
-		return w.ctx.Err()
+		return w.Context.Err()
 	}
 	w.spent = 0
-	if err := w.ctx.Err(); err != nil || !w.busy || !w.shares.Cores.Wanted() {
+	if err := w.Context.Err(); err != nil || !w.busy || !w.shares.Cores.Wanted() {
 		return err
 	}
 	return w.Resume(w.End())
@@ -164,7 +156,7 @@ func (w *Worker) ReserveWindow(n int64) (release func(), err error) {
 }
 
 func (w *Worker) hold(of func(*Shares) *Share, n int64) (release func(), err error) {
-	if w == nil || w.ctx.Done() == nil { // it would never be given back
+	if w == nil || w.Context.Done() == nil { // it would never be given back
 		return func() {}, nil
 	}
 	s := of(w.shares)
@@ -173,7 +165,7 @@ func (w *Worker) hold(of func(*Shares) *Share, n int64) (release func(), err err
 		return nil, err
 	}
 	release = sync.OnceFunc(func() { s.Give(w.user, n) })
-	context.AfterFunc(w.ctx, release)
+	context.AfterFunc(w.Context, release)
 	return release, nil
 }
 
