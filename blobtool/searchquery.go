@@ -273,7 +273,7 @@ func (p *progress) report(ctx context.Context, blobs int, message func() string)
 		return
 	}
 	p.last, p.sent = blobs, time.Now()
-	// A caller that can't be told is none the worse for it: the result comes anyway.
+	// Progress is best effort: the result comes anyway.
 	_ = p.session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{
 		ProgressToken: p.token, Progress: float64(blobs), Message: message(),
 	})

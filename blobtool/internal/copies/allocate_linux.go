@@ -11,7 +11,7 @@ const keepSize = 1
 
 // allocate reserves the space for a file: a disk that is too small says so before
 // the blob is fetched, and giving the complete file its name need not wait for the
-// blocks to be found. File systems that can't reserve are none the worse.
+// blocks to be found. Where the file system can't reserve, nothing is lost.
 func allocate(f *os.File, size int64) error {
 	if size == 0 {
 		return nil
