@@ -201,7 +201,12 @@ func (r *Reader) Read(p []byte) (int, error) {
 func (r *Reader) Fill(buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var more int
-		more, err = r.Read(buf[n:])
+		if r.packed == nil && r.in.Buffered() == 0 {
+			more, err = r.ranges.Read(buf[n:]) // as much as arrives, without a copy
+			r.pos += int64(more)
+		} else {
+			more, err = r.Read(buf[n:])
+		}
 		n += more
 	}
 	return n, err
