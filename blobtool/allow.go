@@ -1,93 +1,48 @@
 package blobtool
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
-// location is a blob or, if blob is empty, a container.
-type location struct {
-	container string
-	blob      string
+// allowList is what [Options.Allow] names: containers, each with what of it is allowed.
+// nil allows all.
+type allowList map[string][]root
+
+// root is where a listing begins: all blobs whose names begin with Prefix or, if it is
+// exact, the blob of that name alone.
+type root struct {
+	Prefix string `json:"p,omitempty"`
+	Exact  bool   `json:"x,omitempty"`
 }
 
-// String returns the location as [Options.Allow] has it.
-func (at location) String() string {
-	if at.blob == "" {
-		return at.container
+// String returns the root as results and [Options.Allow] have it.
+func (r root) String() string {
+	if r.Exact || r.Prefix == "" || strings.HasSuffix(r.Prefix, "/") {
+		return r.Prefix
 	}
-	return at.container + "/" + at.blob
+	return r.Prefix + "*"
 }
 
-// locate says which blob a call or a URI means, and whether this server offers it and
-// its policies let the caller use it. container is the call's argument, which a set for one container does not have;
-// blob may be empty, for the container alone. Names are taken as they are, byte
-// by byte, so there is nothing that could mean another blob after this check.
-func (s *Set) locate(ctx context.Context, container, blob string) (location, error) {
-	at := location{container, blob}
-	switch {
-	case s.container == "":
-		if err := checkContainer(container); err != nil {
-			return at, failuref(ErrInvalidArgument, "container %v", err)
-		}
-	case container == "":
-		at.container = s.container
-	case container != s.container:
-		return at, failuref(ErrNotAllowed, "container is %s, and this server offers container %s alone", quote(container), quote(s.container))
+// has reports whether a blob or a folder of that name is one that the root stands for.
+func (r root) has(name string) bool {
+	if r.Exact {
+		return strings.TrimSuffix(name, "/") == r.Prefix
 	}
-	if blob != "" {
-		if err := checkBlobName(blob); err != nil {
-			return at, err
-		}
-	}
-	if !s.allow.blob(at) {
-		return at, s.allow.refuse(at)
-	}
-	if blob != "" {
-		return at, closed(toolset.Resources(ctx), at, "")
-	}
-	return at, nil
+	return strings.HasPrefix(name, r.Prefix)
 }
 
-// locateBlob is locate for what must be a blob.
-func (s *Set) locateBlob(ctx context.Context, container, blob string) (location, error) {
-	if err := checkBlobName(blob); err != nil {
-		return location{}, err
-	}
-	return s.locate(ctx, container, blob)
+// covers reports whether the root stands for all that other does.
+func (r root) covers(other root) bool {
+	return r == other || !r.Exact && strings.HasPrefix(other.Prefix, r.Prefix)
 }
 
-// mayList is locate for a listing of the blobs whose names begin with prefix, which
-// may be empty. All such names must be allowed. What policies close is taken out of
-// the listing (shown).
-func (s *Set) mayList(ctx context.Context, container, prefix string) (location, error) {
-	at, err := s.locate(ctx, container, "")
-	if err != nil {
-		return at, err
-	}
-	at.blob = prefix
-	if prefix != "" {
-		if err := checkLength(prefix); err != nil {
-			return at, err
-		}
-	}
-	if prefix == "" && !s.allow.whole(at.container) || !s.allow.blob(at) {
-		return at, s.allow.refuse(at)
-	}
-	return at, nil
-}
-
-// allowList is what [Options.Allow] names: containers, each with the beginnings of
-// its blobs' names. nil allows all.
-type allowList map[string][]string
-
-// parseAllow reads the entries of a set for that container, or for an account if
-// it is empty.
+// parseAllow reads the entries of a set for that container, or for an account if it is
+// empty.
 func parseAllow(only string, entries []string) (allowList, []error) {
 	if len(entries) == 0 {
 		return nil, nil
@@ -95,64 +50,100 @@ func parseAllow(only string, entries []string) (allowList, []error) {
 	list := allowList{}
 	var errs []error
 	for i, entry := range entries {
-		container, prefix, _ := strings.Cut(entry, "/")
-		if err := checkAllowed(only, container, prefix); err != nil {
+		container, name, _ := strings.Cut(entry, "/")
+		if err := checkAllowed(only, container, name); err != nil {
 			errs = append(errs, configurationError(fmt.Sprintf("Options.Allow[%d]", i), err))
 			continue
 		}
-		list[container] = append(list[container], prefix)
+		prefix, beginning := strings.CutSuffix(name, "*")
+		if beginning || prefix == "" || strings.HasSuffix(prefix, "/") {
+			list[container] = append(list[container], root{Prefix: prefix})
+		} else { // a blob or a folder
+			list[container] = append(list[container], root{Prefix: name, Exact: true}, root{Prefix: name + "/"})
+		}
+	}
+	for _, roots := range list {
+		slices.SortFunc(roots, func(a, b root) int { return strings.Compare(a.Prefix, b.Prefix) })
 	}
 	return list, errs
 }
 
-func checkAllowed(only, container, prefix string) error {
-	if err := checkContainer(container); err != nil {
+// checkAllowed returns why an entry can't mean what it says.
+func checkAllowed(only, container, name string) error {
+	if err := names.CheckContainer(container); err != nil {
 		return err
 	}
+	entry := quote(container + "/" + name)
 	if only != "" && container != only {
 		return fmt.Errorf("is for container %s; this set is for %s alone", quote(container), quote(only))
 	}
-	if prefix == "" {
+	prefix, beginning := strings.CutSuffix(name, "*")
+	switch {
+	case strings.Contains(prefix, "*"):
+		return fmt.Errorf("%s has an asterisk that is not at its end; an entry is a blob, a folder, or the beginning of names followed by one asterisk", entry)
+	case strings.HasPrefix(name, "/") || strings.Contains(name, "//"):
+		return fmt.Errorf("%s has an empty folder name (//); remove one slash", entry)
+	case strings.TrimSpace(prefix) != prefix:
+		return fmt.Errorf("%s has white space at an end, which is unlikely in a blob's name; remove it", entry)
+	case prefix == "":
 		return nil
+	case beginning:
+		prefix += "x" // "." and ".." may begin a name
 	}
-	if i := strings.IndexByte(prefix, '*'); i >= 0 {
-		return fmt.Errorf("%s has a star; an entry is a prefix of names: write %s", quote(container+"/"+prefix), quote(container+"/"+prefix[:i]))
-	}
-	if strings.TrimSpace(prefix) != prefix {
-		return fmt.Errorf("%s has white space at its end, which is unlikely in a blob's name; remove it", quote(container+"/"+prefix))
-	}
-	var fault *Error
-	if errors.As(checkBlobName(prefix), &fault) {
-		return fmt.Errorf("%s: %s", quote(container+"/"+prefix), fault.text)
+	if wrong := errorOf(names.CheckBlob(prefix)); wrong != nil {
+		return fmt.Errorf("%s: %s", entry, wrong.text)
 	}
 	return nil
 }
 
-// blob reports whether a blob is allowed or, if at names none, anything in the
-// container.
-func (a allowList) blob(at location) bool {
+// blob reports whether a blob is allowed or, if at names none, anything in the container.
+func (a allowList) blob(at names.Location) bool {
 	if a == nil {
 		return true
 	}
-	prefixes, ok := a[at.container]
-	return ok && (at.blob == "" || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(at.blob, p) }))
+	roots, ok := a[at.Container]
+	return ok && (at.Blob == "" || slices.ContainsFunc(roots, func(r root) bool { return r.has(at.Blob) }))
 }
 
-// whole reports whether all of a container is allowed.
-func (a allowList) whole(container string) bool {
-	return a == nil || slices.Contains(a[container], "")
+// below reports whether all blobs are allowed whose names begin with a prefix.
+func (a allowList) below(container, prefix string) bool {
+	return a == nil || slices.ContainsFunc(a[container], func(r root) bool { return r.covers(root{Prefix: prefix}) })
 }
 
-// shownAllowed is how many entries an error names.
-const shownAllowed = 10
+// within returns what is allowed of the blobs whose names begin with a prefix, where that
+// is not all.
+func (a allowList) within(container, prefix string) (roots []root) {
+	for _, r := range a[container] {
+		if strings.HasPrefix(r.Prefix, prefix) && !slices.ContainsFunc(roots, func(other root) bool { return other.covers(r) }) {
+			roots = append(roots, r)
+		}
+	}
+	return roots
+}
+
+const (
+	// shownAllowed is how many entries an error names.
+	shownAllowed = 10
+	// shownRoots is how many a result names.
+	shownRoots = 20
+)
+
+// shownOnly is how results say what is allowed.
+func shownOnly(roots []root) []string {
+	var only []string
+	for _, r := range roots[:min(len(roots), shownRoots)] {
+		only = append(only, r.String())
+	}
+	return only
+}
 
 // refuse returns the error for what is not allowed, which says what is.
-func (a allowList) refuse(at location) error {
+func (a allowList) refuse(at names.Location) error {
 	var allowed []string
-	for container, prefixes := range a {
-		for _, prefix := range prefixes {
-			if len(a[at.container]) == 0 || container == at.container {
-				allowed = append(allowed, quote(location{container, prefix}.String()))
+	for container, roots := range a {
+		for _, r := range roots {
+			if len(a[at.Container]) == 0 || container == at.Container {
+				allowed = append(allowed, quote(names.Location{Container: container, Blob: r.String()}.String()))
 			}
 		}
 	}
@@ -161,6 +152,18 @@ func (a allowList) refuse(at location) error {
 	if len(allowed) > shownAllowed {
 		allowed, more = allowed[:shownAllowed], " and more"
 	}
-	return failuref(ErrNotAllowed, "%s is outside of what this server offers, which is what begins with %s%s",
+	return failuref(ErrNotAllowed, "%s is outside of what this server offers: %s%s",
 		quote(at.String()), strings.Join(allowed, ", "), more)
+}
+
+// containers returns the names of the containers in which something is allowed.
+func (a allowList) containers() []string { return slices.Sorted(maps.Keys(a)) }
+
+// offer says which those are.
+func (a allowList) offer() string {
+	list, more := a.containers(), ""
+	if len(list) > shownRoots {
+		list, more = list[:shownRoots], " and more"
+	}
+	return fmt.Sprintf("This server offers the containers %s%s.", strings.Join(list, ", "), more)
 }

@@ -10,6 +10,7 @@ import (
 const account = "https://account.blob.core.windows.net"
 
 func TestNewAccount(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		url     string
 		options *blobtool.Options
@@ -20,7 +21,10 @@ func TestNewAccount(t *testing.T) {
 		"no URL":      {"", nil, []string{"serviceURL is missing"}},
 		"nothing":     {account, &blobtool.Options{Allow: []string{"", "/docs"}}, []string{"Options.Allow[0] is missing", "Options.Allow[1] is missing"}},
 		"climbing":    {account, &blobtool.Options{Allow: []string{"docs/../secret"}}, []string{`Options.Allow[0] "docs/../secret": blob_path "../secret" has the segment ".."`}},
-		"a star":      {account, &blobtool.Options{Allow: []string{"docs/reports/*", "docs/**/x", "docs/*"}}, []string{`Options.Allow[0] "docs/reports/*" has a star; an entry is a prefix of names: write "docs/reports/"`, `write "docs/"`, "Options.Allow[2]"}},
+		"a beginning": {account, &blobtool.Options{Allow: []string{"docs/reports-*", "docs/reports/*", "docs/.*", "logs/*"}}, nil},
+		"asterisks":   {account, &blobtool.Options{Allow: []string{"docs/**", "docs/*/x", "do*", "*"}}, []string{`Options.Allow[0] "docs/**" has an asterisk that is not at its end`, `Options.Allow[1] "docs/*/x" has an asterisk`, `Options.Allow[2] "do*" may have`, `Options.Allow[3] "*" must have`}},
+		"empty names": {account, &blobtool.Options{Allow: []string{"docs//reports", "docs/a//b", "docs/a//", "docs//*"}}, []string{`Options.Allow[0] "docs//reports" has an empty folder name (//)`, "Options.Allow[1]", "Options.Allow[2]", "Options.Allow[3]"}},
+		"odd names":   {account, &blobtool.Options{Allow: []string{"docs/..", "docs/./*", `docs/a\b`, "docs/a\x00*"}}, []string{"Options.Allow[0]", "Options.Allow[1]", "Options.Allow[2]", "Options.Allow[3]"}},
 		"white space": {account, &blobtool.Options{Allow: []string{"docs/reports/ ", "docs/ a", "docs/a\n"}}, []string{"Options.Allow[0]", "Options.Allow[1]", "Options.Allow[2]"}},
 		"upper case":  {account, &blobtool.Options{Allow: []string{"Docs/a"}}, []string{`Options.Allow[0] "Docs" may have`}},
 		"other tool":  {account, &blobtool.Options{Tools: []string{"delete_blob"}}, []string{`Options.Tools[0] is "delete_blob"; the tools of this set are `}},
@@ -47,6 +51,7 @@ func TestNewAccount(t *testing.T) {
 }
 
 func TestAllow(t *testing.T) {
+	t.Parallel()
 	one := func(allow ...string) *blobtool.Set {
 		set, err := blobtool.New(account, "docs", noCredential, &blobtool.Options{Allow: allow})
 		if err != nil {
@@ -78,7 +83,15 @@ func TestAllow(t *testing.T) {
 		"leading slash":          {one("docs/reports/"), "", "/reports/a", blobtool.ErrNotAllowed, blobtool.ErrNotAllowed},
 		"backslash":              {one("docs/reports/"), "", `reports/..\secret`, blobtool.ErrInvalidPath, nil},
 		"upper case":             {one("docs/reports/"), "", "Reports/a", blobtool.ErrNotAllowed, blobtool.ErrNotAllowed},
-		"beginning of a name":    {one("docs/reports"), "", "reports-2026/a", nil, nil},
+		"the folder itself":      {one("docs/reports/"), "", "reports", blobtool.ErrNotAllowed, blobtool.ErrNotAllowed},
+		"blob or folder, blob":   {one("docs/reports"), "", "reports", nil, blobtool.ErrNotAllowed},
+		"blob or folder, below":  {one("docs/reports"), "", "reports/2026/a", nil, nil},
+		"blob or folder, other":  {one("docs/reports"), "", "reports-2026/a", blobtool.ErrNotAllowed, blobtool.ErrNotAllowed},
+		"blob or folder, longer": {one("docs/reports"), "", "reportsx", blobtool.ErrNotAllowed, blobtool.ErrNotAllowed},
+		"beginning of a name":    {one("docs/reports-*"), "", "reports-2026/a", nil, nil},
+		"beginning, exactly":     {one("docs/reports-*"), "", "reports-", nil, nil},
+		"beginning, shorter":     {one("docs/reports-*"), "", "reports", blobtool.ErrNotAllowed, blobtool.ErrNotAllowed},
+		"beginning of any name":  {one("docs/*"), "", "x", nil, nil},
 		"second entry":           {one("docs/a/", "docs/b/"), "", "b/x", nil, nil},
 		"whole and part":         {one("docs/a/", "docs"), "", "b/x", nil, nil},
 		"account, all":           {all(), "docs", "a", nil, nil},
@@ -99,7 +112,7 @@ func TestAllow(t *testing.T) {
 			}
 		}
 	}
-	if err := one("docs/a/", "docs/b/").Locate("", "c"); !strings.Contains(err.Error(), `"docs/c" is outside of what this server offers, which is what begins with "docs/a/", "docs/b/"`) {
+	if err := one("docs/a/", "docs/b/").Locate("", "c"); !strings.Contains(err.Error(), `"docs/c" is outside of what this server offers: "docs/a/", "docs/b/"`) {
 		t.Error(err)
 	}
 }

@@ -6,22 +6,24 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
-// fromAzure turns an error of the Azure SDK into one with a kind and a text that
-// says what to do about that location. An *Error is returned as it is.
-func (at location) fromAzure(ctx context.Context, err error) *Error {
-	var ours *Error
-	if errors.As(err, &ours) {
+// fromAzure turns an error of the Azure SDK into one with a kind and a text that says
+// what to do about that location. An error of ours is returned as it is.
+func fromAzure(ctx context.Context, at names.Location, err error) *Error {
+	if ours := errorOf(err); ours != nil {
 		return ours
 	}
-	var response *azcore.ResponseError
-	if errors.As(err, &response) {
-		return at.fromResponse(response)
+	if response, ok := errors.AsType[*azcore.ResponseError](err); ok {
+		return fromResponse(at, response)
 	}
 	// ctx says more than the error, in which the SDK may have hidden it.
 	if cause := errors.Join(err, ctx.Err()); errors.Is(cause, context.Canceled) {
@@ -42,20 +44,20 @@ func (at location) fromAzure(ctx context.Context, err error) *Error {
 
 // fromResponse judges an answer of the service by code, then by status: a 404 on
 // HEAD, for one, has no code.
-func (at location) fromResponse(r *azcore.ResponseError) *Error {
+func fromResponse(at names.Location, r *azcore.ResponseError) *Error {
 	e := &Error{Status: r.StatusCode, Code: printable(r.ErrorCode), cause: r}
 	if r.RawResponse != nil {
 		e.RequestID = printable(r.RawResponse.Header.Get("x-ms-request-id"))
 		e.RetryAfter = retryAfter(r.RawResponse.Header)
 	}
-	v, known := at.byCode(bloberror.Code(r.ErrorCode))
+	v, known := byCode(at, bloberror.Code(r.ErrorCode))
 	switch {
 	case known:
 	case isOfAnother(r):
-		v = verdict{at.byStatus(r.StatusCode).kind, fmt.Sprintf(inBetween, r.StatusCode)}
+		v = verdict{byStatus(at, r.StatusCode).kind, fmt.Sprintf(inBetween, r.StatusCode)}
 		e.between = true
 	default:
-		v = at.byStatus(r.StatusCode)
+		v = byStatus(at, r.StatusCode)
 	}
 	e.Kind, e.text = v.kind, v.text
 	if errors.Is(e.Kind, ErrThrottled) && e.RetryAfter > 0 {
@@ -80,39 +82,40 @@ type verdict struct {
 }
 
 // byCode knows the codes that need another answer than their status.
-func (at location) byCode(code bloberror.Code) (v verdict, known bool) {
+func byCode(at names.Location, code bloberror.Code) (v verdict, known bool) {
 	switch code {
 	case bloberror.BlobNotFound:
-		return verdict{ErrNotFound, at.noBlob()}, true
+		return verdict{ErrNotFound, noBlob(at)}, true
 	case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled:
-		return verdict{ErrNotFound, at.noContainer()}, true
+		return verdict{ErrNotFound, noContainer(at)}, true
 	case bloberror.AuthenticationFailed, bloberror.InvalidAuthenticationInfo:
 		return verdict{ErrWrongAudience, tokenRefused}, true
 	case "ResourceNotFound":
 		return verdict{ErrNotFound, "The storage account was not found. Tell the operator of this server to check the URL of the account."}, true
 	case bloberror.AuthorizationPermissionMismatch, bloberror.InsufficientAccountPermissions:
-		return verdict{ErrPermission, at.noRole()}, true
+		return verdict{ErrPermission, noRole(at)}, true
 	case bloberror.AuthorizationFailure, bloberror.AuthorizationSourceIPMismatch:
 		return verdict{ErrPermission, "The storage account does not let this request in: most often its firewall does not admit this server's address. " +
 			"Tell the operator of this server to check the account's networking settings; then, whether the user has the role Storage Blob Data Reader."}, true
 	case "AuthorizationResourceNotFound", "PublicAccessNotPermitted", "KeyBasedAuthenticationNotPermitted":
-		return verdict{ErrPermission, at.noRole()}, true
+		return verdict{ErrPermission, noRole(at)}, true
 	case bloberror.AccountIsDisabled, bloberror.AccountBeingCreated:
 		return verdict{ErrUnsupported, "The storage account is disabled or not ready yet. Tell the operator of this server."}, true
 	case bloberror.BlobArchived, bloberror.BlobBeingRehydrated:
-		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s can't be read now. %s", quote(at.blob), archived)}, true
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s can't be read now. %s", quote(at.Blob), archived)}, true
 	case bloberror.BlobUsesCustomerSpecifiedEncryption:
-		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is encrypted with a key that its owner must send along, so it can't be read here.", quote(at.blob))}, true
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is encrypted with a key that its owner must send along, so it can't be read here.", quote(at.Blob))}, true
 	case bloberror.ConditionNotMet, bloberror.BlobOverwritten:
-		return verdict{ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(at.blob))}, true
+		return verdict{ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(at.Blob))}, true
 	case bloberror.ServerBusy:
 		return verdict{ErrThrottled, throttled}, true
 	case bloberror.InvalidResourceName, bloberror.InvalidURI, bloberror.RequestURLFailedToParse:
-		return verdict{ErrInvalidPath, fmt.Sprintf("Azure does not accept the blob name %s.", quote(at.blob))}, true
+		return verdict{ErrInvalidPath, fmt.Sprintf("Azure does not accept the blob name %s.", quote(at.Blob))}, true
 	case "FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts", bloberror.FeatureVersionMismatch, bloberror.UnsupportedHeader, "InvalidHeaderValue":
 		return verdict{ErrUnsupported, "The storage account does not support this operation. Tell the operator of this server: its log has the cause."}, true
+	default:
+		return verdict{}, false
 	}
-	return verdict{}, false
 }
 
 // tokenRefused: Azure answers it 401, and 403 with AuthenticationFailed.
@@ -124,16 +127,16 @@ const archived = "It is in the Archive tier, where content can't be read. Someon
 const throttled = "The storage account is busy and refuses requests for the moment. Wait a little, then call again."
 
 // byStatus answers for codes that are not known, and where there is none.
-func (at location) byStatus(status int) verdict {
+func byStatus(at names.Location, status int) verdict {
 	switch {
 	case status == http.StatusUnauthorized:
 		return verdict{ErrWrongAudience, tokenRefused}
 	case status == http.StatusForbidden:
-		return verdict{ErrPermission, at.noRole()}
+		return verdict{ErrPermission, noRole(at)}
 	case status == http.StatusNotFound:
-		return verdict{ErrNotFound, at.noBlob()}
+		return verdict{ErrNotFound, noBlob(at)}
 	case status == http.StatusPreconditionFailed:
-		return verdict{ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(at.blob))}
+		return verdict{ErrChanged, fmt.Sprintf("Blob %s was changed while it was being read. Call again to read the new version.", quote(at.Blob))}
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		return verdict{ErrThrottled, throttled}
 	case status >= http.StatusInternalServerError || status == http.StatusRequestTimeout:
@@ -144,17 +147,17 @@ func (at location) byStatus(status int) verdict {
 	return verdict{ErrUnsupported, "The storage service refused the request. Tell the operator of this server: its log has the status and the code."}
 }
 
-func (at location) noContainer() string {
-	return fmt.Sprintf("Container %s was not found in the storage account. Tell the operator of this server to check the container's name and the URL of the account.", quote(at.container))
+func noContainer(at names.Location) string {
+	return fmt.Sprintf("Container %s was not found in the storage account. Tell the operator of this server to check the container's name and the URL of the account.", quote(at.Container))
 }
 
-func (at location) noBlob() string {
-	return fmt.Sprintf("Blob %s was not found in container %s. Check the path: it is relative to the container, and upper and lower case matter.", quote(at.blob), quote(at.container))
+func noBlob(at names.Location) string {
+	return fmt.Sprintf("Blob %s was not found in container %s. Check the path: it is relative to the container, and upper and lower case matter.", quote(at.Blob), quote(at.Container))
 }
 
-func (at location) noRole() string {
+func noRole(at names.Location) string {
 	return fmt.Sprintf("The signed-in user may not read %s in container %s. The user needs the role Storage Blob Data Reader (or Contributor) on the container or the storage account; "+
-		"Owner or Contributor of the account is not enough. In an account with hierarchical namespace, an ACL that lets the user read the file and enter its folders does as well. A new role assignment takes up to 10 minutes to work.", quote(at.blob), quote(at.container))
+		"Owner or Contributor of the account is not enough. In an account with hierarchical namespace, an ACL that lets the user read the file and enter its folders does as well. A new role assignment takes up to 10 minutes to work.", quote(at.Blob), quote(at.Container))
 }
 
 // retryAfter reads how many seconds the service wants to be left alone.
@@ -166,16 +169,40 @@ func retryAfter(h http.Header) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// printable keeps of a header what a code or an id may look like: what stands in
-// a result must not be a text of the service's choice.
-func printable(s string) string {
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' {
-			return ""
-		}
+// explain turns the error of a call about a blob into one that says what to do. It finds
+// out whether an archived blob is being rehydrated. etag is the one that the caller gave,
+// if any.
+func (s *Set) explain(ctx context.Context, at names.Location, client *blob.Client, err error, etag string) error {
+	e := fromAzure(ctx, at, err)
+	if errors.Is(e, ErrChanged) && etag != "" {
+		e.text = fmt.Sprintf("Blob %s was changed: it no longer has the etag %s. To read what it is now, begin again, without offset and etag.", quote(at.Blob), bareETag(etag))
 	}
-	if len(s) > 100 {
+	if e.Code == "BlobNotFound" && s.offers("list_blobs") {
+		e.text += " What there is in a folder list_blobs shows, with the folder's name and a slash as prefix."
+	}
+	if e.Code != "BlobArchived" && e.Code != "BlobBeingRehydrated" {
+		return e
+	}
+	props, err := client.GetProperties(ctx, nil)
+	if err != nil {
+		return e
+	}
+	if status := rehydration(value(props.ArchiveStatus), value(props.RehydratePriority)); status != "" {
+		e.text = fmt.Sprintf("Blob %s is in the Archive tier and can't be read yet: %s", quote(at.Blob), status)
+	}
+	return e
+}
+
+// rehydration says how an archived blob comes back, from x-ms-archive-status and
+// x-ms-rehydrate-priority; nothing if it does not.
+func rehydration(status, priority string) string {
+	tier, ok := strings.CutPrefix(status, "rehydrate-pending-to-")
+	if !ok || printable(tier) == "" {
 		return ""
 	}
-	return s
+	takes := "up to 15 hours"
+	if strings.EqualFold(priority, "High") {
+		takes = "under an hour if it is small, else up to 15 hours"
+	}
+	return fmt.Sprintf("it is being moved to the %s tier, which takes %s from when that began. Try again later.", tier, takes)
 }

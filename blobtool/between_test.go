@@ -2,6 +2,7 @@ package blobtool_test
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -20,9 +21,7 @@ type middlebox struct {
 func (m middlebox) RoundTrip(r *http.Request) (*http.Response, error) {
 	const page = "<html>Blocked by your organization's proxy</html>"
 	header := http.Header{"Content-Type": {"text/html"}}
-	for name, values := range m.header {
-		header[name] = values
-	}
+	maps.Copy(header, m.header)
 	return &http.Response{
 		StatusCode: m.status, Status: http.StatusText(m.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
 		Header: header, Body: io.NopCloser(strings.NewReader(page)), ContentLength: int64(len(page)),
@@ -31,6 +30,7 @@ func (m middlebox) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // What a proxy or firewall refuses is not told as a missing role, by any tool.
 func TestRefusalsByAProxy(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{401, 403, 404, 407} {
 		w := newWorld(t, func(o *blobtool.Options) { o.HTTPClient = &http.Client{Transport: middlebox{status, nil}} })
 		s := w.connect(t, "alice")
@@ -52,6 +52,7 @@ func TestRefusalsByAProxy(t *testing.T) {
 
 // What is said of a listing speaks of no blob, whatever Azure answers.
 func TestListingsSpeakOfNoBlob(t *testing.T) {
+	t.Parallel()
 	for _, code := range []string{"", "Strange", "AuthorizationPermissionMismatch", "PublicAccessNotPermitted", "AuthorizationFailure", "BlobNotFound", "ContainerNotFound",
 		"ResourceNotFound", "ConditionNotMet", "InvalidUri", "InvalidResourceName", "AccountIsDisabled", "AuthenticationFailed"} {
 		for _, status := range []int{400, 401, 403, 404, 409, 412} {

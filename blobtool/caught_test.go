@@ -13,6 +13,7 @@ import (
 
 // An account with a hierarchical namespace has no tags, and the caller is told that.
 func TestTagsInHierarchicalNamespace(t *testing.T) {
+	t.Parallel()
 	w := newWorldOn(t, func(o *blobtest.Options) { o.HierarchicalNamespace = true }, nil)
 	put(w.storage, "docs", "a.txt")
 	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
@@ -25,6 +26,7 @@ func TestTagsInHierarchicalNamespace(t *testing.T) {
 // A directory is refused by every tool that reads, and never saved: so what is in it can
 // be.
 func TestDirectoryIsNeverSaved(t *testing.T) {
+	t.Parallel()
 	for _, marker := range []map[string]string{{"hdi_isfolder": "true"}, {"Hdi_IsFolder": "True"}, nil} {
 		w := newWorldOn(t, func(o *blobtest.Options) { o.HierarchicalNamespace = marker == nil }, nil)
 		if marker == nil {
@@ -58,6 +60,7 @@ func TestDirectoryIsNeverSaved(t *testing.T) {
 // What Content-Encoding says of plain text changes nothing for any tool; what it says of
 // packed content is told as it is.
 func TestContentEncodings(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	for encoding, want := range map[string]struct{ content, text, note, warning string }{
@@ -70,12 +73,12 @@ func TestContentEncodings(t *testing.T) {
 		"identity":          {"needle", "needle", "", ""},
 		"Identity, utf-8":   {"needle", "needle", "", ""},
 		"aws-chunked":       {"needle", "needle", "", "Content-Encoding"},
-		"gzip":              {pack(t, "gzip", "needle"), "needle", "read_blob can unpack it", ""},
-		"GZIP":              {pack(t, "gzip", "needle"), "needle", "read_blob can unpack it", ""},
-		"x-gzip":            {pack(t, "gzip", "needle"), "needle", "read_blob can unpack it", ""},
-		"gzip, identity":    {pack(t, "gzip", "needle"), "needle", "read_blob can unpack it", ""},
-		"aws-chunked,gzip":  {pack(t, "gzip", "needle"), "needle", "read_blob can unpack it", ""},
-		"zstd":              {pack(t, "zstd", "needle"), "needle", "read_blob can unpack it", ""},
+		"gzip":              {pack(t, "gzip", "needle"), "needle", "", ""},
+		"GZIP":              {pack(t, "gzip", "needle"), "needle", "", ""},
+		"x-gzip":            {pack(t, "gzip", "needle"), "needle", "", ""},
+		"gzip, identity":    {pack(t, "gzip", "needle"), "needle", "", ""},
+		"aws-chunked,gzip":  {pack(t, "gzip", "needle"), "needle", "", ""},
+		"zstd":              {pack(t, "zstd", "needle"), "needle", "", ""},
 		"br":                {"\x0b\x05\x80needle\x03\x00", "", "can't be unpacked here", "Content-Encoding"},
 		"deflate":           {"\x78\x9c\x00\x01needle", "", "can't be unpacked here", "Content-Encoding"},
 		"gzip, br":          {"\x0b\x05\x80needle\x03\x00", "", "can't be unpacked here", "Content-Encoding"},
@@ -98,6 +101,7 @@ func TestContentEncodings(t *testing.T) {
 
 // read_blob, the resource and search_blobs agree on what is text.
 func TestOneAnswerToWhatIsText(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	long := strings.Repeat("some plain text, and more of it\n", 250)
@@ -144,6 +148,7 @@ func TestOneAnswerToWhatIsText(t *testing.T) {
 
 // A byte order mark tells read_blob_with_token too how to decode, or a warning says so.
 func TestByteOrderMarksWithToken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	for name, c := range map[string]struct{ content, encoding, text, warning string }{
@@ -176,6 +181,7 @@ func TestByteOrderMarksWithToken(t *testing.T) {
 
 // A result's URI and a blob's URL name the blob, as its name does.
 func TestURLsAsPaths(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "dir/a b.txt", "100%.txt", "a%2Fb", "https://example.com/page")
 	account := w.storage.URL()
@@ -246,6 +252,7 @@ func TestURLsAsPaths(t *testing.T) {
 
 // In an account, a URL and the argument container must agree.
 func TestURLsAsPathsInAccount(t *testing.T) {
+	t.Parallel()
 	w := newAccountWorld(t, func(o *blobtool.Options) { o.Allow = []string{"docs/open/"} })
 	put(w.storage, "docs", "open/a.txt", "secret/a.txt")
 	session := w.connect(t, "alice")
@@ -260,6 +267,7 @@ func TestURLsAsPathsInAccount(t *testing.T) {
 
 // Whatever is no URL of Blob Storage is told at start, with the right one.
 func TestServiceURLs(t *testing.T) {
+	t.Parallel()
 	const hush = "?sv=2026&sig=hush"
 	for _, cloud := range []string{"core.windows.net", "core.usgovcloudapi.net", "core.chinacloudapi.cn"} {
 		for host, right := range map[string]string{

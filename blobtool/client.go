@@ -1,21 +1,25 @@
 package blobtool
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math"
-	"net"
 	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/content"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
 // storageResource is Azure Storage, in all clouds, and storageScope the only scope for
@@ -24,14 +28,6 @@ const (
 	storageResource = "https://storage.azure.com"
 	storageScope    = storageResource + "/.default"
 )
-
-// maxErrorBody bounds what is read of an answer that is no success: the SDK reads
-// such bodies whole.
-const maxErrorBody = 64 << 10
-
-// maxListing bounds what is read of a page of a listing, for the same reason: 5,000
-// names of 1,024 characters and their properties are less.
-const maxListing = 64 << 20
 
 // containerClient returns a client for a container that acts as the user of
 // this call. It is made anew for each call, for 13 µs: a client keeps its
@@ -49,8 +45,8 @@ func (s *Set) containerClient(ctx context.Context, name string) (*container.Clie
 }
 
 // blobClient returns a client for a blob that acts as the user of this call.
-func (s *Set) blobClient(ctx context.Context, at location, versionID string) (*blob.Client, error) {
-	in, err := s.containerClient(ctx, at.container)
+func (s *Set) blobClient(ctx context.Context, at names.Location, versionID string) (*blob.Client, error) {
+	in, err := s.containerClient(ctx, at.Container)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +55,8 @@ func (s *Set) blobClient(ctx context.Context, at location, versionID string) (*b
 
 // blobIn returns a client for one version of a blob, or for the current one if
 // versionID, which must have been checked, is empty.
-func blobIn(in *container.Client, at location, versionID string) (*blob.Client, error) {
-	client := in.NewBlobClient(at.blob)
+func blobIn(in *container.Client, at names.Location, versionID string) (*blob.Client, error) {
+	client := in.NewBlobClient(at.Blob)
 	if versionID == "" {
 		return client, nil
 	}
@@ -89,7 +85,7 @@ func (s *Set) clientOptions() policy.ClientOptions {
 		Transport: s.transport,
 		// A call is short and a person waits: two more tries, and what
 		// takes longer is for the caller to decide.
-		Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second},
+		Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: s.retryDelay, MaxRetryDelay: 2 * time.Second},
 		Telemetry: policy.TelemetryOptions{ApplicationID: "mcp-entra-go"},
 	}
 }
@@ -137,71 +133,104 @@ func credentialFailure(err error) *Error {
 	return &Error{Kind: ErrCredential, text: text, cause: err}
 }
 
-// transport sends the requests of all users' clients.
-type transport struct {
-	client *http.Client
-	stall  time.Duration // how long nothing may arrive
-}
-
-// newTransport takes over a client but for redirects, which could lead anywhere,
-// and cookies, which would be shared between users.
-func newTransport(client *http.Client) *transport {
-	own := http.Client{Transport: defaultRoundTripper()}
-	if client != nil {
-		own = *client
-	}
-	own.Jar = nil
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &transport{client: &own, stall: stallTimeout}
-}
-
-func defaultRoundTripper() http.RoundTripper {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 30 * time.Second,
-		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConns:          256,
-		MaxIdleConnsPerHost:   64,
-	}
-}
-
-// Do implements [policy.Transporter].
-func (t *transport) Do(req *http.Request) (*http.Response, error) {
-	// Without this, Go asks for gzip by itself and unpacks a blob whose property
-	// Content-Encoding is gzip: sizes and ranges would no longer be the blob's.
-	req.Header.Set("Accept-Encoding", "identity")
-	watch := newStallWatch(req.Context(), t.stall)
-	resp, err := t.client.Do(req.WithContext(watch.ctx)) // host and container are fixed, the blob's name is escaped
-	if err != nil {
-		return nil, watch.end(err)
-	}
-	watch.pause()
-	limit := int64(math.MaxInt64) // of a blob, which is read as far as it is wanted
-	if resp.StatusCode >= http.StatusMultipleChoices {
-		limit = maxErrorBody
-	} else if req.URL.Query().Has("comp") {
-		limit = maxListing
-	}
-	resp.Body = &watchedBody{io.LimitReader(resp.Body, limit), resp.Body, watch}
-	if limit == maxListing {
-		if err := readListing(req.Context(), resp); err != nil {
+// ranges returns the ranges of a blob.
+func ranges(client *blob.Client) content.Source {
+	return func(ctx context.Context, offset, count int64, etag string) (*content.Range, error) {
+		var conditions *blob.AccessConditions
+		if etag != "" {
+			match := azcore.ETag(etag)
+			conditions = &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: &match}}
+		}
+		resp, err := client.DownloadStream(ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: offset, Count: count}, AccessConditions: conditions})
+		if isEmptyRange(err) && offset == 0 {
+			// An empty blob has no ranges.
+			resp, err = client.DownloadStream(ctx, &blob.DownloadStreamOptions{AccessConditions: conditions})
+		}
+		if err != nil {
 			return nil, err
 		}
+		if resp.Body == nil {
+			return nil, fmt.Errorf("%w: no body", fault.ErrBadAnswer)
+		}
+		r, err := rangeOf(&resp, offset)
+		if err != nil {
+			_ = resp.Body.Close()
+		}
+		return r, err
 	}
-	return resp, nil
 }
 
-// readListing reads all of a page, which takes long to parse: that begins with a core.
-func readListing(ctx context.Context, resp *http.Response) error {
-	page, err := io.ReadAll(resp.Body)
-	if closed := resp.Body.Close(); err == nil {
-		err = closed
+func rangeOf(resp *blob.DownloadStreamResponse, offset int64) (*content.Range, error) {
+	r := &content.Range{Body: resp.Body, ETag: string(value(resp.ETag)), Properties: content.Properties{
+		ContentType: value(resp.ContentType),
+		Encoding:    value(resp.ContentEncoding),
+		VersionID:   shownVersion(resp.VersionID),
+		Directory:   isDirectory(resp.Metadata),
+	}}
+	if printable(bareETag(r.ETag)) == "" { // it goes into results
+		return nil, fmt.Errorf("%w: no ETag", fault.ErrBadAnswer)
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(page))
-	if err != nil {
-		return err
+	var err error
+	r.Size, err = totalSize(resp, offset)
+	return r, err
+}
+
+// totalSize returns the size of the whole blob, which the answer to a range has in
+// Content-Range: bytes first-last/size.
+func totalSize(resp *blob.DownloadStreamResponse, offset int64) (int64, error) {
+	if resp.ContentRange == nil {
+		if offset == 0 && resp.ContentLength != nil && *resp.ContentLength >= 0 {
+			return *resp.ContentLength, nil
+		}
+		return 0, fmt.Errorf("%w: no Content-Range", fault.ErrBadAnswer)
 	}
-	return beginParsing(ctx)
+	span, total, _ := strings.Cut(strings.TrimPrefix(*resp.ContentRange, "bytes "), "/")
+	first, _, _ := strings.Cut(span, "-")
+	size, err := strconv.ParseInt(total, 10, 64)
+	start, err2 := strconv.ParseInt(first, 10, 64)
+	if err != nil || err2 != nil || start != offset || size <= offset {
+		return 0, fmt.Errorf("%w: Content-Range %q to a request from %d on", fault.ErrBadAnswer, *resp.ContentRange, offset)
+	}
+	return size, nil
+}
+
+func isEmptyRange(err error) bool {
+	var response *azcore.ResponseError
+	return bloberror.HasCode(err, bloberror.InvalidRange) ||
+		errors.As(err, &response) && response.StatusCode == http.StatusRequestedRangeNotSatisfiable
+}
+
+// isDirectory reports whether metadata is that of a directory: the blob endpoint of an
+// account with hierarchical namespace shows it as an empty blob.
+func isDirectory(metadata map[string]*string) bool {
+	for name, v := range metadata {
+		if strings.EqualFold(name, "hdi_isfolder") && strings.EqualFold(value(v), "true") {
+			return true
+		}
+	}
+	return false
+}
+
+// value is what a pointer of the SDK's points to, or zero.
+func value[T any](p *T) T {
+	if p == nil {
+		return *new(T)
+	}
+	return *p
+}
+
+// shownVersion is a version id as the service sends it, if it is one.
+func shownVersion(id *string) string {
+	if !versionForm.MatchString(value(id)) {
+		return ""
+	}
+	return *id
+}
+
+// versionForm is what version ids look like.
+var versionForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z$`)
+
+// bareETag is an ETag without its quotes, which are hard to copy through JSON.
+func bareETag(etag string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(etag, `"`), `"`)
 }

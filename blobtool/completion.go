@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/walk"
 )
 
 // mostCompletions is how many values a completion may have (MCP, completion).
@@ -51,8 +54,7 @@ func (s *Set) complete(ctx context.Context, req *mcp.CompleteRequest) (*mcp.Comp
 		}
 	}
 	if err != nil {
-		s.logFailure(ctx, "blob resource could not be completed", err)
-		return nil, resourceFailure(err)
+		return nil, s.resourceFailed(ctx, "blob resource could not be completed", err)
 	}
 	return completed(values, more), nil
 }
@@ -61,15 +63,15 @@ func (s *Set) complete(ctx context.Context, req *mcp.CompleteRequest) (*mcp.Comp
 // configuration names, or those of the account.
 func (s *Set) completeContainer(ctx context.Context, begun string) (values []string, more bool, err error) {
 	if checkContainerPrefix(begun) != nil {
-		return nil, false, nil // no name begins so
+		return nil, false, nil //nolint:nilerr // no name begins so
 	}
 	src, err := s.resourceContainers(ctx, begun)
 	if err != nil {
 		return nil, false, err
 	}
-	w := newWalk(src, place{}, mostCompletions)
+	w := walk.New(src, walk.Place{}, mostCompletions, nil)
 	for len(values) < mostCompletions {
-		c, ok, err := w.nextEntry(ctx)
+		c, ok, err := w.Next(ctx)
 		if err != nil {
 			return nil, false, s.containersFailure(ctx, err)
 		}
@@ -80,7 +82,7 @@ func (s *Set) completeContainer(ctx context.Context, begun string) (values []str
 			values = append(values, c.Name)
 		}
 	}
-	return values, !w.done(), nil
+	return values, !w.Done(), nil
 }
 
 // completePath returns the blobs and folders whose names begin so, one level at a time.
@@ -97,18 +99,18 @@ func (s *Set) completePath(ctx context.Context, user, name, begun string) (value
 		return nil, false, err
 	}
 	listing := blobListing{set: s, user: user, container: containerName, client: client, roots: roots, folders: true}
-	w := newWalk(listing.source(), place{}, mostCompletions)
+	w := walk.New(listing.source(), walk.Place{}, mostCompletions, nil)
 	for len(values) < mostCompletions {
-		e, ok, err := w.nextEntry(ctx)
+		e, ok, err := w.Next(ctx)
 		if err != nil {
-			return nil, false, listFailure(ctx, location{containerName, begun}, false, err)
+			return nil, false, listFailure(ctx, names.Location{Container: containerName, Blob: begun}, false, err)
 		}
 		if !ok {
 			break
 		}
 		values = append(values, e.name)
 	}
-	return values, !w.done(), nil
+	return values, !w.Done(), nil
 }
 
 // completed is the answer to a completion. How many values there are in all is not

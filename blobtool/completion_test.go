@@ -12,6 +12,7 @@ import (
 )
 
 func TestCompletions(t *testing.T) {
+	t.Parallel()
 	w := newAccountWorld(t, nil)
 	put(w.storage, "docs", "a.txt", "reports/2025/a", "reports/2026/a", "reports/x")
 	put(w.storage, "docs-2", "a")
@@ -73,6 +74,7 @@ func TestCompletions(t *testing.T) {
 
 // A completion handler that is there already keeps what is not about blobs.
 func TestConfigureChains(t *testing.T) {
+	t.Parallel()
 	set, err := blobtool.New(account, "docs", noCredential, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -1,166 +1,159 @@
 // Package blobtool gives an MCP server tools for Azure Blob Storage that act as the
-// signed-in user: what a caller can read is what Azure lets that user read.
+// signed-in user: a caller can read what Azure lets that user read.
 //
 //	blobs, err := blobtool.New("https://account.blob.core.windows.net", "docs", credential, &blobtool.Options{
-//		Allow: []string{"docs/reports/", "docs/public/"},
+//		Allow: []string{"docs/reports", "docs/public/"},
 //	})
 //	if err != nil {
 //		return err
 //	}
 //	blobs.Register(server)
 //
-// [New] gives the tools for one container, [NewAccount] those for all containers of
-// an account, whose calls say which one they mean. [Options.Allow] narrows what is
-// offered to containers and to beginnings of names, on every tool and resource;
-// [Options.Tools] chooses among the tools.
+// [New] returns the tools for one container, [NewAccount] those for all containers of an
+// account, whose calls name the container. [Options.Allow] narrows every tool and resource
+// to containers, folders and blobs; [Options.Tools] chooses among the tools.
 //
-// The credential is a function of the call's context; mcpentra.Credential is
-// one. Every call gets a client of its own with the credential of its user: a
-// client of the Azure SDK keeps one token, so sharing it would send one user's
-// token with another's call. Connections are shared.
+// The credential is a function of the call's context, such as mcpentra.Credential. Every
+// call gets its own client with the credential of its user: a client of the Azure SDK
+// keeps one token, so sharing it would send one user's token with another user's call.
+// Connections are shared.
 //
-// What blobs hold was written by others. The tools' descriptions say that it is data
-// and no instructions, it is never logged, and all that is returned is bounded:
-// where something was cut, the result says so and how to go on.
+// The content of blobs was written by others. The tools' descriptions say that it is data,
+// not instructions; it is never logged, and every result is bounded: where something was
+// cut, the result says so and how to get the rest.
 //
 // # Reading
 //
-// read_blob(blob_path) returns the beginning of a blob, and pieces of it with at most
-// one of these:
+// read_blob(blob_path) returns the beginning of a blob, or a part of it with at most one
+// of these:
 //
-//   - offset, a byte, with or without length. Each result has next_offset if the
-//     blob goes on; with that and the result's etag, pages join without gap and
-//     never split a character, and a blob that was changed between two of them is
-//     an error ([ErrChanged]). An offset within a character begins at the next.
-//   - lines, such as 10-20 or 10- or 10, counted from 1. They are counted from the
-//     beginning, so the bytes before them are fetched: 64 MiB at most. Where the offset
-//     is known, it is much cheaper.
-//   - tail_lines, so many last lines.
+//   - offset, a byte, with or without length. Each result has next_offset if the blob goes
+//     on. With that and the result's etag, pages join without a gap and never split a
+//     character, and a blob that changed between two pages is an error ([ErrChanged]). An
+//     offset inside a character begins at the next one.
+//   - lines, such as 10-20, 10- or 10, counted from 1. Counting begins at the first byte,
+//     so everything before the lines is fetched: at most 64 MiB. An offset is much cheaper.
+//   - tail_lines, the number of last lines.
 //
-// max_chars (8,000 unless given, at most 1,000,000) bounds the text, counted in code
-// points; version_id chooses an earlier version. About four bytes are fetched for
-// each character that may be returned, 4 KiB at least, whatever the size of the blob.
+// max_chars (default 8,000, at most 1,000,000) bounds the text in code points; version_id
+// selects an earlier version. About four bytes are fetched for each character that may be
+// returned, and at least 4 KiB, whatever the size of the blob.
 //
-// The character encoding is the one that the call names, or that of a byte order
-// mark, or of the charset in the blob's Content-Type or Content-Encoding, or UTF-8.
-// Unless the call names it, the content is checked, as by all tools: where there is a
-// NUL, or more than one of 32 characters can't be decoded or is a control character, it
-// is no text, and neither is what is declared to be an image, audio, video or font. A
-// call that names an encoding gets anything shown as text.
+// The character encoding is the one that the call names, or that of a byte order mark, or
+// the charset in the blob's Content-Type or Content-Encoding, or UTF-8. Unless the call
+// names it, all tools check whether the content is text. It is not if it has a NUL, or if
+// more than one character in 32 can't be decoded or is a control character, or if it is
+// declared as an image, audio, video or font. A call that names an encoding gets any
+// content as text.
 //
-// Content that has the property Content-Encoding gzip or zstd, or whose name ends in
-// .gz or .zst, is unpacked if its first bytes are those of that format, and offsets
-// are then of the unpacked content. A packed file that holds no text, such as a
-// .tar.gz, is returned as it is. One call unpacks up to 64 MiB, and no content that
-// unpacks to more than 512 times its size; zstd may take a window of 8 MiB.
+// Content with the Content-Encoding gzip or zstd, or with a name that ends in .gz or .zst,
+// is unpacked if its first bytes confirm the format; offsets are then those of the
+// unpacked content. A packed file without text, such as a .tar.gz, is returned as it is.
+// One call unpacks at most 64 MiB, and no content that unpacks to more than 512 times its
+// size; zstd may use a window of 8 MiB.
 //
-// Images and audio up to 3 MiB come as image and audio content of the result, other
-// content that is no text as an embedded resource up to 256 KiB (as much of it with
-// offset and length), and beyond that as a link to the resource.
+// Images and audio up to 3 MiB are returned as image and audio content, other content that
+// is not text as an embedded resource up to 256 KiB (larger content in parts, with offset
+// and length), and anything larger as a link to the resource.
 //
-// Every name that Azure allows is taken as it is, except segments "." and "..",
-// backslashes and control characters, which the Azure SDK or the service take for
-// something else. The blob:// URI of a result and the URL of a blob of this account name
-// the blob as well; the signature of a SAS is dropped and never shown. A directory of a hierarchical namespace is an error
-// ([ErrDirectory]), not an empty file.
+// Every name that Azure allows is taken as it is, except for segments "." and "..",
+// backslashes and control characters, which the Azure SDK or the service would change. The
+// blob:// URI of a result and the URL of a blob of this account are accepted too; the
+// signature of a SAS is dropped and never shown. A directory of a hierarchical namespace
+// is an error ([ErrDirectory]), not an empty file.
 //
-// A connection that breaks off is taken up again where it was, three times in a call;
-// one that brings nothing for 20 seconds is given up. A call ends when its context
-// does.
+// A broken connection is resumed where it was, three times in a call; one that delivers
+// nothing for 20 seconds is dropped. A call ends with its context.
 //
-// stat_blob(blob_path) describes a blob: size, type, ETag, times, tier and whether it
-// is being rehydrated, lease, MD5, metadata, and, if the user may see them, index tags
-// and the newest 20 versions. What could not be found out is in its notes.
+// stat_blob(blob_path) describes a blob: size, type, ETag, times, tier and rehydration,
+// lease, MD5, metadata, and, if the user may see them, index tags and the newest 20
+// versions. Its notes say what could not be found out.
 //
 // # Listing and searching
 //
-// list_containers, of sets for an account, and list_blobs return a page and a cursor
-// for the next one. A page is one of the service's as a rule, so a container of a
-// million blobs is gone through holding one page at a time. Directories of a
-// hierarchical namespace are folders and no blobs.
+// list_containers, for accounts, and list_blobs return a page and a cursor for the next
+// one. They hold one page of the service at a time, however many blobs there are.
+// Directories of a hierarchical namespace are folders, never blobs.
 //
 // search_blobs finds blobs by a pattern for their names, by conditions on their index
-// tags, and by a regular expression (RE2) for the lines of those that are text. It
-// reads 32 blobs at a time with a buffer of 64 KiB each, takes what they hold in order,
-// and stops at a number of results, of blobs, of bytes, or after a time: the result
-// says which, and has a cursor that goes on in the middle of a blob if need be. What is
-// wrong with one blob is a note.
+// tags, and by a regular expression (RE2) for the lines of those that are text. It reads
+// up to 32 blobs at a time and takes their results in order. It stops at a number of
+// results, blobs or bytes, or after a time; the result then says which, and has a cursor
+// that goes on, within a blob if necessary. Problems with one blob are notes. It unpacks
+// what read_blob unpacks, within the same bounds: lines and offsets are those of the
+// unpacked content, bytes are counted as they are stored.
 //
-// Patterns and expressions are bounded by what they compile to, and matching looks at
-// the time within a line and within a name.
+// Patterns and expressions are bounded by their compiled size, and matching checks the
+// time within a line and within a name.
 //
-// A cursor belongs to its arguments and to the configuration, is good for every
-// replica, and gives no rights: whatever is in it, all checks run again.
+// A cursor belongs to its arguments and to the configuration. It works on every replica
+// and gives no rights: all checks run again.
 //
 // # Cores, memory and requests
 //
 // All sets of a process share half of its cores for matching, unpacking and decoding, and
-// 256 MiB of memory, or a quarter of GOMEMLIMIT if that is less, for what is read. Users
-// are served in turn, and one user holds at most a quarter of the memory, until the
-// answer has been sent. The user is that of the request's TokenInfo; requests without
-// one count as one user.
+// 256 MiB of memory (or a quarter of GOMEMLIMIT if that is less) for what is read. Users
+// are served in turn. One user holds at most a quarter of the memory, until the answer has
+// been sent. The user is that of the request's TokenInfo; requests without one count as
+// one user.
 //
-// Searches and scans of a process also share 256 requests to the storage account at a
-// time, of which one user has at most 32; a range of more than 1 MiB counts as eight.
+// Searches and scans of a process also share 256 concurrent requests to the storage
+// account, of which one user has at most 32; a range of more than 1 MiB counts as eight.
 //
 // # Resources
 //
-// With read_blob, each blob is also a resource, blob://{container}/{+path}, with all
-// but unreserved characters and slashes percent-encoded. Reading one gives its text,
-// or its bytes, under its media type, up to 4 MiB. [Set.ToolForResource] tells which
-// tool's policy holds for it. The blobs that the caller may see are listed page by page,
-// behind what else the server has, and with [Set.Configure] containers and paths are
-// completed.
+// With read_blob, each blob is also a resource, blob://{container}/{+path}, in which all
+// but unreserved characters and slashes are percent-encoded. Reading one returns its text
+// or bytes with its media type, up to 4 MiB. [Set.ToolForResource] returns the tool whose
+// policy applies to it. The blobs that the caller may see are listed page by page after
+// the server's other resources, and [Set.Configure] adds completion of containers and
+// paths.
 //
 // # read_blob_with_token
 //
-// This older tool, of sets for one container, has a fixed contract:
-// read_blob_with_token(blob_path, max_chars = 8000, encoding = "utf-8") returns
-// the beginning of a blob as text: container, blob_path, bytes (the size of the
-// whole blob), text, truncated, local_path, and a warning where something beside
-// the text did not work.
+// This older tool, for one container only, has a fixed contract:
+// read_blob_with_token(blob_path, max_chars = 8000, encoding = "utf-8") returns the
+// beginning of a blob as text: container, blob_path, bytes (the size of the whole blob),
+// text, truncated, local_path, and a warning if something besides the text failed.
 //
-//   - max_chars counts Unicode characters (code points). Longer text is cut and
-//     then ends with a line "...<truncated>". Below 1 is an error, above
-//     1,000,000 counts as that.
-//   - encoding is an IANA name, or one that web pages use. Bytes that can't be
-//     decoded become U+FFFD. A byte order mark at the beginning is dropped and
-//     not counted; in utf-16 it tells the byte order, which is else big-endian. The
-//     mark of UTF-16 goes before utf-8, with a warning; one that contradicts another
-//     encoding is a warning.
-//   - The blob is read in ranges: first about what the text needs, then the rest
-//     if it is to be saved. Whatever its size, a call holds its text and a
-//     buffer of up to 256 KiB in memory. All ranges are of one version of the blob.
-//   - Packed content (Content-Encoding gzip and the like) is read as its bytes are,
-//     and the output has a warning.
+//   - max_chars counts Unicode characters (code points). Longer text is cut and ends with a
+//     line "...<truncated>". Below 1 is an error; above 1,000,000 counts as that.
+//   - encoding is an IANA name or one that web pages use. Bytes that can't be decoded
+//     become U+FFFD. A byte order mark at the beginning is dropped and not counted; in
+//     utf-16 it gives the byte order, which is otherwise big-endian. The mark of UTF-16
+//     takes precedence over utf-8, with a warning; one that contradicts another encoding
+//     is a warning.
+//   - The blob is read in ranges: first about what the text needs, then the rest if it is
+//     saved. Whatever the blob's size, a call holds its text and a buffer of up to 256 KiB
+//     in memory. All ranges are of one version of the blob.
+//   - Packed content (Content-Encoding gzip and the like) is not unpacked, and the output
+//     has a warning.
 //   - A directory is an error ([ErrDirectory]) and never saved.
 //
 // # Saved copies
 //
-// With [Options.DownloadDir], the whole blob is also streamed to
-// DownloadDir/{user}/{blob path}; copies of a second container in the same folder are
-// in {user}/.container-{container}@{account}. The user is UserID of the verified token that
-// the transport has put into the request (TokenInfo of the MCP SDK), which is
-// a folder's name as it is if it is plainly one, as "{tenant id}.{object id}"
-// is, and is replaced by its hash if not. A call without user is refused. Files
-// are reached through an [os.Root] of the user's folder, so no path and no
-// symbolic link leads out of it; they are written under another name and renamed
-// when complete; [Options.MaxFileBytes], [Options.MaxUserBytes] and
-// [Options.MaxTotalBytes] bound them, and they expire after [Options.MaxAge].
-// What can't be saved (no space, a read-only disk, a name that the system can't
-// have) is still read: local_path is then empty, and a warning says why. Where the
-// file system takes upper for lower case, blobs of one user whose names differ in
-// nothing else have one copy, that of the last one read.
+// With [Options.DownloadDir], read_blob_with_token also streams the whole blob to
+// DownloadDir/{user}/{blob path}; copies from a second container in the same folder are in
+// {user}/.container-{container}@{account}. The user is the UserID of the verified token
+// that the transport has put into the request (TokenInfo of the MCP SDK). It is the
+// folder's name if it is plainly one, as "{tenant id}.{object id}" is, and is otherwise
+// replaced by its hash. A call without a user is refused. Files are reached through an
+// [os.Root] of the user's folder, so no path and no symbolic link leads out of it. They
+// are written under another name and renamed when complete. [Options.MaxFileBytes],
+// [Options.MaxUserBytes] and [Options.MaxTotalBytes] bound them, and they expire after
+// [Options.MaxAge]. A blob that can't be saved (no space, a read-only disk, a name that the
+// system can't have) is still read: local_path is then empty, and a warning says why.
+// Where the file system ignores case, blobs of one user whose names differ in case only
+// share one copy, that of the last one read.
 //
 // # Errors
 //
-// A failed call is a result with isError and a text that says what to do. The
-// error behind it is an *[Error] with a kind, such as [ErrNotFound] or
-// [ErrPermission]; receiving middleware finds it with CallToolResult.GetError.
-// The text is that of UserText: without host names, response bodies and paths of
-// the server. A failed resource is an error of JSON-RPC with the same text. An error
-// of the credential that has a method UserText keeps its
-// own text, so that a missing consent, say, reaches the user.
+// A failed call is a result with isError and a text that says what to do. The error behind
+// it is an *[Error] with a kind, such as [ErrNotFound] or [ErrPermission]; receiving
+// middleware gets it with CallToolResult.GetError. The text is that of UserText, without
+// host names, response bodies and paths of the server. A failed resource is a JSON-RPC
+// error with the same text. An error of the credential that has a method UserText keeps
+// its own text, so that a missing consent, for example, reaches the user.
 //
 // No token is ever logged, or part of an error of this package.
 package blobtool

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
 )
 
 // Kinds of [Error], for errors.Is.
@@ -12,9 +14,9 @@ var (
 	// ErrConfiguration: [New] was given something that can't work.
 	ErrConfiguration = errors.New("configuration")
 	// ErrInvalidPath: the blob path breaks Azure's rules or is unsafe.
-	ErrInvalidPath = errors.New("invalid blob path")
+	ErrInvalidPath = fault.ErrInvalidPath
 	// ErrInvalidArgument: another argument of the call is wrong.
-	ErrInvalidArgument = errors.New("invalid argument")
+	ErrInvalidArgument = fault.ErrInvalidArgument
 	// ErrNotAllowed: [Options.Allow] leaves that out, or a policy of the server closes
 	// the resource to the caller.
 	ErrNotAllowed = errors.New("not offered")
@@ -31,19 +33,19 @@ var (
 	// another resource or tenant, or expired.
 	ErrWrongAudience = errors.New("token refused")
 	// ErrThrottled: the service asks for fewer requests (429, 503 ServerBusy).
-	ErrThrottled = errors.New("throttled")
+	ErrThrottled = fault.ErrThrottled
 	// ErrUnavailable: the service can't be reached or fails.
 	ErrUnavailable = errors.New("storage unavailable")
 	// ErrChanged: the blob was replaced while it was being read.
 	ErrChanged = errors.New("blob changed")
 	// ErrDirectory: it is a directory of a hierarchical namespace, and no file.
-	ErrDirectory = errors.New("is a directory")
+	ErrDirectory = fault.ErrDirectory
 	// ErrTooLarge: the content passes a bound of this package, such as that of
 	// what packed content may unpack to.
-	ErrTooLarge = errors.New("too large")
+	ErrTooLarge = fault.ErrTooLarge
 	// ErrUnsupported: the blob or account is in a state that does not allow
 	// reading, such as the Archive tier.
-	ErrUnsupported = errors.New("not possible for this blob")
+	ErrUnsupported = fault.ErrUnsupported
 )
 
 // An Error is a failed call. Error is its text for the log, UserText that for
@@ -118,7 +120,27 @@ func configurationError(field string, err error) *Error {
 	return failuref(ErrConfiguration, "%s", strings.Join(text, "; "))
 }
 
-// userText returns the text of err that is made for the caller, if there is one.
+// errorOf returns the Error in an error, which may be one of the inner packages', or nil.
+func errorOf(err error) *Error {
+	if ours, ok := errors.AsType[*Error](err); ok {
+		return ours
+	}
+	if inner, ok := errors.AsType[*fault.Error](err); ok {
+		return &Error{Kind: inner.Kind, text: inner.Text, cause: inner.Cause}
+	}
+	return nil
+}
+
+// public returns an error as callers and middleware see it.
+func public(err error) error {
+	if e := errorOf(err); e != nil {
+		return e
+	}
+	return err
+}
+
+// userText returns the text of a public error that is made for the caller, if there is
+// one.
 func userText(err error) (string, bool) {
 	var shown interface {
 		error
@@ -130,19 +152,18 @@ func userText(err error) (string, bool) {
 	return shown.UserText(), true
 }
 
-// userTextOf is userText of an error that has one.
-func userTextOf(err error) string {
-	text, _ := userText(err)
-	return text
-}
+func quote(s string) string { return fault.Quote(s) }
 
-// quote prints a caller's argument in an error, shortened: the text goes back to
-// a model, and the argument may be long.
-func quote(s string) string {
-	const most = 120
-	s = withoutSignatures(s)
-	if r := []rune(s); len(r) > most {
-		return fmt.Sprintf("%q…", string(r[:most]))
+// printable returns a header that looks like a code or an id, and nothing for any other:
+// a result must not contain a text of the service's choice.
+func printable(s string) string {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' {
+			return ""
+		}
 	}
-	return fmt.Sprintf("%q", s)
+	if len(s) > 100 {
+		return ""
+	}
+	return s
 }

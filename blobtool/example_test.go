@@ -118,7 +118,7 @@ func ExampleNew() {
 	// アリスさん
 	// 。
 	// text/plain ようこそ、アリスさん。
-	// calling "resources/read": "docs/private/a.txt" is outside of what this server offers, which is what begins with "docs/public/"
+	// calling "resources/read": "docs/private/a.txt" is outside of what this server offers: "docs/public/"
 }
 
 // callTool reads a blob as an MCP client does.

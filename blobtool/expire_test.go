@@ -53,6 +53,7 @@ func (w *world) saved(user, blob string) bool {
 // Copies expire, of whoever they are, when somebody saves a blob; after a restart too. A
 // copy that is read again is as good as new, and what is not ours stays.
 func TestCopiesExpire(t *testing.T) {
+	t.Parallel()
 	for _, restart := range []bool{false, true} {
 		w, c := newClockWorld(t, func(o *blobtool.Options) { o.MaxAge = 10 * time.Hour })
 		put(w.storage, "docs", "a/old.txt", "a/used.txt", "b.txt", "c.txt")
@@ -95,6 +96,7 @@ func TestCopiesExpire(t *testing.T) {
 
 // All users' copies have a bound: the oldest go, but none that somebody was just told of.
 func TestFolderHasABound(t *testing.T) {
+	t.Parallel()
 	w, c := newClockWorld(t, func(o *blobtool.Options) { o.MaxUserBytes, o.MaxTotalBytes = 12<<10, 16<<10 })
 	put(w.storage, "docs", "1.txt", "2.txt", "3.txt", "4.txt", "5.txt", "6.txt")
 	alice, bob := w.connect(t, "alice"), w.connect(t, "bob")
@@ -121,6 +123,7 @@ func TestFolderHasABound(t *testing.T) {
 
 // What a user's copies take is measured once, and the account stays right.
 func TestAccountOfCopies(t *testing.T) {
+	t.Parallel()
 	w, c := newClockWorld(t, nil)
 	folder := filepath.Join(w.dir, w.userID("alice"))
 	mkdir(t, filepath.Join(folder, "x"))
@@ -167,6 +170,7 @@ func TestAccountOfCopies(t *testing.T) {
 
 // Bounds that contradict each other are faults.
 func TestBoundsOfCopies(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		o     blobtool.Options
 		fault string

@@ -1,62 +1,141 @@
 package blobtool
 
-import "context"
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
 
-// What the fuzz targets look into.
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-// CheckBlobPath is the check of a call's blob_path.
-func CheckBlobPath(path string) error { return checkBlobPath(path) }
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/content"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/pattern"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
+)
 
-// LocalPath is the place of a blob's copy below its user's folder.
-func LocalPath(blobPath string, windows bool) (path, fault string) {
-	return localPath(blobPath, windows)
-}
+// SetShares gives a set shares of its own.
+func (s *Set) SetShares(shares *work.Shares) { s.shares = shares }
 
-// UserFolder is the name of a user's folder.
-func UserFolder(userID string) string { return userFolder(userID) }
+// SetRetryDelay sets how long a failed request waits before it is tried again.
+func (s *Set) SetRetryDelay(d time.Duration) { s.retryDelay = d }
 
-// TruncationLine ends a text that was cut.
-const TruncationLine = truncationLine
+// SetStall sets how long a connection may bring nothing.
+func (s *Set) SetStall(d time.Duration) { s.transport.stall = d }
 
-// DecodeChunks decodes content that arrives in chunks of that size.
-func DecodeChunks(encoding string, content []byte, chunk, maxChars int) (text string, truncated bool, err error) {
-	enc, fault := findEncoding(encoding)
-	if fault != nil {
-		return "", false, fault
-	}
-	c := newCollector(enc, maxChars)
-	for len(content) > 0 {
-		n := min(chunk, len(content))
-		_, _ = c.Write(content[:n])
-		content = content[n:]
-	}
-	text, truncated = c.finish(true)
-	return text, truncated, nil
-}
+// Overlap makes the set's searches read so many blobs at the same time.
+func (s *Set) Overlap(n int) { s.overlap = n }
 
 // Locate is the check of each call that names a blob or a container.
 func (s *Set) Locate(container, blob string) error {
 	_, err := s.locate(context.Background(), container, blob)
-	return err
+	return public(err)
 }
 
 // MayList is the check of each listing.
 func (s *Set) MayList(container, prefix string) error {
 	_, err := s.mayList(context.Background(), container, prefix)
-	return err
+	return public(err)
 }
 
-// ResourceURI is the URI of a blob.
-func ResourceURI(container, blob string) string { return resourceURI(location{container, blob}) }
+// ReadBlob is the tool read_blob with nothing around it.
+func (s *Set) ReadBlob(ctx context.Context, blob string) (text string, err error) {
+	out, err := s.readBlob(ctx, nil, readBlobInput{BlobPath: blob, MaxChars: defaultMaxChars})
+	return out.Text, err
+}
 
-// ParseResourceURI is its inverse.
-func ParseResourceURI(uri string) (container, blob string, err error) {
-	at, err := parseResourceURI(uri)
-	return at.container, at.blob, err
+// CopyBlob is the tool read_blob_with_token with nothing around it, for a user.
+func (s *Set) CopyBlob(ctx context.Context, user, blob string) (path string, err error) {
+	out, err := s.read(ctx, &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: user}}}, readInput{BlobPath: blob, MaxChars: defaultMaxChars, Encoding: defaultEncoding})
+	return out.LocalPath, err
+}
+
+// SavedFiles is what is known of a user's copies.
+func (s *Set) SavedFiles(user string) (used, total int64, measured time.Time) {
+	return s.store.Used(user)
+}
+
+// Search is the tool search_blobs with nothing around it.
+func (s *Set) Search(ctx context.Context, text string) (reason, cursor string, err error) {
+	out, err := s.search(ctx, nil, searchInput{Text: text, MaxResults: 1, MaxBlobs: 1, MaxBytes: leastBytes, MaxSeconds: maxSeconds})
+	return out.Reason, out.NextCursor, err
 }
 
 // URITemplate is the template of the set's resources.
 func (s *Set) URITemplate() string { return s.uriTemplate() }
 
-// CheckBlobName is the check of a name that is not used for a saved copy.
-func CheckBlobName(name string) error { return checkBlobName(name) }
+// Arguments of the tools.
+var (
+	ParseLines     = parseLines
+	ParseETag      = parseETag
+	CheckVersionID = checkVersionID
+	WhereTags      = whereTags
+	ErrBinary      = errBinary
+)
+
+// What searches find, and where they go on.
+type (
+	TagCondition = tagCondition
+	TextMatch    = textMatch
+	TextMark     = textMark
+	SearchPlace  = searchPlace
+)
+
+// MaxLineChars is how much of a line a match shows.
+const MaxLineChars = maxLineChars
+
+// SearchText searches a blob that arrives in chunks of that size and is of that type,
+// from a mark on. allowance is how much may be read; most, how many matches.
+func SearchText(expr, contentType string, blob []byte, chunk, most int, from TextMark, allowance int64) ([]TextMatch, TextMark, error) {
+	e, err := pattern.ParseText(expr, false)
+	if err != nil {
+		return nil, from, public(err)
+	}
+	source := func(_ context.Context, offset, count int64, _ string) (*content.Range, error) {
+		return &content.Range{
+			Properties: content.Properties{ContentType: contentType}, Size: int64(len(blob)),
+			Body: io.NopCloser(&chunks{bytes.NewReader(blob[offset:min(offset+count, int64(len(blob)))]), chunk}),
+		}, nil
+	}
+	w := work.New(context.Background(), work.NewShares(1, 8<<20, work.LineSlots), "")
+	in := &textInput{from: from}
+	o := content.Options{Offset: from.Offset, Count: content.FirstRange, Largest: largestTextRange, Buffer: bufio.NewReaderSize(nil, content.BufferSize)}
+	if in.Reader, err = content.Open(w, source, "a", o); err != nil {
+		return nil, from, err
+	}
+	defer func() { _ = in.Close() }()
+	if err := in.begin(w); err != nil {
+		return nil, from, err
+	}
+	in.SetLimit(allowance - in.Stored())
+	out := textOutcome{to: in.from}
+	if err = in.grep(w, e, most, &out); errors.Is(err, io.EOF) || errors.Is(err, content.ErrLimit) {
+		err = nil
+	}
+	return out.matches, out.to, err
+}
+
+// chunks reads a few bytes at a time.
+type chunks struct {
+	io.Reader
+	size int
+}
+
+func (c *chunks) Read(p []byte) (int, error) { return c.Reader.Read(p[:min(len(p), c.size)]) }
+
+// BlobURL is the URL to which requests for a blob, or a version of it, are sent.
+func BlobURL(name, versionID string) (string, error) {
+	in, err := container.NewClientWithNoCredential("https://account.blob.core.windows.net/docs", nil)
+	if err != nil {
+		return "", err
+	}
+	client, err := blobIn(in, names.Location{Container: "docs", Blob: name}, versionID)
+	if err != nil {
+		return "", err
+	}
+	return client.URL(), nil
+}

@@ -149,6 +149,8 @@ func pings(b *testing.B, w *world) (stop func() float64) {
 	session := w.connect(b, "bob")
 	done, all := make(chan struct{}), make(chan []time.Duration)
 	go func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
 		took := []time.Duration{0}
 		for {
 			select {
@@ -160,7 +162,7 @@ func pings(b *testing.B, w *world) (stop func() float64) {
 			begin := time.Now()
 			_ = session.Ping(b.Context(), nil)
 			took = append(took, time.Since(begin))
-			time.Sleep(5 * time.Millisecond)
+			<-tick.C
 		}
 	}()
 	return func() float64 {

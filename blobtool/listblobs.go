@@ -8,6 +8,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/walk"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -36,18 +38,6 @@ type listBlobsOutput struct {
 	paging
 }
 
-// listed says what a result is about.
-type listed struct {
-	BaseURI string   `json:"base_uri" jsonschema:"The MCP resource of a blob has this URI followed by its name, percent-encoded but for slashes."`
-	Only    []string `json:"only,omitempty" jsonschema:"The beginnings of names that this server offers, if they are narrower than the prefix that was asked for. Nothing else is shown."`
-}
-
-// paging says whether there is more.
-type paging struct {
-	Truncated  bool   `json:"truncated" jsonschema:"Whether there is more. Then call again with next_cursor as cursor and all other arguments the same; a page may be empty and still have a next one."`
-	NextCursor string `json:"next_cursor,omitempty" jsonschema:"Cursor for the next page."`
-}
-
 // registerListBlobs adds the tool list_blobs.
 func (s *Set) registerListBlobs(srv *mcp.Server) {
 	input := schemaFor[listBlobsInput]()
@@ -73,10 +63,10 @@ func (s *Set) listBlobs(ctx context.Context, req *mcp.CallToolRequest, in listBl
 	if err != nil {
 		return out, err
 	}
-	query := queryOf("list_blobs", s.serviceURL, containerName, in.Prefix, roots, in.Folders, in.Include, in.PageSize)
-	from := place{}
+	query := walk.Query("list_blobs", s.serviceURL, containerName, in.Prefix, roots, in.Folders, in.Include, in.PageSize)
+	from := walk.Place{}
 	if in.Cursor != "" {
-		if from, err = cursorFrom[place](toolset.Resources(ctx), query, in.Cursor); err != nil {
+		if from, err = walk.Parse[walk.Place](toolset.Resources(ctx), query, in.Cursor); err != nil {
 			return out, err
 		}
 	}
@@ -85,37 +75,16 @@ func (s *Set) listBlobs(ctx context.Context, req *mcp.CallToolRequest, in listBl
 		return out, err
 	}
 	listing := blobListing{set: s, user: userID(req), container: containerName, client: client, roots: roots, folders: in.Folders, include: included(in.Include)}
-	w := newWalk(listing.source(), from, in.PageSize)
-	w.worker = s.worker(ctx, userID(req))
-	list, at, err := readRows(ctx, w, in.PageSize, entry.row)
+	w := walk.New(listing.source(), from, in.PageSize, s.worker(ctx, userID(req)))
+	list, at, err := walk.Read(ctx, w, in.PageSize, entry.row)
 	if err != nil {
-		return out, listFailure(ctx, location{containerName, in.Prefix}, listing.include.Tags, err)
+		return out, listFailure(ctx, names.Location{Container: containerName, Blob: in.Prefix}, listing.include.Tags, err)
 	}
 	out = listBlobsOutput{Container: containerName, listed: s.listed(containerName, in.Prefix, roots), Blobs: list}
 	if out.Truncated = at.Root < len(roots); out.Truncated {
-		out.NextCursor = cursorFor(toolset.Resources(ctx), query, at)
+		out.NextCursor = walk.Cursor(toolset.Resources(ctx), query, at)
 	}
 	return out, nil
-}
-
-// readRows takes rows from a walk until there are enough of them, and returns where
-// to go on.
-func readRows[E, R any](ctx context.Context, w *walk[E], most int, row func(E) R) (list []R, at place, err error) {
-	r := rows[R]{list: []R{}}
-	for len(r.list) < most {
-		before := w.at
-		e, ok, err := w.nextEntry(ctx)
-		if err != nil {
-			return nil, before, err
-		}
-		if !ok {
-			break
-		}
-		if !r.add(row(e)) {
-			return r.list, before, nil
-		}
-	}
-	return r.list, w.at, nil
 }
 
 // included translates the argument, which the schema has checked.
@@ -125,15 +94,4 @@ func included(include []string) container.ListBlobsInclude {
 		Metadata: has(includeMetadata), Tags: has(includeTags),
 		Versions: has(includeVersions), Snapshots: has(includeSnapshots), Deleted: has(includeDeleted),
 	}
-}
-
-// shownRoots is how many prefixes a result names.
-const shownRoots = 20
-
-func (s *Set) listed(containerName, prefix string, roots []string) listed {
-	l := listed{BaseURI: uriScheme + percentEncode(containerName) + "/"}
-	if len(roots) != 1 || roots[0] != prefix {
-		l.Only = roots[:min(len(roots), shownRoots)]
-	}
-	return l
 }

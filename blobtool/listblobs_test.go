@@ -2,6 +2,7 @@ package blobtool_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ type blobRow struct {
 	Cut      bool              `json:"cut"`
 }
 
-func names(list []blobRow) string {
+func rowNames(list []blobRow) string {
 	var all []string
 	for _, r := range list {
 		all = append(all, r.Name)
@@ -53,6 +54,7 @@ func put(s *blobtest.Server, container string, blobs ...string) {
 }
 
 func TestListBlobs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a.txt", "b/c.txt", "b/d/e.txt", "b/d/f.txt", "b-1.txt", "日本/東京 1.txt")
 	w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { p.Tier = "Cool" })
@@ -70,7 +72,7 @@ func TestListBlobs(t *testing.T) {
 		"upper case differs": {args{"prefix": "B/"}, ""},
 	} {
 		out := callFor[listOutput](t, session, "list_blobs", c.a)
-		if got := names(out.Blobs); got != c.want || out.Truncated || out.Container != "docs" || out.BaseURI != "blob://docs/" || out.Only != nil || out.Blobs == nil {
+		if got := rowNames(out.Blobs); got != c.want || out.Truncated || out.Container != "docs" || out.BaseURI != "blob://docs/" || out.Only != nil || out.Blobs == nil {
 			t.Errorf("%s: %s: %+v", name, got, out)
 		}
 		for _, pageSize := range []int{1, 2, 3} {
@@ -92,9 +94,7 @@ func TestListBlobs(t *testing.T) {
 func listAll(t testing.TB, session *mcp.ClientSession, a args, pageSize int) []string {
 	t.Helper()
 	page := args{"page_size": pageSize}
-	for k, v := range a {
-		page[k] = v
-	}
+	maps.Copy(page, a)
 	var all []string
 	for range 1000 {
 		out := callFor[listOutput](t, session, "list_blobs", page)
@@ -114,6 +114,7 @@ func listAll(t testing.TB, session *mcp.ClientSession, a args, pageSize int) []s
 }
 
 func TestListBlobsAllow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a.txt", "reports/2025/a", "reports/2026/a", "reports/2026/b/c", "reports/secret", "notes/x", "zebra/x")
 	put(w.storage, "other", "a")
@@ -135,7 +136,7 @@ func TestListBlobsAllow(t *testing.T) {
 	} {
 		c.a["container"] = "docs"
 		out := callFor[listOutput](t, session, "list_blobs", c.a)
-		if got := names(out.Blobs); got != c.want || strings.Join(out.Only, " ") != c.only {
+		if got := rowNames(out.Blobs); got != c.want || strings.Join(out.Only, " ") != c.only {
 			t.Errorf("%s: %s, only %q", name, got, out.Only)
 		}
 		for _, pageSize := range []int{1, 2, 3} {
@@ -160,6 +161,7 @@ func TestListBlobsAllow(t *testing.T) {
 }
 
 func TestListBlobsInclude(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a", "b")
 	w.storage.Update("docs", "a", func(p *blobtest.Properties) {
@@ -188,6 +190,7 @@ func TestListBlobsInclude(t *testing.T) {
 
 // Rows of one name, such as its versions, are paged through too.
 func TestListBlobsVersions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Close()
 	w.storage = blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), Versioning: true})
@@ -213,6 +216,7 @@ func TestListBlobsVersions(t *testing.T) {
 }
 
 func TestListBlobsBounds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	for i := range 150 {
@@ -247,6 +251,7 @@ func TestListBlobsBounds(t *testing.T) {
 }
 
 func TestListBlobsFailures(t *testing.T) {
+	t.Parallel()
 	w := newAccountWorld(t, nil)
 	bob := w.connect(t, "bob")
 	text := w.refusal(t, bob, "list_blobs", args{"container": "docs"}, blobtool.ErrPermission)

@@ -3,15 +3,13 @@ package blobtool
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/walk"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -30,7 +28,7 @@ type listContainersOutput struct {
 type containerRow struct {
 	Name     string   `json:"name" jsonschema:"Name of the container."`
 	Modified string   `json:"modified,omitempty" jsonschema:"When the container itself was last modified, in UTC; not when a blob in it was."`
-	Only     []string `json:"only,omitempty" jsonschema:"The beginnings of blob names that this server offers, if not all of the container."`
+	Only     []string `json:"only,omitempty" jsonschema:"What this server offers, if not all of the container: blobs and, with a slash or an asterisk at their end, beginnings of names."`
 }
 
 // registerListContainers adds the tool list_containers.
@@ -53,11 +51,11 @@ func (s *Set) listContainers(ctx context.Context, req *mcp.CallToolRequest, in l
 	if err := checkContainerPrefix(in.Prefix); err != nil {
 		return out, err
 	}
-	query := queryOf("list_containers", s.serviceURL, s.allow, in.Prefix, in.PageSize)
-	from := place{}
+	query := walk.Query("list_containers", s.serviceURL, s.allow, in.Prefix, in.PageSize)
+	from := walk.Place{}
 	if in.Cursor != "" {
 		var err error
-		if from, err = cursorFrom[place](toolset.Resources(ctx), query, in.Cursor); err != nil {
+		if from, err = walk.Parse[walk.Place](toolset.Resources(ctx), query, in.Cursor); err != nil {
 			return out, err
 		}
 	}
@@ -65,15 +63,14 @@ func (s *Set) listContainers(ctx context.Context, req *mcp.CallToolRequest, in l
 	if err != nil {
 		return out, err
 	}
-	w := newWalk(src, from, s.containerPage(in.PageSize))
-	w.worker = s.worker(ctx, userID(req))
-	list, at, err := readRows(ctx, w, in.PageSize, func(r containerRow) containerRow { return r })
+	w := walk.New(src, from, s.containerPage(in.PageSize), s.worker(ctx, userID(req)))
+	list, at, err := walk.Read(ctx, w, in.PageSize, func(r containerRow) containerRow { return r })
 	if err != nil {
 		return out, s.containersFailure(ctx, err)
 	}
 	out.Containers = list
-	if out.Truncated = at.Root < src.roots; out.Truncated {
-		out.NextCursor = cursorFor(toolset.Resources(ctx), query, at)
+	if out.Truncated = at.Root < src.Roots; out.Truncated {
+		out.NextCursor = walk.Cursor(toolset.Resources(ctx), query, at)
 	}
 	return out, nil
 }
@@ -91,24 +88,24 @@ func (s *Set) containerPage(wanted int) int {
 }
 
 // containers lists the containers of the account that are allowed.
-func (s *Set) containers(ctx context.Context, prefix string) (source[containerRow], error) {
+func (s *Set) containers(ctx context.Context, prefix string) (walk.Source[containerRow], error) {
 	client, err := s.serviceClient(ctx)
 	if err != nil {
-		return source[containerRow]{}, err
+		return walk.Source[containerRow]{}, err
 	}
-	return source[containerRow]{
-		roots: 1,
-		name:  func(r containerRow) string { return r.Name },
-		fetch: func(ctx context.Context, _ int, marker string, most int) ([]containerRow, string, error) {
+	return walk.Source[containerRow]{
+		Roots: 1,
+		Name:  func(r containerRow) string { return r.Name },
+		Fetch: func(ctx context.Context, _ int, marker string, most int) ([]containerRow, string, error) {
 			page, err := client.NewListContainersPager(&service.ListContainersOptions{
-				Prefix: notEmpty(prefix), Marker: notEmpty(marker), MaxResults: to.Ptr(int32(most)), //nolint:gosec // a few thousand at most
+				Prefix: notEmpty(prefix), Marker: notEmpty(marker), MaxResults: new(int32(most)), //nolint:gosec // a few thousand at most
 			}).NextPage(ctx)
 			if err != nil {
 				return nil, "", err
 			}
 			var rows []containerRow
 			for _, item := range page.ContainerItems {
-				if item != nil && strings.HasPrefix(value(item.Name), prefix) && checkContainer(value(item.Name)) == nil {
+				if item != nil && strings.HasPrefix(value(item.Name), prefix) && names.CheckContainer(value(item.Name)) == nil {
 					rows = s.appendContainer(ctx, rows, item)
 				}
 			}
@@ -121,22 +118,22 @@ func (s *Set) containers(ctx context.Context, prefix string) (source[containerRo
 // the caller.
 func (s *Set) appendContainer(ctx context.Context, rows []containerRow, item *service.ContainerItem) []containerRow {
 	row := containerRow{Name: *item.Name}
-	if !s.allow.blob(location{container: row.Name}) {
+	if !s.allow.blob(names.Location{Container: row.Name}) {
 		return rows
 	}
-	only := []string{""}
-	if !s.allow.whole(row.Name) {
-		only = slices.Sorted(slices.Values(s.allow[row.Name]))
+	roots := []root{{}}
+	if s.allow != nil {
+		roots = s.allow.within(row.Name, "")
 	}
-	only, err := openRoots(ctx, row.Name, only)
+	roots, err := openRoots(ctx, row.Name, roots)
 	if err != nil {
 		return rows
 	}
-	if only[0] != "" {
-		row.Only = only[:min(len(only), shownRoots)]
+	if roots[0] != (root{}) {
+		row.Only = shownOnly(roots)
 	}
 	if item.Properties != nil {
-		row.Modified = shownTime(item.Properties.LastModified)
+		row.Modified = timestamp(item.Properties.LastModified)
 	}
 	return append(rows, row)
 }
@@ -144,7 +141,7 @@ func (s *Set) appendContainer(ctx context.Context, rows []containerRow, item *se
 // containersFailure is the error of the listing of containers. What may be used
 // without it is told.
 func (s *Set) containersFailure(ctx context.Context, err error) error {
-	e := listFailure(ctx, location{}, false, err)
+	e := listFailure(ctx, names.Location{}, false, err)
 	if errors.Is(e, ErrPermission) && s.allow != nil {
 		e.text += " " + s.allow.offer()
 	}
@@ -157,16 +154,4 @@ func checkContainerPrefix(prefix string) error {
 		return failuref(ErrInvalidArgument, "prefix %s begins no container's name: they have up to 63 lower-case letters, digits and hyphens", quote(prefix))
 	}
 	return nil
-}
-
-// containers returns the names of the containers in which something is allowed.
-func (a allowList) containers() []string { return slices.Sorted(maps.Keys(a)) }
-
-// offer says which those are.
-func (a allowList) offer() string {
-	names, more := a.containers(), ""
-	if len(names) > shownRoots {
-		names, more = names[:shownRoots], " and more"
-	}
-	return fmt.Sprintf("This server offers the containers %s%s.", strings.Join(names, ", "), more)
 }

@@ -17,7 +17,7 @@ type containersOutput struct {
 	NextCursor string `json:"next_cursor"`
 }
 
-func (o containersOutput) names() string {
+func (o containersOutput) rowNames() string {
 	var all []string
 	for _, c := range o.Containers {
 		all = append(all, c.Name)
@@ -26,6 +26,7 @@ func (o containersOutput) names() string {
 }
 
 func TestListContainers(t *testing.T) {
+	t.Parallel()
 	w := newAccountWorld(t, nil)
 	for _, name := range []string{"$logs", "archive", "data-1", "data-2", "zoo"} {
 		w.storage.AddContainer(name)
@@ -37,17 +38,17 @@ func TestListContainers(t *testing.T) {
 	}
 	w.storage.Grant(w.alice.ObjectID, "", "")
 	out := callFor[containersOutput](t, session, "list_containers", args{})
-	if out.names() != "$logs archive data-1 data-2 docs zoo" || out.Truncated || out.Containers[0].Modified == "" || out.Containers[0].Only != nil {
+	if out.rowNames() != "$logs archive data-1 data-2 docs zoo" || out.Truncated || out.Containers[0].Modified == "" || out.Containers[0].Only != nil {
 		t.Errorf("got %+v", out)
 	}
-	if got := callFor[containersOutput](t, session, "list_containers", args{"prefix": "data"}).names(); got != "data-1 data-2" {
+	if got := callFor[containersOutput](t, session, "list_containers", args{"prefix": "data"}).rowNames(); got != "data-1 data-2" {
 		t.Errorf("prefix: %s", got)
 	}
 	var all []string
 	a := args{"page_size": 4}
 	for range 3 {
 		out := callFor[containersOutput](t, session, "list_containers", a)
-		all = append(all, out.names())
+		all = append(all, out.rowNames())
 		if !out.Truncated {
 			break
 		}
@@ -62,13 +63,13 @@ func TestListContainers(t *testing.T) {
 	w.allowOnly(t, "zoo", "data-2/b/", "data-2/a/", "missing")
 	session = w.connect(t, "alice")
 	out = callFor[containersOutput](t, session, "list_containers", args{})
-	if out.names() != "data-2 zoo" || strings.Join(out.Containers[0].Only, " ") != "a/ b/" {
+	if out.rowNames() != "data-2 zoo" || strings.Join(out.Containers[0].Only, " ") != "a/ b/" {
 		t.Errorf("allowed: %+v", out)
 	}
 	a = args{"page_size": 1}
 	first := callFor[containersOutput](t, session, "list_containers", a)
 	a["cursor"] = first.NextCursor
-	if second := callFor[containersOutput](t, session, "list_containers", a); first.names() != "data-2" || second.names() != "zoo" || second.Truncated {
+	if second := callFor[containersOutput](t, session, "list_containers", a); first.rowNames() != "data-2" || second.rowNames() != "zoo" || second.Truncated {
 		t.Errorf("one at a time: %+v, %+v", first, second)
 	}
 	text = w.refusal(t, w.connect(t, "bob"), "list_containers", args{}, blobtool.ErrPermission)

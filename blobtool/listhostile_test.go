@@ -13,6 +13,7 @@ import (
 // What a service lists beyond what it was asked for is not shown, and one that leads in
 // circles is given up.
 func TestHostileListing(t *testing.T) {
+	t.Parallel()
 	next := ""
 	service := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		prefix, marker := r.URL.Query().Get("prefix"), r.URL.Query().Get("marker")
@@ -36,15 +37,15 @@ func TestHostileListing(t *testing.T) {
 	session := w.connect(t, "alice")
 	for _, folders := range []bool{false, true} {
 		out := callFor[listOutput](t, session, "list_blobs", args{"container": "docs", "folders": folders})
-		if names(out.Blobs) != "reports/a" {
-			t.Errorf("folders %v: %.200s", folders, names(out.Blobs))
+		if rowNames(out.Blobs) != "reports/a" {
+			t.Errorf("folders %v: %.200s", folders, rowNames(out.Blobs))
 		}
 	}
 	if uris, _ := listResources(t, session); strings.Join(uris, " ") != "blob://docs/reports/a" {
 		t.Errorf("resources: %.200q", uris)
 	}
-	if out := callFor[found](t, session, "search_blobs", args{"container": "docs", "name": "**"}); names(out.Blobs) != "reports/a" {
-		t.Errorf("search: %.200s", names(out.Blobs))
+	if out := callFor[found](t, session, "search_blobs", args{"container": "docs", "name": "**"}); rowNames(out.Blobs) != "reports/a" {
+		t.Errorf("search: %.200s", rowNames(out.Blobs))
 	}
 	next = "again"
 	w.refusal(t, session, "list_blobs", args{"container": "docs"}, blobtool.ErrUnavailable)

@@ -6,51 +6,17 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/walk"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
-
-// maxRowsBytes bounds the rows of a result, in bytes of JSON: a thousand blobs with
-// the longest names and all their metadata would be megabytes.
-const maxRowsBytes = 256 << 10
-
-// narrow returns the prefixes with which a listing shows all that is allowed of what
-// begins with prefix, and nothing else: the prefix itself or, where it is shorter,
-// those of [Options.Allow] that begin with it. If policies close all of that to the
-// caller, it returns why.
-func (s *Set) narrow(ctx context.Context, containerArg, prefix string) (containerName string, roots []string, err error) {
-	containerName, roots, err = s.narrowAllowed(ctx, containerArg, prefix)
-	if err != nil {
-		return "", nil, err
-	}
-	roots, err = openRoots(ctx, containerName, roots)
-	return containerName, roots, err
-}
-
-// narrowAllowed is narrow without the policies.
-func (s *Set) narrowAllowed(ctx context.Context, containerArg, prefix string) (containerName string, roots []string, err error) {
-	at, err := s.mayList(ctx, containerArg, prefix)
-	if err == nil {
-		return at.container, []string{prefix}, nil
-	}
-	if !errors.Is(err, ErrNotAllowed) {
-		return "", nil, err
-	}
-	for _, allowed := range slices.Sorted(slices.Values(s.allow[at.container])) {
-		if !strings.HasPrefix(allowed, prefix) || len(roots) > 0 && strings.HasPrefix(allowed, roots[len(roots)-1]) {
-			continue // the latter is below another one
-		}
-		roots = append(roots, allowed)
-	}
-	if len(roots) == 0 {
-		return "", nil, err
-	}
-	return at.container, roots, nil
-}
 
 // entry is what a listing finds: a blob, or a folder, whose name ends with a slash.
 type entry struct {
@@ -65,22 +31,25 @@ type blobListing struct {
 	user      string
 	container string
 	client    *container.Client
-	roots     []string
+	roots     []root
 	folders   bool // one level: what has a slash behind the prefix is a folder
 	include   container.ListBlobsInclude
 }
 
 // source lists the blobs that the caller may use, root after root.
-func (l *blobListing) source() source[entry] {
-	return source[entry]{
-		roots: len(l.roots),
-		name:  func(e entry) string { return e.name },
-		fetch: func(ctx context.Context, root int, marker string, most int) ([]entry, string, error) {
+func (l *blobListing) source() walk.Source[entry] {
+	return walk.Source[entry]{
+		Roots: len(l.roots),
+		Name:  func(e entry) string { return e.name },
+		Fetch: func(ctx context.Context, i int, marker string, most int) ([]entry, string, error) {
 			list := l.flat
-			if l.folders {
+			switch {
+			case l.roots[i].Exact:
+				list = l.one
+			case l.folders:
 				list = l.level
 			}
-			page, next, err := list(ctx, l.roots[root], marker, most)
+			page, next, err := list(ctx, l.roots[i].Prefix, marker, most)
 			if err != nil {
 				return nil, "", err
 			}
@@ -92,28 +61,43 @@ func (l *blobListing) source() source[entry] {
 
 func (l *blobListing) flat(ctx context.Context, root, marker string, most int) ([]entry, string, error) {
 	page, err := l.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
-		Include: l.include, Prefix: notEmpty(root), Marker: notEmpty(marker), MaxResults: to.Ptr(int32(most)), //nolint:gosec // a few thousand at most
+		Include: l.include, Prefix: notEmpty(root), Marker: notEmpty(marker), MaxResults: new(int32(most)), //nolint:gosec // a few thousand at most
 	}).NextPage(ctx)
 	if err != nil {
 		return nil, "", err
 	}
 	if page.Segment == nil {
-		return nil, "", fmt.Errorf("%w: a listing without blobs", errBadAnswer)
+		return nil, "", fmt.Errorf("%w: a listing without blobs", fault.ErrBadAnswer)
 	}
 	return blobEntries(root, page.Segment.BlobItems), value(page.NextMarker), nil
+}
+
+// one lists a single blob, of which there may be several versions. Names that merely begin
+// as its name does come after it.
+func (l *blobListing) one(ctx context.Context, name, marker string, most int) ([]entry, string, error) {
+	if !l.include.Versions && !l.include.Snapshots && !l.include.Deleted {
+		most = min(most, 2)
+	}
+	page, next, err := l.flat(ctx, name, marker, most)
+	for i, e := range page {
+		if !(root{Prefix: name, Exact: true}).has(e.name) {
+			return page[:i], "", err
+		}
+	}
+	return page, next, err
 }
 
 // level lists one level. A directory of a hierarchical namespace that has something
 // in it comes twice: as itself, and as what names begin with.
 func (l *blobListing) level(ctx context.Context, root, marker string, most int) ([]entry, string, error) {
 	page, err := l.client.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{
-		Include: l.include, Prefix: notEmpty(root), Marker: notEmpty(marker), MaxResults: to.Ptr(int32(most)), //nolint:gosec // a few thousand at most
+		Include: l.include, Prefix: notEmpty(root), Marker: notEmpty(marker), MaxResults: new(int32(most)), //nolint:gosec // a few thousand at most
 	}).NextPage(ctx)
 	if err != nil {
 		return nil, "", err
 	}
 	if page.Segment == nil {
-		return nil, "", fmt.Errorf("%w: a listing without blobs", errBadAnswer)
+		return nil, "", fmt.Errorf("%w: a listing without blobs", fault.ErrBadAnswer)
 	}
 	var entries []entry
 	for _, p := range page.Segment.BlobPrefixes {
@@ -145,7 +129,7 @@ func blobEntries(root string, items []*container.BlobItem) []entry {
 
 // plausible reports whether a listed name is one that Azure allows, and below the root.
 func plausible(root, name string) bool {
-	return name != "" && strings.HasPrefix(name, root) && len(name) <= 4*maxBlobName && utf8.ValidString(name)
+	return name != "" && strings.HasPrefix(name, root) && len(name) <= 4*names.MaxBlob && utf8.ValidString(name)
 }
 
 // isFolder reports whether it is a directory of a hierarchical namespace. Metadata is
@@ -159,14 +143,14 @@ func isFolder(item *container.BlobItem) bool {
 var noTagsCodes = []string{"FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts", "BlobTagsNotSupportedForAccountType", "UnsupportedQueryParameter", "InvalidQueryParameterValue"}
 
 // listFailure is the error of a listing. tags says that it asked for tags.
-func listFailure(ctx context.Context, at location, tags bool, err error) *Error {
-	e := at.fromAzure(ctx, err)
+func listFailure(ctx context.Context, at names.Location, tags bool, err error) *Error {
+	e := fromAzure(ctx, at, err)
 	if tags && slices.Contains(noTagsCodes, e.Code) {
 		shown := *e
 		shown.Kind, shown.text = ErrUnsupported, "The storage account does not support index tags: with a hierarchical namespace (Data Lake Storage) there are none. Leave tags out, and search by name or text."
 		return &shown
 	}
-	text := at.notListed(e, tags)
+	text := notListed(at, e, tags)
 	if text == "" {
 		return e
 	}
@@ -177,7 +161,7 @@ func listFailure(ctx context.Context, at location, tags bool, err error) *Error 
 
 // notListed says of a listing what fromAzure says of a blob, or nothing where that
 // speaks of none.
-func (at location) notListed(e *Error, tags bool) string {
+func notListed(at names.Location, e *Error, tags bool) string {
 	code := bloberror.Code(e.Code)
 	switch {
 	case e.Status == 0, e.between, code == bloberror.AuthorizationFailure, code == bloberror.AuthorizationSourceIPMismatch,
@@ -185,19 +169,19 @@ func (at location) notListed(e *Error, tags bool) string {
 		return ""
 	case errors.Is(e, ErrPermission) && tags:
 		return fmt.Sprintf("The signed-in user may not see tags in container %s. That takes the role Storage Blob Data Owner on the container or the storage account, "+
-			"or one with the actions tags/read and filter/action; Reader and Contributor are not enough. Leave tags out to do without.", quote(at.container))
-	case errors.Is(e, ErrPermission) && at.container == "":
+			"or one with the actions tags/read and filter/action; Reader and Contributor are not enough. Leave tags out to do without.", quote(at.Container))
+	case errors.Is(e, ErrPermission) && at.Container == "":
 		return "The signed-in user may not list the containers. That takes the role Storage Blob Data Reader (or Contributor) on the whole storage account; " +
 			"a role on one container is enough for what is in it, with its name as the argument container."
 	case errors.Is(e, ErrPermission):
 		return fmt.Sprintf("The signed-in user may not list container %s%s. The user needs the role Storage Blob Data Reader (or Contributor) on the container or the storage account; "+
-			"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to work.", quote(at.container), below(at.blob))
-	case errors.Is(e, ErrNotFound) && at.container == "":
+			"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to work.", quote(at.Container), below(at.Blob))
+	case errors.Is(e, ErrNotFound) && at.Container == "":
 		return "The storage account was not found. Tell the operator of this server to check the URL of the account."
 	case errors.Is(e, ErrNotFound):
-		return at.noContainer()
+		return noContainer(at)
 	case errors.Is(e, ErrInvalidPath):
-		return fmt.Sprintf("Azure does not accept the listing of container %s%s. Check the container's name and the prefix.", quote(at.container), below(at.blob))
+		return fmt.Sprintf("Azure does not accept the listing of container %s%s. Check the container's name and the prefix.", quote(at.Container), below(at.Blob))
 	case errors.Is(e, ErrChanged):
 		return "The storage service refused the listing. Try again; if it persists, tell the operator of this server: its log has the status and the code."
 	}
@@ -218,10 +202,33 @@ func notEmpty(s string) *string {
 	return &s
 }
 
-// shownTime formats a time for a model, in UTC by the second.
-func shownTime(t *time.Time) string {
-	if t == nil {
-		return ""
+// shown returns the part of a listing's page that the caller may see. What it removes is
+// not counted anywhere. A folder is closed if all that is in it is.
+func (s *Set) shown(ctx context.Context, user, container string, page []entry) ([]entry, error) {
+	policy := toolset.Resources(ctx)
+	if policy == nil {
+		return page, nil
 	}
-	return t.UTC().Format(time.RFC3339)
+	w := work.ParserOf(ctx) // a holder of a core must not wait for another
+	if w == nil {
+		w = s.worker(ctx, user)
+		defer w.End()
+	}
+	if err := w.Begin(); err != nil {
+		return nil, err
+	}
+	some := page[:0]
+	for _, e := range page {
+		uri := names.Location{Container: container, Blob: e.name}.URI()
+		if e.folder {
+			uri += allBelow
+		}
+		if err := w.Step(work.Policy * int64(len(uri))); err != nil {
+			return nil, err
+		}
+		if policy.Refuse(uri) == nil {
+			some = append(some, e)
+		}
+	}
+	return some, nil
 }

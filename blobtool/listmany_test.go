@@ -54,13 +54,14 @@ func TestListMillion(t *testing.T) {
 		t.Errorf("%d blobs seen; heap %d KiB after some pages, up to %d later", seen, first>>10, most>>10)
 	}
 	out := callFor[listOutput](t, session, "list_blobs", args{"prefix": "999/99"})
-	if names(out.Blobs) != "999/990.txt 999/991.txt 999/992.txt 999/993.txt 999/994.txt 999/995.txt 999/996.txt 999/997.txt 999/998.txt 999/999.txt" {
-		t.Errorf("the end: %s", names(out.Blobs))
+	if rowNames(out.Blobs) != "999/990.txt 999/991.txt 999/992.txt 999/993.txt 999/994.txt 999/995.txt 999/996.txt 999/997.txt 999/998.txt 999/999.txt" {
+		t.Errorf("the end: %s", rowNames(out.Blobs))
 	}
 }
 
 // A search through a million names stops at its bounds, and goes on.
 func TestSearchMillion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	million(w)
 	session := w.connect(t, "alice")
@@ -77,6 +78,7 @@ func TestSearchMillion(t *testing.T) {
 
 // A listing that stalls ends the search in time, with what was found before.
 func TestSearchNamesTime(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a/1", "b/1")
 	w.allowOnly(t, "docs/a/", "docs/b/") // two listings
@@ -84,12 +86,12 @@ func TestSearchNamesTime(t *testing.T) {
 	session := w.connect(t, "alice")
 	a := args{"container": "docs", "name": "**", "max_seconds": 3}
 	out := callFor[found](t, session, "search_blobs", a)
-	if names(out.Blobs) != "a/1" || out.Reason != "time" {
+	if rowNames(out.Blobs) != "a/1" || out.Reason != "time" {
 		t.Errorf("got %+v", out)
 	}
 	w.storage.Fail()
 	a["cursor"] = out.NextCursor
-	if out = callFor[found](t, session, "search_blobs", a); names(out.Blobs) != "b/1" || out.Truncated {
+	if out = callFor[found](t, session, "search_blobs", a); rowNames(out.Blobs) != "b/1" || out.Truncated {
 		t.Errorf("got %+v", out)
 	}
 }
@@ -97,6 +99,7 @@ func TestSearchNamesTime(t *testing.T) {
 // In a hierarchical namespace, directories are folders and no blobs: not listed as
 // such, not searched, no resources.
 func TestDirectories(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Close()
 	w.storage = blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), HierarchicalNamespace: true})
@@ -117,7 +120,7 @@ func TestDirectories(t *testing.T) {
 	} {
 		out := callFor[listOutput](t, session, "list_blobs", c.a)
 		sorted := func(s string) string { f := strings.Fields(s); return strings.Join(sortedStrings(f), " ") }
-		if got := names(out.Blobs); sorted(got) != sorted(c.want) {
+		if got := rowNames(out.Blobs); sorted(got) != sorted(c.want) {
 			t.Errorf("%s: %s", name, got)
 		}
 		for _, r := range out.Blobs {

@@ -4,10 +4,33 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
+
+// listed says what a result is about.
+type listed struct {
+	BaseURI string   `json:"base_uri" jsonschema:"The MCP resource of a blob has this URI followed by its name, percent-encoded but for slashes."`
+	Only    []string `json:"only,omitempty" jsonschema:"What this server offers, if that is narrower than the prefix that was asked for: blobs and, with a slash or an asterisk at their end, beginnings of names. Nothing else is shown."`
+}
+
+// paging says whether there is more.
+type paging struct {
+	Truncated  bool   `json:"truncated" jsonschema:"Whether there is more. Then call again with next_cursor as cursor and all other arguments the same; a page may be empty and still have a next one."`
+	NextCursor string `json:"next_cursor,omitempty" jsonschema:"Cursor for the next page."`
+}
+
+func (s *Set) listed(containerName, prefix string, roots []root) listed {
+	l := listed{BaseURI: names.Scheme + names.Encode(containerName) + "/"}
+	if len(roots) != 1 || roots[0] != (root{Prefix: prefix}) {
+		l.Only = shownOnly(roots)
+	}
+	return l
+}
 
 // Bounds of a row, in characters.
 const (
@@ -43,14 +66,14 @@ func (e entry) row() blobRow {
 	}
 	r.Version, r.Current = value(e.blob.VersionID), value(e.blob.IsCurrentVersion)
 	r.Snapshot, r.Deleted = value(e.blob.Snapshot), value(e.blob.Deleted)
-	r.metadata(e.blob.Metadata)
-	r.tags(e.blob.BlobTags)
+	r.addMetadata(e.blob.Metadata)
+	r.addTags(e.blob.BlobTags)
 	if p := e.blob.Properties; p != nil {
-		r.Modified = shownTime(p.LastModified)
+		r.Modified = timestamp(p.LastModified)
 		if !e.folder {
 			r.Size = p.ContentLength
 			r.Type, r.Encoding = r.cut(value(p.ContentType)), r.cut(value(p.ContentEncoding))
-			r.ETag = bareETag(value(p.ETag))
+			r.ETag = bareETag(string(value(p.ETag)))
 			if tier := string(value(p.AccessTier)); tier != string(container.AccessTierHot) {
 				r.Tier = r.cut(tier)
 			}
@@ -69,8 +92,8 @@ func (r *blobRow) cut(s string) string {
 	return string([]rune(s)[:maxRowField])
 }
 
-// metadata takes over metadata as far as there is room.
-func (r *blobRow) metadata(all map[string]*string) {
+// addMetadata takes over metadata as far as there is room.
+func (r *blobRow) addMetadata(all map[string]*string) {
 	room := maxRowMetadata
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		value := value(all[name])
@@ -85,8 +108,8 @@ func (r *blobRow) metadata(all map[string]*string) {
 	}
 }
 
-// tags takes over tags, of which Azure allows ten.
-func (r *blobRow) tags(set *container.BlobTags) {
+// addTags takes over tags, of which Azure allows ten.
+func (r *blobRow) addTags(set *container.BlobTags) {
 	if set == nil {
 		return
 	}
@@ -105,18 +128,10 @@ func (r *blobRow) tags(set *container.BlobTags) {
 	}
 }
 
-// rows are the rows of a result, bounded in bytes.
-type rows[R any] struct {
-	list  []R
-	bytes int
-}
-
-// add appends a row, unless there is no room for it.
-func (r *rows[R]) add(row R) bool {
-	n := len(mustJSON(row)) + 1
-	if len(r.list) > 0 && r.bytes+n > maxRowsBytes {
-		return false
+// timestamp is a time as results have it (RFC 3339, UTC, seconds), or nothing.
+func timestamp(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return ""
 	}
-	r.list, r.bytes = append(r.list, row), r.bytes+n
-	return true
+	return t.UTC().Format(time.RFC3339)
 }

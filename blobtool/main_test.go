@@ -53,7 +53,7 @@ type world struct {
 	mu         sync.Mutex
 	credential blobtool.CredentialFunc
 	causes     []error // of failed calls, as middleware sees them
-	tokens     []string
+	tokens     map[*entratest.User]string
 }
 
 // newWorld starts it. change may alter the options; the download folder is set.
@@ -130,6 +130,7 @@ func (w *world) serve(t testing.TB, accountURL string, o *blobtool.Options) {
 func (w *world) serveSet(t testing.TB, set *blobtool.Set) {
 	t.Helper()
 	w.set = set
+	set.SetRetryDelay(time.Millisecond)
 	var options mcp.ServerOptions
 	set.Configure(&options)
 	server := mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, &options)
@@ -185,10 +186,16 @@ func (w *world) findCredential(ctx context.Context) (azcore.TokenCredential, err
 		user = w.bob
 	}
 	return tokenFunc(func(policy.TokenRequestOptions) (string, error) {
-		token := tenant.Token(user, w.client, tenant.Storage(), "user_impersonation")
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.tokens = append(w.tokens, token)
+		token := w.tokens[user]
+		if token == "" { // once: signing takes longer than most calls
+			token = tenant.Token(user, w.client, tenant.Storage(), "user_impersonation")
+			if w.tokens == nil {
+				w.tokens = map[*entratest.User]string{}
+			}
+			w.tokens[user] = token
+		}
 		return token, nil
 	}), nil
 }

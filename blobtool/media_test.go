@@ -39,6 +39,7 @@ func pack(t testing.TB, format, content string) string {
 
 // What is no text comes as what it is.
 func TestReadBlobMedia(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	binary := string([]byte{0, 1, 2, 0xFF, 0xFE, 0xFD, 3, 4, 5})
@@ -109,6 +110,7 @@ func TestReadBlobMedia(t *testing.T) {
 
 // What is text is shown, whatever it is called and however it is packed.
 func TestReadBlobUnpacked(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	long := strings.Repeat("日本語 and some text\n", 5_000)
@@ -169,6 +171,7 @@ func TestReadBlobUnpacked(t *testing.T) {
 
 // Packed content that unpacks to too much costs little.
 func TestReadBlobBombs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	flat := strings.Repeat("a", 6<<20)

@@ -10,6 +10,7 @@ import (
 // Agents send null for what they leave out, on any server that has the tools: OpenAI's
 // strict mode and several frameworks must.
 func TestNullForOptional(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("hello"), "text/plain")
 	s := w.connect(t, "alice")

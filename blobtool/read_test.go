@@ -21,6 +21,7 @@ import (
 const cut = "\n...<truncated>"
 
 func TestRead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	sjis, _ := japanese.ShiftJIS.NewEncoder().String("日本語のテキスト")
@@ -67,6 +68,7 @@ func TestRead(t *testing.T) {
 
 // What is fetched depends on what is needed, not on the size of the blob.
 func TestBytesFetched(t *testing.T) {
+	t.Parallel()
 	const size = 100 << 20
 	for name, c := range map[string]struct {
 		dir      bool
@@ -150,6 +152,7 @@ func hooked(o *blobtool.Options, f func(n int, resp *http.Response)) {
 }
 
 func TestBlobChangesMidway(t *testing.T) {
+	t.Parallel()
 	var w *world
 	w = newWorld(t, func(o *blobtool.Options) {
 		hooked(o, func(n int, _ *http.Response) {
@@ -173,6 +176,7 @@ func TestBlobChangesMidway(t *testing.T) {
 
 // A broken connection is taken up again, on the same version.
 func TestBodyBreaksOff(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.PutSized("docs", "a.txt", 1<<20)
 	session := w.connect(t, "alice")
@@ -209,6 +213,7 @@ func noPartialFiles(t *testing.T, w *world) {
 
 // Go's transport unpacks gzip unless told not to; the blob is what its bytes are.
 func TestContentEncodingIsAProperty(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
@@ -227,6 +232,7 @@ func TestContentEncodingIsAProperty(t *testing.T) {
 
 // Many calls of two users at once: each gets what is theirs.
 func TestConcurrentUsers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Grant(w.bob.ObjectID, "docs", "bob/")
 	w.storage.PutSized("docs", "alice/a.txt", 300_000)

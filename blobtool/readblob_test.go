@@ -92,6 +92,7 @@ func encode(t testing.TB, name, text string) string {
 }
 
 func TestReadBlobText(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	const lines = "one\ntwo\nthree\nfour\nfive\n"
@@ -169,6 +170,7 @@ func TestReadBlobText(t *testing.T) {
 
 // Pages join without gap, whatever the encoding.
 func TestReadBlobPages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	text := strings.Repeat("日本語 and ASCII, 二行目\n漢字だけの長い行がつづくとき", 200) + strings.Repeat("漢字だけの行", 400)
@@ -199,6 +201,7 @@ func TestReadBlobPages(t *testing.T) {
 }
 
 func TestReadBlobRefusals(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("one\ntwo\n"), "text/plain")
 	w.storage.Put("docs", "a.bin", []byte("\x00\x01\x02\x03"), "text/plain")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -28,6 +29,7 @@ func fetched(w *world) (requests int, bytes int64) {
 
 // Only what is needed is fetched, whatever the size of the blob.
 func TestReadBlobFetches(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	const size = 5 << 40 // 5 TiB
@@ -74,6 +76,7 @@ func TestReadBlobFetches(t *testing.T) {
 }
 
 func TestReadBlobChangesBetweenPages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	w.storage.PutSized("docs", "a.txt", 100_000)
@@ -85,9 +88,7 @@ func TestReadBlobChangesBetweenPages(t *testing.T) {
 	}
 	w.storage.PutSized("docs", "a.txt", 100_000)
 	for name, more := range map[string]args{"by itself": {}, "at once": {"encoding": "utf-8"}} {
-		for k, v := range next {
-			more[k] = v
-		}
+		maps.Copy(more, next)
 		text, err := w.refusedBy(t, session, "read_blob", more)
 		wantKind(t, name, err, blobtool.ErrChanged)
 		if !strings.Contains(text, "no longer has the etag "+out.ETag) || !strings.Contains(text, "begin again") || !strings.Contains(text, "x-ms-request-id") {
@@ -97,6 +98,7 @@ func TestReadBlobChangesBetweenPages(t *testing.T) {
 }
 
 func TestReadBlobChangesMidway(t *testing.T) {
+	t.Parallel()
 	var w *world
 	w = newWorld(t, func(o *blobtool.Options) {
 		hooked(o, func(n int, _ *http.Response) {
@@ -111,6 +113,7 @@ func TestReadBlobChangesMidway(t *testing.T) {
 }
 
 func TestReadBlobBreaksOff(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.PutSized("docs", "a.txt", 1<<20)
 	session := w.connect(t, "alice")
@@ -129,6 +132,7 @@ func TestReadBlobBreaksOff(t *testing.T) {
 // A connection from which nothing comes is given up long before the call is; one
 // that is slow is not.
 func TestReadBlobStalls(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(o *blobtool.Options) { o.Timeout = time.Hour })
 	w.set.SetStall(100 * time.Millisecond)
 	w.storage.PutSized("docs", "a.txt", 1<<20)
@@ -143,8 +147,9 @@ func TestReadBlobStalls(t *testing.T) {
 				t.Errorf("%s: %s", name, text)
 			}
 		}
-		if requests := len(w.storage.Requests()); requests != 2 {
-			t.Errorf("%s: %d requests", name, requests)
+		// Not tried again. On a busy machine a request may not even arrive in time.
+		if requests := len(w.storage.Requests()); requests > 2 {
+			t.Errorf("%s: %d requests, want 2", name, requests)
 		}
 	}
 	w.set.SetStall(10 * time.Second)
@@ -156,6 +161,7 @@ func TestReadBlobStalls(t *testing.T) {
 
 // A caller who is gone ends the reading.
 func TestReadBlobCallerGone(t *testing.T) {
+	t.Parallel()
 	began := make(chan struct{}, 10)
 	w := newWorld(t, func(o *blobtool.Options) {
 		hooked(o, func(int, *http.Response) { began <- struct{}{} })
@@ -178,6 +184,7 @@ func TestReadBlobCallerGone(t *testing.T) {
 }
 
 func TestReadBlobErrors(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("Hello"), "")
 	w.storage.Put("docs", "archived", []byte("Hello"), "")
@@ -212,6 +219,7 @@ func TestReadBlobErrors(t *testing.T) {
 
 // What a service says of a blob is no way to talk to the model.
 func TestReadBlobHostileProperties(t *testing.T) {
+	t.Parallel()
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("ETag", r.URL.Query().Get("etag"))
@@ -247,6 +255,7 @@ func TestReadBlobHostileProperties(t *testing.T) {
 }
 
 func TestReadBlobDirectory(t *testing.T) {
+	t.Parallel()
 	w := newWorldOn(t, func(o *blobtest.Options) { o.HierarchicalNamespace = true }, nil)
 	w.storage.Put("docs", "dir/sub/a.txt", []byte("Hello"), "text/plain")
 	session := w.connect(t, "alice")
@@ -263,6 +272,7 @@ func TestReadBlobDirectory(t *testing.T) {
 }
 
 func TestReadBlobVersion(t *testing.T) {
+	t.Parallel()
 	w := newWorldOn(t, func(o *blobtest.Options) { o.Versioning = true }, nil)
 	for _, text := range []string{"one", "two", "three"} {
 		w.storage.Put("docs", "a & b/日本.txt", []byte(text), "text/plain")
@@ -282,6 +292,7 @@ func TestReadBlobVersion(t *testing.T) {
 // Every name that Azure allows can be read, but for those that the SDK or the
 // service takes for others.
 func TestReadBlobNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	for _, name := range []string{

@@ -2,21 +2,18 @@ package blobtool
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
 
-	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
-)
 
-// Bounds of the text of one call, in characters.
-const (
-	defaultMaxChars = 8000
-	maxMaxChars     = 1_000_000
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/content"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/copies"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
 const defaultEncoding = "utf-8"
@@ -56,20 +53,12 @@ func (s *Set) registerReadWithToken(srv *mcp.Server) {
 	}, s.read)
 }
 
-func setDefault(schema *jsonschema.Schema, property string, value any) {
-	text, err := json.Marshal(value)
-	if err != nil {
-		panic(fmt.Sprintf("blobtool: default of %s: %v", property, err)) // constants always encode
-	}
-	schema.Properties[property].Default = text
-}
-
 // read handles a call of read_blob_with_token.
 func (s *Set) read(ctx context.Context, req *mcp.CallToolRequest, in readInput) (readOutput, error) {
 	out := readOutput{Container: s.container}
 	_, path, err := s.named("", in.BlobPath)
 	if err == nil {
-		err = checkBlobPath(path)
+		err = names.CheckPath(path)
 	}
 	if err == nil {
 		_, err = s.locate(ctx, "", path)
@@ -81,7 +70,7 @@ func (s *Set) read(ctx context.Context, req *mcp.CallToolRequest, in readInput) 
 	if in.MaxChars < 1 {
 		return out, failuref(ErrInvalidArgument, "max_chars is %.0f; it must be at least 1", in.MaxChars)
 	}
-	cs, err := findCharset(in.Encoding)
+	cs, err := content.FindCharset(in.Encoding)
 	if err != nil {
 		return out, err
 	}
@@ -89,38 +78,29 @@ func (s *Set) read(ctx context.Context, req *mcp.CallToolRequest, in readInput) 
 	if s.store != nil && user == "" {
 		return out, failuref(ErrNoUser, "This call has no user to whom a saved copy could belong. Tell the operator of this server: the verified token must set TokenInfo.UserID, or nothing may be saved.")
 	}
-	maxChars := int(min(in.MaxChars, maxMaxChars))
-	r := &reading{set: s, worker: s.worker(ctx, user), user: user, path: path, charset: cs, perChar: bytesPerChar(cs.Encoding), maxChars: int64(maxChars)}
+	r := &reading{set: s, worker: s.worker(ctx, user), user: user, path: path, charset: cs, maxChars: int64(min(in.MaxChars, maxMaxChars))}
 	if err := r.run(ctx, &out); err != nil {
-		return out, location{s.container, path}.fromAzure(ctx, err)
+		return out, fromAzure(ctx, names.Location{Container: s.container, Blob: path}, err)
 	}
 	return out, nil
 }
 
-// reading is one call's way through a blob: every byte is seen once, and goes to
-// the text and to the copy as far as these want it.
+// copySize is the buffer of a copy: a disk takes large pieces faster.
+const copySize = 256 << 10
+
+// reading is one call's way through a blob: every byte is read once, and goes to the text
+// and to the copy.
 type reading struct {
 	set      *Set
-	worker   *worker
 	user     string
 	path     string
-	charset  charset    // that the call names
-	text     *collector // nil until the first bytes have told how to decode
-	perChar  int64
+	charset  content.Charset // that the call names
 	maxChars int64
-	stream   *stream
-	copy     *download // nil: nothing is saved, or no longer
+	worker   *work.Worker
+	content  *content.Reader
+	copy     *copies.Copy // nil: nothing is saved, or no longer
 	warning  string
 }
-
-// Sizes of ranges and buffers in bytes.
-const (
-	leastRange = 4 << 10
-	firstRange = 256 << 10 // at most
-	largeRange = 4 << 20
-	bufferSize = 64 << 10
-	copySize   = 256 << 10 // of a copy: a disk takes large pieces faster
-)
 
 // run reads the blob and fills in the output.
 func (r *reading) run(ctx context.Context, out *readOutput) error {
@@ -128,77 +108,98 @@ func (r *reading) run(ctx context.Context, out *readOutput) error {
 	if err != nil {
 		return err
 	}
-	count := min(max(r.maxChars*r.perChar+r.perChar, leastRange), firstRange)
-	if r.stream, err = openStream(r.worker, client.NewBlobClient(r.path), 0, count, ""); err != nil {
+	perChar := r.charset.BytesPerChar()
+	count := min(max((r.maxChars+1)*perChar, content.LeastRange), content.FirstRange)
+	r.content, err = content.Open(r.worker, ranges(client.NewBlobClient(r.path)), r.path, content.Options{Count: count, Stored: true})
+	if err != nil {
 		return err
 	}
-	defer func() { _ = r.stream.Close() }()
-	if err := r.stream.refuseDirectory(r.path); err != nil {
-		return err
-	}
-	if _, err := r.worker.reserve(copySize + memoryPerChar*min(r.maxChars, r.stream.size)); err != nil {
+	defer func() { _ = r.content.Close() }()
+	if _, err := r.worker.Reserve(copySize + content.MemoryPerChar*min(r.maxChars, r.content.Size)); err != nil {
 		return err
 	}
 	r.startCopy(ctx)
 	defer func() {
 		if r.copy != nil {
-			r.copy.abort()
+			r.copy.Abort()
 		}
 	}()
-	if err := r.transfer(ctx, count); err != nil {
+	if err := r.worker.Begin(); err != nil {
 		return err
 	}
-	out.Bytes = r.stream.size
-	if r.text == nil { // an empty blob
-		r.settle(nil)
+	out.Text, out.Truncated, err = r.decode()
+	r.worker.End()
+	if err == nil {
+		err = r.copyRest()
 	}
-	out.Text, out.Truncated = r.text.finish(!r.stream.more() && r.stream.bodyPending == 0)
+	if err != nil {
+		return err
+	}
+	r.content.Drain()
+	out.Bytes = r.content.Size
 	out.LocalPath = r.finishCopy(ctx)
 	out.Warning = strings.TrimSpace(r.warning)
 	return nil
 }
 
-// transfer reads range after range until neither text nor copy needs more.
-func (r *reading) transfer(ctx context.Context, count int64) error {
-	// A blob that decodes to next to nothing must not be read to its end.
-	most := 16*r.maxChars + firstRange
-	buf := make([]byte, min(bufferSize, count))
-	for {
-		if err := r.readRange(ctx, buf); err != nil {
-			return err
-		}
-		switch {
-		case !r.stream.more():
-			return nil
-		case r.copy != nil: // all the rest at once
-			count = r.stream.size
-			buf = make([]byte, copySize)
-		case r.text.full() || r.stream.next >= most:
-			return nil
-		default:
-			count = min(4*count, largeRange)
-		}
-		if err := r.stream.advance(count); err != nil {
-			return err
-		}
+// decode returns the text at the beginning. A blob that decodes to next to nothing is not read to its
+// end for it.
+func (r *reading) decode() (text string, truncated bool, err error) {
+	head, err := r.content.Peek(content.LeastRange)
+	if err != nil {
+		return "", false, err
 	}
+	p := content.NewPage(r.settle(head), int(r.maxChars)+1) // one more tells whether to cut
+	if _, err := p.Fill(io.LimitReader(io.TeeReader(r.content, r), 16*r.maxChars+content.FirstRange)); err != nil {
+		return "", false, err
+	}
+	if p.Cut(int(r.maxChars)) || p.Pos < r.content.Size {
+		return string(p.Text) + truncationLine, true, nil
+	}
+	return string(p.Text), false, nil
 }
 
-// readRange reads the current range to its end, or to where nothing more is needed
-// and reading on would cost more than another connection.
-func (r *reading) readRange(ctx context.Context, buf []byte) error {
-	for r.copy != nil || !r.text.full() || r.stream.bodyPending <= firstRange {
-		n, err := r.stream.fill(buf)
-		if err := r.decode(buf[:n]); err != nil {
-			return err
+// truncationLine ends a text that was cut.
+const truncationLine = "\n...<truncated>"
+
+// settle decides by the first bytes how to decode. The mark of UTF-16 is not UTF-8, so it
+// takes precedence over that, which is what a call that names no encoding asks for.
+func (r *reading) settle(head []byte) content.Charset {
+	cs := r.charset
+	marked, ok := content.Marked(head)
+	switch {
+	case content.MarkedUTF32(head):
+		r.warning += "The blob begins with the byte order mark of UTF-32, which can't be decoded here: the text is not what was written. "
+	case !ok || cs == marked || cs.NeedsMark():
+	case cs == content.UTF8:
+		cs = marked
+		r.warning += fmt.Sprintf("The blob begins with the byte order mark of %s, so it was decoded as that. ", marked.Name)
+	default:
+		r.warning += fmt.Sprintf("The blob begins with the byte order mark of %s; if the text is wrong, call again with encoding %s. ", marked.Name, marked.Name)
+	}
+	return cs
+}
+
+// Write adds to the copy, if there is one. It never fails: the text can still be read.
+func (r *reading) Write(p []byte) (int, error) {
+	if r.copy != nil {
+		if _, err := r.copy.Write(p); err != nil {
+			r.copy.Abort()
+			r.copy = nil
+			r.notSaved(r.worker.Context, copies.DiskRefusal(err))
 		}
-		if r.copy != nil {
-			if _, err := r.copy.Write(buf[:n]); err != nil {
-				r.copy.abort()
-				r.copy = nil
-				r.notSaved(ctx, diskRefusal(err))
-			}
-		}
+	}
+	return len(p), nil
+}
+
+// copyRest saves what the text did not need.
+func (r *reading) copyRest() error {
+	if r.copy == nil {
+		return nil
+	}
+	for buf := make([]byte, copySize); r.copy != nil; {
+		n, err := r.content.Fill(buf)
+		_, _ = r.Write(buf[:n])
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -209,59 +210,20 @@ func (r *reading) readRange(ctx context.Context, buf []byte) error {
 	return nil
 }
 
-// decode adds to the text, with a core.
-func (r *reading) decode(p []byte) error {
-	if r.text == nil {
-		r.settle(p)
-	}
-	if r.text.full() {
-		return nil
-	}
-	if err := r.worker.begin(); err != nil {
-		return err
-	}
-	defer r.worker.end()
-	for len(p) > 0 {
-		piece := p[:min(len(p), bufferSize)]
-		_, _ = r.text.Write(piece) // never fails
-		if err := r.worker.step(decodeWork * int64(len(piece))); err != nil {
-			return err
-		}
-		p = p[len(piece):]
-	}
-	return nil
-}
-
-// settle decides by the first bytes how to decode. The mark of UTF-16 is no UTF-8, so it
-// goes before that, which is what a call that says nothing asks for.
-func (r *reading) settle(head []byte) {
-	cs := r.charset
-	marked, ok := markedCharset(head)
-	switch {
-	case markedUTF32(head):
-		r.warning += "The blob begins with the byte order mark of UTF-32, which can't be decoded here: the text is not what was written. "
-	case !ok || cs == marked || cs.needsMark():
-	case cs == utf8Charset:
-		cs = marked
-		r.warning += fmt.Sprintf("The blob begins with the byte order mark of %s, so it was decoded as that. ", marked.name)
-	default:
-		r.warning += fmt.Sprintf("The blob begins with the byte order mark of %s; if the text is wrong, call again with encoding %s. ", marked.name, marked.name)
-	}
-	r.text = newCollector(cs.Encoding, int(r.maxChars))
-}
-
 // startCopy begins to save the blob, where that is wanted and possible.
 func (r *reading) startCopy(ctx context.Context) {
-	if strangeCoding(r.stream.props.encoding) {
-		r.warning = fmt.Sprintf("The blob has the property Content-Encoding %s: the text is that of the encoded bytes. ", quote(r.stream.props.encoding))
+	if r.content.Strange() {
+		r.warning = fmt.Sprintf("The blob has the property Content-Encoding %s: the text is that of the encoded bytes. ", quote(r.content.Encoding))
 	}
 	if r.set.store == nil {
 		return
 	}
-	var refused *refusal
-	if r.copy, refused = r.set.store.create(ctx, r.user, r.path, r.stream.size); refused != nil {
+	var refused *copies.Refusal
+	if r.copy, refused = r.set.store.Create(ctx, r.user, r.path, r.content.Size); refused != nil {
 		r.notSaved(ctx, refused)
+		return
 	}
+	r.content.NextRange(r.content.Size) // all the rest at once
 }
 
 // finishCopy completes the copy and returns its path.
@@ -269,7 +231,7 @@ func (r *reading) finishCopy(ctx context.Context) string {
 	if r.copy == nil {
 		return ""
 	}
-	path, refused := r.copy.commit()
+	path, refused := r.copy.Commit()
 	r.copy = nil
 	if refused != nil {
 		r.notSaved(ctx, refused)
@@ -278,8 +240,8 @@ func (r *reading) finishCopy(ctx context.Context) string {
 }
 
 // notSaved makes the reason a warning: the text is what the caller asked for.
-func (r *reading) notSaved(ctx context.Context, why *refusal) {
-	r.warning += "The blob was read but not saved: " + why.text + ". "
+func (r *reading) notSaved(ctx context.Context, why *copies.Refusal) {
+	r.warning += "The blob was read but not saved: " + why.Text + ". "
 	r.set.log.LogAttrs(ctx, slog.LevelWarn, "blob not saved",
-		slog.String("user", r.user), slog.String("blob", r.path), slog.String("reason", why.text), slog.Any("cause", why.cause))
+		slog.String("user", r.user), slog.String("blob", r.path), slog.String("reason", why.Text), slog.Any("cause", why.Cause))
 }

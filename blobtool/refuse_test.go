@@ -28,6 +28,7 @@ func wantKind(t testing.TB, name string, err, kind error) {
 }
 
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("Hello"), "")
 	session := w.connect(t, "alice")
@@ -84,6 +85,7 @@ func TestBadInput(t *testing.T) {
 }
 
 func TestNoUser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("Hello"), "")
 	text, err := w.refused(t, w.connect(t, "nobody"), args{"blob_path": "a.txt"})
@@ -99,6 +101,7 @@ func TestNoUser(t *testing.T) {
 }
 
 func TestAzureErrors(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("Hello"), "")
 	session := w.connect(t, "alice")
@@ -152,6 +155,7 @@ func TestAzureErrors(t *testing.T) {
 }
 
 func TestStorageDown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	w.storage.Close()
@@ -163,6 +167,7 @@ func TestStorageDown(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(o *blobtool.Options) { o.Timeout = 50 * time.Millisecond })
 	session := w.connect(t, "alice")
 	w.storage.Fail(blobtest.Fault{Delay: time.Minute})
@@ -180,6 +185,7 @@ func (s *spokenError) Error() string    { return "AADSTS65001: internal details"
 func (s *spokenError) UserText() string { return s.text }
 
 func TestCredentialErrors(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	consent := fmt.Errorf("exchange: %w", &spokenError{"Consent is needed. Open the sign-in page."})
@@ -196,7 +202,7 @@ func TestCredentialErrors(t *testing.T) {
 	}{
 		"none":                {func(context.Context) (azcore.TokenCredential, error) { return nil, secret }, "There is no token", secret},
 		"none, with text":     {func(context.Context) (azcore.TokenCredential, error) { return nil, consent }, "Consent is needed", consent},
-		"nothing":             {func(context.Context) (azcore.TokenCredential, error) { return nil, nil }, "There is no token", nil},
+		"nothing":             {func(context.Context) (azcore.TokenCredential, error) { return nil, nil }, "There is no token", nil}, //nolint:nilnil // the mistake that is tested
 		"no token":            {failing(secret), "There is no token", secret},
 		"no token, with text": {failing(consent), "Consent is needed. Open the sign-in page.", consent},
 	} {
@@ -216,6 +222,7 @@ func TestCredentialErrors(t *testing.T) {
 
 // A hostile endpoint's challenge gets no token for anything else.
 func TestHostileChallenge(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	asked := make(chan []string, 10)
@@ -246,6 +253,7 @@ func hostileServer(t *testing.T, handler http.HandlerFunc) *world {
 }
 
 func TestHostileAnswers(t *testing.T) {
+	t.Parallel()
 	endless := func(w http.ResponseWriter) {
 		for {
 			if _, err := io.WriteString(w, strings.Repeat("x", 1<<16)); err != nil {
@@ -303,6 +311,7 @@ func answer(contentRange, body string) http.HandlerFunc {
 
 // Neither results nor logs hold a token.
 func TestNoTokenInLogs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("Hello"), "")
 	session := w.connect(t, "alice")

@@ -7,8 +7,13 @@ import (
 	"math"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/content"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
 // maxResource is how many bytes a resource may have, unpacked: a resource is read
@@ -31,17 +36,16 @@ func (s *Set) readResource(ctx context.Context, req *mcp.ReadResourceRequest) (*
 	defer returned()
 	contents, err := s.resource(ctx, userOf(req.Extra), req.Params.URI)
 	if err != nil {
-		s.logFailure(ctx, "blob resource failed", err)
-		return nil, resourceFailure(err)
+		return nil, s.resourceFailed(ctx, "blob resource failed", err)
 	}
 	return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{contents}}, nil
 }
 
 // resource reads a blob whole.
 func (s *Set) resource(ctx context.Context, user, uri string) (*mcp.ResourceContents, error) {
-	at, err := parseResourceURI(uri)
+	at, err := names.ParseURI(uri)
 	if err == nil {
-		at, err = s.locateBlob(ctx, at.container, at.blob)
+		at, err = s.locateBlob(ctx, at.Container, at.Blob)
 	}
 	if err != nil {
 		return nil, err
@@ -50,12 +54,7 @@ func (s *Set) resource(ctx context.Context, user, uri string) (*mcp.ResourceCont
 	if err != nil {
 		return nil, err
 	}
-	c, err := openContent(s.worker(ctx, user), client, at.blob, 0, firstRange, "", 0)
-	if err != nil {
-		return nil, s.explain(ctx, at, client, err, "")
-	}
-	defer func() { _ = c.Close() }()
-	contents, err := c.resource()
+	contents, err := resourceContents(s.worker(ctx, user), client, at.Blob)
 	if err != nil {
 		return nil, s.explain(ctx, at, client, err, "")
 	}
@@ -63,40 +62,45 @@ func (s *Set) resource(ctx context.Context, user, uri string) (*mcp.ResourceCont
 	return contents, nil
 }
 
-// resource reads the content as text, or as it is stored if it is none.
-func (c *content) resource() (*mcp.ResourceContents, error) {
-	cs := detectCharset(c.head, &c.props)
-	text, err := c.isText(cs, 0)
+// resourceContents reads the content as text, or as it is stored if it is not text.
+func resourceContents(w *work.Worker, client *blob.Client, name string) (*mcp.ResourceContents, error) {
+	c, err := openContent(w, client, name, content.FirstRange, "", 0)
 	if err != nil {
 		return nil, err
 	}
-	if !text && c.packed != nil && c.props.coding == "" {
-		if err := c.asStored(); err != nil {
+	defer func() { _ = c.Close() }()
+	cs := c.Charset()
+	text, err := c.IsText(cs)
+	if err != nil {
+		return nil, err
+	}
+	if !text {
+		if err := c.AsStored(); err != nil {
 			return nil, err
 		}
 	}
-	if c.packed == nil && c.size > maxResource {
-		return nil, tooLargeForResource(c.size)
+	if packed, _ := c.Packed(); packed == "" && c.Size > maxResource {
+		return nil, tooLargeForResource(c.Size)
 	}
-	data, err := c.whole(maxResource + 1)
+	data, err := c.Whole(maxResource + 1)
 	if err != nil {
 		return nil, err
 	}
 	if len(data) > maxResource {
 		return nil, tooLargeForResource(int64(len(data)))
 	}
-	mediaType := c.mediaType()
+	mediaType := c.MediaType()
 	if !text {
 		return &mcp.ResourceContents{MIMEType: mediaType, Blob: data}, nil
 	}
 	if mediaType == "application/octet-stream" {
 		mediaType = "text/plain"
 	}
-	p := newTextPage(cs, math.MaxInt)
-	if err := p.decodeAll(c.worker, data); err != nil {
+	p := content.NewPage(cs, math.MaxInt)
+	if err := p.DecodeAll(w, data); err != nil {
 		return nil, err
 	}
-	return &mcp.ResourceContents{MIMEType: mediaType, Text: string(p.text)}, nil
+	return &mcp.ResourceContents{MIMEType: mediaType, Text: string(p.Text)}, nil
 }
 
 func tooLargeForResource(size int64) error {
@@ -120,8 +124,10 @@ func (e *resourceError) UserText() string { return e.text }
 // Unwrap returns the code and the cause.
 func (e *resourceError) Unwrap() []error { return []error{e.wire, e.cause} }
 
-// resourceFailure returns what the client may see of an error.
-func resourceFailure(err error) error {
+// resourceFailed logs the error and returns what the client may see of it.
+func (s *Set) resourceFailed(ctx context.Context, message string, err error) error {
+	err = public(err)
+	s.logFailure(ctx, message, err)
 	text, ok := userText(err)
 	if !ok {
 		text = internalError

@@ -11,9 +11,11 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
 func TestResourceTemplates(t *testing.T) {
+	t.Parallel()
 	for template, w := range map[string]*world{
 		"blob://docs/{+path}":        newWorld(t, nil),
 		"blob://{container}/{+path}": newAccountWorld(t, nil),
@@ -34,6 +36,7 @@ func TestResourceTemplates(t *testing.T) {
 }
 
 func TestReadResource(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	session := w.connect(t, "alice")
 	large := strings.Repeat("0123456789abcdef", 4<<20/16)
@@ -59,7 +62,7 @@ func TestReadResource(t *testing.T) {
 		if c.encoding != "" {
 			w.storage.SetContentEncoding("docs", c.blob, c.encoding)
 		}
-		uri := blobtool.ResourceURI("docs", c.blob)
+		uri := (names.Location{Container: "docs", Blob: c.blob}).URI()
 		res, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: uri})
 		if err != nil || len(res.Contents) != 1 {
 			t.Fatalf("%s: %v", name, err)
@@ -90,6 +93,7 @@ func (w *world) failure(t *testing.T, session *mcp.ClientSession, uri string) (*
 }
 
 func TestReadResourceFailures(t *testing.T) {
+	t.Parallel()
 	w := newAccountWorld(t, func(o *blobtool.Options) { o.Allow = []string{"docs/open/"} })
 	session := w.connect(t, "alice")
 	w.storage.Put("docs", "open/a.txt", []byte("Hello"), "text/plain")
@@ -140,6 +144,7 @@ func TestReadResourceFailures(t *testing.T) {
 
 // A resource is read as the user of the request.
 func TestReadResourceAsUser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("Hello"), "text/plain")
 	if res, err := w.connect(t, "alice").ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "blob://docs/a.txt"}); err != nil || res.Contents[0].Text != "Hello" {

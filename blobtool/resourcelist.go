@@ -7,6 +7,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/walk"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -51,7 +53,7 @@ func (s *Set) resourceLister(next mcp.MethodHandler) mcp.MethodHandler {
 // resourceTag begins the cursors of this set's resources: a server may have several
 // sets, and resources of its own.
 func (s *Set) resourceTag() string {
-	return "blob." + queryOf("resources", s.serviceURL, s.container, s.allow) + "."
+	return "blob." + walk.Query("resources", s.serviceURL, s.container, s.allow) + "."
 }
 
 // listResources returns the page at a cursor, or the first one.
@@ -60,8 +62,7 @@ func (s *Set) listResources(ctx context.Context, user, cursorText string) (mcp.R
 	defer cancel()
 	res, err := s.resourcePage(ctx, user, cursorText)
 	if err != nil {
-		s.logFailure(ctx, "blob resources could not be listed", err)
-		return nil, resourceFailure(err)
+		return nil, s.resourceFailed(ctx, "blob resources could not be listed", err)
 	}
 	return res, nil
 }
@@ -69,20 +70,21 @@ func (s *Set) listResources(ctx context.Context, user, cursorText string) (mcp.R
 // resourcePlace is where a listing of resources goes on: in the blobs of a container,
 // which comes next in the containers.
 type resourcePlace struct {
-	Containers place  `json:"c"`
-	Container  string `json:"n,omitempty"`
-	Blobs      place  `json:"b"`
+	Containers walk.Place `json:"c"`
+	Container  string     `json:"n,omitempty"`
+	Blobs      walk.Place `json:"b"`
 }
 
-func (p resourcePlace) valid() bool {
-	return p.Containers.valid() && p.Blobs.valid() && len(p.Container) <= 63
+// Valid implements [walk.Position].
+func (p resourcePlace) Valid() bool {
+	return p.Containers.Valid() && p.Blobs.Valid() && len(p.Container) <= 63
 }
 
 func (s *Set) resourcePage(ctx context.Context, user, cursorText string) (*mcp.ListResourcesResult, error) {
 	var from resourcePlace
 	if cursorText != "" {
 		var err error
-		if from, err = cursorFrom[resourcePlace](toolset.Resources(ctx), s.resourceTag(), cursorText); err != nil {
+		if from, err = walk.Parse[resourcePlace](toolset.Resources(ctx), s.resourceTag(), cursorText); err != nil {
 			return nil, err
 		}
 	}
@@ -90,18 +92,18 @@ func (s *Set) resourcePage(ctx context.Context, user, cursorText string) (*mcp.L
 	if err != nil {
 		return nil, err
 	}
-	l := resourceLoop{set: s, user: user, fetches: maxFetches, rows: rows[*mcp.Resource]{list: []*mcp.Resource{}}}
-	containers := newWalk(src, from.Containers, servicePage)
+	l := resourceLoop{set: s, user: user, fetches: walk.MaxFetches, rows: walk.Rows[*mcp.Resource]{List: []*mcp.Resource{}}}
+	containers := walk.New(src, from.Containers, servicePage, nil)
 	for {
-		before := containers.at
-		c, ok, err := containers.nextEntry(ctx)
+		before := containers.At
+		c, ok, err := containers.Next(ctx)
 		if err != nil {
 			return nil, s.containersFailure(ctx, err)
 		}
 		if !ok {
 			break
 		}
-		var at place
+		var at walk.Place
 		if c.Name == from.Container {
 			at = from.Blobs
 		}
@@ -113,12 +115,12 @@ func (s *Set) resourcePage(ctx context.Context, user, cursorText string) (*mcp.L
 			return l.result(ctx, resourcePlace{before, c.Name, rest}, false), nil
 		}
 	}
-	return l.result(ctx, resourcePlace{Containers: containers.at}, containers.done()), nil
+	return l.result(ctx, resourcePlace{Containers: containers.At}, containers.Done()), nil
 }
 
 // resourceContainers lists the containers whose blobs are resources: those that the
 // configuration names or, if it does not, those of the account that begin with prefix.
-func (s *Set) resourceContainers(ctx context.Context, prefix string) (source[containerRow], error) {
+func (s *Set) resourceContainers(ctx context.Context, prefix string) (walk.Source[containerRow], error) {
 	var named []string
 	switch {
 	case s.container != "":
@@ -132,10 +134,10 @@ func (s *Set) resourceContainers(ctx context.Context, prefix string) (source[con
 	for i, name := range named {
 		list[i].Name = name
 	}
-	return source[containerRow]{
-		roots: 1,
-		name:  func(r containerRow) string { return r.Name },
-		fetch: func(context.Context, int, string, int) ([]containerRow, string, error) { return list, "", nil },
+	return walk.Source[containerRow]{
+		Roots: 1,
+		Name:  func(r containerRow) string { return r.Name },
+		Fetch: func(context.Context, int, string, int) ([]containerRow, string, error) { return list, "", nil },
 	}, nil
 }
 
@@ -144,12 +146,12 @@ type resourceLoop struct {
 	set     *Set
 	user    string
 	fetches int
-	rows    rows[*mcp.Resource]
+	rows    walk.Rows[*mcp.Resource]
 }
 
 // add takes the blobs of a container from there on, and returns where to go on if
 // there was no room for all.
-func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest place, done bool, err error) {
+func (l *resourceLoop) add(ctx context.Context, name string, from walk.Place) (rest walk.Place, done bool, err error) {
 	containerName, roots, err := l.set.narrow(ctx, name, "")
 	if errors.Is(err, ErrNotAllowed) { // all of it is closed to this caller
 		return from, true, nil
@@ -162,14 +164,14 @@ func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest p
 		return from, false, err
 	}
 	listing := blobListing{set: l.set, user: l.user, container: containerName, client: client, roots: roots}
-	w := newWalk(listing.source(), from, resourcePageSize)
-	w.fetches = l.fetches
-	defer func() { l.fetches = w.fetches }()
-	for len(l.rows.list) < resourcePageSize {
-		before := w.at
-		e, ok, err := w.nextEntry(ctx)
+	w := walk.New(listing.source(), from, resourcePageSize, nil)
+	w.Fetches = l.fetches
+	defer func() { l.fetches = w.Fetches }()
+	for len(l.rows.List) < resourcePageSize {
+		before := w.At
+		e, ok, err := w.Next(ctx)
 		if err != nil {
-			failure := listFailure(ctx, location{container: containerName}, false, err)
+			failure := listFailure(ctx, names.Location{Container: containerName}, false, err)
 			if l.set.container == "" && (errors.Is(failure, ErrPermission) || errors.Is(failure, ErrNotFound)) {
 				return from, true, nil // the others may still have something for this caller
 			}
@@ -178,11 +180,11 @@ func (l *resourceLoop) add(ctx context.Context, name string, from place) (rest p
 		if !ok {
 			break
 		}
-		if r := l.set.resourceOf(ctx, containerName, e); r != nil && !l.rows.add(r) {
+		if r := l.set.resourceOf(ctx, containerName, e); r != nil && !l.rows.Add(r) {
 			return before, false, nil
 		}
 	}
-	return w.at, w.done(), nil
+	return w.At, w.Done(), nil
 }
 
 // resourceOf describes a blob as a resource, or returns nil for what can't be read as
@@ -193,7 +195,7 @@ func (s *Set) resourceOf(ctx context.Context, containerName string, e entry) *mc
 		return nil
 	}
 	row := e.row()
-	r := &mcp.Resource{URI: resourceURI(at), Name: e.name, MIMEType: row.Type, Size: value(row.Size)}
+	r := &mcp.Resource{URI: at.URI(), Name: e.name, MIMEType: row.Type, Size: value(row.Size)}
 	if s.container == "" {
 		r.Name = containerName + "/" + e.name
 	}
@@ -205,11 +207,11 @@ func (s *Set) resourceOf(ctx context.Context, containerName string, e entry) *mc
 
 // result is the page so far.
 func (l *resourceLoop) result(ctx context.Context, at resourcePlace, done bool) *mcp.ListResourcesResult {
-	res := &mcp.ListResourcesResult{Resources: l.rows.list}
+	res := &mcp.ListResourcesResult{Resources: l.rows.List}
 	res.CacheScope = "private" // what one caller may see is not for the next
 	if !done {
 		tag := l.set.resourceTag()
-		res.NextCursor = tag + cursorFor(toolset.Resources(ctx), tag, at)
+		res.NextCursor = tag + walk.Cursor(toolset.Resources(ctx), tag, at)
 	}
 	return res
 }

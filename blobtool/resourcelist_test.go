@@ -45,6 +45,7 @@ func listResources(t testing.TB, session *mcp.ClientSession) (uris []string, pag
 }
 
 func TestListResources(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a b.txt", "dir/日本.txt", `back\slash`)
 	for i := range 250 {
@@ -77,6 +78,7 @@ func TestListResources(t *testing.T) {
 }
 
 func TestListResourcesOfAccount(t *testing.T) {
+	t.Parallel()
 	w := newAccountWorld(t, nil)
 	for i := range 5 {
 		put(w.storage, fmt.Sprintf("c-%d", i), "a", "b/c")
@@ -91,7 +93,7 @@ func TestListResourcesOfAccount(t *testing.T) {
 	if len(uris) != 150 || pages != 2 || uris[0] != "blob://c-0/a" || !slices.IsSorted(uris) {
 		t.Errorf("%d resources on %d pages", len(uris), pages)
 	}
-	w.allowOnly(t, "c-4", "c-2/x/1", "c-1", "c-0/b/")
+	w.allowOnly(t, "c-4", "c-2/x/1*", "c-1", "c-0/b/")
 	// What Bob has no role on is left out.
 	uris, _ = listResources(t, w.connect(t, "bob"))
 	if want := "blob://c-0/b/c blob://c-2/x/10 blob://c-2/x/11"; !strings.HasPrefix(strings.Join(uris, " "), want) || len(uris) != 1+10+2 {
@@ -101,6 +103,7 @@ func TestListResourcesOfAccount(t *testing.T) {
 
 // A server's own resources come first, and those of several sets one after the other.
 func TestListResourcesOfSeveral(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a")
 	put(w.storage, "notes", "b")
@@ -138,6 +141,7 @@ func TestListResourcesOfSeveral(t *testing.T) {
 // The middleware that knows the caller is added after Register, and then runs before
 // the listing, with sessions too: each sees what is theirs.
 func TestListResourcesAsTheCaller(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "alice/1", "bob/1")
 	w.storage.Revoke(w.alice.ObjectID)

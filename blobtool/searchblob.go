@@ -1,75 +1,322 @@
 package blobtool
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
+	"unicode/utf8"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/content"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/pattern"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/walk"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
-// Ranges in which text is read, in bytes: the first, and the largest of those after it.
 const (
-	firstTextRange   = 256 << 10
+	// largestTextRange is how many bytes a range has at most.
 	largestTextRange = 8 << 20
+	// leastUnpacked is how many packed bytes may be read beyond what is left: enough to
+	// unpack some more, so that a search always gets on.
+	leastUnpacked = 256 << 10
+	// maxLineChars is how much of a line a match shows.
+	maxLineChars = 300
 )
 
-// searchBlob searches one blob, with part of the line that it has already. It opens the
-// blob at once, and waits for its turn only with what it takes from the allowance.
-func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf []byte) textOutcome {
+// errBinary: the content is not text.
+var errBinary = errors.New("binary content")
+
+// textJob is the search of one blob. Blobs are read at the same time, and their
+// results are taken in order: so a search that stops can tell where to go on.
+type textJob struct {
+	entry  entry
+	before walk.Place
+	from   textMark
+	nth    int        // among all that were looked at
+	slots  work.Slots // its part of the line
+	// allowance hands over how many bytes may still be read, from job to job in
+	// order, so that it is spent on the first blobs.
+	allowance <-chan int64
+	rest      chan<- int64
+	outcome   chan textOutcome
+}
+
+// textOutcome is what became of it.
+type textOutcome struct {
+	matches []textMatch
+	to      textMark // where to go on
+	read    int64
+	binary  bool
+	short   string // reason why the blob was not searched to its end
+	note    string
+	err     error // that ends the whole search
+}
+
+// textInput is a blob that is being searched.
+type textInput struct {
+	*content.Reader
+	lines *content.Lines
+	from  textMark // of the first line
+	note  string
+}
+
+// open opens a blob where the search begins.
+func (q *searchQuery) open(w *work.Worker, job *textJob, buf *bufio.Reader) (*textInput, error) {
+	if err := q.passOver(job.entry); err != nil {
+		return nil, err
+	}
+	at, err := q.set.locate(w.Context, q.container, job.entry.name)
+	if err != nil {
+		return nil, err
+	}
+	in := &textInput{from: job.from}
+	source := ranges(q.client.NewBlobClient(at.Blob))
+	o := content.Options{Count: content.FirstRange, ETag: in.from.ETag, Largest: largestTextRange, Limit: content.FirstRange, Slots: &job.slots, Buffer: buf}
+	if !in.from.Packed {
+		o.Offset = in.from.Offset
+	}
+	in.Reader, err = content.Open(w, source, at.Blob, o)
+	if bloberror.HasCode(err, bloberror.ConditionNotMet) {
+		in.from = textMark{Line: 1}
+		in.note = "The blob has changed since the last call; it was searched from its beginning."
+		o.Offset, o.ETag = 0, ""
+		in.Reader, err = content.Open(w, source, at.Blob, o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	in.from.ETag = in.ETag
+	return in, nil
+}
+
+// passOver returns why a blob need not be opened: what is listed says that it can't be
+// read, or that it is not text.
+func (q *searchQuery) passOver(e entry) error {
+	if e.blob == nil || e.blob.Properties == nil {
+		return nil
+	}
+	p := e.blob.Properties
+	if value(p.AccessTier) == container.AccessTierArchive {
+		v, _ := byCode(names.Location{Container: q.container, Blob: e.name}, bloberror.BlobArchived)
+		return &Error{Kind: v.kind, text: v.text}
+	}
+	if content.DeclaredMedia(value(p.ContentType)) {
+		return errBinary
+	}
+	return nil
+}
+
+// begin unpacks the content if it is packed, and goes to the first line. At the beginning
+// of a blob it also finds out the charset, and whether the content is text.
+func (in *textInput) begin(w *work.Worker) (err error) {
+	if in.NeedsWindow() {
+		if err := in.TakeWindow(); err != nil {
+			return err
+		}
+	}
+	if err := w.Begin(); err != nil {
+		return err
+	}
+	if in.Pos() == 0 {
+		if err := in.Begin(); err != nil {
+			return err
+		}
+		format, _ := in.Packed()
+		in.from.Packed = format != ""
+	}
+	if in.from.Offset > 0 {
+		cs, err := content.FindCharset(in.from.Charset)
+		if err == nil && in.Pos() == 0 {
+			err = in.GoTo(in.from.Offset, content.FirstRange)
+		}
+		in.lines = in.Lines(cs)
+		return err
+	}
+	cs := in.Charset()
+	text, err := in.IsText(cs)
+	switch {
+	case err != nil:
+		return err
+	case !text && in.Coding() != "" && !in.from.Packed:
+		return failuref(ErrUnsupported, "The blob is packed (Content-Encoding %s) in a way that can't be unpacked here, so it was not searched.", quote(in.Encoding))
+	case !text:
+		return errBinary
+	}
+	in.lines = in.Lines(cs)
+	in.from.Charset = cs.Name
+	in.from.Offset, err = in.SkipMark()
+	return err
+}
+
+// late reports whether the search must not begin before the rest of the allowance is
+// passed on: it waits for memory, or reads more than the first range, while the searches
+// behind it wait with part of the line.
+func (in *textInput) late() bool {
+	return in.lines == nil && (in.NeedsWindow() || in.from.Packed && in.from.Offset > 0)
+}
+
+// searchBlob searches one blob. It opens the blob at once, and waits for its turn only
+// with what it takes from the allowance: bytes as they are stored, because nobody knows
+// what they unpack to.
+func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf *bufio.Reader) textOutcome {
 	w := q.set.worker(ctx, q.user)
-	defer w.end()
+	defer func() {
+		w.End()
+		w.Unclaim(&job.slots)
+	}()
 	in, err := q.open(w, job, buf)
+	out := textOutcome{to: job.from}
 	if in != nil {
-		defer func() { _ = in.stream.Close() }()
-	} else {
-		w.shares.line.give(w.user, 1)
+		defer func() { _ = in.Close() }()
+		if !in.late() {
+			err = in.begin(w)
+			w.End()
+		}
+		out.read, out.note = in.Stored(), in.note
 	}
 	var left int64
 	select {
 	case left = <-job.allowance:
 	case <-ctx.Done():
-		return q.failed(ctx, job, textOutcome{textResult: textResult{to: job.from}}, ctx.Err(), false)
+		return q.failed(ctx, job, out, ctx.Err(), false)
 	}
 	if err != nil {
-		job.rest <- left - in.bytes()
-		return q.failed(ctx, job, textOutcome{textResult: textResult{to: job.from}, read: in.bytes()}, err, in != nil)
+		job.rest <- left - out.read
+		return q.failed(ctx, job, out, err, in != nil)
 	}
-	share := max(min(in.stream.size-in.begin, left), in.bytes())
+	share := max(min(in.Left(), left), out.read)
 	job.rest <- left - share
-	if left <= 0 && in.stream.size > in.begin {
-		return textOutcome{textResult: textResult{to: job.from}, read: in.bytes(), short: reasonBytes}
+	if left <= 0 && in.Left() > 0 {
+		out.short = reasonBytes
+		return out
 	}
-	in.most = share
-	if err := w.begin(); err != nil {
-		return q.failed(ctx, job, textOutcome{textResult: textResult{to: job.from}, read: in.bytes()}, err, true)
+	if in.late() {
+		in.SetLimit(content.MaxScan)
+		err = in.begin(w)
+	} else {
+		err = w.Begin()
 	}
-	t := textSearch{expr: q.text, most: q.MaxResults, worker: w}
-	res, err := t.search(&in.lines, in.from, in.begin+share >= in.stream.size)
-	for i := range res.matches {
-		res.matches[i].Blob = job.entry.name
+	if err != nil {
+		return q.failed(ctx, job, out, err, true)
 	}
-	out := textOutcome{textResult: res, read: in.bytes(), note: in.note}
-	switch {
-	case res.to.Offset >= in.stream.size:
+	if in.from.Packed {
+		in.SetLimit(max(share, leastUnpacked))
+	} else {
+		in.SetLimit(share - in.Stored())
+	}
+	return q.searchLines(ctx, w, job, in)
+}
+
+// searchLines searches the lines of a blob, and says how far it came.
+func (q *searchQuery) searchLines(ctx context.Context, w *work.Worker, job *textJob, in *textInput) textOutcome {
+	out := textOutcome{to: in.from, note: in.note}
+	err := in.grep(w, q.text, q.MaxResults, &out)
+	out.read = in.Stored()
+	for i := range out.matches {
+		out.matches[i].Blob = job.entry.name
+	}
+	switch format, damaged := in.Packed(); {
+	case errors.Is(err, io.EOF) && damaged:
+		out.note = fmt.Sprintf("The content is damaged: it was searched as far as it can be unpacked with %s.", format)
+	case errors.Is(err, io.EOF):
+	case errors.Is(err, content.ErrLimit):
+		out.short = reasonBytes
 	case err != nil:
 		return q.failed(ctx, job, out, err, true)
-	case res.full:
-		out.short = reasonResults
 	default:
-		out.short = reasonBytes
+		if more, err := in.More(out.to.Offset); more || err != nil {
+			out.short = reasonResults
+		}
 	}
 	return out
+}
+
+// grep collects matches. It returns nil when there are as many as are wanted, and else why
+// it has stopped; the outcome is then what came before.
+func (in *textInput) grep(w *work.Worker, expr *pattern.Text, most int, out *textOutcome) error {
+	for {
+		piece, whole, err := in.lines.Next()
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, content.ErrLimit) {
+			return err
+		}
+		// What the limit leaves of a line is for the next time, unless the line is longer
+		// than all that may be read.
+		if len(piece) == 0 || errors.Is(err, content.ErrLimit) && out.to.Offset > in.from.Offset {
+			return err
+		}
+		m, ok, failure := in.matchLine(w, expr, piece, out.to)
+		if failure != nil {
+			return failure
+		}
+		if ok {
+			out.matches = append(out.matches, m)
+		}
+		out.to.Offset += int64(len(piece))
+		if whole {
+			out.to.Line++
+		}
+		if len(out.matches) == most {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// matchLine looks for the expression in a line or a piece of one.
+func (in *textInput) matchLine(w *work.Worker, expr *pattern.Text, piece []byte, at textMark) (m textMatch, ok bool, err error) {
+	text, err := in.lines.Decode(piece)
+	if err != nil {
+		return textMatch{}, false, err
+	}
+	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
+	found, err := expr.Find(w, text)
+	if found == nil || err != nil {
+		return textMatch{}, false, err
+	}
+	start, shown := window(text, found[0])
+	return textMatch{
+		Line:   at.Line,
+		Offset: at.Offset + in.lines.EncodedLen(text[:start]),
+		Text:   strings.ToValidUTF8(string(shown), "\ufffd"),
+		Cut:    len(shown) < len(text),
+		at:     at,
+	}, true, nil
+}
+
+// window returns what is shown of a line with a match: all of it, or characters around
+// the beginning of the match.
+func window(text []byte, match int) (start int, shown []byte) {
+	if utf8.RuneCount(text) <= maxLineChars {
+		return 0, text
+	}
+	start = match
+	for range maxLineChars / 4 {
+		_, n := utf8.DecodeLastRune(text[:start])
+		start -= n
+	}
+	end := start
+	for range maxLineChars {
+		_, n := utf8.DecodeRune(text[end:])
+		end += n
+	}
+	return start, text[start:end]
 }
 
 // failed completes the outcome of a blob that could not be searched, or not to its end.
 // Once it was opened, whatever happens is about this blob: if the service is down, the
 // next one can't be opened.
 func (q *searchQuery) failed(ctx context.Context, job *textJob, out textOutcome, err error, opened bool) textOutcome {
-	at := location{q.container, job.entry.name}
-	switch e := at.fromAzure(ctx, err); {
+	at := names.Location{Container: q.container, Blob: job.entry.name}
+	switch e := fromAzure(ctx, at, err); {
 	case errors.Is(err, errBinary):
 		out.binary = true
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -84,94 +331,10 @@ func (q *searchQuery) failed(ctx context.Context, job *textJob, out textOutcome,
 
 // ofOneBlob reports whether an error says something about its blob alone.
 func ofOneBlob(err error) bool {
-	for _, kind := range []error{ErrNotFound, ErrPermission, ErrUnsupported, ErrChanged, ErrInvalidPath, ErrNotAllowed} {
+	for _, kind := range []error{ErrNotFound, ErrPermission, ErrUnsupported, ErrChanged, ErrInvalidPath, ErrNotAllowed, ErrDirectory} {
 		if errors.Is(err, kind) {
 			return true
 		}
 	}
 	return false
-}
-
-// textInput is a blob that is being searched. It reads range after range, each larger
-// than the last, up to a number of bytes.
-type textInput struct {
-	stream *stream
-	lines  lineReader
-	from   textMark // of the first line
-	begin  int64    // offset of the first byte read
-	read   int64
-	most   int64 // bytes to read in all
-	count  int64 // of the last range
-	note   string
-}
-
-// open opens a blob, and finds out whether it is text. What it returns has taken over the
-// part of the line.
-func (q *searchQuery) open(w *worker, job *textJob, buf []byte) (*textInput, error) {
-	if err := q.passOver(job.entry); err != nil {
-		return nil, err
-	}
-	at, err := q.set.locate(w.ctx, q.container, job.entry.name)
-	if err != nil {
-		return nil, err
-	}
-	in := &textInput{from: job.from, most: firstTextRange, count: firstTextRange}
-	client := q.client.NewBlobClient(at.blob)
-	in.stream, err = openStream(w, client, in.from.Offset, in.count, azcore.ETag(in.from.ETag))
-	if bloberror.HasCode(err, bloberror.ConditionNotMet) {
-		in.from = textMark{Line: 1}
-		in.note = "The blob has changed since the last call; it was searched from its beginning."
-		in.stream, err = openStream(w, client, 0, in.count, "")
-	}
-	if err != nil {
-		return nil, err
-	}
-	in.stream.slots = 1
-	in.begin, in.from.ETag = in.from.Offset, string(in.stream.etag)
-	in.lines = lineReader{r: in, buf: buf}
-	return in, in.lines.begin(job.entry.name, &in.stream.props, &in.from)
-}
-
-// passOver returns why a blob need not be opened: what is listed says that it can't be
-// read, or that it is no text.
-func (q *searchQuery) passOver(e entry) error {
-	if e.blob == nil || e.blob.Properties == nil {
-		return nil
-	}
-	p := e.blob.Properties
-	if value(p.AccessTier) == container.AccessTierArchive {
-		v, _ := location{q.container, e.name}.byCode(bloberror.BlobArchived)
-		return &Error{Kind: v.kind, text: v.text}
-	}
-	if declaredMedia(value(p.ContentType)) {
-		return errBinary
-	}
-	return nil
-}
-
-// bytes is how much was read. nil has read nothing.
-func (in *textInput) bytes() int64 {
-	if in == nil {
-		return 0
-	}
-	return in.read
-}
-
-// Read implements [io.Reader].
-func (in *textInput) Read(p []byte) (int, error) {
-	for in.read < in.most {
-		n, err := in.stream.Read(p[:min(int64(len(p)), in.most-in.read)])
-		in.read += int64(n)
-		if n > 0 || !errors.Is(err, io.EOF) {
-			return n, err
-		}
-		if !in.stream.more() {
-			return 0, io.EOF
-		}
-		in.count = min(4*in.count, largestTextRange)
-		if err := in.stream.advance(min(in.count, in.most-in.read)); err != nil {
-			return 0, err
-		}
-	}
-	return 0, io.EOF
 }

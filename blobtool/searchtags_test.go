@@ -9,6 +9,7 @@ import (
 )
 
 func TestWhereTags(t *testing.T) {
+	t.Parallel()
 	type c = blobtool.TagCondition
 	for name, test := range map[string]struct {
 		conditions []c

@@ -34,6 +34,7 @@ func putLibrary(s *blobtest.Server) string {
 }
 
 func TestSearchTextInBlobs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	want := putLibrary(w.storage)
 	session := w.connect(t, "alice")
@@ -63,6 +64,7 @@ func TestSearchTextInBlobs(t *testing.T) {
 
 // However a search is cut short, going on finds the same.
 func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	putLibrary(w.storage)
 	w.storage.PutSized("docs", "i.big", 100_000)
@@ -97,6 +99,7 @@ func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 
 // One slow blob holds up neither the others nor the caller for longer than asked.
 func TestSearchTextTime(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	for i := range 40 {
 		put(w.storage, "docs", fmt.Sprintf("%02d", i))
@@ -118,6 +121,7 @@ func TestSearchTextTime(t *testing.T) {
 // What is wrong with one blob is a note. What is wrong with the service ends the
 // search, and what was found is kept.
 func TestSearchTextFailures(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
@@ -158,6 +162,7 @@ func TestSearchTextFailures(t *testing.T) {
 // A blob that was replaced between two calls is searched from its beginning; one that
 // is gone is left out.
 func TestSearchTextChanged(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	putLibrary(w.storage)
 	session := w.connect(t, "alice")
@@ -176,6 +181,7 @@ func TestSearchTextChanged(t *testing.T) {
 
 // Progress comes if it is asked for, and grows.
 func TestSearchProgress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	for i := range 100 {
 		put(w.storage, "docs", fmt.Sprintf("%02d", i))
@@ -211,6 +217,7 @@ func TestSearchProgress(t *testing.T) {
 
 // Many blobs are read at the same time, but no more than are allowed.
 func TestSearchTextOverlaps(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	for i := range 100 {
 		put(w.storage, "docs", fmt.Sprintf("%02d", i))
@@ -228,6 +235,7 @@ func TestSearchTextOverlaps(t *testing.T) {
 
 // A caller who goes away stops the search.
 func TestSearchTextCancelled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	for i := range 100 {
 		put(w.storage, "docs", fmt.Sprintf("%02d", i))
@@ -257,7 +265,7 @@ func TestSearchTextCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "search_blobs", Arguments: args{"text": "x"}}); err == nil {
-		t.Error("a cancelled call succeeded")
+		t.Error("a canceled call succeeded")
 	}
 	_ = session.Close()
 	_ = serving.Wait()

@@ -2,16 +2,17 @@ package blobtool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
+	"slices"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/mcpentra/mcp-entra-go/internal/arguments"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/copies"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -22,78 +23,6 @@ import (
 // chain, the caller reads that text.
 type CredentialFunc = func(context.Context) (azcore.TokenCredential, error)
 
-// Defaults of [Options].
-const (
-	DefaultMaxFileBytes  = 256 << 20 // 256 MiB
-	DefaultMaxUserBytes  = 1 << 30   // 1 GiB
-	DefaultMaxTotalBytes = 16 << 30  // 16 GiB
-	DefaultMaxAge        = 7 * 24 * time.Hour
-	DefaultTimeout       = 2 * time.Minute
-)
-
-// Options configures a [Set]. The zero value is useful.
-type Options struct {
-	// HTTPClient carries all requests to Azure Storage; the TLS trust is its
-	// own. Redirects are not followed and cookies not kept, whatever it says.
-	// Defaults to a client with connections of its own and time-outs for
-	// connecting and for response headers.
-	HTTPClient *http.Client
-
-	// Logger gets one record for each failed call, with its cause, and for
-	// each copy that could not be saved. Defaults to none.
-	Logger *slog.Logger
-
-	// Now is the clock by which saved blobs are dated and expire, and the unfinished
-	// files of a crashed process are removed. Defaults to [time.Now].
-	Now func() time.Time
-
-	// DownloadDir is the folder below which blobs that are read are saved, in
-	// one folder for each user: DownloadDir/{user}/{blob path}. It is made,
-	// for its owner alone, when the first blob is saved. Copies are removed again:
-	// see MaxTotalBytes and MaxAge. Use a folder that nothing else writes to, and one
-	// for each process. Several sets of a process that save in one folder share its
-	// bounds, and blobs of any container except the one saved first are at
-	// DownloadDir/{user}/.container-{container}@{account}/{blob path}. If empty,
-	// nothing is saved.
-	DownloadDir string
-
-	// MaxFileBytes is the size up to which a blob is saved; of a larger one
-	// only what the text needs is fetched. Defaults to 256 MiB.
-	MaxFileBytes int64
-
-	// MaxUserBytes is how much space the saved blobs of one user may take;
-	// each file and each folder counts as at least 4 KiB. What does not fit is
-	// not saved. Defaults to 1 GiB.
-	MaxUserBytes int64
-
-	// MaxTotalBytes is how much space the saved blobs of all users may take. To make
-	// room for a new copy the oldest ones are removed, except those saved within the
-	// last 10 minutes. It must not be less than MaxUserBytes. Defaults to 16 GiB, or
-	// MaxUserBytes if that is more.
-	MaxTotalBytes int64
-
-	// MaxAge is how long a saved blob is kept. Each call that saves one removes those
-	// that are older. Defaults to 7 days.
-	MaxAge time.Duration
-
-	// Timeout bounds each call, all its requests included. Defaults to 2
-	// minutes.
-	Timeout time.Duration
-
-	// Allow is what callers may see of what they have permission for: each entry
-	// is the name of a container, or a container and the beginning of its blobs'
-	// names, as in "docs/reports/". Mind the last slash: "docs/reports" also
-	// allows docs/reports-2026/a.txt. Every tool and resource checks it. Empty
-	// means all of the account or, in a set made with [New], of the container,
-	// which all entries must then name.
-	Allow []string
-
-	// Tools are the names of the tools to offer, of those that the package's
-	// documentation describes. An unknown name is a fault. Resources are offered
-	// along with read_blob. Defaults to all tools.
-	Tools []string
-}
-
 // A Set is the tools for one container, or for the containers of an account. It is
 // immutable and safe for concurrent use.
 type Set struct {
@@ -101,128 +30,89 @@ type Set struct {
 	container  string // empty: the call says which
 	credential CredentialFunc
 	transport  *transport
-	store      *store // nil if nothing is saved
+	store      *copies.Store // nil if nothing is saved
 	log        *slog.Logger
 	timeout    time.Duration
-	shares     *shares
+	retryDelay time.Duration
+	shares     *work.Shares
 	overlap    int // blobs that a search reads at the same time
 	allow      allowList
 	offered    []tool
 }
 
-// New returns the tools for one container of the storage account at serviceURL,
-// such as https://account.blob.core.windows.net, or with the account in the path
-// as the Azurite emulator has it: https://127.0.0.1:10000/devstoreaccount1. It
-// must be https and carry no SAS. Nothing is contacted. opts may be nil. The
-// error joins one *[Error] of kind [ErrConfiguration] for each fault.
-func New(serviceURL, container string, cred CredentialFunc, opts *Options) (*Set, error) {
-	return newSet(serviceURL, container, cred, opts, func(*Options) error {
-		if err := checkContainer(container); err != nil {
-			return configurationError("container", err)
-		}
-		return nil
-	})
+// tool is one of the tools of a set.
+type tool struct {
+	name     string
+	register func(*Set, *mcp.Server)
 }
 
-// NewAccount returns the tools for all containers of a storage account, or those
-// that [Options.Allow] names: their callers say which, and may list them. It is
-// else like [New]. Nothing can be saved: read_blob_with_token is not among these
-// tools.
-func NewAccount(serviceURL string, cred CredentialFunc, opts *Options) (*Set, error) {
-	return newSet(serviceURL, "", cred, opts, func(o *Options) error {
-		if o.DownloadDir != "" {
-			return configurationError("Options.DownloadDir", errors.New("is for read_blob_with_token, which only a set for one container has (New)"))
-		}
-		return nil
-	})
+// offers reports whether the set has that tool.
+func (s *Set) offers(name string) bool {
+	return slices.ContainsFunc(s.offered, func(t tool) bool { return t.name == name })
 }
 
-// newSet makes either kind of set. check looks at what is peculiar to it.
-func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, check func(*Options) error) (*Set, error) {
-	o, errs := withDefaults(opts)
-	base, err := parseServiceURL(serviceURL, container)
-	if err != nil {
-		errs = append(errs, configurationError("serviceURL", err))
-	}
-	if err := check(&o); err != nil {
-		errs = append(errs, err)
-	}
-	if cred == nil {
-		errs = append(errs, configurationError("cred", errors.New("is nil; it must return the credential of the call's user")))
-	}
-	s := &Set{
-		serviceURL: base,
-		container:  container,
-		credential: cred,
-		transport:  newTransport(o.HTTPClient),
-		log:        o.Logger,
-		timeout:    o.Timeout,
-		shares:     processShares(),
-		overlap:    maxOverlap,
-	}
-	var faults []error
-	s.allow, faults = parseAllow(container, o.Allow)
-	errs = append(errs, faults...)
-	s.offered, faults = s.choose(o.Tools)
-	if errs = append(errs, faults...); len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	if o.DownloadDir != "" {
-		s.store = newStore(o, s.serviceURL+"/"+container)
-	}
-	return s, nil
+// tellsBlobs reports whether the caller may learn the names of blobs: by a tool that
+// lists them, so by other ways too.
+func (s *Set) tellsBlobs(ctx context.Context) bool {
+	return s.mayUseOne(ctx, "list_blobs", "search_blobs")
 }
 
-// withDefaults copies the options, fills in what is zero and returns what is
-// wrong.
-func withDefaults(opts *Options) (Options, []error) {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
-	var errs []error
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	number := func(field string, v *int64, byDefault int64) {
-		if *v < 0 {
-			errs = append(errs, configurationError("Options."+field, fmt.Errorf("is %d; it must be positive, or 0 for the default", *v)))
-		}
-		if *v == 0 {
-			*v = byDefault
-		}
-	}
-	number("MaxFileBytes", &o.MaxFileBytes, DefaultMaxFileBytes)
-	number("MaxUserBytes", &o.MaxUserBytes, DefaultMaxUserBytes)
-	number("MaxTotalBytes", &o.MaxTotalBytes, max(DefaultMaxTotalBytes, o.MaxUserBytes))
-	if o.MaxTotalBytes > 0 && o.MaxTotalBytes < o.MaxUserBytes {
-		errs = append(errs, configurationError("Options.MaxTotalBytes", fmt.Errorf("is %d, less than the %d that one user may take (MaxUserBytes)", o.MaxTotalBytes, o.MaxUserBytes)))
-	}
-	number("MaxAge", (*int64)(&o.MaxAge), int64(DefaultMaxAge))
-	number("Timeout", (*int64)(&o.Timeout), int64(DefaultTimeout))
-	return o, errs
+// tellsContainers is the same for the containers of an account.
+func (s *Set) tellsContainers(ctx context.Context) bool { return s.mayUseOne(ctx, "list_containers") }
+
+// mayUseOne reports whether the caller may use one of those tools which the set
+// offers. If it offers none, nothing is closed.
+func (s *Set) mayUseOne(ctx context.Context, names ...string) bool {
+	offered := slices.DeleteFunc(names, func(name string) bool { return !s.offers(name) })
+	return len(offered) == 0 || slices.ContainsFunc(offered, func(name string) bool { return toolset.MayUse(ctx, name) })
 }
 
-// Register adds the tools to the server, in the place of any of the same name, and
-// the resources. Middleware that tells callers apart, such as mcpauth.Receive, must be
-// added after it: what is added last runs first, and blobs are listed for their caller.
-func (s *Set) Register(srv *mcp.Server) {
-	if host := toolset.HostOf(srv); host != nil {
-		for _, t := range s.offered {
-			host.Tool(t.name)
-		}
-		host.Resources(s.ToolForResource)
-		host.Credential(func(ctx context.Context) error { _, err := s.credential(ctx); return err }, storageResource)
+// where names what the tools of this set are for.
+func (s *Set) where() string {
+	if s.container != "" {
+		return fmt.Sprintf("the Azure Blob Storage container %q", s.container)
 	}
-	for _, t := range s.offered {
-		t.register(s, srv)
+	return "an Azure Blob Storage container"
+}
+
+// uriTemplate returns the template (RFC 6570) of the set's resources.
+func (s *Set) uriTemplate() string {
+	if s.container != "" {
+		return names.Scheme + names.Encode(s.container) + "/{+path}"
 	}
-	srv.AddReceivingMiddleware(arguments.WithoutNulls(s.offers)) // on any server
-	if s.offers("read_blob") {
-		s.registerResources(srv)
-		srv.AddReceivingMiddleware(s.resourceLister)
+	return names.Scheme + "{container}/{+path}"
+}
+
+// ToolForResource returns the name of the tool that does the same as reading the
+// resource: read_blob for the URI of a blob of this set, and otherwise an empty string.
+// What a policy demands for that tool it must demand for the resource.
+func (s *Set) ToolForResource(uri string) string {
+	at, err := names.ParseURI(uri)
+	if err != nil || s.container != "" && at.Container != s.container {
+		return ""
+	}
+	return "read_blob"
+}
+
+// worker returns a worker for a call of that user.
+func (s *Set) worker(ctx context.Context, user string) *work.Worker {
+	return work.New(ctx, s.shares, user)
+}
+
+// longestWrite is how long memory is reserved for an answer that its client does not read.
+const longestWrite = 10 * time.Second
+
+// bound bounds the time of a call. What it returns for a context ends when the answer has
+// been sent, which is when the SDK ends that of the request: encoding the answer takes
+// more memory than making it. returned says that the call has returned.
+func (s *Set) bound(request context.Context) (ctx context.Context, returned func()) {
+	ctx, cancel := context.WithTimeout(request, s.timeout)
+	if request.Done() == nil {
+		return ctx, cancel
+	}
+	context.AfterFunc(request, cancel)
+	return ctx, func() {
+		t := time.AfterFunc(longestWrite, cancel)
+		context.AfterFunc(ctx, func() { t.Stop() })
 	}
 }

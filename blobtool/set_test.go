@@ -24,6 +24,7 @@ func noCredential(context.Context) (azcore.TokenCredential, error) {
 }
 
 func TestNew(t *testing.T) {
+	t.Parallel()
 	const account = "https://account.blob.core.windows.net"
 	for name, c := range map[string]struct {
 		url, container string
@@ -77,6 +78,7 @@ func TestNew(t *testing.T) {
 // A changed name, description, default or annotation shows in review. The tools of
 // an account differ from those of a container.
 func TestToolSchemas(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	for folder, list := range map[string]*mcp.ListToolsResult{
 		"testdata":         listTools(t, w.connect(t, "alice")),

@@ -9,11 +9,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
 // shownVersions is how many versions stat_blob lists; versionPage how many it looks
@@ -87,7 +88,7 @@ func (s *Set) statBlob(ctx context.Context, _ *mcp.CallToolRequest, in statInput
 	if err := checkVersionID(in.VersionID); err != nil {
 		return out, err
 	}
-	all, err := s.containerClient(ctx, at.container)
+	all, err := s.containerClient(ctx, at.Container)
 	if err != nil {
 		return out, err
 	}
@@ -97,7 +98,7 @@ func (s *Set) statBlob(ctx context.Context, _ *mcp.CallToolRequest, in statInput
 	}
 	props, err := client.GetProperties(ctx, nil)
 	if err != nil {
-		return out, at.fromAzure(ctx, err)
+		return out, fromAzure(ctx, at, err)
 	}
 	out = describe(at, &props)
 	var tagNote, versionNote string
@@ -114,9 +115,9 @@ func (s *Set) statBlob(ctx context.Context, _ *mcp.CallToolRequest, in statInput
 }
 
 // describe turns properties into an output.
-func describe(at location, p *blob.GetPropertiesResponse) statOutput {
+func describe(at names.Location, p *blob.GetPropertiesResponse) statOutput {
 	out := statOutput{
-		Container: at.container, BlobPath: at.blob, URI: resourceURI(at),
+		Container: at.Container, BlobPath: at.Blob, URI: at.URI(),
 		Directory:          isDirectory(p.Metadata),
 		Size:               value(p.ContentLength),
 		ContentType:        shorten(value(p.ContentType)),
@@ -124,7 +125,7 @@ func describe(at location, p *blob.GetPropertiesResponse) statOutput {
 		ContentLanguage:    shorten(value(p.ContentLanguage)),
 		ContentDisposition: shorten(value(p.ContentDisposition)),
 		ContentMD5:         base64.StdEncoding.EncodeToString(p.ContentMD5),
-		ETag:               shorten(bareETag(value(p.ETag))),
+		ETag:               shorten(bareETag(string(value(p.ETag)))),
 		LastModified:       timestamp(p.LastModified),
 		Created:            timestamp(p.CreationTime),
 		BlobType:           printable(string(value(p.BlobType))),
@@ -166,24 +167,8 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxProperty)], "")
 }
 
-// shownVersion is a version id as the service sends it, if it is one.
-func shownVersion(id *string) string {
-	if !versionForm.MatchString(value(id)) {
-		return ""
-	}
-	return *id
-}
-
-// timestamp is a time as results have it (RFC 3339), or nothing.
-func timestamp(t *time.Time) string {
-	if t == nil || t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339)
-}
-
 // tagsOf returns the tags of a blob, or a note why not.
-func tagsOf(ctx context.Context, at location, client *blob.Client, count int64) (tags map[string]string, note string) {
+func tagsOf(ctx context.Context, at names.Location, client *blob.Client, count int64) (tags map[string]string, note string) {
 	resp, err := client.GetTags(ctx, nil)
 	var e *Error
 	switch {
@@ -193,7 +178,7 @@ func tagsOf(ctx context.Context, at location, client *blob.Client, count int64) 
 			tags[shorten(value(tag.Key))] = shorten(value(tag.Value))
 		}
 		return tags, ""
-	case errors.As(at.fromAzure(ctx, err), &e) && errors.Is(e, ErrPermission) && !e.between:
+	case errors.As(fromAzure(ctx, at, err), &e) && errors.Is(e, ErrPermission) && !e.between:
 		return nil, fmt.Sprintf("The blob has %d index tags, which the signed-in user may not see: that takes the role Storage Blob Data Owner, or another with the action Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read.", count)
 	}
 	return nil, "The blob's index tags could not be read: " + e.UserText()
@@ -201,19 +186,19 @@ func tagsOf(ctx context.Context, at location, client *blob.Client, count int64) 
 
 // listVersions fills in the versions of a blob, and returns a note if there is
 // something to say.
-func (out *statOutput) listVersions(ctx context.Context, at location, in *container.Client) (note string) {
+func (out *statOutput) listVersions(ctx context.Context, at names.Location, in *container.Client) (note string) {
 	most := int32(versionPage)
 	page, err := in.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
-		Prefix: &at.blob, MaxResults: &most, Include: container.ListBlobsInclude{Versions: true},
+		Prefix: &at.Blob, MaxResults: &most, Include: container.ListBlobsInclude{Versions: true},
 	}).NextPage(ctx)
 	if err != nil {
-		return "The versions could not be listed: " + at.fromAzure(ctx, err).UserText()
+		return "The versions could not be listed: " + fromAzure(ctx, at, err).UserText()
 	}
 	var rows []versionRow
 	others := false // names after this one's
 	if page.Segment != nil {
 		for _, item := range page.Segment.BlobItems {
-			if value(item.Name) != at.blob {
+			if value(item.Name) != at.Blob {
 				others = true
 				continue
 			}

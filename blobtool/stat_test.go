@@ -48,6 +48,7 @@ type statOutput struct {
 func (s statOutput) notes() string { return strings.Join(s.Notes, " ") }
 
 func TestStatBlob(t *testing.T) {
+	t.Parallel()
 	now := time.Now().UTC().Truncate(time.Second)
 	w := newWorldOn(t, func(o *blobtest.Options) { o.Now = func() time.Time { return now } }, nil)
 	w.storage.Put("docs", "dir/a b.txt", []byte("Hello"), "text/plain")
@@ -119,6 +120,7 @@ func TestStatBlob(t *testing.T) {
 }
 
 func TestStatBlobVersions(t *testing.T) {
+	t.Parallel()
 	w := newWorldOn(t, func(o *blobtest.Options) { o.Versioning = true }, nil)
 	for i := range 25 {
 		w.storage.Put("docs", "a.txt", []byte(strings.Repeat("x", i)), "text/plain")
@@ -149,6 +151,7 @@ func TestStatBlobVersions(t *testing.T) {
 }
 
 func TestStatBlobDirectory(t *testing.T) {
+	t.Parallel()
 	w := newWorldOn(t, func(o *blobtest.Options) { o.HierarchicalNamespace = true }, nil)
 	w.storage.Put("docs", "dir/a.txt", []byte("Hello"), "text/plain")
 	session := w.connect(t, "alice")
@@ -163,6 +166,7 @@ func TestStatBlobDirectory(t *testing.T) {
 
 // What is not allowed costs no request, by whichever tool.
 func TestAllowOnEachTool(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(o *blobtool.Options) { o.Allow = []string{"docs/open/"} })
 	w.storage.Put("docs", "open/a.txt", []byte("Hello"), "text/plain")
 	session := w.connect(t, "alice")
@@ -184,6 +188,7 @@ func TestAllowOnEachTool(t *testing.T) {
 
 // In a set for an account, calls say the container.
 func TestAccountContainers(t *testing.T) {
+	t.Parallel()
 	w := newAccountWorld(t, func(o *blobtool.Options) { o.Allow = []string{"docs", "logs/2026/"} })
 	w.storage.Grant(w.alice.ObjectID, "", "")
 	for _, container := range []string{"docs", "logs", "secret"} {

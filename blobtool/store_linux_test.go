@@ -15,6 +15,7 @@ import (
 
 // A folder that can't be written to, also by root.
 func TestReadOnlyFolder(t *testing.T) {
+	t.Parallel()
 	const dir = "/sys/mcp-entra-go"
 	if err := os.Mkdir(dir, 0o700); !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
 		t.Skipf("making a folder in /sys: %v", err)
@@ -29,6 +30,7 @@ func TestReadOnlyFolder(t *testing.T) {
 
 // The disk fails in the middle of the copy: the text is read to its end.
 func TestDiskFailsMidway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.PutSized("docs", "a.txt", 12<<20)
 	session := w.connect(t, "alice")
@@ -56,6 +58,7 @@ func TestDiskFailsMidway(t *testing.T) {
 
 // Copies that are written at the same time share the quota.
 func TestQuotaUnderLoad(t *testing.T) {
+	t.Parallel()
 	const quota = 64 << 10
 	w := newWorld(t, func(o *blobtool.Options) { o.MaxUserBytes = quota })
 	session := w.connect(t, "alice")

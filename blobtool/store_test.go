@@ -14,6 +14,7 @@ import (
 
 // Two users who read the same path have a file each, and only they can see it.
 func TestUsersHaveTheirOwnFolders(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Grant(w.bob.ObjectID, "docs", "shared/")
 	w.storage.Put("docs", "shared/a.txt", []byte("first"), "")
@@ -45,6 +46,7 @@ func TestUsersHaveTheirOwnFolders(t *testing.T) {
 
 // Ids that are no plain names are kept apart, and can't name a place.
 func TestOddUserIDs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("x"), "")
 	seen := map[string]bool{}
@@ -61,6 +63,7 @@ func TestOddUserIDs(t *testing.T) {
 // What can't be saved is read all the same, with a warning that does not show the
 // server's paths.
 func TestWarnings(t *testing.T) {
+	t.Parallel()
 	options := func(w *blobtool.Options) { w.MaxFileBytes, w.MaxUserBytes = 10_000, 16_384 }
 	for name, c := range map[string]struct {
 		path, content string
@@ -119,6 +122,7 @@ func TestWarnings(t *testing.T) {
 
 // A link at the place of the copy is replaced, not followed.
 func TestLinkIsReplaced(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("new"), "")
 	outside := filepath.Join(t.TempDir(), "outside")
@@ -137,6 +141,7 @@ func TestLinkIsReplaced(t *testing.T) {
 
 // A copy that is replaced does not count twice, and old unfinished files go.
 func TestQuotaIsWhatIsThere(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	w := newWorld(t, func(o *blobtool.Options) {
 		o.MaxUserBytes = 12 << 10

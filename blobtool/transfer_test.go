@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
 // gate counts the requests for blobs below "slow" that are under way, and lets none pass,
@@ -31,7 +32,7 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	bulk := 0
 	var from, to int
 	_, err := fmt.Sscanf(strings.Join(r.Header["x-ms-range"], ""), "bytes=%d-%d", &from, &to) //nolint:staticcheck // so spelled by azblob
-	if err == nil && to-from+1 > blobtool.BulkBytes {
+	if err == nil && to-from+1 > work.BulkBytes {
 		bulk = 1
 	}
 	g.count(1, bulk)
@@ -59,7 +60,7 @@ func (g *gate) under() (now, bulk int) {
 
 // wait waits until so many requests are under way and so many calls of alice wait; none
 // must have failed meanwhile.
-func (g *gate) wait(t *testing.T, w *world, line blobtool.Share, now, bulk, waiting int) {
+func (g *gate) wait(t *testing.T, w *world, line *work.Share, now, bulk, waiting int) {
 	t.Helper()
 	for !t.Failed() {
 		n, b := g.under()
@@ -85,8 +86,11 @@ func newGateWorld(t *testing.T) (*world, *gate) {
 // The searches of one user have no more requests under way than one search has, and
 // another user's go on meanwhile. What waits loses nothing.
 func TestSearchesShareTheLine(t *testing.T) {
+	t.Parallel()
 	w, g := newGateWorld(t)
-	line := w.set.SetLine(blobtool.UserSlots + 8)
+	shares := work.NewShares(1, 256<<20, work.UserSlots+8)
+	w.set.SetShares(shares)
+	line := shares.Line
 	const searches, blobs = 6, 40
 	for i := range blobs {
 		put(w.storage, "docs", fmt.Sprintf("slow/%02d.txt", i))
@@ -101,16 +105,16 @@ func TestSearchesShareTheLine(t *testing.T) {
 			}
 		})
 	}
-	g.wait(t, w, line, blobtool.UserSlots, 0, searches-1) // one may have no buffer left
+	g.wait(t, w, line, work.UserSlots, 0, searches-1) // one may have no buffer left
 	if out := callFor[found](t, bob, "search_blobs", args{"text": "content", "prefix": "fast"}); len(out.Matches) != 1 {
 		t.Errorf("another user's search found %+v", out)
 	}
 	close(g.open)
 	wg.Wait()
-	if g.most > blobtool.UserSlots || g.all != searches*blobs {
-		t.Errorf("%d requests at once, want at most %d; %d in all", g.most, blobtool.UserSlots, g.all)
+	if g.most > work.UserSlots || g.all != searches*blobs {
+		t.Errorf("%d requests at once, want at most %d; %d in all", g.most, work.UserSlots, g.all)
 	}
-	if free, users := line.State(); free != blobtool.UserSlots+8 || users != 0 {
+	if free, users := line.State(); free != work.UserSlots+8 || users != 0 {
 		t.Errorf("%d slots left, %d users known", free, users)
 	}
 }
@@ -118,13 +122,16 @@ func TestSearchesShareTheLine(t *testing.T) {
 // Calls that go through much of a blob have few large transfers under way, whichever tool
 // makes them, and what they hold goes back whatever becomes of them.
 func TestScansShareTheLine(t *testing.T) {
+	t.Parallel()
 	w, g := newGateWorld(t)
-	line := w.set.SetLine(2 * blobtool.UserSlots)
+	shares := work.NewShares(1, 256<<20, 2*work.UserSlots)
+	w.set.SetShares(shares)
+	line := shares.Line
 	w.storage.PutSized("docs", "slow.txt", 6<<20)
 	put(w.storage, "docs", "fast.txt")
 	alice, bob := w.connect(t, "alice"), w.connect(t, "bob")
 	g.largeOnly = true
-	const atOnce = blobtool.UserSlots / blobtool.BulkSlots
+	const atOnce = work.UserSlots / work.BulkSlots
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() { readBlob(t, alice, args{"blob_path": "slow.txt", "lines": "60000", "max_chars": 1}) })

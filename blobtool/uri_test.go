@@ -1,6 +1,7 @@
 package blobtool_test
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -8,9 +9,11 @@ import (
 	"github.com/yosida95/uritemplate/v3"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
 func TestResourceURI(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ container, blob, uri string }{
 		{"docs", "a/b.txt", "blob://docs/a/b.txt"},
 		{"$root", "a", "blob://%24root/a"},
@@ -18,21 +21,24 @@ func TestResourceURI(t *testing.T) {
 		{"docs", "日本.", "blob://docs/%E6%97%A5%E6%9C%AC."},
 		{"docs", "/a//b/", "blob://docs//a//b/"},
 	} {
-		if got := blobtool.ResourceURI(c.container, c.blob); got != c.uri {
+		if got := (names.Location{Container: c.container, Blob: c.blob}).URI(); got != c.uri {
 			t.Errorf("%q is %s, want %s", c.blob, got, c.uri)
 		}
-		container, blob, err := blobtool.ParseResourceURI(c.uri)
-		if err != nil || container != c.container || blob != c.blob {
-			t.Errorf("%s is %q %q, %v", c.uri, container, blob, err)
+		at, err := names.ParseURI(c.uri)
+		if err != nil || at.Container != c.container || at.Blob != c.blob {
+			t.Errorf("%s is %q, %v", c.uri, at, err)
 		}
 	}
 	for _, uri := range []string{"", "blob:", "blob://", "blob://docs", "blob://docs/", "blob:///a", "file:///a", "https://docs/a", "blob://docs/a?b", "blob://docs/a#b", "blob://a%2Fb/c", "blob://docs/%ff"} {
-		_, _, err := blobtool.ParseResourceURI(uri)
-		wantKind(t, uri, err, blobtool.ErrInvalidArgument)
+		_, err := names.ParseURI(uri)
+		if !errors.Is(err, blobtool.ErrInvalidArgument) {
+			t.Errorf("%q: got %v, want an invalid argument", uri, err)
+		}
 	}
 }
 
 func TestToolForResource(t *testing.T) {
+	t.Parallel()
 	one, err := blobtool.New(account, "docs", noCredential, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -68,22 +74,21 @@ func FuzzResourceURI(f *testing.F) {
 	all, _ := blobtool.NewAccount(account, noCredential, nil)
 	forOne, forAll := uritemplate.MustNew(one.URITemplate()).Regexp(), uritemplate.MustNew(all.URITemplate()).Regexp()
 	f.Fuzz(func(t *testing.T, container, name string) {
-		if container, blob, err := blobtool.ParseResourceURI(name); err == nil {
-			again := blobtool.ResourceURI(container, blob)
-			if c, b, err := blobtool.ParseResourceURI(again); err != nil || c != container || b != blob {
-				t.Fatalf("%q is %q %q, which is %s, which is %q %q, %v", name, container, blob, again, c, b, err)
+		if at, err := names.ParseURI(name); err == nil {
+			if same, err := names.ParseURI(at.URI()); err != nil || same != at {
+				t.Fatalf("%q is %q, which is %s, which is %q, %v", name, at, at.URI(), same, err)
 			}
-			if one.ToolForResource(name) == "" && container == "docs" || all.ToolForResource(name) == "" {
+			if one.ToolForResource(name) == "" && at.Container == "docs" || all.ToolForResource(name) == "" {
 				t.Fatalf("%q has no policy", name)
 			}
 		}
-		if blobtool.CheckBlobName(name) != nil || all.Locate(container, name) != nil {
+		if names.CheckBlob(name) != nil || all.Locate(container, name) != nil {
 			return
 		}
-		uri := blobtool.ResourceURI(container, name)
-		c, b, err := blobtool.ParseResourceURI(uri)
-		if err != nil || c != container || b != name {
-			t.Fatalf("%q %q is %s, which is %q %q, %v", container, name, uri, c, b, err)
+		at := names.Location{Container: container, Blob: name}
+		uri := at.URI()
+		if same, err := names.ParseURI(uri); err != nil || same != at {
+			t.Fatalf("%q is %s, which is %q, %v", at, uri, same, err)
 		}
 		if !strings.Contains(container, "$") { // which net/url wants as it is
 			if u, err := url.Parse(uri); err != nil || u.Host != container || u.Path != "/"+name || u.RawQuery != "" || u.Fragment != "" {

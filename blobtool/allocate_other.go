@@ -1,8 +1,0 @@
-//go:build !linux
-
-package blobtool
-
-import "os"
-
-// allocate reserves nothing: the writes will say what the disk lacks.
-func allocate(*os.File, int64) error { return nil }

@@ -1,0 +1,117 @@
+package content
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// headBytes is how much of the content tells its type.
+	headBytes = 512
+	// sniffBytes is how much of it tells whether it is text.
+	sniffBytes = 8000
+)
+
+// IsText reports whether the content is text in that charset: by the type that its writer
+// has declared, by its first bytes, and by a sample from where the reader is. This is the
+// rule of all tools.
+func (r *Reader) IsText(cs Charset) (bool, error) {
+	sample, err := r.Peek(sniffBytes)
+	if err != nil && !errors.Is(err, ErrLimit) {
+		return false, err
+	}
+	window := sample[:min(int64(len(sample)), r.back)]
+	t := apparentType(r.declaredType(), r.head)
+	text := !DeclaredMedia(r.declaredType()) && !DeclaredMedia(t) && t != "application/pdf" && t != "application/zip" &&
+		cs.looksLikeText(sample[cs.syncPoint(window, r.pos == 0):])
+	r.opaque = !text
+	return text, nil
+}
+
+// MediaType returns the type of the content: the declared one, unless there is none or
+// the content shows that it is wrong.
+func (r *Reader) MediaType() string {
+	t := apparentType(r.declaredType(), r.head)
+	if r.opaque && strings.HasPrefix(t, "text/") {
+		return "application/octet-stream"
+	}
+	return t
+}
+
+// declaredType is what its writer says the content is. The type of a packed file is that
+// of the package.
+func (r *Reader) declaredType() string {
+	if r.packed != nil && r.Coding() == "" {
+		return ""
+	}
+	return r.ContentType
+}
+
+// DeclaredMedia reports whether a type is of pictures, sound and the like. Such blobs
+// need not be opened to know that they are not text. SVG and playlists are text, and so
+// is TypeScript (.ts), which upload programs mistake for video.
+func DeclaredMedia(mediaType string) bool {
+	mediaType, _, _ = strings.Cut(strings.ToLower(mediaType), ";")
+	major, minor, _ := strings.Cut(strings.TrimSpace(mediaType), "/")
+	switch major {
+	case "image", "audio", "video", "font":
+		return !strings.Contains(minor, "xml") && minor != "mp2t" && !strings.HasSuffix(minor, "mpegurl")
+	}
+	return false
+}
+
+// IsMedia reports whether a type has content of its own in MCP.
+func IsMedia(mediaType string) bool {
+	return strings.HasPrefix(mediaType, "image/") || strings.HasPrefix(mediaType, "audio/")
+}
+
+// apparentType returns the type of content: the declared one, unless there is none or the
+// first bytes show that it is wrong.
+func apparentType(contentType string, head []byte) string {
+	declared, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		declared = "application/octet-stream"
+	}
+	sniffed, _, _ := strings.Cut(http.DetectContentType(head), ";")
+	switch {
+	case len(head) == 0 || sniffed == "application/octet-stream":
+		return declared
+	case IsMedia(sniffed):
+		return sniffed // also of a picture that is called text
+	case IsMedia(declared) && sniffed == "text/plain" && declared != "image/svg+xml":
+		return sniffed
+	case declared == "application/octet-stream" || strings.HasPrefix(declared, "text/") && !strings.HasPrefix(sniffed, "text/"):
+		return sniffed
+	}
+	return declared
+}
+
+// looksLikeText reports whether a sample of the content is text: hardly anything
+// undecodable, hardly any control characters, and no NUL at all.
+func (c Charset) looksLikeText(sample []byte) bool {
+	const most = 32 // one of that many characters may be odd, and one in any case
+	if c != UTF8 {
+		p := NewPage(c, len(sample)+1)
+		p.Text = make([]byte, 0, 2*len(sample))
+		p.decode(sample, false)
+		sample = p.Text
+	}
+	odd, chars := 0, 0
+	for len(sample) > 0 && (c != UTF8 || utf8.FullRune(sample)) {
+		r, size := utf8.DecodeRune(sample)
+		sample = sample[size:]
+		chars++
+		switch {
+		case r == 0:
+			return false
+		case r == utf8.RuneError && (size == 1 || c != UTF8), // U+FFFD itself is a character like others
+			unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\f\b\x1b\u0085", r):
+			odd++
+		}
+	}
+	return (odd-1)*most <= chars
+}

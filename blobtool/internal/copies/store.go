@@ -1,0 +1,237 @@
+// Package copies saves whole blobs for read_blob_with_token: below a folder for each user,
+// within bounds, for some time. Nothing else in blobtool writes to a disk.
+package copies
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// blockBytes is what each file and folder counts as at least, so that a quota also bounds
+// their number.
+const blockBytes = 4 << 10
+
+// Options say where copies are saved, and how many. All of them are required.
+type Options struct {
+	Dir          string // download folder
+	ContainerURL string // of the blobs
+	MaxFileBytes int64
+	MaxUserBytes int64
+	MaxAllBytes  int64
+	MaxAge       time.Duration
+	Now          func() time.Time
+}
+
+// Store saves copies in a download folder.
+type Store struct {
+	*account // once there is a folder
+	found    sync.Once
+	o        Options
+	source   string // what is saved, as a name for files
+
+	due time.Time // when the next copies expire; guarded by account.mu
+}
+
+// NewStore returns a store. Nothing is made or read before the first copy.
+func NewStore(o Options) *Store { return &Store{o: o, source: sourceName(o.ContainerURL)} }
+
+// userSpace is what the account has of one user.
+type userSpace struct {
+	sync.Mutex // held while the folder is measured or a file in it gets its name
+
+	// The following is guarded by account.mu.
+	tally
+	reserved int64     // for downloads that are going on
+	measured time.Time // when the folder was
+}
+
+// A Refusal is a reason not to save a blob that the caller may read. It is not an error:
+// the call goes on.
+type Refusal struct {
+	Text  string // for the caller
+	Cause error  // for the log, may be nil
+}
+
+// Create begins the copy of a blob of that size.
+func (st *Store) Create(ctx context.Context, userID, blobPath string, size int64) (*Copy, *Refusal) {
+	path, fault := localPath(blobPath, runtime.GOOS == "windows")
+	if fault != "" {
+		return nil, &Refusal{Text: "no copy can be saved under this blob's name: " + fault}
+	}
+	if size > st.o.MaxFileBytes {
+		return nil, &Refusal{Text: fmt.Sprintf("the blob has %d bytes, and this server saves up to %d", size, st.o.MaxFileBytes)}
+	}
+	folder := userFolder(userID)
+	root, within, err := st.openFolder(folder)
+	if err != nil {
+		return nil, DiskRefusal(err)
+	}
+	st.found.Do(func() { st.account = accountOf(st.o.Dir) })
+	path = filepath.Join(within, path)
+	c := &Copy{store: st, root: root, folder: folder, path: path, size: size, cost: cost(path, size)}
+	if r := c.begin(ctx); r != nil {
+		_ = root.Close()
+		return nil, r
+	}
+	return c, nil
+}
+
+// Used returns what the copies of a user take as far as is known, and those of all users,
+// and when the user's were measured.
+func (st *Store) Used(userID string) (user, all int64, measured time.Time) {
+	u := st.space(userFolder(userID))
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return u.used, st.total, u.measured
+}
+
+// ownMark is a folder that marks a user's folder as made by this package, if its name
+// does not show that. Other folders may be the operator's: what is in them never
+// expires.
+const ownMark = partialPrefix + "owned"
+
+// openFolder opens the folder of a user, and makes it if there is none. within is where in
+// it the copies of this set are.
+func (st *Store) openFolder(name string) (root *os.Root, within string, err error) {
+	if err := os.MkdirAll(st.o.Dir, 0o700); err != nil {
+		return nil, "", err
+	}
+	all, err := os.OpenRoot(st.o.Dir)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = all.Close() }()
+	if within, err = placeOf(all, st.source); err != nil {
+		return nil, "", err
+	}
+	err = all.Mkdir(name, 0o700)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, "", err
+	}
+	made := err == nil
+	root, err = openPlain(all, name)
+	if err == nil && made && !plainlyOurs.MatchString(name) {
+		_ = root.Mkdir(ownMark, 0o700) // without it, the copies are kept
+	}
+	return root, within, err
+}
+
+// openPlain opens a folder, but not through a link, which would lead into another user's.
+func openPlain(all *os.Root, name string) (*os.Root, error) {
+	if info, err := all.Lstat(name); err != nil {
+		return nil, err
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("the folder of user %q is not a folder", name)
+	}
+	return all.OpenRoot(name)
+}
+
+// reserve takes the space for a download from what the user and all users may have. The
+// path's present file does not count: it will be replaced.
+func (st *Store) reserve(ctx context.Context, d *Copy) *Refusal {
+	if err := st.expire(ctx); err != nil {
+		return DiskRefusal(err)
+	}
+	u := st.space(d.folder)
+	for again := false; ; again = true {
+		free, err := st.tryReserve(ctx, u, d)
+		switch {
+		case err != nil:
+			return DiskRefusal(err)
+		case free.user < 0:
+			return &Refusal{Text: fmt.Sprintf("the files saved for this user would take more than %d bytes", st.o.MaxUserBytes)}
+		case free.all >= 0:
+			return nil
+		case again:
+			return &Refusal{Text: "the download folder of this server is full"}
+		}
+		if err := st.makeRoom(ctx, -free.all); err != nil {
+			return DiskRefusal(err)
+		}
+	}
+}
+
+// room is what would be left for a user and for all after a download.
+type room struct{ user, all int64 }
+
+// tryReserve takes the space if there is enough. A user's account that says there is not
+// is corrected first: files may have been removed.
+func (st *Store) tryReserve(ctx context.Context, u *userSpace, d *Copy) (room, error) {
+	u.Lock()
+	defer u.Unlock()
+	replaced := d.replaced()
+	if st.measured(u) {
+		left := st.take(u, d.cost, replaced)
+		if left.user >= 0 || !st.mayMeasure(u) {
+			return left, nil
+		}
+	}
+	t, err := st.walk(ctx, d.root, keepAll)
+	if err != nil {
+		return room{}, err
+	}
+	st.set(u, t)
+	return st.take(u, d.cost, replaced), nil
+}
+
+// take reserves the space if there is enough.
+func (st *Store) take(u *userSpace, cost, replaced int64) room {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	left := room{st.o.MaxUserBytes - (u.used - replaced + u.reserved + cost), st.o.MaxAllBytes - (st.total - replaced + cost)}
+	if left.user >= 0 && left.all >= 0 {
+		u.reserved += cost
+		st.total += cost
+	}
+	return left
+}
+
+// release gives the space of a download back, and adds what it has left on the disk.
+func (st *Store) release(d *Copy, kept int64) {
+	u := st.space(d.folder)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	u.reserved -= d.cost
+	u.used += kept
+	st.total += kept - d.cost
+	if kept > 0 {
+		u.files++
+	}
+	if u.oldest.IsZero() {
+		u.oldest = st.o.Now()
+	}
+}
+
+// add adds to what a user's files take.
+func (st *Store) add(u *userSpace, n int64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	u.used += n
+	st.total += n
+}
+
+func isPartial(path string) bool {
+	return len(path) > len(partialPrefix) && path[:len(partialPrefix)] == partialPrefix
+}
+
+func newPartialName() string { return partialPrefix + rand.Text() }
+
+// blocks rounds a size up to whole blocks, one at least.
+func blocks(size int64) int64 { return max(1, (size+blockBytes-1)/blockBytes) * blockBytes }
+
+// cost is the space that a file and its folders take at most.
+func cost(path string, size int64) int64 {
+	total := blocks(size)
+	for dir := filepath.Dir(path); dir != "."; dir = filepath.Dir(dir) {
+		total += blockBytes
+	}
+	return total
+}

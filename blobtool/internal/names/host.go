@@ -1,0 +1,176 @@
+package names
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
+)
+
+// ParseServiceURL checks the URL of a storage account and returns it without
+// trailing slash, or all that is wrong with it. container is that of the set, if it is
+// for one. The URL's text is not repeated in errors beyond its host: it may hold a SAS,
+// which is a secret.
+func ParseServiceURL(s, container string) (string, error) {
+	u, err := url.Parse(s)
+	switch {
+	case s == "":
+		return "", errors.New("is missing; it is like https://account.blob.core.windows.net")
+	case err != nil || u.Opaque != "":
+		return "", errors.New("is not a URL; it is like https://account.blob.core.windows.net")
+	}
+	var faults []error
+	check := func(wrong bool, text string) {
+		if wrong {
+			faults = append(faults, errors.New(text))
+		}
+	}
+	check(u.Scheme != "https", "must begin with https://: tokens are sent there")
+	check(u.Hostname() == "" || u.User != nil, "must have a host and no user name; it is like https://account.blob.core.windows.net")
+	check(u.RawQuery != "" || u.ForceQuery, "must have no query; a SAS is not used here, the user's own permissions are: leave out all from the question mark on")
+	check(u.Fragment != "" || strings.Contains(s, "#"), "must have no fragment (#)")
+	check(!validPort(u), "has an invalid port; leave it out, or give a number from 1 to 65535")
+	if err := checkServiceHost(strings.ToLower(u.Hostname())); err != nil {
+		faults = append(faults, err)
+	}
+	base, err := withAccountPath(u, container)
+	if faults = append(faults, err); errors.Join(faults...) != nil {
+		return "", errors.Join(faults...)
+	}
+	return base, nil
+}
+
+func validPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && n > 0
+}
+
+// withAccountPath allows one path segment: the account, where the host does not
+// name it.
+func withAccountPath(u *url.URL, container string) (string, error) {
+	account := strings.Trim(u.Path, "/")
+	base := "https://" + strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+	switch {
+	case account == "":
+		return base, nil
+	case azureHost(strings.ToLower(u.Hostname())) != nil || strings.Contains(strings.ToLower(u.Hostname()), ".blob.") || account == container:
+		return "", fmt.Errorf("must be the account's URL alone, https://%s; the container is an argument of its own", u.Host)
+	case !isLowerAlphanumeric(account):
+		return "", errors.New("has a path; only the name of the account may stand there, as in https://127.0.0.1:10000/devstoreaccount1")
+	}
+	return base + "/" + account, nil
+}
+
+// storageServices are the services of a storage account; each has hosts of its own.
+var storageServices = []string{"blob", "dfs", "file", "queue", "table", "web", "afs"}
+
+// storageHost is a host of Azure Storage: {account}.{service}.core.windows.net and the
+// like in other clouds, or {account}.{zone}.{service}.storage.azure.net. Static web sites
+// have a zone too, and private links the label privatelink.
+type storageHost struct {
+	account []string // labels before the service: the account, a zone, privatelink
+	service string   // may be none
+	suffix  string
+}
+
+// azureHost takes a host of Azure Storage, or one that is easily taken for such, apart;
+// nil if it is none.
+func azureHost(host string) *storageHost {
+	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
+	at := suffixAt(labels)
+	if at < 0 {
+		return nil
+	}
+	h := &storageHost{account: labels[:at], suffix: strings.Join(labels[at:], ".")}
+	switch {
+	case slices.Contains(otherSuffixes, h.suffix):
+		h.suffix = "core.windows.net"
+	case at > 0 && slices.Contains(storageServices, labels[at-1]):
+		h.account, h.service = labels[:at-1], labels[at-1]
+	}
+	return h
+}
+
+// coreSuffixes are those of the clouds; OneLake has the Blob API too. otherSuffixes have
+// no Blob Storage below them.
+var (
+	coreSuffixes  = []string{"core.windows.net", "core.usgovcloudapi.net", "core.chinacloudapi.cn", "core.cloudapi.de", "fabric.microsoft.com"}
+	otherSuffixes = []string{"core.windows.com", "storage.azure.com", "table.cosmos.azure.com", "afs.azure.net"}
+)
+
+// suffixAt returns where the suffix of a storage host begins, or -1. Clouds that are not
+// known are told by another service of the account that stands before it.
+func suffixAt(labels []string) int {
+	for i, label := range labels {
+		suffix := strings.Join(labels[i:], ".")
+		switch {
+		case slices.Contains(coreSuffixes, suffix), slices.Contains(otherSuffixes, suffix),
+			strings.HasPrefix(suffix, "storage.azure.") && i+3 == len(labels),
+			label == "core" && i > 1 && labels[i-1] != "blob" && slices.Contains(storageServices, labels[i-1]):
+			return i
+		}
+	}
+	return -1
+}
+
+var (
+	accountLabel = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`) // with -secondary and the like
+	zoneLabel    = regexp.MustCompile(`^z[0-9a-f]+$`)
+)
+
+// checkServiceHost refuses the hosts of other storage services than Blob Storage. Hosts
+// that are not Azure's, such as custom domains, can't be judged.
+func checkServiceHost(host string) error {
+	h := azureHost(host)
+	switch {
+	case strings.HasSuffix(host, "."):
+		return errors.New("must have a host without a dot at its end")
+	case h == nil:
+		return nil
+	case len(h.account) == 0 || h.account[0] == "privatelink" || !accountLabel.MatchString(h.account[0]):
+		return fmt.Errorf("must have the name of a storage account before the host's first dot; it is like %s", h.blobURL("account"))
+	case h.service == "":
+		return fmt.Errorf("has host %s, which is not of Blob Storage; use %s", fault.Quote(host), h.blobURL(h.account[0]))
+	case h.service != "blob":
+		return fmt.Errorf("has host %s, which is of another service of the account (%s) and does not have the Blob API; use %s", fault.Quote(host), h.service, h.blobURL(h.account[0]))
+	case h.zoned() && !slices.ContainsFunc(h.account[1:], zoneLabel.MatchString):
+		return fmt.Errorf("has host %s, which lacks the zone; copy the account's Blob service URL from the portal (Endpoints), like https://%s.z01.blob.%s", fault.Quote(host), h.account[0], h.suffix)
+	case !h.plausible():
+		return fmt.Errorf("has host %s, which is not a host of Blob Storage; use %s", fault.Quote(host), h.blobURL(h.account[0]))
+	}
+	return nil
+}
+
+// zoned reports whether accounts have a zone in their hosts.
+func (h *storageHost) zoned() bool { return strings.HasPrefix(h.suffix, "storage.azure.") }
+
+// plausible reports whether nothing but a zone and privatelink stands behind the account.
+func (h *storageHost) plausible() bool {
+	return !slices.ContainsFunc(h.account[1:], func(label string) bool { return label != "privatelink" && !zoneLabel.MatchString(label) })
+}
+
+// blobURL is the URL of an account's Blob Storage beside this host.
+func (h *storageHost) blobURL(account string) string {
+	zone := ""
+	if i := slices.IndexFunc(h.account, zoneLabel.MatchString); i > 0 && h.zoned() {
+		zone = h.account[i] + "."
+	}
+	return "https://" + account + "." + zone + "blob." + h.suffix
+}
+
+func isLowerAlphanumeric(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}

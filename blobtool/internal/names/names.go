@@ -1,0 +1,119 @@
+// Package names knows what containers, blobs and storage accounts are called, by name,
+// URI and URL.
+package names
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
+)
+
+// Azure's limits on blob names (Naming and referencing containers, blobs and
+// metadata).
+const (
+	MaxBlob     = 1024 // characters
+	maxSegments = 254
+)
+
+var containerName = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
+
+// CheckContainer applies Azure's rules for container names. azblob does not escape
+// them: c?comp=list would be another request.
+func CheckContainer(name string) error {
+	switch {
+	case name == "":
+		return errors.New("is missing; it is the name of a blob container")
+	case name == "$root" || name == "$web" || name == "$logs":
+		return nil // containers of the service itself
+	case len(name) < 3 || len(name) > 63:
+		return fmt.Errorf("%s must have 3 to 63 characters", fault.Quote(name))
+	case !containerName.MatchString(name):
+		return fmt.Errorf("%s may have lower-case letters, digits and single hyphens between them only", fault.Quote(name))
+	}
+	return nil
+}
+
+// CheckBlob applies Azure's rules for blob names, and refuses those that mean
+// another blob to something on the way: azblob does not escape the segments "."
+// and "..", and the service takes a backslash for a slash.
+func CheckBlob(name string) error {
+	if err := CheckLength(name); err != nil {
+		return err
+	}
+	if wrong := unsafe(name); wrong != "" {
+		return fault.New(fault.ErrInvalidPath, "blob_path %s %s; give the blob's name within the container", fault.Quote(name), wrong)
+	}
+	return nil
+}
+
+// CheckPath is stricter than CheckBlob: it also refuses names that mean another path once
+// something decodes or cleans them, for the path is also used for the saved copy.
+func CheckPath(path string) error {
+	if err := CheckLength(path); err != nil {
+		return err
+	}
+	if last := path[len(path)-1]; last == '/' || last == '.' {
+		return fault.New(fault.ErrInvalidPath, "blob_path %s ends with %q; give the full name of a blob, not a folder", fault.Quote(path), last)
+	}
+	return checkDecodings(path)
+}
+
+// CheckLength checks a blob's name, or the beginning of one, for its length alone.
+func CheckLength(path string) error {
+	switch {
+	case path == "":
+		return fault.New(fault.ErrInvalidPath, "blob_path is empty; give the blob's name within the container, such as reports/2026/summary.txt")
+	case !utf8.ValidString(path):
+		return fault.New(fault.ErrInvalidPath, "blob_path is not valid UTF-8")
+	}
+	if n := utf8.RuneCountInString(path); n > MaxBlob {
+		return fault.New(fault.ErrInvalidPath, "blob_path has %d characters; Azure allows %d", n, MaxBlob)
+	}
+	if n := strings.Count(path, "/") + 1; n > maxSegments {
+		return fault.New(fault.ErrInvalidPath, "blob_path has %d segments; Azure allows %d", n, maxSegments)
+	}
+	return nil
+}
+
+// checkDecodings looks at the path as it is and as it is after each round of
+// percent-decoding, until there is nothing left to decode.
+func checkDecodings(path string) error {
+	for form, decoded := path, false; ; decoded = true {
+		wrong := unsafe(form)
+		if strings.HasPrefix(form, "/") {
+			wrong = "is absolute"
+		}
+		if wrong != "" {
+			if decoded {
+				wrong += " once percent-decoded"
+			}
+			return fault.New(fault.ErrInvalidPath, "blob_path %s %s; give a plain path relative to the container", fault.Quote(path), wrong)
+		}
+		next := decode(form)
+		if next == form {
+			return nil
+		}
+		form = next
+	}
+}
+
+// unsafe says what is wrong with a path, or nothing.
+func unsafe(path string) string {
+	switch {
+	case strings.Contains(path, `\`):
+		return "has a backslash"
+	case strings.ContainsFunc(path, func(r rune) bool { return unicode.IsControl(r) || r == 0xFFFE || r == 0xFFFF }):
+		return "has a control character"
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return fmt.Sprintf("has the segment %q", segment)
+		}
+	}
+	return ""
+}

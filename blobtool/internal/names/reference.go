@@ -1,0 +1,92 @@
+package names
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
+)
+
+// Reference reads what a caller gives for a blob of the account at serviceURL: its URI,
+// its URL, or its URL in the drivers of Hadoop and Spark, which is like
+// abfss://container@account.dfs.core.windows.net/path. isURL is false for everything
+// else, which can be a blob's name. Nothing of a URL's query is kept or shown: a SAS is a
+// secret.
+func Reference(serviceURL, given string) (at Location, isURL bool, err error) {
+	scheme, rest, ok := strings.Cut(given, "://")
+	if !ok {
+		return at, false, nil
+	}
+	switch strings.ToLower(scheme) {
+	case "blob":
+		if name := strings.TrimSuffix(rest, "/"); name != "" && !strings.Contains(name, "/") {
+			return Location{Container: decode(name)}, true, nil
+		}
+		at, err = ParseURI(Scheme + rest)
+		return at, true, err
+	case "https", "http":
+		return blobURL(serviceURL, rest)
+	case "abfss", "abfs", "wasbs", "wasb":
+		host, name, _ := strings.Cut(rest, "/")
+		container, host, _ := strings.Cut(host, "@")
+		return blobURL(serviceURL, host+"/"+container+"/"+name)
+	}
+	return at, false, nil
+}
+
+// blobURL reads what follows the scheme of a URL.
+func blobURL(serviceURL, rest string) (at Location, isURL bool, err error) {
+	host, account, _ := strings.Cut(strings.TrimPrefix(serviceURL, "https://"), "/")
+	theirs, path, _ := strings.Cut(rest, "/")
+	theirs = strings.TrimSuffix(strings.ToLower(theirs), ":443")
+	if !sameAccount(theirs, host) {
+		if azureHost(theirs) != nil || fault.HasSignature(rest) {
+			return at, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL outside the storage account of this server; give the blob's name within the container")
+		}
+		return at, false, nil
+	}
+	path, query, _ := strings.Cut(path, "?")
+	if account != "" {
+		first, rest, _ := strings.Cut(path, "/")
+		if path = rest; first != account {
+			return at, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL of a storage account other than this server's; give the blob's name within the container")
+		}
+	}
+	if !isSAS(query) || strings.Contains(path, "#") {
+		return at, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL with something after the blob's name; give the blob's name alone, and a version as version_id")
+	}
+	container, name, _ := strings.Cut(path, "/")
+	at = Location{decode(container), decode(name)}
+	if CheckContainer(at.Container) != nil {
+		return Location{}, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL without a container's name; give the blob's name within the container")
+	}
+	return at, true, nil
+}
+
+// sameAccount reports whether a host is that of the account, or the one that its data
+// lake has for the same blobs.
+func sameAccount(host, ours string) bool {
+	if h := azureHost(host); h != nil && h.service == "dfs" {
+		host = strings.Join(h.account, ".") + ".blob." + h.suffix
+	}
+	return host == ours
+}
+
+// isSAS reports whether a query is empty or a SAS: a version or a snapshot would be
+// other content.
+func isSAS(query string) bool {
+	if query == "" {
+		return true
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil || !values.Has("sig") {
+		return false
+	}
+	for name := range values {
+		switch strings.ToLower(name) {
+		case "versionid", "snapshot", "comp", "restype":
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,209 @@
+package pattern
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
+)
+
+// Name is a pattern for the whole name of a blob: * and ? stop at a slash, ** does not,
+// and **/ is any folders or none. [a-z] and [!a-z] stand for one character, {a,b} for
+// either, and \ quotes the next character.
+type Name struct {
+	expr *Text
+	// Prefix begins all names that match.
+	Prefix string
+}
+
+// Bounds of patterns.
+const (
+	// maxPattern is the length of those for names and text, in characters.
+	maxPattern = 1024
+	// maxForks is how many wildcards and alternatives one for names may have: the work
+	// for each character of a name.
+	maxForks = 200
+	// maxNameInstructions is the size of a compiled one: literal text is cheap.
+	maxNameInstructions = 4 * maxPattern
+)
+
+// ParseName compiles a pattern for names.
+func ParseName(pattern string, ignoreCase bool) (*Name, error) {
+	if !utf8.ValidString(pattern) || utf8.RuneCountInString(pattern) > maxPattern {
+		return nil, fault.New(fault.ErrInvalidArgument, "name is not valid UTF-8, or has more than %d characters", maxPattern)
+	}
+	p := patternParser{rest: pattern}
+	p.out.WriteString(`(?s`)
+	if ignoreCase {
+		p.out.WriteString(`i`)
+	}
+	p.out.WriteString(`)^(?:`)
+	if wrong := p.parse(); wrong != "" {
+		return nil, fault.New(fault.ErrInvalidArgument, "name %s %s; a pattern is like **/*.csv or reports/2026-??/*.{txt,md}", fault.Quote(pattern), wrong)
+	}
+	p.out.WriteString(`)$`)
+	expr, err := compile(p.out.String(), maxNameInstructions)
+	if err == nil && expr.forks > maxForks {
+		err = fmt.Errorf("it has %d wildcards and alternatives, at most %d are allowed", expr.forks, maxForks)
+	}
+	if err != nil { // such as [z-a]
+		return nil, fault.New(fault.ErrInvalidArgument, "invalid name pattern %s: %v", fault.Quote(pattern), err)
+	}
+	n := &Name{expr: expr}
+	if !ignoreCase {
+		n.Prefix = p.literal.String()
+	}
+	return n, nil
+}
+
+// Match reports whether the pattern matches all of a name.
+func (n *Name) Match(w *work.Worker, name string) (bool, error) {
+	if int64(len(name))*n.expr.size <= unstepped {
+		return n.expr.MatchString(name), w.Step(n.expr.size * int64(len(name)+1))
+	}
+	found, err := n.expr.Find(w, []byte(name))
+	return found != nil, err
+}
+
+// patternParser turns a pattern into a regular expression.
+type patternParser struct {
+	rest    string
+	out     strings.Builder
+	depth   int // of braces
+	literal strings.Builder
+	special bool // literal is complete
+}
+
+// parse returns what is wrong with the pattern, or nothing.
+func (p *patternParser) parse() (wrong string) {
+	for p.rest != "" && wrong == "" {
+		switch p.rest[0] {
+		case '*':
+			p.star()
+		case '?':
+			p.put(`[^/]`, 1)
+		case '[':
+			wrong = p.class()
+		case '{':
+			p.put(`(?:`, 1)
+			p.depth++
+		case '}':
+			wrong = p.closeBrace()
+		case ',':
+			p.comma()
+		case '\\':
+			if p.rest = p.rest[1:]; p.rest == "" {
+				return `ends with \`
+			}
+			p.char()
+		default:
+			p.char()
+		}
+	}
+	if wrong == "" && p.depth > 0 {
+		wrong = "has a { without }"
+	}
+	return wrong
+}
+
+// put writes what n bytes of the pattern mean.
+func (p *patternParser) put(expr string, n int) {
+	p.out.WriteString(expr)
+	p.rest = p.rest[n:]
+	p.special = true
+}
+
+// char takes one character literally.
+func (p *patternParser) char() {
+	_, n := utf8.DecodeRuneInString(p.rest)
+	if !p.special {
+		p.literal.WriteString(p.rest[:n])
+	}
+	p.out.WriteString(regexp.QuoteMeta(p.rest[:n]))
+	p.rest = p.rest[n:]
+}
+
+func (p *patternParser) star() {
+	n := len(p.rest) - len(strings.TrimLeft(p.rest, "*"))
+	begin := strings.HasSuffix(p.out.String(), "/") || strings.HasSuffix(p.out.String(), "^(?:")
+	switch {
+	case n == 1:
+		p.put(`[^/]*`, 1)
+	case begin && strings.HasPrefix(p.rest[n:], "/"):
+		p.put(`(?:.*/)?`, n+1)
+	default:
+		p.put(`.*`, n)
+	}
+}
+
+func (p *patternParser) closeBrace() (wrong string) {
+	if p.depth == 0 {
+		return "has a } without {"
+	}
+	p.depth--
+	p.put(`)`, 1)
+	return ""
+}
+
+func (p *patternParser) comma() {
+	if p.depth == 0 {
+		p.char()
+		return
+	}
+	p.put(`|`, 1)
+}
+
+// class writes [...] without the slash, which no class matches.
+func (p *patternParser) class() (wrong string) {
+	body, rest, ok := strings.Cut(p.rest[1:], "]")
+	body, negated := strings.CutPrefix(body, "!")
+	if !ok || body == "" {
+		return "has a [ without ], or nothing between them"
+	}
+	var expr strings.Builder
+	runes := []rune(body)
+	for i := 0; i < len(runes); i++ {
+		low := runes[i]
+		high := low
+		if i+2 < len(runes) && runes[i+1] == '-' {
+			high = runes[i+2]
+			i += 2
+		}
+		expr.WriteString(classRange(low, high, negated))
+	}
+	if expr.Len() == 0 {
+		return "has a class of slashes alone, which match no character of a segment"
+	}
+	open := `[`
+	if negated {
+		open = `[^/`
+	}
+	p.put(open+expr.String()+`]`, len(p.rest)-len(rest))
+	return ""
+}
+
+// classRange writes low-high.
+func classRange(low, high rune, negated bool) string {
+	switch {
+	case negated || high < '/' || low > '/':
+		return classChar(low) + `-` + classChar(high)
+	case low == '/' && high == '/':
+		return ""
+	case low == '/':
+		return classChar(low+1) + `-` + classChar(high)
+	case high == '/':
+		return classChar(low) + `-` + classChar(high-1)
+	}
+	return classChar(low) + `-` + classChar('/'-1) + classChar('/'+1) + `-` + classChar(high)
+}
+
+// classChar escapes all that may mean something in a class.
+func classChar(r rune) string {
+	if r < utf8.RuneSelf && strings.ContainsRune(`\]^-[&~`, r) {
+		return `\` + string(r)
+	}
+	return string(r)
+}

@@ -1,0 +1,130 @@
+// Package pattern has what search_blobs searches for: patterns for names, and regular
+// expressions for text. Both are bounded by what they compile to, and matching looks at
+// the time.
+package pattern
+
+import (
+	"errors"
+	"io"
+	"regexp"
+	"regexp/syntax"
+	"unicode/utf8"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
+)
+
+// Text is a regular expression (RE2) for text.
+type Text struct {
+	*regexp.Regexp
+	size  int64 // of the program, which bounds the work for each byte
+	forks int   // of the program: places where it goes on in two ways
+}
+
+// maxInstructions bounds the size of a compiled expression, and with it the time for
+// compiling it and for each byte that it is matched with.
+const maxInstructions = 1000
+
+// errSize: the compiled expression would be larger than the bound.
+var errSize = errors.New("the expression is too large")
+
+// unstepped is the work that is done at once, without a look at the time.
+const unstepped = 4 * work.Quantum
+
+// ParseText compiles an expression for text.
+func ParseText(expr string, ignoreCase bool) (*Text, error) {
+	if !utf8.ValidString(expr) || utf8.RuneCountInString(expr) > maxPattern {
+		return nil, fault.New(fault.ErrInvalidArgument, "text is not valid UTF-8, or has more than %d characters", maxPattern)
+	}
+	if ignoreCase {
+		expr = "(?i)" + expr
+	}
+	e, err := compile(expr, maxInstructions)
+	switch {
+	case errors.Is(err, errSize):
+		return nil, fault.New(fault.ErrInvalidArgument, "text is too large: when compiled, an expression may have at most %d instructions; use smaller repetitions", maxInstructions)
+	case err != nil:
+		return nil, fault.New(fault.ErrInvalidArgument, "invalid regular expression in text (RE2 syntax, without look-around and back-references): %v", err)
+	}
+	return e, nil
+}
+
+// compile compiles an expression of up to that many instructions.
+func compile(expr string, most int) (*Text, error) {
+	parsed, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	if leastSize(parsed) > most { // compiling it would take long
+		return nil, errSize
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	if len(program.Inst) > most {
+		return nil, errSize
+	}
+	e := &Text{size: int64(len(program.Inst))}
+	for _, inst := range program.Inst {
+		if inst.Op == syntax.InstAlt || inst.Op == syntax.InstAltMatch {
+			e.forks++
+		}
+	}
+	e.Regexp, err = regexp.Compile(expr)
+	return e, err
+}
+
+// leastSize returns how many instructions a parsed expression compiles to at least.
+// Repetitions multiply them, by up to 1,000.
+func leastSize(re *syntax.Regexp) int {
+	n := 0
+	for _, sub := range re.Sub {
+		n += leastSize(sub)
+	}
+	switch re.Op {
+	case syntax.OpLiteral:
+		return len(re.Rune)
+	case syntax.OpRepeat:
+		return max(n, 1) * max(re.Min, re.Max, 1)
+	case syntax.OpConcat, syntax.OpAlternate:
+		return n
+	default:
+		return n + 1
+	}
+}
+
+// Find returns where the expression first matches in text, nil if nowhere.
+func (e *Text) Find(w *work.Worker, text []byte) ([]int, error) {
+	if int64(len(text))*e.size <= unstepped {
+		found := e.FindIndex(text)
+		return found, w.Step(e.size * int64(len(text)+1))
+	}
+	r := &steppedText{text: text, worker: w, size: e.size}
+	found := e.FindReaderIndex(r)
+	return found, r.err
+}
+
+// steppedText is a text that ends when the time is up.
+type steppedText struct {
+	text   []byte
+	worker *work.Worker
+	size   int64 // work for each byte
+	read   int64 // since the last step
+	err    error
+}
+
+// ReadRune implements [io.RuneReader].
+func (t *steppedText) ReadRune() (r rune, size int, err error) {
+	if t.read*t.size >= work.Quantum {
+		t.err = t.worker.Step(t.read * t.size)
+		t.read = 0
+	}
+	if t.err != nil || len(t.text) == 0 {
+		return 0, 0, io.EOF
+	}
+	r, size = utf8.DecodeRune(t.text)
+	t.text = t.text[size:]
+	t.read += int64(size)
+	return r, size, nil
+}

@@ -1,0 +1,254 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/copies"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
+	"github.com/mcpentra/mcp-entra-go/internal/arguments"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+)
+
+// Defaults of [Options].
+const (
+	DefaultMaxFileBytes  = 256 << 20 // 256 MiB
+	DefaultMaxUserBytes  = 1 << 30   // 1 GiB
+	DefaultMaxTotalBytes = 16 << 30  // 16 GiB
+	DefaultMaxAge        = 7 * 24 * time.Hour
+	DefaultTimeout       = 2 * time.Minute
+)
+
+// Options configures a [Set]. The zero value is useful.
+type Options struct {
+	// HTTPClient carries all requests to Azure Storage; the TLS trust is its
+	// own. Redirects are not followed and cookies not kept, whatever it says.
+	// Defaults to a client with connections of its own and time-outs for
+	// connecting and for response headers.
+	HTTPClient *http.Client
+
+	// Logger gets one record for each failed call, with its cause, and for
+	// each copy that could not be saved. Defaults to none.
+	Logger *slog.Logger
+
+	// Now is the clock by which saved blobs are dated and expire, and the unfinished
+	// files of a crashed process are removed. Defaults to [time.Now].
+	Now func() time.Time
+
+	// DownloadDir is the folder below which blobs that are read are saved, in
+	// one folder for each user: DownloadDir/{user}/{blob path}. It is made,
+	// for its owner alone, when the first blob is saved. Copies are removed again:
+	// see MaxTotalBytes and MaxAge. Use a folder that nothing else writes to, and one
+	// for each process. Several sets of a process that save in one folder share its
+	// bounds, and blobs of any container except the one saved first are at
+	// DownloadDir/{user}/.container-{container}@{account}/{blob path}. If empty,
+	// nothing is saved.
+	DownloadDir string
+
+	// MaxFileBytes is the size up to which a blob is saved; of a larger one
+	// only what the text needs is fetched. Defaults to 256 MiB.
+	MaxFileBytes int64
+
+	// MaxUserBytes is how much space the saved blobs of one user may take;
+	// each file and each folder counts as at least 4 KiB. What does not fit is
+	// not saved. Defaults to 1 GiB.
+	MaxUserBytes int64
+
+	// MaxTotalBytes is how much space the saved blobs of all users may take. To make
+	// room for a new copy the oldest ones are removed, except those saved within the
+	// last 10 minutes. It must not be less than MaxUserBytes. Defaults to 16 GiB, or
+	// MaxUserBytes if that is more.
+	MaxTotalBytes int64
+
+	// MaxAge is how long a saved blob is kept. Each call that saves one removes those
+	// that are older. Defaults to 7 days.
+	MaxAge time.Duration
+
+	// Timeout bounds each call, all its requests included. Defaults to 2
+	// minutes.
+	Timeout time.Duration
+
+	// Allow is what callers may see of what they have permission for. An entry is a
+	// container, or a container and
+	//
+	//   - a blob or a folder, as in "docs/reports": the blob of that name and all blobs
+	//     below it, such as docs/reports/a.txt, but not docs/reports-2026/a.txt
+	//   - a folder, as in "docs/reports/": all blobs below it
+	//   - the beginning of names and an asterisk, as in "docs/reports-*"
+	//
+	// Every tool and resource checks it. An entry that can't mean what it says, such as
+	// one with an asterisk elsewhere or an empty folder name, is a fault. Empty means all
+	// of the account or, in a set made with [New], of the container, which all entries
+	// must then name.
+	Allow []string
+
+	// Tools are the names of the tools to offer, of those that the package's
+	// documentation describes. An unknown name is a fault. Resources are offered
+	// along with read_blob. Defaults to all tools.
+	Tools []string
+}
+
+// New returns the tools for one container of the storage account at serviceURL,
+// such as https://account.blob.core.windows.net, or with the account in the path
+// as the Azurite emulator has it: https://127.0.0.1:10000/devstoreaccount1. It
+// must be https and carry no SAS. Nothing is contacted. opts may be nil. The
+// error joins one *[Error] of kind [ErrConfiguration] for each fault.
+func New(serviceURL, container string, cred CredentialFunc, opts *Options) (*Set, error) {
+	return newSet(serviceURL, container, cred, opts, func(*Options) error {
+		if err := names.CheckContainer(container); err != nil {
+			return configurationError("container", err)
+		}
+		return nil
+	})
+}
+
+// NewAccount returns the tools for all containers of a storage account, or those
+// that [Options.Allow] names: their callers say which, and may list them. It is
+// else like [New]. Nothing can be saved: read_blob_with_token is not among these
+// tools.
+func NewAccount(serviceURL string, cred CredentialFunc, opts *Options) (*Set, error) {
+	return newSet(serviceURL, "", cred, opts, func(o *Options) error {
+		if o.DownloadDir != "" {
+			return configurationError("Options.DownloadDir", errors.New("is for read_blob_with_token, which only a set for one container has (New)"))
+		}
+		return nil
+	})
+}
+
+// newSet makes either kind of set. check looks at what is peculiar to it.
+func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, check func(*Options) error) (*Set, error) {
+	o, errs := withDefaults(opts)
+	base, err := names.ParseServiceURL(serviceURL, container)
+	if err != nil {
+		errs = append(errs, configurationError("serviceURL", err))
+	}
+	if err := check(&o); err != nil {
+		errs = append(errs, err)
+	}
+	if cred == nil {
+		errs = append(errs, configurationError("cred", errors.New("is nil; it must return the credential of the call's user")))
+	}
+	s := &Set{
+		serviceURL: base,
+		container:  container,
+		credential: cred,
+		transport:  newTransport(o.HTTPClient),
+		log:        o.Logger,
+		timeout:    o.Timeout,
+		retryDelay: 200 * time.Millisecond,
+		shares:     work.Process(),
+		overlap:    maxOverlap,
+	}
+	var faults []error
+	s.allow, faults = parseAllow(container, o.Allow)
+	errs = append(errs, faults...)
+	s.offered, faults = s.choose(o.Tools)
+	if errs = append(errs, faults...); len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	if o.DownloadDir != "" {
+		s.store = copies.NewStore(copies.Options{
+			Dir: o.DownloadDir, ContainerURL: s.serviceURL + "/" + container, Now: o.Now,
+			MaxFileBytes: o.MaxFileBytes, MaxUserBytes: o.MaxUserBytes, MaxAllBytes: o.MaxTotalBytes, MaxAge: o.MaxAge,
+		})
+	}
+	return s, nil
+}
+
+// withDefaults copies the options, fills in what is zero and returns what is
+// wrong.
+func withDefaults(opts *Options) (Options, []error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	var errs []error
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	number := func(field string, v *int64, byDefault int64) {
+		if *v < 0 {
+			errs = append(errs, configurationError("Options."+field, fmt.Errorf("is %d; it must be positive, or 0 for the default", *v)))
+		}
+		if *v == 0 {
+			*v = byDefault
+		}
+	}
+	number("MaxFileBytes", &o.MaxFileBytes, DefaultMaxFileBytes)
+	number("MaxUserBytes", &o.MaxUserBytes, DefaultMaxUserBytes)
+	number("MaxTotalBytes", &o.MaxTotalBytes, max(DefaultMaxTotalBytes, o.MaxUserBytes))
+	if o.MaxTotalBytes > 0 && o.MaxTotalBytes < o.MaxUserBytes {
+		errs = append(errs, configurationError("Options.MaxTotalBytes", fmt.Errorf("is %d, less than the %d that one user may take (MaxUserBytes)", o.MaxTotalBytes, o.MaxUserBytes)))
+	}
+	number("MaxAge", (*int64)(&o.MaxAge), int64(DefaultMaxAge))
+	number("Timeout", (*int64)(&o.Timeout), int64(DefaultTimeout))
+	return o, errs
+}
+
+// tools returns all tools that a set of this kind can have.
+func (s *Set) tools() []tool {
+	all := []tool{
+		{"list_blobs", (*Set).registerListBlobs},
+		{"search_blobs", (*Set).registerSearch},
+		{"stat_blob", (*Set).registerStatBlob},
+		{"read_blob", (*Set).registerReadBlob},
+	}
+	if s.container == "" {
+		return append([]tool{{"list_containers", (*Set).registerListContainers}}, all...)
+	}
+	return append(all, tool{"read_blob_with_token", (*Set).registerReadWithToken})
+}
+
+// choose returns the tools of those names, or all if there are none, and an error
+// for each name that no tool has.
+func (s *Set) choose(names []string) ([]tool, []error) {
+	all := s.tools()
+	if len(names) == 0 {
+		return all, nil
+	}
+	var errs []error
+	known := make([]string, len(all))
+	for i, t := range all {
+		known[i] = t.name
+	}
+	for i, name := range names {
+		if !slices.Contains(known, name) {
+			errs = append(errs, configurationError(fmt.Sprintf("Options.Tools[%d]", i),
+				errors.New("is "+quote(name)+"; the tools of this set are "+strings.Join(known, ", "))))
+		}
+	}
+	return slices.DeleteFunc(all, func(t tool) bool { return !slices.Contains(names, t.name) }), errs
+}
+
+// Register adds the tools to the server, in the place of any of the same name, and
+// the resources. Middleware that tells callers apart, such as mcpauth.Receive, must be
+// added after it: what is added last runs first, and blobs are listed for their caller.
+func (s *Set) Register(srv *mcp.Server) {
+	if host := toolset.HostOf(srv); host != nil {
+		for _, t := range s.offered {
+			host.Tool(t.name)
+		}
+		host.Resources(s.ToolForResource)
+		host.Credential(func(ctx context.Context) error { _, err := s.credential(ctx); return err }, storageResource)
+	}
+	for _, t := range s.offered {
+		t.register(s, srv)
+	}
+	srv.AddReceivingMiddleware(arguments.WithoutNulls(s.offers)) // on any server
+	if s.offers("read_blob") {
+		s.registerResources(srv)
+		srv.AddReceivingMiddleware(s.resourceLister)
+	}
+}
