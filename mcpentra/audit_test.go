@@ -100,3 +100,19 @@ func TestMissingConsentIsOneLine(t *testing.T) {
 		}
 	}
 }
+
+// A line below the level of the operator's handler is not written, whichever it is.
+func TestLogLevel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	log := &lines{}
+	w.options = []mcpentra.Option{mcpentra.WithLogger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError})))}
+	w.rebuild(t)
+	for _, header := range []map[string]string{nil, {"Authorization": "Bearer " + w.token(w.alice)}, {"Host": "evil.example"}} {
+		_, _, _ = w.post(t, callBody("secure_ping"), header)
+		_, _, _ = w.post(t, callBody("no_such_tool"), header)
+	}
+	if got := log.String(); got != "" {
+		t.Errorf("the log at level ERROR has %s, want nothing", got)
+	}
+}

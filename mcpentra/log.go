@@ -37,6 +37,9 @@ type requestLog struct {
 // write writes a line. It has no program counter: where in this file it was written says
 // nothing.
 func (l *requestLog) write(ctx context.Context, level slog.Level, attrs []slog.Attr) {
+	if !l.Enabled(ctx, level) {
+		return
+	}
 	r := slog.NewRecord(time.Now(), level, requestLine, 0)
 	r.AddAttrs(attrs...)
 	_ = l.Handler().Handle(ctx, r) // as slog.Logger does
