@@ -251,12 +251,3 @@ func checkScope(s string) error {
 	}
 	return checkShortName(s)
 }
-
-// Clone is for mcpentra, until it uses Validated.
-func (p Policy) Clone() Policy { return p.clone() }
-
-// IsEmpty is for mcpentra, until it uses Validated.
-func (p Policy) IsEmpty() bool { return p.isEmpty() }
-
-// Validate is for mcpentra, until it uses Validated.
-func (p Policy) Validate(prefix string) error { return p.validate(prefix + ".") }

@@ -2,7 +2,6 @@ package mcpentra
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -235,15 +234,6 @@ func keep[T any](all []T, pass func(T) bool) []T {
 		}
 	}
 	return some
-}
-
-// checkPolicy returns what is wrong with a policy. One that asks for nothing, most
-// likely because a variable was empty, would open what it seems to close.
-func checkPolicy(prefix string, p entraauth.Policy) error {
-	if p.IsEmpty() {
-		return fmt.Errorf("%s: the policy asks for nothing, so it would let every caller in; name a scope, a role or another requirement, or leave the policy out", prefix)
-	}
-	return p.Validate(prefix)
 }
 
 // A usage is what the answer to a request depends on: the policies that admitted its

@@ -84,7 +84,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		mcpentra.WithResourcePolicy("note://nowhere", readers), mcpentra.WithResourcePolicy("note://**", readers), mcpentra.WithPromptPolicy("drift", readers),
 	)
 	wantFault(t, "all", err, "resource URL", "verifier is nil", "tool set 0", "the tool is nil", "option 1", "WithServerOptions", "WithStateKeys", "WithExchanger: ",
-		`WithToolPolicy("secure_pong"): there is no`, `WithToolPolicy("secure_pang"): the policy asks`, `WithToolPolicy("secure_pang"): there is no`, `WithToolPolicy("a*b"): the pattern`, `WithToolPolicy("a*b").AuthContext`,
+		`WithToolPolicy("secure_pong"): there is no`, `WithToolPolicy("secure_pang"): the policy asks`, `WithToolPolicy("secure_pang"): there is no`, `WithToolPolicy("a*b"): the pattern`, `WithToolPolicy("a*b"): AuthContext`,
 		`WithResourcePolicy("note://nowhere"): there is no`, `WithResourcePolicy("note://**"): the pattern`, `WithPromptPolicy("drift"): there is no`,
 		"tool set 2 (*blobtool.Set): the set acts on behalf")
 }

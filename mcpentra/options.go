@@ -253,13 +253,30 @@ func withPolicy(option string, k kind, pattern string, p entraauth.Policy) Optio
 		if k == resource {
 			parse = resourceuri.ParseURIPattern
 		}
+		valid, fault := p.Validated()
 		of, err := parse(pattern)
-		if err != nil {
-			err = fmt.Errorf("%s: %w", name, err)
-		} else {
+		if err == nil {
 			rules := c.access.rules(k)
-			*rules = append(*rules, rule{of, p.Clone()}) // even if the policy is invalid: the pattern may be too
+			*rules = append(*rules, rule{of, valid}) // even if the policy is invalid: the pattern may be too
 		}
-		return errors.Join(err, checkPolicy(name, p))
+		return named(name, errors.Join(err, fault))
 	}
+}
+
+// named puts the name before each of the errors that are joined in err.
+func named(name string, err error) error {
+	if several, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err); ok {
+		var all []error
+		for _, e := range several.Unwrap() {
+			all = append(all, named(name, e))
+		}
+		return errors.Join(all...)
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }

@@ -11,16 +11,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/auth"
-	"github.com/modelcontextprotocol/go-sdk/mcp"
-	"github.com/modelcontextprotocol/go-sdk/oauthex"
-
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 // routes is the outermost handler: what is served at which path.
-func routes(resource *url.URL, s *stages, endpoint http.Handler, i *mcp.Implementation) http.Handler {
+func routes(resource *url.URL, s *stages, endpoint http.Handler, metadata *entraauth.ResourceMetadata) http.Handler {
 	behind := func(h http.Handler) http.Handler { return through(s.all(), h) }
 	probes := &probes{s.verifier, s.drain}
 	site := edge.NewPaths(behind(s.refuser.notFound(resource)))
@@ -30,9 +26,8 @@ func routes(resource *url.URL, s *stages, endpoint http.Handler, i *mcp.Implemen
 	for _, path := range edge.Rests(resource.Path) {
 		site.Handle(path, behind(endpoint))
 	}
-	metadata := behind(protectedResource(resource, s.verifier, i))
-	site.Handle(wellKnown, metadata)
-	site.Handle(wellKnown+resource.Path, metadata)
+	site.Handle(wellKnown, behind(metadata))
+	site.Handle(metadata.Path(), behind(metadata))
 	return s.arrive(site)
 }
 
@@ -71,34 +66,6 @@ func newHostCheck(resource *url.URL, c *config) *edge.HostCheck {
 		HostRemedy:   "allow the host by WithAllowedHosts; or, if a gateway of yours sends it and names the public one in X-Forwarded-Host, name the gateway's network by WithTrustedProxies",
 		OriginRemedy: "if the web page is to call this server, name its origin by WithAllowedOrigins",
 	}
-}
-
-// metadataURL returns the URL that challenges name.
-func metadataURL(resource *url.URL) string {
-	return resource.Scheme + "://" + resource.Host + wellKnown + resource.Path
-}
-
-// protectedResource serves the metadata: who signs callers in, and with which
-// scopes. offline_access is not among them: it is the client's affair.
-func protectedResource(resource *url.URL, v *entraauth.Verifier, i *mcp.Implementation) http.Handler {
-	name := i.Title
-	if name == "" {
-		name = i.Name
-	}
-	serve := auth.ProtectedResourceMetadataHandler(&oauthex.ProtectedResourceMetadata{
-		Resource:               resource.String(),
-		AuthorizationServers:   v.AuthorizationServers(),
-		ScopesSupported:        v.ScopesFor(entraauth.Policy{}),
-		BearerMethodsSupported: []string{"header"},
-		ResourceName:           name,
-	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodHead { // a GET whose body net/http leaves out
-			r = r.WithContext(r.Context())
-			r.Method = http.MethodGet
-		}
-		serve.ServeHTTP(w, r)
-	})
 }
 
 // maxHealthWait bounds how long a probe waits for a first key fetch.

@@ -83,20 +83,24 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
-	stages := newStages(v, resource, &c)
+	metadata, err := v.ResourceMetadata(resource.String(), cmp.Or(c.implementation.Title, c.implementation.Name))
+	if err != nil {
+		return nil, fmt.Errorf("mcpentra: %w", err)
+	}
+	stages := newStages(v, resource, metadata.URL(), &c)
 	server.AddReceivingMiddleware(stages.receive)
 	server.AddSendingMiddleware(stages.sessions.whileRunning, stages.subscriptions.onlyToAdmitted)
 	return &Server{
 		mcp: server, stages: stages, description: describe(resource, v, &c),
-		handler: routes(resource, stages, endpoint(server, stages), c.implementation),
+		handler: routes(resource, stages, endpoint(server, stages), metadata),
 	}, nil
 }
 
 // newStages makes all stages. What it makes first, the rest uses.
-func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *stages {
+func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *config) *stages {
 	limits := c.limits.withDefaults()
 	log := &requestLog{c.log, c.sessions}
-	refuser := &refuser{log, v, metadataURL(resource)}
+	refuser := &refuser{log, v, metadataURL}
 	consent := &consent{states: c.states, exchanger: c.exchanger, log: c.log}
 	streams := newStreams(v.Recheck)
 	subscriptions := &subscriptions{streams: streams, access: &c.access}

@@ -53,7 +53,9 @@ type ResourceOwner interface {
 func Tool[In, Out any](t *mcp.Tool, h mcp.ToolHandlerFor[In, Out], policies ...entraauth.Policy) ToolSet {
 	own := &ownTool{tool: t, hasHandler: h != nil}
 	for _, p := range policies {
-		own.policies = append(own.policies, p.Clone())
+		valid, err := p.Validated()
+		own.policies = append(own.policies, valid)
+		own.invalid = errors.Join(own.invalid, err)
 	}
 	own.register = func(s *mcp.Server) {
 		mcp.AddTool(s, t, func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, Out, error) {
@@ -70,6 +72,7 @@ type ownTool struct {
 	tool       *mcp.Tool
 	hasHandler bool
 	policies   []entraauth.Policy
+	invalid    error // what is wrong with the policies
 	register   func(*mcp.Server)
 }
 
@@ -97,9 +100,7 @@ func (t *ownTool) fault() error {
 	if !t.hasHandler {
 		faults = append(faults, fmt.Errorf("mcpentra.Tool(%q): the handler is nil", t.tool.Name))
 	}
-	for _, p := range t.policies {
-		faults = append(faults, checkPolicy(fmt.Sprintf("mcpentra.Tool(%q)", t.tool.Name), p))
-	}
+	faults = append(faults, named(fmt.Sprintf("mcpentra.Tool(%q)", t.tool.Name), t.invalid))
 	return errors.Join(faults...)
 }
 
@@ -167,7 +168,7 @@ func (b *registry) policies(name string, policies []entraauth.Policy) {
 	defer b.mu.Unlock()
 	var rules []rule
 	for _, p := range policies {
-		rules = append(rules, rule{resourceuri.Name(name), p.Clone()})
+		rules = append(rules, rule{resourceuri.Name(name), p})
 	}
 	b.access.bring(rules)
 }
