@@ -21,7 +21,7 @@ import (
 
 // routes is the outermost handler: what is served at which path.
 func routes(resource *url.URL, s *stages, endpoint http.Handler, i *mcp.Implementation) http.Handler {
-	behind := func(h http.Handler) http.Handler { return through(s.all(), h) }
+	behind := func(h http.Handler) http.Handler { return through(s.ofAllPaths(), h) }
 	probes := &probes{s.verifier, s.drain}
 	site := edge.NewPaths(behind(s.refuser.notFound(resource)))
 	site.Page("/health", probes.health) // probes come by IP address: outside the host check
@@ -73,8 +73,8 @@ func newHostCheck(resource *url.URL, c *config) *edge.HostCheck {
 	}
 }
 
-// metadataURL returns the URL that challenges name.
-func metadataURL(resource *url.URL) string {
+// wellKnownURL returns the URL that challenges name.
+func wellKnownURL(resource *url.URL) string {
 	return resource.Scheme + "://" + resource.Host + wellKnown + resource.Path
 }
 

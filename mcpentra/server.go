@@ -86,7 +86,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	server.AddSendingMiddleware(stages.sessions.whileRunning, stages.subscriptions.onlyToAdmitted)
 	return &Server{
 		mcp: server, stages: stages, description: describe(resource, v, &c),
-		handler: routes(resource, stages, endpoint(server, stages), c.implementation),
+		handler: routes(resource, stages, mcpEndpoint(server, stages), c.implementation),
 	}, nil
 }
 
@@ -94,7 +94,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *stages {
 	limits := c.limits.withDefaults()
 	log := &requestLog{c.log, c.sessions}
-	refuser := &refuser{log, v, metadataURL(resource)}
+	refuser := &refuser{log, v, wellKnownURL(resource)}
 	consent := &consent{sealer: c.sealer, exchanger: c.exchanger, log: c.log}
 	streams := newStreams(v.Recheck)
 	subscriptions := &subscriptions{streams: streams, access: &c.access}
@@ -118,8 +118,8 @@ func newStages(v *entraauth.Verifier, resource *url.URL, c *config) *stages {
 	return s
 }
 
-// endpoint is the SDK's handler behind the stages.
-func endpoint(server *mcp.Server, s *stages) http.Handler {
+// mcpEndpoint is the SDK's handler behind the stages.
+func mcpEndpoint(server *mcp.Server, s *stages) http.Handler {
 	options := &mcp.StreamableHTTPOptions{
 		Stateless:                    !s.log.sessions,
 		SessionTimeout:               sessionTimeout,
