@@ -159,10 +159,10 @@ func (a *admission) readBody(next http.Handler) http.Handler {
 // withoutBatches is the first protocol version that has no JSON-RPC batches.
 const withoutBatches = "2025-06-18"
 
-// messages is the stage that bounds JSON-RPC batches (protocol 2025-03-26 and older), and
+// countMessages is the stage that bounds JSON-RPC batches (protocol 2025-03-26 and older), and
 // counts each message against its user's limits before any runs: calls take a place,
 // notifications and answers don't.
-func (a *admission) messages(next http.Handler) http.Handler {
+func (a *admission) countMessages(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
 		if c.data == nil {

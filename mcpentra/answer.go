@@ -296,7 +296,7 @@ func (t *told) has(e sdkError, inBatch bool) bool {
 		return t.lines > 0
 	}
 	i := slices.IndexFunc(t.errors, func(one sdkError) bool {
-		return one.Message == e.Message || one.Code == codeMethodNotFound && e.Code == codeMethodNotFound // its text is the SDK's
+		return one.Message == e.Message || one.Code == jsonrpc.CodeMethodNotFound && e.Code == jsonrpc.CodeMethodNotFound // its text is the SDK's
 	})
 	if i < 0 {
 		return false

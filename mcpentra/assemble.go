@@ -21,7 +21,7 @@ type inventory map[string]items
 func (c *catalog) inventory(ctx context.Context, cause mcp.Request) inventory {
 	inv := inventory{}
 	for _, method := range []string{listTools, listPrompts, listResources, listTemplates} {
-		inv[method], _ = c.list(ctx, cause, method) // middleware of a set may want a caller: what it has is known without
+		inv[method], _ = c.listAll(ctx, cause, method) // middleware of a set may want a caller: what it has is known without
 	}
 	return inv
 }

@@ -114,8 +114,8 @@ func (c *call) isSmall(bytes int) bool {
 	return true
 }
 
-// method returns the method of the call's only message, or "".
-func (c *call) method() string {
+// soleMethod returns the method of the call's only message, or "".
+func (c *call) soleMethod() string {
 	if c == nil || c.isBatch || len(c.messages) != 1 {
 		return ""
 	}
@@ -207,7 +207,7 @@ type message struct {
 	policy     *toolset.ResourcePolicy // see Resources
 	policyOnce sync.Once
 
-	running     running
+	running     runningCall
 	subscribing *subscribing // nil for most
 
 	one [1]target // memory of targets

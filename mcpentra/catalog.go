@@ -30,9 +30,9 @@ const (
 	listTemplates = "resources/templates/list"
 )
 
-// list returns all pages of a list, asked for on behalf of a request, and what it has
+// listAll returns all pages of a list, asked for on behalf of a request, and what it has
 // so far if it fails.
-func (c *catalog) list(ctx context.Context, cause mcp.Request, method string) (items, error) {
+func (c *catalog) listAll(ctx context.Context, cause mcp.Request, method string) (items, error) {
 	all := items{}
 	for cursor := ""; ; {
 		result, err := c.next(ctx, method, listRequest(cause, method, cursor))
@@ -186,7 +186,7 @@ func (c *catalog) read(ctx context.Context, method string, req mcp.Request, p *m
 // registered returns the spelling in which a resource is registered, or the given
 // one if it is not.
 func (c *catalog) registered(ctx context.Context, cause mcp.Request, uri string) string {
-	all, _ := c.list(ctx, cause, listResources)
+	all, _ := c.listAll(ctx, cause, listResources)
 	if all[uri] != nil {
 		return uri
 	}

@@ -163,11 +163,11 @@ const maxWaiting = 16
 // session.
 type waiting struct {
 	mu     sync.Mutex
-	byID   map[string]*wait
-	byUser map[string][]*wait // oldest first
+	byID   map[string]*pendingConsent
+	byUser map[string][]*pendingConsent // oldest first
 }
 
-type wait struct {
+type pendingConsent struct {
 	id, user string
 	session  *mcp.ServerSession
 	until    time.Time
@@ -177,16 +177,16 @@ type wait struct {
 // dropped: its client is not notified, and tries again by itself.
 func (w *waiting) add(user string, session *mcp.ServerSession) string {
 	now := time.Now()
-	x := &wait{newID(), user, session, now.Add(stateLife)}
+	x := &pendingConsent{newID(), user, session, now.Add(stateLife)}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.remove(user, func(old *wait) bool { return !now.Before(old.until) })
+	w.remove(user, func(old *pendingConsent) bool { return !now.Before(old.until) })
 	if all := w.byUser[user]; len(all) >= maxWaiting {
 		oldest := all[0]
-		w.remove(user, func(old *wait) bool { return old == oldest })
+		w.remove(user, func(old *pendingConsent) bool { return old == oldest })
 	}
 	if w.byID == nil {
-		w.byID, w.byUser = map[string]*wait{}, map[string][]*wait{}
+		w.byID, w.byUser = map[string]*pendingConsent{}, map[string][]*pendingConsent{}
 	}
 	w.byID[x.id] = x
 	w.byUser[user] = append(w.byUser[user], x)
@@ -201,7 +201,7 @@ func (w *waiting) take(id string) *mcp.ServerSession {
 	if x == nil {
 		return nil
 	}
-	w.remove(x.user, func(old *wait) bool { return old == x })
+	w.remove(x.user, func(old *pendingConsent) bool { return old == x })
 	return x.session
 }
 
@@ -209,11 +209,11 @@ func (w *waiting) take(id string) *mcp.ServerSession {
 func (w *waiting) drop(user string, session *mcp.ServerSession) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.remove(user, func(old *wait) bool { return old.session == session })
+	w.remove(user, func(old *pendingConsent) bool { return old.session == session })
 }
 
-func (w *waiting) remove(user string, which func(*wait) bool) {
-	left := slices.DeleteFunc(w.byUser[user], func(x *wait) bool {
+func (w *waiting) remove(user string, which func(*pendingConsent) bool) {
+	left := slices.DeleteFunc(w.byUser[user], func(x *pendingConsent) bool {
 		gone := which(x)
 		if gone {
 			delete(w.byID, x.id)

@@ -28,7 +28,7 @@ type refuser struct {
 // reject answers the request, and writes its line in the log. more is only for the log.
 func (f *refuser) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {
 	if c := callOf(r.Context()); c.data != nil && !c.isBatch {
-		more = append(more, slog.String("method", c.method()))
+		more = append(more, slog.String("method", c.soleMethod()))
 	}
 	f.log.rejected(r, why, more...)
 	mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)

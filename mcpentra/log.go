@@ -18,10 +18,10 @@ import (
 
 // The outcomes of a request, in the log.
 const (
-	done    = "ok"
-	failed  = "error"   // allowed, and did not work
-	refused = "refused" // not allowed
-	wanting = "input"   // the user is asked for something
+	outcomeOK      = "ok"
+	outcomeFailed  = "error"   // allowed, and did not work
+	outcomeRefused = "refused" // not allowed
+	outcomeInput   = "input"   // the user is asked for something
 )
 
 // requestLine is the message of each request's line, whatever its outcome.
@@ -34,9 +34,9 @@ type requestLog struct {
 	sessions bool // the server has them
 }
 
-// write writes a line. It has no program counter: where in this file it was written says
+// line writes a line. It has no program counter: where in this file it was written says
 // nothing.
-func (l *requestLog) write(ctx context.Context, level slog.Level, attrs []slog.Attr) {
+func (l *requestLog) line(ctx context.Context, level slog.Level, attrs []slog.Attr) {
 	if !l.Enabled(ctx, level) {
 		return
 	}
@@ -52,15 +52,15 @@ func (l *requestLog) message(m *message) {
 	if notification && l.hasNotifications(m.call) {
 		return
 	}
-	level, outcome := slog.LevelInfo, done
+	level, outcome := slog.LevelInfo, outcomeOK
 	denied := denialIn(m.cause)
 	switch {
 	case denied != nil:
-		level, outcome = slog.LevelWarn, refused
+		level, outcome = slog.LevelWarn, outcomeRefused
 	case needsInput(m.result):
-		outcome = wanting
+		outcome = outcomeInput
 	case m.cause != nil:
-		level, outcome = slog.LevelWarn, failed
+		level, outcome = slog.LevelWarn, outcomeFailed
 	case m.method == "ping" || notification:
 		level = slog.LevelDebug
 	}
@@ -80,7 +80,7 @@ func (l *requestLog) message(m *message) {
 	case m.cause != nil:
 		attrs = append(attrs, causeAttrs(m.cause)...)
 	}
-	l.write(m, level, append(attrs, slog.Duration("duration", time.Since(m.start))))
+	l.line(m, level, append(attrs, slog.Duration("duration", time.Since(m.start))))
 }
 
 func denialIn(cause error) *denial {
@@ -125,7 +125,7 @@ func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, tar
 	attrs := append(requestAttrs(r), slog.Int("status", status))
 	c := callOf(r.Context())
 	if c.data != nil && !c.isBatch { // of a request without a valid token nothing is read
-		attrs = append(attrs, slog.String("method", c.method()))
+		attrs = append(attrs, slog.String("method", c.soleMethod()))
 	}
 	attrs = appendTargets(attrs, targets)
 	id := e.Caller()
@@ -135,7 +135,7 @@ func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, tar
 	if id != nil {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: id.LogValue()})
 	}
-	l.write(r.Context(), level, append(attrs, slog.String("outcome", refused), slog.String("reason", e.Reason), slog.Any("detail", e)))
+	l.line(r.Context(), level, append(attrs, slog.String("outcome", outcomeRefused), slog.String("reason", e.Reason), slog.Any("detail", e)))
 }
 
 // rejected writes the line of a request that is rejected.
@@ -144,7 +144,7 @@ func (l *requestLog) rejected(r *http.Request, why rejection, more ...slog.Attr)
 	if c := callOf(r.Context()); c.caller != nil {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: c.caller.LogValue()})
 	}
-	attrs = append(attrs, slog.String("outcome", refused), slog.String("reason", why.reason), slog.String("error", why.message))
+	attrs = append(attrs, slog.String("outcome", outcomeRefused), slog.String("reason", why.reason), slog.String("error", why.message))
 	level := slog.LevelWarn
 	switch why.status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed: // scanners, ended sessions, clients that try for a stream
@@ -154,7 +154,7 @@ func (l *requestLog) rejected(r *http.Request, why rejection, more ...slog.Attr)
 	case http.StatusAccepted: // a notification that nobody knows
 		level = slog.LevelInfo
 	}
-	l.write(r.Context(), level, append(attrs, more...))
+	l.line(r.Context(), level, append(attrs, more...))
 }
 
 // requestAttrs are what is known of a request before it is dispatched.
@@ -181,7 +181,7 @@ func (l *requestLog) recovered(r *http.Request) {
 		return
 	}
 	if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
-		l.write(r.Context(), slog.LevelError, append(requestAttrs(r), slog.String("outcome", failed),
+		l.line(r.Context(), slog.LevelError, append(requestAttrs(r), slog.String("outcome", outcomeFailed),
 			slog.String("reason", "internal_error"), slog.String("panic", safelog.Panic(p)), slog.String("stack", string(debug.Stack()))))
 	}
 	panic(http.ErrAbortHandler)

@@ -94,7 +94,7 @@ func (a *access) knownTemplate(m *message) error {
 	if !ok || p == nil || p.Ref == nil || p.Ref.Type == "ref/prompt" || !strings.Contains(p.Ref.URI, "{") {
 		return nil
 	}
-	all, err := (&catalog{m.next}).list(m, m.req, listTemplates)
+	all, err := (&catalog{m.next}).listAll(m, m.req, listTemplates)
 	if all[p.Ref.URI] != nil {
 		return nil
 	}

@@ -17,7 +17,7 @@ import (
 
 // routes is the outermost handler: what is served at which path.
 func routes(resource *url.URL, s *stages, endpoint http.Handler, metadata *entraauth.ResourceMetadata) http.Handler {
-	behind := func(h http.Handler) http.Handler { return through(s.all(), h) }
+	behind := func(h http.Handler) http.Handler { return through(s.ofAllPaths(), h) }
 	probes := &probes{s.verifier, s.drain}
 	site := edge.NewPaths(behind(s.refuser.notFound(resource)))
 	site.Page("/health", probes.health) // probes come by IP address: outside the host check

@@ -92,7 +92,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	server.AddSendingMiddleware(stages.sessions.whileRunning, stages.subscriptions.onlyToAdmitted)
 	return &Server{
 		mcp: server, stages: stages, description: describe(resource, v, &c),
-		handler: routes(resource, stages, endpoint(server, stages), metadata),
+		handler: routes(resource, stages, mcpEndpoint(server, stages), metadata),
 	}, nil
 }
 
@@ -124,8 +124,8 @@ func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *
 	return s
 }
 
-// endpoint is the SDK's handler behind the stages.
-func endpoint(server *mcp.Server, s *stages) http.Handler {
+// mcpEndpoint is the SDK's handler behind the stages.
+func mcpEndpoint(server *mcp.Server, s *stages) http.Handler {
 	options := &mcp.StreamableHTTPOptions{
 		Stateless:                    !s.log.sessions,
 		SessionTimeout:               sessionTimeout,

@@ -44,16 +44,16 @@ type session struct {
 	stream       *entraauth.Identity // caller who opened the stream of server messages; nil if it is not open
 	uris         map[string]bool     // that it is subscribed to
 	listening    int                 // how many URIs subscriptions/listen has
-	running      map[*running]struct{}
+	running      map[*runningCall]struct{}
 	ending       bool // its calls are canceled, including those that begin now
 	requests     int  // HTTP requests under way
 	idle         *time.Timer
 	asking       map[*usage]int // of calls that wait for an answer of the client
 }
 
-// running is what a message has while its handler runs: the right to send messages on
+// A runningCall is what a message has while its handler runs: the right to send messages on
 // its stream.
-type running struct {
+type runningCall struct {
 	server  *mcp.ServerSession // nil unless it runs
 	session *session           // nil without one
 	cancel  context.CancelFunc // nil without a session

@@ -94,7 +94,7 @@ func (t *sessions) beginRunning(m *message) error {
 	call.session = x
 	m.Context, call.cancel = context.WithCancel(m.Context)
 	if x.running == nil {
-		x.running = map[*running]struct{}{}
+		x.running = map[*runningCall]struct{}{}
 	}
 	x.running[call] = struct{}{}
 	if x.ending {

@@ -257,8 +257,8 @@ func (s *speaker) tellNotification(r *http.Request, method string, params []byte
 	case known && len(params) > 0 && json.Unmarshal(params, kind()) != nil:
 		s.log.rejected(r, rejection{http.StatusAccepted, codeBadRequest, "invalid_request", "A parameter is of the wrong type, so the notification was ignored"}, slog.String("method", method))
 	case s.log.hasNotifications(c):
-		attrs := append(c.appendAttrs(nil), slog.String("method", method), slog.Any("caller", c.caller), slog.String("outcome", done))
-		s.log.write(r.Context(), slog.LevelDebug, attrs)
+		attrs := append(c.appendAttrs(nil), slog.String("method", method), slog.Any("caller", c.caller), slog.String("outcome", outcomeOK))
+		s.log.line(r.Context(), slog.LevelDebug, attrs)
 	}
 }
 
@@ -274,7 +274,7 @@ var paramsOfNotification = map[string]func() any{
 // methodOf returns the method of the message with that id, in the body that the SDK reads.
 func methodOf(c *call, body []byte, id json.RawMessage) string {
 	if !c.isBatch {
-		return c.method()
+		return c.soleMethod()
 	}
 	for _, m := range rpcwire.Parse(nil, body, maxBatch) {
 		if m.ID != nil && sameID(m.ID, id) {

@@ -43,8 +43,8 @@ type stages struct {
 // An httpStage is a step of a request.
 type httpStage func(next http.Handler) http.Handler
 
-// all are the stages of every request but those of probes, in order.
-func (s *stages) all() []httpStage {
+// ofAllPaths are the stages of every request but those of probes, in order.
+func (s *stages) ofAllPaths() []httpStage {
 	return []httpStage{
 		s.checkHost, // a page or a host name of somebody else's gets nowhere, whatever the path
 	}
@@ -58,7 +58,7 @@ func (s *stages) ofEndpoint() []httpStage {
 		s.admission.formed,           // by method and headers, before the body is read
 		s.sessions.owned(s.refuser),  // for the caller, another user's session does not exist
 		s.admission.readBody,         // all of it, bounded: the stages below look into it
-		s.admission.messages,         // every message counts against the limits before any of them runs
+		s.admission.countMessages,    // every message counts against the limits before any of them runs
 		s.draining,                   // counts calls under way, so that streams end after them
 		s.streams.watch(s.sessions),  // a stream ends with the token that opened it
 		replays(s.events, s.refuser), // a resumed stream shows the answer of a call, made with another token

@@ -19,24 +19,24 @@ type streams struct {
 	every   time.Duration
 
 	mu   sync.Mutex
-	open map[*stream]struct{}
+	open map[*watchedStream]struct{}
 	stop context.CancelFunc // ends the checks; nil while no stream is open
 }
 
-type stream struct {
+type watchedStream struct {
 	caller *entraauth.Identity
 	end    context.CancelFunc
 }
 
 func newStreams(recheck func(*entraauth.Identity) error) *streams {
-	return &streams{recheck: recheck, every: time.Second, open: map[*stream]struct{}{}}
+	return &streams{recheck: recheck, every: time.Second, open: map[*watchedStream]struct{}{}}
 }
 
 // until returns a context that ends when the caller's token is no longer valid, or by the
 // function.
 func (t *streams) until(ctx context.Context, caller *entraauth.Identity) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	x := &stream{caller, cancel}
+	x := &watchedStream{caller, cancel}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.open[x] = struct{}{}

@@ -116,8 +116,6 @@ func (t *ownTool) refuse(ctx context.Context) error {
 	return nil
 }
 
-var _ toolset.Host = (*registry)(nil)
-
 // A registry is told what tool sets bring along when they are registered, however they
 // are wrapped (internal/toolset): also later than [NewServer], on its MCP server, while
 // requests are served.
