@@ -187,6 +187,8 @@ func (a *reply) WriteHeader(status int) {
 	isText := status >= http.StatusBadRequest && strings.HasPrefix(a.Header().Get("Content-Type"), "text/plain")
 	if isText || status == http.StatusAccepted && len(a.refusals) > 0 {
 		a.held = status
+		a.Header().Del("Content-Type")
+		a.Header().Del("X-Content-Type-Options") // http.Error's
 		return
 	}
 	a.begun, a.status = true, status

@@ -1,11 +1,15 @@
 package mcpentra_test
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entratest"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
@@ -33,6 +37,9 @@ func TestAudit(t *testing.T) {
 			map[string]any{"level": "WARN", "tool": "report", "outcome": "refused", "reason": "user_role_missing"}},
 		{"failed", callBody("whoami"), known, map[string]any{"level": "WARN", "tool": "whoami", "outcome": "error"}},
 		{"resource", `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"note://own"}}`, known, map[string]any{"resource": "note://own", "outcome": "ok"}},
+		{"resource in another spelling", `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"NOTE://ow%6E"}}`, known, map[string]any{"resource": "note://own", "outcome": "ok"}},
+		{"completion in another spelling", `{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"note://x/../ow%6E"},"argument":{"name":"a","value":"b"}}}`, known, map[string]any{"resource": "note://x/own"}},
+		{"not JSON, and not allowed", `{"jsonrpc":"2.0","id":01,"method":"tools/call","params":{"name":"report"}}`, known, map[string]any{"outcome": "refused", "reason": "not_json", "status": 400.}},
 		{"no token", callBody("secure_ping"), nil, map[string]any{"level": "INFO", "outcome": "refused", "reason": "no_token", "status": 401.}},
 		{"token without scope", callBody("secure_ping"), w.bearer(map[string]any{"uti": "token-1", "scp": "other"}), map[string]any{"level": "WARN", "outcome": "refused", "reason": "scope_missing"}},
 		{"bad token", callBody("secure_ping"), map[string]string{"Authorization": "Bearer x.y.z"}, map[string]any{"level": "WARN", "outcome": "refused", "reason": "malformed"}},
@@ -114,5 +121,25 @@ func TestLogLevel(t *testing.T) {
 	}
 	if got := log.String(); got != "" {
 		t.Errorf("the log at level ERROR has %s, want nothing", got)
+	}
+}
+
+// A tool that ends its goroutine (runtime.Goexit, which tests' FailNow calls) has its
+// line too, and the stages are left. The SDK never answers such a call.
+func TestGoexit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	receive := w.server.Receive(func(context.Context, string, mcp.Request) (mcp.Result, error) {
+		runtime.Goexit()
+		return nil, nil
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = receive(t.Context(), "tools/call", &mcp.CallToolRequest{Params: &mcp.CallToolParamsRaw{Name: "exit"}})
+	}()
+	<-done
+	if log := w.log.String(); !strings.Contains(log, "tool=exit outcome=error") || !strings.Contains(log, "Goexit") {
+		t.Errorf("the log has no line that says that the tool ended its goroutine:\n%s", log)
 	}
 }

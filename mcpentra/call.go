@@ -187,18 +187,20 @@ func carried(req mcp.Request) *call {
 type message struct {
 	context.Context // of the session, with the caller of this very message or nobody
 
-	call    *call               // nil if the message did not come by HTTP
-	usage   *usage              // of the call
-	caller  *entraauth.Identity // nil if unknown
-	method  string
-	req     mcp.Request
-	next    mcp.MethodHandler // dispatches it
-	server  host
-	start   time.Time
-	targets []target // what it uses, by what the SDK has read
-	sentURI string   // a resource's URI as the client spelled it
-	counted bool     // against the limits
-	round   int      // how often the user has been asked for consent
+	call      *call               // nil if the message did not come by HTTP
+	usage     *usage              // of the call
+	caller    *entraauth.Identity // nil if unknown
+	method    string
+	req       mcp.Request
+	next      mcp.MethodHandler // dispatches it
+	server    host
+	start     time.Time
+	targets   []target // what it uses, by what the SDK has read
+	sentURI   string   // a resource's URI as the client spelled it
+	entered   int      // how many stages it has entered
+	respelled bool     // a URI had another spelling
+	counted   bool     // against the limits
+	round     int      // how often the user has been asked for consent
 
 	result mcp.Result
 	err    error

@@ -90,7 +90,9 @@ func respell(m *message) error {
 			return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("the URI has %d bytes; at most %d are taken", len(*uri), resourceuri.MaxBytes)}
 		}
 		m.sentURI = *uri
-		*uri = resourceuri.Spell(*uri)
+		if *uri = resourceuri.Spell(*uri); *uri != m.sentURI {
+			m.respelled = true
+		}
 		return nil
 	}
 	switch p := m.req.GetParams().(type) {

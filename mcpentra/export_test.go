@@ -3,6 +3,8 @@ package mcpentra
 import (
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
@@ -116,3 +118,6 @@ func ResourcePolicyOfNobody(p entraauth.Policy, patterns ...string) func(uri str
 
 // MakeRoom grows a call's stack as the server does.
 func MakeRoom(never bool) { makeRoom(never) }
+
+// Receive is the server's middleware around another handler.
+func (s *Server) Receive(next mcp.MethodHandler) mcp.MethodHandler { return s.stages.receive(next) }

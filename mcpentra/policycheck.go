@@ -1,6 +1,7 @@
 package mcpentra
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -49,7 +50,10 @@ func (p *policyCheck) request(next http.Handler) http.Handler {
 	})
 }
 
-var errMore = errors.New("something follows the message")
+var (
+	errMore    = errors.New("something follows the message")
+	errNotJSON = errors.New("it is not JSON")
+)
 
 // foresee decides by what the body seems to say. It is right for all requests but those
 // made to deceive it.
@@ -71,6 +75,9 @@ func (p *policyCheck) foresee(c *call, r *http.Request) (d *denial, err error) {
 		p.access.noteUse(c.usage, targets...) // before the client can know of its stream
 		d = p.sessions.mayAnswer(c, r)
 	}
+	if d != nil && !json.Valid(c.data) { // another token would not help
+		return nil, errNotJSON
+	}
 	return d, nil
 }
 
@@ -89,6 +96,10 @@ func (p *policyCheck) enter(m *message) error {
 	p.access.noteUse(m.usage, m.targets...)
 	if err := respell(m); err != nil {
 		return err
+	}
+	if m.respelled { // the log names what is used, whatever its spelling
+		a := askedBy(m.req)
+		m.targets = a.appendTargets(m.targets[:0], m.method)
 	}
 	return p.access.knownTemplate(m)
 }

@@ -70,8 +70,6 @@ func (s *speaker) speak(next http.Handler) http.Handler {
 				return
 			}
 			unknown = append(unknown, method)
-			w.Header().Del("Content-Type")
-			w.Header().Del("X-Content-Type-Options")
 		}
 	})
 }
@@ -147,8 +145,6 @@ func (s *speaker) finish(a *reply, r *http.Request, c *call) {
 		a.writeRefusals()
 	case isUnknown && !c.isBatch:
 		if len(c.messages) == 1 && c.messages[0].ID == nil { // JSON-RPC 2.0 section 4.1
-			a.Header().Del("Content-Type")
-			a.Header().Del("X-Content-Type-Options")
 			a.ResponseWriter.WriteHeader(http.StatusAccepted)
 			s.tellNotification(r, method, nil, true)
 			return

@@ -2,6 +2,7 @@ package mcpentra
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -195,13 +196,25 @@ func (s *stages) receive(next mcp.MethodHandler) mcp.MethodHandler {
 
 // serve takes the message through the stages.
 func (s *stages) serve(m *message, stages []messageStage) {
-	entered := s.enter(m, stages)
-	for _, stage := range slices.Backward(stages[:entered]) {
+	defer s.finish(m, stages) // also after runtime.Goexit, by which a tool can end its goroutine
+	s.enter(m, stages)
+}
+
+// finish leaves the stages that the message has entered, and writes its line.
+func (s *stages) finish(m *message, stages []messageStage) {
+	ended := m.cause == errNoAnswer //nolint:errorlint // as enter has set it
+	if ended {
+		m.err = &jsonrpc.Error{Code: codeInternal, Message: "internal error"}
+	}
+	for _, stage := range slices.Backward(stages[:m.entered]) {
 		if stage.leave != nil {
 			s.leave(m, stage)
 		}
 	}
-	if m.cause == nil {
+	switch {
+	case ended:
+		m.cause = errNoAnswer
+	case m.cause == nil:
 		m.cause = m.err
 	}
 	s.log.message(m)
@@ -211,20 +224,22 @@ func (s *stages) serve(m *message, stages []messageStage) {
 	}
 }
 
-// enter enters the stages, dispatches the message if all let it pass, and returns how
-// many did.
-func (s *stages) enter(m *message, stages []messageStage) (entered int) {
+// enter enters the stages, and dispatches the message if all let it pass.
+func (s *stages) enter(m *message, stages []messageStage) {
 	defer s.recoverMessage(m)
-	for ; entered < len(stages); entered++ {
-		if enter := stages[entered].enter; enter != nil {
+	for ; m.entered < len(stages); m.entered++ {
+		if enter := stages[m.entered].enter; enter != nil {
 			if m.err = enter(m); m.err != nil || m.result != nil {
-				return entered
+				return
 			}
 		}
 	}
+	m.cause = errNoAnswer
 	m.result, m.err = m.next(m, m.method, m.req)
-	return entered
+	m.cause = nil
 }
+
+var errNoAnswer = errors.New("its goroutine ended before it returned (runtime.Goexit)")
 
 func (s *stages) leave(m *message, stage messageStage) {
 	defer s.recoverMessage(m)
@@ -235,7 +250,7 @@ func (s *stages) leave(m *message, stage messageStage) {
 func (s *stages) recoverMessage(m *message) {
 	if p := recover(); p != nil {
 		s.log.panicked(m, p)
-		m.result, m.err = nil, &jsonrpc.Error{Code: codeInternal, Message: "internal error"}
+		m.cause, m.result, m.err = nil, nil, &jsonrpc.Error{Code: codeInternal, Message: "internal error"}
 	}
 }
 
