@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpentra/mcp-entra-go/internal/bridge"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
@@ -63,7 +64,6 @@ type Identity struct {
 	expires                      time.Time
 	assertion                    Assertion
 	userID                       string     // made once, because every call needs it
-	logValue                     slog.Value // likewise
 	origin                       provenance // zero until the signature is verified
 }
 
@@ -75,7 +75,7 @@ func newIdentity(token string, c *claims) *Identity {
 	if object == "" {
 		object = c.clientID()
 	}
-	id := &Identity{
+	return &Identity{
 		tenantID:    c.tenantID,
 		objectID:    c.objectID,
 		clientID:    c.clientID(),
@@ -95,8 +95,6 @@ func newIdentity(token string, c *claims) *Identity {
 		groupOverage:  c.overage,
 		claimsCapable: slices.Contains(c.abilities, "cp1"),
 	}
-	id.logValue = slog.GroupValue(slog.String("user", id.userID), slog.String("client", id.clientID), slog.String("uti", id.tokenID))
-	return id
 }
 
 // clientAuth returns how the client application authenticated.
@@ -207,20 +205,32 @@ func (id *Identity) Claims(v any) error {
 }
 
 // LogValue returns the ids of the caller, the application and the token. It holds no
-// name and no part of the token.
-func (id *Identity) LogValue() slog.Value { return id.logValue }
+// name and no part of the token. The group is the log's own: some handlers redact in
+// place.
+func (id *Identity) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("user", id.userID), slog.String("client", id.clientID), slog.String("uti", id.tokenID))
+}
 
-type contextKey struct{}
+// An arrived Identity is one that [Verifier.Middleware] put into a request's context.
+// With sessions, the MCP SDK keeps that context for all calls of the session, whoever
+// sends them, so package mcpauth must tell it from the one of the call.
+type arrived Identity
 
 // NewContext returns a context that carries id. A nil id hides the one that
 // ctx carries: [FromContext] then returns nil.
 func NewContext(ctx context.Context, id *Identity) context.Context {
-	return context.WithValue(ctx, contextKey{}, id)
+	return context.WithValue(ctx, bridge.CallerKey{}, id)
 }
 
 // FromContext returns the verified caller of the request that ctx belongs to,
-// or nil if there is none.
+// or nil if there is none. In tools of an MCP server without package mcpentra, use
+// mcpauth.Caller instead: it notices when ctx belongs to another request of a session.
 func FromContext(ctx context.Context) *Identity {
-	id, _ := ctx.Value(contextKey{}).(*Identity)
-	return id
+	switch id := ctx.Value(bridge.CallerKey{}).(type) {
+	case *Identity:
+		return id
+	case *arrived:
+		return (*Identity)(id)
+	}
+	return nil
 }

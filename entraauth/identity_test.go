@@ -63,6 +63,7 @@ func TestNames(t *testing.T) {
 		"display name alone":    {map[string]any{"name": "Alice"}, "", "Alice"},
 		"no name":               {nil, "", ""},
 		"control characters":    {map[string]any{"upn": "a\n\x1b[31mb", "name": "A\u202e\x00lice"}, "a[31mb", "Alice"},
+		"other spaces":          {map[string]any{"name": "山田\u3000太郎", "upn": "a\u00a0b"}, "a b", "山田 太郎"},
 		"more than 1,024 bytes": {map[string]any{"upn": strings.Repeat("é", 600), "name": strings.Repeat("x", 1025)}, strings.Repeat("é", 512), strings.Repeat("x", 1024)},
 	} {
 		id, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 1, func(_, c map[string]any) {
@@ -77,5 +78,23 @@ func TestNames(t *testing.T) {
 		if id.Username() != row.username || id.DisplayName() != row.displayName {
 			t.Errorf("%s: Username() = %q, DisplayName() = %q, want %q and %q", name, id.Username(), id.DisplayName(), row.username, row.displayName)
 		}
+	}
+}
+
+// An identity is shared by all requests with its token, and some log handlers redact
+// the attributes of a group in place.
+func TestLogValueIsNotShared(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	token := f.token()
+	id, err := f.verifier.Verify(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := id.LogValue().String()
+	id.LogValue().Group()[0] = slog.String("user", "redacted")
+	again, err := f.verifier.Verify(t.Context(), token)
+	if err != nil || again.LogValue().String() != want {
+		t.Errorf("LogValue() = %s, %v after a handler's redaction, want %s", again.LogValue(), err, want)
 	}
 }

@@ -1,6 +1,7 @@
 package entraauth
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/internal/bridge"
 )
 
 // A BearerCheck says how one endpoint is protected.
@@ -44,7 +47,7 @@ func (v *Verifier) Middleware(check *BearerCheck) func(http.Handler) http.Handle
 				v.refuse(w, r, check, err)
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), id)))
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), bridge.CallerKey{}, (*arrived)(id))))
 		})
 	}
 }

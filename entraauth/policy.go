@@ -70,7 +70,8 @@ func (p *Policy) check(id *Identity) *Error {
 			id.clientID, "Ask this server's operator to add the client's application id")
 	}
 	if id.clientAuth < p.ClientAuth {
-		return notPermitted("client authentication", clientAuthWeak, clientAuthNames[p.ClientAuth],
+		// A policy that was not validated may ask for more than there is.
+		return notPermitted("client authentication", clientAuthWeak, clientAuthNames[min(p.ClientAuth, ClientAuthCertificate)],
 			clientAuthNames[id.clientAuth], "Use a client that authenticates to Entra in this way")
 	}
 	checkCaller := p.checkUser

@@ -193,6 +193,14 @@ func TestPolicyFaults(t *testing.T) {
 	}
 }
 
+// Check of a policy that was never validated rejects rather than panics.
+func TestPolicyThatWasNotValidated(t *testing.T) {
+	t.Parallel()
+	if err := (entraauth.Policy{ClientAuth: 7}).Check(&entraauth.Identity{}); !errors.Is(err, entraauth.ErrNotPermitted) {
+		t.Errorf("Check() = %v, want %v", err, entraauth.ErrNotPermitted)
+	}
+}
+
 // Scopes that clients ask for, and no access token for an API has, would lock
 // everybody out.
 func TestPolicyOfOpenIDScopes(t *testing.T) {

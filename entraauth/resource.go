@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
 // wellKnown is where protected resource metadata lives; the path of the resource
@@ -58,7 +60,7 @@ func (v *Verifier) ResourceMetadata(resourceURL, name string) (*ResourceMetadata
 func parseResource(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil:
+	case err != nil || !authority.IsSite(u) || u.User != nil || !strings.HasPrefix(s, u.Scheme+"://"): // a scheme in upper case
 		return nil, fmt.Errorf("%q is not a URL such as https://api.example.com/orders", s)
 	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
 		return nil, fmt.Errorf("%q must be https; http is for loopback hosts", s)

@@ -96,11 +96,15 @@ var schemes = []string{
 const maxName = 1024
 
 // printable cuts a name that is shown to people to maxName bytes and drops
-// characters that can't be printed: users choose their own names.
+// characters that can't be printed: users choose their own names. Any other space than
+// ASCII's, such as the ideographic one in Japanese names, becomes that one.
 func printable(name string) string {
 	name = strings.ToValidUTF8(name[:min(len(name), maxName)], "")
 	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
+		switch {
+		case unicode.Is(unicode.Zs, r):
+			return ' '
+		case !unicode.IsPrint(r):
 			return -1
 		}
 		return r

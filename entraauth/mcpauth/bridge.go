@@ -94,7 +94,8 @@ var (
 // says why there is none, such as which half of this package is missing. It is nil only
 // with an error: tools that use it can't mistake a wrong setup for a caller.
 func Caller(ctx context.Context) (*entraauth.Identity, error) {
-	if id := entraauth.FromContext(ctx); id != nil {
+	// Not FromContext: without Bridge and Receive, that is who opened the session.
+	if id, _ := ctx.Value(bridge.CallerKey{}).(*entraauth.Identity); id != nil {
 		return id, nil
 	}
 	// With sessions, this TokenInfo is that of the request which opened the session, so

@@ -11,6 +11,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
 // call sends a call of whoami as the holder of the authorization, in the session if
@@ -110,19 +111,31 @@ func TestMiddlewareMissing(t *testing.T) {
 	}
 }
 
-// Without either half, a tool that asks for its caller gets an error.
+// Without either half, a tool that asks for its caller gets an error, although its
+// context may hold an identity: with sessions, that of the user who opened the session.
 func TestBothHalvesMissing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	for name, handler := range map[string]http.Handler{"unguarded": f.handler(true), "with sessions": f.handler(false)} {
-		s := httptest.NewServer(handler)
+	for name, row := range map[string]struct {
+		handler http.Handler
+		session bool
+	}{
+		"unguarded":               {f.handler(true), false},
+		"unguarded with sessions": {f.handler(false), true},
+		"guarded":                 {f.guarded(f.handler(true)), false},
+		"guarded with sessions":   {f.guarded(f.handler(false)), true},
+	} {
+		s := httptest.NewServer(row.handler)
 		t.Cleanup(s.Close)
 		id := ""
-		if name == "with sessions" {
+		if row.session {
 			id = session(t, s.URL, f.bearer(f.alice))
 		}
-		if _, body := call(t, s.URL, f.bearer(f.alice), id); !strings.Contains(body, `"isError":true`) || !strings.Contains(body, "no verified caller") {
-			t.Errorf("%s: %s, want an error: no verified caller", name, body)
+		for _, user := range []*entratest.User{f.alice, f.bob} {
+			_, body := call(t, s.URL, f.bearer(user), id)
+			if !strings.Contains(body, `"isError":true`) || !strings.Contains(body, "no verified caller") {
+				t.Errorf("%s: %s's call: %s, want an error: no verified caller", name, user.ObjectID, body)
+			}
 		}
 	}
 }

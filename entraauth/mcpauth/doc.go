@@ -23,6 +23,7 @@
 // another user's. So [Bridge] takes the identity out of the context and hands
 // it to the SDK in the TokenInfo of the request, the one thing that the SDK
 // keeps with each request; and [Receive] takes it from there. Without Bridge, requests
-// fail; without Receive, [Caller] does. Both errors name what is missing, and neither
-// setup ever yields another user.
+// fail; without Receive, or without both, [Caller] does. The errors name what is missing,
+// and no such setup makes Caller return another user, as entraauth.FromContext would
+// without both.
 package mcpauth

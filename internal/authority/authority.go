@@ -34,13 +34,16 @@ func Parse(s string) (Host, error) {
 		return Host{}, fmt.Errorf("%q must begin with https://", s)
 	case u.User != nil: // not shown: it may be a password
 		return Host{}, errors.New("must be https://host[:port]/, without a user")
-	case u.Host == "" || !isHostname(u.Hostname()) || !isPort(u):
+	case !IsSite(u):
 		return Host{}, fmt.Errorf("%q must be https://host[:port]/", s)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
 		return Host{}, fmt.Errorf("%q must have no path or query; the tenant is configured apart from it", s)
 	}
 	return Host{"https://" + strings.ToLower(u.Host)}, nil
 }
+
+// IsSite reports whether the URL names one host and, if any, a port that exists.
+func IsSite(u *url.URL) bool { return isHostname(u.Hostname()) && isPort(u) }
 
 // isHostname wants a name or address of one host: no wildcard, no label left empty.
 func isHostname(s string) bool {

@@ -10,6 +10,10 @@ import (
 // IdentityKey is where the verified caller travels in auth.TokenInfo.Extra.
 const IdentityKey = "github.com/mcpentra/mcp-entra-go/entraauth.Identity"
 
+// CallerKey is the key of the verified caller in a context. The type of the value tells
+// the context of a call from that of the HTTP request: see entraauth.FromContext.
+type CallerKey struct{}
+
 // Headers returns the headers that tools may see: those that neither by name nor by value
 // look like a credential, and an Authorization header without one, which the SDK asks
 // for.

@@ -2,6 +2,7 @@ package entrawire
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 const (
@@ -35,7 +37,8 @@ var (
 	RefreshToken = Grant{"refresh_token", nil, "refresh_token"}
 )
 
-// check says what keeps a form from being a request of the grant.
+// check says what keeps a form, whose parameters stand once each, from being a request of
+// the grant.
 func (g Grant) check(form url.Values) error {
 	want := maps.Clone(g.fixed)
 	if want == nil {
@@ -43,14 +46,33 @@ func (g Grant) check(form url.Values) error {
 	}
 	want["grant_type"] = g.grantType
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if got := form[name]; len(got) != 1 || got[0] != want[name] {
+		if form.Get(name) != want[name] {
 			return fmt.Errorf("a token request whose %s is not %s is not sent", name, want[name])
 		}
 	}
-	if len(form[g.needs]) != 1 || form.Get(g.needs) == "" {
-		return fmt.Errorf("a token request without one %s is not sent", g.needs)
+	if form.Get(g.needs) == "" {
+		return fmt.Errorf("a token request without %s is not sent", g.needs)
 	}
 	return nil
+}
+
+// repeated reports whether a parameter stands twice (RFC 6749, section 3.2), also in
+// another spelling that a server may take for the same: "GRANT_TYPE", "grant_type[]".
+func repeated(form url.Values) bool {
+	seen := make(map[string]bool)
+	for name, values := range form {
+		name = strings.Map(func(r rune) rune {
+			if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {
+				return r
+			}
+			return -1
+		}, strings.ToLower(strings.ToUpper(name)))
+		if len(values) != 1 || seen[name] {
+			return true
+		}
+		seen[name] = true
+	}
+	return false
 }
 
 // gate is the last look at a request before it leaves. What was looked at is what
@@ -78,8 +100,11 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 // check returns the fault of the grant that the request names, or of the first.
 func (g gate) check(body []byte) error {
 	form, err := url.ParseQuery(string(body))
-	if err != nil {
+	switch {
+	case err != nil:
 		return errUnreadable
+	case repeated(form):
+		return &NotSentError{"a token request with a parameter that stands twice is not sent"}
 	}
 	var fault error
 	for _, grant := range g.grants {
@@ -104,8 +129,9 @@ func readForm(req *http.Request) ([]byte, error) {
 		return nil, errUnreadable
 	}
 	defer func() { _ = req.Body.Close() }()
-	kind, _, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
-	if err != nil || kind != contentType || req.Header.Get("Content-Encoding") != "" || req.Method != http.MethodPost || req.URL.RawQuery != "" {
+	kind, params, err := mime.ParseMediaType(strings.Join(req.Header.Values("Content-Type"), ", "))
+	if err != nil || kind != contentType || !strings.EqualFold(cmp.Or(params["charset"], "utf-8"), "utf-8") ||
+		req.Header.Get("Content-Encoding") != "" || req.Method != http.MethodPost || req.URL.RawQuery != "" {
 		return nil, errUnreadable
 	}
 	body, err := io.ReadAll(io.LimitReader(req.Body, maxRequest+1))

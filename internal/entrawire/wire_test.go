@@ -74,6 +74,15 @@ func TestOnlyNamedGrantsLeave(t *testing.T) {
 		{exchanger, strings.Replace(onBehalf, "&assertion=a.b.c", "", 1), false},
 		{exchanger, strings.Replace(onBehalf, "a.b.c", "", 1), false},
 		{exchanger, strings.ReplaceAll(onBehalf, "&", ";"), false},
+		{exchanger, onBehalf + "&GRANT_TYPE=client_credentials", false},
+		{exchanger, onBehalf + "&grant%5Ftype=client_credentials", false},
+		{exchanger, onBehalf + "&grant_type%5B%5D=client_credentials", false},
+		{exchanger, onBehalf + "&+grant_type=client_credentials", false},
+		{exchanger, onBehalf + "&grant_type%00=client_credentials", false},
+		{exchanger, onBehalf + "&grant_type=", false},
+		{exchanger, onBehalf + "&scope=a&scope=b", false},
+		{exchanger, strings.Replace(onBehalf, "requested_token_use", "Requested_Token_Use", 1), false},
+		{exchanger, onBehalf + "&scope=a&client_id=b&client-request-id=c", true},
 		{exchanger, "", false},
 		{exchanger, "%zz", false},
 		{exchanger, onBehalf + "&x=" + strings.Repeat("x", 1<<20), false},
@@ -90,14 +99,16 @@ func TestOnlyNamedGrantsLeave(t *testing.T) {
 func TestNothingButAFormLeaves(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*http.Request){
-		"nothing":       nil,
-		"a query":       func(r *http.Request) { r.URL.RawQuery = ownToken },
-		"another verb":  func(r *http.Request) { r.Method = http.MethodPut },
-		"another type":  func(r *http.Request) { r.Header.Set("Content-Type", "application/json") },
-		"no type":       func(r *http.Request) { r.Header.Del("Content-Type") },
-		"compression":   func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") },
-		"no body":       func(r *http.Request) { r.Body = nil },
-		"a second body": func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(ownToken)) }, // GetBody is still good
+		"nothing":         nil,
+		"a query":         func(r *http.Request) { r.URL.RawQuery = ownToken },
+		"another verb":    func(r *http.Request) { r.Method = http.MethodPut },
+		"another type":    func(r *http.Request) { r.Header.Set("Content-Type", "application/json") },
+		"two types":       func(r *http.Request) { r.Header.Add("Content-Type", "multipart/form-data; boundary=x") },
+		"another charset": func(r *http.Request) { r.Header.Set("Content-Type", form+"; charset=utf-16") },
+		"no type":         func(r *http.Request) { r.Header.Del("Content-Type") },
+		"compression":     func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") },
+		"no body":         func(r *http.Request) { r.Body = nil },
+		"a second body":   func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(ownToken)) }, // GetBody is still good
 	} {
 		sent := &recorder{}
 		client := entrawire.New(&http.Client{Transport: sent}, time.Now, entrawire.OnBehalfOf)
