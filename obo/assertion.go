@@ -1,6 +1,7 @@
 package obo
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,21 @@ type Assertion secret.Text
 // to refuse, never to allow, and leaves the rest to Entra.
 func NewAssertion(token string) Assertion { return Assertion(secret.New(token)) }
 
+// subject is the user for whom an exchange is made.
+type subject struct {
+	token secret.Text       // the assertion
+	hash  [sha256.Size]byte // of the assertion
+}
+
+func subjectOf(a Assertion) subject {
+	s := subject{token: secret.Text(a)}
+	// What is too long to be exchanged shares one name: nothing is ever kept under it.
+	if len(secret.Reveal(s.token)) <= maxAssertion {
+		s.hash = secret.Sum(s.token)
+	}
+	return s
+}
+
 // claims are an assertion's, unverified.
 type claims struct {
 	expires time.Time
@@ -41,16 +57,16 @@ type claims struct {
 
 // caller names the user across tokens, so that one user's failures don't count
 // against another.
-func (c claims) caller(cred *Credential) string {
+func (c claims) caller(s subject) string {
 	if c.user != "" {
 		return c.user
 	}
-	return string(cred.hash[:])
+	return string(s.hash[:])
 }
 
 // inspect rejects, before anything is sent, what Entra would reject anyway and what
 // must never be exchanged: anything but a user's access token of an accepted tenant.
-func (x *Exchanger) inspect(token string) (claims, error) {
+func (a *app) inspect(token string) (claims, error) {
 	if len(token) > maxAssertion {
 		return claims{}, invalid("the user's token has more than %d bytes", maxAssertion)
 	}
@@ -65,9 +81,9 @@ func (x *Exchanger) inspect(token string) (claims, error) {
 		return claims{}, err
 	}
 	tid := payload.text("tid")
-	t := x.tenantOf(tid)
+	t := a.tenantOf(tid)
 	if t == nil {
-		return claims{}, invalid("the user's token is not of the tenant %s", x.tenantNames())
+		return claims{}, invalid("the user's token is not of the tenant %s", a.tenantNames())
 	}
 	expires, err := payload.expiry()
 	if err != nil {

@@ -25,13 +25,13 @@ const (
 // one that was challenged is of no use any more: the new one takes its place, also
 // where a plain exchange is under way that may bring another like the old.
 func (c *Credential) answerChallenge(ctx context.Context, r request) (cache.Item[azcore.AccessToken], error) {
-	item, err := c.x.exchange(ctx, c, r)
+	item, err := c.x.exchange(ctx, c.subject, r)
 	if err != nil {
 		return item, err
 	}
 	plain := r
 	plain.claims = ""
-	c.x.tokens.Put(c.key(plain), item)
+	c.x.tokens.Put(c.x.key(&c.subject, plain), item)
 	if end := c.x.now().Add(challengeLife); end.Before(item.ExpiresAt) {
 		item.ExpiresAt = end
 	}

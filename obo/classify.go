@@ -80,7 +80,7 @@ func (f refusal) saysConsent() bool {
 }
 
 // explain turns the failure of a token request into the error that the caller gets.
-func (x *Exchanger) explain(t *tenant, err error, resource, scope string) *Error {
+func (a *app) explain(t *tenant, err error, resource, scope string) *Error {
 	answer, ok := errors.AsType[*entrawire.RefusalError](err)
 	if !ok {
 		return explainTransport(err, resource)
@@ -106,8 +106,8 @@ func (x *Exchanger) explain(t *tenant, err error, resource, scope string) *Error
 	case errors.Is(v.kind, ErrInteractionRequired):
 		e.Claims = f.Claims
 	case v.asksConsent():
-		e.ConsentURL = x.consentURL(t, scope)
-		e.AdminConsentURL = x.adminConsentURL(t, resource)
+		e.ConsentURL = a.consentURL(t, scope)
+		e.AdminConsentURL = a.adminConsentURL(t, resource)
 	}
 	return e
 }

@@ -2,7 +2,6 @@ package obo
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -11,7 +10,6 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
-	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
 // A Credential gets tokens on behalf of one user. It is an
@@ -22,9 +20,8 @@ import (
 // A client of the Azure SDK keeps the token of its credential. Make a client
 // for each user, never one for several.
 type Credential struct {
-	x         *Exchanger
-	assertion secret.Text
-	hash      [sha256.Size]byte // of the assertion
+	x *Exchanger
+	subject
 }
 
 var _ azcore.TokenCredential = (*Credential)(nil)
@@ -32,12 +29,7 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // Credential returns the credential of the user whose access token a is. It
 // can't fail; what is wrong with the assertion is the error of GetToken.
 func (x *Exchanger) Credential(a Assertion) *Credential {
-	c := &Credential{x: x, assertion: secret.Text(a)}
-	// What is too long to be exchanged shares one name: nothing is ever kept under it.
-	if len(secret.Reveal(c.assertion)) <= maxAssertion {
-		c.hash = secret.Sum(c.assertion)
-	}
-	return c
+	return &Credential{x, subjectOf(a)}
 }
 
 // GetToken returns a token for the scopes, from the cache or by an exchange. The
@@ -59,10 +51,10 @@ func (x *Exchanger) Credential(a Assertion) *Credential {
 func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	r, err := c.check(o)
 	if err != nil {
-		c.x.log(ctx, nil, "", err)
+		c.x.log.failed(ctx, nil, "", err)
 		return azcore.AccessToken{}, err
 	}
-	key := c.key(r)
+	key := c.x.key(&c.subject, r)
 	if token, ok := c.x.tokens.Hit(key); ok {
 		return token, nil
 	}
@@ -81,7 +73,7 @@ func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.
 			if r.claims != "" {
 				return c.answerChallenge(ctx, r)
 			}
-			return c.x.exchange(ctx, c, r)
+			return c.x.exchange(ctx, c.subject, r)
 		})
 	if err != nil {
 		return azcore.AccessToken{}, c.explain(ctx, err)
@@ -91,7 +83,7 @@ func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.
 
 // check refuses what needs no request to be refused.
 func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
-	if c.assertion.IsZero() {
+	if c.token.IsZero() {
 		return request{}, refuse(ErrNoAssertion, "there is no user to act on behalf of", "call as a signed-in user")
 	}
 	if err := c.checkTenant(o.TenantID); err != nil {
@@ -134,7 +126,7 @@ func (c *Credential) explain(ctx context.Context, err error) error {
 	if p, ok := errors.AsType[*cache.PanicError](err); ok {
 		e.Problem = "the exchange failed inside the server"
 		e.Remedy = askOperator + "look at it (" + serverLog + ")"
-		c.x.operator.ErrorContext(ctx, "panic in an exchange", "reason", p.Error(), "stack", string(p.Stack))
+		c.x.log.operator.ErrorContext(ctx, "panic in an exchange", "reason", p.Error(), "stack", string(p.Stack))
 	}
 	return e
 }

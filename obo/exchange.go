@@ -3,7 +3,6 @@ package obo
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -39,9 +38,9 @@ type request struct {
 
 // exchange asks Entra for a token. It is the loader of the cache: it runs once
 // for all who wait, and ctx is no caller's.
-func (x *Exchanger) exchange(ctx context.Context, c *Credential, r request) (cache.Item[azcore.AccessToken], error) {
-	token := secret.Reveal(c.assertion)
-	key := c.key(r)
+func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.Item[azcore.AccessToken], error) {
+	token := secret.Reveal(s.token)
+	key := x.key(&s, r)
 	who, err := x.inspect(token)
 	if err != nil {
 		return x.failed(ctx, who, r, err)
@@ -54,11 +53,11 @@ func (x *Exchanger) exchange(ctx context.Context, c *Credential, r request) (cac
 	plain := r
 	plain.claims = ""
 	if r.claims == "" { // a challenge says that what was there is of no use
-		if item, ok := x.storage.get(ctx, c.name(plain), who.expires); ok {
+		if item, ok := x.storage.get(ctx, x.name(&s, plain), who.expires); ok {
 			return item, nil
 		}
 	}
-	caller := who.caller(c)
+	caller := who.caller(s)
 	giveBack, e := x.turns.take(ctx, caller)
 	if e != nil {
 		return x.failed(ctx, who, r, e)
@@ -68,28 +67,33 @@ func (x *Exchanger) exchange(ctx context.Context, c *Credential, r request) (cac
 	if refused != nil {
 		return cache.Item[azcore.AccessToken]{}, refused // logged when it was new
 	}
-	got, e := x.redeem(ctx, who, caller, token, r)
+	got, e := x.sender.redeem(ctx, who, caller, token, r)
 	x.refusals.settle(caller, key, begun, e)
 	if e != nil {
 		return x.failed(ctx, who, r, e)
 	}
-	x.faults.fixed(who.tenant, r.resource, who.user)
+	x.log.fixed(who.tenant, r.resource, who.user)
 	item := plan(got, started, who.expires)
 	if !x.now().Before(item.ExpiresAt) {
 		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token expired during the exchange", newToken))
 	}
-	if x.logger != nil {
-		x.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token",
-			slog.String("user", who.user), slog.String("resource", r.resource), slog.Time("expires", item.ExpiresAt))
-	}
-	x.storage.set(ctx, c.name(plain), item)
+	x.log.exchanged(ctx, who.user, r.resource, item.ExpiresAt)
+	x.storage.set(ctx, x.name(&s, plain), item)
 	return item, nil
+}
+
+// sender asks the tenants' authorities for tokens.
+type sender struct {
+	app     *app
+	wire    *entrawire.Client
+	proofs  *clientcred.Proofs
+	retries int
 }
 
 // redeem proves the app and asks for the token. A proof that Entra doesn't
 // accept is made anew once if that may help, then the next one is shown.
-func (x *Exchanger) redeem(ctx context.Context, who claims, caller, assertion string, r request) (*entrawire.Success, *Error) {
-	search := x.proofs.Begin()
+func (s *sender) redeem(ctx context.Context, who claims, caller, assertion string, r request) (*entrawire.Success, *Error) {
+	search := s.proofs.Begin()
 	var refused *Error
 	for {
 		proof, err := search.Next(ctx)
@@ -99,7 +103,7 @@ func (x *Exchanger) redeem(ctx context.Context, who claims, caller, assertion st
 		case err != nil:
 			return nil, explainProof(err, r.resource)
 		}
-		got, e := x.insist(ctx, attempt{who.tenant, caller, proof, assertion, r})
+		got, e := s.insist(ctx, attempt{who.tenant, caller, proof, assertion, r})
 		switch {
 		case e == nil:
 			search.Accepted()
@@ -127,9 +131,9 @@ type attempt struct {
 
 // send lets MSAL make the request: a fresh client each time, so that it has
 // nothing of another user, or of this one's past, to hand out.
-func (x *Exchanger) send(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
+func (s *sender) send(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
 	t, proof, r := a.tenant, a.proof, a.request
-	w := &wire{x: x, tenant: t}
+	w := &wire{sender: s, tenant: t}
 	options := []confidential.Option{
 		confidential.WithHTTPClient(w),
 		confidential.WithInstanceDiscovery(false), // the host is configured, there is nothing to find out
@@ -142,7 +146,7 @@ func (x *Exchanger) send(ctx context.Context, a attempt) (*entrawire.Success, *E
 	if err != nil {
 		return nil, explainProof(err, r.resource)
 	}
-	client, err := confidential.New(t.base, x.clientID, credential, options...)
+	client, err := confidential.New(t.base, s.app.clientID, credential, options...)
 	if err != nil {
 		return nil, explainProof(err, r.resource)
 	}
@@ -165,7 +169,7 @@ func (x *Exchanger) send(ctx context.Context, a attempt) (*entrawire.Success, *E
 	default:
 		err = &entrawire.NotSentError{Reason: "MSAL did not send the request"}
 	}
-	return nil, x.explain(t, err, r.resource, r.scope)
+	return nil, s.app.explain(t, err, r.resource, r.scope)
 }
 
 // plan decides how long a token is served and when it is renewed. It is never
@@ -199,6 +203,6 @@ func (x *Exchanger) failed(ctx context.Context, who claims, r request, err error
 	if e.Resource == "" {
 		e.Resource = r.resource
 	}
-	x.log(ctx, who.tenant, who.user, e)
+	x.log.failed(ctx, who.tenant, who.user, e)
 	return cache.Item[azcore.AccessToken]{}, e
 }

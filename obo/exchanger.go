@@ -85,25 +85,16 @@ type Options struct {
 // safe for concurrent use, holds no goroutine while it is idle, and needs no
 // closing. Make one with [NewExchanger], for the whole process.
 type Exchanger struct {
-	clientID    string
-	host        authority.Host
-	home        *tenant
-	others      map[string]*tenant // by id
-	redirectURL string
-	resources   []string
-	usual       map[string]request // by scope
-	retries     int
-	declareCP1  bool
+	app
+	usual      map[string]request // by scope
+	declareCP1 bool
 
-	wire     *entrawire.Client
 	now      func() time.Time
-	logger   *slog.Logger // of single requests; nil unless given
-	operator *slog.Logger // of what concerns all of them
-	proofs   *clientcred.Proofs
+	log      eventLog
 	tokens   *cache.Cache[cacheKey, azcore.AccessToken]
 	turns    turns
 	refusals *refusals
-	faults   faults
+	sender   *sender
 	// storage is nil without Options.Store.
 	storage *storage
 }
@@ -120,16 +111,12 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		o = *opts
 	}
 	x := &Exchanger{
-		clientID:    strings.ToLower(clientID),
-		redirectURL: o.RedirectURL,
-		declareCP1:  o.DeclareCP1,
-		resources:   slices.Clone(o.Resources),
-		now:         o.Now,
-		logger:      o.Logger,
-		operator:    o.Logger,
+		app:        app{clientID: strings.ToLower(clientID), redirectURL: o.RedirectURL, resources: slices.Clone(o.Resources)},
+		declareCP1: o.DeclareCP1,
+		now:        o.Now,
+		log:        eventLog{logger: o.Logger, operator: o.Logger},
 	}
 	x.applyDefaults(&o)
-	x.wire = entrawire.New(o.HTTPClient, x.now, entrawire.OnBehalfOf)
 	var faults []error
 	fault := func(field string, err error) {
 		if err != nil {
@@ -161,29 +148,33 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	if o.Store != nil {
 		sealer, err := seal.New("obo token", o.StoreKeys)
 		fault("Options.StoreKeys", err)
-		x.storage = newStorage(o.Store, sealer, x.now, x.operator)
+		x.storage = newStorage(o.Store, sealer, x.now, x.log.operator)
 	}
 	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
 	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))
 	x.host = host
 	env := clientcred.Environment{
-		HTTPClient: entrawire.Bounded(o.HTTPClient), Now: x.now, Logger: x.operator, Authority: host, TenantID: strings.ToLower(tenantID), ClientID: x.clientID,
+		HTTPClient: entrawire.Bounded(o.HTTPClient), Now: x.now, Logger: x.log.operator,
+		Authority: host, TenantID: strings.ToLower(tenantID), ClientID: x.clientID,
 	}
 	sources, err := clientcred.Method(method).Open(env)
 	fault("method", err)
-	x.proofs = clientcred.NewProofs(sources, env)
+	x.sender = &sender{
+		app: &x.app, wire: entrawire.New(o.HTTPClient, x.now, entrawire.OnBehalfOf),
+		proofs: clientcred.NewProofs(sources, env), retries: o.MaxRetries,
+	}
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("obo: can't make an exchanger: %w", errors.Join(faults...))
 	}
-	x.home = x.newTenant(tenantID)
+	x.home = newTenant(host, tenantID, x.now, x.log.operator)
 	x.others = make(map[string]*tenant)
 	for _, id := range o.OtherTenants {
-		if t := x.newTenant(id); t.id != x.home.id {
+		if t := newTenant(host, id, x.now, x.log.operator); t.id != x.home.id {
 			x.others[t.id] = t
 		}
 	}
 	x.refusals = newRefusals(x.now)
-	x.usual = x.usualRequests()
+	x.usual = usualRequests(x.resources)
 	x.tokens = cache.New[cacheKey, azcore.AccessToken](cache.Options{
 		MaxBytes:    uint64(o.CacheBytes), //nolint:gosec // checked above
 		LoadTimeout: exchangeTimeout,
@@ -196,15 +187,14 @@ func (x *Exchanger) applyDefaults(o *Options) {
 	if x.now == nil {
 		x.now = time.Now
 	}
-	if x.operator == nil {
-		x.operator = slog.Default()
+	if x.log.operator == nil {
+		x.log.operator = slog.Default()
 	}
 	if len(x.resources) == 0 {
 		x.resources = []string{storageResource}
 	}
-	x.retries = o.MaxRetries
-	if x.retries == 0 {
-		x.retries = defaultRetries
+	if o.MaxRetries == 0 {
+		o.MaxRetries = defaultRetries
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes

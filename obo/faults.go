@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
 )
@@ -13,9 +14,12 @@ import (
 // maxFaults bounds the causes that are remembered as logged.
 const maxFaults = 64
 
-// faults remembers what only the operator can fix and has been logged: each cause is
-// logged once, and again if it recurs after a success.
-type faults struct {
+// eventLog logs what becomes of exchanges. What only the operator can fix is remembered:
+// each cause is logged once, and again if it recurs after a success.
+type eventLog struct {
+	logger   *slog.Logger // of single requests; nil unless given
+	operator *slog.Logger // of what concerns all of them
+
 	mu     sync.Mutex
 	logged map[fault]string // the user whose request met it
 }
@@ -40,44 +44,52 @@ func faultOf(t *tenant, e *Error) fault {
 }
 
 // isNew reports whether the fault is to be logged.
-func (s *faults) isNew(f fault, user string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.logged[f]; ok {
+func (l *eventLog) isNew(f fault, user string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.logged[f]; ok {
 		return false
 	}
-	if s.logged == nil || len(s.logged) >= maxFaults {
-		s.logged = map[fault]string{}
+	if l.logged == nil || len(l.logged) >= maxFaults {
+		l.logged = map[fault]string{}
 	}
-	s.logged[f] = user
+	l.logged[f] = user
 	return true
 }
 
 // fixed forgets the faults that a token for the resource disproves. An unknown code may
 // concern a single user: then another user's token proves nothing.
-func (s *faults) fixed(t *tenant, resource, user string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for f, of := range s.logged {
+func (l *eventLog) fixed(t *tenant, resource, user string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for f, of := range l.logged {
 		if f.tenant != "" && f.tenant != t.id || f.resource != "" && f.resource != resource {
 			continue
 		}
 		if _, known := lookup(f.code); known || f.code == 0 || of == user {
-			delete(s.logged, f)
+			delete(l.logged, f)
 		}
 	}
 }
 
-// log logs a failure. What only the operator can fix is an error, once, and always
+// exchanged logs a success.
+func (l *eventLog) exchanged(ctx context.Context, user, resource string, expires time.Time) {
+	if l.logger != nil {
+		l.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token",
+			slog.String("user", user), slog.String("resource", resource), slog.Time("expires", expires))
+	}
+}
+
+// failed logs a failure. What only the operator can fix is an error, once, and always
 // reaches a log; the rest is a warning, or a debug line if the request's own line will
 // report it.
-func (x *Exchanger) log(ctx context.Context, t *tenant, user string, e *Error) {
-	logger, level := x.logger, slog.LevelWarn
+func (l *eventLog) failed(ctx context.Context, t *tenant, user string, e *Error) {
+	logger, level := l.logger, slog.LevelWarn
 	switch {
-	case errors.Is(e, ErrMisconfigured) && x.faults.isNew(faultOf(t, e), user):
+	case errors.Is(e, ErrMisconfigured) && l.isNew(faultOf(t, e), user):
 		level = slog.LevelError
 		if logger == nil {
-			logger = cmp.Or(requestline.Log(ctx), x.operator)
+			logger = cmp.Or(requestline.Log(ctx), l.operator)
 		}
 	case requestline.Follows(ctx):
 		level = slog.LevelDebug

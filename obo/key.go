@@ -15,29 +15,29 @@ type cacheKey struct {
 
 // name is a token's name wherever tokens are kept: it covers authority, app, tenant,
 // user's assertion and request.
-func (c *Credential) name(r request) [sha256.Size]byte {
+func (a *app) name(s *subject, r request) [sha256.Size]byte {
 	var b [2 * sha256.Size]byte
-	copy(b[:], c.hash[:])
-	hash := c.x.hashRequest(r)
+	copy(b[:], s.hash[:])
+	hash := a.hashRequest(r)
 	copy(b[sha256.Size:], hash[:])
 	return sha256.Sum256(b[:])
 }
 
-func (c *Credential) key(r request) cacheKey {
+func (a *app) key(s *subject, r request) cacheKey {
 	if r.usual != 0 && r.claims == "" {
 		if r.cae {
-			return cacheKey{c.hash, r.usual + 1}
+			return cacheKey{s.hash, r.usual + 1}
 		}
-		return cacheKey{c.hash, r.usual}
+		return cacheKey{s.hash, r.usual}
 	}
-	return cacheKey{sum: c.name(r)}
+	return cacheKey{sum: a.name(s, r)}
 }
 
 // usualRequests are those for <resource>/.default, which nearly all are, by their
 // scope. Their numbers are odd: the next one has the CAE flag.
-func (x *Exchanger) usualRequests() map[string]request {
-	m := make(map[string]request, len(x.resources))
-	for i, resource := range x.resources {
+func usualRequests(resources []string) map[string]request {
+	m := make(map[string]request, len(resources))
+	for i, resource := range resources {
 		r := request{resource: resource, scope: resource + "/" + defaultScope, usual: uint32(2*i + 1)}
 		if _, ok := m[r.scope]; !ok {
 			m[r.scope] = r
@@ -47,13 +47,13 @@ func (x *Exchanger) usualRequests() map[string]request {
 }
 
 // hashRequest is the part of a token's name that isn't the user's.
-func (x *Exchanger) hashRequest(r request) [sha256.Size]byte {
+func (a *app) hashRequest(r request) [sha256.Size]byte {
 	var buf [512]byte // enough for most, on the stack
 	b := buf[:0]
 	// The length before each part keeps two requests from having one name. The
 	// tenant is in the token endpoint's URL; which of several it is, in the
 	// assertion.
-	for _, s := range [...]string{x.home.tokenURL, x.clientID, r.scope, r.claims} {
+	for _, s := range [...]string{a.home.tokenURL, a.clientID, r.scope, r.claims} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}

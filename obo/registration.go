@@ -22,7 +22,8 @@ type Registration struct {
 // Registration returns what the exchanger was made for.
 func (x *Exchanger) Registration() Registration {
 	return Registration{
-		ClientID: x.clientID, AuthorityHost: x.host.String(), Tenants: append([]string{x.home.id}, slices.Sorted(maps.Keys(x.others))...),
+		ClientID: x.clientID, AuthorityHost: x.host.String(),
+		Tenants:   append([]string{x.home.id}, slices.Sorted(maps.Keys(x.others))...),
 		Resources: slices.Clone(x.resources),
 	}
 }

@@ -23,10 +23,10 @@ const (
 // insist sends a request and retries transient failures: HTTP 429 and 5xx, Entra's
 // transient codes, lost connections. ctx is the exchange's; callers stop waiting when
 // their own contexts end.
-func (x *Exchanger) insist(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
+func (s *sender) insist(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
 	for n := 0; ; n++ {
-		got, e := x.guarded(ctx, a)
-		if e == nil || !e.passing || n >= x.retries {
+		got, e := s.guarded(ctx, a)
+		if e == nil || !e.passing || n >= s.retries {
 			return got, e
 		}
 		pause := jitter(retryPause << (2 * n))
@@ -43,7 +43,7 @@ func (x *Exchanger) insist(ctx context.Context, a attempt) (*entrawire.Success, 
 }
 
 // guarded sends a request unless the tenant's circuit is open.
-func (x *Exchanger) guarded(ctx context.Context, a attempt) (got *entrawire.Success, e *Error) {
+func (s *sender) guarded(ctx context.Context, a attempt) (got *entrawire.Success, e *Error) {
 	probe, open := a.tenant.circuit.enter()
 	if open != nil {
 		return nil, open
@@ -53,7 +53,7 @@ func (x *Exchanger) guarded(ctx context.Context, a attempt) (got *entrawire.Succ
 	defer func() { a.tenant.circuit.leave(ctx, probe, a.caller, e) }()
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	got, e = x.send(ctx, a)
+	got, e = s.send(ctx, a)
 	return got, e
 }
 

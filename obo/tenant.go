@@ -3,10 +3,23 @@ package obo
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
+	"time"
 
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
+
+// app is the app that exchanges, as it is registered and configured.
+type app struct {
+	clientID    string
+	host        authority.Host
+	home        *tenant
+	others      map[string]*tenant // by id
+	redirectURL string
+	resources   []string
+}
 
 // tenant is an authority whose users' tokens are exchanged.
 type tenant struct {
@@ -17,12 +30,12 @@ type tenant struct {
 	circuit   *circuit
 }
 
-func (x *Exchanger) newTenant(id string) *tenant {
+func newTenant(host authority.Host, id string, now func() time.Time, logger *slog.Logger) *tenant {
 	t := &tenant{id: strings.ToLower(id)}
-	t.base = x.host.Tenant(t.id)
+	t.base = host.Tenant(t.id)
 	t.tokenURL = t.base + "/oauth2/v2.0/token"
 	t.discovery = discoveryDocument(t.base, t.tokenURL)
-	t.circuit = &circuit{now: x.now, logger: x.operator, tenant: t.id}
+	t.circuit = &circuit{now: now, logger: logger, tenant: t.id}
 	return t
 }
 
@@ -40,11 +53,11 @@ func discoveryDocument(base, tokenURL string) []byte {
 
 // tenantOf returns the tenant with the id that an assertion names, or nil if its
 // tokens aren't exchanged here.
-func (x *Exchanger) tenantOf(id string) *tenant {
-	if strings.EqualFold(id, x.home.id) {
-		return x.home
+func (a *app) tenantOf(id string) *tenant {
+	if strings.EqualFold(id, a.home.id) {
+		return a.home
 	}
-	return x.others[strings.ToLower(id)]
+	return a.others[strings.ToLower(id)]
 }
 
 // checkTenant refuses a token of another tenant than the assertion's, which a
@@ -55,16 +68,16 @@ func (c *Credential) checkTenant(id string) *Error {
 		return nil
 	}
 	if len(x.others) > 0 {
-		if who, err := x.inspect(secret.Reveal(c.assertion)); err == nil && strings.EqualFold(id, who.tenant.id) {
+		if who, err := x.inspect(secret.Reveal(c.token)); err == nil && strings.EqualFold(id, who.tenant.id) {
 			return nil
 		}
 	}
 	return refuse(ErrTenantNotAllowed, "a token of another tenant was asked for; this server acts only in the user's own, of "+x.tenantNames(), "")
 }
 
-func (x *Exchanger) tenantNames() string {
-	if len(x.others) == 0 {
-		return x.home.id
+func (a *app) tenantNames() string {
+	if len(a.others) == 0 {
+		return a.home.id
 	}
-	return fmt.Sprintf("%s and %d others", x.home.id, len(x.others))
+	return fmt.Sprintf("%s and %d others", a.home.id, len(a.others))
 }

@@ -18,7 +18,7 @@ import (
 // included, into its errors, and rejects tokens that live for less than five
 // minutes. What it must not see, it doesn't get.
 type wire struct {
-	x      *Exchanger
+	sender *sender
 	tenant *tenant
 	// What came of the exchange: one of the two.
 	success *entrawire.Success
@@ -28,10 +28,10 @@ type wire struct {
 // Do is the client's side of MSAL's interface.
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	switch target := bareURL(req.URL); {
-	case req.Method == http.MethodGet && target == w.x.host.MetadataV2(w.tenant.id):
+	case req.Method == http.MethodGet && target == w.sender.app.host.MetadataV2(w.tenant.id):
 		return jsonResponse(req, w.tenant.discovery), nil
 	case req.Method == http.MethodPost && target == w.tenant.tokenURL:
-		w.success, w.err = w.x.wire.Send(req)
+		w.success, w.err = w.sender.wire.Send(req)
 	default:
 		w.err = &entrawire.NotSentError{Reason: fmt.Sprintf("a request to %s %s is not part of the exchange", req.Method, target)}
 	}
