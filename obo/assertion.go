@@ -16,8 +16,12 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
-// maxAssertion bounds a user's token; Entra's are far below it.
-const maxAssertion = 64 << 10
+const (
+	// maxAssertion bounds a user's token; Entra's are far below it.
+	maxAssertion = 64 << 10
+	// cp1 is the client capability of handling claims challenges.
+	cp1 = "cp1"
+)
 
 // An Assertion is a user's access token for our API, as its request brought it.
 // It can't be printed, logged or encoded, and code outside this module can't
@@ -45,6 +49,10 @@ func subjectOf(a Assertion) subject {
 		s.hash = secret.Sum(s.token)
 	}
 	return s
+}
+
+func invalid(format string, args ...any) *Error {
+	return refuse(ErrAssertionInvalid, fmt.Sprintf(format, args...), newToken)
 }
 
 // claims are an assertion's, unverified.
@@ -207,13 +215,4 @@ func (p payload) expiry() (time.Time, error) {
 		return time.Time{}, invalid("the user's token has no valid expiry (exp)")
 	}
 	return time.Unix(int64(seconds), 0), nil
-}
-
-func invalid(format string, args ...any) *Error {
-	return refuse(ErrAssertionInvalid, fmt.Sprintf(format, args...), newToken)
-}
-
-// refuse makes the error of a request that is not sent.
-func refuse(kind error, problem, remedy string) *Error {
-	return &Error{Kind: kind, Problem: problem, Remedy: remedy}
 }

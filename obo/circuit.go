@@ -2,13 +2,16 @@ package obo
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 )
 
 const (
+	// exchangeTimeout bounds one exchange, the proof of the app included.
+	exchangeTimeout = 30 * time.Second
+	// attemptTimeout bounds one request, so that a lost one can be made again.
+	attemptTimeout = 10 * time.Second
 	// circuitThreshold is how many requests in a row must fail before a tenant
 	// counts as out of order, or how many users must be told to come later.
 	circuitThreshold = 5
@@ -124,11 +127,9 @@ func (c *circuit) close(ctx context.Context) {
 	c.failures, c.pause, c.probed, c.last = 0, 0, time.Time{}, nil
 }
 
-// outage reports whether e may be a failure of the authority as a whole, or of the
-// way to it, not of one user's or app's request.
-func (e *Error) outage() bool {
-	return (errors.Is(e.Kind, ErrUnavailable) || errors.Is(e.Kind, ErrThrottled)) && e.AADSTS != looping
+// lasts reports whether what began at a time and takes d is under way. What seems to
+// begin in the future is over: the clock was set back, and nobody waits for that.
+func lasts(began time.Time, d time.Duration, now time.Time) bool {
+	age := now.Sub(began)
+	return age >= 0 && age < d
 }
-
-// looping is the code for one user's client that repeats a request (50196).
-const looping = 50196

@@ -12,8 +12,6 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 )
 
-const serverLog = "see the server's log"
-
 // refusal is an answer of Entra's, with the code that says most.
 type refusal struct {
 	*entrawire.RefusalError
@@ -71,9 +69,6 @@ func (f refusal) judge() verdict {
 	// invalid_grant and what is newer than this list: only the user can get past it.
 	return verdict{ErrInteractionRequired, "Entra ID doesn't accept the user's token for this", signInAgain}
 }
-
-// consentRequired is Entra's suberror, and OpenID Connect's error, for a consent.
-const consentRequired = "consent_required"
 
 func (f refusal) saysConsent() bool {
 	return f.Suberror == consentRequired || f.OAuthError == consentRequired

@@ -1,6 +1,8 @@
 package obo
 
-import "errors"
+import (
+	"errors"
+)
 
 // verdict is what an AADSTS code means for the caller.
 type verdict struct {
@@ -29,6 +31,8 @@ const (
 	addPrincipal  = askOperator + "have an administrator add the resource to the tenant (az ad sp create, with the resource's application id; " +
 		"it is listed under Enterprise applications then), and consent under " + permissions
 )
+
+const serverLog = "see the server's log"
 
 // verdicts are the AADSTS codes that an On-Behalf-Of exchange meets. A code
 // that is not here is judged by its family, then by the answer's claims, error

@@ -4,13 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
+
+// challengeLife is how long the same challenge gets the same token: the calls
+// that ran when a token was revoked are all challenged at once. When the
+// token that came of it is revoked in its turn, it must not be the answer.
+const challengeLife = 5 * time.Minute
 
 // A Credential gets tokens on behalf of one user. It is an
 // azcore.TokenCredential: any client of the Azure SDK takes it. It is safe for
@@ -81,6 +89,24 @@ func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.
 	return token, nil
 }
 
+// answerChallenge gets the token that a resource's claims challenge wants. The
+// one that was challenged is of no use any more: the new one takes its place, also
+// where a plain exchange is under way that may bring another like the old.
+func (c *Credential) answerChallenge(ctx context.Context, r request) (cache.Item[azcore.AccessToken], error) {
+	item, err := c.x.exchange(ctx, c.subject, r)
+	if err != nil {
+		return item, err
+	}
+	plain := r
+	plain.claims = ""
+	c.x.tokens.Put(c.x.key(&c.subject, plain), item)
+	if end := c.x.now().Add(challengeLife); end.Before(item.ExpiresAt) {
+		item.ExpiresAt = end
+	}
+	item.RefreshAt = time.Time{}
+	return item, nil
+}
+
 // check refuses what needs no request to be refused.
 func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 	if c.token.IsZero() {
@@ -111,6 +137,21 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 	}
 	r.claims, r.cae = o.Claims, o.EnableCAE
 	return r, nil
+}
+
+// checkTenant refuses a token of another tenant than the assertion's, which a
+// service's challenge can ask for (policy.TokenRequestOptions.TenantID).
+func (c *Credential) checkTenant(id string) *Error {
+	x := c.x
+	if id == "" || len(x.others) == 0 && strings.EqualFold(id, x.home.id) {
+		return nil
+	}
+	if len(x.others) > 0 {
+		if who, err := x.inspect(secret.Reveal(c.token)); err == nil && strings.EqualFold(id, who.tenant.id) {
+			return nil
+		}
+	}
+	return refuse(ErrTenantNotAllowed, "a token of another tenant was asked for; this server acts only in the user's own, of "+x.tenantNames(), "")
 }
 
 // explain tells the caller's own deadline from the failure of the exchange.

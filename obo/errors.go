@@ -81,6 +81,11 @@ type Error struct {
 	service  bool // a fault of the service or of the way to it, whoever asks
 }
 
+// refuse makes the error of a request that is not sent.
+func refuse(kind error, problem, remedy string) *Error {
+	return &Error{Kind: kind, Problem: problem, Remedy: remedy}
+}
+
 // Error returns the text of [Error.UserText] with the package's name.
 func (e *Error) Error() string { return "obo: " + e.UserText() }
 
@@ -134,6 +139,9 @@ func (e *Error) label() string {
 	return strings.TrimSpace(fmt.Sprintf("AADSTS%d %s", e.AADSTS, reason))
 }
 
+// consentRequired is Entra's suberror, and OpenID Connect's error, for a consent.
+const consentRequired = "consent_required"
+
 // NonRetriable marks the error for azcore's retry policy: what could be fixed
 // by asking again, this package has tried.
 func (e *Error) NonRetriable() {}
@@ -166,4 +174,18 @@ func (e *Error) attrs() []slog.Attr {
 		add("cause", e.cause.Error())
 	}
 	return attrs
+}
+
+// outage reports whether e may be a failure of the authority as a whole, or of the
+// way to it, not of one user's or app's request.
+func (e *Error) outage() bool {
+	return (errors.Is(e.Kind, ErrUnavailable) || errors.Is(e.Kind, ErrThrottled)) && e.AADSTS != looping
+}
+
+// looping is the code for one user's client that repeats a request (50196).
+const looping = 50196
+
+// needsToken reports whether only another token of the user's helps.
+func (e *Error) needsToken() bool {
+	return errors.Is(e.Kind, ErrInteractionRequired) || errors.Is(e.Kind, ErrAssertionExpired) || errors.Is(e.Kind, ErrAssertionInvalid)
 }

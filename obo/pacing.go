@@ -1,11 +1,76 @@
 package obo
 
 import (
+	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 )
+
+const (
+	// maxTurns is how many exchanges of one user run at once, whatever their tokens:
+	// this many requests can be in flight before the first refusal is known.
+	maxTurns = 8
+	// maxLine bounds one user's exchanges, waiting ones included: an exchange outlives
+	// its caller, so the number of callers is no bound.
+	maxLine = 256
+)
+
+// turns limits the exchanges of one user that run at once. No user waits for another.
+type turns struct {
+	mu    sync.Mutex
+	users map[string]*line
+}
+
+// A line queues one user's exchanges. It exists while there are any.
+type line struct {
+	places chan struct{}
+	length int // running and waiting
+}
+
+// take waits for the user's turn, which the caller must give back.
+func (t *turns) take(ctx context.Context, user string) (giveBack func(), err *Error) {
+	l := t.join(user)
+	if l == nil {
+		return nil, &Error{Kind: ErrThrottled, RetryAfter: refusalLife,
+			Problem: "too many requests to Entra ID for this user are waiting", Remedy: "wait, then try again"}
+	}
+	select {
+	case l.places <- struct{}{}:
+		return func() { <-l.places; t.leave(user, l) }, nil
+	case <-ctx.Done():
+		t.leave(user, l)
+		return nil, &Error{Kind: ErrUnavailable, cause: ctx.Err(),
+			Problem: "other requests to Entra ID for this user have not been answered", Remedy: "try again in a moment"}
+	}
+}
+
+// join returns the user's line, or nil if it is full.
+func (t *turns) join(user string) *line {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.users[user]
+	if l == nil {
+		l = &line{places: make(chan struct{}, maxTurns)}
+		if t.users == nil {
+			t.users = map[string]*line{}
+		}
+		t.users[user] = l
+	}
+	if l.length >= maxLine {
+		return nil
+	}
+	l.length++
+	return l
+}
+
+func (t *turns) leave(user string, l *line) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.length--; l.length == 0 {
+		delete(t.users, user)
+	}
+}
 
 const (
 	// refusalLife is how long Entra's refusal is the answer to the same request of
@@ -64,13 +129,6 @@ type refused struct {
 	times int
 }
 
-// lasts reports whether what began at a time and takes d is under way. What seems to
-// begin in the future is over: the clock was set back, and nobody waits for that.
-func lasts(began time.Time, d time.Duration, now time.Time) bool {
-	age := now.Sub(began)
-	return age >= 0 && age < d
-}
-
 func newRefusals(now func() time.Time) *refusals {
 	return &refusals{now: now, histories: map[string]*history{}}
 }
@@ -101,11 +159,6 @@ func (r *refusals) admit(user string, key cacheKey) (begun uint64, known *Error)
 			Remedy:  "look at the earlier failures, which say why; then try again"}
 	}
 	return r.moment, nil
-}
-
-// needsToken reports whether only another token of the user's helps.
-func (e *Error) needsToken() bool {
-	return errors.Is(e.Kind, ErrInteractionRequired) || errors.Is(e.Kind, ErrAssertionExpired) || errors.Is(e.Kind, ErrAssertionInvalid)
 }
 
 // void reports whether something has happened since the refused request began that
@@ -243,11 +296,3 @@ func (p *pace) allows(now time.Time) bool {
 	p.count++
 	return p.count <= forgetsPerSecond
 }
-
-// ForgetRefusals makes the exchanger send requests to Entra again that Entra refused
-// within the last 2 seconds. Call it when a user comes back from a consent, with the id
-// "<tenant id>.<object id>" (entraauth.Identity.UserID), so that the next call succeeds
-// at once. If it isn't known whose consent it was, pass "": then all users' refusals for
-// lack of consent are forgotten. It is safe to call on anybody's request: it has an
-// effect a few times a second at most, and does not affect throttling.
-func (x *Exchanger) ForgetRefusals(userID string) { x.refusals.forget(strings.ToLower(userID)) }

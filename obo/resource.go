@@ -10,14 +10,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
-const (
-	// storageResource is the resource of Azure Storage, the default.
-	storageResource = "https://storage.azure.com"
-
-	defaultScope = ".default"
-	// maxScopes bounds how many scopes one request may name.
-	maxScopes = 32
-)
+// maxScopes bounds how many scopes one request may name.
+const maxScopes = 32
 
 // checkResource says what is wrong with a configured resource: it must be the
 // identifier of an API (App ID URI or application id), not a scope of it.
