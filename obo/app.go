@@ -18,21 +18,21 @@ const (
 	defaultScope = ".default"
 )
 
-// Registration is what an [Exchanger] was made for. Package mcpentra compares it
-// with that of an entraauth.Verifier, and a server can log it at its start.
+// Registration describes the app registration that an [Exchanger] uses. Package mcpentra
+// compares it with that of an entraauth.Verifier, and a server can log it at startup.
 type Registration struct {
-	// ClientID is the application id of the app that exchanges, in lower case.
+	// ClientID is the application id, in lower case.
 	ClientID string
-	// AuthorityHost is the cloud, as a URL without trailing slash.
+	// AuthorityHost is the cloud, as a URL without a trailing slash.
 	AuthorityHost string
-	// Tenants are the ids of the tenants whose users are acted for, the home tenant
-	// first, in lower case.
+	// Tenants are the ids of the tenants whose users' tokens are exchanged, in lower
+	// case, the home tenant first.
 	Tenants []string
-	// Resources are the APIs at which users are acted for, as configured.
+	// Resources are the APIs that tokens are exchanged for, as configured.
 	Resources []string
 }
 
-// app is the app that exchanges, as it is registered and configured.
+// app is the app registration, as configured.
 type app struct {
 	clientID    string
 	host        authority.Host
@@ -42,12 +42,12 @@ type app struct {
 	resources   []string
 }
 
-// tenant is an authority whose users' tokens are exchanged.
+// tenant is a tenant whose users' tokens are exchanged.
 type tenant struct {
 	id        string // in lower case
 	base      string // of its URLs
 	tokenURL  string
-	discovery []byte // what MSAL gets for the discovery document
+	discovery []byte // MSAL's discovery document
 	circuit   *circuit
 }
 
@@ -56,15 +56,15 @@ func newTenant(host authority.Host, id string, now func() time.Time, logger *slo
 	t.base = host.Tenant(t.id)
 	t.tokenURL = t.base + "/oauth2/v2.0/token"
 	t.discovery = discoveryDocument(t.base, t.tokenURL)
-	t.circuit = &circuit{now: now, logger: logger, tenant: t.id}
+	t.circuit = &circuit{now: now, logger: logger, tenantID: t.id}
 	return t
 }
 
-// discoveryDocument is what MSAL wants to know of the tenant before its first
-// request. Entra's endpoints are where its documentation says; to ask for them
-// would cost a request, and would let the answer say where secrets are sent.
+// discoveryDocument is what MSAL reads before its first request. Entra documents where
+// its endpoints are; fetching the document would cost a request, and would let the
+// answer decide where secrets are sent.
 func discoveryDocument(base, tokenURL string) []byte {
-	b, _ := json.Marshal(map[string]string{ // strings only: no error possible
+	b, _ := json.Marshal(map[string]string{ // strings can't fail
 		"issuer":                 base + "/v2.0",
 		"authorization_endpoint": base + "/oauth2/v2.0/authorize",
 		"token_endpoint":         tokenURL,
@@ -72,8 +72,7 @@ func discoveryDocument(base, tokenURL string) []byte {
 	return b
 }
 
-// tenantOf returns the tenant with the id that an assertion names, or nil if its
-// tokens aren't exchanged here.
+// tenantOf returns the tenant with an assertion's tenant id, or nil if it is not allowed.
 func (a *app) tenantOf(id string) *tenant {
 	if strings.EqualFold(id, a.home.id) {
 		return a.home
@@ -89,9 +88,9 @@ func (a *app) tenantNames() string {
 }
 
 // consentURL is where a user consents to the scope: an authorization request
-// (RFC 6749, section 4.1.1) of our app. It has no prompt=consent, which would
-// ask again where an administrator has consented (AADSTS90095). The code that
-// it leads to is of no use to anybody; the page at the redirect URI discards it.
+// (RFC 6749, section 4.1.1). It has no prompt=consent, which would ask again after an
+// administrator has consented (AADSTS90095). The page at the redirect URI discards
+// the code.
 func (a *app) consentURL(t *tenant, scope string) string {
 	q := url.Values{
 		"client_id":     {a.clientID},
@@ -101,8 +100,8 @@ func (a *app) consentURL(t *tenant, scope string) string {
 	return a.consentPage(t, "/oauth2/v2.0/authorize", q)
 }
 
-// adminConsentURL is where an administrator consents, for the whole tenant, to
-// all permissions that the app registration lists for the resource.
+// adminConsentURL is where an administrator consents, for the whole tenant, to all
+// permissions that the app registration lists for the resource.
 func (a *app) adminConsentURL(t *tenant, resource string) string {
 	q := url.Values{
 		"client_id": {a.clientID},
@@ -115,6 +114,6 @@ func (a *app) consentPage(t *tenant, path string, q url.Values) string {
 	if a.redirectURL != "" {
 		q.Set("redirect_uri", a.redirectURL)
 	}
-	// Spaces as %20: the URL is read by people and cut out of texts.
+	// %20 for spaces, because people copy the URL out of messages.
 	return t.base + path + "?" + strings.ReplaceAll(q.Encode(), "+", "%20")
 }

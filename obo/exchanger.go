@@ -15,12 +15,12 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
-// refreshAhead is how long before its expiry a token is renewed.
+// refreshAhead is how long before it expires a token is renewed.
 const refreshAhead = 5 * time.Minute
 
-// An Exchanger gets tokens on behalf of users, for one app in its tenants. It is
-// safe for concurrent use, holds no goroutine while it is idle, and needs no
-// closing. Make one with [NewExchanger], for the whole process.
+// An Exchanger gets tokens on behalf of users, for one app in its tenants. Make one
+// for the whole process with [NewExchanger]. It is safe for concurrent use, has no
+// goroutines while idle, and needs no closing.
 type Exchanger struct {
 	app
 	usual      map[string]request // by scope
@@ -31,16 +31,40 @@ type Exchanger struct {
 	tokens   *cache.Cache[cacheKey, azcore.AccessToken]
 	turns    turns
 	refusals *refusals
+	storage  *storage // nil without Options.Store
 	sender   *sender
-	// storage is nil without Options.Store.
-	storage *storage
 }
 
-// exchange asks Entra for a token. It is the loader of the cache: it runs once
-// for all who wait, and ctx is no caller's.
+// Registration describes the app registration that the exchanger uses.
+func (x *Exchanger) Registration() Registration {
+	return Registration{
+		ClientID: x.clientID, AuthorityHost: x.host.String(),
+		Tenants:   append([]string{x.home.id}, slices.Sorted(maps.Keys(x.others))...),
+		Resources: slices.Clone(x.resources),
+	}
+}
+
+// StoreStats returns the counts for Options.Store since the exchanger was made.
+func (x *Exchanger) StoreStats() StoreStats {
+	if x.storage == nil {
+		return StoreStats{}
+	}
+	return StoreStats{x.storage.hits.Load(), x.storage.misses.Load(), x.storage.health.failures.Load()}
+}
+
+// ForgetRefusals drops what Entra refused to a user within the last 2 seconds. Call it
+// when the user comes back from consenting, so that the next call succeeds at once. The
+// user's id is "<tenant id>.<object id>" (entraauth.Identity.UserID). If you don't know
+// who consented, pass "": that drops all users' refusals for lack of consent. Anybody may
+// trigger the call: it takes effect at most a few times a second, and doesn't lift
+// throttling.
+func (x *Exchanger) ForgetRefusals(userID string) { x.refusals.forget(strings.ToLower(userID)) }
+
+// exchange gets a token from the store or from Entra. It loads the cache, once for all
+// callers that wait; ctx is none of theirs.
 func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.Item[azcore.AccessToken], error) {
 	token := secret.Reveal(s.token)
-	key := x.key(&s, r)
+	key := x.cacheKey(&s, r)
 	who, err := x.inspect(token)
 	if err != nil {
 		return x.failed(ctx, who, r, err)
@@ -48,12 +72,12 @@ func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.I
 	r.cp1 = r.cae && (who.cp1 || x.declareCP1)
 	started := x.now()
 	if !started.Before(who.expires) {
-		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token is expired", newToken))
+		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token has expired", newToken))
 	}
 	plain := r
 	plain.claims = ""
-	if r.claims == "" { // a challenge says that what was there is of no use
-		if item, ok := x.storage.get(ctx, x.name(&s, plain), who.expires); ok {
+	if r.claims == "" { // what the store has was challenged
+		if item, ok := x.storage.get(ctx, x.tokenName(&s, plain), who.expires); ok {
 			return item, nil
 		}
 	}
@@ -65,7 +89,7 @@ func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.I
 	defer giveBack()
 	begun, refused := x.refusals.admit(caller, key)
 	if refused != nil {
-		return cache.Item[azcore.AccessToken]{}, refused // logged when it was new
+		return cache.Item[azcore.AccessToken]{}, refused // it was logged the first time
 	}
 	got, e := x.sender.redeem(ctx, who, caller, token, r)
 	x.refusals.settle(caller, key, begun, e)
@@ -78,11 +102,11 @@ func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.I
 		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token expired during the exchange", newToken))
 	}
 	x.log.exchanged(ctx, who.user, r.resource, item.ExpiresAt)
-	x.storage.set(ctx, x.name(&s, plain), item)
+	x.storage.set(ctx, x.tokenName(&s, plain), item)
 	return item, nil
 }
 
-// failed logs why there is no token and returns it.
+// failed logs the failure and returns it.
 func (x *Exchanger) failed(ctx context.Context, who claims, r request, err error) (cache.Item[azcore.AccessToken], error) {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -95,9 +119,8 @@ func (x *Exchanger) failed(ctx context.Context, who claims, r request, err error
 	return cache.Item[azcore.AccessToken]{}, e
 }
 
-// plan decides how long a token is served and when it is renewed. It is never
-// served after the user's own token has expired: then the user must show up
-// again. If that comes first, a renewal would gain nothing.
+// plan decides how long a token is served and when it is renewed. It is never served
+// after the user's own token has expired; if that expires first, the token isn't renewed.
 func plan(s *entrawire.Success, started, assertionExpires time.Time) cache.Item[azcore.AccessToken] {
 	expires := started.Add(s.Lifetime)
 	var refresh time.Time
@@ -116,28 +139,3 @@ func plan(s *entrawire.Success, started, assertionExpires time.Time) cache.Item[
 		Size:      len(s.AccessToken),
 	}
 }
-
-// Registration returns what the exchanger was made for.
-func (x *Exchanger) Registration() Registration {
-	return Registration{
-		ClientID: x.clientID, AuthorityHost: x.host.String(),
-		Tenants:   append([]string{x.home.id}, slices.Sorted(maps.Keys(x.others))...),
-		Resources: slices.Clone(x.resources),
-	}
-}
-
-// StoreStats returns the counts of Options.Store since the exchanger was made.
-func (x *Exchanger) StoreStats() StoreStats {
-	if x.storage == nil {
-		return StoreStats{}
-	}
-	return StoreStats{x.storage.hits.Load(), x.storage.misses.Load(), x.storage.health.failures.Load()}
-}
-
-// ForgetRefusals makes the exchanger send requests to Entra again that Entra refused
-// within the last 2 seconds. Call it when a user comes back from a consent, with the id
-// "<tenant id>.<object id>" (entraauth.Identity.UserID), so that the next call succeeds
-// at once. If it isn't known whose consent it was, pass "": then all users' refusals for
-// lack of consent are forgotten. It is safe to call on anybody's request: it has an
-// effect a few times a second at most, and does not affect throttling.
-func (x *Exchanger) ForgetRefusals(userID string) { x.refusals.forget(strings.ToLower(userID)) }

@@ -74,14 +74,14 @@ func TestNewExchangerRefusesResources(t *testing.T) {
 		{"api://contoso/billing/access_as_user", `the resource is "api://contoso/billing"`},
 		{"api://11111111-2222-3333-4444-555555555555/Invoices.Read", `the resource is "api://11111111-2222-3333-4444-555555555555"`},
 		{someGUID + "/.default", `the resource is "` + someGUID + `"`},
-		{"api://contoso/billing/", `it is "api://contoso/billing"`},
-		{"api://11111111-2222-3333-4444-555555555555/", `it is "api://11111111-2222-3333-4444-555555555555"`},
-		{"https://contoso.com/billing//", `it is "https://contoso.com/billing"`},
-		{"https://storage.azure.com//", `it is "https://storage.azure.com"`},
+		{"api://contoso/billing/", `use "api://contoso/billing"`},
+		{"api://11111111-2222-3333-4444-555555555555/", `use "api://11111111-2222-3333-4444-555555555555"`},
+		{"https://contoso.com/billing//", `use "https://contoso.com/billing"`},
+		{"https://storage.azure.com//", `use "https://storage.azure.com"`},
 		{"http://storage.azure.com", "https://"},
-		{" https://storage.azure.com", "white space"},
-		{"https://storage.azure.com\n", "white space"},
-		{"https://storage.azure.com https://graph.microsoft.com", "white space"},
+		{" https://storage.azure.com", "whitespace"},
+		{"https://storage.azure.com\n", "whitespace"},
+		{"https://storage.azure.com https://graph.microsoft.com", "whitespace"},
 		{"https://*.azure.com", "wildcard"},
 		{"api://*", "wildcard"},
 		{"*", "wildcard"},
@@ -94,8 +94,8 @@ func TestNewExchangerRefusesResources(t *testing.T) {
 	}
 	for _, twice := range [][]string{{"https://a.example", "https://a.example"}, {"api://Contoso/Billing", "https://a.example", "API://contoso/billing"}, {someGUID, strings.ToLower(someGUID)}} {
 		_, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{Resources: twice})
-		if err == nil || !strings.Contains(err.Error(), "is Options.Resources[0] already") {
-			t.Errorf("%q: got %v", twice, err)
+		if err == nil || !strings.Contains(err.Error(), "is the same as Options.Resources[0]") {
+			t.Errorf("%q: got %v, want both resources in the error", twice, err)
 		}
 	}
 }

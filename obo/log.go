@@ -11,21 +11,21 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
 )
 
-// maxFaults bounds the causes that are remembered as logged.
+// maxFaults bounds how many logged faults are remembered.
 const maxFaults = 64
 
-// eventLog logs what becomes of exchanges. What only the operator can fix is remembered:
-// each cause is logged once, and again if it recurs after a success.
+// eventLog logs the outcomes of exchanges. What only the operator can fix is logged
+// once, and again if it recurs after a success.
 type eventLog struct {
-	logger   *slog.Logger // of single requests; nil unless given
-	operator *slog.Logger // of what concerns all of them
+	logger   *slog.Logger // for single requests; nil unless configured
+	operator *slog.Logger // for what concerns all of them
 
 	mu     sync.Mutex
-	logged map[fault]string // the user whose request met it
+	logged map[fault]string // the user whose request failed
 }
 
-// A fault is one cause of many callers' failures. It has no tenant if the app's proof
-// is to blame, and a resource only if the code is about that.
+// A fault makes many callers' exchanges fail. It has no tenant if the app's credential is
+// to blame, and a resource only if the code is about the resource.
 type fault struct {
 	code             int
 	problem          string
@@ -43,7 +43,7 @@ func faultOf(t *tenant, e *Error) fault {
 	return f
 }
 
-// isNew reports whether the fault is to be logged.
+// isNew reports whether the fault must be logged.
 func (l *eventLog) isNew(f fault, user string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,8 +57,8 @@ func (l *eventLog) isNew(f fault, user string) bool {
 	return true
 }
 
-// fixed forgets the faults that a token for the resource disproves. An unknown code may
-// concern a single user: then another user's token proves nothing.
+// fixed forgets the faults that can't exist any more after a token for the resource. An
+// unknown code may concern a single user: another user's token proves nothing then.
 func (l *eventLog) fixed(t *tenant, resource, user string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,9 +80,9 @@ func (l *eventLog) exchanged(ctx context.Context, user, resource string, expires
 	}
 }
 
-// failed logs a failure. What only the operator can fix is an error, once, and always
-// reaches a log; the rest is a warning, or a debug line if the request's own line will
-// report it.
+// failed logs a failure. What only the operator can fix is logged as an error, once,
+// even without a logger; the rest is a warning, or a debug line if the server logs the
+// request itself.
 func (l *eventLog) failed(ctx context.Context, t *tenant, user string, e *Error) {
 	logger, level := l.logger, slog.LevelWarn
 	switch {

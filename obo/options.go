@@ -22,71 +22,71 @@ import (
 
 const defaultCacheBytes = 64 << 20
 
-// Options configure an [Exchanger]. The zero value is ready for use.
+// Options configures an [Exchanger]. The zero value is ready to use.
 type Options struct {
 	// HTTPClient sends the requests to the authority and to the managed identity
-	// endpoint, and decides TLS trust and proxies. It is copied: redirects are
-	// not followed and cookies not kept. Defaults to one on http.DefaultTransport.
+	// endpoint, and decides about TLS trust and proxies. It is copied; the copy follows
+	// no redirects and keeps no cookies. Defaults to a client with
+	// http.DefaultTransport.
 	HTTPClient *http.Client
 	// Now is the clock. Defaults to [time.Now].
 	Now func() time.Time
-	// Logger gets what only the operator can fix (an error, once for each cause, and
-	// again if it recurs after a success), outages of Entra and of Store, and
-	// doubts about the configuration. It also gets a warning for each exchange that
-	// fails (a debug line if the request's server writes a line of its own, as
-	// mcpentra's does), and a debug line for each that succeeds. No line holds
-	// anything of a token. Without a Logger, what only the operator can fix goes to
-	// the log of the server whose request met it, or else to slog.Default(); outages
-	// and doubts go to slog.Default(), and the rest is not logged.
+	// Logger gets an error for what only the operator can fix (once for each cause,
+	// and again if it recurs after a success), outages of Entra and of Store, and
+	// warnings about the configuration. It also gets a warning for each failed exchange
+	// (a debug record if the server logs its requests, as mcpentra's does) and a debug
+	// record for each exchange. Nothing of a token is logged. Without a Logger, what only
+	// the operator can fix goes to the log of the server that handles the request, or else
+	// to slog.Default(); outages and warnings about the configuration go to
+	// slog.Default(), and the rest is not logged.
 	Logger *slog.Logger
 	// AuthorityHost is the cloud, such as https://login.microsoftonline.us.
 	// Defaults to https://login.microsoftonline.com.
 	AuthorityHost string
-	// Resources are the APIs at which the exchanger may act on behalf of users,
-	// each as App ID URI (https:// or api://) or application id, without scope.
-	// A double slash that Entra wants before .default comes from a resource
-	// that ends with a slash. Defaults to https://storage.azure.com.
+	// Resources are the APIs that the exchanger may get tokens for, each as an App ID
+	// URI (https:// or api://) or an application id, without scope. If Entra requires a
+	// double slash before .default, the resource ends with a slash. Defaults to
+	// https://storage.azure.com.
 	Resources []string
-	// CacheBytes bounds the memory that tokens take, in bytes. The least
-	// recently used tokens are evicted first. Defaults to 64 MiB: about 35,000 users with a token each.
+	// CacheBytes bounds the memory of cached tokens, in bytes. The least recently used
+	// are evicted first. Defaults to 64 MiB: about 35,000 users with a token each.
 	CacheBytes int64
-	// OtherTenants are the ids of further tenants whose users are acted for, each
-	// at the authority of its own tenant. The app must be registered for several
-	// tenants and known to each. They should be those that the verifier of the
-	// users' tokens accepts. Defaults to none.
+	// OtherTenants are the ids of further tenants whose users' tokens are exchanged,
+	// each at its own tenant's authority. The app must be multitenant and have a service
+	// principal in each. List the tenants that the verifier of the users' tokens accepts.
+	// Defaults to none.
 	OtherTenants []string
 	// MaxRetries is how often a request is retried after a transient failure:
 	// HTTP 429 and 5xx, Entra's transient codes, a lost connection. The pauses
-	// are about 250 ms and 1 s, or what Entra asks for if that is not more than 5
-	// seconds. Defaults to 2; negative means never.
+	// are about 250 ms and 1 s, or what Entra asks for, up to 5 seconds. Defaults to 2;
+	// negative means never.
 	MaxRetries int
-	// Store is a second level of the cache that replicas share. It is asked before
-	// an exchange and told after one. Defaults to none.
+	// Store is a second-level cache that replicas share. Defaults to none.
 	Store TokenStore
-	// StoreKeys seal what Store gets, each 32 random bytes. The first seals, all
-	// of them open: to change the key, put the new one second everywhere, then
-	// first, then remove the old one. Required with Store; keep them where
-	// secrets are kept, not in the store.
+	// StoreKeys encrypt what Store gets; each is 32 random bytes. The first encrypts, all
+	// of them decrypt. To rotate, add the new key as the second on all replicas, then
+	// make it the first, then remove the old one. Required with Store; keep them with
+	// your secrets, not in the store.
 	StoreKeys [][]byte
-	// DeclareCP1 says that all clients handle claims challenges, also those whose
+	// DeclareCP1 says that all clients handle claims challenges, even those whose
 	// tokens don't say so in the optional claim xms_cc. Entra then issues tokens
 	// that live for up to 28 hours and that resources revoke with a challenge
-	// (continuous access evaluation). A client that doesn't handle it is locked
-	// out by one until its own token expires. Defaults to what each token says.
+	// (continuous access evaluation). A challenge locks out a client that doesn't handle
+	// it until its own token expires. Defaults to what each token says.
 	DeclareCP1 bool
-	// RedirectURL goes into the consent URLs of an [Error] as redirect_uri. It
-	// must be registered for the app (else AADSTS50011), and its page should
-	// discard what it gets. Without one, Entra chooses among the registered
-	// ones for a user, and may refuse an administrator (AADSTS500113).
+	// RedirectURL is the redirect_uri of the consent URLs in an [Error]. It must be
+	// registered for the app (else AADSTS50011), and its page should discard the code
+	// that it gets. Without it, Entra chooses one of the registered URLs for a user, and
+	// may reject an administrator (AADSTS500113).
 	RedirectURL string
 }
 
-// NewExchanger returns an exchanger for the app with the given client id, which
-// must be the audience of the users' tokens, in the tenant with the given id.
-// Both are GUIDs. The method is how the app proves itself to Entra.
+// NewExchanger returns an exchanger for the app with the given client id, which must
+// be the audience of the users' tokens, and its home tenant. Both ids are GUIDs. The
+// method is how the app authenticates to Entra.
 //
-// All faults are reported at once, each with the name of its argument or field.
-// No request is made.
+// The error lists all faults, each with the name of its argument or field. No request
+// is made.
 func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Options) (*Exchanger, error) {
 	var o Options
 	if opts != nil {
@@ -125,7 +125,7 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		}
 	}
 	if o.Store == nil && len(o.StoreKeys) > 0 {
-		fault("Options.StoreKeys", errors.New("are set, but Options.Store is not"))
+		fault("Options.StoreKeys", errors.New("set without Options.Store; set both or neither"))
 	}
 	if o.Store != nil {
 		sealer, err := seal.New("obo token", o.StoreKeys)
@@ -183,8 +183,7 @@ func (x *Exchanger) applyDefaults(o *Options) {
 	}
 }
 
-// errSameIDs is what copying one id twice leads to.
-var errSameIDs = errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration")
+var errSameIDs = errors.New("is the tenant id; use the Application (client) ID from the overview of the API's app registration")
 
 func checkCacheBytes(n int64) error {
 	if n < 0 {
@@ -193,7 +192,7 @@ func checkCacheBytes(n int64) error {
 	return nil
 }
 
-// checkRedirectURL keeps Entra's rule: https, or http on the loopback interface.
+// checkRedirectURL applies Entra's rule: https, or http on the loopback interface.
 func checkRedirectURL(s string) error {
 	if s == "" {
 		return nil

@@ -8,32 +8,32 @@ import (
 )
 
 const (
-	// maxTurns is how many exchanges of one user run at once, whatever their tokens:
-	// this many requests can be in flight before the first refusal is known.
+	// maxTurns is how many exchanges of one user run at once, across tokens: this many
+	// requests can be in flight before the first refusal is known.
 	maxTurns = 8
-	// maxLine bounds one user's exchanges, waiting ones included: an exchange outlives
-	// its caller, so the number of callers is no bound.
+	// maxLine bounds one user's running and waiting exchanges. Exchanges outlive their
+	// callers, so the number of callers doesn't bound them.
 	maxLine = 256
 )
 
-// turns limits the exchanges of one user that run at once. No user waits for another.
+// turns limits how many exchanges of each user run at once.
 type turns struct {
 	mu    sync.Mutex
 	users map[string]*line
 }
 
-// A line queues one user's exchanges. It exists while there are any.
+// A line queues one user's exchanges. It exists only while there are any.
 type line struct {
 	places chan struct{}
 	length int // running and waiting
 }
 
-// take waits for the user's turn, which the caller must give back.
+// take waits for the user's turn. The caller must give it back.
 func (t *turns) take(ctx context.Context, user string) (giveBack func(), err *Error) {
 	l := t.join(user)
 	if l == nil {
 		return nil, &Error{Kind: ErrThrottled, RetryAfter: refusalLife,
-			Problem: "too many requests to Entra ID for this user are waiting", Remedy: "wait, then try again"}
+			Problem: "too many requests for this user are waiting for Entra ID", Remedy: "wait, then try again"}
 	}
 	select {
 	case l.places <- struct{}{}:
@@ -41,7 +41,7 @@ func (t *turns) take(ctx context.Context, user string) (giveBack func(), err *Er
 	case <-ctx.Done():
 		t.leave(user, l)
 		return nil, &Error{Kind: ErrUnavailable, cause: ctx.Err(),
-			Problem: "other requests to Entra ID for this user have not been answered", Remedy: "try again in a moment"}
+			Problem: "Entra ID has not answered this user's earlier requests", Remedy: "try again in a moment"}
 	}
 }
 
@@ -73,59 +73,60 @@ func (t *turns) leave(user string, l *line) {
 }
 
 const (
-	// refusalLife is how long Entra's refusal is the answer to the same request of
-	// the same token: long enough that a failing user costs a request or two a
-	// second, short enough that nobody waits for what has changed.
+	// refusalLife is how long Entra's refusal answers the same request with the same
+	// token: long enough that a failing user costs only a request or two a second, short
+	// enough that nobody notices when the answer has changed.
 	refusalLife = 2 * time.Second
-	// patience is how often Entra is asked before that if the answer to the same token
-	// can change: a user who has consented, or whom an administrator has let in, calls
-	// once more, and that call is sent.
+	// patience is how often a request is sent before that if the answer to the same
+	// token can change: a user who has just consented, or got access, calls once more,
+	// and that call must succeed.
 	patience = 2
 	// maxRefusals is how many different requests of one user Entra may refuse before
-	// the user's next ones are paced: one of them may be the one that works.
+	// the user's next ones are paced. They aren't blocked, since one may succeed.
 	maxRefusals = 5
-	// maxHistories bounds the users for whom something is remembered.
+	// maxHistories bounds the users with a history.
 	maxHistories = 4096
-	// A throttled user waits as long as Entra says, within these bounds.
+	// A throttled user waits as long as Entra asks, within these bounds.
 	minBackOff = 2 * time.Second
 	maxBackOff = 5 * time.Minute
-	// forgetsPerSecond bounds how often refusals are forgotten because their user, or
-	// somebody, seems to have consented.
+	// forgetsPerSecond bounds how often refusals are dropped because a user, known or
+	// not, seems to have consented.
 	forgetsPerSecond = 3
 )
 
-// refusals are Entra's recent refusals, by user: those that no retry changes, and how
-// long to wait before asking again. Each user has a share, so that no user is refused,
-// or forgotten, because of another.
+// refusals remembers, for each user, which requests Entra has just refused for good and
+// how long the user must wait. Users are independent: one user's failures neither
+// fail another's requests nor evict another's history.
 type refusals struct {
 	now func() time.Time
 
 	mu        sync.Mutex
 	histories map[string]*history
 	sweptAt   time.Time
-	// moment counts the times that something was forgotten. A refusal of before is void.
+	// moment counts drops of refusals. A request that began before a drop may be
+	// answered as of before it, so its refusal doesn't count.
 	moment    uint64
-	consented uint64 // the last moment at which somebody, unknown who, had consented
+	consented uint64 // the moment of the latest consent by an unknown user
 	pace      pace
 }
 
 // history is what is remembered of one user.
 type history struct {
-	refused   map[cacheKey]refused
-	forgotten uint64 // the moment at which the user's refusals were last forgotten
-	pace      pace
-	beyond    pace // of requests beyond maxRefusals
-	passing   int  // failures in a row of which each may pass
-	later     *Error
+	refused   map[cacheKey]refusedRequest
+	dropped   uint64 // the moment at which the user's refusals were last dropped
+	pace      pace   // of drops
+	beyond    pace   // of requests beyond maxRefusals
+	passing   int    // temporary failures in a row
+	later     *Error // why the user must wait
 	quietFrom time.Time
 	quiet     time.Duration
-	end       time.Time // from then on there is nothing of interest
+	end       time.Time // from then on the history can be evicted
 }
 
-type refused struct {
+type refusedRequest struct {
 	err   *Error
 	at    time.Time
-	begun uint64 // the moment at which its request began
+	begun uint64 // the moment at which the request began
 	times int
 }
 
@@ -133,8 +134,8 @@ func newRefusals(now func() time.Time) *refusals {
 	return &refusals{now: now, histories: map[string]*history{}}
 }
 
-// admit returns the refusal of a request that is not to be made, or the moment of
-// its beginning, for settle.
+// admit returns an error if the request must not be sent, and else the moment, which the
+// caller must hand to settle.
 func (r *refusals) admit(user string, key cacheKey) (begun uint64, known *Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,44 +156,44 @@ func (r *refusals) admit(user string, key cacheKey) (begun uint64, known *Error)
 		return 0, old.err
 	case !ok && len(h.refused) >= maxRefusals && !h.beyond.allows(now):
 		return 0, &Error{Kind: ErrThrottled, RetryAfter: refusalLife,
-			Problem: "Entra ID refuses too many different requests for this user at the moment",
-			Remedy:  "look at the earlier failures, which say why; then try again"}
+			Problem: "Entra ID refused too many different requests for this user",
+			Remedy:  "look at the earlier errors, which say why, then try again"}
 	}
 	return r.moment, nil
 }
 
-// void reports whether something has happened since the refused request began that
-// may have changed the answer.
-func (r *refusals) void(h *history, old refused) bool {
-	return old.begun < h.forgotten || old.begun < r.consented && errors.Is(old.err, ErrConsentRequired)
+// void reports whether something that may change the answer has happened since the
+// refused request began.
+func (r *refusals) void(h *history, old refusedRequest) bool {
+	return old.begun < h.dropped || old.begun < r.consented && errors.Is(old.err, ErrConsentRequired)
 }
 
-// leftAlone is the error while Entra is not asked for the user.
+// leftAlone is the error while the user must wait.
 func (h *history) leftAlone(rest time.Duration) *Error {
 	e := h.later
 	return &Error{
 		Kind: e.Kind, AADSTS: e.AADSTS, OAuthError: e.OAuthError, Resource: e.Resource, CorrelationID: e.CorrelationID, TraceID: e.TraceID,
-		Problem: e.Problem + ", so it is not asked for this user at the moment", Remedy: e.Remedy,
+		Problem: e.Problem + ", so the server is not sending it this user's requests at the moment", Remedy: e.Remedy,
 		RetryAfter: max(rest, time.Second), cause: e.cause,
 	}
 }
 
-// leaveAlone lets the user wait.
+// leaveAlone makes the user wait.
 func (h *history) leaveAlone(e *Error, now time.Time, d time.Duration) {
 	if lasts(h.quietFrom, h.quiet, now) && lasts(h.quietFrom, h.quiet, now.Add(d)) {
-		return // it lasts longer already
+		return // already waiting for longer
 	}
 	h.later, h.quietFrom, h.quiet = e, now, d
 	h.lives(now.Add(d))
 }
 
-// settle notes what came of a request that was admitted; e is nil if there is a token.
+// settle records the outcome of an admitted request; e is nil if there is a token.
 func (r *refusals) settle(user string, key cacheKey, begun uint64, e *Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
 	switch {
-	case e == nil: // so what was refused before may be granted too
+	case e == nil: // so Entra may grant now what it refused before
 		if h := r.histories[user]; h != nil {
 			h.passing = 0
 			r.drop(h)
@@ -203,7 +204,7 @@ func (r *refusals) settle(user string, key cacheKey, begun uint64, e *Error) {
 	case errors.Is(e.Kind, ErrUnavailable):
 		h := r.history(user, now)
 		h.lives(now.Add(circuitMaxPause))
-		if h.passing++; h.passing >= circuitThreshold { // for others it may work
+		if h.passing++; h.passing >= circuitThreshold { // other users' requests may succeed
 			h.leaveAlone(e, now, min(max(e.RetryAfter, circuitPause), maxBackOff))
 		}
 	default:
@@ -213,14 +214,14 @@ func (r *refusals) settle(user string, key cacheKey, begun uint64, e *Error) {
 		if old, ok := h.refused[key]; ok && lasts(old.at, refusalLife, now) && !r.void(h, old) {
 			times += old.times
 		}
-		h.refused[key] = refused{e, now, begun, times}
+		h.refused[key] = refusedRequest{e, now, begun, times}
 		h.lives(now.Add(refusalLife))
 	}
 }
 
-// forget drops the refusals of a user who may have consented; of "", which is
-// nobody, all users' for lack of consent. It is paced, for whoever asks for it may
-// be the one whose requests are refused.
+// forget drops the refusals of a user who may have consented. For the user "" it drops
+// all users' refusals for lack of consent. It is paced, because the caller may be the
+// very user whose requests are refused.
 func (r *refusals) forget(user string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -236,13 +237,13 @@ func (r *refusals) forget(user string) {
 	if h.pace.allows(now) {
 		r.drop(h)
 	}
-	h.lives(now.Add(exchangeTimeout)) // for the requests that are on their way
+	h.lives(now.Add(exchangeTimeout)) // until requests in flight have ended
 }
 
-// drop voids everything that was refused to a user so far.
+// drop drops a user's refusals, also those of requests in flight.
 func (r *refusals) drop(h *history) {
 	r.moment++
-	h.forgotten = r.moment
+	h.dropped = r.moment
 	clear(h.refused)
 }
 
@@ -252,8 +253,8 @@ func (h *history) lives(until time.Time) {
 	}
 }
 
-// history returns the user's history, a new one if there is none. At the bound an
-// arbitrary one is dropped: each user has only one, so no user can drive out the others.
+// history returns the user's history, or a new one. When there are too many, it evicts an
+// arbitrary one: each user has only one, so no user can evict the others.
 func (r *refusals) history(user string, now time.Time) *history {
 	if h := r.histories[user]; h != nil {
 		return h
@@ -261,7 +262,7 @@ func (r *refusals) history(user string, now time.Time) *history {
 	if len(r.histories) >= maxHistories || !lasts(r.sweptAt, refusalLife, now) {
 		r.sweep(now)
 	}
-	h := &history{refused: map[cacheKey]refused{}}
+	h := &history{refused: map[cacheKey]refusedRequest{}}
 	r.histories[user] = h
 	return h
 }
@@ -283,7 +284,7 @@ func (r *refusals) sweep(now time.Time) {
 	}
 }
 
-// pace lets forgetsPerSecond events through.
+// pace allows forgetsPerSecond events.
 type pace struct {
 	began time.Time
 	count int

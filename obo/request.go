@@ -9,18 +9,18 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 )
 
-// request is what tells one exchange of an assertion from another.
+// request is what is requested for an assertion.
 type request struct {
 	resource string
 	scope    string // one or more, separated by spaces
-	usual    uint32 // its number, if it is a usual one
+	usual    uint32 // its number if it is a usual request, else 0
 	claims   string
-	cae      bool // the caller passes claims challenges on (EnableCAE)
-	cp1      bool // and so does the user's client: declare it to Entra
+	cae      bool // the caller handles claims challenges (EnableCAE)
+	cp1      bool // the user's client does, too: declare it to Entra
 }
 
-// usualRequests are those for <resource>/.default, which nearly all are, by their
-// scope. Their numbers are odd: the next one has the CAE flag.
+// usualRequests returns the requests for <resource>/.default, which nearly all are, by
+// scope. Their numbers are odd; the next number stands for the same with the CAE flag.
 func usualRequests(resources []string) map[string]request {
 	m := make(map[string]request, len(resources))
 	for i, resource := range resources {
@@ -32,8 +32,8 @@ func usualRequests(resources []string) map[string]request {
 	return m
 }
 
-// checkClaims refuses claims that are no challenge (OpenID Connect Core, section
-// 5.5), and those that would declare capabilities (xms_cc) behind our back.
+// checkClaims rejects what is not a claims challenge (OpenID Connect Core, section
+// 5.5), and challenges that set client capabilities (xms_cc): those are ours to declare.
 func checkClaims(s string) *Error {
 	var all, ofAccessToken map[string]json.RawMessage
 	if len(s) > entrawire.MaxClaims || json.Unmarshal([]byte(s), &all) != nil || all == nil {
@@ -47,32 +47,32 @@ func checkClaims(s string) *Error {
 		return refuse(ErrClaimsInvalid, "access_token in the claims challenge is not a JSON object", "")
 	}
 	if _, ok := ofAccessToken["xms_cc"]; ok {
-		return refuse(ErrClaimsInvalid, "the claims challenge asks for client capabilities (xms_cc), which are not the resource's to ask for", "")
+		return refuse(ErrClaimsInvalid, "the claims challenge sets client capabilities (xms_cc), which only the client may do", "")
 	}
 	return nil
 }
 
-// cacheKey is the name of a token within one exchanger. For a usual request it is
-// the assertion's hash and the request's number; for any other, a hash of both
-// and the number 0. So a hit needs no hash but the assertion's.
+// cacheKey identifies a token within one exchanger. For a usual request it is the
+// assertion's hash and the request's number, so that a cache hit needs no more hashing;
+// for others it is a hash of assertion and request, and the number 0.
 type cacheKey struct {
 	sum   [sha256.Size]byte
 	usual uint32
 }
 
-func (a *app) key(s *subject, r request) cacheKey {
+func (a *app) cacheKey(s *subject, r request) cacheKey {
 	if r.usual != 0 && r.claims == "" {
 		if r.cae {
 			return cacheKey{s.hash, r.usual + 1}
 		}
 		return cacheKey{s.hash, r.usual}
 	}
-	return cacheKey{sum: a.name(s, r)}
+	return cacheKey{sum: a.tokenName(s, r)}
 }
 
-// name is a token's name wherever tokens are kept: it covers authority, app, tenant,
-// user's assertion and request.
-func (a *app) name(s *subject, r request) [sha256.Size]byte {
+// tokenName identifies a token everywhere: it covers authority, app, tenant, assertion
+// and request.
+func (a *app) tokenName(s *subject, r request) [sha256.Size]byte {
 	var b [2 * sha256.Size]byte
 	copy(b[:], s.hash[:])
 	hash := a.hashRequest(r)
@@ -80,13 +80,12 @@ func (a *app) name(s *subject, r request) [sha256.Size]byte {
 	return sha256.Sum256(b[:])
 }
 
-// hashRequest is the part of a token's name that isn't the user's.
+// hashRequest is the part of a token's name that doesn't depend on the user.
 func (a *app) hashRequest(r request) [sha256.Size]byte {
 	var buf [512]byte // enough for most, on the stack
 	b := buf[:0]
-	// The length before each part keeps two requests from having one name. The
-	// tenant is in the token endpoint's URL; which of several it is, in the
-	// assertion.
+	// Lengths keep the names of two requests apart. The token endpoint's URL stands
+	// for the authority; the assertion says which of several tenants it is.
 	for _, s := range [...]string{a.home.tokenURL, a.clientID, r.scope, r.claims} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)

@@ -20,19 +20,19 @@ import (
 )
 
 const (
-	// defaultRetries is how often a request is made again.
+	// defaultRetries is how often a request is retried.
 	defaultRetries = 2
 	// The pause before the first retry; each further one is four times as long.
 	retryPause = 250 * time.Millisecond
-	// maxRetryAfter is the longest Retry-After that is waited out. For a longer one
-	// the caller gets the error and decides.
+	// maxRetryAfter is the longest Retry-After to wait for. If it is longer, the caller
+	// gets the error.
 	maxRetryAfter = 5 * time.Second
-	// noRegion keeps MSAL from reading MSAL_FORCE_REGION, which would send
-	// requests elsewhere.
+	// noRegion keeps MSAL from reading MSAL_FORCE_REGION, which would send requests
+	// elsewhere.
 	noRegion = "DisableMsalForceRegion"
 )
 
-// sender asks the tenants' authorities for tokens.
+// sender sends token requests to the tenants' authorities.
 type sender struct {
 	app     *app
 	wire    *entrawire.Client
@@ -40,8 +40,8 @@ type sender struct {
 	retries int
 }
 
-// redeem proves the app and asks for the token. A proof that Entra doesn't
-// accept is made anew once if that may help, then the next one is shown.
+// redeem exchanges the assertion with the app's credential. If Entra rejects the
+// credential, redeem renews it once if that may help, and then tries the next one.
 func (s *sender) redeem(ctx context.Context, who claims, caller, assertion string, r request) (*entrawire.Success, *Error) {
 	search := s.proofs.Begin()
 	var refused *Error
@@ -49,7 +49,7 @@ func (s *sender) redeem(ctx context.Context, who claims, caller, assertion strin
 		proof, err := search.Next(ctx)
 		switch {
 		case err != nil && refused != nil:
-			return nil, refused // says more than why there was no other proof
+			return nil, refused // says more than why there is no other credential
 		case err != nil:
 			return nil, explainProof(err, r.resource)
 		}
@@ -70,18 +70,18 @@ func (s *sender) redeem(ctx context.Context, who claims, caller, assertion strin
 	}
 }
 
-// attempt is what goes into a token request.
+// attempt is what a token request consists of.
 type attempt struct {
 	tenant    *tenant
-	caller    string // whose request it is, for the circuit
+	caller    string // the user, for the circuit
 	proof     clientcred.Proof
 	assertion string
 	request   request
 }
 
-// insist sends a request and retries transient failures: HTTP 429 and 5xx, Entra's
-// transient codes, lost connections. ctx is the exchange's; callers stop waiting when
-// their own contexts end.
+// insist sends a request and retries it after transient failures: HTTP 429 and 5xx,
+// Entra's transient codes, lost connections. ctx is the exchange's; callers stop waiting
+// when their own contexts end.
 func (s *sender) insist(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
 	for n := 0; ; n++ {
 		got, e := s.guarded(ctx, a)
@@ -107,7 +107,7 @@ func (s *sender) guarded(ctx context.Context, a attempt) (got *entrawire.Success
 	if open != nil {
 		return nil, open
 	}
-	// Deferred, because a panic in a transport must not leave a probe behind.
+	// Deferred, so that a transport's panic also ends the probe.
 	e = &Error{Kind: ErrUnavailable, Problem: "the request failed", service: true}
 	defer func() { a.tenant.circuit.leave(ctx, probe, a.caller, e) }()
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
@@ -116,14 +116,14 @@ func (s *sender) guarded(ctx context.Context, a attempt) (got *entrawire.Success
 	return got, e
 }
 
-// send lets MSAL make the request: a fresh client each time, so that it has
-// nothing of another user, or of this one's past, to hand out.
+// send makes MSAL send the request. Each request has its own MSAL client, whose cache
+// then can't hold another user's token, or an old one.
 func (s *sender) send(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
 	t, proof, r := a.tenant, a.proof, a.request
 	w := &wire{sender: s, tenant: t}
 	options := []confidential.Option{
 		confidential.WithHTTPClient(w),
-		confidential.WithInstanceDiscovery(false), // the host is configured, there is nothing to find out
+		confidential.WithInstanceDiscovery(false), // the host is configured
 		confidential.WithAzureRegion(noRegion),
 	}
 	if r.cp1 {
@@ -141,8 +141,8 @@ func (s *sender) send(ctx context.Context, a attempt) (*entrawire.Success, *Erro
 	if r.claims != "" {
 		opts = append(opts, confidential.WithClaims(r.claims))
 	}
-	// MSAL's own result and error are not used: wire has both, without what
-	// must not be kept. An error without either comes from before the request.
+	// MSAL's own result and error are not used, because they hold too much: wire has
+	// both. If it has neither, MSAL failed before the request.
 	_, err = client.AcquireTokenOnBehalfOf(ctx, a.assertion, strings.Fields(r.scope), opts...)
 	switch {
 	case w.success != nil && err == nil:
@@ -177,20 +177,19 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// wire is the HTTP client that MSAL gets for one exchange. It answers the
-// discovery document from memory and leaves the token request to entrawire: MSAL
-// reads without bound, drops headers, puts whole bodies and the request, secret
-// included, into its errors, and rejects tokens that live for less than five
-// minutes. What it must not see, it doesn't get.
+// wire is MSAL's HTTP client for one exchange. It serves the discovery document from
+// memory, sends the token request with entrawire, and keeps the response from MSAL, which
+// reads without bound, drops headers, puts whole bodies and requests, with their
+// secrets, into its errors, and rejects tokens that live for less than five minutes.
 type wire struct {
 	sender *sender
 	tenant *tenant
-	// What came of the exchange: one of the two.
+	// The outcome: one of the two.
 	success *entrawire.Success
 	err     error
 }
 
-// Do is the client's side of MSAL's interface.
+// Do implements MSAL's interface.
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	switch target := bareURL(req.URL); {
 	case req.Method == http.MethodGet && target == w.sender.app.host.MetadataV2(w.tenant.id):
@@ -209,10 +208,9 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 // CloseIdleConnections does nothing: the connections are shared.
 func (w *wire) CloseIdleConnections() {}
 
-// forMSAL is the token response in the one form that MSAL accepts. Its cache
-// lives as long as the exchange, and the lifetime that counts is in success.
+// forMSAL is a token response that MSAL accepts. The lifetime that counts is in s.
 func forMSAL(s *entrawire.Success) []byte {
-	b, _ := json.Marshal(map[string]any{ // strings and a number: no error possible
+	b, _ := json.Marshal(map[string]any{ // strings and a number can't fail
 		"token_type":   "Bearer",
 		"access_token": s.AccessToken,
 		"expires_in":   3600,
