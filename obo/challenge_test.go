@@ -163,7 +163,7 @@ func TestClaimsThatAreNoChallenge(t *testing.T) {
 		}
 	}
 	if w.exchanges() != 0 {
-		t.Errorf("%d exchanges", w.exchanges())
+		t.Errorf("%d exchanges, want 0", w.exchanges())
 	}
 }
 

@@ -128,7 +128,7 @@ func TestClaimsComeFirst(t *testing.T) {
 		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 53003, Claims: broken})
 		_, err := w.get(t.Context(), c)
 		if e := wantKind(t, err, obo.ErrBlocked); e.Claims != "" {
-			t.Errorf("claims %.20q are passed on", e.Claims)
+			t.Errorf("claims %.20q are passed on, want \"\"", e.Claims)
 		}
 	}
 }

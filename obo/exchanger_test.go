@@ -50,7 +50,7 @@ func TestNewExchangerAcceptsResources(t *testing.T) {
 	} {
 		_, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{Resources: []string{r}})
 		if err != nil {
-			t.Errorf("%s: %v", r, err)
+			t.Errorf("%s: got %v, want nil", r, err)
 		}
 	}
 }

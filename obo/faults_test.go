@@ -166,7 +166,7 @@ func TestServersLogHasTheOperatorsFault(t *testing.T) {
 		t.Errorf("the server's log: %s", text)
 	}
 	if _, text := others.take(t); text != "" {
-		t.Errorf("the default log: %s", text)
+		t.Errorf("the default log: %s, want \"\"", text)
 	}
 }
 

@@ -119,7 +119,7 @@ func TestNoMatchingFederatedCredential(t *testing.T) {
 		a := refused(code, oauthError)
 		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Times: 1, Status: a.status, Body: a.body})
 		if _, err := w.get(t.Context(), x.Credential(w.assertion(w.alice))); err != nil {
-			t.Errorf("AADSTS%d: the chain did not go on: %v", code, err)
+			t.Errorf("AADSTS%d: the chain did not go on: got %v, want nil", code, err)
 		}
 		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: a.status, Body: a.body})
 		_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
@@ -197,7 +197,7 @@ func TestScopesThatNameNothing(t *testing.T) {
 	for _, scp := range []string{"access_as_user", "/ access_as_user", "a"} {
 		token := w.tenant.Mint(w.api, 1, func(_, c map[string]any) { c["scp"] = scp })
 		if _, _, err := obo.Inspect(x, token); err != nil {
-			t.Errorf("scp %q: %v", scp, err)
+			t.Errorf("scp %q: got %v, want nil", scp, err)
 		}
 	}
 }

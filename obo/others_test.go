@@ -35,7 +35,7 @@ func TestOneUsersFaults(t *testing.T) {
 		for n := range 100 {
 			_ = wantKind(t, entra.ask(x, alice, n%7), obo.ErrUnavailable)
 			if err := entra.ask(x, bob, n); err != nil {
-				t.Fatalf("%s: another user after %d failures: %v", name, n+1, err)
+				t.Fatalf("%s: another user after %d failures: got %v, want nil", name, n+1, err)
 			}
 		}
 		if n := entra.take(alice); n > 5 {
@@ -44,7 +44,7 @@ func TestOneUsersFaults(t *testing.T) {
 		entra.clock.Advance(5 * time.Second)
 		entra.set(alice, good)
 		if err := entra.ask(x, alice, 0); err != nil {
-			t.Errorf("%s: it has passed, but: %v", name, err)
+			t.Errorf("%s: it has passed, but: got %v, want nil", name, err)
 		}
 	}
 }
@@ -132,12 +132,12 @@ func TestLostProbe(t *testing.T) {
 		_ = wantKind(t, entra.ask(x, bob, 0), obo.ErrUnavailable)
 		time.Sleep(30 * time.Second)
 		if err := entra.ask(x, bob, 0); err != nil {
-			t.Errorf("after the probe's time: %v", err)
+			t.Errorf("after the probe's time: got %v, want nil", err)
 		}
 		close(end)
 		synctest.Wait()
 		if err := entra.ask(x, bob, 1); err != nil {
-			t.Errorf("after the lost probe's answer: %v", err)
+			t.Errorf("after the lost probe's answer: got %v, want nil", err)
 		}
 	})
 }
@@ -172,14 +172,14 @@ func TestAbandonedExchangesAreBounded(t *testing.T) {
 			t.Errorf("%d exchanges go on, %d of 1000 were refused", n, full)
 		}
 		if err := entra.ask(x, bob, 0); err != nil {
-			t.Errorf("another user: %v", err)
+			t.Errorf("another user: got %v, want nil", err)
 		}
 		time.Sleep(time.Minute)
 		if n := runtime.NumGoroutine() - before; n > 5 {
-			t.Errorf("%d exchanges go on a minute later", n)
+			t.Errorf("%d exchanges go on a minute later, want at most 5", n)
 		}
 		if err := entra.ask(x, alice, 0); err != nil {
-			t.Errorf("the user a minute later: %v", err)
+			t.Errorf("the user a minute later: got %v, want nil", err)
 		}
 	})
 }
@@ -195,7 +195,7 @@ func TestUnreadableAnswers(t *testing.T) {
 		_ = entra.ask(x, alice, n)
 	}
 	if err := entra.ask(x, bob, 0); err != nil {
-		t.Errorf("one user's answers can't be read, and another: %v", err)
+		t.Errorf("one user's answers can't be read, and another: got %v, want nil", err)
 	}
 	for user := 10; user < 15; user++ {
 		entra.set(user, answer{status: 200, body: "{}"})
@@ -243,7 +243,7 @@ func TestClockIsSetBack(t *testing.T) {
 			entra.set(alice, good)
 			entra.clock.Advance(jump)
 			if err := get(); err != nil {
-				t.Errorf("%s: it has passed, but after a jump by %v: %v", name, jump, err)
+				t.Errorf("%s: it has passed, but after a jump by %v: got %v, want nil", name, jump, err)
 			}
 		}
 	}
@@ -311,10 +311,10 @@ func TestUserComesBack(t *testing.T) {
 				t.Fatal("the refusal was not remembered: the test tests nothing")
 			}
 			if err := get(test.then); err != nil {
-				t.Errorf("the user is back: %v", err)
+				t.Errorf("the user is back: got %v, want nil", err)
 			}
 			if err := get(old); err != nil {
-				t.Errorf("the old call after it: %v", err)
+				t.Errorf("the old call after it: got %v, want nil", err)
 			}
 		})
 	}
@@ -340,7 +340,7 @@ func TestTwoResourcesRefused(t *testing.T) {
 	for range 50 {
 		_ = wantKind(t, get(one), obo.ErrConsentRequired)
 		if err := get(two); err != nil {
-			t.Fatalf("the resource that isn't refused: %v", err)
+			t.Fatalf("the resource that isn't refused: got %v, want nil", err)
 		}
 	}
 	if n := entra.take(alice); n != 3 {
@@ -368,6 +368,6 @@ func TestGoodTokenAfterManyRefused(t *testing.T) {
 	}
 	clear(entra.refusals)
 	if err := get(6); err != nil {
-		t.Errorf("the token that is good: %v", err)
+		t.Errorf("the token that is good: got %v, want nil", err)
 	}
 }

@@ -232,13 +232,13 @@ func TestCircuit(t *testing.T) {
 		time.Sleep(e.RetryAfter)
 		for user := range 3 {
 			if err := ask(t.Context(), x, user); err != nil {
-				t.Errorf("Entra is back, but: %v", err)
+				t.Errorf("Entra is back, but: got %v, want nil", err)
 			}
 		}
 		entra.script(answer{status: 503})
 		_ = ask(t.Context(), x, 50)
 		if entra.count() != 3 {
-			t.Errorf("%d requests; it should be closed and count from the beginning", entra.count())
+			t.Errorf("%d requests; it should be closed and count from the beginning, want 3", entra.count())
 		}
 	})
 }

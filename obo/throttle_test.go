@@ -54,7 +54,7 @@ func TestOneThrottledUser(t *testing.T) {
 			x.ForgetRefusals(userID(alice)) // for a consent; changes nothing about this
 			entra.set(alice, good)
 			if err := entra.ask(x, alice, 9); err != nil {
-				t.Errorf("when the time is up: %v", err)
+				t.Errorf("when the time is up: got %v, want nil", err)
 			}
 		})
 	}
@@ -74,12 +74,12 @@ func TestOneUsersPassingFailures(t *testing.T) {
 		t.Errorf("%d requests in a moment, want 5", n)
 	}
 	if err := entra.ask(x, bob, 0); err != nil {
-		t.Errorf("another user: %v", err)
+		t.Errorf("another user: got %v, want nil", err)
 	}
 	entra.clock.Advance(5 * time.Second)
 	entra.set(alice, good)
 	if err := entra.ask(x, alice, 0); err != nil {
-		t.Errorf("it has passed: %v", err)
+		t.Errorf("it has passed: got %v, want nil", err)
 	}
 }
 
@@ -96,7 +96,7 @@ func TestThrottledUserHasTokens(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if err := entra.ask(x, alice, 0); err != nil {
-		t.Errorf("a token that is there: %v", err)
+		t.Errorf("a token that is there: got %v, want nil", err)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestSeveralThrottledUsers(t *testing.T) {
 		entra.clock.Advance(time.Hour)
 	}
 	if err := entra.ask(x, 3, 2); err != nil {
-		t.Errorf("users throttled hours apart: %v", err)
+		t.Errorf("users throttled hours apart: got %v, want nil", err)
 	}
 }
 
@@ -157,12 +157,12 @@ func TestFaultsOfTheService(t *testing.T) {
 	_ = entra.ask(x, alice, 0)
 	_ = wantKind(t, entra.ask(x, bob, 0), obo.ErrUnavailable)
 	if n := entra.take(bob); n != 0 {
-		t.Errorf("%d requests while it is out of order", n)
+		t.Errorf("%d requests while it is out of order, want 0", n)
 	}
 	// The probe is a throttled user's: so Entra is there again.
 	entra.clock.Advance(5 * time.Second)
 	_ = wantKind(t, entra.ask(x, 3, 0), obo.ErrThrottled)
 	if err := entra.ask(x, bob, 0); err != nil {
-		t.Errorf("Entra answers again, but: %v", err)
+		t.Errorf("Entra answers again, but: got %v, want nil", err)
 	}
 }

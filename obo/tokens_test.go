@@ -197,7 +197,7 @@ func TestTimes(t *testing.T) {
 	want(2)
 	w.clock.Advance(2 * time.Hour) // expired, and nobody came
 	if got := get(); got < 59*time.Minute {
-		t.Errorf("got a token that lives for %v", got)
+		t.Errorf("got a token that lives for %v, want at least 59m", got)
 	}
 	want(3)
 }
@@ -216,7 +216,7 @@ func TestShortTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := token.ExpiresOn.Sub(w.clock.Now()); got != 2*time.Minute {
-		t.Errorf("lives for %v", got)
+		t.Errorf("lives for %v, want 2m", got)
 	}
 	if got := token.RefreshOn.Sub(w.clock.Now()); got != time.Minute {
 		t.Errorf("is renewed after %v, want half of its life", got)
@@ -289,7 +289,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		}
 	}
 	if n := len(thief.tenant.Requests()); n != 0 {
-		t.Errorf("%d requests were redirected", n)
+		t.Errorf("%d requests were redirected, want 0", n)
 	}
 }
 

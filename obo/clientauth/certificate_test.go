@@ -214,6 +214,6 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 	write(t, path, encodePEM(t, keys()[1], certificate(t, keys()[1], now.Add(time.Hour))))
 	if _, err := source.Credential(t.Context()); err != nil {
-		t.Errorf("the renewed certificate is not used: %v", err)
+		t.Errorf("the renewed certificate is not used: got %v, want nil", err)
 	}
 }
