@@ -51,7 +51,7 @@ func TestOddMembersOfARefusal(t *testing.T) {
 	}
 	e := wantKind(t, obo.Answer(x, http.StatusBadRequest, []byte(`{"error":"interaction_required","error_codes":[50076],"claims":{"access_token":{}}}`)), obo.ErrInteractionRequired)
 	if e.Claims != `{"access_token":{}}` {
-		t.Errorf("claims as an object: %q", e.Claims)
+		t.Errorf("claims as an object: %q, want the object", e.Claims)
 	}
 	if obo.Answer(x, http.StatusOK, []byte(`{"error":{"code":"x"},"error_codes":[65001]}`)).AADSTS != 65001 {
 		t.Error("a refusal with status 200 and an odd error is taken for a token")
@@ -68,7 +68,7 @@ func TestOddMembersOfASuccess(t *testing.T) {
 		`{"token_type":"Bearer","access_token":"x","expires_in":3600,"error":"","foci":1}`,
 	} {
 		if e := obo.Answer(x, http.StatusOK, []byte(body)); e != nil {
-			t.Errorf("%s: %v", body, e)
+			t.Errorf("%s: got %v, want a token", body, e)
 		}
 	}
 	for _, body := range []string{
@@ -97,7 +97,7 @@ func TestConsentComesBeforeClaims(t *testing.T) {
 		_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 		e := wantKind(t, err, obo.ErrConsentRequired)
 		if e.ConsentURL == "" || e.Claims != "" || strings.Contains(e.UserText(), "sign in again") {
-			t.Errorf("%d: claims %q, %s", f.AADSTS, e.Claims, e.UserText())
+			t.Errorf("%d: claims %q, %s; want a consent URL and no claims", f.AADSTS, e.Claims, e.UserText())
 		}
 	}
 }
@@ -125,7 +125,7 @@ func TestNoMatchingFederatedCredential(t *testing.T) {
 		_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 		e := wantKind(t, err, obo.ErrMisconfigured)
 		if code != 700229 && !strings.Contains(e.UserText(), "Federated credentials") {
-			t.Errorf("AADSTS%d: %v", code, e)
+			t.Errorf("AADSTS%d: got %v, want where federated credentials are", code, e)
 		}
 	}
 }
@@ -164,7 +164,7 @@ func TestAssertionsThatAreNotBare(t *testing.T) {
 		_, err := w.get(t.Context(), x.Credential(obo.NewAssertion(text)))
 		e := wantKind(t, err, obo.ErrAssertionInvalid)
 		if e.Remedy == "" || strings.HasPrefix(strings.ToLower(name), "bearer ") && !strings.Contains(e.Remedy, "Bearer") {
-			t.Errorf("%s: remedy %q", name, e.Remedy)
+			t.Errorf("%s: remedy %q, want one that fits", name, e.Remedy)
 		}
 	}
 	if n := len(w.tenant.Requests()); n != 0 {
@@ -187,7 +187,7 @@ func TestScopesThatNameNothing(t *testing.T) {
 			_, err := w.get(t.Context(), x.Credential(obo.NewAssertion(token)))
 			e := wantKind(t, err, obo.ErrAssertionInvalid)
 			if strings.Contains(e.Problem, "application") != (kind != "an ID token") {
-				t.Errorf("scp %q, %s: %v", scp, kind, e)
+				t.Errorf("scp %q, %s: got %v, want an application blamed unless it is an ID token", scp, kind, e)
 			}
 		}
 	}

@@ -39,7 +39,7 @@ func TestOneUsersFaults(t *testing.T) {
 			}
 		}
 		if n := entra.take(alice); n > 5 {
-			t.Errorf("%s: 100 calls cost %d requests", name, n)
+			t.Errorf("%s: 100 calls cost %d requests, want at most 5", name, n)
 		}
 		entra.clock.Advance(5 * time.Second)
 		entra.set(alice, good)
@@ -87,14 +87,14 @@ func TestOneUsersExchangesAtOnce(t *testing.T) {
 				for n := range 100 {
 					all.Go(func() {
 						if err := entra.ask(x, alice, n); !errors.Is(err, test.want) && !errors.Is(err, obo.ErrThrottled) {
-							t.Errorf("token %d: %v", n, err)
+							t.Errorf("token %d: got %v, want %v or ErrThrottled", n, err, test.want)
 						}
 					})
 				}
 				synctest.Wait()
 				start := time.Now()
 				if err := entra.ask(x, bob, 0); err != nil || time.Since(start) != time.Second {
-					t.Errorf("another user waited %v: %v", time.Since(start), err)
+					t.Errorf("another user waited %v: %v; want 1s, nil", time.Since(start), err)
 				}
 				all.Wait()
 				if n := entra.take(alice); n > test.most || most > 9 {
@@ -169,7 +169,7 @@ func TestAbandonedExchangesAreBounded(t *testing.T) {
 		hangUp()
 		all.Wait()
 		if n := runtime.NumGoroutine() - before; n > 256+5 || full != 1000-256 {
-			t.Errorf("%d exchanges go on, %d of 1000 were refused", n, full)
+			t.Errorf("%d exchanges go on, %d of 1000 were refused; want at most 261 and 744", n, full)
 		}
 		if err := entra.ask(x, bob, 0); err != nil {
 			t.Errorf("another user: got %v, want nil", err)
@@ -227,18 +227,18 @@ func TestClockIsSetBack(t *testing.T) {
 			before := entra.take(alice)
 			_ = get()
 			if entra.take(alice) != 0 {
-				t.Errorf("%s: asked after %d failures", name, before)
+				t.Errorf("%s: asked after %d failures, want no request", name, before)
 			}
 			entra.clock.Advance(jump)
 			_ = get()
 			if entra.take(alice) != 1 {
-				t.Errorf("%s: not asked after a jump by %v", name, jump)
+				t.Errorf("%s: not asked after a jump by %v, want one request", name, jump)
 			}
 			for range 5 {
 				_ = get()
 			}
 			if n := entra.take(alice); n > 4 {
-				t.Errorf("%s: %d requests after a jump by %v", name, n, jump)
+				t.Errorf("%s: %d requests after a jump by %v, want at most 4", name, n, jump)
 			}
 			entra.set(alice, good)
 			entra.clock.Advance(jump)
@@ -363,7 +363,7 @@ func TestGoodTokenAfterManyRefused(t *testing.T) {
 	}
 	for token := range 6 {
 		if err := get(token); !errors.Is(err, obo.ErrInteractionRequired) {
-			t.Fatalf("token %d: %v", token, err)
+			t.Fatalf("token %d: got %v, want ErrInteractionRequired", token, err)
 		}
 	}
 	clear(entra.refusals)

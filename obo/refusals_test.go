@@ -147,7 +147,7 @@ func TestFailingUserCostsFewRequests(t *testing.T) {
 				t.Errorf("200 calls cost %d requests, want at most %d", n, test.most)
 			}
 			if err := entra.ask(x, bob, 0); err != nil || entra.take(bob) != 1 {
-				t.Errorf("another user: %v", err)
+				t.Errorf("another user: got %v, want nil after one request", err)
 			}
 			entra.clock.Advance(refusalLife)
 			if err := entra.ask(x, alice, 0); !errors.Is(err, test.want) || entra.take(alice) != 1 {
@@ -176,12 +176,12 @@ func TestPassingFailuresAreNotRemembered(t *testing.T) {
 		x := entra.exchanger(t, nil)
 		for range 3 {
 			if err := entra.ask(x, alice, 0); !errors.Is(err, obo.ErrUnavailable) {
-				t.Errorf("%s: got %v", name, err)
+				t.Errorf("%s: got %v, want ErrUnavailable", name, err)
 			}
 		}
 		entra.set(alice, good)
 		if err := entra.ask(x, alice, 0); err != nil || entra.take(alice) != 4 {
-			t.Errorf("%s is over, but: %v", name, err)
+			t.Errorf("%s is over: got %v, want nil after 4 requests", name, err)
 		}
 	}
 }
@@ -262,7 +262,7 @@ func TestForgettingIsPaced(t *testing.T) {
 			x.ForgetRefusals(user)
 		}
 		if n := entra.take(alice); n > 8 {
-			t.Errorf("user %q: %d requests in a moment", user, n)
+			t.Errorf("user %q: %d requests in a moment, want at most 8", user, n)
 		}
 	}
 }
@@ -276,7 +276,7 @@ func TestRefusalsAreOfOneRequest(t *testing.T) {
 	ask := func(n int, scope, claims string) {
 		o := policy.TokenRequestOptions{Scopes: []string{scope}, Claims: claims}
 		if _, err := x.Credential(entra.token(alice, n)).GetToken(t.Context(), o); !errors.Is(err, obo.ErrInteractionRequired) {
-			t.Errorf("token %d, %s, %s: got %v", n, scope, claims, err)
+			t.Errorf("token %d, %s, %s: got %v, want ErrInteractionRequired", n, scope, claims, err)
 		}
 	}
 	const claims = `{"access_token":{"nbf":{"essential":true,"value":"1"}}}`
