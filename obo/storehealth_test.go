@@ -127,7 +127,7 @@ func TestHungStore(t *testing.T) {
 				}
 				w.wantLogged(t, 1, 1)
 				if n := runtime.NumGoroutine() - before; n > slack {
-					t.Errorf("%d goroutines are left", n)
+					t.Errorf("%d goroutines are left, want at most %d", n, slack)
 				}
 			})
 		})
