@@ -96,7 +96,7 @@ func ExampleTool() {
 	tenant.ClearConditionalAccess(tenant.Graph())
 	fmt.Println(callTool(h.URL+"/mcp", token, "graph_me"))
 	// Output:
-	// AADSTS53003 interaction_required: conditional access forbids access to this resource. To fix this: ask the organization's administrator which policy applies
+	// AADSTS53003 interaction_required: Conditional Access blocks access to this resource. To fix this: ask your organization's administrator which policy applies
 	// {"displayName":"Alice"}
 }
 

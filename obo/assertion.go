@@ -1,6 +1,7 @@
 package obo
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -15,42 +16,65 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
-// maxAssertion bounds a user's token; Entra's are far below it.
-const maxAssertion = 64 << 10
+const (
+	// maxAssertion bounds a user's token, in bytes; Entra's are far smaller.
+	maxAssertion = 64 << 10
+	// cp1 is the client capability for handling claims challenges.
+	cp1 = "cp1"
+)
 
-// An Assertion is a user's access token for our API, as its request brought it.
-// It can't be printed, logged or encoded, and code outside this module can't
-// read it back: it can only be exchanged. The zero Assertion is nobody.
+// An Assertion is a user's access token for our API, as the request carried it. It
+// can only be exchanged: it can't be printed, logged or encoded, and code outside this
+// module can't read it. The zero Assertion belongs to no user.
 //
-// With package entraauth, convert its own: obo.Assertion(identity.Assertion()).
+// With package entraauth, convert its type: obo.Assertion(identity.Assertion()).
 // Otherwise make one with [NewAssertion].
 type Assertion secret.Text
 
-// NewAssertion returns the assertion for a user's access token. The token must
-// have been verified: this package trusts what the token says about itself only
-// to refuse, never to allow, and leaves the rest to Entra.
+// NewAssertion returns the assertion for a user's access token. Verify the token
+// first: this package uses its claims only to reject it early, never to allow
+// anything, and leaves the rest to Entra.
 func NewAssertion(token string) Assertion { return Assertion(secret.New(token)) }
 
-// claims are an assertion's, unverified.
+// subject is the user whose token is exchanged (RFC 8693's subject token).
+type subject struct {
+	token secret.Text       // the assertion
+	hash  [sha256.Size]byte // of the assertion
+}
+
+func subjectOf(a Assertion) subject {
+	s := subject{token: secret.Text(a)}
+	// Tokens that are too long share the zero hash: nothing is ever cached for them.
+	if len(secret.Reveal(s.token)) <= maxAssertion {
+		s.hash = secret.Sum(s.token)
+	}
+	return s
+}
+
+func invalid(format string, args ...any) *Error {
+	return refuse(ErrAssertionInvalid, fmt.Sprintf(format, args...), newToken)
+}
+
+// claims are those of an assertion, unverified.
 type claims struct {
 	expires time.Time
 	tenant  *tenant
 	cp1     bool   // the user's client handles claims challenges
-	user    string // "<tid>.<oid>" in lower case, for the log; empty if they aren't GUIDs
+	user    string // "<tid>.<oid>" in lower case; empty if they aren't GUIDs
 }
 
-// caller names the user across tokens, so that one user's failures don't count
+// caller identifies the user across tokens, so that one user's failures don't count
 // against another.
-func (c claims) caller(cred *Credential) string {
+func (c claims) caller(s subject) string {
 	if c.user != "" {
 		return c.user
 	}
-	return string(cred.hash[:])
+	return string(s.hash[:])
 }
 
-// inspect rejects, before anything is sent, what Entra would reject anyway and what
-// must never be exchanged: anything but a user's access token of an accepted tenant.
-func (x *Exchanger) inspect(token string) (claims, error) {
+// inspect rejects everything but a user's access token of an allowed tenant, before
+// anything is sent.
+func (a *app) inspect(token string) (claims, error) {
 	if len(token) > maxAssertion {
 		return claims{}, invalid("the user's token has more than %d bytes", maxAssertion)
 	}
@@ -65,9 +89,9 @@ func (x *Exchanger) inspect(token string) (claims, error) {
 		return claims{}, err
 	}
 	tid := payload.text("tid")
-	t := x.tenantOf(tid)
+	t := a.tenantOf(tid)
 	if t == nil {
-		return claims{}, invalid("the user's token is not of the tenant %s", x.tenantNames())
+		return claims{}, invalid("the user's token is not from the tenant %s", a.tenantNames())
 	}
 	expires, err := payload.expiry()
 	if err != nil {
@@ -114,29 +138,29 @@ func decodeObject(part string) (payload, error) {
 	return p, nil
 }
 
-// alone is the remedy for a token that came with something around it.
-const alone = "the server's developer must pass the access token alone, as it stands behind \"Bearer \" in the Authorization header"
+// alone is the remedy for a token with something around it.
+const alone = "the server's developer must pass only the access token, without \"Bearer \" or anything else of the Authorization header"
 
-// notBare describes what does not belong in or around the token, without quoting it.
+// notBare says what doesn't belong in or around the token, without quoting it.
 func notBare(token string) string {
-	// No JWT begins like this: its header, an object in base64url, begins with an e.
+	// No JWT begins like this: a JSON object in base64url begins with "e".
 	if scheme := "bearer"; len(token) >= len(scheme) && strings.EqualFold(token[:len(scheme)], scheme) {
 		return "the user's token begins with the authentication scheme"
 	}
 	for i := range len(token) {
 		if !isTokenByte(token[i]) {
-			return "the user's token has characters that no token has, such as white space, quotes or line breaks"
+			return "the user's token has characters that no token can have, such as whitespace or quotes"
 		}
 	}
 	return ""
 }
 
-// isTokenByte reports whether c can be in a JWT: base64url and dots.
+// isTokenByte reports whether a JWT can contain c: base64url and dots.
 func isTokenByte(c byte) bool {
 	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'
 }
 
-// text returns a claim that is a string, else "".
+// text returns a claim if it is a string, else "".
 func (p payload) text(name string) string {
 	var s string
 	if json.Unmarshal(p[name], &s) != nil {
@@ -145,7 +169,7 @@ func (p payload) text(name string) string {
 	return s
 }
 
-// has reports whether a claim is, or lists, the word, in any case.
+// has reports whether a claim is or contains the word, in any case.
 func (p payload) has(name, word string) bool {
 	var list []string
 	if json.Unmarshal(p[name], &list) != nil {
@@ -155,8 +179,8 @@ func (p payload) has(name, word string) bool {
 }
 
 // checkUser rejects everything but a user's delegated access token: only those have
-// scopes. An app-only token has roles, or its application's own object
-// id as subject, or the optional claim idtyp.
+// scopes. An app-only token has roles, its application's object id as subject, or the
+// optional claim idtyp.
 func (p payload) checkUser() error {
 	kind := p.text("idtyp")
 	_, hasRoles := p["roles"]
@@ -164,10 +188,10 @@ func (p payload) checkUser() error {
 	switch hasScope := slices.ContainsFunc(strings.Fields(p.text("scp")), isScopeWord); {
 	case kind == "app" || !hasScope && (hasRoles || ownSubject):
 		return refuse(ErrAssertionInvalid,
-			"the caller is an application; acting on behalf of somebody needs a user (as in AADSTS7000114)",
+			"the caller is an application; On-Behalf-Of needs a user (as in AADSTS7000114)",
 			"call as a signed-in user")
 	case p["idtyp"] != nil && kind != "user":
-		return invalid("the user's token is of a kind (idtyp) that is not a user's")
+		return invalid("the token's type (idtyp) is not that of a user's token")
 	case !hasScope:
 		return refuse(ErrAssertionInvalid,
 			"the user's token has no scope (scp): it is an ID token, not an access token (as in AADSTS240002)",
@@ -176,28 +200,19 @@ func (p payload) checkUser() error {
 	return nil
 }
 
-// isScopeWord reports whether s can name a scope. "/", which scp holds when there is
-// none, can't.
+// isScopeWord reports whether s can name a scope. The "/" that scp has when there is
+// none can't.
 func isScopeWord(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
 }
 
-// expiry returns exp (RFC 7519, section 4.1.4), which must be there.
+// expiry returns exp (RFC 7519, section 4.1.4), which is required.
 func (p payload) expiry() (time.Time, error) {
 	var seconds float64
 	err := json.Unmarshal(p["exp"], &seconds)
-	// The upper bound is the year 9999; beyond, time.Time can't be encoded.
+	// time.Time can't encode years after 9999.
 	if err != nil || math.IsNaN(seconds) || seconds <= 0 || seconds >= 253402300800 {
 		return time.Time{}, invalid("the user's token has no valid expiry (exp)")
 	}
 	return time.Unix(int64(seconds), 0), nil
-}
-
-func invalid(format string, args ...any) *Error {
-	return refuse(ErrAssertionInvalid, fmt.Sprintf(format, args...), newToken)
-}
-
-// refuse makes the error of a request that is not sent.
-func refuse(kind error, problem, remedy string) *Error {
-	return &Error{Kind: kind, Problem: problem, Remedy: remedy}
 }

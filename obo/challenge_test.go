@@ -132,7 +132,7 @@ func TestChallengeSupersedes(t *testing.T) {
 	time.Sleep(20 * time.Millisecond) //nolint:forbidigo // nothing tells when a superseded exchange has ended
 	after, err := c.GetToken(t.Context(), storageOptions)
 	if err != nil || after.Token != renewed.Token || early != renewed.Token || w.exchanges() != 2 {
-		t.Errorf("the old token came back (%v), %d exchanges", err, w.exchanges())
+		t.Errorf("the old token came back (%v), %d exchanges; want the new token after 2", err, w.exchanges())
 	}
 	w.hide(renewed.Token)
 }
@@ -146,7 +146,7 @@ func TestChallengeThatNeedsTheUser(t *testing.T) {
 	_, err := w.getWith(t.Context(), w.exchanger(nil).Credential(w.capable(w.alice, []string{"cp1"})),
 		policy.TokenRequestOptions{Scopes: []string{storageScope}, EnableCAE: true, Claims: challenge})
 	if e := wantKind(t, err, obo.ErrInteractionRequired); e.Claims != challenge {
-		t.Errorf("claims %q", e.Claims)
+		t.Errorf("claims %q, want %q", e.Claims, challenge)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestClaimsThatAreNoChallenge(t *testing.T) {
 		}
 	}
 	if w.exchanges() != 0 {
-		t.Errorf("%d exchanges", w.exchanges())
+		t.Errorf("%d exchanges, want 0", w.exchanges())
 	}
 }
 
@@ -211,13 +211,13 @@ func TestGraphRevokesAToken(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
-			t.Errorf("got %s", resp.Status)
+			t.Errorf("got %s, want 200 OK", resp.Status)
 		}
 	}
 	if challenges != 1 || w.exchanges() != 2 {
 		t.Errorf("%d challenges and %d exchanges, want 1 and 2", challenges, w.exchanges())
 	}
 	if got := lastTokenRequest(t, w).Form.Get("claims"); !strings.Contains(got, "nbf") || !strings.Contains(got, "cp1") {
-		t.Errorf("claims on the wire: %s", got)
+		t.Errorf("claims on the wire: %s, want nbf and cp1 in them", got)
 	}
 }

@@ -2,47 +2,49 @@ package obo
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 )
 
 const (
-	// circuitThreshold is how many requests in a row must fail before a tenant
-	// counts as out of order, or how many users must be told to come later.
+	// exchangeTimeout bounds one exchange, including getting the app's credential.
+	exchangeTimeout = 30 * time.Second
+	// attemptTimeout bounds one request, so that a lost one can be retried.
+	attemptTimeout = 10 * time.Second
+	// circuitThreshold is how many requests in a row must fail, or how many users must
+	// be throttled, before a tenant's circuit opens.
 	circuitThreshold = 5
-	// A tenant out of order gets no requests for circuitPause, or for as long as it
-	// says. Each probe that fails doubles the pause, up to circuitMaxPause.
+	// An open circuit sends nothing for circuitPause, or for as long as Entra asks. Each
+	// failed probe doubles the pause, up to circuitMaxPause.
 	circuitPause    = 5 * time.Second
 	circuitMaxPause = time.Minute
 )
 
-// circuit is a circuit breaker: while a tenant's authority is out of order, an
-// exchange fails at once instead of making every caller wait, and nothing adds to the
-// load of an overloaded service. It opens when requests keep failing by a fault of the
-// service (HTTP 5xx, no answer), whoever made them, or when several users are throttled
-// or told to come later: a single user, however often throttled, does not open it. When
-// its pause is over it lets one request through (half-open); the answer closes it or
-// begins the next pause.
+// circuit is a circuit breaker: while a tenant's authority is down, exchanges fail at
+// once, so that callers don't wait and an overloaded service gets no more load. It opens
+// when requests keep failing because of the service (HTTP 5xx, no answer), whoever makes
+// them, or when several users are throttled; a single user, however often throttled,
+// doesn't open it. After a pause it lets one request through, the probe (half-open);
+// the answer closes the circuit or starts the next pause.
 type circuit struct {
-	now    func() time.Time
-	logger *slog.Logger
-	tenant string
+	now      func() time.Time
+	logger   *slog.Logger
+	tenantID string
 
 	mu       sync.Mutex
 	failures int                  // of the service, in a row
-	users    map[string]time.Time // who were told to come later, since the last good answer
-	pause    time.Duration        // the last one; 0 while closed
-	since    time.Time            // its beginning
+	users    map[string]time.Time // throttled since the last good answer, and when
+	pause    time.Duration        // the latest; 0 while closed
+	since    time.Time            // its start
 	until    time.Time            // its end
-	probed   time.Time            // when the one request was sent that is on its way
+	probed   time.Time            // when the probe in flight was sent
 	last     *Error
 }
 
-// enter says whether a request may be sent, or why not, and whether it is the
-// probe. A caller who may send must call leave.
-func (c *circuit) enter() (probe bool, refused *Error) {
+// enter returns an error if no request may be sent, and else whether the request is the
+// probe. A caller that may send must call leave.
+func (c *circuit) enter() (probe bool, open *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pause == 0 {
@@ -56,14 +58,14 @@ func (c *circuit) enter() (probe bool, refused *Error) {
 	}
 	return false, &Error{
 		Kind: c.last.Kind, AADSTS: c.last.AADSTS, OAuthError: c.last.OAuthError, Resource: c.last.Resource,
-		Problem:    "Entra ID keeps failing and is not asked for the moment",
+		Problem:    "Entra ID keeps failing, so the server is not sending it requests at the moment",
 		Remedy:     "try again in a moment; if it persists, " + askOperator + "look at the first failures (" + serverLog + ")",
 		RetryAfter: min(max(c.until.Sub(now), time.Second), circuitMaxPause),
 		cause:      c.last.cause,
 	}
 }
 
-// leave reports what came of the user's request: e is nil if there is a token.
+// leave records the outcome of the user's request; e is nil if there is a token.
 func (c *circuit) leave(ctx context.Context, probe bool, user string, e *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -72,7 +74,7 @@ func (c *circuit) leave(ctx context.Context, probe bool, user string, e *Error) 
 	case e == nil || !e.outage():
 		c.users = nil
 		c.close(ctx)
-	case open && !probe: // it was sent before the circuit opened
+	case open && !probe: // sent before the circuit opened
 	case !e.service:
 		c.count(ctx, user, e)
 	default:
@@ -82,8 +84,7 @@ func (c *circuit) leave(ctx context.Context, probe bool, user string, e *Error) 
 	}
 }
 
-// count counts a user whom Entra tells to come later. Its evidence is as old as a pause
-// is long, at most.
+// count counts a throttled user, for the length of a pause.
 func (c *circuit) count(ctx context.Context, user string, e *Error) {
 	now := c.now()
 	for other, at := range c.users {
@@ -97,38 +98,37 @@ func (c *circuit) count(ctx context.Context, user string, e *Error) {
 	}
 	c.users[user] = now
 	switch {
-	case c.failures >= circuitThreshold: // it answers, so it is not down
+	case c.failures >= circuitThreshold: // it answers again, so it is not down
 		c.close(ctx)
 	case c.pause == 0 && len(c.users) < circuitThreshold:
 	case c.pause != 0 && again:
-		c.probed = time.Time{} // no new evidence: another user's request will tell
+		c.probed = time.Time{} // nothing new: let another user's request be the probe
 	default:
 		c.open(ctx, e)
 	}
 }
 
-// open begins a pause.
+// open starts a pause.
 func (c *circuit) open(ctx context.Context, e *Error) {
 	c.last, c.probed = e, time.Time{}
 	c.pause = min(max(circuitPause, 2*c.pause), circuitMaxPause)
 	c.since = c.now()
 	c.until = c.since.Add(max(c.pause, min(e.RetryAfter, circuitMaxPause)))
-	c.logger.LogAttrs(ctx, slog.LevelError, "Entra ID keeps failing; no requests are sent to it for a while",
-		slog.String("tenant", c.tenant), slog.Time("until", c.until), slog.String("reason", e.Error()))
+	c.logger.LogAttrs(ctx, slog.LevelError, "Entra ID keeps failing; pausing requests to it",
+		slog.String("tenant", c.tenantID), slog.Time("until", c.until), slog.String("reason", e.Error()))
 }
 
 func (c *circuit) close(ctx context.Context) {
 	if c.pause != 0 {
-		c.logger.LogAttrs(ctx, slog.LevelInfo, "Entra ID answers again", slog.String("tenant", c.tenant))
+		c.logger.LogAttrs(ctx, slog.LevelInfo, "Entra ID answers again", slog.String("tenant", c.tenantID))
 	}
 	c.failures, c.pause, c.probed, c.last = 0, 0, time.Time{}, nil
 }
 
-// outage reports whether e may be a failure of the authority as a whole, or of the
-// way to it, not of one user's or app's request.
-func (e *Error) outage() bool {
-	return (errors.Is(e.Kind, ErrUnavailable) || errors.Is(e.Kind, ErrThrottled)) && e.AADSTS != looping
+// lasts reports whether a period that began at a time and takes d is still running. One
+// that begins in the future is over: the clock was set back, and nobody should wait
+// for that.
+func lasts(began time.Time, d time.Duration, now time.Time) bool {
+	age := now.Sub(began)
+	return age >= 0 && age < d
 }
-
-// looping is the code for one user's client that repeats a request (50196).
-const looping = 50196

@@ -12,20 +12,18 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 )
 
-const serverLog = "see the server's log"
-
-// refusal is an answer of Entra's, with the code that says most.
+// refusal is an error response, with its most telling code.
 type refusal struct {
 	*entrawire.RefusalError
 	code    int
-	isEntra bool // else it is another server's, and nothing in it counts
+	isEntra bool // if not, another server sent it, such as a proxy
 }
 
 func newRefusal(r *entrawire.RefusalError) refusal {
 	f := refusal{RefusalError: r, code: r.Code(func(code int) bool { _, ok := lookup(code); return ok })}
 	_, known := lookup(f.code)
 	_, refined := bySuberror[r.Suberror]
-	// A text that is no OAuth error is another server's; another type is Entra's slip.
+	// A string that is not an OAuth error comes from another server.
 	f.isEntra = r.OAuthError != "" || known || refined || f.code != 0 && !r.OtherError
 	if !f.isEntra {
 		return refusal{RefusalError: &entrawire.RefusalError{Status: r.Status, RetryAfter: r.RetryAfter, RequestID: r.RequestID}}
@@ -33,10 +31,10 @@ func newRefusal(r *entrawire.RefusalError) refusal {
 	return f
 }
 
-// judge decides what a refusal means. Consent comes first: a client that signs
-// its user in again for the claims beside it gets no further, and never asks.
-// Then claims, for only they say how the user can get through; then the code,
-// which says more than the OAuth error; then suberror and error.
+// judge decides what a refusal means. Missing consent comes first: signing in again for
+// claims beside it doesn't help, because the client would never request consent. Then
+// come claims, which alone tell the client how to succeed, then the code, the suberror
+// and the OAuth error.
 func (f refusal) judge() verdict {
 	known, ok := lookup(f.code)
 	switch {
@@ -44,14 +42,14 @@ func (f refusal) judge() verdict {
 		if errors.Is(known.kind, ErrThrottled) {
 			return known
 		}
-		return verdict{ErrThrottled, "Entra ID receives too many requests", "wait, then try again"}
+		return verdict{ErrThrottled, "Entra ID gets too many requests", "wait, then try again"}
 	case known.asksConsent():
 		return known
 	case f.saysConsent() && (!ok || errors.Is(known.kind, ErrInteractionRequired)):
 		return bySuberror[consentRequired]
 	case f.Claims != "":
 		if !errors.Is(known.kind, ErrInteractionRequired) {
-			known = verdict{ErrInteractionRequired, "a policy of the organization wants the user to sign in again", signInAgain}
+			known = verdict{ErrInteractionRequired, "a policy of the organization requires the user to sign in again", signInAgain}
 		}
 		return known
 	case ok:
@@ -59,8 +57,8 @@ func (f refusal) judge() verdict {
 	case f.Status >= http.StatusInternalServerError || f.Status == http.StatusRequestTimeout:
 		return verdict{ErrUnavailable, fmt.Sprintf("Entra ID has a problem (HTTP status %d)", f.Status), "try again in a moment"}
 	case !f.isEntra:
-		return verdict{ErrMisconfigured, fmt.Sprintf("the authority's answer (HTTP status %d) is not Entra ID's", f.Status),
-			askOperator + "check the authority host and any proxy in between"}
+		return verdict{ErrMisconfigured, fmt.Sprintf("something else than Entra ID answered (HTTP status %d)", f.Status),
+			askOperator + "check the authority host and any proxy on the way to it"}
 	}
 	if v, ok := bySuberror[f.Suberror]; ok {
 		return v
@@ -68,19 +66,16 @@ func (f refusal) judge() verdict {
 	if v, ok := byError[f.OAuthError]; ok {
 		return v
 	}
-	// invalid_grant and what is newer than this list: only the user can get past it.
-	return verdict{ErrInteractionRequired, "Entra ID doesn't accept the user's token for this", signInAgain}
+	// invalid_grant, or an error that this package doesn't know: only the user can help.
+	return verdict{ErrInteractionRequired, "Entra ID rejects the user's token for this resource", signInAgain}
 }
-
-// consentRequired is Entra's suberror, and OpenID Connect's error, for a consent.
-const consentRequired = "consent_required"
 
 func (f refusal) saysConsent() bool {
 	return f.Suberror == consentRequired || f.OAuthError == consentRequired
 }
 
-// explain turns the failure of a token request into the error that the caller gets.
-func (x *Exchanger) explain(t *tenant, err error, resource, scope string) *Error {
+// explain returns the error for the caller when a token request failed.
+func (a *app) explain(t *tenant, err error, resource, scope string) *Error {
 	answer, ok := errors.AsType[*entrawire.RefusalError](err)
 	if !ok {
 		return explainTransport(err, resource)
@@ -106,18 +101,18 @@ func (x *Exchanger) explain(t *tenant, err error, resource, scope string) *Error
 	case errors.Is(v.kind, ErrInteractionRequired):
 		e.Claims = f.Claims
 	case v.asksConsent():
-		e.ConsentURL = x.consentURL(t, scope)
-		e.AdminConsentURL = x.adminConsentURL(t, resource)
+		e.ConsentURL = a.consentURL(t, scope)
+		e.AdminConsentURL = a.adminConsentURL(t, resource)
 	}
 	return e
 }
 
-// explainProof turns the failure to prove the app into the error that the caller gets.
+// explainProof returns the error for the caller when there is no credential of the app.
 func explainProof(err error, resource string) *Error {
 	e := &Error{
 		Kind: ErrUnavailable, Resource: resource, cause: err, proof: true,
-		Problem: "the server could not prove itself to Entra ID",
-		Remedy:  "try again in a moment; if it persists, " + askOperator + "look at it (" + serverLog + ")",
+		Problem: "the server could not get its client credential",
+		Remedy:  "try again in a moment; if it persists, " + askOperator + "find out why (" + serverLog + ")",
 	}
 	if known, ok := errors.AsType[*clientcred.Error](err); ok {
 		e.Problem, e.Remedy = known.Problem, known.Remedy
@@ -129,13 +124,12 @@ func explainProof(err error, resource string) *Error {
 	return e
 }
 
-// explainTransport turns a request that got no usable answer into the error
-// that the caller gets.
+// explainTransport returns the error for the caller when a request got no usable answer.
 func explainTransport(err error, resource string) *Error {
 	e := &Error{
 		Kind: ErrUnavailable, Resource: resource, cause: err, service: true,
 		Problem: "Entra ID can't be reached",
-		Remedy:  "try again in a moment; if it persists, " + askOperator + "check the way from the server to the authority host (" + serverLog + ")",
+		Remedy:  "try again in a moment; if it persists, " + askOperator + "check the network between the server and the authority host (" + serverLog + ")",
 	}
 	_, unsent := errors.AsType[*entrawire.NotSentError](err)
 	_, distrusted := errors.AsType[*tls.CertificateVerificationError](err)
@@ -143,9 +137,9 @@ func explainTransport(err error, resource string) *Error {
 	broken, isBroken := errors.AsType[*entrawire.AnswerError](err)
 	switch {
 	case isBroken:
-		e.Problem = "Entra ID's answer can't be read"
+		e.Problem = "Entra ID's answer is unusable"
 		e.passing = broken.Transient
-		e.answered, e.service = !broken.Transient, broken.Transient // it is there; others may get a better one
+		e.answered, e.service = !broken.Transient, broken.Transient // it did answer; another user may get a better answer
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Problem = fmt.Sprintf("Entra ID did not answer within %v", attemptTimeout)
 	}

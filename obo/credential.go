@@ -2,9 +2,10 @@ package obo
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -14,62 +15,59 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
-// A Credential gets tokens on behalf of one user. It is an
-// azcore.TokenCredential: any client of the Azure SDK takes it. It is safe for
-// concurrent use, costs little, and shares the exchanger's tokens with every
-// other credential for the same assertion, so make one per request.
+// challengeLife is how long the same challenge gets the same token: when a token is
+// revoked, all calls in flight are challenged at once. It is short, because the new token
+// can be revoked, too.
+const challengeLife = 5 * time.Minute
+
+// A Credential gets tokens on behalf of one user. It is an azcore.TokenCredential, so
+// any client of the Azure SDK takes it. It is safe for concurrent use and cheap: make
+// one per request. All credentials for the same assertion share the exchanger's tokens.
 //
-// A client of the Azure SDK keeps the token of its credential. Make a client
-// for each user, never one for several.
+// A client of the Azure SDK keeps its credential's token, so never share a client
+// between users.
 type Credential struct {
-	x         *Exchanger
-	assertion secret.Text
-	hash      [sha256.Size]byte // of the assertion
+	x *Exchanger
+	subject
 }
 
 var _ azcore.TokenCredential = (*Credential)(nil)
 
-// Credential returns the credential of the user whose access token a is. It
-// can't fail; what is wrong with the assertion is the error of GetToken.
+// Credential returns the credential of the user whose access token a is. It can't
+// fail: GetToken reports what is wrong with the assertion.
 func (x *Exchanger) Credential(a Assertion) *Credential {
-	c := &Credential{x: x, assertion: secret.Text(a)}
-	// What is too long to be exchanged shares one name: nothing is ever kept under it.
-	if len(secret.Reveal(c.assertion)) <= maxAssertion {
-		c.hash = secret.Sum(c.assertion)
-	}
-	return c
+	return &Credential{x, subjectOf(a)}
 }
 
 // GetToken returns a token for the scopes, from the cache or by an exchange. The
-// scopes must belong to one of Options.Resources. The token serves nobody but
-// the credential's user, and neither it nor the time in ExpiresOn outlives the
-// user's own token: a job that goes on longer gets [ErrAssertionExpired] then.
+// scopes must belong to one of Options.Resources. The token is returned only for
+// this user, and never outlives the user's own token, which ExpiresOn respects: a job
+// that runs longer gets [ErrAssertionExpired].
 //
-// Claims are a resource's challenge, as a JSON object; the Azure SDK passes them
-// on by itself. They are sent to Entra, and the token that comes of it is also the
-// one that calls without claims get from then on, whoever makes them for this
-// user. The same claims again, within five minutes, get the same token.
+// Claims are a resource's claims challenge, a JSON object; the Azure SDK passes them by
+// itself. GetToken sends them to Entra, and later calls for this user without claims
+// get the new token, too. The same claims again, within five minutes, get the same token.
 //
-// EnableCAE, which the Azure SDK always sets, declares to Entra that challenges
-// are handled (cp1), if the user's client handles them too: its token has cp1 in
-// xms_cc, or Options.DeclareCP1 is set. Tokens with and without are kept apart.
+// EnableCAE, which the Azure SDK always sets, tells Entra that challenges are handled
+// (cp1), provided that the user's client also handles them: its token has cp1 in
+// xms_cc, or Options.DeclareCP1 is set. Tokens with and without are cached separately.
 //
-// Errors are [*Error], or wrap ctx's error if that ended first; the exchange
-// then goes on for the next caller.
+// Errors are [*Error], or wrap ctx's error if ctx ended first. The exchange then
+// continues for the next caller.
 func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	r, err := c.check(o)
 	if err != nil {
-		c.x.log(ctx, nil, "", err)
+		c.x.log.failed(ctx, nil, "", err)
 		return azcore.AccessToken{}, err
 	}
-	key := c.key(r)
+	key := c.x.cacheKey(&c.subject, r)
 	if token, ok := c.x.tokens.Hit(key); ok {
 		return token, nil
 	}
 	return c.load(ctx, key, r)
 }
 
-// load gets a token that isn't there, or is due for renewal.
+// load gets a token that is not cached, or due for renewal.
 func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.AccessToken, error) {
 	caller := ctx // the load has a context of its own
 	token, err := c.x.tokens.Get(ctx, key,
@@ -80,18 +78,36 @@ func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.
 			if r.claims != "" {
 				return c.answerChallenge(ctx, r)
 			}
-			return c.x.exchange(ctx, c, r)
+			return c.x.exchange(ctx, c.subject, r)
 		})
 	if err != nil {
-		return azcore.AccessToken{}, c.explain(ctx, err)
+		return azcore.AccessToken{}, c.callerError(ctx, err)
 	}
 	return token, nil
 }
 
-// check refuses what needs no request to be refused.
+// answerChallenge gets a token for a resource's claims challenge. It replaces the
+// challenged token, even if an exchange without claims is in flight, which may return
+// another token like the old one.
+func (c *Credential) answerChallenge(ctx context.Context, r request) (cache.Item[azcore.AccessToken], error) {
+	item, err := c.x.exchange(ctx, c.subject, r)
+	if err != nil {
+		return item, err
+	}
+	plain := r
+	plain.claims = ""
+	c.x.tokens.Put(c.x.cacheKey(&c.subject, plain), item)
+	if end := c.x.now().Add(challengeLife); end.Before(item.ExpiresAt) {
+		item.ExpiresAt = end
+	}
+	item.RefreshAt = time.Time{}
+	return item, nil
+}
+
+// check rejects what can be rejected without a request.
 func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
-	if c.assertion.IsZero() {
-		return request{}, refuse(ErrNoAssertion, "there is no user to act on behalf of", "call as a signed-in user")
+	if c.token.IsZero() {
+		return request{}, refuse(ErrNoAssertion, "no user is signed in", "call as a signed-in user")
 	}
 	if err := c.checkTenant(o.TenantID); err != nil {
 		return request{}, err
@@ -120,8 +136,23 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 	return r, nil
 }
 
-// explain tells the caller's own deadline from the failure of the exchange.
-func (c *Credential) explain(ctx context.Context, err error) error {
+// checkTenant rejects requests for another tenant than the assertion's, which a
+// service's challenge can cause (policy.TokenRequestOptions.TenantID).
+func (c *Credential) checkTenant(id string) *Error {
+	x := c.x
+	if id == "" || len(x.others) == 0 && strings.EqualFold(id, x.home.id) {
+		return nil
+	}
+	if len(x.others) > 0 {
+		if who, err := x.inspect(secret.Reveal(c.token)); err == nil && strings.EqualFold(id, who.tenant.id) {
+			return nil
+		}
+	}
+	return refuse(ErrTenantNotAllowed, "the request is for another tenant than the user's own; this server acts only in "+x.tenantNames(), "")
+}
+
+// callerError tells the end of the caller's context from a failure of the exchange.
+func (c *Credential) callerError(ctx context.Context, err error) error {
 	var e *Error
 	if errors.As(err, &e) {
 		return e
@@ -132,8 +163,8 @@ func (c *Credential) explain(ctx context.Context, err error) error {
 	e = explainTransport(err, "")
 	if p, ok := errors.AsType[*cache.PanicError](err); ok {
 		e.Problem = "the exchange failed inside the server"
-		e.Remedy = askOperator + "look at it (" + serverLog + ")"
-		c.x.operator.ErrorContext(ctx, "panic in an exchange", "reason", p.Error(), "stack", string(p.Stack))
+		e.Remedy = askOperator + "find out why (" + serverLog + ")"
+		c.x.log.operator.ErrorContext(ctx, "panic in an exchange", "reason", p.Error(), "stack", string(p.Stack))
 	}
 	return e
 }

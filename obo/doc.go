@@ -1,61 +1,59 @@
-// Package obo acts as the caller: it exchanges a user's access token for our API
-// for tokens of other APIs, with Microsoft Entra ID's On-Behalf-Of flow, and
-// hands them to any client of the Azure SDK. It knows nothing of HTTP servers
-// and can be used alone.
+// Package obo acts on behalf of users: with Microsoft Entra ID's On-Behalf-Of flow it
+// exchanges a user's access token for our API for tokens for other APIs, and gives
+// them to any client of the Azure SDK. It doesn't depend on an HTTP server and can be
+// used alone.
 //
-// Make one exchanger for the process and one credential per user, with the
-// access token that the user called with and that has been verified:
+// Make one exchanger for the process, and one credential per user with the verified
+// access token of the user's request:
 //
 //	exchanger, err := obo.NewExchanger(tenantID, apiAppID,
 //		clientauth.ManagedIdentity(identityClientID), nil)
 //	if err != nil {
-//		return err // names every fault at once
+//		return err // lists all faults
 //	}
 //	cred := exchanger.Credential(obo.Assertion(identity.Assertion())) // or obo.NewAssertion(token)
 //	blobs, err := azblob.NewClient("https://account.blob.core.windows.net", cred, nil)
 //
-// A client of the Azure SDK keeps its credential's token, so a client belongs to
-// one user: make it per request (some 10 µs) and share ClientOptions.Transport.
+// A client of the Azure SDK keeps its credential's token, so it belongs to one user:
+// make one per request (about 10 µs) and share ClientOptions.Transport.
 //
 // # What an exchanger never does
 //
-//   - It never asks for a token of the app's own. An empty, expired, app-only or
-//     foreign assertion is refused before any request, and a request other than
-//     On-Behalf-Of can't leave.
-//   - It never asks for a token of an API that Options.Resources doesn't name,
+//   - It never requests a token for the app itself. It rejects an empty, expired,
+//     app-only or foreign assertion before any request, and sends only On-Behalf-Of
+//     requests.
+//   - It never requests a token for an API that is not in Options.Resources,
 //     whatever a service's challenge says.
-//   - It never serves one user's token to another: the cache's key is the SHA-256
-//     of the assertion, with the exact scopes, claims and CAE flag.
-//   - It never serves a token after it, or the user's own, has expired.
-//   - It never logs a token, secret or assertion, nor puts one into an error.
+//   - It never returns one user's token to another: the cache's key is the SHA-256
+//     of the assertion with the exact scopes, claims and CAE flag.
+//   - It never returns a token after it, or the user's own token, has expired.
+//   - It never logs a token, secret or assertion, or puts one into an error.
 //
 // # Cache
 //
-// Tokens are kept in memory, bounded by Options.CacheBytes. However many callers
-// want the same token, one request is made; each waits as long as its own context
-// allows, and one that gives up fails nobody else. A token is renewed in the
-// background 5 minutes before it expires (short-lived ones at half of their
-// life), while it goes on being served. Errors aren't cached, except that a refusal that
-// no retry changes answers the same request for 2 seconds: a user whose exchange
-// fails costs Entra only a request or two a second. See
-// [Exchanger.ForgetRefusals].
+// Tokens are cached in memory, bounded by Options.CacheBytes. However many callers
+// want the same token, only one request is sent. Each caller waits as long as its own
+// context allows; one that gives up doesn't affect the others. A token is renewed in
+// the background 5 minutes before it expires (at half its life if it is short-lived).
+// Errors aren't cached, with one exception: a refusal that a retry can't change answers
+// the same request for 2 seconds, so that a user whose exchange fails costs Entra only
+// a request or two a second. See [Exchanger.ForgetRefusals].
 //
 // # Replicas
 //
-// Several processes can share what they have exchanged, through Options.Store: a
-// [TokenStore] over Redis or the like, which sees sealed values and hashed names
-// only. Without one each replica exchanges for itself, which costs one request
-// for each user and replica.
+// Replicas can share their tokens through Options.Store, a [TokenStore] over Redis or
+// the like, which sees only encrypted values and hashed names. Without one, each
+// replica makes its own exchange for each user.
 //
 // # Outages
 //
 // Transient failures (HTTP 429 and 5xx, Entra's transient codes, a lost connection)
 // are retried, Options.MaxRetries times, after a pause or after Retry-After. A caller
-// stops waiting when its own context ends. When a tenant's requests keep failing by a
-// fault of the service, or several users are throttled, no requests are sent to its
-// authority for a while, and callers get their error at once, with the time to wait in
-// Error.RetryAfter. Then one request tests whether the service is back. If a single
-// user is throttled, only that user waits. Cached tokens are served throughout.
+// stops waiting when its own context ends. When a tenant's requests keep failing because
+// of the service, or several users are throttled, the exchanger pauses requests to that
+// authority: callers get their error at once, with the time to wait in
+// Error.RetryAfter. Then one request tests whether the service is back. If a single user
+// is throttled, only that user waits. Cached tokens are still served.
 //
 // # Errors
 //
@@ -63,9 +61,9 @@
 //
 //	errors.Is(err, obo.ErrAssertionExpired)    // answer 401: the client needs a new token
 //	errors.Is(err, obo.ErrConsentRequired)     // show Error.ConsentURL
-//	errors.Is(err, obo.ErrInteractionRequired) // pass Error.Claims on to the client
-//	errors.Is(err, obo.ErrBlocked)             // a policy forbids it
-//	errors.Is(err, obo.ErrMisconfigured)       // the operator's; logged as an error, once
+//	errors.Is(err, obo.ErrInteractionRequired) // send Error.Claims to the client
+//	errors.Is(err, obo.ErrBlocked)             // a policy forbids it; don't retry
+//	errors.Is(err, obo.ErrMisconfigured)       // the operator must fix it; logged once
 //	errors.Is(err, obo.ErrThrottled)           // wait for Error.RetryAfter
 //	errors.Is(err, obo.ErrUnavailable)         // try again later
 //	errors.Is(err, obo.ErrNoAssertion)         // nobody is signed in
@@ -74,7 +72,7 @@
 //	errors.Is(err, obo.ErrTenantNotAllowed)    // not the user's own tenant
 //	errors.Is(err, obo.ErrClaimsInvalid)       // not a claims challenge
 //
-// UserText is safe to show to the user or to a model; Error says the same. The
-// cause (Unwrap) is for the log. A caller whose context ends gets an error that
-// wraps the context's, not an [*Error].
+// UserText is safe to show to the user or a model; Error says the same. The cause
+// (Unwrap) is for the log. A caller whose context ends gets an error that wraps the
+// context's instead of an [*Error].
 package obo

@@ -42,7 +42,7 @@ func TestCodeTable(t *testing.T) {
 		70011, 500011, 650057, 700022, 50196, 90055, 50033, 90006, 90024,
 	} {
 		if !strings.Contains(table, fmt.Sprintf("| %d |", code)) {
-			t.Errorf("%d is missing", code)
+			t.Errorf("%d is missing; want it in the table", code)
 		}
 	}
 }

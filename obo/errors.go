@@ -12,18 +12,18 @@ import (
 var (
 	// ErrNoAssertion: there is no user. Nothing was sent.
 	ErrNoAssertion = errors.New("no user assertion")
-	// ErrAssertionInvalid: what was given is no user's access token of this
-	// tenant: an ID token, an app-only token, another tenant's, or no token at all.
+	// ErrAssertionInvalid: the assertion is not a user's access token of an allowed
+	// tenant, but, say, an ID token, an app-only token or no token at all.
 	ErrAssertionInvalid = errors.New("invalid user assertion")
-	// ErrAssertionExpired: the user's token is expired or revoked. The user's
-	// client must get a new one: answer 401 invalid_token.
+	// ErrAssertionExpired: the user's token has expired or was revoked. The user's
+	// client needs a new one: answer 401 invalid_token.
 	ErrAssertionExpired = errors.New("user assertion expired or revoked")
 	// ErrScopeNotAllowed: the scope is not one of Options.Resources. Nothing was sent.
 	ErrScopeNotAllowed = errors.New("scope not allowed")
-	// ErrTenantNotAllowed: a token of another tenant was asked for. Nothing was sent.
+	// ErrTenantNotAllowed: the request is for a token of another tenant. Nothing was sent.
 	ErrTenantNotAllowed = errors.New("tenant not allowed")
-	// ErrClaimsInvalid: the claims to ask for are no JSON object, or too long.
-	// Nothing was sent.
+	// ErrClaimsInvalid: the claims challenge is not a JSON object, too long, or sets
+	// client capabilities. Nothing was sent.
 	ErrClaimsInvalid = errors.New("invalid claims challenge")
 	// ErrConsentRequired: the user or an administrator must consent first, at
 	// Error.ConsentURL or Error.AdminConsentURL.
@@ -31,61 +31,65 @@ var (
 	// ErrInteractionRequired: the user must sign in again, with Error.Claims if
 	// there are any (a second factor, a compliant device, new terms of use).
 	ErrInteractionRequired = errors.New("user interaction required")
-	// ErrBlocked: a policy of the tenant forbids it. Trying again is useless.
+	// ErrBlocked: a policy of the tenant forbids it. Don't retry.
 	ErrBlocked = errors.New("blocked by policy")
 	// ErrMisconfigured: only the operator can fix it. It is logged as an error, once.
 	ErrMisconfigured = errors.New("misconfigured")
 	// ErrThrottled: too many requests. Wait for Error.RetryAfter.
 	ErrThrottled = errors.New("throttled")
-	// ErrUnavailable: Entra, or what proves the app, can't be reached or fails.
-	// Trying again later may help.
+	// ErrUnavailable: Entra, or the source of the app's credential, fails or can't be
+	// reached. Try again later.
 	ErrUnavailable = errors.New("unavailable")
 )
 
-// An Error is the reason why there is no token for the user. Act on Kind, by
-// [errors.Is]; find the details by [errors.As]. Every field is safe to show to
-// the user: Entra's own description, which can hold e-mail addresses, is in
-// none of them, and neither is anything of the request.
+// An Error says why there is no token for the user. Test for its Kind with
+// [errors.Is], and get the details with [errors.As]. Every field is safe to show to
+// the user: none holds anything of the request, or Entra's own description, which can
+// contain e-mail addresses.
 type Error struct {
 	// Kind is one of this package's sentinels, never nil.
 	Kind error
-	// AADSTS is the number of Entra's AADSTS code, or 0 if the error isn't Entra's
-	// or has none.
+	// AADSTS is the number of Entra's AADSTS code, or 0 if there is none.
 	AADSTS int
 	// OAuthError is the OAuth 2.0 error (RFC 6749, section 5.2), such as
 	// "invalid_grant". Suberror is Entra's refinement of it, such as
 	// "consent_required" or "bad_token". Either may be empty.
 	OAuthError, Suberror string
-	// Resource is the resource that a token was wanted for, such as
-	// https://storage.azure.com; empty if it was not an allowed one.
+	// Resource is the resource that the token is for, such as
+	// https://storage.azure.com; empty if it is not an allowed one.
 	Resource string
 	// Claims is the claims challenge, a JSON object, that the user's client must
 	// send when it signs the user in again (OpenID Connect Core, section 5.5). Only
-	// ErrInteractionRequired has one: a consent that is missing comes first.
+	// ErrInteractionRequired has one: missing consent comes first.
 	Claims string
-	// CorrelationID and TraceID find the request in Entra's sign-in log.
+	// CorrelationID and TraceID identify the request in Entra's sign-in log.
 	CorrelationID, TraceID string
 	// ConsentURL and AdminConsentURL are where a user or an administrator
-	// consents, with ErrConsentRequired. They carry no personal data.
+	// consents, with ErrConsentRequired. They contain no personal data.
 	ConsentURL, AdminConsentURL string
-	// Problem and Remedy are what happened and what to do, in sentences without
-	// full stop.
+	// Problem and Remedy say what happened and what to do, as sentences without a
+	// period.
 	Problem, Remedy string
-	// RetryAfter is how long Entra wants us to wait, or 0 if it didn't say.
+	// RetryAfter is how long to wait before the next try; 0 if that isn't known.
 	RetryAfter time.Duration
 
 	cause    error
-	passing  bool // the same request may succeed in a moment
-	answered bool // the token endpoint's answer to this very request
-	proof    bool // the app's proof of itself is to blame
-	service  bool // a fault of the service or of the way to it, whoever asks
+	passing  bool // temporary: the same request may succeed in a moment
+	answered bool // the token endpoint answered this very request
+	proof    bool // the app's credential is to blame
+	service  bool // the service or the network is to blame, not the user or the app
 }
 
-// Error returns the text of [Error.UserText] with the package's name.
+// refuse returns the error of a request that is not sent.
+func refuse(kind error, problem, remedy string) *Error {
+	return &Error{Kind: kind, Problem: problem, Remedy: remedy}
+}
+
+// Error returns [Error.UserText] after the package's name.
 func (e *Error) Error() string { return "obo: " + e.UserText() }
 
-// Unwrap returns Kind and the cause, if there is one. The cause is for the log;
-// it holds nothing of the request or of the answer's body.
+// Unwrap returns Kind and the cause, if there is one. The cause is for the log:
+// it holds nothing of the request or of the response body.
 func (e *Error) Unwrap() []error {
 	if e.cause == nil {
 		return []error{e.Kind}
@@ -107,7 +111,7 @@ func (e *Error) UserText() string {
 		b.WriteString(". To fix this: open " + e.ConsentURL + " and accept, then try again")
 	}
 	if e.AdminConsentURL != "" {
-		b.WriteString(". An administrator consents for everybody at " + e.AdminConsentURL)
+		b.WriteString(". An administrator can consent for everybody at " + e.AdminConsentURL)
 	}
 	if e.RetryAfter > 0 {
 		fmt.Fprintf(&b, ". Wait %s first", e.RetryAfter.Round(time.Second))
@@ -121,8 +125,8 @@ func (e *Error) UserText() string {
 	return b.String()
 }
 
-// label is how people search for the error: "AADSTS65001 consent_required",
-// "AADSTS50076 interaction_required".
+// label is what people search for: "AADSTS65001 consent_required", "AADSTS50076
+// interaction_required".
 func (e *Error) label() string {
 	reason := e.OAuthError
 	if e.Suberror == consentRequired {
@@ -134,14 +138,16 @@ func (e *Error) label() string {
 	return strings.TrimSpace(fmt.Sprintf("AADSTS%d %s", e.AADSTS, reason))
 }
 
-// NonRetriable marks the error for azcore's retry policy: what could be fixed
-// by asking again, this package has tried.
+// consentRequired is Entra's suberror, and OpenID Connect's error, for missing consent.
+const consentRequired = "consent_required"
+
+// NonRetriable keeps azcore's retry policy from retrying: this package already has.
 func (e *Error) NonRetriable() {}
 
-// LogValue is the error for the log: its fields, and the cause.
+// LogValue returns the error's fields and its cause.
 func (e *Error) LogValue() slog.Value { return slog.GroupValue(e.attrs()...) }
 
-// attrs is what the log shows of e.
+// attrs are the attributes of a log record about e.
 func (e *Error) attrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("kind", e.Kind.Error())}
 	add := func(key, value string) {
@@ -166,4 +172,18 @@ func (e *Error) attrs() []slog.Attr {
 		add("cause", e.cause.Error())
 	}
 	return attrs
+}
+
+// outage reports whether e may be a failure of the whole authority or of the network,
+// rather than of one user's or app's request.
+func (e *Error) outage() bool {
+	return (errors.Is(e.Kind, ErrUnavailable) || errors.Is(e.Kind, ErrThrottled)) && e.AADSTS != looping
+}
+
+// looping is the code for a client that repeats one request in a loop.
+const looping = 50196
+
+// needsToken reports whether only a new token of the user can help.
+func (e *Error) needsToken() bool {
+	return errors.Is(e.Kind, ErrInteractionRequired) || errors.Is(e.Kind, ErrAssertionExpired) || errors.Is(e.Kind, ErrAssertionInvalid)
 }

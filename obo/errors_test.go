@@ -61,19 +61,19 @@ func TestCodes(t *testing.T) {
 				e := wantKind(t, err, want)
 				text := e.UserText()
 				if e.AADSTS != code || !strings.HasPrefix(text, fmt.Sprintf("AADSTS%d ", code)) {
-					t.Errorf("code %d, text %q", e.AADSTS, text)
+					t.Errorf("code %d, text %q; want code %d in both", e.AADSTS, text, code)
 				}
 				if e.Problem == "" || e.Remedy == "" && e.ConsentURL == "" {
 					t.Errorf("the text says not what happened, or not what to do: %q", text)
 				}
 				if e.CorrelationID == "" || e.TraceID == "" || !strings.Contains(text, e.CorrelationID) {
-					t.Errorf("correlation id %q, trace id %q, text %q", e.CorrelationID, e.TraceID, text)
+					t.Errorf("correlation id %q, trace id %q, text %q; want both ids, the first also in the text", e.CorrelationID, e.TraceID, text)
 				}
 				if e.OAuthError == "" || e.Resource != "https://storage.azure.com" {
-					t.Errorf("error %q, resource %q", e.OAuthError, e.Resource)
+					t.Errorf("error %q, resource %q; want an error, and storage", e.OAuthError, e.Resource)
 				}
 				if errors.Is(want, obo.ErrConsentRequired) != (e.ConsentURL != "" && e.AdminConsentURL != "") {
-					t.Errorf("consent URLs: %q, %q", e.ConsentURL, e.AdminConsentURL)
+					t.Errorf("consent URLs: %q, %q; want both only for ErrConsentRequired", e.ConsentURL, e.AdminConsentURL)
 				}
 				if strings.Contains(err.Error(), "Made by a fault") {
 					t.Errorf("Entra's description is in the text: %v", err)
@@ -120,7 +120,7 @@ func TestClaimsComeFirst(t *testing.T) {
 		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: code, Claims: claims})
 		_, err := w.get(t.Context(), c)
 		if e := wantKind(t, err, obo.ErrInteractionRequired); e.Claims != claims {
-			t.Errorf("%d: claims %q", code, e.Claims)
+			t.Errorf("%d: claims %q, want %q", code, e.Claims, claims)
 		}
 	}
 	for _, broken := range []string{"not JSON", `["array"]`, `{"a":"` + strings.Repeat("x", 20<<10) + `"}`} {
@@ -128,7 +128,7 @@ func TestClaimsComeFirst(t *testing.T) {
 		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 53003, Claims: broken})
 		_, err := w.get(t.Context(), c)
 		if e := wantKind(t, err, obo.ErrBlocked); e.Claims != "" {
-			t.Errorf("claims %.20q are passed on", e.Claims)
+			t.Errorf("claims %.20q are passed on, want \"\"", e.Claims)
 		}
 	}
 }
@@ -178,13 +178,13 @@ func TestAnswersWithoutAKnownCode(t *testing.T) {
 			_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 			e := wantKind(t, err, test.want)
 			if text := e.Error(); e.Problem == "" || strings.ContainsAny(text, "<>@") || strings.Contains(text, "wifi") {
-				t.Errorf("text: %q", text)
+				t.Errorf("text: %q, want nothing of the answer in it", text)
 			}
 		})
 	}
 	for _, text := range []string{"more than 1048576 bytes", "access_token is too long", "token_type is not Bearer"} {
 		if !strings.Contains(w.text(), text) {
-			t.Errorf("the log doesn't say %q", text)
+			t.Errorf("the log is %s, want %q in it", w.text(), text)
 		}
 	}
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{})
@@ -198,7 +198,7 @@ func TestRetryAfter(t *testing.T) {
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 90055, RetryAfter: 17 * time.Second})
 	_, err := w.get(t.Context(), c)
 	if e := wantKind(t, err, obo.ErrThrottled); e.RetryAfter != 17*time.Second || !strings.Contains(e.UserText(), "17s") {
-		t.Errorf("wait %v: %v", e.RetryAfter, e)
+		t.Errorf("wait %v: %v; want 17s in both", e.RetryAfter, e)
 	}
 	w.clock.Advance(17 * time.Second)
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: 503, RetryAfter: 1000 * time.Hour})
@@ -228,7 +228,7 @@ func TestConsentURLs(t *testing.T) {
 			}
 			u, err := url.Parse(test.url)
 			if err != nil || u.Path != "/"+w.tenant.ID()+path || "https://"+u.Host != w.tenant.AuthorityHost() {
-				t.Errorf("%q: %v", test.url, err)
+				t.Errorf("%q: %v; want the path %s at the authority", test.url, err, path)
 				continue
 			}
 			if got := u.Query().Encode(); got != test.q.Encode() {
@@ -236,7 +236,7 @@ func TestConsentURLs(t *testing.T) {
 			}
 		}
 		if text := e.UserText(); !strings.HasPrefix(text, "AADSTS65001 consent_required: ") || !strings.Contains(text, e.ConsentURL) {
-			t.Errorf("text: %q", text)
+			t.Errorf("text: %q, want the code and the consent URL", text)
 		}
 	}
 }
@@ -287,7 +287,7 @@ func TestProofsThatFail(t *testing.T) {
 			_, err := w.get(t.Context(), w.exchangerWith(test.method, nil).Credential(w.assertion(w.alice)))
 			e := wantKind(t, err, test.want)
 			if e.AADSTS != test.code || !strings.Contains(e.UserText(), test.says) {
-				t.Errorf("code %d, text %q", e.AADSTS, e.UserText())
+				t.Errorf("code %d, text %q; want %d, %q", e.AADSTS, e.UserText(), test.code, test.says)
 			}
 			if test.name == "function that fails" && !errors.Is(err, cause) {
 				t.Errorf("the cause is lost: %v", err)

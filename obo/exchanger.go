@@ -1,242 +1,141 @@
 package obo
 
 import (
+	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"net/http"
-	"net/url"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
-	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
-	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
-	"github.com/mcpentra/mcp-entra-go/internal/seal"
-	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
-const defaultCacheBytes = 64 << 20
+// refreshAhead is how long before it expires a token is renewed.
+const refreshAhead = 5 * time.Minute
 
-// Options configure an [Exchanger]. The zero value is ready for use.
-type Options struct {
-	// HTTPClient sends the requests to the authority and to the managed identity
-	// endpoint, and decides TLS trust and proxies. It is copied: redirects are
-	// not followed and cookies not kept. Defaults to one on http.DefaultTransport.
-	HTTPClient *http.Client
-	// Now is the clock. Defaults to [time.Now].
-	Now func() time.Time
-	// Logger gets what only the operator can fix (an error, once for each cause, and
-	// again if it recurs after a success), outages of Entra and of Store, and
-	// doubts about the configuration. It also gets a warning for each exchange that
-	// fails (a debug line if the request's server writes a line of its own, as
-	// mcpentra's does), and a debug line for each that succeeds. No line holds
-	// anything of a token. Without a Logger, what only the operator can fix goes to
-	// the log of the server whose request met it, or else to slog.Default(); outages
-	// and doubts go to slog.Default(), and the rest is not logged.
-	Logger *slog.Logger
-	// AuthorityHost is the cloud, such as https://login.microsoftonline.us.
-	// Defaults to https://login.microsoftonline.com.
-	AuthorityHost string
-	// Resources are the APIs at which the exchanger may act on behalf of users,
-	// each as App ID URI (https:// or api://) or application id, without scope.
-	// A double slash that Entra wants before .default comes from a resource
-	// that ends with a slash. Defaults to https://storage.azure.com.
-	Resources []string
-	// CacheBytes bounds the memory that tokens take, in bytes. The least
-	// recently used tokens are evicted first. Defaults to 64 MiB: about 35,000 users with a token each.
-	CacheBytes int64
-	// OtherTenants are the ids of further tenants whose users are acted for, each
-	// at the authority of its own tenant. The app must be registered for several
-	// tenants and known to each. They should be those that the verifier of the
-	// users' tokens accepts. Defaults to none.
-	OtherTenants []string
-	// MaxRetries is how often a request is retried after a transient failure:
-	// HTTP 429 and 5xx, Entra's transient codes, a lost connection. The pauses
-	// are about 250 ms and 1 s, or what Entra asks for if that is not more than 5
-	// seconds. Defaults to 2; negative means never.
-	MaxRetries int
-	// Store is a second level of the cache that replicas share. It is asked before
-	// an exchange and told after one. Defaults to none.
-	Store TokenStore
-	// StoreKeys seal what Store gets, each 32 random bytes. The first seals, all
-	// of them open: to change the key, put the new one second everywhere, then
-	// first, then remove the old one. Required with Store; keep them where
-	// secrets are kept, not in the store.
-	StoreKeys [][]byte
-	// DeclareCP1 says that all clients handle claims challenges, also those whose
-	// tokens don't say so in the optional claim xms_cc. Entra then issues tokens
-	// that live for up to 28 hours and that resources revoke with a challenge
-	// (continuous access evaluation). A client that doesn't handle it is locked
-	// out by one until its own token expires. Defaults to what each token says.
-	DeclareCP1 bool
-	// RedirectURL goes into the consent URLs of an [Error] as redirect_uri. It
-	// must be registered for the app (else AADSTS50011), and its page should
-	// discard what it gets. Without one, Entra chooses among the registered
-	// ones for a user, and may refuse an administrator (AADSTS500113).
-	RedirectURL string
-}
-
-// An Exchanger gets tokens on behalf of users, for one app in its tenants. It is
-// safe for concurrent use, holds no goroutine while it is idle, and needs no
-// closing. Make one with [NewExchanger], for the whole process.
+// An Exchanger gets tokens on behalf of users, for one app in its tenants. Make one
+// for the whole process with [NewExchanger]. It is safe for concurrent use, has no
+// goroutines while idle, and needs no closing.
 type Exchanger struct {
-	clientID    string
-	host        authority.Host
-	home        *tenant
-	others      map[string]*tenant // by id
-	redirectURL string
-	resources   []string
-	usual       map[string]request // by scope
-	retries     int
-	declareCP1  bool
+	app
+	usual      map[string]request // by scope
+	declareCP1 bool
 
-	wire     *entrawire.Client
 	now      func() time.Time
-	logger   *slog.Logger // of single requests; nil unless given
-	operator *slog.Logger // of what concerns all of them
-	proofs   *clientcred.Proofs
+	log      eventLog
 	tokens   *cache.Cache[cacheKey, azcore.AccessToken]
 	turns    turns
 	refusals *refusals
-	faults   faults
-	// storage is nil without Options.Store.
-	storage *storage
+	storage  *storage // nil without Options.Store
+	sender   *sender
 }
 
-// NewExchanger returns an exchanger for the app with the given client id, which
-// must be the audience of the users' tokens, in the tenant with the given id.
-// Both are GUIDs. The method is how the app proves itself to Entra.
-//
-// All faults are reported at once, each with the name of its argument or field.
-// No request is made.
-func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Options) (*Exchanger, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
+// Registration describes the app registration that the exchanger uses.
+func (x *Exchanger) Registration() Registration {
+	return Registration{
+		ClientID: x.clientID, AuthorityHost: x.host.String(),
+		Tenants:   append([]string{x.home.id}, slices.Sorted(maps.Keys(x.others))...),
+		Resources: slices.Clone(x.resources),
 	}
-	x := &Exchanger{
-		clientID:    strings.ToLower(clientID),
-		redirectURL: o.RedirectURL,
-		declareCP1:  o.DeclareCP1,
-		resources:   slices.Clone(o.Resources),
-		now:         o.Now,
-		logger:      o.Logger,
-		operator:    o.Logger,
+}
+
+// StoreStats returns the counts for Options.Store since the exchanger was made.
+func (x *Exchanger) StoreStats() StoreStats {
+	if x.storage == nil {
+		return StoreStats{}
 	}
-	x.applyDefaults(&o)
-	x.wire = entrawire.New(o.HTTPClient, x.now, entrawire.OnBehalfOf)
-	var faults []error
-	fault := func(field string, err error) {
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", field, err))
+	return StoreStats{x.storage.hits.Load(), x.storage.misses.Load(), x.storage.health.failures.Load()}
+}
+
+// ForgetRefusals drops what Entra refused to a user within the last 2 seconds. Call it
+// when the user comes back from consenting, so that the next call succeeds at once. The
+// user's id is "<tenant id>.<object id>" (entraauth.Identity.UserID). If you don't know
+// who consented, pass "": that drops all users' refusals for lack of consent. Anybody may
+// trigger the call: it takes effect at most a few times a second, and doesn't lift
+// throttling.
+func (x *Exchanger) ForgetRefusals(userID string) { x.refusals.forget(strings.ToLower(userID)) }
+
+// exchange gets a token from the store or from Entra. It loads the cache, once for all
+// callers that wait; ctx is none of theirs.
+func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.Item[azcore.AccessToken], error) {
+	token := secret.Reveal(s.token)
+	key := x.cacheKey(&s, r)
+	who, err := x.inspect(token)
+	if err != nil {
+		return x.failed(ctx, who, r, err)
+	}
+	r.cp1 = r.cae && (who.cp1 || x.declareCP1)
+	started := x.now()
+	if !started.Before(who.expires) {
+		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token has expired", newToken))
+	}
+	plain := r
+	plain.claims = ""
+	if r.claims == "" { // what the store has was challenged
+		if item, ok := x.storage.get(ctx, x.tokenName(&s, plain), who.expires); ok {
+			return item, nil
 		}
 	}
-	fault("tenantID", authority.CheckGUID(tenantID))
-	fault("clientID", authority.CheckGUID(clientID))
-	if authority.IsGUID(clientID) && strings.EqualFold(tenantID, clientID) {
-		fault("clientID", errSameIDs)
+	caller := who.caller(s)
+	giveBack, e := x.turns.take(ctx, caller)
+	if e != nil {
+		return x.failed(ctx, who, r, e)
 	}
-	host, err := authority.Parse(o.AuthorityHost)
-	fault("Options.AuthorityHost", err)
-	for i, r := range x.resources {
-		field := fmt.Sprintf("Options.Resources[%d]", i)
-		fault(field, checkResource(r))
-		fault(field, checkDuplicate(x.resources, i))
+	defer giveBack()
+	begun, refused := x.refusals.admit(caller, key)
+	if refused != nil {
+		return cache.Item[azcore.AccessToken]{}, refused // it was logged the first time
 	}
-	for i, id := range o.OtherTenants {
-		field := fmt.Sprintf("Options.OtherTenants[%d]", i)
-		fault(field, authority.CheckGUID(id))
-		if authority.IsGUID(id) && strings.EqualFold(id, clientID) {
-			fault(field, fmt.Errorf("%s is the client id; list tenant ids", id))
+	got, e := x.sender.redeem(ctx, who, caller, token, r)
+	x.refusals.settle(caller, key, begun, e)
+	if e != nil {
+		return x.failed(ctx, who, r, e)
+	}
+	x.log.fixed(who.tenant, r.resource, who.user)
+	item := plan(got, started, who.expires)
+	if !x.now().Before(item.ExpiresAt) {
+		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token expired during the exchange", newToken))
+	}
+	x.log.exchanged(ctx, who.user, r.resource, item.ExpiresAt)
+	x.storage.set(ctx, x.tokenName(&s, plain), item)
+	return item, nil
+}
+
+// failed logs the failure and returns it.
+func (x *Exchanger) failed(ctx context.Context, who claims, r request, err error) (cache.Item[azcore.AccessToken], error) {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = &Error{Kind: ErrUnavailable, Problem: "the exchange failed", cause: err}
+	}
+	if e.Resource == "" {
+		e.Resource = r.resource
+	}
+	x.log.failed(ctx, who.tenant, who.user, e)
+	return cache.Item[azcore.AccessToken]{}, e
+}
+
+// plan decides how long a token is served and when it is renewed. It is never served
+// after the user's own token has expired; if that expires first, the token isn't renewed.
+func plan(s *entrawire.Success, started, assertionExpires time.Time) cache.Item[azcore.AccessToken] {
+	expires := started.Add(s.Lifetime)
+	var refresh time.Time
+	if assertionExpires.Before(expires) {
+		expires = assertionExpires
+	} else {
+		refresh = started.Add(max(s.Lifetime-refreshAhead, s.Lifetime/2))
+		if s.RefreshIn > 0 && s.RefreshIn < s.Lifetime {
+			refresh = started.Add(s.RefreshIn)
 		}
 	}
-	if o.Store == nil && len(o.StoreKeys) > 0 {
-		fault("Options.StoreKeys", errors.New("are set, but Options.Store is not"))
-	}
-	if o.Store != nil {
-		sealer, err := seal.New("obo token", o.StoreKeys)
-		fault("Options.StoreKeys", err)
-		x.storage = newStorage(o.Store, sealer, x.now, x.operator)
-	}
-	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
-	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))
-	x.host = host
-	env := clientcred.Environment{
-		HTTPClient: entrawire.Bounded(o.HTTPClient), Now: x.now, Logger: x.operator, Authority: host, TenantID: strings.ToLower(tenantID), ClientID: x.clientID,
-	}
-	sources, err := clientcred.Method(method).Open(env)
-	fault("method", err)
-	x.proofs = clientcred.NewProofs(sources, env)
-	if len(faults) > 0 {
-		return nil, fmt.Errorf("obo: can't make an exchanger: %w", errors.Join(faults...))
-	}
-	x.home = x.newTenant(tenantID)
-	x.others = make(map[string]*tenant)
-	for _, id := range o.OtherTenants {
-		if t := x.newTenant(id); t.id != x.home.id {
-			x.others[t.id] = t
-		}
-	}
-	x.refusals = newRefusals(x.now)
-	x.usual = x.usualRequests()
-	x.tokens = cache.New[cacheKey, azcore.AccessToken](cache.Options{
-		MaxBytes:    uint64(o.CacheBytes), //nolint:gosec // checked above
-		LoadTimeout: exchangeTimeout,
-		Now:         x.now,
-	})
-	return x, nil
-}
-
-func (x *Exchanger) applyDefaults(o *Options) {
-	if x.now == nil {
-		x.now = time.Now
-	}
-	if x.operator == nil {
-		x.operator = slog.Default()
-	}
-	if len(x.resources) == 0 {
-		x.resources = []string{storageResource}
-	}
-	x.retries = o.MaxRetries
-	if x.retries == 0 {
-		x.retries = defaultRetries
-	}
-	if o.CacheBytes == 0 {
-		o.CacheBytes = defaultCacheBytes
-	}
-}
-
-// errSameIDs is what copying one id twice leads to.
-var errSameIDs = errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration")
-
-func checkCacheBytes(n int64) error {
-	if n < 0 {
-		return fmt.Errorf("%d must not be negative; 0 means %d", n, int64(defaultCacheBytes))
-	}
-	return nil
-}
-
-// checkRedirectURL keeps Entra's rule: https, or http on the loopback interface.
-func checkRedirectURL(s string) error {
-	if s == "" {
-		return nil
-	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil:
-		return errors.New("is not a URL")
-	case u.Host == "" || u.User != nil || u.Fragment != "":
-		return fmt.Errorf("%q must be a URL with a host, without user and fragment", s)
-	case u.Scheme == "https":
-		return nil
-	case u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()):
-		return nil
-	default:
-		return fmt.Errorf("%q must begin with https://, or with http:// on localhost", s)
+	return cache.Item[azcore.AccessToken]{
+		Value:     azcore.AccessToken{Token: s.AccessToken, ExpiresOn: expires, RefreshOn: refresh},
+		ExpiresAt: expires,
+		RefreshAt: refresh,
+		Size:      len(s.AccessToken),
 	}
 }

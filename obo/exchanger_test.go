@@ -50,7 +50,7 @@ func TestNewExchangerAcceptsResources(t *testing.T) {
 	} {
 		_, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{Resources: []string{r}})
 		if err != nil {
-			t.Errorf("%s: %v", r, err)
+			t.Errorf("%s: got %v, want nil", r, err)
 		}
 	}
 }
@@ -74,14 +74,14 @@ func TestNewExchangerRefusesResources(t *testing.T) {
 		{"api://contoso/billing/access_as_user", `the resource is "api://contoso/billing"`},
 		{"api://11111111-2222-3333-4444-555555555555/Invoices.Read", `the resource is "api://11111111-2222-3333-4444-555555555555"`},
 		{someGUID + "/.default", `the resource is "` + someGUID + `"`},
-		{"api://contoso/billing/", `it is "api://contoso/billing"`},
-		{"api://11111111-2222-3333-4444-555555555555/", `it is "api://11111111-2222-3333-4444-555555555555"`},
-		{"https://contoso.com/billing//", `it is "https://contoso.com/billing"`},
-		{"https://storage.azure.com//", `it is "https://storage.azure.com"`},
+		{"api://contoso/billing/", `use "api://contoso/billing"`},
+		{"api://11111111-2222-3333-4444-555555555555/", `use "api://11111111-2222-3333-4444-555555555555"`},
+		{"https://contoso.com/billing//", `use "https://contoso.com/billing"`},
+		{"https://storage.azure.com//", `use "https://storage.azure.com"`},
 		{"http://storage.azure.com", "https://"},
-		{" https://storage.azure.com", "white space"},
-		{"https://storage.azure.com\n", "white space"},
-		{"https://storage.azure.com https://graph.microsoft.com", "white space"},
+		{" https://storage.azure.com", "whitespace"},
+		{"https://storage.azure.com\n", "whitespace"},
+		{"https://storage.azure.com https://graph.microsoft.com", "whitespace"},
 		{"https://*.azure.com", "wildcard"},
 		{"api://*", "wildcard"},
 		{"*", "wildcard"},
@@ -94,8 +94,8 @@ func TestNewExchangerRefusesResources(t *testing.T) {
 	}
 	for _, twice := range [][]string{{"https://a.example", "https://a.example"}, {"api://Contoso/Billing", "https://a.example", "API://contoso/billing"}, {someGUID, strings.ToLower(someGUID)}} {
 		_, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{Resources: twice})
-		if err == nil || !strings.Contains(err.Error(), "is Options.Resources[0] already") {
-			t.Errorf("%q: got %v", twice, err)
+		if err == nil || !strings.Contains(err.Error(), "is the same as Options.Resources[0]") {
+			t.Errorf("%q: got %v, want both resources in the error", twice, err)
 		}
 	}
 }
@@ -105,11 +105,11 @@ func TestTenantIDAsClientID(t *testing.T) {
 	for _, clientID := range []string{someGUID, strings.ToLower(someGUID)} {
 		_, err := obo.NewExchanger(someGUID, clientID, clientauth.Secret("s"), nil)
 		if err == nil || !strings.Contains(err.Error(), "clientID: ") || !strings.Contains(err.Error(), "tenant id") {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want the tenant id named as the client id", err)
 		}
 	}
 	if _, err := obo.NewExchanger("", "", clientauth.Secret("s"), nil); err == nil || strings.Contains(err.Error(), "is the tenant id") {
-		t.Errorf("both missing: %v", err)
+		t.Errorf("both missing: got %v, want an error for each", err)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestMethodFaults(t *testing.T) {
 	} {
 		_, err := obo.NewExchanger(someGUID, someAppID, m, nil)
 		if err == nil || !strings.Contains(err.Error(), "method: ") {
-			t.Errorf("%s: got %v", name, err)
+			t.Errorf("%s: got %v, want an error of the method", name, err)
 		}
 	}
 }
@@ -199,12 +199,12 @@ func TestProofs(t *testing.T) {
 					t.Fatal(err)
 				}
 				if claims["oid"] != user.ObjectID || claims["aud"] != "https://storage.azure.com" || claims["scp"] != "user_impersonation" {
-					t.Errorf("got a token with oid %v, aud %v, scp %v", claims["oid"], claims["aud"], claims["scp"])
+					t.Errorf("got a token with oid %v, aud %v, scp %v; want %s, storage, user_impersonation", claims["oid"], claims["aud"], claims["scp"], user.ObjectID)
 				}
 			}
 			last := lastTokenRequest(t, w)
 			if last.Form.Get(test.sends) == "" || last.Form.Has(test.spared) {
-				t.Errorf("the proof is not in %s", test.sends)
+				t.Errorf("the form is %v, want %s and no %s", last.Form, test.sends, test.spared)
 			}
 		})
 	}
@@ -236,7 +236,7 @@ func TestRequestOnTheWire(t *testing.T) {
 	}
 	r := lastTokenRequest(t, w)
 	if r.Method != http.MethodPost || r.Path != "/"+w.tenant.ID()+"/oauth2/v2.0/token" {
-		t.Errorf("got %s %s", r.Method, r.Path)
+		t.Errorf("got %s %s, want a POST to the token endpoint", r.Method, r.Path)
 	}
 	for name, want := range map[string]string{
 		"grant_type":          "urn:ietf:params:oauth:grant-type:jwt-bearer",
@@ -246,10 +246,10 @@ func TestRequestOnTheWire(t *testing.T) {
 		"claims":              "",
 	} {
 		if got := r.Form.Get(name); got != want {
-			t.Errorf("%s: got %q", name, got)
+			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 	if scopes := strings.Fields(r.Form.Get("scope")); len(scopes) == 0 || scopes[0] != storageScope {
-		t.Errorf("scope: got %q", scopes)
+		t.Errorf("scope: got %q, want %q first", scopes, storageScope)
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // Send sends a request as MSAL's goes, whoever has built it.
 func Send(x *Exchanger, req *http.Request) error {
-	_, err := x.wire.Send(req)
+	_, err := x.sender.wire.Send(req)
 	return err
 }
 

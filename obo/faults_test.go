@@ -120,7 +120,7 @@ func TestCausesOfFaults(t *testing.T) {
 			o := storageOptions
 			o.Scopes = []string{scope}
 			if _, err := x.Credential(entra.token(alice, 0)).GetToken(t.Context(), o); !errors.Is(err, obo.ErrMisconfigured) {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want ErrMisconfigured", err)
 			}
 		}
 		if levels, text := l.take(t); levels["ERROR"] != want {
@@ -163,10 +163,10 @@ func TestServersLogHasTheOperatorsFault(t *testing.T) {
 		_, _ = x.Credential(entra.token(user, 0)).GetToken(requestline.With(t.Context(), server.logger()), storageOptions)
 	}
 	if levels, text := server.take(t); levels["ERROR"] != 1 || levels["WARN"] != 0 {
-		t.Errorf("the server's log: %s", text)
+		t.Errorf("the server's log: %s, want one error and no warning", text)
 	}
 	if _, text := others.take(t); text != "" {
-		t.Errorf("the default log: %s", text)
+		t.Errorf("the default log: %s, want \"\"", text)
 	}
 }
 

@@ -75,7 +75,7 @@ func FuzzScope(f *testing.F) {
 		r, err := obo.ResourceOf([]string{scope}, []string{"https://storage.azure.com", "api://x/"})
 		if err != nil {
 			if !errors.Is(err, obo.ErrScopeNotAllowed) {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want ErrScopeNotAllowed", err)
 			}
 			return
 		}

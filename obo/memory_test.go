@@ -40,7 +40,7 @@ func TestMemoryComesBack(t *testing.T) {
 			t.Errorf("%d bytes for each user with a token of %d, %.1f %% left; want at most 2500 and 5 %%", perUser, tokenSize, 100*left)
 		}
 		if got := entra.requests.Load(); got != users+10 {
-			t.Errorf("%d requests for %d users' first tokens", got, users)
+			t.Errorf("got %d requests, want %d: one for each user's first token", got, users+10)
 		}
 	})
 }

@@ -113,7 +113,7 @@ func TestManyUsersAreNeverMixed(t *testing.T) {
 				token, err := replicas[rand.IntN(2)].Credential(assertions[user]).GetToken(t.Context(), o)
 				if err != nil {
 					if _, ok := errors.AsType[*obo.Error](err); !ok {
-						t.Errorf("got %T: %v", err, err)
+						t.Errorf("got %T: %v, want *obo.Error", err, err)
 					}
 					failed.Add(1)
 					continue

@@ -51,7 +51,7 @@ func TestOddMembersOfARefusal(t *testing.T) {
 	}
 	e := wantKind(t, obo.Answer(x, http.StatusBadRequest, []byte(`{"error":"interaction_required","error_codes":[50076],"claims":{"access_token":{}}}`)), obo.ErrInteractionRequired)
 	if e.Claims != `{"access_token":{}}` {
-		t.Errorf("claims as an object: %q", e.Claims)
+		t.Errorf("claims as an object: %q, want the object", e.Claims)
 	}
 	if obo.Answer(x, http.StatusOK, []byte(`{"error":{"code":"x"},"error_codes":[65001]}`)).AADSTS != 65001 {
 		t.Error("a refusal with status 200 and an odd error is taken for a token")
@@ -68,7 +68,7 @@ func TestOddMembersOfASuccess(t *testing.T) {
 		`{"token_type":"Bearer","access_token":"x","expires_in":3600,"error":"","foci":1}`,
 	} {
 		if e := obo.Answer(x, http.StatusOK, []byte(body)); e != nil {
-			t.Errorf("%s: %v", body, e)
+			t.Errorf("%s: got %v, want a token", body, e)
 		}
 	}
 	for _, body := range []string{
@@ -97,7 +97,7 @@ func TestConsentComesBeforeClaims(t *testing.T) {
 		_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 		e := wantKind(t, err, obo.ErrConsentRequired)
 		if e.ConsentURL == "" || e.Claims != "" || strings.Contains(e.UserText(), "sign in again") {
-			t.Errorf("%d: claims %q, %s", f.AADSTS, e.Claims, e.UserText())
+			t.Errorf("%d: claims %q, %s; want a consent URL and no claims", f.AADSTS, e.Claims, e.UserText())
 		}
 	}
 }
@@ -119,13 +119,13 @@ func TestNoMatchingFederatedCredential(t *testing.T) {
 		a := refused(code, oauthError)
 		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Times: 1, Status: a.status, Body: a.body})
 		if _, err := w.get(t.Context(), x.Credential(w.assertion(w.alice))); err != nil {
-			t.Errorf("AADSTS%d: the chain did not go on: %v", code, err)
+			t.Errorf("AADSTS%d: the chain did not go on: got %v, want nil", code, err)
 		}
 		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: a.status, Body: a.body})
 		_, err := w.get(t.Context(), w.exchanger(nil).Credential(w.assertion(w.alice)))
 		e := wantKind(t, err, obo.ErrMisconfigured)
 		if code != 700229 && !strings.Contains(e.UserText(), "Federated credentials") {
-			t.Errorf("AADSTS%d: %v", code, e)
+			t.Errorf("AADSTS%d: got %v, want where federated credentials are", code, e)
 		}
 	}
 }
@@ -134,14 +134,14 @@ func TestNoMatchingFederatedCredential(t *testing.T) {
 // and another proof is not tried.
 func TestMissingServicePrincipal(t *testing.T) {
 	t.Parallel()
+	w := newWorld(t)
 	for _, code := range []int{650051, 650052, 650054, 650056, 650057, 65005, 650059, 500011, 500014, 90009} {
-		w := newWorld(t)
 		x := w.exchangerWith(clientauth.Chain(clientauth.Secret(w.secret), clientauth.Secret("another")), nil)
-		a := refused(code, "invalid_client")
+		a, before := refused(code, "invalid_client"), w.exchanges()
 		w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: a.status, Body: a.body})
 		_, err := w.get(t.Context(), x.Credential(w.assertion(w.alice)))
-		if e := wantKind(t, err, obo.ErrMisconfigured); strings.Contains(e.UserText(), "secret") || w.exchanges() != 1 {
-			t.Errorf("AADSTS%d, %d requests: %v", code, w.exchanges(), e)
+		if e := wantKind(t, err, obo.ErrMisconfigured); strings.Contains(e.UserText(), "secret") || w.exchanges() != before+1 {
+			t.Errorf("AADSTS%d: got %v after %d requests, want an error that doesn't blame the secret after 1", code, e, w.exchanges()-before)
 		}
 	}
 }
@@ -164,7 +164,7 @@ func TestAssertionsThatAreNotBare(t *testing.T) {
 		_, err := w.get(t.Context(), x.Credential(obo.NewAssertion(text)))
 		e := wantKind(t, err, obo.ErrAssertionInvalid)
 		if e.Remedy == "" || strings.HasPrefix(strings.ToLower(name), "bearer ") && !strings.Contains(e.Remedy, "Bearer") {
-			t.Errorf("%s: remedy %q", name, e.Remedy)
+			t.Errorf("%s: remedy %q, want one that fits", name, e.Remedy)
 		}
 	}
 	if n := len(w.tenant.Requests()); n != 0 {
@@ -187,7 +187,7 @@ func TestScopesThatNameNothing(t *testing.T) {
 			_, err := w.get(t.Context(), x.Credential(obo.NewAssertion(token)))
 			e := wantKind(t, err, obo.ErrAssertionInvalid)
 			if strings.Contains(e.Problem, "application") != (kind != "an ID token") {
-				t.Errorf("scp %q, %s: %v", scp, kind, e)
+				t.Errorf("scp %q, %s: got %v, want an application blamed unless it is an ID token", scp, kind, e)
 			}
 		}
 	}
@@ -197,7 +197,7 @@ func TestScopesThatNameNothing(t *testing.T) {
 	for _, scp := range []string{"access_as_user", "/ access_as_user", "a"} {
 		token := w.tenant.Mint(w.api, 1, func(_, c map[string]any) { c["scp"] = scp })
 		if _, _, err := obo.Inspect(x, token); err != nil {
-			t.Errorf("scp %q: %v", scp, err)
+			t.Errorf("scp %q: got %v, want nil", scp, err)
 		}
 	}
 }

@@ -35,16 +35,16 @@ func TestOneUsersFaults(t *testing.T) {
 		for n := range 100 {
 			_ = wantKind(t, entra.ask(x, alice, n%7), obo.ErrUnavailable)
 			if err := entra.ask(x, bob, n); err != nil {
-				t.Fatalf("%s: another user after %d failures: %v", name, n+1, err)
+				t.Fatalf("%s: another user after %d failures: got %v, want nil", name, n+1, err)
 			}
 		}
 		if n := entra.take(alice); n > 5 {
-			t.Errorf("%s: 100 calls cost %d requests", name, n)
+			t.Errorf("%s: 100 calls cost %d requests, want at most 5", name, n)
 		}
 		entra.clock.Advance(5 * time.Second)
 		entra.set(alice, good)
 		if err := entra.ask(x, alice, 0); err != nil {
-			t.Errorf("%s: it has passed, but: %v", name, err)
+			t.Errorf("%s: it has passed, but: got %v, want nil", name, err)
 		}
 	}
 }
@@ -87,14 +87,14 @@ func TestOneUsersExchangesAtOnce(t *testing.T) {
 				for n := range 100 {
 					all.Go(func() {
 						if err := entra.ask(x, alice, n); !errors.Is(err, test.want) && !errors.Is(err, obo.ErrThrottled) {
-							t.Errorf("token %d: %v", n, err)
+							t.Errorf("token %d: got %v, want %v or ErrThrottled", n, err, test.want)
 						}
 					})
 				}
 				synctest.Wait()
 				start := time.Now()
 				if err := entra.ask(x, bob, 0); err != nil || time.Since(start) != time.Second {
-					t.Errorf("another user waited %v: %v", time.Since(start), err)
+					t.Errorf("another user waited %v: %v; want 1s, nil", time.Since(start), err)
 				}
 				all.Wait()
 				if n := entra.take(alice); n > test.most || most > 9 {
@@ -132,12 +132,12 @@ func TestLostProbe(t *testing.T) {
 		_ = wantKind(t, entra.ask(x, bob, 0), obo.ErrUnavailable)
 		time.Sleep(30 * time.Second)
 		if err := entra.ask(x, bob, 0); err != nil {
-			t.Errorf("after the probe's time: %v", err)
+			t.Errorf("after the probe's time: got %v, want nil", err)
 		}
 		close(end)
 		synctest.Wait()
 		if err := entra.ask(x, bob, 1); err != nil {
-			t.Errorf("after the lost probe's answer: %v", err)
+			t.Errorf("after the lost probe's answer: got %v, want nil", err)
 		}
 	})
 }
@@ -169,17 +169,17 @@ func TestAbandonedExchangesAreBounded(t *testing.T) {
 		hangUp()
 		all.Wait()
 		if n := runtime.NumGoroutine() - before; n > 256+5 || full != 1000-256 {
-			t.Errorf("%d exchanges go on, %d of 1000 were refused", n, full)
+			t.Errorf("%d exchanges go on, %d of 1000 were refused; want at most 261 and 744", n, full)
 		}
 		if err := entra.ask(x, bob, 0); err != nil {
-			t.Errorf("another user: %v", err)
+			t.Errorf("another user: got %v, want nil", err)
 		}
 		time.Sleep(time.Minute)
 		if n := runtime.NumGoroutine() - before; n > 5 {
-			t.Errorf("%d exchanges go on a minute later", n)
+			t.Errorf("%d exchanges go on a minute later, want at most 5", n)
 		}
 		if err := entra.ask(x, alice, 0); err != nil {
-			t.Errorf("the user a minute later: %v", err)
+			t.Errorf("the user a minute later: got %v, want nil", err)
 		}
 	})
 }
@@ -195,7 +195,7 @@ func TestUnreadableAnswers(t *testing.T) {
 		_ = entra.ask(x, alice, n)
 	}
 	if err := entra.ask(x, bob, 0); err != nil {
-		t.Errorf("one user's answers can't be read, and another: %v", err)
+		t.Errorf("one user's answers can't be read, and another: got %v, want nil", err)
 	}
 	for user := 10; user < 15; user++ {
 		entra.set(user, answer{status: 200, body: "{}"})
@@ -227,23 +227,23 @@ func TestClockIsSetBack(t *testing.T) {
 			before := entra.take(alice)
 			_ = get()
 			if entra.take(alice) != 0 {
-				t.Errorf("%s: asked after %d failures", name, before)
+				t.Errorf("%s: asked after %d failures, want no request", name, before)
 			}
 			entra.clock.Advance(jump)
 			_ = get()
 			if entra.take(alice) != 1 {
-				t.Errorf("%s: not asked after a jump by %v", name, jump)
+				t.Errorf("%s: not asked after a jump by %v, want one request", name, jump)
 			}
 			for range 5 {
 				_ = get()
 			}
 			if n := entra.take(alice); n > 4 {
-				t.Errorf("%s: %d requests after a jump by %v", name, n, jump)
+				t.Errorf("%s: %d requests after a jump by %v, want at most 4", name, n, jump)
 			}
 			entra.set(alice, good)
 			entra.clock.Advance(jump)
 			if err := get(); err != nil {
-				t.Errorf("%s: it has passed, but after a jump by %v: %v", name, jump, err)
+				t.Errorf("%s: it has passed, but after a jump by %v: got %v, want nil", name, jump, err)
 			}
 		}
 	}
@@ -311,10 +311,10 @@ func TestUserComesBack(t *testing.T) {
 				t.Fatal("the refusal was not remembered: the test tests nothing")
 			}
 			if err := get(test.then); err != nil {
-				t.Errorf("the user is back: %v", err)
+				t.Errorf("the user is back: got %v, want nil", err)
 			}
 			if err := get(old); err != nil {
-				t.Errorf("the old call after it: %v", err)
+				t.Errorf("the old call after it: got %v, want nil", err)
 			}
 		})
 	}
@@ -340,7 +340,7 @@ func TestTwoResourcesRefused(t *testing.T) {
 	for range 50 {
 		_ = wantKind(t, get(one), obo.ErrConsentRequired)
 		if err := get(two); err != nil {
-			t.Fatalf("the resource that isn't refused: %v", err)
+			t.Fatalf("the resource that isn't refused: got %v, want nil", err)
 		}
 	}
 	if n := entra.take(alice); n != 3 {
@@ -363,11 +363,11 @@ func TestGoodTokenAfterManyRefused(t *testing.T) {
 	}
 	for token := range 6 {
 		if err := get(token); !errors.Is(err, obo.ErrInteractionRequired) {
-			t.Fatalf("token %d: %v", token, err)
+			t.Fatalf("token %d: got %v, want ErrInteractionRequired", token, err)
 		}
 	}
 	clear(entra.refusals)
 	if err := get(6); err != nil {
-		t.Errorf("the token that is good: %v", err)
+		t.Errorf("the token that is good: got %v, want nil", err)
 	}
 }

@@ -223,7 +223,7 @@ func TestChain(t *testing.T) {
 	}
 	for _, kind := range []string{"client assertion", "client secret"} {
 		if !strings.Contains(w.text(), `"failed":"`+kind+`"`) {
-			t.Errorf("the log doesn't say that the %s failed", kind)
+			t.Errorf("the log is %s, want the failure of the %s", w.text(), kind)
 		}
 	}
 	if !strings.Contains(w.text(), gone.Error()) {
@@ -243,6 +243,6 @@ func TestChainWithoutProof(t *testing.T) {
 	_, err := w.get(t.Context(), x.Credential(w.assertion(w.alice)))
 	_ = wantKind(t, err, obo.ErrUnavailable)
 	if !errors.Is(err, first) || !errors.Is(err, second) || w.exchanges() != 0 {
-		t.Errorf("got %v after %d requests", err, w.exchanges())
+		t.Errorf("got %v after %d requests, want both causes after none", err, w.exchanges())
 	}
 }

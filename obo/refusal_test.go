@@ -65,7 +65,7 @@ func TestAssertionsThatAreNotExchanged(t *testing.T) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 			if e := asError(t, err); e.Problem == "" || e.AADSTS != 0 {
-				t.Errorf("problem %q, code %d: it is not Entra's error", e.Problem, e.AADSTS)
+				t.Errorf("problem %q, code %d: want a problem, and no code: it is not Entra's error", e.Problem, e.AADSTS)
 			}
 		})
 	}

@@ -147,7 +147,7 @@ func TestFailingUserCostsFewRequests(t *testing.T) {
 				t.Errorf("200 calls cost %d requests, want at most %d", n, test.most)
 			}
 			if err := entra.ask(x, bob, 0); err != nil || entra.take(bob) != 1 {
-				t.Errorf("another user: %v", err)
+				t.Errorf("another user: got %v, want nil after one request", err)
 			}
 			entra.clock.Advance(refusalLife)
 			if err := entra.ask(x, alice, 0); !errors.Is(err, test.want) || entra.take(alice) != 1 {
@@ -156,7 +156,7 @@ func TestFailingUserCostsFewRequests(t *testing.T) {
 			entra.clock.Advance(refusalLife)
 			entra.set(alice, good)
 			if err := entra.ask(x, alice, 0); err != nil {
-				t.Errorf("what was in the way is gone, but: %v", err)
+				t.Errorf("what was in the way is gone, but: got %v, want nil", err)
 			}
 		})
 	}
@@ -176,12 +176,12 @@ func TestPassingFailuresAreNotRemembered(t *testing.T) {
 		x := entra.exchanger(t, nil)
 		for range 3 {
 			if err := entra.ask(x, alice, 0); !errors.Is(err, obo.ErrUnavailable) {
-				t.Errorf("%s: got %v", name, err)
+				t.Errorf("%s: got %v, want ErrUnavailable", name, err)
 			}
 		}
 		entra.set(alice, good)
 		if err := entra.ask(x, alice, 0); err != nil || entra.take(alice) != 4 {
-			t.Errorf("%s is over, but: %v", name, err)
+			t.Errorf("%s is over: got %v, want nil after 4 requests", name, err)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func TestRefusalsAreForgotten(t *testing.T) {
 		{"somebody is back", func(_ *usersEntra, x *obo.Exchanger) { x.ForgetRefusals("") }, nil},
 		{"a new token", func(entra *usersEntra, x *obo.Exchanger) {
 			if err := entra.ask(x, alice, 1); err != nil {
-				t.Errorf("the new token: %v", err)
+				t.Errorf("the new token: got %v, want nil", err)
 			}
 		}, nil},
 	} {
@@ -241,7 +241,7 @@ func TestRefusalOfBeforeTheConsent(t *testing.T) {
 		during = func() {}
 		entra.set(alice, good)
 		if err := entra.ask(x, alice, 0); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want nil", name, err)
 		}
 	}
 }
@@ -262,7 +262,7 @@ func TestForgettingIsPaced(t *testing.T) {
 			x.ForgetRefusals(user)
 		}
 		if n := entra.take(alice); n > 8 {
-			t.Errorf("user %q: %d requests in a moment", user, n)
+			t.Errorf("user %q: %d requests in a moment, want at most 8", user, n)
 		}
 	}
 }
@@ -276,7 +276,7 @@ func TestRefusalsAreOfOneRequest(t *testing.T) {
 	ask := func(n int, scope, claims string) {
 		o := policy.TokenRequestOptions{Scopes: []string{scope}, Claims: claims}
 		if _, err := x.Credential(entra.token(alice, n)).GetToken(t.Context(), o); !errors.Is(err, obo.ErrInteractionRequired) {
-			t.Errorf("token %d, %s, %s: got %v", n, scope, claims, err)
+			t.Errorf("token %d, %s, %s: got %v, want ErrInteractionRequired", n, scope, claims, err)
 		}
 	}
 	const claims = `{"access_token":{"nbf":{"essential":true,"value":"1"}}}`
@@ -301,17 +301,17 @@ func TestRefusalsAreBounded(t *testing.T) {
 		_ = entra.ask(x, alice, n)
 	}
 	if n := entra.take(alice); n > 8 {
-		t.Errorf("100 tokens of one user cost %d requests in a moment", n)
+		t.Errorf("100 tokens of one user cost %d requests in a moment, want at most 8", n)
 	}
 	if err := entra.ask(x, bob, 0); err != nil {
-		t.Errorf("another user: %v", err)
+		t.Errorf("another user: got %v, want nil", err)
 	}
 	for user := range 4200 {
 		entra.set(10+user, refused(50076, "interaction_required"))
 		_ = entra.ask(x, 10+user, 0)
 	}
 	if n := obo.Remembered(x); n > 4096 {
-		t.Errorf("%d users are remembered", n)
+		t.Errorf("%d users are remembered, want at most 4096", n)
 	}
 	entra.clock.Advance(time.Minute)
 	entra.set(3, refused(50076, "interaction_required"))

@@ -165,11 +165,11 @@ func TestRetriesEndWithTheCaller(t *testing.T) {
 		wg.Go(func() { _, patient = c.GetToken(t.Context(), storageOptions) })
 		_, err := c.GetToken(hasty, storageOptions)
 		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != 50*time.Millisecond {
-			t.Errorf("got %v after %v", err, took)
+			t.Errorf("got %v after %v, want the deadline after 50ms", err, took)
 		}
 		wg.Wait()
 		if patient != nil || entra.count() != 2 {
-			t.Errorf("the other caller got %v after %d requests", patient, entra.count())
+			t.Errorf("the other caller got %v after %d requests, want nil after 2", patient, entra.count())
 		}
 	})
 }
@@ -186,7 +186,7 @@ func TestWaiterWithDeadline(t *testing.T) {
 		start := time.Now()
 		err := ask(ctx, entra.exchanger(t, nil), 1)
 		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > 100*time.Millisecond {
-			t.Errorf("got %v after %v", err, took)
+			t.Errorf("got %v after %v, want the deadline within 100ms", err, took)
 		}
 		time.Sleep(time.Second) // the exchange ends by itself
 	})
@@ -204,7 +204,7 @@ func TestCircuit(t *testing.T) {
 		for user := range 20 {
 			wg.Go(func() {
 				if err := ask(t.Context(), x, user); !errors.Is(err, obo.ErrUnavailable) {
-					t.Errorf("got %v", err)
+					t.Errorf("got %v, want ErrUnavailable", err)
 				}
 			})
 		}
@@ -222,7 +222,7 @@ func TestCircuit(t *testing.T) {
 		start := time.Now()
 		err := ask(t.Context(), x, 1)
 		if took := time.Since(start); took != 0 || entra.count() != 1 {
-			t.Errorf("the circuit is open, but a caller waited %v, and %d requests were sent", took, entra.count())
+			t.Errorf("the circuit is open, but a caller waited %v, and %d requests were sent; want 0s, 1", took, entra.count())
 		}
 		e := wantKind(t, err, obo.ErrUnavailable)
 		if e.RetryAfter <= 5*time.Second || e.RetryAfter > time.Minute {
@@ -232,13 +232,13 @@ func TestCircuit(t *testing.T) {
 		time.Sleep(e.RetryAfter)
 		for user := range 3 {
 			if err := ask(t.Context(), x, user); err != nil {
-				t.Errorf("Entra is back, but: %v", err)
+				t.Errorf("Entra is back, but: got %v, want nil", err)
 			}
 		}
 		entra.script(answer{status: 503})
 		_ = ask(t.Context(), x, 50)
 		if entra.count() != 3 {
-			t.Errorf("%d requests; it should be closed and count from the beginning", entra.count())
+			t.Errorf("%d requests; it should be closed and count from the beginning, want 3", entra.count())
 		}
 	})
 }
@@ -254,7 +254,7 @@ func TestCircuitIgnoresUsers(t *testing.T) {
 				_ = ask(t.Context(), x, user)
 			}
 			if got := entra.count(); got != 8 {
-				t.Errorf("AADSTS%s: %d requests for 8 users", code, got)
+				t.Errorf("AADSTS%s: %d requests for 8 users, want 8", code, got)
 			}
 		}
 	})

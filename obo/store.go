@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,40 +18,40 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/seal"
 )
 
-// maxStored bounds what a store hands back.
+// maxStored bounds a value from a store, in bytes.
 const maxStored = entrawire.MaxToken + 1<<10
 
-// A TokenStore is a second level behind the cache of an [Exchanger], shared by
-// the replicas of a server, such as Redis: what one has exchanged, the others
-// need not. It must be safe for concurrent use.
+// A TokenStore is a second-level cache, such as Redis, that the [Exchanger]s of a
+// server's replicas share, so that each token is exchanged once. It must be safe for
+// concurrent use.
 //
-// A store gets no token to see, and no name of a user: names are hashes in
-// hexadecimal (64 characters), and values are sealed (AES-256-GCM) with
-// Options.StoreKeys. A value can't be moved to another name, changed or made up
-// without the key. Whoever can write to the store can make it forget.
+// A store sees neither tokens nor users: names are hashes in hexadecimal (64
+// characters), and values are sealed (AES-256-GCM) with Options.StoreKeys. Without a
+// key nobody can make up a value, change it or move it to another name. Whoever can
+// write to the store can delete values.
 //
-// A store that fails, or takes longer than 250 milliseconds, costs an exchange
-// that time, and is then left alone for 10 seconds, and for as long as one of its
-// calls hangs. Then one exchange asks it, and when that succeeds, all of them. It
-// never fails a caller. No more than 256 calls run at once; exchanges beyond do
-// without the store.
+// A store never fails an exchange. If a call fails, or takes longer than 250
+// milliseconds, which delays the exchange that long, the store is not used for 10
+// seconds, nor while any of its calls hangs. Then one exchange tries it, and if that
+// works, all use it again. At most 256 calls run at once; further exchanges skip
+// the store.
 type TokenStore interface {
 	// Get returns the value of a name, or nil if there is none.
 	Get(ctx context.Context, name string) ([]byte, error)
-	// Set keeps the value for the given time at most. It must not keep it longer.
+	// Set stores the value. It must not keep it for longer than ttl.
 	Set(ctx context.Context, name string, value []byte, ttl time.Duration) error
 }
 
-// StoreStats count what an exchanger's store was good for.
+// StoreStats counts the uses of an exchanger's store.
 type StoreStats struct {
-	// Hits are the tokens that were in the store, Misses those that weren't.
+	// Hits counts tokens found in the store, Misses those that weren't there.
 	Hits, Misses uint64
-	// Failures are calls that failed or took too long, and values that could not
-	// be opened: of another key, damaged, or forged.
+	// Failures counts calls that failed or took too long, and values that could not
+	// be opened: sealed with another key, damaged or forged.
 	Failures uint64
 }
 
-// storage is the store as an exchange sees it: it has a token, or it doesn't.
+// storage is the store as an exchange uses it: it has a token, or it doesn't.
 type storage struct {
 	store  TokenStore
 	sealer *seal.Sealer
@@ -65,16 +66,8 @@ func newStorage(store TokenStore, sealer *seal.Sealer, now func() time.Time, log
 	return &storage{store: store, sealer: sealer, now: now, logger: logger, health: &storeHealth{now: now, logger: logger}}
 }
 
-// StoreStats returns the counts of Options.Store since the exchanger was made.
-func (x *Exchanger) StoreStats() StoreStats {
-	if x.storage == nil {
-		return StoreStats{}
-	}
-	return StoreStats{x.storage.hits.Load(), x.storage.misses.Load(), x.storage.health.failures.Load()}
-}
-
-// get returns the token of the name that is worth serving: neither expired nor due
-// for renewal, and not beyond the end of the user's own token.
+// get returns a token that has neither expired nor is due for renewal, and that doesn't
+// outlive the user's own token.
 func (s *storage) get(ctx context.Context, id [sha256.Size]byte, assertionExpires time.Time) (cache.Item[azcore.AccessToken], bool) {
 	if s == nil {
 		return cache.Item[azcore.AccessToken]{}, false
@@ -94,9 +87,9 @@ func (s *storage) get(ctx context.Context, id [sha256.Size]byte, assertionExpire
 	}
 	item, err := s.open(name, sealed)
 	if err != nil {
-		// Not a reason to leave the store alone: the exchange writes a good one.
+		// The store itself works, and this exchange replaces the value.
 		s.health.failures.Add(1)
-		s.logger.LogAttrs(ctx, slog.LevelWarn, "a stored token can't be opened", slog.String("reason", err.Error()))
+		s.logger.LogAttrs(ctx, slog.LevelWarn, "can't open a stored token", slog.String("reason", err.Error()))
 		return cache.Item[azcore.AccessToken]{}, false
 	}
 	now := s.now()
@@ -112,7 +105,7 @@ func (s *storage) get(ctx context.Context, id [sha256.Size]byte, assertionExpire
 	return item, true
 }
 
-// set keeps a token for the other replicas.
+// set stores a token for the other replicas.
 func (s *storage) set(ctx context.Context, id [sha256.Size]byte, item cache.Item[azcore.AccessToken]) {
 	if s == nil {
 		return
@@ -138,7 +131,7 @@ func (s *storage) open(name string, sealed []byte) (cache.Item[azcore.AccessToke
 	return decodeItem(plain)
 }
 
-// encodeItem is the times, in Unix seconds, and the token.
+// encodeItem encodes the times, in Unix seconds, and the token.
 func encodeItem(item cache.Item[azcore.AccessToken]) []byte {
 	var refresh int64
 	if !item.RefreshAt.IsZero() {
@@ -152,10 +145,10 @@ func encodeItem(item cache.Item[azcore.AccessToken]) []byte {
 
 func decodeItem(b []byte) (cache.Item[azcore.AccessToken], error) {
 	if len(b) <= 16 || len(b) > 16+entrawire.MaxToken {
-		return cache.Item[azcore.AccessToken]{}, errors.New("it is no token")
+		return cache.Item[azcore.AccessToken]{}, errors.New("it is not a token")
 	}
 	at := func(b []byte) time.Time {
-		seconds := int64(binary.BigEndian.Uint64(b)) //nolint:gosec // what we wrote: the value is sealed
+		seconds := int64(binary.BigEndian.Uint64(b)) //nolint:gosec // we wrote it: the value was sealed
 		if seconds == 0 {
 			return time.Time{}
 		}
@@ -165,3 +158,106 @@ func decodeItem(b []byte) (cache.Item[azcore.AccessToken], error) {
 	item.Value = azcore.AccessToken{Token: string(b[16:]), ExpiresOn: item.ExpiresAt, RefreshOn: item.RefreshAt}
 	return item, nil
 }
+
+const (
+	// storeTimeout is how long an exchange waits for one call of the store.
+	storeTimeout = 250 * time.Millisecond
+	// storePause is how long a store is not used after a failure.
+	storePause = 10 * time.Second
+	// maxStoreCalls bounds the calls that run at once, and so the goroutines that a
+	// hanging store can hold.
+	maxStoreCalls = 256
+)
+
+// storeHealth calls the store for exchanges, which can do without it. A store that has
+// failed gets one call, the probe, when its pause is over and no earlier call hangs any
+// more. If the probe succeeds, the store is healthy.
+type storeHealth struct {
+	now    func() time.Time
+	logger *slog.Logger
+
+	mu       sync.Mutex
+	running  int // calls that have not returned, even if nobody waits for them
+	failing  bool
+	failedAt time.Time // the latest failure
+
+	failures atomic.Uint64
+}
+
+// storeCall is one call. Its outcome is its result or its timeout, whichever is first.
+type storeCall struct {
+	what    string
+	probe   bool
+	settled bool
+}
+
+// call calls the store and reports whether it answered; if not, it failed or was not
+// called. call returns in time even if the store ignores its context. Then f still runs,
+// and what it writes must not be read.
+func (h *storeHealth) call(ctx context.Context, what string, f func(context.Context) error) bool {
+	c, ok := h.enter(what)
+	if !ok {
+		return false
+	}
+	// A full timeout, not the rest of a slow exchange's: that isn't the store's fault.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		err := errStorePanicked
+		defer func() {
+			_ = recover() // the value may hold anything, so don't log it
+			h.settle(ctx, c, err, true)
+			done <- err
+		}()
+		err = f(ctx)
+	}()
+	select {
+	case err := <-done:
+		return err == nil
+	case <-ctx.Done():
+		h.settle(ctx, c, ctx.Err(), false)
+		return false
+	}
+}
+
+// enter reports whether the store may be called, and returns the call.
+func (h *storeHealth) enter(what string) (*storeCall, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	paused := h.failing && (h.running > 0 || lasts(h.failedAt, storePause, h.now()))
+	if paused || h.running >= maxStoreCalls {
+		return nil, false
+	}
+	h.running++
+	return &storeCall{what: what, probe: h.failing}, true
+}
+
+// settle records the outcome of a call, and whether the call has returned. It logs the
+// first failure and the recovery. A success counts as recovery only if it is the probe's.
+func (h *storeHealth) settle(ctx context.Context, c *storeCall, err error, returned bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if returned {
+		h.running--
+	}
+	if c.settled {
+		return
+	}
+	c.settled = true
+	switch {
+	case err != nil:
+		h.failures.Add(1)
+		h.failedAt = h.now()
+		if !h.failing {
+			h.failing = true
+			h.logger.LogAttrs(ctx, slog.LevelError, "the token store fails; exchanging tokens without it",
+				slog.String("call", c.what), slog.String("reason", err.Error()))
+		}
+	case c.probe && h.failing:
+		h.failing = false
+		h.logger.LogAttrs(ctx, slog.LevelInfo, "the token store works again")
+	}
+}
+
+var errStorePanicked = errors.New("the store panicked")

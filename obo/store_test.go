@@ -90,7 +90,7 @@ func TestReplicas(t *testing.T) {
 	for range 4 {
 		claims := w.mustGet(w.replica(store, 1).Credential(a))
 		if claims["oid"] != w.alice.ObjectID {
-			t.Errorf("got a token of %v", claims["oid"])
+			t.Errorf("got a token of %v, want %s", claims["oid"], w.alice.ObjectID)
 		}
 	}
 	if w.exchanges() != 1 {
@@ -103,7 +103,7 @@ func TestReplicas(t *testing.T) {
 		for range 10 {
 			wg.Go(func() {
 				if claims, err := w.get(t.Context(), x.Credential(b)); err != nil || claims["oid"] != w.bob.ObjectID {
-					t.Errorf("got %v, %v", claims["oid"], err)
+					t.Errorf("got %v, %v; want %s, nil", claims["oid"], err, w.bob.ObjectID)
 				}
 			})
 		}
@@ -129,7 +129,7 @@ func TestStoreSeesNothing(t *testing.T) {
 	w.hide(got.Token)
 	for name, v := range store.values {
 		if bytes.Contains(v, []byte(got.Token[10:30])) || len(name) != 64 || strings.Contains(name, w.tenant.ID()) {
-			t.Errorf("the store sees %q under %q", v, name)
+			t.Errorf("the store sees %q under %q, want no token, and a hash", v, name)
 		}
 		if store.ttls[name] > 10*time.Minute || store.ttls[name] < 9*time.Minute {
 			t.Errorf("kept for %v, want the 10 minutes of the user's token", store.ttls[name])
@@ -180,7 +180,7 @@ func TestStoredValuesThatAreNotTrusted(t *testing.T) {
 			before := w.exchanges()
 			y := w.replica(store, test.keys...)
 			if claims := w.mustGet(y.Credential(a)); claims["oid"] != w.alice.ObjectID {
-				t.Errorf("got a token of %v", claims["oid"])
+				t.Errorf("got a token of %v, want %s", claims["oid"], w.alice.ObjectID)
 			}
 			if w.exchanges() != before+1 || y.StoreStats() != (obo.StoreStats{Failures: 1}) {
 				t.Errorf("%d exchanges, %+v; want 1 and one failure", w.exchanges()-before, y.StoreStats())
@@ -202,7 +202,7 @@ func TestStoreKeysAreChanged(t *testing.T) {
 	x := w.replica(store, 2, 1)
 	w.mustGet(x.Credential(a))
 	if w.exchanges() != 1 || x.StoreStats() != (obo.StoreStats{Hits: 1}) {
-		t.Errorf("%d exchanges, %+v: the old key must still open", w.exchanges(), x.StoreStats())
+		t.Errorf("%d exchanges, %+v; want 1, one hit: the old key must still open", w.exchanges(), x.StoreStats())
 	}
 	w.mustGet(x.Credential(w.assertion(w.bob)))
 	w.mustGet(w.replica(store, 2).Credential(a))
@@ -212,7 +212,7 @@ func TestStoreKeysAreChanged(t *testing.T) {
 	for _, keys := range [][][]byte{nil, {storeKey(0)}, {storeKey(1), []byte("short")}, make([][]byte, 17)} {
 		_, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{Store: store, StoreKeys: keys})
 		if err == nil || !strings.Contains(err.Error(), "Options.StoreKeys") {
-			t.Errorf("%d keys: got %v", len(keys), err)
+			t.Errorf("%d keys: got %v, want an error of Options.StoreKeys", len(keys), err)
 		}
 	}
 	if _, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{StoreKeys: [][]byte{storeKey(1)}}); err == nil {
@@ -253,7 +253,7 @@ func TestStoreFails(t *testing.T) {
 			w.mustGet(x.Credential(a))
 			w.mustGet(w.replica(store, 1).Credential(a))
 			if !strings.Contains(w.text(), "works again") || w.exchanges() != 7 {
-				t.Errorf("it works again, but is not used: %d exchanges", w.exchanges())
+				t.Errorf("it works again, but is not used: %d exchanges, want 7 and a line in the log", w.exchanges())
 			}
 		})
 	}

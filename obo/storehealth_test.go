@@ -47,7 +47,7 @@ func (w *storeWorld) come(t *testing.T, users int) int {
 		user := w.users
 		wg.Go(func() {
 			if err := ask(t.Context(), w.x, user); err != nil {
-				t.Errorf("user %d: %v", user, err)
+				t.Errorf("user %d: got %v, want nil", user, err)
 			}
 		})
 	}
@@ -107,7 +107,7 @@ func TestHungStore(t *testing.T) {
 					start := time.Now()
 					calls += w.come(t, test.atOnce)
 					if took := time.Since(start); took != 0 {
-						t.Fatalf("exchanges waited %v for a store that hangs", took)
+						t.Fatalf("exchanges waited %v for a store that hangs, want 0", took)
 					}
 				}
 				synctest.Wait()
@@ -118,7 +118,7 @@ func TestHungStore(t *testing.T) {
 				w.store.setFault(nil)
 				time.Sleep(time.Minute)
 				if n := w.come(t, 1); n != 0 {
-					t.Errorf("%d calls while the old ones hang", n)
+					t.Errorf("%d calls while the old ones hang, want 0", n)
 				}
 				end()
 				synctest.Wait()
@@ -127,7 +127,7 @@ func TestHungStore(t *testing.T) {
 				}
 				w.wantLogged(t, 1, 1)
 				if n := runtime.NumGoroutine() - before; n > slack {
-					t.Errorf("%d goroutines are left", n)
+					t.Errorf("%d goroutines are left, want at most %d", n, slack)
 				}
 			})
 		})
@@ -156,7 +156,7 @@ func TestFailingStoreIsProbed(t *testing.T) {
 				for range 3 {
 					time.Sleep(10*time.Second - 300*time.Millisecond)
 					if n := w.come(t, 20); n != 0 {
-						t.Errorf("%d calls before the pause is over", n)
+						t.Errorf("%d calls before the pause is over, want 0", n)
 					}
 					time.Sleep(300 * time.Millisecond)
 					if n := w.come(t, 20); n != 1 {
@@ -205,7 +205,7 @@ func TestStoreSuccessOfBeforeTheFailure(t *testing.T) {
 		}
 		w.wantLogged(t, 1, 0)
 		if n := w.come(t, 5); n != 0 {
-			t.Errorf("%d calls during the pause", n)
+			t.Errorf("%d calls during the pause, want 0", n)
 		}
 	})
 }
@@ -220,7 +220,7 @@ func TestStorePauseAndClock(t *testing.T) {
 		w.come(t, 1)
 		w.store.setFault(nil)
 		if n := w.come(t, 1); n != 0 {
-			t.Errorf("%d calls during the pause", n)
+			t.Errorf("%d calls during the pause, want 0", n)
 		}
 		clock.Advance(-time.Hour)
 		if n := w.come(t, 1); n != 2 {

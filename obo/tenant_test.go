@@ -84,7 +84,7 @@ func TestOtherTenants(t *testing.T) {
 		}
 		want := "/" + strings.ToLower(test.of) + "/oauth2/v2.0/token"
 		if test.want != nil && len(entra.paths) > 0 || test.want == nil && len(entra.paths) == 1 && entra.paths[0] != want {
-			t.Errorf("token of %q, asked for %q: requests to %q", test.of, test.asked, entra.paths)
+			t.Errorf("token of %q, asked for %q: requests to %q, want %q or the error %v", test.of, test.asked, entra.paths, want, test.want)
 		}
 	}
 	// An outage of one is not an outage of another.
@@ -96,16 +96,16 @@ func TestOtherTenants(t *testing.T) {
 	entra.paths = nil
 	_, err = x.Credential(tokenOf(homeTenant)).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/x"}})
 	if err != nil || len(entra.paths) != 1 {
-		t.Errorf("%d requests, %v", len(entra.paths), err)
+		t.Errorf("%d requests, %v; want 1, nil", len(entra.paths), err)
 	}
 	_, err = obo.NewExchanger(homeTenant, someGUID, clientauth.Secret("s"), &obo.Options{OtherTenants: []string{otherTenant, "contoso.com", "*"}})
 	if err == nil || !strings.Contains(err.Error(), "Options.OtherTenants[1]: ") || !strings.Contains(err.Error(), "Options.OtherTenants[2]: ") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error of OtherTenants[1] and [2]", err)
 	}
 	for _, id := range []string{someGUID, strings.ToUpper(someGUID)} {
 		_, err = obo.NewExchanger(homeTenant, someGUID, clientauth.Secret("s"), &obo.Options{OtherTenants: []string{otherTenant, id}})
 		if err == nil || !strings.Contains(err.Error(), "Options.OtherTenants[1]: "+id+" is the client id") {
-			t.Errorf("%s among the other tenants: %v", id, err)
+			t.Errorf("%s among the other tenants: got %v, want it named as the client id", id, err)
 		}
 	}
 }

@@ -43,18 +43,18 @@ func TestOneThrottledUser(t *testing.T) {
 					t.Errorf("round %d: %d requests for the user, want 1", round, n)
 				}
 				if err := entra.ask(x, bob, round); err != nil || entra.take(bob) != 1 {
-					t.Fatalf("round %d: another user: %v", round, err)
+					t.Fatalf("round %d: another user: got %v, want nil after one request", round, err)
 				}
 				entra.clock.Advance(test.wait - time.Millisecond)
 				if err := entra.ask(x, alice, 0); !errors.Is(err, obo.ErrThrottled) || entra.take(alice) != 0 {
-					t.Errorf("round %d: asked too early: %v", round, err)
+					t.Errorf("round %d: asked too early: got %v, want ErrThrottled without a request", round, err)
 				}
 				entra.clock.Advance(time.Millisecond)
 			}
 			x.ForgetRefusals(userID(alice)) // for a consent; changes nothing about this
 			entra.set(alice, good)
 			if err := entra.ask(x, alice, 9); err != nil {
-				t.Errorf("when the time is up: %v", err)
+				t.Errorf("when the time is up: got %v, want nil", err)
 			}
 		})
 	}
@@ -74,12 +74,12 @@ func TestOneUsersPassingFailures(t *testing.T) {
 		t.Errorf("%d requests in a moment, want 5", n)
 	}
 	if err := entra.ask(x, bob, 0); err != nil {
-		t.Errorf("another user: %v", err)
+		t.Errorf("another user: got %v, want nil", err)
 	}
 	entra.clock.Advance(5 * time.Second)
 	entra.set(alice, good)
 	if err := entra.ask(x, alice, 0); err != nil {
-		t.Errorf("it has passed: %v", err)
+		t.Errorf("it has passed: got %v, want nil", err)
 	}
 }
 
@@ -93,10 +93,10 @@ func TestThrottledUserHasTokens(t *testing.T) {
 	}
 	entra.set(alice, throttled("60"))
 	if err := entra.ask(x, alice, 1); !errors.Is(err, obo.ErrThrottled) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrThrottled", err)
 	}
 	if err := entra.ask(x, alice, 0); err != nil {
-		t.Errorf("a token that is there: %v", err)
+		t.Errorf("a token that is there: got %v, want nil", err)
 	}
 }
 
@@ -111,7 +111,7 @@ func TestSeveralThrottledUsers(t *testing.T) {
 		_ = entra.ask(x, user, 0)
 	}
 	if err := entra.ask(x, bob, 0); err != nil { // and a good answer says that it is not the tenant
-		t.Fatalf("4 users are throttled: %v", err)
+		t.Fatalf("4 users are throttled: got %v, want nil", err)
 	}
 	for user := 20; user < 25; user++ {
 		entra.set(user, throttled("20"))
@@ -126,7 +126,7 @@ func TestSeveralThrottledUsers(t *testing.T) {
 	entra.clock.Advance(20 * time.Second)
 	_ = wantKind(t, entra.ask(x, 20, 1), obo.ErrThrottled)
 	if err := entra.ask(x, bob, 1); err != nil || entra.take(bob) != 1 {
-		t.Errorf("one user's throttling kept it from the others: %v", err)
+		t.Errorf("one user's throttling kept it from the others: got %v, want nil after one request", err)
 	}
 	// Hours apart they say nothing.
 	for user := 30; user < 40; user++ {
@@ -135,7 +135,7 @@ func TestSeveralThrottledUsers(t *testing.T) {
 		entra.clock.Advance(time.Hour)
 	}
 	if err := entra.ask(x, 3, 2); err != nil {
-		t.Errorf("users throttled hours apart: %v", err)
+		t.Errorf("users throttled hours apart: got %v, want nil", err)
 	}
 }
 
@@ -157,12 +157,12 @@ func TestFaultsOfTheService(t *testing.T) {
 	_ = entra.ask(x, alice, 0)
 	_ = wantKind(t, entra.ask(x, bob, 0), obo.ErrUnavailable)
 	if n := entra.take(bob); n != 0 {
-		t.Errorf("%d requests while it is out of order", n)
+		t.Errorf("%d requests while it is out of order, want 0", n)
 	}
 	// The probe is a throttled user's: so Entra is there again.
 	entra.clock.Advance(5 * time.Second)
 	_ = wantKind(t, entra.ask(x, 3, 0), obo.ErrThrottled)
 	if err := entra.ask(x, bob, 0); err != nil {
-		t.Errorf("Entra answers again, but: %v", err)
+		t.Errorf("Entra answers again, but: got %v, want nil", err)
 	}
 }

@@ -28,7 +28,7 @@ func TestOneExchangeHoweverManyWait(t *testing.T) {
 		wg.Go(func() {
 			claims, err := w.get(t.Context(), x.Credential(a)) // a credential each, as in a server
 			if err != nil || claims["oid"] != w.alice.ObjectID {
-				t.Errorf("got %v, %v", claims["oid"], err)
+				t.Errorf("got %v, %v; want %s, nil", claims["oid"], err, w.alice.ObjectID)
 			}
 		})
 	}
@@ -152,7 +152,7 @@ func TestCacheKey(t *testing.T) {
 		t.Errorf("%d exchanges, want %d", w.exchanges(), len(requests))
 	}
 	if got := lastTokenRequest(t, w).Form.Get("claims"); got != claims+" " {
-		t.Errorf("claims on the wire: %q", got)
+		t.Errorf("claims on the wire: %q, want %q", got, claims+" ")
 	}
 }
 
@@ -182,14 +182,14 @@ func TestTimes(t *testing.T) {
 	}
 	left := get()
 	if left < 59*time.Minute || left > 91*time.Minute {
-		t.Fatalf("the token lives for %v", left)
+		t.Fatalf("the token lives for %v, want 59m to 91m", left)
 	}
 	w.clock.Advance(left - 5*time.Minute - time.Second)
 	get()
 	want(1)
 	w.clock.Advance(time.Second) // due
 	if got := get(); got > 5*time.Minute {
-		t.Errorf("the caller waited for the renewal")
+		t.Errorf("the caller waited for the renewal, want the old token at once")
 	}
 	for get() <= 5*time.Minute {
 		time.Sleep(time.Millisecond) //nolint:forbidigo // nothing tells when a renewal has ended
@@ -197,7 +197,7 @@ func TestTimes(t *testing.T) {
 	want(2)
 	w.clock.Advance(2 * time.Hour) // expired, and nobody came
 	if got := get(); got < 59*time.Minute {
-		t.Errorf("got a token that lives for %v", got)
+		t.Errorf("got a token that lives for %v, want at least 59m", got)
 	}
 	want(3)
 }
@@ -216,7 +216,7 @@ func TestShortTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := token.ExpiresOn.Sub(w.clock.Now()); got != 2*time.Minute {
-		t.Errorf("lives for %v", got)
+		t.Errorf("lives for %v, want 2m", got)
 	}
 	if got := token.RefreshOn.Sub(w.clock.Now()); got != time.Minute {
 		t.Errorf("is renewed after %v, want half of its life", got)
@@ -231,7 +231,7 @@ func TestRefreshIn(t *testing.T) {
 	})
 	token, err := w.exchanger(nil).Credential(w.assertion(w.alice)).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{storageScope}})
 	if err != nil || token.RefreshOn.Sub(w.clock.Now()) != 10*time.Minute {
-		t.Errorf("got %v, %v", token.RefreshOn.Sub(w.clock.Now()), err)
+		t.Errorf("got %v, %v; want 10m, nil", token.RefreshOn.Sub(w.clock.Now()), err)
 	}
 }
 
@@ -289,7 +289,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		}
 	}
 	if n := len(thief.tenant.Requests()); n != 0 {
-		t.Errorf("%d requests were redirected", n)
+		t.Errorf("%d requests were redirected, want 0", n)
 	}
 }
 

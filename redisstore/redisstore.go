@@ -1,21 +1,21 @@
-// Package redisstore lets the replicas of a server share the tokens that package
-// obo has exchanged, through Redis or what speaks its protocol (Valkey, Azure
-// Cache for Redis, Azure Managed Redis):
+// Package redisstore shares the tokens that package obo exchanges among a server's
+// replicas, through Redis or a compatible server (Valkey, Azure Cache for Redis, Azure
+// Managed Redis):
 //
 //	client := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: addrs, TLSConfig: tls})
 //	store, err := redisstore.New(client, nil)
 //	…
 //	exchanger, err := obo.NewExchanger(tenantID, apiAppID, method, &obo.Options{
 //		Store:     store,
-//		StoreKeys: [][]byte{key}, // 32 random bytes, from where secrets are kept
+//		StoreKeys: [][]byte{key}, // 32 random bytes, kept with your secrets
 //	})
 //
-// TLS, Cluster, Sentinel, and how to sign in to Redis are the client's affair. It
-// is in a module of its own, so that those who need no Redis get none.
+// Configure TLS, Cluster, Sentinel and authentication in the client. The package is a
+// separate module, so that servers without Redis don't depend on go-redis.
 //
-// Redis sees neither tokens nor users: package obo seals values and hashes names
-// before they come here. Keys expire with their tokens; a maxmemory policy that
-// evicts (allkeys-lru, volatile-ttl) costs exchanges only.
+// Redis sees neither tokens nor users: package obo encrypts values and hashes names.
+// Keys expire with their tokens; if a maxmemory policy (allkeys-lru, volatile-ttl) evicts
+// one, that costs one exchange.
 package redisstore
 
 import (
@@ -27,13 +27,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// defaultPrefix keeps our keys apart from what else is in the database.
+// defaultPrefix separates our keys from others in the database.
 const defaultPrefix = "mcp-entra-go:obo:"
 
-// Options configure a [Store]. The zero value is ready for use.
+// Options configures a [Store]. The zero value is ready to use.
 type Options struct {
-	// Prefix begins every key. Servers that share users' tokens and keys share a
-	// prefix too; others must not. Defaults to "mcp-entra-go:obo:".
+	// Prefix is the prefix of every key. Replicas of one server, which have the same
+	// obo.Options.StoreKeys, share it; different servers must not. Defaults to
+	// "mcp-entra-go:obo:".
 	Prefix string
 }
 
@@ -43,14 +44,14 @@ type Store struct {
 	prefix string
 }
 
-// New returns a store on the client, which stays the caller's to close. No
-// request is made: a Redis that is down is no fault, and costs exchanges.
+// New returns a store that uses the client, which the caller closes. New sends nothing:
+// it succeeds even if Redis is down, which only costs exchanges.
 //
-// Package obo waits 250 milliseconds for an answer. The client's own retries and
-// time-outs can be left as they are.
+// Package obo waits at most 250 milliseconds for a response, so the client's own retries
+// and timeouts don't matter.
 func New(client redis.UniversalClient, opts *Options) (*Store, error) {
 	if client == nil {
-		return nil, errors.New("redisstore: client: is missing")
+		return nil, errors.New("redisstore: the client is nil; pass one of go-redis's")
 	}
 	s := &Store{client: client, prefix: defaultPrefix}
 	if opts != nil && opts.Prefix != "" {
@@ -71,8 +72,8 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 	return value, nil
 }
 
-// Set keeps the value for ttl, with the precision of a millisecond. A value
-// whose time is over is not kept.
+// Set stores the value for ttl, in whole milliseconds. It doesn't store a value whose ttl
+// is shorter than that.
 func (s *Store) Set(ctx context.Context, name string, value []byte, ttl time.Duration) error {
 	if ttl < time.Millisecond {
 		return nil // 0 would mean forever

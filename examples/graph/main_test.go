@@ -51,7 +51,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"nothing set", nil, 1, nil, []string{"tenantID: ", "clientID: ", "method: "}},
 		{"unknown flag", nil, 2, []string{"-x"}, []string{"flag provided but not defined"}},
-		{"no token", map[string]string{"ENTRA_APP_CLIENT_SECRET": "s"}, 1, nil, []string{"there is no user to act on behalf of"}},
+		{"no token", map[string]string{"ENTRA_APP_CLIENT_SECRET": "s"}, 1, nil, []string{"no user is signed in"}},
 		{"no certificate", map[string]string{"ENTRA_APP_CLIENT_CERTIFICATE": notOne}, 1, nil, []string{"app.pfx", "PFX"}},
 		{"identity without id", map[string]string{"UMI_CLIENT_ID": "x"}, 1, nil, []string{"managed identity's client id"}},
 		{"projected token without id", map[string]string{"UMI_CLIENT_ID": "x", "AZURE_FEDERATED_TOKEN_FILE": "/x"}, 1, nil, []string{"managed identity's client id"}},

@@ -1,20 +1,19 @@
-// Package cache keeps values that strangers make expensive: downstream tokens
-// of users, and verified tokens. One implementation serves both, so that its
-// promises are kept, and tested, in one place:
+// Package cache caches values that are expensive to get: users' downstream tokens and
+// verified tokens. Both rely on the same guarantees:
 //
-//   - Bounded by bytes. What was used least goes first.
-//   - A value is never served at or after its own expiry, by the injected
-//     clock. Expired values leave the memory by themselves.
-//   - One load per key, however many wait for it. It runs on a context of its
-//     own with a deadline of its own, so a caller that gives up fails nobody,
+//   - The memory is bounded, in bytes. The least used entries are evicted first.
+//   - A value is never served at or after its expiry, by the injected clock.
+//     Expired values are removed even if nobody uses the cache.
+//   - There is one load per key, however many callers wait for it. It has its own
+//     context and deadline, so a caller that gives up doesn't affect the others,
 //     and each caller waits no longer than its own context allows.
-//   - A value that is due for renewal is served while one load renews it.
+//   - While a load renews a value, the old value is served.
 //   - Errors aren't cached.
 //
-// The entries live in an otter cache (bounds, expiry, eviction). The loading is
-// ours: otter's Get runs the loader on the first caller's context, and its
-// Refresh starts a second load when an entry expires while it is being renewed
-// and keeps a goroutine for each waiter, also for those who gave up.
+// The entries live in an otter cache (bounds, expiry, eviction). This package does the
+// loading, because otter's Get runs the loader on the first caller's context, and its
+// Refresh starts a second load when an entry expires during its renewal and keeps
+// a goroutine for each waiter, even if the waiter has given up.
 package cache
 
 import (
@@ -32,68 +31,67 @@ const (
 	defaultLoadTimeout  = 30 * time.Second
 	defaultRefreshPause = 30 * time.Second
 
-	// entryOverhead is what an entry costs besides the bytes that its Item
-	// declares: node, hash table slot, entry, timer and policy links (measured
-	// with 64-byte keys).
+	// entryOverhead is an entry's size in addition to its Item's: node, hash table
+	// slot, entry, timer and policy links (measured with 64-byte keys).
 	entryOverhead = 320
 
-	// abandonAfter is how long a load may overrun its deadline before those who
-	// wait are told and the key is free again. The load's own error, which says
-	// more, usually comes within this time.
+	// abandonAfter is how long a load may overrun its deadline before its waiters get
+	// an error and the key is free again. The load's own, better error usually comes
+	// within this time.
 	abandonAfter = 5 * time.Second
 )
 
 // ErrAbandoned is the error of a load that ignored the end of its context.
 var ErrAbandoned = errors.New("cache: the load did not end at its deadline")
 
-// Options configure a [Cache].
+// Options configures a [Cache].
 type Options struct {
-	// MaxBytes bounds the sum of the sizes of all entries, an allowance for
-	// each entry's bookkeeping included. Required.
+	// MaxBytes bounds the total size of the entries, including an estimate of their
+	// overhead. Required.
 	MaxBytes uint64
 	// LoadTimeout bounds each load. Defaults to 30 seconds.
 	LoadTimeout time.Duration
-	// RefreshPause is how long after a load or the start of a failed renewal the
-	// next renewal may start. Defaults to 30 seconds.
+	// RefreshPause is the time between a load, or the start of a failed renewal, and
+	// the next renewal. Defaults to 30 seconds.
 	RefreshPause time.Duration
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
 }
 
-// An Item is a loaded value with what the cache must know about it.
+// An Item is a loaded value and how to cache it.
 type Item[V any] struct {
 	Value V
 	// ExpiresAt is the first moment at which the value must not be served.
 	ExpiresAt time.Time
-	// RefreshAt is when the value is due for renewal, though not before
-	// Options.RefreshPause has passed: a source that keeps handing out the same
-	// value would be asked without end. Zero means never.
+	// RefreshAt is when the value is due for renewal, but not before
+	// Options.RefreshPause has passed: otherwise a source that keeps returning the same
+	// value would be called all the time. Zero means never.
 	RefreshAt time.Time
-	// Size is the number of bytes that the value holds on to, its key included.
+	// Size is the size of the value and its key, in bytes.
 	Size int
 }
 
 // A LoadFunc loads the value of one key. It must return when its context ends.
 type LoadFunc[V any] func(context.Context) (Item[V], error)
 
-// A Cache maps keys to values that expire. Make one with [New]. It runs no
-// goroutine of its own and needs no closing.
+// A Cache maps keys to values that expire. Make one with [New]. It has no goroutine of
+// its own and needs no closing.
 type Cache[K comparable, V any] struct {
 	store   *otter.Cache[K, *entry[V]]
 	now     func() time.Time
 	timeout time.Duration
 	pause   time.Duration
 	swept   atomic.Bool  // a sweep is scheduled
-	coarse  atomic.Int64 // what otter takes for the time
+	coarse  atomic.Int64 // otter's clock
 
 	mu      sync.Mutex
-	flights map[K]*flight[V] // the loads that run now
+	flights map[K]*flight[V] // the running loads
 }
 
-// entry is a stored value. Everything but due is fixed. Times are in Unix nanoseconds.
+// entry is a stored value. Only due changes. Times are in Unix nanoseconds.
 type entry[V any] struct {
 	expires int64
-	due     atomic.Int64 // when the next renewal may start; never is noRenewal
+	due     atomic.Int64 // when the next renewal may start, or noRenewal
 	value   V
 	size    int
 }
@@ -128,12 +126,12 @@ func New[K comparable, V any](o Options) *Cache[K, V] {
 	return c
 }
 
-// Get returns the value of key: the cached one, or the one that load returns.
-// It never starts a second load of a key while one runs. When ctx ends first,
-// Get returns ctx's error and the load goes on for the others and for the cache.
+// Get returns the cached value of key, or the one that load returns. It never starts a
+// second load of a key while one runs. If ctx ends first, Get returns ctx's error, and
+// the load continues for the others and for the cache.
 //
-// A value that its load returned expired is handed to the caller who started
-// the load, and to nobody else.
+// If a load returns a value that has already expired, only the caller that started the
+// load gets it.
 func (c *Cache[K, V]) Get(ctx context.Context, key K, load LoadFunc[V]) (V, error) {
 	for {
 		now := c.moment()
@@ -147,7 +145,7 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, load LoadFunc[V]) (V, erro
 		}
 		f, mine := c.join(key, load)
 		if f == nil {
-			continue // a load has just stored its value
+			continue // a load has just stored a value
 		}
 		item, err := f.wait(ctx)
 		if err != nil || mine || c.now().Before(item.ExpiresAt) {
@@ -156,9 +154,8 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, load LoadFunc[V]) (V, erro
 	}
 }
 
-// Hit returns the value of key if it may be served and is not due for renewal. It
-// spares callers whose load function costs an allocation to make it; after false
-// they call Get.
+// Hit returns the value of key if it is cached and not due for renewal. It saves callers
+// the allocation of a load function; if it returns false, they call Get.
 func (c *Cache[K, V]) Hit(key K) (V, bool) {
 	now := c.moment()
 	e := c.lookup(key, now)
@@ -169,8 +166,8 @@ func (c *Cache[K, V]) Hit(key K) (V, bool) {
 	return e.value, true
 }
 
-// Put stores the value of key in place of what is there. A load that runs now is
-// superseded: those who wait for it get this value, and its own is thrown away.
+// Put stores the value of key, replacing an old one. A running load is superseded: its
+// waiters get this value, and its own is dropped.
 func (c *Cache[K, V]) Put(key K, item Item[V]) {
 	c.mu.Lock()
 	f := c.flights[key]
@@ -180,16 +177,16 @@ func (c *Cache[K, V]) Put(key K, item Item[V]) {
 	}
 }
 
-// Forget drops the value of key. A load that runs now still stores its result.
+// Forget drops the value of key. A running load still stores its result.
 func (c *Cache[K, V]) Forget(key K) { c.store.Invalidate(key) }
 
-// Len returns the number of entries. It counts expired ones that have not left yet.
+// Len returns the number of entries, including expired ones that are not removed yet.
 func (c *Cache[K, V]) Len() int { return c.store.EstimatedSize() }
 
-// Bytes returns the sum of the sizes of the entries.
+// Bytes returns the total size of the entries.
 func (c *Cache[K, V]) Bytes() uint64 { return c.store.WeightedSize() }
 
-// lookup returns key's entry if it may be served now.
+// lookup returns key's entry if it has not expired.
 func (c *Cache[K, V]) lookup(key K, now int64) *entry[V] {
 	e, ok := c.store.GetIfPresent(key)
 	if !ok || now >= e.expires {
@@ -198,8 +195,8 @@ func (c *Cache[K, V]) lookup(key K, now int64) *entry[V] {
 	return e
 }
 
-// renewIfDue starts a load in the background if e is due. Whoever moves the due
-// time forward starts it; should it fail, the next attempt is a pause away.
+// renewIfDue starts a load in the background if e is due. The caller that moves the due
+// time forward starts it; if the load fails, the next one starts after a pause.
 func (c *Cache[K, V]) renewIfDue(key K, e *entry[V], load LoadFunc[V], now int64) {
 	due := e.due.Load()
 	if now < due || !e.due.CompareAndSwap(due, now+int64(c.pause)) {
@@ -212,7 +209,7 @@ func (c *Cache[K, V]) renewIfDue(key K, e *entry[V], load LoadFunc[V], now int64
 	}
 }
 
-// put stores a loaded value, unless it must not be served any more.
+// put stores a loaded value unless it has expired.
 func (c *Cache[K, V]) put(key K, item Item[V]) {
 	now := c.moment()
 	e := &entry[V]{value: item.Value, expires: item.ExpiresAt.UnixNano(), size: item.Size}
@@ -231,16 +228,15 @@ func weight(size int) uint32 {
 	return uint32(min(max(int64(size), 0)+entryOverhead, math.MaxUint32))
 }
 
-// remaining is how long an entry lives from the moment it is stored. Otter takes
-// a duration of zero or less as "forever".
+// remaining is an entry's lifetime from when it is stored. Zero or less would mean
+// forever to otter.
 func remaining[K comparable, V any](e otter.Entry[K, *entry[V]]) time.Duration {
 	return max(time.Duration(e.Value.expires-e.SnapshotAtNano), 1)
 }
 
-// moment reads the clock, once for us and otter: to read it costs as much as to
-// look an entry up. Otter's time lags by up to a millisecond, so that callers on
-// several processors don't all write it; lookup, which has the right one, has the
-// last word.
+// moment reads the clock once for us and for otter, because reading it costs as much as
+// a lookup. Otter's time lags by up to a millisecond, so that several processors don't
+// all write it; lookup checks the exact time.
 func (c *Cache[K, V]) moment() int64 {
 	now := c.now().UnixNano()
 	if lag := now - c.coarse.Load(); lag > int64(time.Millisecond) || lag < 0 {
@@ -249,8 +245,8 @@ func (c *Cache[K, V]) moment() int64 {
 	return now
 }
 
-// clock shows otter the time of the cache's last use. It has no ticks: otter would keep a goroutine
-// for them. Cache.scheduleSweep does that work.
+// clock is otter's clock: the time of the cache's last use. It has no ticks, for which
+// otter would keep a goroutine; Cache.scheduleSweep replaces them.
 type clock struct{ coarse *atomic.Int64 }
 
 func (c clock) NowNano() int64                    { return c.coarse.Load() }

@@ -41,7 +41,7 @@ func mustGet(t *testing.T, c *cache.Cache[string, int64], load cache.LoadFunc[in
 	t.Helper()
 	v, err := c.Get(t.Context(), "key", load)
 	if err != nil {
-		t.Fatalf("Get: %v", err)
+		t.Fatalf("Get: got %v, want nil", err)
 	}
 	return v
 }
@@ -81,7 +81,7 @@ func TestValueThatIsExpiredOnArrivalIsNotKept(t *testing.T) {
 			t.Errorf("lifetime %v: %d loads, want 2", lifetime, got)
 		}
 		if c.Len() != 0 {
-			t.Errorf("lifetime %v: the value is in the cache", lifetime)
+			t.Errorf("lifetime %v: the value is in the cache, want it not cached", lifetime)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// flight is one load and those who wait for it. item and err are written
-// before done is closed, by whoever finishes the flight first.
+// flight is a running load and its waiters. Whoever finishes the flight first writes item
+// and err before closing done.
 type flight[V any] struct {
 	done   chan struct{}
 	finish sync.Once
@@ -19,8 +19,8 @@ type flight[V any] struct {
 	err    error
 }
 
-// wait returns the result of the flight, or ctx's error if that ends first. A
-// result that is there wins over a context that has ended.
+// wait returns the flight's result, or ctx's error if ctx ends first. If both are there,
+// the result wins.
 func (f *flight[V]) wait(ctx context.Context) (Item[V], error) {
 	select {
 	case <-f.done:
@@ -35,22 +35,22 @@ func (f *flight[V]) wait(ctx context.Context) (Item[V], error) {
 	}
 }
 
-// join returns the flight of key, a new one (mine) if there is none. It returns
-// no flight if one has stored a value since the caller looked.
+// join returns the flight of key, or a new one (mine). It returns nil if a flight has
+// stored a value since the caller's lookup.
 func (c *Cache[K, V]) join(key K, load LoadFunc[V]) (f *flight[V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := c.flights[key]; f != nil {
 		return f, false
 	}
-	// A flight stores its value before it leaves the table.
+	// A flight stores its value before it is removed from the table.
 	if c.lookup(key, c.moment()) != nil {
 		return nil, false
 	}
 	return c.launch(key, load), true
 }
 
-// launch starts a load. The caller holds the lock and has seen no other flight of key.
+// launch starts a load. The caller holds the lock, and key has no flight.
 func (c *Cache[K, V]) launch(key K, load LoadFunc[V]) *flight[V] {
 	f := &flight[V]{done: make(chan struct{})}
 	c.flights[key] = f
@@ -58,7 +58,7 @@ func (c *Cache[K, V]) launch(key K, load LoadFunc[V]) *flight[V] {
 	return f
 }
 
-// run loads on a context that no caller can end.
+// run loads with a context that no caller can cancel.
 func (c *Cache[K, V]) run(key K, f *flight[V], load LoadFunc[V]) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
@@ -69,13 +69,13 @@ func (c *Cache[K, V]) run(key K, f *flight[V], load LoadFunc[V]) {
 	defer overdue.Stop()
 	var item Item[V]
 	var err error = &PanicError{reason: "runtime.Goexit"}
-	// Deferred, because runtime.Goexit in a load runs nothing else.
+	// Deferred, because runtime.Goexit in a load runs only deferred functions.
 	defer func() { c.land(key, f, item, err) }()
 	item, err = guard(ctx, load)
 }
 
-// land ends a flight with the first result that it gets: stored, then out of
-// the table, then handed to those who wait. It reports whether this one was the first.
+// land finishes a flight with its first result: it stores it, removes the flight from the
+// table, then wakes the waiters. It reports whether this result was the first.
 func (c *Cache[K, V]) land(key K, f *flight[V], item Item[V], err error) bool {
 	first := false
 	f.finish.Do(func() {
@@ -102,11 +102,11 @@ type PanicError struct {
 	Stack []byte
 }
 
-// Error says what kind of panic it was. The value itself is shown only if the
-// runtime made it: any other may hold what the load was working on.
+// Error says what kind of panic it was. It shows only values of the runtime: others may
+// contain what the load was working on.
 func (e *PanicError) Error() string { return "cache: the load panicked: " + e.reason }
 
-// guard calls load and turns a panic, which would end the process here, into an error.
+// guard calls load and turns a panic, which would crash the process, into an error.
 func guard[V any](ctx context.Context, load LoadFunc[V]) (item Item[V], err error) {
 	defer func() {
 		r := recover()

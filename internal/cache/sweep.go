@@ -5,12 +5,12 @@ import (
 	"weak"
 )
 
-// sweepEvery is how often expired entries are looked for while there are entries.
+// sweepEvery is how often expired entries are removed while there are entries.
 const sweepEvery = 30 * time.Second
 
-// scheduleSweep makes sure that expired entries leave the memory even if nobody
-// uses the cache any more. It is a timer and no goroutine, it stops when the
-// cache is empty, and it doesn't keep a cache alive that nobody holds.
+// scheduleSweep removes expired entries even if nobody uses the cache any more. It uses a
+// timer instead of a goroutine, stops when the cache is empty, and doesn't keep an
+// unreferenced cache alive.
 func (c *Cache[K, V]) scheduleSweep() {
 	if c.swept.CompareAndSwap(false, true) {
 		sweepLater(weak.Make(c))
@@ -33,7 +33,7 @@ func (c *Cache[K, V]) sweep(held weak.Pointer[Cache[K, V]]) {
 		return
 	}
 	c.swept.Store(false)
-	// An entry that came in between found a sweep scheduled.
+	// A put in between saw a sweep scheduled.
 	if c.Len() > 0 {
 		c.scheduleSweep()
 	}

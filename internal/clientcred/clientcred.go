@@ -1,6 +1,6 @@
-// Package clientcred proves an app to Entra ID: to package obo for exchanges, and to
-// whatever else of this module asks the token endpoint for something in the app's
-// name. Package clientauth makes the methods and shows no more of them.
+// Package clientcred authenticates an app to Entra ID, for package obo and whatever else
+// in this module uses the token endpoint. Package clientauth makes the methods and hides
+// what is in them.
 package clientcred
 
 import (
@@ -19,8 +19,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
-// A Method is one way for the app to prove itself, or several in order. A type
-// defined over it keeps its methods, which show its kind alone.
+// A Method is a way for the app to authenticate, or several in order. A type defined
+// over it inherits String and Format, which show only its kind.
 type Method struct{ method }
 
 type method struct {
@@ -28,16 +28,16 @@ type method struct {
 	open func(Environment) ([]Source, error)
 }
 
-// NewMethod returns the method of a kind, such as "client secret". open readies it
-// for one user of the method and says what is wrong with it.
+// NewMethod returns a method of a kind, such as "client secret". open makes its sources
+// for one environment and says what is wrong with them.
 func NewMethod(kind string, open func(Environment) ([]Source, error)) Method {
 	return Method{method{kind, open}}
 }
 
-// Open readies the method for one user.
+// Open returns the method's sources for one environment.
 func (m Method) Open(env Environment) ([]Source, error) {
 	if m.open == nil {
-		return nil, errors.New("is missing; use one of clientauth's, such as clientauth.ManagedIdentity")
+		return nil, errors.New("missing; use one of clientauth's, such as clientauth.ManagedIdentity")
 	}
 	return m.open(env)
 }
@@ -50,12 +50,12 @@ func (m method) String() string {
 	return m.kind
 }
 
-// Format writes the kind for every verb: a deep printer finds nothing else.
+// Format writes the kind for every verb, so that %#v shows nothing else.
 func (m method) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, m.String()) }
 
-// An Environment is what the user of a method gives to it.
+// An Environment is where a method is used.
 type Environment struct {
-	// HTTPClient bounds what it reads and follows no redirects.
+	// HTTPClient bounds responses and follows no redirects.
 	HTTPClient *http.Client
 	Now        func() time.Time
 	Logger     *slog.Logger // never nil
@@ -64,39 +64,38 @@ type Environment struct {
 	ClientID   string
 }
 
-// A Source makes the app's proofs. It is safe for concurrent use.
+// A Source makes proofs. It is safe for concurrent use.
 type Source interface {
 	// Kind names the source for the log, such as "client secret".
 	Kind() string
-	// Credential returns the proof to send in one token request. An error that
-	// says who is to blame is an [*Error].
+	// Credential returns the proof for one token request. Its error is an [*Error] if
+	// the source knows what to do.
 	Credential(ctx context.Context) (Proof, error)
-	// Refused tells the source that Entra didn't accept its last proof: what it
-	// has cached of it is not to be sent again. It reports whether the next
-	// proof can be another one.
+	// Refused tells the source that Entra rejected its last proof, so that it doesn't
+	// return a cached one again. It reports whether the next proof can be another one.
 	Refused() bool
 }
 
-// A Proof is what a token request carries to prove the app: a client secret, or a
-// client assertion (RFC 7521, section 4.2).
+// A Proof is the client credential of a token request: a client secret or a client
+// assertion (RFC 7521, section 4.2).
 type Proof struct {
 	secret secret.Text
 	sign   func(tokenURL string) (string, error)
 }
 
-// assertionType is that of a JWT (RFC 7523, section 2.2).
+// assertionType is the client_assertion_type of a JWT (RFC 7523, section 2.2).
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-// Secret returns the proof by a client secret.
+// Secret returns a proof with a client secret.
 func Secret(value secret.Text) Proof { return Proof{secret: value} }
 
-// Assertion returns the proof by a client assertion that somebody else has signed.
+// Assertion returns a proof with a client assertion that somebody else signed.
 func Assertion(token secret.Text) Proof {
 	return Signed(func(string) (string, error) { return secret.Reveal(token), nil })
 }
 
-// Signed returns the proof by a client assertion that sign makes for each request; its
-// audience is the URL of the token endpoint.
+// Signed returns a proof with a client assertion that sign makes for each request, with
+// the token endpoint's URL as audience.
 func Signed(sign func(tokenURL string) (string, error)) Proof { return Proof{sign: sign} }
 
 // AddTo adds the proof to the form of a token request.
@@ -114,7 +113,7 @@ func (p Proof) AddTo(form url.Values, tokenURL string) error {
 	return nil
 }
 
-// MSAL returns the proof as MSAL takes it.
+// MSAL returns the proof as an MSAL credential.
 func (p Proof) MSAL() (confidential.Credential, error) {
 	if p.sign == nil {
 		return confidential.NewCredFromSecret(secret.Reveal(p.secret))
@@ -125,13 +124,13 @@ func (p Proof) MSAL() (confidential.Credential, error) {
 		}), nil
 }
 
-// An Error says why there is no proof to send.
+// An Error says why there is no proof.
 type Error struct {
 	// Permanent means that only the operator can fix it.
 	Permanent bool
-	// Problem and Remedy are sentences that anybody may read.
+	// Problem and Remedy are safe to show to users.
 	Problem, Remedy string
-	// Cause is for the log. It holds nothing of a request or of an answer's body.
+	// Cause is for the log. It contains nothing of a request or of a response body.
 	Cause error
 }
 

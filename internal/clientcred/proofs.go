@@ -10,34 +10,32 @@ import (
 )
 
 const (
-	// sourceTimeout is how long a source is waited for while there is another
-	// one behind it: a host without managed identity must not use up the exchange.
+	// sourceTimeout bounds a source if there is another one after it, so that a host
+	// without managed identity doesn't use up the exchange's time.
 	sourceTimeout = 5 * time.Second
-	// stayFor is how long a source that stood in for an earlier one is asked
-	// first, before the earlier one gets another chance; probeFor is how long
-	// that chance keeps others from trying it at the same time.
+	// stayFor is how long a working source is used before an exchange tries the earlier
+	// ones again. For probeFor no other exchange tries them.
 	stayFor  = 5 * time.Minute
 	probeFor = 30 * time.Second
 )
 
-// Proofs are the sources of an app's proof, in the operator's order. They are
-// safe for concurrent use.
+// Proofs gets proofs from sources, in the operator's order. It is safe for concurrent use.
 type Proofs struct {
 	sources []Source
 	now     func() time.Time
 	logger  *slog.Logger
 
 	mu    sync.Mutex
-	first int       // the source to begin with
-	until time.Time // and until when, if it isn't the operator's first
+	first int       // the source to start with
+	until time.Time // until when, if it isn't the operator's first
 }
 
-// NewProofs returns the proofs of at least one source.
+// NewProofs returns the proofs of one or more sources.
 func NewProofs(sources []Source, env Environment) *Proofs {
 	return &Proofs{sources: sources, now: env.Now, logger: env.Logger}
 }
 
-// Begin starts the search for a proof that one exchange needs.
+// Begin starts the search for a proof for one exchange.
 func (p *Proofs) Begin() *Search {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,14 +55,14 @@ type Search struct {
 	faults  []*Error
 }
 
-// index is the current source: after the last one, the search goes on with
-// those that stand before the one it began with.
+// index is the index of the current source. After the last source, the search continues
+// with those before the first one tried.
 func (s *Search) index() int { return (s.first + s.step) % len(s.proofs.sources) }
 
 func (s *Search) source() Source { return s.proofs.sources[s.index()] }
 
-// Next returns the proof to send. A source that has none is passed over, for
-// this request. The error is an [*Error], or that of the end of ctx.
+// Next returns the proof to send. It skips sources that have none. The error is an
+// [*Error], or ctx's.
 func (s *Search) Next(ctx context.Context) (Proof, error) {
 	for s.step < len(s.proofs.sources) {
 		proof, err := s.ask(ctx)
@@ -88,8 +86,8 @@ func (s *Search) ask(ctx context.Context) (Proof, error) {
 	return s.source().Credential(ctx)
 }
 
-// Refused tells the search that Entra didn't accept the last proof, and whether
-// a new one of the same source may help. It reports whether to go on with Next.
+// Refused tells the search that Entra rejected the last proof, and whether a new one of
+// the same source may help. It reports whether to call Next.
 func (s *Search) Refused(ctx context.Context, rebuild bool, err error) bool {
 	if s.source().Refused() && rebuild && !s.rebuilt {
 		s.rebuilt = true
@@ -99,7 +97,7 @@ func (s *Search) Refused(ctx context.Context, rebuild bool, err error) bool {
 	return s.step < len(s.proofs.sources)
 }
 
-// Accepted tells the search that the proof was not what failed, if anything did.
+// Accepted tells the search that Entra accepted the proof, even if the exchange failed.
 func (s *Search) Accepted() {
 	p := s.proofs
 	if len(p.sources) == 1 {
@@ -112,22 +110,22 @@ func (s *Search) Accepted() {
 	}
 }
 
-// pass goes to the next source.
+// pass moves on to the next source.
 func (s *Search) pass(ctx context.Context, err error) {
 	var fault *Error
 	if !errors.As(err, &fault) {
-		fault = &Error{Problem: "the server could not prove itself by its " + s.source().Kind(), Cause: err}
+		fault = &Error{Problem: "the server could not get its " + s.source().Kind(), Cause: err}
 	}
 	s.faults = append(s.faults, fault)
 	if s.step < len(s.proofs.sources)-1 {
-		s.proofs.logger.LogAttrs(ctx, slog.LevelWarn, "falling over to another proof of the app",
+		s.proofs.logger.LogAttrs(ctx, slog.LevelWarn, "trying the next client credential",
 			slog.String("failed", s.source().Kind()), slog.String("reason", err.Error()))
 	}
 	s.step++
 	s.rebuilt = false
 }
 
-// fault is the error of a search that is at its end.
+// fault is the error when no source is left.
 func (s *Search) fault() error {
 	if len(s.faults) == 1 {
 		return s.faults[0]
@@ -143,7 +141,7 @@ func (s *Search) fault() error {
 		}
 		causes = append(causes, f)
 	}
-	all.Problem = "none of the server's proofs of itself can be had: " + strings.Join(problems, "; ")
+	all.Problem = "the server could not get any of its client credentials: " + strings.Join(problems, "; ")
 	all.Remedy = strings.Join(remedies, "; or: ")
 	all.Cause = errors.Join(causes...)
 	return all

@@ -21,8 +21,7 @@ const (
 	maxRetryAfter = time.Hour
 )
 
-// A Success is what we take from a token response (RFC 6749, section 5.1). The
-// refresh token that Entra sends along is not among it.
+// A Success is a token response (RFC 6749, section 5.1), without its refresh token.
 type Success struct {
 	AccessToken string
 	Lifetime    time.Duration
@@ -30,14 +29,14 @@ type Success struct {
 }
 
 // A RefusalError is an error response of the token endpoint (RFC 6749, section 5.2,
-// with Entra's additions), without its description. Members that don't look as they
-// should are left out, so that nothing else of the body can reach a user.
+// with Entra's additions), without its description. Malformed members are left out, so
+// that nothing else of the body can reach a user.
 type RefusalError struct {
 	Status int
-	// Codes are those of AADSTS, the description's last.
+	// Codes are the AADSTS codes; the description's is the last.
 	Codes []int
-	// OAuthError is empty if the answer has none, or another text in its place:
-	// then OtherError is set, and the answer may be another server's.
+	// OAuthError is empty if the response has none, or if its error is another text.
+	// Then OtherError is set, and the response may come from another server.
 	OAuthError, Suberror   string
 	OtherError             bool
 	Claims                 string
@@ -51,7 +50,7 @@ func (r *RefusalError) Error() string {
 	return fmt.Sprintf("the token endpoint answered with HTTP status %d", r.Status)
 }
 
-// Code returns the first code that is known, else the first, or 0.
+// Code returns the first known code, else the first code, else 0.
 func (r *RefusalError) Code(known func(int) bool) int {
 	for _, c := range r.Codes {
 		if known(c) {
@@ -65,14 +64,14 @@ func (r *RefusalError) Code(known func(int) bool) int {
 }
 
 var (
-	// codeInText finds the code of an answer that has none in error_codes.
+	// codeInText finds the code in a description.
 	codeInText = regexp.MustCompile(`^AADSTS([0-9]{4,8})\b`)
-	// plainWord is what an OAuth error or a suberror looks like.
+	// plainWord matches an OAuth error or a suberror.
 	plainWord = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
 )
 
-// Parse reads an answer of the token endpoint. An OAuth error is a refusal under any
-// status, 200 too.
+// Parse parses a response of the token endpoint. An OAuth error is a refusal whatever the
+// status, even 200.
 func Parse(status int, header http.Header, body []byte, now time.Time) (*Success, error) {
 	m, ok := decodeMembers(body)
 	if status != http.StatusOK || ok && m.isSet("error") && (m.isText("error") || m.text("access_token") == "") {
@@ -85,27 +84,27 @@ func Parse(status int, header http.Header, body []byte, now time.Time) (*Success
 	return s, nil
 }
 
-// parseSuccess tolerates what Entra and its neighbors do: numbers as text, "bearer"
-// in lower case.
+// parseSuccess accepts what Entra and proxies send: numbers as strings, and "bearer" in
+// lower case.
 func parseSuccess(m members) (*Success, error) {
 	token, lifetime := m.text("access_token"), m.seconds("expires_in")
 	switch {
-	case m == nil: // nothing of the error of encoding/json: it can quote what it read
-		return nil, errors.New("the answer is not a JSON object")
+	case m == nil: // encoding/json's error can quote the body
+		return nil, errors.New("the response is not a JSON object")
 	case token == "":
-		return nil, errors.New("the answer has no access_token")
+		return nil, errors.New("the response has no access_token")
 	case len(token) > MaxToken:
-		return nil, errors.New("the answer's access_token is too long")
+		return nil, errors.New("the response's access_token is too long")
 	case !strings.EqualFold(m.text("token_type"), "Bearer"):
-		return nil, errors.New("the answer's token_type is not Bearer")
+		return nil, errors.New("the response's token_type is not Bearer")
 	case lifetime <= 0:
-		return nil, errors.New("the answer has no valid expires_in")
+		return nil, errors.New("the response has no valid expires_in")
 	}
 	return &Success{AccessToken: token, Lifetime: lifetime, RefreshIn: max(m.seconds("refresh_in"), 0)}, nil
 }
 
-// parseRefusal reads each member on its own: one of another type than Entra documents
-// costs nothing but itself.
+// parseRefusal reads each member separately, so that one of the wrong type doesn't spoil
+// the others.
 func parseRefusal(status int, header http.Header, m members, now time.Time) *RefusalError {
 	r := &RefusalError{Status: status, RetryAfter: parseRetryAfter(header.Get("Retry-After"), now), Codes: m.codes("error_codes")}
 	if found := codeInText.FindStringSubmatch(m.text("error_description")); found != nil {

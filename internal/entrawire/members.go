@@ -9,15 +9,14 @@ import (
 )
 
 const (
-	// maxCodes bounds how many codes of an answer are looked at.
+	// maxCodes bounds the codes that are read from a response.
 	maxCodes = 16
 	// maxSeconds is about 31 years: far above any lifetime, far below an overflow.
 	maxSeconds = 1e9
 )
 
-// members are those of a JSON object that the token endpoint has sent, by their
-// exact names. Each is read on its own, and one of a type that can't be used
-// counts as absent: what the others say must not be lost with it.
+// members are a JSON object's, by their exact names. Each is read separately, and one of
+// the wrong type counts as absent, so that it doesn't spoil the others.
 type members map[string]json.RawMessage
 
 func decodeMembers(body []byte) (members, bool) {
@@ -26,7 +25,7 @@ func decodeMembers(body []byte) (members, bool) {
 	return m, err == nil && m != nil
 }
 
-// text returns a member that is a string, else "".
+// text returns a member if it is a string, else "".
 func (m members) text(name string) string {
 	var s string
 	if json.Unmarshal(m[name], &s) != nil {
@@ -35,7 +34,7 @@ func (m members) text(name string) string {
 	return s
 }
 
-// matching returns a member that is a string of the given form, else "".
+// matching returns a member if it is a string of the given form, else "".
 func (m members) matching(name string, form func(string) bool) string {
 	if s := m.text(name); form(s) {
 		return s
@@ -43,17 +42,17 @@ func (m members) matching(name string, form func(string) bool) string {
 	return ""
 }
 
-// isText reports whether the member is a string, "" too.
+// isText reports whether the member is a string, even "".
 func (m members) isText(name string) bool { return bytes.HasPrefix(m[name], []byte(`"`)) }
 
-// isSet reports whether the member is there and says something.
+// isSet reports whether the member is present and neither null nor "".
 func (m members) isSet(name string) bool {
 	raw := string(m[name])
 	return raw != "" && raw != "null" && raw != `""`
 }
 
-// seconds returns a number of seconds, which may be text; 0 if it is neither, or
-// beyond all reason.
+// seconds returns a number of seconds, which may be a string; 0 if it is neither, or
+// absurdly large.
 func (m members) seconds(name string) time.Duration {
 	n, err := strconv.ParseFloat(strings.Trim(string(m[name]), `" `), 64)
 	if err != nil || !(n >= -maxSeconds && n <= maxSeconds) {
@@ -62,8 +61,8 @@ func (m members) seconds(name string) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// codes returns the AADSTS codes of a member: a list, or one alone; numbers, or
-// text with or without "AADSTS".
+// codes returns the AADSTS codes of a member: a list or a single code, as numbers or as
+// strings with or without "AADSTS".
 func (m members) codes(name string) []int {
 	var list []json.RawMessage
 	if json.Unmarshal(m[name], &list) != nil {
@@ -79,8 +78,8 @@ func (m members) codes(name string) []int {
 	return codes
 }
 
-// claims returns a claims challenge: a JSON object as text, as Entra sends it,
-// or as it stands.
+// claims returns a claims challenge: a JSON object in a string, as Entra sends it, or the
+// object itself.
 func (m members) claims(name string) string {
 	s := m.text(name)
 	if s == "" {
@@ -92,8 +91,7 @@ func (m members) claims(name string) string {
 	return s
 }
 
-// isObject reports whether s is a JSON object, as claims must be (OpenID
-// Connect Core, section 5.5).
+// isObject reports whether s is a JSON object (OpenID Connect Core, section 5.5).
 func isObject(s string) bool {
 	return strings.HasPrefix(strings.TrimLeft(s, " \t\r\n"), "{") && json.Valid([]byte(s))
 }

@@ -23,13 +23,13 @@ const (
 type Grant struct {
 	grantType string
 	fixed     map[string]string // parameters that must have one value
-	needs     string            // the parameter that must be there, with any value
+	needs     string            // the parameter that must be present, with any value
 }
 
-// The grants of this module's packages. There is none for a token of the app's own
+// The grants that this module uses. There is none for a token for the app itself
 // (client_credentials).
 var (
-	// OnBehalfOf exchanges a user's token (RFC 7523, with Entra's addition).
+	// OnBehalfOf exchanges a user's token (RFC 7523, with Entra's extension).
 	OnBehalfOf = Grant{"urn:ietf:params:oauth:grant-type:jwt-bearer", map[string]string{"requested_token_use": "on_behalf_of"}, "assertion"}
 	// AuthorizationCode redeems a code (RFC 6749, section 4.1.3).
 	AuthorizationCode = Grant{"authorization_code", nil, "code"}
@@ -37,8 +37,7 @@ var (
 	RefreshToken = Grant{"refresh_token", nil, "refresh_token"}
 )
 
-// check says what keeps a form, whose parameters stand once each, from being a request of
-// the grant.
+// check says why a form, whose parameters stand once each, is not a request of the grant.
 func (g Grant) check(form url.Values) error {
 	want := maps.Clone(g.fixed)
 	if want == nil {
@@ -47,11 +46,11 @@ func (g Grant) check(form url.Values) error {
 	want["grant_type"] = g.grantType
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if form.Get(name) != want[name] {
-			return fmt.Errorf("a token request whose %s is not %s is not sent", name, want[name])
+			return fmt.Errorf("not sent: a token request must have the %s %s", name, want[name])
 		}
 	}
 	if form.Get(g.needs) == "" {
-		return fmt.Errorf("a token request without %s is not sent", g.needs)
+		return fmt.Errorf("not sent: a token request must have a %s", g.needs)
 	}
 	return nil
 }
@@ -75,8 +74,8 @@ func repeated(form url.Values) bool {
 	return false
 }
 
-// gate is the last look at a request before it leaves. What was looked at is what
-// leaves: it doesn't depend on GetBody.
+// gate checks each request before it is sent. It sends exactly the bytes that it has
+// checked, whatever GetBody returns.
 type gate struct {
 	next   http.RoundTripper
 	grants []Grant
@@ -97,14 +96,15 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	return g.next.RoundTrip(req)
 }
 
-// check returns the fault of the grant that the request names, or of the first.
+// check returns why the request is of none of the grants: the error of the grant that it
+// names, or else of the first.
 func (g gate) check(body []byte) error {
 	form, err := url.ParseQuery(string(body))
 	switch {
 	case err != nil:
 		return errUnreadable
 	case repeated(form):
-		return &NotSentError{"a token request with a parameter that stands twice is not sent"}
+		return &NotSentError{"not sent: a token request must not repeat a parameter"}
 	}
 	var fault error
 	for _, grant := range g.grants {
@@ -117,12 +117,12 @@ func (g gate) check(body []byte) error {
 		}
 	}
 	if fault == nil {
-		return &NotSentError{"no token request may be sent"}
+		return &NotSentError{"not sent: no grants are allowed"}
 	}
 	return &NotSentError{fault.Error()}
 }
 
-var errUnreadable = &NotSentError{"a token request that is not a form, and nothing else, is not sent"}
+var errUnreadable = &NotSentError{"not sent: a token request must be a plain form POST"}
 
 func readForm(req *http.Request) ([]byte, error) {
 	if req.Body == nil {
@@ -141,10 +141,9 @@ func readForm(req *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// Bounded returns a copy of the client that can't be led elsewhere or fed
-// without end: a redirect of the token endpoint would take the app's secret and
-// the user's token to another host, and cookies would tie one user's requests to
-// another's. c may be nil.
+// Bounded returns a copy of the client, which may be nil, that follows no redirects, keeps
+// no cookies and bounds responses. A redirect would send the app's secret and the user's
+// token to another host, and cookies would link different users' requests.
 func Bounded(c *http.Client) *http.Client {
 	var own http.Client
 	if c != nil {
@@ -159,13 +158,13 @@ func Bounded(c *http.Client) *http.Client {
 	return &own
 }
 
-// bounded bounds what others read from it: azidentity and MSAL read whatever comes.
+// bounded bounds responses for azidentity and MSAL, which read without a limit.
 type bounded struct{ next http.RoundTripper }
 
 func (t bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
 	if err == nil {
-		// One byte more, so that readBounded, which says it better, sees it too.
+		// One byte more, so that readBounded reports it with a better error.
 		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer+1)
 	}
 	return resp, err

@@ -1,13 +1,12 @@
-// Package entrawire talks to Entra ID's token endpoint. Each user of it names the
-// grants that it may send; nothing else leaves, whoever builds the request. Answers
-// are read with bounds, and what a caller gets of them has been checked: no error
-// holds an answer's text, a secret or a token.
+// Package entrawire is a client for Entra ID's token endpoint. It sends only requests of
+// the grants that its user names, whoever builds the request. It bounds and checks
+// responses; no error contains a response's text, a secret or a token.
 //
 //	client := entrawire.New(httpClient, time.Now, entrawire.OnBehalfOf)
 //	tokens, err := client.Post(ctx, tokenURL, form)
 //
-// An error is a [*RefusalError], Entra's own; an [*AnswerError], an answer that can't be
-// used; a [*NotSentError]; or that of the connection.
+// An error is a [*RefusalError] (Entra's own), an [*AnswerError] (an unusable response), a
+// [*NotSentError], or the connection's.
 package entrawire
 
 import (
@@ -21,17 +20,17 @@ import (
 	"time"
 )
 
-// maxAnswer bounds an answer, in bytes.
+// maxAnswer bounds a response, in bytes.
 const maxAnswer = 1 << 20
 
-// A Client sends token requests of its grants. It is safe for concurrent use.
+// A Client sends token requests. It is safe for concurrent use.
 type Client struct {
 	http *http.Client
 	now  func() time.Time
 }
 
-// New returns a client on base, which may be nil: see [Bounded]. It sends requests of
-// the given grants alone.
+// New returns a client based on base, which may be nil (see [Bounded]), that sends only
+// requests of the given grants.
 func New(base *http.Client, now func() time.Time, grants ...Grant) *Client {
 	c := Bounded(base)
 	c.Transport = gate{c.Transport, grants}
@@ -54,7 +53,7 @@ func (c *Client) Send(req *http.Request) (*Success, error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		if unsent, ok := errors.AsType[*NotSentError](err); ok {
-			return nil, unsent // without the URL, which is not why
+			return nil, unsent // without the URL that net/http adds
 		}
 		return nil, err
 	}
@@ -70,27 +69,27 @@ func (c *Client) Send(req *http.Request) (*Success, error) {
 	return s, err
 }
 
-// readBounded returns an answer's body.
+// readBounded reads a response body.
 func readBounded(r io.Reader) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, &AnswerError{fmt.Errorf("the answer broke off: %w", err), true}
+		return nil, &AnswerError{fmt.Errorf("the response broke off: %w", err), true}
 	case len(b) > maxAnswer:
-		return nil, &AnswerError{fmt.Errorf("the answer has more than %d bytes", maxAnswer), false}
+		return nil, &AnswerError{fmt.Errorf("the response has more than %d bytes", maxAnswer), false}
 	}
 	return b, nil
 }
 
-// An AnswerError is an answer that can't be used. Its text holds nothing of the body.
+// An AnswerError is an unusable response. Its text contains nothing of the body.
 type AnswerError struct {
 	Err       error
-	Transient bool // a new request may get a better one
+	Transient bool // a retry may help
 }
 
 func (e *AnswerError) Error() string { return e.Err.Error() }
 
-// Unwrap returns why.
+// Unwrap returns the reason.
 func (e *AnswerError) Unwrap() error { return e.Err }
 
 // A NotSentError is a request that was not sent.

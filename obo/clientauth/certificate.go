@@ -29,28 +29,25 @@ import (
 
 const (
 	maxCertificateFile = 1 << 20
-	// minKeyBits is what the Baseline Requirements of the CA/Browser Forum ask for.
+	// minKeyBits is the CA/Browser Forum's minimum (Baseline Requirements).
 	minKeyBits = 2048
 	// assertionLifetime is how long a signed assertion is valid.
 	assertionLifetime = 10 * time.Minute
 )
 
-// CertificateFile proves the app with a certificate of the app registration. The
-// file holds the certificate, its RSA private key and, if there are any, the
-// certificates of its issuers, in either form:
+// CertificateFile authenticates with a certificate of the app registration. The file
+// contains the certificate, its RSA private key and any issuers' certificates, as one of:
 //
-//   - PEM, whose key is not encrypted; the password must be empty then.
+//   - PEM, with an unencrypted key; the password must be empty.
 //   - PFX (PKCS #12), with its password, which may be empty.
 //
-// Each exchange carries an assertion signed with the key (PS256, the
-// certificate's SHA-256 thumbprint, valid for 10 minutes by the host's clock) and
-// the chain, so that an app registration which trusts a subject name and issuer
-// instead of one certificate accepts it.
+// Each exchange sends an assertion signed with the key (PS256, the certificate's SHA-256
+// thumbprint, valid for 10 minutes by the host's clock), and the chain, for app
+// registrations that trust a subject name and issuer instead of one certificate.
 //
-// The file is read for each exchange: a renewed certificate is used at once. A
-// file that is broken, half written or gone leaves the last good certificate in
-// use, and is logged. At the start all of that is a fault, as is an expired
-// certificate.
+// The file is read for each exchange, so a renewed certificate is used at once. If the
+// file is broken, half written or gone, the last good certificate stays in use, and that
+// is logged. obo.NewExchanger rejects such a file and an expired certificate.
 func CertificateFile(path, password string) Method {
 	hidden := secret.New(password)
 	return method("certificate", func(env clientcred.Environment) ([]clientcred.Source, error) {
@@ -77,13 +74,13 @@ type certificateSource struct {
 	mu      sync.Mutex
 	content []byte // of the last good certificate
 	last    *certificate
-	logged  string // the fault of the file that was logged last
+	logged  string // the last logged fault of the file
 }
 
 func (*certificateSource) Kind() string { return "certificate" }
 
-// Refused lets the exchange be signed again: by a newer certificate if there is
-// one, or at least at a later time.
+// Refused reports true: the next assertion has a new time, and perhaps a newer
+// certificate.
 func (*certificateSource) Refused() bool { return true }
 
 func (s *certificateSource) Credential(ctx context.Context) (clientcred.Proof, error) {
@@ -97,18 +94,18 @@ func (s *certificateSource) Credential(ctx context.Context) (clientcred.Proof, e
 		s.logged = ""
 	case err.Error() != s.logged:
 		s.logged = err.Error()
-		s.logger.LogAttrs(ctx, slog.LevelError, "the certificate can't be read again; the one read before is used",
+		s.logger.LogAttrs(ctx, slog.LevelError, "can't reload the certificate; using the last good one",
 			slog.String("path", s.path), slog.String("cause", s.logged), slog.Time("expires", s.last.expires()))
 	}
 	if !s.now().Before(s.last.expires()) {
-		return clientcred.Proof{}, s.fault("the server's certificate is expired",
+		return clientcred.Proof{}, s.fault("the server's certificate has expired",
 			fmt.Errorf("it was valid until %s", s.last.expires().UTC().Format(time.RFC3339)))
 	}
 	return clientcred.Signed(s.signer(s.last)), nil
 }
 
-// signer signs assertions with the certificate: also those of a request that is
-// retried after the next certificate was read.
+// signer signs assertions with one certificate, also when a request is retried after a
+// newer certificate was read.
 func (s *certificateSource) signer(c *certificate) func(tokenURL string) (string, error) {
 	return func(tokenURL string) (string, error) { return c.sign(s.clientID, tokenURL, s.now()) }
 }
@@ -117,12 +114,12 @@ func (s *certificateSource) fault(problem string, cause error) error {
 	return &clientcred.Error{
 		Permanent: true,
 		Problem:   problem,
-		Remedy:    "the operator must renew the certificate's file (see the server's log)",
+		Remedy:    "the operator must renew the certificate file (see the server's log)",
 		Cause:     cause,
 	}
 }
 
-// reload reads the file, and parses it if it is not what was read last.
+// reload reads the file, and parses it if it has changed.
 func (s *certificateSource) reload() error {
 	content, err := readFile(s.path, maxCertificateFile)
 	if err != nil {
@@ -139,7 +136,7 @@ func (s *certificateSource) reload() error {
 	return nil
 }
 
-// A certificate is what a file holds.
+// A certificate is a certificate file's content.
 type certificate struct {
 	key   *rsa.PrivateKey
 	leaf  *x509.Certificate
@@ -148,8 +145,8 @@ type certificate struct {
 
 func (c *certificate) expires() time.Time { return c.leaf.NotAfter }
 
-// sign returns a client assertion in the form that Entra documents ("Certificate
-// credentials"), with the chain, which trust by subject name and issuer needs.
+// sign returns a client assertion as Entra documents it ("Certificate credentials"),
+// with the chain for trust by subject name and issuer.
 func (c *certificate) sign(clientID, tokenURL string, now time.Time) (string, error) {
 	thumbprint := sha256.Sum256(c.leaf.Raw)
 	token := jwt.NewWithClaims(jwt.SigningMethodPS256, jwt.MapClaims{
@@ -171,11 +168,11 @@ func parseCertificate(content []byte, password string) (*certificate, error) {
 		return nil, fmt.Errorf("its private key is a %T; Entra ID accepts RSA only", key)
 	}
 	if bits := private.N.BitLen(); bits < minKeyBits {
-		return nil, fmt.Errorf("its RSA key has %d bits; at least %d are needed", bits, minKeyBits)
+		return nil, fmt.Errorf("its RSA key has %d bits; at least %d are required", bits, minKeyBits)
 	}
 	i := slices.IndexFunc(certificates, func(c *x509.Certificate) bool { return private.PublicKey.Equal(c.PublicKey) })
 	if i < 0 {
-		return nil, errors.New("no certificate in it belongs to the private key")
+		return nil, errors.New("none of its certificates belongs to the private key")
 	}
 	c := &certificate{key: private, leaf: certificates[i]}
 	for _, next := range append([]*x509.Certificate{c.leaf}, slices.Delete(certificates, i, i+1)...) {
@@ -184,16 +181,16 @@ func parseCertificate(content []byte, password string) (*certificate, error) {
 	return c, nil
 }
 
-// decodeCertificates knows both forms. PFX is not left to azidentity's parser: it
-// can't read what OpenSSL 3 and Windows write by default (SHA-256 and AES).
+// decodeCertificates decodes PEM and PFX. azidentity's parser can't read the PFX files
+// that OpenSSL 3 and Windows write by default (SHA-256 and AES).
 func decodeCertificates(content []byte, password string) ([]*x509.Certificate, crypto.PrivateKey, error) {
 	if bytes.Contains(content, []byte("-----BEGIN ")) {
 		switch {
 		case bytes.Contains(content, []byte("ENCRYPTED")):
-			return nil, nil, errors.New("its private key is encrypted, which PEM files must not be here; " +
-				"protect the file by its permissions, or use PFX with a password")
+			return nil, nil, errors.New("its private key is encrypted; " +
+				"use an unencrypted key protected by the file's permissions, or PFX with a password")
 		case password != "":
-			return nil, nil, errors.New("it is a PEM file, which has no password; leave the password empty")
+			return nil, nil, errors.New("a PEM file has no password; leave the password empty")
 		}
 		certificates, key, err := confidential.CertFromPEM(content, "")
 		if err != nil {
@@ -211,15 +208,15 @@ func decodeCertificates(content []byte, password string) ([]*x509.Certificate, c
 	return append([]*x509.Certificate{leaf}, issuers...), key, nil
 }
 
-// readFile reads a file of at most limit bytes. Its error names the file and
-// holds nothing of its content.
+// readFile reads a file of at most limit bytes. Its errors name the file and contain
+// nothing of its content.
 func readFile(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("can't open the file: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	// Neither a directory nor a pipe, which would block.
+	// A pipe would block.
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
 	}

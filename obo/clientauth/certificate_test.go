@@ -150,7 +150,7 @@ func TestCertificateFiles(t *testing.T) {
 	}
 	for path, fault := range map[string]string{t.TempDir(): "not a regular file", "/does/not/exist": "no such file"} {
 		if _, err := open(clientauth.CertificateFile(path, ""), environment(t, "")); err == nil || !strings.Contains(err.Error(), fault) {
-			t.Errorf("%s: got %v", path, err)
+			t.Errorf("%s: got %v, want an error with %q", path, err, fault)
 		}
 	}
 }
@@ -204,7 +204,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := strings.Count(log.String(), "level=ERROR"); got != 2 {
-		t.Errorf("%d lines for 2 faults:\n%s", got, log.String())
+		t.Errorf("%d lines for 2 faults, want 2:\n%s", got, log.String())
 	}
 	now = now.Add(time.Hour)
 	_, err = source.Credential(context.Background())
@@ -214,6 +214,6 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 	write(t, path, encodePEM(t, keys()[1], certificate(t, keys()[1], now.Add(time.Hour))))
 	if _, err := source.Credential(t.Context()); err != nil {
-		t.Errorf("the renewed certificate is not used: %v", err)
+		t.Errorf("the renewed certificate is not used: got %v, want nil", err)
 	}
 }

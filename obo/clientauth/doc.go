@@ -1,21 +1,19 @@
-// Package clientauth holds the ways in which the app that exchanges tokens
-// proves itself to Microsoft Entra ID. Choose one and give it to
-// obo.NewExchanger:
+// Package clientauth provides the methods with which an app authenticates to
+// Microsoft Entra ID. Choose one and pass it to obo.NewExchanger:
 //
 //	clientauth.ManagedIdentity(identityClientID)               // on Azure: no secret anywhere
-//	clientauth.WorkloadIdentity(file)                          // on Kubernetes: neither
+//	clientauth.WorkloadIdentity(file)                          // on Kubernetes: no secret either
 //	clientauth.WorkloadManagedIdentity(file, identityClientID) // on AKS, through a managed identity
-//	clientauth.CertificateFile(path, password)                 // PEM or PFX, read again when it changes
+//	clientauth.CertificateFile(path, password)                 // PEM or PFX; a renewed file is used at once
 //	clientauth.Secret(value)                                   // on a developer's machine
 //	clientauth.Func(assertion)                                 // any source of client assertions
-//	clientauth.Chain(first, second)                            // the second when the first is refused
+//	clientauth.Chain(first, second)                            // the second if the first doesn't work
 //
-// A managed identity and a Kubernetes service account work after the app
-// registration has been told to trust them: Certificates & secrets, Federated
-// credentials, Add credential. Issuer, subject and audience of that entry are
-// compared exactly, case included (AADSTS700213 and its kin).
+// The app registration must first trust a managed identity or a Kubernetes service
+// account: Certificates & secrets, Federated credentials, Add credential. Entra compares
+// issuer, subject and audience of that entry exactly, including case (AADSTS700213 and
+// related codes).
 //
-// An exchange whose proof Entra finds out of date or wrongly signed (AADSTS700024,
-// 700027) makes a new one and is sent once more, except with a secret, which
-// has no other.
+// If Entra says that a credential has expired or is wrongly signed (AADSTS700024,
+// 700027), the exchanger gets a new one and retries once, except with a secret.
 package clientauth

@@ -10,18 +10,18 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
-// maxClientAssertion bounds the client assertion that another party hands us.
+// maxClientAssertion bounds a client assertion from outside, in bytes.
 const maxClientAssertion = 64 << 10
 
-// Func proves the app with a client assertion (RFC 7523) from anywhere: a token
-// of another identity provider that the app trusts as federated credential, or
-// a JWT signed by a key vault.
+// Func authenticates with a client assertion (RFC 7523) from anywhere: a token of another
+// identity provider that the app trusts as a federated credential, or a JWT signed by a
+// key vault.
 //
-// The function is called for every exchange, from several goroutines at once,
-// and should cache; it is called once more when Entra answers that the assertion
-// is out of date or its signature wrong (AADSTS700024, 700027). Its context ends
-// with the exchange, not with a caller. An error that it returns becomes the cause of the exchange's error, so it
-// must not hold the assertion.
+// The function is called for every exchange, from several goroutines at once, so it
+// should cache. It is called once more if Entra says that the assertion has expired or
+// is wrongly signed (AADSTS700024, 700027). Its context ends with the exchange, not with
+// a caller. Its error becomes the cause of the exchange's error, so it must not contain
+// the assertion.
 func Func(assertion func(context.Context) (string, error)) Method {
 	return method("client assertion", func(clientcred.Environment) ([]clientcred.Source, error) {
 		if assertion == nil {
@@ -39,15 +39,15 @@ func (f funcSource) Credential(ctx context.Context) (clientcred.Proof, error) {
 	a, err := f(ctx)
 	if err != nil {
 		return clientcred.Proof{}, &clientcred.Error{
-			Problem: "the server could not obtain its client assertion",
-			Remedy:  "try again; if it persists, the operator must look at the source of the client assertion (see the server's log)",
+			Problem: "the server could not get its client assertion",
+			Remedy:  "try again; if it persists, the operator must check the source of the client assertion (see the server's log)",
 			Cause:   err,
 		}
 	}
 	if err := checkAssertion(a); err != nil {
 		return clientcred.Proof{}, &clientcred.Error{
 			Permanent: true,
-			Problem:   "the server's client assertion is not one",
+			Problem:   "the server's client assertion is not a signed JWT",
 			Remedy:    "the operator must make the function given to clientauth.Func return a signed JWT",
 			Cause:     err,
 		}
@@ -55,10 +55,10 @@ func (f funcSource) Credential(ctx context.Context) (clientcred.Proof, error) {
 	return clientcred.Assertion(secret.New(a)), nil
 }
 
-// Refused lets the function be asked again: what it returns is its own affair.
+// Refused reports true: the function decides whether to return another assertion.
 func (funcSource) Refused() bool { return true }
 
-// checkAssertion says what keeps a from being a signed JWT. It never shows a.
+// checkAssertion says why a can't be a signed JWT, without quoting it.
 func checkAssertion(a string) error {
 	switch {
 	case a == "":

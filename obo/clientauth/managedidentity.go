@@ -18,37 +18,34 @@ import (
 )
 
 const (
-	// identityTimeout is shorter than an exchange may take, so that a host
-	// without managed identity is named in the error and not just "slow".
+	// identityTimeout is shorter than an exchange's, so that the error on a host without
+	// managed identity says so, and not just that something took too long.
 	identityTimeout = 20 * time.Second
 
-	// identityRetryDelay is before the first retry; it grows from there. The
-	// defaults, meant for programs that start, don't fit into identityTimeout.
+	// identityRetryDelay is the pause before the first retry; later ones are longer.
+	// azidentity's defaults don't fit into identityTimeout.
 	identityRetryDelay = 250 * time.Millisecond
 
-	// An identity's token lives for about 24 hours. It is not sent in its last
-	// minute, when it might expire on the way. It is renewed when the platform
-	// suggests it, else in its last ten minutes.
+	// An identity's token lives for about 24 hours. It is not sent in its last minute,
+	// because it might expire on the way, and it is renewed when the platform suggests
+	// it or in its last ten minutes.
 	identityMargin  = time.Minute
 	identityRefresh = 10 * time.Minute
 
-	// anyClaims makes MSAL ask the platform and not its own process-wide cache,
-	// which would outlive this source and hand out again what Entra has refused.
-	// They are sent nowhere.
+	// anyClaims keep MSAL from using its process-wide cache, which would outlive this
+	// source and return tokens that Entra has rejected. They are not sent.
 	anyClaims = "{}"
 )
 
-// ManagedIdentity proves the app with a token of a user-assigned managed
-// identity that the app registration trusts as federated credential, so there
-// is no secret anywhere. clientID is the identity's client id, not the app's; a
-// system-assigned identity can't be a federated credential. Identity and app
-// must be of the same tenant.
+// ManagedIdentity authenticates with a token of a user-assigned managed identity that
+// the app registration trusts as a federated credential, so there is no secret. clientID
+// is the identity's client id, not the app's; a system-assigned identity can't be a
+// federated credential. Identity and app must be in the same tenant.
 //
-// The token is asked for with Azure's own conventions, by azidentity: App
-// Service and Container Apps (IDENTITY_ENDPOINT, IDENTITY_HEADER), virtual
-// machines and AKS nodes (IMDS). Its audience is that of the exchanger's cloud,
-// api://AzureADTokenExchange in the public one. It is kept until shortly before
-// it expires and renewed in the background.
+// azidentity gets the token in Azure's own ways: App Service and Container Apps
+// (IDENTITY_ENDPOINT, IDENTITY_HEADER), virtual machines and AKS nodes (IMDS). Its
+// audience is the exchanger's cloud's, api://AzureADTokenExchange in the public cloud. It
+// is cached until shortly before it expires, and renewed in the background.
 func ManagedIdentity(clientID string) Method {
 	return method("managed identity", func(env clientcred.Environment) ([]clientcred.Source, error) {
 		s, err := newIdentitySource(clientID, env)
@@ -56,7 +53,7 @@ func ManagedIdentity(clientID string) Method {
 	})
 }
 
-// identitySource keeps the identity's token, one for the exchanger's life.
+// identitySource caches the identity's token.
 type identitySource struct {
 	clientID string
 	scope    string
@@ -103,7 +100,7 @@ func (s *identitySource) Credential(ctx context.Context) (clientcred.Proof, erro
 	return clientcred.Assertion(token), nil
 }
 
-// Refused forgets the token: the platform is asked for another one.
+// Refused drops the token, so that the next one comes from the platform.
 func (s *identitySource) Refused() bool {
 	s.tokens.Forget(struct{}{})
 	return true
@@ -116,15 +113,15 @@ func (s *identitySource) load(ctx context.Context) (cache.Item[secret.Text], err
 	}
 	if err := checkAssertion(token.Token); err != nil {
 		return cache.Item[secret.Text]{}, &clientcred.Error{
-			Problem: "the managed identity endpoint answered something that is no token",
-			Remedy:  "the operator must look at what answers on the host's managed identity endpoint",
+			Problem: "the managed identity endpoint did not return a token",
+			Remedy:  "the operator must check what answers at the host's managed identity endpoint",
 			Cause:   err,
 		}
 	}
 	return identityItem(token), nil
 }
 
-// identityItem says how long an identity's token serves.
+// identityItem decides how long an identity's token is used.
 func identityItem(token azcore.AccessToken) cache.Item[secret.Text] {
 	refresh := token.ExpiresOn.Add(-identityRefresh)
 	if !token.RefreshOn.IsZero() && token.RefreshOn.Before(refresh) {
@@ -138,21 +135,20 @@ func identityItem(token azcore.AccessToken) cache.Item[secret.Text] {
 	}
 }
 
-// explain says who is to blame. It keeps the status of an answer, nothing of
-// its body, and the error of a request that got none.
+// explain says what went wrong. It keeps nothing of a response but its status.
 func (s *identitySource) explain(err error) error {
 	var refused *azidentity.AuthenticationFailedError
 	if !errors.As(err, &refused) || refused.RawResponse == nil {
 		return &clientcred.Error{
 			Problem: "the managed identity endpoint can't be reached",
-			Remedy: "managed identities exist on Azure hosts only: elsewhere, use a client secret; " +
-				"on Azure, the operator must check that the identity is assigned to this host",
+			Remedy: "the operator must check that the identity is assigned to this host; " +
+				"hosts outside Azure have no managed identity and need a client secret",
 			Cause: cause(err),
 		}
 	}
 	status := refused.RawResponse.StatusCode
 	e := &clientcred.Error{
-		Problem: "the managed identity endpoint refused the request",
+		Problem: "the managed identity endpoint rejected the request",
 		Remedy:  "try again in a moment; if it persists, the operator must check the host's managed identity",
 		Cause:   fmt.Errorf("the managed identity endpoint answered %d %s", status, http.StatusText(status)),
 	}
@@ -164,8 +160,8 @@ func (s *identitySource) explain(err error) error {
 	return e
 }
 
-// cause is err if it is the end of a context, and else only its type: azidentity
-// puts answers' bodies into its texts.
+// cause returns err if it is a context's, else only its type: azidentity puts response
+// bodies into its error texts.
 func cause(err error) error {
 	for _, known := range []error{context.DeadlineExceeded, context.Canceled} {
 		if errors.Is(err, known) {

@@ -60,7 +60,7 @@ func TestMethodsShowTheirKindOnly(t *testing.T) {
 			}
 		}
 		if got := fmt.Sprintf("%+v", struct{ inner any }{m}); strings.Contains(got, hidden) {
-			t.Errorf("got %q", got)
+			t.Errorf("got %q, want it without %q", got, hidden)
 		}
 	}
 }
@@ -176,7 +176,7 @@ func TestManagedIdentityFailures(t *testing.T) {
 			_, err = source.Credential(t.Context())
 			var e *clientcred.Error
 			if !errors.As(err, &e) || e.Permanent != test.permanent || e.Problem == "" || e.Remedy == "" {
-				t.Errorf("got %#v", err)
+				t.Errorf("got %#v, want a *clientcred.Error with Permanent %v, a problem and a remedy", err, test.permanent)
 			} else if strings.Contains(e.Error(), "private words") || strings.Contains(e.Error(), "garbage") {
 				t.Errorf("the answer's body is in the error: %v", e)
 			}
@@ -201,6 +201,6 @@ func TestWaiterForTheIdentity(t *testing.T) {
 	_, err = source.Credential(t.Context())
 	var e *clientcred.Error
 	if !errors.As(err, &e) || e.Permanent || !strings.Contains(e.Remedy, "client secret") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want a temporary error that recommends a client secret", err)
 	}
 }

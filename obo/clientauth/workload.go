@@ -19,15 +19,14 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
-// WorkloadIdentity proves the app with a token that the platform writes into a
-// file, and that the app registration trusts as federated credential: on
-// Kubernetes the projected token of a service account, whose path Azure's
-// webhook puts into AZURE_FEDERATED_TOKEN_FILE. The app must be the one that the
-// federated credential was added to; if that is a managed identity, use
-// [WorkloadManagedIdentity].
+// WorkloadIdentity authenticates with a token that the platform writes to a file, and
+// that the app registration trusts as a federated credential: on Kubernetes, the
+// projected token of a service account, whose path Azure's webhook puts into
+// AZURE_FEDERATED_TOKEN_FILE. If the federated credential belongs to a managed identity
+// instead of the app, use [WorkloadManagedIdentity].
 //
-// The file is read for each exchange, since the platform rewrites it. It need
-// not be there yet when the exchanger is made.
+// The file is read for each exchange, because the platform rewrites it. It need not
+// exist yet when the exchanger is made.
 func WorkloadIdentity(file string) Method {
 	return method("workload identity", func(clientcred.Environment) ([]clientcred.Source, error) {
 		return []clientcred.Source{workloadSource{file}}, checkTokenPath(file)
@@ -38,7 +37,7 @@ type workloadSource struct{ file string }
 
 func (workloadSource) Kind() string { return "workload identity" }
 
-// Refused lets the file be read again.
+// Refused reports true: the file may have another token by now.
 func (workloadSource) Refused() bool { return true }
 
 func (s workloadSource) Credential(context.Context) (clientcred.Proof, error) {
@@ -56,7 +55,7 @@ func checkTokenPath(file string) error {
 	return nil
 }
 
-// readToken returns the token that the platform has written.
+// readToken reads the platform's token.
 func readToken(file string) (string, error) {
 	content, err := readFile(file, maxClientAssertion)
 	if err == nil {
@@ -64,7 +63,7 @@ func readToken(file string) (string, error) {
 		if err = checkAssertion(token); err == nil {
 			return token, nil
 		}
-		err = fmt.Errorf("the content of %s is no signed JWT: %w", file, err)
+		err = fmt.Errorf("%s contains no signed JWT: %w", file, err)
 	}
 	return "", &clientcred.Error{
 		Problem: "the server's projected token can't be read",
@@ -73,14 +72,13 @@ func readToken(file string) (string, error) {
 	}
 }
 
-// WorkloadManagedIdentity proves the app with a managed identity where the
-// platform hands out no token of it but one of its own: on AKS with workload
-// identity, where the projected token in file is a federated credential of the
-// user-assigned identity with the given client id, and the identity one of the
-// app. The projected token is exchanged for the identity's, which is kept until
-// shortly before it expires and then proves the app.
+// WorkloadManagedIdentity authenticates with a managed identity on AKS with workload
+// identity: the projected token in file is a federated credential of the user-assigned
+// identity with the given client id, and the identity is one of the app. The projected
+// token is exchanged for the identity's token, which authenticates the app and is cached
+// until shortly before it expires.
 //
-// file is read whenever a token of the identity is needed.
+// The file is read whenever a new token of the identity is needed.
 func WorkloadManagedIdentity(file, clientID string) Method {
 	return method("workload managed identity", func(env clientcred.Environment) ([]clientcred.Source, error) {
 		s := &workloadIdentitySource{
@@ -100,7 +98,7 @@ func WorkloadManagedIdentity(file, clientID string) Method {
 	})
 }
 
-// workloadIdentitySource keeps the identity's token.
+// workloadIdentitySource caches the identity's token.
 type workloadIdentitySource struct {
 	file, clientID, tenantID, scope string
 	options                         azcore.ClientOptions
@@ -109,7 +107,7 @@ type workloadIdentitySource struct {
 
 func (*workloadIdentitySource) Kind() string { return "workload managed identity" }
 
-// Refused forgets the token.
+// Refused drops the token.
 func (s *workloadIdentitySource) Refused() bool {
 	s.tokens.Forget(struct{}{})
 	return true
@@ -123,9 +121,9 @@ func (s *workloadIdentitySource) Credential(ctx context.Context) (clientcred.Pro
 	return clientcred.Assertion(token), nil
 }
 
-// load makes the only request of this package for a token that is not a user's:
-// the identity's own, which nothing but the token endpoint accepts. A credential
-// of azidentity's would keep tokens and the file's content, so each has one use.
+// load requests the identity's own token, which only the token endpoint accepts. No other
+// request of this package is for a token that isn't a user's. Each azidentity credential
+// is used once, because it would keep tokens and the file's content.
 func (s *workloadIdentitySource) load(ctx context.Context) (cache.Item[secret.Text], error) {
 	var unread error
 	projected := func(context.Context) (string, error) {
@@ -135,7 +133,7 @@ func (s *workloadIdentitySource) load(ctx context.Context) (cache.Item[secret.Te
 	}
 	identity, err := azidentity.NewClientAssertionCredential(s.tenantID, s.clientID, projected, &azidentity.ClientAssertionCredentialOptions{
 		ClientOptions:            s.options,
-		DisableInstanceDiscovery: true, // the host is configured, there is nothing to find out
+		DisableInstanceDiscovery: true, // the host is configured
 	})
 	if err != nil {
 		return cache.Item[secret.Text]{}, s.fault(cause(err))
@@ -155,14 +153,14 @@ func (s *workloadIdentitySource) load(ctx context.Context) (cache.Item[secret.Te
 
 func (s *workloadIdentitySource) fault(cause error) error {
 	return &clientcred.Error{
-		Problem: "the server could not get the token of its managed identity for its projected token",
-		Remedy: "try again in a moment; if it persists, the operator must compare issuer, subject and audience of the federated credential of the identity " +
-			s.clientID + " with the projected token's: case counts (see the server's log)",
+		Problem: "the server could not exchange its projected token for its managed identity's token",
+		Remedy: "try again in a moment; if it persists, the operator must make issuer, subject and audience of the federated credential of the identity " +
+			s.clientID + " match the projected token's exactly, including case (see the server's log)",
 		Cause: cause,
 	}
 }
 
-// statusOf keeps the status of an answer, nothing of its body.
+// statusOf keeps the status of a response and nothing of its body.
 func statusOf(err error) error {
 	var refused *azidentity.AuthenticationFailedError
 	if errors.As(err, &refused) && refused.RawResponse != nil {

@@ -23,7 +23,7 @@ func TestWorkloadFiles(t *testing.T) {
 		clientauth.Chain(), clientauth.Chain(clientauth.Secret("s"), clientauth.WorkloadIdentity("")), clientauth.Chain(clientauth.Method{}),
 	} {
 		if _, err := clientcred.Method(m).Open(environment(t, "")); err == nil {
-			t.Errorf("%v: no fault found", m)
+			t.Errorf("%v: got no error, want one", m)
 		}
 	}
 	path := filepath.Join(t.TempDir(), "token")
@@ -41,14 +41,14 @@ func TestWorkloadFiles(t *testing.T) {
 		_, err := source.Credential(t.Context())
 		var fault *clientcred.Error
 		if (err == nil) != test.good || err != nil && !errors.As(err, &fault) {
-			t.Errorf("%.20q: got %v", test.content, err)
+			t.Errorf("%.20q: got %v, want a *clientcred.Error: %v", test.content, err, !test.good)
 		}
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := source.Credential(t.Context()); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want os.ErrNotExist", err)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestWorkloadManagedIdentity(t *testing.T) {
 			}
 		}
 		if got := r.FormValue("scope"); !strings.HasPrefix(got, "api://AzureADTokenExchange/.default") {
-			t.Errorf("scope %q", got)
+			t.Errorf("scope %q, want that of a token exchange", got)
 		}
 		if string(projected) == "a.refused.c" {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -110,7 +110,7 @@ func TestWorkloadManagedIdentity(t *testing.T) {
 		t.Error("a new token can be had, but isn't")
 	}
 	if _, err := source.Credential(t.Context()); err != nil || requests.Load() != 2 {
-		t.Errorf("%d requests, %v", requests.Load(), err)
+		t.Errorf("%d requests, %v; want 2, nil", requests.Load(), err)
 	}
 	for content, says := range map[string]string{"a.refused.c": "401", "": "empty"} {
 		write(t, path, []byte(content))
@@ -118,7 +118,7 @@ func TestWorkloadManagedIdentity(t *testing.T) {
 		_, err := source.Credential(t.Context())
 		var fault *clientcred.Error
 		if !errors.As(err, &fault) || !strings.Contains(fault.Error(), says) || strings.Contains(fault.Error(), "private") {
-			t.Errorf("%q: got %v", content, err)
+			t.Errorf("%q: got %v, want an error with %q", content, err, says)
 		}
 	}
 }

@@ -10,17 +10,11 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
-const (
-	// storageResource is the resource of Azure Storage, the default.
-	storageResource = "https://storage.azure.com"
+// maxScopes bounds the scopes of one request.
+const maxScopes = 32
 
-	defaultScope = ".default"
-	// maxScopes bounds how many scopes one request may name.
-	maxScopes = 32
-)
-
-// checkResource says what is wrong with a configured resource: it must be the
-// identifier of an API (App ID URI or application id), not a scope of it.
+// checkResource checks that a configured resource identifies an API (App ID URI or
+// application id) and is not one of its scopes.
 func checkResource(r string) error {
 	if authority.IsGUID(r) {
 		return nil
@@ -30,7 +24,7 @@ func checkResource(r string) error {
 	case r == "":
 		return errors.New("is empty")
 	case strings.ContainsFunc(r, notPrintable):
-		return fmt.Errorf("%q has white space or characters outside ASCII", r)
+		return fmt.Errorf("%q has whitespace or non-ASCII characters", r)
 	case strings.Contains(r, "*"):
 		return fmt.Errorf("%q has a wildcard; name each resource", r)
 	case isScopeOfSomething(r):
@@ -40,23 +34,23 @@ func checkResource(r string) error {
 	case u.Host == "" || u.User != nil || strings.ContainsAny(r, "?#"):
 		return fmt.Errorf("%q must be a resource's URI without user, query and fragment", r)
 	case strings.HasSuffix(r, "//") || strings.HasSuffix(r, "/") && u.Scheme == "api":
-		// Some https ones end with a slash, such as https://management.core.windows.net/; api:// ones can't.
-		return fmt.Errorf("%q ends with a slash, which no such App ID URI does: it is %q", r, strings.TrimRight(r, "/"))
+		// Some https:// ones end with a slash, such as https://management.core.windows.net/; api:// ones can't.
+		return fmt.Errorf("%q must not end with a slash; use %q", r, strings.TrimRight(r, "/"))
 	}
 	return nil
 }
 
-// checkDuplicate says which resource before resources[i] is the same.
+// checkDuplicate checks that resources[i] is not among the resources before it.
 func checkDuplicate(resources []string, i int) error {
 	for j, other := range resources[:i] {
 		if canonical(other) == canonical(resources[i]) {
-			return fmt.Errorf("%q is Options.Resources[%d] already", resources[i], j)
+			return fmt.Errorf("%q is the same as Options.Resources[%d]", resources[i], j)
 		}
 	}
 	return nil
 }
 
-// isScopeOfSomething reports whether the last segment of a path is a scope's name.
+// isScopeOfSomething reports whether the last segment of r's path is a scope.
 func isScopeOfSomething(r string) bool {
 	trimmed := strings.TrimRight(r, "/")
 	slash := strings.LastIndexByte(trimmed, '/')
@@ -73,7 +67,7 @@ func withoutScope(r string) string {
 }
 
 // canonical returns the form in which resources are compared. Entra ignores the case of
-// App ID URIs, but not a slash at the end; what is sent is our spelling.
+// App ID URIs, but not a slash at the end. What we send is spelled as configured.
 func canonical(resource string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' {
@@ -84,12 +78,12 @@ func canonical(resource string) string {
 }
 
 // resourceOf returns the configured resource that all the scopes belong to. A
-// scope is <resource>/<name>; a resource that ends with a slash, which Entra
-// takes literally, also admits the scope with a single one, since most clients
-// of the Azure SDK write it so.
+// scope is <resource>/<name>. If a resource ends with a slash, which Entra takes
+// literally, a scope with only that slash is allowed, too: most Azure SDK clients
+// write it so.
 func resourceOf(scopes, resources []string) (string, *Error) {
 	if len(scopes) == 0 || len(scopes) > maxScopes {
-		return "", refuse(ErrScopeNotAllowed, fmt.Sprintf("%d scopes were asked for; between 1 and %d are allowed", len(scopes), maxScopes), "")
+		return "", refuse(ErrScopeNotAllowed, fmt.Sprintf("%d scopes were requested; between 1 and %d are allowed", len(scopes), maxScopes), "")
 	}
 	for _, r := range resources {
 		if !slices.ContainsFunc(scopes, func(s string) bool { return !isScopeOf(s, r) }) {
@@ -97,14 +91,14 @@ func resourceOf(scopes, resources []string) (string, *Error) {
 		}
 	}
 	e := refuse(ErrScopeNotAllowed,
-		fmt.Sprintf("a token was asked for a resource that is not allowed, or for several at once; this server acts on behalf of users only at %s",
+		fmt.Sprintf("the requested scopes are not of one allowed resource; this server acts on behalf of users only at %s",
 			strings.Join(resources, ", ")),
-		askOperator+"add the resource to the configured ones, if it is to be trusted")
-	e.cause = fmt.Errorf("asked for the scopes %s", quoteScopes(scopes))
+		askOperator+"add the resource to the configured ones, if it can be trusted")
+	e.cause = fmt.Errorf("requested scopes: %s", quoteScopes(scopes))
 	return "", e
 }
 
-// spell returns the scopes of the resource as one text, in the configured spelling.
+// spell joins the scopes of the resource, with the resource spelled as configured.
 func spell(scopes []string, resource string) string {
 	own := make([]string, len(scopes))
 	for i, s := range scopes {
@@ -124,8 +118,8 @@ func isScopeOf(scope, resource string) bool {
 	return strings.HasSuffix(resource, "/") && isScopeName(rest)
 }
 
-// isScopeName reports whether s can be the last part of a scope: no slash, which
-// would name another resource, and no white space, which would begin another scope.
+// isScopeName reports whether s can be the last part of a scope. A slash would name
+// another resource, and a space would start another scope.
 func isScopeName(s string) bool {
 	return s != "" && len(s) <= 256 && !strings.ContainsFunc(s, func(r rune) bool {
 		return r == '/' || r == '\\' || r == '?' || r == '#' || r == '%' || notPrintable(r)
@@ -134,8 +128,7 @@ func isScopeName(s string) bool {
 
 func notPrintable(r rune) bool { return r <= ' ' || r >= 0x7f }
 
-// quoteScopes shows scopes that may be an attacker's, for the log: quoted, and
-// not at length.
+// quoteScopes quotes and shortens scopes for the log: they may be an attacker's.
 func quoteScopes(scopes []string) string {
 	s := strings.Join(scopes, " ")
 	if len(s) > 200 {

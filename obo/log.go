@@ -1,0 +1,105 @@
+package obo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/requestline"
+)
+
+// maxFaults bounds how many logged faults are remembered.
+const maxFaults = 64
+
+// eventLog logs the outcomes of exchanges. What only the operator can fix is logged
+// once, and again if it recurs after a success.
+type eventLog struct {
+	logger   *slog.Logger // for single requests; nil unless configured
+	operator *slog.Logger // for what concerns all of them
+
+	mu     sync.Mutex
+	logged map[fault]string // the user whose request failed
+}
+
+// A fault makes many callers' exchanges fail. It has no tenant if the app's credential is
+// to blame, and a resource only if the code is about the resource.
+type fault struct {
+	code             int
+	problem          string
+	tenant, resource string
+}
+
+func faultOf(t *tenant, e *Error) fault {
+	f := fault{code: e.AADSTS, problem: e.Problem}
+	if t != nil && !e.proof {
+		f.tenant = t.id
+		if _, known := lookup(e.AADSTS); !known || blamesResource(e.AADSTS) {
+			f.resource = e.Resource
+		}
+	}
+	return f
+}
+
+// isNew reports whether the fault must be logged.
+func (l *eventLog) isNew(f fault, user string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.logged[f]; ok {
+		return false
+	}
+	if l.logged == nil || len(l.logged) >= maxFaults {
+		l.logged = map[fault]string{}
+	}
+	l.logged[f] = user
+	return true
+}
+
+// fixed forgets the faults that can't exist any more after a token for the resource. An
+// unknown code may concern a single user: another user's token proves nothing then.
+func (l *eventLog) fixed(t *tenant, resource, user string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for f, of := range l.logged {
+		if f.tenant != "" && f.tenant != t.id || f.resource != "" && f.resource != resource {
+			continue
+		}
+		if _, known := lookup(f.code); known || f.code == 0 || of == user {
+			delete(l.logged, f)
+		}
+	}
+}
+
+// exchanged logs a success.
+func (l *eventLog) exchanged(ctx context.Context, user, resource string, expires time.Time) {
+	if l.logger != nil {
+		l.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token",
+			slog.String("user", user), slog.String("resource", resource), slog.Time("expires", expires))
+	}
+}
+
+// failed logs a failure. What only the operator can fix is logged as an error, once,
+// even without a logger; the rest is a warning, or a debug line if the server logs the
+// request itself.
+func (l *eventLog) failed(ctx context.Context, t *tenant, user string, e *Error) {
+	logger, level := l.logger, slog.LevelWarn
+	switch {
+	case errors.Is(e, ErrMisconfigured) && l.isNew(faultOf(t, e), user):
+		level = slog.LevelError
+		if logger == nil {
+			logger = cmp.Or(requestline.Log(ctx), l.operator)
+		}
+	case requestline.Follows(ctx):
+		level = slog.LevelDebug
+	}
+	if logger == nil {
+		return
+	}
+	attrs := e.attrs()
+	if user != "" {
+		attrs = append(attrs, slog.String("user", user))
+	}
+	logger.LogAttrs(ctx, level, "no token on behalf of the user", attrs...)
+}
