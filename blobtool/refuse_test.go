@@ -243,6 +243,27 @@ func TestHostileChallenge(t *testing.T) {
 	}
 }
 
+// A challenge that azblob can't read fails the call, not the process: searches send
+// their requests from goroutines of their own.
+func TestChallengeThatBreaksTheClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	session := w.connect(t, "alice")
+	for _, challenge := range []string{
+		"Bearer authorization_uri=https://evil", `Bearer authorization_uri="https://evil", resource_id="https://storage.azure.com"`,
+		"Bearer authorizationBearer _uri=https://evil", "Bearer x authorization_uri=//",
+	} {
+		w.storage.Fail(blobtest.Fault{Status: 401, Challenge: challenge})
+		for tool, a := range map[string]args{
+			"search_blobs": {"text": "x"}, "list_blobs": {}, "stat_blob": {"blob_path": "a.txt"}, "read_blob": {"blob_path": "a.txt"},
+		} {
+			if text, err := w.refusedBy(t, session, tool, a); err == nil || strings.Contains(text, "internal error") {
+				t.Errorf("%s, challenged by %q: %q, %v", tool, challenge, text, err)
+			}
+		}
+	}
+}
+
 // hostileServer is a storage service that does what it should not.
 func hostileServer(t *testing.T, handler http.HandlerFunc) *world {
 	srv := httptest.NewTLSServer(handler)
