@@ -77,17 +77,12 @@ func (h bounded) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements [slog.Handler].
 func (h bounded) WithGroup(name string) slog.Handler { return bounded{h.Handler.WithGroup(name)} }
 
-// namesInLog are the attributes whose values are names.
-var namesInLog = map[string]bool{
-	"host": true, "origin": true, "path": true, "http_method": true, "method": true, "tool": true, "resource": true, "prompt": true, "trace": true,
-}
-
 // mostOf returns how many bytes the attribute's text may have.
 func mostOf(key string) int {
-	switch {
-	case namesInLog[key]:
+	switch key {
+	case "host", "origin", "path", "http_method", "method", "tool", "resource", "prompt", "trace": // names
 		return MaxName
-	case key == "stack":
+	case "stack":
 		return maxStack
 	}
 	return MaxText
