@@ -42,7 +42,7 @@ type call struct {
 	isBatch  bool                // the body is
 	messages []rpcwire.Message   // in the body, up to one more than a batch may have
 	answer   *answer             // nil while it can't be changed
-	usage    *usage              // what the answer depends on
+	usage    *usage              // what the answer depends on; nil where nobody asks: without sessions
 	told     told                // which messages have their line in the log
 
 	// The memory of the stages, in one piece with the call.
@@ -50,7 +50,6 @@ type call struct {
 	body    edge.Body
 	late    answer
 	written reply
-	used    usage
 	leased  lease
 	info    auth.TokenInfo
 	one     [1]rpcwire.Message
@@ -70,7 +69,6 @@ func newCall(r *http.Request) (*call, *http.Request) {
 	if entraauth.FromContext(c.Context) != nil { // put there by somebody around us: a session would keep it
 		c.Context = entraauth.NewContext(c.Context, nil) //nolint:contextcheck // it is the request's
 	}
-	c.usage = &c.used
 	return c, r.WithContext(c)
 }
 

@@ -61,7 +61,7 @@ func (p *policyCheck) foresee(c *call, r *http.Request) (d *denial, err error) {
 	if p.access.isFree() {
 		return d, nil
 	}
-	if rpcwire.HasMore(c.data) {
+	if rpcwire.HasMore(c.data, c.messages) {
 		return nil, errMore
 	}
 	targets, err := targetsOf(c, r.Header)

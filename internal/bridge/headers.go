@@ -3,6 +3,7 @@
 package bridge
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -24,11 +25,14 @@ type CallerKey struct{}
 // platforms add, and these can be recognized by the words below, or by a value that is
 // a token.
 func Headers(h http.Header) http.Header {
-	shown := make(http.Header, len(h)+1)
+	shown := maps.Clone(h) // much faster than to add one by one
 	for name, values := range h {
-		if !isCredential(name, values) {
-			shown[name] = values
+		if isCredential(name, values) {
+			delete(shown, name)
 		}
+	}
+	if shown == nil {
+		shown = http.Header{}
 	}
 	shown["Authorization"] = verified
 	return shown

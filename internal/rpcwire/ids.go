@@ -63,7 +63,8 @@ func (x *IDs) Hide(body []byte) []byte {
 // server's own.
 func appendFragile(found []jsonspan.Span, body []byte, message jsonspan.Span) []jsonspan.Span {
 	before := len(found)
-	method, named := "", false
+	method, named, manyParams := "", false, false
+	var params jsonspan.Span
 	for name, v := range jsonspan.Members(body, message) {
 		switch string(name) {
 		case "method":
@@ -72,12 +73,17 @@ func appendFragile(found []jsonspan.Span, body []byte, message jsonspan.Span) []
 			if !survives(v.Of(body)) {
 				found = append(found, v)
 			}
+		case "params":
+			manyParams, params = manyParams || params.End > 0, v
 		}
 	}
 	if !named { // a response
 		return found[:before]
 	}
-	for name, v := range jsonspan.Members(body, message) { // a method may follow its parameters
+	if !manyParams {
+		return appendFragileIn(found, body, params, method)
+	}
+	for name, v := range jsonspan.Members(body, message) {
 		if string(name) == "params" {
 			found = appendFragileIn(found, body, v, method)
 		}
@@ -85,7 +91,13 @@ func appendFragile(found []jsonspan.Span, body []byte, message jsonspan.Span) []
 	return found
 }
 
+// appendFragileIn does that for the parameters of a method. Those that by a quick look
+// have no id, like most, are not read.
 func appendFragileIn(found []jsonspan.Span, body []byte, params jsonspan.Span, method string) []jsonspan.Span {
+	text := params.Of(body)
+	if !bytes.Contains(text, []byte("progressToken")) && !bytes.Contains(text, []byte("requestId")) && bytes.IndexByte(text, '\\') < 0 {
+		return found
+	}
 	for name, v := range jsonspan.Members(body, params) {
 		switch {
 		case string(name) == "requestId" && method == "notifications/cancelled", //nolint:misspell // the protocol's spelling

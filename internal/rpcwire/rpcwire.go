@@ -16,12 +16,6 @@ func IsBatch(body []byte) bool {
 	return len(body) > 0 && body[0] == '['
 }
 
-// HasMore reports whether something follows the body's message or batch, which the SDK
-// passes over.
-func HasMore(body []byte) bool {
-	return len(bytes.TrimRight(body[jsonspan.Value(body, 0).End:], " \t\r\n")) > 0
-}
-
 // Messages yields the message of a body, or each of its batch.
 func Messages(body []byte) iter.Seq[jsonspan.Span] {
 	whole := jsonspan.Value(body, 0)
@@ -56,6 +50,18 @@ func Parse(all []Message, body []byte, most int) []Message {
 		all = append(all, parse(body, message))
 	}
 	return all
+}
+
+// HasMore reports whether something follows the body's message or batch, which the SDK
+// passes over. The messages are those that Parse returns.
+func HasMore(body []byte, messages []Message) bool {
+	var end int
+	if IsBatch(body) {
+		end = jsonspan.Value(body, 0).End
+	} else {
+		end = messages[0].End
+	}
+	return len(bytes.TrimRight(body[end:], " \t\r\n")) > 0
 }
 
 func parse(body []byte, message jsonspan.Span) Message {

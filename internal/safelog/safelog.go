@@ -50,79 +50,83 @@ type bounded struct{ slog.Handler }
 
 // Handle implements [slog.Handler].
 func (h bounded) Handle(ctx context.Context, r slog.Record) error {
-	var room [16]slog.Attr
-	attrs := room[:0]
 	message := redacted(Cut(r.Message, MaxText))
 	same := message == r.Message
-	r.Attrs(func(a slog.Attr) bool {
-		a, unchanged := safe(a)
-		attrs, same = append(attrs, a), same && unchanged
-		return true
-	})
+	if same {
+		r.Attrs(func(a slog.Attr) bool {
+			same = isSafe(a)
+			return same
+		})
+	}
 	if same { // like most records
 		return h.Handler.Handle(ctx, r)
 	}
 	short := slog.NewRecord(r.Time, r.Level, message, r.PC)
-	short.AddAttrs(attrs...)
+	r.Attrs(func(a slog.Attr) bool {
+		short.AddAttrs(safe(a))
+		return true
+	})
 	return h.Handler.Handle(ctx, short)
 }
 
 // WithAttrs implements [slog.Handler].
 func (h bounded) WithAttrs(attrs []slog.Attr) slog.Handler {
-	attrs, _ = allSafe(attrs)
-	return bounded{h.Handler.WithAttrs(attrs)}
+	return bounded{h.Handler.WithAttrs(allSafe(attrs))}
 }
 
 // WithGroup implements [slog.Handler].
 func (h bounded) WithGroup(name string) slog.Handler { return bounded{h.Handler.WithGroup(name)} }
 
-// namesInLog are the attributes whose values are names.
-var namesInLog = map[string]bool{
-	"host": true, "origin": true, "path": true, "http_method": true, "method": true, "tool": true, "resource": true, "prompt": true, "trace": true,
+// mostOf returns how many bytes the attribute's text may have.
+func mostOf(key string) int {
+	switch key {
+	case "host", "origin", "path", "http_method", "method", "tool", "resource", "prompt", "trace": // names
+		return MaxName
+	case "stack":
+		return maxStack
+	}
+	return MaxText
 }
 
-// safe returns the attribute with a safe value, and whether it is as it was. A value that is
-// made when it is logged never is: it may be another the next time.
-func safe(a slog.Attr) (_ slog.Attr, same bool) {
-	most := MaxText
-	switch {
-	case namesInLog[a.Key]:
-		most = MaxName
-	case a.Key == "stack":
-		most = maxStack
+// isSafe reports whether the attribute is safe as it is. A value that is made when it is
+// logged never is: it may be another the next time.
+func isSafe(a slog.Attr) bool {
+	switch a.Value.Kind() {
+	case slog.KindString:
+		text := a.Value.String()
+		return len(text) <= mostOf(a.Key) && redacted(text) == text
+	case slog.KindGroup:
+		return !slices.ContainsFunc(a.Value.Group(), func(a slog.Attr) bool { return !isSafe(a) })
+	case slog.KindAny, slog.KindLogValuer:
+		return false
+	default: // numbers and times
+		return true
 	}
+}
+
+// safe returns the attribute with a safe value.
+func safe(a slog.Attr) slog.Attr {
+	most := mostOf(a.Key)
 	v := a.Value.Resolve()
-	same = a.Value.Kind() == v.Kind()
 	switch v.Kind() {
 	case slog.KindString:
-		text := redacted(Cut(v.String(), most))
-		return slog.String(a.Key, text), same && text == v.String()
+		v = slog.StringValue(redacted(Cut(v.String(), most)))
 	case slog.KindGroup:
-		group, unchanged := allSafe(v.Group())
-		if !unchanged {
-			v = slog.GroupValue(group...)
-		}
-		return slog.Attr{Key: a.Key, Value: v}, same && unchanged
+		v = slog.GroupValue(allSafe(v.Group())...)
 	case slog.KindAny:
-		return slog.Attr{Key: a.Key, Value: safeAny(v, most)}, false
+		v = safeAny(v, most)
 	default: // numbers and times
-		return slog.Attr{Key: a.Key, Value: v}, same
 	}
+	return slog.Attr{Key: a.Key, Value: v}
 }
 
-// allSafe is safe for several. It returns a copy unless they are as they were.
-func allSafe(attrs []slog.Attr) (_ []slog.Attr, same bool) {
-	same = true
+// allSafe returns a copy of the attributes with safe values.
+func allSafe(attrs []slog.Attr) []slog.Attr {
+	attrs = slices.Clone(attrs)
 	for i := range attrs {
-		a, unchanged := safe(attrs[i])
-		if !unchanged && same {
-			same, attrs = false, slices.Clone(attrs)
-		}
-		if !same {
-			attrs[i] = a
-		}
+		attrs[i] = safe(attrs[i])
 	}
-	return attrs, same
+	return attrs
 }
 
 // safeAny bounds values that handlers print in full.
