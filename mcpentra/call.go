@@ -44,6 +44,7 @@ type call struct {
 	answer   *answer             // nil while it can't be changed
 	usage    *usage              // what the answer depends on; nil where nobody asks: without sessions
 	told     told                // which messages have their line in the log
+	ticket   *ticket             // leads the messages here
 
 	// The memory of the stages, in one piece with the call.
 	writer  edge.Writer
@@ -51,7 +52,6 @@ type call struct {
 	late    answer
 	written reply
 	leased  lease
-	info    auth.TokenInfo
 	one     [1]rpcwire.Message
 	seen    [1]target
 	first   message
@@ -145,7 +145,22 @@ func (c *call) appendAttrs(attrs []slog.Attr) []slog.Attr {
 	return attrs
 }
 
-// carriedCall is where the call travels in auth.TokenInfo.Extra.
+// A ticket leads the messages of a call to it. It is no part of the call: with sessions the
+// SDK keeps the last request of each, and must not keep its body and answer.
+type ticket struct {
+	info auth.TokenInfo
+	call atomic.Pointer[call] // nil once no message needs it
+	left atomic.Int32         // messages that are still to end
+}
+
+// done ends a message, or the HTTP request of a call without any.
+func (t *ticket) done(messages int32) {
+	if t != nil && t.left.Add(-messages) == 0 {
+		t.call.Store(nil)
+	}
+}
+
+// carriedCall is where the ticket travels in auth.TokenInfo.Extra.
 const carriedCall = "github.com/mcpentra/mcp-entra-go/mcpentra.call"
 
 // bridged hands the call and its caller to the SDK, as mcpauth.Bridge hands it a caller,
@@ -156,11 +171,19 @@ const carriedCall = "github.com/mcpentra/mcp-entra-go/mcpentra.call"
 func bridged(next http.Handler) http.Handler {
 	verified := func(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
 		c := callOf(ctx)
-		c.info = auth.TokenInfo{
+		t := &ticket{}
+		t.info = auth.TokenInfo{
 			UserID: c.caller.UserID(), Scopes: c.caller.Scopes(), Expiration: c.caller.ExpiresOn(),
-			Extra: map[string]any{carriedCall: c, bridge.IdentityKey: c.caller},
+			Extra: map[string]any{carriedCall: t, bridge.IdentityKey: c.caller},
 		}
-		return &c.info, nil
+		t.call.Store(c)
+		for i := range c.messages {
+			if c.messages[i].Method != "" {
+				t.left.Add(1)
+			}
+		}
+		c.ticket = t
+		return &t.info, nil
 	}
 	// The token was verified by a clock and a skew that the SDK does not know: it must
 	// not judge the expiry again.
@@ -174,8 +197,9 @@ func bridged(next http.Handler) http.Handler {
 // carried returns the call that the message came by, or nil.
 func carried(req mcp.Request) *call {
 	if extra := req.GetExtra(); extra != nil && extra.TokenInfo != nil {
-		c, _ := extra.TokenInfo.Extra[carriedCall].(*call)
-		return c
+		if t, ok := extra.TokenInfo.Extra[carriedCall].(*ticket); ok {
+			return t.call.Load()
+		}
 	}
 	return nil
 }

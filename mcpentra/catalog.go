@@ -118,6 +118,7 @@ func respell(m *message) error {
 				return err
 			}
 		}
+		m.respelled = true // each once
 		slices.Sort(all)
 		p.Notifications.ResourceSubscriptions = slices.Compact(all)
 	case *mcp.CompleteParams:

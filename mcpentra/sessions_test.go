@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -329,5 +330,36 @@ func TestSessionsKeepNoRequests(t *testing.T) {
 	ping(1000)
 	if after, size := w.server.KeptEvents(user); after > 1024+2 || streams < 300 || size > 4*bytes {
 		t.Errorf("%d streams and %d bytes are kept, %d and %d before", after, size, streams, bytes)
+	}
+}
+
+// The SDK keeps the last request of each session; a session must not keep its body and
+// its answer along with it. It measures the heap, so it does not run in parallel.
+func TestSessionsKeepNoBodies(t *testing.T) {
+	w := newWorld(t, mcpentra.WithSessions())
+	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "take"}, func(context.Context, *mcp.CallToolRequest, struct{ Text string }) (*mcp.CallToolResult, any, error) {
+		return &mcp.CallToolResult{}, nil, nil
+	})
+	const sessions, size = 16, 1 << 20
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	var headers []map[string]string
+	for range sessions {
+		headers = append(headers, w.begin(t, "sessions", w.token(w.alice), "2025-11-25"))
+	}
+	before := heap()
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"take","arguments":{"Text":"` + strings.Repeat("x", size) + `"}}}`
+	for _, header := range headers {
+		if status, _, answer := w.post(t, body, header); status != http.StatusOK || strings.Contains(answer, "error") {
+			t.Fatalf("a large call = %d %.200s, want 200", status, answer)
+		}
+	}
+	if kept := (heap() - before) / sessions; kept > 2*size {
+		t.Errorf("each session keeps %d bytes after a call of %d, want at most the SDK's parameters", kept, size)
 	}
 }

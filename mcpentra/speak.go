@@ -170,6 +170,8 @@ func refusalOf(status int, text string, body []byte) rejection {
 		return rejection{status, codeBadRequest, "invalid_request", "The request has no body: send one JSON-RPC message"}
 	case body != nil && !json.Valid(body):
 		return rejection{status, codeParse, "not_json", "The request's body is not JSON"}
+	case strings.Contains(text, "jsonrpc2."): // a type of the SDK's
+		return rejection{status, codeBadRequest, "invalid_request", "The request's body has something that is not a JSON-RPC message: an object"}
 	}
 	return rejection{status, codeBadRequest, "invalid_request", safelog.Cut(quotedParams.ReplaceAllString(text, "$1 into"), safelog.MaxText)}
 }

@@ -119,6 +119,7 @@ func (s *stages) arrive(next http.Handler) http.Handler {
 		c.writer.Init(w, r, s.limits.BodyTimeout, s.limits.WriteTimeout)
 		next.ServeHTTP(&c.writer, r)
 		c.writer.Finish()
+		c.ticket.done(0)
 	})
 }
 
@@ -221,6 +222,7 @@ func (s *stages) finish(m *message, stages []messageStage) {
 	m.err = wireError(m.err)
 	if m.call != nil {
 		m.call.told.tell(m.err)
+		m.call.ticket.done(1)
 	}
 }
 

@@ -155,10 +155,8 @@ func askedIn(body []byte, params jsonspan.Span) (a asked, err error) {
 		case "notifications":
 			wrong = !isObject(body, v) || wrong
 			for name, v := range jsonspan.Members(body, v) {
-				if string(name) == "resourceSubscriptions" {
-					var ok bool
-					a.Notifications.ResourceSubscriptions, ok = texts(body, v)
-					wrong = !ok || wrong
+				if string(name) == "resourceSubscriptions" { // of the wrong type, it is the SDK's to reject
+					a.Notifications.ResourceSubscriptions = texts(body, v)
 				}
 			}
 		}
@@ -183,13 +181,13 @@ func setText(s *string, raw []byte) bool {
 	return string(raw) == "null"
 }
 
-func texts(body []byte, list jsonspan.Span) (all []string, ok bool) {
-	raw := list.Of(body)
-	ok = raw[0] == '[' || string(raw) == "null"
+// texts returns the strings of a list.
+func texts(body []byte, list jsonspan.Span) (all []string) {
 	for v := range jsonspan.Elements(body, list) {
 		var s string
-		ok = setText(&s, v.Of(body)) && ok
-		all = append(all, s)
+		if setText(&s, v.Of(body)) {
+			all = append(all, s)
+		}
 	}
-	return all, ok
+	return all
 }
