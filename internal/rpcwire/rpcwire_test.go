@@ -45,6 +45,7 @@ func TestIDs(t *testing.T) {
 		`{"method":"notifications/progress","params":{"progressToken":"\u0061"}}`:             1,
 		`{"method":"x","params":{"requestId":9007199254740993,"progressToken":1.5,"id":1.5}}`: 0,
 		`{"id":9007199254740993,"result":{}}`:                                                 0,
+		`{"params":{"_meta":{"progressToken":0.5}},"params":{"_meta":{}},"method":"x"}`:       1,
 		`[{"id":1.5,"method":"x"},{"id":2,"method":"x"},{"id":2.5,"method":"x"}]`:             2,
 		`{"id":` + strings.Repeat("1", 2000) + `,"method":"x"}`:                               0,
 		`{"id":{"a":1.5},"method":"x"}`:                                                       0,
@@ -56,6 +57,9 @@ func TestIDs(t *testing.T) {
 		if back := string(ids.Restore(got)); hidden > 0 && !strings.Contains(body, "requestId") && back != body {
 			t.Errorf("%s came back as %s", body, back)
 		}
+	}
+	if escaped := []byte(`{"method":"x","params":{"_m\u0065ta":{"progress\u0054oken":0.5}}}`); len(ids.Hide(escaped)) == len(escaped) {
+		t.Errorf("%s: the token is not hidden, want it hidden", escaped)
 	}
 	text := ids.Hide([]byte(`{"id":1.5,"method":"x"}`))
 	mark := strings.TrimPrefix(strings.Split(string(text), ".")[0], `{"id":"`)
