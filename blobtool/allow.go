@@ -75,16 +75,16 @@ func checkAllowed(only, container, name string) error {
 	}
 	entry := quote(container + "/" + name)
 	if only != "" && container != only {
-		return fmt.Errorf("is for container %s; this set is for %s alone", quote(container), quote(only))
+		return fmt.Errorf("is for container %s; this set is for %s only", quote(container), quote(only))
 	}
 	prefix, beginning := strings.CutSuffix(name, "*")
 	switch {
 	case strings.Contains(prefix, "*"):
-		return fmt.Errorf("%s has an asterisk that is not at its end; an entry is a blob, a folder, or the beginning of names followed by one asterisk", entry)
+		return fmt.Errorf("%s has an asterisk before its end; an entry is a blob, a folder, or a prefix of names followed by one asterisk", entry)
 	case strings.HasPrefix(name, "/") || strings.Contains(name, "//"):
 		return fmt.Errorf("%s has an empty folder name (//); remove one slash", entry)
 	case strings.TrimSpace(prefix) != prefix:
-		return fmt.Errorf("%s has white space at an end, which is unlikely in a blob's name; remove it", entry)
+		return fmt.Errorf("%s has leading or trailing white space, which is unlikely in a blob's name; remove it", entry)
 	case prefix == "":
 		return nil
 	case beginning:
@@ -152,7 +152,7 @@ func (a allowList) refuse(at names.Location) error {
 	if len(allowed) > shownAllowed {
 		allowed, more = allowed[:shownAllowed], " and more"
 	}
-	return failuref(ErrNotAllowed, "%s is outside of what this server offers: %s%s",
+	return failuref(ErrNotAllowed, "%s is outside what this server offers: %s%s",
 		quote(at.String()), strings.Join(allowed, ", "), more)
 }
 

@@ -113,7 +113,7 @@ type userCredential struct {
 func (u *userCredential) GetToken(ctx context.Context, opts policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	if len(opts.Scopes) != 1 || opts.Scopes[0] != storageScope {
 		return azcore.AccessToken{}, failuref(ErrWrongAudience,
-			"The storage service asked for a token for another resource; it gets tokens for https://storage.azure.com only. "+
+			"The storage service asked for a token for another resource; this server sends it tokens for https://storage.azure.com only. "+
 				"Tell the operator of this server to check the URL of the storage account.")
 	}
 	token, err := u.cred.GetToken(ctx, opts)
@@ -128,7 +128,7 @@ func (u *userCredential) GetToken(ctx context.Context, opts policy.TokenRequestO
 func credentialFailure(err error) *Error {
 	text, ok := userText(err)
 	if !ok {
-		text = "There is no token for Azure Storage on behalf of the signed-in user. Sign in again; if that does not help, tell the operator of this server: its log has the cause."
+		text = "This server could not get a token for Azure Storage on behalf of the signed-in user. Sign in again; if that does not help, tell the operator of this server; its log has the cause."
 	}
 	return &Error{Kind: ErrCredential, text: text, cause: err}
 }

@@ -147,7 +147,7 @@ func listFailure(ctx context.Context, at names.Location, tags bool, err error) *
 	e := fromAzure(ctx, at, err)
 	if tags && slices.Contains(noTagsCodes, e.Code) {
 		shown := *e
-		shown.Kind, shown.text = ErrUnsupported, "The storage account does not support index tags: with a hierarchical namespace (Data Lake Storage) there are none. Leave tags out, and search by name or text."
+		shown.Kind, shown.text = ErrUnsupported, "The storage account does not support index tags, as is the case with a hierarchical namespace (Data Lake Storage). Omit tags, and search by name or text."
 		return &shown
 	}
 	text := notListed(at, e, tags)
@@ -168,22 +168,22 @@ func notListed(at names.Location, e *Error, tags bool) string {
 		code == bloberror.ContainerNotFound, code == bloberror.ContainerBeingDeleted, code == bloberror.ContainerDisabled, code == "ResourceNotFound":
 		return ""
 	case errors.Is(e, ErrPermission) && tags:
-		return fmt.Sprintf("The signed-in user may not see tags in container %s. That takes the role Storage Blob Data Owner on the container or the storage account, "+
-			"or one with the actions tags/read and filter/action; Reader and Contributor are not enough. Leave tags out to do without.", quote(at.Container))
+		return fmt.Sprintf("The signed-in user may not see tags in container %s. That requires the role Storage Blob Data Owner on the container or the storage account, "+
+			"or one with the actions tags/read and filter/action; Reader and Contributor are not enough. To continue without tags, omit them.", quote(at.Container))
 	case errors.Is(e, ErrPermission) && at.Container == "":
-		return "The signed-in user may not list the containers. That takes the role Storage Blob Data Reader (or Contributor) on the whole storage account; " +
-			"a role on one container is enough for what is in it, with its name as the argument container."
+		return "The signed-in user may not list the containers. That requires the role Storage Blob Data Reader (or Contributor) on the whole storage account. " +
+			"A role on one container is enough to use that container: pass its name as the argument container."
 	case errors.Is(e, ErrPermission):
 		return fmt.Sprintf("The signed-in user may not list container %s%s. The user needs the role Storage Blob Data Reader (or Contributor) on the container or the storage account; "+
-			"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to work.", quote(at.Container), below(at.Blob))
+			"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to take effect.", quote(at.Container), below(at.Blob))
 	case errors.Is(e, ErrNotFound) && at.Container == "":
 		return "The storage account was not found. Tell the operator of this server to check the URL of the account."
 	case errors.Is(e, ErrNotFound):
 		return noContainer(at)
 	case errors.Is(e, ErrInvalidPath):
-		return fmt.Sprintf("Azure does not accept the listing of container %s%s. Check the container's name and the prefix.", quote(at.Container), below(at.Blob))
+		return fmt.Sprintf("Azure does not accept a listing of container %s%s. Check the container's name and the prefix.", quote(at.Container), below(at.Blob))
 	case errors.Is(e, ErrChanged):
-		return "The storage service refused the listing. Try again; if it persists, tell the operator of this server: its log has the status and the code."
+		return "The storage service rejected the listing. Try again; if that fails, tell the operator of this server; its log has the status and the code."
 	}
 	return ""
 }

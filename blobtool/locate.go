@@ -23,7 +23,7 @@ func (s *Set) locate(ctx context.Context, container, blob string) (names.Locatio
 	case container == "":
 		at.Container = s.container
 	case container != s.container:
-		return at, failuref(ErrNotAllowed, "container is %s, and this server offers container %s alone", quote(container), quote(s.container))
+		return at, failuref(ErrNotAllowed, "container is %s, but this server offers only container %s", quote(container), quote(s.container))
 	}
 	if blob != "" {
 		if err := names.CheckBlob(blob); err != nil {
@@ -78,11 +78,11 @@ func (s *Set) named(containerArg, path string) (containerName, blob string, err 
 	case !isURL:
 		return containerArg, path, nil
 	case at.Blob == "":
-		return "", "", failuref(ErrInvalidPath, "blob_path is the URL of container %s; give the name of a blob in it", quote(at.Container))
+		return "", "", failuref(ErrInvalidPath, "blob_path is the URL of container %s; use the name of a blob in it", quote(at.Container))
 	case containerArg != "" && at.Container != containerArg:
-		return "", "", failuref(ErrInvalidArgument, "blob_path is a URL in container %s, and container is %s; give the blob's name alone, or the same container", quote(at.Container), quote(containerArg))
+		return "", "", failuref(ErrInvalidArgument, "blob_path is a URL in container %s, but container is %s; use the blob's name, or the same container", quote(at.Container), quote(containerArg))
 	case s.container != "" && at.Container != s.container:
-		return "", "", failuref(ErrNotAllowed, "blob_path is a URL in container %s, and this server offers container %s alone", quote(at.Container), quote(s.container))
+		return "", "", failuref(ErrNotAllowed, "blob_path is a URL in container %s, but this server offers only container %s", quote(at.Container), quote(s.container))
 	}
 	if s.container != "" {
 		at.Container = ""

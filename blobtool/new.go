@@ -118,7 +118,7 @@ func New(serviceURL, container string, cred CredentialFunc, opts *Options) (*Set
 func NewAccount(serviceURL string, cred CredentialFunc, opts *Options) (*Set, error) {
 	return newSet(serviceURL, "", cred, opts, func(o *Options) error {
 		if o.DownloadDir != "" {
-			return configurationError("Options.DownloadDir", errors.New("is for read_blob_with_token, which only a set for one container has (New)"))
+			return configurationError("Options.DownloadDir", errors.New("is only for read_blob_with_token, which a set for an account does not have; use New"))
 		}
 		return nil
 	})
@@ -135,7 +135,7 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 		errs = append(errs, err)
 	}
 	if cred == nil {
-		errs = append(errs, configurationError("cred", errors.New("is nil; it must return the credential of the call's user")))
+		errs = append(errs, configurationError("cred", errors.New("is nil; set a function that returns the credential of the call's user")))
 	}
 	s := &Set{
 		serviceURL: base,

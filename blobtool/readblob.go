@@ -25,9 +25,9 @@ func (s *Set) registerReadBlob(srv *mcp.Server) {
 	addTool(s, srv, &mcp.Tool{
 		Name:  "read_blob",
 		Title: "Read a blob",
-		Description: "Reads a blob of " + s.where() + ", with the permissions of the signed-in user: text as text, in pages, and images, audio and other content as such. " +
-			"Give at most one of offset (with or without length), lines and tail_lines; without any it begins at the beginning. " +
-			"If the result has next_offset, call again with offset set to it and with the same etag, and encoding if there is one, to go on: pages join without gap. " +
+		Description: "Reads a blob in " + s.where() + ", with the permissions of the signed-in user. Returns text in pages; images, audio and other content are attached. " +
+			"Give at most one of offset (with or without length), lines and tail_lines; without any, reading starts at the beginning. " +
+			"To continue, call again with offset set to the result's next_offset, the same etag and, if you gave one, the same encoding. " +
 			"gzip and zstd are unpacked. " + untrusted,
 		InputSchema: input,
 		Annotations: readOnly("Read a blob"),
@@ -200,7 +200,7 @@ func (r *blobReading) find() (*content.Charset, error) {
 	case text:
 		return &cs, nil
 	case q.first > 0 || q.tail > 0:
-		return nil, failuref(ErrUnsupported, "%s does not look like text in %s, so it has no lines: its type is %s. If it is text, say in which encoding; else read it without lines and tail_lines.", quote(r.at.Blob), cs.Name, quote(c.MediaType()))
+		return nil, failuref(ErrUnsupported, "%s does not look like text in %s, so it has no lines; its type is %s. If it is text, set encoding; otherwise read it without lines and tail_lines.", quote(r.at.Blob), cs.Name, quote(c.MediaType()))
 	}
 	return nil, nil //nolint:nilnil // no charset is not an error
 }
@@ -215,7 +215,7 @@ func (r *blobReading) lines(cs content.Charset) (*content.Page, error) {
 	if next, err := c.Peek(1); err != nil {
 		return nil, err
 	} else if len(next) == 0 && q.first > 1 {
-		return nil, failuref(ErrInvalidArgument, "lines begins at line %d, and the content has %d lines", q.first, q.first-1)
+		return nil, failuref(ErrInvalidArgument, "lines begins at line %d, but the content has only %d lines", q.first, q.first-1)
 	}
 	p := content.NewPageAt(cs, q.maxChars, c.Pos())
 	limited := lines.Limited(q.lineCount())
@@ -227,10 +227,10 @@ func (r *blobReading) lines(cs content.Charset) (*content.Page, error) {
 		p.Until = p.Pos // all that was asked for
 	}
 	at := q.first + int64(strings.Count(string(p.Text), "\n")) // the line that begins, or goes on, at next_offset
-	last, lead := at, fmt.Sprintf("Line %d was cut. ", at)
+	last, lead := at, fmt.Sprintf("Line %d is cut. ", at)
 	if at > q.first && strings.HasSuffix(string(p.Text), "\n") {
 		last--
-		lead = fmt.Sprintf("Line %d and those after it were not returned. ", at)
+		lead = fmt.Sprintf("Line %d and the lines after it are not included. ", at)
 	}
 	if len(p.Text) > 0 {
 		r.out.Lines = fmt.Sprintf("%d-%d", q.first, last)
@@ -246,7 +246,7 @@ func (r *blobReading) tail(cs content.Charset) (*content.Page, error) {
 	}
 	r.out.Offset = p.Begin
 	if r.out.Truncated = cut; cut {
-		r.out.NextStep = fmt.Sprintf("The beginning of these lines was cut. For more, call read_blob again with a larger max_chars, or with an offset below %d and etag=%s%s.",
+		r.out.NextStep = fmt.Sprintf("The beginning of these lines is cut. To see more, call read_blob again with a larger max_chars, or with an offset below %d and etag=%s%s.",
 			p.Begin, bareETag(r.content.ETag), r.sameAgain())
 	}
 	return p, nil
@@ -270,7 +270,7 @@ func (r *blobReading) showPage(p *content.Page, lead string) error {
 // goOn says how to get the rest.
 func (r *blobReading) goOn(next int64, lead string) {
 	r.out.NextOffset = next
-	r.out.NextStep = fmt.Sprintf("%sThe content goes on: call read_blob again with offset=%d and etag=%s%s.", lead, next, bareETag(r.content.ETag), r.sameAgain())
+	r.out.NextStep = fmt.Sprintf("%sThere is more: call read_blob again with offset=%d and etag=%s%s.", lead, next, bareETag(r.content.ETag), r.sameAgain())
 }
 
 // sameAgain names the other arguments with which to go on.
@@ -333,7 +333,7 @@ func (r *blobReading) attach(kind string, data []byte) {
 		attached = &mcp.AudioContent{Data: data, MIMEType: t}
 	default:
 		attached = &mcp.EmbeddedResource{Resource: &mcp.ResourceContents{URI: r.out.URI, MIMEType: t, Blob: data}}
-		r.out.NextStep = "This does not look like text, so it is attached as it is. If it is text, call read_blob again and say in which encoding."
+		r.out.NextStep = "This does not look like text, so it is attached as is. If it is text, call read_blob again with encoding set."
 	}
 	r.out.attached = []mcp.Content{attached}
 }
@@ -342,7 +342,7 @@ func (r *blobReading) attach(kind string, data []byte) {
 func (r *blobReading) link(most int64) {
 	size, t := r.content.Size, r.content.MediaType()
 	r.out.Kind, r.out.Truncated = "link", true
-	r.out.NextStep = fmt.Sprintf("This is not text (%s) and has more than the %d bytes that a result may carry, so it is only linked. Read parts of it with offset and length.", t, most)
+	r.out.NextStep = fmt.Sprintf("This is not text (%s) and is larger than the %d bytes a result can hold, so the result has only a link. Read parts of it with offset and length.", t, most)
 	r.out.attached = []mcp.Content{&mcp.ResourceLink{URI: r.out.URI, Name: r.at.Blob, MIMEType: t, Size: &size}}
 }
 
@@ -354,15 +354,15 @@ func (r *blobReading) describe(cs *content.Charset, p *content.Page) {
 	if format, damaged := c.Packed(); format != "" {
 		out.Unpacked = format
 		if damaged {
-			warnings = append(warnings, fmt.Sprintf("The content is damaged: it can't be unpacked with %s beyond what is here.", format))
+			warnings = append(warnings, fmt.Sprintf("The content is damaged: unpacking it with %s failed after what is returned here.", format))
 		}
 	} else if c.Strange() {
-		warnings = append(warnings, fmt.Sprintf("The blob has the property Content-Encoding %s, and the content is as stored.", quote(c.Encoding)))
+		warnings = append(warnings, fmt.Sprintf("The blob's Content-Encoding is %s; the content is returned as stored.", quote(c.Encoding)))
 	}
 	if p != nil {
 		out.Kind, out.Encoding, out.Text = "text", cs.Name, string(p.Text)
 		if n := strings.Count(out.Text, "\ufffd"); n > 0 {
-			warnings = append(warnings, fmt.Sprintf("The text has U+FFFD %d times, which stands for what can't be decoded as %s; if these are many, another encoding may be right.", n, cs.Name))
+			warnings = append(warnings, fmt.Sprintf("The text has U+FFFD %d times, in place of what can't be decoded as %s; if that is often, try another encoding.", n, cs.Name))
 		}
 	}
 	out.Warning = strings.Join(warnings, " ")

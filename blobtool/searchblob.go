@@ -85,7 +85,7 @@ func (q *searchQuery) open(w *work.Worker, job *textJob, buf *bufio.Reader) (*te
 	in.Reader, err = content.Open(w, source, at.Blob, o)
 	if bloberror.HasCode(err, bloberror.ConditionNotMet) {
 		in.from = textMark{Line: 1}
-		in.note = "The blob has changed since the last call; it was searched from its beginning."
+		in.note = "The blob has changed since the previous call, so it was searched from the beginning."
 		o.Offset, o.ETag = 0, ""
 		in.Reader, err = content.Open(w, source, at.Blob, o)
 	}
@@ -145,7 +145,7 @@ func (in *textInput) begin(w *work.Worker) (err error) {
 	case err != nil:
 		return err
 	case !text && in.Coding() != "" && !in.from.Packed:
-		return failuref(ErrUnsupported, "The blob is packed (Content-Encoding %s) in a way that can't be unpacked here, so it was not searched.", quote(in.Encoding))
+		return failuref(ErrUnsupported, "The blob was not searched: its Content-Encoding is %s, which this server can't unpack.", quote(in.Encoding))
 	case !text:
 		return errBinary
 	}
@@ -224,7 +224,7 @@ func (q *searchQuery) searchLines(ctx context.Context, w *work.Worker, job *text
 	}
 	switch format, damaged := in.Packed(); {
 	case errors.Is(err, io.EOF) && damaged:
-		out.note = fmt.Sprintf("The content is damaged: it was searched as far as it can be unpacked with %s.", format)
+		out.note = fmt.Sprintf("The content is damaged: only the part before the damage could be unpacked with %s and searched.", format)
 	case errors.Is(err, io.EOF):
 	case errors.Is(err, content.ErrLimit):
 		out.short = reasonBytes

@@ -50,7 +50,7 @@ const (
 const MaxScan = 64 << 20
 
 // ErrLimit is returned when all that may be read has been.
-var ErrLimit error = &fault.Error{Kind: fault.ErrTooLarge, Text: fmt.Sprintf("More than %d bytes of the blob would have to be read for that.", MaxScan)}
+var ErrLimit error = &fault.Error{Kind: fault.ErrTooLarge, Text: fmt.Sprintf("This needs more than the first %d bytes of the blob, the most that one call reads.", MaxScan)}
 
 // ranges reads one version of a blob, range after range, each larger than the last. The
 // first range tells the blob's size and version, so no request is spent on asking, and no

@@ -58,7 +58,7 @@ func Open(w *work.Worker, source Source, name string, o Options) (*Reader, error
 	}
 	if s.Directory && s.Size == 0 {
 		_ = r.Close()
-		return nil, fault.New(fault.ErrDirectory, "%s is a directory, not a file. See what is in it with list_blobs, prefix %s.", fault.Quote(name), fault.Quote(strings.TrimSuffix(name, "/")+"/"))
+		return nil, fault.New(fault.ErrDirectory, "%s is a directory, not a file. To see what it contains, call list_blobs with prefix %s.", fault.Quote(name), fault.Quote(strings.TrimSuffix(name, "/")+"/"))
 	}
 	return r, nil
 }
@@ -233,7 +233,7 @@ func (r *Reader) Discard(n int64) error {
 
 // BeyondEnd is the error for an offset at which nothing begins.
 func BeyondEnd(offset, size int64) error {
-	return fault.New(fault.ErrInvalidArgument, "offset is %d, and the content ends at %d", offset, size)
+	return fault.New(fault.ErrInvalidArgument, "offset is %d, but the content ends at %d", offset, size)
 }
 
 // GoTo makes offset the next byte to be read. What is packed is unpacked up to there;

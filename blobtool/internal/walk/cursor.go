@@ -55,7 +55,7 @@ func Parse[P Position](policy *toolset.ResourcePolicy, query, text string) (P, e
 	if policy != nil && len(text) <= maxCursor {
 		plain, ok := policy.Open(text)
 		if !ok {
-			return *new(P), badCursor("is not one that this server gave out to this caller")
+			return *new(P), badCursor("was not issued by this server to this caller")
 		}
 		text = plain
 	}
@@ -76,19 +76,19 @@ func decode[P Position](query, text string) (P, error) {
 	}
 	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || json.Unmarshal(data, &c) != nil || !c.At.Valid() {
-		return c.At, badCursor("is not one that this server gave out")
+		return c.At, badCursor("was not issued by this server")
 	}
 	if c.Version != cursorVersion || c.Query != query {
 		return c.At, badCursor("belongs to another call")
 	}
 	if encode(query, c.At) != text {
-		return c.At, badCursor("is not one that this server gave out")
+		return c.At, badCursor("was not issued by this server")
 	}
 	return c.At, nil
 }
 
 func badCursor(wrong string) error {
-	return fault.New(fault.ErrInvalidArgument, "cursor %s; pass next_cursor of a result unchanged, with the same other arguments, or none to begin anew", wrong)
+	return fault.New(fault.ErrInvalidArgument, "cursor %s; pass next_cursor of the previous result unchanged and keep all other arguments, or omit cursor to start over", wrong)
 }
 
 // mustJSON encodes one of this package's types.

@@ -95,7 +95,7 @@ func (w *Worker) wait(s *Share, n int64) error {
 	}
 	return &fault.Error{
 		Kind: fault.ErrThrottled, Cause: errors.Join(ErrBusy, err),
-		Text: "This server is busy: the call waited for other calls and its time ran out. Wait a little, then call again, and not many times at once.",
+		Text: "This server is busy: the call timed out waiting for other calls. Wait a little, then call again, with fewer calls at once.",
 	}
 }
 
