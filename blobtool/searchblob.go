@@ -187,7 +187,17 @@ func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf *bufio.R
 	case <-ctx.Done():
 		return q.failed(ctx, job, out, ctx.Err(), false)
 	}
+	// Without waiting for a window, look whether the content is text before its whole size
+	// is charged.
+	if err == nil && left > 0 && in.NeedsWindow() && in.from.Offset == 0 && in.TryWindow() {
+		err = in.begin(w)
+		w.End()
+		out.read = in.Stored()
+	}
 	if err != nil {
+		if in != nil {
+			_ = in.Close() // the next blob may need the window
+		}
 		job.rest <- left - out.read
 		return q.failed(ctx, job, out, err, in != nil)
 	}

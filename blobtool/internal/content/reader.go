@@ -123,6 +123,12 @@ func (r *Reader) NeedsWindow() bool {
 	return r.packed == nil && r.window == nil && r.pos == 0 && r.claims() == zstdFormat
 }
 
+// TryWindow is like TakeWindow, but reports false instead of waiting.
+func (r *Reader) TryWindow() bool {
+	r.window = r.worker.TryWindow(windowMemory)
+	return r.window != nil
+}
+
 // TakeWindow waits for the memory of a zstd window, until the reader is closed. It is for
 // calls that hold memory already, which would wait for themselves if they reserved more.
 func (r *Reader) TakeWindow() (err error) {

@@ -144,29 +144,50 @@ func (w *Worker) Step(work int64) error {
 	return w.Resume(w.End())
 }
 
-// Reserve waits for n bytes of memory, or for as much as one user may hold. release gives
-// them back, as does the end of the call.
+// Reserve waits for n bytes of memory, or for the most that one user can hold. They are
+// returned by release or at the end of the call.
 func (w *Worker) Reserve(n int64) (release func(), err error) {
-	return w.hold(func(s *Shares) *Share { return s.Memory }, n)
-}
-
-// ReserveWindow is Reserve for unpacking in a search, which holds memory already.
-func (w *Worker) ReserveWindow(n int64) (release func(), err error) {
-	return w.hold(func(s *Shares) *Share { return s.Windows }, n)
-}
-
-func (w *Worker) hold(of func(*Shares) *Share, n int64) (release func(), err error) {
-	if w == nil || w.Context.Done() == nil { // it would never be given back
+	if w.unshared() {
 		return func() {}, nil
 	}
-	s := of(w.shares)
+	return w.reserve(w.shares.Memory, n)
+}
+
+// ReserveWindow is like Reserve, for unpacking in a search, which already holds memory.
+func (w *Worker) ReserveWindow(n int64) (release func(), err error) {
+	if w.unshared() {
+		return func() {}, nil
+	}
+	return w.reserve(w.shares.Windows, n)
+}
+
+// TryWindow is like ReserveWindow, but returns nil instead of waiting.
+func (w *Worker) TryWindow(n int64) (release func()) {
+	if w.unshared() {
+		return func() {}
+	}
+	if n = min(n, w.shares.Windows.most); !w.shares.Windows.TryTake(w.user, n) {
+		return nil
+	}
+	return w.returning(w.shares.Windows, n)
+}
+
+// unshared reports whether nothing is reserved: nothing would ever return it.
+func (w *Worker) unshared() bool { return w == nil || w.Context.Done() == nil }
+
+func (w *Worker) reserve(s *Share, n int64) (release func(), err error) {
 	n = min(n, s.most)
 	if err := w.wait(s, n); err != nil {
 		return nil, err
 	}
-	release = sync.OnceFunc(func() { s.Give(w.user, n) })
+	return w.returning(s, n), nil
+}
+
+// returning returns a function that gives n back, once, and at the end of the call.
+func (w *Worker) returning(s *Share, n int64) func() {
+	release := sync.OnceFunc(func() { s.Give(w.user, n) })
 	context.AfterFunc(w.Context, release)
-	return release, nil
+	return release
 }
 
 // Slots is a range's part of the line.
