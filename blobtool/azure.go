@@ -16,8 +16,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
-// fromAzure turns an error of the Azure SDK into one with a kind and a text that says
-// what to do about that location. An error of ours is returned as it is.
+// fromAzure converts an error of the Azure SDK to one with a kind and a text that says
+// what to do. An Error of this package is returned unchanged.
 func fromAzure(ctx context.Context, at names.Location, err error) *Error {
 	if ours := errorOf(err); ours != nil {
 		return ours
@@ -25,7 +25,7 @@ func fromAzure(ctx context.Context, at names.Location, err error) *Error {
 	if response, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return fromResponse(at, response)
 	}
-	// ctx says more than the error, in which the SDK may have hidden it.
+	// The SDK may have replaced the context's error, so check ctx too.
 	if cause := errors.Join(err, ctx.Err()); errors.Is(cause, context.Canceled) {
 		return &Error{Kind: ErrUnavailable, text: "The call was canceled before the storage service answered.", cause: cause}
 	} else if errors.Is(cause, context.DeadlineExceeded) {
@@ -42,8 +42,8 @@ func fromAzure(ctx context.Context, at names.Location, err error) *Error {
 	}
 }
 
-// fromResponse judges an answer of the service by code, then by status: a 404 on
-// HEAD, for one, has no code.
+// fromResponse classifies an answer by code and then by status, because some answers,
+// such as a 404 to HEAD, have no code.
 func fromResponse(at names.Location, r *azcore.ResponseError) *Error {
 	e := &Error{Status: r.StatusCode, Code: printable(r.ErrorCode), cause: r}
 	if r.RawResponse != nil {
@@ -66,8 +66,8 @@ func fromResponse(at names.Location, r *azcore.ResponseError) *Error {
 	return e
 }
 
-// isOfAnother reports whether the answer is not Azure's: Azure gives each answer an id,
-// and each refusal that has a body a code.
+// isOfAnother reports whether something other than Azure answered. Azure's answers always
+// have a request ID, and its errors with a body have a code.
 func isOfAnother(r *azcore.ResponseError) bool {
 	return r.StatusCode >= http.StatusBadRequest && r.ErrorCode == "" && r.RawResponse != nil && r.RawResponse.Header.Get("x-ms-request-id") == ""
 }
@@ -81,7 +81,7 @@ type verdict struct {
 	text string
 }
 
-// byCode knows the codes that need another answer than their status.
+// byCode returns the verdict for codes that say more than their status.
 func byCode(at names.Location, code bloberror.Code) (v verdict, known bool) {
 	switch code {
 	case bloberror.BlobNotFound:
@@ -118,7 +118,7 @@ func byCode(at names.Location, code bloberror.Code) (v verdict, known bool) {
 	}
 }
 
-// tokenRefused: Azure answers it 401, and 403 with AuthenticationFailed.
+// tokenRefused is for 401, and for 403 with AuthenticationFailed.
 const tokenRefused = "Azure Storage rejected the token: it has expired, is not for https://storage.azure.com, or comes from a tenant that the storage account does not trust. " +
 	"Sign in again; if that does not help, tell the operator of this server to check that On-Behalf-Of requests the resource https://storage.azure.com and that the account is in the same tenant."
 
@@ -126,7 +126,7 @@ const archived = "It is in the Archive tier. Someone with write access must firs
 
 const throttled = "The storage account is busy. Wait a little, then call again."
 
-// byStatus answers for codes that are not known, and where there is none.
+// byStatus returns the verdict for answers with an unknown code or none.
 func byStatus(at names.Location, status int) verdict {
 	switch {
 	case status == http.StatusUnauthorized:
@@ -160,7 +160,7 @@ func noRole(at names.Location) string {
 		"Owner or Contributor of the account is not enough. In an account with a hierarchical namespace, an ACL that lets the user read the file and enter its folders also works. A new role assignment takes up to 10 minutes to take effect.", quote(at.Blob), quote(at.Container))
 }
 
-// retryAfter reads how many seconds the service wants to be left alone.
+// retryAfter returns the Retry-After header, or 0 if it is absent or implausible.
 func retryAfter(h http.Header) time.Duration {
 	seconds, err := strconv.Atoi(h.Get("Retry-After"))
 	if err != nil || seconds < 0 || seconds > 24*3600 {
@@ -169,9 +169,8 @@ func retryAfter(h http.Header) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// explain turns the error of a call about a blob into one that says what to do. It finds
-// out whether an archived blob is being rehydrated. etag is the one that the caller gave,
-// if any.
+// explain converts the error of a call about a blob to one that says what to do. For an
+// archived blob it asks Azure whether the blob is being rehydrated. etag is the caller's.
 func (s *Set) explain(ctx context.Context, at names.Location, client *blob.Client, err error, etag string) error {
 	e := fromAzure(ctx, at, err)
 	if errors.Is(e, ErrChanged) && etag != "" {
@@ -193,8 +192,8 @@ func (s *Set) explain(ctx context.Context, at names.Location, client *blob.Clien
 	return e
 }
 
-// rehydration says how an archived blob comes back, from x-ms-archive-status and
-// x-ms-rehydrate-priority; nothing if it does not.
+// rehydration describes the rehydration of an archived blob, given x-ms-archive-status and
+// x-ms-rehydrate-priority. It is empty if there is none.
 func rehydration(status, priority string) string {
 	tier, ok := strings.CutPrefix(status, "rehydrate-pending-to-")
 	if !ok || printable(tier) == "" {

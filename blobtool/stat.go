@@ -17,8 +17,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
-// shownVersions is how many versions stat_blob lists; versionPage how many it looks
-// through, which is the most that Azure returns at once.
+// stat_blob shows the newest shownVersions of the first versionPage versions, which is the
+// largest page that Azure returns.
 const (
 	shownVersions = 20
 	versionPage   = 5000
@@ -114,7 +114,7 @@ func (s *Set) statBlob(ctx context.Context, _ *mcp.CallToolRequest, in statInput
 	return out, nil
 }
 
-// describe turns properties into an output.
+// describe returns the output for a blob's properties.
 func describe(at names.Location, p *blob.GetPropertiesResponse) statOutput {
 	out := statOutput{
 		Container: at.Container, BlobPath: at.Blob, URI: at.URI(),
@@ -142,7 +142,7 @@ func describe(at names.Location, p *blob.GetPropertiesResponse) statOutput {
 	return out
 }
 
-// describeMetadata takes metadata over as far as Azure allows it.
+// describeMetadata copies metadata up to the size that Azure allows.
 func (out *statOutput) describeMetadata(metadata map[string]*string) {
 	out.Metadata = map[string]string{}
 	bytes := 0
@@ -156,18 +156,18 @@ func (out *statOutput) describeMetadata(metadata map[string]*string) {
 	}
 }
 
-// Bounds of what a blob is described by.
+// Limits on a blob's description.
 const (
 	maxMetadata = 8 << 10 // bytes, as in Azure
 	maxProperty = 1000    // bytes of a text
 )
 
-// shorten bounds a text that the service sends.
+// shorten cuts a text from the service to maxProperty bytes.
 func shorten(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxProperty)], "")
 }
 
-// tagsOf returns the tags of a blob, or a note why not.
+// tagsOf returns a blob's tags, or a note that says why there are none.
 func tagsOf(ctx context.Context, at names.Location, client *blob.Client, count int64) (tags map[string]string, note string) {
 	resp, err := client.GetTags(ctx, nil)
 	var e *Error
@@ -184,8 +184,7 @@ func tagsOf(ctx context.Context, at names.Location, client *blob.Client, count i
 	return nil, "The blob's index tags could not be read: " + e.UserText()
 }
 
-// listVersions fills in the versions of a blob, and returns a note if there is
-// something to say.
+// listVersions fills in the blob's versions and may return a note.
 func (out *statOutput) listVersions(ctx context.Context, at names.Location, in *container.Client) (note string) {
 	most := int32(versionPage)
 	page, err := in.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
