@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"unicode/utf8"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
@@ -191,7 +192,7 @@ func (l *Lines) Decode(line []byte) ([]byte, error) {
 		return line, nil
 	}
 	if l.decoder == nil {
-		l.decoder = NewPage(l.cs, maxAll)
+		l.decoder = NewPage(l.cs, math.MaxInt)
 	}
 	l.decoder.reset()
 	err := l.decoder.DecodeAll(l.r.worker, line)

@@ -196,15 +196,15 @@ func (r *ranges) resume(cause error) error {
 
 // seek makes the count bytes from offset on the current range.
 func (r *ranges) seek(offset, count int64) error {
-	r.drain()
+	r.Drain()
 	r.next = offset
 	r.grow = 4 * count
 	return r.request(count)
 }
 
-// drain reads the rest of the current range if it is short, because a connection that is
+// Drain reads the rest of the current range if it is short, because a connection that is
 // dropped in the middle of an answer can't be reused.
-func (r *ranges) drain() {
+func (r *ranges) Drain() {
 	for buf := [4 << 10]byte{}; r.Body != nil && r.pending > 0 && r.pending <= BufferSize; {
 		if _, err := r.current(buf[:]); err != nil {
 			return

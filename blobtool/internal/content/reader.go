@@ -159,9 +159,6 @@ func (r *Reader) Close() error {
 	return r.ranges.Close()
 }
 
-// Drain keeps the connection reusable. Call it after reading enough.
-func (r *Reader) Drain() { r.drain() }
-
 // Pos returns the position of the next byte.
 func (r *Reader) Pos() int64 { return r.pos }
 
