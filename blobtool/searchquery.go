@@ -64,7 +64,7 @@ type textMatch struct {
 	at textMark // of the line, to go on with it
 }
 
-// textMark is where the search of a blob goes on.
+// textMark is where the search of a blob continues.
 type textMark struct {
 	Offset  int64  `json:"o"`           // in the unpacked content
 	Line    int64  `json:"l"`           // the number of the line there, from 1
@@ -77,13 +77,13 @@ func (m textMark) valid() bool {
 	return m.Offset >= 0 && m.Line >= 1 && m.Line <= m.Offset+1 && len(m.Charset) <= 100 && len(m.ETag) <= 100 && (m.Offset == 0 || m.Charset != "")
 }
 
-// blobNote is what is to say about one blob.
+// blobNote is a note on one blob.
 type blobNote struct {
 	Blob string `json:"blob" jsonschema:"Name of the blob."`
 	Note string `json:"note" jsonschema:"Why it was not searched, or not completely."`
 }
 
-// Reasons to stop.
+// Reasons for stopping early.
 const (
 	reasonResults = "results"
 	reasonBlobs   = "blobs"
@@ -92,7 +92,7 @@ const (
 	reasonFailure = "failure"
 )
 
-// searchPlace is where a search goes on.
+// searchPlace is where a search continues.
 type searchPlace struct {
 	At   walk.Place `json:"p"`
 	Text *textMark  `json:"t,omitempty"` // within the next blob
@@ -101,7 +101,7 @@ type searchPlace struct {
 // Valid implements [walk.Position].
 func (p searchPlace) Valid() bool { return p.At.Valid() && (p.Text == nil || p.Text.valid()) }
 
-// searchQuery is a search on its way.
+// searchQuery is a running search.
 type searchQuery struct {
 	set       *Set
 	policy    *toolset.ResourcePolicy
@@ -123,8 +123,8 @@ type searchQuery struct {
 	out      searchOutput
 }
 
-// parseWithCore checks the arguments, whose expressions take a while to compile: with a
-// core, unless the time is up, for then the result says so and where to begin.
+// parseWithCore checks the arguments with a core, because compiling expressions takes a
+// while. If no core is free in time, the search itself reports that, with a cursor.
 func (s *Set) parseWithCore(ctx context.Context, w *work.Worker, in searchInput) (*searchQuery, error) {
 	_ = w.Begin()
 	defer w.End()
@@ -166,8 +166,8 @@ func (s *Set) parseSearch(ctx context.Context, in searchInput) (*searchQuery, er
 	return q, nil
 }
 
-// narrow settles where to look: below the prefix and what the pattern begins with, as
-// far as that is allowed.
+// narrow determines the roots of the search from the prefix, the literal beginning of the
+// pattern and what is allowed.
 func (q *searchQuery) narrow(ctx context.Context) (err error) {
 	prefix := q.Prefix
 	if q.name != nil {
@@ -182,7 +182,7 @@ func (q *searchQuery) narrow(ctx context.Context) (err error) {
 	return err
 }
 
-// source lists what may match.
+// source lists the candidates.
 func (q *searchQuery) source() walk.Source[entry] {
 	if q.where != "" {
 		return q.taggedSource()
@@ -199,14 +199,14 @@ func (q *searchQuery) wanted(w *work.Worker, e entry) (bool, error) {
 	return q.name.Match(w, e.name)
 }
 
-// stop ends the search before its end.
+// stop records why the search stopped early and where to continue.
 func (q *searchQuery) stop(reason string, at searchPlace) {
 	q.out.Reason = reason
 	q.out.Truncated, q.out.NextCursor = true, walk.Cursor(q.policy, q.fingerprint, at)
 }
 
-// taggedSource lists the blobs that meet the conditions on tags. Azure finds them in
-// all of the container, so what is not below the roots is taken out.
+// taggedSource lists the blobs that meet the conditions on tags. Azure searches the whole
+// container, so blobs outside of the roots are removed.
 func (q *searchQuery) taggedSource() walk.Source[entry] {
 	return walk.Source[entry]{
 		Roots: 1,
@@ -231,7 +231,7 @@ func (q *searchQuery) taggedSource() walk.Source[entry] {
 	}
 }
 
-// below reports whether a name is one of those that the roots stand for.
+// below reports whether the roots include a name.
 func (q *searchQuery) below(name string) bool {
 	return plausible("", name) && slices.ContainsFunc(q.roots, func(r root) bool { return r.has(name) })
 }
@@ -251,8 +251,8 @@ func (q *searchQuery) note(blob, text string) {
 // progressInterval is the least time between two notifications.
 const progressInterval = 500 * time.Millisecond
 
-// progress tells the caller how far a search has come, if the caller wants to know.
-// nil tells nobody.
+// progress notifies the caller of a search's progress if the request has a progress token.
+// nil notifies nobody.
 type progress struct {
 	session *mcp.ServerSession
 	token   any
@@ -267,7 +267,7 @@ func newProgress(req *mcp.CallToolRequest) *progress {
 	return &progress{session: req.Session, token: req.Params.GetProgressToken()}
 }
 
-// report sends how many blobs are done, which must have grown since the last time.
+// report sends how many blobs are done, if that has increased.
 func (p *progress) report(ctx context.Context, blobs int, message func() string) {
 	if p == nil || blobs <= p.last || time.Since(p.sent) < progressInterval {
 		return
