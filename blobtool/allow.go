@@ -9,18 +9,18 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
-// allowList is what [Options.Allow] names: containers, each with what of it is allowed.
-// nil allows all.
+// allowList is the parsed [Options.Allow]: the allowed parts of each container. nil allows
+// everything.
 type allowList map[string][]root
 
-// root is where a listing begins: all blobs whose names begin with Prefix or, if it is
-// exact, the blob of that name alone.
+// root stands for all blobs whose names begin with Prefix or, if Exact, only for the blob
+// of that name.
 type root struct {
 	Prefix string `json:"p,omitempty"`
 	Exact  bool   `json:"x,omitempty"`
 }
 
-// String returns the root as results and [Options.Allow] have it.
+// String returns the root as written in results and [Options.Allow].
 func (r root) String() string {
 	if r.Exact || r.Prefix == "" || strings.HasSuffix(r.Prefix, "/") {
 		return r.Prefix
@@ -28,7 +28,7 @@ func (r root) String() string {
 	return r.Prefix + "*"
 }
 
-// has reports whether a blob or a folder of that name is one that the root stands for.
+// has reports whether the root includes a blob or folder.
 func (r root) has(name string) bool {
 	if r.Exact {
 		return strings.TrimSuffix(name, "/") == r.Prefix
@@ -36,12 +36,12 @@ func (r root) has(name string) bool {
 	return strings.HasPrefix(name, r.Prefix)
 }
 
-// covers reports whether the root stands for all that other does.
+// covers reports whether the root includes all that other includes.
 func (r root) covers(other root) bool {
 	return r == other || !r.Exact && strings.HasPrefix(other.Prefix, r.Prefix)
 }
 
-// parseAllow reads the entries of a set for that container, or for an account if it is
+// parseAllow parses the entries of a set for one container, or for an account if only is
 // empty.
 func parseAllow(only string, entries []string) (allowList, []error) {
 	if len(entries) == 0 {
@@ -68,23 +68,23 @@ func parseAllow(only string, entries []string) (allowList, []error) {
 	return list, errs
 }
 
-// checkAllowed returns why an entry can't mean what it says.
+// checkAllowed returns why an entry is invalid.
 func checkAllowed(only, container, name string) error {
 	if err := names.CheckContainer(container); err != nil {
 		return err
 	}
 	entry := quote(container + "/" + name)
 	if only != "" && container != only {
-		return fmt.Errorf("is for container %s; this set is for %s alone", quote(container), quote(only))
+		return fmt.Errorf("is for container %s; this set is for %s only", quote(container), quote(only))
 	}
 	prefix, beginning := strings.CutSuffix(name, "*")
 	switch {
 	case strings.Contains(prefix, "*"):
-		return fmt.Errorf("%s has an asterisk that is not at its end; an entry is a blob, a folder, or the beginning of names followed by one asterisk", entry)
+		return fmt.Errorf("%s has an asterisk before its end; an entry is a blob, a folder, or a prefix of names followed by one asterisk", entry)
 	case strings.HasPrefix(name, "/") || strings.Contains(name, "//"):
 		return fmt.Errorf("%s has an empty folder name (//); remove one slash", entry)
 	case strings.TrimSpace(prefix) != prefix:
-		return fmt.Errorf("%s has white space at an end, which is unlikely in a blob's name; remove it", entry)
+		return fmt.Errorf("%s has leading or trailing white space, which is unlikely in a blob's name; remove it", entry)
 	case prefix == "":
 		return nil
 	case beginning:
@@ -96,7 +96,7 @@ func checkAllowed(only, container, name string) error {
 	return nil
 }
 
-// blob reports whether a blob is allowed or, if at names none, anything in the container.
+// blob reports whether a blob is allowed or, if at has none, anything in the container.
 func (a allowList) blob(at names.Location) bool {
 	if a == nil {
 		return true
@@ -105,13 +105,12 @@ func (a allowList) blob(at names.Location) bool {
 	return ok && (at.Blob == "" || slices.ContainsFunc(roots, func(r root) bool { return r.has(at.Blob) }))
 }
 
-// below reports whether all blobs are allowed whose names begin with a prefix.
+// below reports whether all blobs with that prefix are allowed.
 func (a allowList) below(container, prefix string) bool {
 	return a == nil || slices.ContainsFunc(a[container], func(r root) bool { return r.covers(root{Prefix: prefix}) })
 }
 
-// within returns what is allowed of the blobs whose names begin with a prefix, where that
-// is not all.
+// within returns the allowed parts below a prefix that is not allowed as a whole.
 func (a allowList) within(container, prefix string) (roots []root) {
 	for _, r := range a[container] {
 		if strings.HasPrefix(r.Prefix, prefix) && !slices.ContainsFunc(roots, func(other root) bool { return other.covers(r) }) {
@@ -122,13 +121,11 @@ func (a allowList) within(container, prefix string) (roots []root) {
 }
 
 const (
-	// shownAllowed is how many entries an error names.
-	shownAllowed = 10
-	// shownRoots is how many a result names.
-	shownRoots = 20
+	shownAllowed = 10 // entries in an error
+	shownRoots   = 20 // entries in a result
 )
 
-// shownOnly is how results say what is allowed.
+// shownOnly returns the roots for a result's field only.
 func shownOnly(roots []root) []string {
 	var only []string
 	for _, r := range roots[:min(len(roots), shownRoots)] {
@@ -137,7 +134,7 @@ func shownOnly(roots []root) []string {
 	return only
 }
 
-// refuse returns the error for what is not allowed, which says what is.
+// refuse returns the error for a location that is not allowed. It names what is.
 func (a allowList) refuse(at names.Location) error {
 	var allowed []string
 	for container, roots := range a {
@@ -152,14 +149,14 @@ func (a allowList) refuse(at names.Location) error {
 	if len(allowed) > shownAllowed {
 		allowed, more = allowed[:shownAllowed], " and more"
 	}
-	return failuref(ErrNotAllowed, "%s is outside of what this server offers: %s%s",
+	return failuref(ErrNotAllowed, "%s is outside what this server offers: %s%s",
 		quote(at.String()), strings.Join(allowed, ", "), more)
 }
 
-// containers returns the names of the containers in which something is allowed.
+// containers returns the containers in which something is allowed.
 func (a allowList) containers() []string { return slices.Sorted(maps.Keys(a)) }
 
-// offer says which those are.
+// offer lists them for an error.
 func (a allowList) offer() string {
 	list, more := a.containers(), ""
 	if len(list) > shownRoots {

@@ -22,13 +22,13 @@ func TestNewAccount(t *testing.T) {
 		"nothing":     {account, &blobtool.Options{Allow: []string{"", "/docs"}}, []string{"Options.Allow[0] is missing", "Options.Allow[1] is missing"}},
 		"climbing":    {account, &blobtool.Options{Allow: []string{"docs/../secret"}}, []string{`Options.Allow[0] "docs/../secret": blob_path "../secret" has the segment ".."`}},
 		"a beginning": {account, &blobtool.Options{Allow: []string{"docs/reports-*", "docs/reports/*", "docs/.*", "logs/*"}}, nil},
-		"asterisks":   {account, &blobtool.Options{Allow: []string{"docs/**", "docs/*/x", "do*", "*"}}, []string{`Options.Allow[0] "docs/**" has an asterisk that is not at its end`, `Options.Allow[1] "docs/*/x" has an asterisk`, `Options.Allow[2] "do*" may have`, `Options.Allow[3] "*" must have`}},
+		"asterisks":   {account, &blobtool.Options{Allow: []string{"docs/**", "docs/*/x", "do*", "*"}}, []string{`Options.Allow[0] "docs/**" has an asterisk before its end`, `Options.Allow[1] "docs/*/x" has an asterisk`, `Options.Allow[2] "do*" may only have`, `Options.Allow[3] "*" must have`}},
 		"empty names": {account, &blobtool.Options{Allow: []string{"docs//reports", "docs/a//b", "docs/a//", "docs//*"}}, []string{`Options.Allow[0] "docs//reports" has an empty folder name (//)`, "Options.Allow[1]", "Options.Allow[2]", "Options.Allow[3]"}},
 		"odd names":   {account, &blobtool.Options{Allow: []string{"docs/..", "docs/./*", `docs/a\b`, "docs/a\x00*"}}, []string{"Options.Allow[0]", "Options.Allow[1]", "Options.Allow[2]", "Options.Allow[3]"}},
 		"white space": {account, &blobtool.Options{Allow: []string{"docs/reports/ ", "docs/ a", "docs/a\n"}}, []string{"Options.Allow[0]", "Options.Allow[1]", "Options.Allow[2]"}},
-		"upper case":  {account, &blobtool.Options{Allow: []string{"Docs/a"}}, []string{`Options.Allow[0] "Docs" may have`}},
+		"upper case":  {account, &blobtool.Options{Allow: []string{"Docs/a"}}, []string{`Options.Allow[0] "Docs" may only have`}},
 		"other tool":  {account, &blobtool.Options{Tools: []string{"delete_blob"}}, []string{`Options.Tools[0] is "delete_blob"; the tools of this set are `}},
-		"with saving": {account, &blobtool.Options{DownloadDir: "x"}, []string{"Options.DownloadDir is for read_blob_with_token"}},
+		"with saving": {account, &blobtool.Options{DownloadDir: "x"}, []string{"Options.DownloadDir is only for read_blob_with_token"}},
 		"its tool":    {account, &blobtool.Options{Tools: []string{"read_blob_with_token"}}, []string{"Options.Tools[0]"}},
 	} {
 		set, err := blobtool.NewAccount(c.url, noCredential, c.options)
@@ -112,7 +112,7 @@ func TestAllow(t *testing.T) {
 			}
 		}
 	}
-	if err := one("docs/a/", "docs/b/").Locate("", "c"); !strings.Contains(err.Error(), `"docs/c" is outside of what this server offers: "docs/a/", "docs/b/"`) {
+	if err := one("docs/a/", "docs/b/").Locate("", "c"); !strings.Contains(err.Error(), `"docs/c" is outside what this server offers: "docs/a/", "docs/b/"`) {
 		t.Error(err)
 	}
 }

@@ -22,16 +22,15 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
-// storageResource is Azure Storage, in all clouds, and storageScope the only scope for
-// which a user's credential is ever asked.
+// storageResource is Azure Storage in all clouds. storageScope is the only scope that is
+// ever requested from a user's credential.
 const (
 	storageResource = "https://storage.azure.com"
 	storageScope    = storageResource + "/.default"
 )
 
-// containerClient returns a client for a container that acts as the user of
-// this call. It is made anew for each call, for 13 µs: a client keeps its
-// credential's token, so it can't be shared between users.
+// containerClient returns a client for a container that acts as the call's user. Each call
+// makes its own, in 13 µs: a client caches its credential's token, so users can't share it.
 func (s *Set) containerClient(ctx context.Context, name string) (*container.Client, error) {
 	cred, err := s.userCredential(ctx)
 	if err != nil {
@@ -83,8 +82,7 @@ func (s *Set) serviceClient(ctx context.Context) (*service.Client, error) {
 func (s *Set) clientOptions() policy.ClientOptions {
 	return policy.ClientOptions{
 		Transport: s.transport,
-		// A call is short and a person waits: two more tries, and what
-		// takes longer is for the caller to decide.
+		// A person is waiting: retry twice, and leave the rest to the caller.
 		Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: s.retryDelay, MaxRetryDelay: 2 * time.Second},
 		Telemetry: policy.TelemetryOptions{ApplicationID: "mcp-entra-go"},
 	}
@@ -102,9 +100,9 @@ func (s *Set) userCredential(ctx context.Context) (*userCredential, error) {
 	return &userCredential{cred}, nil
 }
 
-// userCredential passes on requests for the storage scope alone. The SDK takes
-// the scope from the challenge of a 401, so a hostile endpoint could else ask
-// for a token for Microsoft Graph.
+// userCredential forwards only requests for the storage scope. The SDK takes the scope from
+// the challenge of a 401, so a hostile endpoint could otherwise request a token for
+// Microsoft Graph.
 type userCredential struct {
 	cred azcore.TokenCredential
 }
@@ -113,7 +111,7 @@ type userCredential struct {
 func (u *userCredential) GetToken(ctx context.Context, opts policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	if len(opts.Scopes) != 1 || opts.Scopes[0] != storageScope {
 		return azcore.AccessToken{}, failuref(ErrWrongAudience,
-			"The storage service asked for a token for another resource; it gets tokens for https://storage.azure.com only. "+
+			"The storage service asked for a token for another resource; this server sends it tokens for https://storage.azure.com only. "+
 				"Tell the operator of this server to check the URL of the storage account.")
 	}
 	token, err := u.cred.GetToken(ctx, opts)
@@ -123,12 +121,12 @@ func (u *userCredential) GetToken(ctx context.Context, opts policy.TokenRequestO
 	return token, nil
 }
 
-// credentialFailure returns the error of a user's credential with a text for the
-// caller: its own if it has one.
+// credentialFailure wraps a credential's error. The text for the caller is the error's own
+// if it has one.
 func credentialFailure(err error) *Error {
 	text, ok := userText(err)
 	if !ok {
-		text = "There is no token for Azure Storage on behalf of the signed-in user. Sign in again; if that does not help, tell the operator of this server: its log has the cause."
+		text = "This server could not get a token for Azure Storage on behalf of the signed-in user. Sign in again; if that does not help, tell the operator of this server; its log has the cause."
 	}
 	return &Error{Kind: ErrCredential, text: text, cause: err}
 }
@@ -167,7 +165,7 @@ func rangeOf(resp *blob.DownloadStreamResponse, offset int64) (*content.Range, e
 		VersionID:   shownVersion(resp.VersionID),
 		Directory:   isDirectory(resp.Metadata),
 	}}
-	if printable(bareETag(r.ETag)) == "" { // it goes into results
+	if printable(bareETag(r.ETag)) == "" { // results contain it
 		return nil, fmt.Errorf("%w: no ETag", fault.ErrBadAnswer)
 	}
 	var err error
@@ -175,8 +173,7 @@ func rangeOf(resp *blob.DownloadStreamResponse, offset int64) (*content.Range, e
 	return r, err
 }
 
-// totalSize returns the size of the whole blob, which the answer to a range has in
-// Content-Range: bytes first-last/size.
+// totalSize returns the size of the whole blob, from Content-Range: bytes first-last/size.
 func totalSize(resp *blob.DownloadStreamResponse, offset int64) (int64, error) {
 	if resp.ContentRange == nil {
 		if offset == 0 && resp.ContentLength != nil && *resp.ContentLength >= 0 {
@@ -200,8 +197,8 @@ func isEmptyRange(err error) bool {
 		errors.As(err, &response) && response.StatusCode == http.StatusRequestedRangeNotSatisfiable
 }
 
-// isDirectory reports whether metadata is that of a directory: the blob endpoint of an
-// account with hierarchical namespace shows it as an empty blob.
+// isDirectory reports whether metadata belongs to a directory, which the blob endpoint of
+// an account with a hierarchical namespace shows as an empty blob.
 func isDirectory(metadata map[string]*string) bool {
 	for name, v := range metadata {
 		if strings.EqualFold(name, "hdi_isfolder") && strings.EqualFold(value(v), "true") {
@@ -211,7 +208,7 @@ func isDirectory(metadata map[string]*string) bool {
 	return false
 }
 
-// value is what a pointer of the SDK's points to, or zero.
+// value returns *p, or zero if p is nil.
 func value[T any](p *T) T {
 	if p == nil {
 		return *new(T)
@@ -219,7 +216,7 @@ func value[T any](p *T) T {
 	return *p
 }
 
-// shownVersion is a version id as the service sends it, if it is one.
+// shownVersion returns a version ID from the service, if it is valid.
 func shownVersion(id *string) string {
 	if !versionForm.MatchString(value(id)) {
 		return ""
@@ -227,10 +224,10 @@ func shownVersion(id *string) string {
 	return *id
 }
 
-// versionForm is what version ids look like.
+// versionForm matches version IDs.
 var versionForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z$`)
 
-// bareETag is an ETag without its quotes, which are hard to copy through JSON.
+// bareETag returns an ETag without its quotes, which are hard to copy through JSON.
 func bareETag(etag string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(etag, `"`), `"`)
 }

@@ -18,26 +18,26 @@
 // keeps one token, so sharing it would send one user's token with another user's call.
 // Connections are shared.
 //
-// The content of blobs was written by others. The tools' descriptions say that it is data,
-// not instructions; it is never logged, and every result is bounded: where something was
-// cut, the result says so and how to get the rest.
+// Blob content comes from others. The tools' descriptions tell the model to treat it as
+// data, not as instructions. It is never logged. Every result is limited in size; if
+// something was cut, the result says so and how to get the rest.
 //
 // # Reading
 //
 // read_blob(blob_path) returns the beginning of a blob, or a part of it with at most one
 // of these:
 //
-//   - offset, a byte, with or without length. Each result has next_offset if the blob goes
-//     on. With that and the result's etag, pages join without a gap and never split a
-//     character, and a blob that changed between two pages is an error ([ErrChanged]). An
-//     offset inside a character begins at the next one.
+//   - offset, a byte, with or without length. If there is more, the result has
+//     next_offset. With it and the result's etag, pages join without a gap and never split
+//     a character, and a blob that changed between two pages is an error ([ErrChanged]).
+//     An offset inside a character starts at the next one.
 //   - lines, such as 10-20, 10- or 10, counted from 1. Counting begins at the first byte,
 //     so everything before the lines is fetched: at most 64 MiB. An offset is much cheaper.
 //   - tail_lines, the number of last lines.
 //
-// max_chars (default 8,000, at most 1,000,000) bounds the text in code points; version_id
-// selects an earlier version. About four bytes are fetched for each character that may be
-// returned, and at least 4 KiB, whatever the size of the blob.
+// max_chars (default 8,000, at most 1,000,000) limits the text in code points; version_id
+// selects an earlier version. Regardless of the blob's size, about four bytes are fetched
+// for each character that may be returned, and at least 4 KiB.
 //
 // The character encoding is the one that the call names, or that of a byte order mark, or
 // the charset in the blob's Content-Type or Content-Encoding, or UTF-8. Unless the call
@@ -56,18 +56,18 @@
 // is not text as an embedded resource up to 256 KiB (larger content in parts, with offset
 // and length), and anything larger as a link to the resource.
 //
-// Every name that Azure allows is taken as it is, except for segments "." and "..",
-// backslashes and control characters, which the Azure SDK or the service would change. The
-// blob:// URI of a result and the URL of a blob of this account are accepted too; the
-// signature of a SAS is dropped and never shown. A directory of a hierarchical namespace
-// is an error ([ErrDirectory]), not an empty file.
+// All names that Azure allows work unchanged, except those with segments "." and "..",
+// backslashes or control characters, which the Azure SDK or the service would change. The
+// blob:// URI of a result and the URL of a blob in this account also work; the signature
+// of a SAS is dropped and never shown. Reading a directory of a hierarchical namespace is
+// an error ([ErrDirectory]), not an empty file.
 //
-// A broken connection is resumed where it was, three times in a call; one that delivers
-// nothing for 20 seconds is dropped. A call ends with its context.
+// A call resumes up to three broken connections; a connection that delivers nothing for 20
+// seconds is dropped. A call ends with its context.
 //
 // stat_blob(blob_path) describes a blob: size, type, ETag, times, tier and rehydration,
 // lease, MD5, metadata, and, if the user may see them, index tags and the newest 20
-// versions. Its notes say what could not be found out.
+// versions. Its notes say what could not be determined.
 //
 // # Listing and searching
 //
@@ -79,15 +79,15 @@
 // tags, and by a regular expression (RE2) for the lines of those that are text. It reads
 // up to 32 blobs at a time and takes their results in order. It stops at a number of
 // results, blobs or bytes, or after a time; the result then says which, and has a cursor
-// that goes on, within a blob if necessary. Problems with one blob are notes. It unpacks
+// for continuing, even within a blob. Problems with one blob are notes. It unpacks
 // what read_blob unpacks, within the same bounds: lines and offsets are those of the
 // unpacked content, bytes are counted as they are stored.
 //
-// Patterns and expressions are bounded by their compiled size, and matching checks the
-// time within a line and within a name.
+// Patterns and expressions are limited in their compiled size, and matching checks the
+// deadline within a line and within a name.
 //
-// A cursor belongs to its arguments and to the configuration. It works on every replica
-// and gives no rights: all checks run again.
+// A cursor is valid with the same arguments and configuration. It works on every replica
+// and grants nothing: all checks run again.
 //
 // # Cores, memory and requests
 //
@@ -136,8 +136,8 @@
 // DownloadDir/{user}/{blob path}; copies from a second container in the same folder are in
 // {user}/.container-{container}@{account}. The user is the UserID of the verified token
 // that the transport has put into the request (TokenInfo of the MCP SDK). It is the
-// folder's name if it is plainly one, as "{tenant id}.{object id}" is, and is otherwise
-// replaced by its hash. A call without a user is refused. Files are reached through an
+// folder's name if it is a safe one, such as "{tenant id}.{object id}", and is otherwise
+// replaced by its hash. A call without a user fails. Files are reached through an
 // [os.Root] of the user's folder, so no path and no symbolic link leads out of it. They
 // are written under another name and renamed when complete. [Options.MaxFileBytes],
 // [Options.MaxUserBytes] and [Options.MaxTotalBytes] bound them, and they expire after

@@ -11,26 +11,26 @@ import (
 
 // Kinds of [Error], for errors.Is.
 var (
-	// ErrConfiguration: [New] was given something that can't work.
+	// ErrConfiguration: an argument of [New] or [NewAccount] is invalid.
 	ErrConfiguration = errors.New("configuration")
 	// ErrInvalidPath: the blob path breaks Azure's rules or is unsafe.
 	ErrInvalidPath = fault.ErrInvalidPath
 	// ErrInvalidArgument: another argument of the call is wrong.
 	ErrInvalidArgument = fault.ErrInvalidArgument
-	// ErrNotAllowed: [Options.Allow] leaves that out, or a policy of the server closes
-	// the resource to the caller.
+	// ErrNotAllowed: [Options.Allow] does not include the blob or container, or a policy
+	// of the server closes it to the caller.
 	ErrNotAllowed = errors.New("not offered")
-	// ErrNoUser: the call has no user to whom a saved file could belong.
+	// ErrNoUser: a copy is to be saved, but the call has no user.
 	ErrNoUser = errors.New("no user")
 	// ErrCredential: there is no token for Azure Storage on behalf of the user.
 	ErrCredential = errors.New("no token for storage")
 	// ErrNotFound: there is no such blob, container or account.
 	ErrNotFound = errors.New("not found")
-	// ErrPermission: the user may not do that (403), for want of a role or
-	// because of a firewall, the account's or one in between.
+	// ErrPermission: Azure answered 403, because the user lacks a role or because a
+	// firewall rejected the request: the account's, or one in between.
 	ErrPermission = errors.New("no permission")
-	// ErrWrongAudience: the service refused the token itself (401): it is for
-	// another resource or tenant, or expired.
+	// ErrWrongAudience: Azure rejected the token (401): it is for another resource or
+	// tenant, or expired.
 	ErrWrongAudience = errors.New("token refused")
 	// ErrThrottled: the service asks for fewer requests (429, 503 ServerBusy).
 	ErrThrottled = fault.ErrThrottled
@@ -38,35 +38,33 @@ var (
 	ErrUnavailable = errors.New("storage unavailable")
 	// ErrChanged: the blob was replaced while it was being read.
 	ErrChanged = errors.New("blob changed")
-	// ErrDirectory: it is a directory of a hierarchical namespace, and no file.
+	// ErrDirectory: the blob is a directory of a hierarchical namespace, not a file.
 	ErrDirectory = fault.ErrDirectory
-	// ErrTooLarge: the content passes a bound of this package, such as that of
-	// what packed content may unpack to.
+	// ErrTooLarge: the content exceeds a limit of this package, such as the size to
+	// which packed content may unpack.
 	ErrTooLarge = fault.ErrTooLarge
-	// ErrUnsupported: the blob or account is in a state that does not allow
-	// reading, such as the Archive tier.
+	// ErrUnsupported: the state of the blob or account does not allow reading, as in
+	// the Archive tier.
 	ErrUnsupported = fault.ErrUnsupported
 )
 
-// An Error is a failed call. Error is its text for the log, UserText that for
-// the caller. It unwraps to its Kind and to the cause, among them
-// *azcore.ResponseError; mind that the text of that one holds the host and the
-// response's body.
+// An Error describes a failed call: Error returns the text for logs, UserText the text for
+// the caller. It unwraps to its Kind and its cause. The cause may be an
+// *azcore.ResponseError, whose text contains the host and the response's body.
 type Error struct {
 	Kind       error         // one of the sentinels of this package
 	Status     int           // HTTP status of the service's answer, 0 if none
 	Code       string        // Azure's error code, if any
 	RequestID  string        // x-ms-request-id of the answer, if any
-	RetryAfter time.Duration // how long the service wants to be left alone, 0 if it did not say
+	RetryAfter time.Duration // from the answer's Retry-After, 0 if absent
 
 	text    string // for the caller
 	cause   error  // for the log, may be nil
-	between bool   // a proxy has answered, and not the service
+	between bool   // a proxy answered, not Azure
 }
 
-// UserText says what went wrong and what to do, fit for a model or a person. It
-// holds neither host names nor what Azure wrote, but for the error code and the
-// request id.
+// UserText says what went wrong and what to do, for a model or a person. It contains no
+// host names and nothing from Azure except the error code and the request ID.
 func (e *Error) UserText() string {
 	var facts []string
 	if e.Code != "" {
@@ -102,7 +100,7 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Kind, e.cause}
 }
 
-// failuref returns an error of that kind without further cause.
+// failuref returns an error without a cause.
 func failuref(kind error, format string, args ...any) *Error {
 	return &Error{Kind: kind, text: fmt.Sprintf(format, args...)}
 }
@@ -120,7 +118,7 @@ func configurationError(field string, err error) *Error {
 	return failuref(ErrConfiguration, "%s", strings.Join(text, "; "))
 }
 
-// errorOf returns the Error in an error, which may be one of the inner packages', or nil.
+// errorOf returns the Error in err's chain, converting those of inner packages, or nil.
 func errorOf(err error) *Error {
 	if ours, ok := errors.AsType[*Error](err); ok {
 		return ours
@@ -131,7 +129,7 @@ func errorOf(err error) *Error {
 	return nil
 }
 
-// public returns an error as callers and middleware see it.
+// public returns err as callers and middleware see it.
 func public(err error) error {
 	if e := errorOf(err); e != nil {
 		return e
@@ -139,8 +137,7 @@ func public(err error) error {
 	return err
 }
 
-// userText returns the text of a public error that is made for the caller, if there is
-// one.
+// userText returns an error's text for the caller, if it has one.
 func userText(err error) (string, bool) {
 	var shown interface {
 		error
@@ -154,8 +151,8 @@ func userText(err error) (string, bool) {
 
 func quote(s string) string { return fault.Quote(s) }
 
-// printable returns a header that looks like a code or an id, and nothing for any other:
-// a result must not contain a text of the service's choice.
+// printable returns s if it looks like a code or an ID, and otherwise an empty string:
+// results must not contain arbitrary text from the service.
 func printable(s string) string {
 	for _, c := range []byte(s) {
 		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' {

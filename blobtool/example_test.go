@@ -52,7 +52,7 @@ func ExampleSet_Register() {
 	}
 	// Output:
 	// {"blob_path":"hello.txt","bytes":37,"container":"docs","local_path":"","text":"Hello, world\n...\u003ctruncated\u003e","truncated":true}
-	// blob_path "../secrets.txt" has the segment ".."; give a plain path relative to the container
+	// blob_path "../secrets.txt" has the segment ".."; use a plain path relative to the container
 }
 
 // acceptAll stands for a real verification of tokens.
@@ -118,7 +118,7 @@ func ExampleNew() {
 	// アリスさん
 	// 。
 	// text/plain ようこそ、アリスさん。
-	// calling "resources/read": "docs/private/a.txt" is outside of what this server offers: "docs/public/"
+	// calling "resources/read": "docs/private/a.txt" is outside what this server offers: "docs/public/"
 }
 
 // callTool reads a blob as an MCP client does.

@@ -24,11 +24,11 @@ const (
 
 type listBlobsInput struct {
 	Container string   `json:"container" jsonschema:"Name of the container."`
-	Prefix    string   `json:"prefix,omitempty" jsonschema:"Beginning of the names to list, such as reports/2026/. Empty lists all; upper and lower case matter."`
-	Folders   bool     `json:"folders,omitempty" jsonschema:"List one level: what has a further slash behind the prefix comes as its folder. Good for a first look. Else all blobs are listed, however deep."`
-	Include   []string `json:"include,omitempty" jsonschema:"What to show besides: metadata, tags (takes the role Storage Blob Data Owner), versions, snapshots (not along with folders), and what is deleted but can be undeleted."`
-	PageSize  int      `json:"page_size,omitempty" jsonschema:"How many rows to return at most."`
-	Cursor    string   `json:"cursor,omitempty" jsonschema:"next_cursor of the last result, to go on there; all other arguments must be the same."`
+	Prefix    string   `json:"prefix,omitempty" jsonschema:"List names that start with this, such as reports/2026/. Empty lists all. Case-sensitive."`
+	Folders   bool     `json:"folders,omitempty" jsonschema:"List one level: blobs in subfolders are shown as their folder. Good for a first look. Otherwise all blobs are listed, at any depth."`
+	Include   []string `json:"include,omitempty" jsonschema:"What else to show: metadata, tags (requires the role Storage Blob Data Owner), versions, snapshots (not with folders), deleted (blobs that can be undeleted)."`
+	PageSize  int      `json:"page_size,omitempty" jsonschema:"Maximum number of rows to return."`
+	Cursor    string   `json:"cursor,omitempty" jsonschema:"next_cursor of the previous result, to continue from there. All other arguments must be the same."`
 }
 
 type listBlobsOutput struct {
@@ -47,7 +47,7 @@ func (s *Set) registerListBlobs(srv *mcp.Server) {
 	const title = "List blobs"
 	addTool(s, srv, &mcp.Tool{
 		Name: "list_blobs", Title: title,
-		Description: fmt.Sprintf("Lists the blobs of %s, or its folders, with the permissions of the signed-in user: names, sizes, times, types. "+
+		Description: fmt.Sprintf("Lists the blobs in %s, or its folders, with the permissions of the signed-in user. Returns names, sizes, times and types. "+
 			untrusted, s.where()),
 		InputSchema: input,
 		Annotations: readOnly(title),
@@ -57,7 +57,7 @@ func (s *Set) registerListBlobs(srv *mcp.Server) {
 func (s *Set) listBlobs(ctx context.Context, req *mcp.CallToolRequest, in listBlobsInput) (listBlobsOutput, error) {
 	var out listBlobsOutput
 	if in.Folders && slices.Contains(in.Include, includeSnapshots) {
-		return out, failuref(ErrInvalidArgument, "include has snapshots, which Azure lists without folders only; leave folders out")
+		return out, failuref(ErrInvalidArgument, "Azure can't list snapshots with folders; omit folders, or remove snapshots from include")
 	}
 	containerName, roots, err := s.narrow(ctx, in.Container, in.Prefix)
 	if err != nil {

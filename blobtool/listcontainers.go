@@ -14,9 +14,9 @@ import (
 )
 
 type listContainersInput struct {
-	Prefix   string `json:"prefix,omitempty" jsonschema:"Beginning of the names to list. Empty lists all."`
-	PageSize int    `json:"page_size,omitempty" jsonschema:"How many rows to return at most."`
-	Cursor   string `json:"cursor,omitempty" jsonschema:"next_cursor of the last result, to go on there; all other arguments must be the same."`
+	Prefix   string `json:"prefix,omitempty" jsonschema:"List names that start with this. Empty lists all."`
+	PageSize int    `json:"page_size,omitempty" jsonschema:"Maximum number of rows to return."`
+	Cursor   string `json:"cursor,omitempty" jsonschema:"next_cursor of the previous result, to continue from there. All other arguments must be the same."`
 }
 
 type listContainersOutput struct {
@@ -27,8 +27,8 @@ type listContainersOutput struct {
 // containerRow is a container in a result.
 type containerRow struct {
 	Name     string   `json:"name" jsonschema:"Name of the container."`
-	Modified string   `json:"modified,omitempty" jsonschema:"When the container itself was last modified, in UTC; not when a blob in it was."`
-	Only     []string `json:"only,omitempty" jsonschema:"What this server offers, if not all of the container: blobs and, with a slash or an asterisk at their end, beginnings of names."`
+	Modified string   `json:"modified,omitempty" jsonschema:"When the container itself was last modified, in UTC. Changes to its blobs do not count."`
+	Only     []string `json:"only,omitempty" jsonschema:"What this server offers, if not the whole container: names of blobs and, ending in a slash or an asterisk, prefixes of names."`
 }
 
 // registerListContainers adds the tool list_containers.
@@ -40,7 +40,7 @@ func (s *Set) registerListContainers(srv *mcp.Server) {
 	addTool(s, srv, &mcp.Tool{
 		Name: "list_containers", Title: title,
 		Description: "Lists the containers of the Azure Blob Storage account that this server offers, with the permissions of the signed-in user. " +
-			"It takes a role on the whole account; a container whose name is known can be used without.",
+			"Requires a role on the whole account. If you know a container's name, you can use it without listing.",
 		InputSchema: input,
 		Annotations: readOnly(title),
 	}, s.listContainers)
@@ -151,7 +151,7 @@ func (s *Set) containersFailure(ctx context.Context, err error) error {
 // checkContainerPrefix checks the beginning of a container's name.
 func checkContainerPrefix(prefix string) error {
 	if len(prefix) > 63 || strings.Trim(prefix, "abcdefghijklmnopqrstuvwxyz0123456789-$") != "" {
-		return failuref(ErrInvalidArgument, "prefix %s begins no container's name: they have up to 63 lower-case letters, digits and hyphens", quote(prefix))
+		return failuref(ErrInvalidArgument, "invalid prefix %s: container names have up to 63 lowercase letters, digits and hyphens", quote(prefix))
 	}
 	return nil
 }

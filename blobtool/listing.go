@@ -18,25 +18,25 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// entry is what a listing finds: a blob, or a folder, whose name ends with a slash.
+// entry is a listed blob, or a folder, whose name ends with a slash.
 type entry struct {
 	name   string
 	folder bool
-	blob   *container.BlobItem // nil for a folder that is nothing but a part of names
+	blob   *container.BlobItem // nil for a folder that exists only in names
 }
 
-// blobListing is what of a container is listed.
+// blobListing lists blobs of a container.
 type blobListing struct {
 	set       *Set
 	user      string
 	container string
 	client    *container.Client
 	roots     []root
-	folders   bool // one level: what has a slash behind the prefix is a folder
+	folders   bool // list one level
 	include   container.ListBlobsInclude
 }
 
-// source lists the blobs that the caller may use, root after root.
+// source lists the blobs that the caller may see, root by root.
 func (l *blobListing) source() walk.Source[entry] {
 	return walk.Source[entry]{
 		Roots: len(l.roots),
@@ -72,8 +72,7 @@ func (l *blobListing) flat(ctx context.Context, root, marker string, most int) (
 	return blobEntries(root, page.Segment.BlobItems), value(page.NextMarker), nil
 }
 
-// one lists a single blob, of which there may be several versions. Names that merely begin
-// as its name does come after it.
+// one lists a single blob, with its versions. Other names with that prefix sort after it.
 func (l *blobListing) one(ctx context.Context, name, marker string, most int) ([]entry, string, error) {
 	if !l.include.Versions && !l.include.Snapshots && !l.include.Deleted {
 		most = min(most, 2)
@@ -87,8 +86,8 @@ func (l *blobListing) one(ctx context.Context, name, marker string, most int) ([
 	return page, next, err
 }
 
-// level lists one level. A directory of a hierarchical namespace that has something
-// in it comes twice: as itself, and as what names begin with.
+// level lists one level. Azure lists a directory of a hierarchical namespace twice if it
+// is not empty: as a blob and as a prefix.
 func (l *blobListing) level(ctx context.Context, root, marker string, most int) ([]entry, string, error) {
 	page, err := l.client.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{
 		Include: l.include, Prefix: notEmpty(root), Marker: notEmpty(marker), MaxResults: new(int32(most)), //nolint:gosec // a few thousand at most
@@ -111,7 +110,7 @@ func (l *blobListing) level(ctx context.Context, root, marker string, most int) 
 	return entries, value(page.NextMarker), nil
 }
 
-// blobEntries takes over what is listed, if it is what was asked for.
+// blobEntries returns the listed blobs that match the request.
 func blobEntries(root string, items []*container.BlobItem) []entry {
 	entries := make([]entry, 0, len(items))
 	for _, item := range items {
@@ -127,27 +126,27 @@ func blobEntries(root string, items []*container.BlobItem) []entry {
 	return entries
 }
 
-// plausible reports whether a listed name is one that Azure allows, and below the root.
+// plausible reports whether a listed name is valid and below the root.
 func plausible(root, name string) bool {
 	return name != "" && strings.HasPrefix(name, root) && len(name) <= 4*names.MaxBlob && utf8.ValidString(name)
 }
 
-// isFolder reports whether it is a directory of a hierarchical namespace. Metadata is
-// how tools mark one, and is there if it was asked for.
+// isFolder reports whether item is a directory of a hierarchical namespace. Some tools mark
+// one with metadata, which is present only if requested.
 func isFolder(item *container.BlobItem) bool {
 	return strings.EqualFold(value(item.Properties.ResourceType), "directory") || strings.EqualFold(value(item.Metadata["hdi_isfolder"]), "true")
 }
 
-// noTagsCodes are Azure's codes for an account that can't have tags; the last two are for
-// what it then does not know.
+// noTagsCodes are Azure's codes for an account without tags; the last two say that it does
+// not know a parameter.
 var noTagsCodes = []string{"FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts", "BlobTagsNotSupportedForAccountType", "UnsupportedQueryParameter", "InvalidQueryParameterValue"}
 
-// listFailure is the error of a listing. tags says that it asked for tags.
+// listFailure returns the error of a listing. tags reports whether it requested tags.
 func listFailure(ctx context.Context, at names.Location, tags bool, err error) *Error {
 	e := fromAzure(ctx, at, err)
 	if tags && slices.Contains(noTagsCodes, e.Code) {
 		shown := *e
-		shown.Kind, shown.text = ErrUnsupported, "The storage account does not support index tags: with a hierarchical namespace (Data Lake Storage) there are none. Leave tags out, and search by name or text."
+		shown.Kind, shown.text = ErrUnsupported, "The storage account does not support index tags, as is the case with a hierarchical namespace (Data Lake Storage). Omit tags, and search by name or text."
 		return &shown
 	}
 	text := notListed(at, e, tags)
@@ -159,8 +158,8 @@ func listFailure(ctx context.Context, at names.Location, tags bool, err error) *
 	return &shown
 }
 
-// notListed says of a listing what fromAzure says of a blob, or nothing where that
-// speaks of none.
+// notListed returns the text for a failed listing, or nothing if fromAzure's text is not
+// about a blob and serves as it is.
 func notListed(at names.Location, e *Error, tags bool) string {
 	code := bloberror.Code(e.Code)
 	switch {
@@ -168,22 +167,22 @@ func notListed(at names.Location, e *Error, tags bool) string {
 		code == bloberror.ContainerNotFound, code == bloberror.ContainerBeingDeleted, code == bloberror.ContainerDisabled, code == "ResourceNotFound":
 		return ""
 	case errors.Is(e, ErrPermission) && tags:
-		return fmt.Sprintf("The signed-in user may not see tags in container %s. That takes the role Storage Blob Data Owner on the container or the storage account, "+
-			"or one with the actions tags/read and filter/action; Reader and Contributor are not enough. Leave tags out to do without.", quote(at.Container))
+		return fmt.Sprintf("The signed-in user may not see tags in container %s. That requires the role Storage Blob Data Owner on the container or the storage account, "+
+			"or one with the actions tags/read and filter/action; Reader and Contributor are not enough. To continue without tags, omit them.", quote(at.Container))
 	case errors.Is(e, ErrPermission) && at.Container == "":
-		return "The signed-in user may not list the containers. That takes the role Storage Blob Data Reader (or Contributor) on the whole storage account; " +
-			"a role on one container is enough for what is in it, with its name as the argument container."
+		return "The signed-in user may not list the containers. That requires the role Storage Blob Data Reader (or Contributor) on the whole storage account. " +
+			"A role on one container is enough to use that container: pass its name as the argument container."
 	case errors.Is(e, ErrPermission):
 		return fmt.Sprintf("The signed-in user may not list container %s%s. The user needs the role Storage Blob Data Reader (or Contributor) on the container or the storage account; "+
-			"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to work.", quote(at.Container), below(at.Blob))
+			"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to take effect.", quote(at.Container), below(at.Blob))
 	case errors.Is(e, ErrNotFound) && at.Container == "":
 		return "The storage account was not found. Tell the operator of this server to check the URL of the account."
 	case errors.Is(e, ErrNotFound):
 		return noContainer(at)
 	case errors.Is(e, ErrInvalidPath):
-		return fmt.Sprintf("Azure does not accept the listing of container %s%s. Check the container's name and the prefix.", quote(at.Container), below(at.Blob))
+		return fmt.Sprintf("Azure does not accept a listing of container %s%s. Check the container's name and the prefix.", quote(at.Container), below(at.Blob))
 	case errors.Is(e, ErrChanged):
-		return "The storage service refused the listing. Try again; if it persists, tell the operator of this server: its log has the status and the code."
+		return "The storage service rejected the listing. Try again; if that fails, tell the operator of this server; its log has the status and the code."
 	}
 	return ""
 }
@@ -202,14 +201,14 @@ func notEmpty(s string) *string {
 	return &s
 }
 
-// shown returns the part of a listing's page that the caller may see. What it removes is
-// not counted anywhere. A folder is closed if all that is in it is.
+// shown returns the part of a page that the caller may see. What it removes is not counted
+// anywhere. A folder is removed if all of it is closed.
 func (s *Set) shown(ctx context.Context, user, container string, page []entry) ([]entry, error) {
 	policy := toolset.Resources(ctx)
 	if policy == nil {
 		return page, nil
 	}
-	w := work.ParserOf(ctx) // a holder of a core must not wait for another
+	w := work.ParserOf(ctx) // it may hold a core already and must not wait for another
 	if w == nil {
 		w = s.worker(ctx, user)
 		defer w.End()

@@ -14,13 +14,13 @@ import (
 
 // listed says what a result is about.
 type listed struct {
-	BaseURI string   `json:"base_uri" jsonschema:"The MCP resource of a blob has this URI followed by its name, percent-encoded but for slashes."`
-	Only    []string `json:"only,omitempty" jsonschema:"What this server offers, if that is narrower than the prefix that was asked for: blobs and, with a slash or an asterisk at their end, beginnings of names. Nothing else is shown."`
+	BaseURI string   `json:"base_uri" jsonschema:"Append a blob's name to this, percent-encoded except for slashes, to get the URI of its MCP resource."`
+	Only    []string `json:"only,omitempty" jsonschema:"What this server offers, if that is less than the requested prefix: names of blobs and, ending in a slash or an asterisk, prefixes of names. Nothing else is shown."`
 }
 
 // paging says whether there is more.
 type paging struct {
-	Truncated  bool   `json:"truncated" jsonschema:"Whether there is more. Then call again with next_cursor as cursor and all other arguments the same; a page may be empty and still have a next one."`
+	Truncated  bool   `json:"truncated" jsonschema:"Whether there is more. If so, call again with cursor set to next_cursor and all other arguments the same. A page can be empty and still have a next one."`
 	NextCursor string `json:"next_cursor,omitempty" jsonschema:"Cursor for the next page."`
 }
 
@@ -41,21 +41,21 @@ const (
 // blobRow is a blob or a folder in a result. What is not known, or goes without
 // saying, is left out.
 type blobRow struct {
-	Name     string            `json:"name" jsonschema:"Name of the blob within the container; that of a folder ends with a slash."`
-	Folder   bool              `json:"folder,omitempty" jsonschema:"It is a folder: list it with its name as prefix."`
+	Name     string            `json:"name" jsonschema:"Name of the blob within the container. A folder's name ends with a slash."`
+	Folder   bool              `json:"folder,omitempty" jsonschema:"Whether this is a folder. To list it, use its name as prefix."`
 	Size     *int64            `json:"size,omitempty" jsonschema:"Size in bytes."`
 	Modified string            `json:"modified,omitempty" jsonschema:"When it was last modified, in UTC."`
-	Type     string            `json:"type,omitempty" jsonschema:"Content type, as whoever stored the blob has set it."`
+	Type     string            `json:"type,omitempty" jsonschema:"Content type set by the blob's writer."`
 	Encoding string            `json:"encoding,omitempty" jsonschema:"Content encoding, such as gzip, if any."`
-	ETag     string            `json:"etag,omitempty" jsonschema:"Changes whenever the content does."`
+	ETag     string            `json:"etag,omitempty" jsonschema:"Changes whenever the content changes."`
 	Tier     string            `json:"tier,omitempty" jsonschema:"Access tier if it is not Hot; a blob in Archive can't be read."`
-	Version  string            `json:"version,omitempty" jsonschema:"Id of the version."`
-	Current  bool              `json:"current,omitempty" jsonschema:"It is the current version."`
-	Snapshot string            `json:"snapshot,omitempty" jsonschema:"It is the snapshot of that time."`
-	Deleted  bool              `json:"deleted,omitempty" jsonschema:"It is deleted and can't be read, but could still be undeleted."`
-	Metadata map[string]string `json:"metadata,omitempty" jsonschema:"Metadata, if included."`
-	Tags     map[string]string `json:"tags,omitempty" jsonschema:"Tags, if included or searched for."`
-	Cut      bool              `json:"cut,omitempty" jsonschema:"The row is cut because it is too long: stat_blob has all of it."`
+	Version  string            `json:"version,omitempty" jsonschema:"ID of the version."`
+	Current  bool              `json:"current,omitempty" jsonschema:"Whether this is the current version."`
+	Snapshot string            `json:"snapshot,omitempty" jsonschema:"Time of the snapshot, if this is one."`
+	Deleted  bool              `json:"deleted,omitempty" jsonschema:"Whether the blob is soft-deleted: it can't be read, but can be undeleted."`
+	Metadata map[string]string `json:"metadata,omitempty" jsonschema:"Metadata, if requested."`
+	Tags     map[string]string `json:"tags,omitempty" jsonschema:"Index tags, if requested or searched for."`
+	Cut      bool              `json:"cut,omitempty" jsonschema:"Whether the row was shortened. Call stat_blob for all of it."`
 }
 
 // row describes an entry.

@@ -8,11 +8,10 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// locate returns which blob a call or a URI means, or an error if this server does not
-// offer it or its policies close it to the caller. container is the call's argument,
-// which a set for one container does not have; blob may be empty, for the container
-// alone. Names are taken as they are, byte by byte, so nothing can mean another blob
-// after this check.
+// locate returns the location of a blob, or an error if this server does not offer it or
+// its policies close it to the caller. container is the call's argument, which is empty in
+// a set for one container; an empty blob stands for the container. Names are used byte by
+// byte, so that they can't mean another blob after this check.
 func (s *Set) locate(ctx context.Context, container, blob string) (names.Location, error) {
 	at := names.Location{Container: container, Blob: blob}
 	switch {
@@ -23,7 +22,7 @@ func (s *Set) locate(ctx context.Context, container, blob string) (names.Locatio
 	case container == "":
 		at.Container = s.container
 	case container != s.container:
-		return at, failuref(ErrNotAllowed, "container is %s, and this server offers container %s alone", quote(container), quote(s.container))
+		return at, failuref(ErrNotAllowed, "container is %s, but this server offers only container %s", quote(container), quote(s.container))
 	}
 	if blob != "" {
 		if err := names.CheckBlob(blob); err != nil {
@@ -39,7 +38,7 @@ func (s *Set) locate(ctx context.Context, container, blob string) (names.Locatio
 	return at, nil
 }
 
-// locateBlob is locate for what must be a blob.
+// locateBlob is like locate, but requires a blob.
 func (s *Set) locateBlob(ctx context.Context, container, blob string) (names.Location, error) {
 	if err := names.CheckBlob(blob); err != nil {
 		return names.Location{}, err
@@ -47,9 +46,8 @@ func (s *Set) locateBlob(ctx context.Context, container, blob string) (names.Loc
 	return s.locate(ctx, container, blob)
 }
 
-// mayList is locate for a listing of the blobs whose names begin with prefix, which
-// may be empty. All such names must be allowed. What policies close is taken out of
-// the listing (shown).
+// mayList is like locate, for listing the blobs with a prefix, which may be empty. All of
+// them must be allowed; those that policies close are removed from the listing (shown).
 func (s *Set) mayList(ctx context.Context, container, prefix string) (names.Location, error) {
 	at, err := s.locate(ctx, container, "")
 	if err != nil {
@@ -67,9 +65,9 @@ func (s *Set) mayList(ctx context.Context, container, prefix string) (names.Loca
 	return at, nil
 }
 
-// named returns which blob a call's container and blob_path name. Models hand back the
-// URI of a result, or a blob's URL as the portal shows it: where it is of this account,
-// it names the blob as plainly as its name does. Everything else is a name as it stands.
+// named resolves a call's container and blob_path. Models also pass the URI of a result or
+// the URL from the portal; in this account they identify the blob as its name does.
+// Everything else is a name.
 func (s *Set) named(containerArg, path string) (containerName, blob string, err error) {
 	at, isURL, err := names.Reference(s.serviceURL, path)
 	switch {
@@ -78,11 +76,11 @@ func (s *Set) named(containerArg, path string) (containerName, blob string, err 
 	case !isURL:
 		return containerArg, path, nil
 	case at.Blob == "":
-		return "", "", failuref(ErrInvalidPath, "blob_path is the URL of container %s; give the name of a blob in it", quote(at.Container))
+		return "", "", failuref(ErrInvalidPath, "blob_path is the URL of container %s; use the name of a blob in it", quote(at.Container))
 	case containerArg != "" && at.Container != containerArg:
-		return "", "", failuref(ErrInvalidArgument, "blob_path is a URL in container %s, and container is %s; give the blob's name alone, or the same container", quote(at.Container), quote(containerArg))
+		return "", "", failuref(ErrInvalidArgument, "blob_path is a URL in container %s, but container is %s; use the blob's name, or the same container", quote(at.Container), quote(containerArg))
 	case s.container != "" && at.Container != s.container:
-		return "", "", failuref(ErrNotAllowed, "blob_path is a URL in container %s, and this server offers container %s alone", quote(at.Container), quote(s.container))
+		return "", "", failuref(ErrNotAllowed, "blob_path is a URL in container %s, but this server offers only container %s", quote(at.Container), quote(s.container))
 	}
 	if s.container != "" {
 		at.Container = ""
@@ -90,7 +88,7 @@ func (s *Set) named(containerArg, path string) (containerName, blob string, err 
 	return at.Container, at.Blob, nil
 }
 
-// locateNamed is locateBlob for the arguments of a call.
+// locateNamed is like locateBlob, for the arguments of a call.
 func (s *Set) locateNamed(ctx context.Context, containerArg, path string) (names.Location, error) {
 	containerName, name, err := s.named(containerArg, path)
 	if err != nil {
@@ -99,9 +97,8 @@ func (s *Set) locateNamed(ctx context.Context, containerArg, path string) (names
 	return s.locateBlob(ctx, containerName, name)
 }
 
-// narrow returns where to begin to list all that is allowed of what begins with prefix,
-// and nothing else: with the prefix itself or, where less is allowed, with that. If
-// policies close all of it to the caller, it returns why.
+// narrow returns the roots for listing what is allowed below a prefix: the prefix itself,
+// or less. If policies close all of it to the caller, it returns why.
 func (s *Set) narrow(ctx context.Context, containerArg, prefix string) (containerName string, roots []root, err error) {
 	at, err := s.mayList(ctx, containerArg, prefix)
 	roots = []root{{Prefix: prefix}}
@@ -117,15 +114,13 @@ func (s *Set) narrow(ctx context.Context, containerArg, prefix string) (containe
 	return at.Container, roots, err
 }
 
-// A blob is a resource, and the server's policies for the resource hold for all tools
-// that show the blob or its name. They are checked where names are checked: for one blob
-// in locate, for a listing in narrow and shown.
-
+// The server's policies for a blob's resource apply to all tools that show the blob or its
+// name. locate checks them for one blob, narrow and shown for a listing.
 // allBelow turns the URI of a prefix into the template of all names with that prefix.
 const allBelow = "{+path}"
 
-// closed returns why the policy does not let the caller use the blob or, with rest
-// being [allBelow], any blob whose name has that prefix.
+// closed returns why the policy closes the blob to the caller or, if rest is [allBelow],
+// all blobs with that prefix.
 func closed(policy *toolset.ResourcePolicy, at names.Location, rest string) error {
 	if policy == nil {
 		return nil
@@ -137,7 +132,7 @@ func closed(policy *toolset.ResourcePolicy, at names.Location, rest string) erro
 	return &Error{Kind: ErrNotAllowed, text: "A policy of this server closes " + quote(at.String()) + " to the caller. " + err.Error(), cause: err}
 }
 
-// openRoots returns those roots of which something may be open to the caller, or why
+// openRoots returns the roots that policies do not close entirely to the caller, or why
 // there are none.
 func openRoots(ctx context.Context, container string, roots []root) (some []root, err error) {
 	policy := toolset.Resources(ctx)

@@ -98,7 +98,7 @@ func TestReadBlobMedia(t *testing.T) {
 			}
 		case *mcp.ResourceLink:
 			mediaType = m.MIMEType
-			if m.URI != out.URI || *m.Size != out.Size || !out.Truncated || !strings.Contains(out.NextStep, "only linked") {
+			if m.URI != out.URI || *m.Size != out.Size || !out.Truncated || !strings.Contains(out.NextStep, "only a link") {
 				t.Errorf("%s: %+v, %s", name, m, out.NextStep)
 			}
 		}
@@ -192,7 +192,7 @@ func TestReadBlobBombs(t *testing.T) {
 		"gzip":          {pack(t, "gzip", flat), 1, args{"tail_lines": 1}, "more than 512 times its size"},
 		"zstd":          {pack(t, "zstd", flat), 1, args{"offset": 5 << 20}, "more than 512 times its size"},
 		"large":         {pack(t, "zstd", numbers.String()), int64(64<<20/numbers.Len() + 2), args{"lines": "2"}, "unpacks to more than 67108864 bytes"},
-		"empty members": {hollow.String(), 1100, args{}, "More than 67108864 bytes"},
+		"empty members": {hollow.String(), 1100, args{}, "more than the first 67108864 bytes"},
 	} {
 		blob := "a.gz"
 		if name == "zstd" || name == "large" {

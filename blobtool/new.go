@@ -30,43 +30,43 @@ const (
 
 // Options configures a [Set]. The zero value is useful.
 type Options struct {
-	// HTTPClient carries all requests to Azure Storage; the TLS trust is its
-	// own. Redirects are not followed and cookies not kept, whatever it says.
-	// Defaults to a client with connections of its own and time-outs for
-	// connecting and for response headers.
+	// HTTPClient sends all requests to Azure Storage, with its own TLS
+	// configuration. Its redirect policy and cookie jar are ignored: redirects
+	// are not followed and cookies not kept. Defaults to a client with its own
+	// connections and with timeouts for connecting and for response headers.
 	HTTPClient *http.Client
 
-	// Logger gets one record for each failed call, with its cause, and for
-	// each copy that could not be saved. Defaults to none.
+	// Logger receives one record for each failed call, with its cause, and for
+	// each copy that could not be saved. Defaults to no logging.
 	Logger *slog.Logger
 
-	// Now is the clock by which saved blobs are dated and expire, and the unfinished
-	// files of a crashed process are removed. Defaults to [time.Now].
+	// Now is the clock for the dates and the expiry of saved blobs, and for removing
+	// the unfinished files of a crashed process. Defaults to [time.Now].
 	Now func() time.Time
 
-	// DownloadDir is the folder below which blobs that are read are saved, in
-	// one folder for each user: DownloadDir/{user}/{blob path}. It is made,
-	// for its owner alone, when the first blob is saved. Copies are removed again:
-	// see MaxTotalBytes and MaxAge. Use a folder that nothing else writes to, and one
-	// for each process. Several sets of a process that save in one folder share its
-	// bounds, and blobs of any container except the one saved first are at
-	// DownloadDir/{user}/.container-{container}@{account}/{blob path}. If empty,
-	// nothing is saved.
+	// DownloadDir is the folder in which read_blob_with_token saves blobs, in one folder
+	// for each user: DownloadDir/{user}/{blob path}. It is created, accessible only to its
+	// owner, when the first blob is saved. Copies are removed as MaxTotalBytes and MaxAge
+	// say. Use a folder that nothing else writes to, and a different one for each process.
+	// Sets of one process that save in the same folder share its limits, and blobs of any
+	// container except the one saved first are at
+	// DownloadDir/{user}/.container-{container}@{account}/{blob path}. If empty, nothing
+	// is saved.
 	DownloadDir string
 
-	// MaxFileBytes is the size up to which a blob is saved; of a larger one
+	// MaxFileBytes is the size of the largest blob that is saved; of larger ones,
 	// only what the text needs is fetched. Defaults to 256 MiB.
 	MaxFileBytes int64
 
-	// MaxUserBytes is how much space the saved blobs of one user may take;
-	// each file and each folder counts as at least 4 KiB. What does not fit is
-	// not saved. Defaults to 1 GiB.
+	// MaxUserBytes limits the space for one user's saved blobs; each file and
+	// folder counts as at least 4 KiB. Blobs that do not fit are not saved.
+	// Defaults to 1 GiB.
 	MaxUserBytes int64
 
-	// MaxTotalBytes is how much space the saved blobs of all users may take. To make
-	// room for a new copy the oldest ones are removed, except those saved within the
-	// last 10 minutes. It must not be less than MaxUserBytes. Defaults to 16 GiB, or
-	// MaxUserBytes if that is more.
+	// MaxTotalBytes limits the space for all users' saved blobs. To make room for a new
+	// copy, the oldest ones are removed, except those saved within the last 10 minutes.
+	// It must not be less than MaxUserBytes. Defaults to 16 GiB, or MaxUserBytes if that
+	// is more.
 	MaxTotalBytes int64
 
 	// MaxAge is how long a saved blob is kept. Each call that saves one removes those
@@ -77,31 +77,29 @@ type Options struct {
 	// minutes.
 	Timeout time.Duration
 
-	// Allow is what callers may see of what they have permission for. An entry is a
-	// container, or a container and
+	// Allow restricts callers to part of what they have permission for. An entry is a
+	// container, or a container followed by a slash and one of these:
 	//
 	//   - a blob or a folder, as in "docs/reports": the blob of that name and all blobs
 	//     below it, such as docs/reports/a.txt, but not docs/reports-2026/a.txt
 	//   - a folder, as in "docs/reports/": all blobs below it
 	//   - the beginning of names and an asterisk, as in "docs/reports-*"
 	//
-	// Every tool and resource checks it. An entry that can't mean what it says, such as
-	// one with an asterisk elsewhere or an empty folder name, is a fault. Empty means all
-	// of the account or, in a set made with [New], of the container, which all entries
-	// must then name.
+	// Every tool and resource checks it. An invalid entry, such as one with an asterisk
+	// elsewhere or an empty folder name, is an error. In a set made with [New], all
+	// entries must name its container. Empty allows the whole account or container.
 	Allow []string
 
-	// Tools are the names of the tools to offer, of those that the package's
-	// documentation describes. An unknown name is a fault. Resources are offered
-	// along with read_blob. Defaults to all tools.
+	// Tools are the names of the tools to offer. An unknown name is an error. Resources
+	// are offered together with read_blob. Defaults to all tools.
 	Tools []string
 }
 
-// New returns the tools for one container of the storage account at serviceURL,
-// such as https://account.blob.core.windows.net, or with the account in the path
-// as the Azurite emulator has it: https://127.0.0.1:10000/devstoreaccount1. It
-// must be https and carry no SAS. Nothing is contacted. opts may be nil. The
-// error joins one *[Error] of kind [ErrConfiguration] for each fault.
+// New returns the tools for one container of the storage account at serviceURL, such as
+// https://account.blob.core.windows.net or, for the Azurite emulator,
+// https://127.0.0.1:10000/devstoreaccount1. The URL must be https and have no SAS. New
+// sends no requests. opts may be nil. The error joins one *[Error] of kind
+// [ErrConfiguration] for each problem.
 func New(serviceURL, container string, cred CredentialFunc, opts *Options) (*Set, error) {
 	return newSet(serviceURL, container, cred, opts, func(*Options) error {
 		if err := names.CheckContainer(container); err != nil {
@@ -111,20 +109,19 @@ func New(serviceURL, container string, cred CredentialFunc, opts *Options) (*Set
 	})
 }
 
-// NewAccount returns the tools for all containers of a storage account, or those
-// that [Options.Allow] names: their callers say which, and may list them. It is
-// else like [New]. Nothing can be saved: read_blob_with_token is not among these
-// tools.
+// NewAccount is like [New], but returns the tools for all containers of a storage account,
+// or for those in [Options.Allow]. Each call names its container, and callers may list
+// them. read_blob_with_token is not among these tools, so nothing can be saved.
 func NewAccount(serviceURL string, cred CredentialFunc, opts *Options) (*Set, error) {
 	return newSet(serviceURL, "", cred, opts, func(o *Options) error {
 		if o.DownloadDir != "" {
-			return configurationError("Options.DownloadDir", errors.New("is for read_blob_with_token, which only a set for one container has (New)"))
+			return configurationError("Options.DownloadDir", errors.New("is only for read_blob_with_token, which a set for an account does not have; use New"))
 		}
 		return nil
 	})
 }
 
-// newSet makes either kind of set. check looks at what is peculiar to it.
+// newSet makes either kind of set. check validates what only that kind has.
 func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, check func(*Options) error) (*Set, error) {
 	o, errs := withDefaults(opts)
 	base, err := names.ParseServiceURL(serviceURL, container)
@@ -135,7 +132,7 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 		errs = append(errs, err)
 	}
 	if cred == nil {
-		errs = append(errs, configurationError("cred", errors.New("is nil; it must return the credential of the call's user")))
+		errs = append(errs, configurationError("cred", errors.New("is nil; set a function that returns the credential of the call's user")))
 	}
 	s := &Set{
 		serviceURL: base,
@@ -164,8 +161,8 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 	return s, nil
 }
 
-// withDefaults copies the options, fills in what is zero and returns what is
-// wrong.
+// withDefaults returns a copy of the options with defaults for zero fields, and what is
+// invalid.
 func withDefaults(opts *Options) (Options, []error) {
 	var o Options
 	if opts != nil {
@@ -211,8 +208,8 @@ func (s *Set) tools() []tool {
 	return append(all, tool{"read_blob_with_token", (*Set).registerReadWithToken})
 }
 
-// choose returns the tools of those names, or all if there are none, and an error
-// for each name that no tool has.
+// choose returns the tools with those names, or all tools if there are no names, and an
+// error for each unknown name.
 func (s *Set) choose(names []string) ([]tool, []error) {
 	all := s.tools()
 	if len(names) == 0 {
@@ -232,9 +229,9 @@ func (s *Set) choose(names []string) ([]tool, []error) {
 	return slices.DeleteFunc(all, func(t tool) bool { return !slices.Contains(names, t.name) }), errs
 }
 
-// Register adds the tools to the server, in the place of any of the same name, and
-// the resources. Middleware that tells callers apart, such as mcpauth.Receive, must be
-// added after it: what is added last runs first, and blobs are listed for their caller.
+// Register adds the tools, replacing any of the same name, and the resources to the server.
+// Add middleware that identifies callers, such as mcpauth.Receive, after it: middleware
+// that is added last runs first, and listing blobs depends on the caller.
 func (s *Set) Register(srv *mcp.Server) {
 	if host := toolset.HostOf(srv); host != nil {
 		for _, t := range s.offered {

@@ -191,8 +191,8 @@ func TestBodyBreaksOff(t *testing.T) {
 	w.storage.Fail(blobtest.Fault{CutAfter: 10})
 	text, err := w.refused(t, session, args{"blob_path": "a.txt"})
 	wantKind(t, "always cut", err, blobtool.ErrUnavailable)
-	if !strings.Contains(text, "broke off") {
-		t.Error(text)
+	if !strings.Contains(text, "closed the connection") {
+		t.Errorf("got %q, want \"closed the connection\"", text)
 	}
 	if n := len(w.storage.Requests()); n != 4 {
 		t.Errorf("%d requests", n)

@@ -25,9 +25,9 @@ func (s *Set) registerReadBlob(srv *mcp.Server) {
 	addTool(s, srv, &mcp.Tool{
 		Name:  "read_blob",
 		Title: "Read a blob",
-		Description: "Reads a blob of " + s.where() + ", with the permissions of the signed-in user: text as text, in pages, and images, audio and other content as such. " +
-			"Give at most one of offset (with or without length), lines and tail_lines; without any it begins at the beginning. " +
-			"If the result has next_offset, call again with offset set to it and with the same etag, and encoding if there is one, to go on: pages join without gap. " +
+		Description: "Reads a blob in " + s.where() + ", with the permissions of the signed-in user. Returns text in pages; images, audio and other content are attached. " +
+			"Give at most one of offset (with or without length), lines and tail_lines; without any, reading starts at the beginning. " +
+			"To continue, call again with offset set to the result's next_offset, the same etag and, if you gave one, the same encoding. " +
 			"gzip and zstd are unpacked. " + untrusted,
 		InputSchema: input,
 		Annotations: readOnly("Read a blob"),
@@ -57,16 +57,14 @@ func (s *Set) readBlob(ctx context.Context, req *mcp.CallToolRequest, in readBlo
 	return out, nil
 }
 
-// Bounds of what a result carries beside text, in bytes; as base64 it takes a third
-// more.
+// Limits on attached content in bytes, before base64.
 const (
 	maxMedia    = 3 << 20   // of an image or audio
 	maxAttached = 256 << 10 // of anything else
 )
 
-// openContent opens a blob for a tool that returns what is in it. chars is how many
-// characters of text are wanted at most: memory for them is reserved before anything is
-// read. Until the content is closed, it is read with a core.
+// openContent opens a blob for a tool that returns its content, and reserves memory for
+// chars characters of text. The worker holds a core until the content is closed.
 func openContent(w *work.Worker, client *blob.Client, name string, count int64, etag string, chars int64) (*content.Reader, error) {
 	c, err := content.Open(w, ranges(client), name, content.Options{Count: count, ETag: etag, Limit: content.MaxScan})
 	if err != nil {
@@ -82,7 +80,7 @@ func openContent(w *work.Worker, client *blob.Client, name string, count int64, 
 	return c, nil
 }
 
-// blobReading is a call of read_blob on its way.
+// blobReading is a running call of read_blob.
 type blobReading struct {
 	at      names.Location
 	query   readQuery
@@ -92,7 +90,7 @@ type blobReading struct {
 	out     *readBlobOutput
 }
 
-// run reads what is asked for and fills in the output.
+// run reads the requested part and fills in the output.
 func (r *blobReading) run(ctx context.Context) error {
 	if err := r.open(ctx); err != nil {
 		return err
@@ -123,8 +121,8 @@ func (r *blobReading) run(ctx context.Context) error {
 	return nil
 }
 
-// open opens the blob at the text, if it is known where that is and what the bytes there
-// mean, and otherwise at its beginning.
+// open opens the blob at the offset if the charset is known and the content not packed, and
+// otherwise at its beginning.
 func (r *blobReading) open(ctx context.Context) (err error) {
 	q := r.query
 	if q.offset > 0 && q.charset != nil && !q.charset.NeedsMark() && !q.charset.Stateful() && content.PackedName(r.at.Blob) == "" {
@@ -152,7 +150,7 @@ func (r *blobReading) open(ctx context.Context) (err error) {
 	return err
 }
 
-// beyond returns the error for an offset beyond the end.
+// beyond returns the error for an offset past the end.
 func (r *blobReading) beyond(ctx context.Context, err error) error {
 	props, err2 := r.client.GetProperties(ctx, nil)
 	if err2 != nil || props.ContentLength == nil {
@@ -161,7 +159,7 @@ func (r *blobReading) beyond(ctx context.Context, err error) error {
 	return content.BeyondEnd(r.query.offset, *props.ContentLength)
 }
 
-// chars is how many characters are held at most.
+// chars returns how many characters are held in memory at most.
 func (r *blobReading) chars() int64 {
 	n := int64(r.query.maxChars)
 	if r.query.tail > 0 { // what is before them is decoded as well
@@ -170,7 +168,7 @@ func (r *blobReading) chars() int64 {
 	return n
 }
 
-// fetch is how many bytes to request for the text.
+// fetch returns how many bytes to request for the text.
 func (r *blobReading) fetch() int64 {
 	perChar := int64(4)
 	if r.query.charset != nil {
@@ -183,7 +181,7 @@ func (r *blobReading) fetch() int64 {
 	return min(max(n, content.LeastRange), content.LargestRange)
 }
 
-// find goes to the text and returns its charset, nil if it is not text.
+// find goes to the text and returns its charset, or nil if it is not text.
 func (r *blobReading) find() (*content.Charset, error) {
 	q, c := r.query, r.content
 	cs := c.Charset()
@@ -200,12 +198,12 @@ func (r *blobReading) find() (*content.Charset, error) {
 	case text:
 		return &cs, nil
 	case q.first > 0 || q.tail > 0:
-		return nil, failuref(ErrUnsupported, "%s does not look like text in %s, so it has no lines: its type is %s. If it is text, say in which encoding; else read it without lines and tail_lines.", quote(r.at.Blob), cs.Name, quote(c.MediaType()))
+		return nil, failuref(ErrUnsupported, "%s does not look like text in %s, so it has no lines; its type is %s. If it is text, set encoding; otherwise read it without lines and tail_lines.", quote(r.at.Blob), cs.Name, quote(c.MediaType()))
 	}
 	return nil, nil //nolint:nilnil // no charset is not an error
 }
 
-// lines reads the lines that are asked for.
+// lines reads the requested lines.
 func (r *blobReading) lines(cs content.Charset) (*content.Page, error) {
 	q, c := r.query, r.content
 	lines := c.Lines(cs)
@@ -215,7 +213,7 @@ func (r *blobReading) lines(cs content.Charset) (*content.Page, error) {
 	if next, err := c.Peek(1); err != nil {
 		return nil, err
 	} else if len(next) == 0 && q.first > 1 {
-		return nil, failuref(ErrInvalidArgument, "lines begins at line %d, and the content has %d lines", q.first, q.first-1)
+		return nil, failuref(ErrInvalidArgument, "lines begins at line %d, but the content has only %d lines", q.first, q.first-1)
 	}
 	p := content.NewPageAt(cs, q.maxChars, c.Pos())
 	limited := lines.Limited(q.lineCount())
@@ -227,10 +225,10 @@ func (r *blobReading) lines(cs content.Charset) (*content.Page, error) {
 		p.Until = p.Pos // all that was asked for
 	}
 	at := q.first + int64(strings.Count(string(p.Text), "\n")) // the line that begins, or goes on, at next_offset
-	last, lead := at, fmt.Sprintf("Line %d was cut. ", at)
+	last, lead := at, fmt.Sprintf("Line %d is cut. ", at)
 	if at > q.first && strings.HasSuffix(string(p.Text), "\n") {
 		last--
-		lead = fmt.Sprintf("Line %d and those after it were not returned. ", at)
+		lead = fmt.Sprintf("Line %d and the lines after it are not included. ", at)
 	}
 	if len(p.Text) > 0 {
 		r.out.Lines = fmt.Sprintf("%d-%d", q.first, last)
@@ -246,14 +244,13 @@ func (r *blobReading) tail(cs content.Charset) (*content.Page, error) {
 	}
 	r.out.Offset = p.Begin
 	if r.out.Truncated = cut; cut {
-		r.out.NextStep = fmt.Sprintf("The beginning of these lines was cut. For more, call read_blob again with a larger max_chars, or with an offset below %d and etag=%s%s.",
+		r.out.NextStep = fmt.Sprintf("The beginning of these lines is cut. To see more, call read_blob again with a larger max_chars, or with an offset below %d and etag=%s%s.",
 			p.Begin, bareETag(r.content.ETag), r.sameAgain())
 	}
 	return p, nil
 }
 
-// showPage puts a page into the output. lead comes before how to get the rest of what the
-// arguments ask for.
+// showPage puts a page into the output. lead precedes the text on how to continue.
 func (r *blobReading) showPage(p *content.Page, lead string) error {
 	more, err := r.content.More(p.Pos)
 	if err != nil {
@@ -267,13 +264,13 @@ func (r *blobReading) showPage(p *content.Page, lead string) error {
 	return nil
 }
 
-// goOn says how to get the rest.
+// goOn says how to continue.
 func (r *blobReading) goOn(next int64, lead string) {
 	r.out.NextOffset = next
-	r.out.NextStep = fmt.Sprintf("%sThe content goes on: call read_blob again with offset=%d and etag=%s%s.", lead, next, bareETag(r.content.ETag), r.sameAgain())
+	r.out.NextStep = fmt.Sprintf("%sThere is more: call read_blob again with offset=%d and etag=%s%s.", lead, next, bareETag(r.content.ETag), r.sameAgain())
 }
 
-// sameAgain names the other arguments with which to go on.
+// sameAgain names the other arguments to pass when continuing.
 func (r *blobReading) sameAgain() string {
 	var more strings.Builder
 	if r.query.charset != nil {
@@ -285,7 +282,7 @@ func (r *blobReading) sameAgain() string {
 	return more.String()
 }
 
-// binary puts content that is not text into the output.
+// binary attaches or links content that is not text.
 func (r *blobReading) binary() error {
 	q, c := r.query, r.content
 	if err := c.AsStored(); err != nil {
@@ -333,20 +330,20 @@ func (r *blobReading) attach(kind string, data []byte) {
 		attached = &mcp.AudioContent{Data: data, MIMEType: t}
 	default:
 		attached = &mcp.EmbeddedResource{Resource: &mcp.ResourceContents{URI: r.out.URI, MIMEType: t, Blob: data}}
-		r.out.NextStep = "This does not look like text, so it is attached as it is. If it is text, call read_blob again and say in which encoding."
+		r.out.NextStep = "This does not look like text, so it is attached as is. If it is text, call read_blob again with encoding set."
 	}
 	r.out.attached = []mcp.Content{attached}
 }
 
-// link adds a link to what is too large to be in the result.
+// link adds a link to content that is too large to attach.
 func (r *blobReading) link(most int64) {
 	size, t := r.content.Size, r.content.MediaType()
 	r.out.Kind, r.out.Truncated = "link", true
-	r.out.NextStep = fmt.Sprintf("This is not text (%s) and has more than the %d bytes that a result may carry, so it is only linked. Read parts of it with offset and length.", t, most)
+	r.out.NextStep = fmt.Sprintf("This is not text (%s) and is larger than the %d bytes a result can hold, so the result has only a link. Read parts of it with offset and length.", t, most)
 	r.out.attached = []mcp.Content{&mcp.ResourceLink{URI: r.out.URI, Name: r.at.Blob, MIMEType: t, Size: &size}}
 }
 
-// describe fills in what the output says of the blob and of the text.
+// describe fills in the properties of the blob and the text.
 func (r *blobReading) describe(cs *content.Charset, p *content.Page) {
 	c, out := r.content, r.out
 	out.Size, out.ETag, out.VersionID, out.ContentType = c.Size, bareETag(c.ETag), c.VersionID, c.MediaType()
@@ -354,15 +351,15 @@ func (r *blobReading) describe(cs *content.Charset, p *content.Page) {
 	if format, damaged := c.Packed(); format != "" {
 		out.Unpacked = format
 		if damaged {
-			warnings = append(warnings, fmt.Sprintf("The content is damaged: it can't be unpacked with %s beyond what is here.", format))
+			warnings = append(warnings, fmt.Sprintf("The content is damaged: unpacking it with %s failed after what is returned here.", format))
 		}
 	} else if c.Strange() {
-		warnings = append(warnings, fmt.Sprintf("The blob has the property Content-Encoding %s, and the content is as stored.", quote(c.Encoding)))
+		warnings = append(warnings, fmt.Sprintf("The blob's Content-Encoding is %s; the content is returned as stored.", quote(c.Encoding)))
 	}
 	if p != nil {
 		out.Kind, out.Encoding, out.Text = "text", cs.Name, string(p.Text)
 		if n := strings.Count(out.Text, "\ufffd"); n > 0 {
-			warnings = append(warnings, fmt.Sprintf("The text has U+FFFD %d times, which stands for what can't be decoded as %s; if these are many, another encoding may be right.", n, cs.Name))
+			warnings = append(warnings, fmt.Sprintf("The text has U+FFFD %d times, in place of what can't be decoded as %s; if that is often, try another encoding.", n, cs.Name))
 		}
 	}
 	out.Warning = strings.Join(warnings, " ")

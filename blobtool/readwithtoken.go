@@ -76,7 +76,7 @@ func (s *Set) read(ctx context.Context, req *mcp.CallToolRequest, in readInput) 
 	}
 	user := userID(req)
 	if s.store != nil && user == "" {
-		return out, failuref(ErrNoUser, "This call has no user to whom a saved copy could belong. Tell the operator of this server: the verified token must set TokenInfo.UserID, or nothing may be saved.")
+		return out, failuref(ErrNoUser, "The call has no user to save a copy for. Tell the operator of this server to set TokenInfo.UserID when verifying tokens, or to turn off saving (DownloadDir).")
 	}
 	r := &reading{set: s, worker: s.worker(ctx, user), user: user, path: path, charset: cs, maxChars: int64(min(in.MaxChars, maxMaxChars))}
 	if err := r.run(ctx, &out); err != nil {
@@ -169,7 +169,7 @@ func (r *reading) settle(head []byte) content.Charset {
 	marked, ok := content.Marked(head)
 	switch {
 	case content.MarkedUTF32(head):
-		r.warning += "The blob begins with the byte order mark of UTF-32, which can't be decoded here: the text is not what was written. "
+		r.warning += "The blob begins with the byte order mark of UTF-32, which is not supported: the text is wrong. "
 	case !ok || cs == marked || cs.NeedsMark():
 	case cs == content.UTF8:
 		cs = marked
@@ -213,7 +213,7 @@ func (r *reading) copyRest() error {
 // startCopy begins to save the blob, where that is wanted and possible.
 func (r *reading) startCopy(ctx context.Context) {
 	if r.content.Strange() {
-		r.warning = fmt.Sprintf("The blob has the property Content-Encoding %s: the text is that of the encoded bytes. ", quote(r.content.Encoding))
+		r.warning = fmt.Sprintf("The blob's Content-Encoding is %s: the text is decoded from the stored, still encoded bytes. ", quote(r.content.Encoding))
 	}
 	if r.set.store == nil {
 		return

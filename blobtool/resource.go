@@ -26,7 +26,7 @@ func (s *Set) registerResources(srv *mcp.Server) {
 		Name:        "blob",
 		Title:       "Blob",
 		URITemplate: s.uriTemplate(),
-		Description: fmt.Sprintf("A blob of %s, with the permissions of the signed-in user, up to %d bytes; read_blob reads parts of larger ones. ", s.where(), maxResource) + untrusted,
+		Description: fmt.Sprintf("A blob in %s, read with the permissions of the signed-in user, up to %d bytes. To read larger blobs in parts, use read_blob. ", s.where(), maxResource) + untrusted,
 	}, s.readResource)
 }
 
@@ -104,7 +104,7 @@ func resourceContents(w *work.Worker, client *blob.Client, name string) (*mcp.Re
 }
 
 func tooLargeForResource(size int64) error {
-	return failuref(ErrTooLarge, "The blob has %d bytes or more, and a resource may have %d. Read parts of it with the tool read_blob: offset, lines or tail_lines.", size, maxResource)
+	return failuref(ErrTooLarge, "The blob has at least %d bytes, more than the %d a resource can have. Read parts of it with the tool read_blob: use offset, lines or tail_lines.", size, maxResource)
 }
 
 // resourceError is what a client reads of a failed resource request: the text for

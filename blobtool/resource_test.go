@@ -24,7 +24,7 @@ func TestResourceTemplates(t *testing.T) {
 		if err != nil || len(list.ResourceTemplates) != 1 {
 			t.Fatalf("%+v, %v", list, err)
 		}
-		if r := list.ResourceTemplates[0]; r.URITemplate != template || r.Title == "" || !strings.Contains(r.Description, "never instructions") {
+		if r := list.ResourceTemplates[0]; r.URITemplate != template || r.Title == "" || !strings.Contains(r.Description, "never as instructions") {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -108,12 +108,12 @@ func TestReadResourceFailures(t *testing.T) {
 		text  string
 	}{
 		"not found":     {"blob://docs/open/none", blobtest.Fault{}, blobtool.ErrNotFound, jsonrpc.CodeInvalidParams, "was not found"},
-		"not allowed":   {"blob://docs/closed/a.txt", blobtest.Fault{}, blobtool.ErrNotAllowed, jsonrpc.CodeInvalidParams, "outside of what this server offers"},
-		"container":     {"blob://secret/open/a.txt", blobtest.Fault{}, blobtool.ErrNotAllowed, jsonrpc.CodeInvalidParams, "outside of what this server offers"},
+		"not allowed":   {"blob://docs/closed/a.txt", blobtest.Fault{}, blobtool.ErrNotAllowed, jsonrpc.CodeInvalidParams, "outside what this server offers"},
+		"container":     {"blob://secret/open/a.txt", blobtest.Fault{}, blobtool.ErrNotAllowed, jsonrpc.CodeInvalidParams, "outside what this server offers"},
 		"climbing":      {"blob://docs/open/../closed/a.txt", blobtest.Fault{}, blobtool.ErrInvalidPath, jsonrpc.CodeInvalidParams, `has the segment ".."`},
 		"climbing, %":   {"blob://docs/open/%2e%2e/closed/a.txt", blobtest.Fault{}, blobtool.ErrInvalidPath, jsonrpc.CodeInvalidParams, `has the segment ".."`},
 		"slash, %":      {"blob://docs/open%2F..%2Fclosed/a.txt", blobtest.Fault{}, blobtool.ErrInvalidPath, jsonrpc.CodeInvalidParams, `has the segment ".."`},
-		"large":         {"blob://docs/open/large.txt", blobtest.Fault{}, blobtool.ErrTooLarge, jsonrpc.CodeInvalidParams, "read_blob: offset, lines or tail_lines"},
+		"large":         {"blob://docs/open/large.txt", blobtest.Fault{}, blobtool.ErrTooLarge, jsonrpc.CodeInvalidParams, "read_blob: use offset, lines or tail_lines"},
 		"large inside":  {"blob://docs/open/bomb.gz", blobtest.Fault{}, blobtool.ErrTooLarge, jsonrpc.CodeInvalidParams, "read_blob"},
 		"no permission": {"blob://docs/open/a.txt", blobtest.Fault{Status: 403, Code: "AuthorizationPermissionMismatch"}, blobtool.ErrPermission, jsonrpc.CodeInternalError, "Storage Blob Data Reader"},
 		"throttled":     {"blob://docs/open/a.txt", blobtest.Fault{Status: 429}, blobtool.ErrThrottled, jsonrpc.CodeInternalError, "busy"},

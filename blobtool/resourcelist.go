@@ -15,10 +15,10 @@ import (
 // resourcePageSize is how many resources a page of resources/list has at most.
 const resourcePageSize = 100
 
-// resourceLister is receiving middleware that answers resources/list with the blobs
-// that the caller may see, page by page: the SDK lists only what is added when the
-// server is made, which is the same for everybody. What it lists comes first. Who may
-// not list blobs by any tool of the set is not told their names here.
+// resourceLister is receiving middleware that appends the blobs that the caller may see to
+// resources/list, page by page. The SDK only lists what was added to the server, which is
+// the same for all callers; that comes first. Callers who may not list blobs with a tool
+// of the set do not see their names here.
 func (s *Set) resourceLister(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		list, ok := req.(*mcp.ListResourcesRequest)
@@ -50,8 +50,7 @@ func (s *Set) resourceLister(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// resourceTag begins the cursors of this set's resources: a server may have several
-// sets, and resources of its own.
+// resourceTag is the prefix of this set's cursors: the server may have other resources.
 func (s *Set) resourceTag() string {
 	return "blob." + walk.Query("resources", s.serviceURL, s.container, s.allow) + "."
 }
@@ -67,8 +66,8 @@ func (s *Set) listResources(ctx context.Context, user, cursorText string) (mcp.R
 	return res, nil
 }
 
-// resourcePlace is where a listing of resources goes on: in the blobs of a container,
-// which comes next in the containers.
+// resourcePlace is the position of a listing of resources: a position among the containers
+// and one among the blobs of the next container.
 type resourcePlace struct {
 	Containers walk.Place `json:"c"`
 	Container  string     `json:"n,omitempty"`
@@ -118,8 +117,8 @@ func (s *Set) resourcePage(ctx context.Context, user, cursorText string) (*mcp.L
 	return l.result(ctx, resourcePlace{Containers: containers.At}, containers.Done()), nil
 }
 
-// resourceContainers lists the containers whose blobs are resources: those that the
-// configuration names or, if it does not, those of the account that begin with prefix.
+// resourceContainers lists the containers whose blobs are resources: those in the
+// configuration or, without any, the account's containers with that prefix.
 func (s *Set) resourceContainers(ctx context.Context, prefix string) (walk.Source[containerRow], error) {
 	var named []string
 	switch {
@@ -141,7 +140,7 @@ func (s *Set) resourceContainers(ctx context.Context, prefix string) (walk.Sourc
 	}, nil
 }
 
-// resourceLoop fills a page with the blobs of one container after the other.
+// resourceLoop fills a page with the blobs of successive containers.
 type resourceLoop struct {
 	set     *Set
 	user    string
@@ -149,8 +148,8 @@ type resourceLoop struct {
 	rows    walk.Rows[*mcp.Resource]
 }
 
-// add takes the blobs of a container from there on, and returns where to go on if
-// there was no room for all.
+// add appends a container's blobs, beginning at from. If the page is full, done is false
+// and rest is where to continue.
 func (l *resourceLoop) add(ctx context.Context, name string, from walk.Place) (rest walk.Place, done bool, err error) {
 	containerName, roots, err := l.set.narrow(ctx, name, "")
 	if errors.Is(err, ErrNotAllowed) { // all of it is closed to this caller
@@ -187,8 +186,7 @@ func (l *resourceLoop) add(ctx context.Context, name string, from walk.Place) (r
 	return w.At, w.Done(), nil
 }
 
-// resourceOf describes a blob as a resource, or returns nil for what can't be read as
-// one.
+// resourceOf returns a blob's resource, or nil if it can't be read as one.
 func (s *Set) resourceOf(ctx context.Context, containerName string, e entry) *mcp.Resource {
 	at, err := s.locateBlob(ctx, containerName, e.name)
 	if err != nil || e.folder {
@@ -208,7 +206,7 @@ func (s *Set) resourceOf(ctx context.Context, containerName string, e entry) *mc
 // result is the page so far.
 func (l *resourceLoop) result(ctx context.Context, at resourcePlace, done bool) *mcp.ListResourcesResult {
 	res := &mcp.ListResourcesResult{Resources: l.rows.List}
-	res.CacheScope = "private" // what one caller may see is not for the next
+	res.CacheScope = "private" // it depends on the caller
 	if !done {
 		tag := l.set.resourceTag()
 		res.NextCursor = tag + walk.Cursor(toolset.Resources(ctx), tag, at)

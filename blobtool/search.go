@@ -37,8 +37,8 @@ func (s *Set) registerSearch(srv *mcp.Server) {
 	const title = "Search blobs"
 	addTool(s, srv, &mcp.Tool{
 		Name: "search_blobs", Title: title,
-		Description: fmt.Sprintf("Searches %s by name, by tags, or for text in the blobs, with the permissions of the signed-in user. "+
-			"At least one of name, tags and text must be given; blobs must match all that are. A search that is cut short says why and how to go on. gzip and zstd are unpacked. "+
+		Description: fmt.Sprintf("Searches %s by blob name, by tags, or for text in the blobs, with the permissions of the signed-in user. "+
+			"Give at least one of name, tags and text; blobs must match all that are given. If the search stops early, the result says why and how to continue. gzip and zstd are unpacked. "+
 			untrusted, s.where()),
 		InputSchema: input,
 		Annotations: readOnly(title),
@@ -124,7 +124,7 @@ func (q *searchQuery) searchNames(ctx context.Context, w *walk.Walk[entry]) erro
 		}
 		q.out.Examined++
 		q.progress.report(ctx, q.out.Examined, func() string {
-			return fmt.Sprintf("%d blobs looked at, %d found", q.out.Examined, len(r.List))
+			return fmt.Sprintf("%d blobs examined, %d found", q.out.Examined, len(r.List))
 		})
 		if !found {
 			continue

@@ -21,40 +21,40 @@ import (
 )
 
 const (
-	// largestTextRange is how many bytes a range has at most.
+	// largestTextRange is the largest range in bytes.
 	largestTextRange = 8 << 20
-	// leastUnpacked is how many packed bytes may be read beyond what is left: enough to
-	// unpack some more, so that a search always gets on.
+	// leastUnpacked is how many packed bytes may be read beyond the allowance, so that a
+	// search always makes progress.
 	leastUnpacked = 256 << 10
-	// maxLineChars is how much of a line a match shows.
+	// maxLineChars is the length of the text that a match shows.
 	maxLineChars = 300
 )
 
 // errBinary: the content is not text.
 var errBinary = errors.New("binary content")
 
-// textJob is the search of one blob. Blobs are read at the same time, and their
-// results are taken in order: so a search that stops can tell where to go on.
+// textJob is the search of one blob. Blobs are read concurrently and their results taken in
+// order, so that a search that stops knows where to continue.
 type textJob struct {
 	entry  entry
 	before walk.Place
 	from   textMark
-	nth    int        // among all that were looked at
+	nth    int        // among all examined blobs
 	slots  work.Slots // its part of the line
-	// allowance hands over how many bytes may still be read, from job to job in
-	// order, so that it is spent on the first blobs.
+	// allowance passes the number of bytes that may still be read from job to job, so
+	// that the first blobs get it.
 	allowance <-chan int64
 	rest      chan<- int64
 	outcome   chan textOutcome
 }
 
-// textOutcome is what became of it.
+// textOutcome is the result of a textJob.
 type textOutcome struct {
 	matches []textMatch
-	to      textMark // where to go on
+	to      textMark // where to continue
 	read    int64
 	binary  bool
-	short   string // reason why the blob was not searched to its end
+	short   string // why the blob was not searched to its end
 	note    string
 	err     error // that ends the whole search
 }
@@ -67,7 +67,7 @@ type textInput struct {
 	note  string
 }
 
-// open opens a blob where the search begins.
+// open opens a blob where its search starts.
 func (q *searchQuery) open(w *work.Worker, job *textJob, buf *bufio.Reader) (*textInput, error) {
 	if err := q.passOver(job.entry); err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (q *searchQuery) open(w *work.Worker, job *textJob, buf *bufio.Reader) (*te
 	in.Reader, err = content.Open(w, source, at.Blob, o)
 	if bloberror.HasCode(err, bloberror.ConditionNotMet) {
 		in.from = textMark{Line: 1}
-		in.note = "The blob has changed since the last call; it was searched from its beginning."
+		in.note = "The blob has changed since the previous call, so it was searched from the beginning."
 		o.Offset, o.ETag = 0, ""
 		in.Reader, err = content.Open(w, source, at.Blob, o)
 	}
@@ -96,8 +96,7 @@ func (q *searchQuery) open(w *work.Worker, job *textJob, buf *bufio.Reader) (*te
 	return in, nil
 }
 
-// passOver returns why a blob need not be opened: what is listed says that it can't be
-// read, or that it is not text.
+// passOver returns an error if the listing shows that a blob can't be read or is not text.
 func (q *searchQuery) passOver(e entry) error {
 	if e.blob == nil || e.blob.Properties == nil {
 		return nil
@@ -113,8 +112,8 @@ func (q *searchQuery) passOver(e entry) error {
 	return nil
 }
 
-// begin unpacks the content if it is packed, and goes to the first line. At the beginning
-// of a blob it also finds out the charset, and whether the content is text.
+// begin starts unpacking packed content and goes to the first line. At the beginning of a
+// blob it also detects the charset and whether the content is text.
 func (in *textInput) begin(w *work.Worker) (err error) {
 	if in.NeedsWindow() {
 		if err := in.TakeWindow(); err != nil {
@@ -145,7 +144,7 @@ func (in *textInput) begin(w *work.Worker) (err error) {
 	case err != nil:
 		return err
 	case !text && in.Coding() != "" && !in.from.Packed:
-		return failuref(ErrUnsupported, "The blob is packed (Content-Encoding %s) in a way that can't be unpacked here, so it was not searched.", quote(in.Encoding))
+		return failuref(ErrUnsupported, "The blob was not searched: its Content-Encoding is %s, which this server can't unpack.", quote(in.Encoding))
 	case !text:
 		return errBinary
 	}
@@ -155,16 +154,15 @@ func (in *textInput) begin(w *work.Worker) (err error) {
 	return err
 }
 
-// late reports whether the search must not begin before the rest of the allowance is
-// passed on: it waits for memory, or reads more than the first range, while the searches
-// behind it wait with part of the line.
+// late reports whether the rest of the allowance must be passed on before the search
+// starts: it waits for memory or reads more than the first range, while the next searches
+// wait and hold part of the line.
 func (in *textInput) late() bool {
 	return in.lines == nil && (in.NeedsWindow() || in.from.Packed && in.from.Offset > 0)
 }
 
-// searchBlob searches one blob. It opens the blob at once, and waits for its turn only
-// with what it takes from the allowance: bytes as they are stored, because nobody knows
-// what they unpack to.
+// searchBlob searches one blob. It opens the blob at once and then waits for its allowance,
+// which counts stored bytes: what they unpack to is not known in advance.
 func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf *bufio.Reader) textOutcome {
 	w := q.set.worker(ctx, q.user)
 	defer func() {
@@ -187,7 +185,17 @@ func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf *bufio.R
 	case <-ctx.Done():
 		return q.failed(ctx, job, out, ctx.Err(), false)
 	}
+	// Without waiting for a window, look whether the content is text before its whole size
+	// is charged.
+	if err == nil && left > 0 && in.NeedsWindow() && in.from.Offset == 0 && in.TryWindow() {
+		err = in.begin(w)
+		w.End()
+		out.read = in.Stored()
+	}
 	if err != nil {
+		if in != nil {
+			_ = in.Close() // the next blob may need the window
+		}
 		job.rest <- left - out.read
 		return q.failed(ctx, job, out, err, in != nil)
 	}
@@ -214,7 +222,7 @@ func (q *searchQuery) searchBlob(ctx context.Context, job *textJob, buf *bufio.R
 	return q.searchLines(ctx, w, job, in)
 }
 
-// searchLines searches the lines of a blob, and says how far it came.
+// searchLines searches the lines of a blob.
 func (q *searchQuery) searchLines(ctx context.Context, w *work.Worker, job *textJob, in *textInput) textOutcome {
 	out := textOutcome{to: in.from, note: in.note}
 	err := in.grep(w, q.text, q.MaxResults, &out)
@@ -224,7 +232,7 @@ func (q *searchQuery) searchLines(ctx context.Context, w *work.Worker, job *text
 	}
 	switch format, damaged := in.Packed(); {
 	case errors.Is(err, io.EOF) && damaged:
-		out.note = fmt.Sprintf("The content is damaged: it was searched as far as it can be unpacked with %s.", format)
+		out.note = fmt.Sprintf("The content is damaged: only the part before the damage could be unpacked with %s and searched.", format)
 	case errors.Is(err, io.EOF):
 	case errors.Is(err, content.ErrLimit):
 		out.short = reasonBytes
@@ -238,16 +246,15 @@ func (q *searchQuery) searchLines(ctx context.Context, w *work.Worker, job *text
 	return out
 }
 
-// grep collects matches. It returns nil when there are as many as are wanted, and else why
-// it has stopped; the outcome is then what came before.
+// grep collects matches in out. It returns nil once there are most of them, and otherwise
+// why it stopped.
 func (in *textInput) grep(w *work.Worker, expr *pattern.Text, most int, out *textOutcome) error {
 	for {
 		piece, whole, err := in.lines.Next()
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, content.ErrLimit) {
 			return err
 		}
-		// What the limit leaves of a line is for the next time, unless the line is longer
-		// than all that may be read.
+		// The next call searches a line that the limit cut, unless it is all that was read.
 		if len(piece) == 0 || errors.Is(err, content.ErrLimit) && out.to.Offset > in.from.Offset {
 			return err
 		}
@@ -271,7 +278,7 @@ func (in *textInput) grep(w *work.Worker, expr *pattern.Text, most int, out *tex
 	}
 }
 
-// matchLine looks for the expression in a line or a piece of one.
+// matchLine matches the expression against a line or a piece of one.
 func (in *textInput) matchLine(w *work.Worker, expr *pattern.Text, piece []byte, at textMark) (m textMatch, ok bool, err error) {
 	text, err := in.lines.Decode(piece)
 	if err != nil {
@@ -292,8 +299,8 @@ func (in *textInput) matchLine(w *work.Worker, expr *pattern.Text, piece []byte,
 	}, true, nil
 }
 
-// window returns what is shown of a line with a match: all of it, or characters around
-// the beginning of the match.
+// window returns the part of a line that a match shows: all of it, or the characters around
+// the start of the match.
 func window(text []byte, match int) (start int, shown []byte) {
 	if utf8.RuneCount(text) <= maxLineChars {
 		return 0, text
@@ -311,9 +318,8 @@ func window(text []byte, match int) (start int, shown []byte) {
 	return start, text[start:end]
 }
 
-// failed completes the outcome of a blob that could not be searched, or not to its end.
-// Once it was opened, whatever happens is about this blob: if the service is down, the
-// next one can't be opened.
+// failed completes the outcome of a blob that was not searched to its end. Any error after
+// opening concerns only this blob: if the service is down, opening the next one fails.
 func (q *searchQuery) failed(ctx context.Context, job *textJob, out textOutcome, err error, opened bool) textOutcome {
 	at := names.Location{Container: q.container, Blob: job.entry.name}
 	switch e := fromAzure(ctx, at, err); {
@@ -323,13 +329,13 @@ func (q *searchQuery) failed(ctx context.Context, job *textJob, out textOutcome,
 		out.short = reasonTime
 	case opened || ofOneBlob(e):
 		out.note = e.UserText()
-	default: // the next blob would fare no better
+	default: // the next blob would fail, too
 		out.short, out.note, out.err = reasonFailure, e.UserText(), e
 	}
 	return out
 }
 
-// ofOneBlob reports whether an error says something about its blob alone.
+// ofOneBlob reports whether an error concerns only its blob.
 func ofOneBlob(err error) bool {
 	for _, kind := range []error{ErrNotFound, ErrPermission, ErrUnsupported, ErrChanged, ErrInvalidPath, ErrNotAllowed, ErrDirectory} {
 		if errors.Is(err, kind) {

@@ -2,6 +2,7 @@ package blobtool_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -88,6 +89,28 @@ func TestSearchOfOddPackages(t *testing.T) {
 	for i, want := range [][2]string{{"bomb.gz", "512 times"}, {"bomb.zst", "512 times"}, {"cut.gz", "damaged"}, {"wide.zst", "memory to unpack"}} {
 		if i >= len(out.Notes) || out.Notes[i].Blob != want[0] || !strings.Contains(out.Notes[i].Note, want[1]) {
 			t.Errorf("note %d: got %+v, want %q", i, out.Notes, want)
+		}
+	}
+}
+
+// A packed blob that turns out not to be text is charged only with what was read of it,
+// whatever its format.
+func TestSearchChargesBinaryPackages(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"gzip", "zstd"} {
+		w := newWorld(t, nil)
+		suffix := map[string]string{"gzip": ".gz", "zstd": ".zst"}[format]
+		random := make([]byte, 4<<20)
+		if _, err := rand.NewChaCha8([32]byte{}).Read(random); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"a.tar", "b.tar"} {
+			w.storage.Put("docs", name+suffix, []byte(pack(t, format, string(random))), "")
+		}
+		w.storage.Put("docs", "c.txt", []byte("needle"), "text/plain")
+		out := callFor[found](t, w.connect(t, "alice"), "search_blobs", args{"text": "needle", "max_bytes": 1 << 20})
+		if got, want := out.results(), "c.txt:1:needle"; got != want || out.Binary != 2 || out.Reason != "" || out.Bytes > 1<<20 {
+			t.Errorf("%s: got %s, %+v, want %s, 2 binary blobs and no reason to stop", format, got, out, want)
 		}
 	}
 }

@@ -20,16 +20,16 @@ var tagOperators = []string{"=", ">", ">=", "<", "<="}
 
 // tagCondition is one condition on a blob's tags. Values are compared as text.
 type tagCondition struct {
-	Key   string `json:"key" jsonschema:"Name of the tag; upper and lower case matter."`
-	Value string `json:"value" jsonschema:"Value to compare the tag with, as text: 2026-01-31 sorts as a date, 10 sorts before 9."`
-	Op    string `json:"op,omitempty" jsonschema:"How the tag's value compares with value."`
+	Key   string `json:"key" jsonschema:"Name of the tag. Case-sensitive."`
+	Value string `json:"value" jsonschema:"Value to compare the tag with. Comparison is by text: dates such as 2026-01-31 sort correctly, 10 sorts before 9."`
+	Op    string `json:"op,omitempty" jsonschema:"Operator between the tag's value and value."`
 }
 
 // whereTags writes the conditions, all of which must hold, in the grammar of Find
 // Blobs by Tags.
 func whereTags(conditions []tagCondition) (string, error) {
 	if len(conditions) > maxTags {
-		return "", failuref(ErrInvalidArgument, "tags has %d conditions; a blob has at most %d tags", len(conditions), maxTags)
+		return "", failuref(ErrInvalidArgument, "tags has %d conditions; give at most %d, the most tags a blob can have", len(conditions), maxTags)
 	}
 	var where []string
 	for _, c := range conditions {
@@ -42,7 +42,7 @@ func whereTags(conditions []tagCondition) (string, error) {
 		case !isTagText(c.Value, maxTagValue):
 			return "", failuref(ErrInvalidArgument, "invalid tag value %s: Azure allows up to %d letters, digits, spaces and + - . / : = _", quote(c.Value), maxTagValue)
 		case !slices.Contains(tagOperators, c.Op):
-			return "", failuref(ErrInvalidArgument, "op %s is unknown; use one of %s", quote(c.Op), strings.Join(tagOperators, " "))
+			return "", failuref(ErrInvalidArgument, "unknown op %s; use one of %s", quote(c.Op), strings.Join(tagOperators, " "))
 		}
 		where = append(where, `"`+c.Key+`" `+c.Op+` '`+c.Value+`'`)
 	}

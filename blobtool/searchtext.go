@@ -12,9 +12,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
-// maxOverlap is how many blobs are read at the same time: at 20 ms of latency one after
-// the other would take all the time. Each holds a buffer of 64 KiB, and a packed one as
-// much again.
+// maxOverlap is how many blobs are read concurrently: one at a time, 20 ms of latency each
+// would dominate. Each holds a buffer of 64 KiB, and a packed one twice that.
 const maxOverlap = work.UserSlots
 
 // searchText searches the blobs that match by name and tags for text.
@@ -41,8 +40,7 @@ func (q *searchQuery) searchText(ctx context.Context, w *walk.Walk[entry]) error
 	return q.conclude(ctx, f)
 }
 
-// take adds the outcome of a blob to the result, and reports whether the search stops
-// there.
+// take adds a blob's outcome to the result and reports whether the search stops.
 func (q *searchQuery) take(job *textJob, out textOutcome, r *walk.Rows[textMatch]) (stopped bool, err error) {
 	if out.err != nil && len(r.List)+len(q.out.Notes)+q.out.Searched+q.out.Binary == 0 {
 		return true, out.err // nothing to lose
@@ -70,7 +68,7 @@ func (q *searchQuery) take(job *textJob, out textOutcome, r *walk.Rows[textMatch
 	return false, nil
 }
 
-// conclude says why no more blobs came.
+// conclude records why there were no more blobs.
 func (q *searchQuery) conclude(ctx context.Context, f *textFeeder) error {
 	q.out.Examined = f.examined
 	switch {
@@ -84,7 +82,7 @@ func (q *searchQuery) conclude(ctx context.Context, f *textFeeder) error {
 	return nil
 }
 
-// textFeeder starts the searches of blobs, in order.
+// textFeeder starts the searches of blobs in order.
 type textFeeder struct {
 	q       *searchQuery
 	walk    *walk.Walk[entry]
@@ -107,7 +105,7 @@ func newTextFeeder(q *searchQuery, w *walk.Walk[entry], running *sync.WaitGroup)
 	return f
 }
 
-// feed starts one search after the other until there are no more blobs, or enough.
+// feed starts searches until there are no more blobs or MaxBlobs were started.
 func (f *textFeeder) feed(ctx context.Context) {
 	defer close(f.jobs)
 	allowance := make(chan int64, 1)
@@ -149,7 +147,7 @@ func (f *textFeeder) feed(ctx context.Context) {
 	}
 }
 
-// start begins the search of a blob once there is a buffer, and hands it over.
+// start waits for a buffer, starts a job and sends it to jobs.
 func (f *textFeeder) start(ctx context.Context, job *textJob) error {
 	f.walk.Worker.End()
 	var buf *bufio.Reader
@@ -158,7 +156,7 @@ func (f *textFeeder) start(ctx context.Context, job *textJob) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	// In this order: a blob waits for what those before it leave of the allowance.
+	// Claim in order: a blob waits for the allowance that those before it leave.
 	if err := f.q.set.worker(ctx, f.q.user).Claim(&job.slots, 1); err != nil {
 		f.buffers <- buf
 		return err

@@ -141,7 +141,7 @@ func TestSearchTextFailures(t *testing.T) {
 	if out.results() != "a:1:content of a\nd:1:content of d\nf:1:content of f" || out.Truncated || out.Searched != 3 {
 		t.Errorf("got %+v", out)
 	}
-	for i, want := range [][2]string{{"b", "Storage Blob Data Reader"}, {"c", "not found"}, {"e", "br"}, {"g", "broke off"}, {`x\..\y`, "backslash"}} {
+	for i, want := range [][2]string{{"b", "Storage Blob Data Reader"}, {"c", "not found"}, {"e", "br"}, {"g", "closed the connection"}, {`x\..\y`, "backslash"}} {
 		if i >= len(out.Notes) || out.Notes[i].Blob != want[0] || !strings.Contains(out.Notes[i].Note, want[1]) {
 			t.Fatalf("note %d: %+v, want %q", i, out.Notes, want)
 		}

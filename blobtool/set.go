@@ -16,18 +16,17 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// CredentialFunc returns the credential with which the call of that context
-// reaches Azure Storage: the credential of its user. It is asked once for each
-// call. A credential is used for that call alone, so that no token can serve
-// somebody else. If its error has a method UserText() string, anywhere in its
-// chain, the caller reads that text.
+// CredentialFunc returns the credential for the user of the call whose context it is
+// given. It is called once for each call, and the credential is used only for that call,
+// so that no token can serve another user. If an error in the chain of its error has a
+// method UserText() string, the caller sees that text.
 type CredentialFunc = func(context.Context) (azcore.TokenCredential, error)
 
 // A Set is the tools for one container, or for the containers of an account. It is
 // immutable and safe for concurrent use.
 type Set struct {
 	serviceURL string
-	container  string // empty: the call says which
+	container  string // empty: an argument of each call
 	credential CredentialFunc
 	transport  *transport
 	store      *copies.Store // nil if nothing is saved
@@ -51,23 +50,23 @@ func (s *Set) offers(name string) bool {
 	return slices.ContainsFunc(s.offered, func(t tool) bool { return t.name == name })
 }
 
-// tellsBlobs reports whether the caller may learn the names of blobs: by a tool that
-// lists them, so by other ways too.
+// tellsBlobs reports whether the caller may see names of blobs outside of tools, because
+// a tool would also show them.
 func (s *Set) tellsBlobs(ctx context.Context) bool {
 	return s.mayUseOne(ctx, "list_blobs", "search_blobs")
 }
 
-// tellsContainers is the same for the containers of an account.
+// tellsContainers is like tellsBlobs, for an account's containers.
 func (s *Set) tellsContainers(ctx context.Context) bool { return s.mayUseOne(ctx, "list_containers") }
 
-// mayUseOne reports whether the caller may use one of those tools which the set
-// offers. If it offers none, nothing is closed.
+// mayUseOne reports whether the caller may use any of those tools that the set offers, or
+// the set offers none of them.
 func (s *Set) mayUseOne(ctx context.Context, names ...string) bool {
 	offered := slices.DeleteFunc(names, func(name string) bool { return !s.offers(name) })
 	return len(offered) == 0 || slices.ContainsFunc(offered, func(name string) bool { return toolset.MayUse(ctx, name) })
 }
 
-// where names what the tools of this set are for.
+// where returns what the tools' descriptions call the container.
 func (s *Set) where() string {
 	if s.container != "" {
 		return fmt.Sprintf("the Azure Blob Storage container %q", s.container)
@@ -83,9 +82,9 @@ func (s *Set) uriTemplate() string {
 	return names.Scheme + "{container}/{+path}"
 }
 
-// ToolForResource returns the name of the tool that does the same as reading the
-// resource: read_blob for the URI of a blob of this set, and otherwise an empty string.
-// What a policy demands for that tool it must demand for the resource.
+// ToolForResource returns the name of the tool that is equivalent to reading the resource:
+// read_blob for the URI of a blob of this set, otherwise an empty string. A policy for that
+// tool must also apply to the resource.
 func (s *Set) ToolForResource(uri string) string {
 	at, err := names.ParseURI(uri)
 	if err != nil || s.container != "" && at.Container != s.container {
@@ -99,12 +98,13 @@ func (s *Set) worker(ctx context.Context, user string) *work.Worker {
 	return work.New(ctx, s.shares, user)
 }
 
-// longestWrite is how long memory is reserved for an answer that its client does not read.
+// longestWrite limits how long memory stays reserved for an answer that the client does
+// not read.
 const longestWrite = 10 * time.Second
 
-// bound bounds the time of a call. What it returns for a context ends when the answer has
-// been sent, which is when the SDK ends that of the request: encoding the answer takes
-// more memory than making it. returned says that the call has returned.
+// bound limits the time of a call. The context ends when the answer has been sent, which is
+// when the SDK cancels the request's: encoding an answer takes more memory than making it.
+// Call returned when the handler returns.
 func (s *Set) bound(request context.Context) (ctx context.Context, returned func()) {
 	ctx, cancel := context.WithTimeout(request, s.timeout)
 	if request.Done() == nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
-// shownVersions is how many versions stat_blob lists; versionPage how many it looks
-// through, which is the most that Azure returns at once.
+// stat_blob shows the newest shownVersions of the first versionPage versions, which is the
+// largest page that Azure returns.
 const (
 	shownVersions = 20
 	versionPage   = 5000
@@ -27,8 +27,8 @@ const (
 // statInput is what stat_blob takes.
 type statInput struct {
 	Container string `json:"container" jsonschema:"Name of the container."`
-	BlobPath  string `json:"blob_path" jsonschema:"Name of the blob within the container, such as reports/2026/summary.txt. Upper and lower case matter."`
-	VersionID string `json:"version_id,omitempty" jsonschema:"Look at this earlier version, such as 2026-01-31T09:30:00.1234567Z."`
+	BlobPath  string `json:"blob_path" jsonschema:"Name of the blob within the container, such as reports/2026/summary.txt. Case-sensitive."`
+	VersionID string `json:"version_id,omitempty" jsonschema:"Version to describe, such as 2026-01-31T09:30:00.1234567Z. If omitted, the current one."`
 }
 
 // statOutput is what it returns.
@@ -36,35 +36,35 @@ type statOutput struct {
 	Container          string            `json:"container" jsonschema:"Name of the container."`
 	BlobPath           string            `json:"blob_path" jsonschema:"Name of the blob within the container."`
 	URI                string            `json:"uri" jsonschema:"URI of the blob as a resource of this server."`
-	Directory          bool              `json:"directory" jsonschema:"Whether it is a directory of a hierarchical namespace, and no file."`
+	Directory          bool              `json:"directory" jsonschema:"Whether this is a directory of a hierarchical namespace, not a file."`
 	Size               int64             `json:"size" jsonschema:"Size in bytes, as stored."`
-	ContentType        string            `json:"content_type" jsonschema:"Media type, as its writer has declared it."`
-	ContentEncoding    string            `json:"content_encoding,omitempty" jsonschema:"How the content is packed, such as gzip."`
+	ContentType        string            `json:"content_type" jsonschema:"Media type set by the blob's writer."`
+	ContentEncoding    string            `json:"content_encoding,omitempty" jsonschema:"Content-Encoding, such as gzip."`
 	ContentLanguage    string            `json:"content_language,omitempty" jsonschema:"Language of the content."`
-	ContentDisposition string            `json:"content_disposition,omitempty" jsonschema:"File name for a download."`
-	ContentMD5         string            `json:"content_md5,omitempty" jsonschema:"MD5 of the content, in base64, if it was stored along."`
-	ETag               string            `json:"etag" jsonschema:"Changes whenever the blob does."`
-	LastModified       string            `json:"last_modified" jsonschema:"When it was last changed."`
-	Created            string            `json:"created,omitempty" jsonschema:"When it was created."`
+	ContentDisposition string            `json:"content_disposition,omitempty" jsonschema:"Content-Disposition, which may suggest a file name."`
+	ContentMD5         string            `json:"content_md5,omitempty" jsonschema:"MD5 of the content in base64, if the writer stored it."`
+	ETag               string            `json:"etag" jsonschema:"Changes whenever the blob changes."`
+	LastModified       string            `json:"last_modified" jsonschema:"When the blob was last changed."`
+	Created            string            `json:"created,omitempty" jsonschema:"When the blob was created."`
 	BlobType           string            `json:"blob_type" jsonschema:"BlockBlob, AppendBlob or PageBlob."`
-	Tier               string            `json:"tier,omitempty" jsonschema:"Access tier: Hot, Cool, Cold, Archive and others. Content in Archive can't be read."`
-	Rehydration        string            `json:"rehydration,omitempty" jsonschema:"Whether an archived blob is on its way to a tier where it can be read."`
-	LeaseState         string            `json:"lease_state,omitempty" jsonschema:"available, leased, expired, breaking or broken. A lease keeps writers out, not readers."`
-	LeaseDuration      string            `json:"lease_duration,omitempty" jsonschema:"infinite or fixed, if there is a lease."`
-	Metadata           map[string]string `json:"metadata" jsonschema:"Metadata that its writer has given it; names in lower case."`
+	Tier               string            `json:"tier,omitempty" jsonschema:"Access tier, such as Hot, Cool, Cold or Archive. Content in Archive can't be read."`
+	Rehydration        string            `json:"rehydration,omitempty" jsonschema:"Progress of moving an archived blob to a tier where it can be read."`
+	LeaseState         string            `json:"lease_state,omitempty" jsonschema:"available, leased, expired, breaking or broken. A lease blocks writers, not readers."`
+	LeaseDuration      string            `json:"lease_duration,omitempty" jsonschema:"infinite or fixed, if the blob is leased."`
+	Metadata           map[string]string `json:"metadata" jsonschema:"Metadata set by the blob's writer. Names are in lowercase."`
 	Tags               map[string]string `json:"tags,omitempty" jsonschema:"Index tags, if the user may see them."`
-	VersionID          string            `json:"version_id,omitempty" jsonschema:"Version that this describes, where the account keeps versions."`
-	Versions           []versionRow      `json:"versions,omitempty" jsonschema:"The newest versions, newest first, where the account keeps them."`
-	VersionCount       int               `json:"version_count,omitempty" jsonschema:"How many versions there are, at least."`
-	Notes              []string          `json:"notes,omitempty" jsonschema:"What could not be found out, or was cut."`
+	VersionID          string            `json:"version_id,omitempty" jsonschema:"Version that this result describes, if the account keeps versions."`
+	Versions           []versionRow      `json:"versions,omitempty" jsonschema:"The newest versions, newest first, if the account keeps versions."`
+	VersionCount       int               `json:"version_count,omitempty" jsonschema:"Number of versions found; there may be more."`
+	Notes              []string          `json:"notes,omitempty" jsonschema:"What could not be determined or was cut."`
 }
 
 // versionRow is one version of a blob.
 type versionRow struct {
-	VersionID    string `json:"version_id" jsonschema:"For version_id of read_blob and stat_blob."`
-	LastModified string `json:"last_modified" jsonschema:"When it was written."`
+	VersionID    string `json:"version_id" jsonschema:"Pass this as version_id to read_blob or stat_blob."`
+	LastModified string `json:"last_modified" jsonschema:"When the version was written."`
 	Size         int64  `json:"size" jsonschema:"Size in bytes."`
-	Current      bool   `json:"current" jsonschema:"Whether it is the present one."`
+	Current      bool   `json:"current" jsonschema:"Whether this is the current version."`
 }
 
 // registerStatBlob adds the tool stat_blob.
@@ -72,8 +72,8 @@ func (s *Set) registerStatBlob(srv *mcp.Server) {
 	addTool(s, srv, &mcp.Tool{
 		Name:  "stat_blob",
 		Title: "Describe a blob",
-		Description: "Returns what is known of a blob of " + s.where() + " without reading it, with the permissions of the signed-in user: " +
-			"size, type, ETag, times, access tier, lease, MD5, metadata, tags and versions. " + untrusted,
+		Description: "Describes a blob in " + s.where() + " without reading its content, with the permissions of the signed-in user. " +
+			"Returns size, type, ETag, times, access tier, lease, MD5, metadata, tags and versions. " + untrusted,
 		Annotations: readOnly("Describe a blob"),
 	}, s.statBlob)
 }
@@ -114,7 +114,7 @@ func (s *Set) statBlob(ctx context.Context, _ *mcp.CallToolRequest, in statInput
 	return out, nil
 }
 
-// describe turns properties into an output.
+// describe returns the output for a blob's properties.
 func describe(at names.Location, p *blob.GetPropertiesResponse) statOutput {
 	out := statOutput{
 		Container: at.Container, BlobPath: at.Blob, URI: at.URI(),
@@ -142,32 +142,32 @@ func describe(at names.Location, p *blob.GetPropertiesResponse) statOutput {
 	return out
 }
 
-// describeMetadata takes metadata over as far as Azure allows it.
+// describeMetadata copies metadata up to the size that Azure allows.
 func (out *statOutput) describeMetadata(metadata map[string]*string) {
 	out.Metadata = map[string]string{}
 	bytes := 0
 	for _, name := range slices.Sorted(maps.Keys(metadata)) {
 		text := value(metadata[name])
 		if bytes += len(name) + len(text); bytes > maxMetadata {
-			out.Notes = append(out.Notes, fmt.Sprintf("Of the metadata only %d bytes are shown.", maxMetadata))
+			out.Notes = append(out.Notes, fmt.Sprintf("Only the first %d bytes of the metadata are shown.", maxMetadata))
 			return
 		}
 		out.Metadata[strings.ToLower(name)] = text
 	}
 }
 
-// Bounds of what a blob is described by.
+// Limits on a blob's description.
 const (
 	maxMetadata = 8 << 10 // bytes, as in Azure
 	maxProperty = 1000    // bytes of a text
 )
 
-// shorten bounds a text that the service sends.
+// shorten cuts a text from the service to maxProperty bytes.
 func shorten(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxProperty)], "")
 }
 
-// tagsOf returns the tags of a blob, or a note why not.
+// tagsOf returns a blob's tags, or a note that says why there are none.
 func tagsOf(ctx context.Context, at names.Location, client *blob.Client, count int64) (tags map[string]string, note string) {
 	resp, err := client.GetTags(ctx, nil)
 	var e *Error
@@ -179,13 +179,12 @@ func tagsOf(ctx context.Context, at names.Location, client *blob.Client, count i
 		}
 		return tags, ""
 	case errors.As(fromAzure(ctx, at, err), &e) && errors.Is(e, ErrPermission) && !e.between:
-		return nil, fmt.Sprintf("The blob has %d index tags, which the signed-in user may not see: that takes the role Storage Blob Data Owner, or another with the action Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read.", count)
+		return nil, fmt.Sprintf("The blob has %d index tags, which the signed-in user may not see: that requires the role Storage Blob Data Owner, or another with the action Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read.", count)
 	}
 	return nil, "The blob's index tags could not be read: " + e.UserText()
 }
 
-// listVersions fills in the versions of a blob, and returns a note if there is
-// something to say.
+// listVersions fills in the blob's versions and may return a note.
 func (out *statOutput) listVersions(ctx context.Context, at names.Location, in *container.Client) (note string) {
 	most := int32(versionPage)
 	page, err := in.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
@@ -216,7 +215,7 @@ func (out *statOutput) listVersions(ctx context.Context, at names.Location, in *
 	case value(page.NextMarker) != "" && !others:
 		return fmt.Sprintf("There are more than %d versions; newer ones may not be shown.", len(rows))
 	case len(rows) > shownVersions:
-		return fmt.Sprintf("Of %d versions the newest %d are shown.", len(rows), shownVersions)
+		return fmt.Sprintf("The newest %[2]d of %[1]d versions are shown.", len(rows), shownVersions)
 	}
 	return ""
 }

@@ -130,7 +130,7 @@ func TestStatBlobVersions(t *testing.T) {
 	ids := w.storage.Versions("docs", "a.txt")
 	var out statOutput
 	call(t, session, "stat_blob", args{"blob_path": "a.txt"}, &out)
-	if out.VersionID != ids[24] || out.VersionCount != 25 || len(out.Versions) != 20 || !strings.Contains(out.notes(), "Of 25 versions the newest 20 are shown") {
+	if out.VersionID != ids[24] || out.VersionCount != 25 || len(out.Versions) != 20 || !strings.Contains(out.notes(), "The newest 20 of 25 versions are shown") {
 		t.Fatalf("got %+v", out)
 	}
 	for i, v := range out.Versions {

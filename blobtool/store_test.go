@@ -70,9 +70,9 @@ func TestWarnings(t *testing.T) {
 		prepare       func(t *testing.T, w *world, folder string)
 		warning       string
 	}{
-		"too large":            {"a.txt", strings.Repeat("a", 10_001), nil, "the blob has 10001 bytes, and this server saves up to 10000"},
-		"quota":                {"a.txt", strings.Repeat("a", 5000), keep("x", 9000), "would take more than 16384 bytes"},
-		"quota of small files": {"a/b/c/d/e.txt", "a", nil, "would take more than 16384 bytes"},
+		"too large":            {"a.txt", strings.Repeat("a", 10_001), nil, "the blob has 10001 bytes, more than the 10000 that this server saves"},
+		"quota":                {"a.txt", strings.Repeat("a", 5000), keep("x", 9000), "would exceed 16384 bytes"},
+		"quota of small files": {"a/b/c/d/e.txt", "a", nil, "would exceed 16384 bytes"},
 		"folder is a file": {"a.txt", "a", func(t *testing.T, w *world, _ string) {
 			write(t, w.dir, "a file")
 		}, "a file and a folder would have the same name"},

@@ -14,22 +14,21 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
-// maxErrorBody bounds what is read of an answer that is no success: the SDK reads
-// such bodies whole.
+// maxErrorBody limits the body of an error, which the SDK reads whole.
 const maxErrorBody = 64 << 10
 
-// maxListing bounds what is read of a page of a listing, for the same reason: 5,000
-// names of 1,024 characters and their properties are less.
+// maxListing limits a page of a listing, which the SDK also reads whole: 5,000 names of
+// 1,024 characters and their properties are smaller.
 const maxListing = 64 << 20
 
 // transport sends the requests of all users' clients.
 type transport struct {
 	client *http.Client
-	stall  time.Duration // how long nothing may arrive
+	stall  time.Duration // longest time without data
 }
 
-// newTransport takes over a client but for redirects, which could lead anywhere,
-// and cookies, which would be shared between users.
+// newTransport copies a client without its redirects, which could lead anywhere, and
+// without its cookies, which users would share.
 func newTransport(client *http.Client) *transport {
 	own := http.Client{Transport: defaultRoundTripper()}
 	if client != nil {
@@ -54,8 +53,8 @@ func defaultRoundTripper() http.RoundTripper {
 
 // Do implements [policy.Transporter].
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
-	// Without this, Go asks for gzip by itself and unpacks a blob whose property
-	// Content-Encoding is gzip: sizes and ranges would no longer be the blob's.
+	// Otherwise Go requests gzip and unpacks blobs with the property Content-Encoding
+	// gzip, so that sizes and ranges would not be the blob's.
 	req.Header.Set("Accept-Encoding", "identity")
 	watch := newStallWatch(req.Context(), t.stall)
 	resp, err := t.client.Do(req.WithContext(watch.ctx)) //nolint:contextcheck // derived from the request's
@@ -66,7 +65,7 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	if resp.StatusCode == http.StatusUnauthorized && breaksClient(resp.Header.Get("WWW-Authenticate")) {
 		resp.Header.Del("WWW-Authenticate")
 	}
-	limit := int64(math.MaxInt64) // of a blob, which is read as far as it is wanted
+	limit := int64(math.MaxInt64) // blobs are streamed
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		limit = maxErrorBody
 	} else if req.URL.Query().Has("comp") {
@@ -81,7 +80,7 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// breaksClient says whether azblob (1.8.3) panics at a challenge: it takes the fourth of
+// breaksClient reports whether azblob (1.8.3) panics at a challenge: it takes the fourth of
 // the parts between slashes of authorization_uri if there are three. A panic in one of our
 // goroutines would end the process.
 func breaksClient(challenge string) bool {
@@ -93,7 +92,7 @@ func breaksClient(challenge string) bool {
 	return false
 }
 
-// readListing reads all of a page, which takes long to parse: that begins with a core.
+// readListing reads a page of a listing and takes a core, because parsing it is slow.
 func readListing(ctx context.Context, resp *http.Response) error {
 	page, err := io.ReadAll(resp.Body)
 	if closed := resp.Body.Close(); err == nil {
@@ -106,21 +105,21 @@ func readListing(ctx context.Context, resp *http.Response) error {
 	return work.ParserOf(ctx).Begin()
 }
 
-// stallTimeout is how long a connection may bring nothing, neither an answer nor
-// more of its body. A call's own time-out is for those that make progress.
+// stallTimeout is how long a connection may deliver nothing, neither an answer nor more of
+// its body. Connections that make progress are limited by the call's timeout.
 const stallTimeout = 20 * time.Second
 
-// errStalled is the cause where it did.
+// errStalled is the cause if a connection exceeded that.
 var errStalled error = &stallError{}
 
 type stallError struct{}
 
 func (*stallError) Error() string { return "the storage service stopped sending" }
 
-// NonRetriable tells azcore not to wait once more (errorinfo.NonRetriable).
+// NonRetriable tells azcore not to retry (errorinfo.NonRetriable).
 func (*stallError) NonRetriable() {}
 
-// stallWatch ends a request from which nothing comes.
+// stallWatch cancels a request that delivers nothing.
 type stallWatch struct {
 	ctx    context.Context // of the request
 	cancel context.CancelCauseFunc
@@ -128,7 +127,7 @@ type stallWatch struct {
 	after  time.Duration
 }
 
-// newStallWatch begins to wait.
+// newStallWatch returns a watch that is running.
 func newStallWatch(parent context.Context, after time.Duration) *stallWatch {
 	w := &stallWatch{after: after}
 	w.ctx, w.cancel = context.WithCancelCause(parent)
@@ -136,13 +135,14 @@ func newStallWatch(parent context.Context, after time.Duration) *stallWatch {
 	return w
 }
 
-// pause stops the clock while nobody waits for the service.
+// pause stops the watch while nobody waits for the service.
 func (w *stallWatch) pause() { w.timer.Stop() }
 
-// resume starts it anew.
+// resume restarts it.
 func (w *stallWatch) resume() { w.timer.Reset(w.after) }
 
-// end is for a request that is over, with err. It returns what was the matter.
+// end stops the watch of a request that ended with err. It returns errStalled if that is
+// the reason, and otherwise err.
 func (w *stallWatch) end(err error) error {
 	w.timer.Stop()
 	if err != nil && errors.Is(context.Cause(w.ctx), errStalled) {

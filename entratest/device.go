@@ -26,7 +26,7 @@ type deviceCode struct {
 	expires        int64
 
 	grant *grant // once the user has signed in
-	gone  int    // else the AADSTS code of why not
+	gone  int    // AADSTS code if it failed
 }
 
 // A deviceBook holds the device codes in use. The oldest are dropped when there are too many.
@@ -198,7 +198,7 @@ func (t *Tenant) deviceGrant(d *deviceCode, user *User, s signIn) *grant {
 	}
 }
 
-// serveDevicePage asks for a user code, and goes on to sign in.
+// serveDevicePage asks for a user code and then signs the user in.
 func (t *Tenant) serveDevicePage(e *exchange) {
 	page := devicePage{
 		Title: "Enter code", Action: "/" + devicePath,

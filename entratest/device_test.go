@@ -98,7 +98,7 @@ func TestDeviceRefusals(t *testing.T) {
 	}
 }
 
-// At /organizations, the tenant is that of whoever signs in.
+// At /organizations, the tenant is that of the user who signs in.
 func TestSeveralTenants(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)

@@ -52,7 +52,7 @@
 // # What is not
 //
 // The v1 authorize, token and device code endpoints are in the metadata, and answer
-// 404. An assertion about a user whom the tenant does not know is accepted as is.
+// 404. Assertions about unknown users are accepted unchanged.
 // It was compared with a few public recordings only, not with a live tenant
 // (docs/entratest.md): the error, suberror and status of the rarer codes, and the issuer
 // of keys in the v1 key set, come from documents and reports.

@@ -13,8 +13,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// Test your own server offline: it is an API of the tenant, and serves only users
-// whom the tenant has signed in for it. In a test, entratest.New(t, nil) closes the
+// Test your own server offline: register it as an API of the tenant. It
+// then serves users who signed in at the tenant. In a test, entratest.New(t, nil) closes the
 // tenant.
 func Example() {
 	tenant := entratest.NewTenant(nil)

@@ -198,8 +198,8 @@ func (o *Options) fill() {
 	}
 }
 
-// Close stops the tenant and waits until all of its goroutines are gone.
-// Requests under way are cut off. Minting goes on working.
+// Close stops the tenant and waits until all of its goroutines have ended.
+// Requests under way are cut off. Minting still works.
 func (t *Tenant) Close() {
 	t.mu.Lock()
 	identity := t.identity

@@ -113,9 +113,9 @@ func TestCombinedConditions(t *testing.T) {
 		"any":                            {[]string{"If-None-Match", "*"}, 304},
 		"all, with a change in between":  {[]string{"If-Match", etag, "If-None-Match", etag, "If-Modified-Since", after, "If-Unmodified-Since", before}, 412},
 		"all, and only no news is unmet": {[]string{"If-Match", etag, "If-None-Match", other, "If-Modified-Since", after, "If-Unmodified-Since", after}, 200},
-		"a date that is none":            {[]string{"If-Modified-Since", "yesterday"}, 400},
+		"an invalid date":                {[]string{"If-Modified-Since", "yesterday"}, 400},
 		"two dates":                      {[]string{"If-Unmodified-Since", after, "If-Unmodified-Since", after}, 400},
-		"a lease that is none":           {[]string{"x-ms-lease-id", "x"}, 400},
+		"an invalid lease":               {[]string{"x-ms-lease-id", "x"}, 400},
 		"a lease":                        {[]string{"x-ms-lease-id", "11111111-2222-3333-4444-555555555555"}, 412},
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {

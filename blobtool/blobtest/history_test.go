@@ -62,7 +62,7 @@ func TestVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := c.DownloadStream(t.Context(), nil); !hasCode(err, 404, bloberror.BlobNotFound) {
-		t.Errorf("a version that is none: %v", err)
+		t.Errorf("an invalid version: %v", err)
 	}
 
 	check := func(what string, in container.ListBlobsInclude, want ...string) {

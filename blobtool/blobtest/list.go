@@ -162,7 +162,7 @@ func (l *listing) fill(s *Server, c *container, in included, from marker, limit 
 	}
 }
 
-// passed reports whether a listing that goes on from the marker may show name.
+// passed reports whether a listing that continues at the marker includes name.
 func (m marker) passed(name string) bool {
 	if m.Folder {
 		return name > m.Name && !strings.HasPrefix(name, m.Name)

@@ -220,7 +220,7 @@ func (s *Server) HTTPClient() *http.Client { return &http.Client{Transport: s.tr
 // ::1.
 func (s *Server) CertificatePEM() []byte { return append([]byte(nil), s.certPEM...) }
 
-// Close stops the server and waits until all of its goroutines are gone. Requests
+// Close stops the server and waits until all of its goroutines have ended. Requests
 // under way are cut off.
 func (s *Server) Close() {
 	s.mu.Lock()

@@ -161,7 +161,7 @@ func TestEachFault(t *testing.T) {
 		{"storage over http", with("AZURE_STORAGE_ACCOUNT_URL", "http://a.blob.core.windows.net"), "AZURE_STORAGE_ACCOUNT_URL", []string{"must begin with https://", "Copy the Blob service's URL"}},
 		{"storage malformed", with("AZURE_STORAGE_ACCOUNT_URL", "mystorageaccount"), "AZURE_STORAGE_ACCOUNT_URL", []string{"https://"}},
 		{"storage with SAS", with("AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net?sig="+testSecret), "AZURE_STORAGE_ACCOUNT_URL", []string{"must have no query"}},
-		{"storage with container", with("AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net/docs"), "AZURE_STORAGE_ACCOUNT_URL", []string{"the account's URL alone"}},
+		{"storage with container", with("AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net/docs"), "AZURE_STORAGE_ACCOUNT_URL", []string{"only the account's URL"}},
 		{"container's name", with("AZURE_STORAGE_CONTAINER", "Docs?comp=list"), "AZURE_STORAGE_CONTAINER", []string{"lower-case letters", "Set it to the name of the container only"}},
 		{"USE_OBO_FLOW", withOBO("USE_OBO_FLOW", "maybe"), "USE_OBO_FLOW", []string{`"maybe" is neither on (true, 1, yes, on) nor off (false, 0, no, off, empty)`, "Set it to true or false"}},
 		{"OBO half configured", with("USE_OBO_FLOW", "true"), "ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", []string{"neither is set", "or USE_OBO_FLOW=false"}},

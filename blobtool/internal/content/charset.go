@@ -103,7 +103,7 @@ func findEncoding(name string) (encoding.Encoding, error) {
 	}
 	enc, err := htmlindex.Get(name)
 	if err != nil || enc == nil || enc == encoding.Replacement {
-		return nil, fault.New(fault.ErrInvalidArgument, "encoding %s is unknown; use an IANA name such as utf-8, utf-16, shift_jis, euc-jp, iso-2022-jp, gb18030, big5, euc-kr, windows-1252 or iso-8859-1", fault.Quote(name))
+		return nil, fault.New(fault.ErrInvalidArgument, "unknown encoding %s; use an IANA name such as utf-8, utf-16, shift_jis, euc-jp, iso-2022-jp, gb18030, big5, euc-kr, windows-1252 or iso-8859-1", fault.Quote(name))
 	}
 	return enc, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"unicode/utf8"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
@@ -121,7 +122,7 @@ func (l *Lines) Skip(n int64) error {
 		case errors.Is(err, fault.ErrTooLarge):
 			var f *fault.Error
 			_ = errors.As(err, &f)
-			return &fault.Error{Kind: f.Kind, Text: fmt.Sprintf("Line %d is too far from the beginning: %s Line %d begins at offset %d; go on from there with offset.",
+			return &fault.Error{Kind: f.Kind, Text: fmt.Sprintf("Line %d is too far from the beginning: %s Line %d starts at offset %d; continue from there with offset.",
 				n+1, f.Text, skipped+1, lineStart), Cause: err}
 		case errors.Is(err, io.EOF):
 			if l.r.pos > lineStart {
@@ -130,7 +131,7 @@ func (l *Lines) Skip(n int64) error {
 			if skipped == n {
 				return nil
 			}
-			return fault.New(fault.ErrInvalidArgument, "lines begins at line %d, and the content has %d lines", n+1, skipped)
+			return fault.New(fault.ErrInvalidArgument, "lines begins at line %d, but the content has only %d lines", n+1, skipped)
 		case err != nil:
 			return err
 		}
@@ -191,7 +192,7 @@ func (l *Lines) Decode(line []byte) ([]byte, error) {
 		return line, nil
 	}
 	if l.decoder == nil {
-		l.decoder = NewPage(l.cs, maxAll)
+		l.decoder = NewPage(l.cs, math.MaxInt)
 	}
 	l.decoder.reset()
 	err := l.decoder.DecodeAll(l.r.worker, line)

@@ -171,9 +171,9 @@ func (u *unpacker) Read(p []byte) (int, error) {
 			err = io.EOF
 		}
 	case u.total > maxUnpacked:
-		err = fault.New(fault.ErrTooLarge, "The blob is packed with %s and unpacks to more than %d bytes, of which no more can be read here.", u.format, maxUnpacked)
+		err = fault.New(fault.ErrTooLarge, "The blob is packed with %s and unpacks to more than %d bytes, the most this server reads.", u.format, maxUnpacked)
 	case u.total > ratioMatters && u.total/max(u.in.n, 1) > maxRatio:
-		err = fault.New(fault.ErrTooLarge, "The blob is packed with %s and unpacks to more than %d times its size, which no ordinary content does; it is not read on.", u.format, maxRatio)
+		err = fault.New(fault.ErrTooLarge, "The blob is packed with %s and unpacks to more than %d times its size, which looks like a decompression bomb; reading stopped.", u.format, maxRatio)
 	}
 	return n, err
 }
@@ -187,9 +187,9 @@ func (u *unpacker) explain(err error) error {
 	case u.in.err != nil:
 		return u.in.err
 	case errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return fault.New(fault.ErrTooLarge, "The blob is packed with zstd in a way that takes more than %d bytes of memory to unpack; it can't be read here.", maxZstdWindow)
+		return fault.New(fault.ErrTooLarge, "The blob is packed with zstd in a way that takes more than %d bytes of memory to unpack, which is more than this server allows.", maxZstdWindow)
 	}
-	return &fault.Error{Kind: fault.ErrUnsupported, Text: fmt.Sprintf("The blob's content is not what it claims: it can't be unpacked with %s.", u.format), Cause: fmt.Errorf("%w: %w", errDamaged, err)}
+	return &fault.Error{Kind: fault.ErrUnsupported, Text: fmt.Sprintf("The blob is marked as packed with %s, but its content can't be unpacked with that.", u.format), Cause: fmt.Errorf("%w: %w", errDamaged, err)}
 }
 
 // countedReader counts what is read, and keeps the reader's error, which unpackers

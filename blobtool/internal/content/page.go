@@ -29,9 +29,6 @@ type Page struct {
 	buf     [4096]byte
 }
 
-// maxAll is for pages of all that is given to them.
-const maxAll = math.MaxInt
-
 // NewPage returns a page of up to maxChars characters.
 func NewPage(cs Charset, maxChars int) *Page {
 	return &Page{decoder: cs.NewDecoder().Transformer, max: maxChars, Until: math.MaxInt64}

@@ -12,7 +12,7 @@ import (
 )
 
 // Source requests up to count bytes of a blob from offset on: of the version with that
-// ETag or, if it is empty, of the current one. An empty blob has an empty range.
+// ETag, or of the current one if it is empty. The range of an empty blob is empty.
 type Source func(ctx context.Context, offset, count int64, etag string) (*Range, error)
 
 // Range is the answer to a request, which also describes the whole blob.
@@ -23,7 +23,7 @@ type Range struct {
 	ETag string
 }
 
-// Properties are what a blob's writer and the service say of it.
+// Properties are a blob's properties.
 type Properties struct {
 	ContentType string
 	Encoding    string // Content-Encoding
@@ -40,21 +40,19 @@ const (
 )
 
 const (
-	// maxResumes is how many broken connections a call puts up with.
-	maxResumes = 3
-	// turnBytes is after how many bytes a range's part of the line is handed over.
-	turnBytes = 8 << 20
+	maxResumes = 3       // broken connections that a call resumes
+	turnBytes  = 8 << 20 // bytes after which a range yields its part of the line
 )
 
-// MaxScan is how many bytes of a blob one call reads in search of something.
+// MaxScan limits the bytes of a blob that one call scans.
 const MaxScan = 64 << 20
 
-// ErrLimit is returned when all that may be read has been.
-var ErrLimit error = &fault.Error{Kind: fault.ErrTooLarge, Text: fmt.Sprintf("More than %d bytes of the blob would have to be read for that.", MaxScan)}
+// ErrLimit is returned at the limit of what may be read.
+var ErrLimit error = &fault.Error{Kind: fault.ErrTooLarge, Text: fmt.Sprintf("This needs more than the first %d bytes of the blob, the most that one call reads.", MaxScan)}
 
-// ranges reads one version of a blob, range after range, each larger than the last. The
-// first range tells the blob's size and version, so no request is spent on asking, and no
-// connection is dropped in the middle of a body.
+// ranges reads one version of a blob in growing ranges. The first one also returns the
+// blob's size and version, so that no other request is needed, and no connection is dropped
+// in the middle of a body.
 type ranges struct {
 	Range
 	worker  *work.Worker
@@ -162,8 +160,7 @@ func (r *ranges) current(p []byte) (int, error) {
 	return n, nil
 }
 
-// passed gives the range's part of the line back at its end, and hands it over from time
-// to time.
+// passed returns the range's part of the line at its end, and yields it from time to time.
 func (r *ranges) passed(n int) error {
 	r.pending -= int64(n)
 	r.turn += int64(n)
@@ -178,8 +175,8 @@ func (r *ranges) passed(n int) error {
 	return nil
 }
 
-// resume requests what is left of the current range. It does the work of azblob's
-// RetryReader, which goes on forever with a service that sends a byte at a time.
+// resume requests the rest of the current range. It replaces azblob's RetryReader, which
+// never gives up on a service that sends one byte at a time.
 func (r *ranges) resume(cause error) error {
 	if errors.Is(cause, io.EOF) {
 		cause = io.ErrUnexpectedEOF
@@ -199,15 +196,15 @@ func (r *ranges) resume(cause error) error {
 
 // seek makes the count bytes from offset on the current range.
 func (r *ranges) seek(offset, count int64) error {
-	r.drain()
+	r.Drain()
 	r.next = offset
 	r.grow = 4 * count
 	return r.request(count)
 }
 
-// drain reads what is left of the current range if that is little, because a connection
-// that is dropped in the middle of an answer can't be used again.
-func (r *ranges) drain() {
+// Drain reads the rest of the current range if it is short, because a connection that is
+// dropped in the middle of an answer can't be reused.
+func (r *ranges) Drain() {
 	for buf := [4 << 10]byte{}; r.Body != nil && r.pending > 0 && r.pending <= BufferSize; {
 		if _, err := r.current(buf[:]); err != nil {
 			return
@@ -226,7 +223,7 @@ func (r *ranges) Close() error {
 	return body.Close()
 }
 
-// Options say what of a blob is read.
+// Options configure a Reader.
 type Options struct {
 	Offset  int64 // of the first range; 0 where the blob may be packed
 	Count   int64 // bytes of the first range
@@ -235,5 +232,5 @@ type Options struct {
 	Limit   int64         // bytes to read in all. Defaults to no limit
 	Slots   *work.Slots   // the range's part of the line, which the reader takes over
 	Stored  bool          // do not unpack
-	Buffer  *bufio.Reader // to use again
+	Buffer  *bufio.Reader // reused if not nil
 }

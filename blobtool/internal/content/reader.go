@@ -1,5 +1,5 @@
-// Package content is the one reader of what blobs hold: ranges that grow, unpacking, the
-// charset, the answer to whether it is text, characters and lines.
+// Package content reads the content of blobs for all tools: growing ranges, unpacking,
+// charset detection, the rule for what is text, characters and lines.
 package content
 
 import (
@@ -14,31 +14,29 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
-// Memory that it takes to return content, in bytes for each character or byte of it: the
-// content itself, what it grows from, and what encodes it.
+// Memory for returning content, in bytes for each character or byte: the content, the
+// buffer it grows from, and its encoding.
 const (
 	MemoryPerChar = 16
 	memoryPerByte = 6
 )
 
-// A Reader reads what a blob holds, unpacked if it is packed: from its beginning, or from
-// wherever GoTo leads. It must be closed.
+// A Reader reads a blob's content, unpacked if it is packed. It must be closed.
 type Reader struct {
 	*ranges
 	name    string
 	stored  bool // is not unpacked
 	in      *bufio.Reader
 	pos     int64     // of the next byte of in
-	back    int64     // how many of the next bytes stand before what was asked for
+	back    int64     // how many of the next bytes precede the requested offset
 	packed  *unpacker // nil if it is not
 	release func()    // of the memory reserved for it
 	window  func()    // of the memory for a zstd window, nil if none was taken
 	head    []byte    // the first bytes; empty if opened elsewhere
-	opaque  bool      // it has turned out not to be text
+	opaque  bool      // the content is not text
 }
 
-// Open requests the first range of the blob of that name. Until Begin, the content is as
-// it is stored.
+// Open requests the first range of a blob. Until Begin, the content is read as stored.
 func Open(w *work.Worker, source Source, name string, o Options) (*Reader, error) {
 	if o.Largest == 0 {
 		o.Largest = LargestRange
@@ -58,12 +56,12 @@ func Open(w *work.Worker, source Source, name string, o Options) (*Reader, error
 	}
 	if s.Directory && s.Size == 0 {
 		_ = r.Close()
-		return nil, fault.New(fault.ErrDirectory, "%s is a directory, not a file. See what is in it with list_blobs, prefix %s.", fault.Quote(name), fault.Quote(strings.TrimSuffix(name, "/")+"/"))
+		return nil, fault.New(fault.ErrDirectory, "%s is a directory, not a file. To see what it contains, call list_blobs with prefix %s.", fault.Quote(name), fault.Quote(strings.TrimSuffix(name, "/")+"/"))
 	}
 	return r, nil
 }
 
-// ReserveChars reserves the memory for that many characters of text, and begins to work.
+// ReserveChars reserves memory for n characters of text and takes a core.
 func (r *Reader) ReserveChars(n int64) error {
 	if r.claims() == "" {
 		n = min(n, r.Size)
@@ -74,8 +72,8 @@ func (r *Reader) ReserveChars(n int64) error {
 	return r.worker.Begin()
 }
 
-// reserve reserves memory for what is to be returned, in place of what was reserved
-// before: a call that held one amount while it waits for another could wait for itself.
+// reserve reserves memory for the result and releases the previous reservation first: a
+// call that waits for more while holding some could wait for itself.
 func (r *Reader) reserve(n int64) (err error) {
 	if n += BufferSize; r.claims() == zstdFormat {
 		n += windowMemory
@@ -90,7 +88,7 @@ func (r *Reader) reserve(n int64) (err error) {
 	return r.worker.Resume(busy)
 }
 
-// claims is how the content is packed if it is what the blob says.
+// claims returns how the blob's properties say the content is packed.
 func (r *Reader) claims() string {
 	if r.stored {
 		return ""
@@ -98,7 +96,7 @@ func (r *Reader) claims() string {
 	return claimedPacking(r.name, r.Encoding)
 }
 
-// Begin looks at the first bytes, and unpacks if they say so.
+// Begin reads the first bytes and starts unpacking if they confirm what the blob claims.
 func (r *Reader) Begin() error {
 	head, err := r.Peek(headBytes)
 	if err != nil {
@@ -117,14 +115,21 @@ func (r *Reader) Begin() error {
 	return nil
 }
 
-// NeedsWindow reports whether the content, of which nothing has been unpacked yet, may
-// take a zstd window.
+// NeedsWindow reports whether unpacking the content, which has not started yet, may need a
+// zstd window.
 func (r *Reader) NeedsWindow() bool {
 	return r.packed == nil && r.window == nil && r.pos == 0 && r.claims() == zstdFormat
 }
 
-// TakeWindow waits for the memory of a zstd window, until the reader is closed. It is for
-// calls that hold memory already, which would wait for themselves if they reserved more.
+// TryWindow is like TakeWindow, but reports false instead of waiting.
+func (r *Reader) TryWindow() bool {
+	r.window = r.worker.TryWindow(windowMemory)
+	return r.window != nil
+}
+
+// TakeWindow waits for the memory of a zstd window and holds it until the reader is closed.
+// It is for calls that already hold memory and could wait for themselves if they reserved
+// more.
 func (r *Reader) TakeWindow() (err error) {
 	r.worker.Unclaim(&r.slots)
 	if r.window, err = r.worker.ReserveWindow(windowMemory); err != nil {
@@ -133,8 +138,8 @@ func (r *Reader) TakeWindow() (err error) {
 	return r.worker.Claim(&r.slots, r.pending)
 }
 
-// Packed returns what the content is being unpacked from, and whether it is damaged from
-// where the reader is on.
+// Packed returns the format of packed content, and whether it is damaged at the reader's
+// position.
 func (r *Reader) Packed() (format string, damaged bool) {
 	if r.packed == nil {
 		return "", false
@@ -154,13 +159,10 @@ func (r *Reader) Close() error {
 	return r.ranges.Close()
 }
 
-// Drain is for a reader that has read enough: it keeps the connection usable.
-func (r *Reader) Drain() { r.drain() }
-
-// Pos is the position of the next byte.
+// Pos returns the position of the next byte.
 func (r *Reader) Pos() int64 { return r.pos }
 
-// Stored is how many bytes have been read of the blob, as it is stored.
+// Stored returns how many bytes of the stored blob have been read.
 func (r *Reader) Stored() int64 {
 	if r == nil {
 		return 0
@@ -168,13 +170,13 @@ func (r *Reader) Stored() int64 {
 	return r.read
 }
 
-// Left is how many bytes the blob has from where reading began.
+// Left returns how many stored bytes follow the offset at which reading began.
 func (r *Reader) Left() int64 { return r.Size - r.first }
 
-// SetLimit sets how many bytes more may be read, as they are stored.
+// SetLimit sets how many more stored bytes may be read.
 func (r *Reader) SetLimit(n int64) { r.left = n }
 
-// NextRange sets how many bytes the next range has, whatever the largest.
+// NextRange sets the size of the next range, which may exceed Options.Largest.
 func (r *Reader) NextRange(n int64) { r.grow, r.largest = n, max(n, r.largest) }
 
 // Peek returns up to n of the next bytes, fewer if there are no more.
@@ -212,7 +214,7 @@ func (r *Reader) Fill(buf []byte) (n int, err error) {
 	return n, err
 }
 
-// Discard passes over the next n bytes.
+// Discard skips the next n bytes.
 func (r *Reader) Discard(n int64) error {
 	for n > 0 {
 		passed, err := r.in.Discard(int(min(n, math.MaxInt32)))
@@ -231,13 +233,13 @@ func (r *Reader) Discard(n int64) error {
 	return nil
 }
 
-// BeyondEnd is the error for an offset at which nothing begins.
+// BeyondEnd returns the error for an offset past the end.
 func BeyondEnd(offset, size int64) error {
-	return fault.New(fault.ErrInvalidArgument, "offset is %d, and the content ends at %d", offset, size)
+	return fault.New(fault.ErrInvalidArgument, "offset is %d, but the content ends at %d", offset, size)
 }
 
-// GoTo makes offset the next byte to be read. What is packed is unpacked up to there;
-// else count bytes are requested.
+// GoTo makes offset the next byte to read. It unpacks packed content up to there, and
+// otherwise requests count bytes.
 func (r *Reader) GoTo(offset, count int64) error {
 	if ahead := offset - r.pos; ahead >= 0 && (r.packed != nil || ahead <= int64(r.in.Buffered())) {
 		return r.Discard(ahead)
@@ -253,7 +255,7 @@ func (r *Reader) GoTo(offset, count int64) error {
 	return nil
 }
 
-// More reports whether anything comes after position at, which has been read up to.
+// More reports whether there is content after position at, up to which it has been read.
 func (r *Reader) More(at int64) (bool, error) {
 	if r.packed == nil {
 		return at < r.Size, nil
@@ -293,7 +295,7 @@ func (r *Reader) Bytes(offset, most int64) (data []byte, more bool, err error) {
 	return data, more, err
 }
 
-// Whole reads up to most of the next bytes, with the memory that it takes to return them.
+// Whole reads up to most of the next bytes, and reserves the memory for returning them.
 func (r *Reader) Whole(most int64) ([]byte, error) {
 	if r.packed == nil {
 		most = min(most, r.Size-r.pos)

@@ -168,11 +168,11 @@ func TestLines(t *testing.T) {
 		t.Errorf("the rest: got ...%q, %v", got[max(0, len(got)-20):], err)
 	}
 	err = open(t, "a", blob.String(), Properties{}, Options{}).Lines(UTF8).Skip(20_002)
-	if !errors.Is(err, fault.ErrInvalidArgument) || !strings.Contains(err.Error(), "has 20001 lines") {
+	if !errors.Is(err, fault.ErrInvalidArgument) || !strings.Contains(err.Error(), "has only 20001 lines") {
 		t.Errorf("skipping too many: got %v", err)
 	}
 	limited := open(t, "a", blob.String(), Properties{}, Options{Limit: 50_000})
-	if err := limited.Lines(UTF8).Skip(20_000); !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "go on from there with offset") {
+	if err := limited.Lines(UTF8).Skip(20_000); !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "continue from there with offset") {
 		t.Errorf("skipping beyond the limit: got %v", err)
 	}
 	wide := open(t, "a", strings.Repeat("x", 3*BufferSize)+"\ny", Properties{}, Options{Buffer: nil, Count: BufferSize})

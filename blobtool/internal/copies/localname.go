@@ -46,7 +46,7 @@ func localPath(blobPath string, windows bool) (path, fault string) {
 	}
 	for _, own := range []string{partialPrefix, sourcePrefix} {
 		if strings.HasPrefix(strings.ToLower(blobPath), own) {
-			return "", "it begins with " + own + ", which this server uses itself"
+			return "", "it begins with " + own + ", which this server reserves"
 		}
 	}
 	path = filepath.FromSlash(blobPath)

@@ -64,10 +64,10 @@ type Refusal struct {
 func (st *Store) Create(ctx context.Context, userID, blobPath string, size int64) (*Copy, *Refusal) {
 	path, fault := localPath(blobPath, runtime.GOOS == "windows")
 	if fault != "" {
-		return nil, &Refusal{Text: "no copy can be saved under this blob's name: " + fault}
+		return nil, &Refusal{Text: "this server can't save a file with the blob's name: " + fault}
 	}
 	if size > st.o.MaxFileBytes {
-		return nil, &Refusal{Text: fmt.Sprintf("the blob has %d bytes, and this server saves up to %d", size, st.o.MaxFileBytes)}
+		return nil, &Refusal{Text: fmt.Sprintf("the blob has %d bytes, more than the %d that this server saves", size, st.o.MaxFileBytes)}
 	}
 	folder := userFolder(userID)
 	root, within, err := st.openFolder(folder)
@@ -147,7 +147,7 @@ func (st *Store) reserve(ctx context.Context, d *Copy) *Refusal {
 		case err != nil:
 			return DiskRefusal(err)
 		case free.user < 0:
-			return &Refusal{Text: fmt.Sprintf("the files saved for this user would take more than %d bytes", st.o.MaxUserBytes)}
+			return &Refusal{Text: fmt.Sprintf("the user's saved files would exceed %d bytes", st.o.MaxUserBytes)}
 		case free.all >= 0:
 			return nil
 		case again:

@@ -1,5 +1,5 @@
-// Package fault has the errors of blobtool's inner packages: a kind for programs, a
-// text for the caller, and a cause for the log.
+// Package fault has the errors of blobtool's internal packages: a kind for programs, a text
+// for the caller, and a cause for the log.
 package fault
 
 import (
@@ -8,8 +8,7 @@ import (
 	"regexp"
 )
 
-// Kinds that inner packages need. Package blobtool exports them
-// under the same names.
+// Kinds of errors, which package blobtool exports under the same names.
 var (
 	ErrInvalidPath     = errors.New("invalid blob path")
 	ErrInvalidArgument = errors.New("invalid argument")
@@ -19,7 +18,7 @@ var (
 	ErrUnsupported     = errors.New("not possible for this blob")
 )
 
-// ErrBadAnswer is the cause where the storage service contradicts itself.
+// ErrBadAnswer is the cause if the storage service contradicts itself.
 var ErrBadAnswer = errors.New("unexpected answer")
 
 // Error is an error with a text for the caller. Package blobtool turns it into its own

@@ -20,9 +20,9 @@ func ParseServiceURL(s, container string) (string, error) {
 	u, err := url.Parse(s)
 	switch {
 	case s == "":
-		return "", errors.New("is missing; it is like https://account.blob.core.windows.net")
+		return "", errors.New("is missing; set a URL such as https://account.blob.core.windows.net")
 	case err != nil || u.Opaque != "":
-		return "", errors.New("is not a URL; it is like https://account.blob.core.windows.net")
+		return "", errors.New("is not a URL; set one such as https://account.blob.core.windows.net")
 	}
 	var faults []error
 	check := func(wrong bool, text string) {
@@ -30,11 +30,11 @@ func ParseServiceURL(s, container string) (string, error) {
 			faults = append(faults, errors.New(text))
 		}
 	}
-	check(u.Scheme != "https", "must begin with https://: tokens are sent there")
-	check(u.Hostname() == "" || u.User != nil, "must have a host and no user name; it is like https://account.blob.core.windows.net")
-	check(u.RawQuery != "" || u.ForceQuery, "must have no query; a SAS is not used here, the user's own permissions are: leave out all from the question mark on")
+	check(u.Scheme != "https", "must begin with https://, because tokens are sent there")
+	check(u.Hostname() == "" || u.User != nil, "must have a host and no user name, as in https://account.blob.core.windows.net")
+	check(u.RawQuery != "" || u.ForceQuery, "must have no query: requests use the user's own permissions, not a SAS; remove the question mark and all after it")
 	check(u.Fragment != "" || strings.Contains(s, "#"), "must have no fragment (#)")
-	check(!validPort(u), "has an invalid port; leave it out, or give a number from 1 to 65535")
+	check(!validPort(u), "has an invalid port; remove it, or use a number from 1 to 65535")
 	if err := checkServiceHost(strings.ToLower(u.Hostname())); err != nil {
 		faults = append(faults, err)
 	}
@@ -62,9 +62,9 @@ func withAccountPath(u *url.URL, container string) (string, error) {
 	case account == "":
 		return base, nil
 	case azureHost(strings.ToLower(u.Hostname())) != nil || strings.Contains(strings.ToLower(u.Hostname()), ".blob.") || account == container:
-		return "", fmt.Errorf("must be the account's URL alone, https://%s; the container is an argument of its own", u.Host)
+		return "", fmt.Errorf("must be only the account's URL, https://%s; pass the container as its own argument", u.Host)
 	case !isLowerAlphanumeric(account):
-		return "", errors.New("has a path; only the name of the account may stand there, as in https://127.0.0.1:10000/devstoreaccount1")
+		return "", errors.New("has a path; the path may only be the name of the account, as in https://127.0.0.1:10000/devstoreaccount1")
 	}
 	return base + "/" + account, nil
 }
@@ -132,19 +132,19 @@ func checkServiceHost(host string) error {
 	h := azureHost(host)
 	switch {
 	case strings.HasSuffix(host, "."):
-		return errors.New("must have a host without a dot at its end")
+		return errors.New("must have a host that does not end with a dot")
 	case h == nil:
 		return nil
 	case len(h.account) == 0 || h.account[0] == "privatelink" || !accountLabel.MatchString(h.account[0]):
-		return fmt.Errorf("must have the name of a storage account before the host's first dot; it is like %s", h.blobURL("account"))
+		return fmt.Errorf("must have the name of a storage account before the host's first dot, as in %s", h.blobURL("account"))
 	case h.service == "":
-		return fmt.Errorf("has host %s, which is not of Blob Storage; use %s", fault.Quote(host), h.blobURL(h.account[0]))
+		return fmt.Errorf("has host %s, which is not a Blob Storage host; use %s", fault.Quote(host), h.blobURL(h.account[0]))
 	case h.service != "blob":
-		return fmt.Errorf("has host %s, which is of another service of the account (%s) and does not have the Blob API; use %s", fault.Quote(host), h.service, h.blobURL(h.account[0]))
+		return fmt.Errorf("has host %s, which belongs to another service of the account (%s) without the Blob API; use %s", fault.Quote(host), h.service, h.blobURL(h.account[0]))
 	case h.zoned() && !slices.ContainsFunc(h.account[1:], zoneLabel.MatchString):
-		return fmt.Errorf("has host %s, which lacks the zone; copy the account's Blob service URL from the portal (Endpoints), like https://%s.z01.blob.%s", fault.Quote(host), h.account[0], h.suffix)
+		return fmt.Errorf("has host %s, which lacks the DNS zone; copy the account's Blob service URL from the portal (Endpoints), such as https://%s.z01.blob.%s", fault.Quote(host), h.account[0], h.suffix)
 	case !h.plausible():
-		return fmt.Errorf("has host %s, which is not a host of Blob Storage; use %s", fault.Quote(host), h.blobURL(h.account[0]))
+		return fmt.Errorf("has host %s, which is not a Blob Storage host; use %s", fault.Quote(host), h.blobURL(h.account[0]))
 	}
 	return nil
 }

@@ -27,13 +27,13 @@ var containerName = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
 func CheckContainer(name string) error {
 	switch {
 	case name == "":
-		return errors.New("is missing; it is the name of a blob container")
+		return errors.New("is missing; set the name of a blob container")
 	case name == "$root" || name == "$web" || name == "$logs":
 		return nil // containers of the service itself
 	case len(name) < 3 || len(name) > 63:
 		return fmt.Errorf("%s must have 3 to 63 characters", fault.Quote(name))
 	case !containerName.MatchString(name):
-		return fmt.Errorf("%s may have lower-case letters, digits and single hyphens between them only", fault.Quote(name))
+		return fmt.Errorf("%s may only have lowercase letters, digits and single hyphens between them", fault.Quote(name))
 	}
 	return nil
 }
@@ -46,7 +46,7 @@ func CheckBlob(name string) error {
 		return err
 	}
 	if wrong := unsafe(name); wrong != "" {
-		return fault.New(fault.ErrInvalidPath, "blob_path %s %s; give the blob's name within the container", fault.Quote(name), wrong)
+		return fault.New(fault.ErrInvalidPath, "blob_path %s %s; use the blob's name within the container", fault.Quote(name), wrong)
 	}
 	return nil
 }
@@ -58,7 +58,7 @@ func CheckPath(path string) error {
 		return err
 	}
 	if last := path[len(path)-1]; last == '/' || last == '.' {
-		return fault.New(fault.ErrInvalidPath, "blob_path %s ends with %q; give the full name of a blob, not a folder", fault.Quote(path), last)
+		return fault.New(fault.ErrInvalidPath, "blob_path %s ends with %q; use the full name of a blob, not a folder", fault.Quote(path), last)
 	}
 	return checkDecodings(path)
 }
@@ -67,15 +67,15 @@ func CheckPath(path string) error {
 func CheckLength(path string) error {
 	switch {
 	case path == "":
-		return fault.New(fault.ErrInvalidPath, "blob_path is empty; give the blob's name within the container, such as reports/2026/summary.txt")
+		return fault.New(fault.ErrInvalidPath, "blob_path is empty; use the blob's name within the container, such as reports/2026/summary.txt")
 	case !utf8.ValidString(path):
 		return fault.New(fault.ErrInvalidPath, "blob_path is not valid UTF-8")
 	}
 	if n := utf8.RuneCountInString(path); n > MaxBlob {
-		return fault.New(fault.ErrInvalidPath, "blob_path has %d characters; Azure allows %d", n, MaxBlob)
+		return fault.New(fault.ErrInvalidPath, "blob_path has %d characters; Azure allows at most %d", n, MaxBlob)
 	}
 	if n := strings.Count(path, "/") + 1; n > maxSegments {
-		return fault.New(fault.ErrInvalidPath, "blob_path has %d segments; Azure allows %d", n, maxSegments)
+		return fault.New(fault.ErrInvalidPath, "blob_path has %d segments; Azure allows at most %d", n, maxSegments)
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func checkDecodings(path string) error {
 			if decoded {
 				wrong += " once percent-decoded"
 			}
-			return fault.New(fault.ErrInvalidPath, "blob_path %s %s; give a plain path relative to the container", fault.Quote(path), wrong)
+			return fault.New(fault.ErrInvalidPath, "blob_path %s %s; use a plain path relative to the container", fault.Quote(path), wrong)
 		}
 		next := decode(form)
 		if next == form {

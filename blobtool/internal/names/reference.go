@@ -41,7 +41,7 @@ func blobURL(serviceURL, rest string) (at Location, isURL bool, err error) {
 	theirs = strings.TrimSuffix(strings.ToLower(theirs), ":443")
 	if !sameAccount(theirs, host) {
 		if azureHost(theirs) != nil || fault.HasSignature(rest) {
-			return at, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL outside the storage account of this server; give the blob's name within the container")
+			return at, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL outside this server's storage account; use the blob's name within the container")
 		}
 		return at, false, nil
 	}
@@ -49,16 +49,16 @@ func blobURL(serviceURL, rest string) (at Location, isURL bool, err error) {
 	if account != "" {
 		first, rest, _ := strings.Cut(path, "/")
 		if path = rest; first != account {
-			return at, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL of a storage account other than this server's; give the blob's name within the container")
+			return at, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL of a storage account other than this server's; use the blob's name within the container")
 		}
 	}
 	if !isSAS(query) || strings.Contains(path, "#") {
-		return at, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL with something after the blob's name; give the blob's name alone, and a version as version_id")
+		return at, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL with something after the blob's name; use only the blob's name, and pass a version as version_id")
 	}
 	container, name, _ := strings.Cut(path, "/")
 	at = Location{decode(container), decode(name)}
 	if CheckContainer(at.Container) != nil {
-		return Location{}, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL without a container's name; give the blob's name within the container")
+		return Location{}, true, fault.New(fault.ErrInvalidPath, "blob_path is a URL without a container's name; use the blob's name within the container")
 	}
 	return at, true, nil
 }

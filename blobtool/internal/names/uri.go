@@ -31,7 +31,7 @@ func ParseURI(uri string) (Location, error) {
 	rest, ok := strings.CutPrefix(uri, Scheme)
 	container, blob, slash := strings.Cut(rest, "/")
 	if !ok || !slash || container == "" || blob == "" || strings.ContainsAny(rest, "?#") {
-		return Location{}, fault.New(fault.ErrInvalidArgument, "%s is not the URI of a blob, which is like blob://container/path/of/blob.txt with other characters than letters, digits and -._~ percent-encoded", fault.Quote(uri))
+		return Location{}, fault.New(fault.ErrInvalidArgument, "%s is not the URI of a blob; use blob://container/path/of/blob.txt, percent-encoding all characters except letters, digits and -._~", fault.Quote(uri))
 	}
 	at := Location{decode(container), decode(blob)}
 	if !utf8.ValidString(at.Blob) || strings.Contains(at.Container, "/") {

@@ -33,7 +33,7 @@ const (
 // ParseName compiles a pattern for names.
 func ParseName(pattern string, ignoreCase bool) (*Name, error) {
 	if !utf8.ValidString(pattern) || utf8.RuneCountInString(pattern) > maxPattern {
-		return nil, fault.New(fault.ErrInvalidArgument, "name is not valid UTF-8, or has more than %d characters", maxPattern)
+		return nil, fault.New(fault.ErrInvalidArgument, "name must be valid UTF-8 of at most %d characters", maxPattern)
 	}
 	p := patternParser{rest: pattern}
 	p.out.WriteString(`(?s`)
@@ -42,12 +42,12 @@ func ParseName(pattern string, ignoreCase bool) (*Name, error) {
 	}
 	p.out.WriteString(`)^(?:`)
 	if wrong := p.parse(); wrong != "" {
-		return nil, fault.New(fault.ErrInvalidArgument, "name %s %s; a pattern is like **/*.csv or reports/2026-??/*.{txt,md}", fault.Quote(pattern), wrong)
+		return nil, fault.New(fault.ErrInvalidArgument, "name %s %s; use a pattern such as **/*.csv or reports/2026-??/*.{txt,md}", fault.Quote(pattern), wrong)
 	}
 	p.out.WriteString(`)$`)
 	expr, err := compile(p.out.String(), maxNameInstructions)
 	if err == nil && expr.forks > maxForks {
-		err = fmt.Errorf("it has %d wildcards and alternatives, at most %d are allowed", expr.forks, maxForks)
+		err = fmt.Errorf("it has %d wildcards and alternatives; use at most %d", expr.forks, maxForks)
 	}
 	if err != nil { // such as [z-a]
 		return nil, fault.New(fault.ErrInvalidArgument, "invalid name pattern %s: %v", fault.Quote(pattern), err)
@@ -104,7 +104,7 @@ func (p *patternParser) parse() (wrong string) {
 		}
 	}
 	if wrong == "" && p.depth > 0 {
-		wrong = "has a { without }"
+		wrong = "has a { without a }"
 	}
 	return wrong
 }
@@ -141,7 +141,7 @@ func (p *patternParser) star() {
 
 func (p *patternParser) closeBrace() (wrong string) {
 	if p.depth == 0 {
-		return "has a } without {"
+		return "has a } without a {"
 	}
 	p.depth--
 	p.put(`)`, 1)
@@ -161,7 +161,7 @@ func (p *patternParser) class() (wrong string) {
 	body, rest, ok := strings.Cut(p.rest[1:], "]")
 	body, negated := strings.CutPrefix(body, "!")
 	if !ok || body == "" {
-		return "has a [ without ], or nothing between them"
+		return "has a [ without a ], or nothing between them"
 	}
 	var expr strings.Builder
 	runes := []rune(body)
@@ -175,7 +175,7 @@ func (p *patternParser) class() (wrong string) {
 		expr.WriteString(classRange(low, high, negated))
 	}
 	if expr.Len() == 0 {
-		return "has a class of slashes alone, which match no character of a segment"
+		return "has a character class of slashes only, which matches nothing"
 	}
 	open := `[`
 	if negated {

@@ -34,7 +34,7 @@ const unstepped = 4 * work.Quantum
 // ParseText compiles an expression for text.
 func ParseText(expr string, ignoreCase bool) (*Text, error) {
 	if !utf8.ValidString(expr) || utf8.RuneCountInString(expr) > maxPattern {
-		return nil, fault.New(fault.ErrInvalidArgument, "text is not valid UTF-8, or has more than %d characters", maxPattern)
+		return nil, fault.New(fault.ErrInvalidArgument, "text must be valid UTF-8 of at most %d characters", maxPattern)
 	}
 	if ignoreCase {
 		expr = "(?i)" + expr
@@ -42,9 +42,9 @@ func ParseText(expr string, ignoreCase bool) (*Text, error) {
 	e, err := compile(expr, maxInstructions)
 	switch {
 	case errors.Is(err, errSize):
-		return nil, fault.New(fault.ErrInvalidArgument, "text is too large: when compiled, an expression may have at most %d instructions; use smaller repetitions", maxInstructions)
+		return nil, fault.New(fault.ErrInvalidArgument, "text compiles to more than %d instructions; use smaller repetitions", maxInstructions)
 	case err != nil:
-		return nil, fault.New(fault.ErrInvalidArgument, "invalid regular expression in text (RE2 syntax, without look-around and back-references): %v", err)
+		return nil, fault.New(fault.ErrInvalidArgument, "invalid regular expression in text (use RE2 syntax, which has no lookaround and no backreferences): %v", err)
 	}
 	return e, nil
 }

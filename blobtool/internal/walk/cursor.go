@@ -10,8 +10,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// Bounds of what a cursor holds, in bytes. A marker of the service has the name of
-// a blob in it, up to 1,024 characters of up to 4 bytes, in base64.
+// Limits on a cursor in bytes. The service's marker contains the name of a blob, up to
+// 1,024 characters of up to 4 bytes, in base64.
 const (
 	maxCursor = 32 << 10
 	maxMarker = 8 << 10
@@ -19,19 +19,18 @@ const (
 
 const cursorVersion = 1
 
-// cursor is what a listing or a search needs to go on, as base64url of JSON. It is no
-// secret and gives no rights: all checks run again, so a forged one gets what the
-// arguments of the call would get. It is sealed only for a caller from whom a policy hides
-// something, because the service's marker contains the name of the next blob.
+// cursor is what a listing or a search needs to continue, as base64url of JSON. It is not a
+// secret and grants nothing: all checks run again. It is sealed only if a policy hides
+// something from the caller, because the service's marker contains the next blob's name.
 type cursor[P any] struct {
 	Version int    `json:"v"`
 	Query   string `json:"q"` // fingerprint of what is listed
 	At      P      `json:"at"`
 }
 
-// Position is what a cursor is made for.
+// Position is the content of a cursor.
 type Position interface {
-	// Valid reports whether it can be one that was given out.
+	// Valid reports whether this server can have issued it.
 	Valid() bool
 }
 
@@ -55,7 +54,7 @@ func Parse[P Position](policy *toolset.ResourcePolicy, query, text string) (P, e
 	if policy != nil && len(text) <= maxCursor {
 		plain, ok := policy.Open(text)
 		if !ok {
-			return *new(P), badCursor("is not one that this server gave out to this caller")
+			return *new(P), badCursor("was not issued by this server to this caller")
 		}
 		text = plain
 	}
@@ -76,19 +75,19 @@ func decode[P Position](query, text string) (P, error) {
 	}
 	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || json.Unmarshal(data, &c) != nil || !c.At.Valid() {
-		return c.At, badCursor("is not one that this server gave out")
+		return c.At, badCursor("was not issued by this server")
 	}
 	if c.Version != cursorVersion || c.Query != query {
 		return c.At, badCursor("belongs to another call")
 	}
 	if encode(query, c.At) != text {
-		return c.At, badCursor("is not one that this server gave out")
+		return c.At, badCursor("was not issued by this server")
 	}
 	return c.At, nil
 }
 
 func badCursor(wrong string) error {
-	return fault.New(fault.ErrInvalidArgument, "cursor %s; pass next_cursor of a result unchanged, with the same other arguments, or none to begin anew", wrong)
+	return fault.New(fault.ErrInvalidArgument, "cursor %s; pass next_cursor of the previous result unchanged and keep all other arguments, or omit cursor to start over", wrong)
 }
 
 // mustJSON encodes one of this package's types.

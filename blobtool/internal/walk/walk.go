@@ -1,5 +1,4 @@
-// Package walk goes through listings of the service page by page, with a cursor for
-// where to go on.
+// Package walk reads the service's listings page by page, with a cursor for continuing.
 package walk
 
 import (
@@ -12,11 +11,11 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
-// MaxFetches is how many pages of the service a call asks for to fill one page of its
-// own: the service may return any number of empty ones.
+// MaxFetches limits how many of the service's pages fill one page of a call: the service
+// may return any number of empty ones.
 const MaxFetches = 20
 
-// Place is where a walk goes on.
+// Place is a position in a walk.
 type Place struct {
 	Root   int    `json:"r,omitempty"` // which of the walk's roots
 	Marker string `json:"m,omitempty"` // the service's, of its page
@@ -29,8 +28,7 @@ func (p Place) Valid() bool {
 	return p.Root >= 0 && len(p.Marker) <= maxMarker && len(p.After) <= 4*names.MaxBlob+len("/") && p.Same >= 0 && (p.After == "") == (p.Same == 0)
 }
 
-// Source is what a walk goes through: listings of the service, one after the other, each
-// page by page.
+// Source is a sequence of listings, each of which has pages.
 type Source[E any] struct {
 	Roots int
 	// Fetch returns a page of a listing, and the marker of the next one.
@@ -39,8 +37,8 @@ type Source[E any] struct {
 	Name func(E) string
 }
 
-// Walk goes through a source entry by entry, holding one page at a time. It knows at each
-// entry where to go on after it.
+// Walk reads a source entry by entry, holding one page at a time. After each entry, At is
+// where to continue.
 type Walk[E any] struct {
 	Source[E]
 	Largest int          // most entries of a page: each asks for twice as many as the one before
@@ -57,7 +55,7 @@ func New[E any](s Source[E], at Place, most int, w *work.Worker) *Walk[E] {
 	return &Walk[E]{Source: s, At: at, most: most, Largest: most, Fetches: MaxFetches, Worker: w}
 }
 
-// Done reports whether the walk has come to its end.
+// Done reports whether the walk has ended.
 func (w *Walk[E]) Done() bool { return w.At.Root >= w.Roots }
 
 // Next returns the next entry. It returns false at the end, or after so many pages
@@ -111,8 +109,8 @@ func (w *Walk[E]) turn(ctx context.Context) error {
 	return nil
 }
 
-// move goes to the next page, or else to the next root. What is still to be skipped
-// goes along: the service may cut its pages otherwise the second time.
+// move goes to the next page or the next root. It keeps what is still to be skipped: the
+// service may divide the listing differently the second time.
 func (w *Walk[E]) move(after string, same int) {
 	if w.next == "" {
 		w.At = Place{Root: w.At.Root + 1}
@@ -121,8 +119,8 @@ func (w *Walk[E]) move(after string, same int) {
 	w.At = Place{Root: w.At.Root, Marker: w.next, After: after, Same: same}
 }
 
-// unseen returns what follows the last entry seen. If that is gone, it is what is
-// sorted behind it. Where the page ends before, Same is what is left to skip.
+// unseen returns what follows the last entry seen or, if it no longer exists, what sorts
+// after it. If the page ends before that, Same is what is left to skip.
 func (w *Walk[E]) unseen(page []E) []E {
 	if w.At.After == "" {
 		return page

@@ -34,12 +34,10 @@ func (s *Share) Take(ctx context.Context, user string, n int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	if len(s.turns) == 0 && s.held[user]+n <= s.most && n <= s.free {
-		s.hold(user, n)
-		s.mu.Unlock()
+	if s.TryTake(user, n) {
 		return nil
 	}
+	s.mu.Lock()
 	w := &waiter{n, make(chan struct{})}
 	if len(s.waiting[user]) == 0 {
 		s.turns = append(s.turns, user)
@@ -54,6 +52,17 @@ func (s *Share) Take(ctx context.Context, user string, n int64) error {
 		s.leave(user, w)
 		return ctx.Err()
 	}
+}
+
+// TryTake takes n if that needs no waiting.
+func (s *Share) TryTake(user string, n int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.turns) > 0 || s.held[user]+n > s.most || n > s.free {
+		return false
+	}
+	s.hold(user, n)
+	return true
 }
 
 // Give returns n.

@@ -1,5 +1,5 @@
-// Package work shares the cores, the memory and the requests to Azure Storage of a
-// process among its calls, fairly between users and with a look at the time.
+// Package work shares the cores, memory and storage requests of a process among its calls,
+// fairly between users, and checks deadlines during work.
 package work
 
 import (
@@ -13,13 +13,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
 )
 
-// Bounds of what all calls of the process use together.
+// Limits on what all calls of the process use together.
 const (
-	// maxMemory is the memory for content that is being read, unpacked, decoded and
-	// searched, as far as calls can tell beforehand. One user may hold a quarter of it.
+	// maxMemory is the memory for content that is read, unpacked, decoded and searched,
+	// as far as calls know in advance. One user may hold a quarter of it.
 	maxMemory = 256 << 20
-	// Quantum is the work after which a core is handed over, in instructions of an
-	// expression for a byte: 10 milliseconds at most.
+	// Quantum is the work after which a core is yielded, at most 10 milliseconds. The
+	// unit is one instruction of an expression for one byte.
 	Quantum = 1 << 20
 	// LineSlots are the requests for content that searches and scans may have under way
 	// at a time, and UserSlots those of one user: as many as one search overlaps.
@@ -38,9 +38,9 @@ const (
 	Policy    = 16 // a byte of a URI
 )
 
-// Shares are what calls work with. They are taken in this order, and a call that waits
-// for one of them holds none of the later ones, so that no two calls wait for each other:
-// memory, a window, part of the line, a core.
+// Shares are what calls use. A call takes them in the order memory, window, part of the
+// line, core. While it waits for one, it holds none of the later ones, so that no two calls
+// wait for each other.
 type Shares struct {
 	Memory  *Share
 	Windows *Share // memory for unpacking in searches, which hold some of Memory already
@@ -67,15 +67,15 @@ var Process = sync.OnceValue(func() *Shares {
 	return NewShares(max(1, int64(runtime.GOMAXPROCS(0)/2)), memory, LineSlots)
 })
 
-// Worker is how one goroutine of a call computes. It holds a core while it does, gives it
-// back while it waits for the network, and hands it over from time to time. So every
-// piece of work looks at the time. A nil Worker holds nothing and never waits.
+// Worker is the share of one goroutine of a call. It holds a core while it computes,
+// releases it while it waits for the network, and yields it from time to time. A nil Worker
+// holds nothing and never waits.
 type Worker struct {
 	Context context.Context // of the call: the worker lives no longer
 	shares  *Shares
 	user    string
 	busy    bool  // holds a core
-	spent   int64 // since it looked at the time
+	spent   int64 // since it last checked the time
 }
 
 // New returns a worker for a call of that user.
@@ -83,7 +83,7 @@ func New(ctx context.Context, shares *Shares, user string) *Worker {
 	return &Worker{Context: ctx, shares: shares, user: user}
 }
 
-// ErrBusy is the cause where a call has waited too long for its share.
+// ErrBusy is the cause if a call waited too long for its share.
 var ErrBusy = errors.New("no core, memory or connection was free in time")
 
 // wait takes n of a share. If the call's time ends first, the error says what the call
@@ -95,7 +95,7 @@ func (w *Worker) wait(s *Share, n int64) error {
 	}
 	return &fault.Error{
 		Kind: fault.ErrThrottled, Cause: errors.Join(ErrBusy, err),
-		Text: "This server is busy: the call waited for other calls and its time ran out. Wait a little, then call again, and not many times at once.",
+		Text: "This server is busy: the call timed out waiting for other calls. Wait a little, then call again, with fewer calls at once.",
 	}
 }
 
@@ -111,7 +111,7 @@ func (w *Worker) Begin() error {
 	return nil
 }
 
-// End gives the core back, if the worker has one, and reports whether it had.
+// End releases the core, if the worker holds one, and reports whether it did.
 func (w *Worker) End() bool {
 	if w == nil || !w.busy {
 		return false
@@ -121,7 +121,7 @@ func (w *Worker) End() bool {
 	return true
 }
 
-// Resume takes a core again after a wait before which End returned wasBusy.
+// Resume takes a core again if wasBusy, the result of End.
 func (w *Worker) Resume(wasBusy bool) error {
 	if !wasBusy {
 		return nil
@@ -129,7 +129,7 @@ func (w *Worker) Resume(wasBusy bool) error {
 	return w.Begin()
 }
 
-// Step records work that was done, and looks at the time.
+// Step records completed work and checks the time.
 func (w *Worker) Step(work int64) error {
 	if w == nil {
 		return nil
@@ -144,29 +144,50 @@ func (w *Worker) Step(work int64) error {
 	return w.Resume(w.End())
 }
 
-// Reserve waits for n bytes of memory, or for as much as one user may hold. release gives
-// them back, as does the end of the call.
+// Reserve waits for n bytes of memory, or for the most that one user can hold. They are
+// returned by release or at the end of the call.
 func (w *Worker) Reserve(n int64) (release func(), err error) {
-	return w.hold(func(s *Shares) *Share { return s.Memory }, n)
-}
-
-// ReserveWindow is Reserve for unpacking in a search, which holds memory already.
-func (w *Worker) ReserveWindow(n int64) (release func(), err error) {
-	return w.hold(func(s *Shares) *Share { return s.Windows }, n)
-}
-
-func (w *Worker) hold(of func(*Shares) *Share, n int64) (release func(), err error) {
-	if w == nil || w.Context.Done() == nil { // it would never be given back
+	if w.unshared() {
 		return func() {}, nil
 	}
-	s := of(w.shares)
+	return w.reserve(w.shares.Memory, n)
+}
+
+// ReserveWindow is like Reserve, for unpacking in a search, which already holds memory.
+func (w *Worker) ReserveWindow(n int64) (release func(), err error) {
+	if w.unshared() {
+		return func() {}, nil
+	}
+	return w.reserve(w.shares.Windows, n)
+}
+
+// TryWindow is like ReserveWindow, but returns nil instead of waiting.
+func (w *Worker) TryWindow(n int64) (release func()) {
+	if w.unshared() {
+		return func() {}
+	}
+	if n = min(n, w.shares.Windows.most); !w.shares.Windows.TryTake(w.user, n) {
+		return nil
+	}
+	return w.returning(w.shares.Windows, n)
+}
+
+// unshared reports whether nothing is reserved: nothing would ever return it.
+func (w *Worker) unshared() bool { return w == nil || w.Context.Done() == nil }
+
+func (w *Worker) reserve(s *Share, n int64) (release func(), err error) {
 	n = min(n, s.most)
 	if err := w.wait(s, n); err != nil {
 		return nil, err
 	}
-	release = sync.OnceFunc(func() { s.Give(w.user, n) })
+	return w.returning(s, n), nil
+}
+
+// returning returns a function that gives n back, once, and at the end of the call.
+func (w *Worker) returning(s *Share, n int64) func() {
+	release := sync.OnceFunc(func() { s.Give(w.user, n) })
 	context.AfterFunc(w.Context, release)
-	return release, nil
+	return release
 }
 
 // Slots is a range's part of the line.
@@ -188,7 +209,7 @@ func (w *Worker) Claim(s *Slots, count int64) error {
 	return nil
 }
 
-// Unclaim gives it back.
+// Unclaim returns it.
 func (w *Worker) Unclaim(s *Slots) {
 	if s.n > 0 {
 		w.shares.Line.Give(w.user, s.n)
