@@ -3,8 +3,11 @@ package blobtool_test
 import (
 	"encoding/base64"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/walk"
@@ -25,30 +28,32 @@ func TestCursor(t *testing.T) {
 	}
 	plain := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	for name, c := range map[string]string{
-		"empty":          "",
-		"no base64":      "!!!",
-		"padded":         text + "=",
-		"standard":       base64.StdEncoding.EncodeToString([]byte(`{"v":1,"q":"query","at":{"p":{"a":"??>>","s":1}}}`)),
-		"no JSON":        plain("x"),
-		"another type":   plain(`[]`),
-		"version":        plain(`{"v":2,"q":"query","at":{"p":{}}}`),
-		"another query":  encodeCursor("other", at),
-		"spaces":         plain(`{"v":1, "q":"query","at":{"p":{}}}`),
-		"unknown field":  plain(`{"v":1,"q":"query","at":{"p":{}},"x":1}`),
-		"case":           plain(`{"V":1,"q":"query","at":{"p":{}}}`),
-		"twice":          plain(`{"v":1,"q":"query","q":"query","at":{"p":{}}}`),
-		"more":           plain(`{"v":1,"q":"query","at":{"p":{}}}{}`),
-		"negative root":  plain(`{"v":1,"q":"query","at":{"p":{"r":-1}}}`),
-		"same of none":   plain(`{"v":1,"q":"query","at":{"p":{"s":1}}}`),
-		"negative byte":  plain(`{"v":1,"q":"query","at":{"p":{},"t":{"o":-1,"l":1}}}`),
-		"line 0":         plain(`{"v":1,"q":"query","at":{"p":{},"t":{"o":0,"l":0}}}`),
-		"no charset":     plain(`{"v":1,"q":"query","at":{"p":{},"t":{"o":5,"l":1}}}`),
-		"huge marker":    encodeCursor("query", blobtool.SearchPlace{At: walk.Place{Marker: strings.Repeat("m", 9000)}}),
-		"huge":           strings.Repeat("e", 40_000),
-		"trailing bits":  text[:len(text)-1] + "_",
-		"one character":  "e",
-		"line breaks":    text[:8] + "\n" + text[8:],
-		"not UTF-8 name": plain("{\"v\":1,\"q\":\"query\",\"at\":{\"p\":{\"a\":\"\xff\",\"s\":1}}}"),
+		"empty":           "",
+		"no base64":       "!!!",
+		"padded":          text + "=",
+		"standard":        base64.StdEncoding.EncodeToString([]byte(`{"v":1,"q":"query","at":{"p":{"a":"??>>","s":1}}}`)),
+		"no JSON":         plain("x"),
+		"another type":    plain(`[]`),
+		"version":         plain(`{"v":2,"q":"query","at":{"p":{}}}`),
+		"another query":   encodeCursor("other", at),
+		"spaces":          plain(`{"v":1, "q":"query","at":{"p":{}}}`),
+		"unknown field":   plain(`{"v":1,"q":"query","at":{"p":{}},"x":1}`),
+		"case":            plain(`{"V":1,"q":"query","at":{"p":{}}}`),
+		"twice":           plain(`{"v":1,"q":"query","q":"query","at":{"p":{}}}`),
+		"more":            plain(`{"v":1,"q":"query","at":{"p":{}}}{}`),
+		"negative root":   plain(`{"v":1,"q":"query","at":{"p":{"r":-1}}}`),
+		"same of none":    plain(`{"v":1,"q":"query","at":{"p":{"s":1}}}`),
+		"negative byte":   plain(`{"v":1,"q":"query","at":{"p":{},"t":{"o":-1,"l":1}}}`),
+		"line 0":          plain(`{"v":1,"q":"query","at":{"p":{},"t":{"o":0,"l":0}}}`),
+		"no charset":      plain(`{"v":1,"q":"query","at":{"p":{},"t":{"o":5,"l":1}}}`),
+		"unknown charset": plain(`{"v":1,"q":"query","at":{"p":{},"t":{"o":5,"l":1,"c":"utf-9"}}}`),
+		"charset at 0":    plain(`{"v":1,"q":"query","at":{"p":{},"t":{"o":0,"l":1,"c":"utf-9"}}}`),
+		"huge marker":     encodeCursor("query", blobtool.SearchPlace{At: walk.Place{Marker: strings.Repeat("m", 9000)}}),
+		"huge":            strings.Repeat("e", 40_000),
+		"trailing bits":   text[:len(text)-1] + "_",
+		"one character":   "e",
+		"line breaks":     text[:8] + "\n" + text[8:],
+		"not UTF-8 name":  plain("{\"v\":1,\"q\":\"query\",\"at\":{\"p\":{\"a\":\"\xff\",\"s\":1}}}"),
 	} {
 		_, err := decodeCursor("query", c)
 		if err == nil {
@@ -78,4 +83,41 @@ func FuzzCursor(f *testing.F) {
 			t.Fatalf("got %+v", at)
 		}
 	})
+}
+
+// Cursors are not sealed. A search that goes on with one that a caller has changed fails or
+// finds something, and takes nobody else's search with it.
+func TestSearchForgedCursor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	session := w.connect(t, "alice")
+	text := strings.Repeat("a needle\n", 3)
+	w.storage.Put("docs", "a.txt", []byte(text), "text/plain")
+	w.storage.Put("docs", "b.gz", []byte(pack(t, "gzip", text)), "text/plain")
+	w.storage.Put("docs", "c.zst", []byte(pack(t, "zstd", text)), "text/plain")
+	for _, blob := range []string{"a.txt", "b.gz", "c.zst"} {
+		a := args{"text": "needle", "prefix": blob, "max_results": 1}
+		var out struct {
+			NextCursor string `json:"next_cursor"`
+		}
+		call(t, session, "search_blobs", a, &out)
+		cursor, err := base64.RawURLEncoding.DecodeString(out.NextCursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mark := regexp.MustCompile(`"t":\{.*?\}`)
+		if !mark.Match(cursor) {
+			t.Fatalf("%s: no mark in %s", blob, cursor)
+		}
+		for _, charset := range []string{"utf-8", "utf-9", "utf-16", "utf-16le", "iso-2022-jp", "replacement", "x-user-defined"} {
+			for _, at := range []string{`"o":1,"l":2`, `"o":27,"l":1`, `"o":5000,"l":1`, `"o":9223372036854775806,"l":9`} {
+				for _, packed := range []string{"", `,"p":true`} {
+					a["cursor"] = base64.RawURLEncoding.EncodeToString(mark.ReplaceAll(cursor, []byte(`"t":{`+at+`,"c":"`+charset+`"`+packed+`}`)))
+					if _, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "search_blobs", Arguments: a}); err != nil {
+						t.Errorf("%s, %s, %s%s: %v", blob, charset, at, packed, err)
+					}
+				}
+			}
+		}
+	}
 }

@@ -125,8 +125,13 @@ func (r *blobReading) run(ctx context.Context) error {
 // otherwise at its beginning.
 func (r *blobReading) open(ctx context.Context) (err error) {
 	q := r.query
-	if q.offset > 0 && q.charset != nil && !q.charset.NeedsMark() && !q.charset.Stateful() && content.PackedName(r.at.Blob) == "" {
-		r.content, err = content.OpenText(r.worker, ranges(r.client), r.at.Blob, *q.charset, q.offset, content.Options{Count: r.fetch(), ETag: q.etag, Limit: content.MaxScan})
+	count, back := r.fetch(), int64(0)
+	direct := q.offset > 0 && q.charset != nil && !q.charset.NeedsMark() && !q.charset.Stateful() && content.PackedName(r.at.Blob) == ""
+	if direct {
+		back = q.charset.Lookback(q.offset)
+	}
+	if direct && back < q.offset {
+		r.content, err = content.OpenText(r.worker, ranges(r.client), r.at.Blob, *q.charset, q.offset, content.Options{Count: count, ETag: q.etag, Limit: content.MaxScan})
 		if isEmptyRange(err) {
 			return r.beyond(ctx, err)
 		}
@@ -141,9 +146,12 @@ func (r *blobReading) open(ctx context.Context) (err error) {
 		}
 		_ = r.content.Close() // it may be packed
 		q.etag = r.content.ETag
+		direct = false
 	}
-	count := r.fetch()
-	if q.offset > 0 || q.tail > 0 {
+	switch {
+	case direct: // the text is where the blob begins
+		count += back
+	case q.offset > 0 || q.tail > 0:
 		count = content.LeastRange
 	}
 	r.content, err = openContent(r.worker, r.client, r.at.Blob, count, q.etag, r.chars())

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 )
 
 // blobOutput is read_blob's output as a client decodes it.
@@ -270,6 +271,30 @@ func TestReadBlobRefusals(t *testing.T) {
 	} {
 		if text, err := w.refusedBy(t, session, "read_blob", a); err == nil || !strings.Contains(text, "validating") {
 			t.Errorf("%s: %s, %v", name, text, err)
+		}
+	}
+}
+
+// An offset so near the beginning that the characters around it begin there is read along
+// with the beginning: in one request, and the type is that which the first bytes show.
+func TestReadBlobOffsetNearBeginning(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	session := w.connect(t, "alice")
+	packed := []byte(pack(t, "gzip", "first line\nsecond line\n"))
+	w.storage.Put("docs", "undeclared", []byte("first line\nsecond line\n"), "")
+	w.storage.Put("docs", "declared", packed, "text/plain")
+	w.storage.Put("docs", "packed", packed, "text/plain")
+	w.storage.SetContentEncoding("docs", "packed", "gzip")
+	for _, c := range []struct{ blob, contentType, text string }{
+		{"undeclared", "text/plain", "t line\nsecond line\n"},
+		{"declared", "application/x-gzip", ""},
+		{"packed", "text/plain", "t line\nsecond line\n"},
+	} {
+		w.storage.ForgetRequests()
+		out := readBlob(t, session, args{"blob_path": c.blob, "offset": 4, "encoding": "euc-jp"})
+		if n := w.storage.Count(blobtest.OpGetBlob); out.ContentType != c.contentType || c.text != "" && out.Text != c.text || n != 1 {
+			t.Errorf("%s: type %q, text %q, %d requests; want %q, %q, 1", c.blob, out.ContentType, out.Text, n, c.contentType, c.text)
 		}
 	}
 }

@@ -132,7 +132,10 @@ func (in *textInput) begin(w *work.Worker) (err error) {
 	}
 	if in.from.Offset > 0 {
 		cs, err := content.FindCharset(in.from.Charset)
-		if err == nil && in.Pos() == 0 {
+		if err != nil {
+			return err
+		}
+		if in.Pos() == 0 {
 			err = in.GoTo(in.from.Offset, content.FirstRange)
 		}
 		in.lines = in.Lines(cs)

@@ -9,6 +9,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/content"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/pattern"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/walk"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
@@ -73,8 +74,14 @@ type textMark struct {
 	Packed  bool   `json:"p,omitempty"` // the blob is read from its beginning
 }
 
+// valid reports whether a search can have made the mark: cursors are not sealed, so
+// callers may write whatever they like into one.
 func (m textMark) valid() bool {
-	return m.Offset >= 0 && m.Line >= 1 && m.Line <= m.Offset+1 && len(m.Charset) <= 100 && len(m.ETag) <= 100 && (m.Offset == 0 || m.Charset != "")
+	if m.Offset < 0 || m.Line < 1 || m.Line > m.Offset+1 || len(m.Charset) > 100 || len(m.ETag) > 100 {
+		return false
+	}
+	_, err := content.FindCharset(m.Charset)
+	return err == nil || m.Offset == 0 && m.Charset == ""
 }
 
 // blobNote is a note on one blob.

@@ -146,9 +146,9 @@ func (c Charset) unit() int64 {
 	return 1
 }
 
-// lookback is how many bytes before an offset must be seen to know whether a
+// Lookback is how many bytes before an offset must be seen to know whether a
 // character begins there.
-func (c Charset) lookback(offset int64) int64 {
+func (c Charset) Lookback(offset int64) int64 {
 	_, single := c.Encoding.(*charmap.Charmap)
 	switch {
 	case single:
@@ -163,7 +163,7 @@ func (c Charset) lookback(offset int64) int64 {
 	return min(offset, 1024)
 }
 
-// syncPoint returns where in window, which is lookback bytes long, a character
+// syncPoint returns where in window, which is Lookback bytes long, a character
 // begins. Decoding from there tells which one the offset at its end is in.
 func (c Charset) syncPoint(window []byte, atStart bool) int {
 	switch {

@@ -100,7 +100,7 @@ func (e ending) page(w *work.Worker, cs Charset, maxChars int) (*Page, error) {
 	p := NewPage(cs, maxChars)
 	from, back := 0, 0
 	if !e.whole {
-		back = min(len(e.data), int(cs.lookback(1024)))
+		back = min(len(e.data), int(cs.Lookback(1024)))
 		from = cs.syncPoint(e.data[:back], false)
 	}
 	p.Pos, p.From = e.start+int64(from), e.start+int64(back)
@@ -111,7 +111,7 @@ func (e ending) page(w *work.Worker, cs Charset, maxChars int) (*Page, error) {
 // GoToText goes to the text at offset, and as far before it as it takes to know where
 // characters begin. count bytes of it are requested.
 func (r *Reader) GoToText(cs Charset, offset, count int64) error {
-	r.back = cs.lookback(offset)
+	r.back = cs.Lookback(offset)
 	switch {
 	case offset == 0 || r.pos != 0:
 		return nil
@@ -157,7 +157,7 @@ func (r *Reader) Piece(cs Charset, offset, length int64, maxChars int) (*Page, e
 // OpenText is Open for text at offset, where the blob is known not to be packed, and the
 // charset known and not stateful.
 func OpenText(w *work.Worker, source Source, name string, cs Charset, offset int64, o Options) (*Reader, error) {
-	back := cs.lookback(offset)
+	back := cs.Lookback(offset)
 	o.Offset, o.Count = offset-back, o.Count+back
 	r, err := Open(w, source, name, o)
 	if err == nil {
