@@ -2,10 +2,17 @@ package mcpentra
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -56,4 +63,112 @@ func (l *lending) credential(m *message) (azcore.TokenCredential, error) {
 		return nil, ErrNoExchanger
 	}
 	return l.exchanger.Credential(obo.Assertion(m.caller.Assertion())), nil
+}
+
+// checkPairing returns why the exchanger can't act for the callers that the verifier
+// accepts: Entra would refuse the first of them. Either may be nil.
+func checkPairing(v *entraauth.Verifier, x *obo.Exchanger) error {
+	if v == nil || x == nil {
+		return nil
+	}
+	if err := pairing(v.Registration(), x.Registration()); err != nil {
+		return fmt.Errorf("WithExchanger: the exchanger does not fit the verifier: %w", err)
+	}
+	return nil
+}
+
+// pairing compares what the two were made for, and returns all faults.
+func pairing(v entraauth.Registration, x obo.Registration) error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if v.ClientID != x.ClientID {
+		fault("the exchanger is of the app %s, the verifier of %s; make both with the client id of the API's registration: a user's token can be exchanged only by the app it was issued for",
+			x.ClientID, v.ClientID)
+	}
+	if cloud(v.AuthorityHost) != cloud(x.AuthorityHost) {
+		fault("the exchanger asks %s, the verifier trusts %s; set AuthorityHost of both to the same cloud", x.AuthorityHost, v.AuthorityHost)
+	}
+	for i, tenant := range v.Tenants {
+		switch {
+		case slices.Contains(x.Tenants, tenant):
+		case i == 0:
+			fault("the exchanger is of the tenant %s, the verifier of %s; make both with the same tenant id", x.Tenants[0], tenant)
+		default:
+			fault("the verifier accepts users of the tenant %s, for whom the exchanger does not act; add it to obo.Options.OtherTenants, or remove it from entraauth.Options.OtherTenants", tenant)
+		}
+	}
+	if v.AnyTenant && len(x.Tenants) == 1 {
+		fault("the verifier accepts users of any organization (AcceptAnyOrganization), but the exchanger acts only for those of %s; list the tenants that it is to act for in obo.Options.OtherTenants",
+			x.Tenants[0])
+	}
+	own := []string{v.ClientID, "api://" + v.ClientID}
+	for _, uri := range v.AppIDURIs {
+		own = append(own, canonicalAPI(uri))
+	}
+	for i, resource := range x.Resources {
+		if slices.Contains(own, canonicalAPI(resource)) {
+			fault("obo.Options.Resources[%d] is this API itself, %s; name the APIs that it calls for its users", i, resource)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// checkActing returns a fault for each tool set that gets its credential from
+// [Credential] where the exchanger, which may be nil, can't get it a token.
+func checkActing(sets []actingSet, x *obo.Exchanger) error {
+	var faults []error
+	for _, set := range sets {
+		if !set.asks() {
+			continue
+		}
+		if x == nil {
+			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers (mcpentra.Credential), but the server has no exchanger; add WithExchanger(…)", set.name))
+			continue
+		}
+		allowed := x.Registration().Resources
+		same := func(resource string) bool { return canonicalAPI(resource) == canonicalAPI(set.resource) }
+		if set.resource != "" && !slices.ContainsFunc(allowed, same) {
+			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers at %s, and the exchanger of WithExchanger only at %s; add %q to obo.Options.Resources",
+				set.name, set.resource, strings.Join(allowed, ", "), set.resource))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// An actingSet is a tool set that acts on behalf of its callers.
+type actingSet struct {
+	name       string
+	credential func(context.Context) error
+	resource   string // for which it acts
+}
+
+// asks reports whether the set gets its credential from [Credential].
+func (set *actingSet) asks() bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // whatever else the set asks for its credential must not go anywhere
+	var host nobody
+	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) })
+	return host.asked
+}
+
+// canonicalAPI is the one form in which App ID URIs are compared.
+func canonicalAPI(uri string) string { return strings.ToLower(strings.TrimRight(uri, "/")) }
+
+// cloud names the cloud of an authority host: several hosts are the same authority,
+// and an external tenant has two.
+func cloud(authority string) string {
+	u, err := url.Parse(authority)
+	if err != nil {
+		return authority
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+	switch {
+	case host == "login.windows.net", host == "login.microsoft.com", host == "sts.windows.net":
+		return "login.microsoftonline.com"
+	case host == "login.chinacloudapi.cn":
+		return "login.partner.microsoftonline.cn"
+	case strings.HasSuffix(host, ".ciamlogin.com"):
+		return "ciamlogin.com"
+	}
+	return host
 }
