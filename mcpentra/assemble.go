@@ -13,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
 // An inventory is what a server has at some time while it is made, by list method.
@@ -85,6 +86,28 @@ func (c *config) assemble(server *mcp.Server, registry *registry, registered *ca
 	faults = append(faults, c.access.check(before, shown.inventory(ctx, start)))
 	faults = append(faults, checkActing(registry.acting, c.exchanger))
 	return distinct(faults)
+}
+
+// checkActing returns a fault for each tool set that gets its credential from
+// [Credential] where the exchanger, which may be nil, can't get it a token.
+func checkActing(sets []actingSet, x *obo.Exchanger) error {
+	var faults []error
+	for _, set := range sets {
+		if !set.asks() {
+			continue
+		}
+		if x == nil {
+			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers (mcpentra.Credential), but the server has no exchanger; add WithExchanger(…)", set.name))
+			continue
+		}
+		allowed := x.Registration().Resources
+		same := func(resource string) bool { return canonicalAPI(resource) == canonicalAPI(set.resource) }
+		if set.resource != "" && !slices.ContainsFunc(allowed, same) {
+			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers at %s, and the exchanger of WithExchanger only at %s; add %q to obo.Options.Resources",
+				set.name, set.resource, strings.Join(allowed, ", "), set.resource))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // distinct joins faults, each once: two tools of one name are seen in two ways.

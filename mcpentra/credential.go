@@ -113,44 +113,6 @@ func pairing(v entraauth.Registration, x obo.Registration) error {
 	return errors.Join(faults...)
 }
 
-// checkActing returns a fault for each tool set that gets its credential from
-// [Credential] where the exchanger, which may be nil, can't get it a token.
-func checkActing(sets []actingSet, x *obo.Exchanger) error {
-	var faults []error
-	for _, set := range sets {
-		if !set.asks() {
-			continue
-		}
-		if x == nil {
-			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers (mcpentra.Credential), but the server has no exchanger; add WithExchanger(…)", set.name))
-			continue
-		}
-		allowed := x.Registration().Resources
-		same := func(resource string) bool { return canonicalAPI(resource) == canonicalAPI(set.resource) }
-		if set.resource != "" && !slices.ContainsFunc(allowed, same) {
-			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers at %s, and the exchanger of WithExchanger only at %s; add %q to obo.Options.Resources",
-				set.name, set.resource, strings.Join(allowed, ", "), set.resource))
-		}
-	}
-	return errors.Join(faults...)
-}
-
-// An actingSet is a tool set that acts on behalf of its callers.
-type actingSet struct {
-	name       string
-	credential func(context.Context) error
-	resource   string // for which it acts
-}
-
-// asks reports whether the set gets its credential from [Credential].
-func (set *actingSet) asks() bool {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // whatever else the set asks for its credential must not go anywhere
-	var host nobody
-	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) })
-	return host.asked
-}
-
 // canonicalAPI is the one form in which App ID URIs are compared.
 func canonicalAPI(uri string) string { return strings.ToLower(strings.TrimRight(uri, "/")) }
 

@@ -262,21 +262,3 @@ func withPolicy(option string, k kind, pattern string, p entraauth.Policy) Optio
 		return named(name, errors.Join(err, fault))
 	}
 }
-
-// named puts the name before each of the errors that are joined in err.
-func named(name string, err error) error {
-	if several, ok := errors.AsType[interface {
-		error
-		Unwrap() []error
-	}](err); ok {
-		var all []error
-		for _, e := range several.Unwrap() {
-			all = append(all, named(name, e))
-		}
-		return errors.Join(all...)
-	}
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", name, err)
-}

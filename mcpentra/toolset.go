@@ -193,6 +193,22 @@ func twice(what, name string) error {
 	return fmt.Errorf("WithTools: there are two %ss named %q, and one would replace the other; rename one, or leave it out", what, name)
 }
 
+// An actingSet is a tool set that acts on behalf of its callers.
+type actingSet struct {
+	name       string
+	credential func(context.Context) error
+	resource   string // for which it acts
+}
+
+// asks reports whether the set gets its credential from [Credential].
+func (set *actingSet) asks() bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // whatever else the set asks for its credential must not go anywhere
+	var host nobody
+	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) })
+	return host.asked
+}
+
 // nobody is the host of messages of no caller, by which sets are asked at start for what
 // they list, and whether their credential is ours.
 type nobody struct{ asked bool }
@@ -205,6 +221,24 @@ func (n *nobody) credential(*message) (azcore.TokenCredential, error) {
 func (*nobody) logger() *slog.Logger                       { return nil }
 func (*nobody) mayUse(*message, string) bool               { return false }
 func (*nobody) resources(*message) *toolset.ResourcePolicy { return nil }
+
+// named puts the name before each of the errors that are joined in err.
+func named(name string, err error) error {
+	if several, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err); ok {
+		var all []error
+		for _, e := range several.Unwrap() {
+			all = append(all, named(name, e))
+		}
+		return errors.Join(all...)
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
 
 // attempt runs code that panics where it could return no error.
 func attempt(what string, f func()) (err error) {
