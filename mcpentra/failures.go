@@ -36,18 +36,18 @@ func (f *refuser) reject(w http.ResponseWriter, r *http.Request, why rejection, 
 
 // refuse answers the request with the denial, and writes its line in the log.
 func (f *refuser) refuse(w http.ResponseWriter, r *http.Request, d *denial) {
-	f.answer(w, r, d, func(r *http.Request, status int, e *entraauth.Error) { f.log.denied(r, status, e, d.targets) })
+	f.writeDenial(w, r, d, func(r *http.Request, status int, e *entraauth.Error) { f.log.denied(r, status, e, d.targets) })
 }
 
 // refuseLate makes the denial the answer to the message's request, and reports false if
 // it is too late. The line in the log is the message's.
 func (f *refuser) refuseLate(m *message, d *denial) bool {
 	return m.refuse(func(w http.ResponseWriter, r *http.Request) {
-		f.answer(w, r, d, func(*http.Request, int, *entraauth.Error) {})
+		f.writeDenial(w, r, d, func(*http.Request, int, *entraauth.Error) {})
 	})
 }
 
-func (f *refuser) answer(w http.ResponseWriter, r *http.Request, d *denial, log func(*http.Request, int, *entraauth.Error)) {
+func (f *refuser) writeDenial(w http.ResponseWriter, r *http.Request, d *denial, log func(*http.Request, int, *entraauth.Error)) {
 	f.verifier.Refuse(w, r, &entraauth.BearerCheck{
 		Policy: d.needs, ResourceMetadata: f.metadataURL, WriteBody: mcpauth.WriteBody, OnRefusal: log,
 	}, d.refusal)

@@ -45,9 +45,9 @@ func (l *requestLog) line(ctx context.Context, level slog.Level, attrs []slog.At
 	_ = l.Handler().Handle(ctx, r) // as slog.Logger does
 }
 
-// message writes the line of a message that has been served: the caller, the method,
+// served writes the line of a message that has been served: the caller, the method,
 // what it used, whether it was allowed, and the outcome.
-func (l *requestLog) message(m *message) {
+func (l *requestLog) served(m *message) {
 	notification := strings.HasPrefix(m.method, "notifications/")
 	if notification && l.hasNotifications(m.call) {
 		return
@@ -69,7 +69,7 @@ func (l *requestLog) message(m *message) {
 	}
 	var room [12]slog.Attr
 	attrs := append(m.call.appendAttrs(room[:0]), slog.String("method", m.method))
-	attrs = appendTargets(attrs, m.targets)
+	attrs = appendTargetAttrs(attrs, m.targets)
 	if m.caller != nil {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: m.caller.LogValue()})
 	}
@@ -127,7 +127,7 @@ func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, tar
 	if c.data != nil && !c.isBatch { // of a request without a valid token nothing is read
 		attrs = append(attrs, slog.String("method", c.soleMethod()))
 	}
-	attrs = appendTargets(attrs, targets)
+	attrs = appendTargetAttrs(attrs, targets)
 	id := e.Caller()
 	if id == nil {
 		id = c.caller
@@ -187,8 +187,8 @@ func (l *requestLog) recovered(r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// appendTargets names what a request uses: one by its kind, several in a list.
-func appendTargets(attrs []slog.Attr, targets []target) []slog.Attr {
+// appendTargetAttrs names what a request uses: one by its kind, several in a list.
+func appendTargetAttrs(attrs []slog.Attr, targets []target) []slog.Attr {
 	switch len(targets) {
 	case 0:
 		return attrs

@@ -74,9 +74,9 @@ func newSessions(l Limits, ended func(*session)) *sessions {
 	}
 }
 
-// serving notes an HTTP request of the session. If it has had none for sessionTimeout, its
+// beginRequest notes an HTTP request of the session. If it has had none for sessionTimeout, its
 // calls are canceled: the SDK ends the session then, and would wait for them.
-func (t *sessions) serving(s *session) (over func()) {
+func (t *sessions) beginRequest(s *session) (over func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.requests++
@@ -159,8 +159,8 @@ func (t *sessions) makeRoom(user string) (oldest *session, ok bool) {
 	return most[0], true
 }
 
-// seen notes the latest caller of a session.
-func (t *sessions) seen(server *mcp.ServerSession, id *entraauth.Identity) {
+// noteCaller notes the latest caller of a session.
+func (t *sessions) noteCaller(server *mcp.ServerSession, id *entraauth.Identity) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.byServer[server]; s != nil {
@@ -230,7 +230,7 @@ func (t *sessions) local(server *mcp.ServerSession) {
 	}()
 }
 
-func (t *sessions) has(x *session) bool {
+func (t *sessions) isOpen(x *session) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.byServer[x.server] == x

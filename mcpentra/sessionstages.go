@@ -38,7 +38,7 @@ func (t *sessions) owned(f *refuser) func(http.Handler) http.Handler {
 				f.reject(w, r, sessionNotFound)
 				return
 			}
-			defer t.serving(s)()
+			defer t.beginRequest(s)()
 			if r.Method == http.MethodDelete {
 				t.cancelCalls(s)
 				defer t.end(s)
@@ -55,7 +55,7 @@ func (t *sessions) bound(m *message) error {
 		return nil
 	}
 	if m.method != "initialize" {
-		t.seen(server, m.caller)
+		t.noteCaller(server, m.caller)
 		return nil
 	}
 	t.mu.Lock()

@@ -204,7 +204,7 @@ func (s *stages) serve(m *message, stages []messageStage) {
 	if m.cause == nil {
 		m.cause = m.err
 	}
-	s.log.message(m)
+	s.log.served(m)
 	m.err = wireError(m.err)
 	if m.call != nil {
 		m.call.told.tell(m.err)

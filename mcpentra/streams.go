@@ -38,9 +38,9 @@ func newStreams(recheck func(*entraauth.Identity) error) *streams {
 	return &streams{recheck: recheck, every: time.Second, open: map[*watchedStream]struct{}{}}
 }
 
-// until returns a context that ends when the caller's token is no longer valid, or by the
+// whileValid returns a context that ends when the caller's token is no longer valid, or by the
 // function.
-func (t *streams) until(ctx context.Context, caller *entraauth.Identity) (context.Context, func()) {
+func (t *streams) whileValid(ctx context.Context, caller *entraauth.Identity) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	x := &watchedStream{caller, cancel}
 	t.mu.Lock()
@@ -97,7 +97,7 @@ func (t *streams) watch(s *sessions) func(http.Handler) http.Handler {
 				return
 			}
 			caller := callOf(r.Context()).caller
-			ctx, stop := t.until(r.Context(), caller)
+			ctx, stop := t.whileValid(r.Context(), caller)
 			defer stop()
 			if last := r.Header.Get("Last-Event-ID"); last == "" || strings.HasPrefix(last, "_") { // not of a call
 				defer s.streaming(r.Header.Get(sessionHeader), caller)()
@@ -194,7 +194,7 @@ func (s *subscriptions) leave(m *message) {
 		switch {
 		case m.err != nil && x.isNew:
 			s.sessions.dropURI(server, p.URI)
-		case m.err == nil && !s.sessions.has(x.session): // it has ended in the meantime
+		case m.err == nil && !s.sessions.isOpen(x.session): // it has ended in the meantime
 			s.end(x.session, p.URI)
 		}
 	case *mcp.UnsubscribeParams:
@@ -231,7 +231,7 @@ func (s *subscriptions) listen(m *message, server *mcp.ServerSession, p *mcp.Sub
 		return err
 	}
 	m.subscribing = &subscribing{session: x}
-	m.Context, m.subscribing.stop = s.streams.until(m.Context, m.caller)
+	m.Context, m.subscribing.stop = s.streams.whileValid(m.Context, m.caller)
 	return nil
 }
 

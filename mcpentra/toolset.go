@@ -85,7 +85,7 @@ func (t *ownTool) Register(s *mcp.Server) {
 	}
 	if b, ok := toolset.HostOf(s).(*registry); ok {
 		b.Tool(t.tool.Name)
-		b.policies(t.tool.Name, t.policies)
+		b.toolPolicies(t.tool.Name, t.policies)
 	}
 	t.register(s)
 }
@@ -162,8 +162,8 @@ func (b *registry) Tool(name string) {
 	b.names[name] = true
 }
 
-// policies takes those of a tool.
-func (b *registry) policies(name string, policies []entraauth.Policy) {
+// toolPolicies takes those of a tool.
+func (b *registry) toolPolicies(name string, policies []entraauth.Policy) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var rules []rule
