@@ -65,38 +65,51 @@ func (l *lending) credential(m *message) (azcore.TokenCredential, error) {
 	return l.exchanger.Credential(obo.Assertion(m.caller.Assertion())), nil
 }
 
-// checkPairing returns why the exchanger can't act for the callers that the verifier
-// accepts: Entra would refuse the first of them. Either may be nil.
-func checkPairing(v *entraauth.Verifier, x *obo.Exchanger) error {
-	if v == nil || x == nil {
-		return nil
-	}
-	if err := pairing(v.Registration(), x.Registration()); err != nil {
-		return fmt.Errorf("WithExchanger: the exchanger does not fit the verifier: %w", err)
-	}
-	return nil
+// An appSettings is what the verifier and all that acts for its callers must agree on:
+// [entraauth.Registration] and [obo.Registration] are.
+type appSettings interface {
+	// App returns the client id, and the authority host as a URL.
+	App() (clientID, authorityHost string)
+	// TenantIDs returns the tenants that are listed, the home tenant first.
+	TenantIDs() []string
 }
 
-// pairing compares what the two were made for, and returns all faults.
-func pairing(v entraauth.Registration, x obo.Registration) error {
-	var faults []error
+// disagreements returns a fault for each setting in which the other, such as "exchanger",
+// differs from the verifier. Its users come from tenants that the option otherTenants
+// lists.
+func disagreements(verifier, other appSettings, name, otherTenants string) (faults []error) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if v.ClientID != x.ClientID {
-		fault("the exchanger is of the app %s, the verifier of %s; make both with the client id of the API's registration: a user's token can be exchanged only by the app it was issued for",
-			x.ClientID, v.ClientID)
+	app, authority := verifier.App()
+	otherApp, otherAuthority := other.App()
+	if app != otherApp {
+		fault("the %s is of the app %s, the verifier of %s; make both with the client id of the API's registration: a user's token can be exchanged only by the app it was issued for",
+			name, otherApp, app)
 	}
-	if cloud(v.AuthorityHost) != cloud(x.AuthorityHost) {
-		fault("the exchanger asks %s, the verifier trusts %s; set AuthorityHost of both to the same cloud", x.AuthorityHost, v.AuthorityHost)
+	if cloud(authority) != cloud(otherAuthority) {
+		fault("the %s asks %s, the verifier trusts %s; set AuthorityHost of both to the same cloud", name, otherAuthority, authority)
 	}
-	for i, tenant := range v.Tenants {
+	tenants := other.TenantIDs()
+	for i, tenant := range verifier.TenantIDs() {
 		switch {
-		case slices.Contains(x.Tenants, tenant):
+		case slices.Contains(tenants, tenant):
 		case i == 0:
-			fault("the exchanger is of the tenant %s, the verifier of %s; make both with the same tenant id", x.Tenants[0], tenant)
+			fault("the %s is of the tenant %s, the verifier of %s; make both with the same tenant id", name, tenants[0], tenant)
 		default:
-			fault("the verifier accepts users of the tenant %s, for whom the exchanger does not act; add it to obo.Options.OtherTenants, or remove it from entraauth.Options.OtherTenants", tenant)
+			fault("the verifier accepts users of the tenant %s, for whom the %s does not act; add it to %s, or remove it from entraauth.Options.OtherTenants", tenant, name, otherTenants)
 		}
 	}
+	return faults
+}
+
+// checkPairing returns why the exchanger can't act for the callers that the verifier
+// accepts: Entra would refuse the first of them. Either may be nil.
+func checkPairing(verifier *entraauth.Verifier, exchanger *obo.Exchanger) error {
+	if verifier == nil || exchanger == nil {
+		return nil
+	}
+	v, x := verifier.Registration(), exchanger.Registration()
+	faults := disagreements(v, x, "exchanger", "obo.Options.OtherTenants")
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if v.AnyTenant && len(x.Tenants) == 1 {
 		fault("the verifier accepts users of any organization (AcceptAnyOrganization), but the exchanger acts only for those of %s; list the tenants that it is to act for in obo.Options.OtherTenants",
 			x.Tenants[0])
@@ -110,7 +123,10 @@ func pairing(v entraauth.Registration, x obo.Registration) error {
 			fault("obo.Options.Resources[%d] is this API itself, %s; name the APIs that it calls for its users", i, resource)
 		}
 	}
-	return errors.Join(faults...)
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("WithExchanger: the exchanger does not fit the verifier: %w", err)
+	}
+	return nil
 }
 
 // canonicalAPI is the one form in which App ID URIs are compared.

@@ -19,6 +19,12 @@ type Registration struct {
 	Resources []string
 }
 
+// App returns the app, and the cloud it is in.
+func (r Registration) App() (clientID, authorityHost string) { return r.ClientID, r.AuthorityHost }
+
+// TenantIDs returns the tenants whose users are acted for, the home tenant first.
+func (r Registration) TenantIDs() []string { return r.Tenants }
+
 // Registration returns what the exchanger was made for.
 func (x *Exchanger) Registration() Registration {
 	return Registration{
