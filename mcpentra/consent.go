@@ -27,16 +27,16 @@ import (
 )
 
 const (
-	// consentInput names the input request in which the client is asked.
+	// consentInput is the key of the input request for consent.
 	consentInput = "consent"
-	// maxRounds is how often one call asks for the same consent: a client that
-	// says "accept" has opened the page, and its user may not be done.
+	// maxRounds is how often one call asks for the same consent: "accept" means that
+	// the client opened the page, not that the user has finished.
 	maxRounds = 3
 	// modern is the first protocol version in which a result can ask for input.
 	modern = "2026-07-28"
 )
 
-// consent asks users for theirs, and takes up the calls that wait for it.
+// consent asks users to consent, and resumes the calls that wait for it.
 type consent struct {
 	states    *seal.Sealer // nil without keys
 	waiting   waiting      // sessions that asked
@@ -44,15 +44,15 @@ type consent struct {
 	log       *slog.Logger
 }
 
-// ask returns the answer to a tool call that failed because Entra wants the user's
-// consent: a request to open the page, to clients that can, and else the failure itself,
-// whose text has the URL.
+// ask returns the answer to a tool call that failed because Entra needs the user's
+// consent: a request to open the page if the client can, otherwise the failure itself,
+// whose text contains the URL.
 func (c *consent) ask(m *message, call *mcp.CallToolRequest, e *obo.Error) (mcp.Result, error) {
 	if !opensURLs(call) || e.ConsentURL == "" {
 		return m.result, nil
 	}
 	if !isModern(call.Session) {
-		if call.Session.ID() == "" { // nobody to notify: the client must make the call itself
+		if call.Session.ID() == "" { // the client can't be notified, so it must retry by itself
 			return m.result, nil
 		}
 		elicitation := c.waiting.add(m.caller.UserID(), call.Session)
@@ -76,32 +76,33 @@ func opensURLs(call *mcp.CallToolRequest) bool {
 	return c != nil && c.Elicitation != nil && c.Elicitation.URL != nil
 }
 
-// isModern reports whether the request is one of protocol 2026-07-28 or later. Those
-// have no session; in one, the version is what its client asked for, not what it got.
+// isModern reports whether the request uses protocol 2026-07-28 or later, which has no
+// sessions. In a session, the version is what the client asked for, not what it got.
 func isModern(session *mcp.ServerSession) bool {
 	p := session.InitializeParams()
 	return session.ID() == "" && p != nil && p.ProtocolVersion >= modern
 }
 
-// consentMessage is for the user.
+// consentMessage returns the text for the user.
 func consentMessage(e *obo.Error, round int) string {
 	if round > 1 {
-		return "The consent is not there yet. Finish on the page that was opened, then accept here to go on."
+		return "Consent has not been given yet. Finish on the page that was opened, then accept here to continue."
 	}
-	text := "This tool acts on your behalf at " + e.Resource + ", and needs your consent for that once. Open the page, accept, and come back."
+	text := "This tool acts on your behalf at " + e.Resource + ", which needs your consent once. Open the page, accept, and come back."
 	if e.AdminConsentURL != "" {
-		text += " If your organization wants an administrator to decide, send them " + e.AdminConsentURL
+		text += " If an administrator must decide in your organization, send them " + e.AdminConsentURL
 	}
 	return text
 }
 
-// withState marks the page's way back, so that the landing page knows whom to tell.
+// withState adds the elicitation's id to the URL, so that the landing page can notify the
+// client.
 func withState(consentURL, id string) string {
 	return consentURL + "&state=" + url.QueryEscape(id)
 }
 
-// inputRequired returns a result that asks for input. That it is one is a field of
-// the SDK's that only it can set, and its decoder does.
+// inputRequired returns a result that asks for input. Only the SDK can set the field that
+// says so, and its decoder does.
 func inputRequired(requests mcp.InputRequestMap, state string) mcp.Result {
 	var r mcp.CallToolResult
 	if err := json.Unmarshal([]byte(`{"resultType":"input_required"}`), &r); err != nil {
@@ -111,8 +112,8 @@ func inputRequired(requests mcp.InputRequestMap, state string) mcp.Result {
 	return &r
 }
 
-// resume is the stage of calls that are made once more, after the user has been asked
-// for consent. It takes out of them what ask put in.
+// resume is the stage of calls that are retried after the user has been asked for
+// consent. It removes what ask added.
 func (c *consent) resume(m *message) error {
 	call, ok := m.req.(*mcp.CallToolRequest)
 	if !ok || call.Params == nil || !strings.HasPrefix(call.Params.RequestState, statePrefix) {
@@ -131,7 +132,7 @@ func (c *consent) resume(m *message) error {
 		m.result = declined
 		return nil
 	}
-	c.given(state.User) // on whichever replica this call has come to
+	c.given(state.User) // on the replica that serves this call
 	params, again := *call.Params, *call
 	params.RequestState, params.InputResponses = "", nil
 	again.Params = &params
@@ -139,35 +140,35 @@ func (c *consent) resume(m *message) error {
 	return nil
 }
 
-// given lets the user's next call find out what Entra says now; "" if it is unknown whose
-// consent it was: the landing page's visitor is unauthenticated.
+// given makes the user's next call ask Entra again. user is "" if unknown: the landing
+// page's visitor is unauthenticated.
 func (c *consent) given(user string) {
 	if c.exchanger != nil {
 		c.exchanger.ForgetRefusals(user)
 	}
 }
 
-// errDeclined is the failure of a call whose user did not want to consent.
+// errDeclined is the error of a call whose user declined to consent.
 var errDeclined error = credentialError("The user did not open the consent page, so the tool can't act on the user's behalf. Nothing was done. Call it again to be asked again.")
 
-// check returns an error if the state is not of this caller and call.
+// check returns an error if the state belongs to another caller or call.
 func (r requestState) check(id *entraauth.Identity, p *mcp.CallToolParamsRaw) error {
 	switch {
 	case id == nil || r.User != id.UserID():
-		return fmt.Errorf("%w (it is another user's)", errState)
+		return fmt.Errorf("%w (it belongs to another user)", errState)
 	case !bytes.Equal(r.Call, callHash(p)):
-		return fmt.Errorf("%w (it is another call's)", errState)
+		return fmt.Errorf("%w (it belongs to another call)", errState)
 	case time.Now().Unix() >= r.Until:
 		return errState
 	}
 	return nil
 }
 
-// maxWaiting is how many consents the sessions of a user may wait for.
+// maxWaiting is how many consents a user's sessions may wait for.
 const maxWaiting = 16
 
-// waiting are the consents for which sessions wait, by elicitation id. They end with their
-// session.
+// waiting holds the consents for which sessions wait, by elicitation id. They end with
+// their session.
 type waiting struct {
 	mu     sync.Mutex
 	byID   map[string]*pendingConsent
@@ -181,7 +182,7 @@ type pendingConsent struct {
 }
 
 // add returns the id of a new elicitation. If the user has too many, the oldest is
-// dropped: its client is not notified, and tries again by itself.
+// dropped: its client is not notified, and must retry by itself.
 func (w *waiting) add(user string, session *mcp.ServerSession) string {
 	now := time.Now()
 	x := &pendingConsent{newID(), user, session, now.Add(stateLife)}
@@ -235,21 +236,20 @@ func (w *waiting) remove(user string, which func(*pendingConsent) bool) {
 }
 
 const (
-	// statePrefix tells our request states from those of tools.
+	// statePrefix distinguishes our request states from those of tools.
 	statePrefix = "mcpentra1."
-	// stateLife is how long a user has for what a browser asks for.
+	// stateLife is how long a user has to finish in the browser.
 	stateLife = 10 * time.Minute
-	// statePurpose and cursorPurpose keep states and cursors apart under one key.
+	// statePurpose and cursorPurpose separate states from cursors under one key.
 	statePurpose, cursorPurpose = "mcpentra request state", "mcpentra cursor"
-	// maxState bounds what is opened, in bytes.
+	// maxState bounds a state, in bytes.
 	maxState = 1024
 )
 
-// A requestState is what a client hands back when it makes a call once more, after
-// its user has been in a browser. It is sealed: the client can neither read nor
-// change it, and any replica with the key opens it. It gives no rights; the
-// caller's token does. It says whose it is and of which call, so that it is of
-// use for nothing else.
+// A requestState is what a client returns when it retries a call after its user has been
+// in the browser. It is sealed: the client can neither read nor change it, and any
+// replica with the key opens it. It grants nothing; the caller's token does. It is bound
+// to one user and one call.
 type requestState struct {
 	User  string `json:"u"`
 	Call  []byte `json:"c"` // hash of tool and arguments
@@ -257,7 +257,7 @@ type requestState struct {
 	Round int    `json:"r"`
 }
 
-// callHash is the name of a call: tool and arguments.
+// callHash identifies a call by tool and arguments.
 func callHash(p *mcp.CallToolParamsRaw) []byte {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%d:%s", len(p.Name), p.Name) // never fails
@@ -267,11 +267,11 @@ func callHash(p *mcp.CallToolParamsRaw) []byte {
 
 // sealState returns the text of a state.
 func sealState(s *seal.Sealer, state requestState) string {
-	plain, _ := json.Marshal(state) // texts and numbers: it encodes
+	plain, _ := json.Marshal(state) // strings and numbers always encode
 	return statePrefix + s.SealText(plain, "")
 }
 
-var errState = errors.New("the request state is not one of this server's, or its time is up: make the call without it")
+var errState = errors.New("the request state is not from this server or has expired: retry the call without it")
 
 func openState(s *seal.Sealer, text string) (state requestState, err error) {
 	sealed, ours := strings.CutPrefix(text, statePrefix)
@@ -288,8 +288,8 @@ func openState(s *seal.Sealer, text string) (state requestState, err error) {
 // newID returns an identifier that can't be guessed.
 func newID() string { return rand.Text() }
 
-// consentPath is where Entra sends the browser after a consent: the redirect URI
-// to register with the app, and to give to the exchanger as Options.RedirectURL.
+// consentPath is where Entra sends the browser after a consent. Register it as a redirect
+// URI of the app, and set it as the exchanger's Options.RedirectURL.
 const consentPath = "/consent/done"
 
 // The page is deliberately generic: its visitor is unauthenticated. The next call learns
@@ -314,14 +314,14 @@ h1 { font-size: 1.5em; font-weight: 600; margin: 0 0 .4em }
 </html>
 `
 	doneTitle    = "Done"
-	doneText     = "You can close this window and go back to where you came from. If the assistant does not go on by itself, ask it to try again."
+	doneText     = "You can close this window and go back. If the assistant does not continue by itself, ask it to try again."
 	refusedTitle = "Nothing was changed"
-	refusedText  = "The consent was not given. You can close this window. If your organization wants an administrator to decide, ask yours; then try again."
+	refusedText  = "Consent was not given. You can close this window. If your organization requires an administrator to decide, ask yours, then try again."
 )
 
-// landing is where a consent ends. The authorization code in the query is of use
-// to nobody without the app's proof, and is thrown away: the browser is sent on to
-// the page without it, so that it stays in no history.
+// landing serves the page that ends a consent. The authorization code in the query is
+// useless without the app's credential and is dropped: a redirect to the page without it
+// keeps it out of the browser's history.
 func (c *consent) landing(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -333,8 +333,7 @@ func (c *consent) landing(w http.ResponseWriter, r *http.Request) {
 		if session := c.waiting.take(q.Get("state")); session != nil && !q.Has("error") {
 			c.tell(r.Context(), session, q.Get("state"))
 		}
-		// Relative: what stands before this path, a gateway or http.StripPrefix may
-		// have taken off.
+		// Relative, because a gateway or http.StripPrefix may have removed a prefix.
 		to := path.Base(consentPath)
 		if q.Has("error") {
 			to += "?refused"
@@ -358,6 +357,6 @@ func (c *consent) tell(ctx context.Context, session *mcp.ServerSession, elicitat
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := session.NotifyElicitationComplete(ctx, &mcp.ElicitationCompleteParams{ElicitationID: elicitation}); err != nil {
-		c.log.InfoContext(ctx, "a client was not told of a consent", "cause", safelog.Cut(err.Error(), safelog.MaxText))
+		c.log.InfoContext(ctx, "could not notify a client of a consent", "cause", safelog.Cut(err.Error(), safelog.MaxText))
 	}
 }

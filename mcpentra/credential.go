@@ -23,16 +23,16 @@ func (e credentialError) Error() string    { return string(e) }
 func (e credentialError) UserText() string { return string(e) }
 
 var (
-	// ErrNoCaller says that the context does not belong to a request of a verified caller.
+	// ErrNoCaller means that the context belongs to no request of a verified caller.
 	ErrNoCaller error = credentialError("no verified caller: this can be used in a tool call only")
-	// ErrNoExchanger says that the server was made without [WithExchanger].
+	// ErrNoExchanger means that the server was made without [WithExchanger].
 	ErrNoExchanger error = credentialError("this server can't act on behalf of its callers: no On-Behalf-Of exchange is configured")
 )
 
 // Credential returns the credential of the caller of this tool call: it gets
 // tokens on the caller's behalf, for any client of the Azure SDK. Make a client
-// for each call (a share of a transport makes that cheap): an Azure client
-// keeps the token of the first user that it sees. There is no fall-back to the
+// for each call, with a shared transport to keep that cheap: an Azure client
+// keeps the token of the first user that it sees. Credential never falls back to the
 // server's own identity.
 //
 // The error is [ErrNoCaller] or [ErrNoExchanger].
@@ -44,11 +44,11 @@ func Credential(ctx context.Context) (azcore.TokenCredential, error) {
 	return m.server.credential(m)
 }
 
-// lending gives messages the credentials of their callers.
+// lending returns the credentials of messages' callers.
 type lending struct {
 	exchanger *obo.Exchanger // nil without WithExchanger
 	log       *slog.Logger
-	once      sync.Once // says in the log what only the operator can fix
+	once      sync.Once // for the log line: only the operator can fix this
 }
 
 func (l *lending) credential(m *message) (azcore.TokenCredential, error) {
@@ -57,7 +57,7 @@ func (l *lending) credential(m *message) (azcore.TokenCredential, error) {
 		return nil, ErrNoCaller
 	case l.exchanger == nil:
 		l.once.Do(func() {
-			l.log.ErrorContext(m, "a tool asked for its caller's credential (mcpentra.Credential), and this server has no exchanger: make it with WithExchanger",
+			l.log.ErrorContext(m, "a tool asked for its caller's credential (mcpentra.Credential), and this server has no exchanger: add WithExchanger",
 				"request_id", requestID(m))
 		})
 		return nil, ErrNoExchanger
@@ -111,7 +111,7 @@ func checkPairing(verifier *entraauth.Verifier, exchanger *obo.Exchanger) error 
 	faults := disagreements(v, x, "exchanger", "obo.Options.OtherTenants")
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if v.AnyTenant && len(x.Tenants) == 1 {
-		fault("the verifier accepts users of any organization (AcceptAnyOrganization), but the exchanger acts only for those of %s; list the tenants that it is to act for in obo.Options.OtherTenants",
+		fault("the verifier accepts users of any organization (AcceptAnyOrganization), but the exchanger acts only for those of %s; list the tenants that it may act for in obo.Options.OtherTenants",
 			x.Tenants[0])
 	}
 	own := []string{v.ClientID, "api://" + v.ClientID}
@@ -120,7 +120,7 @@ func checkPairing(verifier *entraauth.Verifier, exchanger *obo.Exchanger) error 
 	}
 	for i, resource := range x.Resources {
 		if slices.Contains(own, canonicalAPI(resource)) {
-			fault("obo.Options.Resources[%d] is this API itself, %s; name the APIs that it calls for its users", i, resource)
+			fault("obo.Options.Resources[%d] is this API itself, %s; list the APIs that it calls for its users", i, resource)
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -129,11 +129,11 @@ func checkPairing(verifier *entraauth.Verifier, exchanger *obo.Exchanger) error 
 	return nil
 }
 
-// canonicalAPI is the one form in which App ID URIs are compared.
+// canonicalAPI returns the form in which App ID URIs are compared.
 func canonicalAPI(uri string) string { return strings.ToLower(strings.TrimRight(uri, "/")) }
 
-// cloud names the cloud of an authority host: several hosts are the same authority,
-// and an external tenant has two.
+// cloud names the cloud of an authority host. A cloud can have several hosts, and an
+// external tenant has two.
 func cloud(authority string) string {
 	u, err := url.Parse(authority)
 	if err != nil {
