@@ -22,7 +22,7 @@ import (
 // [ResourceOwner].
 //
 // A type that wraps a set, or several, hides these methods unless it has them too.
-// The policies of a [Tool] and of blobtool's tools and resources hold all the same.
+// The policies of a [Tool] and of blobtool's tools and resources apply anyway.
 // If a set has tools under a policy, and resources that neither ToolForResource nor
 // [WithResourcePolicy] covers, [NewServer] returns an error.
 type ToolSet interface {
@@ -36,21 +36,21 @@ type Configurer interface {
 	Configure(options *mcp.ServerOptions)
 }
 
-// A ResourceOwner is a [ToolSet] that shows by resources what its tools show.
+// A ResourceOwner is a [ToolSet] whose resources show what its tools show.
 type ResourceOwner interface {
-	// ToolForResource returns which of the set's tools a resource of its own stands
-	// for, by URI or URI template, and "" for all others: a caller who may not use the
-	// tool may not use the resource. It is called for each reading of a URI, also
+	// ToolForResource returns the tool that a resource of the set stands for, by URI or
+	// URI template, and "" for every other resource. A caller who may not use the tool
+	// may not use the resource. It is called for each reading of a URI, and
 	// concurrently.
 	ToolForResource(uri string) string
 }
 
-// Tool is a tool of your own as a set for [WithTools], with the policies that it
-// brings along. It does what mcp.AddTool does.
+// Tool makes a tool of your own a set for [WithTools], with its policies. It adds the
+// tool as mcp.AddTool does.
 //
-// The policies hold wherever the set is registered: within sets of your own, and also
-// on a plain server of the SDK, where nobody may call the tool unless mcpauth.Receive
-// identifies the caller. Register panics, as mcp.AddTool does, if the tool is invalid;
+// The policies apply wherever the set is registered: within sets of your own, and on a
+// plain server of the SDK, where every call is refused unless mcpauth.Receive identifies
+// the caller. Register panics, as mcp.AddTool does, if the tool is invalid;
 // [NewServer] returns an error instead.
 func Tool[In, Out any](t *mcp.Tool, h mcp.ToolHandlerFor[In, Out], policies ...entraauth.Policy) ToolSet {
 	own := &ownTool{tool: t, hasHandler: h != nil}
@@ -78,7 +78,7 @@ type ownTool struct {
 	register   func(*mcp.Server)
 }
 
-// Register adds the tool, and tells the server about its policies.
+// Register adds the tool and its policies to the server.
 func (t *ownTool) Register(s *mcp.Server) {
 	if err := t.fault(); err != nil {
 		panic(err)
@@ -90,7 +90,7 @@ func (t *ownTool) Register(s *mcp.Server) {
 	t.register(s)
 }
 
-// fault says what is wrong with the tool, all of it.
+// fault returns all faults of the tool.
 func (t *ownTool) fault() error {
 	if t.tool == nil {
 		return errors.New("mcpentra.Tool: the tool is nil")
@@ -106,9 +106,8 @@ func (t *ownTool) fault() error {
 	return errors.Join(faults...)
 }
 
-// refuse returns the refusal of a caller whom the policies do not let in. The server
-// has decided by the same before; whoever gets here all the same, on a server that
-// knows nothing of policies, is stopped here.
+// refuse returns the refusal of a caller who does not meet the policies. A Server has
+// checked them already; this check is for servers that know no policies.
 func (t *ownTool) refuse(ctx context.Context) error {
 	for _, p := range t.policies {
 		if e, ok := errors.AsType[*entraauth.Error](p.Check(entraauth.FromContext(ctx))); ok {
@@ -118,9 +117,9 @@ func (t *ownTool) refuse(ctx context.Context) error {
 	return nil
 }
 
-// A registry is told what tool sets bring along when they are registered, however they
-// are wrapped (internal/toolset): also later than [NewServer], on its MCP server, while
-// requests are served.
+// A registry collects what tool sets bring when they register, however they are wrapped
+// (internal/toolset), including sets that register after [NewServer], while requests are
+// served.
 type registry struct {
 	access *access
 	server string // its name and version
@@ -137,14 +136,14 @@ func newRegistry(a *access, i *mcp.Implementation) *registry {
 	return &registry{access: a, server: i.Name + " " + i.Version, building: true, names: map[string]bool{}}
 }
 
-// registering says which tool set is registered next.
+// registering names the tool set that is registered next.
 func (b *registry) registering(set string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.set = set
 }
 
-// built ends the time in which there are faults to report, and returns them.
+// built returns the faults so far. Later ones are not reported.
 func (b *registry) built() []error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -162,7 +161,7 @@ func (b *registry) Tool(name string) {
 	b.names[name] = true
 }
 
-// toolPolicies takes those of a tool.
+// toolPolicies adds the policies of a tool.
 func (b *registry) toolPolicies(name string, policies []entraauth.Policy) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -203,14 +202,14 @@ type actingSet struct {
 // asks reports whether the set gets its credential from [Credential].
 func (set *actingSet) asks() bool {
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // whatever else the set asks for its credential must not go anywhere
+	cancel() // the set's own credential must send nothing
 	var host nobody
 	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) })
 	return host.asked
 }
 
-// nobody is the host of messages of no caller, by which sets are asked at start for what
-// they list, and whether their credential is ours.
+// nobody is the host of messages without a caller. The assembly uses it to ask sets what
+// they list, and whether they use [Credential].
 type nobody struct{ asked bool }
 
 func (n *nobody) credential(*message) (azcore.TokenCredential, error) {
@@ -240,7 +239,7 @@ func named(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// attempt runs code that panics where it could return no error.
+// attempt calls f, and returns its panic as an error.
 func attempt(what string, f func()) (err error) {
 	defer func() {
 		switch p := recover().(type) {
@@ -255,17 +254,17 @@ func attempt(what string, f func()) (err error) {
 	return nil
 }
 
-// IdentityTools returns the tools with which a user sees that signing in
-// worked: secure_ping, and get_user_info with the claims of the caller's own
-// token and how it fared under each rule of the verifier.
+// IdentityTools returns tools that show a user that signing in worked: secure_ping, and
+// get_user_info, which returns the claims of the caller's own token and the result of
+// each rule of the verifier.
 func IdentityTools(v *entraauth.Verifier) ToolSet { return identityTools{verifier: v} }
 
 type identityTools struct {
 	verifier *entraauth.Verifier
-	server   string // its name and version, where it is one of ours
+	server   string // its name and version; "" on a plain server of the SDK
 }
 
-// authentication names how callers are verified, in the tools' results.
+// authentication is how callers are verified, for the tools' results.
 const authentication = "Microsoft Entra ID access token (entraauth.Verifier)"
 
 type pingOutput struct {
@@ -288,7 +287,7 @@ type userInfoOutput struct {
 // Register adds the tools to the server.
 func (t identityTools) Register(server *mcp.Server) {
 	if t.verifier == nil {
-		panic("mcpentra.IdentityTools: the verifier is nil") // an error of NewServer, as all panics of Register
+		panic("mcpentra.IdentityTools: the verifier is nil") // NewServer returns it as an error
 	}
 	if r, ok := toolset.HostOf(server).(*registry); ok {
 		r.Tool("secure_ping")
@@ -307,19 +306,19 @@ func (t identityTools) Register(server *mcp.Server) {
 	}, t.userInfo)
 }
 
-// userInfoSchema says that the lists are never null, which Go's types can't:
-// some clients refuse a tool whose schema has a list of types.
+// userInfoSchema declares the list as an array that is never null, which Go's types
+// can't: some clients reject a tool whose schema has a list of types.
 func userInfoSchema() *jsonschema.Schema {
 	schema, err := jsonschema.For[userInfoOutput](nil)
 	if err != nil {
-		panic(err) // the type is fixed: every test would see it
+		panic(err) // never happens: the type is fixed
 	}
 	validation := schema.Properties["validation"]
 	validation.Types, validation.Type = nil, "array"
 	return schema
 }
 
-// readOnly annotates tools that look at nothing but the request.
+// readOnly returns the annotations of tools that read only the request.
 func readOnly() *mcp.ToolAnnotations {
 	no := false
 	return &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, DestructiveHint: &no, OpenWorldHint: &no}
