@@ -19,9 +19,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// A policyCheck decides twice about what a caller asks for: before dispatch, by what the
-// body seems to say, so that a refusal has its status; and by what the SDK has read,
-// which is what will be done.
+// A policyCheck decides twice about a request: before dispatch, by what the body seems to
+// say, so that a refusal has its HTTP status; and by what the SDK has read, which is what
+// runs.
 type policyCheck struct {
 	access       *access
 	refuser      *refuser
@@ -30,7 +30,7 @@ type policyCheck struct {
 	primingDelay time.Duration
 }
 
-// request is the check before dispatch. It lets later refusals become the answer.
+// request is the check before dispatch. It also lets a later refusal become the answer.
 func (p *policyCheck) request(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
@@ -57,8 +57,8 @@ func (p *policyCheck) request(next http.Handler) http.Handler {
 
 var errMore = errors.New("something follows the message")
 
-// foresee decides by what the body seems to say. It is right for all requests but those
-// made to deceive it.
+// foresee decides by what the body seems to say. It is right for every request that is
+// not made to deceive it.
 func (p *policyCheck) foresee(c *call, r *http.Request) (d *denial, err error) {
 	if p.access.isFree() {
 		return d, nil
@@ -80,7 +80,7 @@ func (p *policyCheck) foresee(c *call, r *http.Request) (d *denial, err error) {
 	return d, nil
 }
 
-// enter is the check of a message. It also gives URIs their one spelling.
+// enter is the check of a message. It also gives URIs their canonical spelling.
 func (p *policyCheck) enter(m *message) error {
 	if !uses(m.method) {
 		return nil
@@ -99,7 +99,7 @@ func (p *policyCheck) enter(m *message) error {
 	return p.access.knownTemplate(m)
 }
 
-// leave takes out of listings and completions what the caller may not use.
+// leave removes from lists and completions what the caller may not use.
 func (p *policyCheck) leave(m *message) {
 	if m.err != nil || p.access.isFree() {
 		return
@@ -123,8 +123,8 @@ func (p *policyCheck) mayUse(m *message, name string) bool {
 	return may
 }
 
-// resources returns what the message's caller may use of the resources, whatever tool
-// shows them; nil if that is everything.
+// resources returns which resources the message's caller may use, through any tool; nil
+// if all of them.
 func (p *policyCheck) resources(m *message) *toolset.ResourcePolicy {
 	if len(p.access.resources) == 0 {
 		return nil
@@ -152,7 +152,7 @@ func (p *policyCheck) resources(m *message) *toolset.ResourcePolicy {
 // request uses. The SDK refuses one whose headers differ from its body.
 const namedInHeaders = "2026-07-28"
 
-// targetsOf returns what the request seems to use.
+// targetsOf returns what the request seems to use, by its headers or its body.
 func targetsOf(c *call, h http.Header) (all []target, err error) {
 	all = c.seen[:0]
 	if name := h.Get("Mcp-Name"); name != "" && h.Get("Mcp-Protocol-Version") >= namedInHeaders {
@@ -202,17 +202,17 @@ func MayUseResource(ctx context.Context, uri string) error {
 	return policy.Refuse(strings.ReplaceAll(uri, "{", "%7B")) // a URI, never a template
 }
 
-// refusesResources returns why the caller may not use a resource, by URI or template;
-// nil if everything may be used. A refusal asks for all scopes that the
-// request takes, and has the targets that the request names.
+// refusesResources returns a function that says why the caller may not use a resource, by
+// URI or template; nil if the caller may use all. A refusal asks for all scopes that the
+// request needs, and has the targets that the request names.
 //
-// Only rules for resources count: those for the tool have been asked, and would be
-// asked forever if the resource stood for a tool.
+// Only rules for resources count: those for the tool have been checked, and would recurse
+// if the resource stood for a tool.
 func (a *access) refusesResources(id *entraauth.Identity, method string, targets []target) func(uri string) error {
 	var failed []rule
 	for _, r := range a.resources {
 		if d := deny(id, nil, func(show func(*entraauth.Policy)) { show(&r.policy) }); d != nil &&
-			(method != listResources || !obtainable(id, d.refusal)) { // which shows what there is for the asking
+			(method != listResources || !obtainable(id, d.refusal)) { // which shows what the caller can ask for
 			failed = append(failed, r)
 		}
 	}
@@ -232,15 +232,14 @@ func (a *access) refusesResources(id *entraauth.Identity, method string, targets
 				a.visit(t, show)
 			}
 		})
-		if d == nil { // a policy may be met a moment later
+		if d == nil { // a policy can be met a moment later
 			return nil
 		}
 		return d
 	}
 }
 
-// showsFor returns what shows the policies of rules for a URI, or for all URIs of a
-// template.
+// showsFor returns showHolding for a URI, or showCovering for a template.
 func showsFor(uri string) func(rules []rule, show func(*entraauth.Policy)) {
 	if strings.Contains(uri, "{") {
 		return func(rules []rule, show func(*entraauth.Policy)) { showCovering(rules, show, uri) }
@@ -296,8 +295,8 @@ func (a *access) filterCompletion(id *entraauth.Identity, p *mcp.CompleteParams,
 	}
 }
 
-// mayClose reports whether a policy that the caller fails may hold for some resource
-// whose URI begins so. Which tools the rest stands for nobody knows.
+// mayClose reports whether a policy that the caller fails may apply to some resource whose
+// URI begins so. Such a resource could stand for any tool.
 func (a *access) mayClose(id *entraauth.Identity, begin string) bool {
 	fails := func(rules []rule) bool {
 		return slices.ContainsFunc(rules, func(r rule) bool { return r.policy.Check(id) != nil })

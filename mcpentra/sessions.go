@@ -20,9 +20,9 @@ const (
 	sessionTimeout = 30 * time.Minute
 )
 
-// sessions are the sessions of all users, and the streams of protocol 2026-07-28, which
-// the SDK treats as sessions. They outlive clients that leave without ending them, so
-// they are bounded for each user and for the process.
+// sessions holds the sessions of all users, and the streams of protocol 2026-07-28, which
+// the SDK treats as sessions. Clients leave without ending them, so they are bounded for
+// each user and for the process.
 type sessions struct {
 	limits Limits
 	ended  func(*session) // called without the lock
@@ -268,7 +268,7 @@ func (t *sessions) cancelAll() {
 	}
 }
 
-// asks notes that a call of the session asks the client, until the client has answered.
+// asks notes that a call of the session waits for an answer of the client.
 func (t *sessions) asks(x *session, u *usage) (answered func()) {
 	if x == nil {
 		return func() {}
@@ -288,7 +288,7 @@ func (t *sessions) asks(x *session, u *usage) (answered func()) {
 	}
 }
 
-// giveURIs notes that a user is subscribed to n fewer. The caller holds the lock.
+// giveURIs notes that a user has n fewer subscriptions. The caller holds the lock.
 func (t *sessions) giveURIs(user string, n int) {
 	if t.uris[user] -= n; t.uris[user] <= 0 {
 		delete(t.uris, user)

@@ -19,9 +19,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 )
 
-// owned is the stage that lets requests in to the caller's own sessions, and those
-// without a session. For the caller other sessions don't exist: nobody finds out which
-// there are.
+// owned is the stage that accepts requests to the caller's own sessions, and those
+// without a session. Any other session id is unknown to the caller, so that it does not
+// reveal which sessions exist.
 func (t *sessions) owned(f *refuser) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		if !f.log.sessions {
@@ -48,7 +48,7 @@ func (t *sessions) owned(f *refuser) func(http.Handler) http.Handler {
 	}
 }
 
-// bound is the stage that notes who begins a session, and who its latest caller is.
+// bound is the stage that notes a session's first and latest caller.
 func (t *sessions) bound(m *message) error {
 	server, ok := m.req.GetSession().(*mcp.ServerSession)
 	if !ok || m.caller == nil { // not by HTTP
@@ -163,7 +163,7 @@ func (t *sessions) mayAnswer(c *call, r *http.Request) *denial {
 	return nil
 }
 
-// newEvents returns the store of what can be replayed.
+// newEvents returns the store of events that can be replayed.
 func newEvents(s *subscriptions) *eventstore.Store {
 	return eventstore.New(eventstore.Options{
 		Begin: func(ctx context.Context, finished func()) eventstore.Audience {
@@ -192,7 +192,7 @@ func (u *usage) Admits(ctx context.Context) bool {
 	return u.decide(caller) == nil
 }
 
-// newsOf returns the resource of which an event has news.
+// newsOf returns the resource that the event says was updated.
 func newsOf(event []byte) (uri string, ok bool) {
 	const method = "notifications/resources/updated"
 	if !bytes.Contains(event, []byte(method)) {

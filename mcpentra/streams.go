@@ -150,8 +150,8 @@ var (
 	errManyURIs  = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("Too many subscriptions: a user may have %d. Unsubscribe from others first", maxSubscriptions)}
 )
 
-// subscriptions bound what users are subscribed to, and give news of resources only to
-// those who may use them.
+// subscriptions bounds users' subscriptions, and sends updates of resources only to
+// callers who may use them.
 type subscriptions struct {
 	sessions    *sessions
 	streams     *streams
@@ -235,7 +235,7 @@ func (s *subscriptions) listen(m *message, server *mcp.ServerSession, p *mcp.Sub
 	return nil
 }
 
-// end unsubscribes a session that has ended from a URI.
+// end unsubscribes an ended session from a URI.
 func (s *subscriptions) end(x *session, uri string) {
 	ctx, cancel := context.WithCancel(entraauth.NewContext(context.Background(), x.latest))
 	cancel() // which tells endsAlways
@@ -265,8 +265,8 @@ func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, lo
 	}
 }
 
-// onlyToAdmitted is sending middleware: news of a resource go to callers who may use it
-// now, by the latest token of their session or stream.
+// onlyToAdmitted is sending middleware: updates of a resource go only to callers who may
+// use it now, by the latest token of their session or stream.
 func (s *subscriptions) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		if p, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok {
