@@ -188,7 +188,7 @@ func (s *stages) receive(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		makeRoom(method == "")
 		m := newMessage(ctx, s, method, req, dispatch)
-		s.serve(m, stages)
+		s.serve(m, stages) //nolint:contextcheck // a message is a context
 		return m.result, m.err
 	}
 }

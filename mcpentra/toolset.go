@@ -204,7 +204,7 @@ func (set *actingSet) asks() bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // the set's own credential must send nothing
 	var host nobody
-	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) })
+	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) }) //nolint:contextcheck // a message is a context
 	return host.asked
 }
 
