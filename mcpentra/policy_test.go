@@ -345,7 +345,7 @@ func TestPolicyFaults(t *testing.T) {
 		option mcpentra.Option
 		want   string
 	}{
-		"misspelled tool":   {mcpentra.WithToolPolicy("secure_pong", readers), "secure_pong"},
+		"misspelled tool": {mcpentra.WithToolPolicy("secure_pong", readers), "secure_pong"},
 		"no such prefix":  {mcpentra.WithToolPolicy("blob_*", readers), "blob_*"},
 		"no pattern":      {mcpentra.WithToolPolicy("", readers), "pattern is empty"},
 		"full scope":      {mcpentra.WithToolPolicy("*", entraauth.Policy{Scopes: []string{"api://x/y"}}), "Scopes"},

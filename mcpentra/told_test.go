@@ -43,7 +43,7 @@ func TestRefusedBySDKIsOneLine(t *testing.T) {
 			{"unknown notification", `{"jsonrpc":"2.0","method":"notifications/nothing"}`, nil, true, 202, 0, 1, false},
 			{"notification", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, nil, true, 202, 0, 1, true},
 			{"notification of another type", `{"jsonrpc":"2.0","method":"notifications/progress","params":7}`, nil, true, 202, 0, 1, false},
-			{"notification with a parameter of another type", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"reason":{}}}`, nil, true, 202, 0, 1, false}, //nolint:misspell // the protocol's spelling
+			{"notification with a parameter of another type", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"reason":{}}}`, nil, true, 202, 0, 1, false},                             //nolint:misspell // the protocol's spelling
 			{"notifications", `[{"jsonrpc":"2.0","method":"notifications/initialized"},{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"x"}}]`, nil, true, 202, 0, 2, true}, //nolint:misspell // the protocol's spelling
 			{"notification in a batch that is refused", `[{"jsonrpc":"2.0","method":"notifications/initialized"},{"jsonrpc":"2.0","id":1,"method":"tools/call"}]`, nil, true, 400, 0, 1, false},
 			{"answer", `{"jsonrpc":"2.0","id":1,"result":{}}`, nil, true, 202, 0, 0, true},
