@@ -62,7 +62,7 @@ type call struct {
 type callKey struct{}
 
 // newCall returns the call of a request, and the request with the call as its context.
-func newCall(r *http.Request) (*call, *http.Request) {
+func newCall(r *http.Request) (*call, *http.Request) { //nolint:contextcheck // a call is made from the request's context
 	c := &call{Context: r.Context(), id: rand.Text()}
 	if parent := r.Header["Traceparent"]; len(parent) > 0 {
 		c.trace = traceID(parent[0])

@@ -85,7 +85,7 @@ func (w *world) consents(t testing.TB, user *entratest.User) person {
 			t.Errorf("consent page: %v", err)
 			return "cancel"
 		}
-		w.land(t, back)
+		w.land(t, back) //nolint:contextcheck // a browser has no context
 		return "accept"
 	}
 }
@@ -157,7 +157,7 @@ func TestConsentDeclined(t *testing.T) {
 	s = w.connectPerson(t, w.token(w.alice), "2026-07-28", func(ctx context.Context, page string) string {
 		back, err := browser.Open(ctx, page)
 		must(t, err)
-		if text := w.land(t, back); !strings.Contains(text, "Nothing was changed") {
+		if text := w.land(t, back); !strings.Contains(text, "Nothing was changed") { //nolint:contextcheck // a browser has no context
 			t.Errorf("landing page: %s", text)
 		}
 		return "accept"
