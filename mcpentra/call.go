@@ -62,16 +62,16 @@ type call struct {
 type callKey struct{}
 
 // newCall returns the call of a request, and the request with the call as its context.
-func newCall(r *http.Request) (*call, *http.Request) { //nolint:contextcheck // a call is made from the request's context
+func newCall(r *http.Request) (*call, *http.Request) {
 	c := &call{Context: r.Context(), id: rand.Text()}
 	if parent := r.Header["Traceparent"]; len(parent) > 0 {
 		c.trace = traceID(parent[0])
 	}
-	if entraauth.FromContext(c.Context) != nil { // set by a handler around ours: a session would keep it
+	if entraauth.FromContext(c.Context) != nil { //nolint:contextcheck // set by a handler around ours: a session would keep it
 		c.Context = entraauth.NewContext(c.Context, nil)
 	}
 	c.usage = &c.used
-	return c, r.WithContext(c)
+	return c, r.WithContext(c) //nolint:contextcheck // a call is made from the request's context
 }
 
 // Value implements [context.Context].
