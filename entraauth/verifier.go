@@ -205,6 +205,12 @@ type Registration struct {
 	AppIDURIs []string
 }
 
+// App returns the app, and the cloud it is in.
+func (r Registration) App() (clientID, authorityHost string) { return r.ClientID, r.AuthorityHost }
+
+// TenantIDs returns the tenants that are listed, the home tenant first.
+func (r Registration) TenantIDs() []string { return r.Tenants }
+
 // Registration returns the app and the tenants that the verifier was made for.
 func (v *Verifier) Registration() Registration {
 	return Registration{

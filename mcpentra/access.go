@@ -12,17 +12,18 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
-// access is who may use what. Except for what tool sets bring along, it is immutable
-// once the server is made.
+// access decides who may use what. It does not change after NewServer, except for what
+// tool sets bring later.
 type access struct {
 	tools, resources, prompts []rule
-	// standsFor are of the tool sets: the tool that a resource stands for, or "".
+	// standsFor are the tool sets' functions from a resource to the tool that it stands
+	// for, or "".
 	standsFor []func(uri string) string
 	brought   atomic.Pointer[broughtRules] // see broughtNow
 }
 
-// broughtRules are what tool sets bring along, also later than [NewServer], while requests
-// are served: they are replaced, never changed.
+// broughtRules are what tool sets bring, possibly while requests are served. They are
+// replaced, never changed.
 type broughtRules struct {
 	tools     []rule
 	standsFor []func(uri string) string
@@ -35,7 +36,7 @@ func (a *access) broughtNow() *broughtRules {
 	return &broughtRules{}
 }
 
-// bring adds what a tool set brings along. It is not called concurrently.
+// bring adds what a tool set brings. It is not called concurrently.
 func (a *access) bring(tools []rule, standsFor ...func(uri string) string) {
 	old := a.broughtNow()
 	a.brought.Store(&broughtRules{slices.Concat(old.tools, tools), slices.Concat(old.standsFor, standsFor)})
@@ -47,7 +48,7 @@ type rule struct {
 	policy entraauth.Policy
 }
 
-// rules are those of the options for things of that kind.
+// rules returns the options' rules for that kind.
 func (a *access) rules(k kind) *[]rule {
 	switch k {
 	case tool:
@@ -59,13 +60,13 @@ func (a *access) rules(k kind) *[]rule {
 	return &a.resources
 }
 
-// isFree reports whether nobody needs more than the verifier's policy.
+// isFree reports whether there are no policies but the verifier's.
 func (a *access) isFree() bool {
 	return len(a.tools)+len(a.resources)+len(a.prompts)+len(a.broughtNow().tools) == 0
 }
 
-// visit shows the policies that the target needs beyond the verifier's own; for a
-// resource, those of every reading of its URI.
+// visit calls show with each policy that applies to the target; for a resource, with
+// those for every reading of its URI.
 func (a *access) visit(t target, show func(*entraauth.Policy)) {
 	switch t.kind {
 	case tool:
@@ -83,7 +84,7 @@ func (a *access) visit(t target, show func(*entraauth.Policy)) {
 	}
 }
 
-// showHolding shows the policies of the rules that hold for a URI, by its readings.
+// showHolding calls show with the policies that apply to a URI with these readings.
 func showHolding(rules []rule, show func(*entraauth.Policy), readings []string, complete bool) {
 	for i := range rules {
 		if !complete || rules[i].Matches(readings...) {
@@ -92,7 +93,7 @@ func showHolding(rules []rule, show func(*entraauth.Policy), readings []string, 
 	}
 }
 
-// showCovering shows those of the rules that hold for all URIs of a template.
+// showCovering calls show with the policies that apply to all URIs of a template.
 func showCovering(rules []rule, show func(*entraauth.Policy), template string) {
 	for i := range rules {
 		if rules[i].MatchesAll(template) {
@@ -116,7 +117,7 @@ func (a *access) visitTools(uris []string, show func(*entraauth.Policy)) {
 	}
 }
 
-// toolsFor returns the tools that a resource stands for, by all of its readings.
+// toolsFor returns the tools that a resource with these readings stands for.
 func (a *access) toolsFor(uris ...string) (names []string) {
 	for _, list := range [][]func(string) string{a.standsFor, a.broughtNow().standsFor} {
 		for _, toolFor := range list {
@@ -143,12 +144,12 @@ func (d *denial) Error() string { return d.refusal.Error() }
 // Unwrap returns the refusal.
 func (d *denial) Unwrap() error { return d.refusal }
 
-// decide returns nil if the caller may use all targets. It is asked twice for a
-// request: before dispatch, of what the body seems to say, and by the receiving
-// middleware, of what the SDK has read.
+// decide returns nil if the caller may use all targets. It runs twice for a request:
+// before dispatch, with what the body seems to say, and in the receiving middleware, with
+// what the SDK has read.
 //
-// Of several reasons it gives the one that no new token helps against, if there
-// is such: a client that signs in anew only to be refused again is worse off.
+// Failures that a new token cannot fix are reported first: otherwise the client would
+// sign in again only to be refused again.
 func (a *access) decide(id *entraauth.Identity, targets []target) *denial {
 	return deny(id, targets, func(show func(*entraauth.Policy)) {
 		for _, t := range targets {
@@ -157,8 +158,7 @@ func (a *access) decide(id *entraauth.Identity, targets []target) *denial {
 	})
 }
 
-// deny returns the denial by the policies that visit shows, or nil if the caller meets
-// them all.
+// deny returns the denial if the caller fails a policy that visit shows.
 func deny(id *entraauth.Identity, targets []target, visit func(show func(*entraauth.Policy))) *denial {
 	var worst *entraauth.Error
 	visit(func(p *entraauth.Policy) {
@@ -177,8 +177,8 @@ func deny(id *entraauth.Identity, targets []target, visit func(show func(*entraa
 // remediable reports whether a new token of the same user may help.
 func remediable(e *entraauth.Error) bool { return !errors.Is(e.Kind, entraauth.ErrNotPermitted) }
 
-// addScopes adds the scopes that a challenge must ask for: of any-of lists the
-// first, unless another is wanted anyway.
+// addScopes adds the scopes that a challenge must ask for. An AnyScope adds its first,
+// unless another of them is wanted already.
 func (d *denial) addScopes(p *entraauth.Policy) {
 	wanted := func(scope string) bool { return slices.Contains(d.needs.Scopes, scope) }
 	for _, scope := range p.Scopes {
@@ -191,22 +191,21 @@ func (d *denial) addScopes(p *entraauth.Policy) {
 	}
 }
 
-// shows reports whether lists show the target to the caller: what it may use, and
-// what a user may use after asking for more scopes or a stronger sign-in. Were
-// that hidden, no client would ever ask.
+// shows reports whether lists show the target to the caller. They show what the caller
+// may use, and what a user may use with more scopes or a stronger sign-in: if that were
+// hidden, no client would ask for it.
 func (a *access) shows(id *entraauth.Identity, t target) bool {
 	d := a.decide(id, []target{t})
 	return d == nil || obtainable(id, d.refusal)
 }
 
-// obtainable reports whether the caller may use what it was refused after asking for
-// more.
+// obtainable reports whether the caller can fix the refusal by asking for more.
 func obtainable(id *entraauth.Identity, e *entraauth.Error) bool {
 	return id != nil && id.Kind() == entraauth.KindUser && remediable(e)
 }
 
-// filter takes out of a listing what the caller may not use, and reports whether the
-// result is one.
+// filter removes what the caller may not use from a list, and reports whether the result
+// is a list.
 func (a *access) filter(id *entraauth.Identity, result mcp.Result) bool {
 	switch r := result.(type) {
 	case *mcp.ListToolsResult:
@@ -225,7 +224,7 @@ func (a *access) filter(id *entraauth.Identity, result mcp.Result) bool {
 	return true
 }
 
-// keep returns those that pass, in a slice of their own: never null in JSON.
+// keep returns the elements that pass, in a new slice that is never null in JSON.
 func keep[T any](all []T, pass func(T) bool) []T {
 	some := make([]T, 0, len(all))
 	for _, x := range all {
@@ -236,10 +235,9 @@ func keep[T any](all []T, pass func(T) bool) []T {
 	return some
 }
 
-// A usage is what the answer to a request depends on: the policies that admitted its
-// caller to what it uses or lists. Whatever is sent for the request, now or when its
-// stream is resumed, goes only to callers who meet them. There are never more of them
-// than the server has. A nil usage notes nothing.
+// A usage is the policies that the answer to a request depends on: those that let its
+// caller use or list what it does. Everything sent for the request, now or when its
+// stream is resumed, goes only to callers who meet them. A nil usage notes nothing.
 type usage struct {
 	mu       sync.Mutex
 	policies []*entraauth.Policy
@@ -289,8 +287,8 @@ func (a *access) noteUse(u *usage, targets ...target) {
 	}
 }
 
-// noteView notes that the answer is what this caller is shown of a list, which depends on
-// all policies.
+// noteView notes that the answer is this caller's view of a list, which depends on all
+// policies.
 func (a *access) noteView(u *usage, id *entraauth.Identity) {
 	if u == nil {
 		return
@@ -300,8 +298,7 @@ func (a *access) noteView(u *usage, id *entraauth.Identity) {
 	}
 }
 
-// noteResources notes that the answer has what this caller may use of the resources,
-// whatever tool shows them.
+// noteResources notes that the answer depends on which resources this caller may use.
 func (a *access) noteResources(u *usage, id *entraauth.Identity) {
 	if u != nil {
 		u.noteMet(id, a.resources)

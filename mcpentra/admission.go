@@ -17,7 +17,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
-// admission refuses requests by their form, and those of users over their limits.
+// admission rejects malformed requests, and those of users over their limits.
 type admission struct {
 	users    *users
 	limits   Limits
@@ -44,7 +44,7 @@ func (a *admission) limit(next http.Handler) http.Handler {
 	})
 }
 
-// formed refuses requests by their method and headers, before their body is read.
+// formed rejects requests by their method and headers, before reading their body.
 func (a *admission) formed(next http.Handler) http.Handler {
 	methods := []string{http.MethodPost}
 	if a.sessions {
@@ -92,7 +92,7 @@ func accepts(headers []string, major, minor string) bool {
 			major2, minor2, _ := strings.Cut(name, "/")
 			specific := -1
 			switch {
-			case name == "*" || name == "*/*": // a bare star is old clients' way to write it
+			case name == "*" || name == "*/*": // old clients send a bare star
 				specific = 0
 			case strings.EqualFold(major2, major) && minor2 == "*":
 				specific = 1
@@ -123,9 +123,9 @@ func weight(mediaRange string) float64 {
 	return 1
 }
 
-// readBody is the stage that reads the body of a POST, before the next begins, and refuses
-// those that are too large, too slow or broken off. What begins a session is kept with it,
-// and so is small.
+// readBody is the stage that reads the whole body of a POST, and rejects bodies that are
+// too large, too slow or cut off. A session keeps the request that began it, so that one
+// must be small.
 func (a *admission) readBody(next http.Handler) http.Handler {
 	whole := edge.BodyLimits{Bytes: a.limits.BodyBytes, Timeout: a.limits.BodyTimeout}
 	begin := whole
@@ -142,7 +142,7 @@ func (a *admission) readBody(next http.Handler) http.Handler {
 			limits = &begin
 		}
 		why := c.body.Receive(w, r, *limits, c.lease)
-		c.read(edge.BodyOf(r)) // also what has arrived of a refused one: the id may be in it
+		c.read(edge.BodyOf(r)) // even a partial body: it may contain the id
 		switch {
 		case why == nil:
 			next.ServeHTTP(w, r)
@@ -201,8 +201,8 @@ func (a *admission) badRequest(w http.ResponseWriter, r *http.Request, message s
 	a.refuser.reject(w, r, rejection{http.StatusBadRequest, codeBadRequest, "invalid_request", message})
 }
 
-// begin is a stage of servers with sessions: there a call goes on when its client hangs
-// up, and counts until it ends.
+// begin is a stage of servers with sessions, where a call continues after its client
+// hangs up, and counts until it ends.
 func (a *admission) begin(m *message) error {
 	if !a.sessions || m.call == nil || m.call.lease == nil || strings.HasPrefix(m.method, "notifications/") { // not by HTTP, or short
 		return nil
@@ -237,7 +237,7 @@ func (a *admission) refuse(w http.ResponseWriter, r *http.Request, u *user, wait
 }
 
 // maxInitialize bounds the request that begins a session, in bytes: the session keeps
-// what it says about the client.
+// its parameters.
 const maxInitialize = 64 << 10
 
 // keptOf bounds messages of which a session, subscription or stream keeps parameters or
@@ -250,7 +250,7 @@ var keptOf = map[string]int{
 	"subscriptions/listen":      maxInitialize,
 }
 
-// smallIfKept is the stage that bounds what a message may leave behind.
+// smallIfKept is the stage that rejects large messages of which parts are kept.
 func smallIfKept(m *message) error {
 	most, kept := keptOf[m.method]
 	if !kept || m.call == nil || m.call.isSmall(most) {

@@ -12,26 +12,75 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 )
+
+// The JSON-RPC error codes of this server: those of JSON-RPC 2.0 section 5.1, and those
+// from the range that it leaves to servers, which are mcpauth's where it has them.
+const (
+	codeParse          = -32700 // 400: not JSON
+	codeBadRequest     = -32600 // 4xx: not a request
+	codeMethodNotFound = -32601
+	codeInternal       = -32603 // 500
+	codeNotFound       = -32001 // 404: a session that is not there, as other servers have it; mcpauth's for 401
+	codeRefused        = -32003 // 403
+	codeUnavailable    = -32004 // 503
+	codeBusy           = -32005 // 429
+)
+
+// A rejection answers a request that no caller could make: its form, host or path is
+// wrong.
+type rejection struct {
+	status  int
+	code    int    // JSON-RPC's
+	reason  string // as in docs/troubleshooting.md
+	message string // for the caller: what was expected, and what to do
+}
+
+// rejectionOf gives a refusal by package edge its JSON-RPC code.
+func rejectionOf(why *edge.Refusal) rejection {
+	code := codeBadRequest
+	switch why.Status {
+	case http.StatusForbidden:
+		code = codeRefused
+	case http.StatusTooManyRequests:
+		code = codeBusy
+	case http.StatusServiceUnavailable:
+		code = codeUnavailable
+	}
+	return rejection{why.Status, code, why.Reason, why.Message}
+}
+
+// sessionNotFound answers a session id that is unknown or belongs to another user. The
+// answer is the same, so it does not reveal which sessions exist; a client that comes
+// back with another account begins a new one.
+var sessionNotFound = rejection{
+	http.StatusNotFound, codeNotFound, "session_not_found", "Session not found: begin a new one with initialize",
+}
+
+// refusalData is the data of a refusal's JSON-RPC error.
+func refusalData(e *entraauth.Error) json.RawMessage {
+	data, _ := json.Marshal(map[string]string{"reason": e.Reason}) // strings always encode
+	return data
+}
 
 // primingDelay is how long a priming event is held back. A refusal by Entra takes a
 // fraction of it; a client that loses its connection sooner can't resume that call.
 const primingDelay = 2 * time.Second
 
-// priming is how the SDK's priming event begins: the id from which a resumable
-// stream can be taken up, sent before there is anything to say.
+// priming is how the SDK's priming event begins. The event carries the id from which the
+// stream can be resumed, and comes before all others.
 var priming = []byte("event: prime\n")
 
-// An answer is the response to one request. Until its first byte is on its way, a
-// refusal that is found out late can still be the answer, with the status and the
-// challenge that clients act on: one by the receiving middleware, which has the
-// last word, or one by Entra, when a tool acts for the user. What the SDK then
-// writes is dropped.
+// An answer is the response to one request. Until its first byte is sent, a late refusal
+// can still replace it, with the status and the challenge that clients act on: a refusal
+// by the receiving middleware, which decides last, or by Entra, when a tool acts for the
+// user. What the SDK then writes is dropped.
 //
-// With sessions the SDK would begin each answer at once, with a priming event. That
-// is held back until there is more to say, or for primingDelay.
+// With sessions, the SDK begins each answer immediately with a priming event. It is held
+// back until something follows, for primingDelay at most.
 type answer struct {
 	mu      sync.Mutex
 	w       http.ResponseWriter // nil once the request is over
@@ -75,8 +124,8 @@ func (a *answer) begin() {
 	}
 }
 
-// finish ends the answer with its request: nothing is written after it, and what
-// the answer holds is let go.
+// finish ends the answer with its request: nothing is written after it, and its memory
+// is released.
 func (a *answer) finish() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -134,7 +183,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	return a.w.Write(p)
 }
 
-// FlushError is for [http.ResponseController]. What is held back stays so.
+// FlushError is for [http.ResponseController]. It does not send what is held back.
 func (a *answer) FlushError() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -162,8 +211,8 @@ func (a *answer) Unwrap() http.ResponseWriter {
 	return a.w
 }
 
-// A reply is what the SDK's handler writes. Its refusals in plain text are held
-// back, for the speaker to say in JSON-RPC; all else goes to the client at once.
+// A reply is what the SDK's handler writes. Refusals in plain text are held back for the
+// speaker to translate into JSON-RPC; everything else goes straight to the client.
 type reply struct {
 	http.ResponseWriter
 	ids      *rpcwire.IDs                            // nil: there is nothing to put back
@@ -176,7 +225,7 @@ type reply struct {
 	text   []byte
 }
 
-// maxHeldText is how much of the SDK's text is looked at: it can hold the body.
+// maxHeldText bounds what is kept of the SDK's text, which can quote the body.
 const maxHeldText = 4 << 10
 
 // WriteHeader implements [http.ResponseWriter].
@@ -224,8 +273,8 @@ func (a *reply) Flush() { _ = a.FlushError() }
 // Unwrap is for [http.ResponseController].
 func (a *reply) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// unknownMethod returns the method for which the SDK has refused the request, if it
-// has. Nothing but its text tells, for programs can add methods of their own.
+// unknownMethod returns the unknown method for which the SDK refused the request, if it
+// did. Only the text tells, because programs can add methods.
 func (a *reply) unknownMethod() (method string, ok bool) {
 	text, found := strings.CutPrefix(string(a.text), "JSON RPC not handled: ")
 	if a.held != http.StatusBadRequest || !found {
@@ -238,7 +287,7 @@ func (a *reply) unknownMethod() (method string, ok bool) {
 	return method, true
 }
 
-// writeRefusals answers a batch of whose calls none was dispatched.
+// writeRefusals answers a batch of which no call was dispatched.
 func (a *reply) writeRefusals() {
 	a.held = 0
 	for _, refusal := range a.refusals {
@@ -248,7 +297,7 @@ func (a *reply) writeRefusals() {
 	_, _ = a.Write(slices.Concat([]byte("["), bytes.Join(a.refusals, []byte(",")), []byte("]")))
 }
 
-// appendRefusals adds to the answers of a batch those to calls that were not dispatched.
+// appendRefusals adds the answers to the calls of a batch that were not dispatched.
 func (a *reply) appendRefusals() {
 	if len(a.refusals) == 0 || !strings.HasPrefix(a.Header().Get("Content-Type"), "text/event-stream") {
 		return
@@ -258,9 +307,8 @@ func (a *reply) appendRefusals() {
 	}
 }
 
-// told records which messages of an HTTP request have their line in the log. The SDK
-// refuses some before any middleware sees them; for these only the error in its answer
-// is known.
+// told records which messages of an HTTP request have their log line. The SDK refuses
+// some before any middleware sees them; only its answer shows those.
 type told struct {
 	mu     sync.Mutex
 	lines  int
@@ -274,7 +322,7 @@ type sdkError struct {
 	Data    json.RawMessage `json:"data,omitempty"`
 }
 
-// tell notes that a message of the request has its line, and the error it ends with.
+// tell notes that a message of the request has its line, and its error.
 func (t *told) tell(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,20 +13,21 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
-// An inventory is what a server has at some time while it is made, by list method.
+// An inventory is what a server has at one moment of its assembly, by list method.
 type inventory map[string]items
 
 func (c *catalog) inventory(ctx context.Context, cause mcp.Request) inventory {
 	inv := inventory{}
 	for _, method := range []string{listTools, listPrompts, listResources, listTemplates} {
-		inv[method], _ = c.listAll(ctx, cause, method) // middleware of a set may want a caller: what it has is known without
+		inv[method], _ = c.listAll(ctx, cause, method) // the middleware of a set may need a caller; what is listed without is enough
 	}
 	return inv
 }
 
-// added returns the names of what was registered since, or replaced.
+// added returns the names of what was registered or replaced since before.
 func (inv inventory) added(before inventory, method string) (names []string) {
 	for name, thing := range inv[method] {
 		if before[method][name] != thing {
@@ -37,8 +38,8 @@ func (inv inventory) added(before inventory, method string) (names []string) {
 	return names
 }
 
-// assemble registers the tool sets, and returns all that is wrong with them and
-// with the policies for what they have.
+// assemble registers the tool sets, and returns all faults of the sets and of the
+// policies for them.
 func (c *config) assemble(server *mcp.Server, registry *registry, registered *catalog) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -51,8 +52,8 @@ func (c *config) assemble(server *mcp.Server, registry *registry, registered *ca
 	if err != nil {
 		return err
 	}
-	// Lists are asked for on behalf of a session, which need not be open. It must not
-	// be: the SDK would announce the tools, 10 ms later, to whoever has come by then.
+	// Lists need a session, but not an open one. To an open one the SDK would send an
+	// announcement of the tools 10 ms later.
 	_, _ = conn.Close(), ss.Close()
 	start := &mcp.ListToolsRequest{Session: ss}
 
@@ -75,10 +76,10 @@ func (c *config) assemble(server *mcp.Server, registry *registry, registered *ca
 		before = after
 	}
 	faults = append(faults, registry.built()...)
-	for _, check := range unguarded { // by all that they bring along
+	for _, check := range unguarded { // with everything that the sets bring
 		faults = append(faults, check())
 	}
-	// There is no caller: a set whose lists depend on the caller has nothing to show.
+	// Without a caller, a set whose lists depend on the caller shows nothing.
 	ctx = &message{Context: ctx, server: &nobody{}}
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
@@ -87,7 +88,29 @@ func (c *config) assemble(server *mcp.Server, registry *registry, registered *ca
 	return distinct(faults)
 }
 
-// distinct joins faults, each once: two tools of one name are seen in two ways.
+// checkActing returns a fault for each tool set that gets its credential from
+// [Credential] where the exchanger, which may be nil, can't get it a token.
+func checkActing(sets []actingSet, x *obo.Exchanger) error {
+	var faults []error
+	for _, set := range sets {
+		if !set.asks() {
+			continue
+		}
+		if x == nil {
+			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers (mcpentra.Credential), but the server has no exchanger; add WithExchanger(…)", set.name))
+			continue
+		}
+		allowed := x.Registration().Resources
+		same := func(resource string) bool { return canonicalAPI(resource) == canonicalAPI(set.resource) }
+		if set.resource != "" && !slices.ContainsFunc(allowed, same) {
+			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers at %s, and the exchanger of WithExchanger only at %s; add %q to obo.Options.Resources",
+				set.name, set.resource, strings.Join(allowed, ", "), set.resource))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// distinct joins the faults, each once: two tools with one name are found in two ways.
 func distinct(faults []error) error {
 	seen := map[string]bool{}
 	return errors.Join(slices.DeleteFunc(faults, func(err error) bool {
@@ -115,10 +138,10 @@ func replaced(before, after inventory) (faults []error) {
 	return faults
 }
 
-// unguarded returns a fault if a tool set has tools under a policy, and resources
-// of which nobody has said whether the policy holds for them too: most likely the
-// set is a wrapper, which hides the method that says so. If that is sure, for the
-// type unseen has the method, tools of other sets count too.
+// unguarded returns a fault if a tool set has tools under a policy, and resources for
+// which no method says whether the policy applies: most likely the set is a wrapper that
+// hides the method. If unseen is a type with the method, that is certain, and tools of
+// other sets count too.
 func (a *access) unguarded(set string, unseen reflect.Type, before, after inventory) error {
 	underPolicy := ""
 	names := after.added(before, listTools)
@@ -139,8 +162,8 @@ func (a *access) unguarded(set string, unseen reflect.Type, before, after invent
 	for method, k := range map[string]kind{listResources: resource, listTemplates: template} {
 		for _, name := range after.added(before, method) {
 			if free(target{k, name}) {
-				return fmt.Errorf("%s: the tool %q is under a policy, and nothing says whether the policy holds for the resource %q of the set too. "+
-					"If the set wraps another one, give the other to WithTools itself; else add a method ToolForResource(uri string) string that returns the tool, or \"\" if the resource is free; or close it by WithResourcePolicy",
+				return fmt.Errorf("%s: the tool %q is under a policy, and nothing says whether the policy applies to the resource %q of the set. "+
+					"If the set wraps another, pass the other to WithTools directly; otherwise add a method ToolForResource(uri string) string that returns the tool, or \"\" if the resource is free; or cover it with WithResourcePolicy",
 					set, underPolicy, name)
 			}
 		}
@@ -148,7 +171,7 @@ func (a *access) unguarded(set string, unseen reflect.Type, before, after invent
 	return nil
 }
 
-// maxNesting is how deep wrappers are looked into.
+// maxNesting is how deep ownersIn looks into wrappers.
 const maxNesting = 8
 
 var (
@@ -159,11 +182,10 @@ var (
 	}]()
 )
 
-// ownersIn returns how the set says which tools its resources stand for, and how
-// the sets in it do, which it may hide: those that are its fields, its elements or
-// their elements. Unseen is one whose method can't be called, since its field is not
-// exported. What a function holds nobody can see; nor is anything looked at but tool
-// sets, for the rest may be in use.
+// ownersIn returns the ToolForResource methods of the set and of the sets that it wraps
+// and may hide: its fields, its elements and their elements. unseen is the type of a set
+// whose method can't be called because its field is not exported. Sets inside functions
+// can't be found. Only tool sets are inspected, because other values may be in use.
 func ownersIn(set ToolSet) (says []func(uri string) string, unseen reflect.Type) {
 	var look func(v reflect.Value, depth int)
 	look = func(v reflect.Value, depth int) {
@@ -239,7 +261,7 @@ func (a *access) check(registered, shown inventory) error {
 			return true
 		}
 		if !r.IsPrefix() && strings.HasSuffix(r.String(), "/") {
-			return false // of a template it would be one odd resource, and not what is below
+			return false // in a template it would match one odd resource, not those below
 		}
 		return any(listTemplates, r.MatchesSome)
 	})

@@ -62,18 +62,18 @@ func TestAssemblyFaults(t *testing.T) {
 		"two of one name, identity": {mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), `two tools named "secure_ping"`},
 		"two prompts of one name":   {mcpentra.WithTools(notes{}, registers(func(s *mcp.Server) { s.AddPrompt(&mcp.Prompt{Name: "draft"}, nil) })), `two prompts named "draft"`},
 	} {
-		server, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), c.option, mcpentra.WithToolPolicy("misspelt", readers))
+		server, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), c.option, mcpentra.WithToolPolicy("misspelled", readers))
 		if server != nil {
 			t.Errorf("%s: there is a server", name)
 		}
-		wantFault(t, name, err, c.want, `WithToolPolicy("misspelt")`)
+		wantFault(t, name, err, c.want, `WithToolPolicy("misspelled")`)
 		if err != nil && strings.Count(err.Error(), c.want) > 1 && strings.HasPrefix(c.want, "two ") {
 			t.Errorf("%s: told twice: %v", name, err)
 		}
 	}
 }
 
-// All faults are told at once, each misspelt policy too.
+// All faults are told at once, each misspelled policy too.
 func TestAllFaultsAtOnce(t *testing.T) {
 	w := newWorld(t)
 	blobs, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, nil)

@@ -25,17 +25,17 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// A call is an HTTP request on its way to a tool: what the server notes of it as it comes
-// in, and what its stages add. It is made once, is the request's context, and is carried to the
-// messages in its body by their TokenInfo, so that no stage looks anything up twice and
-// no session can lend one caller's call to another's (see bridged).
+// A call is an HTTP request on its way to a tool: what the server reads from it and what
+// its stages add. It is made once and is the request's context. TokenInfo carries it to
+// the messages in the body, so no stage looks anything up twice and no session can give
+// one caller's call to another caller (see bridged).
 type call struct {
 	context.Context // of the HTTP request
 
 	id       string              // generated here: client-supplied IDs could forge other requests' log entries
 	trace    string              // the client's trace id (W3C Trace Context), or "": a hint, not unique
-	client   netip.Addr          // that sent the request; see edge.Proxies
-	host     string              // that it was sent to: one, or several with commas between
+	client   netip.Addr          // the sender's address; see edge.Proxies
+	host     string              // from the request; several are separated by commas
 	caller   *entraauth.Identity // nil until the bearer check has passed
 	lease    *lease              // of the caller's limits; nil until there is a caller
 	data     []byte              // the body, read in full; nil if there is none
@@ -66,10 +66,10 @@ func newCall(r *http.Request) (*call, *http.Request) {
 	if parent := r.Header["Traceparent"]; len(parent) > 0 {
 		c.trace = traceID(parent[0])
 	}
-	if entraauth.FromContext(c.Context) != nil { // put there by somebody around us: a session would keep it
-		c.Context = entraauth.NewContext(c.Context, nil) //nolint:contextcheck // it is the request's
+	if entraauth.FromContext(c.Context) != nil { //nolint:contextcheck // set by a handler around ours: a session would keep it
+		c.Context = entraauth.NewContext(c.Context, nil)
 	}
-	return c, r.WithContext(c)
+	return c, r.WithContext(c) //nolint:contextcheck // a call is made from the request's context
 }
 
 // Value implements [context.Context].
@@ -80,7 +80,7 @@ func (c *call) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// callOf returns the call that the context belongs to, or nil outside of HTTP requests.
+// callOf returns the call that the context belongs to, or nil if there is none.
 func callOf(ctx context.Context) *call {
 	c, _ := ctx.Value(callKey{}).(*call)
 	return c
@@ -89,20 +89,20 @@ func callOf(ctx context.Context) *call {
 const (
 	// maxBatch is how many messages a batch may have.
 	maxBatch = 32
-	// maxValues bounds the JSON values of a message that is partly kept: "[]" is two
-	// bytes to send and two hundred in memory.
+	// maxValues bounds the JSON values of a message of which parts are kept: "[]" is two
+	// bytes on the wire and two hundred in memory.
 	maxValues = 1000
 )
 
-// read looks at the call's body, once for all stages.
+// read parses the call's body once, for all stages.
 func (c *call) read(body []byte) {
 	c.data = body
 	c.isBatch = rpcwire.IsBatch(body)
 	c.messages = rpcwire.Parse(c.one[:0], body, maxBatch+1)
 }
 
-// isSmall reports whether each message of the call is small: which of a batch is meant
-// the SDK does not say.
+// isSmall reports whether each message of the call is small. The SDK does not say which
+// message of a batch it has read.
 func (c *call) isSmall(bytes int) bool {
 	for i := range c.messages {
 		if text := c.messages[i].Of(c.data); len(text) > bytes || jsonspan.Count(text) > maxValues {
@@ -120,8 +120,8 @@ func (c *call) soleMethod() string {
 	return c.messages[0].Method
 }
 
-// requestID returns the id of the HTTP request that the context belongs to, as the
-// header X-Request-Id of its answer has it; "" outside of requests.
+// requestID returns the id of the context's HTTP request, which its answer carries as
+// X-Request-Id; "" if there is none.
 func requestID(ctx context.Context) string {
 	if c := callOf(ctx); c != nil {
 		return c.id
@@ -129,8 +129,8 @@ func requestID(ctx context.Context) string {
 	return ""
 }
 
-// appendAttrs adds what a line about the call should hold: its id, the client's address
-// and its trace id, as far as they are known.
+// appendAttrs adds the call's id, the client's address and the trace id to a log line,
+// as far as they are known.
 func (c *call) appendAttrs(attrs []slog.Attr) []slog.Attr {
 	if c == nil {
 		return attrs
@@ -163,11 +163,10 @@ func (t *ticket) done(messages int32) {
 // carriedCall is where the ticket travels in auth.TokenInfo.Extra.
 const carriedCall = "github.com/mcpentra/mcp-entra-go/mcpentra.call"
 
-// bridged hands the call and its caller to the SDK, as mcpauth.Bridge hands it a caller,
-// in the only public way: by the SDK's own middleware, which has nothing left to decide.
-// With sessions, the context of a message is that of the request that opened the session;
-// the TokenInfo is the message's own. Tools see the request's headers, so those show no
-// credential.
+// bridged passes the call and its caller to the SDK, as mcpauth.Bridge passes a caller,
+// through the SDK's own middleware, the only public way. With sessions, a message has
+// the context of the request that opened the session, but a TokenInfo of its own. Tools
+// see the request's headers, so the credentials are removed from those.
 func bridged(next http.Handler) http.Handler {
 	verified := func(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
 		c := callOf(ctx)
@@ -185,8 +184,8 @@ func bridged(next http.Handler) http.Handler {
 		c.ticket = t
 		return &t.info, nil
 	}
-	// The token was verified by a clock and a skew that the SDK does not know: it must
-	// not judge the expiry again.
+	// The verifier has its own clock and skew, so the SDK must not check the expiry
+	// again.
 	adapter := auth.RequireBearerToken(verified, &auth.RequireBearerTokenOptions{ClockSkew: math.MaxInt64})(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header = bridge.Headers(r.Header) // the request is ours since newCall
@@ -194,7 +193,7 @@ func bridged(next http.Handler) http.Handler {
 	})
 }
 
-// carried returns the call that the message came by, or nil.
+// carried returns the call that carried the message, or nil.
 func carried(req mcp.Request) *call {
 	if extra := req.GetExtra(); extra != nil && extra.TokenInfo != nil {
 		if t, ok := extra.TokenInfo.Extra[carriedCall].(*ticket); ok {
@@ -204,10 +203,10 @@ func carried(req mcp.Request) *call {
 	return nil
 }
 
-// A message is one JSON-RPC message as the SDK has read it: the context in which its
-// tool runs, and what becomes of it. A call has one, and a batch several.
+// A message is one JSON-RPC message that the SDK has read. It is the context of its tool
+// and holds the result. A call has one, a batch several.
 type message struct {
-	context.Context // of the session, with the caller of this very message or nobody
+	context.Context // of the session, but with this message's own caller, or none
 
 	call      *call               // nil if the message did not come by HTTP
 	usage     *usage              // of the call
@@ -237,7 +236,7 @@ type message struct {
 	one [1]target // memory of targets
 }
 
-// A host is what messages ask of their server.
+// A host is what messages need from their server.
 type host interface {
 	logger() *slog.Logger
 	// credential returns the credential of the message's caller.
@@ -274,7 +273,7 @@ func (m *message) Value(key any) any {
 	switch key.(type) {
 	case messageKey:
 		return m
-	case callKey: // also nil: the session's is another request's
+	case callKey: // even nil: the session has the call of another request
 		return m.call
 	case requestline.Key:
 		return m.server.logger()
@@ -300,12 +299,12 @@ func (m *message) Resources() *toolset.ResourcePolicy {
 }
 
 // refuse makes the refusal the answer to the message's HTTP request, and reports false if
-// it is too late for that.
+// it is too late.
 func (m *message) refuse(write func(http.ResponseWriter, *http.Request)) bool {
 	return m.call != nil && m.call.answer.refuse(write)
 }
 
-// requestIDHeader is where an answer has its request's id.
+// requestIDHeader carries the request's id in the answer.
 const requestIDHeader = "X-Request-Id"
 
 // traceID returns the trace id of a traceparent header, or "" if that is not a
@@ -328,8 +327,8 @@ func traceID(traceparent string) string {
 	return strings.Clone(trace)
 }
 
-// stackRoom makes a goroutine's stack 32 KiB: what the SDK's decoding and validating of
-// a call takes, and most tools.
+// stackRoom makes a goroutine's stack 32 KiB, enough for the SDK to decode and validate a
+// call, and for most tools.
 const stackRoom = 15 << 10
 
 // makeRoom grows the goroutine's stack once, while little of it is in use. The SDK runs

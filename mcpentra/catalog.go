@@ -13,8 +13,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 )
 
-// A catalog lists what a server has: all that is registered, if it is the innermost
-// middleware, or what the middleware of tool sets makes of that.
+// A catalog lists what a server has: everything registered, if it is the innermost
+// middleware, otherwise what the middleware of tool sets shows of that.
 type catalog struct {
 	next mcp.MethodHandler
 }
@@ -30,8 +30,8 @@ const (
 	listTemplates = "resources/templates/list"
 )
 
-// listAll returns all pages of a list, asked for on behalf of a request, and what it has
-// so far if it fails.
+// listAll returns all pages of a list, on behalf of the request cause. With an error, it
+// returns the items so far.
 func (c *catalog) listAll(ctx context.Context, cause mcp.Request, method string) (items, error) {
 	all := items{}
 	for cursor := ""; ; {
@@ -82,12 +82,12 @@ func listRequest(cause mcp.Request, method, cursor string) mcp.Request {
 	return &mcp.ListResourcesRequest{Session: ss, Extra: extra, Params: &mcp.ListResourcesParams{Cursor: cursor}}
 }
 
-// respell replaces the URIs of a message by their one spelling, which tool sets and
-// handlers see. It comes after the decision, which looks at what the client sent.
+// respell replaces the URIs of a message with their canonical spelling, which tool sets
+// and handlers see. It runs after the policy check, which needs what the client sent.
 func respell(m *message) error {
 	one := func(uri *string) error {
 		if len(*uri) > resourceuri.MaxBytes {
-			return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("the URI has %d bytes; at most %d are taken", len(*uri), resourceuri.MaxBytes)}
+			return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("the URI has %d bytes; the limit is %d", len(*uri), resourceuri.MaxBytes)}
 		}
 		m.sentURI = *uri
 		if *uri = resourceuri.Spell(*uri); *uri != m.sentURI {
@@ -129,9 +129,9 @@ func respell(m *message) error {
 	return nil
 }
 
-// resolve is the innermost middleware. It finds resources that are registered in
-// another spelling than the one that all requests come in: rules have been judged
-// by all readings, so whichever spelling leads there is as good.
+// resolve is the innermost middleware. It finds resources that are registered in another
+// than the canonical spelling. The policy check covered all readings of the URI, so any
+// spelling may be used.
 func (c *catalog) resolve(next mcp.MethodHandler) mcp.MethodHandler {
 	c.next = next
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
@@ -202,8 +202,7 @@ func (c *catalog) registered(ctx context.Context, cause mcp.Request, uri string)
 	return uri
 }
 
-// isUnknownResource reports whether the SDK, or a handler by its function, has said
-// that there is no such resource.
+// isUnknownResource reports whether err is the SDK's error for an unknown resource.
 func isUnknownResource(err error) bool {
 	var wire, unknown *jsonrpc.Error
 	return errors.As(err, &wire) && errors.As(mcp.ResourceNotFoundError(""), &unknown) &&

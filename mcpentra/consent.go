@@ -2,10 +2,16 @@ package mcpentra
 
 import (
 	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -15,21 +21,22 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
 const (
-	// consentInput names the input request in which the client is asked.
+	// consentInput is the key of the input request for consent.
 	consentInput = "consent"
-	// maxRounds is how often one call asks for the same consent: a client that
-	// says "accept" has opened the page, and its user may not be done.
+	// maxRounds is how often one call asks for the same consent: "accept" means that
+	// the client opened the page, not that the user has finished.
 	maxRounds = 3
 	// modern is the first protocol version in which a result can ask for input.
 	modern = "2026-07-28"
 )
 
-// consent asks users for theirs, and takes up the calls that wait for it.
+// consent asks users to consent, and resumes the calls that wait for it.
 type consent struct {
 	states    *seal.Sealer // nil without keys
 	waiting   waiting      // sessions that asked
@@ -37,15 +44,15 @@ type consent struct {
 	log       *slog.Logger
 }
 
-// ask returns the answer to a tool call that failed because Entra wants the user's
-// consent: a request to open the page, to clients that can, and else the failure itself,
-// whose text has the URL.
+// ask returns the answer to a tool call that failed because Entra needs the user's
+// consent: a request to open the page if the client can, otherwise the failure itself,
+// whose text contains the URL.
 func (c *consent) ask(m *message, call *mcp.CallToolRequest, e *obo.Error) (mcp.Result, error) {
 	if !opensURLs(call) || e.ConsentURL == "" {
 		return m.result, nil
 	}
 	if !isModern(call.Session) {
-		if call.Session.ID() == "" { // nobody to notify: the client must make the call itself
+		if call.Session.ID() == "" { // the client can't be notified, so it must retry by itself
 			return m.result, nil
 		}
 		elicitation := c.waiting.add(m.caller.UserID(), call.Session)
@@ -69,32 +76,33 @@ func opensURLs(call *mcp.CallToolRequest) bool {
 	return c != nil && c.Elicitation != nil && c.Elicitation.URL != nil
 }
 
-// isModern reports whether the request is one of protocol 2026-07-28 or later. Those
-// have no session; in one, the version is what its client asked for, not what it got.
+// isModern reports whether the request uses protocol 2026-07-28 or later, which has no
+// sessions. In a session, the version is what the client asked for, not what it got.
 func isModern(session *mcp.ServerSession) bool {
 	p := session.InitializeParams()
 	return session.ID() == "" && p != nil && p.ProtocolVersion >= modern
 }
 
-// consentMessage is for the user.
+// consentMessage returns the text for the user.
 func consentMessage(e *obo.Error, round int) string {
 	if round > 1 {
-		return "The consent is not there yet. Finish on the page that was opened, then accept here to go on."
+		return "Consent has not been given yet. Finish on the page that was opened, then accept here to continue."
 	}
-	text := "This tool acts on your behalf at " + e.Resource + ", and needs your consent for that once. Open the page, accept, and come back."
+	text := "This tool acts on your behalf at " + e.Resource + ", which needs your consent once. Open the page, accept, and come back."
 	if e.AdminConsentURL != "" {
-		text += " If your organization wants an administrator to decide, send them " + e.AdminConsentURL
+		text += " If an administrator must decide in your organization, send them " + e.AdminConsentURL
 	}
 	return text
 }
 
-// withState marks the page's way back, so that the landing page knows whom to tell.
+// withState adds the elicitation's id to the URL, so that the landing page can notify the
+// client.
 func withState(consentURL, id string) string {
 	return consentURL + "&state=" + url.QueryEscape(id)
 }
 
-// inputRequired returns a result that asks for input. That it is one is a field of
-// the SDK's that only it can set, and its decoder does.
+// inputRequired returns a result that asks for input. Only the SDK can set the field that
+// says so, and its decoder does.
 func inputRequired(requests mcp.InputRequestMap, state string) mcp.Result {
 	var r mcp.CallToolResult
 	if err := json.Unmarshal([]byte(`{"resultType":"input_required"}`), &r); err != nil {
@@ -104,8 +112,8 @@ func inputRequired(requests mcp.InputRequestMap, state string) mcp.Result {
 	return &r
 }
 
-// resume is the stage of calls that are made once more, after the user has been asked
-// for consent. It takes out of them what ask put in.
+// resume is the stage of calls that are retried after the user has been asked for
+// consent. It removes what ask added.
 func (c *consent) resume(m *message) error {
 	call, ok := m.req.(*mcp.CallToolRequest)
 	if !ok || call.Params == nil || !strings.HasPrefix(call.Params.RequestState, statePrefix) {
@@ -124,7 +132,7 @@ func (c *consent) resume(m *message) error {
 		m.result = declined
 		return nil
 	}
-	c.given(state.User) // on whichever replica this call has come to
+	c.given(state.User) // on the replica that serves this call
 	params, again := *call.Params, *call
 	params.RequestState, params.InputResponses = "", nil
 	again.Params = &params
@@ -132,35 +140,35 @@ func (c *consent) resume(m *message) error {
 	return nil
 }
 
-// given lets the user's next call find out what Entra says now; "" if it is unknown whose
-// consent it was: the landing page's visitor is unauthenticated.
+// given makes the user's next call ask Entra again. user is "" if unknown: the landing
+// page's visitor is unauthenticated.
 func (c *consent) given(user string) {
 	if c.exchanger != nil {
 		c.exchanger.ForgetRefusals(user)
 	}
 }
 
-// errDeclined is the failure of a call whose user did not want to consent.
+// errDeclined is the error of a call whose user declined to consent.
 var errDeclined error = credentialError("The user did not open the consent page, so the tool can't act on the user's behalf. Nothing was done. Call it again to be asked again.")
 
-// check returns an error if the state is not of this caller and call.
+// check returns an error if the state belongs to another caller or call.
 func (r requestState) check(id *entraauth.Identity, p *mcp.CallToolParamsRaw) error {
 	switch {
 	case id == nil || r.User != id.UserID():
-		return fmt.Errorf("%w (it is another user's)", errState)
+		return fmt.Errorf("%w (it belongs to another user)", errState)
 	case !bytes.Equal(r.Call, callHash(p)):
-		return fmt.Errorf("%w (it is another call's)", errState)
+		return fmt.Errorf("%w (it belongs to another call)", errState)
 	case time.Now().Unix() >= r.Until:
 		return errState
 	}
 	return nil
 }
 
-// maxWaiting is how many consents the sessions of a user may wait for.
+// maxWaiting is how many consents a user's sessions may wait for.
 const maxWaiting = 16
 
-// waiting are the consents for which sessions wait, by elicitation id. They end with their
-// session.
+// waiting holds the consents for which sessions wait, by elicitation id. They end with
+// their session.
 type waiting struct {
 	mu     sync.Mutex
 	byID   map[string]*pendingConsent
@@ -174,7 +182,7 @@ type pendingConsent struct {
 }
 
 // add returns the id of a new elicitation. If the user has too many, the oldest is
-// dropped: its client is not notified, and tries again by itself.
+// dropped: its client is not notified, and must retry by itself.
 func (w *waiting) add(user string, session *mcp.ServerSession) string {
 	now := time.Now()
 	x := &pendingConsent{newID(), user, session, now.Add(stateLife)}
@@ -224,5 +232,131 @@ func (w *waiting) remove(user string, which func(*pendingConsent) bool) {
 		w.byUser[user] = left
 	} else {
 		delete(w.byUser, user)
+	}
+}
+
+const (
+	// statePrefix distinguishes our request states from those of tools.
+	statePrefix = "mcpentra1."
+	// stateLife is how long a user has to finish in the browser.
+	stateLife = 10 * time.Minute
+	// statePurpose and cursorPurpose separate states from cursors under one key.
+	statePurpose, cursorPurpose = "mcpentra request state", "mcpentra cursor"
+	// maxState bounds a state, in bytes.
+	maxState = 1024
+)
+
+// A requestState is what a client returns when it retries a call after its user has been
+// in the browser. It is sealed: the client can neither read nor change it, and any
+// replica with the key opens it. It grants nothing; the caller's token does. It is bound
+// to one user and one call.
+type requestState struct {
+	User  string `json:"u"`
+	Call  []byte `json:"c"` // hash of tool and arguments
+	Until int64  `json:"t"` // Unix seconds
+	Round int    `json:"r"`
+}
+
+// callHash identifies a call by tool and arguments.
+func callHash(p *mcp.CallToolParamsRaw) []byte {
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "%d:%s", len(p.Name), p.Name) // never fails
+	_, _ = h.Write(p.Arguments)
+	return h.Sum(nil)
+}
+
+// sealState returns the text of a state.
+func sealState(s *seal.Sealer, state requestState) string {
+	plain, _ := json.Marshal(state) // strings and numbers always encode
+	return statePrefix + s.SealText(plain, "")
+}
+
+var errState = errors.New("the request state is not from this server or has expired: retry the call without it")
+
+func openState(s *seal.Sealer, text string) (state requestState, err error) {
+	sealed, ours := strings.CutPrefix(text, statePrefix)
+	if !ours || len(text) > maxState {
+		return state, errState
+	}
+	plain, err := s.OpenText(sealed, "")
+	if err != nil || json.Unmarshal(plain, &state) != nil {
+		return requestState{}, errState
+	}
+	return state, nil
+}
+
+// newID returns an identifier that can't be guessed.
+func newID() string { return rand.Text() }
+
+// consentPath is where Entra sends the browser after a consent. Register it as a redirect
+// URI of the app, and set it as the exchanger's Options.RedirectURL.
+const consentPath = "/consent/done"
+
+// The page is deliberately generic: its visitor is unauthenticated. The next call learns
+// the outcome.
+const (
+	donePage = `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>%title%</title>
+<style>
+body { font: 18px/1.5 system-ui, sans-serif; margin: 15vh auto 0; max-width: 26em; padding: 0 1.5em; color: #1b1b1b; background: #fff }
+h1 { font-size: 1.5em; font-weight: 600; margin: 0 0 .4em }
+@media (prefers-color-scheme: dark) { body { color: #eee; background: #1b1b1b } }
+</style>
+</head>
+<body>
+<h1>%title%</h1>
+<p>%text%</p>
+</body>
+</html>
+`
+	doneTitle    = "Done"
+	doneText     = "You can close this window and go back. If the assistant does not continue by itself, ask it to try again."
+	refusedTitle = "Nothing was changed"
+	refusedText  = "Consent was not given. You can close this window. If your organization requires an administrator to decide, ask yours, then try again."
+)
+
+// landing serves the page that ends a consent. The authorization code in the query is
+// useless without the app's credential and is dropped: a redirect to the page without it
+// keeps it out of the browser's history.
+func (c *consent) landing(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	if q := r.URL.Query(); q.Has("code") || q.Has("state") || q.Has("error") || q.Has("admin_consent") {
+		if !q.Has("error") {
+			c.given("")
+		}
+		if session := c.waiting.take(q.Get("state")); session != nil && !q.Has("error") {
+			c.tell(r.Context(), session, q.Get("state"))
+		}
+		// Relative, because a gateway or http.StripPrefix may have removed a prefix.
+		to := path.Base(consentPath)
+		if q.Has("error") {
+			to += "?refused"
+		}
+		h.Set("Location", to)
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	title, text := doneTitle, doneText
+	if r.URL.Query().Has("refused") {
+		title, text = refusedTitle, refusedText
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, _ = strings.NewReplacer("%title%", title, "%text%", text).WriteString(w, donePage)
+}
+
+// tell notifies the session's client that its user is back from the page.
+func (c *consent) tell(ctx context.Context, session *mcp.ServerSession, elicitation string) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := session.NotifyElicitationComplete(ctx, &mcp.ElicitationCompleteParams{ElicitationID: elicitation}); err != nil {
+		c.log.InfoContext(ctx, "could not notify a client of a consent", "cause", safelog.Cut(err.Error(), safelog.MaxText))
 	}
 }

@@ -85,7 +85,7 @@ func (w *world) consents(t testing.TB, user *entratest.User) person {
 			t.Errorf("consent page: %v", err)
 			return "cancel"
 		}
-		w.land(t, back)
+		w.land(t, back) //nolint:contextcheck // a browser has no context
 		return "accept"
 	}
 }
@@ -157,7 +157,7 @@ func TestConsentDeclined(t *testing.T) {
 	s = w.connectPerson(t, w.token(w.alice), "2026-07-28", func(ctx context.Context, page string) string {
 		back, err := browser.Open(ctx, page)
 		must(t, err)
-		if text := w.land(t, back); !strings.Contains(text, "Nothing was changed") {
+		if text := w.land(t, back); !strings.Contains(text, "Nothing was changed") { //nolint:contextcheck // a browser has no context
 			t.Errorf("landing page: %s", text)
 		}
 		return "accept"
@@ -230,16 +230,16 @@ func TestRequestStates(t *testing.T) {
 	}
 	w.tenant.Consent(w.api, w.tenant.Storage(), "user_impersonation")
 	for name, c := range map[string]struct{ token, tool, more, want string }{
-		"another user's":    {bob, "whoami", answer(state), "another user's"},
-		"another call's":    {alice, "secure_ping", answer(state), "another call's"},
-		"changed":           {alice, "whoami", answer(state[:len(state)-6] + "AAAAAA"), "not one of this server's"},
-		"of no key":         {alice, "whoami", answer("mcpentra1.AAAA"), "not one of this server's"},
-		"endless":           {alice, "whoami", answer("mcpentra1." + strings.Repeat("A", 5000)), "not one of this server's"},
+		"another user's":    {bob, "whoami", answer(state), "it belongs to another user"},
+		"another call's":    {alice, "secure_ping", answer(state), "it belongs to another call"},
+		"changed":           {alice, "whoami", answer(state[:len(state)-6] + "AAAAAA"), "not from this server"},
+		"of no key":         {alice, "whoami", answer("mcpentra1.AAAA"), "not from this server"},
+		"endless":           {alice, "whoami", answer("mcpentra1." + strings.Repeat("A", 5000)), "not from this server"},
 		"no answer with it": {alice, "whoami", `,"requestState":"` + state + `"`, "did not open the consent page"},
 		"as it should be":   {alice, "whoami", answer(state), w.alice.ObjectID},
 	} {
 		if _, body := send(c.token, c.tool, c.more); !strings.Contains(body, c.want) {
-			t.Errorf("%s: %s", name, body)
+			t.Errorf("%s: got %s, want a text with %q", name, body, c.want)
 		}
 	}
 	// Another replica, after the keys were changed.

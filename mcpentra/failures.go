@@ -18,14 +18,14 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
-// A refuser answers requests that are not served.
+// A refuser writes the answers to requests that are refused.
 type refuser struct {
 	log         *requestLog
 	verifier    *entraauth.Verifier
 	metadataURL string // of the protected resource, for challenges
 }
 
-// reject answers the request, and writes its line in the log. more is only for the log.
+// reject answers and logs the request. more is only for the log.
 func (f *refuser) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {
 	if c := callOf(r.Context()); c.data != nil && !c.isBatch {
 		more = append(more, slog.String("method", c.soleMethod()))
@@ -34,27 +34,27 @@ func (f *refuser) reject(w http.ResponseWriter, r *http.Request, why rejection, 
 	mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
 }
 
-// refuse answers the request with the denial, and writes its line in the log.
+// refuse answers the request with the denial, and logs it.
 func (f *refuser) refuse(w http.ResponseWriter, r *http.Request, d *denial) {
-	f.answer(w, r, d, func(r *http.Request, status int, e *entraauth.Error) { f.log.denied(r, status, e, d.targets) })
+	f.writeDenial(w, r, d, func(r *http.Request, status int, e *entraauth.Error) { f.log.denied(r, status, e, d.targets) })
 }
 
 // refuseLate makes the denial the answer to the message's request, and reports false if
-// it is too late. The line in the log is the message's.
+// it is too late. The message's log line covers it.
 func (f *refuser) refuseLate(m *message, d *denial) bool {
 	return m.refuse(func(w http.ResponseWriter, r *http.Request) {
-		f.answer(w, r, d, func(*http.Request, int, *entraauth.Error) {})
+		f.writeDenial(w, r, d, func(*http.Request, int, *entraauth.Error) {})
 	})
 }
 
-func (f *refuser) answer(w http.ResponseWriter, r *http.Request, d *denial, log func(*http.Request, int, *entraauth.Error)) {
+func (f *refuser) writeDenial(w http.ResponseWriter, r *http.Request, d *denial, log func(*http.Request, int, *entraauth.Error)) {
 	f.verifier.Refuse(w, r, &entraauth.BearerCheck{
 		Policy: d.needs, ResourceMetadata: f.metadataURL, WriteBody: mcpauth.WriteBody, OnRefusal: log,
 	}, d.refusal)
 }
 
-// wireError is the error that the SDK sends for err, which is not a tool's: those
-// come as results. A *jsonrpc.Error says what its maker wants the client to read.
+// wireError returns the error that the SDK sends for err. (Errors of tools are results.)
+// A *jsonrpc.Error is already written for the client.
 func wireError(err error) error {
 	if err == nil {
 		return nil
@@ -71,14 +71,13 @@ func wireError(err error) error {
 	return err
 }
 
-// failures turn a message's failure into something that its caller can act on.
+// failures turns the failure of a message into an answer that its caller can act on.
 type failures struct {
 	refuser *refuser
 	consent *consent
 }
 
-// conclude is the stage that notes why a message failed, for the log, and answers the
-// caller.
+// conclude is the stage that notes for the log why a message failed, and sets the answer.
 func (f *failures) conclude(m *message) {
 	cause := present(m.result, m.err)
 	if cause == nil {
@@ -89,7 +88,7 @@ func (f *failures) conclude(m *message) {
 		if f.refuser.refuseLate(m, d) || m.err != nil {
 			m.result, m.err = nil, d
 		}
-		return // else the text must do
+		return // otherwise the client gets the text
 	}
 	e, ok := errors.AsType[*obo.Error](cause)
 	if !ok || m.caller == nil {
@@ -101,14 +100,14 @@ func (f *failures) conclude(m *message) {
 	}
 	if challenge := challengeOf(m.caller, e); challenge != nil {
 		d := &denial{refusal: challenge, targets: m.targets}
-		if f.refuser.refuseLate(m, d) { // else the text must do
+		if f.refuser.refuseLate(m, d) { // otherwise the client gets the text
 			m.result, m.err = nil, d
 		}
 	}
 }
 
-// challengeOf returns the challenge to the caller's token that follows from Entra's
-// refusal to exchange it, or nil if no new token helps or the client can't get one.
+// challengeOf returns the challenge for a token that Entra refused to exchange, or nil if
+// a new token does not help or the client can't get one.
 func challengeOf(id *entraauth.Identity, e *obo.Error) *entraauth.Error {
 	switch {
 	case errors.Is(e, obo.ErrAssertionExpired):
@@ -119,19 +118,19 @@ func challengeOf(id *entraauth.Identity, e *obo.Error) *entraauth.Error {
 	return nil
 }
 
-// userError is an error that says what the caller may read of it: those of
-// entraauth, obo and blobtool do.
+// userError is an error with a text for the caller, as those of entraauth, obo and
+// blobtool.
 type userError interface {
 	error
 	UserText() string
 }
 
-// present replaces the text of a failed tool call where it is not fit for the
-// caller, and returns why the request failed, for the log; nil if it did not.
+// present replaces the text of a failed tool call if the caller should not read it, and
+// returns why the request failed, for the log; nil if it did not fail.
 //
-// The SDK sends the text of any error that a tool returns. Those of the Azure
-// SDK hold URLs and whole response bodies, and those of the network internal
-// addresses. Other errors are the tool's own words, and stay.
+// The SDK sends the text of any error that a tool returns. Errors of the Azure SDK
+// contain URLs and whole response bodies, and network errors internal addresses. Other
+// errors are the tool's own text and stay.
 func present(result mcp.Result, err error) error {
 	if err != nil {
 		return err
@@ -150,8 +149,7 @@ func present(result mcp.Result, err error) error {
 	return cause
 }
 
-// callerText returns the text that stands for the cause, or "" where the
-// cause's own will do.
+// callerText returns the text that replaces the cause's own, or "" to keep that.
 func callerText(cause error) string {
 	if user, ok := errors.AsType[userError](cause); ok {
 		return user.UserText()
@@ -165,7 +163,7 @@ func callerText(cause error) string {
 	case errors.Is(cause, context.DeadlineExceeded):
 		return "The service did not answer in time. Try again."
 	case isURL, isNet:
-		return "The service could not be reached. Try again; if it goes on, tell this server's operator."
+		return "The service could not be reached. Try again; if it keeps failing, tell this server's operator."
 	}
 	return ""
 }

@@ -14,14 +14,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
-// Limits bounds what one user and one client may use of the server. A zero
-// field means its default. The defaults are far above what people and agents
-// need.
+// Limits bounds what one user and one client may use. A zero field means its default.
+// The defaults are far above what people and agents need.
 type Limits struct {
-	// RequestsPerSecond is how many requests of a user are served a second in the
-	// long run; beyond it they are refused with 429 and Retry-After. Defaults to 100.
+	// RequestsPerSecond is how many requests a user may make per second on average;
+	// more are refused with 429 and Retry-After. Defaults to 100.
 	RequestsPerSecond float64
-	// Burst is how many requests of a user are served at once after a pause.
+	// Burst is how many requests a user may make at once after a pause.
 	// Defaults to 200.
 	Burst int
 	// Concurrent is how many calls of a user may be under way at a time, open
@@ -29,8 +28,8 @@ type Limits struct {
 	// Defaults to 64. Each call of a JSON-RPC batch (at most 32 messages, protocol
 	// 2025-03-26) counts here, and each message in RequestsPerSecond. With sessions a
 	// call counts until it has ended, even if its client hung up. Notifications, answers and the
-	// DELETE of a session do not count here, so that a user can always cancel; there
-	// may be as many of them at a time.
+	// DELETE of a session do not count here, so that a user can always cancel; they have a
+	// limit of their own, of the same size.
 	Concurrent int
 	// Sessions is how many sessions a user may have, with [WithSessions]; the oldest
 	// ends when there is one more. Defaults to 32.
@@ -116,7 +115,7 @@ func setDefault[T comparable](field *T, value T) {
 // maxIdleUsers is how many users are remembered that have no request under way.
 const maxIdleUsers = 10_000
 
-// users counts what each user takes. A user idle long enough for their bucket to
+// users counts what each user uses. A user idle long enough for their bucket to
 // refill is evicted when requests of others arrive.
 type users struct {
 	limits Limits
@@ -126,7 +125,7 @@ type users struct {
 	mu     sync.Mutex
 	held   int64 // bytes of bodies
 	known  map[string]*user
-	recent *list.List // of *user; whoever came or went last is at the front
+	recent *list.List // of *user; most recent first
 }
 
 // A user is guarded by its table's lock.

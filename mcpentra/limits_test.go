@@ -114,7 +114,7 @@ func TestEndingTakesNoPlace(t *testing.T) {
 		wg.Go(func() { w.post(t, strings.Replace(callBody("wait"), `"id":7`, fmt.Sprint(`"id":`, id), 1), header) })
 		<-x.begun
 	}
-	const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`
+	const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}` //nolint:misspell // the protocol's spelling
 	begin(1)
 	begin(2)
 	for _, row := range []struct {

@@ -19,7 +19,7 @@ import (
 // The outcomes of a request, in the log.
 const (
 	outcomeOK      = "ok"
-	outcomeFailed  = "error"   // allowed, and did not work
+	outcomeFailed  = "error"   // allowed, but failed
 	outcomeRefused = "refused" // not allowed
 	outcomeInput   = "input"   // the user is asked for something
 )
@@ -27,15 +27,14 @@ const (
 // requestLine is the message of each request's line, whatever its outcome.
 const requestLine = "mcp request"
 
-// A requestLog writes a line for each message, or for the request whose messages were
-// not read. A line holds neither arguments nor results.
+// A requestLog writes a line for each message, or for a request whose messages were not
+// read. A line contains neither arguments nor results.
 type requestLog struct {
 	*slog.Logger
 	sessions bool // the server has them
 }
 
-// line writes a line. It has no program counter: where in this file it was written says
-// nothing.
+// line writes a line, without a program counter: the source line says nothing here.
 func (l *requestLog) line(ctx context.Context, level slog.Level, attrs []slog.Attr) {
 	if !l.Enabled(ctx, level) {
 		return
@@ -45,9 +44,9 @@ func (l *requestLog) line(ctx context.Context, level slog.Level, attrs []slog.At
 	_ = l.Handler().Handle(ctx, r) // as slog.Logger does
 }
 
-// message writes the line of a message that has been served: the caller, the method,
-// what it used, whether it was allowed, and the outcome.
-func (l *requestLog) message(m *message) {
+// served writes the line of a message that has been served: its caller, method, targets
+// and outcome.
+func (l *requestLog) served(m *message) {
 	notification := strings.HasPrefix(m.method, "notifications/")
 	if notification && l.hasNotifications(m.call) {
 		return
@@ -69,7 +68,7 @@ func (l *requestLog) message(m *message) {
 	}
 	var room [12]slog.Attr
 	attrs := append(m.call.appendAttrs(room[:0]), slog.String("method", m.method))
-	attrs = appendTargets(attrs, m.targets)
+	attrs = appendTargetAttrs(attrs, m.targets)
 	if m.caller != nil {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: m.caller.LogValue()})
 	}
@@ -96,13 +95,13 @@ func needsInput(result mcp.Result) bool {
 	return ok && r != nil && r.NeedsInput()
 }
 
-// loggable is an error that knows what a log should hold of it: entraauth's, obo's.
+// loggable is an error that knows how to log itself, as those of entraauth and obo.
 type loggable interface {
 	error
 	slog.LogValuer
 }
 
-// causeAttrs are what the log holds of a failure. It never holds a token.
+// causeAttrs returns how the log describes a failure, never with a token.
 func causeAttrs(cause error) []slog.Attr {
 	var attrs []slog.Attr
 	if e, ok := errors.AsType[*obo.Error](cause); ok {
@@ -115,19 +114,18 @@ func causeAttrs(cause error) []slog.Attr {
 	return attrs
 }
 
-// denied writes the line of a request that was refused before it was dispatched, by its
-// token or by a policy.
+// denied writes the line of a request that its token or a policy refused before dispatch.
 func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, targets []target) {
 	level := slog.LevelWarn                 // also of a 503: its cause, such as missing keys, has an ERROR of its own
-	if errors.Is(e, entraauth.ErrNoToken) { // how every client begins
+	if errors.Is(e, entraauth.ErrNoToken) { // every client's first request
 		level = slog.LevelInfo
 	}
 	attrs := append(requestAttrs(r), slog.Int("status", status))
 	c := callOf(r.Context())
-	if c.data != nil && !c.isBatch { // of a request without a valid token nothing is read
+	if c.data != nil && !c.isBatch { // without a valid token the body is not read
 		attrs = append(attrs, slog.String("method", c.soleMethod()))
 	}
-	attrs = appendTargets(attrs, targets)
+	attrs = appendTargetAttrs(attrs, targets)
 	id := e.Caller()
 	if id == nil {
 		id = c.caller
@@ -157,7 +155,7 @@ func (l *requestLog) rejected(r *http.Request, why rejection, more ...slog.Attr)
 	l.line(r.Context(), level, append(attrs, more...))
 }
 
-// requestAttrs are what is known of a request before it is dispatched.
+// requestAttrs returns what is known about a request before dispatch.
 func requestAttrs(r *http.Request) []slog.Attr {
 	return append(callOf(r.Context()).appendAttrs(nil), slog.String("http_method", r.Method), slog.String("path", r.URL.Path))
 }
@@ -172,9 +170,9 @@ func (l *requestLog) panicked(m *message, p any) {
 	l.ErrorContext(m, "panic in an MCP request", "request_id", requestID(m), "method", m.method, "panic", safelog.Panic(p), "stack", string(debug.Stack()))
 }
 
-// recovered is deferred. It writes the line of a request whose handling panicked
-// outside of MCP, which net/http would write among what strangers do to connections,
-// and cuts the connection: how much has been answered is not known.
+// recovered is deferred. It writes the line of a request whose handler panicked outside
+// of MCP, and aborts the connection, because part of the answer may have been sent.
+// net/http would log the panic only among connection errors.
 func (l *requestLog) recovered(r *http.Request) {
 	p := recover()
 	if p == nil {
@@ -187,8 +185,8 @@ func (l *requestLog) recovered(r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// appendTargets names what a request uses: one by its kind, several in a list.
-func appendTargets(attrs []slog.Attr, targets []target) []slog.Attr {
+// appendTargetAttrs adds what a request uses: one target by its kind, several as a list.
+func appendTargetAttrs(attrs []slog.Attr, targets []target) []slog.Attr {
 	switch len(targets) {
 	case 0:
 		return attrs

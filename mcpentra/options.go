@@ -52,7 +52,7 @@ func WithImplementation(i *mcp.Implementation) Option {
 // WithExchanger lets tools act on behalf of their caller: [Credential] then
 // returns the caller's credential. The exchanger must have the verifier's app and
 // cloud, and act for the tenants that the verifier accepts; with
-// AcceptAnyOrganization, it acts for those in its own OtherTenants. Its Resources must
+// AcceptAnyOrganization, it acts for the tenants in its own OtherTenants. Its Resources must
 // include what the tool sets need: Azure Storage for blobtool's.
 func WithExchanger(x *obo.Exchanger) Option {
 	return func(c *config) error {
@@ -79,14 +79,14 @@ func WithTools(sets ...ToolSet) Option {
 	}
 }
 
-// isNil reports whether there is no set, or a nil pointer or function as one.
+// isNil reports whether the set is nil, or holds a nil pointer or function.
 func isNil(set ToolSet) bool {
 	v := reflect.ValueOf(set)
 	return !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil()
 }
 
 // WithServerOptions changes the options of the SDK's server before it is made,
-// for what has no option here. Cacheable results stay private to their caller
+// for settings without an option here. Cacheable results stay private to their caller
 // whatever SetCacheable does.
 func WithServerOptions(change func(*mcp.ServerOptions)) Option {
 	return func(c *config) error {
@@ -103,13 +103,13 @@ func WithServerOptions(change func(*mcp.ServerOptions)) Option {
 // bound to their user and client application. They end after 30 idle minutes, or as
 // the oldest of more than [Limits].Sessions or AllSessions.
 //
-// A client whose stream broke can resume it, also while its call still runs, with a
-// token that may make the call. The answers kept for that are bounded for each user, to
-// 10 MiB and 1,024 answers; the oldest are dropped first.
+// A client whose stream broke can resume it with a token that may make the call, even
+// while the call runs. The answers kept for that are bounded to 10 MiB and 1,024 answers
+// for each user; the oldest are dropped first.
 //
-// Without this option each request stands alone and any replica can answer it;
-// resources/subscribe is refused, because nothing could be sent. (Clients of 2026-07-28
-// have subscriptions/listen, which needs no session.)
+// Without this option, any replica can answer each request, and resources/subscribe is
+// refused, because notifications could not be sent. (Clients of 2026-07-28 have
+// subscriptions/listen, which needs no session.)
 func WithSessions() Option {
 	return func(c *config) error {
 		c.sessions = true
@@ -134,8 +134,8 @@ func WithAllowedOrigins(origins ...string) Option {
 	}
 }
 
-// WithAllowedHosts lets requests through that name one of these hosts in their
-// Host header, whatever the port: the internal name by which a gateway reaches the
+// WithAllowedHosts accepts requests with one of these hosts in the Host header, on any
+// port: the internal name by which a gateway reaches the
 // server, such as "mcp-server.internal.example". The resource URL's host and
 // loopback names are always allowed, every other Host is refused (DNS rebinding).
 func WithAllowedHosts(hosts ...string) Option {
@@ -157,9 +157,9 @@ func WithAllowedHosts(hosts ...string) Option {
 // X-Forwarded-Host is checked in place of the Host header. From all other addresses,
 // and without this option, both headers are ignored.
 //
-// A proxy that is named here must set X-Forwarded-Host itself or remove it: one that
-// forwards a client's lets the client choose. The header Forwarded (RFC 7239) is never
-// read, because a proxy that sets one of the two forwards a client's other.
+// A trusted proxy must set X-Forwarded-Host or remove it: one that forwards the client's
+// header lets the client choose the host. The header Forwarded (RFC 7239) is never read,
+// because a proxy that sets one of the two may forward the client's value of the other.
 func WithTrustedProxies(networks ...netip.Prefix) Option {
 	return func(c *config) error {
 		var faults []error
@@ -176,11 +176,11 @@ func WithTrustedProxies(networks ...netip.Prefix) Option {
 
 // WithStateKeys sets the keys, 32 random bytes each. They seal the state that a client
 // returns after its user has been asked for consent in a browser (protocol 2026-07-28,
-// clients with URL elicitation), and blobtool's cursors for callers to whom a policy of
-// [WithResourcePolicy] closes something. All replicas need the same keys: the first
-// seals, and all of them open, so that a key can be changed. Without keys, such clients
-// are told in words what to open, as all others are, and such cursors work only on the
-// replica that made them.
+// clients with URL elicitation), and blobtool's cursors for callers who may not read
+// everything under [WithResourcePolicy]. All replicas need the same keys: the first key
+// seals and every key opens, so keys can be rotated. Without keys, these clients get the
+// URL to open as text, as all others do, and these cursors work only on the replica that
+// made them.
 func WithStateKeys(keys ...[]byte) Option {
 	return func(c *config) error {
 		if len(keys) == 0 {
@@ -195,8 +195,8 @@ func WithStateKeys(keys ...[]byte) Option {
 	}
 }
 
-// WithLogger sets where the server logs: a line for each request, panics of
-// tools. Defaults to [slog.Default].
+// WithLogger sets the logger, which gets a line for each request and each panic of a
+// tool. Defaults to [slog.Default].
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error {
 		c.log = l
@@ -214,26 +214,25 @@ func WithLimits(l Limits) Option {
 	}
 }
 
-// WithToolPolicy says what callers of some tools need beyond the verifier's own
-// policy: of the tool with that name, of all tools whose names have the prefix
-// ("blob_*"), or of all tools ("*"). Policies add up: every one that matches must hold, and so must the one
-// that a tool brings along ([Tool]).
+// WithToolPolicy sets what callers of some tools need beyond the verifier's policy. The
+// pattern is the name of a tool, a prefix ("blob_*"), or "*" for all tools. Policies add
+// up: the caller must meet every policy that matches, and those of the [Tool] itself.
 //
-// A caller who lacks a scope is answered 403 insufficient_scope with all scopes
-// that the tool needs, and can come back with them; one who lacks a role, a group
-// or an allowed client is not shown the tool in tools/list and is answered 403
-// when calling it all the same. The metadata advertises the verifier's scopes
+// A caller who lacks a scope gets 403 insufficient_scope with all scopes that the tool
+// needs, and can retry with them. A caller who lacks a role, a group or an allowed
+// client does not see the tool in tools/list, and gets 403 for calling it. The metadata advertises the verifier's scopes
 // alone: clients ask for whatever is advertised.
 //
-// [NewServer] returns an error for a pattern that can't match what it seems to say or
-// that matches none of the tools of [WithTools], and for a policy that asks for nothing. Tools added later, by mcp.AddTool, are matched when they are called.
+// [NewServer] returns an error for a pattern that is misleading or that matches none of
+// the tools of [WithTools], and for a policy that requires nothing. Tools added later,
+// with mcp.AddTool, are matched when they are called.
 func WithToolPolicy(pattern string, p entraauth.Policy) Option {
 	return withPolicy("WithToolPolicy", tool, pattern, p)
 }
 
 // WithResourcePolicy is [WithToolPolicy] for resources, by URI: "note://own", or
-// "note://team/*". It holds for each URI that a handler could read as one that
-// matches: decoded once more or not, cleaned, with scheme and host in another case.
+// "note://team/*". It applies to each URI that a handler could read as one that
+// matches: decoded again or not, cleaned, with scheme and host in another case.
 // Resources of a tool set also follow the policies of its tools, if the set says which
 // tool they stand for ([ToolSet]). The tools of blobtool follow the policies of
 // the blobs that they show; a tool of your own must call [MayUseResource].
@@ -257,26 +256,8 @@ func withPolicy(option string, k kind, pattern string, p entraauth.Policy) Optio
 		of, err := parse(pattern)
 		if err == nil {
 			rules := c.access.rules(k)
-			*rules = append(*rules, rule{of, valid}) // even if the policy is invalid: the pattern may be too
+			*rules = append(*rules, rule{of, valid}) // even if the policy is invalid: the pattern may have faults too
 		}
 		return named(name, errors.Join(err, fault))
 	}
-}
-
-// named puts the name before each of the errors that are joined in err.
-func named(name string, err error) error {
-	if several, ok := errors.AsType[interface {
-		error
-		Unwrap() []error
-	}](err); ok {
-		var all []error
-		for _, e := range several.Unwrap() {
-			all = append(all, named(name, e))
-		}
-		return errors.Join(all...)
-	}
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", name, err)
 }

@@ -3,6 +3,7 @@ package mcpentra_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -249,9 +250,7 @@ func TestDeceptiveRequests(t *testing.T) {
 		"not JSON":                  {`report`, nil, []int{400}},
 	} {
 		header := w.bearer(nil)
-		for k, v := range c.header {
-			header[k] = v
-		}
+		maps.Copy(header, c.header)
 		status, _, body := w.post(t, c.body, header)
 		if !slices.Contains(c.status, status) || strings.Contains(body, "this is") {
 			t.Errorf("%s: %d %s", name, status, body)
@@ -346,7 +345,7 @@ func TestPolicyFaults(t *testing.T) {
 		option mcpentra.Option
 		want   string
 	}{
-		"misspelt tool":   {mcpentra.WithToolPolicy("secure_pong", readers), "secure_pong"},
+		"misspelled tool": {mcpentra.WithToolPolicy("secure_pong", readers), "secure_pong"},
 		"no such prefix":  {mcpentra.WithToolPolicy("blob_*", readers), "blob_*"},
 		"no pattern":      {mcpentra.WithToolPolicy("", readers), "pattern is empty"},
 		"full scope":      {mcpentra.WithToolPolicy("*", entraauth.Policy{Scopes: []string{"api://x/y"}}), "Scopes"},

@@ -1,22 +1,28 @@
 package mcpentra
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// A policyCheck decides twice about what a caller asks for: before dispatch, by what the
-// body seems to say, so that a refusal has its status; and by what the SDK has read,
-// which is what will be done.
+// A policyCheck decides twice about a request: before dispatch, by what the body seems to
+// say, so that a refusal has its HTTP status; and by what the SDK has read, which is what
+// runs.
 type policyCheck struct {
 	access       *access
 	refuser      *refuser
@@ -25,7 +31,7 @@ type policyCheck struct {
 	primingDelay time.Duration
 }
 
-// request is the check before dispatch. It lets later refusals become the answer.
+// request is the check before dispatch. It also lets a later refusal become the answer.
 func (p *policyCheck) request(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
@@ -55,8 +61,8 @@ var (
 	errNotJSON = errors.New("it is not JSON")
 )
 
-// foresee decides by what the body seems to say. It is right for all requests but those
-// made to deceive it.
+// foresee decides by what the body seems to say. It is right for every request that is
+// not made to deceive it.
 func (p *policyCheck) foresee(c *call, r *http.Request) (d *denial, err error) {
 	if p.access.isFree() {
 		return d, nil
@@ -81,7 +87,7 @@ func (p *policyCheck) foresee(c *call, r *http.Request) (d *denial, err error) {
 	return d, nil
 }
 
-// enter is the check of a message. It also gives URIs their one spelling.
+// enter is the check of a message. It also gives URIs their canonical spelling.
 func (p *policyCheck) enter(m *message) error {
 	if !uses(m.method) {
 		return nil
@@ -104,7 +110,7 @@ func (p *policyCheck) enter(m *message) error {
 	return p.access.knownTemplate(m)
 }
 
-// leave takes out of listings and completions what the caller may not use.
+// leave removes from lists and completions what the caller may not use.
 func (p *policyCheck) leave(m *message) {
 	if m.err != nil || p.access.isFree() {
 		return
@@ -128,8 +134,8 @@ func (p *policyCheck) mayUse(m *message, name string) bool {
 	return may
 }
 
-// resources returns what the message's caller may use of the resources, whatever tool
-// shows them; nil if that is everything.
+// resources returns which resources the message's caller may use, through any tool; nil
+// if all of them.
 func (p *policyCheck) resources(m *message) *toolset.ResourcePolicy {
 	if len(p.access.resources) == 0 {
 		return nil
@@ -157,7 +163,7 @@ func (p *policyCheck) resources(m *message) *toolset.ResourcePolicy {
 // request uses. The SDK refuses one whose headers differ from its body.
 const namedInHeaders = "2026-07-28"
 
-// targetsOf returns what the request seems to use.
+// targetsOf returns what the request seems to use, by its headers or its body.
 func targetsOf(c *call, h http.Header) (all []target, err error) {
 	all = c.seen[:0]
 	if name := h.Get("Mcp-Name"); name != "" && h.Get("Mcp-Protocol-Version") >= namedInHeaders {
@@ -179,4 +185,136 @@ func targetsOf(c *call, h http.Header) (all []target, err error) {
 		all = a.appendTargets(all, m.Method)
 	}
 	return all, nil
+}
+
+// MayUseResource returns nil if the policies of [WithResourcePolicy] let the caller of
+// this tool call use the resource with that URI, and otherwise an error that says why
+// not. Call it in a tool whose results are also resources; otherwise the policy closes
+// the resource, and the tool still shows it:
+//
+//	if err := mcpentra.MayUseResource(ctx, "note://team/"+url.PathEscape(in.Name)); err != nil {
+//		return nil, out, err
+//	}
+//
+// The call is then answered as resources/read is: with the status and the challenge
+// that a client acts on, as long as no part of the answer has been sent. A tool that
+// lists should leave out what is refused. The policies of tools are not checked again,
+// and a server without resource policies allows every resource. Outside of a call the
+// error is [ErrNoCaller].
+func MayUseResource(ctx context.Context, uri string) error {
+	m := messageOf(ctx)
+	if m == nil || m.caller == nil {
+		return ErrNoCaller
+	}
+	policy := m.Resources()
+	if policy == nil {
+		return nil
+	}
+	return policy.Refuse(strings.ReplaceAll(uri, "{", "%7B")) // a URI, never a template
+}
+
+// refusesResources returns a function that says why the caller may not use a resource, by
+// URI or template; nil if the caller may use all. A refusal asks for all scopes that the
+// request needs, and has the targets that the request names.
+//
+// Only rules for resources count: those for the tool have been checked, and would recurse
+// if the resource stood for a tool.
+func (a *access) refusesResources(id *entraauth.Identity, method string, targets []target) func(uri string) error {
+	var failed []rule
+	for _, r := range a.resources {
+		if d := deny(id, nil, func(show func(*entraauth.Policy)) { show(&r.policy) }); d != nil &&
+			(method != listResources || !obtainable(id, d.refusal)) { // which shows what the caller can ask for
+			failed = append(failed, r)
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return func(uri string) error {
+		holds := showsFor(uri)
+		refused := false
+		holds(failed, func(*entraauth.Policy) { refused = true })
+		if !refused {
+			return nil
+		}
+		d := deny(id, targets, func(show func(*entraauth.Policy)) {
+			holds(a.resources, show)
+			for _, t := range targets {
+				a.visit(t, show)
+			}
+		})
+		if d == nil { // a policy can be met a moment later
+			return nil
+		}
+		return d
+	}
+}
+
+// showsFor returns showHolding for a URI, or showCovering for a template.
+func showsFor(uri string) func(rules []rule, show func(*entraauth.Policy)) {
+	if strings.Contains(uri, "{") {
+		return func(rules []rule, show func(*entraauth.Policy)) { showCovering(rules, show, uri) }
+	}
+	all, complete := resourceuri.Readings(uri)
+	return func(rules []rule, show func(*entraauth.Policy)) { showHolding(rules, show, all, complete) }
+}
+
+// knownTemplate replaces the template of a completion by the spelling in which it is
+// listed. On a server with policies, a template that is not listed has no completions,
+// because which policies apply to them is unknown.
+func (a *access) knownTemplate(m *message) error {
+	p, ok := m.req.GetParams().(*mcp.CompleteParams)
+	if !ok || p == nil || p.Ref == nil || p.Ref.Type == "ref/prompt" || !strings.Contains(p.Ref.URI, "{") {
+		return nil
+	}
+	all, err := (&catalog{m.next}).listAll(m, m.req, listTemplates)
+	if all[p.Ref.URI] != nil {
+		return nil
+	}
+	want := resourceuri.CanonicalTemplate(p.Ref.URI)
+	for known := range all {
+		if resourceuri.CanonicalTemplate(known) == want {
+			p.Ref.URI = known
+			return nil
+		}
+	}
+	if err != nil || a.isFree() {
+		return err
+	}
+	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "there is no such resource template; use one of resources/templates/list"}
+}
+
+// filterCompletion removes the values for a template's variable that lead only to
+// resources that the caller may not use.
+func (a *access) filterCompletion(id *entraauth.Identity, p *mcp.CompleteParams, result mcp.Result) {
+	r, ok := result.(*mcp.CompleteResult)
+	if !ok || r == nil || p == nil || p.Ref == nil || p.Ref.Type == "ref/prompt" {
+		return
+	}
+	values := map[string]string{}
+	if p.Context != nil {
+		maps.Copy(values, p.Context.Arguments)
+	}
+	all := len(r.Completion.Values)
+	r.Completion.Values = keep(r.Completion.Values, func(value string) bool {
+		values[p.Argument.Name] = value
+		begin, settled := resourceuri.Expand(p.Ref.URI, values, p.Argument.Name)
+		return a.decide(id, []target{{resource, begin}}) == nil && (settled || !a.mayClose(id, begin))
+	})
+	if len(r.Completion.Values) < all {
+		r.Completion.Total = 0 // it would reveal the others
+	}
+}
+
+// mayClose reports whether a policy that the caller fails may apply to some resource whose
+// URI begins so. Such a resource could stand for any tool.
+func (a *access) mayClose(id *entraauth.Identity, begin string) bool {
+	fails := func(rules []rule) bool {
+		return slices.ContainsFunc(rules, func(r rule) bool { return r.policy.Check(id) != nil })
+	}
+	b := a.broughtNow()
+	if len(a.standsFor)+len(b.standsFor) > 0 && (fails(a.tools) || fails(b.tools)) {
+		return true
+	}
+	return slices.ContainsFunc(a.resources, func(r rule) bool { return r.policy.Check(id) != nil && r.MayMatchBelow(begin) })
 }

@@ -281,7 +281,7 @@ func TestMayUseResource(t *testing.T) {
 	}
 	var outside error
 	show := mcpentra.Tool(&mcp.Tool{Name: "show"}, func(ctx context.Context, _ *mcp.CallToolRequest, in noteInput) (*mcp.CallToolResult, any, error) {
-		outside = mcpentra.MayUseResource(context.Background(), in.URI)
+		outside = mcpentra.MayUseResource(context.Background(), in.URI) //nolint:contextcheck // the test is about a context of no call
 		if err := mcpentra.MayUseResource(ctx, in.URI); err != nil {
 			return nil, nil, fmt.Errorf("showing: %w", err)
 		}

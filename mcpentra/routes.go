@@ -15,12 +15,12 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
-// routes is the outermost handler: what is served at which path.
+// routes returns the outermost handler, which serves each path.
 func routes(resource *url.URL, s *stages, endpoint http.Handler, metadata *entraauth.ResourceMetadata) http.Handler {
 	behind := func(h http.Handler) http.Handler { return through(s.ofAllPaths(), h) }
 	probes := &probes{s.verifier, s.drain}
 	site := edge.NewPaths(behind(s.refuser.notFound(resource)))
-	site.Page("/health", probes.health) // probes come by IP address: outside the host check
+	site.Page("/health", probes.health) // probes use IP addresses as host: no host check
 	site.Page("/ready", probes.ready)
 	site.Page(consentPath, behind(http.HandlerFunc(s.consent.landing)).ServeHTTP)
 	for _, path := range edge.Rests(resource.Path) {
@@ -31,7 +31,7 @@ func routes(resource *url.URL, s *stages, endpoint http.Handler, metadata *entra
 	return s.arrive(site)
 }
 
-// notFound answers requests for a path where there is nothing, with the one to use.
+// notFound answers 404, with the URL of the endpoint.
 func (f *refuser) notFound(resource *url.URL) http.Handler {
 	why := rejection{http.StatusNotFound, codeBadRequest, "path_not_found", "There is nothing at this path: this server's MCP endpoint is " + resource.String()}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.reject(w, r, why) })
@@ -44,15 +44,15 @@ func parseResource(s string) (*url.URL, error) {
 		return nil, fmt.Errorf("resource URL: %w", err)
 	}
 	if path.Base(u.Path) == "health" || path.Base(u.Path) == "ready" || strings.HasSuffix(u.Path, consentPath) || strings.Contains(u.Path, "/.well-known/") {
-		return nil, fmt.Errorf("resource URL: the path %q is taken", u.Path)
+		return nil, fmt.Errorf("resource URL: the server itself needs the path %q; use another, such as /mcp", u.Path)
 	}
 	return u, nil
 }
 
 // newHostCheck is the check of hosts and origins that the MCP specification demands.
-// There are no cookies to share with pages, so no credentials, and the wildcard counts:
-// it covers the Mcp-Param headers of 2026-07-28, and never Authorization. The others
-// are named for browsers that do not know it.
+// The server uses no cookies, so CORS allows no credentials, and the wildcard works: it
+// covers the Mcp-Param headers of 2026-07-28, but never Authorization. The other headers
+// are listed for browsers without the wildcard.
 func newHostCheck(resource *url.URL, c *config) *edge.HostCheck {
 	return &edge.HostCheck{
 		Hosts:   append([]string{edge.Hostname(resource.Host)}, c.hosts...),
@@ -63,8 +63,8 @@ func newHostCheck(resource *url.URL, c *config) *edge.HostCheck {
 			ExposeHeaders: "WWW-Authenticate, Mcp-Session-Id, Mcp-Protocol-Version, Retry-After, " + requestIDHeader,
 			MaxAge:        "600",
 		},
-		HostRemedy:   "allow the host by WithAllowedHosts; or, if a gateway of yours sends it and names the public one in X-Forwarded-Host, name the gateway's network by WithTrustedProxies",
-		OriginRemedy: "if the web page is to call this server, name its origin by WithAllowedOrigins",
+		HostRemedy:   "allow the host with WithAllowedHosts; or, if your gateway sends it with the public host in X-Forwarded-Host, add the gateway's network with WithTrustedProxies",
+		OriginRemedy: "if the web page may call this server, add its origin with WithAllowedOrigins",
 	}
 }
 
@@ -84,9 +84,9 @@ type probes struct {
 	drain    *edge.Drain
 }
 
-// health answers whether callers can be judged. What their tools stand on
-// (On-Behalf-Of, Azure) is not asked: it is down for some callers and some tools,
-// and another replica would fare no better.
+// health reports whether tokens can be verified. It does not check On-Behalf-Of or
+// Azure: those fail for some callers and some tools only, and another replica would do
+// no better.
 func (p *probes) health(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), maxHealthWait)
 	defer cancel()
@@ -101,7 +101,7 @@ func (p *probes) health(w http.ResponseWriter, r *http.Request) {
 	probed(w, http.StatusOK, probe{Status: "ok"})
 }
 
-// ready answers whether new requests should come here.
+// ready reports whether the server accepts new requests.
 func (p *probes) ready(w http.ResponseWriter, r *http.Request) {
 	if p.drain.Begun() {
 		probed(w, http.StatusServiceUnavailable, probe{Status: "draining"})
@@ -114,5 +114,5 @@ func probed(w http.ResponseWriter, status int, p probe) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(p) // the prober is gone; there is nobody to tell
+	_ = json.NewEncoder(w).Encode(p) // fails only if the client is gone
 }

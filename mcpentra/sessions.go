@@ -20,9 +20,9 @@ const (
 	sessionTimeout = 30 * time.Minute
 )
 
-// sessions are the sessions of all users, and the streams of protocol 2026-07-28, which
-// the SDK treats as sessions. They outlive clients that leave without ending them, so
-// they are bounded for each user and for the process.
+// sessions holds the sessions of all users, and the streams of protocol 2026-07-28, which
+// the SDK treats as sessions. Clients leave without ending them, so they are bounded for
+// each user and for the process.
 type sessions struct {
 	limits Limits
 	ended  func(*session) // called without the lock
@@ -74,9 +74,9 @@ func newSessions(l Limits, ended func(*session)) *sessions {
 	}
 }
 
-// serving notes an HTTP request of the session. If it has had none for sessionTimeout, its
+// beginRequest notes an HTTP request of the session. If it has had none for sessionTimeout, its
 // calls are canceled: the SDK ends the session then, and would wait for them.
-func (t *sessions) serving(s *session) (over func()) {
+func (t *sessions) beginRequest(s *session) (over func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.requests++
@@ -159,8 +159,8 @@ func (t *sessions) makeRoom(user string) (oldest *session, ok bool) {
 	return most[0], true
 }
 
-// seen notes the latest caller of a session.
-func (t *sessions) seen(server *mcp.ServerSession, id *entraauth.Identity) {
+// noteCaller notes the latest caller of a session.
+func (t *sessions) noteCaller(server *mcp.ServerSession, id *entraauth.Identity) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.byServer[server]; s != nil {
@@ -230,7 +230,7 @@ func (t *sessions) local(server *mcp.ServerSession) {
 	}()
 }
 
-func (t *sessions) has(x *session) bool {
+func (t *sessions) isOpen(x *session) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.byServer[x.server] == x
@@ -268,7 +268,7 @@ func (t *sessions) cancelAll() {
 	}
 }
 
-// asks notes that a call of the session asks the client, until the client has answered.
+// asks notes that a call of the session waits for an answer of the client.
 func (t *sessions) asks(x *session, u *usage) (answered func()) {
 	if x == nil {
 		return func() {}
@@ -288,7 +288,7 @@ func (t *sessions) asks(x *session, u *usage) (answered func()) {
 	}
 }
 
-// giveURIs notes that a user is subscribed to n fewer. The caller holds the lock.
+// giveURIs notes that a user has n fewer subscriptions. The caller holds the lock.
 func (t *sessions) giveURIs(user string, n int) {
 	if t.uris[user] -= n; t.uris[user] <= 0 {
 		delete(t.uris, user)

@@ -1,7 +1,9 @@
 package mcpentra
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -11,13 +13,15 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
+	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
 	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 )
 
-// owned is the stage that lets requests in to the caller's own sessions, and those
-// without a session. For the caller other sessions don't exist: nobody finds out which
-// there are.
+// owned is the stage that accepts requests to the caller's own sessions, and those
+// without a session. Any other session id is unknown to the caller, so that it does not
+// reveal which sessions exist.
 func (t *sessions) owned(f *refuser) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		if !f.log.sessions {
@@ -34,7 +38,7 @@ func (t *sessions) owned(f *refuser) func(http.Handler) http.Handler {
 				f.reject(w, r, sessionNotFound)
 				return
 			}
-			defer t.serving(s)()
+			defer t.beginRequest(s)()
 			if r.Method == http.MethodDelete {
 				t.cancelCalls(s)
 				defer t.end(s)
@@ -44,14 +48,14 @@ func (t *sessions) owned(f *refuser) func(http.Handler) http.Handler {
 	}
 }
 
-// bound is the stage that notes who begins a session, and who its latest caller is.
+// bound is the stage that notes a session's first and latest caller.
 func (t *sessions) bound(m *message) error {
 	server, ok := m.req.GetSession().(*mcp.ServerSession)
 	if !ok || m.caller == nil { // not by HTTP
 		return nil
 	}
 	if m.method != "initialize" {
-		t.seen(server, m.caller)
+		t.noteCaller(server, m.caller)
 		return nil
 	}
 	t.mu.Lock()
@@ -157,4 +161,71 @@ func (t *sessions) mayAnswer(c *call, r *http.Request) *denial {
 		}
 	}
 	return nil
+}
+
+// newEvents returns the store of events that can be replayed.
+func newEvents(s *subscriptions) *eventstore.Store {
+	return eventstore.New(eventstore.Options{
+		Begin: func(ctx context.Context, finished func()) eventstore.Audience {
+			c := callOf(ctx)
+			if c == nil {
+				return nil
+			}
+			if c.lease != nil {
+				c.lease.afterwards(finished)
+			}
+			return c.usage
+		},
+		Keep: func(session string, event []byte) bool {
+			uri, isNews := newsOf(event)
+			return !isNews || s.admitsSession(session, uri)
+		},
+	})
+}
+
+// Admits implements [eventstore.Audience].
+func (u *usage) Admits(ctx context.Context) bool {
+	var caller *entraauth.Identity
+	if c := callOf(ctx); c != nil {
+		caller = c.caller
+	}
+	return u.decide(caller) == nil
+}
+
+// newsOf returns the resource that the event says was updated.
+func newsOf(event []byte) (uri string, ok bool) {
+	const method = "notifications/resources/updated"
+	if !bytes.Contains(event, []byte(method)) {
+		return "", false
+	}
+	var news struct {
+		Method string `json:"method"`
+		Params struct {
+			URI string `json:"uri"`
+		} `json:"params"`
+	}
+	err := json.Unmarshal(event, &news)
+	return news.Params.URI, err == nil && news.Method == method
+}
+
+// replays returns the stage that rejects a caller who may not have a call's answer: a
+// client can resume the stream of a call with another token. Without this stage the
+// answer would be empty; the refusal says what is missing.
+func replays(events *eventstore.Store, f *refuser) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if events == nil || r.Method != http.MethodGet {
+				next.ServeHTTP(w, r)
+				return
+			}
+			stream, _, _ := strings.Cut(r.Header.Get("Last-Event-ID"), "_")
+			if u, ok := events.Audience(r.Header.Get(sessionHeader), stream).(*usage); ok {
+				if d := u.decide(callOf(r.Context()).caller); d != nil {
+					f.refuse(w, r, d)
+					return
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package mcpentra_test
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -51,9 +52,7 @@ func TestSitesInOtherSpellings(t *testing.T) {
 		srv, err := mcpentra.NewServer(row.resource, w.verifier, options...)
 		must(t, err)
 		header := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
-		for name, value := range row.header {
-			header[name] = value
-		}
+		maps.Copy(header, row.header)
 		if status, _, body := do(t, http.MethodPost, serve(t, srv)+"/mcp", pingWithID, header); status != row.status {
 			t.Errorf("%s with %v: %d %s, want %d", row.resource, row.header, status, body, row.status)
 		}

@@ -17,13 +17,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
-// maxUnknown is how many methods that nobody knows a batch may have besides others:
-// for each of them the SDK reads the batch once more.
+// maxUnknown is how many unknown methods a batch may have: for each of them the SDK reads
+// the batch again.
 const maxUnknown = 4
 
-// A speaker lets the SDK's handler answer in JSON-RPC where it would write plain text:
-// refusals answer the request's id, notifications that nobody knows are ignored, a method
-// that nobody knows is -32601, and ids come back as they came.
+// A speaker translates the SDK's plain-text answers into JSON-RPC: refusals carry the
+// request's id, unknown notifications are ignored, an unknown method is -32601, and ids
+// come back as the client spelled them.
 type speaker struct {
 	log     *requestLog
 	refuser *refuser
@@ -62,7 +62,7 @@ func (s *speaker) speak(next http.Handler) http.Handler {
 			} else {
 				next.ServeHTTP(answer, again)
 			}
-			// The SDK refuses a whole batch for one method: take that out, and try again.
+			// The SDK refuses a whole batch for one unknown method: remove it and retry.
 			method, ok := answer.unknownMethod()
 			if !ok || !c.isBatch || len(unknown) == maxUnknown || slices.Contains(unknown, method) {
 				s.finish(answer, r, c)
@@ -74,8 +74,8 @@ func (s *speaker) speak(next http.Handler) http.Handler {
 	})
 }
 
-// spellHeaders writes the headers that the admission has let pass in the one spelling
-// that the SDK knows.
+// spellHeaders replaces the headers that admission has checked with the one spelling that
+// the SDK accepts.
 func spellHeaders(r *http.Request) {
 	r.Header["Accept"] = acceptBoth
 	if r.Method == http.MethodPost {
@@ -83,14 +83,14 @@ func spellHeaders(r *http.Request) {
 	}
 }
 
-// These are shared by all requests, and nobody changes them.
+// Shared by all requests, and never changed.
 var (
 	acceptBoth  = []string{"application/json, text/event-stream"}
 	contentJSON = []string{"application/json"}
 )
 
-// withoutMethods takes the messages of these methods out of a batch, and returns
-// the answers to those that are calls. Of a batch of nothing else nil is left.
+// withoutMethods removes the messages of these methods from a batch, and returns the
+// answers to the calls among them. rest is nil if nothing is left.
 func withoutMethods(batch []byte, methods []string) (rest []byte, refusals [][]byte) {
 	var kept [][]byte
 	for _, m := range rpcwire.Parse(nil, batch, maxBatch) {
@@ -118,18 +118,18 @@ func rpcError(id json.RawMessage, code int, message string) []byte {
 func rpcErrorWith(id json.RawMessage, e sdkError) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // the id is to come back as it came
+	enc.SetEscapeHTML(false) // the id must keep its spelling
 	if err := enc.Encode(struct {
 		Version string          `json:"jsonrpc"`
 		ID      json.RawMessage `json:"id"`
 		Error   sdkError        `json:"error"`
 	}{"2.0", id, e}); err != nil {
-		return nil // an id that is not JSON: the SDK has read it, so it can't be
+		return nil // never happens: the SDK has read the id
 	}
 	return bytes.TrimSpace(b.Bytes())
 }
 
-// finish says in JSON-RPC what the SDK would have said in plain text.
+// finish translates the SDK's plain-text answer into JSON-RPC.
 func (s *speaker) finish(a *reply, r *http.Request, c *call) {
 	reject := func(why rejection) {
 		if c.data != nil {
@@ -149,7 +149,7 @@ func (s *speaker) finish(a *reply, r *http.Request, c *call) {
 			s.tellNotification(r, method, nil, true)
 			return
 		}
-		// Not 404: of a request with a session, clients take that for its end.
+		// Not 404: with a session, clients take that for the session's end.
 		reject(rejection{http.StatusOK, codeMethodNotFound, "method_not_found", methodNotFound(method)})
 	case isUnknown:
 		reject(rejection{http.StatusBadRequest, codeMethodNotFound, "method_not_found", methodNotFound(method)})
@@ -158,7 +158,7 @@ func (s *speaker) finish(a *reply, r *http.Request, c *call) {
 	}
 }
 
-// refusalOf is the SDK's refusal in our words.
+// refusalOf returns the SDK's refusal in our words.
 func refusalOf(status int, text string, body []byte) rejection {
 	text = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(text), "malformed payload: "), "Bad Request: ")
 	switch {
@@ -176,9 +176,9 @@ func refusalOf(status int, text string, body []byte) rejection {
 	return rejection{status, codeBadRequest, "invalid_request", safelog.Cut(quotedParams.ReplaceAllString(text, "$1 into"), safelog.MaxText)}
 }
 
-// tellRefused writes the line of each message that the SDK has refused by itself, if
-// what it writes answers one, and says the error in our words: the SDK's code can be
-// 0, and its text can quote the request at any length.
+// tellRefused writes the log line of a message that the SDK refused by itself, if
+// written is the answer to one, and returns the answer in our words: the SDK's code can
+// be 0, and its text can quote the request at any length.
 func (s *speaker) tellRefused(r *http.Request, body []byte, status int, written []byte) []byte {
 	c := callOf(r.Context())
 	if !c.isBatch && c.told.has(sdkError{}, false) {
@@ -214,10 +214,10 @@ func (s *speaker) tellRefused(r *http.Request, body []byte, status int, written 
 	return slices.Concat(written[:message.Start], rpcErrorWith(id, e), written[message.End:])
 }
 
-// quotedParams is where the SDK's texts quote the request's parameters.
+// quotedParams matches where the SDK's texts quote the request's parameters.
 var quotedParams = regexp.MustCompile(`(unmarshal(?:ing)?) "(?:[^"\\]|\\.)*" into`)
 
-// refusalOfCode is the SDK's refusal of a message, in our words.
+// refusalOfCode returns the SDK's refusal of a message in our words.
 func refusalOfCode(status int, e sdkError) rejection {
 	if status == 0 { // an event's: none was written
 		status = http.StatusOK
@@ -232,8 +232,8 @@ func refusalOfCode(status int, e sdkError) rejection {
 	return why
 }
 
-// tellNotifications writes the lines of the notifications in what was sent, as far
-// as the middleware does not.
+// tellNotifications writes the lines of the request's notifications that the middleware
+// does not write.
 func (s *speaker) tellNotifications(r *http.Request, c *call, a *reply, unknown []string) {
 	if a.status >= http.StatusBadRequest || a.held >= http.StatusBadRequest {
 		return // nothing was dispatched
@@ -260,8 +260,8 @@ func (s *speaker) tellNotification(r *http.Request, method string, params []byte
 	}
 }
 
-// paramsOfNotification are what the SDK decodes the parameters of clients'
-// notifications into. Those of another type it drops without a word.
+// paramsOfNotification are the types into which the SDK decodes the parameters of
+// clients' notifications. It silently drops notifications that don't fit.
 var paramsOfNotification = map[string]func() any{
 	"notifications/cancelled":          func() any { return new(mcp.CancelledParams) }, //nolint:misspell // the protocol's spelling
 	"notifications/initialized":        func() any { return new(mcp.InitializedParams) },
@@ -282,7 +282,7 @@ func methodOf(c *call, body []byte, id json.RawMessage) string {
 	return ""
 }
 
-// sameID reports whether both are one id, however strings are escaped.
+// sameID reports whether both are the same id, however their strings are escaped.
 func sameID(a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {
 		return true

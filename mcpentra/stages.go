@@ -20,7 +20,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
-// stages are what requests and their messages pass on the way to a tool.
+// stages are the steps of requests and their messages on the way to a tool.
 type stages struct {
 	proxies       edge.Proxies
 	limits        Limits
@@ -44,14 +44,14 @@ type stages struct {
 // An httpStage is a step of a request.
 type httpStage func(next http.Handler) http.Handler
 
-// ofAllPaths are the stages of every request but those of probes, in order.
+// ofAllPaths returns the stages of every request except probes, in order.
 func (s *stages) ofAllPaths() []httpStage {
 	return []httpStage{
-		s.checkHost, // a page or a host name of somebody else's gets nowhere, whatever the path
+		s.checkHost, // rejects foreign web pages and host names on every path
 	}
 }
 
-// ofEndpoint are the stages of a request of the MCP endpoint, after those, in order.
+// ofEndpoint returns the stages of the MCP endpoint, after ofAllPaths, in order.
 func (s *stages) ofEndpoint() []httpStage {
 	return []httpStage{
 		s.bearerCheck,                // the caller first: a request without a valid token costs a verification and no more
@@ -65,7 +65,7 @@ func (s *stages) ofEndpoint() []httpStage {
 		replays(s.events, s.refuser), // a resumed stream shows the answer of a call, made with another token
 		s.policies.request,           // a refusal before dispatch has its status and challenge
 		bridged,                      // from here on the request shows no token, and the call travels with it
-		s.speaker.speak,              // innermost: sees what the SDK writes, and says it in JSON-RPC
+		s.speaker.speak,              // innermost: turns the SDK's plain text into JSON-RPC
 	}
 }
 
@@ -77,17 +77,17 @@ type messageStage struct {
 	leave func(*message)
 }
 
-// ofMessages are the stages of a message, once the SDK has read it, in order; they are
-// left in reverse. Around them, serve recovers panics and writes the line in the log.
+// ofMessages returns the stages of a message that the SDK has read, in order; messages
+// leave them in reverse. Around them, serve recovers panics and writes the log line.
 func (s *stages) ofMessages() []messageStage {
 	return []messageStage{
 		{s.admission.begin, s.admission.end},             // a call counts until it ends, also when its client has hung up
 		{smallIfKept, nil},                               // nothing large stays behind in a session
 		{s.sessions.bound, nil},                          // a session belongs to the caller who begins it
 		{s.sessions.beginRunning, s.sessions.endRunning}, // a session's end cancels its calls, which send nothing after their own end
-		{s.policies.enter, s.policies.leave},             // decides by what will be done; the stages below see canonical URIs
+		{s.policies.enter, s.policies.leave},             // decides by what the SDK has read; the stages below see canonical URIs
 		{s.subscriptions.enter, s.subscriptions.leave},   // bounds what the policies allow
-		{s.consent.resume, nil},                          // takes out of the call what the consent has put in: no tool sees it
+		{s.consent.resume, nil},                          // removes what consent added to the call: no tool sees it
 		{nil, s.failures.conclude},                       // innermost: turns a tool's failure into an answer
 	}
 }
@@ -104,12 +104,12 @@ func through(stages []httpStage, h http.Handler) http.Handler {
 // resource's path follows it. Some clients look at the bare one only.
 const wellKnown = "/.well-known/oauth-protected-resource"
 
-// arrive begins with every request: it makes the call, and bounds how long the client may
-// take over what it sends and reads.
+// arrive is the outermost stage: it makes the call, and bounds how long the client may
+// take to send and to read.
 func (s *stages) arrive(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, r := newCall(r)
-		if s.log.sessions { // the event store keeps it as long as the answer, and must not keep the call
+		if s.log.sessions { // apart from the call: the event store keeps it as long as the answer
 			c.usage = &usage{}
 		}
 		c.client, c.host = s.proxies.Client(r)
@@ -123,7 +123,7 @@ func (s *stages) arrive(next http.Handler) http.Handler {
 	})
 }
 
-// checkHost refuses foreign hosts and pages; every page may read the metadata.
+// checkHost is the host check. Every web page may read the metadata.
 func (s *stages) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		public := strings.HasPrefix(r.URL.Path, wellKnown)
@@ -137,7 +137,7 @@ func (s *stages) checkHost(next http.Handler) http.Handler {
 	})
 }
 
-// bearerCheck lets requests with a valid token through, and notes whose they are.
+// bearerCheck refuses requests without a valid token, and notes the caller of others.
 func (s *stages) bearerCheck(next http.Handler) http.Handler {
 	check := &entraauth.BearerCheck{
 		ResourceMetadata: s.refuser.metadataURL, WriteBody: mcpauth.WriteBody,
@@ -174,14 +174,14 @@ func (s *stages) draining(next http.Handler) http.Handler {
 	})
 }
 
-// isStream tells requests that stay open for what the server may have to say: GET
-// until 2025-11-25, and subscriptions/listen from 2026-07-28, whose header the
-// SDK compares with the body.
+// isStream reports whether the request stays open for messages of the server: GET until
+// 2025-11-25, and subscriptions/listen from 2026-07-28, whose header the SDK compares
+// with the body.
 func isStream(r *http.Request) bool {
 	return r.Method == http.MethodGet || strings.EqualFold(r.Header.Get("Mcp-Method"), "subscriptions/listen")
 }
 
-// receive is the receiving middleware, the only one. It belongs outside those of the
+// receive is the receiving middleware, the only one. It is outside the middleware of
 // tool sets, which know the caller.
 func (s *stages) receive(next mcp.MethodHandler) mcp.MethodHandler {
 	s.subscriptions.unsubscribe = next
@@ -190,7 +190,7 @@ func (s *stages) receive(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		makeRoom(method == "")
 		m := newMessage(ctx, s, method, req, dispatch)
-		s.serve(m, stages)
+		s.serve(m, stages) //nolint:contextcheck // a message is a context
 		return m.result, m.err
 	}
 }
@@ -218,7 +218,7 @@ func (s *stages) finish(m *message, stages []messageStage) {
 	case m.cause == nil:
 		m.cause = m.err
 	}
-	s.log.message(m)
+	s.log.served(m)
 	m.err = wireError(m.err)
 	if m.call != nil {
 		m.call.told.tell(m.err)

@@ -3,12 +3,18 @@ package mcpentra
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // streams ends streams, which stay open for messages of the server, when the token that
@@ -32,9 +38,9 @@ func newStreams(recheck func(*entraauth.Identity) error) *streams {
 	return &streams{recheck: recheck, every: time.Second, open: map[*watchedStream]struct{}{}}
 }
 
-// until returns a context that ends when the caller's token is no longer valid, or by the
+// whileValid returns a context that ends when the caller's token is no longer valid, or by the
 // function.
-func (t *streams) until(ctx context.Context, caller *entraauth.Identity) (context.Context, func()) {
+func (t *streams) whileValid(ctx context.Context, caller *entraauth.Identity) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	x := &watchedStream{caller, cancel}
 	t.mu.Lock()
@@ -91,7 +97,7 @@ func (t *streams) watch(s *sessions) func(http.Handler) http.Handler {
 				return
 			}
 			caller := callOf(r.Context()).caller
-			ctx, stop := t.until(r.Context(), caller)
+			ctx, stop := t.whileValid(r.Context(), caller)
 			defer stop()
 			if last := r.Header.Get("Last-Event-ID"); last == "" || strings.HasPrefix(last, "_") { // not of a call
 				defer s.streaming(r.Header.Get(sessionHeader), caller)()
@@ -125,3 +131,228 @@ func (w *streamWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush is for those who look for an [http.Flusher].
 func (w *streamWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+
+const (
+	// maxSubscriptions is how many resources a user may be subscribed to, in all
+	// sessions and streams: the SDK looks at all subscriptions when a session ends.
+	maxSubscriptions = 512
+	// maxSubscribed is how long the URI of a subscription may be, in bytes.
+	maxSubscribed = 2048
+	// endTimeout bounds the handler of a subscription's end.
+	endTimeout = 10 * time.Second
+)
+
+var (
+	errNoSession = &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "Subscriptions need a session, and this server has none: " +
+		"use subscriptions/listen of protocol 2026-07-28, or read the resource again"}
+	errOldListen = &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "subscriptions/listen needs protocol 2026-07-28 or later"}
+	errLongURI   = &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("The URI is too long: at most %d bytes can be subscribed to", maxSubscribed)}
+	errManyURIs  = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("Too many subscriptions: a user may have %d. Unsubscribe from others first", maxSubscriptions)}
+)
+
+// subscriptions bounds users' subscriptions, and sends updates of resources only to
+// callers who may use them.
+type subscriptions struct {
+	sessions    *sessions
+	streams     *streams
+	access      *access
+	unsubscribe mcp.MethodHandler // of the SDK
+}
+
+// enter and leave are a stage, inside the policy check: it bounds subscriptions, and
+// rejects those for which nothing could be sent.
+//
+// If a session ends while it is subscribed to a URI, the SDK keeps an entry for it
+// forever, and scans all entries at the end of each session; without sessions, that is at
+// the end of each request. So a session unsubscribes when it ends, and a request without
+// a session can't subscribe.
+func (s *subscriptions) enter(m *message) error {
+	server, _ := m.req.GetSession().(*mcp.ServerSession)
+	byHTTP := m.call != nil
+	switch p := m.req.GetParams().(type) {
+	case *mcp.SubscribeParams:
+		x, isNew, err := s.sessions.addURI(server, p.URI, byHTTP)
+		if err != nil {
+			return err
+		}
+		m.subscribing = &subscribing{session: x, isNew: isNew}
+	case *mcp.UnsubscribeParams:
+		if byHTTP && server.ID() == "" {
+			return errNoSession
+		}
+	case *mcp.SubscriptionsListenParams:
+		return s.listen(m, server, p)
+	}
+	return nil
+}
+
+func (s *subscriptions) leave(m *message) {
+	server, _ := m.req.GetSession().(*mcp.ServerSession)
+	x := m.subscribing
+	switch p := m.req.GetParams().(type) {
+	case *mcp.SubscribeParams:
+		switch {
+		case m.err != nil && x.isNew:
+			s.sessions.dropURI(server, p.URI)
+		case m.err == nil && !s.sessions.isOpen(x.session): // it has ended in the meantime
+			s.end(x.session, p.URI)
+		}
+	case *mcp.UnsubscribeParams:
+		if m.err == nil {
+			s.sessions.dropURI(server, p.URI)
+		}
+	case *mcp.SubscriptionsListenParams:
+		if x != nil {
+			x.stop()
+			s.sessions.end(x.session)
+		}
+	}
+	if r, ok := m.result.(*mcp.InitializeResult); ok && m.call != nil && server.ID() == "" && r.Capabilities != nil && r.Capabilities.Resources != nil {
+		r.Capabilities.Resources.Subscribe = false
+	}
+}
+
+// listen begins a stream of protocol 2026-07-28, which ends when the token that opened it
+// is no longer valid. The SDK would serve it to older protocols too, which don't have it.
+func (s *subscriptions) listen(m *message, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams) error {
+	if !isModern(server) {
+		return errOldListen
+	}
+	if m.call == nil || m.caller == nil {
+		s.sessions.local(server)
+		return nil
+	}
+	var uris []string
+	if p.Notifications != nil {
+		uris = p.Notifications.ResourceSubscriptions
+	}
+	x, err := s.sessions.openStream(server, m.caller, uris)
+	if err != nil {
+		return err
+	}
+	m.subscribing = &subscribing{session: x}
+	m.Context, m.subscribing.stop = s.streams.whileValid(m.Context, m.caller)
+	return nil
+}
+
+// end unsubscribes an ended session from a URI.
+func (s *subscriptions) end(x *session, uri string) {
+	ctx, cancel := context.WithCancel(entraauth.NewContext(context.Background(), x.latest))
+	cancel() // which tells endsAlways
+	_, _ = s.unsubscribe(ctx, "resources/unsubscribe", &mcp.UnsubscribeRequest{Session: x.server, Params: &mcp.UnsubscribeParams{URI: uri}})
+}
+
+// endsAlways returns a handler with which a subscription ends with its session or stream,
+// whatever the program's handler returns: the SDK keeps the subscription if that fails,
+// and calls it with a canceled context.
+func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, log *slog.Logger) func(context.Context, *mcp.UnsubscribeRequest) error {
+	return func(ctx context.Context, req *mcp.UnsubscribeRequest) (err error) {
+		if ctx.Err() == nil {
+			return handler(ctx, req)
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+		defer cancel()
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v", p)
+			}
+			if err != nil {
+				log.WarnContext(ctx, "the handler of a subscription's end failed", "resource", safelog.Cut(req.Params.URI, safelog.MaxName), "error", safelog.Cut(err.Error(), safelog.MaxText))
+			}
+			err = nil
+		}()
+		return handler(ctx, req)
+	}
+}
+
+// onlyToAdmitted is sending middleware: updates of a resource go only to callers who may
+// use it now, by the latest token of their session or stream.
+func (s *subscriptions) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		if p, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok {
+			if server, _ := req.GetSession().(*mcp.ServerSession); !s.admits(server, p.URI) {
+				return nil, nil
+			}
+		}
+		return next(ctx, method, req)
+	}
+}
+
+func (s *subscriptions) admits(server *mcp.ServerSession, uri string) bool {
+	latest, stream, known := s.sessions.callers(server)
+	if !known {
+		return false // it has ended
+	}
+	caller := latest
+	if latest != nil && s.streams.recheck(latest) != nil {
+		if caller = stream; caller == nil || s.streams.recheck(caller) != nil {
+			return false
+		}
+	}
+	return s.access.decide(caller, []target{{resource, uri}}) == nil
+}
+
+// admitsSession is admits for the session with that id.
+func (s *subscriptions) admitsSession(id, uri string) bool {
+	s.sessions.mu.Lock()
+	x := s.sessions.byID[id]
+	s.sessions.mu.Unlock()
+	return x != nil && s.admits(x.server, uri)
+}
+
+// addURI notes that the session subscribes to the URI, and reports whether the URI is new.
+func (t *sessions) addURI(server *mcp.ServerSession, uri string, byHTTP bool) (x *session, isNew bool, err error) {
+	if !byHTTP {
+		t.local(server)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x = t.byServer[server]
+	switch {
+	case x == nil:
+		return nil, false, errNoSession
+	case len(uri) > maxSubscribed:
+		return nil, false, errLongURI
+	case x.uris[uri]:
+		return x, false, nil
+	case byHTTP && t.uris[x.user] >= maxSubscriptions:
+		return nil, false, errManyURIs
+	}
+	if x.uris == nil {
+		x.uris = map[string]bool{}
+	}
+	x.uris[strings.Clone(uri)] = true
+	t.uris[x.user]++
+	return x, true, nil
+}
+
+func (t *sessions) dropURI(server *mcp.ServerSession, uri string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if x := t.byServer[server]; x != nil && x.uris[uri] {
+		delete(x.uris, uri)
+		t.giveURIs(x.user, 1)
+	}
+}
+
+// openStream notes a stream of protocol 2026-07-28, with all its subscriptions. The
+// SDK ends those with it.
+func (t *sessions) openStream(server *mcp.ServerSession, id *entraauth.Identity, uris []string) (*session, error) {
+	x := &session{user: id.UserID(), client: id.ClientID(), server: server, latest: id, listening: len(uris)}
+	for _, uri := range uris {
+		if len(uri) > maxSubscribed {
+			return nil, errLongURI
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.byServer[server] != nil: // one request has one stream
+		return nil, errOldListen
+	case t.uris[x.user]+len(uris) > maxSubscriptions:
+		return nil, errManyURIs
+	}
+	t.uris[x.user] += len(uris)
+	t.byServer[server] = x
+	return x, nil
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -362,9 +363,7 @@ func TestMissedNewsGoToThoseAdmitted(t *testing.T) {
 	renew() // the role is gone
 	seen := func(lastEvent string) (ids []string) {
 		h := map[string]string{}
-		for name, value := range header {
-			h[name] = value
-		}
+		maps.Copy(h, header)
 		if lastEvent != "" {
 			h["Last-Event-ID"] = lastEvent
 		}

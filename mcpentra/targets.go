@@ -10,7 +10,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
-// kind is what a request uses.
+// kind is the kind of a target.
 type kind int
 
 const (
@@ -27,7 +27,7 @@ type target struct {
 	name string
 }
 
-// asked is what of a request's parameters says what it uses.
+// asked is the part of a request's parameters that names what it uses.
 type asked struct {
 	Name          string                                   // tools/call, prompts/get
 	URI           string                                   // resources/read, subscribe, unsubscribe
@@ -35,8 +35,8 @@ type asked struct {
 	Notifications struct{ ResourceSubscriptions []string } // subscriptions/listen
 }
 
-// appendTargets adds what a request of that method uses; nothing for methods that use
-// nothing in particular.
+// appendTargets adds what a request of that method uses, which is nothing for most
+// methods.
 func (p *asked) appendTargets(all []target, method string) []target {
 	switch method {
 	case "tools/call":
@@ -61,13 +61,13 @@ func (p *asked) appendTargets(all []target, method string) []target {
 	return all
 }
 
-// Bounds of what one request may use: all of it is judged.
+// Bounds on what one request may use, because each target is checked.
 const (
 	maxTargets     = 1000
 	maxTargetBytes = 256 << 10
 )
 
-// errTargets says that a request uses too much.
+// errTargets means that a request uses too much.
 var errTargets = fmt.Errorf("it names more than %d resources, or more than %d bytes of names", maxTargets, maxTargetBytes)
 
 // checkTargets returns an error if the targets are more than a request may have.
@@ -82,7 +82,7 @@ func checkTargets(targets []target) error {
 	return nil
 }
 
-// uses reports whether requests of that method use something in particular.
+// uses reports whether requests of that method use targets.
 func uses(method string) bool {
 	switch method {
 	case "tools/call", "prompts/get", "resources/read", "resources/subscribe", "resources/unsubscribe",
@@ -92,7 +92,7 @@ func uses(method string) bool {
 	return false
 }
 
-// askedBy returns the same of a request that the SDK has read.
+// askedBy returns what a request that the SDK has read asks for.
 func askedBy(req mcp.Request) asked {
 	var a asked
 	switch p := req.GetParams().(type) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -42,8 +43,8 @@ func TestRefusedBySDKIsOneLine(t *testing.T) {
 			{"unknown notification", `{"jsonrpc":"2.0","method":"notifications/nothing"}`, nil, true, 202, 0, 1, false},
 			{"notification", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, nil, true, 202, 0, 1, true},
 			{"notification of another type", `{"jsonrpc":"2.0","method":"notifications/progress","params":7}`, nil, true, 202, 0, 1, false},
-			{"notification with a parameter of another type", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"reason":{}}}`, nil, true, 202, 0, 1, false},
-			{"notifications", `[{"jsonrpc":"2.0","method":"notifications/initialized"},{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"x"}}]`, nil, true, 202, 0, 2, true},
+			{"notification with a parameter of another type", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"reason":{}}}`, nil, true, 202, 0, 1, false},                             //nolint:misspell // the protocol's spelling
+			{"notifications", `[{"jsonrpc":"2.0","method":"notifications/initialized"},{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"x"}}]`, nil, true, 202, 0, 2, true}, //nolint:misspell // the protocol's spelling
 			{"notification in a batch that is refused", `[{"jsonrpc":"2.0","method":"notifications/initialized"},{"jsonrpc":"2.0","id":1,"method":"tools/call"}]`, nil, true, 400, 0, 1, false},
 			{"answer", `{"jsonrpc":"2.0","id":1,"result":{}}`, nil, true, 202, 0, 0, true},
 			{"not JSON", `{"jsonrpc":`, nil, true, 400, -32700, 1, false},
@@ -63,9 +64,7 @@ func TestRefusedBySDKIsOneLine(t *testing.T) {
 			{"failed in the middleware", `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"note://nothing"}}`, nil, true, 200, 0, 1, true},
 		} {
 			header := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
-			for k, v := range row.header {
-				header[k] = v
-			}
+			maps.Copy(header, row.header)
 			if row.begun && session != "" {
 				header["Mcp-Session-Id"] = session
 			}

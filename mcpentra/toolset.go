@@ -8,11 +8,13 @@ import (
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -20,7 +22,7 @@ import (
 // [ResourceOwner].
 //
 // A type that wraps a set, or several, hides these methods unless it has them too.
-// The policies of a [Tool] and of blobtool's tools and resources hold all the same.
+// The policies of a [Tool] and of blobtool's tools and resources apply anyway.
 // If a set has tools under a policy, and resources that neither ToolForResource nor
 // [WithResourcePolicy] covers, [NewServer] returns an error.
 type ToolSet interface {
@@ -34,21 +36,21 @@ type Configurer interface {
 	Configure(options *mcp.ServerOptions)
 }
 
-// A ResourceOwner is a [ToolSet] that shows by resources what its tools show.
+// A ResourceOwner is a [ToolSet] whose resources show what its tools show.
 type ResourceOwner interface {
-	// ToolForResource returns which of the set's tools a resource of its own stands
-	// for, by URI or URI template, and "" for all others: a caller who may not use the
-	// tool may not use the resource. It is called for each reading of a URI, also
+	// ToolForResource returns the tool that a resource of the set stands for, by URI or
+	// URI template, and "" for every other resource. A caller who may not use the tool
+	// may not use the resource. It is called for each reading of a URI, and
 	// concurrently.
 	ToolForResource(uri string) string
 }
 
-// Tool is a tool of your own as a set for [WithTools], with the policies that it
-// brings along. It does what mcp.AddTool does.
+// Tool makes a tool of your own a set for [WithTools], with its policies. It adds the
+// tool as mcp.AddTool does.
 //
-// The policies hold wherever the set is registered: within sets of your own, and also
-// on a plain server of the SDK, where nobody may call the tool unless mcpauth.Receive
-// identifies the caller. Register panics, as mcp.AddTool does, if the tool is invalid;
+// The policies apply wherever the set is registered: within sets of your own, and on a
+// plain server of the SDK, where every call is refused unless mcpauth.Receive identifies
+// the caller. Register panics, as mcp.AddTool does, if the tool is invalid;
 // [NewServer] returns an error instead.
 func Tool[In, Out any](t *mcp.Tool, h mcp.ToolHandlerFor[In, Out], policies ...entraauth.Policy) ToolSet {
 	own := &ownTool{tool: t, hasHandler: h != nil}
@@ -76,19 +78,19 @@ type ownTool struct {
 	register   func(*mcp.Server)
 }
 
-// Register adds the tool, and tells the server about its policies.
+// Register adds the tool and its policies to the server.
 func (t *ownTool) Register(s *mcp.Server) {
 	if err := t.fault(); err != nil {
 		panic(err)
 	}
 	if b, ok := toolset.HostOf(s).(*registry); ok {
 		b.Tool(t.tool.Name)
-		b.policies(t.tool.Name, t.policies)
+		b.toolPolicies(t.tool.Name, t.policies)
 	}
 	t.register(s)
 }
 
-// fault says what is wrong with the tool, all of it.
+// fault returns all faults of the tool.
 func (t *ownTool) fault() error {
 	if t.tool == nil {
 		return errors.New("mcpentra.Tool: the tool is nil")
@@ -104,9 +106,8 @@ func (t *ownTool) fault() error {
 	return errors.Join(faults...)
 }
 
-// refuse returns the refusal of a caller whom the policies do not let in. The server
-// has decided by the same before; whoever gets here all the same, on a server that
-// knows nothing of policies, is stopped here.
+// refuse returns the refusal of a caller who does not meet the policies. A Server has
+// checked them already; this check is for servers that know no policies.
 func (t *ownTool) refuse(ctx context.Context) error {
 	for _, p := range t.policies {
 		if e, ok := errors.AsType[*entraauth.Error](p.Check(entraauth.FromContext(ctx))); ok {
@@ -116,9 +117,9 @@ func (t *ownTool) refuse(ctx context.Context) error {
 	return nil
 }
 
-// A registry is told what tool sets bring along when they are registered, however they
-// are wrapped (internal/toolset): also later than [NewServer], on its MCP server, while
-// requests are served.
+// A registry collects what tool sets bring when they register, however they are wrapped
+// (internal/toolset), including sets that register after [NewServer], while requests are
+// served.
 type registry struct {
 	access *access
 	server string // its name and version
@@ -135,14 +136,14 @@ func newRegistry(a *access, i *mcp.Implementation) *registry {
 	return &registry{access: a, server: i.Name + " " + i.Version, building: true, names: map[string]bool{}}
 }
 
-// registering says which tool set is registered next.
+// registering names the tool set that is registered next.
 func (b *registry) registering(set string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.set = set
 }
 
-// built ends the time in which there are faults to report, and returns them.
+// built returns the faults so far. Later ones are not reported.
 func (b *registry) built() []error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -160,8 +161,8 @@ func (b *registry) Tool(name string) {
 	b.names[name] = true
 }
 
-// policies takes those of a tool.
-func (b *registry) policies(name string, policies []entraauth.Policy) {
+// toolPolicies adds the policies of a tool.
+func (b *registry) toolPolicies(name string, policies []entraauth.Policy) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var rules []rule
@@ -201,14 +202,14 @@ type actingSet struct {
 // asks reports whether the set gets its credential from [Credential].
 func (set *actingSet) asks() bool {
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // whatever else the set asks for its credential must not go anywhere
+	cancel() // the set's own credential must send nothing
 	var host nobody
-	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) })
+	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) }) //nolint:contextcheck // a message is a context
 	return host.asked
 }
 
-// nobody is the host of messages of no caller, by which sets are asked at start for what
-// they list, and whether their credential is ours.
+// nobody is the host of messages without a caller. The assembly uses it to ask sets what
+// they list, and whether they use [Credential].
 type nobody struct{ asked bool }
 
 func (n *nobody) credential(*message) (azcore.TokenCredential, error) {
@@ -220,7 +221,25 @@ func (*nobody) logger() *slog.Logger                       { return nil }
 func (*nobody) mayUse(*message, string) bool               { return false }
 func (*nobody) resources(*message) *toolset.ResourcePolicy { return nil }
 
-// attempt runs code that panics where it could return no error.
+// named puts the name before each of the errors that are joined in err.
+func named(name string, err error) error {
+	if several, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err); ok {
+		var all []error
+		for _, e := range several.Unwrap() {
+			all = append(all, named(name, e))
+		}
+		return errors.Join(all...)
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// attempt calls f, and returns its panic as an error.
 func attempt(what string, f func()) (err error) {
 	defer func() {
 		switch p := recover().(type) {
@@ -233,4 +252,99 @@ func attempt(what string, f func()) (err error) {
 	}()
 	f()
 	return nil
+}
+
+// IdentityTools returns tools that show a user that signing in worked: secure_ping, and
+// get_user_info, which returns the claims of the caller's own token and the result of
+// each rule of the verifier.
+func IdentityTools(v *entraauth.Verifier) ToolSet { return identityTools{verifier: v} }
+
+type identityTools struct {
+	verifier *entraauth.Verifier
+	server   string // its name and version; "" on a plain server of the SDK
+}
+
+// authentication is how callers are verified, for the tools' results.
+const authentication = "Microsoft Entra ID access token (entraauth.Verifier)"
+
+type pingOutput struct {
+	OK             bool   `json:"ok" jsonschema:"true: the caller is authenticated"`
+	Message        string `json:"message" jsonschema:"what was found"`
+	Server         string `json:"server" jsonschema:"the server that answered"`
+	Authentication string `json:"authentication" jsonschema:"how the caller was verified"`
+}
+
+type userInfoOutput struct {
+	OK                   bool              `json:"ok" jsonschema:"true: the caller is authenticated"`
+	Message              string            `json:"message" jsonschema:"what was found"`
+	AuthenticationMethod string            `json:"authentication_method" jsonschema:"how the caller was verified"`
+	Issuer               string            `json:"issuer" jsonschema:"who issued the token (claim iss)"`
+	Audience             string            `json:"audience" jsonschema:"whom the token is for (claim aud)"`
+	UserClaims           map[string]any    `json:"user_claims" jsonschema:"all claims of the verified token"`
+	Validation           []entraauth.Check `json:"validation" jsonschema:"each rule that the token was judged by and how it fared, times in the server's local time"`
+}
+
+// Register adds the tools to the server.
+func (t identityTools) Register(server *mcp.Server) {
+	if t.verifier == nil {
+		panic("mcpentra.IdentityTools: the verifier is nil") // NewServer returns it as an error
+	}
+	if r, ok := toolset.HostOf(server).(*registry); ok {
+		r.Tool("secure_ping")
+		r.Tool("get_user_info")
+		t.server = r.server
+	}
+	mcp.AddTool(server, &mcp.Tool{
+		Name: "secure_ping", Title: "Secure ping",
+		Description: "Checks that the caller is authenticated. Needs no arguments.",
+		Annotations: readOnly(),
+	}, t.ping)
+	mcp.AddTool(server, &mcp.Tool{
+		Name: "get_user_info", Title: "Who am I",
+		Description: "Returns the signed-in user's identity: all claims of the verified access token, and how the token fared under each verification rule.",
+		Annotations: readOnly(), OutputSchema: userInfoSchema(),
+	}, t.userInfo)
+}
+
+// userInfoSchema declares the list as an array that is never null, which Go's types
+// can't: some clients reject a tool whose schema has a list of types.
+func userInfoSchema() *jsonschema.Schema {
+	schema, err := jsonschema.For[userInfoOutput](nil)
+	if err != nil {
+		panic(err) // never happens: the type is fixed
+	}
+	validation := schema.Properties["validation"]
+	validation.Types, validation.Type = nil, "array"
+	return schema
+}
+
+// readOnly returns the annotations of tools that read only the request.
+func readOnly() *mcp.ToolAnnotations {
+	no := false
+	return &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, DestructiveHint: &no, OpenWorldHint: &no}
+}
+
+func (t identityTools) ping(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, pingOutput, error) {
+	if entraauth.FromContext(ctx) == nil {
+		return nil, pingOutput{}, ErrNoCaller
+	}
+	return nil, pingOutput{
+		OK: true, Message: "Authenticated ping successful",
+		Server: t.server, Authentication: authentication,
+	}, nil
+}
+
+func (t identityTools) userInfo(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, userInfoOutput, error) {
+	id := entraauth.FromContext(ctx)
+	if id == nil {
+		return nil, userInfoOutput{}, ErrNoCaller
+	}
+	out := userInfoOutput{OK: true, Message: "User information from the verified token", AuthenticationMethod: authentication}
+	if err := id.Claims(&out.UserClaims); err != nil {
+		return nil, userInfoOutput{}, err
+	}
+	out.Issuer, _ = out.UserClaims["iss"].(string)
+	out.Audience, _ = out.UserClaims["aud"].(string)
+	out.Validation = t.verifier.Explain(ctx, secret.Reveal(secret.Text(id.Assertion()))).Checks
+	return nil, out, nil
 }

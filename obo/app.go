@@ -32,6 +32,12 @@ type Registration struct {
 	Resources []string
 }
 
+// App returns the app, and the cloud it is in.
+func (r Registration) App() (clientID, authorityHost string) { return r.ClientID, r.AuthorityHost }
+
+// TenantIDs returns the tenants whose users' tokens are exchanged, the home tenant first.
+func (r Registration) TenantIDs() []string { return r.Tenants }
+
 // app is the app registration, as configured.
 type app struct {
 	clientID    string
