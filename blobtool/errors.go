@@ -3,6 +3,7 @@ package blobtool
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -127,6 +128,14 @@ func errorOf(err error) *Error {
 		return &Error{Kind: inner.Kind, text: inner.Text, cause: inner.Cause}
 	}
 	return nil
+}
+
+// recovered is deferred in goroutines of a call: a panic there would end the process,
+// whatever recovers those of the call's own.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = &Error{Kind: ErrUnavailable, text: "The server failed while it handled this call. Its log says why", cause: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+	}
 }
 
 // public returns err as callers and middleware see it.

@@ -130,8 +130,6 @@ func TestReadBlobBreaksOff(t *testing.T) {
 	}
 }
 
-// A connection from which nothing comes is given up long before the call is; one
-// that is slow is not.
 // countedSends counts requests as they are sent.
 type countedSends struct {
 	next http.RoundTripper
@@ -143,6 +141,8 @@ func (c countedSends) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.next.RoundTrip(r)
 }
 
+// A connection from which nothing comes is given up long before the call is; one
+// that is slow is not.
 func TestReadBlobStalls(t *testing.T) {
 	t.Parallel()
 	var sent atomic.Int64 // counted on the client's side: on a busy machine, some do not arrive in time

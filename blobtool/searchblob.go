@@ -57,6 +57,8 @@ type textOutcome struct {
 	short   string // why the blob was not searched to its end
 	note    string
 	err     error // that ends the whole search
+
+	panicked error // the same, always
 }
 
 // textInput is a blob that is being searched.

@@ -29,6 +29,9 @@ func (q *searchQuery) searchText(ctx context.Context, w *walk.Walk[entry]) error
 	defer func() { q.out.Matches = r.List }()
 	for job := range f.jobs {
 		out := <-job.outcome
+		if out.panicked != nil {
+			return out.panicked
+		}
 		stopped, err := q.take(job, out, &r)
 		if err != nil || stopped {
 			return err
@@ -108,6 +111,7 @@ func newTextFeeder(q *searchQuery, w *walk.Walk[entry], running *sync.WaitGroup)
 // feed starts searches until there are no more blobs or MaxBlobs were started.
 func (f *textFeeder) feed(ctx context.Context) {
 	defer close(f.jobs)
+	defer recovered(&f.err)
 	allowance := make(chan int64, 1)
 	allowance <- int64(f.q.MaxBytes)
 	from := textMark{Line: 1}
@@ -165,8 +169,13 @@ func (f *textFeeder) start(ctx context.Context, job *textJob) error {
 		buf = bufio.NewReaderSize(nil, content.BufferSize)
 	}
 	f.running.Go(func() {
-		job.outcome <- f.q.searchBlob(ctx, job, buf)
-		f.buffers <- buf
+		var out textOutcome
+		defer func() {
+			job.outcome <- out
+			f.buffers <- buf
+		}()
+		defer recovered(&out.panicked)
+		out = f.q.searchBlob(ctx, job, buf)
 	})
 	select {
 	case f.jobs <- job:

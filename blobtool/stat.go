@@ -1,6 +1,7 @@
 package blobtool
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -102,14 +103,24 @@ func (s *Set) statBlob(ctx context.Context, _ *mcp.CallToolRequest, in statInput
 	}
 	out = describe(at, &props)
 	var tagNote, versionNote string
+	var tagFault, versionFault error
 	var wait sync.WaitGroup
 	if value(props.TagCount) > 0 {
-		wait.Go(func() { out.Tags, tagNote = tagsOf(ctx, at, client, *props.TagCount) })
+		wait.Go(func() {
+			defer recovered(&tagFault)
+			out.Tags, tagNote = tagsOf(ctx, at, client, *props.TagCount)
+		})
 	}
 	if out.VersionID != "" {
-		wait.Go(func() { versionNote = out.listVersions(ctx, at, all) })
+		wait.Go(func() {
+			defer recovered(&versionFault)
+			versionNote = out.listVersions(ctx, at, all)
+		})
 	}
 	wait.Wait()
+	if err := cmp.Or(tagFault, versionFault); err != nil {
+		return out, err
+	}
 	out.Notes = append(out.Notes, slices.DeleteFunc([]string{tagNote, versionNote}, func(s string) bool { return s == "" })...)
 	return out, nil
 }
