@@ -230,7 +230,7 @@ func (a *admission) refuse(w http.ResponseWriter, r *http.Request, u *user, wait
 	w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
 	w.Header().Set("Cache-Control", "no-store")
 	if !a.users.mayWarn(u) {
-		mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
+		mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.text)
 		return
 	}
 	a.refuser.reject(w, r, why, slog.Duration("retry_after", wait))

@@ -33,10 +33,10 @@ const (
 // A rejection answers a request that no caller could make: its form, host or path is
 // wrong.
 type rejection struct {
-	status  int
-	code    int    // JSON-RPC's
-	reason  string // as in docs/troubleshooting.md
-	message string // for the caller: what was expected, and what to do
+	status int
+	code   int    // JSON-RPC's
+	reason string // as in docs/troubleshooting.md
+	text   string // for the caller: what was expected, and what to do
 }
 
 // rejectionOf gives a refusal by package edge its JSON-RPC code.

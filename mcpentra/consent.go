@@ -319,10 +319,10 @@ h1 { font-size: 1.5em; font-weight: 600; margin: 0 0 .4em }
 	refusedText  = "Consent was not given. You can close this window. If your organization requires an administrator to decide, ask yours, then try again."
 )
 
-// landing serves the page that ends a consent. The authorization code in the query is
+// ServeHTTP serves the page that ends a consent. The authorization code in the query is
 // useless without the app's credential and is dropped: a redirect to the page without it
 // keeps it out of the browser's history.
-func (c *consent) landing(w http.ResponseWriter, r *http.Request) {
+func (c *consent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")

@@ -78,24 +78,24 @@ type appSettings interface {
 // differs from the verifier. Its users come from tenants that the option otherTenants
 // lists.
 func disagreements(verifier, other appSettings, name, otherTenants string) (faults []error) {
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	app, authority := verifier.App()
 	otherApp, otherAuthority := other.App()
 	if app != otherApp {
-		fault("the %s is of the app %s, the verifier of %s; make both with the client id of the API's registration: a user's token can be exchanged only by the app it was issued for",
+		add("the %s is of the app %s, the verifier of %s; make both with the client id of the API's registration: a user's token can be exchanged only by the app it was issued for",
 			name, otherApp, app)
 	}
 	if cloud(authority) != cloud(otherAuthority) {
-		fault("the %s asks %s, the verifier trusts %s; set AuthorityHost of both to the same cloud", name, otherAuthority, authority)
+		add("the %s asks %s, the verifier trusts %s; set AuthorityHost of both to the same cloud", name, otherAuthority, authority)
 	}
 	tenants := other.TenantIDs()
 	for i, tenant := range verifier.TenantIDs() {
 		switch {
 		case slices.Contains(tenants, tenant):
 		case i == 0:
-			fault("the %s is of the tenant %s, the verifier of %s; make both with the same tenant id", name, tenants[0], tenant)
+			add("the %s is of the tenant %s, the verifier of %s; make both with the same tenant id", name, tenants[0], tenant)
 		default:
-			fault("the verifier accepts users of the tenant %s, for whom the %s does not act; add it to %s, or remove it from entraauth.Options.OtherTenants", tenant, name, otherTenants)
+			add("the verifier accepts users of the tenant %s, for whom the %s does not act; add it to %s, or remove it from entraauth.Options.OtherTenants", tenant, name, otherTenants)
 		}
 	}
 	return faults
@@ -109,9 +109,9 @@ func checkPairing(verifier *entraauth.Verifier, exchanger *obo.Exchanger) error 
 	}
 	v, x := verifier.Registration(), exchanger.Registration()
 	faults := disagreements(v, x, "exchanger", "obo.Options.OtherTenants")
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if v.AnyTenant && len(x.Tenants) == 1 {
-		fault("the verifier accepts users of any organization (AcceptAnyOrganization), but the exchanger acts only for those of %s; list the tenants that it may act for in obo.Options.OtherTenants",
+		add("the verifier accepts users of any organization (AcceptAnyOrganization), but the exchanger acts only for those of %s; list the tenants that it may act for in obo.Options.OtherTenants",
 			x.Tenants[0])
 	}
 	own := []string{v.ClientID, "api://" + v.ClientID}
@@ -120,7 +120,7 @@ func checkPairing(verifier *entraauth.Verifier, exchanger *obo.Exchanger) error 
 	}
 	for i, resource := range x.Resources {
 		if slices.Contains(own, canonicalAPI(resource)) {
-			fault("obo.Options.Resources[%d] is this API itself, %s; list the APIs that it calls for its users", i, resource)
+			add("obo.Options.Resources[%d] is this API itself, %s; list the APIs that it calls for its users", i, resource)
 		}
 	}
 	if err := errors.Join(faults...); err != nil {

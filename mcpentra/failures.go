@@ -31,7 +31,7 @@ func (f *refuser) reject(w http.ResponseWriter, r *http.Request, why rejection, 
 		more = append(more, slog.String("method", c.soleMethod()))
 	}
 	f.log.rejected(r, why, more...)
-	mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.message)
+	mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.text)
 }
 
 // refuse answers the request with the denial, and logs it.

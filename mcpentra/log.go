@@ -142,7 +142,7 @@ func (l *requestLog) rejected(r *http.Request, why rejection, more ...slog.Attr)
 	if c := callOf(r.Context()); c.caller != nil {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: c.caller.LogValue()})
 	}
-	attrs = append(attrs, slog.String("outcome", outcomeRefused), slog.String("reason", why.reason), slog.String("error", why.message))
+	attrs = append(attrs, slog.String("outcome", outcomeRefused), slog.String("reason", why.reason), slog.String("error", why.text))
 	level := slog.LevelWarn
 	switch why.status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed: // scanners, ended sessions, clients that try for a stream

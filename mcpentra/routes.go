@@ -22,7 +22,7 @@ func routes(resource *url.URL, s *stages, endpoint http.Handler, metadata *entra
 	site := edge.NewPaths(behind(s.refuser.notFound(resource)))
 	site.Page("/health", probes.health) // probes use IP addresses as host: no host check
 	site.Page("/ready", probes.ready)
-	site.Page(consentPath, behind(http.HandlerFunc(s.consent.landing)).ServeHTTP)
+	site.Page(consentPath, behind(s.consent).ServeHTTP)
 	for _, path := range edge.Rests(resource.Path) {
 		site.Handle(path, behind(endpoint))
 	}
@@ -81,7 +81,7 @@ type probe struct {
 // probes tell a platform about the server.
 type probes struct {
 	verifier *entraauth.Verifier
-	drain    *edge.Drain
+	drain    *edge.Drainer
 }
 
 // health reports whether tokens can be verified. It does not check On-Behalf-Of or

@@ -113,7 +113,7 @@ func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *
 		}
 	})
 	s := &stages{
-		proxies: c.proxies, limits: limits, log: log, refuser: refuser, hosts: newHostCheck(resource, c), verifier: v, drain: edge.NewDrain(),
+		proxies: c.proxies, limits: limits, log: log, refuser: refuser, hosts: newHostCheck(resource, c), verifier: v, drain: edge.NewDrainer(),
 		admission: &admission{newUsers(limits, time.Now), limits, refuser, c.sessions},
 		sessions:  subscriptions.sessions, streams: streams, subscriptions: subscriptions,
 		policies: &policyCheck{&c.access, refuser, subscriptions.sessions, cmp.Or(c.cursors, seal.Random(cursorPurpose)), primingDelay},

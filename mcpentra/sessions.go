@@ -253,8 +253,8 @@ func (t *sessions) cancelCalls(x *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	x.ending = true
-	for call := range x.running {
-		call.cancel()
+	for one := range x.running {
+		one.cancel()
 	}
 }
 

@@ -208,7 +208,7 @@ func (s *speaker) tellRefused(r *http.Request, body []byte, status int, written 
 	}
 	why := refusalOfCode(status, e)
 	s.log.rejected(r, why, slog.String("method", methodOf(c, body, id)), slog.Int("code", why.code))
-	if e.Code, e.Message = int64(why.code), why.message; e.Data == nil {
+	if e.Code, e.Message = int64(why.code), why.text; e.Data == nil {
 		e.Data = json.RawMessage(`{"reason":"` + why.reason + `"}`)
 	}
 	return slices.Concat(written[:message.Start], rpcErrorWith(id, e), written[message.End:])

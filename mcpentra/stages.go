@@ -29,7 +29,7 @@ type stages struct {
 	hosts         *edge.HostCheck
 	verifier      *entraauth.Verifier
 	admission     *admission
-	drain         *edge.Drain
+	drain         *edge.Drainer
 	sessions      *sessions
 	streams       *streams
 	events        *eventstore.Store // nil without sessions

@@ -174,7 +174,7 @@ func TestTrouble(t *testing.T) {
 			w.blobs.Grant(w.alice.ObjectID, "", "")
 		}, nil, []string{"elsewhere", "ContainerNotFound"}},
 		{"storage down", func(w *world, _ *config) { w.blobs.Close() },
-			nil, []string{"could not be reached", "URL of the storage account"}},
+			nil, []string{"could not be reached", "storage account's URL"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,7 +9,7 @@
 //   - [Writer] gives the body and each write a deadline;
 //   - [Proxies] find out the client's address and the host that it asked for;
 //   - [HostCheck] refuses foreign hosts and web pages, and answers CORS preflights;
-//   - [Drain] counts calls, and ends streams when the server stops;
+//   - [Drainer] counts calls, and ends streams when the server stops;
 //   - [Body] takes a body of bounded size into memory.
 //
 // The types of a single request, Writer and Body, are used by value, so that a server

@@ -64,7 +64,7 @@ func (n *network) dial() (net.Conn, error) {
 type served struct {
 	*network
 	log   lines
-	drain *edge.Drain
+	drain *edge.Drainer
 	stop  context.CancelFunc
 	ended chan error
 }
@@ -77,7 +77,7 @@ func start(t *testing.T, h http.Handler) *served {
 
 func serve(t *testing.T, h http.Handler, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *served {
 	t.Helper()
-	s := &served{network: newNetwork(), drain: edge.NewDrain(), ended: make(chan error, 1)}
+	s := &served{network: newNetwork(), drain: edge.NewDrainer(), ended: make(chan error, 1)}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	server := &edge.Server{

@@ -27,7 +27,7 @@ const (
 type Server struct {
 	Handler      http.Handler
 	Log          *slog.Logger
-	Drain        *Drain
+	Drain        *Drainer
 	DrainTimeout time.Duration // for the calls under way when the context ends
 	// GetCertificate is as in tls.Config. If it is nil, connections are not encrypted.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
@@ -83,8 +83,8 @@ func (l connectionLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A Drain knows whether the server is about to stop, and what it still waits for.
-type Drain struct {
+// A Drainer knows whether the server is about to stop, and what it still waits for.
+type Drainer struct {
 	streams    context.Context // done when streams have to end
 	endStreams context.CancelFunc
 
@@ -93,16 +93,16 @@ type Drain struct {
 	calls int // under way, streams not counted
 }
 
-// NewDrain returns a Drain that has not begun.
-func NewDrain() *Drain {
-	d := &Drain{}
+// NewDrainer returns a Drainer that has not begun.
+func NewDrainer() *Drainer {
+	d := &Drainer{}
 	d.streams, d.endStreams = context.WithCancel(context.Background())
 	return d
 }
 
 // Begin ends streams as soon as no call is under way. (Not before: a client that
 // loses its stream may give its calls up.)
-func (d *Drain) Begin() {
+func (d *Drainer) Begin() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.begun = true
@@ -112,21 +112,21 @@ func (d *Drain) Begin() {
 }
 
 // Begun reports whether the server is about to stop.
-func (d *Drain) Begun() bool {
+func (d *Drainer) Begun() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.begun
 }
 
 // BeginCall counts a call, until EndCall.
-func (d *Drain) BeginCall() {
+func (d *Drainer) BeginCall() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calls++
 }
 
 // EndCall ends a call that BeginCall has counted.
-func (d *Drain) EndCall() {
+func (d *Drainer) EndCall() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.calls--; d.begun && d.calls == 0 {
@@ -136,7 +136,7 @@ func (d *Drain) EndCall() {
 
 // Stream returns a context for a stream, which is done when streams have to end, or the
 // refusal of a new one.
-func (d *Drain) Stream(ctx context.Context) (context.Context, context.CancelFunc, *Refusal) {
+func (d *Drainer) Stream(ctx context.Context) (context.Context, context.CancelFunc, *Refusal) {
 	if d.streams.Err() != nil {
 		return nil, nil, &Refusal{http.StatusServiceUnavailable, "draining", "This server is about to stop: open the stream again", nil}
 	}

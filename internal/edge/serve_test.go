@@ -61,7 +61,7 @@ func TestServerTakesLargeTokens(t *testing.T) {
 }
 
 // draining serves calls and streams, counted as a server of edge does.
-func draining(drain func() *edge.Drain) http.Handler {
+func draining(drain func() *edge.Drainer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /call/{seconds}", func(w http.ResponseWriter, r *http.Request) {
 		drain().BeginCall()
@@ -92,7 +92,7 @@ func TestServerDrains(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var s *served
-		s = start(t, draining(func() *edge.Drain { return s.drain }))
+		s = start(t, draining(func() *edge.Drainer { return s.drain }))
 		call, stream := s.connect(t), s.connect(t)
 		call.send("POST /call/20 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
 		stream.send("GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -134,7 +134,7 @@ func TestServerCutsOffWhatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var s *served
-		s = start(t, draining(func() *edge.Drain { return s.drain }))
+		s = start(t, draining(func() *edge.Drainer { return s.drain }))
 		call := s.connect(t)
 		call.send("POST /call/100 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
 		synctest.Wait()
@@ -156,7 +156,7 @@ func TestServeFails(t *testing.T) {
 	t.Parallel()
 	broken := newNetwork()
 	_ = broken.Close()
-	s := &edge.Server{Log: slog.New(slog.DiscardHandler), Drain: edge.NewDrain()}
+	s := &edge.Server{Log: slog.New(slog.DiscardHandler), Drain: edge.NewDrainer()}
 	if err := s.Serve(t.Context(), broken); !errors.Is(err, net.ErrClosed) || !strings.HasPrefix(err.Error(), "serving ended: ") {
 		t.Errorf("Serve on a closed listener = %v, want serving ended: %v", err, net.ErrClosed)
 	}
@@ -164,7 +164,7 @@ func TestServeFails(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	d := edge.NewDrain()
+	d := edge.NewDrainer()
 	d.BeginCall()
 	first, cancel, why := d.Stream(t.Context())
 	if why != nil {
@@ -185,7 +185,7 @@ func TestDrain(t *testing.T) {
 	if _, _, why := d.Stream(t.Context()); why == nil || why.Status != http.StatusServiceUnavailable || why.Reason != "draining" {
 		t.Errorf("Stream after the last call = %v, want draining", why)
 	}
-	idle := edge.NewDrain()
+	idle := edge.NewDrainer()
 	stream, cancel3, _ := idle.Stream(t.Context())
 	defer cancel3()
 	idle.Begin()

@@ -150,7 +150,7 @@ func TestServerOnATLSListener(t *testing.T) {
 		p := newPair(t, "one", 24*time.Hour)
 		cert, err := tls.X509KeyPair(p.cert, p.key)
 		must(t, err)
-		s := &served{network: newNetwork(), drain: edge.NewDrain(), ended: make(chan error, 1)}
+		s := &served{network: newNetwork(), drain: edge.NewDrainer(), ended: make(chan error, 1)}
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		l := tls.NewListener(s.network, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
