@@ -131,7 +131,7 @@ func TestGoexit(t *testing.T) {
 	w := newWorld(t)
 	receive := w.server.Receive(func(context.Context, string, mcp.Request) (mcp.Result, error) {
 		runtime.Goexit()
-		return nil, nil
+		return &mcp.CallToolResult{}, nil
 	})
 	done := make(chan struct{})
 	go func() {
