@@ -39,7 +39,7 @@ type Comparison struct {
 
 // Compare tries the contestants and prints the tables in Markdown.
 func Compare(ctx context.Context, w io.Writer, contestants []Contestant, what Comparison) error {
-	b, err := NewBed() //nolint:contextcheck // it lives until Close
+	b, err := NewBed()
 	if err != nil {
 		return err
 	}

@@ -162,7 +162,7 @@ func ours(name, configured string, cache int, log func(context.Context) (slog.Ha
 			// One user makes all requests here, and more than the usual 100 a second.
 			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6}),
 		}, policies...)
-		return mcpentra.NewServer(resourceURL, v, opts...) //nolint:contextcheck // the server outlives ctx
+		return mcpentra.NewServer(resourceURL, v, opts...)
 	}}
 }
 

@@ -45,7 +45,7 @@ type settings struct {
 // ServeIfAsked makes this process one of the Go entrants, if it was started as
 // one. Main functions call it first.
 func ServeIfAsked() {
-	text := os.Getenv(settingsVariable) //nolint:forbidigo // of this program
+	text := os.Getenv(settingsVariable)
 	if text == "" {
 		return
 	}

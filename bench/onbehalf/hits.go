@@ -170,7 +170,7 @@ func Left(ctx context.Context, c Contestant) (float64, error) {
 		}
 	}
 	full := heapInUse()
-	time.Sleep(leftWait) //nolint:forbidigo // the others take no clock
+	time.Sleep(leftWait)
 	if err := get(ctx, leftUsers+1, Assertion(leftUsers+1)); err != nil {
 		return 0, err
 	}

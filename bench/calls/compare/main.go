@@ -68,7 +68,7 @@ func (c *comparison) run(ctx context.Context, parts []string) (err error) {
 			return err
 		}
 	}
-	if c.bed, err = bench.NewBed(); err != nil { //nolint:contextcheck // it lives until Close
+	if c.bed, err = bench.NewBed(); err != nil {
 		return err
 	}
 	defer c.bed.Close()
