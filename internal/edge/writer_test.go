@@ -21,6 +21,7 @@ const (
 func bounded(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var bound edge.Writer
+		r = r.WithContext(r.Context())
 		bound.Init(w, r, bodyTimeout, writeTimeout)
 		h(&bound, r)
 		bound.Finish()
