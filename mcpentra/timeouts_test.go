@@ -70,7 +70,7 @@ func TestSlowBodyOfAStranger(t *testing.T) {
 				served := &http.Server{Handler: srv, ReadHeaderTimeout: time.Second}
 				go func() { _ = served.Serve(&oneConnection{conns: []net.Conn{there}}) }()
 				begun := time.Now()
-				_, err = fmt.Fprintf(here, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n", request)
+				_, err = fmt.Fprintf(here, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":\"slow\",", request)
 				must(t, err)
 				resp, err := http.ReadResponse(bufio.NewReader(here), nil)
 				must(t, err)

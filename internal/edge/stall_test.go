@@ -87,6 +87,7 @@ func TestWriterStalledBody(t *testing.T) {
 						if method == http.MethodHead {
 							want = ""
 						}
+						defer func() { _ = resp.Body.Close() }()
 						got, err := io.ReadAll(resp.Body)
 						if err != nil || resp.StatusCode != http.StatusOK || string(got) != want {
 							t.Errorf("got %d, %d bytes, %v; want 200, %d bytes", resp.StatusCode, len(got), err, len(want))
