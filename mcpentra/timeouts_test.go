@@ -53,7 +53,7 @@ func TestSlowBodyOfAStranger(t *testing.T) {
 	t.Parallel()
 	const bodyTimeout = 3 * time.Second
 	for request, want := range map[string]time.Duration{
-		"GET /mcp": 5 * time.Second, "DELETE /mcp": 5 * time.Second, "POST /elsewhere": 5 * time.Second,
+		"POST /mcp": 5 * time.Second, "GET /mcp": 5 * time.Second, "DELETE /mcp": 5 * time.Second, "POST /elsewhere": 5 * time.Second,
 		"GET /health": bodyTimeout, "GET /.well-known/oauth-protected-resource": bodyTimeout,
 	} {
 		t.Run(request, func(t *testing.T) {
@@ -70,8 +70,13 @@ func TestSlowBodyOfAStranger(t *testing.T) {
 				served := &http.Server{Handler: srv, ReadHeaderTimeout: time.Second}
 				go func() { _ = served.Serve(&oneConnection{conns: []net.Conn{there}}) }()
 				begun := time.Now()
-				_, err = fmt.Fprintf(here, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n", request)
+				_, err = fmt.Fprintf(here, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":\"slow\",", request)
 				must(t, err)
+				resp, err := http.ReadResponse(bufio.NewReader(here), nil)
+				must(t, err)
+				if statuses := map[string]int{"GET /mcp": 401, "DELETE /mcp": 401, "POST /mcp": 401, "POST /elsewhere": 404}; statuses[request] != 0 && resp.StatusCode != statuses[request] {
+					t.Errorf("got %s, want %d", resp.Status, statuses[request])
+				}
 				if _, err := io.Copy(io.Discard, here); err != nil || time.Since(begun) != want {
 					t.Errorf("the connection ended after %s with %v, want %s and its end", time.Since(begun), err, want)
 				}
