@@ -5,22 +5,21 @@ import (
 	"time"
 )
 
-// A Writer bounds how long a client may take: over its whole body, and over each
-// piece of the answer. The deadlines of http.Server bound the call too, and end
-// every stream.
+// A Writer limits how long a client may take to send its whole body and to read each write of the
+// answer. The deadlines of http.Server would limit the call too, and end every stream.
 type Writer struct {
 	http.ResponseWriter
 	controller http.ResponseController
 	timeout    time.Duration
-	lasting    bool      // a deadline that passes between two writes does no harm: HTTP/1
-	timeless   bool      // the answer knows no deadlines, as a test's recorder
-	set        time.Time // when the deadline for writing was set; zero if there is none
+	lasting    bool      // a deadline may pass between two writes: HTTP/1
+	timeless   bool      // no deadlines, as with a test recorder
+	set        time.Time // when the write deadline was set; zero if none is set
 }
 
-// Init sets the deadline for the request's body, and makes w the writer of the answer.
+// Init sets the read deadline for the request's body and makes w write to the answer.
 //
-// net/http lifts the deadline for reading as soon as it has the whole body, so that a
-// long call can go on; a body that no handler reads falls under it too.
+// net/http clears the read deadline once it has the whole body, so a long call can continue. The
+// deadline also limits a body that no handler reads.
 func (w *Writer) Init(answer http.ResponseWriter, r *http.Request, body, write time.Duration) {
 	*w = Writer{ResponseWriter: answer, controller: *http.NewResponseController(answer), timeout: write, lasting: r.ProtoMajor == 1}
 	if r.Body != nil && r.Body != http.NoBody {
@@ -28,15 +27,15 @@ func (w *Writer) Init(answer http.ResponseWriter, r *http.Request, body, write t
 	}
 }
 
-// Finish is called when the handler has returned: it bounds what net/http has yet to
-// send. net/http lifts the deadline after that.
+// Finish limits what net/http still has to send after the handler returns. net/http clears the
+// deadline afterwards.
 func (w *Writer) Finish() {
 	if w.lasting {
 		w.begin()
 	}
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap supports [http.ResponseController].
 func (w *Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Write implements [http.ResponseWriter].
@@ -47,7 +46,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// FlushError is for [http.ResponseController].
+// FlushError supports [http.ResponseController].
 func (w *Writer) FlushError() error {
 	w.begin()
 	err := w.controller.Flush()
@@ -55,11 +54,11 @@ func (w *Writer) FlushError() error {
 	return err
 }
 
-// Flush is for those who look for an [http.Flusher].
+// Flush implements [http.Flusher].
 func (w *Writer) Flush() { _ = w.FlushError() }
 
-// begin sets the deadline, unless that was done a moment ago. A piece has the time-out,
-// and up to a thirtieth more.
+// begin sets the write deadline, unless it did so a moment ago. Each write therefore gets the
+// time-out plus up to a thirtieth.
 func (w *Writer) begin() {
 	if w.timeless {
 		return
@@ -71,7 +70,7 @@ func (w *Writer) begin() {
 	}
 }
 
-// end lifts the deadline where it would end a stream of HTTP/2 that is merely quiet.
+// end clears the deadline on HTTP/2, where it would end an idle stream.
 func (w *Writer) end() {
 	if !w.lasting && !w.timeless {
 		w.set = time.Time{}
