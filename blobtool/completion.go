@@ -11,13 +11,12 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/walk"
 )
 
-// mostCompletions is how many values a completion may have (MCP, completion).
+// mostCompletions is the maximum number of values in a completion (MCP, completion).
 const mostCompletions = 100
 
-// Configure lets clients complete the variables of the template of the set's
-// resources: containers and paths that the caller may see. Completions for anything
-// else go on to the handler that is already there. It must be called before the server
-// is made; without it there are no completions, and all else works.
+// Configure lets clients complete the variables in the resource template: the containers and paths
+// that the caller may see. It passes all other completions to the existing handler. Call it before
+// creating the server. Without it there are no completions; everything else works.
 func (s *Set) Configure(o *mcp.ServerOptions) {
 	if !s.offers("read_blob") {
 		return
@@ -34,7 +33,7 @@ func (s *Set) Configure(o *mcp.ServerOptions) {
 	}
 }
 
-// complete returns the values of a variable that begin as the client's does.
+// complete returns a variable's values that begin with the client's text.
 func (s *Set) complete(ctx context.Context, req *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -59,11 +58,11 @@ func (s *Set) complete(ctx context.Context, req *mcp.CompleteRequest) (*mcp.Comp
 	return completed(values, more), nil
 }
 
-// completeContainer returns the containers whose names begin so: those that the
-// configuration names, or those of the account.
+// completeContainer returns the matching containers from the configuration, or else from the
+// account.
 func (s *Set) completeContainer(ctx context.Context, begun string) (values []string, more bool, err error) {
 	if checkContainerPrefix(begun) != nil {
-		return nil, false, nil //nolint:nilerr // no name begins so
+		return nil, false, nil //nolint:nilerr // no name begins like this
 	}
 	src, err := s.resourceContainers(ctx, begun)
 	if err != nil {
@@ -85,7 +84,7 @@ func (s *Set) completeContainer(ctx context.Context, begun string) (values []str
 	return values, !w.Done(), nil
 }
 
-// completePath returns the blobs and folders whose names begin so, one level at a time.
+// completePath returns the matching blobs and folders, one level at a time.
 func (s *Set) completePath(ctx context.Context, user, name, begun string) (values []string, more bool, err error) {
 	containerName, roots, err := s.narrow(ctx, name, begun)
 	if errors.Is(err, ErrNotAllowed) {
@@ -113,8 +112,7 @@ func (s *Set) completePath(ctx context.Context, user, name, begun string) (value
 	return values, !w.Done(), nil
 }
 
-// completed is the answer to a completion. How many values there are in all is not
-// counted.
+// completed returns a completion result. It does not count the total number of values.
 func completed(values []string, more bool) *mcp.CompleteResult {
 	if values == nil {
 		values = []string{}

@@ -111,24 +111,25 @@
 //
 // # read_blob_with_token
 //
-// This older tool, for one container only, has a fixed contract:
+// This older tool serves one container and has a fixed contract:
 // read_blob_with_token(blob_path, max_chars = 8000, encoding = "utf-8") returns the
-// beginning of a blob as text: container, blob_path, bytes (the size of the whole blob),
-// text, truncated, local_path, and a warning if something besides the text failed.
+// beginning of a blob as text. The fields are container, blob_path, bytes (the size of the
+// whole blob), text, truncated, local_path, and a warning if anything but the text failed.
 //
-//   - max_chars counts Unicode characters (code points). Longer text is cut and ends with a
-//     line "...<truncated>". Below 1 is an error; above 1,000,000 counts as that.
-//   - encoding is an IANA name or one that web pages use. Bytes that can't be decoded
-//     become U+FFFD. A byte order mark at the beginning is dropped and not counted; in
-//     utf-16 it gives the byte order, which is otherwise big-endian. The mark of UTF-16
-//     takes precedence over utf-8, with a warning; one that contradicts another encoding
-//     is a warning.
-//   - The blob is read in ranges: first about what the text needs, then the rest if it is
-//     saved. Whatever the blob's size, a call holds its text and a buffer of up to 256 KiB
-//     in memory. All ranges are of one version of the blob.
-//   - Packed content (Content-Encoding gzip and the like) is not unpacked, and the output
-//     has a warning.
-//   - A directory is an error ([ErrDirectory]) and never saved.
+//   - max_chars counts Unicode characters (code points). Longer text is truncated and ends
+//     with a line "...<truncated>". Values below 1 are an error; values above 1,000,000
+//     count as 1,000,000.
+//   - encoding is an IANA name or a name that web pages use. Bytes that can't be decoded
+//     become U+FFFD. A byte order mark at the beginning is removed and not counted. In
+//     utf-16 it sets the byte order, which is otherwise big-endian. The mark of UTF-16
+//     overrides utf-8, with a warning; a mark that contradicts another encoding only
+//     causes a warning.
+//   - The tool reads the blob in ranges: first about as much as the text needs, then the
+//     rest if it saves the blob. For a blob of any size, a call holds in memory only its
+//     text and a buffer of up to 256 KiB. All ranges come from one version of the blob.
+//   - Packed content (Content-Encoding gzip and the like) is not unpacked; the output has
+//     a warning.
+//   - A directory is an error ([ErrDirectory]) and is never saved.
 //
 // # Saved copies
 //
@@ -148,12 +149,12 @@
 //
 // # Errors
 //
-// A failed call is a result with isError and a text that says what to do. The error behind
-// it is an *[Error] with a kind, such as [ErrNotFound] or [ErrPermission]; receiving
-// middleware gets it with CallToolResult.GetError. The text is that of UserText, without
-// host names, response bodies and paths of the server. A failed resource is a JSON-RPC
-// error with the same text. An error of the credential that has a method UserText keeps
-// its own text, so that a missing consent, for example, reaches the user.
+// A failed call returns a result with isError and a text that says what to do. The error
+// behind it is an *[Error] with a kind, such as [ErrNotFound] or [ErrPermission];
+// receiving middleware gets it with CallToolResult.GetError. The text comes from UserText
+// and contains no host names, response bodies, or server paths. A failed resource request
+// returns a JSON-RPC error with the same text. If an error of the credential has a method
+// UserText, its text is kept, so that a missing consent, for example, reaches the user.
 //
-// No token is ever logged, or part of an error of this package.
+// This package never puts a token in a log or an error.
 package blobtool

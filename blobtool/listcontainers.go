@@ -24,7 +24,7 @@ type listContainersOutput struct {
 	paging
 }
 
-// containerRow is a container in a result.
+// A containerRow is a container in a result.
 type containerRow struct {
 	Name     string   `json:"name" jsonschema:"Name of the container."`
 	Modified string   `json:"modified,omitempty" jsonschema:"When the container itself was last modified, in UTC. Changes to its blobs do not count."`
@@ -75,11 +75,11 @@ func (s *Set) listContainers(ctx context.Context, req *mcp.CallToolRequest, in l
 	return out, nil
 }
 
-// servicePage is how many entries a page of the service has at most.
+// servicePage is the maximum number of entries in one page of the service.
 const servicePage = 5000
 
-// containerPage is how many containers to ask for at once: all that Azure gives,
-// where few of them are allowed.
+// containerPage returns how many containers to request at once. It is Azure's maximum if only a
+// few containers are allowed.
 func (s *Set) containerPage(wanted int) int {
 	if s.allow != nil {
 		return servicePage
@@ -87,7 +87,7 @@ func (s *Set) containerPage(wanted int) int {
 	return wanted
 }
 
-// containers lists the containers of the account that are allowed.
+// containers lists the account's allowed containers.
 func (s *Set) containers(ctx context.Context, prefix string) (walk.Source[containerRow], error) {
 	client, err := s.serviceClient(ctx)
 	if err != nil {
@@ -114,8 +114,7 @@ func (s *Set) containers(ctx context.Context, prefix string) (walk.Source[contai
 	}, nil
 }
 
-// appendContainer adds a container to the rows if something in it is allowed, and not closed to
-// the caller.
+// appendContainer adds the container if something in it is allowed and open to the caller.
 func (s *Set) appendContainer(ctx context.Context, rows []containerRow, item *service.ContainerItem) []containerRow {
 	row := containerRow{Name: *item.Name}
 	if !s.allow.blob(names.Location{Container: row.Name}) {
@@ -138,8 +137,8 @@ func (s *Set) appendContainer(ctx context.Context, rows []containerRow, item *se
 	return append(rows, row)
 }
 
-// containersFailure is the error of the listing of containers. What may be used
-// without it is told.
+// containersFailure returns the error for a failed listing of containers. It names the containers
+// that work without a listing.
 func (s *Set) containersFailure(ctx context.Context, err error) error {
 	e := listFailure(ctx, names.Location{}, false, err)
 	if errors.Is(e, ErrPermission) && s.allow != nil {
@@ -148,7 +147,7 @@ func (s *Set) containersFailure(ctx context.Context, err error) error {
 	return e
 }
 
-// checkContainerPrefix checks the beginning of a container's name.
+// checkContainerPrefix checks a prefix of container names.
 func checkContainerPrefix(prefix string) error {
 	if len(prefix) > 63 || strings.Trim(prefix, "abcdefghijklmnopqrstuvwxyz0123456789-$") != "" {
 		return failuref(ErrInvalidArgument, "invalid prefix %s: container names have up to 63 lowercase letters, digits and hyphens", quote(prefix))

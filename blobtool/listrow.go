@@ -12,13 +12,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
-// listed says what a result is about.
+// listed says which container or prefix a result is for.
 type listed struct {
 	BaseURI string   `json:"base_uri" jsonschema:"Append a blob's name to this, percent-encoded except for slashes, to get the URI of its MCP resource."`
 	Only    []string `json:"only,omitempty" jsonschema:"What this server offers, if that is less than the requested prefix: names of blobs and, ending in a slash or an asterisk, prefixes of names. Nothing else is shown."`
 }
 
-// paging says whether there is more.
+// paging says whether more results follow.
 type paging struct {
 	Truncated  bool   `json:"truncated" jsonschema:"Whether there is more. If so, call again with cursor set to next_cursor and all other arguments the same. A page can be empty and still have a next one."`
 	NextCursor string `json:"next_cursor,omitempty" jsonschema:"Cursor for the next page."`
@@ -32,14 +32,13 @@ func (s *Set) listed(containerName, prefix string, roots []root) listed {
 	return l
 }
 
-// Bounds of a row, in characters.
+// Limits on a row, in characters.
 const (
 	maxRowField    = 200  // a content type and the like
 	maxRowMetadata = 2000 // all metadata of a blob
 )
 
-// blobRow is a blob or a folder in a result. What is not known, or goes without
-// saying, is left out.
+// A blobRow is a blob or folder in a result. It omits what is unknown or obvious.
 type blobRow struct {
 	Name     string            `json:"name" jsonschema:"Name of the blob within the container. A folder's name ends with a slash."`
 	Folder   bool              `json:"folder,omitempty" jsonschema:"Whether this is a folder. To list it, use its name as prefix."`
@@ -82,7 +81,7 @@ func (e entry) row() blobRow {
 	return r
 }
 
-// cut shortens a text of the service's.
+// cut shortens a text from the service.
 func (r *blobRow) cut(s string) string {
 	s = strings.ToValidUTF8(s, "\ufffd")
 	if utf8.RuneCountInString(s) <= maxRowField {
@@ -92,7 +91,7 @@ func (r *blobRow) cut(s string) string {
 	return string([]rune(s)[:maxRowField])
 }
 
-// addMetadata takes over metadata as far as there is room.
+// addMetadata adds metadata while there is room.
 func (r *blobRow) addMetadata(all map[string]*string) {
 	room := maxRowMetadata
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -108,7 +107,7 @@ func (r *blobRow) addMetadata(all map[string]*string) {
 	}
 }
 
-// addTags takes over tags, of which Azure allows ten.
+// addTags adds index tags. Azure allows at most ten.
 func (r *blobRow) addTags(set *container.BlobTags) {
 	if set == nil {
 		return
@@ -128,7 +127,7 @@ func (r *blobRow) addTags(set *container.BlobTags) {
 	}
 }
 
-// timestamp is a time as results have it (RFC 3339, UTC, seconds), or nothing.
+// timestamp formats a time for results (RFC 3339, UTC, seconds). It returns "" for nil.
 func timestamp(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return ""

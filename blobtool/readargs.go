@@ -10,8 +10,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/content"
 )
 
-// readBlobInput is what read_blob takes. max_chars is a float because any integer
-// is allowed, however large.
+// readBlobInput is the input of read_blob. max_chars is a float to accept an integer of any size.
 type readBlobInput struct {
 	Container string  `json:"container" jsonschema:"Name of the container."`
 	BlobPath  string  `json:"blob_path" jsonschema:"Name of the blob within the container, such as reports/2026/summary.txt. Case-sensitive."`
@@ -25,7 +24,7 @@ type readBlobInput struct {
 	VersionID string  `json:"version_id,omitempty" jsonschema:"Version to read, as listed by stat_blob, such as 2026-01-31T09:30:00.1234567Z."`
 }
 
-// readBlobOutput is what it returns.
+// readBlobOutput is the output of read_blob.
 type readBlobOutput struct {
 	Container   string `json:"container" jsonschema:"Name of the container."`
 	BlobPath    string `json:"blob_path" jsonschema:"Name of the blob within the container."`
@@ -51,21 +50,21 @@ type readBlobOutput struct {
 // attachments implements [attacher].
 func (o readBlobOutput) attachments() []mcp.Content { return o.attached }
 
-// maxBlobBytes bounds offsets: no blob is larger than about 190.7 TiB.
+// maxBlobBytes limits offsets: no blob is larger than about 190.7 TiB.
 const maxBlobBytes = 1 << 50
 
-// readQuery is what a call of read_blob asks for.
+// A readQuery is the parsed input of read_blob.
 type readQuery struct {
-	offset, length int64 // length 0: no bound
-	first, last    int64 // lines; first 0: not by lines; last 0: no bound
-	tail           int64 // 0: not the tail
+	offset, length int64 // length 0: no limit
+	first, last    int64 // first 0: not by lines; last 0: no limit
+	tail           int64 // number of last lines; 0: not the tail
 	maxChars       int
-	charset        *content.Charset // nil: to be found
+	charset        *content.Charset // nil: detect it
 	etag           string
 	versionID      string
 }
 
-// lineCount is how many lines are asked for.
+// lineCount returns the number of requested lines.
 func (q *readQuery) lineCount() int64 {
 	if q.last == 0 {
 		return math.MaxInt64
@@ -73,7 +72,7 @@ func (q *readQuery) lineCount() int64 {
 	return q.last - q.first + 1
 }
 
-// query checks the arguments.
+// query checks the arguments and returns the query.
 func (in *readBlobInput) query() (q readQuery, err error) {
 	byBytes := in.Offset != 0 || in.Length != 0
 	if byBytes && in.Lines != "" || byBytes && in.TailLines != 0 || in.Lines != "" && in.TailLines != 0 {
@@ -98,7 +97,7 @@ func (in *readBlobInput) query() (q readQuery, err error) {
 	return q, checkVersionID(in.VersionID)
 }
 
-// checkVersionID lets nothing else pass: azblob does not escape version ids.
+// checkVersionID is strict because azblob does not escape version IDs.
 func checkVersionID(id string) error {
 	if id == "" || versionForm.MatchString(id) {
 		return nil
@@ -106,7 +105,7 @@ func checkVersionID(id string) error {
 	return failuref(ErrInvalidArgument, "invalid version_id %s; use one listed by stat_blob, such as 2026-01-31T09:30:00.1234567Z", quote(id))
 }
 
-// parseETag takes an ETag with or without its quotes.
+// parseETag parses an ETag with or without quotes.
 func parseETag(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -119,8 +118,8 @@ func parseETag(s string) (string, error) {
 	return `"` + bare + `"`, nil
 }
 
-// parseLines reads a range of lines: "10-20", "10-" or "10". last is 0 if it is
-// open. Lines count from 1.
+// parseLines parses a range of lines: "10-20", "10-" or "10". last is 0 for an open range. Lines
+// count from 1.
 func parseLines(s string) (first, last int64, err error) {
 	from, to, isRange := strings.Cut(s, "-")
 	first, err = strconv.ParseInt(strings.TrimSpace(from), 10, 64)

@@ -18,15 +18,15 @@ import (
 
 const defaultEncoding = "utf-8"
 
-// readInput is what read_blob_with_token takes. max_chars is a float because any
-// integer is allowed, however large.
+// readInput is the input of read_blob_with_token. max_chars is a float to accept an integer of any
+// size.
 type readInput struct {
 	BlobPath string  `json:"blob_path" jsonschema:"Path of the blob within the container, such as reports/2026/summary.txt. Relative, without . or .. segments; upper and lower case matter."`
 	MaxChars float64 `json:"max_chars,omitempty" jsonschema:"How many characters of the text to return, at least 1. More than 1000000 counts as 1000000."`
 	Encoding string  `json:"encoding,omitempty" jsonschema:"Character encoding of the blob by its IANA name, such as utf-8, utf-16, shift_jis, euc-jp or windows-1252. Bytes that can't be decoded are replaced by U+FFFD."`
 }
 
-// readOutput is what it returns.
+// readOutput is the output of read_blob_with_token.
 type readOutput struct {
 	Container string `json:"container" jsonschema:"Name of the container."`
 	BlobPath  string `json:"blob_path" jsonschema:"Path of the blob within the container."`
@@ -49,7 +49,7 @@ func (s *Set) registerReadWithToken(srv *mcp.Server) {
 		Description: fmt.Sprintf("Reads a text blob of the Azure Blob Storage container %q with the permissions of the signed-in user. "+
 			"Returns the first max_chars characters and the blob's size.", s.container),
 		InputSchema: input,
-		Annotations: readOnly("Read a blob as text"), // in Azure; the server's own copy is a cache
+		Annotations: readOnly("Read a blob as text"), // it changes nothing in Azure; the server's copy is a cache
 	}, s.read)
 }
 
@@ -85,20 +85,20 @@ func (s *Set) read(ctx context.Context, req *mcp.CallToolRequest, in readInput) 
 	return out, nil
 }
 
-// copySize is the buffer of a copy: a disk takes large pieces faster.
+// copySize is a copy's buffer size: disks write large pieces faster.
 const copySize = 256 << 10
 
-// reading is one call's way through a blob: every byte is read once, and goes to the text
-// and to the copy.
+// A reading is one call's pass over a blob. It reads every byte once, for both the text and the
+// copy.
 type reading struct {
 	set      *Set
 	user     string
 	path     string
-	charset  content.Charset // that the call names
+	charset  content.Charset // requested by the call
 	maxChars int64
 	worker   *work.Worker
 	content  *content.Reader
-	copy     *copies.Copy // nil: nothing is saved, or no longer
+	copy     *copies.Copy // nil: save nothing, or no more
 	warning  string
 }
 
@@ -142,14 +142,14 @@ func (r *reading) run(ctx context.Context, out *readOutput) error {
 	return nil
 }
 
-// decode returns the text at the beginning. A blob that decodes to next to nothing is not read to its
-// end for it.
+// decode returns the text at the beginning. It does not read to the end of a blob whose bytes
+// decode to almost nothing.
 func (r *reading) decode() (text string, truncated bool, err error) {
 	head, err := r.content.Peek(content.LeastRange)
 	if err != nil {
 		return "", false, err
 	}
-	p := content.NewPage(r.settle(head), int(r.maxChars)+1) // one more tells whether to cut
+	p := content.NewPage(r.settle(head), int(r.maxChars)+1) // one extra character shows whether to cut
 	if _, err := p.Fill(io.LimitReader(io.TeeReader(r.content, r), 16*r.maxChars+content.FirstRange)); err != nil {
 		return "", false, err
 	}
@@ -159,11 +159,11 @@ func (r *reading) decode() (text string, truncated bool, err error) {
 	return string(p.Text), false, nil
 }
 
-// truncationLine ends a text that was cut.
+// truncationLine ends a text that was truncated.
 const truncationLine = "\n...<truncated>"
 
-// settle decides by the first bytes how to decode. The mark of UTF-16 is not UTF-8, so it
-// takes precedence over that, which is what a call that names no encoding asks for.
+// settle chooses the charset by the first bytes. The byte order mark of UTF-16 is not valid UTF-8,
+// so it takes precedence over UTF-8, the default.
 func (r *reading) settle(head []byte) content.Charset {
 	cs := r.charset
 	marked, ok := content.Marked(head)
@@ -180,7 +180,7 @@ func (r *reading) settle(head []byte) content.Charset {
 	return cs
 }
 
-// Write adds to the copy, if there is one. It never fails: the text can still be read.
+// Write adds to the copy, if there is one. It never fails: the text is still readable.
 func (r *reading) Write(p []byte) (int, error) {
 	if r.copy != nil {
 		if _, err := r.copy.Write(p); err != nil {
@@ -192,7 +192,7 @@ func (r *reading) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// copyRest saves what the text did not need.
+// copyRest saves the part that the text did not need.
 func (r *reading) copyRest() error {
 	if r.copy == nil {
 		return nil
@@ -210,7 +210,7 @@ func (r *reading) copyRest() error {
 	return nil
 }
 
-// startCopy begins to save the blob, where that is wanted and possible.
+// startCopy starts saving the blob, if the call wants that and it is possible.
 func (r *reading) startCopy(ctx context.Context) {
 	if r.content.Strange() {
 		r.warning = fmt.Sprintf("The blob's Content-Encoding is %s: the text is decoded from the stored, still encoded bytes. ", quote(r.content.Encoding))
@@ -223,7 +223,7 @@ func (r *reading) startCopy(ctx context.Context) {
 		r.notSaved(ctx, refused)
 		return
 	}
-	r.content.NextRange(r.content.Size) // all the rest at once
+	r.content.NextRange(r.content.Size) // fetch the rest with one request
 }
 
 // finishCopy completes the copy and returns its path.
@@ -239,7 +239,7 @@ func (r *reading) finishCopy(ctx context.Context) string {
 	return path
 }
 
-// notSaved makes the reason a warning: the text is what the caller asked for.
+// notSaved reports the reason as a warning: the caller still gets the text.
 func (r *reading) notSaved(ctx context.Context, why *copies.Refusal) {
 	r.warning += "The blob was read but not saved: " + why.Text + ". "
 	r.set.log.LogAttrs(ctx, slog.LevelWarn, "blob not saved",

@@ -16,11 +16,11 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
-// maxResource is how many bytes a resource may have, unpacked: a resource is read
-// whole.
+// maxResource is the maximum size of a resource in bytes, unpacked, because a resource is read as
+// a whole.
 const maxResource = 4 << 20
 
-// registerResources adds the template by which blobs are resources.
+// registerResources adds the resource template for blobs.
 func (s *Set) registerResources(srv *mcp.Server) {
 	srv.AddResourceTemplate(&mcp.ResourceTemplate{
 		Name:        "blob",
@@ -41,7 +41,7 @@ func (s *Set) readResource(ctx context.Context, req *mcp.ReadResourceRequest) (*
 	return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{contents}}, nil
 }
 
-// resource reads a blob whole.
+// resource reads a whole blob.
 func (s *Set) resource(ctx context.Context, user, uri string) (*mcp.ResourceContents, error) {
 	at, err := names.ParseURI(uri)
 	if err == nil {
@@ -62,7 +62,7 @@ func (s *Set) resource(ctx context.Context, user, uri string) (*mcp.ResourceCont
 	return contents, nil
 }
 
-// resourceContents reads the content as text, or as it is stored if it is not text.
+// resourceContents returns the content as text or, if it is not text, the stored bytes.
 func resourceContents(w *work.Worker, client *blob.Client, name string) (*mcp.ResourceContents, error) {
 	c, err := openContent(w, client, name, content.FirstRange, "", 0)
 	if err != nil {
@@ -107,24 +107,24 @@ func tooLargeForResource(size int64) error {
 	return failuref(ErrTooLarge, "The blob has at least %d bytes, more than the %d a resource can have. Read parts of it with the tool read_blob: use offset, lines or tail_lines.", size, maxResource)
 }
 
-// resourceError is what a client reads of a failed resource request: the text for
-// the caller, with a code of JSON-RPC. Middleware finds the cause in it.
+// A resourceError is a failed resource request: the text for the caller and a JSON-RPC code.
+// Middleware can unwrap the cause.
 type resourceError struct {
 	text  string
-	wire  *jsonrpc.Error // from which the SDK takes the code
+	wire  *jsonrpc.Error // source of the SDK's error code
 	cause error
 }
 
 // Error implements error: the SDK sends this text.
 func (e *resourceError) Error() string { return e.text }
 
-// UserText is the same.
+// UserText returns the same text.
 func (e *resourceError) UserText() string { return e.text }
 
 // Unwrap returns the code and the cause.
 func (e *resourceError) Unwrap() []error { return []error{e.wire, e.cause} }
 
-// resourceFailed logs the error and returns what the client may see of it.
+// resourceFailed logs the error and returns what the client may see.
 func (s *Set) resourceFailed(ctx context.Context, message string, err error) error {
 	err = public(err)
 	s.logFailure(ctx, message, err)
@@ -134,7 +134,7 @@ func (s *Set) resourceFailed(ctx context.Context, message string, err error) err
 	}
 	code := int64(jsonrpc.CodeInternalError)
 	for _, kind := range []error{ErrNotFound, ErrNotAllowed, ErrDirectory, ErrInvalidArgument, ErrInvalidPath, ErrTooLarge} {
-		if errors.Is(err, kind) { // as the SDK has it for a resource that does not exist
+		if errors.Is(err, kind) { // the same code as the SDK uses for a resource that does not exist
 			code = jsonrpc.CodeInvalidParams
 		}
 	}

@@ -14,54 +14,51 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
-// Limits bounds what one user and one client may use. A zero field means its default.
-// The defaults are far above what people and agents need.
+// Limits limits what one user and one client may use. Zero fields have defaults, which are far
+// above what people and agents need.
 type Limits struct {
-	// RequestsPerSecond is how many requests a user may make per second on average;
-	// more are refused with 429 and Retry-After. Defaults to 100.
+	// RequestsPerSecond is a user's average number of requests per second. Requests beyond it get
+	// 429 and Retry-After. Defaults to 100.
 	RequestsPerSecond float64
-	// Burst is how many requests a user may make at once after a pause.
-	// Defaults to 200.
+	// Burst is how many requests a user may send at once after a pause. Defaults to 200.
 	Burst int
-	// Concurrent is how many calls of a user may be under way at a time, open
-	// streams included; beyond it they are refused with 429 and Retry-After.
-	// Defaults to 64. Each call of a JSON-RPC batch (at most 32 messages, protocol
-	// 2025-03-26) counts here, and each message in RequestsPerSecond. With sessions a
-	// call counts until it has ended, even if its client hung up. Notifications, answers and the
-	// DELETE of a session do not count here, so that a user can always cancel; they have a
-	// limit of their own, of the same size.
+	// Concurrent is how many calls a user may have in progress, including open streams. Calls
+	// beyond it get 429 and Retry-After. Defaults to 64. Each call of a JSON-RPC batch (at most 32
+	// messages, protocol 2025-03-26) counts here, and each message counts in RequestsPerSecond.
+	// With sessions, a call counts until it ends, even if its client hangs up. Notifications,
+	// responses, and the DELETE of a session have a separate limit of the same size, so that a
+	// user can always cancel.
 	Concurrent int
-	// Sessions is how many sessions a user may have, with [WithSessions]; the oldest
-	// ends when there is one more. Defaults to 32.
+	// Sessions is how many sessions a user may have with [WithSessions]. One more ends the user's
+	// oldest. Defaults to 32.
 	Sessions int
-	// AllSessions is how many sessions all users together may have; beyond it the
-	// oldest session of the user with the most ends to make room for a user with fewer;
-	// if there is no such user, a new session is refused with 503 and Retry-After. Defaults to 4,096.
+	// AllSessions is how many sessions all users together may have. When it is reached, a user's
+	// new session ends the oldest session of the user with the most, if that user has more.
+	// Otherwise the new session gets 503 and Retry-After. Defaults to 4,096.
 	AllSessions int
-	// BodyBytes is the size of a request's body; what is larger is refused with
-	// 413. Defaults to 4 MiB. The bodies of a user's requests under way may have 32
-	// MiB together, or twice this; those of all users 256 MiB, or 16 times this.
+	// BodyBytes is the maximum size of a request's body. Larger ones get 413. Defaults to 4 MiB.
+	// All bodies of a user's requests in progress may have 32 MiB together, or twice BodyBytes if
+	// that is more; those of all users 256 MiB, or 16 times BodyBytes.
 	BodyBytes int64
-	// BodyTimeout is how long a request's body may take to arrive; what takes
-	// longer is refused with 408. Defaults to 30 seconds.
+	// BodyTimeout is how long a request's body may take to arrive. Slower ones get 408. Defaults
+	// to 30 seconds.
 	BodyTimeout time.Duration
-	// WriteTimeout is how long a client may take to read each piece of an answer;
-	// a slower client loses the connection. It bounds neither calls nor streams.
-	// Defaults to 30 seconds.
+	// WriteTimeout is how long a client may take to read each write of an answer. Slower clients
+	// lose the connection. It limits neither calls nor streams. Defaults to 30 seconds.
 	WriteTimeout time.Duration
-	// DrainTimeout is how long [Server.Serve] lets calls under way go on after its
-	// context has ended. Defaults to 25 seconds: Kubernetes and Azure Container
-	// Apps kill a process 30 seconds after they told it to stop.
+	// DrainTimeout is how long calls in progress may continue after the context of [Server.Serve]
+	// ends. Defaults to 25 seconds: Kubernetes and Azure Container Apps kill a process 30 seconds
+	// after telling it to stop.
 	DrainTimeout time.Duration
 }
 
-// The largest values of a limit: for a count or a size, and for a time-out.
+// The maximum of a limit: for a count or size, and for a time-out.
 const (
 	maxLimit   = 1 << 30
 	maxTimeout = 24 * time.Hour
 )
 
-// check returns an error for each field that is out of bounds.
+// check returns an error for each field that is out of range.
 func (l Limits) check() error {
 	var faults []error
 	for _, field := range []struct {
@@ -78,14 +75,14 @@ func (l Limits) check() error {
 		{"WriteTimeout", l.WriteTimeout.Seconds(), maxTimeout.Seconds()},
 		{"DrainTimeout", l.DrainTimeout.Seconds(), maxTimeout.Seconds()},
 	} {
-		if inside := field.value >= 0 && field.value <= field.most; !inside { // NaN too
+		if inside := field.value >= 0 && field.value <= field.most; !inside { // false for NaN
 			faults = append(faults, fmt.Errorf("WithLimits: %s is %g: it must be positive, and at most %.0f; a limit can't be turned off", field.name, field.value, field.most))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// withDefaults fills the fields that are zero.
+// withDefaults replaces zero fields by their defaults.
 func (l Limits) withDefaults() Limits {
 	setDefault(&l.RequestsPerSecond, 100)
 	setDefault(&l.Burst, 200)
@@ -99,7 +96,7 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// busy is the text for a user who is over the limits.
+// busy returns the text for a user who is over the limits.
 func (l Limits) busy() string {
 	return fmt.Sprintf("Too many requests: a user may make %g a second and %d at a time; each message of a batch counts. "+
 		"Wait as long as Retry-After says, then try again, with smaller batches", l.RequestsPerSecond, l.Concurrent)
@@ -112,31 +109,31 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// maxIdleUsers is how many users are remembered that have no request under way.
+// maxIdleUsers limits how many users without a request in progress are remembered.
 const maxIdleUsers = 10_000
 
-// users counts what each user uses. A user idle long enough for their bucket to
-// refill is evicted when requests of others arrive.
+// users tracks what each user uses. A user idle long enough for their bucket to refill is evicted
+// when requests of others arrive.
 type users struct {
 	limits Limits
 	now    func() time.Time
-	refill time.Duration // after which an empty bucket is full again
+	refill time.Duration // time in which an empty bucket refills
 
 	mu     sync.Mutex
-	held   int64 // bytes of bodies
+	held   int64 // bytes of request bodies
 	known  map[string]*user
 	recent *list.List // of *user; most recent first
 }
 
-// A user is guarded by its table's lock.
+// A user is guarded by the lock of users.
 type user struct {
 	id      string
 	place   *list.Element
 	bucket  *rate.Limiter
 	serving int // calls and streams
-	short   int // HTTP requests that have no place: see lease
+	short   int // HTTP requests without a place: see lease
 	held    int64
-	seen    time.Time // when it last came or went
+	seen    time.Time // when the last request came or ended
 	warned  time.Time
 }
 
@@ -148,26 +145,26 @@ func newUsers(l Limits, now func() time.Time) *users {
 	}
 }
 
-// A lease is what one HTTP request takes of its user's limits: a place for a stream
-// or for each of its calls. With sessions a call goes on when the client hangs up, and
-// keeps its place until it ends. A lease is guarded by the table's lock.
+// A lease is an HTTP request's part of its user's limits: a place for a stream or for each of its
+// calls. With sessions, a call continues when the client hangs up, and keeps its place until it
+// ends. A lease is guarded by the lock of users.
 //
-// What is short has no place: a request whose body is still to come, notifications and
-// answers, the end of a session. There may be as many of them as there are places: a
-// user whose calls have taken all of those can cancel them.
+// Short requests have no place: requests whose body is still to come, notifications and responses,
+// and the end of a session. Their number has the same limit as places, so a user whose calls have
+// taken all places can still cancel them.
 type lease struct {
 	table   *users
 	user    *user
 	short   bool
 	places  int
-	running int  // calls that the receiving middleware is at
-	over    bool // the HTTP request is
+	running int  // calls inside the receiving middleware
+	over    bool // the HTTP request has ended
 	held    int64
 	after   []func()
 }
 
-// admit counts a request of the user that takes so many places, or is short, and makes l
-// its lease, or returns after which time to try again.
+// admit counts a user's request, which takes the given number of places or is short, and
+// initializes its lease l. If there is no room, it returns the time to wait before trying again.
 func (t *users) admit(l *lease, id string, places int) time.Duration {
 	now := t.now()
 	t.mu.Lock()
@@ -192,9 +189,9 @@ func (t *users) admit(l *lease, id string, places int) time.Duration {
 	return wait
 }
 
-// settle counts n more messages of the request, once all of its messages are known, and
-// takes places for all of its calls or for none. If there is no room, it returns the time
-// to wait before trying again.
+// settle counts n more messages of the request when all its messages are known, and takes places
+// for all of its calls or for none. If there is no room, it returns the time to wait before trying
+// again.
 func (l *lease) settle(n, calls int) time.Duration {
 	now := l.table.now()
 	l.table.mu.Lock()
@@ -210,7 +207,7 @@ func (l *lease) take(messages, places int, now time.Time) (wait time.Duration) {
 	limits, u := l.table.limits, l.user
 	switch {
 	case places > 0 && u.serving+places > limits.Concurrent:
-		return time.Second // when one ends is unknown
+		return time.Second // it is unknown when a call ends
 	case !u.bucket.AllowN(now, messages):
 		missing := float64(messages) - u.bucket.TokensAt(now)
 		return max(1, time.Duration(min(missing/limits.RequestsPerSecond*float64(time.Second), math.MaxInt64/2)))
@@ -237,14 +234,14 @@ func (l *lease) close() {
 	l.unlock()
 }
 
-// afterwards has f called once the request is over and none of its calls runs.
+// afterwards arranges to call f when the request has ended and none of its calls is running.
 func (l *lease) afterwards(f func()) {
 	l.table.mu.Lock()
 	l.after = append(l.after, f)
 	l.unlock()
 }
 
-// unlock unlocks the table, and calls what is due.
+// unlock unlocks users and runs the callbacks that are due.
 func (l *lease) unlock() {
 	var due []func()
 	if l.over && l.running == 0 {
@@ -257,8 +254,8 @@ func (l *lease) unlock() {
 	}
 }
 
-// begin notes that a call of the request runs. A call that starts only after its client
-// hung up needs a new place, and there may be none.
+// begin records that a call of the request is running. A call that starts after its client hung up
+// needs a new place, and begin fails if there is none.
 func (l *lease) begin() bool {
 	l.table.mu.Lock()
 	defer l.table.mu.Unlock()
@@ -273,7 +270,7 @@ func (l *lease) begin() bool {
 	return true
 }
 
-// end is the end of a call that has begun.
+// end records that a call has ended.
 func (l *lease) end() {
 	now := l.table.now()
 	l.table.mu.Lock()
@@ -283,7 +280,7 @@ func (l *lease) end() {
 	l.unlock()
 }
 
-// give returns n places.
+// give frees n places.
 func (l *lease) give(n int, now time.Time) {
 	l.places -= n
 	l.user.serving -= n
@@ -295,9 +292,9 @@ func (t *users) touch(u *user, now time.Time) {
 	t.recent.MoveToFront(u.place)
 }
 
-// forget evicts users from the back of the list: those whose bucket would be full and,
-// beyond maxIdleUsers, those idle for the longest. Two steps for each request keep up
-// with one new user for each request.
+// forget evicts users from the back of the list: those whose bucket would be full and, beyond
+// maxIdleUsers, those idle the longest. Two steps per request keep up even if every request comes
+// from a new user.
 func (t *users) forget(now time.Time) {
 	for range 2 {
 		last := t.recent.Back()
@@ -306,7 +303,7 @@ func (t *users) forget(now time.Time) {
 		}
 		u := last.Value.(*user)
 		switch {
-		case u.serving+u.short > 0 || u.held > 0: // a stream that has been open for long
+		case u.serving+u.short > 0 || u.held > 0: // a long-open stream
 			t.recent.MoveToFront(last)
 		case now.Sub(u.seen) >= t.refill || len(t.known) > maxIdleUsers:
 			t.recent.Remove(last)
@@ -317,8 +314,7 @@ func (t *users) forget(now time.Time) {
 	}
 }
 
-// mayWarn reports whether the log should have a line for the user, who is refused: one a
-// second.
+// mayWarn reports whether to log that the user's requests are rejected: once per second.
 func (t *users) mayWarn(u *user) bool {
 	now := t.now()
 	t.mu.Lock()
@@ -330,23 +326,23 @@ func (t *users) mayWarn(u *user) bool {
 	return true
 }
 
-// The bounds on the bodies of requests under way, in bytes. A body costs about five
-// times its size while it is served.
+// Limits on the bodies of requests in progress, in bytes. Serving a body takes about five times
+// its size.
 const (
-	maxUserHeld = 32 << 20  // of a user, or twice Limits.BodyBytes
-	maxAllHeld  = 256 << 20 // of all users, or eight times as much as of one
-	// freeHeld is what a user may always hold: others' bodies never keep out small ones.
+	maxUserHeld = 32 << 20  // per user, or twice Limits.BodyBytes
+	maxAllHeld  = 256 << 20 // for all users, or eight times the limit per user
+	// A user may always hold freeHeld, so other users' bodies never keep out small ones.
 	freeHeld = 256 << 10
 )
 
-// heldBounds are the bounds for a user and for all.
+// heldBounds returns the limits for a user and for all users.
 func heldBounds(l Limits) (user, all int64) {
 	user = max(maxUserHeld, 2*l.BodyBytes)
 	return user, max(maxAllHeld, 8*user)
 }
 
-// Hold counts n more bytes of the request's body, until its calls are over. A user may
-// hold as much as is then still free, so some is always left for others.
+// Hold counts n more bytes of the request's body until its calls have ended. A user may hold at
+// most as much as then remains free, so some always remains for others.
 func (l *lease) Hold(n int64) *edge.Refusal {
 	t, u := l.table, l.user
 	t.mu.Lock()
@@ -366,7 +362,7 @@ func (l *lease) Hold(n int64) *edge.Refusal {
 	return nil
 }
 
-// letGo is called with the table's lock.
+// letGo requires the lock of users.
 func (l *lease) letGo() {
 	l.user.held -= l.held
 	l.table.held -= l.held

@@ -16,55 +16,53 @@ import (
 
 const (
 	sessionHeader = "Mcp-Session-Id"
-	// sessionTimeout ends idle sessions.
+	// Sessions end after being idle for sessionTimeout.
 	sessionTimeout = 30 * time.Minute
 )
 
-// sessions holds the sessions of all users, and the streams of protocol 2026-07-28, which
-// the SDK treats as sessions. Clients leave without ending them, so they are bounded for
-// each user and for the process.
+// sessions holds all users' sessions, and the streams of protocol 2026-07-28, which the SDK treats
+// as sessions. Clients leave without ending them, so their number is limited per user and per
+// process.
 type sessions struct {
 	limits Limits
-	ended  func(*session) // called without the lock
+	ended  func(*session) // called without the lock held
 
 	mu       sync.Mutex
 	byID     map[string]*session
-	byUser   map[string][]*session // oldest first; without streams of 2026-07-28
+	byUser   map[string][]*session // oldest first, without streams of 2026-07-28
 	byServer map[*mcp.ServerSession]*session
-	uris     map[string]int // how many each user is subscribed to, in all sessions
+	uris     map[string]int // each user's number of subscriptions in all sessions
 }
 
-// A session belongs to a user of one client application. It is guarded by the lock of
-// sessions.
+// A session belongs to a user of one client application. It is guarded by the lock of sessions.
 type session struct {
 	id           string // "" for a stream of protocol 2026-07-28
 	user, client string
 	server       *mcp.ServerSession
-	latest       *entraauth.Identity // caller of the latest request; nil for a session that did not come by HTTP
-	stream       *entraauth.Identity // caller who opened the stream of server messages; nil if it is not open
-	uris         map[string]bool     // that it is subscribed to
-	listening    int                 // how many URIs subscriptions/listen has
+	latest       *entraauth.Identity // caller of the latest request; nil for a session without HTTP
+	stream       *entraauth.Identity // caller who opened the stream of server messages; nil while it is not open
+	uris         map[string]bool     // subscribed URIs
+	listening    int                 // number of URIs of subscriptions/listen
 	running      map[*runningCall]struct{}
-	ending       bool // its calls are canceled, including those that begin now
-	requests     int  // HTTP requests under way
+	ending       bool // its calls are canceled, including new ones
+	requests     int  // HTTP requests in progress
 	idle         *time.Timer
-	asking       map[*usage]int // of calls that wait for an answer of the client
+	asking       map[*usage]int // calls that wait for the client's answer
 }
 
-// A runningCall is what a message has while its handler runs: the right to send messages on
-// its stream.
+// A runningCall is a message whose handler is running, which may send messages on its stream.
 type runningCall struct {
-	server  *mcp.ServerSession // nil unless it runs
-	session *session           // nil without one
+	server  *mcp.ServerSession // nil if it is not running
+	session *session           // nil without a session
 	cancel  context.CancelFunc // nil without a session
 	over    atomic.Bool
 }
 
-// A subscribing is what a message has that subscribes.
+// A subscribing is a message that subscribes.
 type subscribing struct {
 	session *session
-	isNew   bool   // the URI of resources/subscribe
-	stop    func() // ends the stream of subscriptions/listen; nil for others
+	isNew   bool   // the URI of resources/subscribe is new
+	stop    func() // ends the stream of subscriptions/listen; nil for other methods
 }
 
 func newSessions(l Limits, ended func(*session)) *sessions {
@@ -74,8 +72,9 @@ func newSessions(l Limits, ended func(*session)) *sessions {
 	}
 }
 
-// beginRequest notes an HTTP request of the session. If it has had none for sessionTimeout, its
-// calls are canceled: the SDK ends the session then, and would wait for them.
+// beginRequest records an HTTP request of the session. If the session then has no request for
+// sessionTimeout, its calls are canceled: the SDK ends the session at that time and would wait for
+// them.
 func (t *sessions) beginRequest(s *session) (over func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,7 +91,7 @@ func (t *sessions) beginRequest(s *session) (over func()) {
 	}
 }
 
-// find returns the caller's session of that id, or nil.
+// find returns the caller's session with the ID, or nil.
 func (t *sessions) find(id string, caller *entraauth.Identity) *session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -103,11 +102,11 @@ func (t *sessions) find(id string, caller *entraauth.Identity) *session {
 	return s
 }
 
-// begin notes a new session, and reports whether there is room for it. If the user has too
-// many, the oldest one ends: its client gets 404 and begins another.
+// begin adds a new session and reports whether there is room for it. If the user has too many, the
+// oldest one ends; its client gets 404 and starts another.
 func (t *sessions) begin(id *entraauth.Identity, server *mcp.ServerSession) bool {
 	t.mu.Lock()
-	if t.byServer[server] != nil || server.ID() == "" { // a second initialize, which the SDK rejects, or a session of this request alone
+	if t.byServer[server] != nil || server.ID() == "" { // a second initialize, which the SDK rejects, or a session for this request only
 		t.mu.Unlock()
 		return true
 	}
@@ -124,7 +123,7 @@ func (t *sessions) begin(id *entraauth.Identity, server *mcp.ServerSession) bool
 	if oldest != nil {
 		t.ended(oldest)
 		t.cancelCalls(oldest)
-		go func() { _ = oldest.server.Close() }() // which waits for calls under way
+		go func() { _ = oldest.server.Close() }() // Close waits for calls in progress
 	}
 	if !ok {
 		return false
@@ -136,9 +135,9 @@ func (t *sessions) begin(id *entraauth.Identity, server *mcp.ServerSession) bool
 	return true
 }
 
-// makeRoom returns the session that must end to make room for another of the user, if any:
-// the user's own oldest or, if the process has no more room, the oldest of the user with
-// the most, who must keep at least as many as this user then has.
+// makeRoom returns the session that must end so that the user can have another, if any. If the
+// user is at the limit, that is the user's oldest. If the process is at the limit, it is the
+// oldest of the user with the most sessions, who must keep at least as many as this user then has.
 func (t *sessions) makeRoom(user string) (oldest *session, ok bool) {
 	own := t.byUser[user]
 	if len(own) >= t.limits.Sessions {
@@ -159,7 +158,7 @@ func (t *sessions) makeRoom(user string) (oldest *session, ok bool) {
 	return most[0], true
 }
 
-// noteCaller notes the latest caller of a session.
+// noteCaller records the latest caller of a session.
 func (t *sessions) noteCaller(server *mcp.ServerSession, id *entraauth.Identity) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -168,7 +167,7 @@ func (t *sessions) noteCaller(server *mcp.ServerSession, id *entraauth.Identity)
 	}
 }
 
-// end removes a session and what is kept for it.
+// end removes a session and its data.
 func (t *sessions) end(s *session) {
 	t.mu.Lock()
 	known := s != nil && t.byServer[s.server] == s
@@ -195,7 +194,7 @@ func (t *sessions) remove(s *session) {
 	t.giveURIs(s.user, len(s.uris)+s.listening)
 }
 
-// streaming notes who opened the session's stream of server messages, until it ends.
+// streaming records who opened the session's stream of server messages, until the stream ends.
 func (t *sessions) streaming(id string, caller *entraauth.Identity) (ended func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -215,7 +214,7 @@ func (t *sessions) streaming(id string, caller *entraauth.Identity) (ended func(
 	}
 }
 
-// local notes a session that did not come by HTTP and has no caller.
+// local adds a session without HTTP, which has no caller.
 func (t *sessions) local(server *mcp.ServerSession) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -248,7 +247,7 @@ func (t *sessions) callers(server *mcp.ServerSession) (latest, stream *entraauth
 	return x.latest, x.stream, true
 }
 
-// cancelCalls cancels what runs in the session, for which the SDK would wait.
+// cancelCalls cancels the session's running calls, because the SDK would wait for them.
 func (t *sessions) cancelCalls(x *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -258,7 +257,7 @@ func (t *sessions) cancelCalls(x *session) {
 	}
 }
 
-// cancelAll cancels what runs in all sessions.
+// cancelAll cancels the running calls of all sessions.
 func (t *sessions) cancelAll() {
 	t.mu.Lock()
 	all := slices.Collect(maps.Values(t.byServer))
@@ -268,7 +267,7 @@ func (t *sessions) cancelAll() {
 	}
 }
 
-// asks notes that a call of the session waits for an answer of the client.
+// asks records that a call of the session waits for the client's answer.
 func (t *sessions) asks(x *session, u *usage) (answered func()) {
 	if x == nil {
 		return func() {}
@@ -288,7 +287,7 @@ func (t *sessions) asks(x *session, u *usage) (answered func()) {
 	}
 }
 
-// giveURIs notes that a user has n fewer subscriptions. The caller holds the lock.
+// giveURIs subtracts n from a user's number of subscriptions. The caller holds the lock.
 func (t *sessions) giveURIs(user string, n int) {
 	if t.uris[user] -= n; t.uris[user] <= 0 {
 		delete(t.uris, user)

@@ -19,8 +19,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 )
 
-// owned is the stage that accepts requests to the caller's own sessions, and those
-// without a session. Any other session id is unknown to the caller, so that it does not
+// owned is the stage that accepts only requests to the caller's own sessions and requests without
+// a session. Any other session ID gets the same answer as an unknown one, so that it does not
 // reveal which sessions exist.
 func (t *sessions) owned(f *refuser) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
@@ -48,10 +48,10 @@ func (t *sessions) owned(f *refuser) func(http.Handler) http.Handler {
 	}
 }
 
-// bound is the stage that notes a session's first and latest caller.
+// bound is the stage that records a session's first and latest caller.
 func (t *sessions) bound(m *message) error {
 	server, ok := m.req.GetSession().(*mcp.ServerSession)
-	if !ok || m.caller == nil { // not by HTTP
+	if !ok || m.caller == nil { // not HTTP
 		return nil
 	}
 	if m.method != "initialize" {
@@ -70,7 +70,7 @@ func (t *sessions) bound(m *message) error {
 	return nil
 }
 
-// refuseBusy makes 503 the answer. The error is the answer if it is too late for that.
+// refuseBusy answers with 503. If it is too late for a status, the error is the answer.
 func refuseBusy(m *message) error {
 	e := &jsonrpc.Error{Code: codeUnavailable, Message: "This server has as many sessions as it can hold: try again later"}
 	m.refuse(func(w http.ResponseWriter, r *http.Request) {
@@ -80,11 +80,11 @@ func refuseBusy(m *message) error {
 	return e
 }
 
-// beginRunning and endRunning are a stage: the end of a session cancels its calls, and a
-// call sends nothing after its own end.
+// beginRunning and endRunning are a stage: when a session ends, its calls are canceled, and a call
+// that has ended sends nothing more.
 func (t *sessions) beginRunning(m *message) error {
 	server, ok := m.req.GetSession().(*mcp.ServerSession)
-	if !ok || strings.HasPrefix(m.method, "notifications/") { // which has no stream of its own
+	if !ok || strings.HasPrefix(m.method, "notifications/") { // notifications have no stream of their own
 		return nil
 	}
 	call := &m.running
@@ -121,10 +121,10 @@ func (t *sessions) endRunning(m *message) {
 
 var errCallOver = errors.New("the call is over: nothing can be sent to its client")
 
-// whileRunning is sending middleware. The SDK finds the stream of a call by the call's
-// id, which a later call may have too: what a tool sends after its end must not reach
-// that one's client. And a question of a tool to the client may be answered only by
-// callers who may make the call.
+// whileRunning is sending middleware. The SDK finds a call's stream by the call's ID, which a
+// later call may reuse. What a tool sends after its call has ended must not reach that later
+// call's client. And only callers who may make the call may answer a question that its tool asks
+// the client.
 func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		m := messageOf(ctx)
@@ -141,9 +141,9 @@ func (t *sessions) whileRunning(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// mayAnswer returns why the caller may not answer what the session asks the client. The
-// body does not say which call has asked, so the caller must be allowed to make each of
-// those that wait for an answer.
+// mayAnswer returns why the caller may not answer the session's question to the client, or nil.
+// The body does not show which call asked, so the caller must be allowed to make every call that
+// waits for an answer.
 func (t *sessions) mayAnswer(c *call, r *http.Request) *denial {
 	id := r.Header.Get(sessionHeader)
 	if id == "" || !slices.ContainsFunc(c.messages, func(m rpcwire.Message) bool { return m.Method == "" }) {
@@ -163,7 +163,7 @@ func (t *sessions) mayAnswer(c *call, r *http.Request) *denial {
 	return nil
 }
 
-// newEvents returns the store of events that can be replayed.
+// newEvents returns the store of events for replay.
 func newEvents(s *subscriptions) *eventstore.Store {
 	return eventstore.New(eventstore.Options{
 		Begin: func(ctx context.Context, finished func()) eventstore.Audience {
@@ -192,7 +192,7 @@ func (u *usage) Admits(ctx context.Context) bool {
 	return u.decide(caller) == nil
 }
 
-// newsOf returns the resource that the event says was updated.
+// newsOf returns the URI of the resource whose update the event announces.
 func newsOf(event []byte) (uri string, ok bool) {
 	const method = "notifications/resources/updated"
 	if !bytes.Contains(event, []byte(method)) {
@@ -208,9 +208,9 @@ func newsOf(event []byte) (uri string, ok bool) {
 	return news.Params.URI, err == nil && news.Method == method
 }
 
-// replays returns the stage that rejects a caller who may not have a call's answer: a
-// client can resume the stream of a call with another token. Without this stage the
-// answer would be empty; the refusal says what is missing.
+// replays is the stage that rejects a caller who may not have a call's answer: a client can resume
+// a call's stream with a different token. Without this stage such a caller would get an empty
+// answer; the rejection says what is missing.
 func replays(events *eventstore.Store, f *refuser) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

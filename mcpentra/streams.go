@@ -17,16 +17,16 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
-// streams ends streams, which stay open for messages of the server, when the token that
-// opened them is no longer valid: it has expired, or its key was withdrawn. A newer token
-// in the session does not change that; the client opens another stream.
+// streams ends the long-lived streams of server messages when the token that opened them becomes
+// invalid because it expired or its key was withdrawn. A newer token in the session does not keep
+// the stream alive; the client opens another stream.
 type streams struct {
 	recheck func(*entraauth.Identity) error
 	every   time.Duration
 
 	mu   sync.Mutex
 	open map[*watchedStream]struct{}
-	stop context.CancelFunc // ends the checks; nil while no stream is open
+	stop context.CancelFunc // stops the checks; nil while no stream is open
 }
 
 type watchedStream struct {
@@ -38,8 +38,8 @@ func newStreams(recheck func(*entraauth.Identity) error) *streams {
 	return &streams{recheck: recheck, every: time.Second, open: map[*watchedStream]struct{}{}}
 }
 
-// whileValid returns a context that ends when the caller's token is no longer valid, or by the
-// function.
+// whileValid returns a context that ends when the caller's token becomes invalid or when the
+// function is called.
 func (t *streams) whileValid(ctx context.Context, caller *entraauth.Identity) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	x := &watchedStream{caller, cancel}
@@ -87,8 +87,8 @@ func (t *streams) check() {
 	}
 }
 
-// watch returns the stage that ends the GET streams of protocols up to 2025-11-25. Later
-// ones are messages, subscriptions/listen.
+// watch is the stage that ends the GET streams of protocols up to 2025-11-25. Later protocols use
+// a message instead, subscriptions/listen.
 func (t *streams) watch(s *sessions) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -99,7 +99,7 @@ func (t *streams) watch(s *sessions) func(http.Handler) http.Handler {
 			caller := callOf(r.Context()).caller
 			ctx, stop := t.whileValid(r.Context(), caller)
 			defer stop()
-			if last := r.Header.Get("Last-Event-ID"); last == "" || strings.HasPrefix(last, "_") { // not of a call
+			if last := r.Header.Get("Last-Event-ID"); last == "" || strings.HasPrefix(last, "_") { // not the stream of a call
 				defer s.streaming(r.Header.Get(sessionHeader), caller)()
 			}
 			next.ServeHTTP(&streamWriter{w, func() bool { return t.recheck(caller) == nil }, stop}, r.WithContext(ctx))
@@ -107,8 +107,8 @@ func (t *streams) watch(s *sessions) func(http.Handler) http.Handler {
 	}
 }
 
-// A streamWriter sends nothing once its stream's token is no longer valid. What it rejects
-// stays in the session's events, for the client's next stream.
+// A streamWriter rejects writes once its stream's token is invalid. The rejected events stay in
+// the session, for the client's next stream.
 type streamWriter struct {
 	http.ResponseWriter
 	isValid func() bool
@@ -126,19 +126,19 @@ func (w *streamWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap supports [http.ResponseController].
 func (w *streamWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Flush is for those who look for an [http.Flusher].
+// Flush implements [http.Flusher].
 func (w *streamWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
 const (
-	// maxSubscriptions is how many resources a user may be subscribed to, in all
-	// sessions and streams: the SDK looks at all subscriptions when a session ends.
+	// maxSubscriptions limits a user's subscriptions in all sessions and streams, because the SDK
+	// scans all subscriptions whenever a session ends.
 	maxSubscriptions = 512
-	// maxSubscribed is how long the URI of a subscription may be, in bytes.
+	// maxSubscribed is the maximum length of a subscription's URI, in bytes.
 	maxSubscribed = 2048
-	// endTimeout bounds the handler of a subscription's end.
+	// endTimeout limits the handler that runs when a subscription ends.
 	endTimeout = 10 * time.Second
 )
 
@@ -150,22 +150,21 @@ var (
 	errManyURIs  = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("Too many subscriptions: a user may have %d. Unsubscribe from others first", maxSubscriptions)}
 )
 
-// subscriptions bounds users' subscriptions, and sends updates of resources only to
-// callers who may use them.
+// subscriptions limits users' subscriptions, and sends resource updates only to callers who may
+// use the resource.
 type subscriptions struct {
 	sessions    *sessions
 	streams     *streams
 	access      *access
-	unsubscribe mcp.MethodHandler // of the SDK
+	unsubscribe mcp.MethodHandler // the SDK's handler
 }
 
-// enter and leave are a stage, inside the policy check: it bounds subscriptions, and
-// rejects those for which nothing could be sent.
+// enter and leave are a stage inside the policy check. It limits subscriptions, and rejects those
+// that could never receive anything.
 //
-// If a session ends while it is subscribed to a URI, the SDK keeps an entry for it
-// forever, and scans all entries at the end of each session; without sessions, that is at
-// the end of each request. So a session unsubscribes when it ends, and a request without
-// a session can't subscribe.
+// If a session ends while subscribed to a URI, the SDK keeps an entry for it forever, and scans
+// all entries whenever a session ends; without sessions, that is at the end of every request. So a
+// session unsubscribes when it ends, and a request without a session can't subscribe.
 func (s *subscriptions) enter(m *message) error {
 	server, _ := m.req.GetSession().(*mcp.ServerSession)
 	byHTTP := m.call != nil
@@ -194,7 +193,7 @@ func (s *subscriptions) leave(m *message) {
 		switch {
 		case m.err != nil && x.isNew:
 			s.sessions.dropURI(server, p.URI)
-		case m.err == nil && !s.sessions.isOpen(x.session): // it has ended in the meantime
+		case m.err == nil && !s.sessions.isOpen(x.session): // it ended in the meantime
 			s.end(x.session, p.URI)
 		}
 	case *mcp.UnsubscribeParams:
@@ -212,8 +211,9 @@ func (s *subscriptions) leave(m *message) {
 	}
 }
 
-// listen begins a stream of protocol 2026-07-28, which ends when the token that opened it
-// is no longer valid. The SDK would serve it to older protocols too, which don't have it.
+// listen opens a stream of protocol 2026-07-28, which ends when the token that opened it becomes
+// invalid. It rejects older protocols, which don't have such streams but which the SDK would
+// serve.
 func (s *subscriptions) listen(m *message, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams) error {
 	if !isModern(server) {
 		return errOldListen
@@ -238,13 +238,13 @@ func (s *subscriptions) listen(m *message, server *mcp.ServerSession, p *mcp.Sub
 // end unsubscribes an ended session from a URI.
 func (s *subscriptions) end(x *session, uri string) {
 	ctx, cancel := context.WithCancel(entraauth.NewContext(context.Background(), x.latest))
-	cancel() // which tells endsAlways
+	cancel() // a canceled context tells endsAlways
 	_, _ = s.unsubscribe(ctx, "resources/unsubscribe", &mcp.UnsubscribeRequest{Session: x.server, Params: &mcp.UnsubscribeParams{URI: uri}})
 }
 
-// endsAlways returns a handler with which a subscription ends with its session or stream,
-// whatever the program's handler returns: the SDK keeps the subscription if that fails,
-// and calls it with a canceled context.
+// endsAlways returns a handler that ends a subscription together with its session or stream, even
+// if the program's handler fails. The SDK would keep the subscription then, and it calls the
+// handler with a canceled context.
 func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, log *slog.Logger) func(context.Context, *mcp.UnsubscribeRequest) error {
 	return func(ctx context.Context, req *mcp.UnsubscribeRequest) (err error) {
 		if ctx.Err() == nil {
@@ -265,8 +265,8 @@ func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, lo
 	}
 }
 
-// onlyToAdmitted is sending middleware: updates of a resource go only to callers who may
-// use it now, by the latest token of their session or stream.
+// onlyToAdmitted is sending middleware: resource updates go only to callers who may use the
+// resource now, judged by the latest token of their session or stream.
 func (s *subscriptions) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		if p, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok {
@@ -292,7 +292,7 @@ func (s *subscriptions) admits(server *mcp.ServerSession, uri string) bool {
 	return s.access.decide(caller, []target{{resource, uri}}) == nil
 }
 
-// admitsSession is admits for the session with that id.
+// admitsSession is admits for the session with the ID.
 func (s *subscriptions) admitsSession(id, uri string) bool {
 	s.sessions.mu.Lock()
 	x := s.sessions.byID[id]
@@ -300,7 +300,7 @@ func (s *subscriptions) admitsSession(id, uri string) bool {
 	return x != nil && s.admits(x.server, uri)
 }
 
-// addURI notes that the session subscribes to the URI, and reports whether the URI is new.
+// addURI records that the session subscribes to the URI, and reports whether the URI is new.
 func (t *sessions) addURI(server *mcp.ServerSession, uri string, byHTTP bool) (x *session, isNew bool, err error) {
 	if !byHTTP {
 		t.local(server)
@@ -335,8 +335,8 @@ func (t *sessions) dropURI(server *mcp.ServerSession, uri string) {
 	}
 }
 
-// openStream notes a stream of protocol 2026-07-28, with all its subscriptions. The
-// SDK ends those with it.
+// openStream adds a stream of protocol 2026-07-28 with all its subscriptions. The SDK ends them
+// with the stream.
 func (t *sessions) openStream(server *mcp.ServerSession, id *entraauth.Identity, uris []string) (*session, error) {
 	x := &session{user: id.UserID(), client: id.ClientID(), server: server, latest: id, listening: len(uris)}
 	for _, uri := range uris {

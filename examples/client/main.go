@@ -43,7 +43,7 @@ const (
 	exitUsage  = 2
 )
 
-// options are the command line.
+// options are the command-line options.
 type options struct {
 	url       string
 	token     string
@@ -51,7 +51,7 @@ type options struct {
 	arguments map[string]any
 }
 
-// run is the program without its process.
+// run is the whole program, with its process's resources as parameters.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, err := parseOptions(args, getenv, stdin, stderr)
 	switch {
@@ -100,7 +100,7 @@ func parseOptions(args []string, getenv func(string) string, stdin io.Reader, st
 	return o, err
 }
 
-// checkURL refuses to send a token where others can read it on its way.
+// checkURL rejects URLs over which others could read the token.
 func checkURL(s string) error {
 	u, err := url.Parse(s)
 	switch {
@@ -112,11 +112,11 @@ func checkURL(s string) error {
 	return nil
 }
 
-// maxToken bounds what is read from standard input, in bytes.
+// maxToken limits the token on standard input, in bytes.
 const maxToken = 64 << 10
 
-// readToken takes the token from the flag, standard input or the environment. It
-// may be empty: the server's refusal then says what it wants.
+// readToken returns the token from the flag, standard input, or the environment. It may be empty:
+// the server's error then says what it needs.
 func readToken(flagValue string, getenv func(string) string, stdin io.Reader) (string, error) {
 	token := flagValue
 	switch flagValue {
@@ -139,7 +139,7 @@ func readToken(flagValue string, getenv func(string) string, stdin io.Reader) (s
 	return token, nil
 }
 
-// do connects and does what the options say.
+// do connects and runs the command.
 func (o *options) do(ctx context.Context, stdout io.Writer) error {
 	watch := &watcher{token: o.token, next: http.DefaultTransport}
 	client := mcp.NewClient(&mcp.Implementation{Name: "mcp-entra-go-client", Version: "0.1.0"}, nil)
@@ -160,5 +160,5 @@ func (o *options) do(ctx context.Context, stdout io.Writer) error {
 	return watch.explain(err)
 }
 
-// noRedirect keeps the token at the host that it was meant for.
+// noRedirect keeps the token from reaching another host.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -26,8 +26,7 @@ func list(ctx context.Context, session *mcp.ClientSession, w io.Writer) error {
 	return nil
 }
 
-// argumentsOf names the arguments of a tool: first those that it needs, then the
-// others with their defaults.
+// argumentsOf lists a tool's arguments: the required ones, then the others with their defaults.
 func argumentsOf(tool *mcp.Tool) string {
 	var schema struct {
 		Properties map[string]struct{ Default json.RawMessage }
@@ -53,7 +52,7 @@ func argumentsOf(tool *mcp.Tool) string {
 	return strings.Join(append(needed, others...), ", ")
 }
 
-// call prints the result of a tool. A tool's own error is an error.
+// call prints a tool's result. An error of the tool is returned as an error.
 func call(ctx context.Context, session *mcp.ClientSession, name string, arguments map[string]any, w io.Writer) error {
 	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: arguments})
 	if err != nil {
@@ -67,12 +66,12 @@ func call(ctx context.Context, session *mcp.ClientSession, name string, argument
 		return nil
 	}
 	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false) // people read it
+	enc.SetEscapeHTML(false) // for people to read
 	enc.SetIndent("", "  ")
 	return enc.Encode(result.StructuredContent)
 }
 
-// text returns the texts of a result, and says what else there is.
+// text returns the text of a result and names its other content.
 func text(result *mcp.CallToolResult) string {
 	var parts []string
 	for _, content := range result.Content {

@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// A watcher sends the token with each request, and remembers the last refusal:
-// the SDK's errors don't have the status and the challenge.
+// A watcher sends the token with each request and remembers the last error response, because the
+// SDK's errors lack the status and the challenge.
 type watcher struct {
 	token string
 	next  http.RoundTripper
@@ -20,14 +20,14 @@ type watcher struct {
 	refusal *refusal
 }
 
-// A refusal is an answer of 400 or more.
+// A refusal is a response with status 400 or higher.
 type refusal struct {
 	status    string
 	challenge string
 	text      string
 }
 
-// maxRefusal bounds what is read of a refusal's body, in bytes.
+// maxRefusal limits how much of an error response is read, in bytes.
 const maxRefusal = 64 << 10
 
 // RoundTrip implements [http.RoundTripper].
@@ -44,22 +44,21 @@ func (w *watcher) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
 	_ = response.Body.Close()
 	if err != nil {
-		body = nil // the status says enough
+		body = nil // the status is enough
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	w.remember(&refusal{response.Status, response.Header.Get("WWW-Authenticate"), refusalText(body)})
 	return response, nil
 }
 
-// remember keeps the refusal until the next answer.
+// remember keeps the refusal until the next response.
 func (w *watcher) remember(r *refusal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.refusal = r
 }
 
-// refusalText returns the message of a JSON-RPC error, or the body where it is
-// something else.
+// refusalText returns the message of a JSON-RPC error, or else the whole body.
 func refusalText(body []byte) string {
 	var message struct{ Error struct{ Message string } }
 	if json.Unmarshal(body, &message) == nil && message.Error.Message != "" {
@@ -68,7 +67,7 @@ func refusalText(body []byte) string {
 	return strings.TrimSpace(string(body))
 }
 
-// explain adds to an error what the server answered.
+// explain adds the server's response to an error.
 func (w *watcher) explain(err error) error {
 	if err == nil {
 		return nil
@@ -89,7 +88,7 @@ func (w *watcher) explain(err error) error {
 	return &refusedError{b.String(), err}
 }
 
-// A refusedError is shown by what the server said.
+// A refusedError is an error that prints the server's response.
 type refusedError struct {
 	text  string
 	cause error

@@ -51,7 +51,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run is the program without its process.
+// run is the whole program, with its process's resources as parameters.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("graph", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		action = offline
 	}
 	if err := action(ctx, getenv, stdout); err != nil {
-		// What happened and what to do, with nothing of a token in it.
+		// Says what happened and what to do, and contains no token.
 		if e, ok := errors.AsType[*obo.Error](err); ok {
 			_, _ = fmt.Fprintln(stderr, "graph:", e.UserText())
 		} else {
@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return 0
 }
 
-// online asks the Graph of the environment.
+// online calls Microsoft Graph as configured by the environment.
 func online(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	graph := getenv("GRAPH_URL")
 	if graph == "" {
@@ -91,13 +91,13 @@ func online(ctx context.Context, getenv func(string) string, stdout io.Writer) e
 	if err != nil {
 		return err
 	}
-	// A server verifies the token of a request first, and takes the assertion from
-	// the identity (package entraauth). Here the user is at the keyboard.
+	// A server first verifies the request's token and then takes the assertion from the identity
+	// (package entraauth). Here the user runs the program themselves.
 	credential := exchanger.Credential(obo.NewAssertion(getenv("MCP_TOKEN")))
 	return greet(ctx, credential, graph, graph, http.DefaultClient, stdout)
 }
 
-// proof chooses how the app proves itself to Entra.
+// proof chooses how the app authenticates to Entra.
 func proof(getenv func(string) string) clientauth.Method {
 	identity, projected := getenv("UMI_CLIENT_ID"), getenv("AZURE_FEDERATED_TOKEN_FILE")
 	switch file := getenv("ENTRA_APP_CLIENT_CERTIFICATE"); {
@@ -112,8 +112,7 @@ func proof(getenv func(string) string) clientauth.Method {
 	}
 }
 
-// greet prints whom Graph takes the credential's user for. resource is what Graph
-// is called in scopes, url where it is.
+// greet prints who Graph says the user is. resource is Graph's name in scopes, url its address.
 func greet(ctx context.Context, credential azcore.TokenCredential, resource, url string, client policy.Transporter, stdout io.Writer) error {
 	pipeline := runtime.NewPipeline("graph", "v1.0.0", runtime.PipelineOptions{
 		PerRetry: []policy.Policy{runtime.NewBearerTokenPolicy(credential, []string{resource + "/.default"}, nil)},
@@ -141,7 +140,7 @@ func greet(ctx context.Context, credential azcore.TokenCredential, resource, url
 	return err
 }
 
-// offline does the same for two users of a tenant that runs in this process.
+// offline does the same for two users of an in-process tenant.
 func offline(ctx context.Context, _ func(string) string, stdout io.Writer) error {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
@@ -156,7 +155,7 @@ func offline(ctx context.Context, _ func(string) string, stdout io.Writer) error
 		return err
 	}
 	for _, user := range []*entratest.User{tenant.AddUser("alice@contoso.com", "Alice"), tenant.AddUser("bob@contoso.com", "Bob")} {
-		token := tenant.Token(user, client, api) // what the user's client sends to your API
+		token := tenant.Token(user, client, api) // the token that the user's client sends to your API
 		credential := exchanger.Credential(obo.NewAssertion(token))
 		if err := greet(ctx, credential, publicGraph, tenant.AuthorityHost(), tenant.HTTPClient(), stdout); err != nil {
 			return err

@@ -13,18 +13,17 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
-// surroundings are what the server uses besides its configuration. Tests and the
-// demo have their own; the zero value logs nothing and trusts what the system
-// trusts.
+// surroundings are what the server uses apart from its configuration. Tests and the demo set them.
+// The zero value logs nothing and uses the system's trusted certificates.
 type surroundings struct {
 	log       *slog.Logger
-	authority *http.Client // to Entra
-	storage   *http.Client // to Azure Storage
-	origins   []string     // of web pages that may call
+	authority *http.Client // for requests to Entra
+	storage   *http.Client // for requests to Azure Storage
+	origins   []string     // of web pages that may call the server
 }
 
-// assemble makes the documented server, and the function that stops its background
-// work. publicURL is the origin that clients use; the resource is that plus /mcp.
+// assemble returns the documented server and a function that stops its background work. publicURL
+// is the origin that clients use; the resource URL is publicURL plus /mcp.
 func assemble(c config, publicURL string, s surroundings) (_ *mcpentra.Server, closeAll func(), err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -70,7 +69,7 @@ func assemble(c config, publicURL string, s surroundings) (_ *mcpentra.Server, c
 	return server, closeAll, nil
 }
 
-// blobTools returns the tools for the container, or stand-ins until it is configured.
+// blobTools returns the container's tools, or placeholders if it is not configured.
 func blobTools(c config, s surroundings) (mcpentra.ToolSet, error) {
 	if missing := c.missingStorage(); len(missing) > 0 {
 		return unconfiguredBlobs{why: storageMissing(missing, c.obo)}, nil
@@ -81,6 +80,6 @@ func blobTools(c config, s surroundings) (mcpentra.ToolSet, error) {
 	}
 	return blobtool.New(c.storageURL, c.container, credential, &blobtool.Options{
 		HTTPClient: s.storage, Logger: s.log, DownloadDir: c.downloadDir,
-		Tools: []string{"read_blob_with_token"}, // and no others: these are the documented four
+		Tools: []string{"read_blob_with_token"}, // only this one: the documented server has four tools
 	})
 }

@@ -16,10 +16,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// The rules for ids, hosts, resources, secrets and storage are the library's:
-// each check gives its constructor one value of the configuration and good ones
-// for the rest, so that what is wrong with it can be reported under the
-// variable's name. These constructors contact nothing.
+// The libraries define the rules for IDs, hosts, resources, secrets, and storage. Each check
+// passes one configured value and otherwise valid values to a constructor, so that the error can
+// be reported under the variable's name. These constructors contact no one.
 
 const (
 	goodTenant = "a0000000-0000-4000-8000-000000000001"
@@ -41,8 +40,7 @@ func checkAuthorityHost(s string) error {
 	return about("Options.AuthorityHost: ", err)
 }
 
-// checkMethod logs nothing: what is doubtful about the method is logged when the
-// exchanger is made.
+// checkMethod logs nothing: warnings about the method are logged when the exchanger is created.
 func checkMethod(m clientauth.Method) error {
 	_, err := obo.NewExchanger(goodTenant, goodClient, m, &obo.Options{Logger: slog.New(slog.DiscardHandler)})
 	return about("method: ", err)
@@ -63,12 +61,12 @@ func checkContainer(s string) error {
 	return about("container ", err)
 }
 
-// nobody is the credential of a tool set that is never called.
+// nobody is the credential function of a tool set that is never called.
 func nobody(context.Context) (azcore.TokenCredential, error) {
 	return nil, errors.New("no credential")
 }
 
-// about returns what the error says about the field: the text after its name.
+// about returns the part of an error that follows the field's name.
 func about(field string, err error) error {
 	if err == nil {
 		return nil
@@ -80,7 +78,7 @@ func about(field string, err error) error {
 	return errors.New(text)
 }
 
-// checkHost wants something to listen on: an IP address or a host's name.
+// checkHost accepts what the server can listen on: an IP address or a host name.
 func checkHost(s string) error {
 	if net.ParseIP(s) != nil {
 		return nil
@@ -91,7 +89,7 @@ func checkHost(s string) error {
 	return nil
 }
 
-// checkOrigin wants scheme and host alone: https, or http on this machine.
+// checkOrigin accepts a scheme and host only: https, or http on this machine.
 func checkOrigin(s string) error {
 	u, err := url.Parse(s)
 	switch {

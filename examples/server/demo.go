@@ -9,12 +9,11 @@ import (
 	"time"
 )
 
-// inspectorOrigin is the web page of MCP Inspector, which the demo allows.
+// inspectorOrigin is the origin of MCP Inspector's web page, which the demo allows.
 const inspectorOrigin = "http://localhost:6274"
 
-// runDemo shows the documented server on a world of its own, and then keeps
-// serving until the context ends, unless once is set. The exit code says whether
-// each step of the tour passed.
+// runDemo demonstrates the documented server with its own tenant and storage. Unless once is set,
+// it then keeps serving until the context ends. The exit code reports whether every step passed.
 func runDemo(ctx context.Context, c listenConfig, once bool, stdout, stderr io.Writer) int {
 	fail := func(err error) int {
 		_, _ = fmt.Fprintln(stderr, err)
@@ -71,8 +70,7 @@ func runDemo(ctx context.Context, c listenConfig, once bool, stdout, stderr io.W
 	return exitOK
 }
 
-// listenForDemo opens the port. With once, it takes any port if the default one is
-// taken.
+// listenForDemo opens the port. With once, it uses any free port if the default is taken.
 func listenForDemo(ctx context.Context, c listenConfig, once bool) (net.Listener, error) {
 	listener, err := listen(ctx, c)
 	if err != nil && once && !c.portIsSet {
@@ -82,11 +80,11 @@ func listenForDemo(ctx context.Context, c listenConfig, once bool) (net.Listener
 	return listener, err
 }
 
-// silent is above every level that is logged.
+// silent is above every level that is used.
 const silent = slog.Level(1000)
 
-// demoLogger logs nothing until its level is lowered, so that the refusals of the
-// tour don't interrupt it, unless the user asks for a level.
+// demoLogger logs nothing until its level is lowered, so that log entries don't interrupt the
+// tour. If the user sets a level, it uses that.
 func demoLogger(c listenConfig, stderr io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(silent)

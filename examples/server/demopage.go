@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A page prints the demo. It remembers whether a step failed.
+// A page prints the demo and remembers whether a step failed.
 type page struct {
 	w      io.Writer
 	steps  int
@@ -18,7 +18,7 @@ func (p *page) line(s string) { _, _ = fmt.Fprintln(p.w, s) }
 // row prints a name and its value.
 func (p *page) row(name, value string) { p.line(fmt.Sprintf("  %-14s %s", name, value)) }
 
-// section prints a line, and below it what is there to be copied.
+// section prints a title and text below it that the reader can copy.
 func (p *page) section(title string, blocks ...string) {
 	p.line(title)
 	p.line("")
@@ -28,7 +28,7 @@ func (p *page) section(title string, blocks ...string) {
 	}
 }
 
-// step does something, and prints its notes and whether it passed.
+// step runs a function and prints its notes and whether it passed.
 func (p *page) step(title string, do func(*notes) error) {
 	p.steps++
 	var n notes
@@ -48,17 +48,17 @@ func (p *page) step(title string, do func(*notes) error) {
 	p.line("")
 }
 
-// notes are what a step has to show.
+// notes are the output of a step.
 type notes []note
 
 type note struct{ name, value string }
 
 func (n *notes) add(name string, value any) { *n = append(*n, note{name, fmt.Sprint(value)}) }
 
-// noteWidth is where the values begin.
+// noteWidth is the column where values begin.
 const noteWidth = 16
 
-// print prints further lines of the value below its first.
+// print prints the value's further lines below the first.
 func (n note) print(p *page) {
 	const indent = "        "
 	text := strings.TrimRight(n.value, "\n")

@@ -21,7 +21,7 @@ import (
 // tourTimeout ends a tour that hangs.
 const tourTimeout = time.Minute
 
-// A tour calls the demo's server as its users would, through an MCP client.
+// A tour calls the demo's server as its users would, with an MCP client.
 type tour struct {
 	*page
 	world      *world
@@ -29,8 +29,7 @@ type tour struct {
 	alice, bob *mcp.ClientSession
 }
 
-// takeTour shows each thing that the server promises, and reports whether all of
-// it passed.
+// takeTour demonstrates each promise of the server, and reports whether all steps passed.
 func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 	ctx, cancel := context.WithTimeout(ctx, tourTimeout)
 	defer cancel()
@@ -82,7 +81,7 @@ func connect(ctx context.Context, url string, user *http.Client) (*mcp.ClientSes
 	}, nil)
 }
 
-// documentedTools are the tools in the order of the listing.
+// documentedTools are the tools in listing order.
 var documentedTools = []string{"get_azure_blob_storage_token", "get_user_info", "read_blob_with_token", "secure_ping"}
 
 func (t *tour) listTools(ctx context.Context, n *notes) error {
@@ -179,7 +178,7 @@ func beginning(token string) string {
 	return token[:most] + "…"
 }
 
-// blobWant is what a blob should read like.
+// blobWant is the expected result of reading a blob.
 type blobWant struct {
 	size      int
 	text      string // "" for any
@@ -212,7 +211,7 @@ func (t *tour) read(ctx context.Context, n *notes, arguments map[string]any, wan
 	return errors.Join(errs...)
 }
 
-// shortPath leaves the temporary folder out, and what the user's folder repeats.
+// shortPath shortens a path by removing the temporary folder and the user's folder.
 func (t *tour) shortPath(path string) string {
 	relative, err := filepath.Rel(t.world.downloads, path)
 	if err != nil {
@@ -278,7 +277,7 @@ func (t *tour) withoutToken(ctx context.Context, n *notes) error {
 	return expect("status", response.StatusCode, http.StatusUnauthorized)
 }
 
-// A toolError is what a tool answered instead of a result.
+// A toolError is a tool's error result.
 type toolError string
 
 func (e toolError) Error() string { return "the tool answered: " + string(e) }
@@ -317,10 +316,10 @@ func expect(what string, got, want any) error {
 	return nil
 }
 
-// foldWords breaks a text into lines.
+// foldWords wraps a text into lines.
 func foldWords(s string, width int) string { return foldWith(strings.Fields(s), width, " ") }
 
-// fold breaks a list into lines.
+// fold wraps a list into lines.
 func fold(items []string, width int) string { return foldWith(items, width, ", ") }
 
 func foldWith(items []string, width int, separator string) string {

@@ -12,12 +12,12 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// The demo's container, and blobs in it.
+// The demo's container and blobs.
 const (
 	demoContainer = "documents"
 	readmeBlob    = "readme.txt"
 	welcomeBlob   = "docs/ようこそ.txt"
-	reportBlob    = "reports/2026-q3.txt" // Alice's alone, as all but readme.txt
+	reportBlob    = "reports/2026-q3.txt" // readable only by Alice, like all others but readme.txt
 	legacyBlob    = "legacy/お知らせ.txt"     // Shift_JIS
 	longBlob      = "logs/access.log"
 	longSize      = 1 << 20
@@ -28,20 +28,20 @@ const welcomeText = "ようこそ、アリスさん。\nこの文書は、あな
 // legacyText is "お知らせ: 会議は金曜日です。" in Shift_JIS, with one invalid byte.
 const legacyText = "\x82\xa8\x92\x6d\x82\xe7\x82\xb9: \x89\xef\x8b\x63\x82\xcd\x8b\xe0\x97\x6a\x93\xfa\x82\xc5\x82\xb7\x81\x42\xff\n"
 
-// A world is everything that the documented server depends on: an Entra tenant and
-// a storage account, on this machine.
+// A world is everything that the documented server depends on: an Entra tenant and a storage
+// account, on this machine.
 type world struct {
 	tenant     *entratest.Tenant
 	blobs      *blobtest.Server
 	api        *entratest.App // the MCP server's app registration
 	secret     string         // of api
-	client     *entratest.App // the app that users call with
+	client     *entratest.App // the users' client app
 	alice, bob *entratest.User
 	downloads  string // a temporary folder
 }
 
-// newWorld makes the tenant as the README tells administrators to: two app
-// registrations, a secret, consent to Azure Storage, roles on the container.
+// newWorld sets up the tenant as the README tells administrators to: two app registrations, a
+// secret, consent for Azure Storage, and roles on the container.
 func newWorld() (*world, error) {
 	downloads, err := os.MkdirTemp("", "mcp-entra-demo-")
 	if err != nil {
@@ -64,7 +64,7 @@ func newWorld() (*world, error) {
 	return w, nil
 }
 
-// fill puts the documents into the container, and gives the users their roles.
+// fill uploads the documents and assigns the users' roles.
 func (w *world) fill() {
 	const text = "text/plain; charset=utf-8"
 	w.blobs.AddContainer(demoContainer)
@@ -77,7 +77,7 @@ func (w *world) fill() {
 	w.blobs.Grant(w.bob.ObjectID, demoContainer, readmeBlob)
 }
 
-// config is what an operator would have set for this world.
+// config returns the configuration that an operator would set for this world.
 func (w *world) config(c listenConfig) config {
 	return config{
 		listenConfig:  c,
@@ -93,24 +93,24 @@ func (w *world) config(c listenConfig) config {
 	}
 }
 
-// token is what the user's client would send.
+// token returns the token that the user's client would send.
 func (w *world) token(user *entratest.User) string {
 	return w.tenant.Token(user, w.client, w.api, "access_as_user")
 }
 
-// clientOf is the user's client, with such tokens.
+// clientOf returns an HTTP client that sends the user's tokens.
 func (w *world) clientOf(user *entratest.User) *http.Client {
 	return w.tenant.UserClient(user, w.client, w.api, "access_as_user")
 }
 
-// close stops everything and removes what was downloaded.
+// close stops everything and removes the downloads.
 func (w *world) close() {
 	w.blobs.Close()
 	w.tenant.Close()
 	_ = os.RemoveAll(w.downloads)
 }
 
-// introduce prints what there is.
+// introduce prints an overview of the world.
 func (w *world) introduce(p *page, url string) {
 	p.line("An MCP server behind Microsoft Entra ID. Tenant and storage are stand-ins on this machine.")
 	p.line("")
@@ -122,7 +122,7 @@ func (w *world) introduce(p *page, url string) {
 	p.line("")
 }
 
-// invite prints how to call the server, with a token that works.
+// invite prints how to call the server with a working token.
 func (w *world) invite(p *page, url string, now time.Time) {
 	token := w.token(w.alice)
 	curl := "curl -sS " + url + " -H \"Authorization: Bearer $TOKEN\" \\\n" +
@@ -144,7 +144,7 @@ func (w *world) invite(p *page, url string, now time.Time) {
 	p.section("With this module's client:", "MCP_TOKEN=$TOKEN go run ./examples/client -call secure_ping "+url)
 }
 
-// lifetime says how long the token is valid.
+// lifetime returns how long the token stays valid, as text.
 func lifetime(token string, now time.Time) string {
 	claims, err := decodeClaims(token)
 	expires, ok := claims["exp"].(float64)

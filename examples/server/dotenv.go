@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	// dotenvFile is read from the working folder.
+	// dotenvFile is read from the working directory.
 	dotenvFile = ".env"
-	// maxDotenv bounds that file, in bytes.
+	// maxDotenv limits the file's size, in bytes.
 	maxDotenv = 1 << 20
 )
 
 // A dotenvValue is the value of a variable in the .env file.
 type dotenvValue struct {
 	text string
-	line int // where it stands, from 1
+	line int // line number, from 1
 }
 
-// readDotenv returns the content of the .env file, nothing if there is none.
+// readDotenv returns the content of the .env file, or nil if there is none.
 func readDotenv(name string) ([]byte, []fault) {
 	content, err := readBounded(name)
 	if err != nil {
@@ -85,7 +85,7 @@ func parseDotenv(content []byte) (map[string]dotenvValue, []fault) {
 	return values, faults
 }
 
-// parseDotenvLine reads one trimmed line. The name is empty if it sets nothing.
+// parseDotenvLine parses one trimmed line. The name is empty if the line sets nothing.
 func parseDotenvLine(line string) (name, value string, err error) {
 	switch {
 	case line == "" || line[0] == '#':
@@ -138,9 +138,9 @@ func cutComment(s string) string {
 	return s
 }
 
-// unquote returns what stands between the quote at the beginning of s and the
-// next one, and what follows. In double quotes, a backslash escapes what it does
-// in a shell, and else stands for itself.
+// unquote returns the text between the quote at the beginning of s and the next one, and what
+// follows. In double quotes, a backslash escapes the same characters as in a shell; otherwise it
+// is literal.
 func unquote(s string) (value, tail string, ok bool) {
 	quote := s[0]
 	var b strings.Builder

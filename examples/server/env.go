@@ -13,55 +13,53 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// storageResource is the resource of Azure Storage: the audience that blobs need.
+// storageResource is Azure Storage's resource, the audience of tokens for blobs.
 const storageResource = "https://storage.azure.com"
 
-// listenConfig says where the server listens and what it logs: all that the
-// demo takes from the environment.
+// listenConfig is where the server listens and what it logs. The demo reads nothing else from the
+// environment.
 type listenConfig struct {
 	host       string
 	port       int  // 0: any free one
-	portIsSet  bool // not the default
+	portIsSet  bool // set explicitly
 	logLevel   slog.Level
-	levelIsSet bool // not the default
+	levelIsSet bool // set explicitly
 }
 
 // config is the whole configuration of the server.
 type config struct {
 	listenConfig
 	tenantID, apiAppID string
-	authorityHost      string // "" is the public cloud
-	storageURL         string // "" is not configured, and so is
+	authorityHost      string // "" for the public cloud
+	storageURL         string // "" if not configured; so is
 	container          string
 	obo                bool
-	method             clientauth.Method // holds the client secret, where nothing can print it
-	audiences          []string          // for which OBO may get tokens
-	publicURL          string            // origin; "" is http://localhost:PORT
-	consentURL         string            // where a consent ends; "" leaves it to Entra
-	stateKeys          [][]byte          // seal what clients hand back
+	method             clientauth.Method // holds the client secret and never prints it
+	audiences          []string          // that OBO may request tokens for
+	publicURL          string            // origin; "" for http://localhost:PORT
+	consentURL         string            // where a consent ends; "" lets Entra choose
+	stateKeys          [][]byte          // encrypt what clients send back
 	downloadDir        string
-	warnings           []string // for the log at the start
-	misspelled         []string // names in the .env file, with what was meant
+	warnings           []string // to log at startup
+	misspelled         []string // unknown names in the .env file, with suggestions
 }
 
-// variables reads the environment, and the .env file where the environment has
-// nothing, and collects what is wrong.
+// variables reads variables from the environment, or else from the .env file, and collects faults.
 type variables struct {
 	lookup func(name string) (string, bool)
 	file   map[string]dotenvValue
 	faults []fault
 }
 
-// newVariables takes os.LookupEnv, or a test's map, and the content of the .env
-// file.
+// newVariables takes os.LookupEnv, or a map in tests, and the content of the .env file.
 func newVariables(lookup func(string) (string, bool), dotenv []byte) *variables {
 	v := &variables{lookup: lookup}
 	v.file, v.faults = parseDotenv(dotenv)
 	return v
 }
 
-// raw returns the value as it is set. Like in other dotenv readers, an empty
-// variable in the environment hides that of the file.
+// raw returns the unchanged value. As in other dotenv readers, an empty environment variable
+// overrides the file.
 func (v *variables) raw(name string) string {
 	if value, ok := v.lookup(name); ok {
 		return value
@@ -69,10 +67,10 @@ func (v *variables) raw(name string) string {
 	return v.file[name].text
 }
 
-// text returns the value without white space around it.
+// text returns the value without surrounding white space.
 func (v *variables) text(name string) string { return strings.TrimSpace(v.raw(name)) }
 
-// textOr returns the value, or the default where it is empty.
+// textOr returns the value, or the default if it is empty.
 func (v *variables) textOr(name, byDefault string) string {
 	if s := v.text(name); s != "" {
 		return s
@@ -80,7 +78,7 @@ func (v *variables) textOr(name, byDefault string) string {
 	return byDefault
 }
 
-// fault records that the variable is wrong, and where it came from.
+// fault records a fault of the variable and the variable's source.
 func (v *variables) fault(name, problem, remedy string) {
 	where := name
 	if _, ok := v.lookup(name); !ok {
@@ -91,7 +89,7 @@ func (v *variables) fault(name, problem, remedy string) {
 	v.faults = append(v.faults, fault{where, problem, remedy})
 }
 
-// check records the error as the variable's fault.
+// check records the error, if any, as the variable's fault.
 func (v *variables) check(name string, err error, remedy string) bool {
 	if err != nil {
 		v.fault(name, err.Error(), remedy)
@@ -99,8 +97,8 @@ func (v *variables) check(name string, err error, remedy string) bool {
 	return err == nil
 }
 
-// readConfig reads the whole configuration from the environment and the content of
-// the .env file. It looks at nothing else, and finds all faults at once.
+// readConfig reads the whole configuration from the environment and the content of the .env file.
+// It uses nothing else and reports all faults at once.
 func readConfig(lookup func(string) (string, bool), dotenv []byte) (config, []fault) {
 	v := newVariables(lookup, dotenv)
 	var c config
@@ -115,8 +113,8 @@ func readConfig(lookup func(string) (string, bool), dotenv []byte) (config, []fa
 	return c, v.faults
 }
 
-// readExplainConfig reads what judging a token needs. The ids may be missing: then the
-// token's own take their place.
+// readExplainConfig reads the configuration for judging a token. Without IDs, the token's own are
+// used.
 func readExplainConfig(lookup func(string) (string, bool), dotenv []byte) (config, []fault) {
 	v := newVariables(lookup, dotenv)
 	var c config
@@ -179,7 +177,7 @@ func (v *variables) readStorage(c *config) {
 	}
 }
 
-// missingStorage names the variables that blobs need and that are not set.
+// missingStorage returns the unset variables that the blob tool needs.
 func (c *config) missingStorage() []string {
 	var missing []string
 	if c.storageURL == "" {
@@ -191,8 +189,8 @@ func (c *config) missingStorage() []string {
 	return missing
 }
 
-// readOBO reads the On-Behalf-Of settings. They are ignored if the flow is off: the
-// documented .env has placeholders there.
+// readOBO reads the On-Behalf-Of settings. It ignores them if the flow is off, because the
+// documented .env has placeholders.
 func (v *variables) readOBO(c *config) {
 	switch s := v.text("USE_OBO_FLOW"); strings.ToLower(s) {
 	case "true", "1", "yes", "on":
@@ -213,9 +211,9 @@ func (v *variables) readOBO(c *config) {
 	v.readConsent(c)
 }
 
-// wantFlow reports a forgotten USE_OBO_FLOW: an operator who configures a secret wants
-// the app to act as its users. It is only a warning for the token file that Kubernetes
-// sets in each pod, and for an empty USE_OBO_FLOW, which may be meant.
+// wantFlow reports a forgotten USE_OBO_FLOW: an operator who configures a secret wants the app to
+// act on behalf of users. It only warns about the token file, which Kubernetes sets in each pod,
+// and about an empty USE_OBO_FLOW, which may be intentional.
 func (v *variables) wantFlow(c *config) {
 	i := slices.IndexFunc(proofs, func(name string) bool { return v.text(name) != "" })
 	if i < 0 {
@@ -239,7 +237,7 @@ func (v *variables) readConsent(c *config) {
 	}
 	for i, text := range strings.Split(list, ",") {
 		key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
-		if err != nil || len(key) != 32 { // its text is a secret: not in the fault
+		if err != nil || len(key) != 32 { // the text is a secret: don't quote it
 			v.fault("STATE_KEYS", fmt.Sprintf("key %d is not base64 of 32 bytes", i+1), "Make one with: openssl rand -base64 32")
 			continue
 		}
@@ -251,7 +249,7 @@ func (v *variables) readConsent(c *config) {
 	}
 }
 
-// same requires that an optional variable says what another one says.
+// same requires an optional variable to equal another.
 func (v *variables) same(name, other, want, why string) {
 	got := v.text(name)
 	if got != "" && want != "" && !strings.EqualFold(got, want) {
@@ -259,11 +257,10 @@ func (v *variables) same(name, other, want, why string) {
 	}
 }
 
-// proofs are the variables that say how the app proves itself to Entra, the one
-// that wins first.
+// proofs are the variables for how the app authenticates to Entra, by precedence.
 var proofs = []string{"ENTRA_APP_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE", "UMI_CLIENT_ID"}
 
-// readMethod reads how the app proves itself to Entra: a secret wins.
+// readMethod reads how the app authenticates to Entra. A secret takes precedence.
 func (v *variables) readMethod(c *config) {
 	i := slices.IndexFunc(proofs, func(name string) bool { return v.text(name) != "" })
 	if i < 0 {
@@ -283,7 +280,7 @@ func (v *variables) readMethod(c *config) {
 		remedy = "Name a PEM or PFX file with an RSA key and its certificate; the password of a PFX is AZURE_CLIENT_CERTIFICATE_PASSWORD"
 	case "AZURE_FEDERATED_TOKEN_FILE":
 		c.method = clientauth.WorkloadIdentity(value)
-		if identity != "" { // the pod's identity is the app's federated credential
+		if identity != "" { // the pod's identity becomes the managed identity, the app's federated credential
 			c.method = clientauth.WorkloadManagedIdentity(value, identity)
 			identity = ""
 		}
@@ -356,7 +353,7 @@ func (v *variables) readPublicURL(c *config) {
 	v.check("PUBLIC_URL", checkOrigin(s), "Set it to what clients use, such as https://mcp.example.com; /mcp is added to it")
 }
 
-// warnOfProcessVariables warns of variables that have no effect in the file.
+// warnOfProcessVariables warns about variables that have no effect in the .env file.
 func (v *variables) warnOfProcessVariables(c *config) {
 	for _, name := range processVariables {
 		if _, inFile := v.file[name]; inFile {
@@ -367,7 +364,7 @@ func (v *variables) warnOfProcessVariables(c *config) {
 	}
 }
 
-// shorten bounds how much of a wrong value is shown.
+// shorten limits how much of an invalid value is shown.
 func shorten(s string) string {
 	const most = 80
 	if r := []rune(s); len(r) > most {

@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// maxInput is more than the longest token that is judged.
+	// maxInput exceeds the longest token that is checked.
 	maxInput = 128 << 10
-	// explainTimeout bounds the fetch of the tenant's keys.
+	// explainTimeout limits fetching the tenant's keys.
 	explainTimeout = 15 * time.Second
 )
 
-// runExplain judges the token on stdin by every rule, and prints a table for the
-// operator who asks "why 401?". The exit code says whether it would be accepted.
+// runExplain checks the token on stdin against every rule and prints a table, for the operator who
+// asks "why 401?". The exit code says whether the server would accept the token.
 func runExplain(ctx context.Context, c config, authority *http.Client, stdin io.Reader, stdout, stderr io.Writer) int {
 	token, err := readToken(stdin)
 	if err != nil {
@@ -41,7 +41,7 @@ func runExplain(ctx context.Context, c config, authority *http.Client, stdin io.
 		})
 	}
 	verifier, err := newVerifier()
-	if err != nil && own.audience != "" { // no API can have this audience; all other rules can be judged
+	if err != nil && own.audience != "" { // no API can have this audience; check all other rules
 		if own.appIDURIs == nil {
 			c.apiAppID = unknownApp
 		}
@@ -57,7 +57,7 @@ func runExplain(ctx context.Context, c config, authority *http.Client, stdin io.
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
 	report := verifier.Explain(ctx, token)
-	_ = verifier.Close() // what it logs comes before the report, not within it
+	_ = verifier.Close() // flush its log before the report
 	_, _ = fmt.Fprint(stdout, own.notice)
 	printReport(stdout, report, own)
 	if !report.Valid {
@@ -66,8 +66,8 @@ func runExplain(ctx context.Context, c config, authority *http.Client, stdin io.
 	return exitOK
 }
 
-// readToken reads one token, also with what stands around it where it was copied from:
-// quotation marks, the word Bearer, the header's name.
+// readToken reads one token and removes what was copied with it: quotation marks, the word Bearer,
+// the header's name.
 func readToken(stdin io.Reader) (string, error) {
 	data, err := io.ReadAll(io.LimitReader(stdin, maxInput))
 	if err != nil {
@@ -87,20 +87,20 @@ func readToken(stdin io.Reader) (string, error) {
 	return token, nil
 }
 
-// A selfJudged is what was taken from the token in place of missing configuration.
-// It is zero if nothing was missing.
+// A selfJudged is what came from the token because the configuration lacks it. It is zero if
+// nothing was missing.
 type selfJudged struct {
-	notice    string // tells people what was taken
-	audience  string // the token's, to show; empty if API_APP_ID is configured
+	notice    string // says what came from the token
+	audience  string // the token's audience, to show; empty if API_APP_ID is configured
 	appIDURIs []string
 }
 
-// unknownApp stands for an unknown application's id; nobody has it.
+// unknownApp replaces an unknown application's ID; no app has it.
 const unknownApp = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
-// completeFrom takes ids that are not configured from the token, which nobody has
-// verified: so keys come only from the configured authority, whatever host the token
-// names, and the report does not speak for the server that the token is meant for.
+// completeFrom takes IDs that are not configured from the token. Nobody has verified the token, so
+// keys come only from the configured authority, whatever host the token names, and the report does
+// not speak for the server that the token is meant for.
 func completeFrom(c *config, token string) (selfJudged, error) {
 	var own selfJudged
 	if c.tenantID != "" && c.apiAppID != "" {
@@ -123,7 +123,7 @@ func completeFrom(c *config, token string) (selfJudged, error) {
 		switch {
 		case claims["aud"] == nil || isText && audience == "":
 			return own, errors.New("API_APP_ID is not set, and the token has no audience. Set API_APP_ID")
-		case !isText: // a list, perhaps: Entra writes none
+		case !isText: // such as a list, which Entra never sends
 			own.audience = printable(shorten(fmt.Sprint(claims["aud"])))
 		default:
 			own.audience = printable(shorten(audience))
@@ -174,7 +174,7 @@ func printReport(w io.Writer, r *entraauth.Report, own selfJudged) {
 	}
 }
 
-// printable keeps a token's value from playing with the terminal.
+// printable removes control characters from a token's value, which could affect the terminal.
 func printable(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) }) {
 		return fmt.Sprintf("%q", s)

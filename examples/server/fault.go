@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// A fault is an error in the configuration. It never shows a secret: values of secret
-// variables and lines of the .env file are not in it.
+// A fault is an error in the configuration. It never contains a secret: it omits the values of
+// secret variables and the lines of the .env file.
 type fault struct {
 	where   string // the variable, or file:line
 	problem string
@@ -17,7 +17,7 @@ func (f fault) String() string {
 	return fmt.Sprintf("%s: %s. %s.", f.where, f.problem, f.remedy)
 }
 
-// printFaults writes all faults at once, one a line.
+// printFaults prints all faults, one per line.
 func printFaults(w io.Writer, faults []fault) {
 	noun := "errors"
 	if len(faults) == 1 {

@@ -29,8 +29,8 @@
 //
 // It speaks HTTP and belongs behind a TLS proxy. With -demo it needs no
 // configuration and no Azure. With -explain it reads a token from standard input
-// and shows its result under each rule: "why 401?"; before anything is configured, by
-// the token's own tenant and audience.
+// and shows its result under each rule: "why 401?". Before anything is configured, it
+// uses the token's own tenant and audience.
 package main
 
 import (
@@ -51,7 +51,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A later signal ends the process at once, but not one that comes with the first:
+	// A second signal ends the process at once, unless it follows the first immediately:
 	// timeout(1) sends two.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
@@ -64,7 +64,7 @@ const (
 	exitUsage  = 2
 )
 
-// run is the program without its process.
+// run is the whole program, with its process's resources as parameters.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -111,7 +111,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	return runServer(ctx, c, lookup, stderr)
 }
 
-// runServer serves what is configured until the context ends.
+// runServer serves as configured until the context ends.
 func runServer(ctx context.Context, c config, lookup func(string) (string, bool), stderr io.Writer) int {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.logLevel}))
 	listener, err := listen(ctx, c.listenConfig)
@@ -140,8 +140,8 @@ func runServer(ctx context.Context, c config, lookup func(string) (string, bool)
 	return exitOK
 }
 
-// announce logs what the tools work on and what their operator should know;
-// [mcpentra.Server.Serve] says where it listens.
+// announce logs what the tools use and what the operator should know. [mcpentra.Server.Serve] logs
+// the address.
 func announce(log *slog.Logger, c config) {
 	flow := "off"
 	if c.obo {

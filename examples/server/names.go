@@ -8,20 +8,19 @@ import (
 	"strings"
 )
 
-// knownVariables are all that the server reads, and those of its platform that have
-// no effect in the .env file.
+// knownVariables are all variables that the server reads, and platform variables that have no
+// effect in the .env file.
 var knownVariables = slices.Concat([]string{
 	"TENANT_ID", "API_APP_ID", "AZURE_AUTHORITY_HOST", "AZURE_STORAGE_ACCOUNT_URL", "AZURE_STORAGE_CONTAINER",
 	"USE_OBO_FLOW", "AZURE_TENANT_ID", "ENTRA_APP_CLIENT_ID", "AZURE_CLIENT_CERTIFICATE_PASSWORD",
 	"TARGET_AUDIENCES", "CONSENT_REDIRECT_URL", "STATE_KEYS", "HOST", "PORT", "PUBLIC_URL", "DOWNLOAD_DIR", "LOG_LEVEL",
 }, proofs, processVariables)
 
-// processVariables are read by Go itself and by the Azure SDK, which see the
-// environment alone.
+// processVariables are read by Go and the Azure SDK, which see only the environment.
 var processVariables = []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "GOGC", "GOMEMLIMIT"}
 
-// misspelled reports variables of the .env file, with their lines, whose names are close
-// to known ones. All others may belong to other programs.
+// misspelled reports variables of the .env file whose names are close to known ones, with their
+// lines. Any others may belong to other programs.
 func misspelled(file map[string]dotenvValue) []string {
 	names := slices.SortedFunc(maps.Keys(file), func(a, b string) int { return cmp.Compare(file[a].line, file[b].line) })
 	var found []string
@@ -33,22 +32,22 @@ func misspelled(file map[string]dotenvValue) []string {
 	return found
 }
 
-// meantBy returns the known name that is meant, or two that may be: by its words, and
-// else by its letters.
+// meantBy returns the known name that is probably meant, or two candidates. It compares words
+// first, then letters.
 func meantBy(name string) string {
-	if slices.Contains(knownVariables, name) || name == "AZURE_CLIENT_ID" || len(name) > 64 { // that one is the Azure SDK's own
+	if slices.Contains(knownVariables, name) || name == "AZURE_CLIENT_ID" || len(name) > 64 { // AZURE_CLIENT_ID is the Azure SDK's own
 		return ""
 	}
 	name = strings.ToUpper(name)
 	return cmp.Or(meantByWords(name), meantByLetters(name))
 }
 
-// commonplace words stand in names of many programs, so a name that shares only them
-// with a known one, and has another beside them, is another name.
+// commonplace words occur in names of many programs. A name that shares only these with a known
+// one, and has another word, is a different name.
 var commonplace = []string{"ENTRA", "CLIENT", "ID", "STORAGE"}
 
-// meantByWords returns the known name that shares most words with name, two at least,
-// where only one of the two has others; else one with a single word replaced.
+// meantByWords returns the known name that shares the most words with name, at least two, if only
+// one of them has extra words. Otherwise it returns a name that differs in one word.
 func meantByWords(name string) string {
 	var within, replaced []string
 	most := 2
@@ -85,7 +84,7 @@ func meantByWords(name string) string {
 	return strings.Join(within, " or ")
 }
 
-// words splits a name. Entra's older names count as the new one.
+// words splits a name into words, and maps older names of Entra to the new one.
 func words(name string) []string {
 	split := strings.FieldsFunc(name, func(r rune) bool { return r == '_' })
 	for i, word := range split {

@@ -18,7 +18,7 @@ func listen(ctx context.Context, c listenConfig) (net.Listener, error) {
 	return listener, nil
 }
 
-// cause drops the address, which the caller names, from a network error.
+// cause removes the address from a network error, because the caller adds it.
 func cause(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {
@@ -27,7 +27,7 @@ func cause(err error) error {
 	return err
 }
 
-// localURL is the origin by which clients on this machine reach the listener.
+// localURL returns the listener's origin for clients on this machine.
 func localURL(listener net.Listener) string {
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {

@@ -13,15 +13,15 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
-// tokenToolWarning goes to the log at each start.
+// tokenToolWarning is logged at each start.
 const tokenToolWarning = "get_azure_blob_storage_token gives the signed-in user's raw storage token to the model. " +
 	"It exists only because the documented server has it, for demonstration: don't copy it into your own server"
 
-// tokenTool is get_azure_blob_storage_token. It lives in this example and not in
-// the library, which has no way to hand a token to a model.
+// tokenTool is get_azure_blob_storage_token. It is part of this example and not of the library,
+// which has no way to give a token to a model.
 type tokenTool struct {
 	obo      bool
-	resource string // for which it gets a token
+	resource string // the resource of its tokens
 }
 
 func newTokenTool(c config) tokenTool {
@@ -73,15 +73,15 @@ func (t tokenTool) call(ctx context.Context, _ *mcp.CallToolRequest, _ struct{})
 		DemoNote: "For demonstration only. Anyone with this token can act as the user until it expires; a server should not reveal it",
 	}
 	if out.TokenDecoded, err = decodeClaims(token.Token); err != nil {
-		// A resource may have tokens that only it can read.
+		// Some resources issue tokens that only they can read.
 		out.Message += ". Its claims can't be shown: " + err.Error()
 		out.TokenDecoded = map[string]any{}
 	}
 	return nil, out, nil
 }
 
-// decodeClaims returns the claims of a token, to be looked at and nothing else:
-// checking it is up to the resource.
+// decodeClaims returns a token's claims for display only. It does not check the token; the
+// resource does.
 func decodeClaims(token string) (map[string]any, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

@@ -7,21 +7,20 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// A setupError tells the caller what the operator has not configured. Tools stay
-// listed without their configuration, so that people find out why they don't work
-// rather than miss them.
+// A setupError tells the caller what the operator has not configured. Tools are listed even
+// without their configuration, so that people learn why they don't work.
 type setupError string
 
 func (e setupError) Error() string { return string(e) }
 
-// UserText returns the text, which is made for the caller.
+// UserText returns the text, which is meant for the caller.
 func (e setupError) UserText() string { return string(e) }
 
-// errOBOOff is the error of the tools that act as the caller, with OBO off.
+// errOBOOff is the error of tools that act as the caller while OBO is off.
 const errOBOOff = setupError("The On-Behalf-Of flow is off on this server, so it can't act as the signed-in user. " +
 	"Set USE_OBO_FLOW=true with ENTRA_APP_CLIENT_SECRET or UMI_CLIENT_ID in the server's environment, and restart it.")
 
-// storageMissing is the error of the blob tool without its container.
+// storageMissing returns the error of the blob tool without its container.
 func storageMissing(variables []string, obo bool) setupError {
 	text := "read_blob_with_token is not configured on this server. Set " + strings.Join(variables, " and ") +
 		" in the server's environment, and restart it."
@@ -31,7 +30,7 @@ func storageMissing(variables []string, obo bool) setupError {
 	return setupError(text)
 }
 
-// unconfiguredBlobs stands in for package blobtool's tool.
+// unconfiguredBlobs replaces the tool of package blobtool.
 type unconfiguredBlobs struct{ why setupError }
 
 type unconfiguredInput struct {
@@ -51,7 +50,7 @@ func (u unconfiguredBlobs) Register(server *mcp.Server) {
 	})
 }
 
-// readOnly annotates tools that change nothing and reach Azure.
+// readOnly returns the annotations of tools that change nothing and reach Azure.
 func readOnly() *mcp.ToolAnnotations {
 	no, yes := false, true
 	return &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, DestructiveHint: &no, OpenWorldHint: &yes}

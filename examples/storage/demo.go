@@ -25,8 +25,8 @@ type tour struct {
 
 type args = map[string]any
 
-// offline shows the tools to two users: of Alice, who has a role on all of the account,
-// and of Bob, who has one on the container public.
+// offline shows the tools to two users: Alice has a role on the whole account, Bob has one on the
+// container named public.
 func offline(ctx context.Context, _ func(string) string, stdout, _ io.Writer) error {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
@@ -80,7 +80,7 @@ func offline(ctx context.Context, _ func(string) string, stdout, _ io.Writer) er
 	return nil
 }
 
-// fill puts something into the account.
+// fill uploads blobs to the account.
 func fill(storage *blobtest.Server) {
 	storage.Put("public", "welcome.md", []byte("# Welcome\n"), "text/markdown")
 	storage.Put("finance", "2026/q2.csv", []byte("item,amount\npaper,10\ntotal,10\n"), "text/csv")
@@ -89,7 +89,7 @@ func fill(storage *blobtest.Server) {
 	storage.Update("finance", "2026/q3.csv", func(p *blobtest.Properties) { p.Tags = map[string]string{"state": "draft"} })
 }
 
-// show makes the user's calls and prints what comes.
+// show makes the user's calls and prints the results.
 func (t tour) show(ctx context.Context, endpoint string, client *http.Client, stdout io.Writer) error {
 	session, err := connect(ctx, endpoint, client)
 	if err != nil {

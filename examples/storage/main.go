@@ -58,7 +58,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run is the program without its process.
+// run is the whole program, with its process's resources as parameters.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("storage", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return 0
 }
 
-// online serves with what the environment says, until the context ends.
+// online serves as configured by the environment until the context ends.
 func online(ctx context.Context, getenv func(string) string, stdout, stderr io.Writer) error {
 	port, public := getenv("PORT"), getenv("PUBLIC_URL")
 	if port == "" {
@@ -108,17 +108,17 @@ func online(ctx context.Context, getenv func(string) string, stdout, stderr io.W
 	return server.Serve(ctx, listener)
 }
 
-// settings is what the server is made from.
+// settings are what assemble needs to build the server.
 type settings struct {
 	tenantID, apiAppID, authorityHost string
 	proof                             clientauth.Method
 	accountURL, container             string
 	allow                             []string
 	log                               *slog.Logger
-	authority, storage                *http.Client // of the demo
+	authority, storage                *http.Client // for the demo
 }
 
-// assemble makes the server, and what ends its background work.
+// assemble returns the server and a function that stops its background work.
 func assemble(s settings, resource string) (*mcpentra.Server, func(), error) {
 	verifier, errVerifier := entraauth.NewVerifier(s.tenantID, s.apiAppID, &entraauth.Options{
 		AuthorityHost: s.authorityHost, HTTPClient: s.authority, Logger: s.log,
@@ -138,7 +138,7 @@ func assemble(s settings, resource string) (*mcpentra.Server, func(), error) {
 	return server, func() { _ = verifier.Close() }, nil
 }
 
-// blobSet returns the tools for one container, or for all of the account.
+// blobSet returns the tools for one container, or for the whole account.
 func blobSet(s settings) (*blobtool.Set, error) {
 	options := &blobtool.Options{HTTPClient: s.storage, Logger: s.log, Allow: s.allow}
 	if s.container != "" {
@@ -147,7 +147,7 @@ func blobSet(s settings) (*blobtool.Set, error) {
 	return blobtool.NewAccount(s.accountURL, mcpentra.Credential, options)
 }
 
-// proof chooses how the app proves itself to Entra.
+// proof chooses how the app authenticates to Entra.
 func proof(getenv func(string) string) clientauth.Method {
 	identity, projected := getenv("UMI_CLIENT_ID"), getenv("AZURE_FEDERATED_TOKEN_FILE")
 	switch file := getenv("AZURE_CLIENT_CERTIFICATE_PATH"); {
@@ -162,7 +162,7 @@ func proof(getenv func(string) string) clientauth.Method {
 	}
 }
 
-// list splits a list at its commas.
+// list splits a comma-separated list.
 func list(s string) []string {
 	if strings.TrimSpace(s) == "" {
 		return nil

@@ -1,7 +1,6 @@
-// Package arguments takes null for absent in the arguments of tools. Agents send null
-// for what they leave out (OpenAI's strict mode makes them), while schemas of
-// tools say "string" or "integer", and some clients refuse a tool whose schema
-// has a list of types.
+// Package arguments treats null tool arguments as absent. Agents send null for arguments they
+// leave out (OpenAI's strict mode requires it), but tool schemas say "string" or "integer", and
+// some clients reject a tool whose schema has a list of types.
 package arguments
 
 import (
@@ -19,9 +18,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
-// WithoutNulls is receiving middleware for the tools that ours names; nil is all. It
-// drops members of the arguments that are null where the tool's schema has no
-// null, before the SDK validates them. What is required must still be there.
+// WithoutNulls is receiving middleware for the tools that ours reports; nil means all tools. It
+// drops null members of the arguments where the tool's schema does not allow null, before the SDK
+// validates them. Required arguments must still be present.
 func WithoutNulls(ours func(tool string) bool) mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
@@ -36,7 +35,7 @@ func WithoutNulls(ours func(tool string) bool) mcp.Middleware {
 				refused.SetError(err)
 				return &refused, nil
 			}
-			// A copy: who has seen the call must find it unchanged.
+			// Work on a copy: other middleware may hold the original call.
 			params, changed := *call.Params, *call
 			params.Arguments, changed.Params = args, &params
 			result, err := next(ctx, method, &changed)
@@ -46,8 +45,8 @@ func WithoutNulls(ours func(tool string) bool) mcp.Middleware {
 	}
 }
 
-// schemaOf returns the schema of the call's tool as the server lists it, or nil. It is
-// asked for only if there is a null: a list of what is in memory.
+// schemaOf returns the schema of the call's tool as the server lists it, or nil. It is called only
+// if the arguments contain a null, and the list is in memory.
 func schemaOf(ctx context.Context, call *mcp.CallToolRequest, next mcp.MethodHandler) *jsonschema.Schema {
 	for cursor := ""; ; {
 		result, err := next(ctx, "tools/list", &mcp.ListToolsRequest{Session: call.Session, Extra: call.Extra, Params: &mcp.ListToolsParams{Cursor: cursor}})
@@ -78,8 +77,8 @@ func asSchema(input any) *jsonschema.Schema {
 	return &schema
 }
 
-// withoutNulls returns the arguments without the nulls that the schema does not
-// allow; null itself is no arguments.
+// withoutNulls returns the arguments without the nulls that the schema forbids. An argument object
+// that is itself null becomes no arguments.
 func withoutNulls(args json.RawMessage, schema func() *jsonschema.Schema) (json.RawMessage, error) {
 	if bytes.Equal(bytes.TrimSpace(args), []byte("null")) {
 		return nil, nil // go-sdk v1.8 panics when it fills in a tool's defaults there
@@ -91,7 +90,7 @@ func withoutNulls(args json.RawMessage, schema func() *jsonschema.Schema) (json.
 	return dropNulls(args, s, "")
 }
 
-// dropNulls does that for a value: objects by their properties, lists by their items.
+// dropNulls is withoutNulls for any value: it checks an object's properties and a list's items.
 func dropNulls(value []byte, schema *jsonschema.Schema, path string) ([]byte, error) {
 	if schema == nil || !bytes.Contains(value, []byte("null")) {
 		return value, nil
@@ -128,8 +127,8 @@ func dropNulls(value []byte, schema *jsonschema.Schema, path string) ([]byte, er
 	return value, nil
 }
 
-// allowsNull reports whether null may be valid. Of what it does not follow, such as
-// references, it says so: the SDK decides then.
+// allowsNull reports whether the schema may allow null. It returns true for what it does not
+// follow, such as references, and leaves the decision to the SDK.
 func allowsNull(s *jsonschema.Schema) bool {
 	isNull := func(v any) bool { return v == nil }
 	switch {
@@ -145,12 +144,12 @@ func allowsNull(s *jsonschema.Schema) bool {
 	return !slices.ContainsFunc(s.AllOf, func(s *jsonschema.Schema) bool { return !allowsNull(s) })
 }
 
-// nameNull says null where the SDK's validation prints Go's word for it.
+// nameNull writes null where the SDK's validation error prints Go's name for it.
 func nameNull(result mcp.Result) {
 	const word = "<invalid reflect.Value>"
 	if r, ok := result.(*mcp.CallToolResult); ok && r != nil && r.IsError {
 		if err := r.GetError(); err != nil && strings.Contains(err.Error(), word) {
-			r.Content = nil // or SetError leaves it
+			r.Content = nil // SetError would keep the old content
 			r.SetError(errors.New(strings.ReplaceAll(err.Error(), word, "null")))
 		}
 	}

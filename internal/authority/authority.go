@@ -1,5 +1,5 @@
-// Package authority knows Entra's clouds: which authority host is which, and
-// where a tenant's endpoints are below it.
+// Package authority knows Entra's clouds: their authority hosts, and the URLs of a tenant's
+// endpoints.
 package authority
 
 import (
@@ -20,8 +20,8 @@ type Host struct {
 	base string // scheme and host, no trailing slash
 }
 
-// Parse checks an authority host as users configure it (AZURE_AUTHORITY_HOST):
-// https, a host with an optional port, no path. Empty means the public cloud.
+// Parse checks an authority host from a user's configuration (AZURE_AUTHORITY_HOST). It must be
+// https, with an optional port and no path. Empty means the public cloud.
 func Parse(s string) (Host, error) {
 	if s == "" {
 		return Host{Public}, nil
@@ -32,7 +32,7 @@ func Parse(s string) (Host, error) {
 		return Host{}, errors.New("not a URL")
 	case u.Scheme != "https":
 		return Host{}, fmt.Errorf("%q must begin with https://", s)
-	case u.User != nil: // not shown: it may be a password
+	case u.User != nil: // don't quote it: it may be a password
 		return Host{}, errors.New("must be https://host[:port]/, without a user")
 	case !IsSite(u):
 		return Host{}, fmt.Errorf("%q must be https://host[:port]/", s)
@@ -42,10 +42,10 @@ func Parse(s string) (Host, error) {
 	return Host{"https://" + strings.ToLower(u.Host)}, nil
 }
 
-// IsSite reports whether the URL names one host and, if any, a port that exists.
+// IsSite reports whether the URL names one host and has no port or a valid one.
 func IsSite(u *url.URL) bool { return isHostname(u.Hostname()) && isPort(u) }
 
-// isHostname wants a name or address of one host: no wildcard, no label left empty.
+// isHostname accepts the name or address of a single host: no wildcards, no empty labels.
 func isHostname(s string) bool {
 	if net.ParseIP(s) != nil {
 		return true
@@ -80,8 +80,8 @@ func (h Host) hostname() string {
 // String returns the host as a URL without trailing slash.
 func (h Host) String() string { return h.base }
 
-// Tenant returns the URL below which the tenant's endpoints are, without
-// trailing slash: https://login.microsoftonline.com/{tenant}.
+// Tenant returns the base URL of the tenant's endpoints, without a trailing slash:
+// https://login.microsoftonline.com/{tenant}.
 func (h Host) Tenant(tenantID string) string { return h.base + "/" + tenantID }
 
 // MetadataV1 returns the URL of the tenant's OpenID metadata for v1 tokens.
@@ -94,8 +94,8 @@ func (h Host) MetadataV2(tenantID string) string {
 	return h.Tenant(tenantID) + "/v2.0/.well-known/openid-configuration"
 }
 
-// TokenExchangeScope is the scope for which a managed identity asks a token
-// that serves as the app's federated credential in this cloud.
+// TokenExchangeScope returns the scope that a managed identity requests in this cloud for a token
+// that serves as the app's federated credential.
 func (h Host) TokenExchangeScope() string {
 	switch h.base {
 	case "https://login.microsoftonline.us":
@@ -107,9 +107,8 @@ func (h Host) TokenExchangeScope() string {
 	}
 }
 
-// CheckGUID returns an error that says what is wrong with s as the id of a
-// tenant or of an application, or nil. Entra also answers to domain names and
-// to words such as "common"; tokens carry GUIDs only.
+// CheckGUID returns an error that says why s is not a valid tenant or application ID, or nil.
+// Entra also accepts domain names and words such as "common", but tokens carry only GUIDs.
 func CheckGUID(s string) error {
 	switch {
 	case s == "00000000-0000-0000-0000-000000000000":
@@ -118,7 +117,7 @@ func CheckGUID(s string) error {
 		return nil
 	case s == "":
 		return errors.New("is missing; it is a GUID such as 12345678-1234-1234-1234-123456789abc")
-	case len(s) > 64 || strings.Contains(s, "~"): // a client secret in the wrong place looks so
+	case len(s) > 64 || strings.Contains(s, "~"): // may be a misplaced client secret
 		return fmt.Errorf("is not a GUID such as 12345678-1234-1234-1234-123456789abc (its %d characters may be a secret and are not shown)", len(s))
 	default:
 		return fmt.Errorf("%q is not a GUID such as 12345678-1234-1234-1234-123456789abc (no names, no braces)", s)

@@ -7,18 +7,16 @@ import (
 	"strings"
 )
 
-// signInHosts are where Microsoft's clouds sign users in, and what they name as
-// issuers.
+// signInHosts are the sign-in hosts of Microsoft's clouds, and the hosts in their issuers.
 var signInHosts = []string{
 	"login.microsoftonline.com", "login.microsoft.com", "login.windows.net", "sts.windows.net",
 	"login.microsoftonline.us", "sts.microsoftonline.us",
 	"login.partner.microsoftonline.cn", "login.chinacloudapi.cn", "sts.chinacloudapi.cn",
 }
 
-// Trusts reports whether documents of this authority may name the host, as that of an
-// issuer or of signing keys: the authority's own, one of Microsoft's, one of External
-// ID's, or a sibling of the authority's own, for custom domains and for clouds that
-// are not in the list.
+// Trusts reports whether this authority's documents may use the host for an issuer or for signing
+// keys. It trusts the authority's own host, Microsoft's and External ID's, and siblings of the
+// authority's own host: custom domains and clouds that are not listed here.
 func (h Host) Trusts(hostname string) bool {
 	hostname = strings.ToLower(hostname)
 	own := h.hostname()
@@ -26,15 +24,15 @@ func (h Host) Trusts(hostname string) bool {
 		strings.HasSuffix(hostname, ".ciamlogin.com") || siblings(own, hostname)
 }
 
-// SharesPort reports whether the URL has no port, or the authority's own.
+// SharesPort reports whether the URL has no port or the same port as the authority.
 func (h Host) SharesPort(u *url.URL) bool {
 	own, err := url.Parse(h.base)
 	return err == nil && !strings.HasSuffix(u.Host, ":") && (u.Port() == "" || u.Port() == own.Port())
 }
 
-// siblings reports whether both names are equal but for their first label, below a
-// domain of at least two. Not the last two labels alone: of login.contoso.co.uk those
-// are everybody's.
+// siblings reports whether the names differ only in their first label. The shared domain must have
+// at least two labels, but those two alone are not enough: anyone can register below the co.uk of
+// login.contoso.co.uk.
 func siblings(a, b string) bool {
 	_, left, _ := strings.Cut(a, ".")
 	_, right, _ := strings.Cut(b, ".")

@@ -1,4 +1,4 @@
-// Package azuretext says in words what a refusal by an Azure service means.
+// Package azuretext explains in words why an Azure service rejected a request.
 package azuretext
 
 import (
@@ -9,13 +9,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
-// ForUser returns what the refusal means to the user and what they can do, with the id
-// by which the service logs the request. It quotes neither the service's own text nor
-// its host: those can be anything.
+// ForUser returns what the rejection means to the user, what they can do, and the service's
+// request ID. It quotes neither the service's text nor its host, because it does not trust either.
 func ForUser(e *azcore.ResponseError) string {
 	service := serviceOf(e)
 	id := serviceRequestID(e.RawResponse)
-	if id == "" && e.ErrorCode == "" && isOfProxies(e.StatusCode) { // answers of Azure have either
+	if id == "" && e.ErrorCode == "" && isOfProxies(e.StatusCode) { // every Azure response has one of these
 		return fmt.Sprintf("A proxy or firewall between this server and %s answered %d, not the service itself: its answer has no request id. "+
 			"The user's permissions are not the reason. Tell this server's operator to let it reach the service.", inSentence(service.name), e.StatusCode)
 	}
@@ -31,7 +30,7 @@ func ForUser(e *azcore.ResponseError) string {
 	return b.String()
 }
 
-// ForLog returns the service, the status, the code and the request id.
+// ForLog returns the service, the status, the error code, and the request ID.
 func ForLog(e *azcore.ResponseError) string {
 	text := fmt.Sprintf("%s answered %d", serviceOf(e).name, e.StatusCode)
 	if code := printable(e.ErrorCode); code != "" {
@@ -43,7 +42,7 @@ func ForLog(e *azcore.ResponseError) string {
 	return text
 }
 
-// isOfProxies reports whether proxies and firewalls answer with that status.
+// isOfProxies reports whether proxies and firewalls use the status.
 func isOfProxies(status int) bool {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
@@ -54,7 +53,7 @@ func isOfProxies(status int) bool {
 
 func inSentence(name string) string { return strings.Replace(name, "The ", "the ", 1) }
 
-// A service is an Azure service, with the least privileged role that lets a user read.
+// A service is an Azure service and the least privileged role that lets a user read.
 type service struct {
 	name, role string
 }
@@ -82,8 +81,8 @@ func (s service) hint(status int) string {
 	return ""
 }
 
-// services maps a label of the host name, such as {account}.vault.azure.net in any of
-// Azure's clouds, to its service. The roles are built-in ones that only read data.
+// services maps a label of the host name, such as vault in {account}.vault.azure.net, to its
+// service, in every Azure cloud. The roles are built-in roles that only read data.
 var services = map[string]service{
 	"blob":       {"Azure Blob Storage", "the role Storage Blob Data Reader"},
 	"dfs":        {"Azure Data Lake Storage", "the role Storage Blob Data Reader, or an ACL entry"},
@@ -98,7 +97,7 @@ var services = map[string]service{
 	"openai":     {"Azure OpenAI", "the role Cognitive Services OpenAI User"},
 }
 
-// hosts maps the first label to services with one host for all customers.
+// hosts maps the first label of the host name to services that share one host among all customers.
 var hosts = map[string]service{
 	"graph":      {"Microsoft Graph", "the delegated permission, consented to for this server's app registration, and the user's own rights"},
 	"dod-graph":  {"Microsoft Graph", "the delegated permission, consented to for this server's app registration, and the user's own rights"},
@@ -124,7 +123,7 @@ func serviceOf(e *azcore.ResponseError) service {
 	return unknown
 }
 
-// serviceRequestID returns the id by which the service logs the request.
+// serviceRequestID returns the ID under which the service logs the request.
 func serviceRequestID(r *http.Response) string {
 	if r == nil {
 		return ""
@@ -137,8 +136,8 @@ func serviceRequestID(r *http.Response) string {
 	return ""
 }
 
-// printable returns a code or an id, and "" for anything else: a service must not choose
-// what the caller reads.
+// printable returns the text if it looks like a code or an ID, and "" otherwise, so that a service
+// can't choose what the caller reads.
 func printable(s string) string {
 	const most = 128
 	if len(s) > most || strings.ContainsFunc(s, func(r rune) bool {

@@ -1,5 +1,5 @@
-// Package bridge is what the servers of this module hand the MCP SDK with a request, and
-// what they hide from it.
+// Package bridge defines what this module's servers pass to the MCP SDK with a request, and what
+// they hide from it.
 package bridge
 
 import (
@@ -8,24 +8,23 @@ import (
 	"strings"
 )
 
-// IdentityKey is where the verified caller travels in auth.TokenInfo.Extra.
+// IdentityKey is the key of the verified caller in auth.TokenInfo.Extra.
 const IdentityKey = "github.com/mcpentra/mcp-entra-go/entraauth.Identity"
 
-// CallerKey is the key of the verified caller in a context. The type of the value tells
-// the context of a call from that of the HTTP request: see entraauth.FromContext.
+// CallerKey is the context key of the verified caller. The type of the value distinguishes a
+// call's context from the HTTP request's: see entraauth.FromContext.
 type CallerKey struct{}
 
-// Headers returns the headers that tools may see: those that neither by name nor by value
-// look like a credential, and an Authorization header without one, which the SDK asks
-// for.
+// Headers returns the headers that tools may see. It drops headers whose name or value looks like
+// a credential, and replaces the Authorization header, which the SDK requires, by one without a
+// credential.
 //
-// This is a deny-list, by kind and not by name, rather than an allow-list: clients
-// configure tools by headers of their own ("X-MCP-Toolsets", "X-Project"), which an
-// allow-list would have to foresee. It must not miss the proofs that gateways and
-// platforms add, and these can be recognized by the words below, or by a value that is
-// a token.
+// This is a deny-list because clients configure tools with headers of their own ("X-MCP-Toolsets",
+// "X-Project"), which an allow-list can't foresee. It matches kinds of headers, not single names,
+// because it must not miss the credentials that gateways and platforms add. The words below, or a
+// value that is a token, identify those.
 func Headers(h http.Header) http.Header {
-	shown := maps.Clone(h) // much faster than to add one by one
+	shown := maps.Clone(h) // much faster than adding headers one by one
 	for name, values := range h {
 		if isCredential(name, values) {
 			delete(shown, name)
@@ -38,12 +37,12 @@ func Headers(h http.Header) http.Header {
 	return shown
 }
 
-// verified replaces the caller's token: the SDK shows the headers to tools, and no tool
-// needs it. It is shared, and nobody changes it.
+// verified replaces the caller's token: the SDK shows the headers to tools, and no tool needs the
+// token. All requests share it; don't modify it.
 var verified = []string{"Bearer verified"}
 
-// credentialWords occur in the names of headers that hold credentials, or the identity in
-// place of one (App Service's X-Ms-Client-Principal).
+// credentialWords occur in the names of headers that hold a credential, or an identity that stands
+// in for one (App Service's X-Ms-Client-Principal).
 var credentialWords = []string{
 	"auth", "token", "cookie", "secret", "passw", "credential", "principal", "assertion", "signature",
 	"jwt", "saml", "dpop", "cert", "oidc", "apikey", "api-key", "identity", "bearer", "session", "csrf", "xsrf", "pwd",
@@ -53,9 +52,9 @@ func isCredential(name string, values []string) bool {
 	switch name {
 	case "Authorization":
 		return true
-	case "Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "User-Agent": // every request has them
+	case "Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "User-Agent": // every request has these
 	default:
-		if len(name) > 4 && strings.EqualFold(name[:4], "Mcp-") { // the protocol's own: the SDK needs them, and Mcp-Param-… are arguments
+		if len(name) > 4 && strings.EqualFold(name[:4], "Mcp-") { // the SDK needs the protocol's own headers, and Mcp-Param-… are arguments
 			return false
 		}
 		if namesCredential(strings.ToLower(name)) {
@@ -76,12 +75,13 @@ func namesCredential(name string) bool {
 			return true
 		}
 	}
-	// X-Functions-Key, Ocp-Apim-Subscription-Key; an idempotency key opens nothing.
+	// Matches X-Functions-Key and Ocp-Apim-Subscription-Key. An idempotency key is not a
+	// credential.
 	return strings.HasSuffix(name, "-key") && name != "idempotency-key"
 }
 
-// hasParameter reports whether the value is a URL, such as that of X-Original-Url, in
-// whose query or fragment there may be a credential.
+// hasParameter reports whether the value is a URL, as in X-Original-Url, whose query or fragment
+// may hold a credential.
 func hasParameter(value string) bool {
 	if strings.IndexByte(value, '=') < 0 {
 		return false
@@ -95,7 +95,7 @@ func hasParameter(value string) bool {
 	return false
 }
 
-// hasScheme reports whether the value begins like that of an Authorization header.
+// hasScheme reports whether the value begins with an authorization scheme.
 func hasScheme(value string) bool {
 	scheme, _, found := strings.Cut(strings.TrimLeft(value, " \t"), " ")
 	if !found {
@@ -108,8 +108,8 @@ func hasScheme(value string) bool {
 	return false
 }
 
-// hasToken reports whether there is a JWT in the value: its header, an object
-// in base64url, begins with "ey", and two full stops follow.
+// hasToken reports whether the value contains a JWT. The header of a JWT is an object in
+// base64url, so it begins with "ey", and two periods follow.
 func hasToken(value string) bool {
 	const shortest = 12
 	for {

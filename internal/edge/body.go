@@ -10,29 +10,29 @@ import (
 	"time"
 )
 
-// A Body is a request's body in memory.
+// A Body is a request body in memory.
 type Body struct {
 	bytes.Reader
 	data    []byte
-	rest    io.Reader // what is left of a body that was refused
-	lingers bool      // the rest is read, for a while
-	next    [1]byte   // room for a byte that may not be there
+	rest    io.Reader // the rest of a rejected body
+	lingers bool      // read the rest for a while
+	next    [1]byte   // room to detect an extra byte
 }
 
-// Init makes data the body, from its beginning.
+// Init sets the body to data and the reader to its start.
 func (b *Body) Init(data []byte) {
 	*b = Body{data: data}
 	b.Reset(data)
 }
 
-// Bytes returns the whole body. It must not be changed.
+// Bytes returns the whole body. The caller must not change it.
 func (b *Body) Bytes() []byte { return b.data }
 
 // Close implements [io.Closer].
 func (*Body) Close() error { return nil }
 
-// BodyOf returns the body of a request that has a Body, and nil for others. It must
-// not be changed.
+// BodyOf returns the bytes of a request's body if it is a Body, and nil otherwise. The caller must
+// not change them.
 func BodyOf(r *http.Request) []byte {
 	if b, ok := r.Body.(*Body); ok {
 		return b.data
@@ -40,21 +40,21 @@ func BodyOf(r *http.Request) []byte {
 	return nil
 }
 
-// BodyLimits bounds a body.
+// BodyLimits limit one body.
 type BodyLimits struct {
 	Bytes   int64
-	Timeout time.Duration // that the Writer was given, for the text of the refusal
+	Timeout time.Duration // the Writer's time-out, for the error text
 }
 
-// A Budget is what the bodies of several requests share.
+// A Budget limits the bodies of several requests together.
 type Budget interface {
-	// Hold counts n more bytes, or returns why there is no room for them.
+	// Hold reserves n more bytes, or returns why there is no room for them.
 	Hold(n int64) *Refusal
 }
 
-// Receive reads the request's body into b, which becomes the request's body, and returns
-// nil or why the body is refused. Then b is what has arrived, and after writing its
-// answer the caller calls Abandon.
+// Receive reads the request's body into b and makes b the request's body. It returns nil, or why
+// it rejected the body; then b holds what arrived, and the caller must call Abandon after writing
+// its answer.
 func (b *Body) Receive(w http.ResponseWriter, r *http.Request, l BodyLimits, budget Budget) *Refusal {
 	b.rest = r.Body
 	data, why, err := b.read(min(r.ContentLength, l.Bytes), l.Bytes, budget)
@@ -75,15 +75,15 @@ func (b *Body) Receive(w http.ResponseWriter, r *http.Request, l BodyLimits, bud
 	return why
 }
 
-// The first piece of memory for a body: a mere Content-Length is not worth more than
+// A body's first buffer is small: a Content-Length header alone must not reserve more than
 // maxTrusted.
 const (
 	minBody    = 512
 	maxTrusted = 64 << 10
 )
 
-// read reads the body, of a length that the client says or -1, into memory of just that
-// size where it may be believed. Each piece is counted before there is memory for it.
+// read reads a body of the given length, or -1 if it is unknown. It allocates exactly that length
+// if it can trust it, and reserves each buffer in the budget before allocating it.
 func (b *Body) read(length, most int64, budget Budget) ([]byte, *Refusal, error) {
 	size := min(length, maxTrusted)
 	if length < 0 {
@@ -96,7 +96,7 @@ func (b *Body) read(length, most int64, budget Budget) ([]byte, *Refusal, error)
 	for {
 		free := data[len(data):cap(data)]
 		if len(free) == 0 {
-			free = b.next[:] // most often the body ends here
+			free = b.next[:] // the body usually ends here
 		}
 		n, err := b.rest.Read(free)
 		if n > 0 && len(data) == cap(data) {
@@ -117,7 +117,7 @@ func (b *Body) read(length, most int64, budget Budget) ([]byte, *Refusal, error)
 	}
 }
 
-// grow doubles the memory of a body, up to its length, or to the most that is taken.
+// grow doubles a body's buffer, but not beyond its length or the limit.
 func grow(data []byte, length, most int64, budget Budget) ([]byte, *Refusal) {
 	has := int64(cap(data))
 	if has >= most {
@@ -134,20 +134,20 @@ func grow(data []byte, length, most int64, budget Budget) ([]byte, *Refusal) {
 	return append(make([]byte, 0, size), data...), nil
 }
 
-// The bounds on what is read of a body that is refused, so that its client, which may
-// read nothing before it has sent all, finds the answer and no broken connection.
+// Limits on how much of a rejected body is read. Clients may read nothing before they have sent
+// everything; reading on lets them see the answer instead of a broken connection.
 const (
 	maxLingerBytes = 16 << 20
 	maxLingerTime  = 5 * time.Second
 )
 
-// Abandon sends the answer to a body that was refused, and ends the connection.
+// Abandon sends the answer to a rejected body and closes the connection.
 func (b *Body) Abandon(w http.ResponseWriter) {
-	c := http.NewResponseController(w) // a test's recorder knows no deadlines
+	c := http.NewResponseController(w) // test recorders have no deadlines
 	if b.lingers {
 		_ = c.Flush()
 		_ = c.SetReadDeadline(time.Now().Add(maxLingerTime))
 		_, _ = io.CopyN(io.Discard, b.rest, maxLingerBytes)
 	}
-	_ = c.SetReadDeadline(time.Unix(1, 0)) // or net/http waits for the rest
+	_ = c.SetReadDeadline(time.Unix(1, 0)) // otherwise net/http waits for the rest
 }

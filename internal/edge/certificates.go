@@ -13,30 +13,30 @@ import (
 )
 
 const (
-	// checkInterval is how often the files of a certificate are read, at most.
+	// checkInterval is the shortest time between two checks of a certificate's files.
 	checkInterval = 5 * time.Second
-	// maxCertificateFile bounds what is read of a file, in bytes.
+	// maxCertificateFile limits the size of a file, in bytes.
 	maxCertificateFile = 1 << 20
 )
 
-// A Certificate is that of a server, from two PEM files that are read again when they
-// have changed. It compares what is in them: modification times miss changes, and links
-// to other files, as Kubernetes makes them for secrets.
+// A Certificate is a server certificate in two PEM files. It reloads them when their content
+// changes. It compares content because modification times miss changes, and because Kubernetes
+// updates secrets by switching symbolic links.
 type Certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
-	current atomic.Pointer[tls.Certificate] // the last good one
+	current atomic.Pointer[tls.Certificate] // the last valid certificate
 
 	mu       sync.Mutex
 	checked  time.Time
-	read     [sha256.Size]byte // of the files that current came from
-	failures int               // checks in a row
-	invalid  bool              // the log knows that current has expired
+	read     [sha256.Size]byte // hash of the files of current
+	failures int               // consecutive failed checks
+	invalid  bool              // logged that current is outside its validity period
 }
 
-// LoadCertificate returns the certificate in the files. The certificate file may have
-// intermediate certificates after the server's own.
+// LoadCertificate loads the certificate from the files. Intermediate certificates may follow the
+// server's own in the certificate file.
 func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log}
 	if err := c.load(); err != nil {
@@ -47,10 +47,10 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, 
 	return c, nil
 }
 
-// Get returns the certificate; it is a GetCertificate of tls.Config. While the files
-// can't be read, or don't match, that is the last good one.
+// Get returns the certificate; use it as tls.Config.GetCertificate. While the files are unreadable
+// or don't match, it returns the last valid certificate.
 func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if c.mu.TryLock() { // else another handshake checks the files: nobody waits for a slow disk
+	if c.mu.TryLock() { // otherwise another handshake is checking: don't wait for a slow disk
 		defer c.mu.Unlock()
 		if now := time.Now(); now.Sub(c.checked) >= checkInterval {
 			c.checked = now
@@ -61,8 +61,8 @@ func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current.Load(), nil
 }
 
-// check loads the files if they have changed. What fails once may be a change of two
-// files that is under way; what fails twice is logged, once.
+// check reloads the files if they have changed. One failure may mean that someone is replacing the
+// two files right now, so only the second failure in a row is logged, once.
 func (c *Certificate) check() {
 	before := c.current.Load()
 	if err := c.load(); err != nil {
@@ -78,7 +78,7 @@ func (c *Certificate) check() {
 	}
 }
 
-// load makes the files' certificate the current one, unless it is.
+// load makes the certificate in the files current, unless it already is.
 func (c *Certificate) load() error {
 	cert, err := readFile(c.certFile)
 	if err != nil {
@@ -117,7 +117,7 @@ func readFile(name string) ([]byte, error) {
 	return data, err
 }
 
-// checkValidity logs once that clients will not accept the certificate.
+// checkValidity logs once when the certificate is outside its validity period.
 func (c *Certificate) checkValidity(now time.Time) {
 	leaf := c.current.Load().Leaf
 	if c.invalid || !now.Before(leaf.NotBefore) && !now.After(leaf.NotAfter) {

@@ -21,7 +21,7 @@ package edge
 
 import "log/slog"
 
-// A Refusal says why a request is not served.
+// A Refusal says why the server rejects a request.
 type Refusal struct {
 	Status  int
 	Reason  string      // a code for logs and programs, such as host_not_allowed

@@ -7,31 +7,29 @@ import (
 	"strings"
 )
 
-// A HostCheck refuses requests that a browser was tricked into: for a host that is
-// not the server's (DNS rebinding), or from a web page that is not on the list. Pages
-// on the list get the CORS headers that they need.
+// A HostCheck rejects requests that a browser was tricked into sending: those for a host that is
+// not the server's (DNS rebinding), and those from a web page that is not listed. Listed pages get
+// the CORS headers that they need.
 type HostCheck struct {
-	Hosts   []string // as ParseHost returns them; loopback names are always allowed
-	Origins []string // as ParseOrigin returns them
+	Hosts   []string // in the form of ParseHost; loopback names are always allowed
+	Origins []string // in the form of ParseOrigin
 	CORS    CORS
 
-	// Remedies for the log: how the operator allows a host, or an origin.
+	// Log texts that tell the operator how to allow a host or an origin.
 	HostRemedy, OriginRemedy string
 }
 
-// CORS is what pages may send and read
-// (https://fetch.spec.whatwg.org/#http-cors-protocol). A page sends no credentials that
-// the browser keeps.
+// CORS is what web pages may send and read (https://fetch.spec.whatwg.org/#http-cors-protocol).
+// Browsers send no stored credentials.
 type CORS struct {
 	AllowMethods  string // Access-Control-Allow-Methods
 	AllowHeaders  string
 	ExposeHeaders string
-	MaxAge        string // of a preflight's answer, in seconds
+	MaxAge        string // how long to cache a preflight's answer, in seconds
 }
 
-// Check returns why the request for the host, as [Proxies.Client] returns it, is
-// refused, or nil, and sets the answer's CORS headers. What is public may be read by
-// every page.
+// Check returns why it rejects the request, or nil, and sets the CORS headers of the answer. The
+// host is the one that [Proxies.Client] returned. Any page may read a public resource.
 func (c *HostCheck) Check(w http.ResponseWriter, r *http.Request, host string, public bool) *Refusal {
 	if !c.allowsHosts(host) {
 		return &Refusal{http.StatusForbidden, "host_not_allowed",
@@ -55,8 +53,7 @@ func (c *HostCheck) Check(w http.ResponseWriter, r *http.Request, host string, p
 	return nil
 }
 
-// Preflight answers the question that a browser asks before a page's request, and
-// reports whether this was one. It comes after Check.
+// Preflight answers a CORS preflight request, and reports whether r is one. Call Check first.
 func (c *HostCheck) Preflight(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodOptions || r.Header.Get("Origin") == "" || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
@@ -69,13 +66,13 @@ func (c *HostCheck) Preflight(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// share lets pages of the origin read the answer.
+// share allows pages of the origin to read the answer.
 func (c *HostCheck) share(h http.Header, origin string) {
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Expose-Headers", c.CORS.ExposeHeaders)
 }
 
-// allowsHosts reports whether all hosts of a list are the server's, whatever the port.
+// allowsHosts reports whether every host in the list is the server's, on any port.
 func (c *HostCheck) allowsHosts(list string) bool {
 	for hostport := range strings.SplitSeq(list, ",") {
 		host := Hostname(strings.TrimSpace(hostport))
@@ -86,7 +83,7 @@ func (c *HostCheck) allowsHosts(list string) bool {
 	return true
 }
 
-// allowsOrigin reports whether pages of the origin may call.
+// allowsOrigin reports whether pages of the origin may call the server.
 func (c *HostCheck) allowsOrigin(origin string) bool {
 	if slices.Contains(c.Origins, origin) {
 		return true

@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// Paths serves a few exact paths, each with and without a slash at the end: people and
-// clients add one, and a redirect loses the request's body or its token.
+// Paths serves a few exact paths, each with and without a trailing slash. People and clients add
+// slashes, and a redirect loses the request's body or token.
 type Paths struct {
 	handlers map[string]http.Handler
 	others   http.Handler
 }
 
-// NewPaths returns Paths that leave every other path to a handler.
+// NewPaths returns Paths that pass every other path to a handler.
 func NewPaths(others http.Handler) *Paths { return &Paths{map[string]http.Handler{}, others} }
 
-// Handle serves the path; "" is that of a URL without one.
+// Handle serves the path; "" matches a URL without a path.
 func (p *Paths) Handle(path string, h http.Handler) {
 	path = strings.TrimSuffix(path, "/")
 	p.handlers[path], p.handlers[path+"/"] = h, h
 }
 
-// Page serves the path, without a slash at the end, to those who GET it.
+// Page serves GET requests for the path, without a trailing slash.
 func (p *Paths) Page(path string, h http.HandlerFunc) {
 	p.handlers[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -33,7 +33,7 @@ func (p *Paths) Page(path string, h http.HandlerFunc) {
 	})
 }
 
-// ServeHTTP implements [http.Handler]. The handlers see the path as CleanPath returns it.
+// ServeHTTP implements [http.Handler]. Handlers see the path as CleanPath leaves it.
 func (p *Paths) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h := p.handlers[r.URL.Path]; h != nil && !hidesSlash(r.URL.RawPath) {
 		h.ServeHTTP(w, r)
@@ -42,15 +42,15 @@ func (p *Paths) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.others.ServeHTTP(w, r)
 }
 
-// hidesSlash reports whether a slash is escaped in the path that was sent: it is part
-// of a name, as for a ServeMux, and not between two.
+// hidesSlash reports whether the raw path contains an escaped slash. Like a ServeMux, Paths treats
+// that as part of a name, not as a separator.
 func hidesSlash(raw string) bool {
 	return raw != "" && (strings.Contains(raw, "%2F") || strings.Contains(raw, "%2f"))
 }
 
-// CleanPath changes the request, which is the caller's copy, to the path by which it is
-// served. A ServeMux redirects to that: to a place without what a gateway has taken off
-// the front, and where some clients don't send the body or the token again.
+// CleanPath cleans the path of a request, which must be a copy. A ServeMux would redirect to the
+// clean path instead, but a redirect lacks the prefix that a gateway has removed, and some clients
+// don't send the body or the token again.
 func CleanPath(r *http.Request) {
 	clean := r.URL.Path
 	if !strings.HasPrefix(clean, "/") {
@@ -71,8 +71,8 @@ func CleanPath(r *http.Request) {
 	r.URL = &u
 }
 
-// Rests returns what can be left of a path when segments are taken off its front, as
-// gateways and http.StripPrefix do: itself first, and "" last.
+// Rests returns what can remain of a path when a gateway or http.StripPrefix removes leading
+// segments: the path itself first, "" last.
 func Rests(path string) []string {
 	all := []string{path}
 	for path != "" {

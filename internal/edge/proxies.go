@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// Proxies are the networks whose X-Forwarded headers are believed.
+// Proxies are the networks whose X-Forwarded headers the server trusts.
 type Proxies []netip.Prefix
 
-// ParseProxy returns the network in the form in which addresses are compared. It
-// returns an error for networks that no operator owns.
+// ParseProxy returns the network in the form used for comparisons. It rejects networks that no
+// operator owns.
 func ParseProxy(n netip.Prefix) (netip.Prefix, error) {
 	if n.Addr().Is4In6() && n.Bits() >= 96 { // addresses are compared as IPv4
 		n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-96)
@@ -28,10 +28,9 @@ func ParseProxy(n netip.Prefix) (netip.Prefix, error) {
 	return n.Masked(), nil
 }
 
-// Client returns the address of the client, and the host that it asked for: several,
-// with commas between, where each of several proxies has added one. The address is
-// invalid if the connection has none, as that of a Unix socket, whose other end is
-// never believed.
+// Client returns the client's address and the host that the client requested. If several proxies
+// each added a host, it returns all of them, separated by commas. The address is invalid if the
+// connection has none, such as a Unix socket; its peer is never trusted.
 func (p Proxies) Client(r *http.Request) (client netip.Addr, host string) {
 	peer := address(r.RemoteAddr)
 	if !p.contain(peer) {
@@ -44,9 +43,9 @@ func (p Proxies) Client(r *http.Request) (client netip.Addr, host string) {
 	return p.forwardedFor(peer, r.Header["X-Forwarded-For"]), host
 }
 
-// forwardedFor goes through X-Forwarded-For from its end, to which each proxy adds the
-// address that it was reached from, and returns the first that is not a proxy's: the
-// client may have written what comes before.
+// forwardedFor walks X-Forwarded-For from its end, because each proxy appends the address that
+// connected to it, and returns the first address that is not a proxy's. Everything before that may
+// be forged by the client.
 func (p Proxies) forwardedFor(peer netip.Addr, lines []string) netip.Addr {
 	for _, line := range slices.Backward(lines) {
 		for line != "" {
@@ -71,10 +70,10 @@ func (p Proxies) contain(a netip.Addr) bool {
 	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
-// address parses an IP address with or without port and brackets. The result is
-// invalid if there is none.
+// address parses an IP address with or without port and brackets. The result is invalid if parsing
+// fails.
 func address(s string) netip.Addr {
-	if strings.Contains(s, ":") { // else the error is known, and costs memory
+	if strings.Contains(s, ":") { // otherwise it fails, and the error allocates
 		if ap, err := netip.ParseAddrPort(s); err == nil {
 			return ap.Addr().Unmap().WithZone("")
 		}

@@ -14,27 +14,27 @@ import (
 	"time"
 )
 
-// The bounds on connections.
+// Limits on connections.
 const (
-	headerTimeout = 10 * time.Second // for a request's header to arrive
+	headerTimeout = 10 * time.Second // to receive a request's header
 	idleTimeout   = 2 * time.Minute  // between requests
-	// maxHeaderBytes has room for the largest token that is judged, 64 KiB; what
-	// is larger is answered 431.
+	// maxHeaderBytes has room for the largest token that is checked, 64 KiB. Larger headers get
+	// status 431.
 	maxHeaderBytes = 128 << 10
 )
 
-// A Server runs an http.Server with the bounds that one in production should have.
+// A Server runs an http.Server with limits fit for production.
 type Server struct {
 	Handler      http.Handler
 	Log          *slog.Logger
 	Drain        *Drainer
-	DrainTimeout time.Duration // for the calls under way when the context ends
+	DrainTimeout time.Duration // for calls in progress when the context ends
 	// GetCertificate is as in tls.Config. If it is nil, connections are not encrypted.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
-// Serve answers requests on the listener until the context ends, and then drains. It
-// returns nil after that, and an error if serving failed.
+// Serve serves the listener until the context ends, and then drains. It returns nil after
+// draining, and an error if serving fails.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           s.Handler,
@@ -69,39 +69,39 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// A connectionLog receives what net/http logs: mostly what unauthenticated clients do to
-// connections, and now and then that the process can't accept any.
+// A connectionLog receives net/http's log. Most of it is about connections of unauthenticated
+// clients, but it also reports that the process can't accept connections.
 type connectionLog struct{ log *slog.Logger }
 
 // Write implements [io.Writer].
 func (l connectionLog) Write(p []byte) (int, error) {
 	text, level := strings.TrimSpace(string(p)), slog.LevelDebug
-	if strings.HasPrefix(text, "http: Accept error") || strings.HasPrefix(text, "http: panic") { // out of files, for one
+	if strings.HasPrefix(text, "http: Accept error") || strings.HasPrefix(text, "http: panic") { // such as running out of file descriptors
 		level = slog.LevelError
 	}
 	l.log.Log(context.Background(), level, text)
 	return len(p), nil
 }
 
-// A Drainer knows whether the server is about to stop, and what it still waits for.
+// A Drainer tracks whether the server is stopping and which calls it waits for.
 type Drainer struct {
-	streams    context.Context // done when streams have to end
+	streams    context.Context // done when streams must end
 	endStreams context.CancelFunc
 
 	mu    sync.Mutex
 	begun bool
-	calls int // under way, streams not counted
+	calls int // in progress, not counting streams
 }
 
-// NewDrainer returns a Drainer that has not begun.
+// NewDrainer returns a Drainer that has not started.
 func NewDrainer() *Drainer {
 	d := &Drainer{}
 	d.streams, d.endStreams = context.WithCancel(context.Background())
 	return d
 }
 
-// Begin ends streams as soon as no call is under way. (Not before: a client that
-// loses its stream may give its calls up.)
+// Begin starts draining: streams end once no call is in progress. Ending them earlier could make
+// clients give up their calls.
 func (d *Drainer) Begin() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,21 +111,21 @@ func (d *Drainer) Begin() {
 	}
 }
 
-// Begun reports whether the server is about to stop.
+// Begun reports whether the server is stopping.
 func (d *Drainer) Begun() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.begun
 }
 
-// BeginCall counts a call, until EndCall.
+// BeginCall counts a call until EndCall.
 func (d *Drainer) BeginCall() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calls++
 }
 
-// EndCall ends a call that BeginCall has counted.
+// EndCall ends a call that BeginCall counted.
 func (d *Drainer) EndCall() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -134,8 +134,8 @@ func (d *Drainer) EndCall() {
 	}
 }
 
-// Stream returns a context for a stream, which is done when streams have to end, or the
-// refusal of a new one.
+// Stream returns a context for a stream, done when streams must end, or why a new stream is
+// rejected.
 func (d *Drainer) Stream(ctx context.Context) (context.Context, context.CancelFunc, *Refusal) {
 	if d.streams.Err() != nil {
 		return nil, nil, &Refusal{http.StatusServiceUnavailable, "draining", "This server is about to stop: open the stream again", nil}

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// ParseResource parses the URL that clients are given for a resource (RFC 9728).
+// ParseResource parses a resource URL as given to clients (RFC 9728).
 func ParseResource(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
@@ -32,8 +32,8 @@ func ParseResource(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// ParseHost returns the host in the form in which hosts are compared. It accepts
-// names and addresses without port.
+// ParseHost returns the host in the form used for comparisons. It accepts names and addresses
+// without a port.
 func ParseHost(s string) (string, error) {
 	_, _, err := net.SplitHostPort(s)
 	hasPort := err == nil
@@ -50,8 +50,8 @@ func ParseHost(s string) (string, error) {
 	return host, nil
 }
 
-// ParseOrigin returns the origin as browsers write it in the Origin header (RFC
-// 6454 section 6.2): in lower case, without path and without the default port.
+// ParseOrigin returns the origin as browsers write it in the Origin header (RFC 6454 section 6.2):
+// in lower case, without a path or the default port.
 func ParseOrigin(s string) (string, error) {
 	fault := func(why string) (string, error) {
 		return "", fmt.Errorf("%q is not an origin such as https://app.example.com: %s", s, why)
@@ -86,15 +86,14 @@ func OriginOf(u *url.URL) string {
 	return scheme + "://" + host
 }
 
-// defaultPorts are left out of origins.
+// Browsers leave defaultPorts out of origins.
 var defaultPorts = map[string]string{"https": "443", "http": "80"}
 
-// Hostname returns the host of a Host header or URL in the form in which hosts are
-// compared: without port, brackets and final dot, in lower case, an address as netip
-// writes it.
+// Hostname returns the host of a Host header or URL in the form used for comparisons: in lower
+// case, without port, brackets, and final dot, and addresses as netip writes them.
 func Hostname(hostport string) string {
 	host := hostport
-	if strings.Contains(hostport, ":") { // else the error is known, and costs memory
+	if strings.Contains(hostport, ":") { // otherwise it fails, and the error allocates
 		if h, _, err := net.SplitHostPort(hostport); err == nil {
 			host = h
 		}
@@ -114,7 +113,7 @@ func Hostname(hostport string) string {
 	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
-// mayBeAddress reports whether netip may read the host: its error costs memory.
+// mayBeAddress reports whether netip might parse the host. It avoids parse errors, which allocate.
 func mayBeAddress(host string) bool {
 	return strings.Contains(host, ":") || host != "" && '0' <= host[len(host)-1] && host[len(host)-1] <= '9'
 }
@@ -142,8 +141,7 @@ func checkSite(u *url.URL) error {
 	return nil
 }
 
-// checkHost checks that a host from Hostname is one host, in the form that clients
-// send.
+// checkHost checks that a host from Hostname is a single host in the form that clients send.
 func checkHost(host string) error {
 	address, err := netip.ParseAddr(host)
 	switch {
@@ -175,8 +173,8 @@ func checkHost(host string) error {
 	return nil
 }
 
-// endsInNumber reports whether the last label is a number: browsers read such a host as
-// an address (WHATWG URL, section 3.5).
+// endsInNumber reports whether the last label is a number. Browsers parse such a host as an
+// address (WHATWG URL, section 3.5).
 func endsInNumber(host string) bool {
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	if hex, ok := strings.CutPrefix(last, "0x"); ok {

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// A Writer bounds how long a client may take: over its whole body, and over each
-// piece of the answer. The deadlines of http.Server bound the call too, and end
-// every stream.
+// A Writer limits how long a client may take to send its whole body and to read each write of the
+// answer. The deadlines of http.Server would limit the call too, and end every stream.
 type Writer struct {
 	http.ResponseWriter
 	controller http.ResponseController
@@ -25,8 +24,8 @@ type Writer struct {
 // Init sets the deadline for the request's body, and makes w the writer of the answer.
 // The request must be a copy of the one that net/http has: it gets another Body.
 //
-// net/http lifts the deadline for reading as soon as it has the whole body, so that a
-// long call can go on; a body that no handler reads falls under it too.
+// net/http clears the read deadline once it has the whole body, so a long call can continue. The
+// deadline also limits a body that no handler reads.
 func (w *Writer) Init(answer http.ResponseWriter, r *http.Request, body, write time.Duration) {
 	*w = Writer{ResponseWriter: answer, controller: *http.NewResponseController(answer), timeout: write, http1: r.ProtoMajor == 1}
 	// HTTP/2 ends a stream at its deadline, and TLS has something to write whenever its
@@ -42,8 +41,8 @@ func (w *Writer) Init(answer http.ResponseWriter, r *http.Request, body, write t
 	}
 }
 
-// Finish is called when the handler has returned: it bounds what net/http has yet to
-// send. net/http lifts the deadline after that.
+// Finish limits what net/http still has to send after the handler returns. net/http clears the
+// deadline afterwards.
 func (w *Writer) Finish() {
 	if w.http1 {
 		w.begin()
@@ -67,7 +66,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// FlushError is for [http.ResponseController].
+// FlushError supports [http.ResponseController].
 func (w *Writer) FlushError() error {
 	w.begin()
 	err := w.controller.Flush()
@@ -75,7 +74,7 @@ func (w *Writer) FlushError() error {
 	return err
 }
 
-// Flush is for those who look for an [http.Flusher].
+// Flush implements [http.Flusher].
 func (w *Writer) Flush() { _ = w.FlushError() }
 
 // begin sets the deadline, unless that was done a moment ago. A piece has the timeout,

@@ -1,10 +1,10 @@
-// Package eventstore keeps what was sent on streams, so that clients can resume them: an
-// [mcp.EventStore] in memory, bounded for each user and for the process, that replays to
-// a caller only what the caller may have now.
+// Package eventstore keeps the events sent on streams, so that clients can resume them. It is an
+// [mcp.EventStore] in memory, limited per user and per process, that replays only what the caller
+// is allowed to see now.
 //
-// A user's events evict that user's own: the oldest answers first, then the oldest events
-// of calls under way and of open streams. If the process has no more room, the user with
-// the most bytes loses events.
+// A user's new events evict only that user's old ones: first the oldest answers, then the oldest
+// events of calls in progress and open streams. If the process runs out of room, the user with the
+// most bytes loses events.
 package eventstore
 
 import (
@@ -18,33 +18,32 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// The cost of a stream and of an event besides its text, in bytes, roughly.
+// The approximate overhead of a stream and of an event beyond its text, in bytes.
 const (
 	streamCost = 512
 	eventCost  = 64
 )
 
-// Options are the bounds of a store and what it asks about callers. Zero bounds have
-// defaults.
+// Options are a store's limits and callbacks. Zero limits mean the defaults.
 type Options struct {
 	UserBytes int // for each user; default 10 MiB
 	AllBytes  int // for all users; default 256 MiB
-	Answers   int // streams of finished calls for each user; default 1,024
+	Answers   int // streams of finished calls per user; default 1,024
 
-	// Begin is called with the context of the request that opens a call's stream. It
-	// returns who may have the stream replayed, nil for every caller of the session, and
-	// calls finished once the request and its calls have ended. Nil means that calls
-	// don't end before their session.
+	// Begin is called with the context of the request that opens a call's stream. It returns who
+	// may replay the stream, or nil for every caller of the session. It calls finished when the
+	// request and its calls have ended. A nil Begin means that calls last until their session
+	// ends.
 	Begin func(ctx context.Context, finished func()) Audience
-	// Keep reports whether an event that the client of a session has missed may still be
-	// sent to it. Events on the session's own stream that may not are deleted. Nil
-	// keeps all.
+	// Keep reports whether the client of a session may still receive an event that it missed. The
+	// store deletes such events of the session's own stream when Keep returns false. Nil keeps
+	// all.
 	Keep func(session string, event []byte) bool
 }
 
-// An Audience is who may have a call's answer. It is kept as long as the answer.
+// An Audience decides who may receive a call's answer. The store keeps it as long as the answer.
 type Audience interface {
-	// Admits reports whether the caller of the context may have it.
+	// Admits reports whether the context's caller may receive it.
 	Admits(ctx context.Context) bool
 }
 
@@ -58,20 +57,20 @@ type Store struct {
 	sessions map[string]map[string]*stream // by session and stream
 }
 
-// A user has streams.
+// A user is the owner of streams.
 type user struct {
 	id       string
 	bytes    int
 	open     map[*stream]struct{}
-	answered *list.List // of *stream, the oldest at the front
+	answered *list.List // of *stream, oldest first
 }
 
-// A stream is what was sent on one.
+// A stream is the events of one stream.
 type stream struct {
 	user        *user
 	session, id string
 	audience    Audience
-	first       int // the index of events[0]
+	first       int // index of events[0]
 	events      [][]byte
 	bytes       int
 	place       *list.Element // in user.answered, or nil
@@ -94,7 +93,7 @@ func (s *Store) Open(ctx context.Context, session, id string) error {
 		owner = info.UserID
 	}
 	x, isNew := s.open(owner, session, id)
-	if isNew && id != "" && s.Begin != nil { // the stream of a call
+	if isNew && id != "" && s.Begin != nil { // a call's stream
 		audience := s.Begin(ctx, func() { s.finish(x) })
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -125,7 +124,7 @@ func (s *Store) open(owner, session, id string) (x *stream, isNew bool) {
 	return x, true
 }
 
-// finish notes that the stream's calls have ended.
+// finish records that the stream's calls have ended.
 func (s *Store) finish(x *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +141,7 @@ func (s *Store) Append(_ context.Context, session, id string, data []byte) error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.sessions[session][id]
-	if x == nil { // the session has ended, or the answer was evicted
+	if x == nil { // the session ended, or the answer was evicted
 		return mcp.ErrEventsPurged
 	}
 	x.events = append(x.events, data)
@@ -151,7 +150,7 @@ func (s *Store) Append(_ context.Context, session, id string, data []byte) error
 	return nil
 }
 
-// Audience returns who may have a stream, or nil.
+// Audience returns the audience of a stream, or nil.
 func (s *Store) Audience(session, id string) Audience {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,8 +160,7 @@ func (s *Store) Audience(session, id string) Audience {
 	return nil
 }
 
-// After implements [mcp.EventStore]. It yields nothing to a caller who may not have the
-// stream.
+// After implements [mcp.EventStore]. It yields nothing to a caller who may not receive the stream.
 func (s *Store) After(ctx context.Context, session, id string, index int) iter.Seq2[[]byte, error] {
 	rest, first, err := s.after(session, id, index)
 	if audience := s.Audience(session, id); audience != nil && !audience.Admits(ctx) {
@@ -184,7 +182,7 @@ func (s *Store) After(ctx context.Context, session, id string, index int) iter.S
 	}
 }
 
-// after returns the events of a stream after the index, and the index of the first.
+// after returns a stream's events after the index, and the index of the first of them.
 func (s *Store) after(session, id string, index int) (rest [][]byte, first int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,7 +190,7 @@ func (s *Store) after(session, id string, index int) (rest [][]byte, first int, 
 	if x == nil {
 		return nil, 0, mcp.ErrEventsPurged
 	}
-	if id == "" && index < 0 { // a new stream, not a resumed one: it is numbered from here
+	if id == "" && index < 0 { // a new stream, not a resumed one: numbering starts here
 		x.first = 0
 	}
 	start := index + 1 - x.first
@@ -202,9 +200,9 @@ func (s *Store) after(session, id string, index int) (rest [][]byte, first int, 
 	return slices.Clone(x.events[min(start, len(x.events)):]), index + 1, nil
 }
 
-// keep deletes missed events of a session's own stream that its client may not have now.
-// The others are numbered as the SDK will number them. It appends nothing to the stream
-// in the meantime.
+// keep deletes missed events of a session's own stream that its client may no longer see. The
+// other events get the numbers that the SDK will give them. The SDK appends nothing to the stream
+// meanwhile.
 func (s *Store) keep(session string, first int, rest [][]byte) [][]byte {
 	var kept [][]byte
 	gone := map[int]bool{} // by index
@@ -232,7 +230,7 @@ func (s *Store) keep(session string, first int, rest [][]byte) [][]byte {
 			left = append(left, data)
 		}
 	}
-	evicted := 0 // since after
+	evicted := 0 // since after returned
 	for i := range gone {
 		if i < x.first {
 			evicted++
@@ -252,7 +250,7 @@ func (s *Store) SessionClosed(_ context.Context, session string) error {
 	return nil
 }
 
-// Kept returns how many streams are kept for a user, and how many bytes they take.
+// Kept returns how many streams and bytes the store keeps for a user.
 func (s *Store) Kept(owner string) (streams, bytes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -262,7 +260,7 @@ func (s *Store) Kept(owner string) (streams, bytes int) {
 	return 0, 0
 }
 
-// makeRoom evicts events after some were added for the user.
+// makeRoom evicts events after the user's grew.
 func (s *Store) makeRoom(u *user) {
 	for u.bytes > s.UserBytes || u.answered.Len() > s.Answers {
 		if !s.evict(u) {
@@ -282,8 +280,8 @@ func (s *Store) makeRoom(u *user) {
 	}
 }
 
-// evict drops a user's oldest answer or, if there is none, the oldest event of the
-// largest stream. It reports false if there is neither.
+// evict drops a user's oldest answer or, if there is none, the oldest event of the largest stream.
+// It reports whether it dropped anything.
 func (s *Store) evict(u *user) bool {
 	if oldest := u.answered.Front(); oldest != nil {
 		s.drop(oldest.Value.(*stream))

@@ -1,7 +1,6 @@
-// Package jsonspan finds where the members of a JSON object and the elements of an
-// array begin and end without decoding them, to change a few values of a text that
-// another parser reads next. It does not validate: a text that is not JSON yields some
-// spans or none, and the next parser rejects it.
+// Package jsonspan finds the members of a JSON object and the elements of an array without
+// decoding them, to change a few values in a text that another parser reads next. It does not
+// validate: invalid JSON yields some spans or none, and the next parser rejects it.
 package jsonspan
 
 import (
@@ -77,8 +76,8 @@ func Elements(text []byte, array Span) iter.Seq[Span] {
 	}
 }
 
-// Count returns how many values the text has, including the members of objects and the
-// elements of arrays, or a few more.
+// Count returns the number of values in the text, including members and elements, or slightly
+// more.
 func Count(text []byte) int {
 	n := 1
 	for at := 0; at < len(text); at++ {
@@ -95,7 +94,7 @@ func Count(text []byte) int {
 // String decodes a JSON string. Anything else is "".
 func String(literal []byte) string { return string(decoded(literal)) }
 
-// decoded is String, and a part of the literal where that has no escapes.
+// decoded is String, but returns part of the literal itself if that has no escapes.
 func decoded(literal []byte) []byte {
 	if n := len(literal); n >= 2 && literal[0] == '"' && literal[n-1] == '"' && bytes.IndexByte(literal, '\\') < 0 {
 		return literal[1 : n-1]
@@ -112,7 +111,7 @@ func skipSpace(text []byte, at int) int {
 	return at
 }
 
-// valueEnd returns where the value that begins at the index ends.
+// valueEnd returns the end of the value that begins at the index.
 func valueEnd(text []byte, at int) int {
 	depth := 0
 	for at < len(text) {
@@ -124,7 +123,7 @@ func valueEnd(text []byte, at int) int {
 			at++
 		case '}', ']':
 			if depth == 0 {
-				return at // of the enclosing value
+				return at // the end of the enclosing value
 			}
 			depth--
 			at++
@@ -150,8 +149,8 @@ func scalarLen(text []byte) int {
 	return len(text)
 }
 
-// stringEnd returns the index after the quote that ends the string whose first
-// character is at the index.
+// stringEnd returns the index after the closing quote of a string. The index at is that of the
+// string's first character.
 func stringEnd(text []byte, at int) int {
 	quote := -1
 	for at <= len(text) {

@@ -1,5 +1,5 @@
-// Package requestline keeps one failure from being logged twice: the line that a
-// server writes for each request says how it ended, so that packages below need not.
+// Package requestline prevents logging a failure twice. The server logs one line per request that
+// includes the failure, so other packages don't log it.
 package requestline
 
 import (
@@ -7,17 +7,16 @@ import (
 	"log/slog"
 )
 
-// Key is the context key of the log that gets the request's line, a *slog.Logger, for
-// contexts that are a type of their own.
+// Key is the context key of the *slog.Logger that gets the request's line, for custom context
+// types.
 type Key struct{}
 
-// With returns a context of a request whose line in the log, which may be nil, will tell
-// its failure.
+// With marks a request's context: the request's line will report its failure. The log may be nil.
 func With(ctx context.Context, log *slog.Logger) context.Context {
 	return context.WithValue(ctx, Key{}, log)
 }
 
-// Follows reports whether the context is of such a request.
+// Follows reports whether the context is that of such a request.
 func Follows(ctx context.Context) bool {
 	_, ok := ctx.Value(Key{}).(*slog.Logger)
 	return ok

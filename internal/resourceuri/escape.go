@@ -2,7 +2,7 @@ package resourceuri
 
 import "strings"
 
-// The classes of bytes that may stand for themselves.
+// Classes of bytes that may appear unescaped.
 const (
 	unreserved = 1 << iota // RFC 3986, section 2.3
 	reserved               // section 2.2: delimiters
@@ -27,7 +27,7 @@ var classes = func() (all [256]byte) {
 	return all
 }()
 
-// escape normalizes the escapes of s and escapes the bytes of no class in may.
+// escape normalizes the escapes in s and escapes the bytes that are in no class of may.
 func escape(s string, may byte) string {
 	same := escapedLen(s, may)
 	if same == len(s) {
@@ -51,7 +51,7 @@ func escape(s string, may byte) string {
 	return string(out)
 }
 
-// escapedLen returns the length of what escape leaves unchanged at the beginning of s.
+// escapedLen returns the length of the prefix of s that escape leaves unchanged.
 func escapedLen(s string, may byte) int {
 	for i := 0; i < len(s); i++ {
 		c, escaped := s[i], false
@@ -68,7 +68,7 @@ func escapedLen(s string, may byte) int {
 	return len(s)
 }
 
-// decodeOnce decodes all escapes once, and escapes again what a URI can't have.
+// decodeOnce decodes every escape once and escapes bytes that are invalid in a URI.
 func decodeOnce(uri string) string {
 	if !strings.Contains(uri, "%") {
 		return uri
@@ -85,7 +85,7 @@ func decodeOnce(uri string) string {
 	return escape(string(out), unreserved|reserved)
 }
 
-// escapedByte returns the byte for which an escape at the beginning of s stands.
+// escapedByte returns the byte of the escape at the beginning of s.
 func escapedByte(s string) (c byte, ok bool) {
 	if len(s) < 3 || s[0] != '%' {
 		return 0, false

@@ -9,21 +9,21 @@ import (
 	"unicode/utf8"
 )
 
-// A Pattern is a full name, a prefix with a star ("blob_*"), or all ("*").
+// A Pattern is a full name, a prefix with a star ("blob_*"), or everything ("*").
 type Pattern struct {
 	text   string
 	prefix bool
-	uri    bool // matches with and without a final slash
-	// forms are what names equal or begin with. A pattern of URIs has several,
-	// because there are several ways to spell a URI.
+	uri    bool // a final slash makes no difference
+	// forms are the names or prefixes to compare with. A URI pattern has several because a URI can
+	// be spelled in several ways.
 	forms []string
 }
 
-// Name returns a pattern that matches that name alone.
+// Name returns a pattern that matches only that name.
 func Name(name string) Pattern { return Pattern{text: name, forms: []string{name}} }
 
-// ParseNamePattern returns a pattern of names, such as those of tools and prompts. The
-// error says what to write instead.
+// ParseNamePattern parses a pattern for names of tools, prompts, and the like. The error says what
+// to write instead.
 func ParseNamePattern(pattern string) (Pattern, error) {
 	text, prefix := strings.CutSuffix(pattern, "*")
 	if err := checkPattern(pattern, text, false); err != nil {
@@ -32,7 +32,7 @@ func ParseNamePattern(pattern string) (Pattern, error) {
 	return Pattern{text: pattern, prefix: prefix, forms: []string{text}}, nil
 }
 
-// ParseURIPattern returns a pattern of URIs. The error says what to write instead.
+// ParseURIPattern parses a pattern for URIs. The error says what to write instead.
 func ParseURIPattern(pattern string) (Pattern, error) {
 	text, prefix := strings.CutSuffix(pattern, "*")
 	err := checkPattern(pattern, text, true)
@@ -51,14 +51,13 @@ func ParseURIPattern(pattern string) (Pattern, error) {
 	return p, nil
 }
 
-// String returns the pattern as it was written.
+// String returns the pattern as written.
 func (p *Pattern) String() string { return p.text }
 
 // IsPrefix reports whether the pattern ends with a star.
 func (p *Pattern) IsPrefix() bool { return p.prefix }
 
-// Matches reports whether the pattern matches any of the names, which for URIs are
-// their [Readings].
+// Matches reports whether the pattern matches any of the names. For a URI, pass its [Readings].
 func (p *Pattern) Matches(names ...string) bool {
 	for _, name := range names {
 		for _, form := range p.forms {
@@ -94,17 +93,17 @@ func (p *Pattern) MatchesSome(template string) bool {
 	})
 }
 
-// MayMatchBelow reports whether a URI that begins with the prefix may match, although
-// the prefix itself does not.
+// MayMatchBelow reports whether the pattern may match a URI that begins with the prefix but not
+// the prefix itself.
 func (p *Pattern) MayMatchBelow(prefix string) bool {
 	return slices.ContainsFunc(prefixForms(prefix), func(begin string) bool {
 		return slices.ContainsFunc(p.forms, func(form string) bool { return strings.HasPrefix(form, begin) })
 	})
 }
 
-// canBegin reports whether a URI of the template can equal the text or, if more may
-// follow, begin with it. It knows {name} and {+path}, the variables that resources
-// have; other expressions may be anything.
+// canBegin reports whether a URI of the template can equal the text or, with more, begin with it.
+// It understands {name} and {+path}, the expressions that resources use, and assumes that any
+// other expression can be anything.
 func canBegin(template, text string, more bool) bool {
 	literal, rest, isTemplate := strings.Cut(template, "{")
 	if more && strings.HasPrefix(literal, text) {
@@ -118,7 +117,7 @@ func canBegin(template, text string, more bool) bool {
 	if strings.IndexAny(variable, operators) == 0 {
 		return variable[0] != '+' || !strings.ContainsAny(text, "?#") && (text != "" || more)
 	}
-	for i := range len(text) { // the value of a variable has one byte at least
+	for i := range len(text) { // a variable's value has at least one byte
 		if classes[text[i]]&unreserved == 0 && text[i] != '%' && text[i] != ',' {
 			return false
 		}
@@ -129,8 +128,8 @@ func canBegin(template, text string, more bool) bool {
 	return more && text == ""
 }
 
-// checkPattern returns what is wrong with a pattern that can't match what it seems to
-// say. The text is the pattern without its final star.
+// checkPattern returns an error for a pattern that can't match what it seems to say. The text is
+// the pattern without its final star.
 func checkPattern(pattern, text string, uri bool) error {
 	if pattern == "" {
 		return errors.New(`the pattern is empty; "*" matches all`)
@@ -155,7 +154,7 @@ func checkPattern(pattern, text string, uri bool) error {
 	return nil
 }
 
-// checkURI is checkPattern for what only URIs can't have.
+// checkURI checks for errors that are specific to URIs.
 func checkURI(text string, prefix bool) error {
 	if i := strings.IndexAny(text, "<>"); i >= 0 {
 		return fmt.Errorf("the pattern has %q at byte %d, which can't be part of a URI; write %q for all that begin with it, or %s for the character itself",

@@ -5,20 +5,18 @@ import (
 	"strings"
 )
 
-// The bounds of readings. Escapes that are nested deeper and readings that take more
-// bytes leave the list incomplete.
+// Limits on readings. Deeper escapes or longer readings make the list incomplete.
 const (
 	maxDecodings = 4
 	maxReadings  = 64 << 10
 )
 
-// Readings returns every way in which a handler may read a URI. A handler may decode it
-// once more, or not at all, clean its path, take a backslash or %2F for a slash, decode
-// it as a form, or ignore port and query. A policy for any of the readings is a policy
-// for the URI.
+// Readings returns every way in which a handler may read a URI. A handler may decode it once more
+// or not at all, clean its path, treat a backslash or %2F as a slash, decode it as a form, or
+// ignore the port and query. A policy for any reading applies to the URI.
 //
-// The list is incomplete if the URI is too long or its escapes are nested too deeply:
-// then every policy may apply.
+// The list is incomplete if the URI is too long or its escapes are nested too deeply. Then any
+// policy may apply.
 func Readings(uri string) (all []string, complete bool) {
 	// Inlined, so that the usual one or two readings stay on the caller's stack.
 	return appendReadings(make([]string, 0, 2), uri)
@@ -45,9 +43,9 @@ func appendReadings(none []string, uri string) (all []string, complete bool) {
 	return all, complete
 }
 
-// isPlain reports whether a canonical URI has no readings but itself and itself with
-// its escapes decoded: no escape stands for a delimiter, nothing can be cut off, and no
-// segment is empty or begins with a dot.
+// isPlain reports whether a canonical URI has only two readings: itself, and itself decoded. No
+// escape stands for a delimiter, nothing can be trimmed, and no segment is empty or begins with a
+// dot.
 func isPlain(uri string) bool {
 	for i := 0; i < len(uri); i++ {
 		switch uri[i] {
@@ -64,8 +62,8 @@ func isPlain(uri string) bool {
 		!strings.HasPrefix(u.authority, ".") && !strings.Contains(u.path, "//") && !strings.Contains(u.path, "/.")
 }
 
-// withoutEnd returns a URI as handlers read it that end a name at a NUL, as C does, or
-// trim white space or the final dots that Windows ignores.
+// withoutEnd returns the URI as read by handlers that end a name at a NUL, as C does, or that trim
+// white space or, like Windows, final dots.
 func withoutEnd(uri string) string {
 	end := len(uri)
 	if i := strings.IndexAny(uri, "?#"); i >= 0 {
@@ -136,7 +134,7 @@ func appendShapes(all []string, form string) []string {
 	return all
 }
 
-// appendCleaned appends a form as it is, and as handlers read it that clean paths.
+// appendCleaned appends a form as it is and as read by handlers that clean paths.
 func appendCleaned(all []string, u parts) []string {
 	all = appendNew(all, FoldHost(u.String()), flat(u))
 	if path := withoutDots(u.path); path != u.path {
@@ -155,8 +153,8 @@ func appendNew(all []string, forms ...string) []string {
 	return all
 }
 
-// prefixForms returns the readings that the author of a prefix may have meant: decoded
-// or not, with and without empty and dot segments.
+// prefixForms returns the readings that the author of a prefix may have meant: decoded or not,
+// with or without empty and dot segments.
 func prefixForms(prefix string) []string {
 	var all []string
 	form := canonicalPrefix(prefix)
@@ -182,15 +180,15 @@ func exactForms(uri string) []string {
 	return all
 }
 
-// flat returns a URI as handlers read it that clean all that follows the scheme as one
-// path: without empty and dot segments.
+// flat returns the URI as read by handlers that clean everything after the scheme as one path,
+// removing empty and dot segments.
 func flat(u parts) string {
 	if u.scheme == "" {
 		return u.String()
 	}
 	u = split(FoldHost(u.String()))
 	var segments []string
-	open := false // ends with a slash
+	open := false // ends in a slash
 	for s := range strings.SplitSeq(u.authority+u.path, "/") {
 		open = s == "" || s == "." || s == ".."
 		switch {

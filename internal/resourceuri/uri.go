@@ -1,27 +1,26 @@
-// Package resourceuri knows how the URIs of resources are spelled and read: the
-// canonical spelling, every reading that a handler may arrive at, and the patterns
-// for which policies are written.
+// Package resourceuri handles the spellings of resource URIs: the canonical spelling, every
+// reading that a handler may use, and the patterns in policies.
 package resourceuri
 
 import "strings"
 
-// MaxBytes bounds the URIs that are read. The name of a blob takes up to 12 KiB.
+// MaxBytes limits the length of a URI. A blob's name takes up to 12 KiB.
 const MaxBytes = 16 << 10
 
-// Canonical returns the canonical spelling of a URI (RFC 3986, section 6.2.2): scheme
-// and host in lower case, escapes in upper case, no escaped unreserved characters, and
-// no dot segments. Bytes that a URI can't have are escaped, including a percent sign
-// that begins no escape. All other escapes stay: %2F is not a slash, and %252F not %2F.
+// Canonical returns the canonical spelling of a URI (RFC 3986, section 6.2.2): scheme and host in
+// lower case, escapes in upper case, no escaped unreserved characters, and no dot segments. It
+// escapes bytes that are invalid in a URI, including a percent sign that begins no escape. All
+// other escapes stay: %2F is not a slash, and %252F is not %2F.
 func Canonical(uri string) string { return FoldHost(Spell(uri)) }
 
-// Spell is Canonical without changing the case of the host, which may be the variable
-// of a template and matter to its handler: greeting://Alice.
+// Spell is Canonical but keeps the case of the host: it may be a template variable whose case
+// matters to the handler, as in greeting://Alice.
 func Spell(uri string) string {
 	uri = escape(uri, unreserved|reserved)
 	u := split(uri)
 	path := withoutDots(brackets.Replace(u.path))
 	if !u.hasAuthority && strings.HasPrefix(path, "//") {
-		path = "/." + path // or it would become an authority (RFC 3986, section 5.3)
+		path = "/." + path // otherwise it would become an authority (RFC 3986, section 5.3)
 	}
 	if path == u.path && strings.HasPrefix(uri, u.scheme) {
 		return uri
@@ -30,7 +29,7 @@ func Spell(uri string) string {
 	return u.String()
 }
 
-// brackets are reserved, but may stand in a host only.
+// brackets are reserved, but only valid in a host.
 var brackets = strings.NewReplacer("[", "%5B", "]", "%5D")
 
 // FoldHost returns the URI with scheme and host in lower case.
@@ -55,8 +54,8 @@ func CanonicalTemplate(template string) string {
 	return canonicalPrefix(fixed) + "{" + escape(rest, unreserved|reserved|brace)
 }
 
-// canonicalPrefix is Canonical for the beginning of URIs. It can't tell whether an
-// unfinished segment is a dot segment.
+// canonicalPrefix is Canonical for a prefix of URIs. It leaves an unfinished segment alone,
+// because it may or may not become a dot segment.
 func canonicalPrefix(prefix string) string {
 	if !strings.Contains(prefix, ":") {
 		return strings.ToLower(prefix) // not even the scheme is complete
@@ -65,12 +64,12 @@ func canonicalPrefix(prefix string) string {
 		return Canonical(prefix)
 	}
 	i := strings.LastIndexByte(prefix, '/') + 1
-	const mark = "x" // stands for the unfinished segment
+	const mark = "x" // stands in for the unfinished segment
 	return FoldHost(strings.TrimSuffix(Canonical(prefix[:i]+mark), mark) + escape(prefix[i:], unreserved|reserved))
 }
 
-// Expand replaces the variables of a template by their values, up to the first without
-// one, and reports whether the argument is among those replaced.
+// Expand replaces a template's variables by their values, up to the first variable without a
+// value. It reports whether it replaced the argument.
 func Expand(template string, values map[string]string, argument string) (begin string, replaced bool) {
 	if !strings.Contains(template, "{") {
 		return "", false // without a variable, the argument may belong to any URI
@@ -101,11 +100,11 @@ func Expand(template string, values map[string]string, argument string) (begin s
 	}
 }
 
-// operators begin the expressions of a template (RFC 6570, section 2.2).
+// operators can begin a template expression (RFC 6570, section 2.2).
 const operators = "+#/.;?&"
 
-// parts are the components of a URI (RFC 3986, section 3). The rest is query and
-// fragment with their delimiters.
+// parts are the components of a URI (RFC 3986, section 3). The rest is the query and fragment with
+// their delimiters.
 type parts struct {
 	scheme       string // in lower case
 	hasAuthority bool

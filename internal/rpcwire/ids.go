@@ -12,24 +12,24 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 )
 
-// IDs returns the ids that clients sent to them byte for byte. The SDK keeps an id as
-// float64 or decoded string: it rounds numbers above 2^53, cuts off fractions, and turns
-// two ids into one. Ids that would not survive this are replaced by strings that encode
-// them before the SDK reads them, and put back into whatever the SDK writes. No state is
-// kept, so that answers replayed from a session's events are right too.
+// IDs returns clients' IDs to them byte for byte. The SDK stores an ID as a float64 or a decoded
+// string, so it rounds numbers above 2^53, drops fractions, and can make two IDs equal. IDs
+// replaces such IDs by strings that encode them before the SDK reads them, and restores them in
+// what the SDK writes. It keeps no state, so answers replayed from a session's events are right
+// too.
 type IDs struct {
-	mark []byte // begins our strings; clients can't guess it and never see it
+	mark []byte // prefix of our strings; clients can't guess it and never see it
 }
 
-// NewIDs returns IDs with a mark of its own.
+// NewIDs returns IDs with a random mark.
 func NewIDs() *IDs { return &IDs{[]byte(rand.Text())} }
 
-// maxHiddenID bounds what is encoded. Longer strings come back with the same meaning,
-// and the SDK rejects longer numbers.
+// maxHiddenID limits which IDs are encoded. Longer strings keep their meaning without this, and
+// the SDK rejects longer numbers.
 const maxHiddenID = 1 << 10
 
-// Hide returns the body, a message or batch, for the SDK to read. The body itself does
-// not change.
+// Hide returns a copy of the body, a message or a batch, for the SDK to read. It does not change
+// the body.
 func (x *IDs) Hide(body []byte) []byte {
 	whole := jsonspan.Value(body, 0)
 	var found []jsonspan.Span
@@ -58,9 +58,9 @@ func (x *IDs) Hide(body []byte) []byte {
 	return b.Bytes()
 }
 
-// appendFragile adds where a request or notification has an id, the id of a request that
-// it cancels, or a progress token that the SDK would change. The ids of responses are the
-// server's own.
+// appendFragile appends the spans of values that the SDK would change: the ID of a request, the ID
+// of a request being canceled, and progress tokens. It skips responses, whose IDs are the server's
+// own.
 func appendFragile(found []jsonspan.Span, body []byte, message jsonspan.Span) []jsonspan.Span {
 	before := len(found)
 	method, named, manyParams := "", false, false
@@ -91,8 +91,8 @@ func appendFragile(found []jsonspan.Span, body []byte, message jsonspan.Span) []
 	return found
 }
 
-// appendFragileIn does that for the parameters of a method. Those that by a quick look
-// have no id, like most, are not read.
+// appendFragileIn is appendFragile for a method's parameters. A quick search skips parameters
+// without IDs, which is most of them.
 func appendFragileIn(found []jsonspan.Span, body []byte, params jsonspan.Span, method string) []jsonspan.Span {
 	text := params.Of(body)
 	if !bytes.Contains(text, []byte("progressToken")) && !bytes.Contains(text, []byte("requestId")) && bytes.IndexByte(text, '\\') < 0 {
@@ -116,7 +116,7 @@ func appendFragileIn(found []jsonspan.Span, body []byte, params jsonspan.Span, m
 	return found
 }
 
-// survives reports whether the SDK writes the value as it read it.
+// survives reports whether the SDK writes the value exactly as it read it.
 func survives(raw []byte) bool {
 	switch c := raw[0]; {
 	case len(raw) > maxHiddenID || !json.Valid(raw):
@@ -131,12 +131,12 @@ func survives(raw []byte) bool {
 	return true
 }
 
-// literals are the members whose value is an id. Elsewhere, as in the text of an error,
-// an id is put back as text.
+// literals precede values that are IDs. Elsewhere, such as in an error's text, IDs are restored as
+// text.
 var literals = [][]byte{[]byte(`"id":"`), []byte(`"progressToken":"`), []byte(`/subscriptionId":"`)}
 
-// Restore returns what to send of what the SDK has written. These are whole messages: it
-// writes each with one call.
+// Restore returns the bytes to send for what the SDK wrote. The SDK writes each message with one
+// call, so written holds whole messages.
 func (x *IDs) Restore(written []byte) []byte {
 	if !bytes.Contains(written, x.mark) {
 		return written
@@ -150,7 +150,7 @@ func (x *IDs) Restore(written []byte) []byte {
 		}
 		before, rest := written[:i], written[i+len(x.mark):]
 		raw, end := hidden(rest)
-		if raw == nil { // not one of ours
+		if raw == nil { // not ours
 			b.Write(written[:i+len(x.mark)])
 			written = rest
 			continue
@@ -168,7 +168,7 @@ func (x *IDs) Restore(written []byte) []byte {
 	}
 }
 
-// hidden decodes what follows the mark, up to the period.
+// hidden decodes the text after the mark, up to the period.
 func hidden(text []byte) (raw []byte, end int) {
 	end = bytes.IndexByte(text[:min(len(text), 2*maxHiddenID+1)], '.')
 	if end < 0 {

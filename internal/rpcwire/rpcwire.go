@@ -16,7 +16,7 @@ func IsBatch(body []byte) bool {
 	return len(body) > 0 && body[0] == '['
 }
 
-// Messages yields the message of a body, or each of its batch.
+// Messages yields the body's message, or each message of its batch.
 func Messages(body []byte) iter.Seq[jsonspan.Span] {
 	whole := jsonspan.Value(body, 0)
 	if IsBatch(body) {
@@ -25,19 +25,18 @@ func Messages(body []byte) iter.Seq[jsonspan.Span] {
 	return func(yield func(jsonspan.Span) bool) { yield(whole) }
 }
 
-// A Message is where a message of a body has what a server looks at.
+// A Message is the parts of a message that a server needs.
 type Message struct {
 	jsonspan.Span
-	Method string          // "" for an answer
+	Method string          // "" for a response
 	ID     json.RawMessage // nil if it has none
 	Params jsonspan.Span
 }
 
-// IsCall reports whether the message is to be answered.
+// IsCall reports whether the message expects a response.
 func (m *Message) IsCall() bool { return m.Method != "" && m.ID != nil }
 
-// Parse adds the messages of the body, and stops after so many: an array can have
-// millions.
+// Parse appends the body's messages, at most most of them, because an array can have millions.
 func Parse(all []Message, body []byte, most int) []Message {
 	whole := jsonspan.Value(body, 0)
 	if whole.Start == len(body) || body[whole.Start] != '[' {
@@ -52,8 +51,8 @@ func Parse(all []Message, body []byte, most int) []Message {
 	return all
 }
 
-// HasMore reports whether something follows the body's message or batch, which the SDK
-// passes over. The messages are those that Parse returns.
+// HasMore reports whether the body has data after its message or batch, which the SDK ignores. The
+// messages are those that Parse returned.
 func HasMore(body []byte, messages []Message) bool {
 	var end int
 	if IsBatch(body) {
@@ -81,7 +80,7 @@ func parse(body []byte, message jsonspan.Span) Message {
 	return m
 }
 
-// methodName decodes a method, without allocating for the one of nearly all requests.
+// methodName decodes a method name, without allocating for the most frequent one.
 func methodName(literal []byte) string {
 	if string(literal) == `"tools/call"` {
 		return "tools/call"
@@ -89,7 +88,7 @@ func methodName(literal []byte) string {
 	return jsonspan.String(literal)
 }
 
-// Envelope returns the method of a message and its id, nil if it has none.
+// Envelope returns a message's method and its ID, which is nil if it has none.
 func Envelope(body []byte, message jsonspan.Span) (method string, id json.RawMessage) {
 	m := parse(body, message)
 	return m.Method, m.ID

@@ -12,13 +12,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/azuretext"
 )
 
-// errorText returns the text of an error for the log, cut. The errors of tools quote what
-// a log must not keep: those of net/http have the URL with its query, which may be a
-// shared access signature, and those of Azure's SDK have the response's whole body.
+// errorText returns an error's text for the log, shortened. Tools' errors quote things that must
+// not be logged: errors of net/http include the URL's query, which may be a shared access
+// signature, and errors of the Azure SDK include the whole response body.
 func errorText(err error, most int) string {
 	text := err.Error()
 	for e := range all(err) {
-		switch e := e.(type) { //nolint:errorlint // all has unwrapped it
+		switch e := e.(type) { //nolint:errorlint // all unwraps
 		case *url.Error:
 			clean := withoutQuery(e.URL)
 			quoted := strconv.Quote(e.URL)
@@ -31,7 +31,7 @@ func errorText(err error, most int) string {
 	return redacted(Cut(text, most))
 }
 
-// all yields the error and all errors that it wraps, including joined ones.
+// all yields the error and every error that it wraps, including joined ones.
 func all(err error) func(yield func(error) bool) {
 	var visit func(err error, yield func(error) bool) bool
 	visit = func(err error, yield func(error) bool) bool {
@@ -56,8 +56,8 @@ func all(err error) func(yield func(error) bool) {
 	return func(yield func(error) bool) { visit(err, yield) }
 }
 
-// withoutQuery returns the URL without the parts that can be a credential: user
-// information, query and fragment.
+// withoutQuery returns the URL without the parts that can hold a credential: user information,
+// query, and fragment.
 func withoutQuery(s string) string {
 	s, _, _ = strings.Cut(s, "#")
 	s, _, hasQuery := strings.Cut(s, "?")
@@ -70,23 +70,23 @@ func withoutQuery(s string) string {
 
 var (
 	userInfo = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#"'<>]*@`)
-	// webQuery is a web address with its query or fragment. MCP resources have URIs of
-	// other schemes, whose queries are names.
+	// webQuery matches a web address with its query or fragment. MCP resource URIs have other
+	// schemes, and their queries are names.
 	webQuery = regexp.MustCompile(`(?i)\b((?:https?|wss?|rediss?|amqps?)://[^\s?#"'<>\\]*)[?#][^\s"'<>\\]*`)
-	// A credential is recognized by its name, its scheme, or the beginning of a JWT.
+	// Credentials are recognized by their name, their scheme, or the beginning of a JWT.
 	named = regexp.MustCompile(`(?i)((?:\b|%26|%3f|_)(?:sig|signature|token|assertion|secret|passw(?:or)?d|pwd|api-?_?key|key|accountkey|sharedaccesskey|subscription-key|cookie)` +
 		`(?:\\?["']\s*:\s*\\?["']|=|%3d))[^&\s"'\\,;)<>…]+`)
-	code   = regexp.MustCompile(`(?i)(\bcode(?:=|%3d))[^&\s"'\\,;)<>…]{6,}`) // of OAuth; error codes are shorter
+	code   = regexp.MustCompile(`(?i)(\bcode(?:=|%3d))[^&\s"'\\,;)<>…]{6,}`) // OAuth codes; error codes are shorter
 	scheme = regexp.MustCompile(`(?i)\b((?:bearer|dpop|sharedkey|sharedaccesssignature|authorization\\?"?[:=]\s*\\?"?basic)\s+)[^\s"'\\,;)<>…]{6,}`)
 	jwt    = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*`)
 )
 
-// invalid is where the validation of a tool's arguments quotes them: after their place
-// and the rule that they break.
+// invalid matches validation errors that quote a tool's arguments after the location and the
+// violated rule.
 var invalid = regexp.MustCompile(`(?s)(validating .*?: (?:type|enum|const|multipleOf|minimum|maximum|exclusiveMinimum|exclusiveMaximum|minLength|maxLength|pattern|contains|anyOf|oneOf|not):|` +
 	`unexpected additional properties) .*`)
 
-// redacted returns a text without the credentials in it.
+// redacted returns the text without credentials.
 func redacted(text string) string {
 	if isName(text) {
 		return text
@@ -111,8 +111,8 @@ func redacted(text string) string {
 	return text
 }
 
-// isName reports whether the text is a name or an id, like most in a log: none of what is
-// looked for can be in it.
+// isName reports whether the text is a plain name or ID, like most text in a log, and so can't
+// contain a credential.
 func isName(text string) bool {
 	for i := range len(text) {
 		switch text[i] {
@@ -127,8 +127,8 @@ func isName(text string) bool {
 	return true
 }
 
-// hasScheme reports whether an authorization scheme is followed by white space. It spares
-// most texts an expensive search.
+// hasScheme reports whether an authorization scheme and white space occur in the text. It avoids
+// an expensive search of most texts.
 func hasScheme(text string) bool {
 	for i := range len(text) {
 		if c := text[i]; c != ' ' && c != '\t' && c != '\n' && c != '\r' && c != '\f' {
@@ -143,8 +143,8 @@ func hasScheme(text string) bool {
 	return false
 }
 
-// Panic returns what the log holds of a panic's value: its type, and its text if the
-// value is meant to be read. Other values could print a token that they hold.
+// Panic returns the log's text for a panic value: its type, and its text if the value has a
+// readable one. Printing other values could print a token.
 func Panic(p any) string {
 	switch p := p.(type) {
 	case error:

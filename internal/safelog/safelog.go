@@ -1,7 +1,6 @@
-// Package safelog keeps a log safe: it bounds every text and removes credentials from it,
-// whichever code logs the line and whatever an error quotes. A request without a token
-// must not be able to fill the log, and readers of the log must not be able to act as a
-// user.
+// Package safelog makes logs safe: it limits the length of every text and removes credentials,
+// whichever code logs the line and whatever an error quotes. A request without a token must not be
+// able to fill the log, and readers of the log must not be able to act as a user.
 package safelog
 
 import (
@@ -12,18 +11,18 @@ import (
 	"strings"
 )
 
-// The bounds on texts that a client or a user chose, in bytes.
+// Limits on texts that a client or a user chose, in bytes.
 const (
 	MaxName  = 128     // a name, host, origin, path or method
 	MaxText  = 1 << 10 // any other text
-	maxStack = 8 << 10 // the stack of a panic, which is ours
+	maxStack = 8 << 10 // a panic's stack, which is ours
 )
 
-// MaxNames bounds lists of names: a line has all targets of a batch, and of a longer
-// list how many more there are.
+// MaxNames limits lists of names. A line lists all targets of an ordinary batch, and counts the
+// rest of a longer list.
 const MaxNames = 32
 
-// Cut shortens a text, and says how long it was.
+// Cut shortens a text and appends its original length.
 func Cut(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -31,8 +30,8 @@ func Cut(s string, most int) string {
 	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(s[:most], ""), len(s))
 }
 
-// Error returns the attribute of a failure's cause, which is logged by its text alone,
-// whatever its own methods for logging say.
+// Error returns an attribute for the cause of a failure. It is logged by its text alone, even if
+// it implements slog.LogValuer or the like.
 func Error(cause error) slog.Attr { return slog.Any("error", textOnlyError{cause}) }
 
 type textOnlyError struct{ cause error }
@@ -43,7 +42,7 @@ func (e textOnlyError) Error() string { return e.cause.Error() }
 // Unwrap returns the cause.
 func (e textOnlyError) Unwrap() error { return e.cause }
 
-// NewHandler returns a handler that makes every record safe for next.
+// NewHandler returns a handler that makes every record safe before next gets it.
 func NewHandler(next slog.Handler) slog.Handler { return bounded{next} }
 
 type bounded struct{ slog.Handler }
@@ -58,7 +57,7 @@ func (h bounded) Handle(ctx context.Context, r slog.Record) error {
 			return same
 		})
 	}
-	if same { // like most records
+	if same { // true of most records
 		return h.Handler.Handle(ctx, r)
 	}
 	short := slog.NewRecord(r.Time, r.Level, message, r.PC)
@@ -77,7 +76,7 @@ func (h bounded) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements [slog.Handler].
 func (h bounded) WithGroup(name string) slog.Handler { return bounded{h.Handler.WithGroup(name)} }
 
-// mostOf returns how many bytes the attribute's text may have.
+// mostOf returns the maximum length of the attribute's text, in bytes.
 func mostOf(key string) int {
 	switch key {
 	case "host", "origin", "path", "http_method", "method", "tool", "resource", "prompt", "trace": // names
@@ -88,8 +87,8 @@ func mostOf(key string) int {
 	return MaxText
 }
 
-// isSafe reports whether the attribute is safe as it is. A value that is made when it is
-// logged never is: it may be another the next time.
+// isSafe reports whether the attribute can be logged as it is. A LogValuer never can: it may
+// return a different value next time.
 func isSafe(a slog.Attr) bool {
 	switch a.Value.Kind() {
 	case slog.KindString:
@@ -129,7 +128,7 @@ func allSafe(attrs []slog.Attr) []slog.Attr {
 	return attrs
 }
 
-// safeAny bounds values that handlers print in full.
+// safeAny shortens values that handlers print in full.
 func safeAny(v slog.Value, most int) slog.Value {
 	switch x := v.Any().(type) {
 	case error:

@@ -35,20 +35,20 @@ import (
 const (
 	keySize = 32 // AES-256
 	idSize  = 4
-	// maxKeys bounds how many old keys can be kept.
+	// maxKeys limits the number of keys.
 	maxKeys = 16
-	// Overhead is how many bytes a sealed value has beyond the plain one.
+	// Overhead is the difference in length between a sealed and a plain value, in bytes.
 	Overhead = idSize + 12 + 16
 )
 
-// The reasons why a value doesn't open.
+// The reasons why Open fails.
 var (
 	ErrMalformed = errors.New("it does not have the form of a sealed value")
 	ErrKey       = errors.New("it was sealed with a key that is no longer, or not yet, among the keys")
 	ErrChanged   = errors.New("it was changed, or sealed for another name")
 )
 
-// A Sealer seals with its first key and opens with any, for one purpose. It is safe
+// A Sealer seals with its first key and opens with any of its keys, for one purpose. It is safe
 // for concurrent use. A nil Sealer opens nothing.
 type Sealer struct{ keys []key }
 
@@ -57,10 +57,9 @@ type key struct {
 	aead cipher.AEAD
 }
 
-// New returns the sealer of a purpose. The purpose is a constant that no other
-// sealer in the module has. Each key has 32 random bytes; there are at most 16. To
-// change the key, put the new one second everywhere, then first, then remove the
-// old one.
+// New returns a sealer for the purpose, a constant that is unique in this module. Pass 1 to 16
+// keys of 32 random bytes each. To rotate keys, add the new key second everywhere, then move it
+// first, then remove the old key.
 func New(purpose string, keys [][]byte) (*Sealer, error) {
 	if len(keys) == 0 || len(keys) > maxKeys {
 		return nil, fmt.Errorf("there are %d keys; pass between 1 and %d of %d random bytes each", len(keys), maxKeys, keySize)
@@ -71,7 +70,7 @@ func New(purpose string, keys [][]byte) (*Sealer, error) {
 		switch {
 		case len(master) != keySize:
 			faults = append(faults, fmt.Errorf("key %d has %d bytes; it must have %d random ones", i, len(master), keySize))
-		case bytes.Count(master, []byte{0}) == keySize: // a buffer that nothing was read into
+		case bytes.Count(master, []byte{0}) == keySize: // probably a buffer that nothing was read into
 			faults = append(faults, fmt.Errorf("key %d is all zero; it must have %d random bytes (openssl rand -base64 %d)", i, keySize, keySize))
 		default:
 			k, err := derive(master, purpose)
@@ -87,11 +86,11 @@ func New(purpose string, keys [][]byte) (*Sealer, error) {
 	return s, nil
 }
 
-// Random returns a sealer whose key is this process's alone.
+// Random returns a sealer with a random key that only this process has.
 func Random(purpose string) *Sealer {
 	master := make([]byte, keySize)
 	_, _ = rand.Read(master)               // never fails
-	s, _ := New(purpose, [][]byte{master}) // the key is right
+	s, _ := New(purpose, [][]byte{master}) // the key is valid
 	return s
 }
 
@@ -113,10 +112,10 @@ func derive(master []byte, purpose string) (key, error) {
 func (s *Sealer) Seal(plain []byte, name string) []byte {
 	k := s.keys[0]
 	b := append(make([]byte, 0, len(plain)+Overhead), k.id[:]...)
-	return k.aead.Seal(b, nil, plain, []byte(name)) //nolint:gosec // the AEAD makes a random nonce itself
+	return k.aead.Seal(b, nil, plain, []byte(name)) //nolint:gosec // the AEAD generates a random nonce itself
 }
 
-// Open returns the plain value. Its error is one of this package's.
+// Open returns the plain value. Its errors are those of this package.
 func (s *Sealer) Open(sealed []byte, name string) ([]byte, error) {
 	if s == nil {
 		return nil, ErrKey
@@ -132,7 +131,7 @@ func (s *Sealer) Open(sealed []byte, name string) ([]byte, error) {
 		if plain, openErr := k.aead.Open(nil, nil, sealed[idSize:], []byte(name)); openErr == nil {
 			return plain, nil
 		}
-		err = ErrChanged // unless another key has the same id
+		err = ErrChanged // try on: two keys may share an ID
 	}
 	return nil, err
 }
@@ -142,9 +141,9 @@ func (s *Sealer) SealText(plain []byte, name string) string {
 	return base64.RawURLEncoding.EncodeToString(s.Seal(plain, name))
 }
 
-// OpenText opens what SealText has returned. A value has one spelling.
+// OpenText opens the result of SealText. It accepts only that exact spelling.
 func (s *Sealer) OpenText(text, name string) ([]byte, error) {
-	if strings.ContainsAny(text, "\r\n") { // which encoding/base64 skips
+	if strings.ContainsAny(text, "\r\n") { // encoding/base64 skips these
 		return nil, ErrMalformed
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)

@@ -1,12 +1,10 @@
 // Package secret holds text that must not be printed: tokens, client secrets, assertions.
 //
-// A [Text] keeps its value inside a closure. The fmt verbs, log/slog, deep
-// printers that walk unexported fields, and core dumps of structs made by
-// test libraries see a function pointer, never the text; encoders fail,
-// because a secret that was silently encoded as a placeholder is a bug that
-// shows up far away. Only this module can read the value: [Reveal] is in an
-// internal package, so a tool that holds an assertion can exchange it and can't
-// pass it on.
+// A [Text] keeps its value inside a closure. The fmt verbs, log/slog, printers that walk
+// unexported fields, and test libraries that dump structs see a function pointer, never the text.
+// Encoders fail, because silently encoding a placeholder would cause errors far away. Only this
+// module can read the value, because [Reveal] is in an internal package: a tool that holds an
+// assertion can exchange it but can't pass it on.
 package secret
 
 import (
@@ -23,16 +21,15 @@ const hidden = "[hidden]"
 
 var errEncode = errors.New("secret: a token, secret or assertion can't be encoded")
 
-// Text is a secret. The zero value is the empty secret. Texts can't be
-// compared; copies share one value. A package that hands secrets out defines a
-// type of its own over Text, which keeps the methods of the embedded struct and
-// shows no internal name.
+// Text is a secret. The zero value is the empty secret. Texts can't be compared; copies share one
+// value. A package that returns secrets defines its own type over Text. That type keeps the
+// methods of the embedded struct and exposes no internal name.
 type Text struct{ closed }
 
-// closed has what every secret can do: hide itself.
+// closed has the methods that hide a secret.
 type closed struct{ open func() *value }
 
-// value is what the closure holds. Printers find the function, and stop there.
+// value is what the closure holds. Printers stop at the function.
 type value struct {
 	text string
 	once sync.Once
@@ -56,8 +53,8 @@ func Reveal(t Text) string {
 	return t.open().text
 }
 
-// Sum returns the SHA-256 of the text of t. It is computed once for all copies of
-// t, so that a token which serves many requests is hashed once.
+// Sum returns the SHA-256 of the text of t. All copies of t share the result, so a token that
+// serves many requests is hashed once.
 func Sum(t Text) [sha256.Size]byte {
 	if t.open == nil {
 		return sha256.Sum256(nil)
@@ -67,7 +64,7 @@ func Sum(t Text) [sha256.Size]byte {
 	return v.sum
 }
 
-// hash copies tokens of the usual size to the stack instead of the heap.
+// hash copies tokens of ordinary size to the stack, not the heap.
 func (v *value) hash() {
 	var buf [4 << 10]byte
 	if len(v.text) <= len(buf) {

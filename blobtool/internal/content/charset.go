@@ -18,14 +18,14 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
 )
 
-// Charset is a character encoding and its name, in lower case, which finds it
+// A Charset is a character encoding and its name in lower case, with which FindCharset finds it
 // again.
 type Charset struct {
 	Name string
 	encoding.Encoding
 }
 
-// UTF8 is what content is taken for unless something says otherwise.
+// UTF8 is the default charset of content.
 var UTF8 = Charset{"utf-8", textunicode.UTF8}
 
 var (
@@ -34,27 +34,28 @@ var (
 	utf16Charset   = Charset{"utf-16", textunicode.UTF16(textunicode.BigEndian, textunicode.UseBOM)}
 )
 
-// FindCharset returns the charset of that name.
+// FindCharset returns the charset with the given name.
 func FindCharset(name string) (Charset, error) {
 	enc, err := findEncoding(name)
 	if err != nil {
 		return Charset{}, err
 	}
 	for _, known := range []Charset{UTF8, utf16BECharset, utf16LECharset, utf16Charset} {
-		if enc == known.Encoding { // by whatever name
+		if enc == known.Encoding { // whatever name was given
 			return known, nil
 		}
 	}
 	return Charset{strings.ToLower(name), enc}, nil
 }
 
-// NeedsMark reports whether the byte order mark decides what the charset is.
+// NeedsMark reports whether the byte order mark determines the charset.
 func (c Charset) NeedsMark() bool { return c == utf16Charset }
 
-// Resolve is [Charset.Resolve] by the content's first bytes.
+// Resolve is [Charset.Resolve] with the content's first bytes.
 func (r *Reader) Resolve(cs Charset) Charset { return cs.Resolve(r.head) }
 
-// Resolve settles the byte order of utf-16 by the first bytes. Without a mark it is big-endian (RFC 2781, section 4.3).
+// Resolve determines the byte order of utf-16 from the first bytes. Without a mark it is
+// big-endian (RFC 2781, section 4.3).
 func (c Charset) Resolve(head []byte) Charset {
 	switch {
 	case !c.NeedsMark():
@@ -65,7 +66,7 @@ func (c Charset) Resolve(head []byte) Charset {
 	return utf16BECharset
 }
 
-// Marked returns the charset whose byte order mark the content begins with.
+// Marked returns the charset of the byte order mark at the beginning of the content.
 func Marked(head []byte) (cs Charset, marked bool) {
 	switch {
 	case bytes.HasPrefix(head, []byte{0xEF, 0xBB, 0xBF}):
@@ -78,7 +79,7 @@ func Marked(head []byte) (cs Charset, marked bool) {
 	return Charset{}, false
 }
 
-// SkipMark passes over the byte order mark at the beginning, and returns its length.
+// SkipMark skips the byte order mark at the beginning and returns its length.
 func (r *Reader) SkipMark() (int64, error) {
 	head, err := r.Peek(3)
 	for _, mark := range []string{"\xEF\xBB\xBF", "\xFF\xFE", "\xFE\xFF"} {
@@ -89,14 +90,14 @@ func (r *Reader) SkipMark() (int64, error) {
 	return 0, err
 }
 
-// MarkedUTF32 reports whether content begins with the mark of UTF-32, of which one
-// begins as that of UTF-16 does.
+// MarkedUTF32 reports whether content begins with a UTF-32 byte order mark. The little-endian one
+// begins like that of UTF-16.
 func MarkedUTF32(head []byte) bool {
 	return bytes.HasPrefix(head, []byte{0xFF, 0xFE, 0, 0}) || bytes.HasPrefix(head, []byte{0, 0, 0xFE, 0xFF})
 }
 
-// findEncoding returns the encoding of an IANA name or, where IANA has none of
-// that name, of a name that web pages use (utf8, sjis).
+// findEncoding returns the encoding with an IANA name or, if IANA has no such name, with a name
+// that web pages use (utf8, sjis).
 func findEncoding(name string) (encoding.Encoding, error) {
 	if enc, err := ianaindex.IANA.Encoding(name); err == nil && enc != nil {
 		return enc, nil
@@ -108,8 +109,8 @@ func findEncoding(name string) (encoding.Encoding, error) {
 	return enc, nil
 }
 
-// BytesPerChar is how many bytes a character has at most, as far as requesting too little
-// at first costs one more request.
+// BytesPerChar returns the usual maximum length of a character. It sizes requests: if it is too
+// small, the reader sends one more request.
 func (c Charset) BytesPerChar() int64 {
 	if _, ok := c.Encoding.(*charmap.Charmap); ok {
 		return 1
@@ -117,8 +118,8 @@ func (c Charset) BytesPerChar() int64 {
 	return 4
 }
 
-// Charset is that of the content's byte order mark, or else of its Content-Type, or its
-// Content-Encoding, or else UTF-8.
+// Charset returns the charset of the content's byte order mark, or else of its Content-Type, or
+// else of its Content-Encoding, or else UTF-8.
 func (r *Reader) Charset() Charset {
 	if cs, marked := Marked(r.head); marked {
 		return cs
@@ -133,12 +134,12 @@ func (r *Reader) Charset() Charset {
 	return UTF8
 }
 
-// Stateful reports whether what a byte means depends on all that came before.
+// Stateful reports whether the meaning of a byte depends on everything before it.
 func (c Charset) Stateful() bool {
 	return c.Encoding == japanese.ISO2022JP || c.Encoding == simplifiedchinese.HZGB2312
 }
 
-// unit is how many bytes a character has at least: all begin at a multiple of it.
+// unit returns the minimum length of a character. Every character begins at a multiple of it.
 func (c Charset) unit() int64 {
 	if c == utf16BECharset || c == utf16LECharset {
 		return 2
@@ -146,8 +147,8 @@ func (c Charset) unit() int64 {
 	return 1
 }
 
-// Lookback is how many bytes before an offset must be seen to know whether a
-// character begins there.
+// Lookback returns how many bytes before an offset are needed to know whether a character begins
+// there.
 func (c Charset) Lookback(offset int64) int64 {
 	_, single := c.Encoding.(*charmap.Charmap)
 	switch {
@@ -163,8 +164,8 @@ func (c Charset) Lookback(offset int64) int64 {
 	return min(offset, 1024)
 }
 
-// syncPoint returns where in window, which is Lookback bytes long, a character
-// begins. Decoding from there tells which one the offset at its end is in.
+// syncPoint returns an index in window, the Lookback bytes before an offset, where a character
+// begins. Decoding from there shows which character the offset is in.
 func (c Charset) syncPoint(window []byte, atStart bool) int {
 	switch {
 	case atStart || len(window) == 0:
@@ -176,7 +177,7 @@ func (c Charset) syncPoint(window []byte, atStart bool) int {
 		if c == utf16LECharset && len(window) > 1 {
 			high = window[1]
 		}
-		if high >= 0xDC && high <= 0xDF { // the second half of a pair
+		if high >= 0xDC && high <= 0xDF { // the second half of a surrogate pair
 			return min(2, len(window))
 		}
 		return 0
@@ -188,8 +189,8 @@ func (c Charset) syncPoint(window []byte, atStart bool) int {
 		}
 		return len(window)
 	}
-	// In all other multi-byte encodings, no byte below the digits is part of a
-	// longer character. Where there is none, the offset is taken as it is.
+	// In all other multi-byte encodings, no byte below the digits is part of a longer character.
+	// If there is no such byte, use the offset as it is.
 	for i, b := range slices.Backward(window) {
 		if b < '0' {
 			return i + 1
@@ -198,9 +199,9 @@ func (c Charset) syncPoint(window []byte, atStart bool) int {
 	return len(window)
 }
 
-// resync returns where in window, which may begin anywhere, it is last known what bytes
-// mean in a Stateful charset: at an escape sequence, or at the beginning of a line, for
-// lines end in ASCII (RFC 1468, RFC 1843). It is -1 if nothing tells.
+// resync returns the last index in window at which the meaning of bytes in a Stateful charset is
+// known: at an escape sequence, or at the beginning of a line, because lines end in ASCII (RFC
+// 1468, RFC 1843). It returns -1 if there is none. The window may begin anywhere.
 func (c Charset) resync(window []byte) int {
 	for i, b := range slices.Backward(window) {
 		switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
 )
 
-// newline is a line feed in this charset, which takes one unit.
+// newline returns a line feed in this charset. It takes one unit.
 func (c Charset) newline() []byte {
 	if nl, err := c.NewEncoder().Bytes([]byte("\n")); err == nil && int64(len(nl)) == c.unit() {
 		return nl
@@ -19,8 +19,8 @@ func (c Charset) newline() []byte {
 	return []byte("\n")
 }
 
-// lineEnd returns the length of the line at the beginning of text, its newline included,
-// or 0 if there is none; the first bytes were searched before.
+// lineEnd returns the length of the first line of text, including its newline, or 0 if there is no
+// newline. It skips the first bytes, which were searched before.
 func lineEnd(text, newline []byte, searched int) int {
 	unit := len(newline)
 	for i := searched / unit * unit; ; {
@@ -31,13 +31,13 @@ func lineEnd(text, newline []byte, searched int) int {
 		case (i+n)%unit == 0:
 			return i + n + unit
 		}
-		i += n + 1 // a byte of two characters
+		i += n + 1 // not aligned: parts of two characters
 	}
 }
 
-// tailOf returns where the last n lines begin in data, the end of a content, which begins
-// at position start of it; -1 if that is before data. A newline at the end ends the last
-// line and begins none.
+// tailOf returns the index in data where the last n lines begin, or -1 if they begin before data.
+// data is the end of the content and begins at position start. A final newline ends the last line
+// and begins no new one.
 func tailOf(data []byte, start, n int64, newline []byte) int {
 	unit := len(newline)
 	end := len(data) - (len(data)+int(start%int64(unit)))%unit
@@ -52,7 +52,7 @@ func tailOf(data []byte, start, n int64, newline []byte) int {
 	return -1
 }
 
-// boundary returns how much of the text can be cut off without cutting a character.
+// boundary returns the length of the longest prefix of text that splits no character.
 func (c Charset) boundary(text []byte) int {
 	if unit := int(c.unit()); unit > 1 {
 		return len(text) / unit * unit
@@ -68,25 +68,24 @@ func (c Charset) boundary(text []byte) int {
 	return len(text)
 }
 
-// Lines reads content line by line.
+// Lines reads content by lines.
 type Lines struct {
 	r       *Reader
 	cs      Charset
 	newline []byte
-	ascii   bool // bytes below 0x80 are always those of ASCII
+	ascii   bool // bytes below 0x80 always mean ASCII
 	decoder *Page
 }
 
-// Lines returns the lines from where the reader is on.
+// Lines returns the lines from the reader's position.
 func (r *Reader) Lines(cs Charset) *Lines {
 	nl := cs.newline()
 	return &Lines{r: r, cs: cs, newline: nl, ascii: len(nl) == 1 && nl[0] == '\n' && !cs.Stateful()}
 }
 
-// Next returns the next line with its newline (whole), or a piece of a line that has more
-// bytes than the reader's buffer. At the end it returns io.EOF, with what stands behind
-// the last newline; on ErrLimit with what there is of the line. What it returns is valid
-// until the next call.
+// Next returns the next line with its newline (whole), or a piece of a line that is longer than
+// the reader's buffer. At the end it returns io.EOF with what follows the last newline; on
+// ErrLimit it returns what it has of the line. The piece is valid until the next call.
 func (l *Lines) Next() (piece []byte, whole bool, err error) {
 	in := l.r.in
 	for searched := 0; ; {
@@ -99,7 +98,7 @@ func (l *Lines) Next() (piece []byte, whole bool, err error) {
 			return l.take(text[:l.cs.boundary(text)]), false, nil
 		}
 		if _, err := in.Peek(searched + 1); errors.Is(err, io.EOF) || errors.Is(err, ErrLimit) {
-			text, _ = in.Peek(searched) // may have moved
+			text, _ = in.Peek(searched) // the buffer may have moved
 			return l.take(text), false, err
 		} else if err != nil {
 			return nil, false, err
@@ -108,12 +107,12 @@ func (l *Lines) Next() (piece []byte, whole bool, err error) {
 }
 
 func (l *Lines) take(piece []byte) []byte {
-	_, _ = l.r.in.Discard(len(piece)) // they are buffered
+	_, _ = l.r.in.Discard(len(piece)) // can't fail: they are buffered
 	l.r.pos += int64(len(piece))
 	return piece
 }
 
-// Skip passes over n lines of a content that is at its beginning.
+// Skip skips the first n lines of content. The reader must be at the beginning.
 func (l *Lines) Skip(n int64) error {
 	lineStart := l.r.pos
 	for skipped := int64(0); skipped < n; {
@@ -126,7 +125,7 @@ func (l *Lines) Skip(n int64) error {
 				n+1, f.Text, skipped+1, lineStart), Cause: err}
 		case errors.Is(err, io.EOF):
 			if l.r.pos > lineStart {
-				skipped++ // a last line without end
+				skipped++ // a last line without a newline
 			}
 			if skipped == n {
 				return nil
@@ -149,11 +148,11 @@ func (l *Lines) Skip(n int64) error {
 // Limited returns a reader of up to n lines.
 func (l *Lines) Limited(n int64) *LimitedLines { return &LimitedLines{lines: l, left: n} }
 
-// LimitedLines reads no further than to the end of a line.
+// LimitedLines reads a number of lines and nothing beyond the last.
 type LimitedLines struct {
 	lines *Lines
-	left  int64  // how many lines
-	rest  []byte // of the current one
+	left  int64  // number of lines
+	rest  []byte // rest of the current line
 	err   error
 }
 
@@ -185,8 +184,8 @@ func (l *LimitedLines) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Decode returns a line as UTF-8, in which U+FFFD stands for what can't be decoded, or as
-// it is if it is supposed to be UTF-8. What it returns is valid until the next call.
+// Decode returns a line as UTF-8 with U+FFFD for what can't be decoded. A line whose charset is
+// UTF-8 is returned as it is. The result is valid until the next call.
 func (l *Lines) Decode(line []byte) ([]byte, error) {
 	if l.cs == UTF8 || l.ascii && isASCII(line) {
 		return line, nil
@@ -208,8 +207,8 @@ func isASCII(text []byte) bool {
 	return true
 }
 
-// EncodedLen returns how many bytes the beginning of a decoded line has in the blob, or 0
-// where that can't be told: then the line's beginning has to do.
+// EncodedLen returns the length in the blob of the beginning of a decoded line, or 0 if it can't
+// be determined. The caller then uses the beginning of the line.
 func (l *Lines) EncodedLen(text []byte) int64 {
 	switch {
 	case l.cs == UTF8:
@@ -220,7 +219,7 @@ func (l *Lines) EncodedLen(text []byte) int64 {
 		n := 0
 		for _, r := range string(text) {
 			n++
-			if r > 0xFFFF { // a pair
+			if r > 0xFFFF { // a surrogate pair
 				n++
 			}
 		}

@@ -10,15 +10,14 @@ import (
 )
 
 const (
-	// headBytes is how much of the content tells its type.
+	// headBytes is how much content it takes to determine the type.
 	headBytes = 512
-	// sniffBytes is how much of it tells whether it is text.
+	// sniffBytes is how much content it takes to determine whether it is text.
 	sniffBytes = 8000
 )
 
-// IsText reports whether the content is text in that charset: by the type that its writer
-// has declared, by its first bytes, and by a sample from where the reader is. This is the
-// rule of all tools.
+// IsText reports whether the content is text in the charset. It considers the declared type, the
+// first bytes, and a sample at the reader's position. All tools use this rule.
 func (r *Reader) IsText(cs Charset) (bool, error) {
 	sample, err := r.Peek(sniffBytes)
 	if err != nil && !errors.Is(err, ErrLimit) {
@@ -32,8 +31,8 @@ func (r *Reader) IsText(cs Charset) (bool, error) {
 	return text, nil
 }
 
-// MediaType returns the type of the content: the declared one, unless there is none or
-// the content shows that it is wrong.
+// MediaType returns the content's type: the declared type, unless it is missing or the content
+// shows that it is wrong.
 func (r *Reader) MediaType() string {
 	t := apparentType(r.declaredType(), r.head)
 	if r.opaque && strings.HasPrefix(t, "text/") {
@@ -42,8 +41,8 @@ func (r *Reader) MediaType() string {
 	return t
 }
 
-// declaredType is what its writer says the content is. The type of a packed file is that
-// of the package.
+// declaredType returns the type that the writer declared. For packed content it is the type of the
+// package.
 func (r *Reader) declaredType() string {
 	if r.packed != nil && r.Coding() == "" {
 		return ""
@@ -51,9 +50,9 @@ func (r *Reader) declaredType() string {
 	return r.ContentType
 }
 
-// DeclaredMedia reports whether a type is of pictures, sound and the like. Such blobs
-// need not be opened to know that they are not text. SVG and playlists are text, and so
-// is TypeScript (.ts), which upload programs mistake for video.
+// DeclaredMedia reports whether a type means pictures, sound, and the like. Tools skip such blobs
+// as not text without opening them. SVG and playlists are text, and so is TypeScript (.ts), which
+// upload programs mistake for video.
 func DeclaredMedia(mediaType string) bool {
 	mediaType, _, _ = strings.Cut(strings.ToLower(mediaType), ";")
 	major, minor, _ := strings.Cut(strings.TrimSpace(mediaType), "/")
@@ -64,13 +63,13 @@ func DeclaredMedia(mediaType string) bool {
 	return false
 }
 
-// IsMedia reports whether a type has content of its own in MCP.
+// IsMedia reports whether MCP has its own kind of content for the type.
 func IsMedia(mediaType string) bool {
 	return strings.HasPrefix(mediaType, "image/") || strings.HasPrefix(mediaType, "audio/")
 }
 
-// apparentType returns the type of content: the declared one, unless there is none or the
-// first bytes show that it is wrong.
+// apparentType returns the content's type: the declared type, unless it is missing or the first
+// bytes show that it is wrong.
 func apparentType(contentType string, head []byte) string {
 	declared, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -81,7 +80,7 @@ func apparentType(contentType string, head []byte) string {
 	case len(head) == 0 || sniffed == "application/octet-stream":
 		return declared
 	case IsMedia(sniffed):
-		return sniffed // also of a picture that is called text
+		return sniffed // even if a picture is declared as text
 	case IsMedia(declared) && sniffed == "text/plain" && declared != "image/svg+xml":
 		return sniffed
 	case declared == "application/octet-stream" || strings.HasPrefix(declared, "text/") && !strings.HasPrefix(sniffed, "text/"):
@@ -90,10 +89,10 @@ func apparentType(contentType string, head []byte) string {
 	return declared
 }
 
-// looksLikeText reports whether a sample of the content is text: hardly anything
-// undecodable, hardly any control characters, and no NUL at all.
+// looksLikeText reports whether a sample looks like text: almost nothing undecodable, almost no
+// control characters, and no NUL.
 func (c Charset) looksLikeText(sample []byte) bool {
-	const most = 32 // one of that many characters may be odd, and one in any case
+	const most = 32 // allow one odd character per most characters, and one in any case
 	if c != UTF8 {
 		p := NewPage(c, len(sample)+1)
 		p.Text = make([]byte, 0, 2*len(sample))
@@ -108,7 +107,7 @@ func (c Charset) looksLikeText(sample []byte) bool {
 		switch {
 		case r == 0:
 			return false
-		case r == utf8.RuneError && (size == 1 || c != UTF8), // U+FFFD itself is a character like others
+		case r == utf8.RuneError && (size == 1 || c != UTF8), // a real U+FFFD counts as an ordinary character
 			unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\f\b\x1b\u0085", r):
 			odd++
 		}

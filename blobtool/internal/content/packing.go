@@ -18,12 +18,12 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
-// Bounds of packed content, against bombs.
+// Limits on packed content, against decompression bombs.
 const (
-	maxUnpacked   = 64 << 20 // bytes that one call unpacks
-	maxRatio      = 512      // unpacked bytes for each packed one; of ordinary text it is below 100
-	ratioMatters  = 4 << 20  // unpacked bytes from which on that is checked
-	maxZstdWindow = 8 << 20  // memory; zstd's levels up to 19 need no more
+	maxUnpacked   = 64 << 20 // unpacked bytes per call
+	maxRatio      = 512      // unpacked bytes per packed byte; ordinary text stays below 100
+	ratioMatters  = 4 << 20  // check the ratio beyond this many unpacked bytes
+	maxZstdWindow = 8 << 20  // memory; zstd levels up to 19 need no more
 )
 
 // Formats of packed content.
@@ -32,10 +32,10 @@ const (
 	zstdFormat = "zstd"
 )
 
-// windowMemory is what unpacking zstd takes.
+// windowMemory is the memory for unpacking zstd.
 const windowMemory = 2 * maxZstdWindow
 
-// claimedPacking returns how a blob is packed according to its Content-Encoding or name.
+// claimedPacking returns a blob's packing according to its Content-Encoding or name.
 func claimedPacking(name, contentEncoding string) string {
 	switch coding := codingOf(contentEncoding); coding {
 	case "":
@@ -46,7 +46,7 @@ func claimedPacking(name, contentEncoding string) string {
 	return ""
 }
 
-// PackedName returns how a blob is packed according to its name.
+// PackedName returns a blob's packing according to its name.
 func PackedName(name string) string {
 	switch name = strings.ToLower(name); {
 	case strings.HasSuffix(name, ".gz"):
@@ -57,8 +57,7 @@ func PackedName(name string) string {
 	return ""
 }
 
-// confirmed returns how content is packed, if its first bytes confirm the claim, or
-// nothing.
+// confirmed returns the claimed packing if the content's first bytes confirm it, and "" otherwise.
 func confirmed(claim string, head []byte) string {
 	magic := map[string]string{gzipFormat: "\x1F\x8B\x08", zstdFormat: "\x28\xB5\x2F\xFD"}[claim]
 	if magic == "" || !bytes.HasPrefix(head, []byte(magic)) {
@@ -67,12 +66,12 @@ func confirmed(claim string, head []byte) string {
 	return claim
 }
 
-// plainCodings are values of Content-Encoding that stand for no packing: HTTP's own, S3's
-// for how a body was sent, and those of mail.
+// plainCodings are values of Content-Encoding that mean no packing: HTTP's own, S3's for how a
+// body was sent, and those of mail.
 var plainCodings = []string{"identity", "aws-chunked", "none", "binary", "7bit", "8bit"}
 
-// codingOf returns how a Content-Encoding says that content is packed, in lower case, or
-// nothing if it is plain. Some writers put the charset there.
+// codingOf returns the packing that a Content-Encoding names, in lower case, or "" for plain
+// content. Some writers put the charset in this header.
 func codingOf(contentEncoding string) string {
 	var codings []string
 	for _, coding := range codingsOf(contentEncoding) {
@@ -87,7 +86,7 @@ func codingOf(contentEncoding string) string {
 	return strings.Join(codings, ", ")
 }
 
-// charsetIn returns the charset that a Content-Encoding names, or nothing.
+// charsetIn returns the charset that a Content-Encoding names, or "".
 func charsetIn(contentEncoding string) string {
 	for _, coding := range codingsOf(contentEncoding) {
 		if isCharset(coding) {
@@ -97,15 +96,15 @@ func charsetIn(contentEncoding string) string {
 	return ""
 }
 
-// Coding is how Content-Encoding says that the content is packed, or nothing.
+// Coding returns the packing that Content-Encoding names, or "".
 func (p *Properties) Coding() string { return codingOf(p.Encoding) }
 
-// Strange reports whether Content-Encoding says more than that the content is plain.
+// Strange reports whether Content-Encoding has any other value than those for plain content.
 func (p *Properties) Strange() bool {
 	return p.Coding() != "" || slices.Contains(codingsOf(p.Encoding), "aws-chunked")
 }
 
-// codingsOf splits the list.
+// codingsOf splits the list of codings.
 func codingsOf(contentEncoding string) []string {
 	var codings []string
 	for coding := range strings.SplitSeq(contentEncoding, ",") {
@@ -117,7 +116,7 @@ func codingsOf(contentEncoding string) []string {
 	return codings
 }
 
-// isCharset reports whether it is the name of a charset, known to us or not.
+// isCharset reports whether the text is a charset's name, even one that is not supported.
 func isCharset(name string) bool {
 	if _, err := ianaindex.IANA.Encoding(name); err == nil {
 		return true
@@ -126,18 +125,18 @@ func isCharset(name string) bool {
 	return err == nil
 }
 
-// unpacker reads packed content, within bounds.
+// An unpacker reads packed content within the limits.
 type unpacker struct {
 	worker  *work.Worker
 	in      *countedReader
 	out     io.Reader
 	close   func()
 	format  string
-	total   int64 // unpacked so far
-	damaged bool  // the content ended before its end
+	total   int64 // bytes unpacked so far
+	damaged bool  // the content is incomplete or corrupt
 }
 
-// newUnpacker begins to unpack what r reads. It must be closed.
+// newUnpacker returns an unpacker of the content that r reads. The caller must close it.
 func newUnpacker(w *work.Worker, format string, r *bufio.Reader) (*unpacker, error) {
 	u := &unpacker{worker: w, in: &countedReader{in: r}, format: format, close: func() {}}
 	var err error
@@ -157,7 +156,7 @@ func newUnpacker(w *work.Worker, format string, r *bufio.Reader) (*unpacker, err
 	return u, nil
 }
 
-// Read implements [io.Reader]. Content that is damaged ends where the damage is.
+// Read implements [io.Reader]. Damaged content ends at the damage.
 func (u *unpacker) Read(p []byte) (int, error) {
 	n, err := u.out.Read(p)
 	u.total += int64(n)
@@ -178,10 +177,10 @@ func (u *unpacker) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// errDamaged is the cause where packed content can't be unpacked.
+// errDamaged is the cause if packed content can't be unpacked.
 var errDamaged = errors.New("damaged")
 
-// explain tells an error of the packed content's reader from damage.
+// explain distinguishes an error of the underlying reader from damage.
 func (u *unpacker) explain(err error) error {
 	switch {
 	case u.in.err != nil:
@@ -192,8 +191,7 @@ func (u *unpacker) explain(err error) error {
 	return &fault.Error{Kind: fault.ErrUnsupported, Text: fmt.Sprintf("The blob is marked as packed with %s, but its content can't be unpacked with that.", u.format), Cause: fmt.Errorf("%w: %w", errDamaged, err)}
 }
 
-// countedReader counts what is read, and keeps the reader's error, which unpackers
-// may hide.
+// A countedReader counts the bytes read, and keeps the reader's error, which unpackers may hide.
 type countedReader struct {
 	in  *bufio.Reader
 	n   int64
@@ -207,7 +205,7 @@ func (r *countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadByte implements [io.ByteReader], for package gzip, which else reads ahead.
+// ReadByte implements [io.ByteReader]; without it, package gzip reads ahead.
 func (r *countedReader) ReadByte() (byte, error) {
 	b, err := r.in.ReadByte()
 	if err == nil {

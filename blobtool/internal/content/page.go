@@ -12,15 +12,14 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
-// Page is a piece of a text. It decodes what is given to it until it has enough
-// characters, and knows how many bytes they took. So the next page begins where this one
-// ends, and no character is split between the two. Bytes that can't be decoded become
-// U+FFFD.
+// A Page is a piece of a text. It decodes its input until it has enough characters, and counts the
+// bytes they took, so that the next page begins where this one ends and no character is split
+// between the two. Bytes that can't be decoded become U+FFFD.
 type Page struct {
-	From  int64 // characters that begin before are dropped
-	Until int64 // those that begin here or later are left
-	Pos   int64 // of the next byte to decode
-	Begin int64 // of the text
+	From  int64 // drop characters that begin earlier
+	Until int64 // stop at characters that begin here or later
+	Pos   int64 // position of the next byte to decode
+	Begin int64 // position where the text begins
 	Text  []byte
 
 	decoder transform.Transformer
@@ -34,20 +33,20 @@ func NewPage(cs Charset, maxChars int) *Page {
 	return &Page{decoder: cs.NewDecoder().Transformer, max: maxChars, Until: math.MaxInt64}
 }
 
-// NewPageAt returns a page that begins at position at.
+// NewPageAt returns a page that begins at the position.
 func NewPageAt(cs Charset, maxChars int, at int64) *Page {
 	p := NewPage(cs, maxChars)
 	p.From, p.Pos, p.Begin = at, at, at
 	return p
 }
 
-// reset makes the page empty, and what follows no beginning of a content.
+// reset empties the page. What follows is not the beginning of the content.
 func (p *Page) reset() {
 	p.decoder.Reset()
 	p.From, p.Pos, p.Begin, p.chars, p.Text = 1, 1, 1, 0, p.Text[:0]
 }
 
-// Cut cuts the text to most characters, and reports whether it had more.
+// Cut shortens the text to most characters, and reports whether it was longer.
 func (p *Page) Cut(most int) bool {
 	if p.chars <= most {
 		return false
@@ -59,11 +58,10 @@ func (p *Page) Cut(most int) bool {
 	return true
 }
 
-// full reports whether the page takes no more.
+// full reports whether the page accepts no more.
 func (p *Page) full() bool { return p.chars >= p.max || p.Pos >= p.Until }
 
-// Fill decodes what r has until the page is full, and returns how many bytes it has
-// read too many.
+// Fill decodes from r until the page is full, and returns how many bytes it read beyond the page.
 func (p *Page) Fill(r io.Reader) (left int, err error) {
 	buf := make([]byte, 4<<10)
 	for atEnd := false; !atEnd && !p.full(); {
@@ -78,13 +76,13 @@ func (p *Page) Fill(r io.Reader) (left int, err error) {
 	return left, nil
 }
 
-// DecodeAll decodes data, the end of a content, as far as the page takes it.
+// DecodeAll decodes data, the end of the content, until the page is full.
 func (p *Page) DecodeAll(w *work.Worker, data []byte) error {
 	for n := BufferSize; len(data) > 0 && !p.full(); {
 		piece := data[:min(n, len(data))]
 		used := p.decode(piece, len(piece) == len(data))
 		if used == 0 {
-			n *= 2 // a character of that length
+			n *= 2 // the character needs more bytes
 		}
 		data = data[used:]
 		if err := w.Step(work.Decoding * int64(used)); err != nil {
@@ -94,8 +92,8 @@ func (p *Page) DecodeAll(w *work.Worker, data []byte) error {
 	return nil
 }
 
-// decode decodes src, of which atEnd says that nothing follows, and returns how
-// many bytes of it belong to the page. The rest is to be given again, with more.
+// decode decodes src and returns how many of its bytes belong to the page. The caller must pass
+// the rest again, followed by more. atEnd means that nothing follows src.
 func (p *Page) decode(src []byte, atEnd bool) int {
 	used := 0
 	for used < len(src) && !p.full() {
@@ -111,8 +109,7 @@ func (p *Page) decode(src []byte, atEnd bool) int {
 	return used
 }
 
-// many decodes as much as is sure not to be too much: each character takes a byte
-// at least.
+// many decodes as many characters as surely fit: each takes at least one byte.
 func (p *Page) many(src []byte, atEnd bool) int {
 	border, room := p.Until, min(len(p.buf), p.max-p.chars)
 	if p.Pos < p.From {
@@ -129,14 +126,14 @@ func (p *Page) many(src []byte, atEnd bool) int {
 	return nSrc
 }
 
-// one decodes a single character: the one that fits into the least space. It
-// returns 0 if it is not complete.
+// one decodes a single character, by offering the smallest output buffer that fits it. It returns
+// 0 if the character is incomplete.
 func (p *Page) one(src []byte, atEnd bool) int {
 	for room := 1; room <= 2*utf8.UTFMax; room++ {
 		nDst, nSrc, err := p.decoder.Transform(p.buf[:room], src, atEnd)
 		if nSrc > 0 {
-			// Where four bytes of UTF-8 turn out to be none, an ASCII character
-			// that follows still fits.
+			// If four bytes are not valid UTF-8, the buffer also has room for an ASCII character
+			// after U+FFFD.
 			if over := nDst - len("\ufffd"); over == 1 && bytes.HasPrefix(p.buf[:nDst], []byte("\ufffd")) {
 				nDst, nSrc = nDst-over, nSrc-over
 			}
@@ -150,13 +147,12 @@ func (p *Page) one(src []byte, atEnd bool) int {
 	if !atEnd {
 		return 0
 	}
-	// The decoders of x/text replace what is wrong, so this is for those that may
-	// not.
+	// The decoders of x/text replace invalid bytes. This is for others.
 	p.take(copy(p.buf[:], "\ufffd"), len(src))
 	return len(src)
 }
 
-// take adds what has been decoded to the page, but for a byte order mark.
+// take adds decoded text to the page, without a byte order mark.
 func (p *Page) take(nDst, nSrc int) {
 	keep := p.Pos >= p.From
 	decoded := p.buf[:nDst]

@@ -8,18 +8,18 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
-// firstTail is how much of a blob's end is fetched first, if it may be that much.
+// firstTail is how much of a blob's end the first request fetches at most.
 const firstTail = 16 << 10
 
-// ending is the end of a content, from position start on.
+// An ending is the end of content, from position start.
 type ending struct {
 	data  []byte
 	start int64
-	whole bool // it begins with a line; else it may begin within a character
+	whole bool // begins with a line; otherwise it may begin within a character
 }
 
-// Tail returns a page with the last lines of the content, or the last characters
-// of these if they are more than the page may have; cut reports that.
+// Tail returns a page with the last lines of the content. If they don't fit the page, it returns
+// their last characters and reports cut.
 func (r *Reader) Tail(lines int64, cs Charset, maxChars int) (p *Page, cut bool, err error) {
 	e, err := r.ending(lines, cs, int64(maxChars)*cs.BytesPerChar()+1024)
 	if err != nil {
@@ -29,8 +29,8 @@ func (r *Reader) Tail(lines int64, cs Charset, maxChars int) (p *Page, cut bool,
 	return p, cut || !e.whole, err
 }
 
-// ending returns the last lines of the content or, if these are longer, about the
-// last most bytes.
+// ending returns the last lines of the content or, if they are longer, roughly the last most
+// bytes.
 func (r *Reader) ending(lines int64, cs Charset, most int64) (ending, error) {
 	newline := cs.newline()
 	e, err := ending{start: r.Size}, error(nil)
@@ -58,7 +58,7 @@ func (r *Reader) ending(lines int64, cs Charset, most int64) (ending, error) {
 	return e, err
 }
 
-// unpackedEnding reads all of a packed content and keeps the end.
+// unpackedEnding reads all of the packed content and keeps the end.
 func (r *Reader) unpackedEnding(most int64) (ending, error) {
 	var data []byte
 	buf := make([]byte, BufferSize)
@@ -77,8 +77,7 @@ func (r *Reader) unpackedEnding(most int64) (ending, error) {
 	}
 }
 
-// decode decodes the ending or, if it has more characters than that, the last of
-// them.
+// decode decodes the ending. If it has more than maxChars characters, it decodes the last ones.
 func (e ending) decode(w *work.Worker, cs Charset, maxChars int) (p *Page, cut bool, err error) {
 	p, err = e.page(w, cs, len(e.data)+1)
 	over := p.chars - maxChars
@@ -95,7 +94,7 @@ func (e ending) decode(w *work.Worker, cs Charset, maxChars int) (p *Page, cut b
 	return p, true, err
 }
 
-// page decodes the first characters of the ending.
+// page decodes the ending's first characters.
 func (e ending) page(w *work.Worker, cs Charset, maxChars int) (*Page, error) {
 	p := NewPage(cs, maxChars)
 	from, back := 0, 0
@@ -108,14 +107,14 @@ func (e ending) page(w *work.Worker, cs Charset, maxChars int) (*Page, error) {
 	return p, p.DecodeAll(w, e.data[from:])
 }
 
-// GoToText goes to the text at offset, and as far before it as it takes to know where
-// characters begin. count bytes of it are requested.
+// GoToText moves to the text at offset, or as far before it as needed to find where characters
+// begin. It requests count bytes of the text.
 func (r *Reader) GoToText(cs Charset, offset, count int64) error {
 	r.back = cs.Lookback(offset)
 	switch {
 	case offset == 0 || r.pos != 0:
 		return nil
-	case cs.Stateful() && r.packed != nil: // all is unpacked anyway
+	case cs.Stateful() && r.packed != nil: // everything is unpacked anyway
 		r.back = offset
 		return nil
 	}
@@ -123,15 +122,14 @@ func (r *Reader) GoToText(cs Charset, offset, count int64) error {
 		return err
 	}
 	window, err := r.Peek(int(r.back))
-	if err == nil && cs.resync(window) < 0 { // nothing tells what the bytes mean
+	if err == nil && cs.resync(window) < 0 { // nothing shows what the bytes mean
 		r.back = offset
 		return r.GoTo(0, count)
 	}
 	return err
 }
 
-// Piece returns the text from offset on, to which GoToText has gone: length bytes, or as
-// many as there are if it is 0.
+// Piece returns length bytes of text from the offset, or all if length is 0. Call GoToText first.
 func (r *Reader) Piece(cs Charset, offset, length int64, maxChars int) (*Page, error) {
 	window, err := r.Peek(int(offset - r.pos))
 	if err != nil {
@@ -154,8 +152,8 @@ func (r *Reader) Piece(cs Charset, offset, length int64, maxChars int) (*Page, e
 	return p, nil
 }
 
-// OpenText is Open for text at offset, where the blob is known not to be packed, and the
-// charset known and not stateful.
+// OpenText is Open for text at an offset, for a blob that is known not to be packed, in a known
+// charset that is not stateful.
 func OpenText(w *work.Worker, source Source, name string, cs Charset, offset int64, o Options) (*Reader, error) {
 	back := cs.Lookback(offset)
 	o.Offset, o.Count = offset-back, o.Count+back

@@ -12,28 +12,28 @@ import (
 	"weak"
 )
 
-// account is what a download folder holds, for all sets of the process that save there: so
-// two sets do not let a user have twice the space. What is there is counted once, then
-// what changes, and again where the account says that it is full.
+// An account tracks the contents of a download folder. All sets of the process that save there
+// share it, so two sets don't give a user twice the space. It counts the folder once, then tracks
+// changes, and counts again when it seems full.
 type account struct {
-	// sweeping is held while all folders are gone through; it is locked before the
-	// mutex of a user, and that before mu.
+	// sweeping is held while a call walks all folders. Lock order: sweeping, then a user's mutex,
+	// then mu.
 	sweeping sync.Mutex
 
 	mu      sync.Mutex
 	users   map[string]*userSpace // by folder
-	total   int64                 // of all users, reserved space included
-	counted time.Time             // when all was counted; zero: not yet
-	tried   time.Time             // when room could not be made
+	total   int64                 // of all users, including reserved space
+	counted time.Time             // last full count; zero if there was none
+	tried   time.Time             // last failure to make room
 }
 
-// accounts has the account of each folder for as long as a set uses it.
+// accounts holds each folder's account while a set uses it.
 var accounts struct {
 	sync.Mutex
 	byFolder map[string]weak.Pointer[account]
 }
 
-// accountOf returns the account of a folder that is there, however it is spelled.
+// accountOf returns the account of an existing folder, however its path is spelled.
 func accountOf(dir string) *account {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
@@ -61,7 +61,7 @@ func accountOf(dir string) *account {
 	return a
 }
 
-// space returns what the account has of a user.
+// space returns the account's data for a user.
 func (a *account) space(folder string) *userSpace {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -74,25 +74,25 @@ func (a *account) space(folder string) *userSpace {
 }
 
 const (
-	// firstMark is a folder in a download folder, with one in it that has the name of
-	// the source whose copies have the plain paths: that which was first to be saved.
+	// firstMark is a folder in a download folder. It contains one folder, named after the source
+	// that was saved first; copies of that source have plain paths.
 	firstMark = ".container"
-	// sourcePrefix begins the names of folders in users' folders that have the copies of
-	// other sources. No saved blob has such a name.
+	// sourcePrefix begins the names of the folders for copies of other sources, inside users'
+	// folders. No saved blob has such a name.
 	sourcePrefix = ".container-"
 )
 
 var notForNames = regexp.MustCompile(`[^a-z0-9.$-]+`)
 
-// sourceName returns a name for the container at that URL: container@account.
+// sourceName returns a name for the container at the URL: container@account.
 func sourceName(containerURL string) string {
 	account := strings.TrimPrefix(containerURL, "https://")
 	i := strings.LastIndexByte(account, '/')
 	return account[i+1:] + "@" + notForNames.ReplaceAllString(account[:i], "_")
 }
 
-// placeOf returns where in the users' folders the copies of a source are: two containers
-// may have blobs of the same name.
+// placeOf returns where in users' folders a source's copies go. Two containers may have blobs with
+// the same name.
 func placeOf(all *os.Root, source string) (string, error) {
 	for range 2 {
 		if first, err := fs.ReadDir(all.FS(), firstMark); err == nil && len(first) > 0 {
@@ -105,7 +105,7 @@ func placeOf(all *os.Root, source string) (string, error) {
 		if err := all.MkdirAll(filepath.Join(mark, source), 0o700); err != nil {
 			return "", err
 		}
-		if all.Rename(mark, firstMark) == nil { // fails if another was first
+		if all.Rename(mark, firstMark) == nil { // fails if another source was first
 			return "", nil
 		}
 		_ = all.RemoveAll(mark)

@@ -6,19 +6,19 @@ import (
 	"syscall"
 )
 
-// keepSize is FALLOC_FL_KEEP_SIZE of fallocate(2): the file grows as it is written.
+// keepSize is FALLOC_FL_KEEP_SIZE of fallocate(2): the file's size still grows with each write.
 const keepSize = 1
 
-// allocate reserves the space for a file: a disk that is too small says so before
-// the blob is fetched, and giving the complete file its name need not wait for the
-// blocks to be found. Where the file system can't reserve, nothing is lost.
+// allocate reserves a file's space, so that a full disk fails before the blob is fetched, and the
+// final rename need not wait for block allocation. If the file system can't reserve space,
+// allocate does nothing.
 func allocate(f *os.File, size int64) error {
 	if size == 0 {
 		return nil
 	}
 	raw, err := f.SyscallConn()
 	if err != nil {
-		return nil //nolint:nilerr // then the writes will say it
+		return nil //nolint:nilerr // later writes report the error
 	}
 	var full error
 	_ = raw.Control(func(fd uintptr) {

@@ -10,13 +10,12 @@ import (
 	"syscall"
 )
 
-// Copy is a copy of a blob that is being written, under a name of its own until it is
-// complete.
+// A Copy is a blob's copy while it is written, under a temporary name until it is complete.
 type Copy struct {
 	store  *Store
-	root   *os.Root // the user's folder: nothing outside can be reached through it
+	root   *os.Root // the user's folder; confines all paths to it
 	folder string
-	path   string // below root
+	path   string // relative to root
 	size   int64
 	cost   int64
 
@@ -25,7 +24,7 @@ type Copy struct {
 	written int64
 }
 
-// begin reserves the space and creates the unfinished file.
+// begin reserves space and creates the unfinished file.
 func (c *Copy) begin(ctx context.Context) *Refusal {
 	if r := c.store.reserve(ctx, c); r != nil {
 		return r
@@ -51,7 +50,7 @@ func (c *Copy) begin(ctx context.Context) *Refusal {
 	return nil
 }
 
-// replaced is the space of the file that is there now.
+// replaced returns the space of the file that this copy replaces.
 func (c *Copy) replaced() int64 {
 	info, err := c.root.Lstat(c.path)
 	if err != nil || info.IsDir() {
@@ -70,7 +69,7 @@ func (c *Copy) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Commit gives the complete copy its name and returns its path.
+// Commit renames the complete copy to its final name and returns its path.
 func (c *Copy) Commit() (string, *Refusal) {
 	err := c.file.Close()
 	if err == nil && c.written != c.size {
@@ -90,8 +89,8 @@ func (c *Copy) Commit() (string, *Refusal) {
 	return filepath.Join(c.store.o.Dir, c.folder, c.path), nil
 }
 
-// rename gives the file its name, and the time of the store's clock, and returns by how
-// much the user's space has grown.
+// rename gives the file its final name and the time of the store's clock. It returns by how much
+// the user's space grew.
 func (c *Copy) rename() (kept int64, err error) {
 	now := c.store.o.Now()
 	if err := c.root.Chtimes(c.partial, now, now); err != nil {
@@ -100,7 +99,7 @@ func (c *Copy) rename() (kept int64, err error) {
 	u := c.store.space(c.folder)
 	u.Lock()
 	defer u.Unlock()
-	if err := c.makeFolders(u); err != nil { // they may have expired meanwhile
+	if err := c.makeFolders(u); err != nil { // they may have expired in the meantime
 		return 0, err
 	}
 	kept = blocks(c.size) - c.replaced()
@@ -110,7 +109,7 @@ func (c *Copy) rename() (kept int64, err error) {
 	return kept, nil
 }
 
-// makeFolders makes the folders of the copy. The user's account must be locked.
+// makeFolders creates the copy's folders. The caller must hold the user's lock.
 func (c *Copy) makeFolders(u *userSpace) error {
 	folders := int64(0)
 	for dir := filepath.Dir(c.path); dir != "."; dir = filepath.Dir(dir) {
@@ -141,8 +140,8 @@ func (c *Copy) end(kept int64) {
 	c.store.release(c, kept)
 }
 
-// DiskRefusal says why the disk does not take the copy, without the server's own
-// paths, which are in the cause.
+// DiskRefusal explains why the disk rejects the copy, without the server's paths; those are in the
+// cause.
 func DiskRefusal(err error) *Refusal {
 	text := "the copy could not be written; the server's log has the cause"
 	switch {

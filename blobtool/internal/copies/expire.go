@@ -13,28 +13,27 @@ import (
 )
 
 const (
-	// staleAfter is the age at which an unfinished file belongs to no running call, and
-	// how often all folders are counted again.
+	// staleAfter is the age at which no running call owns an unfinished file, and the interval
+	// between full counts.
 	staleAfter = 24 * time.Hour
-	// inUse is the age below which a copy is not removed to make room: somebody has just
-	// been told where it is.
+	// inUse is the minimum age of copies that are removed to make room. A caller may just have
+	// learned the path of a younger one.
 	inUse = 10 * time.Minute
-	// smallFolder is how many files are measured again at any time that they seem too
-	// many; measuring more is done once in measureEvery.
+	// smallFolder is the number of files up to which a folder is measured again whenever it seems
+	// full. Larger folders are measured at most once per measureEvery.
 	smallFolder  = 1000
 	measureEvery = time.Minute
 )
 
-// tally is what is in a folder.
+// A tally is the contents of a folder.
 type tally struct {
 	used   int64 // bytes, in whole blocks
-	files  int   // and folders
+	files  int   // including folders
 	oldest time.Time
 }
 
-// walk goes through a user's folder, without the files that are being written. It removes
-// those that a process left behind when it crashed, and copies that are not to be kept,
-// with the folders that are empty then.
+// walk walks a user's folder and skips files that are being written. It removes unfinished files
+// that a crashed process left behind, copies that keep rejects, and folders that become empty.
 func (st *Store) walk(ctx context.Context, root *os.Root, keep func(path string, info fs.FileInfo) bool) (t tally, err error) {
 	var folders []string
 	removed := false
@@ -48,7 +47,7 @@ func (st *Store) walk(ctx context.Context, root *os.Root, keep func(path string,
 		info, err := entry.Info()
 		switch {
 		case err != nil:
-			return ifThere(err) // finished or removed since
+			return ifThere(err) // finished or removed in the meantime
 		case isPartial(path):
 			if st.o.Now().Sub(info.ModTime()) > staleAfter {
 				_ = root.Remove(path)
@@ -70,7 +69,7 @@ func (st *Store) walk(ctx context.Context, root *os.Root, keep func(path string,
 		return nil
 	})
 	for _, folder := range slices.Backward(folders) {
-		if removed && root.Remove(folder) == nil { // it was empty
+		if removed && root.Remove(folder) == nil { // it became empty
 			t.used -= blockBytes
 			t.files--
 		}
@@ -80,7 +79,7 @@ func (st *Store) walk(ctx context.Context, root *os.Root, keep func(path string,
 
 func keepAll(string, fs.FileInfo) bool { return true }
 
-// ifThere is err, unless something is merely gone.
+// ifThere returns err, or nil if a file no longer exists.
 func ifThere(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -88,21 +87,21 @@ func ifThere(err error) error {
 	return err
 }
 
-// measured reports whether a folder ever was.
+// measured reports whether the folder was ever measured.
 func (st *Store) measured(u *userSpace) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return !u.measured.IsZero()
 }
 
-// mayMeasure reports whether a folder may be measured again already.
+// mayMeasure reports whether the folder may be measured again now.
 func (st *Store) mayMeasure(u *userSpace) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return u.files <= smallFolder || st.o.Now().Sub(u.measured) >= measureEvery
 }
 
-// set takes over what was measured.
+// set stores the result of a measurement.
 func (st *Store) set(u *userSpace, t tally) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -110,9 +109,9 @@ func (st *Store) set(u *userSpace, t tally) {
 	u.tally, u.measured = t, st.o.Now()
 }
 
-// expire counts what is in all folders, if that has not been done for a day, and removes
-// copies that are too old, if there may be any. Whoever saves a blob does it; one does,
-// while others go on, unless nothing has been counted yet.
+// expire counts all folders if that was not done for a day, and removes copies that are too old if
+// there may be any. Calls that save blobs run it. One runs it while others continue, unless
+// nothing has been counted yet.
 func (st *Store) expire(ctx context.Context) error {
 	now := st.o.Now()
 	state := func() (first, all, due bool) {
@@ -142,7 +141,7 @@ func (st *Store) expire(ctx context.Context) error {
 		if all || first || !at.IsZero() && !at.After(limit) {
 			t, err := st.walk(ctx, root, func(_ string, info fs.FileInfo) bool { return info.ModTime().After(limit) })
 			if err != nil {
-				return ctx.Err() // what is wrong with one folder is its user's affair
+				return ctx.Err() // a failure in one folder concerns only its user
 			}
 			st.set(u, t)
 			at = t.oldest
@@ -163,13 +162,13 @@ func (st *Store) expire(ctx context.Context) error {
 	if oldest.IsZero() {
 		oldest = now
 	}
-	if st.due = oldest.Add(st.o.MaxAge); st.due.Before(now.Add(st.o.MaxAge / 64)) { // not for each file
+	if st.due = oldest.Add(st.o.MaxAge); st.due.Before(now.Add(st.o.MaxAge / 64)) { // not for every single file
 		st.due = now.Add(st.o.MaxAge / 64)
 	}
 	return nil
 }
 
-// aCopy is a file in the folder of a user.
+// An aCopy is a file in a user's folder.
 type aCopy struct {
 	user   *userSpace
 	folder string
@@ -178,8 +177,8 @@ type aCopy struct {
 	saved  time.Time
 }
 
-// makeRoom removes the oldest copies, of all users, except those in use, until
-// so many bytes are free, and some more, so that not each download goes through all.
+// makeRoom removes the oldest copies of all users, except those in use, until the requested bytes
+// are free. It frees some more, so that not every download walks all folders.
 func (st *Store) makeRoom(ctx context.Context, need int64) error {
 	st.sweeping.Lock()
 	defer st.sweeping.Unlock()
@@ -191,7 +190,7 @@ func (st *Store) makeRoom(ctx context.Context, need int64) error {
 		return nil
 	}
 	more := st.o.MaxAllBytes / 64
-	var list []aCopy // the oldest
+	var list []aCopy // oldest copies
 	var size int64
 	err := st.eachFolder(func(u *userSpace, root *os.Root, folder string) error {
 		u.Lock()
@@ -213,7 +212,7 @@ func (st *Store) makeRoom(ctx context.Context, need int64) error {
 	if err != nil {
 		return err
 	}
-	if list, size = oldestOf(list, need+more); size < need { // trying again at once would not help
+	if list, size = oldestOf(list, need+more); size < need { // retrying at once would not help
 		st.mu.Lock()
 		st.tried = now
 		st.mu.Unlock()
@@ -222,7 +221,7 @@ func (st *Store) makeRoom(ctx context.Context, need int64) error {
 	return st.remove(list)
 }
 
-// oldestOf returns the oldest copies, as many as it takes for so many bytes.
+// oldestOf returns just enough of the oldest copies to free the requested bytes.
 func oldestOf(list []aCopy, need int64) (kept []aCopy, size int64) {
 	slices.SortFunc(list, func(a, b aCopy) int { return cmp.Or(a.saved.Compare(b.saved), cmp.Compare(a.path, b.path)) })
 	for i, c := range list {
@@ -233,7 +232,7 @@ func oldestOf(list []aCopy, need int64) (kept []aCopy, size int64) {
 	return list, size
 }
 
-// remove removes copies that were not replaced since.
+// remove removes copies, unless they were replaced in the meantime.
 func (st *Store) remove(list []aCopy) error {
 	return st.eachFolder(func(u *userSpace, root *os.Root, folder string) error {
 		u.Lock()
@@ -246,7 +245,7 @@ func (st *Store) remove(list []aCopy) error {
 				continue
 			}
 			for dir := filepath.Dir(c.path); dir != "." && root.Remove(dir) == nil; dir = filepath.Dir(dir) {
-				c.size += blockBytes // the folder was empty
+				c.size += blockBytes // the folder became empty
 			}
 			st.mu.Lock()
 			u.used -= c.size
@@ -257,11 +256,10 @@ func (st *Store) remove(list []aCopy) error {
 	})
 }
 
-// plainlyOurs are names that only this package gives to folders: those of Entra's users,
-// and hashes.
+// plainlyOurs matches folder names that only this package uses: IDs of Entra users, and hashes.
 var plainlyOurs = regexp.MustCompile(`^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|u-[0-9a-f]{64})$`)
 
-// eachFolder calls f with the folder of each user.
+// eachFolder calls f for each user's folder.
 func (st *Store) eachFolder(f func(u *userSpace, root *os.Root, folder string) error) error {
 	all, err := os.OpenRoot(st.o.Dir)
 	if err != nil {

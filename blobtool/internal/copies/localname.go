@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// partialPrefix begins the names of files that are being written. No saved blob
-// has such a name.
+// partialPrefix begins the names of unfinished files. No saved blob has such a name.
 const partialPrefix = ".partial-"
 
 var (
@@ -17,9 +16,9 @@ var (
 	hashedUser = regexp.MustCompile(`^u-[0-9a-f]{64}$`)
 )
 
-// userFolder returns the name of the user's folder. Two users never share one,
-// also where a file system takes upper for lower case or knows device names: an
-// id that is not plainly a name is replaced by its hash.
+// userFolder returns the name of the user's folder. Two users never share a folder, even if the
+// file system ignores case or reserves device names: an ID that is not a safe name is replaced by
+// its hash.
 func userFolder(userID string) string {
 	if plainUser.MatchString(userID) && !hashedUser.MatchString(userID) && windowsFault(userID) == "" {
 		return userID
@@ -28,8 +27,8 @@ func userFolder(userID string) string {
 	return "u-" + hex.EncodeToString(sum[:])
 }
 
-// localPath returns the path of a blob's copy below its user's folder, or says why
-// this system can't have such a file.
+// localPath returns the path of a blob's copy in its user's folder, or explains why this system
+// can't have such a file.
 func localPath(blobPath string, windows bool) (path, fault string) {
 	for segment := range strings.SplitSeq(blobPath, "/") {
 		switch {
@@ -58,7 +57,7 @@ func localPath(blobPath string, windows bool) (path, fault string) {
 
 var windowsDevice = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *($|\.)`)
 
-// windowsFault says why Windows can't have a file of that name.
+// windowsFault explains why Windows can't have a file with the name.
 func windowsFault(segment string) string {
 	switch {
 	case strings.ContainsAny(segment, `<>:"|?*`):

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// FuzzLocalPath: the copy of whatever blob is below the user's folder, under its name.
+// FuzzLocalPath checks that the copy of any blob stays in the user's folder under its own name.
 func FuzzLocalPath(f *testing.F) {
 	for _, s := range []string{"a.txt", "a/b.txt", "..", "a/../b", "%2e%2e/x", "/a", `a\b`, "a\x00b", "100%", ".partial-x", "con", "a//b", "...", "a/.../b", strings.Repeat("a/", 300) + "b"} {
 		f.Add(s)
@@ -61,7 +61,7 @@ func TestLocalPathOnWindows(t *testing.T) {
 	}
 }
 
-// No blob has the path of another container's copy.
+// A blob's path never equals that of another container's copy.
 func TestNamesOfContainersFolders(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{".container-other@account.blob.core.windows.net/x.txt", ".CONTAINER-x"} {

@@ -1,5 +1,5 @@
-// Package copies saves whole blobs for read_blob_with_token: below a folder for each user,
-// within bounds, for some time. Nothing else in blobtool writes to a disk.
+// Package copies saves whole blobs for read_blob_with_token, in a folder per user, within limits,
+// until they expire. Nothing else in blobtool writes to disk.
 package copies
 
 import (
@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// blockBytes is what each file and folder counts as at least, so that a quota also bounds
+// blockBytes is the minimum size that a file or folder counts as, so that a quota also limits
 // their number.
 const blockBytes = 4 << 10
 
-// Options say where copies are saved, and how many. All of them are required.
+// Options say where copies are saved and how much space they may take. All are required.
 type Options struct {
 	Dir          string // download folder
-	ContainerURL string // of the blobs
+	ContainerURL string // of the saved blobs
 	MaxFileBytes int64
 	MaxUserBytes int64
 	MaxAllBytes  int64
@@ -30,37 +30,37 @@ type Options struct {
 	Now          func() time.Time
 }
 
-// Store saves copies in a download folder.
+// A Store saves copies in a download folder.
 type Store struct {
-	*account // once there is a folder
+	*account // nil until the folder exists
 	found    sync.Once
 	o        Options
-	source   string // what is saved, as a name for files
+	source   string // names the container in file paths
 
-	due time.Time // when the next copies expire; guarded by account.mu
+	due time.Time // when copies expire next; guarded by account.mu
 }
 
-// NewStore returns a store. Nothing is made or read before the first copy.
+// NewStore returns a store. It creates and reads nothing before the first copy.
 func NewStore(o Options) *Store { return &Store{o: o, source: sourceName(o.ContainerURL)} }
 
-// userSpace is what the account has of one user.
+// A userSpace is an account's data for one user.
 type userSpace struct {
-	sync.Mutex // held while the folder is measured or a file in it gets its name
+	sync.Mutex // held while measuring the folder or renaming a file into it
 
-	// The following is guarded by account.mu.
+	// The fields below are guarded by account.mu.
 	tally
-	reserved int64     // for downloads that are going on
-	measured time.Time // when the folder was
+	reserved int64     // for downloads in progress
+	measured time.Time // time of the last measurement
 }
 
-// A Refusal is a reason not to save a blob that the caller may read. It is not an error:
-// the call goes on.
+// A Refusal explains why a blob is not saved although the caller may read it. It is not an error:
+// the call continues.
 type Refusal struct {
 	Text  string // for the caller
-	Cause error  // for the log, may be nil
+	Cause error  // for the log; may be nil
 }
 
-// Create begins the copy of a blob of that size.
+// Create starts a copy of a blob with the given size.
 func (st *Store) Create(ctx context.Context, userID, blobPath string, size int64) (*Copy, *Refusal) {
 	path, fault := localPath(blobPath, runtime.GOOS == "windows")
 	if fault != "" {
@@ -84,8 +84,8 @@ func (st *Store) Create(ctx context.Context, userID, blobPath string, size int64
 	return c, nil
 }
 
-// Used returns what the copies of a user take as far as is known, and those of all users,
-// and when the user's were measured.
+// Used returns the known space of the user's copies, that of all users' copies, and when the
+// user's folder was measured.
 func (st *Store) Used(userID string) (user, all int64, measured time.Time) {
 	u := st.space(userFolder(userID))
 	st.mu.Lock()
@@ -93,13 +93,12 @@ func (st *Store) Used(userID string) (user, all int64, measured time.Time) {
 	return u.used, st.total, u.measured
 }
 
-// ownMark is a folder that marks a user's folder as made by this package, if its name
-// does not show that. Other folders may be the operator's: what is in them never
-// expires.
+// ownMark is a folder that marks a user's folder as created by this package if its name does not
+// show that. Files in any other folder may be the operator's and never expire.
 const ownMark = partialPrefix + "owned"
 
-// openFolder opens the folder of a user, and makes it if there is none. within is where in
-// it the copies of this set are.
+// openFolder opens a user's folder and creates it if necessary. within is the place of this set's
+// copies in it.
 func (st *Store) openFolder(name string) (root *os.Root, within string, err error) {
 	if err := os.MkdirAll(st.o.Dir, 0o700); err != nil {
 		return nil, "", err
@@ -119,12 +118,12 @@ func (st *Store) openFolder(name string) (root *os.Root, within string, err erro
 	made := err == nil
 	root, err = openPlain(all, name)
 	if err == nil && made && !plainlyOurs.MatchString(name) {
-		_ = root.Mkdir(ownMark, 0o700) // without it, the copies are kept
+		_ = root.Mkdir(ownMark, 0o700) // if this fails, the copies never expire
 	}
 	return root, within, err
 }
 
-// openPlain opens a folder, but not through a link, which would lead into another user's.
+// openPlain opens a folder but follows no link, which could lead to another user's folder.
 func openPlain(all *os.Root, name string) (*os.Root, error) {
 	if info, err := all.Lstat(name); err != nil {
 		return nil, err
@@ -134,8 +133,8 @@ func openPlain(all *os.Root, name string) (*os.Root, error) {
 	return all.OpenRoot(name)
 }
 
-// reserve takes the space for a download from what the user and all users may have. The
-// path's present file does not count: it will be replaced.
+// reserve takes the space for a download from the user's and the total quota. It does not count
+// the existing file at the path, which the download replaces.
 func (st *Store) reserve(ctx context.Context, d *Copy) *Refusal {
 	if err := st.expire(ctx); err != nil {
 		return DiskRefusal(err)
@@ -159,11 +158,11 @@ func (st *Store) reserve(ctx context.Context, d *Copy) *Refusal {
 	}
 }
 
-// room is what would be left for a user and for all after a download.
+// A room is the space that a download would leave, for the user and in total.
 type room struct{ user, all int64 }
 
-// tryReserve takes the space if there is enough. A user's account that says there is not
-// is corrected first: files may have been removed.
+// tryReserve takes the space if there is enough. Before it reports too little, it measures the
+// user's folder again, because files may have been removed.
 func (st *Store) tryReserve(ctx context.Context, u *userSpace, d *Copy) (room, error) {
 	u.Lock()
 	defer u.Unlock()
@@ -194,7 +193,7 @@ func (st *Store) take(u *userSpace, cost, replaced int64) room {
 	return left
 }
 
-// release gives the space of a download back, and adds what it has left on the disk.
+// release returns a download's reserved space and adds the space that the file kept.
 func (st *Store) release(d *Copy, kept int64) {
 	u := st.space(d.folder)
 	st.mu.Lock()
@@ -210,7 +209,7 @@ func (st *Store) release(d *Copy, kept int64) {
 	}
 }
 
-// add adds to what a user's files take.
+// add adds n to the space of a user's files.
 func (st *Store) add(u *userSpace, n int64) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -224,10 +223,10 @@ func isPartial(path string) bool {
 
 func newPartialName() string { return partialPrefix + rand.Text() }
 
-// blocks rounds a size up to whole blocks, one at least.
+// blocks rounds a size up to whole blocks, with a minimum of one.
 func blocks(size int64) int64 { return max(1, (size+blockBytes-1)/blockBytes) * blockBytes }
 
-// cost is the space that a file and its folders take at most.
+// cost returns the maximum space of a file and its folders.
 func cost(path string, size int64) int64 {
 	total := blocks(size)
 	for dir := filepath.Dir(path); dir != "."; dir = filepath.Dir(dir) {

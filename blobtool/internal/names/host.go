@@ -12,10 +12,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
 )
 
-// ParseServiceURL checks the URL of a storage account and returns it without
-// trailing slash, or all that is wrong with it. container is that of the set, if it is
-// for one. The URL's text is not repeated in errors beyond its host: it may hold a SAS,
-// which is a secret.
+// ParseServiceURL checks the URL of a storage account and returns it without a trailing slash, or
+// returns everything that is wrong with it. container is the set's container, if it has only one.
+// Errors quote only the URL's host: the URL may contain a SAS, which is a secret.
 func ParseServiceURL(s, container string) (string, error) {
 	u, err := url.Parse(s)
 	switch {
@@ -53,8 +52,7 @@ func validPort(u *url.URL) bool {
 	return err == nil && n > 0
 }
 
-// withAccountPath allows one path segment: the account, where the host does not
-// name it.
+// withAccountPath allows one path segment: the account, if the host does not name it.
 func withAccountPath(u *url.URL, container string) (string, error) {
 	account := strings.Trim(u.Path, "/")
 	base := "https://" + strings.TrimSuffix(strings.ToLower(u.Host), ":443")
@@ -69,20 +67,20 @@ func withAccountPath(u *url.URL, container string) (string, error) {
 	return base + "/" + account, nil
 }
 
-// storageServices are the services of a storage account; each has hosts of its own.
+// storageServices are the services of a storage account. Each has its own hosts.
 var storageServices = []string{"blob", "dfs", "file", "queue", "table", "web", "afs"}
 
-// storageHost is a host of Azure Storage: {account}.{service}.core.windows.net and the
-// like in other clouds, or {account}.{zone}.{service}.storage.azure.net. Static web sites
-// have a zone too, and private links the label privatelink.
+// A storageHost is an Azure Storage host: {account}.{service}.core.windows.net and its
+// counterparts in other clouds, or {account}.{zone}.{service}.storage.azure.net. Hosts of static
+// web sites have a zone too, and those of private links the label privatelink.
 type storageHost struct {
 	account []string // labels before the service: the account, a zone, privatelink
-	service string   // may be none
+	service string   // may be empty
 	suffix  string
 }
 
-// azureHost takes a host of Azure Storage, or one that is easily taken for such, apart;
-// nil if it is none.
+// azureHost splits an Azure Storage host, or a host that looks like one. It returns nil for
+// others.
 func azureHost(host string) *storageHost {
 	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
 	at := suffixAt(labels)
@@ -99,15 +97,15 @@ func azureHost(host string) *storageHost {
 	return h
 }
 
-// coreSuffixes are those of the clouds; OneLake has the Blob API too. otherSuffixes have
-// no Blob Storage below them.
+// coreSuffixes are the suffixes of the clouds; OneLake offers the Blob API too. otherSuffixes have
+// no Blob Storage.
 var (
 	coreSuffixes  = []string{"core.windows.net", "core.usgovcloudapi.net", "core.chinacloudapi.cn", "core.cloudapi.de", "fabric.microsoft.com"}
 	otherSuffixes = []string{"core.windows.com", "storage.azure.com", "table.cosmos.azure.com", "afs.azure.net"}
 )
 
-// suffixAt returns where the suffix of a storage host begins, or -1. Clouds that are not
-// known are told by another service of the account that stands before it.
+// suffixAt returns the index where a storage host's suffix begins, or -1. For unknown clouds, a
+// storage service's label before the suffix identifies it.
 func suffixAt(labels []string) int {
 	for i, label := range labels {
 		suffix := strings.Join(labels[i:], ".")
@@ -122,12 +120,12 @@ func suffixAt(labels []string) int {
 }
 
 var (
-	accountLabel = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`) // with -secondary and the like
+	accountLabel = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`) // includes -secondary and the like
 	zoneLabel    = regexp.MustCompile(`^z[0-9a-f]+$`)
 )
 
-// checkServiceHost refuses the hosts of other storage services than Blob Storage. Hosts
-// that are not Azure's, such as custom domains, can't be judged.
+// checkServiceHost rejects hosts of storage services other than Blob Storage. It accepts hosts
+// that are not Azure's, such as custom domains.
 func checkServiceHost(host string) error {
 	h := azureHost(host)
 	switch {
@@ -149,15 +147,15 @@ func checkServiceHost(host string) error {
 	return nil
 }
 
-// zoned reports whether accounts have a zone in their hosts.
+// zoned reports whether accounts have a zone in their host names.
 func (h *storageHost) zoned() bool { return strings.HasPrefix(h.suffix, "storage.azure.") }
 
-// plausible reports whether nothing but a zone and privatelink stands behind the account.
+// plausible reports whether only a zone and privatelink follow the account.
 func (h *storageHost) plausible() bool {
 	return !slices.ContainsFunc(h.account[1:], func(label string) bool { return label != "privatelink" && !zoneLabel.MatchString(label) })
 }
 
-// blobURL is the URL of an account's Blob Storage beside this host.
+// blobURL returns the Blob Storage URL of an account on this host's cloud.
 func (h *storageHost) blobURL(account string) string {
 	zone := ""
 	if i := slices.IndexFunc(h.account, zoneLabel.MatchString); i > 0 && h.zoned() {

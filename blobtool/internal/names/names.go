@@ -1,5 +1,5 @@
-// Package names knows what containers, blobs and storage accounts are called, by name,
-// URI and URL.
+// Package names checks and converts the names, URIs, and URLs of containers, blobs, and storage
+// accounts.
 package names
 
 import (
@@ -22,14 +22,14 @@ const (
 
 var containerName = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
 
-// CheckContainer applies Azure's rules for container names. azblob does not escape
-// them: c?comp=list would be another request.
+// CheckContainer applies Azure's rules for container names. azblob does not escape them:
+// c?comp=list would become a different request.
 func CheckContainer(name string) error {
 	switch {
 	case name == "":
 		return errors.New("is missing; set the name of a blob container")
 	case name == "$root" || name == "$web" || name == "$logs":
-		return nil // containers of the service itself
+		return nil // special containers of the service
 	case len(name) < 3 || len(name) > 63:
 		return fmt.Errorf("%s must have 3 to 63 characters", fault.Quote(name))
 	case !containerName.MatchString(name):
@@ -38,9 +38,8 @@ func CheckContainer(name string) error {
 	return nil
 }
 
-// CheckBlob applies Azure's rules for blob names, and refuses those that mean
-// another blob to something on the way: azblob does not escape the segments "."
-// and "..", and the service takes a backslash for a slash.
+// CheckBlob applies Azure's rules for blob names, and rejects names that would reach another blob:
+// azblob does not escape the segments "." and "..", and the service treats a backslash as a slash.
 func CheckBlob(name string) error {
 	if err := CheckLength(name); err != nil {
 		return err
@@ -51,8 +50,8 @@ func CheckBlob(name string) error {
 	return nil
 }
 
-// CheckPath is stricter than CheckBlob: it also refuses names that mean another path once
-// something decodes or cleans them, for the path is also used for the saved copy.
+// CheckPath is stricter than CheckBlob: the path is also that of the saved copy, so it rejects
+// names that become another path when decoded or cleaned.
 func CheckPath(path string) error {
 	if err := CheckLength(path); err != nil {
 		return err
@@ -63,7 +62,7 @@ func CheckPath(path string) error {
 	return checkDecodings(path)
 }
 
-// CheckLength checks a blob's name, or the beginning of one, for its length alone.
+// CheckLength checks only the length of a blob's name or name prefix.
 func CheckLength(path string) error {
 	switch {
 	case path == "":
@@ -80,8 +79,8 @@ func CheckLength(path string) error {
 	return nil
 }
 
-// checkDecodings looks at the path as it is and as it is after each round of
-// percent-decoding, until there is nothing left to decode.
+// checkDecodings checks the path, and again after each round of percent-decoding, until nothing is
+// left to decode.
 func checkDecodings(path string) error {
 	for form, decoded := path, false; ; decoded = true {
 		wrong := unsafe(form)
@@ -102,7 +101,7 @@ func checkDecodings(path string) error {
 	}
 }
 
-// unsafe says what is wrong with a path, or nothing.
+// unsafe returns what is wrong with a path, or "".
 func unsafe(path string) string {
 	switch {
 	case strings.Contains(path, `\`):

@@ -7,11 +7,10 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
 )
 
-// Reference reads what a caller gives for a blob of the account at serviceURL: its URI,
-// its URL, or its URL in the drivers of Hadoop and Spark, which is like
-// abfss://container@account.dfs.core.windows.net/path. isURL is false for everything
-// else, which can be a blob's name. Nothing of a URL's query is kept or shown: a SAS is a
-// secret.
+// Reference parses a caller's reference to a blob in the account at serviceURL: its URI, its URL,
+// or the URL that Hadoop and Spark drivers use,
+// abfss://container@account.dfs.core.windows.net/path. isURL is false for anything else, which may
+// be a blob's name. It neither keeps nor shows the query of a URL: a SAS is a secret.
 func Reference(serviceURL, given string) (at Location, isURL bool, err error) {
 	scheme, rest, ok := strings.Cut(given, "://")
 	if !ok {
@@ -34,7 +33,7 @@ func Reference(serviceURL, given string) (at Location, isURL bool, err error) {
 	return at, false, nil
 }
 
-// blobURL reads what follows the scheme of a URL.
+// blobURL parses the part of a URL after the scheme.
 func blobURL(serviceURL, rest string) (at Location, isURL bool, err error) {
 	host, account, _ := strings.Cut(strings.TrimPrefix(serviceURL, "https://"), "/")
 	theirs, path, _ := strings.Cut(rest, "/")
@@ -63,8 +62,8 @@ func blobURL(serviceURL, rest string) (at Location, isURL bool, err error) {
 	return at, true, nil
 }
 
-// sameAccount reports whether a host is that of the account, or the one that its data
-// lake has for the same blobs.
+// sameAccount reports whether a host is the account's, or its data lake host, which serves the
+// same blobs.
 func sameAccount(host, ours string) bool {
 	if h := azureHost(host); h != nil && h.service == "dfs" {
 		host = strings.Join(h.account, ".") + ".blob." + h.suffix
@@ -72,8 +71,8 @@ func sameAccount(host, ours string) bool {
 	return host == ours
 }
 
-// isSAS reports whether a query is empty or a SAS: a version or a snapshot would be
-// other content.
+// isSAS reports whether a query is empty or a SAS. It rejects a version or a snapshot, which is
+// different content.
 func isSAS(query string) bool {
 	if query == "" {
 		return true

@@ -10,10 +10,10 @@ import (
 // Scheme begins the URI of a blob as an MCP resource: blob://{container}/{+path}.
 const Scheme = "blob://"
 
-// Location is a blob or, if Blob is empty, a container.
+// A Location is a blob or, if Blob is empty, a container.
 type Location struct{ Container, Blob string }
 
-// String returns the location as blobtool.Options.Allow has it.
+// String returns the location in the format of blobtool.Options.Allow.
 func (at Location) String() string {
 	if at.Blob == "" {
 		return at.Container
@@ -21,12 +21,12 @@ func (at Location) String() string {
 	return at.Container + "/" + at.Blob
 }
 
-// URI returns the URI of a blob. Everything except unreserved characters (RFC 3986,
-// section 2.3) and slashes is percent-encoded, so nothing in it can be taken for a query
-// or a fragment, and templates match it.
+// URI returns the URI of a blob. It percent-encodes everything except unreserved characters (RFC
+// 3986, section 2.3) and slashes, so that nothing in it looks like a query or fragment, and
+// templates match it.
 func (at Location) URI() string { return Scheme + Encode(at.Container) + "/" + Encode(at.Blob) }
 
-// ParseURI returns the names in a blob's URI, which are still to be checked.
+// ParseURI returns the names in a blob's URI, unchecked.
 func ParseURI(uri string) (Location, error) {
 	rest, ok := strings.CutPrefix(uri, Scheme)
 	container, blob, slash := strings.Cut(rest, "/")
@@ -42,7 +42,7 @@ func ParseURI(uri string) (Location, error) {
 
 const upperHex = "0123456789ABCDEF"
 
-// Encode percent-encodes each byte that is neither unreserved nor a slash.
+// Encode percent-encodes every byte that is neither unreserved nor a slash.
 func Encode(s string) string {
 	out := make([]byte, 0, len(s)+16)
 	for _, c := range []byte(s) {
@@ -63,8 +63,8 @@ func isUnreserved(c byte) bool {
 	return c == '-' || c == '.' || c == '_' || c == '~'
 }
 
-// decode decodes each valid %XX once and leaves everything else as it is:
-// a blob's name may hold a percent sign that means itself.
+// decode decodes each valid %XX once and leaves everything else unchanged: a blob's name may
+// contain a literal percent sign.
 func decode(s string) string {
 	if !strings.Contains(s, "%") {
 		return s

@@ -10,23 +10,23 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
-// Name is a pattern for the whole name of a blob: * and ? stop at a slash, ** does not,
-// and **/ is any folders or none. [a-z] and [!a-z] stand for one character, {a,b} for
-// either, and \ quotes the next character.
+// A Name is a pattern for a blob's whole name. * and ? don't match a slash, ** does, and **/
+// matches any number of folders, including none. [a-z] and [!a-z] match one character, {a,b}
+// matches either, and \ quotes the next character.
 type Name struct {
 	expr *Text
-	// Prefix begins all names that match.
+	// Every matching name begins with Prefix.
 	Prefix string
 }
 
-// Bounds of patterns.
+// Limits on patterns.
 const (
-	// maxPattern is the length of those for names and text, in characters.
+	// maxPattern limits the length of patterns for names and text, in characters.
 	maxPattern = 1024
-	// maxForks is how many wildcards and alternatives one for names may have: the work
-	// for each character of a name.
+	// maxForks limits the wildcards and alternatives of a name pattern. They determine the work
+	// per character of a name.
 	maxForks = 200
-	// maxNameInstructions is the size of a compiled one: literal text is cheap.
+	// maxNameInstructions limits the compiled size of a name pattern. Literal text is cheap.
 	maxNameInstructions = 4 * maxPattern
 )
 
@@ -59,7 +59,7 @@ func ParseName(pattern string, ignoreCase bool) (*Name, error) {
 	return n, nil
 }
 
-// Match reports whether the pattern matches all of a name.
+// Match reports whether the pattern matches the whole name.
 func (n *Name) Match(w *work.Worker, name string) (bool, error) {
 	if int64(len(name))*n.expr.size <= unstepped {
 		return n.expr.MatchString(name), w.Step(n.expr.size * int64(len(name)+1))
@@ -68,16 +68,16 @@ func (n *Name) Match(w *work.Worker, name string) (bool, error) {
 	return found != nil, err
 }
 
-// patternParser turns a pattern into a regular expression.
+// A patternParser converts a pattern to a regular expression.
 type patternParser struct {
 	rest    string
 	out     strings.Builder
-	depth   int // of braces
+	depth   int // nesting of braces
 	literal strings.Builder
-	special bool // literal is complete
+	special bool // the literal prefix is complete
 }
 
-// parse returns what is wrong with the pattern, or nothing.
+// parse returns what is wrong with the pattern, or "".
 func (p *patternParser) parse() (wrong string) {
 	for p.rest != "" && wrong == "" {
 		switch p.rest[0] {
@@ -109,14 +109,14 @@ func (p *patternParser) parse() (wrong string) {
 	return wrong
 }
 
-// put writes what n bytes of the pattern mean.
+// put writes the expression for n bytes of the pattern.
 func (p *patternParser) put(expr string, n int) {
 	p.out.WriteString(expr)
 	p.rest = p.rest[n:]
 	p.special = true
 }
 
-// char takes one character literally.
+// char adds one literal character.
 func (p *patternParser) char() {
 	_, n := utf8.DecodeRuneInString(p.rest)
 	if !p.special {
@@ -156,7 +156,7 @@ func (p *patternParser) comma() {
 	p.put(`|`, 1)
 }
 
-// class writes [...] without the slash, which no class matches.
+// class writes a class [...] that never matches a slash.
 func (p *patternParser) class() (wrong string) {
 	body, rest, ok := strings.Cut(p.rest[1:], "]")
 	body, negated := strings.CutPrefix(body, "!")
@@ -200,7 +200,7 @@ func classRange(low, high rune, negated bool) string {
 	return classChar(low) + `-` + classChar('/'-1) + classChar('/'+1) + `-` + classChar(high)
 }
 
-// classChar escapes all that may mean something in a class.
+// classChar escapes a character that could be special in a class.
 func classChar(r rune) string {
 	if r < utf8.RuneSelf && strings.ContainsRune(`\]^-[&~`, r) {
 		return `\` + string(r)

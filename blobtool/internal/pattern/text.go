@@ -1,6 +1,5 @@
-// Package pattern has what search_blobs searches for: patterns for names, and regular
-// expressions for text. Both are bounded by what they compile to, and matching looks at
-// the time.
+// Package pattern implements the patterns of search_blobs: wildcards for names, and regular
+// expressions for text. Both have limits on their compiled size, and matching checks the deadline.
 package pattern
 
 import (
@@ -14,21 +13,21 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
 )
 
-// Text is a regular expression (RE2) for text.
+// A Text is a regular expression (RE2) for text.
 type Text struct {
 	*regexp.Regexp
-	size  int64 // of the program, which bounds the work for each byte
-	forks int   // of the program: places where it goes on in two ways
+	size  int64 // instructions; limits the work per byte
+	forks int   // instructions that continue in two ways
 }
 
-// maxInstructions bounds the size of a compiled expression, and with it the time for
-// compiling it and for each byte that it is matched with.
+// maxInstructions limits the size of a compiled expression, and so the time to compile it and to
+// match each byte.
 const maxInstructions = 1000
 
-// errSize: the compiled expression would be larger than the bound.
+// errSize means that the compiled expression would exceed the limit.
 var errSize = errors.New("the expression is too large")
 
-// unstepped is the work that is done at once, without a look at the time.
+// unstepped is how much work matching may do without checking the deadline.
 const unstepped = 4 * work.Quantum
 
 // ParseText compiles an expression for text.
@@ -49,13 +48,13 @@ func ParseText(expr string, ignoreCase bool) (*Text, error) {
 	return e, nil
 }
 
-// compile compiles an expression of up to that many instructions.
+// compile compiles an expression of at most most instructions.
 func compile(expr string, most int) (*Text, error) {
 	parsed, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return nil, err
 	}
-	if leastSize(parsed) > most { // compiling it would take long
+	if leastSize(parsed) > most { // compiling it would take too long
 		return nil, errSize
 	}
 	program, err := syntax.Compile(parsed.Simplify())
@@ -75,8 +74,8 @@ func compile(expr string, most int) (*Text, error) {
 	return e, err
 }
 
-// leastSize returns how many instructions a parsed expression compiles to at least.
-// Repetitions multiply them, by up to 1,000.
+// leastSize returns the minimum number of instructions of a parsed expression. Repetitions
+// multiply instructions by up to 1,000.
 func leastSize(re *syntax.Regexp) int {
 	n := 0
 	for _, sub := range re.Sub {
@@ -94,7 +93,7 @@ func leastSize(re *syntax.Regexp) int {
 	}
 }
 
-// Find returns where the expression first matches in text, nil if nowhere.
+// Find returns the location of the first match in text, or nil.
 func (e *Text) Find(w *work.Worker, text []byte) ([]int, error) {
 	if int64(len(text))*e.size <= unstepped {
 		found := e.FindIndex(text)
@@ -105,12 +104,12 @@ func (e *Text) Find(w *work.Worker, text []byte) ([]int, error) {
 	return found, r.err
 }
 
-// steppedText is a text that ends when the time is up.
+// A steppedText is a text that ends at the deadline.
 type steppedText struct {
 	text   []byte
 	worker *work.Worker
-	size   int64 // work for each byte
-	read   int64 // since the last step
+	size   int64 // work per byte
+	read   int64 // bytes read since the last step
 	err    error
 }
 

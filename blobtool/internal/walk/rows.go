@@ -2,17 +2,17 @@ package walk
 
 import "context"
 
-// maxRowsBytes bounds the rows of a result, in bytes of JSON: a thousand blobs with the
-// longest names and all their metadata would be megabytes.
+// maxRowsBytes limits the rows of a result, in bytes of JSON. A thousand blobs with the longest
+// names and all their metadata would take megabytes.
 const maxRowsBytes = 256 << 10
 
-// Rows are the rows of a result, bounded in bytes.
+// Rows are a result's rows, limited in bytes.
 type Rows[R any] struct {
 	List  []R
 	bytes int
 }
 
-// Add appends a row, unless there is no room for it.
+// Add appends a row if there is room for it.
 func (r *Rows[R]) Add(row R) bool {
 	n := len(mustJSON(row)) + 1
 	if len(r.List) > 0 && r.bytes+n > maxRowsBytes {
@@ -22,7 +22,7 @@ func (r *Rows[R]) Add(row R) bool {
 	return true
 }
 
-// Read takes rows from a walk until there are most of them, and returns where to go on.
+// Read reads up to most rows from a walk, and returns where to continue.
 func Read[E, R any](ctx context.Context, w *Walk[E], most int, row func(E) R) (list []R, at Place, err error) {
 	r := Rows[R]{List: []R{}}
 	for len(r.List) < most {

@@ -6,30 +6,30 @@ import (
 	"sync"
 )
 
-// Share is an amount of something that all calls in the process use together, such as
-// cores or memory. Calls that want more than is left wait, and users are served in turn:
-// a user's hundred calls delay another user's call by one turn.
+// A Share is an amount of a resource, such as cores or memory, that all calls in the process
+// share. Calls that want more than is left wait, and users are served in turn: a user with a
+// hundred calls delays another user's call by one turn.
 type Share struct {
 	mu      sync.Mutex
 	free    int64
-	most    int64            // that one user may hold
+	most    int64            // limit per user
 	held    map[string]int64 // by user
 	waiting map[string][]*waiter
-	turns   []string // users who wait; the first is next
+	turns   []string // waiting users; the first is next
 }
 
-// waiter is a call that waits.
+// A waiter is a waiting call.
 type waiter struct {
 	n      int64
 	served chan struct{}
 }
 
-// NewShare returns a share of that size, of which one user may hold at most most.
+// NewShare returns a share of the given size, with a limit of most per user.
 func NewShare(size, most int64) *Share {
 	return &Share{free: size, most: most, held: map[string]int64{}, waiting: map[string][]*waiter{}}
 }
 
-// Take waits for n, which is at most what one user may hold, until ctx is done.
+// Take waits until it gets n or ctx is done. n must not exceed the limit per user.
 func (s *Share) Take(ctx context.Context, user string, n int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (s *Share) Take(ctx context.Context, user string, n int64) error {
 	}
 }
 
-// TryTake takes n if that needs no waiting.
+// TryTake takes n if it is available without waiting.
 func (s *Share) TryTake(user string, n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,21 +73,21 @@ func (s *Share) Give(user string, n int64) {
 	s.serve()
 }
 
-// Wanted reports whether anybody waits.
+// Wanted reports whether any call waits.
 func (s *Share) Wanted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.turns) > 0
 }
 
-// Waiting returns how many calls of a user wait.
+// Waiting returns the number of a user's waiting calls.
 func (s *Share) Waiting(user string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.waiting[user])
 }
 
-// State returns how much is left, and how many users hold or want some.
+// State returns how much is free, and how many users hold or want some.
 func (s *Share) State() (free int64, users int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,9 +101,9 @@ func (s *Share) hold(user string, n int64) {
 	}
 }
 
-// serve serves those for whom there is enough. Users who hold as much as they may are
-// passed over. Everybody waits behind a waiter for whom too little is left: otherwise
-// large requests would never be served.
+// serve serves waiters in turn while there is enough for the next one. It skips users at their
+// limit. It never skips a waiter because too little is free: otherwise large requests would
+// starve.
 func (s *Share) serve() {
 	for i := 0; i < len(s.turns); {
 		user := s.turns[i]
@@ -124,7 +124,7 @@ func (s *Share) serve() {
 	}
 }
 
-// leave removes a waiter that gives up, or returns what it has been served meanwhile.
+// leave removes a waiter that gives up, or returns what the waiter got in the meantime.
 func (s *Share) leave(user string, w *waiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -27,17 +27,17 @@ import (
 
 const (
 	maxRoom = 64 << 20 // between two collections, in bytes
-	share   = 8        // in a small container: an eighth of its memory
-	minHeap = 4 << 20  // at which Go starts a collection with GOGC=100; it grows with GOGC
+	share   = 8        // in a small container: one eighth of its memory
+	minHeap = 4 << 20  // Go's smallest heap for a collection at GOGC=100; it scales with GOGC
 )
 
-// system is the file system in which Linux shows memory and limits.
+// system is the file system where Linux reports memory and limits.
 var system = os.DirFS("/")
 
-// Keep sets the garbage collector's percentage after each collection that found a
-// different live heap, until the context ends. It does nothing if GOGC or GOMEMLIMIT
-// is set, which it looks up in the environment. What it keeps is logged at INFO, and
-// each change at DEBUG, with heap and resident memory.
+// Keep adjusts the garbage collector's percentage after each collection that finds a different
+// live heap, until the context ends. It does nothing if lookup finds GOGC or GOMEMLIMIT in the
+// environment. It logs its settings at INFO, and each change at DEBUG with heap and resident
+// memory.
 func Keep(ctx context.Context, lookup func(string) (string, bool), log *slog.Logger) {
 	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
 		if value, ok := lookup(name); ok && value != "" {
@@ -75,15 +75,15 @@ func keep(ctx context.Context, room uint64, collected <-chan struct{}, log *slog
 	}
 }
 
-// notify sends to the channel after each collection, unless a message is already
-// waiting there: what a collection finds unused is cleaned up after it.
+// notify sends to the channel after each collection, unless a message is already waiting. It
+// relies on the runtime cleaning up unused objects after a collection.
 func notify(ctx context.Context, collected chan<- struct{}) {
-	marker := new([64]byte) // too large to share a block with objects that are still in use
+	marker := new([64]byte) // too large to share a block with objects in use
 	runtime.AddCleanup(marker, func(collected chan<- struct{}) {
 		if ctx.Err() != nil {
 			return
 		}
-		notify(ctx, collected) // first: a marker made during a collection is not cleaned up after it
+		notify(ctx, collected) // first, because a marker created during a collection survives it
 		select {
 		case collected <- struct{}{}:
 		default:
@@ -91,8 +91,7 @@ func notify(ctx context.Context, collected chan<- struct{}) {
 	}, collected)
 }
 
-// roomIn returns the room for a process that may use that much memory; 0 is no
-// limit.
+// roomIn returns the room for a process with the memory limit; 0 means no limit.
 func roomIn(limit uint64) uint64 {
 	if limit == 0 {
 		return maxRoom
@@ -112,14 +111,14 @@ func percentFor(live, room uint64) int {
 	return int(max(100, percent))
 }
 
-// worthwhile reports whether the percentage changes by a tenth. The return to 100
-// always counts: a large heap must not grow further than it would without us.
+// worthwhile reports whether the percentage would change by a tenth or more. A return to 100
+// always counts: a large heap must not grow more than it would without this package.
 func worthwhile(percent, wanted int) bool {
 	return percent != wanted && (wanted == 100 || 10*max(percent, wanted) >= 11*min(percent, wanted))
 }
 
-// liveHeap returns the bytes that GOGC is a percentage of: what the last collection
-// found in use, stacks, and global variables.
+// liveHeap returns the bytes that GOGC applies to: what the last collection found in use, stacks,
+// and global variables.
 func liveHeap() (bytes uint64) {
 	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
 	metrics.Read(samples)
@@ -131,10 +130,10 @@ func liveHeap() (bytes uint64) {
 	return bytes
 }
 
-// memoryLimit returns the lowest limit of the control groups that the process is
-// in, in bytes, or 0 if there is none.
+// memoryLimit returns the lowest limit of the process's control groups, in bytes, or 0 if there is
+// none.
 func memoryLimit(root fs.FS) (lowest uint64) {
-	groups, _ := fs.ReadFile(root, "proc/self/cgroup") // none on other systems
+	groups, _ := fs.ReadFile(root, "proc/self/cgroup") // Linux only
 	for line := range strings.Lines(string(groups)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3) // number:controllers:path
 		if len(fields) < 3 {
@@ -147,7 +146,7 @@ func memoryLimit(root fs.FS) (lowest uint64) {
 				continue
 			}
 		}
-		// In a container the path may be the host's, and only the root is there.
+		// In a container the path may be the host's, and then only the root exists.
 		for dir := path.Clean("/" + fields[2]); ; dir = path.Dir(dir) {
 			text, _ := fs.ReadFile(root, path.Join(mount, dir, file))
 			limit, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64) // or "max"
@@ -162,8 +161,7 @@ func memoryLimit(root fs.FS) (lowest uint64) {
 	return lowest
 }
 
-// resident returns how much memory the process occupies, in bytes, or 0 where Linux
-// does not say.
+// resident returns the process's resident memory in bytes, or 0 if it is unknown.
 func resident(root fs.FS) uint64 {
 	text, _ := fs.ReadFile(root, "proc/self/statm")
 	fields := strings.Fields(string(text)) // all, resident, …; in pages
