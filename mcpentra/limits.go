@@ -38,8 +38,8 @@ type Limits struct {
 	// oldest session of the user with the most ends to make room for a user with fewer;
 	// if there is no such user, a new session is refused with 503 and Retry-After. Defaults to 4,096.
 	AllSessions int
-	// BodyBytes is the size of a request's body; what is larger is refused with
-	// 413. Defaults to 4 MiB. The bodies of a user's requests under way may have 32
+	// BodyBytes is the largest request body that is accepted, in bytes; a larger one is
+	// refused with 413. Defaults to 4 MiB. The bodies of a user's requests under way may have 32
 	// MiB together, or twice this; those of all users 256 MiB, or 16 times this.
 	BodyBytes int64
 	// BodyTimeout is how long a request's body may take to arrive; what takes
