@@ -30,7 +30,7 @@ var (
 	// ErrNotPermitted: the token is good, the caller is not allowed, and no other
 	// scope helps (403 access_denied).
 	ErrNotPermitted = errors.New("not permitted")
-	// ErrKeysUnavailable: the tenant's signing keys can't be had at the moment, so
+	// ErrKeysUnavailable: the tenant's signing keys are unavailable at the moment, so
 	// the token was not judged (503 with Retry-After, never 401: on 401, a client
 	// discards a good token).
 	ErrKeysUnavailable = errors.New("signing keys unavailable")
