@@ -4,10 +4,10 @@
 // act on behalf of the signed-in user against any Azure service, and runs all
 // of it offline for tests.
 //
-//   - entraauth: who is calling? Verifies bearer tokens and guards net/http
+//   - entraauth: who is calling? Verifies bearer tokens and protects net/http
 //     handlers. entraauth/mcpauth carries the caller through the MCP Go SDK.
 //   - obo: act as the caller. An On-Behalf-Of exchange as an
-//     azcore.TokenCredential. obo/clientauth is how the app proves itself.
+//     azcore.TokenCredential. obo/clientauth is how the app authenticates.
 //   - blobtool: MCP tools for Azure Blob Storage. blobtool/blobtest is a small
 //     in-process Blob service.
 //   - mcpentra: the assembly. Verifier, exchanger and tools become an

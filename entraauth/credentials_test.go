@@ -183,11 +183,11 @@ func pieceOf(credential, text string) string {
 	return ""
 }
 
-// A member's name that stands twice is told, but not if it may be a token.
+// The error names a member that appears twice, unless the name may be a token.
 func TestMemberThatStandsTwice(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
-	for name, want := range map[string]string{"aud": `the member "aud" stands twice`, strings.Repeat("k", 100): "[100 characters]", "eyJhbGciOiJub25lIn0": "[19 characters]"} {
+	for name, want := range map[string]string{"aud": `the member "aud" appears twice`, strings.Repeat("k", 100): "[100 characters]", "eyJhbGciOiJub25lIn0": "[19 characters]"} {
 		report := f.verifier.Explain(t.Context(), b64([]byte(`{"`+name+`":1,"`+name+`":2}`))+".e30.c2ln")
 		if got := report.Checks[0].Actual; !strings.Contains(got, want) {
 			t.Errorf("%s: %s", name, got)

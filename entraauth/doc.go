@@ -22,10 +22,10 @@
 //
 // # What is verified
 //
-// A token must be a JWT of at most 64 KiB, in its one base64url spelling, signed
-// RS256 by the key of the tenant that the header names (kid). Names of claims are
-// matched exactly, and none may stand twice, in whatever case; number, depth and size
-// are bounded. The token's own ver decides between two forms:
+// A token must be a JWT of at most 64 KiB in canonical base64url, signed with RS256
+// by the tenant's key that the header names (kid). Claim names are case-sensitive, and
+// no name may appear twice, not even in another case; number, depth and size of claims
+// are bounded. The claim ver decides between two forms:
 //
 //	          v1 (ver 1.0)                        v2 (ver 2.0)
 //	iss       the v1 metadata's issuer,           the v2 metadata's issuer,
@@ -58,9 +58,9 @@
 // and then about hourly, in the background. A token with an unknown kid starts a
 // fetch, at most one a minute for each tenant; callers with a known key never wait for
 // it. If the authority is out of reach, the last good keys stay in use for 24
-// hours. An empty or broken answer replaces nothing, nor does metadata whose issuer is
-// not an https URL of the tenant or whose keys are on another host than the
-// authority's. Before the first keys arrive, requests are answered 503. A tenant that
+// hours. An empty or broken answer is discarded, and so is metadata whose issuer is
+// not an https URL of the tenant or whose keys are not on the authority's host.
+// Before the first keys arrive, requests are answered 503. A tenant that
 // does not exist is one ERROR in the log; the verifier tries again every 5 minutes.
 //
 // Requests for metadata carry the API's id (appid), because an application with a
@@ -89,6 +89,6 @@
 // The error's text says what was expected and what to do, and is safe to send.
 // Its Reason is a stable code with a section in docs/troubleshooting.md. Actual holds
 // what the token had instead, for the log only: cut to 256 bytes, and without anything
-// that may be a token. Of an Authorization header that is not understood, the log has
-// the name of a known scheme and nothing else.
+// that may be a token. Of an Authorization header without a bearer token, the log has
+// the scheme's name if it is a known one, or the length; nothing else.
 package entraauth

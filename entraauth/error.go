@@ -30,7 +30,7 @@ var (
 	// ErrNotPermitted: the token is good, the caller is not allowed, and no other
 	// scope helps (403 access_denied).
 	ErrNotPermitted = errors.New("not permitted")
-	// ErrKeysUnavailable: the tenant's signing keys can't be had at the moment, so
+	// ErrKeysUnavailable: the tenant's signing keys are unavailable at the moment, so
 	// the token was not judged (503 with Retry-After, never 401: on 401, a client
 	// discards a good token).
 	ErrKeysUnavailable = errors.New("signing keys unavailable")
@@ -49,8 +49,8 @@ type Error struct {
 	Reason string
 	// Expected is what the rule wants. Empty where it says nothing useful.
 	Expected string
-	// Actual is what the token has, cut to 256 bytes, and nothing that may itself be
-	// a token. Never sent to the caller.
+	// Actual is what the token has, cut to 256 bytes, without anything that may itself
+	// be a token. Never sent to the caller.
 	Actual string
 	// Remedy says what to do about it.
 	Remedy string
@@ -156,9 +156,9 @@ func invalid(reason, expected, got, remedy string) *Error {
 
 // ClaimsRequiredError returns the refusal of a token for which Entra demands more, such
 // as a second factor: 401 insufficient_claims with the claims, a JSON object as
-// Entra's token endpoint or a protected service states it. A caller whose client
-// does not handle claims challenges ([Identity.HandlesClaims]) would ask for the
-// same token forever: the error for it is of kind [ErrNotPermitted].
+// Entra's token endpoint or a protected service states it. If the caller's
+// client does not handle claims challenges ([Identity.HandlesClaims]), the error is
+// of kind [ErrNotPermitted], because that client would ask for the same token forever.
 func ClaimsRequiredError(id *Identity, claims string) *Error {
 	e := &Error{Kind: ErrInsufficientClaims, Rule: "claims", Reason: strongerSignIn, Claims: claims,
 		Expected: "the sign-in that the challenge's claims describe", Remedy: "Sign in again with the claims of the challenge", caller: id}

@@ -34,7 +34,7 @@ const (
 )
 
 // Explain judges a token by every rule, in order, and continues after one that
-// fails. Times are in RFC 3339 with the server's own zone.
+// fails. Times are in RFC 3339, in the server's time zone.
 func (v *Verifier) Explain(ctx context.Context, token string) *Report {
 	r := &Report{Valid: true}
 	t, err := v.decode(token)

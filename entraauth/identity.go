@@ -205,8 +205,8 @@ func (id *Identity) Claims(v any) error {
 }
 
 // LogValue returns the ids of the caller, the application and the token. It holds no
-// name and no part of the token. The group is the log's own: some handlers redact in
-// place.
+// name and no part of the token. Each call returns a new group, because some
+// handlers redact in place.
 func (id *Identity) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("user", id.userID), slog.String("client", id.clientID), slog.String("uti", id.tokenID))
 }

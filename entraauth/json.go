@@ -25,7 +25,7 @@ var errNotJSON = errors.New("not JSON")
 //
 // encoding/json matches names whatever their case and lets the last of two
 // equal names win, so that two readers of one token can see different claims.
-// Here a name that stands twice, or that differs from another only in case, is
+// Here a name that appears twice, or that differs from another only in case, is
 // an error, and f compares names exactly.
 func eachMember(s string, f func(name, value string) error) error {
 	if !utf8.ValidString(s) {
@@ -55,7 +55,7 @@ func eachMember(s string, f func(name, value string) error) error {
 		case len(seen) == maxMembers:
 			return fmt.Errorf("more than %d members", maxMembers)
 		case marks&mark != 0 && slices.Contains(seen, folded):
-			return fmt.Errorf("the member %q stands twice", actual(name))
+			return fmt.Errorf("the member %q appears twice", actual(name))
 		}
 		seen, marks = append(seen, folded), marks|mark
 		value, err := j.value(maxDepth)

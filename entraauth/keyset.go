@@ -72,7 +72,7 @@ func parseKeys(data []byte, m metadata, old *keySet) (set *keySet, odd []error, 
 		kid, key, err := parseKey(raw)
 		if err == nil {
 			if _, ok := set.keys[kid]; ok {
-				err = errors.New("its kid stands twice")
+				err = errors.New("its kid appears twice")
 			}
 		}
 		if err != nil {

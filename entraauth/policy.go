@@ -36,8 +36,8 @@ type Policy struct {
 	// adds no restriction: which applications may ask for the API's scopes is the
 	// tenant's consent.
 	Clients []string
-	// ClientAuth is how the client must have authenticated at least. The default
-	// is ClientAuthNone: it need not have.
+	// ClientAuth is the weakest client authentication that is accepted. Defaults to
+	// ClientAuthNone, which accepts public clients.
 	ClientAuth ClientAuth
 	// AuthContext is an authentication context ("c1" to "c99") that the sign-in
 	// must have satisfied (claim acrs): multi-factor authentication, a compliant
@@ -47,7 +47,7 @@ type Policy struct {
 	AuthContext string
 }
 
-// Check returns nil if the policy allows the caller, and else an *[Error] of
+// Check returns nil if the policy allows the caller, and otherwise an *[Error] of
 // kind [ErrInsufficientScope], [ErrInsufficientClaims] or [ErrNotPermitted]. For a nil
 // id it is [ErrNoToken].
 func (p Policy) Check(id *Identity) error {

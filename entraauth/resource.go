@@ -82,7 +82,7 @@ func isLoopback(host string) bool {
 // "https://api.example.com/.well-known/oauth-protected-resource/orders".
 func (m *ResourceMetadata) URL() string { return m.url }
 
-// Path returns the path of that address, at which the handler must be mounted:
+// Path returns the path of [ResourceMetadata.URL], where the handler must be mounted:
 // "/.well-known/oauth-protected-resource/orders".
 func (m *ResourceMetadata) Path() string { return m.path }
 
@@ -117,7 +117,7 @@ func (v *Verifier) AuthorizationServers() []string {
 
 // ScopesFor returns the scopes that a user under the policy needs, the verifier's own
 // first, each in the form that a client requests from Entra:
-// "api://{client id}/access_as_user". Of AnyScope it is the first.
+// "api://{client id}/access_as_user". From AnyScope it takes the first.
 func (v *Verifier) ScopesFor(p Policy) []string {
 	var names, full []string
 	for _, policy := range []*Policy{&v.policy, &p} {

@@ -86,7 +86,7 @@ type Verifier struct {
 //
 // The signing keys begin to load in the background; until they are there,
 // [Verifier.Verify] waits for them and fails with [ErrKeysUnavailable] if they
-// can't be had.
+// are unavailable.
 func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	var o Options
 	if opts != nil {

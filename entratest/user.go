@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// A User is a member of the tenant. Change its fields before it signs in,
-// not while requests are running.
+// A User is a member of the tenant. Change its fields before the
+// user signs in, not while requests are running.
 type User struct {
 	ObjectID          string // the oid claim, a GUID
 	UserPrincipalName string // the upn and preferred_username claims

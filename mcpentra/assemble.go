@@ -236,7 +236,8 @@ func (a *access) check(registered, shown inventory) error {
 	missing := func(option, what string, rules []rule, matches func(*rule) bool) {
 		for i := range rules {
 			if r := &rules[i]; r.String() != "*" && !matches(r) {
-				faults = append(faults, fmt.Errorf("%s(%q): there is no such %s among those that exist when the server is made", option, r, what))
+				faults = append(faults, fmt.Errorf("%s(%q): there is no such %s when the server is made; "+
+					"check the spelling, and register the %[3]s in a set of WithTools, not later on srv.MCP()", option, r, what))
 			}
 		}
 	}

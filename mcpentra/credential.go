@@ -24,7 +24,7 @@ func (e credentialError) UserText() string { return string(e) }
 
 var (
 	// ErrNoCaller means that the context belongs to no request of a verified caller.
-	ErrNoCaller error = credentialError("no verified caller: this can be used in a tool call only")
+	ErrNoCaller error = credentialError("no verified caller: this can be used only in a tool call")
 	// ErrNoExchanger means that the server was made without [WithExchanger].
 	ErrNoExchanger error = credentialError("this server can't act on behalf of its callers: no On-Behalf-Of exchange is configured")
 )

@@ -2,7 +2,7 @@
 // verifier, an On-Behalf-Of exchanger and tool sets become one http.Handler.
 //
 //	verifier, err := entraauth.NewVerifier(tenantID, apiAppID, nil)
-//	exchanger, err := obo.NewExchanger(tenantID, apiAppID, clientauth.ManagedIdentity(umiClientID), nil)
+//	exchanger, err := obo.NewExchanger(tenantID, apiAppID, clientauth.ManagedIdentity(identityClientID), nil)
 //	blobs, err := blobtool.New("https://acct.blob.core.windows.net", "docs", mcpentra.Credential, nil)
 //	srv, err := mcpentra.NewServer("https://mcp.example.com/mcp", verifier,
 //		mcpentra.WithExchanger(exchanger), mcpentra.WithTools(blobs))

@@ -40,13 +40,13 @@ type Configurer interface {
 type ResourceOwner interface {
 	// ToolForResource returns the tool that a resource of the set stands for, by URI or
 	// URI template, and "" for every other resource. A caller who may not use the tool
-	// may not use the resource. It is called for each reading of a URI, and
-	// concurrently.
+	// may not use the resource. It is called for each way to read a URI,
+	// and concurrently.
 	ToolForResource(uri string) string
 }
 
-// Tool makes a tool of your own a set for [WithTools], with its policies. It adds the
-// tool as mcp.AddTool does.
+// Tool returns a set for [WithTools] with one tool, your own, and its policies. It adds
+// the tool as mcp.AddTool does.
 //
 // The policies apply wherever the set is registered: within sets of your own, and on a
 // plain server of the SDK, where every call is refused unless mcpauth.Receive identifies

@@ -74,5 +74,5 @@
 // [Operation] or blob. [Server.Requests] and [Server.Count] show what was requested.
 // Package entratest, a double of Entra ID, uses the same words for the same things.
 //
-// Nothing is stored: don't keep data here.
+// Content is in memory only, and is gone when the server closes.
 package blobtest

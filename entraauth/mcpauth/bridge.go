@@ -84,7 +84,7 @@ func Receive(next mcp.MethodHandler) mcp.MethodHandler {
 }
 
 var (
-	errNoReceive = errors.New("this server can't identify its callers: mcpauth.Bridge verified one, but its middleware is missing; " +
+	errNoReceive = errors.New("this server can't identify its callers: the request came through mcpauth.Bridge, but the server lacks mcpauth.Receive; " +
 		"add server.AddReceivingMiddleware(mcpauth.Receive)")
 	errNoCaller = errors.New("no verified caller: this call did not come over HTTP through mcpauth.Bridge, or the server lacks " +
 		"server.AddReceivingMiddleware(mcpauth.Receive)")

@@ -75,7 +75,7 @@ func parseOptions(args []string, getenv func(string) string, stdin io.Reader, st
 		_, _ = fmt.Fprintln(stderr, "usage: client [flags] URL")
 		flags.PrintDefaults()
 	}
-	token := flags.String("token", "", "bearer token; - reads it from standard input; without, it is that of the environment variable MCP_TOKEN,\nwhich other users of the machine can't see")
+	token := flags.String("token", "", "bearer token; - reads it from standard input; defaults to the environment variable MCP_TOKEN,\nwhich other users of the machine can't see")
 	list := flags.Bool("list", false, "list the tools (the default)")
 	call := flags.String("call", "", "name of the tool to call")
 	arguments := flags.String("args", "{}", "with -call: the tool's arguments, a JSON object")

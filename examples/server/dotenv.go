@@ -62,7 +62,7 @@ func readBounded(name string) ([]byte, error) {
 //	NAME="with \" \\ \$ and \` escaped"
 //
 // Nothing is expanded, and no value goes on to the next line. Where a variable
-// stands twice, the last one counts. A fault names its line and shows nothing of
+// appears twice, the last one counts. A fault names its line and shows nothing of
 // it: the line may hold a secret.
 func parseDotenv(content []byte) (map[string]dotenvValue, []fault) {
 	values := map[string]dotenvValue{}

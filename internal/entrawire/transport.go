@@ -55,7 +55,7 @@ func (g Grant) check(form url.Values) error {
 	return nil
 }
 
-// repeated reports whether a parameter stands twice (RFC 6749, section 3.2), also in
+// repeated reports whether a parameter appears twice (RFC 6749, section 3.2), also in
 // another spelling that a server may take for the same: "GRANT_TYPE", "grant_type[]".
 func repeated(form url.Values) bool {
 	seen := make(map[string]bool)
