@@ -264,51 +264,6 @@ func TestChallengeThatBreaksTheClient(t *testing.T) {
 	}
 }
 
-// panics panics where it is asked for what has that in its URL.
-type panics struct {
-	next http.RoundTripper
-	url  string
-}
-
-func (p panics) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method == http.MethodGet && strings.Contains(r.URL.String(), p.url) {
-		panic("a bug below " + p.url)
-	}
-	return p.next.RoundTrip(r)
-}
-
-// A panic in a goroutine that a call has started fails the call. Nobody else could recover
-// it, so it would end the process.
-func TestPanicsOfGoroutines(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name, tool, url string
-		args            args
-	}{
-		{"search, a blob", "search_blobs", "b.txt", args{"text": "x"}},
-		{"search, the listing", "search_blobs", "comp=list", args{"text": "x"}},
-		{"stat, tags", "stat_blob", "comp=tags", args{"blob_path": "a.txt"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, func(o *blobtool.Options) {
-				client := *o.HTTPClient
-				client.Transport = panics{client.Transport, c.url}
-				o.HTTPClient = &client
-			})
-			for _, name := range []string{"a.txt", "b.txt", "c.txt"} {
-				w.storage.Put("docs", name, []byte("x\n"), "text/plain")
-				w.storage.Update("docs", name, func(p *blobtest.Properties) { p.Tags = map[string]string{"a": "b"} })
-			}
-			text, err := w.refusedBy(t, w.connect(t, "alice"), c.tool, c.args)
-			wantKind(t, c.name, err, blobtool.ErrUnavailable)
-			if strings.Contains(text, "bug") || !strings.Contains(err.Error(), "a bug below") {
-				t.Errorf("the caller reads %q, and the log %q; want the panic in the log only", text, err)
-			}
-		})
-	}
-}
-
 // hostileServer is a storage service that does what it should not.
 func hostileServer(t *testing.T, handler http.HandlerFunc) *world {
 	srv := httptest.NewTLSServer(handler)

@@ -64,7 +64,7 @@ func TestSlowBodyOfAStranger(t *testing.T) {
 				})
 				must(t, err)
 				defer func() { _ = v.Close() }()
-				srv, err := mcpentra.NewServer(resourceURL, v, mcpentra.WithLogger(slog.New(slog.DiscardHandler)), mcpentra.WithLimits(mcpentra.Limits{BodyTimeout: bodyTimeout}))
+				srv, err := mcpentra.NewServer(resourceURL, v, mcpentra.WithLogger(slog.New(slog.DiscardHandler)), mcpentra.WithLimits(mcpentra.Limits{BodyTimeout: bodyTimeout, WriteTimeout: 500 * time.Millisecond}))
 				must(t, err)
 				here, there := net.Pipe()
 				served := &http.Server{Handler: srv, ReadHeaderTimeout: time.Second}
