@@ -25,7 +25,7 @@ type authorizeRequest struct {
 	openid   []string
 	nonce    string
 	method   string // code_challenge_method: S256, plain or none
-	verifier string // expected code_verifier transform
+	verifier string // the code_challenge
 	prompt   string
 	hint     string // login_hint
 	claims   claimsRequest
