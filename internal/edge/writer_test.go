@@ -17,7 +17,7 @@ const (
 	writeTimeout = 30 * time.Second
 )
 
-// bounded sets deadlines for a handler's requests.
+// bounded gives a handler's requests their deadlines.
 func bounded(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var bound edge.Writer
@@ -27,15 +27,15 @@ func bounded(h http.HandlerFunc) http.Handler {
 	})
 }
 
-// A client that does not read loses its connection when it has not read a piece within the
-// time-out, and not earlier.
+// A client that does not read loses its connection when it has not read a piece for
+// the time-out, and not before.
 func TestWriterSlowReader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		failed := make(chan time.Duration, 1)
 		s := start(t, bounded(func(w http.ResponseWriter, _ *http.Request) {
 			piece := []byte(strings.Repeat("x", 64<<10))
-			for range 3 { // the client reads these slowly
+			for range 3 { // the client reads these, slowly
 				if _, err := w.Write(piece); err != nil {
 					t.Errorf("writing a piece that is read: %v", err)
 				}
@@ -63,7 +63,7 @@ func TestWriterSlowReader(t *testing.T) {
 	})
 }
 
-// Each deadline ends with its piece.
+// No deadline outlives the piece that it is for.
 func TestWriterBoundsNeitherCallsNorStreams(t *testing.T) {
 	t.Parallel()
 	for name, h := range map[string]http.HandlerFunc{
@@ -114,7 +114,7 @@ func TestWriterBoundsNeitherCallsNorStreams(t *testing.T) {
 					}
 					pass(time.Minute)
 				}
-				// Handlers without deadlines have none, even on the same connection.
+				// Handlers without deadlines have none, on the same connection; nor has net/http.
 				c.send("POST /other HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
 				if status, _ := c.answer(); status != http.StatusContinue {
 					t.Fatalf("got %d, want 100", status)
@@ -145,8 +145,8 @@ func TestWriterUnreadBody(t *testing.T) {
 	})
 }
 
-// A call sets two deadlines on HTTP/1: one for its body and one for its answer. On HTTP/2 a passed
-// deadline ends the stream, so none remains.
+// A call costs two deadlines on HTTP/1: one for its body, and one for its answer. On
+// HTTP/2 a deadline that passes ends the stream, so none is left behind.
 func TestWriterDeadlines(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -169,7 +169,7 @@ func TestWriterDeadlines(t *testing.T) {
 	}
 }
 
-// deadlines counts the deadlines set on a connection.
+// deadlines counts what the connection is told.
 type deadlines struct {
 	http.ResponseWriter
 	set   int
