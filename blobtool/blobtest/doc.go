@@ -19,8 +19,8 @@
 // delimiter, marker, maxresults, include); Find Blobs by Tags, in the account and in a
 // container; List Containers and Get Container Properties. Answers follow Microsoft's
 // REST reference (learn.microsoft.com/rest/api/storageservices). Errors have
-// Azure's codes, in XML and in x-ms-error-code; a HEAD gets only the latter. Add content
-// with Go calls, not over HTTP: [Server.Put], [Server.Update] for properties,
+// Azure's codes, in XML and in x-ms-error-code, which is all that a HEAD has. Content is
+// added by Go calls, not over HTTP: [Server.Put], [Server.Update] for properties,
 // metadata, tags, tier and lease, [Server.Snapshot], [Server.Delete].
 //
 // Content need not be in memory: [Server.PutGenerated] serves any range of 5 TiB,
@@ -44,9 +44,9 @@
 //     OutOfRangeInput, although the Go calls accept them; so do blob names of more than
 //     1024 characters. Blob names with dot segments, more than 254 segments or
 //     broken UTF-8 answer 400 InvalidUri.
-//   - x-ms-version must be 2017-11-09, the first to accept Entra's tokens, or later.
-//     A request without it counts as the newest version, although Azure would reject
-//     it. The version does not change any answer.
+//   - x-ms-version must be a date from 2017-11-09 on, when the service began to take
+//     Entra's tokens. Without it a request counts as one of the newest version, where
+//     Azure would refuse it. The version does not change any answer.
 //
 // A request with x-ms-if-tags requires the right to read tags, and one with
 // x-ms-lease-id always fails with 412, because lease ids are not kept. The order in which Azure
@@ -62,7 +62,7 @@
 //
 //	WWW-Authenticate: Bearer authorization_uri=https://login.microsoftonline.com/{tid}/oauth2/authorize resource_id=https://storage.azure.com
 //
-// And the token's object (oid) must have a role, Storage Blob Data
+// And the token's object (oid) must have been given a role, Storage Blob Data
 // Reader with [Server.Grant] or, for tags, Owner with [Server.GrantOwner].
 // Otherwise the answer is 403 AuthorizationPermissionMismatch, whether or not the
 // blob exists.
@@ -74,5 +74,5 @@
 // [Operation] or blob. [Server.Requests] and [Server.Count] show what was requested.
 // Package entratest, a double of Entra ID, uses the same words for the same things.
 //
-// Data is lost when the server closes.
+// Nothing is stored: don't keep data here.
 package blobtest

@@ -7,8 +7,8 @@
 //
 //   - [Server] runs an http.Server with bounds on connections, and drains it;
 //   - [Writer] gives the body and each write a deadline;
-//   - [Proxies] determine the client's address and the host that it requested;
-//   - [HostCheck] rejects foreign hosts and web pages, and answers CORS preflights;
+//   - [Proxies] find out the client's address and the host that it asked for;
+//   - [HostCheck] refuses foreign hosts and web pages, and answers CORS preflights;
 //   - [Drain] counts calls, and ends streams when the server stops;
 //   - [Body] takes a body of bounded size into memory.
 //
