@@ -21,7 +21,7 @@ type User struct {
 	Disabled bool
 
 	tenant  *Tenant
-	session string // the sid claim of tokens without a browser session
+	session string       // the sid claim of tokens without a browser session
 	epoch   atomic.Int64 // increases with each revocation, which invalidates everything issued before
 }
 
