@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The applications of Microsoft's own that every tenant has here.
+// Microsoft's applications that every tenant has here.
 const (
 	storageClientID       = "e406a681-f3d4-42a8-90b6-c2b029497af1"
 	graphClientID         = "00000003-0000-0000-c000-000000000000"
@@ -15,17 +15,17 @@ const (
 	tokenExchangeURI      = "api://AzureADTokenExchange"
 )
 
-// An App is an application registration together with its service principal:
-// an API that clients request tokens for, a client that requests them, or both. Change
-// its exported fields before it is used, not while requests are running.
+// An App is an application registration and its service principal: an API that clients request
+// tokens for, a client that requests them, or both. Set its exported fields before it is used, not
+// while requests are running.
 type App struct {
-	ClientID string // application id, a GUID
+	ClientID string // application ID, a GUID
 	ObjectID string // of the service principal: the oid of its app-only tokens
 	Name     string
 
-	// AppIDURI is the identifier by which clients request tokens, besides the
-	// client id. Defaults to "api://" and the client id; a server's own URL works as
-	// well. A trailing slash does not matter.
+	// AppIDURI is an identifier that clients can use to request tokens, besides the client ID.
+	// Defaults to "api://" followed by the client ID. A server's own URL works too. A trailing
+	// slash does not matter.
 	AppIDURI string
 
 	// AccessTokenVersion is the version of tokens for the app as a resource: 1 or 2
@@ -38,18 +38,17 @@ type App struct {
 	// AdminScopes are the Scopes that only an administrator can consent to.
 	AdminScopes []string
 
-	// KnownClients are clients whose users consent to this app's own permissions
-	// together with the client's, when the client requests this app's .default
-	// scope (knownClientApplications in its manifest).
+	// KnownClients are clients whose consent page includes this app's own permissions when the
+	// client requests this app's .default scope (knownClientApplications in its manifest).
 	KnownClients []*App
 
-	// OptionalClaims are claims that access tokens for the app carry only if its
-	// registration lists them: "idtyp", "email", "upn" (in v2 tokens; v1 tokens always
-	// have it) and "xms_cc" (the client's capabilities, if it declares any).
+	// OptionalClaims are claims that access tokens for the app have only if its registration lists
+	// them: "idtyp", "email", "upn" (for v2 tokens; v1 tokens always have it) and "xms_cc" (the
+	// client's capabilities, if it declares any).
 	OptionalClaims []string
 
-	// GroupClaims adds the object ids of the user's groups to access tokens: up to
-	// 200, beyond that a reference to Microsoft Graph.
+	// GroupClaims adds the object IDs of the user's groups to access tokens: up to 200; for more
+	// groups, a reference to Microsoft Graph.
 	GroupClaims bool
 
 	tenant       *Tenant
@@ -61,7 +60,7 @@ type App struct {
 	redirects    []redirect
 	permissions  []permission
 	firstParty   bool
-	ownKey       *signingKey // nil: the tenant's keys sign for the app
+	ownKey       *signingKey // nil: the tenant's keys sign the app's tokens
 }
 
 // A permission is a delegated permission that an app's registration lists.
@@ -70,9 +69,9 @@ type permission struct {
 	scopes   []string
 }
 
-// RequirePermissions lists delegated permissions in the app's registration: users
-// consent to them when the app signs them in with a .default scope, and the admin
-// consent page grants them when called without a scope.
+// RequirePermissions lists delegated permissions in the app's registration. Users consent to them
+// when the app signs them in with a .default scope, and the admin consent page grants them when it
+// is called without a scope.
 func (a *App) RequirePermissions(resource *App, scopes ...string) {
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
@@ -81,7 +80,7 @@ func (a *App) RequirePermissions(resource *App, scopes ...string) {
 
 func (a *App) principalID() string { return a.ObjectID }
 
-// registration returns the app where its credentials and redirect URIs are kept.
+// registration returns the app that holds the credentials and redirect URIs.
 func (a *App) registration() *App {
 	if a.home != nil {
 		return a.home
@@ -89,9 +88,9 @@ func (a *App) registration() *App {
 	return a
 }
 
-// AddServicePrincipal makes an app that is registered in another tenant of the
-// server available in this one: a multitenant app. The App returned represents it
-// here; credentials and redirect URIs are those of the registration.
+// AddServicePrincipal makes an app from another tenant of the server available in this one: a
+// multitenant app. The returned App represents it here. Credentials and redirect URIs are those of
+// the registration.
 func (t *Tenant) AddServicePrincipal(app *App) *App {
 	return t.register(&App{
 		ClientID: app.ClientID, Name: app.Name, AppIDURI: app.AppIDURI, AccessTokenVersion: app.AccessTokenVersion,
@@ -100,22 +99,22 @@ func (t *Tenant) AddServicePrincipal(app *App) *App {
 	})
 }
 
-// AddApp registers an app that offers these scopes, such as "access_as_user". It
-// gets v1 tokens; set [App.AccessTokenVersion] to change that.
+// AddApp registers an app that offers the scopes, such as "access_as_user". It gets v1 tokens; to
+// change that, set [App.AccessTokenVersion].
 func (t *Tenant) AddApp(name string, scopes ...string) *App {
 	return t.register(&App{Name: name, Scopes: slices.Clone(scopes)})
 }
 
-// AddClient registers a public client, such as a desktop or command-line
-// program. Its client id is the appid or azp claim of its tokens.
+// AddClient registers a public client, such as a desktop or command-line program. Its client ID is
+// the appid or azp claim of its tokens.
 func (t *Tenant) AddClient(name string) *App {
 	return t.register(&App{Name: name, public: true})
 }
 
-// Graph returns Microsoft Graph: the app 00000003-0000-0000-c000-000000000000 with the
-// App ID URI https://graph.microsoft.com, the scopes of OpenID Connect, User.Read
-// and User.Read.All (for administrators), and v1 tokens that only Graph can verify. Its only
-// endpoint here is {AuthorityHost}/v1.0/me.
+// Graph returns Microsoft Graph: the app 00000003-0000-0000-c000-000000000000 with the App ID URI
+// https://graph.microsoft.com, the scopes of OpenID Connect, User.Read and User.Read.All (for
+// administrators), and v1 tokens that only Graph can verify. It has only the endpoint
+// {AuthorityHost}/v1.0/me here.
 func (t *Tenant) Graph() *App { return t.graph }
 
 // Storage returns Azure Storage: the app e406a681-f3d4-42a8-90b6-c2b029497af1 with
@@ -166,8 +165,7 @@ func (t *Tenant) appByClientID(clientID string) *App {
 	return nil
 }
 
-// appByIdentifier returns the app that a resource identifier names, or nil.
-// Callers hold t.mu.
+// appByIdentifier returns the app with the resource identifier, or nil. Callers hold t.mu.
 func (t *Tenant) appByIdentifier(identifier string) *App {
 	for _, app := range t.apps {
 		if app.isNamed(identifier) {
@@ -177,8 +175,8 @@ func (t *Tenant) appByIdentifier(identifier string) *App {
 	return nil
 }
 
-// isNamed reports whether identifier names the app: its client id, or its App ID
-// URI with or without one trailing slash.
+// isNamed reports whether identifier is the app's client ID, or its App ID URI with or without one
+// trailing slash.
 func (a *App) isNamed(identifier string) bool {
 	return strings.EqualFold(identifier, a.ClientID) ||
 		a.AppIDURI != "" && strings.EqualFold(strings.TrimSuffix(identifier, "/"), strings.TrimSuffix(a.AppIDURI, "/"))

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// maxQuery is how long the query of an authorization request may be. Entra's limit
-// is not documented; a long state can exceed it.
+// maxQuery is the maximum length of an authorization request's query. Entra's limit is not
+// documented; a long state can exceed it.
 const maxQuery = 8 << 10
 
 // An authorizeRequest is a request at the authorize endpoint
@@ -25,15 +25,15 @@ type authorizeRequest struct {
 	openid   []string
 	nonce    string
 	method   string // code_challenge_method: S256, plain or none
-	verifier string // what the code_challenge is
+	verifier string // the code_challenge
 	prompt   string
 	hint     string // login_hint
 	claims   claimsRequest
 	info     bool // client_info
 }
 
-// readAuthorize reads an authorization request. A rejection without a request is for a page: there
-// is no redirect URI to trust.
+// readAuthorize parses an authorization request. If it returns no request, the error goes on a
+// page, because there is no redirect URI to trust.
 func (t *Tenant) readAuthorize(query string) (*authorizeRequest, *rejection) {
 	if len(query) > maxQuery {
 		return nil, reject(90015, "Requested query string is too long.")
@@ -69,7 +69,7 @@ func (t *Tenant) readAuthorize(query string) (*authorizeRequest, *rejection) {
 	return q, q.check(t, form)
 }
 
-// knownClient returns the app that a client_id names.
+// knownClient returns the app with the client_id.
 func (t *Tenant) knownClient(clientID string) (*App, *rejection) {
 	if clientID == emptyGUID {
 		return nil, reject(700038, clientID+" is not an application's identifier.")
@@ -98,7 +98,7 @@ func (q *authorizeRequest) readMode(mode string) *rejection {
 
 var challenge = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`) // RFC 7636 section 4.2
 
-// check reads the parameters whose errors go to the client.
+// check checks the parameters whose errors are sent to the client.
 func (q *authorizeRequest) check(t *Tenant, form url.Values) *rejection {
 	switch kind := form.Get("response_type"); kind {
 	case "code":
@@ -160,7 +160,7 @@ func (q *authorizeRequest) checkChallenge() *rejection {
 	return nil
 }
 
-// serveAuthorize answers at the authorize endpoint, GET or POST.
+// serveAuthorize serves the authorize endpoint, GET or POST.
 func (t *Tenant) serveAuthorize(e *exchange) {
 	query := e.request.URL.RawQuery
 	if e.request.Method == http.MethodPost && query == "" {
@@ -169,7 +169,7 @@ func (t *Tenant) serveAuthorize(e *exchange) {
 	t.proceed(e, &flow{Kind: flowAuthorize, Query: query, Shared: e.shared})
 }
 
-// respond sends the user back to the client with the parameters of an answer.
+// respond redirects the user to the client with the parameters of a response.
 func (q *authorizeRequest) respond(e *exchange, answer url.Values) {
 	if q.state != "" {
 		answer.Set("state", q.state)
@@ -188,7 +188,7 @@ func (q *authorizeRequest) respond(e *exchange, answer url.Values) {
 	}
 }
 
-// fail sends the user back to the client with an error.
+// fail redirects the user to the client with an error.
 func (q *authorizeRequest) fail(e *exchange, r *rejection) {
 	answer := url.Values{
 		"error":             {r.redirectKind()},

@@ -23,7 +23,7 @@ func s256(v string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// newSignIns is contoso with a web app that signs users in.
+// newSignIns returns contoso with a web app that signs users in.
 func newSignIns(t testing.TB) *contoso {
 	t.Helper()
 	c := newContoso(t)
@@ -33,7 +33,7 @@ func newSignIns(t testing.TB) *contoso {
 	return c
 }
 
-// authorizeURL is an authorization request that works, with changes.
+// authorizeURL returns a valid authorization request, with changes.
 func (c *contoso) authorizeURL(changes ...string) string {
 	form := url.Values{
 		"client_id":             {c.client.ClientID},
@@ -53,7 +53,7 @@ func (c *contoso) authorizeURL(changes ...string) string {
 	return c.AuthorityHost() + "/" + c.ID() + "/oauth2/v2.0/authorize?" + form.Encode()
 }
 
-// redeem returns the form that redeems a code, with changes.
+// redeem returns the form for redeeming a code, with changes.
 func (c *contoso) redeem(back *url.URL, changes ...string) url.Values {
 	form := url.Values{
 		"grant_type": {"authorization_code"}, "client_id": {c.client.ClientID}, "client_secret": {c.secret},
@@ -130,7 +130,7 @@ func TestRefresh(t *testing.T) {
 			"scope", c.api.AppIDURI + "/access_as_user offline_access openid",
 		}, changes...)...))
 	}
-	for range 2 { // it is not used up
+	for range 2 { // it can be reused
 		again := refresh()
 		if again.status != http.StatusOK || again.text("refresh_token") == "" || again.text("id_token") == "" {
 			t.Fatalf("%d %s", again.status, again.body)
@@ -216,7 +216,7 @@ func TestCodeRefusals(t *testing.T) {
 	}
 }
 
-// Faults of which no client can be told end at a page, the others at the client.
+// Errors that can't be sent to a client are shown on a page; the others go to the client.
 func TestAuthorizeRefusals(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// A Browser is a user at a browser, for tests that begin with a sign-in: it goes
-// through the tenant's pages as the user would, with its own cookies. Make one with
-// [Tenant.Browser]. It is not safe for concurrent use.
+// A Browser is a user at a browser, for tests that start with a sign-in. It goes through the
+// tenant's pages as the user would, with its own cookies. Create one with [Tenant.Browser]. It is
+// not safe for concurrent use.
 type Browser struct {
 	// Decline makes the user decline to consent.
 	Decline bool
@@ -24,8 +24,7 @@ type Browser struct {
 	client *http.Client
 }
 
-// Browser returns a browser in which user signs in, and approves and consents to
-// everything.
+// Browser returns a browser in which user signs in, approves, and consents to everything.
 func (t *Tenant) Browser(user *User) *Browser {
 	jar, err := cookiejar.New(nil)
 	must(err)
@@ -35,7 +34,7 @@ func (t *Tenant) Browser(user *User) *Browser {
 	return &Browser{tenant: t, user: user, client: client}
 }
 
-// maxSteps is more than any path through the pages takes.
+// maxSteps exceeds the number of pages on any path.
 const maxSteps = 12
 
 var (
@@ -44,10 +43,10 @@ var (
 	pageMessage = regexp.MustCompile(`(?s)<h1>.*?</h1>\s*<p>(.*?)</p>`)
 )
 
-// Open opens the URL of an authorization request or of the admin consent page. It
-// returns the URL that the user is redirected to, with the code or the error; what
-// response_mode=form_post would have sent is in the query. It fails with the text of the
-// page if that is an error page, from which Entra does not redirect.
+// Open opens the URL of an authorization request or of the admin consent page. It returns the URL
+// that the user is redirected to, with the code or the error. For response_mode=form_post, the
+// form's values are in the query. If the page is an error page, from which Entra does not
+// redirect, Open returns its text as an error.
 func (b *Browser) Open(ctx context.Context, address string) (*url.URL, error) {
 	text, back, err := b.do(ctx, http.MethodGet, address, nil)
 	for range maxSteps {
@@ -92,14 +91,14 @@ func (b *Browser) EnterDeviceCode(ctx context.Context, userCode string) error {
 	return fmt.Errorf("entratest: more than %d pages", maxSteps)
 }
 
-// answer fills in the form of a page.
+// answer fills in a page's form.
 func (b *Browser) answer(text string) (url.Values, bool) {
 	form := url.Values{}
 	for _, hidden := range formHidden.FindAllStringSubmatch(text, -1) {
 		form.Set(hidden[1], html.UnescapeString(hidden[2]))
 	}
 	switch {
-	case strings.Contains(text, `name="name"`): // the picker
+	case strings.Contains(text, `name="name"`): // the account picker
 		form.Set("action", "account")
 		form.Set("user", b.user.ObjectID)
 	case strings.Contains(text, `value="approve"`):

@@ -15,11 +15,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// AddCertificate lets the app authenticate with assertions that are signed with the
-// certificate's key (https://learn.microsoft.com/entra/identity-platform/certificate-credentials):
-// RS256 or PS256, with the thumbprint in the header as x5t#S256 or x5t, and with aud,
-// iss, sub and exp. It panics if the key is not RSA. The certificate's validity period is
-// checked, its chain is not.
+// AddCertificate lets the app authenticate with assertions signed by the certificate's key
+// (https://learn.microsoft.com/entra/identity-platform/certificate-credentials). They must use
+// RS256 or PS256, have the thumbprint in the header as x5t#S256 or x5t, and have aud, iss, sub and
+// exp. It panics if the key is not RSA. The tenant checks the certificate's validity period but
+// not its chain.
 func (a *App) AddCertificate(certificate *x509.Certificate) {
 	if _, ok := certificate.PublicKey.(*rsa.PublicKey); !ok {
 		panic(fmt.Sprintf("entratest: AddCertificate: the key of %s is %T, want *rsa.PublicKey", certificate.Subject, certificate.PublicKey))
@@ -31,7 +31,7 @@ func (a *App) AddCertificate(certificate *x509.Certificate) {
 
 var errNoCertificate = errors.New("no such certificate")
 
-// checkCertificate checks an assertion that the app has signed itself.
+// checkCertificate checks an assertion that the app signed itself.
 func (t *Tenant) checkCertificate(app *App, assertion string, claims jwt.MapClaims) *rejection {
 	if subject, _ := claims["sub"].(string); !strings.EqualFold(subject, app.ClientID) {
 		return reject(700021, fmt.Sprintf("Client assertion application identifier doesn't match 'client_id' parameter: its subject is '%s'.", clip(subject)))
@@ -72,7 +72,7 @@ func notInTime(t *Tenant) *rejection {
 	return reject(700024, fmt.Sprintf("Client assertion is not within its valid time range. Current time: %s.", stamp(t.now())))
 }
 
-// isAudience reports whether an assertion is meant for this tenant's token endpoint.
+// isAudience reports whether an assertion is for this tenant's token endpoint.
 func (t *Tenant) isAudience(audience any) bool {
 	if list, ok := audience.([]any); ok && len(list) == 1 {
 		audience = list[0]
@@ -82,7 +82,8 @@ func (t *Tenant) isAudience(audience any) bool {
 	return slices.Contains([]string{base + "/oauth2/v2.0/token", base + "/oauth2/token", base + "/v2.0", base, base + "/"}, text)
 }
 
-// certificateOf returns the app's certificate that a header names. All that name one must agree.
+// certificateOf returns the app's certificate that a header identifies. If several members
+// identify one, they must agree.
 func (a *App) certificateOf(header map[string]any) *x509.Certificate {
 	a = a.registration()
 	a.tenant.mu.Lock()
@@ -102,14 +103,14 @@ func (a *App) certificateOf(header map[string]any) *x509.Certificate {
 	return nil
 }
 
-// isEncoded reports whether text is the thumbprint in any kind of base64: libraries
-// differ, and Entra accepts them all.
+// isEncoded reports whether text is the thumbprint in any kind of base64. Libraries differ, and
+// Entra accepts them all.
 func isEncoded(text string, thumbprint []byte) bool {
 	text = strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(text)
 	return text == base64.RawURLEncoding.EncodeToString(thumbprint)
 }
 
-// presentedThumbprint returns what the client says its certificate is.
+// presentedThumbprint returns the certificate thumbprint that the client sent.
 func presentedThumbprint(header map[string]any) string {
 	for _, name := range []string{"x5t#S256", "x5t", "kid"} {
 		if text, ok := header[name].(string); ok {

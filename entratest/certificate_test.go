@@ -17,7 +17,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// newCredential returns a certificate that is valid from a day before now for 30 days.
+// newCredential returns a certificate that is valid for 30 days, starting a day before now.
 func newCredential(t testing.TB, now time.Time) (*x509.Certificate, *rsa.PrivateKey) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

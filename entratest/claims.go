@@ -11,10 +11,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// maxGroups is how many groups a token holds.
+// maxGroups is the maximum number of groups in a token.
 const maxGroups = 200
 
-// addOptional adds the claims that a resource's registration lists.
+// addOptional adds the optional claims in the resource's registration.
 func (t *Tenant) addOptional(claims map[string]any, aim target, user profile) {
 	for _, name := range aim.resource.OptionalClaims {
 		switch {
@@ -36,7 +36,7 @@ func (t *Tenant) addOptional(claims map[string]any, aim target, user profile) {
 	}
 }
 
-// addGroups adds the groups claim, or says where the groups are if they are too many
+// addGroups adds the groups claim or, if there are too many groups, a reference to them
 // (https://learn.microsoft.com/security/zero-trust/develop/configure-tokens-group-claims-app-roles).
 func (t *Tenant) addGroups(claims map[string]any, user profile) {
 	t.mu.Lock()
@@ -59,15 +59,15 @@ func (t *Tenant) addGroups(claims map[string]any, user profile) {
 	}
 }
 
-// signInNote is in the aio claim, which only Entra can read: how the user signed in,
-// which v2 tokens do not show.
+// A signInNote is stored in the aio claim, which only Entra can read. It records how the user
+// signed in, which v2 tokens do not show.
 type signInNote struct {
 	Time     int64    `json:"a"`
 	MFA      bool     `json:"m"`
 	Contexts []string `json:"c"`
 }
 
-// addSignIn adds how the user signed in.
+// addSignIn records how the user signed in.
 func (t *Tenant) addSignIn(claims map[string]any, user profile) {
 	if len(user.contexts) > 0 {
 		claims["acrs"] = user.contexts
@@ -94,16 +94,15 @@ func (t *Tenant) readSignIn(claims jwt.MapClaims, p *profile) {
 	}
 }
 
-// An issuedToken is what a token says, before it is signed.
+// An issuedToken is a token before it is signed.
 type issuedToken struct {
 	version int
 	claims  map[string]any
 	expires time.Time
-	key     *signingKey // which will sign it
+	key     *signingKey // that will sign it
 }
 
-// A profile is what tokens say about a user. It comes from the user, or from the
-// assertion that stands for them.
+// A profile is what tokens say about a user. It comes from the user, or from the user's assertion.
 type profile struct {
 	objectID, name, userPrincipalName, session string
 
@@ -111,11 +110,11 @@ type profile struct {
 	contexts     []string // acrs
 	capabilities []string // xms_cc, the client's
 	authTime     int64    // Unix time of the sign-in, or 0
-	nonce        string   // of ID tokens
+	nonce        string   // for ID tokens
 	email        string
 }
 
-// approved reports whether the user has met multifactor authentication.
+// approved reports whether the user has completed multifactor authentication.
 func (p profile) approved() bool { return slices.Contains(p.methods, any("mfa")) }
 
 func (u *User) profile() profile {
@@ -125,8 +124,8 @@ func (u *User) profile() profile {
 	}
 }
 
-// A target is what a token is for. Audience is the form in which the resource
-// was asked for: v1 tokens repeat it, v2 tokens have the client id always.
+// A target is the resource that a token is for. Audience is the identifier in the request: v1
+// tokens repeat it, v2 tokens always have the client ID.
 type target struct {
 	resource *App
 	audience string
@@ -158,10 +157,10 @@ func (t *Tenant) userAccess(user profile, client *App, acr string, aim target, s
 	return token
 }
 
-// principal is the app or managed identity that an app-only token is for.
+// A principal is the app or managed identity of an app-only token.
 type principal struct{ clientID, objectID string }
 
-// appAccess returns an access token without a user.
+// appAccess returns an app-only access token.
 func (t *Tenant) appAccess(p principal, acr string, aim target, roles []string, lifetime time.Duration) issuedToken {
 	token := t.token(aim, lifetime)
 	claims := token.claims
@@ -195,7 +194,7 @@ func (t *Tenant) idClaims(user profile, client *App) issuedToken {
 	return token
 }
 
-// token returns what all tokens have in common.
+// token returns the claims that all tokens share.
 func (t *Tenant) token(aim target, lifetime time.Duration) issuedToken {
 	now := t.now()
 	issued := now.Add(-clockSkew).Unix()
@@ -225,8 +224,8 @@ func (t *Tenant) lifetime() time.Duration {
 	return time.Duration(between(3600, 5400)) * time.Second
 }
 
-// subject returns the pairwise identifier of a user for one app: the same every time,
-// and different for each app.
+// subject returns the pairwise identifier of a user for an app. It is stable, and different for
+// each app.
 func (t *Tenant) subject(objectID, clientID string) string {
 	h := sha256.New()
 	for _, part := range []string{string(t.pairwise), objectID, clientID} {

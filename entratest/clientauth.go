@@ -23,15 +23,15 @@ type clientSecret struct {
 // A federatedCredential lets the holder of another issuer's token act as the app.
 type federatedCredential struct{ issuer, subject, audience string }
 
-// AddSecret gives the app a client secret and returns it.
+// AddSecret adds a client secret to the app and returns it.
 func (a *App) AddSecret() string { return a.addSecret(time.Time{}) }
 
-// AddExpiringSecret gives the app a client secret that is rejected
-// (AADSTS7000222) from that time on, by the tenant's clock.
+// AddExpiringSecret adds a client secret that expires at that time by the tenant's clock. After
+// that it is rejected (AADSTS7000222).
 func (a *App) AddExpiringSecret(expires time.Time) string { return a.addSecret(expires) }
 
 func (a *App) addSecret(expires time.Time) string {
-	value := "ent~" + opaque(27) // 40 characters, as Entra's
+	value := "ent~" + opaque(27) // 40 characters, like Entra's
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
 	a.secrets = append(a.secrets, clientSecret{value: value, expires: expires})
@@ -45,18 +45,17 @@ func (a *App) RemoveSecrets() {
 	a.secrets = nil
 }
 
-// AddFederatedCredential accepts tokens with exactly this issuer, subject and
-// audience in place of a client secret. For a managed identity of the tenant
-// they are [Tenant.V2Issuer], its object id and "api://AzureADTokenExchange";
-// other issuers must be known to the tenant ([Tenant.AddIssuer]). Comparison is
-// case-sensitive, as in Entra.
+// AddFederatedCredential lets the app authenticate with tokens that have exactly this issuer,
+// subject and audience. For a managed identity of the tenant these are [Tenant.V2Issuer], its
+// object ID, and "api://AzureADTokenExchange". Add other issuers with [Tenant.AddIssuer].
+// Comparison is case-sensitive, as in Entra.
 func (a *App) AddFederatedCredential(issuer, subject, audience string) {
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
 	a.federated = append(a.federated, federatedCredential{issuer, subject, audience})
 }
 
-// authenticate returns the app that makes a request, and how it authenticated.
+// authenticate returns the app that sent a request, and how it authenticated.
 func (t *Tenant) authenticate(e *exchange) (*App, string, *rejection) {
 	clientID, secret := e.form.Get("client_id"), e.form.Get("client_secret")
 	if user, password, ok := e.request.BasicAuth(); ok { // RFC 6749 section 2.3.1
@@ -100,7 +99,7 @@ func (a *App) checkSecret(secret string, now time.Time) *rejection {
 		"client secret value, not the client secret ID, for a secret added to app '%s'.", a.ClientID))
 }
 
-// checkClientAssertion checks a token that is sent in place of a secret.
+// checkClientAssertion checks a token sent in place of a secret.
 func (t *Tenant) checkClientAssertion(app *App, assertion string) *rejection {
 	claims := jwt.MapClaims{}
 	if _, _, err := jwt.NewParser().ParseUnverified(assertion, claims); err != nil {
@@ -127,8 +126,8 @@ func (t *Tenant) checkClientAssertion(app *App, assertion string) *rejection {
 	}
 }
 
-// matchFederated looks for the app's credential that issuer, subject and
-// audience belong to, and says which of them belongs to none.
+// matchFederated finds the app's credential with the issuer, subject and audience. Its error says
+// which of them matches none.
 func (t *Tenant) matchFederated(app *App, issuer, subject string, audience any) *rejection {
 	app = app.registration()
 	app.tenant.mu.Lock()
@@ -156,8 +155,8 @@ func (t *Tenant) matchFederated(app *App, issuer, subject string, audience any) 
 	return worst
 }
 
-// accepts reports whether the token's audience is the credential's. Entra's own
-// v2 tokens name api://AzureADTokenExchange by its client id.
+// accepts reports whether the token's audience is the credential's. In Entra's own v2 tokens, the
+// audience is the client ID of api://AzureADTokenExchange.
 func (f federatedCredential) accepts(audience any) bool {
 	if f.audience == tokenExchangeURI && audience == tokenExchangeClientID {
 		return true
@@ -168,7 +167,7 @@ func (f federatedCredential) accepts(audience any) bool {
 	return audience == f.audience
 }
 
-// issuerKey returns the key that a client assertion must be signed with.
+// issuerKey returns the key that must have signed a client assertion.
 func (t *Tenant) issuerKey(issuer string, token *jwt.Token) (*rsa.PublicKey, error) {
 	kid, _ := token.Header["kid"].(string)
 	if issuer == t.V1Issuer() || issuer == t.V2Issuer() {

@@ -177,7 +177,7 @@ func TestClientCredentials(t *testing.T) {
 			t.Errorf("%s: %d %s", scope, a.status, a.body)
 		}
 	}
-	// Such a token is no user's: it cannot be exchanged on anyone's behalf.
+	// Such a token has no user, so it can't be exchanged on behalf of one.
 	c.api.AccessTokenVersion = 2
 	a = c.token(t, form(c.api.AppIDURI+"/.default"))
 	if a = c.token(t, c.obo("assertion", a.text("access_token"))); a.code() != 7000114 {

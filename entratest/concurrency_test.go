@@ -8,7 +8,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// Everything may be called while requests are running.
+// All methods may be called while requests are running.
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	c := newContoso(t)
@@ -17,7 +17,7 @@ func TestConcurrentUse(t *testing.T) {
 		group.Go(func() {
 			for range 5 {
 				form := c.obo()
-				// A rotation between the two makes it an assertion of an old key.
+				// A rotation in between makes the assertion's key an old one.
 				if a := c.token(t, form); a.status != http.StatusOK && a.code() != 50013 {
 					t.Errorf("%d %s", a.status, a.body)
 				}
@@ -40,7 +40,7 @@ func TestConcurrentUse(t *testing.T) {
 	group.Wait()
 }
 
-// Many people sign in at once while keys roll over and consent comes and goes.
+// Many users sign in at once while keys rotate and consent changes.
 func TestConcurrentSignIns(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)

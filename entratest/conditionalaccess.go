@@ -8,21 +8,20 @@ import (
 
 // A policySet holds the conditional access policies of a resource.
 type policySet struct {
-	mfa     string // id of the policy that wants multifactor authentication, or empty
-	context string // the authentication context that is wanted, or empty
+	mfa     string // ID of the policy that requires multifactor authentication, or empty
+	context string // the required authentication context, or empty
 	blocked bool
 }
 
-// RequireMFA adds a conditional access policy: tokens for resource require that the
-// user approved the sign-in (amr has mfa). Otherwise the sign-in pages ask for it, and
-// the token endpoint fails (AADSTS50076) with a claims challenge.
+// RequireMFA adds a conditional access policy: tokens for resource require multifactor
+// authentication at sign-in (amr contains mfa). Otherwise the sign-in pages ask for it, and the
+// token endpoint returns AADSTS50076 with a claims challenge.
 func (t *Tenant) RequireMFA(resource *App) {
 	t.changePolicy(resource, func(p *policySet) { p.mfa = newGUID() })
 }
 
-// RequireAuthenticationContext adds a conditional access policy: tokens for resource
-// require that the user met the authentication context, such as "c1", as the claim acrs
-// says.
+// RequireAuthenticationContext adds a conditional access policy: tokens for resource require a
+// sign-in that meets the authentication context, such as "c1", in the claim acrs.
 func (t *Tenant) RequireAuthenticationContext(resource *App, context string) {
 	t.changePolicy(resource, func(p *policySet) { p.context = context })
 }
@@ -54,8 +53,7 @@ func (t *Tenant) policyOf(resource *App) policySet {
 	return t.policies[resource]
 }
 
-// access checks a sign-in against the policies of a resource and the claims that the
-// client requests.
+// access checks a sign-in against a resource's policies and the claims that the client requests.
 func (t *Tenant) access(resource *App, asked claimsRequest, s signIn) *rejection {
 	p := t.policyOf(resource)
 	switch {
@@ -73,7 +71,7 @@ func (t *Tenant) access(resource *App, asked claimsRequest, s signIn) *rejection
 	return nil
 }
 
-// moreNeeded is the rejection that tells the client what the user must do.
+// moreNeeded returns the rejection that tells the client what the user must do.
 func moreNeeded(resource *App, claim string, demand map[string]any) *rejection {
 	challenge, err := json.Marshal(map[string]any{"access_token": map[string]any{claim: demand}})
 	must(err)
@@ -113,17 +111,17 @@ func union(a, b []string) []string {
 	return slices.Compact(all)
 }
 
-// A requirement is a conditional access policy that fails every exchange.
+// A requirement is a conditional access policy that makes every exchange fail.
 type requirement struct {
 	claims string
 	code   int
 }
 
-// RequireClaims makes On-Behalf-Of exchanges of client for resource fail with a
-// claims challenge: with this AADSTS code (0 means 50076, multifactor
-// authentication) and with claims, a JSON object with which the user's client signs
-// in again, such as {"access_token":{"acrs":{"essential":true,"value":"c1"}}}. They
-// fail until [Tenant.ClearRequiredClaims] is called, however the user signs in.
+// RequireClaims makes On-Behalf-Of exchanges of client for resource fail with a claims challenge.
+// The error has this AADSTS code (0 means 50076, multifactor authentication) and claims, a JSON
+// object that the user's client signs in with again, such as
+// {"access_token":{"acrs":{"essential":true,"value":"c1"}}}. They fail until
+// [Tenant.ClearRequiredClaims] is called, however the user signs in.
 func (t *Tenant) RequireClaims(client, resource *App, claims string, code int) {
 	if code == 0 {
 		code = 50076

@@ -10,8 +10,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// The whole round: the exchange is refused with a claims challenge, the user's
-// client repeats it at the authorize endpoint, and the next exchange passes.
+// The whole sequence: the exchange fails with a claims challenge, the user's client repeats it at
+// the authorize endpoint, and the next exchange succeeds.
 func TestStepUp(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -87,7 +87,7 @@ func TestPoliciesAtSignIn(t *testing.T) {
 	}
 }
 
-// What a token holds only because the resource's registration asks for it.
+// Claims that a token has only because the resource's registration lists them.
 func TestOptionalClaims(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)

@@ -6,10 +6,9 @@ import (
 	"slices"
 )
 
-// Consent gives an administrator's consent, for the whole tenant: client may use
-// resource on behalf of users with these scopes, or with all that the resource
-// offers if there are none. It adds to earlier consent. It panics on a scope that the
-// resource does not offer.
+// Consent grants admin consent for the whole tenant: client may use resource on behalf of users
+// with these scopes, or with all scopes that the resource offers if none are given. It adds to
+// earlier consent. It panics if the resource does not offer a scope.
 func (t *Tenant) Consent(client, resource *App, scopes ...string) {
 	if len(scopes) == 0 {
 		scopes = resource.Scopes
@@ -24,8 +23,8 @@ func (t *Tenant) Consent(client, resource *App, scopes ...string) {
 	addTo(t.consents, grantKey{client, resource}, scopes)
 }
 
-// RevokeConsent revokes all consent for client to use resource, users' own too. Tokens
-// already issued stay valid until they expire.
+// RevokeConsent revokes all consent for client to use resource, including users' own. Issued
+// tokens stay valid until they expire.
 func (t *Tenant) RevokeConsent(client, resource *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -35,14 +34,13 @@ func (t *Tenant) RevokeConsent(client, resource *App) {
 	})
 }
 
-// userGrantKey is a client, a resource, and the user (object id) who consented.
+// A userGrantKey is a client, a resource, and the object ID of the user who consented.
 type userGrantKey struct {
 	client, resource *App
 	user             string
 }
 
-// ConsentUser gives one user's consent, as the consent page does. It adds to
-// earlier consent.
+// ConsentUser grants one user's consent, like the consent page. It adds to earlier consent.
 func (t *Tenant) ConsentUser(user *User, client, resource *App, scopes ...string) {
 	if len(scopes) == 0 {
 		scopes = resource.Scopes
@@ -59,21 +57,21 @@ type ConsentPolicy int
 const (
 	// ConsentPolicyUsers lets users consent to all but a resource's AdminScopes.
 	ConsentPolicyUsers ConsentPolicy = iota
-	// ConsentPolicyAdmins leaves consent to administrators (AADSTS90094).
+	// ConsentPolicyAdmins lets only administrators consent (AADSTS90094).
 	ConsentPolicyAdmins
-	// ConsentPolicyAdminsOnRequest lets users ask an administrator for it (AADSTS90095).
+	// ConsentPolicyAdminsOnRequest lets users request an administrator's consent (AADSTS90095).
 	ConsentPolicyAdminsOnRequest
 )
 
-// SetConsentPolicy sets who may consent. The default is ConsentPolicyUsers. Consent
-// already given stays.
+// SetConsentPolicy sets who may consent. The default is ConsentPolicyUsers. Consent that was
+// already granted stays.
 func (t *Tenant) SetConsentPolicy(p ConsentPolicy) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.consentPolicy = p
 }
 
-// hasAnyConsent reports whether the client has consent for anything of the user's.
+// hasAnyConsent reports whether the client has any consent for the user.
 func (t *Tenant) hasAnyConsent(client *App, user string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -90,8 +88,8 @@ func (t *Tenant) hasAnyConsent(client *App, user string) bool {
 	return false
 }
 
-// consented returns the scopes that client may use on resource for the user,
-// sorted: those of the administrator's and of the user's own consent.
+// consented returns the scopes, sorted, that client may use on resource for the user, by admin
+// consent or the user's own.
 func (t *Tenant) consented(client, resource *App, user string) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// consentStep shows the page that asks for consent if some is missing, and reports whether the errand
-// can go on. The page's answer is recorded here.
+// consentStep shows the consent page if consent is missing, and reports whether the errand can
+// continue. It also records the page's answer.
 func (t *Tenant) consentStep(e *exchange, f *flow, job *errand, user *User) bool {
 	wanted := t.wanted(job, user)
 	admins := t.adminsOnly(wanted)
@@ -32,14 +32,14 @@ func (t *Tenant) consentStep(e *exchange, f *flow, job *errand, user *User) bool
 	return false
 }
 
-// A wish is the scopes that a client requests of a resource.
+// A wish is the scopes that a client requests for a resource.
 type wish struct {
 	client, resource *App
 	scopes           []string
 }
 
-// wanted returns what has to be consented to: what is missing or, where the page
-// is asked for, all that the request is about.
+// wanted returns what needs consent: what is missing or, if the request asks for the page,
+// everything in the request.
 func (t *Tenant) wanted(job *errand, user *User) []wish {
 	again := job.prompt == "consent" || job.admin
 	var all []wish
@@ -58,7 +58,7 @@ func (t *Tenant) wanted(job *errand, user *User) []wish {
 		for _, p := range t.listed(job.client) {
 			add(job.client, p.resource, p.scopes)
 		}
-		if scope.resource.knows(job.client) { // the middle tier's own permissions, in one go
+		if scope.resource.knows(job.client) { // the middle tier's own permissions, on the same page
 			add(job.client, scope.resource, scope.resource.Scopes)
 			for _, p := range t.listed(scope.resource) {
 				add(scope.resource, p.resource, p.scopes)
@@ -75,7 +75,7 @@ func (a *App) knows(client *App) bool {
 	return slices.ContainsFunc(a.KnownClients, func(known *App) bool { return known.ClientID == client.ClientID })
 }
 
-// listed returns the permissions of the app's registration, for the resources as they are in this tenant.
+// listed returns the permissions in the app's registration, with their resources in this tenant.
 func (t *Tenant) listed(app *App) []permission {
 	registered := app.registration()
 	registered.tenant.mu.Lock()
@@ -118,8 +118,8 @@ func needsAdmin(code int, client *App) *rejection {
 	return reject(code, fmt.Sprintf("Admin consent is required for the permissions requested by this application '%s'.", client.ClientID))
 }
 
-// serveAdminConsent is the page on which an administrator consents for the whole tenant: to the
-// scopes that are asked for or, without any, to the permissions of the app's registration
+// serveAdminConsent serves the page on which an administrator consents for the whole tenant: to
+// the requested scopes or, without any, to the permissions in the app's registration
 // (https://learn.microsoft.com/entra/identity-platform/v2-admin-consent).
 func (t *Tenant) serveAdminConsent(e *exchange) {
 	t.proceed(e, &flow{Kind: flowAdmin, Query: e.request.URL.RawQuery, Shared: e.shared})
@@ -167,7 +167,7 @@ func (t *Tenant) adminErrand(e *exchange, f *flow) (*errand, *rejection) {
 	return job, nil
 }
 
-// registered returns the permissions of the app's registration as scopes.
+// registered returns the permissions in the app's registration as scopes.
 func (t *Tenant) registered(client *App) []scopeRequest {
 	var all []scopeRequest
 	for _, p := range t.listed(client) {

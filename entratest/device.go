@@ -19,7 +19,7 @@ const (
 // A deviceCode is a device's request to be signed in (RFC 8628).
 type deviceCode struct {
 	code, userCode string
-	tenant         string // id, or empty: whichever the user is of
+	tenant         string // ID, or empty for the user's own tenant
 	clientID       string
 	scope          string
 	claims         string
@@ -29,7 +29,7 @@ type deviceCode struct {
 	gone  int    // AADSTS code if it failed
 }
 
-// A deviceBook holds the device codes in use. The oldest are dropped when there are too many.
+// A deviceBook holds the device codes in use. It drops the oldest when there are too many.
 type deviceBook struct {
 	mu  sync.Mutex
 	all []*deviceCode
@@ -38,7 +38,7 @@ type deviceBook struct {
 func (b *deviceBook) add(d *deviceCode, now int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// Expired codes are kept a while, so that devices learn why.
+	// Expired codes are kept for a while, so that devices learn why they fail.
 	const remembered = int64(time.Hour / time.Second)
 	b.all = slices.DeleteFunc(b.all, func(old *deviceCode) bool { return now > old.expires+remembered })
 	if len(b.all) >= maxDevices {
@@ -62,7 +62,7 @@ func (b *deviceBook) byUserCode(userCode string) *deviceCode {
 	return b.find(func(d *deviceCode) bool { return d.userCode == userCode })
 }
 
-// settle records the outcome of a user code.
+// settle records the result for a user code.
 func (b *deviceBook) settle(userCode string, g *grant, gone int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,7 +73,7 @@ func (b *deviceBook) settle(userCode string, g *grant, gone int) {
 	}
 }
 
-// take removes a code that has been redeemed, and reports whether it was still there.
+// take removes a redeemed code, and reports whether it still existed.
 func (b *deviceBook) take(code string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,7 +82,7 @@ func (b *deviceBook) take(code string) bool {
 	return len(b.all) < before
 }
 
-// A deviceResponse has the members of Entra's answer, in its order.
+// A deviceResponse has the members of Entra's response, in the same order.
 type deviceResponse struct {
 	UserCode        string `json:"user_code"`
 	DeviceCode      string `json:"device_code"`
@@ -92,7 +92,7 @@ type deviceResponse struct {
 	Message         string `json:"message"`
 }
 
-// serveDeviceCode begins a sign-in on another device.
+// serveDeviceCode starts a sign-in on another device.
 func (t *Tenant) serveDeviceCode(e *exchange) {
 	if e.request.Method != http.MethodPost {
 		e.reject(reject(900561, fmt.Sprintf("The endpoint only accepts POST requests. Received a %s request.", clip(e.request.Method))))
@@ -160,7 +160,8 @@ func newUserCode() string {
 	return string(b)
 }
 
-// deviceErrand is the errand of a user code. It ends with a page: the device polls.
+// deviceErrand returns the errand of a user code. It ends with a page, because the device polls
+// for the result.
 func (t *Tenant) deviceErrand(e *exchange, f *flow) (*errand, *rejection) {
 	d := t.devices.byUserCode(f.Query)
 	if d == nil || d.grant != nil || d.gone != 0 || t.now().Unix() > d.expires {
@@ -227,11 +228,11 @@ func (t *Tenant) serveDevicePage(e *exchange) {
 	t.proceed(e, f)
 }
 
-// pollDevice answers a device that polls for its tokens.
+// pollDevice answers a device's poll for its tokens.
 func (t *Tenant) pollDevice(e *exchange) (*tokenResponse, *rejection) {
 	code := e.form.Get("device_code")
 	if code == "" {
-		code = e.form.Get("code") // as older libraries call it
+		code = e.form.Get("code") // the name in older libraries
 	}
 	if code == "" {
 		return nil, missing("device_code")

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// cloudInstanceName is the cloud's name in metadata and keys. It is the real one:
-// verifiers only compare the two.
+// cloudInstanceName is the cloud's name in metadata and keys. It is Entra's: verifiers only
+// compare the two.
 const cloudInstanceName = "microsoftonline.com"
 
 // servePage shows a page to people who follow a link.
@@ -23,13 +23,12 @@ func servePage(w http.ResponseWriter, r *http.Request, known bool) {
 	if !known {
 		w.WriteHeader(http.StatusNotFound)
 	}
-	// An error here is the client's going away.
+	// An error means that the client has disconnected.
 	_, _ = fmt.Fprintf(w, "<!doctype html>\n<title>%[1]s</title>\n<h1>%[1]s</h1>\n<p>%[2]s</p>\n", html.EscapeString(notice), html.EscapeString(text))
 }
 
-// A metadata is the OpenID metadata of a tenant with the members that Entra serves: with
-// a few of Microsoft's own, and without code_challenge_methods_supported
-// (although S256 works) and a registration endpoint.
+// A metadata is a tenant's OpenID metadata with Entra's members. It has some of Microsoft's own,
+// but neither code_challenge_methods_supported (although S256 works) nor a registration endpoint.
 type metadata struct {
 	TokenEndpoint         string   `json:"token_endpoint"`
 	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
@@ -60,14 +59,14 @@ type metadata struct {
 	RBACURL               string   `json:"rbac_url"`
 }
 
-// aliases are the endpoints for clients that prove themselves by their TLS certificate (RFC 8705
-// section 5).
+// aliases are the endpoints for clients that authenticate with a TLS certificate (RFC 8705 section
+// 5).
 type aliases struct {
 	Token string `json:"token_endpoint"`
 }
 
-// metadataV2 returns the metadata at {authority host}/{segment}/v2.0: a tenant's id,
-// or a name that stands for all tenants, whose issuer is a template.
+// metadataV2 returns the metadata at {authority host}/{segment}/v2.0. The segment is a tenant's
+// ID, or a name for all tenants, whose issuer is a template.
 func (h *host) metadataV2(segment string) metadata {
 	base := h.authorityHost + "/" + segment
 	m := h.metadata(segment)
@@ -81,8 +80,8 @@ func (h *host) metadataV2(segment string) metadata {
 	m.Scopes = []string{"openid", "profile", "email", "offline_access"}
 	m.RequestURIParameter = new(bool)
 	m.UserinfoEndpoint = h.authorityHost + userInfoPath
-	// Entra's metadata offer mutual TLS, at another host. Here the alias is the token endpoint
-	// itself, which requests no certificate and rejects clients without another proof.
+	// Entra offers mutual TLS on another host. Here the alias is the token endpoint itself, which
+	// requests no certificate and rejects clients without another proof.
 	m.TokenAuthMethods = append(m.TokenAuthMethods, "self_signed_tls_client_auth")
 	m.MTLSEndpoints, m.BoundTokens = &aliases{m.TokenEndpoint}, true
 	m.Claims = []string{
@@ -114,7 +113,7 @@ func (h *host) metadataV1(segment string) metadata {
 	return m
 }
 
-// metadata returns what both versions have in common.
+// metadata returns the members that both versions share.
 func (h *host) metadata(segment string) metadata {
 	return metadata{
 		TokenAuthMethods:   []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
@@ -132,7 +131,7 @@ func (h *host) metadata(segment string) metadata {
 	}
 }
 
-// forApp returns the metadata for requests with an app's id: they name the app's key set.
+// forApp returns the metadata for requests with an app's ID, which point to the app's key set.
 func (m metadata) forApp(appID string) metadata {
 	if appID != "" {
 		m.JWKSURI += "?appid=" + appID
@@ -140,8 +139,8 @@ func (m metadata) forApp(appID string) metadata {
 	return m
 }
 
-// appID returns the parameter appid of a request for metadata or keys, if it is an app's id. An
-// app may have its own keys below its tenant only: elsewhere the parameter means nothing.
+// appID returns the parameter appid of a request for metadata or keys if it is an app's ID. Only a
+// tenant's own endpoints use the parameter; the shared ones ignore it.
 func (e *exchange) appID() string {
 	for name, values := range e.request.URL.Query() {
 		if strings.EqualFold(name, "appid") && isGUID(values[0]) && !e.shared {
@@ -151,7 +150,7 @@ func (e *exchange) appID() string {
 	return ""
 }
 
-// issuerSegment returns what stands in issuers for the first segment of a path.
+// issuerSegment returns the text in issuers for the first segment of a path.
 func issuerSegment(segment string) string {
 	if isShared(segment) {
 		return "{tenantid}"
@@ -163,7 +162,7 @@ func (h *host) v2Issuer(tenantID string) string { return h.authorityHost + "/" +
 
 func v1Issuer(tenantID string) string { return "https://sts.windows.net/" + tenantID + "/" }
 
-// An instanceMetadata says which hosts are one cloud, and where a tenant's metadata is.
+// An instanceMetadata says which hosts belong to one cloud, and where a tenant's metadata is.
 type instanceMetadata struct {
 	TenantDiscovery string          `json:"tenant_discovery_endpoint"`
 	APIVersion      string          `json:"api-version"`
@@ -176,8 +175,7 @@ type instanceHosts struct {
 	Aliases          []string `json:"aliases"`
 }
 
-// serveInstance answers whether an authority is one that is known here, as MSALs ask
-// before they trust one.
+// serveInstance says whether an authority is known here. MSALs ask this before they trust one.
 func (h *host) serveInstance(e *exchange) {
 	e.form = e.request.Form
 	asked, err := url.Parse(e.form.Get("authorization_endpoint"))

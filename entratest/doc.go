@@ -38,22 +38,22 @@
 //     no code_challenge_methods_supported. An app may have a key of its own
 //     ([App.AddSigningKey]), which is served only with ?appid={client id}.
 //   - v1 tokens, including those for Azure Storage, have the issuer
-//     https://sts.windows.net/{tid}/ and the audience that was asked for;
-//     v2 tokens have the tenant's own issuer and the client id as audience.
+//     https://sts.windows.net/{tid}/ and the requested audience; v2 tokens have
+//     the tenant's own issuer and the client ID as audience.
 //   - Tokens last 60 to 90 minutes. Their nbf is 5 minutes in the past.
 //   - On-Behalf-Of checks the assertion (signature, issuer, time, kind, audience),
 //     the client, the scopes, the consent and the conditional access policies.
 //   - Refresh tokens are long and reusable, and serve for any resource that the
 //     client has consent for. Without a scope they are rejected (AADSTS90009).
-//   - A bare scope is one of Microsoft Graph. A resource parameter must match the scopes.
+//   - A bare scope is a scope of Microsoft Graph. A resource parameter must match the scopes.
 //   - Errors have Entra's members, and error_codes matches the text. Act on the
-//     codes: the texts are ours, in the style of Entra's.
+//     codes: the texts are our own, in Entra's style.
 //
 // # What is not
 //
 // The v1 authorize, token and device code endpoints are in the metadata, and answer
 // 404. Assertions about unknown users are accepted unchanged.
-// It was compared with a few public recordings only, not with a live tenant
+// The tenant was compared with a few public recordings, never with a live tenant
 // (docs/entratest.md): the error, suberror and status of the rarer codes, and the issuer
 // of keys in the v1 key set, come from documents and reports.
 // Key ids begin with "entratest-", and certificates, pages and the header
@@ -63,11 +63,11 @@
 //
 // [Tenant.Mint] and [Tenant.Sign] make tokens with any header and claims.
 // [Tenant.Fail] makes an endpoint slow, broken or throttled, for all or for one
-// user. [Tenant.RotateKeys] and [Tenant.AnnounceKey] roll keys over, and
+// user. [Tenant.RotateKeys] and [Tenant.AnnounceKey] rotate keys, and
 // [Options.Now] is the clock.
 // [Tenant.Requests] and [Tenant.Count] show what was requested. Package blobtest, a
 // double of Azure Blob Storage, uses the same words for the same things.
 //
-// A tenant gives tokens to anyone who asks: it listens on loopback only, and
+// A tenant gives tokens to anyone who asks, so it listens only on loopback, and
 // NewTenant panics on any other address.
 package entratest

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A rejection is an error of the token endpoint, in Entra's shape.
+// A rejection is an error of the token endpoint in Entra's format.
 type rejection struct {
 	code     int    // AADSTS code
 	kind     string // error (RFC 6749 section 5.2, and Entra's own)
@@ -14,10 +14,10 @@ type rejection struct {
 	suberror string
 	message  string
 	claims   string
-	subcode  string // error_subcode of an answer at the authorize endpoint
+	subcode  string // error_subcode of a response at the authorize endpoint
 }
 
-// redirectKind returns the error as the authorize endpoint names it.
+// redirectKind returns the error's name at the authorize endpoint.
 func (r *rejection) redirectKind() string {
 	switch r.code {
 	case 50058, 16000:
@@ -30,22 +30,22 @@ func (r *rejection) redirectKind() string {
 	return r.kind
 }
 
-// Error returns the error as it stands in error_description, without ids.
+// Error returns the error_description without IDs.
 func (r *rejection) Error() string { return fmt.Sprintf("AADSTS%d: %s", r.code, r.message) }
 
-// reject returns the rejection of that code, with the members that belong to it.
+// reject returns the rejection for the code, with its other members.
 func reject(code int, message string) *rejection {
 	r := rejectionOf(code)
 	r.code, r.message = code, message
 	return &r
 }
 
-// missing is the rejection for a missing parameter.
+// missing returns the rejection for a missing parameter.
 func missing(parameter string) *rejection {
 	return reject(900144, fmt.Sprintf("The request body must contain the following parameter: '%s'.", parameter))
 }
 
-// rejectionOf returns error, status and suberror of an AADSTS code, as Entra sends them.
+// rejectionOf returns the error, status and suberror that Entra sends with an AADSTS code.
 func rejectionOf(code int) rejection {
 	switch code {
 	case 7000215, 7000218, 7000222, 700021, 700023, 700024, 700025, 700027, 5002741, 70025, 700211, 700212, 700213, 7002138, 50012, 7000112:
@@ -92,11 +92,11 @@ func rejectionOf(code int) rejection {
 	}
 }
 
-// hasPage reports whether Entra's error of that code links to a page about it (error_uri).
-// Recordings have the link for all codes but these.
+// hasPage reports whether Entra's error with the code links to a page about it (error_uri). In
+// recordings, all codes but these have the link.
 func hasPage(code int) bool { return code != 70003 && code != 700038 }
 
-// An errorBody has the members of Entra's error answers, in its order.
+// An errorBody has the members of Entra's error responses, in the same order.
 type errorBody struct {
 	Error         string `json:"error"`
 	Description   string `json:"error_description"`
@@ -109,7 +109,7 @@ type errorBody struct {
 	Claims        string `json:"claims,omitempty"` // a JSON object as text
 }
 
-// clip bounds how much of a request is repeated in an answer.
+// clip limits how much of a request an answer repeats.
 func clip(s string) string {
 	const limit = 200
 	if len(s) > limit {

@@ -22,7 +22,7 @@ func Example() {
 	api := tenant.AddApp("Greeter", "access_as_user")
 	alice, chat := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddClient("Chat")
 
-	// Your server, with the tenant where it would have Entra.
+	// Your server uses the tenant in place of Entra.
 	verifier, err := entraauth.NewVerifier(tenant.ID(), api.ClientID, &entraauth.Options{
 		AuthorityHost: tenant.AuthorityHost(), HTTPClient: tenant.HTTPClient(), Logger: slog.New(slog.DiscardHandler),
 	})
@@ -57,7 +57,7 @@ func Example() {
 	// 401
 }
 
-// A web app sends Alice to sign in, and redeems the code that she comes back with.
+// A web app sends Alice to sign in, and redeems the code that it gets.
 func ExampleTenant_Browser() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()

@@ -14,8 +14,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// An API exchanges its caller's token for one of Azure Storage, first without
-// and then with an administrator's consent.
+// An API exchanges its caller's token for a token for Azure Storage, first without and then with
+// admin consent.
 func ExampleNewTenant() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
@@ -68,8 +68,7 @@ func ExampleNewTenant() {
 	// https://storage.azure.com/user_impersonation https://storage.azure.com/.default
 }
 
-// Mint makes the tokens that an API must refuse: here, those of another tenant
-// and those of an app that acts for itself.
+// Mint makes tokens that an API must reject, here one from another tenant and an app-only token.
 func ExampleTenant_Mint() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
@@ -94,7 +93,7 @@ func ExampleTenant_Mint() {
 	// 1.0 true <nil> [Tasks.Run]
 }
 
-// A test gets a tenant that is closed when it is done. Yours gets a *testing.T.
+// A tenant for a test is closed when the test ends. Yours gets a *testing.T.
 func ExampleNew() {
 	test := func(t entratest.TB) {
 		tenant := entratest.New(t, &entratest.Options{TenantID: "11111111-2222-3333-4444-555555555555"})
@@ -108,8 +107,8 @@ func ExampleNew() {
 	// Output: https://sts.windows.net/11111111-2222-3333-4444-555555555555/
 }
 
-// A user's client sends a token with every request, and a new one when it has
-// expired. Here the server is Microsoft Graph, which the tenant plays.
+// A user's client sends a token with every request and renews it when it has expired. Here the
+// server is the tenant's Microsoft Graph.
 func ExampleTenant_UserClient() {
 	now := time.Now()
 	tenant := entratest.NewTenant(&entratest.Options{TokenLifetime: time.Hour, Now: func() time.Time { return now }})
@@ -133,7 +132,7 @@ func ExampleTenant_UserClient() {
 	// 200 alice@contoso.com <nil>
 }
 
-// An app that acts for itself has app roles instead of scopes.
+// An app-only token has app roles instead of scopes.
 func ExampleTenant_AppToken() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()

@@ -7,7 +7,7 @@ import (
 	"net/url"
 )
 
-// maxBody bounds what a request may carry. Entra's tokens are far smaller.
+// maxBody limits a request's body. Entra's tokens are far smaller.
 const maxBody = 1 << 20
 
 // An exchange is one request and its answer.
@@ -17,13 +17,13 @@ type exchange struct {
 	request       *http.Request
 	response      http.ResponseWriter
 	form          url.Values
-	shared        bool // the request came to /organizations or /common
+	shared        bool // sent to /organizations or /common
 	traceID       string
 	correlationID string
 }
 
-// begin reads and records a request, and applies the endpoint's fault. It
-// returns nil if the request is answered already.
+// begin reads and records a request, and applies the endpoint's fault. It returns nil if it has
+// answered the request.
 func (t *Tenant) begin(w http.ResponseWriter, r *http.Request, endpoint Endpoint) *exchange {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	parseErr := r.ParseForm()
@@ -46,7 +46,7 @@ func (t *Tenant) begin(w http.ResponseWriter, r *http.Request, endpoint Endpoint
 	return e
 }
 
-// chosenID returns the correlation id that the client chose, else a new one.
+// chosenID returns the client's correlation ID, or else a new one.
 func (e *exchange) chosenID() string {
 	for _, id := range []string{e.request.Header.Get("client-request-id"), e.form.Get("client-request-id")} {
 		if isGUID(id) {
@@ -71,7 +71,7 @@ func (e *exchange) answer(status int, body any) {
 		e.response.Header().Set("Pragma", "no-cache")
 	}
 	e.response.WriteHeader(status)
-	_, _ = e.response.Write(encoded) // an error here is the client's going away
+	_, _ = e.response.Write(encoded) // an error means that the client has disconnected
 }
 
 func (e *exchange) reject(r *rejection) {
@@ -91,14 +91,14 @@ func (e *exchange) reject(r *rejection) {
 
 func (e *exchange) describe(r *rejection) string { return r.Error() + " " + e.ids() }
 
-// ids returns the ids by which support finds a request.
+// ids returns the IDs with which support finds a request.
 func (e *exchange) ids() string {
 	return fmt.Sprintf("Trace ID: %s Correlation ID: %s Timestamp: %s", e.traceID, e.correlationID, e.timestamp())
 }
 
 func (e *exchange) timestamp() string { return e.tenant.now().UTC().Format("2006-01-02 15:04:05Z") }
 
-// errorURI returns the page about an error, or nothing where Entra names none.
+// errorURI returns the link to a page about an error, or "" if Entra has none.
 func (e *exchange) errorURI(r *rejection) string {
 	if !hasPage(r.code) {
 		return ""

@@ -2,6 +2,6 @@ package entratest
 
 import "net/http"
 
-// Handler returns what the tenant serves, for fuzzing without a network in
-// between, whose goroutines would disturb the measurement of coverage.
+// Handler returns the tenant's handler, for fuzzing without a network, whose goroutines would
+// disturb the coverage measurement.
 func (t *Tenant) Handler() http.Handler { return http.HandlerFunc(t.serveAuthority) }

@@ -12,56 +12,54 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A Fault is something that goes wrong with a request. Fields combine: a Fault
-// with nothing but a Delay, for instance, answers late and correctly.
+// A Fault makes something go wrong with a request. Fields combine: a Fault with only a Delay, for
+// instance, answers late but correctly.
 type Fault struct {
 	// ClientID restricts the fault to requests with that client_id.
 	ClientID string
-	// UserID restricts the fault to requests for the user with that object id: those that
-	// exchange the user's token, redeem the user's code, refresh token or device code, or bring a
-	// token of the user's to Microsoft Graph. Use it to throttle one user and no other.
+	// UserID restricts the fault to requests for the user with that object ID: exchanges of the
+	// user's token, redemptions of the user's code, refresh token or device code, and requests to
+	// Microsoft Graph with the user's token. Use it to throttle only that user.
 	UserID string
-	// Skip is how many of these requests are served normally first.
+	// Skip is how many matching requests are served normally first.
 	Skip int
-	// Times is how many requests the fault hits. Defaults to all, until it is cleared.
+	// Times is how many requests the fault affects. Defaults to all until it is cleared.
 	Times int
 
-	// Delay passes before the answer, on the real clock, unless the client gives up.
+	// Delay is how long to wait before answering, on the real clock, unless the client gives up.
 	Delay time.Duration
 	// Drop closes the connection without an answer.
 	Drop bool
 	// CutAfter closes the connection after that many bytes of the answer's body.
 	CutAfter int64
-	// StallAfter sends nothing after that many bytes of the answer's body, until
-	// the client gives up.
+	// StallAfter stops sending after that many bytes of the body, until the client gives up.
 	StallAfter int64
-	// Trickle is how long the tenant pauses before each KiB of the answer's body.
+	// Trickle is the pause before each KiB of the body.
 	Trickle time.Duration
 
-	// Status is answered instead of serving the request. Defaults to that of AADSTS,
-	// else to 200 with a Body and to 429 with RetryAfter alone.
+	// Status is the response's status; the request is not served. Defaults to the status of
+	// AADSTS, or else to 200 with a Body and 429 with only RetryAfter.
 	Status int
-	// AADSTS answers with Entra's error of that code: its error, suberror and status
-	// where the tenant knows the code, else invalid_grant and 400.
+	// AADSTS responds with Entra's error with that code: with its error, suberror and status if
+	// the tenant knows the code, and otherwise with invalid_grant and 400.
 	AADSTS int
-	// Suberror and Claims are put into the error of AADSTS.
+	// Suberror and Claims are members of the AADSTS error.
 	Suberror, Claims string
-	// Body is sent as is, with ContentType (default application/json): an error whose
-	// members have unexpected types, for instance.
+	// Body is sent unchanged with ContentType (default application/json), for instance an error
+	// whose members have unexpected types.
 	Body, ContentType string
-	// RetryAfter is sent as the header Retry-After, in whole seconds, rounded up.
+	// RetryAfter is the Retry-After header, rounded up to whole seconds.
 	RetryAfter time.Duration
 }
 
-// faults holds the faults of each endpoint, in the order in which they were given.
+// faults holds each endpoint's faults in the given order.
 type faults struct {
 	mu sync.Mutex
 	of map[Endpoint][]*Fault
 }
 
-// Fail sets the faults of an endpoint, in place of earlier ones; without any, it
-// works again. A request gets the first fault that applies to it, and is recorded
-// all the same. A zero Fault is ignored.
+// Fail replaces the endpoint's faults; without any, it works again. A request gets the first fault
+// that matches, and is recorded anyway. A zero Fault is ignored.
 func (t *Tenant) Fail(endpoint Endpoint, faults ...Fault) {
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
@@ -76,7 +74,7 @@ func (t *Tenant) Fail(endpoint Endpoint, faults ...Fault) {
 	}
 }
 
-// take returns the fault that hits this request, and counts it.
+// take returns the fault for this request, and counts it.
 func (fs *faults) take(e *exchange) (Fault, bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -99,7 +97,7 @@ func (fs *faults) take(e *exchange) (Fault, bool) {
 	return Fault{}, false
 }
 
-// userID returns the object id of the user that a request claims to be for, unverified, or nothing.
+// userID returns the object ID of a request's user, unverified, or "".
 func (e *exchange) userID() string {
 	bearer, _ := strings.CutPrefix(e.request.Header.Get("Authorization"), "Bearer ")
 	for _, token := range []string{e.form.Get("assertion"), bearer} {
@@ -121,8 +119,8 @@ func (e *exchange) userID() string {
 	return ""
 }
 
-// strike applies the fault that hits this request, if there is one, and reports
-// whether that was the answer.
+// strike applies the fault for this request, if there is one, and reports whether it answered the
+// request.
 func (t *Tenant) strike(e *exchange) bool {
 	f, ok := t.faults.take(e)
 	if !ok {
@@ -175,7 +173,7 @@ func (f Fault) respond(w http.ResponseWriter) {
 	_, _ = w.Write([]byte(f.Body)) // the client may be gone
 }
 
-// A faultyWriter sends the body of an answer as its fault says.
+// A faultyWriter writes the body of a response according to a fault.
 type faultyWriter struct {
 	http.ResponseWriter
 	request *http.Request
@@ -183,10 +181,10 @@ type faultyWriter struct {
 	sent    int64
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap supports [http.ResponseController].
 func (w *faultyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Write sends p, or as much of it as the fault lets through.
+// Write writes p, or as much of it as the fault allows.
 func (w *faultyWriter) Write(p []byte) (int, error) {
 	for done := 0; done < len(p); {
 		piece := p[done:]
@@ -219,8 +217,8 @@ func (w *faultyWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// limit returns after how many bytes of the body the fault strikes, 0 for never,
-// and whether the connection then stalls instead of breaking.
+// limit returns after how many bytes of the body the fault happens, or 0 for never, and whether
+// the connection then stalls instead of closing.
 func (w *faultyWriter) limit() (bytes int64, stall bool) {
 	cut, stalls := w.fault.CutAfter, w.fault.StallAfter
 	if stalls > 0 && (cut == 0 || stalls < cut) {
@@ -229,7 +227,7 @@ func (w *faultyWriter) limit() (bytes int64, stall bool) {
 	return cut, false
 }
 
-// sleep waits that long. It returns false at once if the client gives up.
+// sleep waits for d. It returns false at once if the client gives up.
 func sleep(r *http.Request, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -180,7 +180,7 @@ func TestCutAnswer(t *testing.T) {
 	}
 }
 
-// One user is throttled: others, and the app itself, are served.
+// Only one user is throttled: other users, and the app itself, are served.
 func TestFaultOfOneUser(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)
@@ -224,7 +224,7 @@ func TestFaultOfOneUser(t *testing.T) {
 	}
 }
 
-// Each request meets the first fault that is for it, as often as that one says.
+// Each request gets the first fault that matches, as many times as that fault says.
 func TestSeveralFaults(t *testing.T) {
 	t.Parallel()
 	c := newContoso(t)
@@ -248,7 +248,7 @@ func TestSeveralFaults(t *testing.T) {
 	}
 }
 
-// Skip, StallAfter and Trickle are those of the storage double.
+// Skip, StallAfter and Trickle work like those of blobtest.
 func TestFaultsOfTheBody(t *testing.T) {
 	t.Parallel()
 	c := newContoso(t)

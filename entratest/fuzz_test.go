@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// FuzzTokenRequest sends what strangers may send to the token endpoint: none
-// of it gets a token, and each answer is one of Entra's, of bounded length.
+// FuzzTokenRequest sends arbitrary requests to the token endpoint: none gets a token, and each
+// response is one of Entra's errors, of limited length.
 func FuzzTokenRequest(f *testing.F) {
 	c := newContoso(f)
 	path := "/" + c.ID() + "/oauth2/v2.0/token"
@@ -42,8 +42,8 @@ func FuzzTokenRequest(f *testing.F) {
 	})
 }
 
-// FuzzUserAssertion exchanges what strangers may send instead of a user's
-// token, through an app that proves itself rightly.
+// FuzzUserAssertion exchanges arbitrary texts instead of a user's token, with a valid client
+// secret.
 func FuzzUserAssertion(f *testing.F) {
 	c := newContoso(f)
 	path := "/" + c.ID() + "/oauth2/v2.0/token"
@@ -52,7 +52,7 @@ func FuzzUserAssertion(f *testing.F) {
 	f.Add(valid[:len(valid)-5], "https://storage.azure.com/.default")
 	f.Add(c.Sign(map[string]any{"alg": "none"}, map[string]any{"aud": c.api.ClientID}), "api:///x")
 	form := c.obo()
-	// The last character of a signature has bits that decode to nothing.
+	// The last character of a signature has bits that are not part of the decoded value.
 	signed := valid[:strings.LastIndexByte(valid, '.')]
 	f.Fuzz(func(t *testing.T, assertion, scope string) {
 		form.Set("assertion", assertion)
@@ -70,8 +70,8 @@ func FuzzUserAssertion(f *testing.F) {
 	})
 }
 
-// FuzzAuthorize sends what strangers may send to the authorize endpoint: it shows a page or goes back
-// to a registered address, and nothing of it is a script.
+// FuzzAuthorize sends arbitrary requests to the authorize endpoint: it shows a page or redirects
+// to a registered address, and never outputs a script from the request.
 func FuzzAuthorize(f *testing.F) {
 	c := newSignIns(f)
 	path := "/" + c.ID() + "/oauth2/v2.0/authorize"

@@ -10,28 +10,28 @@ import (
 	"time"
 )
 
-// How long codes and refresh tokens are valid, as at Entra.
+// The lifetimes of codes and refresh tokens, as at Entra.
 const (
 	codeLifetime       = 10 * time.Minute
 	refreshLifetime    = 90 * 24 * time.Hour
 	refreshLifetimeSPA = 24 * time.Hour
 )
 
-// A grant is what a user has allowed a client. Codes and refresh tokens are sealed
+// A grant is what a user has allowed a client to do. Codes and refresh tokens are encrypted
 // grants.
 type grant struct {
 	ID       string   `json:"i"`
 	Tenant   string   `json:"t"`
 	User     string   `json:"u"`
-	Name     string   `json:"n,omitempty"` // of users whom only an assertion knows
+	Name     string   `json:"n,omitempty"` // for users who exist only in an assertion
 	UPN      string   `json:"p,omitempty"`
 	Client   string   `json:"c"`
-	Scope    string   `json:"s,omitempty"` // as it was asked for
+	Scope    string   `json:"s,omitempty"` // as requested
 	Platform Platform `json:"f"`
 	SignIn   signIn   `json:"l"`
 	Issued   int64    `json:"d"`
 
-	// Of codes.
+	// For codes only.
 	Redirect string `json:"r,omitempty"`
 	Verifier string `json:"v,omitempty"`
 	Method   string `json:"m,omitempty"`
@@ -40,7 +40,7 @@ type grant struct {
 	Filler string `json:"z,omitempty"` // Entra's are longer
 }
 
-// sendCode ends an authorization request with a code.
+// sendCode completes an authorization request with a code.
 func (t *Tenant) sendCode(e *exchange, q *authorizeRequest, user *User, s signIn) {
 	g := grant{
 		ID: opaque(12), Tenant: t.id, User: user.ObjectID, Client: q.client.ClientID, Scope: q.scope, Platform: q.redirect.platform,
@@ -54,9 +54,8 @@ func (t *Tenant) sendCode(e *exchange, q *authorizeRequest, user *User, s signIn
 	q.respond(e, answer)
 }
 
-// refreshToken returns a refresh token for the grant. It is bound to user and client, not
-// to a resource, and can be used again. Those of single-page applications inherit
-// the age of the first.
+// refreshToken returns a refresh token for the grant. It is bound to the user and client, not to a
+// resource, and can be reused. For single-page applications, it expires when the first one would.
 func (t *Tenant) refreshToken(g grant) string {
 	if g.Platform != PlatformSPA {
 		g.Issued = t.now().Unix()
@@ -78,16 +77,16 @@ func (t *Tenant) openGrant(purpose, text string) (grant, *rejection) {
 	return g, nil
 }
 
-// A codeBook remembers which codes have been redeemed, for as long as they could be.
+// A codeBook remembers redeemed codes until they expire.
 type codeBook struct {
 	mu       sync.Mutex
 	redeemed map[string]int64 // id to Unix time
 }
 
-// maxCodes bounds the book; codes beyond it could be redeemed twice.
+// maxCodes limits the book; codes beyond it could be redeemed twice.
 const maxCodes = 20_000
 
-// redeem reports whether this is the first time.
+// redeem reports whether this is the code's first use.
 func (b *codeBook) redeem(id string, now int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -159,7 +158,7 @@ func (t *Tenant) checkCode(e *exchange, g grant) *rejection {
 	return g.checkVerifier(e.form.Get("code_verifier"))
 }
 
-// checkVerifier is RFC 7636 section 4.6.
+// checkVerifier implements RFC 7636 section 4.6.
 func (g grant) checkVerifier(verifier string) *rejection {
 	if g.Verifier == "" && verifier == "" {
 		return nil
@@ -204,8 +203,8 @@ func (t *Tenant) refresh(e *exchange) (*tokenResponse, *rejection) {
 	return t.tenant(g.Tenant).userToken(e, g, client, acr, e.form.Get("scope"))
 }
 
-// authenticateHolder checks that a grant was made for the client that presents it, and
-// that the client authenticates as the grant's platform requires.
+// authenticateHolder checks that a grant belongs to the client that presents it, and that the
+// client authenticates as the grant's platform requires.
 func (t *Tenant) authenticateHolder(e *exchange, g grant) (*App, string, *rejection) {
 	owner := t.tenant(g.Tenant)
 	if owner == nil || owner != t && !e.shared {

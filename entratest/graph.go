@@ -11,10 +11,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// userInfoPath is where the metadata says that the UserInfo endpoint is.
+// userInfoPath is the path of the UserInfo endpoint in the metadata.
 const userInfoPath = "/oidc/userinfo"
 
-// graphError has the shape of Microsoft Graph's errors.
+// A graphError has the format of Microsoft Graph's errors.
 type graphError struct {
 	Error struct {
 		Code    string `json:"code"`
@@ -22,7 +22,7 @@ type graphError struct {
 	} `json:"error"`
 }
 
-// graphUser has the members of Graph's answer at /me that matter here, in its order.
+// A graphUser has the relevant members of Graph's response at /me, in the same order.
 type graphUser struct {
 	Context           string  `json:"@odata.context"`
 	DisplayName       string  `json:"displayName"`
@@ -31,16 +31,16 @@ type graphUser struct {
 	ID                string  `json:"id"`
 }
 
-// userInfo is the answer of the UserInfo endpoint (OpenID Connect Core section 5.3), which is
-// Graph's, too.
+// A userInfo is a response of the UserInfo endpoint (OpenID Connect Core section 5.3), which Graph
+// serves.
 type userInfo struct {
 	Subject string `json:"sub"`
 	Name    string `json:"name"`
 	Email   string `json:"email,omitempty"`
 }
 
-// serveGraph answers who the caller is: at /v1.0/me for tokens with User.Read, at
-// /oidc/userinfo for those with openid.
+// serveGraph tells callers who they are: at /v1.0/me for tokens with User.Read, at /oidc/userinfo
+// for tokens with openid.
 func (h *host) serveGraph(e *exchange) {
 	token, ok := strings.CutPrefix(e.request.Header.Get("Authorization"), "Bearer ")
 	if !ok {

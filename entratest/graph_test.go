@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Tokens for Graph cannot be verified by anyone else, and serve at /v1.0/me.
+// Only Graph can verify its tokens, which work at /v1.0/me.
 func TestGraph(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)
@@ -52,8 +52,8 @@ func TestGraph(t *testing.T) {
 	}
 }
 
-// A token for Graph has the OpenID scopes that its request named, whatever the grant; a
-// token for anything else has none of them.
+// A token for Graph has the OpenID scopes of its request, for every grant. A token for anything
+// else has none of them.
 func TestOpenIDScopesOfGraphTokens(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A host is what the tenants of one server share: the address, the
-// certificate, the signing keys, and the secret that seals what it hands out.
+// A host is what a server's tenants share: the address, the certificate, the signing keys, and the
+// key that encrypts codes and the like.
 type host struct {
 	authorityHost string
 	certificate   serverCertificate
@@ -24,7 +24,7 @@ type host struct {
 	devices       deviceBook
 
 	tenantsMu sync.Mutex
-	tenants   []*Tenant // the first is the one that NewTenant made
+	tenants   []*Tenant // the first is NewTenant's
 }
 
 func newHost(key *rsa.PrivateKey) *host {
@@ -54,7 +54,7 @@ func (h *host) join(t *Tenant) {
 	h.tenants = append(h.tenants, t)
 }
 
-// leave takes a tenant off, and stops the server with the first.
+// leave removes a tenant. Removing the first stops the server.
 func (h *host) leave(t *Tenant) {
 	h.tenantsMu.Lock()
 	first := h.tenants[0] == t
@@ -76,7 +76,7 @@ func (h *host) all() []*Tenant {
 	return slices.Clone(h.tenants)
 }
 
-// tenant returns the tenant of that id, or nil.
+// tenant returns the tenant with the ID, or nil.
 func (h *host) tenant(id string) *Tenant {
 	h.tenantsMu.Lock()
 	defer h.tenantsMu.Unlock()
@@ -88,8 +88,8 @@ func (h *host) tenant(id string) *Tenant {
 	return nil
 }
 
-// isShared reports whether a path's first segment stands for all tenants of
-// the cloud, which is for users whose tenant shows only when they sign in.
+// isShared reports whether a path's first segment means all tenants of the cloud. Then the user's
+// tenant is unknown until sign-in.
 func isShared(segment string) bool {
 	return strings.EqualFold(segment, "organizations") || strings.EqualFold(segment, "common")
 }

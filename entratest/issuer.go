@@ -16,7 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A trustedIssuer is another issuer's key set, as far as the tenant knows it.
+// A trustedIssuer is another issuer and its keys, as configured.
 type trustedIssuer struct {
 	mu   sync.Mutex
 	keys map[string]*rsa.PublicKey
@@ -31,8 +31,8 @@ func (i *trustedIssuer) key(kid string) (*rsa.PublicKey, error) {
 	return nil, errors.New("unknown key")
 }
 
-// TrustIssuer makes key, with the id kid, a key of the issuer, so that its
-// tokens can serve as federated credentials of apps. Call it again for more keys.
+// TrustIssuer adds key, with the ID kid, to the issuer's keys, so that its tokens can serve as
+// apps' federated credentials. Call it again for more keys.
 func (t *Tenant) TrustIssuer(issuer, kid string, key *rsa.PublicKey) {
 	t.mu.Lock()
 	trusted := t.issuers[issuer]
@@ -46,8 +46,8 @@ func (t *Tenant) TrustIssuer(issuer, kid string, key *rsa.PublicKey) {
 	trusted.keys[kid] = key
 }
 
-// An Issuer issues tokens that are not Entra's: the workload identity tokens
-// of a Kubernetes cluster, say.
+// An Issuer issues tokens that are not Entra's, such as the workload identity tokens of a
+// Kubernetes cluster.
 type Issuer struct {
 	URL string // the iss claim
 
@@ -56,7 +56,7 @@ type Issuer struct {
 	kid     string
 }
 
-// AddIssuer makes an issuer whose tokens the tenant can check.
+// AddIssuer creates an issuer that the tenant trusts.
 func (t *Tenant) AddIssuer(url string) *Issuer {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(err)
@@ -65,9 +65,9 @@ func (t *Tenant) AddIssuer(url string) *Issuer {
 	return issuer
 }
 
-// Token returns a token for subject and audience that is valid for an hour
-// by the tenant's clock. Subject is system:serviceaccount:NAMESPACE:NAME in
-// Kubernetes. Change, unless nil, edits header and claims before signing.
+// Token returns a token for subject and audience, valid for an hour by the tenant's clock. In
+// Kubernetes, the subject is system:serviceaccount:NAMESPACE:NAME. If change is not nil, it edits
+// header and claims before signing.
 func (i *Issuer) Token(subject, audience string, change func(header, claims map[string]any)) string {
 	now := i.tenant.now()
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
@@ -84,11 +84,11 @@ func (i *Issuer) Token(subject, audience string, change func(header, claims map[
 	return signed
 }
 
-// clustersPath is the first segment of the addresses of clusters.
+// clustersPath is the first path segment of clusters' URLs.
 const clustersPath = "clusters"
 
-// AddCluster makes an issuer that is served: its URL, below the authority host, has the
-// OpenID metadata and the key set of a Kubernetes cluster's service account issuer.
+// AddCluster creates an issuer with a server: at its URL, below the authority host, are the OpenID
+// metadata and the key set of a Kubernetes cluster's service account issuer.
 func (t *Tenant) AddCluster() *Issuer {
 	id := newGUID()
 	issuer := t.AddIssuer(t.authorityHost + "/" + clustersPath + "/" + id + "/")
@@ -98,9 +98,9 @@ func (t *Tenant) AddCluster() *Issuer {
 	return issuer
 }
 
-// WriteTokenFile writes a token for subject and audience into a file of dir, as
-// Kubernetes projects one for AZURE_FEDERATED_TOKEN_FILE, and returns its path. Call it again to
-// renew the token: the file is replaced as a whole.
+// WriteTokenFile writes a token for subject and audience to a file in dir, as Kubernetes does for
+// AZURE_FEDERATED_TOKEN_FILE, and returns the file's path. Call it again to renew the token: it
+// replaces the file atomically.
 func (i *Issuer) WriteTokenFile(dir, subject, audience string) (string, error) {
 	path := filepath.Join(dir, "azure-identity-token")
 	temporary, err := os.CreateTemp(dir, ".token-")
@@ -121,7 +121,7 @@ func (i *Issuer) WriteTokenFile(dir, subject, audience string) (string, error) {
 	return path, nil
 }
 
-// clusterMetadata is what the API server of a cluster publishes.
+// A clusterMetadata is what a cluster's API server publishes.
 type clusterMetadata struct {
 	Issuer        string   `json:"issuer"`
 	JWKSURI       string   `json:"jwks_uri"`
@@ -130,7 +130,7 @@ type clusterMetadata struct {
 	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
 }
 
-// A clusterKey is a key as Kubernetes publishes it: with its algorithm, unlike Entra's.
+// A clusterKey is a key in Kubernetes' format: with its algorithm, unlike Entra's.
 type clusterKey struct {
 	Use       string `json:"use"`
 	KeyType   string `json:"kty"`
@@ -140,7 +140,7 @@ type clusterKey struct {
 	Exponent  string `json:"e"`
 }
 
-// serveCluster answers below the URL of a cluster.
+// serveCluster serves requests below a cluster's URL.
 func (h *host) serveCluster(e *exchange, path string) {
 	id, rest, _ := strings.Cut(path, "/")
 	var issuer *Issuer

@@ -17,7 +17,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A signingKey is a key of the tenant and the certificate around it.
+// A signingKey is a key of the tenant with its certificate.
 type signingKey struct {
 	private    *rsa.PrivateKey
 	der        []byte // self-signed certificate
@@ -25,15 +25,14 @@ type signingKey struct {
 	id         string // kid
 }
 
-// newSigningKey makes a key, which takes about a tenth of a second.
+// newSigningKey generates a key, which takes about a tenth of a second.
 func newSigningKey() *signingKey {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(err)
 	return certify(private)
 }
 
-// certify puts a certificate around a key: the same one each time, so that the key
-// id is the same, too.
+// certify creates a certificate for a key. It is always the same for a key, and so is the key ID.
 func certify(private *rsa.PrivateKey) *signingKey {
 	serial := sha256.Sum256(private.N.Bytes())
 	template := &x509.Certificate{
@@ -50,24 +49,23 @@ func certify(private *rsa.PrivateKey) *signingKey {
 		private:    private,
 		der:        der,
 		thumbprint: thumbprint,
-		// Entra's key ids are the bare thumbprint; ours say whose they are.
+		// Entra's key IDs are the bare thumbprint. The prefix shows that this is a test double.
 		id: "entratest-" + thumbprint,
 	}
 }
 
-// spareKeys are the keys of servers that have been closed. Making one takes far
-// longer than all else that a tenant needs, so a process makes no more than it has servers
-// at a time; no two open servers share one.
+// spareKeys are the keys of closed servers. Generating a key takes far longer than everything else
+// that a tenant needs, so servers reuse keys. No two open servers share one.
 var spareKeys struct {
 	sync.Mutex
 	keys []*signingKey
 }
 
-// A keyring makes keys when they are first needed: many a tenant in a test never signs.
+// A keyring generates keys on first use: in tests, many tenants never sign.
 type keyring struct {
 	mu            sync.Mutex
 	current, next *signingKey
-	used          []*signingKey // all that it took, to be given back
+	used          []*signingKey // all keys that it took, for giveBack
 }
 
 // take returns a key that no open server uses. Callers hold r.mu.
@@ -91,7 +89,7 @@ func spareKey() *signingKey {
 	return key
 }
 
-// giveBack lets later servers use the keys.
+// giveBack lets later servers reuse the keys.
 func (r *keyring) giveBack() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,17 +119,17 @@ func (r *keyring) published() []*signingKey {
 	return keys
 }
 
-// RotateKeys signs tokens with a new key from now on. The old one leaves the key
-// set at once, so that tokens signed with it are no longer valid. The new key is the one
-// that [Tenant.AnnounceKey] announced, if there is one.
+// RotateKeys signs tokens with a new key from now on. It removes the old key from the key set at
+// once, so tokens signed with it become invalid. The new key is the one that [Tenant.AnnounceKey]
+// announced, if there is one.
 func (t *Tenant) RotateKeys() {
 	t.keys.mu.Lock()
 	defer t.keys.mu.Unlock()
 	t.keys.current, t.keys.next = t.keys.next, nil
 }
 
-// AnnounceKey publishes the key that the next [Tenant.RotateKeys] switches to, ahead
-// of its use, as Entra does. It returns the key's id.
+// AnnounceKey publishes the key that the next [Tenant.RotateKeys] will use, ahead of time, as
+// Entra does. It returns the key's ID.
 func (t *Tenant) AnnounceKey() string {
 	t.keys.signing() // the announced key is never the only one
 	t.keys.mu.Lock()
@@ -155,13 +153,13 @@ func (t *Tenant) PublicKey(kid string) (*rsa.PublicKey, bool) {
 	return nil, false
 }
 
-// AddSigningKey gives the app a signing key of its own in this tenant, like apps with a
-// claims-mapping policy, and returns the key's id. From now on it signs the access tokens
-// for the app, and the ID tokens that the app gets. Another call replaces the key.
+// AddSigningKey gives the app its own signing key in this tenant, like apps with a claims-mapping
+// policy, and returns the key's ID. The key signs access tokens for the app, and ID tokens that
+// the app gets. Another call replaces the key.
 //
-// The key is published only on request: metadata fetched with ?appid={client id} name a key
-// set with the same parameter, which has only this key. Without the parameter, or with the id
-// of an app that has no key of its own, both are the tenant's.
+// The key is published only on request: metadata fetched with ?appid={client id} point to a key
+// set with the same parameter, which has only this key. Without the parameter, or with the ID of
+// an app without its own key, both are the tenant's.
 func (a *App) AddSigningKey() string {
 	key := a.tenant.keys.spare()
 	a.tenant.mu.Lock()
@@ -170,7 +168,7 @@ func (a *App) AddSigningKey() string {
 	return key.id
 }
 
-// spare returns a key that is not in use yet.
+// spare returns an unused key.
 func (r *keyring) spare() *signingKey {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -191,7 +189,7 @@ func (t *Tenant) ownKey(app *App) *signingKey {
 	return app.ownKey
 }
 
-// publishedFor returns the key set for requests with an app's id.
+// publishedFor returns the key set for requests with an app's ID.
 func (t *Tenant) publishedFor(appID string) []*signingKey {
 	t.mu.Lock()
 	app := t.appByClientID(appID)
@@ -204,8 +202,8 @@ func (t *Tenant) publishedFor(appID string) []*signingKey {
 	return t.keys.published()
 }
 
-// A jsonWebKey is a key as Entra publishes it: with the cloud and the issuer
-// that it signs for, and without the algorithm.
+// A jsonWebKey is a key in Entra's format: with the cloud and the issuer that it signs for, and
+// without the algorithm.
 type jsonWebKey struct {
 	KeyType           string   `json:"kty"`
 	Use               string   `json:"use"`
@@ -279,7 +277,7 @@ func encodeSegment(m map[string]any) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// header returns the header of Entra's tokens; v1 ones also carry x5t.
+// header returns the header of Entra's tokens. v1 tokens also have x5t.
 func (key *signingKey) header(version int) map[string]any {
 	header := map[string]any{"typ": "JWT", "alg": "RS256", "kid": key.id}
 	if version == 1 {

@@ -18,11 +18,10 @@ import (
 	"time"
 )
 
-// notice is in certificates and pages, so that nobody mistakes the tenant for the
-// real Entra.
+// notice is in certificates and on pages, so that nobody mistakes the tenant for Entra.
 const notice = "entratest: a test double, not Microsoft Entra ID"
 
-// A serverCertificate is the tenant's TLS certificate. It is its own root.
+// A serverCertificate is the tenant's self-signed TLS certificate.
 type serverCertificate struct {
 	der  []byte
 	leaf *x509.Certificate
@@ -76,8 +75,8 @@ type server struct {
 	closed bool // no more handlers join
 }
 
-// serve listens on addr, which must be loopback, because anyone can get any token
-// here. A nil certificate means plain http.
+// serve listens on addr, which must be loopback, because anyone can get any token here. A nil
+// certificate means plain HTTP.
 func serve(addr string, certificate *serverCertificate, handler http.Handler) *server {
 	mustBeLoopback(addr)
 	listener, err := listen(addr)
@@ -94,7 +93,7 @@ func serve(addr string, certificate *serverCertificate, handler http.Handler) *s
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		// Handshakes that fail are part of many a test.
+		// Many tests provoke failed handshakes.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	if certificate != nil {
@@ -102,7 +101,7 @@ func serve(addr string, certificate *serverCertificate, handler http.Handler) *s
 	}
 	s.running.Go(func() {
 		if certificate != nil {
-			_ = s.http.ServeTLS(listener, "", "") // ends with ErrServerClosed
+			_ = s.http.ServeTLS(listener, "", "") // returns ErrServerClosed
 			return
 		}
 		_ = s.http.Serve(listener)

@@ -41,7 +41,7 @@ func newContoso(t testing.TB) *contoso {
 	return c
 }
 
-// clock is a clock that stands still until told otherwise.
+// clock is a clock that a test sets.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -59,7 +59,7 @@ func (c *clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// obo returns the form of an exchange that works, with changes.
+// obo returns the form of a valid exchange, with changes.
 func (c *contoso) obo(changes ...string) url.Values {
 	form := url.Values{
 		"grant_type":          {"urn:ietf:params:oauth:grant-type:jwt-bearer"},
@@ -79,12 +79,12 @@ func (c *contoso) obo(changes ...string) url.Values {
 	return form
 }
 
-// answer is an answer of any of the tenant's endpoints.
+// answer is a response of any of the tenant's endpoints.
 type answer struct {
 	status int
 	header http.Header
 	body   string
-	json   map[string]any // nil if the body is no JSON object
+	json   map[string]any // nil if the body is not a JSON object
 }
 
 func (a answer) text(name string) string {
@@ -140,7 +140,7 @@ func do(t testing.TB, client *http.Client, method, target string, form url.Value
 	return a
 }
 
-// decode returns header and claims of a token, signature unseen.
+// decode returns a token's header and claims without verifying it.
 func decode(t testing.TB, token string) (header, claims map[string]any) {
 	t.Helper()
 	parts := strings.Split(token, ".")

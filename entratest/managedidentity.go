@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The paths of the two shapes of managed identity endpoint.
+// The paths of the two kinds of managed identity endpoint.
 const (
 	appServicePath = "/MSI/token"
 	imdsPath       = "/metadata/identity/oauth2/token"
@@ -18,10 +18,10 @@ const (
 // identityLifetime is how long a managed identity's tokens are valid.
 const identityLifetime = 24 * time.Hour
 
-// A UserAssignedIdentity is a user-assigned managed identity, available to all code
-// that reaches the tenant.
+// A UserAssignedIdentity is a user-assigned managed identity. Any code that reaches the tenant can
+// use it.
 type UserAssignedIdentity struct {
-	ClientID   string // by which code selects it: AZURE_CLIENT_ID, UMI_CLIENT_ID
+	ClientID   string // selects the identity: AZURE_CLIENT_ID, UMI_CLIENT_ID
 	ObjectID   string // the sub and oid of its tokens; the subject of a federated credential
 	ResourceID string // its Azure resource id
 	Name       string
@@ -29,8 +29,8 @@ type UserAssignedIdentity struct {
 
 func (m *UserAssignedIdentity) principalID() string { return m.ObjectID }
 
-// An identityEndpoint is the plain http server that hands out tokens of managed
-// identities to code that runs in Azure.
+// An identityEndpoint is the plain HTTP server that issues managed identity tokens to code that
+// runs in Azure.
 type identityEndpoint struct {
 	server *server
 	header string
@@ -48,11 +48,10 @@ func (t *Tenant) AddManagedIdentity(name string) *UserAssignedIdentity {
 	return identity
 }
 
-// ManagedIdentityEndpoint returns the values that App Service and Container
-// Apps put into IDENTITY_ENDPOINT and IDENTITY_HEADER. The endpoint is plain
-// http on loopback, like theirs; it also answers like IMDS at
-// /metadata/identity/oauth2/token. The first call starts to listen, and panics if it
-// cannot.
+// ManagedIdentityEndpoint returns the values that App Service and Container Apps set as
+// IDENTITY_ENDPOINT and IDENTITY_HEADER. Like theirs, the endpoint is plain HTTP on a local
+// address. It also answers like IMDS at /metadata/identity/oauth2/token. The first call starts the
+// listener, and panics if that fails.
 func (t *Tenant) ManagedIdentityEndpoint() (endpoint, header string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,7 +85,7 @@ func (t *Tenant) serveIdentity(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// An appServiceToken is an answer of api-version 2019-08-01: times are text.
+// An appServiceToken is a response of api-version 2019-08-01. Times are text.
 type appServiceToken struct {
 	AccessToken string `json:"access_token"`
 	ExpiresOn   string `json:"expires_on"` // Unix time
@@ -95,7 +94,7 @@ type appServiceToken struct {
 	ClientID    string `json:"client_id"`
 }
 
-// An appServiceError is an App Service's refusal.
+// An appServiceError is an error of App Service.
 type appServiceError struct {
 	StatusCode    int    `json:"statusCode"`
 	Message       string `json:"message"`
@@ -118,7 +117,7 @@ func (t *Tenant) serveAppService(e *exchange) {
 		fail(http.StatusBadRequest, "Send a GET request with api-version=2019-08-01.")
 		return
 	}
-	// There is no system-assigned identity here, and App Service never guesses.
+	// There is no system-assigned identity here, and App Service never picks another one.
 	identity := t.selectedIdentity(query.Get("client_id"), query.Get("mi_res_id"), query.Get("object_id")+query.Get("principal_id"))
 	if identity == nil {
 		fail(http.StatusBadRequest, "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.")
@@ -138,7 +137,7 @@ func (t *Tenant) serveAppService(e *exchange) {
 	})
 }
 
-// An imdsToken is an answer of api-version 2018-02-01: all numbers are text.
+// An imdsToken is a response of api-version 2018-02-01. All numbers are text.
 type imdsToken struct {
 	AccessToken  string `json:"access_token"`
 	ClientID     string `json:"client_id"`
@@ -150,7 +149,7 @@ type imdsToken struct {
 	TokenType    string `json:"token_type"`
 }
 
-// An imdsError is a refusal of IMDS.
+// An imdsError is an error of IMDS.
 type imdsError struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
@@ -201,8 +200,7 @@ func (t *Tenant) selectedIdentity(clientID, resourceID, objectID string) *UserAs
 	return nil
 }
 
-// onlyIdentity returns the only identity of the machine, which IMDS takes where
-// a request names none.
+// onlyIdentity returns the machine's only identity, which IMDS uses if a request names none.
 func (t *Tenant) onlyIdentity(named bool) *UserAssignedIdentity {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -223,7 +221,7 @@ func (t *Tenant) identityToken(identity *UserAssignedIdentity, resource string) 
 	return t.appAccess(principal{identity.ClientID, identity.ObjectID}, acrCertificate, aim, t.roles(identity.ObjectID, app), identityLifetime), nil
 }
 
-// String names the identity in test output.
+// String formats the identity for test output.
 func (m *UserAssignedIdentity) String() string {
 	return fmt.Sprintf("managed identity %s (client id %s)", m.Name, m.ClientID)
 }

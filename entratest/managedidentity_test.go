@@ -13,7 +13,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// identityToken gets a managed identity's token as code in App Service does.
+// identityToken gets a managed identity's token like code in App Service.
 func identityToken(t testing.TB, c *contoso, clientID, resource string) string {
 	t.Helper()
 	endpoint, header := c.ManagedIdentityEndpoint()
@@ -44,7 +44,7 @@ func TestAppServiceIdentity(t *testing.T) {
 	}
 	_, claims := decode(t, a.text("access_token"))
 	for claim, want := range map[string]any{
-		// Entra names the token exchange by its client id in v2 tokens.
+		// In v2 tokens, Entra identifies the token exchange by its client ID.
 		"aud": "fb60f99c-7a34-4190-8149-302f77469936", "iss": c.V2Issuer(), "ver": "2.0",
 		"sub": identity.ObjectID, "oid": identity.ObjectID, "azp": identity.ClientID, "azpacr": "2", "tid": c.ID(),
 	} {

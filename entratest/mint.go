@@ -7,18 +7,17 @@ import (
 	"strings"
 )
 
-// How a client proved itself: the values of appidacr and azpacr.
+// How a client authenticated: the values of appidacr and azpacr.
 const (
 	acrPublic      = "0"
 	acrSecret      = "1"
 	acrCertificate = "2" // a federated credential counts as one
 )
 
-// Token returns an access token for resource that client got on behalf of user. Its
-// version is [App.AccessTokenVersion] of the resource; its scopes are those given, or
-// all that the resource offers. Consent is not checked. As at the token endpoint, scopes
-// may be prefixed with the resource; the token has their short names, without
-// offline_access.
+// Token returns an access token for resource that client got on behalf of user. Its version is the
+// resource's [App.AccessTokenVersion]. Its scopes are the given ones, or all that the resource
+// offers. It does not check consent. As at the token endpoint, scopes may be prefixed with the
+// resource; the token has their short names, without offline_access.
 func (t *Tenant) Token(user *User, client, resource *App, scopes ...string) string {
 	return t.sign(t.tokenOf(user, client, resource, scopes))
 }
@@ -35,8 +34,8 @@ func (t *Tenant) tokenOf(user *User, client, resource *App, scopes []string) iss
 	return t.userAccess(user.profile(), client, acr, aim, inToken(t.short(resource, scopes)))
 }
 
-// AppToken returns an app-only access token that client got for resource with its
-// secret. It has no user and no scopes, but the app roles of [Tenant.GrantRoles].
+// AppToken returns an app-only access token that client got for resource with its secret. It has
+// no user and no scopes, only the app roles of [Tenant.GrantRoles].
 func (t *Tenant) AppToken(client, resource *App) string {
 	aim := target{resource, resource.AppIDURI, resource.tokenVersion()}
 	return t.sign(t.appAccess(principal{client.ClientID, client.ObjectID}, acrSecret, aim,
@@ -49,11 +48,11 @@ func (t *Tenant) IDToken(user *User, client *App) string {
 	return t.sign(t.idClaims(user.profile(), client))
 }
 
-// Mint returns a token for resource with arbitrary claims. It starts with the token
-// of some user and some client, of this version (0 means that of the resource), with all
-// scopes of the resource; change, unless nil, then edits header and claims, and the
-// result is signed as is. Times are int64. A claim cnf, for example, binds the token to a
-// key, as Windows brokers do: it is not a bearer token then.
+// Mint returns a token for resource with arbitrary claims. It starts with a token of some user and
+// some client, with this version (0 means the resource's) and all scopes of the resource. If
+// change is not nil, it then edits header and claims, and the result is signed unchecked. Times
+// are int64. A claim cnf, for example, binds the token to a key, as Windows brokers do, so that it
+// is not a bearer token.
 func (t *Tenant) Mint(resource *App, version int, change func(header, claims map[string]any)) string {
 	user, client := t.mintParties()
 	if version == 0 {
@@ -70,7 +69,7 @@ func (t *Tenant) Mint(resource *App, version int, change func(header, claims map
 	return access.key.sign(header, access.claims)
 }
 
-// mintParties returns the user and the client of Mint's tokens. They exist, so that
+// mintParties returns the user and the client of Mint's tokens. They exist in the tenant, so that
 // such a token can be exchanged like any other.
 func (t *Tenant) mintParties() (*User, *App) {
 	t.mu.Lock()
@@ -89,11 +88,11 @@ func (t *Tenant) mintParties() (*User, *App) {
 	return t.minted, t.mintedClient
 }
 
-// Sign returns a token with exactly this header and these claims, signed with the
-// current key by the header's algorithm: RS256, 384 or 512, or PS256, 384 or
-// 512. For tokens that must be rejected, "none" gives an empty signature and HS256
-// signs with the public key's PEM text as secret; anything else is signed as RS256. A nil
-// header is that of an ordinary v1 token.
+// Sign returns a token with exactly this header and these claims, signed with the current key by
+// the header's algorithm: RS256, 384 or 512, or PS256, 384 or 512. For tokens that must be
+// rejected, "none" gives an empty signature, and HS256 uses the public key's PEM text as the
+// secret. Any other algorithm is signed as RS256. A nil header means the header of an ordinary v1
+// token.
 func (t *Tenant) Sign(header, claims map[string]any) string {
 	return t.keys.signing().sign(header, claims)
 }
@@ -110,9 +109,9 @@ func (t *Tenant) sign(token issuedToken) string {
 	return token.key.sign(token.key.header(token.version), token.claims)
 }
 
-// signForGraph signs a token as Entra does for Microsoft Graph: the header has a nonce,
-// and what is signed has its hash instead. So nobody but Graph can verify the token, and
-// servers that try say "bad signature" of a token that was never for them.
+// signForGraph signs a token as Entra does for Microsoft Graph: the header has a nonce, and the
+// signature covers its hash instead. Only Graph can verify such a token. Other servers report a
+// bad signature, although the token was never meant for them.
 func (t *Tenant) signForGraph(token issuedToken) string {
 	header := token.key.header(token.version)
 	nonce := opaque(32)

@@ -180,7 +180,7 @@ func TestSign(t *testing.T) {
 		if len(header) != 2 || len(claims) != 1 {
 			t.Errorf("%s: %v %v", alg, header, claims)
 		}
-		if key == nil { // not one that we sign with: RS256 by any name
+		if key == nil { // unknown algorithms are signed as RS256
 			i := strings.LastIndexByte(token, '.')
 			signature, err := jwt.NewParser().DecodeSegment(token[i+1:])
 			if err != nil {
@@ -248,8 +248,8 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
-// Token takes scopes as a request names them: the token has short names, and never
-// offline_access, which asks for a refresh token only.
+// Token takes scopes as in a request. The token has short names, and never offline_access, which
+// only requests a refresh token.
 func TestScopesOfMintedTokens(t *testing.T) {
 	t.Parallel()
 	c := newContoso(t)

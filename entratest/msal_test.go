@@ -16,8 +16,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// Microsoft's own client libraries take the tenant for Entra. They go by the real
-// clock, so these tenants do too.
+// Microsoft's own client libraries accept the tenant as Entra. They use the real clock, so these
+// tenants do too.
 
 func newRealTime(t *testing.T) *contoso {
 	t.Helper()

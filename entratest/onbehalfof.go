@@ -8,8 +8,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// onBehalfOf exchanges a user's token for client's API into one of the same
-// user for another API
+// onBehalfOf exchanges a user's token for client's API for the same user's token for another API
 // (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-on-behalf-of-flow).
 func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenResponse, *rejection) {
 	assertion := e.form.Get("assertion")
@@ -44,7 +43,7 @@ func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenRespons
 	if r != nil {
 		return nil, r
 	}
-	if user.authTime == 0 { // of Token or Mint: no sign-in that could have met it, or not
+	if user.authTime == 0 { // from Token or Mint, which involve no sign-in
 		asked.contexts = nil
 	}
 	g := t.grantOf(user, client, e.form.Get("scope"))
@@ -56,7 +55,7 @@ func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenRespons
 	return t.respondToUser(e, access, user, client, scope, granted, g), nil
 }
 
-// grantOf returns the grant in a refresh token of an exchange.
+// grantOf returns the grant for an exchange's refresh token.
 func (t *Tenant) grantOf(user profile, client *App, scope string) grant {
 	g := grant{
 		Tenant: t.id, User: user.objectID, Name: user.name, UPN: user.userPrincipalName,
@@ -72,8 +71,8 @@ func (t *Tenant) grantOf(user profile, client *App, scope string) grant {
 	return g
 }
 
-// checkUserAssertion checks the token that a client presents for its user, in this order:
-// form, signature, issuer, time, kind of token, audience.
+// checkUserAssertion checks a client's user assertion in this order: form, signature, issuer,
+// time, kind of token, audience.
 func (t *Tenant) checkUserAssertion(assertion string, client *App) (jwt.MapClaims, *rejection) {
 	claims := jwt.MapClaims{}
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithoutClaimsValidation())
@@ -126,8 +125,8 @@ func stampOf(d *jwt.NumericDate) string {
 	return stamp(d.Time)
 }
 
-// checkAssertionUse checks that the assertion is an access token of a user for
-// client: an ID token names no client, an app's token has no scopes.
+// checkAssertionUse checks that the assertion is a user's access token for client: an ID token
+// names no client, and an app's token has no scopes.
 func checkAssertionUse(claims jwt.MapClaims, client *App) *rejection {
 	audience, _ := claims["aud"].(string)
 	scopes, _ := claims["scp"].(string)
@@ -148,8 +147,8 @@ func checkAssertionUse(claims jwt.MapClaims, client *App) *rejection {
 	return nil
 }
 
-// profileOf returns the user of an assertion. A user that the tenant does not know is
-// as the assertion says: tests may mint any number of them.
+// profileOf returns the user of an assertion. For a user that the tenant does not know, it uses
+// the assertion's claims, because tests may mint any number of users.
 func (t *Tenant) profileOf(claims jwt.MapClaims) profile {
 	text := func(names ...string) string {
 		for _, name := range names {

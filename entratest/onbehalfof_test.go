@@ -287,7 +287,7 @@ func BenchmarkOnBehalfOf(b *testing.B) {
 	}
 }
 
-// BenchmarkOnBehalfOfParallel is the rate that a server under load sees.
+// BenchmarkOnBehalfOfParallel measures the rate under load.
 func BenchmarkOnBehalfOfParallel(b *testing.B) {
 	c := newContoso(b)
 	form := c.obo()
@@ -302,7 +302,7 @@ func BenchmarkOnBehalfOfParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkOnBehalfOfServer leaves the client and the network out.
+// BenchmarkOnBehalfOfServer measures the server without client and network.
 func BenchmarkOnBehalfOfServer(b *testing.B) {
 	c := newContoso(b)
 	body := c.obo().Encode()
@@ -319,8 +319,8 @@ func BenchmarkOnBehalfOfServer(b *testing.B) {
 	})
 }
 
-// BenchmarkMemory reports how much the heap has grown over the requests: all that is
-// kept of them is bounded.
+// BenchmarkMemory reports by how much the heap grows over the requests; the tenant keeps only a
+// limited amount of them.
 func BenchmarkMemory(b *testing.B) {
 	c := newSignIns(b)
 	a := c.token(b, c.redeem(open(b, c.Browser(c.alice), c.authorizeURL())))
@@ -331,7 +331,7 @@ func BenchmarkMemory(b *testing.B) {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		c.Handler().ServeHTTP(httptest.NewRecorder(), request)
 	}
-	for range 5000 { // until what is remembered is full
+	for range 5000 { // until the limits are reached
 		send()
 	}
 	before := liveHeap()

@@ -10,8 +10,8 @@ import (
 	"math/big"
 )
 
-// must panics on errors that cannot happen in a working process: a failing random
-// source, a map of our own that does not encode.
+// must panics on errors that can't happen in a working process, such as a failing random source or
+// a failure to encode our own types.
 func must(err error) {
 	if err != nil {
 		panic("entratest: " + err.Error())
@@ -28,7 +28,7 @@ func randomBytes(n int) []byte {
 // opaque returns n random bytes in base64url, for values that only Entra understands.
 func opaque(n int) string { return base64.RawURLEncoding.EncodeToString(randomBytes(n)) }
 
-// between returns a random number from low to high, both included.
+// between returns a random number from low to high, inclusive.
 func between(low, high int64) int64 {
 	n, err := rand.Int(rand.Reader, big.NewInt(high-low+1))
 	must(err)
@@ -43,7 +43,7 @@ func newGUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// emptyGUID is what programs send if their client id is not configured.
+// emptyGUID is what programs send if no client ID is configured.
 const emptyGUID = "00000000-0000-0000-0000-000000000000"
 
 func isGUID(s string) bool {
@@ -64,9 +64,8 @@ func isGUID(s string) bool {
 	return true
 }
 
-// A sealer encrypts values that the tenant gets back later: codes, refresh tokens,
-// cookies, the state of a form. Nothing is stored, so a tenant's memory does not grow
-// with what it has issued.
+// A sealer encrypts values that clients return later: codes, refresh tokens, cookies, the state of
+// a form. The tenant stores none of them, so its memory does not grow with what it issues.
 type sealer struct{ aead cipher.AEAD }
 
 func newSealer() sealer {
@@ -77,7 +76,7 @@ func newSealer() sealer {
 	return sealer{aead}
 }
 
-// seal returns v in base64url, bound to a purpose.
+// seal returns v encrypted, in base64url, bound to a purpose.
 func (s sealer) seal(purpose string, v any) string {
 	plain, err := json.Marshal(v)
 	must(err)
@@ -87,7 +86,7 @@ func (s sealer) seal(purpose string, v any) string {
 	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nonce, nonce, plain, []byte(purpose)))
 }
 
-// open decodes a value of seal for the same purpose into v, and reports whether it is one.
+// open decrypts a value that seal made for the same purpose into v, and reports success.
 func (s sealer) open(purpose, text string, v any) bool {
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(sealed) < s.aead.NonceSize() {

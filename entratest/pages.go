@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// The pages are plain HTML forms: they work without scripts, and only this server's own
-// style is allowed.
+// The pages are plain HTML forms. They work without scripts, and only allow this server's own
+// style.
 const pageStyle = `body{font:16px/1.5 "Segoe UI",system-ui,sans-serif;background:#f2f2f2;color:#1b1b1b;margin:0}
 header{background:#7a3e00;color:#fff;padding:.5rem 1rem;text-align:center}
 main{background:#fff;max-width:27rem;margin:2rem auto;padding:2rem 2.5rem;box-shadow:0 2px 6px #0003}
@@ -80,14 +80,14 @@ var pages = template.Must(template.New("").Parse(`
 <script nonce="{{.Nonce}}">document.forms[0].submit()</script></body></html>
 {{end}}`))
 
-// A pageData is what one template shows.
+// A pageData is the data of one template.
 type pageData interface{ template() string }
 
 type messagePage struct{ Title, Text, Detail string }
 
 func (messagePage) template() string { return "message" }
 
-// A formPage is what the pages with a flow have in common.
+// A formPage is what pages with a flow share.
 type formPage struct{ Title, Action, Flow, App, UPN string }
 
 type account struct {
@@ -131,8 +131,8 @@ func (devicePage) template() string { return "device" }
 
 type formField struct{ Name, Value string }
 
-// A formPostPage is the answer of response_mode=form_post: it sends itself where scripts
-// run, and has a button where they do not.
+// A formPostPage is the response for response_mode=form_post. It submits itself if scripts run,
+// and has a button if they don't.
 type formPostPage struct {
 	To     template.URL // a registered redirect URI, of whatever scheme
 	Fields []formField
@@ -150,7 +150,7 @@ func newFormPost(to string, answer url.Values) formPostPage {
 	return page
 }
 
-// page shows a page.
+// page sends a page.
 func (e *exchange) page(status int, data pageData) {
 	var buffer bytes.Buffer
 	must(pages.ExecuteTemplate(&buffer, data.template(), data))
@@ -165,7 +165,7 @@ func (e *exchange) page(status int, data pageData) {
 	}
 	h.Set("Content-Security-Policy", policy)
 	e.response.WriteHeader(status)
-	_, _ = e.response.Write(buffer.Bytes()) // an error here is the client's going away
+	_, _ = e.response.Write(buffer.Bytes()) // an error means that the client has disconnected
 }
 
 // refusePage shows an error to the user, because there is no client to redirect to.

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// An Endpoint is one of the kinds of endpoint that the tenant serves.
+// An Endpoint is a kind of endpoint that the tenant serves.
 type Endpoint int
 
 // The endpoints of a tenant.
@@ -48,8 +48,8 @@ func (e Endpoint) String() string {
 	}
 }
 
-// A Request is a request that the tenant received, as it was when it came in.
-// It holds secrets and assertions: take care when you log one.
+// A Request is a request as the tenant received it. It contains secrets and assertions: take care
+// when you log one.
 type Request struct {
 	Time     time.Time // by the tenant's clock
 	Endpoint Endpoint  // 0 for other paths
@@ -57,10 +57,10 @@ type Request struct {
 	Path     string
 	Form     url.Values // query and body
 	Header   http.Header
-	Status   int // 0 as long as there is no answer
+	Status   int // 0 until it is answered
 }
 
-// A recorder keeps the last requests and counts all of them.
+// A recorder keeps the last requests and counts all.
 type recorder struct {
 	mu       sync.Mutex
 	keep     int
@@ -77,15 +77,14 @@ func (rec *recorder) add(r *Request, w http.ResponseWriter) http.ResponseWriter 
 		rec.counts = map[Endpoint]int{}
 	}
 	rec.counts[r.Endpoint]++
-	if len(rec.requests) >= 2*rec.keep { // so that dropping costs little per request
+	if len(rec.requests) >= 2*rec.keep { // drop many at once, which costs little per request
 		rec.requests = slices.Delete(rec.requests, 0, len(rec.requests)-rec.keep)
 	}
 	rec.requests = append(rec.requests, r)
 	return &statusWriter{ResponseWriter: w, recorder: rec, entry: r}
 }
 
-// A statusWriter records and logs the status of an answer, before the client can have
-// read it.
+// A statusWriter records and logs the status of a response before the client can read it.
 type statusWriter struct {
 	http.ResponseWriter
 	recorder *recorder // guards entry
@@ -93,7 +92,7 @@ type statusWriter struct {
 	written  bool
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap supports [http.ResponseController].
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader records the status.
@@ -106,7 +105,7 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends p, after the status.
+// Write records the status and writes p.
 func (w *statusWriter) Write(p []byte) (int, error) {
 	if !w.written {
 		w.WriteHeader(http.StatusOK)
@@ -114,9 +113,9 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Requests returns the last requests, oldest first, at most
-// [Options.KeepRequests] of them. A client that has its answer finds its request
-// here, complete. Forms and headers are shared with later calls: don't change them.
+// Requests returns the last requests, oldest first, at most [Options.KeepRequests] of them. When a
+// client has its response, its request is complete here. Don't change forms and headers: later
+// calls return the same ones.
 func (t *Tenant) Requests() []Request {
 	rec := &t.recorder
 	rec.mu.Lock()
@@ -129,8 +128,8 @@ func (t *Tenant) Requests() []Request {
 	return out
 }
 
-// Count returns how many requests the endpoint has received, failed ones too,
-// since the tenant started or [Tenant.ForgetRequests] was called.
+// Count returns how many requests the endpoint has received, including failed ones, since the
+// tenant started or [Tenant.ForgetRequests] was called.
 func (t *Tenant) Count(endpoint Endpoint) int {
 	t.recorder.mu.Lock()
 	defer t.recorder.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// What answers of a real tenant hold, as public recordings of August 2026 show it:
-// docs/entratest.md says which.
+// What responses of a real tenant contain, according to public recordings of August 2026: see
+// docs/entratest.md.
 
-// members returns the names of a JSON object's members in their order.
+// members returns a JSON object's member names in order.
 func members(t *testing.T, body string) []string {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(body))
@@ -81,7 +81,7 @@ func TestRecordedErrors(t *testing.T) {
 			}
 		}
 	}
-	// The page for people has the code, too.
+	// The page for people has the code too.
 	if _, err := c.Browser(c.alice).Open(t.Context(), c.authorizeURL("client_id", "00000000-0000-0000-0000-000000000000")); err == nil || !strings.Contains(err.Error(), "AADSTS700038") {
 		t.Errorf("at the authorize endpoint: %v", err)
 	}

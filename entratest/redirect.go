@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// A Platform is the kind of application behind a redirect URI. It decides how
-// codes that were sent there are redeemed.
+// A Platform is the kind of application behind a redirect URI. It decides how clients redeem codes
+// sent to that URI.
 type Platform int
 
 // The platforms of an app registration.
@@ -23,8 +23,8 @@ type redirect struct {
 	uri      string
 }
 
-// AddRedirectURI registers redirect URIs. They are compared exactly, except for the port
-// of a loopback address (localhost, 127.0.0.1), as in RFC 8252 section 7.3.
+// AddRedirectURI registers redirect URIs. They must match exactly, except for the port of a
+// loopback address (localhost, 127.0.0.1), as in RFC 8252 section 7.3.
 func (a *App) AddRedirectURI(platform Platform, uris ...string) {
 	if platform < PlatformWeb || platform > PlatformDesktop {
 		panic(fmt.Sprintf("entratest: AddRedirectURI: no platform %d, want Web, SPA or Desktop", platform))
@@ -41,8 +41,8 @@ func (a *App) AddRedirectURI(platform Platform, uris ...string) {
 	}
 }
 
-// redirectTo returns the registered redirect that a request's redirect_uri
-// names, with the address as it was asked for: the first one if it names none.
+// redirectTo returns the registered redirect for a request's redirect_uri, with the requested
+// address. Without a redirect_uri, it returns the first one.
 func (a *App) redirectTo(asked string) (redirect, *rejection) {
 	app := a.registration()
 	app.tenant.mu.Lock()
@@ -75,7 +75,7 @@ func (r redirect) matches(asked string) bool {
 	if err != nil || u.Fragment != "" || u.User != nil || u.Hostname() != registered.Hostname() {
 		return false
 	}
-	path := func(u *url.URL) string { // http://localhost and http://localhost/ are one
+	path := func(u *url.URL) string { // http://localhost and http://localhost/ are equal
 		if u.EscapedPath() == "/" {
 			return ""
 		}

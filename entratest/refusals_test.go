@@ -14,7 +14,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// A refusal is how one of Entra's errors comes about.
+// A refusal provokes one of Entra's errors.
 type refusal struct {
 	code    int
 	provoke func(t *testing.T, c *contoso) string // what came: a body, an address, a page
@@ -98,7 +98,7 @@ var refusals = []refusal{
 	})},
 }
 
-// atAuthorize provokes a refusal with a changed authorization request.
+// atAuthorize provokes an error with a changed authorization request.
 func atAuthorize(changes ...string) func(*testing.T, *contoso) string {
 	return func(t *testing.T, c *contoso) string {
 		back, err := c.Browser(c.alice).Open(t.Context(), c.authorizeURL(changes...))
@@ -109,7 +109,7 @@ func atAuthorize(changes ...string) func(*testing.T, *contoso) string {
 	}
 }
 
-// atExchange provokes a refusal with a changed On-Behalf-Of exchange.
+// atExchange provokes an error with a changed On-Behalf-Of exchange.
 func atExchange(change func(c *contoso) []string) func(*testing.T, *contoso) string {
 	return func(t *testing.T, c *contoso) string {
 		changes := append([]string{"client_secret", c.api.AddSecret()}, change(c)...)
@@ -117,7 +117,7 @@ func atExchange(change func(c *contoso) []string) func(*testing.T, *contoso) str
 	}
 }
 
-// TestNamedRefusals provokes each refusal that docs/entratest.md promises.
+// TestNamedRefusals provokes each error in the table of docs/entratest.md.
 func TestNamedRefusals(t *testing.T) {
 	t.Parallel()
 	var provoked []string

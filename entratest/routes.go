@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// serveAuthority answers everything below the authority host.
+// serveAuthority serves everything below the authority host.
 func (h *host) serveAuthority(w http.ResponseWriter, r *http.Request) {
 	segment, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	endpoint := endpointOf(segment, path)
 	t := h.tenant(segment)
 	known := t != nil || isShared(segment)
 	if t == nil {
-		t = h.all()[0] // which records requests for no tenant
+		t = h.all()[0] // records requests without a tenant
 	}
 	e := t.begin(w, r, endpoint)
 	if e == nil {
@@ -37,7 +37,7 @@ func (h *host) serveAuthority(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveEndpoint answers at an endpoint below a tenant, or below the name of all tenants.
+// serveEndpoint serves an endpoint below a tenant, or below the name of all tenants.
 func (t *Tenant) serveEndpoint(e *exchange, segment, path string) {
 	switch path {
 	case "v2.0/.well-known/openid-configuration":

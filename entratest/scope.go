@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// inToken returns the scopes that access tokens carry: offline_access only asks for a refresh token.
+// inToken returns the scopes for an access token. offline_access only requests a refresh token.
 func inToken(scopes []string) []string {
 	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "offline_access" })
 }
 
-// short returns the scopes without the resource before them, which those of OpenID Connect
-// have from Graph.
+// short returns the scopes without the resource prefix, which Graph's OpenID Connect scopes can
+// have too.
 func (t *Tenant) short(resource *App, scopes []string) []string {
 	names := make([]string, len(scopes))
 	for i, scope := range scopes {
@@ -28,27 +28,27 @@ func (t *Tenant) short(resource *App, scopes []string) []string {
 // defaultScope requests everything that was consented to.
 const defaultScope = ".default"
 
-// A scopeRequest is what a request's scope parameter asks for: scopes of one
-// resource, and perhaps those of OpenID Connect.
+// A scopeRequest is the content of a scope parameter: scopes of one resource, and possibly of
+// OpenID Connect.
 type scopeRequest struct {
 	resource   *App
-	identifier string   // the resource as it was asked for, trailing slash included
+	identifier string   // the resource as requested, including a trailing slash
 	names      []string // short scopes, or .default alone
 	openid     []string // openid, profile, email, offline_access
-	bare       bool     // the scopes came without a resource: they are Graph's
+	bare       bool     // scopes without a resource: they are Graph's
 }
 
-// all reports whether the request is for everything that was consented to.
+// all reports whether the request is for everything that has consent.
 func (s scopeRequest) all() bool { return slices.Contains(s.names, defaultScope) }
 
-// target returns what a token for the request is for.
+// target returns the resource of a token for the request.
 func (s scopeRequest) target() target {
 	return target{s.resource, s.identifier, s.resource.tokenVersion()}
 }
 
-// parseScope reads a scope parameter. Each scope is a resource's identifier, a
-// slash, and a name; so in https://storage.azure.com//.default the
-// identifier ends with a slash, and a v1 token's audience will too.
+// parseScope parses a scope parameter. Each scope is a resource's identifier, a slash, and a name.
+// So in https://storage.azure.com//.default the identifier ends with a slash, and so will a v1
+// token's audience.
 func (t *Tenant) parseScope(parameter string) (scopeRequest, *rejection) {
 	all, openid, r := t.parseScopes(parameter)
 	switch {
@@ -63,8 +63,8 @@ func (t *Tenant) parseScope(parameter string) (scopeRequest, *rejection) {
 	return all[0], nil
 }
 
-// parseUserScope is parseScope for requests on behalf of users. They may request only to
-// sign in: the token is then one for Microsoft Graph with the scopes of OpenID Connect.
+// parseUserScope is parseScope for requests on behalf of users. They may only request a sign-in:
+// the token is then for Microsoft Graph, with the OpenID Connect scopes.
 func (t *Tenant) parseUserScope(parameter string) (scopeRequest, *rejection) {
 	all, openid, r := t.parseScopes(parameter)
 	if r == nil && len(all) == 0 && len(openid) > 0 {
@@ -73,11 +73,11 @@ func (t *Tenant) parseUserScope(parameter string) (scopeRequest, *rejection) {
 	return t.parseScope(parameter)
 }
 
-// parseScopes reads a scope parameter that may name several resources, as that
-// of an authorization request may, since a user can consent to them at once.
+// parseScopes parses a scope parameter that may name several resources. Authorization requests
+// may, because a user can consent to several at once.
 func (t *Tenant) parseScopes(parameter string) (all []scopeRequest, openid []string, r *rejection) {
 	for scope := range strings.FieldsSeq(parameter) {
-		if name := strings.TrimPrefix(scope, t.graph.AppIDURI+"/"); slices.Contains(openIDScopes, name) { // they are Graph's, if anybody's
+		if name := strings.TrimPrefix(scope, t.graph.AppIDURI+"/"); slices.Contains(openIDScopes, name) { // these belong to Graph
 			openid = append(openid, name)
 			continue
 		}
@@ -99,7 +99,7 @@ func (t *Tenant) addScope(all []scopeRequest, scope string) ([]scopeRequest, *re
 	if slash == 0 || slash == len(scope)-1 {
 		return nil, invalidScope(scope)
 	}
-	identifier, name := t.graph.AppIDURI, scope // a bare scope is one of Microsoft Graph
+	identifier, name := t.graph.AppIDURI, scope // a bare scope belongs to Microsoft Graph
 	if slash > 0 {
 		identifier, name = scope[:slash], scope[slash+1:]
 	}
@@ -131,12 +131,12 @@ func unknownResource(identifier, tenantID string) *rejection {
 		"It may not have been installed in the tenant, or the request went to the wrong tenant.", clip(identifier), tenantID))
 }
 
-// A claimsRequest is what matters of a claims parameter (OpenID Connect Core
-// section 5.5): what a client repeats from a claims challenge, and what it can do itself.
+// A claimsRequest is the relevant part of a claims parameter (OpenID Connect Core section 5.5):
+// what a client repeats from a claims challenge, and its capabilities.
 type claimsRequest struct {
 	contexts     []string // authentication contexts that the user must meet
-	policies     []string // conditional access policies to meet: multifactor authentication
-	capabilities []string // of the client: cp1 understands claims challenges
+	policies     []string // conditional access policies that the user must meet: multifactor authentication
+	capabilities []string // of the client; cp1 means that it handles claims challenges
 }
 
 type claimDemand struct {
@@ -154,7 +154,7 @@ func (d *claimDemand) all() []string {
 	return d.Values
 }
 
-// parseClaims reads a claims parameter, which may be absent.
+// parseClaims parses a claims parameter, which may be absent.
 func parseClaims(parameter string) (claimsRequest, *rejection) {
 	if parameter == "" {
 		return claimsRequest{}, nil

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The browser's cookies. A session holds the sealed sign-ins; the browser id binds
-// forms to the browser that they were shown in.
+// The browser's cookies. A session holds the encrypted sign-ins. The browser ID binds a form to
+// the browser that showed it.
 const (
 	sessionCookie = "entratest-session"
 	browserCookie = "entratest-browser"
@@ -32,7 +32,7 @@ func (s signIn) methods() []any {
 	return []any{"pwd"}
 }
 
-// sessions returns the sign-ins of the browser.
+// sessions returns the browser's sign-ins.
 func (e *exchange) sessions() []signIn {
 	cookie, err := e.request.Cookie(sessionCookie)
 	if err != nil {
@@ -59,7 +59,7 @@ func (e *exchange) forget() {
 	http.SetCookie(e.response, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true})
 }
 
-// browser returns the id of the browser, which it gets with the first page.
+// browser returns the browser's ID, which is set with the first page.
 func (e *exchange) browser() string {
 	if cookie, err := e.request.Cookie(browserCookie); err == nil && len(cookie.Value) == 22 {
 		return cookie.Value
@@ -75,7 +75,7 @@ func (e *exchange) setCookie(name, value string) {
 	})
 }
 
-// signedIn returns the session of the user, if it is still valid.
+// signedIn returns the user's session if it is still valid.
 func (e *exchange) signedIn(user *User) (signIn, bool) {
 	for _, s := range e.sessions() {
 		if s.User == user.ObjectID && s.Tenant == user.tenant.id && s.Epoch == user.epoch.Load() {
@@ -90,9 +90,8 @@ func (t *Tenant) newSignIn(user *User) signIn {
 	return signIn{Tenant: t.id, User: user.ObjectID, Time: t.now().Unix(), Session: newGUID(), Epoch: user.epoch.Load()}
 }
 
-// serveLogout ends the browser's sessions, and sends the user back where the client
-// wants, if that is one of its redirect URIs
-// (https://openid.net/specs/openid-connect-rpinitiated-1_0.html).
+// serveLogout ends the browser's sessions, and redirects the user to the client's address if that
+// is a registered redirect URI (https://openid.net/specs/openid-connect-rpinitiated-1_0.html).
 func (t *Tenant) serveLogout(e *exchange) {
 	e.forget()
 	back := e.form.Get("post_logout_redirect_uri")

@@ -8,46 +8,46 @@ import (
 	"strings"
 )
 
-// The kinds of errand that bring a person to the sign-in pages.
+// The kinds of errand that lead to the sign-in pages.
 const (
 	flowAuthorize = "authorize"
 	flowDevice    = "device"
 	flowAdmin     = "adminconsent"
 )
 
-// flowLifetime is how long a page waits for its answer.
+// flowLifetime is how long a page may stay open before it is submitted.
 const flowLifetime = 3600 // seconds
 
-// A flow is the state of a sign-in. It travels in the pages' forms, sealed and bound to
-// the browser, so that no other site can send one.
+// A flow is the state of a sign-in. The pages' forms carry it, encrypted and bound to the browser,
+// so that no other site can submit one.
 type flow struct {
 	Kind    string
 	Query   string // the request at the authorize or admin consent endpoint, or the user code
-	Shared  bool   // it began at /organizations or /common
+	Shared  bool   // started at /organizations or /common
 	Browser string
 	Expires int64
 
 	Tenant    string // of the user, once chosen
 	User      string // object id
-	Fresh     bool   // the person chose the account just now
-	MFA       bool   // and approved the sign-in
+	Fresh     bool   // the user just chose the account
+	MFA       bool   // the user just approved the sign-in
 	Consented bool
-	Everyone  bool // consent is for the whole tenant
+	Everyone  bool // consent covers the whole tenant
 }
 
-// An errand is what the user came for, as the pages need it.
+// An errand is what the user came for, in the form that the pages need.
 type errand struct {
 	client *App
 	scopes []scopeRequest
 	prompt string
 	hint   string
 	claims claimsRequest
-	admin  bool // consent by an administrator is the errand itself
+	admin  bool // the errand is an administrator's consent
 	done   func(user *User, s signIn)
 	fail   func(r *rejection)
 }
 
-// proceed sends the user to the next page, or back to the client.
+// proceed sends the user to the next page or back to the client.
 func (t *Tenant) proceed(e *exchange, f *flow) {
 	owner := t
 	if f.Tenant != "" {
@@ -69,8 +69,8 @@ func (t *Tenant) proceed(e *exchange, f *flow) {
 	}
 }
 
-// ownerOf returns a tenant that knows the client, for requests that name no tenant:
-// that of a user who is signed in, else the first.
+// ownerOf returns a tenant that knows the client, for requests without a tenant: preferably the
+// tenant of a signed-in user, else the first.
 func (h *host) ownerOf(e *exchange, f *flow) *Tenant {
 	all := h.all()
 	for _, s := range e.sessions() {
@@ -95,7 +95,7 @@ func (h *host) ownerOf(e *exchange, f *flow) *Tenant {
 	return all[0]
 }
 
-// errand reads what the flow is about. A rejection without an errand is for a page.
+// errand reads the flow's request. If it returns no errand, the error goes on a page.
 func (t *Tenant) errand(e *exchange, f *flow) (*errand, *rejection) {
 	switch f.Kind {
 	case flowDevice:
@@ -115,7 +115,7 @@ func (t *Tenant) errand(e *exchange, f *flow) (*errand, *rejection) {
 	}
 }
 
-// step finds the first thing that is missing: an account, a second factor, consent.
+// step finds the first missing thing: an account, a second factor, or consent.
 func (t *Tenant) step(e *exchange, f *flow, job *errand) {
 	user, s, r := t.account(e, f, job)
 	switch {
@@ -177,7 +177,7 @@ func (t *Tenant) account(e *exchange, f *flow, job *errand) (*User, signIn, *rej
 			}
 		}
 	}
-	if len(found) == 1 && found[0].tenant == t { // a user of another tenant goes by the picker
+	if len(found) == 1 && found[0].tenant == t { // users of other tenants go through the picker
 		s, _ := e.signedIn(found[0])
 		return found[0], s, nil
 	}
@@ -190,12 +190,12 @@ func (t *Tenant) account(e *exchange, f *flow, job *errand) (*User, signIn, *rej
 	return nil, signIn{}, nil
 }
 
-// isHinted reports whether a login_hint allows the user.
+// isHinted reports whether a login_hint matches the user.
 func (u *User) isHinted(hint string) bool {
 	return hint == "" || strings.EqualFold(hint, u.UserPrincipalName) || u.Email != "" && strings.EqualFold(hint, u.Email)
 }
 
-// audience returns the tenants whose users may run the errand.
+// audience returns the tenants whose users may complete the errand.
 func (t *Tenant) audience(f *flow, job *errand) []*Tenant {
 	if !f.Shared {
 		return []*Tenant{t}
@@ -209,7 +209,7 @@ func (t *Tenant) audience(f *flow, job *errand) []*Tenant {
 	return all
 }
 
-// serveLogin takes the answer to a page.
+// serveLogin handles a submitted page.
 func (t *Tenant) serveLogin(e *exchange) {
 	var f flow
 	form := e.request.PostForm
@@ -243,7 +243,7 @@ func (t *Tenant) serveLogin(e *exchange) {
 	t.proceed(e, &f)
 }
 
-// chosen returns the user that was picked or typed.
+// chosen returns the user who was picked or typed.
 func (t *Tenant) chosen(f *flow, form url.Values) *User {
 	tenants := []*Tenant{t}
 	if f.Shared {
@@ -279,14 +279,14 @@ func (t *Tenant) cancel(e *exchange, f *flow, action string) {
 	}
 }
 
-// refusal is the rejection that a client gets when the user said no.
+// refusal returns the error that a client gets if the user declined.
 func refusal(code int, message string) *rejection {
 	r := reject(code, message)
 	r.kind, r.subcode = "access_denied", "cancel"
 	return r
 }
 
-// form returns what every page with a flow needs.
+// form returns the data that every page with a flow needs.
 func (t *Tenant) form(e *exchange, f *flow, job *errand, title string, user *User) formPage {
 	next := *f
 	next.Browser = e.browser()
@@ -298,7 +298,7 @@ func (t *Tenant) form(e *exchange, f *flow, job *errand, title string, user *Use
 	return page
 }
 
-// maxTiles is how many accounts the picker shows; any other can be typed.
+// maxTiles is how many accounts the picker shows; others can be typed.
 const maxTiles = 50
 
 func (t *Tenant) showPicker(e *exchange, f *flow, job *errand) {

@@ -15,7 +15,7 @@ func TestPrompts(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)
 	bob := c.AddUser("bob@contoso.com", "Bob")
-	pages := func(b *entratest.Browser, address string) int { // besides the request itself
+	pages := func(b *entratest.Browser, address string) int { // not counting the request itself
 		before := c.Count(entratest.EndpointAuthorize)
 		if back := open(t, b, address); back.Query().Get("code") == "" {
 			t.Errorf("no code: %s", back)
@@ -93,7 +93,7 @@ func TestConsentPolicies(t *testing.T) {
 	if back := open(t, c.Browser(c.alice), c.authorizeURL()); back.Query().Get("code") == "" {
 		t.Errorf("after the administrator's consent: %s", back)
 	}
-	// prompt=consent asks again, and so defeats what the administrator has done.
+	// prompt=consent asks again, even after admin consent.
 	c.SetConsentPolicy(entratest.ConsentPolicyAdminsOnRequest)
 	text := c.pageAfterPicker(t, c.authorizeURL("prompt", "consent"))
 	if !strings.Contains(text, "AADSTS90095") || !strings.Contains(text, "Request approval") {
@@ -113,7 +113,7 @@ func TestConsentPolicies(t *testing.T) {
 
 var flowField = regexp.MustCompile(`name="flow" value="([^"]+)"`)
 
-// pageAfterPicker returns the page that Alice sees after she has chosen her account.
+// pageAfterPicker returns the page that Alice sees after choosing her account.
 func (c *contoso) pageAfterPicker(t *testing.T, address string) string {
 	t.Helper()
 	first := get(t, c.HTTPClient(), address)
@@ -126,7 +126,7 @@ func (c *contoso) pageAfterPicker(t *testing.T, address string) string {
 	return do(t, c.HTTPClient(), http.MethodPost, c.AuthorityHost()+"/"+c.ID()+"/login", form, "Cookie", cookie).body
 }
 
-// A form that another browser, or no page at all, has filled in does nothing.
+// A form from another browser, or without a page, has no effect.
 func TestFormsAreTiedToTheBrowser(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)
@@ -165,8 +165,8 @@ func TestPagesAreHarmless(t *testing.T) {
 	}
 }
 
-// With .default a client that the API knows gets consent for itself and for what
-// the API needs behind it.
+// With .default, a known client gets consent for itself and for the permissions that the API
+// needs.
 func TestKnownClients(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)

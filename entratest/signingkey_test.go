@@ -10,7 +10,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// keyIDs returns the ids of a key set.
+// keyIDs returns the key IDs in a key set.
 func keyIDs(t *testing.T, c *contoso, uri string) []string {
 	t.Helper()
 	a := get(t, c.HTTPClient(), uri)
@@ -24,7 +24,7 @@ func keyIDs(t *testing.T, c *contoso, uri string) []string {
 	return ids
 }
 
-// An app's own key is seen by those only who ask with the app's id.
+// Only requests with the app's ID get the app's own key.
 func TestOwnSigningKey(t *testing.T) {
 	t.Parallel()
 	c := newContoso(t)
@@ -79,7 +79,7 @@ func TestOwnSigningKey(t *testing.T) {
 	}
 }
 
-// A multitenant app has a key of its own in the one tenant and not in the other.
+// A multitenant app can have its own key in one tenant and not in the other.
 func TestOwnSigningKeyIsOfOneTenant(t *testing.T) {
 	t.Parallel()
 	c := newContoso(t)
@@ -98,7 +98,7 @@ func TestOwnSigningKeyIsOfOneTenant(t *testing.T) {
 	}
 }
 
-// A token that is bound to a key can be minted with either version.
+// A token bound to a key can be minted with either version.
 func TestBoundToken(t *testing.T) {
 	t.Parallel()
 	tenant := entratest.New(t, nil)

@@ -14,57 +14,55 @@ import (
 
 // Options configures a [Tenant]. The zero value of each field is useful.
 type Options struct {
-	// TenantID is the tenant's id, a GUID. Defaults to a random one.
+	// TenantID is the tenant's ID, a GUID. Defaults to a random one.
 	TenantID string
 
-	// Now is the tenant's clock: it dates tokens and checks assertions.
-	// It is called from several goroutines. Defaults to time.Now. (TLS uses the real
-	// clock.)
+	// Now is the tenant's clock for dating tokens and checking assertions. Several goroutines call
+	// it. Defaults to time.Now. (TLS uses the real clock.)
 	Now func() time.Time
 
 	// Addr is where the tenant listens: host and port of a loopback address.
 	// Defaults to 127.0.0.1:0, a free port.
 	Addr string
 
-	// TokenLifetime is how long access tokens are valid. Defaults to a random
-	// whole number of seconds from 60 to 90 minutes, anew for each token, as
-	// Entra does.
+	// TokenLifetime is the lifetime of access tokens. Defaults to a random whole number of seconds
+	// between 60 and 90 minutes for each token, as in Entra.
 	TokenLifetime time.Duration
 
-	// KeepRequests is how many requests [Tenant.Requests] remembers; older ones
-	// are dropped. Defaults to 2000.
+	// KeepRequests is how many requests [Tenant.Requests] returns at most; older ones are dropped.
+	// Defaults to 2000.
 	KeepRequests int
 
-	// Logger gets a line for each answer and each rejection, without tokens and secrets.
-	// In a test, slog.New(slog.NewTextHandler(t.Output(), nil)) shows them when it fails.
-	// Defaults to none.
+	// Logger logs a line for each response and each rejection, without tokens and secrets. In a
+	// test, slog.New(slog.NewTextHandler(t.Output(), nil)) shows them if the test fails. Defaults
+	// to none.
 	Logger *slog.Logger
 
 	// DeviceInterval is how long devices must wait between polls, in whole
 	// seconds. Defaults to 5 seconds, as at Entra.
 	DeviceInterval time.Duration
 
-	// SigningKey is the tenant's first signing key, RSA with 2048 bits or more, for
-	// reproducible runs. Defaults to a random one.
+	// SigningKey is the tenant's first signing key, RSA with at least 2048 bits, for reproducible
+	// runs. Defaults to a random one.
 	SigningKey *rsa.PrivateKey
 }
 
-// clockSkew is how far a token may be ahead of the tenant's clock. Entra
-// dates its own tokens as far back, so that resources with a slow clock take them.
+// clockSkew is how far a token may be ahead of the tenant's clock. Entra backdates its own tokens
+// by as much, so that resources with a slow clock accept them.
 const clockSkew = 5 * time.Minute
 
-// A Tenant is one Entra tenant, served over https on loopback. All methods
-// are safe for concurrent use.
+// A Tenant is an Entra tenant, served over HTTPS on loopback. All methods are safe for concurrent
+// use.
 type Tenant struct {
 	*host
 	id       string
 	options  Options
-	pairwise []byte // makes the sub claims of this tenant its own
+	pairwise []byte // makes the tenant's sub claims unique
 
 	recorder recorder
 	faults   faults
 
-	mu              sync.Mutex // guards what follows, and all that belongs to apps
+	mu              sync.Mutex // guards the fields below, and everything that belongs to apps
 	users           []*User
 	apps            []*App
 	storage         *App
@@ -85,13 +83,13 @@ type Tenant struct {
 	clusters        map[string]*Issuer // by the id in their URL
 }
 
-// grantKey names a client and the resource that it wants.
+// A grantKey is a client and the resource that it requests.
 type grantKey struct{ client, resource *App }
 
-// NewTenant starts a tenant, which has Azure Storage and Microsoft Graph and nothing
-// else. It panics, as net/http/httptest does, if it cannot listen, and if the options
-// are invalid: a tenant id that is not a GUID, an address that is not loopback.
-// Close it when done; in tests, [New] does that.
+// NewTenant starts a tenant that has only Azure Storage and Microsoft Graph. Like
+// net/http/httptest, it panics if it can't listen. It also panics if the options are invalid, such
+// as a tenant ID that is not a GUID or an address that is not loopback. Close it when done; in
+// tests, [New] does that.
 func NewTenant(opts *Options) *Tenant {
 	var o Options
 	if opts != nil {
@@ -104,16 +102,15 @@ func NewTenant(opts *Options) *Tenant {
 	return t
 }
 
-// TB is what [New] needs of a test: *testing.T, *testing.B and *testing.F have it.
-// Programs that link this package thus don't link package testing.
+// TB is the part of *testing.T, *testing.B and *testing.F that [New] uses. It keeps package
+// testing out of programs that link this package.
 type TB interface {
 	Helper()
 	Cleanup(func())
 	Fatalf(format string, args ...any)
 }
 
-// New starts a tenant for a test, and closes it when the test is done. Invalid options
-// fail the test.
+// New starts a tenant for a test and closes it when the test ends. Invalid options fail the test.
 func New(t TB, opts *Options) *Tenant {
 	t.Helper()
 	defer failOnPanic(t)
@@ -129,11 +126,11 @@ func failOnPanic(t TB) {
 	}
 }
 
-// AddTenant adds another tenant to the server of t: both have one authority host,
-// certificate and key set, like the tenants of a cloud. The key set, its rotation and
-// the browser's cookies are shared, and nothing else. Options.Addr and
-// Options.SigningKey must be empty; Options.Now defaults to the clock of t. Closing the added tenant
-// takes it off the server; closing t stops the server with all of its tenants.
+// AddTenant adds another tenant to the server of t. Like the tenants of a cloud, they share the
+// authority host, the certificate, the key set with its rotation, and the browser's cookies, and
+// nothing else. Options.Addr and Options.SigningKey must be empty; Options.Now defaults to the
+// clock of t. Closing the added tenant removes it from the server; closing t stops the server with
+// all its tenants.
 func (t *Tenant) AddTenant(opts *Options) *Tenant {
 	var o Options
 	if opts != nil {
@@ -198,8 +195,8 @@ func (o *Options) fill() {
 	}
 }
 
-// Close stops the tenant and waits until all of its goroutines have ended.
-// Requests under way are cut off. Minting still works.
+// Close stops the tenant and waits for its goroutines to end. It aborts requests in progress.
+// Minting still works.
 func (t *Tenant) Close() {
 	t.mu.Lock()
 	identity := t.identity
@@ -211,30 +208,28 @@ func (t *Tenant) Close() {
 	t.leave(t)
 }
 
-// ID returns the tenant's id, a GUID in lower case.
+// ID returns the tenant's ID, a GUID in lower case.
 func (t *Tenant) ID() string { return t.id }
 
-// AuthorityHost returns the URL that stands in for
-// https://login.microsoftonline.com, without trailing slash:
-// https://localhost:PORT.
+// AuthorityHost returns the URL that replaces https://login.microsoftonline.com, without a
+// trailing slash: https://localhost:PORT.
 func (t *Tenant) AuthorityHost() string { return t.authorityHost }
 
-// V1Issuer returns the issuer of v1 tokens, https://sts.windows.net/{tid}/. It is
-// that of the real Entra, because services such as Azurite have it built in; the keys
-// are the tenant's own.
+// V1Issuer returns the issuer of v1 tokens, https://sts.windows.net/{tid}/. It is the same as
+// Entra's, because services such as Azurite have it built in; the keys are the tenant's own.
 func (t *Tenant) V1Issuer() string { return v1Issuer(t.id) }
 
 // V2Issuer returns the issuer of v2 tokens, {AuthorityHost}/{tid}/v2.0.
 func (t *Tenant) V2Issuer() string { return t.v2Issuer(t.id) }
 
-// HTTPClient returns a client that trusts the tenant's certificate and no
-// other, and finds the tenant however the machine resolves localhost. It also
-// reaches plain http endpoints, such as the managed identity's. Each call returns
-// a new one, for you to change; all share connections.
+// HTTPClient returns a client that trusts only the tenant's certificate, and finds the tenant
+// however the machine resolves localhost. It also reaches plain HTTP endpoints, such as the
+// managed identity endpoint. Each call returns a new client that you may change; all share
+// connections.
 func (t *Tenant) HTTPClient() *http.Client { return &http.Client{Transport: t.client} }
 
-// CertificatePEM returns the tenant's TLS certificate, which is its own root: write it
-// to a file for SSL_CERT_FILE, or add it to a pool.
+// CertificatePEM returns the tenant's self-signed TLS certificate. Write it to a file for
+// SSL_CERT_FILE, or add it to a pool.
 func (t *Tenant) CertificatePEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: t.certificate.der})
 }

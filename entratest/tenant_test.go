@@ -51,7 +51,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// The same key twice gives the same key set; otherwise no two open tenants share one.
+// The same key always gives the same key set. Otherwise, no two open tenants share a key.
 func TestSigningKey(t *testing.T) {
 	t.Parallel()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -145,7 +145,7 @@ func TestConsentToUnknownScopePanics(t *testing.T) {
 	tenant.Consent(tenant.AddApp("API"), tenant.Storage(), "user_impersonating")
 }
 
-// A recordingTB is a test whose failures and clean-ups can be looked at.
+// A recordingTB is a test that records failures and cleanups.
 type recordingTB struct {
 	failure  string
 	cleanups []func()
@@ -164,7 +164,7 @@ func TestNew(t *testing.T) {
 		t.Errorf("New = %v with %d clean-ups, want a tenant and 1", tenant, len(tb.cleanups))
 	}
 	for _, cleanup := range tb.cleanups {
-		cleanup() // goleak sees what stays
+		cleanup() // goleak finds leftovers
 	}
 	entratest.New(tb, &entratest.Options{Addr: "192.0.2.1:443"})
 	if want := "not a loopback address"; !strings.Contains(tb.failure, want) {

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// The grant types that the token endpoint knows.
+// The grant types of the token endpoint.
 const (
 	grantOnBehalfOf        = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 	grantClientCredentials = "client_credentials"
 	grantCode              = "authorization_code"
 	grantRefresh           = "refresh_token"
 	grantDevice            = "urn:ietf:params:oauth:grant-type:device_code"
-	grantDeviceOld         = "device_code" // as MSAL Go and others call it
+	grantDeviceOld         = "device_code" // the name in MSAL Go and others
 )
 
-// serveToken answers a request at the token endpoint.
+// serveToken serves the token endpoint.
 func (t *Tenant) serveToken(e *exchange) {
 	if e.allowOrigin() {
 		return
@@ -26,7 +26,7 @@ func (t *Tenant) serveToken(e *exchange) {
 		e.reject(reject(900561, fmt.Sprintf("The endpoint only accepts POST requests. Received a %s request.", clip(e.request.Method))))
 		return
 	}
-	e.form = e.request.PostForm // nothing counts that came in the URL
+	e.form = e.request.PostForm // ignore parameters in the URL
 	response, r := t.issue(e)
 	if r != nil {
 		e.reject(r)
@@ -74,7 +74,7 @@ func (t *Tenant) issue(e *exchange) (*tokenResponse, *rejection) {
 	return t.onBehalfOf(e, client, acr)
 }
 
-// clientCredentials issues a token to an app for itself: no user, no scopes.
+// clientCredentials issues an app-only token: no user, no scopes.
 func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*tokenResponse, *rejection) {
 	forAll := func(scope string) bool { return strings.HasSuffix(scope, "/"+defaultScope) }
 	if !slices.ContainsFunc(strings.Fields(e.form.Get("scope")), forAll) {
@@ -82,7 +82,7 @@ func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*token
 			"scope value with /.default suffixed to the resource identifier (application ID URI).", clip(e.form.Get("scope"))))
 	}
 	scope, r := t.parseScope(e.form.Get("scope"))
-	if r != nil && r.code == 28000 { // as apps are told of two resources
+	if r != nil && r.code == 28000 { // apps get a different error for two resources
 		r = invalidScope(e.form.Get("scope"))
 	}
 	if r != nil {
@@ -93,8 +93,8 @@ func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*token
 	return t.respond(access), nil
 }
 
-// allowOrigin lets scripts of single-page applications read the answers of the token
-// endpoint, and reports whether the request was only the browser's question.
+// allowOrigin lets scripts of single-page applications read the responses of the token endpoint.
+// It reports whether the request was a CORS preflight.
 func (e *exchange) allowOrigin() bool {
 	if e.request.Header.Get("Origin") == "" {
 		return false

@@ -15,17 +15,17 @@ type User struct {
 	DisplayName       string // the name claim
 	Email             string // the email claim, and mail in Graph's answers; may be empty
 
-	// Administrator may consent for the whole tenant, and to what needs it.
+	// An Administrator may consent for the whole tenant, and to scopes that require it.
 	Administrator bool
-	// Disabled users cannot sign in, and their refresh tokens are refused (AADSTS50057).
+	// Disabled users can't sign in, and their refresh tokens are rejected (AADSTS50057).
 	Disabled bool
 
 	tenant  *Tenant
-	session string       // the sid claim of tokens that no browser got
-	epoch   atomic.Int64 // grows with each revocation, which voids what was issued before
+	session string       // the sid claim of tokens without a browser session
+	epoch   atomic.Int64 // increases with each revocation, which invalidates everything issued before
 }
 
-// AddUser adds a user, with a new object id.
+// AddUser adds a user with a new object ID.
 func (t *Tenant) AddUser(userPrincipalName, displayName string) *User {
 	user := &User{
 		ObjectID:          newGUID(),
@@ -86,21 +86,21 @@ func (t *Tenant) AddGroup(name string, members ...*User) *Group {
 // A Principal holds app roles: a [User], an [App] or a [UserAssignedIdentity].
 type Principal interface{ principalID() string }
 
-// roleKey names the principal (object id) and the resource whose roles it has.
+// A roleKey is a principal (object ID) and the resource of its roles.
 type roleKey struct {
 	principal string
 	resource  *App
 }
 
-// GrantRoles gives the principal app roles of resource: they are the roles claim
-// of a user's tokens for it, and of the app-only tokens of an app or identity.
+// GrantRoles grants the principal app roles of resource. They are the roles claim of a user's
+// tokens for it, and of the app-only tokens of an app or identity.
 func (t *Tenant) GrantRoles(principal Principal, resource *App, roles ...string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	addTo(t.roleAssignments, roleKey{principal.principalID(), resource}, roles)
 }
 
-// roles returns the app roles of a principal (object id) on a resource, sorted.
+// roles returns a principal's app roles on a resource, sorted.
 func (t *Tenant) roles(principal string, resource *App) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -5,13 +5,12 @@ import (
 	"sync"
 )
 
-// UserClient returns an HTTP client that sends requests as client does on behalf
-// of user: with an access token for resource, as [Tenant.Token] returns one. The
-// token is renewed when it has expired by the tenant's clock. Use it to call your own
-// server in a test, or give it to a client library.
+// UserClient returns an HTTP client that sends requests as client does on behalf of user, with an
+// access token for resource from [Tenant.Token]. It renews the token when it has expired by the
+// tenant's clock. Use it to call your own server in a test, or pass it to a client library.
 //
-// The client reaches http servers, and https servers with the tenant's certificate. To
-// reach one with another certificate, set the Base of its [UserTransport].
+// The client reaches HTTP servers, and HTTPS servers that use the tenant's certificate. To reach a
+// server with another certificate, set the Base of its [UserTransport].
 func (t *Tenant) UserClient(user *User, client, resource *App, scopes ...string) *http.Client {
 	issue := func() issuedToken { return t.tokenOf(user, client, resource, scopes) }
 	return &http.Client{Transport: &UserTransport{tenant: t, issue: issue}}
@@ -30,7 +29,7 @@ type UserTransport struct {
 	signed string
 }
 
-// RoundTrip sends the request with the user's token, in place of any that it has.
+// RoundTrip sends the request with the user's token, which replaces any other.
 func (u *UserTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+u.current())
@@ -40,7 +39,7 @@ func (u *UserTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return u.tenant.client.RoundTrip(r)
 }
 
-// current returns the user's token, a new one if the last has expired.
+// current returns the user's token, or a new one if it has expired.
 func (u *UserTransport) current() string {
 	u.mu.Lock()
 	defer u.mu.Unlock()

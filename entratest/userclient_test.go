@@ -9,7 +9,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// A user's client keeps its token while it is valid, and reaches any server.
+// A user's client reuses its token while it is valid, and reaches any server.
 func TestUserClient(t *testing.T) {
 	t.Parallel()
 	clock := &clock{now: time.Unix(1_800_000_000, 0)}

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// A tokenResponse has the members of Entra's token answers, in its order.
+// A tokenResponse has the members of Entra's token responses, in the same order.
 type tokenResponse struct {
 	TokenType    string `json:"token_type"`
 	Scope        string `json:"scope,omitempty"`
@@ -25,7 +25,7 @@ func (t *Tenant) respond(access issuedToken) *tokenResponse {
 	return &tokenResponse{TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds, AccessToken: t.sign(access)}
 }
 
-// userToken answers a grant of a user with an access token and the other tokens requested.
+// userToken responds to a user's grant with an access token and the other requested tokens.
 func (t *Tenant) userToken(e *exchange, g grant, client *App, acr, scopeParameter string) (*tokenResponse, *rejection) {
 	scope, r := t.parseUserScope(scopeParameter)
 	if r != nil {
@@ -54,7 +54,8 @@ func (t *Tenant) userToken(e *exchange, g grant, client *App, acr, scopeParamete
 	return t.respondToUser(e, access, user, client, scope, granted, g), nil
 }
 
-// resourcesOf returns the scopes as checkResource wants them: none if only OpenID Connect's were asked for.
+// resourcesOf returns the scopes for checkResource: none if only OpenID Connect scopes were
+// requested.
 func resourcesOf(scope scopeRequest) []scopeRequest {
 	if len(scope.names) == 0 {
 		return nil
@@ -62,7 +63,7 @@ func resourcesOf(scope scopeRequest) []scopeRequest {
 	return []scopeRequest{scope}
 }
 
-// holder returns the user of a grant, if the grant is still valid.
+// holder returns a grant's user if the grant is still valid.
 func (t *Tenant) holder(g grant) (profile, *rejection) {
 	user := t.userByID(g.User)
 	switch {
@@ -79,13 +80,13 @@ func (t *Tenant) holder(g grant) (profile, *rejection) {
 	return user.profile().in(g.SignIn), nil
 }
 
-// in returns the profile as of a sign-in.
+// in returns the profile for a sign-in.
 func (p profile) in(s signIn) profile {
 	p.session, p.methods, p.contexts, p.authTime = s.Session, s.methods(), s.Contexts, s.Time
 	return p
 }
 
-// respondToUser adds the other tokens that a request on a user's behalf may ask for.
+// respondToUser adds the other tokens that a request on behalf of a user may request.
 func (t *Tenant) respondToUser(e *exchange, access issuedToken, user profile, client *App, scope scopeRequest, granted []string, g grant) *tokenResponse {
 	response := t.respond(access)
 	response.Scope = scopeAnswer(scope, granted)
@@ -105,8 +106,8 @@ func (t *Tenant) respondToUser(e *exchange, access issuedToken, user profile, cl
 	return response
 }
 
-// scopeAnswer returns the scope member: the names in the form in which they were asked for,
-// and those of OpenID Connect always short.
+// scopeAnswer returns the scope member: the names as they were requested, except that OpenID
+// Connect scopes are always short.
 func scopeAnswer(scope scopeRequest, granted []string) string {
 	var full []string
 	for _, name := range granted {
@@ -121,20 +122,20 @@ func scopeAnswer(scope scopeRequest, granted []string) string {
 	return strings.Join(full, " ")
 }
 
-// clientInfo tells MSALs whose the token is.
+// clientInfo tells MSALs who the token's user is.
 func (t *Tenant) clientInfo(objectID string) string {
 	info, err := json.Marshal(map[string]string{"uid": objectID, "utid": t.id})
 	must(err)
 	return base64.RawURLEncoding.EncodeToString(info)
 }
 
-// checkConsent returns the scopes of the new token: all that were consented to, which must
-// include those requested. A token for Microsoft Graph also has the scopes of OpenID
-// Connect: signing the user in is part of any consent.
+// checkConsent returns the new token's scopes: all that have consent, which must include the
+// requested ones. A token for Microsoft Graph also has the OpenID Connect scopes, because any
+// consent includes sign-in.
 func (t *Tenant) checkConsent(client *App, scope scopeRequest, user string) ([]string, *rejection) {
 	granted := t.consented(client, scope.resource, user)
 	missing := len(granted) == 0
-	if len(scope.names) == 0 { // nothing but to sign in
+	if len(scope.names) == 0 { // only a sign-in
 		missing = !t.hasAnyConsent(client, user)
 	}
 	for _, name := range scope.names {

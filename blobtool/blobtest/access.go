@@ -11,8 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A grant is a role of one object id on the blobs of a container whose names begin
-// with prefix.
+// A grant is the role of an object ID on the blobs in a container whose names begin with prefix.
 type grant struct {
 	objectID  string
 	container string // empty: every container of the account
@@ -35,9 +34,9 @@ func (s *Server) Grant(objectID, container, prefix string) {
 	s.grant(grant{objectID, container, prefix, false})
 }
 
-// GrantOwner gives the role Storage Blob Data Owner. It is [Server.Grant] for a role
-// that can also read the tags of blobs, and find blobs by them in the account or a
-// container, if the role covers all of it.
+// GrantOwner grants the role Storage Blob Data Owner. Unlike [Server.Grant], this role can also
+// read blobs' tags, and find blobs by tags in the account or in a container if it covers all of
+// it.
 func (s *Server) GrantOwner(objectID, container, prefix string) {
 	s.grant(grant{objectID, container, prefix, true})
 }
@@ -48,15 +47,15 @@ func (s *Server) grant(g grant) {
 	s.grants = append(s.grants, g)
 }
 
-// Revoke removes all roles of that object id.
+// Revoke removes all roles of the object ID.
 func (s *Server) Revoke(objectID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.grants = slices.DeleteFunc(s.grants, func(g grant) bool { return strings.EqualFold(g.objectID, objectID) })
 }
 
-// A need is the role that a request requires: on all names of the container that
-// begin with prefix, or on all containers if that is empty.
+// A need is the role that a request requires: on all names in the container that begin with prefix
+// or, if container is empty, on all containers.
 type need struct {
 	container, prefix string
 	owner             bool
@@ -72,7 +71,7 @@ func (x *exchange) need() need {
 	return need{x.container, x.blob, x.operation.ofTags()}
 }
 
-// allowed reports whether one of the object's roles is enough.
+// allowed reports whether one of the object's roles is sufficient.
 func (s *Server) allowed(objectID string, n need) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +83,7 @@ func (s *Server) allowed(objectID string, n need) bool {
 	})
 }
 
-// tokenVerifier decides whose request this is, as Azure Storage does.
+// A tokenVerifier identifies the caller as Azure Storage does.
 type tokenVerifier struct {
 	key      func(kid string) (*rsa.PublicKey, bool)
 	issuer   string
@@ -107,7 +106,7 @@ func newTokenVerifier(o Options) *tokenVerifier {
 	}
 }
 
-// storageClaims are the claims of a token for Azure Storage that are checked.
+// storageClaims are the checked claims of a token for Azure Storage.
 type storageClaims struct {
 	jwt.RegisteredClaims
 	TenantID string `json:"tid"`
@@ -115,7 +114,7 @@ type storageClaims struct {
 	Scope    string `json:"scp"`
 }
 
-// detailError is the AuthenticationErrorDetail of a rejected token, in Azure's words.
+// A detailError is the AuthenticationErrorDetail for a rejected token, in Azure's words.
 type detailError string
 
 func (e detailError) Error() string { return string(e) }
@@ -123,7 +122,7 @@ func (e detailError) Error() string { return string(e) }
 // errNoToken means that the request is anonymous.
 var errNoToken = errors.New("no bearer token")
 
-// caller returns the object id of the caller, or errNoToken or a detailError.
+// caller returns the caller's object ID, errNoToken, or a detailError.
 func (v *tokenVerifier) caller(r *http.Request) (string, error) {
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
@@ -167,8 +166,7 @@ func (v *tokenVerifier) check(c *storageClaims) error {
 	return nil
 }
 
-// challenge is the value of WWW-Authenticate on a 401. Azure writes it without
-// quotes.
+// challenge returns the WWW-Authenticate header of a 401. Azure writes it without quotes.
 func (v *tokenVerifier) challenge() string {
 	tenant := v.tenantID
 	if tenant == "" {
@@ -177,7 +175,7 @@ func (v *tokenVerifier) challenge() string {
 	return fmt.Sprintf("Bearer authorization_uri=https://login.microsoftonline.com/%s/oauth2/authorize resource_id=%s", tenant, v.audience)
 }
 
-// tenantOf returns the tenant in a v1 issuer, or nothing.
+// tenantOf returns the tenant in a v1 issuer, or "".
 func tenantOf(issuer string) string {
 	tenant, ok := strings.CutPrefix(issuer, "https://sts.windows.net/")
 	if !ok {
@@ -198,7 +196,7 @@ func (x *exchange) unauthenticated(cause error) {
 		"Server failed to authenticate the request. Please refer to the information in the www-authenticate header.", cause.Error())
 }
 
-// forbidden answers that the caller has no role that allows this.
+// forbidden responds that no role of the caller allows the request.
 func (x *exchange) forbidden() {
 	x.fail(http.StatusForbidden, "AuthorizationPermissionMismatch",
 		"This request is not authorized to perform this operation using this permission.", "")

@@ -92,7 +92,7 @@ func TestDownload(t *testing.T) {
 	}
 }
 
-// hasCode reports whether err is an answer with that status and that code.
+// hasCode reports whether err is a response with the status and the code.
 func hasCode(err error, status int, code bloberror.Code) bool {
 	var r *azcore.ResponseError
 	return errors.As(err, &r) && r.StatusCode == status && r.ErrorCode == string(code)

@@ -11,15 +11,15 @@ import (
 	"unicode/utf8"
 )
 
-// Nothing in a request is silently ignored: a parameter or header of Azure's that is not
-// supported for the operation is rejected, with one of Azure's codes.
+// The server never silently ignores a part of a request: it rejects Azure's parameters and headers
+// that it does not support for the operation, with one of Azure's codes.
 
-// commonHeaders are the headers of Azure's that every request may have.
+// commonHeaders are Azure's headers that every request may have.
 var commonHeaders = []string{
 	"X-Ms-Version", "X-Ms-Date", "X-Ms-Client-Request-Id", "X-Ms-Return-Client-Request-Id", "X-Ms-Useragent",
 }
 
-// An acceptance is what else requests of one kind may have.
+// An acceptance is the additional parameters and headers of one kind of request.
 type acceptance struct {
 	parameters []string
 	headers    []string
@@ -45,8 +45,8 @@ var accepted = map[Operation]acceptance{
 	},
 }
 
-// checkRequest rejects what the operation does not support or can't parse, and reports whether to
-// continue.
+// checkRequest rejects what the operation does not support or what can't be parsed. It reports
+// whether to continue.
 func (x *exchange) checkRequest() bool {
 	return x.checkParameters() && x.checkHeaders() && x.checkConditions() && x.checkHashes()
 }
@@ -92,7 +92,7 @@ func (x *exchange) checkQuery() bool {
 	return true
 }
 
-// checkHeaders checks which headers there are.
+// checkHeaders checks which headers the request has.
 func (x *exchange) checkHeaders() bool {
 	known := accepted[x.operation].headers
 	for name, values := range x.r.Header {
@@ -123,11 +123,11 @@ func (x *exchange) unsupportedHeader(name string) {
 	})
 }
 
-// oldest is the first version of the service that takes Entra's tokens.
+// oldest is the first version of the service that accepts Entra's tokens.
 const oldest = "2017-11-09"
 
-// checkVersion checks x-ms-version, and reports whether to continue. A request without it counts
-// as one of the newest version, though Azure rejects it; versions up to a year ahead are accepted.
+// checkVersion checks x-ms-version and reports whether to continue. A request without it counts as
+// the newest version, although Azure rejects it. Versions up to a year ahead are accepted.
 func (x *exchange) checkVersion() bool {
 	version := x.r.Header.Get("X-Ms-Version")
 	date, err := time.Parse(time.DateOnly, version)
@@ -154,15 +154,14 @@ var (
 	systemName    = regexp.MustCompile(`^\$(?:root|web|logs|blobchangefeed)$`)
 )
 
-// The limits of a blob's name.
+// Limits on a blob's name.
 const (
 	maxNameLength = 1024 // characters
 	maxSegments   = 254
 )
 
-// checkNames rejects a request for a container or blob that can't exist because of its name, and
-// reports whether to continue. A path with dot segments is rejected: its meaning depends on who
-// removes them.
+// checkNames rejects a request for a container or blob whose name is invalid, and reports whether
+// to continue. It rejects paths with dot segments, whose meaning depends on who removes them.
 func (x *exchange) checkNames() bool {
 	segments := strings.Split(x.blob, "/")
 	switch n := len(x.container); {
@@ -198,7 +197,7 @@ func hasDots(segments []string) bool {
 	return false
 }
 
-// All operations of Azure at each level, by comp.
+// All of Azure's operations at each level, by comp.
 var (
 	accountComps   = []string{"list", "blobs", "properties", "stats", "userdelegationkey", "batch"}
 	containerComps = []string{"", "list", "blobs", "metadata", "acl", "lease", "undelete", "rename", "batch", "properties"}
@@ -208,8 +207,8 @@ var (
 	}
 )
 
-// checkOperation rejects operations that are not served, and reports whether to continue: 405 for
-// those that exist in Azure, 400 for all others.
+// checkOperation rejects operations that are not supported, and reports whether to continue: 405
+// for operations that Azure has, 400 for others.
 func (x *exchange) checkOperation(ours bool) bool {
 	q := x.r.URL.Query()
 	comps, restypes := blobComps, []string{"", "account"}

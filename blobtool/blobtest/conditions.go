@@ -39,8 +39,8 @@ func (x *exchange) checkConditions() bool {
 	return true
 }
 
-// unmet evaluates the conditions of the request and reports whether it has answered: 412, or 304
-// where only a change since the last read was asked for.
+// unmet evaluates the request's conditions and reports whether it has responded: with 412, or with
+// 304 if the request only asks for changes since the last read.
 func (x *exchange) unmet(b *storedBlob) bool {
 	h := x.r.Header
 	modified := b.modified.Truncate(time.Second)
@@ -68,7 +68,7 @@ func (x *exchange) unmet(b *storedBlob) bool {
 }
 
 func (x *exchange) conditionNotMet(status int) {
-	if status == http.StatusNotModified { // has no body
+	if status == http.StatusNotModified { // a 304 has no body
 		x.w.Header().Set("x-ms-error-code", "ConditionNotMet")
 		x.w.WriteHeader(status)
 		return
@@ -76,8 +76,7 @@ func (x *exchange) conditionNotMet(status int) {
 	x.fail(status, "ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met.", "")
 }
 
-// matchesETag reports whether one of the tags in the header is etag, which may lack its
-// quotes.
+// matchesETag reports whether one of the ETags in the header is etag. It may be without quotes.
 func matchesETag(header, etag string) bool {
 	for tag := range strings.SplitSeq(header, ",") {
 		if tag = strings.TrimSpace(tag); tag == "*" || tag == etag || tag == strings.Trim(etag, `"`) {
@@ -97,13 +96,13 @@ func (x *exchange) tagsMatch(b *storedBlob) bool {
 	return err == nil && holds(b.Tags)
 }
 
-// tagsForbidden reports whether the request has a condition on tags that its caller may not read.
+// tagsForbidden reports whether the request has a condition on tags that the caller may not read.
 func (x *exchange) tagsForbidden() bool {
 	return x.r.Header.Get("X-Ms-If-Tags") != "" && !x.allowed(x.caller, need{x.container, x.blob, true})
 }
 
-// leaseMismatch evaluates x-ms-lease-id and reports whether it has answered. Lease ids are not
-// kept, so no id ever matches.
+// leaseMismatch evaluates x-ms-lease-id and reports whether it has responded. The server keeps no
+// lease IDs, so none ever matches.
 func (x *exchange) leaseMismatch(b *storedBlob) bool {
 	switch {
 	case x.r.Header.Get("X-Ms-Lease-Id") == "":

@@ -60,7 +60,7 @@ func TestIfTags(t *testing.T) {
 	}
 	check(t, "no such blob", send(t, srv, http.MethodGet, "/docs/none", "x-ms-if-tags", "a = 'b'"), 404, "BlobNotFound")
 
-	// It takes the right to read tags, which a Reader has not.
+	// A condition on tags requires the right to read tags, which a Reader lacks.
 	srv.Revoke(alice)
 	srv.Grant(alice, "docs", "")
 	check(t, "a Reader, met", send(t, srv, http.MethodGet, "/docs/a", "x-ms-if-tags", "project = 'x'"), 403, "AuthorizationPermissionMismatch")

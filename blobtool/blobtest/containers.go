@@ -70,7 +70,7 @@ func (x *exchange) listContainers() {
 func newListedContainer(name string, c *container, withMetadata bool) listedContainer {
 	l := listedContainer{Name: name}
 	p := &l.Properties
-	p.Modified, p.ETag = httpTime(c.modified), c.etag // unlike blobs, with quotes
+	p.Modified, p.ETag = httpTime(c.modified), c.etag // with quotes, unlike for blobs
 	p.LeaseStatus, p.LeaseState, p.EncryptionScope = "unlocked", "available", "$account-encryption-key"
 	if withMetadata {
 		metadata := listedMap(maps.Clone(c.metadata))

@@ -10,19 +10,18 @@ import (
 	"time"
 )
 
-// container is a named set of blobs.
+// A container is a named set of blobs.
 type container struct {
 	modified time.Time
 	etag     string
 	metadata map[string]string
 	blobs    map[string]*history
-	sorted   []string // the names of blobs, in order; nil: to be made again
+	sorted   []string // sorted names of blobs; nil if they must be sorted again
 
-	generated []*storedSeries // what is in none of them
+	generated []*storedSeries // not included in the fields above
 }
 
-// names returns the names of the blobs in the order in which Azure lists them. Callers
-// don't change the result.
+// names returns the blobs' names in Azure's listing order. Callers must not change the result.
 func (c *container) names() []string {
 	if c.sorted == nil {
 		c.sorted = slices.Sorted(maps.Keys(c.blobs))
@@ -40,15 +39,14 @@ func (c *container) history(name string) *history {
 	return h
 }
 
-// AddContainer adds a container. It does nothing if the container exists.
+// AddContainer adds a container. If it exists, it does nothing.
 func (s *Server) AddContainer(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addContainer(name)
 }
 
-// SetContainerMetadata sets the metadata of a container, and adds the container if it
-// does not exist.
+// SetContainerMetadata sets a container's metadata. It adds the container if it does not exist.
 func (s *Server) SetContainerMetadata(name string, metadata map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,9 +63,9 @@ func (s *Server) addContainer(name string) *container {
 	return c
 }
 
-// Put stores a copy of data as a blob. A blob of that name is replaced: the new one
-// has another ETag and none of its properties. An empty content type means
-// application/octet-stream, as in Azure. The container is added if it does not exist.
+// Put stores a copy of data as a blob. It replaces a blob with the same name; the new blob has a
+// new ETag and none of the old properties. As in Azure, an empty content type means
+// application/octet-stream. It adds the container if it does not exist.
 func (s *Server) Put(container, blob string, data []byte, contentType string) {
 	sum := md5.Sum(data)
 	s.put(container, blob, &storedBlob{
@@ -77,8 +75,8 @@ func (s *Server) Put(container, blob string, data []byte, contentType string) {
 	})
 }
 
-// PutSized stores a text blob of that many bytes without holding them in
-// memory. Its content is lines of 64 ASCII characters that begin with their number.
+// PutSized stores a text blob of that many bytes without holding them in memory. The content is
+// lines of 64 ASCII characters that begin with their line number.
 func (s *Server) PutSized(container, blob string, size int64) {
 	s.put(container, blob, &storedBlob{
 		content:    syntheticText{},
@@ -87,10 +85,9 @@ func (s *Server) PutSized(container, blob string, size int64) {
 	})
 }
 
-// Update changes the properties of a stored blob. As in Azure, a change of
-// metadata makes a version if [Options.Versioning] is on, and it and all but
-// tags, tier and lease change ETag and Last-Modified. It panics if there is no
-// such blob. f must not call the server.
+// Update changes the properties of a stored blob. As in Azure, changing metadata creates a version
+// if [Options.Versioning] is on, and any change except to tags, tier and lease changes the ETag
+// and Last-Modified. It panics if the blob does not exist. f must not call the server.
 func (s *Server) Update(container, blob string, f func(*Properties)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +95,7 @@ func (s *Server) Update(container, blob string, f func(*Properties)) {
 	b := *h.current
 	b.Properties = b.clone()
 	f(&b.Properties)
-	b.Properties = b.clone() // what the caller put in stays the caller's
+	b.Properties = b.clone() // don't share memory with the caller
 	if !b.sameHeaders(h.current.Properties) {
 		b.etag, b.modified = s.nextETag(), s.opts.Now().UTC()
 	}
@@ -132,16 +129,15 @@ func (s *Server) nextETag() string {
 	return fmt.Sprintf(`"0x8DD%012X"`, s.serial)
 }
 
-// syntheticText is endless text: the byte at each offset follows from the
-// offset alone.
+// A syntheticText is an endless text. The byte at each offset depends only on the offset.
 type syntheticText struct{}
 
 const (
-	syntheticLine   = 64 // length of a line, its newline included
+	syntheticLine   = 64 // length of a line, including its newline
 	syntheticDigits = 10 // length of the number at its beginning
 )
 
-// ReadAt fills p with the text from offset off on. It never fails.
+// ReadAt fills p with the text from offset off. It never fails.
 func (syntheticText) ReadAt(p []byte, off int64) (int, error) {
 	var line [syntheticLine]byte
 	copy(line[syntheticDigits:], " the quick brown fox jumps over the lazy dog, and on.\n")
@@ -156,9 +152,9 @@ func (syntheticText) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// In an account with a hierarchical namespace, directories are entries of their
-// own, and each blob is in one. They are kept here under their name with a
-// slash at its end, which sorts them right before what is in them.
+// In an account with a hierarchical namespace, directories are separate entries, and every blob is
+// in one. The server keeps a directory under its name with a trailing slash, which sorts it right
+// before its content.
 
 // AddDirectory adds a directory and its parents. It panics without
 // [Options.HierarchicalNamespace].
@@ -171,7 +167,7 @@ func (s *Server) AddDirectory(container, path string) {
 	s.addDirectories(s.addContainer(container), strings.TrimSuffix(path, "/")+"/")
 }
 
-// addDirectories creates the directories above the blob of that name.
+// addDirectories creates the directories above the named blob.
 func (s *Server) addDirectories(c *container, name string) {
 	for i := range len(name) {
 		if name[i] != '/' {
@@ -189,7 +185,7 @@ func (s *Server) addDirectories(c *container, name string) {
 	}
 }
 
-// historyOf returns what is kept under the name of a blob or directory, or nil.
+// historyOf returns the history of a blob or directory name, or nil.
 func (s *Server) historyOf(c *container, name string) *history {
 	if h := c.blobs[name]; h != nil || !s.opts.HierarchicalNamespace {
 		return h
@@ -197,7 +193,7 @@ func (s *Server) historyOf(c *container, name string) *history {
 	return c.blobs[strings.TrimSuffix(name, "/")+"/"]
 }
 
-// resourceType is "file" or "directory", or empty in a flat namespace.
+// resourceType returns "file" or "directory", or "" in a flat namespace.
 func (o Options) resourceType(b *storedBlob) string {
 	switch {
 	case !o.HierarchicalNamespace:

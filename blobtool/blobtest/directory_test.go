@@ -21,7 +21,7 @@ func TestHierarchicalNamespace(t *testing.T) {
 	srv.Put("docs", "a/d.txt", nil, "")
 	srv.Put("docs", "a-b.txt", nil, "")
 	srv.AddDirectory("docs", "empty/")
-	srv.AddDirectory("docs", "a/b") // again is harmless
+	srv.AddDirectory("docs", "a/b") // adding it again is harmless
 
 	for size := int32(1); size < 8; size++ {
 		var got []string

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// exchange is one request and what its answer needs.
+// An exchange is a request and the data for its response.
 type exchange struct {
 	*Server
 	w         http.ResponseWriter
@@ -17,10 +17,10 @@ type exchange struct {
 	container string
 	blob      string
 	operation Operation
-	caller    string // object id
+	caller    string // object ID
 }
 
-// commonHeaders sets what each answer of the service has.
+// commonHeaders sets the headers of every response.
 func (x *exchange) commonHeaders() {
 	x.mu.Lock()
 	x.serial++
@@ -37,7 +37,7 @@ func (x *exchange) commonHeaders() {
 	}
 }
 
-// findContainer returns the container; or answers 404 and returns false.
+// findContainer returns the container, or responds with 404 and returns false.
 func (x *exchange) findContainer() (*container, bool) {
 	x.mu.Lock()
 	c := x.containers[x.container]
@@ -48,8 +48,8 @@ func (x *exchange) findContainer() (*container, bool) {
 	return c, c != nil
 }
 
-// findBlob returns the state of the blob that the request is about, and whether
-// it is the present one; or answers 404 and returns false.
+// findBlob returns the requested state of the blob and whether it is the current one, or responds
+// with 404 and returns false.
 func (x *exchange) findBlob() (b *storedBlob, current, ok bool) {
 	c, ok := x.findContainer()
 	if !ok {
@@ -77,12 +77,12 @@ func (x *exchange) findBlob() (b *storedBlob, current, ok bool) {
 	return b, current, b != nil
 }
 
-// fail answers with one of Azure's errors.
+// fail responds with one of Azure's errors.
 func (x *exchange) fail(status int, code, message, detail string) {
 	x.failWith(status, errorBody{Code: code, Message: message, Detail: detail})
 }
 
-// failWith is fail for an error that says more.
+// failWith is fail for an error with more members.
 func (x *exchange) failWith(status int, body errorBody) {
 	body.Message += "\nRequestId:" + x.w.Header().Get("x-ms-request-id") + "\nTime:" + x.opts.Now().UTC().Format(time.RFC3339Nano)
 	writeError(x.w, x.r, status, body)
@@ -95,14 +95,14 @@ type errorBody struct {
 	Message string
 	Detail  string `xml:"AuthenticationErrorDetail,omitempty"`
 
-	// Of what is wrong with a header or a parameter.
+	// The invalid header or parameter.
 	HeaderName  string `xml:",omitempty"`
 	HeaderValue string `xml:",omitempty"`
 	QueryName   string `xml:"QueryParameterName,omitempty"`
 	QueryValue  string `xml:"QueryParameterValue,omitempty"`
 }
 
-// byteOrderMark precedes the XML of the real service; clients skip it.
+// byteOrderMark precedes the XML, as in Azure; clients skip it.
 const byteOrderMark = "\ufeff"
 
 // writeError writes the error with its code in the header and, unless the method is
@@ -127,7 +127,7 @@ func writeError(w http.ResponseWriter, r *http.Request, status int, answer error
 	_, _ = w.Write([]byte(text)) // the client may be gone
 }
 
-// invalidHeader answers that the value of a header is wrong.
+// invalidHeader responds that a header's value is invalid.
 func (x *exchange) invalidHeader(name string) {
 	x.failWith(http.StatusBadRequest, errorBody{
 		Code: "InvalidHeaderValue", Message: "The value for one of the HTTP headers is not in the correct format.",
@@ -135,7 +135,7 @@ func (x *exchange) invalidHeader(name string) {
 	})
 }
 
-// invalidParameter answers that the value of a parameter is wrong.
+// invalidParameter responds that a parameter's value is invalid.
 func (x *exchange) invalidParameter(name string) {
 	x.failWith(http.StatusBadRequest, errorBody{
 		Code: "InvalidQueryParameterValue", Message: "Value for one of the query parameters specified in the request URI is invalid.",
@@ -143,7 +143,7 @@ func (x *exchange) invalidParameter(name string) {
 	})
 }
 
-// invalidQuery answers that a parameter of the query is wrong.
+// invalidQuery responds that a query parameter is invalid.
 func (x *exchange) invalidQuery() {
 	x.fail(http.StatusBadRequest, "InvalidQueryParameterValue",
 		"Value for one of the query parameters specified in the request URI is invalid.", "")

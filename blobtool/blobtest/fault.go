@@ -20,42 +20,39 @@ type Fault struct {
 	Operation Operation
 	// Blob restricts the fault to requests for the blob of that name.
 	Blob string
-	// Skip is how many of these requests are served normally first.
+	// Skip is how many matching requests are served normally first.
 	Skip int
-	// Times is how many requests the fault hits. Defaults to all, until it is cleared.
+	// Times is how many requests the fault affects. Defaults to all until it is cleared.
 	Times int
 
-	// Delay passes before the answer, on the real clock, unless the client gives up.
+	// Delay is how long to wait before answering, on the real clock, unless the client gives up.
 	Delay time.Duration
 	// Drop closes the connection without an answer.
 	Drop bool
 	// CutAfter closes the connection after that many bytes of the answer's body.
 	CutAfter int64
-	// StallAfter sends nothing after that many bytes of the answer's body, until
-	// the client gives up.
+	// StallAfter stops sending after that many bytes of the body, until the client gives up.
 	StallAfter int64
-	// Trickle is how long the server pauses before each KiB of the answer's body.
+	// Trickle is the pause before each KiB of the body.
 	Trickle time.Duration
 
-	// Status is answered instead of serving the request, before the token is
-	// checked. Defaults to 200 with a Body and to 429 with RetryAfter alone.
+	// Status is the response's status. The request is not served, and its token is not checked.
+	// Defaults to 200 with a Body and to 429 with only RetryAfter.
 	Status int
 	// Code is Azure's error code, such as "ServerBusy", sent with Status.
 	Code string
-	// Challenge is sent as WWW-Authenticate with Status: what a hostile endpoint
-	// may try.
+	// Challenge is the WWW-Authenticate header of a response with Status, such as a hostile
+	// endpoint may send.
 	Challenge string
-	// Body is sent as is, instead of Azure's XML, with ContentType (default
-	// application/xml).
+	// Body is sent unchanged instead of Azure's XML, with ContentType (default application/xml).
 	Body, ContentType string
-	// RetryAfter is sent as the header Retry-After, in whole seconds, rounded up.
+	// RetryAfter is the Retry-After header, rounded up to whole seconds.
 	RetryAfter time.Duration
 }
 
-// Fail sets the faults of the server, in place of earlier ones; without any, it
-// works again. A request gets the first fault that applies to it, and is recorded
-// all the same. A zero Fault is ignored. It panics if a Fault has a Code or a
-// Challenge and no Status.
+// Fail replaces the server's faults; without any, it works again. A request gets the first fault
+// that matches, and is recorded anyway. A zero Fault is ignored. It panics if a Fault has a Code
+// or a Challenge but no Status.
 func (s *Server) Fail(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,7 +67,7 @@ func (s *Server) Fail(faults ...Fault) {
 	}
 }
 
-// takeFault returns the fault that hits this request, and counts it.
+// takeFault returns the fault for this request, and counts it.
 func (x *exchange) takeFault() (Fault, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -93,8 +90,8 @@ func (x *exchange) takeFault() (Fault, bool) {
 	return Fault{}, false
 }
 
-// strike applies the fault that hits this request, if there is one, and reports
-// whether that was the answer.
+// strike applies the fault for this request, if there is one, and reports whether it answered the
+// request.
 func (x *exchange) strike() bool {
 	f, ok := x.takeFault()
 	if !ok {
@@ -116,7 +113,7 @@ func (x *exchange) strike() bool {
 	return true
 }
 
-// status returns the status that is answered, or 0 if the request is served.
+// status returns the status to send, or 0 to serve the request.
 func (f Fault) status() int {
 	switch {
 	case f.Status != 0:
@@ -149,7 +146,7 @@ func (f Fault) respond(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(f.Body)) // the client may be gone
 }
 
-// A faultyWriter sends the body of an answer as its fault says.
+// A faultyWriter writes the body of a response according to a fault.
 type faultyWriter struct {
 	http.ResponseWriter
 	r     *http.Request
@@ -157,10 +154,10 @@ type faultyWriter struct {
 	sent  int64
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap supports [http.ResponseController].
 func (w *faultyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Write sends p, or as much of it as the fault lets through.
+// Write writes p, or as much of it as the fault allows.
 func (w *faultyWriter) Write(p []byte) (int, error) {
 	for done := 0; done < len(p); {
 		piece := p[done:]
@@ -193,8 +190,8 @@ func (w *faultyWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// limit returns after how many bytes of the body the fault strikes, 0 for never,
-// and whether the connection then stalls instead of breaking.
+// limit returns after how many bytes of the body the fault happens, or 0 for never, and whether
+// the connection then stalls instead of closing.
 func (w *faultyWriter) limit() (bytes int64, stall bool) {
 	cut, stalls := w.fault.CutAfter, w.fault.StallAfter
 	if stalls > 0 && (cut == 0 || stalls < cut) {
@@ -203,7 +200,7 @@ func (w *faultyWriter) limit() (bytes int64, stall bool) {
 	return cut, false
 }
 
-// sleep waits that long. It returns false at once if the client gives up.
+// sleep waits for d. It returns false at once if the client gives up.
 func sleep(r *http.Request, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

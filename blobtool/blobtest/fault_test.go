@@ -59,7 +59,7 @@ func TestFaultsOfOneOperation(t *testing.T) {
 	}
 }
 
-// A stalled body sends what it promised and then nothing, until the client goes.
+// A stalled body sends what the fault allows and then nothing, until the client disconnects.
 func TestStall(t *testing.T) {
 	t.Parallel()
 	srv, docs := aliceClient(t)
@@ -92,7 +92,7 @@ func TestStall(t *testing.T) {
 	if r := srv.Requests(); r[len(r)-1].BytesSent != 100_000 {
 		t.Errorf("sent %d bytes", r[len(r)-1].BytesSent)
 	}
-	// Close does not wait for stalled requests; goleak sees to it.
+	// Close does not wait for stalled requests; goleak checks that.
 	resp, err = docs.NewBlobClient("a").DownloadStream(t.Context(), &blob.DownloadStreamOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestTrickle(t *testing.T) {
 	}
 }
 
-// The record of requests is bounded; the count is not.
+// The number of recorded requests is limited; the count is not.
 func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()
 	srv := newServerWith(t, blobtest.Options{KeepRequests: 3})
@@ -168,7 +168,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// The fields of a Fault that the Entra double has, too.
+// Fields of a Fault that entratest has too.
 func TestFaultsOfAnswers(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)

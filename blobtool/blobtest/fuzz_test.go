@@ -8,7 +8,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 )
 
-// What is accepted means the same when it is written out in full.
+// An accepted expression means the same when written out in full.
 func FuzzWhere(f *testing.F) {
 	for _, s := range []string{
 		`"project" = 'x'`, `rank>'1' and rank <='2'`, `@container = 'docs' AND "due date" = ''`, `"a" = 'b' OR c='d'`, `"and"='and' AND and='and'`, "'", `"a"='b' AND`,
@@ -35,7 +35,7 @@ func FuzzWhere(f *testing.F) {
 	})
 }
 
-// What is accepted means the same in parentheses, and nothing else follows it.
+// An accepted predicate means the same in parentheses, and nothing may follow those.
 func FuzzPredicate(f *testing.F) {
 	for _, s := range []string{`a = 'b'`, `("a" <> 'b' OR c >= '') and d='e'`, `((a='b'))`, `a='b' AND`, `(`, `@container='x'`, `and='or' or or<'and'`} {
 		f.Add(s)

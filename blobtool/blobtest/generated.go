@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// PutGenerated stores a blob whose content is computed as it is read, so that its
-// size, in bytes, takes no memory: fill fills p with the content from offset off, always
-// the same for the same offset. It is called from many goroutines. A block blob of Azure
-// has up to 190.7 TiB. The blob has no MD5.
+// PutGenerated stores a blob whose content is computed when it is read, so that its size, in
+// bytes, takes no memory. fill fills p with the content from offset off; it must return the same
+// content every time, and many goroutines call it. Azure's block blobs have up to 190.7 TiB. The
+// blob has no MD5.
 func (s *Server) PutGenerated(container, blob string, size int64, contentType string, fill func(off int64, p []byte)) {
 	s.put(container, blob, &storedBlob{
 		content:    generatedContent(fill),
@@ -18,7 +18,7 @@ func (s *Server) PutGenerated(container, blob string, size int64, contentType st
 	})
 }
 
-// generatedContent is endless content computed by a function.
+// A generatedContent is endless content computed by a function.
 type generatedContent func(off int64, p []byte)
 
 // ReadAt never fails.
@@ -27,22 +27,21 @@ func (fill generatedContent) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// A Series is many blobs that are computed on request: a million of them take no
-// memory, and a page of a listing costs only its own entries. Its functions must always
-// return the same for the same i, are called from many goroutines, and must not call
-// the server.
+// A Series is many blobs that are computed on request. A million of them take no memory, and a
+// page of a listing costs only its own entries. Its functions must always return the same result
+// for the same i, and must not call the server. Many goroutines call them.
 type Series struct {
 	// Count is the number of blobs: i is from 0 to Count-1.
 	Count int
 
-	// Name returns the name of blob i. Names must ascend, byte by byte, as they are
-	// listed. Required.
+	// Name returns the name of blob i. Names must be in ascending byte order. Required.
 	Name func(i int) string
 
 	// Size returns the size of blob i in bytes. Defaults to 1024.
 	Size func(i int) int64
 
-	// Fill fills p with the content of blob i from offset off. Defaults to the text of [Server.PutSized].
+	// Fill fills p with the content of blob i from offset off. Defaults to the text of
+	// [Server.PutSized].
 	Fill func(i int, off int64, p []byte)
 
 	// Properties returns the properties of blob i. Defaults to those of a text/plain
@@ -50,10 +49,10 @@ type Series struct {
 	Properties func(i int) Properties
 }
 
-// PutSeries stores a series of blobs in a container, and adds the container if it
-// does not exist. The blobs can be listed, by hierarchy too, and read. A blob of
-// [Server.Put] hides one of the same name. The other methods of the server and Find
-// Blobs by Tags don't see them. It panics if names don't ascend; it compares only a few.
+// PutSeries stores a series of blobs in a container. It adds the container if it does not exist.
+// The blobs can be listed, also by hierarchy, and read. A blob from [Server.Put] hides one with
+// the same name. Other methods of the server and Find Blobs by Tags don't include them. It panics
+// if names don't ascend, but compares only a few.
 func (s *Server) PutSeries(container string, g Series) {
 	switch {
 	case g.Name == nil || g.Count < 0:
@@ -77,7 +76,7 @@ func (s *Server) PutSeries(container string, g Series) {
 	c.generated = append(c.generated, &storedSeries{g, s.serial, s.opts.Now().UTC()})
 }
 
-// A storedSeries is what one call of PutSeries has added.
+// A storedSeries is the result of one call of PutSeries.
 type storedSeries struct {
 	Series
 	serial   uint64
@@ -87,7 +86,7 @@ type storedSeries struct {
 // names returns the names of the run.
 func (g *storedSeries) names() nameList { return nameList{g.Count, g.Name} }
 
-// find computes the blob of that name, or returns nil.
+// find computes the named blob, or returns nil.
 func (g *storedSeries) find(name string) *storedBlob {
 	i := sort.Search(g.Count, func(i int) bool { return g.Name(i) >= name })
 	if i == g.Count || g.Name(i) != name {
@@ -103,7 +102,7 @@ func (g *storedSeries) find(name string) *storedBlob {
 	}
 }
 
-// findGenerated computes the blob of that name in one of the runs, or returns nil.
+// findGenerated computes the named blob in one of the series, or returns nil.
 func findGenerated(runs []*storedSeries, name string) *storedBlob {
 	for _, g := range runs {
 		if b := g.find(name); b != nil {

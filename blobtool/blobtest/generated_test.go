@@ -17,7 +17,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 )
 
-// offsets is content that says at each 8 bytes where they are.
+// offsets is content that contains its own offset every 8 bytes.
 func offsets(off int64, p []byte) {
 	var word [8]byte
 	for i := range p {
@@ -64,7 +64,7 @@ func TestPutGenerated(t *testing.T) {
 	}
 }
 
-// million is what a container with a million blobs in a thousand folders has.
+// million returns a series of a million blobs in a thousand folders.
 var million = blobtest.Series{
 	Count: 1_000_000,
 	Name:  func(i int) string { return fmt.Sprintf("%03d/%03d.txt", i/1000, i%1000) },
@@ -144,7 +144,7 @@ func TestPutSeries(t *testing.T) {
 	}
 }
 
-// A million blobs, listed and read here and there, leave nothing behind.
+// Listing and reading a million blobs leaves nothing in memory.
 func TestGeneratedTakesNoMemory(t *testing.T) {
 	srv, docs := aliceClient(t)
 	use := func() {
@@ -158,7 +158,7 @@ func TestGeneratedTakesNoMemory(t *testing.T) {
 	}
 	heap := func() uint64 {
 		runtime.GC()
-		runtime.GC() // what pools hold, too
+		runtime.GC() // also frees what pools hold
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
@@ -192,7 +192,7 @@ func TestPutSeriesPanics(t *testing.T) {
 	}
 }
 
-// A page costs the same wherever in the million it is.
+// A page costs the same wherever it is in the million.
 func BenchmarkListMillion(b *testing.B) {
 	srv := newServer(b)
 	srv.PutSeries("docs", million)

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// A history is all states of a blob that an account keeps.
+// A history is every state of a blob that the account keeps.
 type history struct {
 	current   *storedBlob   // nil: deleted
 	previous  []*storedBlob // the versions before it, oldest first
 	snapshots []*storedBlob // oldest first
-	deleted   []*storedBlob // what soft delete keeps: blobs and snapshots, oldest first
+	deleted   []*storedBlob // blobs and snapshots kept by soft delete, oldest first
 }
 
-// empty reports whether nothing is left.
+// empty reports whether the history has no states.
 func (h *history) empty() bool {
 	return h.current == nil && len(h.previous)+len(h.snapshots)+len(h.deleted) == 0
 }
 
-// version returns the state with that version id, and whether it is the present one.
+// version returns the state with the version ID, and whether it is the current one.
 func (h *history) version(id string) (b *storedBlob, current bool) {
 	if h.current != nil && h.current.version == id {
 		return h.current, true
@@ -30,7 +30,7 @@ func (h *history) version(id string) (b *storedBlob, current bool) {
 	return nil, false
 }
 
-// snapshot returns the snapshot of that time.
+// snapshot returns the snapshot with the ID.
 func (h *history) snapshot(id string) *storedBlob {
 	if i := slices.IndexFunc(h.snapshots, func(b *storedBlob) bool { return b.snapshot == id }); i >= 0 {
 		return h.snapshots[i]
@@ -38,8 +38,8 @@ func (h *history) snapshot(id string) *storedBlob {
 	return nil
 }
 
-// replace makes b the present state. What was there before becomes a version
-// if versioning is on; else soft delete, if on, keeps it as a deleted snapshot.
+// replace makes b the current state. The old state becomes a version if versioning is on.
+// Otherwise, if soft delete is on, it is kept as a deleted snapshot.
 func (s *Server) replace(h *history, b *storedBlob) {
 	old := h.current
 	h.current = b
@@ -55,7 +55,8 @@ func (s *Server) replace(h *history, b *storedBlob) {
 	}
 }
 
-// keepDeleted soft-deletes a state, as the snapshot of that time unless empty.
+// keepDeleted soft-deletes a state. If snapshot is not empty, the state becomes the snapshot with
+// that ID.
 func (s *Server) keepDeleted(h *history, b *storedBlob, snapshot string) {
 	kept := *b
 	kept.deleted = s.opts.Now().UTC()
@@ -65,8 +66,8 @@ func (s *Server) keepDeleted(h *history, b *storedBlob, snapshot string) {
 	h.deleted = append(h.deleted, &kept)
 }
 
-// Snapshot takes a snapshot of a blob and returns its id, the value of
-// x-ms-snapshot. It panics if there is no such blob.
+// Snapshot creates a snapshot of a blob and returns its ID, the value of x-ms-snapshot. It panics
+// if the blob does not exist.
 func (s *Server) Snapshot(container, blob string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,9 +78,8 @@ func (s *Server) Snapshot(container, blob string) string {
 	return taken.snapshot
 }
 
-// Versions returns the version ids of a blob, oldest first; the last is that of
-// the present one if the blob is not deleted. It is empty without
-// [Options.Versioning].
+// Versions returns a blob's version IDs, oldest first. Unless the blob is deleted, the last one is
+// the current version. It returns none without [Options.Versioning].
 func (s *Server) Versions(container, blob string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,10 +98,9 @@ func (s *Server) Versions(container, blob string) []string {
 	return ids
 }
 
-// Delete deletes a blob with its snapshots. With [Options.Versioning], its
-// present state becomes a version; otherwise, with [Options.SoftDeleteDays], blob and
-// snapshots are kept and listed with include=deleted. It does nothing if there is no
-// such blob.
+// Delete deletes a blob and its snapshots. With [Options.Versioning], the current state becomes a
+// version. Otherwise, with [Options.SoftDeleteDays], the blob and its snapshots are kept and
+// listed with include=deleted. It does nothing if the blob does not exist.
 func (s *Server) Delete(container, blob string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,7 +136,7 @@ func (s *Server) mustFind(container, blob string) *history {
 	return c.blobs[blob]
 }
 
-// nextID returns a new time that names a version or snapshot, in steps of 100 ns.
+// nextID returns a new time, in steps of 100 ns, as the ID of a version or snapshot.
 func (s *Server) nextID() string {
 	t := s.opts.Now().UTC().Truncate(100 * time.Nanosecond)
 	if !t.After(s.lastID) {

@@ -12,7 +12,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 )
 
-// content returns what that client reads.
+// content returns what the client reads.
 func content(t testing.TB, c *blob.Client, err error) string {
 	t.Helper()
 	if err != nil {
@@ -36,7 +36,7 @@ func TestVersions(t *testing.T) {
 	srv.Put("docs", "a", []byte("1"), "")
 	srv.Put("docs", "a", []byte("22"), "")
 	srv.Update("docs", "a", func(p *blobtest.Properties) { p.Metadata = map[string]string{"k": "v"} })
-	srv.Update("docs", "a", func(p *blobtest.Properties) { p.Tier = "Cool" }) // makes no version
+	srv.Update("docs", "a", func(p *blobtest.Properties) { p.Tier = "Cool" }) // creates no version
 	srv.Put("docs", "b", nil, "")
 	ids := srv.Versions("docs", "a")
 	if len(ids) != 3 || !slices.IsSorted(ids) || srv.Versions("docs", "none") != nil {
@@ -76,7 +76,7 @@ func TestVersions(t *testing.T) {
 	check("flat", container.ListBlobsInclude{}, "a version current", "b version current")
 	check("versions", container.ListBlobsInclude{Versions: true}, "a version", "a version", "a version current", "b version current")
 	srv.Delete("docs", "a")
-	srv.Delete("docs", "a") // again is harmless
+	srv.Delete("docs", "a") // deleting it again is harmless
 	if _, err := a.DownloadStream(t.Context(), nil); !hasCode(err, 404, bloberror.BlobNotFound) {
 		t.Errorf("after Delete: %v", err)
 	}
@@ -158,7 +158,7 @@ func TestSoftDelete(t *testing.T) {
 	if _, err := docs.NewBlobClient("b").DownloadStream(t.Context(), nil); !hasCode(err, 404, bloberror.BlobNotFound) {
 		t.Errorf("reading a deleted blob: %v", err)
 	}
-	srv.Put("docs", "b", nil, "") // as in Azure, what is there again is no longer listed as deleted
+	srv.Put("docs", "b", nil, "") // as in Azure, a name that exists again is no longer listed as deleted
 	if got := descriptions(listAll(t, docs, 1, container.ListBlobsInclude{Deleted: true})); !slices.Equal(got, []string{"a deleted", "b"}) {
 		t.Errorf("put again: %q", got)
 	}

@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// maxResults is how many entries a page of a listing has at most.
+// maxResults is the maximum number of entries in a page of a listing.
 const maxResults = 5000
 
-// knownIncludes are the values of include that name something, or that ask for
-// what blobs here never have.
+// knownIncludes are the supported values of include, and those that request what blobs here never
+// have.
 var knownIncludes = []string{"snapshots", "versions", "deleted", "deletedwithversions", "metadata", "tags",
 	"uncommittedblobs", "copy", "immutabilitypolicy", "legalhold", "permissions"}
 
@@ -53,10 +53,10 @@ func (h *history) rows(in included) []row {
 	return rows
 }
 
-// A marker is where a page has ended.
+// A marker is where a page ended.
 type marker struct {
 	Name   string `json:"n"`
-	Rows   int    `json:"r,omitempty"` // how many rows of that name were sent
+	Rows   int    `json:"r,omitempty"` // number of rows of that name already sent
 	Folder bool   `json:"f,omitempty"` // Name is a virtual directory
 }
 
@@ -78,7 +78,7 @@ func parseMarker(s string) (marker, bool) {
 	return m, err == nil && json.Unmarshal(text, &m) == nil
 }
 
-// pageOf reads maxresults and marker, or answers 400 and returns false.
+// pageOf parses maxresults and marker, or responds with 400 and returns false.
 func (x *exchange) pageOf(q url.Values) (limit int, m marker, ok bool) {
 	limit = maxResults
 	if v := q.Get("maxresults"); v != "" {
@@ -120,7 +120,7 @@ func (x *exchange) listBlobs() {
 	x.writeXML(page)
 }
 
-// fill puts up to limit entries from the marker on into the listing.
+// fill adds up to limit entries to the listing, starting at the marker.
 func (l *listing) fill(s *Server, c *container, in included, from marker, limit int) {
 	w := s.walkNames(c)
 	w.leap(func(name string) bool { return name >= l.Prefix && from.passed(name) })
@@ -170,7 +170,7 @@ func (m marker) passed(name string) bool {
 	return name >= m.Name
 }
 
-// folderOf returns the virtual directory in which the listing hides the name.
+// folderOf returns the virtual directory that hides the name in the listing.
 func (l *listing) folderOf(name string) (string, bool) {
 	if l.Delimiter == "" {
 		return "", false
@@ -191,7 +191,7 @@ func (s *Server) walkNames(c *container) *walk {
 	return newWalk(lists...)
 }
 
-// rowsOf returns what a listing shows under a name.
+// rowsOf returns the rows of a listing for a name.
 func (s *Server) rowsOf(c *container, name string, in included) []row {
 	s.mu.Lock()
 	h, runs := c.blobs[name], c.generated
@@ -212,8 +212,8 @@ type nameList struct {
 	at func(i int) string
 }
 
-// A walk goes through several lists as if they were one, from a name on, and can
-// leap: its cost depends on the names that it visits, not on how many there are.
+// A walk iterates over several lists as if they were one, starting at a name, and can skip names.
+// Its cost depends on the names that it visits, not on the size of the lists.
 type walk struct {
 	lists []nameList
 	next  []int // of each list
@@ -223,8 +223,8 @@ func newWalk(lists ...nameList) *walk {
 	return &walk{lists: lists, next: make([]int, len(lists))}
 }
 
-// leap moves on to the first name for which reached is true; reached must be
-// false for the names before it and true for those after it.
+// leap skips to the first name for which reached is true. reached must be false for all names
+// before that and true for all after.
 func (w *walk) leap(reached func(name string) bool) {
 	for i, l := range w.lists {
 		from := w.next[i]
@@ -245,7 +245,7 @@ func (w *walk) name() (string, bool) {
 	return first, found
 }
 
-// step moves beyond the next name, in each list that has it.
+// step advances past the next name in each list that has it.
 func (w *walk) step(name string) {
 	for i, l := range w.lists {
 		if w.next[i] < l.n && l.at(w.next[i]) == name {

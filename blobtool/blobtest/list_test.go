@@ -45,7 +45,7 @@ func listAll(t testing.TB, c *container.Client, size int32, in container.ListBlo
 	return all
 }
 
-// describe says in short what an entry of a listing is.
+// describe summarizes an entry of a listing.
 func describe(b *container.BlobItem) string {
 	s := *b.Name
 	if b.Snapshot != nil && *b.Snapshot != "" {
@@ -162,7 +162,7 @@ func TestListedProperties(t *testing.T) {
 	}
 }
 
-// Names that XML can't hold, or that look like an encoding, arrive as they are.
+// Names that XML can't represent, or that look encoded, arrive unchanged.
 func TestListNames(t *testing.T) {
 	t.Parallel()
 	srv, docs := aliceClient(t)
@@ -176,7 +176,7 @@ func TestListNames(t *testing.T) {
 	}
 }
 
-// A folder is one entry however much is in it, and pages go on after it.
+// A folder is one entry however large it is, and the next page continues after it.
 func TestListByHierarchy(t *testing.T) {
 	t.Parallel()
 	srv, docs := aliceClient(t)

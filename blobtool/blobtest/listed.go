@@ -77,8 +77,8 @@ type listedProperties struct {
 	RemainingDays     *int   `xml:"RemainingRetentionDays"`
 }
 
-// newListedPrefix describes a virtual directory, or a real one, which is its own first
-// entry.
+// newListedPrefix describes a virtual directory, or a real one, which is the first entry below its
+// own prefix.
 func newListedPrefix(folder, first string, rows []row, in included, o Options) listedPrefix {
 	l := listedPrefix{Name: encodeName(folder)}
 	if rows[0].directory && first == folder {
@@ -87,7 +87,7 @@ func newListedPrefix(folder, first string, rows []row, in included, o Options) l
 	return l
 }
 
-// listedName is the name under which a flat listing has what is kept under name.
+// listedName returns the name of the row in a flat listing.
 func (r row) listedName(name string) string {
 	if r.directory {
 		return strings.TrimSuffix(name, "/")
@@ -159,7 +159,7 @@ func newListedTags(tags map[string]string) *listedTags {
 	return l
 }
 
-// encodeName percent-encodes a name that XML can't hold, and says so, as the
+// encodeName percent-encodes a name that XML can't represent, and marks it as encoded, as the
 // service does since version 2021-02-12.
 func encodeName(name string) listedName {
 	for _, r := range name {
@@ -184,12 +184,12 @@ func (x *exchange) writeXML(v any) {
 	_, _ = x.w.Write([]byte(text)) // the client may be gone
 }
 
-// included is what the parameter include of List Blobs adds to the present blobs.
+// included is what the include parameter of List Blobs adds to the current blobs.
 type included struct {
 	snapshots, versions, deleted, deletedWithVersions, metadata, tags bool
 }
 
-// parseInclude parses the parameter. It rejects values that Azure doesn't know.
+// parseInclude parses the parameter. It rejects values that Azure does not support.
 func parseInclude(value string) (included, bool) {
 	var in included
 	if value == "" {
@@ -221,5 +221,5 @@ func parseInclude(value string) (included, bool) {
 type row struct {
 	*storedBlob
 	current      bool
-	versionsOnly bool // stands for a name that has versions and no present blob
+	versionsOnly bool // for a name with versions but no current blob
 }

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// selfSigned makes a certificate for loopback names. It is its own authority,
-// so that trusting it trusts nothing else: the key never leaves the process.
+// selfSigned creates a self-signed certificate for loopback names. Trusting it trusts nothing
+// else, because the key never leaves the process.
 func selfSigned() (tls.Certificate, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -25,7 +25,7 @@ func selfSigned() (tls.Certificate, []byte, error) {
 	if err != nil {
 		return tls.Certificate{}, nil, err
 	}
-	// The real time, not Options.Now: clients compare with theirs.
+	// Use the real time, not Options.Now: clients compare with their own clocks.
 	now := time.Now()
 	template := &x509.Certificate{
 		SerialNumber:          serial,
@@ -55,7 +55,7 @@ func listen(addr string) (net.Listener, error) {
 	return net.ListenTCP("tcp", resolved)
 }
 
-// transportTrusting returns a transport that trusts one certificate.
+// transportTrusting returns a transport that trusts only one certificate.
 func transportTrusting(certPEM []byte) *http.Transport {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(certPEM)

@@ -47,7 +47,7 @@ func newServerWith(t testing.TB, o blobtest.Options) *blobtest.Server {
 	return srv
 }
 
-// claims returns those of a good token of that user, with changes.
+// claims returns the claims of a valid token of the user, with changes.
 func claims(oid string, changes map[string]any) jwt.MapClaims {
 	now := time.Now()
 	c := jwt.MapClaims{
@@ -74,7 +74,7 @@ func tokenOf(t testing.TB, oid string) string {
 	return sign(t, jwt.SigningMethodRS256, signingKey(), claims(oid, nil))
 }
 
-// static is a credential with one token. It remembers the scopes asked for.
+// static is a credential with one token. It records the requested scopes.
 type static struct {
 	token string
 	mu    sync.Mutex
@@ -88,7 +88,7 @@ func (s *static) GetToken(_ context.Context, o policy.TokenRequestOptions) (azco
 	return azcore.AccessToken{Token: s.token, ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-// clientOf returns azblob's own client with that token.
+// clientOf returns azblob's own client with the token.
 func clientOf(t testing.TB, srv *blobtest.Server, name, token string) (*container.Client, *static) {
 	t.Helper()
 	cred := &static{token: token}

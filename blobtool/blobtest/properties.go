@@ -9,15 +9,14 @@ import (
 	"time"
 )
 
-// Properties are what a blob has besides its name and content. See
-// [Server.Update].
+// Properties are the properties of a blob besides its name and content. See [Server.Update].
 type Properties struct {
 	ContentType        string // application/octet-stream if empty, as in Azure
-	ContentEncoding    string // such as "gzip"; Azure keeps it and does not act on it
+	ContentEncoding    string // such as "gzip"; Azure stores it and does nothing with it
 	ContentLanguage    string
 	ContentDisposition string
 	CacheControl       string
-	MD5                []byte // of the content; nil: none, as for large uploads to Azure
+	MD5                []byte // of the content; nil if unknown, as after large uploads to Azure
 
 	// Metadata are the x-ms-meta headers: names are C# identifiers, compared
 	// without regard to case; values are ASCII.
@@ -27,24 +26,23 @@ type Properties struct {
 	// values of up to 256 characters out of letters, digits, space and +-.:=_/.
 	Tags map[string]string
 
-	// Tier is the access tier: "Hot" (if empty, and then inferred), "Cool",
-	// "Cold", "Smart", or "Archive", whose content can't be read (409
-	// BlobArchived).
+	// Tier is the access tier: "Hot" (the default, and then inferred), "Cool", "Cold", "Smart", or
+	// "Archive". The content of an archived blob can't be read (409 BlobArchived).
 	Tier string
 
-	// ArchiveStatus is that of an archived blob that is being rehydrated, such as
-	// "rehydrate-pending-to-hot"; RehydratePriority is then "Standard" or
-	// "High". Meanwhile the tier is Archive.
+	// ArchiveStatus is the status of an archived blob that is being rehydrated, such as
+	// "rehydrate-pending-to-hot"; RehydratePriority is then "Standard" or "High". The tier stays
+	// Archive until rehydration ends.
 	ArchiveStatus     string
 	RehydratePriority string
 
-	// LeaseState is "available" (if empty), "leased", "expired", "breaking" or
-	// "broken"; LeaseDuration is "infinite" or "fixed" if leased.
+	// LeaseState is "available" (the default), "leased", "expired", "breaking" or "broken".
+	// LeaseDuration is "infinite" or "fixed" if leased.
 	LeaseState    string
 	LeaseDuration string
 }
 
-// clone returns a copy that shares nothing.
+// clone returns a copy that shares no memory.
 func (p Properties) clone() Properties {
 	p.Metadata, p.Tags = maps.Clone(p.Metadata), maps.Clone(p.Tags)
 	p.MD5 = append([]byte(nil), p.MD5...)
@@ -66,7 +64,7 @@ func (p Properties) contentType() string { return orElse(p.ContentType, "applica
 func (p Properties) tier() string        { return orElse(p.Tier, "Hot") }
 func (p Properties) leaseState() string  { return orElse(p.LeaseState, "available") }
 
-// leaseStatus is "locked" as long as a lease keeps writers out.
+// leaseStatus returns "locked" while a lease prevents writes.
 func (p Properties) leaseStatus() string {
 	if s := p.leaseState(); s == "leased" || s == "breaking" {
 		return "locked"
@@ -81,9 +79,8 @@ func orElse(s, otherwise string) string {
 	return s
 }
 
-// A storedBlob is one state of a blob: the present one, a previous version, a
-// snapshot, or one that soft delete kept. It is never changed, only replaced, so that
-// readers are not disturbed.
+// A storedBlob is one state of a blob: the current one, a previous version, a snapshot, or one
+// kept by soft delete. It is never changed, only replaced, so that readers see a consistent state.
 type storedBlob struct {
 	Properties
 	content   io.ReaderAt
@@ -92,14 +89,13 @@ type storedBlob struct {
 	created   time.Time
 	modified  time.Time
 	version   string // x-ms-version-id, empty without versioning
-	snapshot  string // its time, empty for what is no snapshot
+	snapshot  string // its time; empty if it is not a snapshot
 	deleted   time.Time
-	directory bool // of a hierarchical namespace
+	directory bool // in a hierarchical namespace
 }
 
-// headers sets what Get Blob and Get Blob Properties have in common. current says
-// that it is the present state of its name; resourceType is empty in a flat
-// namespace.
+// headers sets the common headers of Get Blob and Get Blob Properties. current means that b is the
+// current state of its name. resourceType is empty in a flat namespace.
 func (b *storedBlob) headers(h http.Header, current bool, resourceType string) {
 	set := func(name, value string) {
 		if value != "" {
@@ -119,7 +115,7 @@ func (b *storedBlob) headers(h http.Header, current bool, resourceType string) {
 	set("x-ms-resource-type", resourceType)
 	set("x-ms-server-encrypted", "true")
 	for name, value := range b.Metadata {
-		h["x-ms-meta-"+name] = []string{value} // with the case of its name
+		h["x-ms-meta-"+name] = []string{value} // keeps the case of the name
 	}
 	if len(b.Tags) > 0 {
 		set("x-ms-tag-count", strconv.Itoa(len(b.Tags)))
@@ -150,5 +146,5 @@ func (b *storedBlob) stateHeaders(set func(name, value string)) {
 
 func base64MD5(sum []byte) string { return base64.StdEncoding.EncodeToString(sum) }
 
-// httpTime formats a time as HTTP headers and Azure's listings have it.
+// httpTime formats a time for HTTP headers and Azure's listings.
 func httpTime(t time.Time) string { return t.UTC().Format(http.TimeFormat) }

@@ -33,7 +33,7 @@ func (x *exchange) readBlob() {
 	x.sendContent(b, current)
 }
 
-// sendContent sends the requested range, or all.
+// sendContent sends the requested range, or the whole blob.
 func (x *exchange) sendContent(b *storedBlob, current bool) {
 	h := x.w.Header()
 	start, end, partial, err := parseRange(rangeHeader(x.r), b.size)
@@ -66,12 +66,12 @@ func (x *exchange) setMD5(header string, sum []byte) {
 	}
 }
 
-// rangeForm is bytes=first-last or bytes=first-: there are no other ranges in Azure, neither
-// suffixes nor several at once.
+// rangeForm matches bytes=first-last and bytes=first-. Azure supports no other ranges: no
+// suffixes, and not several at once.
 var rangeForm = regexp.MustCompile(`^bytes=([0-9]{1,18})-([0-9]{0,18})$`)
 
-// checkRange rejects a range in another form, and reports whether to continue. It is not known what
-// Azure does with one in the header Range; the whole blob could be mistaken for the range.
+// checkRange rejects ranges in any other form, and reports whether to continue. Azure's behavior
+// for such a Range header is unknown; sending the whole blob could be mistaken for the range.
 func (x *exchange) checkRange() bool {
 	for _, name := range []string{"X-Ms-Range", "Range"} {
 		values := x.r.Header.Values(name)
@@ -87,14 +87,15 @@ func (x *exchange) checkRange() bool {
 	return true
 }
 
-// number reads digits that fit.
+// number parses digits that fit an int64.
 func number(digits string) int64 {
 	n, _ := strconv.ParseInt(digits, 10, 64)
 	return n
 }
 
-// parseRange parses a range that passed checkRange into a half-open one, or all of the blob if there
-// is none. It fails if no byte of the blob is in the range, as always with an empty blob.
+// parseRange parses a range that passed checkRange into a half-open range. Without a header, it
+// returns the whole blob. It fails if the range contains no byte of the blob, as always for an
+// empty blob.
 func parseRange(header string, size int64) (start, end int64, partial bool, err error) {
 	m := rangeForm.FindStringSubmatch(header)
 	if m == nil {
@@ -110,15 +111,15 @@ func parseRange(header string, size int64) (start, end int64, partial bool, err 
 	return start, end, true, nil
 }
 
-// crcTable is of the polynomial that Azure Storage uses.
+// crcTable is the table for Azure Storage's polynomial.
 var crcTable = crc64.MakeTable(0x9A6C9329AC4BC9B5)
 
-// wantsHash reports whether the request asks for a hash of its range: the header is true.
+// wantsHash reports whether the request asks for a hash of its range.
 func (x *exchange) wantsHash(name string) bool {
 	return strings.EqualFold(x.r.Header.Get(name), "true")
 }
 
-// checkHashes rejects a request for a hash without a range, or for two hashes, and reports whether
+// checkHashes rejects a request for a hash without a range or for two hashes, and reports whether
 // to continue.
 func (x *exchange) checkHashes() bool {
 	if x.operation == OpGetBlob && !x.checkRange() {
@@ -137,8 +138,8 @@ func (x *exchange) checkHashes() bool {
 	return true
 }
 
-// hashRange adds the hash of the range where the client asks for one; Azure computes it up to
-// 4 MiB. It reports whether to continue.
+// hashRange adds the range's hash if the client asked for one; Azure computes it for up to 4 MiB.
+// It reports whether to continue.
 func (x *exchange) hashRange(b *storedBlob, start, length int64) bool {
 	sum := md5.New()
 	crc := crc64.New(crcTable)

@@ -7,22 +7,21 @@ import (
 	"time"
 )
 
-// A Request is a request that the server received. Of its headers only Range is
-// kept, so that no token is.
+// A Request is a request that the server received. Range is the only header it keeps, so that it
+// holds no token.
 type Request struct {
 	Time      time.Time // by the server's clock
-	Operation Operation // empty if it is not served
+	Operation Operation // empty if it is not supported
 	Method    string
 	Path      string // decoded
 	Query     url.Values
-	Range     string // x-ms-range, else Range
-	Status    int    // 0 as long as there is no answer
+	Range     string // x-ms-range, or else Range
+	Status    int    // 0 until it is answered
 	BytesSent int64  // of the body
 }
 
-// Requests returns the last requests, oldest first, at most
-// [Options.KeepRequests] of them. A client that has its answer finds its request
-// here, complete.
+// Requests returns the last requests, oldest first, at most [Options.KeepRequests] of them. When a
+// client has its response, its request is complete here.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -34,8 +33,8 @@ func (s *Server) Requests() []Request {
 	return out
 }
 
-// Count returns how many requests of that operation the server has received,
-// failed ones too, since it started or [Server.ForgetRequests] was called.
+// Count returns how many requests with the operation the server has received, including failed
+// ones, since it started or [Server.ForgetRequests] was called.
 func (s *Server) Count(operation Operation) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,11 +48,11 @@ func (s *Server) ForgetRequests() {
 	s.requests, s.counts = nil, map[Operation]int{}
 }
 
-// record remembers a request and returns the writer that completes the record.
+// record records a request and returns the writer that completes the record.
 func (s *Server) record(w http.ResponseWriter, r *http.Request, operation Operation) *recorder {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.requests) >= 2*s.opts.KeepRequests { // so that dropping costs little per request
+	if len(s.requests) >= 2*s.opts.KeepRequests { // drop many at once, which costs little per request
 		s.requests = slices.Delete(s.requests, 0, len(s.requests)-s.opts.KeepRequests)
 	}
 	entry := &Request{
@@ -64,8 +63,7 @@ func (s *Server) record(w http.ResponseWriter, r *http.Request, operation Operat
 	return &recorder{ResponseWriter: w, server: s, entry: entry}
 }
 
-// A recorder completes the record of a request, before the client can have read the
-// answer, and logs it.
+// A recorder completes a request's record before the client can read the response, and logs it.
 type recorder struct {
 	http.ResponseWriter
 	server  *Server // guards entry
@@ -73,7 +71,7 @@ type recorder struct {
 	written bool
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap supports [http.ResponseController].
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader records the status.
@@ -87,7 +85,7 @@ func (w *recorder) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write records how much is sent.
+// Write records how much was sent.
 func (w *recorder) Write(p []byte) (int, error) {
 	if !w.written {
 		w.WriteHeader(http.StatusOK)
@@ -98,11 +96,11 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// An Operation is a kind of request, by its name in Azure's REST reference. See
-// [Fault.Operation] and [Request.Operation].
+// An Operation is a kind of request, by its name in Azure's REST reference. See [Fault.Operation]
+// and [Request.Operation].
 type Operation string
 
-// The operations that are served.
+// The supported operations.
 const (
 	OpListContainers           Operation = "List Containers"
 	OpFindBlobsByTags          Operation = "Find Blobs by Tags"
@@ -114,7 +112,7 @@ const (
 	OpGetBlobTags              Operation = "Get Blob Tags"
 )
 
-// operationOf returns the operation of a request, or nothing if it is not served.
+// operationOf returns a request's operation, or "" if it is not supported.
 func operationOf(r *http.Request, container, blob string) Operation {
 	q := r.URL.Query()
 	get, head, comp := r.Method == http.MethodGet, r.Method == http.MethodHead, q.Get("comp")
@@ -148,7 +146,7 @@ func (o Operation) ofTags() bool {
 	return o == OpFindBlobsByTags || o == OpFindBlobsByTagsContainer || o == OpGetBlobTags
 }
 
-// rangeHeader returns the range that the request asks for; x-ms-range wins.
+// rangeHeader returns the requested range. x-ms-range takes precedence.
 func rangeHeader(r *http.Request) string {
 	if v := r.Header.Get("x-ms-range"); v != "" {
 		return v

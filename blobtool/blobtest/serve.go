@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// serve answers one request and records it.
+// serve serves one request and records it.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	path, ours := s.resource(r.URL.Path)
 	name, blob, _ := strings.Cut(path, "/")
@@ -28,8 +28,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// resource returns the part of a path that names container and blob, or false if
-// it is of another account.
+// resource returns the part of a path with container and blob, or false if the path is for another
+// account.
 func (s *Server) resource(path string) (string, bool) {
 	path = strings.TrimPrefix(path, "/")
 	if s.opts.Account == "" {
@@ -39,7 +39,7 @@ func (s *Server) resource(path string) (string, bool) {
 	return rest, account == s.opts.Account
 }
 
-// route checks the caller's role and answers: the role before existence, so that
+// route checks the caller's role and then responds. It checks the role before existence, so that
 // callers without a role can't find out which blobs exist.
 func (x *exchange) route() {
 	if !x.allowed(x.caller, x.need()) {

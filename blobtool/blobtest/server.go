@@ -16,65 +16,64 @@ import (
 
 // Options configures a [Server].
 type Options struct {
-	// Key returns the public key for tokens with that kid: the PublicKey method of a
-	// test tenant, for example. Required.
+	// Key returns the public key with the kid, for example the PublicKey method of a test tenant.
+	// Required.
 	Key func(kid string) (*rsa.PublicKey, bool)
 
-	// Issuer is the exact iss of tokens, https://sts.windows.net/{tenant}/ for
-	// Azure Storage, whose tokens are v1. Required.
+	// Issuer is the exact iss of tokens. Azure Storage uses v1 tokens, so it is
+	// https://sts.windows.net/{tenant}/. Required.
 	Issuer string
 
 	// Audience is the aud of tokens, with or without a trailing slash. Defaults to
 	// https://storage.azure.com.
 	Audience string
 
-	// TenantID is the tid of tokens. Defaults to the tenant in an Issuer of the form
-	// https://sts.windows.net/{tenant}/; with another Issuer, it is not checked.
+	// TenantID is the tid of tokens. Defaults to the tenant in an Issuer like
+	// https://sts.windows.net/{tenant}/; for any other Issuer, tid is not checked by default.
 	TenantID string
 
 	// Now is the clock for the lifetime of tokens and for Last-Modified.
 	// Defaults to [time.Now].
 	Now func() time.Time
 
-	// Versioning keeps replaced and deleted blobs as versions, like the setting of
-	// that name in Azure. Blobs then have version ids.
+	// Versioning keeps replaced and deleted blobs as versions, like Azure's setting. Blobs then
+	// have version IDs.
 	Versioning bool
 
-	// SoftDeleteDays, if positive, keeps deleted blobs, which are listed with
-	// include=deleted: the retention period of soft delete for blobs. They stay when
-	// it has passed.
+	// SoftDeleteDays is the retention period of soft delete for blobs. If it is positive, deleted
+	// blobs are kept and listed with include=deleted. They are kept even after the period.
 	SoftDeleteDays int
 
-	// HierarchicalNamespace makes the account one of Data Lake Storage Gen2.
-	// Directories are entries without content, added with the first blob in them or
-	// by [Server.AddDirectory]. A flat listing has them as blobs with the ResourceType
-	// directory and, if requested, the metadata hdi_isfolder; a listing by hierarchy
-	// has them as prefixes with properties; Get Blob of one is empty. There are no
-	// tags: comp=tags and comp=blobs answer 400 InvalidQueryParameterValue,
-	// x-ms-if-tags 400 UnsupportedHeader. It excludes Versioning, as in Azure.
+	// HierarchicalNamespace makes the account a Data Lake Storage Gen2 account. Directories are
+	// entries without content, created with the first blob in them or by [Server.AddDirectory]. A
+	// flat listing shows them as blobs with the ResourceType directory and, if requested, the
+	// metadata hdi_isfolder; a listing by hierarchy shows them as prefixes with properties; Get
+	// Blob of one is empty. There are no tags: comp=tags and comp=blobs get 400
+	// InvalidQueryParameterValue, x-ms-if-tags gets 400 UnsupportedHeader. As in Azure, it
+	// excludes Versioning.
 	HierarchicalNamespace bool
 
-	// Account is the name of an account that is the first path segment of its URL,
-	// https://127.0.0.1:PORT/devstoreaccount1, as in the emulator. Defaults to none: the
-	// account is the host, as in Azure.
+	// Account is the account's name as the first path segment of the URL,
+	// https://127.0.0.1:PORT/devstoreaccount1, as in the emulator. Defaults to none: the host
+	// identifies the account, as in Azure.
 	Account string
 
 	// Addr is where the server listens: host and port. Defaults to 127.0.0.1:0, a
 	// free port.
 	Addr string
 
-	// KeepRequests is how many requests [Server.Requests] returns; older ones are
-	// dropped. Defaults to 2000.
+	// KeepRequests is how many requests [Server.Requests] returns at most; older ones are dropped.
+	// Defaults to 2000.
 	KeepRequests int
 
-	// Logger gets a line for each answer, without tokens. In a test,
-	// slog.New(slog.NewTextHandler(t.Output(), nil)) shows them when it fails. Defaults
-	// to none.
+	// Logger logs a line for each response, without tokens. In a test,
+	// slog.New(slog.NewTextHandler(t.Output(), nil)) shows them if the test fails. Defaults to
+	// none.
 	Logger *slog.Logger
 }
 
-// A Server is one storage account, served over https on loopback. All methods
-// may be called at any time from any goroutine.
+// A Server is a storage account, served over HTTPS on loopback. All methods are safe for
+// concurrent use.
 type Server struct {
 	opts      Options
 	listener  net.Listener
@@ -91,13 +90,12 @@ type Server struct {
 	requests   []*Request
 	counts     map[Operation]int
 	faults     []*Fault
-	serial     uint64    // makes ETags and request ids unique
+	serial     uint64    // makes ETags and request IDs unique
 	lastID     time.Time // of a version or snapshot
 }
 
-// NewServer starts a server. As httptest does, it panics if it can't listen, and
-// it panics if a required option is missing. Close it when done; in tests,
-// [New] does that.
+// NewServer starts a server. Like httptest, it panics if it can't listen. It also panics if a
+// required option is missing. Close it when done; in tests, [New] does that.
 func NewServer(opts *Options) *Server {
 	o := withDefaults(opts)
 	cert, certPEM, err := selfSigned()
@@ -125,9 +123,9 @@ func NewServer(opts *Options) *Server {
 			}
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are what a fault is for
+		ErrorLog:          log.New(io.Discard, "", 0), // faults break connections on purpose
 	}
-	// No ALPN: the real service speaks HTTP/1.1 only.
+	// No ALPN: the real service only speaks HTTP/1.1.
 	tlsListener := tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 	s.running.Go(func() {
 		if err := s.http.Serve(tlsListener); !errors.Is(err, http.ErrServerClosed) {
@@ -147,16 +145,15 @@ func (s *Server) enter() bool {
 	return true
 }
 
-// TB is what [New] needs of a test: *testing.T, *testing.B and *testing.F have it.
-// Programs that link this package thus don't link package testing.
+// TB is the part of *testing.T, *testing.B and *testing.F that [New] uses. It keeps package
+// testing out of programs that link this package.
 type TB interface {
 	Helper()
 	Cleanup(func())
 	Fatalf(format string, args ...any)
 }
 
-// New starts a server for a test, and closes it when the test is done. Invalid options
-// fail the test.
+// New starts a server for a test and closes it when the test ends. Invalid options fail the test.
 func New(t TB, opts *Options) *Server {
 	t.Helper()
 	defer failOnPanic(t)
@@ -201,8 +198,8 @@ func withDefaults(opts *Options) Options {
 	return o
 }
 
-// URL returns the account's URL, https://127.0.0.1:PORT or, with
-// [Options.Account], https://127.0.0.1:PORT/ACCOUNT, without trailing slash.
+// URL returns the account's URL without a trailing slash: https://127.0.0.1:PORT or, with
+// [Options.Account], https://127.0.0.1:PORT/ACCOUNT.
 func (s *Server) URL() string {
 	u := "https://" + s.listener.Addr().String()
 	if s.opts.Account != "" {
@@ -211,17 +208,15 @@ func (s *Server) URL() string {
 	return u
 }
 
-// HTTPClient returns a client that trusts this server's certificate and no
-// other. Each call returns a new one, for you to change; all share connections.
+// HTTPClient returns a client that trusts only this server's certificate. Each call returns a new
+// client that you may change; all share connections.
 func (s *Server) HTTPClient() *http.Client { return &http.Client{Transport: s.transport} }
 
-// CertificatePEM returns the server's TLS certificate, which is its own root: write it
-// to a file for SSL_CERT_FILE, or add it to a pool. It is for localhost, 127.0.0.1 and
-// ::1.
+// CertificatePEM returns the server's self-signed TLS certificate for localhost, 127.0.0.1 and
+// ::1. Write it to a file for SSL_CERT_FILE, or add it to a pool.
 func (s *Server) CertificatePEM() []byte { return append([]byte(nil), s.certPEM...) }
 
-// Close stops the server and waits until all of its goroutines have ended. Requests
-// under way are cut off.
+// Close stops the server and waits for its goroutines to end. It aborts requests in progress.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true

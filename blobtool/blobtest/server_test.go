@@ -23,14 +23,14 @@ import (
 
 const challenge = "Bearer authorization_uri=https://login.microsoftonline.com/" + tenantID + "/oauth2/authorize resource_id=https://storage.azure.com"
 
-// answer is what a plain request got.
+// answer is the response to a plain request.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// get sends a plain request with that token, if any.
+// get sends a plain request with the token, if there is one.
 func get(t *testing.T, srv *blobtest.Server, path, token string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL()+path, nil)
@@ -98,7 +98,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// azblob answers the challenge once, by asking for a token for its resource.
+// azblob responds to the challenge once, by requesting a token for its resource.
 func TestChallengeReachesAzblob(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -215,12 +215,12 @@ func TestCertificateAndPanics(t *testing.T) {
 		}()
 	}
 	srv.Close()
-	srv.Close() // again is harmless
+	srv.Close() // closing again is harmless
 }
 
 var _ azcore.TokenCredential = (*static)(nil)
 
-// A recordingTB is a test whose failures and clean-ups can be looked at.
+// A recordingTB is a test that records failures and cleanups.
 type recordingTB struct {
 	failure  string
 	cleanups []func()
@@ -240,7 +240,7 @@ func TestNew(t *testing.T) {
 		t.Errorf("New = %v with %d clean-ups, want a server and 1", srv, len(tb.cleanups))
 	}
 	for _, cleanup := range tb.cleanups {
-		cleanup() // goleak sees what stays
+		cleanup() // goleak finds leftovers
 	}
 	blobtest.New(tb, nil)
 	if want := "Options.Key and Options.Issuer are required"; !strings.Contains(tb.failure, want) {

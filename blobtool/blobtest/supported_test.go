@@ -13,7 +13,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 )
 
-// send sends a request of alice's with headers: name, value, name, value.
+// send sends a request as alice with headers: name, value, name, value.
 func send(t *testing.T, srv *blobtest.Server, method, path string, headers ...string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, srv.URL()+path, nil)
@@ -36,7 +36,7 @@ func send(t *testing.T, srv *blobtest.Server, method, path string, headers ...st
 	return answer{resp.StatusCode, resp.Header, string(body)}
 }
 
-// check compares an answer with a status and a code, which is empty for success.
+// check compares a response with a status and a code; an empty code means success.
 func check(t *testing.T, what string, got answer, status int, code string) {
 	t.Helper()
 	if got.status != status || got.header.Get("x-ms-error-code") != code {
@@ -44,7 +44,7 @@ func check(t *testing.T, what string, got answer, status int, code string) {
 	}
 }
 
-// newReadable starts a server of which alice may read all.
+// newReadable starts a server on which alice may read everything.
 func newReadable(t *testing.T, o blobtest.Options) *blobtest.Server {
 	t.Helper()
 	srv := newServerWith(t, o)
@@ -53,7 +53,7 @@ func newReadable(t *testing.T, o blobtest.Options) *blobtest.Server {
 	return srv
 }
 
-// Whatever is not served is refused: 405 if Azure has it, 400 if it has not.
+// Unsupported operations are rejected: with 405 if Azure has them, with 400 otherwise.
 func TestUnservedOperations(t *testing.T) {
 	t.Parallel()
 	srv := newReadable(t, blobtest.Options{})
@@ -103,7 +103,7 @@ func TestUnservedOperations(t *testing.T) {
 		method, path, _ := strings.Cut(request, " ")
 		check(t, request, send(t, srv, method, path), want.status, want.code)
 	}
-	// They are refused before the caller's role is looked at, and after the token.
+	// They are rejected after the token is checked and before the caller's role is.
 	srv.Revoke(alice)
 	check(t, "without a role", send(t, srv, http.MethodPut, "/docs/a"), 405, "UnsupportedHttpVerb")
 	check(t, "without a token", get(t, srv, "/docs/a?comp=metadata", ""), 401, "NoAuthenticationInformation")
@@ -132,7 +132,7 @@ func TestNames(t *testing.T) {
 		check(t, "list "+name, send(t, srv, http.MethodGet, "/"+escaped+"?restype=container&comp=list"), status, code)
 		check(t, "a in "+name, send(t, srv, http.MethodHead, "/"+escaped+"/a"), status, code)
 	}
-	srv.Put("No_Docs", "a", nil, "") // kept, and out of reach
+	srv.Put("No_Docs", "a", nil, "") // stored, but unreachable
 	check(t, "put there by Go", send(t, srv, http.MethodGet, "/No_Docs/a"), 400, "InvalidResourceName")
 
 	srv.Put("docs", "x/y z/100%/a%2Fb", nil, "")
@@ -215,7 +215,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// A range's CRC64 is the one that azblob computes for what it sends.
+// A range's CRC64 equals the one that azblob computes for uploads.
 func TestRangeCRC64(t *testing.T) {
 	t.Parallel()
 	srv := newReadable(t, blobtest.Options{})

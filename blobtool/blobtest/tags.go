@@ -34,8 +34,8 @@ type foundBlob struct {
 	Tags          *listedTags
 }
 
-// findByTags answers Find Blobs by Tags, in the account or in one container. It
-// finds present blobs only: neither versions nor snapshots are in the index.
+// findByTags answers Find Blobs by Tags, in the account or in one container. It finds only current
+// blobs: versions and snapshots are not indexed.
 func (x *exchange) findByTags() {
 	q := x.r.URL.Query()
 	expression, err := parseWhere(q.Get("where"))
@@ -60,9 +60,9 @@ func (x *exchange) findByTags() {
 	x.writeXML(page)
 }
 
-// fill puts up to limit blobs from the marker on into the page.
+// fill adds up to limit blobs to the page, starting at the marker.
 func (p *foundBlobs) fill(x *exchange, expression where, from marker, limit int) {
-	last := from.Name // container and name, as they are sorted
+	last := from.Name // container and name, the sort key
 	for _, container := range slices.Sorted(maps.Keys(x.containers)) {
 		if x.container != "" && container != x.container {
 			continue

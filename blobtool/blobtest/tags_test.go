@@ -14,8 +14,7 @@ import (
 
 const carol = "cccccccc-0000-0000-0000-000000000003" // owner of the account
 
-// tagged starts a server with blobs that have tags, which carol may see, bob in
-// docs and alice not at all.
+// tagged starts a server with tagged blobs. carol may see all tags, bob those in docs, alice none.
 func tagged(t *testing.T) *blobtest.Server {
 	srv := newServer(t)
 	for name, tags := range map[string]map[string]string{
@@ -123,7 +122,7 @@ func TestTagsTakeOwner(t *testing.T) {
 	}
 }
 
-// A change of tags leaves the ETag alone, one of metadata does not.
+// Changing tags keeps the ETag; changing metadata does not.
 func TestUpdateAndETag(t *testing.T) {
 	t.Parallel()
 	srv, docs := aliceClient(t)

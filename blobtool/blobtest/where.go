@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// A condition compares the value of one tag, or the name of the container
-// (@container), with a constant: as strings.
+// A condition compares the value of one tag, or the container's name (@container), with a constant
+// string.
 type condition struct {
 	key, operator, value string
 }
 
-// A where is the expression of Find Blobs by Tags: conditions that must all hold.
+// A where is an expression of Find Blobs by Tags: conditions that must all be true.
 type where []condition
 
-// Tokens of the expression: a key in double quotes, or bare if it is an
-// identifier; an operator; a value in single quotes.
+// Tokens of an expression: a key in double quotes, or without quotes if it is an identifier; an
+// operator; a value in single quotes.
 var (
 	whereKey      = regexp.MustCompile(`^\s*(?:"([a-zA-Z0-9 +\-.:=_/]{1,128})"|([a-zA-Z_][a-zA-Z0-9_]*|@container))`)
 	whereOperator = regexp.MustCompile(`^\s*(>=|<=|<>|=|>|<)`)
@@ -24,10 +24,9 @@ var (
 	whereAnd      = regexp.MustCompile(`^\s+(?i:and)(?:\s|$|")`)
 )
 
-// parseWhere parses the expression after the grammar of Find Blobs by Tags
-// (REST reference, Remarks): comparisons joined by AND, for a key one or two that
-// make a range, @container only with =. OR, NOT and <> exist in x-ms-if-tags
-// only.
+// parseWhere parses an expression in the grammar of Find Blobs by Tags (REST reference, Remarks):
+// comparisons joined by AND. A key has one comparison, or two that form a range; @container
+// supports only =. OR, NOT and <> exist only in x-ms-if-tags.
 func parseWhere(text string) (where, error) {
 	var w where
 	for rest := text; ; {
@@ -73,8 +72,8 @@ func parseCondition(text string) (c condition, rest string, err error) {
 	return c, rest, nil
 }
 
-// contradicts reports whether the expression has a condition for the key that
-// makes no range with c.
+// contradicts reports whether the expression has a condition for the same key that forms no range
+// with c.
 func (w where) contradicts(c condition) bool {
 	for _, d := range w {
 		if d.key == c.key && (d.operator[0] == c.operator[0] || d.operator == "=" || c.operator == "=") {
@@ -84,7 +83,7 @@ func (w where) contradicts(c condition) bool {
 	return false
 }
 
-// matches reports whether a blob with those tags satisfies the expression.
+// matches reports whether a blob with the tags satisfies the expression.
 func (w where) matches(container string, tags map[string]string) bool {
 	for _, c := range w {
 		value, ok := tags[c.key]
@@ -115,7 +114,7 @@ func (c condition) holds(value string) bool {
 	}
 }
 
-// shown returns the tags that the expression names: only they are in the answer.
+// shown returns the tags in the expression. The response has no others.
 func (w where) shown(tags map[string]string) map[string]string {
 	out := map[string]string{}
 	for _, c := range w {
@@ -130,7 +129,7 @@ func (w where) shown(tags map[string]string) map[string]string {
 // parentheses (REST reference, "Specifying conditional headers", Tags predicate syntax).
 type predicate func(tags map[string]string) bool
 
-// maxLogical is how many ANDs and ORs a predicate may have.
+// maxLogical is the maximum number of ANDs and ORs in a predicate.
 const maxLogical = 10
 
 var (
@@ -139,8 +138,8 @@ var (
 	predicateEnd  = regexp.MustCompile(`^\s*\)`)
 )
 
-// parsePredicate parses the value of x-ms-if-tags. A tag that the blob does not have fails each
-// comparison, <> too, as NULL does in SQL.
+// parsePredicate parses the value of x-ms-if-tags. If the blob does not have a tag, every
+// comparison with it is false, including <>, like NULL in SQL.
 func parsePredicate(text string) (predicate, error) {
 	p := &predicateParser{rest: text}
 	result, err := p.either()
@@ -155,7 +154,7 @@ type predicateParser struct {
 	logical, depth int
 }
 
-// either parses terms joined by OR, which binds less than AND.
+// either parses terms joined by OR, which binds less tightly than AND.
 func (p *predicateParser) either() (predicate, error) {
 	left, err := p.both()
 	for err == nil && p.join("or") {
@@ -186,7 +185,7 @@ func (p *predicateParser) tooMany(err error) error {
 	return err
 }
 
-// join takes the keyword if it comes next.
+// join consumes the keyword if it is next.
 func (p *predicateParser) join(keyword string) bool {
 	m := predicateJoin.FindStringSubmatchIndex(p.rest)
 	if m == nil || !strings.EqualFold(p.rest[m[2]:m[3]], keyword) {

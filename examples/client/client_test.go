@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// A fixture is a server with the identity tools and one that greets.
+// A fixture is a server with the identity tools and a greeting tool.
 type fixture struct {
 	tenant      *entratest.Tenant
 	api, client *entratest.App
@@ -203,7 +203,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestRedirect: the token goes to the host that it was meant for, and no other.
+// TestRedirect checks that the token goes only to the intended host.
 func TestRedirect(t *testing.T) {
 	t.Parallel()
 	stranger := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

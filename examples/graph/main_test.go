@@ -23,7 +23,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// Who starts it before anything is configured is shown the demo first.
+// Without configuration, the program first suggests the demo.
 func TestNothingConfigured(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer

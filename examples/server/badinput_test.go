@@ -12,13 +12,12 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// bearerHeader is the header of a token.
+// bearerHeader returns the header with a token.
 func bearerHeader(token string) http.Header {
 	return http.Header{"Authorization": {"Bearer " + token}}
 }
 
-// TestBadTokens sends what no caller should, and then what one should: nothing
-// takes the server down.
+// TestBadTokens sends invalid requests and then a valid one: nothing stops the server.
 func TestBadTokens(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
@@ -39,7 +38,7 @@ func TestBadTokens(t *testing.T) {
 		name      string
 		header    http.Header
 		status    int
-		challenge string // a part of it
+		challenge string // a part of the challenge
 		text      string
 	}{
 		{"no header", http.Header{}, 401, "Bearer scope=", "No Bearer token found in Authorization header"},
@@ -82,8 +81,8 @@ func TestBadTokens(t *testing.T) {
 	}
 }
 
-// TestKeysUnavailable: a tenant out of reach is 503 at the start, and nothing once
-// there are keys.
+// TestKeysUnavailable checks that an unreachable tenant causes 503 at startup, and has no effect
+// once there are keys.
 func TestKeysUnavailable(t *testing.T) {
 	t.Parallel()
 	t.Run("at the start", func(t *testing.T) {
@@ -145,15 +144,15 @@ func TestBadArguments(t *testing.T) {
 	wantValues(t, cut, map[string]any{"text": "ようこそ\n...<truncated>", "truncated": true, "bytes": float64(len(welcomeText))})
 }
 
-// TestTrouble breaks what the blob tools stand on, and wants texts that say so.
+// TestTrouble breaks the blob tools' dependencies and checks the texts.
 func TestTrouble(t *testing.T) {
 	t.Parallel()
 	read := map[string]any{"blob_path": readmeBlob}
 	tests := []struct {
 		name   string
 		change func(*world, *config)
-		token  []string // texts of get_azure_blob_storage_token; nil: it works
-		read   []string // texts of read_blob_with_token
+		token  []string // texts from get_azure_blob_storage_token; nil if it works
+		read   []string // texts from read_blob_with_token
 	}{
 		{"OBO off", func(_ *world, c *config) { c.obo = false },
 			[]string{"Set USE_OBO_FLOW=true"}, []string{"Set USE_OBO_FLOW=true"}},
@@ -193,7 +192,7 @@ func TestTrouble(t *testing.T) {
 					t.Errorf("%q shows %q", text, private)
 				}
 			}
-			wantValues(t, result(t, s, "secure_ping", nil), map[string]any{"ok": true}) // still serving
+			wantValues(t, result(t, s, "secure_ping", nil), map[string]any{"ok": true}) // the server still works
 		})
 	}
 }

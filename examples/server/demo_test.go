@@ -35,8 +35,7 @@ func TestDemoOnce(t *testing.T) {
 	}
 }
 
-// TestDemoCommands keeps the demo serving, and runs the curl commands that it
-// prints.
+// TestDemoCommands keeps the demo running and runs the curl commands that it prints.
 func TestDemoCommands(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
@@ -82,7 +81,7 @@ func TestDemoCommands(t *testing.T) {
 	}
 }
 
-// TestDemoFails: a tour that does not come out right says so.
+// TestDemoFails checks that the demo reports a failed step.
 func TestDemoFails(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
@@ -94,7 +93,7 @@ func TestDemoFails(t *testing.T) {
 	wantText(t, out.String(), "FAIL  5. Alice reads", "FAIL: the tool answered: The signed-in user may not read", "FAIL: 3 of 10 steps")
 }
 
-// TestPortTaken: the message says which port, and what to do.
+// TestPortTaken checks that the message names the port and says what to do.
 func TestPortTaken(t *testing.T) {
 	t.Parallel()
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -112,8 +111,7 @@ func TestPortTaken(t *testing.T) {
 	}
 }
 
-// TestDemoTakesAnotherPort: only a tour that ends by itself, and only where none
-// is asked for.
+// TestDemoTakesAnotherPort: only with -once, and only if no port is set.
 func TestDemoTakesAnotherPort(t *testing.T) {
 	t.Parallel()
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -133,7 +131,7 @@ func TestDemoTakesAnotherPort(t *testing.T) {
 	}
 }
 
-// TestDemoLog: silent by default, and as the user asks.
+// TestDemoLog checks that the demo logs nothing by default, and what the user asks for otherwise.
 func TestDemoLog(t *testing.T) {
 	t.Parallel()
 	for level, want := range map[string]string{"": "", "info": "tool=secure_ping"} {

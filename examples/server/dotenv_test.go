@@ -138,7 +138,7 @@ func FuzzParseDotenv(f *testing.F) {
 			if strings.ContainsFunc(value.text, isControl) {
 				t.Errorf("%s has the value %q", name, value.text)
 			}
-			// What was read can be written so that it is read again.
+			// Writing what was read and reading it again gives the same result.
 			quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`").Replace(value.text)
 			again, faults := parseDotenv([]byte("export " + name + ` = "` + quoted + `" # comment`))
 			if len(faults) > 0 || again[name].text != value.text {

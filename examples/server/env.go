@@ -280,7 +280,7 @@ func (v *variables) readMethod(c *config) {
 		remedy = "Name a PEM or PFX file with an RSA key and its certificate; the password of a PFX is AZURE_CLIENT_CERTIFICATE_PASSWORD"
 	case "AZURE_FEDERATED_TOKEN_FILE":
 		c.method = clientauth.WorkloadIdentity(value)
-		if identity != "" { // the pod's identity becomes the managed identity, the app's federated credential
+		if identity != "" { // exchange the pod's token through this managed identity
 			c.method = clientauth.WorkloadManagedIdentity(value, identity)
 			identity = ""
 		}

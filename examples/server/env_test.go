@@ -17,7 +17,7 @@ const (
 	testSecret   = "Xy7~S3cr3tValue"
 )
 
-// lookupIn is an environment with these variables and no others.
+// lookupIn returns an environment with only these variables.
 func lookupIn(variables map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
 		value, ok := variables[name]
@@ -25,7 +25,7 @@ func lookupIn(variables map[string]string) func(string) (string, bool) {
 	}
 }
 
-// with returns the variables that are always needed, and more.
+// with returns the required variables and more.
 func with(more ...string) map[string]string {
 	variables := map[string]string{"TENANT_ID": testTenant, "API_APP_ID": testApp}
 	for i := 0; i < len(more); i += 2 {
@@ -34,7 +34,7 @@ func with(more ...string) map[string]string {
 	return variables
 }
 
-// withOBO adds the flow with a secret.
+// withOBO adds the On-Behalf-Of flow with a secret.
 func withOBO(more ...string) map[string]string {
 	variables := with("USE_OBO_FLOW", "true", "ENTRA_APP_CLIENT_SECRET", testSecret)
 	maps.Copy(variables, with(more...))
@@ -137,8 +137,8 @@ func TestEachVariable(t *testing.T) {
 	}
 }
 
-// TestEachFault has one wrong variable in each row, and wants one fault that names
-// it and says what to do.
+// TestEachFault has one invalid variable per row, and expects one fault that names it and says
+// what to do.
 func TestEachFault(t *testing.T) {
 	t.Parallel()
 	without := func(name string) map[string]string {
@@ -226,7 +226,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	want := []string{".env:2", "TENANT_ID", "API_APP_ID", "AZURE_AUTHORITY_HOST", "AZURE_STORAGE_ACCOUNT_URL (.env:1)", "AZURE_STORAGE_CONTAINER",
 		"ENTRA_APP_CLIENT_ID", "ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", "TARGET_AUDIENCES", "TARGET_AUDIENCES", "TARGET_AUDIENCES",
 		"HOST", "PORT", "LOG_LEVEL (.env:3)", "PUBLIC_URL"}
-	if !slices.Equal(where, want) { // AZURE_TENANT_ID can't be compared to a TENANT_ID that is missing
+	if !slices.Equal(where, want) { // without TENANT_ID, AZURE_TENANT_ID has nothing to equal
 		t.Errorf("got faults of\n%q, want\n%q", where, want)
 	}
 	var b bytes.Buffer
@@ -236,8 +236,8 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
-// TestOBOOffLooksAtNothing: the documented .env has placeholders in all variables
-// of the flow and must start.
+// TestOBOOffLooksAtNothing: the documented .env has placeholders for all variables of the flow,
+// and the server must start with it.
 func TestOBOOffLooksAtNothing(t *testing.T) {
 	t.Parallel()
 	const dotenv = `
@@ -293,7 +293,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestConfigHidesSecret: whoever prints the configuration doesn't print the secret.
+// TestConfigHidesSecret checks that printing the configuration doesn't print the secret.
 func TestConfigHidesSecret(t *testing.T) {
 	t.Parallel()
 	c := mustRead(t, withOBO(), "")

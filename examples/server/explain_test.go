@@ -61,8 +61,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// Before anything is configured, the token's own tenant and audience take its place, and
-// the report says so. Keys come from the configured authority, whatever the token says.
+// Without configuration, the report uses the token's own tenant and audience, and says so. Keys
+// come from the configured authority, whatever the token says.
 func TestExplainWithoutConfiguration(t *testing.T) {
 	t.Parallel()
 	w, err := newWorld()
@@ -115,7 +115,7 @@ func TestExplainWithoutConfiguration(t *testing.T) {
 	}
 }
 
-// only lets requests to one origin through.
+// only is a transport that allows requests to one origin.
 type only struct {
 	origin string
 	next   http.RoundTripper

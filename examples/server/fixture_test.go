@@ -27,15 +27,15 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A fixture is the server on a world of its own, over HTTP.
+// A fixture is the server with its own tenant and storage, over HTTP.
 type fixture struct {
 	*world
 	origin string // http://localhost:PORT
 	log    *lines
-	stop   func() // shuts the server down, and waits
+	stop   func() // shuts the server down and waits
 }
 
-// lines is a log that can be read while it is written.
+// lines is a log that can be read while it is being written.
 type lines struct {
 	mu   sync.Mutex
 	b    bytes.Buffer
@@ -52,7 +52,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// read returns the log, and what is closed when there is more.
+// read returns the log, and a channel that is closed when there is more.
 func (l *lines) read() (log string, more <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -64,13 +64,13 @@ func (l *lines) String() string {
 	return log
 }
 
-// start serves until the test ends. change, unless nil, edits the configuration.
+// start serves until the test ends. If change is not nil, it edits the configuration.
 func start(t *testing.T, change func(*world, *config)) *fixture {
 	t.Helper()
 	return startWith(t, change, func(toEntra http.RoundTripper) http.RoundTripper { return toEntra })
 }
 
-// startWith is start with a transport of the test's between server and Entra.
+// startWith is start with a custom transport between the server and Entra.
 func startWith(t *testing.T, change func(*world, *config), wrap func(toEntra http.RoundTripper) http.RoundTripper) *fixture {
 	t.Helper()
 	w, err := newWorld()
@@ -122,8 +122,8 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.next.RoundTrip(r)
 }
 
-// session is an MCP session with a token, in an era: the SDK's newest protocol
-// with "", or a version.
+// session opens an MCP session with a token. The era is a protocol version, or "" for the SDK's
+// newest.
 func session(t *testing.T, url, token, version string) *mcp.ClientSession {
 	t.Helper()
 	transport := &http.Transport{}
@@ -141,14 +141,14 @@ func session(t *testing.T, url, token, version string) *mcp.ClientSession {
 	return s
 }
 
-// as is a session of the user's.
+// as opens a session for the user.
 func (f *fixture) as(t *testing.T, user *entratest.User) *mcp.ClientSession {
 	t.Helper()
 	return session(t, f.origin+"/mcp", f.token(user), "")
 }
 
-// result calls a tool and returns its structured content, which must be what the
-// text says.
+// result calls a tool and returns its structured content, after checking that the text is the
+// same.
 func result(t *testing.T, s *mcp.ClientSession, tool string, arguments map[string]any) map[string]any {
 	t.Helper()
 	r, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: arguments})
@@ -175,7 +175,7 @@ func result(t *testing.T, s *mcp.ClientSession, tool string, arguments map[strin
 	return structured
 }
 
-// refusal calls a tool that must answer with an error, and returns its text.
+// refusal calls a tool that must return an error, and returns its text.
 func refusal(t *testing.T, s *mcp.ClientSession, tool string, arguments map[string]any) string {
 	t.Helper()
 	r, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: arguments})
@@ -200,7 +200,7 @@ func mustJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
-// wantText reports texts that s does not have.
+// wantText reports texts that are missing in s.
 func wantText(t *testing.T, s string, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
@@ -210,8 +210,8 @@ func wantText(t *testing.T, s string, texts ...string) {
 	}
 }
 
-// post sends a tools/call of secure_ping with these headers besides the usual
-// ones, and returns status, challenge and the message of the JSON-RPC error.
+// post sends a tools/call of secure_ping with these additional headers, and returns the status,
+// the challenge, and the message of the JSON-RPC error.
 func (f *fixture) post(t *testing.T, header http.Header) (status int, challenge, message string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -26,7 +26,7 @@ func TestMisspeltNamesAreNamed(t *testing.T) {
 		"AZURE_AUTHORITY": "AZURE_AUTHORITY_HOST", "AUTHORITY_HOST": "AZURE_AUTHORITY_HOST", "AZURE_TENANT": "AZURE_TENANT_ID", "MY_TENANT_ID": "TENANT_ID", "ID_TENANT": "TENANT_ID",
 		"CLIENT_ID": "ENTRA_APP_CLIENT_ID or UMI_CLIENT_ID", "APP_ID": "API_APP_ID or ENTRA_APP_CLIENT_ID", "API_CLIENT_ID": "API_APP_ID", "API_ID": "API_APP_ID", "ENTRA_CLIENT_ID": "ENTRA_APP_CLIENT_ID",
 		"MCP_LOG_LEVEL": "LOG_LEVEL", "AZURE_CLIENT_CERTIFICATE_PASWORD": "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_CLIENT_CERTIFICATE": "AZURE_CLIENT_CERTIFICATE_PASSWORD or AZURE_CLIENT_CERTIFICATE_PATH",
-		// Somebody else's:
+		// Names of other programs:
 		"DATABASE_URL": "", "PATH": "", "AZURE_CLIENT_ID": "", "COSTS": "", "POSTS": "", "NODE_ENV": "", "X": "", "_": "",
 		"GITHUB_CLIENT_ID": "", "GITHUB_CLIENT_SECRET": "", "AZURE_SUBSCRIPTION_ID": "", "AZURE_STORAGE_KEY": "", "AZURE_STORAGE_CONNECTION_STRING": "",
 		"AZURE_OPENAI_ENDPOINT": "", "AZURE_CLIENT": "", "ID": "",
@@ -43,7 +43,7 @@ func TestMisspeltNamesAreNamed(t *testing.T) {
 	}
 }
 
-// Every name that is read is known, and documented.
+// Every variable that is read is known and documented.
 func TestKnownVariables(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")
@@ -78,8 +78,8 @@ func TestMisspeltNamesAreWarnedOf(t *testing.T) {
 	}
 }
 
-// Who starts the server before anything is configured is shown the demo first; who
-// has misspelled a name is told so beside the fault that comes of it.
+// Without configuration, the program first suggests the demo. A misspelled name is reported next
+// to the fault that it causes.
 func TestFirstStart(t *testing.T) {
 	for name, row := range map[string]struct {
 		variables map[string]string

@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// beServer is the variable by which this test binary is the program: tests run
-// it as its users do, without building it once more.
+// beServer is a variable that makes this test binary run the program. Tests run it as users do,
+// without building it separately.
 const beServer = "MCP_ENTRA_TEST_SERVER"
 
-// command is the program in an empty folder, with these variables and no others.
+// command returns the program in an empty directory with only these variables.
 func command(t *testing.T, variables map[string]string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -44,8 +44,8 @@ type process struct {
 	log    *lines
 }
 
-// startProcess runs the server on the world, trusting its certificates by
-// SSL_CERT_FILE as with any other authority.
+// startProcess runs the server with the world, and trusts its certificates with SSL_CERT_FILE like
+// those of any other authority.
 func (w *world) startProcess(t *testing.T, change map[string]string) *process {
 	t.Helper()
 	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
@@ -73,7 +73,7 @@ func (w *world) startProcess(t *testing.T, change map[string]string) *process {
 	return p
 }
 
-// await waits until the log has the text, and returns its first group.
+// await waits until the log matches, and returns the first group.
 func (l *lines) await(t *testing.T, text *regexp.Regexp) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -91,7 +91,7 @@ func (l *lines) await(t *testing.T, text *regexp.Regexp) string {
 	}
 }
 
-// stop sends SIGTERM twice, as timeout(1) does, and wants exit code 0.
+// stop sends SIGTERM twice, as timeout(1) does, and expects exit code 0.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -104,9 +104,8 @@ func (p *process) stop(t *testing.T) {
 	wantText(t, p.log.String(), "msg=stopped")
 }
 
-// TestProcess runs the server as the documentation says, against an authority that
-// it knows by environment variables alone; ends it with SIGTERM; and looks for
-// secrets in all that it logged, at the most talkative level.
+// TestProcess runs the server as documented, with an authority that it knows only from environment
+// variables. It stops the server with SIGTERM, and searches the most detailed log for secrets.
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	w, err := newWorld()
@@ -149,9 +148,8 @@ func TestProcess(t *testing.T) {
 	wantNoSecrets(t, log, secrets)
 }
 
-// wantNoSecrets looks for any 16 characters in a row of the secrets: for tokens,
-// whole or in part. The header of a token is the same for all of a tenant and no
-// secret.
+// wantNoSecrets searches for any 16 consecutive characters of the secrets, and so for tokens and
+// parts of them. The header is the same for all of a tenant's tokens and not a secret.
 func wantNoSecrets(t *testing.T, log string, secrets map[string]string) {
 	t.Helper()
 	const window = 16
@@ -171,7 +169,7 @@ func wantNoSecrets(t *testing.T, log string, secrets map[string]string) {
 	}
 }
 
-// TestProcessFaults: all faults at once on standard error, exit code 1.
+// TestProcessFaults expects all faults on standard error, and exit code 1.
 func TestProcessFaults(t *testing.T) {
 	t.Parallel()
 	cmd := command(t, map[string]string{"USE_OBO_FLOW": "perhaps", "PORT": "x"})

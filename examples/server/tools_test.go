@@ -13,11 +13,10 @@ import (
 	"testing"
 )
 
-// eras are the protocol versions of today's and of older clients.
+// eras are the protocol versions of current and older clients.
 var eras = map[string]string{"2026-07-28": "", "2025-11-25": "2025-11-25"}
 
-// TestFourTools checks each tool's output member by member, as the document
-// promises them.
+// TestFourTools checks each documented member of the tools' outputs.
 func TestFourTools(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
@@ -142,7 +141,7 @@ func (f *fixture) checkStorageToken(t *testing.T, out map[string]any) {
 	}
 }
 
-// TestV2Token: a v2 token serves for the whole chain as well.
+// TestV2Token checks that a v2 token works for the whole chain too.
 func TestV2Token(t *testing.T) {
 	t.Parallel()
 	f := start(t, func(w *world, _ *config) { w.api.AccessTokenVersion = 2 })
@@ -152,8 +151,8 @@ func TestV2Token(t *testing.T) {
 	result(t, s, "read_blob_with_token", map[string]any{"blob_path": readmeBlob})
 }
 
-// TestManagedIdentity: the documented set-up in Azure, without any secret. The
-// platform's variables are the only environment that a library reads.
+// TestManagedIdentity tests the documented setup in Azure, without any secret. Only here does a
+// library read the environment: the platform's variables.
 func TestManagedIdentity(t *testing.T) {
 	t.Parallel()
 	w, err := newWorld()
@@ -173,8 +172,8 @@ func TestManagedIdentity(t *testing.T) {
 	p.stop(t)
 }
 
-// TestUsersAreApart: two users read the same path, each gets a copy of its own, and
-// what one may not read stays the other's.
+// TestUsersAreApart: two users read the same path and each gets their own copy; a user who may not
+// read a blob does not get the other's copy.
 func TestUsersAreApart(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
@@ -200,7 +199,7 @@ func TestUsersAreApart(t *testing.T) {
 	wantValues(t, result(t, bob, "get_azure_blob_storage_token", nil)["token_decoded"].(map[string]any), map[string]any{"oid": f.bob.ObjectID})
 }
 
-// A gate holds requests for tokens back until it is opened.
+// A gate delays requests for tokens until it is opened.
 type gate struct {
 	next    http.RoundTripper
 	arrived chan struct{} // closed by the first request
@@ -216,8 +215,7 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.next.RoundTrip(r)
 }
 
-// TestGracefulShutdown: a call that is under way when the server is told to stop
-// gets its answer.
+// TestGracefulShutdown checks that a call in progress at shutdown gets its answer.
 func TestGracefulShutdown(t *testing.T) {
 	t.Parallel()
 	g := &gate{arrived: make(chan struct{}), open: make(chan struct{})}

@@ -36,7 +36,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// Who starts it before anything is configured is shown the demo first.
+// Without configuration, the program first suggests the demo.
 func TestNothingConfigured(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
@@ -62,7 +62,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// Resources and completions are those of the caller, in the whole assembly.
+// Resources and completions are those that the caller may see, in the complete server.
 func TestResources(t *testing.T) {
 	t.Parallel()
 	tenant := entratest.New(t, nil)

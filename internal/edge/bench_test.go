@@ -13,8 +13,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
-// BenchmarkBody is how a body gets into memory; besides it there is one of its size
-// to allocate.
+// BenchmarkBody measures reading a body, besides allocating one of its size.
 func BenchmarkBody(b *testing.B) {
 	for _, size := range []int{200, 20_000, 1 << 20} {
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
@@ -37,7 +36,7 @@ func BenchmarkBody(b *testing.B) {
 	}
 }
 
-// BenchmarkHostCheck is the check of the usual requests, and of unusual spellings.
+// BenchmarkHostCheck measures ordinary requests and unusual spellings.
 func BenchmarkHostCheck(b *testing.B) {
 	c := newCheck(b, resource, []string{"inner.example"}, nil)
 	proxies := edge.Proxies{netip.MustParsePrefix("10.0.0.0/24")}
@@ -69,7 +68,7 @@ func BenchmarkHostCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkWriter is an answer as the SDK writes it: an event, and a flush.
+// BenchmarkWriter measures an answer as the SDK writes it: an event and a flush.
 func BenchmarkWriter(b *testing.B) {
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader([]byte("{}")))
 	answer := &deadlines{ResponseWriter: httptest.NewRecorder()}

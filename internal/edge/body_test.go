@@ -16,7 +16,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
-// A budget has room for so many bytes.
+// A budget has room for a number of bytes.
 type budget struct{ room, held int64 }
 
 var full = &edge.Refusal{Status: http.StatusTooManyRequests, Reason: "full"}
@@ -29,8 +29,8 @@ func (b *budget) Hold(n int64) *edge.Refusal {
 	return nil
 }
 
-// What is sent is what is read, whatever the client says of its length, and no byte is
-// held that the budget has not counted.
+// A body is read as sent, whatever length the client declares, and every byte held is counted in
+// the budget.
 func TestBodyReceive(t *testing.T) {
 	t.Parallel()
 	const most = 256 << 10
@@ -83,7 +83,7 @@ func TestBodyReceiveWithoutRoom(t *testing.T) {
 	}
 }
 
-// A body read again begins at its beginning.
+// A body that is read again starts at the beginning.
 func TestBodyInit(t *testing.T) {
 	t.Parallel()
 	var b edge.Body
@@ -100,7 +100,7 @@ func TestBodyInit(t *testing.T) {
 	}
 }
 
-// receiving answers with the body, or with the reason why it was refused.
+// receiving responds with the body, or with the reason for rejecting it.
 func receiving(most int64) http.Handler {
 	return bounded(func(w http.ResponseWriter, r *http.Request) {
 		var b edge.Body
@@ -142,14 +142,14 @@ func TestBodySlow(t *testing.T) {
 	})
 }
 
-// A client that sends all before it reads finds the refusal, and not a broken connection.
+// A client that sends everything before it reads still gets the error, and no broken connection.
 func TestBodyTooLargeIsAnswered(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := start(t, receiving(1000)).connect(t)
 		for _, piece := range []string{"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8000000\r\n\r\n", strings.Repeat("x", 8_000_000)} {
 			answered := make(chan struct{})
-			go func() { // net.Pipe has no buffer, so the answer must be read meanwhile
+			go func() { // net.Pipe has no buffer, so read the answer at the same time
 				defer close(answered)
 				_, _ = io.WriteString(c, piece)
 			}()
@@ -169,7 +169,7 @@ func TestBodyTooLargeIsAnswered(t *testing.T) {
 	})
 }
 
-// One that never ends is cut off.
+// An endless body is cut off.
 func TestBodyTooLargeWithoutEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -25,7 +25,7 @@ import (
 // A pair is a certificate and its key, in PEM.
 type pair struct{ cert, key []byte }
 
-// newPair returns a certificate for localhost that is valid from an hour ago on.
+// newPair returns a certificate for localhost that is valid since an hour ago.
 func newPair(t testing.TB, name string, valid time.Duration) pair {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -42,7 +42,7 @@ func newPair(t testing.TB, name string, valid time.Duration) pair {
 	return pair{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})}
 }
 
-// files are those of a certificate that is served.
+// files are the files of a served certificate.
 type files struct{ cert, key string }
 
 func newFiles(t testing.TB, p pair) files {
@@ -66,7 +66,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// served is the name of the certificate that a handshake gets.
+// served returns the name of the certificate that a handshake gets.
 func servedBy(t testing.TB, c *edge.Certificate) string {
 	t.Helper()
 	cert, err := c.Get(&tls.ClientHelloInfo{})
@@ -74,14 +74,14 @@ func servedBy(t testing.TB, c *edge.Certificate) string {
 	return cert.Leaf.Subject.CommonName
 }
 
-// Every step of a change, and what handshakes get after it and at the next two checks.
+// Each step of a change, and what handshakes get after it and at the next two checks.
 func TestCertificateReloads(t *testing.T) {
 	t.Parallel()
 	type step struct {
 		name   string
 		change func(t *testing.T, f files, next pair)
 		want   string
-		log    string // the line of the second check, or ""
+		log    string // the second check's line, or ""
 	}
 	for _, row := range []struct {
 		name  string
@@ -150,7 +150,7 @@ func TestCertificateReloads(t *testing.T) {
 	}
 }
 
-// A change of two files that is under way at a check is no fault.
+// A check during a change of both files does not report an error.
 func TestCertificateChangeUnderWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -171,7 +171,7 @@ func TestCertificateChangeUnderWay(t *testing.T) {
 	})
 }
 
-// Kubernetes links ..data to another folder when a secret changes.
+// Kubernetes links ..data to another directory when a secret changes.
 func TestCertificateOfASecret(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -250,7 +250,7 @@ func TestLoadCertificateFails(t *testing.T) {
 	}
 }
 
-// Handshakes at the same time, while files change: for the race detector.
+// Concurrent handshakes while the files change, for the race detector.
 func TestCertificateConcurrently(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

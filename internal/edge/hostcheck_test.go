@@ -10,7 +10,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
-// newCheck returns the check of a resource's server, with more hosts and origins.
+// newCheck returns the check for a resource's server with additional hosts and origins.
 func newCheck(t testing.TB, resource string, hosts, origins []string) *edge.HostCheck {
 	t.Helper()
 	u, err := edge.ParseResource(resource)
@@ -115,7 +115,7 @@ func TestHostCheckOrigins(t *testing.T) {
 		{resource, app, []string{"https://app.example.com."}, false},
 		{resource, app, []string{"https://app.example.com/"}, false},
 		{resource, app, []string{"null"}, false},
-		// One that is there is judged, also an empty one or a second.
+		// Any Origin header is checked, even an empty or second one.
 		{resource, app, []string{""}, false},
 		{resource, app, []string{"", "https://evil.example"}, false},
 		{resource, app, []string{"https://app.example.com", "https://evil.example"}, false},
@@ -178,7 +178,7 @@ func TestHostCheckCORS(t *testing.T) {
 	}
 }
 
-// The usual request costs no memory; nor does its body, besides its own.
+// An ordinary request allocates nothing, except for its body.
 func TestAllocations(t *testing.T) {
 	c := newCheck(t, resource, []string{"inner.example"}, []string{"https://app.example.com"})
 	w, sent := httptest.NewRecorder(), strings.NewReader("{}")

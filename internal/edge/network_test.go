@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A network is a listener in memory: deadlines on its connections are of the clock of
-// a synctest bubble.
+// A network is an in-memory listener. Its connections' deadlines use the clock of a synctest
+// bubble.
 type network struct {
 	dialed chan net.Conn
 	once   sync.Once
@@ -49,7 +49,7 @@ func (n *network) Close() error {
 
 func (*network) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
 
-// dial returns a connection to the server, or an error if nobody listens.
+// dial returns a connection to the server, or an error if there is no listener.
 func (n *network) dial() (net.Conn, error) {
 	here, there := net.Pipe()
 	select {
@@ -60,7 +60,7 @@ func (n *network) dial() (net.Conn, error) {
 	}
 }
 
-// A served is a handler under edge.Server.
+// A served is a handler in an edge.Server.
 type served struct {
 	*network
 	log   lines
@@ -69,7 +69,7 @@ type served struct {
 	ended chan error
 }
 
-// start serves the handler until the test ends. It belongs into a bubble.
+// start serves the handler until the test ends. Call it in a bubble.
 func start(t *testing.T, h http.Handler) *served {
 	t.Helper()
 	return serve(t, h, nil)
@@ -96,7 +96,7 @@ func serve(t *testing.T, h http.Handler, getCertificate func(*tls.ClientHelloInf
 	return s
 }
 
-// pass lets time pass, in a bubble.
+// pass lets time pass in a bubble.
 func pass(d time.Duration) { <-time.After(d) }
 
 const drainTimeout = 25 * time.Second
@@ -118,7 +118,7 @@ func (s *served) connect(t *testing.T) *client {
 	return &client{t, c, bufio.NewReader(c)}
 }
 
-// send writes without waiting for the server to read it all.
+// send writes without waiting until the server has read everything.
 func (c *client) send(text string) {
 	go func() { _, _ = io.WriteString(c, text) }()
 }

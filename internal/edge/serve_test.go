@@ -87,7 +87,7 @@ func draining(drain func() *edge.Drainer) http.Handler {
 	return mux
 }
 
-// While calls are under way, streams stay open; then both are over.
+// While calls are in progress, streams stay open; then both end.
 func TestServerDrains(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestServerDrains(t *testing.T) {
 		if line, err := events.ReadString('\n'); err != nil || line != "open\n" {
 			t.Fatalf("the stream: %q, %v", line, err)
 		}
-		synctest.Wait() // the call is under way
+		synctest.Wait() // the call is in progress
 		begun := time.Now()
 		s.stop()
 		synctest.Wait()
@@ -174,7 +174,7 @@ func TestDrain(t *testing.T) {
 	d.BeginCall()
 	d.EndCall()
 	d.Begin()
-	second, cancel2, why := d.Stream(t.Context()) // a client that reconnects must not lose its calls
+	second, cancel2, why := d.Stream(t.Context()) // a reconnecting client must not lose its calls
 	if why != nil || first.Err() != nil {
 		t.Fatalf("with a call under way: Stream = %v and an open one has %v, want neither to end", why, first.Err())
 	}
@@ -195,7 +195,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// What strangers do to connections is no error; what the operator must know is one.
+// What clients do to connections is not logged as an error, but what the operator must know is.
 func TestServerLogsConnections(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

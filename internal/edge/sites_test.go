@@ -113,7 +113,7 @@ func TestParseProxy(t *testing.T) {
 	}
 }
 
-// Whatever clients and operators write, a host has one form.
+// However clients and operators write a host, it has one form.
 func FuzzHosts(f *testing.F) {
 	for _, s := range []string{"mcp.example.com:443", "[::1]:80", "::1", "A.b.", "https://x.example:8443"} {
 		f.Add(s)

@@ -26,7 +26,7 @@ func startTLS(t *testing.T, h http.Handler, f files) *served {
 	return serve(t, h, c.Get)
 }
 
-// browser is a client that trusts the pairs, and speaks HTTP/2 where the server does.
+// browser returns a client that trusts the pairs and supports HTTP/2.
 func (s *served) browser(t *testing.T, trusted ...pair) *http.Transport {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -42,7 +42,7 @@ func (s *served) browser(t *testing.T, trusted ...pair) *http.Transport {
 	return transport
 }
 
-// fetch returns the answer and whose certificate the connection has.
+// fetch returns the answer and the name of the connection's certificate.
 func fetch(t *testing.T, client http.RoundTripper, path string) (protocol, body, certificate string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://localhost"+path, nil)
@@ -55,8 +55,8 @@ func fetch(t *testing.T, client http.RoundTripper, path string) (protocol, body,
 	return resp.Proto, string(data), resp.TLS.PeerCertificates[0].Subject.CommonName
 }
 
-// A new certificate is used from the next handshake on; connections with the old one,
-// and the calls on them, go on.
+// A new certificate is used from the next handshake on. Connections with the old one, and their
+// calls, continue.
 func TestServerReloadsItsCertificate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestServerReloadsItsCertificate(t *testing.T) {
 				t.Errorf("the call under way: got %q by %q, want done, old", body, by)
 			}
 		}()
-		write(t, f.cert, next.cert) // no pair now
+		write(t, f.cert, next.cert) // now they don't match
 		pass(6 * time.Second)
 		if _, _, by := fetch(t, second, "/"); by != "old" {
 			t.Errorf("between the two files: got %q, want old", by)
@@ -113,7 +113,7 @@ func TestServerOverTLS(t *testing.T) {
 		for name, row := range map[string]struct {
 			versions [2]uint16
 			next     []string
-			want     string // the protocol agreed on, or "" for none
+			want     string // the negotiated protocol, or "" for none
 			fails    bool
 		}{
 			"TLS 1.3":          {[2]uint16{tls.VersionTLS13, tls.VersionTLS13}, []string{"h2", "http/1.1"}, "h2", false},
@@ -143,7 +143,7 @@ func TestServerOverTLS(t *testing.T) {
 	})
 }
 
-// A listener that does TLS itself has HTTP/2 too, if it says so.
+// A listener that does TLS itself can offer HTTP/2 too.
 func TestServerOnATLSListener(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestServerOnATLSListener(t *testing.T) {
 	})
 }
 
-// HTTP/2 has the bounds of HTTP/1: for a slow reader, and none for calls and streams.
+// HTTP/2 has the same limits as HTTP/1: on slow readers, but not on calls and streams.
 func TestWriterOnHTTP2(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestWriterOnHTTP2(t *testing.T) {
 	})
 }
 
-// Draining over HTTP/2 lets calls end, and then the connection.
+// Draining over HTTP/2 lets calls end and then closes the connection.
 func TestServerDrainsHTTP2(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

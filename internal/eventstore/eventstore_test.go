@@ -18,10 +18,10 @@ const (
 	answers   = 1024
 )
 
-// A store whose sessions belong to a user each.
+// A store in which each session belongs to a user.
 type store struct {
 	*eventstore.Store
-	finished func() // of the stream opened last
+	finished func() // of the last opened stream
 }
 
 func newStore() *store {
@@ -47,7 +47,7 @@ func (s *store) open(t *testing.T, session, stream string) {
 	}
 }
 
-// answer appends the answer to a call on a stream of its own, which then ends.
+// answer appends a call's answer on its own stream, which then ends.
 func (s *store) answer(t *testing.T, session, stream string, data []byte) {
 	t.Helper()
 	s.open(t, session, stream)
@@ -66,7 +66,7 @@ func (s *store) replay(ctx context.Context, session, stream string, after int) (
 	return strings.Join(all, " "), nil
 }
 
-// A user's answers are bounded in number and in bytes, and evict that user's own.
+// A user's answers are limited in number and bytes, and evict only that user's own.
 func TestUserBounds(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -110,8 +110,8 @@ func TestUserBounds(t *testing.T) {
 	}
 }
 
-// Calls under way and open streams are evicted last, beginning with the oldest event of
-// the largest; the indices of the rest stay.
+// Calls in progress and open streams are evicted last, starting with the oldest event of the
+// largest. The indices of the remaining events don't change.
 func TestOpenStreams(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -138,7 +138,7 @@ func TestOpenStreams(t *testing.T) {
 	if got, err := s.replay(ctx, "alice", "call", 0); err != nil || got != "progress" {
 		t.Errorf("the call beside it: %q, %v", got, err)
 	}
-	// A new stream of the session has what is left, numbered from the beginning.
+	// A new stream of the session gets the remaining events, numbered from the beginning.
 	got, err := s.replay(ctx, "alice", "", -1)
 	if n := strings.Count(got, " ") + 1; err != nil || n < 5 || n > 10 {
 		t.Errorf("%d are left, %v; want 5 to 10", n, err)
@@ -178,8 +178,8 @@ type onlyOf string
 
 func (o onlyOf) Admits(ctx context.Context) bool { return ctx.Value(callerKey{}) == string(o) }
 
-// An answer is replayed to its audience alone, and missed events of a session are
-// deleted once they may not be sent.
+// An answer is replayed only to its audience, and missed events of a session are deleted when they
+// may no longer be sent.
 func TestAudience(t *testing.T) {
 	t.Parallel()
 	keep := ""

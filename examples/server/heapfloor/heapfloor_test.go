@@ -26,14 +26,14 @@ func TestPercentFor(t *testing.T) {
 		{64 * mb, 64 * mb, 100},
 		{430 * mb, 64 * mb, 100},
 		{3 * mb, 8 * mb, 266},
-		{mb, 2 * mb, 100}, // less than the 4 MB that Go gives
+		{mb, 2 * mb, 100}, // less than Go's minimum of 4 MB
 		{mb, 0, 100},
 	} {
 		got := percentFor(test.live, test.room)
 		if got != test.want {
 			t.Errorf("percentFor(%d MB, %d MB) = %d, want %d", test.live/mb, test.room/mb, got, test.want)
 		}
-		// As runtime/mgcpacer.go computes it.
+		// The same calculation as in runtime/mgcpacer.go.
 		starts := max(test.live+test.live*uint64(got)/100, minHeap*uint64(got)/100)
 		if most := max(test.live+test.room, 2*test.live, minHeap); starts > most || starts < most*98/100 {
 			t.Errorf("live %d, room %d: a collection starts at %d, want %d", test.live, test.room, starts, most)
@@ -88,7 +88,7 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
-// changes is a log that passes on each new percentage.
+// changes is a log that sends each new percentage to a channel.
 type changes struct {
 	slog.Handler
 	percent chan int
@@ -104,8 +104,8 @@ func (c *changes) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// next collects garbage until the percentage changes. Once may not be enough: a
-// collection may have begun before.
+// next collects garbage until the percentage changes. One collection may not be enough, because
+// another may already be running.
 func (c *changes) next(t *testing.T) int {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
@@ -120,9 +120,9 @@ func (c *changes) next(t *testing.T) int {
 	return 0
 }
 
-// A small heap gets the room, a large one GOGC=100, and a process that ends it what
-// it had before.
-func TestKeep(t *testing.T) { // not parallel: it sets what holds for the process
+// A small heap gets the room, a large one GOGC=100, and the previous setting is restored when the
+// context ends.
+func TestKeep(t *testing.T) { // not parallel: it changes a setting of the process
 	before := debug.SetGCPercent(200)
 	defer debug.SetGCPercent(before)
 	log := &changes{slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}), make(chan int, 10)}
