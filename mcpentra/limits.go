@@ -35,8 +35,9 @@ type Limits struct {
 	// ends when there is one more. Defaults to 32.
 	Sessions int
 	// AllSessions is how many sessions all users together may have; beyond it the
-	// oldest session of the user with the most ends to make room for a user with fewer;
-	// if there is no such user, a new session is refused with 503 and Retry-After. Defaults to 4,096.
+	// oldest session of the user with the most ends to make room for a user with fewer.
+	// If no user has at least two more than the newcomer, it is refused with 503 and
+	// Retry-After. Defaults to 4,096.
 	AllSessions int
 	// BodyBytes is the largest request body that is accepted, in bytes; a larger one is
 	// refused with 413. Defaults to 4 MiB. The bodies of a user's requests under way may have 32
