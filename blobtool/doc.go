@@ -43,8 +43,8 @@
 // the charset in the blob's Content-Type or Content-Encoding, or UTF-8. Unless the call
 // names it, all tools check whether the content is text. It is not if it has a NUL, or if
 // more than one character in 32 can't be decoded or is a control character, or if it is
-// declared as an image (other than SVG), audio, video, font, PDF or ZIP. A call that names an encoding gets any
-// content as text.
+// declared as an image (other than SVG), audio, video, font, PDF or ZIP. A call that
+// names an encoding gets any content as text.
 //
 // Content with the Content-Encoding gzip or zstd, or with a name that ends in .gz or .zst,
 // is unpacked if its first bytes confirm the format; offsets are then those of the

@@ -41,8 +41,8 @@ func (k Kind) String() string {
 type ClientAuth int
 
 const (
-	// ClientAuthNone means that it did not: it is a desktop or command-line program, or a
-	// web page.
+	// ClientAuthNone means that it did not authenticate: a desktop or command-line
+	// program, or a web page.
 	ClientAuthNone ClientAuth = iota
 	// ClientAuthSecret means by a client secret.
 	ClientAuthSecret

@@ -32,9 +32,10 @@ type Limits struct {
 	// Sessions is how many sessions a user may have with [WithSessions]. One more ends the user's
 	// oldest. Defaults to 32.
 	Sessions int
-	// AllSessions is how many sessions all users together may have. When it is reached, a user's
-	// new session ends the oldest session of the user with the most, if that user has more.
-	// Otherwise the new session gets 503 and Retry-After. Defaults to 4,096.
+	// AllSessions is how many sessions all users together may have; beyond it the
+	// oldest session of the user with the most ends to make room for a user with fewer.
+	// If no user has at least two more than the newcomer, it is refused with 503 and
+	// Retry-After. Defaults to 4,096.
 	AllSessions int
 	// BodyBytes is the maximum size of a request's body. Larger ones get 413. Defaults to 4 MiB.
 	// All bodies of a user's requests in progress may have 32 MiB together, or twice BodyBytes if

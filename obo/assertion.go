@@ -23,7 +23,7 @@ const (
 	cp1 = "cp1"
 )
 
-// An Assertion is a user's access token for our API, as the request carried it. It
+// An Assertion is a user's access token for the server's API, as the request carried it. It
 // can only be exchanged: it can't be printed, logged or encoded, and code outside this
 // module can't read it. The zero Assertion belongs to no user.
 //

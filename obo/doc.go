@@ -1,5 +1,5 @@
 // Package obo acts on behalf of users: with Microsoft Entra ID's On-Behalf-Of flow it
-// exchanges a user's access token for our API for tokens for other APIs, and gives
+// exchanges the access token of a user's request for tokens for other APIs, and gives
 // them to any client of the Azure SDK. It doesn't depend on an HTTP server and can be
 // used alone.
 //

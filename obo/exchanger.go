@@ -52,12 +52,12 @@ func (x *Exchanger) StoreStats() StoreStats {
 	return StoreStats{x.storage.hits.Load(), x.storage.misses.Load(), x.storage.health.failures.Load()}
 }
 
-// ForgetRefusals drops what Entra refused to a user within the last 2 seconds. Call it
+// ForgetRefusals drops a user's refusals, which are remembered for 2 seconds. Call it
 // when the user comes back from consenting, so that the next call succeeds at once. The
 // user's id is "<tenant id>.<object id>" (entraauth.Identity.UserID). If you don't know
-// who consented, pass "": that drops all users' refusals for lack of consent. Anybody may
-// trigger the call: it takes effect at most a few times a second, and doesn't lift
-// throttling.
+// who consented, pass "": that drops all users' refusals for lack of consent. An
+// unauthenticated visitor may trigger it: it takes effect at most a few times a second,
+// and doesn't lift throttling.
 func (x *Exchanger) ForgetRefusals(userID string) { x.refusals.forget(strings.ToLower(userID)) }
 
 // exchange gets a token from the store or from Entra. It loads the cache, once for all

@@ -91,8 +91,8 @@ var (
 )
 
 // Caller returns the verified caller of the MCP request that ctx belongs to. Its error
-// says why there is none, such as which half of this package is missing. It is nil only
-// with an error: tools that use it can't mistake a wrong setup for a caller.
+// says why there is none, such as which half of this package is missing. The
+// identity is nil only with an error, so a tool can't mistake a wrong setup for a caller.
 func Caller(ctx context.Context) (*entraauth.Identity, error) {
 	// Not FromContext: without Bridge and Receive, that is who opened the session.
 	if id, _ := ctx.Value(bridge.CallerKey{}).(*entraauth.Identity); id != nil {

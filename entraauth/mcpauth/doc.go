@@ -23,7 +23,7 @@
 // another user's. So [Bridge] takes the identity out of the context and hands
 // it to the SDK in the TokenInfo of the request, the one thing that the SDK
 // keeps with each request; and [Receive] takes it from there. Without Bridge, requests
-// fail; without Receive, or without both, [Caller] does. The errors name what is missing,
-// and no such setup makes Caller return another user, as entraauth.FromContext would
-// without both.
+// fail; without Receive, or without both, [Caller] returns an error. The errors name
+// what is missing. Caller never returns another user; without both halves,
+// entraauth.FromContext may.
 package mcpauth
