@@ -72,7 +72,7 @@ func TestSlowBodyOfAStranger(t *testing.T) {
 				begun := time.Now()
 				_, err = fmt.Fprintf(here, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":\"slow\",", request)
 				must(t, err)
-				resp, err := http.ReadResponse(bufio.NewReader(here), nil)
+				resp, err := http.ReadResponse(bufio.NewReader(here), nil) //nolint:bodyclose // read below, to the connection's end
 				must(t, err)
 				if statuses := map[string]int{"GET /mcp": 401, "DELETE /mcp": 401, "POST /mcp": 401, "POST /elsewhere": 404}; statuses[request] != 0 && resp.StatusCode != statuses[request] {
 					t.Errorf("got %s, want %d", resp.Status, statuses[request])

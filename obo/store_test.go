@@ -248,12 +248,19 @@ func TestStoreFails(t *testing.T) {
 			store.mu.Lock()
 			store.fault = nil
 			store.mu.Unlock()
-			w.clock.Advance(10 * time.Second)
-			a := w.assertion(w.alice)
-			w.mustGet(x.Credential(a))
+			var a obo.Assertion
+			for range 100 { // on a busy machine, the call that hung may return after the one that timed out
+				w.clock.Advance(10 * time.Second)
+				a = w.assertion(w.alice)
+				w.mustGet(x.Credential(a))
+				if strings.Contains(w.text(), "works again") {
+					break
+				}
+			}
+			before := w.exchanges()
 			w.mustGet(w.replica(store, 1).Credential(a))
-			if !strings.Contains(w.text(), "works again") || w.exchanges() != 7 {
-				t.Errorf("it works again, but is not used: %d exchanges, want 7 and a line in the log", w.exchanges())
+			if !strings.Contains(w.text(), "works again") || w.exchanges() != before {
+				t.Errorf("the store works again, but is not used: %d exchanges more, want none, and a line in the log", w.exchanges()-before)
 			}
 		})
 	}
