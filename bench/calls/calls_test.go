@@ -51,9 +51,8 @@ func bad() map[string]string {
 	good := bed.Token(nil)
 	cut := strings.LastIndexByte(good, '.') + 1
 	forged := []byte(good)
-	forged[cut+5] ^= 1 // 'A' and '@', say: maybe no base64url, certainly another signature
-	if forged[cut+5] == '@' || forged[cut+5] == '^' {
-		forged[cut+5] = 'B'
+	if forged[cut+5] = 'B'; good[cut+5] == 'B' { // base64url in any case, and another signature
+		forged[cut+5] = 'C'
 	}
 	return map[string]string{
 		"no token":         "",
