@@ -23,14 +23,16 @@ type Page struct {
 	Text  []byte
 
 	decoder transform.Transformer
-	max     int // characters
+	mark    bool // a byte order mark that the decoder returns is not text
+	max     int  // characters
 	chars   int
 	buf     [4096]byte
 }
 
 // NewPage returns a page of up to maxChars characters.
 func NewPage(cs Charset, maxChars int) *Page {
-	return &Page{decoder: cs.NewDecoder().Transformer, max: maxChars, Until: math.MaxInt64}
+	// The decoder of utf-16 drops the mark itself. What it returns is text, even another U+FEFF.
+	return &Page{decoder: cs.NewDecoder().Transformer, mark: !cs.NeedsMark(), max: maxChars, Until: math.MaxInt64}
 }
 
 // NewPageAt returns a page that begins at the position.
@@ -156,7 +158,7 @@ func (p *Page) one(src []byte, atEnd bool) int {
 func (p *Page) take(nDst, nSrc int) {
 	keep := p.Pos >= p.From
 	decoded := p.buf[:nDst]
-	if p.Pos == 0 {
+	if p.Pos == 0 && p.mark {
 		decoded = bytes.TrimPrefix(decoded, []byte("\ufeff"))
 	}
 	if p.Pos += int64(nSrc); !keep {
