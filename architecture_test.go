@@ -33,6 +33,14 @@ var mayImport = map[string][]string{
 		"entratest", "blobtool/blobtest"}, // and so does this one
 }
 
+// owner returns the package whose rule holds for a package: the command, for those below it.
+func owner(name string) string {
+	if strings.HasPrefix(name, "cmd/mcp-entra/") {
+		return "cmd/mcp-entra"
+	}
+	return name
+}
+
 type pkg struct {
 	ImportPath string
 	Imports    []string
@@ -64,7 +72,7 @@ func TestImportDirections(t *testing.T) {
 			if !ours || isInternal(other) {
 				continue
 			}
-			if !slices.Contains(mayImport[name], other) {
+			if !slices.Contains(mayImport[owner(name)], other) {
 				t.Errorf("%s imports %s", name, other)
 			}
 		}

@@ -28,6 +28,7 @@ var mayRequire = map[string]string{
 	"github.com/modelcontextprotocol/go-sdk":                     "MCP",
 	"github.com/yosida95/uritemplate/v3":                         "resource templates",
 	"go.uber.org/goleak":                                         "tests",
+	"go.yaml.in/yaml/v4":                                         "files of mcp-entra setup and tenant",
 	"golang.org/x/text":                                          "charsets",
 	"golang.org/x/time":                                          "rates",
 	"software.sslmate.com/src/go-pkcs12":                         "PFX files",

@@ -1,0 +1,124 @@
+// Command mcp-entra takes a Go MCP server from nothing to a signed-in client: it registers the
+// server and its clients with Microsoft Entra ID, says what is wrong with a set-up, judges tokens,
+// signs in, calls tools, and runs a test tenant.
+//
+//	mcp-entra COMMAND [flags] [arguments]
+//
+// mcp-entra -h lists the commands, and mcp-entra COMMAND -h shows the flags of one, with examples.
+//
+// # Exit codes
+//
+//	0   done; nothing differs
+//	1   failed; the error says what to do
+//	2   setup check and setup plan: the tenant differs from the file; doctor: a check failed
+//	64  the command line is wrong
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailed  = 1
+	exitDiffers = 2
+	exitUsage   = 64 // EX_USAGE of sysexits.h
+)
+
+// A process is what a command may use of the process and the machine. Tests set all of it.
+type process struct {
+	lookup         func(name string) (string, bool) // environment variables
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	terminal       bool         // a person can answer on stdin
+	client         *http.Client // for all requests; nil means http.DefaultTransport's rules
+}
+
+// A command is a subcommand of the program.
+type command struct {
+	name    string
+	summary string // completes "mcp-entra NAME ..."
+	run     func(ctx context.Context, p *process, args []string) error
+}
+
+// commands are all commands, in the order of the help text.
+func commands() []command {
+	return []command{}
+}
+
+// errDiffers makes the exit code exitDiffers. The command has said what differs.
+var errDiffers = errors.New("differs")
+
+// A usageError is a fault of the command line.
+type usageError struct{ problem string }
+
+func (e *usageError) Error() string { return e.problem }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	p := &process{
+		lookup: os.LookupEnv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		terminal: isTerminal(os.Stdin),
+	}
+	os.Exit(run(ctx, p, os.Args[1:]))
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// run is the whole program. It returns the exit code.
+func run(ctx context.Context, p *process, args []string) int {
+	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
+		usage(p.stderr)
+		if len(args) == 0 {
+			return exitUsage
+		}
+		return exitOK
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return exitCode(p.stderr, c.name, c.run(ctx, p, args[1:]))
+		}
+	}
+	fmt.Fprintf(p.stderr, "mcp-entra: there is no command %q; mcp-entra -h lists them\n", args[0])
+	return exitUsage
+}
+
+// exitCode prints the error, if any, and returns its exit code.
+func exitCode(stderr io.Writer, name string, err error) int {
+	var wrong *usageError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.Is(err, errDiffers):
+		return exitDiffers
+	case errors.As(err, &wrong):
+		fmt.Fprintf(stderr, "mcp-entra %s: %v\nmcp-entra %s -h shows the flags, with examples.\n", name, err, name)
+		return exitUsage
+	default:
+		fmt.Fprintf(stderr, "mcp-entra %s: %v\n", name, err)
+		return exitFailed
+	}
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "mcp-entra secures MCP servers with Microsoft Entra ID.\n\nUsage: mcp-entra COMMAND [flags] [arguments]\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.summary)
+	}
+	fmt.Fprint(w, "\nmcp-entra COMMAND -h shows the flags of a command, with examples.\n")
+}

@@ -1,0 +1,3 @@
+package main
+
+import _ "go.yaml.in/yaml/v4" // setup and tenant read YAML
