@@ -63,7 +63,7 @@ func syntax(err error) error {
 	var at *yaml.LoadError
 	switch {
 	case errors.As(err, &at) && (strings.Contains(at.Message, "anchor") || strings.Contains(at.Message, "tag")): // it names them
-		return fmt.Errorf("line %d: anchors, aliases and tags are not read here; write the value out, in quotes if it begins with *, & or !", max(at.Mark.Line, 1))
+		return fmt.Errorf("line %d: anchors, aliases and tags are not read here; write the value out, in quotes if it begins with a sign", max(at.Mark.Line, 1))
 	case errors.As(err, &at):
 		return fmt.Errorf("line %d: this is not YAML: %s", max(at.Mark.Line, 1), at.Message)
 	}

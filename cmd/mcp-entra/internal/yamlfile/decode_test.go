@@ -62,7 +62,7 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	const secret = "s3cr3t~value"
 	for name, c := range map[string]struct{ text, want string }{
-		"near key":          {"nmae: x", "line 1: the key nmae is not known; the nearest is name"},
+		"near key":          {"counts: x", "line 1: the key counts is not known; the nearest is count"},
 		"other spelling":    {"apps:\n- client_id: x", "line 2: apps[0]: the key client_id is not known; the nearest is clientId"},
 		"far key":           {"zzzzzzzz: x", "line 1: the key zzzzzzzz is not known; known here: name, count, on, every, start, apps, extra, secrets"},
 		"field without tag": {"hidden: x", "the key hidden is not known"},

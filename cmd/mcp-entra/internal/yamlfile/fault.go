@@ -16,7 +16,8 @@ type Fault struct {
 	Problem string // what is wrong and what to do; without the value
 }
 
-func (f Fault) Error() string {
+// String formats the fault with its line.
+func (f Fault) String() string {
 	where := ""
 	if f.Path != "" {
 		where = f.Path + ": "
@@ -24,13 +25,13 @@ func (f Fault) Error() string {
 	return fmt.Sprintf("line %d: %s%s", f.Line, where, f.Problem)
 }
 
-// Faults are all faults of a file, by line.
-type Faults []Fault
+// A FileError is all faults of a file, by line.
+type FileError struct{ Faults []Fault }
 
-func (fs Faults) Error() string {
-	lines := make([]string, len(fs))
-	for i, f := range fs {
-		lines[i] = f.Error()
+func (e *FileError) Error() string {
+	lines := make([]string, len(e.Faults))
+	for i, f := range e.Faults {
+		lines[i] = f.String()
 	}
 	return strings.Join(lines, "\n")
 }
@@ -86,21 +87,21 @@ func (c *Cursor) Faultf(format string, args ...any) {
 	*c.faults = append(*c.faults, Fault{max(c.line, 1), c.path, fmt.Sprintf(format, args...)})
 }
 
-// Err returns all faults of the file as [Faults], or nil.
+// Err returns all faults of the file as a [*FileError], or nil.
 func (c *Cursor) Err() error {
 	if len(*c.faults) == 0 {
 		return nil
 	}
 	all := slices.Clone(*c.faults)
 	slices.SortStableFunc(all, func(a, b Fault) int { return a.Line - b.Line })
-	return Faults(all)
+	return &FileError{all}
 }
 
 // keysOf returns the keys of a struct, in the order of its fields.
 func keysOf(t reflect.Type) []string {
 	var keys []string
-	for i := range t.NumField() {
-		if name := t.Field(i).Tag.Get("yaml"); name != "" {
+	for field := range t.Fields() {
+		if name := field.Tag.Get("yaml"); name != "" {
 			keys = append(keys, name)
 		}
 	}
