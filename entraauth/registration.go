@@ -121,18 +121,19 @@ func (a *application) audiences(version string) string {
 
 // scopePrefix returns what stands before a scope's name when a client requests it for the
 // resource: its URL, where that is an App ID URI exactly; otherwise an api:// URI, or the
-// first. Entra takes a bare scope for one of Microsoft Graph.
+// first, as for an unknown resource (""). Entra takes a bare scope for one of Microsoft
+// Graph.
 func (a *application) scopePrefix(resourceURL string) string {
+	prefix := a.uris[0]
 	if slices.Contains(a.uris, resourceURL) {
-		return resourceURL + "/"
+		prefix = resourceURL
+	} else if i := slices.IndexFunc(a.uris, isAPIScheme); resourceURL != "" && i >= 0 {
+		prefix = a.uris[i]
 	}
-	for _, uri := range a.uris {
-		if strings.HasPrefix(uri, "api://") {
-			return uri + "/"
-		}
-	}
-	return a.uris[0] + "/"
+	return prefix + "/"
 }
+
+func isAPIScheme(uri string) bool { return strings.HasPrefix(uri, "api://") }
 
 // sameLetters ignores the case of ASCII letters only. [strings.EqualFold] would take
 // the Kelvin sign for a k.
