@@ -57,7 +57,7 @@ func TestDemoCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	out.await(t, regexp.MustCompile(`(go run ./examples/client)`))
+	out.await(t, regexp.MustCompile(`(mcp-entra call)`))
 	printed := out.String()
 	token := regexp.MustCompile(`(?m)^export TOKEN='.*'$`).FindString(printed)
 	commands := regexp.MustCompile(`(?m)^curl (?:.*\\\n)+.*$`).FindAllString(printed, -1)

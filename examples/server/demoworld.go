@@ -144,7 +144,7 @@ func (w *world) invite(p *page, url string, now time.Time) {
 	p.section("With MCP Inspector (its web page at "+inspectorOrigin+" is allowed, too):",
 		"npx -y @modelcontextprotocol/inspector@2.12.0 --cli "+url+" --transport http \\\n"+
 			"  --method tools/list --header \"Authorization: Bearer $TOKEN\"")
-	p.section("With this module's client:", "MCP_TOKEN=$TOKEN go run ./examples/client -call secure_ping "+url)
+	p.section("With this module's client:", "MCP_TOKEN=$TOKEN go run ./cmd/mcp-entra call "+url+" secure_ping")
 }
 
 // lifetime returns how long the token stays valid, as text.
