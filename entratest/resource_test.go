@@ -75,4 +75,3 @@ func TestTokenForItself(t *testing.T) {
 		}
 	}
 }
-
