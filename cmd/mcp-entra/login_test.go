@@ -17,13 +17,13 @@ import (
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	scope := w.api.AppIDURI + "/access_as_user"
+	scope := w.api.AppIDURI() + "/access_as_user"
 	for name, args := range map[string][]string{
 		"by URL":           {"-browser", w.url},
 		"by URL, device":   {"-device", w.url},
 		"by flags":         {"-browser", "-tenant", w.tenant.ID(), "-scope", scope},
 		"by flags, device": {"-device", "-tenant", w.tenant.ID(), "-scope", scope},
-		"by URL and scope": {"-browser", "-scope", w.api.AppIDURI + "/Ping.Read", w.url},
+		"by URL and scope": {"-browser", "-scope", w.api.AppIDURI() + "/Ping.Read", w.url},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -36,7 +36,7 @@ func TestLogin(t *testing.T) {
 			if code != exitOK {
 				t.Fatalf("exit code %d\n%s%s", code, out, errs)
 			}
-			for _, want := range []string{"user     " + w.alice.UserPrincipalName, "tenant   " + w.tenant.ID(), "scopes   " + w.api.AppIDURI + "/", "expires  20", "-print-token prints it"} {
+			for _, want := range []string{"user     " + w.alice.UserPrincipalName, "tenant   " + w.tenant.ID(), "scopes   " + w.api.AppIDURI() + "/", "expires  20", "-print-token prints it"} {
 				if !strings.Contains(out, want) {
 					t.Errorf("%q does not say %q", out, want)
 				}
@@ -45,6 +45,21 @@ func TestLogin(t *testing.T) {
 				t.Errorf("a token is shown: %s%s", out, errs)
 			}
 		})
+	}
+}
+
+// Without -client, the user signs in with the Azure CLI's, which mcp-entra setup pre-authorizes.
+func TestLoginByDefault(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, app := range w.tenant.Apps() {
+		if app.ClientID == "04b07795-8ddb-461a-bbee-02f9e1bf7b46" {
+			w.tenant.Consent(app, w.api, "access_as_user")
+		}
+	}
+	code, out, errs := start(t, func(p *process) { w.at(t)(p); p.terminal = true }, "login", w.url)
+	if code != exitOK || !strings.Contains(out, w.alice.UserPrincipalName) {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
 }
 
@@ -97,7 +112,7 @@ func TestLoginRefusals(t *testing.T) {
 	w := newWorld(t)
 	noRedirect, webOnly := w.tenant.AddClient("no redirect"), w.tenant.AddApp("web")
 	webOnly.AddRedirectURI(entratest.PlatformWeb, "http://localhost")
-	scope := w.api.AppIDURI + "/access_as_user"
+	scope := w.api.AppIDURI() + "/access_as_user"
 	open := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(open.Close)
 	bare := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusUnauthorized) }))
@@ -120,10 +135,9 @@ func TestLoginRefusals(t *testing.T) {
 		"no redirect":       {[]string{"-browser", "-client", noRedirect.ClientID, w.url}, exitFailed, []string{"AADSTS500113", "add http://localhost", noRedirect.ClientID}},
 		"a web application": {[]string{"-browser", "-client", webOnly.ClientID, w.url}, exitFailed, []string{"AADSTS", "To fix this"}},
 		"unknown client":    {[]string{"-device", "-client", id, w.url}, exitFailed, []string{"AADSTS700016", "check -client"}},
-		"the default":       {[]string{"-device", w.url}, exitFailed, []string{"AADSTS700016", "Azure CLI"}},
 		"unknown tenant":    {[]string{"-device", "-client", w.client.ClientID, "-tenant", id, "-scope", scope}, exitFailed, []string{"AADSTS90002", "check -tenant"}},
 		"unknown API":       {[]string{"-device", "-client", w.client.ClientID, "-tenant", w.tenant.ID(), "-scope", "https://mcp.example.com/mcp/access_as_user"}, exitFailed, []string{"AADSTS500011", "App ID URI of https://mcp.example.com/mcp/access_as_user"}},
-		"unknown scope":     {[]string{"-browser", "-client", w.client.ClientID, "-scope", w.api.AppIDURI + "/Nope", w.url}, exitFailed, []string{"AADSTS650053", "check its name"}},
+		"unknown scope":     {[]string{"-browser", "-client", w.client.ClientID, "-scope", w.api.AppIDURI() + "/Nope", w.url}, exitFailed, []string{"AADSTS650053", "check its name"}},
 		"no MCP server":     {[]string{"-device", open.URL}, exitFailed, []string{"200 OK without a token", "URL of the MCP endpoint"}},
 		"no metadata":       {[]string{"-device", bare.URL}, exitFailed, []string{"the server's metadata doesn't say where to sign in"}},
 		"not Entra":         {[]string{"-device", other.URL}, exitFailed, []string{"https://login.example.com is not a tenant of Microsoft Entra ID"}},
