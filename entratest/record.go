@@ -21,7 +21,7 @@ const (
 	EndpointAuthorize                           // /oauth2/v2.0/authorize, /v2.0/adminconsent, and the forms of their pages
 	EndpointDevice                              // /oauth2/v2.0/devicecode, and the page for its codes
 	EndpointLogout                              // /oauth2/v2.0/logout
-	EndpointGraph                               // /v1.0/me and /oidc/userinfo
+	EndpointGraph                               // /v1.0 and /oidc/userinfo
 )
 
 // String returns the endpoint's name.
@@ -58,6 +58,10 @@ type Request struct {
 	Form     url.Values // query and body
 	Header   http.Header
 	Status   int // 0 until it is answered
+
+	// AADSTS and Refusal are the code and the text of Entra's error, if the answer is one.
+	AADSTS  int
+	Refusal string
 }
 
 // A recorder keeps the last requests and counts all.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
 // TestDemoOnce runs the tour as a program.
@@ -55,7 +57,7 @@ func TestDemoCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	out.await(t, regexp.MustCompile(`(go run ./examples/client)`))
+	out.await(t, regexp.MustCompile(`(mcp-entra call)`))
 	printed := out.String()
 	token := regexp.MustCompile(`(?m)^export TOKEN='.*'$`).FindString(printed)
 	commands := regexp.MustCompile(`(?m)^curl (?:.*\\\n)+.*$`).FindAllString(printed, -1)
@@ -119,7 +121,7 @@ func TestDemoTakesAnotherPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	c := listenConfig{host: "127.0.0.1", port: taken.Addr().(*net.TCPAddr).Port}
+	c := serverconfig.Listen{Host: "127.0.0.1", Port: taken.Addr().(*net.TCPAddr).Port}
 	other, err := listenForDemo(t.Context(), c, true)
 	if err != nil {
 		t.Fatal(err)

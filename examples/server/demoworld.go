@@ -9,6 +9,8 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/internal/explain"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
@@ -78,18 +80,19 @@ func (w *world) fill() {
 }
 
 // config returns the configuration that an operator would set for this world.
-func (w *world) config(c listenConfig) config {
-	return config{
-		listenConfig:  c,
-		tenantID:      w.tenant.ID(),
-		apiAppID:      w.api.ClientID,
-		authorityHost: w.tenant.AuthorityHost(),
-		storageURL:    w.blobs.URL(),
-		container:     demoContainer,
-		obo:           true,
-		method:        clientauth.Secret(w.secret),
-		audiences:     []string{storageResource},
-		downloadDir:   w.downloads,
+func (w *world) config(c serverconfig.Listen) serverconfig.Config {
+	return serverconfig.Config{
+		Listen:         c,
+		TenantID:       w.tenant.ID(),
+		APIAppID:       w.api.ClientID,
+		AuthorityHost:  w.tenant.AuthorityHost(),
+		AllowedOrigins: []string{inspectorOrigin},
+		StorageURL:     w.blobs.URL(),
+		Container:      demoContainer,
+		OBO:            true,
+		Method:         clientauth.Secret(w.secret),
+		Audiences:      []string{serverconfig.StorageResource},
+		DownloadDir:    w.downloads,
 	}
 }
 
@@ -141,12 +144,12 @@ func (w *world) invite(p *page, url string, now time.Time) {
 	p.section("With MCP Inspector (its web page at "+inspectorOrigin+" is allowed, too):",
 		"npx -y @modelcontextprotocol/inspector@2.12.0 --cli "+url+" --transport http \\\n"+
 			"  --method tools/list --header \"Authorization: Bearer $TOKEN\"")
-	p.section("With this module's client:", "MCP_TOKEN=$TOKEN go run ./examples/client -call secure_ping "+url)
+	p.section("With this module's client:", "MCP_TOKEN=$TOKEN go run ./cmd/mcp-entra call "+url+" secure_ping")
 }
 
 // lifetime returns how long the token stays valid, as text.
 func lifetime(token string, now time.Time) string {
-	claims, err := decodeClaims(token)
+	claims, err := explain.DecodeClaims(token)
 	expires, ok := claims["exp"].(float64)
 	if err != nil || !ok {
 		return "about an hour"

@@ -17,7 +17,9 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"go.uber.org/goleak"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
 func TestMain(m *testing.M) {
@@ -30,9 +32,11 @@ func TestMain(m *testing.M) {
 // A fixture is the server with its own tenant and storage, over HTTP.
 type fixture struct {
 	*world
-	origin string // http://localhost:PORT
-	log    *lines
-	stop   func() // shuts the server down and waits
+	config   serverconfig.Config
+	verifier *entraauth.Verifier
+	origin   string // http://localhost:PORT
+	log      *lines
+	stop     func() // shuts the server down and waits
 }
 
 // lines is a log that can be read while it is being written.
@@ -65,13 +69,13 @@ func (l *lines) String() string {
 }
 
 // start serves until the test ends. If change is not nil, it edits the configuration.
-func start(t *testing.T, change func(*world, *config)) *fixture {
+func start(t *testing.T, change func(*world, *serverconfig.Config)) *fixture {
 	t.Helper()
 	return startWith(t, change, func(toEntra http.RoundTripper) http.RoundTripper { return toEntra })
 }
 
 // startWith is start with a custom transport between the server and Entra.
-func startWith(t *testing.T, change func(*world, *config), wrap func(toEntra http.RoundTripper) http.RoundTripper) *fixture {
+func startWith(t *testing.T, change func(*world, *serverconfig.Config), wrap func(toEntra http.RoundTripper) http.RoundTripper) *fixture {
 	t.Helper()
 	w, err := newWorld()
 	if err != nil {
@@ -83,20 +87,21 @@ func startWith(t *testing.T, change func(*world, *config), wrap func(toEntra htt
 		t.Fatal(err)
 	}
 	f := &fixture{world: w, origin: localURL(listener), log: newLines()}
-	c := w.config(listenConfig{})
+	c := w.config(serverconfig.Listen{})
 	if change != nil {
 		change(w, &c)
 	}
 	log := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	authority := w.tenant.HTTPClient()
 	authority.Transport = wrap(authority.Transport)
-	server, closeAll, err := assemble(c, f.origin, surroundings{
-		log: log, authority: authority, storage: w.blobs.HTTPClient(), origins: []string{inspectorOrigin},
+	server, verifier, err := assemble(c, c.ResourceURL(f.origin), surroundings{
+		log: log, authority: authority, storage: w.blobs.HTTPClient(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(closeAll)
+	t.Cleanup(func() { _ = verifier.Close() })
+	f.config, f.verifier = c, verifier
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, listener) }()

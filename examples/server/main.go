@@ -11,21 +11,16 @@
 //
 //	TENANT_ID                    directory (tenant) id
 //	API_APP_ID                   application id of this server's app registration
+//	PUBLIC_URL                   the origin that clients use (http://localhost:PORT)
+//	APP_ID_URIS                  the registration's App ID URIs (PUBLIC_URL/mcp if https, api://API_APP_ID)
 //	AZURE_STORAGE_ACCOUNT_URL    https://mystorageaccount.blob.core.windows.net
 //	AZURE_STORAGE_CONTAINER      the container whose blobs are read
 //	USE_OBO_FLOW                 true, 1, yes, on: act on behalf of users
 //	ENTRA_APP_CLIENT_SECRET      how the app authenticates: a secret,
-//	UMI_CLIENT_ID                or a managed identity as federated credential,
-//	AZURE_FEDERATED_TOKEN_FILE   or a Kubernetes workload identity (with UMI_CLIENT_ID: through it),
-//	AZURE_CLIENT_CERTIFICATE_PATH  or a PEM or PFX file (and AZURE_CLIENT_CERTIFICATE_PASSWORD)
-//	TARGET_AUDIENCES             resources, comma separated (https://storage.azure.com)
-//	AZURE_TENANT_ID              if set, the same as TENANT_ID
-//	ENTRA_APP_CLIENT_ID          if set, the same as API_APP_ID
-//	AZURE_AUTHORITY_HOST         another cloud, or a test tenant
-//	HOST, PORT                   where to listen (127.0.0.1, 8000)
-//	PUBLIC_URL                   the origin that clients use (http://localhost:PORT)
-//	DOWNLOAD_DIR                 where read blobs are saved (./downloads)
-//	LOG_LEVEL                    debug, info, warn, error (info)
+//	UMI_CLIENT_ID                or a managed identity as federated credential, …
+//	TOOL_POLICIES                what callers of some tools need
+//
+// README.md has all of them. Faults are reported at once, with remedies.
 //
 // It speaks HTTP and belongs behind a TLS proxy. With -demo it needs no
 // configuration and no Azure. With -explain it reads a token from standard input
@@ -47,6 +42,8 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/examples/server/heapfloor"
+	"github.com/mcpentra/mcp-entra-go/internal/explain"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
 func main() {
@@ -70,40 +67,49 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	flags.SetOutput(stderr)
 	demo := flags.Bool("demo", false, "show the four tools with a tenant and a Blob service on this machine, then keep serving")
 	once := flags.Bool("once", false, "with -demo: exit after the tour; the exit code says whether it passed")
-	explain := flags.Bool("explain", false, "read a token from standard input and show its result under each rule; nothing is served")
+	judge := flags.Bool("explain", false, "read a token from standard input and show its result under each rule; nothing is served")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case err != nil:
 		return exitUsage
-	case flags.NArg() > 0 || (*once && !*demo) || (*explain && *demo):
+	case flags.NArg() > 0 || (*once && !*demo) || (*judge && *demo):
 		_, _ = fmt.Fprintln(stderr, "usage: server [-demo [-once] | -explain < token]; everything else is configured by environment variables")
 		return exitUsage
 	}
-	dotenv, unreadable := readDotenv(dotenvFile)
+	dotenv, unreadable := serverconfig.ReadDotenv(serverconfig.DotenvFile)
 	if *demo {
-		c, faults := readListenConfig(lookup, dotenv)
+		c, faults := serverconfig.ReadListen(lookup, dotenv)
 		if faults = append(unreadable, faults...); len(faults) > 0 {
-			printFaults(stderr, faults)
+			serverconfig.PrintFaults(stderr, faults)
 			return exitFailed
 		}
 		return runDemo(ctx, c, *once, stdout, stderr)
 	}
-	if *explain {
-		c, faults := readExplainConfig(lookup, dotenv)
+	if *judge {
+		c, faults := serverconfig.ReadForToken(lookup, dotenv)
 		if faults = append(unreadable, faults...); len(faults) > 0 {
-			printFaults(stderr, faults)
+			serverconfig.PrintFaults(stderr, faults)
 			return exitFailed
 		}
-		return runExplain(ctx, c, nil, stdin, stdout, stderr)
+		result, err := explain.Run(ctx, c, nil, stdin, stderr)
+		if err != nil {
+			_, _ = fmt.Fprintln(stderr, err)
+			return exitFailed
+		}
+		result.Print(stdout)
+		if !result.Valid {
+			return exitFailed
+		}
+		return exitOK
 	}
-	c, faults := readConfig(lookup, dotenv)
+	c, faults := serverconfig.Read(lookup, dotenv)
 	if faults = append(unreadable, faults...); len(faults) > 0 {
-		if nothingSet(lookup, dotenv) {
+		if serverconfig.NothingSet(lookup, dotenv) {
 			_, _ = fmt.Fprint(stderr, demoFirst)
 		}
-		printFaults(stderr, faults)
-		for _, hint := range c.misspelled {
+		serverconfig.PrintFaults(stderr, faults)
+		for _, hint := range c.Misspelled {
 			_, _ = fmt.Fprintf(stderr, "  %s\n", hint)
 		}
 		return exitFailed
@@ -112,25 +118,24 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 }
 
 // runServer serves as configured until the context ends.
-func runServer(ctx context.Context, c config, lookup func(string) (string, bool), stderr io.Writer) int {
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.logLevel}))
-	listener, err := listen(ctx, c.listenConfig)
+func runServer(ctx context.Context, c serverconfig.Config, lookup func(string) (string, bool), stderr io.Writer) int {
+	log := c.Logger(stderr, c.LogLevel)
+	listener, err := listen(ctx, c.Listen)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
 	defer func() { _ = listener.Close() }()
-	publicURL := c.publicURL
-	if publicURL == "" {
-		publicURL = localURL(listener)
-	}
-	server, closeAll, err := assemble(c, publicURL, surroundings{log: log})
+	resourceURL := c.ResourceURL(localURL(listener))
+	server, verifier, err := assemble(c, resourceURL, surroundings{log: log})
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
-	defer closeAll()
+	defer func() { _ = verifier.Close() }()
 	announce(log, c)
+	warnOfClients(log, c, resourceURL, verifier)
+	log.Warn(tokenToolWarning)
 	heapfloor.Keep(ctx, lookup, log)
 	if err := server.Serve(ctx, listener); err != nil {
 		log.Error("the server failed", "error", err)
@@ -142,14 +147,20 @@ func runServer(ctx context.Context, c config, lookup func(string) (string, bool)
 
 // announce logs what the tools use and what the operator should know. [mcpentra.Server.Serve] logs
 // the address.
-func announce(log *slog.Logger, c config) {
+func announce(log *slog.Logger, c serverconfig.Config) {
 	flow := "off"
-	if c.obo {
-		flow = c.method.String()
+	if c.OBO {
+		flow = c.Method.String()
 	}
-	log.Info("tools", "obo", flow, "storage", c.storageURL, "container", c.container)
-	for _, warning := range slices.Concat(c.misspelled, c.warnings) {
+	log.Info("tools", "obo", flow, "storage", c.StorageURL, "container", c.Container)
+	for _, warning := range slices.Concat(c.Misspelled, c.Warnings) {
 		log.Warn(warning)
 	}
-	log.Warn(tokenToolWarning)
 }
+
+// demoFirst is printed when nothing is configured yet.
+const demoFirst = `Nothing is configured yet. To see the server at work without a tenant:
+
+  go run ./examples/server -demo
+
+`
