@@ -94,19 +94,6 @@ func (h Host) MetadataV2(tenantID string) string {
 	return h.Tenant(tenantID) + "/v2.0/.well-known/openid-configuration"
 }
 
-// TokenExchangeScope returns the scope that a managed identity requests in this cloud for a token
-// that serves as the app's federated credential.
-func (h Host) TokenExchangeScope() string {
-	switch h.base {
-	case "https://login.microsoftonline.us":
-		return "api://AzureADTokenExchangeUSGov/.default"
-	case "https://login.chinacloudapi.cn", "https://login.partner.microsoftonline.cn":
-		return "api://AzureADTokenExchangeChina/.default"
-	default:
-		return "api://AzureADTokenExchange/.default"
-	}
-}
-
 // CheckGUID returns an error that says why s is not a valid tenant or application ID, or nil.
 // Entra also accepts domain names and words such as "common", but tokens carry only GUIDs.
 func CheckGUID(s string) error {
