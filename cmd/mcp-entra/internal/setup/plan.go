@@ -1,0 +1,93 @@
+package setup
+
+import "encoding/json"
+
+// A Plan is what has to be done in a tenant so that it has what the spec says, in order. Its JSON is
+// what -out saves.
+type Plan struct {
+	Spec   Spec   `json:"spec"`
+	Tenant string `json:"tenant"` // tenant id; "" if planned without one
+	Graph  string `json:"graph"`  // https://graph.microsoft.com/v1.0
+
+	// Known are ids that the tenant already has, by placeholder: "api.appId" is the value of
+	// ${api.appId} in requests.
+	Known map[string]string `json:"known,omitempty"`
+	Steps []Step            `json:"steps"`
+	Kept  []Kept            `json:"kept,omitempty"`
+	// Notes are what the operator should know besides: what is left out and why.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// A Step is one request to Microsoft Graph. All of its strings may have placeholders such as
+// ${api.id}: ids that are known (Plan.Known) or that an earlier step captures.
+//
+// Placeholders: ${tenant}; for each application, ${api.…}, ${public.…}, ${web.…}, ${spa.…},
+// ${public2.…}: .id (object id), .appId (client id), .sp (service principal's object id); for each
+// resource, ${storage.appId}, ${storage.sp}, ${storage.scope.user_impersonation}, where an App ID
+// URI is resource1, resource2, ... in order; ${identity.sp}, the managed identity's principal id.
+type Step struct {
+	ID    string `json:"id"`    // stable: "api/create", "grant/api/storage"
+	Title string `json:"title"` // "Create the API's application", with names
+
+	Permission string `json:"permission"` // of Microsoft Graph: "Application.ReadWrite.All"
+	Role       string `json:"role"`       // of the user, in words: "Cloud Application Administrator"
+
+	Method string          `json:"method"`           // GET (looks something up), POST, PATCH or DELETE
+	Path   string          `json:"path"`             // below Plan.Graph: "/applications/${api.id}"
+	Upsert bool            `json:"upsert,omitempty"` // send Prefer: create-if-missing; the answer is 201 with a body or 204 without
+	Body   json.RawMessage `json:"body,omitempty"`
+
+	// MayExist: the answers 409, and 400 that says so, mean that it is done.
+	MayExist bool `json:"mayExist,omitempty"`
+	// Read is the path that shows the result once it is replicated. For a write, every member of
+	// Body that it returns must then be as in Body. "" means that there is nothing to read.
+	Read string `json:"read,omitempty"`
+	// Captures are ids found in what Read returns (in the answer, if Read is "").
+	Captures []Capture `json:"captures,omitempty"`
+}
+
+// A Capture is an id that a step learns.
+type Capture struct {
+	Name string `json:"name"` // "api.appId"
+	// Member of the answer: "appId". With Where it is a list, such as oauth2PermissionScopes, and
+	// the id is that of its item whose value is Where.
+	Member string `json:"member"`
+	Where  string `json:"where,omitempty"`
+	// Secret: the value goes to a 0600 file, never to output.
+	Secret bool `json:"secret,omitempty"`
+}
+
+// JMESPath returns the query that finds the id, for az rest --query.
+func (c Capture) JMESPath() string {
+	if c.Where == "" {
+		return c.Member
+	}
+	return c.Member + "[?value=='" + c.Where + "'].id | [0]"
+}
+
+// Kept is something that others added. It stays.
+type Kept struct {
+	App  string `json:"app"`  // the application's display name
+	What string `json:"what"` // "redirect URI https://…"
+}
+
+// Empty reports whether the tenant is as the spec says.
+func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
+
+// An Outcome is what exists once a plan is applied: what clients and the server are configured with.
+type Outcome struct {
+	Tenant    string            `json:"tenant"`
+	APIAppID  string            `json:"apiAppId"`
+	AppIDURIs []string          `json:"appIdUris"` // as registered
+	Scope     string            `json:"scope"`     // in full: "https://mcp.example.com/mcp/access_as_user"
+	Clients   []ClientOutcome   `json:"clients"`
+	Variables map[string]string `json:"variables"` // for the example server's environment
+}
+
+// A ClientOutcome is what one client is configured with.
+type ClientOutcome struct {
+	Client   Client `json:"client"`
+	ClientID string `json:"clientId"`         // its own, if it is pre-authorized only
+	App      string `json:"app,omitempty"`    // unique name of its application; "" if it is pre-authorized only
+	Secret   bool   `json:"secret,omitempty"` // it has one, in the file of secrets
+}
