@@ -166,7 +166,11 @@ func (s *script) step(w io.Writer, step Step) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n# %s: needs %s (%s)\nsay %s\n", comment(step.ID), comment(step.Permission), comment(step.Role), quote(step.Title))
+	fmt.Fprintf(w, "\n# %s", comment(step.ID))
+	if step.Permission != "" {
+		fmt.Fprintf(w, ": needs %s (%s)", comment(step.Permission), comment(step.Role))
+	}
+	fmt.Fprintf(w, "\nsay %s\n", quote(step.Title))
 	mode := "plain"
 	switch {
 	case step.Upsert:
@@ -218,7 +222,7 @@ func (s *script) step(w io.Writer, step Step) error {
 func (s *script) secretStep(w io.Writer, request string, names []string, secret string) {
 	fmt.Fprintf(w, "if [ -f \"$secrets\" ] && grep -q %s \"$secrets\"; then\n  say \"it is in $secrets already\"\nelse\n", quote("^"+regexp.QuoteMeta(secret)+"="))
 	fmt.Fprintf(w, "  answer=$(%s)\n  assign \"$answer\" %s\n", request, strings.Join(names, " "))
-	fmt.Fprintf(w, "  printf '%%s\\n' %s\"$%s\" >>\"$secrets\"\n  unset answer %s\n  say \"it is in $secrets\"\nfi\n", quote(secret+"="), s.names[secret], s.names[secret])
+	fmt.Fprintf(w, "  : >>\"$secrets\"\n  chmod 600 \"$secrets\"\n  printf '%%s\\n' %s\"$%s\" >>\"$secrets\"\n  unset answer %s\n  say \"it is in $secrets\"\nfi\n", quote(secret+"="), s.names[secret], s.names[secret])
 }
 
 // captures returns a query for all captures at once, and their variables in its order.
@@ -257,8 +261,15 @@ func (s *script) expand(text string) (string, error) {
 	return b.String(), nil
 }
 
+var needsNoQuotes = regexp.MustCompile(`^[A-Za-z0-9_./:-]+$`)
+
 // quote returns a shell word that is the text, whatever characters it has.
-func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+func quote(text string) string {
+	if needsNoQuotes.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
 
 // comment returns the text without anything that would end a comment's line.
 func comment(text string) string {
