@@ -238,13 +238,13 @@ func (s *script) captures(captures []Capture) (query string, names []string, sec
 	return "[" + strings.Join(queries, ", ") + "]", names, secret
 }
 
-var placeholder = regexp.MustCompile(`\$\{[^}]*\}`)
+var inBraces = regexp.MustCompile(`\$\{[^}]*\}`)
 
 // expand returns a shell word in which placeholders are variables and all else is literal.
 func (s *script) expand(text string) (string, error) {
 	var b strings.Builder
 	last := 0
-	for _, at := range placeholder.FindAllStringIndex(text, -1) {
+	for _, at := range inBraces.FindAllStringIndex(text, -1) {
 		name, ok := s.names[text[at[0]+2:at[1]-1]]
 		if !ok {
 			return "", fmt.Errorf("no step before it finds %s", text[at[0]:at[1]])
