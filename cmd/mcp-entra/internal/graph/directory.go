@@ -101,3 +101,15 @@ func (c *Client) Me(ctx context.Context) (User, error) {
 	err := c.Get(ctx, "/me", &u)
 	return u, err
 }
+
+// MyRoles lists the names of the directory roles of who is signed in.
+func (c *Client) MyRoles(ctx context.Context) ([]string, error) {
+	roles, err := list[struct {
+		DisplayName string `json:"displayName"`
+	}](ctx, c, "/me/transitiveMemberOf/microsoft.graph.directoryRole?$select=displayName")
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = r.DisplayName
+	}
+	return names, err
+}

@@ -37,6 +37,7 @@ type State struct {
 	Known     map[string]string                 // as in a Plan
 	Unread    []Blocked                         // what this sign-in may not read
 	Notes     []string
+	Faults    []error // tenant: what stands in the way of the spec
 }
 
 // An App is an application with all that belongs to it.
@@ -50,6 +51,7 @@ type App struct {
 	Principal graph.ServicePrincipal
 	Federated []graph.FederatedCredential
 	Grants    []graph.PermissionGrant   // to this application, for all users
+	GrantsOf  []graph.PermissionGrant   // tenant: of this API, to clients
 	Roles     []graph.AppRoleAssignment // of this application's roles to others
 	Secret    bool                      // desired: it has a secret
 	Deleted   bool                      // tenant: it is among the deleted

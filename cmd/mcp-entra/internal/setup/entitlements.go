@@ -80,7 +80,7 @@ func (p *planner) entitlements(want, have App) {
 			p.patch(want, "scopes-off", "Disable the scopes that change, which Graph wants first", map[string]any{"api": map[string]any{"oauth2PermissionScopes": off}})
 			needs = []string{want.Key + "/scopes-off"}
 		}
-		p.patch(want, "scopes", "Define the scope "+scopeName, map[string]any{"api": map[string]any{"oauth2PermissionScopes": final}}, needs...)
+		p.patch(want, "scopes", "Set the scopes of "+want.Name, map[string]any{"api": map[string]any{"oauth2PermissionScopes": final}}, needs...)
 	}
 	if off, final := roles.change(p, want, want.AppRoles, have.AppRoles); final != nil {
 		var needs []string
@@ -88,7 +88,7 @@ func (p *planner) entitlements(want, have App) {
 			p.patch(want, "roles-off", "Disable the roles that change, which Graph wants first", map[string]any{"appRoles": off})
 			needs = []string{want.Key + "/roles-off"}
 		}
-		p.patch(want, "roles", "Define the API's roles", map[string]any{"appRoles": final}, needs...)
+		p.patch(want, "roles", "Set the roles of "+want.Name, map[string]any{"appRoles": final}, needs...)
 	}
 }
 

@@ -2,7 +2,6 @@ package setup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,12 +15,10 @@ type observer struct {
 	graph *graph.Client
 	spec  Spec
 	state *State
-	// faults are what stands in the way of the spec in this tenant.
-	faults []error
 }
 
-// Observe reads the tenant's state. Its error joins all that stands in the way: names and App ID
-// URIs that others hold, identities and permissions that don't exist.
+// Observe reads the tenant's state. What stands in the way of the spec is in its Faults: names and
+// App ID URIs that others hold, identities and permissions that don't exist.
 func Observe(ctx context.Context, g *graph.Client, spec Spec, tenant string) (*State, error) {
 	o := &observer{graph: g, spec: spec, state: &State{
 		Tenant: tenant, Resources: map[string]graph.ServicePrincipal{}, Known: map[string]string{"tenant": tenant},
@@ -42,7 +39,7 @@ func Observe(ctx context.Context, g *graph.Client, spec Spec, tenant string) (*S
 			return nil, err
 		}
 	}
-	return o.state, errors.Join(o.faults...)
+	return o.state, nil
 }
 
 // Unobserved returns the state of a tenant of which nothing is known: a plan for it makes all.
@@ -63,7 +60,7 @@ func Unobserved(spec Spec) *State {
 }
 
 func (o *observer) fault(format string, args ...any) {
-	o.faults = append(o.faults, fmt.Errorf(format, args...))
+	o.state.Faults = append(o.state.Faults, fmt.Errorf(format, args...))
 }
 
 // unread notes a read that this sign-in may not do, and reports whether err was one.
@@ -163,7 +160,7 @@ func (o *observer) deleted(ctx context.Context, missing []string, byKey map[stri
 // holders reports other applications that have the API's display name or App ID URIs.
 func (o *observer) holders(ctx context.Context) error {
 	api := o.state.app(apiKey)
-	if api.ID == "" && len(o.faults) == 0 {
+	if api.ID == "" && len(o.state.Faults) == 0 {
 		others, err := o.graph.ApplicationsNamed(ctx, displayName(o.spec, ""))
 		if err != nil {
 			return err
@@ -291,6 +288,9 @@ func (o *observer) belongings(ctx context.Context, app *App) error {
 	}
 	if app.Key != apiKey {
 		return nil
+	}
+	if app.GrantsOf, err = o.graph.PermissionGrants(ctx, "resourceId", app.Principal.ID); err != nil && !graph.IsForbidden(err) {
+		return err
 	}
 	if app.Roles, err = o.graph.AppRoleAssignments(ctx, app.Principal.ID); err != nil && !o.unread(err, "role assignments of "+app.Name, assignments) {
 		return err
