@@ -130,7 +130,7 @@ func (r *setupRun) plan(ctx context.Context) error {
 	if _, err := r.start(ctx); err != nil {
 		return err
 	}
-	p, _, err := r.newPlan(ctx, setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted})
+	p, have, err := r.newPlan(ctx, setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted})
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,11 @@ func (r *setupRun) plan(ctx context.Context) error {
 	case "az":
 		return setup.PrintAz(r.stdout, p)
 	case "bicep":
-		return errors.New("not yet")
+		want, err := setup.Desired(r.spec, have, r.place.Cloud, r.place.Authority)
+		if err != nil {
+			return err
+		}
+		return setup.PrintBicep(r.stdout, r.spec, want)
 	}
 	r.printPlan(p)
 	return planResult(p)
