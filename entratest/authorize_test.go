@@ -39,7 +39,7 @@ func (c *contoso) authorizeURL(changes ...string) string {
 		"client_id":             {c.client.ClientID},
 		"response_type":         {"code"},
 		"redirect_uri":          {callback},
-		"scope":                 {"openid profile offline_access " + c.api.AppIDURI + "/access_as_user"},
+		"scope":                 {"openid profile offline_access " + c.api.Scope("access_as_user")},
 		"state":                 {"a state"},
 		"nonce":                 {"a nonce"},
 		"code_challenge":        {s256(verifier)},
@@ -89,7 +89,7 @@ func TestAuthorizationCode(t *testing.T) {
 	if id["nonce"] != "a nonce" || id["aud"] != c.client.ClientID || id["oid"] != c.alice.ObjectID || id["iss"] != c.V2Issuer() {
 		t.Errorf("ID token: %v", id)
 	}
-	if access["scp"] != "access_as_user" || access["appid"] != c.client.ClientID || access["appidacr"] != "1" || access["aud"] != c.api.AppIDURI {
+	if access["scp"] != "access_as_user" || access["appid"] != c.client.ClientID || access["appidacr"] != "1" || access["aud"] != c.api.AppIDURI() {
 		t.Errorf("access token: %v", access)
 	}
 	if err := verify(c.Tenant, a.text("access_token")); err != nil {
@@ -127,7 +127,7 @@ func TestRefresh(t *testing.T) {
 	refresh := func(changes ...string) answer {
 		return c.token(t, c.redeem(&url.URL{}, append([]string{
 			"grant_type", "refresh_token", "refresh_token", a.text("refresh_token"), "code", "", "redirect_uri", "", "code_verifier", "",
-			"scope", c.api.AppIDURI + "/access_as_user offline_access openid",
+			"scope", c.api.AppIDURI() + "/access_as_user offline_access openid",
 		}, changes...)...))
 	}
 	for range 2 { // it can be reused
@@ -136,7 +136,7 @@ func TestRefresh(t *testing.T) {
 			t.Fatalf("%d %s", again.status, again.body)
 		}
 	}
-	other := refresh("scope", second.AppIDURI+"/.default")
+	other := refresh("scope", second.Scope(".default"))
 	if _, claims := decode(t, other.text("access_token")); claims["scp"] != "read" {
 		t.Errorf("for another resource: %s", other.body)
 	}
@@ -146,10 +146,10 @@ func TestRefresh(t *testing.T) {
 	}{
 		"no scope":           {[]string{"scope", ""}, 90009},
 		"no consent":         {[]string{"scope", "https://storage.azure.com/.default"}, 65001},
-		"two resources":      {[]string{"scope", second.AppIDURI + "/read " + c.api.AppIDURI + "/access_as_user"}, 28000},
+		"two resources":      {[]string{"scope", second.AppIDURI() + "/read " + c.api.Scope("access_as_user")}, 28000},
 		"other resource":     {[]string{"resource", "https://mcp.example.com"}, 9010010},
 		"resource alone":     {[]string{"resource", "https://mcp.example.com", "scope", "openid"}, 901002},
-		"same resource":      {[]string{"resource", c.api.AppIDURI}, 0},
+		"same resource":      {[]string{"resource", c.api.AppIDURI()}, 0},
 		"garbage":            {[]string{"refresh_token", "garbage"}, 9002313},
 		"no token":           {[]string{"refresh_token", ""}, 900144},
 		"wrong secret":       {[]string{"client_secret", "x"}, 7000215},
@@ -199,11 +199,11 @@ func TestCodeRefusals(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
-	back := open(t, b, c.authorizeURL("scope", c.api.AppIDURI+"/access_as_user https://storage.azure.com/user_impersonation"))
+	back := open(t, b, c.authorizeURL("scope", c.api.AppIDURI()+"/access_as_user https://storage.azure.com/user_impersonation"))
 	if a := c.token(t, c.redeem(back)); a.code() != 28003 || a.text("error") != "invalid_request" {
 		t.Errorf("two resources, no scope: %s", a.body)
 	}
-	if a := c.token(t, c.redeem(back, "scope", c.api.AppIDURI+"/access_as_user https://storage.azure.com/user_impersonation")); a.code() != 28000 {
+	if a := c.token(t, c.redeem(back, "scope", c.api.AppIDURI()+"/access_as_user https://storage.azure.com/user_impersonation")); a.code() != 28000 {
 		t.Errorf("two resources at once: %s", a.body)
 	}
 	if a := c.token(t, c.redeem(back, "scope", "https://storage.azure.com/user_impersonation")); a.status != http.StatusOK {
@@ -237,7 +237,7 @@ func TestAuthorizeRefusals(t *testing.T) {
 		"token":               {[]string{"response_type", "token"}, "", "unsupported_response_type", "AADSTS700054"},
 		"bare scope":          {[]string{"scope", "mcp.read openid"}, "", "invalid_client", "AADSTS650053"},
 		"unknown resource":    {[]string{"scope", "https://mcp.example.com/mcp/read"}, "", "invalid_resource", "AADSTS500011"},
-		"default and another": {[]string{"scope", c.api.AppIDURI + "/.default " + c.api.AppIDURI + "/access_as_user"}, "", "invalid_scope", "AADSTS70011"},
+		"default and another": {[]string{"scope", c.api.AppIDURI() + "/.default " + c.api.Scope("access_as_user")}, "", "invalid_scope", "AADSTS70011"},
 		"other resource":      {[]string{"resource", "https://mcp.example.com/mcp"}, "", "invalid_target", "AADSTS9010010"},
 		"resource, no scope":  {[]string{"resource", "https://mcp.example.com/mcp", "scope", "openid"}, "", "invalid_request", "AADSTS901002"},
 		"odd prompt":          {[]string{"prompt", "admin_consent"}, "", "invalid_request", "AADSTS90023"},
@@ -264,12 +264,73 @@ func TestAuthorizeRefusals(t *testing.T) {
 	}
 }
 
-func TestResourceParameterThatFits(t *testing.T) {
+// The resource parameter must be an App ID URI and the prefix of the scopes, character for
+// character.
+func TestResourceParameter(t *testing.T) {
+	t.Parallel()
+	const uri = "https://mcp.example.com/mcp"
+	for name, test := range map[string]struct {
+		resource, scope string
+		code            string // of the error, or ""
+	}{
+		"same as the prefix":           {uri, uri + "/access_as_user offline_access", ""},
+		"with the default scope":       {uri, uri + "/.default", ""},
+		"without resource":             {"", "api://notes/access_as_user", ""},
+		"another App ID URI":           {uri, "api://notes/access_as_user", "AADSTS9010010"},
+		"one of two scopes":            {uri, uri + "/access_as_user api://notes/access_as_user", "AADSTS9010010"},
+		"the client ID":                {"CLIENT", "CLIENT/access_as_user", "AADSTS9010010"},
+		"a slash at the end":           {uri + "/", uri + "/access_as_user", "AADSTS9010010"},
+		"a slash at the end of both":   {uri + "/", uri + "//access_as_user", "AADSTS9010010"},
+		"another case":                 {"https://MCP.example.com/mcp", uri + "/access_as_user", "AADSTS9010010"},
+		"another case of both":         {"https://MCP.example.com/mcp", "https://MCP.example.com/mcp/access_as_user", "AADSTS9010010"},
+		"no App ID URI":                {"https://mcp.example.com", "https://mcp.example.com/access_as_user", "AADSTS9010010"},
+		"a bare scope":                 {uri, "access_as_user", "AADSTS9010010"},
+		"a bare scope of Graph":        {"https://graph.microsoft.com", "User.Read", "AADSTS9010010"},
+		"a bare scope without":         {"", "access_as_user", "AADSTS650053"},
+		"nothing but a sign-in":        {uri, "openid", "AADSTS901002"},
+		"an API that has it in full":   {uri, uri + "/.default openid https://graph.microsoft.com/profile", ""},
+		"v1 audience, no resource":     {"", uri + "//access_as_user", ""},
+		"another case, no resource":    {"", "https://MCP.example.com/mcp/access_as_user", ""},
+		"the client ID, no resource":   {"", "CLIENT/access_as_user", ""},
+		"an App ID URI, but of Graphs": {"https://graph.microsoft.com", uri + "/access_as_user", "AADSTS9010010"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newSignIns(t)
+			c.api.AppIDURIs = []string{"api://notes", uri}
+			in := func(s string) string { return strings.ReplaceAll(s, "CLIENT", c.api.ClientID) }
+			changes := []string{"scope", in(test.scope)}
+			if test.resource != "" {
+				changes = append(changes, "resource", in(test.resource))
+			}
+			back := open(t, c.Browser(c.alice), c.authorizeURL(changes...))
+			got, _, _ := strings.Cut(back.Query().Get("error_description"), ":")
+			if got != test.code || (test.code == "") != (back.Query().Get("code") != "") {
+				t.Errorf("scope %q, resource %q: got %q, want %q: %s", test.scope, test.resource, got, test.code, back)
+			}
+		})
+	}
+}
+
+// An app that is client and API at once can't request a token for itself by one of several names.
+func TestTokenForItself(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)
-	for _, resource := range []string{c.api.AppIDURI, c.api.AppIDURI + "/", c.api.ClientID} {
-		if back := open(t, c.Browser(c.alice), c.authorizeURL("resource", resource)); back.Query().Get("code") == "" {
-			t.Errorf("%s: %s", resource, back)
+	c.client.Scopes = []string{"access_as_user"}
+	for name, test := range map[string]struct {
+		uris  []string
+		scope string
+		code  string
+	}{
+		"one App ID URI":              {[]string{"api://self"}, "api://self/access_as_user", ""},
+		"several":                     {[]string{"api://self", "https://self.example.com"}, "api://self/access_as_user", "AADSTS90009"},
+		"several, and the client ID":  {[]string{"api://self", "https://self.example.com"}, c.client.ClientID + "/access_as_user", ""},
+		"several, and another's name": {[]string{"api://self", "https://self.example.com"}, c.api.Scope("access_as_user"), ""},
+	} {
+		c.client.AppIDURIs = test.uris
+		back := open(t, c.Browser(c.alice), c.authorizeURL("scope", test.scope))
+		if got, _, _ := strings.Cut(back.Query().Get("error_description"), ":"); got != test.code {
+			t.Errorf("%s: got %q, want %q", name, got, test.code)
 		}
 	}
 }
@@ -327,10 +388,10 @@ func TestPlatforms(t *testing.T) {
 	}
 	c.clock.Advance(23 * time.Hour)
 	again := c.token(t, c.redeem(&url.URL{}, "grant_type", "refresh_token", "refresh_token", a.text("refresh_token"), "client_secret", "",
-		"scope", c.api.AppIDURI+"/access_as_user offline_access"), "Origin", "https://app.example.com")
+		"scope", c.api.AppIDURI()+"/access_as_user offline_access"), "Origin", "https://app.example.com")
 	c.clock.Advance(2 * time.Hour)
 	if a := c.token(t, c.redeem(&url.URL{}, "grant_type", "refresh_token", "refresh_token", again.text("refresh_token"), "client_secret", "",
-		"scope", c.api.AppIDURI+"/access_as_user"), "Origin", "https://app.example.com"); again.status != http.StatusOK || a.code() != 700082 {
+		"scope", c.api.Scope("access_as_user")), "Origin", "https://app.example.com"); again.status != http.StatusOK || a.code() != 700082 {
 		t.Errorf("SPA after a day: %s %s", again.body, a.body)
 	}
 	if back := open(t, b, c.authorizeURL("code_challenge", "", "code_challenge_method", "")); !strings.Contains(back.Query().Get("error_description"), "AADSTS9002325") {
