@@ -82,7 +82,7 @@ func (b *bicep) collection(d *json.Decoder, path string, depth int, begin, end s
 func (b *bicep) text(s string) (string, error) {
 	var out strings.Builder
 	last := 0
-	for _, at := range inBraces.FindAllStringIndex(s, -1) {
+	for _, at := range placeholders.FindAllStringIndex(s, -1) {
 		ref, ok := b.refs[s[at[0]+2:at[1]-1]]
 		switch {
 		case !ok:
