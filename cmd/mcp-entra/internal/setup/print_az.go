@@ -89,7 +89,10 @@ request() {
       if [ -n "$query" ]; then printf '%%s\n' "$out"; fi
       return 0
     fi
-    if [ "$mode" = mayexist ] && grep -Eq "$exists" "$errors"; then return 0; fi
+    if [ "$mode" = mayexist ] && grep -Eq "$exists" "$errors"; then
+      say '  it is there already'
+      return 0
+    fi
     if [ "$method" = DELETE ] && grep -q Request_ResourceNotFound "$errors"; then return 0; fi
     if [ "$try" -ge 9 ] || ! grep -Eq "$later" "$errors"; then
       cat "$errors" >&2
@@ -180,7 +183,7 @@ func (s *script) step(w io.Writer, step Step) error {
 	switch {
 	case step.Upsert:
 		mode = "upsert"
-	case step.MayExist:
+	case step.MayExist, step.Method == http.MethodPost: // a second run meets what the first has made
 		mode = "mayexist"
 	}
 	var body string
