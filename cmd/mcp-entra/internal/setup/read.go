@@ -29,8 +29,9 @@ func Read(file string, data []byte) (Spec, error) {
 		return Spec{}, fmt.Errorf("%s has %d bytes; at most %d", file, len(data), maxSpec)
 	}
 	var document yaml.Node
-	if err := yaml.Load(data, &document); err != nil {
-		return Spec{}, fmt.Errorf("%s is not YAML: %s", file, parseFault(err))
+	var fault *yaml.LoadError
+	if err := yaml.Load(data, &document); errors.As(err, &fault) { // other errors mean that it is empty
+		return Spec{}, fmt.Errorf("%s is not YAML: %s", file, parseFault(fault))
 	}
 	root := &document
 	if root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
@@ -49,12 +50,8 @@ func Read(file string, data []byte) (Spec, error) {
 }
 
 // parseFault is the parser's error without what it quotes of the file.
-func parseFault(err error) string {
-	var parse *yaml.LoadError
-	if errors.As(err, &parse) && parse.Mark.Line > 0 {
-		return fmt.Sprintf("line %d: the indentation, a quote or a colon is wrong", parse.Mark.Line)
-	}
-	return "the indentation, a quote or a colon is wrong"
+func parseFault(err *yaml.LoadError) string {
+	return fmt.Sprintf("line %d: the indentation, a quote or a colon is wrong", max(err.Mark.Line, 1))
 }
 
 func (r *reader) fault(n *yaml.Node, format string, args ...any) {
