@@ -64,6 +64,7 @@ func TestReadBadInput(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"empty":                   {"", "want a mapping"},
 		"list":                    {"- name", "want a mapping"},
+		"two documents":           {good + "---\n" + good, "more than one document"},
 		"no YAML":                 {"name: [", "is not YAML"},
 		"wrong key":               {good + "resource: [storage]\n", "f.yaml:3: the file has no key \"resource\"; did you mean resources?"},
 		"wrong key within":        {good + "proof:\n  managed_identity: x\n", "f.yaml:4: proof has no key \"managed_identity\"; did you mean managed-identity?"},
