@@ -16,7 +16,7 @@ const (
 	// maxReplication bounds how long a step waits for what Graph has not replicated yet.
 	maxReplication = 3 * time.Minute
 	// maxRounds bounds how often apply looks again, because the tenant was not as it read.
-	maxRounds = 6
+	maxRounds = 10
 )
 
 // An Applier makes a tenant as a plan says.
@@ -56,7 +56,7 @@ func (a *Applier) Apply(ctx context.Context, plan func(ctx context.Context, roun
 			return all, p, ctx.Err()
 		}
 		a.Say("the tenant was changed meanwhile: looking again")
-		if err := a.wait(ctx, time.Second<<round); err != nil {
+		if err := a.wait(ctx, time.Second<<min(round, 4)); err != nil {
 			return all, p, err
 		}
 	}
@@ -249,15 +249,19 @@ func (a *Applier) addSecret(ctx context.Context, s Step, p *Plan) error {
 	if first {
 		return a.Secrets.save(name, SecretVariable(key), secret.SecretText)
 	}
-	a.Say(s.ID + ": another run has added a secret at the same moment, to its own file; this one is removed again")
+	a.Say(s.ID + ": another run has added a secret at the same moment; this one is removed again")
 	body, _ = json.Marshal(map[string]string{"keyId": secret.KeyID}) // a map of strings
 	if _, _, err := a.send(ctx, s, graph.Request{Method: "POST", Path: strings.Replace(expand(s.Path, p.Known), "addPassword", "removePassword", 1), Body: body}); err != nil {
 		return err
 	}
-	return a.Secrets.forget(name)
+	if err := a.Secrets.forget(name); err != nil {
+		return err
+	}
+	return errLookAgain
 }
 
-// isFirst reports whether no other secret of ours was added since the plan was made and before this.
+// isFirst reports whether no other secret of ours was added since the plan was made, and before this
+// or in the same second: then both runs may find that the other was first, and try again.
 func (a *Applier) isFirst(ctx context.Context, s Step, p *Plan, keyID string) (first bool, err error) {
 	path := strings.TrimSuffix(expand(s.Path, p.Known), "/addPassword")
 	err = a.until(ctx, s, func() (bool, error) {
@@ -273,8 +277,7 @@ func (a *Applier) isFirst(ctx context.Context, s Step, p *Plan, keyID string) (f
 			return false, errors.New("the new secret is not there yet")
 		}
 		first = !slices.ContainsFunc(own, func(c graph.PasswordCredential) bool {
-			before := c.StartDateTime.Compare(own[mine].StartDateTime)
-			return before < 0 || before == 0 && c.KeyID < own[mine].KeyID
+			return c.KeyID != own[mine].KeyID && !c.StartDateTime.After(own[mine].StartDateTime)
 		})
 		return true, nil
 	})
