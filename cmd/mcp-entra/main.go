@@ -24,6 +24,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // Exit codes.
@@ -42,6 +43,8 @@ type process struct {
 	terminal       bool                   // a person can answer on stdin
 	client         *http.Client           // for all requests; nil means http.DefaultTransport's rules
 	openURL        func(url string) error // in the user's browser
+	// wait waits or returns the context's error; nil means on the real clock.
+	wait func(ctx context.Context, d time.Duration) error
 }
 
 // A command is a subcommand of the program.
@@ -54,6 +57,7 @@ type command struct {
 // commands are all commands, in the order of the help text.
 func commands() []command {
 	return []command{
+		{"setup", "registers a server and its clients with Entra ID: status, plan, apply, check, destroy", runSetup},
 		{"explain", "shows how a token fares under each rule: why 401?", explainToken},
 		{"login", "signs you in for an API, and prints or stores the token if asked", logIn},
 		{"call", "lists or calls a server's tools, signed in as you", callTools},
