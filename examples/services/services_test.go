@@ -83,7 +83,7 @@ func newWorld(t *testing.T, resources ...string) *world {
 			continue
 		}
 		app := tenant.AddApp(resource, "user_impersonation")
-		app.AppIDURI = resource
+		app.AppIDURIs = []string{resource}
 		tenant.Consent(api, app, "user_impersonation")
 	}
 	exchanger, err := obo.NewExchanger(tenant.ID(), api.ClientID, clientauth.Secret(api.AddSecret()), &obo.Options{

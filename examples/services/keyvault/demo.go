@@ -22,7 +22,7 @@ func offline(ctx context.Context, _ func(string) string, stdout, _ io.Writer) er
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	vaultApp := tenant.AddApp("Azure Key Vault", "user_impersonation")
-	vaultApp.AppIDURI = vaultResource
+	vaultApp.AppIDURIs = []string{vaultResource}
 	api, client := tenant.AddApp("My API", "access_as_user"), tenant.AddClient("My client")
 	tenant.Consent(api, vaultApp, "user_impersonation")
 	alice, bob := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddUser("bob@contoso.example", "Bob")
