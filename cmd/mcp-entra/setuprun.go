@@ -217,7 +217,7 @@ func (r *setupRun) applied(ctx context.Context, results []setup.Result, last *se
 	}
 	r.printReport(report)
 	if err == nil && report.Failed() {
-		err = fmt.Errorf("%d of %d steps were not done, named above with what to do; the others are done, and running this again goes on", report.NotDone(), len(report.Steps))
+		err = fmt.Errorf("%d of %d steps were not done, named above with what to do; running this again goes on from here", report.NotDone(), len(report.Steps))
 	}
 	if err == nil && len(last.Unread) > 0 {
 		err = planResult(&setup.Plan{Unread: last.Unread})

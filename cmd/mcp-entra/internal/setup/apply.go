@@ -91,15 +91,25 @@ func (a *Applier) run(ctx context.Context, p *Plan) (results []Result, again boo
 func (a *Applier) missing(s Step, p *Plan, failed map[string]bool) string {
 	for _, id := range s.Needs {
 		if failed[id] {
-			return "needs the step " + id + ", which failed"
+			return "needs " + id
 		}
 	}
 	for _, text := range []string{s.Path, string(s.Body), s.Read} {
 		if m := placeholders.FindString(expand(text, p.Known)); m != "" {
-			return "needs " + m + ", which no step before it has found"
+			return "needs " + p.finder(m[2:len(m)-1])
 		}
 	}
 	return ""
+}
+
+// finder names the step that finds an id.
+func (p *Plan) finder(name string) string {
+	for _, s := range p.Steps {
+		if slices.ContainsFunc(s.Captures, func(c Capture) bool { return c.Name == name }) {
+			return s.ID
+		}
+	}
+	return "the id " + name + ", which is not known"
 }
 
 // step does one step: sends the request, waits until Graph shows the result, and learns the ids.
@@ -162,7 +172,7 @@ func stillEnabled(s Step, err error) bool {
 // refusedName reports whether another application holds a name or an App ID URI.
 func refusedName(err error) bool {
 	var e *graph.Error
-	return errors.As(err, &e) && (strings.Contains(e.Message, "identifierUris") || strings.Contains(e.Message, "uniqueName"))
+	return errors.As(err, &e) && e.Status == 400 && (e.Has(graph.DetailConflict) || strings.Contains(e.Message, "already exists"))
 }
 
 // readBack waits until Graph shows what the step did.
