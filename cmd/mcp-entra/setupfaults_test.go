@@ -86,7 +86,7 @@ func TestSetupInterrupted(t *testing.T) {
 					if killed {
 						return nil, errKilled
 					}
-					return nil, nil
+					return nil, errPass
 				})
 				apply := s.everything()
 				s.must(exitFailed, apply...)
@@ -216,7 +216,7 @@ func TestSetupThrottled(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if n++; !strings.HasPrefix(r.URL.Path, "/v1.0") || n%3 != 0 {
-			return nil, nil
+			return nil, errPass
 		}
 		return answer(r, http.StatusTooManyRequests, `{"error":{"code":"TooManyRequests","message":"slow down"}}`, "Retry-After", "17"), nil
 	})
@@ -226,7 +226,7 @@ func TestSetupThrottled(t *testing.T) {
 	}
 	s.wire.setBefore(func(r *http.Request) (*http.Response, error) {
 		if !strings.HasPrefix(r.URL.Path, "/v1.0") {
-			return nil, nil
+			return nil, errPass
 		}
 		return answer(r, http.StatusTooManyRequests, `{"error":{"code":"TooManyRequests","message":"slow down"}}`, "Retry-After", "86400"), nil
 	})

@@ -207,26 +207,26 @@ func TestSetupSomethingElseAnswers(t *testing.T) {
 			if strings.HasPrefix(r.URL.Path, "/v1.0") {
 				return page(r)
 			}
-			return nil, nil
+			return nil, errPass
 		}, "does a proxy answer for it?"},
 		"for Graph, with an error": {func(r *http.Request) (*http.Response, error) {
 			if strings.HasPrefix(r.URL.Path, "/v1.0") {
 				return answer(r, http.StatusForbidden, "blocked", "Content-Type", "text/html", "Server", "squid"), nil
 			}
-			return nil, nil
+			return nil, errPass
 		}, `a proxy or another server answers for it (content type "text/html", server "squid")`},
 		"for Entra": {func(r *http.Request) (*http.Response, error) {
 			if !strings.HasPrefix(r.URL.Path, "/v1.0") {
 				return page(r)
 			}
-			return nil, nil
+			return nil, errPass
 		}, "sign in to "},
 		"clock": {func(r *http.Request) (*http.Response, error) {
 			if strings.HasPrefix(r.URL.Path, "/v1.0") {
 				return answer(r, http.StatusUnauthorized, `{"error":{"code":"InvalidAuthenticationToken","message":"Lifetime validation failed, the token is expired."}}`,
 					"Date", "Mon, 02 Jan 2006 15:04:05 GMT"), nil
 			}
-			return nil, nil
+			return nil, errPass
 		}, "This machine's clock is off by "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -254,7 +253,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	before := w.before
 	w.mu.Unlock()
 	if before != nil {
-		if resp, err := before(r); resp != nil || err != nil {
+		if resp, err := before(r); !errors.Is(err, errPass) {
 			return resp, err
 		}
 	}
@@ -296,7 +295,10 @@ func (w *wire) setBefore(before func(r *http.Request) (*http.Response, error)) {
 	w.before = before
 }
 
-var errKilled = errors.New("the process was killed")
+var (
+	errKilled = errors.New("the process was killed")
+	errPass   = errors.New("the request goes on")
+)
 
 func texts(v any) []string {
 	items, _ := v.([]any)
@@ -308,5 +310,3 @@ func texts(v any) []string {
 	slices.Sort(all)
 	return all
 }
-
-func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
