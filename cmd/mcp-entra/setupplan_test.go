@@ -103,7 +103,16 @@ func TestSetupStatusOfAUser(t *testing.T) {
 	s := newStage(t)
 	user := s.tenant.AddUser("alice@example.com", "Alice")
 	user.Roles = []entratest.Role{entratest.RoleApplicationDeveloper}
-	code, stdout, stderr := s.runAs(func(p *process) {
+	code, stdout, stderr := s.asUser(user, "status", "-auth", "device", "-tenant", s.tenant.ID())
+	if code != exitOK || !strings.Contains(stdout, "user alice@example.com") || !strings.Contains(stdout, "Application Developer") {
+		t.Errorf("status = %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// asUser runs setup at the terminal of a user.
+func (s *stage) asUser(user *entratest.User, args ...string) (code int, stdout, stderr string) {
+	s.Helper()
+	return s.runAs(func(p *process) {
 		lookup := p.lookup
 		p.lookup = func(name string) (string, bool) {
 			if name == "AZURE_AUTHORITY_HOST" {
@@ -112,11 +121,8 @@ func TestSetupStatusOfAUser(t *testing.T) {
 			return "", false
 		}
 		p.terminal = true
-		p.stderr = &deviceUser{t: t, tenant: s.tenant, user: user}
-	}, "status", "-auth", "device", "-tenant", s.tenant.ID())
-	if code != exitOK || !strings.Contains(stdout, "user alice@example.com") || !strings.Contains(stdout, "Application Developer") {
-		t.Errorf("status = %d\n%s%s", code, stdout, stderr)
-	}
+		p.stderr = &deviceUser{t: s.T, tenant: s.tenant, user: user}
+	}, args...)
 }
 
 // A deviceUser reads standard error and enters the code that it shows.
