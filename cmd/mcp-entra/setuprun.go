@@ -77,7 +77,7 @@ func (r *setupRun) checkTenant(ctx context.Context, want string) error {
 		return err
 	}
 	if r.tenant.ID == "" {
-		return errors.New("Microsoft Graph does not say which tenant this sign-in is for")
+		return errors.New("the answer of Microsoft Graph does not say which tenant this sign-in is for")
 	}
 	is := func(name string) bool {
 		return strings.EqualFold(name, r.tenant.ID) || slices.ContainsFunc(r.tenant.VerifiedDomains, func(d graph.VerifiedDomain) bool { return strings.EqualFold(d.Name, name) })
@@ -100,22 +100,21 @@ func (r *setupRun) observe(ctx context.Context) (want, have *setup.State, err er
 }
 
 // newPlan reads the tenant and returns what is to do.
-func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (*setup.Plan, *setup.State, error) {
+func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (*setup.Plan, error) {
 	want, have, err := r.observe(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := errors.Join(have.Faults...); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if r.flags.secretFile != "" {
 		if options.Lost, err = setup.LostSecrets(r.flags.secretFile); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	options.Now = time.Now()
-	p, err := setup.NewPlan(r.spec, want, have, r.graph.Base(), options)
-	return p, have, err
+	return setup.NewPlan(r.spec, want, have, r.graph.Base(), options)
 }
 
 // start reads what is wanted and signs in.
@@ -130,7 +129,14 @@ func (r *setupRun) plan(ctx context.Context) error {
 	if _, err := r.start(ctx); err != nil {
 		return err
 	}
-	p, have, err := r.newPlan(ctx, setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted})
+	if r.flags.print == "bicep" { // the whole, not a difference
+		want, _, err := r.observe(ctx)
+		if err != nil {
+			return err
+		}
+		return setup.PrintBicep(r.stdout, r.spec, want)
+	}
+	p, err := r.newPlan(ctx, setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted})
 	if err != nil {
 		return err
 	}
@@ -139,15 +145,8 @@ func (r *setupRun) plan(ctx context.Context) error {
 			return err
 		}
 	}
-	switch r.flags.print {
-	case "az":
+	if r.flags.print == "az" {
 		return setup.PrintAz(r.stdout, p)
-	case "bicep":
-		want, err := setup.Desired(r.spec, have, r.place.Cloud, r.place.Authority)
-		if err != nil {
-			return err
-		}
-		return setup.PrintBicep(r.stdout, r.spec, want)
 	}
 	r.printPlan(p)
 	return planResult(p)
@@ -181,7 +180,7 @@ func (r *setupRun) apply(ctx context.Context) error {
 			o = saved.Options
 		}
 		o.Rotate = o.Rotate && round == 0
-		p, _, err := r.newPlan(ctx, o)
+		p, err := r.newPlan(ctx, o)
 		if err != nil {
 			return nil, err
 		}
@@ -221,7 +220,7 @@ func (r *setupRun) applied(ctx context.Context, results []setup.Result, last *se
 	}
 	r.printReport(report)
 	if err == nil && report.Failed() {
-		err = fmt.Errorf("%d of %d steps were not done, named above with what to do; the others are done, and running this again goes on", report.NotDone(), len(report.Steps))
+		err = fmt.Errorf("%d of %d steps were not done, named above with what to do; running this again goes on from here", report.NotDone(), len(report.Steps))
 	}
 	if err == nil && len(last.Unread) > 0 {
 		err = planResult(&setup.Plan{Unread: last.Unread})
