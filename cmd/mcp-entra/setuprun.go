@@ -99,22 +99,23 @@ func (r *setupRun) observe(ctx context.Context) (want, have *setup.State, err er
 	return want, have, err
 }
 
-// newPlan reads the tenant and returns what is to do.
-func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (*setup.Plan, error) {
+// newPlan reads the tenant and returns what is to do, and what is wanted.
+func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (p *setup.Plan, want *setup.State, err error) {
 	want, have, err := r.observe(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := errors.Join(have.Faults...); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if r.flags.secretFile != "" {
 		if options.Lost, err = setup.LostSecrets(r.flags.secretFile); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	options.Now = time.Now()
-	return setup.NewPlan(r.spec, want, have, r.graph.Base(), options)
+	p, err = setup.NewPlan(r.spec, want, have, r.graph.Base(), options)
+	return p, want, err
 }
 
 // start reads what is wanted and signs in.
@@ -129,7 +130,7 @@ func (r *setupRun) plan(ctx context.Context) error {
 	if _, err := r.start(ctx); err != nil {
 		return err
 	}
-	p, err := r.newPlan(ctx, setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted})
+	p, want, err := r.newPlan(ctx, setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted})
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (r *setupRun) plan(ctx context.Context) error {
 	case "az":
 		return setup.PrintAz(r.stdout, p)
 	case "bicep":
-		return errors.New("not yet")
+		return setup.PrintBicep(r.stdout, r.spec, want)
 	}
 	r.printPlan(p)
 	return planResult(p)
@@ -176,7 +177,7 @@ func (r *setupRun) apply(ctx context.Context) error {
 			o = saved.Options
 		}
 		o.Rotate = o.Rotate && round == 0
-		p, err := r.newPlan(ctx, o)
+		p, _, err := r.newPlan(ctx, o)
 		if err != nil {
 			return nil, err
 		}
