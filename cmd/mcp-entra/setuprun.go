@@ -95,6 +95,14 @@ func (r *setupRun) observe(ctx context.Context) (want, have *setup.State, err er
 	if have, err = setup.Observe(ctx, r.graph, r.spec, r.tenant.ID); err != nil {
 		return nil, nil, err
 	}
+	if w := r.spec.Proof.Workload; w != nil {
+		note, fault := setup.CheckIssuer(ctx, r.client, w.Issuer)
+		if fault != nil {
+			have.Faults = append(have.Faults, fault)
+		} else if note != "" {
+			have.Notes = append(have.Notes, note)
+		}
+	}
 	want, err = setup.Desired(r.spec, have, r.place.Cloud, r.place.Authority)
 	return want, have, err
 }
@@ -209,6 +217,9 @@ func (r *setupRun) openSecrets(a *setup.Applier, p *setup.Plan) (err error) {
 // applied prints what was done, and what the server and its clients are configured with.
 func (r *setupRun) applied(ctx context.Context, results []setup.Result, last *setup.Plan, err error) error {
 	report := setup.NewReport(r.spec, results, last)
+	if ctx.Err() != nil {
+		err = errors.New("interrupted: what is done stays, and running this again goes on from here")
+	}
 	if last.Known["api.appId"] != "" && ctx.Err() == nil {
 		api, readErr := r.graph.Application(ctx, graph.ApplicationByAppID(last.Known["api.appId"]))
 		if readErr == nil {
