@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,11 +36,22 @@ func (s *stage) certificate(name string) string {
 	return s.write(name+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))+string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 }
 
+// issuer answers for a cluster whose issuer this is.
+func (s *stage) issuer(name string) {
+	s.wire.setBefore(func(r *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(r.URL.Host, ".example.com") {
+			return answer(r, http.StatusOK, `{"issuer":"`+name+`"}`), nil
+		}
+		return nil, errPass
+	})
+}
+
 // Every proof on one application; each second apply changes nothing, also page by page.
 func TestSetupProofs(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.tenant.Directory().SetPageSize(1)
+	s.issuer("https://oidc.example.com/t/")
 	first := s.certificate("first")
 	file := s.spec("proof:\n", "proof:\n  certificate: "+first+"\n  workload-identity: {issuer: 'https://oidc.example.com/t/', namespace: mcp, service-account: files}\n")
 	s.must(exitOK, "apply", "-f", file)

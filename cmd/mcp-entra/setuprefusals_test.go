@@ -66,6 +66,11 @@ func TestSetupBadInput(t *testing.T) {
 		"unknown flag":          {args: []string{"-frob"}, code: exitUsage, want: "flag provided but not defined: -frob"},
 		"nobody to ask":         {args: []string{"-auth", "device"}, code: exitUsage, want: "nobody is at a terminal"},
 		"unknown sign-in":       {args: []string{"-auth", "magic"}, code: exitUsage, want: "-auth is one of cli, browser, device, env"},
+		"wrong issuer": {
+			before:  func(s *stage) { s.issuer("https://oidc.example.com/t/") },
+			changes: []string{"proof:\n", "proof:\n  workload-identity: {issuer: 'https://oidc.example.com/t', namespace: mcp, service-account: files}\n"},
+			code:    exitFailed, want: `proof.workload-identity.issuer is "https://oidc.example.com/t", and the cluster calls itself "https://oidc.example.com/t/"`,
+		},
 		"certificate not there": {changes: []string{"proof:\n", "proof:\n  certificate: nowhere.pem\n"}, code: exitFailed, want: "proof.certificate: open nowhere.pem"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,6 +148,21 @@ func TestSetupSecretsForbidden(t *testing.T) {
 	code, stdout, _ := s.run(s.everything()...)
 	if code != exitFailed || !strings.Contains(stdout, "A policy of this tenant restricts secrets.") || !strings.Contains(stdout, "Done    api/federated") {
 		t.Errorf("apply = %d; want %d, the remedy, and the other steps done\n%s", code, exitFailed, stdout)
+	}
+}
+
+// A plan foretells what the tenant's policy refuses, where the sign-in may read it.
+func TestSetupForeseesPolicy(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, append([]string{"Policy.Read.All"}, operatorRoles...)...)
+	s.tenant.Directory().SetPolicy(entratest.AppPolicy{NoPasswords: true, UniqueTenantIdentifier: true})
+	out := s.must(exitDiffers, "plan", "-f", s.everything()[2])
+	if !strings.Contains(out, "Note: a policy of this tenant restricts App ID URIs") || !strings.Contains(out, "Note: a policy of this tenant forbids secrets") {
+		t.Errorf("plan does not say what the policy refuses:\n%s", out)
+	}
+	s.tenant.Directory().SetPolicy(entratest.AppPolicy{UniqueTenantIdentifier: true, ExcludeV2: true})
+	if out := s.must(exitDiffers, "plan", "-f", s.spec()); strings.Contains(out, "policy") {
+		t.Errorf("plan warns of a policy that spares token version 2:\n%s", out)
 	}
 }
 

@@ -95,26 +95,35 @@ func (r *setupRun) observe(ctx context.Context) (want, have *setup.State, err er
 	if have, err = setup.Observe(ctx, r.graph, r.spec, r.tenant.ID); err != nil {
 		return nil, nil, err
 	}
+	if w := r.spec.Proof.Workload; w != nil {
+		note, fault := setup.CheckIssuer(ctx, r.client, w.Issuer)
+		if fault != nil {
+			have.Faults = append(have.Faults, fault)
+		} else if note != "" {
+			have.Notes = append(have.Notes, note)
+		}
+	}
 	want, err = setup.Desired(r.spec, have, r.place.Cloud, r.place.Authority)
 	return want, have, err
 }
 
-// newPlan reads the tenant and returns what is to do.
-func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (*setup.Plan, error) {
+// newPlan reads the tenant and returns what is to do, and what is wanted.
+func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (p *setup.Plan, want *setup.State, err error) {
 	want, have, err := r.observe(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := errors.Join(have.Faults...); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if r.flags.secretFile != "" {
 		if options.Lost, err = setup.LostSecrets(r.flags.secretFile); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	options.Now = time.Now()
-	return setup.NewPlan(r.spec, want, have, r.graph.Base(), options)
+	p, err = setup.NewPlan(r.spec, want, have, r.graph.Base(), options)
+	return p, want, err
 }
 
 // start reads what is wanted and signs in.
@@ -129,14 +138,7 @@ func (r *setupRun) plan(ctx context.Context) error {
 	if _, err := r.start(ctx); err != nil {
 		return err
 	}
-	if r.flags.print == "bicep" { // the whole, not a difference
-		want, _, err := r.observe(ctx)
-		if err != nil {
-			return err
-		}
-		return setup.PrintBicep(r.stdout, r.spec, want)
-	}
-	p, err := r.newPlan(ctx, setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted})
+	p, want, err := r.newPlan(ctx, setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted})
 	if err != nil {
 		return err
 	}
@@ -145,8 +147,11 @@ func (r *setupRun) plan(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.flags.print == "az" {
+	switch r.flags.print {
+	case "az":
 		return setup.PrintAz(r.stdout, p)
+	case "bicep":
+		return setup.PrintBicep(r.stdout, r.spec, want)
 	}
 	r.printPlan(p)
 	return planResult(p)
@@ -180,7 +185,7 @@ func (r *setupRun) apply(ctx context.Context) error {
 			o = saved.Options
 		}
 		o.Rotate = o.Rotate && round == 0
-		p, err := r.newPlan(ctx, o)
+		p, _, err := r.newPlan(ctx, o)
 		if err != nil {
 			return nil, err
 		}
@@ -212,6 +217,9 @@ func (r *setupRun) openSecrets(a *setup.Applier, p *setup.Plan) (err error) {
 // applied prints what was done, and what the server and its clients are configured with.
 func (r *setupRun) applied(ctx context.Context, results []setup.Result, last *setup.Plan, err error) error {
 	report := setup.NewReport(r.spec, results, last)
+	if ctx.Err() != nil {
+		err = errors.New("interrupted: what is done stays, and running this again goes on from here")
+	}
 	if last.Known["api.appId"] != "" && ctx.Err() == nil {
 		api, readErr := r.graph.Application(ctx, graph.ApplicationByAppID(last.Known["api.appId"]))
 		if readErr == nil {

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"io"
@@ -28,7 +30,17 @@ type stage struct {
 	dir      string
 	dotnet   *entratest.UserAssignedIdentity // proves the API
 	wire     *wire
+	bearer   string // of somebody else
 }
+
+// signingKey is one key for all tenants: making one takes longer than most tests.
+var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
 
 // operatorRoles are the permissions of Microsoft Graph that an operator may need.
 var operatorRoles = []string{
@@ -37,7 +49,7 @@ var operatorRoles = []string{
 
 func newStage(t *testing.T, roles ...string) *stage {
 	t.Helper()
-	tenant := entratest.New(t, nil)
+	tenant := entratest.New(t, &entratest.Options{SigningKey: signingKey()})
 	s := &stage{T: t, tenant: tenant, operator: tenant.AddApp("pipeline"), dir: t.TempDir(), dotnet: tenant.AddManagedIdentity("files-identity")}
 	if roles == nil {
 		roles = operatorRoles
@@ -153,6 +165,9 @@ func (s *stage) try(method, path string, body any) (int, map[string]any) {
 // token is of an application with all permissions, which setup knows nothing of.
 func (s *stage) token() string {
 	s.Helper()
+	if s.bearer != "" {
+		return s.bearer
+	}
 	other := s.tenant.AddApp("somebody else")
 	secret := other.AddSecret()
 	s.tenant.GrantRoles(other, s.tenant.Graph(), operatorRoles...)
@@ -169,7 +184,8 @@ func (s *stage) token() string {
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Token == "" {
 		s.Fatalf("no token: %v", err)
 	}
-	return answer.Token
+	s.bearer = answer.Token
+	return s.bearer
 }
 
 // app reads an application of ours.
