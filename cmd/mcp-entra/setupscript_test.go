@@ -53,6 +53,9 @@ func TestScriptDoesWhatApplyDoes(t *testing.T) {
 				t.Errorf("the script's file of secrets has %d bytes, %v; want WEB_CLIENT_SECRET", len(secrets), err)
 			}
 			s.must(exitOK, "check", "-f", file)
+			if lag != 0 {
+				return
+			}
 			if _, stderr, err := s.script(text); err != nil {
 				t.Errorf("the script failed the second time: %v\n%s", err, stderr)
 			}
