@@ -157,11 +157,15 @@ func (r *setupRun) printReport(report *setup.Report) {
 	}
 	w := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
 	for _, s := range report.Steps {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", strings.ToUpper(s.State[:1])+s.State[1:], s.ID, s.Title)
+		title := s.Title
+		if s.State == "not run" {
+			title += " (" + s.Error + ")"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", strings.ToUpper(s.State[:1])+s.State[1:], s.ID, title)
 	}
 	_ = w.Flush()
 	for _, s := range report.Steps {
-		if s.State == "done" {
+		if s.State != "failed" {
 			continue
 		}
 		fmt.Fprintf(r.stdout, "\n%s %s: %s\n", s.ID, s.State, s.Error)

@@ -22,6 +22,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
 const (
@@ -51,9 +53,13 @@ type Client struct {
 // New returns a client. host is where Graph is, such as https://graph.microsoft.com; resource is what
 // the credential is asked for: the same, but for test tenants.
 func New(host, resource string, credential azcore.TokenCredential, options *Options) (*Client, error) {
-	base, err := url.Parse(strings.TrimSuffix(host, "/") + "/v1.0")
-	if err != nil || base.Scheme != "https" || base.Host == "" || base.User != nil {
-		return nil, errors.New("the Graph host must be https://host[:port]")
+	site, err := authority.Parse(host)
+	if err != nil {
+		return nil, fmt.Errorf("the Graph host: %w", err)
+	}
+	base, err := url.Parse(site.String() + "/v1.0")
+	if err != nil {
+		return nil, err
 	}
 	c := &Client{base: base}
 	if options != nil {
