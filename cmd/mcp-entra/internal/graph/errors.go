@@ -101,7 +101,7 @@ func (e *Error) notYet() bool {
 		"queried reference-property objects are not present",
 		"not a valid reference update",
 		"backing application of the service principal",
-		"references applications", // preAuthorizedApplications of an app that was just made
+		"references permission ids", // of a scope that was just made
 	}, func(text string) bool { return strings.Contains(message, text) })
 }
 
