@@ -153,7 +153,7 @@ func TestSetupRotate(t *testing.T) {
 	}
 	s.must(exitOK, "apply", "-f", apply[2])
 	// A file that others can read is refused.
-	if err := os.WriteFile(filepath.Join(s.dir, "secrets.env"), nil, 0o644); err != nil { //nolint:gosec // the point
+	if err := os.WriteFile(filepath.Join(s.dir, "secrets.env"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if code, _, stderr := s.run(append(apply, "-rotate")...); code != exitFailed || !strings.Contains(stderr, "can be read by others (mode 644): chmod 600") {

@@ -250,7 +250,13 @@ func TestSetupSomethingElseAnswers(t *testing.T) {
 				return page(r)
 			}
 			return nil, errPass
-		}, "sign in to "},
+		}, "the answer is not Entra's JSON: a proxy or another server answers for it"},
+		"wrong secret": {func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/token") {
+				return answer(r, http.StatusUnauthorized, `{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided. Trace ID: x\r\nTimestamp: y"}`), nil
+			}
+			return nil, errPass
+		}, "Entra refused: AADSTS7000215: Invalid client secret provided. Trace ID: x"},
 		"clock": {func(r *http.Request) (*http.Response, error) {
 			if strings.HasPrefix(r.URL.Path, "/v1.0") {
 				return answer(r, http.StatusUnauthorized, `{"error":{"code":"InvalidAuthenticationToken","message":"Lifetime validation failed, the token is expired."}}`,

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -87,13 +88,13 @@ func (s *stage) post(form url.Values) map[string]any {
 	if err != nil {
 		s.Fatal(err)
 	}
-	return s.decode(resp)
+	defer func() { _ = resp.Body.Close() }()
+	return s.decode(resp.Body)
 }
 
-func (s *stage) decode(resp *http.Response) (answer map[string]any) {
+func (s *stage) decode(body io.Reader) (answer map[string]any) {
 	s.Helper()
-	defer func() { _ = resp.Body.Close() }()
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+	if err := json.NewDecoder(body).Decode(&answer); err != nil {
 		s.Fatal(err)
 	}
 	return answer
@@ -112,6 +113,7 @@ func (s *stage) identityToken() string {
 	if err != nil {
 		s.Fatal(err)
 	}
-	token, _ := s.decode(resp)["access_token"].(string)
+	defer func() { _ = resp.Body.Close() }()
+	token, _ := s.decode(resp.Body)["access_token"].(string)
 	return token
 }
