@@ -11,7 +11,7 @@ func TestSetupApplyTwice(t *testing.T) {
 	file := s.spec()
 	s.must(exitDiffers, "plan", "-f", file)
 	first := s.must(exitOK, "apply", "-f", file)
-	for _, want := range []string{"TENANT_ID=" + s.tenant.ID(), "APP_ID_URIS=", "https://mcp.example.com/mcp", "UMI_CLIENT_ID=" + s.dotnet.ClientID,
+	for _, want := range []string{"TENANT_ID=" + s.tenant.ID(), "APP_ID_URIS=", "https://mcp.example.com/mcp", "UMI_CLIENT_ID=" + s.identity.ClientID,
 		"scope: https://mcp.example.com/mcp/access_as_user"} {
 		if !strings.Contains(first, want) {
 			t.Errorf("apply prints no %q:\n%s", want, first)

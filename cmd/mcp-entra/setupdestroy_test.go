@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -127,6 +128,27 @@ func TestSetupDestroy(t *testing.T) {
 		t.Errorf("%d deleted applications after destroy -purge, want none", n)
 	}
 	s.must(exitOK, "apply", "-f", file)
+}
+
+// destroy, killed after each of its writes, goes on when it is run again.
+func TestSetupDestroyInterrupted(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 2, 3, 4} { // two applications, each deleted and purged
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			file := s.spec()
+			s.must(exitOK, "apply", "-f", file)
+			s.kill(n, n%2 == 0)
+			if code, _, stderr := s.run("destroy", "-f", file, "-purge"); code != exitFailed && n < 4 {
+				t.Errorf("destroy, killed = %d, %s; want %d", code, stderr, exitFailed)
+			}
+			s.wire.set(nil)
+			s.wire.setBefore(nil)
+			s.must(exitOK, "destroy", "-f", file, "-purge")
+			s.must(exitOK, "apply", "-f", file) // nothing holds the names
+		})
+	}
 }
 
 func TestSetupDestroyLeavesWhatOthersAdded(t *testing.T) {

@@ -66,28 +66,7 @@ func TestSetupInterrupted(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %d %s", name, i+1, strings.Fields(write)[0]), func(t *testing.T) {
 				t.Parallel()
 				s := newStage(t)
-				killed := false
-				var mu sync.Mutex
-				s.wire.set(func(n int, _ *http.Request, _ *http.Response) error {
-					mu.Lock()
-					defer mu.Unlock()
-					if n != i+1 {
-						return nil
-					}
-					killed = true
-					if lost {
-						return errKilled
-					}
-					return nil
-				})
-				s.wire.setBefore(func(*http.Request) (*http.Response, error) {
-					mu.Lock()
-					defer mu.Unlock()
-					if killed {
-						return nil, errKilled
-					}
-					return nil, errPass
-				})
+				s.kill(i+1, lost)
 				apply := s.everything()
 				s.must(exitFailed, apply...)
 				s.wire.set(nil)
@@ -101,6 +80,32 @@ func TestSetupInterrupted(t *testing.T) {
 			})
 		}
 	}
+}
+
+// kill makes the process end at its n-th write to Microsoft Graph, after or before it has the answer.
+func (s *stage) kill(n int, lost bool) {
+	killed := false
+	var mu sync.Mutex
+	s.wire.set(func(i int, _ *http.Request, _ *http.Response) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if i != n {
+			return nil
+		}
+		killed = true
+		if lost {
+			return errKilled
+		}
+		return nil
+	})
+	s.wire.setBefore(func(*http.Request) (*http.Response, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if killed {
+			return nil, errKilled
+		}
+		return nil, errPass
+	})
 }
 
 // difference shows the first lines that differ.

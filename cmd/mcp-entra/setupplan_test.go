@@ -43,7 +43,7 @@ func TestSetupFlagsOnly(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	flags := []string{"-name", "files-mcp", "-server", "https://mcp.example.com/mcp", "-resource", "storage", "-resource", "graph=User.Read",
-		"-client", "vscode", "-client", "inspector", "-managed-identity", s.dotnet.ClientID}
+		"-client", "vscode", "-client", "inspector", "-managed-identity", s.identity.ClientID}
 	env := s.write("server.env", "LOG_LEVEL=debug\nTENANT_ID=old\n")
 	s.must(exitOK, append([]string{"apply", "-env", env}, flags...)...)
 	s.must(exitOK, append([]string{"check"}, flags...)...)

@@ -63,7 +63,7 @@ func TestSetupProofs(t *testing.T) {
 			subjects = append(subjects, c["subject"].(string))
 		}
 	}
-	if got := strings.Join(subjects, " "); got != s.dotnet.ObjectID+" system:serviceaccount:mcp:files" {
+	if got := strings.Join(subjects, " "); got != s.identity.ObjectID+" system:serviceaccount:mcp:files" {
 		t.Errorf("federated subjects are %q; want the identity's principal id, and the service account", got)
 	}
 	// Another certificate: the first stays, for Graph removes those that a request doesn't repeat.
@@ -81,7 +81,7 @@ func TestSetupProofs(t *testing.T) {
 		t.Errorf("certificates: %v, want both, with their keys", keys)
 	}
 	// A wrong subject, as somebody typed it in the portal, is drift.
-	s.graph("PATCH", id+"/federatedIdentityCredentials(name='mcp-entra-identity')", map[string]any{"subject": s.dotnet.ClientID})
+	s.graph("PATCH", id+"/federatedIdentityCredentials(name='mcp-entra-identity')", map[string]any{"subject": s.identity.ClientID})
 	if out := s.must(exitDiffers, "check", "-f", file); !strings.Contains(out, "api/federated/mcp-entra-identity") {
 		t.Errorf("check does not see the wrong subject:\n%s", out)
 	}
@@ -153,7 +153,7 @@ func TestSetupRotate(t *testing.T) {
 	}
 	s.must(exitOK, "apply", "-f", apply[2])
 	// A file that others can read is refused.
-	if err := os.WriteFile(filepath.Join(s.dir, "secrets.env"), nil, 0o644); err != nil { //nolint:gosec // the point
+	if err := os.WriteFile(filepath.Join(s.dir, "secrets.env"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if code, _, stderr := s.run(append(apply, "-rotate")...); code != exitFailed || !strings.Contains(stderr, "can be read by others (mode 644): chmod 600") {

@@ -166,6 +166,16 @@ func TestSetupForeseesPolicy(t *testing.T) {
 	}
 }
 
+// A pre-authorized client that nobody knows costs that step alone.
+func TestSetupUnknownClient(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	code, stdout, stderr := s.run("apply", "-f", s.spec("clients: [", "clients: [{name: partner, app-id: 77777777-2222-3333-4444-555555555555}, "))
+	if code != exitFailed || !strings.Contains(stdout, "correct app-id in the file") || strings.Contains(stderr, "waiting") || !strings.Contains(stdout, "Done    api/federated") {
+		t.Errorf("apply = %d; want %d at once, with what to do\n%s%s", code, exitFailed, stdout, stderr)
+	}
+}
+
 // What this sign-in may not do is named with who can; the rest is done; somebody else goes on.
 func TestSetupForbidden(t *testing.T) {
 	t.Parallel()
@@ -240,7 +250,13 @@ func TestSetupSomethingElseAnswers(t *testing.T) {
 				return page(r)
 			}
 			return nil, errPass
-		}, "sign in to "},
+		}, "the answer is not Entra's JSON: a proxy or another server answers for it"},
+		"wrong secret": {func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/token") {
+				return answer(r, http.StatusUnauthorized, `{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided. Trace ID: x\r\nTimestamp: y"}`), nil
+			}
+			return nil, errPass
+		}, "Entra refused: AADSTS7000215: Invalid client secret provided. Trace ID: x"},
 		"clock": {func(r *http.Request) (*http.Response, error) {
 			if strings.HasPrefix(r.URL.Path, "/v1.0") {
 				return answer(r, http.StatusUnauthorized, `{"error":{"code":"InvalidAuthenticationToken","message":"Lifetime validation failed, the token is expired."}}`,

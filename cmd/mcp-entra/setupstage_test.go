@@ -28,7 +28,7 @@ type stage struct {
 	operator *entratest.App // signs in as itself
 	secret   string
 	dir      string
-	dotnet   *entratest.UserAssignedIdentity // proves the API
+	identity *entratest.UserAssignedIdentity // proves the API
 	wire     *wire
 	bearer   string // of somebody else
 }
@@ -50,7 +50,7 @@ var operatorRoles = []string{
 func newStage(t *testing.T, roles ...string) *stage {
 	t.Helper()
 	tenant := entratest.New(t, &entratest.Options{SigningKey: signingKey()})
-	s := &stage{T: t, tenant: tenant, operator: tenant.AddApp("pipeline"), dir: t.TempDir(), dotnet: tenant.AddManagedIdentity("files-identity")}
+	s := &stage{T: t, tenant: tenant, operator: tenant.AddApp("pipeline"), dir: t.TempDir(), identity: tenant.AddManagedIdentity("files-identity")}
 	if roles == nil {
 		roles = operatorRoles
 	}
@@ -74,7 +74,7 @@ roles:
   - value: Files.Admin
     for: users
 proof:
-  managed-identity: ` + s.dotnet.ClientID + "\n"
+  managed-identity: ` + s.identity.ClientID + "\n"
 	return s.write("mcp-entra.yaml", strings.NewReplacer(changes...).Replace(text))
 }
 

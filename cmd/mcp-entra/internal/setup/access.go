@@ -179,7 +179,7 @@ func (p *planner) federated() {
 				Path: graph.PrincipalByAppID(p.spec.Proof.ManagedIdentity) + "?$select=id", Captures: []Capture{{Name: "identity.sp", Member: "id"}}}, application, nil)
 		}
 		path := "/applications/${api.id}/federatedIdentityCredentials(name='" + w.Name + "')"
-		p.step(Step{ID: "api/federated/" + w.Name, Title: "Trust the tokens of " + w.Description, Method: "PATCH", Path: path, Upsert: true, Read: path}, application, w)
+		p.step(Step{ID: "api/federated/" + w.Name, Title: "Set the federated credential for " + strings.ToLower(w.Description[:1]) + w.Description[1:], Method: "PATCH", Path: path, Upsert: true, Read: path}, application, w)
 	}
 }
 
