@@ -52,7 +52,9 @@ type command struct {
 
 // commands are all commands, in the order of the help text.
 func commands() []command {
-	return []command{}
+	return []command{
+		{"tenant", "runs a double of Entra ID, for tests in any language", runTenant},
+	}
 }
 
 // errDiffers makes the exit code exitDiffers. The command has said what differs.

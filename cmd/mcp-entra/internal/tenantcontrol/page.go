@@ -80,6 +80,12 @@ func (s *server) data(query url.Values) (pageData, error) {
 		Refused: query.Get("refused") == "true", Reload: query.Get("reload") == "true",
 	}
 	data.Info.Tenants = Describe(s.world).Tenants
+	for _, app := range data.Current.Apps {
+		if app.Public {
+			data.Asked.Client = app.Name // the likeliest
+			break
+		}
+	}
 	data.Requests = list(t, shownRequests, data.Refused)
 	slices.Reverse(data.Requests)
 	return data, nil

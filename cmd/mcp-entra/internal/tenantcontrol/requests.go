@@ -1,6 +1,7 @@
 package tenantcontrol
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -66,6 +67,9 @@ func newRequest(r *entratest.Request) Request {
 	}
 	if r.AADSTS != 0 {
 		q.Remedy, q.Link = remedy(r.AADSTS), link(r.AADSTS)
+	}
+	if r.Endpoint == 0 && r.Status == http.StatusNotFound {
+		q.Refusal = "The tenant has no endpoint at this path."
 	}
 	return q
 }

@@ -86,14 +86,14 @@ func (t *Tenant) Fault(f *FaultSpec) (entratest.Fault, error) {
 // A TokenRequest asks for a token without a sign-in. With a user, it is a client's on their
 // behalf; without one, the client's own; with a cluster, one for a federated credential.
 type TokenRequest struct {
-	Tenant   string   `yaml:"tenant"`
-	User     string   `yaml:"user"`
-	Client   string   `yaml:"client"`
-	API      string   `yaml:"api"`
-	Scopes   []string `yaml:"scopes"` // all that the API offers if empty
-	Cluster  string   `yaml:"cluster"`
-	Subject  string   `yaml:"subject"`
-	Audience string   `yaml:"audience"`
+	Tenant   string   `yaml:"tenant" json:"tenant,omitempty"`
+	User     string   `yaml:"user" json:"user,omitempty"`
+	Client   string   `yaml:"client" json:"client,omitempty"`
+	API      string   `yaml:"api" json:"api,omitempty"`
+	Scopes   []string `yaml:"scopes" json:"scopes,omitempty"` // all that the API offers if empty
+	Cluster  string   `yaml:"cluster" json:"cluster,omitempty"`
+	Subject  string   `yaml:"subject" json:"subject,omitempty"`
+	Audience string   `yaml:"audience" json:"audience,omitempty"`
 }
 
 // Token returns the token. Neither consent nor conditional access policies are checked.
