@@ -180,7 +180,7 @@ func refer(c *yamlfile.Cursor, kind, name string, names []string) bool {
 	}
 	switch near, ok := yamlfile.Nearest(name, names); {
 	case name == "":
-		c.Faultf("expected the name of a %s", kind)
+		c.Faultf("expected a name (%s)", kind)
 	case ok:
 		c.Faultf("no %s has this name; the nearest is %s", kind, near)
 	case len(names) == 0:
