@@ -13,7 +13,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/tenantfile"
 )
 
-const tokenUsage = `mcp-entra tenant token prints a token of the running tenant, and nothing else.
+const mintUsage = `mcp-entra tenant token prints a token of the running tenant, and nothing else.
 
 No one signs in, and neither consent nor conditional access is checked. With -user it is the
 client's token on behalf of that user, without -user the client's own. Names are those of the
@@ -48,7 +48,7 @@ Flags:
 func runTenantToken(ctx context.Context, p *process, args []string) error {
 	var state, scope string
 	var q tenantfile.TokenRequest
-	flags := newFlagSet(p, "tenant token", tokenUsage)
+	flags := newFlagSet(p, "tenant token", mintUsage)
 	flags.StringVar(&q.Tenant, "tenant", "", "`name` of the tenant (default: the first)")
 	flags.StringVar(&q.User, "user", "", "`name` of the user, such as alice; without it, the token is the client's own")
 	flags.StringVar(&q.Client, "client", "", "`name` of the client")

@@ -100,7 +100,7 @@ func (s *server) logIn(w http.ResponseWriter, r *http.Request, key string) {
 		s.render(w, http.StatusUnauthorized, pageData{Login: true, Problem: "This is not the control key."})
 		return
 	}
-	http.SetCookie(w, &http.Cookie{ // plain HTTP on loopback: Secure would keep it from some browsers
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // plain HTTP on loopback: some browsers drop Secure cookies there
 		Name: sessionCookie, Value: s.derive("session"), Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 	http.Redirect(w, r, "/", http.StatusSeeOther)

@@ -21,7 +21,14 @@ func (f *fixture) browser(t *testing.T) *http.Client {
 	return &http.Client{Transport: f.server.Client().Transport, Jar: jar}
 }
 
-func open(ctx context.Context, t *testing.T, client *http.Client, method, address string, form url.Values) (*http.Response, string) {
+// A visit is what a browser has come to.
+type visit struct {
+	status  int
+	address string
+	header  http.Header
+}
+
+func open(ctx context.Context, t *testing.T, client *http.Client, method, address string, form url.Values) (visit, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -37,7 +44,7 @@ func open(ctx context.Context, t *testing.T, client *http.Client, method, addres
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, string(data)
+	return visit{response.StatusCode, response.Request.URL.String(), response.Header}, string(data)
 }
 
 var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
@@ -49,15 +56,15 @@ func TestPage(t *testing.T) {
 	client := f.browser(t)
 	page := f.server.URL + "/"
 
-	if response, text := open(t.Context(), t, client, http.MethodGet, page, nil); response.StatusCode != http.StatusUnauthorized || strings.Contains(text, "contoso") {
-		t.Errorf("without the key: %s", response.Status)
+	if response, text := open(t.Context(), t, client, http.MethodGet, page, nil); response.status != http.StatusUnauthorized || strings.Contains(text, "contoso") {
+		t.Errorf("without the key: %d", response.status)
 	}
-	if response, text := open(t.Context(), t, client, http.MethodPost, page+"session", url.Values{"key": {"wrong"}}); response.StatusCode != http.StatusUnauthorized || !strings.Contains(text, "This is not the control key.") {
-		t.Errorf("with a wrong key: %s", response.Status)
+	if response, text := open(t.Context(), t, client, http.MethodPost, page+"session", url.Values{"key": {"wrong"}}); response.status != http.StatusUnauthorized || !strings.Contains(text, "This is not the control key.") {
+		t.Errorf("with a wrong key: %d", response.status)
 	}
 	response, text := open(t.Context(), t, client, http.MethodGet, page+"?key="+f.key, nil)
-	if response.StatusCode != http.StatusOK || response.Request.URL.String() != page {
-		t.Fatalf("with the key: %s at %s, want 200 at %s", response.Status, response.Request.URL, page)
+	if response.status != http.StatusOK || response.address != page {
+		t.Fatalf("with the key: %d at %s, want 200 at %s", response.status, response.address, page)
 	}
 	for _, want := range []string{"AADSTS7000215", "Check the secret", "error?code=7000215", "alice@contoso.example", "access_as_user", "(sent)"} {
 		if !strings.Contains(text, want) {
@@ -67,12 +74,12 @@ func TestPage(t *testing.T) {
 	if strings.Contains(text, f.key) || strings.Contains(text, "Qw8Q") {
 		t.Error("the page shows a secret")
 	}
-	policy := response.Header.Get("Content-Security-Policy")
+	policy := response.header.Get("Content-Security-Policy")
 	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") || strings.Contains(text, "<script") {
 		t.Errorf("the page's policy is %q, want no scripts and nothing inline", policy)
 	}
-	if response, text := open(t.Context(), t, client, http.MethodGet, page+"?tenant=contoso&refused=true&reload=true", nil); response.StatusCode != http.StatusOK || !strings.Contains(text, `http-equiv="refresh"`) {
-		t.Errorf("refused and reload: %s", response.Status)
+	if response, text := open(t.Context(), t, client, http.MethodGet, page+"?tenant=contoso&refused=true&reload=true", nil); response.status != http.StatusOK || !strings.Contains(text, `http-equiv="refresh"`) {
+		t.Errorf("refused and reload: %d", response.status)
 	}
 }
 
@@ -87,19 +94,19 @@ func TestMintOnPage(t *testing.T) {
 		t.Fatalf("no form on the page: %s", text)
 	}
 	ask := url.Values{"tenant": {"contoso"}, "user": {"alice@contoso.example"}, "client": {"client"}, "api": {"api"}, "scopes": {"access_as_user"}}
-	if response, text := open(t.Context(), t, client, http.MethodPost, page+"token", ask); response.StatusCode != http.StatusForbidden || strings.Contains(text, "eyJ") {
-		t.Errorf("without the form's field: %s, want 403", response.Status)
+	if response, text := open(t.Context(), t, client, http.MethodPost, page+"token", ask); response.status != http.StatusForbidden || strings.Contains(text, "eyJ") {
+		t.Errorf("without the form's field: %d, want 403", response.status)
 	}
 	ask.Set("csrf", field[1])
-	if response, text := open(t.Context(), t, f.browser(t), http.MethodPost, page+"token", ask); response.StatusCode != http.StatusForbidden || strings.Contains(text, "eyJ") {
-		t.Errorf("without the session: %s, want 403", response.Status)
+	if response, text := open(t.Context(), t, f.browser(t), http.MethodPost, page+"token", ask); response.status != http.StatusForbidden || strings.Contains(text, "eyJ") {
+		t.Errorf("without the session: %d, want 403", response.status)
 	}
-	if response, text := open(t.Context(), t, client, http.MethodPost, page+"token", ask); response.StatusCode != http.StatusOK || !strings.Contains(text, "eyJ") || !strings.Contains(text, "&#34;scp&#34;: &#34;access_as_user&#34;") {
-		t.Errorf("with both: %s, want the token and its claims", response.Status)
+	if response, text := open(t.Context(), t, client, http.MethodPost, page+"token", ask); response.status != http.StatusOK || !strings.Contains(text, "eyJ") || !strings.Contains(text, "&#34;scp&#34;: &#34;access_as_user&#34;") {
+		t.Errorf("with both: %d, want the token and its claims", response.status)
 	}
 	ask.Set("scopes", "read")
-	if response, text := open(t.Context(), t, client, http.MethodPost, page+"token", ask); response.StatusCode != http.StatusBadRequest || !strings.Contains(text, "there is no such scope of api") {
-		t.Errorf("with an unknown scope: %s, want what is wrong", response.Status)
+	if response, text := open(t.Context(), t, client, http.MethodPost, page+"token", ask); response.status != http.StatusBadRequest || !strings.Contains(text, "there is no such scope of api") {
+		t.Errorf("with an unknown scope: %d, want what is wrong", response.status)
 	}
 }
 
@@ -112,7 +119,7 @@ func TestHeaders(t *testing.T) {
 		"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
 		"Cross-Origin-Resource-Policy": "same-origin",
 	} {
-		if got := response.Header.Get(name); got != want {
+		if got := response.header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}

@@ -68,4 +68,4 @@ func (t *Tenant) federate(app *entratest.App, f *FederatedSpec, m material, i in
 }
 
 // tokenExchange is the audience of federated credentials.
-const tokenExchange = "api://AzureADTokenExchange"
+const tokenExchange = "api://AzureADTokenExchange" //nolint:gosec // no credential

@@ -191,16 +191,16 @@ func refer(c *yamlfile.Cursor, kind, name string, names []string) bool {
 	return false
 }
 
-func (k *checker) referApp(c *yamlfile.Cursor, name string) bool {
-	return refer(c, "app", name, slices.Sorted(maps.Keys(k.roles)))
+func (k *checker) referApp(c *yamlfile.Cursor, name string) {
+	refer(c, "app", name, slices.Sorted(maps.Keys(k.roles)))
 }
 
 func (k *checker) referResource(c *yamlfile.Cursor, name string) bool {
 	return refer(c, "app", name, slices.Sorted(maps.Keys(k.resources)))
 }
 
-func (k *checker) referUser(c *yamlfile.Cursor, name string) bool {
-	return refer(c, "user", name, namesOf(k.spec.Users, func(u UserSpec) string { return u.UPN }))
+func (k *checker) referUser(c *yamlfile.Cursor, name string) {
+	refer(c, "user", name, namesOf(k.spec.Users, func(u UserSpec) string { return u.UPN }))
 }
 
 // subset checks that an app offers scopes or roles.
