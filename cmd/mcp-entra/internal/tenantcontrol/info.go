@@ -36,8 +36,8 @@ type AppInfo struct {
 	Name     string   `json:"name"`
 	ClientID string   `json:"clientId"`
 	Public   bool     `json:"public"`
-	URI      string   `json:"appIdUri,omitempty"`
-	Scopes   []string `json:"scopes,omitempty"` // in full, as clients request them
+	URIs     []string `json:"appIdUris,omitempty"`
+	Scopes   []string `json:"scopes,omitempty"` // in full, as clients request them, with the first App ID URI
 }
 
 // A UserInfo is a user.
@@ -77,16 +77,17 @@ func describe(t *tenantfile.Tenant) TenantInfo {
 		Issuer: t.V2Issuer(), Metadata: t.V2Issuer() + "/.well-known/openid-configuration",
 		Clusters: clusters(t),
 	}
-	for _, app := range t.Apps() {
-		if app.FirstParty() {
+	for _, r := range t.Registrations() {
+		if r.Microsoft {
 			continue
 		}
-		a := AppInfo{Name: app.Name, ClientID: app.ClientID, Public: app.Public()}
-		if len(app.Scopes) > 0 || !app.Public() {
-			a.URI = app.AppIDURI
+		a := AppInfo{Name: r.Name, ClientID: r.ClientID, Public: r.Public, URIs: r.AppIDURIs}
+		prefix := r.ClientID
+		if len(r.AppIDURIs) > 0 {
+			prefix = r.AppIDURIs[0]
 		}
-		for _, scope := range app.Scopes {
-			a.Scopes = append(a.Scopes, app.AppIDURI+"/"+scope)
+		for _, scope := range r.Scopes {
+			a.Scopes = append(a.Scopes, prefix+"/"+scope)
 		}
 		info.Apps = append(info.Apps, a)
 	}

@@ -17,10 +17,7 @@ func (t *Tenant) addApp(a *AppSpec) {
 		app = t.AddApp(a.Name, a.Scopes...)
 	}
 	app.ClientID, app.ObjectID = a.ClientID, a.ObjectID
-	app.AppIDURI = "api://" + a.ClientID
-	if len(a.AppIDURIs) > 0 {
-		app.AppIDURI = a.AppIDURIs[0]
-	}
+	app.AppIDURIs = slices.Clone(a.AppIDURIs)
 	app.AccessTokenVersion = cmp.Or(a.TokenVersion, 1)
 	app.AdminScopes, app.OptionalClaims = slices.Clone(a.AdminScopes), slices.Clone(a.OptionalClaims)
 	app.GroupClaims = a.GroupClaims

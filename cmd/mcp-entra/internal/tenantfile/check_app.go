@@ -20,9 +20,6 @@ func (k *checker) app(c *yamlfile.Cursor, a *AppSpec) {
 	for i, uri := range a.AppIDURIs {
 		k.appIDURI(c.Key("appIdUris").Item(i), uri)
 	}
-	if len(a.AppIDURIs) > 1 {
-		c.Key("appIdUris").Faultf("this tenant knows one App ID URI for each app; keep one")
-	}
 	k.offers(c, a)
 	for i, claim := range a.OptionalClaims {
 		refer(c.Key("optionalClaims").Item(i), "optional claim", claim, optionalClaims)

@@ -26,15 +26,24 @@ func (w *World) Tenant(name string) (*Tenant, error) {
 	return nil, unknown("tenant", name, names)
 }
 
+// registration returns what an app is now.
+func (t *Tenant) registration(app *entratest.App) entratest.Registration {
+	all := t.Registrations()
+	if i := slices.IndexFunc(all, func(r entratest.Registration) bool { return r.App == app }); i >= 0 {
+		return all[i]
+	}
+	return entratest.Registration{}
+}
+
 // App returns the app with the name, client id or App ID URI. Apps that were registered after the
 // start, through Microsoft Graph, are found too.
 func (t *Tenant) App(name string) (*entratest.App, error) {
 	if app := t.apps[name]; app != nil {
 		return app, nil
 	}
-	for _, app := range t.Apps() {
-		if app.Name == name || strings.EqualFold(app.ClientID, name) || app.AppIDURI == name {
-			return app, nil
+	for _, r := range t.Registrations() {
+		if r.Name == name || strings.EqualFold(r.ClientID, name) || slices.Contains(r.AppIDURIs, name) {
+			return r.App, nil
 		}
 	}
 	return nil, unknown("app", name, slices.Sorted(maps.Keys(t.apps)))
@@ -113,23 +122,24 @@ func (w *World) Token(r TokenRequest) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("api: %w", err)
 	}
+	if from := t.registration(client); r.User == "" && from.Public {
+		return "", fmt.Errorf("client: %s is a public client, which gets no token of its own; name a user", from.Name)
+	}
 	if r.User == "" {
-		if client.Public() {
-			return "", fmt.Errorf("client: %s is a public client, which gets no token of its own; name a user", client.Name)
-		}
 		return t.AppToken(client, api), nil
 	}
 	user, err := t.User(r.User)
 	if err != nil {
 		return "", fmt.Errorf("user: %w", err)
 	}
-	if len(api.Scopes) == 0 {
-		return "", fmt.Errorf("api: %s offers no scopes, so no user's token is for it", api.Name)
+	offer := t.registration(api)
+	if len(offer.Scopes) == 0 {
+		return "", fmt.Errorf("api: %s offers no scopes, so no user's token is for it", offer.Name)
 	}
 	for _, scope := range r.Scopes {
 		name := scope[strings.LastIndexByte(scope, '/')+1:]
-		if !slices.Contains(api.Scopes, name) {
-			return "", fmt.Errorf("scopes: %w", unknown("scope of "+api.Name, name, api.Scopes))
+		if !slices.Contains(offer.Scopes, name) {
+			return "", fmt.Errorf("scopes: %w", unknown("scope of "+offer.Name, name, offer.Scopes))
 		}
 	}
 	return t.Token(user, client, api, r.Scopes...), nil

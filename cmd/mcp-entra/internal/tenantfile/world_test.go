@@ -33,7 +33,7 @@ tenants:
   apps:
   - name: api
     clientId: 11111111-1111-1111-1111-111111111111
-    appIdUris: [https://mcp.example.com/mcp]
+    appIdUris: [https://mcp.example.com/mcp, "api://11111111-1111-1111-1111-111111111111"]
     tokenVersion: 2
     scopes: [read, write]
     adminScopes: [write]
