@@ -22,7 +22,7 @@ tenant's file; ids, App ID URIs, and "storage" and "graph" work too.
 Examples:
   mcp-entra tenant token -user alice -client client -api api
   mcp-entra tenant token -user alice -client client -api api -scope access_as_user
-  mcp-entra tenant token -client daemon -api api
+  mcp-entra tenant token -client api -api storage
   mcp-entra tenant token -cluster aks -subject system:serviceaccount:default:api > token
 
 Flags:
