@@ -33,7 +33,8 @@ tenants:
   - name: web
     redirects: {web: [http://localhost:5000/callback]}
     secrets: [{file: web.secret}]
-  - {name: client, public: true}
+  - {name: client, public: true, redirects: {desktop: [http://localhost]}}
+  - {name: browser, public: true, redirects: {spa: [http://localhost:6274/oauth/callback]}}
   users: [{upn: alice@contoso.example, name: Alice}]
   consents: [{client: api, resource: storage}]
 `
@@ -200,5 +201,40 @@ func TestTenantProgramEnds(t *testing.T) {
 	}
 	if _, err := os.Stat(p.KeyFile); !os.IsNotExist(err) {
 		t.Errorf("the key's file is still there: %v", err)
+	}
+}
+
+// A page of another origin finds in Chromium what it would find at Entra, over plain HTTP.
+func TestTenantProgramInChromium(t *testing.T) {
+	t.Parallel()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatalf("%v. Run: apt-get install --no-install-recommends chromium", err)
+	}
+	p := startTenantProgram(t, "-http")
+	dir, err := filepath.Abs("clients/node")
+	must(t, err)
+	home, err := os.MkdirTemp("", "interop-chromium-")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(home) }) // Chromium's last words may still be under way
+	client := start(t, "spa.mjs", command(deadline(t, 2*time.Minute), dir,
+		map[string]string{"HOME": home, "TMPDIR": home, "CONFIG": p.config, "CHROMIUM": chromium}, node(t), "spa.mjs"))
+	if code := client.wait(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	got := decode(t, []byte(client.stdout.String()))
+	member := func(name, member string) string {
+		object, _ := got[name].(map[string]any)
+		text, _ := object[member].(string)
+		return text
+	}
+	if strings.Count(member("browser", "access_token"), ".") != 2 {
+		t.Errorf("the page's own client: %v, want a token", got["browser"])
+	}
+	if text := member("client", "error_description"); !strings.HasPrefix(text, "AADSTS9002326") {
+		t.Errorf("a desktop client's code: %v, want AADSTS9002326", got["client"])
+	}
+	if text := member("header", "error"); !strings.Contains(text, "Failed to fetch") {
+		t.Errorf("metadata with a header of MCP: %v, want a refusal by CORS", got["header"])
 	}
 }
