@@ -52,9 +52,9 @@ func TestLogin(t *testing.T) {
 func TestLoginByDefault(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, app := range w.tenant.Apps() {
-		if app.ClientID == "04b07795-8ddb-461a-bbee-02f9e1bf7b46" {
-			w.tenant.Consent(app, w.api, "access_as_user")
+	for _, r := range w.tenant.Registrations() {
+		if r.ClientID == "04b07795-8ddb-461a-bbee-02f9e1bf7b46" {
+			w.tenant.Consent(r.App, w.api, "access_as_user")
 		}
 	}
 	code, out, errs := start(t, func(p *process) { w.at(t)(p); p.terminal = true }, "login", w.url)

@@ -61,6 +61,7 @@ func commands() []command {
 		{"explain", "shows how a token fares under each rule: why 401?", explainToken},
 		{"login", "signs you in for an API, and prints or stores the token if asked", logIn},
 		{"call", "lists or calls a server's tools, signed in as you", callTools},
+		{"tenant", "runs a double of Entra ID, for tests in any language", runTenant},
 	}
 }
 
