@@ -126,27 +126,31 @@ func (s *streamOpened) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func TestDrainCutsOffWhatTakesTooLong(t *testing.T) {
 	t.Parallel()
-	r := startServing(t, mcpentra.WithLimits(mcpentra.Limits{DrainTimeout: 50 * time.Millisecond}))
-	x := addWaiting(r.world)
-	s := r.connect(t, r.token(r.alice), "2026-07-28")
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "wait"}); err == nil {
-			t.Error("the call that was cut off has a result")
+	const drainTimeout = 25 * time.Second
+	inBubble(t, func(t *testing.T, b *bubble) {
+		x := addWaiting(b.world)
+		s := b.connectWith(t, withToken{b.token(b.alice), b.transport(t)}, "2026-07-28")
+		called := make(chan error)
+		go func() {
+			_, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "wait"})
+			called <- err
+		}()
+		<-x.begun
+		begun := time.Now()
+		b.stop()
+		if err := <-b.served; err != nil || time.Since(begun) != drainTimeout {
+			t.Errorf("Serve = %v after %s, want nil after %s", err, time.Since(begun), drainTimeout)
 		}
-	})
-	<-x.begun
-	r.stop()
-	if err := r.stopped(t); err != nil {
-		t.Error(err)
-	}
-	wg.Wait()
-	if err := <-x.ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("the call's context: %v", err)
-	}
-	if !strings.Contains(r.log.String(), "cut off") {
-		t.Error("the log does not say so")
-	}
+		if err := <-called; err == nil {
+			t.Error("CallTool = nil, want an error: the call was cut off")
+		}
+		if err := <-x.ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the call's context ended with %v, want %v", err, context.Canceled)
+		}
+		if log := b.log.String(); !strings.Contains(log, "cut off") {
+			t.Errorf("got the log %s, want a line with %q", log, "cut off")
+		}
+	}, mcpentra.WithLimits(mcpentra.Limits{DrainTimeout: drainTimeout}))
 }
 
 // Streams have no end of their own: draining ends them, and new ones are refused.
