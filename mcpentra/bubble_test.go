@@ -6,12 +6,15 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
+	"github.com/mcpentra/mcp-entra-go/obo"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
 // A bubble is a world's server under Serve in a synctest bubble, on a listener in memory.
@@ -20,6 +23,15 @@ type bubble struct {
 	*listener
 	stop   context.CancelFunc
 	served chan error // Serve's result; closed after it
+	entra  downEntra  // of the server's exchanger
+}
+
+// downEntra is a token endpoint that is down.
+type downEntra struct{ asked atomic.Int64 }
+
+func (e *downEntra) RoundTrip(r *http.Request) (*http.Response, error) {
+	e.asked.Add(1)
+	return &http.Response{StatusCode: http.StatusInternalServerError, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 }
 
 // inBubble runs f with a server in a bubble, where time passes once everybody waits. The tenant
@@ -37,9 +49,13 @@ func inBubble(t *testing.T, f func(*testing.T, *bubble), opts ...mcpentra.Option
 	w.verifier = v
 	synctest.Test(t, func(t *testing.T) {
 		b := &bubble{world: w, listener: newListener(), served: make(chan error, 1)}
-		var err error
-		w.server, err = mcpentra.NewServer(resourceURL, w.verifier,
-			append([]mcpentra.Option{mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), mcpentra.WithLogger(w.logger())}, opts...)...)
+		x, err := obo.NewExchanger(w.tenant.ID(), w.api.ClientID, clientauth.Secret(w.api.AddSecret()), &obo.Options{
+			HTTPClient: &http.Client{Transport: &b.entra}, AuthorityHost: w.tenant.AuthorityHost(), Logger: w.logger(),
+		})
+		must(t, err)
+		w.server, err = mcpentra.NewServer(resourceURL, w.verifier, append([]mcpentra.Option{
+			mcpentra.WithExchanger(x), mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), mcpentra.WithLogger(w.logger()),
+		}, opts...)...)
 		must(t, err)
 		w.url = "http://localhost/mcp"
 		ctx, stop := context.WithCancel(context.Background())
@@ -79,7 +95,9 @@ func (b *bubble) http2(t *testing.T) *http.Transport {
 	t.Cleanup(func() {
 		client.CloseIdleConnections()
 		stop()
-		<-served
+		if err := <-served; err != nil {
+			t.Errorf("ServeTLS = %v, want nil", err)
+		}
 	})
 	client.DialContext = other.dial
 	b.url = "https://localhost/mcp"
@@ -105,7 +123,9 @@ type listener struct {
 	closed chan struct{}
 }
 
-func newListener() *listener { return &listener{dialed: make(chan net.Conn), closed: make(chan struct{})} }
+func newListener() *listener {
+	return &listener{dialed: make(chan net.Conn), closed: make(chan struct{})}
+}
 
 func (n *listener) Accept() (net.Conn, error) {
 	select {

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/modelcontextprotocol/go-sdk/mcp"
-
 	"github.com/mcpentra/mcp-entra-go/entratest"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
@@ -61,22 +59,25 @@ func TestDrainingIsHealthyAndNotReady(t *testing.T) {
 // On-Behalf-Of that fails, for one tool or all, is no reason to go elsewhere.
 func TestOpenCircuitDoesNotUnready(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	addWhoami(w)
-	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: http.StatusInternalServerError})
-	for i := range 12 { // each user's exchange fails anew
-		user := w.tenant.AddUser(strings.Repeat("x", i+1)+"@contoso.example", "User")
-		result, err := w.connect(t, w.token(user), "").CallTool(t.Context(), &mcp.CallToolParams{Name: "whoami"})
-		must(t, err)
-		if !result.IsError {
-			t.Fatal("the exchange did not fail")
+	inBubble(t, func(t *testing.T, b *bubble) {
+		addWhoami(b.world)
+		transport := b.transport(t)
+		fails := func(user *entratest.User) {
+			t.Helper()
+			if _, text := call(t, b.connectWith(t, withToken{b.token(user), transport}, ""), "whoami", nil); !strings.Contains(text, "try again in a moment") {
+				t.Errorf("whoami = %q, want Entra's failure", text)
+			}
 		}
-	}
-	before := w.tenant.Count(entratest.EndpointToken)
-	if result, _ := call(t, w.connect(t, w.token(w.alice), ""), "whoami", nil); !result.IsError || w.tenant.Count(entratest.EndpointToken) != before {
-		t.Fatal("the circuit is not open")
-	}
-	if status, text := probe(t, strings.TrimSuffix(w.url, "/mcp")+"/ready"); status != http.StatusOK {
-		t.Errorf("ready: %d %s", status, text)
-	}
+		for i := range 12 { // each user's exchange fails anew
+			fails(b.tenant.AddUser(strings.Repeat("x", i+1)+"@contoso.example", "User"))
+		}
+		before := b.entra.asked.Load()
+		fails(b.alice)
+		if after := b.entra.asked.Load(); after != before {
+			t.Errorf("%d requests after 12 failures, want none: the circuit is open", after-before)
+		}
+		if status, _, body := doOver(t, transport, http.MethodGet, "http://localhost/ready", "", nil); status != http.StatusOK {
+			t.Errorf("ready: got %d %s, want 200", status, body)
+		}
+	})
 }

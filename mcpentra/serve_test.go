@@ -258,15 +258,13 @@ func TestServeOnAClosedListener(t *testing.T) {
 // What Serve adds to a plain http.Server.
 func TestHugeHeader(t *testing.T) {
 	t.Parallel()
-	r := startServing(t)
-	status, _, _ := do(t, http.MethodPost, r.url, listTools, map[string]string{"Authorization": "Bearer " + strings.Repeat("x", 200<<10)})
-	if status != http.StatusRequestHeaderFieldsTooLarge {
-		t.Errorf("a header of 200 KiB: %d", status)
-	}
-	status, _, _ = do(t, http.MethodPost, r.url, listTools, map[string]string{"Authorization": "Bearer " + strings.Repeat("x", 60<<10)})
-	if status != http.StatusUnauthorized {
-		t.Errorf("a token of 60 KiB is judged: %d", status)
-	}
+	inBubble(t, func(t *testing.T, b *bubble) {
+		for kib, want := range map[int]int{200: http.StatusRequestHeaderFieldsTooLarge, 60: http.StatusUnauthorized} {
+			if status, _, body := send(t, b.transport(t), b.url, listTools, strings.Repeat("x", kib<<10)); status != want {
+				t.Errorf("a token of %d KiB: got %d %.200s, want %d", kib, status, body, want)
+			}
+		}
+	})
 }
 
 // What is served is one line at the start; and the tenant's keys are fetched before

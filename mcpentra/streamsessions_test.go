@@ -65,45 +65,45 @@ func TestSessionIsNeverModern(t *testing.T) {
 func TestEvictedSessionsCallsEnd(t *testing.T) {
 	t.Parallel()
 	const atOnce = 4
-	w := newWorld(t, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{Concurrent: atOnce, Sessions: 2}))
-	asks, over := make(chan struct{}, 1), make(chan struct{}, 1)
-	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "ask"}, func(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
-		asks <- struct{}{}
-		_, err := r.Session.Elicit(ctx, &mcp.ElicitParams{Message: "?", RequestedSchema: map[string]any{"type": "object", "properties": map[string]any{}}})
-		over <- struct{}{}
-		return nil, nil, err
-	})
-	for round := range 3 * atOnce {
-		header := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
-		status, h, body := w.post(t, strings.Replace(initialize, `"capabilities":{}`, `"capabilities":{"elicitation":{}}`, 1), header)
-		if status != http.StatusOK {
-			t.Fatalf("round %d: initialize: %d %s", round, status, body)
-		}
-		if round >= 2 {
-			<-over // of the session that had to go
-		}
-		header["Mcp-Session-Id"] = h.Get("Mcp-Session-Id")
-		ctx, hangUp := context.WithCancel(t.Context())
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, strings.NewReader(callBody("ask")))
-		must(t, err)
-		for name, value := range header {
-			req.Header.Set(name, value)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Accept", "application/json, text/event-stream")
-		var gone sync.WaitGroup
-		gone.Go(func() {
-			if resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req); err == nil {
-				_, _ = io.Copy(io.Discard, resp.Body)
-				_ = resp.Body.Close()
-			}
+	inBubble(t, func(t *testing.T, b *bubble) {
+		asks, over := make(chan struct{}, 1), make(chan struct{}, 1)
+		mcp.AddTool(b.server.MCP(), &mcp.Tool{Name: "ask"}, func(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+			asks <- struct{}{}
+			_, err := r.Session.Elicit(ctx, &mcp.ElicitParams{Message: "?", RequestedSchema: map[string]any{"type": "object", "properties": map[string]any{}}})
+			over <- struct{}{}
+			return nil, nil, err
 		})
-		<-asks
-		hangUp()
-		gone.Wait()
-	}
-	w.server.EndSessions()
-	for range 2 {
-		<-over
-	}
+		transport := b.transport(t)
+		for round := range 3 * atOnce {
+			header := map[string]string{"Authorization": "Bearer " + b.token(b.alice), "Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+			status, h, body := doOver(t, transport, http.MethodPost, b.url, strings.Replace(initialize, `"capabilities":{}`, `"capabilities":{"elicitation":{}}`, 1), header)
+			if status != http.StatusOK {
+				t.Fatalf("round %d: initialize = %d %s, want 200", round, status, body)
+			}
+			if round >= 2 {
+				<-over // of the session that had to go
+			}
+			header["Mcp-Session-Id"] = h.Get("Mcp-Session-Id")
+			ctx, hangUp := context.WithCancel(t.Context())
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url, strings.NewReader(callBody("ask")))
+			must(t, err)
+			for name, value := range header {
+				req.Header.Set(name, value)
+			}
+			var gone sync.WaitGroup
+			gone.Go(func() {
+				if resp, err := transport.RoundTrip(req); err == nil {
+					_, _ = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+				}
+			})
+			<-asks
+			hangUp()
+			gone.Wait()
+		}
+		b.server.EndSessions()
+		for range 2 {
+			<-over
+		}
+	}, mcpentra.WithSessions(), mcpentra.WithLimits(mcpentra.Limits{Concurrent: atOnce, Sessions: 2}))
 }
