@@ -2,10 +2,13 @@ package blobtool_test
 
 import (
 	"fmt"
+	"net/http"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
@@ -81,19 +84,29 @@ func TestSearchNamesTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	put(w.storage, "docs", "a/1", "b/1")
-	w.allowOnly(t, "docs/a/", "docs/b/") // two listings
-	w.storage.Fail(blobtest.Fault{Skip: 1, Operation: blobtest.OpListBlobs, Delay: time.Hour})
-	session := w.connect(t, "alice")
-	a := args{"container": "docs", "name": "**", "max_seconds": 3}
-	out := callFor[found](t, session, "search_blobs", a)
-	if rowNames(out.Blobs) != "a/1" || out.Reason != "time" {
-		t.Errorf("got %+v", out)
+	newSet := func(client *http.Client) (*blobtool.Set, error) { // two listings
+		return blobtool.NewAccount(w.storage.URL(), w.findCredential, &blobtool.Options{HTTPClient: client, Allow: []string{"docs/a/", "docs/b/"}})
 	}
-	w.storage.Fail()
-	a["cursor"] = out.NextCursor
-	if out = callFor[found](t, session, "search_blobs", a); rowNames(out.Blobs) != "b/1" || out.Truncated {
-		t.Errorf("got %+v", out)
+	stalls := true
+	delay := func(r *http.Request) time.Duration {
+		if stalls && r.URL.Query().Get("prefix") == "b/" {
+			return time.Hour
+		}
+		return 0
 	}
+	w.inBubble(t, newSet, delay, nil, func(t *testing.T, session *mcp.ClientSession) {
+		a := args{"container": "docs", "name": "**", "max_seconds": 3}
+		begun := time.Now()
+		out := callFor[found](t, session, "search_blobs", a)
+		if took := time.Since(begun); rowNames(out.Blobs) != "a/1" || out.Reason != "time" || took != 3*time.Second {
+			t.Errorf("search_blobs(%v) = %+v after %s, want a/1 and the reason time after 3s", a, out, took)
+		}
+		stalls = false
+		a["cursor"] = out.NextCursor
+		if out = callFor[found](t, session, "search_blobs", a); rowNames(out.Blobs) != "b/1" || out.Truncated {
+			t.Errorf("search_blobs(%v) = %+v, want b/1 and no more", a, out)
+		}
+	})
 }
 
 // In a hierarchical namespace, directories are folders and no blobs: not listed as

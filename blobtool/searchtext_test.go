@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -104,18 +105,27 @@ func TestSearchTextTime(t *testing.T) {
 	for i := range 40 {
 		put(w.storage, "docs", fmt.Sprintf("%02d", i))
 	}
-	w.storage.Fail(blobtest.Fault{Blob: "20", Delay: time.Hour})
-	session := w.connect(t, "alice")
-	out := callFor[found](t, session, "search_blobs", args{"text": "content", "max_seconds": 1, "max_results": 200})
-	before := len(out.Matches)
-	if out.Reason != "time" || before > 20 || out.Searched != before {
-		t.Fatalf("got %+v", out)
+	stalls := true
+	delay := func(r *http.Request) time.Duration {
+		if stalls && strings.HasSuffix(r.URL.Path, "/20") {
+			return time.Hour
+		}
+		return time.Millisecond
 	}
-	w.storage.Fail()
-	out = callFor[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor, "max_seconds": 90})
-	if len(out.Matches) != 40-before || out.Matches[0].Blob != fmt.Sprintf("%02d", before) || out.Truncated {
-		t.Errorf("after %d, got %+v", before, out)
-	}
+	w.inBubble(t, w.docsSet, delay, nil, func(t *testing.T, session *mcp.ClientSession) {
+		begun := time.Now()
+		a := args{"text": "content", "max_seconds": 5, "max_results": 200}
+		out := callFor[found](t, session, "search_blobs", a)
+		if took := time.Since(begun); out.Reason != "time" || len(out.Matches) != 20 || out.Searched != 20 || took != 5*time.Second {
+			t.Fatalf("search_blobs(%v) = %+v after %s, want 20 matches and the reason time after 5s", a, out, took)
+		}
+		stalls = false
+		a["cursor"] = out.NextCursor
+		out = callFor[found](t, session, "search_blobs", a)
+		if len(out.Matches) != 20 || out.Matches[0].Blob != "20" || out.Truncated {
+			t.Errorf("search_blobs(%v) = %+v, want 20 matches from 20 on, and no more", a, out)
+		}
+	})
 }
 
 // What is wrong with one blob is a note. What is wrong with the service ends the
@@ -186,33 +196,40 @@ func TestSearchProgress(t *testing.T) {
 	for i := range 100 {
 		put(w.storage, "docs", fmt.Sprintf("%02d", i))
 	}
-	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpGetBlob, Delay: 200 * time.Millisecond})
+	delay := func(r *http.Request) time.Duration {
+		if r.URL.Query().Has("comp") {
+			return 0
+		}
+		return 200 * time.Millisecond
+	}
 	var mu sync.Mutex
 	var seen []float64
-	session := w.connectWith(t, "alice", &mcp.ClientOptions{ProgressNotificationHandler: func(_ context.Context, req *mcp.ProgressNotificationClientRequest) {
+	options := &mcp.ClientOptions{ProgressNotificationHandler: func(_ context.Context, req *mcp.ProgressNotificationClientRequest) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, req.Params.Progress)
 		if req.Params.ProgressToken != "p1" || !strings.Contains(req.Params.Message, "blobs searched") {
-			t.Errorf("got %+v", req.Params)
+			t.Errorf("progress = %+v, want it for p1, with blobs searched", req.Params)
 		}
-	}})
-	params := &mcp.CallToolParams{Name: "search_blobs", Arguments: args{"text": "x"}}
-	if _, err := session.CallTool(t.Context(), params); err != nil {
-		t.Fatal(err)
-	}
-	if len(seen) > 0 {
-		t.Errorf("nobody asked for progress: %v", seen)
-	}
-	params.SetProgressToken("p1")
-	if _, err := session.CallTool(t.Context(), params); err != nil {
-		t.Fatal(err)
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(seen) == 0 || !slices.IsSorted(seen) || len(slices.Compact(slices.Clone(seen))) != len(seen) {
-		t.Errorf("progress: %v", seen)
-	}
+	}}
+	w.inBubble(t, w.docsSet, delay, options, func(t *testing.T, session *mcp.ClientSession) {
+		params := &mcp.CallToolParams{Name: "search_blobs", Arguments: args{"text": "x"}}
+		for _, token := range []string{"", "p1"} {
+			if token != "" {
+				params.SetProgressToken(token)
+			}
+			if _, err := session.CallTool(t.Context(), params); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // notifications have arrived
+			mu.Lock()
+			got := slices.Clone(seen)
+			mu.Unlock()
+			if grows := slices.IsSorted(got) && len(slices.Compact(slices.Clone(got))) == len(got); len(got) > 0 != (token != "") || !grows {
+				t.Errorf("with the progress token %q: progress = %v, want growing numbers: %t", token, got, token != "")
+			}
+		}
+	})
 }
 
 // Many blobs are read at the same time, but no more than are allowed.
