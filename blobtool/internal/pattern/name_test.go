@@ -25,6 +25,9 @@ func TestNamePattern(t *testing.T) {
 		{"**/*.csv", "a.csv a/b.csv a/b/c.csv /a.csv", "a.txt acsv", ""},
 		{"reports/**", "reports/a reports/a/b reports/", "reports other/reports/a", "reports/"},
 		{"reports/**/a.md", "reports/a.md reports/x/y/a.md", "reports/xa.md reportsa.md", "reports/"},
+		{"a/**/**/b", "a/b a/x/b a/x/y/b", "ab a/xb", "a/"},
+		{"{**/a,b}/**/c", "a/c x/a/c a/x/c b/c", "xa/c x/b/c ac", ""},
+		{"x{**/a,b}", "x/a xy/a xb", "xa", "x"},
 		{"a**b", "ab a/x/b axb", "a b", "a"},
 		{"x**/b", "x/b xy/z/b", "xb", "x"},
 		{"2026-??", "2026-01", "2026-1 2026-/1", "2026-"},
@@ -52,25 +55,25 @@ func TestNamePattern(t *testing.T) {
 		p, err := pattern.ParseName(c.pattern, false)
 		if c.prefix == "!" {
 			if !errors.Is(err, fault.ErrInvalidArgument) {
-				t.Errorf("%s: got %v, want an invalid argument", c.pattern, err)
+				t.Errorf("ParseName(%q) = %v, want an invalid argument", c.pattern, err)
 			}
 			continue
 		}
 		if err != nil {
-			t.Errorf("%s: %v", c.pattern, err)
+			t.Errorf("ParseName(%q) = %v, want nil", c.pattern, err)
 			continue
 		}
 		if got := p.Prefix; got != c.prefix {
-			t.Errorf("%s: all names begin with %q, want %q", c.pattern, got, c.prefix)
+			t.Errorf("ParseName(%q).Prefix = %q, want %q", c.pattern, got, c.prefix)
 		}
 		for name := range strings.FieldsSeq(c.matches) {
 			if !matches(p, name) {
-				t.Errorf("%s does not match %s", c.pattern, name)
+				t.Errorf("Match(%q, %q) = false, want true", c.pattern, name)
 			}
 		}
 		for name := range strings.FieldsSeq(c.misses) {
 			if matches(p, name) {
-				t.Errorf("%s matches %s", c.pattern, name)
+				t.Errorf("Match(%q, %q) = true, want false", c.pattern, name)
 			}
 		}
 	}
@@ -83,7 +86,7 @@ func TestNamePattern(t *testing.T) {
 // FuzzNamePattern: a pattern means what a plain matcher says, and its prefix begins
 // all names that match.
 func FuzzNamePattern(f *testing.F) {
-	for _, s := range [][2]string{{"**/*.a", "b/c.a"}, {"a?b*", "axb/c"}, {"**", "/"}, {"a/**/b", "a/b"}, {"[a-", "x"}, {"***/a", "b/a"}, {"a\\*", "a*"}, {"x**/", "x/"}} {
+	for _, s := range [][2]string{{"**/*.a", "b/c.a"}, {"a?b*", "axb/c"}, {"**", "/"}, {"a/**/b", "a/b"}, {"[a-", "x"}, {"***/a", "b/a"}, {"a\\*", "a*"}, {"x**/", "x/"}, {"a/**/**/", "a/"}} {
 		f.Add(s[0], s[1])
 	}
 	f.Fuzz(func(t *testing.T, given, name string) {
@@ -99,7 +102,7 @@ func FuzzNamePattern(f *testing.F) {
 			return
 		}
 		if want := plainMatch(given, name, true); got != want {
-			t.Fatalf("%q, %q: got %v, want %v", given, name, got, want)
+			t.Fatalf("Match(%q, %q) = %t, want %t", given, name, got, want)
 		}
 	})
 }
