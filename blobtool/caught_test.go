@@ -45,7 +45,7 @@ func TestDirectoryIsNeverSaved(t *testing.T) {
 			t.Errorf("%v: %d files were saved", marker, n)
 		}
 		if out := read(t, session, args{"blob_path": "dir/a.txt"}); out.LocalPath == "" {
-			t.Errorf("%v: a file in it: %s", marker, out.Warning)
+			t.Errorf("%v: a file in it: got %s, want a LocalPath", marker, out.Warning)
 		}
 	}
 	// A file that is called a directory, but has content, is a file.
@@ -53,7 +53,7 @@ func TestDirectoryIsNeverSaved(t *testing.T) {
 	put(w.storage, "docs", "a")
 	w.storage.Update("docs", "a", func(p *blobtest.Properties) { p.Metadata = map[string]string{"hdi_isfolder": "true"} })
 	if out := read(t, w.connect(t, "alice"), args{"blob_path": "a"}); out.Text != "content of a" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want Text \"content of a\"", out)
 	}
 }
 
@@ -259,7 +259,7 @@ func TestURLsAsPathsInAccount(t *testing.T) {
 	var out blobOutput
 	call(t, session, "read_blob", args{"container": "docs", "blob_path": w.storage.URL() + "/docs/open/a.txt"}, &out)
 	if out.BlobPath != "open/a.txt" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want BlobPath open/a.txt", out)
 	}
 	w.refusal(t, session, "read_blob", args{"container": "docs", "blob_path": "blob://docs/secret/a.txt"}, blobtool.ErrNotAllowed)
 	w.refusal(t, session, "read_blob", args{"container": "docs", "blob_path": "blob://other/open/a.txt"}, blobtool.ErrInvalidArgument)

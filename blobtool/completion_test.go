@@ -85,16 +85,16 @@ func TestConfigureChains(t *testing.T) {
 	var options mcp.ServerOptions
 	set.Configure(&options)
 	if res, err := options.CompletionHandler(t.Context(), request("other://{x}")); err != nil || len(res.Completion.Values) != 0 {
-		t.Errorf("%+v, %v", res, err)
+		t.Errorf("got %+v, %v; want no values, nil", res, err)
 	}
 	options.CompletionHandler = func(context.Context, *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
 		return &mcp.CompleteResult{Completion: mcp.CompletionResultDetails{Values: []string{"mine"}}}, nil
 	}
 	set.Configure(&options)
 	if res, err := options.CompletionHandler(t.Context(), request("other://{x}")); err != nil || res.Completion.Values[0] != "mine" {
-		t.Errorf("%+v, %v", res, err)
+		t.Errorf("got %+v, %v; want Completion.Values[0] mine, nil", res, err)
 	}
 	if res, err := options.CompletionHandler(t.Context(), request(set.URITemplate())); err != nil || len(res.Completion.Values) != 0 {
-		t.Errorf("%+v, %v", res, err)
+		t.Errorf("got %+v, %v; want no values, nil", res, err)
 	}
 }

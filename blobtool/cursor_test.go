@@ -24,7 +24,7 @@ func TestCursor(t *testing.T) {
 	at := blobtool.SearchPlace{At: walk.Place{Root: 1, Marker: "2!76!abc", After: "日本 <&>", Same: 2}, Text: &blobtool.TextMark{Offset: 10, Line: 3, Charset: "utf-8", ETag: `"0x1"`}}
 	text := encodeCursor("query", at)
 	if got, err := decodeCursor("query", text); err != nil || got.At != at.At || *got.Text != *at.Text {
-		t.Errorf("got %+v, %v", got, err)
+		t.Errorf("got %+v, %v; want %v, Text %v, nil", got, err, at.At, *at.Text)
 	}
 	plain := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	for name, c := range map[string]string{
@@ -114,7 +114,7 @@ func TestSearchForgedCursor(t *testing.T) {
 				for _, packed := range []string{"", `,"p":true`} {
 					a["cursor"] = base64.RawURLEncoding.EncodeToString(mark.ReplaceAll(cursor, []byte(`"t":{`+at+`,"c":"`+charset+`"`+packed+`}`)))
 					if _, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "search_blobs", Arguments: a}); err != nil {
-						t.Errorf("%s, %s, %s%s: %v", blob, charset, at, packed, err)
+						t.Errorf("%s, %s, %s%s: got %v, want nil", blob, charset, at, packed, err)
 					}
 				}
 			}

@@ -63,7 +63,7 @@ func TestSearchText(t *testing.T) {
 		for _, chunk := range []int{1, 7, 1 << 20} {
 			matches, to, err := blobtool.SearchText(c.expr, c.contentType, []byte(c.content), chunk, 100, beginning, math.MaxInt64)
 			if err != nil || to.Offset != int64(len(c.content)) {
-				t.Errorf("%s: ended at %+v, %v", name, to, err)
+				t.Errorf("%s: ended at %+v, %v; want Offset %v, nil", name, to, err, int64(len(c.content)))
 			}
 			var got []string
 			for _, m := range matches {
@@ -79,7 +79,7 @@ func TestSearchText(t *testing.T) {
 		"NUL at 7999": strings.Repeat("a", 7999) + "\x00",
 	} {
 		if matches, _, err := blobtool.SearchText("", "", []byte(content), 100, 100, beginning, math.MaxInt64); !errors.Is(err, blobtool.ErrBinary) || len(matches) > 0 {
-			t.Errorf("%s: %v, %v", name, matches, err)
+			t.Errorf("%s: got %v, %v; want no matches, %v", name, matches, err, blobtool.ErrBinary)
 		}
 	}
 	for _, expr := range []string{"(", `\1`, "(?=a)", "a{1001}", "((a{30}){30}){30}", strings.Repeat("a", 1025), "\xff", "(?:x{900}y){2}"} {

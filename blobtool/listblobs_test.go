@@ -77,7 +77,7 @@ func TestListBlobs(t *testing.T) {
 		}
 		for _, pageSize := range []int{1, 2, 3} {
 			if got := strings.Join(listAll(t, session, c.a, pageSize), " "); got != c.want {
-				t.Errorf("%s, %d at a time: %s", name, pageSize, got)
+				t.Errorf("%s, %d at a time: got %s, want %v", name, pageSize, got, c.want)
 			}
 		}
 	}
@@ -137,11 +137,11 @@ func TestListBlobsAllow(t *testing.T) {
 		c.a["container"] = "docs"
 		out := callFor[listOutput](t, session, "list_blobs", c.a)
 		if got := rowNames(out.Blobs); got != c.want || strings.Join(out.Only, " ") != c.only {
-			t.Errorf("%s: %s, only %q", name, got, out.Only)
+			t.Errorf("%s: got %s, only %q; want %v, %v", name, got, out.Only, c.want, c.only)
 		}
 		for _, pageSize := range []int{1, 2, 3} {
 			if got := strings.Join(listAll(t, session, c.a, pageSize), " "); got != c.want {
-				t.Errorf("%s, %d at a time: %s", name, pageSize, got)
+				t.Errorf("%s, %d at a time: got %s, want %v", name, pageSize, got, c.want)
 			}
 		}
 	}
@@ -172,7 +172,7 @@ func TestListBlobsInclude(t *testing.T) {
 	session := w.connect(t, "alice")
 	out := callFor[listOutput](t, session, "list_blobs", args{"include": []string{"metadata", "snapshots"}})
 	if len(out.Blobs) != 3 || out.Blobs[0].Snapshot != snapshot || out.Blobs[1].Snapshot != "" {
-		t.Fatalf("got %+v", out.Blobs)
+		t.Fatalf("got %+v, want 3 blobs, Blobs[0].Snapshot %v, no Blobs[1].Snapshot", out.Blobs, snapshot)
 	}
 	if r := out.Blobs[1]; len(r.Metadata) != 2 || r.Metadata["author"] != "Ada" || !r.Cut || r.Tags != nil {
 		t.Errorf("got %+v", r)
@@ -183,7 +183,7 @@ func TestListBlobsInclude(t *testing.T) {
 	}
 	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
 	if out := callFor[listOutput](t, session, "list_blobs", args{"include": []string{"tags"}}); out.Blobs[0].Tags["project"] != "alpha" || out.Blobs[0].Metadata != nil {
-		t.Errorf("got %+v", out.Blobs)
+		t.Errorf("got %+v, want alpha, no Blobs[0].Metadata", out.Blobs)
 	}
 	w.refusal(t, session, "list_blobs", args{"include": []string{"snapshots"}, "folders": true}, blobtool.ErrInvalidArgument)
 }
@@ -204,7 +204,7 @@ func TestListBlobsVersions(t *testing.T) {
 	session := w.connect(t, "alice")
 	for _, pageSize := range []int{1, 2, 3, 4, 7, 100} {
 		if got := strings.Join(listAll(t, session, args{"include": []string{"versions"}}, pageSize), ""); got != "aaaaabbbbb" {
-			t.Errorf("%d at a time: %s", pageSize, got)
+			t.Errorf("%d at a time: got %s, want aaaaabbbbb", pageSize, got)
 		}
 	}
 	out := callFor[listOutput](t, session, "list_blobs", args{"include": []string{"versions"}})
@@ -224,7 +224,7 @@ func TestListBlobsBounds(t *testing.T) {
 	}
 	all := listAll(t, session, nil, 1000)
 	if len(all) != 150 {
-		t.Errorf("%d rows in all", len(all))
+		t.Errorf("%d rows in all, want 150", len(all))
 	}
 	out := callFor[listOutput](t, session, "list_blobs", args{"page_size": 1000})
 	if n := len(mustMarshal(t, out)); !out.Truncated || len(out.Blobs) < 50 || n > 300<<10 {

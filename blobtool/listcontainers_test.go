@@ -42,7 +42,7 @@ func TestListContainers(t *testing.T) {
 		t.Errorf("got %+v", out)
 	}
 	if got := callFor[containersOutput](t, session, "list_containers", args{"prefix": "data"}).rowNames(); got != "data-1 data-2" {
-		t.Errorf("prefix: %s", got)
+		t.Errorf("prefix: got %s, want \"data-1 data-2\"", got)
 	}
 	var all []string
 	a := args{"page_size": 4}
@@ -55,7 +55,7 @@ func TestListContainers(t *testing.T) {
 		a["cursor"] = out.NextCursor
 	}
 	if got := strings.Join(all, "|"); got != "$logs archive data-1 data-2|docs zoo" {
-		t.Errorf("pages: %s", got)
+		t.Errorf("pages: got %s, want \"$logs archive data-1 data-2|docs zoo\"", got)
 	}
 	w.refusal(t, session, "list_containers", args{"prefix": "Data"}, blobtool.ErrInvalidArgument)
 	w.refusal(t, session, "list_containers", args{"cursor": a["cursor"]}, blobtool.ErrInvalidArgument)

@@ -28,7 +28,7 @@ func TestListMillion(t *testing.T) {
 	million(w)
 	session := w.connect(t, "alice")
 	if all := listAll(t, session, args{"folders": true, "prefix": "9"}, 60); len(all) != 100 || all[99] != "999/" {
-		t.Errorf("%d folders", len(all))
+		t.Errorf("%d folders, want 100, 999/", len(all))
 	}
 	a := args{"page_size": 250}
 	heap := func() uint64 {
@@ -43,7 +43,7 @@ func TestListMillion(t *testing.T) {
 		out := callFor[listOutput](t, session, "list_blobs", a)
 		seen += len(out.Blobs)
 		if len(out.NextCursor) > 1000 {
-			t.Fatalf("a cursor of %d bytes", len(out.NextCursor))
+			t.Fatalf("a cursor of %d bytes, want at most 1000", len(out.NextCursor))
 		}
 		a["cursor"] = out.NextCursor
 		w.storage.ForgetRequests()
@@ -71,11 +71,11 @@ func TestSearchMillion(t *testing.T) {
 	a := args{"name": "**/9[0-9]9.txt", "max_results": 5, "prefix": "99"}
 	out := callFor[found](t, session, "search_blobs", a)
 	if len(out.Blobs) != 5 || out.Reason != "results" || out.Blobs[4].Name != "990/949.txt" || out.Examined != 959 {
-		t.Errorf("%d examined, %d found, %s", out.Examined, len(out.Blobs), out.Reason)
+		t.Errorf("%d examined, %d found, %s; want 959, 5 blobs, results, 990/949.txt", out.Examined, len(out.Blobs), out.Reason)
 	}
 	a["cursor"] = out.NextCursor
 	if out = callFor[found](t, session, "search_blobs", a); out.Blobs[0].Name != "990/959.txt" {
-		t.Errorf("goes on with %+v", out.Blobs[0])
+		t.Errorf("goes on with %+v, want Blobs[0].Name 990/959.txt", out.Blobs[0])
 	}
 }
 
@@ -149,9 +149,9 @@ func TestDirectories(t *testing.T) {
 	}
 	out := callFor[found](t, session, "search_blobs", args{"text": "content"})
 	if len(out.Matches) != 4 || out.Searched != 4 {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want 4 matches, Searched 4", out)
 	}
 	if uris, _ := listResources(t, session); len(uris) != 4 {
-		t.Errorf("resources: %q", uris)
+		t.Errorf("resources: got %q, want 4 uris", uris)
 	}
 }

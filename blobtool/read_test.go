@@ -116,7 +116,7 @@ func TestBytesFetched(t *testing.T) {
 				}
 			}
 			if fetched > c.atMost || len(requests) != c.requests {
-				t.Errorf("%d requests fetched %d bytes: %+v", len(requests), fetched, requests)
+				t.Errorf("%d requests fetched %d bytes: got %+v, want %v, at most %v", len(requests), fetched, requests, c.requests, c.atMost)
 			}
 			if out.Truncated != (int64(len(out.Text)) < out.Bytes) && c.a["encoding"] != "iso-2022-jp" {
 				t.Errorf("truncated %v with %d of %d", out.Truncated, len(out.Text), out.Bytes)
@@ -170,7 +170,7 @@ func TestBlobChangesMidway(t *testing.T) {
 	}
 	noPartialFiles(t, w)
 	if out := read(t, session, args{"blob_path": "a.txt"}); out.LocalPath == "" {
-		t.Errorf("the next call: %+v", out)
+		t.Errorf("the next call: got %+v, want a LocalPath", out)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestBodyBreaksOff(t *testing.T) {
 	out := read(t, session, args{"blob_path": "a.txt"})
 	saved, err := os.ReadFile(out.LocalPath)
 	if err != nil || len(saved) != 1<<20 || !strings.HasPrefix(string(saved[len(saved)-64:]), "0000016383 ") {
-		t.Errorf("saved %d bytes, %v", len(saved), err)
+		t.Errorf("saved %d bytes, %v; want 1<<20, %q at the start, nil", len(saved), err, "0000016383 ")
 	}
 
 	w.storage.ForgetRequests()
@@ -195,7 +195,7 @@ func TestBodyBreaksOff(t *testing.T) {
 		t.Errorf("got %q, want \"closed the connection\"", text)
 	}
 	if n := len(w.storage.Requests()); n != 4 {
-		t.Errorf("%d requests", n)
+		t.Errorf("%d requests, want 4", n)
 	}
 	noPartialFiles(t, w)
 	if saved, err = os.ReadFile(out.LocalPath); err != nil || len(saved) != 1<<20 {

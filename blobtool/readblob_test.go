@@ -69,7 +69,7 @@ func readBlob(t testing.TB, session *mcp.ClientSession, a args) blobOutput {
 	t.Helper()
 	var out blobOutput
 	if more := call(t, session, "read_blob", a, &out); len(more) != 0 {
-		t.Fatalf("%v: more content: %+v", a, more[0])
+		t.Fatalf("%v: more content: got %+v, want no more", a, more[0])
 	}
 	return out
 }
@@ -252,14 +252,14 @@ func TestReadBlobRefusals(t *testing.T) {
 			text, err := w.refusedBy(t, w.connect(t, "alice"), "read_blob", c.a)
 			wantKind(t, name, err, c.kind)
 			if !strings.Contains(text, c.text) || len(w.storage.Requests()) > 0 {
-				t.Errorf("%s: %s", name, text)
+				t.Errorf("%s: got %s, want %q, no requests", name, text, c.text)
 			}
 			continue
 		}
 		text, err := w.refusedBy(t, session, "read_blob", c.a)
 		wantKind(t, name, err, c.kind)
 		if !strings.Contains(text, c.text) || len(text) > 1000 {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want %q, at most 1000", name, text, c.text)
 		}
 	}
 	for name, a := range map[string]args{
@@ -270,7 +270,7 @@ func TestReadBlobRefusals(t *testing.T) {
 		"a container":     {"blob_path": "a.txt", "container": "docs"},
 	} {
 		if text, err := w.refusedBy(t, session, "read_blob", a); err == nil || !strings.Contains(text, "validating") {
-			t.Errorf("%s: %s, %v", name, text, err)
+			t.Errorf("%s: got %s, %v; want validating, an error", name, text, err)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func TestBadInput(t *testing.T) {
 		text, err := w.refused(t, session, c.a)
 		wantKind(t, name, err, c.kind)
 		if !strings.Contains(text, c.text) || len(text) > 1000 {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want %q, at most 1000", name, text, c.text)
 		}
 	}
 	// What the SDK refuses by the schema has no kind of ours.
@@ -76,11 +76,11 @@ func TestBadInput(t *testing.T) {
 		"unknown field": {"blob_path": "a.txt", "container": "secrets"},
 	} {
 		if text, err := w.refused(t, session, a); err == nil || !strings.Contains(text, "validating") {
-			t.Errorf("%s: %s, %v", name, text, err)
+			t.Errorf("%s: got %s, %v; want validating, an error", name, text, err)
 		}
 	}
 	if out := read(t, session, args{"blob_path": "a.txt"}); out.Text != "Hello" {
-		t.Errorf("after all that: %+v", out)
+		t.Errorf("after all that: got %+v, want Text Hello", out)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestTimeout(t *testing.T) {
 	text, err := w.refused(t, session, args{"blob_path": "a.txt"})
 	wantKind(t, "slow", err, blobtool.ErrUnavailable)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(text, "in time") {
-		t.Errorf("%s: %v", text, err)
+		t.Errorf("%s: got %v, want \"in time\", %v", text, err, context.DeadlineExceeded)
 	}
 }
 
@@ -239,7 +239,7 @@ func TestHostileChallenge(t *testing.T) {
 		t.Errorf("the credential was asked %d times", len(asked))
 	}
 	if scopes := <-asked; len(scopes) != 1 || scopes[0] != "https://storage.azure.com/.default" {
-		t.Errorf("for %q", scopes)
+		t.Errorf("for %q, want 1 scope, https://storage.azure.com/.default", scopes)
 	}
 }
 
@@ -258,7 +258,7 @@ func TestChallengeThatBreaksTheClient(t *testing.T) {
 			"search_blobs": {"text": "x"}, "list_blobs": {}, "stat_blob": {"blob_path": "a.txt"}, "read_blob": {"blob_path": "a.txt"},
 		} {
 			if text, err := w.refusedBy(t, session, tool, a); err == nil || strings.Contains(text, "internal error") {
-				t.Errorf("%s, challenged by %q: %q, %v", tool, challenge, text, err)
+				t.Errorf("%s, challenged by %q: got %q, %v; want no \"internal error\", an error", tool, challenge, text, err)
 			}
 		}
 	}
@@ -314,7 +314,7 @@ func TestHostileAnswers(t *testing.T) {
 	t.Run("more than announced", func(t *testing.T) {
 		w := hostileServer(t, answer("bytes 0-4/5", "12345678"))
 		if out := read(t, w.connect(t, "alice"), args{"blob_path": "a.txt"}); out.Text != "12345" || out.Bytes != 5 {
-			t.Errorf("got %+v", out)
+			t.Errorf("got %+v, want Text 12345, Bytes 5", out)
 		}
 	})
 }

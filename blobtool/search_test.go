@@ -108,7 +108,7 @@ func TestSearchNames(t *testing.T) {
 		}
 	}
 	if r := callFor[found](t, session, "search_blobs", args{"name": "a.csv"}).Blobs[0]; *r.Size != 16 || r.Type != "text/plain" {
-		t.Errorf("got %+v", r)
+		t.Errorf("got %+v, want Size 16, Type text/plain", r)
 	}
 }
 
@@ -147,15 +147,15 @@ func TestSearchTags(t *testing.T) {
 			c.want = strings.ReplaceAll(c.want, " ", "\n")
 		}
 		if got := callFor[found](t, session, "search_blobs", c.a).results(); got != c.want {
-			t.Errorf("%s: %s", name, got)
+			t.Errorf("%s: got %s, want %v", name, got, c.want)
 		}
 		c.a["max_results"] = 1
 		if got, _ := searchOn(t, session, c.a); got != c.want {
-			t.Errorf("%s, one at a time: %s", name, got)
+			t.Errorf("%s, one at a time: got %s, want %v", name, got, c.want)
 		}
 	}
 	if r := callFor[found](t, session, "search_blobs", args{"tags": alpha}).Blobs[0]; r.Tags["project"] != "alpha" || r.Size != nil {
-		t.Errorf("got %+v", r)
+		t.Errorf("got %+v, want alpha, no Size", r)
 	}
 	w.refusal(t, session, "search_blobs", args{"tags": []args{{"key": "@container", "value": "other"}}}, blobtool.ErrInvalidArgument)
 
@@ -181,7 +181,7 @@ func TestSearchArguments(t *testing.T) {
 		"cursor":        {"text": "a", "cursor": "x"},
 	} {
 		if text := w.refusal(t, session, "search_blobs", a, blobtool.ErrInvalidArgument); strings.Contains(text, "blobtool:") {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want no blobtool:", name, text)
 		}
 	}
 	for name, a := range map[string]args{
@@ -189,10 +189,10 @@ func TestSearchArguments(t *testing.T) {
 		"max_seconds": {"text": "a", "max_seconds": 91}, "op": {"tags": []args{{"key": "a", "op": "!=", "value": ""}}},
 	} {
 		if text := w.refusal(t, session, "search_blobs", a, nil); !strings.Contains(text, name) {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want %q", name, text, name)
 		}
 	}
 	if n := len(w.storage.Requests()); n != 0 {
-		t.Errorf("%d requests", n)
+		t.Errorf("%d requests, want 0", n)
 	}
 }

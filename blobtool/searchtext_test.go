@@ -44,10 +44,10 @@ func TestSearchTextInBlobs(t *testing.T) {
 		t.Errorf("got %+v", out)
 	}
 	if len(out.Notes) != 1 || out.Notes[0].Blob != "f.cold" || !strings.Contains(out.Notes[0].Note, "Archive tier") {
-		t.Errorf("notes: %+v", out.Notes)
+		t.Errorf("notes: got %+v, want 1 note, Notes[0].Blob f.cold and \"Archive tier\"", out.Notes)
 	}
 	if out.Bytes < 1<<17 || out.Bytes > 1<<17+1000 {
-		t.Errorf("%d bytes", out.Bytes)
+		t.Errorf("%d bytes, want at least 1<<17, at most 1<<17+1000", out.Bytes)
 	}
 	for _, r := range w.storage.Requests() {
 		if r.Path == "/docs/d.png" || r.Path == "/docs/f.cold" {
@@ -56,10 +56,10 @@ func TestSearchTextInBlobs(t *testing.T) {
 	}
 	m := callFor[found](t, session, "search_blobs", args{"text": "^0000002000 "}).Matches
 	if len(m) != 1 || m[0].Blob != "g.big" || m[0].Line != 2001 || m[0].Offset != 2000*64 {
-		t.Errorf("got %+v", m)
+		t.Errorf("got %+v, want 1, m[0].Blob g.big, m[0].Line 2001, m[0].Offset 2000*64", m)
 	}
 	if got := callFor[found](t, session, "search_blobs", args{"text": "NEEDLE [12]", "ignore_case": true, "name": "*.txt"}).results(); got != "a.txt:2:needle 1\na.txt:4:needle 2" {
-		t.Errorf("got %s", got)
+		t.Errorf("got %s, want %q", got, "a.txt:2:needle 1\na.txt:4:needle 2")
 	}
 }
 
@@ -94,7 +94,7 @@ func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 	}
 	out := callFor[found](t, session, "search_blobs", args{"text": "nothing at all", "max_bytes": 140_000})
 	if out.Bytes > 140_000+64<<10 || out.Reason != "bytes" {
-		t.Errorf("%d bytes, %s", out.Bytes, out.Reason)
+		t.Errorf("%d bytes, %s; want at most 140000+64<<10, bytes", out.Bytes, out.Reason)
 	}
 }
 
@@ -160,12 +160,12 @@ func TestSearchTextFailures(t *testing.T) {
 	w.storage.Fail(busy)
 	out = callFor[found](t, session, "search_blobs", args{"text": "content"})
 	if out.Reason != "failure" || len(out.Matches) != 2 || out.Notes[0].Blob != "c" || !strings.Contains(out.Notes[0].Note, "busy") {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want Reason failure, 2 matches, Notes[0].Blob c and busy", out)
 	}
 	w.refusal(t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}, blobtool.ErrThrottled)
 	w.storage.Fail()
 	if out = callFor[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}); len(out.Matches) != 4 || out.Matches[0].Blob != "c" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want 4 matches, Matches[0].Blob c", out)
 	}
 }
 
@@ -180,12 +180,12 @@ func TestSearchTextChanged(t *testing.T) {
 	w.storage.Put("docs", "a.txt", []byte("new needle"), "text/plain")
 	out := callFor[found](t, session, "search_blobs", args{"text": "needle", "cursor": first.NextCursor})
 	if m := out.Matches; len(m) != 4 || m[0].Text != "new needle" || out.Notes[0].Blob != "a.txt" || !strings.Contains(out.Notes[0].Note, "changed") {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want Notes[0].Blob a.txt and changed, 4, m[0].Text \"new needle\"", out)
 	}
 	w.storage.Delete("docs", "a.txt")
 	out = callFor[found](t, session, "search_blobs", args{"text": "needle", "cursor": first.NextCursor})
 	if m := out.Matches; len(m) != 3 || m[0].Blob != "b/utf16.txt" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want 3, m[0].Blob b/utf16.txt", out)
 	}
 }
 
@@ -246,7 +246,7 @@ func TestSearchTextOverlaps(t *testing.T) {
 	w.serve(t, w.storage.URL(), &blobtool.Options{HTTPClient: &client})
 	out := callFor[found](t, w.connect(t, "alice"), "search_blobs", args{"text": "x"})
 	if out.Searched != 100 || gauge.most < 16 || gauge.most > 32 {
-		t.Errorf("%d blobs searched, %d at the same time", out.Searched, gauge.most)
+		t.Errorf("%d blobs searched, %d at the same time; want 100, at least 16, at most 32", out.Searched, gauge.most)
 	}
 }
 
@@ -287,6 +287,6 @@ func TestSearchTextCancelled(t *testing.T) {
 	_ = session.Close()
 	_ = serving.Wait()
 	if n := len(w.storage.Requests()); n > 60 {
-		t.Errorf("%d requests", n)
+		t.Errorf("%d requests, want at most 60", n)
 	}
 }

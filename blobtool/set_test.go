@@ -108,7 +108,7 @@ func TestToolSchemas(t *testing.T) {
 			}
 		}
 		if files, err := filepath.Glob(folder + "/*.json"); err != nil || len(files) != len(list.Tools) {
-			t.Errorf("%d tools and the golden files %q, %v", len(list.Tools), files, err)
+			t.Errorf("%d tools and the golden files %q, %v; want %v, nil", len(list.Tools), files, err, len(list.Tools))
 		}
 	}
 }

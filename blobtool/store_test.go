@@ -108,13 +108,13 @@ func TestWarnings(t *testing.T) {
 			before := countFiles(t, filepath.Dir(w.dir))
 			out := read(t, w.connect(t, "alice"), args{"blob_path": c.path, "max_chars": 20_000})
 			if out.Text != c.content || out.LocalPath != "" || !strings.HasPrefix(out.Warning, "The blob was read but not saved: ") || !strings.Contains(out.Warning, c.warning) {
-				t.Errorf("got %.300v", out)
+				t.Errorf("got %.300v, want %v, no LocalPath, %q at the start and %q", out, c.content, "The blob was read but not saved: ", c.warning)
 			}
 			if strings.Contains(out.Warning, w.dir) || !strings.Contains(w.logs.String(), "blob not saved") {
 				t.Errorf("warning: %s\nlog: %s", out.Warning, w.logs)
 			}
 			if after := countFiles(t, filepath.Dir(w.dir)); after != before {
-				t.Errorf("%d files before, %d after", before, after)
+				t.Errorf("%d files before, %d after; want %v", before, after, before)
 			}
 		})
 	}
@@ -152,26 +152,26 @@ func TestQuotaIsWhatIsThere(t *testing.T) {
 	folder := filepath.Join(w.dir, w.userID("alice"))
 	for range 3 {
 		if out := read(t, session, args{"blob_path": "a.txt"}); out.Warning != "" {
-			t.Fatalf("%+v", out.Warning)
+			t.Fatalf("got %+v, want no Warning", out.Warning)
 		}
 	}
 	write(t, filepath.Join(folder, ".partial-old"), strings.Repeat("a", 10_000))
 	now = now.Add(25 * time.Hour)
 	if out := read(t, session, args{"blob_path": "a.txt"}); out.Warning != "" {
-		t.Errorf("%+v", out.Warning)
+		t.Errorf("got %+v, want no Warning", out.Warning)
 	}
 	if n := countFiles(t, folder); n != 1 {
-		t.Errorf("%d files", n)
+		t.Errorf("%d files, want 1", n)
 	}
 	w.storage.Put("docs", "b.txt", []byte("b"), "")
 	if out := read(t, session, args{"blob_path": "b.txt"}); out.LocalPath != "" || out.Text != "b" {
-		t.Errorf("%+v", out)
+		t.Errorf("got %+v, want no LocalPath, Text b", out)
 	}
 	if err := os.Remove(filepath.Join(folder, "a.txt")); err != nil {
 		t.Fatal(err)
 	}
 	if out := read(t, session, args{"blob_path": "b.txt"}); out.LocalPath == "" {
-		t.Errorf("after making room: %+v", out)
+		t.Errorf("after making room: got %+v, want a LocalPath", out)
 	}
 }
 

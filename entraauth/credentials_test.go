@@ -190,7 +190,7 @@ func TestMemberThatStandsTwice(t *testing.T) {
 	for name, want := range map[string]string{"aud": `the member "aud" appears twice`, strings.Repeat("k", 100): "[100 characters]", "eyJhbGciOiJub25lIn0": "[19 characters]"} {
 		report := f.verifier.Explain(t.Context(), b64([]byte(`{"`+name+`":1,"`+name+`":2}`))+".e30.c2ln")
 		if got := report.Checks[0].Actual; !strings.Contains(got, want) {
-			t.Errorf("%s: %s", name, got)
+			t.Errorf("%s: got %s, want %q", name, got, want)
 		}
 	}
 }

@@ -132,7 +132,7 @@ func check(t *testing.T, f *fixture, token string, kind error, rule string) {
 		t.Errorf("refused as %v by rule %q, %q; want %v by %q", e.Kind, e.Rule, e.Reason, kind, rule)
 	}
 	if e.Summary() == "" || e.Remedy == "" {
-		t.Errorf("reason %q, summary %q, remedy %q", e.Reason, e.Summary(), e.Remedy)
+		t.Errorf("reason %q, summary %q, remedy %q; want a Summary, a Remedy", e.Reason, e.Summary(), e.Remedy)
 	}
 	ours := strings.Contains(e.Actual, f.tenant.ID()) || strings.Contains(e.Actual, f.api.ClientID) ||
 		strings.Contains(f.api.ClientID, e.Actual) || len(e.Actual) < 5

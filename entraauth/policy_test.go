@@ -98,7 +98,7 @@ func TestPolicy(t *testing.T) {
 			id, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 1, func(h, c map[string]any) { row.change(f, h, c) }))
 			if row.kind == nil {
 				if err != nil || id == nil {
-					t.Errorf("refused: %v", err)
+					t.Errorf("refused: got %v, want nil, an id", err)
 				}
 				return
 			}
@@ -169,7 +169,7 @@ func TestStepUpChallenge(t *testing.T) {
 	}
 	claims, err := base64.StdEncoding.DecodeString(m[2])
 	if err != nil || string(claims) != `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}` {
-		t.Errorf("claims %s, %v", claims, err)
+		t.Errorf("claims %s, %v; want %q, nil", claims, err, `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}`)
 	}
 	if m[1] != f.tenant.AuthorityHost()+"/"+f.tenant.ID()+"/oauth2/v2.0/authorize" {
 		t.Errorf("authorization_uri %s", m[1])

@@ -48,7 +48,7 @@ func TestRecheck(t *testing.T) {
 	f := newFixture(t, nil)
 	for _, id := range []*entraauth.Identity{nil, {}} {
 		if err := f.verifier.Recheck(id); !errors.Is(err, entraauth.ErrInvalidToken) {
-			t.Errorf("an identity of nobody: %v", err)
+			t.Errorf("an identity of nobody: got %v, want %v", err, entraauth.ErrInvalidToken)
 		}
 	}
 }
@@ -67,9 +67,9 @@ func TestRecheckFetchesWhatIsDue(t *testing.T) {
 	for f.verifier.Recheck(id) == nil { // until the fetch has ended
 	}
 	if err := f.verifier.Recheck(id); !errors.Is(err, entraauth.ErrInvalidToken) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, entraauth.ErrInvalidToken)
 	}
 	if n := f.tenant.Count(entratest.EndpointKeys) - fetches; n != 1 {
-		t.Errorf("%d fetches", n)
+		t.Errorf("%d fetches, want 1", n)
 	}
 }

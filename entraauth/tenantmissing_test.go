@@ -36,7 +36,7 @@ func TestTenantThatDoesNotExist(t *testing.T) {
 	}
 	a := get(t, f.serve(t, nil).URL, authorization("Bearer "+token))
 	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "tenant_not_found") || !strings.Contains(a.body, "AADSTS90002") || len(a.header.Get("Retry-After")) < 3 {
-		t.Errorf("%d %s, Retry-After %q", a.status, a.body, a.header.Get("Retry-After"))
+		t.Errorf("got %d %s, Retry-After %q; want 503 and tenant_not_found and AADSTS90002, at least 3", a.status, a.body, a.header.Get("Retry-After"))
 	}
 	before := f.tenant.Count(entratest.EndpointDiscovery)
 	for range 60 { // an hour
@@ -46,7 +46,7 @@ func TestTenantThatDoesNotExist(t *testing.T) {
 		}
 	}
 	if n := f.tenant.Count(entratest.EndpointDiscovery) - before; n < 6 || n > 20 {
-		t.Errorf("%d fetches in an hour", n)
+		t.Errorf("%d fetches in an hour, want at least 6, at most 20", n)
 	}
 	if n := strings.Count(f.log.String(), "level=ERROR"); n != 1 || !strings.Contains(f.log.String(), "AADSTS90002") {
 		t.Errorf("%d errors in the log, want 1:\n%s", n, f.log)
@@ -101,7 +101,7 @@ func TestAnswersThatSayTheTenantIsGone(t *testing.T) {
 			f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: row.status, Body: row.body})
 			f.refresh(t)
 			if err := f.verify(t, f.token()); err != nil {
-				t.Errorf("the last good keys: %v", err)
+				t.Errorf("the last good keys: got %v, want nil", err)
 			}
 		})
 	}

@@ -24,7 +24,7 @@ func TestVerifyAcceptsBothVersions(t *testing.T) {
 		token := f.token()
 		id, err := f.verifier.Verify(t.Context(), token)
 		if err != nil {
-			t.Fatalf("v%d: %v", version, err)
+			t.Fatalf("v%d: got %v, want nil", version, err)
 		}
 		if id.TenantID() != f.tenant.ID() || id.ObjectID() != f.alice.ObjectID || id.ClientID() != f.client.ClientID {
 			t.Errorf("v%d: identity is %v %v %v", version, id.TenantID(), id.ObjectID(), id.ClientID())
@@ -73,7 +73,7 @@ func TestVerifyAcceptsEntrasVariants(t *testing.T) {
 		"a user with roles and scope": func(_, c map[string]any) { c["aud"] = f.api.ClientID; c["roles"] = []string{"Task.Write"} },
 	} {
 		if _, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 1, change)); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want nil", name, err)
 		}
 	}
 }
@@ -222,7 +222,7 @@ func TestBoundToken(t *testing.T) {
 		}
 	}
 	if a.status != http.StatusUnauthorized || !strings.Contains(a.body, `"reason":"bound_to_key"`) {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("got %d %s, want 401 and %q", a.status, a.body, `"reason":"bound_to_key"`)
 	}
 }
 
@@ -232,7 +232,7 @@ func TestExplain(t *testing.T) {
 	r := f.verifier.Explain(t.Context(), f.token())
 	for _, c := range r.Checks {
 		if c.Result != entraauth.ResultPassed || c.Rule == "" {
-			t.Errorf("a good token: %+v", c)
+			t.Errorf("a good token: got %+v, want Result %v, a Rule", c, entraauth.ResultPassed)
 		}
 	}
 	if !r.Valid || len(r.Checks) < 18 {

@@ -40,7 +40,7 @@ func TestChallengeInTheCallItself(t *testing.T) {
 					status, h, text := w.post(t, body, header)
 					if status != http.StatusUnauthorized || !strings.Contains(h.Get("WWW-Authenticate"), `claims="`) || h.Get("Content-Type") != "application/json" ||
 						!strings.Contains(text, `"id":7`) || !strings.Contains(text, "stronger_sign_in") || strings.Contains(text, "event:") {
-						t.Errorf("%d %v %s", status, h, text)
+						t.Errorf("got %d %v %s, want 401 and %q and stronger_sign_in and no event: and %q, application/json", status, h, text, `"id":7`, `claims="`)
 					}
 				}
 			})
@@ -52,7 +52,7 @@ func TestChallengeInTheCallItself(t *testing.T) {
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 50173, Times: 1})
 	status, h, text := w.post(t, callBody("whoami"), header)
 	if status != http.StatusUnauthorized || !strings.Contains(h.Get("WWW-Authenticate"), `error="invalid_token"`) || !strings.Contains(text, `"reason":"revoked"`) {
-		t.Errorf("revoked: %d %v %s", status, h, text)
+		t.Errorf("revoked: got %d %v %s, want 401 and %q and %q", status, h, text, `"reason":"revoked"`, `error="invalid_token"`)
 	}
 }
 
@@ -72,14 +72,14 @@ func TestPrimingEventIsHeldBack(t *testing.T) {
 	token := strings.TrimPrefix(w.bearer(map[string]any{"xms_cc": []string{"cp1"}})["Authorization"], "Bearer ")
 	header := w.begin(t, "sessions", token, "2025-11-25")
 	if _, _, body := w.post(t, listTools, header); !strings.HasPrefix(body, "event: prime\n") || !strings.Contains(body, "event: message\n") {
-		t.Errorf("an answer: %.300s", body)
+		t.Errorf("an answer: got %.300s, want %q at the start and %q", body, "event: prime\n", "event: message\n")
 	}
 	w.tenant.RequireMFA(w.tenant.Storage())
 	w.server.PrimingDelay(time.Hour)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if status, _, body := w.post(t, callBody("late"), header); status != http.StatusUnauthorized {
-			t.Errorf("in time: %d %s", status, body)
+			t.Errorf("in time: got %d %s, want 401", status, body)
 		}
 	})
 	<-begun
@@ -101,12 +101,12 @@ func TestPrimingEventIsHeldBack(t *testing.T) {
 	defer func() { _ = resp.Body.Close() }()
 	lines := bufio.NewReader(resp.Body)
 	if line, err := lines.ReadString('\n'); err != nil || line != "event: prime\n" || resp.StatusCode != http.StatusOK {
-		t.Errorf("%d %q %v", resp.StatusCode, line, err)
+		t.Errorf("got %d %q %v, want 200, %q, nil", resp.StatusCode, line, err, "event: prime\n")
 	}
 	<-begun
 	end <- struct{}{}
 	if rest, err := io.ReadAll(lines); err != nil || !strings.Contains(string(rest), "AADSTS50076") {
-		t.Errorf("too late: %s %v", rest, err)
+		t.Errorf("too late: got %s %v, want AADSTS50076, nil", rest, err)
 	}
 }
 

@@ -68,7 +68,7 @@ func TestRequestID(t *testing.T) {
 		})
 	}
 	if id := mcpentra.RequestID(t.Context()); id != "" {
-		t.Errorf("outside of requests: %q", id)
+		t.Errorf("outside of requests: got %q, want no id", id)
 	}
 }
 

@@ -118,7 +118,7 @@ func TestCredentialWithoutExchanger(t *testing.T) {
 			if c.fault {
 				wantFault(t, name+", "+wrapping, err, "WithExchanger", "tool set 0")
 			} else if err != nil {
-				t.Errorf("%s, %s: %v", name, wrapping, err)
+				t.Errorf("%s, %s: got %v, want nil", name, wrapping, err)
 			}
 		}
 	}

@@ -59,7 +59,7 @@ func TestAudit(t *testing.T) {
 		}
 		event := events[0]
 		if len(events) > 1 {
-			t.Errorf("%s: %d lines: %v", c.name, len(events), events)
+			t.Errorf("%s: %d lines: got %v, want at most 1", c.name, len(events), events)
 		}
 		for key, want := range c.want {
 			if event[key] != want {
@@ -79,7 +79,7 @@ func TestAudit(t *testing.T) {
 		t.Error("the log has arguments, content or a token")
 	}
 	if status, _, _ := do(t, http.MethodGet, w.url, "", known); status != http.StatusMethodNotAllowed {
-		t.Errorf("GET: %d", status)
+		t.Errorf("GET: got %d, want 405", status)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestMissingConsentIsOneLine(t *testing.T) {
 		}
 		if len(told) != 1 || !strings.Contains(told[0], `msg="mcp request"`) || !strings.Contains(told[0], "request_id=") ||
 			!strings.Contains(told[0], "reason=consent_required") || !strings.Contains(told[0], "AADSTS65001") {
-			t.Errorf("%s: %d lines: %s", name, len(told), strings.Join(told, ""))
+			t.Errorf("%s: %d lines: got %s, want 1 and %q and request_id= and reason=consent_required and AADSTS65001", name, len(told), strings.Join(told, ""), `msg="mcp request"`)
 		}
 	}
 }

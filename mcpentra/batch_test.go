@@ -78,7 +78,7 @@ func (w *world) begin(t testing.TB, mode, token, protocol string) map[string]str
 	if mode == "sessions" {
 		status, h, body := w.post(t, strings.Replace(initialize, "2025-11-25", protocol, 1), header)
 		if status != http.StatusOK {
-			t.Fatalf("initialize: %d %s", status, body)
+			t.Fatalf("initialize: got %d %s, want 200", status, body)
 		}
 		header["Mcp-Session-Id"] = h.Get("Mcp-Session-Id")
 		server := w.server.MCP()
@@ -149,7 +149,7 @@ func TestBatchesCountByMessage(t *testing.T) {
 			close(h.end)
 			header := w.begin(t, mode.name, w.token(w.alice), "2025-03-26")
 			if status, _, body := w.post(t, batchOf(32, "hold"), header); status != http.StatusOK {
-				t.Fatalf("%d %s", status, body)
+				t.Fatalf("got %d %s, want 200", status, body)
 			}
 			status, answer, body := w.post(t, batchOf(20, "hold"), header)
 			if status != http.StatusTooManyRequests || answer.Get("Retry-After") == "" || decode(t, body)["error"] == nil || h.runs != 32 {
@@ -234,7 +234,7 @@ func TestAbandonedBatchCounts(t *testing.T) {
 			must(t, conn.Close())
 			for range 50 {
 				if status, _, body := w.post(t, callBody("hold"), header); status != http.StatusTooManyRequests {
-					t.Fatalf("beside 20 abandoned calls: %d %s", status, body)
+					t.Fatalf("beside 20 abandoned calls: got %d %s, want 429", status, body)
 				}
 			}
 			close(h.end)
@@ -245,11 +245,11 @@ func TestAbandonedBatchCounts(t *testing.T) {
 					break
 				}
 				if status != http.StatusTooManyRequests {
-					t.Fatalf("afterwards: %d %s", status, body)
+					t.Fatalf("afterwards: got %d %s, want 429", status, body)
 				}
 			}
 			if h.most != 20 {
-				t.Errorf("%d calls at once", h.most)
+				t.Errorf("%d calls at once, want 20", h.most)
 			}
 		})
 	}

@@ -35,12 +35,12 @@ func TestBlobResources(t *testing.T) {
 		uris = append(uris, r.URI)
 	}
 	if strings.Join(uris, " ") != "blob://docs/hello.txt" {
-		t.Errorf("resources %v", uris)
+		t.Errorf("resources %v, want blob://docs/hello.txt", uris)
 	}
 	read, err := s.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "blob://docs/hello.txt"})
 	must(t, err)
 	if len(read.Contents) != 1 || read.Contents[0].Text != "Hello, Alice" || read.Contents[0].MIMEType != "text/plain" || read.CacheScope != "private" {
-		t.Errorf("%+v", read)
+		t.Errorf("got %+v, want 1 content, Contents[0].Text \"Hello, Alice\", Contents[0].MIMEType text/plain, CacheScope private", read)
 	}
 	completed, err := s.Complete(t.Context(), &mcp.CompleteParams{
 		Ref:      &mcp.CompleteReference{Type: "ref/resource", URI: "blob://docs/{+path}"},
@@ -48,7 +48,7 @@ func TestBlobResources(t *testing.T) {
 	})
 	must(t, err)
 	if strings.Join(completed.Completion.Values, " ") != "hello.txt" {
-		t.Errorf("completions %v", completed.Completion.Values)
+		t.Errorf("completions %v, want hello.txt", completed.Completion.Values)
 	}
 
 	for _, body := range []string{
@@ -68,6 +68,6 @@ func TestBlobResources(t *testing.T) {
 	bob := w.bearer(map[string]any{"roles": []string{"Reader"}, "oid": w.bob.ObjectID})
 	status, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"blob://docs/hello.txt"}}`, bob)
 	if status != http.StatusOK || !strings.Contains(text, "Storage Blob Data Reader") || strings.Contains(text, "Hello") {
-		t.Errorf("Bob: %d %s", status, text)
+		t.Errorf("Bob: got %d %s, want 200 and \"Storage Blob Data Reader\" and no Hello", status, text)
 	}
 }

@@ -56,7 +56,7 @@ func (w *world) connectPerson(t testing.TB, token, protocol string, p person, to
 		Capabilities: &mcp.ClientCapabilities{Elicitation: &mcp.ElicitationCapabilities{URL: &mcp.URLElicitationCapabilities{}}},
 		ElicitationHandler: func(ctx context.Context, req *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
 			if req.Params.Mode != "url" || strings.Contains(req.Params.URL, "alice") {
-				t.Errorf("asked for %+v", req.Params)
+				t.Errorf("asked for %+v, want Params.Mode url and no alice", req.Params)
 			}
 			return &mcp.ElicitResult{Action: p(ctx, req.Params.URL)}, nil
 		},
@@ -82,7 +82,7 @@ func (w *world) consents(t testing.TB, user *entratest.User) person {
 	return func(ctx context.Context, page string) string {
 		back, err := w.tenant.Browser(user).Open(ctx, page)
 		if err != nil {
-			t.Errorf("consent page: %v", err)
+			t.Errorf("consent page: got %v, want nil", err)
 			return "cancel"
 		}
 		w.land(t, back) //nolint:contextcheck // a browser has no context
@@ -105,11 +105,11 @@ func (w *world) land(t testing.TB, back *url.URL) string {
 	must(t, err)
 	to := location.RequestURI()
 	if resp.StatusCode != http.StatusSeeOther || strings.Contains(to, "code") || strings.Contains(to, "state") {
-		t.Errorf("landing: %d, goes on to %s", resp.StatusCode, to)
+		t.Errorf("landing: got %d, goes on to %s; want 303 and no code and no state", resp.StatusCode, to)
 	}
 	status, header, body := do(t, http.MethodGet, origin+to, "", nil)
 	if status != http.StatusOK || !strings.HasPrefix(header.Get("Content-Type"), "text/html") || header.Get("Referrer-Policy") != "no-referrer" {
-		t.Errorf("landing page: %d %v", status, header)
+		t.Errorf("landing page: got %d %v, want 200, text/html at the start, no-referrer", status, header)
 	}
 	return body
 }
@@ -158,7 +158,7 @@ func TestConsentDeclined(t *testing.T) {
 		back, err := browser.Open(ctx, page)
 		must(t, err)
 		if text := w.land(t, back); !strings.Contains(text, "Nothing was changed") { //nolint:contextcheck // a browser has no context
-			t.Errorf("landing page: %s", text)
+			t.Errorf("landing page: got %s, want \"Nothing was changed\"", text)
 		}
 		return "accept"
 	}, nil)
@@ -199,7 +199,7 @@ func TestConsentWithSessions(t *testing.T) {
 	select {
 	case got := <-told:
 		if got != id {
-			t.Errorf("told of %q, asked as %q", got, id)
+			t.Errorf("told of %q, asked as %q; want %v", got, id, id)
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("the client was not told that its user is back")
@@ -223,7 +223,7 @@ func TestRequestStates(t *testing.T) {
 	status, body := send(alice, "whoami", "")
 	state := between(body, `"requestState":"`, `"`)
 	if status != http.StatusOK || state == "" || !strings.Contains(body, `"resultType":"input_required"`) || strings.Contains(body, w.alice.ObjectID) {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s, want 200 and %q and no %q, a state", status, body, `"resultType":"input_required"`, w.alice.ObjectID)
 	}
 	answer := func(state string) string {
 		return `,"requestState":"` + state + `","inputResponses":{"consent":{"action":"accept"}}`
@@ -247,7 +247,7 @@ func TestRequestStates(t *testing.T) {
 	w.rebuild(t)
 	addWhoami(w)
 	if _, body := send(alice, "whoami", answer(state)); !strings.Contains(body, w.alice.ObjectID) {
-		t.Errorf("another replica: %s", body)
+		t.Errorf("another replica: got %s, want %q", body, w.alice.ObjectID)
 	}
 }
 
@@ -261,7 +261,7 @@ func TestLandingPage(t *testing.T) {
 	} {
 		body := w.land(t, &url.URL{Path: "/consent/done", RawQuery: query})
 		if !strings.Contains(body, want) || strings.Contains(body, "script") || strings.Contains(body, "AAAA") {
-			t.Errorf("%s: %s", query, body)
+			t.Errorf("%s: got %s, want %q and no script and no AAAA", query, body, want)
 		}
 	}
 }
@@ -287,7 +287,7 @@ func TestChallengeByEntra(t *testing.T) {
 				challenge := h.Get("WWW-Authenticate")
 				if status != http.StatusUnauthorized || !strings.Contains(challenge, `error="insufficient_claims"`) || !strings.Contains(challenge, `claims="`) ||
 					!strings.Contains(body, `"id":7`) || !strings.Contains(body, "stronger_sign_in") || h.Get("Content-Type") != "application/json" {
-					t.Errorf("%d %s %s", status, challenge, body)
+					t.Errorf("got %d %s %s, want 401 and %q and %q and %q and stronger_sign_in, application/json", status, challenge, body, `error="insufficient_claims"`, `claims="`, `"id":7`)
 				}
 			}
 			if status, _, body := w.post(t, callBody("secure_ping"), header); status != http.StatusOK {
@@ -297,7 +297,7 @@ func TestChallengeByEntra(t *testing.T) {
 			strong := w.bearer(map[string]any{"xms_cc": []string{"cp1"}, "amr": []string{"pwd", "mfa"}})
 			header["Authorization"] = strong["Authorization"]
 			if status, _, body := w.post(t, callBody("whoami"), header); status != http.StatusOK || strings.Contains(body, "isError\":true") {
-				t.Errorf("with a second factor: %d %s", status, body)
+				t.Errorf("with a second factor: got %d %s, want 200 and no %q", status, body, "isError\":true")
 			}
 			// A client that does not know claims is told in words, each time.
 			header["Authorization"] = w.bearer(nil)["Authorization"]
@@ -318,11 +318,11 @@ func TestRevokedToken(t *testing.T) {
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 50173, Times: 1})
 	status, h, body := w.post(t, callBody("whoami"), header)
 	if status != http.StatusUnauthorized || !strings.Contains(h.Get("WWW-Authenticate"), `error="invalid_token"`) || !strings.Contains(body, `"reason":"revoked"`) {
-		t.Errorf("%d %v %s", status, h, body)
+		t.Errorf("got %d %v %s, want 401 and %q and %q", status, h, body, `"reason":"revoked"`, `error="invalid_token"`)
 	}
 	header["Authorization"] = "Bearer " + w.token(w.alice)
 	if status, _, body := w.post(t, callBody("whoami"), header); status != http.StatusOK || !strings.Contains(body, w.alice.ObjectID) {
-		t.Errorf("signed in again: %d %s", status, body)
+		t.Errorf("signed in again: got %d %s, want 200 and %q", status, body, w.alice.ObjectID)
 	}
 }
 
@@ -345,18 +345,18 @@ func TestChallengeAfterProgress(t *testing.T) {
 		return status, text
 	}
 	if status, body := post("whoami"); status != http.StatusOK || !strings.Contains(body, `"user"`) {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s, want 200 and %q", status, body, `"user"`)
 	}
 	w.tenant.RequireMFA(w.tenant.Storage())
 	header = w.bearer(map[string]any{"xms_cc": []string{"cp1"}, "uti": "another"})
 	if status, body := post("slow"); status != http.StatusOK || !strings.Contains(body, "AADSTS50076") || !strings.Contains(body, "notifications/progress") {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 200 and AADSTS50076 and notifications/progress", status, body)
 	}
 	if status, body := post("whoami"); status != http.StatusUnauthorized || !strings.Contains(body, "stronger_sign_in") {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 401 and stronger_sign_in", status, body)
 	}
 	if status, body := post("slow"); status != http.StatusOK || !strings.Contains(body, "AADSTS50076") {
-		t.Errorf("again: %d %s", status, body)
+		t.Errorf("again: got %d %s, want 200 and AADSTS50076", status, body)
 	}
 	if status, body := post("secure_ping"); status != http.StatusOK {
 		t.Errorf("a tool that does not use storage: %d %s", status, body)

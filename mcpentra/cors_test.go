@@ -52,12 +52,12 @@ func TestPagesReadWhatTheyNeed(t *testing.T) {
 	}
 	status, header, _ = do(t, http.MethodGet, base+"/.well-known/oauth-protected-resource/mcp", "", map[string]string{"Origin": "https://any.example"})
 	if status != http.StatusOK || header.Get("Access-Control-Allow-Origin") != "*" {
-		t.Errorf("metadata: %d %v", status, header)
+		t.Errorf("metadata: got %d %v, want 200, *", status, header)
 	}
 	// What a page may not use, it may not read.
 	status, header, _ = w.post(t, listTools, map[string]string{"Origin": "https://evil.example"})
 	if status != http.StatusForbidden || header.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("a foreign page: %d %v", status, header)
+		t.Errorf("a foreign page: got %d %v, want 403, no Access-Control-Allow-Origin", status, header)
 	}
 }
 

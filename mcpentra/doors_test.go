@@ -103,7 +103,7 @@ func TestEverySpellingAtEveryDoor(t *testing.T) {
 			for _, uri := range spellings {
 				for door, use := range doors {
 					if text, err := use(t.Context(), stranger, uri); err == nil || !strings.Contains(err.Error(), "role") {
-						t.Errorf("%s %q: %s, %v", door, uri, text, err)
+						t.Errorf("%s %q: got %s, %v; want an error and role", door, uri, text, err)
 					}
 					if len(l.seen) > 0 {
 						t.Errorf("%s %q reaches the set as %q", door, uri, l.seen)
@@ -158,16 +158,16 @@ func TestEverySpellingBeforeDispatch(t *testing.T) {
 		header["Mcp-Method"] = "subscriptions/listen"
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["note://open",%q]},%s}}`, uri, meta)
 		if status, _, text := w.post(t, body, header); status != http.StatusForbidden {
-			t.Errorf("listen %q: %d %s", uri, status, text)
+			t.Errorf("listen %q: got %d %s, want 403", uri, status, text)
 		}
 		delete(header, "Mcp-Method")
 		body = fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, uri)
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != http.StatusForbidden {
-			t.Errorf("read %q: %d %s", uri, status, text)
+			t.Errorf("read %q: got %d %s, want 403", uri, status, text)
 		}
 	}
 	if len(l.seen) > 0 {
-		t.Errorf("reached the set: %q", l.seen)
+		t.Errorf("reached the set: got %q, want no seen", l.seen)
 	}
 }
 
@@ -237,7 +237,7 @@ func TestSubscriptionsKeepTheirSpelling(t *testing.T) {
 		select {
 		case got := <-updates:
 			if got != known {
-				t.Errorf("%s: told of %s", sent, got)
+				t.Errorf("%s: told of %s, want %v", sent, got, known)
 			}
 		case <-t.Context().Done():
 			t.Fatalf("%s: not told of %s", sent, known)
@@ -247,7 +247,7 @@ func TestSubscriptionsKeepTheirSpelling(t *testing.T) {
 	}
 	must(t, s.Ping(t.Context(), nil))
 	if len(updates) > 0 {
-		t.Errorf("told of %s after the end", <-updates)
+		t.Errorf("told of %s after the end, want no updates", <-updates)
 	}
 	if len(l.seen) != 14 {
 		t.Errorf("the set was asked about %q", l.seen)
@@ -261,10 +261,10 @@ func TestToolForResourceInEverySpelling(t *testing.T) {
 	for _, uri := range uritest.Spellings("note", "mail", "today", "x") {
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, uri)
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != http.StatusForbidden {
-			t.Errorf("read %q: %d %s", uri, status, text)
+			t.Errorf("read %q: got %d %s, want 403", uri, status, text)
 		}
 		if status, _, text := w.post(t, body, w.bearer(map[string]any{"scp": "access_as_user Mail.Read"})); status != http.StatusOK {
-			t.Errorf("read %q with the scope: %d %s", uri, status, text)
+			t.Errorf("read %q with the scope: got %d %s, want 200", uri, status, text)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func withSessions(t testing.TB, opts ...mcpentra.Option) *world {
 func isRefusal(t testing.TB, name string, header http.Header, body, id string, code float64) {
 	t.Helper()
 	if !strings.HasPrefix(header.Get("Content-Type"), "application/json") {
-		t.Errorf("%s: Content-Type %q, %s", name, header.Get("Content-Type"), body)
+		t.Errorf("%s: Content-Type %q, %s; want application/json at the start", name, header.Get("Content-Type"), body)
 		return
 	}
 	e, _ := decode(t, body)["error"].(map[string]any)
@@ -124,7 +124,7 @@ func TestContentType(t *testing.T) {
 		if status != 200 {
 			isRefusal(t, value, h, body, `"q-7"`, -32600)
 			if len(body) > 1000 {
-				t.Errorf("a long Content-Type comes back: %d bytes", len(body))
+				t.Errorf("a long Content-Type comes back: %d bytes, want at most 1000", len(body))
 			}
 		}
 	}
@@ -157,7 +157,7 @@ func TestTrailingSlash(t *testing.T) {
 	behind := serve(t, below) + "/front"
 	for _, url := range []string{base + "/mcp", base + "/mcp/", base + "/", base, behind + "/mcp/", behind + "/", base + "//mcp", base + "/mcp//", base + "/x/../mcp", base + "/./mcp/"} {
 		if s, _, b := do(t, http.MethodPost, url, pingWithID, map[string]string{"Authorization": "Bearer " + w.token(w.alice)}); s != 200 {
-			t.Errorf("%s with a token: %d %s", url, s, b)
+			t.Errorf("%s with a token: got %d %s, want 200", url, s, b)
 		}
 		if s, h, b := do(t, http.MethodPost, url, pingWithID, nil); s != 401 || !strings.Contains(h.Get("Www-Authenticate"), "resource_metadata=") {
 			t.Errorf("%s without token: %d %q %s", url, s, h.Get("Www-Authenticate"), b)
@@ -174,7 +174,7 @@ func TestTrailingSlash(t *testing.T) {
 	}
 	for _, path := range []string{"/health", "/ready", "/consent/done"} {
 		if s, _, b := do(t, http.MethodHead, base+path, "", nil); s != 200 || b != "" {
-			t.Errorf("HEAD %s: %d %q", path, s, b)
+			t.Errorf("HEAD %s: got %d %q, want 200, none", path, s, b)
 		}
 	}
 }
@@ -187,12 +187,12 @@ func TestWrongPathNamesTheRightOne(t *testing.T) {
 		for _, method := range []string{http.MethodPost, http.MethodGet} {
 			s, h, b := do(t, method, base+path, pingWithID, map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
 			if s != 404 || !strings.Contains(b, resourceURL) {
-				t.Errorf("%s %s: %d %s", method, path, s, b)
+				t.Errorf("%s %s: got %d %s, want 404 and %q", method, path, s, b, resourceURL)
 			}
 			isRefusal(t, path, h, b, `"q-7"`, -32600)
 		}
 	}
 	if s, _, b := do(t, http.MethodGet, base+"/sse", "", map[string]string{"Host": "evil.example"}); s != 403 || strings.Contains(b, resourceURL) {
-		t.Errorf("for a foreign Host: %d %s", s, b)
+		t.Errorf("for a foreign Host: got %d %s, want 403 and no %q", s, b, resourceURL)
 	}
 }

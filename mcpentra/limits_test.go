@@ -48,7 +48,7 @@ func TestRequestsPerSecond(t *testing.T) {
 	}
 	for range 50 {
 		if status, _, body := send(t, transport, w.url, listTools, bob); status != http.StatusOK {
-			t.Errorf("another user meanwhile: %d %s", status, body)
+			t.Errorf("another user meanwhile: got %d %s, want 200", status, body)
 		}
 	}
 	wg.Wait()
@@ -79,14 +79,14 @@ func TestClientSurvivesTooManyRequests(t *testing.T) {
 	})
 	<-release.begun
 	if _, err := s.ListTools(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "Too Many Requests") {
-		t.Errorf("a second request at a time: %v", err)
+		t.Errorf("a second request at a time: got %v, want an error and \"Too Many Requests\"", err)
 	}
 	if status, _, body := w.post(t, listTools, map[string]string{"Authorization": "Bearer " + w.token(w.alice)}); status != http.StatusTooManyRequests ||
 		!strings.Contains(body, "1 at a time") {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 429 and \"1 at a time\"", status, body)
 	}
 	if status, _, body := w.post(t, listTools, map[string]string{"Authorization": "Bearer " + w.token(w.bob)}); status != http.StatusOK {
-		t.Errorf("another user: %d %s", status, body)
+		t.Errorf("another user: got %d %s, want 200", status, body)
 	}
 	close(release.end)
 	wg.Wait()
@@ -96,7 +96,7 @@ func TestClientSurvivesTooManyRequests(t *testing.T) {
 			break
 		}
 		if !strings.Contains(err.Error(), "Too Many Requests") {
-			t.Fatalf("afterwards: %v", err)
+			t.Fatalf("afterwards: got %v, want \"Too Many Requests\"", err)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestShortRequestsAreBounded(t *testing.T) {
 	for range 3 {
 		end, wait := users.AdmitShort("a")
 		if wait > 0 {
-			t.Fatalf("must wait %s", wait)
+			t.Fatalf("must wait %s, want 0", wait)
 		}
 		ends = append(ends, end)
 	}
@@ -169,18 +169,18 @@ func TestShortRequestsAreBounded(t *testing.T) {
 		t.Error("a fourth of three")
 	}
 	if end, wait := users.Admit("a"); wait > 0 {
-		t.Errorf("a call beside them must wait %s", wait)
+		t.Errorf("a call beside them must wait %s, want 0", wait)
 	} else {
 		end()
 	}
 	if _, wait := users.AdmitShort("b"); wait > 0 {
-		t.Errorf("another user must wait %s", wait)
+		t.Errorf("another user must wait %s, want 0", wait)
 	}
 	for _, end := range ends {
 		end()
 	}
 	if _, wait := users.AdmitShort("a"); wait > 0 {
-		t.Errorf("afterwards must wait %s", wait)
+		t.Errorf("afterwards must wait %s, want 0", wait)
 	}
 }
 
@@ -214,7 +214,7 @@ func TestUsersAreForgotten(t *testing.T) {
 	for i := range 3 * mcpentra.MaxIdleUsers {
 		end, wait := users.Admit(strconv.Itoa(i))
 		if wait > 0 {
-			t.Fatalf("user %d must wait %s", i, wait)
+			t.Fatalf("user %d must wait %s, want 0", i, wait)
 		}
 		end()
 	}
@@ -235,7 +235,7 @@ func TestUsersAreForgotten(t *testing.T) {
 	}
 	release()
 	if end, wait := users.Admit("busy"); wait > 0 {
-		t.Errorf("must wait %s", wait)
+		t.Errorf("must wait %s, want 0", wait)
 	} else {
 		end()
 	}
@@ -247,7 +247,7 @@ func TestWaitIsExact(t *testing.T) {
 	users := mcpentra.NewUsers(mcpentra.Limits{RequestsPerSecond: 0.1, Burst: 2, Concurrent: 9}, func() time.Time { return now })
 	for range 2 {
 		if _, wait := users.Admit("a"); wait > 0 {
-			t.Fatalf("must wait %s", wait)
+			t.Fatalf("must wait %s, want 0", wait)
 		}
 	}
 	now = now.Add(time.Second)
@@ -257,7 +257,7 @@ func TestWaitIsExact(t *testing.T) {
 	}
 	now = now.Add(wait + time.Millisecond)
 	if _, wait := users.Admit("a"); wait > 0 {
-		t.Errorf("and then %s again", wait)
+		t.Errorf("and then %s again, want 0", wait)
 	}
 }
 

@@ -158,7 +158,7 @@ func TestRefusalLines(t *testing.T) {
 			}
 		}
 		if remedy, _ := event["remedy"].(string); !strings.Contains(remedy, row.remedy) || strings.Contains(answer, "WithAllowed") {
-			t.Errorf("%s: remedy %q, answer %s", row.name, remedy, answer)
+			t.Errorf("%s: remedy %q, answer %s; want %q and no WithAllowed", row.name, remedy, answer, row.remedy)
 		}
 		if !strings.Contains(answer, `"reason":"`+row.reason+`"`) {
 			t.Errorf("%s: the answer has no reason: %s", row.name, answer)
@@ -195,7 +195,7 @@ func TestManyTargetsInOneLine(t *testing.T) {
 		return targets, event
 	}
 	if targets, event := refused(text); len(targets) != 12 || targets[0] != "tool secure_ping" || targets[11] != "tool report" || event["more_targets"] != nil {
-		t.Errorf("targets %v (answer %.200s): %s", targets, body, text)
+		t.Errorf("targets %v (answer %.200s): got %s, want 12 targets, \"tool secure_ping\", \"tool report\", nil", targets, body, text)
 	}
 	uris, _ := json.Marshal(slices.Repeat([]string{"note://team/x"}, 100))
 	header := w.bearer(nil)

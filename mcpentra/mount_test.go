@@ -43,7 +43,7 @@ func TestMounting(t *testing.T) {
 			base := serve(t, site)
 			good := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
 			if status, _, body := do(t, http.MethodPost, base+"/a/b/mcp", listTools, good); status != http.StatusOK || !strings.Contains(body, "secure_ping") {
-				t.Errorf("a call: %d %s", status, body)
+				t.Errorf("a call: got %d %s, want 200 and secure_ping", status, body)
 			}
 			// A client that knows nothing but the URL finds its way by the challenge.
 			status, header, _ := do(t, http.MethodPost, base+"/a/b/mcp", listTools, nil)
@@ -53,10 +53,10 @@ func TestMounting(t *testing.T) {
 				t.Fatalf("no way to the metadata: %d %v", status, header)
 			}
 			if status, _, body := do(t, http.MethodGet, base+metadata, "", nil); status != http.StatusOK || decode(t, body)["resource"] != resource {
-				t.Errorf("%s: %d %s", metadata, status, body)
+				t.Errorf("%s: got %d %s, want 200, %v", metadata, status, body, resource)
 			}
 			if status, _, _ := do(t, http.MethodPost, base+"/a/b/mcp/x", listTools, good); status != http.StatusNotFound {
-				t.Errorf("below the endpoint: %d", status)
+				t.Errorf("below the endpoint: got %d, want 404", status)
 			}
 		})
 	}
@@ -71,11 +71,11 @@ func TestResourceWithoutPath(t *testing.T) {
 	base := serve(t, srv)
 	for path, want := range map[string]int{"": 200, "/": 200, "/mcp": 404} {
 		if status, _, body := do(t, http.MethodPost, base+path, listTools, map[string]string{"Authorization": "Bearer " + w.token(w.alice)}); status != want {
-			t.Errorf("%q: %d %s", path, status, body)
+			t.Errorf("%q: got %d %s, want %v", path, status, body, want)
 		}
 	}
 	if status, _, body := do(t, http.MethodGet, base+"/.well-known/oauth-protected-resource", "", nil); status != 200 || decode(t, body)["resource"] != "https://mcp.example.com" {
-		t.Errorf("metadata: %d %s", status, body)
+		t.Errorf("metadata: got %d %s, want 200, https://mcp.example.com", status, body)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestPathsThatCannotBe(t *testing.T) {
 		"a%09b", "a%0Ab", "a%00b", "caf%C3%A9", "café", "a%3Fb", "a%25b", "a%2Fb", "a%2fb", "a%23b", "%61", "a%7Eb", "a%7B", "a%2E%2E", "a\\b", "a\"b", "a|b", "a^b", "a`b", "a<b>",
 	} {
 		if _, err := mcpentra.NewServer("https://h/"+path, w.verifier); err == nil || !strings.Contains(err.Error(), "no escape") {
-			t.Errorf("%q: %v", path, err)
+			t.Errorf("%q: got %v, want an error and \"no escape\"", path, err)
 		}
 	}
 	for _, path := range []string{"a-b_c.d~e", "a!b$c&d'e(f)*+,;=:@g", "v1.0/MCP", "a[b]"} { // whatever needs no escape works everywhere
@@ -115,7 +115,7 @@ func TestPathsThatCannotBe(t *testing.T) {
 			t.Errorf("%s: %d %s %s", path, status, header.Get("Www-Authenticate"), body)
 		}
 		if status, _, body := do(t, http.MethodGet, base+metadata, "", nil); status != http.StatusOK || decode(t, body)["resource"] != resource {
-			t.Errorf("%s: metadata: %d %s", path, status, body)
+			t.Errorf("%s: metadata: got %d %s, want 200, %v", path, status, body, resource)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func complete(t *testing.T, s *mcp.ClientSession, template, variable, value stri
 		return nil, err
 	}
 	if r.Completion.Total > len(r.Completion.Values) {
-		t.Errorf("%s of %s: a total of %d", variable, template, r.Completion.Total)
+		t.Errorf("%s of %s: a total of %d, want at most %v", variable, template, r.Completion.Total, len(r.Completion.Values))
 	}
 	return r.Completion.Values, nil
 }
@@ -201,6 +201,6 @@ func TestCompletionsOfSeveralVariables(t *testing.T) {
 		}
 	}
 	if status, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"note://team/plan"},"argument":{"name":"x","value":""}}}`, w.bearer(nil)); status != http.StatusForbidden {
-		t.Errorf("%d %s", status, text)
+		t.Errorf("got %d %s, want 403", status, text)
 	}
 }

@@ -150,11 +150,11 @@ func TestRefusalsByPolicy(t *testing.T) {
 	} {
 		status, header, body := w.post(t, callBody(c.tool), c.header)
 		if status != c.status {
-			t.Errorf("%s: %s: %d %s", c.name, c.tool, status, body)
+			t.Errorf("%s: %s: got %d %s, want %v", c.name, c.tool, status, body, c.status)
 		}
 		if status == 200 {
 			if !strings.Contains(body, `"id":7`) || strings.Contains(body, `"error"`) {
-				t.Errorf("%s: %s", c.name, body)
+				t.Errorf("%s: got %s, want %q and no %q", c.name, body, `"id":7`, `"error"`)
 			}
 			continue
 		}
@@ -209,15 +209,15 @@ func TestPolicyInEachEra(t *testing.T) {
 				h := &tokenHolder{token: w.token(w.alice)}
 				s := w.connectWith(t, h, protocol)
 				if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "mail_read"}); err == nil || !strings.Contains(err.Error(), "Required scope is missing") {
-					t.Errorf("mail_read: %v", err)
+					t.Errorf("mail_read: got %v, want an error and \"Required scope is missing\"", err)
 				}
 				// The connection has survived, and the next token has the scope.
 				h.set(strings.TrimPrefix(w.bearer(map[string]any{"scp": "access_as_user Mail.Read"})["Authorization"], "Bearer "))
 				if _, text := call(t, s, "mail_read", nil); text != "this is mail_read" {
-					t.Errorf("mail_read: %s", text)
+					t.Errorf("mail_read: got %s, want \"this is mail_read\"", text)
 				}
 				if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "no_such_tool"}); err == nil || !strings.Contains(err.Error(), "unknown tool") {
-					t.Errorf("no_such_tool: %v", err)
+					t.Errorf("no_such_tool: got %v, want an error and \"unknown tool\"", err)
 				}
 			})
 		}
@@ -331,10 +331,10 @@ func TestResourcesAndPrompts(t *testing.T) {
 		body = `{"jsonrpc":"2.0","id":1,` + body + `}`
 		status, _, text := w.post(t, body, w.bearer(nil))
 		if want := map[bool]int{true: http.StatusForbidden, false: http.StatusOK}[needsPolicy]; status != want {
-			t.Errorf("%s: %d %s", body, status, text)
+			t.Errorf("%s: got %d %s, want %v", body, status, text, want)
 		}
 		if status, _, text := w.post(t, body, reader); status != http.StatusOK || strings.Contains(text, `"error"`) {
-			t.Errorf("%s with everything: %d %s", body, status, text)
+			t.Errorf("%s with everything: got %d %s, want 200 and no %q", body, status, text, `"error"`)
 		}
 	}
 }
@@ -356,7 +356,7 @@ func TestPolicyFaults(t *testing.T) {
 	} {
 		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), c.option)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want an error and %q", name, err, c.want)
 		}
 	}
 	if _, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier), notes{}),
@@ -372,7 +372,7 @@ func TestToolAddedLater(t *testing.T) {
 	w := policyWorld(t)
 	said("mail_delete").Register(w.server.MCP())
 	if status, _, body := w.post(t, callBody("mail_delete"), w.bearer(nil)); status != http.StatusForbidden {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 403", status, body)
 	}
 }
 

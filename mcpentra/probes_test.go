@@ -14,7 +14,7 @@ func probe(t testing.TB, url string) (int, string) {
 	t.Helper()
 	status, header, body := do(t, http.MethodGet, url, "", map[string]string{"Host": "10.0.0.7"})
 	if header.Get("Cache-Control") != "no-store" || header.Get("X-Request-Id") == "" {
-		t.Errorf("%s: header %v", url, header)
+		t.Errorf("%s: header %v, want no-store, an X-Request-Id", url, header)
 	}
 	return status, decode(t, body)["status"].(string)
 }
@@ -37,7 +37,7 @@ func TestNeverReadyBeforeKeys(t *testing.T) {
 		}
 	}
 	if status, _, _ := do(t, http.MethodPost, url+"/ready", "{}", nil); status != http.StatusNotFound {
-		t.Errorf("POST: %d", status)
+		t.Errorf("POST: got %d, want 404", status)
 	}
 }
 
@@ -46,13 +46,13 @@ func TestDrainingIsHealthyAndNotReady(t *testing.T) {
 	base := strings.TrimSuffix(w.url, "/mcp")
 	w.server.Drain()
 	if status, text := probe(t, base+"/ready"); status != http.StatusServiceUnavailable || text != "draining" {
-		t.Errorf("ready: %d %s", status, text)
+		t.Errorf("ready: got %d %s, want 503, draining", status, text)
 	}
 	if status, text := probe(t, base+"/health"); status != http.StatusOK || text != "ok" {
-		t.Errorf("health: %d %s", status, text)
+		t.Errorf("health: got %d %s, want 200, ok", status, text)
 	}
 	if _, text := call(t, w.connect(t, w.token(w.alice), ""), "secure_ping", nil); !strings.Contains(text, "successful") {
-		t.Errorf("a call: %s", text)
+		t.Errorf("a call: got %s, want successful", text)
 	}
 }
 

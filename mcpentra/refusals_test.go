@@ -22,7 +22,7 @@ func TestConsentEndsTheRefusalAtOnce(t *testing.T) {
 			_, text = call(t, s, "whoami", nil)
 		}
 		if n := w.tenant.Count(entratest.EndpointToken); n > 3 {
-			t.Errorf("%s: 10 calls cost %d token requests", name, n)
+			t.Errorf("%s: 10 calls cost %d token requests, want at most 3", name, n)
 		}
 		page := "https://" + between(text, "open https://", " ")
 		w.consents(t, w.alice)(t.Context(), page)
@@ -59,7 +59,7 @@ func TestOneLineForOneRefusal(t *testing.T) {
 		}
 	}
 	if len(lines) != 1 || !strings.Contains(lines[0], "request_id=") || !strings.Contains(lines[0], "AADSTS65001") {
-		t.Errorf("%d lines: %s", len(lines), lines)
+		t.Errorf("%d lines: got %s, want 1 line and request_id= and AADSTS65001", len(lines), lines)
 	}
 }
 
@@ -84,6 +84,6 @@ func TestWrongSecretIsOneError(t *testing.T) {
 	}
 	log := w.log.String()
 	if n := strings.Count(log, "level=ERROR"); n != 1 || !strings.Contains(log, "Certificates & secrets") || strings.Contains(log, "not-the-secret") {
-		t.Errorf("%d errors: %s", n, log)
+		t.Errorf("%d errors: got %s, want 1 and \"Certificates & secrets\" and no not-the-secret", n, log)
 	}
 }

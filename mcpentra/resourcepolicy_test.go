@@ -127,7 +127,7 @@ func TestResourcePolicyHoldsForTools(t *testing.T) {
 							t.Errorf("%s: %d %v %s", name, status, header, text)
 						}
 						if status, _, text := w.post(t, body, reader); status != http.StatusOK {
-							t.Errorf("%s by a reader: %d %s", name, status, text)
+							t.Errorf("%s by a reader: got %d %s, want 200", name, status, text)
 						}
 					}
 				}
@@ -142,7 +142,7 @@ func TestResourcePolicyHoldsForTools(t *testing.T) {
 						t.Errorf("%s counts what is closed: %s", name, text)
 					}
 					if status, _, text := w.post(t, body, reader); status != http.StatusOK {
-						t.Errorf("%s by a reader: %d %s", name, status, text)
+						t.Errorf("%s by a reader: got %d %s, want 200", name, status, text)
 					}
 				}
 				// What is open stays so, for both.
@@ -154,7 +154,7 @@ func TestResourcePolicyHoldsForTools(t *testing.T) {
 						}
 					}
 					if _, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_blob","arguments":{`+container+`"blob_path":"secrets.txt"}}}`, who); !strings.Contains(text, "this is open") {
-						t.Errorf("secrets.txt: %s", text)
+						t.Errorf("secrets.txt: got %s, want \"this is open\"", text)
 					}
 				}
 				if _, _, text := w.post(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search_blobs","arguments":{%s"text":"this"}}}`, container), reader); strings.Count(text, "classified") == 0 {
@@ -198,11 +198,11 @@ func TestResourcePolicyChallengesTools(t *testing.T) {
 		challenge := header.Get("WWW-Authenticate")
 		if status != http.StatusForbidden || !strings.Contains(challenge, "insufficient_scope") || !strings.Contains(challenge, "Secrets.Read") ||
 			!strings.Contains(challenge, "access_as_user") || !strings.Contains(challenge, "resource_metadata") {
-			t.Errorf("sessions %v: %d %q %s", sessions, status, challenge, text)
+			t.Errorf("sessions %v: got %d %q %s, want 403 and insufficient_scope and Secrets.Read and access_as_user and resource_metadata", sessions, status, challenge, text)
 		}
 		strong := w.caller(t, w.bearer(map[string]any{"scp": "access_as_user Secrets.Read"}), sessions)
 		if status, _, text := w.post(t, body, strong); status != http.StatusOK || !strings.Contains(text, "classified") {
-			t.Errorf("sessions %v, with the scope: %d %s", sessions, status, text)
+			t.Errorf("sessions %v, with the scope: got %d %s, want 200 and classified", sessions, status, text)
 		}
 		if sessions {
 			continue
@@ -214,10 +214,10 @@ func TestResourcePolicyChallengesTools(t *testing.T) {
 		}
 		// Lists of resources show what there is for the asking, lists of tools do not.
 		if _, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"resources/list","params":{}}`, w.bearer(nil)); !strings.Contains(text, "covert.txt") {
-			t.Errorf("resources/list: %s", text)
+			t.Errorf("resources/list: got %s, want covert.txt", text)
 		}
 		if _, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_blobs","arguments":{}}}`, w.bearer(nil)); strings.Contains(text, "covert.txt") {
-			t.Errorf("list_blobs: %s", text)
+			t.Errorf("list_blobs: got %s, want no covert.txt", text)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func TestDrainLetsCallsEnd(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			if _, text := call(t, s, "wait", nil); text != "waited" {
-				t.Errorf("%s: the call under way: %s", protocol, text)
+				t.Errorf("%s: the call under way: got %s, want waited", protocol, text)
 			}
 		})
 		<-x.begun
@@ -94,10 +94,10 @@ func TestDrainLetsCallsEnd(t *testing.T) {
 		close(x.end)
 		wg.Wait()
 		if err := <-x.ended; err != nil {
-			t.Errorf("%s: the call's context: %v", protocol, err)
+			t.Errorf("%s: the call's context: got %v, want nil", protocol, err)
 		}
 		if err := r.stopped(t); err != nil {
-			t.Errorf("%s: %v", protocol, err)
+			t.Errorf("%s: got %v, want nil", protocol, err)
 		}
 		_ = s.Close()
 		streams.next.CloseIdleConnections()
@@ -168,7 +168,7 @@ func TestDrainEndsStreams(t *testing.T) {
 	must(t, err)
 	defer func() { _ = resp.Body.Close() }()
 	if line, err := bufio.NewReader(resp.Body).ReadString('\n'); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("the stream: %d %q %v", resp.StatusCode, line, err)
+		t.Fatalf("the stream: got %d %q %v, want 200, nil", resp.StatusCode, line, err)
 	}
 	r.server.Drain()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
@@ -176,7 +176,7 @@ func TestDrainEndsStreams(t *testing.T) {
 	}
 	status, after, _ := do(t, http.MethodGet, r.url, "", map[string]string{"Authorization": "Bearer " + token, "Mcp-Session-Id": header.Get("Mcp-Session-Id"), "Accept": "text/event-stream"})
 	if status != http.StatusServiceUnavailable || after.Get("Retry-After") == "" {
-		t.Errorf("a new stream: %d %v", status, after)
+		t.Errorf("a new stream: got %d %v, want 503, a Retry-After", status, after)
 	}
 	r.stop()
 	if err := r.stopped(t); err != nil {
@@ -203,7 +203,7 @@ func TestDrainEndsSubscriptions(t *testing.T) {
 	defer func() { _ = resp.Body.Close() }()
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(resp.Body, first); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("the stream: %d %v", resp.StatusCode, err)
+		t.Fatalf("the stream: got %d %v, want 200, nil", resp.StatusCode, err)
 	}
 	r.stop()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
@@ -232,7 +232,7 @@ func TestDrainInAServerOfOnesOwn(t *testing.T) {
 	s := w.connect(t, w.token(w.alice), "2026-07-28")
 	wg.Go(func() {
 		if _, text := call(t, s, "wait", nil); text != "waited" {
-			t.Errorf("the call under way: %s", text)
+			t.Errorf("the call under way: got %s, want waited", text)
 		}
 	})
 	<-x.begun
@@ -251,7 +251,7 @@ func TestServeOnAClosedListener(t *testing.T) {
 	}
 	must(t, l.Close())
 	if err := w.server.Serve(t.Context(), l); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("a closed listener: %v", err)
+		t.Errorf("a closed listener: got %v, want %v", err, net.ErrClosed)
 	}
 }
 

@@ -25,7 +25,7 @@ func TestToolsInEachProtocolEra(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			s := w.connect(t, w.token(w.alice), protocol)
 			if got := s.InitializeResult().ProtocolVersion; got != protocol {
-				t.Errorf("speaks %s", got)
+				t.Errorf("speaks %s, want %v", got, protocol)
 			}
 			tools, err := s.ListTools(t.Context(), nil)
 			must(t, err)
@@ -38,10 +38,10 @@ func TestToolsInEachProtocolEra(t *testing.T) {
 				}
 			}
 			if strings.Join(names, " ") != "get_user_info read_blob_with_token secure_ping" {
-				t.Errorf("tools %v", names)
+				t.Errorf("tools %v, want \"get_user_info read_blob_with_token secure_ping\"", names)
 			}
 			if _, text := call(t, s, "secure_ping", nil); decode(t, text)["message"] != "Authenticated ping successful" {
-				t.Errorf("secure_ping: %s", text)
+				t.Errorf("secure_ping: got %s, want \"Authenticated ping successful\"", text)
 			}
 			_, text := call(t, s, "get_user_info", nil)
 			info := decode(t, text)
@@ -51,11 +51,11 @@ func TestToolsInEachProtocolEra(t *testing.T) {
 			}
 			for _, c := range info["validation"].([]any) {
 				if check := c.(map[string]any); check["result"] != "passed" {
-					t.Errorf("a rule failed: %v", check)
+					t.Errorf("a rule failed: got %v, want passed", check)
 				}
 			}
 			if _, text := call(t, s, "read_blob_with_token", map[string]any{"blob_path": "hello.txt"}); decode(t, text)["text"] != "Hello, Alice" {
-				t.Errorf("read_blob_with_token: %s", text)
+				t.Errorf("read_blob_with_token: got %s, want \"Hello, Alice\"", text)
 			}
 		})
 	}
@@ -135,11 +135,11 @@ func TestClientSurvivesARefusal(t *testing.T) {
 		s := w.connectWith(t, holder, protocol)
 		holder.set(w.tenant.Mint(w.api, 1, func(_, c map[string]any) { c["scp"] = "other" }))
 		if _, err := s.ListTools(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "Required scope is missing") {
-			t.Fatalf("%s: refused with %v", protocol, err)
+			t.Fatalf("%s: refused with %v, want an error and \"Required scope is missing\"", protocol, err)
 		}
 		holder.set(w.token(w.alice))
 		if _, err := s.ListTools(t.Context(), nil); err != nil {
-			t.Errorf("%s: with a good token again: %v", protocol, err)
+			t.Errorf("%s: with a good token again: got %v, want nil", protocol, err)
 		}
 	}
 }
@@ -150,11 +150,11 @@ func TestPreflight(t *testing.T) {
 	status, header, _ := do(t, http.MethodOptions, w.url, "", ask)
 	if status != http.StatusNoContent || header.Get("Access-Control-Allow-Origin") != "http://localhost:6274" ||
 		!strings.Contains(header.Get("Access-Control-Allow-Headers"), "Authorization") {
-		t.Errorf("%d %v", status, header)
+		t.Errorf("got %d %v, want 204, http://localhost:6274 and Authorization", status, header)
 	}
 	ask["Origin"] = "https://evil.example"
 	if status, header, _ := do(t, http.MethodOptions, w.url, "", ask); status != 403 || header.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("a foreign page: %d %v", status, header)
+		t.Errorf("a foreign page: got %d %v, want 403, no Access-Control-Allow-Origin", status, header)
 	}
 	// OPTIONS that is no preflight needs a token like everything else.
 	if status, _, _ := do(t, http.MethodOptions, w.url, "", map[string]string{"Origin": "http://localhost:6274"}); status != 401 {
@@ -176,10 +176,10 @@ func TestMetadataAndHealth(t *testing.T) {
 	}
 	status, _, body := do(t, http.MethodGet, base+"/health", "", map[string]string{"Host": "10.0.0.7"})
 	if status != 200 || decode(t, body)["status"] != "ok" {
-		t.Errorf("health: %d %s", status, body)
+		t.Errorf("health: got %d %s, want 200, ok", status, body)
 	}
 	if status, _, _ := do(t, http.MethodGet, base+"/elsewhere", "", nil); status != 404 {
-		t.Errorf("elsewhere: %d", status)
+		t.Errorf("elsewhere: got %d, want 404", status)
 	}
 }
 
@@ -193,7 +193,7 @@ func TestHealthWithoutKeys(t *testing.T) {
 	must(t, err)
 	url := serve(t, srv)
 	if status, _, body := do(t, http.MethodGet, url+"/health", "", nil); status != 503 || strings.Contains(body, "localhost") {
-		t.Errorf("health: %d %s", status, body)
+		t.Errorf("health: got %d %s, want 503 and no localhost", status, body)
 	}
 	status, header, body := do(t, http.MethodPost, url+"/mcp", listTools, map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
 	if status != 503 || header.Get("Retry-After") == "" || decode(t, body)["error"] == nil {
@@ -210,7 +210,7 @@ func TestResultsArePrivate(t *testing.T) {
 	tools, err := s.ListTools(t.Context(), nil)
 	must(t, err)
 	if tools.CacheScope != "private" {
-		t.Errorf("cacheScope %q", tools.CacheScope)
+		t.Errorf("cacheScope %q, want private", tools.CacheScope)
 	}
 	if s.InitializeResult().Instructions != "Be kind." {
 		t.Error("the server options are not used")
@@ -243,7 +243,7 @@ func TestNewServerReportsAllFaults(t *testing.T) {
 
 func TestCredentialOutsideACall(t *testing.T) {
 	if _, err := mcpentra.Credential(t.Context()); !errors.Is(err, mcpentra.ErrNoCaller) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, mcpentra.ErrNoCaller)
 	}
 }
 

@@ -70,7 +70,7 @@ func (c *crowd) open(t testing.TB, h *holder) string {
 	t.Helper()
 	status, header, body := c.ask(t, http.MethodPost, h.tokens[0], "", "", initialize)
 	if status != http.StatusOK || header.Get("Mcp-Session-Id") == "" {
-		t.Fatalf("initialize: %d %s", status, body)
+		t.Fatalf("initialize: got %d %s, want 200, an Mcp-Session-Id", status, body)
 	}
 	return header.Get("Mcp-Session-Id")
 }
@@ -150,7 +150,7 @@ func TestSessionsAreNotShared(t *testing.T) {
 	}
 	for i, h := range c.holders { // all are still there: nobody could end another's
 		if status, _, body := c.ask(t, http.MethodDelete, h.tokens[0], h.session, "", ""); status != http.StatusNoContent {
-			t.Errorf("user %d ends the own session: %d %s", i, status, body)
+			t.Errorf("user %d ends the own session: got %d %s, want 204", i, status, body)
 		}
 		if status, _, _ := c.ask(t, http.MethodPost, h.tokens[0], h.session, "", keep(1, "x")); status != http.StatusNotFound {
 			t.Errorf("user %d in a session that is over: %d", i, status)
@@ -210,7 +210,7 @@ func TestOldestSessionEnds(t *testing.T) {
 		}
 	}
 	if status, _, body := c.ask(t, http.MethodPost, bob.tokens[0], bob.session, "", keep(1, "x")); status != http.StatusOK {
-		t.Errorf("another user's session: %d %s", status, body)
+		t.Errorf("another user's session: got %d %s, want 200", status, body)
 	}
 }
 
@@ -231,15 +231,15 @@ func TestAbandonedCallsCount(t *testing.T) {
 		must(t, conn.Close())
 	}
 	if _, _, body := c.ask(t, http.MethodPost, alice.tokens[0], alice.session, "", keep(9, "x")); !strings.Contains(body, "Too many requests") {
-		t.Errorf("a fourth call: %s", body)
+		t.Errorf("a fourth call: got %s, want \"Too many requests\"", body)
 	}
 	if status, _, body := c.ask(t, http.MethodPost, bob.tokens[0], bob.session, "", keep(9, "x")); status != http.StatusOK || !strings.Contains(body, "caller=") {
-		t.Errorf("another user: %d %s", status, body)
+		t.Errorf("another user: got %d %s, want 200 and caller=", status, body)
 	}
 	close(x.end)
 	for range 3 {
 		if err := <-x.ended; err != nil {
-			t.Errorf("an abandoned call's context: %v", err)
+			t.Errorf("an abandoned call's context: got %v, want nil", err)
 		}
 	}
 }
@@ -291,7 +291,7 @@ func TestWaitingConsentsEnd(t *testing.T) {
 	})
 	ask := func(header map[string]string) {
 		if status, _, body := w.post(t, callBody("whoami"), header); status != http.StatusOK || !strings.Contains(body, "-32042") {
-			t.Fatalf("%d %s", status, body)
+			t.Fatalf("got %d %s, want 200 and -32042", status, body)
 		}
 	}
 	alice, bob := open(w.alice), open(w.bob)

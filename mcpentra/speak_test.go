@@ -102,7 +102,7 @@ func TestUnknownMethodOfTheModernProtocol(t *testing.T) {
 	status, h, body := w.post(t, `{"jsonrpc":"2.0","id":"q-7","method":"vendor/method","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`,
 		map[string]string{"Authorization": "Bearer " + w.token(w.alice), "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "vendor/method"})
 	if status != 404 {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 404", status, body)
 	}
 	isRefusal(t, "unknown method", h, body, `"q-7"`, -32601)
 }
@@ -154,11 +154,11 @@ func TestBatchWithUnknownMethods(t *testing.T) {
 	}
 	status, h, body := w.post(t, "["+strings.Join(append(many, message("99", "tools/list")), ",")+"]", good)
 	if status != 400 {
-		t.Errorf("a batch of unknown methods: %d %s", status, body)
+		t.Errorf("a batch of unknown methods: got %d %s, want 400", status, body)
 	}
 	isRefusal(t, "a batch of unknown methods", h, body, "null", -32601)
 	if status, _, body := w.post(t, message("7", "acme/search"), good); status != 200 || !strings.Contains(body, `"found":"it"`) {
-		t.Errorf("a method of the program's own: %d %s", status, body)
+		t.Errorf("a method of the program's own: got %d %s, want 200 and %q", status, body, `"found":"it"`)
 	}
 }
 
@@ -177,7 +177,7 @@ func TestSessionsOfOthersAreUnknown(t *testing.T) {
 		for _, session := range []string{alices, "unknown", alices + "x", strings.Repeat("s", 10_000)} {
 			status, h, answer := do(t, method, w.url, body, map[string]string{"Authorization": "Bearer " + w.token(w.bob), "Mcp-Session-Id": session})
 			if status != http.StatusNotFound || !strings.HasPrefix(h.Get("Content-Type"), "application/json") {
-				t.Errorf("%s in session %.40s: %d %s", method, session, status, answer)
+				t.Errorf("%s in session %.40s: got %d %s, want 404, application/json at the start", method, session, status, answer)
 			}
 			answers[answer] = true
 		}
@@ -189,6 +189,6 @@ func TestSessionsOfOthersAreUnknown(t *testing.T) {
 		}
 	}
 	if status, _, body := w.post(t, pingWithID, map[string]string{"Authorization": "Bearer " + w.token(w.alice), "Mcp-Session-Id": alices}); status != 200 {
-		t.Errorf("Alice in her own: %d %s", status, body)
+		t.Errorf("Alice in her own: got %d %s, want 200", status, body)
 	}
 }

@@ -52,11 +52,11 @@ func TestStepUpByTheSDKsClient(t *testing.T) {
 			must(t, err)
 			t.Cleanup(func() { _ = session.Close() })
 			if _, text := call(t, session, "secure_ping", nil); !strings.Contains(text, "successful") {
-				t.Errorf("secure_ping: %s", text)
+				t.Errorf("secure_ping: got %s, want successful", text)
 			}
 			for range 2 {
 				if _, text := call(t, session, "write_note", nil); text != "written" {
-					t.Errorf("write_note: %s", text)
+					t.Errorf("write_note: got %s, want written", text)
 				}
 			}
 			want := []string{basicScope + " for " + resourceURL, basicScope + " " + notesScope + " for " + resourceURL}

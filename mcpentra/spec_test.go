@@ -129,7 +129,7 @@ func TestAuthorizationSpecification(t *testing.T) {
 			maps.Copy(header, row.header)
 			status, answer, text := do(t, http.MethodPost, w.url+row.query, body, header)
 			if status != row.status {
-				t.Errorf("%d %s", status, text)
+				t.Errorf("got %d %s, want %v", status, text, row.status)
 			}
 			got := challengeOf(t, answer)
 			if !maps.Equal(got, row.params) {
@@ -178,10 +178,10 @@ func TestDiscoveryOrder(t *testing.T) {
 	metadata := w.metadata(t, first["resource_metadata"])
 	root := w.metadata(t, "https://mcp.example.com/.well-known/oauth-protected-resource")
 	if metadata.Resource != resourceURL || root.Resource != resourceURL || len(metadata.AuthorizationServers) == 0 {
-		t.Fatalf("%+v, at the root %+v", metadata, root)
+		t.Fatalf("got %+v, at the root %+v; want %v, some authorizationservers, %v", metadata, root, resourceURL, resourceURL)
 	}
 	if !slices.Equal(metadata.ScopesSupported, []string{basicScope}) || first["scope"] != basicScope {
-		t.Errorf("scopes_supported %v, challenge %s", metadata.ScopesSupported, first["scope"])
+		t.Errorf("scopes_supported %v, challenge %s; want %q, %v", metadata.ScopesSupported, first["scope"], []string{basicScope}, basicScope)
 	}
 
 	// 3. The authorization server's metadata, at the places where clients look in
@@ -227,7 +227,7 @@ func TestDiscoveryOrder(t *testing.T) {
 	token, _ := decode(t, string(data))["access_token"].(string)
 	body, header = modernCall("secure_ping", "Bearer "+token)
 	if status, _, text := w.post(t, body, header); status != http.StatusOK || !strings.Contains(text, "successful") {
-		t.Errorf("with the token: %d %s", status, text)
+		t.Errorf("with the token: got %d %s, want 200 and successful", status, text)
 	}
 }
 
@@ -238,7 +238,7 @@ func (w *world) metadata(t *testing.T, address string) oauthex.ProtectedResource
 	must(t, err)
 	status, _, text := do(t, http.MethodGet, strings.TrimSuffix(w.url, "/mcp")+u.Path, "", map[string]string{"Host": u.Host})
 	if status != http.StatusOK {
-		t.Fatalf("%s: %d %s", address, status, text)
+		t.Fatalf("%s: got %d %s, want 200", address, status, text)
 	}
 	var m oauthex.ProtectedResourceMetadata
 	must(t, json.Unmarshal([]byte(text), &m))

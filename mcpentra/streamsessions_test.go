@@ -26,15 +26,15 @@ func TestExpiredStreamIsToldNothing(t *testing.T) {
 	}
 	w.changed(t, "news://all/1")
 	if rest := s.ended(t); strings.Contains(rest, "news://") {
-		t.Errorf("told two days after its token expired: %s", rest)
+		t.Errorf("told two days after its token expired: got %s, want no news://", rest)
 	}
 	status, s := w.open(t, http.MethodGet, "", header)
 	if status != http.StatusOK {
-		t.Fatalf("a new stream: %d", status)
+		t.Fatalf("a new stream: got %d, want 200", status)
 	}
 	w.changed(t, "news://all/1")
 	if data, _ := s.next(t); !strings.Contains(data, "news://all/1") {
-		t.Errorf("the new stream: %s", data)
+		t.Errorf("the new stream: got %s, want news://all/1", data)
 	}
 }
 
@@ -46,13 +46,13 @@ func TestSessionIsNeverModern(t *testing.T) {
 		header := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), asked)
 		header["Mcp-Protocol-Version"] = "2025-11-25"
 		if status, _, body := w.post(t, subscribeTo("news://all/1"), header); status != http.StatusOK || strings.Contains(body, `"error"`) {
-			t.Fatalf("%s: subscribe: %d %s", asked, status, body)
+			t.Fatalf("%s: subscribe: got %d %s, want 200 and no %q", asked, status, body, `"error"`)
 		}
 		if status, _, body := w.post(t, `{"jsonrpc":"2.0","id":5,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["news://all/2"]}}}`, header); !strings.Contains(body, "-32601") {
 			t.Errorf("%s: listen in a session: %d %s, want -32601", asked, status, body)
 		}
 		if status, _, body := do(t, http.MethodDelete, w.url, "", header); status >= 300 {
-			t.Fatalf("%s: DELETE: %d %s", asked, status, body)
+			t.Fatalf("%s: DELETE: got %d %s, want less than 300", asked, status, body)
 		}
 		if sessions, subscriptions, _ := w.server.Kept(); sessions != 0 || subscriptions != 0 {
 			t.Errorf("%s: %d sessions and %d subscriptions are kept after their end", asked, sessions, subscriptions)

@@ -82,7 +82,7 @@ func TestRefusedBySDKIsOneLine(t *testing.T) {
 					events = append(events, event)
 				}
 				if len(line) > 3000 {
-					t.Errorf("%s: %s: a line of %d bytes", name, row.name, len(line))
+					t.Errorf("%s: %s: a line of %d bytes, want at most 3000", name, row.name, len(line))
 				}
 			}
 			if len(events) != row.lines {

@@ -100,19 +100,19 @@ func TestAnothersSession(t *testing.T) {
 	status, header, body := w.post(t, initialize, map[string]string{"Authorization": alice})
 	session := header.Get("Mcp-Session-Id")
 	if status != 200 || session == "" {
-		t.Fatalf("initialize: %d %s", status, body)
+		t.Fatalf("initialize: got %d %s, want 200, a session", status, body)
 	}
 	const callWhoami = `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"whoami","arguments":{}}}`
 	if status, _, body := w.post(t, callWhoami, map[string]string{"Authorization": bob, "Mcp-Session-Id": session}); status != http.StatusNotFound {
-		t.Errorf("Bob in Alice's session: %d %s", status, body)
+		t.Errorf("Bob in Alice's session: got %d %s, want 404", status, body)
 	}
 	if status, _, _ := w.post(t, callWhoami, map[string]string{"Mcp-Session-Id": session}); status != http.StatusUnauthorized {
-		t.Errorf("nobody in Alice's session: %d", status)
+		t.Errorf("nobody in Alice's session: got %d, want 401", status)
 	}
 	// Alice again, with a newer token: hers is the one of this request.
 	status, _, body = w.post(t, callWhoami, map[string]string{"Authorization": "Bearer " + w.token(w.alice), "Mcp-Session-Id": session})
 	if status != 200 || !strings.Contains(body, w.alice.ObjectID) {
-		t.Errorf("Alice: %d %s", status, body)
+		t.Errorf("Alice: got %d %s, want 200 and %q", status, body, w.alice.ObjectID)
 	}
 	if status, _, body := do(t, http.MethodDelete, w.url, "", map[string]string{"Authorization": alice, "Mcp-Session-Id": session}); status/100 != 2 {
 		t.Errorf("ending the session: %d %s", status, body)
@@ -132,7 +132,7 @@ func TestPanicFailsTheCallAlone(t *testing.T) {
 		t.Error("the log does not say where")
 	}
 	if _, text := call(t, s, "secure_ping", nil); !strings.Contains(text, "successful") {
-		t.Errorf("afterwards: %s", text)
+		t.Errorf("afterwards: got %s, want successful", text)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestOneExchangeForManyCalls(t *testing.T) {
 	}
 	wg.Wait()
 	if n := w.tenant.Count(entratest.EndpointToken) - before; n != 1 {
-		t.Errorf("%d exchanges", n)
+		t.Errorf("%d exchanges, want 1", n)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestNullArguments(t *testing.T) {
 		status, _, body := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_blob_with_token"`+arguments+`}}`,
 			map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
 		if status != 200 || !strings.Contains(body, "blob_path") || strings.Contains(body, "internal error") {
-			t.Errorf("%q: %d %s", arguments, status, body)
+			t.Errorf("%q: got %d %s, want 200 and blob_path and no \"internal error\"", arguments, status, body)
 		}
 	}
 	if strings.Contains(w.log.String(), "panic") {

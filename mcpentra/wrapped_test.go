@@ -129,10 +129,10 @@ func TestWrappedResourcesFollowTools(t *testing.T) {
 		w.rebuild(t)
 		body := `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"blob://docs/hello.txt"}}`
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != 403 {
-			t.Errorf("%s: %d %s", name, status, text)
+			t.Errorf("%s: got %d %s, want 403", name, status, text)
 		}
 		if status, _, text := w.post(t, body, w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !strings.Contains(text, "Hello") {
-			t.Errorf("%s, with the role: %d %s", name, status, text)
+			t.Errorf("%s, with the role: got %d %s, want 200 and Hello", name, status, text)
 		}
 		for r, err := range w.connect(t, w.token(w.alice), "2026-07-28").Resources(t.Context(), nil) {
 			must(t, err)
@@ -154,14 +154,14 @@ func TestWrappedResourcesRegisteredLater(t *testing.T) {
 	for _, uri := range []string{"blob://docs/hello.txt", "BLOB://docs/%68ello.txt"} {
 		body := `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"` + uri + `"}}`
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != 403 {
-			t.Errorf("%s: %d %s", uri, status, text)
+			t.Errorf("%s: got %d %s, want 403", uri, status, text)
 		}
 		if status, _, text := w.post(t, body, w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !strings.Contains(text, "Hello") {
-			t.Errorf("%s, with the role: %d %s", uri, status, text)
+			t.Errorf("%s, with the role: got %d %s, want 200 and Hello", uri, status, text)
 		}
 	}
 	if status, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"resources/list"}`, w.bearer(nil)); strings.Contains(text, "hello") {
-		t.Errorf("listed: %d %s", status, text)
+		t.Errorf("listed: got %d %s, want no hello", status, text)
 	}
 }
 
@@ -189,7 +189,7 @@ func TestResourcesWithoutAWord(t *testing.T) {
 		if c.fault {
 			wantFault(t, name, err, "ToolForResource", "mail_read", "note://")
 		} else if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want nil", name, err)
 		}
 	}
 }
@@ -231,10 +231,10 @@ func TestWrapperOfResourcesOfAnotherSetsTool(t *testing.T) {
 		w.rebuild(t)
 		body := `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"vault://a"}}`
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != 403 {
-			t.Errorf("%s: %d %s", name, status, text)
+			t.Errorf("%s: got %d %s, want 403", name, status, text)
 		}
 		if status, _, text := w.post(t, body, w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !strings.Contains(text, "SECRET") {
-			t.Errorf("%s, with the role: %d %s", name, status, text)
+			t.Errorf("%s, with the role: got %d %s, want 200 and SECRET", name, status, text)
 		}
 	}
 	_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(secret, hiding{sayingSet{}}))

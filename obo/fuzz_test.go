@@ -56,7 +56,7 @@ func FuzzAnswer(f *testing.F) {
 			return
 		}
 		if e.Kind == nil || e.Problem == "" || e.AADSTS < 0 {
-			t.Errorf("%+v", e)
+			t.Errorf("got %+v, want a Kind, a Problem, AADSTS at least 0", e)
 		}
 		if text := e.Error(); strings.ContainsAny(text, "<>@\n\x00") {
 			t.Errorf("text: %q", text)

@@ -121,10 +121,10 @@ func TestManyUsersAreNeverMixed(t *testing.T) {
 				served.Add(1)
 				claims, err := decode(token.Token)
 				if want := fmt.Sprintf("%08d-1234-1234-1234-123456789abc", user); err != nil || claims["oid"] != want {
-					t.Errorf("user %s got a token of %v", want, claims["oid"])
+					t.Errorf("user %s got a token of %v, want %v, nil", want, claims["oid"], want)
 				}
 				if scope, _ := claims["scope"].(string); !strings.HasPrefix(scope, o.Scopes[0]) {
-					t.Errorf("asked for %q, got a token for %q", o.Scopes[0], scope)
+					t.Errorf("asked for %q, got a token for %q; want %q at the start", o.Scopes[0], scope, o.Scopes[0])
 				}
 			}
 		})

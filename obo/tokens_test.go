@@ -104,7 +104,7 @@ func TestUsersAreNeverMixed(t *testing.T) {
 					continue // a fault, typed as others tests show
 				}
 				if claims["oid"] != people[i].ObjectID {
-					t.Errorf("user %s got a token of %v", people[i].ObjectID, claims["oid"])
+					t.Errorf("user %s got a token of %v, want %v", people[i].ObjectID, claims["oid"], people[i].ObjectID)
 				}
 			}
 		})

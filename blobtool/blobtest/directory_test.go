@@ -33,7 +33,7 @@ func TestHierarchicalNamespace(t *testing.T) {
 		}
 		want := []string{"a-b.txt:file:0", "a:directory:0", "a/b:directory:0", "a/b/c.txt:file:1", "a/d.txt:file:0", "empty:directory:0"}
 		if !slices.Equal(got, want) {
-			t.Errorf("flat, in pages of %d: %q", size, got)
+			t.Errorf("flat, in pages of %d: got %q, want %q", size, got, want)
 		}
 	}
 
@@ -56,14 +56,14 @@ func TestHierarchicalNamespace(t *testing.T) {
 			}
 		}
 		if names := strings.Join(got, " "); names != want {
-			t.Errorf("by hierarchy, %q: %s", prefix, names)
+			t.Errorf("by hierarchy, %q: got %s, want %v", prefix, names, want)
 		}
 	}
 
 	for _, name := range []string{"a", "a/b", "empty/"} {
 		p, err := docs.NewBlobClient(name).GetProperties(t.Context(), nil)
 		if err != nil || *p.ContentLength != 0 || *p.Metadata["Hdi_isfolder"] != "true" {
-			t.Errorf("properties of %s: %+v, %v", name, p, err)
+			t.Errorf("properties of %s: got %+v, %v; want nil, ContentLength 0, true", name, p, err)
 		}
 		if got := content(t, docs.NewBlobClient(name), nil); got != "" {
 			t.Errorf("%s has content %q", name, got)
@@ -76,10 +76,10 @@ func TestHierarchicalNamespace(t *testing.T) {
 		t.Errorf("the resource type of a is %q", got.header.Get("x-ms-resource-type"))
 	}
 	if _, err := docs.NewBlobClient("a/d.txt").GetTags(t.Context(), nil); !hasCode(err, 400, bloberror.InvalidQueryParameterValue) {
-		t.Errorf("tags: %v", err)
+		t.Errorf("tags: got %v, want 400 %s", err, bloberror.InvalidQueryParameterValue)
 	}
 	if _, err := docs.FilterBlobs(t.Context(), "a='b'", nil); !hasCode(err, 400, bloberror.InvalidQueryParameterValue) {
-		t.Errorf("finding by tags: %v", err)
+		t.Errorf("finding by tags: got %v, want 400 %s", err, bloberror.InvalidQueryParameterValue)
 	}
 }
 
@@ -114,10 +114,10 @@ func TestAccountInPath(t *testing.T) {
 	srv.Grant(alice, "", "")
 	srv.Put("docs", "a/b", []byte("x"), "")
 	if got := content(t, docs.NewBlobClient("a/b"), nil); got != "x" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want x", got)
 	}
 	if got := descriptions(listAll(t, docs, 5, container.ListBlobsInclude{})); !slices.Equal(got, []string{"a/b"}) {
-		t.Errorf("listed %q", got)
+		t.Errorf("listed %q, want %q", got, []string{"a/b"})
 	}
 	page, err := serviceOf(t, srv, alice).NewListContainersPager(nil).NextPage(t.Context())
 	if err != nil || len(page.ContainerItems) != 1 || *page.ServiceEndpoint != srv.URL()+"/" {
@@ -129,6 +129,6 @@ func TestAccountInPath(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	if r := srv.Requests(); r[len(r)-1].Operation != "" {
-		t.Errorf("another account: %+v", r[len(r)-1])
+		t.Errorf("another account: got %+v, want none", r[len(r)-1])
 	}
 }

@@ -62,14 +62,14 @@ func TestVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := c.DownloadStream(t.Context(), nil); !hasCode(err, 404, bloberror.BlobNotFound) {
-		t.Errorf("an invalid version: %v", err)
+		t.Errorf("an invalid version: got %v, want 404 %s", err, bloberror.BlobNotFound)
 	}
 
 	check := func(what string, in container.ListBlobsInclude, want ...string) {
 		t.Helper()
 		for size := int32(1); size < 6; size++ {
 			if got := descriptions(listAll(t, docs, size, in)); !slices.Equal(got, want) {
-				t.Errorf("%s, in pages of %d: %q", what, size, got)
+				t.Errorf("%s, in pages of %d: got %q, want %q", what, size, got, want)
 			}
 		}
 	}
@@ -78,14 +78,14 @@ func TestVersions(t *testing.T) {
 	srv.Delete("docs", "a")
 	srv.Delete("docs", "a") // deleting it again is harmless
 	if _, err := a.DownloadStream(t.Context(), nil); !hasCode(err, 404, bloberror.BlobNotFound) {
-		t.Errorf("after Delete: %v", err)
+		t.Errorf("after Delete: got %v, want 404 %s", err, bloberror.BlobNotFound)
 	}
 	check("deleted, flat", container.ListBlobsInclude{}, "b version current")
 	check("deleted, versions", container.ListBlobsInclude{Versions: true}, "a version", "a version", "a version", "b version current")
 	check("deleted with versions", container.ListBlobsInclude{DeletedWithVersions: true}, "a version only", "b version current")
 	srv.Put("docs", "a", []byte("3"), "")
 	if ids := srv.Versions("docs", "a"); len(ids) != 4 {
-		t.Errorf("versions after all: %q", ids)
+		t.Errorf("versions after all: got %q, want 4 ids", ids)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestSnapshots(t *testing.T) {
 	}
 	items := listAll(t, docs, 2, container.ListBlobsInclude{Snapshots: true})
 	if got := descriptions(items); !slices.Equal(got, []string{"a snapshot", "a snapshot", "a"}) || *items[0].Snapshot != first || items[0].Properties.AccessTier != nil {
-		t.Errorf("snapshots: %q", got)
+		t.Errorf("snapshots: got %q, want %q, %v, no items[0].Properties.AccessTier", got, []string{"a snapshot", "a snapshot", "a"}, first)
 	}
 	if got := descriptions(listAll(t, docs, 2, container.ListBlobsInclude{Deleted: true, Versions: true})); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("without snapshots: %q", got)
@@ -144,7 +144,7 @@ func TestSoftDelete(t *testing.T) {
 	} {
 		items := listAll(t, docs, 2, c.in)
 		if got := descriptions(items); !slices.Equal(got, c.want) {
-			t.Errorf("%+v: %q", c.in, got)
+			t.Errorf("%+v: got %q, want %q", c.in, got, c.want)
 		}
 		if b := items[len(items)-1]; b.Deleted != nil && (*b.Properties.RemainingRetentionDays != 7 || b.Properties.DeletedTime == nil) {
 			t.Errorf("the deleted one has properties %+v", b.Properties)
@@ -153,13 +153,13 @@ func TestSoftDelete(t *testing.T) {
 	srv.Delete("docs", "a")
 	want := []string{"a snapshot deleted", "a snapshot deleted", "a deleted", "b deleted"}
 	if got := descriptions(listAll(t, docs, 1, container.ListBlobsInclude{Deleted: true, Snapshots: true})); !slices.Equal(got, want) {
-		t.Errorf("with its snapshots: %q", got)
+		t.Errorf("with its snapshots: got %q, want %q", got, want)
 	}
 	if _, err := docs.NewBlobClient("b").DownloadStream(t.Context(), nil); !hasCode(err, 404, bloberror.BlobNotFound) {
-		t.Errorf("reading a deleted blob: %v", err)
+		t.Errorf("reading a deleted blob: got %v, want 404 %s", err, bloberror.BlobNotFound)
 	}
 	srv.Put("docs", "b", nil, "") // as in Azure, a name that exists again is no longer listed as deleted
 	if got := descriptions(listAll(t, docs, 1, container.ListBlobsInclude{Deleted: true})); !slices.Equal(got, []string{"a deleted", "b"}) {
-		t.Errorf("put again: %q", got)
+		t.Errorf("put again: got %q, want %q", got, []string{"a deleted", "b"})
 	}
 }

@@ -110,11 +110,11 @@ func TestListContainers(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, c.want) || pages != c.pages {
-			t.Errorf("%q in pages of %d: %d pages, %q", c.prefix, c.size, pages, got)
+			t.Errorf("%q in pages of %d: %d pages, %q; want %v, %q", c.prefix, c.size, pages, got, c.pages, c.want)
 		}
 	}
 	if _, err := serviceOf(t, srv, bob).NewListContainersPager(nil).NextPage(t.Context()); !hasCode(err, 403, bloberror.AuthorizationPermissionMismatch) {
-		t.Errorf("with a role on one container: %v", err)
+		t.Errorf("with a role on one container: got %v, want 403 %s", err, bloberror.AuthorizationPermissionMismatch)
 	}
 	docs, _ := clientOf(t, srv, "docs", tokenOf(t, bob))
 	if p, err := docs.GetProperties(t.Context(), nil); err != nil || p.Metadata["Owner"] == nil {
@@ -203,7 +203,7 @@ func TestListByHierarchy(t *testing.T) {
 				}
 			}
 			if names := strings.Join(slices.Sorted(maps.Keys(got)), " "); names != want {
-				t.Errorf("%q in pages of %d: %s", prefix, size, names)
+				t.Errorf("%q in pages of %d: got %s, want %v", prefix, size, names, want)
 			}
 		}
 	}
@@ -218,12 +218,12 @@ func TestListRefuses(t *testing.T) {
 		"maxresults=x": "OutOfRangeQueryParameterValue", "marker=%25": "InvalidQueryParameterValue", "marker=YQ==": "InvalidQueryParameterValue",
 	} {
 		if got := get(t, srv, "/docs?restype=container&comp=list&"+query, token); got.status != 400 || got.header.Get("x-ms-error-code") != code {
-			t.Errorf("%s: %d %s", query, got.status, got.header.Get("x-ms-error-code"))
+			t.Errorf("%s: got %d %s, want 400, %v", query, got.status, got.header.Get("x-ms-error-code"), code)
 		}
 	}
 	_, err := docs.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Include: container.ListBlobsInclude{Tags: true}}).NextPage(t.Context())
 	if !hasCode(err, 403, bloberror.AuthorizationPermissionMismatch) {
-		t.Errorf("a Reader lists tags: %v", err)
+		t.Errorf("a Reader lists tags: got %v, want 403 %s", err, bloberror.AuthorizationPermissionMismatch)
 	}
 	none, _ := clientOf(t, srv, "none", token)
 	srv.Grant(alice, "none", "")

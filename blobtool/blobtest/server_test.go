@@ -87,7 +87,7 @@ func TestTokens(t *testing.T) {
 		got := get(t, srv, "/docs/a", c.token)
 		if c.code == "" {
 			if got.status != http.StatusOK || got.body != "abc" {
-				t.Errorf("%s: %d %s", name, got.status, got.body)
+				t.Errorf("%s: got %d %s, want 200, abc", name, got.status, got.body)
 			}
 			continue
 		}
@@ -104,13 +104,13 @@ func TestChallengeReachesAzblob(t *testing.T) {
 	srv := newServer(t)
 	client, cred := clientOf(t, srv, "docs", sign(t, jwt.SigningMethodRS256, signingKey(), claims(alice, map[string]any{"aud": "x"})))
 	if _, err := client.NewBlobClient("a").DownloadStream(t.Context(), nil); !hasCode(err, 401, bloberror.InvalidAuthenticationInfo) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want 401 %s", err, bloberror.InvalidAuthenticationInfo)
 	}
 	if want := []string{"https://storage.azure.com/.default", "https://storage.azure.com/.default"}; !slices.Equal(cred.asked, want) {
-		t.Errorf("azblob asked for %q", cred.asked)
+		t.Errorf("azblob asked for %q, want %q", cred.asked, want)
 	}
 	if n := len(srv.Requests()); n != 2 {
-		t.Errorf("%d requests", n)
+		t.Errorf("%d requests, want 2", n)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestFaults(t *testing.T) {
 	got, err := io.ReadAll(body)
 	_ = body.Close()
 	if err != nil || string(got) != "0123456789" {
-		t.Errorf("after a cut, azblob's retry reader got %q, %v", got, err)
+		t.Errorf("after a cut, azblob's retry reader got %q, %v; want 0123456789, nil", got, err)
 	}
 	if r := srv.Requests(); len(r) == 0 || r[len(r)-1].Range != "bytes=4-" || r[len(r)-1].BytesSent != 6 {
 		t.Errorf("it asked for %+v", r)
@@ -146,11 +146,11 @@ func TestFaults(t *testing.T) {
 
 	srv.Fail(blobtest.Fault{Status: 418, Body: "teapot", Challenge: "Bearer x"})
 	if got := get(t, srv, "/docs/a", ""); got.status != 418 || got.body != "teapot" || got.header.Get("WWW-Authenticate") != "Bearer x" {
-		t.Errorf("got %d %q", got.status, got.body)
+		t.Errorf("got %d %q, want 418, teapot, \"Bearer x\"", got.status, got.body)
 	}
 	srv.Fail(blobtest.Fault{})
 	if got := get(t, srv, "/docs/a", tokenOf(t, alice)); got.status != 200 {
-		t.Errorf("after clearing: %d", got.status)
+		t.Errorf("after clearing: got %d, want 200", got.status)
 	}
 }
 
@@ -161,7 +161,7 @@ func TestSynthetic(t *testing.T) {
 	client := docs.NewBlobClient("big")
 	p, err := client.GetProperties(t.Context(), nil)
 	if err != nil || *p.ContentLength != 5<<30 || p.ContentMD5 != nil {
-		t.Fatalf("%+v, %v", p, err)
+		t.Fatalf("got %+v, %v; want nil, ContentLength 5<<30, no ContentMD5", p, err)
 	}
 	read := func(offset, count int64) string {
 		resp, err := client.DownloadStream(t.Context(), &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: offset, Count: count}})

@@ -211,7 +211,7 @@ func TestHeaders(t *testing.T) {
 		t.Errorf("an invalid version is given back: %q", got.header.Get("x-ms-version"))
 	}
 	if got := send(t, srv, "GET", "/docs/a", "x-ms-client-request-id", strings.Repeat("x", 1025)); got.status != 200 || got.header.Get("x-ms-client-request-id") != "" {
-		t.Errorf("a request id of 1025 bytes: %d, %d bytes back", got.status, len(got.header.Get("x-ms-client-request-id")))
+		t.Errorf("a request id of 1025 bytes: got %d, %d bytes back; want 200, no x-ms-client-request-id", got.status, len(got.header.Get("x-ms-client-request-id")))
 	}
 }
 

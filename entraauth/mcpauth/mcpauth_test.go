@@ -112,7 +112,7 @@ func session(t *testing.T, url, authorization string) string {
 	status, header, body := send(t, http.MethodPost, url, authorization, "", initialize)
 	id := header.Get("Mcp-Session-Id")
 	if status != http.StatusOK || id == "" {
-		t.Fatalf("initialize: %d %s", status, body)
+		t.Fatalf("initialize: got %d %s, want 200, an id", status, body)
 	}
 	t.Cleanup(func() {
 		req, err := http.NewRequestWithContext(context.Background(), http.MethodDelete, url, nil)
@@ -235,7 +235,7 @@ func TestToolsSeeNoCredentials(t *testing.T) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("status %d", resp.StatusCode)
+		t.Fatalf("status %d, want 200", resp.StatusCode)
 	}
 	got := <-seen
 	for name := range hidden {

@@ -116,7 +116,7 @@ func TestOneLoadHoweverManyWait(t *testing.T) {
 	for range callers {
 		wg.Go(func() {
 			if v, err := c.Get(t.Context(), "key", load); v != 1 || err != nil {
-				t.Errorf("got %d, %v", v, err)
+				t.Errorf("got %d, %v; want 1, nil", v, err)
 			}
 		})
 	}
@@ -201,11 +201,11 @@ func TestContextThatHasEndedStartsNoLoadButHits(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Get(ended, "key", n.load); !errors.Is(err, context.Canceled) || n.calls.Load() != 0 {
-		t.Errorf("a miss: got %v and %d loads", err, n.calls.Load())
+		t.Errorf("a miss: got %v and %d loads, want %v, 0", err, n.calls.Load(), context.Canceled)
 	}
 	mustGet(t, c, n.load)
 	if v, err := c.Get(ended, "key", n.load); v != 1 || err != nil {
-		t.Errorf("a hit: got %d, %v", v, err)
+		t.Errorf("a hit: got %d, %v; want 1, nil", v, err)
 	}
 }
 

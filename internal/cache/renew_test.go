@@ -118,7 +118,7 @@ func TestLoadHasADeadline(t *testing.T) {
 			return cache.Item[int64]{}, context.Cause(ctx)
 		})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want %v, %v", err, time.Since(start), context.DeadlineExceeded, 10*time.Second)
 		}
 	})
 }

@@ -54,7 +54,7 @@ func TestBodyReceive(t *testing.T) {
 					t.Errorf("%s: got %d bytes and %v", row, len(got), why)
 				}
 				if int64(cap(got)) > room.held {
-					t.Errorf("%s: %d bytes of memory, and %d held", row, cap(got), room.held)
+					t.Errorf("%s: %d bytes of memory, and %d held; want at most %v", row, cap(got), room.held, room.held)
 				}
 				if limit := int64(max(2*size, 64<<10)) + 512; room.held > limit {
 					t.Errorf("%s: %d bytes held, want at most %d", row, room.held, limit)

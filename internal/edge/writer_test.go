@@ -77,7 +77,7 @@ func TestWriterBoundsNeitherCallsNorStreams(t *testing.T) {
 			for _, piece := range []string{"do", "ne"} {
 				_, _ = io.WriteString(w, piece)
 				if err := http.NewResponseController(w).Flush(); err != nil {
-					t.Errorf("flushing %q: %v", piece, err)
+					t.Errorf("flushing %q: got %v, want nil", piece, err)
 				}
 				pass(time.Hour)
 			}

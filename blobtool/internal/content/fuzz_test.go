@@ -179,7 +179,7 @@ func TestEncodingsExist(t *testing.T) {
 	t.Parallel()
 	for _, name := range append(encodings, "utf8", "UTF-8", "Shift_JIS", "sjis", "windows-31j", "latin1") {
 		if _, _, err := decodeChunks(name, nil, 1, 1); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want nil", name, err)
 		}
 	}
 }
@@ -233,7 +233,7 @@ func decodeAll(t *testing.T, name string, content []byte) string {
 	}
 	all, err := enc.NewDecoder().Bytes(content)
 	if err != nil {
-		t.Fatalf("decoding %q as %s: %v", content, name, err)
+		t.Fatalf("decoding %q as %s: got %v, want nil", content, name, err)
 	}
 	if name == "utf-16" { // whose decoder has dropped the mark
 		return string(all)
@@ -312,7 +312,7 @@ func FuzzLines(f *testing.F) {
 				}
 			}
 			if got != want {
-				t.Fatalf("%s: the last %d lines of %q from %d begin at %d, got %d", name, count, text, start, want, got)
+				t.Fatalf("%s: the last %d lines of %q from %d begin at %d, got %d; want %v", name, count, text, start, want, got, want)
 			}
 		}
 	})

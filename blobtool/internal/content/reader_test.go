@@ -162,10 +162,10 @@ func TestLines(t *testing.T) {
 	}
 	got, err := io.ReadAll(lines.Limited(3))
 	if string(got) != "15000\n15001\n15002\n" || err != nil {
-		t.Errorf("3 lines from 15000 on: got %q, %v", got, err)
+		t.Errorf("3 lines from 15000 on: got %q, %v; want %q, nil", got, err, "15000\n15001\n15002\n")
 	}
 	if got, err = io.ReadAll(lines.Limited(100_000)); !strings.HasSuffix(string(got), "19999\nlast") || err != nil {
-		t.Errorf("the rest: got ...%q, %v", got[max(0, len(got)-20):], err)
+		t.Errorf("the rest: got ...%q, %v; want nil, %q at the end", got[max(0, len(got)-20):], err, "19999\nlast")
 	}
 	err = open(t, "a", blob.String(), Properties{}, Options{}).Lines(UTF8).Skip(20_002)
 	if !errors.Is(err, fault.ErrInvalidArgument) || !strings.Contains(err.Error(), "has only 20001 lines") {
@@ -173,7 +173,7 @@ func TestLines(t *testing.T) {
 	}
 	limited := open(t, "a", blob.String(), Properties{}, Options{Limit: 50_000})
 	if err := limited.Lines(UTF8).Skip(20_000); !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "continue from there with offset") {
-		t.Errorf("skipping beyond the limit: got %v", err)
+		t.Errorf("skipping beyond the limit: got %v, want %v and \"continue from there with offset\"", err, ErrLimit)
 	}
 	wide := open(t, "a", strings.Repeat("x", 3*BufferSize)+"\ny", Properties{}, Options{Buffer: nil, Count: BufferSize})
 	pieces := 0

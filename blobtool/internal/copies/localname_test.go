@@ -51,12 +51,12 @@ func TestLocalPathOnWindows(t *testing.T) {
 		"a:b": false, "a./b": false, "a /b": false, "a?b": false, "x/com¹": false, "con .txt": false,
 	} {
 		if _, fault := localPath(path, true); (fault == "") != ok {
-			t.Errorf("%q: %q", path, fault)
+			t.Errorf("%q: got %q, want %v", path, fault, ok)
 		}
 	}
 	for path, ok := range map[string]bool{"a:b": true, "a//b": false, ".partial-x": false, ".Partial-x/y": false, "x/.partial-y": true, strings.Repeat("a", 256): false} {
 		if _, fault := localPath(path, false); (fault == "") != ok {
-			t.Errorf("elsewhere, %q: %q", path, fault)
+			t.Errorf("elsewhere, %q: got %q, want %v", path, fault, ok)
 		}
 	}
 }

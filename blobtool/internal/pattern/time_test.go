@@ -54,7 +54,7 @@ func TestMatchingLooksAtTheTime(t *testing.T) {
 	} {
 		got, err := find(&steps{t.Context(), 1 << 30}, c.expr, []byte(c.text))
 		if want := strings.HasPrefix(c.text, "a") || strings.HasSuffix(c.text, "é"); got != want || err != nil {
-			t.Errorf("%s: %v, %v", c.expr, got, err)
+			t.Errorf("%s: got %v, %v; want %v, nil", c.expr, got, err, want)
 		}
 	}
 	p, err := pattern.ParseName(strings.Repeat("**a", 100)+"z", false)
@@ -77,7 +77,7 @@ func TestExpressionsAreBounded(t *testing.T) {
 			}
 		})
 		if allocations > 20_000 {
-			t.Errorf("%.20s: %.0f allocations", expr, allocations)
+			t.Errorf("%.20s: %.0f allocations, want at most 20000", expr, allocations)
 		}
 	}
 	for name, ok := range map[string]bool{

@@ -49,10 +49,10 @@ func TestShareInTurns(t *testing.T) {
 		s.Give(user, 1)
 	}
 	if got := strings.Join(order[:4], " "); got != "alice bob carol alice" {
-		t.Errorf("served %s", got)
+		t.Errorf("served %s, want \"alice bob carol alice\"", got)
 	}
 	if free, users := s.State(); free != 1 || users != 0 {
-		t.Errorf("%d left, %d users known", free, users)
+		t.Errorf("%d left, %d users known; want 1, 0", free, users)
 	}
 }
 
@@ -111,6 +111,6 @@ func TestShareGivingUp(t *testing.T) {
 	}
 	wg.Wait()
 	if free, users := s.State(); free != size || users != 0 {
-		t.Errorf("%d left, %d users known", free, users)
+		t.Errorf("%d left, %d users known; want %v, 0", free, users, size)
 	}
 }
