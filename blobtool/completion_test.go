@@ -35,7 +35,7 @@ func TestCompletions(t *testing.T) {
 			return err.Error(), false
 		}
 		if len(res.Completion.Values) > 100 || res.Completion.Values == nil {
-			t.Errorf("%d values", len(res.Completion.Values))
+			t.Errorf("%d values, want a list of at most 100", len(res.Completion.Values))
 		}
 		return strings.Join(res.Completion.Values, " "), res.Completion.HasMore
 	}
@@ -53,7 +53,7 @@ func TestCompletions(t *testing.T) {
 	check("", "path", "a", "")
 	check("docs", "other", "a", "")
 	if got, more := complete("notes", "path", "n/"); strings.Count(got, " ") != 99 || !more {
-		t.Errorf("many: %s, more %v", got, more)
+		t.Errorf("many: got %s, more %v; want 100, true", got, more)
 	}
 	if got, _ := complete("missing", "path", ""); !strings.Contains(got, "was not found") {
 		t.Error(got)

@@ -57,7 +57,7 @@ func TestCursor(t *testing.T) {
 	} {
 		_, err := decodeCursor("query", c)
 		if err == nil {
-			t.Errorf("%s: accepted", name)
+			t.Errorf("%s: accepted, want an error", name)
 			continue
 		}
 		if !errors.Is(err, blobtool.ErrInvalidArgument) {
@@ -77,10 +77,10 @@ func FuzzCursor(f *testing.F) {
 			return
 		}
 		if again := encodeCursor("q", at); again != text {
-			t.Fatalf("%s is also spelt %s", text, again)
+			t.Fatalf("%s is also spelt %s, want one spelling", text, again)
 		}
 		if at.At.Root < 0 || at.At.Same < 0 || at.Text != nil && (at.Text.Offset < 0 || at.Text.Line < 1) {
-			t.Fatalf("got %+v", at)
+			t.Fatalf("got %+v, want a place that can be", at)
 		}
 	})
 }
@@ -107,7 +107,7 @@ func TestSearchForgedCursor(t *testing.T) {
 		}
 		mark := regexp.MustCompile(`"t":\{.*?\}`)
 		if !mark.Match(cursor) {
-			t.Fatalf("%s: no mark in %s", blob, cursor)
+			t.Fatalf("%s: no mark in %s, want one", blob, cursor)
 		}
 		for _, charset := range []string{"utf-8", "utf-9", "utf-16", "utf-16le", "iso-2022-jp", "replacement", "x-user-defined"} {
 			for _, at := range []string{`"o":1,"l":2`, `"o":27,"l":1`, `"o":5000,"l":1`, `"o":9223372036854775806,"l":9`} {

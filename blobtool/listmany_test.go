@@ -54,11 +54,11 @@ func TestListMillion(t *testing.T) {
 		}
 	}
 	if seen != 2500 || most > first+8<<20 {
-		t.Errorf("%d blobs seen; heap %d KiB after some pages, up to %d later", seen, first>>10, most>>10)
+		t.Errorf("%d blobs seen; heap %d KiB after some pages, up to %d later; want 2500, and no growth", seen, first>>10, most>>10)
 	}
 	out := callFor[listOutput](t, session, "list_blobs", args{"prefix": "999/99"})
 	if rowNames(out.Blobs) != "999/990.txt 999/991.txt 999/992.txt 999/993.txt 999/994.txt 999/995.txt 999/996.txt 999/997.txt 999/998.txt 999/999.txt" {
-		t.Errorf("the end: %s", rowNames(out.Blobs))
+		t.Errorf("the end: got %s, want 999/990.txt to 999/999.txt", rowNames(out.Blobs))
 	}
 }
 
@@ -134,16 +134,16 @@ func TestDirectories(t *testing.T) {
 		out := callFor[listOutput](t, session, "list_blobs", c.a)
 		sorted := func(s string) string { f := strings.Fields(s); return strings.Join(sortedStrings(f), " ") }
 		if got := rowNames(out.Blobs); sorted(got) != sorted(c.want) {
-			t.Errorf("%s: %s", name, got)
+			t.Errorf("%s: got %s, want %s", name, got, sorted(c.want))
 		}
 		for _, r := range out.Blobs {
 			if r.Folder != strings.HasSuffix(r.Name, "/") || r.Folder == (r.Size != nil) {
-				t.Errorf("%s: %+v", name, r)
+				t.Errorf("%s: got %+v, want a folder, or a blob with a size", name, r)
 			}
 		}
 		for _, size := range []int{1, 2} {
 			if got := listAll(t, session, c.a, size); strings.Join(sortedStrings(got), " ") != sorted(c.want) {
-				t.Errorf("%s, %d at a time: %q", name, size, got)
+				t.Errorf("%s, %d at a time: got %q, want %s", name, size, got, sorted(c.want))
 			}
 		}
 	}

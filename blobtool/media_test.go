@@ -99,7 +99,7 @@ func TestReadBlobMedia(t *testing.T) {
 		case *mcp.ResourceLink:
 			mediaType = m.MIMEType
 			if m.URI != out.URI || *m.Size != out.Size || !out.Truncated || !strings.Contains(out.NextStep, "only a link") {
-				t.Errorf("%s: %+v, %s", name, m, out.NextStep)
+				t.Errorf("%s: got %+v, %s; want a link of that size, and that it is only a link", name, m, out.NextStep)
 			}
 		}
 		if mediaType != c.mediaType || data != c.data {

@@ -46,7 +46,7 @@ func call(t testing.TB, session *mcp.ClientSession, tool string, a args, out any
 	}
 	text := res.Content[0].(*mcp.TextContent).Text
 	if res.IsError {
-		t.Fatalf("%v: %s", a, text)
+		t.Fatalf("%v: got the error %s, want none", a, text)
 	}
 	structured, err := json.Marshal(res.StructuredContent)
 	if err != nil {
@@ -161,10 +161,10 @@ func TestReadBlobText(t *testing.T) {
 			t.Errorf("%s: got %+v\nwant %+v", name, got, c.want)
 		}
 		if out.Kind != "text" || out.Size != int64(len(c.content)) || out.ETag == "" || out.URI != "blob://docs/dir/a.txt" || out.Container != "docs" || out.BlobPath != "dir/a.txt" || out.Warning != "" {
-			t.Errorf("%s: %+v", name, out)
+			t.Errorf("%s: got %+v, want text with all properties, and no warning", name, out)
 		}
 		if (out.NextOffset > 0 || out.Truncated) != (out.NextStep != "") || out.NextOffset > 0 && !strings.Contains(out.NextStep, "etag="+out.ETag) {
-			t.Errorf("%s: how to go on: %q", name, out.NextStep)
+			t.Errorf("%s: how to go on: got %q, want it, with the etag, if there is more", name, out.NextStep)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func TestReadBlobPages(t *testing.T) {
 			a["offset"], a["etag"], a["encoding"] = out.NextOffset, out.ETag, out.Encoding
 		}
 		if got.String() != text || pages != (len([]rune(text))+996)/997 {
-			t.Errorf("%s: %d characters in %d pages", name, len([]rune(got.String())), pages)
+			t.Errorf("%s: got %d characters in %d pages, want the text in pages of 997", name, len([]rune(got.String())), pages)
 		}
 	}
 }

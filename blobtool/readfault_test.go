@@ -60,7 +60,7 @@ func TestReadBlobFetches(t *testing.T) {
 		c.a["blob_path"] = "huge.txt"
 		out := readBlob(t, session, c.a)
 		if out.Offset != c.offset || out.NextOffset != c.next || out.Lines != c.lines || !strings.HasPrefix(out.Text, c.text) || c.exactly && out.Text != c.text || out.Size != size {
-			t.Errorf("%s: %+v", name, out)
+			t.Errorf("%s: got %+v, want Offset %d, NextOffset %d, Lines %q, %q at the start", name, out, c.offset, c.next, c.lines, c.text)
 		}
 		if requests, bytes := fetched(w); requests > c.requests || bytes > c.fetched {
 			t.Errorf("%s: %d requests fetched %d bytes, want at most %v, at most %v", name, requests, bytes, c.requests, c.fetched)
@@ -72,7 +72,7 @@ func TestReadBlobFetches(t *testing.T) {
 		t.Error(text)
 	}
 	if _, bytes := fetched(w); bytes > 68<<20 {
-		t.Errorf("%d bytes were fetched in search of a line", bytes)
+		t.Errorf("%d bytes were fetched in search of a line, want at most 68<<20", bytes)
 	}
 }
 

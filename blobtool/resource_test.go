@@ -80,7 +80,7 @@ func (w *world) failure(t *testing.T, session *mcp.ClientSession, uri string) (*
 	_, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: uri})
 	var wire *jsonrpc.Error
 	if !errors.As(err, &wire) {
-		t.Fatalf("%s: %v", uri, err)
+		t.Fatalf("%s: got %v, want an error of JSON-RPC", uri, err)
 	}
 	for _, hidden := range []string{"127.0.0.1", "blobtool:", "<?xml", "RequestId:"} {
 		if strings.Contains(wire.Message, hidden) {
@@ -126,7 +126,7 @@ func TestReadResourceFailures(t *testing.T) {
 		}
 	}
 	if logs := w.logs.String(); !strings.Contains(logs, "blob resource failed") || strings.Contains(logs, "Hello") {
-		t.Errorf("the log is %s", logs)
+		t.Errorf("the log is %s, want \"blob resource failed\" and no content", logs)
 	}
 	w.storage.Fail()
 	w.storage.ForgetRequests()
@@ -137,7 +137,7 @@ func TestReadResourceFailures(t *testing.T) {
 	// What the template does not match never arrives here.
 	for _, uri := range []string{"blob://docs/", "blob://docs", "file:///etc/passwd", "blob://docs/a?b"} {
 		if _, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: uri}); err == nil {
-			t.Errorf("%s can be read", uri)
+			t.Errorf("%s can be read, want an error", uri)
 		}
 	}
 }

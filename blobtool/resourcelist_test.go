@@ -40,7 +40,7 @@ func listResources(t testing.TB, session *mcp.ClientSession) (uris []string, pag
 		}
 		params.Cursor = res.NextCursor
 	}
-	t.Fatal("the listing does not end")
+	t.Fatal("the listing does not end, want a last page")
 	return nil, 0
 }
 
@@ -68,12 +68,12 @@ func TestListResources(t *testing.T) {
 	}
 	for _, cursor := range []string{"x", res.NextCursor + "A", res.NextCursor[:len(res.NextCursor)-1], "blob.other." + res.NextCursor} {
 		if _, err := session.ListResources(t.Context(), &mcp.ListResourcesParams{Cursor: cursor}); err == nil {
-			t.Errorf("cursor %s was accepted", cursor)
+			t.Errorf("cursor %s was accepted, want an error", cursor)
 		}
 	}
 	_, err = w.connect(t, "bob").ListResources(t.Context(), nil)
 	if wire, ok := errors.AsType[*jsonrpc.Error](err); !ok || !strings.Contains(wire.Message, "may not list container") || strings.Contains(wire.Message, "127.0.0.1") {
-		t.Errorf("bob: %v", err)
+		t.Errorf("bob: got %v, want that he may not list, and no address", err)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestListResourcesOfAccount(t *testing.T) {
 	w.storage.Grant(w.alice.ObjectID, "", "")
 	uris, pages := listResources(t, w.connect(t, "alice"))
 	if len(uris) != 150 || pages != 2 || uris[0] != "blob://c-0/a" || !slices.IsSorted(uris) {
-		t.Errorf("%d resources on %d pages", len(uris), pages)
+		t.Errorf("%d resources on %d pages, want 150 on 2, in order", len(uris), pages)
 	}
 	w.allowOnly(t, "c-4", "c-2/x/1*", "c-1", "c-0/b/")
 	// What Bob has no role on is left out.

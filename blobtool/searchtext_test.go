@@ -41,7 +41,7 @@ func TestSearchTextInBlobs(t *testing.T) {
 	session := w.connect(t, "alice")
 	out := callFor[found](t, session, "search_blobs", args{"text": "needle"})
 	if out.results() != want || out.Truncated || out.Examined != 9 || out.Searched != 6 || out.Binary != 2 {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want %q of 9 examined, 6 searched, 2 binary, and no more", out, want)
 	}
 	if len(out.Notes) != 1 || out.Notes[0].Blob != "f.cold" || !strings.Contains(out.Notes[0].Note, "Archive tier") {
 		t.Errorf("notes: got %+v, want 1 note, Notes[0].Blob f.cold and \"Archive tier\"", out.Notes)
@@ -73,7 +73,7 @@ func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 	const text = "needle|^000000000[05] the|^0000001500"
 	want, reasons := searchOn(t, session, args{"text": text})
 	if len(reasons) > 0 || strings.Count(want, "\n") < 9 {
-		t.Fatalf("%v: %s", reasons, want)
+		t.Fatalf("%v: got %s, want no reasons, 10 lines", reasons, want)
 	}
 	for name, c := range map[string]struct {
 		a      args
@@ -149,7 +149,7 @@ func TestSearchTextFailures(t *testing.T) {
 	session := w.connect(t, "alice")
 	out := callFor[found](t, session, "search_blobs", args{"text": "content"})
 	if out.results() != "a:1:content of a\nd:1:content of d\nf:1:content of f" || out.Truncated || out.Searched != 3 {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want matches in a, d and f, 3 searched, and no more", out)
 	}
 	for i, want := range [][2]string{{"b", "Storage Blob Data Reader"}, {"c", "not found"}, {"e", "br"}, {"g", "closed the connection"}, {`x\..\y`, "backslash"}} {
 		if i >= len(out.Notes) || out.Notes[i].Blob != want[0] || !strings.Contains(out.Notes[i].Note, want[1]) {
@@ -282,7 +282,7 @@ func TestSearchTextCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "search_blobs", Arguments: args{"text": "x"}}); err == nil {
-		t.Error("a canceled call succeeded")
+		t.Error("a canceled call succeeds, want an error")
 	}
 	_ = session.Close()
 	_ = serving.Wait()

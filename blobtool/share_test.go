@@ -66,7 +66,7 @@ func TestReadsShareMemory(t *testing.T) {
 		runtime.Gosched()
 	}
 	if free, _ := memory.State(); free < 5<<20 {
-		t.Errorf("one user holds all but %d bytes", free)
+		t.Errorf("one user holds all but %d bytes, want 5 MiB for the others", free)
 	}
 	if out := readBlob(t, bob, args{"blob_path": "fast.txt"}); out.Text != "content of fast.txt" {
 		t.Errorf("got %+v, want Text \"content of fast.txt\"", out)

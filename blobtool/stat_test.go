@@ -71,7 +71,7 @@ func TestStatBlob(t *testing.T) {
 		out.ContentType != "text/plain" || out.Encoding != "gzip" || out.Language != "ja" || out.Disposition != `attachment; filename="a.txt"` ||
 		out.ETag == "" || strings.Contains(out.ETag, `"`) || out.LastModified != now.Format(time.RFC3339) || out.Created != now.Format(time.RFC3339) || out.BlobType != "BlockBlob" ||
 		out.Tier != "Cool" || out.Rehydration != "" || out.LeaseState != "leased" || out.LeaseDuration != "infinite" || out.VersionID != "" || out.VersionCount != 0 {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want all properties of dir/a b.txt", out)
 	}
 	if sum, err := base64.StdEncoding.DecodeString(out.MD5); err != nil || len(sum) != 16 {
 		t.Errorf("MD5 %q, %v; want nil, 16", out.MD5, err)
@@ -135,7 +135,7 @@ func TestStatBlobVersions(t *testing.T) {
 	}
 	for i, v := range out.Versions {
 		if v.VersionID != ids[24-i] || v.Size != int64(24-i) || v.Current != (i == 0) || v.LastModified == "" {
-			t.Errorf("version %d: %+v", i, v)
+			t.Errorf("version %d: got %+v, want VersionID %s", i, v, ids[24-i])
 		}
 	}
 	call(t, session, "stat_blob", args{"blob_path": "a.txt", "version_id": ids[3]}, &out)
@@ -224,6 +224,6 @@ func TestAccountContainers(t *testing.T) {
 		}
 	}
 	if n := len(w.storage.Requests()); n != 0 {
-		t.Errorf("%d requests for what is not offered", n)
+		t.Errorf("%d requests for what is not offered, want 0", n)
 	}
 }

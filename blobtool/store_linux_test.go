@@ -49,7 +49,7 @@ func TestDiskFailsMidway(t *testing.T) {
 		t.Errorf("got %d characters, %q, %q; want %v, no LocalPath and \"the copy could not be written\", 12<<20", len(out.Text), out.LocalPath, out.Warning, 500_000+len(cut))
 	}
 	if n := countFiles(t, w.dir); n != 0 {
-		t.Errorf("%d files are left", n)
+		t.Errorf("%d files are left, want 0", n)
 	}
 	if out := read(t, session, args{"blob_path": "a.txt"}); out.LocalPath == "" {
 		t.Errorf("afterwards: got %+v, want a LocalPath", out.Warning)
@@ -68,7 +68,7 @@ func TestQuotaUnderLoad(t *testing.T) {
 		w.storage.Put("docs", name, []byte(strings.Repeat("a", 10_000)), "")
 		wg.Go(func() {
 			if out := read(t, session, args{"blob_path": name, "max_chars": 1}); (out.LocalPath == "") != (out.Warning != "") {
-				t.Errorf("got %+v", out)
+				t.Errorf("got %+v, want a LocalPath or a Warning", out)
 			}
 		})
 	}

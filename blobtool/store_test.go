@@ -22,11 +22,11 @@ func TestUsersHaveTheirOwnFolders(t *testing.T) {
 	w.storage.Put("docs", "shared/a.txt", []byte("second"), "")
 	b := read(t, w.connect(t, "bob"), args{"blob_path": "shared/a.txt"})
 	if a.LocalPath != filepath.Join(w.dir, tenant.ID()+"."+w.alice.ObjectID, "shared", "a.txt") || b.LocalPath != filepath.Join(w.dir, tenant.ID()+"."+w.bob.ObjectID, "shared", "a.txt") {
-		t.Errorf("saved at %s and %s", a.LocalPath, b.LocalPath)
+		t.Errorf("saved at %s and %s, want each in the folder of its user", a.LocalPath, b.LocalPath)
 	}
 	for path, want := range map[string]string{a.LocalPath: "first", b.LocalPath: "second"} {
 		if got, err := os.ReadFile(path); err != nil || string(got) != want {
-			t.Errorf("%s holds %q, %v", path, got, err)
+			t.Errorf("%s holds %q, %v; want %v, nil", path, got, err, want)
 		}
 	}
 	if runtime.GOOS == "windows" {
@@ -38,7 +38,7 @@ func TestUsersHaveTheirOwnFolders(t *testing.T) {
 		}
 		info, err := d.Info()
 		if err != nil || info.Mode().Perm()&0o077 != 0 {
-			t.Errorf("%s has mode %v, %v", path, info.Mode(), err)
+			t.Errorf("%s has mode %v, %v; want access for its owner only, nil", path, info.Mode(), err)
 		}
 		return nil
 	})
@@ -54,7 +54,7 @@ func TestOddUserIDs(t *testing.T) {
 		out := read(t, w.connect(t, id), args{"blob_path": "a.txt"})
 		inside, err := filepath.Rel(w.dir, out.LocalPath)
 		if err != nil || !filepath.IsLocal(inside) || strings.Count(filepath.ToSlash(inside), "/") != 1 || seen[strings.ToLower(out.LocalPath)] {
-			t.Errorf("the copy of %q is %q", id, out.LocalPath)
+			t.Errorf("the copy of %q is %q, want a file of its own in the user's folder", id, out.LocalPath)
 		}
 		seen[strings.ToLower(out.LocalPath)] = true
 	}
@@ -132,10 +132,10 @@ func TestLinkIsReplaced(t *testing.T) {
 	link(t, outside, filepath.Join(folder, "a.txt"))
 	out := read(t, w.connect(t, "alice"), args{"blob_path": "a.txt"})
 	if info, err := os.Lstat(out.LocalPath); err != nil || !info.Mode().IsRegular() {
-		t.Errorf("the copy is %v, %v", info, err)
+		t.Errorf("the copy is %v, %v; want a regular file, nil", info, err)
 	}
 	if got, _ := os.ReadFile(outside); string(got) != "untouched" {
-		t.Errorf("the link's target holds %q", got)
+		t.Errorf("the link's target holds %q, want untouched", got)
 	}
 }
 

@@ -101,7 +101,7 @@ func TestSearchesShareTheLine(t *testing.T) {
 	for range searches {
 		wg.Go(func() {
 			if out := callFor[found](t, alice, "search_blobs", args{"text": "content", "prefix": "slow/", "max_seconds": 90}); len(out.Matches) != blobs || out.Truncated {
-				t.Errorf("%d matches, stopped for %q", len(out.Matches), out.Reason)
+				t.Errorf("%d matches, stopped for %q; want %d, none", len(out.Matches), out.Reason, blobs)
 			}
 		})
 	}

@@ -104,14 +104,14 @@ func TestHostileTokens(t *testing.T) {
 			t.Run(group+"/"+h.name, func(t *testing.T) {
 				good, hostile := h.tokens(f)
 				if _, err := f.verifier.Verify(t.Context(), good); err != nil {
-					t.Fatalf("the unchanged token is refused: %v", err)
+					t.Fatalf("the unchanged token is refused: got %v, want nil", err)
 				}
 				check(t, f, hostile, h.kind, h.rule)
 			})
 		}
 	}
 	if n < 120 {
-		t.Errorf("%d hostile tokens; at least 120", n)
+		t.Errorf("%d hostile tokens, want at least 120", n)
 	}
 	t.Logf("%d hostile tokens", n)
 }
@@ -122,11 +122,11 @@ func check(t *testing.T, f *fixture, token string, kind error, rule string) {
 	t.Helper()
 	id, err := f.verifier.Verify(t.Context(), token)
 	if id != nil {
-		t.Fatal("accepted")
+		t.Fatal("Verify returns an identity, want an error")
 	}
 	var e *entraauth.Error
 	if !errors.As(err, &e) {
-		t.Fatalf("the error is %T: %v", err, err)
+		t.Fatalf("the error is %T: %v; want *entraauth.Error", err, err)
 	}
 	if !errors.Is(err, kind) || e.Rule != rule {
 		t.Errorf("refused as %v by rule %q, %q; want %v by %q", e.Kind, e.Rule, e.Reason, kind, rule)

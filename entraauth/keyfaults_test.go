@@ -45,7 +45,7 @@ func TestAnnouncedRotation(t *testing.T) {
 	}
 	wg.Wait()
 	if n := f.tenant.Count(entratest.EndpointKeys) - fetches; n != 0 {
-		t.Errorf("%d fetches for a key that was announced", n)
+		t.Errorf("%d fetches for a key that was announced, want 0", n)
 	}
 }
 
@@ -116,7 +116,7 @@ func TestFlapping(t *testing.T) {
 		unknown := f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = "x" })
 		err := f.verify(t, unknown) // waits for the refresh, if one is under way
 		if !errors.Is(err, entraauth.ErrInvalidToken) && !errors.Is(err, entraauth.ErrKeysUnavailable) {
-			t.Fatalf("unknown kid: %v", err)
+			t.Fatalf("unknown kid: got %v, want %v or %v", err, entraauth.ErrInvalidToken, entraauth.ErrKeysUnavailable)
 		}
 	}
 }
@@ -131,7 +131,7 @@ func TestMetadataDownKeysUp(t *testing.T) {
 	f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 500})
 	f.tenant.RotateKeys()
 	if err := f.verify(t, f.token()); err != nil {
-		t.Errorf("a new key while the metadata is down: %v", err)
+		t.Errorf("a new key while the metadata is down: got %v, want nil", err)
 	}
 }
 

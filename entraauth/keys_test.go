@@ -29,7 +29,7 @@ func TestKeysDownAtStart(t *testing.T) {
 	err := f.verify(t, token)
 	var e *entraauth.Error
 	if !errors.Is(err, entraauth.ErrKeysUnavailable) || !errors.As(err, &e) || e.Status() != http.StatusServiceUnavailable || e.RetryAfter < time.Second {
-		t.Fatalf("no keys yet: %v, %+v", err, e)
+		t.Fatalf("no keys yet: got %v, %+v; want %v with 503 and a RetryAfter", err, e, entraauth.ErrKeysUnavailable)
 	}
 	if err := f.verifier.Ready(t.Context()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
 		t.Errorf("Ready: got %v, want %v", err, entraauth.ErrKeysUnavailable)
@@ -45,7 +45,7 @@ func TestKeysDownAtStart(t *testing.T) {
 	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{})
 	f.clock.Add(time.Second)
 	if err := f.verify(t, token); err != nil {
-		t.Errorf("the keys are back and still: %v", err)
+		t.Errorf("the keys are back and still: got %v, want nil", err)
 	}
 	if err := f.verifier.Ready(t.Context()); err != nil {
 		t.Errorf("Ready: got %v, want nil", err)
@@ -186,14 +186,14 @@ func TestLastGoodKeysSurvive(t *testing.T) {
 			before := f.tenant.Count(entratest.EndpointKeys)
 			f.clock.Add(90 * time.Minute)
 			if err := f.verify(t, f.token()); err != nil { // sets off the refresh behind its back
-				t.Fatalf("while the keys are refreshed: %v", err)
+				t.Fatalf("while the keys are refreshed: got %v, want nil", err)
 			}
 			unknown := f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = "new" })
 			if err := f.verify(t, unknown); !errors.Is(err, entraauth.ErrKeysUnavailable) { // joins it
-				t.Errorf("a kid that could not be looked for: %v", err)
+				t.Errorf("a kid that could not be looked for: got %v, want %v", err, entraauth.ErrKeysUnavailable)
 			}
 			if f.tenant.Count(entratest.EndpointKeys) == before {
-				t.Fatal("no refresh was tried")
+				t.Fatal("no refresh was tried, want one")
 			}
 			f.clock.Add(22 * time.Hour)
 			if err := f.verify(t, f.token()); err != nil {
@@ -206,7 +206,7 @@ func TestLastGoodKeysSurvive(t *testing.T) {
 			f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{})
 			f.clock.Add(time.Minute)
 			if err := f.verify(t, f.token()); err != nil {
-				t.Errorf("when the outage is over: %v", err)
+				t.Errorf("when the outage is over: got %v, want nil", err)
 			}
 		})
 	}
@@ -240,7 +240,7 @@ func TestClosedVerifierFetchesNothing(t *testing.T) {
 	before := f.tenant.Count(entratest.EndpointKeys)
 	f.clock.Add(2 * time.Hour)
 	if err := f.verify(t, f.token()); err != nil {
-		t.Errorf("with the keys it has: %v", err)
+		t.Errorf("with the keys it has: got %v, want nil", err)
 	}
 	if n := f.tenant.Count(entratest.EndpointKeys) - before; n != 0 {
 		t.Errorf("%d fetches after Close, want 0", n)

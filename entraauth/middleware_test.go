@@ -70,7 +70,7 @@ func TestMiddlewareLetsTheCallerThrough(t *testing.T) {
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER   "} {
 		a := get(t, s.URL, authorization(scheme+f.token()))
 		if a.status != 200 || !strings.HasSuffix(a.body, strings.ToLower(f.alice.ObjectID)) {
-			t.Errorf("%q: %d %s", scheme, a.status, a.body)
+			t.Errorf("%q: got %d %s, want 200 and Alice's id", scheme, a.status, a.body)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func checkChallenge(t *testing.T, name string, a answer) {
 			t.Errorf("%s: %s has characters that RFC 6750 forbids: %q", name, param[1], param[2])
 		}
 		if param[1] == "error_description" && len(param[2]) > 256 {
-			t.Errorf("%s: error_description of %d bytes", name, len(param[2]))
+			t.Errorf("%s: error_description of %d bytes, want at most 256", name, len(param[2]))
 		}
 	}
 	if rest := regexp.MustCompile(`\w+="[^"]*"(, )?`).ReplaceAllString(strings.TrimPrefix(c, "Bearer "), ""); rest != "" {

@@ -37,11 +37,11 @@ func TestRecheck(t *testing.T) {
 			id = mint()
 			f.tenant.RotateKeys()
 			if err := f.verifier.Recheck(id); err != nil {
-				t.Errorf("before the new set is known: %v", err)
+				t.Errorf("before the new set is known: got %v, want nil", err)
 			}
 			mint() // fetches the new set
 			if err := f.verifier.Recheck(id); !errors.Is(err, entraauth.ErrInvalidToken) {
-				t.Errorf("its key is gone: %v", err)
+				t.Errorf("its key is gone: got %v, want %v", err, entraauth.ErrInvalidToken)
 			}
 		})
 	}

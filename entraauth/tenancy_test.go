@@ -34,7 +34,7 @@ func (f *fixture) keyDocument(change func(key map[string]any)) string {
 		Keys []map[string]any `json:"keys"`
 	}
 	if err := json.Unmarshal(data, &doc); err != nil || len(doc.Keys) == 0 {
-		f.t.Fatalf("%v: %s", err, data)
+		f.t.Fatalf("keys: got %v, %s; want nil, a key", err, data)
 	}
 	for _, key := range doc.Keys {
 		change(key)
@@ -144,7 +144,7 @@ func TestTenancy(t *testing.T) {
 			for _, tenant := range []string{otherTenant, thirdTenant, personal} {
 				err := f.verify(t, f.tokenOf(tenant))
 				if slices.Contains(row.accepts, tenant) != (err == nil) {
-					t.Errorf("%s: %v", tenant, err)
+					t.Errorf("%s: got %v, want nil: %t", tenant, err, slices.Contains(row.accepts, tenant))
 				}
 			}
 			for what, token := range map[string]string{

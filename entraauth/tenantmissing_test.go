@@ -31,7 +31,7 @@ func TestTenantThatDoesNotExist(t *testing.T) {
 		if !errors.Is(err, entraauth.ErrKeysUnavailable) || e.Reason != "tenant_not_found" || e.Status() != http.StatusServiceUnavailable ||
 			e.RetryAfter < 2*time.Minute || !strings.Contains(e.Error(), "AADSTS90002") || !strings.Contains(e.Error(), thirdTenant) ||
 			strings.Contains(e.Error(), "ry again") {
-			t.Errorf("%s: %+v, text %q", what, e, e)
+			t.Errorf("%s: got %+v, text %q; want tenant_not_found with 503, Retry-After 2m or more, AADSTS90002 and the tenant, and nothing of trying again", what, e, e)
 		}
 	}
 	a := get(t, f.serve(t, nil).URL, authorization("Bearer "+token))
@@ -56,7 +56,7 @@ func TestTenantThatDoesNotExist(t *testing.T) {
 	t.Cleanup(other.Close)
 	f.clock.Add(10 * time.Minute)
 	if err := f.verify(t, other.Mint(f.api, 2, nil)); err != nil {
-		t.Errorf("once it is there: %v", err)
+		t.Errorf("once it is there: got %v, want nil", err)
 	}
 }
 
@@ -95,7 +95,7 @@ func TestAnswersThatSayTheTenantIsGone(t *testing.T) {
 			f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{})
 			f.clock.Add(5 * time.Minute)
 			if err := f.verify(t, token); err != nil {
-				t.Fatalf("once it is over: %v", err)
+				t.Fatalf("once it is over: got %v, want nil", err)
 			}
 			f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: row.status, Body: row.body})
 			f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: row.status, Body: row.body})

@@ -41,11 +41,11 @@ func TestATokenIsVerifiedOnce(t *testing.T) {
 	f := newFixture(t, nil)
 	token := f.token()
 	if seen := f.identities(t, token, 64); len(seen) != 1 {
-		t.Errorf("64 callers got %d identities: verified more than once", len(seen))
+		t.Errorf("64 callers got %d identities, want 1: verified once", len(seen))
 	}
 	off := newFixture(t, uncached)
 	if seen := off.identities(t, off.token(), 8); len(seen) != 8 {
-		t.Errorf("without cache 8 callers got %d identities", len(seen))
+		t.Errorf("without cache 8 callers got %d identities, want 8", len(seen))
 	}
 }
 
@@ -100,7 +100,7 @@ func TestCachedTokenSurvivesARefresh(t *testing.T) {
 	_ = f.verify(t, unknown) // waits for it
 	after, err := f.verifier.Verify(t.Context(), token)
 	if err != nil || before != after {
-		t.Errorf("%v, verified again: %v", err, before != after)
+		t.Errorf("got %v, verified again: %t; want nil, false", err, before != after)
 	}
 }
 

@@ -139,7 +139,7 @@ func TestResumeSilentCall(t *testing.T) {
 	_ = resp.Body.Close()
 	for range 300 { // what the user does meanwhile does not push out a call under way
 		if status, _, body := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, header); status != http.StatusOK && status != http.StatusTooManyRequests {
-			t.Fatalf("%d %s", status, body)
+			t.Fatalf("got %d %s, want 200 or 429", status, body)
 		}
 	}
 	close(h.end)
@@ -151,7 +151,7 @@ func TestResumeSilentCall(t *testing.T) {
 			break
 		}
 		if status != http.StatusConflict && status != http.StatusTooManyRequests { // the server has not seen yet that its client is gone
-			t.Fatalf("%d %s", status, body)
+			t.Fatalf("got %d %s, want 409 or 429", status, body)
 		}
 	}
 }

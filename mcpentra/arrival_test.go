@@ -41,7 +41,7 @@ func FuzzTraceID(f *testing.F) {
 	f.Fuzz(func(t *testing.T, traceparent string) {
 		id := mcpentra.TraceID(traceparent)
 		if id != "" && (len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "") {
-			t.Errorf("%q: %q", traceparent, id)
+			t.Errorf("%q: got %q, want 32 hexadecimal digits or none", traceparent, id)
 		}
 	})
 }
@@ -61,7 +61,7 @@ func TestRequestID(t *testing.T) {
 			for range 5 {
 				_, text := call(t, s, "id", nil)
 				if text == "" || text != seen.last().Get("X-Request-Id") || known[text] || text == "chosen" {
-					t.Errorf("the tool sees %q, the client %q", text, seen.last().Get("X-Request-Id"))
+					t.Errorf("the tool sees %q, the client %q; want the same new id", text, seen.last().Get("X-Request-Id"))
 				}
 				known[text] = true
 			}
@@ -101,6 +101,6 @@ func TestTraceInTheLog(t *testing.T) {
 	w := newWorld(t)
 	w.post(t, listTools, map[string]string{"Host": "evil.example", "Traceparent": "00-" + trace + "-b7ad6b7169203331-01"})
 	if !strings.Contains(w.log.String(), "trace="+trace) {
-		t.Errorf("not in: %s", w.log)
+		t.Errorf("got %s, want the trace in it", w.log)
 	}
 }

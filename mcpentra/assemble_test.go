@@ -64,7 +64,7 @@ func TestAssemblyFaults(t *testing.T) {
 	} {
 		server, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), c.option, mcpentra.WithToolPolicy("misspelled", readers))
 		if server != nil {
-			t.Errorf("%s: there is a server", name)
+			t.Errorf("%s: got a server, want none", name)
 		}
 		wantFault(t, name, err, c.want, `WithToolPolicy("misspelled")`)
 		if err != nil && strings.Count(err.Error(), c.want) > 1 && strings.HasPrefix(c.want, "two ") {
@@ -141,7 +141,7 @@ func TestCredentialOfOwnToolWithoutExchanger(t *testing.T) {
 		}
 	}
 	if n := strings.Count(w.log.String(), "level=ERROR"); n != 1 || !strings.Contains(w.log.String(), "WithExchanger") {
-		t.Errorf("%d errors in the log: %s", n, w.log)
+		t.Errorf("%d errors in the log: %s; want 1 that names WithExchanger", n, w.log)
 	}
 }
 

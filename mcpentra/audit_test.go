@@ -55,7 +55,7 @@ func TestAudit(t *testing.T) {
 			}
 		}
 		if len(events) == 0 {
-			t.Fatalf("%s: no line: %s", c.name, log.String()[before:])
+			t.Fatalf("%s: got %s, want a line", c.name, log.String()[before:])
 		}
 		event := events[0]
 		if len(events) > 1 {
@@ -67,12 +67,12 @@ func TestAudit(t *testing.T) {
 			}
 		}
 		if id := header.Get("X-Request-Id"); id == "" || event["request_id"] != id {
-			t.Errorf("%s: request id %v, the answer's is %q", c.name, event["request_id"], id)
+			t.Errorf("%s: request id %v, the answer's is %q; want the same", c.name, event["request_id"], id)
 		}
 		caller, _ := event["caller"].(map[string]any)
 		if hasCaller := c.want["reason"] != "no_token" && c.want["reason"] != "malformed"; hasCaller != (caller != nil) ||
 			hasCaller && (caller["uti"] != "token-1" || !strings.HasSuffix(caller["user"].(string), w.alice.ObjectID) || caller["client"] != w.client.ClientID) {
-			t.Errorf("%s: caller %v", c.name, caller)
+			t.Errorf("%s: caller %v, want Alice, her client and token: %t", c.name, caller, hasCaller)
 		}
 	}
 	if text := log.String(); strings.Contains(text, "arguments") || strings.Contains(text, "noted") || strings.Contains(text, "eyJ") {
@@ -93,7 +93,7 @@ func TestMissingConsentIsOneLine(t *testing.T) {
 		s := w.connect(t, w.token(w.alice), "2025-11-25")
 		before := len(w.log.String())
 		if result, text := call(t, s, "read_blob_with_token", map[string]any{"blob_path": "hello.txt"}); !result.IsError || !strings.Contains(text, "65001") {
-			t.Fatalf("%s: %s", name, text)
+			t.Fatalf("%s: got %s, want an error with 65001", name, text)
 		}
 		var told []string
 		for line := range strings.Lines(w.log.String()[before:]) {

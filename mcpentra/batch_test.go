@@ -132,7 +132,7 @@ func TestBatchesAreBounded(t *testing.T) {
 					t.Errorf("%s (%s): %d %.200s, want %d %s", row.name, row.protocol, status, body, row.status, row.want)
 				}
 				if status == http.StatusBadRequest && (answer.Get("Content-Type") != "application/json" || decode(t, body)["error"] == nil) {
-					t.Errorf("%s: not a JSON-RPC error: %.200s", row.name, body)
+					t.Errorf("%s: got %.200s, want a JSON-RPC error", row.name, body)
 				}
 			}
 		})
@@ -153,7 +153,7 @@ func TestBatchesCountByMessage(t *testing.T) {
 			}
 			status, answer, body := w.post(t, batchOf(20, "hold"), header)
 			if status != http.StatusTooManyRequests || answer.Get("Retry-After") == "" || decode(t, body)["error"] == nil || h.runs != 32 {
-				t.Errorf("beyond the burst: %d %v %s; %d calls ran", status, answer, body, h.runs)
+				t.Errorf("beyond the burst: got %d %v %s; %d calls ran; want 429, a Retry-After, an error; 32", status, answer, body, h.runs)
 			}
 			left := 0
 			for ; ; left++ {
@@ -166,7 +166,7 @@ func TestBatchesCountByMessage(t *testing.T) {
 			}
 			bob := w.token(w.bob)
 			if status, _, body := w.post(t, listTools, map[string]string{"Authorization": "Bearer " + bob}); mode.name == "stateless" && status != http.StatusOK {
-				t.Errorf("another user: %d %s", status, body)
+				t.Errorf("another user: got %d %s, want 200", status, body)
 			}
 		})
 	}
@@ -183,16 +183,16 @@ func TestBatchesShareTheUsersPlaces(t *testing.T) {
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				if status, _, body := w.post(t, batchOf(32, "hold"), header); status != http.StatusOK || strings.Count(body, "held") != 32 {
-					t.Errorf("%d %s", status, body)
+					t.Errorf("got %d %s, want 200 and 32 answers", status, body)
 				}
 			})
 			h.wait(32)
 			if status, _, _ := w.post(t, strings.ReplaceAll(batchOf(9, "hold"), `"id":`, `"id":10`), header); status != http.StatusTooManyRequests {
-				t.Errorf("one too many: %d", status)
+				t.Errorf("one too many: got %d, want 429", status)
 			}
 			wg.Go(func() {
 				if status, _, body := w.post(t, strings.ReplaceAll(batchOf(8, "hold"), `"id":`, `"id":20`), header); status != http.StatusOK || strings.Count(body, "held") != 8 {
-					t.Errorf("%d %s", status, body)
+					t.Errorf("got %d %s, want 200 and 8 answers", status, body)
 				}
 			})
 			h.wait(places)
@@ -201,7 +201,7 @@ func TestBatchesShareTheUsersPlaces(t *testing.T) {
 				many.Go(func() {
 					body := strings.ReplaceAll(batchOf(1+i%4, "hold"), `"id":`, fmt.Sprintf(`"id":%d00`, 5+i))
 					if status, _, _ := w.post(t, body, header); status != http.StatusTooManyRequests {
-						t.Errorf("no place is left: %d", status)
+						t.Errorf("no place is left: got %d, want 429", status)
 					}
 				})
 			}
@@ -212,7 +212,7 @@ func TestBatchesShareTheUsersPlaces(t *testing.T) {
 				t.Errorf("%d calls ran, %d at once; want %d", h.runs, h.most, places)
 			}
 			if status, _, body := w.post(t, strings.ReplaceAll(batchOf(32, "hold"), `"id":`, `"id":9000`), header); status != http.StatusOK || strings.Count(body, "held") != 32 {
-				t.Errorf("afterwards: %d %s", status, body)
+				t.Errorf("afterwards: got %d %s, want 200 and 32 answers", status, body)
 			}
 		})
 	}

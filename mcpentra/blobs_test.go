@@ -56,7 +56,7 @@ func TestBlobResources(t *testing.T) {
 		`"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"blob://docs/{+path}"},"argument":{"name":"path","value":"he"}}`,
 	} {
 		if status, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,`+body+`}`, w.bearer(nil)); status != http.StatusForbidden || strings.Contains(text, "ello") {
-			t.Errorf("%s without the role: %d %s", body, status, text)
+			t.Errorf("%s without the role: got %d %s, want 403 and no ello", body, status, text)
 		}
 	}
 	plain := w.connect(t, w.token(w.alice), "2026-07-28")

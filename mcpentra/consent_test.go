@@ -121,7 +121,7 @@ func TestConsentIsAskedOnTheWay(t *testing.T) {
 	s := w.connectPerson(t, w.token(w.alice), "2026-07-28", w.consents(t, w.alice), nil)
 	result, text := call(t, s, "whoami", nil)
 	if result.IsError || !strings.Contains(text, w.alice.ObjectID) {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want false, Alice's id", result.IsError, text)
 	}
 	if !strings.Contains(w.log.String(), "outcome=input") {
 		t.Error("the log does not say that the user was asked")
@@ -138,10 +138,10 @@ func TestAcceptIsNotDone(t *testing.T) {
 	}, nil)
 	result, text := call(t, s, "whoami", nil)
 	if !result.IsError || !strings.Contains(text, "AADSTS65001") || !strings.Contains(text, "/authorize?") {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, AADSTS65001 and where to consent", result.IsError, text)
 	}
 	if n := asked.Load(); n != 3 {
-		t.Errorf("the user was asked %d times", n)
+		t.Errorf("the user was asked %d times, want 3", n)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestConsentDeclined(t *testing.T) {
 	w := consentWorld(t)
 	s := w.connectPerson(t, w.token(w.alice), "2026-07-28", func(context.Context, string) string { return "decline" }, nil)
 	if result, text := call(t, s, "whoami", nil); !result.IsError || !strings.Contains(text, "did not open the consent page") {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, that the page was not opened", result.IsError, text)
 	}
 	// On Entra's page itself.
 	browser := w.tenant.Browser(w.alice)
@@ -163,7 +163,7 @@ func TestConsentDeclined(t *testing.T) {
 		return "accept"
 	}, nil)
 	if result, text := call(t, s, "whoami", nil); !result.IsError || !strings.Contains(text, "AADSTS65001") {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, AADSTS65001", result.IsError, text)
 	}
 }
 
@@ -173,18 +173,18 @@ func TestConsentInWords(t *testing.T) {
 	for _, protocol := range protocols {
 		result, text := call(t, w.connect(t, w.token(w.alice), protocol), "whoami", nil)
 		if !result.IsError || !strings.Contains(text, "AADSTS65001") || !strings.Contains(text, "/oauth2/v2.0/authorize?") {
-			t.Errorf("%s: %v %s", protocol, result.IsError, text)
+			t.Errorf("%s: error %v, %s; want true, AADSTS65001 and where to consent", protocol, result.IsError, text)
 		}
 	}
 	without := newWorld(t)
 	without.tenant.RevokeConsent(without.api, without.tenant.Storage())
 	addWhoami(without)
 	s := without.connectPerson(t, without.token(without.alice), "2026-07-28", func(context.Context, string) string {
-		t.Error("asked without a key for the state")
+		t.Error("the user was asked without a key for the state, want an error")
 		return "cancel"
 	}, nil)
 	if result, text := call(t, s, "whoami", nil); !result.IsError || !strings.Contains(text, "/oauth2/v2.0/authorize?") {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, where to consent", result.IsError, text)
 	}
 }
 
@@ -205,7 +205,7 @@ func TestConsentWithSessions(t *testing.T) {
 		t.Fatal("the client was not told that its user is back")
 	}
 	if result, text := call(t, s, "whoami", nil); result.IsError {
-		t.Errorf("afterwards: %s", text)
+		t.Errorf("afterwards: got the error %s, want none", text)
 	}
 }
 
@@ -291,7 +291,7 @@ func TestChallengeByEntra(t *testing.T) {
 				}
 			}
 			if status, _, body := w.post(t, callBody("secure_ping"), header); status != http.StatusOK {
-				t.Errorf("a tool that does not use storage: %d %s", status, body)
+				t.Errorf("a tool that does not use storage: got %d %s, want 200", status, body)
 			}
 			// With a second factor.
 			strong := w.bearer(map[string]any{"xms_cc": []string{"cp1"}, "amr": []string{"pwd", "mfa"}})
@@ -303,7 +303,7 @@ func TestChallengeByEntra(t *testing.T) {
 			header["Authorization"] = w.bearer(nil)["Authorization"]
 			for range 2 {
 				if status, _, body := w.post(t, callBody("whoami"), header); status != http.StatusOK || !strings.Contains(body, "AADSTS50076") {
-					t.Errorf("client without cp1: %d %s", status, body)
+					t.Errorf("client without cp1: got %d %s, want 200 and AADSTS50076", status, body)
 				}
 			}
 		})
@@ -359,7 +359,7 @@ func TestChallengeAfterProgress(t *testing.T) {
 		t.Errorf("again: got %d %s, want 200 and AADSTS50076", status, body)
 	}
 	if status, body := post("secure_ping"); status != http.StatusOK {
-		t.Errorf("a tool that does not use storage: %d %s", status, body)
+		t.Errorf("a tool that does not use storage: got %d %s, want 200", status, body)
 	}
 }
 
@@ -368,7 +368,7 @@ func elicitationIn(t testing.TB, err error) (page, id string) {
 	t.Helper()
 	var e *jsonrpc.Error
 	if !errors.As(err, &e) || e.Code != mcp.CodeURLElicitationRequired {
-		t.Fatalf("got %#v %v", e, err)
+		t.Fatalf("got %#v %v, want code %d", e, err, mcp.CodeURLElicitationRequired)
 	}
 	var data struct{ Elicitations []*mcp.ElicitParams }
 	must(t, json.Unmarshal(e.Data, &data))

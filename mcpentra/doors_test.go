@@ -106,7 +106,7 @@ func TestEverySpellingAtEveryDoor(t *testing.T) {
 						t.Errorf("%s %q: got %s, %v; want an error and role", door, uri, text, err)
 					}
 					if len(l.seen) > 0 {
-						t.Errorf("%s %q reaches the set as %q", door, uri, l.seen)
+						t.Errorf("got %s %q reaches the set as %q, want nothing to reach it", door, uri, l.seen)
 						l.seen = nil
 					}
 				}
@@ -116,7 +116,7 @@ func TestEverySpellingAtEveryDoor(t *testing.T) {
 				l.seen = nil
 			}
 			if text, err := doors["read"](t.Context(), reader, "blob://docs/%73ecret/plan.txt"); err != nil || text != classified {
-				t.Errorf("a reader reads %q, %v", text, err)
+				t.Errorf("a reader reads %q, %v; want it, nil", text, err)
 			}
 		})
 	}
@@ -199,7 +199,7 @@ func TestOpenResourcesStayUsable(t *testing.T) {
 				}
 			}
 			if listed != len(openBlobs) {
-				t.Errorf("%d of %d blobs are listed", listed, len(openBlobs))
+				t.Errorf("%d of %d blobs are listed, want %v", listed, len(openBlobs), len(openBlobs))
 			}
 			for uri, want := range map[string]string{
 				"BLOB://DOCS/plan.txt": "open plan.txt", "blob://d%6fcs/pl%61n.txt": "open plan.txt", "blob://docs/x/%2e%2e/plan.txt": "open plan.txt",
@@ -250,7 +250,7 @@ func TestSubscriptionsKeepTheirSpelling(t *testing.T) {
 		t.Errorf("told of %s after the end, want no updates", <-updates)
 	}
 	if len(l.seen) != 14 {
-		t.Errorf("the set was asked about %q", l.seen)
+		t.Errorf("the set was asked about %q, want 14", l.seen)
 	}
 }
 

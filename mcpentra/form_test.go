@@ -160,7 +160,7 @@ func TestTrailingSlash(t *testing.T) {
 			t.Errorf("%s with a token: got %d %s, want 200", url, s, b)
 		}
 		if s, h, b := do(t, http.MethodPost, url, pingWithID, nil); s != 401 || !strings.Contains(h.Get("Www-Authenticate"), "resource_metadata=") {
-			t.Errorf("%s without token: %d %q %s", url, s, h.Get("Www-Authenticate"), b)
+			t.Errorf("%s without token: got %d %q %s, want 401 and resource_metadata=", url, s, h.Get("Www-Authenticate"), b)
 		}
 	}
 	for _, path := range []string{"/mcp/", "", "/", "/mcp"} {
@@ -168,7 +168,7 @@ func TestTrailingSlash(t *testing.T) {
 			url := base + "/.well-known/oauth-protected-resource" + path
 			s, _, b := do(t, method, url, "", nil)
 			if s != 200 || method == http.MethodGet && decode(t, b)["resource"] != resourceURL {
-				t.Errorf("%s %s: %d %s", method, url, s, b)
+				t.Errorf("%s %s: got %d %s, want 200 and the metadata", method, url, s, b)
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func TestLargeBodiesAreBoundedTogether(t *testing.T) {
 						t.Errorf("refused: got %.300s, want %q", body, `"reason":"too_many_body_bytes"`)
 					}
 				case <-time.After(20 * time.Second):
-					t.Error("nothing happens")
+					t.Error("nothing happens within 20s, want a call or a refusal")
 				}
 				break
 			}
@@ -68,13 +68,13 @@ func TestLargeBodiesAreBoundedTogether(t *testing.T) {
 			close(x.end)
 			wg.Wait()
 			if held := w.server.Held(); held != 0 {
-				t.Errorf("%d bytes are counted when all is over", held)
+				t.Errorf("%d bytes are counted when all is over, want 0", held)
 			}
 			if status, _, body := w.post(t, largeCall(2, size), alice); status != http.StatusOK {
 				t.Errorf("afterwards: got %d %.300s, want 200", status, body)
 			}
 			if !strings.Contains(w.log.String(), "reason=too_many_body_bytes") {
-				t.Error("no line")
+				t.Error("the log has no line of a refusal, want one")
 			}
 		})
 	}
@@ -95,7 +95,7 @@ func TestRoomForBodiesIsShared(t *testing.T) {
 			t.Errorf("user %d gets %d bytes, want at least 256<<10", i, n)
 		}
 		if i < 4 && n != 32<<20 {
-			t.Errorf("user %d gets %d bytes", i, n)
+			t.Errorf("user %d gets %d bytes, want 32 MiB", i, n)
 		}
 	}
 	if total > 256<<20+40*256<<10 {
@@ -107,7 +107,7 @@ func TestRoomForBodiesIsShared(t *testing.T) {
 	}
 	release()
 	if err := hold(1 << 40); err == nil {
-		t.Error("more than there is")
+		t.Error("more bytes are held than there are, want a refusal")
 	}
 }
 

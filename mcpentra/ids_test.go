@@ -89,7 +89,7 @@ func TestIDsComeBackAsTheyCame(t *testing.T) {
 	_, _, body = stateless.post(t, "["+strings.Join(batch, ",")+"]", map[string]string{"Authorization": good})
 	got := sentIDs(t, body)
 	if len(got) != len(wireIDs) {
-		t.Errorf("a batch of %d has %d answers", len(wireIDs), len(got))
+		t.Errorf("a batch of %d has %d answers, want %v", len(wireIDs), len(got), len(wireIDs))
 	}
 	for _, id := range wireIDs {
 		if !strings.Contains(body, `"id":`+id+`,`) {
@@ -97,7 +97,7 @@ func TestIDsComeBackAsTheyCame(t *testing.T) {
 		}
 	}
 	if logs := stateless.log.String() + sessions.log.String(); strings.Contains(logs, "panic") {
-		t.Error("a panic")
+		t.Error("a tool panicked, want no panic")
 	}
 }
 

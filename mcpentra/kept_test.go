@@ -59,7 +59,7 @@ func TestInitializeInABatchIsSmall(t *testing.T) {
 		t.Errorf("%d %v %.300s, want a refusal", status, h, body)
 	}
 	if sessions, _, _ := w.server.Kept(); sessions != 0 {
-		t.Errorf("%d sessions are kept", sessions)
+		t.Errorf("%d sessions are kept, want 0", sessions)
 	}
 }
 

@@ -38,10 +38,10 @@ func TestRequestsPerSecond(t *testing.T) {
 					continue
 				}
 				if s, err := strconv.Atoi(header.Get("Retry-After")); err != nil || s < 1 || s > 100 {
-					t.Errorf("Retry-After: %q", header.Get("Retry-After"))
+					t.Errorf("Retry-After: got %q, want 1 to 100 seconds", header.Get("Retry-After"))
 				}
 				if rpc := decode(t, body); rpc["id"] != 7.0 || rpc["error"] == nil {
-					t.Errorf("no JSON-RPC error for the request: %s", body)
+					t.Errorf("got %s, want a JSON-RPC error for the request", body)
 				}
 			}
 		})
@@ -53,7 +53,7 @@ func TestRequestsPerSecond(t *testing.T) {
 	}
 	wg.Wait()
 	if count[http.StatusOK] != 50 || count[http.StatusTooManyRequests] != 950 {
-		t.Errorf("answers by status: %v", count)
+		t.Errorf("answers by status: got %v, want 50 of 200 and 950 of 429", count)
 	}
 	if n := strings.Count(w.log.String(), "reason=too_many_requests"); n == 0 || n > int(time.Since(begin).Seconds())+1 {
 		t.Errorf("%d lines about it, want one a second", n)
@@ -71,7 +71,7 @@ func TestClientSurvivesTooManyRequests(t *testing.T) {
 			result, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "wait"})
 			if err == nil || !strings.Contains(err.Error(), "Too Many Requests") {
 				if err != nil || result.IsError {
-					t.Errorf("the call: %+v %v", result, err)
+					t.Errorf("the call: got %+v %v, want its result, nil", result, err)
 				}
 				return
 			}
@@ -145,7 +145,7 @@ func TestEndingTakesNoPlace(t *testing.T) {
 			select {
 			case err := <-x.ended:
 				if err == nil {
-					t.Errorf("%s: a call ended by itself", row.name)
+					t.Errorf("%s: a call ended by itself, want its context to end it", row.name)
 				}
 			case <-time.After(10 * time.Second):
 				t.Fatalf("%s: no call ended", row.name)
@@ -166,7 +166,7 @@ func TestShortRequestsAreBounded(t *testing.T) {
 		ends = append(ends, end)
 	}
 	if _, wait := users.AdmitShort("a"); wait == 0 {
-		t.Error("a fourth of three")
+		t.Error("a fourth call of three is admitted, want it to wait")
 	}
 	if end, wait := users.Admit("a"); wait > 0 {
 		t.Errorf("a call beside them must wait %s, want 0", wait)
@@ -219,7 +219,7 @@ func TestUsersAreForgotten(t *testing.T) {
 		end()
 	}
 	if n := users.Known(); n > mcpentra.MaxIdleUsers+2 {
-		t.Errorf("%d users are remembered", n)
+		t.Errorf("%d users are remembered, want at most %v", n, mcpentra.MaxIdleUsers+2)
 	}
 	if _, wait := users.Admit("busy"); wait == 0 {
 		t.Error("a user who is being served was forgotten")
@@ -289,7 +289,7 @@ func TestLimitsAreLimits(t *testing.T) {
 		}
 		for _, field := range allLimits {
 			if named := err != nil && strings.Contains(err.Error(), "WithLimits: "+field+" "); named != slices.Contains(row.faults, field) {
-				t.Errorf("%s: %s is named: %v in: %v", row.name, field, named, err)
+				t.Errorf("%s: %s is named: %v, want the opposite, in: %v", row.name, field, named, err)
 			}
 		}
 	}

@@ -50,7 +50,7 @@ func TestMounting(t *testing.T) {
 			_, metadata, found := strings.Cut(header.Get("WWW-Authenticate"), `resource_metadata="https://mcp.example.com`)
 			metadata, _, closed := strings.Cut(metadata, `"`)
 			if status != http.StatusUnauthorized || !found || !closed {
-				t.Fatalf("no way to the metadata: %d %v", status, header)
+				t.Fatalf("got %d %v, want 401 with resource_metadata", status, header)
 			}
 			if status, _, body := do(t, http.MethodGet, base+metadata, "", nil); status != http.StatusOK || decode(t, body)["resource"] != resource {
 				t.Errorf("%s: got %d %s, want 200, %v", metadata, status, body, resource)
@@ -88,12 +88,12 @@ func TestPathsThatCannotBe(t *testing.T) {
 		"https://h/.well-known/x", "https://h/a/.well-known/oauth-protected-resource",
 	} {
 		if _, err := mcpentra.NewServer(u, w.verifier); err == nil {
-			t.Errorf("%q accepted", u)
+			t.Errorf("%q accepted, want an error", u)
 		}
 	}
 	for _, u := range []string{"https://h/mcp/mcp", "https://h/a/b/c/mcp", "https://h/healthy", "https://h/a%20b"} {
 		if _, err := mcpentra.NewServer(u, w.verifier); (err == nil) != !strings.Contains(u, "%20") {
-			t.Errorf("%q: %v", u, err)
+			t.Errorf("%q: got %v, want an error for %%20 only", u, err)
 		}
 	}
 	// What has to be escaped is written in two ways, and clients and gateways differ.
@@ -112,7 +112,7 @@ func TestPathsThatCannotBe(t *testing.T) {
 		metadata := "/.well-known/oauth-protected-resource/" + path
 		status, header, body := do(t, http.MethodPost, base+"/"+path, "{}", nil)
 		if status != http.StatusUnauthorized || !strings.Contains(header.Get("Www-Authenticate"), `resource_metadata="https://mcp.example.com`+metadata+`"`) {
-			t.Errorf("%s: %d %s %s", path, status, header.Get("Www-Authenticate"), body)
+			t.Errorf("%s: got %d %s %s, want 401 with %s", path, status, header.Get("Www-Authenticate"), body, metadata)
 		}
 		if status, _, body := do(t, http.MethodGet, base+metadata, "", nil); status != http.StatusOK || decode(t, body)["resource"] != resource {
 			t.Errorf("%s: metadata: got %d %s, want 200, %v", path, status, body, resource)
@@ -158,7 +158,7 @@ func TestConsentLandingUnderEachMounting(t *testing.T) {
 			must(t, resp.Body.Close())
 			at := resp.Request.URL
 			if resp.StatusCode != http.StatusOK || !strings.Contains(string(page), "<h1>"+want) || at.Path != site.path || strings.Contains(at.RawQuery, "secret") {
-				t.Errorf("%s, %q: %d at %s: %.200s", name, query, resp.StatusCode, at, page)
+				t.Errorf("%s, %q: got %d at %s: %.200s; want 200 and %q at %s", name, query, resp.StatusCode, at, page, want, site.path)
 			}
 		}
 	}

@@ -115,10 +115,10 @@ func TestCursorGivesNoNames(t *testing.T) {
 	must(t, err)
 	next := &mcp.ListResourcesParams{Cursor: first.NextCursor}
 	if page, err := reader.ListResources(t.Context(), next); err != nil || len(page.Resources) != 51 {
-		t.Errorf("the reader's second page is %+v, %v", page, err)
+		t.Errorf("the reader's second page is %+v, %v; want 51 resources, nil", page, err)
 	}
 	if page, err := w.connect(t, w.token(w.alice), "2026-07-28").ListResources(t.Context(), next); err != nil || len(page.Resources) > 0 || page.NextCursor != "" {
-		t.Errorf("the stranger's second page is %+v, %v", page, err)
+		t.Errorf("the stranger's second page is %+v, %v; want no resources, no NextCursor, nil", page, err)
 	}
 }
 

@@ -69,7 +69,7 @@ func TestExchangerFitsVerifier(t *testing.T) {
 			must(t, err)
 			_, err = mcpentra.NewServer(resourceURL, v, mcpentra.WithExchanger(x), mcpentra.WithAllowedOrigins("not an origin"))
 			if err == nil || !strings.Contains(err.Error(), "WithAllowedOrigins") {
-				t.Fatalf("the other fault is lost: %v", err)
+				t.Fatalf("the other fault is lost: got %v, want an error and WithAllowedOrigins", err)
 			}
 			if got := strings.Contains(err.Error(), "WithExchanger: "); got != (len(c.want) > 0) {
 				t.Errorf("a fault of the exchanger: %v, want %v: %v", got, len(c.want) > 0, err)
@@ -123,7 +123,7 @@ func TestExchangerFitsToolSets(t *testing.T) {
 			_, err = mcpentra.NewServer(resourceURL, v, mcpentra.WithExchanger(x), mcpentra.WithTools(tools))
 			switch {
 			case c.want == "" && err != nil:
-				t.Errorf("NewServer: %v", err)
+				t.Errorf("NewServer: got %v, want nil", err)
 			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "obo.Options.Resources")):
 				t.Errorf("NewServer: %v, want a fault with %q and obo.Options.Resources", err, c.want)
 			}

@@ -159,7 +159,7 @@ func TestRefusalsByPolicy(t *testing.T) {
 			continue
 		}
 		if strings.Contains(body, "this is") {
-			t.Errorf("%s: the tool ran", c.name)
+			t.Errorf("%s: the tool ran, want a refusal", c.name)
 		}
 		fmt.Fprintf(&golden, "# %s: %s\n%d\nWWW-Authenticate: %s\n%s\n", c.name, c.tool, status, header.Get("WWW-Authenticate"), body)
 	}
@@ -253,10 +253,10 @@ func TestDeceptiveRequests(t *testing.T) {
 		maps.Copy(header, c.header)
 		status, _, body := w.post(t, c.body, header)
 		if !slices.Contains(c.status, status) || strings.Contains(body, "this is") {
-			t.Errorf("%s: %d %s", name, status, body)
+			t.Errorf("%s: got %d %s, want %d, and no answer of the tool", name, status, body, c.status)
 		}
 		if strings.HasPrefix(name, "batch, ") && status == 200 && !strings.Contains(body, `"reason":"user_role_missing"`) {
-			t.Errorf("%s: %s", name, body)
+			t.Errorf("%s: got %s, want user_role_missing", name, body)
 		}
 	}
 }
@@ -302,12 +302,12 @@ func TestListsShowWhatTheCallerMayUse(t *testing.T) {
 		got := " " + list(c.header) + " "
 		for _, x := range c.hidden {
 			if strings.Contains(got, " "+x+" ") {
-				t.Errorf("%s: %s is shown", name, x)
+				t.Errorf("%s: %s is shown, want it hidden", name, x)
 			}
 		}
 		for _, x := range c.shown {
 			if !strings.Contains(got, " "+x+" ") {
-				t.Errorf("%s: %s is hidden: %s", name, x, got)
+				t.Errorf("%s: %s is hidden, want it shown: %s", name, x, got)
 			}
 		}
 	}
@@ -381,7 +381,7 @@ func TestMetadataAdvertisesTheLeast(t *testing.T) {
 	w := policyWorld(t)
 	_, _, body := do(t, http.MethodGet, strings.TrimSuffix(w.url, "/mcp")+"/.well-known/oauth-protected-resource/mcp", "", nil)
 	if want := `["api://` + w.api.ClientID + `/access_as_user"]`; !strings.Contains(body, want) {
-		t.Errorf("%s lacks %s", body, want)
+		t.Errorf("got %s, want %s in it", body, want)
 	}
 }
 

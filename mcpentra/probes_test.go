@@ -28,12 +28,12 @@ func TestNeverReadyBeforeKeys(t *testing.T) {
 	url := serve(t, srv)
 	for _, path := range []string{"/health", "/ready"} {
 		if status, text := probe(t, url+path); status != http.StatusServiceUnavailable || text != "unavailable" {
-			t.Errorf("%s without keys: %d %s", path, status, text)
+			t.Errorf("%s without keys: got %d %s, want 503, unavailable", path, status, text)
 		}
 	}
 	for _, path := range []string{"/health", "/ready"} {
 		if status, text := probe(t, strings.TrimSuffix(w.url, "/mcp")+path); status != http.StatusOK || text != "ok" {
-			t.Errorf("%s with keys that can't be fetched again: %d %s", path, status, text)
+			t.Errorf("%s with keys that can't be fetched again: got %d %s, want 200, ok", path, status, text)
 		}
 	}
 	if status, _, _ := do(t, http.MethodPost, url+"/ready", "{}", nil); status != http.StatusNotFound {

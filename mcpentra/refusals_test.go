@@ -27,7 +27,7 @@ func TestConsentEndsTheRefusalAtOnce(t *testing.T) {
 		page := "https://" + between(text, "open https://", " ")
 		w.consents(t, w.alice)(t.Context(), page)
 		if result, text := call(t, s, "whoami", nil); result.IsError {
-			t.Errorf("%s: afterwards: %s", name, text)
+			t.Errorf("%s: afterwards: got the error %s, want none", name, text)
 		}
 	}
 	// In the modern era the call comes back by itself, to any replica.
@@ -43,7 +43,7 @@ func TestConsentEndsTheRefusalAtOnce(t *testing.T) {
 		return "accept"
 	}, nil)
 	if result, text := call(t, s, "whoami", nil); result.IsError {
-		t.Errorf("modern: %s", text)
+		t.Errorf("modern: got the error %s, want none", text)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestWrongSecretIsOneError(t *testing.T) {
 		s := w.connect(t, w.token(user), "2025-11-25")
 		for range 3 {
 			if result, text := call(t, s, "whoami", nil); !result.IsError || !strings.Contains(text, "AADSTS7000215") || strings.Contains(text, "not-the-secret") {
-				t.Errorf("%v %s", result.IsError, text)
+				t.Errorf("error %v, %s; want true, AADSTS7000215, and nothing of the secret", result.IsError, text)
 			}
 		}
 	}

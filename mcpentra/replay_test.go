@@ -80,7 +80,7 @@ func TestReplayIsJudged(t *testing.T) {
 				t.Errorf("the weaker token: %d %q, want %d %q", status, h.Get("Www-Authenticate"), row.status, row.challenge)
 			}
 			if replayed := strings.Contains(got, `"result"`); replayed != (row.status == http.StatusOK) {
-				t.Errorf("replayed to the weaker token: %v: %s", replayed, got)
+				t.Errorf("replayed to the weaker token: %v: %s; want what its status says, %d", replayed, got, row.status)
 			}
 			if status, _, got := do(t, http.MethodGet, w.url, "", changed(strong, "Last-Event-ID", id[1])); status != http.StatusOK || !strings.Contains(got, `"result"`) {
 				t.Errorf("the token of the call: got %d %s, want 200 and %q", status, got, `"result"`)
@@ -130,7 +130,7 @@ func TestRunningCallIsForThoseWhoMayMakeIt(t *testing.T) {
 	}
 	<-begun
 	if status, _, body := do(t, http.MethodGet, w.url, "", changed(weak, "Last-Event-ID", id[1])); status != http.StatusForbidden || strings.Contains(body, "the ") && !strings.Contains(body, "error") {
-		t.Errorf("the weaker token resumes the call: %d %s", status, body)
+		t.Errorf("the weaker token resumes the call: got %d %s, want 403 and no answer", status, body)
 	}
 	status, s := w.open(t, http.MethodGet, "", changed(strong, "Last-Event-ID", id[1]))
 	if status != http.StatusOK {
@@ -140,7 +140,7 @@ func TestRunningCallIsForThoseWhoMayMakeIt(t *testing.T) {
 	for !strings.Contains(question, "the question") {
 		var open bool
 		if question, open = s.next(t); !open {
-			t.Fatal("no question")
+			t.Fatal("no question came, want one")
 		}
 	}
 	number := decode(t, question)["id"]

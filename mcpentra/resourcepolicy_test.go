@@ -124,7 +124,7 @@ func TestResourcePolicyHoldsForTools(t *testing.T) {
 						status, header, text := w.post(t, body, stranger)
 						if status != http.StatusForbidden || !strings.Contains(header.Get("WWW-Authenticate"), "access_denied") && !strings.Contains(text, "role") ||
 							!strings.Contains(text, `"id":7`) || !strings.Contains(text, `"reason":`) || strings.Contains(text, "classified") {
-							t.Errorf("%s: %d %v %s", name, status, header, text)
+							t.Errorf("%s: got %d %v %s, want 403 with the reason, and nothing classified", name, status, header, text)
 						}
 						if status, _, text := w.post(t, body, reader); status != http.StatusOK {
 							t.Errorf("%s by a reader: got %d %s, want 200", name, status, text)
@@ -136,10 +136,10 @@ func TestResourcePolicyHoldsForTools(t *testing.T) {
 					status, _, text := w.post(t, body, stranger)
 					if status != http.StatusOK && status != http.StatusForbidden || strings.Contains(text, "covert.") || strings.Contains(text, "covert é") ||
 						strings.Contains(text, "classified") || strings.Contains(text, `secret/`) || strings.Contains(text, "payroll") {
-						t.Errorf("%s: %d %s", name, status, text)
+						t.Errorf("%s: got %d %s, want 200 or 403, and nothing classified", name, status, text)
 					}
 					if name == "search_blobs, text" && !strings.Contains(text, `\"examined\":5`) {
-						t.Errorf("%s counts what is closed: %s", name, text)
+						t.Errorf("%s: got %s, want 5 examined: what is closed doesn't count", name, text)
 					}
 					if status, _, text := w.post(t, body, reader); status != http.StatusOK {
 						t.Errorf("%s by a reader: got %d %s, want 200", name, status, text)
@@ -150,7 +150,7 @@ func TestResourcePolicyHoldsForTools(t *testing.T) {
 					status, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_blobs","arguments":{`+container+`"page_size":50}}}`, who)
 					for _, name := range []string{"open.txt", "one/open.txt", "secrets.txt", "hello.txt"} {
 						if status != http.StatusOK || !strings.Contains(text, name) {
-							t.Errorf("the listing lacks %s: %d %s", name, status, text)
+							t.Errorf("the listing lacks %s: got %d %s, want 200 and %q", name, status, text, name)
 						}
 					}
 					if _, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_blob","arguments":{`+container+`"blob_path":"secrets.txt"}}}`, who); !strings.Contains(text, "this is open") {
@@ -158,7 +158,7 @@ func TestResourcePolicyHoldsForTools(t *testing.T) {
 					}
 				}
 				if _, _, text := w.post(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search_blobs","arguments":{%s"text":"this"}}}`, container), reader); strings.Count(text, "classified") == 0 {
-					t.Errorf("a reader does not find it: %s", text)
+					t.Errorf("a reader's search: got %s, want classified", text)
 				}
 				if strings.Contains(w.log.String(), "outcome=failed") || strings.Count(w.log.String(), "outcome=refused") < len(vaultReads)+len(more) {
 					t.Error("refusals are not in the log")
@@ -210,7 +210,7 @@ func TestResourcePolicyChallengesTools(t *testing.T) {
 		weak["Mcp-Protocol-Version"] = "2025-03-26"
 		status, _, text = w.post(t, "["+body+"]", weak)
 		if strings.Contains(text, "classified") || !strings.Contains(text, "Secrets.Read") && !strings.Contains(text, "scope") {
-			t.Errorf("in a batch: %d %s", status, text)
+			t.Errorf("in a batch: got %d %s, want the scope, and nothing classified", status, text)
 		}
 		// Lists of resources show what there is for the asking, lists of tools do not.
 		if _, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"resources/list","params":{}}`, w.bearer(nil)); !strings.Contains(text, "covert.txt") {
@@ -242,7 +242,7 @@ func TestCursorsTellNoClosedNames(t *testing.T) {
 				r, text := call(t, s, tool, args)
 				out := decode(t, text)
 				if r.IsError {
-					t.Fatalf("%s, %s: %s", who, tool, text)
+					t.Fatalf("%s, %s: got the error %s, want none", who, tool, text)
 				}
 				for _, row := range out["blobs"].([]any) {
 					names = append(names, row.(map[string]any)["name"].(string))

@@ -53,7 +53,7 @@ func (r *running) stopped(t *testing.T) error {
 	t.Helper()
 	err, running := <-r.served
 	if !running {
-		t.Fatal("asked twice")
+		t.Fatal("Serve's end was waited for twice")
 	}
 	return err
 }
@@ -102,7 +102,7 @@ func TestDrainLetsCallsEnd(t *testing.T) {
 		_ = s.Close()
 		streams.next.CloseIdleConnections()
 		if _, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.base, "http://")); err == nil {
-			t.Errorf("%s: it still listens", protocol)
+			t.Errorf("%s: it still listens, want it closed", protocol)
 		}
 		for session := range r.server.MCP().Sessions() {
 			t.Errorf("%s: session %s is still there", protocol, session.ID())
@@ -172,7 +172,7 @@ func TestDrainEndsStreams(t *testing.T) {
 	}
 	r.server.Drain()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		t.Errorf("the stream was broken off: %v", err)
+		t.Errorf("the stream was broken off: got %v, want nil", err)
 	}
 	status, after, _ := do(t, http.MethodGet, r.url, "", map[string]string{"Authorization": "Bearer " + token, "Mcp-Session-Id": header.Get("Mcp-Session-Id"), "Accept": "text/event-stream"})
 	if status != http.StatusServiceUnavailable || after.Get("Retry-After") == "" {
@@ -207,7 +207,7 @@ func TestDrainEndsSubscriptions(t *testing.T) {
 	}
 	r.stop()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		t.Errorf("the stream was broken off: %v", err)
+		t.Errorf("the stream was broken off: got %v, want nil", err)
 	}
 	if err := r.stopped(t); err != nil {
 		t.Error(err)
@@ -247,7 +247,7 @@ func TestServeOnAClosedListener(t *testing.T) {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	if err := w.server.ListenAndServe(t.Context(), l.Addr().String()); err == nil || !strings.Contains(err.Error(), "in use") {
-		t.Errorf("a port that is taken: %v", err)
+		t.Errorf("a port that is taken: got %v, want an error and \"in use\"", err)
 	}
 	must(t, l.Close())
 	if err := w.server.Serve(t.Context(), l); !errors.Is(err, net.ErrClosed) {
@@ -278,7 +278,7 @@ func TestServeSaysWhatIsOn(t *testing.T) {
 	for l := range strings.Lines(r.log.String()) {
 		if strings.Contains(l, "msg=serving ") {
 			if line != "" {
-				t.Error("two lines")
+				t.Error("two lines say what is served, want one")
 			}
 			line = l
 		}
@@ -288,7 +288,7 @@ func TestServeSaysWhatIsOn(t *testing.T) {
 		"on_behalf_of=true", "policies=1", "origins=[https://app.example.com]", "hosts=[inner.example]", "concurrent=7", "requests_per_second=100",
 	} {
 		if !strings.Contains(line, part) {
-			t.Errorf("%q is not in %s", part, line)
+			t.Errorf("got %[2]s, want %[1]q in it", part, line)
 		}
 	}
 }
@@ -307,7 +307,7 @@ func TestServeFetchesKeys(t *testing.T) {
 	go func() { served <- srv.Serve(ctx, l) }()
 	status, _, body := do(t, http.MethodGet, "http://"+l.Addr().String()+"/ready", "", nil)
 	if status != http.StatusServiceUnavailable || decode(t, body)["reason"] != "keys_unavailable" || decode(t, body)["message"] == "" {
-		t.Errorf("ready: %d %s", status, body)
+		t.Errorf("ready: got %d %s, want 503, keys_unavailable and a message", status, body)
 	}
 	if !strings.Contains(w.log.String(), "signing keys can't be fetched") {
 		t.Error("the log does not say that the keys can't be fetched")

@@ -47,7 +47,7 @@ func TestToolsInEachProtocolEra(t *testing.T) {
 			info := decode(t, text)
 			claims := info["user_claims"].(map[string]any)
 			if claims["oid"] != w.alice.ObjectID || claims["scp"] != "access_as_user" || info["issuer"] != w.tenant.V1Issuer() {
-				t.Errorf("get_user_info: %s", text)
+				t.Errorf("get_user_info: got %s, want Alice, access_as_user and the issuer", text)
 			}
 			for _, c := range info["validation"].([]any) {
 				if check := c.(map[string]any); check["result"] != "passed" {
@@ -68,7 +68,7 @@ func TestBobIsRefusedAlicesBlob(t *testing.T) {
 	w := newWorld(t)
 	result, text := call(t, w.connect(t, w.token(w.bob), ""), "read_blob_with_token", map[string]any{"blob_path": "hello.txt"})
 	if !result.IsError || !strings.Contains(text, "Storage Blob Data Reader") || strings.Contains(text, "Hello") {
-		t.Errorf("Bob: %v %s", result.IsError, text)
+		t.Errorf("Bob: error %v, %s; want true, the role he lacks, and no content", result.IsError, text)
 	}
 }
 
@@ -77,7 +77,7 @@ func TestConsentMissingIsSaidPlainly(t *testing.T) {
 	w.tenant.RevokeConsent(w.api, w.tenant.Storage())
 	result, text := call(t, w.connect(t, w.token(w.alice), ""), "read_blob_with_token", map[string]any{"blob_path": "hello.txt"})
 	if !result.IsError || !strings.Contains(text, "AADSTS65001") || strings.Contains(text, "Trace ID") {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, AADSTS65001, and no trace id", result.IsError, text)
 	}
 }
 
@@ -116,12 +116,12 @@ func TestRefusalsOverHTTP(t *testing.T) {
 			if status == 401 || status == 403 {
 				rpc := decode(t, body)
 				if rpc["jsonrpc"] != "2.0" || rpc["id"] != 7.0 || rpc["error"].(map[string]any)["message"] == "" {
-					t.Errorf("body is no JSON-RPC error for the request: %s", body)
+					t.Errorf("got %s, want a JSON-RPC error for the request", body)
 				}
 			}
 			if c := header.Get("WWW-Authenticate"); status == 401 && (!strings.Contains(c, `resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp"`) ||
 				!strings.Contains(c, `scope="api://`+w.api.ClientID+`/access_as_user"`)) {
-				t.Errorf("challenge %q", c)
+				t.Errorf("challenge %q, want resource_metadata and the scope", c)
 			}
 		})
 	}
@@ -158,7 +158,7 @@ func TestPreflight(t *testing.T) {
 	}
 	// OPTIONS that is no preflight needs a token like everything else.
 	if status, _, _ := do(t, http.MethodOptions, w.url, "", map[string]string{"Origin": "http://localhost:6274"}); status != 401 {
-		t.Errorf("OPTIONS without preflight: %d", status)
+		t.Errorf("OPTIONS without preflight: got %d, want 401", status)
 	}
 }
 
@@ -171,7 +171,7 @@ func TestMetadataAndHealth(t *testing.T) {
 		if status != 200 || header.Get("Access-Control-Allow-Origin") != "*" || m["resource"] != resourceURL ||
 			m["authorization_servers"].([]any)[0] != w.tenant.AuthorityHost()+"/"+w.tenant.ID()+"/v2.0" ||
 			m["scopes_supported"].([]any)[0] != "api://"+w.api.ClientID+"/access_as_user" {
-			t.Errorf("%s: %d %s", path, status, body)
+			t.Errorf("%s: got %d %s, want 200, for all, with resource, authorization server and scope", path, status, body)
 		}
 	}
 	status, _, body := do(t, http.MethodGet, base+"/health", "", map[string]string{"Host": "10.0.0.7"})
@@ -197,7 +197,7 @@ func TestHealthWithoutKeys(t *testing.T) {
 	}
 	status, header, body := do(t, http.MethodPost, url+"/mcp", listTools, map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
 	if status != 503 || header.Get("Retry-After") == "" || decode(t, body)["error"] == nil {
-		t.Errorf("call: %d %s", status, body)
+		t.Errorf("call: got %d %s, want 503, a Retry-After and an error", status, body)
 	}
 }
 
@@ -213,7 +213,7 @@ func TestResultsArePrivate(t *testing.T) {
 		t.Errorf("cacheScope %q, want private", tools.CacheScope)
 	}
 	if s.InitializeResult().Instructions != "Be kind." {
-		t.Error("the server options are not used")
+		t.Error("the server options are not used, want them")
 	}
 }
 
@@ -221,7 +221,7 @@ func TestNewServerReportsAllFaults(t *testing.T) {
 	_, err := mcpentra.NewServer("http://mcp.example.com/mcp/", nil,
 		mcpentra.WithExchanger(nil), mcpentra.WithTools(nil), mcpentra.WithAllowedOrigins("https://a.example/x"), mcpentra.WithImplementation(nil))
 	if err == nil {
-		t.Fatal("accepted")
+		t.Fatal("NewServer = nil, want all faults")
 	}
 	for _, part := range []string{"resource URL", "verifier", "WithExchanger", "WithTools", "WithAllowedOrigins", "WithImplementation"} {
 		if !strings.Contains(err.Error(), part) {
@@ -231,12 +231,12 @@ func TestNewServerReportsAllFaults(t *testing.T) {
 	w := newWorld(t)
 	for _, u := range []string{"", "mcp.example.com", "http://mcp.example.com/mcp", "https://h/mcp/", "https://h/mcp?x=1", "https://h/mcp#x", "https://u@h/mcp", "https://h/health", "https://h/{x}"} {
 		if _, err := mcpentra.NewServer(u, w.verifier); err == nil {
-			t.Errorf("%q accepted", u)
+			t.Errorf("%q accepted, want an error", u)
 		}
 	}
 	for _, u := range []string{"https://mcp.example.com", "http://localhost:8000/mcp", "http://127.0.0.1:8000/a/b"} {
 		if _, err := mcpentra.NewServer(u, w.verifier); err != nil {
-			t.Errorf("%q refused: %v", u, err)
+			t.Errorf("%q: got %v, want nil", u, err)
 		}
 	}
 }

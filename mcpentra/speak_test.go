@@ -140,7 +140,7 @@ func TestBatchWithUnknownMethods(t *testing.T) {
 	} {
 		status, _, body := w.post(t, "["+strings.Join(row.batch, ", ")+"]", good)
 		if status != 200 || row.not != "" && strings.Contains(body, row.not) {
-			t.Errorf("%s: %d %s", name, status, body)
+			t.Errorf("%s: got %d %s, want 200 and no %q", name, status, body, row.not)
 		}
 		for _, part := range row.want {
 			if !strings.Contains(body, part) {
@@ -182,10 +182,10 @@ func TestSessionsOfOthersAreUnknown(t *testing.T) {
 			answers[answer] = true
 		}
 		if len(answers) != 1 {
-			t.Errorf("%s: the answers differ: %v", method, answers)
+			t.Errorf("%s: got %v, want one answer in all sessions", method, answers)
 		}
 		if method == http.MethodPost && !strings.Contains(h.Get("Mcp-Session-Id"), alices) {
-			t.Error("no session")
+			t.Error("no session was begun, want one")
 		}
 	}
 	if status, _, body := w.post(t, pingWithID, map[string]string{"Authorization": "Bearer " + w.token(w.alice), "Mcp-Session-Id": alices}); status != 200 {

@@ -139,7 +139,7 @@ func TestAuthorizationSpecification(t *testing.T) {
 				t.Error("a challenge asks for offline_access")
 			}
 			if status != http.StatusOK && decode(t, text)["error"] == nil {
-				t.Errorf("the body is no JSON-RPC error: %s", text)
+				t.Errorf("got %s, want a JSON-RPC error", text)
 			}
 		})
 	}
@@ -156,7 +156,7 @@ func challengeOf(t *testing.T, h http.Header) map[string]string {
 	all, err := oauthex.ParseWWWAuthenticate(values)
 	must(t, err)
 	if len(all) != 1 || !strings.EqualFold(all[0].Scheme, "bearer") {
-		t.Fatalf("challenges %v", values)
+		t.Fatalf("challenges %v, want one, bearer", values)
 	}
 	params := all[0].Params
 	delete(params, "error_description")
@@ -204,7 +204,7 @@ func TestDiscoveryOrder(t *testing.T) {
 		}
 	}
 	if found.Issuer != issuer.String() {
-		t.Fatalf("the metadata of %s is of %q", issuer, found.Issuer)
+		t.Fatalf("the metadata of %s is of %q, want the same issuer", issuer, found.Issuer)
 	}
 
 	// 4. The user signs in; code, PKCE and resource are redeemed.

@@ -117,7 +117,7 @@ func (s *stream) next(t testing.TB) (string, bool) {
 	case data, ok := <-s.events:
 		return data, ok
 	case <-time.After(15 * time.Second):
-		t.Fatal("nothing comes")
+		t.Fatal("nothing comes within 15s, want an event")
 		return "", false
 	}
 }
@@ -155,7 +155,7 @@ func (w *world) listening(t testing.TB, mode, token string, uris ...string) (*st
 			t.Fatalf("listen: got %d %s, want 200", status, s.ended(t))
 		}
 		if first, _ := s.next(t); !strings.Contains(first, "acknowledged") {
-			t.Fatalf("listen begins with %s", first)
+			t.Fatalf("listen begins with %s, want acknowledged", first)
 		}
 		return s, header
 	}
@@ -188,7 +188,7 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 			s, header := w.listening(t, mode.name, w.holderOf(clock, w.alice.ObjectID, time.Hour), "news://all/1")
 			w.changed(t, "news://all/1")
 			if data, _ := s.next(t); !strings.Contains(data, "news://all/1") {
-				t.Fatalf("while the token is good: %s", data)
+				t.Fatalf("while the token is good: got %s, want news://all/1", data)
 			}
 			clock.advance(time.Hour + 30*time.Second) // within the skew
 			w.server.CheckStreams()
@@ -220,7 +220,7 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 				w.changed(t, "news://all/1")
 				for data, ok := s.next(t); !strings.Contains(data, "news://all/1"); data, ok = s.next(t) {
 					if !ok {
-						t.Fatal("the new stream ended")
+						t.Fatal("the new stream ended, want news://all/1")
 					}
 				}
 			}
@@ -309,7 +309,7 @@ func TestNewsGoToThoseAdmitted(t *testing.T) {
 	w.changed(t, "news://board/1")
 	w.changed(t, "news://all/1")
 	if data, _ := s.next(t); !strings.Contains(data, "news://all/1") {
-		t.Errorf("no longer a member: %s", data)
+		t.Errorf("no longer a member: got %s, want news://all/1", data)
 	}
 	if data, _ := other.next(t); !strings.Contains(data, "news://board/1") {
 		t.Errorf("still a member: got %s, want news://board/1", data)
@@ -390,9 +390,9 @@ func TestMissedNewsGoToThoseAdmitted(t *testing.T) {
 		return ids
 	}
 	if all := seen(""); len(all) != 3 { // two before, one now
-		t.Errorf("of what all may know came %q", all)
+		t.Errorf("of what all may know came %q, want 3", all)
 	}
 	if all := seen("_2"); len(all) != 1 { // the numbers are those of what was sent
-		t.Errorf("after the third came %q", all)
+		t.Errorf("after the third came %q, want one", all)
 	}
 }

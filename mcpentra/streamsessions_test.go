@@ -22,7 +22,7 @@ func TestExpiredStreamIsToldNothing(t *testing.T) {
 	clock.advance(48 * time.Hour)
 	header["Authorization"] = "Bearer " + w.holderOf(clock, w.alice.ObjectID, time.Hour)
 	if status, _, body := w.post(t, listTools, header); status != http.StatusOK {
-		t.Fatalf("a newer token in the session: %d %s", status, body)
+		t.Fatalf("a newer token in the session: got %d %s, want 200", status, body)
 	}
 	w.changed(t, "news://all/1")
 	if rest := s.ended(t); strings.Contains(rest, "news://") {
@@ -55,7 +55,7 @@ func TestSessionIsNeverModern(t *testing.T) {
 			t.Fatalf("%s: DELETE: got %d %s, want less than 300", asked, status, body)
 		}
 		if sessions, subscriptions, _ := w.server.Kept(); sessions != 0 || subscriptions != 0 {
-			t.Errorf("%s: %d sessions and %d subscriptions are kept after their end", asked, sessions, subscriptions)
+			t.Errorf("%s: %d sessions and %d subscriptions are kept after their end, want 0, 0", asked, sessions, subscriptions)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func TestSubscriptionsEnd(t *testing.T) {
 				t.Errorf("the SDK keeps %d subscriptions, want %d", n, want)
 			}
 			if sessions, subscriptions, _ := w.server.Kept(); subscriptions != want || sessions != want/2 {
-				t.Errorf("%d sessions and %d subscriptions are kept", sessions, subscriptions)
+				t.Errorf("%d sessions and %d subscriptions are kept, want %d and %d", sessions, subscriptions, want/2, want)
 			}
 			clock.advance(2 * time.Hour)
 			w.server.CheckStreams()
@@ -136,10 +136,10 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 		t.Errorf("one more: got %s, want \"Too many subscriptions\"", body)
 	}
 	if _, _, body := w.post(t, subscribeTo(uris[0]), session); strings.Contains(body, "error") {
-		t.Errorf("one that is there: %s", body)
+		t.Errorf("one that is there: got %s, want no error", body)
 	}
 	if _, _, body := w.post(t, subscribeTo("news://board/1"), session); !strings.Contains(body, "not allowed") && !strings.Contains(body, "role") {
-		t.Errorf("one that is not allowed: %s", body)
+		t.Errorf("one that is not allowed: got %s, want a refusal", body)
 	}
 	do(t, http.MethodDelete, w.url, "", again)
 	if _, _, body := w.post(t, subscribeTo("news://all/more"), session); strings.Contains(body, "error") {

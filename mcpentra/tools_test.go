@@ -80,7 +80,7 @@ func TestNobodyIsSomebodyElse(t *testing.T) {
 							}
 							got, _ := result.StructuredContent.(map[string]any)
 							if got["user"] != user.ObjectID || got["token"] != user.ObjectID {
-								t.Errorf("user %d is %v", i, result.StructuredContent)
+								t.Errorf("user %d is %v, want himself", i, result.StructuredContent)
 							}
 						}
 					})
@@ -115,7 +115,7 @@ func TestAnothersSession(t *testing.T) {
 		t.Errorf("Alice: got %d %s, want 200 and %q", status, body, w.alice.ObjectID)
 	}
 	if status, _, body := do(t, http.MethodDelete, w.url, "", map[string]string{"Authorization": alice, "Mcp-Session-Id": session}); status/100 != 2 {
-		t.Errorf("ending the session: %d %s", status, body)
+		t.Errorf("ending the session: got %d %s, want 2xx", status, body)
 	}
 }
 
@@ -126,10 +126,10 @@ func TestPanicFailsTheCallAlone(t *testing.T) {
 	})
 	s := w.connect(t, w.token(w.alice), "")
 	if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "panic"}); err == nil || strings.Contains(err.Error(), "disco") {
-		t.Errorf("the caller is told: %v", err)
+		t.Errorf("the caller is told %v, want an error that says nothing of it", err)
 	}
 	if text := w.log.String(); !strings.Contains(text, "at the disco") || !strings.Contains(text, "tools_test.go") {
-		t.Error("the log does not say where")
+		t.Error("the log does not say where, want it")
 	}
 	if _, text := call(t, s, "secure_ping", nil); !strings.Contains(text, "successful") {
 		t.Errorf("afterwards: got %s, want successful", text)
@@ -173,7 +173,7 @@ func TestErrorsForTheCaller(t *testing.T) {
 		}
 	}
 	if !strings.Contains(w.log.String(), "10.0.0.4") {
-		t.Error("the log lacks the cause")
+		t.Error("the log lacks the cause, want it")
 	}
 }
 
@@ -184,7 +184,7 @@ func TestWithoutExchanger(t *testing.T) {
 	w.server, w.url = srv, serve(t, srv)+"/mcp"
 	addWhoami(w)
 	if result, text := call(t, w.connect(t, w.token(w.alice), ""), "whoami", nil); !result.IsError || text != mcpentra.ErrNoExchanger.Error() {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, %v", result.IsError, text, mcpentra.ErrNoExchanger)
 	}
 }
 
@@ -219,7 +219,7 @@ func TestNullArguments(t *testing.T) {
 		}
 	}
 	if strings.Contains(w.log.String(), "panic") {
-		t.Error("the SDK panicked")
+		t.Error("the SDK panicked, want no panic")
 	}
 }
 

@@ -60,7 +60,7 @@ func TestWrappedToolsKeepPolicies(t *testing.T) {
 		w.rebuild(t)
 		status, header, body := w.post(t, callBody("secret"), w.bearer(nil))
 		if status != 403 || ran {
-			t.Errorf("%s: %d %s, ran: %v", name, status, body, ran)
+			t.Errorf("%s: got %d %s, ran: %v; want 403, false", name, status, body, ran)
 		}
 		answers[name] = header.Get("WWW-Authenticate") + body
 		for tool, err := range w.connect(t, w.token(w.alice), "2026-07-28").Tools(t.Context(), nil) {
@@ -70,10 +70,10 @@ func TestWrappedToolsKeepPolicies(t *testing.T) {
 			}
 		}
 		if status, _, body := w.post(t, `[`+callBody("secret")+`]`, with(w.bearer(nil), "Mcp-Protocol-Version", "2025-03-26")); status != 403 || ran {
-			t.Errorf("%s, batch: %d %s, ran: %v", name, status, body, ran)
+			t.Errorf("%s, batch: got %d %s, ran: %v; want 403, false", name, status, body, ran)
 		}
 		if status, _, body := w.post(t, callBody("secret"), w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !ran {
-			t.Errorf("%s, with the role: %d %s, ran: %v", name, status, body, ran)
+			t.Errorf("%s, with the role: got %d %s, ran: %v; want 200, true", name, status, body, ran)
 		}
 	}
 	for name, answer := range answers {
@@ -97,10 +97,10 @@ func TestToolsRegisteredElsewhere(t *testing.T) {
 		w.rebuild(t)
 		wrappings(secretly(&ran, readers))[name].Register(w.server.MCP())
 		if status, _, body := w.post(t, callBody("secret"), w.bearer(nil)); status != 403 || ran {
-			t.Errorf("%s, later: %d %s, ran: %v", name, status, body, ran)
+			t.Errorf("%s, later: got %d %s, ran: %v; want 403, false", name, status, body, ran)
 		}
 		if status, _, _ := w.post(t, callBody("secret"), w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !ran {
-			t.Errorf("%s, later, with the role: %d, ran: %v", name, status, ran)
+			t.Errorf("%s, later, with the role: got %d, ran: %v; want 200, true", name, status, ran)
 		}
 		ran = false
 		server := mcp.NewServer(&mcp.Implementation{Name: "plain"}, nil)
@@ -112,7 +112,7 @@ func TestToolsRegisteredElsewhere(t *testing.T) {
 		session, err := mcp.NewClient(&mcp.Implementation{Name: "test"}, nil).Connect(t.Context(), here, nil)
 		must(t, err)
 		if _, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "secret"}); err == nil || ran {
-			t.Errorf("%s, plain server: %v, ran: %v", name, err, ran)
+			t.Errorf("%s, plain server: got %v, ran: %v; want an error, false", name, err, ran)
 		}
 		_ = session.Close()
 	}
@@ -240,7 +240,7 @@ func TestWrapperOfResourcesOfAnotherSetsTool(t *testing.T) {
 	_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(secret, hiding{sayingSet{}}))
 	wantFault(t, "in a field that is not exported", err, "ToolForResource", "secret", "vault://a")
 	if _, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(hiding{sayingSet{}})); err != nil {
-		t.Errorf("without policies: %v", err)
+		t.Errorf("without policies: got %v, want nil", err)
 	}
 }
 

@@ -87,7 +87,7 @@ func TestNewTokenAfterChallenge(t *testing.T) {
 	renewed := get(true, challenge)
 	for range 3 {
 		if got := get(true, ""); got == old || got != renewed {
-			t.Fatal("the challenged token is handed out again")
+			t.Fatal("the challenged token is handed out again, want a new one")
 		}
 	}
 	if get(true, challenge) != renewed || w.exchanges() != 3 {

@@ -227,7 +227,7 @@ func TestChain(t *testing.T) {
 		}
 	}
 	if !strings.Contains(w.text(), gone.Error()) {
-		t.Error("the log doesn't say why")
+		t.Error("the log doesn't say why, want the reason")
 	}
 }
 

@@ -217,7 +217,7 @@ func TestStoreKeysAreChanged(t *testing.T) {
 		}
 	}
 	if _, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{StoreKeys: [][]byte{storeKey(1)}}); err == nil {
-		t.Error("keys without a store are no fault")
+		t.Error("NewExchanger = nil, want a fault: keys without a store")
 	}
 }
 

@@ -50,7 +50,7 @@ func TestDownload(t *testing.T) {
 	if err != nil || !bytes.Equal(body, data) || *resp.ContentLength != 10 || !bytes.Equal(resp.ContentMD5, sum[:]) ||
 		*resp.ContentType != "text/plain" || resp.ContentRange != nil || resp.ETag == nil || resp.LastModified == nil ||
 		resp.RequestID == nil || resp.Version == nil || *resp.BlobType != blob.BlobTypeBlockBlob {
-		t.Errorf("got %q, %v, %+v", body, err, resp.DownloadResponse)
+		t.Errorf("got %q, %v, %+v; want %q, nil, and all of its headers", body, err, resp.DownloadResponse, data)
 	}
 
 	for name, c := range map[string]struct {
@@ -81,7 +81,7 @@ func TestDownload(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	if sum := md5.Sum([]byte("234")); !bytes.Equal(resp.ContentMD5, sum[:]) {
-		t.Errorf("the MD5 of the range is %x", resp.ContentMD5)
+		t.Errorf("the MD5 of the range is %x, want %x", resp.ContentMD5, sum)
 	}
 	if _, err = client.DownloadStream(ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: 10, Count: 1}}); !hasCode(err, 416, bloberror.InvalidRange) {
 		t.Errorf("a range beyond the end: got %v, want 416 %s", err, bloberror.InvalidRange)
@@ -111,7 +111,7 @@ func TestProperties(t *testing.T) {
 	}
 	_, err = docs.NewBlobClient("none.txt").GetProperties(t.Context(), nil)
 	if !hasCode(err, 404, bloberror.BlobNotFound) {
-		t.Errorf("no such blob: %v", err)
+		t.Errorf("no such blob: got %v, want 404 %s", err, bloberror.BlobNotFound)
 	}
 	if _, err := docs.GetProperties(t.Context(), nil); err != nil {
 		t.Errorf("properties of the container: got %v, want nil", err)
@@ -226,14 +226,14 @@ func TestRoles(t *testing.T) {
 			_ = resp.Body.Close()
 		}
 		if (c.status == 200) != (err == nil) || err != nil && !hasCode(err, c.status, c.code) {
-			t.Errorf("%s reads %s/%s: %v", c.oid, c.container, c.blob, err)
+			t.Errorf("%s reads %s/%s: got %v, want %d %s", c.oid, c.container, c.blob, err, c.status, c.code)
 		}
 	}
 	for prefix, allowed := range map[string]bool{"alice/": true, "alice/a": true, "": false, "al": false} {
 		client, _ := clientOf(t, srv, "docs", tokenOf(t, alice))
 		_, err := client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &prefix}).NextPage(t.Context())
 		if allowed != (err == nil) {
-			t.Errorf("alice lists %q: %v", prefix, err)
+			t.Errorf("alice lists %q: got %v, want nil: %t", prefix, err, allowed)
 		}
 	}
 	srv.Revoke(bob)

@@ -66,14 +66,14 @@ func TestHierarchicalNamespace(t *testing.T) {
 			t.Errorf("properties of %s: got %+v, %v; want nil, ContentLength 0, true", name, p, err)
 		}
 		if got := content(t, docs.NewBlobClient(name), nil); got != "" {
-			t.Errorf("%s has content %q", name, got)
+			t.Errorf("%s has content %q, want none", name, got)
 		}
 	}
 	if got := content(t, docs.NewBlobClient("a/b/c.txt"), nil); got != "c" {
-		t.Errorf("the file has %q", got)
+		t.Errorf("the file has %q, want c", got)
 	}
 	if got := get(t, srv, "/docs/a", tokenOf(t, alice)); got.header.Get("x-ms-resource-type") != "directory" {
-		t.Errorf("the resource type of a is %q", got.header.Get("x-ms-resource-type"))
+		t.Errorf("the resource type of a is %q, want directory", got.header.Get("x-ms-resource-type"))
 	}
 	if _, err := docs.NewBlobClient("a/d.txt").GetTags(t.Context(), nil); !hasCode(err, 400, bloberror.InvalidQueryParameterValue) {
 		t.Errorf("tags: got %v, want 400 %s", err, bloberror.InvalidQueryParameterValue)
@@ -97,7 +97,7 @@ func TestHierarchyPanics(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%s: no panic", what)
+					t.Errorf("%s: got no panic, want one", what)
 				}
 			}()
 			f()
@@ -109,7 +109,7 @@ func TestAccountInPath(t *testing.T) {
 	t.Parallel()
 	srv, docs := aliceClientWith(t, blobtest.Options{Account: "devstoreaccount1"})
 	if !strings.HasSuffix(srv.URL(), "/devstoreaccount1") {
-		t.Errorf("the URL is %s", srv.URL())
+		t.Errorf("the URL is %s, want /devstoreaccount1 at the end", srv.URL())
 	}
 	srv.Grant(alice, "", "")
 	srv.Put("docs", "a/b", []byte("x"), "")
@@ -121,7 +121,7 @@ func TestAccountInPath(t *testing.T) {
 	}
 	page, err := serviceOf(t, srv, alice).NewListContainersPager(nil).NextPage(t.Context())
 	if err != nil || len(page.ContainerItems) != 1 || *page.ServiceEndpoint != srv.URL()+"/" {
-		t.Errorf("%+v, %v", page, err)
+		t.Errorf("got %+v, %v; want 1 container of this service, nil", page, err)
 	}
 	resp, err := srv.HTTPClient().Get(strings.TrimSuffix(srv.URL(), "devstoreaccount1") + "other/?comp=list")
 	if err != nil {

@@ -29,7 +29,7 @@ func TestFaultsOfOneOperation(t *testing.T) {
 	)
 	a, b := docs.NewBlobClient("a"), docs.NewBlobClient("b")
 	if got := content(t, a, nil); got != "0123456789" {
-		t.Errorf("a is %q", got)
+		t.Errorf("a is %q, want 0123456789", got)
 	}
 	if _, err := b.DownloadStream(t.Context(), nil); !hasCode(err, 503, bloberror.ServerBusy) {
 		t.Errorf("b: got %v, want 503 %s", err, bloberror.ServerBusy)
@@ -44,7 +44,7 @@ func TestFaultsOfOneOperation(t *testing.T) {
 		t.Errorf("listing: got %v, want 429 %s", err, "TooManyRequests")
 	}
 	if _, err := docs.GetProperties(t.Context(), nil); err != nil {
-		t.Errorf("what has no fault: %v", err)
+		t.Errorf("what has no fault: got %v, want nil", err)
 	}
 	srv.Fail()
 	if _, err := docs.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{}).NextPage(t.Context()); err != nil {
@@ -55,7 +55,7 @@ func TestFaultsOfOneOperation(t *testing.T) {
 		operations = append(operations, string(r.Operation))
 	}
 	if got := strings.Join(operations, ", "); got != "Get Blob, Get Blob, Get Blob Properties, Get Blob Properties, List Blobs, Get Container Properties, List Blobs" {
-		t.Errorf("operations: %s", got)
+		t.Errorf("operations: got %s, want the seven in order", got)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestStall(t *testing.T) {
 	}
 	srv.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
-		t.Error("a stalled body is complete")
+		t.Error("a stalled body is complete, want an error")
 	}
 	_ = resp.Body.Close()
 }

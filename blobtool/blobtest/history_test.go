@@ -40,22 +40,22 @@ func TestVersions(t *testing.T) {
 	srv.Put("docs", "b", nil, "")
 	ids := srv.Versions("docs", "a")
 	if len(ids) != 3 || !slices.IsSorted(ids) || srv.Versions("docs", "none") != nil {
-		t.Fatalf("versions %q", ids)
+		t.Fatalf("versions %q, want 3 in order, and none of another blob", ids)
 	}
 	a := docs.NewBlobClient("a")
 	for i, want := range []string{"1", "22", "22"} {
 		c, err := a.WithVersionID(ids[i])
 		if got := content(t, c, err); got != want {
-			t.Errorf("version %d is %q", i, got)
+			t.Errorf("version %d is %q, want %v", i, got, want)
 		}
 		p, err := c.GetProperties(t.Context(), nil)
 		if err != nil || *p.VersionID != ids[i] || (p.IsCurrentVersion != nil && *p.IsCurrentVersion) != (i == 2) {
-			t.Errorf("properties of version %d: %+v, %v", i, p, err)
+			t.Errorf("properties of version %d: got %+v, %v; want id %s, the last one current, nil", i, p, err, ids[i])
 		}
 	}
 	p, err := a.GetProperties(t.Context(), nil)
 	if err != nil || *p.VersionID != ids[2] || !*p.IsCurrentVersion || *p.AccessTier != "Cool" || *p.Metadata["K"] != "v" {
-		t.Errorf("properties: %+v, %v", p, err)
+		t.Errorf("properties: got %+v, %v; want those of the current version, Cool, K v, nil", p, err)
 	}
 	c, err := a.WithVersionID("2020-01-01T00:00:00.0000000Z")
 	if err != nil {
@@ -100,7 +100,7 @@ func TestSnapshots(t *testing.T) {
 	for id, want := range map[string]string{first: "1", second: "2"} {
 		c, err := docs.NewBlobClient("a").WithSnapshot(id)
 		if got := content(t, c, err); got != want {
-			t.Errorf("snapshot %s is %q", id, got)
+			t.Errorf("snapshot %s is %q, want %v", id, got, want)
 		}
 	}
 	items := listAll(t, docs, 2, container.ListBlobsInclude{Snapshots: true})
@@ -108,11 +108,11 @@ func TestSnapshots(t *testing.T) {
 		t.Errorf("snapshots: got %q, want %q, %v, no items[0].Properties.AccessTier", got, []string{"a snapshot", "a snapshot", "a"}, first)
 	}
 	if got := descriptions(listAll(t, docs, 2, container.ListBlobsInclude{Deleted: true, Versions: true})); !slices.Equal(got, []string{"a"}) {
-		t.Errorf("without snapshots: %q", got)
+		t.Errorf("without snapshots: got %q, want %q", got, []string{"a"})
 	}
 	srv.Delete("docs", "a")
 	if got := listAll(t, docs, 2, container.ListBlobsInclude{Snapshots: true, Deleted: true}); len(got) != 0 {
-		t.Errorf("deleted for good: %q", descriptions(got))
+		t.Errorf("deleted for good: got %q, want none", descriptions(got))
 	}
 	c, err := docs.NewBlobClient("a").WithSnapshot(first)
 	if err != nil {

@@ -38,7 +38,7 @@ func listAll(t testing.TB, c *container.Client, size int32, in container.ListBlo
 			t.Fatal(err)
 		}
 		if len(page.Segment.BlobItems) > int(size) {
-			t.Fatalf("a page of %d has %d blobs", size, len(page.Segment.BlobItems))
+			t.Fatalf("a page of %d has %d blobs, want at most %v", size, len(page.Segment.BlobItems), int(size))
 		}
 		all = append(all, page.Segment.BlobItems...)
 	}
@@ -105,7 +105,7 @@ func TestListContainers(t *testing.T) {
 					t.Errorf("%s has properties %+v", *item.Name, item.Properties)
 				}
 				if *item.Name == "docs" && (item.Metadata["owner"] == nil || *item.Metadata["owner"] != "Alice") {
-					t.Errorf("docs has metadata %v", item.Metadata)
+					t.Errorf("docs has metadata %v, want owner Alice", item.Metadata)
 				}
 			}
 		}
@@ -118,7 +118,7 @@ func TestListContainers(t *testing.T) {
 	}
 	docs, _ := clientOf(t, srv, "docs", tokenOf(t, bob))
 	if p, err := docs.GetProperties(t.Context(), nil); err != nil || p.Metadata["Owner"] == nil {
-		t.Errorf("properties of the container: %v, %v", p.Metadata, err)
+		t.Errorf("properties of the container: got %v, %v; want an Owner, nil", p.Metadata, err)
 	}
 }
 
@@ -142,10 +142,10 @@ func TestListedProperties(t *testing.T) {
 		t.Errorf("listed:\n%s, want\n%s", got, want)
 	}
 	if p.AccessTierInferred != nil && *p.AccessTierInferred || item.BlobTags != nil {
-		t.Errorf("listed %+v, tags %v", p, item.BlobTags)
+		t.Errorf("listed %+v, tags %v; want a tier that is set, no tags", p, item.BlobTags)
 	}
 	if *item.Metadata["author"] != "Alice" || *item.Metadata["b_2"] != "" || len(item.Metadata) != 2 {
-		t.Errorf("metadata %v", item.Metadata)
+		t.Errorf("metadata %v, want author Alice and an empty b_2", item.Metadata)
 	}
 	h, err := docs.NewBlobClient("a").GetProperties(t.Context(), nil)
 	if err != nil {
@@ -158,7 +158,7 @@ func TestListedProperties(t *testing.T) {
 		t.Errorf("headers:\n%s, want\n%s", got, want)
 	}
 	if item := listAll(t, docs, 10, container.ListBlobsInclude{})[0]; item.Metadata != nil {
-		t.Errorf("metadata without include: %v", item.Metadata)
+		t.Errorf("metadata without include: got %v, want no Metadata", item.Metadata)
 	}
 }
 
@@ -199,7 +199,7 @@ func TestListByHierarchy(t *testing.T) {
 					got[*b.Name] = true
 				}
 				if len(got)-n != len(page.Segment.BlobPrefixes)+len(page.Segment.BlobItems) || len(got)-n > int(size) {
-					t.Errorf("%q in pages of %d: an entry twice, or too many", prefix, size)
+					t.Errorf("%q in pages of %d: got an entry twice or too many, want each once", prefix, size)
 				}
 			}
 			if names := strings.Join(slices.Sorted(maps.Keys(got)), " "); names != want {
@@ -228,6 +228,6 @@ func TestListRefuses(t *testing.T) {
 	none, _ := clientOf(t, srv, "none", token)
 	srv.Grant(alice, "none", "")
 	if _, err := none.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: new("a")}).NextPage(t.Context()); !hasCode(err, 404, bloberror.ContainerNotFound) {
-		t.Errorf("no container: %v", err)
+		t.Errorf("no container: got %v, want 404 %s", err, bloberror.ContainerNotFound)
 	}
 }

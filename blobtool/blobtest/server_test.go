@@ -93,7 +93,7 @@ func TestTokens(t *testing.T) {
 		}
 		if got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") != challenge || got.header.Get("x-ms-error-code") != c.code ||
 			!strings.Contains(got.body, "<Code>"+c.code+"</Code>") || !strings.Contains(got.body, c.detail) {
-			t.Errorf("%s: %d, %v, %s", name, got.status, got.header, got.body)
+			t.Errorf("%s: got %d, %v, %s; want 401, the challenge, %s and %q", name, got.status, got.header, got.body, c.code, c.detail)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func TestFaults(t *testing.T) {
 	for i, want := range []int{200, 503, 200} {
 		got := get(t, srv, "/docs/a", tokenOf(t, alice))
 		if got.status != want || want == 503 && (got.header.Get("Retry-After") != "2" || got.header.Get("x-ms-error-code") != "ServerBusy") {
-			t.Errorf("request %d: %d %v", i, got.status, got.header)
+			t.Errorf("request %d: got %d %v, want %d", i, got.status, got.header, want)
 		}
 	}
 
@@ -141,7 +141,7 @@ func TestFaults(t *testing.T) {
 		t.Errorf("after a cut, azblob's retry reader got %q, %v; want 0123456789, nil", got, err)
 	}
 	if r := srv.Requests(); len(r) == 0 || r[len(r)-1].Range != "bytes=4-" || r[len(r)-1].BytesSent != 6 {
-		t.Errorf("it asked for %+v", r)
+		t.Errorf("it asked for %+v, want bytes=4-, of which 6 were sent", r)
 	}
 
 	srv.Fail(blobtest.Fault{Status: 418, Body: "teapot", Challenge: "Bearer x"})
@@ -177,11 +177,11 @@ func TestSynthetic(t *testing.T) {
 	}
 	all := read(0, 1000)
 	if !strings.HasPrefix(all, "0000000000 the quick") || all[63] != '\n' || !strings.HasPrefix(all[64:], "0000000001 ") {
-		t.Errorf("it begins with %q", all[:130])
+		t.Errorf("it begins with %q, want numbered lines of 64 bytes", all[:130])
 	}
 	for _, r := range [][2]int64{{0, 64}, {63, 2}, {65, 500}, {999, 1}} {
 		if got := read(r[0], r[1]); got != all[r[0]:r[0]+r[1]] {
-			t.Errorf("range %v is %q", r, got)
+			t.Errorf("range %v is %q, want %q", r, got, all[r[0]:r[0]+r[1]])
 		}
 	}
 }
@@ -208,7 +208,7 @@ func TestCertificateAndPanics(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%s: no panic", name)
+					t.Errorf("%s: got no panic, want one", name)
 				}
 			}()
 			blobtest.NewServer(o)

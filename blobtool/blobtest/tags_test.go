@@ -95,11 +95,11 @@ func TestTagsTakeOwner(t *testing.T) {
 			may bool
 		}{"find": {find, may.account}, "find in container": {findInside, may.container}, "read": {read, may.container}, "list": {list, may.container}} {
 			if c.may != (c.err == nil) || c.err != nil && !hasCode(c.err, 403, bloberror.AuthorizationPermissionMismatch) {
-				t.Errorf("%s: %s: %v", oid, what, c.err)
+				t.Errorf("%s: %s: got %v, want nil: %t, or 403", oid, what, c.err, c.may)
 			}
 		}
 		if may.container && (len(tags.BlobTagSet) != 3 || *tags.BlobTagSet[0].Key != "due date" || *tags.BlobTagSet[0].Value != "2026-11-25") {
-			t.Errorf("tags %+v", tags.BlobTagSet)
+			t.Errorf("tags %+v, want 3, the first due date 2026-11-25", tags.BlobTagSet)
 		}
 		if p, err := docs.NewBlobClient("c").GetProperties(t.Context(), nil); err != nil || *p.TagCount != 3 {
 			t.Errorf("%s: the number of tags: got %v, want nil, 3", oid, err)
@@ -107,14 +107,14 @@ func TestTagsTakeOwner(t *testing.T) {
 	}
 	docs, _ := clientOf(t, srv, "docs", tokenOf(t, carol))
 	if _, err := docs.NewBlobClient("none").GetTags(t.Context(), nil); !hasCode(err, 404, bloberror.BlobNotFound) {
-		t.Errorf("tags of nothing: %v", err)
+		t.Errorf("tags of nothing: got %v, want 404 %s", err, bloberror.BlobNotFound)
 	}
 	if tags, err := docs.NewBlobClient("d").GetTags(t.Context(), nil); err != nil || len(tags.BlobTagSet) != 0 {
-		t.Errorf("a blob without tags: %+v, %v", tags, err)
+		t.Errorf("a blob without tags: got %+v, %v; want no blobtagset, nil", tags, err)
 	}
 	none, _ := clientOf(t, srv, "none", tokenOf(t, carol))
 	if _, err := none.FilterBlobs(t.Context(), "a='b'", nil); !hasCode(err, 404, bloberror.ContainerNotFound) {
-		t.Errorf("no container: %v", err)
+		t.Errorf("no container: got %v, want 404 %s", err, bloberror.ContainerNotFound)
 	}
 	items := listAll(t, docs, 10, container.ListBlobsInclude{Tags: true})
 	if i := slices.IndexFunc(items, func(b *container.BlobItem) bool { return b.BlobTags != nil && len(b.BlobTags.BlobTagSet) == 3 }); i != 2 {

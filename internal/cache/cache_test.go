@@ -178,12 +178,12 @@ func TestWaiterObeysItsOwnContext(t *testing.T) {
 
 	giveUp()
 	if err := <-leaderErr; !errors.Is(err, context.Canceled) {
-		t.Errorf("the leader that gave up got %v", err)
+		t.Errorf("the leader that gave up got %v, want %v", err, context.Canceled)
 	}
 	short, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
 	if _, err := c.Get(short, "key", load); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the waiter whose deadline has passed got %v", err)
+		t.Errorf("the waiter whose deadline has passed got %v, want %v", err, context.DeadlineExceeded)
 	}
 	close(release)
 	if got := <-follower; got != 1 {
@@ -347,7 +347,7 @@ func TestNeverStaleUnderLoad(t *testing.T) {
 				case err != nil:
 					t.Error(err)
 				case expires.Before(before):
-					t.Errorf("got a value that expired %v before the call", before.Sub(expires))
+					t.Errorf("got a value that expired %v before the call, want none", before.Sub(expires))
 				}
 			}
 		})

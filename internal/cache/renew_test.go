@@ -161,7 +161,7 @@ func TestExpiredEntriesLeaveByThemselves(t *testing.T) {
 		time.Sleep(time.Hour + time.Minute)
 		synctest.Wait()
 		if c.Len() != 0 || c.Bytes() != 0 {
-			t.Errorf("%d entries and %d bytes are left", c.Len(), c.Bytes())
+			t.Errorf("%d entries and %d bytes are left, want 0, 0", c.Len(), c.Bytes())
 		}
 	})
 }

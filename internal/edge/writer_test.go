@@ -39,7 +39,7 @@ func TestWriterSlowReader(t *testing.T) {
 			piece := []byte(strings.Repeat("x", 64<<10))
 			for range 3 { // the client reads these, slowly
 				if _, err := w.Write(piece); err != nil {
-					t.Errorf("writing a piece that is read: %v", err)
+					t.Errorf("writing a piece that is read: got %v, want nil", err)
 				}
 			}
 			start := time.Now()

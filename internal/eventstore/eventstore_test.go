@@ -102,7 +102,7 @@ func TestUserBounds(t *testing.T) {
 			t.Fatal(err)
 		}
 		if streams, bytes := s.Kept(session); streams+bytes != 0 {
-			t.Errorf("%d streams and %d bytes are kept of %s's session, which is closed", streams, bytes, session)
+			t.Errorf("%d streams and %d bytes are kept of %s's session, which is closed; want 0", streams, bytes, session)
 		}
 	}
 	if err := s.Append(ctx, "alice", "1", []byte("late")); !errors.Is(err, mcp.ErrEventsPurged) {
@@ -133,7 +133,7 @@ func TestOpenStreams(t *testing.T) {
 		t.Errorf("the first of a stream that has sent much: %v, want %v", err, mcp.ErrEventsPurged)
 	}
 	if got, err := s.replay(ctx, "alice", "", 37); err != nil || !strings.HasPrefix(got, "38x") {
-		t.Errorf("the latest: %.10q, %v", got, err)
+		t.Errorf("the latest: got %.10q, %v; want the large one, nil", got, err)
 	}
 	if got, err := s.replay(ctx, "alice", "call", 0); err != nil || got != "progress" {
 		t.Errorf("the call beside it: got %q, %v; want progress, nil", got, err)

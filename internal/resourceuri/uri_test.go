@@ -51,7 +51,7 @@ func TestCanonicalURI(t *testing.T) {
 			t.Errorf("canonical(%q) = %q, want %q", uri, got, want)
 		}
 		if again := resourceuri.Canonical(got); again != got {
-			t.Errorf("canonical(%q) = %q: not the same again", got, again)
+			t.Errorf("canonical(%q) = %q, want the same again", got, again)
 		}
 	}
 }
@@ -66,7 +66,7 @@ func FuzzURI(f *testing.F) {
 	f.Fuzz(func(t *testing.T, uri string) {
 		one := resourceuri.Canonical(uri)
 		if again := resourceuri.Canonical(one); again != one {
-			t.Fatalf("%q is %q, which is %q", uri, one, again)
+			t.Fatalf("%q is %q, which is %q; want the same again", uri, one, again)
 		}
 		if closes(uri) || !strings.HasPrefix(one, "note:") {
 			return

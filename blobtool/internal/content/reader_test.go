@@ -65,7 +65,7 @@ func TestRangesGrow(t *testing.T) {
 			t.Errorf("Open(%+v) requested %s and read %d, %v; want %s, %d, %v", c.o, got, len(data), err, c.want, c.read, c.err)
 		}
 		if string(data) != blob[c.o.Offset:][:c.read] {
-			t.Errorf("Open(%+v) read something else", c.o)
+			t.Errorf("Open(%+v) reads another piece, want %d bytes from there on", c.o, c.read)
 		}
 	}
 }
@@ -169,7 +169,7 @@ func TestLines(t *testing.T) {
 	}
 	err = open(t, "a", blob.String(), Properties{}, Options{}).Lines(UTF8).Skip(20_002)
 	if !errors.Is(err, fault.ErrInvalidArgument) || !strings.Contains(err.Error(), "has only 20001 lines") {
-		t.Errorf("skipping too many: got %v", err)
+		t.Errorf("skipping too many: got %v, want %v and \"has only 20001 lines\"", err, fault.ErrInvalidArgument)
 	}
 	limited := open(t, "a", blob.String(), Properties{}, Options{Limit: 50_000})
 	if err := limited.Lines(UTF8).Skip(20_000); !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "continue from there with offset") {
@@ -180,7 +180,7 @@ func TestLines(t *testing.T) {
 	for all := wide.Lines(UTF8); ; pieces++ {
 		if piece, _, err := all.Next(); errors.Is(err, io.EOF) {
 			if string(piece) != "y" || pieces != 4 {
-				t.Errorf("a line of 3 buffers came in %d pieces, the last one is %q", pieces, piece)
+				t.Errorf("a line of 3 buffers came in %d pieces, the last one is %q; want 4, y", pieces, piece)
 			}
 			return
 		}

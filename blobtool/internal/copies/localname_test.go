@@ -31,7 +31,7 @@ func TestUserFolder(t *testing.T) {
 	} {
 		folder := userFolder(id)
 		if other, ok := seen[strings.ToLower(folder)]; ok {
-			t.Errorf("%q and %q share the folder %s", id, other, folder)
+			t.Errorf("%q and %q share the folder %s, want one each", id, other, folder)
 		}
 		seen[strings.ToLower(folder)] = id
 		if !filepath.IsLocal(folder) || strings.ContainsAny(folder, `/\:`) || strings.HasPrefix(folder, ".") || len(folder) > 128 {
@@ -66,7 +66,7 @@ func TestNamesOfContainersFolders(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{".container-other@account.blob.core.windows.net/x.txt", ".CONTAINER-x"} {
 		if path, fault := localPath(name, false); fault == "" {
-			t.Errorf("%s is saved at %s", name, path)
+			t.Errorf("%s is saved at %s, want a fault", name, path)
 		}
 	}
 }

@@ -79,7 +79,7 @@ func TestNamePattern(t *testing.T) {
 	}
 	p, err := pattern.ParseName("Reports/*.CSV", true)
 	if err != nil || !matches(p, "rePORTS/a.csv") || p.Prefix != "" {
-		t.Errorf("upper and lower case the same: %v, prefix %q", err, p.Prefix)
+		t.Errorf("without regard to case: got %v, prefix %q; want nil, none, and a match", err, p.Prefix)
 	}
 }
 

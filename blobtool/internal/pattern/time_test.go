@@ -43,10 +43,10 @@ func TestMatchingLooksAtTheTime(t *testing.T) {
 	const slow = "(a|aa|aaa|b?){1,40}z"
 	ctx := &steps{t.Context(), 1 << 30}
 	if found, err := find(ctx, slow, line); found || err != nil || 1<<30-ctx.left < 10 {
-		t.Errorf("%v, %v after %d looks at the time", found, err, 1<<30-ctx.left)
+		t.Errorf("got %v, %v after %d looks at the time; want false, nil after 10", found, err, 1<<30-ctx.left)
 	}
 	if found, err := find(&steps{t.Context(), 3}, slow, line); found || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v, %v", found, err)
+		t.Errorf("got %v, %v; want false, %v", found, err, context.DeadlineExceeded)
 	}
 	// The same is found with and without looking.
 	for _, c := range []struct{ expr, text string }{
@@ -86,7 +86,7 @@ func TestExpressionsAreBounded(t *testing.T) {
 	} {
 		_, err := pattern.ParseName(name, false)
 		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "wildcards and alternatives; use at most 200") {
-			t.Errorf("%.20s: %v", name, err)
+			t.Errorf("%.20s: got %v, want nil: %t", name, err, ok)
 		}
 	}
 }
