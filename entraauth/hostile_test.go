@@ -143,6 +143,7 @@ func check(t *testing.T, f *fixture, token string, kind error, rule string) {
 
 // The corpus bites: with any one rule taken out, some row of it fails.
 func TestCorpusBites(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, uncached)
 	type row struct {
 		hostile

@@ -59,6 +59,7 @@ func TestChallengeInTheCallItself(t *testing.T) {
 // A resumable stream begins with its first message, or after a while: then it is too
 // late for a challenge, and the call gets words.
 func TestPrimingEventIsHeldBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithSessions())
 	begun, end := make(chan struct{}, 1), make(chan struct{})
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "late"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
@@ -112,6 +113,7 @@ func TestPrimingEventIsHeldBack(t *testing.T) {
 
 // A client that loses its connection while nothing was said yet resumes the call.
 func TestResumeSilentCall(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithSessions())
 	w.server.PrimingDelay(time.Millisecond)
 	h := addHold(w)

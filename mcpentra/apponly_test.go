@@ -9,6 +9,7 @@ import (
 // An application on its own may call what needs no user; a tool that acts on
 // behalf of its caller says that it needs one, and asks Entra nothing.
 func TestApplicationCallsAToolThatNeedsAUser(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
 	w.verifierAcceptsApps(t)
 	addWhoami(w)

@@ -15,6 +15,7 @@ import (
 const trace = "0af7651916cd43dd8448eb211c80319c"
 
 func TestTraceID(t *testing.T) {
+	t.Parallel()
 	for traceparent, want := range map[string]string{
 		"00-" + trace + "-b7ad6b7169203331-01":                  trace,
 		"cc-" + trace + "-b7ad6b7169203331-01-what-comes-later": trace,
@@ -49,6 +50,7 @@ func FuzzTraceID(f *testing.F) {
 // A call's context has the id of its own request, with sessions too; the answer
 // has it; and nobody can choose it.
 func TestRequestID(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, opts...)
@@ -98,6 +100,7 @@ func (h *headers) last() http.Header {
 }
 
 func TestTraceInTheLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.post(t, listTools, map[string]string{"Host": "evil.example", "Traceparent": "00-" + trace + "-b7ad6b7169203331-01"})
 	if !strings.Contains(w.log.String(), "trace="+trace) {

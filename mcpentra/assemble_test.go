@@ -16,6 +16,7 @@ import (
 
 // What is nil, empty or panics is a fault of NewServer.
 func TestAssemblyFaults(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	handle := func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		return nil, nil, nil
@@ -75,6 +76,7 @@ func TestAssemblyFaults(t *testing.T) {
 
 // All faults are told at once, each misspelled policy too.
 func TestAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blobs, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, nil)
 	must(t, err)
@@ -93,6 +95,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 // has a credential of its own does not; whatever else its function does, it is not
 // done at start.
 func TestCredentialWithoutExchanger(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for name, c := range map[string]struct {
 		credential blobtool.CredentialFunc
@@ -126,6 +129,7 @@ func TestCredentialWithoutExchanger(t *testing.T) {
 
 // A tool of one's own that asks for the credential is told, and the operator is, once.
 func TestCredentialOfOwnToolWithoutExchanger(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var err error
 	w.server, err = mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithLogger(w.logger()), mcpentra.WithTools(
@@ -148,6 +152,7 @@ func TestCredentialOfOwnToolWithoutExchanger(t *testing.T) {
 // Keys that are not there, because a variable was empty, don't turn the feature off
 // without a word.
 func TestStateKeysThatAreNone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for want, keys := range map[string][][]byte{
 		"WithStateKeys: there is no key":       {},

@@ -18,6 +18,7 @@ import (
 // One line for each request, whatever became of it: who, what, the outcome and why,
 // and the id that the answer has too.
 func TestAudit(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
 	log := &lines{}
 	w.options = append(w.options, mcpentra.WithLogger(slog.New(slog.NewJSONHandler(log, nil))))

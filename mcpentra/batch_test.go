@@ -174,6 +174,7 @@ func TestBatchesCountByMessage(t *testing.T) {
 
 // However a user sends calls, no more run at once than may.
 func TestBatchesShareTheUsersPlaces(t *testing.T) {
+	t.Parallel()
 	const places = 40
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
@@ -220,6 +221,7 @@ func TestBatchesShareTheUsersPlaces(t *testing.T) {
 
 // The calls of a batch go on when its client hangs up, and count until they end.
 func TestAbandonedBatchCounts(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			w := newWorld(t, append(mode.opts, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 20, RequestsPerSecond: 1e6, Burst: 1e6}))...)

@@ -22,6 +22,7 @@ var _ interface {
 // blobtool's resources are read on behalf of the caller, by whoever may use its
 // tool read_blob, and by nobody else.
 func TestBlobResources(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	all, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: w.blobs.HTTPClient(), Tools: []string{"read_blob", "list_blobs"}})
 	must(t, err)

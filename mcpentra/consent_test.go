@@ -117,6 +117,7 @@ func (w *world) land(t testing.TB, back *url.URL) string {
 // A client that opens pages, in the modern era: one call, the user consents on the
 // way, and the call succeeds.
 func TestConsentIsAskedOnTheWay(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t)
 	s := w.connectPerson(t, w.token(w.alice), "2026-07-28", w.consents(t, w.alice), nil)
 	result, text := call(t, s, "whoami", nil)
@@ -130,6 +131,7 @@ func TestConsentIsAskedOnTheWay(t *testing.T) {
 
 // "accept" says that the page was opened, not that the user is done.
 func TestAcceptIsNotDone(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t)
 	var asked atomic.Int32
 	s := w.connectPerson(t, w.token(w.alice), "2026-07-28", func(context.Context, string) string {
@@ -146,6 +148,7 @@ func TestAcceptIsNotDone(t *testing.T) {
 }
 
 func TestConsentDeclined(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t)
 	s := w.connectPerson(t, w.token(w.alice), "2026-07-28", func(context.Context, string) string { return "decline" }, nil)
 	if result, text := call(t, s, "whoami", nil); !result.IsError || !strings.Contains(text, "did not open the consent page") {
@@ -169,6 +172,7 @@ func TestConsentDeclined(t *testing.T) {
 
 // Without elicitation, or without keys for the state: words, with the URL.
 func TestConsentInWords(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t)
 	for _, protocol := range protocols {
 		result, text := call(t, w.connect(t, w.token(w.alice), protocol), "whoami", nil)
@@ -190,6 +194,7 @@ func TestConsentInWords(t *testing.T) {
 
 // The era with sessions has an error for it, and a notification when the user is back.
 func TestConsentWithSessions(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t, mcpentra.WithSessions())
 	told := make(chan string, 1)
 	s := w.connectPerson(t, w.token(w.alice), "2025-11-25", nil, func(id string) { told <- id })
@@ -212,6 +217,7 @@ func TestConsentWithSessions(t *testing.T) {
 // A state is of use to its user, for its call, in time, and unchanged; and any
 // replica with the key takes it.
 func TestRequestStates(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t)
 	const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{"url":{}}}}`
 	send := func(token, tool, more string) (int, string) {
@@ -253,6 +259,7 @@ func TestRequestStates(t *testing.T) {
 
 // The landing page is public: it says no more than that one can go back.
 func TestLandingPage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for query, want := range map[string]string{
 		"code=0.AAAA&session_state=x":          "Done",
@@ -269,6 +276,7 @@ func TestLandingPage(t *testing.T) {
 // Entra wants more of the user, or nothing more of the token: the call itself is
 // answered 401, and the client comes back with another token.
 func TestChallengeByEntra(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, opts...)
@@ -312,6 +320,7 @@ func TestChallengeByEntra(t *testing.T) {
 
 // The user's sessions are ended while the token is still good to the verifier.
 func TestRevokedToken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	addWhoami(w)
 	header := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
@@ -329,6 +338,7 @@ func TestRevokedToken(t *testing.T) {
 // A tool that has sent progress has begun its answer: it gets words, each time, and
 // another tool that uses the resource gets the challenge.
 func TestChallengeAfterProgress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	addWhoami(w)
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "slow"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {

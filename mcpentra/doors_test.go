@@ -218,6 +218,7 @@ func TestOpenResourcesStayUsable(t *testing.T) {
 // Whoever subscribes to what is open hears of it, in the spelling that the server's
 // own code uses, and ends that by any spelling.
 func TestSubscriptionsKeepTheirSpelling(t *testing.T) {
+	t.Parallel()
 	w, l := doorWorld(t, mcpentra.WithSessions())
 	updates := make(chan string, 10)
 	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, &mcp.ClientOptions{

@@ -55,6 +55,7 @@ func isRefusal(t testing.TB, name string, header http.Header, body, id string, c
 
 // Accept is read as HTTP has it: ranges, weights, any case, several lines, or none.
 func TestAccept(t *testing.T) {
+	t.Parallel()
 	stateless, sessions := newWorld(t), withSessions(t)
 	for _, row := range []struct {
 		accept []string
@@ -107,6 +108,7 @@ func TestAccept(t *testing.T) {
 }
 
 func TestContentType(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for value, want := range map[string]int{
 		"application/json": 200, "Application/JSON": 200, "application/json; charset=utf-8": 200, "application/json;charset=\"UTF-8\"": 200,
@@ -132,6 +134,7 @@ func TestContentType(t *testing.T) {
 
 // A wrong HTTP method is told which there are.
 func TestHTTPMethods(t *testing.T) {
+	t.Parallel()
 	for allow, w := range map[string]*world{"POST": newWorld(t), "GET, POST, DELETE": withSessions(t)} {
 		for _, method := range []string{"GET", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW"} {
 			if strings.Contains(allow, method) {
@@ -150,6 +153,7 @@ func TestHTTPMethods(t *testing.T) {
 
 // With and without a slash at the end, under each mounting, without redirect.
 func TestTrailingSlash(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	base := strings.TrimSuffix(w.url, "/mcp")
 	below := http.NewServeMux()
@@ -181,6 +185,7 @@ func TestTrailingSlash(t *testing.T) {
 
 // Where there is nothing, the answer names the endpoint.
 func TestWrongPathNamesTheRightOne(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	base := strings.TrimSuffix(w.url, "/mcp")
 	for _, path := range []string{"/sse", "/mcp/x", "/MCP", "/mcp/messages", "/.well-known/oauth-authorization-server", "/register", "/v1/mcp"} {

@@ -20,6 +20,7 @@ func largeCall(id, size int) string {
 // Large requests of one user that wait are bounded together, whether their length is
 // told or not; small ones of the user, and another user, are served meanwhile.
 func TestLargeBodiesAreBoundedTogether(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -83,6 +84,7 @@ func TestLargeBodiesAreBoundedTogether(t *testing.T) {
 // However many users have much, there is room for one more, and always for what is
 // small.
 func TestRoomForBodiesIsShared(t *testing.T) {
+	t.Parallel()
 	users := mcpentra.NewUsers(mcpentra.Limits{}, time.Now)
 	total := int64(0)
 	for i := range 40 {
@@ -113,6 +115,7 @@ func TestRoomForBodiesIsShared(t *testing.T) {
 
 // A client that sends more than is taken reads why, though it is still sending.
 func TestTooLargeBodyIsAnswered(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()

@@ -20,6 +20,7 @@ import (
 
 // A thousand quick requests of one user are cut off; another is served meanwhile.
 func TestRequestsPerSecond(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 0.01, Burst: 50}))
 	alice, bob := w.token(w.alice), w.token(w.bob)
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
@@ -62,6 +63,7 @@ func TestRequestsPerSecond(t *testing.T) {
 
 // The SDK's client goes on after 429.
 func TestClientSurvivesTooManyRequests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 1}))
 	release := addWaiting(w)
 	s := w.connect(t, w.token(w.alice), "2026-07-28")
@@ -156,6 +158,7 @@ func TestEndingTakesNoPlace(t *testing.T) {
 
 // What takes no place is bounded too, and ends with its request.
 func TestShortRequestsAreBounded(t *testing.T) {
+	t.Parallel()
 	users := mcpentra.NewUsers(mcpentra.Limits{Concurrent: 3}, time.Now)
 	var ends []func()
 	for range 3 {
@@ -208,6 +211,7 @@ func addWaiting(w *world) waiting {
 
 // Who has been away is forgotten; who is being served is not.
 func TestUsersAreForgotten(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1e9, 0)
 	users := mcpentra.NewUsers(mcpentra.Limits{RequestsPerSecond: 1, Burst: 10, Concurrent: 1}, func() time.Time { return now })
 	release, _ := users.Admit("busy")
@@ -243,6 +247,7 @@ func TestUsersAreForgotten(t *testing.T) {
 
 // Retry-After is when the next request would be served.
 func TestWaitIsExact(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1e9, 0)
 	users := mcpentra.NewUsers(mcpentra.Limits{RequestsPerSecond: 0.1, Burst: 2, Concurrent: 9}, func() time.Time { return now })
 	for range 2 {
@@ -263,6 +268,7 @@ func TestWaitIsExact(t *testing.T) {
 
 // A value that is no limit, or that would overflow, is a fault that names its field.
 func TestLimitsAreLimits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, row := range []struct {
 		name   string

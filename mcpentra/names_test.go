@@ -102,6 +102,7 @@ func TestNamesFollowListingTools(t *testing.T) {
 
 // The cursor of somebody who may list does not help who may not.
 func TestCursorGivesNoNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	set, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: w.blobs.HTTPClient(), Tools: []string{"read_blob", "list_blobs"}})
 	must(t, err)
@@ -124,6 +125,7 @@ func TestCursorGivesNoNames(t *testing.T) {
 
 // Completions leave out what leads to resources that are closed, of any set.
 func TestCompletionsFollowPolicies(t *testing.T) {
+	t.Parallel()
 	w, _ := doorWorld(t)
 	stranger := w.connect(t, w.token(w.alice), "2025-11-25")
 	reader := w.connect(t, strings.TrimPrefix(w.bearer(map[string]any{"roles": []string{"Reader"}})["Authorization"], "Bearer "), "2025-11-25")

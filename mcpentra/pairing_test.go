@@ -25,6 +25,7 @@ const (
 
 // An exchanger that can't act for the verifier's callers is found out at start.
 func TestExchangerFitsVerifier(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		tenant, app string
 		v           entraauth.Options
@@ -91,6 +92,7 @@ func (offline) RoundTrip(*http.Request) (*http.Response, error) { return nil, er
 // A tool set whose tokens the exchanger may not get is found out at start, however it is
 // wrapped; one that gets its credential elsewhere is its operator's affair.
 func TestExchangerFitsToolSets(t *testing.T) {
+	t.Parallel()
 	v, err := entraauth.NewVerifier(tenantA, appA, &entraauth.Options{HTTPClient: &http.Client{Transport: offline{}}})
 	must(t, err)
 	t.Cleanup(func() { _ = v.Close() })

@@ -199,6 +199,7 @@ func (w *world) verifierAcceptsApps(t *testing.T) {
 
 // The same in each era, with sessions and without.
 func TestPolicyInEachEra(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range protocols {
 		for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
 			if name == "stateful" && protocol == "2026-07-28" {
@@ -226,6 +227,7 @@ func TestPolicyInEachEra(t *testing.T) {
 
 // Requests that seem to call one tool and call another.
 func TestDeceptiveRequests(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
 	modern := `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
 	for name, c := range map[string]struct {
@@ -263,6 +265,7 @@ func TestDeceptiveRequests(t *testing.T) {
 
 // Lists show what the caller may use, or may have for the asking.
 func TestListsShowWhatTheCallerMayUse(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
 	w.verifierAcceptsApps(t)
 	list := func(header map[string]string) string {
@@ -315,6 +318,7 @@ func TestListsShowWhatTheCallerMayUse(t *testing.T) {
 
 // Resources and prompts are judged wherever they are used.
 func TestResourcesAndPrompts(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
 	reader := w.bearer(map[string]any{"roles": []string{"Reader"}, "scp": "access_as_user Mail.Read Mail.Send"})
 	for body, needsPolicy := range map[string]bool{
@@ -340,6 +344,7 @@ func TestResourcesAndPrompts(t *testing.T) {
 }
 
 func TestPolicyFaults(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for name, c := range map[string]struct {
 		option mcpentra.Option
@@ -369,19 +374,11 @@ func TestPolicyFaults(t *testing.T) {
 
 // A tool that is added later is under the policies whose patterns match it.
 func TestToolAddedLater(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
 	said("mail_delete").Register(w.server.MCP())
 	if status, _, body := w.post(t, callBody("mail_delete"), w.bearer(nil)); status != http.StatusForbidden {
 		t.Errorf("got %d %s, want 403", status, body)
-	}
-}
-
-// The metadata advertises the least: clients ask for whatever is advertised.
-func TestMetadataAdvertisesTheLeast(t *testing.T) {
-	w := policyWorld(t)
-	_, _, body := do(t, http.MethodGet, strings.TrimSuffix(w.url, "/mcp")+"/.well-known/oauth-protected-resource/mcp", "", nil)
-	if want := `["api://` + w.api.ClientID + `/access_as_user"]`; !strings.Contains(body, want) {
-		t.Errorf("got %s, want %s in it", body, want)
 	}
 }
 

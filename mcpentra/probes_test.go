@@ -20,6 +20,7 @@ func probe(t testing.TB, url string) (int, string) {
 }
 
 func TestNeverReadyBeforeKeys(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	must(t, w.verifier.Ready(t.Context()))
 	w.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Drop: true})
@@ -42,6 +43,7 @@ func TestNeverReadyBeforeKeys(t *testing.T) {
 }
 
 func TestDrainingIsHealthyAndNotReady(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	base := strings.TrimSuffix(w.url, "/mcp")
 	w.server.Drain()

@@ -14,6 +14,7 @@ import (
 // A user whose calls fail for lack of consent does not wait after giving it, whether
 // the client opens the page or shows its URL, and whoever tells whom.
 func TestConsentEndsTheRefusalAtOnce(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
 		w := consentWorld(t, opts...)
 		s := w.connect(t, w.token(w.alice), "2025-11-25")
@@ -49,6 +50,7 @@ func TestConsentEndsTheRefusalAtOnce(t *testing.T) {
 
 // One missing consent is one line: that of the request.
 func TestOneLineForOneRefusal(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t)
 	s := w.connect(t, w.token(w.alice), "2025-11-25")
 	_, _ = call(t, s, "whoami", nil)
@@ -66,6 +68,7 @@ func TestOneLineForOneRefusal(t *testing.T) {
 // A wrong secret is the operator's: one error in the server's log, however many users
 // meet it, beside the line of each request. The exchanger has no logger of its own.
 func TestWrongSecretIsOneError(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var err error
 	w.exchanger, err = obo.NewExchanger(w.tenant.ID(), w.api.ClientID, clientauth.Secret("not-the-secret"), &obo.Options{

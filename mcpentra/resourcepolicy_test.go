@@ -103,6 +103,7 @@ var vaultLists = map[string]string{
 // A policy for a resource holds for every tool that shows the same blob, and for every
 // list that tells its name, stateless and with sessions, in a set that is wrapped.
 func TestResourcePolicyHoldsForTools(t *testing.T) {
+	t.Parallel()
 	for _, account := range []bool{false, true} {
 		for _, sessions := range []bool{false, true} {
 			t.Run(fmt.Sprintf("account %v sessions %v", account, sessions), func(t *testing.T) {
@@ -186,6 +187,7 @@ func (w *world) caller(t testing.TB, header map[string]string, sessions bool) ma
 // A missing scope is asked for, with those that the tool takes; whoever comes back
 // with them is served. Where the answer has begun, or in a batch, words must do.
 func TestResourcePolicyChallengesTools(t *testing.T) {
+	t.Parallel()
 	for _, sessions := range []bool{false, true} {
 		opts := []mcpentra.Option{mcpentra.WithToolPolicy("read_blob", entraauth.Policy{Scopes: []string{"access_as_user"}})}
 		if sessions {
@@ -225,6 +227,7 @@ func TestResourcePolicyChallengesTools(t *testing.T) {
 // Cursors go on for those to whom something is closed, and do not tell them what: the
 // service's marker in one has the name that comes next.
 func TestCursorsTellNoClosedNames(t *testing.T) {
+	t.Parallel()
 	w := vault(t, false, readers)
 	for who, claims := range map[string]map[string]any{"stranger": nil, "reader": {"roles": []string{"Reader"}}} {
 		s := w.connect(t, strings.TrimPrefix(w.bearer(claims)["Authorization"], "Bearer "), "2025-11-25")
@@ -276,6 +279,7 @@ func TestCursorsTellNoClosedNames(t *testing.T) {
 
 // A tool of one's own asks for itself.
 func TestMayUseResource(t *testing.T) {
+	t.Parallel()
 	type noteInput struct {
 		URI string `json:"uri"`
 	}
@@ -318,6 +322,7 @@ func TestMayUseResource(t *testing.T) {
 // A rule for one resource covers the names that a handler may take for its own: with
 // white space, a NUL or dots behind it.
 func TestExactRuleCoversEnds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithTools(&library{}), mcpentra.WithResourcePolicy("note://box/plan", readers))
 	for uri, want := range map[string]int{
 		"note://box/plan": 403, "note://box/plan%20": 403, "note://box/plan ": 403, "note://box/plan%09%0A": 403, "note://box/plan%00": 403,

@@ -20,6 +20,7 @@ import (
 var protocols = []string{"2025-06-18", "2025-11-25", "2026-07-28"}
 
 func TestToolsInEachProtocolEra(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
@@ -65,6 +66,7 @@ func TestToolsInEachProtocolEra(t *testing.T) {
 }
 
 func TestBobIsRefusedAlicesBlob(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	result, text := call(t, w.connect(t, w.token(w.bob), ""), "read_blob_with_token", map[string]any{"blob_path": "hello.txt"})
 	if !result.IsError || !strings.Contains(text, "Storage Blob Data Reader") || strings.Contains(text, "Hello") {
@@ -73,6 +75,7 @@ func TestBobIsRefusedAlicesBlob(t *testing.T) {
 }
 
 func TestConsentMissingIsSaidPlainly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tenant.RevokeConsent(w.api, w.tenant.Storage())
 	result, text := call(t, w.connect(t, w.token(w.alice), ""), "read_blob_with_token", map[string]any{"blob_path": "hello.txt"})
@@ -84,6 +87,7 @@ func TestConsentMissingIsSaidPlainly(t *testing.T) {
 const listTools = `{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{}}`
 
 func TestRefusalsOverHTTP(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithAllowedOrigins("http://localhost:6274"))
 	good := "Bearer " + w.token(w.alice)
 	idToken := "Bearer " + w.tenant.IDToken(w.alice, w.api)
@@ -129,6 +133,7 @@ func TestRefusalsOverHTTP(t *testing.T) {
 
 // The SDK's client goes on after a refusal, for the body answers its request.
 func TestClientSurvivesARefusal(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, protocol := range protocols {
 		holder := &tokenHolder{token: w.token(w.alice)}
@@ -145,6 +150,7 @@ func TestClientSurvivesARefusal(t *testing.T) {
 }
 
 func TestPreflight(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithAllowedOrigins("http://localhost:6274"))
 	ask := map[string]string{"Origin": "http://localhost:6274", "Access-Control-Request-Method": "POST"}
 	status, header, _ := do(t, http.MethodOptions, w.url, "", ask)
@@ -163,6 +169,7 @@ func TestPreflight(t *testing.T) {
 }
 
 func TestMetadataAndHealth(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	base := strings.TrimSuffix(w.url, "/mcp")
 	for _, path := range []string{"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"} {
@@ -202,6 +209,7 @@ func TestHealthWithoutKeys(t *testing.T) {
 }
 
 func TestResultsArePrivate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithServerOptions(func(o *mcp.ServerOptions) {
 		o.Instructions = "Be kind."
 		o.SetCacheable = nil
@@ -218,6 +226,7 @@ func TestResultsArePrivate(t *testing.T) {
 }
 
 func TestNewServerReportsAllFaults(t *testing.T) {
+	t.Parallel()
 	_, err := mcpentra.NewServer("http://mcp.example.com/mcp/", nil,
 		mcpentra.WithExchanger(nil), mcpentra.WithTools(nil), mcpentra.WithAllowedOrigins("https://a.example/x"), mcpentra.WithImplementation(nil))
 	if err == nil {
@@ -242,12 +251,14 @@ func TestNewServerReportsAllFaults(t *testing.T) {
 }
 
 func TestCredentialOutsideACall(t *testing.T) {
+	t.Parallel()
 	if _, err := mcpentra.Credential(t.Context()); !errors.Is(err, mcpentra.ErrNoCaller) {
 		t.Errorf("got %v, want %v", err, mcpentra.ErrNoCaller)
 	}
 }
 
 func TestNoTokenInLogs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	tokens := []string{w.token(w.alice), w.token(w.bob)}
 	for _, token := range tokens {
@@ -279,6 +290,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 // What clients see of the identity tools: a changed description shows in review.
 func TestToolSchemas(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	tools, err := w.connect(t, w.token(w.alice), "").ListTools(t.Context(), nil)
 	must(t, err)

@@ -16,6 +16,7 @@ import (
 // What is not a request that the server can serve is refused in JSON-RPC, with the
 // id that it has, whether or not there are policies and sessions.
 func TestRefusalsOfTheProtocol(t *testing.T) {
+	t.Parallel()
 	policies := newWorld(t, mcpentra.WithToolPolicy("secure_ping", entraauth.Policy{UserRoles: []string{"x"}}))
 	for name, w := range map[string]*world{"stateless": newWorld(t), "sessions": withSessions(t), "policies": policies} {
 		good := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
@@ -81,6 +82,7 @@ func TestRefusalsOfTheProtocol(t *testing.T) {
 
 // The id is found however late in the body it stands, where the body was read anyway.
 func TestLateIDs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithToolPolicy("secure_ping", entraauth.Policy{UserRoles: []string{"x"}}))
 	good := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
 	filler := strings.Repeat("x", 200_000)
@@ -98,6 +100,7 @@ func TestLateIDs(t *testing.T) {
 
 // An unknown method of 2026-07-28 is 404, by its own rule.
 func TestUnknownMethodOfTheModernProtocol(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	status, h, body := w.post(t, `{"jsonrpc":"2.0","id":"q-7","method":"vendor/method","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`,
 		map[string]string{"Authorization": "Bearer " + w.token(w.alice), "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "vendor/method"})
@@ -110,6 +113,7 @@ func TestUnknownMethodOfTheModernProtocol(t *testing.T) {
 // One unknown method does not take the rest of a batch with it; and methods that a
 // program has added are known.
 func TestBatchWithUnknownMethods(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	type params struct{ mcp.ParamsBase }
 	type result struct {
@@ -165,6 +169,7 @@ func TestBatchWithUnknownMethods(t *testing.T) {
 // A session of another user, one that has ended and one that never was are the
 // same answer, by every HTTP method: nobody learns which there are.
 func TestSessionsOfOthersAreUnknown(t *testing.T) {
+	t.Parallel()
 	w := withSessions(t)
 	_, h, _ := w.post(t, initialize, map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
 	alices := h.Get("Mcp-Session-Id")

@@ -20,6 +20,7 @@ import (
 // client id: where to sign in, with which scopes; and which more, when a tool
 // wants them (authorization#step-up-authorization-flow). It keeps those it had.
 func TestStepUpByTheSDKsClient(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{"2025-11-25", "2026-07-28"} {
 		t.Run(protocol, func(t *testing.T) {
 			w := newSpecWorld(t)

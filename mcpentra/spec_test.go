@@ -76,6 +76,7 @@ func modernCall(tool, authorization string) (body string, header map[string]stri
 // for: each row names the section that it shows. "authorization" is
 // modelcontextprotocol.io/specification/2026-07-28/basic/authorization.
 func TestAuthorizationSpecification(t *testing.T) {
+	t.Parallel()
 	w := newSpecWorld(t)
 	token := func(scopes ...string) string {
 		return "Bearer " + w.tenant.Token(w.alice, w.client, w.api, scopes...)
@@ -168,6 +169,7 @@ func challengeOf(t *testing.T, h http.Header) map[string]string {
 // it, with what the server and Entra serve and nothing known beforehand but the
 // client's registration.
 func TestDiscoveryOrder(t *testing.T) {
+	t.Parallel()
 	w := newSpecWorld(t)
 	// 1. A request without token is answered with where the metadata is.
 	body, header := modernCall("secure_ping", "")
@@ -261,4 +263,14 @@ func fetch(t *testing.T, c *http.Client, address string, form url.Values) ([]byt
 	data, err := io.ReadAll(resp.Body)
 	must(t, err)
 	return data, resp.StatusCode == http.StatusOK
+}
+
+// The metadata advertises the least: clients ask for whatever is advertised.
+func TestMetadataAdvertisesTheLeast(t *testing.T) {
+	t.Parallel()
+	w := policyWorld(t)
+	_, _, body := do(t, http.MethodGet, strings.TrimSuffix(w.url, "/mcp")+"/.well-known/oauth-protected-resource/mcp", "", nil)
+	if want := `["api://` + w.api.ClientID + `/access_as_user"]`; !strings.Contains(body, want) {
+		t.Errorf("got %s, want %s in it", body, want)
+	}
 }

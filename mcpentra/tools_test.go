@@ -94,6 +94,7 @@ func TestNobodyIsSomebodyElse(t *testing.T) {
 // In a stateful server the context of a call is that of the session's opener,
 // so whoever knows a session id must not be taken for the opener.
 func TestAnothersSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithSessions())
 	addWhoami(w)
 	alice, bob := "Bearer "+w.token(w.alice), "Bearer "+w.token(w.bob)
@@ -120,6 +121,7 @@ func TestAnothersSession(t *testing.T) {
 }
 
 func TestPanicFailsTheCallAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "panic"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		panic("at the disco")
@@ -137,6 +139,7 @@ func TestPanicFailsTheCallAlone(t *testing.T) {
 }
 
 func TestErrorsForTheCaller(t *testing.T) {
+	t.Parallel()
 	errs := map[string]error{
 		"own":      errors.New("the cupboard is bare"),
 		"azure":    fmt.Errorf("list: %w", azureError("secret-host.internal", 403, "AuthorizationFailure", "")),
@@ -178,6 +181,7 @@ func TestErrorsForTheCaller(t *testing.T) {
 }
 
 func TestWithoutExchanger(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	srv, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithLogger(w.logger()))
 	must(t, err)
@@ -190,6 +194,7 @@ func TestWithoutExchanger(t *testing.T) {
 
 // Twenty callers with one token cost one exchange.
 func TestOneExchangeForManyCalls(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	addWhoami(w)
 	s := w.connect(t, w.token(w.alice), "")
@@ -210,6 +215,7 @@ func TestOneExchangeForManyCalls(t *testing.T) {
 
 // A tool with defaults, called with null for arguments, which the SDK can't take.
 func TestNullArguments(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, arguments := range []string{`,"arguments":null`, ``} {
 		status, _, body := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_blob_with_token"`+arguments+`}}`,
@@ -225,6 +231,7 @@ func TestNullArguments(t *testing.T) {
 
 // So are nulls among the arguments of a program's own tools, unless their schema has null.
 func TestNullsAmongArguments(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	type in struct {
 		Name  string  `json:"name"`

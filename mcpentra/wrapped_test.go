@@ -51,6 +51,7 @@ func wantFault(t *testing.T, name string, err error, wants ...string) {
 
 // However a tool is wrapped, its policies hold, with the same answers.
 func TestWrappedToolsKeepPolicies(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	answers := map[string]string{}
 	for name := range wrappings(notes{}) {
@@ -91,6 +92,7 @@ func with(header map[string]string, name, value string) map[string]string {
 // The same for a tool that is registered once the server runs, and on a server of
 // the SDK's, which knows nobody or, with mcpauth, who calls.
 func TestToolsRegisteredElsewhere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for name := range wrappings(notes{}) {
 		ran := false
@@ -147,6 +149,7 @@ func TestWrappedResourcesFollowTools(t *testing.T) {
 
 // The same for a set that is registered once the server runs.
 func TestWrappedResourcesRegisteredLater(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithToolPolicy("read_*", readers))
 	blobs, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: w.blobs.HTTPClient(), Tools: []string{"read_blob"}})
 	must(t, err)
@@ -168,6 +171,7 @@ func TestWrappedResourcesRegisteredLater(t *testing.T) {
 // A set that has resources and a tool under a policy must say whether the one
 // stands for the other, if need be through its wrapper.
 func TestResourcesWithoutAWord(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	both := bundle{said("mail_read"), notes{}}
 	for name, c := range map[string]struct {
@@ -213,6 +217,7 @@ func (sayingSet) ToolForResource(string) string { return "secret" }
 // What a wrapped set says of its resources holds, also where the tool is another
 // set's; a wrapper that hides even the set is a fault.
 func TestWrapperOfResourcesOfAnotherSetsTool(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	secret := mcpentra.Tool(&mcp.Tool{Name: "secret"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		return nil, nil, nil

@@ -11,6 +11,7 @@ import (
 // One spelling stands for all that RFC 3986 (section 6.2.2) calls equivalent, and
 // for nothing else.
 func TestCanonicalURI(t *testing.T) {
+	t.Parallel()
 	for uri, want := range map[string]string{
 		"note://team/plan":                 "note://team/plan",
 		"NOTE://Team/Plan":                 "note://team/Plan",
