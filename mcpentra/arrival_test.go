@@ -51,9 +51,9 @@ func FuzzTraceID(f *testing.F) {
 // has it; and nobody can choose it.
 func TestRequestID(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, opts...)
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w := newWorld(t, mode.opts...)
 			mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "id"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: mcpentra.RequestID(ctx)}}}, nil, nil
 			})

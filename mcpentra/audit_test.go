@@ -88,13 +88,13 @@ func TestAudit(t *testing.T) {
 // request's id and the reason. (That obo says nothing then is obo's test.)
 func TestMissingConsentIsOneLine(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "sessions": {mcpentra.WithSessions()}} {
-		w := newWorld(t, opts...)
+	for _, mode := range modes {
+		w := newWorld(t, mode.opts...)
 		w.tenant.RevokeConsent(w.api, w.tenant.Storage())
 		s := w.connect(t, w.token(w.alice), "2025-11-25")
 		before := len(w.log.String())
 		if result, text := call(t, s, "read_blob_with_token", map[string]any{"blob_path": "hello.txt"}); !result.IsError || !strings.Contains(text, "65001") {
-			t.Fatalf("%s: got %s, want an error with 65001", name, text)
+			t.Fatalf("%s: got %s, want an error with 65001", mode.name, text)
 		}
 		var told []string
 		for line := range strings.Lines(w.log.String()[before:]) {
@@ -104,7 +104,7 @@ func TestMissingConsentIsOneLine(t *testing.T) {
 		}
 		if len(told) != 1 || !strings.Contains(told[0], `msg="mcp request"`) || !strings.Contains(told[0], "request_id=") ||
 			!strings.Contains(told[0], "reason=consent_required") || !strings.Contains(told[0], "AADSTS65001") {
-			t.Errorf("%s: %d lines: got %s, want 1 and %q and request_id= and reason=consent_required and AADSTS65001", name, len(told), strings.Join(told, ""), `msg="mcp request"`)
+			t.Errorf("%s: %d lines: got %s, want 1 and %q and request_id= and reason=consent_required and AADSTS65001", mode.name, len(told), strings.Join(told, ""), `msg="mcp request"`)
 		}
 	}
 }

@@ -277,14 +277,14 @@ func TestLandingPage(t *testing.T) {
 // answered 401, and the client comes back with another token.
 func TestChallengeByEntra(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, opts...)
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w := newWorld(t, mode.opts...)
 			addWhoami(w)
 			w.tenant.RequireMFA(w.tenant.Storage())
 			capable := map[string]any{"xms_cc": []string{"cp1"}}
 			header := w.bearer(capable)
-			if name == "stateful" {
+			if mode.name == "sessions" {
 				header["Mcp-Protocol-Version"] = "2025-11-25"
 				_, h, _ := w.post(t, initialize, header)
 				header["Mcp-Session-Id"] = h.Get("Mcp-Session-Id")

@@ -93,9 +93,9 @@ var openBlobs = []string{
 // sessions; whoever has the role is not refused.
 func TestEverySpellingAtEveryDoor(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-		t.Run(name, func(t *testing.T) {
-			w, l := doorWorld(t, opts...)
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w, l := doorWorld(t, mode.opts...)
 			stranger := w.connect(t, w.token(w.alice), "2025-11-25")
 			reader := w.connect(t, strings.TrimPrefix(w.bearer(map[string]any{"roles": []string{"Reader"}})["Authorization"], "Bearer "), "2025-11-25")
 			spellings := append(uritest.Spellings("note", "team", "hr", "plan"), uritest.Spellings("blob", "docs", "secret", "plan.txt")...)
@@ -153,10 +153,9 @@ func TestEverySpellingBeforeDispatch(t *testing.T) {
 	w, l := doorWorld(t)
 	header := w.bearer(nil)
 	header["Mcp-Protocol-Version"] = "2026-07-28"
-	meta := `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
 	for _, uri := range uritest.Spellings("note", "team", "hr", "plan") {
 		header["Mcp-Method"] = "subscriptions/listen"
-		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["note://open",%q]},%s}}`, uri, meta)
+		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["note://open",%q]},%s}}`, uri, modernMeta)
 		if status, _, text := w.post(t, body, header); status != http.StatusForbidden {
 			t.Errorf("listen %q: got %d %s, want 403", uri, status, text)
 		}
@@ -175,9 +174,9 @@ func TestEverySpellingBeforeDispatch(t *testing.T) {
 // and by others.
 func TestOpenResourcesStayUsable(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-		t.Run(name, func(t *testing.T) {
-			w, _ := doorWorld(t, opts...)
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w, _ := doorWorld(t, mode.opts...)
 			s := w.connect(t, w.token(w.alice), "2025-11-25")
 			read := func(uri, want string) {
 				t.Helper()

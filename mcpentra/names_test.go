@@ -70,9 +70,9 @@ func TestNamesFollowListingTools(t *testing.T) {
 					opts = append(opts, mcpentra.WithToolPolicy(pattern, readers))
 				}
 			}
-			for mode, more := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-				at := name + map[bool]string{true: ", account, ", false: ", container, "}[account] + mode
-				server, err := mcpentra.NewServer(resourceURL, w.verifier, append(opts, append(more, mcpentra.WithLogger(w.logger()))...)...)
+			for _, mode := range modes {
+				at := name + map[bool]string{true: ", account, ", false: ", container, "}[account] + mode.name
+				server, err := mcpentra.NewServer(resourceURL, w.verifier, append(opts, append(mode.opts, mcpentra.WithLogger(w.logger()))...)...)
 				must(t, err)
 				w.server = server
 				w.url = serve(t, server) + "/mcp"

@@ -201,12 +201,12 @@ func (w *world) verifierAcceptsApps(t *testing.T) {
 func TestPolicyInEachEra(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range protocols {
-		for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-			if name == "stateful" && protocol == "2026-07-28" {
+		for _, mode := range modes {
+			if mode.name == "sessions" && protocol == "2026-07-28" {
 				continue
 			}
-			t.Run(name+" "+protocol, func(t *testing.T) {
-				w := policyWorld(t, opts...)
+			t.Run(mode.name+" "+protocol, func(t *testing.T) {
+				w := policyWorld(t, mode.opts...)
 				h := &tokenHolder{token: w.token(w.alice)}
 				s := w.connectWith(t, h, protocol)
 				if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "mail_read"}); err == nil || !strings.Contains(err.Error(), "Required scope is missing") {
@@ -229,7 +229,6 @@ func TestPolicyInEachEra(t *testing.T) {
 func TestDeceptiveRequests(t *testing.T) {
 	t.Parallel()
 	w := policyWorld(t)
-	modern := `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
 	for name, c := range map[string]struct {
 		body   string
 		header map[string]string
@@ -243,8 +242,8 @@ func TestDeceptiveRequests(t *testing.T) {
 		"escaped name":              {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"\u006eame":"\u0072eport"}}`, nil, []int{403}},
 		"batch":                     {`[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secure_ping"}},{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"report"}}]`, map[string]string{"Mcp-Protocol-Version": "2025-03-26"}, []int{403}},
 		"batch, name in two cases":  {`[{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"report","NAME":"secure_ping"}}]`, map[string]string{"Mcp-Protocol-Version": "2025-03-26"}, []int{200, 403}},
-		"Mcp-Name is another":       {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"report",` + modern + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "secure_ping"}, []int{400, 403}},
-		"Mcp-Name is the forbidden": {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secure_ping",` + modern + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "report"}, []int{400, 403}},
+		"Mcp-Name is another":       {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"report",` + modernMeta + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "secure_ping"}, []int{400, 403}},
+		"Mcp-Name is the forbidden": {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secure_ping",` + modernMeta + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "report"}, []int{400, 403}},
 		"name is a number":          {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":5}}`, nil, []int{400}},
 		"params are a list":         {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":["report"]}`, nil, []int{400}},
 		"byte order mark":           {"\uFEFF" + callBody("report"), nil, []int{400}},

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/mcpentra/mcp-entra-go/entratest"
-	"github.com/mcpentra/mcp-entra-go/mcpentra"
 	"github.com/mcpentra/mcp-entra-go/obo"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
@@ -15,20 +14,20 @@ import (
 // the client opens the page or shows its URL, and whoever tells whom.
 func TestConsentEndsTheRefusalAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-		w := consentWorld(t, opts...)
+	for _, mode := range modes {
+		w := consentWorld(t, mode.opts...)
 		s := w.connect(t, w.token(w.alice), "2025-11-25")
 		var text string
 		for range 10 {
 			_, text = call(t, s, "whoami", nil)
 		}
 		if n := w.tenant.Count(entratest.EndpointToken); n > 3 {
-			t.Errorf("%s: 10 calls cost %d token requests, want at most 3", name, n)
+			t.Errorf("%s: 10 calls cost %d token requests, want at most 3", mode.name, n)
 		}
 		page := "https://" + between(text, "open https://", " ")
 		w.consents(t, w.alice)(t.Context(), page)
 		if result, text := call(t, s, "whoami", nil); result.IsError {
-			t.Errorf("%s: afterwards: got the error %s, want none", name, text)
+			t.Errorf("%s: afterwards: got the error %s, want none", mode.name, text)
 		}
 	}
 	// In the modern era the call comes back by itself, to any replica.

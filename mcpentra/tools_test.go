@@ -57,15 +57,13 @@ func addWhoami(w *world) {
 // call at once, and his credential is his own.
 func TestNobodyIsSomebodyElse(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]mcpentra.Option{
-		"stateless": nil, "stateful": {mcpentra.WithSessions()},
-	} {
+	for _, mode := range modes {
 		for _, protocol := range []string{"2025-11-25", "2026-07-28"} {
-			if name == "stateful" && protocol == "2026-07-28" {
+			if mode.name == "sessions" && protocol == "2026-07-28" {
 				continue // the SDK serves it without sessions only
 			}
-			t.Run(name+" "+protocol, func(t *testing.T) {
-				w := newWorld(t, opts...)
+			t.Run(mode.name+" "+protocol, func(t *testing.T) {
+				w := newWorld(t, mode.opts...)
 				addWhoami(w)
 				var wg sync.WaitGroup
 				for i := range 6 {
