@@ -68,12 +68,14 @@ type late struct {
 }
 
 func (l late) RoundTrip(r *http.Request) (*http.Response, error) {
-	select {
-	case <-time.After(l.delay(r)):
-		return l.next.RoundTrip(r)
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
+	if d := l.delay(r); d > 0 { // a timer of 0 can crash Go 1.26 in a bubble with -race
+		select {
+		case <-time.After(d):
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
 	}
+	return l.next.RoundTrip(r)
 }
 
 // messengers send a bubble's requests from outside of it: its clock stops until they
