@@ -19,7 +19,7 @@ func TestTagsInHierarchicalNamespace(t *testing.T) {
 	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
 	text := w.refusal(t, w.connect(t, "alice"), "search_blobs", args{"tags": []args{{"key": "day", "value": "1"}}}, blobtool.ErrUnsupported)
 	if !strings.Contains(text, "hierarchical namespace") || strings.Contains(text, "log") {
-		t.Error(text)
+		t.Errorf("got %s, want \"hierarchical namespace\" and no log", text)
 	}
 }
 

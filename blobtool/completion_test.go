@@ -56,7 +56,7 @@ func TestCompletions(t *testing.T) {
 		t.Errorf("many: got %s, more %v; want 100, true", got, more)
 	}
 	if got, _ := complete("missing", "path", ""); !strings.Contains(got, "was not found") {
-		t.Error(got)
+		t.Errorf("got %s, want \"was not found\"", got)
 	}
 
 	w.allowOnly(t, "docs/reports/2025/", "docs/reports/x", "notes")

@@ -179,7 +179,7 @@ func TestListBlobsInclude(t *testing.T) {
 	}
 	text := w.refusal(t, session, "list_blobs", args{"include": []string{"tags"}}, blobtool.ErrPermission)
 	if !strings.Contains(text, "Storage Blob Data Owner") || !strings.Contains(text, "x-ms-request-id") {
-		t.Error(text)
+		t.Errorf("got %s, want \"Storage Blob Data Owner\" and x-ms-request-id", text)
 	}
 	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
 	if out := callFor[listOutput](t, session, "list_blobs", args{"include": []string{"tags"}}); out.Blobs[0].Tags["project"] != "alpha" || out.Blobs[0].Metadata != nil {
@@ -256,11 +256,11 @@ func TestListBlobsFailures(t *testing.T) {
 	bob := w.connect(t, "bob")
 	text := w.refusal(t, bob, "list_blobs", args{"container": "docs"}, blobtool.ErrPermission)
 	if !strings.Contains(text, `may not list container "docs".`) || !strings.Contains(text, "Storage Blob Data Reader") {
-		t.Error(text)
+		t.Errorf("got %s, want %q and \"Storage Blob Data Reader\"", text, `may not list container "docs".`)
 	}
 	text = w.refusal(t, bob, "list_blobs", args{"container": "docs", "prefix": "x/"}, blobtool.ErrPermission)
 	if !strings.Contains(text, `may not list container "docs" below "x/".`) {
-		t.Error(text)
+		t.Errorf("got %s, want %q", text, `may not list container "docs" below "x/".`)
 	}
 	w.storage.Grant(w.alice.ObjectID, "", "")
 	w.refusal(t, w.connect(t, "alice"), "list_blobs", args{"container": "missing"}, blobtool.ErrNotFound)

@@ -34,7 +34,7 @@ func TestListContainers(t *testing.T) {
 	session := w.connect(t, "alice")
 	text := w.refusal(t, session, "list_containers", args{}, blobtool.ErrPermission)
 	if !strings.Contains(text, "on the whole storage account") || strings.Contains(text, "This server offers") {
-		t.Error(text)
+		t.Errorf("got %s, want \"on the whole storage account\" and no \"This server offers\"", text)
 	}
 	w.storage.Grant(w.alice.ObjectID, "", "")
 	out := callFor[containersOutput](t, session, "list_containers", args{})
@@ -74,6 +74,6 @@ func TestListContainers(t *testing.T) {
 	}
 	text = w.refusal(t, w.connect(t, "bob"), "list_containers", args{}, blobtool.ErrPermission)
 	if !strings.Contains(text, "This server offers the containers data-2, missing, zoo.") {
-		t.Error(text)
+		t.Errorf("got %s, want \"This server offers the containers data-2, missing, zoo.\"", text)
 	}
 }

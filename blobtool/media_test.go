@@ -219,6 +219,6 @@ func TestReadBlobBombs(t *testing.T) {
 	text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": "a.zst"})
 	wantKind(t, "window", err, blobtool.ErrTooLarge)
 	if !strings.Contains(text, "bytes of memory") {
-		t.Error(text)
+		t.Errorf("got %s, want \"bytes of memory\"", text)
 	}
 }

@@ -166,7 +166,7 @@ func TestBlobChangesMidway(t *testing.T) {
 	text, err := w.refused(t, session, args{"blob_path": "a.txt"})
 	wantKind(t, "changed", err, blobtool.ErrChanged)
 	if !strings.Contains(text, "was changed while it was being read") {
-		t.Error(text)
+		t.Errorf("got %s, want \"was changed while it was being read\"", text)
 	}
 	noPartialFiles(t, w)
 	if out := read(t, session, args{"blob_path": "a.txt"}); out.LocalPath == "" {

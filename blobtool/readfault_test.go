@@ -69,7 +69,7 @@ func TestReadBlobFetches(t *testing.T) {
 	text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": "huge.txt", "lines": "10000000-"})
 	wantKind(t, "too far", err, blobtool.ErrTooLarge)
 	if !strings.Contains(text, "starts at offset ") {
-		t.Error(text)
+		t.Errorf("got %s, want %q", text, "starts at offset ")
 	}
 	if _, bytes := fetched(w); bytes > 68<<20 {
 		t.Errorf("%d bytes were fetched in search of a line, want at most 68<<20", bytes)
@@ -280,7 +280,7 @@ func TestReadBlobDirectory(t *testing.T) {
 		text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": path})
 		wantKind(t, path, err, blobtool.ErrDirectory)
 		if !strings.Contains(text, `list_blobs with prefix "`+path+`/"`) {
-			t.Error(text)
+			t.Errorf("got %s, want %q", text, `list_blobs with prefix "`+path+`/"`)
 		}
 	}
 	if out := readBlob(t, session, args{"blob_path": "dir/sub/a.txt"}); out.Text != "Hello" {

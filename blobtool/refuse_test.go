@@ -91,7 +91,7 @@ func TestNoUser(t *testing.T) {
 	text, err := w.refused(t, w.connect(t, "nobody"), args{"blob_path": "a.txt"})
 	wantKind(t, "nobody", err, blobtool.ErrNoUser)
 	if !strings.Contains(text, "no user") || len(w.storage.Requests()) != 0 {
-		t.Error(text)
+		t.Errorf("got %s, want \"no user\" and no requests", text)
 	}
 	w = newWorld(t, func(o *blobtool.Options) { o.DownloadDir = "" })
 	w.storage.Put("docs", "a.txt", []byte("Hello"), "")
@@ -162,7 +162,7 @@ func TestStorageDown(t *testing.T) {
 	text, err := w.refused(t, session, args{"blob_path": "a.txt"})
 	wantKind(t, "down", err, blobtool.ErrUnavailable)
 	if !strings.Contains(text, "could not be reached") {
-		t.Error(text)
+		t.Errorf("got %s, want \"could not be reached\"", text)
 	}
 }
 

@@ -128,7 +128,7 @@ func TestSearchTags(t *testing.T) {
 	session := w.connect(t, "alice")
 	text := w.refusal(t, session, "search_blobs", args{"tags": alpha}, blobtool.ErrPermission)
 	if !strings.Contains(text, "Storage Blob Data Owner") {
-		t.Error(text)
+		t.Errorf("got %s, want \"Storage Blob Data Owner\"", text)
 	}
 	w.storage.GrantOwner(w.alice.ObjectID, "", "")
 	for name, c := range map[string]struct {

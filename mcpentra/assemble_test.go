@@ -141,7 +141,7 @@ func TestCredentialOfOwnToolWithoutExchanger(t *testing.T) {
 	w.url = serve(t, w.server) + "/mcp"
 	for range 3 {
 		if _, _, body := w.post(t, callBody("act"), w.bearer(nil)); !strings.Contains(body, mcpentra.ErrNoExchanger.Error()) {
-			t.Error(body)
+			t.Errorf("got %s, want %v", body, mcpentra.ErrNoExchanger)
 		}
 	}
 	if n := strings.Count(w.log.String(), "level=ERROR"); n != 1 || !strings.Contains(w.log.String(), "WithExchanger") {

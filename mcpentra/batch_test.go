@@ -266,7 +266,7 @@ func BenchmarkHugeBatch(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if status, _, _ := send(b, transport, w.url, body, token); status != http.StatusBadRequest {
-			b.Fatal(status)
+			b.Fatalf("got %d, want 400", status)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func TestIDsComeBackAsTheyCame(t *testing.T) {
 	const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}}`
 	_, h, body := sessions.post(t, initialize, map[string]string{"Authorization": "Bearer " + sessions.token(sessions.alice)})
 	if h.Get("Mcp-Session-Id") == "" {
-		t.Fatal(body)
+		t.Fatalf("got %s, want an Mcp-Session-Id", body)
 	}
 	inSession := map[string]string{"Authorization": "Bearer " + sessions.token(sessions.alice), "Mcp-Session-Id": h.Get("Mcp-Session-Id")}
 	for _, row := range []struct {

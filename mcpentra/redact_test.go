@@ -35,7 +35,7 @@ func TestFailedCallsLineHasNoCredentials(t *testing.T) {
 		t.Errorf("got %s, want nothing of the panic", body)
 	}
 	if text := log.String(); strings.Contains(text, "SECRET") || !strings.Contains(text, "see https://h/x?…") || !strings.Contains(text, "exported.AccessToken") {
-		t.Error(text)
+		t.Errorf("got %s, want no SECRET and \"see https://h/x?…\" and exported.AccessToken", text)
 	}
 }
 

@@ -245,7 +245,7 @@ func TestToolsSeeNoCredentials(t *testing.T) {
 	got := <-seen
 	for name := range hidden {
 		if v := got.Values(name); len(v) > 0 {
-			t.Errorf("a tool sees %s: %q", name, v)
+			t.Errorf("a tool sees %s: %q, want none", name, v)
 		}
 	}
 	for name, want := range shown {
