@@ -72,10 +72,16 @@ func (n *Name) Match(w *work.Worker, name string) (bool, error) {
 type patternParser struct {
 	rest    string
 	out     strings.Builder
-	begins  bool   // a segment begins here
-	braces  []bool // for each open brace, whether a segment begins there
+	begins  bool    // a segment begins here
+	braces  []brace // that are open
 	literal strings.Builder
 	special bool // the literal prefix is complete
+}
+
+// A brace is an open { with its alternatives.
+type brace struct {
+	begins bool // a segment begins at each
+	ends   bool // and after each that has ended
 }
 
 // parse returns what is wrong with the pattern, or "".
@@ -89,7 +95,7 @@ func (p *patternParser) parse() (wrong string) {
 		case '[':
 			wrong = p.class()
 		case '{':
-			p.braces = append(p.braces, p.begins)
+			p.braces = append(p.braces, brace{p.begins, true})
 			p.put(`(?:`, 1, p.begins)
 		case '}':
 			wrong = p.closeBrace()
@@ -144,8 +150,10 @@ func (p *patternParser) closeBrace() (wrong string) {
 	if len(p.braces) == 0 {
 		return "has a } without a {"
 	}
-	p.braces = p.braces[:len(p.braces)-1]
-	p.put(`)`, 1, false)
+	last := len(p.braces) - 1
+	begins := p.begins && p.braces[last].ends
+	p.braces = p.braces[:last]
+	p.put(`)`, 1, begins)
 	return ""
 }
 
@@ -154,7 +162,9 @@ func (p *patternParser) comma() {
 		p.char()
 		return
 	}
-	p.put(`|`, 1, p.braces[len(p.braces)-1])
+	in := &p.braces[len(p.braces)-1]
+	in.ends = in.ends && p.begins
+	p.put(`|`, 1, in.begins)
 }
 
 // class writes a class [...] that never matches a slash.
