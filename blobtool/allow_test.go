@@ -113,6 +113,6 @@ func TestAllow(t *testing.T) {
 		}
 	}
 	if err := one("docs/a/", "docs/b/").Locate("", "c"); !strings.Contains(err.Error(), `"docs/c" is outside what this server offers: "docs/a/", "docs/b/"`) {
-		t.Error(err)
+		t.Errorf("Locate(c) = %v, want what is offered in it", err)
 	}
 }

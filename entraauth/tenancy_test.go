@@ -91,7 +91,7 @@ func TestOddKeyIsLeftOut(t *testing.T) {
 	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Body: good + `,{"kty":"EC","kid":"ec","use":"sig"},{"kty":"oct","kid":"o","k":"AAAA","use":"sig"},7]}`})
 	f.start(t, nil)
 	if err := f.verify(t, f.token()); err != nil {
-		t.Error(err)
+		t.Errorf("Verify = %v, want nil", err)
 	}
 	if !strings.Contains(f.log.String(), "some signing keys left out") {
 		t.Errorf("the log does not say so: %s", f.log)

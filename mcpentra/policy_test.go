@@ -367,7 +367,7 @@ func TestPolicyFaults(t *testing.T) {
 		mcpentra.WithToolPolicy("*", readers), mcpentra.WithToolPolicy("secure_*", readers),
 		mcpentra.WithPromptPolicy("gr*", readers), mcpentra.WithResourcePolicy("note://team/plan", readers),
 		mcpentra.WithResourcePolicy("note://*", readers), mcpentra.WithResourcePolicy("note://team/x", readers)); err != nil {
-		t.Error(err)
+		t.Errorf("NewServer = %v, want nil", err)
 	}
 }
 

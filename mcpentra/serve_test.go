@@ -180,7 +180,7 @@ func TestDrainEndsStreams(t *testing.T) {
 	}
 	r.stop()
 	if err := r.stopped(t); err != nil {
-		t.Error(err)
+		t.Errorf("Serve = %v, want nil", err)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestDrainEndsSubscriptions(t *testing.T) {
 		t.Errorf("the stream was broken off: got %v, want nil", err)
 	}
 	if err := r.stopped(t); err != nil {
-		t.Error(err)
+		t.Errorf("Serve = %v, want nil", err)
 	}
 	_ = s.Close()
 	wg.Wait()

@@ -73,7 +73,7 @@ func TestNobodyIsSomebodyElse(t *testing.T) {
 						for range 5 {
 							result, err := s.CallTool(context.Background(), &mcp.CallToolParams{Name: "whoami"})
 							if err != nil {
-								t.Error(err)
+								t.Errorf("CallTool(whoami) = %v, want nil", err)
 								return
 							}
 							got, _ := result.StructuredContent.(map[string]any)
@@ -201,7 +201,7 @@ func TestOneExchangeForManyCalls(t *testing.T) {
 	for range 20 {
 		wg.Go(func() {
 			if _, err := s.CallTool(context.Background(), &mcp.CallToolParams{Name: "whoami"}); err != nil {
-				t.Error(err)
+				t.Errorf("CallTool(whoami) = %v, want nil", err)
 			}
 		})
 	}

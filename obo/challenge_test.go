@@ -116,7 +116,7 @@ func TestChallengeSupersedes(t *testing.T) {
 	wg.Go(func() {
 		token, err := c.GetToken(t.Context(), storageOptions)
 		if err != nil {
-			t.Error(err)
+			t.Errorf("GetToken = %v, want nil", err)
 		}
 		early = token.Token
 	})

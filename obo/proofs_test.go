@@ -129,7 +129,7 @@ func TestCertificate(t *testing.T) {
 	entra.registered = renewed
 	entra.mu.Unlock()
 	if err := get(2); err != nil {
-		t.Error(err)
+		t.Errorf("GetToken = %v, want nil", err)
 	}
 }
 

@@ -112,7 +112,7 @@ func (w *world) get(x *obo.Exchanger, a obo.Assertion, user *entratest.User) str
 	w.t.Helper()
 	token, err := x.Credential(a).GetToken(w.t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}})
 	if err != nil {
-		w.t.Error(err)
+		w.t.Errorf("GetToken = %v, want nil", err)
 		return ""
 	}
 	payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(token.Token, ".")[1])

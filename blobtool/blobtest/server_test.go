@@ -196,7 +196,7 @@ func TestCertificateAndPanics(t *testing.T) {
 	}
 	for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
 		if err := cert.VerifyHostname(host); err != nil {
-			t.Error(err)
+			t.Errorf("VerifyHostname(%q) = %v, want nil", host, err)
 		}
 	}
 	for name, o := range map[string]*blobtest.Options{

@@ -225,7 +225,7 @@ func TestLoadRunsOnNobodysContext(t *testing.T) {
 		return cache.Item[int64]{ExpiresAt: clock.Now().Add(time.Hour)}, nil
 	})
 	if err != nil {
-		t.Error(err)
+		t.Errorf("Get = %v, want nil", err)
 	}
 }
 
@@ -247,7 +247,7 @@ func TestLoadsOfOtherKeysDoNotWait(t *testing.T) {
 	<-started
 	mustGet(t, c, n.load) // a hit
 	if _, err := c.Get(t.Context(), "other", n.load); err != nil {
-		t.Error(err)
+		t.Errorf("Get = %v, want nil", err)
 	}
 	close(release)
 	<-done
@@ -345,7 +345,7 @@ func TestNeverStaleUnderLoad(t *testing.T) {
 				switch {
 				case errors.Is(err, errLoad):
 				case err != nil:
-					t.Error(err)
+					t.Errorf("Get = %v, want nil or %v", err, errLoad)
 				case expires.Before(before):
 					t.Errorf("got a value that expired %v before the call, want none", before.Sub(expires))
 				}

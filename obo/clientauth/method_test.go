@@ -120,7 +120,7 @@ func TestManagedIdentityAsksForItsCloud(t *testing.T) {
 		for range 50 {
 			wg.Go(func() {
 				if _, err := source.Credential(t.Context()); err != nil {
-					t.Error(err)
+					t.Errorf("Credential = %v, want nil", err)
 				}
 			})
 		}

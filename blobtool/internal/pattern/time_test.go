@@ -62,7 +62,7 @@ func TestMatchingLooksAtTheTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := p.Match(worker(&steps{t.Context(), 0}), strings.Repeat("a", 1000)); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
+		t.Errorf("Match = %v, want %v", err, context.DeadlineExceeded)
 	}
 }
 

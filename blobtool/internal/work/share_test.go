@@ -19,7 +19,7 @@ func queue(t *testing.T, s *work.Share, user string, n int64, served chan<- stri
 	before := s.Waiting(user)
 	go func() {
 		if err := s.Take(context.Background(), user, n); err != nil {
-			t.Error(err)
+			t.Errorf("Take(%s, %d) = %v, want nil", user, n, err)
 		}
 		served <- user
 	}()
@@ -105,7 +105,7 @@ func TestShareGivingUp(t *testing.T) {
 			if err := s.Take(ctx, user, n); err == nil {
 				s.Give(user, n)
 			} else if !errors.Is(err, context.Canceled) {
-				t.Error(err)
+				t.Errorf("Take = %v, want nil or %v", err, context.Canceled)
 			}
 		})
 	}
