@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -74,8 +73,13 @@ func newCall(r *http.Request) (*call, *http.Request) {
 
 // Value implements [context.Context].
 func (c *call) Value(key any) any {
-	if _, ok := key.(callKey); ok {
+	switch key {
+	case callKey{}:
 		return c
+	case tokenInfoKey:
+		if c.ticket != nil {
+			return &c.ticket.info
+		}
 	}
 	return c.Context.Value(key)
 }
@@ -163,34 +167,54 @@ func (t *ticket) done(messages int32) {
 // carriedCall is where the ticket travels in auth.TokenInfo.Extra.
 const carriedCall = "github.com/mcpentra/mcp-entra-go/mcpentra.call"
 
-// bridged passes the call and its caller to the SDK, as mcpauth.Bridge passes a caller,
-// through the SDK's own middleware, the only public way. With sessions, a message has
-// the context of the request that opened the session, but a TokenInfo of its own. Tools
-// see the request's headers, so the credentials are removed from those.
+// bridged passes the call and its caller to the SDK, as mcpauth.Bridge passes a caller. With
+// sessions, a message has the context of the request that opened the session, but a
+// TokenInfo of its own. Tools see the request's headers, so the credentials are removed
+// from those.
 func bridged(next http.Handler) http.Handler {
-	verified := func(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
-		c := callOf(ctx)
-		t := &ticket{}
-		t.info = auth.TokenInfo{
-			UserID: c.caller.UserID(), Scopes: c.caller.Scopes(), Expiration: c.caller.ExpiresOn(),
-			Extra: map[string]any{carriedCall: t, bridge.IdentityKey: c.caller},
-		}
-		t.call.Store(c)
-		for i := range c.messages {
-			if c.messages[i].Method != "" {
-				t.left.Add(1)
-			}
-		}
-		c.ticket = t
-		return &t.info, nil
-	}
-	// The verifier has its own clock and skew, so the SDK must not check the expiry
-	// again.
-	adapter := auth.RequireBearerToken(verified, &auth.RequireBearerTokenOptions{ClockSkew: math.MaxInt64})(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		callOf(r.Context()).issueTicket()
 		r.Header = bridge.Headers(r.Header) // the request is ours since newCall
-		adapter.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
+}
+
+// issueTicket makes the ticket that leads the call's messages to it.
+func (c *call) issueTicket() {
+	t := &ticket{}
+	t.info = auth.TokenInfo{
+		UserID: c.caller.UserID(), Scopes: c.caller.Scopes(), Expiration: c.caller.ExpiresOn(),
+		Extra: map[string]any{carriedCall: t, bridge.IdentityKey: c.caller},
+	}
+	t.call.Store(c)
+	for i := range c.messages {
+		if c.messages[i].Method != "" {
+			t.left.Add(1)
+		}
+	}
+	c.ticket = t
+}
+
+// tokenInfoKey is the context key under which the SDK looks for a request's TokenInfo, which
+// a call answers itself. auth.RequireBearerToken, the SDK's own way to set it, would read
+// the header again and copy the request. If the SDK looks elsewhere one day, no message has
+// a caller, and all are refused.
+var tokenInfoKey = func() any {
+	var asked keyRecorder
+	auth.TokenInfoFromContext(&asked)
+	return asked.key
+}()
+
+// A keyRecorder is a context that keeps the last key that it was asked for.
+type keyRecorder struct {
+	context.Context
+	key any
+}
+
+// Value implements [context.Context].
+func (r *keyRecorder) Value(key any) any {
+	r.key = key
+	return nil
 }
 
 // carried returns the call that carried the message, or nil.
