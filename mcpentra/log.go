@@ -34,12 +34,17 @@ type requestLog struct {
 	sessions bool // the server has them
 }
 
-// line writes a line, without a program counter: the source line says nothing here.
+// line writes a line.
 func (l *requestLog) line(ctx context.Context, level slog.Level, attrs []slog.Attr) {
-	if !l.Enabled(ctx, level) {
-		return
+	if l.Enabled(ctx, level) {
+		l.lineAt(ctx, time.Now(), level, attrs)
 	}
-	r := slog.NewRecord(time.Now(), level, requestLine, 0)
+}
+
+// lineAt writes a line of an enabled level, without a program counter: the source line says
+// nothing here.
+func (l *requestLog) lineAt(ctx context.Context, now time.Time, level slog.Level, attrs []slog.Attr) {
+	r := slog.NewRecord(now, level, requestLine, 0)
 	r.AddAttrs(attrs...)
 	_ = l.Handler().Handle(ctx, r) // as slog.Logger does
 }
@@ -79,7 +84,8 @@ func (l *requestLog) served(m *message) {
 	case m.cause != nil:
 		attrs = append(attrs, causeAttrs(m.cause)...)
 	}
-	l.line(m, level, append(attrs, slog.Duration("duration", time.Since(m.start))))
+	now := time.Now()
+	l.lineAt(m, now, level, append(attrs, slog.Duration("duration", now.Sub(m.start))))
 }
 
 func denialIn(cause error) *denial {
