@@ -80,7 +80,7 @@ func (c *config) assemble(server *mcp.Server, registry *registry, registered *ca
 		faults = append(faults, check())
 	}
 	// Without a caller, a set whose lists depend on the caller shows nothing.
-	ctx = &message{Context: ctx, server: &nobody{}}
+	ctx = &rpcMessage{Context: ctx, server: &nobody{}}
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
 	faults = append(faults, c.access.check(before, shown.inventory(ctx, start)))

@@ -53,7 +53,7 @@ type call struct {
 	leased  lease
 	one     [1]rpcwire.Message
 	seen    [1]target
-	first   message
+	first   rpcMessage
 	taken   atomic.Bool // first is
 }
 
@@ -227,9 +227,9 @@ func carried(req mcp.Request) *call {
 	return nil
 }
 
-// A message is one JSON-RPC message that the SDK has read. It is the context of its tool
+// An rpcMessage is one JSON-RPC message that the SDK has read. It is the context of its tool
 // and holds the result. A call has one, a batch several.
-type message struct {
+type rpcMessage struct {
 	context.Context // of the session, but with this message's own caller, or none
 
 	call      *call               // nil if the message did not come by HTTP
@@ -264,21 +264,21 @@ type message struct {
 type host interface {
 	logger() *slog.Logger
 	// credential returns the credential of the message's caller.
-	credential(*message) (azcore.TokenCredential, error)
-	mayUse(m *message, tool string) bool
-	resources(m *message) *toolset.ResourcePolicy
+	credential(*rpcMessage) (azcore.TokenCredential, error)
+	mayUse(m *rpcMessage, tool string) bool
+	resources(m *rpcMessage) *toolset.ResourcePolicy
 }
 
 type messageKey struct{}
 
 // newMessage returns the message of the request, in the context that the SDK has for it.
-func newMessage(ctx context.Context, server host, method string, req mcp.Request, next mcp.MethodHandler) *message {
+func newMessage(ctx context.Context, server host, method string, req mcp.Request, next mcp.MethodHandler) *rpcMessage {
 	c := carried(req)
-	var m *message
+	var m *rpcMessage
 	if c != nil && !c.taken.Swap(true) {
 		m = &c.first
 	} else {
-		m = &message{}
+		m = &rpcMessage{}
 	}
 	m.call, m.server, m.method, m.req, m.next, m.start = c, server, method, req, next, time.Now()
 	if c != nil {
@@ -293,7 +293,7 @@ func newMessage(ctx context.Context, server host, method string, req mcp.Request
 }
 
 // Value implements [context.Context].
-func (m *message) Value(key any) any {
+func (m *rpcMessage) Value(key any) any {
 	switch key.(type) {
 	case messageKey:
 		return m
@@ -308,23 +308,23 @@ func (m *message) Value(key any) any {
 }
 
 // messageOf returns the message that the context belongs to, or nil.
-func messageOf(ctx context.Context) *message {
-	m, _ := ctx.Value(messageKey{}).(*message)
+func messageOf(ctx context.Context) *rpcMessage {
+	m, _ := ctx.Value(messageKey{}).(*rpcMessage)
 	return m
 }
 
 // MayUse implements [toolset.Caller].
-func (m *message) MayUse(tool string) bool { return m.server.mayUse(m, tool) }
+func (m *rpcMessage) MayUse(tool string) bool { return m.server.mayUse(m, tool) }
 
 // Resources implements [toolset.Caller].
-func (m *message) Resources() *toolset.ResourcePolicy {
+func (m *rpcMessage) Resources() *toolset.ResourcePolicy {
 	m.policyOnce.Do(func() { m.policy = m.server.resources(m) })
 	return m.policy
 }
 
 // refuse makes the refusal the answer to the message's HTTP request, and reports false if
 // it is too late.
-func (m *message) refuse(write func(http.ResponseWriter, *http.Request)) bool {
+func (m *rpcMessage) refuse(write func(http.ResponseWriter, *http.Request)) bool {
 	return m.call != nil && m.call.answer.refuse(write)
 }
 

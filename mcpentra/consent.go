@@ -47,7 +47,7 @@ type consent struct {
 // ask returns the answer to a tool call that failed because Entra needs the user's
 // consent: a request to open the page if the client can, otherwise the failure itself,
 // whose text contains the URL.
-func (c *consent) ask(m *message, call *mcp.CallToolRequest, e *obo.Error) (mcp.Result, error) {
+func (c *consent) ask(m *rpcMessage, call *mcp.CallToolRequest, e *obo.Error) (mcp.Result, error) {
 	if !opensURLs(call) || e.ConsentURL == "" {
 		return m.result, nil
 	}
@@ -114,7 +114,7 @@ func inputRequired(requests mcp.InputRequestMap, state string) mcp.Result {
 
 // resume is the stage of calls that are retried after the user has been asked for
 // consent. It removes what ask added.
-func (c *consent) resume(m *message) error {
+func (c *consent) resume(m *rpcMessage) error {
 	call, ok := m.req.(*mcp.CallToolRequest)
 	if !ok || call.Params == nil || !strings.HasPrefix(call.Params.RequestState, statePrefix) {
 		return nil

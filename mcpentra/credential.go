@@ -51,7 +51,7 @@ type lending struct {
 	once      sync.Once // for the log line: only the operator can fix this
 }
 
-func (l *lending) credential(m *message) (azcore.TokenCredential, error) {
+func (l *lending) credential(m *rpcMessage) (azcore.TokenCredential, error) {
 	switch {
 	case m.caller == nil:
 		return nil, ErrNoCaller

@@ -51,7 +51,7 @@ func (l *requestLog) lineAt(ctx context.Context, now time.Time, level slog.Level
 
 // served writes the line of a message that has been served: its caller, method, targets
 // and outcome.
-func (l *requestLog) served(m *message) {
+func (l *requestLog) served(m *rpcMessage) {
 	notification := strings.HasPrefix(m.method, "notifications/")
 	if notification && l.hasNotifications(m.call) {
 		return
@@ -172,7 +172,7 @@ func requestAttrs(r *http.Request) []slog.Attr {
 func (l *requestLog) hasNotifications(c *call) bool { return !l.sessions && c != nil }
 
 // panicked writes the line of a message that panicked.
-func (l *requestLog) panicked(m *message, p any) {
+func (l *requestLog) panicked(m *rpcMessage, p any) {
 	l.ErrorContext(m, "panic in an MCP request", "request_id", requestID(m), "method", m.method, "panic", safelog.Panic(p), "stack", string(debug.Stack()))
 }
 

@@ -204,7 +204,7 @@ func (set *actingSet) asks() bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // the set's own credential must send nothing
 	var host nobody
-	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) }) //nolint:contextcheck // a message is a context
+	_ = attempt(set.name, func() { _ = set.credential(&rpcMessage{Context: ctx, server: &host}) }) //nolint:contextcheck // a message is a context
 	return host.asked
 }
 
@@ -212,14 +212,14 @@ func (set *actingSet) asks() bool {
 // they list, and whether they use [Credential].
 type nobody struct{ asked bool }
 
-func (n *nobody) credential(*message) (azcore.TokenCredential, error) {
+func (n *nobody) credential(*rpcMessage) (azcore.TokenCredential, error) {
 	n.asked = true
 	return nil, ErrNoExchanger
 }
 
-func (*nobody) logger() *slog.Logger                       { return nil }
-func (*nobody) mayUse(*message, string) bool               { return false }
-func (*nobody) resources(*message) *toolset.ResourcePolicy { return nil }
+func (*nobody) logger() *slog.Logger                          { return nil }
+func (*nobody) mayUse(*rpcMessage, string) bool               { return false }
+func (*nobody) resources(*rpcMessage) *toolset.ResourcePolicy { return nil }
 
 // named puts the name before each of the errors that are joined in err.
 func named(name string, err error) error {
