@@ -63,8 +63,8 @@ func Handlers() []Handler {
 			New:        func(context.Context, Entra) (http.Handler, error) { return bare(growStack), nil },
 		},
 		{
-			Name: "the SDK's handler alone, logging", Open: true,
-			Configured: "the same as the first with a middleware that writes a line as long as ours to a file by `slog.NewJSONHandler`, without ours",
+			Name: "the SDK's handler alone, stack grown, logging", Open: true,
+			Configured: "the same with a middleware that has `slog.NewJSONHandler` write a line with the attributes of ours to a file",
 			New:        bareLogging,
 		},
 		naive("naive adapter", "`auth.RequireBearerToken` around it; a `TokenVerifier` of 8 lines that calls our `Verify`, which has its cache", 0),
@@ -113,7 +113,7 @@ func bareLogging(ctx context.Context, _ Entra) (http.Handler, error) {
 	log := slog.New(h)
 	caller := slog.Group("caller", "user", "11111111-2222-3333-4444-555555555555.66666666-7777-8888-9999-000000000000",
 		"client", "11111111-2222-3333-4444-555555555555", "uti", "AAAAAAAAAAAAAAAAAAAAAA")
-	return bare(func(next mcp.MethodHandler) mcp.MethodHandler {
+	return bare(growStack, func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			start := time.Now()
 			result, err := next(ctx, method, req)
