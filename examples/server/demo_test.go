@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -136,17 +137,21 @@ func TestDemoTakesAnotherPort(t *testing.T) {
 // TestDemoLog checks that the demo logs nothing by default, and what the user asks for otherwise.
 func TestDemoLog(t *testing.T) {
 	t.Parallel()
-	for level, want := range map[string]string{"": "", "info": "tool=secure_ping"} {
-		variables := map[string]string{"PORT": "0"}
-		if level != "" {
-			variables["LOG_LEVEL"] = level
-		}
+	for _, row := range []struct{ level, format, want string }{
+		{"", "json", ""}, {"info", "", "tool=secure_ping"}, {"info", "json", `"tool":"secure_ping"`},
+	} {
+		variables := map[string]string{"PORT": "0", "LOG_LEVEL": row.level, "LOG_FORMAT": row.format}
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), []string{"-demo", "-once"}, lookupIn(variables), strings.NewReader(""), &stdout, &stderr); code != exitOK {
-			t.Errorf("LOG_LEVEL %q: exit code %d\n%s", level, code, stdout.String())
+			t.Errorf("%+v: exit code %d\n%s", row, code, stdout.String())
 		}
-		if got := stderr.String(); (got == "") != (want == "") || !strings.Contains(got, want) {
-			t.Errorf("LOG_LEVEL %q: log %q", level, got)
+		if got := stderr.String(); (got == "") != (row.want == "") || !strings.Contains(got, row.want) {
+			t.Errorf("%+v: log %q", row, got)
+		}
+		for line := range strings.Lines(stderr.String()) {
+			if row.format == "json" && !json.Valid([]byte(line)) {
+				t.Errorf("%q is not JSON", line)
+			}
 		}
 	}
 }
