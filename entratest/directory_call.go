@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -221,10 +222,7 @@ func paged[T any](c *graphCall, entities []T) (page []T, next string, f *graphFa
 	from = min(from, len(entities))
 	to := min(from+size, len(entities))
 	if to < len(entities) {
-		query := url.Values{}
-		for name, values := range c.query {
-			query[name] = values
-		}
+		query := maps.Clone(c.query)
 		query.Set("$skiptoken", c.t.sealer.seal("skiptoken", to))
 		next = c.t.authorityHost + c.request.URL.EscapedPath() + "?" + query.Encode()
 	}

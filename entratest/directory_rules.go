@@ -15,7 +15,7 @@ func (c *graphCall) check(app *App, old application, doc *application) ([]appCer
 		func() *graphFault { return c.checkUniqueName(app, old, doc) },
 		func() *graphFault { return c.checkURIs(app, old, doc) },
 		func() *graphFault { return checkEntitlements(old, doc) },
-		func() *graphFault { return c.checkPreAuthorized(app, old, doc) },
+		func() *graphFault { return c.checkPreAuthorized(old, doc) },
 		func() *graphFault { return checkRedirects(old, doc) },
 		func() *graphFault { return checkRequired(doc) },
 		func() *graphFault { return checkPasswords(old, doc) },
@@ -171,7 +171,7 @@ func checkEnabled(old application, doc *application) *graphFault {
 }
 
 // checkPreAuthorized checks that clients and scopes exist. A scope of the same request does not yet.
-func (c *graphCall) checkPreAuthorized(app *App, old application, doc *application) *graphFault {
+func (c *graphCall) checkPreAuthorized(old application, doc *application) *graphFault {
 	const target = "api.preAuthorizedApplications"
 	seen := map[string]bool{}
 	for _, p := range doc.API.PreAuthorizedApplications {
@@ -231,7 +231,7 @@ func checkSize(doc *application) *graphFault {
 		items += len(list.uris)
 	}
 	if items > maxItems {
-		return refused("Directory_QuotaExceeded", "The application has %d items in its collections, at most %d are allowed.", items, maxItems)
+		return badRequest("The application has %d items in its collections, at most %d are allowed.", items, maxItems)
 	}
 	return nil
 }

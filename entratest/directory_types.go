@@ -93,7 +93,7 @@ type implicitGrantSettings struct {
 	EnableIDTokenIssuance     bool `json:"enableIdTokenIssuance"`
 }
 
-//nolint:revive,staticcheck // Graph's name
+//nolint:revive // Graph's name
 type redirectUriSettings struct {
 	URI   string `json:"uri"`
 	Index *int   `json:"index"`
@@ -245,13 +245,13 @@ type passwordCredentialConfiguration struct {
 	State                               string     `json:"state"`
 }
 
-//nolint:revive,staticcheck // Graph's name
+//nolint:revive // Graph's name
 type identifierUriConfiguration struct {
 	NonDefaultURIAddition *identifierUriRestriction `json:"nonDefaultUriAddition"`
 	WithoutUniqueID       *identifierUriRestriction `json:"uriAdditionWithoutUniqueTenantIdentifier"`
 }
 
-//nolint:revive,staticcheck // Graph's name
+//nolint:revive // Graph's name
 type identifierUriRestriction struct {
 	State                        string `json:"state"`
 	ExcludeAppsReceivingV2Tokens bool   `json:"excludeAppsReceivingV2Tokens"`
