@@ -1,7 +1,6 @@
 package entratest
 
 import (
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -62,17 +61,6 @@ func (t *Tenant) principalNamed(objectID string) (name, kind, id string) {
 		return app.Name, "ServicePrincipal", app.ObjectID
 	}
 	return "", "", ""
-}
-
-// dropRoles ends the assignments of roles that the app no longer has. Callers hold t.mu.
-func (t *Tenant) dropRoles(app *App) {
-	for key, values := range t.roleAssignments {
-		if key.resource == app {
-			maps.DeleteFunc(values, func(value string, _ bool) bool {
-				return !slices.ContainsFunc(app.entry.roles, func(r appRole) bool { return r.Value == value })
-			})
-		}
-	}
 }
 
 func (c *graphCall) listAssignments() (graphResult, *graphFault) {

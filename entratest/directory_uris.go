@@ -52,7 +52,7 @@ func (c *graphCall) checkURI(app *App, doc *application, uri string) *graphFault
 	if f := c.policyFault(app, doc, uri); f != nil {
 		return f
 	}
-	for _, other := range c.everyApp() {
+	for _, other := range c.d.everyApp() {
 		if other != app && slices.ContainsFunc(other.AppIDURIs, func(has string) bool { return strings.EqualFold(has, uri) }) {
 			return taken(target)
 		}
