@@ -201,9 +201,3 @@ func (t *Tenant) fromElsewhere(clientID string) *App {
 	}
 	return app.represented()
 }
-
-// stampNow returns the time in the precision of Graph's answers.
-func (t *Tenant) stampNow() *time.Time {
-	now := t.now().UTC().Truncate(time.Second)
-	return &now
-}

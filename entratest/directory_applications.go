@@ -14,7 +14,6 @@ var applicationRoutes = []graphRoute{
 	{http.MethodPost, "applications", mayRegister, (*graphCall).createApplication},
 	{http.MethodGet, "applications/{}", mayReadApps, (*graphCall).getApplication},
 	{http.MethodPatch, "applications/{}", mayWriteApp, (*graphCall).updateApplication},
-	{http.MethodDelete, "applications/{}", mayWriteApp, (*graphCall).deleteApplication},
 }
 
 // application returns the app that a key in the path names, unless the directory does not show it

@@ -8,6 +8,7 @@ import (
 
 // The routes of deletion.
 var deletedRoutes = []graphRoute{
+	{http.MethodDelete, "applications/{}", mayWriteApp, (*graphCall).deleteApplication},
 	{http.MethodGet, "directory/deletedItems/microsoft.graph.application", mayReadApps, (*graphCall).listDeleted},
 	{http.MethodGet, "directory/deletedItems/{}", mayReadApps, (*graphCall).getDeleted},
 	{http.MethodPost, "directory/deletedItems/{}/restore", mayWriteApp, (*graphCall).restore},

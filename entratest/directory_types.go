@@ -36,6 +36,8 @@ type application struct {
 	Web                        webApplication                     `json:"web"`
 }
 
+func (doc *application) isMultitenant() bool { return doc.SignInAudience != "AzureADMyOrg" }
+
 type apiApplication struct {
 	AcceptMappedClaims          *bool                                `json:"acceptMappedClaims"`
 	KnownClientApplications     odata.List[string]                   `json:"knownClientApplications"`

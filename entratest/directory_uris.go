@@ -63,8 +63,6 @@ func (c *graphCall) checkURI(app *App, doc *application, uri string) *graphFault
 	return nil
 }
 
-func (doc *application) isMultitenant() bool { return doc.SignInAudience != "AzureADMyOrg" }
-
 // exempt reports whether the application may use any host: with tokens of version 2, or v1 tokens
 // that have the client ID as audience, in one tenant.
 func (doc *application) exempt() bool {
