@@ -57,7 +57,7 @@ tenants:
     assignedRoles: {api: [Reader]}
   users:
   - {upn: alice@contoso.example, name: Alice, email: alice@mail.example, admin: true, groups: [staff], assignedRoles: {api: [Reader]}}
-  - {upn: bob@contoso.example, disabled: true}
+  - {upn: bob@contoso.example, disabled: true, directoryRoles: [Application Developer]}
   groups: [{name: staff}]
   managedIdentities: [{name: umi, assignedRoles: {api: [Reader]}}]
   clusters: [{name: aks}]
@@ -65,6 +65,7 @@ tenants:
   - {client: api, resource: storage}
   - {client: client, resource: api, scopes: [read], user: alice@contoso.example}
   conditionalAccess: [{resource: graph, require: c1}]
+  directory: {domains: [contoso.example], usersMayNotRegister: true, loopbackUris: true}
   faults: [{endpoint: keys, status: 503, times: 1}]
 - name: fabrikam
   users: [{upn: carol@fabrikam.example}]
