@@ -227,13 +227,14 @@ func (s *Spec) fill() {
 	}
 }
 
-// derive sets an id that is empty to a GUID made of names (version 8 of RFC 9562).
+// derive sets an id that is empty to a GUID made of names. It says that it is random (version 4 of
+// RFC 9562), as Entra's do, because some libraries know no others.
 func derive(id *string, names ...string) {
 	if *id != "" {
 		return
 	}
 	sum := sha256.Sum256([]byte("entratest\x00" + strings.Join(names, "\x00")))
-	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80
+	sum[6], sum[8] = sum[6]&0x0f|0x40, sum[8]&0x3f|0x80
 	h := hex.EncodeToString(sum[:16])
 	*id = strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
 }
