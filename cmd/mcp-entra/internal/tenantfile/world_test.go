@@ -229,7 +229,7 @@ func TestTokens(t *testing.T) {
 			},
 			map[string]any{"scp": "read", "aud": "11111111-1111-1111-1111-111111111111"}, "",
 		},
-		"app":            {tenantfile.TokenRequest{Client: "daemon", API: "api"}, map[string]any{"roles": []any{"Reader"}, "scp": nil}, ""},
+		"app":            {tenantfile.TokenRequest{Client: "daemon", API: "api"}, map[string]any{"roles": []any{"Reader"}, "scp": nil, "idtyp": "app"}, ""},
 		"Microsoft's":    {tenantfile.TokenRequest{User: "alice", Client: "api", API: "storage"}, map[string]any{"aud": "https://storage.azure.com"}, ""},
 		"tenant":         {tenantfile.TokenRequest{Tenant: "contosso", Client: "daemon", API: "api"}, nil, "there is no such tenant; the nearest is contoso"},
 		"no user":        {tenantfile.TokenRequest{User: "alcie", Client: "client", API: "api"}, nil, "user: there is no such user; the nearest is alice"},
