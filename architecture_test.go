@@ -19,10 +19,12 @@ const module = "github.com/mcpentra/mcp-entra-go"
 // mayImport is which packages of the module a package may import, besides
 // itself and what is below internal. Whoever is not listed imports none.
 var mayImport = map[string][]string{
-	"entraauth/mcpauth": {"entraauth"},
-	"obo":               {"obo/clientauth"},
-	"mcpentra":          {"entraauth", "entraauth/mcpauth", "obo"}, // the proxy is an interface
-	"authproxy":         {"entraauth", "obo/clientauth"},
+	"entraauth/mcpauth":     {"entraauth"},
+	"obo":                   {"obo/clientauth"},
+	"mcpentra":              {"entraauth", "entraauth/mcpauth", "obo"}, // the proxy is an interface
+	"authproxy":             {"entraauth", "obo/clientauth"},
+	"internal/explain":      {"entraauth"},
+	"internal/serverconfig": {"blobtool", "obo", "obo/clientauth"}, // their constructors are its checks
 	"cmd/mcp-entra": {"authproxy", "blobtool", "blobtool/blobtest", "entraauth", "entraauth/mcpauth", "entratest",
 		"mcpentra", "obo", "obo/clientauth"},
 	"examples/graph": {"obo", "obo/clientauth", "entratest"}, // the demonstration brings its tenant

@@ -21,7 +21,8 @@ type BearerCheck struct {
 	// Policy is needed besides the verifier's own. The zero value adds nothing.
 	Policy Policy
 	// ResourceMetadata is the URL of the protected resource metadata (RFC 9728) that
-	// challenges name, as [ResourceMetadata.URL] returns it. Empty leaves it out.
+	// challenges name, as [ResourceMetadata.URL] returns it. Empty leaves it out. Its
+	// resource decides the form of the challenge's scopes ([Verifier.ScopesFor]).
 	ResourceMetadata string
 	// WriteBody writes the body of a refusal, after the headers are set; it must
 	// call WriteHeader with the status. Only e.Error() may go to the caller.
@@ -140,6 +141,8 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, check *BearerC
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}
+	resource := resourceOf(check.ResourceMetadata)
+	e = v.forResource(e, resource)
 	status, _ := e.answer()
 	if check.OnRefusal == nil {
 		v.logRefusal(r, e)
@@ -148,7 +151,7 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, check *BearerC
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	if c := v.challenge(check, e); c != "" {
+	if c := v.challenge(check, resource, e); c != "" {
 		h.Set("WWW-Authenticate", c)
 	}
 	if e.RetryAfter > 0 {
@@ -162,7 +165,7 @@ const maxDescription = 256
 
 // challenge returns the value of WWW-Authenticate for the error (RFC 6750
 // section 3, RFC 9728 section 5.1), or "" if no token would help.
-func (v *Verifier) challenge(check *BearerCheck, e *Error) string {
+func (v *Verifier) challenge(check *BearerCheck, resource string, e *Error) string {
 	status, code := e.answer()
 	if status == http.StatusServiceUnavailable {
 		return ""
@@ -184,7 +187,7 @@ func (v *Verifier) challenge(check *BearerCheck, e *Error) string {
 		add("error_description", describe(e.Error()))
 	}
 	if code != "access_denied" && code != "invalid_request" { // no scope helps there
-		add("scope", strings.Join(v.ScopesFor(check.Policy), " "))
+		add("scope", strings.Join(v.ScopesFor(resource, check.Policy), " "))
 	}
 	add("resource_metadata", check.ResourceMetadata)
 	return "Bearer " + strings.Join(params, ", ")

@@ -141,9 +141,20 @@ func (a *application) audiences(version string) string {
 	return a.clientID + " (a v2 token)"
 }
 
-// scope returns the scope as a client must request it, with the App ID URI. Entra takes
-// a bare scope for one of Microsoft Graph.
-func (a *application) scope(name string) string { return a.uris[0] + "/" + name }
+// scopePrefix returns what stands before a scope's name when a client requests it for the
+// resource: its URL, where that is an App ID URI exactly; otherwise an api:// URI, or the
+// first. Entra takes a bare scope for one of Microsoft Graph.
+func (a *application) scopePrefix(resourceURL string) string {
+	if slices.Contains(a.uris, resourceURL) {
+		return resourceURL + "/"
+	}
+	for _, uri := range a.uris {
+		if strings.HasPrefix(uri, "api://") {
+			return uri + "/"
+		}
+	}
+	return a.uris[0] + "/"
+}
 
 // sameLetters ignores the case of ASCII letters only. [strings.EqualFold] would take
 // the Kelvin sign for a k.

@@ -47,7 +47,7 @@ func (v *Verifier) ResourceMetadata(resourceURL, name string) (*ResourceMetadata
 		Scopes               []string `json:"scopes_supported,omitempty"` // without offline_access: clients add it as they need
 		Methods              []string `json:"bearer_methods_supported"`
 		Name                 string   `json:"resource_name,omitempty"`
-	}{resourceURL, v.AuthorizationServers(), v.ScopesFor(Policy{}), []string{"header"}, name})
+	}{resourceURL, v.AuthorizationServers(), v.ScopesFor(resourceURL, Policy{}), []string{"header"}, name})
 	if err != nil {
 		return nil, fmt.Errorf("entraauth: %w", err)
 	}
@@ -117,8 +117,12 @@ func (v *Verifier) AuthorizationServers() []string {
 
 // ScopesFor returns the scopes that a user under the policy needs, the verifier's own
 // first, each in the form that a client requests from Entra:
-// "api://{client id}/access_as_user". From AnyScope it takes the first.
-func (v *Verifier) ScopesFor(p Policy) []string {
+// "https://api.example.com/orders/access_as_user" if resourceURL is one of the API's App
+// ID URIs, whatever their order, and "api://{client id}/access_as_user" otherwise. Clients
+// of MCP send the resource's URL in the parameter resource, and Entra refuses it beside a
+// scope with another prefix (AADSTS9010010). From AnyScope it takes the first.
+func (v *Verifier) ScopesFor(resourceURL string, p Policy) []string {
+	prefix := v.api.scopePrefix(resourceURL)
 	var names, full []string
 	for _, policy := range []*Policy{&v.policy, &p} {
 		names = append(names, policy.Scopes...)
@@ -127,7 +131,7 @@ func (v *Verifier) ScopesFor(p Policy) []string {
 		}
 	}
 	for _, name := range names {
-		if scope := v.api.scope(name); !slices.Contains(full, scope) {
+		if scope := prefix + name; !slices.Contains(full, scope) {
 			full = append(full, scope)
 		}
 	}
@@ -136,11 +140,33 @@ func (v *Verifier) ScopesFor(p Policy) []string {
 
 // wantedScope is the scope that an error tells clients to request: the first that
 // the policy wants, or all that an application was granted.
-func (v *Verifier) wantedScope() string {
-	if scopes := v.ScopesFor(Policy{}); len(scopes) > 0 {
+func (v *Verifier) wantedScope(resourceURL string) string {
+	if scopes := v.ScopesFor(resourceURL, Policy{}); len(scopes) > 0 {
 		return scopes[0]
 	}
-	return v.api.scope(".default")
+	return v.api.scopePrefix(resourceURL) + ".default"
+}
+
+// forResource returns the error with the scope as the resource's clients request it: the
+// rules, which judge tokens, don't know the resource.
+func (v *Verifier) forResource(e *Error, resourceURL string) *Error {
+	here, elsewhere := v.wantedScope(resourceURL), v.wantedScope("")
+	if here == elsewhere || !strings.Contains(e.Remedy, elsewhere) {
+		return e
+	}
+	named := *e
+	named.Remedy = strings.ReplaceAll(e.Remedy, elsewhere, here)
+	return &named
+}
+
+// resourceOf returns the resource whose metadata is at the URL, or "" if the URL is not
+// one of RFC 9728 section 3.1.
+func resourceOf(metadataURL string) string {
+	site, path, ok := strings.Cut(metadataURL, wellKnown)
+	if !ok {
+		return ""
+	}
+	return site + path
 }
 
 // authorizeURL is where a user signs in, for a claims challenge.

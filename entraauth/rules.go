@@ -198,7 +198,7 @@ func checkAudience(_ context.Context, v *Verifier, t *candidate) *Error {
 		return nil
 	}
 	return invalid(audienceMismatch, v.api.audiences(t.claims.version), t.claims.audience,
-		fmt.Sprintf("Ask for the scope %s. If you already do, this server has a wrong application id", v.wantedScope()))
+		fmt.Sprintf("Ask for the scope %s. If you already do, this server has a wrong application id", v.wantedScope("")))
 }
 
 func showAudience(v *Verifier, t *candidate) (expected, actual string) {
@@ -270,7 +270,7 @@ func checkKind(_ context.Context, v *Verifier, t *candidate) *Error {
 		return nil
 	}
 	return invalid(idTokenSent, "an access token", "no scp, and not an application's token",
-		fmt.Sprintf("Send the access token for the scope %s; the ID token is for the client itself", v.wantedScope()))
+		fmt.Sprintf("Send the access token for the scope %s; the ID token is for the client itself", v.wantedScope("")))
 }
 
 func showKind(_ *Verifier, t *candidate) (expected, actual string) {

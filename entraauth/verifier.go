@@ -40,9 +40,11 @@ type Options struct {
 	// "https://login.microsoftonline.us". Defaults to the public cloud.
 	AuthorityHost string
 	// AppIDURIs are the API's App ID URIs, as registered ("Expose an API"): v1
-	// tokens may have one as audience. The first is the prefix of the scopes in
-	// challenges. Defaults to "api://{client id}". One that ends in a slash or in a
-	// scope ("/access_as_user") is an error.
+	// tokens may have one as audience. If the resource's URL is among them, it is the
+	// prefix of the scopes in metadata and challenges, as clients that send it need
+	// ([Verifier.ScopesFor]); otherwise the first that begins with api:// is, or the first.
+	// Defaults to "api://{client id}". One that ends in a slash or in a scope
+	// ("/access_as_user") is an error.
 	AppIDURIs []string
 	// OtherTenants are the ids of further tenants whose users are accepted.
 	OtherTenants []string

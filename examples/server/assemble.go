@@ -9,6 +9,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
@@ -24,12 +25,12 @@ type surroundings struct {
 
 // assemble returns the documented server and a function that stops its background work. publicURL
 // is the origin that clients use; the resource URL is publicURL plus /mcp.
-func assemble(c config, publicURL string, s surroundings) (_ *mcpentra.Server, closeAll func(), err error) {
+func assemble(c serverconfig.Config, publicURL string, s surroundings) (_ *mcpentra.Server, closeAll func(), err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	verifier, err := entraauth.NewVerifier(c.tenantID, c.apiAppID, &entraauth.Options{
-		HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.authorityHost,
+	verifier, err := entraauth.NewVerifier(c.TenantID, c.APIAppID, &entraauth.Options{
+		HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.AuthorityHost,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -49,18 +50,18 @@ func assemble(c config, publicURL string, s surroundings) (_ *mcpentra.Server, c
 		mcpentra.WithAllowedOrigins(s.origins...),
 		mcpentra.WithTools(mcpentra.IdentityTools(verifier), newTokenTool(c), blobs),
 	}
-	if c.obo {
-		exchanger, err := obo.NewExchanger(c.tenantID, c.apiAppID, c.method, &obo.Options{
-			HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.authorityHost, Resources: c.audiences,
-			RedirectURL: c.consentURL,
+	if c.OBO {
+		exchanger, err := obo.NewExchanger(c.TenantID, c.APIAppID, c.Method, &obo.Options{
+			HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.AuthorityHost, Resources: c.Audiences,
+			RedirectURL: c.ConsentURL,
 		})
 		if err != nil {
 			return nil, nil, err
 		}
 		options = append(options, mcpentra.WithExchanger(exchanger))
 	}
-	if len(c.stateKeys) > 0 {
-		options = append(options, mcpentra.WithStateKeys(c.stateKeys...))
+	if len(c.StateKeys) > 0 {
+		options = append(options, mcpentra.WithStateKeys(c.StateKeys...))
 	}
 	server, err := mcpentra.NewServer(publicURL+"/mcp", verifier, options...)
 	if err != nil {
@@ -70,16 +71,16 @@ func assemble(c config, publicURL string, s surroundings) (_ *mcpentra.Server, c
 }
 
 // blobTools returns the container's tools, or placeholders if it is not configured.
-func blobTools(c config, s surroundings) (mcpentra.ToolSet, error) {
-	if missing := c.missingStorage(); len(missing) > 0 {
-		return unconfiguredBlobs{why: storageMissing(missing, c.obo)}, nil
+func blobTools(c serverconfig.Config, s surroundings) (mcpentra.ToolSet, error) {
+	if missing := c.MissingStorage(); len(missing) > 0 {
+		return unconfiguredBlobs{why: storageMissing(missing, c.OBO)}, nil
 	}
 	credential := mcpentra.Credential
-	if !c.obo {
+	if !c.OBO {
 		credential = func(context.Context) (azcore.TokenCredential, error) { return nil, errOBOOff }
 	}
-	return blobtool.New(c.storageURL, c.container, credential, &blobtool.Options{
-		HTTPClient: s.storage, Logger: s.log, DownloadDir: c.downloadDir,
+	return blobtool.New(c.StorageURL, c.Container, credential, &blobtool.Options{
+		HTTPClient: s.storage, Logger: s.log, DownloadDir: c.DownloadDir,
 		Tools: []string{"read_blob_with_token"}, // only this one: the documented server has four tools
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
@@ -86,7 +87,9 @@ func TestBadTokens(t *testing.T) {
 func TestKeysUnavailable(t *testing.T) {
 	t.Parallel()
 	t.Run("at the start", func(t *testing.T) {
-		f := start(t, func(w *world, _ *config) { w.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 500}) })
+		f := start(t, func(w *world, _ *serverconfig.Config) {
+			w.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 500})
+		})
 		status, challenge, text := f.post(t, bearerHeader(f.token(f.alice)))
 		if status != http.StatusServiceUnavailable || challenge != "" {
 			t.Errorf("status %d, challenge %q: %s", status, challenge, text)
@@ -150,29 +153,31 @@ func TestTrouble(t *testing.T) {
 	read := map[string]any{"blob_path": readmeBlob}
 	tests := []struct {
 		name   string
-		change func(*world, *config)
+		change func(*world, *serverconfig.Config)
 		token  []string // texts from get_azure_blob_storage_token; nil if it works
 		read   []string // texts from read_blob_with_token
 	}{
-		{"OBO off", func(_ *world, c *config) { c.obo = false },
+		{"OBO off", func(_ *world, c *serverconfig.Config) { c.OBO = false },
 			[]string{"Set USE_OBO_FLOW=true"}, []string{"Set USE_OBO_FLOW=true"}},
-		{"storage variables missing", func(_ *world, c *config) { c.storageURL, c.container = "", "" },
+		{"storage variables missing", func(_ *world, c *serverconfig.Config) { c.StorageURL, c.Container = "", "" },
 			nil, []string{"Set AZURE_STORAGE_ACCOUNT_URL and AZURE_STORAGE_CONTAINER"}},
-		{"container variable missing", func(_ *world, c *config) { c.container = "" },
+		{"container variable missing", func(_ *world, c *serverconfig.Config) { c.Container = "" },
 			nil, []string{"Set AZURE_STORAGE_CONTAINER "}},
-		{"nothing configured", func(_ *world, c *config) { c.obo, c.storageURL, c.container = false, "", "" },
+		{"nothing configured", func(_ *world, c *serverconfig.Config) { c.OBO, c.StorageURL, c.Container = false, "", "" },
 			[]string{"Set USE_OBO_FLOW=true"}, []string{"Set AZURE_STORAGE_ACCOUNT_URL", "Set USE_OBO_FLOW=true"}},
-		{"no consent", func(w *world, _ *config) { w.tenant.RevokeConsent(w.api, w.tenant.Storage()) },
+		{"no consent", func(w *world, _ *serverconfig.Config) { w.tenant.RevokeConsent(w.api, w.tenant.Storage()) },
 			[]string{"AADSTS65001", "consent"}, []string{"AADSTS65001", "consent"}},
-		{"wrong secret", func(_ *world, c *config) { c.method = clientauth.Secret("wrong-secret") },
+		{"wrong secret", func(_ *world, c *serverconfig.Config) { c.Method = clientauth.Secret("wrong-secret") },
 			[]string{"AADSTS7000215"}, []string{"AADSTS7000215"}},
-		{"Entra down", func(w *world, _ *config) { w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: 503}) },
+		{"Entra down", func(w *world, _ *serverconfig.Config) {
+			w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Status: 503})
+		},
 			[]string{"ry again"}, []string{"ry again"}},
-		{"container missing", func(w *world, c *config) {
-			c.container = "elsewhere"
+		{"container missing", func(w *world, c *serverconfig.Config) {
+			c.Container = "elsewhere"
 			w.blobs.Grant(w.alice.ObjectID, "", "")
 		}, nil, []string{"elsewhere", "ContainerNotFound"}},
-		{"storage down", func(w *world, _ *config) { w.blobs.Close() },
+		{"storage down", func(w *world, _ *serverconfig.Config) { w.blobs.Close() },
 			nil, []string{"could not be reached", "storage account's URL"}},
 	}
 	for _, tt := range tests {

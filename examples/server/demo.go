@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
 // inspectorOrigin is the origin of MCP Inspector's web page, which the demo allows.
@@ -14,7 +16,7 @@ const inspectorOrigin = "http://localhost:6274"
 
 // runDemo demonstrates the documented server with its own tenant and storage. Unless once is set,
 // it then keeps serving until the context ends. The exit code reports whether every step passed.
-func runDemo(ctx context.Context, c listenConfig, once bool, stdout, stderr io.Writer) int {
+func runDemo(ctx context.Context, c serverconfig.Listen, once bool, stdout, stderr io.Writer) int {
 	fail := func(err error) int {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
@@ -48,9 +50,9 @@ func runDemo(ctx context.Context, c listenConfig, once bool, stdout, stderr io.W
 	w.introduce(p, origin+"/mcp")
 	passed := takeTour(ctx, p, w, origin+"/mcp")
 	if passed && !once {
-		level.Set(max(c.logLevel, slog.LevelWarn))
-		if c.levelIsSet {
-			level.Set(c.logLevel)
+		level.Set(max(c.LogLevel, slog.LevelWarn))
+		if c.LevelIsSet {
+			level.Set(c.LogLevel)
 		}
 		w.invite(p, origin+"/mcp", time.Now())
 		select {
@@ -71,10 +73,10 @@ func runDemo(ctx context.Context, c listenConfig, once bool, stdout, stderr io.W
 }
 
 // listenForDemo opens the port. With once, it uses any free port if the default is taken.
-func listenForDemo(ctx context.Context, c listenConfig, once bool) (net.Listener, error) {
+func listenForDemo(ctx context.Context, c serverconfig.Listen, once bool) (net.Listener, error) {
 	listener, err := listen(ctx, c)
-	if err != nil && once && !c.portIsSet {
-		c.port = 0
+	if err != nil && once && !c.PortIsSet {
+		c.Port = 0
 		return listen(ctx, c)
 	}
 	return listener, err
@@ -85,11 +87,11 @@ const silent = slog.Level(1000)
 
 // demoLogger logs nothing until its level is lowered, so that log entries don't interrupt the
 // tour. If the user sets a level, it uses that.
-func demoLogger(c listenConfig, stderr io.Writer) (*slog.Logger, *slog.LevelVar) {
+func demoLogger(c serverconfig.Listen, stderr io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(silent)
-	if c.levelIsSet {
-		level.Set(c.logLevel)
+	if c.LevelIsSet {
+		level.Set(c.LogLevel)
 	}
 	return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})), level
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
 // TestDemoOnce runs the tour as a program.
@@ -119,7 +121,7 @@ func TestDemoTakesAnotherPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	c := listenConfig{host: "127.0.0.1", port: taken.Addr().(*net.TCPAddr).Port}
+	c := serverconfig.Listen{Host: "127.0.0.1", Port: taken.Addr().(*net.TCPAddr).Port}
 	other, err := listenForDemo(t.Context(), c, true)
 	if err != nil {
 		t.Fatal(err)

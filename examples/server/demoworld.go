@@ -9,6 +9,8 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/internal/explain"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
@@ -78,18 +80,18 @@ func (w *world) fill() {
 }
 
 // config returns the configuration that an operator would set for this world.
-func (w *world) config(c listenConfig) config {
-	return config{
-		listenConfig:  c,
-		tenantID:      w.tenant.ID(),
-		apiAppID:      w.api.ClientID,
-		authorityHost: w.tenant.AuthorityHost(),
-		storageURL:    w.blobs.URL(),
-		container:     demoContainer,
-		obo:           true,
-		method:        clientauth.Secret(w.secret),
-		audiences:     []string{storageResource},
-		downloadDir:   w.downloads,
+func (w *world) config(c serverconfig.Listen) serverconfig.Config {
+	return serverconfig.Config{
+		Listen:        c,
+		TenantID:      w.tenant.ID(),
+		APIAppID:      w.api.ClientID,
+		AuthorityHost: w.tenant.AuthorityHost(),
+		StorageURL:    w.blobs.URL(),
+		Container:     demoContainer,
+		OBO:           true,
+		Method:        clientauth.Secret(w.secret),
+		Audiences:     []string{serverconfig.StorageResource},
+		DownloadDir:   w.downloads,
 	}
 }
 
@@ -146,7 +148,7 @@ func (w *world) invite(p *page, url string, now time.Time) {
 
 // lifetime returns how long the token stays valid, as text.
 func lifetime(token string, now time.Time) string {
-	claims, err := decodeClaims(token)
+	claims, err := explain.DecodeClaims(token)
 	expires, ok := claims["exp"].(float64)
 	if err != nil || !ok {
 		return "about an hour"

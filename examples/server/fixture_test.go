@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
 func TestMain(m *testing.M) {
@@ -65,13 +66,13 @@ func (l *lines) String() string {
 }
 
 // start serves until the test ends. If change is not nil, it edits the configuration.
-func start(t *testing.T, change func(*world, *config)) *fixture {
+func start(t *testing.T, change func(*world, *serverconfig.Config)) *fixture {
 	t.Helper()
 	return startWith(t, change, func(toEntra http.RoundTripper) http.RoundTripper { return toEntra })
 }
 
 // startWith is start with a custom transport between the server and Entra.
-func startWith(t *testing.T, change func(*world, *config), wrap func(toEntra http.RoundTripper) http.RoundTripper) *fixture {
+func startWith(t *testing.T, change func(*world, *serverconfig.Config), wrap func(toEntra http.RoundTripper) http.RoundTripper) *fixture {
 	t.Helper()
 	w, err := newWorld()
 	if err != nil {
@@ -83,7 +84,7 @@ func startWith(t *testing.T, change func(*world, *config), wrap func(toEntra htt
 		t.Fatal(err)
 	}
 	f := &fixture{world: w, origin: localURL(listener), log: newLines()}
-	c := w.config(listenConfig{})
+	c := w.config(serverconfig.Listen{})
 	if change != nil {
 		change(w, &c)
 	}

@@ -47,6 +47,8 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/examples/server/heapfloor"
+	"github.com/mcpentra/mcp-entra-go/internal/explain"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
 func main() {
@@ -70,40 +72,47 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	flags.SetOutput(stderr)
 	demo := flags.Bool("demo", false, "show the four tools with a tenant and a Blob service on this machine, then keep serving")
 	once := flags.Bool("once", false, "with -demo: exit after the tour; the exit code says whether it passed")
-	explain := flags.Bool("explain", false, "read a token from standard input and show its result under each rule; nothing is served")
+	judge := flags.Bool("explain", false, "read a token from standard input and show its result under each rule; nothing is served")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case err != nil:
 		return exitUsage
-	case flags.NArg() > 0 || (*once && !*demo) || (*explain && *demo):
+	case flags.NArg() > 0 || (*once && !*demo) || (*judge && *demo):
 		_, _ = fmt.Fprintln(stderr, "usage: server [-demo [-once] | -explain < token]; everything else is configured by environment variables")
 		return exitUsage
 	}
-	dotenv, unreadable := readDotenv(dotenvFile)
+	dotenv, unreadable := serverconfig.ReadDotenv(serverconfig.DotenvFile)
 	if *demo {
-		c, faults := readListenConfig(lookup, dotenv)
+		c, faults := serverconfig.ReadListen(lookup, dotenv)
 		if faults = append(unreadable, faults...); len(faults) > 0 {
-			printFaults(stderr, faults)
+			serverconfig.PrintFaults(stderr, faults)
 			return exitFailed
 		}
 		return runDemo(ctx, c, *once, stdout, stderr)
 	}
-	if *explain {
-		c, faults := readExplainConfig(lookup, dotenv)
+	if *judge {
+		c, faults := serverconfig.ReadForToken(lookup, dotenv)
 		if faults = append(unreadable, faults...); len(faults) > 0 {
-			printFaults(stderr, faults)
+			serverconfig.PrintFaults(stderr, faults)
 			return exitFailed
 		}
-		return runExplain(ctx, c, nil, stdin, stdout, stderr)
+		accepted, err := explain.Run(ctx, c, nil, stdin, stdout, stderr)
+		if err != nil {
+			_, _ = fmt.Fprintln(stderr, err)
+		}
+		if !accepted {
+			return exitFailed
+		}
+		return exitOK
 	}
-	c, faults := readConfig(lookup, dotenv)
+	c, faults := serverconfig.Read(lookup, dotenv)
 	if faults = append(unreadable, faults...); len(faults) > 0 {
-		if nothingSet(lookup, dotenv) {
+		if serverconfig.NothingSet(lookup, dotenv) {
 			_, _ = fmt.Fprint(stderr, demoFirst)
 		}
-		printFaults(stderr, faults)
-		for _, hint := range c.misspelled {
+		serverconfig.PrintFaults(stderr, faults)
+		for _, hint := range c.Misspelled {
 			_, _ = fmt.Fprintf(stderr, "  %s\n", hint)
 		}
 		return exitFailed
@@ -112,15 +121,15 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 }
 
 // runServer serves as configured until the context ends.
-func runServer(ctx context.Context, c config, lookup func(string) (string, bool), stderr io.Writer) int {
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.logLevel}))
-	listener, err := listen(ctx, c.listenConfig)
+func runServer(ctx context.Context, c serverconfig.Config, lookup func(string) (string, bool), stderr io.Writer) int {
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	listener, err := listen(ctx, c.Listen)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
 	defer func() { _ = listener.Close() }()
-	publicURL := c.publicURL
+	publicURL := c.PublicURL
 	if publicURL == "" {
 		publicURL = localURL(listener)
 	}
@@ -142,14 +151,21 @@ func runServer(ctx context.Context, c config, lookup func(string) (string, bool)
 
 // announce logs what the tools use and what the operator should know. [mcpentra.Server.Serve] logs
 // the address.
-func announce(log *slog.Logger, c config) {
+func announce(log *slog.Logger, c serverconfig.Config) {
 	flow := "off"
-	if c.obo {
-		flow = c.method.String()
+	if c.OBO {
+		flow = c.Method.String()
 	}
-	log.Info("tools", "obo", flow, "storage", c.storageURL, "container", c.container)
-	for _, warning := range slices.Concat(c.misspelled, c.warnings) {
+	log.Info("tools", "obo", flow, "storage", c.StorageURL, "container", c.Container)
+	for _, warning := range slices.Concat(c.Misspelled, c.Warnings) {
 		log.Warn(warning)
 	}
 	log.Warn(tokenToolWarning)
 }
+
+// demoFirst is printed when nothing is configured yet.
+const demoFirst = `Nothing is configured yet. To see the server at work without a tenant:
+
+  go run ./examples/server -demo
+
+`

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
 // listen opens the port. Its error says what to do.
-func listen(ctx context.Context, c listenConfig) (net.Listener, error) {
-	address := net.JoinHostPort(c.host, strconv.Itoa(c.port))
+func listen(ctx context.Context, c serverconfig.Listen) (net.Listener, error) {
+	address := net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("can't listen on %s: %w. Stop the program that uses the port, or set PORT (and HOST) to something else", address, cause(err))

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/internal/explain"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
@@ -24,10 +22,10 @@ type tokenTool struct {
 	resource string // the resource of its tokens
 }
 
-func newTokenTool(c config) tokenTool {
-	t := tokenTool{obo: c.obo, resource: storageResource}
-	if len(c.audiences) > 0 {
-		t.resource = c.audiences[0]
+func newTokenTool(c serverconfig.Config) tokenTool {
+	t := tokenTool{obo: c.OBO, resource: serverconfig.StorageResource}
+	if len(c.Audiences) > 0 {
+		t.resource = c.Audiences[0]
 	}
 	return t
 }
@@ -72,28 +70,10 @@ func (t tokenTool) call(ctx context.Context, _ *mcp.CallToolRequest, _ struct{})
 			"read_blob_with_token needs no token: it gets its own",
 		DemoNote: "For demonstration only. Anyone with this token can act as the user until it expires; a server should not reveal it",
 	}
-	if out.TokenDecoded, err = decodeClaims(token.Token); err != nil {
+	if out.TokenDecoded, err = explain.DecodeClaims(token.Token); err != nil {
 		// Some resources issue tokens that only they can read.
 		out.Message += ". Its claims can't be shown: " + err.Error()
 		out.TokenDecoded = map[string]any{}
 	}
 	return nil, out, nil
-}
-
-// decodeClaims returns a token's claims for display only. It does not check the token; the
-// resource does.
-func decodeClaims(token string) (map[string]any, error) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return nil, errors.New("the token is not a signed JWT")
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return nil, errors.New("the token's payload is not base64url")
-	}
-	var claims map[string]any
-	if err := json.Unmarshal(payload, &claims); err != nil || claims == nil {
-		return nil, errors.New("the token's payload is not a JSON object")
-	}
-	return claims, nil
 }

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/internal/explain"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
 // eras are the protocol versions of current and older clients.
@@ -123,14 +126,14 @@ func (f *fixture) checkUserInfo(t *testing.T, out map[string]any) {
 func (f *fixture) checkStorageToken(t *testing.T, out map[string]any) {
 	t.Helper()
 	wantMembers(t, out, "ok", "message", "resource", "access_token", "token_decoded", "usage", "demo_note")
-	wantValues(t, out, map[string]any{"ok": true, "resource": storageResource})
+	wantValues(t, out, map[string]any{"ok": true, "resource": serverconfig.StorageResource})
 	claims, _ := out["token_decoded"].(map[string]any)
 	wantValues(t, claims, map[string]any{
-		"aud": storageResource, "iss": f.tenant.V1Issuer(), "oid": f.alice.ObjectID, "upn": f.alice.UserPrincipalName,
+		"aud": serverconfig.StorageResource, "iss": f.tenant.V1Issuer(), "oid": f.alice.ObjectID, "upn": f.alice.UserPrincipalName,
 		"appid": f.api.ClientID, "scp": "user_impersonation",
 	})
 	token, _ := out["access_token"].(string)
-	decoded, err := decodeClaims(token)
+	decoded, err := explain.DecodeClaims(token)
 	if err != nil || !reflect.DeepEqual(decoded, claims) {
 		t.Errorf("token_decoded is not what access_token holds: %v", err)
 	}
@@ -144,7 +147,7 @@ func (f *fixture) checkStorageToken(t *testing.T, out map[string]any) {
 // TestV2Token checks that a v2 token works for the whole chain too.
 func TestV2Token(t *testing.T) {
 	t.Parallel()
-	f := start(t, func(w *world, _ *config) { w.api.AccessTokenVersion = 2 })
+	f := start(t, func(w *world, _ *serverconfig.Config) { w.api.AccessTokenVersion = 2 })
 	s := f.as(t, f.alice)
 	out := result(t, s, "get_user_info", nil)
 	wantValues(t, out, map[string]any{"issuer": f.tenant.V2Issuer(), "audience": f.api.ClientID})

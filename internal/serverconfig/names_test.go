@@ -1,4 +1,4 @@
-package main
+package serverconfig
 
 import (
 	"bytes"
@@ -46,13 +46,13 @@ func TestMisspeltNamesAreNamed(t *testing.T) {
 // Every variable that is read is known and documented.
 func TestKnownVariables(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile("../../examples/server/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	asked := map[string]bool{}
 	for _, variables := range []map[string]string{with(), withOBO(), with("USE_OBO_FLOW", "1", "AZURE_CLIENT_CERTIFICATE_PATH", "/no/such")} {
-		_, _ = readConfig(func(name string) (string, bool) {
+		_, _ = Read(func(name string) (string, bool) {
 			asked[name] = true
 			return lookupIn(variables)(name)
 		}, []byte("SSL_CERT_FILE=x"))
@@ -73,49 +73,8 @@ func TestMisspeltNamesAreWarnedOf(t *testing.T) {
 	t.Parallel()
 	c := mustRead(t, with(), "OTHER=1\nUSE_OBO=1\nSTATE_KEY=s3cr3t\nlog_level=debug\n")
 	want := []string{".env:2: USE_OBO has no effect; did you mean USE_OBO_FLOW?", ".env:3: STATE_KEY has no effect; did you mean STATE_KEYS?", ".env:4: log_level has no effect; did you mean LOG_LEVEL?"}
-	if !slices.Equal(c.misspelled, want) {
-		t.Errorf("got %q, want %q", c.misspelled, want)
-	}
-}
-
-// Without configuration, the program first suggests the demo. A misspelled name is reported next
-// to the fault that it causes.
-func TestFirstStart(t *testing.T) {
-	for name, row := range map[string]struct {
-		variables map[string]string
-		dotenv    string
-		first     bool
-		texts     []string
-	}{
-		"nothing at all":    {nil, "", true, []string{"TENANT_ID: is missing", "API_APP_ID: is missing"}},
-		"only a port":       {map[string]string{"PORT": "8080"}, "", true, nil},
-		"misspelled":        {nil, "TENANTID=" + testTenant + "\nAPI_APP_ID=" + testApp, false, []string{"TENANT_ID: is missing", ".env:1: TENANTID has no effect; did you mean TENANT_ID?"}},
-		"half of it":        {map[string]string{"TENANT_ID": testTenant}, "", false, []string{"API_APP_ID: is missing"}},
-		"one id for both":   {map[string]string{"TENANT_ID": testTenant, "API_APP_ID": strings.ToUpper(testTenant)}, "", false, []string{"API_APP_ID: is the value of TENANT_ID"}},
-		"a forgotten flow":  {with("ENTRA_APP_CLIENT_SECRET", testSecret), "", false, []string{"ENTRA_APP_CLIENT_SECRET: is set and USE_OBO_FLOW is not", "USE_OBO_FLOW=true"}},
-		"the same, by .env": {with(), "AZURE_CLIENT_CERTIFICATE_PATH=/x.pem", false, []string{"AZURE_CLIENT_CERTIFICATE_PATH (.env:1): is set and USE_OBO_FLOW is not"}},
-		"an odd flow":       {withOBO("USE_OBO_FLOW", "perhaps"), "", false, []string{`"perhaps" is neither on (true, 1, yes, on) nor off (false, 0, no, off, empty)`}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Chdir(t.TempDir())
-			if row.dotenv != "" {
-				if err := os.WriteFile(dotenvFile, []byte(row.dotenv), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			var stdout, stderr bytes.Buffer
-			if code := run(t.Context(), nil, lookupIn(row.variables), strings.NewReader(""), &stdout, &stderr); code != exitFailed {
-				t.Errorf("exit code %d, want %d", code, exitFailed)
-			}
-			demo := strings.Index(stderr.String(), "-demo")
-			if (demo >= 0) != row.first || demo > strings.Index(stderr.String(), "The configuration has") {
-				t.Errorf("-demo is not where it should be:\n%s", stderr.String())
-			}
-			wantText(t, stderr.String(), row.texts...)
-			if strings.Contains(stderr.String(), testSecret) {
-				t.Errorf("a secret is shown:\n%s", stderr.String())
-			}
-		})
+	if !slices.Equal(c.Misspelled, want) {
+		t.Errorf("got %q, want %q", c.Misspelled, want)
 	}
 }
 
@@ -136,8 +95,8 @@ func TestForgottenFlow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			variables := with(append(append([]string{row.more, testSecret}, blobs...), row.flow...)...)
 			c := mustRead(t, variables, row.dotenv)
-			if got := strings.Join(c.warnings, "\n"); strings.Contains(got, row.more+" is set and USE_OBO_FLOW is not") != row.warned || (got != "") != row.warned {
-				t.Errorf("warnings: %q", c.warnings)
+			if got := strings.Join(c.Warnings, "\n"); strings.Contains(got, row.more+" is set and USE_OBO_FLOW is not") != row.warned || (got != "") != row.warned {
+				t.Errorf("warnings: %q", c.Warnings)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package main
+package serverconfig
 
 import (
 	"maps"
@@ -107,16 +107,16 @@ func TestReadDotenv(t *testing.T) {
 		}
 		return path
 	}
-	if content, faults := readDotenv(filepath.Join(dir, "absent")); content != nil || faults != nil {
+	if content, faults := ReadDotenv(filepath.Join(dir, "absent")); content != nil || faults != nil {
 		t.Errorf("without a file: %q, %v", content, faults)
 	}
-	if content, faults := readDotenv(write("largest", maxDotenv)); len(content) != maxDotenv || faults != nil {
+	if content, faults := ReadDotenv(write("largest", maxDotenv)); len(content) != maxDotenv || faults != nil {
 		t.Errorf("largest: %d bytes, %v", len(content), faults)
 	}
-	if _, faults := readDotenv(write("larger", maxDotenv+1)); len(faults) != 1 || !strings.Contains(faults[0].String(), "larger than 1048576 bytes") {
+	if _, faults := ReadDotenv(write("larger", maxDotenv+1)); len(faults) != 1 || !strings.Contains(faults[0].String(), "larger than 1048576 bytes") {
 		t.Errorf("larger: %v", faults)
 	}
-	if _, faults := readDotenv(dir); len(faults) != 1 || !strings.Contains(faults[0].String(), "can't be read") {
+	if _, faults := ReadDotenv(dir); len(faults) != 1 || !strings.Contains(faults[0].String(), "can't be read") {
 		t.Errorf("a folder: %v", faults)
 	}
 }

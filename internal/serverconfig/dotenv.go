@@ -1,4 +1,4 @@
-package main
+package serverconfig
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// dotenvFile is read from the working directory.
-	dotenvFile = ".env"
+	// DotenvFile is read from the working directory.
+	DotenvFile = ".env"
 	// maxDotenv limits the file's size, in bytes.
 	maxDotenv = 1 << 20
 )
@@ -24,11 +24,11 @@ type dotenvValue struct {
 	line int // line number, from 1
 }
 
-// readDotenv returns the content of the .env file, or nil if there is none.
-func readDotenv(name string) ([]byte, []fault) {
+// ReadDotenv returns the content of the .env file, or nil if there is none.
+func ReadDotenv(name string) ([]byte, []Fault) {
 	content, err := readBounded(name)
 	if err != nil {
-		return nil, []fault{{name, "can't be read: " + err.Error(), "Make it a readable text file, or remove it"}}
+		return nil, []Fault{{name, "can't be read: " + err.Error(), "Make it a readable text file, or remove it"}}
 	}
 	return content, nil
 }
@@ -64,19 +64,19 @@ func readBounded(name string) ([]byte, error) {
 // Nothing is expanded, and no value goes on to the next line. Where a variable
 // appears twice, the last one counts. A fault names its line and shows nothing of
 // it: the line may hold a secret.
-func parseDotenv(content []byte) (map[string]dotenvValue, []fault) {
+func parseDotenv(content []byte) (map[string]dotenvValue, []Fault) {
 	values := map[string]dotenvValue{}
-	var faults []fault
+	var faults []Fault
 	number := 0
 	for line := range bytes.Lines(bytes.TrimPrefix(content, []byte("\uFEFF"))) { // Windows editors write a byte order mark
 		number++
 		name, value, err := parseDotenvLine(strings.TrimSpace(string(line)))
 		switch {
 		case err != nil:
-			faults = append(faults, fault{
-				where:   fmt.Sprintf("%s:%d", dotenvFile, number),
-				problem: "the line " + err.Error(),
-				remedy:  "Write it as NAME=value, with quotes around values that have spaces or #",
+			faults = append(faults, Fault{
+				Where:   fmt.Sprintf("%s:%d", DotenvFile, number),
+				Problem: "the line " + err.Error(),
+				Remedy:  "Write it as NAME=value, with quotes around values that have spaces or #",
 			})
 		case name != "":
 			values[name] = dotenvValue{value, number}

@@ -1,7 +1,11 @@
-package main
+// Package explain judges a token by every rule of the verifier and prints a table, for the operator
+// who asks "why 401?".
+package explain
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,38 +16,38 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
 const (
 	// maxInput exceeds the longest token that is checked.
 	maxInput = 128 << 10
-	// explainTimeout limits fetching the tenant's keys.
-	explainTimeout = 15 * time.Second
+	// timeout limits fetching the tenant's keys.
+	timeout = 15 * time.Second
 )
 
-// runExplain checks the token on stdin against every rule and prints a table, for the operator who
-// asks "why 401?". The exit code says whether the server would accept the token.
-func runExplain(ctx context.Context, c config, authority *http.Client, stdin io.Reader, stdout, stderr io.Writer) int {
+// Run checks the token on stdin against every rule, and prints the result under each. The IDs that
+// c lacks are the token's own. client, if not nil, fetches the tenant's keys. Run reports whether
+// the server would accept the token; an error means that it could not be judged.
+func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin io.Reader, stdout, stderr io.Writer) (accepted bool, err error) {
 	token, err := readToken(stdin)
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, err)
-		return exitFailed
+		return false, err
 	}
 	own, err := completeFrom(&c, token)
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, err)
-		return exitFailed
+		return false, err
 	}
 	newVerifier := func() (*entraauth.Verifier, error) {
-		return entraauth.NewVerifier(c.tenantID, c.apiAppID, &entraauth.Options{
-			HTTPClient: authority, AuthorityHost: c.authorityHost, AppIDURIs: own.appIDURIs,
+		return entraauth.NewVerifier(c.TenantID, c.APIAppID, &entraauth.Options{
+			HTTPClient: client, AuthorityHost: c.AuthorityHost, AppIDURIs: own.appIDURIs,
 			Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		})
 	}
 	verifier, err := newVerifier()
 	if err != nil && own.audience != "" { // no API can have this audience; check all other rules
 		if own.appIDURIs == nil {
-			c.apiAppID = unknownApp
+			c.APIAppID = unknownApp
 		}
 		own.appIDURIs = nil
 		why := strings.NewReplacer("entraauth: ", "", "AppIDURIs: ", "", "client id: ", "").Replace(printable(err.Error()))
@@ -51,19 +55,15 @@ func runExplain(ctx context.Context, c config, authority *http.Client, stdin io.
 		verifier, err = newVerifier()
 	}
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, err)
-		return exitFailed
+		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	report := verifier.Explain(ctx, token)
 	_ = verifier.Close() // flush its log before the report
 	_, _ = fmt.Fprint(stdout, own.notice)
 	printReport(stdout, report, own)
-	if !report.Valid {
-		return exitFailed
-	}
-	return exitOK
+	return report.Valid, nil
 }
 
 // readToken reads one token and removes what was copied with it: quotation marks, the word Bearer,
@@ -82,7 +82,7 @@ func readToken(stdin io.Reader) (string, error) {
 		token = bare(rest)
 	}
 	if token == "" {
-		return "", fmt.Errorf("no token on standard input. Give one: server -explain < token.txt")
+		return "", errors.New("no token on standard input. Give one, such as by < token.txt")
 	}
 	return token, nil
 }
@@ -101,44 +101,44 @@ const unknownApp = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 // completeFrom takes IDs that are not configured from the token. Nobody has verified the token, so
 // keys come only from the configured authority, whatever host the token names, and the report does
 // not speak for the server that the token is meant for.
-func completeFrom(c *config, token string) (selfJudged, error) {
+func completeFrom(c *serverconfig.Config, token string) (selfJudged, error) {
 	var own selfJudged
-	if c.tenantID != "" && c.apiAppID != "" {
+	if c.TenantID != "" && c.APIAppID != "" {
 		return own, nil
 	}
-	claims, err := decodeClaims(token)
+	claims, err := DecodeClaims(token)
 	if err != nil {
 		return own, errors.New("TENANT_ID or API_APP_ID is not set, and the token can't be read to take it from there. Set both, or pass the token as the client sends it")
 	}
 	var parts []string
-	if c.tenantID == "" {
-		c.tenantID, _ = claims["tid"].(string)
-		if err := checkTenantID(c.tenantID); err != nil {
+	if c.TenantID == "" {
+		c.TenantID, _ = claims["tid"].(string)
+		if err := serverconfig.CheckTenantID(c.TenantID); err != nil {
 			return own, errors.New("TENANT_ID is not set, and the token's claim tid is not a tenant id. Set TENANT_ID")
 		}
-		parts = append(parts, "tenant ("+c.tenantID+")")
+		parts = append(parts, "tenant ("+c.TenantID+")")
 	}
-	if c.apiAppID == "" {
+	if c.APIAppID == "" {
 		audience, isText := claims["aud"].(string)
 		switch {
 		case claims["aud"] == nil || isText && audience == "":
 			return own, errors.New("API_APP_ID is not set, and the token has no audience. Set API_APP_ID")
 		case !isText: // such as a list, which Entra never sends
-			own.audience = printable(shorten(fmt.Sprint(claims["aud"])))
+			own.audience = printable(serverconfig.Shorten(fmt.Sprint(claims["aud"])))
 		default:
-			own.audience = printable(shorten(audience))
+			own.audience = printable(serverconfig.Shorten(audience))
 		}
 		uri := strings.TrimSuffix(audience, "/")
-		c.apiAppID, _, _ = strings.Cut(strings.TrimPrefix(strings.ToLower(uri), "api://"), "/")
-		if checkClientID(c.apiAppID) != nil {
-			c.apiAppID = unknownApp
+		c.APIAppID, _, _ = strings.Cut(strings.TrimPrefix(strings.ToLower(uri), "api://"), "/")
+		if serverconfig.CheckClientID(c.APIAppID) != nil {
+			c.APIAppID = unknownApp
 		}
 		if strings.Contains(uri, "://") {
 			own.appIDURIs = []string{uri}
 		}
 		parts = append(parts, "audience ("+own.audience+")")
 	}
-	host := c.authorityHost
+	host := c.AuthorityHost
 	if host == "" {
 		host = "https://login.microsoftonline.com"
 	}
@@ -180,4 +180,22 @@ func printable(s string) string {
 		return fmt.Sprintf("%q", s)
 	}
 	return s
+}
+
+// DecodeClaims returns a token's claims for display only. It does not check the token; the
+// resource does.
+func DecodeClaims(token string) (map[string]any, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, errors.New("the token is not a signed JWT")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, errors.New("the token's payload is not base64url")
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(payload, &claims); err != nil || claims == nil {
+		return nil, errors.New("the token's payload is not a JSON object")
+	}
+	return claims, nil
 }

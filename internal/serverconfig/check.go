@@ -1,4 +1,4 @@
-package main
+package serverconfig
 
 import (
 	"context"
@@ -25,12 +25,14 @@ const (
 	goodClient = "a0000000-0000-4000-8000-000000000002"
 )
 
-func checkTenantID(s string) error {
+// CheckTenantID accepts the ID of a directory (tenant).
+func CheckTenantID(s string) error {
 	_, err := obo.NewExchanger(s, goodClient, clientauth.Secret("good"), nil)
 	return about("tenantID: ", err)
 }
 
-func checkClientID(s string) error {
+// CheckClientID accepts the ID of an application.
+func CheckClientID(s string) error {
 	_, err := obo.NewExchanger(goodTenant, s, clientauth.Secret("good"), nil)
 	return about("clientID: ", err)
 }
@@ -84,7 +86,7 @@ func checkHost(s string) error {
 		return nil
 	}
 	if strings.ContainsAny(s, ":/[]%? ") {
-		return fmt.Errorf("%q is neither an IP address nor a host name; the port goes to PORT", shorten(s))
+		return fmt.Errorf("%q is neither an IP address nor a host name; the port goes to PORT", Shorten(s))
 	}
 	return nil
 }
@@ -102,7 +104,7 @@ func checkOrigin(s string) error {
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 		return nil
 	}
-	return fmt.Errorf("%q must begin with https://; http:// is for this machine alone", shorten(s))
+	return fmt.Errorf("%q must begin with https://; http:// is for this machine alone", Shorten(s))
 }
 
 func isLoopback(host string) bool {

@@ -1,4 +1,4 @@
-package main
+package serverconfig
 
 import (
 	"cmp"
@@ -26,7 +26,7 @@ func misspelled(file map[string]dotenvValue) []string {
 	var found []string
 	for _, name := range names {
 		if meant := meantBy(name); meant != "" {
-			found = append(found, fmt.Sprintf("%s:%d: %s has no effect; did you mean %s?", dotenvFile, file[name].line, shorten(name), meant))
+			found = append(found, fmt.Sprintf("%s:%d: %s has no effect; did you mean %s?", DotenvFile, file[name].line, Shorten(name), meant))
 		}
 	}
 	return found

@@ -1,4 +1,4 @@
-package main
+package serverconfig
 
 import (
 	"bytes"
@@ -41,9 +41,9 @@ func withOBO(more ...string) map[string]string {
 	return variables
 }
 
-func mustRead(t *testing.T, variables map[string]string, dotenv string) config {
+func mustRead(t *testing.T, variables map[string]string, dotenv string) Config {
 	t.Helper()
-	c, faults := readConfig(lookupIn(variables), []byte(dotenv))
+	c, faults := Read(lookupIn(variables), []byte(dotenv))
 	if len(faults) > 0 {
 		t.Fatalf("faults: %v", faults)
 	}
@@ -59,36 +59,36 @@ func TestDefaults(t *testing.T) {
 		obo, portIsSet, levelIsSet                                          bool
 		level                                                               slog.Level
 	}
-	got := summary{c.tenantID, c.apiAppID, c.authorityHost, c.storageURL, c.container, c.host, c.publicURL, c.downloadDir,
-		c.port, c.obo, c.portIsSet, c.levelIsSet, c.logLevel}
+	got := summary{c.TenantID, c.APIAppID, c.AuthorityHost, c.StorageURL, c.Container, c.Host, c.PublicURL, c.DownloadDir,
+		c.Port, c.OBO, c.PortIsSet, c.LevelIsSet, c.LogLevel}
 	want := summary{tenant: testTenant, app: testApp, host: "127.0.0.1", downloads: "./downloads", port: 8000, level: slog.LevelInfo}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if !slices.Equal(c.warnings, []string{"read_blob_with_token can't read: not set: AZURE_STORAGE_ACCOUNT_URL, AZURE_STORAGE_CONTAINER"}) {
-		t.Errorf("warnings: %q", c.warnings)
+	if !slices.Equal(c.Warnings, []string{"read_blob_with_token can't read: not set: AZURE_STORAGE_ACCOUNT_URL, AZURE_STORAGE_CONTAINER"}) {
+		t.Errorf("warnings: %q", c.Warnings)
 	}
 }
 
 func TestEachVariable(t *testing.T) {
 	t.Parallel()
-	level := func(c config) any { return c.logLevel }
-	flow := func(c config) any { return c.obo }
-	method := func(c config) any { return c.method.String() }
-	audiences := func(c config) any { return fmt.Sprint(c.audiences) }
+	level := func(c Config) any { return c.LogLevel }
+	flow := func(c Config) any { return c.OBO }
+	method := func(c Config) any { return c.Method.String() }
+	audiences := func(c Config) any { return fmt.Sprint(c.Audiences) }
 	storage := []string{"AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net", "AZURE_STORAGE_CONTAINER", "docs"}
 	tests := []struct {
 		name      string
 		variables map[string]string
-		get       func(config) any
+		get       func(Config) any
 		want      any
 	}{
-		{"TENANT_ID", with("TENANT_ID", " "+testIdentity+"\n"), func(c config) any { return c.tenantID }, testIdentity},
-		{"API_APP_ID", with("API_APP_ID", testIdentity), func(c config) any { return c.apiAppID }, testIdentity},
-		{"AZURE_STORAGE_ACCOUNT_URL", with(storage...), func(c config) any { return c.storageURL }, "https://a.blob.core.windows.net"},
+		{"TENANT_ID", with("TENANT_ID", " "+testIdentity+"\n"), func(c Config) any { return c.TenantID }, testIdentity},
+		{"API_APP_ID", with("API_APP_ID", testIdentity), func(c Config) any { return c.APIAppID }, testIdentity},
+		{"AZURE_STORAGE_ACCOUNT_URL", with(storage...), func(c Config) any { return c.StorageURL }, "https://a.blob.core.windows.net"},
 		{"Azurite's account URL", with("AZURE_STORAGE_ACCOUNT_URL", "https://127.0.0.1:10000/devstoreaccount1"),
-			func(c config) any { return c.storageURL }, "https://127.0.0.1:10000/devstoreaccount1"},
-		{"AZURE_STORAGE_CONTAINER", with(storage...), func(c config) any { return c.container }, "docs"},
+			func(c Config) any { return c.StorageURL }, "https://127.0.0.1:10000/devstoreaccount1"},
+		{"AZURE_STORAGE_CONTAINER", with(storage...), func(c Config) any { return c.Container }, "docs"},
 		{"USE_OBO_FLOW true", withOBO(), flow, true},
 		{"USE_OBO_FLOW TRUE", withOBO("USE_OBO_FLOW", "TRUE"), flow, true},
 		{"USE_OBO_FLOW 1", withOBO("USE_OBO_FLOW", "1"), flow, true},
@@ -112,21 +112,21 @@ func TestEachVariable(t *testing.T) {
 			"[https://graph.microsoft.com https://storage.azure.com]"},
 		{"TARGET_AUDIENCES with a slash", withOBO(append(storage, "TARGET_AUDIENCES", "https://storage.azure.com/")...), audiences, "[https://storage.azure.com/]"},
 		{"TARGET_AUDIENCES without storage, without blobs", withOBO("TARGET_AUDIENCES", "https://vault.azure.net"), audiences, "[https://vault.azure.net]"},
-		{"AZURE_AUTHORITY_HOST", with("AZURE_AUTHORITY_HOST", "https://localhost:1234/"), func(c config) any { return c.authorityHost }, "https://localhost:1234/"},
-		{"HOST", with("HOST", "0.0.0.0"), func(c config) any { return c.host }, "0.0.0.0"},
-		{"HOST IPv6", with("HOST", "::1"), func(c config) any { return c.host }, "::1"},
-		{"HOST name", with("HOST", "localhost"), func(c config) any { return c.host }, "localhost"},
-		{"PORT", with("PORT", "8080"), func(c config) any { return c.port }, 8080},
-		{"PORT 0", with("PORT", "0"), func(c config) any { return c.port }, 0},
-		{"DOWNLOAD_DIR", with("DOWNLOAD_DIR", "/var/lib/blobs"), func(c config) any { return c.downloadDir }, "/var/lib/blobs"},
+		{"AZURE_AUTHORITY_HOST", with("AZURE_AUTHORITY_HOST", "https://localhost:1234/"), func(c Config) any { return c.AuthorityHost }, "https://localhost:1234/"},
+		{"HOST", with("HOST", "0.0.0.0"), func(c Config) any { return c.Host }, "0.0.0.0"},
+		{"HOST IPv6", with("HOST", "::1"), func(c Config) any { return c.Host }, "::1"},
+		{"HOST name", with("HOST", "localhost"), func(c Config) any { return c.Host }, "localhost"},
+		{"PORT", with("PORT", "8080"), func(c Config) any { return c.Port }, 8080},
+		{"PORT 0", with("PORT", "0"), func(c Config) any { return c.Port }, 0},
+		{"DOWNLOAD_DIR", with("DOWNLOAD_DIR", "/var/lib/blobs"), func(c Config) any { return c.DownloadDir }, "/var/lib/blobs"},
 		{"LOG_LEVEL debug", with("LOG_LEVEL", "debug"), level, slog.LevelDebug},
 		{"LOG_LEVEL info", with("LOG_LEVEL", "info"), level, slog.LevelInfo},
 		{"LOG_LEVEL WARN", with("LOG_LEVEL", "WARN"), level, slog.LevelWarn},
 		{"LOG_LEVEL error", with("LOG_LEVEL", "error"), level, slog.LevelError},
-		{"STATE_KEYS", withOBO("STATE_KEYS", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=,YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk="), func(c config) any { return len(c.stateKeys) }, 2},
-		{"PUBLIC_URL", with("PUBLIC_URL", "https://mcp.example.com"), func(c config) any { return c.publicURL }, "https://mcp.example.com"},
-		{"PUBLIC_URL with a slash", with("PUBLIC_URL", "https://mcp.example.com:8443/"), func(c config) any { return c.publicURL }, "https://mcp.example.com:8443"},
-		{"PUBLIC_URL on this machine", with("PUBLIC_URL", "http://localhost:9000"), func(c config) any { return c.publicURL }, "http://localhost:9000"},
+		{"STATE_KEYS", withOBO("STATE_KEYS", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=,YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk="), func(c Config) any { return len(c.StateKeys) }, 2},
+		{"PUBLIC_URL", with("PUBLIC_URL", "https://mcp.example.com"), func(c Config) any { return c.PublicURL }, "https://mcp.example.com"},
+		{"PUBLIC_URL with a slash", with("PUBLIC_URL", "https://mcp.example.com:8443/"), func(c Config) any { return c.PublicURL }, "https://mcp.example.com:8443"},
+		{"PUBLIC_URL on this machine", with("PUBLIC_URL", "http://localhost:9000"), func(c Config) any { return c.PublicURL }, "http://localhost:9000"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestEachFault(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, faults := readConfig(lookupIn(tt.variables), nil)
+			_, faults := Read(lookupIn(tt.variables), nil)
 			if len(faults) != 1 {
 				t.Fatalf("got %d faults, want 1: %v", len(faults), faults)
 			}
@@ -214,14 +214,14 @@ func TestEachFault(t *testing.T) {
 func TestAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	const dotenv = "AZURE_STORAGE_ACCOUNT_URL = http://insecure\nwhat is this\nLOG_LEVEL=loud\n"
-	_, faults := readConfig(lookupIn(map[string]string{
+	_, faults := Read(lookupIn(map[string]string{
 		"API_APP_ID": "x", "AZURE_AUTHORITY_HOST": "ftp://x", "AZURE_STORAGE_CONTAINER": "X", "USE_OBO_FLOW": "true",
 		"AZURE_TENANT_ID": "other", "ENTRA_APP_CLIENT_ID": "other", "TARGET_AUDIENCES": "x,y",
 		"HOST": "a b", "PORT": "x", "PUBLIC_URL": "x",
 	}), []byte(dotenv))
 	var where []string
 	for _, f := range faults {
-		where = append(where, f.where)
+		where = append(where, f.Where)
 	}
 	want := []string{".env:2", "TENANT_ID", "API_APP_ID", "AZURE_AUTHORITY_HOST", "AZURE_STORAGE_ACCOUNT_URL (.env:1)", "AZURE_STORAGE_CONTAINER",
 		"ENTRA_APP_CLIENT_ID", "ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", "TARGET_AUDIENCES", "TARGET_AUDIENCES", "TARGET_AUDIENCES",
@@ -230,7 +230,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		t.Errorf("got faults of\n%q, want\n%q", where, want)
 	}
 	var b bytes.Buffer
-	printFaults(&b, faults)
+	PrintFaults(&b, faults)
 	if lines := strings.Count(b.String(), "\n"); lines != len(faults)+1 {
 		t.Errorf("%d lines for %d faults:\n%s", lines, len(faults), b.String())
 	}
@@ -250,8 +250,8 @@ ENTRA_APP_CLIENT_SECRET="your-client-secret-here"  # for development
 UMI_CLIENT_ID="your-managed-identity-client-id"  # in Azure
 TARGET_AUDIENCES="anything"
 `
-	if c := mustRead(t, with(), dotenv); c.obo || len(c.warnings) > 0 {
-		t.Errorf("obo %v, warnings %q", c.obo, c.warnings)
+	if c := mustRead(t, with(), dotenv); c.OBO || len(c.Warnings) > 0 {
+		t.Errorf("obo %v, warnings %q", c.OBO, c.Warnings)
 	}
 }
 
@@ -259,8 +259,8 @@ func TestEnvironmentWinsOverFile(t *testing.T) {
 	t.Parallel()
 	const dotenv = "PORT=9000\nHOST=::1\nLOG_LEVEL=debug\n"
 	c := mustRead(t, with("PORT", "9001", "LOG_LEVEL", ""), dotenv)
-	if c.port != 9001 || c.host != "::1" || c.logLevel != slog.LevelInfo {
-		t.Errorf("port %d, host %s, level %s", c.port, c.host, c.logLevel)
+	if c.Port != 9001 || c.Host != "::1" || c.LogLevel != slog.LevelInfo {
+		t.Errorf("port %d, host %s, level %s", c.Port, c.Host, c.LogLevel)
 	}
 }
 
@@ -285,7 +285,7 @@ func TestWarnings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := strings.Join(mustRead(t, tt.variables, tt.dotenv).warnings, "\n")
+			got := strings.Join(mustRead(t, tt.variables, tt.dotenv).Warnings, "\n")
 			if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
@@ -298,7 +298,7 @@ func TestConfigHidesSecret(t *testing.T) {
 	t.Parallel()
 	c := mustRead(t, withOBO(), "")
 	var b bytes.Buffer
-	slog.New(slog.NewJSONHandler(&b, nil)).Info("config", "config", fmt.Sprintf("%v %+v %#v", c, c, c), "method", c.method)
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("config", "config", fmt.Sprintf("%v %+v %#v", c, c, c), "method", c.Method)
 	if strings.Contains(b.String(), testSecret) {
 		t.Errorf("the secret is in %s", b.String())
 	}
@@ -306,11 +306,36 @@ func TestConfigHidesSecret(t *testing.T) {
 
 func TestDemoReadsThreeVariables(t *testing.T) {
 	t.Parallel()
-	c, faults := readListenConfig(lookupIn(map[string]string{"TENANT_ID": "nonsense", "PORT": "9000"}), []byte("LOG_LEVEL=warn"))
-	if len(faults) > 0 || c.port != 9000 || !c.portIsSet || c.logLevel != slog.LevelWarn || !c.levelIsSet {
+	c, faults := ReadListen(lookupIn(map[string]string{"TENANT_ID": "nonsense", "PORT": "9000"}), []byte("LOG_LEVEL=warn"))
+	if len(faults) > 0 || c.Port != 9000 || !c.PortIsSet || c.LogLevel != slog.LevelWarn || !c.LevelIsSet {
 		t.Errorf("got %+v, faults %v", c, faults)
 	}
-	if _, faults = readListenConfig(lookupIn(map[string]string{"PORT": "x"}), nil); len(faults) != 1 {
+	if _, faults = ReadListen(lookupIn(map[string]string{"PORT": "x"}), nil); len(faults) != 1 {
 		t.Errorf("faults %v", faults)
+	}
+}
+
+func TestReadForToken(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		variables map[string]string
+		where     []string
+	}{
+		"nothing":           {nil, nil},
+		"a tenant":          {map[string]string{"TENANT_ID": testTenant}, nil},
+		"an odd tenant":     {map[string]string{"TENANT_ID": "x"}, []string{"TENANT_ID"}},
+		"an odd app":        {map[string]string{"API_APP_ID": "x"}, []string{"API_APP_ID"}},
+		"an odd authority":  {map[string]string{"AZURE_AUTHORITY_HOST": "http://x"}, []string{"AZURE_AUTHORITY_HOST"}},
+		"both, one of them": {with("TENANT_ID", "x"), []string{"TENANT_ID"}},
+		"both the same":     {with("API_APP_ID", testTenant), []string{"API_APP_ID"}},
+	} {
+		_, faults := ReadForToken(lookupIn(row.variables), nil)
+		var where []string
+		for _, f := range faults {
+			where = append(where, f.Where)
+		}
+		if !slices.Equal(where, row.where) {
+			t.Errorf("%s: faults %v, want of %v", name, faults, row.where)
+		}
 	}
 }

@@ -1,0 +1,146 @@
+// Package serverconfig reads the configuration of the example server (examples/server): variables
+// of the environment or of a .env file, of which the former take precedence. What is wrong is
+// reported at once, each fault with its place and a remedy. cmd/mcp-entra reads it too, to judge a
+// set-up.
+package serverconfig
+
+import (
+	"log/slog"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+)
+
+// StorageResource is Azure Storage's resource, the audience of tokens for blobs.
+const StorageResource = "https://storage.azure.com"
+
+// Listen is where the server listens and what it logs. The demo reads nothing else from the
+// environment.
+type Listen struct {
+	Host       string
+	Port       int  // 0: any free one
+	PortIsSet  bool // set explicitly
+	LogLevel   slog.Level
+	LevelIsSet bool // set explicitly
+}
+
+// Config is the whole configuration of the server.
+type Config struct {
+	Listen
+	TenantID, APIAppID string
+	AuthorityHost      string            // "" for the public cloud
+	StorageURL         string            // "" if not configured; so is
+	Container          string            //
+	OBO                bool              // act on behalf of users
+	Method             clientauth.Method // holds the client secret and never prints it
+	Audiences          []string          // that OBO may request tokens for
+	PublicURL          string            // origin; "" for http://localhost:PORT
+	ConsentURL         string            // where a consent ends; "" lets Entra choose
+	StateKeys          [][]byte          // encrypt what clients send back
+	DownloadDir        string            //
+	Warnings           []string          // to log at startup
+	Misspelled         []string          // unknown names in the .env file, with suggestions
+}
+
+// Read reads the whole configuration from the environment and the content of the .env file.
+// It uses nothing else and reports all faults at once.
+func Read(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
+	v := newVariables(lookup, dotenv)
+	var c Config
+	v.readIdentity(&c)
+	v.readStorage(&c)
+	v.readOBO(&c)
+	v.readListen(&c.Listen)
+	v.readPublicURL(&c)
+	c.DownloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")
+	v.warnOfProcessVariables(&c)
+	c.Misspelled = misspelled(v.file)
+	return c, v.faults
+}
+
+// ReadForToken reads the configuration for judging a token. Without IDs, the token's own are
+// used.
+func ReadForToken(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
+	v := newVariables(lookup, dotenv)
+	var c Config
+	c.TenantID, c.APIAppID = v.text("TENANT_ID"), v.text("API_APP_ID")
+	if c.TenantID != "" && c.APIAppID != "" {
+		v.readIdentity(&c)
+		return c, v.faults
+	}
+	if c.TenantID != "" {
+		v.check("TENANT_ID", CheckTenantID(c.TenantID), "Copy the Directory (tenant) ID, or leave it out")
+	}
+	if c.APIAppID != "" {
+		v.check("API_APP_ID", CheckClientID(c.APIAppID), "Copy the Application (client) ID, or leave it out")
+	}
+	v.readAuthority(&c)
+	return c, v.faults
+}
+
+// NothingSet reports whether neither the tenant nor the app is configured.
+func NothingSet(lookup func(string) (string, bool), dotenv []byte) bool {
+	v := newVariables(lookup, dotenv)
+	return v.text("TENANT_ID") == "" && v.text("API_APP_ID") == ""
+}
+
+// ReadListen reads what the demo needs.
+func ReadListen(lookup func(string) (string, bool), dotenv []byte) (Listen, []Fault) {
+	v := newVariables(lookup, dotenv)
+	var c Listen
+	v.readListen(&c)
+	return c, v.faults
+}
+
+func (v *variables) readIdentity(c *Config) {
+	c.TenantID, c.APIAppID = v.text("TENANT_ID"), v.text("API_APP_ID")
+	v.check("TENANT_ID", CheckTenantID(c.TenantID), "Copy the Directory (tenant) ID from the app registration's overview")
+	v.check("API_APP_ID", CheckClientID(c.APIAppID), "Copy the Application (client) ID from the overview of the MCP server API's app registration")
+	if c.APIAppID != "" && strings.EqualFold(c.APIAppID, c.TenantID) {
+		v.fault("API_APP_ID", "is the value of TENANT_ID", "Copy the Application (client) ID, which is beside it in the app registration's overview")
+	}
+	v.readAuthority(c)
+}
+
+func (v *variables) readAuthority(c *Config) {
+	c.AuthorityHost = v.text("AZURE_AUTHORITY_HOST")
+	v.check("AZURE_AUTHORITY_HOST", checkAuthorityHost(c.AuthorityHost),
+		"Leave it out for the public cloud, or set another cloud's host, such as https://login.microsoftonline.us")
+}
+
+func (v *variables) readStorage(c *Config) {
+	c.StorageURL, c.Container = v.text("AZURE_STORAGE_ACCOUNT_URL"), v.text("AZURE_STORAGE_CONTAINER")
+	if c.StorageURL != "" {
+		v.check("AZURE_STORAGE_ACCOUNT_URL", checkStorageURL(c.StorageURL),
+			"Copy the Blob service's URL from the storage account's endpoints")
+	}
+	if c.Container != "" {
+		v.check("AZURE_STORAGE_CONTAINER", checkContainer(c.Container), "Set it to the name of the container only")
+	}
+	if missing := c.MissingStorage(); len(missing) > 0 {
+		c.Warnings = append(c.Warnings, "read_blob_with_token can't read: not set: "+strings.Join(missing, ", "))
+	}
+}
+
+// MissingStorage returns the unset variables that the blob tool needs.
+func (c *Config) MissingStorage() []string {
+	var missing []string
+	if c.StorageURL == "" {
+		missing = append(missing, "AZURE_STORAGE_ACCOUNT_URL")
+	}
+	if c.Container == "" {
+		missing = append(missing, "AZURE_STORAGE_CONTAINER")
+	}
+	return missing
+}
+
+// warnOfProcessVariables warns about variables that have no effect in the .env file.
+func (v *variables) warnOfProcessVariables(c *Config) {
+	for _, name := range processVariables {
+		if _, inFile := v.file[name]; inFile {
+			if _, set := v.lookup(name); !set {
+				c.Warnings = append(c.Warnings, name+" in "+DotenvFile+" has no effect: set it in the environment")
+			}
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package serverconfig
+
+import (
+	"fmt"
+	"strings"
+)
+
+// variables reads variables from the environment, or else from the .env file, and collects faults.
+type variables struct {
+	lookup func(name string) (string, bool)
+	file   map[string]dotenvValue
+	faults []Fault
+}
+
+// newVariables takes os.LookupEnv, or a map in tests, and the content of the .env file.
+func newVariables(lookup func(string) (string, bool), dotenv []byte) *variables {
+	v := &variables{lookup: lookup}
+	v.file, v.faults = parseDotenv(dotenv)
+	return v
+}
+
+// raw returns the unchanged value. As in other dotenv readers, an empty environment variable
+// overrides the file.
+func (v *variables) raw(name string) string {
+	if value, ok := v.lookup(name); ok {
+		return value
+	}
+	return v.file[name].text
+}
+
+// text returns the value without surrounding white space.
+func (v *variables) text(name string) string { return strings.TrimSpace(v.raw(name)) }
+
+// textOr returns the value, or the default if it is empty.
+func (v *variables) textOr(name, byDefault string) string {
+	if s := v.text(name); s != "" {
+		return s
+	}
+	return byDefault
+}
+
+// fault records a fault of the variable and the variable's source.
+func (v *variables) fault(name, problem, remedy string) {
+	where := name
+	if _, ok := v.lookup(name); !ok {
+		if value, ok := v.file[name]; ok {
+			where = fmt.Sprintf("%s (%s:%d)", name, DotenvFile, value.line)
+		}
+	}
+	v.faults = append(v.faults, Fault{where, problem, remedy})
+}
+
+// check records the error, if any, as the variable's fault.
+func (v *variables) check(name string, err error, remedy string) bool {
+	if err != nil {
+		v.fault(name, err.Error(), remedy)
+	}
+	return err == nil
+}
+
+// Shorten limits how much of an invalid value is shown.
+func Shorten(s string) string {
+	const most = 80
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
