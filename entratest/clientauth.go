@@ -30,11 +30,17 @@ func (a *App) AddSecret() string { return a.addSecret(time.Time{}) }
 // that it is rejected (AADSTS7000222).
 func (a *App) AddExpiringSecret(expires time.Time) string { return a.addSecret(expires) }
 
-func (a *App) addSecret(expires time.Time) string {
-	value := "ent~" + opaque(27) // 40 characters, like Entra's
+// AddKnownSecret adds a client secret with a value of your choice, for reproducible runs: in Entra
+// nobody can choose one. It expires at that time; the zero time means never.
+func (a *App) AddKnownSecret(value string, expires time.Time) {
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
 	a.secrets = append(a.secrets, clientSecret{value: value, expires: expires})
+}
+
+func (a *App) addSecret(expires time.Time) string {
+	value := "ent~" + opaque(27) // 40 characters, like Entra's
+	a.AddKnownSecret(value, expires)
 	return value
 }
 

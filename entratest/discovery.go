@@ -179,7 +179,7 @@ type instanceHosts struct {
 func (h *host) serveInstance(e *exchange) {
 	e.form = e.request.Form
 	asked, err := url.Parse(e.form.Get("authorization_endpoint"))
-	if err != nil || "https://"+asked.Host != h.authorityHost {
+	if err != nil || asked.Scheme+"://"+asked.Host != h.authorityHost {
 		e.reject(reject(50049, "Unknown or invalid instance."))
 		return
 	}

@@ -2,7 +2,6 @@ package entratest
 
 import (
 	"context"
-	"crypto/rsa"
 	"net"
 	"net/http"
 	"slices"
@@ -16,6 +15,7 @@ import (
 type host struct {
 	authorityHost string
 	certificate   serverCertificate
+	plain         bool // plain HTTP, see Options.PlainHTTP
 	https         *server
 	client        *http.Transport
 	keys          keyring
@@ -27,10 +27,10 @@ type host struct {
 	tenants   []*Tenant // the first is NewTenant's
 }
 
-func newHost(key *rsa.PrivateKey) *host {
-	h := &host{certificate: newServerCertificate(), sealer: newSealer()}
-	if key != nil {
-		h.keys.current = certify(key)
+func newHost(o *Options) *host {
+	h := &host{certificate: newServerCertificate(o.CA), plain: o.PlainHTTP, sealer: newSealer()}
+	if o.SigningKey != nil {
+		h.keys.current = certify(o.SigningKey)
 	}
 	return h
 }
@@ -38,8 +38,13 @@ func newHost(key *rsa.PrivateKey) *host {
 // start makes the host listen for its first tenant.
 func (h *host) start(addr string, first *Tenant) {
 	h.join(first)
-	h.https = serve(addr, &h.certificate, http.HandlerFunc(h.serveAuthority))
-	h.authorityHost = "https://localhost:" + h.https.port()
+	if h.plain {
+		h.https = serve(addr, nil, localOnly(http.HandlerFunc(h.serveAuthority)))
+		h.authorityHost = "http://localhost:" + h.https.port()
+	} else {
+		h.https = serve(addr, &h.certificate, http.HandlerFunc(h.serveAuthority))
+		h.authorityHost = "https://localhost:" + h.https.port()
+	}
 	h.client = h.newTransport()
 }
 
@@ -95,7 +100,7 @@ func isShared(segment string) bool {
 }
 
 func (h *host) newTransport() *http.Transport {
-	own := strings.TrimPrefix(h.authorityHost, "https://")
+	_, own, _ := strings.Cut(h.authorityHost, "://")
 	address := h.https.address()
 	var dialer net.Dialer
 	return &http.Transport{

@@ -21,14 +21,18 @@ import (
 // notice is in certificates and on pages, so that nobody mistakes the tenant for Entra.
 const notice = "entratest: a test double, not Microsoft Entra ID"
 
-// A serverCertificate is the tenant's self-signed TLS certificate.
+// A serverCertificate is the tenant's TLS certificate.
 type serverCertificate struct {
 	der  []byte
 	leaf *x509.Certificate
 	key  *ecdsa.PrivateKey
+	ca   *CA // nil: the certificate signs itself
 }
 
-func newServerCertificate() serverCertificate {
+func newServerCertificate(ca *CA) serverCertificate {
+	if ca != nil {
+		return ca.issue()
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(err)
 	now := time.Now()
@@ -61,7 +65,7 @@ func (c *serverCertificate) serverConfig() *tls.Config {
 
 func (c *serverCertificate) clientConfig() *tls.Config {
 	pool := x509.NewCertPool()
-	pool.AddCert(c.leaf)
+	pool.AddCert(c.root())
 	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 }
 

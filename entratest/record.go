@@ -58,6 +58,10 @@ type Request struct {
 	Form     url.Values // query and body
 	Header   http.Header
 	Status   int // 0 until it is answered
+
+	// AADSTS and Refusal are the code and the text of Entra's error, if the answer is one.
+	AADSTS  int
+	Refusal string
 }
 
 // A recorder keeps the last requests and counts all.

@@ -56,7 +56,7 @@ func (e *exchange) remember(s signIn) {
 
 // forget ends the browser's sessions.
 func (e *exchange) forget() {
-	http.SetCookie(e.response, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true})
+	http.SetCookie(e.response, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1, Secure: !e.tenant.plain, HttpOnly: true})
 }
 
 // browser returns the browser's ID, which is set with the first page.
@@ -71,7 +71,7 @@ func (e *exchange) browser() string {
 
 func (e *exchange) setCookie(name, value string) {
 	http.SetCookie(e.response, &http.Cookie{
-		Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: name, Value: value, Path: "/", Secure: !e.tenant.plain, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }
 

@@ -25,6 +25,15 @@ type Options struct {
 	// Defaults to 127.0.0.1:0, a free port.
 	Addr string
 
+	// PlainHTTP serves the tenant without TLS, at http://localhost:PORT, for clients that can't be
+	// given a CA. Entra never does that, and some libraries, MSAL among them, refuse it. Requests
+	// whose Host is not this machine's are refused (421).
+	PlainHTTP bool
+
+	// CA signs the tenant's TLS certificate, so that clients that trust the CA also trust the next
+	// tenant. Defaults to none: the certificate signs itself.
+	CA *CA
+
 	// TokenLifetime is the lifetime of access tokens. Defaults to a random whole number of seconds
 	// between 60 and 90 minutes for each token, as in Entra.
 	TokenLifetime time.Duration
@@ -96,7 +105,7 @@ func NewTenant(opts *Options) *Tenant {
 		o = *opts
 	}
 	o.fill()
-	h := newHost(o.SigningKey)
+	h := newHost(&o)
 	t := newTenant(h, o)
 	h.start(o.Addr, t)
 	return t
@@ -128,16 +137,16 @@ func failOnPanic(t TB) {
 
 // AddTenant adds another tenant to the server of t. Like the tenants of a cloud, they share the
 // authority host, the certificate, the key set with its rotation, and the browser's cookies, and
-// nothing else. Options.Addr and Options.SigningKey must be empty; Options.Now defaults to the
-// clock of t. Closing the added tenant removes it from the server; closing t stops the server with
+// nothing else. Options.Addr, Options.PlainHTTP, Options.CA and Options.SigningKey must be empty;
+// Options.Now defaults to the clock of t. Closing the added tenant removes it from the server; closing t stops the server with
 // all its tenants.
 func (t *Tenant) AddTenant(opts *Options) *Tenant {
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
-	if o.Addr != "" || o.SigningKey != nil {
-		panic("entratest: AddTenant: Options.Addr and Options.SigningKey belong to the server's first tenant")
+	if o.Addr != "" || o.PlainHTTP || o.CA != nil || o.SigningKey != nil {
+		panic("entratest: AddTenant: Options.Addr, PlainHTTP, CA and SigningKey belong to the server's first tenant")
 	}
 	if o.Now == nil {
 		o.Now = t.options.Now
@@ -212,7 +221,7 @@ func (t *Tenant) Close() {
 func (t *Tenant) ID() string { return t.id }
 
 // AuthorityHost returns the URL that replaces https://login.microsoftonline.com, without a
-// trailing slash: https://localhost:PORT.
+// trailing slash: https://localhost:PORT, or http with [Options.PlainHTTP].
 func (t *Tenant) AuthorityHost() string { return t.authorityHost }
 
 // V1Issuer returns the issuer of v1 tokens, https://sts.windows.net/{tid}/. It is the same as
@@ -228,10 +237,10 @@ func (t *Tenant) V2Issuer() string { return t.v2Issuer(t.id) }
 // connections.
 func (t *Tenant) HTTPClient() *http.Client { return &http.Client{Transport: t.client} }
 
-// CertificatePEM returns the tenant's self-signed TLS certificate. Write it to a file for
-// SSL_CERT_FILE, or add it to a pool.
+// CertificatePEM returns the certificate that clients must trust: that of [Options.CA], or the
+// tenant's self-signed TLS certificate. Write it to a file for SSL_CERT_FILE, or add it to a pool.
 func (t *Tenant) CertificatePEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: t.certificate.der})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: t.certificate.root().Raw})
 }
 
 func (t *Tenant) now() time.Time { return t.options.Now() }
