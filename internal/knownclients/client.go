@@ -40,7 +40,8 @@ type Client struct {
 	NeedsS256     bool   // refuses metadata without code_challenge_methods_supported, as Entra's is
 	NeedsTenant   bool   // fails with authorization servers of many tenants (common, organizations)
 
-	// Type says where its client id is typed in.
+	// Type says where the server and its client id are typed in. The words NAME, URL, CLIENT_ID and
+	// SCOPE stand for what is typed.
 	Type string
 	// Known are the defects that sign-in meets later, or on some devices only.
 	Known []Defect
@@ -58,6 +59,12 @@ type Defect struct {
 
 // Registered reports whether the client needs an app registration of the operator's own.
 func (c Client) Registered() bool { return c.AppID == "" }
+
+// HasPage reports whether docs/clients/ID.md is about the client. docs/clients.md says enough about
+// the others.
+func (c Client) HasPage() bool { return !slices.Contains(withoutPage, c.ID) }
+
+var withoutPage = []string{"azurecli", "gosdk", "typescriptsdk", "pythonsdk", "fastmcp"}
 
 // All returns all known clients, in the order in which documentation lists them.
 func All() []Client { return slices.Clone(clients) }

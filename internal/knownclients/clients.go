@@ -10,7 +10,7 @@ var (
 var clients = []Client{{
 	ID: "vscode", Name: "VS Code (GitHub Copilot)", AppID: "aebc6443-996d-45c2-90f0-388ff96faa56",
 	SendsResource: true, NeedsTenant: true,
-	Type: `nothing: {"servers": {"NAME": {"type": "http", "url": "URL"}}} in .vscode/mcp.json`,
+	Type: `{"servers": {"NAME": {"type": "http", "url": "URL"}}} in .vscode/mcp.json`,
 	Known: []Defect{
 		{"AADSTS65001", "No consent page comes, so the API's own downstream permissions need an administrator's grant before its first use."},
 		{"", "On Entra-joined Windows devices the broker can give it a token that is bound to the device (cnf), which no API takes as a bearer token; sign in with the browser or another account."},
@@ -22,7 +22,7 @@ var clients = []Client{{
 	},
 }, {
 	ID: "azurecli", Name: "Azure CLI (gets tokens)", AppID: "04b07795-8ddb-461a-bbee-02f9e1bf7b46",
-	Type:    "nothing: az account get-access-token --scope SCOPE",
+	Type:    "az account get-access-token --scope SCOPE",
 	Checked: "2026-11",
 	Sources: []string{"https://learn.microsoft.com/cli/azure/account#az-account-get-access-token"},
 }, {

@@ -13,7 +13,11 @@ type Plan struct {
 	// ${api.appId} in requests.
 	Known map[string]string `json:"known,omitempty"`
 	Steps []Step            `json:"steps"`
-	Kept  []Kept            `json:"kept,omitempty"`
+	// HadSecrets are the key ids of secrets of ours that were there.
+	HadSecrets []string `json:"hadSecrets,omitempty"`
+	Kept       []Kept   `json:"kept,omitempty"`
+	// Unread is what this sign-in may not read: whether it is as the spec says is not known.
+	Unread []Blocked `json:"unread,omitempty"`
 	// Notes are what the operator should know besides: what is left out and why.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -42,6 +46,8 @@ type Step struct {
 	// Read is the path that shows the result once it is replicated. For a write, every member of
 	// Body that it returns must then be as in Body. "" means that there is nothing to read.
 	Read string `json:"read,omitempty"`
+	// Needs are the steps without which this one makes no sense. Steps whose ids it uses are not listed.
+	Needs []string `json:"needs,omitempty"`
 	// Captures are ids found in what Read returns (in the answer, if Read is "").
 	Captures []Capture `json:"captures,omitempty"`
 }
@@ -63,6 +69,14 @@ func (c Capture) JMESPath() string {
 		return c.Member
 	}
 	return c.Member + "[?value=='" + c.Where + "'].id | [0]"
+}
+
+// Blocked is what this sign-in may not read or do.
+type Blocked struct {
+	What       string `json:"what"`
+	Permission string `json:"permission"`
+	Role       string `json:"role"`
+	Reason     string `json:"reason"` // Graph's answer
 }
 
 // Kept is something that others added. It stays.

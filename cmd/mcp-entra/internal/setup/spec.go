@@ -5,6 +5,8 @@
 // The same list is shown, saved, printed as a script, and applied.
 package setup
 
+import "github.com/mcpentra/mcp-entra-go/internal/knownclients"
+
 // A Spec is what the operator wants: the content of the YAML file. It never holds a secret.
 type Spec struct {
 	Name        string `json:"name"`                  // the API's unique name in the tenant; client apps are NAME-public, NAME-web, NAME-spa
@@ -32,11 +34,11 @@ type Resource struct {
 
 // A Client is an MCP client: a known one by its id, or one of the operator's own.
 type Client struct {
-	ID         string   `json:"id"`                 // a known client's, or the operator's name for it
-	Platform   string   `json:"platform,omitempty"` // of its redirects: publicClient, web, spa; "" for those that are pre-authorized only
-	Redirects  []string `json:"redirects,omitempty"`
-	DeviceCode bool     `json:"deviceCode,omitempty"` // signs in with a device code
-	AppID      string   `json:"appId,omitempty"`      // pre-authorized, with a registration that isn't ours
+	ID         string                `json:"id"`                 // a known client's, or the operator's name for it
+	Platform   knownclients.Platform `json:"platform,omitempty"` // of its redirects; "" for those that are pre-authorized only
+	Redirects  []string              `json:"redirects,omitempty"`
+	DeviceCode bool                  `json:"deviceCode,omitempty"` // signs in with a device code
+	AppID      string                `json:"appId,omitempty"`      // pre-authorized, with a registration that isn't ours
 }
 
 // A Role is an app role of the API.

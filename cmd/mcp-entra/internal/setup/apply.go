@@ -1,0 +1,282 @@
+package setup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
+)
+
+const (
+	// maxReplication bounds how long a step waits for what Graph has not replicated yet.
+	maxReplication = 3 * time.Minute
+	// maxRounds bounds how often apply looks again, because the tenant was not as it read.
+	maxRounds = 6
+)
+
+// An Applier makes a tenant as a plan says.
+type Applier struct {
+	Graph   *graph.Client
+	Secrets *SecretFile // nil: steps that add a secret fail
+	Say     func(line string)
+	// Wait waits or returns the context's error. nil means on the real clock.
+	Wait func(ctx context.Context, d time.Duration) error
+}
+
+// A Result is what became of a step.
+type Result struct {
+	Step Step
+	Done bool
+	Err  error // why it isn't done
+	// Skipped: it was not tried, because of another step that failed.
+	Skipped bool
+}
+
+// errLookAgain says that the tenant is not as the plan was made for: somebody else changes it.
+var errLookAgain = errors.New("the tenant was changed meanwhile")
+
+// Apply does what the plan says, and plans again where the tenant has changed meanwhile: the plan
+// function reads the tenant's state. It returns what became of each step, and the last plan.
+func (a *Applier) Apply(ctx context.Context, plan func(ctx context.Context, round int) (*Plan, error)) ([]Result, *Plan, error) {
+	var all []Result
+	var p *Plan
+	for round := range maxRounds {
+		var err error
+		if p, err = plan(ctx, round); err != nil {
+			return all, nil, err
+		}
+		results, again := a.run(ctx, p)
+		all = append(all, results...)
+		if !again {
+			return all, p, ctx.Err()
+		}
+		a.Say("the tenant was changed meanwhile: looking again")
+		if err := a.wait(ctx, time.Second<<round); err != nil {
+			return all, p, err
+		}
+	}
+	return all, p, errors.New("the tenant keeps changing while this runs: another setup apply, or a pipeline, works on the same applications; let it end, and run this again")
+}
+
+// run does the steps in order. again says that the plan no longer fits the tenant.
+func (a *Applier) run(ctx context.Context, p *Plan) (results []Result, again bool) {
+	failed := map[string]bool{}
+	for _, s := range p.Steps {
+		r := Result{Step: s}
+		if missing := a.missing(s, p, failed); missing != "" {
+			r.Skipped, r.Err = true, errors.New(missing)
+		} else {
+			a.Say(s.ID + ": " + expand(s.Title, p.Known))
+			r.Err = a.step(ctx, s, p)
+		}
+		if errors.Is(r.Err, errLookAgain) {
+			return results, true
+		}
+		r.Done = r.Err == nil
+		failed[s.ID] = !r.Done
+		results = append(results, r)
+		if ctx.Err() != nil {
+			return results, false
+		}
+	}
+	return results, false
+}
+
+// missing says why the step can't be tried, or nothing.
+func (a *Applier) missing(s Step, p *Plan, failed map[string]bool) string {
+	for _, id := range s.Needs {
+		if failed[id] {
+			return "needs the step " + id + ", which failed"
+		}
+	}
+	for _, text := range []string{s.Path, string(s.Body), s.Read} {
+		if m := placeholders.FindString(expand(text, p.Known)); m != "" {
+			return "needs " + m + ", which no step before it has found"
+		}
+	}
+	return ""
+}
+
+// step does one step: sends the request, waits until Graph shows the result, and learns the ids.
+func (a *Applier) step(ctx context.Context, s Step, p *Plan) error {
+	if slices.ContainsFunc(s.Captures, func(c Capture) bool { return c.Secret }) {
+		return a.addSecret(ctx, s, p)
+	}
+	request := graph.Request{Method: s.Method, Path: expand(s.Path, p.Known), Upsert: s.Upsert}
+	if s.Body != nil {
+		request.Body = []byte(expand(string(s.Body), p.Known))
+	}
+	status, answer, err := a.send(ctx, s, request)
+	if err != nil {
+		return err
+	}
+	if s.Read != "" {
+		if answer, err = a.readBack(ctx, s, p, request.Body); err != nil {
+			return err
+		}
+	}
+	for _, c := range s.Captures {
+		id, err := c.capture(answer)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Title, err)
+		}
+		p.Known[c.Name] = id
+	}
+	if s.Upsert && status == 204 && len(s.Captures) > 0 {
+		return errLookAgain // it was there, with content that this plan knows nothing of
+	}
+	return nil
+}
+
+// send sends the request, again and again while Graph has not replicated what it refers to.
+func (a *Applier) send(ctx context.Context, s Step, request graph.Request) (status int, answer []byte, err error) {
+	err = a.until(ctx, s, func() (bool, error) {
+		status, answer, err = a.Graph.Do(ctx, request)
+		switch {
+		case err == nil, s.MayExist && graph.IsExisting(err), s.Method == "DELETE" && graph.IsNotFound(err):
+			return true, nil
+		case s.Method != "DELETE" && graph.IsNotYet(err), stillEnabled(s, err):
+			return false, err
+		case graph.IsExisting(err) && !refusedName(err):
+			return false, errLookAgain
+		default:
+			return true, err
+		}
+	})
+	return status, answer, err
+}
+
+// stillEnabled reports whether a scope or role, which a step before has disabled, is still enabled
+// where this request went.
+func stillEnabled(s Step, err error) bool {
+	var e *graph.Error
+	return errors.As(err, &e) && e.Has("CannotDeleteOrUpdateEnabledEntitlement") &&
+		slices.ContainsFunc(s.Needs, func(id string) bool { return strings.HasSuffix(id, "-off") })
+}
+
+// refusedName reports whether another application holds a name or an App ID URI.
+func refusedName(err error) bool {
+	var e *graph.Error
+	return errors.As(err, &e) && (strings.Contains(e.Message, "identifierUris") || strings.Contains(e.Message, "uniqueName"))
+}
+
+// readBack waits until Graph shows what the step did.
+func (a *Applier) readBack(ctx context.Context, s Step, p *Plan, body []byte) (answer []byte, err error) {
+	path := expand(s.Read, p.Known)
+	err = a.until(ctx, s, func() (bool, error) {
+		_, answer, err = a.Graph.Do(ctx, graph.Request{Method: "GET", Path: path})
+		switch {
+		case graph.IsNotFound(err):
+			return false, err
+		case err != nil:
+			return true, err
+		case !shows(answer, body):
+			return false, errors.New("Microsoft Graph took the change and does not show it yet")
+		}
+		return true, nil
+	})
+	return answer, err
+}
+
+// until tries until it is done, or the time is up. The waits are named.
+func (a *Applier) until(ctx context.Context, s Step, try func() (done bool, err error)) error {
+	var waited time.Duration
+	for delay := 500 * time.Millisecond; ; delay = min(2*delay, 15*time.Second) {
+		done, err := try()
+		if done || errors.Is(err, errLookAgain) {
+			return err
+		}
+		if waited += delay; waited > maxReplication {
+			return fmt.Errorf("%w (waited %v for Microsoft Graph to replicate; run this again)", err, maxReplication)
+		}
+		a.Say(fmt.Sprintf("%s: waiting %v for Microsoft Graph to replicate: %s", s.ID, delay, brief(err)))
+		if err := a.wait(ctx, delay); err != nil {
+			return err
+		}
+	}
+}
+
+func brief(err error) string {
+	var e *graph.Error
+	if errors.As(err, &e) {
+		return fmt.Sprintf("%d %s", e.Status, e.Code)
+	}
+	return err.Error()
+}
+
+func (a *Applier) wait(ctx context.Context, d time.Duration) error {
+	if a.Wait != nil {
+		return a.Wait(ctx, d)
+	}
+	return graph.Wait(ctx, d)
+}
+
+// addSecret adds a secret and writes it to the file. Of two runs at once the first keeps its own.
+func (a *Applier) addSecret(ctx context.Context, s Step, p *Plan) error {
+	if a.Secrets == nil {
+		return errors.New("it adds a secret: name the file for it with -secret-file")
+	}
+	key, _, _ := strings.Cut(s.ID, "/")
+	name, err := a.Secrets.ask()
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(map[string]any{"passwordCredential": map[string]any{"displayName": name}})
+	if err != nil {
+		return err
+	}
+	_, answer, err := a.send(ctx, s, graph.Request{Method: s.Method, Path: expand(s.Path, p.Known), Body: body, Once: true})
+	if err != nil {
+		var refused *graph.Error
+		if errors.As(err, &refused) && refused.Status < 500 {
+			return errors.Join(err, a.Secrets.forget(name))
+		}
+		return fmt.Errorf("%w; whether the secret was added is not known: run this again with the same -secret-file, which removes it", err)
+	}
+	var secret struct{ KeyID, SecretText string }
+	if err := json.Unmarshal(answer, &secret); err != nil || secret.SecretText == "" {
+		return errors.New("Microsoft Graph's answer has no secret: run this again with the same -secret-file, which removes it")
+	}
+	first, err := a.isFirst(ctx, s, p, secret.KeyID)
+	if err != nil {
+		return err
+	}
+	if first {
+		return a.Secrets.save(name, SecretVariable(key), secret.SecretText)
+	}
+	a.Say(s.ID + ": another run has added a secret at the same moment, to its own file; this one is removed again")
+	body, _ = json.Marshal(map[string]string{"keyId": secret.KeyID}) // a map of strings
+	if _, _, err := a.send(ctx, s, graph.Request{Method: "POST", Path: strings.Replace(expand(s.Path, p.Known), "addPassword", "removePassword", 1), Body: body}); err != nil {
+		return err
+	}
+	return a.Secrets.forget(name)
+}
+
+// isFirst reports whether no other secret of ours was added since the plan was made and before this.
+func (a *Applier) isFirst(ctx context.Context, s Step, p *Plan, keyID string) (first bool, err error) {
+	path := strings.TrimSuffix(expand(s.Path, p.Known), "/addPassword")
+	err = a.until(ctx, s, func() (bool, error) {
+		app, err := a.Graph.Application(ctx, path)
+		if err != nil {
+			return !graph.IsNotFound(err), err
+		}
+		own := slices.DeleteFunc(app.PasswordCredentials, func(c graph.PasswordCredential) bool {
+			return !ownSecret(c) || slices.Contains(p.HadSecrets, c.KeyID)
+		})
+		mine := slices.IndexFunc(own, func(c graph.PasswordCredential) bool { return strings.EqualFold(c.KeyID, keyID) })
+		if mine < 0 {
+			return false, errors.New("the new secret is not there yet")
+		}
+		first = !slices.ContainsFunc(own, func(c graph.PasswordCredential) bool {
+			before := c.StartDateTime.Compare(own[mine].StartDateTime)
+			return before < 0 || before == 0 && c.KeyID < own[mine].KeyID
+		})
+		return true, nil
+	})
+	return first, err
+}

@@ -1,0 +1,281 @@
+package setup
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
+)
+
+const (
+	// scopeName is the API's one delegated permission.
+	scopeName = "access_as_user"
+	// ownTag marks the applications that setup made: destroy removes no others.
+	ownTag = "mcp-entra"
+	// ownName is the display name of secrets and certificates that setup adds.
+	ownName = "mcp-entra"
+
+	tokenVersion = 2
+)
+
+// A State is what a tenant has, or what it should have: then ids that are not known yet are
+// placeholders, such as ${api.appId}.
+type State struct {
+	Tenant    string
+	Apps      []App                             // the API's first
+	Resources map[string]graph.ServicePrincipal // of resources, by key; those that the tenant has
+	Known     map[string]string                 // as in a Plan
+	Unread    []Blocked                         // what this sign-in may not read
+	Notes     []string
+	Faults    []error // tenant: what stands in the way of the spec
+}
+
+// An App is an application with all that belongs to it.
+type App struct {
+	Key      string // api, public, ...
+	Name     string // unique name
+	Platform knownclients.Platform
+	Clients  []Client
+
+	graph.Application
+	Principal graph.ServicePrincipal
+	Federated []graph.FederatedCredential
+	Grants    []graph.PermissionGrant   // to this application, for all users
+	GrantsOf  []graph.PermissionGrant   // tenant: of this API, to clients
+	Roles     []graph.AppRoleAssignment // of this application's roles to others
+	Secret    bool                      // desired: it has a secret
+	Deleted   bool                      // tenant: it is among the deleted
+	Adopted   bool                      // it was there before setup
+}
+
+// app returns the state's application with this key, or an empty one.
+func (s *State) app(key string) App {
+	i := slices.IndexFunc(s.Apps, func(a App) bool { return a.Key == key })
+	if i < 0 {
+		return App{Key: key}
+	}
+	return s.Apps[i]
+}
+
+// Desired returns the state that the spec asks for, in a tenant that has what have says.
+func Desired(spec Spec, have *State, place authority.Cloud, host authority.Host) (*State, error) {
+	s := &State{Tenant: have.Tenant, Known: have.Known}
+	api, err := desiredAPI(spec, have, place, host)
+	if err != nil {
+		return nil, err
+	}
+	s.Apps = append(s.Apps, api)
+	for _, a := range layout(spec.Clients) {
+		s.Apps = append(s.Apps, desiredClient(spec, a, api))
+	}
+	return s, nil
+}
+
+func desiredAPI(spec Spec, have *State, place authority.Cloud, host authority.Host) (App, error) {
+	api := App{Key: apiKey, Name: spec.Name, Adopted: spec.Adopt != "", Secret: spec.Proof.Secret}
+	api.DisplayName, api.SignInAudience, api.Tags = displayName(spec, ""), audience(spec), []string{ownTag}
+	api.API.RequestedAccessTokenVersion = tokenVersion
+	api.IdentifierURIs = append([]string{"api://${api.appId}"}, spec.Servers...)
+	scope := accessScope(spec, have.app(apiKey))
+	api.API.Scopes = []graph.PermissionScope{scope}
+	api.AppRoles = appRoles(spec, have.app(apiKey))
+	api.OptionalClaims.AccessToken = []graph.OptionalClaim{
+		{Name: "xms_cc"}, {Name: "acrs"}, {Name: "idtyp", AdditionalProperties: []string{"include_user_token"}},
+	}
+	api.Web.RedirectURIs = landings(spec)
+	for i, r := range spec.Resources {
+		key := resourceKey(spec, i)
+		need := graph.RequiredResourceAccess{ResourceAppID: placeholder(key, "appId")}
+		for _, scope := range r.Scopes {
+			need.ResourceAccess = append(need.ResourceAccess, graph.ResourceAccess{ID: placeholder(key, "scope."+scope), Type: "Scope"})
+		}
+		api.RequiredResourceAccess = append(api.RequiredResourceAccess, need)
+		api.Grants = append(api.Grants, allUsers(apiKey, key, r.Scopes))
+	}
+	for _, c := range spec.Clients {
+		if c.AppID != "" {
+			api.API.PreAuthorized = append(api.API.PreAuthorized, graph.PreAuthorizedApp{AppID: c.AppID, DelegatedPermissionIDs: []string{scope.ID}})
+		}
+	}
+	for i, r := range spec.Roles {
+		for _, principal := range r.Assign {
+			api.Roles = append(api.Roles, graph.AppRoleAssignment{PrincipalID: principal, ResourceID: "${api.sp}", AppRoleID: api.AppRoles[i].ID})
+		}
+	}
+	api.Federated = federated(spec, place, host)
+	var err error
+	api.KeyCredentials, err = certificate(spec.Proof.Certificate)
+	return api, err
+}
+
+func desiredClient(spec Spec, a clientApp, api App) App {
+	app := App{Key: a.key, Name: spec.Name + "-" + a.key, Platform: a.platform, Clients: a.clients, Secret: a.platform == knownclients.Web}
+	app.DisplayName, app.SignInAudience, app.Tags = displayName(spec, a.key), audience(spec), []string{ownTag}
+	switch a.platform {
+	case knownclients.Public:
+		app.PublicClient.RedirectURIs = a.redirects()
+	case knownclients.Web:
+		app.Web.RedirectURIs = a.redirects()
+	case knownclients.SPA:
+		app.SPA.RedirectURIs = a.redirects()
+	}
+	fallback := a.deviceCode()
+	app.IsFallbackPublicClient = &fallback
+	app.RequiredResourceAccess = []graph.RequiredResourceAccess{{
+		ResourceAppID: "${api.appId}", ResourceAccess: []graph.ResourceAccess{{ID: api.API.Scopes[0].ID, Type: "Scope"}},
+	}}
+	app.Grants = []graph.PermissionGrant{allUsers(a.key, apiKey, []string{scopeName})}
+	return app
+}
+
+// allUsers is the grant of a resource's scopes to an application, on behalf of all users.
+func allUsers(client, resource string, scopes []string) graph.PermissionGrant {
+	return graph.PermissionGrant{
+		ClientID: placeholder(client, "sp"), ResourceID: placeholder(resource, "sp"), ConsentType: "AllPrincipals", Scope: strings.Join(scopes, " "),
+	}
+}
+
+func displayName(spec Spec, key string) string {
+	name := spec.DisplayName
+	if name == "" {
+		name = spec.Name
+	}
+	if key != "" {
+		name += " (" + key + " clients)"
+	}
+	return name
+}
+
+func audience(spec Spec) string {
+	if spec.MultiTenant {
+		return "AzureADMultipleOrgs"
+	}
+	return "AzureADMyOrg"
+}
+
+func placeholder(key, member string) string { return "${" + key + "." + member + "}" }
+
+// derivedID returns an id that depends on its arguments alone, so that a second run asks for the
+// same: a UUID of version 8 (RFC 9562 section 5.8).
+func derivedID(name, kind, value string) string {
+	sum := sha256.Sum256([]byte("mcp-entra\x00" + name + "\x00" + kind + "\x00" + value))
+	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+}
+
+// accessScope returns the scope access_as_user. One that is there already under another id keeps
+// its id and its texts: clients refer to it.
+func accessScope(spec Spec, have App) graph.PermissionScope {
+	for _, s := range have.API.Scopes {
+		if s.Value == scopeName && s.ID != derivedID(spec.Name, "scope", scopeName) {
+			s.IsEnabled = true
+			return s
+		}
+	}
+	title := "Use " + displayName(spec, "") + " as yourself"
+	return graph.PermissionScope{
+		ID: derivedID(spec.Name, "scope", scopeName), Value: scopeName, Type: "User", IsEnabled: true,
+		AdminConsentDisplayName: "Use " + displayName(spec, "") + " on behalf of the signed-in user",
+		AdminConsentDescription: "Lets the client call " + displayName(spec, "") + " with what the signed-in user may do.",
+		UserConsentDisplayName:  title,
+		UserConsentDescription:  "Lets the client call " + displayName(spec, "") + " with what you may do.",
+	}
+}
+
+func appRoles(spec Spec, have App) []graph.AppRole {
+	var roles []graph.AppRole
+	for _, r := range spec.Roles {
+		role := graph.AppRole{ID: derivedID(spec.Name, "role", r.Value), Value: r.Value, DisplayName: r.Value, Description: r.Description, IsEnabled: true}
+		if role.Description == "" {
+			role.Description = r.Value
+		}
+		if r.Users {
+			role.AllowedMemberTypes = append(role.AllowedMemberTypes, "User")
+		}
+		if r.Applications {
+			role.AllowedMemberTypes = append(role.AllowedMemberTypes, "Application")
+		}
+		for _, other := range have.AppRoles {
+			if other.Value == r.Value && other.ID != role.ID { // as for the scope
+				role = other
+				role.IsEnabled = true
+			}
+		}
+		roles = append(roles, role)
+	}
+	return roles
+}
+
+// landings returns the pages where a consent ends: /consent/done beside each server's endpoint.
+func landings(spec Spec) []string {
+	if spec.Landing != nil {
+		return spec.Landing
+	}
+	var pages []string
+	for _, server := range spec.Servers {
+		u, err := url.Parse(server)
+		if err != nil {
+			continue // check has said so
+		}
+		u.Path = path.Join("/", path.Dir(u.Path), "consent/done")
+		pages = union(pages, []string{u.String()})
+	}
+	return pages
+}
+
+// federated returns the credentials of the API. Entra takes any values and fails at the first token
+// only, so none of them is typed in twice: a managed identity's principal id is looked up.
+func federated(spec Spec, place authority.Cloud, host authority.Host) []graph.FederatedCredential {
+	var all []graph.FederatedCredential
+	if spec.Proof.ManagedIdentity != "" {
+		all = append(all, graph.FederatedCredential{
+			Name: "mcp-entra-identity", Issuer: host.Tenant("${tenant}") + "/v2.0", Subject: "${identity.sp}",
+			Audiences: []string{place.Federation}, Description: "The API's managed identity",
+		})
+	}
+	if w := spec.Proof.Workload; w != nil {
+		all = append(all, graph.FederatedCredential{
+			Name: "mcp-entra-workload", Issuer: w.Issuer, Subject: w.Subject(),
+			Audiences: []string{place.Federation}, Description: "The API's Kubernetes service account",
+		})
+	}
+	return all
+}
+
+// certificate reads the first certificate of a PEM file.
+func certificate(file string) ([]graph.KeyCredential, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("proof.certificate: %w", err)
+	}
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			return nil, errors.New("proof.certificate: the file has no PEM block CERTIFICATE")
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("proof.certificate: %w", err)
+		}
+		return []graph.KeyCredential{{
+			DisplayName: ownName, Type: "AsymmetricX509Cert", Usage: "Verify", Key: cert.Raw,
+			StartDateTime: cert.NotBefore.UTC(), EndDateTime: cert.NotAfter.UTC(),
+		}}, nil
+	}
+}

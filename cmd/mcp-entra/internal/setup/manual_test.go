@@ -1,0 +1,102 @@
+package setup
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
+)
+
+func manualSpec() (Spec, Outcome) {
+	const server, appID = "https://mcp.example.com/mcp", "11111111-2222-3333-4444-555555555555"
+	spec := Spec{
+		Name: "notes", Cloud: "usgov", Servers: []string{server},
+		Resources: []Resource{{Name: "storage"}, {Name: "graph"}},
+		Proof:     Proof{ManagedIdentity: "identity-1", Workload: &WorkloadIdentity{Namespace: "prod", ServiceAccount: "notes"}},
+	}
+	return spec, Outcome{
+		Tenant: "tenant-1", APIAppID: appID, Scope: server + "/access_as_user",
+		Clients: []ClientOutcome{
+			{Client: Client{ID: "vscode", AppID: "aebc6443-996d-45c2-90f0-388ff96faa56"}, ClientID: "aebc6443-996d-45c2-90f0-388ff96faa56"},
+			{Client: Client{ID: "claude", Platform: "publicClient", Redirects: []string{"https://claude.ai/api/mcp/auth_callback"}}, ClientID: "client-public", App: "notes-public"},
+			{Client: Client{ID: "copilotstudio", Platform: "web"}, ClientID: "client-web", App: "notes-web", Secret: true},
+			{Client: Client{ID: "dashboard", Platform: "spa", Redirects: []string{"https://dash.example.com"}}, ClientID: "client-spa", App: "notes-spa"},
+		},
+	}
+}
+
+func TestManualSteps(t *testing.T) {
+	t.Parallel()
+	spec, outcome := manualSpec()
+	var b strings.Builder
+	steps := ManualSteps(spec, outcome)
+	PrintManual(&b, steps)
+	const want = `1. Assign the user-assigned managed identity to the service that runs the server
+   https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/overview
+     client id of the identity  identity-1
+2. Let the server's pods use the Kubernetes service account
+   https://learn.microsoft.com/azure/aks/workload-identity-overview
+     service account    prod/notes
+     its annotation     azure.workload.identity/client-id: 11111111-2222-3333-4444-555555555555
+     label of the pods  azure.workload.identity/use: "true"
+3. Give users their role in Azure: the server acts as them in storage
+   https://learn.microsoft.com/azure/storage/blobs/assign-azure-role-data-access
+     role  Storage Blob Data Reader (or Contributor) on the account or container; Owner is not enough
+4. Add the server to VS Code (GitHub Copilot)
+   https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients/vscode.md
+     where  {"servers": {"notes": {"type": "http", "url": "https://mcp.example.com/mcp"}}} in .vscode/mcp.json
+     URL    https://mcp.example.com/mcp
+     scope  https://mcp.example.com/mcp/access_as_user
+5. Add the server to Claude (claude.ai, Desktop)
+   https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients/claude.md
+     where                     Settings → Connectors → Add custom connector → Advanced settings → OAuth Client ID; leave the secret empty
+     URL                       https://mcp.example.com/mcp
+     client id                 client-public
+     scope                     https://mcp.example.com/mcp/access_as_user
+     its redirect, registered  https://claude.ai/api/mcp/auth_callback
+6. Add the server to Copilot Studio
+   https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients/copilotstudio.md
+     where                  Tools → Add a tool → New tool → Model Context Protocol → OAuth 2.0 → Manual
+     URL                    https://mcp.example.com/mcp
+     client id              client-web
+     client secret          in the file of secrets, of application notes-web
+     authorization URL      https://login.microsoftonline.us/tenant-1/oauth2/v2.0/authorize
+     token and refresh URL  https://login.microsoftonline.us/tenant-1/oauth2/v2.0/token
+     scope                  https://mcp.example.com/mcp/access_as_user offline_access
+7. Register the redirect that Copilot Studio shows: under redirects of client copilotstudio in the file, then apply again; or in the portal
+   https://entra.microsoft.us/#view/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Authentication/appId/client-web
+     shown in  its dialog, once it is saved (https://global.consent.azure-apim.net/redirect/…, another for each connection)
+     platform  Web
+8. Add the server to dashboard
+   https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients.md
+     where                     its configuration
+     URL                       https://mcp.example.com/mcp
+     client id                 client-spa
+     scope                     https://mcp.example.com/mcp/access_as_user
+     its redirect, registered  https://dash.example.com
+`
+	if got := b.String(); got != want {
+		t.Errorf("manual steps are\n%s\nwant\n%s", got, want)
+	}
+}
+
+// Each known client has its step, with its page.
+func TestManualStepsOfAllClients(t *testing.T) {
+	t.Parallel()
+	for _, known := range knownclients.All() {
+		c := ClientOutcome{Client: Client{ID: known.ID, Platform: string(known.Platform), Redirects: known.Redirects, AppID: known.AppID}, ClientID: "id"}
+		if known.Registered() {
+			c.App = "notes-" + string(known.Platform)
+		}
+		steps := ManualSteps(Spec{Servers: []string{"https://mcp.example.com/mcp"}}, Outcome{Scope: "SCOPE", Clients: []ClientOutcome{c}})
+		if len(steps) == 0 || !strings.Contains(steps[0].Title, known.Name) || known.HasPage() != strings.HasSuffix(steps[0].Link, "/"+known.ID+".md") {
+			t.Errorf("%s: manual steps are %+v", known.ID, steps)
+			continue
+		}
+		asks := slices.ContainsFunc(steps[0].Enter, func(e Entry) bool { return e.Field == "client id" })
+		if asks != known.Registered() {
+			t.Errorf("%s: it asks for a client id: %v, want %v", known.ID, asks, known.Registered())
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package setup
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
+)
+
+// NewOutcome returns what the server and its clients are configured with, in a tenant whose ids are
+// known. uris are the API's App ID URIs, as they are registered.
+func NewOutcome(spec Spec, known map[string]string, uris []string, place authority.Cloud, host authority.Host) Outcome {
+	o := Outcome{Tenant: known["tenant"], APIAppID: known["api.appId"], AppIDURIs: uris}
+	o.Scope = "api://" + o.APIAppID + "/" + scopeName
+	if len(spec.Servers) > 0 && slices.Contains(uris, spec.Servers[0]) {
+		o.Scope = spec.Servers[0] + "/" + scopeName // clients send the server's URL as resource: the prefix must be the same
+	}
+	apps := layout(spec.Clients)
+	for _, c := range spec.Clients {
+		out := ClientOutcome{Client: c, ClientID: c.AppID}
+		for _, a := range apps {
+			if slices.ContainsFunc(a.clients, func(other Client) bool { return other.ID == c.ID }) {
+				out.ClientID, out.App, out.Secret = known[a.key+".appId"], spec.Name+"-"+a.key, a.platform == knownclients.Web
+			}
+		}
+		o.Clients = append(o.Clients, out)
+	}
+	o.Variables = variables(spec, o, place, host)
+	return o
+}
+
+// variables are the example server's environment, without secrets.
+func variables(spec Spec, o Outcome, place authority.Cloud, host authority.Host) map[string]string {
+	v := map[string]string{"TENANT_ID": o.Tenant, "API_APP_ID": o.APIAppID, "APP_ID_URIS": strings.Join(o.AppIDURIs, ",")}
+	if host.String() != authority.Public {
+		v["AZURE_AUTHORITY_HOST"] = host.String()
+	}
+	if len(spec.Servers) > 0 {
+		v["PUBLIC_URL"] = strings.TrimSuffix(spec.Servers[0], "/mcp")
+	}
+	if pages := landings(spec); len(pages) > 0 {
+		v["CONSENT_REDIRECT_URL"] = pages[0]
+	}
+	if spec.Proof == (Proof{}) || len(spec.Resources) == 0 {
+		return v
+	}
+	v["USE_OBO_FLOW"] = "true"
+	var audiences []string
+	for _, r := range spec.Resources {
+		audiences = append(audiences, audienceOf(r.Name, place))
+	}
+	v["TARGET_AUDIENCES"] = strings.Join(audiences, ",")
+	if spec.Proof.ManagedIdentity != "" {
+		v["UMI_CLIENT_ID"] = spec.Proof.ManagedIdentity
+	}
+	return v
+}
+
+// audienceOf is the resource for which the server asks tokens.
+func audienceOf(name string, place authority.Cloud) string {
+	switch name {
+	case "storage":
+		return place.Storage
+	case "keyvault":
+		return place.KeyVault
+	case "arm":
+		return place.ARM
+	case "graph":
+		return place.Graph
+	}
+	return strings.TrimSuffix(name, "/")
+}
+
+// variableOrder is the order in which variables are written.
+var variableOrder = []string{"TENANT_ID", "API_APP_ID", "APP_ID_URIS", "PUBLIC_URL", "AZURE_AUTHORITY_HOST",
+	"USE_OBO_FLOW", "TARGET_AUDIENCES", "UMI_CLIENT_ID", "CONSENT_REDIRECT_URL"}
+
+// Dotenv returns the variables as a .env file.
+func (o Outcome) Dotenv() string {
+	var b strings.Builder
+	for _, name := range variableOrder {
+		if value, ok := o.Variables[name]; ok {
+			fmt.Fprintf(&b, "%s=%s\n", name, value)
+		}
+	}
+	return b.String()
+}
+
+// LockedOut says which clients can't sign in with these App ID URIs, though the spec names them.
+func LockedOut(spec Spec, apiAppID string, uris []string, host authority.Host, tenant string) []knownclients.Verdict {
+	var out []knownclients.Verdict
+	for _, server := range spec.Servers {
+		if slices.Contains(uris, server) {
+			continue
+		}
+		published := knownclients.Server{
+			URL: server, Resource: server, Scopes: []string{"api://" + apiAppID + "/" + scopeName},
+			AuthorizationServers: []string{host.Tenant(tenant) + "/v2.0"}, ClientID: apiAppID, AppIDURIs: uris, TokenVersion: tokenVersion,
+		}
+		for _, v := range knownclients.LockedOut(published) {
+			if slices.ContainsFunc(spec.Clients, func(c Client) bool { return c.ID == v.Client.ID }) {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}

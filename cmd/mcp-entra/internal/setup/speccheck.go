@@ -1,0 +1,155 @@
+package setup
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
+)
+
+// platforms are the platforms by their names in YAML and flags.
+var platforms = map[string]knownclients.Platform{
+	"": "", "public": knownclients.Public, "web": knownclients.Web, "spa": knownclients.SPA,
+}
+
+func checkPlatform(s string) error {
+	if platforms[s] == "" {
+		return fmt.Errorf("is %s; use public (a program without a secret), web (a server with a secret) or spa (a page in the browser)", shown(s))
+	}
+	return nil
+}
+
+// check checks what the members of a client say together.
+func (c Client) check() error {
+	switch {
+	case c.AppID != "" && (c.Platform != "" || len(c.Redirects) > 0 || c.DeviceCode):
+		return fmt.Errorf("%s has an app-id, so it is pre-authorized only: leave platform, redirects and device-code out", c.ID)
+	case c.AppID != "":
+		return nil
+	case c.Platform == "":
+		return fmt.Errorf("%s needs a platform: public, web or spa", c.ID)
+	case c.DeviceCode && c.Platform != knownclients.Public:
+		return fmt.Errorf("%s: device-code is for platform public only: Entra takes no secret from an application that may sign in so (AADSTS700025)", c.ID)
+	case len(c.Redirects) == 0 && !c.DeviceCode:
+		return fmt.Errorf("%s needs redirects", c.ID)
+	}
+	for _, r := range c.Redirects {
+		if err := checkRedirect(r, c.Platform); err != nil {
+			return fmt.Errorf("a redirect of %s %w", c.ID, err)
+		}
+	}
+	if portClash(c.Redirects, c.Redirects) {
+		return fmt.Errorf("%s has redirects on localhost that differ in their port alone: Entra ignores the port, so write one", c.ID)
+	}
+	return nil
+}
+
+// check returns what is wrong with the spec as a whole.
+func (s Spec) check() []error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if s.Name == "" {
+		fault("name is missing: the application's key in the tenant, such as files-mcp")
+	}
+	if len(s.Servers) == 0 {
+		fault("servers is missing: the MCP endpoint's URL, exactly as clients use it, such as https://mcp.example.com/mcp")
+	}
+	for what, list := range map[string][]string{
+		"client": each(s.Clients, func(c Client) string { return c.ID }), "role": each(s.Roles, func(r Role) string { return r.Value }),
+		"resource": each(s.Resources, func(r Resource) string { return r.Name }),
+	} {
+		for i, name := range list {
+			if slices.Contains(list[:i], name) {
+				fault("the %s %s stands twice", what, shown(name))
+			}
+		}
+	}
+	for _, r := range s.Roles {
+		switch {
+		case strings.EqualFold(r.Value, scopeName):
+			fault("the role %s has the name of the scope: scopes and roles share one name space", r.Value)
+		case !r.Users && !r.Applications:
+			fault("the role %s is for nobody: for: users, applications, or both", r.Value)
+		}
+	}
+	for _, c := range s.Clients {
+		if c.AppID != "" && strings.EqualFold(c.AppID, s.Adopt) {
+			fault("the client %s is the API itself: one application for both is refused at sign-in (AADSTS90009); use one of its own", c.ID)
+		}
+	}
+	if w := s.Proof.Workload; w != nil && (w.Issuer == "" || w.Namespace == "" || w.ServiceAccount == "") {
+		fault("proof.workload-identity needs issuer, namespace and service-account")
+	}
+	if s.MultiTenant && s.Proof.ManagedIdentity != "" && s.Tenant == "" {
+		return faults // its identity is in the tenant of the sign-in: nothing to object
+	}
+	return faults
+}
+
+func each[T any](list []T, name func(T) string) []string {
+	names := make([]string, len(list))
+	for i, x := range list {
+		names[i] = name(x)
+	}
+	return names
+}
+
+// Flags are what the command line says instead of a file, for the simple case.
+type Flags struct {
+	Name, Tenant, Cloud, Adopt, ManagedIdentity string
+	Servers, Resources, Clients                 []string // resources and clients as NAME or NAME=VALUE,VALUE
+	Secret                                      bool
+}
+
+// FromFlags returns the spec that the flags ask for.
+func FromFlags(f Flags) (Spec, error) {
+	var faults []error
+	check := func(flag, value string, check func(string) error) {
+		if value == "" {
+			return
+		}
+		if err := check(value); err != nil {
+			faults = append(faults, fmt.Errorf("-%s %w", flag, err))
+		}
+	}
+	s := Spec{Name: f.Name, Tenant: f.Tenant, Cloud: f.Cloud, Adopt: f.Adopt, Servers: f.Servers}
+	s.Proof = Proof{ManagedIdentity: f.ManagedIdentity, Secret: f.Secret}
+	if s.Cloud == "" {
+		s.Cloud = "public"
+	}
+	check("name", f.Name, checkName)
+	check("tenant", f.Tenant, checkID)
+	check("cloud", s.Cloud, checkCloud)
+	check("adopt", f.Adopt, checkID)
+	check("managed-identity", f.ManagedIdentity, checkID)
+	for _, server := range f.Servers {
+		check("server", server, checkServer)
+	}
+	for _, text := range f.Resources {
+		name, list, _ := strings.Cut(text, "=")
+		scopes := splitList(list)
+		for _, scope := range scopes {
+			check("resource", scope, checkScope)
+		}
+		check("resource", name, checkResource)
+		r, err := resource(name, scopes)
+		if err != nil {
+			faults = append(faults, errors.New("-resource graph needs the permissions: -resource graph=User.Read"))
+		}
+		s.Resources = append(s.Resources, r)
+	}
+	for _, text := range f.Clients {
+		id, list, _ := strings.Cut(text, "=")
+		c, err := known(id, splitList(list))
+		if err != nil {
+			faults = append(faults, fmt.Errorf("-client %w", err))
+		}
+		s.Clients = append(s.Clients, c)
+	}
+	if len(faults) == 0 {
+		faults = s.check()
+	}
+	return s, errors.Join(faults...)
+}
