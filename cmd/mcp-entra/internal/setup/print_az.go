@@ -238,7 +238,8 @@ func (s *script) captures(captures []Capture) (query string, names []string, sec
 	return "[" + strings.Join(queries, ", ") + "]", names, secret
 }
 
-var inBraces = regexp.MustCompile(`\$\{[^}]*\}`)
+// inBraces finds placeholders: ${tenant}, ${api.appId}. Other text in braces is text.
+var inBraces = regexp.MustCompile(`\$\{(?:tenant|[a-z0-9]+\.[^{}]+)\}`)
 
 // expand returns a shell word in which placeholders are variables and all else is literal.
 func (s *script) expand(text string) (string, error) {

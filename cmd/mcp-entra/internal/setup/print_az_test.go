@@ -164,7 +164,7 @@ func runScript(t *testing.T, script, directory string, env ...string) (stdout, s
 	return out.String(), errs.String(), err
 }
 
-const awkward = `O'Brien & "Söhne" $(touch pwned) ` + "`touch pwned`" + ` \ %s !! \n`
+const awkward = `O'Brien ${x} & "Söhne" $(touch pwned) ` + "`touch pwned`" + ` \ %s !! \n`
 
 func azPlan(t *testing.T) *Plan {
 	t.Helper()
