@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"mcpentra":              {"entraauth", "entraauth/mcpauth", "obo"}, // the proxy is an interface
 	"authproxy":             {"entraauth", "obo/clientauth"},
 	"internal/explain":      {"entraauth"},
-	"internal/serverconfig": {"blobtool", "obo", "obo/clientauth"}, // their constructors are its checks
+	"internal/serverconfig": {"blobtool", "entraauth", "obo", "obo/clientauth"}, // their constructors are its checks
 	"cmd/mcp-entra": {"authproxy", "blobtool", "blobtool/blobtest", "entraauth", "entraauth/mcpauth", "entratest",
 		"mcpentra", "obo", "obo/clientauth"},
 	"examples/graph": {"obo", "obo/clientauth", "entratest"}, // the demonstration brings its tenant

@@ -3,10 +3,8 @@ package entraauth
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
@@ -90,33 +88,13 @@ type application struct {
 func newApplication(clientID string, uris []string, fault func(field string, err error)) application {
 	fault("client id", authority.CheckGUID(clientID))
 	for _, uri := range uris {
-		fault("AppIDURIs", checkAppIDURI(uri))
+		fault("AppIDURIs", authority.CheckAppIDURI(uri))
 	}
 	a := application{strings.ToLower(clientID), slices.Clone(uris)}
 	if len(uris) == 0 {
 		a.uris = []string{"api://" + a.clientID}
 	}
 	return a
-}
-
-// checkAppIDURI accepts App ID URIs as Entra registers them ("Expose an API").
-func checkAppIDURI(uri string) error {
-	u, err := url.Parse(uri)
-	odd := func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("\"\\*{}", r)
-	}
-	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
-		strings.ContainsFunc(uri, odd) {
-		return fmt.Errorf("%q is not an App ID URI such as api://12345678-1234-1234-1234-123456789abc", uri)
-	}
-	switch right := authority.WithoutScope(uri); right {
-	case uri:
-		return nil
-	case strings.TrimRight(uri, "/"):
-		return fmt.Errorf("%q ends in a slash, which an App ID URI never does; set it to %q", uri, right)
-	default:
-		return fmt.Errorf("%q is a scope of the API, not its App ID URI; set it to %q", uri, right)
-	}
 }
 
 // isAudience reports whether a token of that version with the audience is for the API.
@@ -143,18 +121,19 @@ func (a *application) audiences(version string) string {
 
 // scopePrefix returns what stands before a scope's name when a client requests it for the
 // resource: its URL, where that is an App ID URI exactly; otherwise an api:// URI, or the
-// first. Entra takes a bare scope for one of Microsoft Graph.
+// first, as for an unknown resource (""). Entra takes a bare scope for one of Microsoft
+// Graph.
 func (a *application) scopePrefix(resourceURL string) string {
+	prefix := a.uris[0]
 	if slices.Contains(a.uris, resourceURL) {
-		return resourceURL + "/"
+		prefix = resourceURL
+	} else if i := slices.IndexFunc(a.uris, isAPIScheme); resourceURL != "" && i >= 0 {
+		prefix = a.uris[i]
 	}
-	for _, uri := range a.uris {
-		if strings.HasPrefix(uri, "api://") {
-			return uri + "/"
-		}
-	}
-	return a.uris[0] + "/"
+	return prefix + "/"
 }
+
+func isAPIScheme(uri string) bool { return strings.HasPrefix(uri, "api://") }
 
 // sameLetters ignores the case of ASCII letters only. [strings.EqualFold] would take
 // the Kelvin sign for a k.

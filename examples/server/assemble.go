@@ -20,25 +20,23 @@ type surroundings struct {
 	log       *slog.Logger
 	authority *http.Client // for requests to Entra
 	storage   *http.Client // for requests to Azure Storage
-	origins   []string     // of web pages that may call the server
 }
 
-// assemble returns the documented server and a function that stops its background work. publicURL
-// is the origin that clients use; the resource URL is publicURL plus /mcp.
-func assemble(c serverconfig.Config, publicURL string, s surroundings) (_ *mcpentra.Server, closeAll func(), err error) {
+// assemble returns the documented server, and its verifier, which the caller closes. resourceURL is
+// the endpoint as clients know it.
+func assemble(c serverconfig.Config, resourceURL string, s surroundings) (_ *mcpentra.Server, _ *entraauth.Verifier, err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	verifier, err := entraauth.NewVerifier(c.TenantID, c.APIAppID, &entraauth.Options{
-		HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.AuthorityHost,
+		HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.AuthorityHost, AppIDURIs: c.AppIDURIs,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	closeAll = func() { _ = verifier.Close() }
 	defer func() {
 		if err != nil {
-			closeAll()
+			_ = verifier.Close()
 		}
 	}()
 	blobs, err := blobTools(c, s)
@@ -47,7 +45,9 @@ func assemble(c serverconfig.Config, publicURL string, s surroundings) (_ *mcpen
 	}
 	options := []mcpentra.Option{
 		mcpentra.WithLogger(s.log),
-		mcpentra.WithAllowedOrigins(s.origins...),
+		mcpentra.WithAllowedOrigins(c.AllowedOrigins...),
+		mcpentra.WithAllowedHosts(c.AllowedHosts...),
+		mcpentra.WithTrustedProxies(c.TrustedProxies...),
 		mcpentra.WithTools(mcpentra.IdentityTools(verifier), newTokenTool(c), blobs),
 	}
 	if c.OBO {
@@ -63,11 +63,17 @@ func assemble(c serverconfig.Config, publicURL string, s surroundings) (_ *mcpen
 	if len(c.StateKeys) > 0 {
 		options = append(options, mcpentra.WithStateKeys(c.StateKeys...))
 	}
-	server, err := mcpentra.NewServer(publicURL+"/mcp", verifier, options...)
+	if c.Sessions {
+		options = append(options, mcpentra.WithSessions())
+	}
+	for _, p := range c.ToolPolicies {
+		options = append(options, mcpentra.WithToolPolicy(p.Pattern, p.Policy))
+	}
+	server, err := mcpentra.NewServer(resourceURL, verifier, options...)
 	if err != nil {
 		return nil, nil, err
 	}
-	return server, closeAll, nil
+	return server, verifier, nil
 }
 
 // blobTools returns the container's tools, or placeholders if it is not configured.

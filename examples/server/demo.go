@@ -33,13 +33,13 @@ func runDemo(ctx context.Context, c serverconfig.Listen, once bool, stdout, stde
 	defer w.close()
 	log, level := demoLogger(c, stderr)
 	origin := localURL(listener)
-	server, closeAll, err := assemble(w.config(c), origin, surroundings{
-		log: log, authority: w.tenant.HTTPClient(), storage: w.blobs.HTTPClient(), origins: []string{inspectorOrigin},
+	server, verifier, err := assemble(w.config(c), origin+serverconfig.Path, surroundings{
+		log: log, authority: w.tenant.HTTPClient(), storage: w.blobs.HTTPClient(),
 	})
 	if err != nil {
 		return fail(err)
 	}
-	defer closeAll()
+	defer func() { _ = verifier.Close() }()
 
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
@@ -47,14 +47,14 @@ func runDemo(ctx context.Context, c serverconfig.Listen, once bool, stdout, stde
 	go func() { served <- server.Serve(serving, listener) }()
 
 	p := &page{w: stdout}
-	w.introduce(p, origin+"/mcp")
-	passed := takeTour(ctx, p, w, origin+"/mcp")
+	w.introduce(p, origin+serverconfig.Path)
+	passed := takeTour(ctx, p, w, origin+serverconfig.Path)
 	if passed && !once {
 		level.Set(max(c.LogLevel, slog.LevelWarn))
 		if c.LevelIsSet {
 			level.Set(c.LogLevel)
 		}
-		w.invite(p, origin+"/mcp", time.Now())
+		w.invite(p, origin+serverconfig.Path, time.Now())
 		select {
 		case <-ctx.Done():
 		case err := <-served:
@@ -93,5 +93,5 @@ func demoLogger(c serverconfig.Listen, stderr io.Writer) (*slog.Logger, *slog.Le
 	if c.LevelIsSet {
 		level.Set(c.LogLevel)
 	}
-	return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})), level
+	return c.Logger(stderr, level), level
 }

@@ -82,16 +82,17 @@ func (w *world) fill() {
 // config returns the configuration that an operator would set for this world.
 func (w *world) config(c serverconfig.Listen) serverconfig.Config {
 	return serverconfig.Config{
-		Listen:        c,
-		TenantID:      w.tenant.ID(),
-		APIAppID:      w.api.ClientID,
-		AuthorityHost: w.tenant.AuthorityHost(),
-		StorageURL:    w.blobs.URL(),
-		Container:     demoContainer,
-		OBO:           true,
-		Method:        clientauth.Secret(w.secret),
-		Audiences:     []string{serverconfig.StorageResource},
-		DownloadDir:   w.downloads,
+		Listen:         c,
+		TenantID:       w.tenant.ID(),
+		APIAppID:       w.api.ClientID,
+		AuthorityHost:  w.tenant.AuthorityHost(),
+		AllowedOrigins: []string{inspectorOrigin},
+		StorageURL:     w.blobs.URL(),
+		Container:      demoContainer,
+		OBO:            true,
+		Method:         clientauth.Secret(w.secret),
+		Audiences:      []string{serverconfig.StorageResource},
+		DownloadDir:    w.downloads,
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"go.uber.org/goleak"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entratest"
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
@@ -31,9 +32,11 @@ func TestMain(m *testing.M) {
 // A fixture is the server with its own tenant and storage, over HTTP.
 type fixture struct {
 	*world
-	origin string // http://localhost:PORT
-	log    *lines
-	stop   func() // shuts the server down and waits
+	config   serverconfig.Config
+	verifier *entraauth.Verifier
+	origin   string // http://localhost:PORT
+	log      *lines
+	stop     func() // shuts the server down and waits
 }
 
 // lines is a log that can be read while it is being written.
@@ -91,13 +94,14 @@ func startWith(t *testing.T, change func(*world, *serverconfig.Config), wrap fun
 	log := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	authority := w.tenant.HTTPClient()
 	authority.Transport = wrap(authority.Transport)
-	server, closeAll, err := assemble(c, f.origin, surroundings{
-		log: log, authority: authority, storage: w.blobs.HTTPClient(), origins: []string{inspectorOrigin},
+	server, verifier, err := assemble(c, c.ResourceURL(f.origin), surroundings{
+		log: log, authority: authority, storage: w.blobs.HTTPClient(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(closeAll)
+	t.Cleanup(func() { _ = verifier.Close() })
+	f.config, f.verifier = c, verifier
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, listener) }()

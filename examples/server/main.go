@@ -11,21 +11,16 @@
 //
 //	TENANT_ID                    directory (tenant) id
 //	API_APP_ID                   application id of this server's app registration
+//	PUBLIC_URL                   the origin that clients use (http://localhost:PORT)
+//	APP_ID_URIS                  the registration's App ID URIs (PUBLIC_URL/mcp if https, api://API_APP_ID)
 //	AZURE_STORAGE_ACCOUNT_URL    https://mystorageaccount.blob.core.windows.net
 //	AZURE_STORAGE_CONTAINER      the container whose blobs are read
 //	USE_OBO_FLOW                 true, 1, yes, on: act on behalf of users
 //	ENTRA_APP_CLIENT_SECRET      how the app authenticates: a secret,
-//	UMI_CLIENT_ID                or a managed identity as federated credential,
-//	AZURE_FEDERATED_TOKEN_FILE   or a Kubernetes workload identity (with UMI_CLIENT_ID: through it),
-//	AZURE_CLIENT_CERTIFICATE_PATH  or a PEM or PFX file (and AZURE_CLIENT_CERTIFICATE_PASSWORD)
-//	TARGET_AUDIENCES             resources, comma separated (https://storage.azure.com)
-//	AZURE_TENANT_ID              if set, the same as TENANT_ID
-//	ENTRA_APP_CLIENT_ID          if set, the same as API_APP_ID
-//	AZURE_AUTHORITY_HOST         another cloud, or a test tenant
-//	HOST, PORT                   where to listen (127.0.0.1, 8000)
-//	PUBLIC_URL                   the origin that clients use (http://localhost:PORT)
-//	DOWNLOAD_DIR                 where read blobs are saved (./downloads)
-//	LOG_LEVEL                    debug, info, warn, error (info)
+//	UMI_CLIENT_ID                or a managed identity as federated credential, …
+//	TOOL_POLICIES                what callers of some tools need
+//
+// README.md has all of them. Faults are reported at once, with remedies.
 //
 // It speaks HTTP and belongs behind a TLS proxy. With -demo it needs no
 // configuration and no Azure. With -explain it reads a token from standard input
@@ -122,24 +117,23 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 
 // runServer serves as configured until the context ends.
 func runServer(ctx context.Context, c serverconfig.Config, lookup func(string) (string, bool), stderr io.Writer) int {
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	log := c.Logger(stderr, c.LogLevel)
 	listener, err := listen(ctx, c.Listen)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
 	defer func() { _ = listener.Close() }()
-	publicURL := c.PublicURL
-	if publicURL == "" {
-		publicURL = localURL(listener)
-	}
-	server, closeAll, err := assemble(c, publicURL, surroundings{log: log})
+	resourceURL := c.ResourceURL(localURL(listener))
+	server, verifier, err := assemble(c, resourceURL, surroundings{log: log})
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
-	defer closeAll()
+	defer func() { _ = verifier.Close() }()
 	announce(log, c)
+	warnOfClients(log, c, resourceURL, verifier)
+	log.Warn(tokenToolWarning)
 	heapfloor.Keep(ctx, lookup, log)
 	if err := server.Serve(ctx, listener); err != nil {
 		log.Error("the server failed", "error", err)
@@ -160,7 +154,6 @@ func announce(log *slog.Logger, c serverconfig.Config) {
 	for _, warning := range slices.Concat(c.Misspelled, c.Warnings) {
 		log.Warn(warning)
 	}
-	log.Warn(tokenToolWarning)
 }
 
 // demoFirst is printed when nothing is configured yet.

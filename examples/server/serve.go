@@ -15,13 +15,13 @@ func listen(ctx context.Context, c serverconfig.Listen) (net.Listener, error) {
 	address := net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("can't listen on %s: %w. Stop the program that uses the port, or set PORT (and HOST) to something else", address, cause(err))
+		return nil, fmt.Errorf("can't listen on %s: %w. Stop the program that uses the port, or set PORT (and HOST) to something else", address, reasonOf(err))
 	}
 	return listener, nil
 }
 
-// cause removes the address from a network error, because the caller adds it.
-func cause(err error) error {
+// reasonOf removes the address from a network error, because the caller adds it.
+func reasonOf(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {
 		return op.Err

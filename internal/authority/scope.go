@@ -1,9 +1,32 @@
 package authority
 
 import (
+	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
 )
+
+// CheckAppIDURI accepts App ID URIs as Entra registers them ("Expose an API").
+func CheckAppIDURI(uri string) error {
+	u, err := url.Parse(uri)
+	odd := func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("\"\\*{}", r)
+	}
+	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
+		strings.ContainsFunc(uri, odd) {
+		return fmt.Errorf("%q is not an App ID URI such as api://12345678-1234-1234-1234-123456789abc", uri)
+	}
+	switch right := WithoutScope(uri); right {
+	case uri:
+		return nil
+	case strings.TrimRight(uri, "/"):
+		return fmt.Errorf("%q ends in a slash, which an App ID URI never does; set it to %q", uri, right)
+	default:
+		return fmt.Errorf("%q is a scope of the API, not its App ID URI; set it to %q", uri, right)
+	}
+}
 
 // aScope matches a last segment that is a delegated permission and not a part of an App ID URI:
 // the usual names, and names in the form that Microsoft's APIs use.

@@ -38,6 +38,9 @@ func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin 
 	if err != nil {
 		return false, err
 	}
+	if own.audience == "" {
+		own.appIDURIs = c.AppIDURIs
+	}
 	newVerifier := func() (*entraauth.Verifier, error) {
 		return entraauth.NewVerifier(c.TenantID, c.APIAppID, &entraauth.Options{
 			HTTPClient: client, AuthorityHost: c.AuthorityHost, AppIDURIs: own.appIDURIs,

@@ -5,7 +5,8 @@
 package serverconfig
 
 import (
-	"log/slog"
+	"cmp"
+	"net/netip"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
@@ -14,33 +15,43 @@ import (
 // StorageResource is Azure Storage's resource, the audience of tokens for blobs.
 const StorageResource = "https://storage.azure.com"
 
-// Listen is where the server listens and what it logs. The demo reads nothing else from the
-// environment.
-type Listen struct {
-	Host       string
-	Port       int  // 0: any free one
-	PortIsSet  bool // set explicitly
-	LogLevel   slog.Level
-	LevelIsSet bool // set explicitly
-}
+// Path is the path of the server's endpoint, below PUBLIC_URL.
+const Path = "/mcp"
+
+// Tools are the tools that the server has, in listing order.
+var Tools = []string{"get_azure_blob_storage_token", "get_user_info", "read_blob_with_token", "secure_ping"}
 
 // Config is the whole configuration of the server.
 type Config struct {
 	Listen
 	TenantID, APIAppID string
-	AuthorityHost      string            // "" for the public cloud
-	StorageURL         string            // "" if not configured; so is
-	Container          string            //
-	OBO                bool              // act on behalf of users
-	Method             clientauth.Method // holds the client secret and never prints it
-	Audiences          []string          // that OBO may request tokens for
-	PublicURL          string            // origin; "" for http://localhost:PORT
-	ConsentURL         string            // where a consent ends; "" lets Entra choose
-	StateKeys          [][]byte          // encrypt what clients send back
-	DownloadDir        string            //
-	Warnings           []string          // to log at startup
-	Misspelled         []string          // unknown names in the .env file, with suggestions
+	AuthorityHost      string // "" for the public cloud
+
+	PublicURL      string         // the origin that clients use; "" for http://localhost:PORT
+	AppIDURIs      []string       // of the API's registration
+	AllowedHosts   []string       // that gateways send in place of PublicURL's
+	AllowedOrigins []string       // of web pages that may call the server
+	TrustedProxies []netip.Prefix // whose X-Forwarded headers count
+	Sessions       bool           // keep sessions, for older protocol versions
+	ToolPolicies   []ToolPolicy   // what callers of some tools need besides the scope
+
+	StorageURL  string // "" if not configured; so is
+	Container   string
+	DownloadDir string
+
+	OBO        bool              // act on behalf of users
+	Method     clientauth.Method // holds the client secret and never prints it
+	Audiences  []string          // that OBO may request tokens for
+	ConsentURL string            // where a consent ends; "" lets Entra choose
+	StateKeys  [][]byte          // encrypt what clients send back
+
+	Warnings   []string // to log at startup
+	Misspelled []string // unknown names in the .env file, with suggestions
 }
+
+// ResourceURL returns the URL that clients use. origin is what the server listens on, for a server
+// without PUBLIC_URL: its port may be known only once it listens.
+func (c Config) ResourceURL(origin string) string { return cmp.Or(c.PublicURL, origin) + Path }
 
 // Read reads the whole configuration from the environment and the content of the .env file.
 // It uses nothing else and reports all faults at once.
@@ -51,7 +62,9 @@ func Read(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
 	v.readStorage(&c)
 	v.readOBO(&c)
 	v.readListen(&c.Listen)
-	v.readPublicURL(&c)
+	v.readSite(&c)
+	v.readAppIDURIs(&c)
+	v.readToolPolicies(&c)
 	c.DownloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")
 	v.warnOfProcessVariables(&c)
 	c.Misspelled = misspelled(v.file)
@@ -66,6 +79,8 @@ func ReadForToken(lookup func(string) (string, bool), dotenv []byte) (Config, []
 	c.TenantID, c.APIAppID = v.text("TENANT_ID"), v.text("API_APP_ID")
 	if c.TenantID != "" && c.APIAppID != "" {
 		v.readIdentity(&c)
+		v.readPublicURL(&c)
+		v.readAppIDURIs(&c)
 		return c, v.faults
 	}
 	if c.TenantID != "" {

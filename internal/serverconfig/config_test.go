@@ -75,6 +75,7 @@ func TestEachVariable(t *testing.T) {
 	level := func(c Config) any { return c.LogLevel }
 	flow := func(c Config) any { return c.OBO }
 	method := func(c Config) any { return c.Method.String() }
+	uris := func(c Config) any { return fmt.Sprint(c.AppIDURIs) }
 	audiences := func(c Config) any { return fmt.Sprint(c.Audiences) }
 	storage := []string{"AZURE_STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net", "AZURE_STORAGE_CONTAINER", "docs"}
 	tests := []struct {
@@ -124,6 +125,21 @@ func TestEachVariable(t *testing.T) {
 		{"LOG_LEVEL WARN", with("LOG_LEVEL", "WARN"), level, slog.LevelWarn},
 		{"LOG_LEVEL error", with("LOG_LEVEL", "error"), level, slog.LevelError},
 		{"STATE_KEYS", withOBO("STATE_KEYS", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=,YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk="), func(c Config) any { return len(c.StateKeys) }, 2},
+		{"LOG_FORMAT json", with("LOG_FORMAT", "JSON"), func(c Config) any { return c.LogJSON }, true},
+		{"LOG_FORMAT text", with("LOG_FORMAT", "text"), func(c Config) any { return c.LogJSON }, false},
+		{"APP_ID_URIS default on this machine", with(), uris, "[api://" + testApp + "]"},
+		{"APP_ID_URIS default over http", with("PUBLIC_URL", "http://localhost:9000"), uris, "[api://" + testApp + "]"},
+		{"APP_ID_URIS default over https", with("PUBLIC_URL", "https://mcp.example.com/", "API_APP_ID", strings.ToUpper(testApp)), uris, "[https://mcp.example.com/mcp api://" + testApp + "]"},
+		{"APP_ID_URIS", with("APP_ID_URIS", "api://mcp.example.com, https://mcp.example.com/mcp", "PUBLIC_URL", "https://mcp.example.com"), uris, "[api://mcp.example.com https://mcp.example.com/mcp]"},
+		{"APP_ID_URIS without the resource", with("APP_ID_URIS", "api://"+testApp, "PUBLIC_URL", "https://mcp.example.com"), uris, "[api://" + testApp + "]"},
+		{"APP_ID_URIS of the tenant", with("APP_ID_URIS", "api://"+strings.ToUpper(testTenant)+"/mcp"), uris, "[api://" + strings.ToUpper(testTenant) + "/mcp]"},
+		{"ALLOWED_HOSTS", with("ALLOWED_HOSTS", "My-App.azurewebsites.net, 10.0.0.7"), func(c Config) any { return fmt.Sprint(c.AllowedHosts) }, "[my-app.azurewebsites.net 10.0.0.7]"},
+		{"ALLOWED_ORIGINS", with("ALLOWED_ORIGINS", "https://App.example.com/,http://localhost:6274"), func(c Config) any { return fmt.Sprint(c.AllowedOrigins) }, "[https://app.example.com http://localhost:6274]"},
+		{"TRUSTED_PROXIES", with("TRUSTED_PROXIES", "10.0.0.0/24, 192.0.2.7, fd00::/8"), func(c Config) any { return fmt.Sprint(c.TrustedProxies) }, "[10.0.0.0/24 192.0.2.7/32 fd00::/8]"},
+		{"SESSIONS", with("SESSIONS", "on"), func(c Config) any { return c.Sessions }, true},
+		{"SESSIONS off", with("SESSIONS", "off"), func(c Config) any { return c.Sessions }, false},
+		{"TOOL_POLICIES", with("TOOL_POLICIES", "secure_ping roles=Reader"), func(c Config) any { return len(c.ToolPolicies) }, 1},
+		{"CONSENT_REDIRECT_URL", withOBO("CONSENT_REDIRECT_URL", "https://mcp.example.com/consent/done"), func(c Config) any { return c.ConsentURL }, "https://mcp.example.com/consent/done"},
 		{"PUBLIC_URL", with("PUBLIC_URL", "https://mcp.example.com"), func(c Config) any { return c.PublicURL }, "https://mcp.example.com"},
 		{"PUBLIC_URL with a slash", with("PUBLIC_URL", "https://mcp.example.com:8443/"), func(c Config) any { return c.PublicURL }, "https://mcp.example.com:8443"},
 		{"PUBLIC_URL on this machine", with("PUBLIC_URL", "http://localhost:9000"), func(c Config) any { return c.PublicURL }, "http://localhost:9000"},
@@ -185,6 +201,22 @@ func TestEachFault(t *testing.T) {
 		{"LOG_LEVEL", with("LOG_LEVEL", "verbose"), "LOG_LEVEL", []string{`"verbose" is not a level`, "debug, info, warn or error"}},
 		{"STATE_KEYS all zero", withOBO("STATE_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "STATE_KEYS", []string{"key 1 is all zero", "openssl rand -base64 32"}},
 		{"STATE_KEYS too short", withOBO("STATE_KEYS", "c2VjcmV0"), "STATE_KEYS", []string{"key 1", "openssl rand -base64 32"}},
+		{"LOG_FORMAT", with("LOG_FORMAT", "xml"), "LOG_FORMAT", []string{`"xml" is not a format`, "text or json"}},
+		{"APP_ID_URIS with a scope", with("APP_ID_URIS", "api://"+testApp+"/access_as_user"), "APP_ID_URIS", []string{"is a scope of the API", "Expose an API"}},
+		{"APP_ID_URIS with a slash", with("APP_ID_URIS", "https://mcp.example.com/mcp/"), "APP_ID_URIS", []string{"ends in a slash"}},
+		{"APP_ID_URIS as ID", with("APP_ID_URIS", testApp), "APP_ID_URIS", []string{"is the application ID; its App ID URI is api://" + testApp}},
+		{"APP_ID_URIS of another application", with("APP_ID_URIS", "api://"+testIdentity), "APP_ID_URIS", []string{"has the ID of neither API_APP_ID nor TENANT_ID"}},
+		{"APP_ID_URIS with a gap", with("APP_ID_URIS", "api://"+testApp+",,https://mcp.example.com/mcp"), "APP_ID_URIS", []string{"has an empty URI"}},
+		{"APP_ID_URIS twice", with("APP_ID_URIS", "api://"+testApp+",api://"+testApp), "APP_ID_URIS", []string{"is there twice"}},
+		{"ALLOWED_HOSTS wildcard", with("ALLOWED_HOSTS", "*.example.com"), "ALLOWED_HOSTS", []string{"there are no wildcards", "List host names"}},
+		{"ALLOWED_HOSTS with port", with("ALLOWED_HOSTS", "mcp.internal:8000"), "ALLOWED_HOSTS", []string{"leave out the port"}},
+		{"ALLOWED_HOSTS as URL", with("ALLOWED_HOSTS", "https://mcp.internal"), "ALLOWED_HOSTS", []string{"leave out https://"}},
+		{"ALLOWED_HOSTS with a gap", with("ALLOWED_HOSTS", "mcp.internal,"), "ALLOWED_HOSTS", []string{"the host is missing"}},
+		{"ALLOWED_ORIGINS any", with("ALLOWED_ORIGINS", "*"), "ALLOWED_ORIGINS", []string{"is not an origin", "List origins"}},
+		{"ALLOWED_ORIGINS null", with("ALLOWED_ORIGINS", "null"), "ALLOWED_ORIGINS", []string{"can't be told apart"}},
+		{"TRUSTED_PROXIES of all", with("TRUSTED_PROXIES", "0.0.0.0/0"), "TRUSTED_PROXIES", []string{"any host in it could claim any client address", "10.0.0.0/24"}},
+		{"TRUSTED_PROXIES as host", with("TRUSTED_PROXIES", "gateway.internal"), "TRUSTED_PROXIES", []string{"is not an IP network or address"}},
+		{"SESSIONS", with("SESSIONS", "redis"), "SESSIONS", []string{`"redis" is neither on`, "Set it to true or false"}},
 		{"PUBLIC_URL over http", with("PUBLIC_URL", "http://mcp.example.com"), "PUBLIC_URL", []string{"must begin with https://"}},
 		{"PUBLIC_URL with path", with("PUBLIC_URL", "https://mcp.example.com/mcp"), "PUBLIC_URL", []string{"more than scheme, host and port", "/mcp is added"}},
 		{"PUBLIC_URL as host", with("PUBLIC_URL", "mcp.example.com"), "PUBLIC_URL", []string{"not a URL with a host"}},

@@ -2,11 +2,31 @@ package serverconfig
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
-	"net"
 	"strconv"
 	"strings"
 )
+
+// Listen is where the server listens and how it logs. The demo reads nothing else from the
+// environment.
+type Listen struct {
+	Host       string
+	Port       int  // 0: any free one
+	PortIsSet  bool // set explicitly
+	LogLevel   slog.Level
+	LevelIsSet bool // set explicitly
+	LogJSON    bool // a JSON object for each line, not key=value
+}
+
+// Logger returns a logger in the configured format, from that level on.
+func (c Listen) Logger(w io.Writer, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
 
 func (v *variables) readListen(c *Listen) {
 	c.Host = v.textOr("HOST", "127.0.0.1")
@@ -34,17 +54,11 @@ func (v *variables) readListen(c *Listen) {
 	default:
 		v.fault("LOG_LEVEL", fmt.Sprintf("%q is not a level", Shorten(s)), "Set it to debug, info, warn or error")
 	}
-}
-
-func (v *variables) readPublicURL(c *Config) {
-	s := strings.TrimSuffix(v.text("PUBLIC_URL"), "/")
-	if s == "" {
-		if ip := net.ParseIP(c.Host); c.Host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			c.Warnings = append(c.Warnings, "HOST is open to other machines and PUBLIC_URL is not set: "+
-				"only clients that call this server localhost are served")
-		}
-		return
+	switch s := v.text("LOG_FORMAT"); strings.ToLower(s) {
+	case "json":
+		c.LogJSON = true
+	case "text", "":
+	default:
+		v.fault("LOG_FORMAT", fmt.Sprintf("%q is not a format", Shorten(s)), "Set it to text or json")
 	}
-	c.PublicURL = s
-	v.check("PUBLIC_URL", checkOrigin(s), "Set it to what clients use, such as https://mcp.example.com; /mcp is added to it")
 }

@@ -13,7 +13,8 @@ import (
 var knownVariables = slices.Concat([]string{
 	"TENANT_ID", "API_APP_ID", "AZURE_AUTHORITY_HOST", "AZURE_STORAGE_ACCOUNT_URL", "AZURE_STORAGE_CONTAINER",
 	"USE_OBO_FLOW", "AZURE_TENANT_ID", "ENTRA_APP_CLIENT_ID", "AZURE_CLIENT_CERTIFICATE_PASSWORD",
-	"TARGET_AUDIENCES", "CONSENT_REDIRECT_URL", "STATE_KEYS", "HOST", "PORT", "PUBLIC_URL", "DOWNLOAD_DIR", "LOG_LEVEL",
+	"TARGET_AUDIENCES", "CONSENT_REDIRECT_URL", "STATE_KEYS", "HOST", "PORT", "PUBLIC_URL", "DOWNLOAD_DIR", "LOG_LEVEL", "LOG_FORMAT",
+	"APP_ID_URIS", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "TRUSTED_PROXIES", "SESSIONS", "TOOL_POLICIES",
 }, proofs, processVariables)
 
 // processVariables are read by Go and the Azure SDK, which see only the environment.
@@ -32,7 +33,7 @@ func misspelled(file map[string]dotenvValue) []string {
 	return found
 }
 
-// meantBy returns the known name that is probably meant, or two candidates. It compares words
+// meantBy returns the known name that is probably meant, or up to three candidates. It compares words
 // first, then letters.
 func meantBy(name string) string {
 	if slices.Contains(knownVariables, name) || name == "AZURE_CLIENT_ID" || len(name) > 64 { // AZURE_CLIENT_ID is the Azure SDK's own
@@ -78,7 +79,7 @@ func meantByWords(name string) string {
 		}
 		within = replaced
 	}
-	if len(within) > 2 {
+	if len(within) > 3 {
 		return ""
 	}
 	return strings.Join(within, " or ")

@@ -13,16 +13,12 @@ import (
 // readOBO reads the On-Behalf-Of settings. It ignores them if the flow is off, because the
 // documented .env has placeholders.
 func (v *variables) readOBO(c *Config) {
-	switch s := v.text("USE_OBO_FLOW"); strings.ToLower(s) {
-	case "true", "1", "yes", "on":
-		c.OBO = true
-	case "false", "0", "no", "off":
-		return
-	case "":
+	var set bool
+	c.OBO, set = v.flag("USE_OBO_FLOW")
+	if !set {
 		v.wantFlow(c)
-		return
-	default:
-		v.fault("USE_OBO_FLOW", fmt.Sprintf("%q is neither on (true, 1, yes, on) nor off (false, 0, no, off, empty)", Shorten(s)), "Set it to true or false")
+	}
+	if !c.OBO {
 		return
 	}
 	v.same("AZURE_TENANT_ID", "TENANT_ID", c.TenantID, "the exchange runs at the tenant of the users' tokens")

@@ -39,15 +39,48 @@ func (v *variables) textOr(name, byDefault string) string {
 	return byDefault
 }
 
-// fault records a fault of the variable and the variable's source.
-func (v *variables) fault(name, problem, remedy string) {
-	where := name
+// flag returns whether the variable is on, and whether it is set to anything.
+func (v *variables) flag(name string) (on, set bool) {
+	s := v.text(name)
+	switch strings.ToLower(s) {
+	case "true", "1", "yes", "on":
+		return true, true
+	case "false", "0", "no", "off":
+		return false, true
+	case "":
+		return false, false
+	}
+	v.fault(name, fmt.Sprintf("%q is neither on (true, 1, yes, on) nor off (false, 0, no, off, empty)", Shorten(s)), "Set it to true or false")
+	return false, true
+}
+
+// list returns the parts of a comma-separated value, without white space around them. It is empty
+// if the value is; a part is empty only between commas, for its check to find.
+func (v *variables) list(name string) []string {
+	s := v.text(name)
+	if s == "" {
+		return nil
+	}
+	parts := strings.Split(s, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return parts
+}
+
+// place names the variable, and the line of the file if the value comes from there.
+func (v *variables) place(name string) string {
 	if _, ok := v.lookup(name); !ok {
 		if value, ok := v.file[name]; ok {
-			where = fmt.Sprintf("%s (%s:%d)", name, DotenvFile, value.line)
+			return fmt.Sprintf("%s (%s:%d)", name, DotenvFile, value.line)
 		}
 	}
-	v.faults = append(v.faults, Fault{where, problem, remedy})
+	return name
+}
+
+// fault records a fault of the variable and the variable's source.
+func (v *variables) fault(name, problem, remedy string) {
+	v.faults = append(v.faults, Fault{v.place(name), problem, remedy})
 }
 
 // check records the error, if any, as the variable's fault.

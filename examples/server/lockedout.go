@@ -1,0 +1,42 @@
+package main
+
+import (
+	"log/slog"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
+)
+
+// A cause is why clients will be refused.
+type cause struct{ code, because, sent, expected, fix string }
+
+// warnOfClients logs a warning for each cause for which known clients will be refused, and names
+// them: their users would see no more than Entra's code.
+func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, verifier *entraauth.Verifier) {
+	refused := knownclients.LockedOut(knownclients.Server{
+		Resource: resourceURL, Scopes: verifier.ScopesFor(resourceURL, entraauth.Policy{}),
+		AuthorizationServers: verifier.AuthorizationServers(), ClientID: c.APIAppID, AppIDURIs: c.AppIDURIs,
+	})
+	var causes []cause
+	clients := map[cause][]string{}
+	for _, v := range refused {
+		c := cause{v.Code, strings.TrimPrefix(v.Because, v.Client.Name+" "), v.Sent, v.Expected, v.Fix}
+		if clients[c] == nil {
+			causes = append(causes, c)
+		}
+		clients[c] = append(clients[c], v.Client.Name)
+	}
+	for _, c := range causes {
+		attrs := []any{slog.String("clients", strings.Join(clients[c], ", "))}
+		for _, a := range []struct{ name, value string }{
+			{"code", c.code}, {"because", c.because}, {"sent", c.sent}, {"expected", c.expected}, {"fix", c.fix},
+		} {
+			if a.value != "" {
+				attrs = append(attrs, slog.String(a.name, a.value))
+			}
+		}
+		log.Warn("these clients will be refused", attrs...)
+	}
+}
