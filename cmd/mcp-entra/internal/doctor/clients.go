@@ -1,0 +1,71 @@
+package doctor
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
+)
+
+// clientPrefix begins the ids of the checks of known clients.
+const clientPrefix = "client-"
+
+// clientCheck says what one known client will get.
+func clientCheck(c knownclients.Client) check {
+	return check{
+		id: clientPrefix + c.ID, after: []string{"app-id-uri", "token-version"},
+		needs: []string{"server", "host", "challenge", "resource-metadata", "advertised-scopes"},
+		run:   func(_ context.Context, x *exam) Result { return x.judgeClient(c) },
+	}
+}
+
+// clientsNamed returns the clients to judge.
+func clientsNamed(ids []string) []knownclients.Client {
+	return slices.DeleteFunc(knownclients.All(), func(c knownclients.Client) bool { return len(ids) > 0 && !slices.Contains(ids, c.ID) })
+}
+
+// judgeClient asks what is known of the client. What an earlier check has found is not reported
+// again: the note says what it means for this client.
+func (x *exam) judgeClient(c knownclients.Client) Result {
+	if !x.published.read {
+		return x.like("resource-metadata")
+	}
+	s := knownclients.Server{
+		URL: x.ResourceURL, Resource: x.published.doc.Resource, Scopes: x.published.doc.Scopes,
+		AuthorizationServers: x.published.doc.AuthorizationServers, ClientID: x.ClientID,
+	}
+	if x.app != nil {
+		s.TokenVersion = max(x.app.API.RequestedAccessTokenVersion, 1)
+		s.AppIDURIs, s.PreAuthorized = append([]string{}, x.app.IdentifierURIs...), []string{}
+		for _, p := range x.app.API.PreAuthorized {
+			s.PreAuthorized = append(s.PreAuthorized, p.AppID)
+		}
+	}
+	v := knownclients.Judge(c, s)
+	if v.Outcome != knownclients.Refused {
+		return ok("%s", verdictNote(v))
+	}
+	for _, id := range []string{"token-version", "app-id-uri"} {
+		if r := x.result(id); r.Status == Failed && v.Code == "AADSTS9010010" {
+			return Result{Status: NotRun, Because: id, Note: id + " failed; until it is fixed, " + verdictNote(v)}
+		}
+	}
+	f := Finding{Problem: verdictNote(v), Expected: v.Expected, Came: v.Sent, Remedy: v.Fix}
+	return warning(f)
+}
+
+// verdictNote is the verdict on one line.
+func verdictNote(v knownclients.Verdict) string {
+	note := v.Client.Name + " " + string(v.Outcome)
+	if v.Code != "" {
+		note += ", " + v.Code
+	}
+	if v.Because != "" {
+		note += ", because " + v.Because
+	}
+	if len(v.Provided) > 0 {
+		note += ", provided that " + strings.Join(v.Provided, ", and ")
+	}
+	return note
+}

@@ -1,0 +1,35 @@
+package doctor_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/doctor"
+)
+
+// A set-up that works has no failure and no warning.
+func TestHealthy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	report := w.examine(t)
+	for _, c := range report.Checks {
+		want := doctor.OK
+		if slices.Contains([]string{"federated-credential", "loopback"}, c.ID) {
+			want = doctor.NotRun
+		}
+		if c.Status != want {
+			t.Errorf("%s: %s, want %s: %+v", c.ID, c.Status, want, c)
+		}
+	}
+	t.Log(text(t, report))
+}
+
+func noSecrets(t *testing.T, w *world, s string) {
+	t.Helper()
+	for what, hidden := range map[string]string{"the secret": w.secret, "the token": w.token, "a token": "eyJ"} {
+		if hidden != "" && strings.Contains(s, hidden) {
+			t.Errorf("the report has %s", what)
+		}
+	}
+}

@@ -1,0 +1,303 @@
+package doctor_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/doctor"
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
+	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+)
+
+// A fault is a set-up with one thing broken, and the one check that must name it.
+type fault struct {
+	change func(t *testing.T, w *world)
+	id     string
+	says   []string // in the report
+}
+
+// unsigned is without Microsoft Graph.
+func unsigned(change func(*testing.T, *world)) func(*testing.T, *world) {
+	return func(t *testing.T, w *world) { w.directory = nil; change(t, w) }
+}
+
+// Each broken set-up fails the one check that names it. All others are ok, warn, or did not run.
+func examineFaults(t *testing.T, faults map[string]fault) {
+	t.Helper()
+	for name, f := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			f.change(t, w)
+			report := w.examine(t)
+			all := text(t, report)
+			if got := failures(report); !slices.Equal(got, []string{f.id}) {
+				t.Errorf("failed: %v, want %s alone\n%s", got, f.id, all)
+			}
+			for _, want := range f.says {
+				if !strings.Contains(all, want) {
+					t.Errorf("the report does not say %q:\n%s", want, all)
+				}
+			}
+			noSecrets(t, w, all)
+		})
+	}
+}
+
+func html(status int) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html")
+		rw.Header().Set("Server", "Zscaler/6.2")
+		rw.WriteHeader(status)
+		_, _ = io.WriteString(rw, "<html>Sign in to the network</html>")
+	})
+}
+
+func TestNetworkFaults(t *testing.T) {
+	t.Parallel()
+	examineFaults(t, map[string]fault{
+		"clock ahead": {func(_ *testing.T, w *world) { w.options.Now = clockAt(10*time.Minute + time.Second/2) }, "clock",
+			[]string{"ahead of Entra's", "chrony"}},
+		"clock behind": {func(_ *testing.T, w *world) { w.options.Now = clockAt(-3 * time.Minute) }, "clock", []string{"behind Entra's"}},
+		"clock years ahead": {func(_ *testing.T, w *world) { w.options.Now = clockAt(3 * 365 * 24 * time.Hour) }, "clock",
+			[]string{"not run  tls", "because clock failed"}},
+		"clock years behind, unsigned": {unsigned(func(_ *testing.T, w *world) { w.options.Now = clockAt(-3 * 365 * 24 * time.Hour) }), "clock", nil},
+		"authority does not resolve": {func(_ *testing.T, w *world) { w.facts.AuthorityHost = "https://login.contoso.invalid" }, "dns",
+			[]string{"login.contoso.invalid does not resolve", "no such host"}},
+		"resolver times out": {func(_ *testing.T, w *world) {
+			w.options.Lookup = func(context.Context, string) ([]string, error) {
+				return nil, &net.DNSError{Err: "i/o timeout", IsTimeout: true}
+			}
+		}, "dns", []string{"no answer from the resolver in time"}},
+		"resolver answers nothing": {func(_ *testing.T, w *world) {
+			w.options.Lookup = func(ctx context.Context, host string) ([]string, error) {
+				if host == "localhost" {
+					return nil, nil
+				}
+				return w.lookup(ctx, host)
+			}
+		}, "dns", []string{"an empty answer"}},
+		"authority refuses connections": {func(t *testing.T, w *world) { w.hosts[hostport(w.tenant.AuthorityHost())] = closedPort(t) }, "tls",
+			[]string{"the connection was refused"}},
+		"authority times out": {func(_ *testing.T, w *world) { w.hosts[hostport(w.tenant.AuthorityHost())] = "timeout" }, "tls",
+			[]string{"no answer in time"}},
+		"private CA not trusted": {func(t *testing.T, w *world) { w.inFrontOfEntra(t, html(200)); w.distrust = true }, "tls",
+			[]string{"a certificate that this machine doesn't trust", "issued by Contoso Proxy CA", "SSL_CERT_FILE"}},
+		"a proxy that can't be reached": {func(t *testing.T, w *world) { w.throughProxy(t, "http://user:hunter2@"+closedPort(t)) }, "tls",
+			[]string{"through the proxy 127.0.0.1", "HTTPS_PROXY"}},
+		"a proxy that does not resolve": {func(t *testing.T, w *world) { w.throughProxy(t, "http://proxy.contoso.invalid:3128") }, "dns",
+			[]string{"the proxy proxy.contoso.invalid does not resolve"}},
+		"plain http at the authority's port": {func(t *testing.T, w *world) {
+			s := httptest.NewServer(html(200))
+			t.Cleanup(s.Close)
+			w.hosts[hostport(w.tenant.AuthorityHost())] = s.Listener.Addr().String()
+		}, "tls", []string{"an answer that is not TLS"}},
+		"a proxy answers for Entra, with a page": {func(t *testing.T, w *world) { w.inFrontOfEntra(t, html(200)) }, "authority",
+			[]string{"something else than Entra ID answers", "text/html", "Zscaler", "with a certificate of Contoso Proxy CA"}},
+		"a proxy blocks Entra": {func(t *testing.T, w *world) { w.inFrontOfEntra(t, html(403)) }, "authority", []string{"HTTP status 403"}},
+		"a network's sign-in page": {func(t *testing.T, w *world) {
+			w.inFrontOfEntra(t, http.RedirectHandler("https://portal.hotel.example/login", http.StatusFound))
+		}, "authority", []string{"a redirect to portal.hotel.example"}},
+		"Entra has an outage": {func(_ *testing.T, w *world) {
+			w.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 503, Body: `{"error":"temporarily_unavailable"}`})
+		}, "authority", []string{"Entra ID has a problem"}},
+	})
+}
+
+func TestTenantFaults(t *testing.T) {
+	t.Parallel()
+	examineFaults(t, map[string]fault{
+		"another GUID": {func(_ *testing.T, w *world) { w.facts.TenantID = "a0000000-0000-4000-8000-000000000001" }, "tenant",
+			[]string{"AADSTS90002", "Copy the Directory (tenant) ID"}},
+		"a tenant of another cloud": {func(t *testing.T, w *world) {
+			w.rewriteEntra(t, "/v2.0/.well-known/openid-configuration", func(body string) string {
+				return strings.ReplaceAll(strings.ReplaceAll(body, w.tenant.AuthorityHost(), "https://login.microsoftonline.us"), "microsoftonline.com", "microsoftonline.us")
+			})
+		}, "tenant", []string{"in another cloud", "AZURE_AUTHORITY_HOST=https://login.microsoftonline.us"}},
+		"v2 metadata of another issuer": {func(t *testing.T, w *world) {
+			w.rewriteEntra(t, "/v2.0/.well-known/openid-configuration", func(body string) string {
+				return strings.Replace(body, `"issuer":"`+w.tenant.V2Issuer(), `"issuer":"`+w.tenant.AuthorityHost()+"/common/v2.0", 1)
+			})
+		}, "metadata-v2", []string{"/common/v2.0"}},
+		"v1 metadata is a page": {func(t *testing.T, w *world) {
+			w.rewriteEntra(t, w.tenant.ID()+"/.well-known/openid-configuration", func(string) string { return "<html>" })
+		}, "metadata-v1", []string{"the v1 metadata can't be read"}},
+		"keys fail": {func(_ *testing.T, w *world) { w.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: 503}) }, "keys", []string{"HTTP status 503"}},
+		"keys are empty": {func(_ *testing.T, w *world) {
+			w.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Body: `{"keys":[]}`})
+		}, "keys", []string{"a set without keys"}},
+		"keys are others'": {func(_ *testing.T, w *world) {
+			w.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Body: `{"keys":[{"kty":"EC","kid":"x","use":"sig"}]}`})
+		}, "keys", []string{`kty "EC"`}},
+		"application unknown, unsigned": {unsigned(func(_ *testing.T, w *world) { w.facts.ClientID = "a0000000-0000-4000-8000-000000000002" }), "app", []string{"AADSTS700016"}},
+		"application unknown": {func(_ *testing.T, w *world) { w.facts.ClientID = "a0000000-0000-4000-8000-000000000002" }, "registration",
+			[]string{"there is no registration"}},
+		"token of another tenant": {func(_ *testing.T, w *world) {
+			other := w.tenant.AddTenant(nil)
+			api := other.AddApp("Other", "access_as_user")
+			w.token = other.Token(other.AddUser("eve@other.example", "Eve"), other.AddClient("c"), api, "access_as_user")
+		}, "user-token", []string{"the token fails the rule"}},
+		"expired token": {func(_ *testing.T, w *world) {
+			w.token = w.tenant.Mint(w.api, 2, func(_, c map[string]any) { c["exp"] = time.Now().Add(-time.Hour).Unix() })
+		}, "user-token", []string{"expired"}},
+	})
+}
+
+func TestRegistrationFaults(t *testing.T) {
+	t.Parallel()
+	examineFaults(t, map[string]fault{
+		"token version null": {func(_ *testing.T, w *world) { w.directory.app.API.RequestedAccessTokenVersion = 0 }, "token-version",
+			[]string{"null, which means 1"}},
+		"App ID URI with a slash": {func(_ *testing.T, w *world) { w.directory.app.IdentifierURIs[0] = resourceURL + "/" }, "app-id-uri",
+			[]string{"expected  " + resourceURL + "\n    came      " + resourceURL + "/\n", "VS Code (GitHub Copilot) will be refused, AADSTS9010010"}},
+		"App ID URI in other case": {func(_ *testing.T, w *world) { w.directory.app.IdentifierURIs[0] = "https://MCP.example.com/mcp" }, "app-id-uri",
+			[]string{"came      https://MCP.example.com/mcp\n"}},
+		"no App ID URI at all": {func(_ *testing.T, w *world) { w.directory.app.IdentifierURIs = nil }, "app-id-uri", []string{"came      none"}},
+		"App ID URI api:// only": {func(_ *testing.T, w *world) { w.directory.app.IdentifierURIs = w.directory.app.IdentifierURIs[1:] }, "app-id-uri",
+			[]string{"came      api://"}},
+		"no scope":       {func(_ *testing.T, w *world) { w.directory.app.API.Scopes = nil }, "scopes", []string{"access_as_user"}},
+		"scope disabled": {func(_ *testing.T, w *world) { w.directory.app.API.Scopes[0].IsEnabled = false }, "scopes", []string{"access_as_user (disabled)"}},
+		"no service principal": {func(_ *testing.T, w *world) { w.directory.principals = w.directory.principals[1:] }, "service-principal",
+			[]string{"az ad sp create"}},
+		"service principal disabled": {func(_ *testing.T, w *world) { off := false; w.directory.principals[0].AccountEnabled = &off }, "service-principal",
+			[]string{"disabled"}},
+		"no grant for storage": {func(_ *testing.T, w *world) {
+			w.directory.grants = nil
+			w.tenant.RevokeConsent(w.api, w.tenant.Storage())
+		}, "downstream-grant",
+			[]string{"https://storage.azure.com", "Grant admin consent"}},
+		"no grant for storage, unsigned": {unsigned(func(_ *testing.T, w *world) { w.tenant.RevokeConsent(w.api, w.tenant.Storage()) }), "downstream-grant",
+			[]string{"AADSTS65001"}},
+		"no service principal for storage": {func(_ *testing.T, w *world) { w.directory.principals = w.directory.principals[:1] }, "downstream-grant",
+			[]string{"no service principal for https://storage.azure.com"}},
+		"redirect on the wrong platform": {func(_ *testing.T, w *world) {
+			w.directory.clients[0].PublicClient.RedirectURIs = nil
+			w.directory.clients[0].SPA.RedirectURIs = []string{"https://claude.ai/api/mcp/auth_callback"}
+		}, "client-apps", []string{"AADSTS9002327", "auth_callback on publicClient", "auth_callback on spa"}},
+		"redirect with a slash": {func(_ *testing.T, w *world) {
+			w.directory.clients[0].PublicClient.RedirectURIs = []string{"https://claude.ai/api/mcp/auth_callback/"}
+		}, "client-apps", []string{"AADSTS50011"}},
+		"http redirect": {func(_ *testing.T, w *world) {
+			w.directory.clients[0].Web.RedirectURIs = []string{"http://app.example.com/callback"}
+		}, "client-apps", []string{"http redirects for this machine only"}},
+		"one app for secrets and device code": {func(_ *testing.T, w *world) {
+			on := true
+			w.directory.clients[0].IsFallbackPublicClient = &on
+			w.directory.clients[0].Web.RedirectURIs = []string{"https://app.example.com/callback"}
+		}, "client-apps", []string{"AADSTS700025"}},
+		"ports that differ": {func(_ *testing.T, w *world) {
+			w.directory.clients[0].SPA.RedirectURIs = []string{"http://localhost:6274/callback"}
+		}, "client-apps", []string{"ignores the port"}},
+		"API used as client": {func(_ *testing.T, w *world) { w.directory.app.PublicClient.RedirectURIs = []string{"http://localhost"} }, "client-apps",
+			[]string{"AADSTS90009"}},
+	})
+}
+
+func TestProofFaults(t *testing.T) {
+	t.Parallel()
+	secretOf := func(w *world, value string) {
+		w.secret = value
+		w.facts.Method = clientauth.Secret(value)
+	}
+	examineFaults(t, map[string]fault{
+		"wrong secret":   {func(_ *testing.T, w *world) { w.facts.Method = clientauth.Secret("wrong~secret") }, "proof", []string{"AADSTS7000215"}},
+		"expired secret": {func(_ *testing.T, w *world) { secretOf(w, w.api.AddExpiringSecret(time.Now().Add(-time.Hour))) }, "proof", []string{"has expired", "AADSTS7000222"}},
+		"the secret's id": {func(_ *testing.T, w *world) {
+			secretOf(w, "12345678-1234-1234-1234-123456789abc")
+			w.facts.Proof.LooksLikeID = true
+		}, "proof", []string{"looks like the secret's ID"}},
+		"secret with a line break": {func(_ *testing.T, w *world) {
+			secretOf(w, "first-half\nsecond-half")
+			w.facts.Proof.HasSpace = true
+		}, "proof", []string{"a line break in it"}},
+		"no client proof in the configuration": {func(_ *testing.T, w *world) {
+			w.facts.Method, w.facts.Proof = clientauth.Method{}, doctor.ProofFacts{}
+			w.facts.Faults = []doctor.ConfigFault{{Where: "ENTRA_APP_CLIENT_SECRET", Problem: "begins or ends with whitespace", Remedy: "Copy it again"}}
+		}, "config", []string{"begins or ends with whitespace", "not run  identity              because config failed"}},
+		"no federated credential":           {federated(nil), "federated-credential", []string{"AADSTS70025", "the registration has no federated credential"}},
+		"no federated credential, unsigned": {unsigned(federated(nil)), "federated-credential", []string{"AADSTS70025", "expected  a federated credential with\n              issuer   "}},
+		"issuer of v1":                      {federated(func(w *world, f *credential) { f.Issuer = w.tenant.V1Issuer() }), "federated-credential", []string{"AADSTS700211", "issuer   https://sts.windows.net/"}},
+		"issuer with a slash":               {federated(func(_ *world, f *credential) { f.Issuer += "/" }), "federated-credential", []string{"/v2.0/\n"}},
+		"subject is the client id":          {federated(func(w *world, f *credential) { f.Subject = w.facts.Proof.IdentityID }), "federated-credential", []string{"AADSTS700213", "it must be its principal (object) id"}},
+		"subject in capitals":               {federated(func(_ *world, f *credential) { f.Subject = strings.ToUpper(f.Subject) }), "federated-credential", []string{"AADSTS7002138"}},
+		"audience of another cloud":         {federated(func(_ *world, f *credential) { f.Audiences = []string{"api://AzureADTokenExchangeUSGov"} }), "federated-credential", []string{"audience api://AzureADTokenExchange\n", "audience api://AzureADTokenExchangeUSGov"}},
+		"managed identity is not assigned": {func(t *testing.T, w *world) {
+			federated(nil)(t, w)
+			w.facts.Method = clientauth.ManagedIdentity("a0000000-0000-4000-8000-000000000009")
+			w.facts.Proof.IdentityID = "a0000000-0000-4000-8000-000000000009"
+		}, "identity", []string{"client id, not object id"}},
+		"projected token is missing": {func(_ *testing.T, w *world) {
+			w.facts.Method = clientauth.WorkloadIdentity("/nonexistent/token")
+			w.facts.Proof = doctor.ProofFacts{Kind: "workload identity", TokenFile: "/nonexistent/token"}
+		}, "identity", []string{"projected token can't be read"}},
+		"exchange blocked by a policy": {func(_ *testing.T, w *world) { w.tenant.BlockAccess(w.tenant.Storage()) }, "exchange", []string{"AADSTS53003"}},
+		"an unknown resource": {func(_ *testing.T, w *world) {
+			w.directory = nil
+			w.facts.Resources = []string{"https://storage.azure.com", "https://vault.azure.net"}
+		}, "exchange", []string{"AADSTS500011", "https://vault.azure.net"}},
+	})
+}
+
+// credential is a federated credential, to be broken.
+type credential = graph.FederatedCredential
+
+// federated makes the app prove itself with a managed identity, whose credential is changed. Without
+// a change there is none.
+func federated(change func(*world, *credential)) func(*testing.T, *world) {
+	return func(t *testing.T, w *world) {
+		identity := w.tenant.AddManagedIdentity("mcp")
+		w.facts.Method = clientauth.ManagedIdentity(identity.ClientID)
+		w.facts.Proof = doctor.ProofFacts{Kind: "managed identity", IdentityID: identity.ClientID}
+		w.imds(t)
+		if change == nil {
+			return
+		}
+		f := credential{Name: "mcp", Issuer: w.tenant.V2Issuer(), Subject: identity.ObjectID, Audiences: []string{"api://AzureADTokenExchange"}}
+		change(w, &f)
+		w.api.AddFederatedCredential(f.Issuer, f.Subject, f.Audiences[0])
+		w.directory.credentials = []credential{f}
+	}
+}
+
+func TestStorageFaults(t *testing.T) {
+	t.Parallel()
+	examineFaults(t, map[string]fault{
+		"no data role": {func(_ *testing.T, w *world) { w.blobs.Revoke(w.alice.ObjectID) }, "data-role",
+			[]string{"AuthorizationPermissionMismatch", "Storage Blob Data Reader"}},
+		"no such container": {func(_ *testing.T, w *world) { w.facts.Container = "papers"; w.blobs.Grant(w.alice.ObjectID, "", "") }, "container", []string{"ContainerNotFound"}},
+		"no such account":   {func(_ *testing.T, w *world) { w.facts.StorageURL = "https://typo.blob.core.windows.net" }, "storage", []string{"no such storage account"}},
+		"account refuses connections": {func(t *testing.T, w *world) { w.hosts[hostport(w.facts.StorageURL)] = closedPort(t) }, "storage",
+			[]string{"the connection was refused"}},
+		"a proxy answers for storage": {func(t *testing.T, w *world) {
+			s := httptest.NewTLSServer(html(200))
+			t.Cleanup(s.Close)
+			w.hosts[hostport(w.facts.StorageURL)] = s.Listener.Addr().String()
+		}, "storage", []string{"something else than Azure Storage"}},
+		"the account's firewall": {func(_ *testing.T, w *world) { w.blobs.Fail(blobtest.Fault{Status: 403, Code: "AuthorizationFailure"}) }, "storage", []string{"firewall"}},
+	})
+}
+
+func hostport(address string) string {
+	_, after, _ := strings.Cut(address, "://")
+	return after
+}
+
+// closedPort is an address where nothing listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}

@@ -1,0 +1,278 @@
+package doctor
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
+)
+
+// A tokenAnswer is what the token endpoint said. A token in it is dropped at once.
+type tokenAnswer struct {
+	accepted bool // Entra issued a token
+	status   int
+	code     int // AADSTS
+	err      error
+}
+
+// A proofAnswer is the app's proof, as it goes into a token request, and what Entra said of it.
+type proofAnswer struct {
+	form   url.Values // holds the secret or the assertion
+	claims *assertionClaims
+	answer tokenAnswer
+}
+
+// assertionClaims are what a federated credential is compared with. None of them is secret.
+type assertionClaims struct {
+	Issuer   string `json:"iss"`
+	Subject  string `json:"sub"`
+	Audience any    `json:"aud"`
+	Expires  int64  `json:"exp"`
+}
+
+func (c *assertionClaims) audience() string {
+	switch a := c.Audience.(type) {
+	case string:
+		return a
+	case []any:
+		var all []string
+		for _, one := range a {
+			all = append(all, fmt.Sprint(one))
+		}
+		return strings.Join(all, ", ")
+	}
+	return ""
+}
+
+// postToken sends a request to the tenant's token endpoint.
+func (x *exam) postToken(ctx context.Context, form url.Values) tokenAnswer {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, x.tokenURL(), strings.NewReader(form.Encode()))
+	if err != nil {
+		return tokenAnswer{err: errors.New("the token endpoint's URL can't be used")}
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	resp, err := x.client.Do(req)
+	if err != nil {
+		return tokenAnswer{err: bare(err)}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	if err != nil {
+		return tokenAnswer{err: err}
+	}
+	_, err = entrawire.Parse(resp.StatusCode, resp.Header, body, x.options.Now())
+	if err == nil {
+		return tokenAnswer{accepted: true, status: resp.StatusCode}
+	}
+	a := tokenAnswer{status: resp.StatusCode}
+	if refused, ok := errors.AsType[*entrawire.RefusalError](err); ok {
+		a.code = refused.Code(func(code int) bool { _, known := proofCodes[code]; return known })
+	}
+	return a
+}
+
+func (x *exam) tokenURL() string {
+	return x.host.Tenant(strings.ToLower(x.TenantID)) + "/oauth2/v2.0/token"
+}
+
+// proofVariables are how the example server is told the app's proof.
+var proofVariables = []string{"ENTRA_APP_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE", "UMI_CLIENT_ID", "USE_OBO_FLOW"}
+
+// identity gets the app's proof from where the server gets it: a file, or the platform's
+// managed identity endpoint.
+func (x *exam) identity(ctx context.Context) Result {
+	switch {
+	case !x.OBO && !x.faulty("USE_OBO_FLOW"):
+		return notRun("USE_OBO_FLOW is off: the server doesn't act as its users")
+	case x.Proof.Kind == "" && x.faulty(proofVariables...):
+		return Result{Status: NotRun, Because: "config", Note: "config failed"}
+	case x.Proof.Kind == "":
+		return notRun("not configured: one of %s", strings.Join(proofVariables, ", "))
+	}
+	sources, err := clientcred.Method(x.Method).Open(clientcred.Environment{
+		HTTPClient: entrawire.Bounded(x.client), Now: x.options.Now, Logger: slog.New(slog.DiscardHandler),
+		Authority: x.host, TenantID: strings.ToLower(x.TenantID), ClientID: strings.ToLower(x.ClientID),
+	})
+	if err != nil || len(sources) == 0 {
+		return failed(Finding{Problem: "the app's " + x.Proof.Kind + " can't be used", Came: fmt.Sprint(err), Remedy: "Correct the variable that names it"})
+	}
+	proof, err := sources[0].Credential(ctx)
+	form := url.Values{}
+	if err == nil {
+		err = proof.AddTo(form, x.tokenURL())
+	}
+	if err != nil {
+		return failed(x.noProof(err))
+	}
+	x.proof = &proofAnswer{form: form, claims: readAssertion(form.Get("client_assertion"))}
+	return ok("%s", x.Proof.Kind)
+}
+
+// noProof says why the app has no proof.
+func (x *exam) noProof(err error) Finding {
+	f := Finding{Problem: "the server can't get its " + x.Proof.Kind, Expected: "a " + x.Proof.Kind, Came: err.Error(), Remedy: "Correct the variable that names it"}
+	if known, ok := errors.AsType[*clientcred.Error](err); ok {
+		f.Problem, f.Remedy = known.Problem, sentence(known.Remedy)
+		if known.Cause != nil {
+			f.Came = known.Cause.Error()
+		}
+	}
+	if x.Proof.TokenFile == "" {
+		return f
+	}
+	content, err := os.ReadFile(x.Proof.TokenFile)
+	if err != nil {
+		return f
+	}
+	if c := readAssertion(strings.TrimSpace(string(content))); c != nil {
+		f.Expected = "a federated credential of the identity " + x.Proof.IdentityID + " with the projected token's values"
+		f.Came += "\n" + c.lines()
+	}
+	return f
+}
+
+func (c *assertionClaims) lines() string {
+	return "issuer   " + printable(c.Issuer) + "\nsubject  " + printable(c.Subject) + "\naudience " + printable(c.audience())
+}
+
+// readAssertion returns the claims of a JWT, unverified, or nil.
+func readAssertion(token string) *assertionClaims {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var c assertionClaims
+	if err != nil || json.Unmarshal(payload, &c) != nil {
+		return nil
+	}
+	return &c
+}
+
+// prove sends the proof with a request for a token for the app itself, which gives access to
+// nothing: the app has no roles on itself, and the server refuses application tokens.
+func (x *exam) prove(ctx context.Context) {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {x.ClientID}, "scope": {x.ClientID + "/.default"}}
+	for name, values := range x.proof.form {
+		form[name] = values
+	}
+	x.proof.answer = x.postToken(ctx, form)
+}
+
+// federated is whether the proof is another issuer's token.
+func (x *exam) federated() bool {
+	return x.Proof.Kind == "managed identity" || x.Proof.Kind == "workload identity"
+}
+
+// proofAccepted asks Entra whether it takes the app's proof.
+func (x *exam) proofAccepted(context.Context) Result {
+	if x.proof == nil {
+		return x.like("identity")
+	}
+	a := x.proof.answer
+	if f := x.unknownApp(a.code); f != nil {
+		return failed(*f)
+	}
+	known, blamed := proofCodes[a.code]
+	switch {
+	case a.err != nil:
+		return failed(Finding{Problem: "the token endpoint did not answer", Came: a.err.Error(), Remedy: "Try again; check the way to " + x.tokenURL()})
+	case blamed:
+		f := Finding{Problem: known.problem, Expected: "a token for the app itself", Came: fmt.Sprintf("AADSTS%d", a.code), Remedy: known.remedy}
+		x.refineSecret(&f)
+		return failed(f)
+	case a.code == 0 && !a.accepted:
+		return failed(Finding{Problem: "the token endpoint's answer can't be used", Expected: "a token, or an AADSTS code",
+			Came: fmt.Sprintf("HTTP status %d", a.status), Remedy: "Check what answers at " + x.tokenURL()})
+	}
+	return ok("Entra ID accepts the %s", x.Proof.Kind) // another refusal comes after the proof
+}
+
+// refineSecret says what the secret looks like, if it looks wrong.
+func (x *exam) refineSecret(f *Finding) {
+	switch {
+	case x.Proof.Kind != "secret":
+	case x.Proof.LooksLikeID:
+		f.Problem += ": the configured one looks like the secret's ID"
+		f.Remedy = "Configure the secret's Value, which the portal shows only when it is created, not its Secret ID. Create a new one under Certificates & secrets"
+	case x.Proof.HasSpace:
+		f.Problem += ": the configured one has white space or a line break in it"
+		f.Remedy = "Copy the value again, on one line"
+	}
+}
+
+// like is the result of a check for which another one left nothing to do.
+func (x *exam) like(id string) Result {
+	if r := x.blocked(id); r != nil {
+		return *r
+	}
+	return notRun("%s", x.result(id).Note)
+}
+
+// A proofCode is an AADSTS code that blames the app's proof.
+type proofCode struct{ problem, remedy string }
+
+const newSecret = "Create a new secret under App registrations, the app, Certificates & secrets, and configure its value; or use a managed identity"
+
+var proofCodes = map[int]proofCode{
+	7000215: {"Entra ID rejects the client secret", "Configure the value (not the ID) of a current secret of this application. " + newSecret},
+	7000222: {"the client secret has expired", newSecret},
+	7000218: {"Entra ID got no proof", "Configure a secret, a certificate or a managed identity, and register the application as a web app rather than a public client"},
+	700025:  {"the application is a public client, which has no proof", "Set Allow public client flows to No: App registrations, the app, Authentication"},
+	700024:  {"the client assertion is not valid now", "Check the clock, and that the projected token's file is renewed"},
+	700027:  {"Entra ID does not know the key of the client assertion", "Upload this certificate to the registration (Certificates & secrets); for a federated credential, check that the issuer publishes its keys"},
+	700021:  {"the client assertion names another application", "Make issuer and subject of the client assertion the application's id"},
+	700023:  {"the client assertion has another audience", "Check AZURE_AUTHORITY_HOST and TENANT_ID"},
+	50012:   {"Entra ID rejects the app's proof", "Check secret, certificate or federated credential under Certificates & secrets"},
+	50027:   {"the client assertion is malformed", "Check the file or endpoint that it comes from"},
+	5002741: {"the client assertion has several audiences", "Configure one audience"},
+	7000229: {}, 700016: {}, 70001: {}, 700011: {}, 700038: {}, 7000112: {}, // see unknownApp
+	70025:   {"the application has no federated credential", ""},
+	70021:   {"no federated credential matches", ""},
+	700211:  {"no federated credential has this issuer", ""},
+	700212:  {"no federated credential has this audience", ""},
+	700213:  {"no federated credential has this subject", ""},
+	7002131: {"no federated credential's expression matches", ""},
+	7002137: {"no federated credential has this subject", ""},
+	7002138: {"the subject of the federated credential differs in case", ""},
+	7002381: {"a policy of the tenant forbids federated credentials of this issuer", ""},
+	700222:  {"this identity's token can't be used as a federated credential", ""},
+	700229:  {"this identity's token can't be used as a federated credential", ""},
+	700236:  {"this identity's token can't be used as a federated credential", ""},
+	700238:  {"this identity's token can't be used as a federated credential", ""},
+}
+
+// isFederated reports whether a code blames a federated credential.
+func isFederated(code int) bool {
+	return proofCodes[code] != proofCode{} && proofCodes[code].remedy == ""
+}
+
+// expiredAssertion reports whether an assertion's time is over.
+func (c *assertionClaims) expired(now time.Time) bool {
+	return c.Expires != 0 && now.Unix() > c.Expires
+}
+
+// secrets are what the report must not show.
+func (x *exam) secrets() []string {
+	all := []string{secret.Reveal(x.options.UserToken)}
+	if x.proof != nil {
+		all = append(all, x.proof.form.Get("client_secret"), x.proof.form.Get("client_assertion"))
+	}
+	for _, token := range x.exchanged.tokens {
+		all = append(all, secret.Reveal(token))
+	}
+	return all
+}

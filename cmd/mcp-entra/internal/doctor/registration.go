@@ -1,0 +1,295 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
+	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
+)
+
+// A Directory reads app registrations. *graph.Client is one.
+type Directory interface {
+	Application(ctx context.Context, path string) (graph.Application, error)
+	ServicePrincipal(ctx context.Context, appID string) (graph.ServicePrincipal, error)
+	ServicePrincipalsNamed(ctx context.Context, name string) ([]graph.ServicePrincipal, error)
+	PermissionGrants(ctx context.Context, field, id string) ([]graph.PermissionGrant, error)
+	FederatedCredentials(ctx context.Context, application string) ([]graph.FederatedCredential, error)
+	Get(ctx context.Context, path string, into any) error
+}
+
+var _ Directory = (*graph.Client)(nil)
+
+// notSignedIn is why what needs Microsoft Graph doesn't run.
+const notSignedIn = "nobody is signed in to Microsoft Graph (-sign-in)"
+
+// registration reads the app registration for the checks behind it.
+func (x *exam) registration(ctx context.Context) Result {
+	if x.options.Directory == nil {
+		return notRun(notSignedIn)
+	}
+	if r := x.lacks("API_APP_ID", x.ClientID); r != nil {
+		return *r
+	}
+	app, err := x.options.Directory.Application(ctx, graph.ApplicationByAppID(x.ClientID))
+	switch {
+	case graph.IsNotFound(err):
+		return failed(Finding{Problem: "there is no registration of the application " + x.ClientID + " in this tenant", Expected: "an app registration", Came: "none",
+			Remedy: "Correct API_APP_ID, or sign in to the tenant that has the registration; one that was deleted can be restored for 30 days (App registrations, Deleted applications)"})
+	case err != nil:
+		return x.unread("the app registration", err)
+	}
+	x.app = &app
+	return ok("%s (%s)", printable(app.DisplayName), app.SignInAudience)
+}
+
+// unread is the result of a check that Graph didn't answer.
+func (x *exam) unread(what string, err error) Result {
+	if graph.IsForbidden(err) {
+		return notRun("this sign-in may not read %s: it needs Application.Read.All, or the role Directory Readers", what)
+	}
+	return warning(Finding{Problem: "Microsoft Graph doesn't show " + what, Came: err.Error(), Remedy: "Sign in again, or go on without Graph"})
+}
+
+// tokenVersion checks the version of the tokens that Entra issues for the API.
+func (x *exam) tokenVersion(context.Context) Result {
+	if x.app == nil {
+		return x.like("registration")
+	}
+	if v := x.app.API.RequestedAccessTokenVersion; v != 2 {
+		came := "null, which means 1"
+		if v != 0 {
+			came = fmt.Sprint(v)
+		}
+		return failed(Finding{Problem: "Entra ID issues v1 tokens for the API, and restricts its App ID URIs to verified domains",
+			Expected: "requestedAccessTokenVersion 2", Came: came,
+			Remedy: "Set api.requestedAccessTokenVersion to 2 in the registration's manifest, or run mcp-entra setup apply"})
+	}
+	return ok("2")
+}
+
+// appIDURIs checks that the server's URL is an App ID URI, character for character.
+func (x *exam) appIDURIs(context.Context) Result {
+	if x.app == nil {
+		return x.like("registration")
+	}
+	uris := x.app.IdentifierURIs
+	const consequence = "clients send it as resource, and Entra refuses it: AADSTS9010010"
+	var findings []Finding
+	for _, uri := range uris {
+		if strings.HasSuffix(uri, "/") {
+			findings = append(findings, Finding{Problem: "an App ID URI ends in a slash", Expected: strings.TrimRight(uri, "/"), Came: uri,
+				Remedy: "Remove the slash in the registration: Expose an API, Application ID URI"})
+		}
+	}
+	switch {
+	case x.ResourceURL == "" || slices.Contains(uris, x.ResourceURL):
+	case !strings.HasPrefix(x.ResourceURL, "https://"):
+		if len(findings) == 0 {
+			return warning(Finding{Problem: "the server's URL is not an App ID URI, as no http URL should be",
+				Expected: x.ResourceURL, Came: list(uris), Remedy: "This is right for a server on this machine; only clients that can leave resource out sign in. Serve https for the others"})
+		}
+	default:
+		near := nearest(x.ResourceURL, uris)
+		if near != "" {
+			findings = slices.DeleteFunc(findings, func(f Finding) bool { return f.Came == near })
+		}
+		findings = append(findings, Finding{Problem: "the server's URL is not an App ID URI of the application; " + consequence,
+			Expected: x.ResourceURL, Came: orElse(near, list(uris)),
+			Remedy: "Add the URL, character for character, under Expose an API, or run mcp-entra setup apply"})
+	}
+	return judged(findings, "%s", list(uris))
+}
+
+// nearest returns the URI that differs from want only in case, in slashes or in its scheme.
+func nearest(want string, uris []string) string {
+	key := func(s string) string {
+		_, rest, _ := strings.Cut(strings.ToLower(strings.TrimRight(s, "/")), "://")
+		return rest
+	}
+	for _, uri := range uris {
+		if key(uri) == key(want) {
+			return uri
+		}
+	}
+	return ""
+}
+
+// scopes checks that the API offers the scope that its tokens must have.
+func (x *exam) scopes(context.Context) Result {
+	if x.app == nil {
+		return x.like("registration")
+	}
+	var names []string
+	for _, s := range x.app.API.Scopes {
+		if s.Value == x.Scope && s.IsEnabled {
+			if s.Type == "Admin" {
+				return warning(Finding{Problem: "only administrators can consent to " + x.Scope, Expected: "Admins and users", Came: "Admins only",
+					Remedy: "Change it under Expose an API, unless that is meant"})
+			}
+			return ok("%s", x.Scope)
+		}
+		name := s.Value
+		if !s.IsEnabled {
+			name += " (disabled)"
+		}
+		names = append(names, name)
+	}
+	return failed(Finding{Problem: "the API doesn't offer the scope " + x.Scope + ", so no token has it", Expected: x.Scope, Came: list(names),
+		Remedy: "Add or enable it under Expose an API, or run mcp-entra setup apply"})
+}
+
+// preAuthorized checks that Microsoft's own clients need no consent page.
+func (x *exam) preAuthorized(context.Context) Result {
+	if x.app == nil {
+		return x.like("registration")
+	}
+	var findings []Finding
+	for _, c := range knownclients.All() {
+		has := slices.ContainsFunc(x.app.API.PreAuthorized, func(p graph.PreAuthorizedApp) bool { return strings.EqualFold(p.AppID, c.AppID) })
+		if c.AppID != "" && !has {
+			findings = append(findings, Finding{Problem: c.Name + " is not pre-authorized, and shows no consent page", Expected: c.AppID,
+				Came: "not among the authorized client applications", Remedy: "If your users use it, add it under Expose an API, Authorized client applications, or with mcp-entra setup apply"})
+		}
+	}
+	if len(findings) > 0 {
+		return warning(findings...)
+	}
+	return ok("Microsoft's clients are pre-authorized")
+}
+
+// servicePrincipal checks that the application is usable in the tenant.
+func (x *exam) servicePrincipal(ctx context.Context) Result {
+	if x.app == nil {
+		return x.like("registration")
+	}
+	p, err := x.options.Directory.ServicePrincipal(ctx, x.ClientID)
+	remedy := "Run az ad sp create --id " + x.ClientID + ", or mcp-entra setup apply"
+	switch {
+	case graph.IsNotFound(err):
+		return failed(Finding{Problem: "the application has no service principal in the tenant, so nobody gets a token for it",
+			Expected: "an enterprise application " + x.ClientID, Came: "none", Remedy: remedy})
+	case err != nil:
+		return x.unread("the service principal", err)
+	case p.AccountEnabled != nil && !*p.AccountEnabled:
+		return failed(Finding{Problem: "the application is disabled in the tenant", Expected: "Enabled for users to sign in: Yes", Came: "No",
+			Remedy: "Enable it: Enterprise applications, the application, Properties"})
+	}
+	x.principal = &p
+	if p.AppRoleAssignmentReq {
+		return warning(Finding{Problem: "only assigned users get tokens for the API", Expected: "Assignment required: No", Came: "Yes",
+			Remedy: "Assign your users under Enterprise applications, Users and groups, if they are refused with AADSTS50105"})
+	}
+	return ok("%s", p.ID)
+}
+
+// list shows a list of strings, one under the other.
+func list(all []string) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, "\n")
+}
+
+func orElse(s, other string) string {
+	if s != "" {
+		return s
+	}
+	return other
+}
+
+// federatedCredential checks that the registration trusts the identity that the server presents.
+func (x *exam) federatedCredential(ctx context.Context) Result {
+	switch {
+	case x.proof == nil:
+		return x.like("identity")
+	case !x.federated():
+		x.prove(ctx)
+		return notRun("the app proves itself with a %s", x.Proof.Kind)
+	}
+	x.prove(ctx)
+	code := x.proof.answer.code
+	if !isFederated(code) {
+		return ok("Entra ID finds one for the identity's token")
+	}
+	f := Finding{Problem: proofCodes[code].problem + fmt.Sprintf(" (AADSTS%d)", code),
+		Remedy: "Correct the credential, character for character: App registrations, the app, Certificates & secrets, Federated credentials; or run mcp-entra setup apply"}
+	if c := x.proof.claims; c != nil {
+		f.Expected = "a federated credential with\n" + c.expected(x)
+	}
+	f.Came = "AADSTS" + fmt.Sprint(code)
+	if x.app == nil {
+		return failed(f)
+	}
+	all, err := x.options.Directory.FederatedCredentials(ctx, x.app.ID)
+	if err != nil {
+		return failed(f)
+	}
+	return failed(x.differing(f, all))
+}
+
+// expected shows the credential that would match the token.
+func (c *assertionClaims) expected(x *exam) string {
+	shown := *c
+	shown.Audience = x.audienceOf(c)
+	return shown.lines()
+}
+
+// tokenExchange is the application that is the audience of Entra's own tokens for
+// api://AzureADTokenExchange, if they are v2 tokens.
+const tokenExchange = "fb60f99c-7a34-4190-8149-302f77469936"
+
+// audienceOf is the audience that a federated credential for the token must have.
+func (x *exam) audienceOf(c *assertionClaims) string {
+	if a := c.audience(); a != tokenExchange {
+		return a
+	}
+	return x.host.Cloud().Federation
+}
+
+// differing shows the credential that is nearest to the token, member by member.
+func (x *exam) differing(f Finding, all []graph.FederatedCredential) Finding {
+	c := x.proof.claims
+	if len(all) == 0 || c == nil {
+		f.Came = "the registration has no federated credential"
+		return f
+	}
+	best, least := all[0], 4
+	for _, one := range all {
+		if n := len(x.differences(one)); n < least {
+			best, least = one, n
+		}
+	}
+	var want, got []string
+	for _, d := range x.differences(best) {
+		want = append(want, d[0]+" "+d[1])
+		got = append(got, d[0]+" "+d[2])
+	}
+	if len(want) == 0 {
+		f.Came = "the credential " + printable(best.Name) + " matches; it may be too new: Entra needs some minutes"
+		return f
+	}
+	f.Expected, f.Came = strings.Join(want, "\n"), strings.Join(got, "\n")
+	f.Problem += fmt.Sprintf("; the credential %q differs from the identity's token", printable(best.Name))
+	if x.Proof.IdentityID != "" && strings.EqualFold(best.Subject, x.Proof.IdentityID) && best.Subject != c.Subject {
+		f.Remedy = "The subject is the identity's client id; it must be its principal (object) id. " + f.Remedy
+	}
+	return f
+}
+
+// differences are the members that differ: the name, what the token has, what the credential has.
+func (x *exam) differences(one graph.FederatedCredential) (all [][3]string) {
+	c := x.proof.claims
+	if one.Issuer != c.Issuer {
+		all = append(all, [3]string{"issuer  ", c.Issuer, printable(one.Issuer)})
+	}
+	if one.Subject != c.Subject {
+		all = append(all, [3]string{"subject ", c.Subject, printable(one.Subject)})
+	}
+	if want := x.audienceOf(c); !slices.Contains(one.Audiences, want) {
+		all = append(all, [3]string{"audience", want, printable(strings.Join(one.Audiences, ", "))})
+	}
+	return all
+}
