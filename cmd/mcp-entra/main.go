@@ -52,7 +52,9 @@ type command struct {
 
 // commands are all commands, in the order of the help text.
 func commands() []command {
-	return []command{}
+	return []command{
+		{"doctor", "says what is wrong with a set-up, and what to do", runDoctor},
+	}
 }
 
 // errDiffers makes the exit code exitDiffers. The command has said what differs.

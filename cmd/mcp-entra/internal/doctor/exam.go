@@ -37,27 +37,18 @@ type Facts struct {
 
 	OBO       bool
 	Method    clientauth.Method // how the app proves itself; with OBO
-	Proof     ProofFacts
-	Resources []string // that tokens are exchanged for
+	Resources []string          // that tokens are exchanged for
+
+	TokenFile string // AZURE_FEDERATED_TOKEN_FILE, to say what is in it if it is refused
+	TrustFile string // SSL_CERT_FILE, to say what is wrong with it
 
 	StorageURL, Container string
-
-	TrustFile string // SSL_CERT_FILE
 }
 
 // A ConfigFault is a fault of one variable or flag.
 type ConfigFault struct {
 	Where           string // the variable, and its line if it is in a file
 	Problem, Remedy string
-}
-
-// ProofFacts say what Facts.Method is, because a Method shows only its kind. No field holds the
-// proof itself.
-type ProofFacts struct {
-	Kind                  string // secret, certificate, managed identity, workload identity
-	IdentityID            string // client id of the managed identity, if there is one
-	TokenFile             string // of the projected token, if there is one
-	LooksLikeID, HasSpace bool   // the secret is a GUID, has white space inside
 }
 
 // Options are what the doctor may use. The zero value examines as this process would connect,
@@ -181,7 +172,7 @@ func (x *exam) lacks(settings ...string) *Result {
 		}
 		missing = append(missing, settings[i])
 		if x.faulty(settings[i]) {
-			return &Result{Status: NotRun, Because: "config", Note: "config failed"}
+			return misconfigured()
 		}
 	}
 	if len(missing) == 0 {
@@ -191,11 +182,15 @@ func (x *exam) lacks(settings ...string) *Result {
 	return &r
 }
 
+func misconfigured() *Result {
+	return &Result{Status: NotRun, Because: "config", Note: "config failed"}
+}
+
 // faulty reports whether a fault is about one of these variables, or about a line of a file, which
 // may be theirs.
 func (x *exam) faulty(names ...string) bool {
 	return slices.ContainsFunc(x.Faults, func(f ConfigFault) bool {
-		return strings.HasPrefix(f.Where, ".") || slices.ContainsFunc(names, func(name string) bool { return strings.Contains(f.Where, name) })
+		return strings.HasPrefix(f.Where, ".") || slices.ContainsFunc(names, f.about)
 	})
 }
 

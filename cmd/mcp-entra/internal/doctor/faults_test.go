@@ -213,31 +213,28 @@ func TestProofFaults(t *testing.T) {
 		"expired secret": {func(_ *testing.T, w *world) { secretOf(w, w.api.AddExpiringSecret(time.Now().Add(-time.Hour))) }, "proof", []string{"has expired", "AADSTS7000222"}},
 		"the secret's id": {func(_ *testing.T, w *world) {
 			secretOf(w, "12345678-1234-1234-1234-123456789abc")
-			w.facts.Proof.LooksLikeID = true
 		}, "proof", []string{"looks like the secret's ID"}},
 		"secret with a line break": {func(_ *testing.T, w *world) {
 			secretOf(w, "first-half\nsecond-half")
-			w.facts.Proof.HasSpace = true
 		}, "proof", []string{"a line break in it"}},
 		"no client proof in the configuration": {func(_ *testing.T, w *world) {
-			w.facts.Method, w.facts.Proof = clientauth.Method{}, doctor.ProofFacts{}
+			w.facts.Method = clientauth.Method{}
 			w.facts.Faults = []doctor.ConfigFault{{Where: "ENTRA_APP_CLIENT_SECRET", Problem: "begins or ends with whitespace", Remedy: "Copy it again"}}
 		}, "config", []string{"begins or ends with whitespace", "not run  identity              because config failed"}},
 		"no federated credential":           {federated(nil), "federated-credential", []string{"AADSTS70025", "the registration has no federated credential"}},
 		"no federated credential, unsigned": {unsigned(federated(nil)), "federated-credential", []string{"AADSTS70025", "expected  a federated credential with\n              issuer   "}},
 		"issuer of v1":                      {federated(func(w *world, f *credential) { f.Issuer = w.tenant.V1Issuer() }), "federated-credential", []string{"AADSTS700211", "issuer   https://sts.windows.net/"}},
 		"issuer with a slash":               {federated(func(_ *world, f *credential) { f.Issuer += "/" }), "federated-credential", []string{"/v2.0/\n"}},
-		"subject is the client id":          {federated(func(w *world, f *credential) { f.Subject = w.facts.Proof.IdentityID }), "federated-credential", []string{"AADSTS700213", "it must be its principal (object) id"}},
+		"subject is the client id":          {federated(func(w *world, f *credential) { f.Subject = w.identity }), "federated-credential", []string{"AADSTS700213", "it must be its principal (object) id"}},
 		"subject in capitals":               {federated(func(_ *world, f *credential) { f.Subject = strings.ToUpper(f.Subject) }), "federated-credential", []string{"AADSTS7002138"}},
 		"audience of another cloud":         {federated(func(_ *world, f *credential) { f.Audiences = []string{"api://AzureADTokenExchangeUSGov"} }), "federated-credential", []string{"audience api://AzureADTokenExchange\n", "audience api://AzureADTokenExchangeUSGov"}},
 		"managed identity is not assigned": {func(t *testing.T, w *world) {
 			federated(nil)(t, w)
 			w.facts.Method = clientauth.ManagedIdentity("a0000000-0000-4000-8000-000000000009")
-			w.facts.Proof.IdentityID = "a0000000-0000-4000-8000-000000000009"
 		}, "identity", []string{"client id, not object id"}},
 		"projected token is missing": {func(_ *testing.T, w *world) {
 			w.facts.Method = clientauth.WorkloadIdentity("/nonexistent/token")
-			w.facts.Proof = doctor.ProofFacts{Kind: "workload identity", TokenFile: "/nonexistent/token"}
+			w.facts.TokenFile = "/nonexistent/token"
 		}, "identity", []string{"projected token can't be read"}},
 		"exchange blocked by a policy": {func(_ *testing.T, w *world) { w.tenant.BlockAccess(w.tenant.Storage()) }, "exchange", []string{"AADSTS53003"}},
 		"an unknown resource": {func(_ *testing.T, w *world) {
@@ -256,7 +253,7 @@ func federated(change func(*world, *credential)) func(*testing.T, *world) {
 	return func(t *testing.T, w *world) {
 		identity := w.tenant.AddManagedIdentity("mcp")
 		w.facts.Method = clientauth.ManagedIdentity(identity.ClientID)
-		w.facts.Proof = doctor.ProofFacts{Kind: "managed identity", IdentityID: identity.ClientID}
+		w.identity = identity.ClientID
 		w.imds(t)
 		if change == nil {
 			return

@@ -127,6 +127,9 @@ func lookupError(err error) string {
 
 // dns resolves the authority's name.
 func (x *exam) dns(ctx context.Context) Result {
+	if x.faulty("AZURE_AUTHORITY_HOST") {
+		return *misconfigured()
+	}
 	note, f := x.resolve(ctx, x.host.String(), "Check AZURE_AUTHORITY_HOST, and the resolver of this machine (/etc/resolv.conf, the cluster's DNS)")
 	if f != nil {
 		return failed(*f)

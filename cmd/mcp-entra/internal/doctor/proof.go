@@ -12,11 +12,13 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"time"
+	"unicode"
 
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
 // A tokenAnswer is what the token endpoint said. A token in it is dropped at once.
@@ -39,7 +41,8 @@ type assertionClaims struct {
 	Issuer   string `json:"iss"`
 	Subject  string `json:"sub"`
 	Audience any    `json:"aud"`
-	Expires  int64  `json:"exp"`
+	ClientV1 string `json:"appid"` // of Entra's own tokens: the identity's client id
+	ClientV2 string `json:"azp"`
 }
 
 func (c *assertionClaims) audience() string {
@@ -97,9 +100,9 @@ func (x *exam) identity(ctx context.Context) Result {
 	switch {
 	case !x.OBO && !x.faulty("USE_OBO_FLOW"):
 		return notRun("USE_OBO_FLOW is off: the server doesn't act as its users")
-	case x.Proof.Kind == "" && x.faulty(proofVariables...):
-		return Result{Status: NotRun, Because: "config", Note: "config failed"}
-	case x.Proof.Kind == "":
+	case x.kind() == "" && x.faulty(proofVariables...):
+		return *misconfigured()
+	case x.kind() == "":
 		return notRun("not configured: one of %s", strings.Join(proofVariables, ", "))
 	}
 	sources, err := clientcred.Method(x.Method).Open(clientcred.Environment{
@@ -107,7 +110,7 @@ func (x *exam) identity(ctx context.Context) Result {
 		Authority: x.host, TenantID: strings.ToLower(x.TenantID), ClientID: strings.ToLower(x.ClientID),
 	})
 	if err != nil || len(sources) == 0 {
-		return failed(Finding{Problem: "the app's " + x.Proof.Kind + " can't be used", Came: fmt.Sprint(err), Remedy: "Correct the variable that names it"})
+		return failed(Finding{Problem: "the app's " + x.kind() + " can't be used", Came: fmt.Sprint(err), Remedy: "Correct the variable that names it"})
 	}
 	proof, err := sources[0].Credential(ctx)
 	form := url.Values{}
@@ -118,27 +121,27 @@ func (x *exam) identity(ctx context.Context) Result {
 		return failed(x.noProof(err))
 	}
 	x.proof = &proofAnswer{form: form, claims: readAssertion(form.Get("client_assertion"))}
-	return ok("%s", x.Proof.Kind)
+	return ok("%s", x.kind())
 }
 
 // noProof says why the app has no proof.
 func (x *exam) noProof(err error) Finding {
-	f := Finding{Problem: "the server can't get its " + x.Proof.Kind, Expected: "a " + x.Proof.Kind, Came: err.Error(), Remedy: "Correct the variable that names it"}
+	f := Finding{Problem: "the server can't get its " + x.kind(), Expected: "a " + x.kind(), Came: err.Error(), Remedy: "Correct the variable that names it"}
 	if known, ok := errors.AsType[*clientcred.Error](err); ok {
 		f.Problem, f.Remedy = known.Problem, sentence(known.Remedy)
 		if known.Cause != nil {
 			f.Came = known.Cause.Error()
 		}
 	}
-	if x.Proof.TokenFile == "" {
+	if x.TokenFile == "" {
 		return f
 	}
-	content, err := os.ReadFile(x.Proof.TokenFile)
+	content, err := os.ReadFile(x.TokenFile)
 	if err != nil {
 		return f
 	}
 	if c := readAssertion(strings.TrimSpace(string(content))); c != nil {
-		f.Expected = "a federated credential of the identity " + x.Proof.IdentityID + " with the projected token's values"
+		f.Expected = "a federated credential that matches the projected token"
 		f.Came += "\n" + c.lines()
 	}
 	return f
@@ -174,7 +177,16 @@ func (x *exam) prove(ctx context.Context) {
 
 // federated is whether the proof is another issuer's token.
 func (x *exam) federated() bool {
-	return x.Proof.Kind == "managed identity" || x.Proof.Kind == "workload identity"
+	return strings.HasSuffix(x.kind(), "identity")
+}
+
+// kind is what the proof is: client secret, certificate, managed identity, workload identity, or
+// workload managed identity. It is "" if there is none.
+func (x *exam) kind() string {
+	if x.Method.String() == (clientauth.Method{}).String() {
+		return ""
+	}
+	return x.Method.String()
 }
 
 // proofAccepted asks Entra whether it takes the app's proof.
@@ -198,19 +210,22 @@ func (x *exam) proofAccepted(context.Context) Result {
 		return failed(Finding{Problem: "the token endpoint's answer can't be used", Expected: "a token, or an AADSTS code",
 			Came: fmt.Sprintf("HTTP status %d", a.status), Remedy: "Check what answers at " + x.tokenURL()})
 	}
-	return ok("Entra ID accepts the %s", x.Proof.Kind) // another refusal comes after the proof
+	return ok("Entra ID accepts the %s", x.kind()) // another refusal comes after the proof
 }
 
 // refineSecret says what the secret looks like, if it looks wrong.
 func (x *exam) refineSecret(f *Finding) {
+	value := x.proof.form.Get("client_secret")
 	switch {
-	case x.Proof.Kind != "secret":
-	case x.Proof.LooksLikeID:
+	case authority.IsGUID(strings.Trim(value, `"'{} `)):
 		f.Problem += ": the configured one looks like the secret's ID"
 		f.Remedy = "Configure the secret's Value, which the portal shows only when it is created, not its Secret ID. Create a new one under Certificates & secrets"
-	case x.Proof.HasSpace:
+	case strings.ContainsFunc(value, unicode.IsSpace):
 		f.Problem += ": the configured one has white space or a line break in it"
 		f.Remedy = "Copy the value again, on one line"
+	case strings.HasPrefix(value, `"`) || strings.HasPrefix(value, "'"):
+		f.Problem += ": the configured one begins with a quotation mark"
+		f.Remedy = "Leave the quotation marks out where the platform takes values as they are"
 	}
 }
 
@@ -258,11 +273,6 @@ var proofCodes = map[int]proofCode{
 // isFederated reports whether a code blames a federated credential.
 func isFederated(code int) bool {
 	return proofCodes[code] != proofCode{} && proofCodes[code].remedy == ""
-}
-
-// expiredAssertion reports whether an assertion's time is over.
-func (c *assertionClaims) expired(now time.Time) bool {
-	return c.Expires != 0 && now.Unix() > c.Expires
 }
 
 // secrets are what the report must not show.

@@ -23,7 +23,7 @@ type Directory interface {
 var _ Directory = (*graph.Client)(nil)
 
 // notSignedIn is why what needs Microsoft Graph doesn't run.
-const notSignedIn = "nobody is signed in to Microsoft Graph (-sign-in)"
+const notSignedIn = "nobody is signed in to Microsoft Graph (-auth)"
 
 // registration reads the app registration for the checks behind it.
 func (x *exam) registration(ctx context.Context) Result {
@@ -207,7 +207,7 @@ func (x *exam) federatedCredential(ctx context.Context) Result {
 		return x.like("identity")
 	case !x.federated():
 		x.prove(ctx)
-		return notRun("the app proves itself with a %s", x.Proof.Kind)
+		return notRun("the app proves itself with a %s", x.kind())
 	}
 	x.prove(ctx)
 	code := x.proof.answer.code
@@ -273,7 +273,7 @@ func (x *exam) differing(f Finding, all []graph.FederatedCredential) Finding {
 	}
 	f.Expected, f.Came = strings.Join(want, "\n"), strings.Join(got, "\n")
 	f.Problem += fmt.Sprintf("; the credential %q differs from the identity's token", printable(best.Name))
-	if x.Proof.IdentityID != "" && strings.EqualFold(best.Subject, x.Proof.IdentityID) && best.Subject != c.Subject {
+	if id := orElse(c.ClientV2, c.ClientV1); id != "" && strings.EqualFold(best.Subject, id) && best.Subject != c.Subject {
 		f.Remedy = "The subject is the identity's client id; it must be its principal (object) id. " + f.Remedy
 	}
 	return f

@@ -50,6 +50,7 @@ type world struct {
 	facts     doctor.Facts
 	options   doctor.Options
 	token     string
+	identity  string // client id of the managed identity, if there is one
 
 	serverConfig func(*entraauth.Options) // of the running server
 	serverURL    string                   // that the running server believes to have
@@ -78,7 +79,7 @@ func newWorld(t *testing.T) *world {
 	w.facts = doctor.Facts{
 		TenantID: w.tenant.ID(), ClientID: w.api.ClientID, AuthorityHost: w.tenant.AuthorityHost(),
 		ResourceURL: resourceURL, AppIDURIs: []string{resourceURL, "api://" + w.api.ClientID},
-		OBO: true, Method: clientauth.Secret(w.secret), Proof: doctor.ProofFacts{Kind: "secret"},
+		OBO: true, Method: clientauth.Secret(w.secret),
 		Resources: []string{"https://storage.azure.com"}, StorageURL: w.blobs.URL(), Container: container,
 	}
 	w.token = w.tenant.Token(w.alice, w.client, w.api, "access_as_user")
