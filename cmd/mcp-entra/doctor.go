@@ -79,13 +79,13 @@ func runDoctor(ctx context.Context, p *process, args []string) error {
 	case nothing:
 		return errors.New("nothing is configured: run doctor with the server's variables or in the folder of its .env file, or name -tenant, -app and -url")
 	}
-	directory, err := f.directory(p, facts)
-	if err != nil {
-		return err
+	options := doctor.Options{Client: p.client, UserToken: token, Only: f.only, Clients: f.clients}
+	if f.auth != "" {
+		if options.Directory, err = f.signIn(p, facts); err != nil {
+			return err
+		}
 	}
-	report, err := doctor.Run(ctx, facts, &doctor.Options{
-		Client: p.client, UserToken: token, Directory: directory, Only: f.only, Clients: f.clients,
-	})
+	report, err := doctor.Run(ctx, facts, &options)
 	if err != nil {
 		return usagef("%s", withoutTokens(err.Error())) // a check that -only names wrongly
 	}
@@ -218,12 +218,8 @@ func bareToken(s string) string {
 	return s
 }
 
-// directory signs in to Microsoft Graph, or returns nil if that is not wanted. The first request
-// gets the token.
-func (f *doctorFlags) directory(p *process, facts doctor.Facts) (doctor.Directory, error) {
-	if f.auth == "" {
-		return nil, nil
-	}
+// signIn signs in to Microsoft Graph. The first request gets the token.
+func (f *doctorFlags) signIn(p *process, facts doctor.Facts) (*graph.Client, error) {
 	o := signin.Options{
 		Way: f.auth, Tenant: facts.TenantID, AuthorityHost: facts.AuthorityHost, GraphHost: f.graphHost, Lookup: p.lookup, HTTP: p.client,
 		Prompt: func(message string) { fmt.Fprintln(p.stderr, message) },

@@ -21,12 +21,12 @@ import (
 // storageResource is the resource of all storage accounts.
 const storageResource = "https://storage.azure.com"
 
-const noToken = "no user's token was given (-token)"
+const nobody = "no user's token was given (-token)"
 
 // userToken judges the user's token as the server does.
 func (x *exam) userToken(ctx context.Context) Result {
 	if x.options.UserToken.IsZero() {
-		return notRun(noToken)
+		return notRun(nobody)
 	}
 	if r := x.lacks("TENANT_ID", x.TenantID, "API_APP_ID", x.ClientID); r != nil {
 		return *r
@@ -92,7 +92,7 @@ func (x *exam) canExchange() *Result {
 	case !x.OBO:
 		r = notRun("USE_OBO_FLOW is off: the server doesn't act as its users")
 	case x.options.UserToken.IsZero():
-		r = notRun(noToken)
+		r = notRun(nobody)
 	case x.proof == nil:
 		r = x.like("identity")
 	case len(x.Resources) == 0:
@@ -141,16 +141,16 @@ func (x *exam) grantsInDirectory(ctx context.Context) Result {
 	}
 	var missing, partial []Finding
 	for _, resource := range x.Resources {
-		found, err := x.principalOf(ctx, resource)
+		found, err := x.principalsOf(ctx, resource)
 		if err != nil {
 			return x.unread("the service principal of "+resource, err)
 		}
-		if found == nil {
+		if len(found) == 0 {
 			missing = append(missing, Finding{Problem: "the tenant has no service principal for " + resource, Expected: "an enterprise application", Came: "none",
 				Remedy: "Check the resource's spelling; add it with az ad sp create --id and its application id, then grant the permission"})
 			continue
 		}
-		forAll, forSome := granted(grants, found.ID)
+		forAll, forSome := granted(grants, found[0].ID)
 		switch {
 		case forAll:
 		case forSome > 0:
@@ -184,29 +184,22 @@ func granted(grants []graph.PermissionGrant, resourceID string) (forAll bool, fo
 	return forAll, forSome
 }
 
-// principalOf returns the resource's service principal, or nil.
-func (x *exam) principalOf(ctx context.Context, resource string) (*graph.ServicePrincipal, error) {
+// principalsOf returns the resource's service principal: one or none.
+func (x *exam) principalsOf(ctx context.Context, resource string) ([]graph.ServicePrincipal, error) {
 	if authority.IsGUID(resource) {
 		p, err := x.options.Directory.ServicePrincipal(ctx, resource)
 		if graph.IsNotFound(err) {
 			return nil, nil
 		}
-		return &p, err
+		return []graph.ServicePrincipal{p}, err
 	}
 	for _, name := range []string{resource, strings.TrimSuffix(resource, "/"), resource + "/"} {
 		all, err := x.options.Directory.ServicePrincipalsNamed(ctx, name)
 		if err != nil || len(all) > 0 {
-			return first(all), err
+			return all, err
 		}
 	}
 	return nil, nil
-}
-
-func first[T any](all []T) *T {
-	if len(all) == 0 {
-		return nil
-	}
-	return &all[0]
 }
 
 // exchange reports what became of the exchanges.

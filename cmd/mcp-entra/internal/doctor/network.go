@@ -62,8 +62,7 @@ func (x *exam) do(client *http.Client, req *http.Request) probe {
 
 // bare removes the method and URL that net/http adds to an error, because the caller names them.
 func bare(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
 	}
 	return err

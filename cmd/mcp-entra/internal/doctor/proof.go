@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -169,9 +170,7 @@ func readAssertion(token string) *assertionClaims {
 // nothing: the app has no roles on itself, and the server refuses application tokens.
 func (x *exam) prove(ctx context.Context) {
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {x.ClientID}, "scope": {x.ClientID + "/.default"}}
-	for name, values := range x.proof.form {
-		form[name] = values
-	}
+	maps.Copy(form, x.proof.form)
 	x.proof.answer = x.postToken(ctx, form)
 }
 
@@ -240,11 +239,11 @@ func (x *exam) like(id string) Result {
 // A proofCode is an AADSTS code that blames the app's proof.
 type proofCode struct{ problem, remedy string }
 
-const newSecret = "Create a new secret under App registrations, the app, Certificates & secrets, and configure its value; or use a managed identity"
+const renew = "Create a new secret under App registrations, the app, Certificates & secrets, and configure its value; or use a managed identity"
 
 var proofCodes = map[int]proofCode{
-	7000215: {"Entra ID rejects the client secret", "Configure the value (not the ID) of a current secret of this application. " + newSecret},
-	7000222: {"the client secret has expired", newSecret},
+	7000215: {"Entra ID rejects the client secret", "Configure the value (not the ID) of a current secret of this application. " + renew},
+	7000222: {"the client secret has expired", renew},
 	7000218: {"Entra ID got no proof", "Configure a secret, a certificate or a managed identity, and register the application as a web app rather than a public client"},
 	700025:  {"the application is a public client, which has no proof", "Set Allow public client flows to No: App registrations, the app, Authentication"},
 	700024:  {"the client assertion is not valid now", "Check the clock, and that the projected token's file is renewed"},

@@ -63,11 +63,11 @@ func (x *exam) challenge(context.Context) Result {
 		_, message := p.refusal()
 		return notRun("the server answers %d: %s", p.status, message)
 	}
-	const bearer = `401 with WWW-Authenticate: Bearer … resource_metadata="…"`
+	const wanted = `401 with WWW-Authenticate: Bearer … resource_metadata="…"`
 	challenges := strings.Join(p.header.Values("WWW-Authenticate"), ", ")
 	x.published.metadataURL, x.published.scope = parameter(challenges, "resource_metadata"), parameter(challenges, "scope")
 	want := metadataURL(x.ResourceURL)
-	f := Finding{Expected: bearer, Came: "WWW-Authenticate: " + printable(challenges)}
+	f := Finding{Expected: wanted, Came: "WWW-Authenticate: " + printable(challenges)}
 	switch got := x.published.metadataURL; {
 	case challenges == "":
 		f.Problem, f.Came = "the refusal has no challenge, so clients don't find the sign-in", "401 without WWW-Authenticate"

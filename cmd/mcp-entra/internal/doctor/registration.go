@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
@@ -61,7 +62,7 @@ func (x *exam) tokenVersion(context.Context) Result {
 	if v := x.app.API.RequestedAccessTokenVersion; v != 2 {
 		came := "null, which means 1"
 		if v != 0 {
-			came = fmt.Sprint(v)
+			came = strconv.Itoa(v)
 		}
 		return failed(Finding{Problem: "Entra ID issues v1 tokens for the API, and restricts its App ID URIs to verified domains",
 			Expected: "requestedAccessTokenVersion 2", Came: came,
@@ -219,7 +220,7 @@ func (x *exam) federatedCredential(ctx context.Context) Result {
 	if c := x.proof.claims; c != nil {
 		f.Expected = "a federated credential with\n" + c.expected(x)
 	}
-	f.Came = "AADSTS" + fmt.Sprint(code)
+	f.Came = fmt.Sprintf("AADSTS%d", code)
 	if x.app == nil {
 		return failed(f)
 	}
@@ -237,13 +238,13 @@ func (c *assertionClaims) expected(x *exam) string {
 	return shown.lines()
 }
 
-// tokenExchange is the application that is the audience of Entra's own tokens for
+// exchangeApp is the application that is the audience of Entra's own tokens for
 // api://AzureADTokenExchange, if they are v2 tokens.
-const tokenExchange = "fb60f99c-7a34-4190-8149-302f77469936"
+const exchangeApp = "fb60f99c-7a34-4190-8149-302f77469936"
 
 // audienceOf is the audience that a federated credential for the token must have.
 func (x *exam) audienceOf(c *assertionClaims) string {
-	if a := c.audience(); a != tokenExchange {
+	if a := c.audience(); a != exchangeApp {
 		return a
 	}
 	return x.host.Cloud().Federation

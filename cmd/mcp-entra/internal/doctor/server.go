@@ -183,7 +183,7 @@ func (x *exam) call(ctx context.Context) Result {
 	case x.published.answer.header == nil:
 		return x.like("server")
 	case x.options.UserToken.IsZero():
-		return notRun(noToken)
+		return notRun(nobody)
 	}
 	p := x.send(ctx, call{url: x.ResourceURL, token: x.options.UserToken})
 	reason, message := p.refusal()

@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,9 +20,7 @@ func change(edit func(h http.Header, status int) int) func(http.Handler) http.Ha
 			answer := httptest.NewRecorder()
 			next.ServeHTTP(answer, r)
 			status := edit(answer.Header(), answer.Code)
-			for name, values := range answer.Header() {
-				rw.Header()[name] = values
-			}
+			maps.Copy(rw.Header(), answer.Header())
 			rw.WriteHeader(status)
 			_, _ = io.Copy(rw, answer.Body)
 		})
@@ -57,7 +56,7 @@ func behind(proxy func(http.Handler) http.Handler) func(*testing.T, *world) {
 
 // published makes a proxy replace the metadata document.
 func published(resource, server, scope string) func(*testing.T, *world) {
-	return func(t *testing.T, w *world) {
+	return func(_ *testing.T, w *world) {
 		server := strings.ReplaceAll(server, "{tenant}", w.tenant.AuthorityHost()+"/"+w.tenant.ID())
 		w.proxy = at("/.well-known/", http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Content-Type", "application/json")

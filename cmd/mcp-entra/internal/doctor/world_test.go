@@ -250,7 +250,7 @@ func (w *world) connect(t *testing.T, front *httptest.Server) {
 			if r.URL.Host == hostport(w.tenant.AuthorityHost()) {
 				return w.proxyURL, nil
 			}
-			return nil, nil
+			return nil, nil //nolint:nilnil // no proxy, as http.ProxyFromEnvironment says it
 		}
 	}
 	w.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -270,18 +270,6 @@ func (w *world) lookup(_ context.Context, host string) ([]string, error) {
 		return []string{"127.0.0.1"}, nil
 	}
 	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
-}
-
-// result returns a check's result.
-func result(t *testing.T, r *doctor.Report, id string) doctor.Result {
-	t.Helper()
-	for _, c := range r.Checks {
-		if c.ID == id {
-			return c
-		}
-	}
-	t.Fatalf("there is no check %s", id)
-	return doctor.Result{}
 }
 
 // failures are the ids of the failed checks.
