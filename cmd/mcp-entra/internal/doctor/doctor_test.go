@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -31,5 +32,28 @@ func noSecrets(t *testing.T, w *world, s string) {
 		if hidden != "" && strings.Contains(s, hidden) {
 			t.Errorf("the report has %s", what)
 		}
+	}
+}
+
+// docs/doctor.md has a section for each check, and for no other.
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../../../docs/doctor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sections, want []string
+	for line := range strings.Lines(string(data)) {
+		if heading, ok := strings.CutPrefix(line, "## "); ok {
+			sections = append(sections, strings.TrimSpace(heading))
+		}
+	}
+	for _, c := range newWorld(t).examine(t).Checks {
+		if !strings.HasPrefix(c.ID, "client-") || strings.HasPrefix(c.ID, "client-apps") {
+			want = append(want, c.ID)
+		}
+	}
+	if want = append(want, "clients"); !slices.Equal(sections, want) {
+		t.Errorf("docs/doctor.md has the sections\n%q, want\n%q", sections, want)
 	}
 }
