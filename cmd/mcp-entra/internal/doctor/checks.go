@@ -27,12 +27,12 @@ func checks(clients []string) []check {
 
 		// The registration, as Microsoft Graph shows it.
 		{id: "registration", needs: append(need("clock"), entra...), run: at((*exam).registration)},
-		{id: "token-version", needs: signedIn, run: at((*exam).tokenVersion)},
-		{id: "app-id-uri", needs: signedIn, run: at((*exam).appIDURIs)},
+		{id: "token-version", needs: signedIn, after: need("proof"), run: at((*exam).tokenVersion)},
+		{id: "app-id-uri", needs: signedIn, after: need("proof"), run: at((*exam).appIDURIs)},
 		{id: "scopes", needs: signedIn, run: at((*exam).scopes)},
 		{id: "pre-authorized", needs: signedIn, run: at((*exam).preAuthorized)},
 		{id: "service-principal", needs: signedIn, run: at((*exam).servicePrincipal)},
-		{id: "client-apps", needs: signedIn, after: need("service-principal"), run: at((*exam).clientApps)},
+		{id: "redirects", needs: signedIn, after: need("service-principal"), run: at((*exam).clientApps)},
 
 		// The proof of the app, and the exchange.
 		{id: "app", needs: append(need("registration", "service-principal"), entra...), run: at((*exam).appExists)},

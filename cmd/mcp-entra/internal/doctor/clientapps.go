@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
 	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
@@ -26,7 +27,7 @@ func (x *exam) clientApps(ctx context.Context) Result {
 		if err != nil {
 			continue // another tenant's, such as Microsoft's own, or not readable
 		}
-		findings = append(findings, judgeRedirects(app)...)
+		findings = append(findings, judgeRedirects(app, x.options.Now())...)
 	}
 	if len(findings) == 0 && note != "" {
 		return notRun("%s", note)
@@ -71,7 +72,7 @@ func (x *exam) apiAsClient() []Finding {
 		found = append(found, printable(r))
 	}
 	for _, r := range x.app.Web.RedirectURIs {
-		if _, known := clientWith(r); known {
+		if _, known := clientWith(r); known && !strings.HasPrefix(r, "http://localhost") {
 			found = append(found, printable(r))
 		}
 	}
@@ -90,7 +91,7 @@ type placed struct {
 }
 
 // judgeRedirects says what is wrong with a client application.
-func judgeRedirects(app graph.Application) (findings []Finding) {
+func judgeRedirects(app graph.Application, now time.Time) (findings []Finding) {
 	name := fmt.Sprintf("client %s (%s)", printable(app.DisplayName), app.AppID)
 	var all []placed
 	for platform, redirects := range map[knownclients.Platform][]string{
@@ -111,6 +112,11 @@ func judgeRedirects(app graph.Application) (findings []Finding) {
 			findings = append(findings, *f)
 		}
 	}
+	if len(app.Web.RedirectURIs) > 0 && !hasProof(app, now) {
+		findings = append(findings, Finding{Problem: name + ": web clients prove themselves, and this one can't (AADSTS7000218, or 7000222 if the secret has expired)",
+			Expected: "a secret or a certificate that is valid", Came: "none, with redirects on the web platform:\n" + list(app.Web.RedirectURIs),
+			Remedy: "Add a secret for the client (Certificates & secrets), or move the redirects of programs without one to Mobile and desktop applications"})
+	}
 	if app.IsFallbackPublicClient != nil && *app.IsFallbackPublicClient && len(app.Web.RedirectURIs) > 0 {
 		findings = append(findings, Finding{Problem: name + ": web clients send a secret, and a public client may not (AADSTS700025)",
 			Expected: "Allow public client flows: No", Came: "Yes, with redirects on the web platform",
@@ -119,14 +125,24 @@ func judgeRedirects(app graph.Application) (findings []Finding) {
 	return findings
 }
 
+// hasProof reports whether the application has a secret or certificate that has not expired.
+func hasProof(app graph.Application, now time.Time) bool {
+	return slices.ContainsFunc(app.PasswordCredentials, func(p graph.PasswordCredential) bool { return p.EndDateTime.After(now) }) ||
+		slices.ContainsFunc(app.KeyCredentials, func(k graph.KeyCredential) bool { return k.EndDateTime.After(now) })
+}
+
 // judge says what is wrong with one redirect.
 func (r placed) judge() *Finding {
 	u, err := url.Parse(r.uri)
 	if err == nil && u.Scheme == "http" && !isLoopbackName(u.Hostname()) {
 		return &Finding{Problem: "Entra takes http redirects for this machine only", Expected: "an https redirect", Came: printable(r.uri), Remedy: "Register the https URL that the client uses"}
 	}
+	if err == nil && u.Hostname() == "::1" {
+		return &Finding{Problem: "Entra does not take [::1] for this machine", Expected: "http://localhost or http://127.0.0.1", Came: printable(r.uri), Remedy: "Register the redirect with localhost, and have the client use that"}
+	}
 	if c, known := clientWith(r.uri); known {
-		if c.Platform != r.platform {
+		confidential := strings.HasPrefix(r.uri, "http://localhost") && r.platform == knownclients.Web // a web app on its developer's machine
+		if c.Platform != r.platform && !confidential {
 			return &Finding{Problem: fmt.Sprintf("the redirect of %s is on the wrong platform, so it can't redeem its code (%s)", c.Name, platformCode(c.Platform, r.platform)),
 				Expected: printable(r.uri) + " on " + string(c.Platform), Came: printable(r.uri) + " on " + string(r.platform),
 				Remedy: "Move it: App registrations, the client, Authentication; or run mcp-entra setup apply"}
@@ -175,11 +191,10 @@ func portless(uri string) string {
 	return u.String()
 }
 
-// clientWith returns the client whose redirect this is. Redirects that only name a path of
-// localhost belong to many programs, and are nobody's.
+// clientWith returns the client whose redirect this is, or one of those that share it.
 func clientWith(uri string) (knownclients.Client, bool) {
 	for _, c := range knownclients.All() {
-		if !strings.HasPrefix(uri, "http://localhost") && slices.Contains(c.Redirects, uri) {
+		if slices.Contains(c.Redirects, portless(uri)) {
 			return c, true
 		}
 	}
@@ -189,7 +204,7 @@ func clientWith(uri string) (knownclients.Client, bool) {
 // nearRedirect returns the known redirect that differs only in case or slashes.
 func nearRedirect(uri string) (string, knownclients.Client) {
 	for _, c := range knownclients.All() {
-		if want := nearest(uri, c.Redirects); want != "" && want != uri && !strings.HasPrefix(want, "http://localhost") {
+		if want := nearest(portless(uri), c.Redirects); want != "" {
 			return want, c
 		}
 	}

@@ -35,9 +35,10 @@ func (x *exam) judgeClient(c knownclients.Client) Result {
 		URL: x.ResourceURL, Resource: x.published.doc.Resource, Scopes: x.published.doc.Scopes,
 		AuthorizationServers: x.published.doc.AuthorizationServers, ClientID: x.ClientID,
 	}
+	s.AppIDURIs = x.uris
 	if x.app != nil {
 		s.TokenVersion = max(x.app.API.RequestedAccessTokenVersion, 1)
-		s.AppIDURIs, s.PreAuthorized = append([]string{}, x.app.IdentifierURIs...), []string{}
+		s.PreAuthorized = []string{}
 		for _, p := range x.app.API.PreAuthorized {
 			s.PreAuthorized = append(s.PreAuthorized, p.AppID)
 		}

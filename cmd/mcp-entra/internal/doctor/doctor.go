@@ -145,6 +145,10 @@ func (x *exam) runOne(ctx context.Context, c check) Result {
 		<-x.running[id]
 	}
 	r := x.blocked(c.needs...)
+	if r == nil && ctx.Err() != nil {
+		late := notRun("the time was over")
+		r = &late
+	}
 	if r == nil {
 		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 		defer cancel()

@@ -49,7 +49,7 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	for _, c := range newWorld(t).examine(t).Checks {
-		if !strings.HasPrefix(c.ID, "client-") || strings.HasPrefix(c.ID, "client-apps") {
+		if !strings.HasPrefix(c.ID, "client-") {
 			want = append(want, c.ID)
 		}
 	}

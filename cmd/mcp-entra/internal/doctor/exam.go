@@ -92,6 +92,7 @@ type exam struct {
 	proof     *proofAnswer       // of identity
 	app       *graph.Application // of registration
 	principal *graph.ServicePrincipal
+	uris      []string  // of app-id-uri; nil if unknown
 	published published // of challenge and resource-metadata
 	exchanged exchanges
 	listed    *storageAnswer // of data-role

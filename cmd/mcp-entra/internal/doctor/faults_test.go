@@ -182,22 +182,22 @@ func TestRegistrationFaults(t *testing.T) {
 		"redirect on the wrong platform": {func(_ *testing.T, w *world) {
 			w.directory.clients[0].PublicClient.RedirectURIs = nil
 			w.directory.clients[0].SPA.RedirectURIs = []string{"https://claude.ai/api/mcp/auth_callback"}
-		}, "client-apps", []string{"AADSTS9002327", "auth_callback on publicClient", "auth_callback on spa"}},
+		}, "redirects", []string{"AADSTS9002327", "auth_callback on publicClient", "auth_callback on spa"}},
 		"redirect with a slash": {func(_ *testing.T, w *world) {
 			w.directory.clients[0].PublicClient.RedirectURIs = []string{"https://claude.ai/api/mcp/auth_callback/"}
-		}, "client-apps", []string{"AADSTS50011"}},
+		}, "redirects", []string{"AADSTS50011"}},
 		"http redirect": {func(_ *testing.T, w *world) {
 			w.directory.clients[0].Web.RedirectURIs = []string{"http://app.example.com/callback"}
-		}, "client-apps", []string{"http redirects for this machine only"}},
+		}, "redirects", []string{"http redirects for this machine only"}},
 		"one app for secrets and device code": {func(_ *testing.T, w *world) {
 			on := true
 			w.directory.clients[0].IsFallbackPublicClient = &on
 			w.directory.clients[0].Web.RedirectURIs = []string{"https://app.example.com/callback"}
-		}, "client-apps", []string{"AADSTS700025"}},
+		}, "redirects", []string{"AADSTS700025"}},
 		"ports that differ": {func(_ *testing.T, w *world) {
 			w.directory.clients[0].SPA.RedirectURIs = []string{"http://localhost:6274/callback"}
-		}, "client-apps", []string{"ignores the port"}},
-		"API used as client": {func(_ *testing.T, w *world) { w.directory.app.PublicClient.RedirectURIs = []string{"http://localhost"} }, "client-apps",
+		}, "redirects", []string{"ignores the port"}},
+		"API used as client": {func(_ *testing.T, w *world) { w.directory.app.PublicClient.RedirectURIs = []string{"http://localhost"} }, "redirects",
 			[]string{"AADSTS90009"}},
 	})
 }

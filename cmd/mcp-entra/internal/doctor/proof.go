@@ -28,6 +28,13 @@ type tokenAnswer struct {
 	status   int
 	code     int // AADSTS
 	err      error
+	issued   issued
+}
+
+// issued are the claims that matter of an application token. The token itself is dropped.
+type issued struct {
+	Audience string `json:"aud"`
+	Version  string `json:"ver"`
 }
 
 // A proofAnswer is the app's proof, as it goes into a token request, and what Entra said of it.
@@ -77,9 +84,11 @@ func (x *exam) postToken(ctx context.Context, form url.Values) tokenAnswer {
 	if err != nil {
 		return tokenAnswer{err: err}
 	}
-	_, err = entrawire.Parse(resp.StatusCode, resp.Header, body, x.options.Now())
+	success, err := entrawire.Parse(resp.StatusCode, resp.Header, body, x.options.Now())
 	if err == nil {
-		return tokenAnswer{accepted: true, status: resp.StatusCode}
+		a := tokenAnswer{accepted: true, status: resp.StatusCode}
+		readClaims(success.AccessToken, &a.issued) // it stays empty if the token is opaque
+		return a
 	}
 	a := tokenAnswer{status: resp.StatusCode}
 	if refused, ok := errors.AsType[*entrawire.RefusalError](err); ok {
@@ -154,24 +163,32 @@ func (c *assertionClaims) lines() string {
 
 // readAssertion returns the claims of a JWT, unverified, or nil.
 func readAssertion(token string) *assertionClaims {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return nil
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	var c assertionClaims
-	if err != nil || json.Unmarshal(payload, &c) != nil {
+	if !readClaims(token, &c) {
 		return nil
 	}
 	return &c
 }
 
+// readClaims reads the claims of a JWT, unverified.
+func readClaims(token string, into any) bool {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return false
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	return err == nil && json.Unmarshal(payload, into) == nil
+}
+
 // prove sends the proof with a request for a token for the app itself, which gives access to
 // nothing: the app has no roles on itself, and the server refuses application tokens.
-func (x *exam) prove(ctx context.Context) {
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {x.ClientID}, "scope": {x.ClientID + "/.default"}}
+func (x *exam) prove(ctx context.Context) { x.proof.answer = x.askForItself(ctx, x.ClientID) }
+
+// askForItself asks for a token for the app itself, by one of its identifiers.
+func (x *exam) askForItself(ctx context.Context, identifier string) tokenAnswer {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {x.ClientID}, "scope": {identifier + "/.default"}}
 	maps.Copy(form, x.proof.form)
-	x.proof.answer = x.postToken(ctx, form)
+	return x.postToken(ctx, form)
 }
 
 // federated is whether the proof is another issuer's token.

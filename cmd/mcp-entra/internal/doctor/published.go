@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -120,7 +121,8 @@ func (x *exam) resourceMetadata(ctx context.Context) Result {
 // readDocument keeps the document, if the answer is one.
 func (x *exam) readDocument(p probe) bool {
 	var doc resourceDocument
-	if p.err != nil || p.status != http.StatusOK || json.Unmarshal(p.body, &doc) != nil {
+	kind, _, _ := mime.ParseMediaType(p.header.Get("Content-Type"))
+	if p.err != nil || kind != "application/json" || p.status != http.StatusOK || json.Unmarshal(p.body, &doc) != nil {
 		return false
 	}
 	x.published.doc, x.published.read = doc, true

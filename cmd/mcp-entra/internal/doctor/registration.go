@@ -56,28 +56,35 @@ func (x *exam) unread(what string, err error) Result {
 
 // tokenVersion checks the version of the tokens that Entra issues for the API.
 func (x *exam) tokenVersion(context.Context) Result {
-	if x.app == nil {
+	f := Finding{Problem: "Entra ID issues v1 tokens for the API, and restricts its App ID URIs to verified domains",
+		Expected: "requestedAccessTokenVersion 2", Came: "null, which means 1",
+		Remedy: "Set api.requestedAccessTokenVersion to 2 in the registration's manifest, or run mcp-entra setup apply"}
+	switch {
+	case x.app != nil && x.app.API.RequestedAccessTokenVersion == 2:
+		return ok("2")
+	case x.app != nil && x.app.API.RequestedAccessTokenVersion != 0:
+		f.Came = strconv.Itoa(x.app.API.RequestedAccessTokenVersion)
+	case x.app != nil:
+	case x.proof == nil || !x.proof.answer.accepted || x.proof.answer.issued.Version == "":
 		return x.like("registration")
+	case x.proof.answer.issued.Version == "2.0":
+		return ok("2, by a token for the app itself")
+	default:
+		f.Came = "a token of version " + printable(x.proof.answer.issued.Version)
 	}
-	if v := x.app.API.RequestedAccessTokenVersion; v != 2 {
-		came := "null, which means 1"
-		if v != 0 {
-			came = strconv.Itoa(v)
-		}
-		return failed(Finding{Problem: "Entra ID issues v1 tokens for the API, and restricts its App ID URIs to verified domains",
-			Expected: "requestedAccessTokenVersion 2", Came: came,
-			Remedy: "Set api.requestedAccessTokenVersion to 2 in the registration's manifest, or run mcp-entra setup apply"})
+	if !strings.HasPrefix(x.ResourceURL, "https://") && !slices.Contains(x.AppIDURIs, x.ResourceURL) {
+		return warning(f) // its URL can't be an App ID URI anyway
 	}
-	return ok("2")
+	return failed(f)
 }
 
 // appIDURIs checks that the server's URL is an App ID URI, character for character.
-func (x *exam) appIDURIs(context.Context) Result {
+func (x *exam) appIDURIs(ctx context.Context) Result {
 	if x.app == nil {
-		return x.like("registration")
+		return x.askForURI(ctx)
 	}
 	uris := x.app.IdentifierURIs
-	const consequence = "clients send it as resource, and Entra refuses it: AADSTS9010010"
+	x.uris = append([]string{}, uris...)
 	var findings []Finding
 	for _, uri := range uris {
 		if strings.HasSuffix(uri, "/") {
@@ -97,12 +104,41 @@ func (x *exam) appIDURIs(context.Context) Result {
 		if near != "" {
 			findings = slices.DeleteFunc(findings, func(f Finding) bool { return f.Came == near })
 		}
-		findings = append(findings, Finding{Problem: "the server's URL is not an App ID URI of the application; " + consequence,
+		findings = append(findings, Finding{Problem: "the server's URL is not an App ID URI of the application; " + refusedResource,
 			Expected: x.ResourceURL, Came: orElse(near, list(uris)),
-			Remedy: "Add the URL, character for character, under Expose an API, or run mcp-entra setup apply"})
+			Remedy: addURI})
 	}
 	return judged(findings, "%s", list(uris))
 }
+
+// askForURI asks Entra for a token for the app itself by the server's URL, where the registration
+// can't be read. Entra finds the app only if the URL is one of its App ID URIs, but may not be as
+// strict about slashes and case as at sign-in.
+func (x *exam) askForURI(ctx context.Context) Result {
+	if x.proof == nil || !x.proof.answer.accepted || !strings.HasPrefix(x.ResourceURL, "https://") {
+		return x.like("registration")
+	}
+	a := x.askForItself(ctx, x.ResourceURL)
+	f := Finding{Problem: "the server's URL is not an App ID URI of the application; " + refusedResource, Expected: x.ResourceURL,
+		Came: fmt.Sprintf("no application has it (AADSTS%d)", a.code), Remedy: addURI}
+	switch {
+	case a.accepted && a.issued.Audience != "" && a.issued.Audience != x.ResourceURL && !strings.EqualFold(a.issued.Audience, x.ClientID):
+		f.Came = "the application " + printable(a.issued.Audience) + " has it"
+	case a.accepted:
+		x.uris = []string{x.ResourceURL}
+		return ok("%s, by a token for it", x.ResourceURL)
+	case a.code != 500011 && a.code != 70011:
+		return x.like("registration")
+	}
+	x.uris = []string{}
+	return failed(f)
+}
+
+// What a missing App ID URI leads to, and what to do.
+const (
+	refusedResource = "clients send it as resource, and Entra refuses it: AADSTS9010010"
+	addURI          = "Add the URL, character for character, under Expose an API, or run mcp-entra setup apply"
+)
 
 // nearest returns the URI that differs from want only in case, in slashes or in its scheme.
 func nearest(want string, uris []string) string {

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
 )
 
 // A Report is the outcome of a run.
@@ -126,7 +129,7 @@ func withoutControls(s string) string {
 // printable shortens a text that came from elsewhere.
 func printable(s string) string {
 	const most = 200
-	s = strings.TrimSpace(withoutControls(s))
+	s = strings.TrimSpace(withoutControls(strings.ReplaceAll(s, "\n", " ")))
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "…"
 	}
@@ -140,11 +143,12 @@ type masks struct {
 
 var (
 	guid     = regexp.MustCompile(`(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
-	hostname = regexp.MustCompile(`(?i)\b(?:[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?\.)+[a-z][a-z0-9-]+\b|\b(?:\d{1,3}\.){3}\d{1,3}\b`)
+	hostname = regexp.MustCompile(`(?i)\b(?:[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?\.)+[a-z][a-z0-9-]+\b|\b(?:\d{1,3}\.){3}\d{1,3}\b|` +
+		`(?:[0-9a-f]{1,4}:){3,7}[0-9a-f:]{1,4}|[0-9a-f:]*::[0-9a-f:]*`)
 	// public are names that everybody knows, and names of files and members that look like hosts.
 	public = regexp.MustCompile(`(?i)(^|\.)(microsoftonline\.(com|us|cn)|microsoft\.com|windows\.net|azure\.(com|net|cn)|chinacloudapi\.cn|` +
 		`ciamlogin\.com|github\.com|claude\.ai|claude\.com|chatgpt\.com|cursor\.com|vscode\.dev|azure-apim\.net|doctor\.invalid)$|` +
-		`^127\.|^(docs|troubleshooting|doctor|api|read|user|application|directory|resolv)\.[a-z.]+$`)
+		`^127\.|^::1$|^(docs|troubleshooting|doctor|api|read|user|application|directory|resolv)\.[a-z.]+$`)
 )
 
 // Mask replaces ids by id-1, id-2, …, and hosts and addresses by host-1, host-2, …, everywhere
@@ -152,23 +156,21 @@ var (
 // and hosts, those of known clients and loopback addresses stay. A host that is in capital
 // letters gets a mask in capital letters, because the difference may be the fault. Names that
 // are no ids (containers, scopes, display names) stay.
-func (r *Report) Mask(known ...string) {
+func (r *Report) Mask() {
 	m := &masks{map[string]string{}, map[string]string{}}
 	for i := range r.Checks {
 		r.Checks[i].change(func(s string) string {
-			s = guid.ReplaceAllStringFunc(s, func(id string) string { return m.id(id, known) })
+			s = guid.ReplaceAllStringFunc(s, func(id string) string { return m.id(id) })
 			return hostname.ReplaceAllStringFunc(s, m.host)
 		})
 	}
 }
 
-func (m *masks) id(id string, known []string) string {
-	for _, k := range known {
-		if strings.EqualFold(k, id) {
-			return id
-		}
-	}
+func (m *masks) id(id string) string {
 	key := strings.ToLower(id)
+	if key == exchangeApp || slices.ContainsFunc(knownclients.All(), func(c knownclients.Client) bool { return c.AppID == key }) {
+		return id
+	}
 	m.ids[key] = cmp.Or(m.ids[key], fmt.Sprintf("id-%d", len(m.ids)+1))
 	return m.ids[key]
 }

@@ -129,7 +129,7 @@ func (x *exam) serverFault(ctx context.Context) *Finding {
 	case p.status >= 300 && p.status < 400:
 		f.Problem = "the URL redirects, and clients don't follow with a POST"
 		f.Came += ", to " + printable(p.header.Get("Location"))
-		f.Remedy = "Give clients the URL that it redirects to, and set PUBLIC_URL to it; resource and App ID URI must be that URL, too"
+		f.Remedy = "If that is a sign-in page, turn the platform's built-in authentication off: the server does its own. Otherwise give clients the URL that it redirects to, and set PUBLIC_URL to it; resource and App ID URI must be that URL, too"
 	case p.status == http.StatusNotFound:
 		f.Problem, f.Remedy = "there is nothing at this path", "Compare the path with the one that the server and the proxy in front of it serve"
 		if reason != "" {
