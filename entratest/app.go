@@ -1,32 +1,25 @@
 package entratest
 
 import (
-	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// Microsoft's applications that every tenant has here.
-const (
-	storageClientID       = "e406a681-f3d4-42a8-90b6-c2b029497af1"
-	graphClientID         = "00000003-0000-0000-c000-000000000000"
-	tokenExchangeClientID = "fb60f99c-7a34-4190-8149-302f77469936"
-	tokenExchangeURI      = "api://AzureADTokenExchange"
-)
-
 // An App is an application registration and its service principal: an API that clients request
 // tokens for, a client that requests them, or both. Set its exported fields before it is used, not
-// while requests are running.
+// while requests are running. Microsoft Graph may change them at any time: to see its changes in
+// the fields, read them after its response.
 type App struct {
 	ClientID string // application ID, a GUID
 	ObjectID string // of the service principal: the oid of its app-only tokens
 	Name     string
 
-	// AppIDURI is an identifier that clients can use to request tokens, besides the client ID.
-	// Defaults to "api://" followed by the client ID. A server's own URL works too. A trailing
-	// slash does not matter.
-	AppIDURI string
+	// AppIDURIs are the identifiers with which clients request tokens, besides the client ID: a
+	// server's own URL, for example. Defaults to "api://" followed by the client ID. The resource
+	// parameter (RFC 8707) must equal one of them, character for character, and so must the prefix
+	// of the scopes beside it.
+	AppIDURIs []string
 
 	// AccessTokenVersion is the version of tokens for the app as a resource: 1 or 2
 	// (requestedAccessTokenVersion in its manifest). Defaults to 1, as in Entra.
@@ -43,30 +36,46 @@ type App struct {
 	KnownClients []*App
 
 	// OptionalClaims are claims that access tokens for the app have only if its registration lists
-	// them: "idtyp", "email", "upn" (for v2 tokens; v1 tokens always have it) and "xms_cc" (the
-	// client's capabilities, if it declares any).
+	// them: "idtyp" (with include_user_token), "email", "upn" (for v2 tokens; v1 tokens always have
+	// it) and "xms_cc" (the client's capabilities, if it declares any).
 	OptionalClaims []string
 
 	// GroupClaims adds the object IDs of the user's groups to access tokens: up to 200; for more
 	// groups, a reference to Microsoft Graph.
 	GroupClaims bool
 
-	tenant       *Tenant
-	home         *App // where a multitenant app is registered; nil if it is here
-	public       bool
-	secrets      []clientSecret
-	certificates []*x509.Certificate
-	federated    []federatedCredential
-	redirects    []redirect
-	permissions  []permission
-	firstParty   bool
-	ownKey       *signingKey // nil: the tenant's keys sign the app's tokens
+	// Everything is guarded by tenant.mu, except for ClientID, ObjectID, tenant and home, which
+	// never change.
+	tenant        *Tenant
+	home          *App // where a multitenant app is registered; nil if it is here
+	public        bool
+	secrets       []clientSecret
+	certificates  []appCertificate
+	federated     []federatedCredential
+	redirects     []redirect
+	required      []requiredResourceAccess
+	preAuthorized []preAuthorizedApplication
+	microsoft     bool        // Microsoft's own: has no registration here, and needs no user's consent among its kind
+	ownKey        *signingKey // nil: the tenant's keys sign the app's tokens
+	entry         entry
 }
 
-// A permission is a delegated permission that an app's registration lists.
-type permission struct {
-	resource *App
-	scopes   []string
+// An entry is what only the directory knows of an app.
+type entry struct {
+	id       string            // of the application; the service principal has another
+	scopes   []permissionScope // App.Scopes in detail, and those that are disabled
+	roles    []appRole
+	owners   []string    // object IDs
+	written  application // as Microsoft Graph received it: for the members that no other field has
+	disabled []string    // IDs of scopes and roles that were disabled last
+	lags     lags
+
+	// Of the service principal.
+	absent        bool // the tenant has none
+	required      bool // appRoleAssignmentRequired
+	tags          []string
+	notes         *string
+	principalLags lags
 }
 
 // RequirePermissions lists delegated permissions in the app's registration. Users consent to them
@@ -75,7 +84,11 @@ type permission struct {
 func (a *App) RequirePermissions(resource *App, scopes ...string) {
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
-	a.permissions = append(a.permissions, permission{resource, slices.Clone(scopes)})
+	needed := requiredResourceAccess{ResourceAppID: resource.ClientID}
+	for _, scope := range scopes {
+		needed.ResourceAccess = append(needed.ResourceAccess, resourceAccess{resource.scopeID(scope), "Scope"})
+	}
+	a.required = append(a.required, needed)
 }
 
 func (a *App) principalID() string { return a.ObjectID }
@@ -91,12 +104,18 @@ func (a *App) registration() *App {
 // AddServicePrincipal makes an app from another tenant of the server available in this one: a
 // multitenant app. The returned App represents it here. Credentials and redirect URIs are those of
 // the registration.
-func (t *Tenant) AddServicePrincipal(app *App) *App {
-	return t.register(&App{
-		ClientID: app.ClientID, Name: app.Name, AppIDURI: app.AppIDURI, AccessTokenVersion: app.AccessTokenVersion,
-		Scopes: slices.Clone(app.Scopes), AdminScopes: slices.Clone(app.AdminScopes),
-		home: app.registration(), public: app.public,
-	})
+func (t *Tenant) AddServicePrincipal(app *App) *App { return t.register(app.represented()) }
+
+// represented returns an app that represents this one in another tenant.
+func (a *App) represented() *App {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	return &App{
+		ClientID: a.ClientID, Name: a.Name, AppIDURIs: slices.Clone(a.AppIDURIs), AccessTokenVersion: a.AccessTokenVersion,
+		Scopes: slices.Clone(a.Scopes), AdminScopes: slices.Clone(a.AdminScopes),
+		entry: entry{scopes: a.permissionScopes(), roles: slices.Clone(a.entry.roles)}, home: a.registration(), public: a.public,
+		preAuthorized: slices.Clone(a.preAuthorized),
+	}
 }
 
 // AddApp registers an app that offers the scopes, such as "access_as_user". It gets v1 tokens; to
@@ -111,84 +130,111 @@ func (t *Tenant) AddClient(name string) *App {
 	return t.register(&App{Name: name, public: true})
 }
 
-// Graph returns Microsoft Graph: the app 00000003-0000-0000-c000-000000000000 with the App ID URI
-// https://graph.microsoft.com, the scopes of OpenID Connect, User.Read and User.Read.All (for
-// administrators), and v1 tokens that only Graph can verify. It has only the endpoint
-// {AuthorityHost}/v1.0/me here.
-func (t *Tenant) Graph() *App { return t.graph }
-
-// Storage returns Azure Storage: the app e406a681-f3d4-42a8-90b6-c2b029497af1 with
-// the App ID URI https://storage.azure.com, the scope user_impersonation and v1 tokens.
-func (t *Tenant) Storage() *App { return t.storage }
-
 func (t *Tenant) register(app *App) *App {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.add(app)
+}
+
+// add is register for callers that hold t.mu.
+func (t *Tenant) add(app *App) *App {
 	app.tenant = t
 	if app.ClientID == "" {
 		app.ClientID = newGUID()
 	}
-	if app.AppIDURI == "" {
-		app.AppIDURI = "api://" + app.ClientID
+	if app.AppIDURIs == nil {
+		app.AppIDURIs = []string{"api://" + app.ClientID}
 	}
 	if app.AccessTokenVersion == 0 {
 		app.AccessTokenVersion = 1
 	}
 	app.ObjectID = newGUID()
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	if app.entry.id == "" {
+		app.entry.id = newGUID()
+	}
+	if app.entry.written.CreatedDateTime == nil {
+		app.entry.written.CreatedDateTime = t.stampNow()
+	}
 	t.apps = append(t.apps, app)
 	return app
 }
 
-func (t *Tenant) addFirstParty() {
-	t.storage = t.register(&App{
-		ClientID: storageClientID, Name: "Azure Storage", AppIDURI: "https://storage.azure.com",
-		Scopes: []string{"user_impersonation"}, firstParty: true,
-	})
-	t.graph = t.register(&App{
-		ClientID: graphClientID, Name: "Microsoft Graph", AppIDURI: "https://graph.microsoft.com",
-		Scopes:      append([]string{"User.Read", "User.Read.All"}, openIDScopes...),
-		AdminScopes: []string{"User.Read.All"}, firstParty: true,
-	})
-	t.register(&App{
-		ClientID: tokenExchangeClientID, Name: "AAD Token Exchange Endpoint: Public", AppIDURI: tokenExchangeURI,
-		AccessTokenVersion: 2, firstParty: true,
-	})
-}
-
-// appByClientID returns the app, or nil. Callers hold t.mu.
+// appByClientID returns the app that has a service principal in the tenant, or nil. Callers hold
+// t.mu.
 func (t *Tenant) appByClientID(clientID string) *App {
-	for _, app := range t.apps {
-		if strings.EqualFold(app.ClientID, clientID) {
-			return app
-		}
-	}
-	return nil
+	return t.appWith(func(app *App) bool { return !app.entry.absent && strings.EqualFold(app.ClientID, clientID) })
 }
 
-// appByIdentifier returns the app with the resource identifier, or nil. Callers hold t.mu.
+// appByIdentifier returns the app with the resource identifier and a service principal, or nil.
+// Callers hold t.mu.
 func (t *Tenant) appByIdentifier(identifier string) *App {
-	for _, app := range t.apps {
-		if app.isNamed(identifier) {
-			return app
-		}
+	return t.appWith(func(app *App) bool { return !app.entry.absent && app.isNamed(identifier) })
+}
+
+// appWith returns the first app that matches, or nil. Callers hold t.mu.
+func (t *Tenant) appWith(matches func(*App) bool) *App {
+	if i := slices.IndexFunc(t.apps, matches); i >= 0 {
+		return t.apps[i]
 	}
 	return nil
 }
 
-// isNamed reports whether identifier is the app's client ID, or its App ID URI with or without one
-// trailing slash.
+// isNamed reports whether identifier is the app's client ID, or one of its App ID URIs with or
+// without one trailing slash. Callers hold t.mu.
 func (a *App) isNamed(identifier string) bool {
-	return strings.EqualFold(identifier, a.ClientID) ||
-		a.AppIDURI != "" && strings.EqualFold(strings.TrimSuffix(identifier, "/"), strings.TrimSuffix(a.AppIDURI, "/"))
+	return strings.EqualFold(identifier, a.ClientID) || slices.ContainsFunc(a.AppIDURIs, func(uri string) bool {
+		return strings.EqualFold(strings.TrimSuffix(identifier, "/"), strings.TrimSuffix(uri, "/"))
+	})
+}
+
+// AppIDURI returns the first of the app's App ID URIs, or its client ID if it has none.
+func (a *App) AppIDURI() string {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	if len(a.AppIDURIs) > 0 {
+		return a.AppIDURIs[0]
+	}
+	return a.ClientID
+}
+
+// Scope returns a scope of the app in full, such as "api://{client id}/access_as_user": what
+// clients request. It uses the first of the app's App ID URIs.
+func (a *App) Scope(name string) string { return a.AppIDURI() + "/" + name }
+
+func (a *App) name() string {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	return a.Name
+}
+
+// answersTo reports whether identifier is one of the app's.
+func (a *App) answersTo(identifier string) bool {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	return a.isNamed(identifier)
+}
+
+// offered returns the scopes that the app offers.
+func (a *App) offered() []string {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	return slices.Clone(a.Scopes)
+}
+
+// isPublic reports whether the app is a public client, which has no secret.
+func (a *App) isPublic() bool {
+	a = a.registration()
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	return a.public
 }
 
 // tokenVersion returns 1 or 2.
 func (a *App) tokenVersion() int {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
 	if a.AccessTokenVersion != 1 && a.AccessTokenVersion != 2 {
 		panic(fmt.Sprintf("entratest: App.AccessTokenVersion of %q is %d, want 1 or 2", a.Name, a.AccessTokenVersion))
 	}
 	return a.AccessTokenVersion
 }
-
-// openIDScopes are the scopes of OpenID Connect, which name no resource.
-var openIDScopes = []string{"openid", "profile", "email", "offline_access"}

@@ -77,7 +77,7 @@ func (t *Tenant) knownClient(clientID string) (*App, *rejection) {
 	t.mu.Lock()
 	app := t.appByClientID(clientID)
 	t.mu.Unlock()
-	if app == nil || app.firstParty {
+	if app == nil || app.microsoft && !app.public {
 		return nil, reject(700016, fmt.Sprintf("Application with identifier '%s' was not found in the directory '%s'. "+
 			"It may not have been installed in the tenant, or the request went to the wrong tenant.", clip(clientID), t.id))
 	}
@@ -111,10 +111,13 @@ func (q *authorizeRequest) check(t *Tenant, form url.Values) *rejection {
 		return missing("scope")
 	}
 	var r *rejection
+	if r = t.checkResource(form, q.scope); r != nil {
+		return r
+	}
 	if q.scopes, q.openid, r = t.parseScopes(q.scope); r != nil {
 		return r
 	}
-	if r := t.checkResource(form, q.scopes); r != nil {
+	if r = q.client.checkSelf(q.scopes); r != nil {
 		return r
 	}
 	if q.claims, r = parseClaims(form.Get("claims")); r != nil {
@@ -124,21 +127,6 @@ func (q *authorizeRequest) check(t *Tenant, form url.Values) *rejection {
 		return reject(90023, "Unsupported 'prompt' value.")
 	}
 	return q.checkChallenge()
-}
-
-// checkResource checks the parameter resource (RFC 8707): it must name the resource of the scopes.
-func (t *Tenant) checkResource(form url.Values, scopes []scopeRequest) *rejection {
-	asked := form.Get("resource")
-	if asked == "" {
-		return nil
-	}
-	if len(scopes) == 0 {
-		return reject(901002, "The 'resource' request parameter is not supported.")
-	}
-	if slices.ContainsFunc(scopes, func(s scopeRequest) bool { return !s.resource.isNamed(asked) }) {
-		return reject(9010010, "The resource parameter provided in the request doesn't match with the requested scopes.")
-	}
-	return nil
 }
 
 func (q *authorizeRequest) checkChallenge() *rejection {

@@ -26,7 +26,24 @@ func (a *App) AddCertificate(certificate *x509.Certificate) {
 	}
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
-	a.certificates = append(a.certificates, certificate)
+	name := certificate.Subject.String()
+	a.certificates = append(a.certificates, newCertificate(certificate, keyCredential{KeyID: newGUID(), DisplayName: &name}))
+}
+
+// An appCertificate is a certificate of an app, and how the directory describes it.
+type appCertificate struct {
+	keyCredential
+	certificate *x509.Certificate
+	lags        lags
+}
+
+func newCertificate(certificate *x509.Certificate, described keyCredential) appCertificate {
+	thumbprint := sha1.Sum(certificate.Raw)
+	identifier, key := strings.ToUpper(hex.EncodeToString(thumbprint[:])), base64.StdEncoding.EncodeToString(certificate.Raw)
+	described.CustomKeyIdentifier, described.Key = &identifier, &key
+	described.Type, described.Usage = "AsymmetricX509Cert", "Verify"
+	described.StartDateTime, described.EndDateTime = &certificate.NotBefore, &certificate.NotAfter
+	return appCertificate{keyCredential: described, certificate: certificate}
 }
 
 var errNoCertificate = errors.New("no such certificate")
@@ -88,7 +105,8 @@ func (a *App) certificateOf(header map[string]any) *x509.Certificate {
 	a = a.registration()
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
-	for _, certificate := range a.certificates {
+	for _, registered := range a.certificates {
+		certificate := registered.certificate
 		old := sha1.Sum(certificate.Raw)
 		sum := sha256.Sum256(certificate.Raw)
 		x5t, hasOld := header["x5t"].(string)

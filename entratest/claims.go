@@ -16,7 +16,7 @@ const maxGroups = 200
 
 // addOptional adds the optional claims in the resource's registration.
 func (t *Tenant) addOptional(claims map[string]any, aim target, user profile) {
-	for _, name := range aim.resource.OptionalClaims {
+	for _, name := range aim.resource.claimNames(true) {
 		switch {
 		case name == "idtyp":
 			claims[name] = "user"
@@ -28,19 +28,23 @@ func (t *Tenant) addOptional(claims map[string]any, aim target, user profile) {
 			claims[name] = user.capabilities
 		}
 	}
+	if aim.resource == t.graph {
+		claims["wids"] = t.directoryRoles(user.objectID)
+	}
 	if roles := t.roles(user.objectID, aim.resource); len(roles) > 0 {
 		claims["roles"] = roles
 	}
-	if aim.resource.GroupClaims {
-		t.addGroups(claims, user)
-	}
+	t.addGroups(claims, aim.resource, user)
 }
 
 // addGroups adds the groups claim or, if there are too many groups, a reference to them
 // (https://learn.microsoft.com/security/zero-trust/develop/configure-tokens-group-claims-app-roles).
-func (t *Tenant) addGroups(claims map[string]any, user profile) {
+func (t *Tenant) addGroups(claims map[string]any, resource *App, user profile) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !resource.GroupClaims {
+		return
+	}
 	var groups []string
 	for _, group := range t.groups {
 		if group.members[user.objectID] {
@@ -168,6 +172,9 @@ func (t *Tenant) appAccess(p principal, acr string, aim target, roles []string, 
 	claims["xms_ftd"] = opaque(48)
 	if len(roles) > 0 {
 		claims["roles"] = roles
+	}
+	if slices.Contains(aim.resource.claimNames(false), "idtyp") {
+		claims["idtyp"] = "app"
 	}
 	if token.version == 1 {
 		claims["appid"], claims["appidacr"] = p.clientID, acr

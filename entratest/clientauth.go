@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,33 +16,57 @@ import (
 // clientAssertionType is the only client_assertion_type (RFC 7523 section 2.2).
 const clientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
+// A clientSecret is a secret of an app, and how the directory describes it. Without an EndDateTime
+// it never expires.
 type clientSecret struct {
-	value   string
-	expires time.Time // zero means never
+	passwordCredential
+	value string
+	lags  lags
 }
 
 // A federatedCredential lets the holder of another issuer's token act as the app.
-type federatedCredential struct{ issuer, subject, audience string }
+type federatedCredential struct {
+	federatedIdentityCredential
+	lags lags
+}
 
 // AddSecret adds a client secret to the app and returns it.
-func (a *App) AddSecret() string { return a.addSecret(time.Time{}) }
+func (a *App) AddSecret() string { return a.addSecret(nil) }
 
 // AddExpiringSecret adds a client secret that expires at that time by the tenant's clock. After
 // that it is rejected (AADSTS7000222).
-func (a *App) AddExpiringSecret(expires time.Time) string { return a.addSecret(expires) }
+func (a *App) AddExpiringSecret(expires time.Time) string { return a.addSecret(&expires) }
 
 // AddKnownSecret adds a client secret with a value of your choice, for reproducible runs: in Entra
 // nobody can choose one. It expires at that time; the zero time means never.
 func (a *App) AddKnownSecret(value string, expires time.Time) {
-	a.tenant.mu.Lock()
-	defer a.tenant.mu.Unlock()
-	a.secrets = append(a.secrets, clientSecret{value: value, expires: expires})
+	end := &expires
+	if expires.IsZero() {
+		end = nil
+	}
+	a.keepSecret(value, end)
 }
 
-func (a *App) addSecret(expires time.Time) string {
+func (a *App) addSecret(expires *time.Time) string {
 	value := "ent~" + opaque(27) // 40 characters, like Entra's
-	a.AddKnownSecret(value, expires)
+	a.keepSecret(value, expires)
 	return value
+}
+
+func (a *App) keepSecret(value string, expires *time.Time) {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	secret := newSecret(passwordCredential{StartDateTime: a.tenant.stampNow(), EndDateTime: expires})
+	hint := value[:min(3, len(value))]
+	secret.value, secret.Hint = value, &hint
+	a.secrets = append(a.secrets, secret)
+}
+
+func newSecret(described passwordCredential) clientSecret {
+	value := "ent~" + opaque(27)
+	hint := value[:3]
+	described.KeyID, described.Hint = newGUID(), &hint
+	return clientSecret{passwordCredential: described, value: value}
 }
 
 // RemoveSecrets removes all client secrets of the app.
@@ -58,7 +83,9 @@ func (a *App) RemoveSecrets() {
 func (a *App) AddFederatedCredential(issuer, subject, audience string) {
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
-	a.federated = append(a.federated, federatedCredential{issuer, subject, audience})
+	a.federated = append(a.federated, federatedCredential{federatedIdentityCredential: federatedIdentityCredential{
+		ID: newGUID(), Name: fmt.Sprintf("credential-%d", len(a.federated)+1), Issuer: issuer, Subject: subject, Audiences: []string{audience},
+	}})
 }
 
 // authenticate returns the app that sent a request, and how it authenticated.
@@ -96,7 +123,7 @@ func (a *App) checkSecret(secret string, now time.Time) *rejection {
 		if subtle.ConstantTimeCompare([]byte(s.value), []byte(secret)) != 1 {
 			continue
 		}
-		if !s.expires.IsZero() && !now.Before(s.expires) {
+		if s.EndDateTime != nil && !now.Before(*s.EndDateTime) {
 			return reject(7000222, fmt.Sprintf("The provided client secret keys for app '%s' are expired.", a.ClientID))
 		}
 		return nil
@@ -138,20 +165,21 @@ func (t *Tenant) matchFederated(app *App, issuer, subject string, audience any) 
 	app = app.registration()
 	app.tenant.mu.Lock()
 	defer app.tenant.mu.Unlock()
-	if len(app.federated) == 0 {
+	federated := slices.DeleteFunc(slices.Clone(app.federated), func(f federatedCredential) bool { return f.lags.take(LagCredential) })
+	if len(federated) == 0 {
 		return reject(70025, fmt.Sprintf("The client '%s'(%s) has no configured federated identity credentials.", app.ClientID, app.Name))
 	}
 	const text = "No matching federated identity record found for presented assertion %s '%s'."
 	worst := reject(700211, fmt.Sprintf(text, "issuer", clip(issuer)))
-	for _, f := range app.federated {
+	for _, f := range federated {
 		switch {
-		case f.issuer != issuer:
-		case f.subject == subject && f.accepts(audience):
+		case f.Issuer != issuer:
+		case f.Subject == subject && f.accepts(audience):
 			return nil
-		case f.subject == subject:
+		case f.Subject == subject:
 			worst = reject(700212, fmt.Sprintf(text, "audience", clip(fmt.Sprint(audience))))
 		case worst.code == 700212:
-		case strings.EqualFold(f.subject, subject):
+		case strings.EqualFold(f.Subject, subject):
 			worst = reject(7002138, fmt.Sprintf(text, "subject", clip(subject))+
 				" The subject matches with case-insensitive comparison, but not with case-sensitive comparison.")
 		case worst.code == 700211:
@@ -164,13 +192,14 @@ func (t *Tenant) matchFederated(app *App, issuer, subject string, audience any) 
 // accepts reports whether the token's audience is the credential's. In Entra's own v2 tokens, the
 // audience is the client ID of api://AzureADTokenExchange.
 func (f federatedCredential) accepts(audience any) bool {
-	if f.audience == tokenExchangeURI && audience == tokenExchangeClientID {
+	own := f.Audiences[0]
+	if own == tokenExchangeURI && audience == tokenExchangeClientID {
 		return true
 	}
 	if list, ok := audience.([]any); ok && len(list) == 1 { // as Kubernetes writes it
 		audience = list[0]
 	}
-	return audience == f.audience
+	return audience == own
 }
 
 // issuerKey returns the key that must have signed a client assertion.

@@ -152,7 +152,7 @@ func TestClientCredentials(t *testing.T) {
 			"grant_type": {"client_credentials"}, "client_id": {c.api.ClientID}, "client_secret": {c.secret}, "scope": {scope},
 		}
 	}
-	a := c.token(t, form(v2.AppIDURI+"/.default"))
+	a := c.token(t, form(v2.Scope(".default")))
 	_, claims := decode(t, a.text("access_token"))
 	roles, _ := claims["roles"].([]any)
 	if len(roles) != 1 || roles[0] != "Tasks.Run" || claims["azp"] != c.api.ClientID || claims["oid"] != c.api.ObjectID || claims["sub"] != c.api.ObjectID {
@@ -179,7 +179,7 @@ func TestClientCredentials(t *testing.T) {
 	}
 	// Such a token has no user, so it can't be exchanged on behalf of one.
 	c.api.AccessTokenVersion = 2
-	a = c.token(t, form(c.api.AppIDURI+"/.default"))
+	a = c.token(t, form(c.api.Scope(".default")))
 	if a = c.token(t, c.obo("assertion", a.text("access_token"))); a.code() != 7000114 {
 		t.Errorf("app-only assertion: %d %s", a.status, a.body)
 	}

@@ -10,12 +10,13 @@ import (
 // with these scopes, or with all scopes that the resource offers if none are given. It adds to
 // earlier consent. It panics if the resource does not offer a scope.
 func (t *Tenant) Consent(client, resource *App, scopes ...string) {
+	offered := resource.offered()
 	if len(scopes) == 0 {
-		scopes = resource.Scopes
+		scopes = offered
 	}
 	for _, scope := range scopes {
-		if !slices.Contains(resource.Scopes, scope) {
-			panic(fmt.Sprintf("entratest: Consent: %s offers no scope %q, only %q", resource.Name, scope, resource.Scopes))
+		if !slices.Contains(offered, scope) {
+			panic(fmt.Sprintf("entratest: Consent: %s offers no scope %q, only %q", resource.name(), scope, offered))
 		}
 	}
 	t.mu.Lock()
@@ -43,7 +44,7 @@ type userGrantKey struct {
 // ConsentUser grants one user's consent, like the consent page. It adds to earlier consent.
 func (t *Tenant) ConsentUser(user *User, client, resource *App, scopes ...string) {
 	if len(scopes) == 0 {
-		scopes = resource.Scopes
+		scopes = resource.offered()
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -71,10 +72,13 @@ func (t *Tenant) SetConsentPolicy(p ConsentPolicy) {
 	t.consentPolicy = p
 }
 
-// hasAnyConsent reports whether the client has any consent for the user.
+// hasAnyConsent reports whether the client has any consent for the user, or needs none for some app.
 func (t *Tenant) hasAnyConsent(client *App, user string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.appWith(func(resource *App) bool { return len(resource.preAuthorizedFor(client)) > 0 }) != nil {
+		return true
+	}
 	for key := range t.consents {
 		if key.client == client {
 			return true
@@ -88,17 +92,16 @@ func (t *Tenant) hasAnyConsent(client *App, user string) bool {
 	return false
 }
 
-// consented returns the scopes, sorted, that client may use on resource for the user, by admin
-// consent or the user's own.
+// consented returns the scopes, sorted, that client may use on resource for the user: by admin
+// consent, the user's own, or because the resource has authorized the client beforehand.
 func (t *Tenant) consented(client, resource *App, user string) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := maps.Clone(t.consents[grantKey{client, resource}])
-	if own := t.userConsents[userGrantKey{client, resource, user}]; len(own) > 0 {
-		if all == nil {
-			all = map[string]bool{}
-		}
-		maps.Copy(all, own)
+	all := map[string]bool{}
+	maps.Copy(all, t.consents[grantKey{client, resource}])
+	maps.Copy(all, t.userConsents[userGrantKey{client, resource, user}])
+	for _, scope := range resource.preAuthorizedFor(client) {
+		all[scope] = true
 	}
 	return slices.Sorted(maps.Keys(all))
 }

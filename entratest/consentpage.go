@@ -16,12 +16,18 @@ func (t *Tenant) consentStep(e *exchange, f *flow, job *errand, user *User) bool
 		t.recordConsent(f, job, user, wanted)
 		return true
 	}
+	fixed := func(w wish) bool {
+		return w.client.microsoft && w.resource.microsoft && w.client.ClientID != graphToolsClientID
+	}
 	switch {
+	case slices.ContainsFunc(wanted, fixed):
+		job.fail(reject(65002, fmt.Sprintf("Consent between first party application '%s' and first party resource must be configured via preauthorization. "+
+			"Applications owned and operated by Microsoft must get approval from the API owner before requesting tokens for that API.", job.client.ClientID)))
 	case len(wanted) == 0 && job.prompt != "consent" && !job.admin:
 		return true
 	case job.prompt == "none":
 		job.fail(reject(65001, fmt.Sprintf("The user or administrator has not consented to use the application with ID '%s' named '%s'.",
-			job.client.ClientID, job.client.Name)))
+			job.client.ClientID, job.client.name())))
 	case job.admin && !user.Administrator:
 		e.refusePage(reject(90094, "An administrator must sign in here: the account has no administrator's role."))
 	case admins && !user.Administrator:
@@ -59,7 +65,7 @@ func (t *Tenant) wanted(job *errand, user *User) []wish {
 			add(job.client, p.resource, p.scopes)
 		}
 		if scope.resource.knows(job.client) { // the middle tier's own permissions, on the same page
-			add(job.client, scope.resource, scope.resource.Scopes)
+			add(job.client, scope.resource, scope.resource.offered())
 			for _, p := range t.listed(scope.resource) {
 				add(scope.resource, p.resource, p.scopes)
 			}
@@ -72,23 +78,10 @@ func (t *Tenant) wanted(job *errand, user *User) []wish {
 }
 
 func (a *App) knows(client *App) bool {
-	return slices.ContainsFunc(a.KnownClients, func(known *App) bool { return known.ClientID == client.ClientID })
-}
-
-// listed returns the permissions in the app's registration, with their resources in this tenant.
-func (t *Tenant) listed(app *App) []permission {
-	registered := app.registration()
-	registered.tenant.mu.Lock()
-	all := slices.Clone(registered.permissions)
-	registered.tenant.mu.Unlock()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for i := range all {
-		if here := t.appByClientID(all[i].resource.ClientID); here != nil {
-			all[i].resource = here
-		}
-	}
-	return all
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	return slices.Contains(a.entry.written.API.KnownClientApplications, client.ClientID) ||
+		slices.ContainsFunc(a.KnownClients, func(known *App) bool { return known.ClientID == client.ClientID })
 }
 
 // adminsOnly reports whether only an administrator can consent.
@@ -159,7 +152,7 @@ func (t *Tenant) adminErrand(e *exchange, f *flow) (*errand, *rejection) {
 	}
 	job.scopes = all
 	if len(openid) > 0 {
-		job.scopes = append(job.scopes, scopeRequest{resource: t.graph, identifier: t.graph.AppIDURI, names: openid})
+		job.scopes = append(job.scopes, scopeRequest{resource: t.graph, identifier: graphURI, names: openid})
 	}
 	if len(job.scopes) == 0 {
 		job.scopes = t.registered(client)
@@ -171,7 +164,7 @@ func (t *Tenant) adminErrand(e *exchange, f *flow) (*errand, *rejection) {
 func (t *Tenant) registered(client *App) []scopeRequest {
 	var all []scopeRequest
 	for _, p := range t.listed(client) {
-		all = append(all, scopeRequest{resource: p.resource, identifier: p.resource.AppIDURI, names: slices.Clone(p.scopes)})
+		all = append(all, scopeRequest{resource: p.resource, identifier: p.resource.AppIDURI(), names: slices.Clone(p.scopes)})
 	}
 	return all
 }

@@ -128,9 +128,12 @@ func (t *Tenant) newDeviceCode(e *exchange) (*deviceCode, *rejection) {
 	if e.form.Get("scope") == "" {
 		return nil, missing("scope")
 	}
+	if r = owner.checkResource(e.form, e.form.Get("scope")); r != nil {
+		return nil, r
+	}
 	all, _, r := owner.parseScopes(e.form.Get("scope"))
 	if r == nil {
-		r = owner.checkResource(e.form, all)
+		r = client.checkSelf(all)
 	}
 	if r == nil {
 		_, r = parseClaims(e.form.Get("claims"))
@@ -183,7 +186,7 @@ func (t *Tenant) deviceErrand(e *exchange, f *flow) (*errand, *rejection) {
 		client: client, scopes: scopes, claims: claims, prompt: "select_account",
 		done: func(user *User, s signIn) {
 			t.devices.settle(d.userCode, t.deviceGrant(d, user, s), 0)
-			e.page(http.StatusOK, messagePage{Title: client.Name, Text: "You have signed in to the application on your device. You may now close this window."})
+			e.page(http.StatusOK, messagePage{Title: client.name(), Text: "You have signed in to the application on your device. You may now close this window."})
 		},
 		fail: func(r *rejection) {
 			t.devices.settle(d.userCode, nil, 70018)
@@ -252,7 +255,7 @@ func (t *Tenant) pollDevice(e *exchange) (*tokenResponse, *rejection) {
 	if r != nil {
 		return nil, r
 	}
-	if !client.public && acr == acrPublic {
+	if !client.isPublic() && acr == acrPublic {
 		return nil, reject(7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
 	}
 	owner := t.tenant(d.grant.Tenant)

@@ -13,7 +13,7 @@ import (
 
 func (c *contoso) beginDevice(t testing.TB, tenant string) answer {
 	t.Helper()
-	form := url.Values{"client_id": {c.client.ClientID}, "scope": {"openid offline_access " + c.api.AppIDURI + "/access_as_user"}}
+	form := url.Values{"client_id": {c.client.ClientID}, "scope": {"openid offline_access " + c.api.Scope("access_as_user")}}
 	a := do(t, c.HTTPClient(), http.MethodPost, c.AuthorityHost()+"/"+tenant+"/oauth2/v2.0/devicecode", form)
 	if a.status != http.StatusOK || len(a.text("user_code")) != 9 || !strings.Contains(a.text("message"), a.text("user_code")) {
 		t.Fatalf("%d %s", a.status, a.body)
@@ -87,7 +87,7 @@ func TestDeviceRefusals(t *testing.T) {
 		"unknown client": {url.Values{"client_id": {c.ID()}, "scope": {"openid"}}, 700016},
 		"no scope":       {url.Values{"client_id": {c.client.ClientID}}, 900144},
 		"bare scope":     {url.Values{"client_id": {c.client.ClientID}, "scope": {"read"}}, 650053},
-		"resource":       {url.Values{"client_id": {c.client.ClientID}, "scope": {c.api.AppIDURI + "/access_as_user"}, "resource": {"https://x.example.com"}}, 9010010},
+		"resource":       {url.Values{"client_id": {c.client.ClientID}, "scope": {c.api.Scope("access_as_user")}, "resource": {"https://x.example.com"}}, 9010010},
 	} {
 		if a := do(t, c.HTTPClient(), http.MethodPost, c.AuthorityHost()+"/"+c.ID()+"/oauth2/v2.0/devicecode", test.form); a.code() != test.code {
 			t.Errorf("%s: %s", name, a.body)

@@ -61,7 +61,7 @@ func rejectionOf(code int) rejection {
 		return rejection{kind: "invalid_scope", status: http.StatusBadRequest}
 	case 500011:
 		return rejection{kind: "invalid_resource", status: http.StatusBadRequest}
-	case 650053, 650057:
+	case 650053, 650057, 65002:
 		return rejection{kind: "invalid_client", status: http.StatusBadRequest}
 	case 9010010:
 		return rejection{kind: "invalid_target", status: http.StatusBadRequest}

@@ -17,6 +17,8 @@ import (
 type Fault struct {
 	// ClientID restricts the fault to requests with that client_id.
 	ClientID string
+	// Method restricts the fault to requests with that HTTP method, such as PATCH.
+	Method string
 	// UserID restricts the fault to requests for the user with that object ID: exchanges of the
 	// user's token, redemptions of the user's code, refresh token or device code, and requests to
 	// Microsoft Graph with the user's token. Use it to throttle only that user.
@@ -30,6 +32,9 @@ type Fault struct {
 	Delay time.Duration
 	// Drop closes the connection without an answer.
 	Drop bool
+	// LoseAnswer serves the request, so that it takes effect, and then closes the connection without
+	// an answer.
+	LoseAnswer bool
 	// CutAfter closes the connection after that many bytes of the answer's body.
 	CutAfter int64
 	// StallAfter stops sending after that many bytes of the body, until the client gives up.
@@ -43,6 +48,10 @@ type Fault struct {
 	// AADSTS responds with Entra's error with that code: with its error, suberror and status if
 	// the tenant knows the code, and otherwise with invalid_grant and 400.
 	AADSTS int
+	// GraphCode responds with Microsoft Graph's error with that code, such as
+	// Directory_QuotaExceeded, and Status, by default 403. A fault of EndpointGraph with only a
+	// Status or RetryAfter has Graph's error for that status.
+	GraphCode string
 	// Suberror and Claims are members of the AADSTS error.
 	Suberror, Claims string
 	// Body is sent unchanged with ContentType (default application/json), for instance an error
@@ -79,6 +88,9 @@ func (fs *faults) take(e *exchange) (Fault, bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for i, f := range fs.of[e.endpoint] {
+		if f.Method != "" && f.Method != e.request.Method {
+			continue
+		}
 		if f.ClientID != "" && !strings.EqualFold(f.ClientID, e.clientID()) || f.UserID != "" && !strings.EqualFold(f.UserID, e.userID()) {
 			continue
 		}
@@ -135,12 +147,17 @@ func (t *Tenant) strike(e *exchange) bool {
 	if f.CutAfter > 0 || f.StallAfter > 0 || f.Trickle > 0 {
 		e.response = &faultyWriter{ResponseWriter: e.response, request: e.request, fault: f}
 	}
+	if f.LoseAnswer {
+		e.response = lostAnswer{e.response}
+	}
 	if f.RetryAfter > 0 {
 		e.response.Header().Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
 	}
 	switch {
 	case f.AADSTS != 0:
 		f.reject(e)
+	case f.GraphCode != "" || e.endpoint == EndpointGraph && f.Body == "" && (f.Status != 0 || f.RetryAfter > 0):
+		f.failGraph(e)
 	case f.Body != "" || f.Status != 0 || f.RetryAfter > 0:
 		f.respond(e.response)
 	default:
@@ -160,6 +177,27 @@ func (f Fault) reject(e *exchange) {
 	r.claims = f.Claims
 	e.reject(r)
 }
+
+// failGraph answers with an error of Microsoft Graph.
+func (f Fault) failGraph(e *exchange) {
+	if f.Status == 0 && f.GraphCode != "" {
+		f.Status = http.StatusForbidden
+	}
+	status := cmp.Or(f.Status, http.StatusTooManyRequests)
+	byStatus := map[int]string{
+		http.StatusUnauthorized: "InvalidAuthenticationToken", http.StatusForbidden: "Authorization_RequestDenied",
+		http.StatusNotFound: "Request_ResourceNotFound", http.StatusConflict: "Directory_ConcurrencyViolation",
+		http.StatusTooManyRequests: "TooManyRequests", http.StatusServiceUnavailable: "serviceNotAvailable",
+	}
+	e.failGraph(&graphFault{status: status, code: cmp.Or(f.GraphCode, byStatus[status], "UnknownError"), message: "Made by a fault of the test."})
+}
+
+// A lostAnswer closes the connection when the answer begins.
+type lostAnswer struct{ http.ResponseWriter }
+
+func (lostAnswer) WriteHeader(int) { panic(http.ErrAbortHandler) }
+
+func (lostAnswer) Write([]byte) (int, error) { panic(http.ErrAbortHandler) }
 
 func (f Fault) respond(w http.ResponseWriter) {
 	if f.Status == 0 {

@@ -197,8 +197,7 @@ func (t *Tenant) refresh(e *exchange) (*tokenResponse, *rejection) {
 	}
 	if e.form.Get("scope") == "" {
 		// Without a scope, Entra uses the client as the resource.
-		return nil, reject(90009, "Application '"+client.ClientID+"'("+client.AppIDURI+") is requesting a token for itself. "+
-			"This scenario is supported only if resource is specified using the GUID based App Identifier.")
+		return nil, forItself(client, client.AppIDURI())
 	}
 	return t.tenant(g.Tenant).userToken(e, g, client, acr, e.form.Get("scope"))
 }
@@ -228,7 +227,7 @@ func (t *Tenant) authenticateHolder(e *exchange, g grant) (*App, string, *reject
 	switch {
 	case r != nil:
 		return nil, "", r
-	case proof && client.public:
+	case proof && client.isPublic():
 		return nil, "", reject(700025, "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.")
 	case g.Platform == PlatformWeb || proof && g.Platform != PlatformSPA:
 		return owner.authenticate(e)

@@ -9,27 +9,12 @@ import (
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/mcpentra/mcp-entra-go/entratest/internal/odata"
 )
 
 // userInfoPath is the path of the UserInfo endpoint in the metadata.
 const userInfoPath = "/oidc/userinfo"
-
-// A graphError has the format of Microsoft Graph's errors.
-type graphError struct {
-	Error struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	} `json:"error"`
-}
-
-// A graphUser has the relevant members of Graph's response at /me, in the same order.
-type graphUser struct {
-	Context           string  `json:"@odata.context"`
-	DisplayName       string  `json:"displayName"`
-	Mail              *string `json:"mail"`
-	UserPrincipalName string  `json:"userPrincipalName"`
-	ID                string  `json:"id"`
-}
 
 // A userInfo is a response of the UserInfo endpoint (OpenID Connect Core section 5.3), which Graph
 // serves.
@@ -39,57 +24,123 @@ type userInfo struct {
 	Email   string `json:"email,omitempty"`
 }
 
-// serveGraph tells callers who they are: at /v1.0/me for tokens with User.Read, at /oidc/userinfo
-// for tokens with openid.
+// serveGraph serves Microsoft Graph: the directory at /v1.0 and the UserInfo endpoint.
 func (h *host) serveGraph(e *exchange) {
 	token, ok := strings.CutPrefix(e.request.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		e.failGraph(http.StatusUnauthorized, "InvalidAuthenticationToken", "Access token is empty.")
+		e.failGraph(&graphFault{status: http.StatusUnauthorized, code: "InvalidAuthenticationToken", message: "Access token is empty."})
 		return
 	}
 	t, claims, err := h.readGraphToken(token)
 	if err != nil {
-		e.failGraph(http.StatusUnauthorized, "InvalidAuthenticationToken", err.Error())
+		e.failGraph(&graphFault{status: http.StatusUnauthorized, code: "InvalidAuthenticationToken", message: err.Error()})
 		return
 	}
+	e.response.Header().Set("request-id", e.traceID)
+	if e.request.URL.Path == userInfoPath {
+		t.serveUserInfo(e, claims)
+		return
+	}
+	result, f := h.serveDirectory(e, t, claims)
+	switch {
+	case f != nil:
+		e.failGraph(f)
+	case result.body == nil:
+		e.response.WriteHeader(result.status)
+	default:
+		e.answer(result.status, result.body)
+	}
+}
+
+// serveUserInfo serves the UserInfo endpoint, for tokens with openid.
+func (t *Tenant) serveUserInfo(e *exchange, claims jwt.MapClaims) {
 	scopes, _ := claims["scp"].(string)
 	objectID, _ := claims["oid"].(string)
 	user := t.userByID(objectID)
-	needed := "User.Read"
-	if e.request.URL.Path == userInfoPath {
-		needed = "openid"
-	}
 	switch {
-	case !slices.Contains(strings.Fields(scopes), needed):
-		e.failGraph(http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+	case !slices.Contains(strings.Fields(scopes), "openid"):
+		e.failGraph(denied("Insufficient privileges to complete the operation."))
 	case user == nil:
-		e.failGraph(http.StatusNotFound, "Request_ResourceNotFound", "The user of the token does not exist.")
-	case needed == "openid":
+		e.failGraph(notFound(objectID))
+	default:
 		subject, _ := claims["sub"].(string)
 		info := userInfo{Subject: subject, Name: user.DisplayName}
 		if slices.Contains(strings.Fields(scopes), "email") {
 			info.Email = user.Email
 		}
 		e.answer(http.StatusOK, info)
-	default:
-		answer := graphUser{
-			Context:     t.authorityHost + "/v1.0/$metadata#users/$entity",
-			DisplayName: user.DisplayName, UserPrincipalName: user.UserPrincipalName, ID: user.ObjectID,
-		}
-		if user.Email != "" {
-			answer.Mail = &user.Email
-		}
-		e.answer(http.StatusOK, answer)
 	}
 }
 
-func (e *exchange) failGraph(status int, code, message string) {
-	var body graphError
-	body.Error.Code, body.Error.Message = code, message
-	if status == http.StatusUnauthorized {
-		e.response.Header().Set("WWW-Authenticate", `Bearer realm="", error="invalid_token"`)
+// A graphRoute is a request that the directory serves. In a pattern, {} is a key.
+type graphRoute struct {
+	method, pattern string
+	needs           privilege // permissions only: a handler checks roles
+	serve           func(*graphCall) (graphResult, *graphFault)
+}
+
+// graphRoutes returns all routes.
+func graphRoutes() []graphRoute {
+	return slices.Concat(applicationRoutes, credentialRoutes, principalRoutes, grantRoutes, assignmentRoutes, deletedRoutes, tenantRoutes)
+}
+
+// serveDirectory serves a request to the directory of the token's tenant.
+func (h *host) serveDirectory(e *exchange, t *Tenant, claims jwt.MapClaims) (graphResult, *graphFault) {
+	path, err := odata.ParsePath(strings.TrimPrefix(e.request.URL.EscapedPath(), "/v1.0/"))
+	if err != nil {
+		return graphResult{}, refused("BadRequest", "Invalid request path: %v.", err)
 	}
-	e.answer(status, body)
+	route, keys, f := routeOf(e.request.Method, path)
+	if f != nil {
+		return graphResult{}, f
+	}
+	c := &graphCall{exchange: e, t: t, d: t.directory, keys: keys, query: e.request.URL.Query()}
+	if f := c.readBody(); f != nil {
+		return graphResult{}, f
+	}
+	h.graphMu.Lock() // a call may need another tenant's lock too
+	defer h.graphMu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.caller = t.callerOf(claims); c.lacksPermission(route.needs) {
+		return graphResult{}, denied("Insufficient privileges to complete the operation.")
+	}
+	c.d.expire()
+	return route.serve(c)
+}
+
+// routeOf returns the route of a request and the keys in its path.
+func routeOf(method string, path []odata.Segment) (graphRoute, []odata.Segment, *graphFault) {
+	known := false
+	for _, route := range graphRoutes() {
+		keys, ok := match(strings.Split(route.pattern, "/"), path)
+		if ok && route.method == method {
+			return route, keys, nil
+		}
+		known = known || ok
+	}
+	if known {
+		return graphRoute{}, nil, &graphFault{
+			status: http.StatusMethodNotAllowed, code: "Request_BadRequest",
+			message: "Specified HTTP method is not allowed for the request target.",
+		}
+	}
+	return graphRoute{}, nil, refused("BadRequest", "Resource not found for the segment '%s', or it is not supported here.", clip(path[len(path)-1].Text))
+}
+
+func match(pattern []string, path []odata.Segment) (keys []odata.Segment, ok bool) {
+	if len(pattern) != len(path) {
+		return nil, false
+	}
+	for i, name := range pattern {
+		switch {
+		case name == "{}":
+			keys = append(keys, path[i])
+		case path[i].Key || path[i].Text != name:
+			return nil, false
+		}
+	}
+	return keys, true
 }
 
 // readGraphToken verifies a token as Graph does, and returns its tenant.
@@ -124,7 +175,7 @@ func (h *host) readGraphToken(token string) (*Tenant, jwt.MapClaims, error) {
 	if err != nil {
 		return nil, nil, errors.New("access token validation failure")
 	}
-	if audience, _ := claims["aud"].(string); !t.graph.isNamed(audience) {
+	if audience, _ := claims["aud"].(string); !t.graph.answersTo(audience) {
 		return nil, nil, errors.New("access token validation failure: invalid audience")
 	}
 	return t, claims, nil

@@ -79,7 +79,7 @@ func TestOpenIDScopesOfGraphTokens(t *testing.T) {
 		"refresh, .default":   {refresh("openid email " + graph + ".default"), "User.Read email openid", http.StatusOK},
 		"refresh, no openid":  {refresh(graph + "User.Read profile"), "User.Read profile", http.StatusForbidden},
 		"refresh, to sign in": {refresh("openid offline_access"), "User.Read openid", http.StatusOK},
-		"refresh, an API":     {refresh("openid profile " + c.api.AppIDURI + "/access_as_user"), "access_as_user", http.StatusUnauthorized},
+		"refresh, an API":     {refresh("openid profile " + c.api.Scope("access_as_user")), "access_as_user", http.StatusUnauthorized},
 		"on behalf of":        {exchange("openid email " + graph + "User.Read"), "User.Read email openid", http.StatusOK},
 		"on behalf of, plain": {exchange(graph + ".default"), "User.Read", http.StatusForbidden},
 	} {

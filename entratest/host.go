@@ -23,6 +23,8 @@ type host struct {
 	codes         codeBook
 	devices       deviceBook
 
+	graphMu sync.Mutex // held by each request to a directory
+
 	tenantsMu sync.Mutex
 	tenants   []*Tenant // the first is NewTenant's
 }

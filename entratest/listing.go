@@ -20,4 +20,4 @@ func (t *Tenant) Users() []*User {
 func (a *App) Public() bool { return a.public }
 
 // FirstParty reports whether the app is Microsoft's, such as Azure Storage.
-func (a *App) FirstParty() bool { return a.firstParty }
+func (a *App) FirstParty() bool { return a.microsoft }

@@ -56,7 +56,7 @@ func TestAppServiceIdentity(t *testing.T) {
 		t.Errorf("storage token: %v", claims)
 	}
 	c.GrantRoles(identity, c.api, "Tasks.Run")
-	if _, claims := decode(t, identityToken(t, c, identity.ClientID, c.api.AppIDURI)); fmt.Sprint(claims["roles"]) != "[Tasks.Run]" {
+	if _, claims := decode(t, identityToken(t, c, identity.ClientID, c.api.AppIDURI())); fmt.Sprint(claims["roles"]) != "[Tasks.Run]" {
 		t.Errorf("roles of the identity = %v, want [Tasks.Run]", claims["roles"])
 	}
 }

@@ -24,20 +24,20 @@ func (t *Tenant) Token(user *User, client, resource *App, scopes ...string) stri
 
 func (t *Tenant) tokenOf(user *User, client, resource *App, scopes []string) issuedToken {
 	if len(scopes) == 0 {
-		scopes = resource.Scopes
+		scopes = resource.offered()
 	}
 	acr := acrPublic
-	if !client.public {
+	if !client.isPublic() {
 		acr = acrSecret
 	}
-	aim := target{resource, resource.AppIDURI, resource.tokenVersion()}
+	aim := target{resource, resource.AppIDURI(), resource.tokenVersion()}
 	return t.userAccess(user.profile(), client, acr, aim, inToken(t.short(resource, scopes)))
 }
 
 // AppToken returns an app-only access token that client got for resource with its secret. It has
 // no user and no scopes, only the app roles of [Tenant.GrantRoles].
 func (t *Tenant) AppToken(client, resource *App) string {
-	aim := target{resource, resource.AppIDURI, resource.tokenVersion()}
+	aim := target{resource, resource.AppIDURI(), resource.tokenVersion()}
 	return t.sign(t.appAccess(principal{client.ClientID, client.ObjectID}, acrSecret, aim,
 		t.roles(client.ObjectID, resource), t.lifetime()))
 }
@@ -56,12 +56,12 @@ func (t *Tenant) IDToken(user *User, client *App) string {
 func (t *Tenant) Mint(resource *App, version int, change func(header, claims map[string]any)) string {
 	user, client := t.mintParties()
 	if version == 0 {
-		version = resource.AccessTokenVersion
+		version = resource.tokenVersion()
 	}
 	if version != 1 && version != 2 {
 		panic(fmt.Sprintf("entratest: Mint: no token of version %d, only 1 and 2", version))
 	}
-	access := t.userAccess(user.profile(), client, acrPublic, target{resource, resource.AppIDURI, version}, inToken(resource.Scopes))
+	access := t.userAccess(user.profile(), client, acrPublic, target{resource, resource.AppIDURI(), version}, inToken(resource.offered()))
 	header := access.key.header(access.version)
 	if change != nil {
 		change(header, access.claims)
@@ -103,7 +103,7 @@ func (t *Tenant) SignPayload(header map[string]any, payload []byte) string {
 }
 
 func (t *Tenant) sign(token issuedToken) string {
-	if audience := token.claims["aud"]; audience == t.graph.AppIDURI || audience == graphClientID || audience == t.graph.AppIDURI+"/" {
+	if audience := token.claims["aud"]; audience == graphURI || audience == graphClientID || audience == graphURI+"/" {
 		return t.signForGraph(token)
 	}
 	return token.key.sign(token.key.header(token.version), token.claims)

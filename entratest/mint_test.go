@@ -260,7 +260,7 @@ func TestScopesOfMintedTokens(t *testing.T) {
 		"Graph, short":            {c.Token(c.alice, c.client, c.Graph(), "openid", "offline_access", "User.Read"), "openid User.Read", http.StatusOK},
 		"Graph, in full":          {c.Token(c.alice, c.client, c.Graph(), "https://graph.microsoft.com/openid", "https://graph.microsoft.com/offline_access", "https://graph.microsoft.com/User.Read"), "openid User.Read", http.StatusOK},
 		"Graph, refresh token":    {c.Token(c.alice, c.client, c.Graph(), "offline_access"), "", http.StatusForbidden},
-		"an API, in full":         {c.Token(c.alice, c.client, c.api, c.api.AppIDURI+"/access_as_user", c.api.ClientID+"/access_as_user", "offline_access"), "access_as_user access_as_user", http.StatusUnauthorized},
+		"an API, in full":         {c.Token(c.alice, c.client, c.api, c.api.Scope("access_as_user"), c.api.ClientID+"/access_as_user", "offline_access"), "access_as_user access_as_user", http.StatusUnauthorized},
 		"an API, of another's":    {c.Token(c.alice, c.client, c.api, "https://storage.azure.com/user_impersonation"), "https://storage.azure.com/user_impersonation", http.StatusUnauthorized},
 		"an API, Graph's openid":  {c.Token(c.alice, c.client, c.api, "https://graph.microsoft.com/openid", "access_as_user"), "openid access_as_user", http.StatusUnauthorized},
 		"an API, all that it has": {c.Token(c.alice, c.client, c.api), strings.Join(c.api.Scopes, " "), http.StatusUnauthorized},

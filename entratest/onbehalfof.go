@@ -137,10 +137,10 @@ func checkAssertionUse(claims jwt.MapClaims, client *App) *rejection {
 	switch {
 	case scopes == "" && presenter == nil:
 		return reject(240002, "Input id_token cannot be used as 'urn:ietf:params:oauth:grant-type:jwt-bearer' grant.")
-	case !client.isNamed(audience):
+	case !client.answersTo(audience):
 		return reject(500131, fmt.Sprintf("Assertion audience does not match the Client app presenting the assertion. The audience in the assertion was '%s' "+
 			"and the expected audience is '%s' or one of the Application Uris of this application with App ID '%s'(%s).",
-			clip(audience), client.AppIDURI, client.ClientID, client.Name))
+			clip(audience), client.AppIDURI(), client.ClientID, client.name()))
 	case scopes == "" || claims["idtyp"] == "app":
 		return reject(7000114, fmt.Sprintf("Application '%v' is not allowed to make application on-behalf-of calls.", presenter))
 	}

@@ -52,7 +52,7 @@ func TestOnBehalfOfForms(t *testing.T) {
 	c := newContoso(t)
 	v2 := c.AddApp("Downstream v2", "read", "write")
 	v2.AccessTokenVersion = 2
-	v2.AppIDURI = "https://downstream.example.com/mcp"
+	v2.AppIDURIs = []string{"https://downstream.example.com/mcp"}
 	c.Consent(c.api, v2, "read")
 	for scope, want := range map[string]struct{ audience, scp, granted string }{
 		"https://storage.azure.com//.default":                  {"https://storage.azure.com/", "user_impersonation", "https://storage.azure.com//user_impersonation https://storage.azure.com//.default"},
@@ -77,7 +77,7 @@ func TestOnBehalfOfForms(t *testing.T) {
 func TestOnBehalfOfTakesEachFormOfAudience(t *testing.T) {
 	t.Parallel()
 	c := newContoso(t)
-	c.api.AppIDURI = "https://mcp.example.com/mcp"
+	c.api.AppIDURIs = []string{"https://mcp.example.com/mcp"}
 	audience := func(version int, aud string) string {
 		return c.Mint(c.api, version, func(_, claims map[string]any) { claims["aud"] = aud })
 	}
@@ -159,12 +159,12 @@ func TestOnBehalfOfRefusals(t *testing.T) {
 		"OpenID scopes alone":       {[]string{"scope", "openid profile"}, 400, "invalid_scope", 70011},
 		"scope without name":        {[]string{"scope", "https://storage.azure.com/"}, 400, "invalid_scope", 70011},
 		".default and more":         {[]string{"scope", "https://storage.azure.com/.default https://storage.azure.com/user_impersonation"}, 400, "invalid_scope", 70011},
-		"two resources":             {[]string{"scope", "https://storage.azure.com/.default " + second.AppIDURI + "/read"}, 400, "invalid_request", 28000},
+		"two resources":             {[]string{"scope", "https://storage.azure.com/.default " + second.Scope("read")}, 400, "invalid_request", 28000},
 		"unknown resource":          {[]string{"scope", "https://vault.azure.net/.default"}, 400, "invalid_resource", 500011},
 		"three slashes":             {[]string{"scope", "https://storage.azure.com///.default"}, 400, "invalid_resource", 500011},
 		"unknown scope":             {[]string{"scope", "https://storage.azure.com/read"}, 400, "invalid_client", 650053},
-		"no consent":                {[]string{"scope", second.AppIDURI + "/.default"}, 400, "invalid_grant", 65001},
-		"no consent to that scope":  {[]string{"scope", second.AppIDURI + "/read"}, 400, "invalid_grant", 65001},
+		"no consent":                {[]string{"scope", second.Scope(".default")}, 400, "invalid_grant", 65001},
+		"no consent to that scope":  {[]string{"scope", second.Scope("read")}, 400, "invalid_grant", 65001},
 		"secret of another app":     {[]string{"client_secret", second.AddSecret()}, 401, "invalid_client", 7000215},
 		"no credential":             {[]string{"client_secret", ""}, 401, "invalid_client", 7000218},
 		"unknown app":               {[]string{"client_id", other.api.ClientID}, 400, "unauthorized_client", 700016},

@@ -25,7 +25,7 @@ func TestPlainHTTP(t *testing.T) {
 		t.Errorf("AuthorityHost() = %q, want http://localhost:PORT", tenant.AuthorityHost())
 	}
 	query := url.Values{
-		"client_id": {client.ClientID}, "response_type": {"code"}, "scope": {api.AppIDURI + "/access_as_user"},
+		"client_id": {client.ClientID}, "response_type": {"code"}, "scope": {api.AppIDURI() + "/access_as_user"},
 		"redirect_uri": {"http://localhost:1234/callback"},
 	}
 	address := tenant.AuthorityHost() + "/" + tenant.ID() + "/oauth2/v2.0/authorize?"

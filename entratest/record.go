@@ -21,7 +21,7 @@ const (
 	EndpointAuthorize                           // /oauth2/v2.0/authorize, /v2.0/adminconsent, and the forms of their pages
 	EndpointDevice                              // /oauth2/v2.0/devicecode, and the page for its codes
 	EndpointLogout                              // /oauth2/v2.0/logout
-	EndpointGraph                               // /v1.0/me and /oidc/userinfo
+	EndpointGraph                               // /v1.0 and /oidc/userinfo
 )
 
 // String returns the endpoint's name.

@@ -92,7 +92,7 @@ func TestRecordedToken(t *testing.T) {
 	c := newContoso(t)
 	c.api.AccessTokenVersion = 2
 	a := c.token(t, url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {c.api.ClientID}, "client_secret": {c.secret}, "scope": {c.api.AppIDURI + "/.default"},
+		"grant_type": {"client_credentials"}, "client_id": {c.api.ClientID}, "client_secret": {c.secret}, "scope": {c.api.Scope(".default")},
 	})
 	if got, want := members(t, a.body), []string{"token_type", "expires_in", "ext_expires_in", "access_token"}; a.status != http.StatusOK || !slices.Equal(got, want) {
 		t.Errorf("%d, members %q, want %q", a.status, got, want)

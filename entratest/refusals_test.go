@@ -31,7 +31,7 @@ var refusals = []refusal{
 	}},
 	{650053, atAuthorize("scope", "mcp.read")},
 	{70011, func(t *testing.T, c *contoso) string {
-		return atAuthorize("scope", c.api.AppIDURI+"/.default "+c.api.AppIDURI+"/access_as_user")(t, c)
+		return atAuthorize("scope", c.api.AppIDURI()+"/.default "+c.api.Scope("access_as_user"))(t, c)
 	}},
 	{50011, atAuthorize("redirect_uri", "https://elsewhere.example.com")},
 	{500113, func(t *testing.T, c *contoso) string {
@@ -40,10 +40,10 @@ var refusals = []refusal{
 	{90015, atAuthorize("state", strings.Repeat("s", 10_000))},
 	{28000, func(t *testing.T, c *contoso) string {
 		return c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL()),
-			"scope", c.api.AppIDURI+"/access_as_user https://storage.azure.com/user_impersonation")).body
+			"scope", c.api.AppIDURI()+"/access_as_user https://storage.azure.com/user_impersonation")).body
 	}},
 	{28003, func(t *testing.T, c *contoso) string {
-		return c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL("scope", c.api.AppIDURI+"/access_as_user User.Read")))).body
+		return c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL("scope", c.api.AppIDURI()+"/access_as_user User.Read")))).body
 	}},
 	{65001, atExchange(func(c *contoso) []string {
 		c.RevokeConsent(c.api, c.Storage())

@@ -69,7 +69,7 @@ func (t *Tenant) serveEndpoint(e *exchange, segment, path string) {
 func endpointOf(segment, path string) Endpoint {
 	switch segment {
 	case "v1.0", "oidc":
-		if path == "me" && segment == "v1.0" || path == "userinfo" && segment == "oidc" {
+		if segment == "v1.0" && path != "" || segment == "oidc" && path == "userinfo" {
 			return EndpointGraph
 		}
 		return 0

@@ -3,6 +3,7 @@ package entratest
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -15,10 +16,16 @@ func inToken(scopes []string) []string {
 // short returns the scopes without the resource prefix, which Graph's OpenID Connect scopes can
 // have too.
 func (t *Tenant) short(resource *App, scopes []string) []string {
+	t.mu.Lock()
+	prefixes := append(slices.Clone(resource.AppIDURIs), resource.ClientID)
+	t.mu.Unlock()
 	names := make([]string, len(scopes))
 	for i, scope := range scopes {
-		names[i] = strings.TrimPrefix(strings.TrimPrefix(scope, resource.AppIDURI+"/"), resource.ClientID+"/")
-		if name, ofGraph := strings.CutPrefix(scope, t.graph.AppIDURI+"/"); ofGraph && slices.Contains(openIDScopes, name) {
+		names[i] = scope
+		for _, prefix := range prefixes {
+			names[i] = strings.TrimPrefix(names[i], prefix+"/")
+		}
+		if name, ofGraph := strings.CutPrefix(scope, graphURI+"/"); ofGraph && slices.Contains(openIDScopes, name) {
 			names[i] = name
 		}
 	}
@@ -68,7 +75,7 @@ func (t *Tenant) parseScope(parameter string) (scopeRequest, *rejection) {
 func (t *Tenant) parseUserScope(parameter string) (scopeRequest, *rejection) {
 	all, openid, r := t.parseScopes(parameter)
 	if r == nil && len(all) == 0 && len(openid) > 0 {
-		return scopeRequest{resource: t.graph, identifier: t.graph.AppIDURI, openid: openid, bare: true}, nil
+		return scopeRequest{resource: t.graph, identifier: graphURI, openid: openid, bare: true}, nil
 	}
 	return t.parseScope(parameter)
 }
@@ -77,7 +84,7 @@ func (t *Tenant) parseUserScope(parameter string) (scopeRequest, *rejection) {
 // may, because a user can consent to several at once.
 func (t *Tenant) parseScopes(parameter string) (all []scopeRequest, openid []string, r *rejection) {
 	for scope := range strings.FieldsSeq(parameter) {
-		if name := strings.TrimPrefix(scope, t.graph.AppIDURI+"/"); slices.Contains(openIDScopes, name) { // these belong to Graph
+		if name := strings.TrimPrefix(scope, graphURI+"/"); slices.Contains(openIDScopes, name) { // these belong to Graph
 			openid = append(openid, name)
 			continue
 		}
@@ -99,17 +106,18 @@ func (t *Tenant) addScope(all []scopeRequest, scope string) ([]scopeRequest, *re
 	if slash == 0 || slash == len(scope)-1 {
 		return nil, invalidScope(scope)
 	}
-	identifier, name := t.graph.AppIDURI, scope // a bare scope belongs to Microsoft Graph
+	identifier, name := graphURI, scope // a bare scope belongs to Microsoft Graph
 	if slash > 0 {
 		identifier, name = scope[:slash], scope[slash+1:]
 	}
 	t.mu.Lock()
 	resource := t.appByIdentifier(identifier)
+	offers := resource != nil && slices.Contains(resource.Scopes, name)
 	t.mu.Unlock()
 	switch {
 	case resource == nil:
 		return nil, unknownResource(identifier, t.id)
-	case name != defaultScope && !slices.Contains(resource.Scopes, name):
+	case name != defaultScope && !offers:
 		return nil, reject(650053, fmt.Sprintf("The application asked for scope '%s' that doesn't exist on the resource '%s'.", clip(name), resource.ClientID))
 	}
 	for i := range all {
@@ -119,6 +127,47 @@ func (t *Tenant) addScope(all []scopeRequest, scope string) ([]scopeRequest, *re
 		}
 	}
 	return append(all, scopeRequest{resource: resource, identifier: identifier, names: []string{name}, bare: slash < 0}), nil
+}
+
+// checkResource checks the parameter resource (RFC 8707): it must be an App ID URI, and the prefix
+// of each scope, character for character. A bare scope has no prefix.
+func (t *Tenant) checkResource(form url.Values, scope string) *rejection {
+	asked := form.Get("resource")
+	if asked == "" {
+		return nil
+	}
+	scopes := slices.DeleteFunc(strings.Fields(scope), func(s string) bool {
+		return slices.Contains(openIDScopes, strings.TrimPrefix(s, graphURI+"/"))
+	})
+	if len(scopes) == 0 {
+		return reject(901002, "The 'resource' request parameter is not supported.")
+	}
+	t.mu.Lock()
+	known := t.appWith(func(app *App) bool { return !app.entry.absent && slices.Contains(app.AppIDURIs, asked) }) != nil
+	t.mu.Unlock()
+	other := func(scope string) bool { return scope[:max(0, strings.LastIndexByte(scope, '/'))] != asked }
+	if !known || slices.ContainsFunc(scopes, other) {
+		return reject(9010010, "The resource parameter provided in the request doesn't match with the requested scopes.")
+	}
+	return nil
+}
+
+// checkSelf rejects a client that requests a token for itself by name, if it has several.
+func (a *App) checkSelf(scopes []scopeRequest) *rejection {
+	a.tenant.mu.Lock()
+	several := len(a.AppIDURIs) > 1
+	a.tenant.mu.Unlock()
+	for _, scope := range scopes {
+		if several && scope.resource == a && !strings.EqualFold(scope.identifier, a.ClientID) {
+			return forItself(a, scope.identifier)
+		}
+	}
+	return nil
+}
+
+func forItself(client *App, identifier string) *rejection {
+	return reject(90009, fmt.Sprintf("Application '%s'(%s) is requesting a token for itself. "+
+		"This scenario is supported only if resource is specified using the GUID based App Identifier.", client.ClientID, identifier))
 }
 
 func invalidScope(scope string) *rejection {

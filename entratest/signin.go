@@ -291,7 +291,7 @@ func (t *Tenant) form(e *exchange, f *flow, job *errand, title string, user *Use
 	next := *f
 	next.Browser = e.browser()
 	next.Expires = t.now().Unix() + flowLifetime
-	page := formPage{Title: title, Action: "/" + t.id + "/login", Flow: t.sealer.seal("flow", next), App: job.client.Name}
+	page := formPage{Title: title, Action: "/" + t.id + "/login", Flow: t.sealer.seal("flow", next), App: job.client.name()}
 	if user != nil {
 		page.UPN = user.UserPrincipalName
 	}
@@ -333,9 +333,9 @@ func (t *Tenant) consentPage(e *exchange, f *flow, job *errand, user *User, want
 	}
 	for _, w := range wanted {
 		for _, scope := range w.scopes {
-			line := wantedScope{Scope: scope, Resource: w.resource.Name}
+			line := wantedScope{Scope: scope, Resource: w.resource.name()}
 			if w.client != job.client {
-				line.For = w.client.Name
+				line.For = w.client.name()
 			}
 			page.Wanted = append(page.Wanted, line)
 		}

@@ -35,7 +35,7 @@ func TestPrompts(t *testing.T) {
 		{[]string{"prompt", "login"}, 1, "sign in again"},
 		{[]string{"prompt", "consent"}, 1, "consent again"},
 		{[]string{"login_hint", "ALICE@contoso.com", "prompt", "none"}, 0, "the hint fits"},
-		{[]string{"scope", c.api.AppIDURI + "/.default"}, 0, "everything that was consented to"},
+		{[]string{"scope", c.api.Scope(".default")}, 0, "everything that was consented to"},
 		{[]string{"scope", "openid"}, 0, "nothing more"},
 	} {
 		if n := pages(b, c.authorizeURL(step.changes...)); n != step.pages {
@@ -174,7 +174,7 @@ func TestKnownClients(t *testing.T) {
 	c.api.RequirePermissions(c.Storage(), "user_impersonation")
 	c.api.KnownClients = []*entratest.App{c.client}
 	c.secret = c.client.AddSecret()
-	a := c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL("scope", c.api.AppIDURI+"/.default"))))
+	a := c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL("scope", c.api.Scope(".default")))))
 	if a.status != http.StatusOK {
 		t.Fatal(a.body)
 	}

@@ -68,8 +68,9 @@ type Tenant struct {
 	options  Options
 	pairwise []byte // makes the tenant's sub claims unique
 
-	recorder recorder
-	faults   faults
+	recorder  recorder
+	faults    faults
+	directory *Directory
 
 	mu              sync.Mutex // guards the fields below, and everything that belongs to apps
 	users           []*User
@@ -171,6 +172,7 @@ func newTenant(h *host, o Options) *Tenant {
 		issuers:         map[string]*trustedIssuer{},
 		clusters:        map[string]*Issuer{},
 	}
+	t.directory = newDirectory(t)
 	t.recorder.keep, t.recorder.logger = o.KeepRequests, o.Logger
 	t.addFirstParty()
 	return t

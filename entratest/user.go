@@ -15,14 +15,71 @@ type User struct {
 	DisplayName       string // the name claim
 	Email             string // the email claim, and mail in Graph's answers; may be empty
 
-	// An Administrator may consent for the whole tenant, and to scopes that require it.
+	// An Administrator may consent for the whole tenant, and to scopes that require it. In the
+	// directory, it is a Global Administrator.
 	Administrator bool
+	// Roles are the user's other roles in the directory.
+	Roles []Role
 	// Disabled users can't sign in, and their refresh tokens are rejected (AADSTS50057).
 	Disabled bool
 
 	tenant  *Tenant
 	session string       // the sid claim of tokens without a browser session
 	epoch   atomic.Int64 // increases with each revocation, which invalidates everything issued before
+}
+
+// A Role is a role in the directory, by its display name.
+type Role string
+
+// The roles with which users may change applications. [User.Administrator] stands for the Global
+// Administrator, who may do everything.
+const (
+	RoleApplicationAdministrator      Role = "Application Administrator"
+	RoleCloudApplicationAdministrator Role = "Cloud Application Administrator"
+	RoleApplicationDeveloper          Role = "Application Developer"
+	RolePrivilegedRoleAdministrator   Role = "Privileged Role Administrator"
+	RoleUserAdministrator             Role = "User Administrator"
+	RoleDirectoryWriter               Role = "Directory Writers"
+
+	roleGlobalAdministrator Role = "Global Administrator"
+)
+
+// roleTemplates are the IDs that the roles have in each tenant, in the wids claim too.
+var roleTemplates = map[Role]string{
+	roleGlobalAdministrator:           "62e90394-69f5-4237-9190-012177145e10",
+	RoleApplicationAdministrator:      "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3",
+	RoleCloudApplicationAdministrator: "158c047a-c907-4556-b7ef-446551a6b5f7",
+	RoleApplicationDeveloper:          "cf1c38e5-3621-4004-a7cb-879624dced7c",
+	RolePrivilegedRoleAdministrator:   "e8611ab8-c189-46e8-94e1-60213ab1f814",
+	RoleUserAdministrator:             "fe930be7-5e62-47db-91af-98c3a49a38b1",
+	RoleDirectoryWriter:               "9360feb5-f418-4baa-8175-e2a00bac4301",
+}
+
+// roles returns all roles of the user.
+func (u *User) roles() []Role {
+	if u.Administrator {
+		return append([]Role{roleGlobalAdministrator}, u.Roles...)
+	}
+	return u.Roles
+}
+
+// memberTemplate is the role that each member has.
+const memberTemplate = "b79fbf4d-3ef9-4689-8143-76b194e85509"
+
+// directoryRoles returns the wids claim of a user's tokens for Graph: the roles' templates.
+func (t *Tenant) directoryRoles(objectID string) []string {
+	all := []string{}
+	if user := t.userByID(objectID); user != nil {
+		for _, role := range user.roles() {
+			all = append(all, roleTemplates[role])
+		}
+	}
+	return append(all, memberTemplate)
+}
+
+// holds reports whether the user has one of the roles, or is an administrator of everything.
+func (u *User) holds(roles ...Role) bool {
+	return u.Administrator || slices.ContainsFunc(u.Roles, func(r Role) bool { return slices.Contains(roles, r) })
 }
 
 // AddUser adds a user with a new object ID.

@@ -27,11 +27,14 @@ func (t *Tenant) respond(access issuedToken) *tokenResponse {
 
 // userToken responds to a user's grant with an access token and the other requested tokens.
 func (t *Tenant) userToken(e *exchange, g grant, client *App, acr, scopeParameter string) (*tokenResponse, *rejection) {
-	scope, r := t.parseUserScope(scopeParameter)
-	if r != nil {
+	if r := t.checkResource(e.form, scopeParameter); r != nil {
 		return nil, r
 	}
-	if r := t.checkResource(e.form, resourcesOf(scope)); r != nil {
+	scope, r := t.parseUserScope(scopeParameter)
+	if r == nil {
+		r = client.checkSelf([]scopeRequest{scope})
+	}
+	if r != nil {
 		return nil, r
 	}
 	claims, r := parseClaims(e.form.Get("claims"))
@@ -52,15 +55,6 @@ func (t *Tenant) userToken(e *exchange, g grant, client *App, acr, scopeParamete
 	user.capabilities = claims.capabilities
 	access := t.userAccess(user, client, acr, scope.target(), granted)
 	return t.respondToUser(e, access, user, client, scope, granted, g), nil
-}
-
-// resourcesOf returns the scopes for checkResource: none if only OpenID Connect scopes were
-// requested.
-func resourcesOf(scope scopeRequest) []scopeRequest {
-	if len(scope.names) == 0 {
-		return nil
-	}
-	return []scopeRequest{scope}
 }
 
 // holder returns a grant's user if the grant is still valid.
@@ -143,7 +137,7 @@ func (t *Tenant) checkConsent(client *App, scope scopeRequest, user string) ([]s
 	}
 	if missing {
 		return nil, reject(65001, fmt.Sprintf("The user or administrator has not consented to use the application with ID '%s' named '%s'. "+
-			"Send an interactive authorization request for this user and resource.", client.ClientID, client.Name))
+			"Send an interactive authorization request for this user and resource.", client.ClientID, client.name()))
 	}
 	if scope.resource == t.graph {
 		granted = inToken(union(granted, scope.openid))

@@ -96,7 +96,7 @@ func TestGoOIDC(t *testing.T) {
 		t.Errorf("ID token: %v", claims)
 	}
 	token, _ := got["go-oidc: code"].(string)
-	w.checkToken(t, "go-oidc", token, expectation{w.web, "1", true, w.api.AppIDURI})
+	w.checkToken(t, "go-oidc", token, expectation{w.web, "1", true, w.api.AppIDURI()})
 }
 
 func TestOpenIDClient(t *testing.T) {
@@ -109,6 +109,6 @@ func TestOpenIDClient(t *testing.T) {
 	}
 	for _, name := range []string{"openid-client: code", "openid-client: again"} {
 		token, _ := got[name].(string)
-		w.checkToken(t, name, token, expectation{w.web, "1", true, w.api.AppIDURI})
+		w.checkToken(t, name, token, expectation{w.web, "1", true, w.api.AppIDURI()})
 	}
 }

@@ -91,11 +91,11 @@ func newIdentityWorld(t *testing.T) *identityWorld {
 	w.Consent(w.api, stepUp)
 	w.config = identityConfig{
 		Authority: w.AuthorityHost(), Tenant: w.ID(), CA: certificates(t, w.CertificatePEM()),
-		APIClientID: w.api.ClientID, APISecret: w.api.AddSecret(), APIScope: w.api.AppIDURI + "/access_as_user",
+		APIClientID: w.api.ClientID, APISecret: w.api.AddSecret(), APIScope: w.api.Scope("access_as_user"),
 		Certificate: w.writeCertificate(t), TokenFile: w.writeTokenFile(t), UserToken: w.Token(w.alice, w.web, w.api),
 		WebClientID: w.web.ClientID, WebSecret: w.web.AddSecret(), WebRedirect: webRedirect,
 		DesktopClientID: w.desktop.ClientID, IdentityClientID: w.identity.ClientID,
-		Person: w.person(t), StepUpScope: stepUp.AppIDURI + "/.default", OtherScope: "https://graph.microsoft.com/User.Read",
+		Person: w.person(t), StepUpScope: stepUp.Scope(".default"), OtherScope: "https://graph.microsoft.com/User.Read",
 	}
 	old, sum := sha1.Sum(w.certificate.Raw), sha256.Sum256(w.certificate.Raw)
 	w.config.Thumbprint, w.config.ThumbprintSHA256 = hex.EncodeToString(old[:]), hex.EncodeToString(sum[:])
@@ -205,7 +205,7 @@ const (
 
 // flows are what each language's libraries must do, with the token that comes of it.
 func (w *identityWorld) flows() map[string]expectation {
-	api := w.api.AppIDURI
+	api := w.api.AppIDURI()
 	return map[string]expectation{
 		"obo secret":         {w.api, "1", true, storageURI},
 		"obo certificate":    {w.api, "2", true, storageURI},

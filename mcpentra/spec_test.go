@@ -38,7 +38,7 @@ func newSpecWorld(t *testing.T) *world {
 	t.Cleanup(w.tenant.Close)
 	w.alice = w.tenant.AddUser("alice@contoso.example", "Alice")
 	w.api = w.tenant.AddApp("MCP server", "access_as_user", "notes_write")
-	w.api.AppIDURI = resourceURL
+	w.api.AppIDURIs = []string{resourceURL}
 	w.client = w.tenant.AddClient("MCP client")
 	w.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost/callback")
 	verifier, err := entraauth.NewVerifier(w.tenant.ID(), w.api.ClientID, &entraauth.Options{

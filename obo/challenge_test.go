@@ -195,11 +195,11 @@ func TestGraphRevokesAToken(t *testing.T) {
 		_, _ = rw.Write([]byte(`{"displayName":"Alice"}`))
 	}))
 	defer server.Close()
-	x := w.exchanger(func(o *obo.Options) { o.Resources = []string{graph.AppIDURI} })
+	x := w.exchanger(func(o *obo.Options) { o.Resources = []string{graph.AppIDURI()} })
 	a := w.capable(w.alice, []string{"cp1"})
 	for range 4 { // a client for each request, as in a server
 		pipeline := runtime.NewPipeline("test", "v1", runtime.PipelineOptions{PerRetry: []policy.Policy{
-			runtime.NewBearerTokenPolicy(x.Credential(a), []string{graph.AppIDURI + "/.default"}, nil)}},
+			runtime.NewBearerTokenPolicy(x.Credential(a), []string{graph.Scope(".default")}, nil)}},
 			&policy.ClientOptions{Transport: server.Client()})
 		req, err := runtime.NewRequest(t.Context(), http.MethodGet, server.URL+"/v1.0/me")
 		if err != nil {

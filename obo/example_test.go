@@ -33,7 +33,7 @@ func Example() {
 	exchanger, err := obo.NewExchanger(tenant.ID(), server.ClientID, clientauth.Secret(server.AddSecret()), &obo.Options{
 		AuthorityHost: tenant.AuthorityHost(), // not needed in the public cloud
 		HTTPClient:    tenant.HTTPClient(),
-		Resources:     []string{billing.AppIDURI},
+		Resources:     []string{billing.AppIDURI()},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -46,7 +46,7 @@ func Example() {
 	api := billingAPI()
 	defer api.Close()
 	client := runtime.NewPipeline("billing", "v1.0.0", runtime.PipelineOptions{
-		PerRetry: []policy.Policy{runtime.NewBearerTokenPolicy(cred, []string{billing.AppIDURI + "/.default"}, nil)},
+		PerRetry: []policy.Policy{runtime.NewBearerTokenPolicy(cred, []string{billing.Scope(".default")}, nil)},
 	}, &policy.ClientOptions{Transport: api.Client()})
 	req, err := runtime.NewRequest(context.Background(), http.MethodGet, api.URL)
 	if err != nil {

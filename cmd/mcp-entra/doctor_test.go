@@ -38,6 +38,7 @@ func newPatient(t *testing.T) *patient {
 	tenant := entratest.New(t, nil)
 	blobs := blobtest.New(t, &blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
 	api, client, alice := tenant.AddApp("API", "access_as_user"), tenant.AddClient("client"), tenant.AddUser("alice@contoso.example", "Alice")
+	api.AccessTokenVersion = 2
 	tenant.Consent(client, api, "access_as_user")
 	tenant.Consent(api, tenant.Storage(), "user_impersonation")
 	blobs.AddContainer("documents")

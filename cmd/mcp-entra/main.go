@@ -24,6 +24,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // Exit codes.
@@ -41,6 +42,8 @@ type process struct {
 	stdout, stderr io.Writer
 	terminal       bool         // a person can answer on stdin
 	client         *http.Client // for all requests; nil means http.DefaultTransport's rules
+	// wait waits or returns the context's error; nil means on the real clock.
+	wait func(ctx context.Context, d time.Duration) error
 }
 
 // A command is a subcommand of the program.
@@ -53,6 +56,7 @@ type command struct {
 // commands are all commands, in the order of the help text.
 func commands() []command {
 	return []command{
+		{"setup", "registers a server and its clients with Entra ID: status, plan, apply, check, destroy", runSetup},
 		{"doctor", "says what is wrong with a set-up, and what to do", runDoctor},
 	}
 }

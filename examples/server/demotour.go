@@ -163,7 +163,7 @@ func (t *tour) storageToken(ctx context.Context, n *notes) error {
 		n.add(claim, out.Claims[claim])
 	}
 	return errors.Join(
-		expect("aud", out.Claims["aud"], t.world.tenant.Storage().AppIDURI),
+		expect("aud", out.Claims["aud"], t.world.tenant.Storage().AppIDURI()),
 		expect("oid", out.Claims["oid"], t.world.alice.ObjectID),
 		expect("appid", out.Claims["appid"], t.world.api.ClientID),
 	)

@@ -91,7 +91,7 @@ func wantValues(t *testing.T, got, want map[string]any) {
 func (f *fixture) checkUserInfo(t *testing.T, out map[string]any) {
 	t.Helper()
 	wantMembers(t, out, "ok", "message", "authentication_method", "issuer", "audience", "user_claims", "validation")
-	wantValues(t, out, map[string]any{"ok": true, "issuer": f.tenant.V1Issuer(), "audience": f.api.AppIDURI})
+	wantValues(t, out, map[string]any{"ok": true, "issuer": f.tenant.V1Issuer(), "audience": f.api.AppIDURI()})
 	claims, ok := out["user_claims"].(map[string]any)
 	if !ok {
 		t.Fatalf("user_claims is %T", out["user_claims"])

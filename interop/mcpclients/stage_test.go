@@ -60,7 +60,7 @@ func newStage(t *testing.T, sessions bool) *stage {
 	origin := "http://" + h.Listener.Addr().String()
 	s.url = origin + "/mcp"
 	s.api = s.tenant.AddApp("Notes", "access_as_user", "notes_write")
-	s.api.AppIDURI = s.url
+	s.api.AppIDURIs = []string{s.url}
 	s.api.AddRedirectURI(entratest.PlatformWeb, origin+"/consent/done")
 	s.api.RequirePermissions(s.tenant.Storage(), "user_impersonation") // not consented to yet
 	s.client = s.tenant.AddClient("MCP client")

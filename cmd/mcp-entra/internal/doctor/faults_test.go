@@ -195,7 +195,8 @@ func TestRegistrationFaults(t *testing.T) {
 			w.directory.clients[0].Web.RedirectURIs = []string{"https://app.example.com/callback"}
 		}, "redirects", []string{"AADSTS700025"}},
 		"ports that differ": {func(_ *testing.T, w *world) {
-			w.directory.clients[0].SPA.RedirectURIs = []string{"http://localhost:6274/callback"}
+			w.directory.clients[0].SPA.RedirectURIs = []string{"http://localhost:6274/app"}
+			w.directory.clients[0].PublicClient.RedirectURIs = []string{"http://localhost:9000/app"}
 		}, "redirects", []string{"ignores the port"}},
 		"API used as client": {func(_ *testing.T, w *world) { w.directory.app.PublicClient.RedirectURIs = []string{"http://localhost"} }, "redirects",
 			[]string{"AADSTS90009"}},

@@ -22,6 +22,9 @@ type published struct {
 	scope       string // of the challenge
 	doc         resourceDocument
 	read        bool // doc was read
+	// wrongURL is the check that found the configured URL to be wrong: server or
+	// resource-metadata.
+	wrongURL string
 }
 
 var errUnresolved = errors.New("the host does not resolve")
@@ -112,6 +115,7 @@ func (x *exam) resourceMetadata(ctx context.Context) Result {
 	doc := x.published.doc
 	var findings []Finding
 	if doc.Resource != x.ResourceURL {
+		x.published.wrongURL = "resource-metadata"
 		findings = append(findings, Finding{Problem: "the published resource is not the URL that clients use; they refuse it, or Entra does",
 			Expected: x.ResourceURL, Came: printable(doc.Resource), Remedy: "Set PUBLIC_URL to the origin that clients use, and give clients the URL character for character"})
 	}

@@ -80,6 +80,14 @@ func (x *exam) tokenVersion(context.Context) Result {
 
 // appIDURIs checks that the server's URL is an App ID URI, character for character.
 func (x *exam) appIDURIs(ctx context.Context) Result {
+	r := x.judgeURIs(ctx)
+	if r.Status == Failed && x.published.wrongURL != "" { // no wonder
+		return Result{Status: NotRun, Because: x.published.wrongURL, Note: x.published.wrongURL + " failed"}
+	}
+	return r
+}
+
+func (x *exam) judgeURIs(ctx context.Context) Result {
 	if x.app == nil {
 		return x.askForURI(ctx)
 	}

@@ -112,6 +112,7 @@ func sameLoopback(a, b string) bool {
 func (x *exam) serverFault(ctx context.Context) *Finding {
 	if x.proxyFor(x.ResourceURL) == nil {
 		if _, f := x.resolve(ctx, x.ResourceURL, "Check PUBLIC_URL and the host's DNS entry"); f != nil {
+			x.published.wrongURL = "server"
 			x.published.answer.err = errUnresolved // by the resolver that dns blames, or because of the name
 			return f
 		}
@@ -127,10 +128,12 @@ func (x *exam) serverFault(ctx context.Context) *Finding {
 	case p.status == http.StatusUnauthorized, reason == "host_not_allowed", reason == "keys_unavailable", reason == "tenant_not_found":
 		return nil
 	case p.status >= 300 && p.status < 400:
+		x.published.wrongURL = "server"
 		f.Problem = "the URL redirects, and clients don't follow with a POST"
 		f.Came += ", to " + printable(p.header.Get("Location"))
 		f.Remedy = "If that is a sign-in page, turn the platform's built-in authentication off: the server does its own. Otherwise give clients the URL that it redirects to, and set PUBLIC_URL to it; resource and App ID URI must be that URL, too"
 	case p.status == http.StatusNotFound:
+		x.published.wrongURL = "server"
 		f.Problem, f.Remedy = "there is nothing at this path", "Compare the path with the one that the server and the proxy in front of it serve"
 		if reason != "" {
 			f.Came = message

@@ -67,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{tenant: entratest.New(t, nil), serverURL: resourceURL, hosts: map[string]string{}}
 	w.blobs = blobtest.New(t, &blobtest.Options{Key: w.tenant.PublicKey, Issuer: w.tenant.V1Issuer()})
 	w.api = w.tenant.AddApp("MCP-Server-API", "access_as_user")
-	w.api.AccessTokenVersion, w.api.AppIDURI = 2, resourceURL
+	w.api.AccessTokenVersion, w.api.AppIDURIs = 2, []string{resourceURL, "api://" + w.api.ClientID}
 	w.client = w.tenant.AddClient("MCP client")
 	w.alice = w.tenant.AddUser("alice@contoso.example", "Alice")
 	w.secret = w.api.AddSecret()

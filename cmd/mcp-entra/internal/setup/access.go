@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
 )
@@ -185,16 +186,41 @@ func (p *planner) federated() {
 // secret plans an application's secret. It is last: whoever interrupts setup before has no secret
 // that nobody knows.
 func (p *planner) secret(want, have App) {
-	if !want.Secret {
-		return
+	own := []graph.PasswordCredential{} // by end, the newest first
+	for _, c := range have.PasswordCredentials {
+		switch {
+		case !ownSecret(c) && p.spec.Exclusive:
+			p.removeSecret(want, c, "not in the file")
+		case !ownSecret(c):
+			p.keep(want, "secret %s (until %s)", c.DisplayName, c.EndDateTime.Format(time.DateOnly))
+		case slices.Contains(p.options.Lost, c.DisplayName):
+			p.removeSecret(want, c, "which an interrupted run added without saving it")
+		case want.Secret && (p.options.Now.IsZero() || c.EndDateTime.After(p.options.Now)):
+			own = append(own, c)
+			p.plan.HadSecrets = append(p.plan.HadSecrets, c.KeyID)
+		}
 	}
-	if slices.ContainsFunc(have.PasswordCredentials, ownSecret) && !p.options.Rotate {
+	if !want.Secret || len(own) > 0 && !p.options.Rotate {
 		return
 	}
 	p.step(Step{
 		ID: want.Key + "/secret", Title: "Add a secret to " + want.Name, Method: "POST", Path: "/applications/" + placeholder(want.Key, "id") + "/addPassword",
 		Captures: []Capture{{Name: want.Key + ".secret", Member: "secretText", Secret: true}},
 	}, application, map[string]any{"passwordCredential": map[string]any{"displayName": ownName}})
+	slices.SortFunc(own, func(a, b graph.PasswordCredential) int { return b.StartDateTime.Compare(a.StartDateTime) })
+	for _, c := range own[min(1, len(own)):] {
+		p.removeSecret(want, c, "older than the previous one")
+	}
 }
 
-func ownSecret(c graph.PasswordCredential) bool { return strings.HasPrefix(c.DisplayName, ownName) }
+func (p *planner) removeSecret(a App, c graph.PasswordCredential, why string) {
+	p.step(Step{
+		ID: a.Key + "/remove-secret-" + c.KeyID, Title: "Remove the secret " + c.DisplayName + " of " + a.Name + ", " + why, Method: "POST",
+		Path: "/applications/" + placeholder(a.Key, "id") + "/removePassword",
+	}, application, map[string]any{"keyId": c.KeyID})
+}
+
+// ownSecret reports whether setup has added the secret.
+func ownSecret(c graph.PasswordCredential) bool {
+	return c.DisplayName == ownName || strings.HasPrefix(c.DisplayName, ownName+" ")
+}

@@ -16,7 +16,7 @@ const (
 	// maxReplication bounds how long a step waits for what Graph has not replicated yet.
 	maxReplication = 3 * time.Minute
 	// maxRounds bounds how often apply looks again, because the tenant was not as it read.
-	maxRounds = 6
+	maxRounds = 10
 )
 
 // An Applier makes a tenant as a plan says.
@@ -56,7 +56,7 @@ func (a *Applier) Apply(ctx context.Context, plan func(ctx context.Context, roun
 			return all, p, ctx.Err()
 		}
 		a.Say("the tenant was changed meanwhile: looking again")
-		if err := a.wait(ctx, time.Second<<round); err != nil {
+		if err := a.wait(ctx, time.Second<<min(round, 4)); err != nil {
 			return all, p, err
 		}
 	}
@@ -91,15 +91,25 @@ func (a *Applier) run(ctx context.Context, p *Plan) (results []Result, again boo
 func (a *Applier) missing(s Step, p *Plan, failed map[string]bool) string {
 	for _, id := range s.Needs {
 		if failed[id] {
-			return "needs the step " + id + ", which failed"
+			return "needs " + id
 		}
 	}
 	for _, text := range []string{s.Path, string(s.Body), s.Read} {
 		if m := placeholders.FindString(expand(text, p.Known)); m != "" {
-			return "needs " + m + ", which no step before it has found"
+			return "needs " + p.finder(m[2:len(m)-1])
 		}
 	}
 	return ""
+}
+
+// finder names the step that finds an id.
+func (p *Plan) finder(name string) string {
+	for _, s := range p.Steps {
+		if slices.ContainsFunc(s.Captures, func(c Capture) bool { return c.Name == name }) {
+			return s.ID
+		}
+	}
+	return "the id " + name + ", which is not known"
 }
 
 // step does one step: sends the request, waits until Graph shows the result, and learns the ids.
@@ -162,7 +172,7 @@ func stillEnabled(s Step, err error) bool {
 // refusedName reports whether another application holds a name or an App ID URI.
 func refusedName(err error) bool {
 	var e *graph.Error
-	return errors.As(err, &e) && (strings.Contains(e.Message, "identifierUris") || strings.Contains(e.Message, "uniqueName"))
+	return errors.As(err, &e) && e.Status == 400 && (e.Has(graph.DetailConflict) || strings.Contains(e.Message, "already exists"))
 }
 
 // readBack waits until Graph shows what the step did.
@@ -249,15 +259,19 @@ func (a *Applier) addSecret(ctx context.Context, s Step, p *Plan) error {
 	if first {
 		return a.Secrets.save(name, SecretVariable(key), secret.SecretText)
 	}
-	a.Say(s.ID + ": another run has added a secret at the same moment, to its own file; this one is removed again")
+	a.Say(s.ID + ": another run has added a secret at the same moment; this one is removed again")
 	body, _ = json.Marshal(map[string]string{"keyId": secret.KeyID}) // a map of strings
 	if _, _, err := a.send(ctx, s, graph.Request{Method: "POST", Path: strings.Replace(expand(s.Path, p.Known), "addPassword", "removePassword", 1), Body: body}); err != nil {
 		return err
 	}
-	return a.Secrets.forget(name)
+	if err := a.Secrets.forget(name); err != nil {
+		return err
+	}
+	return errLookAgain
 }
 
-// isFirst reports whether no other secret of ours was added since the plan was made and before this.
+// isFirst reports whether no other secret of ours was added since the plan was made, and before this
+// or in the same second: then both runs may find that the other was first, and try again.
 func (a *Applier) isFirst(ctx context.Context, s Step, p *Plan, keyID string) (first bool, err error) {
 	path := strings.TrimSuffix(expand(s.Path, p.Known), "/addPassword")
 	err = a.until(ctx, s, func() (bool, error) {
@@ -273,8 +287,7 @@ func (a *Applier) isFirst(ctx context.Context, s Step, p *Plan, keyID string) (f
 			return false, errors.New("the new secret is not there yet")
 		}
 		first = !slices.ContainsFunc(own, func(c graph.PasswordCredential) bool {
-			before := c.StartDateTime.Compare(own[mine].StartDateTime)
-			return before < 0 || before == 0 && c.KeyID < own[mine].KeyID
+			return c.KeyID != own[mine].KeyID && !c.StartDateTime.After(own[mine].StartDateTime)
 		})
 		return true, nil
 	})

@@ -228,7 +228,9 @@ func landings(spec Spec) []string {
 			continue // check has said so
 		}
 		u.Path = path.Join("/", path.Dir(u.Path), "consent/done")
-		pages = union(pages, []string{u.String()})
+		if page := u.String(); checkRedirect(page, knownclients.Web) == nil { // Entra takes http on localhost alone
+			pages = union(pages, []string{page})
+		}
 	}
 	return pages
 }

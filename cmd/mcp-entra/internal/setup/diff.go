@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
 )
@@ -21,8 +22,10 @@ type planner struct {
 
 // Options of a plan.
 type Options struct {
-	Deleted string // what to do with our applications among the deleted: restore, purge, or "" to ask
-	Rotate  bool   // add new secrets where there are some
+	Deleted string    `json:"deleted,omitempty"` // what to do with our applications among the deleted: restore, purge, or "" to ask
+	Rotate  bool      `json:"rotate,omitempty"`  // add new secrets where there are some
+	Lost    []string  `json:"-"`                 // display names of secrets that nobody got
+	Now     time.Time `json:"-"`                 // secrets that end before are none
 }
 
 // NewPlan returns the steps from one state to the other. The order is Entra's: token version 2
@@ -30,7 +33,7 @@ type Options struct {
 // grants and assignments.
 func NewPlan(spec Spec, want, have *State, graphBase string, options Options) (*Plan, error) {
 	p := &planner{spec: spec, want: want, have: have, options: options, plan: &Plan{
-		Spec: spec, Tenant: have.Tenant, Graph: graphBase, Known: maps.Clone(have.Known), Unread: have.Unread, Notes: slices.Clone(have.Notes),
+		Spec: spec, Options: options, Tenant: have.Tenant, Graph: graphBase, Known: maps.Clone(have.Known), Unread: have.Unread, Notes: slices.Clone(have.Notes),
 	}}
 	for _, a := range want.Apps {
 		if err := p.application(a, have.app(a.Key)); err != nil {

@@ -85,7 +85,7 @@ func TestManualSteps(t *testing.T) {
 func TestManualStepsOfAllClients(t *testing.T) {
 	t.Parallel()
 	for _, known := range knownclients.All() {
-		c := ClientOutcome{Client: Client{ID: known.ID, Platform: string(known.Platform), Redirects: known.Redirects, AppID: known.AppID}, ClientID: "id"}
+		c := ClientOutcome{Client: Client{ID: known.ID, Platform: known.Platform, Redirects: known.Redirects, AppID: known.AppID}, ClientID: "id"}
 		if known.Registered() {
 			c.App = "notes-" + string(known.Platform)
 		}

@@ -310,3 +310,16 @@ var (
 	grants      = who{"DelegatedPermissionGrant.ReadWrite.All", "Cloud Application Administrator or Privileged Role Administrator"}
 	assignments = who{"AppRoleAssignment.ReadWrite.All", "Cloud Application Administrator or Privileged Role Administrator"}
 )
+
+// A Need says what a kind of step needs.
+type Need struct{ What, Permission, Role string }
+
+// Needs lists what the kinds of steps need, for setup status.
+func Needs() []Need {
+	return []Need{
+		{"applications, scopes, redirects, credentials", application.permission, application.role},
+		{"service principals of resources", foreign.permission, foreign.role},
+		{"consent for all users", grants.permission, grants.role},
+		{"who has the API's roles", assignments.permission, assignments.role},
+	}
+}

@@ -1,13 +1,21 @@
 package setup
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // A Plan is what has to be done in a tenant so that it has what the spec says, in order. Its JSON is
 // what -out saves.
 type Plan struct {
-	Spec   Spec   `json:"spec"`
-	Tenant string `json:"tenant"` // tenant id; "" if planned without one
-	Graph  string `json:"graph"`  // https://graph.microsoft.com/v1.0
+	Spec    Spec    `json:"spec"`
+	Options Options `json:"options,omitzero"`
+	Tenant  string  `json:"tenant"` // tenant id; "" if planned without one
+	Graph   string  `json:"graph"`  // https://graph.microsoft.com/v1.0
 
 	// Known are ids that the tenant already has, by placeholder: "api.appId" is the value of
 	// ${api.appId} in requests.
@@ -88,6 +96,51 @@ type Kept struct {
 // Empty reports whether the tenant is as the spec says.
 func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
 
+// ReadPlan reads a saved plan.
+func ReadPlan(data []byte) (*Plan, error) {
+	var p Plan
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		return nil, fmt.Errorf("it is not a plan that setup plan -out has saved: %w", err)
+	}
+	if faults := p.Spec.check(); len(faults) > 0 {
+		return nil, fmt.Errorf("it is not a plan that setup plan -out has saved: %w", errors.Join(faults...))
+	}
+	return &p, nil
+}
+
+// Covers returns an error if a plan made now has a step that this saved one has not: then the tenant
+// is no longer as it was. Steps that are done already are missing in the new plan, which is fine.
+func (p *Plan) Covers(now *Plan) error {
+	was := map[string]bool{}
+	for _, s := range p.Steps {
+		was[s.request(now.Known)] = true
+	}
+	var others []string
+	for _, s := range now.Steps {
+		if !was[s.request(now.Known)] {
+			others = append(others, s.ID)
+		}
+	}
+	if len(others) > 0 {
+		return fmt.Errorf("the tenant is no longer as it was when the plan was saved; it does not have these steps: %s. Nothing was changed by this run: plan again", strings.Join(others, ", "))
+	}
+	return nil
+}
+
+// request is the step's request as text, with the ids that are known.
+func (s Step) request(known map[string]string) string {
+	return s.Method + " " + expand(s.Path, known) + " " + expand(string(s.Body), known)
+}
+
+// AddsSecret reports whether a step adds a secret.
+func (p *Plan) AddsSecret() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool {
+		return slices.ContainsFunc(s.Captures, func(c Capture) bool { return c.Secret })
+	})
+}
+
 // An Outcome is what exists once a plan is applied: what clients and the server are configured with.
 type Outcome struct {
 	Tenant    string            `json:"tenant"`
@@ -105,3 +158,6 @@ type ClientOutcome struct {
 	App      string `json:"app,omitempty"`    // unique name of its application; "" if it is pre-authorized only
 	Secret   bool   `json:"secret,omitempty"` // it has one, in the file of secrets
 }
+
+// Text returns the step's title with the ids that are known.
+func (p *Plan) Text(s Step) string { return expand(s.Title, p.Known) }

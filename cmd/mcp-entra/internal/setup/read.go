@@ -1,8 +1,10 @@
 package setup
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -29,8 +31,13 @@ func Read(file string, data []byte) (Spec, error) {
 		return Spec{}, fmt.Errorf("%s has %d bytes; at most %d", file, len(data), maxSpec)
 	}
 	var document yaml.Node
-	if err := yaml.Load(data, &document); err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	err := decoder.Decode(&document)
+	if err != nil && !errors.Is(err, io.EOF) { // EOF: it is empty
 		return Spec{}, fmt.Errorf("%s is not YAML: %s", file, parseFault(err))
+	}
+	if err == nil && !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF) {
+		return Spec{}, fmt.Errorf("%s has more than one document: put all into one", file)
 	}
 	root := &document
 	if root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
@@ -50,11 +57,12 @@ func Read(file string, data []byte) (Spec, error) {
 
 // parseFault is the parser's error without what it quotes of the file.
 func parseFault(err error) string {
-	var parse *yaml.LoadError
-	if errors.As(err, &parse) && parse.Mark.Line > 0 {
-		return fmt.Sprintf("line %d: the indentation, a quote or a colon is wrong", parse.Mark.Line)
+	line := 1
+	var at *yaml.LoadError
+	if errors.As(err, &at) {
+		line = max(at.Mark.Line, 1)
 	}
-	return "the indentation, a quote or a colon is wrong"
+	return fmt.Sprintf("line %d: the indentation, a quote or a colon is wrong", line)
 }
 
 func (r *reader) fault(n *yaml.Node, format string, args ...any) {

@@ -15,7 +15,7 @@ func Remedy(spec Spec, s Step, err error) string {
 		return ""
 	}
 	switch {
-	case graph.IsForbidden(err):
+	case e.Code == graph.CodeForbidden:
 		return fmt.Sprintf("This sign-in may not do it. It needs the Microsoft Graph permission %s and, for a user, the role %s. "+
 			"Sign in with one who has them (setup status shows what this sign-in has), or have them run the same command: what is done already stays.", s.Permission, s.Role)
 	case e.Code == graph.CodeQuota:

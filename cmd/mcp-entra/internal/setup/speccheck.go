@@ -82,10 +82,16 @@ func (s Spec) check() []error {
 	if w := s.Proof.Workload; w != nil && (w.Issuer == "" || w.Namespace == "" || w.ServiceAccount == "") {
 		fault("proof.workload-identity needs issuer, namespace and service-account")
 	}
-	if s.MultiTenant && s.Proof.ManagedIdentity != "" && s.Tenant == "" {
-		return faults // its identity is in the tenant of the sign-in: nothing to object
-	}
 	return faults
+}
+
+// SetAdopt sets the application to adopt.
+func (s *Spec) SetAdopt(clientID string) error {
+	if err := checkID(clientID); err != nil {
+		return fmt.Errorf("-adopt %w", err)
+	}
+	s.Adopt = clientID
+	return errors.Join(s.check()...)
 }
 
 func each[T any](list []T, name func(T) string) []string {

@@ -1,0 +1,190 @@
+package setup_test
+
+import (
+	"bytes"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/setup"
+	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
+)
+
+const good = `name: files-mcp
+servers: [https://mcp.example.com/mcp]
+`
+
+// pasted is what a client secret looks like.
+const pasted = "Zk98Q~abcdefghijklmnopqrstuvwxyz0123456789"
+
+func TestReadComplete(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("testdata/complete.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := setup.Read("complete.yaml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := setup.Spec{
+		Name: "files-mcp", DisplayName: "Files", Tenant: "11111111-2222-3333-4444-555555555555", Cloud: "usgov", MultiTenant: true,
+		Adopt: "22222222-2222-3333-4444-555555555555", Servers: []string{"https://mcp.example.com/mcp", "https://files.azurewebsites.us/mcp"},
+		Landing: []string{"https://mcp.example.com/consent/done"},
+		Resources: []setup.Resource{
+			{Name: "storage", AppID: "e406a681-f3d4-42a8-90b6-c2b029497af1", Scopes: []string{"user_impersonation"}},
+			{Name: "graph", AppID: "00000003-0000-0000-c000-000000000000", Scopes: []string{"User.Read", "Mail.Read"}},
+			{Name: "https://database.windows.net/", Scopes: []string{"user_impersonation"}},
+			{Name: "api://orders", Scopes: []string{"Orders.Read"}},
+		},
+		Clients: []setup.Client{
+			{ID: "vscode", AppID: "aebc6443-996d-45c2-90f0-388ff96faa56"},
+			{ID: "copilotstudio", Platform: knownclients.Web, Redirects: []string{"https://global.consent.azure-apim.net/redirect/files"}},
+			{ID: "tool", Platform: knownclients.Public, Redirects: []string{"http://localhost/callback", "tool://callback"}, DeviceCode: true},
+			{ID: "partner", AppID: "33333333-2222-3333-4444-555555555555"},
+		},
+		Roles: []setup.Role{
+			{Value: "Files.Admin", Description: "May do all", Users: true, Applications: true, Assign: []string{"44444444-2222-3333-4444-555555555555"}},
+			{Value: "Files.Reader", Users: true},
+		},
+		Proof: setup.Proof{
+			ManagedIdentity: "55555555-2222-3333-4444-555555555555", Certificate: "api.pem", Secret: true,
+			Workload: &setup.WorkloadIdentity{Issuer: "https://eastus.oic.prod-aks.azure.com/t/i/", Namespace: "mcp", ServiceAccount: "files"},
+		},
+		Exclusive: true,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("Read(complete.yaml) =\n%+v\nwant\n%+v", got, want)
+	}
+}
+
+func TestReadBadInput(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ text, want string }{
+		"empty":                   {"", "want a mapping"},
+		"list":                    {"- name", "want a mapping"},
+		"two documents":           {good + "---\n" + good, "more than one document"},
+		"no YAML":                 {"name: [", "is not YAML"},
+		"wrong key":               {good + "resource: [storage]\n", "f.yaml:3: the file has no key \"resource\"; did you mean resources?"},
+		"wrong key within":        {good + "proof:\n  managed_identity: x\n", "f.yaml:4: proof has no key \"managed_identity\"; did you mean managed-identity?"},
+		"far key":                 {good + "weather: red\n", "f.yaml:3: the file has no key \"weather\"; there are adopt, "},
+		"key twice":               {good + "name: other\n", "name stands here and in line 1"},
+		"no name":                 {"servers: [https://mcp.example.com/mcp]\n", "name is missing"},
+		"no servers":              {"name: files\n", "servers is missing"},
+		"name with spaces":        {"name: my files\nservers: [https://mcp.example.com/mcp]\n", "f.yaml:1: name is \"my files\"; use 2 to 64"},
+		"server with slash":       {"name: files\nservers:\n  - https://mcp.example.com/mcp/\n", "f.yaml:3: servers is \"https://mcp.example.com/mcp/\"; Entra takes no App ID URI with a slash"},
+		"server without scheme":   {"name: files\nservers: [mcp.example.com/mcp]\n", "write the endpoint's URL as clients use it"},
+		"server with query":       {"name: files\nservers: [\"https://mcp.example.com/mcp?a=b\"]\n", "a query or fragment can't be part"},
+		"server with password":    {"name: files\nservers: [\"https://a:b@mcp.example.com/mcp\"]\n", "has a user name in it (not shown)"},
+		"server in upper case":    {"name: files\nservers: [https://MCP.example.com/mcp]\n", "write the host in lower case"},
+		"server with port":        {"name: files\nservers: [\"https://mcp.example.com:443/mcp\"]\n", "leave the port out"},
+		"server twice":            {"name: files\nservers: [https://a.example/mcp, https://a.example/mcp]\n", "stands twice in servers"},
+		"secret as tenant":        {good + "tenant: " + pasted + "\n", "f.yaml:3: tenant is not a GUID such as 12345678-1234-1234-1234-123456789abc (its 42 characters are not shown"},
+		"secret as identity":      {good + "proof:\n  managed-identity: " + pasted + "\n", "f.yaml:4: managed-identity is not a GUID"},
+		"secret as proof":         {good + "proof:\n  secret: " + pasted + "\n", "f.yaml:4: secret must be true or false (its value is not shown"},
+		"secret as name":          {"name: " + pasted + "\nservers: [https://mcp.example.com/mcp]\n", "name is a value of 42 characters (not shown"},
+		"secret as key":           {good + pasted + ": true\n", "f.yaml:3: the file has no key a value of 42 characters"},
+		"secret as resource":      {good + "resources: [" + pasted + "]\n", "f.yaml:3: the resource is a value of 42 characters"},
+		"secret as client":        {good + "clients: [" + pasted + "]\n", "f.yaml:3: a value of 42 characters"},
+		"secret as app-id":        {good + "clients: [{name: x1, app-id: " + pasted + "}]\n", "app-id is not a GUID"},
+		"secret in a redirect":    {good + "clients: [{name: x1, platform: web, redirects: [\"" + pasted + "\"]}]\n", "a redirect of x1 is a value of 42 characters"},
+		"zero tenant":             {good + "tenant: 00000000-0000-0000-0000-000000000000\n", "all-zero GUID"},
+		"unknown resource":        {good + "resources: [storge]\n", "did you mean storage?"},
+		"graph without scopes":    {good + "resources: [graph]\n", "graph needs the permissions"},
+		"unknown client":          {good + "clients: [vscod]\n", "did you mean vscode?"},
+		"redirect for vscode":     {good + "clients: [vscode: https://a.example/cb]\n", "no redirects of yours"},
+		"client without platform": {good + "clients: [{name: mine, redirects: ['https://a.example/cb']}]\n", "mine needs a platform"},
+		"public with secret flow": {good + "clients: [{name: mine, platform: web, device-code: true, redirects: ['https://a.example/cb']}]\n", "AADSTS700025"},
+		"scheme on web":           {good + "clients: [{name: mine, platform: web, redirects: ['mine://cb']}]\n", "only platform public takes a scheme of its own"},
+		"http redirect":           {good + "clients: [{name: mine, platform: web, redirects: ['http://a.example/cb']}]\n", "http is for localhost only"},
+		"IPv6 redirect":           {good + "clients: [{name: mine, platform: public, redirects: ['http://[::1]/cb']}]\n", "[::1], which Entra refuses"},
+		"ports alone":             {good + "clients: [{name: mine, platform: public, redirects: ['http://localhost:1/cb', 'http://localhost:2/cb']}]\n", "differ in their port alone"},
+		"client is the API":       {good + "adopt: 22222222-2222-3333-4444-555555555555\nclients: [{name: mine, app-id: 22222222-2222-3333-4444-555555555555}]\n", "AADSTS90009"},
+		"client twice":            {good + "clients: [vscode, vs-code]\n", "the client \"vscode\" stands twice"},
+		"role is the scope":       {good + "roles: [{value: access_as_user}]\n", "share one name space"},
+		"role without value":      {good + "roles: [{description: x}]\n", "a role needs a value"},
+		"role for nobody":         {good + "roles: [{value: A, for: []}]\n", "is for nobody"},
+		"wrong cloud":             {good + "cloud: germany\n", "use public, usgov, dod or china"},
+		"workload without issuer": {good + "proof:\n  workload-identity: {namespace: a, service-account: b}\n", "needs issuer, namespace and service-account"},
+		"placeholder":             {good + "display-name: a${api.id}\n", "has ${"},
+		"alias":                   {good + "display-name: &a Files\ntenant: *a\n", "tenant must be one text"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := setup.Read("f.yaml", []byte(c.text))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("Read(%q) = %v, want %q", c.text, err, c.want)
+			}
+			if strings.Contains(err.Error(), pasted[:8]) {
+				t.Errorf("Read(%q) shows the secret: %v", c.text, err)
+			}
+		})
+	}
+}
+
+// All faults are named at once.
+func TestReadSeveralFaults(t *testing.T) {
+	t.Parallel()
+	_, err := setup.Read("f.yaml", []byte("name: a b\nservers: [x]\ntenant: y\nfoo: z\n"))
+	for _, line := range []string{"f.yaml:1: name", "f.yaml:2: servers", "f.yaml:3: tenant", "f.yaml:4: the file has no key"} {
+		if err == nil || !strings.Contains(err.Error(), line) {
+			t.Errorf("Read = %v, want %q among the faults", err, line)
+		}
+	}
+}
+
+func TestFromFlagsBadInput(t *testing.T) {
+	t.Parallel()
+	servers := []string{"https://mcp.example.com/mcp"}
+	for name, c := range map[string]struct {
+		flags setup.Flags
+		want  string
+	}{
+		"no name":           {setup.Flags{Servers: servers}, "name is missing"},
+		"secret as an id":   {setup.Flags{Name: "files", Servers: servers, ManagedIdentity: pasted}, "-managed-identity is not a GUID"},
+		"secret to adopt":   {setup.Flags{Name: "files", Servers: servers, Adopt: pasted}, "-adopt is not a GUID"},
+		"graph":             {setup.Flags{Name: "files", Servers: servers, Resources: []string{"graph"}}, "-resource graph=User.Read"},
+		"unknown client":    {setup.Flags{Name: "files", Servers: servers, Clients: []string{"vscoed"}}, "did you mean vscode?"},
+		"server with slash": {setup.Flags{Name: "files", Servers: []string{"https://mcp.example.com/"}}, "-server is"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := setup.FromFlags(c.flags)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), pasted[:8]) {
+				t.Errorf("FromFlags(%+v) = %v, want %q", c.flags, err, c.want)
+			}
+		})
+	}
+}
+
+// What the reader accepts makes a plan, and nothing of a refused file is repeated beyond what the
+// errors quote.
+func FuzzRead(f *testing.F) {
+	complete, err := os.ReadFile("testdata/complete.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(complete)
+	f.Add([]byte(good))
+	f.Add([]byte(good + "clients: [inspector, claude: https://a.example/cb, {name: x1, platform: spa, redirects: 'http://localhost:1/'}]\n"))
+	f.Add([]byte("name: &a [*a]\n"))
+	f.Add([]byte(good + "proof: {secret: " + pasted + "}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		spec, err := setup.Read("f.yaml", data)
+		if err != nil {
+			if len(err.Error()) > 4096+8*len(data)+512*bytes.Count(data, []byte("\n")) && len(data) < 1<<12 {
+				t.Errorf("an error of %d bytes for %d bytes of YAML", len(err.Error()), len(data))
+			}
+			return
+		}
+		spec.Proof.Certificate = "" // a file
+		plan := planOf(t, spec)
+		if plan.Empty() {
+			t.Errorf("a spec without a plan: %+v", spec)
+		}
+		if _, err := setup.ReadPlan(encode(t, plan)); err != nil {
+			t.Errorf("a plan that can't be read back: %v", err)
+		}
+	})
+}

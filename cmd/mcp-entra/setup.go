@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/setup"
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/signin"
+)
+
+// setupFile is read if neither -f nor flags say what is wanted.
+const setupFile = "mcp-entra.yaml"
+
+const setupUsage = `Usage: mcp-entra setup status|plan|apply|check|destroy [flags] [FILE]
+
+Registers an MCP server and its clients with Microsoft Entra ID, over Microsoft Graph.
+
+  status   who is signed in, to which tenant, with which roles and permissions
+  plan     shows the difference between the file and the tenant; changes nothing
+  apply    makes the tenant as the file says, or does what a saved plan says (apply FILE)
+  check    whether the tenant is as the file says, for scripts
+  destroy  takes back what apply made
+
+What is wanted stands in a YAML file (-f, else ` + setupFile + `; docs/setup.md lists its keys) or, for the
+simple case, in flags.
+
+  name: files-mcp
+  servers: [https://mcp.example.com/mcp]     # exactly as clients use it
+  resources: [storage, graph: User.Read]     # what the server calls as its users
+  clients: [vscode, azure-cli, inspector]
+  proof:
+    managed-identity: 11111111-2222-3333-4444-555555555555   # its client id
+
+Examples:
+
+  az login --tenant contoso.com
+  mcp-entra setup status
+  mcp-entra setup plan -f mcp-entra.yaml
+  mcp-entra setup apply -f mcp-entra.yaml -env .env
+  mcp-entra setup plan -name files-mcp -server https://mcp.example.com/mcp -resource storage -client vscode
+  mcp-entra setup plan -out plan.json && mcp-entra setup apply plan.json
+  mcp-entra setup plan -print az > register.sh
+  mcp-entra setup check -auth env -json      # exit code 2 if the tenant differs, 1 if it failed
+  mcp-entra setup destroy -purge
+
+Flags:
+`
+
+// setupFlags are the command line of setup.
+type setupFlags struct {
+	verb                  string
+	file, argument        string
+	spec                  setup.Flags
+	auth, graphHost       string
+	out, print, env       string
+	secretFile            string
+	deleted               string
+	rotate, purge, asJSON bool
+	given                 map[string]bool
+}
+
+var setupVerbs = map[string]func(*setupRun, context.Context) error{
+	"status": (*setupRun).status, "plan": (*setupRun).plan, "apply": (*setupRun).apply, "check": (*setupRun).check, "destroy": (*setupRun).destroy,
+}
+
+// flagsOf are the flags that only some of the verbs have.
+var flagsOf = map[string][]string{
+	"out": {"plan"}, "print": {"plan"}, "env": {"apply"}, "secret-file": {"plan", "apply"}, "rotate": {"plan", "apply"},
+	"deleted": {"plan", "apply", "check"}, "purge": {"destroy"},
+}
+
+func runSetup(ctx context.Context, p *process, args []string) error {
+	f, err := parseSetup(p, args)
+	if err != nil {
+		return err
+	}
+	return setupVerbs[f.verb](&setupRun{process: p, flags: f}, ctx)
+}
+
+func parseSetup(p *process, args []string) (setupFlags, error) {
+	var f setupFlags
+	set := flag.NewFlagSet("setup", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&f.file, "f", "", "the YAML `file` that says what is wanted")
+	set.StringVar(&f.spec.Name, "name", "", "the application's unique `name` in the tenant (without a file)")
+	set.Func("server", "the MCP endpoint's `URL`, exactly as clients use it; can be repeated (without a file)", appendTo(&f.spec.Servers))
+	set.Func("resource", "what the server calls as its users: storage, keyvault, arm, graph=User.Read or an App ID `URI`; can be repeated (without a file)", appendTo(&f.spec.Resources))
+	set.Func("client", "a known `client`, such as vscode, or copilot-studio=REDIRECT; can be repeated (without a file)", appendTo(&f.spec.Clients))
+	set.StringVar(&f.spec.ManagedIdentity, "managed-identity", "", "the `client id` of the managed identity that proves the API (without a file)")
+	set.BoolVar(&f.spec.Secret, "secret", false, "prove the API with a secret (without a file)")
+	set.StringVar(&f.spec.Adopt, "adopt", "", "make the existing application with this `client id` the API, instead of a new one")
+	set.StringVar(&f.spec.Tenant, "tenant", "", "the tenant's `id` or domain: any other is refused")
+	set.StringVar(&f.spec.Cloud, "cloud", "", "public, usgov, dod or china")
+	set.StringVar(&f.auth, "auth", "", "how to sign in: cli (az login), browser, device, or env (AZURE_CLIENT_ID and a secret, certificate or token file); default cli, or env where AZURE_CLIENT_ID is set")
+	set.StringVar(&f.graphHost, "graph-host", "", "Microsoft Graph's `https://host` in a test tenant, whose authority is AZURE_AUTHORITY_HOST")
+	set.StringVar(&f.out, "out", "", "plan: save the plan to this `file`, for apply FILE")
+	set.StringVar(&f.print, "print", "", "plan: print a script instead: az (bash with az rest) or bicep")
+	set.StringVar(&f.env, "env", "", "apply: write the example server's variables to this `file`")
+	set.StringVar(&f.secretFile, "secret-file", "", "plan, apply: the `file` for new secrets, readable by its owner alone; never printed")
+	set.BoolVar(&f.rotate, "rotate", false, "plan, apply: add new secrets; the previous ones stay until the next -rotate")
+	set.StringVar(&f.deleted, "deleted", "", "plan, apply, check: what to do with an application of this name among the deleted: restore or purge")
+	set.BoolVar(&f.purge, "purge", false, "destroy: delete for good, not for 30 days")
+	set.BoolVar(&f.asJSON, "json", false, "print JSON")
+	help := func() {
+		fmt.Fprint(p.stderr, setupUsage)
+		set.SetOutput(p.stderr)
+		set.PrintDefaults()
+	}
+	if len(args) == 0 || slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
+		help()
+		if len(args) == 0 {
+			return f, usagef("name one of status, plan, apply, check and destroy")
+		}
+		return f, flag.ErrHelp
+	}
+	f.verb = args[0]
+	if setupVerbs[f.verb] == nil {
+		return f, usagef("setup has no %q; use status, plan, apply, check or destroy", f.verb)
+	}
+	if err := set.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
+		help()
+		return f, err
+	} else if err != nil {
+		return f, usagef("%v", err)
+	}
+	f.argument = set.Arg(0)
+	f.given = map[string]bool{}
+	set.Visit(func(g *flag.Flag) { f.given[g.Name] = true })
+	return f, f.check(p, set.NArg())
+}
+
+func appendTo(list *[]string) func(string) error {
+	return func(s string) error {
+		*list = append(*list, s)
+		return nil
+	}
+}
+
+// check checks what the flags say together.
+func (f *setupFlags) check(p *process, arguments int) error {
+	for name, verbs := range flagsOf {
+		if f.given[name] && !slices.Contains(verbs, f.verb) {
+			return usagef("-%s is for setup %s", name, strings.Join(verbs, " and "))
+		}
+	}
+	switch {
+	case arguments > 1 || arguments == 1 && f.file != "":
+		return usagef("want one file")
+	case f.deleted != "" && f.deleted != "restore" && f.deleted != "purge":
+		return usagef("-deleted is restore or purge")
+	case f.print != "" && f.print != "az" && f.print != "bicep":
+		return usagef("-print is az or bicep")
+	}
+	if f.auth == "" {
+		f.auth = "cli"
+		if id, _ := p.lookup("AZURE_CLIENT_ID"); id != "" {
+			f.auth = "env"
+		}
+	}
+	if !slices.Contains(signin.Ways, f.auth) {
+		return usagef("-auth is one of %s", strings.Join(signin.Ways, ", "))
+	}
+	if (f.auth == "device" || f.auth == "browser") && !p.terminal {
+		return usagef("-auth %s asks a person, and nobody is at a terminal; use -auth env or cli", f.auth)
+	}
+	return nil
+}
+
+// specGiven reports whether the flags say what is wanted.
+func (f *setupFlags) specGiven() bool {
+	return f.spec.Name != "" || len(f.spec.Servers)+len(f.spec.Resources)+len(f.spec.Clients) > 0 || f.spec.ManagedIdentity != "" || f.spec.Secret
+}
+
+// readSpec returns what is wanted: from the file or the flags. saved is set if the argument is a saved
+// plan.
+func (f *setupFlags) readSpec() (spec setup.Spec, saved *setup.Plan, err error) {
+	name := f.file
+	if name == "" {
+		name = f.argument
+	}
+	if name == "" && f.specGiven() {
+		given := f.spec
+		given.Tenant = "" // may be a domain
+		spec, err = setup.FromFlags(given)
+		return spec, nil, err
+	}
+	if f.specGiven() {
+		return spec, nil, usagef("%s says what is wanted; leave -name, -server, -resource, -client, -managed-identity and -secret out", name)
+	}
+	if name == "" {
+		name = setupFile
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return spec, nil, fmt.Errorf("what is wanted: %w; write it as mcp-entra setup -h shows, or use -name and -server", err)
+	}
+	if f.verb == "apply" && strings.HasPrefix(strings.TrimSpace(string(data)), "{") {
+		saved, err = setup.ReadPlan(data)
+		if err != nil {
+			return spec, nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return saved.Spec, saved, nil
+	}
+	spec, err = setup.Read(name, data)
+	if f.spec.Adopt != "" && err == nil {
+		err = spec.SetAdopt(f.spec.Adopt)
+	}
+	return spec, nil, err
+}

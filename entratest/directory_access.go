@@ -1,0 +1,119 @@
+package entratest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// A caller is who sent a request to Microsoft Graph, by its token.
+type caller struct {
+	app      bool     // without a user
+	user     *User    // nil for an app, and for a user that the tenant does not know
+	objectID string   // of the user or the app's service principal
+	granted  []string // delegated permissions, or application permissions of an app
+}
+
+// callerOf returns the caller of a verified token. Callers hold t.mu.
+func (t *Tenant) callerOf(claims jwt.MapClaims) caller {
+	objectID, _ := claims["oid"].(string)
+	if scopes, _ := claims["scp"].(string); scopes != "" {
+		return caller{user: t.userByObjectID(objectID), objectID: objectID, granted: strings.Fields(scopes)}
+	}
+	c := caller{app: true, objectID: objectID}
+	roles, _ := claims["roles"].([]any)
+	for _, role := range roles {
+		name, _ := role.(string)
+		c.granted = append(c.granted, name)
+	}
+	return c
+}
+
+// A privilege is what a step in the directory needs: one of the permissions, and for users one of
+// the roles, if there are any.
+type privilege struct {
+	delegated   []string
+	application []string
+	roles       []Role
+	owner       bool // owning the app does instead of a role
+}
+
+const ownedBy = "Application.ReadWrite.OwnedBy"
+
+var appAdministrators = []Role{RoleApplicationAdministrator, RoleCloudApplicationAdministrator}
+
+// The privileges of the directory's steps
+// (https://learn.microsoft.com/graph/permissions-reference).
+var (
+	mayReadApps = privilege{
+		delegated:   []string{"Application.Read.All", "Application.ReadWrite.All", "Directory.Read.All", "Directory.AccessAsUser.All"},
+		application: []string{"Application.Read.All", "Application.ReadWrite.All", ownedBy, "Directory.Read.All"},
+	}
+	mayRegister = privilege{
+		delegated:   []string{"Application.ReadWrite.All"},
+		application: []string{"Application.ReadWrite.All", ownedBy},
+		roles:       append([]Role{RoleApplicationDeveloper}, appAdministrators...),
+	}
+	mayWriteApp = privilege{
+		delegated:   []string{"Application.ReadWrite.All"},
+		application: []string{"Application.ReadWrite.All", ownedBy},
+		roles:       appAdministrators, owner: true,
+	}
+	mayAddForeign = privilege{
+		delegated:   []string{"Application.ReadWrite.All"},
+		application: []string{"Application.ReadWrite.All"},
+		roles:       appAdministrators,
+	}
+	mayReadGrants = privilege{
+		delegated:   []string{"DelegatedPermissionGrant.ReadWrite.All", "Directory.Read.All", "Directory.AccessAsUser.All"},
+		application: []string{"DelegatedPermissionGrant.ReadWrite.All", "Directory.Read.All"},
+	}
+	mayGrant = privilege{
+		delegated:   []string{"DelegatedPermissionGrant.ReadWrite.All"},
+		application: []string{"DelegatedPermissionGrant.ReadWrite.All"},
+		roles:       append([]Role{RolePrivilegedRoleAdministrator}, appAdministrators...),
+	}
+	mayAssign = privilege{
+		delegated:   []string{"AppRoleAssignment.ReadWrite.All"},
+		application: []string{"AppRoleAssignment.ReadWrite.All"},
+		roles:       append([]Role{RolePrivilegedRoleAdministrator, RoleUserAdministrator, RoleDirectoryWriter}, appAdministrators...),
+	}
+	mayReadAssignments = privilege{
+		delegated:   append([]string{"AppRoleAssignment.ReadWrite.All"}, mayReadApps.delegated...),
+		application: append([]string{"AppRoleAssignment.ReadWrite.All"}, mayReadApps.application...),
+	}
+	mayReadPolicy       = privilege{delegated: []string{"Policy.Read.All"}, application: []string{"Policy.Read.All"}}
+	mayReadOrganization = privilege{
+		delegated:   []string{"User.Read", "Directory.Read.All", "Directory.AccessAsUser.All"},
+		application: []string{"Directory.Read.All"},
+	}
+	mayReadSelf = privilege{delegated: []string{"User.Read", "User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.AccessAsUser.All"}}
+	mayReadAll  = privilege{ // users and groups
+		delegated:   []string{"User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.AccessAsUser.All"},
+		application: []string{"User.Read.All", "Directory.Read.All"},
+	}
+)
+
+// lacksPermission reports whether the token has none of the permissions.
+func (c *graphCall) lacksPermission(p privilege) bool {
+	wanted := p.delegated
+	if c.caller.app {
+		wanted = p.application
+	}
+	return !slices.ContainsFunc(c.caller.granted, func(name string) bool { return slices.Contains(wanted, name) })
+}
+
+// require returns a fault if the caller may not take a step that concerns the app, which may be nil.
+func (c *graphCall) require(p privilege, app *App) *graphFault {
+	owns := app != nil && slices.Contains(app.entry.owners, c.caller.objectID)
+	switch {
+	case c.lacksPermission(p):
+	case c.caller.app && app != nil && !owns && slices.Contains(p.application, ownedBy) && !slices.Contains(c.caller.granted, "Application.ReadWrite.All"):
+	case c.caller.app, len(p.roles) == 0, p.owner && owns:
+		return nil
+	case c.caller.user != nil && c.caller.user.holds(p.roles...):
+		return nil
+	}
+	return denied("Insufficient privileges to complete the operation.")
+}

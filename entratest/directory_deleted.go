@@ -1,0 +1,120 @@
+package entratest
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The routes of deletion.
+var deletedRoutes = []graphRoute{
+	{http.MethodGet, "directory/deletedItems/microsoft.graph.application", mayReadApps, (*graphCall).listDeleted},
+	{http.MethodGet, "directory/deletedItems/{}", mayReadApps, (*graphCall).getDeleted},
+	{http.MethodPost, "directory/deletedItems/{}/restore", mayWriteApp, (*graphCall).restore},
+	{http.MethodDelete, "directory/deletedItems/{}", mayWriteApp, (*graphCall).purge},
+}
+
+// deletedLifetime is how long a deleted application can be restored. Until then it holds its App ID
+// URIs and its uniqueName.
+const deletedLifetime = 30 * 24 * time.Hour
+
+// A deletedApp is an application that can be restored.
+type deletedApp struct {
+	app *App
+	at  time.Time
+}
+
+func (d *Directory) deletedApps() []*App {
+	apps := make([]*App, len(d.deleted))
+	for i, item := range d.deleted {
+		apps[i] = item.app
+	}
+	return apps
+}
+
+// expire forgets the applications that were deleted long ago.
+func (d *Directory) expire() {
+	now := d.tenant.now()
+	d.deleted = slices.DeleteFunc(d.deleted, func(item *deletedApp) bool { return !now.Before(item.at.Add(deletedLifetime)) })
+}
+
+// deleteApplication deletes an application and its service principal, whose grants and role
+// assignments end.
+func (c *graphCall) deleteApplication() (graphResult, *graphFault) {
+	app, f := c.ownApplication()
+	if f != nil {
+		return graphResult{}, f
+	}
+	c.t.apps = slices.DeleteFunc(slices.Clone(c.t.apps), func(other *App) bool { return other == app })
+	c.t.dropGrants(app)
+	c.d.deleted = append(c.d.deleted, &deletedApp{app, *c.t.stampNow()})
+	return noContent, nil
+}
+
+func (d *deletedApp) describe() application {
+	doc := d.app.describe()
+	at := d.at
+	doc.DeletedDateTime = &at
+	for i := range doc.KeyCredentials {
+		doc.KeyCredentials[i].Key = nil
+	}
+	return doc
+}
+
+func (c *graphCall) listDeleted() (graphResult, *graphFault) {
+	var all []application
+	for _, item := range c.d.deleted {
+		all = append(all, item.describe())
+	}
+	return list(c, "applications", all, "id", "appId", "displayName", "uniqueName", "identifierUris")
+}
+
+// deletedItem returns the deleted application in the path.
+func (c *graphCall) deletedItem() (*deletedApp, *graphFault) {
+	for _, item := range c.d.deleted {
+		if strings.EqualFold(item.app.entry.id, c.keys[0].Text) {
+			return item, nil
+		}
+	}
+	return nil, notFound(c.keys[0].Text)
+}
+
+func (c *graphCall) getDeleted() (graphResult, *graphFault) {
+	item, f := c.deletedItem()
+	if f != nil {
+		return graphResult{}, f
+	}
+	return c.entity(http.StatusOK, "directoryObjects", item.describe())
+}
+
+// restore brings an application back with its service principal, but without grants and role
+// assignments.
+func (c *graphCall) restore() (graphResult, *graphFault) {
+	item, f := c.removeDeleted()
+	if f != nil {
+		return graphResult{}, f
+	}
+	c.t.apps = append(c.t.apps, item.app)
+	return c.entity(http.StatusOK, "directoryObjects", c.shown(item.app, false))
+}
+
+func (c *graphCall) purge() (graphResult, *graphFault) {
+	if _, f := c.removeDeleted(); f != nil {
+		return graphResult{}, f
+	}
+	return noContent, nil
+}
+
+// removeDeleted takes the deleted application in the path from the deleted items.
+func (c *graphCall) removeDeleted() (*deletedApp, *graphFault) {
+	item, f := c.deletedItem()
+	if f != nil {
+		return nil, f
+	}
+	if f := c.require(mayWriteApp, item.app); f != nil {
+		return nil, f
+	}
+	c.d.deleted = slices.DeleteFunc(c.d.deleted, func(other *deletedApp) bool { return other == item })
+	return item, nil
+}
