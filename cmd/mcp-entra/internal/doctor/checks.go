@@ -28,7 +28,7 @@ func checks(clients []string) []check {
 		// The registration, as Microsoft Graph shows it.
 		{id: "registration", needs: append(need("clock"), entra...), run: at((*exam).registration)},
 		{id: "token-version", needs: signedIn, after: need("proof"), run: at((*exam).tokenVersion)},
-		{id: "app-id-uri", needs: signedIn, after: need("proof", "server", "resource-metadata"), run: at((*exam).appIDURIs)},
+		{id: "app-id-uri", needs: append(need("token-version"), signedIn...), after: need("proof", "server", "resource-metadata"), run: at((*exam).appIDURIs)},
 		{id: "scopes", needs: signedIn, run: at((*exam).scopes)},
 		{id: "pre-authorized", needs: signedIn, run: at((*exam).preAuthorized)},
 		{id: "service-principal", needs: signedIn, run: at((*exam).servicePrincipal)},
@@ -39,7 +39,7 @@ func checks(clients []string) []check {
 		{id: "identity", needs: append(need("clock"), entra...), run: at((*exam).identity)},
 		{id: "federated-credential", needs: need("clock", "app", "identity"), run: at((*exam).federatedCredential)},
 		{id: "proof", needs: need("clock", "app", "identity", "federated-credential"), run: at((*exam).proofAccepted)},
-		{id: "user-token", needs: append(need("clock", "app", "metadata-v1", "metadata-v2", "keys"), entra...), run: at((*exam).userToken)},
+		{id: "user-token", needs: append(need("clock", "app", "scopes", "metadata-v1", "metadata-v2", "keys"), entra...), run: at((*exam).userToken)},
 		{id: "downstream-grant", needs: need("service-principal"), after: need("proof", "user-token"), run: at((*exam).downstreamGrant)},
 		{id: "exchange", needs: need("downstream-grant"), after: need("proof", "user-token"), run: at((*exam).exchange)},
 

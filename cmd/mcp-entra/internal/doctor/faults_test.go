@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -27,7 +28,7 @@ type fault struct {
 
 // unsigned is without Microsoft Graph.
 func unsigned(change func(*testing.T, *world)) func(*testing.T, *world) {
-	return func(t *testing.T, w *world) { w.directory = nil; change(t, w) }
+	return func(t *testing.T, w *world) { w.signedIn = false; change(t, w) }
 }
 
 // Each broken set-up fails the one check that names it. All others are ok, warn, or did not run.
@@ -154,53 +155,90 @@ func TestTenantFaults(t *testing.T) {
 
 func TestRegistrationFaults(t *testing.T) {
 	t.Parallel()
+	redirect := func(platform entratest.Platform, uri string) func(*testing.T, *world) {
+		return func(_ *testing.T, w *world) { w.client.AddRedirectURI(platform, uri) }
+	}
 	examineFaults(t, map[string]fault{
-		"token version null": {func(_ *testing.T, w *world) { w.directory.app.API.RequestedAccessTokenVersion = 0 }, "token-version",
-			[]string{"null, which means 1"}},
-		"App ID URI with a slash": {func(_ *testing.T, w *world) { w.directory.app.IdentifierURIs[0] = resourceURL + "/" }, "app-id-uri",
+		"token version 1": {func(_ *testing.T, w *world) { w.api.AccessTokenVersion = 1 }, "token-version", []string{"came      1"}},
+		"token version null": {func(t *testing.T, w *world) {
+			w.tenant.Directory().AddDomain("example.com") // else Entra refuses to go back
+			w.patch(t, w.api, `{"api":{"requestedAccessTokenVersion":null}}`)
+		}, "token-version", []string{"null, which means 1"}},
+		"token version 1, and so no URL": {func(_ *testing.T, w *world) { w.api.AccessTokenVersion, w.api.AppIDURIs = 1, w.api.AppIDURIs[1:] }, "token-version",
+			[]string{"not run  app-id-uri            because token-version failed"}},
+		"token version 1, unsigned": {unsigned(func(_ *testing.T, w *world) { w.api.AccessTokenVersion = 1 }), "token-version",
+			[]string{"a token of version 1.0"}},
+		"App ID URI with a slash": {func(_ *testing.T, w *world) { w.api.AppIDURIs[0] = resourceURL + "/" }, "app-id-uri",
 			[]string{"expected  " + resourceURL + "\n    came      " + resourceURL + "/\n", "VS Code (GitHub Copilot) will be refused, AADSTS9010010"}},
-		"App ID URI in other case": {func(_ *testing.T, w *world) { w.directory.app.IdentifierURIs[0] = "https://MCP.example.com/mcp" }, "app-id-uri",
+		"App ID URI in other case": {func(_ *testing.T, w *world) { w.api.AppIDURIs[0] = "https://MCP.example.com/mcp" }, "app-id-uri",
 			[]string{"came      https://MCP.example.com/mcp\n"}},
-		"no App ID URI at all": {func(_ *testing.T, w *world) { w.directory.app.IdentifierURIs = nil }, "app-id-uri", []string{"came      none"}},
-		"App ID URI api:// only": {func(_ *testing.T, w *world) { w.directory.app.IdentifierURIs = w.directory.app.IdentifierURIs[1:] }, "app-id-uri",
-			[]string{"came      api://"}},
-		"no scope":       {func(_ *testing.T, w *world) { w.directory.app.API.Scopes = nil }, "scopes", []string{"access_as_user"}},
-		"scope disabled": {func(_ *testing.T, w *world) { w.directory.app.API.Scopes[0].IsEnabled = false }, "scopes", []string{"access_as_user (disabled)"}},
-		"no service principal": {func(_ *testing.T, w *world) { w.directory.principals = w.directory.principals[1:] }, "service-principal",
+		"App ID URI of http":      {func(_ *testing.T, w *world) { w.api.AppIDURIs[0] = "http://mcp.example.com/mcp" }, "app-id-uri", []string{"came      http://mcp.example.com/mcp\n"}},
+		"App ID URI without path": {func(_ *testing.T, w *world) { w.api.AppIDURIs[0] = "https://mcp.example.com" }, "app-id-uri", []string{"came      https://mcp.example.com\n"}},
+		"no App ID URI at all":    {func(_ *testing.T, w *world) { w.api.AppIDURIs = []string{} }, "app-id-uri", []string{"came      none"}},
+		"App ID URI api:// only":  {func(_ *testing.T, w *world) { w.api.AppIDURIs = w.api.AppIDURIs[1:] }, "app-id-uri", []string{"came      api://"}},
+		"App ID URI api:// only, unsigned": {unsigned(func(_ *testing.T, w *world) { w.api.AppIDURIs = w.api.AppIDURIs[1:] }), "app-id-uri",
+			[]string{"no application has it (AADSTS500011)"}},
+		"another application has the URL, unsigned": {unsigned(func(_ *testing.T, w *world) {
+			w.api.AppIDURIs = w.api.AppIDURIs[1:]
+			other := w.tenant.AddApp("Other", "access_as_user")
+			other.AccessTokenVersion, other.AppIDURIs = 2, []string{resourceURL}
+		}), "app-id-uri", []string{" has it\n"}},
+		"scope disabled": {func(t *testing.T, w *world) {
+			w.patch(t, w.api, `{"api":{"oauth2PermissionScopes":[`+w.scope(t, false)+`]}}`)
+		}, "scopes", []string{"access_as_user (disabled)"}},
+		"another scope": {func(_ *testing.T, w *world) { w.facts.Scope = "files.read" }, "scopes", []string{"access_as_user"}},
+		"no service principal": {func(t *testing.T, w *world) { w.send(t, http.MethodDelete, graph.PrincipalByAppID(w.api.ClientID), "") }, "service-principal",
 			[]string{"az ad sp create"}},
-		"service principal disabled": {func(_ *testing.T, w *world) { off := false; w.directory.principals[0].AccountEnabled = &off }, "service-principal",
-			[]string{"disabled"}},
-		"no grant for storage": {func(_ *testing.T, w *world) {
-			w.directory.grants = nil
-			w.tenant.RevokeConsent(w.api, w.tenant.Storage())
-		}, "downstream-grant",
-			[]string{"https://storage.azure.com", "Grant admin consent"}},
+		"no service principal, unsigned": {unsigned(func(t *testing.T, w *world) {
+			w.send(t, http.MethodDelete, graph.PrincipalByAppID(w.api.ClientID), "")
+		}), "app", []string{"az ad sp create"}},
+		"no registration": {func(t *testing.T, w *world) {
+			w.send(t, http.MethodDelete, graph.ApplicationByAppID(w.api.ClientID), "")
+		}, "registration", []string{"can be restored"}},
+		"no grant for storage": {func(_ *testing.T, w *world) { w.tenant.RevokeConsent(w.api, w.tenant.Storage()) }, "downstream-grant", []string{"https://storage.azure.com", "Grant admin consent"}},
 		"no grant for storage, unsigned": {unsigned(func(_ *testing.T, w *world) { w.tenant.RevokeConsent(w.api, w.tenant.Storage()) }), "downstream-grant",
 			[]string{"AADSTS65001"}},
-		"no service principal for storage": {func(_ *testing.T, w *world) { w.directory.principals = w.directory.principals[:1] }, "downstream-grant",
-			[]string{"no service principal for https://storage.azure.com"}},
-		"redirect on the wrong platform": {func(_ *testing.T, w *world) {
-			w.directory.clients[0].PublicClient.RedirectURIs = nil
-			w.directory.clients[0].SPA.RedirectURIs = []string{"https://claude.ai/api/mcp/auth_callback"}
-		}, "redirects", []string{"AADSTS9002327", "auth_callback on publicClient", "auth_callback on spa"}},
-		"redirect with a slash": {func(_ *testing.T, w *world) {
-			w.directory.clients[0].PublicClient.RedirectURIs = []string{"https://claude.ai/api/mcp/auth_callback/"}
-		}, "redirects", []string{"AADSTS50011"}},
-		"http redirect": {func(_ *testing.T, w *world) {
-			w.directory.clients[0].Web.RedirectURIs = []string{"http://app.example.com/callback"}
-		}, "redirects", []string{"http redirects for this machine only"}},
-		"one app for secrets and device code": {func(_ *testing.T, w *world) {
-			on := true
-			w.directory.clients[0].IsFallbackPublicClient = &on
-			w.directory.clients[0].Web.RedirectURIs = []string{"https://app.example.com/callback"}
+		"no service principal of a resource": {func(_ *testing.T, w *world) { w.facts.Resources = append(w.facts.Resources, "https://vault.azure.net") }, "downstream-grant",
+			[]string{"no service principal for https://vault.azure.net"}},
+		"redirect for browsers": {redirect(entratest.PlatformSPA, "https://claude.com/api/mcp/auth_callback"), "redirects",
+			[]string{"AADSTS9002327", "auth_callback on publicClient", "auth_callback on spa"}},
+		"redirect on the web":         {redirect(entratest.PlatformWeb, "cursor://anysphere.cursor-mcp/oauth/callback"), "redirects", []string{"AADSTS7000218"}},
+		"localhost for browsers":      {redirect(entratest.PlatformSPA, "http://localhost:6274/oauth/callback"), "redirects", []string{"AADSTS9002327"}},
+		"web client without a secret": {redirect(entratest.PlatformWeb, "https://app.example.com/callback"), "redirects", []string{"AADSTS7000218", "valid"}},
+		"web client whose secret expired": {func(_ *testing.T, w *world) {
+			w.client.AddRedirectURI(entratest.PlatformWeb, "https://app.example.com/callback")
+			w.client.AddExpiringSecret(time.Now().Add(-time.Hour))
+		}, "redirects", []string{"7000222"}},
+		"redirect with a slash":  {redirect(entratest.PlatformDesktop, "https://claude.com/api/mcp/auth_callback/"), "redirects", []string{"AADSTS50011"}},
+		"redirect in other case": {redirect(entratest.PlatformDesktop, "https://claude.com/api/mcp/Auth_Callback"), "redirects", []string{"AADSTS50011"}},
+		"one app for secrets and device code": {func(t *testing.T, w *world) {
+			w.client.AddRedirectURI(entratest.PlatformWeb, "https://app.example.com/callback")
+			_ = w.client.AddSecret()
+			w.patch(t, w.client, `{"isFallbackPublicClient":true}`)
 		}, "redirects", []string{"AADSTS700025"}},
 		"ports that differ": {func(_ *testing.T, w *world) {
-			w.directory.clients[0].SPA.RedirectURIs = []string{"http://localhost:6274/app"}
-			w.directory.clients[0].PublicClient.RedirectURIs = []string{"http://localhost:9000/app"}
+			w.client.AddRedirectURI(entratest.PlatformSPA, "http://localhost:6274/app")
+			w.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost:9000/app")
 		}, "redirects", []string{"ignores the port"}},
-		"API used as client": {func(_ *testing.T, w *world) { w.directory.app.PublicClient.RedirectURIs = []string{"http://localhost"} }, "redirects",
+		"API used as client": {func(_ *testing.T, w *world) { w.api.AddRedirectURI(entratest.PlatformDesktop, "http://localhost") }, "redirects",
 			[]string{"AADSTS90009"}},
 	})
+}
+
+// scope is the API's scope, as a registration lists it.
+func (w *world) scope(t *testing.T, enabled bool) string {
+	t.Helper()
+	app, err := w.graph.Application(t.Context(), graph.ApplicationByAppID(w.api.ClientID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := app.API.Scopes[0]
+	s.IsEnabled = enabled
+	data, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 func TestProofFaults(t *testing.T) {
@@ -239,7 +277,7 @@ func TestProofFaults(t *testing.T) {
 		}, "identity", []string{"projected token can't be read"}},
 		"exchange blocked by a policy": {func(_ *testing.T, w *world) { w.tenant.BlockAccess(w.tenant.Storage()) }, "exchange", []string{"AADSTS53003"}},
 		"an unknown resource": {func(_ *testing.T, w *world) {
-			w.directory = nil
+			w.signedIn = false
 			w.facts.Resources = []string{"https://storage.azure.com", "https://vault.azure.net"}
 		}, "exchange", []string{"AADSTS500011", "https://vault.azure.net"}},
 	})
@@ -262,7 +300,6 @@ func federated(change func(*world, *credential)) func(*testing.T, *world) {
 		f := credential{Name: "mcp", Issuer: w.tenant.V2Issuer(), Subject: identity.ObjectID, Audiences: []string{"api://AzureADTokenExchange"}}
 		change(w, &f)
 		w.api.AddFederatedCredential(f.Issuer, f.Subject, f.Audiences[0])
-		w.directory.credentials = []credential{f}
 	}
 }
 

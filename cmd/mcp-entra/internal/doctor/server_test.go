@@ -75,19 +75,19 @@ func TestServerFaults(t *testing.T) {
 			w.facts.LocalURL = "http://" + closedPort(t) + "/mcp"
 		}, "server",
 			[]string{"the connection was refused", "start the server"}},
-		"the name does not resolve": {func(_ *testing.T, w *world) { w.facts.ResourceURL = "https://mpc.example.com/mcp"; w.directory = nil }, "server",
+		"the name does not resolve": {func(_ *testing.T, w *world) { w.facts.ResourceURL = "https://mpc.example.com/mcp" }, "server",
 			[]string{"mpc.example.com does not resolve"}},
 		"http redirects to https": {func(t *testing.T, w *world) {
 			s := httptest.NewServer(http.RedirectHandler(resourceURL, http.StatusMovedPermanently))
 			t.Cleanup(s.Close)
-			w.facts.ResourceURL, w.directory = s.URL+"/mcp", nil
+			w.facts.ResourceURL = s.URL + "/mcp"
 		}, "server", []string{"the URL redirects", "to " + resourceURL}},
 		"a page answers":       {behind(func(http.Handler) http.Handler { return html(200) }), "server", []string{"something else than the MCP server answers"}},
 		"a gateway without it": {behind(func(http.Handler) http.Handler { return html(502) }), "server", []string{"but not the server behind it"}},
 		"a firewall":           {behind(func(http.Handler) http.Handler { return html(403) }), "server", []string{"something in front of the server refuses"}},
 		"another path": {func(_ *testing.T, w *world) { w.serverURL = "https://mcp.example.com/api/mcp" }, "resource-metadata",
 			[]string{"came      https://mcp.example.com/api/mcp\n"}},
-		"no such path": {func(_ *testing.T, w *world) { w.facts.ResourceURL, w.directory = "https://mcp.example.com/mpc", nil }, "server",
+		"no such path": {func(_ *testing.T, w *world) { w.facts.ResourceURL = "https://mcp.example.com/mpc" }, "server",
 			[]string{"this server's MCP endpoint is " + resourceURL}},
 		"no bearer check": {behind(func(http.Handler) http.Handler {
 			return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
@@ -97,7 +97,6 @@ func TestServerFaults(t *testing.T) {
 		}), "server", []string{"serves requests without a token"}},
 		"its certificate is another's": {func(_ *testing.T, w *world) {
 			w.facts.ResourceURL, w.hosts["mcp.contoso.test:443"] = "https://mcp.contoso.test/mcp", ""
-			w.directory = nil
 		}, "server", nil},
 
 		"host rewritten":        {behind(request(func(r *http.Request) { r.Host = "mcp-7f9c.internal.example" })), "host", []string{"a proxy in front sends another Host", "ALLOWED_HOSTS"}},

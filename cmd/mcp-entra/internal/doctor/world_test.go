@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"go.uber.org/goleak"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
@@ -40,17 +43,18 @@ const (
 // A world is a set-up that works: tenant, registration, server, storage account and user. Tests
 // break one thing.
 type world struct {
-	tenant    *entratest.Tenant
-	blobs     *blobtest.Server
-	api       *entratest.App
-	client    *entratest.App
-	alice     *entratest.User
-	secret    string
-	directory *directory
-	facts     doctor.Facts
-	options   doctor.Options
-	token     string
-	identity  string // client id of the managed identity, if there is one
+	tenant   *entratest.Tenant
+	blobs    *blobtest.Server
+	api      *entratest.App
+	client   *entratest.App
+	alice    *entratest.User
+	secret   string
+	graph    *graph.Client // to the tenant's directory
+	signedIn bool
+	facts    doctor.Facts
+	options  doctor.Options
+	token    string
+	identity string // client id of the managed identity, if there is one
 
 	serverConfig func(*entraauth.Options) // of the running server
 	serverURL    string                   // that the running server believes to have
@@ -64,7 +68,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{tenant: entratest.New(t, nil), serverURL: resourceURL, hosts: map[string]string{}}
+	w := &world{tenant: entratest.New(t, nil), serverURL: resourceURL, hosts: map[string]string{}, signedIn: true}
 	w.blobs = blobtest.New(t, &blobtest.Options{Key: w.tenant.PublicKey, Issuer: w.tenant.V1Issuer()})
 	w.api = w.tenant.AddApp("MCP-Server-API", "access_as_user")
 	w.api.AccessTokenVersion, w.api.AppIDURIs = 2, []string{resourceURL, "api://" + w.api.ClientID}
@@ -75,7 +79,9 @@ func newWorld(t *testing.T) *world {
 	w.tenant.Consent(w.api, w.tenant.Storage(), "user_impersonation")
 	w.blobs.AddContainer(container)
 	w.blobs.Grant(w.alice.ObjectID, container, "")
-	w.directory = newDirectory(w)
+	w.client.AddRedirectURI(entratest.PlatformDesktop, "https://claude.ai/api/mcp/auth_callback", "http://localhost/callback")
+	w.signIn(t)
+	w.preAuthorize(t, vsCode, azureCLI, w.client.ClientID)
 	w.facts = doctor.Facts{
 		TenantID: w.tenant.ID(), ClientID: w.api.ClientID, AuthorityHost: w.tenant.AuthorityHost(),
 		ResourceURL: resourceURL, AppIDURIs: []string{resourceURL, "api://" + w.api.ClientID},
@@ -86,88 +92,57 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// directory is the tenant's directory, as Microsoft Graph shows it.
-type directory struct {
-	app         graph.Application
-	clients     []graph.Application
-	principals  []graph.ServicePrincipal
-	grants      []graph.PermissionGrant
-	credentials []graph.FederatedCredential
-	err         error
+// operator signs in to Microsoft Graph as an application of the tenant.
+type operator struct{ token string }
+
+func (o operator) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{Token: o.token, ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-func newDirectory(w *world) *directory {
-	on := true
-	d := &directory{}
-	d.app = graph.Application{
-		ID: "a0000000-0000-4000-8000-00000000000a", AppID: w.api.ClientID, DisplayName: "MCP-Server-API", SignInAudience: "AzureADMyOrg",
-		IdentifierURIs: []string{resourceURL, "api://" + w.api.ClientID},
-		API: graph.API{
-			RequestedAccessTokenVersion: 2,
-			Scopes:                      []graph.PermissionScope{{ID: "s", Value: "access_as_user", Type: "User", IsEnabled: true}},
-			PreAuthorized:               []graph.PreAuthorizedApp{{AppID: vsCode}, {AppID: azureCLI}, {AppID: w.client.ClientID}},
-		},
+// signIn signs an operator in who may change the registrations.
+func (w *world) signIn(t *testing.T) {
+	t.Helper()
+	tools := w.tenant.AddApp("operator")
+	w.tenant.GrantRoles(tools, w.tenant.Graph(), "Application.ReadWrite.All", "Directory.Read.All")
+	var err error
+	w.graph, err = graph.New(w.tenant.AuthorityHost(), "https://graph.microsoft.com", operator{w.tenant.AppToken(tools, w.tenant.Graph())},
+		&graph.Options{HTTP: w.tenant.HTTPClient()})
+	if err != nil {
+		t.Fatal(err)
 	}
-	d.clients = []graph.Application{{
-		ID: "a0000000-0000-4000-8000-00000000000b", AppID: w.client.ClientID, DisplayName: "MCP clients",
-		PublicClient: graph.Redirects{RedirectURIs: []string{"https://claude.ai/api/mcp/auth_callback", "http://localhost/callback"}},
-	}}
-	d.principals = []graph.ServicePrincipal{
-		{ID: w.api.ObjectID, AppID: w.api.ClientID, AccountEnabled: &on},
-		{ID: "sp-storage", AppID: w.tenant.Storage().ClientID, AccountEnabled: &on, ServicePrincipalNames: []string{"https://storage.azure.com"}},
-	}
-	d.grants = []graph.PermissionGrant{{ClientID: w.api.ObjectID, ResourceID: "sp-storage", ConsentType: "AllPrincipals", Scope: "user_impersonation"}}
-	return d
 }
 
-func notFound() error { return &graph.Error{Status: http.StatusNotFound, Code: graph.CodeNotFound} }
-
-func (d *directory) Application(_ context.Context, path string) (graph.Application, error) {
-	for _, a := range append([]graph.Application{d.app}, d.clients...) {
-		if path == graph.ApplicationByAppID(a.AppID) && d.err == nil {
-			return a, nil
-		}
+// send changes something over Microsoft Graph.
+func (w *world) send(t *testing.T, method, path, body string) {
+	t.Helper()
+	r := graph.Request{Method: method, Path: path}
+	if body != "" {
+		r.Body = []byte(body)
 	}
-	if d.err != nil {
-		return graph.Application{}, d.err
+	if _, _, err := w.graph.Do(t.Context(), r); err != nil {
+		t.Fatal(err)
 	}
-	return graph.Application{}, notFound()
 }
 
-func (d *directory) ServicePrincipal(_ context.Context, appID string) (graph.ServicePrincipal, error) {
-	for _, p := range d.principals {
-		if p.AppID == appID {
-			return p, nil
-		}
+// patch changes an application's registration.
+func (w *world) patch(t *testing.T, app *entratest.App, body string) {
+	t.Helper()
+	w.send(t, http.MethodPatch, graph.ApplicationByAppID(app.ClientID), body)
+}
+
+// preAuthorize lets these clients use the API without consent.
+func (w *world) preAuthorize(t *testing.T, clients ...string) {
+	t.Helper()
+	app, err := w.graph.Application(t.Context(), graph.ApplicationByAppID(w.api.ClientID))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return graph.ServicePrincipal{}, notFound()
-}
-
-func (d *directory) ServicePrincipalsNamed(_ context.Context, name string) (found []graph.ServicePrincipal, _ error) {
-	for _, p := range d.principals {
-		for _, n := range p.ServicePrincipalNames {
-			if n == name {
-				found = append(found, p)
-			}
-		}
+	var all []string
+	for _, id := range clients {
+		all = append(all, fmt.Sprintf(`{"appId":%q,"delegatedPermissionIds":[%q]}`, id, app.API.Scopes[0].ID))
 	}
-	return found, nil
+	w.patch(t, w.api, `{"api":{"preAuthorizedApplications":[`+strings.Join(all, ",")+`]}}`)
 }
-
-func (d *directory) PermissionGrants(_ context.Context, field, id string) (found []graph.PermissionGrant, _ error) {
-	for _, g := range d.grants {
-		if field == "clientId" && g.ClientID == id || field == "resourceId" && g.ResourceID == id {
-			found = append(found, g)
-		}
-	}
-	return found, nil
-}
-
-func (d *directory) FederatedCredentials(context.Context, string) ([]graph.FederatedCredential, error) {
-	return d.credentials, nil
-}
-
-func (d *directory) Get(context.Context, string, any) error { return notFound() }
 
 // examine starts the server as the world has it, and examines it.
 func (w *world) examine(t *testing.T) *doctor.Report {
@@ -181,8 +156,8 @@ func (w *world) examine(t *testing.T) *doctor.Report {
 		options.Lookup = w.lookup
 	}
 	options.UserToken = secret.New(w.token)
-	if w.directory != nil {
-		options.Directory = w.directory
+	if w.signedIn {
+		options.Directory = w.graph
 	}
 	report, err := doctor.Run(t.Context(), w.facts, &options)
 	if err != nil {
