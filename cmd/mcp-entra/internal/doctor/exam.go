@@ -39,8 +39,9 @@ type Facts struct {
 	Method    clientauth.Method // how the app proves itself; with OBO
 	Resources []string          // that tokens are exchanged for
 
-	TokenFile string // AZURE_FEDERATED_TOKEN_FILE, to say what is in it if it is refused
-	TrustFile string // SSL_CERT_FILE, to say what is wrong with it
+	TokenFile  string // AZURE_FEDERATED_TOKEN_FILE, to say what is in it if it is refused
+	IdentityID string // UMI_CLIENT_ID, for the same
+	TrustFile  string // SSL_CERT_FILE, to say what is wrong with it
 
 	StorageURL, Container string
 }

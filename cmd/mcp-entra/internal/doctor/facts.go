@@ -24,6 +24,7 @@ func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(s
 		f.ResourceURL = "" // any free port
 	}
 	f.TokenFile, _ = lookup("AZURE_FEDERATED_TOKEN_FILE")
+	f.IdentityID, _ = lookup("UMI_CLIENT_ID")
 	f.TrustFile, _ = lookup("SSL_CERT_FILE")
 	for _, fault := range faults {
 		f.Faults = append(f.Faults, ConfigFault{Where: fault.Where, Problem: fault.Problem, Remedy: fault.Remedy})

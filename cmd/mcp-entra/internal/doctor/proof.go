@@ -128,14 +128,14 @@ func (x *exam) identity(ctx context.Context) Result {
 		err = proof.AddTo(form, x.tokenURL())
 	}
 	if err != nil {
-		return failed(x.noProof(err))
+		return failed(x.noProof(ctx, err))
 	}
 	x.proof = &proofAnswer{form: form, claims: readAssertion(form.Get("client_assertion"))}
 	return ok("%s", x.kind())
 }
 
 // noProof says why the app has no proof.
-func (x *exam) noProof(err error) Finding {
+func (x *exam) noProof(ctx context.Context, err error) Finding {
 	f := Finding{Problem: "the server can't get its " + x.kind(), Expected: "a " + x.kind(), Came: err.Error(), Remedy: "Correct the variable that names it"}
 	if known, ok := errors.AsType[*clientcred.Error](err); ok {
 		f.Problem, f.Remedy = known.Problem, sentence(known.Remedy)
@@ -143,18 +143,27 @@ func (x *exam) noProof(err error) Finding {
 			f.Came = known.Cause.Error()
 		}
 	}
-	if x.TokenFile == "" {
-		return f
-	}
-	content, err := os.ReadFile(x.TokenFile)
-	if err != nil {
-		return f
-	}
-	if c := readAssertion(strings.TrimSpace(string(content))); c != nil {
-		f.Expected = "a federated credential that matches the projected token"
-		f.Came += "\n" + c.lines()
-	}
+	x.addProjected(ctx, &f)
 	return f
+}
+
+// addProjected says what the projected token has that is exchanged for a managed identity's, and
+// why Entra refuses it.
+func (x *exam) addProjected(ctx context.Context, f *Finding) {
+	content, err := os.ReadFile(x.TokenFile)
+	c := readAssertion(strings.TrimSpace(string(content)))
+	if err != nil || c == nil {
+		return
+	}
+	f.Expected = "a federated credential of the managed identity " + x.IdentityID + " with\n" + c.lines()
+	if x.IdentityID == "" {
+		return
+	}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {x.IdentityID}, "scope": {x.host.TokenExchangeScope()}}
+	_ = clientcred.Assertion(secret.New(strings.TrimSpace(string(content)))).AddTo(form, "") // it is signed already
+	if a := x.postToken(ctx, form); a.code != 0 {
+		f.Came = fmt.Sprintf("AADSTS%d: %s", a.code, orElse(proofCodes[a.code].problem, f.Came))
+	}
 }
 
 func (c *assertionClaims) lines() string {

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"io"
 	"math/big"
 	"net"
@@ -21,14 +22,16 @@ import (
 )
 
 // proxyCA is the CA of a proxy that reads along, and at once its certificate for this machine.
-var proxyCA = func() tls.Certificate {
+var proxyCA = newCA(time.Now().Add(time.Hour))
+
+func newCA(until time.Time) tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Contoso Proxy CA"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, IsCA: true,
+		NotBefore: until.Add(-2 * time.Hour), NotAfter: until, BasicConstraintsValid: true, IsCA: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
@@ -41,13 +44,13 @@ var proxyCA = func() tls.Certificate {
 		panic(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-}()
+}
 
 // intercept answers at an address instead of who is there, with a certificate of the proxy's CA.
-func (w *world) intercept(t *testing.T, address string, handler http.Handler) {
+func (w *world) intercept(t *testing.T, address string, certificate tls.Certificate, handler http.Handler) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
-	s.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{proxyCA}}
+	s.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	w.hosts[hostport(address)] = s.Listener.Addr().String()
@@ -56,7 +59,37 @@ func (w *world) intercept(t *testing.T, address string, handler http.Handler) {
 // inFrontOfEntra makes a proxy answer for Entra.
 func (w *world) inFrontOfEntra(t *testing.T, handler http.Handler) {
 	t.Helper()
-	w.intercept(t, w.tenant.AuthorityHost(), handler)
+	w.intercept(t, w.tenant.AuthorityHost(), proxyCA, handler)
+}
+
+// inFrontOfEntraUntil makes something answer for Entra with a trusted certificate that ends then.
+func (w *world) inFrontOfEntraUntil(t *testing.T, end time.Time) {
+	t.Helper()
+	certificate := newCA(end)
+	w.trusted = append(w.trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}))
+	w.intercept(t, w.tenant.AuthorityHost(), certificate, html(http.StatusOK))
+}
+
+// cut is an address where connections are closed at once.
+func cut(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close(); <-ended })
+	return l.Addr().String()
 }
 
 // rewriteEntra makes a proxy change what Entra answers at a path.

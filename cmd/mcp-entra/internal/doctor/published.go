@@ -214,7 +214,7 @@ func (x *exam) originCheck(ctx context.Context) Result {
 		return x.like("server")
 	}
 	var findings []Finding
-	foreign := x.send(ctx, call{url: x.ResourceURL, origin: "https://doctor.invalid"})
+	foreign := x.send(ctx, call{url: x.ResourceURL, origin: "https://" + foreignHost})
 	if foreign.err == nil && foreign.status != http.StatusForbidden {
 		findings = append(findings, Finding{Problem: "the server serves requests of foreign web pages", Expected: "403 origin_not_allowed", Came: foreign.text(),
 			Remedy: "Serve it with mcpentra, whose origin check is always on; don't let a proxy remove or replace the Origin header"})
@@ -287,7 +287,7 @@ func (x *exam) cors(ctx context.Context) Result {
 	if x.published.read {
 		get, err := http.NewRequestWithContext(ctx, http.MethodGet, metadataURL(x.ResourceURL), nil)
 		if err == nil {
-			get.Header.Set("Origin", "https://doctor.invalid")
+			get.Header.Set("Origin", "https://"+foreignHost)
 			expect("metadata document", x.do(x.client, get), "*")
 		}
 	}

@@ -18,8 +18,11 @@ const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"pro
 
 // A call is what a client sends to the server.
 type call struct {
-	url, host, origin string // host and origin: "" for the client's own and none
-	token             secret.Text
+	url       string
+	host      string // "" for the URL's
+	forwarded string // X-Forwarded-Host
+	origin    string
+	token     secret.Text
 }
 
 // send sends the call.
@@ -32,6 +35,9 @@ func (x *exam) send(ctx context.Context, c call) probe {
 	req.Header.Set("Accept", "application/json, text/event-stream")
 	if c.origin != "" {
 		req.Header.Set("Origin", c.origin)
+	}
+	if c.forwarded != "" {
+		req.Header.Set("X-Forwarded-Host", c.forwarded)
 	}
 	if !c.token.IsZero() {
 		req.Header.Set("Authorization", "Bearer "+secret.Reveal(c.token))
@@ -168,16 +174,29 @@ func (x *exam) hostCheck(ctx context.Context) Result {
 			Came: "host_not_allowed", Remedy: "Let the proxy keep the Host header; or set ALLOWED_HOSTS to the name it sends (it is in the server's log); " +
 				"or let it send X-Forwarded-Host and list its network in TRUSTED_PROXIES. Check PUBLIC_URL too"})
 	}
-	p := x.send(ctx, call{url: x.ResourceURL, host: "doctor.invalid"})
+	p := x.send(ctx, call{url: x.ResourceURL, host: foreignHost})
 	switch {
 	case p.err != nil, p.status >= 400 && p.status != http.StatusUnauthorized:
-		return ok("the right host is served, a foreign one is refused")
+		return x.forwardedHost(ctx)
 	case u.Scheme == "https":
 		return warning(Finding{Problem: "a foreign Host reaches the server as its own: a proxy in front rewrites it", Expected: "a refusal", Came: p.text(),
 			Remedy: "Nothing, if that proxy is the only way to the server; otherwise let it keep the Host header"})
 	}
 	return failed(Finding{Problem: "the server serves any Host, so a web page can reach it by DNS rebinding", Expected: "403 host_not_allowed", Came: p.text(),
 		Remedy: "Serve it with mcpentra, whose host check is always on; don't let a proxy rewrite Host"})
+}
+
+// foreignHost can be nobody's (RFC 6761 section 6.4).
+const foreignHost = "doctor.invalid"
+
+// forwardedHost claims another host in a header that only a proxy may set.
+func (x *exam) forwardedHost(ctx context.Context) Result {
+	p := x.send(ctx, call{url: x.ResourceURL, forwarded: foreignHost})
+	if reason, _ := p.refusal(); reason == "host_not_allowed" {
+		return warning(Finding{Problem: "the proxy in front passes clients' X-Forwarded headers on, and the server trusts the proxy", Expected: "headers of the proxy's own",
+			Came: p.text(), Remedy: "Have the proxy replace X-Forwarded-Host and X-Forwarded-For: clients can claim any address with them"})
+	}
+	return ok("the right host is served, a foreign one is refused")
 }
 
 // call sends the user's token the whole way.

@@ -99,6 +99,13 @@ func TestServerFaults(t *testing.T) {
 			w.facts.ResourceURL, w.hosts["mcp.contoso.test:443"] = "https://mcp.contoso.test/mcp", ""
 		}, "server", nil},
 
+		"the platform's own sign-in": {behind(func(http.Handler) http.Handler {
+			return http.RedirectHandler("https://login.microsoftonline.com/common/oauth2/authorize", http.StatusFound)
+		}), "server", []string{"built-in authentication"}},
+		"host rewritten, and not believed": {behind(request(func(r *http.Request) {
+			r.Header.Set("X-Forwarded-Host", r.Host)
+			r.Host = "10.0.0.7"
+		})), "host", []string{"TRUSTED_PROXIES"}},
 		"host rewritten":        {behind(request(func(r *http.Request) { r.Host = "mcp-7f9c.internal.example" })), "host", []string{"a proxy in front sends another Host", "ALLOWED_HOSTS"}},
 		"foreign origin served": {behind(request(func(r *http.Request) { r.Header.Del("Origin") })), "origin", []string{"foreign web pages"}},
 		"origin not allowed": {func(_ *testing.T, w *world) { w.facts.AllowedOrigins = []string{"https://inspector.example.com"} }, "origin",
@@ -142,11 +149,19 @@ func TestServerFaults(t *testing.T) {
 		}, "resource-metadata", []string{"came      https://internal.example.com/mcp\n"}},
 
 		"metadata not forwarded": {behind(at("/.well-known/", http.NotFoundHandler())), "resource-metadata", []string{"not where clients look for it"}},
-		"metadata is a page":     {behind(at("/.well-known/", html(200))), "resource-metadata", []string{"text/html"}},
-		"resource with a slash":  {published(resourceURL+"/", "{tenant}/v2.0", scope), "resource-metadata", []string{"expected  " + resourceURL + "\n    came      " + resourceURL + "/\n"}},
-		"resource of http":       {published("http://mcp.example.com/mcp", "{tenant}/v2.0", scope), "resource-metadata", []string{"came      http://mcp.example.com/mcp\n"}},
-		"authority of all":       {published(resourceURL, "https://login.microsoftonline.com/common/v2.0", scope), "resource-metadata", []string{"all tenants"}},
-		"another tenant's":       {published(resourceURL, "https://login.microsoftonline.com/a0000000-0000-4000-8000-000000000001/v2.0", scope), "resource-metadata", []string{"another sign-in"}},
+		"metadata is called a text": {func(_ *testing.T, w *world) {
+			w.proxy = change(func(h http.Header, status int) int {
+				if h.Get("Content-Type") == "application/json" && status == http.StatusOK {
+					h.Set("Content-Type", "text/plain")
+				}
+				return status
+			})
+		}, "resource-metadata", []string{"text/plain"}},
+		"metadata is a page":    {behind(at("/.well-known/", html(200))), "resource-metadata", []string{"text/html"}},
+		"resource with a slash": {published(resourceURL+"/", "{tenant}/v2.0", scope), "resource-metadata", []string{"expected  " + resourceURL + "\n    came      " + resourceURL + "/\n"}},
+		"resource of http":      {published("http://mcp.example.com/mcp", "{tenant}/v2.0", scope), "resource-metadata", []string{"came      http://mcp.example.com/mcp\n"}},
+		"authority of all":      {published(resourceURL, "https://login.microsoftonline.com/common/v2.0", scope), "resource-metadata", []string{"all tenants"}},
+		"another tenant's":      {published(resourceURL, "https://login.microsoftonline.com/a0000000-0000-4000-8000-000000000001/v2.0", scope), "resource-metadata", []string{"another sign-in"}},
 		"scopes of another App ID URI": {func(_ *testing.T, w *world) {
 			w.serverConfig = func(o *entraauth.Options) { o.AppIDURIs = []string{"api://" + w.api.ClientID} }
 		}, "advertised-scopes", []string{"expected  " + scope + "\n    came      api://"}},

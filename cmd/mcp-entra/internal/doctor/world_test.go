@@ -61,6 +61,7 @@ type world struct {
 	serverOpts   []mcpentra.Option
 	proxy        func(http.Handler) http.Handler // in front of the server
 	hosts        map[string]string               // host:port to the address it is at
+	trusted      [][]byte                        // more certificates, as PEM
 	distrust     bool                            // of the proxy's CA
 	proxyURL     *url.URL                        // HTTPS_PROXY
 	transport    *http.Transport
@@ -216,6 +217,9 @@ func (w *world) connect(t *testing.T, front *httptest.Server) {
 	pool.AddCert(front.Certificate())
 	pool.AppendCertsFromPEM(w.tenant.CertificatePEM())
 	pool.AppendCertsFromPEM(w.blobs.CertificatePEM())
+	for _, pem := range w.trusted {
+		pool.AppendCertsFromPEM(pem)
+	}
 	if !w.distrust {
 		pool.AddCert(proxyCA.Leaf)
 	}
@@ -229,7 +233,7 @@ func (w *world) connect(t *testing.T, front *httptest.Server) {
 		}
 	}
 	w.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if at, known := w.hosts[address]; known {
+		for at, known := w.hosts[address]; known; at, known = w.hosts[address] {
 			address = at
 		}
 		if address == "timeout" {
