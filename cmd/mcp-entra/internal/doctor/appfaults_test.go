@@ -89,6 +89,8 @@ func TestRegistrationFaults(t *testing.T) {
 			w.client.AddRedirectURI(entratest.PlatformSPA, "http://localhost:6274/app")
 			w.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost:9000/app")
 		}, "redirects", []string{"ignores the port"}},
+		"landing page of consent not registered": {func(_ *testing.T, w *world) { w.facts.ConsentURL = "https://mcp.example.com/consent" }, "redirects",
+			[]string{"AADSTS50011", "CONSENT_REDIRECT_URL"}},
 		"API used as client": {func(_ *testing.T, w *world) { w.api.AddRedirectURI(entratest.PlatformDesktop, "http://localhost") }, "redirects",
 			[]string{"AADSTS90009"}},
 	})

@@ -51,12 +51,12 @@ func checks(clients []string) []check {
 		// The server, by its public URL and on its machine.
 		{id: "server", after: need("config", "dns", "clock"), run: at((*exam).server)},
 		{id: "host", needs: need("server"), run: at((*exam).hostCheck)},
-		{id: "resource-metadata", needs: site, after: need("tenant"), run: at((*exam).resourceMetadata)},
+		{id: "resource-metadata", needs: site, after: need("tenant", "app"), run: at((*exam).resourceMetadata)},
 		{id: "challenge", needs: site, after: need("resource-metadata"), run: at((*exam).challenge)},
 		{id: "advertised-scopes", needs: append(need("resource-metadata"), site...), after: need("challenge"), run: at((*exam).advertisedScopes)},
 		{id: "origin", needs: site, after: need("resource-metadata"), run: at((*exam).originCheck)},
 		{id: "cors", needs: append(need("origin"), site...), after: need("resource-metadata"), run: at((*exam).cors)},
-		{id: "health", needs: append(need("server", "metadata-v1", "metadata-v2", "keys"), entra...), run: at((*exam).health)},
+		{id: "health", needs: append(need("server", "clock", "metadata-v1", "metadata-v2", "keys"), entra...), run: at((*exam).health)},
 		{id: "call", needs: append(need("user-token", "challenge", "health"), site...), run: at((*exam).call)},
 		{id: "loopback", after: need("server"), run: at((*exam).loopback)},
 	}

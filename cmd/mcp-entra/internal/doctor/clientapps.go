@@ -21,7 +21,7 @@ func (x *exam) clientApps(ctx context.Context) Result {
 		return x.like("registration")
 	}
 	ids, note := x.clientIDs(ctx)
-	findings := x.apiAsClient()
+	findings := append(x.apiAsClient(), x.landingPage()...)
 	for _, id := range ids {
 		app, err := x.options.Directory.Application(ctx, graph.ApplicationByAppID(id))
 		if err != nil {
@@ -84,6 +84,16 @@ func (x *exam) apiAsClient() []Finding {
 		Remedy: "Move these redirects to a client registration, one for each kind of platform: mcp-entra setup apply"}}
 }
 
+// landingPage checks that Entra may send users back after a consent.
+func (x *exam) landingPage() []Finding {
+	if x.ConsentURL == "" || slices.Contains(x.app.Web.RedirectURIs, x.ConsentURL) {
+		return nil
+	}
+	return []Finding{{Problem: "the page where a consent ends is no redirect of the API's registration (AADSTS50011)", Expected: x.ConsentURL,
+		Came:   printable(orElse(nearest(x.ConsentURL, x.app.Web.RedirectURIs), list(x.app.Web.RedirectURIs))),
+		Remedy: "Add it on the platform Web, or correct CONSENT_REDIRECT_URL"}}
+}
+
 // placed is a redirect with its platform.
 type placed struct {
 	uri      string
@@ -127,7 +137,7 @@ func judgeRedirects(app graph.Application, now time.Time) (findings []Finding) {
 
 // hasProof reports whether the application has a secret or certificate that has not expired.
 func hasProof(app graph.Application, now time.Time) bool {
-	return slices.ContainsFunc(app.PasswordCredentials, func(p graph.PasswordCredential) bool { return p.EndDateTime.After(now) }) ||
+	return slices.ContainsFunc(app.PasswordCredentials, func(p graph.PasswordCredential) bool { return p.EndDateTime.IsZero() || p.EndDateTime.After(now) }) ||
 		slices.ContainsFunc(app.KeyCredentials, func(k graph.KeyCredential) bool { return k.EndDateTime.After(now) })
 }
 

@@ -34,6 +34,7 @@ type Facts struct {
 	AppIDURIs             []string // accepted and advertised by the server
 	Scope                 string   // defaults to access_as_user
 	AllowedOrigins        []string
+	ConsentURL            string // where a consent ends
 
 	OBO       bool
 	Method    clientauth.Method // how the app proves itself; with OBO

@@ -150,7 +150,7 @@ func (x *exam) grantsInDirectory(ctx context.Context) Result {
 				Remedy: "Check the resource's spelling; add it with az ad sp create --id and its application id, then grant the permission"})
 			continue
 		}
-		forAll, forSome := granted(grants, found[0].ID)
+		forAll, forSome := granted(grants, found[0])
 		switch {
 		case forAll:
 		case forSome > 0:
@@ -171,10 +171,14 @@ func (x *exam) grantsInDirectory(ctx context.Context) Result {
 }
 
 // granted reports whether there is a grant for everybody, and for how many users.
-func granted(grants []graph.PermissionGrant, resourceID string) (forAll bool, forSome int) {
+// Azure's services have one scope, user_impersonation; of others any will do.
+func granted(grants []graph.PermissionGrant, resource graph.ServicePrincipal) (forAll bool, forSome int) {
+	const impersonation = "user_impersonation"
+	only := slices.ContainsFunc(resource.OAuth2PermissionScopes, func(s graph.PermissionScope) bool { return s.Value == impersonation })
 	for _, g := range grants {
+		scopes := strings.Fields(g.Scope)
 		switch {
-		case g.ResourceID != resourceID || strings.TrimSpace(g.Scope) == "":
+		case g.ResourceID != resource.ID || len(scopes) == 0 || only && !slices.Contains(scopes, impersonation):
 		case g.ConsentType == "AllPrincipals":
 			forAll = true
 		default:

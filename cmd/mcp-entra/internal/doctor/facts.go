@@ -15,7 +15,7 @@ func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(s
 	f := Facts{
 		Warnings: append(append([]string{}, c.Misspelled...), c.Warnings...),
 		TenantID: c.TenantID, ClientID: c.APIAppID, AuthorityHost: c.AuthorityHost,
-		ResourceURL: c.ResourceURL("http://localhost:" + strconv.Itoa(c.Port)), AppIDURIs: c.AppIDURIs, AllowedOrigins: c.AllowedOrigins,
+		ResourceURL: c.ResourceURL("http://localhost:" + strconv.Itoa(c.Port)), AppIDURIs: c.AppIDURIs, AllowedOrigins: c.AllowedOrigins, ConsentURL: c.ConsentURL,
 		OBO: c.OBO, Method: c.Method, Resources: c.Audiences, StorageURL: c.StorageURL, Container: c.Container,
 	}
 	if c.Port != 0 {

@@ -118,6 +118,12 @@ func TestTenantFaults(t *testing.T) {
 	examineFaults(t, map[string]fault{
 		"another GUID": {func(_ *testing.T, w *world) { w.facts.TenantID = "a0000000-0000-4000-8000-000000000001" }, "tenant",
 			[]string{"AADSTS90002", "Copy the Directory (tenant) ID"}},
+		"another tenant of the same cloud": {unsigned(func(_ *testing.T, w *world) { w.facts.TenantID = w.tenant.AddTenant(nil).ID() }), "app",
+			[]string{"AADSTS700016", "Compare API_APP_ID and TENANT_ID"}},
+		"another tenant of the same cloud, signed in": {func(_ *testing.T, w *world) {
+			other := w.tenant.AddTenant(nil)
+			w.facts.TenantID, w.facts.ClientID = other.ID(), other.AddApp("x").ClientID
+		}, "registration", nil},
 		"a tenant of another cloud": {func(t *testing.T, w *world) {
 			w.rewriteEntra(t, "/v2.0/.well-known/openid-configuration", func(body string) string {
 				return strings.ReplaceAll(strings.ReplaceAll(body, w.tenant.AuthorityHost(), "https://login.microsoftonline.us"), "microsoftonline.com", "microsoftonline.us")

@@ -27,7 +27,8 @@ type probe struct {
 	status         int
 	header         http.Header
 	body           []byte
-	issuer         string // of the server's certificate; "" without TLS
+	issuer         string    // of the server's certificate; "" without TLS
+	validUntil     time.Time // the certificate
 	sent, received time.Time
 	err            error
 }
@@ -54,7 +55,7 @@ func (x *exam) do(client *http.Client, req *http.Request) probe {
 	defer func() { _ = resp.Body.Close() }()
 	p.status, p.header = resp.StatusCode, resp.Header
 	if resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
-		p.issuer = issuerOf(resp.TLS.PeerCertificates)
+		p.issuer, p.validUntil = issuerOf(resp.TLS.PeerCertificates), resp.TLS.PeerCertificates[0].NotAfter
 	}
 	p.body, p.err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	return p

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
@@ -235,7 +236,26 @@ func (x *exam) proofAccepted(context.Context) Result {
 		return failed(Finding{Problem: "the token endpoint's answer can't be used", Expected: "a token, or an AADSTS code",
 			Came: fmt.Sprintf("HTTP status %d", a.status), Remedy: "Check what answers at " + x.tokenURL()})
 	}
+	if end := x.secretEnds(); !end.IsZero() {
+		return warning(Finding{Problem: "the client secret expires soon", Expected: "more than 30 days", Came: end.UTC().Format(time.RFC3339), Remedy: renew})
+	}
 	return ok("Entra ID accepts the %s", x.kind()) // another refusal comes after the proof
+}
+
+// secretEnds returns when the last of the registration's secrets expires, if that is soon.
+func (x *exam) secretEnds() (last time.Time) {
+	if x.app == nil || x.proof.form.Get("client_secret") == "" {
+		return last
+	}
+	for _, s := range x.app.PasswordCredentials {
+		if s.EndDateTime.IsZero() || s.EndDateTime.Sub(x.options.Now()) > 30*24*time.Hour {
+			return time.Time{}
+		}
+		if s.EndDateTime.After(last) {
+			last = s.EndDateTime
+		}
+	}
+	return last
 }
 
 // refineSecret says what the secret looks like, if it looks wrong.

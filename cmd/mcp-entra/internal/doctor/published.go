@@ -155,7 +155,7 @@ func (x *exam) judgeAuthorizationServers(servers []string) []Finding {
 	switch {
 	case len(servers) == 0:
 		f.Problem = "the metadata names no authorization server"
-	case slices.Contains(servers, want), x.blocked("tenant") != nil: // which is to blame
+	case slices.Contains(servers, want), x.blocked("tenant", "app") != nil: // which is to blame
 		return nil
 	}
 	return []Finding{f}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
@@ -80,7 +81,7 @@ func (x *exam) server(ctx context.Context) Result {
 	}
 	f := x.serverFault(ctx)
 	if f == nil {
-		return ok("answers at %s", x.ResourceURL)
+		return x.certificateEnds()
 	}
 	err := x.published.answer.err
 	if r := x.blocked("config"); r != nil && err != nil { // a server with a faulty configuration doesn't start
@@ -97,6 +98,16 @@ func (x *exam) server(ctx context.Context) Result {
 		}
 	}
 	return failed(*f)
+}
+
+// certificateEnds warns of a certificate that must be renewed soon.
+func (x *exam) certificateEnds() Result {
+	const soon = 14 * 24 * time.Hour
+	if end := x.published.answer.validUntil; !end.IsZero() && end.Sub(x.options.Now()) < soon {
+		return warning(Finding{Problem: "the server's certificate ends soon", Expected: "more than 14 days", Came: end.UTC().Format(time.RFC3339),
+			Remedy: "Renew it, and find out why that hasn't happened by itself"})
+	}
+	return ok("answers at %s", x.ResourceURL)
 }
 
 // local is the server's address on its machine, if it differs from the public one.
@@ -230,6 +241,11 @@ func (x *exam) call(ctx context.Context) Result {
 func (x *exam) health(ctx context.Context) Result {
 	if x.published.answer.header == nil {
 		return x.like("server")
+	}
+	if off, known := x.published.answer.offset(); known && abs(off) > clockFails {
+		return failed(Finding{Problem: "the server's clock differs from this machine's by " + inWords(abs(off)),
+			Expected: x.published.answer.received.UTC().Format(http.TimeFormat), Came: printable(x.published.answer.header.Get("Date")),
+			Remedy: "Synchronize the clock of the server's host: this machine's agrees with Entra's"})
 	}
 	u, _ := url.Parse(x.ResourceURL)
 	address := u.Scheme + "://" + u.Host + "/health"

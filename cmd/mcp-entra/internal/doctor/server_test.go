@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
@@ -174,6 +175,10 @@ func TestServerFaults(t *testing.T) {
 				o.Policy = entraauth.Policy{Scopes: []string{"access_as_user"}, UserRoles: []string{"Staff"}}
 			}
 		}, "call", []string{"the server refuses a token"}},
+		"server with another clock": {behind(change(func(h http.Header, status int) int {
+			h.Set("Date", time.Now().Add(-5*time.Minute).UTC().Format(http.TimeFormat))
+			return status
+		})), "health", []string{"the server's clock differs"}},
 		"server without keys": {func(_ *testing.T, w *world) {
 			w.serverConfig = func(o *entraauth.Options) { o.HTTPClient = &http.Client{} } // which doesn't trust the tenant
 		}, "health", []string{"keys_unavailable", "This machine reaches Entra ID and the server does not"}},
