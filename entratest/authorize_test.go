@@ -267,13 +267,15 @@ func TestAuthorizeRefusals(t *testing.T) {
 func TestRedirectURIs(t *testing.T) {
 	t.Parallel()
 	c := newSignIns(t)
-	c.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost", "http://127.0.0.1/cb", "myapp://auth")
+	c.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost", "http://127.0.0.1:9/cb", "myapp://auth")
 	for uri, right := range map[string]bool{
 		"http://localhost":                      true,
 		"http://localhost:3334/":                true,
 		"http://127.0.0.1:9/cb":                 true,
 		"myapp://auth":                          true,
 		"http://127.0.0.1:9/other":              false,
+		"http://127.0.0.1:10/cb":                false,
+		"http://127.0.0.1/cb":                   false,
 		"http://127.0.0.1:9":                    false,
 		"https://localhost":                     false,
 		"http://localhost.example.com":          false,

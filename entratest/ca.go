@@ -1,7 +1,6 @@
 package entratest
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,6 +12,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -31,58 +31,93 @@ const (
 	serverLifetime = 90 * 24 * time.Hour
 )
 
-// OpenCA reads the CA from two PEM files, its certificate and its key. If neither exists, it makes
-// a new CA and writes both, the key with mode 0600. One file without the other, a key that is not
-// the certificate's, and a CA that expires within the next 90 days are errors.
+// OpenCA reads the CA from two PEM files, its certificate and its key. Files that are missing it
+// makes: the key with mode 0600, and a certificate for the key. A certificate without key, a key
+// that is not the certificate's, and a CA that expires within the next 90 days are errors. Several
+// processes may call it at once.
 func OpenCA(certificateFile, keyFile string) (*CA, error) {
-	certificate, err := os.ReadFile(certificateFile)
-	key, keyErr := os.ReadFile(keyFile)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist):
-		return createCA(certificateFile, keyFile)
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("entratest: %s is the key of a CA, but its certificate %s is missing; remove the key to make a new CA", keyFile, certificateFile)
-	case errors.Is(keyErr, fs.ErrNotExist):
+	_, err := os.Stat(certificateFile)
+	_, keyErr := os.Stat(keyFile)
+	if err == nil && errors.Is(keyErr, fs.ErrNotExist) {
 		return nil, fmt.Errorf("entratest: %s is the certificate of a CA, but its key %s is missing; remove the certificate to make a new CA", certificateFile, keyFile)
-	case err != nil || keyErr != nil:
-		return nil, fmt.Errorf("entratest: cannot read the CA: %w", errors.Join(err, keyErr))
 	}
-	ca, err := parseCA(certificate, key)
+	ca, err := openCA(certificateFile, keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("entratest: %s and %s are not a CA of this program: %w; remove both to make a new CA", certificateFile, keyFile, err)
+		return nil, fmt.Errorf("entratest: no CA in %s and %s: %w", certificateFile, keyFile, err)
 	}
 	return ca, nil
 }
 
-func parseCA(certificatePEM, keyPEM []byte) (*CA, error) {
-	first, _ := pem.Decode(certificatePEM)
-	second, _ := pem.Decode(keyPEM)
-	if first == nil || second == nil {
-		return nil, errors.New("they are not PEM")
-	}
-	certificate, err := x509.ParseCertificate(first.Bytes)
+var errForeign = errors.New("they are not a CA of this package; remove both to make a new one")
+
+func openCA(certificateFile, keyFile string) (*CA, error) {
+	encoded, err := readOrMake(keyFile, 0o600, newCAKey)
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(second.Bytes)
-	if err != nil {
-		return nil, err
-	}
+	parsed, err := x509.ParsePKCS8PrivateKey(encoded)
 	key, ok := parsed.(*ecdsa.PrivateKey)
+	if err != nil || !ok {
+		return nil, errForeign
+	}
+	der, err := readOrMake(certificateFile, 0o644, func() *pem.Block { return newCACertificate(key) })
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := x509.ParseCertificate(der)
 	switch {
-	case !ok || !key.PublicKey.Equal(certificate.PublicKey):
-		return nil, errors.New("the key is not the certificate's")
-	case !certificate.IsCA:
-		return nil, errors.New("the certificate is not a CA's")
+	case err != nil || !certificate.IsCA:
+		return nil, errForeign
+	case !key.PublicKey.Equal(certificate.PublicKey):
+		return nil, errors.New("the key is not the certificate's; remove both to make a new CA")
 	case time.Now().Add(serverLifetime).After(certificate.NotAfter):
-		return nil, fmt.Errorf("the CA expires at %s", certificate.NotAfter.UTC().Format(time.RFC3339))
+		return nil, fmt.Errorf("the CA expires at %s; remove both to make a new one", certificate.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return &CA{certificate, key}, nil
 }
 
-func createCA(certificateFile, keyFile string) (*CA, error) {
+// readOrMake returns the content of a PEM file. It makes the file if it is missing, whole or not at
+// all, and never replaces one.
+func readOrMake(path string, mode fs.FileMode, create func() *pem.Block) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := writeWhole(path, mode, pem.EncodeToMemory(create())); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		data, err = os.ReadFile(path) // ours, or that of a process that was faster
+	}
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, errForeign
+	}
+	return block.Bytes, nil
+}
+
+func writeWhole(path string, mode fs.FileMode, data []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".entratest-") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temporary.Name()) }()
+	_, err = temporary.Write(data)
+	if err = errors.Join(err, temporary.Close(), os.Chmod(temporary.Name(), mode)); err != nil {
+		return err
+	}
+	return os.Link(temporary.Name(), path) // unlike a rename, it fails if the file exists
+}
+
+func newCAKey() *pem.Block {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(err)
+	encoded, err := x509.MarshalPKCS8PrivateKey(key)
+	must(err)
+	return &pem.Block{Type: "PRIVATE KEY", Bytes: encoded}
+}
+
+func newCACertificate(key *ecdsa.PrivateKey) *pem.Block {
 	now := time.Now()
 	template := &x509.Certificate{
 		SerialNumber:                newSerial(),
@@ -102,30 +137,7 @@ func createCA(certificateFile, keyFile string) (*CA, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	must(err)
-	certificate, err := x509.ParseCertificate(der)
-	must(err)
-	encoded, err := x509.MarshalPKCS8PrivateKey(key)
-	must(err)
-	err = writeNew(keyFile, 0o600, &pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
-	if err == nil {
-		if err = writeNew(certificateFile, 0o644, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
-			_ = os.Remove(keyFile) // alone it would be in the way of the next run
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("entratest: cannot write the CA: %w", err)
-	}
-	return &CA{certificate, key}, nil
-}
-
-// writeNew writes a file that must not exist: a link that somebody put there is not followed.
-func writeNew(path string, mode fs.FileMode, block *pem.Block) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = bytes.NewReader(pem.EncodeToMemory(block)).WriteTo(file)
-	return errors.Join(err, file.Close())
+	return &pem.Block{Type: "CERTIFICATE", Bytes: der}
 }
 
 // issue makes a TLS certificate for a tenant.

@@ -40,30 +40,28 @@ func (a *App) AddExpiringSecret(expires time.Time) string { return a.addSecret(&
 // AddKnownSecret adds a client secret with a value of your choice, for reproducible runs: in Entra
 // nobody can choose one. It expires at that time; the zero time means never.
 func (a *App) AddKnownSecret(value string, expires time.Time) {
-	end := &expires
-	if expires.IsZero() {
-		end = nil
-	}
-	a.keepSecret(value, end)
-}
-
-func (a *App) addSecret(expires *time.Time) string {
-	value := "ent~" + opaque(27) // 40 characters, like Entra's
-	a.keepSecret(value, expires)
-	return value
-}
-
-func (a *App) keepSecret(value string, expires *time.Time) {
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
-	secret := newSecret(passwordCredential{StartDateTime: a.tenant.stampNow(), EndDateTime: expires})
+	described := passwordCredential{StartDateTime: a.tenant.stampNow()}
+	if !expires.IsZero() {
+		described.EndDateTime = &expires
+	}
+	secret := newSecret(described)
 	hint := value[:min(3, len(value))]
 	secret.value, secret.Hint = value, &hint
 	a.secrets = append(a.secrets, secret)
 }
 
+func (a *App) addSecret(expires *time.Time) string {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	secret := newSecret(passwordCredential{StartDateTime: a.tenant.stampNow(), EndDateTime: expires})
+	a.secrets = append(a.secrets, secret)
+	return secret.value
+}
+
 func newSecret(described passwordCredential) clientSecret {
-	value := "ent~" + opaque(27)
+	value := "ent~" + opaque(27) // 40 characters, like Entra's
 	hint := value[:3]
 	described.KeyID, described.Hint = newGUID(), &hint
 	return clientSecret{passwordCredential: described, value: value}

@@ -126,6 +126,6 @@ func (t *Tenant) addFirstParty() {
 	t.register(newImpersonated("797f4846-ba00-4fd7-ba43-dac1f8f63013", "Windows Azure Service Management API", "41094075-9dad-400e-a0bd-54e686782033", true,
 		"https://management.core.windows.net/", "https://management.azure.com/"))
 	t.register(newTool(azureCLIClientID, "Microsoft Azure CLI", "http://localhost"))
-	t.register(newTool("aebc6443-996d-45c2-90f0-388ff96faa56", "Visual Studio Code", "http://localhost", "http://127.0.0.1", "https://vscode.dev/redirect"))
+	t.register(newTool("aebc6443-996d-45c2-90f0-388ff96faa56", "Visual Studio Code", "http://localhost", "http://127.0.0.1:33418/", "https://vscode.dev/redirect"))
 	t.register(newTool(graphToolsClientID, "Microsoft Graph Command Line Tools", "http://localhost"))
 }

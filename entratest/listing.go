@@ -2,11 +2,32 @@ package entratest
 
 import "slices"
 
-// Apps returns the tenant's apps, in the order in which they were added: first Microsoft's own.
-func (t *Tenant) Apps() []*App {
+// A Registration is an app as it is now.
+type Registration struct {
+	App       *App
+	ClientID  string
+	Name      string
+	AppIDURIs []string
+	Scopes    []string
+	Public    bool // has no secret
+	Microsoft bool // Microsoft's own, such as Azure Storage
+}
+
+// Registrations returns the apps that have a service principal in the tenant, in the order in which
+// they were added: first Microsoft's own.
+func (t *Tenant) Registrations() []Registration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Clone(t.apps)
+	var all []Registration
+	for _, a := range t.apps {
+		if !a.entry.absent {
+			all = append(all, Registration{
+				App: a, ClientID: a.ClientID, Name: a.Name, AppIDURIs: slices.Clone(a.AppIDURIs), Scopes: slices.Clone(a.Scopes),
+				Public: a.public, Microsoft: a.microsoft,
+			})
+		}
+	}
+	return all
 }
 
 // Users returns the tenant's users, in the order in which they were added.
@@ -15,9 +36,3 @@ func (t *Tenant) Users() []*User {
 	defer t.mu.Unlock()
 	return slices.Clone(t.users)
 }
-
-// Public reports whether the app is a public client, which has no secret.
-func (a *App) Public() bool { return a.public }
-
-// FirstParty reports whether the app is Microsoft's, such as Azure Storage.
-func (a *App) FirstParty() bool { return a.microsoft }

@@ -25,7 +25,7 @@ func TestPlainHTTP(t *testing.T) {
 		t.Errorf("AuthorityHost() = %q, want http://localhost:PORT", tenant.AuthorityHost())
 	}
 	query := url.Values{
-		"client_id": {client.ClientID}, "response_type": {"code"}, "scope": {api.AppIDURI() + "/access_as_user"},
+		"client_id": {client.ClientID}, "response_type": {"code"}, "scope": {api.Scope("access_as_user")},
 		"redirect_uri": {"http://localhost:1234/callback"},
 	}
 	address := tenant.AuthorityHost() + "/" + tenant.ID() + "/oauth2/v2.0/authorize?"
@@ -119,13 +119,45 @@ func TestOpenCARefusals(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ certificate, key, want string }{
 		"no key":          {path("one.pem"), path("none"), "remove the certificate to make a new CA"},
-		"no certificate":  {path("none"), path("one.key"), "remove the key to make a new CA"},
 		"another's key":   {path("one.pem"), path("two.key"), "the key is not the certificate's"},
-		"not PEM":         {path("text"), path("text"), "they are not PEM"},
-		"a missing place": {path("none/ca.pem"), path("none/ca.key"), "cannot write the CA"},
+		"not PEM":         {path("text"), path("text"), "they are not a CA of this package"},
+		"a missing place": {path("none/ca.pem"), path("none/ca.key"), "no such file"},
 	} {
 		if _, err := entratest.OpenCA(c.certificate, c.key); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: OpenCA = %v, want an error with %q", name, err, c.want)
+		}
+	}
+}
+
+// A process that was killed before it wrote the certificate leaves the key, which the next one uses;
+// processes that start at once agree on one CA.
+func TestOpenCAAgain(t *testing.T) {
+	t.Parallel()
+	certificate, key := filepath.Join(t.TempDir(), "ca.pem"), filepath.Join(t.TempDir(), "ca.key")
+	if _, err := entratest.OpenCA(certificate, key); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(certificate); err != nil {
+		t.Fatal(err)
+	}
+	const processes = 8
+	issued := make(chan string, processes)
+	for range processes {
+		go func() {
+			ca, err := entratest.OpenCA(certificate, key)
+			if err != nil {
+				issued <- err.Error()
+				return
+			}
+			tenant := entratest.NewTenant(&entratest.Options{CA: ca})
+			defer tenant.Close()
+			issued <- string(tenant.CertificatePEM())
+		}()
+	}
+	want := <-issued
+	for range processes - 1 {
+		if got := <-issued; got != want || !strings.HasPrefix(got, "-----BEGIN CERTIFICATE") {
+			t.Errorf("two processes have the CAs %q and %q", got, want)
 		}
 	}
 }

@@ -15,7 +15,7 @@ type Platform int
 const (
 	PlatformWeb     Platform = iota + 1 // a server: proves itself with a secret, certificate or federated credential
 	PlatformSPA                         // scripts in a browser: no secret, PKCE, requests with the header Origin
-	PlatformDesktop                     // "mobile and desktop applications": no secret; loopback addresses match on any port
+	PlatformDesktop                     // "mobile and desktop applications": no secret
 )
 
 type redirect struct {
@@ -23,8 +23,8 @@ type redirect struct {
 	uri      string
 }
 
-// AddRedirectURI registers redirect URIs. They must match exactly, except for the port of a
-// loopback address (localhost, 127.0.0.1), as in RFC 8252 section 7.3.
+// AddRedirectURI registers redirect URIs. They must match exactly, except that http://localhost
+// matches on any port (RFC 8252 section 7.3): at Entra, 127.0.0.1 does not.
 func (a *App) AddRedirectURI(platform Platform, uris ...string) {
 	if platform < PlatformWeb || platform > PlatformDesktop {
 		panic(fmt.Sprintf("entratest: AddRedirectURI: no platform %d, want Web, SPA or Desktop", platform))
@@ -68,7 +68,7 @@ func (r redirect) matches(asked string) bool {
 		return true
 	}
 	registered, err := url.Parse(r.uri)
-	if err != nil || registered.Scheme != "http" || !isLoopback(registered.Hostname()) {
+	if err != nil || registered.Scheme != "http" || registered.Hostname() != "localhost" {
 		return false
 	}
 	u, err := url.Parse(asked)

@@ -58,6 +58,7 @@ func commands() []command {
 	return []command{
 		{"setup", "registers a server and its clients with Entra ID: status, plan, apply, check, destroy", runSetup},
 		{"doctor", "says what is wrong with a set-up, and what to do", runDoctor},
+		{"tenant", "runs a double of Entra ID, for tests in any language", runTenant},
 	}
 }
 

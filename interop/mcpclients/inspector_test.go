@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
 // MCP Inspector's command line, signing in by itself. Each call is a process,
@@ -64,7 +66,9 @@ func (s *stage) newInspector(t *testing.T, era string) *inspector {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // it wants a port, and does not choose one
 	must(t, err)
 	must(t, l.Close())
-	return &inspector{stage: s, era: era, home: t.TempDir(), roots: s.certificates(t), callback: "http://" + l.Addr().String() + "/oauth/callback"}
+	callback := "http://" + l.Addr().String() + "/oauth/callback"
+	s.client.AddRedirectURI(entratest.PlatformDesktop, callback)
+	return &inspector{stage: s, era: era, home: t.TempDir(), roots: s.certificates(t), callback: callback}
 }
 
 // call calls a tool and returns the text of its result.

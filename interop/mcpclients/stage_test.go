@@ -64,7 +64,7 @@ func newStage(t *testing.T, sessions bool) *stage {
 	s.api.AddRedirectURI(entratest.PlatformWeb, origin+"/consent/done")
 	s.api.RequirePermissions(s.tenant.Storage(), "user_impersonation") // not consented to yet
 	s.client = s.tenant.AddClient("MCP client")
-	s.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost/callback", "http://127.0.0.1/oauth/callback")
+	s.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost/callback")
 
 	server := s.newServer(t, origin, sessions)
 	h.Config.Handler = server

@@ -1,0 +1,82 @@
+package tenantcontrol
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/tenantfile"
+	"github.com/mcpentra/mcp-entra-go/entratest"
+)
+
+// A Request is a request as people may read it: without secrets, codes and tokens.
+type Request struct {
+	Time       time.Time         `json:"time"` // by the tenant's clock
+	Endpoint   string            `json:"endpoint"`
+	Method     string            `json:"method"`
+	Path       string            `json:"path"`
+	Parameters map[string]string `json:"parameters,omitempty"`
+	Status     int               `json:"status"`
+	AADSTS     int               `json:"aadsts,omitempty"`
+	Refusal    string            `json:"refusal,omitempty"`
+	Remedy     string            `json:"remedy,omitempty"`
+	Link       string            `json:"link,omitempty"`
+}
+
+// shown are the parameters whose values are no secrets. Others are shown as "(sent)".
+var shown = []string{
+	"api-version", "claims", "client_id", "code_challenge_method", "grant_type", "login_hint", "post_logout_redirect_uri", "prompt",
+	"redirect_uri", "requested_token_use", "resource", "response_mode", "response_type", "scope",
+}
+
+// maxValue limits a parameter's text.
+const maxValue = 300
+
+// list returns the last requests, oldest first, of which only refused ones if so asked.
+func list(t *tenantfile.Tenant, limit int, refused bool) []Request {
+	all := t.Requests()
+	found := []Request{}
+	for _, r := range slices.Backward(all) {
+		if len(found) == limit {
+			break
+		}
+		if refused && r.AADSTS == 0 && r.Status < 400 {
+			continue
+		}
+		found = append(found, newRequest(&r))
+	}
+	slices.Reverse(found)
+	return found
+}
+
+func newRequest(r *entratest.Request) Request {
+	q := Request{
+		Time: r.Time.UTC(), Endpoint: r.Endpoint.String(), Method: r.Method, Path: clip(r.Path),
+		Status: r.Status, AADSTS: r.AADSTS, Refusal: r.Refusal,
+	}
+	for name, values := range r.Form {
+		if q.Parameters == nil {
+			q.Parameters = map[string]string{}
+		}
+		value := "(sent)"
+		if slices.Contains(shown, name) {
+			value = clip(strings.Join(values, ", "))
+		}
+		q.Parameters[clip(name)] = value
+	}
+	if r.AADSTS != 0 {
+		q.Remedy, q.Link = remedy(r.AADSTS), link(r.AADSTS)
+	}
+	if r.Endpoint == 0 && r.Status == http.StatusNotFound {
+		q.Refusal = "The tenant has no endpoint at this path."
+	}
+	return q
+}
+
+func clip(s string) string {
+	if len(s) > maxValue {
+		return strings.ToValidUTF8(s[:maxValue], "") + "…"
+	}
+	return s
+}
