@@ -14,7 +14,7 @@
 //     http.Handler.
 //   - entratest: an Entra tenant in a box, for tests, examples and demos.
 //   - examples/server: the documented four-tool server; -demo runs it without
-//     Azure. examples/client calls a tool of any such server.
+//     Azure. mcp-entra call calls a tool of any such server.
 //
 // Start with mcpentra, whose documentation has the ten lines; or use entraauth
 // or obo alone.

@@ -8,20 +8,20 @@ import (
 	"testing"
 )
 
-// examples/client, as a user runs it against examples/server.
-func TestExampleClient(t *testing.T) {
+// mcp-entra call, as a user runs it against examples/server.
+func TestCallCommand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s := w.startServer(t, w.environment(t))
 	token := w.token(w.alice)
 	run := func(token string, arguments ...string) (*process, int) {
-		p := start(t, "examples/client", command(w.ctx, t.TempDir(), map[string]string{"MCP_TOKEN": token}, exampleClient, append(arguments, s.url())...))
+		p := start(t, "mcp-entra call", command(w.ctx, t.TempDir(), map[string]string{"MCP_TOKEN": token}, mcpEntra, append([]string{"call", s.url()}, arguments...)...))
 		return p, p.wait()
 	}
 	called := func(tool string, arguments map[string]any) map[string]any {
 		data, err := json.Marshal(arguments)
 		must(t, err)
-		p, code := run(token, "-call", tool, "-args", string(data))
+		p, code := run(token, tool, string(data))
 		if code != 0 {
 			t.Fatalf("%s: exit code %d", tool, code)
 		}
@@ -48,7 +48,7 @@ func TestExampleClient(t *testing.T) {
 	}{
 		{"no token", "", nil, "No Bearer token found in Authorization header"},
 		{"not a token", "garbage", nil, "401"},
-		{"blob not found", token, []string{"-call", "read_blob_with_token", "-args", `{"blob_path": "nothere.txt"}`}, "BlobNotFound"},
+		{"blob not found", token, []string{"read_blob_with_token", `{"blob_path": "nothere.txt"}`}, "BlobNotFound"},
 	} {
 		if p, code := run(c.token, c.arguments...); code != 1 || !strings.Contains(p.stderr.String(), c.want) {
 			t.Errorf("%s: exit code %d, want 1, and %q in %q", c.name, code, c.want, p.stderr)

@@ -14,17 +14,17 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Paths of the programs of examples/, built before the tests begin: their
-// deadlines are not for the compiler.
-var exampleServer, exampleClient string
+// Paths of the programs, built before the tests begin: their deadlines are not for the
+// compiler.
+var exampleServer, mcpEntra string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "interop-")
 	if err == nil {
-		exampleServer, err = build(dir, "server")
+		exampleServer, err = build(dir, "examples/server")
 	}
 	if err == nil {
-		exampleClient, err = build(dir, "client")
+		mcpEntra, err = build(dir, "cmd/mcp-entra")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -37,14 +37,14 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// build compiles a program of examples/ and returns its path.
-func build(dir, example string) (string, error) {
+// build compiles a program of the module and returns its path.
+func build(dir, program string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // nothing may be cached
 	defer cancel()
-	path := filepath.Join(dir, example)
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/mcpentra/mcp-entra-go/examples/"+example)
+	path := filepath.Join(dir, filepath.Base(program))
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/mcpentra/mcp-entra-go/"+program)
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building examples/%s: %w\n%s", example, err, text)
+		return "", fmt.Errorf("building %s: %w\n%s", program, err, text)
 	}
 	return path, nil
 }

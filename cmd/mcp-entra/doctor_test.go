@@ -14,15 +14,11 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entratest"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A patient is a set-up on this machine, as the example server's variables describe it.
 type patient struct {

@@ -40,10 +40,11 @@ type process struct {
 	lookup         func(name string) (string, bool) // environment variables
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	terminal       bool         // a person can answer on stdin
-	client         *http.Client // for all requests; nil means http.DefaultTransport's rules
 	// wait waits or returns the context's error; nil means on the real clock.
-	wait func(ctx context.Context, d time.Duration) error
+	wait     func(ctx context.Context, d time.Duration) error
+	terminal bool                   // a person can answer on stdin
+	client   *http.Client           // for all requests; nil means http.DefaultTransport's rules
+	openURL  func(url string) error // in the user's browser
 }
 
 // A command is a subcommand of the program.
@@ -59,6 +60,9 @@ func commands() []command {
 		{"setup", "registers a server and its clients with Entra ID: status, plan, apply, check, destroy", runSetup},
 		{"doctor", "says what is wrong with a set-up, and what to do", runDoctor},
 		{"tenant", "runs a double of Entra ID, for tests in any language", runTenant},
+		{"explain", "shows how a token fares under each rule: why 401?", explainToken},
+		{"login", "signs you in for an API, and prints or stores the token if asked", logIn},
+		{"call", "lists or calls a server's tools, signed in as you", callTools},
 	}
 }
 
@@ -72,19 +76,40 @@ func (e *usageError) Error() string { return e.problem }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
 
+// parse parses a command's flags. For -h it prints the help and the flags.
+func parse(p *process, flags *flag.FlagSet, help string, args []string) error {
+	flags.SetOutput(io.Discard) // of its own words; exitCode prints the error
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(p.stderr)
+		fmt.Fprint(p.stderr, help)
+		flags.PrintDefaults()
+	case err != nil:
+		err = &usageError{err.Error()}
+	}
+	return err
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	p := &process{
 		lookup: os.LookupEnv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		terminal: isTerminal(os.Stdin),
+		terminal: isTerminal(os.Stdin), openURL: openBrowser,
 	}
 	os.Exit(run(ctx, p, os.Args[1:]))
 }
 
+// isTerminal reports whether the file is a terminal: a character device, but not the null device,
+// which is the standard input of programs that are started without one.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // run is the whole program. It returns the exit code.

@@ -33,7 +33,7 @@ func runDemo(ctx context.Context, c serverconfig.Listen, once bool, stdout, stde
 	defer w.close()
 	log, level := demoLogger(c, stderr)
 	origin := localURL(listener)
-	server, verifier, err := assemble(w.config(c), origin+serverconfig.Path, surroundings{
+	server, verifier, err := assemble(w.publish(c, origin), origin+serverconfig.Path, surroundings{
 		log: log, authority: w.tenant.HTTPClient(), storage: w.blobs.HTTPClient(),
 	})
 	if err != nil {
@@ -54,7 +54,9 @@ func runDemo(ctx context.Context, c serverconfig.Listen, once bool, stdout, stde
 		if c.LevelIsSet {
 			level.Set(c.LogLevel)
 		}
-		w.invite(p, origin+serverconfig.Path, time.Now())
+		if err := w.invite(p, origin+serverconfig.Path, time.Now()); err != nil {
+			return fail(err)
+		}
 		select {
 		case <-ctx.Done():
 		case err := <-served:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +26,7 @@ func TestDemoOnce(t *testing.T) {
 	}
 	out := stdout.String()
 	wantText(t, out, "ok    1. Alice lists the tools", "Authenticated ping successful", "ようこそ、アリスさん。", "...<truncated>",
-		"AuthorizationPermissionMismatch", "401 Unauthorized", "resource_metadata=", "All 10 steps passed.")
+		"AuthorizationPermissionMismatch", "401 Unauthorized", "resource_metadata=", "insufficient_scope", "Carol opens the page", "All 12 steps passed.")
 	if strings.Contains(out, "FAIL") || stderr.Len() > 0 {
 		t.Errorf("output:\n%s\nlog:\n%s", out, stderr.String())
 	}
@@ -57,7 +58,7 @@ func TestDemoCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	out.await(t, regexp.MustCompile(`(go run ./examples/client)`))
+	out.await(t, regexp.MustCompile(`(MCP_TOKEN=\$TOKEN go run ./cmd/mcp-entra call)`))
 	printed := out.String()
 	token := regexp.MustCompile(`(?m)^export TOKEN='.*'$`).FindString(printed)
 	commands := regexp.MustCompile(`(?m)^curl (?:.*\\\n)+.*$`).FindAllString(printed, -1)
@@ -86,13 +87,13 @@ func TestDemoCommands(t *testing.T) {
 // TestDemoFails checks that the demo reports a failed step.
 func TestDemoFails(t *testing.T) {
 	t.Parallel()
-	f := start(t, nil)
+	f := start(t, func(w *world, c *serverconfig.Config) { *c = w.publish(c.Listen, "http://localhost:1") })
 	f.blobs.Revoke(f.alice.ObjectID)
 	var out bytes.Buffer
 	if takeTour(t.Context(), &page{w: &out}, f.world, f.origin+"/mcp") {
 		t.Errorf("the tour passed:\n%s", out.String())
 	}
-	wantText(t, out.String(), "FAIL  5. Alice reads", "FAIL: the tool answered: The signed-in user may not read", "FAIL: 3 of 10 steps")
+	wantText(t, out.String(), "FAIL  6. Alice reads", "FAIL: the tool answered: The signed-in user may not read", "FAIL: 3 of 12 steps")
 }
 
 // TestPortTaken checks that the message names the port and says what to do.
@@ -136,17 +137,21 @@ func TestDemoTakesAnotherPort(t *testing.T) {
 // TestDemoLog checks that the demo logs nothing by default, and what the user asks for otherwise.
 func TestDemoLog(t *testing.T) {
 	t.Parallel()
-	for level, want := range map[string]string{"": "", "info": "tool=secure_ping"} {
-		variables := map[string]string{"PORT": "0"}
-		if level != "" {
-			variables["LOG_LEVEL"] = level
-		}
+	for _, row := range []struct{ level, format, want string }{
+		{"", "json", ""}, {"info", "", "tool=secure_ping"}, {"info", "json", `"tool":"secure_ping"`},
+	} {
+		variables := map[string]string{"PORT": "0", "LOG_LEVEL": row.level, "LOG_FORMAT": row.format}
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), []string{"-demo", "-once"}, lookupIn(variables), strings.NewReader(""), &stdout, &stderr); code != exitOK {
-			t.Errorf("LOG_LEVEL %q: exit code %d\n%s", level, code, stdout.String())
+			t.Errorf("%+v: exit code %d\n%s", row, code, stdout.String())
 		}
-		if got := stderr.String(); (got == "") != (want == "") || !strings.Contains(got, want) {
-			t.Errorf("LOG_LEVEL %q: log %q", level, got)
+		if got := stderr.String(); (got == "") != (row.want == "") || !strings.Contains(got, row.want) {
+			t.Errorf("%+v: log %q", row, got)
+		}
+		for line := range strings.Lines(stderr.String()) {
+			if row.format == "json" && !json.Valid([]byte(line)) {
+				t.Errorf("%q is not JSON", line)
+			}
 		}
 	}
 }

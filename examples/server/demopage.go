@@ -65,3 +65,28 @@ func (n note) print(p *page) {
 	text = strings.ReplaceAll(text, "\n", "\n"+indent+strings.Repeat(" ", noteWidth+1))
 	p.line(fmt.Sprintf("%s%-*s %s", indent, noteWidth, n.name, text))
 }
+
+// foldWords wraps a text into lines.
+func foldWords(s string, width int) string { return foldWith(strings.Fields(s), width, " ") }
+
+// fold wraps a list into lines.
+func fold(items []string, width int) string { return foldWith(items, width, ", ") }
+
+func foldWith(items []string, width int, separator string) string {
+	var b strings.Builder
+	column := 0
+	for i, item := range items {
+		if i > 0 {
+			if column+len(item) > width {
+				b.WriteString(strings.TrimRight(separator, " ") + "\n")
+				column = 0
+			} else {
+				b.WriteString(separator)
+				column += len(separator)
+			}
+		}
+		b.WriteString(item)
+		column += len(item)
+	}
+	return b.String()
+}

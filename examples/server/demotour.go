@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -35,9 +34,9 @@ func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 	defer cancel()
 	t := &tour{page: p, world: w, url: url}
 	var err error
-	if t.alice, err = connect(ctx, url, w.clientOf(w.alice)); err == nil {
+	if t.alice, err = connect(ctx, url, w.clientOf(w.alice), nil); err == nil {
 		defer func() { _ = t.alice.Close() }()
-		t.bob, err = connect(ctx, url, w.clientOf(w.bob))
+		t.bob, err = connect(ctx, url, w.clientOf(w.bob), nil)
 	}
 	if err != nil {
 		p.line("FAIL: no client could connect: " + err.Error())
@@ -48,7 +47,8 @@ func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 	p.step("Alice lists the tools", func(n *notes) error { return t.listTools(ctx, n) })
 	p.step("Alice calls secure_ping", func(n *notes) error { return t.ping(ctx, n) })
 	p.step("Alice calls get_user_info", func(n *notes) error { return t.userInfo(ctx, n) })
-	p.step("Alice calls get_azure_blob_storage_token", func(n *notes) error { return t.storageToken(ctx, n) })
+	p.step("Alice calls get_azure_blob_storage_token, for which her token lacks a scope", func(n *notes) error { return t.stepUp(ctx, n) })
+	p.step("Alice's client signs in for that scope, and calls again", func(n *notes) error { return t.storageToken(ctx, n) })
 	p.step("Alice reads "+welcomeBlob, func(n *notes) error {
 		return t.read(ctx, n, map[string]any{"blob_path": welcomeBlob}, blobWant{size: len(welcomeText), text: welcomeText})
 	})
@@ -61,6 +61,7 @@ func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 	})
 	p.step("Bob reads "+readmeBlob+", as he may", func(n *notes) error { return t.bobReads(ctx, n) })
 	p.step("Bob is refused "+reportBlob+", which is Alice's", func(n *notes) error { return t.bobIsRefused(ctx, n) })
+	p.step("Carol has not consented yet: she is asked during her call", func(n *notes) error { return t.consent(ctx, n) })
 	p.step("A call without token is refused", func(n *notes) error { return t.withoutToken(ctx, n) })
 
 	if p.failed > 0 {
@@ -71,9 +72,9 @@ func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 	return true
 }
 
-// connect opens an MCP session with a user's client.
-func connect(ctx context.Context, url string, user *http.Client) (*mcp.ClientSession, error) {
-	client := mcp.NewClient(&mcp.Implementation{Name: "mcp-entra-go-demo", Version: "1"}, nil)
+// connect opens an MCP session with a user's client. The options may be nil.
+func connect(ctx context.Context, url string, user *http.Client, o *mcp.ClientOptions) (*mcp.ClientSession, error) {
+	client := mcp.NewClient(&mcp.Implementation{Name: "mcp-entra-go-demo", Version: "1"}, o)
 	return client.Connect(ctx, &mcp.StreamableClientTransport{
 		Endpoint:             url,
 		HTTPClient:           user,
@@ -154,7 +155,12 @@ func (t *tour) storageToken(ctx context.Context, n *notes) error {
 		Claims   map[string]any `json:"token_decoded"`
 		DemoNote string         `json:"demo_note"`
 	}
-	if err := call(ctx, t.alice, "get_azure_blob_storage_token", nil, &out); err != nil {
+	stronger, err := connect(ctx, t.url, t.world.clientOf(t.world.alice, "access_as_user", tokenScope), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stronger.Close() }()
+	if err := call(ctx, stronger, "get_azure_blob_storage_token", nil, &out); err != nil {
 		return err
 	}
 	n.add("resource", out.Resource)
@@ -233,50 +239,6 @@ func (t *tour) bobReads(ctx context.Context, n *notes) error {
 	return nil
 }
 
-func (t *tour) bobIsRefused(ctx context.Context, n *notes) error {
-	var out blobOutput
-	err := call(ctx, t.bob, "read_blob_with_token", map[string]any{"blob_path": reportBlob}, &out)
-	if err == nil {
-		return errors.New("it was not refused")
-	}
-	var refused toolError
-	if !errors.As(err, &refused) {
-		return err
-	}
-	n.add("error", foldWords(string(refused), 80))
-	if !strings.Contains(string(refused), "AuthorizationPermissionMismatch") {
-		return errors.New("expected Azure's code AuthorizationPermissionMismatch")
-	}
-	return nil
-}
-
-func (t *tour) withoutToken(ctx context.Context, n *notes) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url,
-		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Accept", "application/json, text/event-stream")
-	response, err := t.world.tenant.HTTPClient().Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	var body struct{ Error struct{ Message string } }
-	if err := json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&body); err != nil {
-		return fmt.Errorf("the body is not JSON: %w", err)
-	}
-	challenge := response.Header.Get("WWW-Authenticate")
-	n.add("status", response.Status)
-	n.add("challenge", strings.ReplaceAll(challenge, ", ", ",\n"))
-	n.add("error", foldWords(body.Error.Message, 80))
-	if !strings.HasPrefix(challenge, "Bearer ") {
-		return errors.New("expected a Bearer challenge")
-	}
-	return expect("status", response.StatusCode, http.StatusUnauthorized)
-}
-
 // A toolError is a tool's error result.
 type toolError string
 
@@ -314,29 +276,4 @@ func expect(what string, got, want any) error {
 		return fmt.Errorf("%s is %v, want %v", what, got, want)
 	}
 	return nil
-}
-
-// foldWords wraps a text into lines.
-func foldWords(s string, width int) string { return foldWith(strings.Fields(s), width, " ") }
-
-// fold wraps a list into lines.
-func fold(items []string, width int) string { return foldWith(items, width, ", ") }
-
-func foldWith(items []string, width int, separator string) string {
-	var b strings.Builder
-	column := 0
-	for i, item := range items {
-		if i > 0 {
-			if column+len(item) > width {
-				b.WriteString(strings.TrimRight(separator, " ") + "\n")
-				column = 0
-			} else {
-				b.WriteString(separator)
-				column += len(separator)
-			}
-		}
-		b.WriteString(item)
-		column += len(item)
-	}
-	return b.String()
 }

@@ -1,15 +1,16 @@
 package main
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"os"
-	"runtime"
-	"time"
+	"path/filepath"
+	"slices"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entratest"
-	"github.com/mcpentra/mcp-entra-go/internal/explain"
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
@@ -30,6 +31,9 @@ const welcomeText = "ようこそ、アリスさん。\nこの文書は、あな
 // legacyText is "お知らせ: 会議は金曜日です。" in Shift_JIS, with one invalid byte.
 const legacyText = "\x82\xa8\x92\x6d\x82\xe7\x82\xb9: \x89\xef\x8b\x63\x82\xcd\x8b\xe0\x97\x6a\x93\xfa\x82\xc5\x82\xb7\x81\x42\xff\n"
 
+// tokenScope is what get_azure_blob_storage_token needs in the demo besides access_as_user.
+const tokenScope = "Tokens.Read"
+
 // A world is everything that the documented server depends on: an Entra tenant and a storage
 // account, on this machine.
 type world struct {
@@ -39,32 +43,48 @@ type world struct {
 	secret     string         // of api
 	client     *entratest.App // the users' client app
 	alice, bob *entratest.User
-	downloads  string // a temporary folder
+	carol      *entratest.User // has not consented to what the server does for her
+	folder     string          // temporary
+	downloads  string          // in it
 }
 
 // newWorld sets up the tenant as the README tells administrators to: two app registrations, a
 // secret, consent for Azure Storage, and roles on the container.
 func newWorld() (*world, error) {
-	downloads, err := os.MkdirTemp("", "mcp-entra-demo-")
+	folder, err := os.MkdirTemp("", "mcp-entra-demo-")
 	if err != nil {
-		return nil, fmt.Errorf("can't make a folder for the demo's downloads: %w", err)
+		return nil, fmt.Errorf("can't make a folder for the demo's files: %w", err)
 	}
 	tenant := entratest.NewTenant(nil)
 	w := &world{
 		tenant:    tenant,
 		blobs:     blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()}),
-		api:       tenant.AddApp("MCP-Server-API", "access_as_user"),
+		api:       tenant.AddApp("MCP-Server-API", "access_as_user", tokenScope),
 		client:    tenant.AddClient("MCP client"),
 		alice:     tenant.AddUser("alice@contoso.example", "Alice"),
 		bob:       tenant.AddUser("bob@contoso.example", "Bob"),
-		downloads: downloads,
+		carol:     tenant.AddUser("carol@contoso.example", "Carol"),
+		folder:    folder,
+		downloads: filepath.Join(folder, "downloads"),
 	}
 	w.secret = w.api.AddSecret()
-	tenant.Consent(w.client, w.api, "access_as_user")
-	tenant.Consent(w.api, tenant.Storage(), "user_impersonation")
+	w.client.AddRedirectURI(entratest.PlatformDesktop, redirects...)
+	w.api.RequirePermissions(tenant.Storage(), "user_impersonation")
+	tenant.Consent(w.client, w.api)
+	tenant.ConsentUser(w.alice, w.api, tenant.Storage())
+	tenant.ConsentUser(w.bob, w.api, tenant.Storage())
 	w.fill()
 	return w, nil
 }
+
+// redirects are those of MCP clients on this machine: Inspector and mcp-remote, the SDKs,
+// Inspector's command line, and mcp-entra. Entra ignores the port of localhost.
+var redirects = []string{
+	"http://localhost/oauth/callback", "http://localhost/callback", "http://127.0.0.1:6276/oauth/callback", "http://localhost",
+}
+
+// consentPath is where the server shows that a consent is over.
+const consentPath = "/consent/done"
 
 // fill uploads the documents and assigns the users' roles.
 func (w *world) fill() {
@@ -77,6 +97,7 @@ func (w *world) fill() {
 	w.blobs.PutSized(demoContainer, longBlob, longSize)
 	w.blobs.Grant(w.alice.ObjectID, demoContainer, "")
 	w.blobs.Grant(w.bob.ObjectID, demoContainer, readmeBlob)
+	w.blobs.Grant(w.carol.ObjectID, demoContainer, readmeBlob)
 }
 
 // config returns the configuration that an operator would set for this world.
@@ -96,63 +117,39 @@ func (w *world) config(c serverconfig.Listen) serverconfig.Config {
 	}
 }
 
+// publish registers the server at the origin in the tenant, as a server that its clients sign in
+// to by themselves, and returns its configuration: they send its URL as resource, a tool needs
+// another scope, and users are asked for consent during calls.
+func (w *world) publish(listen serverconfig.Listen, origin string) serverconfig.Config {
+	w.api.AppIDURIs = append(w.api.AppIDURIs, origin+serverconfig.Path)
+	w.api.AddRedirectURI(entratest.PlatformWeb, origin+consentPath)
+	c := w.config(listen)
+	c.AppIDURIs = slices.Clone(w.api.AppIDURIs)
+	c.ToolPolicies = []serverconfig.ToolPolicy{{Pattern: "get_azure_blob_storage_token", Policy: entraauth.Policy{Scopes: []string{tokenScope}}}}
+	c.ConsentURL = origin + consentPath
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	c.StateKeys = [][]byte{key}
+	return c
+}
+
 // token returns the token that the user's client would send.
 func (w *world) token(user *entratest.User) string {
 	return w.tenant.Token(user, w.client, w.api, "access_as_user")
 }
 
-// clientOf returns an HTTP client that sends the user's tokens.
-func (w *world) clientOf(user *entratest.User) *http.Client {
-	return w.tenant.UserClient(user, w.client, w.api, "access_as_user")
+// clientOf returns an HTTP client that sends the user's tokens. The scopes default to
+// access_as_user.
+func (w *world) clientOf(user *entratest.User, scopes ...string) *http.Client {
+	if len(scopes) == 0 {
+		scopes = []string{"access_as_user"}
+	}
+	return w.tenant.UserClient(user, w.client, w.api, scopes...)
 }
 
-// close stops everything and removes the downloads.
+// close stops everything and removes the files.
 func (w *world) close() {
 	w.blobs.Close()
 	w.tenant.Close()
-	_ = os.RemoveAll(w.downloads)
-}
-
-// introduce prints an overview of the world.
-func (w *world) introduce(p *page, url string) {
-	p.line("An MCP server behind Microsoft Entra ID. Tenant and storage are stand-ins on this machine.")
-	p.line("")
-	p.row("MCP server", url)
-	p.row("Entra tenant", w.tenant.AuthorityHost()+"/"+w.tenant.ID())
-	p.row("storage", w.blobs.URL()+"/"+demoContainer)
-	p.row("Alice", "may read every document")
-	p.row("Bob", "may read "+readmeBlob)
-	p.line("")
-}
-
-// invite prints how to call the server with a working token.
-func (w *world) invite(p *page, url string, now time.Time) {
-	token := w.token(w.alice)
-	curl := "curl -sS " + url + " -H \"Authorization: Bearer $TOKEN\" \\\n" +
-		"  -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \\\n  -d '"
-	shell := ""
-	if runtime.GOOS == "windows" {
-		shell = " (the commands are for Git Bash or WSL)"
-	}
-	p.line("")
-	p.line("Serving until Ctrl-C. LOG_LEVEL=info shows a line for each request.")
-	p.line("")
-	p.section("Alice's token, valid for "+lifetime(token, now)+shell+":", "export TOKEN='"+token+"'")
-	p.section("List the tools, and read a document, with curl:",
-		curl+`{"jsonrpc":"2.0","id":1,"method":"tools/list"}'`,
-		curl+`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"read_blob_with_token","arguments":{"blob_path":"`+welcomeBlob+`"}}}'`)
-	p.section("With MCP Inspector (its web page at "+inspectorOrigin+" is allowed, too):",
-		"npx -y @modelcontextprotocol/inspector@2.12.0 --cli "+url+" --transport http \\\n"+
-			"  --method tools/list --header \"Authorization: Bearer $TOKEN\"")
-	p.section("With this module's client:", "MCP_TOKEN=$TOKEN go run ./examples/client -call secure_ping "+url)
-}
-
-// lifetime returns how long the token stays valid, as text.
-func lifetime(token string, now time.Time) string {
-	claims, err := explain.DecodeClaims(token)
-	expires, ok := claims["exp"].(float64)
-	if err != nil || !ok {
-		return "about an hour"
-	}
-	return fmt.Sprintf("%d minutes", int(time.Unix(int64(expires), 0).Sub(now).Minutes()))
+	_ = os.RemoveAll(w.folder)
 }

@@ -92,11 +92,13 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 			serverconfig.PrintFaults(stderr, faults)
 			return exitFailed
 		}
-		accepted, err := explain.Run(ctx, c, nil, stdin, stdout, stderr)
+		result, err := explain.Run(ctx, c, nil, stdin, stderr)
 		if err != nil {
 			_, _ = fmt.Fprintln(stderr, err)
+			return exitFailed
 		}
-		if !accepted {
+		result.Print(stdout)
+		if !result.Valid {
 			return exitFailed
 		}
 		return exitOK

@@ -33,7 +33,7 @@ func startConfigured(t *testing.T, variables ...string) *fixture {
 }
 
 // send sends a request with these headers and returns its answer.
-func (f *fixture) send(t *testing.T, method, path string, header http.Header, body string) (*http.Response, string) {
+func (f *fixture) send(t *testing.T, method, path string, header http.Header, body string) (status int, answer http.Header, text string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, f.origin+path, strings.NewReader(body))
 	if err != nil {
@@ -53,11 +53,11 @@ func (f *fixture) send(t *testing.T, method, path string, header http.Header, bo
 		t.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
+	data, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, string(text)
+	return response.StatusCode, response.Header, string(data)
 }
 
 // Scopes begin with the resource URL where it is an App ID URI, in the metadata and in each
@@ -90,7 +90,7 @@ func TestAdvertisedScopes(t *testing.T) {
 					Resource string
 					Scopes   []string `json:"scopes_supported"`
 				}
-				_, body := f.send(t, "GET", path, nil, "")
+				_, _, body := f.send(t, "GET", path, nil, "")
 				if err := json.Unmarshal([]byte(body), &document); err != nil || !slices.Equal(document.Scopes, []string{prefix + "/access_as_user"}) {
 					t.Errorf("%s: scopes %q of %q, %v; want %s/access_as_user", path, document.Scopes, document.Resource, err, prefix)
 				}
@@ -105,9 +105,9 @@ func TestAdvertisedScopes(t *testing.T) {
 				prefix + "/access_as_user " + prefix + "/Ping.Read": {"secure_ping", bearerHeader(token), 403},
 				prefix + "/access_as_user " + prefix + "/Info.Read": {"get_user_info", bearerHeader(token), 403},
 			} {
-				response, _ := f.send(t, "POST", "/mcp", call.header, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+call.tool+`"}}`)
-				if challenge := response.Header.Get("WWW-Authenticate"); response.StatusCode != call.status || !strings.Contains(challenge, `scope="`+scope+`"`) {
-					t.Errorf("%s: %d %s, want %d with scope %q", call.tool, response.StatusCode, challenge, call.status, scope)
+				status, answer, _ := f.send(t, "POST", "/mcp", call.header, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+call.tool+`"}}`)
+				if challenge := answer.Get("WWW-Authenticate"); status != call.status || !strings.Contains(challenge, `scope="`+scope+`"`) {
+					t.Errorf("%s: %d %s, want %d with scope %q", call.tool, status, challenge, call.status, scope)
 				}
 			}
 			var log bytes.Buffer
@@ -140,8 +140,8 @@ func TestSite(t *testing.T) {
 		"the server's own page": {http.Header{"Origin": {"https://mcp.example.com"}}, 401},
 		"another origin":        {http.Header{"Origin": {"https://evil.example"}}, 403},
 	} {
-		if response, body := f.send(t, "POST", "/mcp", row.header, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`); response.StatusCode != row.status {
-			t.Errorf("%s: %d %s, want %d", name, response.StatusCode, body, row.status)
+		if status, _, body := f.send(t, "POST", "/mcp", row.header, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`); status != row.status {
+			t.Errorf("%s: %d %s, want %d", name, status, body, row.status)
 		}
 	}
 }
@@ -151,9 +151,9 @@ func TestSessionsAreAnOption(t *testing.T) {
 	const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}`
 	for value, want := range map[string]bool{"on": true, "off": false, "": false} {
 		f := startConfigured(t, "SESSIONS", value)
-		response, body := f.send(t, "POST", "/mcp", bearerHeader(f.token(f.alice)), initialize)
-		if got := response.Header.Get("Mcp-Session-Id") != ""; response.StatusCode != http.StatusOK || got != want {
-			t.Errorf("SESSIONS=%q: %d, a session: %v, want %v\n%s", value, response.StatusCode, got, want, body)
+		status, answer, body := f.send(t, "POST", "/mcp", bearerHeader(f.token(f.alice)), initialize)
+		if got := answer.Get("Mcp-Session-Id") != ""; status != http.StatusOK || got != want {
+			t.Errorf("SESSIONS=%q: %d, a session: %v, want %v\n%s", value, status, got, want, body)
 		}
 	}
 }

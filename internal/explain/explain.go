@@ -26,17 +26,24 @@ const (
 	timeout = 15 * time.Second
 )
 
-// Run checks the token on stdin against every rule, and prints the result under each. The IDs that
-// c lacks are the token's own. client, if not nil, fetches the tenant's keys. Run reports whether
-// the server would accept the token; an error means that it could not be judged.
-func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin io.Reader, stdout, stderr io.Writer) (accepted bool, err error) {
+// A Result is how a token fares.
+type Result struct {
+	// Notice says that the token was judged by itself, because the configuration lacks an ID.
+	Notice string
+	*entraauth.Report
+}
+
+// Run judges the token on stdin by every rule. The IDs that c lacks are the token's own. client, if
+// not nil, fetches the tenant's keys; log gets what is wrong with them. An error means that the
+// token could not be judged.
+func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin io.Reader, log io.Writer) (*Result, error) {
 	token, err := readToken(stdin)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	own, err := completeFrom(&c, token)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if own.audience == "" {
 		own.appIDURIs = c.AppIDURIs
@@ -44,7 +51,7 @@ func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin 
 	newVerifier := func() (*entraauth.Verifier, error) {
 		return entraauth.NewVerifier(c.TenantID, c.APIAppID, &entraauth.Options{
 			HTTPClient: client, AuthorityHost: c.AuthorityHost, AppIDURIs: own.appIDURIs,
-			Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+			Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		})
 	}
 	verifier, err := newVerifier()
@@ -58,15 +65,13 @@ func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin 
 		verifier, err = newVerifier()
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	report := verifier.Explain(ctx, token)
 	_ = verifier.Close() // flush its log before the report
-	_, _ = fmt.Fprint(stdout, own.notice)
-	printReport(stdout, report, own)
-	return report.Valid, nil
+	return &Result{own.notice, report}, nil
 }
 
 // readToken reads one token and removes what was copied with it: quotation marks, the word Bearer,
@@ -150,7 +155,9 @@ func completeFrom(c *serverconfig.Config, token string) (selfJudged, error) {
 	return own, nil
 }
 
-func printReport(w io.Writer, r *entraauth.Report, own selfJudged) {
+// Print prints the result as a table, and what to do about each rule that failed.
+func (r *Result) Print(w io.Writer) {
+	_, _ = fmt.Fprint(w, r.Notice)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "RULE\tRESULT\tACTUAL\tEXPECTED")
 	for _, c := range r.Checks {
@@ -161,7 +168,7 @@ func printReport(w io.Writer, r *entraauth.Report, own selfJudged) {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Rule, result, printable(c.Actual), printable(c.Expected))
 	}
 	_ = table.Flush()
-	if r.Valid && own.notice != "" {
+	if r.Valid && r.Notice != "" {
 		_, _ = fmt.Fprintln(w, "\nThe token is valid for its own tenant and audience. Set TENANT_ID and API_APP_ID to see whether your server accepts it.")
 		return
 	}

@@ -32,11 +32,13 @@ func newWorld(t *testing.T) *world {
 // judge judges the input and writes the report, or the error, to out.
 func judge(t *testing.T, out *bytes.Buffer, input string, want bool, c serverconfig.Config, client *http.Client) {
 	t.Helper()
-	accepted, err := Run(t.Context(), c, client, strings.NewReader(input), out, out)
+	result, err := Run(t.Context(), c, client, strings.NewReader(input), out)
 	if err != nil {
 		out.WriteString(err.Error())
+	} else {
+		result.Print(out)
 	}
-	if accepted != want {
+	if accepted := err == nil && result.Valid; accepted != want {
 		t.Errorf("accepted: %v, want %v", accepted, want)
 	}
 }

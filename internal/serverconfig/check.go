@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -53,6 +54,11 @@ func checkAudience(s string) error {
 	return about("Options.Resources[0]: ", err)
 }
 
+func checkConsentURL(s string) error {
+	_, err := obo.NewExchanger(goodTenant, goodClient, clientauth.Secret("good"), &obo.Options{RedirectURL: s})
+	return about("Options.RedirectURL: ", err)
+}
+
 func checkStorageURL(s string) error {
 	_, err := blobtool.New(s, "good", nobody, nil)
 	return about("serviceURL ", err)
@@ -78,6 +84,14 @@ func about(field string, err error) error {
 		text = after
 	}
 	return errors.New(text)
+}
+
+// checkFolder accepts a folder, and what can become one.
+func checkFolder(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return fmt.Errorf("%q is a file, not a folder", Shorten(path))
+	}
+	return nil
 }
 
 // checkHost accepts what the server can listen on: an IP address or a host name.

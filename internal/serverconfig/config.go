@@ -66,6 +66,7 @@ func Read(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
 	v.readAppIDURIs(&c)
 	v.readToolPolicies(&c)
 	c.DownloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")
+	v.check("DOWNLOAD_DIR", checkFolder(c.DownloadDir), "Name a folder; it is made if it is not there")
 	v.warnOfProcessVariables(&c)
 	c.Misspelled = misspelled(v.file)
 	return c, v.faults

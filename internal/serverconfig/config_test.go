@@ -199,6 +199,8 @@ func TestEachFault(t *testing.T) {
 		{"PORT too high", with("PORT", "65536"), "PORT", []string{"not a number from 0 to 65535"}},
 		{"PORT negative", with("PORT", "-1"), "PORT", []string{"not a number from 0 to 65535"}},
 		{"LOG_LEVEL", with("LOG_LEVEL", "verbose"), "LOG_LEVEL", []string{`"verbose" is not a level`, "debug, info, warn or error"}},
+		{"CONSENT_REDIRECT_URL over http", withOBO("CONSENT_REDIRECT_URL", "http://mcp.example.com/consent/done"), "CONSENT_REDIRECT_URL", []string{"https", "PUBLIC_URL/consent/done"}},
+		{"DOWNLOAD_DIR is a file", with("DOWNLOAD_DIR", "config_test.go"), "DOWNLOAD_DIR", []string{`"config_test.go" is a file, not a folder`, "Name a folder"}},
 		{"STATE_KEYS all zero", withOBO("STATE_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "STATE_KEYS", []string{"key 1 is all zero", "openssl rand -base64 32"}},
 		{"STATE_KEYS too short", withOBO("STATE_KEYS", "c2VjcmV0"), "STATE_KEYS", []string{"key 1", "openssl rand -base64 32"}},
 		{"LOG_FORMAT", with("LOG_FORMAT", "xml"), "LOG_FORMAT", []string{`"xml" is not a format`, "text or json"}},
@@ -219,6 +221,8 @@ func TestEachFault(t *testing.T) {
 		{"SESSIONS", with("SESSIONS", "redis"), "SESSIONS", []string{`"redis" is neither on`, "Set it to true or false"}},
 		{"PUBLIC_URL over http", with("PUBLIC_URL", "http://mcp.example.com"), "PUBLIC_URL", []string{"must begin with https://"}},
 		{"PUBLIC_URL with path", with("PUBLIC_URL", "https://mcp.example.com/mcp"), "PUBLIC_URL", []string{"more than scheme, host and port", "/mcp is added"}},
+		{"PUBLIC_URL with wildcard", with("PUBLIC_URL", "https://*.example.com"), "PUBLIC_URL", []string{"there are no wildcards"}},
+		{"PUBLIC_URL with an odd port", with("PUBLIC_URL", "https://mcp.example.com:99999"), "PUBLIC_URL", []string{"is not a number from 1 to 65535"}},
 		{"PUBLIC_URL as host", with("PUBLIC_URL", "mcp.example.com"), "PUBLIC_URL", []string{"not a URL with a host"}},
 	}
 	for _, tt := range tests {

@@ -30,7 +30,11 @@ func (v *variables) readSite(c *Config) {
 
 func (v *variables) readPublicURL(c *Config) {
 	if c.PublicURL = strings.TrimSuffix(v.text("PUBLIC_URL"), "/"); c.PublicURL != "" {
-		v.check("PUBLIC_URL", checkOrigin(c.PublicURL), "Set it to what clients use, such as https://mcp.example.com; "+Path+" is added to it")
+		err := checkOrigin(c.PublicURL)
+		if err == nil {
+			_, err = edge.ParseResource(c.PublicURL + Path)
+		}
+		v.check("PUBLIC_URL", err, "Set it to what clients use, such as https://mcp.example.com; "+Path+" is added to it")
 	}
 }
 

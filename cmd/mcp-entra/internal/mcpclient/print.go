@@ -1,4 +1,4 @@
-package main
+package mcpclient
 
 import (
 	"context"
@@ -13,11 +13,18 @@ import (
 )
 
 // list prints the tools with their arguments.
-func list(ctx context.Context, session *mcp.ClientSession, w io.Writer) error {
+func (c *Client) list(ctx context.Context, session *mcp.ClientSession, w io.Writer) error {
+	all := []*mcp.Tool{}
 	for tool, err := range session.Tools(ctx, nil) {
 		if err != nil {
 			return err
 		}
+		all = append(all, tool)
+	}
+	if c.JSON {
+		return printJSON(w, all)
+	}
+	for _, tool := range all {
 		_, _ = fmt.Fprintf(w, "%s\n    %s\n", tool.Name, strings.ReplaceAll(tool.Description, "\n", "\n    "))
 		if arguments := argumentsOf(tool); arguments != "" {
 			_, _ = fmt.Fprintf(w, "    arguments: %s\n", arguments)
@@ -53,22 +60,24 @@ func argumentsOf(tool *mcp.Tool) string {
 }
 
 // call prints a tool's result. An error of the tool is returned as an error.
-func call(ctx context.Context, session *mcp.ClientSession, name string, arguments map[string]any, w io.Writer) error {
+func (c *Client) call(ctx context.Context, session *mcp.ClientSession, name string, arguments map[string]any, w io.Writer) error {
 	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: arguments})
 	if err != nil {
 		return err
 	}
-	if result.IsError {
-		return errors.New(name + " answered: " + text(result))
+	switch {
+	case c.JSON:
+		err = printJSON(w, result)
+	case result.IsError:
+	case result.StructuredContent != nil:
+		err = printJSON(w, result.StructuredContent)
+	default:
+		_, err = fmt.Fprintln(w, text(result))
 	}
-	if result.StructuredContent == nil {
-		_, _ = fmt.Fprintln(w, text(result))
-		return nil
+	if err == nil && result.IsError {
+		err = errors.New(name + " answered: " + text(result))
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false) // for people to read
-	enc.SetIndent("", "  ")
-	return enc.Encode(result.StructuredContent)
+	return err
 }
 
 // text returns the text of a result and names its other content.

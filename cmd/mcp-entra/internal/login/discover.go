@@ -1,0 +1,141 @@
+package login
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+)
+
+// A Demand is what a server asks its callers to sign in for.
+type Demand struct {
+	Authority authority.Host
+	Tenant    string
+	Scopes    []string // in full
+	Claims    string   // of a claims challenge, a JSON object; usually empty
+}
+
+// CheckURL rejects URLs over which others could read a token.
+func CheckURL(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return fmt.Errorf("%q is not a URL such as http://localhost:8000/mcp", s)
+	case u.Scheme == "http" && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback():
+		return fmt.Errorf("%q must begin with https://: a token may go over http:// to this machine alone", s)
+	}
+	return nil
+}
+
+// Discover asks the server, without a token, what to sign in for. client follows no redirects.
+func Discover(ctx context.Context, client *http.Client, serverURL string) (Demand, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, serverURL, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
+	if err != nil {
+		return Demand{}, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	response, err := client.Do(r)
+	if err != nil {
+		return Demand{}, err
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // only the headers matter
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusUnauthorized {
+		return Demand{}, fmt.Errorf("%s answers %s without a token, not 401 with a challenge: is this the URL of the MCP endpoint?", serverURL, response.Status)
+	}
+	return FromChallenge(ctx, client, serverURL, response.Header)
+}
+
+// FromChallenge returns what the server's refusal asks for: the scopes and claims of its challenge,
+// and the authorization server of its metadata (RFC 9728).
+func FromChallenge(ctx context.Context, client *http.Client, serverURL string, header http.Header) (Demand, error) {
+	params := bearerParams(header)
+	metadata, err := resourceMetadata(ctx, client, serverURL, params["resource_metadata"])
+	if err != nil {
+		return Demand{}, err
+	}
+	var d Demand
+	if d.Authority, d.Tenant, err = tenantOf(metadata.AuthorizationServers); err != nil {
+		return Demand{}, fmt.Errorf("%s: %w", serverURL, err)
+	}
+	if d.Scopes = strings.Fields(params["scope"]); len(d.Scopes) == 0 {
+		d.Scopes = metadata.ScopesSupported
+	}
+	if claims, err := base64.StdEncoding.DecodeString(params["claims"]); err == nil {
+		d.Claims = string(claims)
+	}
+	return d, nil
+}
+
+// authParam is a quoted parameter of a challenge. The parser of oauthex refuses empty values, and
+// Microsoft's claims challenges have realm="".
+var authParam = regexp.MustCompile(`([A-Za-z_]+)="([^"]*)"`)
+
+// bearerParams returns the parameters of the Bearer challenge.
+func bearerParams(header http.Header) map[string]string {
+	params := map[string]string{}
+	for _, challenge := range header.Values("WWW-Authenticate") {
+		scheme, rest, _ := strings.Cut(challenge, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			continue
+		}
+		for _, m := range authParam.FindAllStringSubmatch(rest, -1) {
+			params[strings.ToLower(m[1])] = m[2]
+		}
+	}
+	return params
+}
+
+// resourceMetadata fetches the metadata of the server from where its challenge says, or from the
+// places of RFC 9728.
+func resourceMetadata(ctx context.Context, client *http.Client, serverURL, named string) (*oauthex.ProtectedResourceMetadata, error) {
+	u, err := url.Parse(serverURL)
+	if err != nil {
+		return nil, err
+	}
+	site := u.Scheme + "://" + u.Host
+	places := []string{site + "/.well-known/oauth-protected-resource" + u.Path, site + "/.well-known/oauth-protected-resource"}
+	if named != "" {
+		places = []string{named}
+	}
+	var faults []error
+	for _, place := range places {
+		metadata, err := oauthex.GetProtectedResourceMetadata(ctx, place, serverURL, client)
+		if err == nil {
+			return metadata, nil
+		}
+		faults = append(faults, err)
+	}
+	return nil, fmt.Errorf("the server's metadata doesn't say where to sign in: %w", errors.Join(faults...))
+}
+
+// tenantOf returns the tenant of the first authorization server: https://HOST/TENANT/v2.0.
+func tenantOf(servers []string) (authority.Host, string, error) {
+	if len(servers) == 0 {
+		return authority.Host{}, "", errors.New("the metadata names no authorization server")
+	}
+	u, err := url.Parse(servers[0])
+	if err != nil {
+		return authority.Host{}, "", fmt.Errorf("the authorization server %q is not a URL", servers[0])
+	}
+	tenant, version, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
+	if tenant == "" || version != "" && version != "v2.0" {
+		return authority.Host{}, "", fmt.Errorf("the authorization server %s is not a tenant of Microsoft Entra ID (https://HOST/TENANT/v2.0)", servers[0])
+	}
+	host, err := authority.Parse(u.Scheme + "://" + u.Host)
+	if err != nil {
+		return authority.Host{}, "", fmt.Errorf("the authorization server: %w", err)
+	}
+	return host, tenant, nil
+}

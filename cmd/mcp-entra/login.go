@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/login"
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/mcpclient"
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
+)
+
+const loginHelp = `Usage: mcp-entra login [flags] [URL]
+
+Signs you in for the API of the MCP server at URL: its refusal says where, and for which scopes.
+Without URL, name -tenant and -scope. Says who signed in; the token itself is printed or written
+only if you ask for it, and the session is kept nowhere.
+
+Exit codes: 0 signed in, 1 not.
+
+Examples:
+  mcp-entra login https://mcp.example.com/mcp
+  mcp-entra login -device -out token.txt https://mcp.example.com/mcp
+  mcp-entra login -print-token -tenant contoso.onmicrosoft.com -scope api://CLIENT_ID/access_as_user
+
+Flags:
+`
+
+// logIn signs the user in.
+func logIn(ctx context.Context, p *process, args []string) error {
+	flags := flag.NewFlagSet("login", flag.ContinueOnError)
+	way := addSignInFlags(flags)
+	printToken := flags.Bool("print-token", false, "print the access token, and nothing else, on standard output")
+	out := flags.String("out", "", "write the access token to this `file`, which only you can read")
+	asJSON := flags.Bool("json", false, "print who signed in as JSON")
+	if err := parse(p, flags, loginHelp, args); err != nil {
+		return err
+	}
+	switch {
+	case flags.NArg() > 1:
+		return usagef("give one URL, after the flags")
+	case flags.NArg() == 0 && (way.tenant == "" || len(way.scopes) == 0):
+		return usagef("give the server's URL, or -tenant and -scope")
+	case *printToken && *asJSON:
+		return usagef("-print-token and -json exclude each other")
+	}
+	session, err := way.session(p)
+	if err != nil {
+		return err
+	}
+	file, err := createPrivate(*out) // a sign-in for nothing would be a pity
+	if err != nil {
+		return err
+	}
+	defer file.discard()
+	token, err := way.token(ctx, p, session, flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	if err := file.keep(secret.Reveal(token.Access) + "\n"); err != nil {
+		return err
+	}
+	switch {
+	case *printToken:
+		_, err = fmt.Fprintln(p.stdout, secret.Reveal(token.Access))
+	case *asJSON:
+		err = json.NewEncoder(p.stdout).Encode(token)
+	default:
+		printSignIn(p.stdout, token, *out)
+	}
+	return err
+}
+
+func printSignIn(w io.Writer, t login.Token, file string) {
+	kept := "The token was not kept: -print-token prints it, and -out FILE writes it to a file."
+	if file != "" {
+		kept = "The token is in " + file + ". Whoever has it can act as you until it expires."
+	}
+	_, _ = fmt.Fprintf(w, "user     %s\ntenant   %s\nscopes   %s\nexpires  %s\n%s\n",
+		t.Username, t.Tenant, strings.Join(t.Scopes, " "), t.Expires.Local().Format(time.RFC3339), kept)
+}
+
+// signInFlags are the flags of a sign-in.
+type signInFlags struct {
+	authority, tenant, client string
+	scopes                    []string
+	device, browser           bool
+}
+
+func addSignInFlags(flags *flag.FlagSet) *signInFlags {
+	f := &signInFlags{}
+	flags.StringVar(&f.tenant, "tenant", "", "`id` or domain of the tenant; defaults to the server's")
+	flags.StringVar(&f.client, "client", "", "application `id` of a public client with the redirect http://localhost; defaults to the Azure CLI's, which\nmcp-entra setup pre-authorizes")
+	flags.Func("scope", "`scope` in full, such as api://CLIENT_ID/access_as_user; may be repeated; defaults to the server's", func(s string) error {
+		f.scopes = append(f.scopes, strings.Fields(s)...)
+		return nil
+	})
+	flags.StringVar(&f.authority, "authority", "", "authority `host` of another cloud, such as https://login.microsoftonline.us; defaults to AZURE_AUTHORITY_HOST,\nor to the server's, if that is Microsoft's")
+	flags.BoolVar(&f.browser, "browser", false, "sign in with a browser on this machine (the default in a terminal)")
+	flags.BoolVar(&f.device, "device", false, "sign in with a browser anywhere, by a code")
+	return f
+}
+
+// session returns the session in which a user can sign in. It begins with the first token.
+func (f *signInFlags) session(p *process) (*login.SignIn, error) {
+	switch {
+	case f.browser && f.device:
+		return nil, usagef("-browser and -device exclude each other")
+	case !f.browser && !f.device && !p.terminal:
+		return nil, usagef("there is no terminal: say how to sign in, with -browser or -device")
+	}
+	if f.authority == "" {
+		f.authority, _ = p.lookup("AZURE_AUTHORITY_HOST")
+	}
+	session, err := login.New(login.Options{
+		Authority: strings.TrimSpace(f.authority), Tenant: f.tenant, ClientID: f.client, Scopes: f.scopes, Device: f.device,
+		Client: p.client, Prompt: p.stderr, OpenURL: p.openURL,
+	})
+	if err != nil {
+		return nil, usagef("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return session, nil
+}
+
+// token signs the user in for the server at the URL, or for what the flags name if it is empty.
+func (f *signInFlags) token(ctx context.Context, p *process, session *login.SignIn, url string) (login.Token, error) {
+	var demand login.Demand
+	if url != "" {
+		if err := login.CheckURL(url); err != nil {
+			return login.Token{}, usagef("%v", err)
+		}
+		var err error
+		if demand, err = login.Discover(ctx, p.direct(), url); err != nil {
+			return login.Token{}, err
+		}
+	}
+	return session.Token(ctx, demand)
+}
+
+// direct returns the client for MCP servers, which follows no redirects.
+func (p *process) direct() *http.Client {
+	c := http.Client{}
+	if p.client != nil {
+		c = *p.client
+	}
+	c.CheckRedirect = mcpclient.NoRedirect
+	return &c
+}
+
+// A privateFile becomes a file that only its owner can read, all at once.
+type privateFile struct {
+	temporary *os.File
+	name      string
+}
+
+// createPrivate begins a file. For no name it returns nil, which is valid.
+func createPrivate(name string) (*privateFile, error) {
+	if name == "" {
+		return nil, nil //nolint:nilnil // see above
+	}
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("-out: %s is not a file", name)
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(name), ".mcp-entra-*") // with mode 0600
+	if err != nil {
+		return nil, fmt.Errorf("-out: %w", err)
+	}
+	return &privateFile{temporary, name}, nil
+}
+
+// keep writes the content under the file's name.
+func (f *privateFile) keep(content string) error {
+	if f == nil {
+		return nil
+	}
+	_, err := f.temporary.WriteString(content)
+	if err = errors.Join(err, f.temporary.Close()); err == nil {
+		err = os.Rename(f.temporary.Name(), f.name)
+	}
+	if err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
+	return nil
+}
+
+// discard removes what was not kept.
+func (f *privateFile) discard() {
+	if f != nil {
+		_ = f.temporary.Close()
+		_ = os.Remove(f.temporary.Name())
+	}
+}
+
+// openBrowser opens the URL in the user's browser.
+func openBrowser(url string) error {
+	name, args := "xdg-open", []string{url}
+	switch runtime.GOOS {
+	case "windows":
+		name, args = "rundll32", []string{"url.dll,FileProtocolHandler", url}
+	case "darwin":
+		name = "open"
+	}
+	if err := exec.Command(name, args...).Start(); err != nil { //nolint:gosec,noctx // one of three programs; it outlives the sign-in
+		return fmt.Errorf("no browser can be opened here (%w): use -device", err)
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+//go:build unix
+
+package interop_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Clients sign in to the demonstration with what it prints, and no token is pasted anywhere.
+func TestDemoSignIn(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t, 3*time.Minute)
+	demo := start(t, "examples/server -demo", command(ctx, t.TempDir(), map[string]string{"PORT": "0"}, exampleServer, "-demo"))
+	demo.waitFor(t, demo.stdout, regexp.MustCompile(`(MCP_TOKEN=\$TOKEN)`))
+	printed := func(pattern string) string {
+		return demo.waitFor(t, demo.stdout, regexp.MustCompile(pattern))
+	}
+	resource, clientID := printed(`(?m)^  URL +(\S+)$`), printed(`(?m)^  client id +(\S+) `)
+	trust, authority := printed(`NODE_EXTRA_CA_CERTS=(\S+)`), printed(`-authority (\S+) `)
+	alice := newPerson(t, "alice@contoso.example", trust)
+
+	t.Run("mcp-entra", func(t *testing.T) {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "token")
+		p := start(t, "mcp-entra login", command(ctx, dir, map[string]string{"SSL_CERT_FILE": trust}, mcpEntra,
+			"login", "-device", "-client", clientID, "-authority", authority, "-out", file, resource))
+		code := p.waitFor(t, p.stderr, regexp.MustCompile(`enter the code (\w+)`))
+		alice.enter(t, ctx, authority+"/devicelogin", code)
+		if exit := p.wait(); exit != 0 || !strings.Contains(p.stdout.String(), "alice@contoso.example") {
+			t.Fatalf("exit code %d", exit)
+		}
+		p = start(t, "mcp-entra call", command(ctx, dir, nil, mcpEntra, "call", "-token", file, resource, "secure_ping"))
+		if exit := p.wait(); exit != 0 {
+			t.Errorf("exit code %d", exit)
+		}
+		checkPing(t, decode(t, []byte(p.stdout.String())))
+	})
+	t.Run("Inspector", func(t *testing.T) {
+		dir := t.TempDir()
+		p := start(t, "inspector", command(ctx, dir, map[string]string{
+			"NODE_EXTRA_CA_CERTS": trust, "MCP_AUTO_OPEN_ENABLED": "true", "MCP_INSPECTOR_SECRET_STORE": "file",
+		}, nodeProgram(t, "mcp-inspector"), "--cli", resource, "--transport", "http", "--format", "json", "--client-id", clientID,
+			"--method", "tools/call", "--tool-name", "read_blob_with_token", "--tool-arg", "blob_path=readme.txt"))
+		page := p.waitFor(t, p.stderr, regexp.MustCompile(`(https://localhost:\d+/\S+/authorize\?\S+)\s`))
+		alice.open(t, ctx, page)
+		if exit := p.wait(); exit != 0 || !strings.Contains(p.stdout.String(), "Everybody may read this one") {
+			t.Errorf("exit code %d", exit)
+		}
+	})
+	if exit := demo.terminate(t); exit != 0 {
+		t.Errorf("exit code %d", exit)
+	}
+}
+
+// A person is a user at a browser, who knows no more of the tenant than its pages show.
+type person struct {
+	name   string
+	client *http.Client
+}
+
+func newPerson(t *testing.T, name, trust string) *person {
+	t.Helper()
+	data, err := os.ReadFile(trust)
+	must(t, err)
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(data) {
+		t.Fatalf("%s has no certificate", trust)
+	}
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &person{name, &http.Client{Transport: transport, Jar: jar}}
+}
+
+// open goes through the pages of a sign-in, to where the last one leads.
+func (p *person) open(t *testing.T, ctx context.Context, address string) {
+	t.Helper()
+	p.follow(t, ctx, address, nil)
+}
+
+// enter enters a device's code.
+func (p *person) enter(t *testing.T, ctx context.Context, address, code string) {
+	t.Helper()
+	p.follow(t, ctx, address, url.Values{"otc": {code}})
+}
+
+var (
+	formAction = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
+	hidden     = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+	mainAction = regexp.MustCompile(`class="main" name="action" value="([^"]*)"`)
+)
+
+// follow opens the page and fills in each form that comes, first with what is given.
+func (p *person) follow(t *testing.T, ctx context.Context, address string, fill url.Values) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	must(t, err)
+	for range 8 {
+		response, err := p.client.Do(request)
+		must(t, err)
+		page, err := io.ReadAll(response.Body)
+		must(t, err)
+		must(t, response.Body.Close())
+		action := formAction.FindSubmatch(page)
+		if action == nil {
+			if response.StatusCode != http.StatusOK {
+				t.Errorf("the sign-in ended at %s: %s", response.Status, page)
+			}
+			return
+		}
+		form := url.Values{"name": {p.name}}
+		for name, values := range fill {
+			form[name] = values
+		}
+		for _, field := range hidden.FindAllSubmatch(page, -1) {
+			form.Set(string(field[1]), html.UnescapeString(string(field[2])))
+		}
+		if main := mainAction.FindSubmatch(page); main != nil {
+			form.Set("action", string(main[1]))
+		}
+		to, err := response.Request.URL.Parse(html.UnescapeString(string(action[1])))
+		must(t, err)
+		request, err = http.NewRequestWithContext(ctx, http.MethodPost, to.String(), bytes.NewBufferString(form.Encode()))
+		must(t, err)
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	t.Error(fmt.Sprint("too many pages at ", address))
+}
