@@ -77,7 +77,7 @@ func (r *setupRun) checkTenant(ctx context.Context, want string) error {
 		return err
 	}
 	if r.tenant.ID == "" {
-		return errors.New("Microsoft Graph does not say which tenant this sign-in is for")
+		return errors.New("the answer of Microsoft Graph does not say which tenant this sign-in is for")
 	}
 	is := func(name string) bool {
 		return strings.EqualFold(name, r.tenant.ID) || slices.ContainsFunc(r.tenant.VerifiedDomains, func(d graph.VerifiedDomain) bool { return strings.EqualFold(d.Name, name) })
@@ -95,12 +95,20 @@ func (r *setupRun) observe(ctx context.Context) (want, have *setup.State, err er
 	if have, err = setup.Observe(ctx, r.graph, r.spec, r.tenant.ID); err != nil {
 		return nil, nil, err
 	}
+	if w := r.spec.Proof.Workload; w != nil {
+		note, fault := setup.CheckIssuer(ctx, r.client, w.Issuer)
+		if fault != nil {
+			have.Faults = append(have.Faults, fault)
+		} else if note != "" {
+			have.Notes = append(have.Notes, note)
+		}
+	}
 	want, err = setup.Desired(r.spec, have, r.place.Cloud, r.place.Authority)
 	return want, have, err
 }
 
-// newPlan reads the tenant and returns what is to do.
-func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (*setup.Plan, *setup.State, error) {
+// newPlan reads the tenant and returns what is to do, and what is wanted.
+func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (p *setup.Plan, want *setup.State, err error) {
 	want, have, err := r.observe(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -114,8 +122,8 @@ func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (*setup.P
 		}
 	}
 	options.Now = time.Now()
-	p, err := setup.NewPlan(r.spec, want, have, r.graph.Base(), options)
-	return p, have, err
+	p, err = setup.NewPlan(r.spec, want, have, r.graph.Base(), options)
+	return p, want, err
 }
 
 // start reads what is wanted and signs in.
@@ -130,7 +138,7 @@ func (r *setupRun) plan(ctx context.Context) error {
 	if _, err := r.start(ctx); err != nil {
 		return err
 	}
-	p, _, err := r.newPlan(ctx, setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted})
+	p, want, err := r.newPlan(ctx, setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted})
 	if err != nil {
 		return err
 	}
@@ -143,7 +151,7 @@ func (r *setupRun) plan(ctx context.Context) error {
 	case "az":
 		return setup.PrintAz(r.stdout, p)
 	case "bicep":
-		return errors.New("not yet")
+		return setup.PrintBicep(r.stdout, r.spec, want)
 	}
 	r.printPlan(p)
 	return planResult(p)
@@ -209,6 +217,9 @@ func (r *setupRun) openSecrets(a *setup.Applier, p *setup.Plan) (err error) {
 // applied prints what was done, and what the server and its clients are configured with.
 func (r *setupRun) applied(ctx context.Context, results []setup.Result, last *setup.Plan, err error) error {
 	report := setup.NewReport(r.spec, results, last)
+	if ctx.Err() != nil {
+		err = errors.New("interrupted: what is done stays, and running this again goes on from here")
+	}
 	if last.Known["api.appId"] != "" && ctx.Err() == nil {
 		api, readErr := r.graph.Application(ctx, graph.ApplicationByAppID(last.Known["api.appId"]))
 		if readErr == nil {

@@ -46,7 +46,7 @@ type Client struct {
 	// Known are the defects that sign-in meets later, or on some devices only.
 	Known []Defect
 
-	Run     bool   // signed in by a test of this repository, against entratest
+	Run     string // what signed it in here, against entratest: a package of tests, or the day by hand
 	Checked string // year and month in which the rest was last held against its sources
 	Sources []string
 }

@@ -4,7 +4,7 @@ package knownclients
 var (
 	refreshScope  = Defect{"AADSTS90009", "The refresh after about an hour fails, because it names no scope; the user signs in again."}
 	bareScope     = Defect{"AADSTS650053", "Reconnecting can ask for the scope's short name, which Entra looks for in Microsoft Graph; remove the connection and add it anew."}
-	promptConsent = Defect{"AADSTS90095", "With offline_access it sends prompt=consent, which stops users who may not consent, whatever the administrator has granted."}
+	promptConsent = Defect{"AADSTS90095", "It sends prompt=consent, which stops users who may not consent, whatever the administrator has granted."}
 )
 
 var clients = []Client{{
@@ -93,21 +93,22 @@ var clients = []Client{{
 	Redirects: []string{"http://localhost/oauth/callback", "http://127.0.0.1:6276/oauth/callback"}, SendsResource: true,
 	Type:    "mcp-inspector --cli URL --transport http --client-id CLIENT_ID",
 	Known:   []Defect{refreshScope},
-	Run:     true,
+	Run:     "interop/mcpclients",
 	Checked: "2026-11",
 	Sources: []string{"https://github.com/modelcontextprotocol/inspector/blob/main/clients/cli/README.md"},
 }, {
 	ID: "mcpremote", Name: "mcp-remote", Platform: Public,
 	Redirects: []string{"http://localhost/oauth/callback"}, SendsResource: true, ResourceOff: "--disable-resource-parameter (0.1.43 and later)",
 	Type:    `npx mcp-remote URL --static-oauth-client-info '{"client_id": "CLIENT_ID"}'`,
-	Known:   []Defect{refreshScope},
+	Known:   []Defect{promptConsent},
+	Run:     "by hand, 2026-11-29",
 	Checked: "2026-11",
 	Sources: []string{"https://github.com/punkpeye/mcp-remote", "https://github.com/punkpeye/mcp-remote/issues/217"},
 }, {
 	ID: "gosdk", Name: "Go SDK (github.com/modelcontextprotocol/go-sdk)", Platform: Public,
 	Redirects: []string{"http://localhost/callback"}, SendsResource: true, NeedsS256: true,
 	Type:    "auth.AuthorizationCodeHandlerConfig.PreregisteredClient",
-	Run:     true,
+	Run:     "interop/mcpclients",
 	Checked: "2026-11",
 	Sources: []string{"https://pkg.go.dev/github.com/modelcontextprotocol/go-sdk@v1.8.0/auth"},
 }, {
@@ -115,21 +116,21 @@ var clients = []Client{{
 	Redirects: []string{"http://localhost/callback"}, SendsResource: true,
 	Type:    "OAuthClientProvider.clientInformation",
 	Known:   []Defect{refreshScope, promptConsent},
-	Run:     true,
+	Run:     "interop/mcpclients",
 	Checked: "2026-11",
 	Sources: []string{"https://github.com/modelcontextprotocol/typescript-sdk/issues/2718"},
 }, {
 	ID: "pythonsdk", Name: "Python SDK (mcp)", Platform: Public,
 	Redirects: []string{"http://localhost/callback"}, SendsResource: true,
 	Type:    "TokenStorage.get_client_info",
-	Run:     true,
+	Run:     "interop/mcpclients",
 	Checked: "2026-11",
 	Sources: []string{"https://github.com/modelcontextprotocol/python-sdk"},
 }, {
 	ID: "fastmcp", Name: "FastMCP client", Platform: Public,
 	Redirects: []string{"http://localhost/callback"}, SendsResource: true,
 	Type:    "fastmcp.client.auth.OAuth(client_id=CLIENT_ID)",
-	Run:     true,
+	Run:     "interop/mcpclients",
 	Checked: "2026-11",
 	Sources: []string{"https://gofastmcp.com/clients/auth/oauth"},
 }}

@@ -22,6 +22,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
 const (
@@ -51,9 +53,13 @@ type Client struct {
 // New returns a client. host is where Graph is, such as https://graph.microsoft.com; resource is what
 // the credential is asked for: the same, but for test tenants.
 func New(host, resource string, credential azcore.TokenCredential, options *Options) (*Client, error) {
-	base, err := url.Parse(strings.TrimSuffix(host, "/") + "/v1.0")
-	if err != nil || base.Scheme != "https" || base.Host == "" || base.User != nil {
-		return nil, errors.New("the Graph host must be https://host[:port]")
+	site, err := authority.Parse(host)
+	if err != nil {
+		return nil, fmt.Errorf("the Graph host: %w", err)
+	}
+	base, err := url.Parse(site.String() + "/v1.0")
+	if err != nil {
+		return nil, err
 	}
 	c := &Client{base: base}
 	if options != nil {
@@ -166,15 +172,15 @@ func (c *Client) send(ctx context.Context, r Request, target string) (status int
 		if notSent(err) {
 			again = 0 // the sign-in failed
 		}
-		return 0, nil, again, fmt.Errorf("%s %s: %w", r.Method, r.Path, err)
+		return 0, nil, again, fmt.Errorf("%s %s: %w", r.Method, withoutQuery(r.Path), err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	answer, err = io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	switch {
 	case err != nil:
-		return 0, nil, again, fmt.Errorf("%s %s: the answer broke off: %w", r.Method, r.Path, err)
+		return 0, nil, again, fmt.Errorf("%s %s: the answer broke off: %w", r.Method, withoutQuery(r.Path), err)
 	case len(answer) > maxBody:
-		return 0, nil, 0, fmt.Errorf("%s %s: the answer is larger than %d bytes", r.Method, r.Path, maxBody)
+		return 0, nil, 0, fmt.Errorf("%s %s: the answer is larger than %d bytes", r.Method, withoutQuery(r.Path), maxBody)
 	case response.StatusCode < 300:
 		return response.StatusCode, answer, 0, nil
 	}
@@ -218,7 +224,7 @@ func (c *Client) Get(ctx context.Context, path string, into any) error {
 
 func decode(path string, answer []byte, into any) error {
 	if err := json.Unmarshal(answer, into); err != nil {
-		return fmt.Errorf("GET %s: the answer is not Microsoft Graph's JSON (does a proxy answer for it?): %w", path, err)
+		return fmt.Errorf("GET %s: the answer is not Microsoft Graph's JSON (does a proxy answer for it?): %w", withoutQuery(path), err)
 	}
 	return nil
 }
@@ -235,7 +241,7 @@ func list[T any](ctx context.Context, c *Client, path string) ([]T, error) {
 			return nil, err
 		}
 		if page.Value == nil {
-			return nil, fmt.Errorf("GET %s: the answer has no value: it is not Microsoft Graph's (does a proxy answer for it?)", path)
+			return nil, fmt.Errorf("GET %s: the answer has no value: it is not Microsoft Graph's (does a proxy answer for it?)", withoutQuery(path))
 		}
 		all = append(all, *page.Value...)
 		if page.Next == "" {
@@ -243,5 +249,5 @@ func list[T any](ctx context.Context, c *Client, path string) ([]T, error) {
 		}
 		path = page.Next
 	}
-	return nil, fmt.Errorf("GET %s: more than %d pages", path, maxPages)
+	return nil, fmt.Errorf("GET %s: more than %d pages", withoutQuery(path), maxPages)
 }

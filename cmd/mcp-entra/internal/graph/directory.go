@@ -113,3 +113,10 @@ func (c *Client) MyRoles(ctx context.Context) ([]string, error) {
 	}
 	return names, err
 }
+
+// AppPolicy reads the tenant's policy for applications.
+func (c *Client) AppPolicy(ctx context.Context) (AppPolicy, error) {
+	var p AppPolicy
+	err := c.Get(ctx, "/policies/defaultAppManagementPolicy", &p)
+	return p, err
+}

@@ -35,7 +35,7 @@ type Error struct {
 
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: Microsoft Graph answered %d", e.Method, e.Path, e.Status)
+	fmt.Fprintf(&b, "%s %s: Microsoft Graph answered %d", e.Method, withoutQuery(e.Path), e.Status)
 	if e.Code == "" {
 		return b.String() + ", but not in its format: a proxy or another server answers for it (" + e.Message + ")"
 	}
@@ -55,6 +55,12 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// withoutQuery makes a path readable: the queries name all members.
+func withoutQuery(path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	return path
+}
+
 // clockTolerance is Microsoft's clock skew.
 const clockTolerance = 5 * time.Minute
 
@@ -70,7 +76,7 @@ func IsNotFound(err error) bool {
 // IsForbidden reports whether err says that the sign-in lacks a permission or a role.
 func IsForbidden(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Status == http.StatusForbidden && !e.notYet() && e.Code != CodeQuota
+	return errors.As(err, &e) && e.Status == http.StatusForbidden && e.Code != "" && e.Code != CodeQuota && !e.notYet()
 }
 
 // IsExisting reports whether err says that what was to be made is there.
@@ -101,7 +107,7 @@ func (e *Error) notYet() bool {
 		"queried reference-property objects are not present",
 		"not a valid reference update",
 		"backing application of the service principal",
-		"references applications", // preAuthorizedApplications of an app that was just made
+		"references permission ids", // of a scope that was just made
 	}, func(text string) bool { return strings.Contains(message, text) })
 }
 

@@ -179,3 +179,43 @@ type User struct {
 	DisplayName       string `json:"displayName"`
 	UserPrincipalName string `json:"userPrincipalName"`
 }
+
+// An AppPolicy is the tenant's policy for applications, as far as it matters here.
+type AppPolicy struct {
+	IsEnabled               bool `json:"isEnabled"`
+	ApplicationRestrictions struct {
+		IdentifierURIs struct {
+			NonDefault      URIRestriction `json:"nonDefaultUriAddition"`
+			WithoutUniqueID URIRestriction `json:"uriAdditionWithoutUniqueTenantIdentifier"`
+		} `json:"identifierUris"`
+		PasswordCredentials []struct {
+			RestrictionType string `json:"restrictionType"`
+			State           string `json:"state"`
+		} `json:"passwordCredentials"`
+	} `json:"applicationRestrictions"`
+}
+
+// A URIRestriction is a restriction on new App ID URIs.
+type URIRestriction struct {
+	State                        string `json:"state"`
+	ExcludeAppsReceivingV2Tokens bool   `json:"excludeAppsReceivingV2Tokens"`
+}
+
+// RefusesURIs reports whether App ID URIs are restricted for applications with this token version.
+func (p AppPolicy) RefusesURIs(version int) bool {
+	on := func(r URIRestriction) bool {
+		return r.State == "enabled" && (version != 2 || !r.ExcludeAppsReceivingV2Tokens)
+	}
+	uris := p.ApplicationRestrictions.IdentifierURIs
+	return p.IsEnabled && (on(uris.NonDefault) || on(uris.WithoutUniqueID))
+}
+
+// RefusesSecrets reports whether new secrets are forbidden.
+func (p AppPolicy) RefusesSecrets() bool {
+	for _, r := range p.ApplicationRestrictions.PasswordCredentials {
+		if p.IsEnabled && r.RestrictionType == "passwordAddition" && r.State == "enabled" {
+			return true
+		}
+	}
+	return false
+}

@@ -179,14 +179,14 @@ func (p *planner) federated() {
 				Path: graph.PrincipalByAppID(p.spec.Proof.ManagedIdentity) + "?$select=id", Captures: []Capture{{Name: "identity.sp", Member: "id"}}}, application, nil)
 		}
 		path := "/applications/${api.id}/federatedIdentityCredentials(name='" + w.Name + "')"
-		p.step(Step{ID: "api/federated/" + w.Name, Title: "Trust the tokens of " + w.Description, Method: "PATCH", Path: path, Upsert: true, Read: path}, application, w)
+		p.step(Step{ID: "api/federated/" + w.Name, Title: "Set the federated credential for " + strings.ToLower(w.Description[:1]) + w.Description[1:], Method: "PATCH", Path: path, Upsert: true, Read: path}, application, w)
 	}
 }
 
 // secret plans an application's secret. It is last: whoever interrupts setup before has no secret
 // that nobody knows.
 func (p *planner) secret(want, have App) {
-	own := []graph.PasswordCredential{} // by end, the newest first
+	own := []graph.PasswordCredential{} // the newest first
 	for _, c := range have.PasswordCredentials {
 		switch {
 		case !ownSecret(c) && p.spec.Exclusive:
@@ -200,16 +200,24 @@ func (p *planner) secret(want, have App) {
 			p.plan.HadSecrets = append(p.plan.HadSecrets, c.KeyID)
 		}
 	}
+	slices.SortFunc(own, func(a, b graph.PasswordCredential) int { return b.StartDateTime.Compare(a.StartDateTime) })
 	if !want.Secret || len(own) > 0 && !p.options.Rotate {
+		p.noteEnd(want, own)
 		return
 	}
 	p.step(Step{
 		ID: want.Key + "/secret", Title: "Add a secret to " + want.Name, Method: "POST", Path: "/applications/" + placeholder(want.Key, "id") + "/addPassword",
 		Captures: []Capture{{Name: want.Key + ".secret", Member: "secretText", Secret: true}},
 	}, application, map[string]any{"passwordCredential": map[string]any{"displayName": ownName}})
-	slices.SortFunc(own, func(a, b graph.PasswordCredential) int { return b.StartDateTime.Compare(a.StartDateTime) })
 	for _, c := range own[min(1, len(own)):] {
 		p.removeSecret(want, c, "older than the previous one")
+	}
+}
+
+// noteEnd says when the newest secret ends, if that is soon.
+func (p *planner) noteEnd(a App, own []graph.PasswordCredential) {
+	if len(own) > 0 && !p.options.Now.IsZero() && own[0].EndDateTime.Before(p.options.Now.AddDate(0, 0, 30)) {
+		p.plan.Notes = append(p.plan.Notes, "the secret of "+a.Name+" ends on "+own[0].EndDateTime.Format(time.DateOnly)+": setup apply -rotate adds another")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -148,9 +149,9 @@ func (a *Applier) send(ctx context.Context, s Step, request graph.Request) (stat
 	err = a.until(ctx, s, func() (bool, error) {
 		status, answer, err = a.Graph.Do(ctx, request)
 		switch {
-		case err == nil, s.MayExist && graph.IsExisting(err), s.Method == "DELETE" && graph.IsNotFound(err):
+		case err == nil, s.MayExist && graph.IsExisting(err), s.Method == http.MethodDelete && graph.IsNotFound(err):
 			return true, nil
-		case s.Method != "DELETE" && graph.IsNotYet(err), stillEnabled(s, err):
+		case s.Method != http.MethodDelete && graph.IsNotYet(err), stillEnabled(s, err):
 			return false, err
 		case graph.IsExisting(err) && !refusedName(err):
 			return false, errLookAgain
@@ -186,7 +187,7 @@ func (a *Applier) readBack(ctx context.Context, s Step, p *Plan, body []byte) (a
 		case err != nil:
 			return true, err
 		case !shows(answer, body):
-			return false, errors.New("Microsoft Graph took the change and does not show it yet")
+			return false, errors.New("the change is made, and Microsoft Graph does not show it yet")
 		}
 		return true, nil
 	})
@@ -212,8 +213,7 @@ func (a *Applier) until(ctx context.Context, s Step, try func() (done bool, err 
 }
 
 func brief(err error) string {
-	var e *graph.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*graph.Error](err); ok {
 		return fmt.Sprintf("%d %s", e.Status, e.Code)
 	}
 	return err.Error()
@@ -242,15 +242,14 @@ func (a *Applier) addSecret(ctx context.Context, s Step, p *Plan) error {
 	}
 	_, answer, err := a.send(ctx, s, graph.Request{Method: s.Method, Path: expand(s.Path, p.Known), Body: body, Once: true})
 	if err != nil {
-		var refused *graph.Error
-		if errors.As(err, &refused) && refused.Status < 500 {
+		if refused, ok := errors.AsType[*graph.Error](err); ok && refused.Status < 500 {
 			return errors.Join(err, a.Secrets.forget(name))
 		}
 		return fmt.Errorf("%w; whether the secret was added is not known: run this again with the same -secret-file, which removes it", err)
 	}
 	var secret struct{ KeyID, SecretText string }
 	if err := json.Unmarshal(answer, &secret); err != nil || secret.SecretText == "" {
-		return errors.New("Microsoft Graph's answer has no secret: run this again with the same -secret-file, which removes it")
+		return errors.New("the answer of Microsoft Graph has no secret: run this again with the same -secret-file, which removes it")
 	}
 	first, err := a.isFirst(ctx, s, p, secret.KeyID)
 	if err != nil {

@@ -18,7 +18,7 @@ func NewDestroyPlan(spec Spec, want, have *State, graphBase string, purge bool) 
 		return nil, err
 	}
 	p := &planner{spec: spec, want: want, have: have, plan: &Plan{
-		Spec: spec, Tenant: have.Tenant, Graph: graphBase, Known: additions.Known, Unread: have.Unread, Notes: have.Notes, Kept: additions.Kept,
+		Spec: spec, Tenant: have.Tenant, Graph: graphBase, Known: additions.Known, Steps: []Step{}, Unread: have.Unread, Notes: have.Notes, Kept: additions.Kept,
 	}}
 	for _, w := range slices.Backward(want.Apps) {
 		h := have.app(w.Key)

@@ -18,6 +18,8 @@ type planner struct {
 	want, have *State
 	plan       *Plan
 	options    Options
+	// removed are ids of scopes that the plan removes.
+	removed []string
 }
 
 // Options of a plan.
@@ -33,8 +35,9 @@ type Options struct {
 // grants and assignments.
 func NewPlan(spec Spec, want, have *State, graphBase string, options Options) (*Plan, error) {
 	p := &planner{spec: spec, want: want, have: have, options: options, plan: &Plan{
-		Spec: spec, Options: options, Tenant: have.Tenant, Graph: graphBase, Known: maps.Clone(have.Known), Unread: have.Unread, Notes: slices.Clone(have.Notes),
+		Spec: spec, Options: options, Tenant: have.Tenant, Graph: graphBase, Known: maps.Clone(have.Known), Steps: []Step{}, Unread: have.Unread, Notes: slices.Clone(have.Notes),
 	}}
+	have = p.afterPurge()
 	for _, a := range want.Apps {
 		if err := p.application(a, have.app(a.Key)); err != nil {
 			return nil, err
@@ -57,6 +60,23 @@ func NewPlan(spec Spec, want, have *State, graphBase string, options Options) (*
 		p.secret(a, have.app(a.Key))
 	}
 	return p.plan, nil
+}
+
+// afterPurge plans to delete our deleted applications for good, if that is asked for, and returns
+// the state without them.
+func (p *planner) afterPurge() *State {
+	if p.options.Deleted != "purge" {
+		return p.have
+	}
+	for _, a := range p.have.Apps {
+		if a.Deleted {
+			p.step(Step{ID: a.Key + "/purge", Title: "Delete " + a.Name + " for good, which was deleted", Method: "DELETE", Path: "/directory/deletedItems/" + a.ID}, application, nil)
+			delete(p.plan.Known, a.Key+".id")
+			delete(p.plan.Known, a.Key+".appId")
+		}
+	}
+	p.have = undeleted(p.have)
+	return p.have
 }
 
 // known replaces the placeholders whose values are known.
@@ -140,7 +160,7 @@ func (p *planner) texts(a App, what string, want, have []string) (all []string, 
 // application plans one app registration: what it is, its App ID URIs, scopes, roles, claims and
 // redirects.
 func (p *planner) application(want, have App) error {
-	if err := p.exists(want, &have); err != nil {
+	if err := p.exists(want, have); err != nil {
 		return err
 	}
 	if want.Key == apiKey {
@@ -162,19 +182,13 @@ func (p *planner) redirects(a App, platform string, want, have graph.Redirects) 
 }
 
 // exists plans that the application is there, as what it should be.
-func (p *planner) exists(want App, have *App) error {
+func (p *planner) exists(want, have App) error {
 	if have.Deleted {
 		switch p.options.Deleted {
 		case "restore":
 			p.step(Step{ID: want.Key + "/restore", Title: "Restore " + want.Name + ", which was deleted",
 				Method: "POST", Path: "/directory/deletedItems/" + placeholder(want.Key, "id") + "/restore", Read: "/applications/" + placeholder(want.Key, "id") + "?$select=id"},
 				application, map[string]any{})
-		case "purge":
-			p.step(Step{ID: want.Key + "/purge", Title: "Delete " + want.Name + " for good, which was deleted",
-				Method: "DELETE", Path: "/directory/deletedItems/" + have.ID}, application, nil)
-			delete(p.plan.Known, want.Key+".id")
-			delete(p.plan.Known, want.Key+".appId")
-			*have = App{Key: have.Key}
 		default:
 			return fmt.Errorf("%s (client id %s) was deleted and holds its name and App ID URIs for 30 days: choose -deleted restore to take it back with its client id, or -deleted purge to delete it for good and make a new one", want.Name, have.AppID)
 		}

@@ -75,10 +75,10 @@ func same[T any](a, b T) bool { return reflect.DeepEqual(a, b) }
 // entitlements plans the API's scopes and roles.
 func (p *planner) entitlements(want, have App) {
 	if off, final := scopes.change(p, want, want.API.Scopes, have.API.Scopes); final != nil {
-		var needs []string
+		needs := p.unauthorize(want, have, final)
 		if off != nil {
 			p.patch(want, "scopes-off", "Disable the scopes that change, which Graph wants first", map[string]any{"api": map[string]any{"oauth2PermissionScopes": off}})
-			needs = []string{want.Key + "/scopes-off"}
+			needs = append(needs, want.Key+"/scopes-off")
 		}
 		p.patch(want, "scopes", "Set the scopes of "+want.Name, map[string]any{"api": map[string]any{"oauth2PermissionScopes": final}}, needs...)
 	}
@@ -92,12 +92,42 @@ func (p *planner) entitlements(want, have App) {
 	}
 }
 
+// unauthorize plans that no client is pre-authorized for a scope that is removed, which Graph wants
+// first, and returns the step.
+func (p *planner) unauthorize(want, have App, final []graph.PermissionScope) (needs []string) {
+	for _, s := range have.API.Scopes {
+		if !slices.ContainsFunc(final, func(f graph.PermissionScope) bool { return f.ID == s.ID }) {
+			p.removed = append(p.removed, s.ID)
+		}
+	}
+	rest := p.withoutRemoved(have.API.PreAuthorized)
+	if same(list(rest), list(have.API.PreAuthorized)) {
+		return nil
+	}
+	p.patch(want, "preauthorized-first", "Take removed scopes from pre-authorized clients", map[string]any{"api": map[string]any{"preAuthorizedApplications": list(rest)}})
+	return []string{want.Key + "/preauthorized-first"}
+}
+
+// withoutRemoved returns the pre-authorized clients without the scopes that the plan removes.
+func (p *planner) withoutRemoved(clients []graph.PreAuthorizedApp) []graph.PreAuthorizedApp {
+	var rest []graph.PreAuthorizedApp
+	for _, c := range clients {
+		if ids := minus(c.DelegatedPermissionIDs, p.removed); len(ids) == len(c.DelegatedPermissionIDs) {
+			rest = append(rest, c)
+		} else if len(ids) > 0 {
+			rest = append(rest, graph.PreAuthorizedApp{AppID: c.AppID, DelegatedPermissionIDs: ids})
+		}
+	}
+	return rest
+}
+
 // preAuthorized plans the clients that need no consent, in a request after that of the scope: Graph
 // doesn't find the id of a scope made in the same one.
 func (p *planner) preAuthorized() {
 	want, have := p.want.app(apiKey), p.have.app(apiKey)
 	all, differs := []graph.PreAuthorizedApp{}, false
-	for _, h := range have.API.PreAuthorized {
+	had := p.withoutRemoved(have.API.PreAuthorized)
+	for _, h := range had {
 		i := slices.IndexFunc(want.API.PreAuthorized, func(w graph.PreAuthorizedApp) bool { return w.AppID == h.AppID })
 		switch {
 		case i >= 0:
@@ -112,7 +142,7 @@ func (p *planner) preAuthorized() {
 		}
 	}
 	for _, w := range want.API.PreAuthorized {
-		if !slices.ContainsFunc(have.API.PreAuthorized, func(h graph.PreAuthorizedApp) bool { return h.AppID == w.AppID }) {
+		if !slices.ContainsFunc(had, func(h graph.PreAuthorizedApp) bool { return h.AppID == w.AppID }) {
 			all, differs = append(all, w), true
 		}
 	}

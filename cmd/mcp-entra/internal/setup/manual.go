@@ -135,7 +135,7 @@ func clientSteps(spec Spec, o Outcome, c ClientOutcome) []ManualStep {
 		steps = append(steps, ManualStep{
 			Title: "Register the redirect that " + known.Name + " shows: under redirects of client " + known.ID + " in the file, then apply again; or in the portal",
 			Link:  portalOf(spec) + "/#view/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Authentication/appId/" + c.ClientID,
-			Enter: []Entry{{"shown in", known.RedirectShown}, {"platform", platformName(string(c.Client.Platform))}},
+			Enter: []Entry{{"shown in", known.RedirectShown}, {"platform", platformName(c.Client.Platform)}},
 		})
 	}
 	return steps
@@ -162,10 +162,10 @@ func portalOf(spec Spec) string {
 }
 
 // platformName returns the portal's name of a platform.
-func platformName(platform string) string {
+func platformName(platform knownclients.Platform) string {
 	return strings.NewReplacer(
 		string(knownclients.Public), "Mobile and desktop applications",
 		string(knownclients.SPA), "Single-page application",
 		string(knownclients.Web), "Web",
-	).Replace(platform)
+	).Replace(string(platform))
 }

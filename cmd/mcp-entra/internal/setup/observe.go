@@ -39,6 +39,9 @@ func Observe(ctx context.Context, g *graph.Client, spec Spec, tenant string) (*S
 			return nil, err
 		}
 	}
+	if err := o.policy(ctx); err != nil {
+		return nil, err
+	}
 	return o.state, nil
 }
 
@@ -283,6 +286,9 @@ func (o *observer) belongings(ctx context.Context, app *App) error {
 		return err
 	}
 	o.state.Known[app.Key+".sp"] = app.Principal.ID
+	if enabled := app.Principal.AccountEnabled; enabled != nil && !*enabled {
+		o.state.Notes = append(o.state.Notes, "somebody has disabled sign-in for "+app.Name+" (Enterprise applications, Properties): nobody gets tokens for it")
+	}
 	if app.Grants, err = o.graph.PermissionGrants(ctx, "clientId", app.Principal.ID); err != nil && !o.unread(err, "permission grants to "+app.Name, grants) {
 		return err
 	}

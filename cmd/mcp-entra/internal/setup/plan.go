@@ -131,7 +131,11 @@ func (p *Plan) Covers(now *Plan) error {
 
 // request is the step's request as text, with the ids that are known.
 func (s Step) request(known map[string]string) string {
-	return s.Method + " " + expand(s.Path, known) + " " + expand(string(s.Body), known)
+	var body bytes.Buffer
+	if err := json.Compact(&body, s.Body); err != nil { // a step without one
+		body.Reset()
+	}
+	return s.Method + " " + expand(s.Path, known) + " " + expand(body.String(), known)
 }
 
 // AddsSecret reports whether a step adds a secret.

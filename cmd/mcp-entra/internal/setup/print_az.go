@@ -71,9 +71,9 @@ say() { printf '%%s\n' "$*" >&2; }
 
 # Answers of Graph that pass: not replicated yet, another writer, throttled.
 later='Request_ResourceNotFound|NoBackingApplicationObject|Directory_ConcurrencyViolation|CannotDeleteOrUpdateEnabledEntitlement'
-later="$later"'|TooManyRequests|Too Many Requests|Service Unavailable|Gateway Timeout|Not a valid reference update'
-later="$later"'|does not reference a valid application object|must in the local tenant|cannot be found|queried reference-property objects are not present'
-exists='Request_MultipleObjectsWithSameKeyValue|already exists|existing federated'
+later="$later"'|does not reference a valid application object|queried reference-property objects are not present|ot a valid reference update'
+later="$later"'|acking application of the service principal|eferences applications|TooManyRequests|Too Many Requests|Service Unavailable|Gateway Timeout'
+exists='Request_MultipleObjectsWithSameKeyValue|already exists'
 
 # request METHOD PATH QUERY MODE [BODY]: MODE is upsert, mayexist or plain. Prints what QUERY finds.
 request() {
@@ -89,7 +89,11 @@ request() {
       if [ -n "$query" ]; then printf '%%s\n' "$out"; fi
       return 0
     fi
-    if [ "$mode" = mayexist ] && grep -Eq "$exists" "$errors"; then return 0; fi
+    if [ "$mode" = mayexist ] && grep -Eq "$exists" "$errors"; then
+      say '  it is there already'
+      return 0
+    fi
+    if [ "$method" = DELETE ] && grep -q Request_ResourceNotFound "$errors"; then return 0; fi
     if [ "$try" -ge 9 ] || ! grep -Eq "$later" "$errors"; then
       cat "$errors" >&2
       say "failed: $method $path"
@@ -162,7 +166,7 @@ func (s *script) define(placeholder string) string {
 }
 
 func (s *script) step(w io.Writer, step Step) error {
-	path, err := s.expand(strings.ReplaceAll(step.Path, " ", "%20"))
+	path, err := s.word(strings.ReplaceAll(step.Path, " ", "%20"))
 	if err != nil {
 		return err
 	}
@@ -170,12 +174,16 @@ func (s *script) step(w io.Writer, step Step) error {
 	if step.Permission != "" {
 		fmt.Fprintf(w, ": needs %s (%s)", comment(step.Permission), comment(step.Role))
 	}
-	fmt.Fprintf(w, "\nsay %s\n", quote(step.Title))
+	title, err := s.word(step.Title)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nsay %s\n", title)
 	mode := "plain"
 	switch {
 	case step.Upsert:
 		mode = "upsert"
-	case step.MayExist:
+	case step.MayExist, step.Method == http.MethodPost: // a second run meets what the first has made
 		mode = "mayexist"
 	}
 	var body string
@@ -184,7 +192,7 @@ func (s *script) step(w io.Writer, step Step) error {
 		if err := json.Compact(&compact, step.Body); err != nil {
 			return fmt.Errorf("its body is not JSON: %w", err)
 		}
-		if body, err = s.expand(compact.String()); err != nil {
+		if body, err = s.word(compact.String()); err != nil {
 			return err
 		}
 		body = " \\\n  " + body
@@ -209,7 +217,7 @@ func (s *script) step(w io.Writer, step Step) error {
 	if len(names) == 0 || step.Read == "" {
 		return nil
 	}
-	read, err := s.expand(strings.ReplaceAll(step.Read, " ", "%20"))
+	read, err := s.word(strings.ReplaceAll(step.Read, " ", "%20"))
 	if err != nil {
 		return err
 	}
@@ -220,9 +228,20 @@ func (s *script) step(w io.Writer, step Step) error {
 // secretStep writes a step whose answer has a secret. The secret goes from the answer to the file,
 // and is made once: a second run finds it there.
 func (s *script) secretStep(w io.Writer, request string, names []string, secret string) {
-	fmt.Fprintf(w, "if [ -f \"$secrets\" ] && grep -q %s \"$secrets\"; then\n  say \"it is in $secrets already\"\nelse\n", quote("^"+regexp.QuoteMeta(secret)+"="))
-	fmt.Fprintf(w, "  answer=$(%s)\n  assign \"$answer\" %s\n", request, strings.Join(names, " "))
-	fmt.Fprintf(w, "  : >>\"$secrets\"\n  chmod 600 \"$secrets\"\n  printf '%%s\\n' %s\"$%s\" >>\"$secrets\"\n  unset answer %s\n  say \"it is in $secrets\"\nfi\n", quote(secret+"="), s.names[secret], s.names[secret])
+	key, _, _ := strings.Cut(secret, ".")
+	variable := SecretVariable(key)
+	fmt.Fprintf(w, `if [ -f "$secrets" ] && grep -q '^%[1]s=' "$secrets"; then
+  say "it is in $secrets already; for another, name another file: SECRETS_FILE"
+else
+  : >>"$secrets"
+  chmod 600 "$secrets"
+  answer=$(%[2]s)
+  assign "$answer" %[3]s
+  printf "%[1]s='%%s'\\n" "$%[4]s" >>"$secrets"
+  unset answer %[4]s
+  say "it is in $secrets"
+fi
+`, variable, request, strings.Join(names, " "), s.names[secret])
 }
 
 // captures returns a query for all captures at once, and their variables in its order.
@@ -238,14 +257,11 @@ func (s *script) captures(captures []Capture) (query string, names []string, sec
 	return "[" + strings.Join(queries, ", ") + "]", names, secret
 }
 
-// inBraces finds placeholders: ${tenant}, ${api.appId}. Other text in braces is text.
-var inBraces = regexp.MustCompile(`\$\{(?:tenant|[a-z0-9]+\.[^{}]+)\}`)
-
-// expand returns a shell word in which placeholders are variables and all else is literal.
-func (s *script) expand(text string) (string, error) {
+// word returns a shell word in which placeholders are variables and all else is literal.
+func (s *script) word(text string) (string, error) {
 	var b strings.Builder
 	last := 0
-	for _, at := range inBraces.FindAllStringIndex(text, -1) {
+	for _, at := range placeholders.FindAllStringIndex(text, -1) {
 		name, ok := s.names[text[at[0]+2:at[1]-1]]
 		if !ok {
 			return "", fmt.Errorf("no step before it finds %s", text[at[0]:at[1]])

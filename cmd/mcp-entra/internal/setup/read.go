@@ -58,8 +58,7 @@ func Read(file string, data []byte) (Spec, error) {
 // parseFault is the parser's error without what it quotes of the file.
 func parseFault(err error) string {
 	line := 1
-	var at *yaml.LoadError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*yaml.LoadError](err); ok {
 		line = max(at.Mark.Line, 1)
 	}
 	return fmt.Sprintf("line %d: the indentation, a quote or a colon is wrong", line)

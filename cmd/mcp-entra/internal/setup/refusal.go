@@ -22,6 +22,8 @@ func Remedy(spec Spec, s Step, err error) string {
 		return "This user has made as many objects as the tenant allows (250 for users without a role): delete some, permanently, or sign in as an administrator."
 	case strings.HasSuffix(s.ID, "server-uris"):
 		return remedyForURIs(spec, e)
+	case strings.HasSuffix(s.ID, "/preauthorized"):
+		return "Entra knows no application with one of these client ids: correct app-id in the file; an application of another tenant must be known in this one first."
 	case strings.HasSuffix(s.ID, "/secret"):
 		return "A policy of this tenant restricts secrets. Prove the API with a managed identity, a workload identity or a certificate instead (proof in the file), " +
 			"or ask a Cloud Application Administrator to exempt this application from the app management policy."

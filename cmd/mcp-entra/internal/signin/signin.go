@@ -180,7 +180,7 @@ type Caller struct {
 func Who(ctx context.Context, credential azcore.TokenCredential, p Place) (Caller, error) {
 	token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{p.Cloud.Graph + "/.default"}, EnableCAE: true})
 	if err != nil {
-		return Caller{}, err
+		return Caller{}, explain(err)
 	}
 	parts := strings.Split(token.Token, ".")
 	var claims struct {
@@ -216,6 +216,25 @@ func Who(ctx context.Context, credential azcore.TokenCredential, p Place) (Calle
 		}
 	}
 	return c, nil
+}
+
+// explain makes one line of azidentity's errors, which quote whole answers.
+func explain(err error) error {
+	text := err.Error()
+	_, rest, refused := strings.Cut(text, "AADSTS")
+	switch {
+	case refused:
+		line, _, _ := strings.Cut(rest, "\n")
+		line, _, _ = strings.Cut(strings.ReplaceAll(line, `\r\n`, " "), `"`)
+		return errors.New("Entra refused: AADSTS" + line)
+	case strings.Contains(text, "invalid character"):
+		return errors.New("the answer is not Entra's JSON: a proxy or another server answers for it (check HTTPS_PROXY, or the network's login page)")
+	case strings.Contains(text, "x509: "):
+		_, why, _ := strings.Cut(text, "x509: ")
+		return fmt.Errorf("the server's certificate is not trusted (%s): is there a proxy that inspects TLS, or a wrong clock? SSL_CERT_FILE names a private CA", short(strings.SplitN(why, "\n", 2)[0]))
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	return errors.New(line)
 }
 
 func first(texts ...string) string {

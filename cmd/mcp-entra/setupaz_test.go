@@ -1,10 +1,13 @@
-package setup
+package main
 
 import (
 	"bytes"
 	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,16 +21,18 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/setup"
 )
 
-// The test's own program is az, too: TestMain runs it as such where this is set.
+// The test's own program is az, too, where this is set: to the host of the directory.
 const asAz = "MCP_ENTRA_TEST_AZ"
 
-func TestMain(m *testing.M) {
+// TestAz is no test, but az.
+func TestAz(*testing.T) {
 	if directory := os.Getenv(asAz); directory != "" {
-		os.Exit(az(directory, os.Args[1:]))
+		os.Exit(az(directory, flag.Args()))
 	}
-	os.Exit(m.Run())
 }
 
 // az is as much of the Azure CLI as scripts use: az account show and az rest, with JMESPath as far as
@@ -56,7 +61,11 @@ func az(directory string, args []string) int {
 		name, value, _ := strings.Cut(h, "=")
 		req.Header.Set(name, value)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	req.Header.Set("Authorization", "Bearer "+os.Getenv("AZ_TOKEN"))
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(os.Getenv("AZ_CA")))
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	resp, err := client.Do(req)
 	if err != nil {
 		return fail(err)
 	}
@@ -146,7 +155,7 @@ func runScript(t *testing.T, script, directory string, env ...string) (stdout, s
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"az": "#!/bin/sh\nexec '" + self + "' \"$@\"\n", "sleep": "#!/bin/sh\n"} {
+	for name, text := range map[string]string{"az": "#!/bin/sh\nexec '" + self + "' -test.run='^TestAz$' -- \"$@\"\n", "sleep": "#!/bin/sh\n"} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +175,7 @@ func runScript(t *testing.T, script, directory string, env ...string) (stdout, s
 
 const awkward = `O'Brien ${x} & "Söhne" $(touch pwned) ` + "`touch pwned`" + ` \ %s !! \n`
 
-func azPlan(t *testing.T) *Plan {
+func azPlan(t *testing.T) *setup.Plan {
 	t.Helper()
 	body := func(v any) json.RawMessage {
 		data, err := json.MarshalIndent(v, "", "  ")
@@ -175,18 +184,18 @@ func azPlan(t *testing.T) *Plan {
 		}
 		return data
 	}
-	return &Plan{
-		Spec: Spec{Name: "notes"}, Graph: "https://graph.microsoft.com/v1.0",
+	return &setup.Plan{
+		Spec: setup.Spec{Name: "notes"}, Graph: "https://graph.microsoft.com/v1.0",
 		Known: map[string]string{"storage.sp": "sp-of-storage"},
 		Notes: []string{"two\nlines"},
-		Steps: []Step{{
+		Steps: []setup.Step{{
 			ID: "api/create", Title: awkward, Permission: "Application.ReadWrite.All", Role: "Application Developer",
 			Method: "PATCH", Path: "/applications(uniqueName='notes')", Upsert: true, Body: body(map[string]string{"displayName": awkward}),
 			Read:     "/applications(uniqueName='notes')",
-			Captures: []Capture{{Name: "api.id", Member: "id"}, {Name: "api.appId", Member: "appId"}},
+			Captures: []setup.Capture{{Name: "api.id", Member: "id"}, {Name: "api.appId", Member: "appId"}},
 		}, {
 			ID: "resource/graph", Title: "Look up", Method: "GET", Path: "/servicePrincipals(appId='g')",
-			Captures: []Capture{{Name: "graph.scope.User.Read", Member: "oauth2PermissionScopes", Where: "User.Read"}, {Name: "graph.sp", Member: "id"}},
+			Captures: []setup.Capture{{Name: "graph.scope.User.Read", Member: "oauth2PermissionScopes", Where: "User.Read"}, {Name: "graph.sp", Member: "id"}},
 		}, {
 			ID: "api/permissions", Title: "Permissions", Method: "PATCH", Path: "/applications/${api.id}",
 			Body: body(map[string]string{"a": "api://${api.appId}", "b": "${graph.scope.User.Read}", "c": "${storage.sp}", "d": "${tenant}"}),
@@ -194,7 +203,7 @@ func azPlan(t *testing.T) *Plan {
 			ID: "grant/storage", Title: "Grant", Method: "POST", Path: "/oauth2PermissionGrants", MayExist: true, Body: body(map[string]string{"clientId": "${api.appId}"}),
 		}, {
 			ID: "api/secret", Title: "Secret", Method: "POST", Path: "/applications/${api.id}/addPassword", Body: body(map[string]string{"displayName": "x"}),
-			Captures: []Capture{{Name: "api.secret", Member: "secretText", Secret: true}},
+			Captures: []setup.Capture{{Name: "api.secret", Member: "secretText", Secret: true}},
 		}},
 	}
 }
@@ -211,10 +220,10 @@ func directory() *scripted {
 	}}
 }
 
-func printed(t *testing.T, p *Plan) string {
+func printed(t *testing.T, p *setup.Plan) string {
 	t.Helper()
 	var b strings.Builder
-	if err := PrintAz(&b, p); err != nil {
+	if err := setup.PrintAz(&b, p); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -251,7 +260,7 @@ func TestPrintAz(t *testing.T) {
 		t.Errorf("second run wrote\n%s\nwant no second secret", strings.Join(got, "\n"))
 	}
 	data, err := os.ReadFile(secrets)
-	if err != nil || string(data) != "api.secret=s3cr3t~value\n" {
+	if err != nil || string(data) != "ENTRA_APP_CLIENT_SECRET='s3cr3t~value'\n" {
 		t.Errorf("file of secrets: %q, %v", data, err)
 	}
 	if info, err := os.Stat(secrets); err != nil || info.Mode().Perm() != 0o600 {
@@ -262,16 +271,16 @@ func TestPrintAz(t *testing.T) {
 func TestPrintAzFails(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(*Plan, *scripted)
+		change func(*setup.Plan, *scripted)
 		says   string
 	}{
-		"refused": {func(_ *Plan, d *scripted) {
+		"refused": {func(_ *setup.Plan, d *scripted) {
 			d.answers["PATCH /v1.0/applications/object-1"] = []string{`403 {"error":{"code":"Authorization_RequestDenied","message":"Insufficient privileges"}}`}
 		}, "Insufficient privileges"},
-		"never replicated": {func(_ *Plan, d *scripted) {
+		"never replicated": {func(_ *setup.Plan, d *scripted) {
 			d.answers["GET /v1.0/applications(uniqueName='notes')"] = []string{`200 {"id":"object-1"}`}
 		}, "has no id_api_id id_api_appId"},
-		"another tenant": {func(p *Plan, _ *scripted) { p.Tenant = "99999999-1234-1234-1234-123456789abc" }, "az login --tenant 99999999"},
+		"another tenant": {func(p *setup.Plan, _ *scripted) { p.Tenant = "99999999-1234-1234-1234-123456789abc" }, "az login --tenant 99999999"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -291,7 +300,7 @@ func TestPrintAzFails(t *testing.T) {
 	}
 	p := azPlan(t)
 	p.Steps = p.Steps[2:]
-	if err := PrintAz(io.Discard, p); err == nil || !strings.Contains(err.Error(), "api/permissions: no step before it finds ${api.id}") {
+	if err := setup.PrintAz(io.Discard, p); err == nil || !strings.Contains(err.Error(), "api/permissions: no step before it finds ${api.id}") {
 		t.Errorf("PrintAz of a plan that lacks a step = %v", err)
 	}
 }
