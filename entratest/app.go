@@ -78,17 +78,11 @@ type entry struct {
 	principalLags lags
 }
 
-// RequirePermissions lists delegated permissions in the app's registration. Users consent to them
-// when the app signs them in with a .default scope, and the admin consent page grants them when it
-// is called without a scope.
-func (a *App) RequirePermissions(resource *App, scopes ...string) {
-	a.tenant.mu.Lock()
-	defer a.tenant.mu.Unlock()
-	needed := requiredResourceAccess{ResourceAppID: resource.ClientID}
-	for _, scope := range scopes {
-		needed.ResourceAccess = append(needed.ResourceAccess, resourceAccess{resource.scopeID(scope), "Scope"})
+func (e *entry) uniqueName() string {
+	if e.written.UniqueName == nil {
+		return ""
 	}
-	a.required = append(a.required, needed)
+	return *e.written.UniqueName
 }
 
 func (a *App) principalID() string { return a.ObjectID }
@@ -100,6 +94,9 @@ func (a *App) registration() *App {
 	}
 	return a
 }
+
+// isRegistered reports whether the app's registration is in the tenant.
+func (a *App) isRegistered() bool { return a.home == nil && !a.microsoft }
 
 // AddServicePrincipal makes an app from another tenant of the server available in this one: a
 // multitenant app. The returned App represents it here. Credentials and redirect URIs are those of
@@ -113,7 +110,7 @@ func (a *App) represented() *App {
 	return &App{
 		ClientID: a.ClientID, Name: a.Name, AppIDURIs: slices.Clone(a.AppIDURIs), AccessTokenVersion: a.AccessTokenVersion,
 		Scopes: slices.Clone(a.Scopes), AdminScopes: slices.Clone(a.AdminScopes),
-		entry: entry{scopes: a.permissionScopes(), roles: slices.Clone(a.entry.roles)}, home: a.registration(), public: a.public,
+		entry: entry{scopes: slices.Clone(a.entry.scopes), roles: slices.Clone(a.entry.roles)}, home: a.registration(), public: a.public,
 		preAuthorized: slices.Clone(a.preAuthorized),
 	}
 }

@@ -99,8 +99,105 @@ func (d *Directory) isVerified(host string) bool {
 	})
 }
 
-// stampNow returns the time in the precision of Graph's answers.
-func (t *Tenant) stampNow() *time.Time {
-	now := t.now().UTC().Truncate(time.Second)
-	return &now
+// Delay makes changes slow to spread from now on: for each change, the first requests that it
+// concerns get the answers of these lags. A negative number means all requests until
+// [Directory.Settle]. Without lags, later changes spread at once.
+func (d *Directory) Delay(requests int, forms ...Lag) {
+	d.tenant.mu.Lock()
+	defer d.tenant.mu.Unlock()
+	d.delay, d.lags = requests, forms
+}
+
+// Settle ends the delay of all earlier changes.
+func (d *Directory) Settle() {
+	d.tenant.mu.Lock()
+	defer d.tenant.mu.Unlock()
+	for _, app := range d.everyApp() {
+		clear(app.entry.lags)
+		for _, secret := range app.secrets {
+			clear(secret.lags)
+		}
+		for _, certificate := range app.certificates {
+			clear(certificate.lags)
+		}
+		for _, credential := range app.federated {
+			clear(credential.lags)
+		}
+	}
+}
+
+// newLags returns the lags of a change that is being made now. Callers hold the tenant's mu.
+func (d *Directory) newLags() lags {
+	l := lags{}
+	for _, form := range d.lags {
+		l[form] = d.delay
+	}
+	return l
+}
+
+// deletedLifetime is how long a deleted application can be restored. Until then it holds its App ID
+// URIs and its uniqueName.
+const deletedLifetime = 30 * 24 * time.Hour
+
+// A deletedApp is an application that can be restored.
+type deletedApp struct {
+	app *App
+	at  time.Time
+}
+
+func (d *Directory) deletedApps() []*App {
+	apps := make([]*App, len(d.deleted))
+	for i, item := range d.deleted {
+		apps[i] = item.app
+	}
+	return apps
+}
+
+// everyApp returns the tenant's apps with the deleted ones.
+func (d *Directory) everyApp() []*App { return slices.Concat(d.tenant.apps, d.deletedApps()) }
+
+// expire forgets the applications that were deleted long ago.
+func (d *Directory) expire() {
+	now := d.tenant.now()
+	d.deleted = slices.DeleteFunc(d.deleted, func(item *deletedApp) bool { return !now.Before(item.at.Add(deletedLifetime)) })
+}
+
+// elsewhere returns the first app with its registration in another tenant of the server that
+// matches, or nil. Callers hold the server's graphMu.
+func (t *Tenant) elsewhere(matches func(*App) bool) *App {
+	for _, other := range t.all() {
+		if other == t {
+			continue
+		}
+		other.mu.Lock()
+		app := other.appWith(func(app *App) bool { return app.isRegistered() && matches(app) })
+		other.mu.Unlock()
+		if app != nil {
+			return app
+		}
+	}
+	return nil
+}
+
+// knowsElsewhere reports whether another tenant has the app.
+func (t *Tenant) knowsElsewhere(clientID string) bool {
+	return t.elsewhere(func(app *App) bool { return strings.EqualFold(app.ClientID, clientID) }) != nil
+}
+
+// takenElsewhere reports whether a multitenant app of another tenant has the App ID URI.
+func (t *Tenant) takenElsewhere(uri string) bool {
+	return t.elsewhere(func(app *App) bool {
+		return app.entry.written.isMultitenant() && slices.ContainsFunc(app.AppIDURIs, func(has string) bool { return strings.EqualFold(has, uri) })
+	}) != nil
+}
+
+// fromElsewhere returns a new app that represents the multitenant one of another tenant, or nil.
+func (t *Tenant) fromElsewhere(clientID string) *App {
+	app := t.elsewhere(func(app *App) bool {
+		return strings.EqualFold(app.ClientID, clientID) && app.entry.written.isMultitenant()
+	})
+	if app == nil {
+		return nil
+	}
+	return app.represented()
 }

@@ -95,25 +95,24 @@ var (
 	}
 )
 
-// lacksPermission reports whether the token has none of the permissions.
-func (c *graphCall) lacksPermission(p privilege) bool {
+// lacks reports whether the token has none of the permissions.
+func (c caller) lacks(p privilege) bool {
 	wanted := p.delegated
-	if c.caller.app {
+	if c.app {
 		wanted = p.application
 	}
-	return !slices.ContainsFunc(c.caller.granted, func(name string) bool { return slices.Contains(wanted, name) })
+	return !slices.ContainsFunc(c.granted, func(name string) bool { return slices.Contains(wanted, name) })
 }
 
-// require returns a fault if the caller may not take a step that concerns the app, which may be nil.
-func (c *graphCall) require(p privilege, app *App) *graphFault {
-	owns := app != nil && slices.Contains(app.entry.owners, c.caller.objectID)
+// may reports whether the caller may take a step that concerns the app, which may be nil.
+func (c caller) may(p privilege, app *App) bool {
+	owns := app != nil && slices.Contains(app.entry.owners, c.objectID)
+	limited := slices.Contains(p.application, ownedBy) && !slices.Contains(c.granted, "Application.ReadWrite.All")
 	switch {
-	case c.lacksPermission(p):
-	case c.caller.app && app != nil && !owns && slices.Contains(p.application, ownedBy) && !slices.Contains(c.caller.granted, "Application.ReadWrite.All"):
-	case c.caller.app, len(p.roles) == 0, p.owner && owns:
-		return nil
-	case c.caller.user != nil && c.caller.user.holds(p.roles...):
-		return nil
+	case c.lacks(p):
+		return false
+	case c.app:
+		return app == nil || owns || !limited
 	}
-	return denied("Insufficient privileges to complete the operation.")
+	return len(p.roles) == 0 || p.owner && owns || c.user != nil && c.user.holds(p.roles...)
 }

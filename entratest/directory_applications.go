@@ -1,7 +1,6 @@
 package entratest
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,11 +14,7 @@ var applicationRoutes = []graphRoute{
 	{http.MethodPost, "applications", mayRegister, (*graphCall).createApplication},
 	{http.MethodGet, "applications/{}", mayReadApps, (*graphCall).getApplication},
 	{http.MethodPatch, "applications/{}", mayWriteApp, (*graphCall).updateApplication},
-	{http.MethodDelete, "applications/{}", mayWriteApp, (*graphCall).deleteApplication},
 }
-
-// isRegistered reports whether the app's registration is in the tenant.
-func (a *App) isRegistered() bool { return a.home == nil && !a.microsoft }
 
 // application returns the app that a key in the path names, unless the directory does not show it
 // yet.
@@ -43,11 +38,13 @@ func (c *graphCall) application(key odata.Segment) (*App, *graphFault) {
 	return app, nil
 }
 
-func (e *entry) uniqueName() string {
-	if e.written.UniqueName == nil {
-		return ""
+// ownApplication returns the application in the path, if the caller may change it.
+func (c *graphCall) ownApplication() (*App, *graphFault) {
+	app, f := c.application(c.keys[0])
+	if f != nil {
+		return nil, f
 	}
-	return *e.written.UniqueName
+	return app, c.require(mayWriteApp, app)
 }
 
 // shown returns the app as a response has it: key material only if the one object's keyCredentials
@@ -98,7 +95,7 @@ func (c *graphCall) createApplication() (graphResult, *graphFault) { return c.re
 // name.
 func (c *graphCall) register(uniqueName string) (graphResult, *graphFault) {
 	if c.caller.app || !c.d.noRegistrars {
-		if c.lacksPermission(mayRegister) {
+		if c.caller.lacks(mayRegister) {
 			return graphResult{}, denied("Insufficient privileges to complete the operation.")
 		}
 	} else if f := c.require(mayRegister, nil); f != nil {
@@ -156,18 +153,4 @@ func (c *graphCall) updateApplication() (graphResult, *graphFault) {
 	app.certificates = certificates
 	app.apply(doc)
 	return noContent, nil
-}
-
-// createsIfMissing reports whether the request is an upsert.
-func (c *graphCall) createsIfMissing() bool {
-	return strings.EqualFold(c.request.Header.Get("Prefer"), "create-if-missing")
-}
-
-// copied returns a copy of an entity that shares no memory with it.
-func copied[T any](entity T) T {
-	encoded, err := json.Marshal(entity)
-	must(err)
-	var fresh T
-	must(json.Unmarshal(encoded, &fresh))
-	return fresh
 }

@@ -1,7 +1,6 @@
 package entratest
 
 import (
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -34,7 +33,7 @@ func (t *Tenant) assignments(matches func(roleKey) bool) []appRoleAssignment {
 }
 
 func (t *Tenant) describeAssignment(principal string, resource *App, roleID string) appRoleAssignment {
-	name, kind := t.principalNamed(principal)
+	name, kind, _ := t.principalNamed(principal)
 	return appRoleAssignment{
 		ID:        strings.ReplaceAll(derivedID("assignment", principal, resource.ObjectID, roleID), "-", ""),
 		AppRoleID: roleID, PrincipalID: principal, PrincipalDisplayName: &name, PrincipalType: &kind,
@@ -42,37 +41,26 @@ func (t *Tenant) describeAssignment(principal string, resource *App, roleID stri
 	}
 }
 
-// principalNamed returns the name and Graph's type of a principal, or "" if there is none. Callers
-// hold t.mu.
-func (t *Tenant) principalNamed(objectID string) (name, kind string) {
+// principalNamed returns the name and Graph's type of a principal, and its ID as the tenant spells
+// it, or "" if there is none. Callers hold t.mu.
+func (t *Tenant) principalNamed(objectID string) (name, kind, id string) {
 	if user := t.userByObjectID(objectID); user != nil {
-		return user.DisplayName, "User"
+		return user.DisplayName, "User", user.ObjectID
 	}
 	for _, group := range t.groups {
 		if strings.EqualFold(group.ObjectID, objectID) {
-			return group.Name, "Group"
+			return group.Name, "Group", group.ObjectID
 		}
 	}
 	for _, identity := range t.identities {
 		if strings.EqualFold(identity.ObjectID, objectID) {
-			return identity.Name, "ServicePrincipal"
+			return identity.Name, "ServicePrincipal", identity.ObjectID
 		}
 	}
 	if app := t.appByObjectID(objectID); app != nil {
-		return app.Name, "ServicePrincipal"
+		return app.Name, "ServicePrincipal", app.ObjectID
 	}
-	return "", ""
-}
-
-// dropRoles ends the assignments of roles that the app no longer has. Callers hold t.mu.
-func (t *Tenant) dropRoles(app *App) {
-	for key, values := range t.roleAssignments {
-		if key.resource == app {
-			maps.DeleteFunc(values, func(value string, _ bool) bool {
-				return !slices.ContainsFunc(app.entry.roles, func(r appRole) bool { return r.Value == value })
-			})
-		}
-	}
+	return "", "", ""
 }
 
 func (c *graphCall) listAssignments() (graphResult, *graphFault) {
@@ -106,7 +94,7 @@ func (c *graphCall) createAssignment() (graphResult, *graphFault) {
 	if f := c.read(&wanted); f != nil {
 		return graphResult{}, f
 	}
-	_, kind := c.t.principalNamed(wanted.PrincipalID)
+	_, kind, principalID := c.t.principalNamed(wanted.PrincipalID)
 	holder := c.t.appByObjectID(wanted.PrincipalID)
 	switch {
 	case app == nil || !strings.EqualFold(wanted.ResourceID, principal.ID):
@@ -119,7 +107,7 @@ func (c *graphCall) createAssignment() (graphResult, *graphFault) {
 		if !strings.EqualFold(role.ID, wanted.AppRoleID) {
 			continue
 		}
-		key := roleKey{wanted.PrincipalID, app}
+		key := roleKey{principalID, app}
 		switch {
 		case !role.IsEnabled || !slices.Contains(role.AllowedMemberTypes, member):
 			return graphResult{}, badRequest("Permission being assigned is disabled, or is not for principals of type %s.", kind)
@@ -127,7 +115,7 @@ func (c *graphCall) createAssignment() (graphResult, *graphFault) {
 			return graphResult{}, badRequest("Permission being assigned already exists on the object.").with("InvalidUpdate", "appRoleId")
 		}
 		addTo(c.t.roleAssignments, key, []string{role.Value})
-		return c.entity(http.StatusCreated, "appRoleAssignments", c.t.describeAssignment(wanted.PrincipalID, app, role.ID))
+		return c.entity(http.StatusCreated, "appRoleAssignments", c.t.describeAssignment(principalID, app, role.ID))
 	}
 	return graphResult{}, badRequest("Permission being assigned was not found on application '%s'.", app.ClientID)
 }

@@ -2,8 +2,8 @@ package entratest
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -14,85 +14,11 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest/internal/odata"
 )
 
-// A graphFault is an error of Microsoft Graph.
-type graphFault struct {
-	status  int
-	code    string
-	message string
-	detail  graphDetail // none without a code
-}
-
-// A graphDetail is an element of an error's details.
-type graphDetail struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	Target  string `json:"target"`
-}
-
-// badRequest is the fault of a request that breaks a rule.
-func badRequest(format string, args ...any) *graphFault {
-	return &graphFault{status: http.StatusBadRequest, code: "Request_BadRequest", message: fmt.Sprintf(format, args...)}
-}
-
-// refused is badRequest with a code of its own.
-func refused(code, format string, args ...any) *graphFault {
-	f := badRequest(format, args...)
-	f.code = code
-	return f
-}
-
-// with adds a detail.
-func (f *graphFault) with(code, target string) *graphFault {
-	f.detail = graphDetail{code, f.message, target}
-	return f
-}
-
-func notFound(what string) *graphFault {
-	return &graphFault{status: http.StatusNotFound, code: "Request_ResourceNotFound", message: fmt.Sprintf(
-		"Resource '%s' does not exist or one of its queried reference-property objects are not present.", clip(what))}
-}
-
-func denied(message string) *graphFault {
-	return &graphFault{status: http.StatusForbidden, code: "Authorization_RequestDenied", message: message}
-}
-
-func conflict(code, message string) *graphFault {
-	return &graphFault{status: http.StatusConflict, code: code, message: message}
-}
-
-// sameKey is the fault of creating what exists.
-func sameKey(message string) *graphFault {
-	return conflict("Request_MultipleObjectsWithSameKeyValue", message)
-}
-
-// A graphErrorBody has the format of Microsoft Graph's errors.
-type graphErrorBody struct {
-	Error struct {
-		Code       string          `json:"code"`
-		Message    string          `json:"message"`
-		Details    []graphDetail   `json:"details,omitempty"`
-		InnerError graphInnerError `json:"innerError"`
-	} `json:"error"`
-}
-
-type graphInnerError struct {
-	Date            string `json:"date"`
-	RequestID       string `json:"request-id"`
-	ClientRequestID string `json:"client-request-id"`
-}
-
-func (e *exchange) failGraph(f *graphFault) {
-	var body graphErrorBody
-	body.Error.Code, body.Error.Message = f.code, f.message
-	if f.detail.Code != "" {
-		body.Error.Details = []graphDetail{f.detail}
-	}
-	body.Error.InnerError = graphInnerError{e.tenant.now().UTC().Format("2006-01-02T15:04:05"), e.traceID, e.correlationID}
-	if f.status == http.StatusUnauthorized {
-		e.response.Header().Set("WWW-Authenticate", `Bearer realm="", error="invalid_token"`)
-	}
-	e.tenant.options.Logger.Info("refused", "path", e.request.URL.Path, "status", f.status, "code", f.code)
-	e.answer(f.status, body)
+// A graphRoute is a request that the directory serves. In a pattern, {} is a key.
+type graphRoute struct {
+	method, pattern string
+	needs           privilege // permissions only: a handler checks roles
+	serve           func(*graphCall) (graphResult, *graphFault)
 }
 
 // A graphCall is a request to the directory. It holds the tenant's mu while it is served.
@@ -113,6 +39,14 @@ type graphResult struct {
 }
 
 var noContent = graphResult{status: http.StatusNoContent}
+
+// require returns a fault if the caller may not take a step that concerns the app, which may be nil.
+func (c *graphCall) require(p privilege, app *App) *graphFault {
+	if c.caller.may(p, app) {
+		return nil
+	}
+	return denied("Insufficient privileges to complete the operation.")
+}
 
 // read merges the request's body into an entity.
 func (c *graphCall) read(entity any) *graphFault {
@@ -221,10 +155,7 @@ func paged[T any](c *graphCall, entities []T) (page []T, next string, f *graphFa
 	from = min(from, len(entities))
 	to := min(from+size, len(entities))
 	if to < len(entities) {
-		query := url.Values{}
-		for name, values := range c.query {
-			query[name] = values
-		}
+		query := maps.Clone(c.query)
 		query.Set("$skiptoken", c.t.sealer.seal("skiptoken", to))
 		next = c.t.authorityHost + c.request.URL.EscapedPath() + "?" + query.Encode()
 	}
@@ -238,4 +169,18 @@ func asMap(entity any) map[string]any {
 	var members map[string]any
 	must(json.Unmarshal(encoded, &members))
 	return members
+}
+
+// createsIfMissing reports whether the request is an upsert.
+func (c *graphCall) createsIfMissing() bool {
+	return strings.EqualFold(c.request.Header.Get("Prefer"), "create-if-missing")
+}
+
+// copied returns a copy of an entity that shares no memory with it.
+func copied[T any](entity T) T {
+	encoded, err := json.Marshal(entity)
+	must(err)
+	var fresh T
+	must(json.Unmarshal(encoded, &fresh))
+	return fresh
 }

@@ -22,7 +22,7 @@ func TestDirectoryDelays(t *testing.T) {
 		"read": {entratest.LagObject, true, func(t *testing.T, d *desk, m made) answer {
 			return d.call(t, "GET", m.path, nil)
 		}, 404, 200, "Request_ResourceNotFound", ""},
-		"change": {entratest.LagObject, true, func(t *testing.T, d *desk, m made) answer {
+		"change": {entratest.LagObject, true, func(t *testing.T, d *desk, _ made) answer {
 			return d.call(t, "PATCH", "applications(uniqueName='new')", object{"notes": "x"}, "Prefer", "create-if-missing")
 		}, 404, 204, "Request_ResourceNotFound", ""},
 		"concurrent": {entratest.LagConflict, true, func(t *testing.T, d *desk, m made) answer {

@@ -4,39 +4,15 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
 
 // The routes of deletion.
 var deletedRoutes = []graphRoute{
+	{http.MethodDelete, "applications/{}", mayWriteApp, (*graphCall).deleteApplication},
 	{http.MethodGet, "directory/deletedItems/microsoft.graph.application", mayReadApps, (*graphCall).listDeleted},
 	{http.MethodGet, "directory/deletedItems/{}", mayReadApps, (*graphCall).getDeleted},
 	{http.MethodPost, "directory/deletedItems/{}/restore", mayWriteApp, (*graphCall).restore},
 	{http.MethodDelete, "directory/deletedItems/{}", mayWriteApp, (*graphCall).purge},
-}
-
-// deletedLifetime is how long a deleted application can be restored. Until then it holds its App ID
-// URIs and its uniqueName.
-const deletedLifetime = 30 * 24 * time.Hour
-
-// A deletedApp is an application that can be restored.
-type deletedApp struct {
-	app *App
-	at  time.Time
-}
-
-func (d *Directory) deletedApps() []*App {
-	apps := make([]*App, len(d.deleted))
-	for i, item := range d.deleted {
-		apps[i] = item.app
-	}
-	return apps
-}
-
-// expire forgets the applications that were deleted long ago.
-func (d *Directory) expire() {
-	now := d.tenant.now()
-	d.deleted = slices.DeleteFunc(d.deleted, func(item *deletedApp) bool { return !now.Before(item.at.Add(deletedLifetime)) })
 }
 
 // deleteApplication deletes an application and its service principal, whose grants and role

@@ -133,7 +133,7 @@ func (c *graphCall) addPrincipal(wanted servicePrincipal) (graphResult, *graphFa
 		}
 	} else {
 		if f := c.require(mayAddForeign, nil); f != nil {
-			if c.caller.app && !c.lacksPermission(mayRegister) {
+			if c.caller.app && !c.caller.lacks(mayRegister) {
 				return graphResult{}, foreign
 			}
 			return graphResult{}, f
@@ -202,46 +202,6 @@ func (c *graphCall) deletePrincipal() (graphResult, *graphFault) {
 	app.entry.absent = true
 	c.t.dropGrants(app)
 	return noContent, nil
-}
-
-// elsewhere returns the first app with its registration in another tenant of the server that
-// matches, or nil. Callers hold the server's graphMu.
-func (t *Tenant) elsewhere(matches func(*App) bool) *App {
-	for _, other := range t.all() {
-		if other == t {
-			continue
-		}
-		other.mu.Lock()
-		app := other.appWith(func(app *App) bool { return app.isRegistered() && matches(app) })
-		other.mu.Unlock()
-		if app != nil {
-			return app
-		}
-	}
-	return nil
-}
-
-// knowsElsewhere reports whether another tenant has the app.
-func (t *Tenant) knowsElsewhere(clientID string) bool {
-	return t.elsewhere(func(app *App) bool { return strings.EqualFold(app.ClientID, clientID) }) != nil
-}
-
-// takenElsewhere reports whether a multitenant app of another tenant has the App ID URI.
-func (t *Tenant) takenElsewhere(uri string) bool {
-	return t.elsewhere(func(app *App) bool {
-		return app.entry.written.isMultitenant() && slices.ContainsFunc(app.AppIDURIs, func(has string) bool { return strings.EqualFold(has, uri) })
-	}) != nil
-}
-
-// fromElsewhere returns a new app that represents the multitenant one of another tenant, or nil.
-func (t *Tenant) fromElsewhere(clientID string) *App {
-	app := t.elsewhere(func(app *App) bool {
-		return strings.EqualFold(app.ClientID, clientID) && app.entry.written.isMultitenant()
-	})
-	if app == nil {
-		return nil
-	}
-	return app.represented()
 }
 
 // firstDifference returns the name of a member in which two entities differ, or "".

@@ -1,9 +1,13 @@
 package entratest
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -15,7 +19,7 @@ func (c *graphCall) check(app *App, old application, doc *application) ([]appCer
 		func() *graphFault { return c.checkUniqueName(app, old, doc) },
 		func() *graphFault { return c.checkURIs(app, old, doc) },
 		func() *graphFault { return checkEntitlements(old, doc) },
-		func() *graphFault { return c.checkPreAuthorized(app, old, doc) },
+		func() *graphFault { return c.checkPreAuthorized(old, doc) },
 		func() *graphFault { return checkRedirects(old, doc) },
 		func() *graphFault { return checkRequired(doc) },
 		func() *graphFault { return checkPasswords(old, doc) },
@@ -26,12 +30,6 @@ func (c *graphCall) check(app *App, old application, doc *application) ([]appCer
 		}
 	}
 	return app.checkKeys(doc)
-}
-
-// invalid is the fault of a member's value.
-func invalid(target, format string, args ...any) *graphFault {
-	return badRequest("Invalid value specified for property '"+target+"' of resource 'Application': "+format+".", args...).
-		with("InvalidValue", target)
 }
 
 // checkMembers checks simple members, among them those that only the directory sets.
@@ -83,21 +81,13 @@ func (c *graphCall) checkUniqueName(app *App, old application, doc *application)
 	if name == "" || utf8.RuneCountInString(name) > 128 {
 		return invalid("uniqueName", "want 1 to 128 characters")
 	}
-	for _, other := range c.everyApp() {
+	for _, other := range c.d.everyApp() {
 		if other != app && strings.EqualFold(other.entry.uniqueName(), name) {
 			return taken("uniqueName")
 		}
 	}
 	return nil
 }
-
-// taken is the fault of a value that another object has.
-func taken(target string) *graphFault {
-	return badRequest("Another object with the same value for property %s already exists.", target).with("ObjectConflict", target)
-}
-
-// everyApp returns the tenant's apps with the deleted ones.
-func (c *graphCall) everyApp() []*App { return slices.Concat(c.t.apps, c.d.deletedApps()) }
 
 // checkEntitlements checks scopes and roles, which share a name space.
 func checkEntitlements(old application, doc *application) *graphFault {
@@ -171,7 +161,7 @@ func checkEnabled(old application, doc *application) *graphFault {
 }
 
 // checkPreAuthorized checks that clients and scopes exist. A scope of the same request does not yet.
-func (c *graphCall) checkPreAuthorized(app *App, old application, doc *application) *graphFault {
+func (c *graphCall) checkPreAuthorized(old application, doc *application) *graphFault {
 	const target = "api.preAuthorizedApplications"
 	seen := map[string]bool{}
 	for _, p := range doc.API.PreAuthorizedApplications {
@@ -217,6 +207,61 @@ func checkRequired(doc *application) *graphFault {
 	return nil
 }
 
+// checkPasswords lets a PATCH remove secrets, not add any.
+func checkPasswords(old application, doc *application) *graphFault {
+	for _, password := range doc.PasswordCredentials {
+		known := func(p passwordCredential) bool { return p.KeyID == password.KeyID }
+		if password.SecretText != nil || !slices.ContainsFunc(old.PasswordCredentials, known) {
+			return badRequest("New password credentials must be generated with service actions: use addPassword.").
+				with("InvalidValue", "passwordCredentials")
+		}
+	}
+	return nil
+}
+
+// checkKeys reads the certificates of a document. One without its key is lost, even if the
+// application had it.
+func (a *App) checkKeys(doc *application) ([]appCertificate, *graphFault) {
+	var all []appCertificate
+	for _, wanted := range doc.KeyCredentials {
+		if wanted.Key == nil {
+			continue
+		}
+		der, err := base64.StdEncoding.DecodeString(*wanted.Key)
+		if err != nil {
+			return nil, invalid("keyCredentials", "the key is not base64")
+		}
+		certificate, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, invalid("keyCredentials", "the key is not a certificate")
+		}
+		if _, ok := certificate.PublicKey.(*rsa.PublicKey); !ok || wanted.Type != "AsymmetricX509Cert" || wanted.Usage != "Verify" {
+			return nil, invalid("keyCredentials", "want an RSA certificate of type AsymmetricX509Cert with usage Verify")
+		}
+		if outside(wanted.StartDateTime, certificate) || outside(wanted.EndDateTime, certificate) {
+			return nil, refused("KeyCredentialsInvalidEndDate", "Key credential end date is invalid: it must be within the certificate's validity period.").
+				with("KeyCredentialsInvalidEndDate", "keyCredentials")
+		}
+		if wanted.KeyID == "" {
+			wanted.KeyID = newGUID()
+		}
+		added := newCertificate(certificate, wanted)
+		known := slices.IndexFunc(a.certificates, func(c appCertificate) bool { return c.KeyID == wanted.KeyID })
+		if known >= 0 {
+			added.lags = a.certificates[known].lags
+		} else {
+			added.lags = a.tenant.directory.newLags()
+		}
+		all = append(all, added)
+	}
+	return all, nil
+}
+
+// outside reports whether a date is not in the certificate's validity period.
+func outside(date *time.Time, certificate *x509.Certificate) bool {
+	return date != nil && (date.Before(certificate.NotBefore) || date.After(certificate.NotAfter))
+}
+
 // maxItems limits the items in all collections of an application.
 const maxItems = 1000
 
@@ -231,7 +276,7 @@ func checkSize(doc *application) *graphFault {
 		items += len(list.uris)
 	}
 	if items > maxItems {
-		return refused("Directory_QuotaExceeded", "The application has %d items in its collections, at most %d are allowed.", items, maxItems)
+		return badRequest("The application has %d items in its collections, at most %d are allowed.", items, maxItems)
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func (c *graphCall) listGroups() (graphResult, *graphFault) {
 // members.
 func (c *graphCall) getOrganization() (graphResult, *graphFault) {
 	answer := organization{ID: c.t.id, DisplayName: "entratest"}
-	if !c.lacksPermission(mayReadAll) {
+	if !c.caller.lacks(mayReadAll) {
 		kind := "AAD"
 		answer.TenantType = &kind
 	}

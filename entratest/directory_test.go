@@ -2,6 +2,7 @@ package entratest_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -33,10 +34,7 @@ func TestDirectoryMakesAppsThatSignIn(t *testing.T) {
 			"scope": {server + "/access_as_user offline_access"}, "prompt": {"none"},
 		}
 		b := d.Browser(d.alice)
-		first := url.Values{}
-		for name, value := range query {
-			first[name] = value
-		}
+		first := maps.Clone(query)
 		first.Del("prompt")
 		first.Set("scope", "openid")
 		first.Del("resource")
@@ -169,6 +167,8 @@ func TestDirectoryWhileSigningIn(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	path := "applications(appId='" + d.api.ClientID + "')"
+	d.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost")
+	d.Consent(d.client, d.api)
 	var wait sync.WaitGroup
 	for i := range 4 {
 		wait.Go(func() {
@@ -179,6 +179,16 @@ func TestDirectoryWhileSigningIn(t *testing.T) {
 				})
 				if a := d.contoso.token(t, d.obo()); a.status != http.StatusOK {
 					t.Errorf("exchange: %d %s", a.status, a.body)
+				}
+				back := open(t, d.Browser(d.alice), d.AuthorityHost()+"/"+d.ID()+"/oauth2/v2.0/authorize?"+url.Values{
+					"client_id": {d.client.ClientID}, "response_type": {"code"}, "scope": {d.api.Scope("access_as_user")},
+				}.Encode())
+				a := d.contoso.token(t, url.Values{
+					"grant_type": {"authorization_code"}, "client_id": {d.client.ClientID}, "code": {back.Query().Get("code")},
+					"redirect_uri": {"http://localhost"},
+				})
+				if a.status != http.StatusOK {
+					t.Errorf("code: %d %s", a.status, a.body)
 				}
 			}
 		})

@@ -36,6 +36,8 @@ type application struct {
 	Web                        webApplication                     `json:"web"`
 }
 
+func (doc *application) isMultitenant() bool { return doc.SignInAudience != "AzureADMyOrg" }
+
 type apiApplication struct {
 	AcceptMappedClaims          *bool                                `json:"acceptMappedClaims"`
 	KnownClientApplications     odata.List[string]                   `json:"knownClientApplications"`
@@ -93,7 +95,7 @@ type implicitGrantSettings struct {
 	EnableIDTokenIssuance     bool `json:"enableIdTokenIssuance"`
 }
 
-//nolint:revive,staticcheck // Graph's name
+//nolint:revive // Graph's name
 type redirectUriSettings struct {
 	URI   string `json:"uri"`
 	Index *int   `json:"index"`
@@ -245,13 +247,13 @@ type passwordCredentialConfiguration struct {
 	State                               string     `json:"state"`
 }
 
-//nolint:revive,staticcheck // Graph's name
+//nolint:revive // Graph's name
 type identifierUriConfiguration struct {
 	NonDefaultURIAddition *identifierUriRestriction `json:"nonDefaultUriAddition"`
 	WithoutUniqueID       *identifierUriRestriction `json:"uriAdditionWithoutUniqueTenantIdentifier"`
 }
 
-//nolint:revive,staticcheck // Graph's name
+//nolint:revive // Graph's name
 type identifierUriRestriction struct {
 	State                        string `json:"state"`
 	ExcludeAppsReceivingV2Tokens bool   `json:"excludeAppsReceivingV2Tokens"`

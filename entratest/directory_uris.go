@@ -52,7 +52,7 @@ func (c *graphCall) checkURI(app *App, doc *application, uri string) *graphFault
 	if f := c.policyFault(app, doc, uri); f != nil {
 		return f
 	}
-	for _, other := range c.everyApp() {
+	for _, other := range c.d.everyApp() {
 		if other != app && slices.ContainsFunc(other.AppIDURIs, func(has string) bool { return strings.EqualFold(has, uri) }) {
 			return taken(target)
 		}
@@ -62,8 +62,6 @@ func (c *graphCall) checkURI(app *App, doc *application, uri string) *graphFault
 	}
 	return nil
 }
-
-func (doc *application) isMultitenant() bool { return doc.SignInAudience != "AzureADMyOrg" }
 
 // exempt reports whether the application may use any host: with tokens of version 2, or v1 tokens
 // that have the client ID as audience, in one tenant.

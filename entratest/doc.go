@@ -14,8 +14,8 @@
 // A tenant listens with TLS on loopback at [Tenant.AuthorityHost]. Its paths, members,
 // claims and errors are those of Entra: metadata and key sets (v1 and v2),
 // the authorize endpoint with its pages, the token endpoint with the grants of users,
-// apps and APIs, device codes, admin consent, managed identities, and a small part of
-// Microsoft Graph (/v1.0/me). [Tenant.HTTPClient] trusts its certificate.
+// apps and APIs, device codes, admin consent, managed identities, and Microsoft Graph's
+// directory ([Tenant.Directory]). [Tenant.HTTPClient] trusts its certificate.
 // MSAL and azidentity work with it, given the authority host and with
 // instance discovery off. [Tenant.AddTenant] puts more tenants on the same server.
 //
@@ -45,7 +45,10 @@
 //     the client, the scopes, the consent and the conditional access policies.
 //   - Refresh tokens are long and reusable, and serve for any resource that the
 //     client has consent for. Without a scope they are rejected (AADSTS90009).
-//   - A bare scope is a scope of Microsoft Graph. A resource parameter must match the scopes.
+//   - A bare scope is a scope of Microsoft Graph. A resource parameter must equal an App ID URI
+//     and the prefix of the scopes, character for character.
+//   - Applications, service principals, permission grants and credentials can be registered over
+//     Microsoft Graph, with its order, rules, errors and delays.
 //   - Errors have Entra's members, and error_codes matches the text. Act on the
 //     codes: the texts are our own, in Entra's style.
 //
@@ -63,7 +66,7 @@
 //
 // [Tenant.Mint] and [Tenant.Sign] make tokens with any header and claims.
 // [Tenant.Fail] makes an endpoint slow, broken or throttled, for all or for one
-// user. [Tenant.RotateKeys] and [Tenant.AnnounceKey] rotate keys, and
+// user. [Directory.Delay] makes the directory's parts learn of changes late. [Tenant.RotateKeys] and [Tenant.AnnounceKey] rotate keys, and
 // [Options.Now] is the clock.
 // [Tenant.Requests] and [Tenant.Count] show what was requested. Package blobtest, a
 // double of Azure Blob Storage, uses the same words for the same things.

@@ -72,13 +72,6 @@ func (t *Tenant) serveUserInfo(e *exchange, claims jwt.MapClaims) {
 	}
 }
 
-// A graphRoute is a request that the directory serves. In a pattern, {} is a key.
-type graphRoute struct {
-	method, pattern string
-	needs           privilege // permissions only: a handler checks roles
-	serve           func(*graphCall) (graphResult, *graphFault)
-}
-
 // graphRoutes returns all routes.
 func graphRoutes() []graphRoute {
 	return slices.Concat(applicationRoutes, credentialRoutes, principalRoutes, grantRoutes, assignmentRoutes, deletedRoutes, tenantRoutes)
@@ -102,7 +95,7 @@ func (h *host) serveDirectory(e *exchange, t *Tenant, claims jwt.MapClaims) (gra
 	defer h.graphMu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c.caller = t.callerOf(claims); c.lacksPermission(route.needs) {
+	if c.caller = t.callerOf(claims); c.caller.lacks(route.needs) {
 		return graphResult{}, denied("Insufficient privileges to complete the operation.")
 	}
 	c.d.expire()

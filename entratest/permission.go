@@ -3,6 +3,7 @@ package entratest
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -100,6 +101,30 @@ func (a *App) appRoles() []appRole {
 		})
 	}
 	return all
+}
+
+// dropRoles ends the assignments of roles that the app no longer has. Callers hold t.mu.
+func (t *Tenant) dropRoles(app *App) {
+	for key, values := range t.roleAssignments {
+		if key.resource == app {
+			maps.DeleteFunc(values, func(value string, _ bool) bool {
+				return !slices.ContainsFunc(app.entry.roles, func(r appRole) bool { return r.Value == value })
+			})
+		}
+	}
+}
+
+// RequirePermissions lists delegated permissions in the app's registration. Users consent to them
+// when the app signs them in with a .default scope, and the admin consent page grants them when it
+// is called without a scope.
+func (a *App) RequirePermissions(resource *App, scopes ...string) {
+	a.tenant.mu.Lock()
+	defer a.tenant.mu.Unlock()
+	needed := requiredResourceAccess{ResourceAppID: resource.ClientID}
+	for _, scope := range scopes {
+		needed.ResourceAccess = append(needed.ResourceAccess, resourceAccess{resource.scopeID(scope), "Scope"})
+	}
+	a.required = append(a.required, needed)
 }
 
 // A permission is delegated permissions that an app's registration lists.

@@ -246,3 +246,9 @@ func (t *Tenant) CertificatePEM() []byte {
 }
 
 func (t *Tenant) now() time.Time { return t.options.Now() }
+
+// stampNow returns the time in the precision of Graph's answers.
+func (t *Tenant) stampNow() *time.Time {
+	now := t.now().UTC().Truncate(time.Second)
+	return &now
+}

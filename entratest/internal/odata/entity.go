@@ -42,8 +42,7 @@ func Merge(entity any, body []byte) error {
 		return err
 	}
 	err := json.Unmarshal(body, entity)
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("cannot convert a JSON %s to the type of the property '%s'", wrong.Value, wrong.Field)
 	}
 	if err != nil {
@@ -98,8 +97,8 @@ func asArray(value any) []any {
 }
 
 func fieldOf(t reflect.Type, name string) (reflect.StructField, bool) {
-	for i := range t.NumField() {
-		if field := t.Field(i); tagOf(field) == name {
+	for field := range t.Fields() {
+		if tagOf(field) == name {
 			return field, true
 		}
 	}

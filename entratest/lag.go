@@ -15,44 +15,8 @@ const (
 	LagDisabled                  // a scope or role that was disabled is still shown, and treated, as enabled
 )
 
-// Delay makes changes slow to spread from now on: for each change, the first requests that it
-// concerns get the answers of these lags. A negative number means all requests until
-// [Directory.Settle]. Without lags, later changes spread at once.
-func (d *Directory) Delay(requests int, forms ...Lag) {
-	d.tenant.mu.Lock()
-	defer d.tenant.mu.Unlock()
-	d.delay, d.lags = requests, forms
-}
-
-// Settle ends the delay of all earlier changes.
-func (d *Directory) Settle() {
-	d.tenant.mu.Lock()
-	defer d.tenant.mu.Unlock()
-	for _, app := range append(d.deletedApps(), d.tenant.apps...) {
-		clear(app.entry.lags)
-		for _, secret := range app.secrets {
-			clear(secret.lags)
-		}
-		for _, certificate := range app.certificates {
-			clear(certificate.lags)
-		}
-		for _, credential := range app.federated {
-			clear(credential.lags)
-		}
-	}
-}
-
 // lags counts the requests that still get the answer of each form.
 type lags map[Lag]int
-
-// newLags returns the lags of a change that is being made now. Callers hold the tenant's mu.
-func (d *Directory) newLags() lags {
-	l := lags{}
-	for _, form := range d.lags {
-		l[form] = d.delay
-	}
-	return l
-}
 
 // take reports whether a request gets the answer of the form, and counts it.
 func (l lags) take(form Lag) bool {
