@@ -166,7 +166,7 @@ func runScript(t *testing.T, script, directory string, env ...string) (stdout, s
 	}
 	cmd := exec.CommandContext(t.Context(), "bash", file)
 	cmd.Dir = filepath.Dir(file)
-	cmd.Env = append([]string{"PATH=" + bin + ":" + os.Getenv("PATH"), asAz + "=" + directory}, env...)
+	cmd.Env = append([]string{"PATH=" + bin + ":" + os.Getenv("PATH"), asAz + "=" + directory, "GORACE=atexit_sleep_ms=0"}, env...) // az ends often
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()

@@ -42,7 +42,7 @@ func PrintAz(w io.Writer, p *Plan) error {
 	if _, err := steps.WriteTo(w); err != nil {
 		return err
 	}
-	fmt.Fprint(w, "\nsay 'Done.'\n")
+	fmt.Fprint(w, "\nsay 'Done. mcp-entra setup apply now changes nothing, and prints the variables of the server and what is left to do by hand.'\n")
 	for _, name := range s.order {
 		if strings.HasSuffix(name, ".appId") {
 			fmt.Fprintf(w, "printf '%%s\\n' %s\"$%s\"\n", quote(name+"="), s.names[name])
@@ -62,7 +62,8 @@ umask 077
 graph=%s
 resource=%s
 expected=%s
-secrets=${SECRETS_FILE:-%s}
+secrets=%s
+secrets=${SECRETS_FILE:-$secrets}
 
 errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT
@@ -165,8 +166,9 @@ func (s *script) define(placeholder string) string {
 	return name
 }
 
+// step writes a step: a line that says it, its request, and the reading of its ids.
 func (s *script) step(w io.Writer, step Step) error {
-	path, err := s.word(strings.ReplaceAll(step.Path, " ", "%20"))
+	title, err := s.word(step.Title)
 	if err != nil {
 		return err
 	}
@@ -174,11 +176,42 @@ func (s *script) step(w io.Writer, step Step) error {
 	if step.Permission != "" {
 		fmt.Fprintf(w, ": needs %s (%s)", comment(step.Permission), comment(step.Role))
 	}
-	title, err := s.word(step.Title)
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(w, "\nsay %s\n", title)
+
+	query, names, secret := s.captures(step.Captures)
+	variables, read := strings.Join(names, " "), step.Read
+	if step.Method == http.MethodGet && read == "" {
+		read = step.Path
+	}
+	inAnswer, asked := read == "", ""
+	if inAnswer {
+		asked = query
+	}
+	request, err := s.request(step, asked)
+	switch {
+	case err != nil:
+		return err
+	case inAnswer && secret != "":
+		s.secretStep(w, request, variables, secret)
+	case inAnswer && len(names) > 0:
+		fmt.Fprintf(w, "answer=$(%s)\nassign \"$answer\" %s\n", request, variables)
+	case step.Method != http.MethodGet:
+		fmt.Fprintln(w, request)
+	}
+	if inAnswer || len(names) == 0 {
+		return nil
+	}
+	path, err := s.path(read)
+	fmt.Fprintf(w, "ids %s %s %s\n", path, quote(query), variables)
+	return err
+}
+
+// request returns the call that sends the step's request and prints what the query finds.
+func (s *script) request(step Step, query string) (string, error) {
+	path, err := s.path(step.Path)
+	if err != nil {
+		return "", err
+	}
 	mode := "plain"
 	switch {
 	case step.Upsert:
@@ -186,48 +219,26 @@ func (s *script) step(w io.Writer, step Step) error {
 	case step.MayExist, step.Method == http.MethodPost: // a second run meets what the first has made
 		mode = "mayexist"
 	}
-	var body string
-	if len(step.Body) > 0 {
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, step.Body); err != nil {
-			return fmt.Errorf("its body is not JSON: %w", err)
-		}
-		if body, err = s.word(compact.String()); err != nil {
-			return err
-		}
-		body = " \\\n  " + body
+	call := "request " + quote(step.Method) + " " + path + " " + quote(query) + " " + mode
+	if len(step.Body) == 0 {
+		return call, nil
 	}
-	request := func(query string) string {
-		return "request " + quote(step.Method) + " " + path + " " + quote(query) + " " + mode + body
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, step.Body); err != nil {
+		return "", fmt.Errorf("its body is not JSON: %w", err)
 	}
-	query, names, secret := s.captures(step.Captures)
-	switch {
-	case step.Read == "" && secret != "":
-		s.secretStep(w, request(query), names, secret)
-		return nil
-	case step.Read == "" && len(names) > 0 && step.Method == http.MethodGet:
-		fmt.Fprintf(w, "ids %s %s %s\n", path, quote(query), strings.Join(names, " "))
-		return nil
-	case step.Read == "" && len(names) > 0:
-		fmt.Fprintf(w, "answer=$(%s)\nassign \"$answer\" %s\n", request(query), strings.Join(names, " "))
-		return nil
-	case step.Method != http.MethodGet:
-		fmt.Fprintln(w, request(""))
-	}
-	if len(names) == 0 || step.Read == "" {
-		return nil
-	}
-	read, err := s.word(strings.ReplaceAll(step.Read, " ", "%20"))
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "ids %s %s %s\n", read, quote(query), strings.Join(names, " "))
-	return nil
+	body, err := s.word(compact.String())
+	return call + " \\\n  " + body, err
+}
+
+// path returns a path as a shell word.
+func (s *script) path(path string) (string, error) {
+	return s.word(strings.ReplaceAll(path, " ", "%20"))
 }
 
 // secretStep writes a step whose answer has a secret. The secret goes from the answer to the file,
 // and is made once: a second run finds it there.
-func (s *script) secretStep(w io.Writer, request string, names []string, secret string) {
+func (s *script) secretStep(w io.Writer, request, variables, secret string) {
 	key, _, _ := strings.Cut(secret, ".")
 	variable := SecretVariable(key)
 	fmt.Fprintf(w, `if [ -f "$secrets" ] && grep -q '^%[1]s=' "$secrets"; then
@@ -241,11 +252,14 @@ else
   unset answer %[4]s
   say "it is in $secrets"
 fi
-`, variable, request, strings.Join(names, " "), s.names[secret])
+`, variable, request, variables, s.names[secret])
 }
 
 // captures returns a query for all captures at once, and their variables in its order.
 func (s *script) captures(captures []Capture) (query string, names []string, secret string) {
+	if len(captures) == 0 {
+		return "", nil, ""
+	}
 	queries := make([]string, len(captures))
 	for i, c := range captures {
 		queries[i] = c.JMESPath()

@@ -47,6 +47,7 @@ const bicepHead = `// Registers %s with Microsoft Entra ID. Printed by: mcp-entr
 //  - keep what others have added: each list here replaces the tenant's
 //  - change or remove an enabled scope or role: disable it in a deployment of its own first
 //  - take over an application without this uniqueName, or one that is among the deleted
+//  - print the variables of the server and what is left to do by hand (mcp-entra setup check compares)
 `
 
 const bicepParams = `extension microsoftGraphV1
