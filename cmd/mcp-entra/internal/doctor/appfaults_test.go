@@ -154,8 +154,11 @@ func TestProofFaults(t *testing.T) {
 			w.facts.IdentityID = w.tenant.AddApp("stands for an identity").ClientID
 			w.facts.Method = clientauth.WorkloadManagedIdentity(w.facts.TokenFile, w.facts.IdentityID)
 		}, "identity", []string{"AADSTS70025", "subject  system:serviceaccount:mcp:server"}},
-		"certificate that the registration lacks": {func(t *testing.T, w *world) { w.facts.Method = clientauth.CertificateFile(certificateFile(t), "") }, "proof", []string{"AADSTS700027"}},
-		"exchange blocked by a policy":            {func(_ *testing.T, w *world) { w.tenant.BlockAccess(w.tenant.Storage()) }, "exchange", []string{"AADSTS53003"}},
+		"certificate that the registration lacks": {func(t *testing.T, w *world) {
+			file, _ := certificateFile(t)
+			w.facts.Method = clientauth.CertificateFile(file, "")
+		}, "proof", []string{"AADSTS700027"}},
+		"exchange blocked by a policy": {func(_ *testing.T, w *world) { w.tenant.BlockAccess(w.tenant.Storage()) }, "exchange", []string{"AADSTS53003"}},
 		"an unknown resource": {func(_ *testing.T, w *world) {
 			w.signedIn = false
 			w.facts.Resources = []string{"https://storage.azure.com", "https://vault.azure.net"}
@@ -201,8 +204,8 @@ func workload(change func(*credential)) func(*testing.T, *world) {
 	}
 }
 
-// certificateFile has the proxy's certificate, which no registration has.
-func certificateFile(t *testing.T) string {
+// certificateFile makes a certificate for an app, with its key, and writes both to a file.
+func certificateFile(t *testing.T) (string, *x509.Certificate) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -210,6 +213,10 @@ func certificateFile(t *testing.T) string {
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +229,7 @@ func certificateFile(t *testing.T) string {
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return file
+	return file, certificate
 }
 
 func TestStorageFaults(t *testing.T) {

@@ -2,7 +2,7 @@ package doctor
 
 import "context"
 
-// checks are all checks, each after those that it needs. Their ids are stable: docs/doctor.md has
+// checks are all checks, in the order of the report. Their ids are stable: docs/doctor.md has
 // a section for each.
 func checks(clients []string) []check {
 	at := func(run func(*exam, context.Context) Result) func(context.Context, *exam) Result {
@@ -10,7 +10,7 @@ func checks(clients []string) []check {
 	}
 	need := func(ids ...string) []string { return ids }
 	entra := need("dns", "tls", "authority", "tenant")
-	signedIn := need("clock", "registration")
+	signedIn := need("registration")
 	site := need("server", "host")
 	all := []check{
 		{id: "config", run: at((*exam).config)},
@@ -18,7 +18,7 @@ func checks(clients []string) []check {
 		// The way to Entra ID, and the tenant.
 		{id: "dns", run: at((*exam).dns)},
 		{id: "tls", needs: need("dns"), run: at((*exam).tls)},
-		{id: "clock", after: need("dns", "tls"), run: at((*exam).clock)},
+		{id: "clock", needs: need("dns"), after: need("tls", "proof"), run: at((*exam).clock)},
 		{id: "authority", needs: need("dns", "tls"), run: at((*exam).authority)},
 		{id: "tenant", needs: need("dns", "tls", "authority"), run: at((*exam).tenant)},
 		{id: "metadata-v2", needs: entra, run: at((*exam).metadataV2)},
@@ -26,7 +26,7 @@ func checks(clients []string) []check {
 		{id: "keys", needs: append(need("metadata-v2"), entra...), run: at((*exam).keySet)},
 
 		// The registration, as Microsoft Graph shows it.
-		{id: "registration", needs: append(need("clock"), entra...), run: at((*exam).registration)},
+		{id: "registration", needs: entra, timed: true, run: at((*exam).registration)},
 		{id: "token-version", needs: signedIn, after: need("proof"), run: at((*exam).tokenVersion)},
 		{id: "app-id-uri", needs: append(need("token-version"), signedIn...), after: need("proof", "server", "resource-metadata"), run: at((*exam).appIDURIs)},
 		{id: "scopes", needs: signedIn, run: at((*exam).scopes)},
@@ -36,20 +36,20 @@ func checks(clients []string) []check {
 
 		// The proof of the app, and the exchange.
 		{id: "app", needs: append(need("registration", "service-principal"), entra...), run: at((*exam).appExists)},
-		{id: "identity", needs: append(need("clock"), entra...), run: at((*exam).identity)},
-		{id: "federated-credential", needs: need("clock", "app", "identity"), run: at((*exam).federatedCredential)},
-		{id: "proof", needs: need("clock", "app", "identity", "federated-credential"), run: at((*exam).proofAccepted)},
+		{id: "identity", needs: entra, timed: true, run: at((*exam).identity)},
+		{id: "federated-credential", needs: need("app", "identity"), run: at((*exam).federatedCredential)},
+		{id: "proof", needs: need("app", "identity", "federated-credential"), run: at((*exam).proofAccepted)},
 		{id: "user-token", needs: append(need("clock", "app", "scopes", "metadata-v1", "metadata-v2", "keys"), entra...), run: at((*exam).userToken)},
 		{id: "downstream-grant", needs: need("service-principal"), after: need("proof", "user-token"), run: at((*exam).downstreamGrant)},
 		{id: "exchange", needs: need("downstream-grant"), after: need("proof", "user-token"), run: at((*exam).exchange)},
 
 		// Azure Storage.
-		{id: "storage", after: need("dns", "clock", "tenant", "app"), run: at((*exam).storage)},
+		{id: "storage", after: need("dns", "tls", "tenant", "app"), run: at((*exam).storage)},
 		{id: "data-role", needs: need("storage", "downstream-grant"), after: need("proof", "user-token", "exchange"), run: at((*exam).dataRole)},
 		{id: "container", needs: need("storage", "data-role"), run: at((*exam).containerExists)},
 
 		// The server, by its public URL and on its machine.
-		{id: "server", after: need("config", "dns", "clock"), run: at((*exam).server)},
+		{id: "server", after: need("config", "dns", "tls"), run: at((*exam).server)},
 		{id: "host", needs: need("server"), run: at((*exam).hostCheck)},
 		{id: "resource-metadata", needs: site, after: need("tenant", "app"), run: at((*exam).resourceMetadata)},
 		{id: "challenge", needs: site, after: need("resource-metadata"), run: at((*exam).challenge)},

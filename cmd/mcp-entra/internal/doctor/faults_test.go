@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
 // A fault is a set-up with one thing broken, and the one check that must name it.
@@ -66,7 +67,19 @@ func TestNetworkFaults(t *testing.T) {
 		"clock behind": {func(_ *testing.T, w *world) { w.options.Now = clockAt(-3 * time.Minute) }, "clock", []string{"behind Entra's"}},
 		"clock years ahead": {func(_ *testing.T, w *world) { w.options.Now = clockAt(3 * 365 * 24 * time.Hour) }, "clock",
 			[]string{"not run  tls", "because clock failed"}},
-		"clock years behind, unsigned": {unsigned(func(_ *testing.T, w *world) { w.options.Now = clockAt(-3 * 365 * 24 * time.Hour) }), "clock", nil},
+		"clock years behind, unsigned":            {unsigned(func(_ *testing.T, w *world) { w.options.Now = clockAt(-3 * 365 * 24 * time.Hour) }), "clock", nil},
+		"clock behind Entra's tokens":             {func(_ *testing.T, w *world) { w.tenantOffset.Store(int64(10 * time.Minute)) }, "clock", []string{"10m0s behind Entra's"}},
+		"clock ahead of Entra's tokens, unsigned": {unsigned(func(_ *testing.T, w *world) { w.tenantOffset.Store(int64(-2 * time.Hour)) }), "clock", []string{"ahead of Entra's"}},
+		"clock ahead, with a certificate": {unsigned(func(t *testing.T, w *world) {
+			file, certificate := certificateFile(t)
+			w.api.AddCertificate(certificate)
+			w.facts.Method = clientauth.CertificateFile(file, "")
+			w.tenantOffset.Store(int64(-2 * time.Hour))
+		}), "clock", []string{"AADSTS700024"}},
+		"a token from the future": {func(_ *testing.T, w *world) {
+			w.facts.OBO, w.signedIn = false, false
+			w.token = w.tenant.Mint(w.api, 2, func(_, c map[string]any) { c["iat"] = time.Now().Add(10 * time.Minute).Unix() })
+		}, "clock", []string{"behind Entra's"}},
 		"authority does not resolve": {func(_ *testing.T, w *world) { w.facts.AuthorityHost = "https://login.contoso.invalid" }, "dns",
 			[]string{"login.contoso.invalid does not resolve", "no such host"}},
 		"resolver times out": {func(_ *testing.T, w *world) {

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/secret"
 )
 
 // maxBody bounds what is read of an answer, in bytes.
@@ -152,8 +154,8 @@ func (x *exam) tls(ctx context.Context) Result {
 	}
 	if outOfTime(x.entra.err) { // by whose clock?
 		x.entra = x.dated(ctx, x.host.String(), x.entra)
-		if off, known := x.entra.offset(); known && abs(off) > clockFails {
-			return Result{Status: NotRun, Because: "clock", Note: "clock failed"}
+		if x.dateIsOff() {
+			return *becauseOfClock()
 		}
 	}
 	return failed(x.unreachable(x.entra, x.host.String()))
@@ -181,8 +183,8 @@ func (x *exam) blamed(err error) *Result {
 	switch {
 	case errors.Is(err, errUnresolved):
 		return x.blocked("dns")
-	case outOfTime(err):
-		return x.blocked("clock")
+	case outOfTime(err) && x.dateIsOff():
+		return becauseOfClock()
 	}
 	return nil
 }
@@ -329,12 +331,49 @@ func inWords(d time.Duration) string {
 
 func abs(d time.Duration) time.Duration { return max(d, -d) }
 
+const syncClock = "Synchronize the clock (chrony, systemd-timesyncd, the hypervisor's time service). The server tolerates a minute: " +
+	"beyond it, valid tokens are refused as expired or not yet valid"
+
+// dateIsOff reports whether the Date of Entra's answer shows that the local clock is wrong.
+func (x *exam) dateIsOff() bool {
+	off, known := x.entra.offset()
+	return known && abs(off) > clockFails
+}
+
+func becauseOfClock() *Result { return &Result{Status: NotRun, Because: "clock", Note: "clock failed"} }
+
+// tokenOffset is how far the local clock is ahead of the times in Entra's tokens: of the app's own,
+// which was issued a moment ago, or of the user's, if that is from the future.
+func (x *exam) tokenOffset() time.Duration {
+	if x.proof != nil && x.proof.answer.accepted && !x.proof.answer.entraTime.IsZero() {
+		a := x.proof.answer
+		switch {
+		case a.sent.After(a.entraTime.Add(2 * time.Second)):
+			return a.sent.Sub(a.entraTime)
+		case a.received.Before(a.entraTime.Add(-2 * time.Second)):
+			return a.received.Sub(a.entraTime)
+		}
+	}
+	var user struct {
+		IssuedAt int64 `json:"iat"`
+	}
+	readClaims(secret.Reveal(x.options.UserToken), &user)
+	return min(0, x.options.Now().Sub(time.Unix(user.IssuedAt, 0)))
+}
+
 // clock compares the local clock with Entra's.
 func (x *exam) clock(context.Context) Result {
 	if x.entra.header == nil {
 		return *behind(x.blocked("dns"), x.result("tls"))
 	}
 	off, known := x.entra.offset()
+	if tokens := x.tokenOffset(); abs(tokens) > max(clockFails, abs(off)) {
+		off, known = tokens, true
+	}
+	if x.signedOutOfTime() {
+		return failed(Finding{Problem: "this machine's clock differs from Entra's: what it signed a moment ago is not valid there", Expected: "a valid client assertion",
+			Came: "AADSTS700024", Remedy: syncClock})
+	}
 	if !known {
 		return notRun("the answer of %s has no Date of its own", x.host)
 	}
@@ -342,12 +381,12 @@ func (x *exam) clock(context.Context) Result {
 	if off < 0 {
 		direction = "behind"
 	}
+	now := x.options.Now().UTC()
 	f := Finding{
 		Problem:  fmt.Sprintf("this machine's clock is %s %s Entra's", inWords(abs(off)), direction),
-		Expected: x.entra.header.Get("Date"),
-		Came:     x.entra.received.UTC().Format(http.TimeFormat),
-		Remedy: "Synchronize the clock (chrony, systemd-timesyncd, the hypervisor's time service). The server tolerates " +
-			clockFails.String() + ": beyond it, valid tokens are refused as expired or not yet valid",
+		Expected: now.Add(-off).Format(http.TimeFormat),
+		Came:     now.Format(http.TimeFormat),
+		Remedy:   syncClock,
 	}
 	switch {
 	case abs(off) > clockFails:

@@ -30,12 +30,16 @@ type tokenAnswer struct {
 	code     int // AADSTS
 	err      error
 	issued   issued
+	// entraTime is the time by Entra's clock when it issued the token, and sent and received are
+	// the local ones. It is zero if the token doesn't show it.
+	entraTime, sent, received time.Time
 }
 
 // issued are the claims that matter of an application token. The token itself is dropped.
 type issued struct {
 	Audience string `json:"aud"`
 	Version  string `json:"ver"`
+	Expires  int64  `json:"exp"`
 }
 
 // A proofAnswer is the app's proof, as it goes into a token request, and what Entra said of it.
@@ -76,6 +80,7 @@ func (x *exam) postToken(ctx context.Context, form url.Values) tokenAnswer {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
+	sent := x.options.Now()
 	resp, err := x.client.Do(req)
 	if err != nil {
 		return tokenAnswer{err: bare(err)}
@@ -88,7 +93,9 @@ func (x *exam) postToken(ctx context.Context, form url.Values) tokenAnswer {
 	success, err := entrawire.Parse(resp.StatusCode, resp.Header, body, x.options.Now())
 	if err == nil {
 		a := tokenAnswer{accepted: true, status: resp.StatusCode}
-		readClaims(success.AccessToken, &a.issued) // it stays empty if the token is opaque
+		if readClaims(success.AccessToken, &a.issued) && a.issued.Expires != 0 { // not opaque
+			a.entraTime, a.sent, a.received = time.Unix(a.issued.Expires, 0).Add(-success.Lifetime), sent, x.options.Now()
+		}
 		return a
 	}
 	a := tokenAnswer{status: resp.StatusCode}
@@ -224,6 +231,9 @@ func (x *exam) proofAccepted(context.Context) Result {
 	if f := x.unknownApp(a.code); f != nil {
 		return failed(*f)
 	}
+	if x.signedOutOfTime() {
+		return *becauseOfClock()
+	}
 	known, blamed := proofCodes[a.code]
 	switch {
 	case a.err != nil:
@@ -240,6 +250,11 @@ func (x *exam) proofAccepted(context.Context) Result {
 		return warning(Finding{Problem: "the client secret expires soon", Expected: "more than 30 days", Came: end.UTC().Format(time.RFC3339), Remedy: renew})
 	}
 	return ok("Entra ID accepts the %s", x.kind()) // another refusal comes after the proof
+}
+
+// signedOutOfTime reports whether Entra found the time of an assertion wrong that was signed here.
+func (x *exam) signedOutOfTime() bool {
+	return x.proof != nil && x.proof.answer.code == 700024 && !x.federated()
 }
 
 // secretEnds returns when the last of the registration's secrets expires, if that is soon.

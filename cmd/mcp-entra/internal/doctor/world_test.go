@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,18 +44,19 @@ const (
 // A world is a set-up that works: tenant, registration, server, storage account and user. Tests
 // break one thing.
 type world struct {
-	tenant   *entratest.Tenant
-	blobs    *blobtest.Server
-	api      *entratest.App
-	client   *entratest.App
-	alice    *entratest.User
-	secret   string
-	graph    *graph.Client // to the tenant's directory
-	signedIn bool
-	facts    doctor.Facts
-	options  doctor.Options
-	token    string
-	identity string // client id of the managed identity, if there is one
+	tenant       *entratest.Tenant
+	blobs        *blobtest.Server
+	api          *entratest.App
+	client       *entratest.App
+	alice        *entratest.User
+	secret       string
+	graph        *graph.Client // to the tenant's directory
+	signedIn     bool
+	tenantOffset atomic.Int64 // of the tenant's clock, in nanoseconds
+	facts        doctor.Facts
+	options      doctor.Options
+	token        string
+	identity     string // client id of the managed identity, if there is one
 
 	serverConfig func(*entraauth.Options) // of the running server
 	serverURL    string                   // that the running server believes to have
@@ -69,7 +71,8 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{tenant: entratest.New(t, nil), serverURL: resourceURL, hosts: map[string]string{}, signedIn: true}
+	w := &world{serverURL: resourceURL, hosts: map[string]string{}, signedIn: true}
+	w.tenant = entratest.New(t, &entratest.Options{Now: func() time.Time { return time.Now().Add(time.Duration(w.tenantOffset.Load())) }})
 	w.blobs = blobtest.New(t, &blobtest.Options{Key: w.tenant.PublicKey, Issuer: w.tenant.V1Issuer()})
 	w.api = w.tenant.AddApp("MCP-Server-API", "access_as_user")
 	w.api.AccessTokenVersion, w.api.AppIDURIs = 2, []string{resourceURL, "api://" + w.api.ClientID}
