@@ -28,7 +28,7 @@ func checks(clients []string) []check {
 		// The registration, as Microsoft Graph shows it.
 		{id: "registration", needs: entra, timed: true, run: at((*exam).registration)},
 		{id: "token-version", needs: signedIn, after: need("proof"), run: at((*exam).tokenVersion)},
-		{id: "app-id-uri", needs: append(need("token-version"), signedIn...), after: need("proof", "server", "resource-metadata"), run: at((*exam).appIDURIs)},
+		{id: "app-id-uri", needs: append(need("token-version"), signedIn...), after: need("proof", "server", "resource-metadata"), run: at((*exam).appIDURI)},
 		{id: "scopes", needs: signedIn, run: at((*exam).scopes)},
 		{id: "pre-authorized", needs: signedIn, run: at((*exam).preAuthorized)},
 		{id: "service-principal", needs: signedIn, run: at((*exam).servicePrincipal)},

@@ -45,25 +45,26 @@ func (x *exam) judgeClient(c knownclients.Client) Result {
 	}
 	v := knownclients.Judge(c, s)
 	if v.Outcome != knownclients.Refused {
-		return ok("%s", verdictNote(v))
+		return ok("%s: %s", v.Client.Name, outcome(v))
 	}
 	for _, id := range []string{"token-version", "app-id-uri"} {
 		if r := x.result(id); r.Status == Failed && v.Code == "AADSTS9010010" {
-			return Result{Status: NotRun, Because: id, Note: id + " failed; until it is fixed, " + verdictNote(v)}
+			return Result{Status: NotRun, Because: id, Note: id + " failed; until it is fixed, " + v.Client.Name + " " + outcome(v)}
 		}
 	}
-	f := Finding{Problem: verdictNote(v), Expected: v.Expected, Came: v.Sent, Remedy: v.Fix}
-	return warning(f)
+	r := warning(Finding{Problem: outcome(v), Expected: v.Expected, Came: v.Sent, Remedy: v.Fix})
+	r.Note = v.Client.Name
+	return r
 }
 
-// verdictNote is the verdict on one line.
-func verdictNote(v knownclients.Verdict) string {
-	note := v.Client.Name + " " + string(v.Outcome)
+// outcome is the verdict on one line, without the client's name.
+func outcome(v knownclients.Verdict) string {
+	note := string(v.Outcome)
 	if v.Code != "" {
 		note += ", " + v.Code
 	}
 	if v.Because != "" {
-		note += ", because " + v.Because
+		note += ", because " + strings.ReplaceAll(v.Because, v.Client.Name, "it")
 	}
 	if len(v.Provided) > 0 {
 		note += ", provided that " + strings.Join(v.Provided, ", and ")

@@ -50,9 +50,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "\n%d ok, %d warnings, %d failed, %d not run\n", counts[OK], counts[Warning], counts[Failed], counts[NotRun])
 	for _, status := range []Status{Failed, Warning} {
-		for _, c := range r.Checks {
-			if c.Status == status {
-				c.writeFindings(&b)
+		for i, c := range r.Checks {
+			if c.Status == status && !slices.ContainsFunc(r.Checks[:i], c.likeIt) {
+				c.writeFindings(&b, r.Checks[i:])
 			}
 		}
 	}
@@ -66,6 +66,8 @@ func (r Result) summary() string {
 	switch {
 	case r.Status == NotRun:
 		return "because " + first
+	case len(r.Findings) > 0 && first != "":
+		return first + ": " + r.Findings[0].Problem
 	case len(r.Findings) > 0:
 		return r.Findings[0].Problem
 	case more:
@@ -74,9 +76,21 @@ func (r Result) summary() string {
 	return first
 }
 
-// writeFindings writes what was expected, what came, and the remedy.
-func (r Result) writeFindings(b *strings.Builder) {
-	fmt.Fprintf(b, "\n%s: %s\n", r.ID, r.Status)
+// likeIt reports whether the other result has the same findings, as several clients can have.
+func (r Result) likeIt(other Result) bool {
+	return r.Status == other.Status && slices.Equal(r.Findings, other.Findings)
+}
+
+// writeFindings writes what was expected, what came, and the remedy, once for all of the results
+// that have these findings.
+func (r Result) writeFindings(b *strings.Builder, results []Result) {
+	var ids []string
+	for _, one := range results {
+		if r.likeIt(one) {
+			ids = append(ids, one.ID)
+		}
+	}
+	fmt.Fprintf(b, "\n%s: %s\n", strings.Join(ids, ", "), r.Status)
 	for _, f := range r.Findings {
 		fmt.Fprintf(b, "  %s\n", f.Problem)
 		for _, row := range [][2]string{{"expected", f.Expected}, {"came", f.Came}, {"to fix", f.Remedy}} {
