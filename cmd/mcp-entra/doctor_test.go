@@ -22,6 +22,7 @@ import (
 
 // A patient is a set-up on this machine, as the example server's variables describe it.
 type patient struct {
+	tenant    *entratest.Tenant
 	variables map[string]string
 	token     string
 	secret    string
@@ -64,7 +65,7 @@ func newPatient(t *testing.T) *patient {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(tenant.CertificatePEM())
 	pool.AppendCertsFromPEM(blobs.CertificatePEM())
-	p := &patient{token: tenant.Token(alice, client, api, "access_as_user"), secret: api.AddSecret()}
+	p := &patient{tenant: tenant, token: tenant.Token(alice, client, api, "access_as_user"), secret: api.AddSecret()}
 	p.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}}}
 	p.variables = map[string]string{
 		"TENANT_ID": tenant.ID(), "API_APP_ID": api.ClientID, "AZURE_AUTHORITY_HOST": tenant.AuthorityHost(),
@@ -74,13 +75,21 @@ func newPatient(t *testing.T) *patient {
 	return p
 }
 
+// signIn sets the variables of an application that signs in to Microsoft Graph with these roles.
+func (p *patient) signIn(roles ...string) {
+	operator := p.tenant.AddApp("operator")
+	p.tenant.GrantRoles(operator, p.tenant.Graph(), roles...)
+	p.variables["AZURE_TENANT_ID"], p.variables["AZURE_CLIENT_ID"] = p.tenant.ID(), operator.ClientID
+	p.variables["AZURE_CLIENT_SECRET"] = operator.AddSecret()
+}
+
 // examine runs the command, with the user's token on standard input.
 func (p *patient) examine(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	return start(t, func(process *process) {
 		process.lookup = func(name string) (string, bool) { v, ok := p.variables[name]; return v, ok }
 		process.stdin, process.client = strings.NewReader("Bearer "+p.token+"\n"), p.client
-	}, append([]string{"doctor"}, args...)...)
+	}, append([]string{"doctor", "-graph-host", p.tenant.AuthorityHost()}, args...)...)
 }
 
 func TestDoctor(t *testing.T) {
@@ -91,14 +100,19 @@ func TestDoctor(t *testing.T) {
 		code   int
 		want   []string // in the output
 	}{
-		"healthy":            {nil, []string{"-token", "-"}, exitOK, []string{"ok       call", "ok       data-role", "0 failed"}},
-		"without a token":    {nil, nil, exitOK, []string{"not run  exchange              because no user's token was given (-token)"}},
-		"a wrong secret":     {func(p *patient) { p.variables["ENTRA_APP_CLIENT_SECRET"] = "wrong~secret" }, nil, exitDiffers, []string{"failed   proof", "AADSTS7000215", "docs/doctor.md#proof", "1 failed"}},
-		"a line break":       {func(p *patient) { p.variables["ENTRA_APP_CLIENT_SECRET"] += "\n" }, nil, exitDiffers, []string{"failed   config", "line break", "not run  proof                 because config failed", "1 failed"}},
-		"a secret as id":     {func(p *patient) { p.variables["API_APP_ID"] = p.secret }, nil, exitDiffers, []string{"failed   config", "may be a secret and are not shown", "1 failed"}},
-		"a wrong authority":  {func(p *patient) { p.variables["AZURE_AUTHORITY_HOST"] = "http://login.example.com" }, nil, exitDiffers, []string{"failed   config", "not run  dns                   because config failed", "1 failed"}},
-		"only two checks":    {nil, []string{"-only", "challenge,keys"}, exitOK, []string{"ok       keys", "ok       challenge", "2 ok, 0 warnings, 0 failed, 0 not run"}},
-		"one client":         {nil, []string{"-client", "vscode"}, exitOK, []string{"warning  client-vscode", "AADSTS9010010", "1 warnings"}},
+		"healthy":           {nil, []string{"-token", "-"}, exitOK, []string{"ok       call", "ok       data-role", "0 failed"}},
+		"without a token":   {nil, nil, exitOK, []string{"not run  exchange              because no user's token was given (-token)"}},
+		"a wrong secret":    {func(p *patient) { p.variables["ENTRA_APP_CLIENT_SECRET"] = "wrong~secret" }, nil, exitDiffers, []string{"failed   proof", "AADSTS7000215", "docs/doctor.md#proof", "1 failed"}},
+		"a line break":      {func(p *patient) { p.variables["ENTRA_APP_CLIENT_SECRET"] += "\n" }, nil, exitDiffers, []string{"failed   config", "line break", "not run  proof                 because config failed", "1 failed"}},
+		"a secret as id":    {func(p *patient) { p.variables["API_APP_ID"] = p.secret }, nil, exitDiffers, []string{"failed   config", "may be a secret and are not shown", "1 failed"}},
+		"a wrong authority": {func(p *patient) { p.variables["AZURE_AUTHORITY_HOST"] = "http://login.example.com" }, nil, exitDiffers, []string{"failed   config", "not run  dns                   because config failed", "1 failed"}},
+		"only two checks":   {nil, []string{"-only", "challenge,keys"}, exitOK, []string{"ok       keys", "ok       challenge", "2 ok, 0 warnings, 0 failed, 0 not run"}},
+		"one client":        {nil, []string{"-client", "vscode"}, exitOK, []string{"warning  client-vscode", "AADSTS9010010", "1 warnings"}},
+		"signed in": {func(p *patient) { p.signIn("Application.Read.All", "Directory.Read.All") }, []string{"-auth", "env", "-token", "-"}, exitOK,
+			[]string{"ok       registration", "ok       app-id-uri", "ok       downstream-grant", "ok       redirects", "warning  pre-authorized"}},
+		"signed in without permission": {func(p *patient) { p.signIn() }, []string{"-auth", "env"}, exitOK, []string{"this sign-in may not read the app registration: it needs Application.Read.All"}},
+		"signed in with a wrong secret": {func(p *patient) { p.signIn("Application.Read.All"); p.variables["AZURE_CLIENT_SECRET"] = "wrong" }, []string{"-auth", "env"}, exitOK,
+			[]string{"warning  registration", "AADSTS7000215"}},
 		"a stranger's view":  {func(p *patient) { p.variables = map[string]string{} }, []string{"-url", "https://127.0.0.1:1/mcp", "-only", "server"}, exitDiffers, []string{"failed   server"}},
 		"nothing configured": {func(p *patient) { p.variables = map[string]string{} }, nil, exitFailed, []string{"nothing is configured"}},
 		"unknown check":      {nil, []string{"-only", "clocks"}, exitUsage, []string{`no check "clocks"`, "clock, "}},
