@@ -51,7 +51,13 @@ func (x *exam) unread(what string, err error) Result {
 	if graph.IsForbidden(err) {
 		return notRun("this sign-in may not read %s: it needs Application.Read.All, or the role Directory Readers", what)
 	}
-	return warning(Finding{Problem: "Microsoft Graph doesn't show " + what, Came: err.Error(), Remedy: "Sign in again, or go on without Graph"})
+	f := Finding{Problem: "Microsoft Graph doesn't show " + what, Remedy: "Sign in again, or go on without Graph"}
+	first, _, _ := strings.Cut(err.Error(), "\n") // the SDK's errors have the whole answer
+	f.Came = printable(first)
+	if code := entraCode.FindString(err.Error()); code != "" {
+		f.Came = "the sign-in failed: " + code
+	}
+	return warning(f)
 }
 
 // tokenVersion checks the version of the tokens that Entra issues for the API.
