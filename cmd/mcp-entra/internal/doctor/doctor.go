@@ -118,10 +118,14 @@ func (x *exam) examine(ctx context.Context, all []check, wanted []string) *Repor
 	for _, c := range needed {
 		<-x.running[c.id]
 	}
+	shown := slices.Clone(wanted) // and the faults that keep them from running
+	for _, id := range wanted {
+		shown = append(shown, x.result(id).Because)
+	}
 	report := &Report{}
 	for _, c := range needed {
-		if r := x.result(c.id); slices.Contains(wanted, c.id) || r.Status == Failed {
-			report.Checks = append(report.Checks, r)
+		if slices.Contains(shown, c.id) {
+			report.Checks = append(report.Checks, x.result(c.id))
 		}
 	}
 	return report
