@@ -101,6 +101,14 @@ func TestNetworkFaults(t *testing.T) {
 			[]string{"no answer in time"}},
 		"private CA not trusted": {func(t *testing.T, w *world) { w.inFrontOfEntra(t, html(200)); w.distrust = true }, "tls",
 			[]string{"a certificate that this machine doesn't trust", "issued by Contoso Proxy CA", "SSL_CERT_FILE"}},
+		"a trust file that is not there": {func(t *testing.T, w *world) {
+			w.inFrontOfEntra(t, html(200))
+			w.distrust, w.facts.TrustFile = true, "/nonexistent/ca.pem"
+		}, "tls", []string{"SSL_CERT_FILE names a file that can't be read"}},
+		"a trust file of nothing": {func(t *testing.T, w *world) {
+			w.inFrontOfEntra(t, html(200))
+			w.distrust, w.facts.TrustFile = true, "doctor.go"
+		}, "tls", []string{"without a certificate in PEM format"}},
 		"a proxy that can't be reached": {func(t *testing.T, w *world) { w.throughProxy(t, "http://user:hunter2@"+closedPort(t)) }, "tls",
 			[]string{"through the proxy 127.0.0.1", "HTTPS_PROXY"}},
 		"a proxy that does not resolve": {func(t *testing.T, w *world) { w.throughProxy(t, "http://proxy.contoso.invalid:3128") }, "dns",

@@ -49,29 +49,6 @@ type proofAnswer struct {
 	answer tokenAnswer
 }
 
-// assertionClaims are what a federated credential is compared with. None of them is secret.
-type assertionClaims struct {
-	Issuer   string `json:"iss"`
-	Subject  string `json:"sub"`
-	Audience any    `json:"aud"`
-	ClientV1 string `json:"appid"` // of Entra's own tokens: the identity's client id
-	ClientV2 string `json:"azp"`
-}
-
-func (c *assertionClaims) audience() string {
-	switch a := c.Audience.(type) {
-	case string:
-		return a
-	case []any:
-		var all []string
-		for _, one := range a {
-			all = append(all, fmt.Sprint(one))
-		}
-		return strings.Join(all, ", ")
-	}
-	return ""
-}
-
 // postToken sends a request to the tenant's token endpoint.
 func (x *exam) postToken(ctx context.Context, form url.Values) tokenAnswer {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, x.tokenURL(), strings.NewReader(form.Encode()))
@@ -145,6 +122,9 @@ func (x *exam) identity(ctx context.Context) Result {
 // noProof says why the app has no proof.
 func (x *exam) noProof(ctx context.Context, err error) Finding {
 	f := Finding{Problem: "the server can't get its " + x.kind(), Expected: "a " + x.kind(), Came: err.Error(), Remedy: "Correct the variable that names it"}
+	if errors.Is(err, context.DeadlineExceeded) {
+		f.Came, f.Remedy = "no answer in time", "Check that the identity is assigned to this host; hosts outside Azure have no managed identity"
+	}
 	if known, ok := errors.AsType[*clientcred.Error](err); ok {
 		f.Problem, f.Remedy = known.Problem, sentence(known.Remedy)
 		if known.Cause != nil {
@@ -172,19 +152,6 @@ func (x *exam) addProjected(ctx context.Context, f *Finding) {
 	if a := x.postToken(ctx, form); a.code != 0 {
 		f.Came = fmt.Sprintf("AADSTS%d: %s", a.code, orElse(proofCodes[a.code].problem, f.Came))
 	}
-}
-
-func (c *assertionClaims) lines() string {
-	return "issuer   " + printable(c.Issuer) + "\nsubject  " + printable(c.Subject) + "\naudience " + printable(c.audience())
-}
-
-// readAssertion returns the claims of a JWT, unverified, or nil.
-func readAssertion(token string) *assertionClaims {
-	var c assertionClaims
-	if !readClaims(token, &c) {
-		return nil
-	}
-	return &c
 }
 
 // readClaims reads the claims of a JWT, unverified.
