@@ -23,7 +23,7 @@ func checks(clients []string) []check {
 		{id: "tenant", needs: need("dns", "tls", "authority"), run: at((*exam).tenant)},
 		{id: "metadata-v2", needs: entra, run: at((*exam).metadataV2)},
 		{id: "metadata-v1", needs: entra, run: at((*exam).metadataV1)},
-		{id: "keys", needs: append(need("metadata-v2"), entra...), run: at((*exam).keySet)},
+		{id: "keys", needs: append(need("metadata-v2"), entra...), after: need("proof"), run: at((*exam).keySet)},
 
 		// The registration, as Microsoft Graph shows it.
 		{id: "registration", needs: entra, timed: true, run: at((*exam).registration)},

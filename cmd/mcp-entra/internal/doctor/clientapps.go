@@ -27,6 +27,7 @@ func (x *exam) clientApps(ctx context.Context) Result {
 		if err != nil {
 			continue // another tenant's, such as Microsoft's own, or not readable
 		}
+		x.redirects = append(x.redirects, slices.Concat(app.PublicClient.RedirectURIs, app.Web.RedirectURIs, app.SPA.RedirectURIs)...)
 		findings = append(findings, judgeRedirects(app, x.options.Now())...)
 	}
 	if len(findings) == 0 && note != "" {

@@ -14,7 +14,7 @@ const clientPrefix = "client-"
 // clientCheck says what one known client will get.
 func clientCheck(c knownclients.Client) check {
 	return check{
-		id: clientPrefix + c.ID, after: []string{"app-id-uri", "token-version"},
+		id: clientPrefix + c.ID, after: []string{"app-id-uri", "token-version", "redirects"},
 		needs: []string{"server", "host", "challenge", "resource-metadata", "advertised-scopes"},
 		run:   func(_ context.Context, x *exam) Result { return x.judgeClient(c) },
 	}
@@ -44,6 +44,11 @@ func (x *exam) judgeClient(c knownclients.Client) Result {
 		}
 	}
 	v := knownclients.Judge(c, s)
+	if f := x.lacksRedirect(c); f != nil && v.Outcome != knownclients.Refused {
+		r := warning(*f)
+		r.Note = c.Name
+		return r
+	}
 	if v.Outcome != knownclients.Refused {
 		return ok("%s: %s", v.Client.Name, outcome(v))
 	}
@@ -55,6 +60,19 @@ func (x *exam) judgeClient(c knownclients.Client) Result {
 	r := warning(Finding{Problem: outcome(v), Expected: v.Expected, Came: v.Sent, Remedy: v.Fix})
 	r.Note = v.Client.Name
 	return r
+}
+
+// lacksRedirect says that a client that was asked for can't come back from its sign-in. Of the
+// others it isn't known whether anybody uses them.
+func (x *exam) lacksRedirect(c knownclients.Client) *Finding {
+	registered := func(uri string) bool {
+		return slices.ContainsFunc(x.redirects, func(r string) bool { return portless(r) == uri })
+	}
+	if x.app == nil || len(x.options.Clients) == 0 || len(c.Redirects) == 0 || slices.ContainsFunc(c.Redirects, registered) {
+		return nil
+	}
+	return &Finding{Problem: "will be refused, AADSTS50011, because no client application has its redirect", Expected: "one of\n" + list(c.Redirects),
+		Came: list(x.redirects), Remedy: "Add it to a client's registration, or run mcp-entra setup apply with this client"}
 }
 
 // outcome is the verdict on one line, without the client's name.

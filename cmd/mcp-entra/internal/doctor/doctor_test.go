@@ -26,6 +26,19 @@ func TestHealthy(t *testing.T) {
 	t.Log(text(t, report))
 }
 
+// A client that was asked for needs its redirect; of the others nobody knows who uses them.
+func TestClientWithoutRedirect(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.options.Clients = []string{"cursor", "inspector"}
+	all := text(t, w.examine(t))
+	for _, want := range []string{"warning  client-inspector", "AADSTS50011", "http://localhost/oauth/callback", "ok       client-cursor"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("the report does not say %q:\n%s", want, all)
+		}
+	}
+}
+
 func noSecrets(t *testing.T, w *world, s string) {
 	t.Helper()
 	for what, hidden := range map[string]string{"the secret": w.secret, "the token": w.token, "a token": "eyJ"} {

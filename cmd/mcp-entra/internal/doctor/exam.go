@@ -95,6 +95,7 @@ type exam struct {
 	app       *graph.Application // of registration
 	principal *graph.ServicePrincipal
 	uris      []string  // of app-id-uri; nil if unknown
+	redirects []string  // of redirects
 	published published // of challenge and resource-metadata
 	exchanged exchanges
 	listed    *storageAnswer // of data-role

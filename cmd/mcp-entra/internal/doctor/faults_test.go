@@ -159,6 +159,12 @@ func TestTenantFaults(t *testing.T) {
 			w.rewriteEntra(t, w.tenant.ID()+"/.well-known/openid-configuration", func(string) string { return "<html>" })
 		}, "metadata-v1", []string{"the v1 metadata can't be read"}},
 		"keys fail": {func(_ *testing.T, w *world) { w.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: 503}) }, "keys", []string{"HTTP status 503"}},
+		"keys are old": {unsigned(func(t *testing.T, w *world) {
+			old := probeKeys(t, w)
+			w.tenant.RotateKeys()
+			w.token = w.tenant.Token(w.alice, w.client, w.api, "access_as_user")
+			w.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Body: old})
+		}), "keys", []string{"the key set is an old one"}},
 		"keys are empty": {func(_ *testing.T, w *world) {
 			w.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Body: `{"keys":[]}`})
 		}, "keys", []string{"a set without keys"}},
@@ -177,6 +183,25 @@ func TestTenantFaults(t *testing.T) {
 			w.token = w.tenant.Mint(w.api, 2, func(_, c map[string]any) { c["exp"] = time.Now().Add(-time.Hour).Unix() })
 		}, "user-token", []string{"expired"}},
 	})
+}
+
+// probeKeys returns the tenant's key set.
+func probeKeys(t *testing.T, w *world) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.tenant.AuthorityHost()+"/"+w.tenant.ID()+"/discovery/v2.0/keys", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := w.tenant.HTTPClient().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 func hostport(address string) string {

@@ -30,6 +30,7 @@ type tokenAnswer struct {
 	code     int // AADSTS
 	err      error
 	issued   issued
+	keyID    string // that signed the token
 	// entraTime is the time by Entra's clock when it issued the token, and sent and received are
 	// the local ones. It is zero if the token doesn't show it.
 	entraTime, sent, received time.Time
@@ -70,6 +71,7 @@ func (x *exam) postToken(ctx context.Context, form url.Values) tokenAnswer {
 	success, err := entrawire.Parse(resp.StatusCode, resp.Header, body, x.options.Now())
 	if err == nil {
 		a := tokenAnswer{accepted: true, status: resp.StatusCode}
+		a.keyID = keyIDOf(success.AccessToken)
 		if readClaims(success.AccessToken, &a.issued) && a.issued.Expires != 0 { // not opaque
 			a.entraTime, a.sent, a.received = time.Unix(a.issued.Expires, 0).Add(-success.Lifetime), sent, x.options.Now()
 		}
@@ -155,13 +157,24 @@ func (x *exam) addProjected(ctx context.Context, f *Finding) {
 }
 
 // readClaims reads the claims of a JWT, unverified.
-func readClaims(token string, into any) bool {
+func readClaims(token string, into any) bool { return readPart(token, 1, into) }
+
+// keyIDOf returns the id of the key that a JWT names, or "".
+func keyIDOf(token string) string {
+	var header struct {
+		KeyID string `json:"kid"`
+	}
+	readPart(token, 0, &header)
+	return header.KeyID
+}
+
+func readPart(token string, i int, into any) bool {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return false
 	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	return err == nil && json.Unmarshal(payload, into) == nil
+	part, err := base64.RawURLEncoding.DecodeString(parts[i])
+	return err == nil && json.Unmarshal(part, into) == nil
 }
 
 // prove sends the proof with a request for a token for the app itself, which gives access to

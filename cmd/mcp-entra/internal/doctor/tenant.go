@@ -183,7 +183,22 @@ func (x *exam) keySet(ctx context.Context) Result {
 		f.Came = why
 		return failed(f)
 	}
+	has := func(key map[string]any) bool { return key["kid"] == x.freshKeyID() }
+	if x.freshKeyID() != "" && !slices.ContainsFunc(set.Keys, has) {
+		f.Problem = "the key set is an old one: Entra ID signs with a key that it lacks"
+		f.Expected, f.Came = "the key "+printable(x.freshKeyID()), "keys without it"
+		f.Remedy = "Something between here and Entra ID answers from a cache: let " + withoutQuery(x.keyURL) + " through"
+		return failed(f)
+	}
 	return ok("%d of %d keys are usable", usable, len(set.Keys))
+}
+
+// freshKeyID is the key that signed the app's own token a moment ago, or "".
+func (x *exam) freshKeyID() string {
+	if x.proof == nil {
+		return ""
+	}
+	return x.proof.answer.keyID
 }
 
 // unusable says why the verifier can't use a key, or nothing.
