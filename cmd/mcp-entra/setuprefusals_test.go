@@ -63,6 +63,7 @@ func TestSetupBadInput(t *testing.T) {
 		"secret without a file": {changes: []string{"proof:\n", "proof:\n  secret: true\n"}, code: exitFailed, want: "name the file for it with -secret-file"},
 		"flags and file":        {args: []string{"-name", "x1"}, code: exitUsage, want: "leave -name"},
 		"flag of another verb":  {args: []string{"-purge"}, code: exitUsage, want: "-purge is for setup destroy"},
+		"secret as a flag":      {args: []string{"-secret=" + pasted}, code: exitUsage, want: "-secret takes no value (what it has is not shown"},
 		"unknown flag":          {args: []string{"-frob"}, code: exitUsage, want: "flag provided but not defined: -frob"},
 		"nobody to ask":         {args: []string{"-auth", "device"}, code: exitUsage, want: "nobody is at a terminal"},
 		"unknown sign-in":       {args: []string{"-auth", "magic"}, code: exitUsage, want: "-auth is one of cli, browser, device, env"},
@@ -91,6 +92,17 @@ func TestSetupBadInput(t *testing.T) {
 				t.Errorf("apply writes %q before it refuses", writes)
 			}
 		})
+	}
+}
+
+// A secret in the place of a file or a verb is not repeated.
+func TestSetupSecretAsArgument(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"setup", "plan", "-name", "x1", "-server", "https://a.example/mcp", "-secret", pasted}, {"setup", "plan", pasted}, {"setup", "plan", "-f", pasted}, {"setup", pasted}, {"setup", "plan", "-" + pasted}} {
+		code, stdout, stderr := start(t, nil, args...)
+		if code == exitOK || strings.Contains(stdout+stderr, pasted[:8]) {
+			t.Errorf("mcp-entra %q = %d, and shows %s%s", args, code, stdout, stderr)
+		}
 	}
 }
 

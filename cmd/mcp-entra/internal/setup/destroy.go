@@ -71,7 +71,7 @@ func (p *planner) othersHave(w, h App) bool {
 	if len(p.plan.Kept) > before {
 		return true
 	}
-	name := displayName(p.spec, keyOfClient(w.Key))
+	name := displayName(p.spec, w.Key)
 	return slices.ContainsFunc(p.plan.Kept, func(k Kept) bool { return k.App == name })
 }
 

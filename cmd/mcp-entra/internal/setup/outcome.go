@@ -2,6 +2,7 @@ package setup
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -38,7 +39,9 @@ func variables(spec Spec, o Outcome, place authority.Cloud, host authority.Host)
 		v["AZURE_AUTHORITY_HOST"] = host.String()
 	}
 	if len(spec.Servers) > 0 {
-		v["PUBLIC_URL"] = strings.TrimSuffix(spec.Servers[0], "/mcp")
+		if u, err := url.Parse(spec.Servers[0]); err == nil && u.Path == "/mcp" { // the example server's endpoint
+			v["PUBLIC_URL"] = u.Scheme + "://" + u.Host
+		}
 	}
 	if pages := landings(spec); len(pages) > 0 {
 		v["CONSENT_REDIRECT_URL"] = pages[0]
