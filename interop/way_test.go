@@ -137,7 +137,7 @@ func (w *way) inspector(t *testing.T, server, clientID string) {
 		"NODE_EXTRA_CA_CERTS": w.tenant.CA, "MCP_AUTO_OPEN_ENABLED": "true", "MCP_INSPECTOR_SECRET_STORE": "file",
 	}, nodeProgram(t, "mcp-inspector"), "--cli", server, "--transport", "http", "--client-id", clientID, "--format", "json",
 		"--method", "tools/call", "--tool-name", "read_blob_with_token", "--tool-arg", "blob_path=hello.txt"))
-	w.alice.open(t, w.ctx, p.waitFor(t, p.stderr, regexp.MustCompile(`(https://localhost:\d+/\S+/authorize\?\S+)\s`)))
+	w.alice.open(w.ctx, t, p.waitFor(t, p.stderr, regexp.MustCompile(`(https://localhost:\d+/\S+/authorize\?\S+)\s`)))
 	if code := p.wait(); code != 0 || !strings.Contains(p.stdout.String(), "Hello, Alice") {
 		t.Errorf("exit code %d", code)
 	}
@@ -148,20 +148,20 @@ func (w *way) inspector(t *testing.T, server, clientID string) {
 func (w *way) logInAndCall(t *testing.T, server string) {
 	t.Helper()
 	p := w.startEntra(t, nil, "login", "-device", server)
-	w.alice.enterPrinted(t, w.ctx, p)
+	w.alice.enterPrinted(w.ctx, t, p)
 	if exit := p.wait(); exit != 0 || !strings.Contains(p.stdout.String(), "alice@contoso.example") || strings.Contains(p.stdout.String(), "eyJ") {
 		t.Errorf("login = %d", exit)
 	}
 	p = w.startEntra(t, nil, "call", "-device", server, "read_blob_with_token", `{"blob_path": "hello.txt"}`)
-	w.alice.enterPrinted(t, w.ctx, p)
+	w.alice.enterPrinted(w.ctx, t, p)
 	if exit := p.wait(); exit != 0 || decode(t, []byte(p.stdout.String()))["text"] != "Hello, Alice" {
 		t.Errorf("call = %d", exit)
 	}
 }
 
 // enterPrinted enters the code that the program shows on the page that it names.
-func (p *person) enterPrinted(t *testing.T, ctx context.Context, program *process) {
+func (p *person) enterPrinted(ctx context.Context, t *testing.T, program *process) {
 	t.Helper()
 	page := program.waitFor(t, program.stderr, regexp.MustCompile(`Open (https://\S+) in a browser and enter the code \w+`))
-	p.enter(t, ctx, page, program.waitFor(t, program.stderr, regexp.MustCompile(`enter the code (\w+)`)))
+	p.enter(ctx, t, page, program.waitFor(t, program.stderr, regexp.MustCompile(`enter the code (\w+)`)))
 }

@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -137,9 +138,7 @@ func (w *way) entra(t *testing.T, env map[string]string, args ...string) (p *pro
 func (w *way) startEntra(t *testing.T, env map[string]string, args ...string) *process {
 	t.Helper()
 	all := map[string]string{"SSL_CERT_FILE": w.tenant.CA, "AZURE_AUTHORITY_HOST": w.tenant.Authority}
-	for name, value := range env {
-		all[name] = value
-	}
+	maps.Copy(all, env)
 	return start(t, "mcp-entra "+strings.Join(args[:min(2, len(args))], " "), command(w.ctx, w.dir, all, mcpEntra, args...))
 }
 
@@ -183,9 +182,7 @@ func (w *way) startServer(t *testing.T, env map[string]string) (p *process, orig
 		"SSL_CERT_FILE": w.tenant.CA, "AZURE_STORAGE_ACCOUNT_URL": w.storage.accountURL(), "AZURE_STORAGE_CONTAINER": container,
 		"IDENTITY_ENDPOINT": w.tenant.Tenants[0].IdentityEndpoint, "IDENTITY_HEADER": w.tenant.Tenants[0].IdentityHeader, "PORT": "0",
 	}
-	for name, value := range env {
-		all[name] = value
-	}
+	maps.Copy(all, env)
 	p = start(t, "examples/server", command(w.ctx, w.dir, all, exampleServer))
 	return p, "http://" + p.waitFor(t, p.stderr, serverListens)
 }

@@ -311,7 +311,7 @@ func (w who) String() string { return w.permission + " and the role " + w.role }
 
 // Who may do what: Microsoft Graph's permission reference.
 var (
-	application = who{"Application.ReadWrite.All", "Application Developer, or Cloud Application Administrator"}
+	application = who{"Application.ReadWrite.All", "Application Developer or Cloud Application Administrator"}
 	foreign     = who{"Application.ReadWrite.All", "Cloud Application Administrator"}
 	grants      = who{"DelegatedPermissionGrant.ReadWrite.All", "Cloud Application Administrator or Privileged Role Administrator"}
 	assignments = who{"AppRoleAssignment.ReadWrite.All", "Cloud Application Administrator or Privileged Role Administrator"}

@@ -165,5 +165,7 @@ type ClientOutcome struct {
 	Secret   bool   `json:"secret,omitempty"` // it has one, in the file of secrets
 }
 
-// Text returns the step's title with the ids that are known.
-func (p *Plan) Text(s Step) string { return expand(s.Title, p.Known) }
+// Text returns the step's title with the ids that are known, and the names of the others.
+func (p *Plan) Text(s Step) string {
+	return placeholders.ReplaceAllStringFunc(expand(s.Title, p.Known), func(m string) string { return m[1:] })
+}

@@ -56,7 +56,7 @@ func Where(o Options) (Place, error) {
 	}
 	c, ok := authority.CloudNamed(name)
 	if !ok {
-		return Place{}, fmt.Errorf("there is no cloud %q; use public, usgov, dod or china", short(name))
+		return Place{}, errors.New("there is no such cloud; use public, usgov, dod or china")
 	}
 	host := o.AuthorityHost
 	if host == "" {
@@ -119,7 +119,7 @@ func Credential(o Options, p Place) (azcore.TokenCredential, error) {
 	case "env":
 		return fromEnvironment(o, p, client, clientID)
 	}
-	return nil, fmt.Errorf("there is no way to sign in called %q; use %s", short(o.Way), strings.Join(Ways, ", "))
+	return nil, fmt.Errorf("there is no such way to sign in; use %s", strings.Join(Ways, ", "))
 }
 
 func variable(o Options, name string) string {
