@@ -106,7 +106,7 @@ func LockedOut(s Server) []Verdict {
 // A Cause is one reason for which several clients get the same verdict.
 type Cause struct {
 	Clients []string // names
-	Verdict          // of each, without Client; Because begins with what the client does
+	Verdict          // of each, without Client and its name
 }
 
 // Causes puts verdicts that differ in nothing but the client together, in their order.

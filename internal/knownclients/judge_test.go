@@ -131,7 +131,7 @@ func TestLockedOut(t *testing.T) {
 	if !slices.Contains(ids, "vscode") || !slices.Contains(ids, "claude") || slices.Contains(ids, "azurecli") || slices.Contains(ids, "foundry") {
 		t.Errorf("a server with api:// alone locks out %v", ids)
 	}
-	if causes := knownclients.Causes(out); len(causes) != 2 || len(causes[0].Clients) != len(out)-1 || !strings.HasPrefix(causes[0].Because, "sends the server's URL") {
+	if causes := knownclients.Causes(out); len(causes) != 2 || len(causes[0].Clients) != len(out)-1 || !strings.HasPrefix(causes[0].Because, "it sends the server's URL") {
 		t.Errorf("the causes are %v, want one for all but mcp-remote, which has a fix of its own", causes)
 	}
 }
