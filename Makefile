@@ -5,8 +5,8 @@ GOLANGCI_LINT_VERSION = v2.15.0
 FUZZTIME ?= 10s
 BIN = $(CURDIR)/bin
 # The modules of go.work, and bench/toolhive, which stands outside: it needs 500 packages more.
-MODULES = . bench interop redisstore bench/toolhive
-WORKSPACE = ./... ./bench/... ./interop/... ./redisstore/...
+MODULES = . bench interop redisstore examples/services bench/toolhive
+WORKSPACE = ./... ./bench/... ./interop/... ./redisstore/... ./examples/services/...
 
 .PHONY: all build test tidy lint race fuzz interop bench rivals demo
 
@@ -27,7 +27,7 @@ lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## go vet's checks are among
 	$< run --allow-parallel-runners $(WORKSPACE)
 
 race:
-	go test -race ./... ./redisstore/...
+	go test -race ./... ./redisstore/... ./examples/services/...
 
 fuzz: ## each target for FUZZTIME
 	@git grep -lE '^func Fuzz' -- '*_test.go' ':!bench' | xargs -n1 dirname | sort -u | sed 's|^|./|' | while read -r dir; do \

@@ -141,8 +141,7 @@ func TestREADMEsShowExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		for mark, file := range map[string]string{
-			"ten lines": "mcpentra/example_test.go", "offline": "entratest/example_signin_test.go",
-			"policies": "mcpentra/example_policy_test.go",
+			"offline": "entratest/example_signin_test.go",
 		} {
 			example, err := os.ReadFile(file)
 			if err != nil {

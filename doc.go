@@ -16,6 +16,6 @@
 //   - examples/server: the documented four-tool server; -demo runs it without
 //     Azure. mcp-entra call calls a tool of any such server.
 //
-// Start with mcpentra, whose documentation has the ten lines; or use entraauth
+// Start with mcpentra, whose documentation has a whole server; or use entraauth
 // or obo alone.
 package mcpentrago

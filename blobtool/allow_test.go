@@ -33,7 +33,7 @@ func TestNewAccount(t *testing.T) {
 	} {
 		set, err := blobtool.NewAccount(c.url, noCredential, c.options)
 		if (err == nil) != (len(c.faults) == 0) || (set == nil) != (err != nil) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want a set, or the faults %q", name, err, c.faults)
 			continue
 		}
 		if err == nil {
@@ -106,13 +106,13 @@ func TestAllow(t *testing.T) {
 		read, list := c.set.Locate(c.container, c.blob), c.set.MayList(c.container, c.blob)
 		for what, got := range map[string][2]error{"read": {read, c.read}, "list": {list, c.list}} {
 			if got[1] == nil && got[0] != nil {
-				t.Errorf("%s: %s: %v", name, what, got[0])
+				t.Errorf("%s: %s: got %v, want nil", name, what, got[0])
 			} else if got[1] != nil {
 				wantKind(t, name+": "+what, got[0], got[1])
 			}
 		}
 	}
 	if err := one("docs/a/", "docs/b/").Locate("", "c"); !strings.Contains(err.Error(), `"docs/c" is outside what this server offers: "docs/a/", "docs/b/"`) {
-		t.Error(err)
+		t.Errorf("Locate(c) = %v, want what is offered in it", err)
 	}
 }

@@ -84,11 +84,11 @@ func TestAllowAtFolderBorders(t *testing.T) {
 		Context:  &mcp.CompleteContext{Arguments: map[string]string{"container": "docs"}},
 	})
 	if err != nil || strings.Join(res.Completion.Values, " ") != "reports reports/2026/ reports/a.txt" {
-		t.Errorf("completion: got %+v, %v", res, err)
+		t.Errorf("completion: got %+v, %v; want \"reports reports/2026/ reports/a.txt\", nil", res, err)
 	}
 	for _, name := range allowed {
 		if out := readBlob(t, session, args{"container": "docs", "blob_path": name}); out.Text != "content of "+name {
-			t.Errorf("%s: got %+v", name, out)
+			t.Errorf("%s: got %+v, want Text %v", name, out, "content of "+name)
 		}
 	}
 	w.storage.ForgetRequests()

@@ -44,7 +44,7 @@ func TestRefusalsByAProxy(t *testing.T) {
 			}
 			text := res.Content[0].(*mcp.TextContent).Text
 			if !res.IsError || !strings.Contains(text, "proxy or firewall") || strings.Contains(text, "role") || strings.Contains(text, "Blocked") {
-				t.Errorf("%d, %s: %s", status, tool, text)
+				t.Errorf("%d, %s: got %s, want \"proxy or firewall\", no role, and nothing of the page", status, tool, text)
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func TestListingsSpeakOfNoBlob(t *testing.T) {
 				}
 				text := res.Content[0].(*mcp.TextContent).Text
 				if !res.IsError || strings.Contains(text, `""`) || strings.Contains(text, "Blob \"") || strings.Contains(text, "blob name") || strings.Contains(text, "may not read") {
-					t.Errorf("%d %s, %s: %s", status, code, tool, text)
+					t.Errorf("%d %s, %s: got %s, want an error that names no blob", status, code, tool, text)
 				}
 			}
 		}

@@ -19,7 +19,7 @@ func TestTagsInHierarchicalNamespace(t *testing.T) {
 	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
 	text := w.refusal(t, w.connect(t, "alice"), "search_blobs", args{"tags": []args{{"key": "day", "value": "1"}}}, blobtool.ErrUnsupported)
 	if !strings.Contains(text, "hierarchical namespace") || strings.Contains(text, "log") {
-		t.Error(text)
+		t.Errorf("got %s, want \"hierarchical namespace\" and no log", text)
 	}
 }
 
@@ -42,10 +42,10 @@ func TestDirectoryIsNeverSaved(t *testing.T) {
 			w.refusal(t, session, tool, args{"blob_path": "dir"}, blobtool.ErrDirectory)
 		}
 		if n := countFiles(t, w.dir); n != 0 {
-			t.Errorf("%v: %d files were saved", marker, n)
+			t.Errorf("%v: %d files were saved, want 0", marker, n)
 		}
 		if out := read(t, session, args{"blob_path": "dir/a.txt"}); out.LocalPath == "" {
-			t.Errorf("%v: a file in it: %s", marker, out.Warning)
+			t.Errorf("%v: a file in it: got %s, want a LocalPath", marker, out.Warning)
 		}
 	}
 	// A file that is called a directory, but has content, is a file.
@@ -53,7 +53,7 @@ func TestDirectoryIsNeverSaved(t *testing.T) {
 	put(w.storage, "docs", "a")
 	w.storage.Update("docs", "a", func(p *blobtest.Properties) { p.Metadata = map[string]string{"hdi_isfolder": "true"} })
 	if out := read(t, w.connect(t, "alice"), args{"blob_path": "a"}); out.Text != "content of a" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want Text \"content of a\"", out)
 	}
 }
 
@@ -89,12 +89,12 @@ func TestContentEncodings(t *testing.T) {
 		w.storage.SetContentEncoding("docs", "a.txt", strings.TrimSuffix(strings.TrimSuffix(encoding, " by its name"), ", but it is not"))
 		found := callFor[found](t, session, "search_blobs", args{"text": "needle"})
 		if hit := len(found.Matches) == 1; hit != (want.note == "") || !hit && (len(found.Notes) != 1 || !strings.Contains(found.Notes[0].Note, want.note)) {
-			t.Errorf("%s: searching finds %+v", encoding, found)
+			t.Errorf("%s: searching finds %+v, want a match, or the note %q", encoding, found, want.note)
 		}
 		var out blobOutput
 		call(t, session, "read_blob", args{"blob_path": "a.txt"}, &out)
 		if out.Text != want.text || (out.Warning != "") != (want.warning != "") || !strings.Contains(out.Warning, want.warning) {
-			t.Errorf("%s: reading gives %q, warning %q", encoding, out.Text, out.Warning)
+			t.Errorf("%s: reading gives %q, warning %q; want %q, %q", encoding, out.Text, out.Warning, want.text, want.warning)
 		}
 	}
 }
@@ -174,7 +174,7 @@ func TestByteOrderMarksWithToken(t *testing.T) {
 		}
 		out := read(t, session, a)
 		if c.warning != "UTF-32" && out.Text != c.text || (out.Warning != "") != (c.warning != "") || !strings.Contains(out.Warning, c.warning) {
-			t.Errorf("%s: text %q, warning %q", name, out.Text, out.Warning)
+			t.Errorf("%s: text %q, warning %q; want %q, %q", name, out.Text, out.Warning, c.text, c.warning)
 		}
 	}
 }
@@ -259,7 +259,7 @@ func TestURLsAsPathsInAccount(t *testing.T) {
 	var out blobOutput
 	call(t, session, "read_blob", args{"container": "docs", "blob_path": w.storage.URL() + "/docs/open/a.txt"}, &out)
 	if out.BlobPath != "open/a.txt" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want BlobPath open/a.txt", out)
 	}
 	w.refusal(t, session, "read_blob", args{"container": "docs", "blob_path": "blob://docs/secret/a.txt"}, blobtool.ErrNotAllowed)
 	w.refusal(t, session, "read_blob", args{"container": "docs", "blob_path": "blob://other/open/a.txt"}, blobtool.ErrInvalidArgument)
@@ -348,7 +348,7 @@ func wantFault(t *testing.T, address, container string, faults ...string) {
 	_, err := blobtool.New(address, container, noCredential, nil)
 	_, err2 := blobtool.NewAccount(address, noCredential, nil)
 	if (err == nil) != (len(faults) == 0) || (err2 == nil) != (err == nil) && !strings.Contains(address, "contoso.com/docs") {
-		t.Errorf("%s: %v; as an account: %v", address, err, err2)
+		t.Errorf("%s: got %v; as an account: %v; want the faults %q", address, err, err2, faults)
 		return
 	}
 	for _, fault := range faults {

@@ -35,7 +35,7 @@ func TestCompletions(t *testing.T) {
 			return err.Error(), false
 		}
 		if len(res.Completion.Values) > 100 || res.Completion.Values == nil {
-			t.Errorf("%d values", len(res.Completion.Values))
+			t.Errorf("%d values, want a list of at most 100", len(res.Completion.Values))
 		}
 		return strings.Join(res.Completion.Values, " "), res.Completion.HasMore
 	}
@@ -53,10 +53,10 @@ func TestCompletions(t *testing.T) {
 	check("", "path", "a", "")
 	check("docs", "other", "a", "")
 	if got, more := complete("notes", "path", "n/"); strings.Count(got, " ") != 99 || !more {
-		t.Errorf("many: %s, more %v", got, more)
+		t.Errorf("many: got %s, more %v; want 100, true", got, more)
 	}
 	if got, _ := complete("missing", "path", ""); !strings.Contains(got, "was not found") {
-		t.Error(got)
+		t.Errorf("got %s, want \"was not found\"", got)
 	}
 
 	w.allowOnly(t, "docs/reports/2025/", "docs/reports/x", "notes")
@@ -85,16 +85,16 @@ func TestConfigureChains(t *testing.T) {
 	var options mcp.ServerOptions
 	set.Configure(&options)
 	if res, err := options.CompletionHandler(t.Context(), request("other://{x}")); err != nil || len(res.Completion.Values) != 0 {
-		t.Errorf("%+v, %v", res, err)
+		t.Errorf("got %+v, %v; want no values, nil", res, err)
 	}
 	options.CompletionHandler = func(context.Context, *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
 		return &mcp.CompleteResult{Completion: mcp.CompletionResultDetails{Values: []string{"mine"}}}, nil
 	}
 	set.Configure(&options)
 	if res, err := options.CompletionHandler(t.Context(), request("other://{x}")); err != nil || res.Completion.Values[0] != "mine" {
-		t.Errorf("%+v, %v", res, err)
+		t.Errorf("got %+v, %v; want Completion.Values[0] mine, nil", res, err)
 	}
 	if res, err := options.CompletionHandler(t.Context(), request(set.URITemplate())); err != nil || len(res.Completion.Values) != 0 {
-		t.Errorf("%+v, %v", res, err)
+		t.Errorf("got %+v, %v; want no values, nil", res, err)
 	}
 }

@@ -24,7 +24,7 @@ func TestCursor(t *testing.T) {
 	at := blobtool.SearchPlace{At: walk.Place{Root: 1, Marker: "2!76!abc", After: "日本 <&>", Same: 2}, Text: &blobtool.TextMark{Offset: 10, Line: 3, Charset: "utf-8", ETag: `"0x1"`}}
 	text := encodeCursor("query", at)
 	if got, err := decodeCursor("query", text); err != nil || got.At != at.At || *got.Text != *at.Text {
-		t.Errorf("got %+v, %v", got, err)
+		t.Errorf("got %+v, %v; want %v, Text %v, nil", got, err, at.At, *at.Text)
 	}
 	plain := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	for name, c := range map[string]string{
@@ -57,7 +57,7 @@ func TestCursor(t *testing.T) {
 	} {
 		_, err := decodeCursor("query", c)
 		if err == nil {
-			t.Errorf("%s: accepted", name)
+			t.Errorf("%s: accepted, want an error", name)
 			continue
 		}
 		if !errors.Is(err, blobtool.ErrInvalidArgument) {
@@ -77,10 +77,10 @@ func FuzzCursor(f *testing.F) {
 			return
 		}
 		if again := encodeCursor("q", at); again != text {
-			t.Fatalf("%s is also spelt %s", text, again)
+			t.Fatalf("%s is also spelt %s, want one spelling", text, again)
 		}
 		if at.At.Root < 0 || at.At.Same < 0 || at.Text != nil && (at.Text.Offset < 0 || at.Text.Line < 1) {
-			t.Fatalf("got %+v", at)
+			t.Fatalf("got %+v, want a place that can be", at)
 		}
 	})
 }
@@ -107,14 +107,14 @@ func TestSearchForgedCursor(t *testing.T) {
 		}
 		mark := regexp.MustCompile(`"t":\{.*?\}`)
 		if !mark.Match(cursor) {
-			t.Fatalf("%s: no mark in %s", blob, cursor)
+			t.Fatalf("%s: no mark in %s, want one", blob, cursor)
 		}
 		for _, charset := range []string{"utf-8", "utf-9", "utf-16", "utf-16le", "iso-2022-jp", "replacement", "x-user-defined"} {
 			for _, at := range []string{`"o":1,"l":2`, `"o":27,"l":1`, `"o":5000,"l":1`, `"o":9223372036854775806,"l":9`} {
 				for _, packed := range []string{"", `,"p":true`} {
 					a["cursor"] = base64.RawURLEncoding.EncodeToString(mark.ReplaceAll(cursor, []byte(`"t":{`+at+`,"c":"`+charset+`"`+packed+`}`)))
 					if _, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "search_blobs", Arguments: a}); err != nil {
-						t.Errorf("%s, %s, %s%s: %v", blob, charset, at, packed, err)
+						t.Errorf("%s, %s, %s%s: got %v, want nil", blob, charset, at, packed, err)
 					}
 				}
 			}

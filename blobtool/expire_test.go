@@ -88,7 +88,7 @@ func TestCopiesExpire(t *testing.T) {
 			{"bob", "b.txt", true}, {"bob", "c.txt", true}, {"documents", "x", true},
 		} {
 			if w.saved(have.user, have.blob) != have.want {
-				t.Errorf("restarted %v: %s's %s is there: %v", restart, have.user, have.blob, !have.want)
+				t.Errorf("restarted %v: %s's %s is there: %v, want the opposite", restart, have.user, have.blob, !have.want)
 			}
 		}
 	}
@@ -107,17 +107,17 @@ func TestFolderHasABound(t *testing.T) {
 		c.pass(time.Minute)
 	}
 	if out := read(t, bob, args{"blob_path": "5.txt"}); out.LocalPath == "" || w.saved("bob", "1.txt") || !w.saved("alice", "2.txt") {
-		t.Errorf("the oldest was not the one to go: %+v", out)
+		t.Errorf("bob's copy: got %+v, want the oldest in its place", out)
 	}
 	if out := read(t, bob, args{"blob_path": "6.txt"}); out.LocalPath != "" || !strings.Contains(out.Warning, "folder of this server is full") || out.Text == "" {
-		t.Errorf("everything is in use: %+v", out)
+		t.Errorf("everything is in use: got %+v, want the text, and a warning that the folder is full", out)
 	}
 	c.pass(11 * time.Minute)
 	if out := read(t, bob, args{"blob_path": "6.txt"}); out.LocalPath == "" || w.saved("alice", "2.txt") || !w.saved("bob", "5.txt") {
-		t.Errorf("the next oldest was not the one to go: %+v", out)
+		t.Errorf("alice's copy: got %+v, want the next oldest in its place", out)
 	}
 	if used, total, _ := w.set.SavedFiles(w.userID("alice")); total > 16<<10 || used > 8<<10 {
-		t.Errorf("the account says %d and %d", used, total)
+		t.Errorf("the account says %d and %d, want at most 8 KiB and 16 KiB", used, total)
 	}
 }
 
@@ -183,7 +183,7 @@ func TestBoundsOfCopies(t *testing.T) {
 	} {
 		_, err := blobtool.New("https://account.blob.core.windows.net", "docs", noCredential, &c.o)
 		if (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want %q", name, err, c.fault)
 		}
 	}
 }

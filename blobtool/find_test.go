@@ -51,7 +51,7 @@ func (w *world) refusal(t testing.TB, session *mcp.ClientSession, tool string, a
 	}
 	text := res.Content[0].(*mcp.TextContent).Text
 	if !res.IsError || res.StructuredContent != nil || len(res.Content) != 1 {
-		t.Fatalf("%s %v succeeded: %s", tool, a, text)
+		t.Fatalf("%s %v: got %s, want one text, an error", tool, a, text)
 	}
 	for _, hidden := range []string{"127.0.0.1", "https://127", "RequestId:", "<?xml", "eyJ"} {
 		if strings.Contains(text, hidden) {

@@ -25,7 +25,7 @@ func FuzzBlobName(f *testing.F) {
 		}
 		sent, err := blobtool.BlobURL(name, version)
 		if err != nil {
-			t.Fatalf("%q: %v", name, err)
+			t.Fatalf("%q: got %v, want nil", name, err)
 		}
 		u, err := url.Parse(sent)
 		if err != nil || u.Host != "account.blob.core.windows.net" || u.Path != "/docs/"+name || u.Fragment != "" {

@@ -63,7 +63,7 @@ func TestSearchText(t *testing.T) {
 		for _, chunk := range []int{1, 7, 1 << 20} {
 			matches, to, err := blobtool.SearchText(c.expr, c.contentType, []byte(c.content), chunk, 100, beginning, math.MaxInt64)
 			if err != nil || to.Offset != int64(len(c.content)) {
-				t.Errorf("%s: ended at %+v, %v", name, to, err)
+				t.Errorf("%s: ended at %+v, %v; want Offset %v, nil", name, to, err, int64(len(c.content)))
 			}
 			var got []string
 			for _, m := range matches {
@@ -79,7 +79,7 @@ func TestSearchText(t *testing.T) {
 		"NUL at 7999": strings.Repeat("a", 7999) + "\x00",
 	} {
 		if matches, _, err := blobtool.SearchText("", "", []byte(content), 100, 100, beginning, math.MaxInt64); !errors.Is(err, blobtool.ErrBinary) || len(matches) > 0 {
-			t.Errorf("%s: %v, %v", name, matches, err)
+			t.Errorf("%s: got %v, %v; want no matches, %v", name, matches, err, blobtool.ErrBinary)
 		}
 	}
 	for _, expr := range []string{"(", `\1`, "(?=a)", "a{1001}", "((a{30}){30}){30}", strings.Repeat("a", 1025), "\xff", "(?:x{900}y){2}"} {
@@ -104,7 +104,7 @@ func TestSearchTextGoesOn(t *testing.T) {
 	for name, content := range map[string][]byte{"UTF-8": b.Bytes(), "UTF-16": utf16} {
 		want, _, err := blobtool.SearchText(`7|last`, "", content, 1000, 1000, beginning, math.MaxInt64)
 		if err != nil || len(want) < 30 {
-			t.Fatalf("%d matches, %v", len(want), err)
+			t.Fatalf("%d matches, %v; want at least 30, nil", len(want), err)
 		}
 		for _, c := range []struct {
 			most      int
@@ -115,7 +115,7 @@ func TestSearchTextGoesOn(t *testing.T) {
 			for at.Offset < int64(len(content)) {
 				matches, next, err := blobtool.SearchText(`7|last`, "", content, 50, c.most, at, c.allowance)
 				if err != nil || next.Offset <= at.Offset || len(matches) > c.most {
-					t.Fatalf("%s: from %+v to %+v, %v", name, at, next, err)
+					t.Fatalf("%s: from %+v to %+v, %v; want a later place, at most %d matches, nil", name, at, next, err, c.most)
 				}
 				got, at = append(got, matches...), next
 				rounds++
@@ -147,12 +147,12 @@ func FuzzSearchText(f *testing.F) {
 			return
 		}
 		if err != nil || to.Offset > int64(len(content)) || len(matches) < 50 && to.Offset != int64(len(content)) {
-			t.Fatalf("ended at %+v of %d, %v", to, len(content), err)
+			t.Fatalf("ended at %+v of %d, %v; want the end, or 50 matches, and nil", to, len(content), err)
 		}
 		var before blobtool.TextMatch
 		for _, m := range matches {
 			if m.Line < max(1, before.Line) || m.Offset < before.Offset || m.Offset > int64(len(content)) || len([]rune(m.Text)) > blobtool.MaxLineChars {
-				t.Fatalf("%+v after %+v", m, before)
+				t.Fatalf("%+v after %+v, want a later place within the blob, and a text of at most %d characters", m, before, blobtool.MaxLineChars)
 			}
 			before = m
 		}

@@ -73,20 +73,20 @@ func TestListBlobs(t *testing.T) {
 	} {
 		out := callFor[listOutput](t, session, "list_blobs", c.a)
 		if got := rowNames(out.Blobs); got != c.want || out.Truncated || out.Container != "docs" || out.BaseURI != "blob://docs/" || out.Only != nil || out.Blobs == nil {
-			t.Errorf("%s: %s: %+v", name, got, out)
+			t.Errorf("%s: %s: got %+v, want %s", name, got, out, c.want)
 		}
 		for _, pageSize := range []int{1, 2, 3} {
 			if got := strings.Join(listAll(t, session, c.a, pageSize), " "); got != c.want {
-				t.Errorf("%s, %d at a time: %s", name, pageSize, got)
+				t.Errorf("%s, %d at a time: got %s, want %v", name, pageSize, got, c.want)
 			}
 		}
 	}
 	r := callFor[listOutput](t, session, "list_blobs", args{"page_size": 1}).Blobs[0]
 	if *r.Size != 16 || r.Type != "text/plain" || r.Tier != "Cool" || !strings.HasPrefix(r.ETag, "0x") || len(r.Modified) != len("2026-11-25T00:00:00Z") || r.Folder || r.Metadata != nil {
-		t.Errorf("got %+v", r)
+		t.Errorf("got %+v, want a blob of 16 bytes with its properties", r)
 	}
 	if r := callFor[listOutput](t, session, "list_blobs", args{"folders": true, "prefix": "b/d"}).Blobs[0]; r.Name != "b/d/" || !r.Folder || r.Size != nil {
-		t.Errorf("got %+v", r)
+		t.Errorf("got %+v, want the folder b/d/", r)
 	}
 }
 
@@ -99,7 +99,7 @@ func listAll(t testing.TB, session *mcp.ClientSession, a args, pageSize int) []s
 	for range 1000 {
 		out := callFor[listOutput](t, session, "list_blobs", page)
 		if len(out.Blobs) > pageSize || out.Truncated != (out.NextCursor != "") {
-			t.Fatalf("%d rows, truncated %v, cursor %q", len(out.Blobs), out.Truncated, out.NextCursor)
+			t.Fatalf("%d rows, truncated %v, cursor %q; want at most %d, and a cursor if truncated", len(out.Blobs), out.Truncated, out.NextCursor, pageSize)
 		}
 		for _, r := range out.Blobs {
 			all = append(all, r.Name)
@@ -109,7 +109,7 @@ func listAll(t testing.TB, session *mcp.ClientSession, a args, pageSize int) []s
 		}
 		page["cursor"] = out.NextCursor
 	}
-	t.Fatal("the listing does not end")
+	t.Fatal("the listing does not end, want a last page")
 	return nil
 }
 
@@ -137,11 +137,11 @@ func TestListBlobsAllow(t *testing.T) {
 		c.a["container"] = "docs"
 		out := callFor[listOutput](t, session, "list_blobs", c.a)
 		if got := rowNames(out.Blobs); got != c.want || strings.Join(out.Only, " ") != c.only {
-			t.Errorf("%s: %s, only %q", name, got, out.Only)
+			t.Errorf("%s: got %s, only %q; want %v, %v", name, got, out.Only, c.want, c.only)
 		}
 		for _, pageSize := range []int{1, 2, 3} {
 			if got := strings.Join(listAll(t, session, c.a, pageSize), " "); got != c.want {
-				t.Errorf("%s, %d at a time: %s", name, pageSize, got)
+				t.Errorf("%s, %d at a time: got %s, want %v", name, pageSize, got, c.want)
 			}
 		}
 	}
@@ -172,18 +172,18 @@ func TestListBlobsInclude(t *testing.T) {
 	session := w.connect(t, "alice")
 	out := callFor[listOutput](t, session, "list_blobs", args{"include": []string{"metadata", "snapshots"}})
 	if len(out.Blobs) != 3 || out.Blobs[0].Snapshot != snapshot || out.Blobs[1].Snapshot != "" {
-		t.Fatalf("got %+v", out.Blobs)
+		t.Fatalf("got %+v, want 3 blobs, Blobs[0].Snapshot %v, no Blobs[1].Snapshot", out.Blobs, snapshot)
 	}
 	if r := out.Blobs[1]; len(r.Metadata) != 2 || r.Metadata["author"] != "Ada" || !r.Cut || r.Tags != nil {
-		t.Errorf("got %+v", r)
+		t.Errorf("got %+v, want author Ada, the rest cut, no tags", r)
 	}
 	text := w.refusal(t, session, "list_blobs", args{"include": []string{"tags"}}, blobtool.ErrPermission)
 	if !strings.Contains(text, "Storage Blob Data Owner") || !strings.Contains(text, "x-ms-request-id") {
-		t.Error(text)
+		t.Errorf("got %s, want \"Storage Blob Data Owner\" and x-ms-request-id", text)
 	}
 	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
 	if out := callFor[listOutput](t, session, "list_blobs", args{"include": []string{"tags"}}); out.Blobs[0].Tags["project"] != "alpha" || out.Blobs[0].Metadata != nil {
-		t.Errorf("got %+v", out.Blobs)
+		t.Errorf("got %+v, want alpha, no Blobs[0].Metadata", out.Blobs)
 	}
 	w.refusal(t, session, "list_blobs", args{"include": []string{"snapshots"}, "folders": true}, blobtool.ErrInvalidArgument)
 }
@@ -204,13 +204,13 @@ func TestListBlobsVersions(t *testing.T) {
 	session := w.connect(t, "alice")
 	for _, pageSize := range []int{1, 2, 3, 4, 7, 100} {
 		if got := strings.Join(listAll(t, session, args{"include": []string{"versions"}}, pageSize), ""); got != "aaaaabbbbb" {
-			t.Errorf("%d at a time: %s", pageSize, got)
+			t.Errorf("%d at a time: got %s, want aaaaabbbbb", pageSize, got)
 		}
 	}
 	out := callFor[listOutput](t, session, "list_blobs", args{"include": []string{"versions"}})
 	for i, r := range out.Blobs {
 		if r.Version == "" || r.Current != (i == 4) {
-			t.Errorf("row %d: %+v", i, r)
+			t.Errorf("row %d: got %+v, want a version, the last one current", i, r)
 		}
 	}
 }
@@ -224,11 +224,11 @@ func TestListBlobsBounds(t *testing.T) {
 	}
 	all := listAll(t, session, nil, 1000)
 	if len(all) != 150 {
-		t.Errorf("%d rows in all", len(all))
+		t.Errorf("%d rows in all, want 150", len(all))
 	}
 	out := callFor[listOutput](t, session, "list_blobs", args{"page_size": 1000})
 	if n := len(mustMarshal(t, out)); !out.Truncated || len(out.Blobs) < 50 || n > 300<<10 {
-		t.Errorf("%d rows, %d bytes, truncated %v", len(out.Blobs), n, out.Truncated)
+		t.Errorf("%d rows, %d bytes, truncated %v; want at least 50, at most 300 KiB, true", len(out.Blobs), n, out.Truncated)
 	}
 	// The last one seen and those around it go away.
 	gone := len(out.Blobs)
@@ -256,11 +256,11 @@ func TestListBlobsFailures(t *testing.T) {
 	bob := w.connect(t, "bob")
 	text := w.refusal(t, bob, "list_blobs", args{"container": "docs"}, blobtool.ErrPermission)
 	if !strings.Contains(text, `may not list container "docs".`) || !strings.Contains(text, "Storage Blob Data Reader") {
-		t.Error(text)
+		t.Errorf("got %s, want %q and \"Storage Blob Data Reader\"", text, `may not list container "docs".`)
 	}
 	text = w.refusal(t, bob, "list_blobs", args{"container": "docs", "prefix": "x/"}, blobtool.ErrPermission)
 	if !strings.Contains(text, `may not list container "docs" below "x/".`) {
-		t.Error(text)
+		t.Errorf("got %s, want %q", text, `may not list container "docs" below "x/".`)
 	}
 	w.storage.Grant(w.alice.ObjectID, "", "")
 	w.refusal(t, w.connect(t, "alice"), "list_blobs", args{"container": "missing"}, blobtool.ErrNotFound)

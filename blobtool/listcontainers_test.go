@@ -34,15 +34,15 @@ func TestListContainers(t *testing.T) {
 	session := w.connect(t, "alice")
 	text := w.refusal(t, session, "list_containers", args{}, blobtool.ErrPermission)
 	if !strings.Contains(text, "on the whole storage account") || strings.Contains(text, "This server offers") {
-		t.Error(text)
+		t.Errorf("got %s, want \"on the whole storage account\" and no \"This server offers\"", text)
 	}
 	w.storage.Grant(w.alice.ObjectID, "", "")
 	out := callFor[containersOutput](t, session, "list_containers", args{})
 	if out.rowNames() != "$logs archive data-1 data-2 docs zoo" || out.Truncated || out.Containers[0].Modified == "" || out.Containers[0].Only != nil {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want all 6 with their times", out)
 	}
 	if got := callFor[containersOutput](t, session, "list_containers", args{"prefix": "data"}).rowNames(); got != "data-1 data-2" {
-		t.Errorf("prefix: %s", got)
+		t.Errorf("prefix: got %s, want \"data-1 data-2\"", got)
 	}
 	var all []string
 	a := args{"page_size": 4}
@@ -55,7 +55,7 @@ func TestListContainers(t *testing.T) {
 		a["cursor"] = out.NextCursor
 	}
 	if got := strings.Join(all, "|"); got != "$logs archive data-1 data-2|docs zoo" {
-		t.Errorf("pages: %s", got)
+		t.Errorf("pages: got %s, want \"$logs archive data-1 data-2|docs zoo\"", got)
 	}
 	w.refusal(t, session, "list_containers", args{"prefix": "Data"}, blobtool.ErrInvalidArgument)
 	w.refusal(t, session, "list_containers", args{"cursor": a["cursor"]}, blobtool.ErrInvalidArgument)
@@ -64,16 +64,16 @@ func TestListContainers(t *testing.T) {
 	session = w.connect(t, "alice")
 	out = callFor[containersOutput](t, session, "list_containers", args{})
 	if out.rowNames() != "data-2 zoo" || strings.Join(out.Containers[0].Only, " ") != "a/ b/" {
-		t.Errorf("allowed: %+v", out)
+		t.Errorf("allowed: got %+v, want data-2 with a/ and b/, and zoo", out)
 	}
 	a = args{"page_size": 1}
 	first := callFor[containersOutput](t, session, "list_containers", a)
 	a["cursor"] = first.NextCursor
 	if second := callFor[containersOutput](t, session, "list_containers", a); first.rowNames() != "data-2" || second.rowNames() != "zoo" || second.Truncated {
-		t.Errorf("one at a time: %+v, %+v", first, second)
+		t.Errorf("one at a time: got %+v, %+v; want data-2, zoo and no more", first, second)
 	}
 	text = w.refusal(t, w.connect(t, "bob"), "list_containers", args{}, blobtool.ErrPermission)
 	if !strings.Contains(text, "This server offers the containers data-2, missing, zoo.") {
-		t.Error(text)
+		t.Errorf("got %s, want \"This server offers the containers data-2, missing, zoo.\"", text)
 	}
 }

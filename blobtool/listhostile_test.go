@@ -38,14 +38,14 @@ func TestHostileListing(t *testing.T) {
 	for _, folders := range []bool{false, true} {
 		out := callFor[listOutput](t, session, "list_blobs", args{"container": "docs", "folders": folders})
 		if rowNames(out.Blobs) != "reports/a" {
-			t.Errorf("folders %v: %.200s", folders, rowNames(out.Blobs))
+			t.Errorf("folders %v: got %.200s, want reports/a", folders, rowNames(out.Blobs))
 		}
 	}
 	if uris, _ := listResources(t, session); strings.Join(uris, " ") != "blob://docs/reports/a" {
-		t.Errorf("resources: %.200q", uris)
+		t.Errorf("resources: got %.200q, want blob://docs/reports/a", uris)
 	}
 	if out := callFor[found](t, session, "search_blobs", args{"container": "docs", "name": "**"}); rowNames(out.Blobs) != "reports/a" {
-		t.Errorf("search: %.200s", rowNames(out.Blobs))
+		t.Errorf("search: got %.200s, want reports/a", rowNames(out.Blobs))
 	}
 	next = "again"
 	w.refusal(t, session, "list_blobs", args{"container": "docs"}, blobtool.ErrUnavailable)

@@ -264,7 +264,7 @@ func read(t testing.TB, session *mcp.ClientSession, a args) output {
 	}
 	text := res.Content[0].(*mcp.TextContent).Text
 	if res.IsError {
-		t.Fatalf("%v: %s", a, text)
+		t.Fatalf("%v: got the error %s, want none", a, text)
 	}
 	structured, err := json.Marshal(res.StructuredContent)
 	if err != nil {
@@ -293,7 +293,7 @@ func (w *world) refusedBy(t testing.TB, session *mcp.ClientSession, tool string,
 	}
 	text := res.Content[0].(*mcp.TextContent).Text
 	if !res.IsError || res.StructuredContent != nil || len(res.Content) != 1 {
-		t.Fatalf("%v succeeded: %s", a, text)
+		t.Fatalf("%v: got %s, want one text, an error", a, text)
 	}
 	for _, hidden := range []string{"127.0.0.1", "localhost", "https://127", "http://", "RequestId:", w.dir, "<?xml"} {
 		if strings.Contains(text, hidden) {

@@ -82,7 +82,7 @@ func TestReadBlobMedia(t *testing.T) {
 		var out blobOutput
 		more := call(t, session, "read_blob", c.a, &out)
 		if out.Kind != c.kind || out.ContentType != c.mediaType || out.Text != "" || out.NextOffset != c.next || len(more) != 1 {
-			t.Errorf("%s: %+v, %d pieces of content", name, out, len(more))
+			t.Errorf("%s: got %+v, %d pieces of content; want %v, %v, no Text, %v, 1", name, out, len(more), c.kind, c.mediaType, c.next)
 			continue
 		}
 		var mediaType, data string
@@ -94,16 +94,16 @@ func TestReadBlobMedia(t *testing.T) {
 		case *mcp.EmbeddedResource:
 			mediaType, data = m.Resource.MIMEType, string(m.Resource.Blob)
 			if m.Resource.URI != out.URI {
-				t.Errorf("%s: %s", name, m.Resource.URI)
+				t.Errorf("%s: got %s, want %v", name, m.Resource.URI, out.URI)
 			}
 		case *mcp.ResourceLink:
 			mediaType = m.MIMEType
 			if m.URI != out.URI || *m.Size != out.Size || !out.Truncated || !strings.Contains(out.NextStep, "only a link") {
-				t.Errorf("%s: %+v, %s", name, m, out.NextStep)
+				t.Errorf("%s: got %+v, %s; want a link of that size, and that it is only a link", name, m, out.NextStep)
 			}
 		}
 		if mediaType != c.mediaType || data != c.data {
-			t.Errorf("%s: %s, %d bytes %.50q", name, mediaType, len(data), data)
+			t.Errorf("%s: got %s, %d bytes %.50q; want %v, %v", name, mediaType, len(data), data, c.mediaType, c.data)
 		}
 	}
 }
@@ -159,7 +159,7 @@ func TestReadBlobUnpacked(t *testing.T) {
 		got := want{out.Text, out.Unpacked, c.want.warning, out.Offset, out.NextOffset}
 		if name == "damaged" {
 			if !strings.HasPrefix(long, out.Text) || out.Text == "" {
-				t.Errorf("%s: %q", name, out.Text)
+				t.Errorf("%s: got %q, want a Text, %q at the start", name, out.Text, out.Text)
 			}
 			got.text = ""
 		}
@@ -207,7 +207,7 @@ func TestReadBlobBombs(t *testing.T) {
 		text, err := w.refusedBy(t, session, "read_blob", c.a)
 		wantKind(t, name, err, blobtool.ErrTooLarge)
 		if !strings.Contains(text, c.text) {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want %q", name, text, c.text)
 		}
 	}
 	w.storage.Put("docs", "a.gz", []byte(pack(t, "gzip", flat)), "text/plain")
@@ -219,6 +219,6 @@ func TestReadBlobBombs(t *testing.T) {
 	text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": "a.zst"})
 	wantKind(t, "window", err, blobtool.ErrTooLarge)
 	if !strings.Contains(text, "bytes of memory") {
-		t.Error(text)
+		t.Errorf("got %s, want \"bytes of memory\"", text)
 	}
 }

@@ -36,10 +36,10 @@ func TestNullForOptional(t *testing.T) {
 			}
 		}
 		if text, isError := ask(tool.Name, given); isError {
-			t.Errorf("%s(%v): %s", tool.Name, given, text)
+			t.Errorf("%s(%v): got the error %s, want none", tool.Name, given, text)
 		}
 	}
 	if text, isError := ask("read_blob", args{"blob_path": nil}); !isError || !strings.Contains(text, `"blob_path" is required and must not be null`) {
-		t.Errorf("null for what is required: %s", text)
+		t.Errorf("null for what is required: got %s, want an error that names blob_path", text)
 	}
 }

@@ -61,7 +61,7 @@ func TestRead(t *testing.T) {
 			t.Errorf("%s: got %.300v\nwant %.300v", name, got, want)
 		}
 		if saved, err := os.ReadFile(got.LocalPath); err != nil || string(saved) != c.content {
-			t.Errorf("%s: %d bytes were saved, %v", name, len(saved), err)
+			t.Errorf("%s: %d bytes were saved, %v; want %d, nil", name, len(saved), err, len(c.content))
 		}
 	}
 }
@@ -116,10 +116,10 @@ func TestBytesFetched(t *testing.T) {
 				}
 			}
 			if fetched > c.atMost || len(requests) != c.requests {
-				t.Errorf("%d requests fetched %d bytes: %+v", len(requests), fetched, requests)
+				t.Errorf("%d requests fetched %d bytes: got %+v, want %v, at most %v", len(requests), fetched, requests, c.requests, c.atMost)
 			}
 			if out.Truncated != (int64(len(out.Text)) < out.Bytes) && c.a["encoding"] != "iso-2022-jp" {
-				t.Errorf("truncated %v with %d of %d", out.Truncated, len(out.Text), out.Bytes)
+				t.Errorf("truncated %v with %d of %d, want it where bytes are missing", out.Truncated, len(out.Text), out.Bytes)
 			}
 		})
 	}
@@ -166,11 +166,11 @@ func TestBlobChangesMidway(t *testing.T) {
 	text, err := w.refused(t, session, args{"blob_path": "a.txt"})
 	wantKind(t, "changed", err, blobtool.ErrChanged)
 	if !strings.Contains(text, "was changed while it was being read") {
-		t.Error(text)
+		t.Errorf("got %s, want \"was changed while it was being read\"", text)
 	}
 	noPartialFiles(t, w)
 	if out := read(t, session, args{"blob_path": "a.txt"}); out.LocalPath == "" {
-		t.Errorf("the next call: %+v", out)
+		t.Errorf("the next call: got %+v, want a LocalPath", out)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestBodyBreaksOff(t *testing.T) {
 	out := read(t, session, args{"blob_path": "a.txt"})
 	saved, err := os.ReadFile(out.LocalPath)
 	if err != nil || len(saved) != 1<<20 || !strings.HasPrefix(string(saved[len(saved)-64:]), "0000016383 ") {
-		t.Errorf("saved %d bytes, %v", len(saved), err)
+		t.Errorf("saved %d bytes, %v; want 1<<20, %q at the start, nil", len(saved), err, "0000016383 ")
 	}
 
 	w.storage.ForgetRequests()
@@ -195,11 +195,11 @@ func TestBodyBreaksOff(t *testing.T) {
 		t.Errorf("got %q, want \"closed the connection\"", text)
 	}
 	if n := len(w.storage.Requests()); n != 4 {
-		t.Errorf("%d requests", n)
+		t.Errorf("%d requests, want 4", n)
 	}
 	noPartialFiles(t, w)
 	if saved, err = os.ReadFile(out.LocalPath); err != nil || len(saved) != 1<<20 {
-		t.Errorf("the earlier copy has %d bytes, %v", len(saved), err)
+		t.Errorf("the earlier copy has %d bytes, %v; want 1<<20, nil", len(saved), err)
 	}
 }
 
@@ -207,7 +207,7 @@ func noPartialFiles(t *testing.T, w *world) {
 	t.Helper()
 	left, err := filepath.Glob(filepath.Join(w.dir, "*", ".partial-*"))
 	if err != nil || len(left) > 0 {
-		t.Errorf("unfinished files are left: %q %v", left, err)
+		t.Errorf("left: %q, %v; want no file, nil", left, err)
 	}
 }
 
@@ -223,10 +223,10 @@ func TestContentEncodingIsAProperty(t *testing.T) {
 	w.storage.SetContentEncoding("docs", "a.gz", "gzip")
 	out := read(t, w.connect(t, "alice"), args{"blob_path": "a.gz"})
 	if out.Bytes != int64(packed.Len()) || !strings.Contains(out.Warning, "Content-Encoding") {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want Bytes %d, and a warning of its Content-Encoding", out, packed.Len())
 	}
 	if saved, err := os.ReadFile(out.LocalPath); err != nil || !bytes.Equal(saved, packed.Bytes()) {
-		t.Errorf("saved %q, %v", saved, err)
+		t.Errorf("saved %q, %v; want the packed bytes, nil", saved, err)
 	}
 }
 
@@ -242,12 +242,12 @@ func TestConcurrentUsers(t *testing.T) {
 	for range 10 {
 		wg.Go(func() {
 			if out := read(t, alice, args{"blob_path": "alice/a.txt", "max_chars": 10}); out.Text != "0000000000"+cut || out.LocalPath != filepath.Join(w.dir, w.userID("alice"), "alice/a.txt") {
-				t.Errorf("alice got %+v", out)
+				t.Errorf("alice got %+v, want her blob, in her folder", out)
 			}
 		})
 		wg.Go(func() {
 			if out := read(t, bob, args{"blob_path": "bob/a.txt"}); out.Text != "Bob's" || out.LocalPath != filepath.Join(w.dir, w.userID("bob"), "bob/a.txt") {
-				t.Errorf("bob got %+v", out)
+				t.Errorf("bob got %+v, want his blob, in his folder", out)
 			}
 		})
 	}

@@ -46,7 +46,7 @@ func call(t testing.TB, session *mcp.ClientSession, tool string, a args, out any
 	}
 	text := res.Content[0].(*mcp.TextContent).Text
 	if res.IsError {
-		t.Fatalf("%v: %s", a, text)
+		t.Fatalf("%v: got the error %s, want none", a, text)
 	}
 	structured, err := json.Marshal(res.StructuredContent)
 	if err != nil {
@@ -69,7 +69,7 @@ func readBlob(t testing.TB, session *mcp.ClientSession, a args) blobOutput {
 	t.Helper()
 	var out blobOutput
 	if more := call(t, session, "read_blob", a, &out); len(more) != 0 {
-		t.Fatalf("%v: more content: %+v", a, more[0])
+		t.Fatalf("%v: more content: got %+v, want no more", a, more[0])
 	}
 	return out
 }
@@ -161,10 +161,10 @@ func TestReadBlobText(t *testing.T) {
 			t.Errorf("%s: got %+v\nwant %+v", name, got, c.want)
 		}
 		if out.Kind != "text" || out.Size != int64(len(c.content)) || out.ETag == "" || out.URI != "blob://docs/dir/a.txt" || out.Container != "docs" || out.BlobPath != "dir/a.txt" || out.Warning != "" {
-			t.Errorf("%s: %+v", name, out)
+			t.Errorf("%s: got %+v, want text with all properties, and no warning", name, out)
 		}
 		if (out.NextOffset > 0 || out.Truncated) != (out.NextStep != "") || out.NextOffset > 0 && !strings.Contains(out.NextStep, "etag="+out.ETag) {
-			t.Errorf("%s: how to go on: %q", name, out.NextStep)
+			t.Errorf("%s: how to go on: got %q, want it, with the etag, if there is more", name, out.NextStep)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func TestReadBlobPages(t *testing.T) {
 			a["offset"], a["etag"], a["encoding"] = out.NextOffset, out.ETag, out.Encoding
 		}
 		if got.String() != text || pages != (len([]rune(text))+996)/997 {
-			t.Errorf("%s: %d characters in %d pages", name, len([]rune(got.String())), pages)
+			t.Errorf("%s: got %d characters in %d pages, want the text in pages of 997", name, len([]rune(got.String())), pages)
 		}
 	}
 }
@@ -252,14 +252,14 @@ func TestReadBlobRefusals(t *testing.T) {
 			text, err := w.refusedBy(t, w.connect(t, "alice"), "read_blob", c.a)
 			wantKind(t, name, err, c.kind)
 			if !strings.Contains(text, c.text) || len(w.storage.Requests()) > 0 {
-				t.Errorf("%s: %s", name, text)
+				t.Errorf("%s: got %s, want %q, no requests", name, text, c.text)
 			}
 			continue
 		}
 		text, err := w.refusedBy(t, session, "read_blob", c.a)
 		wantKind(t, name, err, c.kind)
 		if !strings.Contains(text, c.text) || len(text) > 1000 {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want %q, at most 1000", name, text, c.text)
 		}
 	}
 	for name, a := range map[string]args{
@@ -270,7 +270,7 @@ func TestReadBlobRefusals(t *testing.T) {
 		"a container":     {"blob_path": "a.txt", "container": "docs"},
 	} {
 		if text, err := w.refusedBy(t, session, "read_blob", a); err == nil || !strings.Contains(text, "validating") {
-			t.Errorf("%s: %s, %v", name, text, err)
+			t.Errorf("%s: got %s, %v; want validating, an error", name, text, err)
 		}
 	}
 }

@@ -60,19 +60,19 @@ func TestReadBlobFetches(t *testing.T) {
 		c.a["blob_path"] = "huge.txt"
 		out := readBlob(t, session, c.a)
 		if out.Offset != c.offset || out.NextOffset != c.next || out.Lines != c.lines || !strings.HasPrefix(out.Text, c.text) || c.exactly && out.Text != c.text || out.Size != size {
-			t.Errorf("%s: %+v", name, out)
+			t.Errorf("%s: got %+v, want Offset %d, NextOffset %d, Lines %q, %q at the start", name, out, c.offset, c.next, c.lines, c.text)
 		}
 		if requests, bytes := fetched(w); requests > c.requests || bytes > c.fetched {
-			t.Errorf("%s: %d requests fetched %d bytes", name, requests, bytes)
+			t.Errorf("%s: %d requests fetched %d bytes, want at most %v, at most %v", name, requests, bytes, c.requests, c.fetched)
 		}
 	}
 	text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": "huge.txt", "lines": "10000000-"})
 	wantKind(t, "too far", err, blobtool.ErrTooLarge)
 	if !strings.Contains(text, "starts at offset ") {
-		t.Error(text)
+		t.Errorf("got %s, want %q", text, "starts at offset ")
 	}
 	if _, bytes := fetched(w); bytes > 68<<20 {
-		t.Errorf("%d bytes were fetched in search of a line", bytes)
+		t.Errorf("%d bytes were fetched in search of a line, want at most 68<<20", bytes)
 	}
 }
 
@@ -85,7 +85,7 @@ func TestReadBlobChangesBetweenPages(t *testing.T) {
 	next := args{"blob_path": "a.txt", "offset": out.NextOffset, "etag": out.ETag}
 	quoted := args{"blob_path": "a.txt", "offset": out.NextOffset, "etag": `"` + out.ETag + `"`}
 	if same := readBlob(t, session, quoted); same.ETag != out.ETag || same.Offset != out.NextOffset {
-		t.Errorf("the second page: %+v", same)
+		t.Errorf("the second page: got %+v, want ETag %v, Offset %v", same, out.ETag, out.NextOffset)
 	}
 	w.storage.PutSized("docs", "a.txt", 100_000)
 	for name, more := range map[string]args{"by itself": {}, "at once": {"encoding": "utf-8"}} {
@@ -93,7 +93,7 @@ func TestReadBlobChangesBetweenPages(t *testing.T) {
 		text, err := w.refusedBy(t, session, "read_blob", more)
 		wantKind(t, name, err, blobtool.ErrChanged)
 		if !strings.Contains(text, "no longer has the etag "+out.ETag) || !strings.Contains(text, "start over") || !strings.Contains(text, "x-ms-request-id") {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want %q and \"start over\" and x-ms-request-id", name, text, "no longer has the etag "+out.ETag)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func TestReadBlobBreaksOff(t *testing.T) {
 	session := w.connect(t, "alice")
 	w.storage.Fail(blobtest.Fault{Times: 3, CutAfter: 1000})
 	if out := readBlob(t, session, args{"blob_path": "a.txt"}); len(out.Text) != 8000 || out.Text[7936:7946] != "0000000124" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want 8000, Text[7936:7946] 0000000124", out)
 	}
 	w.storage.Fail(blobtest.Fault{CutAfter: 10})
 	text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": "a.txt"})
@@ -152,7 +152,7 @@ func TestReadBlobStalls(t *testing.T) {
 		client.Transport = countedSends{client.Transport, &sent}
 		o.HTTPClient = &client
 	})
-	w.set.SetStall(100 * time.Millisecond)
+	w.set.SetStall(20 * time.Millisecond) // on the real clock: what it ends is the reading of a socket
 	w.storage.PutSized("docs", "a.txt", 1<<20)
 	session := w.connect(t, "alice")
 	for name, fault := range map[string]blobtest.Fault{"in the body": {StallAfter: 1000}, "before the answer": {Delay: time.Hour}} {
@@ -170,9 +170,9 @@ func TestReadBlobStalls(t *testing.T) {
 		}
 	}
 	w.set.SetStall(10 * time.Second)
-	w.storage.Fail(blobtest.Fault{Trickle: 5 * time.Millisecond})
+	w.storage.Fail(blobtest.Fault{Trickle: time.Millisecond})
 	if out := readBlob(t, session, args{"blob_path": "a.txt"}); len(out.Text) != 8000 {
-		t.Errorf("slowly: %+v", out)
+		t.Errorf("slowly: read_blob = %d characters, want 8000", len(out.Text))
 	}
 }
 
@@ -196,7 +196,7 @@ func TestReadBlobCallerGone(t *testing.T) {
 	err := <-done
 	wantKind(t, "gone", err, blobtool.ErrUnavailable)
 	if !errors.Is(err, context.Canceled) || len(w.storage.Requests()) != 1 {
-		t.Errorf("%v, %d requests", err, len(w.storage.Requests()))
+		t.Errorf("got %v, %d requests; want %v, 1 request", err, len(w.storage.Requests()), context.Canceled)
 	}
 }
 
@@ -229,7 +229,7 @@ func TestReadBlobErrors(t *testing.T) {
 		text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": c.blob})
 		wantKind(t, name, err, c.kind)
 		if !strings.Contains(text, c.text) || !strings.Contains(text, "x-ms-request-id: ") {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want %q and %q", name, text, c.text, "x-ms-request-id: ")
 		}
 	}
 }
@@ -262,12 +262,12 @@ func TestReadBlobHostileProperties(t *testing.T) {
 	_, err := w.refusedBy(t, session, "read_blob", args{"blob_path": "etag"})
 	wantKind(t, "an ETag that is prose", err, blobtool.ErrUnavailable)
 	if out := readBlob(t, session, args{"blob_path": "version"}); out.VersionID != "" || out.ContentType != "text/plain" || out.Text != "Hello" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want no VersionID, ContentType text/plain, Text Hello", out)
 	}
 	var stat statOutput
 	call(t, session, "stat_blob", args{"blob_path": "version"}, &stat)
 	if stat.VersionID != "" || stat.Tier != "" || len(stat.Metadata) != 0 || !strings.Contains(stat.notes(), "bytes of the metadata are shown") {
-		t.Errorf("got %+v", stat)
+		t.Errorf("got %+v, want no VersionID, no Tier, no metadata and \"bytes of the metadata are shown\"", stat)
 	}
 }
 
@@ -280,11 +280,11 @@ func TestReadBlobDirectory(t *testing.T) {
 		text, err := w.refusedBy(t, session, "read_blob", args{"blob_path": path})
 		wantKind(t, path, err, blobtool.ErrDirectory)
 		if !strings.Contains(text, `list_blobs with prefix "`+path+`/"`) {
-			t.Error(text)
+			t.Errorf("got %s, want %q", text, `list_blobs with prefix "`+path+`/"`)
 		}
 	}
 	if out := readBlob(t, session, args{"blob_path": "dir/sub/a.txt"}); out.Text != "Hello" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want Text Hello", out)
 	}
 }
 
@@ -299,7 +299,7 @@ func TestReadBlobVersion(t *testing.T) {
 	for i, text := range []string{"one", "two", "three"} {
 		out := readBlob(t, session, args{"blob_path": "a & b/日本.txt", "version_id": ids[i], "max_chars": 2})
 		if out.Text != text[:2] || out.VersionID != ids[i] || !strings.Contains(out.NextStep, "version_id="+ids[i]) {
-			t.Errorf("%+v", out)
+			t.Errorf("got %+v, want Text %v, VersionID %v and %q", out, text[:2], ids[i], "version_id="+ids[i])
 		}
 	}
 	_, err := w.refusedBy(t, session, "read_blob", args{"blob_path": "a & b/日本.txt", "version_id": "2020-01-01T00:00:00.0000000Z"})
@@ -319,7 +319,7 @@ func TestReadBlobNames(t *testing.T) {
 	} {
 		w.storage.Put("docs", name, []byte("content of "+name), "text/plain; charset=utf-8")
 		if out := readBlob(t, session, args{"blob_path": name}); out.Text != "content of "+name || out.BlobPath != name {
-			t.Errorf("%q: %+v", name, out)
+			t.Errorf("%q: got %+v, want Text %v, BlobPath %v", name, out, "content of "+name, name)
 		}
 	}
 	for _, name := range []string{".", "..", "a/..", "../a", "a/./b", `a\b`, "a\x00", "a\nb", "a\u0085b", strings.Repeat("n", 1025), strings.Repeat("a/", 254) + "b"} {

@@ -65,7 +65,7 @@ func TestBadInput(t *testing.T) {
 		text, err := w.refused(t, session, c.a)
 		wantKind(t, name, err, c.kind)
 		if !strings.Contains(text, c.text) || len(text) > 1000 {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want %q, at most 1000", name, text, c.text)
 		}
 	}
 	// What the SDK refuses by the schema has no kind of ours.
@@ -76,11 +76,11 @@ func TestBadInput(t *testing.T) {
 		"unknown field": {"blob_path": "a.txt", "container": "secrets"},
 	} {
 		if text, err := w.refused(t, session, a); err == nil || !strings.Contains(text, "validating") {
-			t.Errorf("%s: %s, %v", name, text, err)
+			t.Errorf("%s: got %s, %v; want validating, an error", name, text, err)
 		}
 	}
 	if out := read(t, session, args{"blob_path": "a.txt"}); out.Text != "Hello" {
-		t.Errorf("after all that: %+v", out)
+		t.Errorf("after all that: got %+v, want Text Hello", out)
 	}
 }
 
@@ -91,12 +91,12 @@ func TestNoUser(t *testing.T) {
 	text, err := w.refused(t, w.connect(t, "nobody"), args{"blob_path": "a.txt"})
 	wantKind(t, "nobody", err, blobtool.ErrNoUser)
 	if !strings.Contains(text, "no user") || len(w.storage.Requests()) != 0 {
-		t.Error(text)
+		t.Errorf("got %s, want \"no user\" and no requests", text)
 	}
 	w = newWorld(t, func(o *blobtool.Options) { o.DownloadDir = "" })
 	w.storage.Put("docs", "a.txt", []byte("Hello"), "")
 	if out := read(t, w.connect(t, "nobody"), args{"blob_path": "a.txt"}); out.Text != "Hello" || out.LocalPath != "" || out.Warning != "" {
-		t.Errorf("where nothing is saved nobody is needed: %+v", out)
+		t.Errorf("where nothing is saved nobody is needed: got %+v, want Text Hello, no LocalPath, no Warning", out)
 	}
 }
 
@@ -135,14 +135,14 @@ func TestAzureErrors(t *testing.T) {
 		wantKind(t, name, err, c.kind)
 		var e *blobtool.Error
 		if errors.As(err, &e) && (e.Status != c.fault.Status || e.RetryAfter != c.fault.RetryAfter || e.RequestID == "") {
-			t.Errorf("%s: %+v", name, e)
+			t.Errorf("%s: got %+v, want Status %d, RetryAfter %v and a RequestID", name, e, c.fault.Status, c.fault.RetryAfter)
 		}
 		var cause *azcore.ResponseError
 		if !errors.As(err, &cause) || cause.StatusCode != c.fault.Status {
 			t.Errorf("%s: the cause is lost: %v", name, err)
 		}
 		if !strings.Contains(text, c.text) || !strings.Contains(text, "x-ms-request-id: ") || strings.Contains(text, "Ignore") {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want %q with the request's id, and nothing to ignore", name, text, c.text)
 		}
 		if strings.Contains(err.Error(), "127.0.0.1") || strings.Contains(err.Error(), "<") {
 			t.Errorf("%s: the error's text holds host or body: %v", name, err)
@@ -150,7 +150,7 @@ func TestAzureErrors(t *testing.T) {
 	}
 	w.storage.Fail(blobtest.Fault{Status: 500, Times: 1})
 	if out := read(t, session, args{"blob_path": "a.txt"}); out.Text != "Hello" {
-		t.Errorf("one failure is worth another try: %+v", out)
+		t.Errorf("one failure is worth another try: got %+v, want Text Hello", out)
 	}
 }
 
@@ -162,7 +162,7 @@ func TestStorageDown(t *testing.T) {
 	text, err := w.refused(t, session, args{"blob_path": "a.txt"})
 	wantKind(t, "down", err, blobtool.ErrUnavailable)
 	if !strings.Contains(text, "could not be reached") {
-		t.Error(text)
+		t.Errorf("got %s, want \"could not be reached\"", text)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestTimeout(t *testing.T) {
 	text, err := w.refused(t, session, args{"blob_path": "a.txt"})
 	wantKind(t, "slow", err, blobtool.ErrUnavailable)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(text, "in time") {
-		t.Errorf("%s: %v", text, err)
+		t.Errorf("%s: got %v, want \"in time\", %v", text, err, context.DeadlineExceeded)
 	}
 }
 
@@ -212,11 +212,11 @@ func TestCredentialErrors(t *testing.T) {
 		text, err := w.refused(t, session, args{"blob_path": "a.txt"})
 		wantKind(t, name, err, blobtool.ErrCredential)
 		if !strings.HasPrefix(text, c.text) || strings.Contains(text, "response was") || c.cause != nil && !errors.Is(err, c.cause) {
-			t.Errorf("%s: %s, %v", name, text, err)
+			t.Errorf("%s: got %s, %v; want %q at the start, %v", name, text, err, c.text, c.cause)
 		}
 	}
 	if n := len(w.storage.Requests()); n != 0 {
-		t.Errorf("%d requests without token", n)
+		t.Errorf("%d requests without token, want 0", n)
 	}
 }
 
@@ -236,10 +236,10 @@ func TestHostileChallenge(t *testing.T) {
 	_, err := w.refused(t, session, args{"blob_path": "a.txt"})
 	wantKind(t, "challenge for Graph", err, blobtool.ErrWrongAudience)
 	if len(asked) != 1 {
-		t.Errorf("the credential was asked %d times", len(asked))
+		t.Errorf("the credential was asked %d times, want 1", len(asked))
 	}
 	if scopes := <-asked; len(scopes) != 1 || scopes[0] != "https://storage.azure.com/.default" {
-		t.Errorf("for %q", scopes)
+		t.Errorf("for %q, want 1 scope, https://storage.azure.com/.default", scopes)
 	}
 }
 
@@ -258,7 +258,7 @@ func TestChallengeThatBreaksTheClient(t *testing.T) {
 			"search_blobs": {"text": "x"}, "list_blobs": {}, "stat_blob": {"blob_path": "a.txt"}, "read_blob": {"blob_path": "a.txt"},
 		} {
 			if text, err := w.refusedBy(t, session, tool, a); err == nil || strings.Contains(text, "internal error") {
-				t.Errorf("%s, challenged by %q: %q, %v", tool, challenge, text, err)
+				t.Errorf("%s, challenged by %q: got %q, %v; want no \"internal error\", an error", tool, challenge, text, err)
 			}
 		}
 	}
@@ -314,7 +314,7 @@ func TestHostileAnswers(t *testing.T) {
 	t.Run("more than announced", func(t *testing.T) {
 		w := hostileServer(t, answer("bytes 0-4/5", "12345678"))
 		if out := read(t, w.connect(t, "alice"), args{"blob_path": "a.txt"}); out.Text != "12345" || out.Bytes != 5 {
-			t.Errorf("got %+v", out)
+			t.Errorf("got %+v, want Text 12345, Bytes 5", out)
 		}
 	})
 }
@@ -344,7 +344,7 @@ func TestNoTokenInLogs(t *testing.T) {
 	_, _ = w.refused(t, session, args{"blob_path": "a.txt"})
 	logs := w.logs.String()
 	if !strings.Contains(logs, "blob tool failed") || strings.Contains(logs, "eyJ") || strings.Contains(logs, "Bearer") {
-		t.Errorf("the log is %s", logs)
+		t.Errorf("the log is %s, want \"blob tool failed\" and no token", logs)
 	}
 	for _, token := range w.tokens {
 		for part := range strings.SplitSeq(token, ".") {

@@ -22,10 +22,10 @@ func TestResourceTemplates(t *testing.T) {
 	} {
 		list, err := w.connect(t, "alice").ListResourceTemplates(t.Context(), nil)
 		if err != nil || len(list.ResourceTemplates) != 1 {
-			t.Fatalf("%+v, %v", list, err)
+			t.Fatalf("got %+v, %v; want 1 resourcetemplate, nil", list, err)
 		}
 		if r := list.ResourceTemplates[0]; r.URITemplate != template || r.Title == "" || !strings.Contains(r.Description, "never as instructions") {
-			t.Errorf("%+v", r)
+			t.Errorf("got %+v, want URITemplate %v, a Title and \"never as instructions\"", r, template)
 		}
 	}
 	w := newWorld(t, func(o *blobtool.Options) { o.Tools = []string{"read_blob_with_token"} })
@@ -65,10 +65,10 @@ func TestReadResource(t *testing.T) {
 		uri := (names.Location{Container: "docs", Blob: c.blob}).URI()
 		res, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: uri})
 		if err != nil || len(res.Contents) != 1 {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatalf("%s: got %v, want nil, 1 content", name, err)
 		}
 		if r := res.Contents[0]; r.URI != uri || r.MIMEType != c.mediaType || r.Text != c.text || string(r.Blob) != c.data {
-			t.Errorf("%s: %s, %d characters, %d bytes", name, r.MIMEType, len(r.Text), len(r.Blob))
+			t.Errorf("%s: got %s, %d characters, %d bytes; want %v, %v, %v, %v", name, r.MIMEType, len(r.Text), len(r.Blob), c.mediaType, c.text, uri, c.data)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func (w *world) failure(t *testing.T, session *mcp.ClientSession, uri string) (*
 	_, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: uri})
 	var wire *jsonrpc.Error
 	if !errors.As(err, &wire) {
-		t.Fatalf("%s: %v", uri, err)
+		t.Fatalf("%s: got %v, want an error of JSON-RPC", uri, err)
 	}
 	for _, hidden := range []string{"127.0.0.1", "blobtool:", "<?xml", "RequestId:"} {
 		if strings.Contains(wire.Message, hidden) {
@@ -122,22 +122,22 @@ func TestReadResourceFailures(t *testing.T) {
 		wire, err := w.failure(t, session, c.uri)
 		wantKind(t, name, err, c.kind)
 		if wire.Code != c.code || !strings.Contains(wire.Message, c.text) {
-			t.Errorf("%s: %d %s", name, wire.Code, wire.Message)
+			t.Errorf("%s: got %d %s, want %v and %q", name, wire.Code, wire.Message, c.code, c.text)
 		}
 	}
 	if logs := w.logs.String(); !strings.Contains(logs, "blob resource failed") || strings.Contains(logs, "Hello") {
-		t.Errorf("the log is %s", logs)
+		t.Errorf("the log is %s, want \"blob resource failed\" and no content", logs)
 	}
 	w.storage.Fail()
 	w.storage.ForgetRequests()
 	res, err := session.ReadResource(context.Background(), &mcp.ReadResourceParams{URI: "blob://docs/open/a.txt"})
 	if err != nil || res.Contents[0].Text != "Hello" {
-		t.Errorf("after all that: %+v, %v", res, err)
+		t.Errorf("after all that: got %+v, %v; want Contents[0].Text Hello, nil", res, err)
 	}
 	// What the template does not match never arrives here.
 	for _, uri := range []string{"blob://docs/", "blob://docs", "file:///etc/passwd", "blob://docs/a?b"} {
 		if _, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: uri}); err == nil {
-			t.Errorf("%s can be read", uri)
+			t.Errorf("%s can be read, want an error", uri)
 		}
 	}
 }
@@ -148,7 +148,7 @@ func TestReadResourceAsUser(t *testing.T) {
 	w := newWorld(t, nil)
 	w.storage.Put("docs", "a.txt", []byte("Hello"), "text/plain")
 	if res, err := w.connect(t, "alice").ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "blob://docs/a.txt"}); err != nil || res.Contents[0].Text != "Hello" {
-		t.Errorf("alice: %v", err)
+		t.Errorf("alice: got %v, want nil, Hello", err)
 	}
 	_, err := w.failure(t, w.connect(t, "bob"), "blob://docs/a.txt")
 	wantKind(t, "bob", err, blobtool.ErrPermission)

@@ -30,7 +30,7 @@ func listResources(t testing.TB, session *mcp.ClientSession) (uris []string, pag
 			t.Fatal(err)
 		}
 		if len(res.Resources) > 100 {
-			t.Fatalf("%d on a page", len(res.Resources))
+			t.Fatalf("%d on a page, want at most 100", len(res.Resources))
 		}
 		for _, r := range res.Resources {
 			uris = append(uris, r.URI)
@@ -40,7 +40,7 @@ func listResources(t testing.TB, session *mcp.ClientSession) (uris []string, pag
 		}
 		params.Cursor = res.NextCursor
 	}
-	t.Fatal("the listing does not end")
+	t.Fatal("the listing does not end, want a last page")
 	return nil, 0
 }
 
@@ -54,26 +54,26 @@ func TestListResources(t *testing.T) {
 	session := w.connect(t, "alice")
 	uris, pages := listResources(t, session)
 	if len(uris) != 252 || pages != 3 || uris[0] != "blob://docs/a%20b.txt" || uris[1] != "blob://docs/dir/%E6%97%A5%E6%9C%AC.txt" || uris[251] != "blob://docs/many/249" {
-		t.Errorf("%d resources on %d pages: %q", len(uris), pages, uris[:3])
+		t.Errorf("%d resources on %d pages: got %q, want 252 uris, 3, blob://docs/a%%20b.txt, blob://docs/dir/%%E6%%97%%A5%%E6%%9C%%AC.txt, blob://docs/many/249", len(uris), pages, uris[:3])
 	}
 	res, err := session.ListResources(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r := res.Resources[1]; r.Name != "dir/日本.txt" || r.MIMEType != "text/plain" || r.Size != 25 || r.Annotations.LastModified == "" || res.CacheScope != "private" {
-		t.Errorf("got %+v, cache scope %q", r, res.CacheScope)
+		t.Errorf("got %+v, cache scope %q; want private, dir/日本.txt, text/plain, 25, an Annotations.LastModified", r, res.CacheScope)
 	}
 	if read, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: res.Resources[1].URI}); err != nil || read.Contents[0].Text != "content of dir/日本.txt" {
-		t.Errorf("%+v, %v", read, err)
+		t.Errorf("got %+v, %v; want Contents[0].Text \"content of dir/日本.txt\", nil", read, err)
 	}
 	for _, cursor := range []string{"x", res.NextCursor + "A", res.NextCursor[:len(res.NextCursor)-1], "blob.other." + res.NextCursor} {
 		if _, err := session.ListResources(t.Context(), &mcp.ListResourcesParams{Cursor: cursor}); err == nil {
-			t.Errorf("cursor %s was accepted", cursor)
+			t.Errorf("cursor %s was accepted, want an error", cursor)
 		}
 	}
 	_, err = w.connect(t, "bob").ListResources(t.Context(), nil)
 	if wire, ok := errors.AsType[*jsonrpc.Error](err); !ok || !strings.Contains(wire.Message, "may not list container") || strings.Contains(wire.Message, "127.0.0.1") {
-		t.Errorf("bob: %v", err)
+		t.Errorf("bob: got %v, want that he may not list, and no address", err)
 	}
 }
 
@@ -91,13 +91,13 @@ func TestListResourcesOfAccount(t *testing.T) {
 	w.storage.Grant(w.alice.ObjectID, "", "")
 	uris, pages := listResources(t, w.connect(t, "alice"))
 	if len(uris) != 150 || pages != 2 || uris[0] != "blob://c-0/a" || !slices.IsSorted(uris) {
-		t.Errorf("%d resources on %d pages", len(uris), pages)
+		t.Errorf("%d resources on %d pages, want 150 on 2, in order", len(uris), pages)
 	}
 	w.allowOnly(t, "c-4", "c-2/x/1*", "c-1", "c-0/b/")
 	// What Bob has no role on is left out.
 	uris, _ = listResources(t, w.connect(t, "bob"))
 	if want := "blob://c-0/b/c blob://c-2/x/10 blob://c-2/x/11"; !strings.HasPrefix(strings.Join(uris, " "), want) || len(uris) != 1+10+2 {
-		t.Errorf("got %q", uris)
+		t.Errorf("got %q, want %q at the start, 1 + 10 + 2 uris", uris, want)
 	}
 }
 
@@ -132,7 +132,7 @@ func TestListResourcesOfSeveral(t *testing.T) {
 	}
 	uris, _ := listResources(t, session)
 	if got := strings.Join(uris, " "); got != "note://1 note://2 blob://docs/a blob://notes/b" {
-		t.Errorf("got %s", got)
+		t.Errorf("got %s, want \"note://1 note://2 blob://docs/a blob://notes/b\"", got)
 	}
 	_ = session.Close()
 	_ = serving.Wait()
@@ -181,18 +181,18 @@ func TestListResourcesAsTheCaller(t *testing.T) {
 		w.url = front.URL
 		bob := w.connect(t, tenant.Token(w.bob, w.client, api))
 		if uris, _ := listResources(t, bob); len(uris) != 2 {
-			t.Errorf("stateless %v: bob sees %q", stateless, uris)
+			t.Errorf("stateless %v: bob sees %q, want 2 uris", stateless, uris)
 		}
 		alice := w.connect(t, tenant.Token(w.alice, w.client, api))
 		if _, err := alice.ListResources(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "may not list") {
-			t.Errorf("stateless %v: alice: %v", stateless, err)
+			t.Errorf("stateless %v: alice: got %v, want an error and \"may not list\"", stateless, err)
 		}
 		complete := &mcp.CompleteParams{
 			Ref:      &mcp.CompleteReference{Type: "ref/resource", URI: set.URITemplate()},
 			Argument: mcp.CompleteParamsArgument{Name: "path", Value: "alice/"},
 		}
 		if res, err := alice.Complete(t.Context(), complete); err != nil || strings.Join(res.Completion.Values, " ") != "alice/1" {
-			t.Errorf("stateless %v: alice completes to %+v, %v", stateless, res, err)
+			t.Errorf("stateless %v: alice completes to %+v, %v; want alice/1, nil", stateless, res, err)
 		}
 		_ = bob.Close()
 		_ = alice.Close()

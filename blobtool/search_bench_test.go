@@ -37,7 +37,7 @@ func BenchmarkSearchText(b *testing.B) {
 			for a := (args{"text": `brown (bear|wolf)`, "max_seconds": 90}); ; {
 				out := callFor[found](b, session, "search_blobs", a)
 				if out.Reason != "" && out.Reason != "bytes" && out.Reason != "results" {
-					b.Fatalf("stopped for %s", out.Reason)
+					b.Fatalf("stopped for %s, want bytes or results", out.Reason)
 				}
 				if !out.Truncated {
 					return

@@ -59,10 +59,10 @@ func searchOn(t testing.TB, session *mcp.ClientSession, a args) (all string, rea
 	for range 1000 {
 		out := callFor[found](t, session, "search_blobs", call1)
 		if out.Truncated != (out.NextCursor != "") || out.Truncated != (out.Reason != "") || out.Blobs == nil || out.Matches == nil || out.Notes == nil {
-			t.Fatalf("truncated %v, cursor %q, reason %q", out.Truncated, out.NextCursor, out.Reason)
+			t.Fatalf("truncated %v, cursor %q, reason %q; want all or none, and no list null", out.Truncated, out.NextCursor, out.Reason)
 		}
 		if most, ok := a["max_results"].(int); ok && len(out.Blobs)+len(out.Matches) > most {
-			t.Fatalf("%d results", len(out.Blobs)+len(out.Matches))
+			t.Fatalf("%d results, want at most %d", len(out.Blobs)+len(out.Matches), most)
 		}
 		if r := out.results(); r != "" {
 			parts = append(parts, r)
@@ -73,7 +73,7 @@ func searchOn(t testing.TB, session *mcp.ClientSession, a args) (all string, rea
 		reasons = append(reasons, out.Reason)
 		call1["cursor"] = out.NextCursor
 	}
-	t.Fatal("the search does not end")
+	t.Fatal("the search does not end, want a last page")
 	return "", nil
 }
 
@@ -98,17 +98,17 @@ func TestSearchNames(t *testing.T) {
 	} {
 		out := callFor[found](t, session, "search_blobs", c.a)
 		if got := rowNames(out.Blobs); got != c.want || out.Examined != c.examined || out.Truncated {
-			t.Errorf("%s: %s: %+v", name, got, out)
+			t.Errorf("%s: %s: got %+v, want %s, %d examined, and no more", name, got, out, c.want, c.examined)
 		}
 		for _, most := range []int{1, 2, 4} {
 			c.a["max_results"] = most
 			if got, _ := searchOn(t, session, c.a); got != strings.ReplaceAll(c.want, " ", "\n") {
-				t.Errorf("%s, %d at a time: %s", name, most, got)
+				t.Errorf("%s, %d at a time: got %s, want %s", name, most, got, c.want)
 			}
 		}
 	}
 	if r := callFor[found](t, session, "search_blobs", args{"name": "a.csv"}).Blobs[0]; *r.Size != 16 || r.Type != "text/plain" {
-		t.Errorf("got %+v", r)
+		t.Errorf("got %+v, want Size 16, Type text/plain", r)
 	}
 }
 
@@ -128,7 +128,7 @@ func TestSearchTags(t *testing.T) {
 	session := w.connect(t, "alice")
 	text := w.refusal(t, session, "search_blobs", args{"tags": alpha}, blobtool.ErrPermission)
 	if !strings.Contains(text, "Storage Blob Data Owner") {
-		t.Error(text)
+		t.Errorf("got %s, want \"Storage Blob Data Owner\"", text)
 	}
 	w.storage.GrantOwner(w.alice.ObjectID, "", "")
 	for name, c := range map[string]struct {
@@ -147,22 +147,22 @@ func TestSearchTags(t *testing.T) {
 			c.want = strings.ReplaceAll(c.want, " ", "\n")
 		}
 		if got := callFor[found](t, session, "search_blobs", c.a).results(); got != c.want {
-			t.Errorf("%s: %s", name, got)
+			t.Errorf("%s: got %s, want %v", name, got, c.want)
 		}
 		c.a["max_results"] = 1
 		if got, _ := searchOn(t, session, c.a); got != c.want {
-			t.Errorf("%s, one at a time: %s", name, got)
+			t.Errorf("%s, one at a time: got %s, want %v", name, got, c.want)
 		}
 	}
 	if r := callFor[found](t, session, "search_blobs", args{"tags": alpha}).Blobs[0]; r.Tags["project"] != "alpha" || r.Size != nil {
-		t.Errorf("got %+v", r)
+		t.Errorf("got %+v, want alpha, no Size", r)
 	}
 	w.refusal(t, session, "search_blobs", args{"tags": []args{{"key": "@container", "value": "other"}}}, blobtool.ErrInvalidArgument)
 
 	w.allowOnly(t, "docs/open/", "docs/closed/5*")
 	session = w.connect(t, "alice")
 	if out := callFor[found](t, session, "search_blobs", args{"container": "docs", "tags": alpha}); rowNames(out.Blobs) != "closed/5.txt open/0.txt open/2.txt open/4.txt" || len(out.Only) != 2 {
-		t.Errorf("allowed: %+v", out)
+		t.Errorf("allowed: got %+v, want \"closed/5.txt open/0.txt open/2.txt open/4.txt\", 2", out)
 	}
 	w.refusal(t, session, "search_blobs", args{"container": "docs", "tags": alpha, "prefix": "closed/1"}, blobtool.ErrNotAllowed)
 	w.refusal(t, session, "search_blobs", args{"container": "docs", "name": "closed/1*"}, blobtool.ErrNotAllowed)
@@ -181,7 +181,7 @@ func TestSearchArguments(t *testing.T) {
 		"cursor":        {"text": "a", "cursor": "x"},
 	} {
 		if text := w.refusal(t, session, "search_blobs", a, blobtool.ErrInvalidArgument); strings.Contains(text, "blobtool:") {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want no blobtool:", name, text)
 		}
 	}
 	for name, a := range map[string]args{
@@ -189,10 +189,10 @@ func TestSearchArguments(t *testing.T) {
 		"max_seconds": {"text": "a", "max_seconds": 91}, "op": {"tags": []args{{"key": "a", "op": "!=", "value": ""}}},
 	} {
 		if text := w.refusal(t, session, "search_blobs", a, nil); !strings.Contains(text, name) {
-			t.Errorf("%s: %s", name, text)
+			t.Errorf("%s: got %s, want %q", name, text, name)
 		}
 	}
 	if n := len(w.storage.Requests()); n != 0 {
-		t.Errorf("%d requests", n)
+		t.Errorf("%d requests, want 0", n)
 	}
 }

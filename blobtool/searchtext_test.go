@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -40,13 +41,13 @@ func TestSearchTextInBlobs(t *testing.T) {
 	session := w.connect(t, "alice")
 	out := callFor[found](t, session, "search_blobs", args{"text": "needle"})
 	if out.results() != want || out.Truncated || out.Examined != 9 || out.Searched != 6 || out.Binary != 2 {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want %q of 9 examined, 6 searched, 2 binary, and no more", out, want)
 	}
 	if len(out.Notes) != 1 || out.Notes[0].Blob != "f.cold" || !strings.Contains(out.Notes[0].Note, "Archive tier") {
-		t.Errorf("notes: %+v", out.Notes)
+		t.Errorf("notes: got %+v, want 1 note, Notes[0].Blob f.cold and \"Archive tier\"", out.Notes)
 	}
 	if out.Bytes < 1<<17 || out.Bytes > 1<<17+1000 {
-		t.Errorf("%d bytes", out.Bytes)
+		t.Errorf("%d bytes, want at least 1<<17, at most 1<<17+1000", out.Bytes)
 	}
 	for _, r := range w.storage.Requests() {
 		if r.Path == "/docs/d.png" || r.Path == "/docs/f.cold" {
@@ -55,10 +56,10 @@ func TestSearchTextInBlobs(t *testing.T) {
 	}
 	m := callFor[found](t, session, "search_blobs", args{"text": "^0000002000 "}).Matches
 	if len(m) != 1 || m[0].Blob != "g.big" || m[0].Line != 2001 || m[0].Offset != 2000*64 {
-		t.Errorf("got %+v", m)
+		t.Errorf("got %+v, want 1, m[0].Blob g.big, m[0].Line 2001, m[0].Offset 2000*64", m)
 	}
 	if got := callFor[found](t, session, "search_blobs", args{"text": "NEEDLE [12]", "ignore_case": true, "name": "*.txt"}).results(); got != "a.txt:2:needle 1\na.txt:4:needle 2" {
-		t.Errorf("got %s", got)
+		t.Errorf("got %s, want %q", got, "a.txt:2:needle 1\na.txt:4:needle 2")
 	}
 }
 
@@ -72,7 +73,7 @@ func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 	const text = "needle|^000000000[05] the|^0000001500"
 	want, reasons := searchOn(t, session, args{"text": text})
 	if len(reasons) > 0 || strings.Count(want, "\n") < 9 {
-		t.Fatalf("%v: %s", reasons, want)
+		t.Fatalf("%v: got %s, want no reasons, 10 lines", reasons, want)
 	}
 	for name, c := range map[string]struct {
 		a      args
@@ -93,7 +94,7 @@ func TestSearchTextGoesOnAcrossBlobs(t *testing.T) {
 	}
 	out := callFor[found](t, session, "search_blobs", args{"text": "nothing at all", "max_bytes": 140_000})
 	if out.Bytes > 140_000+64<<10 || out.Reason != "bytes" {
-		t.Errorf("%d bytes, %s", out.Bytes, out.Reason)
+		t.Errorf("%d bytes, %s; want at most 140000+64<<10, bytes", out.Bytes, out.Reason)
 	}
 }
 
@@ -104,18 +105,27 @@ func TestSearchTextTime(t *testing.T) {
 	for i := range 40 {
 		put(w.storage, "docs", fmt.Sprintf("%02d", i))
 	}
-	w.storage.Fail(blobtest.Fault{Blob: "20", Delay: time.Hour})
-	session := w.connect(t, "alice")
-	out := callFor[found](t, session, "search_blobs", args{"text": "content", "max_seconds": 1, "max_results": 200})
-	before := len(out.Matches)
-	if out.Reason != "time" || before > 20 || out.Searched != before {
-		t.Fatalf("got %+v", out)
+	stalls := true
+	delay := func(r *http.Request) time.Duration {
+		if stalls && strings.HasSuffix(r.URL.Path, "/20") {
+			return time.Hour
+		}
+		return time.Millisecond
 	}
-	w.storage.Fail()
-	out = callFor[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor, "max_seconds": 90})
-	if len(out.Matches) != 40-before || out.Matches[0].Blob != fmt.Sprintf("%02d", before) || out.Truncated {
-		t.Errorf("after %d, got %+v", before, out)
-	}
+	w.inBubble(t, w.docsSet, delay, nil, func(t *testing.T, session *mcp.ClientSession) {
+		begun := time.Now()
+		a := args{"text": "content", "max_seconds": 5, "max_results": 200}
+		out := callFor[found](t, session, "search_blobs", a)
+		if took := time.Since(begun); out.Reason != "time" || len(out.Matches) != 20 || out.Searched != 20 || took != 5*time.Second {
+			t.Fatalf("search_blobs(%v) = %+v after %s, want 20 matches and the reason time after 5s", a, out, took)
+		}
+		stalls = false
+		a["cursor"] = out.NextCursor
+		out = callFor[found](t, session, "search_blobs", a)
+		if len(out.Matches) != 20 || out.Matches[0].Blob != "20" || out.Truncated {
+			t.Errorf("search_blobs(%v) = %+v, want 20 matches from 20 on, and no more", a, out)
+		}
+	})
 }
 
 // What is wrong with one blob is a note. What is wrong with the service ends the
@@ -139,7 +149,7 @@ func TestSearchTextFailures(t *testing.T) {
 	session := w.connect(t, "alice")
 	out := callFor[found](t, session, "search_blobs", args{"text": "content"})
 	if out.results() != "a:1:content of a\nd:1:content of d\nf:1:content of f" || out.Truncated || out.Searched != 3 {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want matches in a, d and f, 3 searched, and no more", out)
 	}
 	for i, want := range [][2]string{{"b", "Storage Blob Data Reader"}, {"c", "not found"}, {"e", "br"}, {"g", "closed the connection"}, {`x\..\y`, "backslash"}} {
 		if i >= len(out.Notes) || out.Notes[i].Blob != want[0] || !strings.Contains(out.Notes[i].Note, want[1]) {
@@ -150,12 +160,12 @@ func TestSearchTextFailures(t *testing.T) {
 	w.storage.Fail(busy)
 	out = callFor[found](t, session, "search_blobs", args{"text": "content"})
 	if out.Reason != "failure" || len(out.Matches) != 2 || out.Notes[0].Blob != "c" || !strings.Contains(out.Notes[0].Note, "busy") {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want Reason failure, 2 matches, Notes[0].Blob c and busy", out)
 	}
 	w.refusal(t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}, blobtool.ErrThrottled)
 	w.storage.Fail()
 	if out = callFor[found](t, session, "search_blobs", args{"text": "content", "cursor": out.NextCursor}); len(out.Matches) != 4 || out.Matches[0].Blob != "c" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want 4 matches, Matches[0].Blob c", out)
 	}
 }
 
@@ -170,12 +180,12 @@ func TestSearchTextChanged(t *testing.T) {
 	w.storage.Put("docs", "a.txt", []byte("new needle"), "text/plain")
 	out := callFor[found](t, session, "search_blobs", args{"text": "needle", "cursor": first.NextCursor})
 	if m := out.Matches; len(m) != 4 || m[0].Text != "new needle" || out.Notes[0].Blob != "a.txt" || !strings.Contains(out.Notes[0].Note, "changed") {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want Notes[0].Blob a.txt and changed, 4, m[0].Text \"new needle\"", out)
 	}
 	w.storage.Delete("docs", "a.txt")
 	out = callFor[found](t, session, "search_blobs", args{"text": "needle", "cursor": first.NextCursor})
 	if m := out.Matches; len(m) != 3 || m[0].Blob != "b/utf16.txt" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want 3, m[0].Blob b/utf16.txt", out)
 	}
 }
 
@@ -186,33 +196,40 @@ func TestSearchProgress(t *testing.T) {
 	for i := range 100 {
 		put(w.storage, "docs", fmt.Sprintf("%02d", i))
 	}
-	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpGetBlob, Delay: 200 * time.Millisecond})
+	delay := func(r *http.Request) time.Duration {
+		if r.URL.Query().Has("comp") {
+			return 0
+		}
+		return 200 * time.Millisecond
+	}
 	var mu sync.Mutex
 	var seen []float64
-	session := w.connectWith(t, "alice", &mcp.ClientOptions{ProgressNotificationHandler: func(_ context.Context, req *mcp.ProgressNotificationClientRequest) {
+	options := &mcp.ClientOptions{ProgressNotificationHandler: func(_ context.Context, req *mcp.ProgressNotificationClientRequest) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, req.Params.Progress)
 		if req.Params.ProgressToken != "p1" || !strings.Contains(req.Params.Message, "blobs searched") {
-			t.Errorf("got %+v", req.Params)
+			t.Errorf("progress = %+v, want it for p1, with blobs searched", req.Params)
 		}
-	}})
-	params := &mcp.CallToolParams{Name: "search_blobs", Arguments: args{"text": "x"}}
-	if _, err := session.CallTool(t.Context(), params); err != nil {
-		t.Fatal(err)
-	}
-	if len(seen) > 0 {
-		t.Errorf("nobody asked for progress: %v", seen)
-	}
-	params.SetProgressToken("p1")
-	if _, err := session.CallTool(t.Context(), params); err != nil {
-		t.Fatal(err)
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(seen) == 0 || !slices.IsSorted(seen) || len(slices.Compact(slices.Clone(seen))) != len(seen) {
-		t.Errorf("progress: %v", seen)
-	}
+	}}
+	w.inBubble(t, w.docsSet, delay, options, func(t *testing.T, session *mcp.ClientSession) {
+		params := &mcp.CallToolParams{Name: "search_blobs", Arguments: args{"text": "x"}}
+		for _, token := range []string{"", "p1"} {
+			if token != "" {
+				params.SetProgressToken(token)
+			}
+			if _, err := session.CallTool(t.Context(), params); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // notifications have arrived
+			mu.Lock()
+			got := slices.Clone(seen)
+			mu.Unlock()
+			if grows := slices.IsSorted(got) && len(slices.Compact(slices.Clone(got))) == len(got); len(got) > 0 != (token != "") || !grows {
+				t.Errorf("with the progress token %q: progress = %v, want growing numbers: %t", token, got, token != "")
+			}
+		}
+	})
 }
 
 // Many blobs are read at the same time, but no more than are allowed.
@@ -229,7 +246,7 @@ func TestSearchTextOverlaps(t *testing.T) {
 	w.serve(t, w.storage.URL(), &blobtool.Options{HTTPClient: &client})
 	out := callFor[found](t, w.connect(t, "alice"), "search_blobs", args{"text": "x"})
 	if out.Searched != 100 || gauge.most < 16 || gauge.most > 32 {
-		t.Errorf("%d blobs searched, %d at the same time", out.Searched, gauge.most)
+		t.Errorf("%d blobs searched, %d at the same time; want 100, at least 16, at most 32", out.Searched, gauge.most)
 	}
 }
 
@@ -265,11 +282,11 @@ func TestSearchTextCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "search_blobs", Arguments: args{"text": "x"}}); err == nil {
-		t.Error("a canceled call succeeded")
+		t.Error("a canceled call succeeds, want an error")
 	}
 	_ = session.Close()
 	_ = serving.Wait()
 	if n := len(w.storage.Requests()); n > 60 {
-		t.Errorf("%d requests", n)
+		t.Errorf("%d requests, want at most 60", n)
 	}
 }

@@ -57,7 +57,7 @@ func TestNew(t *testing.T) {
 	} {
 		set, err := blobtool.New(c.url, c.container, c.credential, c.options)
 		if (err == nil) != (len(c.faults) == 0) || (set == nil) != (err != nil) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want a set, or the faults %q", name, err, c.faults)
 			continue
 		}
 		if err == nil {
@@ -108,7 +108,7 @@ func TestToolSchemas(t *testing.T) {
 			}
 		}
 		if files, err := filepath.Glob(folder + "/*.json"); err != nil || len(files) != len(list.Tools) {
-			t.Errorf("%d tools and the golden files %q, %v", len(list.Tools), files, err)
+			t.Errorf("%d tools and the golden files %q, %v; want %v, nil", len(list.Tools), files, err, len(list.Tools))
 		}
 	}
 }

@@ -58,7 +58,7 @@ func TestReadsShareMemory(t *testing.T) {
 	for range 24 {
 		wg.Go(func() {
 			if out := readBlob(t, alice, args{"blob_path": "slow.txt", "max_chars": 40_000}); len(out.Text) != 40_000 {
-				t.Errorf("%d characters", len(out.Text))
+				t.Errorf("%d characters, want 40000", len(out.Text))
 			}
 		})
 	}
@@ -66,10 +66,10 @@ func TestReadsShareMemory(t *testing.T) {
 		runtime.Gosched()
 	}
 	if free, _ := memory.State(); free < 5<<20 {
-		t.Errorf("one user holds all but %d bytes", free)
+		t.Errorf("one user holds all but %d bytes, want 5 MiB for the others", free)
 	}
 	if out := readBlob(t, bob, args{"blob_path": "fast.txt"}); out.Text != "content of fast.txt" {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want Text \"content of fast.txt\"", out)
 	}
 	close(held.pass)
 	wg.Wait()
@@ -97,7 +97,7 @@ func TestListingsShareCores(t *testing.T) {
 		go func() {
 			defer close(done)
 			if out := callFor[found](t, session, tool, a); len(out.Blobs) != 2 {
-				t.Errorf("%s: %+v", tool, out)
+				t.Errorf("%s: got %+v, want 2 blobs", tool, out)
 			}
 		}()
 		for cores.Waiting(w.userID("alice")) == 0 {
@@ -106,7 +106,7 @@ func TestListingsShareCores(t *testing.T) {
 		cores.Give("another", 1)
 		<-done
 		if free, users := cores.State(); free != 1 || users != 0 {
-			t.Errorf("%s: %d cores left, %d users known", tool, free, users)
+			t.Errorf("%s: %d cores left, %d users known; want 1, 0", tool, free, users)
 		}
 	}
 }
@@ -119,7 +119,7 @@ func TestSearchThatWaits(t *testing.T) {
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
 	if reason, cursor, err := w.set.Search(ctx, "a"); reason != "time" || cursor == "" || err != nil {
-		t.Errorf("%q, %q, %v", reason, cursor, err)
+		t.Errorf("got %q, %q, %v; want time, a cursor, nil", reason, cursor, err)
 	}
 	_, err := w.set.ReadBlob(ctx, "a.txt")
 	if err == nil {

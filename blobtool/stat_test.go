@@ -62,7 +62,7 @@ func TestStatBlob(t *testing.T) {
 	stat := func(a args) (out statOutput) {
 		t.Helper()
 		if more := call(t, session, "stat_blob", a, &out); len(more) > 0 {
-			t.Errorf("more content: %+v", more)
+			t.Errorf("more content: got %+v, want no more", more)
 		}
 		return out
 	}
@@ -71,20 +71,20 @@ func TestStatBlob(t *testing.T) {
 		out.ContentType != "text/plain" || out.Encoding != "gzip" || out.Language != "ja" || out.Disposition != `attachment; filename="a.txt"` ||
 		out.ETag == "" || strings.Contains(out.ETag, `"`) || out.LastModified != now.Format(time.RFC3339) || out.Created != now.Format(time.RFC3339) || out.BlobType != "BlockBlob" ||
 		out.Tier != "Cool" || out.Rehydration != "" || out.LeaseState != "leased" || out.LeaseDuration != "infinite" || out.VersionID != "" || out.VersionCount != 0 {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want all properties of dir/a b.txt", out)
 	}
 	if sum, err := base64.StdEncoding.DecodeString(out.MD5); err != nil || len(sum) != 16 {
-		t.Errorf("MD5 %q, %v", out.MD5, err)
+		t.Errorf("MD5 %q, %v; want nil, 16", out.MD5, err)
 	}
 	if !maps.Equal(out.Metadata, map[string]string{"author": "Alice", "project": "x"}) {
-		t.Errorf("metadata %v", out.Metadata)
+		t.Errorf("metadata %v, want %v", out.Metadata, map[string]string{"author": "Alice", "project": "x"})
 	}
 	if out.Tags != nil || !strings.Contains(out.notes(), "has 2 index tags, which the signed-in user may not see") || !strings.Contains(out.notes(), "Storage Blob Data Owner") {
-		t.Errorf("a reader's tags: %v, %q", out.Tags, out.Notes)
+		t.Errorf("a reader's tags: got %v, %q; want no Tags and \"has 2 index tags, which the signed-in user may not see\" and \"Storage Blob Data Owner\"", out.Tags, out.Notes)
 	}
 	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
 	if out := stat(args{"blob_path": "dir/a b.txt"}); !maps.Equal(out.Tags, map[string]string{"state": "final", "year": "2026"}) || len(out.Notes) != 0 {
-		t.Errorf("an owner's tags: %v, %q", out.Tags, out.Notes)
+		t.Errorf("an owner's tags: got %v, %q; want %v, no notes", out.Tags, out.Notes, map[string]string{"state": "final", "year": "2026"})
 	}
 	w.storage.Fail(blobtest.Fault{Skip: 1, Times: 1, Status: 400, Code: "FeatureNotSupported"})
 	if out := stat(args{"blob_path": "dir/a b.txt"}); !strings.Contains(out.notes(), "tags could not be read") || out.Size != 5 {
@@ -94,17 +94,17 @@ func TestStatBlob(t *testing.T) {
 	w.storage.ForgetRequests()
 	w.storage.Put("docs", "plain", nil, "")
 	if out := stat(args{"blob_path": "plain"}); out.Size != 0 || len(out.Metadata) != 0 || out.Metadata == nil || len(w.storage.Requests()) != 1 {
-		t.Errorf("%d requests: %+v", len(w.storage.Requests()), out)
+		t.Errorf("%d requests: got %+v, want 1 request, Size 0, no metadata, a Metadata", len(w.storage.Requests()), out)
 	}
 	w.storage.Update("docs", "plain", func(p *blobtest.Properties) { p.Tier = "Archive" })
 	if out := stat(args{"blob_path": "plain"}); out.Tier != "Archive" || !strings.Contains(out.notes(), "must first rehydrate it") {
-		t.Errorf("archived: %+v", out)
+		t.Errorf("archived: got %+v, want Tier Archive and \"must first rehydrate it\"", out)
 	}
 	w.storage.Update("docs", "plain", func(p *blobtest.Properties) {
 		p.ArchiveStatus, p.RehydratePriority = "rehydrate-pending-to-hot", "High"
 	})
 	if out := stat(args{"blob_path": "plain"}); !strings.Contains(out.Rehydration, "being moved to the hot tier") || !strings.Contains(out.Rehydration, "under an hour") || len(out.Notes) != 0 {
-		t.Errorf("on its way: %+v", out)
+		t.Errorf("on its way: got %+v, want \"being moved to the hot tier\" and \"under an hour\", no notes", out)
 	}
 	for name, c := range map[string]struct {
 		a    args
@@ -131,16 +131,16 @@ func TestStatBlobVersions(t *testing.T) {
 	var out statOutput
 	call(t, session, "stat_blob", args{"blob_path": "a.txt"}, &out)
 	if out.VersionID != ids[24] || out.VersionCount != 25 || len(out.Versions) != 20 || !strings.Contains(out.notes(), "The newest 20 of 25 versions are shown") {
-		t.Fatalf("got %+v", out)
+		t.Fatalf("got %+v, want VersionID %v, VersionCount 25, 20 versions and \"The newest 20 of 25 versions are shown\"", out, ids[24])
 	}
 	for i, v := range out.Versions {
 		if v.VersionID != ids[24-i] || v.Size != int64(24-i) || v.Current != (i == 0) || v.LastModified == "" {
-			t.Errorf("version %d: %+v", i, v)
+			t.Errorf("version %d: got %+v, want VersionID %s", i, v, ids[24-i])
 		}
 	}
 	call(t, session, "stat_blob", args{"blob_path": "a.txt", "version_id": ids[3]}, &out)
 	if out.Size != 3 || out.VersionID != ids[3] {
-		t.Errorf("an earlier one: %+v", out)
+		t.Errorf("an earlier one: got %+v, want Size 3, VersionID %v", out, ids[3])
 	}
 	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpListBlobs, Status: 403, Code: "AuthorizationPermissionMismatch"})
 	out = statOutput{}
@@ -159,7 +159,7 @@ func TestStatBlobDirectory(t *testing.T) {
 		var out statOutput
 		call(t, session, "stat_blob", args{"blob_path": path}, &out)
 		if out.Directory != directory {
-			t.Errorf("%s: %+v", path, out)
+			t.Errorf("%s: got %+v, want Directory %v", path, out, directory)
 		}
 	}
 }
@@ -173,7 +173,7 @@ func TestAllowOnEachTool(t *testing.T) {
 	for _, tool := range []string{"read_blob", "stat_blob", "read_blob_with_token"} {
 		var out struct{ Container string }
 		if call(t, session, tool, args{"blob_path": "open/a.txt"}, &out); out.Container != "docs" {
-			t.Errorf("%s: %+v", tool, out)
+			t.Errorf("%s: got %+v, want Container docs", tool, out)
 		}
 		w.storage.ForgetRequests()
 		for _, path := range []string{"closed/a.txt", "open", "Open/a.txt", "open2/a.txt"} {
@@ -181,7 +181,7 @@ func TestAllowOnEachTool(t *testing.T) {
 			wantKind(t, tool+" "+path, err, blobtool.ErrNotAllowed)
 		}
 		if n := len(w.storage.Requests()); n != 0 {
-			t.Errorf("%s: %d requests", tool, n)
+			t.Errorf("%s: %d requests, want 0", tool, n)
 		}
 	}
 }
@@ -199,11 +199,11 @@ func TestAccountContainers(t *testing.T) {
 	for _, container := range []string{"docs", "logs"} {
 		out := readBlob(t, session, args{"container": container, "blob_path": "2026/a.txt"})
 		if out.Text != "in "+container || out.URI != fmt.Sprintf("blob://%s/2026/a.txt", container) {
-			t.Errorf("got %+v", out)
+			t.Errorf("got %+v, want Text %v, URI %v", out, "in "+container, fmt.Sprintf("blob://%s/2026/a.txt", container))
 		}
 		var stat statOutput
 		if call(t, session, "stat_blob", args{"container": container, "blob_path": "2026/a.txt"}, &stat); stat.Container != container {
-			t.Errorf("got %+v", stat)
+			t.Errorf("got %+v, want Container %v", stat, container)
 		}
 	}
 	w.storage.ForgetRequests()
@@ -224,6 +224,6 @@ func TestAccountContainers(t *testing.T) {
 		}
 	}
 	if n := len(w.storage.Requests()); n != 0 {
-		t.Errorf("%d requests for what is not offered", n)
+		t.Errorf("%d requests for what is not offered, want 0", n)
 	}
 }

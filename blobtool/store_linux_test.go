@@ -24,7 +24,7 @@ func TestReadOnlyFolder(t *testing.T) {
 	w.storage.Put("docs", "a.txt", []byte("Hello"), "")
 	out := read(t, w.connect(t, "alice"), args{"blob_path": "a.txt"})
 	if out.Text != "Hello" || out.LocalPath != "" || !strings.Contains(out.Warning, "the download folder is not writable") {
-		t.Errorf("got %+v", out)
+		t.Errorf("got %+v, want Text Hello, no LocalPath and \"the download folder is not writable\"", out)
 	}
 }
 
@@ -46,13 +46,13 @@ func TestDiskFailsMidway(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(out.Text) != 500_000+len(cut) || out.Bytes != 12<<20 || out.LocalPath != "" || !strings.Contains(out.Warning, "the copy could not be written") {
-		t.Errorf("got %d characters, %q, %q", len(out.Text), out.LocalPath, out.Warning)
+		t.Errorf("got %d characters, %q, %q; want %v, no LocalPath and \"the copy could not be written\", 12<<20", len(out.Text), out.LocalPath, out.Warning, 500_000+len(cut))
 	}
 	if n := countFiles(t, w.dir); n != 0 {
-		t.Errorf("%d files are left", n)
+		t.Errorf("%d files are left, want 0", n)
 	}
 	if out := read(t, session, args{"blob_path": "a.txt"}); out.LocalPath == "" {
-		t.Errorf("afterwards: %+v", out.Warning)
+		t.Errorf("afterwards: got %+v, want a LocalPath", out.Warning)
 	}
 }
 
@@ -68,14 +68,14 @@ func TestQuotaUnderLoad(t *testing.T) {
 		w.storage.Put("docs", name, []byte(strings.Repeat("a", 10_000)), "")
 		wg.Go(func() {
 			if out := read(t, session, args{"blob_path": name, "max_chars": 1}); (out.LocalPath == "") != (out.Warning != "") {
-				t.Errorf("got %+v", out)
+				t.Errorf("got %+v, want a LocalPath or a Warning", out)
 			}
 		})
 	}
 	wg.Wait()
 	saved, err := filepath.Glob(filepath.Join(w.dir, "*", "*.txt"))
 	if err != nil || len(saved) == 0 || len(saved) > quota/(12<<10) {
-		t.Errorf("%d copies of 12 KiB, %v", len(saved), err)
+		t.Errorf("%d copies of 12 KiB, %v; want some saved, at most %v, nil", len(saved), err, quota/(12<<10))
 	}
 	noPartialFiles(t, w)
 }

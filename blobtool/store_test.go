@@ -22,11 +22,11 @@ func TestUsersHaveTheirOwnFolders(t *testing.T) {
 	w.storage.Put("docs", "shared/a.txt", []byte("second"), "")
 	b := read(t, w.connect(t, "bob"), args{"blob_path": "shared/a.txt"})
 	if a.LocalPath != filepath.Join(w.dir, tenant.ID()+"."+w.alice.ObjectID, "shared", "a.txt") || b.LocalPath != filepath.Join(w.dir, tenant.ID()+"."+w.bob.ObjectID, "shared", "a.txt") {
-		t.Errorf("saved at %s and %s", a.LocalPath, b.LocalPath)
+		t.Errorf("saved at %s and %s, want each in the folder of its user", a.LocalPath, b.LocalPath)
 	}
 	for path, want := range map[string]string{a.LocalPath: "first", b.LocalPath: "second"} {
 		if got, err := os.ReadFile(path); err != nil || string(got) != want {
-			t.Errorf("%s holds %q, %v", path, got, err)
+			t.Errorf("%s holds %q, %v; want %v, nil", path, got, err, want)
 		}
 	}
 	if runtime.GOOS == "windows" {
@@ -38,7 +38,7 @@ func TestUsersHaveTheirOwnFolders(t *testing.T) {
 		}
 		info, err := d.Info()
 		if err != nil || info.Mode().Perm()&0o077 != 0 {
-			t.Errorf("%s has mode %v, %v", path, info.Mode(), err)
+			t.Errorf("%s has mode %v, %v; want access for its owner only, nil", path, info.Mode(), err)
 		}
 		return nil
 	})
@@ -54,7 +54,7 @@ func TestOddUserIDs(t *testing.T) {
 		out := read(t, w.connect(t, id), args{"blob_path": "a.txt"})
 		inside, err := filepath.Rel(w.dir, out.LocalPath)
 		if err != nil || !filepath.IsLocal(inside) || strings.Count(filepath.ToSlash(inside), "/") != 1 || seen[strings.ToLower(out.LocalPath)] {
-			t.Errorf("the copy of %q is %q", id, out.LocalPath)
+			t.Errorf("the copy of %q is %q, want a file of its own in the user's folder", id, out.LocalPath)
 		}
 		seen[strings.ToLower(out.LocalPath)] = true
 	}
@@ -108,13 +108,13 @@ func TestWarnings(t *testing.T) {
 			before := countFiles(t, filepath.Dir(w.dir))
 			out := read(t, w.connect(t, "alice"), args{"blob_path": c.path, "max_chars": 20_000})
 			if out.Text != c.content || out.LocalPath != "" || !strings.HasPrefix(out.Warning, "The blob was read but not saved: ") || !strings.Contains(out.Warning, c.warning) {
-				t.Errorf("got %.300v", out)
+				t.Errorf("got %.300v, want %v, no LocalPath, %q at the start and %q", out, c.content, "The blob was read but not saved: ", c.warning)
 			}
 			if strings.Contains(out.Warning, w.dir) || !strings.Contains(w.logs.String(), "blob not saved") {
 				t.Errorf("warning: %s\nlog: %s", out.Warning, w.logs)
 			}
 			if after := countFiles(t, filepath.Dir(w.dir)); after != before {
-				t.Errorf("%d files before, %d after", before, after)
+				t.Errorf("%d files before, %d after; want %v", before, after, before)
 			}
 		})
 	}
@@ -132,10 +132,10 @@ func TestLinkIsReplaced(t *testing.T) {
 	link(t, outside, filepath.Join(folder, "a.txt"))
 	out := read(t, w.connect(t, "alice"), args{"blob_path": "a.txt"})
 	if info, err := os.Lstat(out.LocalPath); err != nil || !info.Mode().IsRegular() {
-		t.Errorf("the copy is %v, %v", info, err)
+		t.Errorf("the copy is %v, %v; want a regular file, nil", info, err)
 	}
 	if got, _ := os.ReadFile(outside); string(got) != "untouched" {
-		t.Errorf("the link's target holds %q", got)
+		t.Errorf("the link's target holds %q, want untouched", got)
 	}
 }
 
@@ -152,26 +152,26 @@ func TestQuotaIsWhatIsThere(t *testing.T) {
 	folder := filepath.Join(w.dir, w.userID("alice"))
 	for range 3 {
 		if out := read(t, session, args{"blob_path": "a.txt"}); out.Warning != "" {
-			t.Fatalf("%+v", out.Warning)
+			t.Fatalf("got %+v, want no Warning", out.Warning)
 		}
 	}
 	write(t, filepath.Join(folder, ".partial-old"), strings.Repeat("a", 10_000))
 	now = now.Add(25 * time.Hour)
 	if out := read(t, session, args{"blob_path": "a.txt"}); out.Warning != "" {
-		t.Errorf("%+v", out.Warning)
+		t.Errorf("got %+v, want no Warning", out.Warning)
 	}
 	if n := countFiles(t, folder); n != 1 {
-		t.Errorf("%d files", n)
+		t.Errorf("%d files, want 1", n)
 	}
 	w.storage.Put("docs", "b.txt", []byte("b"), "")
 	if out := read(t, session, args{"blob_path": "b.txt"}); out.LocalPath != "" || out.Text != "b" {
-		t.Errorf("%+v", out)
+		t.Errorf("got %+v, want no LocalPath, Text b", out)
 	}
 	if err := os.Remove(filepath.Join(folder, "a.txt")); err != nil {
 		t.Fatal(err)
 	}
 	if out := read(t, session, args{"blob_path": "b.txt"}); out.LocalPath == "" {
-		t.Errorf("after making room: %+v", out)
+		t.Errorf("after making room: got %+v, want a LocalPath", out)
 	}
 }
 

@@ -49,11 +49,11 @@ func TestContainersShareAFolder(t *testing.T) {
 		}
 		for container, path := range saved {
 			if got, err := os.ReadFile(path); err != nil || string(got) != "of "+container {
-				t.Errorf("%v: %s holds %q, %v", order, path, got, err)
+				t.Errorf("%v: %s holds %q, %v; want %q, nil", order, path, got, err, "of "+container)
 			}
 		}
 		if saved["docs"] != filepath.Join(folder, "x.txt") || !strings.HasPrefix(saved["other"], filepath.Join(folder, ".container-other@127.0.0.1_")) || filepath.Base(saved["other"]) != "x.txt" {
-			t.Errorf("%v: saved at %v", order, saved)
+			t.Errorf("%v: saved at %v, want x.txt in the folder itself, and in one of the other container", order, saved)
 		}
 	}
 	// Both are in one account, however the folder is spelt, and expire.
@@ -72,7 +72,7 @@ func TestContainersShareAFolder(t *testing.T) {
 	save(two, "large")
 	for _, gone := range []string{"x.txt", "large", ".container-*/x.txt"} {
 		if left, _ := filepath.Glob(filepath.Join(folder, gone)); len(left) > 0 {
-			t.Errorf("%v has not expired", left)
+			t.Errorf("%v has not expired, want no file", left)
 		}
 	}
 }

@@ -101,13 +101,13 @@ func TestSearchesShareTheLine(t *testing.T) {
 	for range searches {
 		wg.Go(func() {
 			if out := callFor[found](t, alice, "search_blobs", args{"text": "content", "prefix": "slow/", "max_seconds": 90}); len(out.Matches) != blobs || out.Truncated {
-				t.Errorf("%d matches, stopped for %q", len(out.Matches), out.Reason)
+				t.Errorf("%d matches, stopped for %q; want %d, none", len(out.Matches), out.Reason, blobs)
 			}
 		})
 	}
 	g.wait(t, w, line, work.UserSlots, 0, searches-1) // one may have no buffer left
 	if out := callFor[found](t, bob, "search_blobs", args{"text": "content", "prefix": "fast"}); len(out.Matches) != 1 {
-		t.Errorf("another user's search found %+v", out)
+		t.Errorf("another user's search found %+v, want 1 match", out)
 	}
 	close(g.open)
 	wg.Wait()
@@ -115,7 +115,7 @@ func TestSearchesShareTheLine(t *testing.T) {
 		t.Errorf("%d requests at once, want at most %d; %d in all", g.most, work.UserSlots, g.all)
 	}
 	if free, users := line.State(); free != work.UserSlots+8 || users != 0 {
-		t.Errorf("%d slots left, %d users known", free, users)
+		t.Errorf("%d slots left, %d users known; want %v, 0", free, users, work.UserSlots+8)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestPagesOfStatefulEncodings(t *testing.T) {
 				fetched += r.BytesSent
 			}
 			if fetched > c.atMost {
-				t.Errorf("%s: %d bytes fetched for 10 characters", name, fetched)
+				t.Errorf("%s: %d bytes fetched for 10 characters, want at most %v", name, fetched, c.atMost)
 			}
 		}
 	}

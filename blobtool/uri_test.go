@@ -26,7 +26,7 @@ func TestResourceURI(t *testing.T) {
 		}
 		at, err := names.ParseURI(c.uri)
 		if err != nil || at.Container != c.container || at.Blob != c.blob {
-			t.Errorf("%s is %q, %v", c.uri, at, err)
+			t.Errorf("%s is %q, %v; want %s in %s, nil", c.uri, at, err, c.blob, c.container)
 		}
 	}
 	for _, uri := range []string{"", "blob:", "blob://", "blob://docs", "blob://docs/", "blob:///a", "file:///a", "https://docs/a", "blob://docs/a?b", "blob://docs/a#b", "blob://a%2Fb/c", "blob://docs/%ff"} {
@@ -96,7 +96,7 @@ func FuzzResourceURI(f *testing.F) {
 			}
 		}
 		if !forAll.MatchString(uri) || forOne.MatchString(uri) != (container == "docs") {
-			t.Fatalf("%s: of all %v, of one %v", uri, forAll.MatchString(uri), forOne.MatchString(uri))
+			t.Fatalf("%s: of all %v, of one %v; want true, and true in docs", uri, forAll.MatchString(uri), forOne.MatchString(uri))
 		}
 	})
 }

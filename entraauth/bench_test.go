@@ -71,7 +71,7 @@ func BenchmarkSignatureAlone(b *testing.B) {
 	token := f.token()
 	key, ok := f.tenant.PublicKey(keyIDOf(b, token))
 	if !ok {
-		b.Fatal("no key")
+		b.Fatal("no key, want one")
 	}
 	i := strings.LastIndexByte(token, '.')
 	signature, err := base64.RawURLEncoding.DecodeString(token[i+1:])

@@ -148,11 +148,11 @@ func TestNoPlacementOfACredentialIsLogged(t *testing.T) {
 			w := httptest.NewRecorder()
 			handler.ServeHTTP(w, r)
 			if w.Code != http.StatusUnauthorized && w.Code != http.StatusBadRequest {
-				t.Errorf("%s: status %d", p.name, w.Code)
+				t.Errorf("%s: status %d, want 400 or 401", p.name, w.Code)
 			}
 			line := f.log.String()[before:]
 			if !strings.Contains(line, "request refused") || len(line) > 1500 {
-				t.Errorf("%s: the log has %d bytes: %.1500s", p.name, len(line), line)
+				t.Errorf("%s: the log has %d bytes, want at most 1500 with \"request refused\": %.1500s", p.name, len(line), line)
 			}
 			report, err := json.Marshal(f.verifier.Explain(t.Context(), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))
 			if err != nil {
@@ -190,7 +190,7 @@ func TestMemberThatStandsTwice(t *testing.T) {
 	for name, want := range map[string]string{"aud": `the member "aud" appears twice`, strings.Repeat("k", 100): "[100 characters]", "eyJhbGciOiJub25lIn0": "[19 characters]"} {
 		report := f.verifier.Explain(t.Context(), b64([]byte(`{"`+name+`":1,"`+name+`":2}`))+".e30.c2ln")
 		if got := report.Checks[0].Actual; !strings.Contains(got, want) {
-			t.Errorf("%s: %s", name, got)
+			t.Errorf("%s: got %s, want %q", name, got, want)
 		}
 	}
 }
@@ -209,7 +209,7 @@ func TestTokenInTheQuery(t *testing.T) {
 		r.URL.RawQuery = query
 		r.Header.Set("Authorization", "Bearer "+good)
 		if _, err := f.verifier.FromRequest(r); (err != nil) != refused || err != nil && errorOf(t, err).Reason != "token_in_query" {
-			t.Errorf("%q: %v", query, err)
+			t.Errorf("%q: got %v, want token_in_query: %t", query, err, refused)
 		}
 	}
 }

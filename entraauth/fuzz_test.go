@@ -28,7 +28,7 @@ func FuzzAuthorizationHeader(f *testing.F) {
 		rec := httptest.NewRecorder()
 		handler.ServeHTTP(rec, req)
 		if rec.Code != 400 && rec.Code != 401 {
-			t.Fatalf("status %d", rec.Code)
+			t.Fatalf("status %d, want 400 or 401", rec.Code)
 		}
 		checkChallenge(t, header, answer{rec.Code, rec.Header(), rec.Body.String()})
 	})

@@ -104,14 +104,14 @@ func TestHostileTokens(t *testing.T) {
 			t.Run(group+"/"+h.name, func(t *testing.T) {
 				good, hostile := h.tokens(f)
 				if _, err := f.verifier.Verify(t.Context(), good); err != nil {
-					t.Fatalf("the unchanged token is refused: %v", err)
+					t.Fatalf("the unchanged token is refused: got %v, want nil", err)
 				}
 				check(t, f, hostile, h.kind, h.rule)
 			})
 		}
 	}
 	if n < 120 {
-		t.Errorf("%d hostile tokens; at least 120", n)
+		t.Errorf("%d hostile tokens, want at least 120", n)
 	}
 	t.Logf("%d hostile tokens", n)
 }
@@ -122,17 +122,17 @@ func check(t *testing.T, f *fixture, token string, kind error, rule string) {
 	t.Helper()
 	id, err := f.verifier.Verify(t.Context(), token)
 	if id != nil {
-		t.Fatal("accepted")
+		t.Fatal("Verify returns an identity, want an error")
 	}
 	var e *entraauth.Error
 	if !errors.As(err, &e) {
-		t.Fatalf("the error is %T: %v", err, err)
+		t.Fatalf("the error is %T: %v; want *entraauth.Error", err, err)
 	}
 	if !errors.Is(err, kind) || e.Rule != rule {
 		t.Errorf("refused as %v by rule %q, %q; want %v by %q", e.Kind, e.Rule, e.Reason, kind, rule)
 	}
 	if e.Summary() == "" || e.Remedy == "" {
-		t.Errorf("reason %q, summary %q, remedy %q", e.Reason, e.Summary(), e.Remedy)
+		t.Errorf("reason %q, summary %q, remedy %q; want a Summary, a Remedy", e.Reason, e.Summary(), e.Remedy)
 	}
 	ours := strings.Contains(e.Actual, f.tenant.ID()) || strings.Contains(e.Actual, f.api.ClientID) ||
 		strings.Contains(f.api.ClientID, e.Actual) || len(e.Actual) < 5
@@ -142,7 +142,7 @@ func check(t *testing.T, f *fixture, token string, kind error, rule string) {
 }
 
 // The corpus bites: with any one rule taken out, some row of it fails.
-func TestCorpusBites(t *testing.T) {
+func TestCorpusBites(t *testing.T) { // not in parallel: it takes the rules from all verifiers
 	f := newFixture(t, uncached)
 	type row struct {
 		hostile

@@ -72,7 +72,7 @@ func TestNames(t *testing.T) {
 			}
 		}))
 		if err != nil {
-			t.Errorf("%s: Verify() = %v", name, err)
+			t.Errorf("%s: Verify() = %v, want nil", name, err)
 			continue
 		}
 		if id.Username() != row.username || id.DisplayName() != row.displayName {

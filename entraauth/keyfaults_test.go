@@ -39,13 +39,13 @@ func TestAnnouncedRotation(t *testing.T) {
 		token := f.token()
 		wg.Go(func() {
 			if err := f.verify(t, token); err != nil {
-				t.Errorf("refused: %v", err)
+				t.Errorf("refused: got %v, want nil", err)
 			}
 		})
 	}
 	wg.Wait()
 	if n := f.tenant.Count(entratest.EndpointKeys) - fetches; n != 0 {
-		t.Errorf("%d fetches for a key that was announced", n)
+		t.Errorf("%d fetches for a key that was announced, want 0", n)
 	}
 }
 
@@ -62,11 +62,11 @@ func TestUnannouncedRotationIsRefusedForAnIntervalAtMost(t *testing.T) {
 	token := f.token()
 	f.clock.Add(interval - time.Second)
 	if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
-		t.Errorf("within the interval: %v", err)
+		t.Errorf("within the interval: got %v, want %v", err, entraauth.ErrInvalidToken)
 	}
 	f.clock.Add(time.Second)
 	if err := f.verify(t, token); err != nil {
-		t.Errorf("after it: %v", err)
+		t.Errorf("after it: got %v, want nil", err)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestInventedKeyIDs(t *testing.T) {
 		f.clock.Add(10 * time.Millisecond)
 		header := b64(fmt.Appendf(nil, `{"alg":"RS256","typ":"JWT","kid":"invented-%d"}`, i))
 		if err := f.verify(t, header+"."+rest); !errors.Is(err, entraauth.ErrInvalidToken) {
-			t.Fatalf("kid %d: %v", i, err)
+			t.Fatalf("kid %d: got %v, want %v", i, err, entraauth.ErrInvalidToken)
 		}
 	}
 	n := f.tenant.Count(entratest.EndpointKeys) - before
@@ -111,12 +111,12 @@ func TestFlapping(t *testing.T) {
 		f.tenant.Fail(entratest.EndpointDiscovery, fault)
 		f.clock.Add(45 * time.Minute)
 		if err := f.verify(t, token); err != nil {
-			t.Fatalf("after %d changes: %v", i, err)
+			t.Fatalf("after %d changes: got %v, want nil", i, err)
 		}
 		unknown := f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = "x" })
 		err := f.verify(t, unknown) // waits for the refresh, if one is under way
 		if !errors.Is(err, entraauth.ErrInvalidToken) && !errors.Is(err, entraauth.ErrKeysUnavailable) {
-			t.Fatalf("unknown kid: %v", err)
+			t.Fatalf("unknown kid: got %v, want %v or %v", err, entraauth.ErrInvalidToken, entraauth.ErrKeysUnavailable)
 		}
 	}
 }
@@ -131,7 +131,7 @@ func TestMetadataDownKeysUp(t *testing.T) {
 	f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 500})
 	f.tenant.RotateKeys()
 	if err := f.verify(t, f.token()); err != nil {
-		t.Errorf("a new key while the metadata is down: %v", err)
+		t.Errorf("a new key while the metadata is down: got %v, want nil", err)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestRedirectElsewhereIsNotFollowed(t *testing.T) {
 		return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {keys}}, Body: http.NoBody, Request: req}
 	})
 	if err := f.verify(t, f.token()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, entraauth.ErrKeysUnavailable)
 	}
 }
 

@@ -29,10 +29,10 @@ func TestKeysDownAtStart(t *testing.T) {
 	err := f.verify(t, token)
 	var e *entraauth.Error
 	if !errors.Is(err, entraauth.ErrKeysUnavailable) || !errors.As(err, &e) || e.Status() != http.StatusServiceUnavailable || e.RetryAfter < time.Second {
-		t.Fatalf("no keys yet: %v, %+v", err, e)
+		t.Fatalf("no keys yet: got %v, %+v; want %v with 503 and a RetryAfter", err, e, entraauth.ErrKeysUnavailable)
 	}
 	if err := f.verifier.Ready(t.Context()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
-		t.Errorf("Ready: %v", err)
+		t.Errorf("Ready: got %v, want %v", err, entraauth.ErrKeysUnavailable)
 	}
 	// Until the pause is over nothing more is sent, however many ask.
 	before := f.tenant.Count(entratest.EndpointKeys)
@@ -40,15 +40,15 @@ func TestKeysDownAtStart(t *testing.T) {
 		_ = f.verify(t, token)
 	}
 	if n := f.tenant.Count(entratest.EndpointKeys) - before; n != 0 {
-		t.Errorf("%d fetches during the pause", n)
+		t.Errorf("%d fetches during the pause, want 0", n)
 	}
 	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{})
 	f.clock.Add(time.Second)
 	if err := f.verify(t, token); err != nil {
-		t.Errorf("the keys are back and still: %v", err)
+		t.Errorf("the keys are back and still: got %v, want nil", err)
 	}
 	if err := f.verifier.Ready(t.Context()); err != nil {
-		t.Errorf("Ready: %v", err)
+		t.Errorf("Ready: got %v, want nil", err)
 	}
 }
 
@@ -59,7 +59,7 @@ func TestGarbageWithoutKeys(t *testing.T) {
 	f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 500})
 	f.start(t, nil)
 	if err := f.verify(t, "garbage"); !errors.Is(err, entraauth.ErrInvalidToken) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, entraauth.ErrInvalidToken)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestKeyRotatedRightAfterTheStart(t *testing.T) {
 	f.clock.Add(2 * time.Second)
 	f.tenant.RotateKeys()
 	if err := f.verify(t, f.token()); err != nil {
-		t.Errorf("the first token of a new key: %v", err)
+		t.Errorf("the first token of a new key: got %v, want nil", err)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestUnknownKeyIDsCostOneFetchAMinute(t *testing.T) {
 	for i := range 200 {
 		token := f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = strings.Repeat("k", i+1) })
 		if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
-			t.Fatalf("unknown kid: %v", err)
+			t.Fatalf("unknown kid: got %v, want %v", err, entraauth.ErrInvalidToken)
 		}
 	}
 	if n := f.tenant.Count(entratest.EndpointKeys) - before; n != 1 {
@@ -96,11 +96,11 @@ func TestUnknownKeyIDsCostOneFetchAMinute(t *testing.T) {
 	f.tenant.RotateKeys()
 	token := f.token()
 	if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
-		t.Errorf("within the interval: %v", err)
+		t.Errorf("within the interval: got %v, want %v", err, entraauth.ErrInvalidToken)
 	}
 	f.clock.Add(time.Minute)
 	if err := f.verify(t, token); err != nil {
-		t.Errorf("after the interval: %v", err)
+		t.Errorf("after the interval: got %v, want nil", err)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestRotationUnderLoadCostsOneFetch(t *testing.T) {
 	for range 64 {
 		wg.Go(func() {
 			if err := f.verify(t, token); err != nil {
-				t.Errorf("refused: %v", err)
+				t.Errorf("refused: got %v, want nil", err)
 			}
 		})
 	}
@@ -154,12 +154,12 @@ func TestUnknownKeyIDHoldsNobodyUp(t *testing.T) {
 	<-requests // the fetch is under way
 	for range 10 {
 		if err := f.verify(t, good); err != nil {
-			t.Errorf("a known key: %v", err)
+			t.Errorf("a known key: got %v, want nil", err)
 		}
 	}
 	cancel() // the waiter obeys its own context, and is not told 401
 	if err := <-stuck; !errors.Is(err, entraauth.ErrKeysUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("the waiter: %v", err)
+		t.Errorf("the waiter: got %v, want %v, %v", err, entraauth.ErrKeysUnavailable, context.Canceled)
 	}
 }
 
@@ -186,27 +186,27 @@ func TestLastGoodKeysSurvive(t *testing.T) {
 			before := f.tenant.Count(entratest.EndpointKeys)
 			f.clock.Add(90 * time.Minute)
 			if err := f.verify(t, f.token()); err != nil { // sets off the refresh behind its back
-				t.Fatalf("while the keys are refreshed: %v", err)
+				t.Fatalf("while the keys are refreshed: got %v, want nil", err)
 			}
 			unknown := f.tenant.Mint(f.api, 1, func(h, _ map[string]any) { h["kid"] = "new" })
 			if err := f.verify(t, unknown); !errors.Is(err, entraauth.ErrKeysUnavailable) { // joins it
-				t.Errorf("a kid that could not be looked for: %v", err)
+				t.Errorf("a kid that could not be looked for: got %v, want %v", err, entraauth.ErrKeysUnavailable)
 			}
 			if f.tenant.Count(entratest.EndpointKeys) == before {
-				t.Fatal("no refresh was tried")
+				t.Fatal("no refresh was tried, want one")
 			}
 			f.clock.Add(22 * time.Hour)
 			if err := f.verify(t, f.token()); err != nil {
-				t.Errorf("within 24 hours: %v", err)
+				t.Errorf("within 24 hours: got %v, want nil", err)
 			}
 			f.clock.Add(time.Hour)
 			if err := f.verify(t, f.token()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
-				t.Errorf("after 24 hours: %v", err)
+				t.Errorf("after 24 hours: got %v, want %v", err, entraauth.ErrKeysUnavailable)
 			}
 			f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{})
 			f.clock.Add(time.Minute)
 			if err := f.verify(t, f.token()); err != nil {
-				t.Errorf("when the outage is over: %v", err)
+				t.Errorf("when the outage is over: got %v, want nil", err)
 			}
 		})
 	}
@@ -224,7 +224,7 @@ func TestKeyThatLeftIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := f.verify(t, old); !errors.Is(err, entraauth.ErrInvalidToken) {
-		t.Errorf("a token of the key that left: %v", err)
+		t.Errorf("a token of the key that left: got %v, want %v", err, entraauth.ErrInvalidToken)
 	}
 }
 
@@ -240,10 +240,10 @@ func TestClosedVerifierFetchesNothing(t *testing.T) {
 	before := f.tenant.Count(entratest.EndpointKeys)
 	f.clock.Add(2 * time.Hour)
 	if err := f.verify(t, f.token()); err != nil {
-		t.Errorf("with the keys it has: %v", err)
+		t.Errorf("with the keys it has: got %v, want nil", err)
 	}
 	if n := f.tenant.Count(entratest.EndpointKeys) - before; n != 0 {
-		t.Errorf("%d fetches after Close", n)
+		t.Errorf("%d fetches after Close, want 0", n)
 	}
 }
 
@@ -253,7 +253,7 @@ func TestMetadataOfAnotherTenantIsRefused(t *testing.T) {
 	f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: 200, Body: `{"issuer":"https://sts.windows.net/` + otherTenant + `/","jwks_uri":"https://localhost/keys"}`})
 	f.start(t, nil)
 	if err := f.verify(t, f.token()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, entraauth.ErrKeysUnavailable)
 	}
 	if !strings.Contains(f.log.String(), "is not of tenant") {
 		t.Errorf("the log does not say why: %s", f.log)

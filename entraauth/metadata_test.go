@@ -99,18 +99,18 @@ func TestMetadataIsJudgedBeforeItReplacesTheLastGood(t *testing.T) {
 
 				f.startBehind(t, instead)
 				if err := f.verify(t, f.token()); !errors.Is(err, entraauth.ErrKeysUnavailable) {
-					t.Errorf("%s as the first: %v", which, err)
+					t.Errorf("%s as the first: got %v, want %v", which, err, entraauth.ErrKeysUnavailable)
 				}
 				breakIt(false)
 				f.clock.Add(time.Minute)
 				if err := f.verify(t, f.token()); err != nil {
-					t.Fatalf("%s put right: %v", which, err)
+					t.Fatalf("%s put right: got %v, want nil", which, err)
 				}
 				breakIt(true)
 				f.refresh(t)
 				for _, version := range []int{1, 2} {
 					if err := f.verify(t, f.tenant.Mint(f.api, version, nil)); err != nil {
-						t.Errorf("%s broken later: a v%d token: %v", which, version, err)
+						t.Errorf("%s broken later: a v%d token: got %v, want nil", which, version, err)
 					}
 				}
 				mu.Lock()
@@ -157,7 +157,7 @@ func TestAnotherIssuerDoesNotReplaceTheGood(t *testing.T) {
 		f.clock.Add(26 * time.Hour)
 		for _, v := range []int{1, 2} {
 			if err := f.verify(t, f.tenant.Mint(f.api, v, nil)); err != nil {
-				t.Errorf("%s issuer %q: a v%d token: %v", other.version, other.issuer, v, err)
+				t.Errorf("%s issuer %q: a v%d token: got %v, want nil", other.version, other.issuer, v, err)
 			}
 		}
 		say("", "")
@@ -187,7 +187,7 @@ func TestV1MetadataGone(t *testing.T) {
 	mu.Unlock()
 	f.refresh(t)
 	if err := f.verify(t, f.tenant.Mint(f.api, 1, nil)); err != nil {
-		t.Errorf("a v1 token: %v", err)
+		t.Errorf("a v1 token: got %v, want nil", err)
 	}
 }
 
@@ -229,7 +229,7 @@ func TestSigningKeysOfTheApp(t *testing.T) {
 	for version, issuer := range map[int]string{1: f.tenant.V1Issuer(), 2: f.tenant.V2Issuer()} {
 		token := own.Mint(f.api, version, func(_, c map[string]any) { c["iss"], c["department"] = issuer, "Finance" })
 		if err := f.verify(t, token); err != nil {
-			t.Errorf("v%d: %v", version, err)
+			t.Errorf("v%d: got %v, want nil", version, err)
 		}
 	}
 	mu.Lock()
@@ -274,6 +274,6 @@ func TestAppIDIsSentToEveryTenant(t *testing.T) {
 		}
 	}
 	if len(asked) != 6 {
-		t.Errorf("asked: %v", asked)
+		t.Errorf("asked: got %v, want 6", asked)
 	}
 }

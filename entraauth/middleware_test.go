@@ -70,7 +70,7 @@ func TestMiddlewareLetsTheCallerThrough(t *testing.T) {
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER   "} {
 		a := get(t, s.URL, authorization(scheme+f.token()))
 		if a.status != 200 || !strings.HasSuffix(a.body, strings.ToLower(f.alice.ObjectID)) {
-			t.Errorf("%q: %d %s", scheme, a.status, a.body)
+			t.Errorf("%q: got %d %s, want 200 and Alice's id", scheme, a.status, a.body)
 		}
 	}
 }
@@ -131,14 +131,14 @@ func checkChallenge(t *testing.T, name string, a answer) {
 	t.Helper()
 	c := a.header.Get("WWW-Authenticate")
 	if !strings.HasPrefix(c, "Bearer ") || !strings.Contains(c, `resource_metadata="`+metadataURL+`"`) {
-		t.Errorf("%s: challenge %q", name, c)
+		t.Errorf("%s: challenge %q, want %q at the start and %q", name, c, "Bearer ", `resource_metadata="`+metadataURL+`"`)
 	}
 	for _, param := range regexp.MustCompile(`(\w+)="([^"]*)"`).FindAllStringSubmatch(c, -1) {
 		if strings.ContainsFunc(param[2], func(r rune) bool { return r < 0x20 || r > 0x7e || r == '\\' }) {
 			t.Errorf("%s: %s has characters that RFC 6750 forbids: %q", name, param[1], param[2])
 		}
 		if param[1] == "error_description" && len(param[2]) > 256 {
-			t.Errorf("%s: error_description of %d bytes", name, len(param[2]))
+			t.Errorf("%s: error_description of %d bytes, want at most 256", name, len(param[2]))
 		}
 	}
 	if rest := regexp.MustCompile(`\w+="[^"]*"(, )?`).ReplaceAllString(strings.TrimPrefix(c, "Bearer "), ""); rest != "" {
@@ -152,7 +152,7 @@ func checkChallenge(t *testing.T, name string, a answer) {
 		Description string `json:"error_description"`
 	}
 	if err := json.Unmarshal([]byte(a.body), &body); err != nil || body.Error == "" || body.Description == "" {
-		t.Errorf("%s: body %q, %v", name, a.body, err)
+		t.Errorf("%s: body %q, %v; want nil, an Error, a Description", name, a.body, err)
 	}
 }
 
@@ -180,10 +180,10 @@ func TestUnavailableIsNotUnauthorized(t *testing.T) {
 	f.start(t, nil)
 	a := get(t, f.serve(t, nil).URL, authorization("Bearer "+f.token()))
 	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.header.Get("WWW-Authenticate") != "" {
-		t.Errorf("%d, Retry-After %q, challenge %q", a.status, a.header.Get("Retry-After"), a.header.Get("WWW-Authenticate"))
+		t.Errorf("got %d, Retry-After %q, challenge %q; want 503, a Retry-After, no WWW-Authenticate", a.status, a.header.Get("Retry-After"), a.header.Get("WWW-Authenticate"))
 	}
 	if !strings.Contains(a.body, "temporarily_unavailable") {
-		t.Errorf("body %s", a.body)
+		t.Errorf("body %s, want temporarily_unavailable", a.body)
 	}
 }
 
@@ -192,10 +192,10 @@ func TestHugeTokenIsRefused(t *testing.T) {
 	f := newFixture(t, nil)
 	s := f.serve(t, nil)
 	if a := get(t, s.URL, authorization("Bearer "+strings.Repeat("a", 65<<10))); a.status != 401 {
-		t.Errorf("65 KiB: status %d", a.status)
+		t.Errorf("65 KiB: status %d, want 401", a.status)
 	}
 	if a := get(t, s.URL, authorization("Bearer "+strings.Repeat("a", 1<<20))); a.status != 401 {
-		t.Errorf("1 MiB: status %d", a.status)
+		t.Errorf("1 MiB: status %d, want 401", a.status)
 	}
 }
 

@@ -98,7 +98,7 @@ func TestPolicy(t *testing.T) {
 			id, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 1, func(h, c map[string]any) { row.change(f, h, c) }))
 			if row.kind == nil {
 				if err != nil || id == nil {
-					t.Errorf("refused: %v", err)
+					t.Errorf("refused: got %v, want nil, an id", err)
 				}
 				return
 			}
@@ -135,7 +135,7 @@ func TestGuardsAddUp(t *testing.T) {
 		}
 	}
 	if err := (entraauth.Policy{}).Check(nil); !errors.Is(err, entraauth.ErrNoToken) {
-		t.Errorf("an empty policy lets nobody through with %v", err)
+		t.Errorf("with an empty policy, nobody: got %v, want %v", err, entraauth.ErrNoToken)
 	}
 }
 
@@ -147,11 +147,11 @@ func TestAppIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	if id.Kind() != entraauth.KindApp || id.HasRole(entraauth.KindUser, "R") || !id.HasRole(entraauth.KindApp, "R") || id.UserID() != f.tenant.ID()+"."+id.ObjectID() {
-		t.Errorf("kind %v, roles %v, id %s", id.Kind(), id.Roles(), id.UserID())
+		t.Errorf("kind %v, roles %v, id %s; want %v, R, {tenant}.{object}", id.Kind(), id.Roles(), id.UserID(), entraauth.KindApp)
 	}
 	id, err = f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 2, func(h, c map[string]any) { daemon("R")(f, h, c); delete(c, "oid") }))
 	if err != nil || id.UserID() != f.tenant.ID()+"."+id.ClientID() {
-		t.Errorf("without object id: %v, %v", id, err)
+		t.Errorf("without object id: got %v, %v; want {tenant}.{client}, nil", id, err)
 	}
 }
 
@@ -165,17 +165,17 @@ func TestStepUpChallenge(t *testing.T) {
 	c := a.header.Get("WWW-Authenticate")
 	m := regexp.MustCompile(`^Bearer realm="", authorization_uri="([^"]+)", claims="([^"]+)", error="insufficient_claims"`).FindStringSubmatch(c)
 	if a.status != http.StatusUnauthorized || m == nil {
-		t.Fatalf("%d %s", a.status, c)
+		t.Fatalf("got %d %s, want 401 and claims", a.status, c)
 	}
 	claims, err := base64.StdEncoding.DecodeString(m[2])
 	if err != nil || string(claims) != `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}` {
-		t.Errorf("claims %s, %v", claims, err)
+		t.Errorf("claims %s, %v; want %q, nil", claims, err, `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}`)
 	}
 	if m[1] != f.tenant.AuthorityHost()+"/"+f.tenant.ID()+"/oauth2/v2.0/authorize" {
-		t.Errorf("authorization_uri %s", m[1])
+		t.Errorf("authorization_uri %s, want the tenant's", m[1])
 	}
 	if a := get(t, s.URL, authorization("Bearer "+f.token())); a.status != http.StatusForbidden || strings.Contains(a.header.Get("WWW-Authenticate"), "claims=") {
-		t.Errorf("a client that can't: %d %s", a.status, a.header.Get("WWW-Authenticate"))
+		t.Errorf("a client that can't: got %d %s, want 403 and no claims", a.status, a.header.Get("WWW-Authenticate"))
 	}
 }
 

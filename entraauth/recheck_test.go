@@ -37,18 +37,18 @@ func TestRecheck(t *testing.T) {
 			id = mint()
 			f.tenant.RotateKeys()
 			if err := f.verifier.Recheck(id); err != nil {
-				t.Errorf("before the new set is known: %v", err)
+				t.Errorf("before the new set is known: got %v, want nil", err)
 			}
 			mint() // fetches the new set
 			if err := f.verifier.Recheck(id); !errors.Is(err, entraauth.ErrInvalidToken) {
-				t.Errorf("its key is gone: %v", err)
+				t.Errorf("its key is gone: got %v, want %v", err, entraauth.ErrInvalidToken)
 			}
 		})
 	}
 	f := newFixture(t, nil)
 	for _, id := range []*entraauth.Identity{nil, {}} {
 		if err := f.verifier.Recheck(id); !errors.Is(err, entraauth.ErrInvalidToken) {
-			t.Errorf("an identity of nobody: %v", err)
+			t.Errorf("an identity of nobody: got %v, want %v", err, entraauth.ErrInvalidToken)
 		}
 	}
 }
@@ -67,9 +67,9 @@ func TestRecheckFetchesWhatIsDue(t *testing.T) {
 	for f.verifier.Recheck(id) == nil { // until the fetch has ended
 	}
 	if err := f.verifier.Recheck(id); !errors.Is(err, entraauth.ErrInvalidToken) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, entraauth.ErrInvalidToken)
 	}
 	if n := f.tenant.Count(entratest.EndpointKeys) - fetches; n != 1 {
-		t.Errorf("%d fetches", n)
+		t.Errorf("%d fetches, want 1", n)
 	}
 }

@@ -34,7 +34,7 @@ func (f *fixture) keyDocument(change func(key map[string]any)) string {
 		Keys []map[string]any `json:"keys"`
 	}
 	if err := json.Unmarshal(data, &doc); err != nil || len(doc.Keys) == 0 {
-		f.t.Fatalf("%v: %s", err, data)
+		f.t.Fatalf("keys: got %v, %s; want nil, a key", err, data)
 	}
 	for _, key := range doc.Keys {
 		change(key)
@@ -91,7 +91,7 @@ func TestOddKeyIsLeftOut(t *testing.T) {
 	f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Body: good + `,{"kty":"EC","kid":"ec","use":"sig"},{"kty":"oct","kid":"o","k":"AAAA","use":"sig"},7]}`})
 	f.start(t, nil)
 	if err := f.verify(t, f.token()); err != nil {
-		t.Error(err)
+		t.Errorf("Verify = %v, want nil", err)
 	}
 	if !strings.Contains(f.log.String(), "some signing keys left out") {
 		t.Errorf("the log does not say so: %s", f.log)
@@ -139,12 +139,12 @@ func TestTenancy(t *testing.T) {
 			f := anyOrganization(t, func(map[string]any) {})
 			f.start(t, row.options)
 			if err := f.verify(t, f.tokenOf(f.tenant.ID())); err != nil {
-				t.Errorf("home: %v", err)
+				t.Errorf("home: got %v, want nil", err)
 			}
 			for _, tenant := range []string{otherTenant, thirdTenant, personal} {
 				err := f.verify(t, f.tokenOf(tenant))
 				if slices.Contains(row.accepts, tenant) != (err == nil) {
-					t.Errorf("%s: %v", tenant, err)
+					t.Errorf("%s: got %v, want nil: %t", tenant, err, slices.Contains(row.accepts, tenant))
 				}
 			}
 			for what, token := range map[string]string{
@@ -155,7 +155,7 @@ func TestTenancy(t *testing.T) {
 				}),
 			} {
 				if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
-					t.Errorf("%s: %v", what, err)
+					t.Errorf("%s: got %v, want %v", what, err, entraauth.ErrInvalidToken)
 				}
 			}
 		})
@@ -218,14 +218,14 @@ func TestIssuersAreTheMetadatas(t *testing.T) {
 				return f.tenant.Mint(f.api, version, func(_, c map[string]any) { c["iss"] = issuer })
 			}
 			if err := f.verify(t, mint(2, v2)); err != nil {
-				t.Errorf("v2: %v", err)
+				t.Errorf("v2: got %v, want nil", err)
 			}
 			if err := f.verify(t, mint(1, v1)); (err == nil) != (v1 != "") {
-				t.Errorf("v1: %v", err)
+				t.Errorf("v1: got %v, want nil: %t", err, v1 != "")
 			}
 			for _, foreign := range []string{"https://login.microsoftonline.com/" + tid + "/v2.0", f.tenant.V2Issuer(), ""} {
 				if err := f.verify(t, mint(2, foreign)); !errors.Is(err, entraauth.ErrInvalidToken) {
-					t.Errorf("issuer %q: %v", foreign, err)
+					t.Errorf("issuer %q: got %v, want %v", foreign, err, entraauth.ErrInvalidToken)
 				}
 			}
 		})
@@ -239,7 +239,7 @@ func TestAuthorizationServers(t *testing.T) {
 	host := f.tenant.AuthorityHost()
 	want := []string{host + "/" + f.tenant.ID() + "/v2.0", host + "/" + otherTenant + "/v2.0", host + "/organizations/v2.0"}
 	if got := f.verifier.AuthorizationServers(); !slices.Equal(got, want) {
-		t.Errorf("got %v", got)
+		t.Errorf("got %v, want %q", got, want)
 	}
 }
 
@@ -250,6 +250,6 @@ func TestMetadataOfTwoClouds(t *testing.T) {
 	f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Times: 1, Body: body + `microsoftonline.us"}`})
 	f.start(t, nil)
 	if err := f.verify(t, f.token()); !errors.Is(err, entraauth.ErrKeysUnavailable) || !strings.Contains(f.log.String(), "two clouds") {
-		t.Errorf("%v, log %s", err, f.log)
+		t.Errorf("got %v, log %s; want %v and \"two clouds\"", err, f.log, entraauth.ErrKeysUnavailable)
 	}
 }

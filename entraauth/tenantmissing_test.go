@@ -31,12 +31,12 @@ func TestTenantThatDoesNotExist(t *testing.T) {
 		if !errors.Is(err, entraauth.ErrKeysUnavailable) || e.Reason != "tenant_not_found" || e.Status() != http.StatusServiceUnavailable ||
 			e.RetryAfter < 2*time.Minute || !strings.Contains(e.Error(), "AADSTS90002") || !strings.Contains(e.Error(), thirdTenant) ||
 			strings.Contains(e.Error(), "ry again") {
-			t.Errorf("%s: %+v, text %q", what, e, e)
+			t.Errorf("%s: got %+v, text %q; want tenant_not_found with 503, Retry-After 2m or more, AADSTS90002 and the tenant, and nothing of trying again", what, e, e)
 		}
 	}
 	a := get(t, f.serve(t, nil).URL, authorization("Bearer "+token))
 	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "tenant_not_found") || !strings.Contains(a.body, "AADSTS90002") || len(a.header.Get("Retry-After")) < 3 {
-		t.Errorf("%d %s, Retry-After %q", a.status, a.body, a.header.Get("Retry-After"))
+		t.Errorf("got %d %s, Retry-After %q; want 503 and tenant_not_found and AADSTS90002, at least 3", a.status, a.body, a.header.Get("Retry-After"))
 	}
 	before := f.tenant.Count(entratest.EndpointDiscovery)
 	for range 60 { // an hour
@@ -46,7 +46,7 @@ func TestTenantThatDoesNotExist(t *testing.T) {
 		}
 	}
 	if n := f.tenant.Count(entratest.EndpointDiscovery) - before; n < 6 || n > 20 {
-		t.Errorf("%d fetches in an hour", n)
+		t.Errorf("%d fetches in an hour, want at least 6, at most 20", n)
 	}
 	if n := strings.Count(f.log.String(), "level=ERROR"); n != 1 || !strings.Contains(f.log.String(), "AADSTS90002") {
 		t.Errorf("%d errors in the log, want 1:\n%s", n, f.log)
@@ -56,7 +56,7 @@ func TestTenantThatDoesNotExist(t *testing.T) {
 	t.Cleanup(other.Close)
 	f.clock.Add(10 * time.Minute)
 	if err := f.verify(t, other.Mint(f.api, 2, nil)); err != nil {
-		t.Errorf("once it is there: %v", err)
+		t.Errorf("once it is there: got %v, want nil", err)
 	}
 }
 
@@ -95,13 +95,13 @@ func TestAnswersThatSayTheTenantIsGone(t *testing.T) {
 			f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{})
 			f.clock.Add(5 * time.Minute)
 			if err := f.verify(t, token); err != nil {
-				t.Fatalf("once it is over: %v", err)
+				t.Fatalf("once it is over: got %v, want nil", err)
 			}
 			f.tenant.Fail(entratest.EndpointDiscovery, entratest.Fault{Status: row.status, Body: row.body})
 			f.tenant.Fail(entratest.EndpointKeys, entratest.Fault{Status: row.status, Body: row.body})
 			f.refresh(t)
 			if err := f.verify(t, f.token()); err != nil {
-				t.Errorf("the last good keys: %v", err)
+				t.Errorf("the last good keys: got %v, want nil", err)
 			}
 		})
 	}

@@ -25,7 +25,7 @@ func (f *fixture) identities(t *testing.T, token string, n int) map[*entraauth.I
 		wg.Go(func() {
 			id, err := f.verifier.Verify(t.Context(), token)
 			if err != nil {
-				t.Errorf("refused: %v", err)
+				t.Errorf("refused: got %v, want nil", err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -41,11 +41,11 @@ func TestATokenIsVerifiedOnce(t *testing.T) {
 	f := newFixture(t, nil)
 	token := f.token()
 	if seen := f.identities(t, token, 64); len(seen) != 1 {
-		t.Errorf("64 callers got %d identities: verified more than once", len(seen))
+		t.Errorf("64 callers got %d identities, want 1: verified once", len(seen))
 	}
 	off := newFixture(t, uncached)
 	if seen := off.identities(t, off.token(), 8); len(seen) != 8 {
-		t.Errorf("without cache 8 callers got %d identities", len(seen))
+		t.Errorf("without cache 8 callers got %d identities, want 8", len(seen))
 	}
 }
 
@@ -76,7 +76,7 @@ func TestCachedTokenDiesWithItsKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, entraauth.ErrInvalidToken)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestCachedTokenSurvivesARefresh(t *testing.T) {
 	_ = f.verify(t, unknown) // waits for it
 	after, err := f.verifier.Verify(t.Context(), token)
 	if err != nil || before != after {
-		t.Errorf("%v, verified again: %v", err, before != after)
+		t.Errorf("got %v, verified again: %t; want nil, false", err, before != after)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestCacheIsOneVerifiers(t *testing.T) {
 	}
 	f.start(t, func(o *entraauth.Options) { o.Policy.Scopes = []string{"admin"} })
 	if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInsufficientScope) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, entraauth.ErrInsufficientScope)
 	}
 }
 
@@ -123,17 +123,17 @@ func TestRefusalsAreNotRemembered(t *testing.T) {
 	f := newFixture(t, nil)
 	token := f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["nbf"] = f.clock.Now().Unix() + 120 })
 	if err := f.verify(t, token); !errors.Is(err, entraauth.ErrInvalidToken) {
-		t.Fatalf("too early: %v", err)
+		t.Fatalf("too early: got %v, want %v", err, entraauth.ErrInvalidToken)
 	}
 	for i := range 100 {
 		_ = f.verify(t, fmt.Sprint("garbage", i))
 	}
 	if n := f.verifier.CachedTokens(); n != 0 {
-		t.Errorf("%d refusals remembered", n)
+		t.Errorf("%d refusals remembered, want 0", n)
 	}
 	f.clock.Add(time.Minute)
 	if err := f.verify(t, token); err != nil {
-		t.Errorf("in time: %v", err)
+		t.Errorf("in time: got %v, want nil", err)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestCallerGivesUp(t *testing.T) {
 	}
 	close(given)
 	if err := f.verify(t, token); err != nil {
-		t.Errorf("the other: %v", err)
+		t.Errorf("the other: got %v, want nil", err)
 	}
 }
 
@@ -195,7 +195,7 @@ func TestCacheKeepsTheTokenAlone(t *testing.T) { // not parallel: it measures th
 		}
 	}
 	if after := inUse(); after > before+10<<20 {
-		t.Errorf("20 tokens keep %d KiB", (after-before)>>10)
+		t.Errorf("20 tokens keep %d KiB, want at most %v", (after-before)>>10, before+10<<20)
 	}
 	runtime.KeepAlive(fix)
 }

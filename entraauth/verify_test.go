@@ -24,16 +24,16 @@ func TestVerifyAcceptsBothVersions(t *testing.T) {
 		token := f.token()
 		id, err := f.verifier.Verify(t.Context(), token)
 		if err != nil {
-			t.Fatalf("v%d: %v", version, err)
+			t.Fatalf("v%d: got %v, want nil", version, err)
 		}
 		if id.TenantID() != f.tenant.ID() || id.ObjectID() != f.alice.ObjectID || id.ClientID() != f.client.ClientID {
-			t.Errorf("v%d: identity is %v %v %v", version, id.TenantID(), id.ObjectID(), id.ClientID())
+			t.Errorf("v%d: tenant %v, user %v, client %v; want %v, %v, %v", version, id.TenantID(), id.ObjectID(), id.ClientID(), f.tenant.ID(), f.alice.ObjectID, f.client.ClientID)
 		}
 		if want := strings.ToLower(f.tenant.ID() + "." + f.alice.ObjectID); id.UserID() != want {
 			t.Errorf("v%d: UserID is %q, want %q", version, id.UserID(), want)
 		}
 		if id.Username() != "alice@contoso.example" || !id.HasScope("access_as_user") || id.HasScope("admin") || id.TokenID() == "" {
-			t.Errorf("v%d: name %q, scopes %v, token id %q", version, id.Username(), id.Scopes(), id.TokenID())
+			t.Errorf("v%d: name %q, scopes %v, token id %q; want alice@contoso.example, access_as_user and no admin, an id", version, id.Username(), id.Scopes(), id.TokenID())
 		}
 		var claims struct {
 			Ver string `json:"ver"`
@@ -43,7 +43,7 @@ func TestVerifyAcceptsBothVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		if claims.Ver != fmt.Sprintf("%d.0", version) || claims.Exp != id.ExpiresOn().Unix() {
-			t.Errorf("v%d: claims are %+v", version, claims)
+			t.Errorf("v%d: claims are %+v, want Ver %d.0, Exp %v", version, claims, version, id.ExpiresOn().Unix())
 		}
 		if secret.Reveal(secret.Text(id.Assertion())) != token {
 			t.Errorf("v%d: the assertion is not the token", version)
@@ -73,7 +73,7 @@ func TestVerifyAcceptsEntrasVariants(t *testing.T) {
 		"a user with roles and scope": func(_, c map[string]any) { c["aud"] = f.api.ClientID; c["roles"] = []string{"Task.Write"} },
 	} {
 		if _, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 1, change)); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want nil", name, err)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func TestNewVerifierReportsAllFaults(t *testing.T) {
 		Policy: entraauth.Policy{Scopes: []string{"api://x/access_as_user"}, Clients: []string{"vscode"}},
 	})
 	if err == nil {
-		t.Fatal("accepted")
+		t.Fatal("NewVerifier = nil, want the faults of all fields")
 	}
 	for _, field := range []string{"tenant id", "client id", "AuthorityHost", "AppIDURIs", "ClockSkew", "Policy.Scopes", "Policy.Clients"} {
 		if !strings.Contains(err.Error(), field) {
@@ -168,7 +168,7 @@ func TestNewVerifierFaults(t *testing.T) {
 			}
 			switch {
 			case row.field == "" && err != nil:
-				t.Errorf("refused: %v", err)
+				t.Errorf("refused: got %v, want nil", err)
 			case row.field != "" && (err == nil || !strings.Contains(err.Error(), row.field) || !strings.Contains(err.Error(), row.remedy)):
 				t.Errorf("got %v, want %q with %q", err, row.field, row.remedy)
 			}
@@ -202,7 +202,7 @@ func TestAudienceInAnyCase(t *testing.T) {
 	} {
 		err := f.verify(t, f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["aud"] = aud }))
 		if (err == nil) != accepted || err != nil && errorOf(t, err).Reason != "audience_mismatch" {
-			t.Errorf("%q: %v", aud, err)
+			t.Errorf("aud %q: got %v, want audience_mismatch, or nil: %t", aud, err, accepted)
 		}
 	}
 }
@@ -222,7 +222,7 @@ func TestBoundToken(t *testing.T) {
 		}
 	}
 	if a.status != http.StatusUnauthorized || !strings.Contains(a.body, `"reason":"bound_to_key"`) {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("got %d %s, want 401 and %q", a.status, a.body, `"reason":"bound_to_key"`)
 	}
 }
 
@@ -232,11 +232,11 @@ func TestExplain(t *testing.T) {
 	r := f.verifier.Explain(t.Context(), f.token())
 	for _, c := range r.Checks {
 		if c.Result != entraauth.ResultPassed || c.Rule == "" {
-			t.Errorf("a good token: %+v", c)
+			t.Errorf("a good token: got %+v, want Result %v, a Rule", c, entraauth.ResultPassed)
 		}
 	}
 	if !r.Valid || len(r.Checks) < 18 {
-		t.Errorf("valid %v, %d checks", r.Valid, len(r.Checks))
+		t.Errorf("valid %v, %d checks; want true, at least 18", r.Valid, len(r.Checks))
 	}
 	bad := f.tenant.Mint(f.api, 1, func(_, c map[string]any) {
 		c["aud"], c["exp"], c["scp"] = "https://graph.microsoft.com", f.clock.Now().Unix()-3600, "x"
@@ -253,10 +253,10 @@ func TestExplain(t *testing.T) {
 	}
 	if r.Valid || len(failed) != 3 || failed["audience_mismatch"].Actual != "https://graph.microsoft.com" || failed["expired"].Actual == "" ||
 		failed["scope_missing"].Actual != "x" {
-		t.Errorf("valid %v, failed %v", r.Valid, failed)
+		t.Errorf("valid %v, failed %v; want false, and audience_mismatch, expired and scope_missing with what the token had", r.Valid, failed)
 	}
 	if r := f.verifier.Explain(t.Context(), "garbage"); r.Valid || r.Checks[0].Result != entraauth.ResultFailed || r.Checks[1].Result != entraauth.ResultNotReached {
-		t.Errorf("garbage: %+v", r)
+		t.Errorf("garbage: got %+v, want an invalid token, whose second check is not reached", r)
 	}
 }
 
@@ -280,7 +280,7 @@ func TestExplainWithoutKeys(t *testing.T) {
 		}
 	}
 	if r.Valid {
-		t.Error("valid")
+		t.Error("Valid is true, want false")
 	}
 }
 

@@ -178,7 +178,7 @@ func (q *authorizeRequest) respond(e *exchange, answer url.Values) {
 
 // fail redirects the user to the client with an error.
 func (q *authorizeRequest) fail(e *exchange, r *rejection) {
-	e.recordRefusal(r)
+	e.recordRefusal(r.code, r.message)
 	answer := url.Values{
 		"error":             {r.redirectKind()},
 		"error_description": {e.describe(r)},

@@ -40,29 +40,34 @@ func (a *App) AddExpiringSecret(expires time.Time) string { return a.addSecret(&
 // AddKnownSecret adds a client secret with a value of your choice, for reproducible runs: in Entra
 // nobody can choose one. It expires at that time; the zero time means never.
 func (a *App) AddKnownSecret(value string, expires time.Time) {
-	a.tenant.mu.Lock()
-	defer a.tenant.mu.Unlock()
-	described := passwordCredential{StartDateTime: a.tenant.stampNow()}
+	var end *time.Time
 	if !expires.IsZero() {
-		described.EndDateTime = &expires
+		end = &expires
 	}
-	secret := newSecret(described)
-	hint := value[:min(3, len(value))]
-	secret.value, secret.Hint = value, &hint
-	a.secrets = append(a.secrets, secret)
+	a.keepSecret(value, end)
 }
 
 func (a *App) addSecret(expires *time.Time) string {
+	return a.keepSecret(newSecretValue(), expires)
+}
+
+func (a *App) keepSecret(value string, expires *time.Time) string {
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
-	secret := newSecret(passwordCredential{StartDateTime: a.tenant.stampNow(), EndDateTime: expires})
+	secret := describeSecret(value, passwordCredential{StartDateTime: a.tenant.stampNow(), EndDateTime: expires})
 	a.secrets = append(a.secrets, secret)
 	return secret.value
 }
 
 func newSecret(described passwordCredential) clientSecret {
-	value := "ent~" + opaque(27) // 40 characters, like Entra's
-	hint := value[:3]
+	return describeSecret(newSecretValue(), described)
+}
+
+// newSecretValue has 40 characters, like Entra's.
+func newSecretValue() string { return "ent~" + opaque(27) }
+
+func describeSecret(value string, described passwordCredential) clientSecret {
+	hint := value[:min(3, len(value))]
 	described.KeyID, described.Hint = newGUID(), &hint
 	return clientSecret{passwordCredential: described, value: value}
 }

@@ -11,7 +11,8 @@
 //	asAlice := tenant.UserClient(alice, client, api) // an HTTP client that sends it
 //	secret := api.AddSecret()                       // how the server proves its identity
 //
-// A tenant listens with TLS on loopback at [Tenant.AuthorityHost]. Its paths, members,
+// A tenant listens on loopback at [Tenant.AuthorityHost], with TLS unless [Options.PlainHTTP] is
+// set. The command "mcp-entra tenant" runs one for programs in any language. Its paths, members,
 // claims and errors are those of Entra: metadata and key sets (v1 and v2),
 // the authorize endpoint with its pages, the token endpoint with the grants of users,
 // apps and APIs, device codes, admin consent, managed identities, and Microsoft Graph's

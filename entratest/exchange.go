@@ -75,7 +75,7 @@ func (e *exchange) answer(status int, body any) {
 }
 
 func (e *exchange) reject(r *rejection) {
-	e.recordRefusal(r)
+	e.recordRefusal(r.code, r.message)
 	e.tenant.options.Logger.Info("rejected", "client", clip(e.clientID()), "error", r.kind, "aadsts", r.code)
 	e.answer(r.status, errorBody{
 		Error:         r.kind,

@@ -227,7 +227,7 @@ func (t *Tenant) authenticateHolder(e *exchange, g grant) (*App, string, *reject
 	switch {
 	case r != nil:
 		return nil, "", r
-	case proof && client.isPublic():
+	case proof && (client.isPublic() || g.Platform == PlatformDesktop && g.Redirect != ""):
 		return nil, "", reject(700025, "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.")
 	case g.Platform == PlatformWeb || proof && g.Platform != PlatformSPA:
 		return owner.authenticate(e)

@@ -84,6 +84,7 @@ type graphInnerError struct {
 }
 
 func (e *exchange) failGraph(f *graphFault) {
+	e.recordRefusal(0, f.code+": "+f.message)
 	var body graphErrorBody
 	body.Error.Code, body.Error.Message = f.code, f.message
 	if f.detail.Code != "" {

@@ -170,6 +170,6 @@ func (e *exchange) page(status int, data pageData) {
 
 // refusePage shows an error to the user, because there is no client to redirect to.
 func (e *exchange) refusePage(r *rejection) {
-	e.recordRefusal(r)
+	e.recordRefusal(r.code, r.message)
 	e.page(http.StatusBadRequest, messagePage{Title: "Sorry, but we’re having trouble signing you in.", Text: r.Error(), Detail: e.ids()})
 }

@@ -173,7 +173,8 @@ func TestRecordedRefusals(t *testing.T) {
 		base + "token": 900561,
 		base + "authorize?response_type=code&redirect_uri=http://localhost/callback&client_id=" + client.ClientID: 900144,
 		base + "authorize?client_id=" + client.ClientID + "&redirect_uri=https://other.example.com":               50011,
-		tenant.V2Issuer() + "/.well-known/openid-configuration":                                                   0,
+		tenant.AuthorityHost() + "/v1.0/me":                     0,
+		tenant.V2Issuer() + "/.well-known/openid-configuration": 0,
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 		if err != nil {
@@ -185,7 +186,7 @@ func TestRecordedRefusals(t *testing.T) {
 		}
 		_ = response.Body.Close()
 		all := tenant.Requests()
-		if got := all[len(all)-1]; got.AADSTS != want || (got.Refusal == "") != (want == 0) {
+		if got := all[len(all)-1]; got.AADSTS != want || (got.Refusal == "") != (got.Status == http.StatusOK) {
 			t.Errorf("GET %s: recorded %d %q, want %d", address, got.AADSTS, got.Refusal, want)
 		}
 	}

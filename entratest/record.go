@@ -59,7 +59,8 @@ type Request struct {
 	Header   http.Header
 	Status   int // 0 until it is answered
 
-	// AADSTS and Refusal are the code and the text of Entra's error, if the answer is one.
+	// AADSTS and Refusal are the code and the text of Entra's error, if the answer is one. Errors of
+	// Microsoft Graph have the text alone.
 	AADSTS  int
 	Refusal string
 }

@@ -157,11 +157,18 @@ func (t *Tenant) GrantRoles(principal Principal, resource *App, roles ...string)
 	addTo(t.roleAssignments, roleKey{principal.principalID(), resource}, roles)
 }
 
-// roles returns a principal's app roles on a resource, sorted.
+// roles returns a principal's app roles on a resource, sorted, with those of a user's groups.
 func (t *Tenant) roles(principal string, resource *App) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Sorted(maps.Keys(t.roleAssignments[roleKey{principal, resource}]))
+	held := map[string]bool{}
+	maps.Copy(held, t.roleAssignments[roleKey{principal, resource}])
+	for _, group := range t.groups {
+		if group.members[principal] {
+			maps.Copy(held, t.roleAssignments[roleKey{group.ObjectID, resource}])
+		}
+	}
+	return slices.Sorted(maps.Keys(held))
 }
 
 func addTo[K comparable](grants map[K]map[string]bool, key K, values []string) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -40,7 +41,7 @@ func TestDemoSignIn(t *testing.T) {
 		p := start(t, "mcp-entra login", command(ctx, dir, map[string]string{"SSL_CERT_FILE": trust}, mcpEntra,
 			"login", "-device", "-client", clientID, "-authority", authority, "-out", file, resource))
 		code := p.waitFor(t, p.stderr, regexp.MustCompile(`enter the code (\w+)`))
-		alice.enter(t, ctx, authority+"/devicelogin", code)
+		alice.enter(ctx, t, authority+"/devicelogin", code)
 		if exit := p.wait(); exit != 0 || !strings.Contains(p.stdout.String(), "alice@contoso.example") {
 			t.Fatalf("exit code %d", exit)
 		}
@@ -57,7 +58,7 @@ func TestDemoSignIn(t *testing.T) {
 		}, nodeProgram(t, "mcp-inspector"), "--cli", resource, "--transport", "http", "--format", "json", "--client-id", clientID,
 			"--method", "tools/call", "--tool-name", "read_blob_with_token", "--tool-arg", "blob_path=readme.txt"))
 		page := p.waitFor(t, p.stderr, regexp.MustCompile(`(https://localhost:\d+/\S+/authorize\?\S+)\s`))
-		alice.open(t, ctx, page)
+		alice.open(ctx, t, page)
 		if exit := p.wait(); exit != 0 || !strings.Contains(p.stdout.String(), "Everybody may read this one") {
 			t.Errorf("exit code %d", exit)
 		}
@@ -89,15 +90,15 @@ func newPerson(t *testing.T, name, trust string) *person {
 }
 
 // open goes through the pages of a sign-in, to where the last one leads.
-func (p *person) open(t *testing.T, ctx context.Context, address string) {
+func (p *person) open(ctx context.Context, t *testing.T, address string) {
 	t.Helper()
-	p.follow(t, ctx, address, nil)
+	p.follow(ctx, t, address, nil)
 }
 
 // enter enters a device's code.
-func (p *person) enter(t *testing.T, ctx context.Context, address, code string) {
+func (p *person) enter(ctx context.Context, t *testing.T, address, code string) {
 	t.Helper()
-	p.follow(t, ctx, address, url.Values{"otc": {code}})
+	p.follow(ctx, t, address, url.Values{"otc": {code}})
 }
 
 var (
@@ -107,7 +108,7 @@ var (
 )
 
 // follow opens the page and fills in each form that comes, first with what is given.
-func (p *person) follow(t *testing.T, ctx context.Context, address string, fill url.Values) {
+func (p *person) follow(ctx context.Context, t *testing.T, address string, fill url.Values) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	must(t, err)
@@ -125,9 +126,7 @@ func (p *person) follow(t *testing.T, ctx context.Context, address string, fill 
 			return
 		}
 		form := url.Values{"name": {p.name}}
-		for name, values := range fill {
-			form[name] = values
-		}
+		maps.Copy(form, fill)
 		for _, field := range hidden.FindAllSubmatch(page, -1) {
 			form.Set(string(field[1]), html.UnescapeString(string(field[2])))
 		}

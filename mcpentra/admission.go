@@ -62,7 +62,7 @@ func (a *admission) formed(next http.Handler) http.Handler {
 			a.refuser.reject(w, r, rejection{http.StatusUnsupportedMediaType, codeBadRequest, "content_type_not_json",
 				fmt.Sprintf("The Content-Type must be application/json, and is %q", safelog.Cut(contentType, safelog.MaxName))})
 			return
-		case r.Method != http.MethodDelete && !accepts(r.Header.Values("Accept"), "text", "event-stream"):
+		case r.Method != http.MethodDelete && !acceptsType(r.Header.Values("Accept"), "text", "event-stream"):
 			a.refuser.reject(w, r, rejection{http.StatusNotAcceptable, codeBadRequest, "accept_not_event_stream",
 				"Answers are event streams: the Accept header must allow text/event-stream, best as \"application/json, text/event-stream\""})
 			return
@@ -77,10 +77,10 @@ func mediaType(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// accepts reports whether the Accept headers allow the media type (RFC 9110
+// acceptsType reports whether the Accept headers allow the media type (RFC 9110
 // section 12.5.1): the most specific range that matches it decides, and without
 // the header everything is allowed.
-func accepts(headers []string, major, minor string) bool {
+func acceptsType(headers []string, major, minor string) bool {
 	best, allowed, any := -1, false, false
 	for _, header := range headers {
 		for one := range strings.SplitSeq(header, ",") {
@@ -102,15 +102,15 @@ func accepts(headers []string, major, minor string) bool {
 			if specific < 0 || specific < best {
 				continue
 			}
-			allowed = weight(one) > 0 || specific == best && allowed
+			allowed = quality(one) > 0 || specific == best && allowed
 			best = specific
 		}
 	}
 	return allowed || !any
 }
 
-// weight is the q parameter of a range; one that can't be read is 1.
-func weight(mediaRange string) float64 {
+// quality is the q parameter of a range; one that can't be read is 1.
+func quality(mediaRange string) float64 {
 	_, parameters, _ := strings.Cut(mediaRange, ";")
 	for p := range strings.SplitSeq(parameters, ";") {
 		name, value, _ := strings.Cut(p, "=")
@@ -203,7 +203,7 @@ func (a *admission) badRequest(w http.ResponseWriter, r *http.Request, message s
 
 // begin is a stage of servers with sessions, where a call continues after its client
 // hangs up, and counts until it ends.
-func (a *admission) begin(m *message) error {
+func (a *admission) begin(m *rpcMessage) error {
 	if !a.sessions || m.call == nil || m.call.lease == nil || strings.HasPrefix(m.method, "notifications/") { // not by HTTP, or short
 		return nil
 	}
@@ -215,7 +215,7 @@ func (a *admission) begin(m *message) error {
 }
 
 // end is the other half of begin.
-func (a *admission) end(m *message) {
+func (a *admission) end(m *rpcMessage) {
 	if m.counted {
 		m.call.lease.end()
 	}
@@ -251,7 +251,7 @@ var keptOf = map[string]int{
 }
 
 // smallIfKept is the stage that rejects large messages of which parts are kept.
-func smallIfKept(m *message) error {
+func smallIfKept(m *rpcMessage) error {
 	most, kept := keptOf[m.method]
 	if !kept || m.call == nil || m.call.isSmall(most) {
 		return nil

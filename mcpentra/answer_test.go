@@ -40,7 +40,7 @@ func TestChallengeInTheCallItself(t *testing.T) {
 					status, h, text := w.post(t, body, header)
 					if status != http.StatusUnauthorized || !strings.Contains(h.Get("WWW-Authenticate"), `claims="`) || h.Get("Content-Type") != "application/json" ||
 						!strings.Contains(text, `"id":7`) || !strings.Contains(text, "stronger_sign_in") || strings.Contains(text, "event:") {
-						t.Errorf("%d %v %s", status, h, text)
+						t.Errorf("got %d %v %s, want 401 and %q and stronger_sign_in and no event: and %q, application/json", status, h, text, `"id":7`, `claims="`)
 					}
 				}
 			})
@@ -52,13 +52,14 @@ func TestChallengeInTheCallItself(t *testing.T) {
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 50173, Times: 1})
 	status, h, text := w.post(t, callBody("whoami"), header)
 	if status != http.StatusUnauthorized || !strings.Contains(h.Get("WWW-Authenticate"), `error="invalid_token"`) || !strings.Contains(text, `"reason":"revoked"`) {
-		t.Errorf("revoked: %d %v %s", status, h, text)
+		t.Errorf("revoked: got %d %v %s, want 401 and %q and %q", status, h, text, `"reason":"revoked"`, `error="invalid_token"`)
 	}
 }
 
 // A resumable stream begins with its first message, or after a while: then it is too
 // late for a challenge, and the call gets words.
 func TestPrimingEventIsHeldBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithSessions())
 	begun, end := make(chan struct{}, 1), make(chan struct{})
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "late"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
@@ -72,14 +73,14 @@ func TestPrimingEventIsHeldBack(t *testing.T) {
 	token := strings.TrimPrefix(w.bearer(map[string]any{"xms_cc": []string{"cp1"}})["Authorization"], "Bearer ")
 	header := w.begin(t, "sessions", token, "2025-11-25")
 	if _, _, body := w.post(t, listTools, header); !strings.HasPrefix(body, "event: prime\n") || !strings.Contains(body, "event: message\n") {
-		t.Errorf("an answer: %.300s", body)
+		t.Errorf("an answer: got %.300s, want %q at the start and %q", body, "event: prime\n", "event: message\n")
 	}
 	w.tenant.RequireMFA(w.tenant.Storage())
 	w.server.PrimingDelay(time.Hour)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if status, _, body := w.post(t, callBody("late"), header); status != http.StatusUnauthorized {
-			t.Errorf("in time: %d %s", status, body)
+			t.Errorf("in time: got %d %s, want 401", status, body)
 		}
 	})
 	<-begun
@@ -101,17 +102,18 @@ func TestPrimingEventIsHeldBack(t *testing.T) {
 	defer func() { _ = resp.Body.Close() }()
 	lines := bufio.NewReader(resp.Body)
 	if line, err := lines.ReadString('\n'); err != nil || line != "event: prime\n" || resp.StatusCode != http.StatusOK {
-		t.Errorf("%d %q %v", resp.StatusCode, line, err)
+		t.Errorf("got %d %q %v, want 200, %q, nil", resp.StatusCode, line, err, "event: prime\n")
 	}
 	<-begun
 	end <- struct{}{}
 	if rest, err := io.ReadAll(lines); err != nil || !strings.Contains(string(rest), "AADSTS50076") {
-		t.Errorf("too late: %s %v", rest, err)
+		t.Errorf("too late: got %s %v, want AADSTS50076, nil", rest, err)
 	}
 }
 
 // A client that loses its connection while nothing was said yet resumes the call.
 func TestResumeSilentCall(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithSessions())
 	w.server.PrimingDelay(time.Millisecond)
 	h := addHold(w)
@@ -139,7 +141,7 @@ func TestResumeSilentCall(t *testing.T) {
 	_ = resp.Body.Close()
 	for range 300 { // what the user does meanwhile does not push out a call under way
 		if status, _, body := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, header); status != http.StatusOK && status != http.StatusTooManyRequests {
-			t.Fatalf("%d %s", status, body)
+			t.Fatalf("got %d %s, want 200 or 429", status, body)
 		}
 	}
 	close(h.end)
@@ -151,7 +153,7 @@ func TestResumeSilentCall(t *testing.T) {
 			break
 		}
 		if status != http.StatusConflict && status != http.StatusTooManyRequests { // the server has not seen yet that its client is gone
-			t.Fatalf("%d %s", status, body)
+			t.Fatalf("got %d %s, want 409 or 429", status, body)
 		}
 	}
 }

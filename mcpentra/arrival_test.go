@@ -15,6 +15,7 @@ import (
 const trace = "0af7651916cd43dd8448eb211c80319c"
 
 func TestTraceID(t *testing.T) {
+	t.Parallel()
 	for traceparent, want := range map[string]string{
 		"00-" + trace + "-b7ad6b7169203331-01":                  trace,
 		"cc-" + trace + "-b7ad6b7169203331-01-what-comes-later": trace,
@@ -41,7 +42,7 @@ func FuzzTraceID(f *testing.F) {
 	f.Fuzz(func(t *testing.T, traceparent string) {
 		id := mcpentra.TraceID(traceparent)
 		if id != "" && (len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "") {
-			t.Errorf("%q: %q", traceparent, id)
+			t.Errorf("%q: got %q, want 32 hexadecimal digits or none", traceparent, id)
 		}
 	})
 }
@@ -49,9 +50,10 @@ func FuzzTraceID(f *testing.F) {
 // A call's context has the id of its own request, with sessions too; the answer
 // has it; and nobody can choose it.
 func TestRequestID(t *testing.T) {
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, opts...)
+	t.Parallel()
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w := newWorld(t, mode.opts...)
 			mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "id"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: mcpentra.RequestID(ctx)}}}, nil, nil
 			})
@@ -61,14 +63,14 @@ func TestRequestID(t *testing.T) {
 			for range 5 {
 				_, text := call(t, s, "id", nil)
 				if text == "" || text != seen.last().Get("X-Request-Id") || known[text] || text == "chosen" {
-					t.Errorf("the tool sees %q, the client %q", text, seen.last().Get("X-Request-Id"))
+					t.Errorf("the tool sees %q, the client %q; want the same new id", text, seen.last().Get("X-Request-Id"))
 				}
 				known[text] = true
 			}
 		})
 	}
 	if id := mcpentra.RequestID(t.Context()); id != "" {
-		t.Errorf("outside of requests: %q", id)
+		t.Errorf("outside of requests: got %q, want no id", id)
 	}
 }
 
@@ -98,9 +100,10 @@ func (h *headers) last() http.Header {
 }
 
 func TestTraceInTheLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.post(t, listTools, map[string]string{"Host": "evil.example", "Traceparent": "00-" + trace + "-b7ad6b7169203331-01"})
 	if !strings.Contains(w.log.String(), "trace="+trace) {
-		t.Errorf("not in: %s", w.log)
+		t.Errorf("got %s, want the trace in it", w.log)
 	}
 }

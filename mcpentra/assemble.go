@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -75,18 +78,42 @@ func (c *config) assemble(server *mcp.Server, registry *registry, registered *ca
 		}
 		before = after
 	}
-	faults = append(faults, registry.built()...)
+	for _, name := range registry.built() {
+		faults = append(faults, twice("tool", name))
+	}
 	for _, check := range unguarded { // with everything that the sets bring
 		faults = append(faults, check())
 	}
 	// Without a caller, a set whose lists depend on the caller shows nothing.
-	ctx = &message{Context: ctx, server: &nobody{}}
+	ctx = &rpcMessage{Context: ctx, server: &nobody{}}
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
 	faults = append(faults, c.access.check(before, shown.inventory(ctx, start)))
 	faults = append(faults, checkActing(registry.acting, c.exchanger))
 	return distinct(faults)
 }
+
+// asks reports whether the set gets its credential from [Credential].
+func (set *actingSet) asks() bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // the set's own credential must send nothing
+	var host nobody
+	_ = attempt(set.name, func() { _ = set.credential(&rpcMessage{Context: ctx, server: &host}) }) //nolint:contextcheck // a message is a context
+	return host.asked
+}
+
+// nobody is the host of messages without a caller. The assembly uses it to ask sets what
+// they list, and whether they use [Credential].
+type nobody struct{ asked bool }
+
+func (n *nobody) credential(*rpcMessage) (azcore.TokenCredential, error) {
+	n.asked = true
+	return nil, ErrNoExchanger
+}
+
+func (*nobody) logger() *slog.Logger                          { return nil }
+func (*nobody) mayUse(*rpcMessage, string) bool               { return false }
+func (*nobody) resources(*rpcMessage) *toolset.ResourcePolicy { return nil }
 
 // checkActing returns a fault for each tool set that gets its credential from
 // [Credential] where the exchanger, which may be nil, can't get it a token.
@@ -136,6 +163,10 @@ func replaced(before, after inventory) (faults []error) {
 		}
 	}
 	return faults
+}
+
+func twice(what, name string) error {
+	return fmt.Errorf("WithTools: there are two %ss named %q, and one would replace the other; rename one, or leave it out", what, name)
 }
 
 // unguarded returns a fault if a tool set has tools under a policy, and resources for

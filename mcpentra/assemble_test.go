@@ -16,6 +16,7 @@ import (
 
 // What is nil, empty or panics is a fault of NewServer.
 func TestAssemblyFaults(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	handle := func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		return nil, nil, nil
@@ -64,7 +65,7 @@ func TestAssemblyFaults(t *testing.T) {
 	} {
 		server, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), c.option, mcpentra.WithToolPolicy("misspelled", readers))
 		if server != nil {
-			t.Errorf("%s: there is a server", name)
+			t.Errorf("%s: got a server, want none", name)
 		}
 		wantFault(t, name, err, c.want, `WithToolPolicy("misspelled")`)
 		if err != nil && strings.Count(err.Error(), c.want) > 1 && strings.HasPrefix(c.want, "two ") {
@@ -75,6 +76,7 @@ func TestAssemblyFaults(t *testing.T) {
 
 // All faults are told at once, each misspelled policy too.
 func TestAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blobs, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, nil)
 	must(t, err)
@@ -93,6 +95,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 // has a credential of its own does not; whatever else its function does, it is not
 // done at start.
 func TestCredentialWithoutExchanger(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for name, c := range map[string]struct {
 		credential blobtool.CredentialFunc
@@ -118,7 +121,7 @@ func TestCredentialWithoutExchanger(t *testing.T) {
 			if c.fault {
 				wantFault(t, name+", "+wrapping, err, "WithExchanger", "tool set 0")
 			} else if err != nil {
-				t.Errorf("%s, %s: %v", name, wrapping, err)
+				t.Errorf("%s, %s: got %v, want nil", name, wrapping, err)
 			}
 		}
 	}
@@ -126,6 +129,7 @@ func TestCredentialWithoutExchanger(t *testing.T) {
 
 // A tool of one's own that asks for the credential is told, and the operator is, once.
 func TestCredentialOfOwnToolWithoutExchanger(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var err error
 	w.server, err = mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithLogger(w.logger()), mcpentra.WithTools(
@@ -137,17 +141,18 @@ func TestCredentialOfOwnToolWithoutExchanger(t *testing.T) {
 	w.url = serve(t, w.server) + "/mcp"
 	for range 3 {
 		if _, _, body := w.post(t, callBody("act"), w.bearer(nil)); !strings.Contains(body, mcpentra.ErrNoExchanger.Error()) {
-			t.Error(body)
+			t.Errorf("got %s, want %v", body, mcpentra.ErrNoExchanger)
 		}
 	}
 	if n := strings.Count(w.log.String(), "level=ERROR"); n != 1 || !strings.Contains(w.log.String(), "WithExchanger") {
-		t.Errorf("%d errors in the log: %s", n, w.log)
+		t.Errorf("%d errors in the log: %s; want 1 that names WithExchanger", n, w.log)
 	}
 }
 
 // Keys that are not there, because a variable was empty, don't turn the feature off
 // without a word.
 func TestStateKeysThatAreNone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for want, keys := range map[string][][]byte{
 		"WithStateKeys: there is no key":       {},

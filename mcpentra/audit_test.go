@@ -18,6 +18,7 @@ import (
 // One line for each request, whatever became of it: who, what, the outcome and why,
 // and the id that the answer has too.
 func TestAudit(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
 	log := &lines{}
 	w.options = append(w.options, mcpentra.WithLogger(slog.New(slog.NewJSONHandler(log, nil))))
@@ -55,11 +56,11 @@ func TestAudit(t *testing.T) {
 			}
 		}
 		if len(events) == 0 {
-			t.Fatalf("%s: no line: %s", c.name, log.String()[before:])
+			t.Fatalf("%s: got %s, want a line", c.name, log.String()[before:])
 		}
 		event := events[0]
 		if len(events) > 1 {
-			t.Errorf("%s: %d lines: %v", c.name, len(events), events)
+			t.Errorf("%s: %d lines: got %v, want at most 1", c.name, len(events), events)
 		}
 		for key, want := range c.want {
 			if event[key] != want {
@@ -67,19 +68,19 @@ func TestAudit(t *testing.T) {
 			}
 		}
 		if id := header.Get("X-Request-Id"); id == "" || event["request_id"] != id {
-			t.Errorf("%s: request id %v, the answer's is %q", c.name, event["request_id"], id)
+			t.Errorf("%s: request id %v, the answer's is %q; want the same", c.name, event["request_id"], id)
 		}
 		caller, _ := event["caller"].(map[string]any)
 		if hasCaller := c.want["reason"] != "no_token" && c.want["reason"] != "malformed"; hasCaller != (caller != nil) ||
 			hasCaller && (caller["uti"] != "token-1" || !strings.HasSuffix(caller["user"].(string), w.alice.ObjectID) || caller["client"] != w.client.ClientID) {
-			t.Errorf("%s: caller %v", c.name, caller)
+			t.Errorf("%s: caller %v, want Alice, her client and token: %t", c.name, caller, hasCaller)
 		}
 	}
 	if text := log.String(); strings.Contains(text, "arguments") || strings.Contains(text, "noted") || strings.Contains(text, "eyJ") {
 		t.Error("the log has arguments, content or a token")
 	}
 	if status, _, _ := do(t, http.MethodGet, w.url, "", known); status != http.StatusMethodNotAllowed {
-		t.Errorf("GET: %d", status)
+		t.Errorf("GET: got %d, want 405", status)
 	}
 }
 
@@ -87,13 +88,13 @@ func TestAudit(t *testing.T) {
 // request's id and the reason. (That obo says nothing then is obo's test.)
 func TestMissingConsentIsOneLine(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "sessions": {mcpentra.WithSessions()}} {
-		w := newWorld(t, opts...)
+	for _, mode := range modes {
+		w := newWorld(t, mode.opts...)
 		w.tenant.RevokeConsent(w.api, w.tenant.Storage())
 		s := w.connect(t, w.token(w.alice), "2025-11-25")
 		before := len(w.log.String())
 		if result, text := call(t, s, "read_blob_with_token", map[string]any{"blob_path": "hello.txt"}); !result.IsError || !strings.Contains(text, "65001") {
-			t.Fatalf("%s: %s", name, text)
+			t.Fatalf("%s: got %s, want an error with 65001", mode.name, text)
 		}
 		var told []string
 		for line := range strings.Lines(w.log.String()[before:]) {
@@ -103,7 +104,7 @@ func TestMissingConsentIsOneLine(t *testing.T) {
 		}
 		if len(told) != 1 || !strings.Contains(told[0], `msg="mcp request"`) || !strings.Contains(told[0], "request_id=") ||
 			!strings.Contains(told[0], "reason=consent_required") || !strings.Contains(told[0], "AADSTS65001") {
-			t.Errorf("%s: %d lines: %s", name, len(told), strings.Join(told, ""))
+			t.Errorf("%s: %d lines: got %s, want 1 and %q and request_id= and reason=consent_required and AADSTS65001", mode.name, len(told), strings.Join(told, ""), `msg="mcp request"`)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (w *world) begin(t testing.TB, mode, token, protocol string) map[string]str
 	if mode == "sessions" {
 		status, h, body := w.post(t, strings.Replace(initialize, "2025-11-25", protocol, 1), header)
 		if status != http.StatusOK {
-			t.Fatalf("initialize: %d %s", status, body)
+			t.Fatalf("initialize: got %d %s, want 200", status, body)
 		}
 		header["Mcp-Session-Id"] = h.Get("Mcp-Session-Id")
 		server := w.server.MCP()
@@ -132,7 +132,7 @@ func TestBatchesAreBounded(t *testing.T) {
 					t.Errorf("%s (%s): %d %.200s, want %d %s", row.name, row.protocol, status, body, row.status, row.want)
 				}
 				if status == http.StatusBadRequest && (answer.Get("Content-Type") != "application/json" || decode(t, body)["error"] == nil) {
-					t.Errorf("%s: not a JSON-RPC error: %.200s", row.name, body)
+					t.Errorf("%s: got %.200s, want a JSON-RPC error", row.name, body)
 				}
 			}
 		})
@@ -149,11 +149,11 @@ func TestBatchesCountByMessage(t *testing.T) {
 			close(h.end)
 			header := w.begin(t, mode.name, w.token(w.alice), "2025-03-26")
 			if status, _, body := w.post(t, batchOf(32, "hold"), header); status != http.StatusOK {
-				t.Fatalf("%d %s", status, body)
+				t.Fatalf("got %d %s, want 200", status, body)
 			}
 			status, answer, body := w.post(t, batchOf(20, "hold"), header)
 			if status != http.StatusTooManyRequests || answer.Get("Retry-After") == "" || decode(t, body)["error"] == nil || h.runs != 32 {
-				t.Errorf("beyond the burst: %d %v %s; %d calls ran", status, answer, body, h.runs)
+				t.Errorf("beyond the burst: got %d %v %s; %d calls ran; want 429, a Retry-After, an error; 32", status, answer, body, h.runs)
 			}
 			left := 0
 			for ; ; left++ {
@@ -166,7 +166,7 @@ func TestBatchesCountByMessage(t *testing.T) {
 			}
 			bob := w.token(w.bob)
 			if status, _, body := w.post(t, listTools, map[string]string{"Authorization": "Bearer " + bob}); mode.name == "stateless" && status != http.StatusOK {
-				t.Errorf("another user: %d %s", status, body)
+				t.Errorf("another user: got %d %s, want 200", status, body)
 			}
 		})
 	}
@@ -174,6 +174,7 @@ func TestBatchesCountByMessage(t *testing.T) {
 
 // However a user sends calls, no more run at once than may.
 func TestBatchesShareTheUsersPlaces(t *testing.T) {
+	t.Parallel()
 	const places = 40
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
@@ -183,16 +184,16 @@ func TestBatchesShareTheUsersPlaces(t *testing.T) {
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				if status, _, body := w.post(t, batchOf(32, "hold"), header); status != http.StatusOK || strings.Count(body, "held") != 32 {
-					t.Errorf("%d %s", status, body)
+					t.Errorf("got %d %s, want 200 and 32 answers", status, body)
 				}
 			})
 			h.wait(32)
 			if status, _, _ := w.post(t, strings.ReplaceAll(batchOf(9, "hold"), `"id":`, `"id":10`), header); status != http.StatusTooManyRequests {
-				t.Errorf("one too many: %d", status)
+				t.Errorf("one too many: got %d, want 429", status)
 			}
 			wg.Go(func() {
 				if status, _, body := w.post(t, strings.ReplaceAll(batchOf(8, "hold"), `"id":`, `"id":20`), header); status != http.StatusOK || strings.Count(body, "held") != 8 {
-					t.Errorf("%d %s", status, body)
+					t.Errorf("got %d %s, want 200 and 8 answers", status, body)
 				}
 			})
 			h.wait(places)
@@ -201,7 +202,7 @@ func TestBatchesShareTheUsersPlaces(t *testing.T) {
 				many.Go(func() {
 					body := strings.ReplaceAll(batchOf(1+i%4, "hold"), `"id":`, fmt.Sprintf(`"id":%d00`, 5+i))
 					if status, _, _ := w.post(t, body, header); status != http.StatusTooManyRequests {
-						t.Errorf("no place is left: %d", status)
+						t.Errorf("no place is left: got %d, want 429", status)
 					}
 				})
 			}
@@ -212,7 +213,7 @@ func TestBatchesShareTheUsersPlaces(t *testing.T) {
 				t.Errorf("%d calls ran, %d at once; want %d", h.runs, h.most, places)
 			}
 			if status, _, body := w.post(t, strings.ReplaceAll(batchOf(32, "hold"), `"id":`, `"id":9000`), header); status != http.StatusOK || strings.Count(body, "held") != 32 {
-				t.Errorf("afterwards: %d %s", status, body)
+				t.Errorf("afterwards: got %d %s, want 200 and 32 answers", status, body)
 			}
 		})
 	}
@@ -220,6 +221,7 @@ func TestBatchesShareTheUsersPlaces(t *testing.T) {
 
 // The calls of a batch go on when its client hangs up, and count until they end.
 func TestAbandonedBatchCounts(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			w := newWorld(t, append(mode.opts, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 20, RequestsPerSecond: 1e6, Burst: 1e6}))...)
@@ -234,7 +236,7 @@ func TestAbandonedBatchCounts(t *testing.T) {
 			must(t, conn.Close())
 			for range 50 {
 				if status, _, body := w.post(t, callBody("hold"), header); status != http.StatusTooManyRequests {
-					t.Fatalf("beside 20 abandoned calls: %d %s", status, body)
+					t.Fatalf("beside 20 abandoned calls: got %d %s, want 429", status, body)
 				}
 			}
 			close(h.end)
@@ -245,11 +247,11 @@ func TestAbandonedBatchCounts(t *testing.T) {
 					break
 				}
 				if status != http.StatusTooManyRequests {
-					t.Fatalf("afterwards: %d %s", status, body)
+					t.Fatalf("afterwards: got %d %s, want 429", status, body)
 				}
 			}
 			if h.most != 20 {
-				t.Errorf("%d calls at once", h.most)
+				t.Errorf("%d calls at once, want 20", h.most)
 			}
 		})
 	}
@@ -264,7 +266,7 @@ func BenchmarkHugeBatch(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if status, _, _ := send(b, transport, w.url, body, token); status != http.StatusBadRequest {
-			b.Fatal(status)
+			b.Fatalf("got %d, want 400", status)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func benchmarkToolCall(b *testing.B, opts ...mcpentra.Option) {
 		must(b, err)
 		must(b, resp.Body.Close())
 		if resp.StatusCode != http.StatusOK || !strings.Contains(string(data), "successful") {
-			b.Fatalf("%d %s", resp.StatusCode, data)
+			b.Fatalf("got %d %s, want 200 and successful", resp.StatusCode, data)
 		}
 	}
 }

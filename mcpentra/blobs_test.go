@@ -22,6 +22,7 @@ var _ interface {
 // blobtool's resources are read on behalf of the caller, by whoever may use its
 // tool read_blob, and by nobody else.
 func TestBlobResources(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	all, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: w.blobs.HTTPClient(), Tools: []string{"read_blob", "list_blobs"}})
 	must(t, err)
@@ -35,12 +36,12 @@ func TestBlobResources(t *testing.T) {
 		uris = append(uris, r.URI)
 	}
 	if strings.Join(uris, " ") != "blob://docs/hello.txt" {
-		t.Errorf("resources %v", uris)
+		t.Errorf("resources %v, want blob://docs/hello.txt", uris)
 	}
 	read, err := s.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "blob://docs/hello.txt"})
 	must(t, err)
 	if len(read.Contents) != 1 || read.Contents[0].Text != "Hello, Alice" || read.Contents[0].MIMEType != "text/plain" || read.CacheScope != "private" {
-		t.Errorf("%+v", read)
+		t.Errorf("got %+v, want 1 content, Contents[0].Text \"Hello, Alice\", Contents[0].MIMEType text/plain, CacheScope private", read)
 	}
 	completed, err := s.Complete(t.Context(), &mcp.CompleteParams{
 		Ref:      &mcp.CompleteReference{Type: "ref/resource", URI: "blob://docs/{+path}"},
@@ -48,7 +49,7 @@ func TestBlobResources(t *testing.T) {
 	})
 	must(t, err)
 	if strings.Join(completed.Completion.Values, " ") != "hello.txt" {
-		t.Errorf("completions %v", completed.Completion.Values)
+		t.Errorf("completions %v, want hello.txt", completed.Completion.Values)
 	}
 
 	for _, body := range []string{
@@ -56,7 +57,7 @@ func TestBlobResources(t *testing.T) {
 		`"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"blob://docs/{+path}"},"argument":{"name":"path","value":"he"}}`,
 	} {
 		if status, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,`+body+`}`, w.bearer(nil)); status != http.StatusForbidden || strings.Contains(text, "ello") {
-			t.Errorf("%s without the role: %d %s", body, status, text)
+			t.Errorf("%s without the role: got %d %s, want 403 and no ello", body, status, text)
 		}
 	}
 	plain := w.connect(t, w.token(w.alice), "2026-07-28")
@@ -68,6 +69,6 @@ func TestBlobResources(t *testing.T) {
 	bob := w.bearer(map[string]any{"roles": []string{"Reader"}, "oid": w.bob.ObjectID})
 	status, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"blob://docs/hello.txt"}}`, bob)
 	if status != http.StatusOK || !strings.Contains(text, "Storage Blob Data Reader") || strings.Contains(text, "Hello") {
-		t.Errorf("Bob: %d %s", status, text)
+		t.Errorf("Bob: got %d %s, want 200 and \"Storage Blob Data Reader\" and no Hello", status, text)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -54,7 +53,7 @@ type call struct {
 	leased  lease
 	one     [1]rpcwire.Message
 	seen    [1]target
-	first   message
+	first   rpcMessage
 	taken   atomic.Bool // first is
 }
 
@@ -74,8 +73,13 @@ func newCall(r *http.Request) (*call, *http.Request) {
 
 // Value implements [context.Context].
 func (c *call) Value(key any) any {
-	if _, ok := key.(callKey); ok {
+	switch key {
+	case callKey{}:
 		return c
+	case tokenInfoKey:
+		if c.ticket != nil {
+			return &c.ticket.info
+		}
 	}
 	return c.Context.Value(key)
 }
@@ -163,34 +167,54 @@ func (t *ticket) done(messages int32) {
 // carriedCall is where the ticket travels in auth.TokenInfo.Extra.
 const carriedCall = "github.com/mcpentra/mcp-entra-go/mcpentra.call"
 
-// bridged passes the call and its caller to the SDK, as mcpauth.Bridge passes a caller,
-// through the SDK's own middleware, the only public way. With sessions, a message has
-// the context of the request that opened the session, but a TokenInfo of its own. Tools
-// see the request's headers, so the credentials are removed from those.
+// bridged passes the call and its caller to the SDK, as mcpauth.Bridge passes a caller. With
+// sessions, a message has the context of the request that opened the session, but a
+// TokenInfo of its own. Tools see the request's headers, so the credentials are removed
+// from those.
 func bridged(next http.Handler) http.Handler {
-	verified := func(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
-		c := callOf(ctx)
-		t := &ticket{}
-		t.info = auth.TokenInfo{
-			UserID: c.caller.UserID(), Scopes: c.caller.Scopes(), Expiration: c.caller.ExpiresOn(),
-			Extra: map[string]any{carriedCall: t, bridge.IdentityKey: c.caller},
-		}
-		t.call.Store(c)
-		for i := range c.messages {
-			if c.messages[i].Method != "" {
-				t.left.Add(1)
-			}
-		}
-		c.ticket = t
-		return &t.info, nil
-	}
-	// The verifier has its own clock and skew, so the SDK must not check the expiry
-	// again.
-	adapter := auth.RequireBearerToken(verified, &auth.RequireBearerTokenOptions{ClockSkew: math.MaxInt64})(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		callOf(r.Context()).issueTicket()
 		r.Header = bridge.Headers(r.Header) // the request is ours since newCall
-		adapter.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
+}
+
+// issueTicket makes the ticket that leads the call's messages to it.
+func (c *call) issueTicket() {
+	t := &ticket{}
+	t.info = auth.TokenInfo{
+		UserID: c.caller.UserID(), Scopes: c.caller.Scopes(), Expiration: c.caller.ExpiresOn(),
+		Extra: map[string]any{carriedCall: t, bridge.IdentityKey: c.caller},
+	}
+	t.call.Store(c)
+	for i := range c.messages {
+		if c.messages[i].Method != "" {
+			t.left.Add(1)
+		}
+	}
+	c.ticket = t
+}
+
+// tokenInfoKey is the context key under which the SDK looks for a request's TokenInfo, which
+// a call answers itself. auth.RequireBearerToken, the SDK's own way to set it, would read
+// the header again and copy the request. If the SDK looks elsewhere one day, no message has
+// a caller, and all are refused.
+var tokenInfoKey = func() any {
+	var asked keyRecorder
+	auth.TokenInfoFromContext(&asked)
+	return asked.key
+}()
+
+// A keyRecorder is a context that keeps the last key that it was asked for.
+type keyRecorder struct {
+	context.Context
+	key any
+}
+
+// Value implements [context.Context].
+func (r *keyRecorder) Value(key any) any {
+	r.key = key
+	return nil
 }
 
 // carried returns the call that carried the message, or nil.
@@ -203,9 +227,9 @@ func carried(req mcp.Request) *call {
 	return nil
 }
 
-// A message is one JSON-RPC message that the SDK has read. It is the context of its tool
+// An rpcMessage is one JSON-RPC message that the SDK has read. It is the context of its tool
 // and holds the result. A call has one, a batch several.
-type message struct {
+type rpcMessage struct {
 	context.Context // of the session, but with this message's own caller, or none
 
 	call      *call               // nil if the message did not come by HTTP
@@ -240,21 +264,21 @@ type message struct {
 type host interface {
 	logger() *slog.Logger
 	// credential returns the credential of the message's caller.
-	credential(*message) (azcore.TokenCredential, error)
-	mayUse(m *message, tool string) bool
-	resources(m *message) *toolset.ResourcePolicy
+	credential(*rpcMessage) (azcore.TokenCredential, error)
+	mayUse(m *rpcMessage, tool string) bool
+	resources(m *rpcMessage) *toolset.ResourcePolicy
 }
 
 type messageKey struct{}
 
 // newMessage returns the message of the request, in the context that the SDK has for it.
-func newMessage(ctx context.Context, server host, method string, req mcp.Request, next mcp.MethodHandler) *message {
+func newMessage(ctx context.Context, server host, method string, req mcp.Request, next mcp.MethodHandler) *rpcMessage {
 	c := carried(req)
-	var m *message
+	var m *rpcMessage
 	if c != nil && !c.taken.Swap(true) {
 		m = &c.first
 	} else {
-		m = &message{}
+		m = &rpcMessage{}
 	}
 	m.call, m.server, m.method, m.req, m.next, m.start = c, server, method, req, next, time.Now()
 	if c != nil {
@@ -269,7 +293,7 @@ func newMessage(ctx context.Context, server host, method string, req mcp.Request
 }
 
 // Value implements [context.Context].
-func (m *message) Value(key any) any {
+func (m *rpcMessage) Value(key any) any {
 	switch key.(type) {
 	case messageKey:
 		return m
@@ -284,23 +308,23 @@ func (m *message) Value(key any) any {
 }
 
 // messageOf returns the message that the context belongs to, or nil.
-func messageOf(ctx context.Context) *message {
-	m, _ := ctx.Value(messageKey{}).(*message)
+func messageOf(ctx context.Context) *rpcMessage {
+	m, _ := ctx.Value(messageKey{}).(*rpcMessage)
 	return m
 }
 
 // MayUse implements [toolset.Caller].
-func (m *message) MayUse(tool string) bool { return m.server.mayUse(m, tool) }
+func (m *rpcMessage) MayUse(tool string) bool { return m.server.mayUse(m, tool) }
 
 // Resources implements [toolset.Caller].
-func (m *message) Resources() *toolset.ResourcePolicy {
+func (m *rpcMessage) Resources() *toolset.ResourcePolicy {
 	m.policyOnce.Do(func() { m.policy = m.server.resources(m) })
 	return m.policy
 }
 
 // refuse makes the refusal the answer to the message's HTTP request, and reports false if
 // it is too late.
-func (m *message) refuse(write func(http.ResponseWriter, *http.Request)) bool {
+func (m *rpcMessage) refuse(write func(http.ResponseWriter, *http.Request)) bool {
 	return m.call != nil && m.call.answer.refuse(write)
 }
 

@@ -84,7 +84,7 @@ func listRequest(cause mcp.Request, method, cursor string) mcp.Request {
 
 // respell replaces the URIs of a message with their canonical spelling, which tool sets
 // and handlers see. It runs after the policy check, which needs what the client sent.
-func respell(m *message) error {
+func respell(m *rpcMessage) error {
 	one := func(uri *string) error {
 		if len(*uri) > resourceuri.MaxBytes {
 			return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("the URI has %d bytes; the limit is %d", len(*uri), resourceuri.MaxBytes)}

@@ -56,7 +56,7 @@ func (w *world) connectPerson(t testing.TB, token, protocol string, p person, to
 		Capabilities: &mcp.ClientCapabilities{Elicitation: &mcp.ElicitationCapabilities{URL: &mcp.URLElicitationCapabilities{}}},
 		ElicitationHandler: func(ctx context.Context, req *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
 			if req.Params.Mode != "url" || strings.Contains(req.Params.URL, "alice") {
-				t.Errorf("asked for %+v", req.Params)
+				t.Errorf("asked for %+v, want Params.Mode url and no alice", req.Params)
 			}
 			return &mcp.ElicitResult{Action: p(ctx, req.Params.URL)}, nil
 		},
@@ -82,7 +82,7 @@ func (w *world) consents(t testing.TB, user *entratest.User) person {
 	return func(ctx context.Context, page string) string {
 		back, err := w.tenant.Browser(user).Open(ctx, page)
 		if err != nil {
-			t.Errorf("consent page: %v", err)
+			t.Errorf("consent page: got %v, want nil", err)
 			return "cancel"
 		}
 		w.land(t, back) //nolint:contextcheck // a browser has no context
@@ -105,11 +105,11 @@ func (w *world) land(t testing.TB, back *url.URL) string {
 	must(t, err)
 	to := location.RequestURI()
 	if resp.StatusCode != http.StatusSeeOther || strings.Contains(to, "code") || strings.Contains(to, "state") {
-		t.Errorf("landing: %d, goes on to %s", resp.StatusCode, to)
+		t.Errorf("landing: got %d, goes on to %s; want 303 and no code and no state", resp.StatusCode, to)
 	}
 	status, header, body := do(t, http.MethodGet, origin+to, "", nil)
 	if status != http.StatusOK || !strings.HasPrefix(header.Get("Content-Type"), "text/html") || header.Get("Referrer-Policy") != "no-referrer" {
-		t.Errorf("landing page: %d %v", status, header)
+		t.Errorf("landing page: got %d %v, want 200, text/html at the start, no-referrer", status, header)
 	}
 	return body
 }
@@ -117,11 +117,12 @@ func (w *world) land(t testing.TB, back *url.URL) string {
 // A client that opens pages, in the modern era: one call, the user consents on the
 // way, and the call succeeds.
 func TestConsentIsAskedOnTheWay(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t)
 	s := w.connectPerson(t, w.token(w.alice), "2026-07-28", w.consents(t, w.alice), nil)
 	result, text := call(t, s, "whoami", nil)
 	if result.IsError || !strings.Contains(text, w.alice.ObjectID) {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want false, Alice's id", result.IsError, text)
 	}
 	if !strings.Contains(w.log.String(), "outcome=input") {
 		t.Error("the log does not say that the user was asked")
@@ -130,6 +131,7 @@ func TestConsentIsAskedOnTheWay(t *testing.T) {
 
 // "accept" says that the page was opened, not that the user is done.
 func TestAcceptIsNotDone(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t)
 	var asked atomic.Int32
 	s := w.connectPerson(t, w.token(w.alice), "2026-07-28", func(context.Context, string) string {
@@ -138,18 +140,19 @@ func TestAcceptIsNotDone(t *testing.T) {
 	}, nil)
 	result, text := call(t, s, "whoami", nil)
 	if !result.IsError || !strings.Contains(text, "AADSTS65001") || !strings.Contains(text, "/authorize?") {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, AADSTS65001 and where to consent", result.IsError, text)
 	}
 	if n := asked.Load(); n != 3 {
-		t.Errorf("the user was asked %d times", n)
+		t.Errorf("the user was asked %d times, want 3", n)
 	}
 }
 
 func TestConsentDeclined(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t)
 	s := w.connectPerson(t, w.token(w.alice), "2026-07-28", func(context.Context, string) string { return "decline" }, nil)
 	if result, text := call(t, s, "whoami", nil); !result.IsError || !strings.Contains(text, "did not open the consent page") {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, that the page was not opened", result.IsError, text)
 	}
 	// On Entra's page itself.
 	browser := w.tenant.Browser(w.alice)
@@ -158,38 +161,40 @@ func TestConsentDeclined(t *testing.T) {
 		back, err := browser.Open(ctx, page)
 		must(t, err)
 		if text := w.land(t, back); !strings.Contains(text, "Nothing was changed") { //nolint:contextcheck // a browser has no context
-			t.Errorf("landing page: %s", text)
+			t.Errorf("landing page: got %s, want \"Nothing was changed\"", text)
 		}
 		return "accept"
 	}, nil)
 	if result, text := call(t, s, "whoami", nil); !result.IsError || !strings.Contains(text, "AADSTS65001") {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, AADSTS65001", result.IsError, text)
 	}
 }
 
 // Without elicitation, or without keys for the state: words, with the URL.
 func TestConsentInWords(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t)
 	for _, protocol := range protocols {
 		result, text := call(t, w.connect(t, w.token(w.alice), protocol), "whoami", nil)
 		if !result.IsError || !strings.Contains(text, "AADSTS65001") || !strings.Contains(text, "/oauth2/v2.0/authorize?") {
-			t.Errorf("%s: %v %s", protocol, result.IsError, text)
+			t.Errorf("%s: error %v, %s; want true, AADSTS65001 and where to consent", protocol, result.IsError, text)
 		}
 	}
 	without := newWorld(t)
 	without.tenant.RevokeConsent(without.api, without.tenant.Storage())
 	addWhoami(without)
 	s := without.connectPerson(t, without.token(without.alice), "2026-07-28", func(context.Context, string) string {
-		t.Error("asked without a key for the state")
+		t.Error("the user was asked without a key for the state, want an error")
 		return "cancel"
 	}, nil)
 	if result, text := call(t, s, "whoami", nil); !result.IsError || !strings.Contains(text, "/oauth2/v2.0/authorize?") {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, where to consent", result.IsError, text)
 	}
 }
 
 // The era with sessions has an error for it, and a notification when the user is back.
 func TestConsentWithSessions(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t, mcpentra.WithSessions())
 	told := make(chan string, 1)
 	s := w.connectPerson(t, w.token(w.alice), "2025-11-25", nil, func(id string) { told <- id })
@@ -199,19 +204,20 @@ func TestConsentWithSessions(t *testing.T) {
 	select {
 	case got := <-told:
 		if got != id {
-			t.Errorf("told of %q, asked as %q", got, id)
+			t.Errorf("told of %q, asked as %q; want %v", got, id, id)
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("the client was not told that its user is back")
 	}
 	if result, text := call(t, s, "whoami", nil); result.IsError {
-		t.Errorf("afterwards: %s", text)
+		t.Errorf("afterwards: got the error %s, want none", text)
 	}
 }
 
 // A state is of use to its user, for its call, in time, and unchanged; and any
 // replica with the key takes it.
 func TestRequestStates(t *testing.T) {
+	t.Parallel()
 	w := consentWorld(t)
 	const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{"url":{}}}}`
 	send := func(token, tool, more string) (int, string) {
@@ -223,7 +229,7 @@ func TestRequestStates(t *testing.T) {
 	status, body := send(alice, "whoami", "")
 	state := between(body, `"requestState":"`, `"`)
 	if status != http.StatusOK || state == "" || !strings.Contains(body, `"resultType":"input_required"`) || strings.Contains(body, w.alice.ObjectID) {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s, want 200 and %q and no %q, a state", status, body, `"resultType":"input_required"`, w.alice.ObjectID)
 	}
 	answer := func(state string) string {
 		return `,"requestState":"` + state + `","inputResponses":{"consent":{"action":"accept"}}`
@@ -247,12 +253,13 @@ func TestRequestStates(t *testing.T) {
 	w.rebuild(t)
 	addWhoami(w)
 	if _, body := send(alice, "whoami", answer(state)); !strings.Contains(body, w.alice.ObjectID) {
-		t.Errorf("another replica: %s", body)
+		t.Errorf("another replica: got %s, want %q", body, w.alice.ObjectID)
 	}
 }
 
 // The landing page is public: it says no more than that one can go back.
 func TestLandingPage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for query, want := range map[string]string{
 		"code=0.AAAA&session_state=x":          "Done",
@@ -261,7 +268,7 @@ func TestLandingPage(t *testing.T) {
 	} {
 		body := w.land(t, &url.URL{Path: "/consent/done", RawQuery: query})
 		if !strings.Contains(body, want) || strings.Contains(body, "script") || strings.Contains(body, "AAAA") {
-			t.Errorf("%s: %s", query, body)
+			t.Errorf("%s: got %s, want %q and no script and no AAAA", query, body, want)
 		}
 	}
 }
@@ -269,14 +276,15 @@ func TestLandingPage(t *testing.T) {
 // Entra wants more of the user, or nothing more of the token: the call itself is
 // answered 401, and the client comes back with another token.
 func TestChallengeByEntra(t *testing.T) {
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, opts...)
+	t.Parallel()
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w := newWorld(t, mode.opts...)
 			addWhoami(w)
 			w.tenant.RequireMFA(w.tenant.Storage())
 			capable := map[string]any{"xms_cc": []string{"cp1"}}
 			header := w.bearer(capable)
-			if name == "stateful" {
+			if mode.name == "sessions" {
 				header["Mcp-Protocol-Version"] = "2025-11-25"
 				_, h, _ := w.post(t, initialize, header)
 				header["Mcp-Session-Id"] = h.Get("Mcp-Session-Id")
@@ -287,23 +295,23 @@ func TestChallengeByEntra(t *testing.T) {
 				challenge := h.Get("WWW-Authenticate")
 				if status != http.StatusUnauthorized || !strings.Contains(challenge, `error="insufficient_claims"`) || !strings.Contains(challenge, `claims="`) ||
 					!strings.Contains(body, `"id":7`) || !strings.Contains(body, "stronger_sign_in") || h.Get("Content-Type") != "application/json" {
-					t.Errorf("%d %s %s", status, challenge, body)
+					t.Errorf("got %d %s %s, want 401 and %q and %q and %q and stronger_sign_in, application/json", status, challenge, body, `error="insufficient_claims"`, `claims="`, `"id":7`)
 				}
 			}
 			if status, _, body := w.post(t, callBody("secure_ping"), header); status != http.StatusOK {
-				t.Errorf("a tool that does not use storage: %d %s", status, body)
+				t.Errorf("a tool that does not use storage: got %d %s, want 200", status, body)
 			}
 			// With a second factor.
 			strong := w.bearer(map[string]any{"xms_cc": []string{"cp1"}, "amr": []string{"pwd", "mfa"}})
 			header["Authorization"] = strong["Authorization"]
 			if status, _, body := w.post(t, callBody("whoami"), header); status != http.StatusOK || strings.Contains(body, "isError\":true") {
-				t.Errorf("with a second factor: %d %s", status, body)
+				t.Errorf("with a second factor: got %d %s, want 200 and no %q", status, body, "isError\":true")
 			}
 			// A client that does not know claims is told in words, each time.
 			header["Authorization"] = w.bearer(nil)["Authorization"]
 			for range 2 {
 				if status, _, body := w.post(t, callBody("whoami"), header); status != http.StatusOK || !strings.Contains(body, "AADSTS50076") {
-					t.Errorf("client without cp1: %d %s", status, body)
+					t.Errorf("client without cp1: got %d %s, want 200 and AADSTS50076", status, body)
 				}
 			}
 		})
@@ -312,23 +320,25 @@ func TestChallengeByEntra(t *testing.T) {
 
 // The user's sessions are ended while the token is still good to the verifier.
 func TestRevokedToken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	addWhoami(w)
 	header := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
 	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{AADSTS: 50173, Times: 1})
 	status, h, body := w.post(t, callBody("whoami"), header)
 	if status != http.StatusUnauthorized || !strings.Contains(h.Get("WWW-Authenticate"), `error="invalid_token"`) || !strings.Contains(body, `"reason":"revoked"`) {
-		t.Errorf("%d %v %s", status, h, body)
+		t.Errorf("got %d %v %s, want 401 and %q and %q", status, h, body, `"reason":"revoked"`, `error="invalid_token"`)
 	}
 	header["Authorization"] = "Bearer " + w.token(w.alice)
 	if status, _, body := w.post(t, callBody("whoami"), header); status != http.StatusOK || !strings.Contains(body, w.alice.ObjectID) {
-		t.Errorf("signed in again: %d %s", status, body)
+		t.Errorf("signed in again: got %d %s, want 200 and %q", status, body, w.alice.ObjectID)
 	}
 }
 
 // A tool that has sent progress has begun its answer: it gets words, each time, and
 // another tool that uses the resource gets the challenge.
 func TestChallengeAfterProgress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	addWhoami(w)
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "slow"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
@@ -345,21 +355,21 @@ func TestChallengeAfterProgress(t *testing.T) {
 		return status, text
 	}
 	if status, body := post("whoami"); status != http.StatusOK || !strings.Contains(body, `"user"`) {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s, want 200 and %q", status, body, `"user"`)
 	}
 	w.tenant.RequireMFA(w.tenant.Storage())
 	header = w.bearer(map[string]any{"xms_cc": []string{"cp1"}, "uti": "another"})
 	if status, body := post("slow"); status != http.StatusOK || !strings.Contains(body, "AADSTS50076") || !strings.Contains(body, "notifications/progress") {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 200 and AADSTS50076 and notifications/progress", status, body)
 	}
 	if status, body := post("whoami"); status != http.StatusUnauthorized || !strings.Contains(body, "stronger_sign_in") {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 401 and stronger_sign_in", status, body)
 	}
 	if status, body := post("slow"); status != http.StatusOK || !strings.Contains(body, "AADSTS50076") {
-		t.Errorf("again: %d %s", status, body)
+		t.Errorf("again: got %d %s, want 200 and AADSTS50076", status, body)
 	}
 	if status, body := post("secure_ping"); status != http.StatusOK {
-		t.Errorf("a tool that does not use storage: %d %s", status, body)
+		t.Errorf("a tool that does not use storage: got %d %s, want 200", status, body)
 	}
 }
 
@@ -368,7 +378,7 @@ func elicitationIn(t testing.TB, err error) (page, id string) {
 	t.Helper()
 	var e *jsonrpc.Error
 	if !errors.As(err, &e) || e.Code != mcp.CodeURLElicitationRequired {
-		t.Fatalf("got %#v %v", e, err)
+		t.Fatalf("got %#v %v, want code %d", e, err, mcp.CodeURLElicitationRequired)
 	}
 	var data struct{ Elicitations []*mcp.ElicitParams }
 	must(t, json.Unmarshal(e.Data, &data))

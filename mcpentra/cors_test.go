@@ -41,23 +41,23 @@ func TestPagesReadWhatTheyNeed(t *testing.T) {
 	status, header, _ := w.post(t, initialize, map[string]string{"Authorization": good, "Origin": page})
 	session := header.Get("Mcp-Session-Id")
 	if status != http.StatusOK || session == "" || !mayRead(header, page, "Mcp-Session-Id") || !mayRead(header, page, "X-Request-Id") {
-		t.Errorf("initialize: %d %v", status, header)
+		t.Errorf("initialize: got %d %v, want 200, and headers that the page may read", status, header)
 	}
 	t.Cleanup(func() {
 		do(t, http.MethodDelete, w.url, "", map[string]string{"Authorization": good, "Mcp-Session-Id": session, "Origin": page})
 	})
 	status, header, body := w.post(t, listTools, map[string]string{"Origin": page})
 	if status != http.StatusUnauthorized || !mayRead(header, page, "WWW-Authenticate") || header.Get("WWW-Authenticate") == "" || decode(t, body)["error"] == nil {
-		t.Errorf("the challenge: %d %v", status, header)
+		t.Errorf("the challenge: got %d %v, want 401, and headers that the page may read", status, header)
 	}
 	status, header, _ = do(t, http.MethodGet, base+"/.well-known/oauth-protected-resource/mcp", "", map[string]string{"Origin": "https://any.example"})
 	if status != http.StatusOK || header.Get("Access-Control-Allow-Origin") != "*" {
-		t.Errorf("metadata: %d %v", status, header)
+		t.Errorf("metadata: got %d %v, want 200, *", status, header)
 	}
 	// What a page may not use, it may not read.
 	status, header, _ = w.post(t, listTools, map[string]string{"Origin": "https://evil.example"})
 	if status != http.StatusForbidden || header.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("a foreign page: %d %v", status, header)
+		t.Errorf("a foreign page: got %d %v, want 403, no Access-Control-Allow-Origin", status, header)
 	}
 }
 
@@ -85,12 +85,12 @@ func TestPagesSendWhatTheyNeed(t *testing.T) {
 			status, header, body := do(t, http.MethodOptions, url, "", map[string]string{"Origin": origin, "Access-Control-Request-Method": method,
 				"Access-Control-Request-Headers": "authorization,content-type,mcp-method,mcp-param-region,mcp-protocol-version"})
 			if status != http.StatusNoContent || body != "" || !slices.Contains(list(header, "Access-Control-Allow-Methods"), strings.ToLower(method)) {
-				t.Errorf("%s %s: %d %v", method, url, status, header)
+				t.Errorf("%s %s: got %d %v, want 204 with the method", method, url, status, header)
 			}
 			for _, name := range []string{"Authorization", "Content-Type", "Accept", "Mcp-Protocol-Version", "Mcp-Session-Id", "Last-Event-ID",
 				"Mcp-Method", "Mcp-Name", "Mcp-Param-Region", "Traceparent"} {
 				if !maySend(header, name) {
-					t.Errorf("%s %s: a page may not send %s", method, url, name)
+					t.Errorf("%s %s: a page may not send %s, want it allowed", method, url, name)
 				}
 			}
 		}

@@ -93,9 +93,9 @@ var openBlobs = []string{
 // sessions; whoever has the role is not refused.
 func TestEverySpellingAtEveryDoor(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-		t.Run(name, func(t *testing.T) {
-			w, l := doorWorld(t, opts...)
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w, l := doorWorld(t, mode.opts...)
 			stranger := w.connect(t, w.token(w.alice), "2025-11-25")
 			reader := w.connect(t, strings.TrimPrefix(w.bearer(map[string]any{"roles": []string{"Reader"}})["Authorization"], "Bearer "), "2025-11-25")
 			spellings := append(uritest.Spellings("note", "team", "hr", "plan"), uritest.Spellings("blob", "docs", "secret", "plan.txt")...)
@@ -103,10 +103,10 @@ func TestEverySpellingAtEveryDoor(t *testing.T) {
 			for _, uri := range spellings {
 				for door, use := range doors {
 					if text, err := use(t.Context(), stranger, uri); err == nil || !strings.Contains(err.Error(), "role") {
-						t.Errorf("%s %q: %s, %v", door, uri, text, err)
+						t.Errorf("%s %q: got %s, %v; want an error and role", door, uri, text, err)
 					}
 					if len(l.seen) > 0 {
-						t.Errorf("%s %q reaches the set as %q", door, uri, l.seen)
+						t.Errorf("got %s %q reaches the set as %q, want nothing to reach it", door, uri, l.seen)
 						l.seen = nil
 					}
 				}
@@ -116,7 +116,7 @@ func TestEverySpellingAtEveryDoor(t *testing.T) {
 				l.seen = nil
 			}
 			if text, err := doors["read"](t.Context(), reader, "blob://docs/%73ecret/plan.txt"); err != nil || text != classified {
-				t.Errorf("a reader reads %q, %v", text, err)
+				t.Errorf("a reader reads %q, %v; want it, nil", text, err)
 			}
 		})
 	}
@@ -153,21 +153,20 @@ func TestEverySpellingBeforeDispatch(t *testing.T) {
 	w, l := doorWorld(t)
 	header := w.bearer(nil)
 	header["Mcp-Protocol-Version"] = "2026-07-28"
-	meta := `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
 	for _, uri := range uritest.Spellings("note", "team", "hr", "plan") {
 		header["Mcp-Method"] = "subscriptions/listen"
-		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["note://open",%q]},%s}}`, uri, meta)
+		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["note://open",%q]},%s}}`, uri, modernMeta)
 		if status, _, text := w.post(t, body, header); status != http.StatusForbidden {
-			t.Errorf("listen %q: %d %s", uri, status, text)
+			t.Errorf("listen %q: got %d %s, want 403", uri, status, text)
 		}
 		delete(header, "Mcp-Method")
 		body = fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, uri)
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != http.StatusForbidden {
-			t.Errorf("read %q: %d %s", uri, status, text)
+			t.Errorf("read %q: got %d %s, want 403", uri, status, text)
 		}
 	}
 	if len(l.seen) > 0 {
-		t.Errorf("reached the set: %q", l.seen)
+		t.Errorf("reached the set: got %q, want no seen", l.seen)
 	}
 }
 
@@ -175,9 +174,9 @@ func TestEverySpellingBeforeDispatch(t *testing.T) {
 // and by others.
 func TestOpenResourcesStayUsable(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-		t.Run(name, func(t *testing.T) {
-			w, _ := doorWorld(t, opts...)
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			w, _ := doorWorld(t, mode.opts...)
 			s := w.connect(t, w.token(w.alice), "2025-11-25")
 			read := func(uri, want string) {
 				t.Helper()
@@ -199,7 +198,7 @@ func TestOpenResourcesStayUsable(t *testing.T) {
 				}
 			}
 			if listed != len(openBlobs) {
-				t.Errorf("%d of %d blobs are listed", listed, len(openBlobs))
+				t.Errorf("%d of %d blobs are listed, want %v", listed, len(openBlobs), len(openBlobs))
 			}
 			for uri, want := range map[string]string{
 				"BLOB://DOCS/plan.txt": "open plan.txt", "blob://d%6fcs/pl%61n.txt": "open plan.txt", "blob://docs/x/%2e%2e/plan.txt": "open plan.txt",
@@ -218,6 +217,7 @@ func TestOpenResourcesStayUsable(t *testing.T) {
 // Whoever subscribes to what is open hears of it, in the spelling that the server's
 // own code uses, and ends that by any spelling.
 func TestSubscriptionsKeepTheirSpelling(t *testing.T) {
+	t.Parallel()
 	w, l := doorWorld(t, mcpentra.WithSessions())
 	updates := make(chan string, 10)
 	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, &mcp.ClientOptions{
@@ -237,7 +237,7 @@ func TestSubscriptionsKeepTheirSpelling(t *testing.T) {
 		select {
 		case got := <-updates:
 			if got != known {
-				t.Errorf("%s: told of %s", sent, got)
+				t.Errorf("%s: told of %s, want %v", sent, got, known)
 			}
 		case <-t.Context().Done():
 			t.Fatalf("%s: not told of %s", sent, known)
@@ -247,10 +247,10 @@ func TestSubscriptionsKeepTheirSpelling(t *testing.T) {
 	}
 	must(t, s.Ping(t.Context(), nil))
 	if len(updates) > 0 {
-		t.Errorf("told of %s after the end", <-updates)
+		t.Errorf("told of %s after the end, want no updates", <-updates)
 	}
 	if len(l.seen) != 14 {
-		t.Errorf("the set was asked about %q", l.seen)
+		t.Errorf("the set was asked about %q, want 14", l.seen)
 	}
 }
 
@@ -261,10 +261,10 @@ func TestToolForResourceInEverySpelling(t *testing.T) {
 	for _, uri := range uritest.Spellings("note", "mail", "today", "x") {
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, uri)
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != http.StatusForbidden {
-			t.Errorf("read %q: %d %s", uri, status, text)
+			t.Errorf("read %q: got %d %s, want 403", uri, status, text)
 		}
 		if status, _, text := w.post(t, body, w.bearer(map[string]any{"scp": "access_as_user Mail.Read"})); status != http.StatusOK {
-			t.Errorf("read %q with the scope: %d %s", uri, status, text)
+			t.Errorf("read %q with the scope: got %d %s, want 200", uri, status, text)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -17,7 +16,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// The ten lines: a server in production, on a managed identity.
+// A server in production, on a managed identity.
 func Example() {
 	serve := func(tenantID, apiAppID, identityClientID string) error {
 		verifier, err := entraauth.NewVerifier(tenantID, apiAppID, nil)
@@ -37,7 +36,7 @@ func Example() {
 		if err != nil {
 			return err
 		}
-		return (&http.Server{Addr: ":8000", Handler: srv, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe()
+		return srv.ListenAndServe(context.Background(), ":8000")
 	}
 	fmt.Println(serve("contoso", "my-api", "") != nil)
 	// Output: true

@@ -41,7 +41,7 @@ func (f *refuser) refuse(w http.ResponseWriter, r *http.Request, d *denial) {
 
 // refuseLate makes the denial the answer to the message's request, and reports false if
 // it is too late. The message's log line covers it.
-func (f *refuser) refuseLate(m *message, d *denial) bool {
+func (f *refuser) refuseLate(m *rpcMessage, d *denial) bool {
 	return m.refuse(func(w http.ResponseWriter, r *http.Request) {
 		f.writeDenial(w, r, d, func(*http.Request, int, *entraauth.Error) {})
 	})
@@ -78,7 +78,7 @@ type failures struct {
 }
 
 // conclude is the stage that notes for the log why a message failed, and sets the answer.
-func (f *failures) conclude(m *message) {
+func (f *failures) conclude(m *rpcMessage) {
 	cause := present(m.result, m.err)
 	if cause == nil {
 		return

@@ -44,7 +44,7 @@ func withSessions(t testing.TB, opts ...mcpentra.Option) *world {
 func isRefusal(t testing.TB, name string, header http.Header, body, id string, code float64) {
 	t.Helper()
 	if !strings.HasPrefix(header.Get("Content-Type"), "application/json") {
-		t.Errorf("%s: Content-Type %q, %s", name, header.Get("Content-Type"), body)
+		t.Errorf("%s: Content-Type %q, %s; want application/json at the start", name, header.Get("Content-Type"), body)
 		return
 	}
 	e, _ := decode(t, body)["error"].(map[string]any)
@@ -55,6 +55,7 @@ func isRefusal(t testing.TB, name string, header http.Header, body, id string, c
 
 // Accept is read as HTTP has it: ranges, weights, any case, several lines, or none.
 func TestAccept(t *testing.T) {
+	t.Parallel()
 	stateless, sessions := newWorld(t), withSessions(t)
 	for _, row := range []struct {
 		accept []string
@@ -107,6 +108,7 @@ func TestAccept(t *testing.T) {
 }
 
 func TestContentType(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for value, want := range map[string]int{
 		"application/json": 200, "Application/JSON": 200, "application/json; charset=utf-8": 200, "application/json;charset=\"UTF-8\"": 200,
@@ -124,7 +126,7 @@ func TestContentType(t *testing.T) {
 		if status != 200 {
 			isRefusal(t, value, h, body, `"q-7"`, -32600)
 			if len(body) > 1000 {
-				t.Errorf("a long Content-Type comes back: %d bytes", len(body))
+				t.Errorf("a long Content-Type comes back: %d bytes, want at most 1000", len(body))
 			}
 		}
 	}
@@ -132,6 +134,7 @@ func TestContentType(t *testing.T) {
 
 // A wrong HTTP method is told which there are.
 func TestHTTPMethods(t *testing.T) {
+	t.Parallel()
 	for allow, w := range map[string]*world{"POST": newWorld(t), "GET, POST, DELETE": withSessions(t)} {
 		for _, method := range []string{"GET", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW"} {
 			if strings.Contains(allow, method) {
@@ -150,6 +153,7 @@ func TestHTTPMethods(t *testing.T) {
 
 // With and without a slash at the end, under each mounting, without redirect.
 func TestTrailingSlash(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	base := strings.TrimSuffix(w.url, "/mcp")
 	below := http.NewServeMux()
@@ -157,10 +161,10 @@ func TestTrailingSlash(t *testing.T) {
 	behind := serve(t, below) + "/front"
 	for _, url := range []string{base + "/mcp", base + "/mcp/", base + "/", base, behind + "/mcp/", behind + "/", base + "//mcp", base + "/mcp//", base + "/x/../mcp", base + "/./mcp/"} {
 		if s, _, b := do(t, http.MethodPost, url, pingWithID, map[string]string{"Authorization": "Bearer " + w.token(w.alice)}); s != 200 {
-			t.Errorf("%s with a token: %d %s", url, s, b)
+			t.Errorf("%s with a token: got %d %s, want 200", url, s, b)
 		}
 		if s, h, b := do(t, http.MethodPost, url, pingWithID, nil); s != 401 || !strings.Contains(h.Get("Www-Authenticate"), "resource_metadata=") {
-			t.Errorf("%s without token: %d %q %s", url, s, h.Get("Www-Authenticate"), b)
+			t.Errorf("%s without token: got %d %q %s, want 401 and resource_metadata=", url, s, h.Get("Www-Authenticate"), b)
 		}
 	}
 	for _, path := range []string{"/mcp/", "", "/", "/mcp"} {
@@ -168,31 +172,32 @@ func TestTrailingSlash(t *testing.T) {
 			url := base + "/.well-known/oauth-protected-resource" + path
 			s, _, b := do(t, method, url, "", nil)
 			if s != 200 || method == http.MethodGet && decode(t, b)["resource"] != resourceURL {
-				t.Errorf("%s %s: %d %s", method, url, s, b)
+				t.Errorf("%s %s: got %d %s, want 200 and the metadata", method, url, s, b)
 			}
 		}
 	}
 	for _, path := range []string{"/health", "/ready", "/consent/done"} {
 		if s, _, b := do(t, http.MethodHead, base+path, "", nil); s != 200 || b != "" {
-			t.Errorf("HEAD %s: %d %q", path, s, b)
+			t.Errorf("HEAD %s: got %d %q, want 200, none", path, s, b)
 		}
 	}
 }
 
 // Where there is nothing, the answer names the endpoint.
 func TestWrongPathNamesTheRightOne(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	base := strings.TrimSuffix(w.url, "/mcp")
 	for _, path := range []string{"/sse", "/mcp/x", "/MCP", "/mcp/messages", "/.well-known/oauth-authorization-server", "/register", "/v1/mcp"} {
 		for _, method := range []string{http.MethodPost, http.MethodGet} {
 			s, h, b := do(t, method, base+path, pingWithID, map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
 			if s != 404 || !strings.Contains(b, resourceURL) {
-				t.Errorf("%s %s: %d %s", method, path, s, b)
+				t.Errorf("%s %s: got %d %s, want 404 and %q", method, path, s, b, resourceURL)
 			}
 			isRefusal(t, path, h, b, `"q-7"`, -32600)
 		}
 	}
 	if s, _, b := do(t, http.MethodGet, base+"/sse", "", map[string]string{"Host": "evil.example"}); s != 403 || strings.Contains(b, resourceURL) {
-		t.Errorf("for a foreign Host: %d %s", s, b)
+		t.Errorf("for a foreign Host: got %d %s, want 403 and no %q", s, b, resourceURL)
 	}
 }

@@ -44,7 +44,7 @@ func FuzzBody(f *testing.F) {
 		rec := httptest.NewRecorder()
 		w.server.ServeHTTP(rec, r)
 		if ran {
-			t.Fatalf("the tool ran: %d %s", rec.Code, rec.Body)
+			t.Fatalf("the tool ran: got %d %s, want a refusal", rec.Code, rec.Body)
 		}
 		switch rec.Code {
 		case 200, 202, 400, 403, 404, 413:
@@ -52,7 +52,7 @@ func FuzzBody(f *testing.F) {
 			t.Fatalf("%d %s", rec.Code, rec.Body)
 		}
 		if strings.Contains(rec.Body.String(), "internal error") {
-			t.Fatalf("a panic: %s", w.log)
+			t.Fatalf("got %s, want no panic", w.log)
 		}
 	})
 }
@@ -71,7 +71,7 @@ func FuzzRequestState(f *testing.F) {
 	f.Add(strings.ToLower(sealed))
 	f.Fuzz(func(t *testing.T, text string) {
 		if mcpentra.OpensState(stateKey('a'), text) && text != sealed {
-			t.Fatalf("opened %q", text)
+			t.Fatalf("opened %q, want only what was sealed", text)
 		}
 	})
 }

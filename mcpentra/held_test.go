@@ -20,6 +20,7 @@ func largeCall(id, size int) string {
 // Large requests of one user that wait are bounded together, whether their length is
 // told or not; small ones of the user, and another user, are served meanwhile.
 func TestLargeBodiesAreBoundedTogether(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -36,7 +37,7 @@ func TestLargeBodiesAreBoundedTogether(t *testing.T) {
 					case status == http.StatusTooManyRequests && h.Get("Retry-After") == "1" && decode(t, body)["id"] == float64(id):
 						refused <- body
 					case status != http.StatusOK || !strings.Contains(body, "waited"):
-						t.Errorf("call %d: %d %v %.300s", id, status, h, body)
+						t.Errorf("call %d: got %d %v %.300s, want 200 and waited", id, status, h, body)
 						refused <- body
 					}
 				})
@@ -46,35 +47,35 @@ func TestLargeBodiesAreBoundedTogether(t *testing.T) {
 					continue
 				case body := <-refused:
 					if !strings.Contains(body, `"reason":"too_many_body_bytes"`) {
-						t.Errorf("refused: %.300s", body)
+						t.Errorf("refused: got %.300s, want %q", body, `"reason":"too_many_body_bytes"`)
 					}
 				case <-time.After(20 * time.Second):
-					t.Error("nothing happens")
+					t.Error("nothing happens within 20s, want a call or a refusal")
 				}
 				break
 			}
 			if admitted < 5 || admitted > 10 {
-				t.Errorf("%d calls of 3 MiB at a time", admitted)
+				t.Errorf("%d calls of 3 MiB at a time, want at least 5, at most 10", admitted)
 			}
 			if status, _, body := w.post(t, listTools, alice); status != http.StatusOK {
-				t.Errorf("a small one beside them: %d %s", status, body)
+				t.Errorf("a small one beside them: got %d %s, want 200", status, body)
 			}
 			wg.Go(func() {
 				if status, _, body := w.post(t, largeCall(1, size), bob); status != http.StatusOK {
-					t.Errorf("another user: %d %.300s", status, body)
+					t.Errorf("another user: got %d %.300s, want 200", status, body)
 				}
 			})
 			<-x.begun
 			close(x.end)
 			wg.Wait()
 			if held := w.server.Held(); held != 0 {
-				t.Errorf("%d bytes are counted when all is over", held)
+				t.Errorf("%d bytes are counted when all is over, want 0", held)
 			}
 			if status, _, body := w.post(t, largeCall(2, size), alice); status != http.StatusOK {
-				t.Errorf("afterwards: %d %.300s", status, body)
+				t.Errorf("afterwards: got %d %.300s, want 200", status, body)
 			}
 			if !strings.Contains(w.log.String(), "reason=too_many_body_bytes") {
-				t.Error("no line")
+				t.Error("the log has no line of a refusal, want one")
 			}
 		})
 	}
@@ -83,6 +84,7 @@ func TestLargeBodiesAreBoundedTogether(t *testing.T) {
 // However many users have much, there is room for one more, and always for what is
 // small.
 func TestRoomForBodiesIsShared(t *testing.T) {
+	t.Parallel()
 	users := mcpentra.NewUsers(mcpentra.Limits{}, time.Now)
 	total := int64(0)
 	for i := range 40 {
@@ -92,27 +94,28 @@ func TestRoomForBodiesIsShared(t *testing.T) {
 			n += 64 << 10
 		}
 		if total += n; n < 256<<10 {
-			t.Errorf("user %d gets %d bytes", i, n)
+			t.Errorf("user %d gets %d bytes, want at least 256<<10", i, n)
 		}
 		if i < 4 && n != 32<<20 {
-			t.Errorf("user %d gets %d bytes", i, n)
+			t.Errorf("user %d gets %d bytes, want 32 MiB", i, n)
 		}
 	}
 	if total > 256<<20+40*256<<10 {
-		t.Errorf("%d bytes in all", total)
+		t.Errorf("%d bytes in all, want at most 256<<20+40*256<<10", total)
 	}
 	hold, release := users.Hold("modest")
 	if err := hold(200 << 10); err != nil {
-		t.Errorf("a small body: %v", err)
+		t.Errorf("a small body: got %v, want nil", err)
 	}
 	release()
 	if err := hold(1 << 40); err == nil {
-		t.Error("more than there is")
+		t.Error("more bytes are held than there are, want a refusal")
 	}
 }
 
 // A client that sends more than is taken reads why, though it is still sending.
 func TestTooLargeBodyIsAnswered(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +124,7 @@ func TestTooLargeBodyIsAnswered(t *testing.T) {
 			for id := range 10 {
 				status, _, body := w.post(t, largeCall(id, 6<<20), header)
 				if status != http.StatusRequestEntityTooLarge || decode(t, body)["id"] != float64(id) {
-					t.Errorf("%d %.300s", status, body)
+					t.Errorf("got %d %.300s, want 413, %v", status, body, float64(id))
 				}
 			}
 		})

@@ -48,7 +48,7 @@ func TestIDsComeBackAsTheyCame(t *testing.T) {
 	const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}}`
 	_, h, body := sessions.post(t, initialize, map[string]string{"Authorization": "Bearer " + sessions.token(sessions.alice)})
 	if h.Get("Mcp-Session-Id") == "" {
-		t.Fatal(body)
+		t.Fatalf("got %s, want an Mcp-Session-Id", body)
 	}
 	inSession := map[string]string{"Authorization": "Bearer " + sessions.token(sessions.alice), "Mcp-Session-Id": h.Get("Mcp-Session-Id")}
 	for _, row := range []struct {
@@ -89,7 +89,7 @@ func TestIDsComeBackAsTheyCame(t *testing.T) {
 	_, _, body = stateless.post(t, "["+strings.Join(batch, ",")+"]", map[string]string{"Authorization": good})
 	got := sentIDs(t, body)
 	if len(got) != len(wireIDs) {
-		t.Errorf("a batch of %d has %d answers", len(wireIDs), len(got))
+		t.Errorf("a batch of %d has %d answers, want %v", len(wireIDs), len(got), len(wireIDs))
 	}
 	for _, id := range wireIDs {
 		if !strings.Contains(body, `"id":`+id+`,`) {
@@ -97,7 +97,7 @@ func TestIDsComeBackAsTheyCame(t *testing.T) {
 		}
 	}
 	if logs := stateless.log.String() + sessions.log.String(); strings.Contains(logs, "panic") {
-		t.Error("a panic")
+		t.Error("a tool panicked, want no panic")
 	}
 }
 
@@ -129,10 +129,10 @@ func TestIDsAboveFloatsAreTold(t *testing.T) {
 	for _, id := range []string{"9007199254740993", "9007199254740992"} {
 		status, _, body := w.post(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":`+id+`}}`, header) //nolint:misspell // the protocol's spelling
 		if status != http.StatusAccepted {
-			t.Fatalf("cancel: %d %s", status, body)
+			t.Fatalf("cancel: got %d %s, want 202", status, body)
 		}
 		if got := <-ended; got != id {
-			t.Errorf("canceling %s ended %s", id, got)
+			t.Errorf("canceling %s ended %s, want %v", id, got, id)
 		}
 		if got := sentIDs(t, <-answers); len(got) != 1 || got[0] != id {
 			t.Errorf("the answer to %s has ids %v", id, got)
@@ -165,17 +165,17 @@ func TestProgressTokensComeBackAsTheyCame(t *testing.T) {
 	for _, token := range []string{"7", "9007199254740993", "0.5", `""`, `"x\u0079"`} {
 		_, _, body := w.post(t, `{"jsonrpc":"2.0","id":9007199254740995,"method":"tools/call","params":{"_meta":{"progressToken":`+token+`},"name":"progress"}}`, header)
 		if !strings.Contains(body, `"progressToken":`+token) || !strings.Contains(body, `"id":9007199254740995`) {
-			t.Errorf("progress token %s: %s", token, body)
+			t.Errorf("progress token %s: got %s, want %q and %q", token, body, `"progressToken":`+token, `"id":9007199254740995`)
 		}
 		events := regexp.MustCompile(`(?m)^id: (\S+)$`).FindAllStringSubmatch(body, -1)
 		if len(events) < 3 {
-			t.Fatalf("events: %s", body)
+			t.Fatalf("events: got %s, want at least 3", body)
 		}
 		header["Last-Event-ID"] = events[0][1]
 		_, _, replayed := do(t, http.MethodGet, w.url, "", header)
 		delete(header, "Last-Event-ID")
 		if !strings.Contains(replayed, `"progressToken":`+token) || !strings.Contains(replayed, `"id":9007199254740995`) {
-			t.Errorf("replayed, progress token %s: %s", token, replayed)
+			t.Errorf("replayed, progress token %s: got %s, want %q and %q", token, replayed, `"progressToken":`+token, `"id":9007199254740995`)
 		}
 	}
 }
@@ -187,6 +187,6 @@ func TestSubscriptionIDsComeBackAsTheyCame(t *testing.T) {
 	header := map[string]string{"Authorization": "Bearer " + w.token(w.alice), "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"}
 	_, _, body := w.post(t, `{"jsonrpc":"2.0","id":9007199254740993,"method":"subscriptions/listen","params":{"notifications":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}}}}`, header)
 	if !strings.Contains(body, `/subscriptionId":9007199254740993`) || !strings.Contains(body, `"id":9007199254740993`) {
-		t.Errorf("%s", body)
+		t.Errorf("got %s, want %q and %q", body, `/subscriptionId":9007199254740993`, `"id":9007199254740993`)
 	}
 }

@@ -59,7 +59,7 @@ func TestInitializeInABatchIsSmall(t *testing.T) {
 		t.Errorf("%d %v %.300s, want a refusal", status, h, body)
 	}
 	if sessions, _, _ := w.server.Kept(); sessions != 0 {
-		t.Errorf("%d sessions are kept", sessions)
+		t.Errorf("%d sessions are kept, want 0", sessions)
 	}
 }
 
@@ -97,6 +97,6 @@ func TestKeptMessagesAreSmall(t *testing.T) {
 	header = map[string]string{"Authorization": "Bearer " + w.holderOf(clock, w.alice.ObjectID, time.Hour), "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"}
 	body := strings.Replace(listenTo("news://all/1"), `"id":1`, `"id":"`+strings.Repeat("x", 64<<10)+`"`, 1)
 	if status, _, text := w.post(t, body, header); status != http.StatusRequestEntityTooLarge {
-		t.Errorf("a stream with a long id: %d %.300s", status, text)
+		t.Errorf("a stream with a long id: got %d %.300s, want 413", status, text)
 	}
 }

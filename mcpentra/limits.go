@@ -77,7 +77,7 @@ func (l Limits) check() error {
 		{"DrainTimeout", l.DrainTimeout.Seconds(), maxTimeout.Seconds()},
 	} {
 		if inside := field.value >= 0 && field.value <= field.most; !inside { // false for NaN
-			faults = append(faults, fmt.Errorf("WithLimits: %s is %g: it must be positive, and at most %.0f; a limit can't be turned off", field.name, field.value, field.most))
+			faults = append(faults, fmt.Errorf("%s is %g: it must be positive, and at most %.0f; a limit can't be turned off", field.name, field.value, field.most))
 		}
 	}
 	return errors.Join(faults...)

@@ -20,6 +20,7 @@ import (
 
 // A thousand quick requests of one user are cut off; another is served meanwhile.
 func TestRequestsPerSecond(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 0.01, Burst: 50}))
 	alice, bob := w.token(w.alice), w.token(w.bob)
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
@@ -38,22 +39,22 @@ func TestRequestsPerSecond(t *testing.T) {
 					continue
 				}
 				if s, err := strconv.Atoi(header.Get("Retry-After")); err != nil || s < 1 || s > 100 {
-					t.Errorf("Retry-After: %q", header.Get("Retry-After"))
+					t.Errorf("Retry-After: got %q, want 1 to 100 seconds", header.Get("Retry-After"))
 				}
 				if rpc := decode(t, body); rpc["id"] != 7.0 || rpc["error"] == nil {
-					t.Errorf("no JSON-RPC error for the request: %s", body)
+					t.Errorf("got %s, want a JSON-RPC error for the request", body)
 				}
 			}
 		})
 	}
 	for range 50 {
 		if status, _, body := send(t, transport, w.url, listTools, bob); status != http.StatusOK {
-			t.Errorf("another user meanwhile: %d %s", status, body)
+			t.Errorf("another user meanwhile: got %d %s, want 200", status, body)
 		}
 	}
 	wg.Wait()
 	if count[http.StatusOK] != 50 || count[http.StatusTooManyRequests] != 950 {
-		t.Errorf("answers by status: %v", count)
+		t.Errorf("answers by status: got %v, want 50 of 200 and 950 of 429", count)
 	}
 	if n := strings.Count(w.log.String(), "reason=too_many_requests"); n == 0 || n > int(time.Since(begin).Seconds())+1 {
 		t.Errorf("%d lines about it, want one a second", n)
@@ -62,6 +63,7 @@ func TestRequestsPerSecond(t *testing.T) {
 
 // The SDK's client goes on after 429.
 func TestClientSurvivesTooManyRequests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 1}))
 	release := addWaiting(w)
 	s := w.connect(t, w.token(w.alice), "2026-07-28")
@@ -71,7 +73,7 @@ func TestClientSurvivesTooManyRequests(t *testing.T) {
 			result, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "wait"})
 			if err == nil || !strings.Contains(err.Error(), "Too Many Requests") {
 				if err != nil || result.IsError {
-					t.Errorf("the call: %+v %v", result, err)
+					t.Errorf("the call: got %+v %v, want its result, nil", result, err)
 				}
 				return
 			}
@@ -79,14 +81,14 @@ func TestClientSurvivesTooManyRequests(t *testing.T) {
 	})
 	<-release.begun
 	if _, err := s.ListTools(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "Too Many Requests") {
-		t.Errorf("a second request at a time: %v", err)
+		t.Errorf("a second request at a time: got %v, want an error and \"Too Many Requests\"", err)
 	}
 	if status, _, body := w.post(t, listTools, map[string]string{"Authorization": "Bearer " + w.token(w.alice)}); status != http.StatusTooManyRequests ||
 		!strings.Contains(body, "1 at a time") {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 429 and \"1 at a time\"", status, body)
 	}
 	if status, _, body := w.post(t, listTools, map[string]string{"Authorization": "Bearer " + w.token(w.bob)}); status != http.StatusOK {
-		t.Errorf("another user: %d %s", status, body)
+		t.Errorf("another user: got %d %s, want 200", status, body)
 	}
 	close(release.end)
 	wg.Wait()
@@ -96,7 +98,7 @@ func TestClientSurvivesTooManyRequests(t *testing.T) {
 			break
 		}
 		if !strings.Contains(err.Error(), "Too Many Requests") {
-			t.Fatalf("afterwards: %v", err)
+			t.Fatalf("afterwards: got %v, want \"Too Many Requests\"", err)
 		}
 	}
 }
@@ -145,7 +147,7 @@ func TestEndingTakesNoPlace(t *testing.T) {
 			select {
 			case err := <-x.ended:
 				if err == nil {
-					t.Errorf("%s: a call ended by itself", row.name)
+					t.Errorf("%s: a call ended by itself, want its context to end it", row.name)
 				}
 			case <-time.After(10 * time.Second):
 				t.Fatalf("%s: no call ended", row.name)
@@ -156,31 +158,32 @@ func TestEndingTakesNoPlace(t *testing.T) {
 
 // What takes no place is bounded too, and ends with its request.
 func TestShortRequestsAreBounded(t *testing.T) {
+	t.Parallel()
 	users := mcpentra.NewUsers(mcpentra.Limits{Concurrent: 3}, time.Now)
 	var ends []func()
 	for range 3 {
 		end, wait := users.AdmitShort("a")
 		if wait > 0 {
-			t.Fatalf("must wait %s", wait)
+			t.Fatalf("must wait %s, want 0", wait)
 		}
 		ends = append(ends, end)
 	}
 	if _, wait := users.AdmitShort("a"); wait == 0 {
-		t.Error("a fourth of three")
+		t.Error("a fourth call of three is admitted, want it to wait")
 	}
 	if end, wait := users.Admit("a"); wait > 0 {
-		t.Errorf("a call beside them must wait %s", wait)
+		t.Errorf("a call beside them must wait %s, want 0", wait)
 	} else {
 		end()
 	}
 	if _, wait := users.AdmitShort("b"); wait > 0 {
-		t.Errorf("another user must wait %s", wait)
+		t.Errorf("another user must wait %s, want 0", wait)
 	}
 	for _, end := range ends {
 		end()
 	}
 	if _, wait := users.AdmitShort("a"); wait > 0 {
-		t.Errorf("afterwards must wait %s", wait)
+		t.Errorf("afterwards must wait %s, want 0", wait)
 	}
 }
 
@@ -208,18 +211,19 @@ func addWaiting(w *world) waiting {
 
 // Who has been away is forgotten; who is being served is not.
 func TestUsersAreForgotten(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1e9, 0)
 	users := mcpentra.NewUsers(mcpentra.Limits{RequestsPerSecond: 1, Burst: 10, Concurrent: 1}, func() time.Time { return now })
 	release, _ := users.Admit("busy")
 	for i := range 3 * mcpentra.MaxIdleUsers {
 		end, wait := users.Admit(strconv.Itoa(i))
 		if wait > 0 {
-			t.Fatalf("user %d must wait %s", i, wait)
+			t.Fatalf("user %d must wait %s, want 0", i, wait)
 		}
 		end()
 	}
 	if n := users.Known(); n > mcpentra.MaxIdleUsers+2 {
-		t.Errorf("%d users are remembered", n)
+		t.Errorf("%d users are remembered, want at most %v", n, mcpentra.MaxIdleUsers+2)
 	}
 	if _, wait := users.Admit("busy"); wait == 0 {
 		t.Error("a user who is being served was forgotten")
@@ -235,7 +239,7 @@ func TestUsersAreForgotten(t *testing.T) {
 	}
 	release()
 	if end, wait := users.Admit("busy"); wait > 0 {
-		t.Errorf("must wait %s", wait)
+		t.Errorf("must wait %s, want 0", wait)
 	} else {
 		end()
 	}
@@ -243,11 +247,12 @@ func TestUsersAreForgotten(t *testing.T) {
 
 // Retry-After is when the next request would be served.
 func TestWaitIsExact(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1e9, 0)
 	users := mcpentra.NewUsers(mcpentra.Limits{RequestsPerSecond: 0.1, Burst: 2, Concurrent: 9}, func() time.Time { return now })
 	for range 2 {
 		if _, wait := users.Admit("a"); wait > 0 {
-			t.Fatalf("must wait %s", wait)
+			t.Fatalf("must wait %s, want 0", wait)
 		}
 	}
 	now = now.Add(time.Second)
@@ -257,12 +262,13 @@ func TestWaitIsExact(t *testing.T) {
 	}
 	now = now.Add(wait + time.Millisecond)
 	if _, wait := users.Admit("a"); wait > 0 {
-		t.Errorf("and then %s again", wait)
+		t.Errorf("and then %s again, want 0", wait)
 	}
 }
 
 // A value that is no limit, or that would overflow, is a fault that names its field.
 func TestLimitsAreLimits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, row := range []struct {
 		name   string
@@ -289,7 +295,7 @@ func TestLimitsAreLimits(t *testing.T) {
 		}
 		for _, field := range allLimits {
 			if named := err != nil && strings.Contains(err.Error(), "WithLimits: "+field+" "); named != slices.Contains(row.faults, field) {
-				t.Errorf("%s: %s is named: %v in: %v", row.name, field, named, err)
+				t.Errorf("%s: %s is named: %v, want the opposite, in: %v", row.name, field, named, err)
 			}
 		}
 	}

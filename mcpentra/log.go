@@ -34,19 +34,24 @@ type requestLog struct {
 	sessions bool // the server has them
 }
 
-// line writes a line, without a program counter: the source line says nothing here.
+// line writes a line.
 func (l *requestLog) line(ctx context.Context, level slog.Level, attrs []slog.Attr) {
-	if !l.Enabled(ctx, level) {
-		return
+	if l.Enabled(ctx, level) {
+		l.lineAt(ctx, time.Now(), level, attrs)
 	}
-	r := slog.NewRecord(time.Now(), level, requestLine, 0)
+}
+
+// lineAt writes a line of an enabled level, without a program counter: the source line says
+// nothing here.
+func (l *requestLog) lineAt(ctx context.Context, now time.Time, level slog.Level, attrs []slog.Attr) {
+	r := slog.NewRecord(now, level, requestLine, 0)
 	r.AddAttrs(attrs...)
 	_ = l.Handler().Handle(ctx, r) // as slog.Logger does
 }
 
 // served writes the line of a message that has been served: its caller, method, targets
 // and outcome.
-func (l *requestLog) served(m *message) {
+func (l *requestLog) served(m *rpcMessage) {
 	notification := strings.HasPrefix(m.method, "notifications/")
 	if notification && l.hasNotifications(m.call) {
 		return
@@ -79,7 +84,8 @@ func (l *requestLog) served(m *message) {
 	case m.cause != nil:
 		attrs = append(attrs, causeAttrs(m.cause)...)
 	}
-	l.line(m, level, append(attrs, slog.Duration("duration", time.Since(m.start))))
+	now := time.Now()
+	l.lineAt(m, now, level, append(attrs, slog.Duration("duration", now.Sub(m.start))))
 }
 
 func denialIn(cause error) *denial {
@@ -166,7 +172,7 @@ func requestAttrs(r *http.Request) []slog.Attr {
 func (l *requestLog) hasNotifications(c *call) bool { return !l.sessions && c != nil }
 
 // panicked writes the line of a message that panicked.
-func (l *requestLog) panicked(m *message, p any) {
+func (l *requestLog) panicked(m *rpcMessage, p any) {
 	l.ErrorContext(m, "panic in an MCP request", "request_id", requestID(m), "method", m.method, "panic", safelog.Panic(p), "stack", string(debug.Stack()))
 }
 

@@ -69,14 +69,14 @@ func TestLogLinesAreBounded(t *testing.T) {
 		status, header, _ := do(t, http.MethodPost, strings.TrimSuffix(w.url, "/mcp")+row.path, row.body, row.header)
 		lines := w.log.String()[before:]
 		if lines == "" && !row.silent {
-			t.Errorf("%s: no line for a %d", name, status)
+			t.Errorf("%s: no line for a %d, want one", name, status)
 		}
 		if id := header.Get("X-Request-Id"); !row.silent && !strings.Contains(lines, id) {
 			t.Errorf("%s: no line with the request id %s: %.300s", name, id, lines)
 		}
 		for line := range strings.Lines(lines) {
 			if len(line) > 13_000 || len(line) > 4000 && !strings.Contains(line, "stack=") {
-				t.Errorf("%s: a line of %d bytes: %.300s", name, len(line), line)
+				t.Errorf("%s: a line of %d bytes, want at most 4000, or 13000 with a stack: %.300s", name, len(line), line)
 			}
 		}
 		if strings.Contains(lines, strings.Repeat("A", 100)) && !strings.Contains(lines, " bytes)") {
@@ -101,7 +101,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 		}
 	}
 	if len(reasons) < 10 {
-		t.Fatalf("reasons found in the code: %v", reasons)
+		t.Fatalf("reasons found in the code: %v, want at least 10", reasons)
 	}
 	for reason := range reasons {
 		if reason != "internal_error" && !strings.Contains(string(docs), "\n### "+reason+"\n") {
@@ -147,7 +147,7 @@ func TestRefusalLines(t *testing.T) {
 		}
 		var event map[string]any
 		if text := log.String()[before:]; strings.Count(text, "\n") != 1 || json.Unmarshal([]byte(text), &event) != nil {
-			t.Fatalf("%s: not one line: %s", row.name, text)
+			t.Fatalf("%s: got %s, want one line", row.name, text)
 		}
 		for key, want := range map[string]any{
 			"msg": "mcp request", "outcome": "refused", "reason": row.reason, "status": row.status, "http_method": row.method, "path": row.path,
@@ -158,7 +158,7 @@ func TestRefusalLines(t *testing.T) {
 			}
 		}
 		if remedy, _ := event["remedy"].(string); !strings.Contains(remedy, row.remedy) || strings.Contains(answer, "WithAllowed") {
-			t.Errorf("%s: remedy %q, answer %s", row.name, remedy, answer)
+			t.Errorf("%s: remedy %q, answer %s; want %q and no WithAllowed", row.name, remedy, answer, row.remedy)
 		}
 		if !strings.Contains(answer, `"reason":"`+row.reason+`"`) {
 			t.Errorf("%s: the answer has no reason: %s", row.name, answer)
@@ -195,7 +195,7 @@ func TestManyTargetsInOneLine(t *testing.T) {
 		return targets, event
 	}
 	if targets, event := refused(text); len(targets) != 12 || targets[0] != "tool secure_ping" || targets[11] != "tool report" || event["more_targets"] != nil {
-		t.Errorf("targets %v (answer %.200s): %s", targets, body, text)
+		t.Errorf("targets %v (answer %.200s): got %s, want 12 targets, \"tool secure_ping\", \"tool report\", nil", targets, body, text)
 	}
 	uris, _ := json.Marshal(slices.Repeat([]string{"note://team/x"}, 100))
 	header := w.bearer(nil)
@@ -203,7 +203,7 @@ func TestManyTargetsInOneLine(t *testing.T) {
 	before := len(log.String())
 	_, _, body = w.post(t, `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":`+string(uris)+`}}}`, header)
 	if targets, event := refused(log.String()[before:]); len(targets) != 32 || event["more_targets"] != 68. || event["method"] != "subscriptions/listen" {
-		t.Errorf("targets %v, more %v (answer %.200s): %.1000s", targets, event["more_targets"], body, log.String()[before:])
+		t.Errorf("targets %v, more %v (answer %.200s): %.1000s; want 32 targets and 68 more", targets, event["more_targets"], body, log.String()[before:])
 	}
 	if strings.Count(text, `"tool":`) > strings.Count(text, "\n") {
 		t.Errorf("a line has one key twice: %s", text)

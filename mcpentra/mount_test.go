@@ -43,20 +43,20 @@ func TestMounting(t *testing.T) {
 			base := serve(t, site)
 			good := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
 			if status, _, body := do(t, http.MethodPost, base+"/a/b/mcp", listTools, good); status != http.StatusOK || !strings.Contains(body, "secure_ping") {
-				t.Errorf("a call: %d %s", status, body)
+				t.Errorf("a call: got %d %s, want 200 and secure_ping", status, body)
 			}
 			// A client that knows nothing but the URL finds its way by the challenge.
 			status, header, _ := do(t, http.MethodPost, base+"/a/b/mcp", listTools, nil)
 			_, metadata, found := strings.Cut(header.Get("WWW-Authenticate"), `resource_metadata="https://mcp.example.com`)
 			metadata, _, closed := strings.Cut(metadata, `"`)
 			if status != http.StatusUnauthorized || !found || !closed {
-				t.Fatalf("no way to the metadata: %d %v", status, header)
+				t.Fatalf("got %d %v, want 401 with resource_metadata", status, header)
 			}
 			if status, _, body := do(t, http.MethodGet, base+metadata, "", nil); status != http.StatusOK || decode(t, body)["resource"] != resource {
-				t.Errorf("%s: %d %s", metadata, status, body)
+				t.Errorf("%s: got %d %s, want 200, %v", metadata, status, body, resource)
 			}
 			if status, _, _ := do(t, http.MethodPost, base+"/a/b/mcp/x", listTools, good); status != http.StatusNotFound {
-				t.Errorf("below the endpoint: %d", status)
+				t.Errorf("below the endpoint: got %d, want 404", status)
 			}
 		})
 	}
@@ -71,11 +71,11 @@ func TestResourceWithoutPath(t *testing.T) {
 	base := serve(t, srv)
 	for path, want := range map[string]int{"": 200, "/": 200, "/mcp": 404} {
 		if status, _, body := do(t, http.MethodPost, base+path, listTools, map[string]string{"Authorization": "Bearer " + w.token(w.alice)}); status != want {
-			t.Errorf("%q: %d %s", path, status, body)
+			t.Errorf("%q: got %d %s, want %v", path, status, body, want)
 		}
 	}
 	if status, _, body := do(t, http.MethodGet, base+"/.well-known/oauth-protected-resource", "", nil); status != 200 || decode(t, body)["resource"] != "https://mcp.example.com" {
-		t.Errorf("metadata: %d %s", status, body)
+		t.Errorf("metadata: got %d %s, want 200, https://mcp.example.com", status, body)
 	}
 }
 
@@ -88,12 +88,12 @@ func TestPathsThatCannotBe(t *testing.T) {
 		"https://h/.well-known/x", "https://h/a/.well-known/oauth-protected-resource",
 	} {
 		if _, err := mcpentra.NewServer(u, w.verifier); err == nil {
-			t.Errorf("%q accepted", u)
+			t.Errorf("%q accepted, want an error", u)
 		}
 	}
 	for _, u := range []string{"https://h/mcp/mcp", "https://h/a/b/c/mcp", "https://h/healthy", "https://h/a%20b"} {
 		if _, err := mcpentra.NewServer(u, w.verifier); (err == nil) != !strings.Contains(u, "%20") {
-			t.Errorf("%q: %v", u, err)
+			t.Errorf("%q: got %v, want an error for %%20 only", u, err)
 		}
 	}
 	// What has to be escaped is written in two ways, and clients and gateways differ.
@@ -101,7 +101,7 @@ func TestPathsThatCannotBe(t *testing.T) {
 		"a%09b", "a%0Ab", "a%00b", "caf%C3%A9", "café", "a%3Fb", "a%25b", "a%2Fb", "a%2fb", "a%23b", "%61", "a%7Eb", "a%7B", "a%2E%2E", "a\\b", "a\"b", "a|b", "a^b", "a`b", "a<b>",
 	} {
 		if _, err := mcpentra.NewServer("https://h/"+path, w.verifier); err == nil || !strings.Contains(err.Error(), "no escape") {
-			t.Errorf("%q: %v", path, err)
+			t.Errorf("%q: got %v, want an error and \"no escape\"", path, err)
 		}
 	}
 	for _, path := range []string{"a-b_c.d~e", "a!b$c&d'e(f)*+,;=:@g", "v1.0/MCP", "a[b]"} { // whatever needs no escape works everywhere
@@ -112,10 +112,10 @@ func TestPathsThatCannotBe(t *testing.T) {
 		metadata := "/.well-known/oauth-protected-resource/" + path
 		status, header, body := do(t, http.MethodPost, base+"/"+path, "{}", nil)
 		if status != http.StatusUnauthorized || !strings.Contains(header.Get("Www-Authenticate"), `resource_metadata="https://mcp.example.com`+metadata+`"`) {
-			t.Errorf("%s: %d %s %s", path, status, header.Get("Www-Authenticate"), body)
+			t.Errorf("%s: got %d %s %s, want 401 with %s", path, status, header.Get("Www-Authenticate"), body, metadata)
 		}
 		if status, _, body := do(t, http.MethodGet, base+metadata, "", nil); status != http.StatusOK || decode(t, body)["resource"] != resource {
-			t.Errorf("%s: metadata: %d %s", path, status, body)
+			t.Errorf("%s: metadata: got %d %s, want 200, %v", path, status, body, resource)
 		}
 	}
 }
@@ -158,7 +158,7 @@ func TestConsentLandingUnderEachMounting(t *testing.T) {
 			must(t, resp.Body.Close())
 			at := resp.Request.URL
 			if resp.StatusCode != http.StatusOK || !strings.Contains(string(page), "<h1>"+want) || at.Path != site.path || strings.Contains(at.RawQuery, "secret") {
-				t.Errorf("%s, %q: %d at %s: %.200s", name, query, resp.StatusCode, at, page)
+				t.Errorf("%s, %q: got %d at %s: %.200s; want 200 and %q at %s", name, query, resp.StatusCode, at, page, want, site.path)
 			}
 		}
 	}

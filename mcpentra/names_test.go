@@ -24,7 +24,7 @@ func complete(t *testing.T, s *mcp.ClientSession, template, variable, value stri
 		return nil, err
 	}
 	if r.Completion.Total > len(r.Completion.Values) {
-		t.Errorf("%s of %s: a total of %d", variable, template, r.Completion.Total)
+		t.Errorf("%s of %s: a total of %d, want at most %v", variable, template, r.Completion.Total, len(r.Completion.Values))
 	}
 	return r.Completion.Values, nil
 }
@@ -70,9 +70,9 @@ func TestNamesFollowListingTools(t *testing.T) {
 					opts = append(opts, mcpentra.WithToolPolicy(pattern, readers))
 				}
 			}
-			for mode, more := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-				at := name + map[bool]string{true: ", account, ", false: ", container, "}[account] + mode
-				server, err := mcpentra.NewServer(resourceURL, w.verifier, append(opts, append(more, mcpentra.WithLogger(w.logger()))...)...)
+			for _, mode := range modes {
+				at := name + map[bool]string{true: ", account, ", false: ", container, "}[account] + mode.name
+				server, err := mcpentra.NewServer(resourceURL, w.verifier, append(opts, append(mode.opts, mcpentra.WithLogger(w.logger()))...)...)
 				must(t, err)
 				w.server = server
 				w.url = serve(t, server) + "/mcp"
@@ -102,6 +102,7 @@ func TestNamesFollowListingTools(t *testing.T) {
 
 // The cursor of somebody who may list does not help who may not.
 func TestCursorGivesNoNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	set, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: w.blobs.HTTPClient(), Tools: []string{"read_blob", "list_blobs"}})
 	must(t, err)
@@ -115,15 +116,16 @@ func TestCursorGivesNoNames(t *testing.T) {
 	must(t, err)
 	next := &mcp.ListResourcesParams{Cursor: first.NextCursor}
 	if page, err := reader.ListResources(t.Context(), next); err != nil || len(page.Resources) != 51 {
-		t.Errorf("the reader's second page is %+v, %v", page, err)
+		t.Errorf("the reader's second page is %+v, %v; want 51 resources, nil", page, err)
 	}
 	if page, err := w.connect(t, w.token(w.alice), "2026-07-28").ListResources(t.Context(), next); err != nil || len(page.Resources) > 0 || page.NextCursor != "" {
-		t.Errorf("the stranger's second page is %+v, %v", page, err)
+		t.Errorf("the stranger's second page is %+v, %v; want no resources, no NextCursor, nil", page, err)
 	}
 }
 
 // Completions leave out what leads to resources that are closed, of any set.
 func TestCompletionsFollowPolicies(t *testing.T) {
+	t.Parallel()
 	w, _ := doorWorld(t)
 	stranger := w.connect(t, w.token(w.alice), "2025-11-25")
 	reader := w.connect(t, strings.TrimPrefix(w.bearer(map[string]any{"roles": []string{"Reader"}})["Authorization"], "Bearer "), "2025-11-25")
@@ -201,6 +203,6 @@ func TestCompletionsOfSeveralVariables(t *testing.T) {
 		}
 	}
 	if status, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"note://team/plan"},"argument":{"name":"x","value":""}}}`, w.bearer(nil)); status != http.StatusForbidden {
-		t.Errorf("%d %s", status, text)
+		t.Errorf("got %d %s, want 403", status, text)
 	}
 }

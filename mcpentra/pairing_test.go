@@ -25,6 +25,7 @@ const (
 
 // An exchanger that can't act for the verifier's callers is found out at start.
 func TestExchangerFitsVerifier(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		tenant, app string
 		v           entraauth.Options
@@ -69,7 +70,7 @@ func TestExchangerFitsVerifier(t *testing.T) {
 			must(t, err)
 			_, err = mcpentra.NewServer(resourceURL, v, mcpentra.WithExchanger(x), mcpentra.WithAllowedOrigins("not an origin"))
 			if err == nil || !strings.Contains(err.Error(), "WithAllowedOrigins") {
-				t.Fatalf("the other fault is lost: %v", err)
+				t.Fatalf("the other fault is lost: got %v, want an error and WithAllowedOrigins", err)
 			}
 			if got := strings.Contains(err.Error(), "WithExchanger: "); got != (len(c.want) > 0) {
 				t.Errorf("a fault of the exchanger: %v, want %v: %v", got, len(c.want) > 0, err)
@@ -91,6 +92,7 @@ func (offline) RoundTrip(*http.Request) (*http.Response, error) { return nil, er
 // A tool set whose tokens the exchanger may not get is found out at start, however it is
 // wrapped; one that gets its credential elsewhere is its operator's affair.
 func TestExchangerFitsToolSets(t *testing.T) {
+	t.Parallel()
 	v, err := entraauth.NewVerifier(tenantA, appA, &entraauth.Options{HTTPClient: &http.Client{Transport: offline{}}})
 	must(t, err)
 	t.Cleanup(func() { _ = v.Close() })
@@ -123,7 +125,7 @@ func TestExchangerFitsToolSets(t *testing.T) {
 			_, err = mcpentra.NewServer(resourceURL, v, mcpentra.WithExchanger(x), mcpentra.WithTools(tools))
 			switch {
 			case c.want == "" && err != nil:
-				t.Errorf("NewServer: %v", err)
+				t.Errorf("NewServer: got %v, want nil", err)
 			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "obo.Options.Resources")):
 				t.Errorf("NewServer: %v, want a fault with %q and obo.Options.Resources", err, c.want)
 			}

@@ -150,7 +150,7 @@ func TestPoliciesOfNothing(t *testing.T) {
 		return err
 	}
 	if err := verifier(entraauth.Policy{Scopes: none}); err != nil {
-		t.Error(err)
+		t.Errorf("NewVerifier = %v, want nil", err)
 	}
 	wantFault(t, "verifier", verifier(entraauth.Policy{Scopes: []string{"openid"}}), `Policy.Scopes: "openid"`)
 }

@@ -150,16 +150,16 @@ func TestRefusalsByPolicy(t *testing.T) {
 	} {
 		status, header, body := w.post(t, callBody(c.tool), c.header)
 		if status != c.status {
-			t.Errorf("%s: %s: %d %s", c.name, c.tool, status, body)
+			t.Errorf("%s: %s: got %d %s, want %v", c.name, c.tool, status, body, c.status)
 		}
 		if status == 200 {
 			if !strings.Contains(body, `"id":7`) || strings.Contains(body, `"error"`) {
-				t.Errorf("%s: %s", c.name, body)
+				t.Errorf("%s: got %s, want %q and no %q", c.name, body, `"id":7`, `"error"`)
 			}
 			continue
 		}
 		if strings.Contains(body, "this is") {
-			t.Errorf("%s: the tool ran", c.name)
+			t.Errorf("%s: the tool ran, want a refusal", c.name)
 		}
 		fmt.Fprintf(&golden, "# %s: %s\n%d\nWWW-Authenticate: %s\n%s\n", c.name, c.tool, status, header.Get("WWW-Authenticate"), body)
 	}
@@ -199,25 +199,26 @@ func (w *world) verifierAcceptsApps(t *testing.T) {
 
 // The same in each era, with sessions and without.
 func TestPolicyInEachEra(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range protocols {
-		for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "stateful": {mcpentra.WithSessions()}} {
-			if name == "stateful" && protocol == "2026-07-28" {
+		for _, mode := range modes {
+			if mode.name == "sessions" && protocol == "2026-07-28" {
 				continue
 			}
-			t.Run(name+" "+protocol, func(t *testing.T) {
-				w := policyWorld(t, opts...)
+			t.Run(mode.name+" "+protocol, func(t *testing.T) {
+				w := policyWorld(t, mode.opts...)
 				h := &tokenHolder{token: w.token(w.alice)}
 				s := w.connectWith(t, h, protocol)
 				if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "mail_read"}); err == nil || !strings.Contains(err.Error(), "Required scope is missing") {
-					t.Errorf("mail_read: %v", err)
+					t.Errorf("mail_read: got %v, want an error and \"Required scope is missing\"", err)
 				}
 				// The connection has survived, and the next token has the scope.
 				h.set(strings.TrimPrefix(w.bearer(map[string]any{"scp": "access_as_user Mail.Read"})["Authorization"], "Bearer "))
 				if _, text := call(t, s, "mail_read", nil); text != "this is mail_read" {
-					t.Errorf("mail_read: %s", text)
+					t.Errorf("mail_read: got %s, want \"this is mail_read\"", text)
 				}
 				if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "no_such_tool"}); err == nil || !strings.Contains(err.Error(), "unknown tool") {
-					t.Errorf("no_such_tool: %v", err)
+					t.Errorf("no_such_tool: got %v, want an error and \"unknown tool\"", err)
 				}
 			})
 		}
@@ -226,8 +227,8 @@ func TestPolicyInEachEra(t *testing.T) {
 
 // Requests that seem to call one tool and call another.
 func TestDeceptiveRequests(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
-	modern := `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
 	for name, c := range map[string]struct {
 		body   string
 		header map[string]string
@@ -241,8 +242,8 @@ func TestDeceptiveRequests(t *testing.T) {
 		"escaped name":              {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"\u006eame":"\u0072eport"}}`, nil, []int{403}},
 		"batch":                     {`[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secure_ping"}},{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"report"}}]`, map[string]string{"Mcp-Protocol-Version": "2025-03-26"}, []int{403}},
 		"batch, name in two cases":  {`[{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"report","NAME":"secure_ping"}}]`, map[string]string{"Mcp-Protocol-Version": "2025-03-26"}, []int{200, 403}},
-		"Mcp-Name is another":       {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"report",` + modern + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "secure_ping"}, []int{400, 403}},
-		"Mcp-Name is the forbidden": {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secure_ping",` + modern + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "report"}, []int{400, 403}},
+		"Mcp-Name is another":       {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"report",` + modernMeta + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "secure_ping"}, []int{400, 403}},
+		"Mcp-Name is the forbidden": {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secure_ping",` + modernMeta + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "report"}, []int{400, 403}},
 		"name is a number":          {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":5}}`, nil, []int{400}},
 		"params are a list":         {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":["report"]}`, nil, []int{400}},
 		"byte order mark":           {"\uFEFF" + callBody("report"), nil, []int{400}},
@@ -253,16 +254,17 @@ func TestDeceptiveRequests(t *testing.T) {
 		maps.Copy(header, c.header)
 		status, _, body := w.post(t, c.body, header)
 		if !slices.Contains(c.status, status) || strings.Contains(body, "this is") {
-			t.Errorf("%s: %d %s", name, status, body)
+			t.Errorf("%s: got %d %s, want %d, and no answer of the tool", name, status, body, c.status)
 		}
 		if strings.HasPrefix(name, "batch, ") && status == 200 && !strings.Contains(body, `"reason":"user_role_missing"`) {
-			t.Errorf("%s: %s", name, body)
+			t.Errorf("%s: got %s, want user_role_missing", name, body)
 		}
 	}
 }
 
 // Lists show what the caller may use, or may have for the asking.
 func TestListsShowWhatTheCallerMayUse(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
 	w.verifierAcceptsApps(t)
 	list := func(header map[string]string) string {
@@ -302,12 +304,12 @@ func TestListsShowWhatTheCallerMayUse(t *testing.T) {
 		got := " " + list(c.header) + " "
 		for _, x := range c.hidden {
 			if strings.Contains(got, " "+x+" ") {
-				t.Errorf("%s: %s is shown", name, x)
+				t.Errorf("%s: %s is shown, want it hidden", name, x)
 			}
 		}
 		for _, x := range c.shown {
 			if !strings.Contains(got, " "+x+" ") {
-				t.Errorf("%s: %s is hidden: %s", name, x, got)
+				t.Errorf("%s: %s is hidden, want it shown: %s", name, x, got)
 			}
 		}
 	}
@@ -315,6 +317,7 @@ func TestListsShowWhatTheCallerMayUse(t *testing.T) {
 
 // Resources and prompts are judged wherever they are used.
 func TestResourcesAndPrompts(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
 	reader := w.bearer(map[string]any{"roles": []string{"Reader"}, "scp": "access_as_user Mail.Read Mail.Send"})
 	for body, needsPolicy := range map[string]bool{
@@ -331,15 +334,16 @@ func TestResourcesAndPrompts(t *testing.T) {
 		body = `{"jsonrpc":"2.0","id":1,` + body + `}`
 		status, _, text := w.post(t, body, w.bearer(nil))
 		if want := map[bool]int{true: http.StatusForbidden, false: http.StatusOK}[needsPolicy]; status != want {
-			t.Errorf("%s: %d %s", body, status, text)
+			t.Errorf("%s: got %d %s, want %v", body, status, text, want)
 		}
 		if status, _, text := w.post(t, body, reader); status != http.StatusOK || strings.Contains(text, `"error"`) {
-			t.Errorf("%s with everything: %d %s", body, status, text)
+			t.Errorf("%s with everything: got %d %s, want 200 and no %q", body, status, text, `"error"`)
 		}
 	}
 }
 
 func TestPolicyFaults(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for name, c := range map[string]struct {
 		option mcpentra.Option
@@ -356,32 +360,24 @@ func TestPolicyFaults(t *testing.T) {
 	} {
 		_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier)), c.option)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want an error and %q", name, err, c.want)
 		}
 	}
 	if _, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(mcpentra.IdentityTools(w.verifier), notes{}),
 		mcpentra.WithToolPolicy("*", readers), mcpentra.WithToolPolicy("secure_*", readers),
 		mcpentra.WithPromptPolicy("gr*", readers), mcpentra.WithResourcePolicy("note://team/plan", readers),
 		mcpentra.WithResourcePolicy("note://*", readers), mcpentra.WithResourcePolicy("note://team/x", readers)); err != nil {
-		t.Error(err)
+		t.Errorf("NewServer = %v, want nil", err)
 	}
 }
 
 // A tool that is added later is under the policies whose patterns match it.
 func TestToolAddedLater(t *testing.T) {
+	t.Parallel()
 	w := policyWorld(t)
 	said("mail_delete").Register(w.server.MCP())
 	if status, _, body := w.post(t, callBody("mail_delete"), w.bearer(nil)); status != http.StatusForbidden {
-		t.Errorf("%d %s", status, body)
-	}
-}
-
-// The metadata advertises the least: clients ask for whatever is advertised.
-func TestMetadataAdvertisesTheLeast(t *testing.T) {
-	w := policyWorld(t)
-	_, _, body := do(t, http.MethodGet, strings.TrimSuffix(w.url, "/mcp")+"/.well-known/oauth-protected-resource/mcp", "", nil)
-	if want := `["api://` + w.api.ClientID + `/access_as_user"]`; !strings.Contains(body, want) {
-		t.Errorf("%s lacks %s", body, want)
+		t.Errorf("got %d %s, want 403", status, body)
 	}
 }
 

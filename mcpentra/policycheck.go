@@ -88,7 +88,7 @@ func (p *policyCheck) foresee(c *call, r *http.Request) (d *denial, err error) {
 }
 
 // enter is the check of a message. It also gives URIs their canonical spelling.
-func (p *policyCheck) enter(m *message) error {
+func (p *policyCheck) enter(m *rpcMessage) error {
 	if !uses(m.method) {
 		return nil
 	}
@@ -111,7 +111,7 @@ func (p *policyCheck) enter(m *message) error {
 }
 
 // leave removes from lists and completions what the caller may not use.
-func (p *policyCheck) leave(m *message) {
+func (p *policyCheck) leave(m *rpcMessage) {
 	if m.err != nil || p.access.isFree() {
 		return
 	}
@@ -125,7 +125,7 @@ func (p *policyCheck) leave(m *message) {
 }
 
 // mayUse reports whether the message's caller may use the tool.
-func (p *policyCheck) mayUse(m *message, name string) bool {
+func (p *policyCheck) mayUse(m *rpcMessage, name string) bool {
 	t := target{tool, name}
 	may := p.access.decide(m.caller, []target{t}) == nil
 	if may {
@@ -136,7 +136,7 @@ func (p *policyCheck) mayUse(m *message, name string) bool {
 
 // resources returns which resources the message's caller may use, through any tool; nil
 // if all of them.
-func (p *policyCheck) resources(m *message) *toolset.ResourcePolicy {
+func (p *policyCheck) resources(m *rpcMessage) *toolset.ResourcePolicy {
 	if len(p.access.resources) == 0 {
 		return nil
 	}
@@ -262,7 +262,7 @@ func showsFor(uri string) func(rules []rule, show func(*entraauth.Policy)) {
 // knownTemplate replaces the template of a completion by the spelling in which it is
 // listed. On a server with policies, a template that is not listed has no completions,
 // because which policies apply to them is unknown.
-func (a *access) knownTemplate(m *message) error {
+func (a *access) knownTemplate(m *rpcMessage) error {
 	p, ok := m.req.GetParams().(*mcp.CompleteParams)
 	if !ok || p == nil || p.Ref == nil || p.Ref.Type == "ref/prompt" || !strings.Contains(p.Ref.URI, "{") {
 		return nil

@@ -29,13 +29,13 @@ func TestFailedCallsLineHasNoCredentials(t *testing.T) {
 	})
 	header := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
 	if _, _, body := w.post(t, callBody("own"), header); !strings.Contains(body, "see https://h/x?sig=SECRET") {
-		t.Errorf("what the tool says is changed: %s", body)
+		t.Errorf("got %s, want what the tool says unchanged", body)
 	}
 	if _, _, body := w.post(t, callBody("panics"), header); strings.Contains(body, "AccessToken") {
-		t.Errorf("the caller reads the panic: %s", body)
+		t.Errorf("got %s, want nothing of the panic", body)
 	}
 	if text := log.String(); strings.Contains(text, "SECRET") || !strings.Contains(text, "see https://h/x?…") || !strings.Contains(text, "exported.AccessToken") {
-		t.Error(text)
+		t.Errorf("got %s, want no SECRET and \"see https://h/x?…\" and exported.AccessToken", text)
 	}
 }
 
@@ -55,16 +55,16 @@ func TestPanicOfTheHTTPLayer(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer "+w.token(w.alice))
 	if resp, err := http.DefaultTransport.RoundTrip(req); err == nil {
 		_ = resp.Body.Close()
-		t.Errorf("answered %d", resp.StatusCode)
+		t.Errorf("answered %d, want a connection that is broken off", resp.StatusCode)
 	}
 	var event map[string]any
 	if text := log.String(); strings.Count(text, "\n") != 1 || json.Unmarshal([]byte(text), &event) != nil {
-		t.Fatalf("not one line: %s", text)
+		t.Fatalf("got %s, want one line of JSON", text)
 	}
 	stack, _ := event["stack"].(string)
 	if event["level"] != "ERROR" || event["msg"] != "mcp request" || event["outcome"] != "error" || event["request_id"] == "" ||
 		!strings.Contains(stack, "panicking") || len(stack) > 9000 || strings.Contains(log.String(), "SECRET") {
-		t.Errorf("%v", event)
+		t.Errorf("got %v, want an error with its stack, and no secret", event)
 	}
 }
 

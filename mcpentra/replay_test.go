@@ -73,17 +73,17 @@ func TestReplayIsJudged(t *testing.T) {
 			status, _, body := w.post(t, row.body, strong)
 			id := eventID.FindStringSubmatch(body)
 			if status != http.StatusOK || id == nil || !strings.Contains(body, `"result"`) || strings.Contains(body, "isError") {
-				t.Fatalf("the call: %d %s", status, body)
+				t.Fatalf("the call: got %d %s, want 200 and %q and no isError, an id", status, body, `"result"`)
 			}
 			status, h, got := do(t, http.MethodGet, w.url, "", changed(weak, "Last-Event-ID", id[1]))
 			if status != row.status || !strings.Contains(h.Get("Www-Authenticate"), row.challenge) {
 				t.Errorf("the weaker token: %d %q, want %d %q", status, h.Get("Www-Authenticate"), row.status, row.challenge)
 			}
 			if replayed := strings.Contains(got, `"result"`); replayed != (row.status == http.StatusOK) {
-				t.Errorf("replayed to the weaker token: %v: %s", replayed, got)
+				t.Errorf("replayed to the weaker token: %v: %s; want what its status says, %d", replayed, got, row.status)
 			}
 			if status, _, got := do(t, http.MethodGet, w.url, "", changed(strong, "Last-Event-ID", id[1])); status != http.StatusOK || !strings.Contains(got, `"result"`) {
-				t.Errorf("the token of the call: %d %s", status, got)
+				t.Errorf("the token of the call: got %d %s, want 200 and %q", status, got, `"result"`)
 			}
 		})
 	}
@@ -126,21 +126,21 @@ func TestRunningCallIsForThoseWhoMayMakeIt(t *testing.T) {
 	status, _, body := w.post(t, callBody("asking"), strong) // the server hangs up
 	id := eventID.FindStringSubmatch(body)
 	if status != http.StatusOK || id == nil {
-		t.Fatalf("the call: %d %s", status, body)
+		t.Fatalf("the call: got %d %s, want 200, an id", status, body)
 	}
 	<-begun
 	if status, _, body := do(t, http.MethodGet, w.url, "", changed(weak, "Last-Event-ID", id[1])); status != http.StatusForbidden || strings.Contains(body, "the ") && !strings.Contains(body, "error") {
-		t.Errorf("the weaker token resumes the call: %d %s", status, body)
+		t.Errorf("the weaker token resumes the call: got %d %s, want 403 and no answer", status, body)
 	}
 	status, s := w.open(t, http.MethodGet, "", changed(strong, "Last-Event-ID", id[1]))
 	if status != http.StatusOK {
-		t.Fatalf("the token of the call: %d", status)
+		t.Fatalf("the token of the call: got %d, want 200", status)
 	}
 	question := ""
 	for !strings.Contains(question, "the question") {
 		var open bool
 		if question, open = s.next(t); !open {
-			t.Fatal("no question")
+			t.Fatal("no question came, want one")
 		}
 	}
 	number := decode(t, question)["id"]
@@ -150,16 +150,16 @@ func TestRunningCallIsForThoseWhoMayMakeIt(t *testing.T) {
 		return status
 	}
 	if status := answer(weak, "decline"); status != http.StatusForbidden {
-		t.Errorf("the weaker token answers: %d", status)
+		t.Errorf("the weaker token answers: got %d, want 403", status)
 	}
 	if status := answer(strong, "accept"); status != http.StatusAccepted {
-		t.Errorf("the token of the call answers: %d", status)
+		t.Errorf("the token of the call answers: got %d, want 202", status)
 	}
 	if rest := s.ended(t); !strings.Contains(rest, "the answer: accept") {
-		t.Errorf("the call: %s", rest)
+		t.Errorf("the call: got %s, want \"the answer: accept\"", rest)
 	}
 	if status := answer(weak, "decline"); status != http.StatusAccepted { // to nothing: the SDK ignores it
-		t.Errorf("afterwards: %d", status)
+		t.Errorf("afterwards: got %d, want 202", status)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestEndedCallHasNoStream(t *testing.T) {
 		})))
 	strong, weak := strongAndWeak(t, w, "2025-11-25")
 	if status, _, body := w.post(t, callBody("careless"), strong); status != http.StatusOK || !strings.Contains(body, "done") {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s, want 200 and done", status, body)
 	}
 	answer := make(chan string, 1)
 	go func() {

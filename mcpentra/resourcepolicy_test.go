@@ -103,6 +103,7 @@ var vaultLists = map[string]string{
 // A policy for a resource holds for every tool that shows the same blob, and for every
 // list that tells its name, stateless and with sessions, in a set that is wrapped.
 func TestResourcePolicyHoldsForTools(t *testing.T) {
+	t.Parallel()
 	for _, account := range []bool{false, true} {
 		for _, sessions := range []bool{false, true} {
 			t.Run(fmt.Sprintf("account %v sessions %v", account, sessions), func(t *testing.T) {
@@ -124,10 +125,10 @@ func TestResourcePolicyHoldsForTools(t *testing.T) {
 						status, header, text := w.post(t, body, stranger)
 						if status != http.StatusForbidden || !strings.Contains(header.Get("WWW-Authenticate"), "access_denied") && !strings.Contains(text, "role") ||
 							!strings.Contains(text, `"id":7`) || !strings.Contains(text, `"reason":`) || strings.Contains(text, "classified") {
-							t.Errorf("%s: %d %v %s", name, status, header, text)
+							t.Errorf("%s: got %d %v %s, want 403 with the reason, and nothing classified", name, status, header, text)
 						}
 						if status, _, text := w.post(t, body, reader); status != http.StatusOK {
-							t.Errorf("%s by a reader: %d %s", name, status, text)
+							t.Errorf("%s by a reader: got %d %s, want 200", name, status, text)
 						}
 					}
 				}
@@ -136,13 +137,13 @@ func TestResourcePolicyHoldsForTools(t *testing.T) {
 					status, _, text := w.post(t, body, stranger)
 					if status != http.StatusOK && status != http.StatusForbidden || strings.Contains(text, "covert.") || strings.Contains(text, "covert é") ||
 						strings.Contains(text, "classified") || strings.Contains(text, `secret/`) || strings.Contains(text, "payroll") {
-						t.Errorf("%s: %d %s", name, status, text)
+						t.Errorf("%s: got %d %s, want 200 or 403, and nothing classified", name, status, text)
 					}
 					if name == "search_blobs, text" && !strings.Contains(text, `\"examined\":5`) {
-						t.Errorf("%s counts what is closed: %s", name, text)
+						t.Errorf("%s: got %s, want 5 examined: what is closed doesn't count", name, text)
 					}
 					if status, _, text := w.post(t, body, reader); status != http.StatusOK {
-						t.Errorf("%s by a reader: %d %s", name, status, text)
+						t.Errorf("%s by a reader: got %d %s, want 200", name, status, text)
 					}
 				}
 				// What is open stays so, for both.
@@ -150,15 +151,15 @@ func TestResourcePolicyHoldsForTools(t *testing.T) {
 					status, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_blobs","arguments":{`+container+`"page_size":50}}}`, who)
 					for _, name := range []string{"open.txt", "one/open.txt", "secrets.txt", "hello.txt"} {
 						if status != http.StatusOK || !strings.Contains(text, name) {
-							t.Errorf("the listing lacks %s: %d %s", name, status, text)
+							t.Errorf("the listing lacks %s: got %d %s, want 200 and %q", name, status, text, name)
 						}
 					}
 					if _, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_blob","arguments":{`+container+`"blob_path":"secrets.txt"}}}`, who); !strings.Contains(text, "this is open") {
-						t.Errorf("secrets.txt: %s", text)
+						t.Errorf("secrets.txt: got %s, want \"this is open\"", text)
 					}
 				}
 				if _, _, text := w.post(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search_blobs","arguments":{%s"text":"this"}}}`, container), reader); strings.Count(text, "classified") == 0 {
-					t.Errorf("a reader does not find it: %s", text)
+					t.Errorf("a reader's search: got %s, want classified", text)
 				}
 				if strings.Contains(w.log.String(), "outcome=failed") || strings.Count(w.log.String(), "outcome=refused") < len(vaultReads)+len(more) {
 					t.Error("refusals are not in the log")
@@ -186,6 +187,7 @@ func (w *world) caller(t testing.TB, header map[string]string, sessions bool) ma
 // A missing scope is asked for, with those that the tool takes; whoever comes back
 // with them is served. Where the answer has begun, or in a batch, words must do.
 func TestResourcePolicyChallengesTools(t *testing.T) {
+	t.Parallel()
 	for _, sessions := range []bool{false, true} {
 		opts := []mcpentra.Option{mcpentra.WithToolPolicy("read_blob", entraauth.Policy{Scopes: []string{"access_as_user"}})}
 		if sessions {
@@ -198,11 +200,11 @@ func TestResourcePolicyChallengesTools(t *testing.T) {
 		challenge := header.Get("WWW-Authenticate")
 		if status != http.StatusForbidden || !strings.Contains(challenge, "insufficient_scope") || !strings.Contains(challenge, "Secrets.Read") ||
 			!strings.Contains(challenge, "access_as_user") || !strings.Contains(challenge, "resource_metadata") {
-			t.Errorf("sessions %v: %d %q %s", sessions, status, challenge, text)
+			t.Errorf("sessions %v: got %d %q %s, want 403 and insufficient_scope and Secrets.Read and access_as_user and resource_metadata", sessions, status, challenge, text)
 		}
 		strong := w.caller(t, w.bearer(map[string]any{"scp": "access_as_user Secrets.Read"}), sessions)
 		if status, _, text := w.post(t, body, strong); status != http.StatusOK || !strings.Contains(text, "classified") {
-			t.Errorf("sessions %v, with the scope: %d %s", sessions, status, text)
+			t.Errorf("sessions %v, with the scope: got %d %s, want 200 and classified", sessions, status, text)
 		}
 		if sessions {
 			continue
@@ -210,14 +212,14 @@ func TestResourcePolicyChallengesTools(t *testing.T) {
 		weak["Mcp-Protocol-Version"] = "2025-03-26"
 		status, _, text = w.post(t, "["+body+"]", weak)
 		if strings.Contains(text, "classified") || !strings.Contains(text, "Secrets.Read") && !strings.Contains(text, "scope") {
-			t.Errorf("in a batch: %d %s", status, text)
+			t.Errorf("in a batch: got %d %s, want the scope, and nothing classified", status, text)
 		}
 		// Lists of resources show what there is for the asking, lists of tools do not.
 		if _, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"resources/list","params":{}}`, w.bearer(nil)); !strings.Contains(text, "covert.txt") {
-			t.Errorf("resources/list: %s", text)
+			t.Errorf("resources/list: got %s, want covert.txt", text)
 		}
 		if _, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_blobs","arguments":{}}}`, w.bearer(nil)); strings.Contains(text, "covert.txt") {
-			t.Errorf("list_blobs: %s", text)
+			t.Errorf("list_blobs: got %s, want no covert.txt", text)
 		}
 	}
 }
@@ -225,6 +227,7 @@ func TestResourcePolicyChallengesTools(t *testing.T) {
 // Cursors go on for those to whom something is closed, and do not tell them what: the
 // service's marker in one has the name that comes next.
 func TestCursorsTellNoClosedNames(t *testing.T) {
+	t.Parallel()
 	w := vault(t, false, readers)
 	for who, claims := range map[string]map[string]any{"stranger": nil, "reader": {"roles": []string{"Reader"}}} {
 		s := w.connect(t, strings.TrimPrefix(w.bearer(claims)["Authorization"], "Bearer "), "2025-11-25")
@@ -242,7 +245,7 @@ func TestCursorsTellNoClosedNames(t *testing.T) {
 				r, text := call(t, s, tool, args)
 				out := decode(t, text)
 				if r.IsError {
-					t.Fatalf("%s, %s: %s", who, tool, text)
+					t.Fatalf("%s, %s: got the error %s, want none", who, tool, text)
 				}
 				for _, row := range out["blobs"].([]any) {
 					names = append(names, row.(map[string]any)["name"].(string))
@@ -276,6 +279,7 @@ func TestCursorsTellNoClosedNames(t *testing.T) {
 
 // A tool of one's own asks for itself.
 func TestMayUseResource(t *testing.T) {
+	t.Parallel()
 	type noteInput struct {
 		URI string `json:"uri"`
 	}
@@ -318,6 +322,7 @@ func TestMayUseResource(t *testing.T) {
 // A rule for one resource covers the names that a handler may take for its own: with
 // white space, a NUL or dots behind it.
 func TestExactRuleCoversEnds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithTools(&library{}), mcpentra.WithResourcePolicy("note://box/plan", readers))
 	for uri, want := range map[string]int{
 		"note://box/plan": 403, "note://box/plan%20": 403, "note://box/plan ": 403, "note://box/plan%09%0A": 403, "note://box/plan%00": 403,

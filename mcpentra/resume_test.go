@@ -41,7 +41,7 @@ func TestResumeStream(t *testing.T) {
 	status, _, body := w.post(t, `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"slow","arguments":{}}}`, as(alice))
 	id := eventID.FindStringSubmatch(body)
 	if status != http.StatusOK || id == nil || strings.Contains(body, "for Alice") {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s, want 200 and no \"for Alice\", an id", status, body)
 	}
 	close(resumed)
 	resume := func(authorization string) (int, string) {
@@ -51,12 +51,12 @@ func TestResumeStream(t *testing.T) {
 		return status, body
 	}
 	if status, body := resume(bob); status != http.StatusNotFound || strings.Contains(body, "for Alice") {
-		t.Errorf("Bob resumes Alice's stream: %d %s", status, body)
+		t.Errorf("Bob resumes Alice's stream: got %d %s, want 404 and no \"for Alice\"", status, body)
 	}
 	if status, body := resume("Bearer garbage"); status != http.StatusUnauthorized {
-		t.Errorf("nobody resumes Alice's stream: %d %s", status, body)
+		t.Errorf("nobody resumes Alice's stream: got %d %s, want 401", status, body)
 	}
 	if status, body := resume(alice); status != http.StatusOK || !strings.Contains(body, "for Alice") {
-		t.Errorf("Alice resumes her stream: %d %s", status, body)
+		t.Errorf("Alice resumes her stream: got %d %s, want 200 and \"for Alice\"", status, body)
 	}
 }

@@ -11,8 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // routes returns the outermost handler, which serves each path.
@@ -115,4 +118,77 @@ func probed(w http.ResponseWriter, status int, p probe) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(p) // fails only if the client is gone
+}
+
+// consentPath is where Entra sends the browser after a consent. Register it as a redirect
+// URI of the app, and set it as the exchanger's Options.RedirectURL.
+const consentPath = "/consent/done"
+
+// The page is deliberately generic: its visitor is unauthenticated. The next call learns
+// the outcome.
+const (
+	donePage = `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>%title%</title>
+<style>
+body { font: 18px/1.5 system-ui, sans-serif; margin: 15vh auto 0; max-width: 26em; padding: 0 1.5em; color: #1b1b1b; background: #fff }
+h1 { font-size: 1.5em; font-weight: 600; margin: 0 0 .4em }
+@media (prefers-color-scheme: dark) { body { color: #eee; background: #1b1b1b } }
+</style>
+</head>
+<body>
+<h1>%title%</h1>
+<p>%text%</p>
+</body>
+</html>
+`
+	doneTitle    = "Done"
+	doneText     = "You can close this window and go back. If the assistant does not continue by itself, ask it to try again."
+	refusedTitle = "Nothing was changed"
+	refusedText  = "Consent was not given. You can close this window. If your organization requires an administrator to decide, ask yours, then try again."
+)
+
+// ServeHTTP serves the page that ends a consent. The authorization code in the query is
+// useless without the app's credential and is dropped: a redirect to the page without it
+// keeps it out of the browser's history.
+func (c *consent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	if q := r.URL.Query(); q.Has("code") || q.Has("state") || q.Has("error") || q.Has("admin_consent") {
+		if !q.Has("error") {
+			c.given("")
+		}
+		if session := c.waiting.take(q.Get("state")); session != nil && !q.Has("error") {
+			c.tell(r.Context(), session, q.Get("state"))
+		}
+		// Relative, because a gateway or http.StripPrefix may have removed a prefix.
+		to := path.Base(consentPath)
+		if q.Has("error") {
+			to += "?refused"
+		}
+		h.Set("Location", to)
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	title, text := doneTitle, doneText
+	if r.URL.Query().Has("refused") {
+		title, text = refusedTitle, refusedText
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, _ = strings.NewReplacer("%title%", title, "%text%", text).WriteString(w, donePage)
+}
+
+// tell notifies the session's client that its user is back from the page.
+func (c *consent) tell(ctx context.Context, session *mcp.ServerSession, elicitation string) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := session.NotifyElicitationComplete(ctx, &mcp.ElicitationCompleteParams{ElicitationID: elicitation}); err != nil {
+		c.log.InfoContext(ctx, "could not notify a client of a consent", "cause", safelog.Cut(err.Error(), safelog.MaxText))
+	}
 }

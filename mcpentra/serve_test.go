@@ -53,7 +53,7 @@ func (r *running) stopped(t *testing.T) error {
 	t.Helper()
 	err, running := <-r.served
 	if !running {
-		t.Fatal("asked twice")
+		t.Fatal("Serve's end was waited for twice")
 	}
 	return err
 }
@@ -80,7 +80,7 @@ func TestDrainLetsCallsEnd(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			if _, text := call(t, s, "wait", nil); text != "waited" {
-				t.Errorf("%s: the call under way: %s", protocol, text)
+				t.Errorf("%s: the call under way: got %s, want waited", protocol, text)
 			}
 		})
 		<-x.begun
@@ -94,15 +94,15 @@ func TestDrainLetsCallsEnd(t *testing.T) {
 		close(x.end)
 		wg.Wait()
 		if err := <-x.ended; err != nil {
-			t.Errorf("%s: the call's context: %v", protocol, err)
+			t.Errorf("%s: the call's context: got %v, want nil", protocol, err)
 		}
 		if err := r.stopped(t); err != nil {
-			t.Errorf("%s: %v", protocol, err)
+			t.Errorf("%s: got %v, want nil", protocol, err)
 		}
 		_ = s.Close()
 		streams.next.CloseIdleConnections()
 		if _, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.base, "http://")); err == nil {
-			t.Errorf("%s: it still listens", protocol)
+			t.Errorf("%s: it still listens, want it closed", protocol)
 		}
 		for session := range r.server.MCP().Sessions() {
 			t.Errorf("%s: session %s is still there", protocol, session.ID())
@@ -126,27 +126,31 @@ func (s *streamOpened) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func TestDrainCutsOffWhatTakesTooLong(t *testing.T) {
 	t.Parallel()
-	r := startServing(t, mcpentra.WithLimits(mcpentra.Limits{DrainTimeout: 50 * time.Millisecond}))
-	x := addWaiting(r.world)
-	s := r.connect(t, r.token(r.alice), "2026-07-28")
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "wait"}); err == nil {
-			t.Error("the call that was cut off has a result")
+	const drainTimeout = 25 * time.Second
+	inBubble(t, func(t *testing.T, b *bubble) {
+		x := addWaiting(b.world)
+		s := b.connectWith(t, withToken{b.token(b.alice), b.transport(t)}, "2026-07-28")
+		called := make(chan error)
+		go func() {
+			_, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "wait"})
+			called <- err
+		}()
+		<-x.begun
+		begun := time.Now()
+		b.stop()
+		if err := <-b.served; err != nil || time.Since(begun) != drainTimeout {
+			t.Errorf("Serve = %v after %s, want nil after %s", err, time.Since(begun), drainTimeout)
 		}
-	})
-	<-x.begun
-	r.stop()
-	if err := r.stopped(t); err != nil {
-		t.Error(err)
-	}
-	wg.Wait()
-	if err := <-x.ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("the call's context: %v", err)
-	}
-	if !strings.Contains(r.log.String(), "cut off") {
-		t.Error("the log does not say so")
-	}
+		if err := <-called; err == nil {
+			t.Error("CallTool = nil, want an error: the call was cut off")
+		}
+		if err := <-x.ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the call's context ended with %v, want %v", err, context.Canceled)
+		}
+		if log := b.log.String(); !strings.Contains(log, "cut off") {
+			t.Errorf("got the log %s, want a line with %q", log, "cut off")
+		}
+	}, mcpentra.WithLimits(mcpentra.Limits{DrainTimeout: drainTimeout}))
 }
 
 // Streams have no end of their own: draining ends them, and new ones are refused.
@@ -164,19 +168,19 @@ func TestDrainEndsStreams(t *testing.T) {
 	must(t, err)
 	defer func() { _ = resp.Body.Close() }()
 	if line, err := bufio.NewReader(resp.Body).ReadString('\n'); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("the stream: %d %q %v", resp.StatusCode, line, err)
+		t.Fatalf("the stream: got %d %q %v, want 200, nil", resp.StatusCode, line, err)
 	}
 	r.server.Drain()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		t.Errorf("the stream was broken off: %v", err)
+		t.Errorf("the stream was broken off: got %v, want nil", err)
 	}
 	status, after, _ := do(t, http.MethodGet, r.url, "", map[string]string{"Authorization": "Bearer " + token, "Mcp-Session-Id": header.Get("Mcp-Session-Id"), "Accept": "text/event-stream"})
 	if status != http.StatusServiceUnavailable || after.Get("Retry-After") == "" {
-		t.Errorf("a new stream: %d %v", status, after)
+		t.Errorf("a new stream: got %d %v, want 503, a Retry-After", status, after)
 	}
 	r.stop()
 	if err := r.stopped(t); err != nil {
-		t.Error(err)
+		t.Errorf("Serve = %v, want nil", err)
 	}
 }
 
@@ -187,8 +191,7 @@ func TestDrainEndsSubscriptions(t *testing.T) {
 	s := r.connect(t, r.token(r.alice), "2026-07-28")
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.Wait() })
-	body := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},` +
-		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`
+	body := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},` + modernMeta + `}}`
 	conn, answers := dial(t, r.url)
 	_, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
 		"Accept: application/json, text/event-stream\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\nContent-Length: %d\r\n\r\n%s",
@@ -199,14 +202,14 @@ func TestDrainEndsSubscriptions(t *testing.T) {
 	defer func() { _ = resp.Body.Close() }()
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(resp.Body, first); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("the stream: %d %v", resp.StatusCode, err)
+		t.Fatalf("the stream: got %d %v, want 200, nil", resp.StatusCode, err)
 	}
 	r.stop()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		t.Errorf("the stream was broken off: %v", err)
+		t.Errorf("the stream was broken off: got %v, want nil", err)
 	}
 	if err := r.stopped(t); err != nil {
-		t.Error(err)
+		t.Errorf("Serve = %v, want nil", err)
 	}
 	_ = s.Close()
 	wg.Wait()
@@ -228,7 +231,7 @@ func TestDrainInAServerOfOnesOwn(t *testing.T) {
 	s := w.connect(t, w.token(w.alice), "2026-07-28")
 	wg.Go(func() {
 		if _, text := call(t, s, "wait", nil); text != "waited" {
-			t.Errorf("the call under way: %s", text)
+			t.Errorf("the call under way: got %s, want waited", text)
 		}
 	})
 	<-x.begun
@@ -243,26 +246,24 @@ func TestServeOnAClosedListener(t *testing.T) {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	if err := w.server.ListenAndServe(t.Context(), l.Addr().String()); err == nil || !strings.Contains(err.Error(), "in use") {
-		t.Errorf("a port that is taken: %v", err)
+		t.Errorf("a port that is taken: got %v, want an error and \"in use\"", err)
 	}
 	must(t, l.Close())
 	if err := w.server.Serve(t.Context(), l); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("a closed listener: %v", err)
+		t.Errorf("a closed listener: got %v, want %v", err, net.ErrClosed)
 	}
 }
 
 // What Serve adds to a plain http.Server.
 func TestHugeHeader(t *testing.T) {
 	t.Parallel()
-	r := startServing(t)
-	status, _, _ := do(t, http.MethodPost, r.url, listTools, map[string]string{"Authorization": "Bearer " + strings.Repeat("x", 200<<10)})
-	if status != http.StatusRequestHeaderFieldsTooLarge {
-		t.Errorf("a header of 200 KiB: %d", status)
-	}
-	status, _, _ = do(t, http.MethodPost, r.url, listTools, map[string]string{"Authorization": "Bearer " + strings.Repeat("x", 60<<10)})
-	if status != http.StatusUnauthorized {
-		t.Errorf("a token of 60 KiB is judged: %d", status)
-	}
+	inBubble(t, func(t *testing.T, b *bubble) {
+		for kib, want := range map[int]int{200: http.StatusRequestHeaderFieldsTooLarge, 60: http.StatusUnauthorized} {
+			if status, _, body := send(t, b.transport(t), b.url, listTools, strings.Repeat("x", kib<<10)); status != want {
+				t.Errorf("a token of %d KiB: got %d %.200s, want %d", kib, status, body, want)
+			}
+		}
+	})
 }
 
 // What is served is one line at the start; and the tenant's keys are fetched before
@@ -276,7 +277,7 @@ func TestServeSaysWhatIsOn(t *testing.T) {
 	for l := range strings.Lines(r.log.String()) {
 		if strings.Contains(l, "msg=serving ") {
 			if line != "" {
-				t.Error("two lines")
+				t.Error("two lines say what is served, want one")
 			}
 			line = l
 		}
@@ -286,7 +287,7 @@ func TestServeSaysWhatIsOn(t *testing.T) {
 		"on_behalf_of=true", "policies=1", "origins=[https://app.example.com]", "hosts=[inner.example]", "concurrent=7", "requests_per_second=100",
 	} {
 		if !strings.Contains(line, part) {
-			t.Errorf("%q is not in %s", part, line)
+			t.Errorf("got %[2]s, want %[1]q in it", part, line)
 		}
 	}
 }
@@ -305,7 +306,7 @@ func TestServeFetchesKeys(t *testing.T) {
 	go func() { served <- srv.Serve(ctx, l) }()
 	status, _, body := do(t, http.MethodGet, "http://"+l.Addr().String()+"/ready", "", nil)
 	if status != http.StatusServiceUnavailable || decode(t, body)["reason"] != "keys_unavailable" || decode(t, body)["message"] == "" {
-		t.Errorf("ready: %d %s", status, body)
+		t.Errorf("ready: got %d %s, want 503, keys_unavailable and a message", status, body)
 	}
 	if !strings.Contains(w.log.String(), "signing keys can't be fetched") {
 		t.Error("the log does not say that the keys can't be fetched")

@@ -105,7 +105,7 @@ func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *
 	refuser := &refuser{log, v, metadataURL}
 	consent := &consent{states: c.states, exchanger: c.exchanger, log: c.log}
 	streams := newStreams(v.Recheck)
-	subscriptions := &subscriptions{streams: streams, access: &c.access}
+	subscriptions := &subscriptionCheck{streams: streams, access: &c.access}
 	subscriptions.sessions = newSessions(limits, func(x *session) {
 		consent.waiting.drop(x.user, x.server)
 		for uri := range x.uris {

@@ -20,12 +20,13 @@ import (
 var protocols = []string{"2025-06-18", "2025-11-25", "2026-07-28"}
 
 func TestToolsInEachProtocolEra(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
 			s := w.connect(t, w.token(w.alice), protocol)
 			if got := s.InitializeResult().ProtocolVersion; got != protocol {
-				t.Errorf("speaks %s", got)
+				t.Errorf("speaks %s, want %v", got, protocol)
 			}
 			tools, err := s.ListTools(t.Context(), nil)
 			must(t, err)
@@ -38,24 +39,24 @@ func TestToolsInEachProtocolEra(t *testing.T) {
 				}
 			}
 			if strings.Join(names, " ") != "get_user_info read_blob_with_token secure_ping" {
-				t.Errorf("tools %v", names)
+				t.Errorf("tools %v, want \"get_user_info read_blob_with_token secure_ping\"", names)
 			}
 			if _, text := call(t, s, "secure_ping", nil); decode(t, text)["message"] != "Authenticated ping successful" {
-				t.Errorf("secure_ping: %s", text)
+				t.Errorf("secure_ping: got %s, want \"Authenticated ping successful\"", text)
 			}
 			_, text := call(t, s, "get_user_info", nil)
 			info := decode(t, text)
 			claims := info["user_claims"].(map[string]any)
 			if claims["oid"] != w.alice.ObjectID || claims["scp"] != "access_as_user" || info["issuer"] != w.tenant.V1Issuer() {
-				t.Errorf("get_user_info: %s", text)
+				t.Errorf("get_user_info: got %s, want Alice, access_as_user and the issuer", text)
 			}
 			for _, c := range info["validation"].([]any) {
 				if check := c.(map[string]any); check["result"] != "passed" {
-					t.Errorf("a rule failed: %v", check)
+					t.Errorf("a rule failed: got %v, want passed", check)
 				}
 			}
 			if _, text := call(t, s, "read_blob_with_token", map[string]any{"blob_path": "hello.txt"}); decode(t, text)["text"] != "Hello, Alice" {
-				t.Errorf("read_blob_with_token: %s", text)
+				t.Errorf("read_blob_with_token: got %s, want \"Hello, Alice\"", text)
 			}
 		})
 	}
@@ -65,25 +66,28 @@ func TestToolsInEachProtocolEra(t *testing.T) {
 }
 
 func TestBobIsRefusedAlicesBlob(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	result, text := call(t, w.connect(t, w.token(w.bob), ""), "read_blob_with_token", map[string]any{"blob_path": "hello.txt"})
 	if !result.IsError || !strings.Contains(text, "Storage Blob Data Reader") || strings.Contains(text, "Hello") {
-		t.Errorf("Bob: %v %s", result.IsError, text)
+		t.Errorf("Bob: error %v, %s; want true, the role he lacks, and no content", result.IsError, text)
 	}
 }
 
 func TestConsentMissingIsSaidPlainly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tenant.RevokeConsent(w.api, w.tenant.Storage())
 	result, text := call(t, w.connect(t, w.token(w.alice), ""), "read_blob_with_token", map[string]any{"blob_path": "hello.txt"})
 	if !result.IsError || !strings.Contains(text, "AADSTS65001") || strings.Contains(text, "Trace ID") {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, AADSTS65001, and no trace id", result.IsError, text)
 	}
 }
 
 const listTools = `{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{}}`
 
 func TestRefusalsOverHTTP(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithAllowedOrigins("http://localhost:6274"))
 	good := "Bearer " + w.token(w.alice)
 	idToken := "Bearer " + w.tenant.IDToken(w.alice, w.api)
@@ -116,12 +120,12 @@ func TestRefusalsOverHTTP(t *testing.T) {
 			if status == 401 || status == 403 {
 				rpc := decode(t, body)
 				if rpc["jsonrpc"] != "2.0" || rpc["id"] != 7.0 || rpc["error"].(map[string]any)["message"] == "" {
-					t.Errorf("body is no JSON-RPC error for the request: %s", body)
+					t.Errorf("got %s, want a JSON-RPC error for the request", body)
 				}
 			}
 			if c := header.Get("WWW-Authenticate"); status == 401 && (!strings.Contains(c, `resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp"`) ||
 				!strings.Contains(c, `scope="api://`+w.api.ClientID+`/access_as_user"`)) {
-				t.Errorf("challenge %q", c)
+				t.Errorf("challenge %q, want resource_metadata and the scope", c)
 			}
 		})
 	}
@@ -129,40 +133,43 @@ func TestRefusalsOverHTTP(t *testing.T) {
 
 // The SDK's client goes on after a refusal, for the body answers its request.
 func TestClientSurvivesARefusal(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, protocol := range protocols {
 		holder := &tokenHolder{token: w.token(w.alice)}
 		s := w.connectWith(t, holder, protocol)
 		holder.set(w.tenant.Mint(w.api, 1, func(_, c map[string]any) { c["scp"] = "other" }))
 		if _, err := s.ListTools(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "Required scope is missing") {
-			t.Fatalf("%s: refused with %v", protocol, err)
+			t.Fatalf("%s: refused with %v, want an error and \"Required scope is missing\"", protocol, err)
 		}
 		holder.set(w.token(w.alice))
 		if _, err := s.ListTools(t.Context(), nil); err != nil {
-			t.Errorf("%s: with a good token again: %v", protocol, err)
+			t.Errorf("%s: with a good token again: got %v, want nil", protocol, err)
 		}
 	}
 }
 
 func TestPreflight(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithAllowedOrigins("http://localhost:6274"))
 	ask := map[string]string{"Origin": "http://localhost:6274", "Access-Control-Request-Method": "POST"}
 	status, header, _ := do(t, http.MethodOptions, w.url, "", ask)
 	if status != http.StatusNoContent || header.Get("Access-Control-Allow-Origin") != "http://localhost:6274" ||
 		!strings.Contains(header.Get("Access-Control-Allow-Headers"), "Authorization") {
-		t.Errorf("%d %v", status, header)
+		t.Errorf("got %d %v, want 204, http://localhost:6274 and Authorization", status, header)
 	}
 	ask["Origin"] = "https://evil.example"
 	if status, header, _ := do(t, http.MethodOptions, w.url, "", ask); status != 403 || header.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("a foreign page: %d %v", status, header)
+		t.Errorf("a foreign page: got %d %v, want 403, no Access-Control-Allow-Origin", status, header)
 	}
 	// OPTIONS that is no preflight needs a token like everything else.
 	if status, _, _ := do(t, http.MethodOptions, w.url, "", map[string]string{"Origin": "http://localhost:6274"}); status != 401 {
-		t.Errorf("OPTIONS without preflight: %d", status)
+		t.Errorf("OPTIONS without preflight: got %d, want 401", status)
 	}
 }
 
 func TestMetadataAndHealth(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	base := strings.TrimSuffix(w.url, "/mcp")
 	for _, path := range []string{"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"} {
@@ -171,15 +178,15 @@ func TestMetadataAndHealth(t *testing.T) {
 		if status != 200 || header.Get("Access-Control-Allow-Origin") != "*" || m["resource"] != resourceURL ||
 			m["authorization_servers"].([]any)[0] != w.tenant.AuthorityHost()+"/"+w.tenant.ID()+"/v2.0" ||
 			m["scopes_supported"].([]any)[0] != "api://"+w.api.ClientID+"/access_as_user" {
-			t.Errorf("%s: %d %s", path, status, body)
+			t.Errorf("%s: got %d %s, want 200, for all, with resource, authorization server and scope", path, status, body)
 		}
 	}
 	status, _, body := do(t, http.MethodGet, base+"/health", "", map[string]string{"Host": "10.0.0.7"})
 	if status != 200 || decode(t, body)["status"] != "ok" {
-		t.Errorf("health: %d %s", status, body)
+		t.Errorf("health: got %d %s, want 200, ok", status, body)
 	}
 	if status, _, _ := do(t, http.MethodGet, base+"/elsewhere", "", nil); status != 404 {
-		t.Errorf("elsewhere: %d", status)
+		t.Errorf("elsewhere: got %d, want 404", status)
 	}
 }
 
@@ -193,15 +200,16 @@ func TestHealthWithoutKeys(t *testing.T) {
 	must(t, err)
 	url := serve(t, srv)
 	if status, _, body := do(t, http.MethodGet, url+"/health", "", nil); status != 503 || strings.Contains(body, "localhost") {
-		t.Errorf("health: %d %s", status, body)
+		t.Errorf("health: got %d %s, want 503 and no localhost", status, body)
 	}
 	status, header, body := do(t, http.MethodPost, url+"/mcp", listTools, map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
 	if status != 503 || header.Get("Retry-After") == "" || decode(t, body)["error"] == nil {
-		t.Errorf("call: %d %s", status, body)
+		t.Errorf("call: got %d %s, want 503, a Retry-After and an error", status, body)
 	}
 }
 
 func TestResultsArePrivate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithServerOptions(func(o *mcp.ServerOptions) {
 		o.Instructions = "Be kind."
 		o.SetCacheable = nil
@@ -210,18 +218,19 @@ func TestResultsArePrivate(t *testing.T) {
 	tools, err := s.ListTools(t.Context(), nil)
 	must(t, err)
 	if tools.CacheScope != "private" {
-		t.Errorf("cacheScope %q", tools.CacheScope)
+		t.Errorf("cacheScope %q, want private", tools.CacheScope)
 	}
 	if s.InitializeResult().Instructions != "Be kind." {
-		t.Error("the server options are not used")
+		t.Error("the server options are not used, want them")
 	}
 }
 
 func TestNewServerReportsAllFaults(t *testing.T) {
+	t.Parallel()
 	_, err := mcpentra.NewServer("http://mcp.example.com/mcp/", nil,
 		mcpentra.WithExchanger(nil), mcpentra.WithTools(nil), mcpentra.WithAllowedOrigins("https://a.example/x"), mcpentra.WithImplementation(nil))
 	if err == nil {
-		t.Fatal("accepted")
+		t.Fatal("NewServer = nil, want all faults")
 	}
 	for _, part := range []string{"resource URL", "verifier", "WithExchanger", "WithTools", "WithAllowedOrigins", "WithImplementation"} {
 		if !strings.Contains(err.Error(), part) {
@@ -231,23 +240,25 @@ func TestNewServerReportsAllFaults(t *testing.T) {
 	w := newWorld(t)
 	for _, u := range []string{"", "mcp.example.com", "http://mcp.example.com/mcp", "https://h/mcp/", "https://h/mcp?x=1", "https://h/mcp#x", "https://u@h/mcp", "https://h/health", "https://h/{x}"} {
 		if _, err := mcpentra.NewServer(u, w.verifier); err == nil {
-			t.Errorf("%q accepted", u)
+			t.Errorf("%q accepted, want an error", u)
 		}
 	}
 	for _, u := range []string{"https://mcp.example.com", "http://localhost:8000/mcp", "http://127.0.0.1:8000/a/b"} {
 		if _, err := mcpentra.NewServer(u, w.verifier); err != nil {
-			t.Errorf("%q refused: %v", u, err)
+			t.Errorf("%q: got %v, want nil", u, err)
 		}
 	}
 }
 
 func TestCredentialOutsideACall(t *testing.T) {
+	t.Parallel()
 	if _, err := mcpentra.Credential(t.Context()); !errors.Is(err, mcpentra.ErrNoCaller) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, mcpentra.ErrNoCaller)
 	}
 }
 
 func TestNoTokenInLogs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	tokens := []string{w.token(w.alice), w.token(w.bob)}
 	for _, token := range tokens {
@@ -279,6 +290,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 // What clients see of the identity tools: a changed description shows in review.
 func TestToolSchemas(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	tools, err := w.connect(t, w.token(w.alice), "").ListTools(t.Context(), nil)
 	must(t, err)

@@ -71,59 +71,56 @@ func (s *sees) RoundTrip(r *http.Request) (*http.Response, error) {
 // and a drain that lets calls end. (The files' changes are tested in internal/edge.)
 func TestServeTLS(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	x := addWaiting(w)
-	var current atomic.Pointer[func(*tls.ClientHelloInfo) (*tls.Certificate, error)]
-	clients := make([]*http.Transport, 2)
-	rotate := make([]func(), 2)
-	for i := range clients {
-		certFile, keyFile, client := certificateFiles(t)
-		get, err := mcpentra.CertificateFiles(certFile, keyFile, w.logger())
-		must(t, err)
-		clients[i], rotate[i] = client, func() { current.Store(&get) }
-	}
-	rotate[0]()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	served := make(chan error, 1)
-	go func() {
-		served <- w.server.ServeTLS(ctx, l, func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return (*current.Load())(hello) })
-	}()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	must(t, err)
-	w.url = "https://localhost:" + port + "/mcp"
+	inBubble(t, func(t *testing.T, b *bubble) {
+		x := addWaiting(b.world)
+		var current atomic.Pointer[func(*tls.ClientHelloInfo) (*tls.Certificate, error)]
+		n, clients, rotate := newListener(), make([]*http.Transport, 2), make([]func(), 2)
+		for i := range clients {
+			certFile, keyFile, client := certificateFiles(t)
+			get, err := mcpentra.CertificateFiles(certFile, keyFile, b.logger())
+			must(t, err)
+			client.DialContext = n.dial
+			clients[i], rotate[i] = client, func() { current.Store(&get) }
+		}
+		rotate[0]()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		served := make(chan error, 1)
+		go func() {
+			served <- b.server.ServeTLS(ctx, n, func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return (*current.Load())(hello) })
+		}()
+		b.url = "https://localhost/mcp"
 
-	protocol := &sees{next: clients[0]}
-	first := w.connectWith(t, withToken{w.token(w.alice), protocol}, "2026-07-28")
-	if _, text := call(t, first, "secure_ping", nil); !strings.Contains(text, "successful") || protocol.proto.Load() != "HTTP/2.0" {
-		t.Errorf("got %q over %v, want successful over HTTP/2.0", text, protocol.proto.Load())
-	}
-	var waiting sync.WaitGroup
-	waiting.Go(func() {
-		if _, text := call(t, first, "wait", nil); text != "waited" {
-			t.Errorf("the call under way: got %q, want waited", text)
+		protocol := &sees{next: clients[0]}
+		first := b.connectWith(t, withToken{b.token(b.alice), protocol}, "2026-07-28")
+		if _, text := call(t, first, "secure_ping", nil); !strings.Contains(text, "successful") || protocol.proto.Load() != "HTTP/2.0" {
+			t.Errorf("secure_ping = %q over %v, want successful over HTTP/2.0", text, protocol.proto.Load())
+		}
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if _, text := call(t, first, "wait", nil); text != "waited" {
+				t.Errorf("the call under way = %q, want waited", text)
+			}
+		})
+		<-x.begun
+		rotate[1]()
+		second := b.connectWith(t, withToken{b.token(b.alice), clients[1]}, "2026-07-28")
+		for name, s := range map[string]*mcp.ClientSession{"the old certificate": first, "the new one": second} {
+			if _, text := call(t, s, "secure_ping", nil); !strings.Contains(text, "successful") {
+				t.Errorf("with %s: secure_ping = %q, want successful", name, text)
+			}
+		}
+		stop()
+		b.log.await(t, "draining")
+		close(x.end)
+		waiting.Wait()
+		if err := <-served; err != nil {
+			t.Errorf("ServeTLS = %v, want nil", err)
+		}
+		if log := b.log.String(); !strings.Contains(log, "msg=serving address=memory tls=true") {
+			t.Errorf("the log is %s, want a line that says that it serves TLS", log)
 		}
 	})
-	<-x.begun
-	rotate[1]()
-	second := w.connectWith(t, withToken{w.token(w.alice), clients[1]}, "2026-07-28")
-	for name, s := range map[string]*mcp.ClientSession{"the old certificate": first, "the new one": second} {
-		if _, text := call(t, s, "secure_ping", nil); !strings.Contains(text, "successful") {
-			t.Errorf("with %s: got %q, want successful", name, text)
-		}
-	}
-	stop()
-	w.log.await(t, "draining")
-	close(x.end)
-	waiting.Wait()
-	if err := <-served; err != nil {
-		t.Errorf("ServeTLS = %v, want nil", err)
-	}
-	if log := w.log.String(); !strings.Contains(log, "msg=serving address="+l.Addr().String()+" tls=true") {
-		t.Errorf("the log does not say that it serves TLS: %s", log)
-	}
 }
 
 func TestServeTLSWithoutCertificate(t *testing.T) {

@@ -111,7 +111,7 @@ func (t *sessions) begin(id *entraauth.Identity, server *mcp.ServerSession) bool
 		return true
 	}
 	s := &session{id: server.ID(), user: id.UserID(), client: strings.Clone(id.ClientID()), server: server, latest: id}
-	oldest, ok := t.makeRoom(s.user)
+	oldest, ok := t.displaced(s.user)
 	if oldest != nil {
 		t.remove(oldest)
 	}
@@ -135,10 +135,10 @@ func (t *sessions) begin(id *entraauth.Identity, server *mcp.ServerSession) bool
 	return true
 }
 
-// makeRoom returns the session that must end so that the user can have another, if any. If the
+// displaced returns the session that must end so that the user can have another, if any. If the
 // user is at the limit, that is the user's oldest. If the process is at the limit, it is the
 // oldest of the user with the most sessions, who must keep at least as many as this user then has.
-func (t *sessions) makeRoom(user string) (oldest *session, ok bool) {
+func (t *sessions) displaced(user string) (oldest *session, ok bool) {
 	own := t.byUser[user]
 	if len(own) >= t.limits.Sessions {
 		return own[0], true

@@ -70,7 +70,7 @@ func (c *crowd) open(t testing.TB, h *holder) string {
 	t.Helper()
 	status, header, body := c.ask(t, http.MethodPost, h.tokens[0], "", "", initialize)
 	if status != http.StatusOK || header.Get("Mcp-Session-Id") == "" {
-		t.Fatalf("initialize: %d %s", status, body)
+		t.Fatalf("initialize: got %d %s, want 200, an Mcp-Session-Id", status, body)
 	}
 	return header.Get("Mcp-Session-Id")
 }
@@ -144,16 +144,16 @@ func TestSessionsAreNotShared(t *testing.T) {
 			status, _, body := c.ask(t, method, h.other, h.session, "", keep(7, "x"))
 			unknown, _, text := c.ask(t, method, h.other, "unknown", "", keep(7, "x"))
 			if status != http.StatusNotFound || unknown != status || text != body {
-				t.Errorf("user %d with another client: %s %d %s, and an unknown session: %d %s", i, method, status, body, unknown, text)
+				t.Errorf("user %d with another client: got %s %d %s, and for an unknown session %d %s; want 404 and the same", i, method, status, body, unknown, text)
 			}
 		}
 	}
 	for i, h := range c.holders { // all are still there: nobody could end another's
 		if status, _, body := c.ask(t, http.MethodDelete, h.tokens[0], h.session, "", ""); status != http.StatusNoContent {
-			t.Errorf("user %d ends the own session: %d %s", i, status, body)
+			t.Errorf("user %d ends the own session: got %d %s, want 204", i, status, body)
 		}
 		if status, _, _ := c.ask(t, http.MethodPost, h.tokens[0], h.session, "", keep(1, "x")); status != http.StatusNotFound {
-			t.Errorf("user %d in a session that is over: %d", i, status)
+			t.Errorf("user %d in a session that is over: got %d, want 404", i, status)
 		}
 	}
 }
@@ -184,7 +184,7 @@ func (c *crowd) steal(t *testing.T, thief, victim int, event string) {
 	// Events of another's stream, asked for in the own session.
 	status, _, body := c.ask(t, http.MethodGet, h.tokens[0], h.session, event, "")
 	if strings.Contains(body, "secret-") && !strings.Contains(body, foreign) || strings.Contains(body, "caller=") && !strings.Contains(body, h.user.ObjectID) {
-		t.Errorf("user %d replays another's events: %d %s", thief, status, body)
+		t.Errorf("user %d replays another's events: got %d %s, want his own at most", thief, status, body)
 	}
 }
 
@@ -210,7 +210,7 @@ func TestOldestSessionEnds(t *testing.T) {
 		}
 	}
 	if status, _, body := c.ask(t, http.MethodPost, bob.tokens[0], bob.session, "", keep(1, "x")); status != http.StatusOK {
-		t.Errorf("another user's session: %d %s", status, body)
+		t.Errorf("another user's session: got %d %s, want 200", status, body)
 	}
 }
 
@@ -231,15 +231,15 @@ func TestAbandonedCallsCount(t *testing.T) {
 		must(t, conn.Close())
 	}
 	if _, _, body := c.ask(t, http.MethodPost, alice.tokens[0], alice.session, "", keep(9, "x")); !strings.Contains(body, "Too many requests") {
-		t.Errorf("a fourth call: %s", body)
+		t.Errorf("a fourth call: got %s, want \"Too many requests\"", body)
 	}
 	if status, _, body := c.ask(t, http.MethodPost, bob.tokens[0], bob.session, "", keep(9, "x")); status != http.StatusOK || !strings.Contains(body, "caller=") {
-		t.Errorf("another user: %d %s", status, body)
+		t.Errorf("another user: got %d %s, want 200 and caller=", status, body)
 	}
 	close(x.end)
 	for range 3 {
 		if err := <-x.ended; err != nil {
-			t.Errorf("an abandoned call's context: %v", err)
+			t.Errorf("an abandoned call's context: got %v, want nil", err)
 		}
 	}
 }
@@ -265,12 +265,12 @@ func TestAllSessions(t *testing.T) {
 	}
 	status, h, body := w.post(t, initialize, map[string]string{"Authorization": "Bearer " + w.token(users[4])})
 	if status != http.StatusServiceUnavailable || h.Get("Retry-After") == "" || h.Get("Mcp-Session-Id") != "" || decode(t, body)["error"] == nil || decode(t, body)["id"] != 1.0 {
-		t.Errorf("one too many: %d %v %s", status, h, body)
+		t.Errorf("one too many: got %d %v %s, want 503, a Retry-After, no session, an error for 1", status, h, body)
 	}
 	do(t, http.MethodDelete, w.url, "", first[2])
 	w.begin(t, "sessions", w.token(users[4]), "2025-11-25")
 	if sessions, _, _ := w.server.Kept(); sessions != 4 {
-		t.Errorf("%d sessions are kept", sessions)
+		t.Errorf("%d sessions are kept, want 4", sessions)
 	}
 }
 
@@ -291,7 +291,7 @@ func TestWaitingConsentsEnd(t *testing.T) {
 	})
 	ask := func(header map[string]string) {
 		if status, _, body := w.post(t, callBody("whoami"), header); status != http.StatusOK || !strings.Contains(body, "-32042") {
-			t.Fatalf("%d %s", status, body)
+			t.Fatalf("got %d %s, want 200 and -32042", status, body)
 		}
 	}
 	alice, bob := open(w.alice), open(w.bob)
@@ -300,17 +300,17 @@ func TestWaitingConsentsEnd(t *testing.T) {
 		ask(alice)
 	}
 	if _, _, consents := w.server.Kept(); consents != 16+1 {
-		t.Errorf("%d consents are waited for", consents)
+		t.Errorf("%d consents are waited for, want 16+1", consents)
 	}
 	do(t, http.MethodDelete, w.url, "", alice)
 	if _, _, consents := w.server.Kept(); consents != 1 {
-		t.Errorf("%d consents are waited for after the session ended", consents)
+		t.Errorf("%d consents are waited for after the session ended, want 1", consents)
 	}
 	ask(open(w.alice))
 	open(w.alice)
 	open(w.alice) // ends the first
 	if _, _, consents := w.server.Kept(); consents != 1 {
-		t.Errorf("%d consents are waited for after the session was pushed out", consents)
+		t.Errorf("%d consents are waited for after the session was pushed out, want 1", consents)
 	}
 }
 
@@ -329,7 +329,7 @@ func TestSessionsKeepNoRequests(t *testing.T) {
 	streams, bytes := w.server.KeptEvents(user)
 	ping(1000)
 	if after, size := w.server.KeptEvents(user); after > 1024+2 || streams < 300 || size > 4*bytes {
-		t.Errorf("%d streams and %d bytes are kept, %d and %d before", after, size, streams, bytes)
+		t.Errorf("%d streams and %d bytes are kept, %d and %d before; want at most 1026, and no growth", after, size, streams, bytes)
 	}
 }
 

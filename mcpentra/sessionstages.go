@@ -49,7 +49,7 @@ func (t *sessions) owned(f *refuser) func(http.Handler) http.Handler {
 }
 
 // bound is the stage that records a session's first and latest caller.
-func (t *sessions) bound(m *message) error {
+func (t *sessions) bound(m *rpcMessage) error {
 	server, ok := m.req.GetSession().(*mcp.ServerSession)
 	if !ok || m.caller == nil { // not HTTP
 		return nil
@@ -71,7 +71,7 @@ func (t *sessions) bound(m *message) error {
 }
 
 // refuseBusy answers with 503. If it is too late for a status, the error is the answer.
-func refuseBusy(m *message) error {
+func refuseBusy(m *rpcMessage) error {
 	e := &jsonrpc.Error{Code: codeUnavailable, Message: "This server has as many sessions as it can hold: try again later"}
 	m.refuse(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "60")
@@ -82,7 +82,7 @@ func refuseBusy(m *message) error {
 
 // beginRunning and endRunning are a stage: when a session ends, its calls are canceled, and a call
 // that has ended sends nothing more.
-func (t *sessions) beginRunning(m *message) error {
+func (t *sessions) beginRunning(m *rpcMessage) error {
 	server, ok := m.req.GetSession().(*mcp.ServerSession)
 	if !ok || strings.HasPrefix(m.method, "notifications/") { // notifications have no stream of their own
 		return nil
@@ -107,7 +107,7 @@ func (t *sessions) beginRunning(m *message) error {
 	return nil
 }
 
-func (t *sessions) endRunning(m *message) {
+func (t *sessions) endRunning(m *rpcMessage) {
 	call := &m.running
 	call.over.Store(true)
 	if call.session == nil {
@@ -164,7 +164,7 @@ func (t *sessions) mayAnswer(c *call, r *http.Request) *denial {
 }
 
 // newEvents returns the store of events for replay.
-func newEvents(s *subscriptions) *eventstore.Store {
+func newEvents(s *subscriptionCheck) *eventstore.Store {
 	return eventstore.New(eventstore.Options{
 		Begin: func(ctx context.Context, finished func()) eventstore.Audience {
 			c := callOf(ctx)

@@ -42,7 +42,7 @@ func (s *speaker) speak(next http.Handler) http.Handler {
 			s.finish(answer, r, c)
 			return
 		}
-		visible := s.ids.Hide(c.data)
+		visible := s.ids.Hide(c.data, c.messages)
 		refused := func(status int, written []byte) []byte { return s.tellRefused(r, visible, status, written) }
 		answer := &c.written
 		for unknown := []string(nil); ; answer = new(reply) {

@@ -16,6 +16,7 @@ import (
 // What is not a request that the server can serve is refused in JSON-RPC, with the
 // id that it has, whether or not there are policies and sessions.
 func TestRefusalsOfTheProtocol(t *testing.T) {
+	t.Parallel()
 	policies := newWorld(t, mcpentra.WithToolPolicy("secure_ping", entraauth.Policy{UserRoles: []string{"x"}}))
 	for name, w := range map[string]*world{"stateless": newWorld(t), "sessions": withSessions(t), "policies": policies} {
 		good := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
@@ -81,6 +82,7 @@ func TestRefusalsOfTheProtocol(t *testing.T) {
 
 // The id is found however late in the body it stands, where the body was read anyway.
 func TestLateIDs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithToolPolicy("secure_ping", entraauth.Policy{UserRoles: []string{"x"}}))
 	good := map[string]string{"Authorization": "Bearer " + w.token(w.alice)}
 	filler := strings.Repeat("x", 200_000)
@@ -98,11 +100,12 @@ func TestLateIDs(t *testing.T) {
 
 // An unknown method of 2026-07-28 is 404, by its own rule.
 func TestUnknownMethodOfTheModernProtocol(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	status, h, body := w.post(t, `{"jsonrpc":"2.0","id":"q-7","method":"vendor/method","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`,
 		map[string]string{"Authorization": "Bearer " + w.token(w.alice), "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "vendor/method"})
 	if status != 404 {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 404", status, body)
 	}
 	isRefusal(t, "unknown method", h, body, `"q-7"`, -32601)
 }
@@ -110,6 +113,7 @@ func TestUnknownMethodOfTheModernProtocol(t *testing.T) {
 // One unknown method does not take the rest of a batch with it; and methods that a
 // program has added are known.
 func TestBatchWithUnknownMethods(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	type params struct{ mcp.ParamsBase }
 	type result struct {
@@ -140,7 +144,7 @@ func TestBatchWithUnknownMethods(t *testing.T) {
 	} {
 		status, _, body := w.post(t, "["+strings.Join(row.batch, ", ")+"]", good)
 		if status != 200 || row.not != "" && strings.Contains(body, row.not) {
-			t.Errorf("%s: %d %s", name, status, body)
+			t.Errorf("%s: got %d %s, want 200 and no %q", name, status, body, row.not)
 		}
 		for _, part := range row.want {
 			if !strings.Contains(body, part) {
@@ -154,17 +158,18 @@ func TestBatchWithUnknownMethods(t *testing.T) {
 	}
 	status, h, body := w.post(t, "["+strings.Join(append(many, message("99", "tools/list")), ",")+"]", good)
 	if status != 400 {
-		t.Errorf("a batch of unknown methods: %d %s", status, body)
+		t.Errorf("a batch of unknown methods: got %d %s, want 400", status, body)
 	}
 	isRefusal(t, "a batch of unknown methods", h, body, "null", -32601)
 	if status, _, body := w.post(t, message("7", "acme/search"), good); status != 200 || !strings.Contains(body, `"found":"it"`) {
-		t.Errorf("a method of the program's own: %d %s", status, body)
+		t.Errorf("a method of the program's own: got %d %s, want 200 and %q", status, body, `"found":"it"`)
 	}
 }
 
 // A session of another user, one that has ended and one that never was are the
 // same answer, by every HTTP method: nobody learns which there are.
 func TestSessionsOfOthersAreUnknown(t *testing.T) {
+	t.Parallel()
 	w := withSessions(t)
 	_, h, _ := w.post(t, initialize, map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
 	alices := h.Get("Mcp-Session-Id")
@@ -177,18 +182,18 @@ func TestSessionsOfOthersAreUnknown(t *testing.T) {
 		for _, session := range []string{alices, "unknown", alices + "x", strings.Repeat("s", 10_000)} {
 			status, h, answer := do(t, method, w.url, body, map[string]string{"Authorization": "Bearer " + w.token(w.bob), "Mcp-Session-Id": session})
 			if status != http.StatusNotFound || !strings.HasPrefix(h.Get("Content-Type"), "application/json") {
-				t.Errorf("%s in session %.40s: %d %s", method, session, status, answer)
+				t.Errorf("%s in session %.40s: got %d %s, want 404, application/json at the start", method, session, status, answer)
 			}
 			answers[answer] = true
 		}
 		if len(answers) != 1 {
-			t.Errorf("%s: the answers differ: %v", method, answers)
+			t.Errorf("%s: got %v, want one answer in all sessions", method, answers)
 		}
 		if method == http.MethodPost && !strings.Contains(h.Get("Mcp-Session-Id"), alices) {
-			t.Error("no session")
+			t.Error("no session was begun, want one")
 		}
 	}
 	if status, _, body := w.post(t, pingWithID, map[string]string{"Authorization": "Bearer " + w.token(w.alice), "Mcp-Session-Id": alices}); status != 200 {
-		t.Errorf("Alice in her own: %d %s", status, body)
+		t.Errorf("Alice in her own: got %d %s, want 200", status, body)
 	}
 }

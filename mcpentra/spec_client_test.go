@@ -20,6 +20,7 @@ import (
 // client id: where to sign in, with which scopes; and which more, when a tool
 // wants them (authorization#step-up-authorization-flow). It keeps those it had.
 func TestStepUpByTheSDKsClient(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{"2025-11-25", "2026-07-28"} {
 		t.Run(protocol, func(t *testing.T) {
 			w := newSpecWorld(t)
@@ -52,11 +53,11 @@ func TestStepUpByTheSDKsClient(t *testing.T) {
 			must(t, err)
 			t.Cleanup(func() { _ = session.Close() })
 			if _, text := call(t, session, "secure_ping", nil); !strings.Contains(text, "successful") {
-				t.Errorf("secure_ping: %s", text)
+				t.Errorf("secure_ping: got %s, want successful", text)
 			}
 			for range 2 {
 				if _, text := call(t, session, "write_note", nil); text != "written" {
-					t.Errorf("write_note: %s", text)
+					t.Errorf("write_note: got %s, want written", text)
 				}
 			}
 			want := []string{basicScope + " for " + resourceURL, basicScope + " " + notesScope + " for " + resourceURL}

@@ -76,6 +76,7 @@ func modernCall(tool, authorization string) (body string, header map[string]stri
 // for: each row names the section that it shows. "authorization" is
 // modelcontextprotocol.io/specification/2026-07-28/basic/authorization.
 func TestAuthorizationSpecification(t *testing.T) {
+	t.Parallel()
 	w := newSpecWorld(t)
 	token := func(scopes ...string) string {
 		return "Bearer " + w.tenant.Token(w.alice, w.client, w.api, scopes...)
@@ -129,7 +130,7 @@ func TestAuthorizationSpecification(t *testing.T) {
 			maps.Copy(header, row.header)
 			status, answer, text := do(t, http.MethodPost, w.url+row.query, body, header)
 			if status != row.status {
-				t.Errorf("%d %s", status, text)
+				t.Errorf("got %d %s, want %v", status, text, row.status)
 			}
 			got := challengeOf(t, answer)
 			if !maps.Equal(got, row.params) {
@@ -139,7 +140,7 @@ func TestAuthorizationSpecification(t *testing.T) {
 				t.Error("a challenge asks for offline_access")
 			}
 			if status != http.StatusOK && decode(t, text)["error"] == nil {
-				t.Errorf("the body is no JSON-RPC error: %s", text)
+				t.Errorf("got %s, want a JSON-RPC error", text)
 			}
 		})
 	}
@@ -156,7 +157,7 @@ func challengeOf(t *testing.T, h http.Header) map[string]string {
 	all, err := oauthex.ParseWWWAuthenticate(values)
 	must(t, err)
 	if len(all) != 1 || !strings.EqualFold(all[0].Scheme, "bearer") {
-		t.Fatalf("challenges %v", values)
+		t.Fatalf("challenges %v, want one, bearer", values)
 	}
 	params := all[0].Params
 	delete(params, "error_description")
@@ -168,6 +169,7 @@ func challengeOf(t *testing.T, h http.Header) map[string]string {
 // it, with what the server and Entra serve and nothing known beforehand but the
 // client's registration.
 func TestDiscoveryOrder(t *testing.T) {
+	t.Parallel()
 	w := newSpecWorld(t)
 	// 1. A request without token is answered with where the metadata is.
 	body, header := modernCall("secure_ping", "")
@@ -178,10 +180,10 @@ func TestDiscoveryOrder(t *testing.T) {
 	metadata := w.metadata(t, first["resource_metadata"])
 	root := w.metadata(t, "https://mcp.example.com/.well-known/oauth-protected-resource")
 	if metadata.Resource != resourceURL || root.Resource != resourceURL || len(metadata.AuthorizationServers) == 0 {
-		t.Fatalf("%+v, at the root %+v", metadata, root)
+		t.Fatalf("got %+v, at the root %+v; want %v, some authorizationservers, %v", metadata, root, resourceURL, resourceURL)
 	}
 	if !slices.Equal(metadata.ScopesSupported, []string{basicScope}) || first["scope"] != basicScope {
-		t.Errorf("scopes_supported %v, challenge %s", metadata.ScopesSupported, first["scope"])
+		t.Errorf("scopes_supported %v, challenge %s; want %q, %v", metadata.ScopesSupported, first["scope"], []string{basicScope}, basicScope)
 	}
 
 	// 3. The authorization server's metadata, at the places where clients look in
@@ -204,7 +206,7 @@ func TestDiscoveryOrder(t *testing.T) {
 		}
 	}
 	if found.Issuer != issuer.String() {
-		t.Fatalf("the metadata of %s is of %q", issuer, found.Issuer)
+		t.Fatalf("the metadata of %s is of %q, want the same issuer", issuer, found.Issuer)
 	}
 
 	// 4. The user signs in; code, PKCE and resource are redeemed.
@@ -227,7 +229,7 @@ func TestDiscoveryOrder(t *testing.T) {
 	token, _ := decode(t, string(data))["access_token"].(string)
 	body, header = modernCall("secure_ping", "Bearer "+token)
 	if status, _, text := w.post(t, body, header); status != http.StatusOK || !strings.Contains(text, "successful") {
-		t.Errorf("with the token: %d %s", status, text)
+		t.Errorf("with the token: got %d %s, want 200 and successful", status, text)
 	}
 }
 
@@ -238,7 +240,7 @@ func (w *world) metadata(t *testing.T, address string) oauthex.ProtectedResource
 	must(t, err)
 	status, _, text := do(t, http.MethodGet, strings.TrimSuffix(w.url, "/mcp")+u.Path, "", map[string]string{"Host": u.Host})
 	if status != http.StatusOK {
-		t.Fatalf("%s: %d %s", address, status, text)
+		t.Fatalf("%s: got %d %s, want 200", address, status, text)
 	}
 	var m oauthex.ProtectedResourceMetadata
 	must(t, json.Unmarshal([]byte(text), &m))
@@ -261,4 +263,14 @@ func fetch(t *testing.T, c *http.Client, address string, form url.Values) ([]byt
 	data, err := io.ReadAll(resp.Body)
 	must(t, err)
 	return data, resp.StatusCode == http.StatusOK
+}
+
+// The metadata advertises the least: clients ask for whatever is advertised.
+func TestMetadataAdvertisesTheLeast(t *testing.T) {
+	t.Parallel()
+	w := policyWorld(t)
+	_, _, body := do(t, http.MethodGet, strings.TrimSuffix(w.url, "/mcp")+"/.well-known/oauth-protected-resource/mcp", "", nil)
+	if want := `["api://` + w.api.ClientID + `/access_as_user"]`; !strings.Contains(body, want) {
+		t.Errorf("got %s, want %s in it", body, want)
+	}
 }

@@ -33,7 +33,7 @@ type stages struct {
 	sessions      *sessions
 	streams       *streams
 	events        *eventstore.Store // nil without sessions
-	subscriptions *subscriptions
+	subscriptions *subscriptionCheck
 	policies      *policyCheck
 	speaker       *speaker
 	consent       *consent
@@ -73,8 +73,8 @@ func (s *stages) ofEndpoint() []httpStage {
 // returns an error, or sets the result, that is the answer, and the stages after it are
 // not entered. Either function may be nil.
 type messageStage struct {
-	enter func(*message) error
-	leave func(*message)
+	enter func(*rpcMessage) error
+	leave func(*rpcMessage)
 }
 
 // ofMessages returns the stages of a message that the SDK has read, in order; messages
@@ -196,13 +196,13 @@ func (s *stages) receive(next mcp.MethodHandler) mcp.MethodHandler {
 }
 
 // serve takes the message through the stages.
-func (s *stages) serve(m *message, stages []messageStage) {
+func (s *stages) serve(m *rpcMessage, stages []messageStage) {
 	defer s.finish(m, stages) // also after runtime.Goexit, by which a tool can end its goroutine
 	s.enter(m, stages)
 }
 
 // finish leaves the stages that the message has entered, and writes its line.
-func (s *stages) finish(m *message, stages []messageStage) {
+func (s *stages) finish(m *rpcMessage, stages []messageStage) {
 	ended := m.cause == errNoAnswer //nolint:errorlint // as enter has set it
 	if ended {
 		m.err = &jsonrpc.Error{Code: codeInternal, Message: "internal error"}
@@ -227,7 +227,7 @@ func (s *stages) finish(m *message, stages []messageStage) {
 }
 
 // enter enters the stages, and dispatches the message if all let it pass.
-func (s *stages) enter(m *message, stages []messageStage) {
+func (s *stages) enter(m *rpcMessage, stages []messageStage) {
 	defer s.recoverMessage(m)
 	for ; m.entered < len(stages); m.entered++ {
 		if enter := stages[m.entered].enter; enter != nil {
@@ -243,13 +243,13 @@ func (s *stages) enter(m *message, stages []messageStage) {
 
 var errNoAnswer = errors.New("its goroutine ended before it returned (runtime.Goexit)")
 
-func (s *stages) leave(m *message, stage messageStage) {
+func (s *stages) leave(m *rpcMessage, stage messageStage) {
 	defer s.recoverMessage(m)
 	stage.leave(m)
 }
 
 // recoverMessage is deferred: a panic would end the process.
-func (s *stages) recoverMessage(m *message) {
+func (s *stages) recoverMessage(m *rpcMessage) {
 	if p := recover(); p != nil {
 		s.log.panicked(m, p)
 		m.cause, m.result, m.err = nil, nil, &jsonrpc.Error{Code: codeInternal, Message: "internal error"}
@@ -259,8 +259,8 @@ func (s *stages) recoverMessage(m *message) {
 // The stages are the [host] of their messages.
 
 func (s *stages) logger() *slog.Logger { return s.log.Logger }
-func (s *stages) credential(m *message) (azcore.TokenCredential, error) {
+func (s *stages) credential(m *rpcMessage) (azcore.TokenCredential, error) {
 	return s.lending.credential(m)
 }
-func (s *stages) mayUse(m *message, tool string) bool          { return s.policies.mayUse(m, tool) }
-func (s *stages) resources(m *message) *toolset.ResourcePolicy { return s.policies.resources(m) }
+func (s *stages) mayUse(m *rpcMessage, tool string) bool          { return s.policies.mayUse(m, tool) }
+func (s *stages) resources(m *rpcMessage) *toolset.ResourcePolicy { return s.policies.resources(m) }

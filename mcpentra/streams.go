@@ -150,9 +150,9 @@ var (
 	errManyURIs  = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("Too many subscriptions: a user may have %d. Unsubscribe from others first", maxSubscriptions)}
 )
 
-// subscriptions limits users' subscriptions, and sends resource updates only to callers who may
+// A subscriptionCheck limits users' subscriptions, and sends resource updates only to callers who may
 // use the resource.
-type subscriptions struct {
+type subscriptionCheck struct {
 	sessions    *sessions
 	streams     *streams
 	access      *access
@@ -165,7 +165,7 @@ type subscriptions struct {
 // If a session ends while subscribed to a URI, the SDK keeps an entry for it forever, and scans
 // all entries whenever a session ends; without sessions, that is at the end of every request. So a
 // session unsubscribes when it ends, and a request without a session can't subscribe.
-func (s *subscriptions) enter(m *message) error {
+func (s *subscriptionCheck) enter(m *rpcMessage) error {
 	server, _ := m.req.GetSession().(*mcp.ServerSession)
 	byHTTP := m.call != nil
 	switch p := m.req.GetParams().(type) {
@@ -185,7 +185,7 @@ func (s *subscriptions) enter(m *message) error {
 	return nil
 }
 
-func (s *subscriptions) leave(m *message) {
+func (s *subscriptionCheck) leave(m *rpcMessage) {
 	server, _ := m.req.GetSession().(*mcp.ServerSession)
 	x := m.subscribing
 	switch p := m.req.GetParams().(type) {
@@ -214,7 +214,7 @@ func (s *subscriptions) leave(m *message) {
 // listen opens a stream of protocol 2026-07-28, which ends when the token that opened it becomes
 // invalid. It rejects older protocols, which don't have such streams but which the SDK would
 // serve.
-func (s *subscriptions) listen(m *message, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams) error {
+func (s *subscriptionCheck) listen(m *rpcMessage, server *mcp.ServerSession, p *mcp.SubscriptionsListenParams) error {
 	if !isModern(server) {
 		return errOldListen
 	}
@@ -236,7 +236,7 @@ func (s *subscriptions) listen(m *message, server *mcp.ServerSession, p *mcp.Sub
 }
 
 // end unsubscribes an ended session from a URI.
-func (s *subscriptions) end(x *session, uri string) {
+func (s *subscriptionCheck) end(x *session, uri string) {
 	ctx, cancel := context.WithCancel(entraauth.NewContext(context.Background(), x.latest))
 	cancel() // a canceled context tells endsAlways
 	_, _ = s.unsubscribe(ctx, "resources/unsubscribe", &mcp.UnsubscribeRequest{Session: x.server, Params: &mcp.UnsubscribeParams{URI: uri}})
@@ -267,7 +267,7 @@ func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, lo
 
 // onlyToAdmitted is sending middleware: resource updates go only to callers who may use the
 // resource now, judged by the latest token of their session or stream.
-func (s *subscriptions) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
+func (s *subscriptionCheck) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		if p, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok {
 			if server, _ := req.GetSession().(*mcp.ServerSession); !s.admits(server, p.URI) {
@@ -278,7 +278,7 @@ func (s *subscriptions) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler
 	}
 }
 
-func (s *subscriptions) admits(server *mcp.ServerSession, uri string) bool {
+func (s *subscriptionCheck) admits(server *mcp.ServerSession, uri string) bool {
 	latest, stream, known := s.sessions.callers(server)
 	if !known {
 		return false // it has ended
@@ -293,7 +293,7 @@ func (s *subscriptions) admits(server *mcp.ServerSession, uri string) bool {
 }
 
 // admitsSession is admits for the session with the ID.
-func (s *subscriptions) admitsSession(id, uri string) bool {
+func (s *subscriptionCheck) admitsSession(id, uri string) bool {
 	s.sessions.mu.Lock()
 	x := s.sessions.byID[id]
 	s.sessions.mu.Unlock()

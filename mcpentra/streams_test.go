@@ -117,7 +117,7 @@ func (s *stream) next(t testing.TB) (string, bool) {
 	case data, ok := <-s.events:
 		return data, ok
 	case <-time.After(15 * time.Second):
-		t.Fatal("nothing comes")
+		t.Fatal("nothing comes within 15s, want an event")
 		return "", false
 	}
 }
@@ -152,22 +152,22 @@ func (w *world) listening(t testing.TB, mode, token string, uris ...string) (*st
 		header := map[string]string{"Authorization": "Bearer " + token, "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"}
 		status, s := w.open(t, http.MethodPost, listenTo(uris...), header)
 		if status != http.StatusOK {
-			t.Fatalf("listen: %d %s", status, s.ended(t))
+			t.Fatalf("listen: got %d %s, want 200", status, s.ended(t))
 		}
 		if first, _ := s.next(t); !strings.Contains(first, "acknowledged") {
-			t.Fatalf("listen begins with %s", first)
+			t.Fatalf("listen begins with %s, want acknowledged", first)
 		}
 		return s, header
 	}
 	header := w.begin(t, mode, token, "2025-11-25")
 	for _, uri := range uris {
 		if status, _, body := w.post(t, subscribeTo(uri), header); status != http.StatusOK || strings.Contains(body, "error") {
-			t.Fatalf("subscribe: %d %s", status, body)
+			t.Fatalf("subscribe: got %d %s, want 200 and no error", status, body)
 		}
 	}
 	status, s := w.open(t, http.MethodGet, "", header)
 	if status != http.StatusOK {
-		t.Fatalf("stream: %d", status)
+		t.Fatalf("stream: got %d, want 200", status)
 	}
 	return s, header
 }
@@ -188,13 +188,13 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 			s, header := w.listening(t, mode.name, w.holderOf(clock, w.alice.ObjectID, time.Hour), "news://all/1")
 			w.changed(t, "news://all/1")
 			if data, _ := s.next(t); !strings.Contains(data, "news://all/1") {
-				t.Fatalf("while the token is good: %s", data)
+				t.Fatalf("while the token is good: got %s, want news://all/1", data)
 			}
 			clock.advance(time.Hour + 30*time.Second) // within the skew
 			w.server.CheckStreams()
 			w.changed(t, "news://all/1")
 			if data, _ := s.next(t); !strings.Contains(data, "news://all/1") {
-				t.Fatalf("within the skew: %s", data)
+				t.Fatalf("within the skew: got %s, want news://all/1", data)
 			}
 			newer := map[string]string{"Authorization": "Bearer " + w.holderOf(clock, w.alice.ObjectID, time.Hour)}
 			for name, value := range header {
@@ -204,23 +204,23 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 			}
 			if mode.name == "sessions" {
 				if status, _, body := w.post(t, listTools, newer); status != http.StatusOK {
-					t.Fatalf("a newer token: %d %s", status, body)
+					t.Fatalf("a newer token: got %d %s, want 200", status, body)
 				}
 			}
 			clock.advance(time.Minute)
 			w.server.CheckStreams()
 			if rest := s.ended(t); strings.Contains(rest, "news://") {
-				t.Errorf("told after its token expired: %s", rest)
+				t.Errorf("told after its token expired: got %s, want no news://", rest)
 			}
 			if mode.name == "sessions" { // goes on
 				if status, _, body := w.post(t, listTools, newer); status != http.StatusOK {
-					t.Errorf("the session afterwards: %d %s", status, body)
+					t.Errorf("the session afterwards: got %d %s, want 200", status, body)
 				}
 				_, s = w.open(t, http.MethodGet, "", newer)
 				w.changed(t, "news://all/1")
 				for data, ok := s.next(t); !strings.Contains(data, "news://all/1"); data, ok = s.next(t) {
 					if !ok {
-						t.Fatal("the new stream ended")
+						t.Fatal("the new stream ended, want news://all/1")
 					}
 				}
 			}
@@ -240,7 +240,7 @@ func TestStreamEndsByItself(t *testing.T) {
 			clock.advance(48 * time.Hour)
 			w.changed(t, "news://all/1") // before the check
 			if rest := s.ended(t); strings.Contains(rest, "news://") {
-				t.Errorf("told two days later: %s", rest)
+				t.Errorf("told two days later: got %s, want no news://", rest)
 			}
 		})
 	}
@@ -258,7 +258,7 @@ func TestStreamEndsWithItsKey(t *testing.T) {
 			w.tenant.RotateKeys()
 			clock.advance(2 * time.Hour) // the keys are due; nobody asks but the check
 			if rest := s.ended(t); strings.Contains(rest, "news://") {
-				t.Errorf("told: %s", rest)
+				t.Errorf("told: got %s, want no news://", rest)
 			}
 		})
 	}
@@ -276,7 +276,7 @@ func TestCallOutlivesItsToken(t *testing.T) {
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				if status, _, body := w.post(t, callBody("hold"), header); status != http.StatusOK || !strings.Contains(body, "held") {
-					t.Errorf("%d %s", status, body)
+					t.Errorf("got %d %s, want 200 and held", status, body)
 				}
 			})
 			h.wait(1)
@@ -298,40 +298,40 @@ func TestNewsGoToThoseAdmitted(t *testing.T) {
 	w.changed(t, "news://board/1")
 	for _, s := range []*stream{s, other} {
 		if data, _ := s.next(t); !strings.Contains(data, "news://board/1") {
-			t.Fatalf("a member: %s", data)
+			t.Fatalf("a member: got %s, want news://board/1", data)
 		}
 	}
 	// Alice's role is gone, as her next token says. Her stream is of the old one.
 	header["Authorization"] = "Bearer " + w.holderOf(clock, w.alice.ObjectID, 2*time.Hour)
 	if status, _, body := w.post(t, listTools, header); status != http.StatusOK {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s, want 200", status, body)
 	}
 	w.changed(t, "news://board/1")
 	w.changed(t, "news://all/1")
 	if data, _ := s.next(t); !strings.Contains(data, "news://all/1") {
-		t.Errorf("no longer a member: %s", data)
+		t.Errorf("no longer a member: got %s, want news://all/1", data)
 	}
 	if data, _ := other.next(t); !strings.Contains(data, "news://board/1") {
-		t.Errorf("still a member: %s", data)
+		t.Errorf("still a member: got %s, want news://board/1", data)
 	}
 	// And it is back.
 	header["Authorization"] = "Bearer " + w.holderOf(clock, w.alice.ObjectID, 2*time.Hour, "Board")
 	if status, _, body := w.post(t, listTools, header); status != http.StatusOK {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s, want 200", status, body)
 	}
 	w.changed(t, "news://board/1")
 	if data, _ := s.next(t); !strings.Contains(data, "news://board/1") {
-		t.Errorf("a member again: %s", data)
+		t.Errorf("a member again: got %s, want news://board/1", data)
 	}
 	// A short token is used, and expires: the stream's own still counts.
 	header["Authorization"] = "Bearer " + w.holderOf(clock, w.alice.ObjectID, time.Minute, "Board")
 	if status, _, body := w.post(t, listTools, header); status != http.StatusOK {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s, want 200", status, body)
 	}
 	clock.advance(10 * time.Minute)
 	w.changed(t, "news://board/1")
 	if data, _ := s.next(t); !strings.Contains(data, "news://board/1") {
-		t.Errorf("a member by the stream's token: %s", data)
+		t.Errorf("a member by the stream's token: got %s, want news://board/1", data)
 	}
 }
 
@@ -351,7 +351,7 @@ func TestMissedNewsGoToThoseAdmitted(t *testing.T) {
 	}
 	renew("Board")
 	if status, _, body := w.post(t, listTools, header); status != http.StatusOK {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s, want 200", status, body)
 	}
 	clock.advance(3 * time.Minute)
 	w.server.CheckStreams()
@@ -369,7 +369,7 @@ func TestMissedNewsGoToThoseAdmitted(t *testing.T) {
 		}
 		status, s := w.open(t, http.MethodGet, "", h)
 		if status != http.StatusOK {
-			t.Fatalf("a new stream: %d", status)
+			t.Fatalf("a new stream: got %d, want 200", status)
 		}
 		w.changed(t, "news://board/1")
 		must(t, w.server.MCP().ResourceUpdated(context.Background(), &mcp.ResourceUpdatedNotificationParams{URI: "news://all/1", Meta: mcp.Meta{"last": true}}))
@@ -390,9 +390,9 @@ func TestMissedNewsGoToThoseAdmitted(t *testing.T) {
 		return ids
 	}
 	if all := seen(""); len(all) != 3 { // two before, one now
-		t.Errorf("of what all may know came %q", all)
+		t.Errorf("of what all may know came %q, want 3", all)
 	}
 	if all := seen("_2"); len(all) != 1 { // the numbers are those of what was sent
-		t.Errorf("after the third came %q", all)
+		t.Errorf("after the third came %q, want one", all)
 	}
 }

@@ -40,7 +40,7 @@ func TestSubscriptionsEnd(t *testing.T) {
 				t.Errorf("the SDK keeps %d subscriptions, want %d", n, want)
 			}
 			if sessions, subscriptions, _ := w.server.Kept(); subscriptions != want || sessions != want/2 {
-				t.Errorf("%d sessions and %d subscriptions are kept", sessions, subscriptions)
+				t.Errorf("%d sessions and %d subscriptions are kept, want %d and %d", sessions, subscriptions, want/2, want)
 			}
 			clock.advance(2 * time.Hour)
 			w.server.CheckStreams()
@@ -68,7 +68,7 @@ func TestStatelessSubscribe(t *testing.T) {
 		for _, method := range []string{"resources/subscribe", "resources/unsubscribe", "subscriptions/listen"} {
 			body := strings.Replace(subscribeTo("news://all/"+strings.Repeat("x", 1000)), "resources/subscribe", method, 1)
 			if status, _, text := w.post(t, body, header); status != http.StatusOK || !strings.Contains(text, "-32601") {
-				t.Errorf("%s %s: %d %s", protocol, method, status, text)
+				t.Errorf("%s %s: got %d %s, want 200 and -32601", protocol, method, status, text)
 			}
 		}
 		if _, _, text := w.post(t, strings.Replace(initialize, "2025-11-25", protocol, 1), header); !strings.Contains(text, `"resources":{`) || strings.Contains(text, `"subscribe":true`) {
@@ -76,7 +76,7 @@ func TestStatelessSubscribe(t *testing.T) {
 		}
 	}
 	if n := subscriptionsOf(w); n != 0 {
-		t.Errorf("the SDK keeps %d subscriptions", n)
+		t.Errorf("the SDK keeps %d subscriptions, want 0", n)
 	}
 	discover := `{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{` + modernMeta + `}}`
 	header["Mcp-Protocol-Version"], header["Mcp-Method"] = "2026-07-28", "server/discover"
@@ -92,7 +92,7 @@ func TestListenIsOfTheModernEra(t *testing.T) {
 	header := w.begin(t, "sessions", w.holderOf(clock, w.alice.ObjectID, time.Hour), "2025-11-25")
 	body := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["news://all/1"]}}}`
 	if status, _, text := w.post(t, body, header); status != http.StatusOK || !strings.Contains(text, "-32601") {
-		t.Errorf("%d %s", status, text)
+		t.Errorf("got %d %s, want 200 and -32601", status, text)
 	}
 }
 
@@ -109,11 +109,11 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 	w.listening(t, "stateless", alice, "news://all/last")
 	header := map[string]string{"Authorization": "Bearer " + alice, "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"}
 	if status, _, body := w.post(t, listenTo("news://all/more"), header); !strings.Contains(body, "Too many subscriptions") {
-		t.Errorf("one more: %d %s", status, body)
+		t.Errorf("one more: got %d %s, want \"Too many subscriptions\"", status, body)
 	}
 	w.listening(t, "stateless", bob, uris...)
 	if status, _, body := w.post(t, listenTo("news://all/"+strings.Repeat("x", 2048)), header); !strings.Contains(body, "too long") {
-		t.Errorf("a long one: %d %s", status, body)
+		t.Errorf("a long one: got %d %s, want \"too long\"", status, body)
 	}
 	clock.advance(2 * time.Hour)
 	w.server.CheckStreams()
@@ -129,20 +129,20 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 		}
 		h := []map[string]string{session, again}[i%2]
 		if status, _, body := w.post(t, "["+strings.Join(all, ",")+"]", h); status != http.StatusOK || strings.Contains(body, "error") || strings.Count(body, `"result"`) != len(batch) {
-			t.Fatalf("subscriptions %d: %d %s", i, status, body)
+			t.Fatalf("subscriptions %d: got %d %s, want 200 and no error, %v", i, status, body, len(batch))
 		}
 	}
 	if _, _, body := w.post(t, subscribeTo("news://all/more"), session); !strings.Contains(body, "Too many subscriptions") {
-		t.Errorf("one more: %s", body)
+		t.Errorf("one more: got %s, want \"Too many subscriptions\"", body)
 	}
 	if _, _, body := w.post(t, subscribeTo(uris[0]), session); strings.Contains(body, "error") {
-		t.Errorf("one that is there: %s", body)
+		t.Errorf("one that is there: got %s, want no error", body)
 	}
 	if _, _, body := w.post(t, subscribeTo("news://board/1"), session); !strings.Contains(body, "not allowed") && !strings.Contains(body, "role") {
-		t.Errorf("one that is not allowed: %s", body)
+		t.Errorf("one that is not allowed: got %s, want a refusal", body)
 	}
 	do(t, http.MethodDelete, w.url, "", again)
 	if _, _, body := w.post(t, subscribeTo("news://all/more"), session); strings.Contains(body, "error") {
-		t.Errorf("after the other session ended: %s", body)
+		t.Errorf("after the other session ended: got %s, want no error", body)
 	}
 }

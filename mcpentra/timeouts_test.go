@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,30 +20,33 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
-// A body that does not arrive holds a user's slot for its time and no longer. (How
-// long that is, and one that arrives in drips, is tested in internal/edge.)
+// A body that does not arrive holds a user's slot for its time and no longer. (One that arrives
+// in drips is tested in internal/edge.)
 func TestSlowBody(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 1, BodyTimeout: 200 * time.Millisecond}))
-	token := w.token(w.alice)
-	conn, answers := dial(t, w.url)
-	_, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
-		"Accept: application/json, text/event-stream\r\nContent-Length: 1000\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":\"slow\",\"method\"", token)
-	must(t, err)
-	resp, err := http.ReadResponse(answers, nil)
-	must(t, err)
-	body, err := io.ReadAll(resp.Body)
-	must(t, err)
-	must(t, resp.Body.Close())
-	if resp.StatusCode != http.StatusRequestTimeout || decode(t, string(body))["id"] != "slow" {
-		t.Errorf("got %d %s, want 408 and the id slow", resp.StatusCode, body)
-	}
-	if _, err := answers.ReadByte(); !errors.Is(err, io.EOF) && !isReset(err) {
-		t.Errorf("the connection is still open: %v", err)
-	}
-	if status, _, body := w.post(t, listTools, map[string]string{"Authorization": "Bearer " + token}); status != http.StatusOK {
-		t.Errorf("afterwards: got %d %s, want 200", status, body)
-	}
+	const bodyTimeout = 20 * time.Second
+	inBubble(t, func(t *testing.T, b *bubble) {
+		token := b.token(b.alice)
+		conn, answers := b.raw(t)
+		begun := time.Now()
+		_, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
+			"Accept: application/json, text/event-stream\r\nContent-Length: 1000\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":\"slow\",\"method\"", token)
+		must(t, err)
+		resp, err := http.ReadResponse(answers, nil)
+		must(t, err)
+		body, err := io.ReadAll(resp.Body)
+		must(t, err)
+		must(t, resp.Body.Close())
+		if resp.StatusCode != http.StatusRequestTimeout || decode(t, string(body))["id"] != "slow" {
+			t.Errorf("got %d %s, want 408 and the id slow", resp.StatusCode, body)
+		}
+		if _, err := answers.ReadByte(); !errors.Is(err, io.EOF) || time.Since(begun) != bodyTimeout {
+			t.Errorf("after %s: reading on = %v, want %v after %s", time.Since(begun), err, io.EOF, bodyTimeout)
+		}
+		if status, _, body := send(t, b.transport(t), b.url, listTools, token); status != http.StatusOK {
+			t.Errorf("afterwards: got %d %s, want 200", status, body)
+		}
+	}, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 1, BodyTimeout: bodyTimeout}))
 }
 
 // A body without token, and one that nobody reads, cost no more: the connection ends
@@ -66,9 +68,11 @@ func TestSlowBodyOfAStranger(t *testing.T) {
 				defer func() { _ = v.Close() }()
 				srv, err := mcpentra.NewServer(resourceURL, v, mcpentra.WithLogger(slog.New(slog.DiscardHandler)), mcpentra.WithLimits(mcpentra.Limits{BodyTimeout: bodyTimeout, WriteTimeout: 500 * time.Millisecond}))
 				must(t, err)
-				here, there := net.Pipe()
+				n := newListener()
 				served := &http.Server{Handler: srv, ReadHeaderTimeout: time.Second}
-				go func() { _ = served.Serve(&oneConnection{conns: []net.Conn{there}}) }()
+				go func() { _ = served.Serve(n) }()
+				here, err := n.dial(t.Context(), "", "")
+				must(t, err)
 				begun := time.Now()
 				_, err = fmt.Fprintf(here, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":\"slow\",", request)
 				must(t, err)
@@ -91,105 +95,74 @@ type nobody struct{}
 
 func (nobody) RoundTrip(*http.Request) (*http.Response, error) { return nil, net.ErrClosed }
 
-// oneConnection is a listener that has its connections already.
-type oneConnection struct{ conns []net.Conn }
-
-func (l *oneConnection) Accept() (net.Conn, error) {
-	if len(l.conns) == 0 {
-		return nil, net.ErrClosed
-	}
-	first := l.conns[0]
-	l.conns = l.conns[1:]
-	return first, nil
-}
-
-func (*oneConnection) Close() error   { return nil }
-func (*oneConnection) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
-
-// Calls and streams outlive the deadline of their body, and of each write. (In hours,
-// in internal/edge.)
+// Calls and streams outlive the deadline of their body, and of each write.
 func TestLongCallsAreNotTimedOut(t *testing.T) {
 	t.Parallel()
-	const short = 200 * time.Millisecond
+	const timeout = 20 * time.Second
 	for name, opts := range map[string][]mcpentra.Option{"2026-07-28": nil, "2025-11-25": {mcpentra.WithSessions()}, "2026-07-28 over HTTP/2": nil} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			protocol, _, http2 := strings.Cut(name, " over ")
-			w := newWorld(t, append(opts, mcpentra.WithLimits(mcpentra.Limits{BodyTimeout: short, WriteTimeout: short}))...)
-			must(t, w.verifier.Ready(t.Context())) // the first fetch of keys may take longer than that
-			mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "long"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
-				for i := range 2 {
-					select {
-					case <-time.After(short + short/8):
-					case <-ctx.Done():
-						return nil, nil, ctx.Err()
+			inBubble(t, func(t *testing.T, b *bubble) {
+				mcp.AddTool(b.server.MCP(), &mcp.Tool{Name: "long"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+					for i := range 2 {
+						select {
+						case <-time.After(time.Hour):
+						case <-ctx.Done():
+							return nil, nil, ctx.Err()
+						}
+						if err := req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: req.Params.GetProgressToken(), Progress: float64(i + 1)}); err != nil {
+							return nil, nil, err
+						}
 					}
-					if err := req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: req.Params.GetProgressToken(), Progress: float64(i + 1)}); err != nil {
-						return nil, nil, err
-					}
+					return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "done"}}}, nil, nil
+				})
+				seen := &sees{next: b.transport(t)}
+				if http2 {
+					seen.next = b.http2(t)
 				}
-				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "done"}}}, nil, nil
-			})
-			transport := &http.Transport{}
-			t.Cleanup(transport.CloseIdleConnections)
-			if http2 {
-				transport = serveHTTP2(t, w)
-			}
-			s := w.connectWith(t, withToken{w.token(w.alice), transport}, protocol)
-			params := &mcp.CallToolParams{Name: "long"}
-			params.SetProgressToken("p")
-			result, err := s.CallTool(t.Context(), params)
-			must(t, err)
-			if got := result.Content[0].(*mcp.TextContent).Text; result.IsError || got != "done" {
-				t.Errorf("got %q, want done", got)
-			}
-			if _, text := call(t, s, "secure_ping", nil); !strings.Contains(text, "successful") {
-				t.Errorf("on the same connection: got %q, want successful", text)
-			}
+				s := b.connectWith(t, withToken{b.token(b.alice), seen}, protocol)
+				params := &mcp.CallToolParams{Name: "long"}
+				params.SetProgressToken("p")
+				result, err := s.CallTool(t.Context(), params)
+				must(t, err)
+				if got := result.Content[0].(*mcp.TextContent).Text; result.IsError || got != "done" {
+					t.Errorf("got %q, want done", got)
+				}
+				if _, text := call(t, s, "secure_ping", nil); !strings.Contains(text, "successful") {
+					t.Errorf("on the same connection: got %q, want successful", text)
+				}
+				if got := seen.proto.Load(); (got == "HTTP/2.0") != http2 {
+					t.Errorf("got %v, want HTTP/2.0: %t", got, http2)
+				}
+			}, append(opts, mcpentra.WithLimits(mcpentra.Limits{BodyTimeout: timeout, WriteTimeout: timeout}))...)
 		})
 	}
-}
-
-// serveHTTP2 serves the world's server over TLS and HTTP/2.
-func serveHTTP2(t *testing.T, w *world) *http.Transport {
-	t.Helper()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor != 2 {
-			t.Errorf("protocol %s", r.Proto)
-		}
-		w.server.ServeHTTP(rw, r)
-	}))
-	s.EnableHTTP2 = true
-	s.StartTLS()
-	t.Cleanup(s.Close)
-	w.url = s.URL + "/mcp"
-	return s.Client().Transport.(*http.Transport)
 }
 
 // A client that does not read its answer loses its connection, and its slot is free.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 1, WriteTimeout: 200 * time.Millisecond}))
-	answered := make(chan struct{}, 1)
-	w.url = serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.server.ServeHTTP(rw, r)
-		answered <- struct{}{}
-	})) + "/mcp"
-	large := strings.Repeat("x", 6<<20) // more than the kernel takes for a reader with a small buffer
-	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "large"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
-		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: large}}}, nil, nil
-	})
-	token := w.token(w.alice)
-	conn, _ := dial(t, w.url)
-	must(t, conn.(*net.TCPConn).SetReadBuffer(4096))
-	const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"large","arguments":{}}}`
-	_, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
-		"Accept: application/json, text/event-stream\r\nContent-Length: %d\r\n\r\n%s", token, len(body), body)
-	must(t, err)
-	<-answered
-	if status, _, text := w.post(t, listTools, map[string]string{"Authorization": "Bearer " + token}); status != http.StatusOK {
-		t.Errorf("afterwards: got %d %s, want 200", status, text)
-	}
+	const writeTimeout = 30 * time.Second
+	inBubble(t, func(t *testing.T, b *bubble) {
+		x := addWaiting(b.world)
+		token := b.token(b.alice)
+		conn, _ := b.raw(t)
+		_, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
+			"Accept: application/json, text/event-stream\r\nContent-Length: %d\r\n\r\n%s", token, len(callBody("wait")), callBody("wait"))
+		must(t, err)
+		<-x.begun
+		x.end <- struct{}{}
+		for _, row := range []struct {
+			after time.Duration
+			want  int
+		}{{writeTimeout - time.Second, http.StatusTooManyRequests}, {2 * time.Second, http.StatusOK}} {
+			pass(row.after)
+			if status, _, body := send(t, b.transport(t), b.url, listTools, token); status != row.want {
+				t.Errorf("%s later: got %d %s, want %d", row.after, status, body, row.want)
+			}
+		}
+	}, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 1, WriteTimeout: writeTimeout}))
 }
 
 // On 2026-07-28 the request is the call: when the client is gone, so is its context.
@@ -208,8 +181,7 @@ func TestClientHangsUp(t *testing.T) {
 	}
 	// One that vanishes without a word of HTTP, too.
 	conn, _ := dial(t, w.url)
-	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"wait","arguments":{},` +
-		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"wait","arguments":{},` + modernMeta + `}}`
 	_, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
 		"Accept: application/json, text/event-stream\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: wait\r\nContent-Length: %d\r\n\r\n%s",
 		w.token(w.alice), len(body), body)
@@ -230,9 +202,4 @@ func dial(t testing.TB, url string) (net.Conn, *bufio.Reader) {
 	t.Cleanup(func() { _ = conn.Close() })
 	must(t, conn.SetReadDeadline(time.Now().Add(20*time.Second))) // a test that hangs says where
 	return conn, bufio.NewReader(conn)
-}
-
-func isReset(err error) bool {
-	_, ok := errors.AsType[*net.OpError](err)
-	return ok && !errors.Is(err, context.DeadlineExceeded) && !strings.Contains(err.Error(), "timeout")
 }

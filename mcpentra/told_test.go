@@ -16,13 +16,12 @@ import (
 // error that says what is wrong in few words.
 func TestRefusedBySDKIsOneLine(t *testing.T) {
 	t.Parallel()
-	const modern = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}`
 	long := strings.Repeat("A", 100_000)
-	for name, opts := range map[string][]mcpentra.Option{"stateless": nil, "sessions": {mcpentra.WithSessions()}} {
+	for _, mode := range modes {
 		log := &lines{}
-		w := newWorld(t, append(opts, mcpentra.WithLogger(slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))))...)
+		w := newWorld(t, append(mode.opts, mcpentra.WithLogger(slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))))...)
 		session := ""
-		if opts != nil {
+		if mode.opts != nil {
 			_, header, _ := w.post(t, initialize, map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
 			session = header.Get("Mcp-Session-Id")
 		}
@@ -55,11 +54,11 @@ func TestRefusedBySDKIsOneLine(t *testing.T) {
 			{"batch", `[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":5}},{"jsonrpc":"2.0","id":2,"method":"ping"},{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"nothing"}},` +
 				`{"jsonrpc":"2.0","id":4,"method":"nothing"},{"jsonrpc":"2.0","method":"notifications/nothing"},{"jsonrpc":"2.0","id":5,"method":"tools/list","params":7}]`, nil, true, 200, 0, 6, false},
 			{"batch of unknown methods", `[{"jsonrpc":"2.0","id":1,"method":"nothing"},{"jsonrpc":"2.0","id":2,"method":"nothing"}]`, nil, true, 200, 0, 2, false},
-			{"modern: unknown method", `{"jsonrpc":"2.0","id":1,"method":"nothing","params":{` + modern + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "nothing"}, false, 404, -32601, 1, false},
-			{"modern: name in header differs", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x",` + modern + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "y"}, false, 400, 0, 1, false},
-			{"modern: params of another type", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":5,` + modern + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}, false, 400, 0, 1, false},
+			{"modern: unknown method", `{"jsonrpc":"2.0","id":1,"method":"nothing","params":{` + modernMeta + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "nothing"}, false, 404, -32601, 1, false},
+			{"modern: name in header differs", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x",` + modernMeta + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "y"}, false, 400, 0, 1, false},
+			{"modern: params of another type", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":5,` + modernMeta + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}, false, 400, 0, 1, false},
 			{"modern: no _meta", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}, false, 400, 0, 1, false},
-			{"modern: method removed", `{"jsonrpc":"2.0","id":1,"method":"ping","params":{` + modern + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "ping"}, false, 404, 0, 1, false},
+			{"modern: method removed", `{"jsonrpc":"2.0","id":1,"method":"ping","params":{` + modernMeta + `}}`, map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "ping"}, false, 404, 0, 1, false},
 			{"served", `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, nil, true, 200, 0, 1, true},
 			{"failed in the middleware", `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"note://nothing"}}`, nil, true, 200, 0, 1, true},
 		} {
@@ -82,35 +81,35 @@ func TestRefusedBySDKIsOneLine(t *testing.T) {
 					events = append(events, event)
 				}
 				if len(line) > 3000 {
-					t.Errorf("%s: %s: a line of %d bytes", name, row.name, len(line))
+					t.Errorf("%s: %s: a line of %d bytes, want at most 3000", mode.name, row.name, len(line))
 				}
 			}
 			if len(events) != row.lines {
-				t.Errorf("%s: %s: %d lines, want %d (answer %d %.300s):\n%.1500s", name, row.name, len(events), row.lines, status, body, log.String()[before:])
+				t.Errorf("%s: %s: %d lines, want %d (answer %d %.300s):\n%.1500s", mode.name, row.name, len(events), row.lines, status, body, log.String()[before:])
 				continue
 			}
 			refused := slices.DeleteFunc(slices.Clone(events), func(e map[string]any) bool { return e["outcome"] != "refused" })
 			if len(refused) == 0 && !row.served {
-				t.Errorf("%s: %s: no line of a refusal: %v", name, row.name, events)
+				t.Errorf("%s: %s: no line of a refusal: %v", mode.name, row.name, events)
 			}
 			for _, event := range refused {
 				for key, want := range map[string]any{"level": "WARN", "http_method": "POST", "path": "/mcp"} {
 					if event[key] != want && event["status"] != 202. {
-						t.Errorf("%s: %s: %s is %v, want %v", name, row.name, key, event[key], want)
+						t.Errorf("%s: %s: %s is %v, want %v", mode.name, row.name, key, event[key], want)
 					}
 				}
 				if caller, _ := event["caller"].(map[string]any); event["reason"] == "" || caller["client"] != w.client.ClientID || event["method"] == nil && row.body[:min(1, len(row.body))] == "{" && json.Valid([]byte(row.body)) {
-					t.Errorf("%s: %s: the line lacks something: %v", name, row.name, event)
+					t.Errorf("%s: %s: the line lacks something: %v", mode.name, row.name, event)
 				}
 			}
 			if strings.Contains(log.String()[before:], "AAAA") || strings.Contains(body, "AAAA") {
-				t.Errorf("%s: %s: the parameters are quoted: %.300s", name, row.name, body)
+				t.Errorf("%s: %s: the parameters are quoted: %.300s", mode.name, row.name, body)
 			}
-			if row.code != 0 && opts == nil && !strings.Contains(body, fmt.Sprintf(`"code":%d`, row.code)) || strings.Contains(body, `"code":0`) {
-				t.Errorf("%s: %s: want code %d: %.300s", name, row.name, row.code, body)
+			if row.code != 0 && mode.opts == nil && !strings.Contains(body, fmt.Sprintf(`"code":%d`, row.code)) || strings.Contains(body, `"code":0`) {
+				t.Errorf("%s: %s: got %.300s, want code %d", mode.name, row.name, body, row.code)
 			}
-			if status != row.status && (opts == nil || row.begun) {
-				t.Errorf("%s: %s: %d, want %d", name, row.name, status, row.status)
+			if status != row.status && (mode.opts == nil || row.begun) {
+				t.Errorf("%s: %s: %d, want %d", mode.name, row.name, status, row.status)
 			}
 		}
 		if session != "" {

@@ -57,15 +57,13 @@ func addWhoami(w *world) {
 // call at once, and his credential is his own.
 func TestNobodyIsSomebodyElse(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]mcpentra.Option{
-		"stateless": nil, "stateful": {mcpentra.WithSessions()},
-	} {
+	for _, mode := range modes {
 		for _, protocol := range []string{"2025-11-25", "2026-07-28"} {
-			if name == "stateful" && protocol == "2026-07-28" {
+			if mode.name == "sessions" && protocol == "2026-07-28" {
 				continue // the SDK serves it without sessions only
 			}
-			t.Run(name+" "+protocol, func(t *testing.T) {
-				w := newWorld(t, opts...)
+			t.Run(mode.name+" "+protocol, func(t *testing.T) {
+				w := newWorld(t, mode.opts...)
 				addWhoami(w)
 				var wg sync.WaitGroup
 				for i := range 6 {
@@ -75,12 +73,12 @@ func TestNobodyIsSomebodyElse(t *testing.T) {
 						for range 5 {
 							result, err := s.CallTool(context.Background(), &mcp.CallToolParams{Name: "whoami"})
 							if err != nil {
-								t.Error(err)
+								t.Errorf("CallTool(whoami) = %v, want nil", err)
 								return
 							}
 							got, _ := result.StructuredContent.(map[string]any)
 							if got["user"] != user.ObjectID || got["token"] != user.ObjectID {
-								t.Errorf("user %d is %v", i, result.StructuredContent)
+								t.Errorf("user %d is %v, want himself", i, result.StructuredContent)
 							}
 						}
 					})
@@ -94,49 +92,52 @@ func TestNobodyIsSomebodyElse(t *testing.T) {
 // In a stateful server the context of a call is that of the session's opener,
 // so whoever knows a session id must not be taken for the opener.
 func TestAnothersSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithSessions())
 	addWhoami(w)
 	alice, bob := "Bearer "+w.token(w.alice), "Bearer "+w.token(w.bob)
 	status, header, body := w.post(t, initialize, map[string]string{"Authorization": alice})
 	session := header.Get("Mcp-Session-Id")
 	if status != 200 || session == "" {
-		t.Fatalf("initialize: %d %s", status, body)
+		t.Fatalf("initialize: got %d %s, want 200, a session", status, body)
 	}
 	const callWhoami = `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"whoami","arguments":{}}}`
 	if status, _, body := w.post(t, callWhoami, map[string]string{"Authorization": bob, "Mcp-Session-Id": session}); status != http.StatusNotFound {
-		t.Errorf("Bob in Alice's session: %d %s", status, body)
+		t.Errorf("Bob in Alice's session: got %d %s, want 404", status, body)
 	}
 	if status, _, _ := w.post(t, callWhoami, map[string]string{"Mcp-Session-Id": session}); status != http.StatusUnauthorized {
-		t.Errorf("nobody in Alice's session: %d", status)
+		t.Errorf("nobody in Alice's session: got %d, want 401", status)
 	}
 	// Alice again, with a newer token: hers is the one of this request.
 	status, _, body = w.post(t, callWhoami, map[string]string{"Authorization": "Bearer " + w.token(w.alice), "Mcp-Session-Id": session})
 	if status != 200 || !strings.Contains(body, w.alice.ObjectID) {
-		t.Errorf("Alice: %d %s", status, body)
+		t.Errorf("Alice: got %d %s, want 200 and %q", status, body, w.alice.ObjectID)
 	}
 	if status, _, body := do(t, http.MethodDelete, w.url, "", map[string]string{"Authorization": alice, "Mcp-Session-Id": session}); status/100 != 2 {
-		t.Errorf("ending the session: %d %s", status, body)
+		t.Errorf("ending the session: got %d %s, want 2xx", status, body)
 	}
 }
 
 func TestPanicFailsTheCallAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "panic"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		panic("at the disco")
 	})
 	s := w.connect(t, w.token(w.alice), "")
 	if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "panic"}); err == nil || strings.Contains(err.Error(), "disco") {
-		t.Errorf("the caller is told: %v", err)
+		t.Errorf("the caller is told %v, want an error that says nothing of it", err)
 	}
 	if text := w.log.String(); !strings.Contains(text, "at the disco") || !strings.Contains(text, "tools_test.go") {
-		t.Error("the log does not say where")
+		t.Error("the log does not say where, want it")
 	}
 	if _, text := call(t, s, "secure_ping", nil); !strings.Contains(text, "successful") {
-		t.Errorf("afterwards: %s", text)
+		t.Errorf("afterwards: got %s, want successful", text)
 	}
 }
 
 func TestErrorsForTheCaller(t *testing.T) {
+	t.Parallel()
 	errs := map[string]error{
 		"own":      errors.New("the cupboard is bare"),
 		"azure":    fmt.Errorf("list: %w", azureError("secret-host.internal", 403, "AuthorizationFailure", "")),
@@ -173,23 +174,25 @@ func TestErrorsForTheCaller(t *testing.T) {
 		}
 	}
 	if !strings.Contains(w.log.String(), "10.0.0.4") {
-		t.Error("the log lacks the cause")
+		t.Error("the log lacks the cause, want it")
 	}
 }
 
 func TestWithoutExchanger(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	srv, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithLogger(w.logger()))
 	must(t, err)
 	w.server, w.url = srv, serve(t, srv)+"/mcp"
 	addWhoami(w)
 	if result, text := call(t, w.connect(t, w.token(w.alice), ""), "whoami", nil); !result.IsError || text != mcpentra.ErrNoExchanger.Error() {
-		t.Errorf("%v %s", result.IsError, text)
+		t.Errorf("error %v, %s; want true, %v", result.IsError, text, mcpentra.ErrNoExchanger)
 	}
 }
 
 // Twenty callers with one token cost one exchange.
 func TestOneExchangeForManyCalls(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	addWhoami(w)
 	s := w.connect(t, w.token(w.alice), "")
@@ -198,33 +201,35 @@ func TestOneExchangeForManyCalls(t *testing.T) {
 	for range 20 {
 		wg.Go(func() {
 			if _, err := s.CallTool(context.Background(), &mcp.CallToolParams{Name: "whoami"}); err != nil {
-				t.Error(err)
+				t.Errorf("CallTool(whoami) = %v, want nil", err)
 			}
 		})
 	}
 	wg.Wait()
 	if n := w.tenant.Count(entratest.EndpointToken) - before; n != 1 {
-		t.Errorf("%d exchanges", n)
+		t.Errorf("%d exchanges, want 1", n)
 	}
 }
 
 // A tool with defaults, called with null for arguments, which the SDK can't take.
 func TestNullArguments(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, arguments := range []string{`,"arguments":null`, ``} {
 		status, _, body := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_blob_with_token"`+arguments+`}}`,
 			map[string]string{"Authorization": "Bearer " + w.token(w.alice)})
 		if status != 200 || !strings.Contains(body, "blob_path") || strings.Contains(body, "internal error") {
-			t.Errorf("%q: %d %s", arguments, status, body)
+			t.Errorf("%q: got %d %s, want 200 and blob_path and no \"internal error\"", arguments, status, body)
 		}
 	}
 	if strings.Contains(w.log.String(), "panic") {
-		t.Error("the SDK panicked")
+		t.Error("the SDK panicked, want no panic")
 	}
 }
 
 // So are nulls among the arguments of a program's own tools, unless their schema has null.
 func TestNullsAmongArguments(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	type in struct {
 		Name  string  `json:"name"`

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -128,7 +126,7 @@ type registry struct {
 	building bool
 	set      string          // that is being registered
 	names    map[string]bool // of the tools that were told about
-	faults   []error
+	repeated []string        // of these, those that were told about again
 	acting   []actingSet
 }
 
@@ -143,12 +141,12 @@ func (b *registry) registering(set string) {
 	b.set = set
 }
 
-// built returns the faults so far. Later ones are not reported.
-func (b *registry) built() []error {
+// built returns the names that several tools have so far. Later ones are not reported.
+func (b *registry) built() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.building = false
-	return b.faults
+	return b.repeated
 }
 
 // Tool implements toolset.Host.
@@ -156,7 +154,7 @@ func (b *registry) Tool(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.building && b.names[name] {
-		b.faults = append(b.faults, twice("tool", name))
+		b.repeated = append(b.repeated, name)
 	}
 	b.names[name] = true
 }
@@ -188,38 +186,12 @@ func (b *registry) Credential(get func(context.Context) error, resource string) 
 	}
 }
 
-func twice(what, name string) error {
-	return fmt.Errorf("WithTools: there are two %ss named %q, and one would replace the other; rename one, or leave it out", what, name)
-}
-
 // An actingSet is a tool set that acts on behalf of its callers.
 type actingSet struct {
 	name       string
 	credential func(context.Context) error
 	resource   string // for which it acts
 }
-
-// asks reports whether the set gets its credential from [Credential].
-func (set *actingSet) asks() bool {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // the set's own credential must send nothing
-	var host nobody
-	_ = attempt(set.name, func() { _ = set.credential(&message{Context: ctx, server: &host}) }) //nolint:contextcheck // a message is a context
-	return host.asked
-}
-
-// nobody is the host of messages without a caller. The assembly uses it to ask sets what
-// they list, and whether they use [Credential].
-type nobody struct{ asked bool }
-
-func (n *nobody) credential(*message) (azcore.TokenCredential, error) {
-	n.asked = true
-	return nil, ErrNoExchanger
-}
-
-func (*nobody) logger() *slog.Logger                       { return nil }
-func (*nobody) mayUse(*message, string) bool               { return false }
-func (*nobody) resources(*message) *toolset.ResourcePolicy { return nil }
 
 // named puts the name before each of the errors that are joined in err.
 func named(name string, err error) error {

@@ -138,6 +138,11 @@ var connections = &http.Transport{MaxIdleConnsPerHost: 4}
 
 func do(t testing.TB, method, url, body string, header map[string]string) (int, http.Header, string) {
 	t.Helper()
+	return doOver(t, connections, method, url, body, header)
+}
+
+func doOver(t testing.TB, transport http.RoundTripper, method, url, body string, header map[string]string) (int, http.Header, string) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), method, url, strings.NewReader(body))
 	must(t, err)
 	req.Header.Set("Content-Type", "application/json")
@@ -149,7 +154,7 @@ func do(t testing.TB, method, url, body string, header map[string]string) (int, 
 		}
 		req.Header.Set(name, value)
 	}
-	resp, err := connections.RoundTrip(req)
+	resp, err := transport.RoundTrip(req)
 	must(t, err)
 	defer func() { _ = resp.Body.Close() }()
 	data, err := io.ReadAll(resp.Body)

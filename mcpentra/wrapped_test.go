@@ -51,6 +51,7 @@ func wantFault(t *testing.T, name string, err error, wants ...string) {
 
 // However a tool is wrapped, its policies hold, with the same answers.
 func TestWrappedToolsKeepPolicies(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	answers := map[string]string{}
 	for name := range wrappings(notes{}) {
@@ -60,7 +61,7 @@ func TestWrappedToolsKeepPolicies(t *testing.T) {
 		w.rebuild(t)
 		status, header, body := w.post(t, callBody("secret"), w.bearer(nil))
 		if status != 403 || ran {
-			t.Errorf("%s: %d %s, ran: %v", name, status, body, ran)
+			t.Errorf("%s: got %d %s, ran: %v; want 403, false", name, status, body, ran)
 		}
 		answers[name] = header.Get("WWW-Authenticate") + body
 		for tool, err := range w.connect(t, w.token(w.alice), "2026-07-28").Tools(t.Context(), nil) {
@@ -70,10 +71,10 @@ func TestWrappedToolsKeepPolicies(t *testing.T) {
 			}
 		}
 		if status, _, body := w.post(t, `[`+callBody("secret")+`]`, with(w.bearer(nil), "Mcp-Protocol-Version", "2025-03-26")); status != 403 || ran {
-			t.Errorf("%s, batch: %d %s, ran: %v", name, status, body, ran)
+			t.Errorf("%s, batch: got %d %s, ran: %v; want 403, false", name, status, body, ran)
 		}
 		if status, _, body := w.post(t, callBody("secret"), w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !ran {
-			t.Errorf("%s, with the role: %d %s, ran: %v", name, status, body, ran)
+			t.Errorf("%s, with the role: got %d %s, ran: %v; want 200, true", name, status, body, ran)
 		}
 	}
 	for name, answer := range answers {
@@ -91,16 +92,17 @@ func with(header map[string]string, name, value string) map[string]string {
 // The same for a tool that is registered once the server runs, and on a server of
 // the SDK's, which knows nobody or, with mcpauth, who calls.
 func TestToolsRegisteredElsewhere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for name := range wrappings(notes{}) {
 		ran := false
 		w.rebuild(t)
 		wrappings(secretly(&ran, readers))[name].Register(w.server.MCP())
 		if status, _, body := w.post(t, callBody("secret"), w.bearer(nil)); status != 403 || ran {
-			t.Errorf("%s, later: %d %s, ran: %v", name, status, body, ran)
+			t.Errorf("%s, later: got %d %s, ran: %v; want 403, false", name, status, body, ran)
 		}
 		if status, _, _ := w.post(t, callBody("secret"), w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !ran {
-			t.Errorf("%s, later, with the role: %d, ran: %v", name, status, ran)
+			t.Errorf("%s, later, with the role: got %d, ran: %v; want 200, true", name, status, ran)
 		}
 		ran = false
 		server := mcp.NewServer(&mcp.Implementation{Name: "plain"}, nil)
@@ -112,7 +114,7 @@ func TestToolsRegisteredElsewhere(t *testing.T) {
 		session, err := mcp.NewClient(&mcp.Implementation{Name: "test"}, nil).Connect(t.Context(), here, nil)
 		must(t, err)
 		if _, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "secret"}); err == nil || ran {
-			t.Errorf("%s, plain server: %v, ran: %v", name, err, ran)
+			t.Errorf("%s, plain server: got %v, ran: %v; want an error, false", name, err, ran)
 		}
 		_ = session.Close()
 	}
@@ -129,10 +131,10 @@ func TestWrappedResourcesFollowTools(t *testing.T) {
 		w.rebuild(t)
 		body := `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"blob://docs/hello.txt"}}`
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != 403 {
-			t.Errorf("%s: %d %s", name, status, text)
+			t.Errorf("%s: got %d %s, want 403", name, status, text)
 		}
 		if status, _, text := w.post(t, body, w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !strings.Contains(text, "Hello") {
-			t.Errorf("%s, with the role: %d %s", name, status, text)
+			t.Errorf("%s, with the role: got %d %s, want 200 and Hello", name, status, text)
 		}
 		for r, err := range w.connect(t, w.token(w.alice), "2026-07-28").Resources(t.Context(), nil) {
 			must(t, err)
@@ -147,6 +149,7 @@ func TestWrappedResourcesFollowTools(t *testing.T) {
 
 // The same for a set that is registered once the server runs.
 func TestWrappedResourcesRegisteredLater(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, mcpentra.WithToolPolicy("read_*", readers))
 	blobs, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: w.blobs.HTTPClient(), Tools: []string{"read_blob"}})
 	must(t, err)
@@ -154,20 +157,21 @@ func TestWrappedResourcesRegisteredLater(t *testing.T) {
 	for _, uri := range []string{"blob://docs/hello.txt", "BLOB://docs/%68ello.txt"} {
 		body := `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"` + uri + `"}}`
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != 403 {
-			t.Errorf("%s: %d %s", uri, status, text)
+			t.Errorf("%s: got %d %s, want 403", uri, status, text)
 		}
 		if status, _, text := w.post(t, body, w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !strings.Contains(text, "Hello") {
-			t.Errorf("%s, with the role: %d %s", uri, status, text)
+			t.Errorf("%s, with the role: got %d %s, want 200 and Hello", uri, status, text)
 		}
 	}
 	if status, _, text := w.post(t, `{"jsonrpc":"2.0","id":1,"method":"resources/list"}`, w.bearer(nil)); strings.Contains(text, "hello") {
-		t.Errorf("listed: %d %s", status, text)
+		t.Errorf("listed: got %d %s, want no hello", status, text)
 	}
 }
 
 // A set that has resources and a tool under a policy must say whether the one
 // stands for the other, if need be through its wrapper.
 func TestResourcesWithoutAWord(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	both := bundle{said("mail_read"), notes{}}
 	for name, c := range map[string]struct {
@@ -189,7 +193,7 @@ func TestResourcesWithoutAWord(t *testing.T) {
 		if c.fault {
 			wantFault(t, name, err, "ToolForResource", "mail_read", "note://")
 		} else if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want nil", name, err)
 		}
 	}
 }
@@ -213,6 +217,7 @@ func (sayingSet) ToolForResource(string) string { return "secret" }
 // What a wrapped set says of its resources holds, also where the tool is another
 // set's; a wrapper that hides even the set is a fault.
 func TestWrapperOfResourcesOfAnotherSetsTool(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	secret := mcpentra.Tool(&mcp.Tool{Name: "secret"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		return nil, nil, nil
@@ -231,16 +236,16 @@ func TestWrapperOfResourcesOfAnotherSetsTool(t *testing.T) {
 		w.rebuild(t)
 		body := `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"vault://a"}}`
 		if status, _, text := w.post(t, body, w.bearer(nil)); status != 403 {
-			t.Errorf("%s: %d %s", name, status, text)
+			t.Errorf("%s: got %d %s, want 403", name, status, text)
 		}
 		if status, _, text := w.post(t, body, w.bearer(map[string]any{"roles": []string{"Reader"}})); status != 200 || !strings.Contains(text, "SECRET") {
-			t.Errorf("%s, with the role: %d %s", name, status, text)
+			t.Errorf("%s, with the role: got %d %s, want 200 and SECRET", name, status, text)
 		}
 	}
 	_, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(secret, hiding{sayingSet{}}))
 	wantFault(t, "in a field that is not exported", err, "ToolForResource", "secret", "vault://a")
 	if _, err := mcpentra.NewServer(resourceURL, w.verifier, mcpentra.WithTools(hiding{sayingSet{}})); err != nil {
-		t.Errorf("without policies: %v", err)
+		t.Errorf("without policies: got %v, want nil", err)
 	}
 }
 

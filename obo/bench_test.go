@@ -109,7 +109,7 @@ func BenchmarkHit(b *testing.B) {
 			})
 		})
 		if got := entra.requests.Load(); got != int64(users) {
-			b.Errorf("%d exchanges for %d users", got, users)
+			b.Errorf("%d exchanges for %d users, want %v", got, users, int64(users))
 		}
 	}
 }

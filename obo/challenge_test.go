@@ -87,7 +87,7 @@ func TestNewTokenAfterChallenge(t *testing.T) {
 	renewed := get(true, challenge)
 	for range 3 {
 		if got := get(true, ""); got == old || got != renewed {
-			t.Fatal("the challenged token is handed out again")
+			t.Fatal("the challenged token is handed out again, want a new one")
 		}
 	}
 	if get(true, challenge) != renewed || w.exchanges() != 3 {
@@ -116,7 +116,7 @@ func TestChallengeSupersedes(t *testing.T) {
 	wg.Go(func() {
 		token, err := c.GetToken(t.Context(), storageOptions)
 		if err != nil {
-			t.Error(err)
+			t.Errorf("GetToken = %v, want nil", err)
 		}
 		early = token.Token
 	})

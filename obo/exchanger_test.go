@@ -25,7 +25,7 @@ func TestNewExchangerReportsAllFaultsAtOnce(t *testing.T) {
 		RedirectURL: "http://example.com/consent",
 	})
 	if err == nil {
-		t.Fatal("no fault found")
+		t.Fatal("NewExchanger = nil, want the faults of all fields")
 	}
 	for _, want := range []string{
 		"tenantID: ", "clientID: ", "method: ", "Options.AuthorityHost: ", "Options.CacheBytes: ", "Options.RedirectURL: ",

@@ -29,7 +29,7 @@ func FuzzAssertion(f *testing.F) {
 		expires, _, err := obo.Inspect(x, token)
 		switch {
 		case err == nil && expires.Unix() < 0:
-			t.Errorf("expires %v", expires)
+			t.Errorf("expires %v, want not before 1970", expires)
 		case err != nil && !errors.Is(err, obo.ErrAssertionInvalid):
 			t.Errorf("got %v, want ErrAssertionInvalid", err)
 		}
@@ -51,15 +51,15 @@ func FuzzAnswer(f *testing.F) {
 		e := obo.Answer(x, status, body)
 		if e == nil {
 			if status != http.StatusOK {
-				t.Errorf("status %d gave a token", status)
+				t.Errorf("status %d gave a token, want an error for all but 200", status)
 			}
 			return
 		}
 		if e.Kind == nil || e.Problem == "" || e.AADSTS < 0 {
-			t.Errorf("%+v", e)
+			t.Errorf("got %+v, want a Kind, a Problem, AADSTS at least 0", e)
 		}
 		if text := e.Error(); strings.ContainsAny(text, "<>@\n\x00") {
-			t.Errorf("text: %q", text)
+			t.Errorf("text: got %q, want nothing of the answer's markup", text)
 		}
 	})
 }

@@ -121,10 +121,10 @@ func TestManyUsersAreNeverMixed(t *testing.T) {
 				served.Add(1)
 				claims, err := decode(token.Token)
 				if want := fmt.Sprintf("%08d-1234-1234-1234-123456789abc", user); err != nil || claims["oid"] != want {
-					t.Errorf("user %s got a token of %v", want, claims["oid"])
+					t.Errorf("user %s got a token of %v, want %v, nil", want, claims["oid"], want)
 				}
 				if scope, _ := claims["scope"].(string); !strings.HasPrefix(scope, o.Scopes[0]) {
-					t.Errorf("asked for %q, got a token for %q", o.Scopes[0], scope)
+					t.Errorf("asked for %q, got a token for %q; want %q at the start", o.Scopes[0], scope, o.Scopes[0])
 				}
 			}
 		})
@@ -135,6 +135,6 @@ func TestManyUsersAreNeverMixed(t *testing.T) {
 	stats, _ := json.Marshal(replicas[0].StoreStats())
 	t.Logf("%d tokens, %d failures, %d exchanges, store of the first replica: %s", served.Load(), failed.Load(), entra.exchanges.Load(), stats)
 	if served.Load() < callers*calls/2 {
-		t.Errorf("only %d of %d calls got a token: the test tests nothing", served.Load(), callers*calls)
+		t.Errorf("%d of %d calls got a token, want half of them: the test tests nothing", served.Load(), callers*calls)
 	}
 }

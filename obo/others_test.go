@@ -303,12 +303,12 @@ func TestUserComesBack(t *testing.T) {
 			entra.refusals[one], entra.refusals[two] = test.refusal, test.refusal
 			for range 5 {
 				if err := get(old); err == nil {
-					t.Fatal("not refused")
+					t.Fatal("GetToken = nil, want the refusal")
 				}
 			}
 			clear(entra.refusals)
 			if err := get(old); err == nil {
-				t.Fatal("the refusal was not remembered: the test tests nothing")
+				t.Fatal("GetToken = nil, want the refusal remembered: the test tests nothing")
 			}
 			if err := get(test.then); err != nil {
 				t.Errorf("the user is back: got %v, want nil", err)

@@ -129,7 +129,7 @@ func TestCertificate(t *testing.T) {
 	entra.registered = renewed
 	entra.mu.Unlock()
 	if err := get(2); err != nil {
-		t.Error(err)
+		t.Errorf("GetToken = %v, want nil", err)
 	}
 }
 
@@ -227,7 +227,7 @@ func TestChain(t *testing.T) {
 		}
 	}
 	if !strings.Contains(w.text(), gone.Error()) {
-		t.Error("the log doesn't say why")
+		t.Error("the log doesn't say why, want the reason")
 	}
 }
 

@@ -5,14 +5,15 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
-	"github.com/mcpentra/mcp-entra-go/entratest"
 	"github.com/mcpentra/mcp-entra-go/obo"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
@@ -216,53 +217,7 @@ func TestStoreKeysAreChanged(t *testing.T) {
 		}
 	}
 	if _, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{StoreKeys: [][]byte{storeKey(1)}}); err == nil {
-		t.Error("keys without a store are no fault")
-	}
-}
-
-// TestStoreFails: down, slow or mad, it costs its time-out once, and is left
-// alone, then asked again.
-func TestStoreFails(t *testing.T) {
-	t.Parallel()
-	for name, fault := range map[string]func(context.Context) error{
-		"down": func(context.Context) error { return errors.New("connection refused") },
-		"slow": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-		"mad":  func(context.Context) error { panic("boom") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			store := newMemoryStore()
-			store.fault = fault
-			x := w.replica(store, 1)
-			for range 5 {
-				w.mustGet(x.Credential(w.assertion(w.alice)))
-			}
-			if s := x.StoreStats(); s != (obo.StoreStats{Failures: 1}) || w.exchanges() != 5 {
-				t.Errorf("%+v and %d exchanges, want one failure and 5 exchanges", s, w.exchanges())
-			}
-			w.clock.Advance(10 * time.Second)
-			w.mustGet(x.Credential(w.assertion(w.alice)))
-			if got := strings.Count(w.text(), "the token store fails"); got != 1 {
-				t.Errorf("logged %d times, want once", got)
-			}
-			store.mu.Lock()
-			store.fault = nil
-			store.mu.Unlock()
-			var a obo.Assertion
-			for range 100 { // on a busy machine, the call that hung may return after the one that timed out
-				w.clock.Advance(10 * time.Second)
-				a = w.assertion(w.alice)
-				w.mustGet(x.Credential(a))
-				if strings.Contains(w.text(), "works again") {
-					break
-				}
-			}
-			before := w.exchanges()
-			w.mustGet(w.replica(store, 1).Credential(a))
-			if !strings.Contains(w.text(), "works again") || w.exchanges() != before {
-				t.Errorf("the store works again, but is not used: %d exchanges more, want none, and a line in the log", w.exchanges()-before)
-			}
-		})
+		t.Error("NewExchanger = nil, want a fault: keys without a store")
 	}
 }
 
@@ -270,30 +225,33 @@ func TestStoreFails(t *testing.T) {
 // and a challenge replaces what is there.
 func TestStoreAndTime(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	store := newMemoryStore()
-	a := obo.NewAssertion(w.tenant.Mint(w.api, 1, func(_, claims map[string]any) { claims["exp"] = w.clock.Now().Add(24 * time.Hour).Unix() }))
-	get := func(x *obo.Exchanger, claims string) string {
-		t.Helper()
-		token, err := x.Credential(a).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{storageScope}, Claims: claims})
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		entra, store, a := &memoryEntra{}, newMemoryStore(), obo.NewAssertion(userToken(1))
+		get := func(claims string) string { // by another replica
+			t.Helper()
+			x, err := obo.NewExchanger(someGUID, someAppID, clientauth.Secret("s"), &obo.Options{
+				HTTPClient: &http.Client{Transport: entra}, Store: store, StoreKeys: [][]byte{storeKey(1)},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			token, err := x.Credential(a).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{storageScope}, Claims: claims})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return token.Token
 		}
-		w.hide(token.Token)
-		return token.Token
-	}
-	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{})
-	x := w.replica(store, 1)
-	first := get(x, "")
-	if get(w.replica(store, 1), "") != first {
-		t.Error("the second replica has another token")
-	}
-	second := get(x, challenge)
-	if third := get(w.replica(store, 1), ""); second == first || third != second {
-		t.Error("the challenged token is handed out by another replica")
-	}
-	w.clock.Advance(2 * time.Hour)
-	if get(w.replica(store, 1), "") == second || w.exchanges() != 3 {
-		t.Errorf("%d exchanges, want 3: the stored token has expired", w.exchanges())
-	}
+		first := get("")
+		if got := get(""); got != first {
+			t.Errorf("a second replica has another token, want the same from the store")
+		}
+		second := get(challenge)
+		if third := get(""); second == first || third != second {
+			t.Errorf("after a challenge: the first token again: %t, another one for the next replica: %t; want neither", second == first, third != second)
+		}
+		time.Sleep(2 * time.Hour) //nolint:forbidigo // on the clock of testing/synctest
+		if last := get(""); last == second || entra.requests.Load() != 3 {
+			t.Errorf("when the stored token has expired: the same again: %t, %d exchanges; want a new one, 3", last == second, entra.requests.Load())
+		}
+	})
 }

@@ -134,6 +134,45 @@ func TestHungStore(t *testing.T) {
 	}
 }
 
+// A store that is down, slow or mad costs its time-out once and fails no exchange. When
+// it works again, replicas share its tokens again.
+func TestStoreFails(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]func(context.Context) error{
+		"down": func(context.Context) error { return errors.New("connection refused") },
+		"slow": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"mad":  func(context.Context) error { panic("boom") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newStoreWorld(t, nil)
+				w.store.setFault(fault)
+				begun := time.Now()
+				for range 5 {
+					w.come(t, 1)
+				}
+				if took, most := time.Since(begun), 250*time.Millisecond; took > most || w.x.StoreStats() != (obo.StoreStats{Failures: 1}) {
+					t.Errorf("5 exchanges take %v, and StoreStats = %+v; want at most %v, and one failure", took, w.x.StoreStats(), most)
+				}
+				w.store.setFault(nil)
+				time.Sleep(10 * time.Second)
+				a := obo.NewAssertion(userToken(1))
+				other := newStoreWorld(t, func(o *obo.Options) { o.Store = w.store })
+				for _, x := range []*obo.Exchanger{w.x, other.x} {
+					if _, err := x.Credential(a).GetToken(t.Context(), storageOptions); err != nil {
+						t.Errorf("GetToken = %v, want nil", err)
+					}
+				}
+				w.wantLogged(t, 1, 1)
+				if got, want := other.x.StoreStats(), (obo.StoreStats{Hits: 1}); got != want {
+					t.Errorf("another replica's StoreStats = %+v, want %+v", got, want)
+				}
+			})
+		})
+	}
+}
+
 // After its pause a store that fails gets one call, whatever comes of it, and the
 // other exchanges don't wait.
 func TestFailingStoreIsProbed(t *testing.T) {

@@ -152,7 +152,7 @@ func TestFaultsOfTheService(t *testing.T) {
 	entra.set(3, throttled(""))
 	_ = entra.ask(x, 3, 0)
 	if entra.take(alice) != 4 {
-		t.Error("opened too early")
+		t.Error("the circuit opened too early, want it closed")
 	}
 	_ = entra.ask(x, alice, 0)
 	_ = wantKind(t, entra.ask(x, bob, 0), obo.ErrUnavailable)

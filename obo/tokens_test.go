@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -19,23 +20,25 @@ import (
 
 func TestOneExchangeHoweverManyWait(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	x := w.exchanger(nil)
-	a := w.assertion(w.alice)
-	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Delay: 100 * time.Millisecond})
-	var wg sync.WaitGroup
-	for range 100 {
-		wg.Go(func() {
-			claims, err := w.get(t.Context(), x.Credential(a)) // a credential each, as in a server
-			if err != nil || claims["oid"] != w.alice.ObjectID {
-				t.Errorf("got %v, %v; want %s, nil", claims["oid"], err, w.alice.ObjectID)
-			}
-		})
-	}
-	wg.Wait()
-	if w.exchanges() != 1 || w.tenant.Count(entratest.EndpointDiscovery) != 0 {
-		t.Errorf("%d exchanges and %d discovery requests, want 1 and 0", w.exchanges(), w.tenant.Count(entratest.EndpointDiscovery))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		slow := good
+		slow.delay = time.Second
+		entra := &scriptedEntra{answers: []answer{slow}}
+		x, a := entra.exchanger(t, nil), obo.NewAssertion(userToken(1))
+		begun := time.Now()
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if _, err := x.Credential(a).GetToken(t.Context(), storageOptions); err != nil { // a credential each, as in a server
+					t.Errorf("GetToken = %v, want nil", err)
+				}
+			})
+		}
+		wg.Wait()
+		if n, took := entra.count(), time.Since(begun); n != 1 || took != slow.delay {
+			t.Errorf("100 callers cost %d requests and %s, want 1 and %s", n, took, slow.delay)
+		}
+	})
 }
 
 // TestCallersThatGiveUp: the one who started the exchange and a later one with
@@ -104,7 +107,7 @@ func TestUsersAreNeverMixed(t *testing.T) {
 					continue // a fault, typed as others tests show
 				}
 				if claims["oid"] != people[i].ObjectID {
-					t.Errorf("user %s got a token of %v", people[i].ObjectID, claims["oid"])
+					t.Errorf("user %s got a token of %v, want %v", people[i].ObjectID, claims["oid"], people[i].ObjectID)
 				}
 			}
 		})

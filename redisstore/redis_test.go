@@ -112,7 +112,7 @@ func (w *world) get(x *obo.Exchanger, a obo.Assertion, user *entratest.User) str
 	w.t.Helper()
 	token, err := x.Credential(a).GetToken(w.t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}})
 	if err != nil {
-		w.t.Error(err)
+		w.t.Errorf("GetToken = %v, want nil", err)
 		return ""
 	}
 	payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(token.Token, ".")[1])
@@ -157,10 +157,10 @@ func TestReplicasShareTokens(t *testing.T) {
 		value, _ := client.Get(t.Context(), key).Bytes()
 		ttl, _ := client.PTTL(t.Context(), key).Result()
 		if ttl <= 0 || ttl > 2*time.Hour || !strings.HasPrefix(key, "mcp-entra-go:obo:") || strings.Contains(key, alice.ObjectID) {
-			t.Errorf("%s lives for %v", key, ttl)
+			t.Errorf("%s lives for %v, want our prefix, nothing of the user, at most 2h", key, ttl)
 		}
 		if bytes.Contains(value, []byte(token[20:60])) || bytes.Contains(value, []byte("eyJ")) {
-			t.Errorf("%s is not sealed", key)
+			t.Errorf("%s holds a token, want it sealed", key)
 		}
 	}
 }

@@ -14,7 +14,7 @@ var _ obo.TokenStore = (*redisstore.Store)(nil)
 func TestNew(t *testing.T) {
 	t.Parallel()
 	if _, err := redisstore.New(nil, nil); err == nil {
-		t.Error("a store without client is no fault")
+		t.Error("New without client = nil, want a fault")
 	}
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	defer func() { _ = client.Close() }()
@@ -23,9 +23,9 @@ func TestNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := store.Set(t.Context(), "name", []byte("value"), 0); err != nil {
-		t.Errorf("nothing was to be kept, but: %v", err)
+		t.Errorf("nothing was to be kept, but: got %v, want nil", err)
 	}
 	if _, err := store.Get(t.Context(), "name"); err == nil {
-		t.Error("nobody answers, but there is no error")
+		t.Error("Get = nil with nobody there, want an error")
 	}
 }

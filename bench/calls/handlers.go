@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -61,6 +62,11 @@ func Handlers() []Handler {
 			Configured: "the same with a middleware that grows the stack of each call once, as ours does",
 			New:        func(context.Context, Entra) (http.Handler, error) { return bare(growStack), nil },
 		},
+		{
+			Name: "the SDK's handler alone, stack grown, logging", Open: true,
+			Configured: "the same with a middleware that has `slog.NewJSONHandler` write a line with the attributes of ours to a file",
+			New:        bareLogging,
+		},
 		naive("naive adapter", "`auth.RequireBearerToken` around it; a `TokenVerifier` of 8 lines that calls our `Verify`, which has its cache", 0),
 		naive("naive adapter, uncached", "the same with `TokenCache: -1`: each request is a full verification", -1),
 		ours("mcpentra", "`NewServer`, limits per user raised, no policies for tools; its line for each request is made and thrown away", 0, dropped, nil),
@@ -95,6 +101,29 @@ func bare(middleware ...mcp.Middleware) http.Handler {
 	toolSet{}.Register(s)
 	s.AddReceivingMiddleware(middleware...)
 	return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, &mcp.StreamableHTTPOptions{Stateless: true})
+}
+
+// bareLogging shows what a log costs without us: log/slog writes a line with the
+// attributes of ours.
+func bareLogging(ctx context.Context, _ Entra) (http.Handler, error) {
+	h, err := logFile(ctx)
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(h)
+	caller := slog.Group("caller", "user", "11111111-2222-3333-4444-555555555555.66666666-7777-8888-9999-000000000000",
+		"client", "11111111-2222-3333-4444-555555555555", "uti", "AAAAAAAAAAAAAAAAAAAAAA")
+	return bare(growStack, func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			start := time.Now()
+			result, err := next(ctx, method, req)
+			if call, ok := req.(*mcp.CallToolRequest); ok {
+				log.LogAttrs(ctx, slog.LevelInfo, "mcp request", slog.String("request_id", "AAAAAAAAAAAAAAAAAAAAAAAAAA"), slog.String("client", "192.0.2.1"),
+					slog.String("method", method), slog.String("tool", call.Params.Name), caller, slog.String("outcome", "ok"), slog.Duration("duration", time.Since(start)))
+			}
+			return result, err
+		}
+	}), nil
 }
 
 // growStack is a middleware that grows the stack of the goroutine on which the SDK

@@ -50,7 +50,7 @@ func TestDownload(t *testing.T) {
 	if err != nil || !bytes.Equal(body, data) || *resp.ContentLength != 10 || !bytes.Equal(resp.ContentMD5, sum[:]) ||
 		*resp.ContentType != "text/plain" || resp.ContentRange != nil || resp.ETag == nil || resp.LastModified == nil ||
 		resp.RequestID == nil || resp.Version == nil || *resp.BlobType != blob.BlobTypeBlockBlob {
-		t.Errorf("got %q, %v, %+v", body, err, resp.DownloadResponse)
+		t.Errorf("got %q, %v, %+v; want %q, nil, and all of its headers", body, err, resp.DownloadResponse, data)
 	}
 
 	for name, c := range map[string]struct {
@@ -64,12 +64,12 @@ func TestDownload(t *testing.T) {
 	} {
 		resp, err := client.DownloadStream(ctx, &blob.DownloadStreamOptions{Range: c.r})
 		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatalf("%s: got %v, want nil", name, err)
 		}
 		body, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
 		if string(body) != c.want || *resp.ContentRange != c.content || !bytes.Equal(resp.BlobContentMD5, sum[:]) {
-			t.Errorf("%s: got %q, %s", name, body, *resp.ContentRange)
+			t.Errorf("%s: got %q, %s; want %v, %v, %q", name, body, *resp.ContentRange, c.want, c.content, sum[:])
 		}
 	}
 
@@ -81,14 +81,14 @@ func TestDownload(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	if sum := md5.Sum([]byte("234")); !bytes.Equal(resp.ContentMD5, sum[:]) {
-		t.Errorf("the MD5 of the range is %x", resp.ContentMD5)
+		t.Errorf("the MD5 of the range is %x, want %x", resp.ContentMD5, sum)
 	}
 	if _, err = client.DownloadStream(ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: 10, Count: 1}}); !hasCode(err, 416, bloberror.InvalidRange) {
-		t.Errorf("a range beyond the end: %v", err)
+		t.Errorf("a range beyond the end: got %v, want 416 %s", err, bloberror.InvalidRange)
 	}
 	srv.Put("docs", "empty", nil, "")
 	if _, err = docs.NewBlobClient("empty").DownloadStream(ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Count: 1}}); !hasCode(err, 416, bloberror.InvalidRange) {
-		t.Errorf("a range of an empty blob: %v", err)
+		t.Errorf("a range of an empty blob: got %v, want 416 %s", err, bloberror.InvalidRange)
 	}
 }
 
@@ -107,14 +107,14 @@ func TestProperties(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *got.ContentLength != 3 || *got.ContentType != "text/plain" || got.ETag == nil || got.CreationTime == nil || *got.AccessTier != "Hot" || len(got.ContentMD5) != md5.Size {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want ContentLength 3, ContentType text/plain, an ETag, a CreationTime, AccessTier Hot, %v", got, md5.Size)
 	}
 	_, err = docs.NewBlobClient("none.txt").GetProperties(t.Context(), nil)
 	if !hasCode(err, 404, bloberror.BlobNotFound) {
-		t.Errorf("no such blob: %v", err)
+		t.Errorf("no such blob: got %v, want 404 %s", err, bloberror.BlobNotFound)
 	}
 	if _, err := docs.GetProperties(t.Context(), nil); err != nil {
-		t.Errorf("properties of the container: %v", err)
+		t.Errorf("properties of the container: got %v, want nil", err)
 	}
 }
 
@@ -135,23 +135,23 @@ func TestConditions(t *testing.T) {
 		return resp, err
 	}
 	if _, err := get(blob.ModifiedAccessConditions{IfMatch: first.ETag}); err != nil {
-		t.Errorf("If-Match of the same version: %v", err)
+		t.Errorf("If-Match of the same version: got %v, want nil", err)
 	}
 	if resp, err := get(blob.ModifiedAccessConditions{IfNoneMatch: first.ETag}); err != nil || resp.ErrorCode == nil || *resp.ErrorCode != "ConditionNotMet" {
-		t.Errorf("If-None-Match of the same version: %v, %v", resp.ErrorCode, err)
+		t.Errorf("If-None-Match of the same version: got %v, %v; want an ErrorCode, ConditionNotMet, nil", resp.ErrorCode, err)
 	}
 	if resp, err := get(blob.ModifiedAccessConditions{IfModifiedSince: first.LastModified}); err != nil || resp.ErrorCode == nil {
-		t.Errorf("If-Modified-Since: %v, %v", resp.ErrorCode, err)
+		t.Errorf("If-Modified-Since: got %v, %v; want an ErrorCode, nil", resp.ErrorCode, err)
 	}
 	if _, err := get(blob.ModifiedAccessConditions{IfUnmodifiedSince: new(first.LastModified.Add(-time.Hour))}); !hasCode(err, 412, bloberror.ConditionNotMet) {
-		t.Errorf("If-Unmodified-Since: %v", err)
+		t.Errorf("If-Unmodified-Since: got %v, want 412 %s", err, bloberror.ConditionNotMet)
 	}
 	srv.Put("docs", "a.txt", []byte("new"), "")
 	if _, err := get(blob.ModifiedAccessConditions{IfMatch: first.ETag}); !hasCode(err, 412, bloberror.ConditionNotMet) {
-		t.Errorf("If-Match of an old version: %v", err)
+		t.Errorf("If-Match of an old version: got %v, want 412 %s", err, bloberror.ConditionNotMet)
 	}
 	if _, err := get(blob.ModifiedAccessConditions{IfNoneMatch: first.ETag}); err != nil {
-		t.Errorf("If-None-Match of an old version: %v", err)
+		t.Errorf("If-None-Match of an old version: got %v, want nil", err)
 	}
 }
 
@@ -178,7 +178,7 @@ func TestList(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, want) || pages != (len(want)+int(size)-1)/int(size) {
-			t.Errorf("in pages of %d: %d pages, %q", size, pages, got)
+			t.Errorf("in pages of %d: %d pages, %q; want %v, %q", size, pages, got, (len(want)+int(size)-1)/int(size), want)
 		}
 	}
 	var names []string
@@ -193,10 +193,10 @@ func TestList(t *testing.T) {
 		}
 	}
 	if !slices.Equal(names, []string{"dir/", "dir2/"}) {
-		t.Errorf("virtual folders: %q", names)
+		t.Errorf("virtual folders: got %q, want %q", names, []string{"dir/", "dir2/"})
 	}
 	if _, err := docs.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Marker: new("%%")}).NextPage(t.Context()); !hasCode(err, 400, bloberror.InvalidQueryParameterValue) {
-		t.Errorf("a marker of nobody's: %v", err)
+		t.Errorf("a marker of nobody's: got %v, want 400 %s", err, bloberror.InvalidQueryParameterValue)
 	}
 }
 
@@ -226,20 +226,20 @@ func TestRoles(t *testing.T) {
 			_ = resp.Body.Close()
 		}
 		if (c.status == 200) != (err == nil) || err != nil && !hasCode(err, c.status, c.code) {
-			t.Errorf("%s reads %s/%s: %v", c.oid, c.container, c.blob, err)
+			t.Errorf("%s reads %s/%s: got %v, want %d %s", c.oid, c.container, c.blob, err, c.status, c.code)
 		}
 	}
 	for prefix, allowed := range map[string]bool{"alice/": true, "alice/a": true, "": false, "al": false} {
 		client, _ := clientOf(t, srv, "docs", tokenOf(t, alice))
 		_, err := client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &prefix}).NextPage(t.Context())
 		if allowed != (err == nil) {
-			t.Errorf("alice lists %q: %v", prefix, err)
+			t.Errorf("alice lists %q: got %v, want nil: %t", prefix, err, allowed)
 		}
 	}
 	srv.Revoke(bob)
 	client, _ := clientOf(t, srv, "docs", tokenOf(t, bob))
 	if _, err := client.NewBlobClient("b.txt").DownloadStream(t.Context(), nil); !hasCode(err, 403, bloberror.AuthorizationPermissionMismatch) {
-		t.Errorf("after Revoke: %v", err)
+		t.Errorf("after Revoke: got %v, want 403 %s", err, bloberror.AuthorizationPermissionMismatch)
 	}
 }
 
@@ -247,10 +247,10 @@ func TestOtherOperations(t *testing.T) {
 	t.Parallel()
 	srv, docs := aliceClient(t)
 	if _, err := docs.Delete(context.Background(), nil); !hasCode(err, 405, bloberror.UnsupportedHTTPVerb) {
-		t.Errorf("deleting: %v", err)
+		t.Errorf("deleting: got %v, want 405 %s", err, bloberror.UnsupportedHTTPVerb)
 	}
 	if got := get(t, srv, "/docs/a?comp=acl", tokenOf(t, alice)); got.status != 400 || got.header.Get("x-ms-error-code") != "InvalidQueryParameterValue" {
-		t.Errorf("an unknown comp: %d", got.status)
+		t.Errorf("an unknown comp: got %d, want 400, InvalidQueryParameterValue", got.status)
 	}
 }
 
@@ -262,10 +262,10 @@ func TestArchive(t *testing.T) {
 		p.Tier, p.ArchiveStatus, p.RehydratePriority = "Archive", "rehydrate-pending-to-hot", "High"
 	})
 	if _, err := docs.NewBlobClient("a").DownloadStream(t.Context(), nil); !hasCode(err, 409, bloberror.BlobArchived) {
-		t.Errorf("reading an archived blob: %v", err)
+		t.Errorf("reading an archived blob: got %v, want 409 %s", err, bloberror.BlobArchived)
 	}
 	if p, err := docs.NewBlobClient("a").GetProperties(t.Context(), nil); err != nil || *p.AccessTier != "Archive" ||
 		*p.ArchiveStatus != "rehydrate-pending-to-hot" || *p.RehydratePriority != "High" {
-		t.Errorf("its properties: %v", err)
+		t.Errorf("its properties: got %v, want nil, Archive, rehydrate-pending-to-hot, High", err)
 	}
 }

@@ -80,7 +80,7 @@ func TestIfTagsOfAzblob(t *testing.T) {
 		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfTags: new("project = 'y'")}},
 	})
 	if !hasCode(err, 412, bloberror.ConditionNotMet) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want 412 %s", err, bloberror.ConditionNotMet)
 	}
 }
 

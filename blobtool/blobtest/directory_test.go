@@ -33,7 +33,7 @@ func TestHierarchicalNamespace(t *testing.T) {
 		}
 		want := []string{"a-b.txt:file:0", "a:directory:0", "a/b:directory:0", "a/b/c.txt:file:1", "a/d.txt:file:0", "empty:directory:0"}
 		if !slices.Equal(got, want) {
-			t.Errorf("flat, in pages of %d: %q", size, got)
+			t.Errorf("flat, in pages of %d: got %q, want %q", size, got, want)
 		}
 	}
 
@@ -56,30 +56,30 @@ func TestHierarchicalNamespace(t *testing.T) {
 			}
 		}
 		if names := strings.Join(got, " "); names != want {
-			t.Errorf("by hierarchy, %q: %s", prefix, names)
+			t.Errorf("by hierarchy, %q: got %s, want %v", prefix, names, want)
 		}
 	}
 
 	for _, name := range []string{"a", "a/b", "empty/"} {
 		p, err := docs.NewBlobClient(name).GetProperties(t.Context(), nil)
 		if err != nil || *p.ContentLength != 0 || *p.Metadata["Hdi_isfolder"] != "true" {
-			t.Errorf("properties of %s: %+v, %v", name, p, err)
+			t.Errorf("properties of %s: got %+v, %v; want nil, ContentLength 0, true", name, p, err)
 		}
 		if got := content(t, docs.NewBlobClient(name), nil); got != "" {
-			t.Errorf("%s has content %q", name, got)
+			t.Errorf("%s has content %q, want none", name, got)
 		}
 	}
 	if got := content(t, docs.NewBlobClient("a/b/c.txt"), nil); got != "c" {
-		t.Errorf("the file has %q", got)
+		t.Errorf("the file has %q, want c", got)
 	}
 	if got := get(t, srv, "/docs/a", tokenOf(t, alice)); got.header.Get("x-ms-resource-type") != "directory" {
-		t.Errorf("the resource type of a is %q", got.header.Get("x-ms-resource-type"))
+		t.Errorf("the resource type of a is %q, want directory", got.header.Get("x-ms-resource-type"))
 	}
 	if _, err := docs.NewBlobClient("a/d.txt").GetTags(t.Context(), nil); !hasCode(err, 400, bloberror.InvalidQueryParameterValue) {
-		t.Errorf("tags: %v", err)
+		t.Errorf("tags: got %v, want 400 %s", err, bloberror.InvalidQueryParameterValue)
 	}
 	if _, err := docs.FilterBlobs(t.Context(), "a='b'", nil); !hasCode(err, 400, bloberror.InvalidQueryParameterValue) {
-		t.Errorf("finding by tags: %v", err)
+		t.Errorf("finding by tags: got %v, want 400 %s", err, bloberror.InvalidQueryParameterValue)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestHierarchyPanics(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%s: no panic", what)
+					t.Errorf("%s: got no panic, want one", what)
 				}
 			}()
 			f()
@@ -109,19 +109,19 @@ func TestAccountInPath(t *testing.T) {
 	t.Parallel()
 	srv, docs := aliceClientWith(t, blobtest.Options{Account: "devstoreaccount1"})
 	if !strings.HasSuffix(srv.URL(), "/devstoreaccount1") {
-		t.Errorf("the URL is %s", srv.URL())
+		t.Errorf("the URL is %s, want /devstoreaccount1 at the end", srv.URL())
 	}
 	srv.Grant(alice, "", "")
 	srv.Put("docs", "a/b", []byte("x"), "")
 	if got := content(t, docs.NewBlobClient("a/b"), nil); got != "x" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want x", got)
 	}
 	if got := descriptions(listAll(t, docs, 5, container.ListBlobsInclude{})); !slices.Equal(got, []string{"a/b"}) {
-		t.Errorf("listed %q", got)
+		t.Errorf("listed %q, want %q", got, []string{"a/b"})
 	}
 	page, err := serviceOf(t, srv, alice).NewListContainersPager(nil).NextPage(t.Context())
 	if err != nil || len(page.ContainerItems) != 1 || *page.ServiceEndpoint != srv.URL()+"/" {
-		t.Errorf("%+v, %v", page, err)
+		t.Errorf("got %+v, %v; want 1 container of this service, nil", page, err)
 	}
 	resp, err := srv.HTTPClient().Get(strings.TrimSuffix(srv.URL(), "devstoreaccount1") + "other/?comp=list")
 	if err != nil {
@@ -129,6 +129,6 @@ func TestAccountInPath(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	if r := srv.Requests(); r[len(r)-1].Operation != "" {
-		t.Errorf("another account: %+v", r[len(r)-1])
+		t.Errorf("another account: got %+v, want none", r[len(r)-1])
 	}
 }

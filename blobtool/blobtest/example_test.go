@@ -79,7 +79,7 @@ func ExampleNew() {
 		client.Transport.(*entratest.UserTransport).Base = srv.HTTPClient().Transport
 		response, err := client.Get(srv.URL() + "/docs/hello.txt")
 		if err != nil {
-			t.Fatalf("%v", err)
+			t.Fatalf("got %v, want nil", err)
 			return
 		}
 		defer func() { _ = response.Body.Close() }()

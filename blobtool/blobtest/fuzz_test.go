@@ -30,7 +30,7 @@ func FuzzWhere(f *testing.F) {
 		}
 		again, err := blobtest.ParseWhere(strings.Join(full, " AND "))
 		if err != nil || !slices.Equal(again, conditions) || len(conditions) == 0 {
-			t.Errorf("%q is %q, which is %q, %v", text, conditions, again, err)
+			t.Errorf("%q is %q, which is %q, %v; want the same again", text, conditions, again, err)
 		}
 	})
 }
@@ -47,10 +47,10 @@ func FuzzPredicate(f *testing.F) {
 			return
 		}
 		if again, err := blobtest.Holds("("+text+")", tags); err == nil && again != holds {
-			t.Errorf("%q holds: %t, and in parentheses %t", text, holds, again)
+			t.Errorf("%q holds: %t, and in parentheses %t; want the same", text, holds, again)
 		}
 		if _, err := blobtest.Holds(text+" x", tags); err == nil {
-			t.Errorf("%q may be followed by anything", text)
+			t.Errorf("%q may be followed by anything, want an error", text)
 		}
 	})
 }

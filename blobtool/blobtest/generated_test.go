@@ -49,18 +49,18 @@ func TestPutGenerated(t *testing.T) {
 	client := docs.NewBlobClient("huge")
 	p, err := client.GetProperties(t.Context(), nil)
 	if err != nil || *p.ContentLength != size || p.ContentMD5 != nil || *p.ContentType != "application/x-offsets" {
-		t.Fatalf("%+v, %v", p, err)
+		t.Fatalf("got %+v, %v; want nil, ContentLength %v, no ContentMD5, ContentType application/x-offsets", p, err, size)
 	}
 	for _, r := range [][2]int64{{0, 100}, {3, 5}, {1<<40 + 1, 100_000}, {size - 9, 9}} {
 		want := make([]byte, r[1])
 		offsets(r[0], want)
 		if got := readRange(t, client, r[0], r[1]); !bytes.Equal(got, want) {
-			t.Errorf("range %v differs", r)
+			t.Errorf("range %v differs from the whole, want the same bytes", r)
 		}
 	}
 	srv.Update("docs", "huge", func(p *blobtest.Properties) { p.Metadata = map[string]string{"a": "b"} })
 	if got := readRange(t, client, size-1, 10); len(got) != 1 {
-		t.Errorf("after Update, the end is %d bytes", len(got))
+		t.Errorf("after Update, the end is %d bytes; want 1", len(got))
 	}
 }
 
@@ -94,16 +94,16 @@ func TestPutSeries(t *testing.T) {
 	}
 	names, marker := page("", "", 3)
 	if !slices.Equal(names, []string{"00", "000/000.txt", "000/001.txt"}) || marker == "" {
-		t.Errorf("the first page: %q", names)
+		t.Errorf("the first page: got %q, want %q, a marker", names, []string{"00", "000/000.txt", "000/001.txt"})
 	}
 	if names, _ = page("", marker, 2); !slices.Equal(names, []string{"000/002.txt", "000/003.txt"}) {
-		t.Errorf("the second page: %q", names)
+		t.Errorf("the second page: got %q, want %q", names, []string{"000/002.txt", "000/003.txt"})
 	}
 	if names, _ = page("500/5", "", 3); !slices.Equal(names, []string{"500/500.txt", "500/500a.txt", "500/501.txt"}) {
-		t.Errorf("a page in the middle: %q", names)
+		t.Errorf("a page in the middle: got %q, want %q", names, []string{"500/500.txt", "500/500a.txt", "500/501.txt"})
 	}
 	if names, marker = page("999/999", "", 3); !slices.Equal(names, []string{"999/999.txt"}) || marker != "" {
-		t.Errorf("the last page: %q", names)
+		t.Errorf("the last page: got %q, want %q, no marker", names, []string{"999/999.txt"})
 	}
 
 	folders := 0
@@ -118,29 +118,29 @@ func TestPutSeries(t *testing.T) {
 		}
 	}
 	if folders != 1000 {
-		t.Errorf("%d folders", folders)
+		t.Errorf("%d folders, want 1000", folders)
 	}
 
 	p, err := docs.NewBlobClient("123/456.txt").GetProperties(t.Context(), nil)
 	if err != nil || *p.ContentLength != 123_456 || p.ETag == nil || *p.ContentType != "text/plain; charset=utf-8" {
-		t.Errorf("%+v, %v", p, err)
+		t.Errorf("got %+v, %v; want nil, ContentLength 123456, an ETag, ContentType \"text/plain; charset=utf-8\"", p, err)
 	}
 	if got := readRange(t, docs.NewBlobClient("123/456.txt"), 64, 11); string(got) != "0000000001 " {
-		t.Errorf("it has %q", got)
+		t.Errorf("it has %q, want %q", got, "0000000001 ")
 	}
 	if got := readRange(t, docs.NewBlobClient("500/500.txt"), 0, 0); string(got) != "mine" {
-		t.Errorf("Put over a generated blob has %q", got)
+		t.Errorf("Put over a generated blob has %q, want mine", got)
 	}
 	want := make([]byte, 20)
 	offsets(101, want)
 	if got := readRange(t, docs.NewBlobClient("01"), 100, 20); !bytes.Equal(got, want) {
-		t.Errorf("filled with %q", got)
+		t.Errorf("filled with %q, want %q", got, want)
 	}
 	if p, err := docs.NewBlobClient("01").GetProperties(t.Context(), nil); err != nil || *p.ContentLanguage != "1" || *p.ContentLength != 1024 {
-		t.Errorf("%+v, %v", p, err)
+		t.Errorf("got %+v, %v; want nil, ContentLanguage 1, ContentLength 1024", p, err)
 	}
 	if _, err := docs.NewBlobClient("123/456").DownloadStream(t.Context(), nil); !hasCode(err, 404, bloberror.BlobNotFound) {
-		t.Errorf("no such blob: %v", err)
+		t.Errorf("no such blob: got %v, want 404 %s", err, bloberror.BlobNotFound)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestGeneratedTakesNoMemory(t *testing.T) {
 		for _, prefix := range []string{"000/", "500/", "999/"} {
 			page, err := docs.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &prefix, MaxResults: to.Ptr[int32](100)}).NextPage(t.Context())
 			if err != nil || len(page.Segment.BlobItems) != 100 {
-				t.Fatalf("%q: %v", prefix, err)
+				t.Fatalf("%q: got %v, want nil, 100 blobitems", prefix, err)
 			}
 		}
 		readRange(t, docs.NewBlobClient("huge"), 5<<40-1<<20, 1<<20)
@@ -168,7 +168,7 @@ func TestGeneratedTakesNoMemory(t *testing.T) {
 	srv.PutGenerated("docs", "huge", 5<<40, "", offsets)
 	use()
 	if after := heap(); after > before+4<<20 {
-		t.Errorf("the heap has grown from %d to %d bytes", before, after)
+		t.Errorf("the heap has grown from %d to %d bytes, want at most 4 MiB more", before, after)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestPutSeriesPanics(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%s: no panic", what)
+					t.Errorf("%s: got no panic, want one", what)
 				}
 			}()
 			srv.PutSeries("docs", g)

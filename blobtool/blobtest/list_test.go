@@ -38,7 +38,7 @@ func listAll(t testing.TB, c *container.Client, size int32, in container.ListBlo
 			t.Fatal(err)
 		}
 		if len(page.Segment.BlobItems) > int(size) {
-			t.Fatalf("a page of %d has %d blobs", size, len(page.Segment.BlobItems))
+			t.Fatalf("a page of %d has %d blobs, want at most %v", size, len(page.Segment.BlobItems), int(size))
 		}
 		all = append(all, page.Segment.BlobItems...)
 	}
@@ -105,20 +105,20 @@ func TestListContainers(t *testing.T) {
 					t.Errorf("%s has properties %+v", *item.Name, item.Properties)
 				}
 				if *item.Name == "docs" && (item.Metadata["owner"] == nil || *item.Metadata["owner"] != "Alice") {
-					t.Errorf("docs has metadata %v", item.Metadata)
+					t.Errorf("docs has metadata %v, want owner Alice", item.Metadata)
 				}
 			}
 		}
 		if !slices.Equal(got, c.want) || pages != c.pages {
-			t.Errorf("%q in pages of %d: %d pages, %q", c.prefix, c.size, pages, got)
+			t.Errorf("%q in pages of %d: %d pages, %q; want %v, %q", c.prefix, c.size, pages, got, c.pages, c.want)
 		}
 	}
 	if _, err := serviceOf(t, srv, bob).NewListContainersPager(nil).NextPage(t.Context()); !hasCode(err, 403, bloberror.AuthorizationPermissionMismatch) {
-		t.Errorf("with a role on one container: %v", err)
+		t.Errorf("with a role on one container: got %v, want 403 %s", err, bloberror.AuthorizationPermissionMismatch)
 	}
 	docs, _ := clientOf(t, srv, "docs", tokenOf(t, bob))
 	if p, err := docs.GetProperties(t.Context(), nil); err != nil || p.Metadata["Owner"] == nil {
-		t.Errorf("properties of the container: %v, %v", p.Metadata, err)
+		t.Errorf("properties of the container: got %v, %v; want an Owner, nil", p.Metadata, err)
 	}
 }
 
@@ -142,10 +142,10 @@ func TestListedProperties(t *testing.T) {
 		t.Errorf("listed:\n%s, want\n%s", got, want)
 	}
 	if p.AccessTierInferred != nil && *p.AccessTierInferred || item.BlobTags != nil {
-		t.Errorf("listed %+v, tags %v", p, item.BlobTags)
+		t.Errorf("listed %+v, tags %v; want a tier that is set, no tags", p, item.BlobTags)
 	}
 	if *item.Metadata["author"] != "Alice" || *item.Metadata["b_2"] != "" || len(item.Metadata) != 2 {
-		t.Errorf("metadata %v", item.Metadata)
+		t.Errorf("metadata %v, want author Alice and an empty b_2", item.Metadata)
 	}
 	h, err := docs.NewBlobClient("a").GetProperties(t.Context(), nil)
 	if err != nil {
@@ -158,7 +158,7 @@ func TestListedProperties(t *testing.T) {
 		t.Errorf("headers:\n%s, want\n%s", got, want)
 	}
 	if item := listAll(t, docs, 10, container.ListBlobsInclude{})[0]; item.Metadata != nil {
-		t.Errorf("metadata without include: %v", item.Metadata)
+		t.Errorf("metadata without include: got %v, want no Metadata", item.Metadata)
 	}
 }
 
@@ -199,11 +199,11 @@ func TestListByHierarchy(t *testing.T) {
 					got[*b.Name] = true
 				}
 				if len(got)-n != len(page.Segment.BlobPrefixes)+len(page.Segment.BlobItems) || len(got)-n > int(size) {
-					t.Errorf("%q in pages of %d: an entry twice, or too many", prefix, size)
+					t.Errorf("%q in pages of %d: got an entry twice or too many, want each once", prefix, size)
 				}
 			}
 			if names := strings.Join(slices.Sorted(maps.Keys(got)), " "); names != want {
-				t.Errorf("%q in pages of %d: %s", prefix, size, names)
+				t.Errorf("%q in pages of %d: got %s, want %v", prefix, size, names, want)
 			}
 		}
 	}
@@ -218,16 +218,16 @@ func TestListRefuses(t *testing.T) {
 		"maxresults=x": "OutOfRangeQueryParameterValue", "marker=%25": "InvalidQueryParameterValue", "marker=YQ==": "InvalidQueryParameterValue",
 	} {
 		if got := get(t, srv, "/docs?restype=container&comp=list&"+query, token); got.status != 400 || got.header.Get("x-ms-error-code") != code {
-			t.Errorf("%s: %d %s", query, got.status, got.header.Get("x-ms-error-code"))
+			t.Errorf("%s: got %d %s, want 400, %v", query, got.status, got.header.Get("x-ms-error-code"), code)
 		}
 	}
 	_, err := docs.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Include: container.ListBlobsInclude{Tags: true}}).NextPage(t.Context())
 	if !hasCode(err, 403, bloberror.AuthorizationPermissionMismatch) {
-		t.Errorf("a Reader lists tags: %v", err)
+		t.Errorf("a Reader lists tags: got %v, want 403 %s", err, bloberror.AuthorizationPermissionMismatch)
 	}
 	none, _ := clientOf(t, srv, "none", token)
 	srv.Grant(alice, "none", "")
 	if _, err := none.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: new("a")}).NextPage(t.Context()); !hasCode(err, 404, bloberror.ContainerNotFound) {
-		t.Errorf("no container: %v", err)
+		t.Errorf("no container: got %v, want 404 %s", err, bloberror.ContainerNotFound)
 	}
 }

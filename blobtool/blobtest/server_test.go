@@ -87,13 +87,13 @@ func TestTokens(t *testing.T) {
 		got := get(t, srv, "/docs/a", c.token)
 		if c.code == "" {
 			if got.status != http.StatusOK || got.body != "abc" {
-				t.Errorf("%s: %d %s", name, got.status, got.body)
+				t.Errorf("%s: got %d %s, want 200, abc", name, got.status, got.body)
 			}
 			continue
 		}
 		if got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") != challenge || got.header.Get("x-ms-error-code") != c.code ||
 			!strings.Contains(got.body, "<Code>"+c.code+"</Code>") || !strings.Contains(got.body, c.detail) {
-			t.Errorf("%s: %d, %v, %s", name, got.status, got.header, got.body)
+			t.Errorf("%s: got %d, %v, %s; want 401, the challenge, %s and %q", name, got.status, got.header, got.body, c.code, c.detail)
 		}
 	}
 }
@@ -104,13 +104,13 @@ func TestChallengeReachesAzblob(t *testing.T) {
 	srv := newServer(t)
 	client, cred := clientOf(t, srv, "docs", sign(t, jwt.SigningMethodRS256, signingKey(), claims(alice, map[string]any{"aud": "x"})))
 	if _, err := client.NewBlobClient("a").DownloadStream(t.Context(), nil); !hasCode(err, 401, bloberror.InvalidAuthenticationInfo) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want 401 %s", err, bloberror.InvalidAuthenticationInfo)
 	}
 	if want := []string{"https://storage.azure.com/.default", "https://storage.azure.com/.default"}; !slices.Equal(cred.asked, want) {
-		t.Errorf("azblob asked for %q", cred.asked)
+		t.Errorf("azblob asked for %q, want %q", cred.asked, want)
 	}
 	if n := len(srv.Requests()); n != 2 {
-		t.Errorf("%d requests", n)
+		t.Errorf("%d requests, want 2", n)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestFaults(t *testing.T) {
 	for i, want := range []int{200, 503, 200} {
 		got := get(t, srv, "/docs/a", tokenOf(t, alice))
 		if got.status != want || want == 503 && (got.header.Get("Retry-After") != "2" || got.header.Get("x-ms-error-code") != "ServerBusy") {
-			t.Errorf("request %d: %d %v", i, got.status, got.header)
+			t.Errorf("request %d: got %d %v, want %d", i, got.status, got.header, want)
 		}
 	}
 
@@ -138,19 +138,19 @@ func TestFaults(t *testing.T) {
 	got, err := io.ReadAll(body)
 	_ = body.Close()
 	if err != nil || string(got) != "0123456789" {
-		t.Errorf("after a cut, azblob's retry reader got %q, %v", got, err)
+		t.Errorf("after a cut, azblob's retry reader got %q, %v; want 0123456789, nil", got, err)
 	}
 	if r := srv.Requests(); len(r) == 0 || r[len(r)-1].Range != "bytes=4-" || r[len(r)-1].BytesSent != 6 {
-		t.Errorf("it asked for %+v", r)
+		t.Errorf("it asked for %+v, want bytes=4-, of which 6 were sent", r)
 	}
 
 	srv.Fail(blobtest.Fault{Status: 418, Body: "teapot", Challenge: "Bearer x"})
 	if got := get(t, srv, "/docs/a", ""); got.status != 418 || got.body != "teapot" || got.header.Get("WWW-Authenticate") != "Bearer x" {
-		t.Errorf("got %d %q", got.status, got.body)
+		t.Errorf("got %d %q, want 418, teapot, \"Bearer x\"", got.status, got.body)
 	}
 	srv.Fail(blobtest.Fault{})
 	if got := get(t, srv, "/docs/a", tokenOf(t, alice)); got.status != 200 {
-		t.Errorf("after clearing: %d", got.status)
+		t.Errorf("after clearing: got %d, want 200", got.status)
 	}
 }
 
@@ -161,7 +161,7 @@ func TestSynthetic(t *testing.T) {
 	client := docs.NewBlobClient("big")
 	p, err := client.GetProperties(t.Context(), nil)
 	if err != nil || *p.ContentLength != 5<<30 || p.ContentMD5 != nil {
-		t.Fatalf("%+v, %v", p, err)
+		t.Fatalf("got %+v, %v; want nil, ContentLength 5<<30, no ContentMD5", p, err)
 	}
 	read := func(offset, count int64) string {
 		resp, err := client.DownloadStream(t.Context(), &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: offset, Count: count}})
@@ -177,11 +177,11 @@ func TestSynthetic(t *testing.T) {
 	}
 	all := read(0, 1000)
 	if !strings.HasPrefix(all, "0000000000 the quick") || all[63] != '\n' || !strings.HasPrefix(all[64:], "0000000001 ") {
-		t.Errorf("it begins with %q", all[:130])
+		t.Errorf("it begins with %q, want numbered lines of 64 bytes", all[:130])
 	}
 	for _, r := range [][2]int64{{0, 64}, {63, 2}, {65, 500}, {999, 1}} {
 		if got := read(r[0], r[1]); got != all[r[0]:r[0]+r[1]] {
-			t.Errorf("range %v is %q", r, got)
+			t.Errorf("range %v is %q, want %q", r, got, all[r[0]:r[0]+r[1]])
 		}
 	}
 }
@@ -196,7 +196,7 @@ func TestCertificateAndPanics(t *testing.T) {
 	}
 	for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
 		if err := cert.VerifyHostname(host); err != nil {
-			t.Error(err)
+			t.Errorf("VerifyHostname(%q) = %v, want nil", host, err)
 		}
 	}
 	for name, o := range map[string]*blobtest.Options{
@@ -208,7 +208,7 @@ func TestCertificateAndPanics(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%s: no panic", name)
+					t.Errorf("%s: got no panic, want one", name)
 				}
 			}()
 			blobtest.NewServer(o)

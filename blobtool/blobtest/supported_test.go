@@ -204,14 +204,14 @@ func TestHeaders(t *testing.T) {
 		got := send(t, srv, c.method, c.path, c.headers...)
 		check(t, name, got, c.status, c.code)
 		if c.code == "InvalidHeaderValue" && !strings.Contains(got.body, "<HeaderName>"+strings.ToLower(c.headers[0])+"</HeaderName>") && name != "MD5 and CRC" {
-			t.Errorf("%s: the answer names another header: %s", name, got.body)
+			t.Errorf("%s: got %s, want the header's name in it", name, got.body)
 		}
 	}
 	if got := send(t, srv, "GET", "/docs/a", "x-ms-version", "latest"); got.header.Get("x-ms-version") != "" {
-		t.Errorf("an invalid version is given back: %q", got.header.Get("x-ms-version"))
+		t.Errorf("an invalid version is given back: got %q, want no x-ms-version", got.header.Get("x-ms-version"))
 	}
 	if got := send(t, srv, "GET", "/docs/a", "x-ms-client-request-id", strings.Repeat("x", 1025)); got.status != 200 || got.header.Get("x-ms-client-request-id") != "" {
-		t.Errorf("a request id of 1025 bytes: %d, %d bytes back", got.status, len(got.header.Get("x-ms-client-request-id")))
+		t.Errorf("a request id of 1025 bytes: got %d, %d bytes back; want 200, no x-ms-client-request-id", got.status, len(got.header.Get("x-ms-client-request-id")))
 	}
 }
 
@@ -228,7 +228,7 @@ func TestRangeCRC64(t *testing.T) {
 	}
 	srv.Put("docs", "hello", []byte("Hello World"), "") // whose CRC64 Azure's answers to Put Blob have shown
 	if crc := send(t, srv, http.MethodGet, "/docs/hello", "Range", "bytes=0-", "x-ms-range-get-content-crc64", "true").header.Get("x-ms-content-crc64"); crc != "YeJLfssylmU=" {
-		t.Errorf("the CRC64 of Hello World is %q", crc)
+		t.Errorf("the CRC64 of Hello World is %q, want YeJLfssylmU=", crc)
 	}
 	check(t, "more than 4 MiB", send(t, srv, http.MethodGet, "/docs/big", "x-ms-range", "bytes=100-4194404", "x-ms-range-get-content-crc64", "true"), 400, "OutOfRangeInput")
 }

@@ -52,7 +52,7 @@ func TestFindByTags(t *testing.T) {
 			for first := true; first || marker != ""; first = false {
 				page, err := serviceOf(t, srv, carol).FilterBlobs(t.Context(), where, &service.FilterBlobsOptions{Marker: &marker, MaxResults: &size})
 				if err != nil {
-					t.Fatalf("%s: %v", where, err)
+					t.Fatalf("%s: got %v, want nil", where, err)
 				}
 				for _, b := range page.Blobs {
 					got = append(got, *b.ContainerName+"/"+*b.Name)
@@ -60,7 +60,7 @@ func TestFindByTags(t *testing.T) {
 				marker = *page.NextMarker
 			}
 			if names := strings.Join(got, " "); names != want {
-				t.Errorf("%s, in pages of %d: %s", where, size, names)
+				t.Errorf("%s, in pages of %d: got %s, want %v", where, size, names, want)
 			}
 		}
 	}
@@ -76,7 +76,7 @@ func TestFindByTags(t *testing.T) {
 		`"project" = 'x'; DROP`, `"project" = 'it''s'`, `"project" = 'x'AND"rank" = '1'`,
 	} {
 		if _, err := serviceOf(t, srv, carol).FilterBlobs(t.Context(), where, nil); !hasCode(err, 400, bloberror.InvalidQueryParameterValue) {
-			t.Errorf("%s: %v", where, err)
+			t.Errorf("%s: got %v, want 400 %s", where, err, bloberror.InvalidQueryParameterValue)
 		}
 	}
 }
@@ -95,30 +95,30 @@ func TestTagsTakeOwner(t *testing.T) {
 			may bool
 		}{"find": {find, may.account}, "find in container": {findInside, may.container}, "read": {read, may.container}, "list": {list, may.container}} {
 			if c.may != (c.err == nil) || c.err != nil && !hasCode(c.err, 403, bloberror.AuthorizationPermissionMismatch) {
-				t.Errorf("%s: %s: %v", oid, what, c.err)
+				t.Errorf("%s: %s: got %v, want nil: %t, or 403", oid, what, c.err, c.may)
 			}
 		}
 		if may.container && (len(tags.BlobTagSet) != 3 || *tags.BlobTagSet[0].Key != "due date" || *tags.BlobTagSet[0].Value != "2026-11-25") {
-			t.Errorf("tags %+v", tags.BlobTagSet)
+			t.Errorf("tags %+v, want 3, the first due date 2026-11-25", tags.BlobTagSet)
 		}
 		if p, err := docs.NewBlobClient("c").GetProperties(t.Context(), nil); err != nil || *p.TagCount != 3 {
-			t.Errorf("%s: the number of tags: %v", oid, err)
+			t.Errorf("%s: the number of tags: got %v, want nil, 3", oid, err)
 		}
 	}
 	docs, _ := clientOf(t, srv, "docs", tokenOf(t, carol))
 	if _, err := docs.NewBlobClient("none").GetTags(t.Context(), nil); !hasCode(err, 404, bloberror.BlobNotFound) {
-		t.Errorf("tags of nothing: %v", err)
+		t.Errorf("tags of nothing: got %v, want 404 %s", err, bloberror.BlobNotFound)
 	}
 	if tags, err := docs.NewBlobClient("d").GetTags(t.Context(), nil); err != nil || len(tags.BlobTagSet) != 0 {
-		t.Errorf("a blob without tags: %+v, %v", tags, err)
+		t.Errorf("a blob without tags: got %+v, %v; want no blobtagset, nil", tags, err)
 	}
 	none, _ := clientOf(t, srv, "none", tokenOf(t, carol))
 	if _, err := none.FilterBlobs(t.Context(), "a='b'", nil); !hasCode(err, 404, bloberror.ContainerNotFound) {
-		t.Errorf("no container: %v", err)
+		t.Errorf("no container: got %v, want 404 %s", err, bloberror.ContainerNotFound)
 	}
 	items := listAll(t, docs, 10, container.ListBlobsInclude{Tags: true})
 	if i := slices.IndexFunc(items, func(b *container.BlobItem) bool { return b.BlobTags != nil && len(b.BlobTags.BlobTagSet) == 3 }); i != 2 {
-		t.Errorf("listed tags: %d", i)
+		t.Errorf("listed tags: got %d, want 2", i)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestUpdateAndETag(t *testing.T) {
 	metadata["a"] = "changed by the caller"
 	srv.SetContentEncoding("docs", "a", "gzip")
 	if p, err := docs.NewBlobClient("a").GetProperties(t.Context(), nil); err != nil || *p.Metadata["A"] != "b" || string(*p.ETag) == second {
-		t.Errorf("%+v, %v", p, err)
+		t.Errorf("got %+v, %v; want nil, b, not %v", p, err, second)
 	}
 	defer func() {
 		if recover() == nil {

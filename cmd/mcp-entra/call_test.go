@@ -198,6 +198,17 @@ func TestCallSignsIn(t *testing.T) {
 	}
 }
 
+// A claims challenge is answered too, with a stronger sign-in.
+func TestCallMeetsClaims(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mcpentra.WithToolPolicy("secure_ping", entraauth.Policy{AuthContext: "c1"}))
+	w.api.OptionalClaims = []string{"xms_cc", "acrs"}
+	code, out, errs := start(t, w.at(t), "call", "-browser", "-client", w.client.ClientID, w.url, "secure_ping")
+	if code != exitOK || !strings.Contains(out, "Authenticated ping successful") || strings.Count(errs, "Sign in with the browser") != 2 {
+		t.Errorf("exit code %d\n%s%s, want two sign-ins", code, out, errs)
+	}
+}
+
 // Who doesn't sign in is told so once.
 func TestCallSignInFails(t *testing.T) {
 	t.Parallel()

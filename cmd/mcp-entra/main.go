@@ -40,11 +40,11 @@ type process struct {
 	lookup         func(name string) (string, bool) // environment variables
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	terminal       bool                   // a person can answer on stdin
+	client         *http.Client           // for all requests; nil means http.DefaultTransport's rules
+	openURL        func(url string) error // in the user's browser
 	// wait waits or returns the context's error; nil means on the real clock.
-	wait     func(ctx context.Context, d time.Duration) error
-	terminal bool                   // a person can answer on stdin
-	client   *http.Client           // for all requests; nil means http.DefaultTransport's rules
-	openURL  func(url string) error // in the user's browser
+	wait func(ctx context.Context, d time.Duration) error
 }
 
 // A command is a subcommand of the program.
@@ -59,10 +59,10 @@ func commands() []command {
 	return []command{
 		{"setup", "registers a server and its clients with Entra ID: status, plan, apply, check, destroy", runSetup},
 		{"doctor", "says what is wrong with a set-up, and what to do", runDoctor},
-		{"tenant", "runs a double of Entra ID, for tests in any language", runTenant},
 		{"explain", "shows how a token fares under each rule: why 401?", explainToken},
 		{"login", "signs you in for an API, and prints or stores the token if asked", logIn},
 		{"call", "lists or calls a server's tools, signed in as you", callTools},
+		{"tenant", "runs a double of Entra ID, for tests in any language", runTenant},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -121,18 +122,32 @@ func parseSetup(p *process, args []string) (setupFlags, error) {
 	}
 	f.verb = args[0]
 	if setupVerbs[f.verb] == nil {
-		return f, usagef("setup has no %q; use status, plan, apply, check or destroy", f.verb)
+		return f, usagef("setup has no %s; use status, plan, apply, check or destroy", setup.Shown(f.verb))
 	}
 	if err := set.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
 		help()
 		return f, err
 	} else if err != nil {
-		return f, usagef("%v", err)
+		return f, usagef("%s", parseFault(err))
 	}
 	f.argument = set.Arg(0)
 	f.given = map[string]bool{}
 	set.Visit(func(g *flag.Flag) { f.given[g.Name] = true })
 	return f, f.check(p, set.NArg())
+}
+
+// parseFault is the flag package's error without a value that may be a secret: -secret takes none.
+func parseFault(err error) string {
+	text := err.Error()
+	if before, value, ok := strings.Cut(text, "invalid boolean value "); ok {
+		_, name, _ := strings.Cut(value, " for ")
+		name, _, _ = strings.Cut(name, ":")
+		return before + name + " takes no value (what it has is not shown: it may be a secret)"
+	}
+	if before, name, ok := strings.Cut(text, "not defined: "); ok {
+		return before + "not defined: " + strings.Trim(setup.Shown(name), `"`)
+	}
+	return text
 }
 
 func appendTo(list *[]string) func(string) error {
@@ -191,14 +206,17 @@ func (f *setupFlags) readSpec() (spec setup.Spec, saved *setup.Plan, err error) 
 		return spec, nil, err
 	}
 	if f.specGiven() {
-		return spec, nil, usagef("%s says what is wanted; leave -name, -server, -resource, -client, -managed-identity and -secret out", name)
+		return spec, nil, usagef("%s says what is wanted; leave -name, -server, -resource, -client, -managed-identity and -secret out", setup.Shown(name))
 	}
 	if name == "" {
 		name = setupFile
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return spec, nil, fmt.Errorf("what is wanted: %w; write it as mcp-entra setup -h shows, or use -name and -server", err)
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
+			err = path.Err // without the name
+		}
+		return spec, nil, fmt.Errorf("the file %s, which says what is wanted: %w; write it as mcp-entra setup -h shows, or use -name and -server", setup.Shown(name), err)
 	}
 	if f.verb == "apply" && strings.HasPrefix(strings.TrimSpace(string(data)), "{") {
 		saved, err = setup.ReadPlan(data)

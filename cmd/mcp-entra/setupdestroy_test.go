@@ -203,3 +203,20 @@ func TestSetupAdopt(t *testing.T) {
 		t.Error("destroy took the scope that was there before")
 	}
 }
+
+// A restored application keeps others' certificates, whose keys the list of the deleted lacks.
+func TestSetupRestoreKeepsCertificates(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	file := s.spec("proof:\n", "proof:\n  certificate: "+s.certificate("first")+"\n")
+	s.must(exitOK, "apply", "-f", file)
+	id := "/applications/" + s.app("files-mcp")["id"].(string)
+	s.graph("DELETE", id, nil)
+	file = s.spec("proof:\n", "proof:\n  certificate: "+s.certificate("second")+"\n")
+	s.must(exitOK, "apply", "-f", file, "-deleted", "restore")
+	keys := list(s.graph("GET", id+"?$select=keyCredentials", nil)["keyCredentials"])
+	if len(keys) != 2 || keys[0]["key"] == nil || keys[1]["key"] == nil {
+		t.Errorf("certificates: %v; want both, with their keys", keys)
+	}
+	s.must(exitOK, "check", "-f", file)
+}

@@ -115,9 +115,13 @@ func (r *setupRun) printPlan(p *setup.Plan) {
 		fmt.Fprintln(r.stdout, "No change: the tenant is as wanted.")
 	} else {
 		w := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprint(w, "\nSTEP\tWHAT\tNEEDS\n")
+		var need string // of the steps above
 		for _, s := range p.Steps {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", s.ID, p.Text(s), s.Permission)
+			if n := s.Permission + ", and for a user the role " + s.Role; n != need {
+				need = n
+				fmt.Fprintf(w, "\nNeeds %s:\n", need)
+			}
+			fmt.Fprintf(w, "  %s\t%s\n", s.ID, p.Text(s))
 		}
 		_ = w.Flush()
 		fmt.Fprintf(r.stdout, "\n%d steps.\n", len(p.Steps))
@@ -128,7 +132,7 @@ func (r *setupRun) printPlan(p *setup.Plan) {
 // printRest prints what a plan and a report have in common.
 func (r *setupRun) printRest(kept []setup.Kept, unread []setup.Blocked, notes []string) {
 	if len(kept) > 0 {
-		fmt.Fprintln(r.stdout, "\nAdded by others, and kept (exclusive: true removes it):")
+		fmt.Fprintln(r.stdout, "\nAdded by others, and kept:")
 		for _, k := range kept {
 			fmt.Fprintf(r.stdout, "  %s: %s\n", k.App, k.What)
 		}

@@ -58,11 +58,14 @@ func TestSetupBadInput(t *testing.T) {
 		"no such resource":      {changes: []string{"  - storage", "  - api://nobody"}, code: exitFailed, want: "0 service principals in this tenant have the App ID URI api://nobody"},
 		"nothing to adopt":      {args: []string{"-adopt", "77777777-2222-3333-4444-555555555555"}, code: exitFailed, want: "no application with the client id 77777777-2222-3333-4444-555555555555"},
 		"a secret to adopt":     {args: []string{"-adopt", pasted}, code: exitFailed, want: "-adopt is not a GUID"},
+		"a secret as tenant":    {args: []string{"-tenant", pasted}, code: exitFailed, want: "another is wanted"},
+		"a secret as cloud":     {args: []string{"-cloud", pasted}, code: exitFailed, want: "there is no such cloud"},
 		"another tenant":        {args: []string{"-tenant", "77777777-2222-3333-4444-555555555555"}, code: exitFailed, want: "another is wanted"},
 		"another tenant's file": {changes: []string{"name: files-mcp\n", "name: files-mcp\ntenant: 77777777-2222-3333-4444-555555555555\n"}, code: exitFailed, want: "another is wanted"},
 		"secret without a file": {changes: []string{"proof:\n", "proof:\n  secret: true\n"}, code: exitFailed, want: "name the file for it with -secret-file"},
 		"flags and file":        {args: []string{"-name", "x1"}, code: exitUsage, want: "leave -name"},
 		"flag of another verb":  {args: []string{"-purge"}, code: exitUsage, want: "-purge is for setup destroy"},
+		"secret as a flag":      {args: []string{"-secret=" + pasted}, code: exitUsage, want: "-secret takes no value (what it has is not shown"},
 		"unknown flag":          {args: []string{"-frob"}, code: exitUsage, want: "flag provided but not defined: -frob"},
 		"nobody to ask":         {args: []string{"-auth", "device"}, code: exitUsage, want: "nobody is at a terminal"},
 		"unknown sign-in":       {args: []string{"-auth", "magic"}, code: exitUsage, want: "-auth is one of cli, browser, device, env"},
@@ -91,6 +94,17 @@ func TestSetupBadInput(t *testing.T) {
 				t.Errorf("apply writes %q before it refuses", writes)
 			}
 		})
+	}
+}
+
+// A secret in the place of a file or a verb is not repeated.
+func TestSetupSecretAsArgument(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"setup", "plan", "-name", "x1", "-server", "https://a.example/mcp", "-secret", pasted}, {"setup", "plan", pasted}, {"setup", "plan", "-f", pasted}, {"setup", pasted}, {"setup", "plan", "-" + pasted}} {
+		code, stdout, stderr := start(t, nil, args...)
+		if code == exitOK || strings.Contains(stdout+stderr, pasted[:8]) {
+			t.Errorf("mcp-entra %q = %d, and shows %s%s", args, code, stdout, stderr)
+		}
 	}
 }
 

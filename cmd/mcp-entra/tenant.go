@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -112,7 +113,7 @@ func newFlagSet(p *process, name, usage string) *flag.FlagSet {
 // parseFlags parses the flags. The flag package prints the usage for -h, and its own errors.
 func parseFlags(flags *flag.FlagSet, args []string) error {
 	out, usage := flags.Output(), flags.Usage
-	flags.SetOutput(nowhere{})
+	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
 	err := flags.Parse(args)
 	flags.SetOutput(out)
@@ -125,11 +126,6 @@ func parseFlags(flags *flag.FlagSet, args []string) error {
 	}
 	return nil
 }
-
-// nowhere drops what is written to it.
-type nowhere struct{}
-
-func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
 
 func isLoopbackAddress(addr string) bool {
 	host, port, err := net.SplitHostPort(addr)

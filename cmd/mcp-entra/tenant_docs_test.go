@@ -66,6 +66,7 @@ func keysOf(t reflect.Type) []string {
 				keys = append(append(keys, key), keysOf(field.Type)...)
 			}
 		}
+	default:
 	}
 	return keys
 }

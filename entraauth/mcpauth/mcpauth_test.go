@@ -112,7 +112,7 @@ func session(t *testing.T, url, authorization string) string {
 	status, header, body := send(t, http.MethodPost, url, authorization, "", initialize)
 	id := header.Get("Mcp-Session-Id")
 	if status != http.StatusOK || id == "" {
-		t.Fatalf("initialize: %d %s", status, body)
+		t.Fatalf("initialize: got %d %s, want 200, an id", status, body)
 	}
 	t.Cleanup(func() {
 		req, err := http.NewRequestWithContext(context.Background(), http.MethodDelete, url, nil)
@@ -168,7 +168,7 @@ func TestWriteBody(t *testing.T) {
 }
 
 func FuzzWriteBody(f *testing.F) {
-	for _, seed := range []string{`{"id":1}`, `{"id":"x"}`, `{"id":-1.5e3}`, `[]`, `{"id":"\ud800"}`, `{"a":{"id":1},"id":2}`} {
+	for _, seed := range []string{`{"id":1}`, `{"id":"x"}`, `{"id":-1.5e3}`, `[]`, `{"id":"\ud800"}`, `{"a":{"id":1},"id":2}`, `{"id":-1e593`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
@@ -176,14 +176,19 @@ func FuzzWriteBody(f *testing.F) {
 		req.Header.Set("Content-Type", "application/json")
 		rec := httptest.NewRecorder()
 		mcpauth.WriteError(rec, req, 403, -32003, "no")
-		if !json.Valid(rec.Body.Bytes()) {
-			t.Fatalf("not JSON: %q", rec.Body)
+		var answer struct{ ID json.RawMessage }
+		if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
+			t.Fatalf("WriteError writes %q: %v, want JSON", rec.Body, err)
 		}
-		if strings.Contains(rec.Body.String(), `"id":null`) {
+		if string(answer.ID) == "null" {
+			return
+		}
+		// An id that the SDK can't read, such as -1e593, goes back to the client that has sent it.
+		if _, err := jsonrpc.DecodeMessage(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"method":"x"}`, answer.ID)); err != nil {
 			return
 		}
 		if _, err := jsonrpc.DecodeMessage(rec.Body.Bytes()); err != nil {
-			t.Fatalf("the SDK can't read %q: %v", rec.Body, err)
+			t.Fatalf("WriteError writes %q, which the SDK reads with %v, want nil", rec.Body, err)
 		}
 	})
 }
@@ -235,12 +240,12 @@ func TestToolsSeeNoCredentials(t *testing.T) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("status %d", resp.StatusCode)
+		t.Fatalf("status %d, want 200", resp.StatusCode)
 	}
 	got := <-seen
 	for name := range hidden {
 		if v := got.Values(name); len(v) > 0 {
-			t.Errorf("a tool sees %s: %q", name, v)
+			t.Errorf("a tool sees %s: %q, want none", name, v)
 		}
 	}
 	for name, want := range shown {
@@ -249,6 +254,6 @@ func TestToolsSeeNoCredentials(t *testing.T) {
 		}
 	}
 	if v := got.Get("Authorization"); v != "Bearer verified" {
-		t.Errorf("Authorization is %q", v)
+		t.Errorf("Authorization is %q, want \"Bearer verified\"", v)
 	}
 }

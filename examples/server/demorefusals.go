@@ -93,10 +93,11 @@ func (t *tour) bobIsRefused(ctx context.Context, n *notes) error {
 // consent shows how a user is asked for consent during a call: the client opens a page in the
 // browser, and the call goes on.
 func (t *tour) consent(ctx context.Context, n *notes) error {
-	w := t.world
+	w, asked := t.world, 0
 	session, err := connect(ctx, t.url, w.clientOf(w.carol), &mcp.ClientOptions{
 		Capabilities: &mcp.ClientCapabilities{Elicitation: &mcp.ElicitationCapabilities{URL: &mcp.URLElicitationCapabilities{}}},
 		ElicitationHandler: func(ctx context.Context, request *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
+			asked++
 			question, _, _ := strings.Cut(request.Params.Message, " If an administrator")
 			n.add("asked", foldWords(question, 80))
 			if err := t.consentAt(ctx, request.Params.URL); err != nil {
@@ -115,7 +116,7 @@ func (t *tour) consent(ctx context.Context, n *notes) error {
 		return err
 	}
 	n.add("text", out.Text)
-	return expect("questions", len(*n), 3) // asked, then, text
+	return expect("number of questions", asked, 1)
 }
 
 // consentAt is Carol at her browser.

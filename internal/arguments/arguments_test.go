@@ -143,6 +143,6 @@ func TestOtherToolsAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	s := connect(t, nil, func(tool string) bool { return tool != "echo" })
 	if got, isError := call(t, s, `{"name":"x","count":null}`); !isError {
-		t.Errorf("got %s", got)
+		t.Errorf("got %s, want an error", got)
 	}
 }

@@ -72,10 +72,10 @@ func TestIsGUID(t *testing.T) {
 		"12345678 1234-1234-1234-123456789abc":   false,
 	} {
 		if authority.IsGUID(in) != want {
-			t.Errorf("IsGUID(%q) = %v", in, !want)
+			t.Errorf("IsGUID(%q) = %v, want %v", in, !want, want)
 		}
 		if (authority.CheckGUID(in) == nil) != want {
-			t.Errorf("CheckGUID(%q) = %v", in, authority.CheckGUID(in))
+			t.Errorf("CheckGUID(%q) = %v, want %v", in, authority.CheckGUID(in), want)
 		}
 	}
 }
@@ -151,10 +151,10 @@ func TestCheckGUIDShowsNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, secret := range []string{"Xy78Q~S3cr3tValue.0123456789abcdefghijkl", strings.Repeat("k", 88)} {
 		if err := authority.CheckGUID(secret); err == nil || strings.Contains(err.Error(), secret[:8]) {
-			t.Errorf("CheckGUID(%q) = %v", secret, err)
+			t.Errorf("CheckGUID(%q) = %v, want an error and no %q", secret, err, secret[:8])
 		}
 	}
 	if err := authority.CheckGUID("common"); err == nil || !strings.Contains(err.Error(), `"common"`) {
-		t.Errorf("CheckGUID(common) = %v", err)
+		t.Errorf("CheckGUID(common) = %v, want an error and %q", err, `"common"`)
 	}
 }

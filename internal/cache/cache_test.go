@@ -116,7 +116,7 @@ func TestOneLoadHoweverManyWait(t *testing.T) {
 	for range callers {
 		wg.Go(func() {
 			if v, err := c.Get(t.Context(), "key", load); v != 1 || err != nil {
-				t.Errorf("got %d, %v", v, err)
+				t.Errorf("got %d, %v; want 1, nil", v, err)
 			}
 		})
 	}
@@ -178,12 +178,12 @@ func TestWaiterObeysItsOwnContext(t *testing.T) {
 
 	giveUp()
 	if err := <-leaderErr; !errors.Is(err, context.Canceled) {
-		t.Errorf("the leader that gave up got %v", err)
+		t.Errorf("the leader that gave up got %v, want %v", err, context.Canceled)
 	}
 	short, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
 	if _, err := c.Get(short, "key", load); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the waiter whose deadline has passed got %v", err)
+		t.Errorf("the waiter whose deadline has passed got %v, want %v", err, context.DeadlineExceeded)
 	}
 	close(release)
 	if got := <-follower; got != 1 {
@@ -201,11 +201,11 @@ func TestContextThatHasEndedStartsNoLoadButHits(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Get(ended, "key", n.load); !errors.Is(err, context.Canceled) || n.calls.Load() != 0 {
-		t.Errorf("a miss: got %v and %d loads", err, n.calls.Load())
+		t.Errorf("a miss: got %v and %d loads, want %v, 0", err, n.calls.Load(), context.Canceled)
 	}
 	mustGet(t, c, n.load)
 	if v, err := c.Get(ended, "key", n.load); v != 1 || err != nil {
-		t.Errorf("a hit: got %d, %v", v, err)
+		t.Errorf("a hit: got %d, %v; want 1, nil", v, err)
 	}
 }
 
@@ -225,7 +225,7 @@ func TestLoadRunsOnNobodysContext(t *testing.T) {
 		return cache.Item[int64]{ExpiresAt: clock.Now().Add(time.Hour)}, nil
 	})
 	if err != nil {
-		t.Error(err)
+		t.Errorf("Get = %v, want nil", err)
 	}
 }
 
@@ -247,7 +247,7 @@ func TestLoadsOfOtherKeysDoNotWait(t *testing.T) {
 	<-started
 	mustGet(t, c, n.load) // a hit
 	if _, err := c.Get(t.Context(), "other", n.load); err != nil {
-		t.Error(err)
+		t.Errorf("Get = %v, want nil", err)
 	}
 	close(release)
 	<-done
@@ -345,9 +345,9 @@ func TestNeverStaleUnderLoad(t *testing.T) {
 				switch {
 				case errors.Is(err, errLoad):
 				case err != nil:
-					t.Error(err)
+					t.Errorf("Get = %v, want nil or %v", err, errLoad)
 				case expires.Before(before):
-					t.Errorf("got a value that expired %v before the call", before.Sub(expires))
+					t.Errorf("got a value that expired %v before the call, want none", before.Sub(expires))
 				}
 			}
 		})

@@ -118,7 +118,7 @@ func TestLoadHasADeadline(t *testing.T) {
 			return cache.Item[int64]{}, context.Cause(ctx)
 		})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want %v, %v", err, time.Since(start), context.DeadlineExceeded, 10*time.Second)
 		}
 	})
 }
@@ -161,7 +161,7 @@ func TestExpiredEntriesLeaveByThemselves(t *testing.T) {
 		time.Sleep(time.Hour + time.Minute)
 		synctest.Wait()
 		if c.Len() != 0 || c.Bytes() != 0 {
-			t.Errorf("%d entries and %d bytes are left", c.Len(), c.Bytes())
+			t.Errorf("%d entries and %d bytes are left, want 0, 0", c.Len(), c.Bytes())
 		}
 	})
 }

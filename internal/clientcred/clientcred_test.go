@@ -49,7 +49,7 @@ func msalForm(t *testing.T, p clientcred.Proof) url.Values {
 	t.Helper()
 	credential, err := p.MSAL()
 	if err != nil {
-		t.Fatalf("MSAL() = %v", err)
+		t.Fatalf("MSAL() = %v, want nil", err)
 	}
 	var e endpoint
 	client, err := confidential.New(tenantURL, "client", credential, confidential.WithHTTPClient(&e), confidential.WithInstanceDiscovery(false))

@@ -51,10 +51,10 @@ func TestBodyReceive(t *testing.T) {
 				case size > most && (why == nil || why.Status != http.StatusRequestEntityTooLarge || why.Reason != "body_too_large" || len(got) != most):
 					t.Errorf("%s: got %d bytes and %v, want %d and body_too_large", row, len(got), why, most)
 				case size <= most && (why != nil || !bytes.Equal(got, sent) || got == nil):
-					t.Errorf("%s: got %d bytes and %v", row, len(got), why)
+					t.Errorf("%s: got %d bytes and %v, want what was sent, and nil", row, len(got), why)
 				}
 				if int64(cap(got)) > room.held {
-					t.Errorf("%s: %d bytes of memory, and %d held", row, cap(got), room.held)
+					t.Errorf("%s: %d bytes of memory, and %d held; want at most %v", row, cap(got), room.held, room.held)
 				}
 				if limit := int64(max(2*size, 64<<10)) + 512; room.held > limit {
 					t.Errorf("%s: %d bytes held, want at most %d", row, room.held, limit)

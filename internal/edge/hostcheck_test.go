@@ -132,7 +132,7 @@ func TestHostCheckOrigins(t *testing.T) {
 		case (why == nil) != row.allowed:
 			t.Errorf("%s with origins %q: Check for origin %q = %v, want allowed: %t", row.resource, row.origins, row.sent, why, row.allowed)
 		case why == nil && shared != strings.Join(row.sent, ""):
-			t.Errorf("origin %q: got the answer shared with %q", row.sent, shared)
+			t.Errorf("origin %q: got the answer shared with %q, want another origin shared with nobody", row.sent, shared)
 		case why != nil && (why.Reason != "origin_not_allowed" || shared != "" || why.Attrs[1].Value.String() != strings.Join(row.sent, ", ")):
 			t.Errorf("origin %q: got the refusal %+v and the answer shared with %q, want origin_not_allowed and nobody", row.sent, *why, shared)
 		}
@@ -170,10 +170,10 @@ func TestHostCheckCORS(t *testing.T) {
 			t.Errorf("%s: got Preflight = %t and the answer shared with %q, want %t and %q", row.name, preflight, got, row.preflight, row.want)
 		}
 		if row.want != "" && h.Get("Access-Control-Expose-Headers") != "Retry-After" || (row.want != "" && row.want != "*") != (h.Get("Vary") == "Origin") {
-			t.Errorf("%s: got the headers %v", row.name, h)
+			t.Errorf("%s: got the headers %v, want those of CORS for %q", row.name, h, row.want)
 		}
 		if preflight && (w.Code != http.StatusNoContent || h.Get("Access-Control-Allow-Methods") != "GET, POST" || h.Get("Access-Control-Allow-Headers") != "Authorization, *" || h.Get("Access-Control-Max-Age") != "600") {
-			t.Errorf("%s: got %d %v", row.name, w.Code, h)
+			t.Errorf("%s: got %d %v, want 204 with methods, headers and age", row.name, w.Code, h)
 		}
 	}
 }

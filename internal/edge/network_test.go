@@ -128,12 +128,12 @@ func (c *client) answer() (status int, body string) {
 	c.t.Helper()
 	resp, err := http.ReadResponse(c.answers, nil)
 	if err != nil {
-		c.t.Fatalf("reading an answer: %v", err)
+		c.t.Fatalf("reading an answer: got %v, want nil", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	data, err := io.ReadAll(resp.Body)
 	if err != nil {
-		c.t.Fatalf("reading the body of %s: %v", resp.Status, err)
+		c.t.Fatalf("reading the body of %s: got %v, want nil", resp.Status, err)
 	}
 	return resp.StatusCode, string(data)
 }

@@ -62,7 +62,7 @@ func FuzzProxiesClient(f *testing.F) {
 		r.RemoteAddr = peer
 		direct, host := edge.Proxies(nil).Client(r)
 		if host != "direct.example" {
-			t.Errorf("host %q", host)
+			t.Errorf("host %q, want direct.example", host)
 		}
 		r.Header["X-Forwarded-For"], r.Header["X-Forwarded-Host"] = []string{forwardedFor}, []string{forwardedTo}
 		client, host := trusted.Client(r)

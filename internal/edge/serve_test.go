@@ -103,7 +103,7 @@ func TestServerDrains(t *testing.T) {
 		defer func() { _ = resp.Body.Close() }()
 		events := bufio.NewReader(resp.Body)
 		if line, err := events.ReadString('\n'); err != nil || line != "open\n" {
-			t.Fatalf("the stream: %q, %v", line, err)
+			t.Fatalf("the stream: got %q, %v; want %q, nil", line, err, "open\n")
 		}
 		synctest.Wait() // the call is in progress
 		begun := time.Now()
@@ -125,7 +125,7 @@ func TestServerDrains(t *testing.T) {
 			t.Errorf("Serve = %v, want nil", err)
 		}
 		if log := s.log.String(); !strings.Contains(log, "msg=draining at_most=25s") || strings.Contains(log, "cut off") {
-			t.Errorf("the log: %s", log)
+			t.Errorf("the log: got %s, want \"msg=draining at_most=25s\" and no \"cut off\"", log)
 		}
 	})
 }

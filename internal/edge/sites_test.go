@@ -42,7 +42,7 @@ func TestParseResource(t *testing.T) {
 	} {
 		u, err := edge.ParseResource(s)
 		if err != nil {
-			t.Errorf("ParseResource(%q): %v", s, err)
+			t.Errorf("ParseResource(%q): got %v, want nil", s, err)
 			continue
 		}
 		if got := edge.OriginOf(u); got != origin || u.String() != s {

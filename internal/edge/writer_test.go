@@ -39,7 +39,7 @@ func TestWriterSlowReader(t *testing.T) {
 			piece := []byte(strings.Repeat("x", 64<<10))
 			for range 3 { // the client reads these, slowly
 				if _, err := w.Write(piece); err != nil {
-					t.Errorf("writing a piece that is read: %v", err)
+					t.Errorf("writing a piece that is read: got %v, want nil", err)
 				}
 			}
 			start := time.Now()
@@ -77,7 +77,7 @@ func TestWriterBoundsNeitherCallsNorStreams(t *testing.T) {
 			for _, piece := range []string{"do", "ne"} {
 				_, _ = io.WriteString(w, piece)
 				if err := http.NewResponseController(w).Flush(); err != nil {
-					t.Errorf("flushing %q: %v", piece, err)
+					t.Errorf("flushing %q: got %v, want nil", piece, err)
 				}
 				pass(time.Hour)
 			}

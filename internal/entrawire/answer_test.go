@@ -74,7 +74,7 @@ func FuzzParse(f *testing.F) {
 		case refused:
 			if !word.MatchString(r.OAuthError) || !word.MatchString(r.Suberror) || !guid.MatchString(r.CorrelationID) || !guid.MatchString(r.TraceID) ||
 				len(r.Claims) > entrawire.MaxClaims || r.RetryAfter < 0 || r.RetryAfter > time.Hour || r.Code(func(int) bool { return false }) < 0 {
-				t.Errorf("refusal %+v", r)
+				t.Errorf("refusal %+v, want words, ids and bounds kept", r)
 			}
 		case unusable:
 			if status != http.StatusOK {

@@ -79,7 +79,7 @@ func TestUserBounds(t *testing.T) {
 		t.Errorf("%d answers are kept, want %d", streams, answers)
 	}
 	if got, err := s.replay(ctx, "alice", fmt.Sprint(5*answers-1), -1); err != nil || got != "small" {
-		t.Errorf("the latest: %q, %v", got, err)
+		t.Errorf("the latest: got %q, %v; want small, nil", got, err)
 	}
 	if _, err := s.replay(ctx, "alice", "0", -1); !errors.Is(err, mcp.ErrEventsPurged) {
 		t.Errorf("the first: %v, want %v", err, mcp.ErrEventsPurged)
@@ -95,14 +95,14 @@ func TestUserBounds(t *testing.T) {
 		t.Errorf("%d bytes are kept, want at most %d", bytes, userBytes)
 	}
 	if got, err := s.replay(ctx, "bob", "1", -1); err != nil || got != "for Bob" {
-		t.Errorf("another user's: %q, %v", got, err)
+		t.Errorf("another user's: got %q, %v; want \"for Bob\", nil", got, err)
 	}
 	for _, session := range []string{"alice", "bob"} {
 		if err := s.SessionClosed(ctx, session); err != nil {
 			t.Fatal(err)
 		}
 		if streams, bytes := s.Kept(session); streams+bytes != 0 {
-			t.Errorf("%d streams and %d bytes are kept of %s's session, which is closed", streams, bytes, session)
+			t.Errorf("%d streams and %d bytes are kept of %s's session, which is closed; want 0", streams, bytes, session)
 		}
 	}
 	if err := s.Append(ctx, "alice", "1", []byte("late")); !errors.Is(err, mcp.ErrEventsPurged) {
@@ -124,7 +124,7 @@ func TestOpenStreams(t *testing.T) {
 		s.answer(t, "alice", fmt.Sprint(i), make([]byte, 512))
 	}
 	if got, err := s.replay(ctx, "alice", "call", 0); err != nil || got != "progress" {
-		t.Errorf("a call under way: %q, %v", got, err)
+		t.Errorf("a call under way: got %q, %v; want progress, nil", got, err)
 	}
 	for i := range 40 {
 		s.append(t, "alice", "", []byte(fmt.Sprint(i, strings.Repeat("x", 64<<10))))
@@ -133,10 +133,10 @@ func TestOpenStreams(t *testing.T) {
 		t.Errorf("the first of a stream that has sent much: %v, want %v", err, mcp.ErrEventsPurged)
 	}
 	if got, err := s.replay(ctx, "alice", "", 37); err != nil || !strings.HasPrefix(got, "38x") {
-		t.Errorf("the latest: %.10q, %v", got, err)
+		t.Errorf("the latest: got %.10q, %v; want the large one, nil", got, err)
 	}
 	if got, err := s.replay(ctx, "alice", "call", 0); err != nil || got != "progress" {
-		t.Errorf("the call beside it: %q, %v", got, err)
+		t.Errorf("the call beside it: got %q, %v; want progress, nil", got, err)
 	}
 	// A new stream of the session gets the remaining events, numbered from the beginning.
 	got, err := s.replay(ctx, "alice", "", -1)
@@ -167,7 +167,7 @@ func TestAllBytes(t *testing.T) {
 		t.Errorf("%d bytes are kept for all, want at most %d", all, allBytes)
 	}
 	if got, err := s.replay(t.Context(), "modest", "1", -1); err != nil || got != "little" {
-		t.Errorf("of the user with the least: %q, %v", got, err)
+		t.Errorf("of the user with the least: got %q, %v; want little, nil", got, err)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestAudience(t *testing.T) {
 		t.Errorf("to another: %q, %v; want %v", got, err, mcp.ErrEventsPurged)
 	}
 	if got, err := s.replay(as("strong"), "a", "call", -1); got != "secret" || err != nil {
-		t.Errorf("to the audience: %q, %v", got, err)
+		t.Errorf("to the audience: got %q, %v; want secret, nil", got, err)
 	}
 	s.open(t, "a", "")
 	for _, event := range []string{"all 1", "board 2", "all 3", "board 4"} {

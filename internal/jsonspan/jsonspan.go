@@ -143,8 +143,11 @@ func valueEnd(text []byte, at int) int {
 
 // scalarLen returns the length of a number, true, false or null.
 func scalarLen(text []byte) int {
-	if i := bytes.IndexAny(text, ",]} \t\r\n"); i >= 0 {
-		return i
+	for i, c := range text {
+		switch c {
+		case ',', ']', '}', ' ', '\t', '\r', '\n':
+			return i
+		}
 	}
 	return len(text)
 }

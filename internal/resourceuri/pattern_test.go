@@ -80,12 +80,12 @@ func TestNamePatterns(t *testing.T) {
 		}
 		for name := range strings.FieldsSeq(names.yes) {
 			if !p.Matches(name) {
-				t.Errorf("%q does not match %q", pattern, name)
+				t.Errorf("%q does not match %q, want a match", pattern, name)
 			}
 		}
 		for name := range strings.FieldsSeq(names.no) {
 			if p.Matches(name) {
-				t.Errorf("%q matches %q", pattern, name)
+				t.Errorf("%q matches %q, want no match", pattern, name)
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 // One spelling stands for all that RFC 3986 (section 6.2.2) calls equivalent, and
 // for nothing else.
 func TestCanonicalURI(t *testing.T) {
+	t.Parallel()
 	for uri, want := range map[string]string{
 		"note://team/plan":                 "note://team/plan",
 		"NOTE://Team/Plan":                 "note://team/Plan",
@@ -51,7 +52,7 @@ func TestCanonicalURI(t *testing.T) {
 			t.Errorf("canonical(%q) = %q, want %q", uri, got, want)
 		}
 		if again := resourceuri.Canonical(got); again != got {
-			t.Errorf("canonical(%q) = %q: not the same again", got, again)
+			t.Errorf("canonical(%q) = %q, want the same again", got, again)
 		}
 	}
 }
@@ -66,7 +67,7 @@ func FuzzURI(f *testing.F) {
 	f.Fuzz(func(t *testing.T, uri string) {
 		one := resourceuri.Canonical(uri)
 		if again := resourceuri.Canonical(one); again != one {
-			t.Fatalf("%q is %q, which is %q", uri, one, again)
+			t.Fatalf("%q is %q, which is %q; want the same again", uri, one, again)
 		}
 		if closes(uri) || !strings.HasPrefix(one, "note:") {
 			return

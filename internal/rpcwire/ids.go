@@ -28,17 +28,14 @@ func NewIDs() *IDs { return &IDs{[]byte(rand.Text())} }
 // the SDK rejects longer numbers.
 const maxHiddenID = 1 << 10
 
-// Hide returns a copy of the body, a message or a batch, for the SDK to read. It does not change
-// the body.
-func (x *IDs) Hide(body []byte) []byte {
-	whole := jsonspan.Value(body, 0)
+// Hide returns a copy of the body, a message or a batch, for the SDK to read. The messages are
+// all that Parse finds in it. It does not change the body.
+func (x *IDs) Hide(body []byte, messages []Message) []byte {
 	var found []jsonspan.Span
-	if IsBatch(body) {
-		for message := range jsonspan.Elements(body, whole) {
-			found = appendFragile(found, body, message)
+	for i := range messages {
+		if m := &messages[i]; m.fragile {
+			found = appendFragile(found, body, m.Span)
 		}
-	} else {
-		found = appendFragile(nil, body, whole)
 	}
 	if len(found) == 0 {
 		return body
@@ -91,11 +88,14 @@ func appendFragile(found []jsonspan.Span, body []byte, message jsonspan.Span) []
 	return found
 }
 
-// appendFragileIn is appendFragile for a method's parameters. A quick search skips parameters
-// without IDs, which is most of them.
+// mayHoldIDs reports whether parameters may hold IDs. Most don't.
+func mayHoldIDs(params []byte) bool {
+	return bytes.Contains(params, []byte("progressToken")) || bytes.Contains(params, []byte("requestId")) || bytes.IndexByte(params, '\\') >= 0
+}
+
+// appendFragileIn is appendFragile for a method's parameters.
 func appendFragileIn(found []jsonspan.Span, body []byte, params jsonspan.Span, method string) []jsonspan.Span {
-	text := params.Of(body)
-	if !bytes.Contains(text, []byte("progressToken")) && !bytes.Contains(text, []byte("requestId")) && bytes.IndexByte(text, '\\') < 0 {
+	if !mayHoldIDs(params.Of(body)) {
 		return found
 	}
 	for name, v := range jsonspan.Members(body, params) {
@@ -119,6 +119,8 @@ func appendFragileIn(found []jsonspan.Span, body []byte, params jsonspan.Span, m
 // survives reports whether the SDK writes the value exactly as it read it.
 func survives(raw []byte) bool {
 	switch c := raw[0]; {
+	case isCount(raw):
+		return true
 	case len(raw) > maxHiddenID || !json.Valid(raw):
 		return true // the SDK rejects it
 	case c == '"':
@@ -127,6 +129,20 @@ func survives(raw []byte) bool {
 		const exact = 1 << 53
 		n, err := strconv.ParseInt(string(raw), 10, 64)
 		return err == nil && -exact <= n && n <= exact && strconv.FormatInt(n, 10) == string(raw)
+	}
+	return true
+}
+
+// isCount reports whether the value is a number as most clients count their requests.
+func isCount(raw []byte) bool {
+	const digits = 15
+	if len(raw) > digits || raw[0] == '0' && len(raw) > 1 {
+		return false
+	}
+	for _, c := range raw {
+		if c < '0' || c > '9' {
+			return false
+		}
 	}
 	return true
 }

@@ -22,7 +22,7 @@ func FuzzIDs(f *testing.F) {
 			return
 		}
 		ids := rpcwire.NewIDs()
-		hidden := string(ids.Hide([]byte(body)))
+		hidden := string(hide(ids, body))
 		answer := strings.Replace(hidden, `,"method":"x"}`, `,"result":{}}`, 1)
 		restored := string(ids.Restore([]byte(answer)))
 		if want := `{"jsonrpc":"2.0","id":` + id + `,"result":{}}`; !json.Valid([]byte(hidden)) || restored != want {
@@ -43,8 +43,12 @@ func BenchmarkIDs(b *testing.B) {
 			body := []byte(body)
 			ids := rpcwire.NewIDs()
 			for b.Loop() {
-				_ = ids.Hide(body)
+				_ = ids.Hide(body, rpcwire.Parse(nil, body, 1))
 			}
 		})
 	}
+}
+
+func hide(ids *rpcwire.IDs, body string) []byte {
+	return ids.Hide([]byte(body), rpcwire.Parse(nil, []byte(body), 100))
 }

@@ -31,6 +31,8 @@ type Message struct {
 	Method string          // "" for a response
 	ID     json.RawMessage // nil if it has none
 	Params jsonspan.Span
+
+	fragile bool // it may have values that IDs has to hide
 }
 
 // IsCall reports whether the message expects a response.
@@ -73,8 +75,10 @@ func parse(body []byte, message jsonspan.Span) Message {
 			if m.ID = nil; string(raw) != "null" {
 				m.ID = raw
 			}
+			m.fragile = m.fragile || !survives(raw)
 		case "params":
 			m.Params = v
+			m.fragile = m.fragile || mayHoldIDs(raw)
 		}
 	}
 	return m

@@ -50,7 +50,7 @@ func TestIDs(t *testing.T) {
 		`{"id":` + strings.Repeat("1", 2000) + `,"method":"x"}`:                               0,
 		`{"id":{"a":1.5},"method":"x"}`:                                                       0,
 	} {
-		got := ids.Hide([]byte(body))
+		got := hide(ids, body)
 		if n := strings.Count(string(got), `."`); n != hidden {
 			t.Errorf("%.80s: %d ids are hidden, want %d: %.200s", body, n, hidden, got)
 		}
@@ -58,10 +58,10 @@ func TestIDs(t *testing.T) {
 			t.Errorf("%s came back as %s", body, back)
 		}
 	}
-	if escaped := []byte(`{"method":"x","params":{"_m\u0065ta":{"progress\u0054oken":0.5}}}`); len(ids.Hide(escaped)) == len(escaped) {
+	if escaped := `{"method":"x","params":{"_m\u0065ta":{"progress\u0054oken":0.5}}}`; len(hide(ids, escaped)) == len(escaped) {
 		t.Errorf("%s: the token is not hidden, want it hidden", escaped)
 	}
-	text := ids.Hide([]byte(`{"id":1.5,"method":"x"}`))
+	text := hide(ids, `{"id":1.5,"method":"x"}`)
 	mark := strings.TrimPrefix(strings.Split(string(text), ".")[0], `{"id":"`)
 	mark = mark[:len(mark)-len("312e35")]
 	for in, want := range map[string]string{

@@ -53,7 +53,7 @@ func TestNoPrinterShowsASecret(t *testing.T) {
 		}
 	}
 	if secret.Reveal(h.private) != value {
-		t.Error("Reveal does not return the value")
+		t.Error("Reveal does not return the value, want it")
 	}
 }
 
@@ -67,11 +67,11 @@ func TestEncodersFail(t *testing.T) {
 		"gob":  gob.NewEncoder(&out).Encode(h),
 	} {
 		if err == nil {
-			t.Errorf("%s encoded a secret", name)
+			t.Errorf("%s encoded a secret, want an error", name)
 		}
 	}
 	if strings.Contains(out.String(), value) {
-		t.Errorf("an encoder wrote the secret: %s", out.String())
+		t.Errorf("an encoder wrote %s, want nothing of the secret", out.String())
 	}
 }
 
@@ -92,7 +92,7 @@ func TestSum(t *testing.T) {
 		text := secret.New(s)
 		again := text
 		if want := sha256.Sum256([]byte(s)); secret.Sum(text) != want || secret.Sum(again) != want {
-			t.Errorf("the sum of %d bytes is wrong", len(s))
+			t.Errorf("the sum of %d bytes is wrong, want SHA-256, twice", len(s))
 		}
 	}
 }

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -118,7 +120,7 @@ func TestManagedIdentityAsksForItsCloud(t *testing.T) {
 		for range 50 {
 			wg.Go(func() {
 				if _, err := source.Credential(t.Context()); err != nil {
-					t.Error(err)
+					t.Errorf("Credential = %v, want nil", err)
 				}
 			})
 		}
@@ -187,20 +189,29 @@ func TestManagedIdentityFailures(t *testing.T) {
 // TestWaiterForTheIdentity: azidentity tries for many seconds; a caller with a
 // deadline does not wait for it.
 func TestWaiterForTheIdentity(t *testing.T) {
-	s := newAppService(t)
-	s.Close()
-	source, err := open(clientauth.ManagedIdentity(identityID(200)), environment(t, ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	hasty, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if _, err := source.Credential(hasty); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want the caller's deadline", err)
-	}
-	_, err = source.Credential(t.Context())
-	var e *clientcred.Error
-	if !errors.As(err, &e) || e.Permanent || !strings.Contains(e.Remedy, "client secret") {
-		t.Errorf("got %v, want a temporary error that recommends a client secret", err)
-	}
+	newAppService(t) // for its environment; nobody gets there
+	synctest.Test(t, func(t *testing.T) {
+		env := environment(t, "")
+		env.HTTPClient = &http.Client{Transport: unreachable{}}
+		source, err := open(clientauth.ManagedIdentity(identityID(200)), env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := source.Credential(hasty); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
+			t.Errorf("Credential = %v after %s, want %v after 1s", err, time.Since(begun), context.DeadlineExceeded)
+		}
+		_, err = source.Credential(t.Context())
+		var e *clientcred.Error
+		if !errors.As(err, &e) || e.Permanent || !strings.Contains(e.Remedy, "client secret") || time.Since(begun) < 2*time.Second {
+			t.Errorf("Credential = %v after %s, want a temporary error that recommends a client secret, after several tries", err, time.Since(begun))
+		}
+	})
 }
+
+// unreachable is a network on which nobody answers.
+type unreachable struct{}
+
+func (unreachable) RoundTrip(*http.Request) (*http.Response, error) { return nil, net.ErrClosed }

@@ -179,7 +179,7 @@ func TestEncodingsExist(t *testing.T) {
 	t.Parallel()
 	for _, name := range append(encodings, "utf8", "UTF-8", "Shift_JIS", "sjis", "windows-31j", "latin1") {
 		if _, _, err := decodeChunks(name, nil, 1, 1); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want nil", name, err)
 		}
 	}
 }
@@ -208,14 +208,14 @@ func FuzzTextPages(f *testing.F) {
 		for at := int64(0); at < int64(len(content)); {
 			text, begin, end, err := page(name, content, at, most, int(chunk)+1)
 			if err != nil || begin != at || end < at {
-				t.Fatalf("%s: the page from %d is from %d to %d of %q: %v", name, at, begin, end, content, err)
+				t.Fatalf("%s: the page from %d is from %d to %d of %q: %v; want it from there on, nil", name, at, begin, end, content, err)
 			}
 			n := utf8.RuneCountInString(text)
 			if n > most && (name != "big5" || n > most+1) { // of whose characters some are two of Unicode's
-				t.Fatalf("%s: %d characters, not %d", name, n, most)
+				t.Fatalf("%s: %d characters, want at most %d", name, n, most)
 			}
 			if end == at && end < int64(len(content)) {
-				t.Fatalf("%s: no way on from %d of %q", name, at, content)
+				t.Fatalf("%s: no way on from %d of %q, want a later end", name, at, content)
 			}
 			got.WriteString(text)
 			at = end
@@ -233,7 +233,7 @@ func decodeAll(t *testing.T, name string, content []byte) string {
 	}
 	all, err := enc.NewDecoder().Bytes(content)
 	if err != nil {
-		t.Fatalf("decoding %q as %s: %v", content, name, err)
+		t.Fatalf("decoding %q as %s: got %v, want nil", content, name, err)
 	}
 	if name == "utf-16" { // whose decoder has dropped the mark
 		return string(all)
@@ -264,7 +264,7 @@ func FuzzAnyOffset(f *testing.F) {
 			from := int64(at) % int64(len(content))
 			rest, begin, _, err := page(name, content, from, 1000, 7)
 			if err != nil || !strings.HasSuffix(text, rest) || begin < from || begin > from+8 {
-				t.Fatalf("%s: %q from byte %d on is %q from %d: %v", name, text, from, rest, begin, err)
+				t.Fatalf("%s: %q from byte %d on is %q from %d: %v; want the same characters, nil", name, text, from, rest, begin, err)
 			}
 		}
 	})
@@ -293,7 +293,7 @@ func FuzzLines(f *testing.F) {
 				t.Fatal(err)
 			}
 			if got, want := countLines(t, name, content, int(chunk)+1), strings.Count(text, "\n"); got != want {
-				t.Fatalf("%s: %q has %d line ends, got %d", name, text, want, got)
+				t.Fatalf("%s: %q has %d line ends, want %d", name, text, got, want)
 			}
 			start := min(int64(skip), int64(len(content)))
 			got := tail(name, content[start:], start, int64(count))
@@ -312,7 +312,7 @@ func FuzzLines(f *testing.F) {
 				}
 			}
 			if got != want {
-				t.Fatalf("%s: the last %d lines of %q from %d begin at %d, got %d", name, count, text, start, want, got)
+				t.Fatalf("%s: the last %d lines of %q from %d begin at %d, got %d; want %v", name, count, text, start, want, got, want)
 			}
 		}
 	})
@@ -332,11 +332,11 @@ func FuzzUnpack(f *testing.F) {
 		}
 		content, broken, err := unpack(format, packed)
 		if len(content) > maxUnpacked+1<<16 || len(content) > 8<<20 && len(content)/len(packed) > 2*maxRatio {
-			t.Fatalf("%d bytes out of %d", len(content), len(packed))
+			t.Fatalf("%d bytes out of %d, want no more than the bounds", len(content), len(packed))
 		}
 		var e *fault.Error
 		if err != nil && !errors.As(err, &e) {
-			t.Fatalf("an error without a text for the caller: %v", err)
+			t.Fatalf("got %v, want an error with a text for the caller", err)
 		}
 		if isZstd || err != nil {
 			return

@@ -65,7 +65,7 @@ func TestRangesGrow(t *testing.T) {
 			t.Errorf("Open(%+v) requested %s and read %d, %v; want %s, %d, %v", c.o, got, len(data), err, c.want, c.read, c.err)
 		}
 		if string(data) != blob[c.o.Offset:][:c.read] {
-			t.Errorf("Open(%+v) read something else", c.o)
+			t.Errorf("Open(%+v) reads another piece, want %d bytes from there on", c.o, c.read)
 		}
 	}
 }
@@ -162,25 +162,25 @@ func TestLines(t *testing.T) {
 	}
 	got, err := io.ReadAll(lines.Limited(3))
 	if string(got) != "15000\n15001\n15002\n" || err != nil {
-		t.Errorf("3 lines from 15000 on: got %q, %v", got, err)
+		t.Errorf("3 lines from 15000 on: got %q, %v; want %q, nil", got, err, "15000\n15001\n15002\n")
 	}
 	if got, err = io.ReadAll(lines.Limited(100_000)); !strings.HasSuffix(string(got), "19999\nlast") || err != nil {
-		t.Errorf("the rest: got ...%q, %v", got[max(0, len(got)-20):], err)
+		t.Errorf("the rest: got ...%q, %v; want nil, %q at the end", got[max(0, len(got)-20):], err, "19999\nlast")
 	}
 	err = open(t, "a", blob.String(), Properties{}, Options{}).Lines(UTF8).Skip(20_002)
 	if !errors.Is(err, fault.ErrInvalidArgument) || !strings.Contains(err.Error(), "has only 20001 lines") {
-		t.Errorf("skipping too many: got %v", err)
+		t.Errorf("skipping too many: got %v, want %v and \"has only 20001 lines\"", err, fault.ErrInvalidArgument)
 	}
 	limited := open(t, "a", blob.String(), Properties{}, Options{Limit: 50_000})
 	if err := limited.Lines(UTF8).Skip(20_000); !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "continue from there with offset") {
-		t.Errorf("skipping beyond the limit: got %v", err)
+		t.Errorf("skipping beyond the limit: got %v, want %v and \"continue from there with offset\"", err, ErrLimit)
 	}
 	wide := open(t, "a", strings.Repeat("x", 3*BufferSize)+"\ny", Properties{}, Options{Buffer: nil, Count: BufferSize})
 	pieces := 0
 	for all := wide.Lines(UTF8); ; pieces++ {
 		if piece, _, err := all.Next(); errors.Is(err, io.EOF) {
 			if string(piece) != "y" || pieces != 4 {
-				t.Errorf("a line of 3 buffers came in %d pieces, the last one is %q", pieces, piece)
+				t.Errorf("a line of 3 buffers came in %d pieces, the last one is %q; want 4, y", pieces, piece)
 			}
 			return
 		}

@@ -31,7 +31,7 @@ func TestUserFolder(t *testing.T) {
 	} {
 		folder := userFolder(id)
 		if other, ok := seen[strings.ToLower(folder)]; ok {
-			t.Errorf("%q and %q share the folder %s", id, other, folder)
+			t.Errorf("%q and %q share the folder %s, want one each", id, other, folder)
 		}
 		seen[strings.ToLower(folder)] = id
 		if !filepath.IsLocal(folder) || strings.ContainsAny(folder, `/\:`) || strings.HasPrefix(folder, ".") || len(folder) > 128 {
@@ -51,12 +51,12 @@ func TestLocalPathOnWindows(t *testing.T) {
 		"a:b": false, "a./b": false, "a /b": false, "a?b": false, "x/com¹": false, "con .txt": false,
 	} {
 		if _, fault := localPath(path, true); (fault == "") != ok {
-			t.Errorf("%q: %q", path, fault)
+			t.Errorf("%q: got %q, want %v", path, fault, ok)
 		}
 	}
 	for path, ok := range map[string]bool{"a:b": true, "a//b": false, ".partial-x": false, ".Partial-x/y": false, "x/.partial-y": true, strings.Repeat("a", 256): false} {
 		if _, fault := localPath(path, false); (fault == "") != ok {
-			t.Errorf("elsewhere, %q: %q", path, fault)
+			t.Errorf("elsewhere, %q: got %q, want %v", path, fault, ok)
 		}
 	}
 }
@@ -66,7 +66,7 @@ func TestNamesOfContainersFolders(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{".container-other@account.blob.core.windows.net/x.txt", ".CONTAINER-x"} {
 		if path, fault := localPath(name, false); fault == "" {
-			t.Errorf("%s is saved at %s", name, path)
+			t.Errorf("%s is saved at %s, want a fault", name, path)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func FuzzBlobPath(f *testing.F) {
 			return
 		}
 		if n := utf8.RuneCountInString(path); n < 1 || n > 1024 || !utf8.ValidString(path) {
-			t.Fatalf("%d characters were accepted", n)
+			t.Fatalf("%d characters were accepted, want 1 to 1024 in UTF-8", n)
 		}
 		for form := path; ; {
 			if strings.HasPrefix(form, "/") || strings.ContainsFunc(form, func(r rune) bool { return unicode.IsControl(r) || r == '\\' }) {

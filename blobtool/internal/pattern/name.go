@@ -35,7 +35,7 @@ func ParseName(pattern string, ignoreCase bool) (*Name, error) {
 	if !utf8.ValidString(pattern) || utf8.RuneCountInString(pattern) > maxPattern {
 		return nil, fault.New(fault.ErrInvalidArgument, "name must be valid UTF-8 of at most %d characters", maxPattern)
 	}
-	p := patternParser{rest: pattern}
+	p := patternParser{rest: pattern, begins: true}
 	p.out.WriteString(`(?s`)
 	if ignoreCase {
 		p.out.WriteString(`i`)
@@ -72,9 +72,16 @@ func (n *Name) Match(w *work.Worker, name string) (bool, error) {
 type patternParser struct {
 	rest    string
 	out     strings.Builder
-	depth   int // nesting of braces
+	begins  bool    // a segment begins here
+	braces  []brace // that are open
 	literal strings.Builder
 	special bool // the literal prefix is complete
+}
+
+// A brace is an open { with its alternatives.
+type brace struct {
+	begins bool // a segment begins at each
+	ends   bool // and after each that has ended
 }
 
 // parse returns what is wrong with the pattern, or "".
@@ -84,12 +91,12 @@ func (p *patternParser) parse() (wrong string) {
 		case '*':
 			p.star()
 		case '?':
-			p.put(`[^/]`, 1)
+			p.put(`[^/]`, 1, false)
 		case '[':
 			wrong = p.class()
 		case '{':
-			p.put(`(?:`, 1)
-			p.depth++
+			p.braces = append(p.braces, brace{p.begins, true})
+			p.put(`(?:`, 1, p.begins)
 		case '}':
 			wrong = p.closeBrace()
 		case ',':
@@ -103,17 +110,17 @@ func (p *patternParser) parse() (wrong string) {
 			p.char()
 		}
 	}
-	if wrong == "" && p.depth > 0 {
+	if wrong == "" && len(p.braces) > 0 {
 		wrong = "has a { without a }"
 	}
 	return wrong
 }
 
-// put writes the expression for n bytes of the pattern.
-func (p *patternParser) put(expr string, n int) {
+// put writes the expression for n bytes of the pattern, after which a segment may begin.
+func (p *patternParser) put(expr string, n int, begins bool) {
 	p.out.WriteString(expr)
 	p.rest = p.rest[n:]
-	p.special = true
+	p.special, p.begins = true, begins
 }
 
 // char adds one literal character.
@@ -123,37 +130,41 @@ func (p *patternParser) char() {
 		p.literal.WriteString(p.rest[:n])
 	}
 	p.out.WriteString(regexp.QuoteMeta(p.rest[:n]))
+	p.begins = p.rest[0] == '/'
 	p.rest = p.rest[n:]
 }
 
 func (p *patternParser) star() {
 	n := len(p.rest) - len(strings.TrimLeft(p.rest, "*"))
-	begin := strings.HasSuffix(p.out.String(), "/") || strings.HasSuffix(p.out.String(), "^(?:")
 	switch {
 	case n == 1:
-		p.put(`[^/]*`, 1)
-	case begin && strings.HasPrefix(p.rest[n:], "/"):
-		p.put(`(?:.*/)?`, n+1)
+		p.put(`[^/]*`, 1, false)
+	case p.begins && strings.HasPrefix(p.rest[n:], "/"):
+		p.put(`(?:.*/)?`, n+1, true)
 	default:
-		p.put(`.*`, n)
+		p.put(`.*`, n, false)
 	}
 }
 
 func (p *patternParser) closeBrace() (wrong string) {
-	if p.depth == 0 {
+	if len(p.braces) == 0 {
 		return "has a } without a {"
 	}
-	p.depth--
-	p.put(`)`, 1)
+	last := len(p.braces) - 1
+	begins := p.begins && p.braces[last].ends
+	p.braces = p.braces[:last]
+	p.put(`)`, 1, begins)
 	return ""
 }
 
 func (p *patternParser) comma() {
-	if p.depth == 0 {
+	if len(p.braces) == 0 {
 		p.char()
 		return
 	}
-	p.put(`|`, 1)
+	in := &p.braces[len(p.braces)-1]
+	in.ends = in.ends && p.begins
+	p.put(`|`, 1, in.begins)
 }
 
 // class writes a class [...] that never matches a slash.
@@ -181,7 +192,7 @@ func (p *patternParser) class() (wrong string) {
 	if negated {
 		open = `[^/`
 	}
-	p.put(open+expr.String()+`]`, len(p.rest)-len(rest))
+	p.put(open+expr.String()+`]`, len(p.rest)-len(rest), false)
 	return ""
 }
 

@@ -43,10 +43,10 @@ func TestMatchingLooksAtTheTime(t *testing.T) {
 	const slow = "(a|aa|aaa|b?){1,40}z"
 	ctx := &steps{t.Context(), 1 << 30}
 	if found, err := find(ctx, slow, line); found || err != nil || 1<<30-ctx.left < 10 {
-		t.Errorf("%v, %v after %d looks at the time", found, err, 1<<30-ctx.left)
+		t.Errorf("got %v, %v after %d looks at the time; want false, nil after 10", found, err, 1<<30-ctx.left)
 	}
 	if found, err := find(&steps{t.Context(), 3}, slow, line); found || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v, %v", found, err)
+		t.Errorf("got %v, %v; want false, %v", found, err, context.DeadlineExceeded)
 	}
 	// The same is found with and without looking.
 	for _, c := range []struct{ expr, text string }{
@@ -54,7 +54,7 @@ func TestMatchingLooksAtTheTime(t *testing.T) {
 	} {
 		got, err := find(&steps{t.Context(), 1 << 30}, c.expr, []byte(c.text))
 		if want := strings.HasPrefix(c.text, "a") || strings.HasSuffix(c.text, "é"); got != want || err != nil {
-			t.Errorf("%s: %v, %v", c.expr, got, err)
+			t.Errorf("%s: got %v, %v; want %v, nil", c.expr, got, err, want)
 		}
 	}
 	p, err := pattern.ParseName(strings.Repeat("**a", 100)+"z", false)
@@ -62,7 +62,7 @@ func TestMatchingLooksAtTheTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := p.Match(worker(&steps{t.Context(), 0}), strings.Repeat("a", 1000)); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
+		t.Errorf("Match = %v, want %v", err, context.DeadlineExceeded)
 	}
 }
 
@@ -77,7 +77,7 @@ func TestExpressionsAreBounded(t *testing.T) {
 			}
 		})
 		if allocations > 20_000 {
-			t.Errorf("%.20s: %.0f allocations", expr, allocations)
+			t.Errorf("%.20s: %.0f allocations, want at most 20000", expr, allocations)
 		}
 	}
 	for name, ok := range map[string]bool{
@@ -86,7 +86,7 @@ func TestExpressionsAreBounded(t *testing.T) {
 	} {
 		_, err := pattern.ParseName(name, false)
 		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "wildcards and alternatives; use at most 200") {
-			t.Errorf("%.20s: %v", name, err)
+			t.Errorf("%.20s: got %v, want nil: %t", name, err, ok)
 		}
 	}
 }

@@ -85,12 +85,12 @@ func TestWalk(t *testing.T) {
 			var seen []string
 			var err error
 			if seen, at, done, err = names(pages, at, r.IntN(4)+1); err != nil || calls > 1000 {
-				t.Fatalf("%v after %d calls", err, calls)
+				t.Fatalf("%v after %d calls, want nil, at most 1000", err, calls)
 			}
 			got = append(got, seen...)
 		}
 		if !slices.Equal(got, want) {
-			t.Fatalf("%q in pages %q: got %q", want, pages, got)
+			t.Fatalf("%q in pages %q: got %q, want %q", want, pages, got, want)
 		}
 	}
 }
@@ -106,10 +106,10 @@ func TestWalkOfEmptyPages(t *testing.T) {
 		var seen []string
 		var err error
 		if seen, at, done, err = names([][][]string{pages}, at, 10); err != nil || (len(seen) == 1) != done {
-			t.Fatalf("%q, done %v, %v", seen, done, err)
+			t.Fatalf("got %q, done %v, %v; want %v, nil", seen, done, err, done)
 		}
 	}
 	if calls != 100/walk.MaxFetches {
-		t.Errorf("%d calls", calls)
+		t.Errorf("%d calls, want %v", calls, 100/walk.MaxFetches)
 	}
 }

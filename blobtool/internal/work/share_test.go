@@ -19,7 +19,7 @@ func queue(t *testing.T, s *work.Share, user string, n int64, served chan<- stri
 	before := s.Waiting(user)
 	go func() {
 		if err := s.Take(context.Background(), user, n); err != nil {
-			t.Error(err)
+			t.Errorf("Take(%s, %d) = %v, want nil", user, n, err)
 		}
 		served <- user
 	}()
@@ -49,10 +49,10 @@ func TestShareInTurns(t *testing.T) {
 		s.Give(user, 1)
 	}
 	if got := strings.Join(order[:4], " "); got != "alice bob carol alice" {
-		t.Errorf("served %s", got)
+		t.Errorf("served %s, want \"alice bob carol alice\"", got)
 	}
 	if free, users := s.State(); free != 1 || users != 0 {
-		t.Errorf("%d left, %d users known", free, users)
+		t.Errorf("%d left, %d users known; want 1, 0", free, users)
 	}
 }
 
@@ -105,12 +105,12 @@ func TestShareGivingUp(t *testing.T) {
 			if err := s.Take(ctx, user, n); err == nil {
 				s.Give(user, n)
 			} else if !errors.Is(err, context.Canceled) {
-				t.Error(err)
+				t.Errorf("Take = %v, want nil or %v", err, context.Canceled)
 			}
 		})
 	}
 	wg.Wait()
 	if free, users := s.State(); free != size || users != 0 {
-		t.Errorf("%d left, %d users known", free, users)
+		t.Errorf("%d left, %d users known; want %v, 0", free, users, size)
 	}
 }

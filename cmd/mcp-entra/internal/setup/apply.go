@@ -56,7 +56,7 @@ func (a *Applier) Apply(ctx context.Context, plan func(ctx context.Context, roun
 		if !again {
 			return all, p, ctx.Err()
 		}
-		a.Say("the tenant was changed meanwhile: looking again")
+		a.Say("looking again at what the tenant has")
 		if err := a.wait(ctx, time.Second<<min(round, 4)); err != nil {
 			return all, p, err
 		}
@@ -81,8 +81,8 @@ func (a *Applier) run(ctx context.Context, p *Plan) (results []Result, again boo
 		r.Done = r.Err == nil
 		failed[s.ID] = !r.Done
 		results = append(results, r)
-		if ctx.Err() != nil {
-			return results, false
+		if ctx.Err() != nil || r.Done && s.LookAgain {
+			return results, ctx.Err() == nil
 		}
 	}
 	return results, false

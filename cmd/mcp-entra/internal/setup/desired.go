@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
@@ -83,7 +84,7 @@ func Desired(spec Spec, have *State, place authority.Cloud, host authority.Host)
 
 func desiredAPI(spec Spec, have *State, place authority.Cloud, host authority.Host) (App, error) {
 	api := App{Key: apiKey, Name: spec.Name, Adopted: spec.Adopt != "", Secret: spec.Proof.Secret}
-	api.DisplayName, api.SignInAudience, api.Tags = displayName(spec, ""), audience(spec), []string{ownTag}
+	api.DisplayName, api.SignInAudience, api.Tags = displayName(spec, apiKey), audience(spec), []string{ownTag}
 	api.API.RequestedAccessTokenVersion = tokenVersion
 	api.IdentifierURIs = append([]string{"api://${api.appId}"}, spec.Servers...)
 	scope := accessScope(spec, have.app(apiKey))
@@ -146,11 +147,8 @@ func allUsers(client, resource string, scopes []string) graph.PermissionGrant {
 }
 
 func displayName(spec Spec, key string) string {
-	name := spec.DisplayName
-	if name == "" {
-		name = spec.Name
-	}
-	if key != "" {
+	name := cmp.Or(spec.DisplayName, spec.Name)
+	if key != apiKey {
 		name += " (" + key + " clients)"
 	}
 	return name
@@ -182,13 +180,13 @@ func accessScope(spec Spec, have App) graph.PermissionScope {
 			return s
 		}
 	}
-	title := "Use " + displayName(spec, "") + " as yourself"
+	title := "Use " + displayName(spec, apiKey) + " as yourself"
 	return graph.PermissionScope{
 		ID: derivedID(spec.Name, "scope", scopeName), Value: scopeName, Type: "User", IsEnabled: true,
-		AdminConsentDisplayName: "Use " + displayName(spec, "") + " on behalf of the signed-in user",
-		AdminConsentDescription: "Lets the client call " + displayName(spec, "") + " with what the signed-in user may do.",
+		AdminConsentDisplayName: "Use " + displayName(spec, apiKey) + " on behalf of the signed-in user",
+		AdminConsentDescription: "Lets the client call " + displayName(spec, apiKey) + " with what the signed-in user may do.",
 		UserConsentDisplayName:  title,
-		UserConsentDescription:  "Lets the client call " + displayName(spec, "") + " with what you may do.",
+		UserConsentDescription:  "Lets the client call " + displayName(spec, apiKey) + " with what you may do.",
 	}
 }
 

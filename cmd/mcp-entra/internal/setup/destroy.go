@@ -71,7 +71,7 @@ func (p *planner) othersHave(w, h App) bool {
 	if len(p.plan.Kept) > before {
 		return true
 	}
-	name := displayName(p.spec, keyOfClient(w.Key))
+	name := displayName(p.spec, w.Key)
 	return slices.ContainsFunc(p.plan.Kept, func(k Kept) bool { return k.App == name })
 }
 
@@ -164,6 +164,7 @@ func (p *planner) stripAPI(w, h App) {
 	}
 	if rest := slices.DeleteFunc(slices.Clone(h.API.PreAuthorized), own); len(rest) < len(h.API.PreAuthorized) {
 		p.patch(w, "strip-preauthorized", "Take the pre-authorized clients off "+w.Name, map[string]any{"api": map[string]any{"preAuthorizedApplications": list(rest)}})
+		h.API.PreAuthorized = rest
 	}
 	gone := w
 	gone.API.Scopes = slices.DeleteFunc(slices.Clone(h.API.Scopes), func(s graph.PermissionScope) bool { return s.ID == derivedID(w.Name, "scope", s.Value) })

@@ -117,14 +117,7 @@ func (p *planner) patch(a App, id, title string, body map[string]any, needs ...s
 }
 
 func (p *planner) keep(a App, format string, args ...any) {
-	p.plan.Kept = append(p.plan.Kept, Kept{App: displayName(p.spec, keyOfClient(a.Key)), What: fmt.Sprintf(format, args...)})
-}
-
-func keyOfClient(key string) string {
-	if key == apiKey {
-		return ""
-	}
-	return key
+	p.plan.Kept = append(p.plan.Kept, Kept{App: displayName(p.spec, a.Key), What: fmt.Sprintf(format, args...)})
 }
 
 // merge returns a collection that has what is wanted and, unless the spec is exclusive, what others
@@ -186,7 +179,7 @@ func (p *planner) exists(want, have App) error {
 	if have.Deleted {
 		switch p.options.Deleted {
 		case "restore":
-			p.step(Step{ID: want.Key + "/restore", Title: "Restore " + want.Name + ", which was deleted",
+			p.step(Step{ID: want.Key + "/restore", Title: "Restore " + want.Name + ", which was deleted", LookAgain: true,
 				Method: "POST", Path: "/directory/deletedItems/" + placeholder(want.Key, "id") + "/restore", Read: "/applications/" + placeholder(want.Key, "id") + "?$select=id"},
 				application, map[string]any{})
 		default:

@@ -164,7 +164,7 @@ func (o *observer) deleted(ctx context.Context, missing []string, byKey map[stri
 func (o *observer) holders(ctx context.Context) error {
 	api := o.state.app(apiKey)
 	if api.ID == "" && len(o.state.Faults) == 0 {
-		others, err := o.graph.ApplicationsNamed(ctx, displayName(o.spec, ""))
+		others, err := o.graph.ApplicationsNamed(ctx, displayName(o.spec, apiKey))
 		if err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (o *observer) holders(ctx context.Context) error {
 				ids[i] = a.AppID
 			}
 			o.fault("%d application(s) in this tenant are called %s already (client id %s): adopt one with -adopt CLIENT_ID, or choose another name or display-name",
-				len(others), quoted(displayName(o.spec, "")), strings.Join(ids, ", "))
+				len(others), quoted(displayName(o.spec, apiKey)), strings.Join(ids, ", "))
 		}
 	}
 	for _, uri := range minus(o.spec.Servers, api.IdentifierURIs) {
@@ -311,7 +311,7 @@ func (w who) String() string { return w.permission + " and the role " + w.role }
 
 // Who may do what: Microsoft Graph's permission reference.
 var (
-	application = who{"Application.ReadWrite.All", "Application Developer, or Cloud Application Administrator"}
+	application = who{"Application.ReadWrite.All", "Application Developer or Cloud Application Administrator"}
 	foreign     = who{"Application.ReadWrite.All", "Cloud Application Administrator"}
 	grants      = who{"DelegatedPermissionGrant.ReadWrite.All", "Cloud Application Administrator or Privileged Role Administrator"}
 	assignments = who{"AppRoleAssignment.ReadWrite.All", "Cloud Application Administrator or Privileged Role Administrator"}

@@ -54,6 +54,8 @@ type Step struct {
 	// Read is the path that shows the result once it is replicated. For a write, every member of
 	// Body that it returns must then be as in Body. "" means that there is nothing to read.
 	Read string `json:"read,omitempty"`
+	// LookAgain: what the tenant has afterwards is not known before; the rest is planned anew.
+	LookAgain bool `json:"lookAgain,omitempty"`
 	// Needs are the steps without which this one makes no sense. Steps whose ids it uses are not listed.
 	Needs []string `json:"needs,omitempty"`
 	// Captures are ids found in what Read returns (in the answer, if Read is "").
@@ -163,5 +165,7 @@ type ClientOutcome struct {
 	Secret   bool   `json:"secret,omitempty"` // it has one, in the file of secrets
 }
 
-// Text returns the step's title with the ids that are known.
-func (p *Plan) Text(s Step) string { return expand(s.Title, p.Known) }
+// Text returns the step's title with the ids that are known, and the names of the others.
+func (p *Plan) Text(s Step) string {
+	return placeholders.ReplaceAllStringFunc(expand(s.Title, p.Known), func(m string) string { return m[1:] })
+}

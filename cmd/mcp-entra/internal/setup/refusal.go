@@ -39,6 +39,9 @@ func Remedy(spec Spec, s Step, err error) string {
 func remedyForURIs(spec Spec, e *graph.Error) string {
 	ways := "Ways: verify the domain in the tenant (Custom domain names); have a Cloud Application Administrator exempt this application from the app management policy; " +
 		"or leave it: clients that send no resource still sign in with the scope of api://."
+	if len(spec.Servers) > 1 {
+		ways += " One refused URL keeps the others out: take the one that the answer names out of servers."
+	}
 	switch {
 	case refusedName(e):
 		return "Another application has this App ID URI: remove it there, also from the deleted ones, which hold it for 30 days, or adopt that application (-adopt CLIENT_ID)."

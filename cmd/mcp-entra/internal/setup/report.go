@@ -29,7 +29,7 @@ type StepReport struct {
 func NewReport(spec Spec, results []Result, last *Plan) *Report {
 	r := &Report{Steps: []StepReport{}, Kept: last.Kept, Unread: last.Unread, Notes: last.Notes}
 	for _, result := range results {
-		s := StepReport{ID: result.Step.ID, Title: expand(result.Step.Title, last.Known), State: "done"}
+		s := StepReport{ID: result.Step.ID, Title: last.Text(result.Step), State: "done"}
 		if result.Err != nil {
 			s.State, s.Error, s.Remedy = "failed", result.Err.Error(), Remedy(spec, result.Step, result.Err)
 		}

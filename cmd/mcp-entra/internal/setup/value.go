@@ -15,7 +15,9 @@ import (
 
 // Checks of single values. Their errors complete "server ...". What may be a secret is not shown.
 
-// shown quotes a value for an error, unless it may be a secret in the wrong place.
+// Shown quotes a value for an error, unless it may be a secret in the wrong place.
+func Shown(s string) string { return shown(s) }
+
 func shown(s string) string {
 	if len(s) > 100 || strings.Contains(s, "~") || len(s) >= 32 && !strings.ContainsAny(s, ":/. ") {
 		return fmt.Sprintf("a value of %d characters (not shown: it may be a secret)", len(s))

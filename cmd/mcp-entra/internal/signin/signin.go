@@ -2,6 +2,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/base64"
@@ -55,7 +56,7 @@ func Where(o Options) (Place, error) {
 	}
 	c, ok := authority.CloudNamed(name)
 	if !ok {
-		return Place{}, fmt.Errorf("there is no cloud %q; use public, usgov, dod or china", short(name))
+		return Place{}, errors.New("there is no such cloud; use public, usgov, dod or china")
 	}
 	host := o.AuthorityHost
 	if host == "" {
@@ -118,7 +119,7 @@ func Credential(o Options, p Place) (azcore.TokenCredential, error) {
 	case "env":
 		return fromEnvironment(o, p, client, clientID)
 	}
-	return nil, fmt.Errorf("there is no way to sign in called %q; use %s", short(o.Way), strings.Join(Ways, ", "))
+	return nil, fmt.Errorf("there is no such way to sign in; use %s", strings.Join(Ways, ", "))
 }
 
 func variable(o Options, name string) string {
@@ -204,15 +205,15 @@ func Who(ctx context.Context, credential azcore.TokenCredential, p Place) (Calle
 	}
 	c := Caller{
 		TenantID: claims.TenantID, ObjectID: claims.ObjectID, App: claims.Scopes == "",
-		ClientID: first(claims.AppID, claims.AZP), Name: first(claims.UPN, claims.Username, claims.Name),
+		ClientID: cmp.Or(claims.AppID, claims.AZP), Name: cmp.Or(claims.UPN, claims.Username, claims.Name),
 		Scopes: strings.Fields(claims.Scopes),
 	}
 	if c.App {
-		c.Scopes, c.Name = claims.Roles, first(claims.AppID, claims.AZP)
+		c.Scopes, c.Name = claims.Roles, cmp.Or(claims.AppID, claims.AZP)
 	}
 	for _, id := range claims.WIDs {
 		if name := roleNames[strings.ToLower(id)]; name != "-" {
-			c.Roles = append(c.Roles, first(name, id))
+			c.Roles = append(c.Roles, cmp.Or(name, id))
 		}
 	}
 	return c, nil
@@ -235,15 +236,6 @@ func explain(err error) error {
 	}
 	line, _, _ := strings.Cut(text, "\n")
 	return errors.New(line)
-}
-
-func first(texts ...string) string {
-	for _, s := range texts {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 // roleNames are Entra's built-in roles that matter here, by template id. "-" is every member's.

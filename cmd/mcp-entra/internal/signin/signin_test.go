@@ -21,7 +21,7 @@ func TestWhere(t *testing.T) {
 		"china":                       {cloud: "china", wantAuthority: "https://login.partner.microsoftonline.cn", wantGraph: "https://microsoftgraph.chinacloudapi.cn", wantResource: "https://microsoftgraph.chinacloudapi.cn"},
 		"cloud by authority":          {authority: "https://login.microsoftonline.us/", wantAuthority: "https://login.microsoftonline.us", wantGraph: "https://graph.microsoft.us", wantResource: "https://graph.microsoft.us"},
 		"test tenant":                 {authority: "https://localhost:8443", graph: "https://localhost:8443", wantAuthority: "https://localhost:8443", wantGraph: "https://localhost:8443", wantResource: "https://graph.microsoft.com"},
-		"unknown cloud":               {cloud: "germany", fault: "there is no cloud"},
+		"unknown cloud":               {cloud: "germany", fault: "there is no such cloud"},
 		"authority of another cloud":  {cloud: "china", authority: "https://login.microsoftonline.us", fault: "is not of the cloud china but of usgov"},
 		"test tenant without Graph":   {authority: "https://localhost:8443", fault: "name its Microsoft Graph with -graph-host"},
 		"Graph host without a tenant": {graph: "https://evil.example", fault: "-graph-host is for test tenants"},

@@ -62,8 +62,8 @@ func (s *server) showPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data, err := s.data(query)
-	if err != nil {
-		s.render(w, http.StatusNotFound, pageData{Login: true, Problem: err.Error()})
+	if err != nil { // a link to a tenant of another run
+		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
 	s.render(w, http.StatusOK, data)
@@ -127,7 +127,7 @@ func (s *server) mintOnPage(w http.ResponseWriter, r *http.Request) {
 	}
 	data, err := s.data(url.Values{"tenant": {q.Tenant}})
 	if err != nil {
-		s.render(w, http.StatusNotFound, pageData{Login: true, Problem: err.Error()})
+		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
 	data.Asked = q

@@ -83,6 +83,24 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// A secret in the place of an id is in no list, though Entra's error repeats it.
+func TestMisplacedSecrets(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	secret := "Qw8Q~a-secret-in-the-wrong-place" + strings.Repeat("x", 300)
+	for name, value := range map[string]string{"client_id": secret, secret: "x", "grant_type": "client_credentials"} {
+		form := url.Values{name: {value}}
+		if name == "grant_type" {
+			form.Set("client_id", secret)
+		}
+		open(t.Context(), t, f.tenant.HTTPClient(), http.MethodPost, f.tenant.AuthorityHost()+"/"+f.tenant.ID()+"/oauth2/v2.0/token", form)
+	}
+	_, body := f.do(t.Context(), t, http.MethodGet, "/control/requests", "", nil)
+	if strings.Contains(body, "Qw8Q") || strings.Count(body, `"endpoint":"Token"`) != 3 || !strings.Contains(body, "AADSTS700016") && !strings.Contains(body, "700016") {
+		t.Errorf("the list is %s", body)
+	}
+}
+
 func TestMintOnPage(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

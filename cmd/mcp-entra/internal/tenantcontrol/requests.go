@@ -2,6 +2,7 @@ package tenantcontrol
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +34,12 @@ var shown = []string{
 // maxValue limits a parameter's text.
 const maxValue = 300
 
+// Names and ids as they should be. Anything else may be a secret in the wrong place.
+var (
+	parameterName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
+	clientID      = regexp.MustCompile(`^[0-9A-Fa-f-]{36}$`)
+)
+
 // list returns the last requests, oldest first, of which only refused ones if so asked.
 func list(t *tenantfile.Tenant, limit int, refused bool) []Request {
 	all := t.Requests()
@@ -59,11 +66,15 @@ func newRequest(r *entratest.Request) Request {
 		if q.Parameters == nil {
 			q.Parameters = map[string]string{}
 		}
-		value := "(sent)"
-		if slices.Contains(shown, name) {
-			value = clip(strings.Join(values, ", "))
+		if !parameterName.MatchString(name) {
+			name = "(another)"
 		}
-		q.Parameters[clip(name)] = value
+		value := clip(strings.Join(values, ", "))
+		if !slices.Contains(shown, name) || name == "client_id" && !clientID.MatchString(value) {
+			q.Refusal = withhold(q.Refusal, values)
+			value = "(sent)"
+		}
+		q.Parameters[name] = value
 	}
 	if r.AADSTS != 0 {
 		q.Remedy, q.Link = remedy(r.AADSTS), link(r.AADSTS)
@@ -72,6 +83,17 @@ func newRequest(r *entratest.Request) Request {
 		q.Refusal = "The tenant has no endpoint at this path."
 	}
 	return q
+}
+
+// withhold takes values out of an error's text, which repeats some of a request, as Entra's do.
+func withhold(text string, values []string) string {
+	for _, value := range values {
+		if len(value) > 3 {
+			text = strings.ReplaceAll(text, value, "(sent)")
+			text = strings.ReplaceAll(text, value[:min(len(value), 200)], "(sent)") // the tenant's texts are cut there
+		}
+	}
+	return text
 }
 
 func clip(s string) string {

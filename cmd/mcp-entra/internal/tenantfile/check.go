@@ -10,11 +10,12 @@ import (
 )
 
 var (
-	guid        = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
-	namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$`)
-	upnPattern  = regexp.MustCompile(`^[^@\s/]{1,64}@[A-Za-z0-9.-]{1,255}$`)
-	permission  = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,120}$`) // a scope or an app role
-	authContext = regexp.MustCompile(`^c([1-9]|[1-9][0-9])$`)
+	guid          = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
+	namePattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$`)
+	upnPattern    = regexp.MustCompile(`^[^@\s/]{1,64}@[A-Za-z0-9.-]{1,255}$`)
+	domainPattern = regexp.MustCompile(`^([a-z0-9-]+\.)+[a-z0-9-]+$`)
+	permission    = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,120}$`) // a scope or an app role
+	authContext   = regexp.MustCompile(`^c([1-9]|[1-9][0-9])$`)
 )
 
 const emptyGUID = "00000000-0000-0000-0000-000000000000"
@@ -64,6 +65,11 @@ func (k *checker) check(c *yamlfile.Cursor) {
 	k.id(c.Key("id"), t.ID)
 	if t.TokenLifetime < 0 {
 		c.Key("tokenLifetime").Faultf("expected a positive duration such as 75m")
+	}
+	for i, domain := range t.Directory.Domains {
+		if !domainPattern.MatchString(domain) {
+			c.Key("directory").Key("domains").Item(i).Faultf("expected a domain such as contoso.example")
+		}
 	}
 	if _, ok := consentPolicies[t.ConsentPolicy]; !ok {
 		c.Key("consentPolicy").Faultf("expected one of: admins, admins-on-request, users")
@@ -124,6 +130,9 @@ func (k *checker) users(c *yamlfile.Cursor) {
 		}
 		names[upn] = true
 		k.id(at.Key("objectId"), u.ObjectID)
+		for j, role := range u.Roles {
+			refer(at.Key("directoryRoles").Item(j), "directory role", role, directoryRoles)
+		}
 		for j, group := range u.Groups {
 			refer(at.Key("groups").Item(j), "group", group, namesOf(k.spec.Groups, func(g GroupSpec) string { return g.Name }))
 		}

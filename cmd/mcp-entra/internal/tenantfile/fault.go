@@ -42,8 +42,11 @@ func (f *FaultSpec) Check() []FaultProblem {
 	if f.AADSTS < 0 || f.AADSTS > 99_999_999 {
 		add("aadsts", "expected the number of an AADSTS code, such as 50196")
 	}
-	if !f.Drop && f.Status+f.AADSTS+f.CutAfter+f.StallAfter+int(f.Delay)+int(f.RetryAfter) == 0 && f.Body == "" {
-		add("endpoint", "nothing goes wrong here; add one of: aadsts, status, body, delay, drop, cutAfter, stallAfter, retryAfter")
+	if f.Method != "" && !slices.Contains([]string{"GET", "POST", "PATCH", "PUT", "DELETE"}, f.Method) {
+		add("method", "expected GET, POST, PATCH, PUT or DELETE")
+	}
+	if !f.Drop && !f.LoseAnswer && f.GraphCode == "" && f.Status+f.AADSTS+f.CutAfter+f.StallAfter+int(f.Delay)+int(f.RetryAfter) == 0 && f.Body == "" {
+		add("endpoint", "nothing goes wrong here; add one of: aadsts, graphCode, status, body, delay, drop, loseAnswer, cutAfter, stallAfter, retryAfter")
 	}
 	slices.SortFunc(found, func(a, b FaultProblem) int { return strings.Compare(a.Key, b.Key) })
 	return found
@@ -52,7 +55,7 @@ func (f *FaultSpec) Check() []FaultProblem {
 // fault returns the fault for [entratest.Tenant.Fail], with the ids of its client and its user.
 func (f *FaultSpec) fault(clientID, userID string) entratest.Fault {
 	return entratest.Fault{
-		ClientID: clientID, UserID: userID, Skip: f.Skip, Times: f.Times, Delay: f.Delay, Drop: f.Drop,
+		ClientID: clientID, UserID: userID, Method: f.Method, LoseAnswer: f.LoseAnswer, GraphCode: f.GraphCode, Skip: f.Skip, Times: f.Times, Delay: f.Delay, Drop: f.Drop,
 		CutAfter: int64(f.CutAfter), StallAfter: int64(f.StallAfter), Status: f.Status, AADSTS: f.AADSTS,
 		Suberror: f.Suberror, Claims: f.Claims, Body: f.Body, ContentType: f.ContentType, RetryAfter: f.RetryAfter,
 	}

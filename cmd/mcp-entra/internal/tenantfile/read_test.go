@@ -78,6 +78,9 @@ func TestBadFiles(t *testing.T) {
 		"fault's endpoint":  {"tenants: [{name: t, faults: [{endpoint: tokens, aadsts: 1}]}]", "faults[0].endpoint: expected one of: authorize, device"},
 		"fault of nothing":  {"tenants: [{name: t, faults: [{endpoint: token, times: 1}]}]", "nothing goes wrong here"},
 		"fault's status":    {"tenants: [{name: t, faults: [{endpoint: token, status: 99}]}]", "faults[0].status: expected a status from 200 to 599"},
+		"fault's method":    {"tenants: [{name: t, faults: [{endpoint: graph, graphCode: x, method: FETCH}]}]", "faults[0].method: expected GET, POST"},
+		"domain":            {"tenants: [{name: t, directory: {domains: [https://contoso.example]}}]", "directory.domains[0]: expected a domain"},
+		"directory role":    {"tenants: [{name: t, users: [{upn: a@c.example, directoryRoles: [Application Develper]}]}]", "the nearest is Application Developer"},
 		"negative fault":    {"tenants: [{name: t, faults: [{endpoint: token, drop: true, times: -1}]}]", "faults[0].times: expected no negative value"},
 	} {
 		t.Run(name, func(t *testing.T) {

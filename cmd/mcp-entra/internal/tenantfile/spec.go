@@ -43,6 +43,7 @@ type TenantSpec struct {
 	Clusters          []ClusterSpec  `yaml:"clusters"`
 	Consents          []ConsentSpec  `yaml:"consents"`
 	ConditionalAccess []AccessSpec   `yaml:"conditionalAccess"`
+	Directory         DirectorySpec  `yaml:"directory"`
 	Faults            []FaultSpec    `yaml:"faults"`
 }
 
@@ -109,6 +110,7 @@ type UserSpec struct {
 	ObjectID      string              `yaml:"objectId"`
 	Admin         bool                `yaml:"admin"`
 	Disabled      bool                `yaml:"disabled"`
+	Roles         []string            `yaml:"directoryRoles"` // such as Application Developer
 	Groups        []string            `yaml:"groups"`
 	AssignedRoles map[string][]string `yaml:"assignedRoles"`
 }
@@ -146,19 +148,34 @@ type AccessSpec struct {
 	Require  string `yaml:"require"`
 }
 
+// A DirectorySpec is what Microsoft Graph allows of those who register apps, see
+// [entratest.AppPolicy].
+type DirectorySpec struct {
+	Domains                []string `yaml:"domains"` // verified ones
+	UsersMayNotRegister    bool     `yaml:"usersMayNotRegister"`
+	UniqueTenantIdentifier bool     `yaml:"uniqueTenantIdentifier"`
+	OnlyDefaultURIs        bool     `yaml:"onlyDefaultUris"`
+	ExcludeV2              bool     `yaml:"excludeV2"`
+	NoPasswords            bool     `yaml:"noPasswords"`
+	LoopbackURIs           bool     `yaml:"loopbackUris"`
+}
+
 // A FaultSpec is a fault of an endpoint, as in [entratest.Fault].
 type FaultSpec struct {
 	Endpoint    string        `yaml:"endpoint"`
 	Client      string        `yaml:"client"`
 	User        string        `yaml:"user"`
+	Method      string        `yaml:"method"`
 	Skip        int           `yaml:"skip"`
 	Times       int           `yaml:"times"`
 	Delay       time.Duration `yaml:"delay"`
 	Drop        bool          `yaml:"drop"`
+	LoseAnswer  bool          `yaml:"loseAnswer"`
 	CutAfter    int           `yaml:"cutAfter"`
 	StallAfter  int           `yaml:"stallAfter"`
 	Status      int           `yaml:"status"`
 	AADSTS      int           `yaml:"aadsts"`
+	GraphCode   string        `yaml:"graphCode"`
 	Suberror    string        `yaml:"suberror"`
 	Claims      string        `yaml:"claims"`
 	Body        string        `yaml:"body"`
@@ -210,13 +227,14 @@ func (s *Spec) fill() {
 	}
 }
 
-// derive sets an id that is empty to a GUID made of names (version 8 of RFC 9562).
+// derive sets an id that is empty to a GUID made of names. It says that it is random (version 4 of
+// RFC 9562), as Entra's do, because some libraries know no others.
 func derive(id *string, names ...string) {
 	if *id != "" {
 		return
 	}
 	sum := sha256.Sum256([]byte("entratest\x00" + strings.Join(names, "\x00")))
-	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80
+	sum[6], sum[8] = sum[6]&0x0f|0x40, sum[8]&0x3f|0x80
 	h := hex.EncodeToString(sum[:16])
 	*id = strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
 }

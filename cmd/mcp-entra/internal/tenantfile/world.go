@@ -91,6 +91,12 @@ func (w *World) add(spec *TenantSpec, o Options) (t *Tenant, err error) {
 	return t, nil
 }
 
+// directoryRoles are the roles of users that matter here. "admin" is the Global Administrator.
+var directoryRoles = []string{
+	string(entratest.RoleApplicationAdministrator), string(entratest.RoleCloudApplicationAdministrator), string(entratest.RoleApplicationDeveloper),
+	string(entratest.RolePrivilegedRoleAdministrator), string(entratest.RoleUserAdministrator), string(entratest.RoleDirectoryWriter),
+}
+
 var consentPolicies = map[string]entratest.ConsentPolicy{
 	"": entratest.ConsentPolicyUsers, "users": entratest.ConsentPolicyUsers,
 	"admins": entratest.ConsentPolicyAdmins, "admins-on-request": entratest.ConsentPolicyAdminsOnRequest,
@@ -119,6 +125,7 @@ func (t *Tenant) build(materials map[*AppSpec]material) {
 	}
 	t.addUsers()
 	t.addPolicies()
+	t.setDirectory()
 }
 
 func (t *Tenant) assign(p entratest.Principal, roles map[string][]string) {
@@ -132,6 +139,9 @@ func (t *Tenant) addUsers() {
 	for _, u := range t.Spec.Users {
 		user := t.AddUser(u.UPN, u.Name)
 		user.ObjectID, user.Email, user.Administrator, user.Disabled = u.ObjectID, u.Email, u.Admin, u.Disabled
+		for _, role := range u.Roles {
+			user.Roles = append(user.Roles, entratest.Role(role))
+		}
 		if u.Name == "" {
 			user.DisplayName = u.UPN
 		}
@@ -143,6 +153,18 @@ func (t *Tenant) addUsers() {
 	for _, g := range t.Spec.Groups {
 		t.AddGroup(g.Name, members[g.Name]...).ObjectID = g.ObjectID
 	}
+}
+
+func (t *Tenant) setDirectory() {
+	d, spec := t.Directory(), &t.Spec.Directory
+	for _, domain := range spec.Domains {
+		d.AddDomain(domain)
+	}
+	d.SetUsersMayRegister(!spec.UsersMayNotRegister)
+	d.SetPolicy(entratest.AppPolicy{
+		UniqueTenantIdentifier: spec.UniqueTenantIdentifier, OnlyDefaultURIs: spec.OnlyDefaultURIs, ExcludeV2: spec.ExcludeV2,
+		NoPasswords: spec.NoPasswords, LoopbackURIs: spec.LoopbackURIs,
+	})
 }
 
 func (t *Tenant) addPolicies() {

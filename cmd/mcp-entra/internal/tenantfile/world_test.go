@@ -57,7 +57,7 @@ tenants:
     assignedRoles: {api: [Reader]}
   users:
   - {upn: alice@contoso.example, name: Alice, email: alice@mail.example, admin: true, groups: [staff], assignedRoles: {api: [Reader]}}
-  - {upn: bob@contoso.example, disabled: true}
+  - {upn: bob@contoso.example, disabled: true, directoryRoles: [Application Developer]}
   groups: [{name: staff}]
   managedIdentities: [{name: umi, assignedRoles: {api: [Reader]}}]
   clusters: [{name: aks}]
@@ -65,6 +65,7 @@ tenants:
   - {client: api, resource: storage}
   - {client: client, resource: api, scopes: [read], user: alice@contoso.example}
   conditionalAccess: [{resource: graph, require: c1}]
+  directory: {domains: [contoso.example], usersMayNotRegister: true, loopbackUris: true}
   faults: [{endpoint: keys, status: 503, times: 1}]
 - name: fabrikam
   users: [{upn: carol@fabrikam.example}]
@@ -228,7 +229,7 @@ func TestTokens(t *testing.T) {
 			},
 			map[string]any{"scp": "read", "aud": "11111111-1111-1111-1111-111111111111"}, "",
 		},
-		"app":            {tenantfile.TokenRequest{Client: "daemon", API: "api"}, map[string]any{"roles": []any{"Reader"}, "scp": nil}, ""},
+		"app":            {tenantfile.TokenRequest{Client: "daemon", API: "api"}, map[string]any{"roles": []any{"Reader"}, "scp": nil, "idtyp": "app"}, ""},
 		"Microsoft's":    {tenantfile.TokenRequest{User: "alice", Client: "api", API: "storage"}, map[string]any{"aud": "https://storage.azure.com"}, ""},
 		"tenant":         {tenantfile.TokenRequest{Tenant: "contosso", Client: "daemon", API: "api"}, nil, "there is no such tenant; the nearest is contoso"},
 		"no user":        {tenantfile.TokenRequest{User: "alcie", Client: "client", API: "api"}, nil, "user: there is no such user; the nearest is alice"},

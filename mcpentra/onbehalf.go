@@ -9,22 +9,69 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
+
+// credentialError is an error whose text the caller may read.
+type credentialError string
+
+func (e credentialError) Error() string    { return string(e) }
+func (e credentialError) UserText() string { return string(e) }
+
+var (
+	// ErrNoCaller means that the context belongs to no request of a verified caller.
+	ErrNoCaller error = credentialError("no verified caller: this can be used only in a tool call")
+	// ErrNoExchanger means that the server was made without [WithExchanger].
+	ErrNoExchanger error = credentialError("this server can't act on behalf of its callers: no On-Behalf-Of exchange is configured")
+)
+
+// Credential returns the credential of the caller of this tool call: it gets
+// tokens on the caller's behalf, for any client of the Azure SDK. Make a client
+// for each call, with a shared transport to keep that cheap: an Azure client
+// keeps the token of the first user that it sees. Credential never falls back to the
+// server's own identity.
+//
+// The error is [ErrNoCaller] or [ErrNoExchanger].
+func Credential(ctx context.Context) (azcore.TokenCredential, error) {
+	m := messageOf(ctx)
+	if m == nil {
+		return nil, ErrNoCaller
+	}
+	return m.server.credential(m)
+}
+
+// lending returns the credentials of messages' callers.
+type lending struct {
+	exchanger *obo.Exchanger // nil without WithExchanger
+	log       *slog.Logger
+	once      sync.Once // for the log line: only the operator can fix this
+}
+
+func (l *lending) credential(m *rpcMessage) (azcore.TokenCredential, error) {
+	switch {
+	case m.caller == nil:
+		return nil, ErrNoCaller
+	case l.exchanger == nil:
+		l.once.Do(func() {
+			l.log.ErrorContext(m, "a tool asked for its caller's credential (mcpentra.Credential), and this server has no exchanger: add WithExchanger",
+				"request_id", requestID(m))
+		})
+		return nil, ErrNoExchanger
+	}
+	return l.exchanger.Credential(obo.Assertion(m.caller.Assertion())), nil
+}
 
 const (
 	// consentInput is the key of the input request for consent.
@@ -47,7 +94,7 @@ type consent struct {
 // ask returns the answer to a tool call that failed because Entra needs the user's
 // consent: a request to open the page if the client can, otherwise the failure itself,
 // whose text contains the URL.
-func (c *consent) ask(m *message, call *mcp.CallToolRequest, e *obo.Error) (mcp.Result, error) {
+func (c *consent) ask(m *rpcMessage, call *mcp.CallToolRequest, e *obo.Error) (mcp.Result, error) {
 	if !opensURLs(call) || e.ConsentURL == "" {
 		return m.result, nil
 	}
@@ -114,7 +161,7 @@ func inputRequired(requests mcp.InputRequestMap, state string) mcp.Result {
 
 // resume is the stage of calls that are retried after the user has been asked for
 // consent. It removes what ask added.
-func (c *consent) resume(m *message) error {
+func (c *consent) resume(m *rpcMessage) error {
 	call, ok := m.req.(*mcp.CallToolRequest)
 	if !ok || call.Params == nil || !strings.HasPrefix(call.Params.RequestState, statePrefix) {
 		return nil
@@ -287,76 +334,3 @@ func openState(s *seal.Sealer, text string) (state requestState, err error) {
 
 // newID returns an identifier that can't be guessed.
 func newID() string { return rand.Text() }
-
-// consentPath is where Entra sends the browser after a consent. Register it as a redirect
-// URI of the app, and set it as the exchanger's Options.RedirectURL.
-const consentPath = "/consent/done"
-
-// The page is deliberately generic: its visitor is unauthenticated. The next call learns
-// the outcome.
-const (
-	donePage = `<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>%title%</title>
-<style>
-body { font: 18px/1.5 system-ui, sans-serif; margin: 15vh auto 0; max-width: 26em; padding: 0 1.5em; color: #1b1b1b; background: #fff }
-h1 { font-size: 1.5em; font-weight: 600; margin: 0 0 .4em }
-@media (prefers-color-scheme: dark) { body { color: #eee; background: #1b1b1b } }
-</style>
-</head>
-<body>
-<h1>%title%</h1>
-<p>%text%</p>
-</body>
-</html>
-`
-	doneTitle    = "Done"
-	doneText     = "You can close this window and go back. If the assistant does not continue by itself, ask it to try again."
-	refusedTitle = "Nothing was changed"
-	refusedText  = "Consent was not given. You can close this window. If your organization requires an administrator to decide, ask yours, then try again."
-)
-
-// ServeHTTP serves the page that ends a consent. The authorization code in the query is
-// useless without the app's credential and is dropped: a redirect to the page without it
-// keeps it out of the browser's history.
-func (c *consent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	if q := r.URL.Query(); q.Has("code") || q.Has("state") || q.Has("error") || q.Has("admin_consent") {
-		if !q.Has("error") {
-			c.given("")
-		}
-		if session := c.waiting.take(q.Get("state")); session != nil && !q.Has("error") {
-			c.tell(r.Context(), session, q.Get("state"))
-		}
-		// Relative, because a gateway or http.StripPrefix may have removed a prefix.
-		to := path.Base(consentPath)
-		if q.Has("error") {
-			to += "?refused"
-		}
-		h.Set("Location", to)
-		w.WriteHeader(http.StatusSeeOther)
-		return
-	}
-	title, text := doneTitle, doneText
-	if r.URL.Query().Has("refused") {
-		title, text = refusedTitle, refusedText
-	}
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	_, _ = strings.NewReplacer("%title%", title, "%text%", text).WriteString(w, donePage)
-}
-
-// tell notifies the session's client that its user is back from the page.
-func (c *consent) tell(ctx context.Context, session *mcp.ServerSession, elicitation string) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if err := session.NotifyElicitationComplete(ctx, &mcp.ElicitationCompleteParams{ElicitationID: elicitation}); err != nil {
-		c.log.InfoContext(ctx, "could not notify a client of a consent", "cause", safelog.Cut(err.Error(), safelog.MaxText))
-	}
-}
