@@ -41,7 +41,7 @@ func TestClientWithoutRedirect(t *testing.T) {
 
 func noSecrets(t *testing.T, w *world, s string) {
 	t.Helper()
-	for what, hidden := range map[string]string{"the secret": w.secret, "the token": w.token, "a token": "eyJ"} {
+	for what, hidden := range map[string]string{"the secret": w.secret, "the token": w.token, "a token": "eyJ", "a control character": "\x1b"} {
 		if hidden != "" && strings.Contains(s, hidden) {
 			t.Errorf("the report has %s", what)
 		}

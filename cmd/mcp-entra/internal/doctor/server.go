@@ -230,6 +230,8 @@ func (x *exam) call(ctx context.Context) Result {
 		f.Problem, f.Remedy = "the token does not reach the server: something in front removes the Authorization header", "Let the proxy forward Authorization; turn the platform's built-in authentication off"
 	case p.status >= http.StatusInternalServerError:
 		f.Problem, f.Remedy = "the server can't judge the token", "See the check health, and the server's log: "+message
+	case reason == "":
+		f.Problem, f.Remedy = "the request is refused because it has a token: not by the server, or for another reason", "See the server's log, and that of the proxy in front"
 	default:
 		f.Problem = "the server refuses a token that is right for this configuration: " + message
 		f.Remedy = "The running server has another configuration, keys or clock than this machine: restart it, and compare its environment. See docs/troubleshooting.md#" + reason

@@ -170,6 +170,16 @@ func TestServerFaults(t *testing.T) {
 		"scope of the slashed URI": {published(resourceURL, "{tenant}/v2.0", resourceURL+"//access_as_user"), "advertised-scopes", []string{resourceURL + "//access_as_user"}},
 
 		"authorization removed": {behind(request(func(r *http.Request) { r.Header.Del("Authorization") })), "call", []string{"removes the Authorization header"}},
+		"a server that repeats the token": {behind(func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if bearer := r.Header.Get("Authorization"); bearer != "" {
+					rw.WriteHeader(http.StatusBadRequest)
+					_, _ = fmt.Fprintf(rw, `{"error":{"message":"\\u001b[2J%s is bad","data":{"reason":"bad"}}}`, bearer)
+					return
+				}
+				next.ServeHTTP(rw, r)
+			})
+		}), "call", []string{"[hidden]"}},
 		"server with another policy": {func(_ *testing.T, w *world) {
 			w.serverConfig = func(o *entraauth.Options) {
 				o.Policy = entraauth.Policy{Scopes: []string{"access_as_user"}, UserRoles: []string{"Staff"}}
