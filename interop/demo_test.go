@@ -3,10 +3,10 @@
 package interop_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -92,13 +92,27 @@ func newPerson(t *testing.T, name, trust string) *person {
 // open goes through the pages of a sign-in, to where the last one leads.
 func (p *person) open(ctx context.Context, t *testing.T, address string) {
 	t.Helper()
-	p.follow(ctx, t, address, nil)
+	_, err := p.browse(ctx, address, nil)
+	must(t, err)
 }
 
 // enter enters a device's code.
 func (p *person) enter(ctx context.Context, t *testing.T, address, code string) {
 	t.Helper()
-	p.follow(ctx, t, address, url.Values{"otc": {code}})
+	_, err := p.browse(ctx, address, url.Values{"otc": {code}})
+	must(t, err)
+}
+
+// until returns the person at a browser that opens no page outside the site.
+func (p *person) until(site string) *person {
+	stays := *p.client
+	stays.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+		if !strings.HasPrefix(r.URL.String(), site) {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}
+	return &person{p.name, &stays}
 }
 
 var (
@@ -107,23 +121,31 @@ var (
 	mainAction = regexp.MustCompile(`class="main" name="action" value="([^"]*)"`)
 )
 
-// follow opens the page and fills in each form that comes, first with what is given.
-func (p *person) follow(ctx context.Context, t *testing.T, address string, fill url.Values) {
-	t.Helper()
+// browse opens the page, fills in each form that comes, first with what is given, and returns where
+// it ends.
+func (p *person) browse(ctx context.Context, address string, fill url.Values) (*url.URL, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	must(t, err)
+	if err != nil {
+		return nil, err
+	}
 	for range 8 {
 		response, err := p.client.Do(request)
-		must(t, err)
+		if err != nil {
+			return nil, err
+		}
 		page, err := io.ReadAll(response.Body)
-		must(t, err)
-		must(t, response.Body.Close())
+		if err = errors.Join(err, response.Body.Close()); err != nil {
+			return nil, err
+		}
+		if response.StatusCode >= 300 && response.StatusCode < 400 {
+			return response.Location()
+		}
 		action := formAction.FindSubmatch(page)
 		if action == nil {
 			if response.StatusCode != http.StatusOK {
-				t.Errorf("the sign-in ended at %s: %s", response.Status, page)
+				return nil, fmt.Errorf("the sign-in ended at %s: %s", response.Status, page)
 			}
-			return
+			return response.Request.URL, nil
 		}
 		form := url.Values{"name": {p.name}}
 		maps.Copy(form, fill)
@@ -134,10 +156,13 @@ func (p *person) follow(ctx context.Context, t *testing.T, address string, fill 
 			form.Set("action", string(main[1]))
 		}
 		to, err := response.Request.URL.Parse(html.UnescapeString(string(action[1])))
-		must(t, err)
-		request, err = http.NewRequestWithContext(ctx, http.MethodPost, to.String(), bytes.NewBufferString(form.Encode()))
-		must(t, err)
+		if err != nil {
+			return nil, err
+		}
+		if request, err = http.NewRequestWithContext(ctx, http.MethodPost, to.String(), strings.NewReader(form.Encode())); err != nil {
+			return nil, err
+		}
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	t.Error(fmt.Sprint("too many pages at ", address))
+	return nil, fmt.Errorf("too many pages at %s", address)
 }

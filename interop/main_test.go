@@ -16,7 +16,7 @@ import (
 
 // Paths of the programs, built before the tests begin: their deadlines are not for the
 // compiler.
-var exampleServer, mcpEntra string
+var exampleServer, mcpEntra, goSDK string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "interop-")
@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	}
 	if err == nil {
 		mcpEntra, err = build(dir, "cmd/mcp-entra")
+	}
+	if err == nil {
+		goSDK, err = build(dir, "interop/mcpclients/gosdk")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

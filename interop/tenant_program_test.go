@@ -48,8 +48,11 @@ type tenantProgram struct {
 	KeyFile              string `json:"keyFile"`
 	Tenants              []struct {
 		ID, Authority, Issuer string
+		IdentityEndpoint      string
+		IdentityHeader        string
 		Users                 []struct{ ObjectID string }
 		Apps                  []struct{ Name, ClientID string }
+		ManagedIdentities     []struct{ ClientID string }
 	}
 }
 
@@ -57,13 +60,15 @@ var endOfLine = regexp.MustCompile(`(.*)\n`)
 
 func startTenantProgram(t *testing.T, flags ...string) *tenantProgram {
 	t.Helper()
-	p := &tenantProgram{dir: t.TempDir()}
-	p.program, p.config = filepath.Join(p.dir, "mcp-entra"), filepath.Join(p.dir, "config.json")
-	build := exec.CommandContext(deadline(t, 3*time.Minute), "go", "build", "-o", p.program, "github.com/mcpentra/mcp-entra-go/cmd/mcp-entra")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building cmd/mcp-entra: %v\n%s", err, text)
-	}
-	must(t, os.WriteFile(filepath.Join(p.dir, "tenant.yaml"), []byte(tenantYAML), 0o600))
+	return startTenant(t, tenantYAML, flags...)
+}
+
+// startTenant starts the program with a file.
+func startTenant(t *testing.T, file string, flags ...string) *tenantProgram {
+	t.Helper()
+	p := &tenantProgram{program: mcpEntra, dir: t.TempDir()}
+	p.config = filepath.Join(p.dir, "config.json")
+	must(t, os.WriteFile(filepath.Join(p.dir, "tenant.yaml"), []byte(file), 0o600))
 	args := append([]string{"tenant", "-json", "-addr", "127.0.0.1:0", "-control", "127.0.0.1:0", "-state", filepath.Join(p.dir, "tenant.json")}, flags...)
 	p.process = start(t, "mcp-entra tenant", command(deadline(t, 3*time.Minute), p.dir, nil, p.program, append(args, "tenant.yaml")...))
 	line := p.waitFor(t, p.stdout, endOfLine)

@@ -124,7 +124,7 @@ func (r *setupRun) printPlan(p *setup.Plan) {
 			fmt.Fprintf(w, "  %s\t%s\n", s.ID, p.Text(s))
 		}
 		_ = w.Flush()
-		fmt.Fprintf(r.stdout, "\n%d steps.\n", len(p.Steps))
+		fmt.Fprintf(r.stdout, "\nSteps: %d.\n", len(p.Steps))
 	}
 	r.printRest(p.Kept, p.Unread, p.Notes)
 }

@@ -134,7 +134,8 @@ func TestSetupURIRefused(t *testing.T) {
 			s := newStage(t)
 			s.tenant.Directory().SetPolicy(c.policy)
 			file := s.spec(c.changes...)
-			code, stdout, stderr := s.run("apply", "-f", file)
+			env := filepath.Join(s.dir, ".env")
+			code, stdout, stderr := s.run("apply", "-f", file, "-env", env)
 			if code != exitFailed || !strings.Contains(stdout, c.want) || !strings.Contains(stdout, "left out: ") || !strings.Contains(stderr, "1 of ") {
 				t.Errorf("apply = %d; want %d, %q and which clients are left out\n%s%s", code, exitFailed, c.want, stdout, stderr)
 			}
@@ -145,6 +146,12 @@ func TestSetupURIRefused(t *testing.T) {
 				if !strings.Contains(stdout, want) {
 					t.Errorf("apply prints no %q:\n%s", want, stdout)
 				}
+			}
+			if n := strings.Count(stdout, "left out: "); n != 1 || !strings.Contains(stdout, "VS Code (GitHub Copilot), MCP Inspector: ") || strings.Contains(stdout, "fix: ") {
+				t.Errorf("apply names the clients that are left out %d times, want once, without the fix that was refused:\n%s", n, stdout)
+			}
+			if text, err := os.ReadFile(env); err != nil || !strings.Contains(string(text), "APP_ID_URIS=api://"+s.app("files-mcp")["appId"].(string)+"\n") {
+				t.Errorf("-env writes %q (%v), want the App ID URI that is there", text, err)
 			}
 			s.must(exitDiffers, "check", "-f", file)
 			if c.policy != (entratest.AppPolicy{}) { // an exemption later

@@ -228,13 +228,13 @@ func (r *setupRun) applied(ctx context.Context, results []setup.Result, last *se
 	}
 	r.printReport(report)
 	if err == nil && report.Failed() {
-		err = fmt.Errorf("%d of %d steps were not done, named above with what to do; running this again goes on from here", report.NotDone(), len(report.Steps))
+		err = fmt.Errorf("not done: %d of %d steps, named above with what to do; running this again goes on from here", report.NotDone(), len(report.Steps))
 	}
 	if err == nil && len(last.Unread) > 0 {
 		err = planResult(&setup.Plan{Unread: last.Unread})
 	}
-	if err == nil && r.flags.env != "" && report.Outcome != nil {
-		err = updateDotenv(r.flags.env, *report.Outcome)
+	if r.flags.env != "" && report.Outcome != nil { // also if a step failed: it says what is registered
+		err = errors.Join(err, updateDotenv(r.flags.env, *report.Outcome))
 	}
 	return err
 }
@@ -270,7 +270,7 @@ func (r *setupRun) destroy(ctx context.Context) error {
 	report := setup.NewReport(r.spec, results, last)
 	r.printReport(report)
 	if err == nil && report.Failed() {
-		err = fmt.Errorf("%d of %d steps were not done, named above with what to do", report.NotDone(), len(report.Steps))
+		err = fmt.Errorf("not done: %d of %d steps, named above with what to do", report.NotDone(), len(report.Steps))
 	}
 	return err
 }

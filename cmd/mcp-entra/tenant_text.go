@@ -24,6 +24,9 @@ func tenantText(w *tenantfile.World, info *tenantcontrol.Info, key string) strin
 		fmt.Fprint(&b, "\nPlain HTTP, which Entra never has: no TLS is checked, cookies are not marked Secure, and MSAL and\nazidentity refuse it. Use it for clients that can't be given a CA; use https for all others.\n")
 	}
 	t := info.Tenants[0]
+	if info.CA != "" {
+		fmt.Fprintf(&b, "\nSetup     AZURE_AUTHORITY_HOST=%[1]s mcp-entra setup plan -auth device -graph-host %[1]s", info.AuthorityHost)
+	}
 	fmt.Fprintf(&b, `
 Page      %s?key=%s
 Control   %s (key in %s)

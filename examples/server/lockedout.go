@@ -9,9 +9,6 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
-// A cause is why clients will be refused.
-type cause struct{ code, because, sent, expected, fix string }
-
 // warnOfClients logs a warning for each cause for which known clients will be refused, and names
 // them: their users would see no more than Entra's code.
 func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, verifier *entraauth.Verifier) {
@@ -19,19 +16,10 @@ func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, 
 		Resource: resourceURL, Scopes: verifier.ScopesFor(resourceURL, entraauth.Policy{}),
 		AuthorizationServers: verifier.AuthorizationServers(), ClientID: c.APIAppID, AppIDURIs: c.AppIDURIs,
 	})
-	var causes []cause
-	clients := map[cause][]string{}
-	for _, v := range refused {
-		c := cause{v.Code, strings.TrimPrefix(v.Because, v.Client.Name+" "), v.Sent, v.Expected, v.Fix}
-		if clients[c] == nil {
-			causes = append(causes, c)
-		}
-		clients[c] = append(clients[c], v.Client.Name)
-	}
-	for _, c := range causes {
-		attrs := []any{slog.String("clients", strings.Join(clients[c], ", "))}
+	for _, c := range knownclients.Causes(refused) {
+		attrs := []any{slog.String("clients", strings.Join(c.Clients, ", "))}
 		for _, a := range []struct{ name, value string }{
-			{"code", c.code}, {"because", c.because}, {"sent", c.sent}, {"expected", c.expected}, {"fix", c.fix},
+			{"code", c.Code}, {"because", c.Because}, {"sent", c.Sent}, {"expected", c.Expected}, {"fix", c.Fix},
 		} {
 			if a.value != "" {
 				attrs = append(attrs, slog.String(a.name, a.value))

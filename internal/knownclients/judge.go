@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -100,6 +101,34 @@ func LockedOut(s Server) []Verdict {
 		}
 	}
 	return out
+}
+
+// A Cause is one reason for which several clients get the same verdict.
+type Cause struct {
+	Clients []string // names
+	Verdict          // of each, without Client and its name
+}
+
+// Causes puts verdicts that differ in nothing but the client together, in their order.
+func Causes(verdicts []Verdict) []Cause {
+	var causes []Cause
+	for _, v := range verdicts {
+		name := v.Client.Name
+		v.Client = Client{}
+		v.Because = strings.TrimPrefix(v.Because, name+" ")
+		i := slices.IndexFunc(causes, func(c Cause) bool { return reflect.DeepEqual(c.Verdict, v) })
+		if i < 0 {
+			i, causes = len(causes), append(causes, Cause{Verdict: v})
+		}
+		causes[i].Clients = append(causes[i].Clients, name)
+	}
+	return causes
+}
+
+// String returns what Verdict's method does, with the clients' names.
+func (c Cause) String() string {
+	c.Client.Name = strings.Join(c.Clients, ", ")
+	return c.Verdict.String()
 }
 
 func (v *Verdict) refuse(code, because, fix string) {

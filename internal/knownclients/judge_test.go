@@ -123,12 +123,16 @@ func TestLockedOut(t *testing.T) {
 	if out := knownclients.LockedOut(good()); len(out) != 0 {
 		t.Errorf("a good server locks out %v", out)
 	}
+	out := knownclients.LockedOut(good(func(s *knownclients.Server) { s.AppIDURIs = []string{"api://" + appID} }))
 	var ids []string
-	for _, v := range knownclients.LockedOut(good(func(s *knownclients.Server) { s.AppIDURIs = []string{"api://" + appID} })) {
+	for _, v := range out {
 		ids = append(ids, v.Client.ID)
 	}
 	if !slices.Contains(ids, "vscode") || !slices.Contains(ids, "claude") || slices.Contains(ids, "azurecli") || slices.Contains(ids, "foundry") {
 		t.Errorf("a server with api:// alone locks out %v", ids)
+	}
+	if causes := knownclients.Causes(out); len(causes) != 2 || len(causes[0].Clients) != len(out)-1 || !strings.HasPrefix(causes[0].Because, "it sends the server's URL") {
+		t.Errorf("the causes are %v, want one for all but mcp-remote, which has a fix of its own", causes)
 	}
 }
 

@@ -3,12 +3,10 @@
 package mcpclients_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,6 +16,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
+
+	"github.com/mcpentra/mcp-entra-go/interop/mcpclients/s256"
 )
 
 // The SDK's own client, with its own sign-in.
@@ -28,7 +28,7 @@ func TestSDK(t *testing.T) {
 	}{{"2026-07-28", false}, {"2025-11-25", true}} {
 		t.Run(c.protocol, func(t *testing.T) {
 			s := newStage(t, c.sessions)
-			client := s.newSDKClient(t, c.protocol, addingS256{s.tenant.HTTPClient().Transport})
+			client := s.newSDKClient(t, c.protocol, s256.Transport{Next: s.tenant.HTTPClient().Transport})
 			if got := client.session.InitializeResult().ProtocolVersion; got != c.protocol {
 				t.Errorf("speaks %s", got)
 			}
@@ -51,36 +51,13 @@ func TestSDK(t *testing.T) {
 // By itself the SDK's client refuses Entra, whose metadata don't say that it knows
 // PKCE, as the authorization specification wants of clients (Authorization Code
 // Protection). An application gives it an HTTP client that adds what is missing,
-// as addingS256 does. If this fails, say so in the docs.
+// as package s256 does. If this fails, say so in the docs.
 func TestSDKRefusesEntraAsItIs(t *testing.T) {
 	s := newStage(t, false)
 	_, err := s.connectSDK(t, "2026-07-28", s.tenant.HTTPClient().Transport, &mcp.ClientOptions{})
 	if err == nil || !strings.Contains(err.Error(), "does not implement PKCE") {
 		t.Errorf("connected: %v", err)
 	}
-}
-
-// addingS256 adds code_challenge_methods_supported to Entra's OpenID metadata.
-type addingS256 struct{ next http.RoundTripper }
-
-func (a addingS256) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := a.next.RoundTrip(r)
-	if err != nil || resp.StatusCode != http.StatusOK || !strings.HasSuffix(r.URL.Path, "/v2.0/.well-known/openid-configuration") {
-		return resp, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	var metadata map[string]any
-	if err := json.NewDecoder(resp.Body).Decode(&metadata); err != nil {
-		return nil, err
-	}
-	metadata["code_challenge_methods_supported"] = []string{"S256"}
-	data, err := json.Marshal(metadata)
-	if err != nil {
-		return nil, err
-	}
-	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(data)), int64(len(data))
-	resp.Header.Del("Content-Length")
-	return resp, nil
 }
 
 type sdkClient struct {

@@ -1,5 +1,5 @@
 // What the scripts have in common: the steps, and an OAuth client whose user is at the desk.
-const { MCP_URL, DESK_URL, CLIENT_ID } = process.env;
+const { MCP_URL, DESK_URL, CLIENT_ID, STEPS } = process.env;
 
 export const url = new URL(MCP_URL);
 
@@ -64,12 +64,14 @@ export class Provider {
 export const text = (result) => result.content.map((c) => c.text).join(' ');
 
 /**
- * Does all the steps. call(name, onprogress) calls a tool; a step that fails says why
+ * Does all the steps, or those that STEPS names. call(name, onprogress) calls a tool; a step that fails says why
  * and the next goes on.
  */
 export async function perform({ protocol, listTools, call }) {
   say('connect', protocol);
+  const wanted = STEPS?.split(' ');
   const step = async (name, does) => {
+    if (wanted && !wanted.includes(name)) return;
     try {
       say(name, await does());
     } catch (error) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
+	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
 )
 
 // A Report is what became of a plan.
@@ -62,7 +63,8 @@ func (r *Report) SetOutcome(spec Spec, known map[string]string, uris []string, p
 	o := NewOutcome(spec, known, uris, place, host)
 	r.Outcome = &o
 	r.Manual = ManualSteps(spec, o)
-	for _, v := range LockedOut(spec, o.APIAppID, uris, host, o.Tenant) {
-		r.Notes = append(r.Notes, "left out: "+v.String())
+	for _, c := range knownclients.Causes(LockedOut(spec, o.APIAppID, uris, host, o.Tenant)) {
+		c.Fix = "" // it is to apply what was just refused
+		r.Notes = append(r.Notes, "left out: "+c.String())
 	}
 }

@@ -18,6 +18,20 @@ var (
 	authContext   = regexp.MustCompile(`^c([1-9]|[1-9][0-9])$`)
 )
 
+// What the tenant's Microsoft Graph offers: delegated permissions and, as app roles, application
+// permissions.
+var (
+	graphScopes = []string{
+		"openid", "profile", "email", "offline_access", "User.Read", "User.Read.All", "User.ReadWrite.All", "Group.ReadWrite.All",
+		"Application.Read.All", "Application.ReadWrite.All", "AppRoleAssignment.ReadWrite.All", "DelegatedPermissionGrant.ReadWrite.All",
+		"Directory.AccessAsUser.All", "Directory.Read.All", "Policy.Read.All", "AuditLog.Read.All",
+	}
+	graphRoles = []string{
+		"User.Read.All", "Application.Read.All", "Application.ReadWrite.All", "Application.ReadWrite.OwnedBy",
+		"AppRoleAssignment.ReadWrite.All", "DelegatedPermissionGrant.ReadWrite.All", "Directory.Read.All", "Policy.Read.All",
+	}
+)
+
 const emptyGUID = "00000000-0000-0000-0000-000000000000"
 
 // A checker checks one tenant.
@@ -40,10 +54,10 @@ func (s *Spec) check(c *yamlfile.Cursor) {
 	for i := range s.Tenants {
 		at := c.Key("tenants").Item(i)
 		unique(at, s.Tenants[i].Name, names)
-		k := &checker{spec: &s.Tenants[i], taken: taken, roles: map[string][]string{}, resources: map[string][]string{
-			"storage": {"user_impersonation"},
-			"graph":   {"openid", "profile", "email", "offline_access", "User.Read", "User.Read.All"},
-		}}
+		k := &checker{
+			spec: &s.Tenants[i], taken: taken, roles: map[string][]string{"graph": graphRoles},
+			resources: map[string][]string{"storage": {"user_impersonation"}, "graph": graphScopes},
+		}
 		k.check(at)
 	}
 }

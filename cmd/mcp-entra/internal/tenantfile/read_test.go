@@ -70,6 +70,7 @@ func TestBadFiles(t *testing.T) {
 		"same user":         {"tenants: [{name: t, users: [{upn: a@c.example}, {upn: A@c.example}]}]", "users[1].upn: another user has this name"},
 		"group":             {"tenants: [{name: t, groups: [{name: staff}], users: [{upn: a@c.example, groups: [staf]}]}]", "groups[0]: no group has this name; the nearest is staff"},
 		"role's app":        {oneApp("roles: [r]", "  users: [{upn: a@c.example, assignedRoles: {b: [r]}}]"), "assignedRoles.b: no app has this name"},
+		"role of Graph":     {oneApp("assignedRoles: {graph: [Application.ReadWrite]}"), "no role of that app has this name; the nearest is Application.ReadWrite.All"},
 		"role":              {oneApp("roles: [Reader]", "  users: [{upn: a@c.example, assignedRoles: {a: [Raeder]}}]"), "no role of that app has this name; the nearest is Reader"},
 		"consent's scope":   {oneApp("scopes: [read]", "  consents: [{client: a, resource: a, scopes: [raed]}]"), "consents[0].scopes[0]: no scope of that app has this name; the nearest is read"},
 		"consent's client":  {oneApp("scopes: [read]", "  consents: [{resource: a}]"), "consents[0].client: expected a name (app)"},

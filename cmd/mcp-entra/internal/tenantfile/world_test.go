@@ -54,7 +54,7 @@ tenants:
     redirects: {desktop: [http://localhost], spa: [http://localhost:6274/cb]}
   - name: daemon
     secrets: [{value: daemon-secret}]
-    assignedRoles: {api: [Reader]}
+    assignedRoles: {api: [Reader], graph: [Application.ReadWrite.All]}
   users:
   - {upn: alice@contoso.example, name: Alice, email: alice@mail.example, admin: true, groups: [staff], assignedRoles: {api: [Reader]}}
   - {upn: bob@contoso.example, disabled: true, directoryRoles: [Application Developer]}
@@ -230,6 +230,7 @@ func TestTokens(t *testing.T) {
 			map[string]any{"scp": "read", "aud": "11111111-1111-1111-1111-111111111111"}, "",
 		},
 		"app":            {tenantfile.TokenRequest{Client: "daemon", API: "api"}, map[string]any{"roles": []any{"Reader"}, "scp": nil, "idtyp": "app"}, ""},
+		"app at Graph":   {tenantfile.TokenRequest{Client: "daemon", API: "graph"}, map[string]any{"roles": []any{"Application.ReadWrite.All"}}, ""},
 		"Microsoft's":    {tenantfile.TokenRequest{User: "alice", Client: "api", API: "storage"}, map[string]any{"aud": "https://storage.azure.com"}, ""},
 		"tenant":         {tenantfile.TokenRequest{Tenant: "contosso", Client: "daemon", API: "api"}, nil, "there is no such tenant; the nearest is contoso"},
 		"no user":        {tenantfile.TokenRequest{User: "alcie", Client: "client", API: "api"}, nil, "user: there is no such user; the nearest is alice"},

@@ -1,0 +1,72 @@
+//go:build unix
+
+package interop_test
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The way in on http://localhost, which is no App ID URI at Entra: an administrator signs setup in
+// by a device's code, the API proves itself with a secret, and clients that send no resource sign in.
+func TestWayOnLocalhost(t *testing.T) {
+	t.Parallel()
+	w := newWay(t, false)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, listener.Close())
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	must(t, err)
+	endpoint := "http://localhost:" + port + "/mcp"
+
+	text := w.setupAtTerminal(t, "apply", "-name", "files-mcp", "-server", endpoint, "-resource", "storage", "-client", "azure-cli", "-client", "inspector",
+		"-secret", "-secret-file", ".env", "-env", ".env")
+	for _, want := range []string{"Failed api/server-uris", "Done grant/api/storage", "Done api/secret", "left out: MCP Inspector: will be refused, AADSTS9010010", "not done: 1 of "} {
+		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+			t.Errorf("setup printed no %q: %s", want, text)
+		}
+	}
+	server, _ := w.startServer(t, map[string]string{"PORT": port})
+	if log := server.stderr.String(); !strings.Contains(log, "code=AADSTS9010010") || !strings.Contains(log, "MCP Inspector") {
+		t.Error("the server does not warn of the clients that will be refused")
+	}
+	w.logInAndCall(t, endpoint)
+
+	inspector := start(t, "inspector", command(w.ctx, t.TempDir(), map[string]string{
+		"NODE_EXTRA_CA_CERTS": w.tenant.CA, "MCP_AUTO_OPEN_ENABLED": "true", "MCP_INSPECTOR_SECRET_STORE": "file",
+	}, nodeProgram(t, "mcp-inspector"), "--cli", endpoint, "--transport", "http", "--client-id", printed(t, text, `inspector +client id (\S+)`), "--method", "tools/list"))
+	page := inspector.waitFor(t, inspector.stderr, regexp.MustCompile(`(https://localhost:\d+/\S+/authorize\?\S+)\s`))
+	if _, err := w.alice.browse(w.ctx, page, nil); err == nil || !strings.Contains(err.Error(), "AADSTS9010010") {
+		t.Errorf("the Inspector's sign-in: %v, want AADSTS9010010", err)
+	}
+	if code := server.terminate(t); code != 0 {
+		t.Errorf("the server's exit code is %d", code)
+	}
+	variables, err := os.ReadFile(filepath.Join(w.dir, ".env"))
+	must(t, err)
+	checkLog(t, server, []string{printed(t, string(variables), `ENTRA_APP_CLIENT_SECRET=(\S+)`)})
+}
+
+// setupAtTerminal runs setup as an administrator at a terminal, with the Azure CLI's id, and returns
+// what it shows.
+func (w *way) setupAtTerminal(t *testing.T, verb string, args ...string) string {
+	t.Helper()
+	terminal, err := exec.LookPath("script") // of Debian's bsdutils
+	must(t, err)
+	line := strings.Join(append([]string{mcpEntra, "setup", verb, "-auth", "device", "-graph-host", w.tenant.Authority}, args...), " ")
+	p := start(t, "mcp-entra setup "+verb, command(w.ctx, w.dir, map[string]string{
+		"SSL_CERT_FILE": w.tenant.CA, "AZURE_AUTHORITY_HOST": w.tenant.Authority,
+	}, terminal, "-qec", line, os.DevNull))
+	prompt := regexp.MustCompile(`(https://\S+) .*enter the code (\w+)`)
+	p.waitFor(t, p.stdout, prompt)
+	m := prompt.FindStringSubmatch(p.stdout.String())
+	admin := newPerson(t, "admin@contoso.example", w.tenant.CA)
+	admin.enter(w.ctx, t, m[1], m[2])
+	p.wait()
+	return strings.ReplaceAll(p.stdout.String(), "\r\n", "\n")
+}

@@ -1,0 +1,198 @@
+//go:build unix
+
+package interop_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"maps"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// What a tenant has before anybody registers an MCP server in it.
+const emptyTenant = `
+tenants:
+- name: contoso
+  apps:
+  - name: pipeline
+    secrets: [{file: pipeline.secret}]
+    assignedRoles:
+      graph: [Application.ReadWrite.All, DelegatedPermissionGrant.ReadWrite.All, AppRoleAssignment.ReadWrite.All, Directory.Read.All]
+  users:
+  - {upn: alice@contoso.example, name: Alice}
+  - {upn: admin@contoso.example, name: Admin, admin: true}
+  managedIdentities: [{name: files-identity}]
+  directory: {loopbackUris: %t} # whether App ID URIs may be on this machine
+`
+
+// A way is what somebody has who sets up the example server: a tenant, storage and an operator's
+// shell. All programs run by themselves, and trust the tenant's CA by the documented variables.
+type way struct {
+	ctx     context.Context
+	tenant  *tenantProgram
+	dir     string // where the operator's files are
+	alice   *person
+	storage *azurite
+}
+
+func newWay(t *testing.T, loopbackURIs bool) *way {
+	t.Helper()
+	w := &way{ctx: deadline(t, 3*time.Minute), tenant: startTenant(t, fmt.Sprintf(emptyTenant, loopbackURIs)), dir: t.TempDir()}
+	w.alice = newPerson(t, "alice@contoso.example", w.tenant.CA)
+	w.storage = startAzurite(w.ctx, t, w.certificate(t), "0")
+	w.storage.seed(w.ctx, t, []document{{path: "hello.txt", data: []byte("Hello, Alice")}})
+	return w
+}
+
+// certificate returns one for this machine that the tenant's CA has signed.
+func (w *way) certificate(t *testing.T) certificate {
+	t.Helper()
+	ca, err := tls.LoadX509KeyPair(w.tenant.CA, strings.TrimSuffix(w.tenant.CA, ".pem")+".key")
+	must(t, err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, ca.Leaf, key.Public(), ca.PrivateKey)
+	must(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	dir := t.TempDir()
+	c := certificate{certFile: filepath.Join(dir, "cert.pem"), keyFile: filepath.Join(dir, "key.pem")}
+	c.pem, err = os.ReadFile(w.tenant.CA)
+	must(t, err)
+	must(t, os.WriteFile(c.certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	must(t, os.WriteFile(c.keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
+	return c
+}
+
+// A gateway is the TLS proxy in front of a server, which has a URL before the server runs.
+type gateway struct {
+	url    string // of the MCP endpoint
+	server atomic.Pointer[url.URL]
+}
+
+func (w *way) startGateway(t *testing.T) *gateway {
+	t.Helper()
+	c := w.certificate(t)
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	must(t, err)
+	g := &gateway{}
+	transport := &http.Transport{}
+	proxy := &httputil.ReverseProxy{
+		Transport: transport, FlushInterval: -1,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(g.server.Load())
+			r.Out.Host = r.In.Host
+		},
+	}
+	front := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(rw).EnableFullDuplex() // docs/clients.md says why
+		proxy.ServeHTTP(rw, r)
+	}))
+	front.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	front.StartTLS()
+	t.Cleanup(func() {
+		front.CloseClientConnections()
+		front.Close()
+		transport.CloseIdleConnections()
+	})
+	_, port, err := net.SplitHostPort(front.Listener.Addr().String())
+	must(t, err)
+	g.url = "https://localhost:" + port + "/mcp"
+	return g
+}
+
+// entra runs mcp-entra to its end, as the operator or a user, with these variables besides the CA.
+func (w *way) entra(t *testing.T, env map[string]string, args ...string) (p *process, code int) {
+	t.Helper()
+	p = w.startEntra(t, env, args...)
+	return p, p.wait()
+}
+
+func (w *way) startEntra(t *testing.T, env map[string]string, args ...string) *process {
+	t.Helper()
+	all := map[string]string{"SSL_CERT_FILE": w.tenant.CA, "AZURE_AUTHORITY_HOST": w.tenant.Authority}
+	maps.Copy(all, env)
+	return start(t, "mcp-entra "+strings.Join(args[:min(2, len(args))], " "), command(w.ctx, w.dir, all, mcpEntra, args...))
+}
+
+// setup runs mcp-entra setup as the pipeline, and wants this exit code.
+func (w *way) setup(t *testing.T, want int, args ...string) (stdout string) {
+	t.Helper()
+	p, code := w.entra(t, map[string]string{
+		"AZURE_TENANT_ID": w.tenant.Tenants[0].ID, "AZURE_CLIENT_ID": w.tenant.Tenants[0].Apps[0].ClientID, "AZURE_CLIENT_SECRET": w.tenant.secret(t, "pipeline"),
+	}, append([]string{"setup", args[0], "-graph-host", w.tenant.Authority}, args[1:]...)...)
+	if code != want {
+		t.Fatalf("setup %v = %d, want %d", args, code, want)
+	}
+	return p.stdout.String()
+}
+
+// graph sends a request to Microsoft Graph, as somebody does by hand.
+func (w *way) graph(t *testing.T, method, path string, body any) {
+	t.Helper()
+	token, code := w.entra(t, nil, "tenant", "token", "-state", w.tenant.KeyFile, "-client", "pipeline", "-api", "graph")
+	if code != 0 {
+		t.Fatalf("tenant token = %d", code)
+	}
+	data, err := json.Marshal(body)
+	must(t, err)
+	r, err := http.NewRequestWithContext(w.ctx, method, w.tenant.Authority+"/v1.0"+path, bytes.NewReader(data))
+	must(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(token.stdout.String()))
+	response, err := w.alice.client.Do(r)
+	must(t, err)
+	defer func() { _ = response.Body.Close() }()
+	if answer, err := io.ReadAll(response.Body); err != nil || response.StatusCode >= 300 {
+		t.Fatalf("%s %s: %s %s %v", method, path, response.Status, answer, err)
+	}
+}
+
+// startServer starts the example server with the .env that setup wrote, and the platform's variables.
+func (w *way) startServer(t *testing.T, env map[string]string) (p *process, origin string) {
+	t.Helper()
+	all := map[string]string{
+		"SSL_CERT_FILE": w.tenant.CA, "AZURE_STORAGE_ACCOUNT_URL": w.storage.accountURL(), "AZURE_STORAGE_CONTAINER": container,
+		"IDENTITY_ENDPOINT": w.tenant.Tenants[0].IdentityEndpoint, "IDENTITY_HEADER": w.tenant.Tenants[0].IdentityHeader, "PORT": "0",
+	}
+	maps.Copy(all, env)
+	p = start(t, "examples/server", command(w.ctx, w.dir, all, exampleServer))
+	return p, "http://" + p.waitFor(t, p.stderr, serverListens)
+}
+
+// printed returns what setup printed in a line.
+func printed(t *testing.T, text, pattern string) string {
+	t.Helper()
+	m := regexp.MustCompile(pattern).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("setup printed no %s:\n%s", pattern, text)
+	}
+	return m[1]
+}
