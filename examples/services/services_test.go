@@ -12,6 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armsubscriptions"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
@@ -62,6 +63,24 @@ func queue(cred azcore.TokenCredential, namespace, name string) (*azservicebus.S
 		return nil, err
 	}
 	return client.NewSender(name, nil)
+}
+
+func orders(ctx context.Context, cred azcore.TokenCredential, options *policy.ClientOptions) ([]byte, error) {
+	pipeline := runtime.NewPipeline("orders", "v1", runtime.PipelineOptions{
+		PerRetry: []policy.Policy{runtime.NewBearerTokenPolicy(cred, []string{"api://orders/.default"}, nil)},
+	}, options)
+	req, err := runtime.NewRequest(ctx, http.MethodGet, "https://orders.example.com/mine")
+	if err != nil {
+		return nil, err
+	}
+	resp, err := pipeline.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if !runtime.HasStatusCode(resp, http.StatusOK) {
+		return nil, runtime.NewResponseError(resp)
+	}
+	return runtime.Payload(resp)
 }
 
 // A world is a tenant with the applications of Azure services, and a user who has signed in to an
@@ -125,6 +144,11 @@ func TestClients(t *testing.T) {
 		"Resource Manager": {"https://management.core.windows.net/", "https://management.core.windows.net/", `{"value":[{"displayName":"Contoso"}]}`,
 			func(ctx context.Context, cred azcore.TokenCredential, transport policy.Transporter) error {
 				_, err := subscriptions(ctx, cred, &arm.ClientOptions{ClientOptions: policy.ClientOptions{Transport: transport}, DisableRPRegistration: true})
+				return err
+			}},
+		"an API of one's own": {"api://orders", "api://orders", `[]`,
+			func(ctx context.Context, cred azcore.TokenCredential, transport policy.Transporter) error {
+				_, err := orders(ctx, cred, &policy.ClientOptions{Transport: transport})
 				return err
 			}},
 		"Storage": {"https://storage.azure.com", "https://storage.azure.com", "",
