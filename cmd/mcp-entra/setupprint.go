@@ -69,6 +69,14 @@ func (r *setupRun) status(ctx context.Context) error {
 	return nil
 }
 
+// tenantName returns the tenant's name and id. A sign-in may be unable to read the name.
+func (r *setupRun) tenantName() string {
+	if r.tenant.DisplayName == "" {
+		return r.tenant.ID
+	}
+	return r.tenant.DisplayName + " (" + r.tenant.ID + ")"
+}
+
 func (r *setupRun) printStatus(s statusReport) {
 	if r.flags.asJSON {
 		fmt.Fprintf(r.stdout, "%s\n", encode(s))
@@ -80,7 +88,10 @@ func (r *setupRun) printStatus(s statusReport) {
 	}
 	w := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "signed in as\t%s %s\n", kind, s.User)
-	fmt.Fprintf(w, "tenant\t%s %s (%s)\n", s.TenantName, s.Tenant, strings.Join(s.Domains, ", "))
+	fmt.Fprintf(w, "tenant\t%s\n", r.tenantName())
+	if len(s.Domains) > 0 {
+		fmt.Fprintf(w, "domains\t%s\n", strings.Join(s.Domains, ", "))
+	}
 	fmt.Fprintf(w, "authority\t%s\n", s.Authority)
 	fmt.Fprintf(w, "graph\t%s\n", s.Graph)
 	switch {
@@ -110,7 +121,7 @@ func (r *setupRun) printPlan(p *setup.Plan) {
 		fmt.Fprintf(r.stdout, "%s\n", encode(p))
 		return
 	}
-	fmt.Fprintf(r.stdout, "Tenant %s (%s), signed in as %s.\n", r.tenant.DisplayName, r.tenant.ID, r.caller.Name)
+	fmt.Fprintf(r.stdout, "Tenant %s, signed in as %s.\n", r.tenantName(), r.caller.Name)
 	if p.Empty() {
 		fmt.Fprintln(r.stdout, "No change: the tenant is as wanted.")
 	} else {
@@ -132,7 +143,7 @@ func (r *setupRun) printPlan(p *setup.Plan) {
 // printRest prints what a plan and a report have in common.
 func (r *setupRun) printRest(kept []setup.Kept, unread []setup.Blocked, notes []string) {
 	if len(kept) > 0 {
-		fmt.Fprintln(r.stdout, "\nAdded by others, and kept:")
+		fmt.Fprintln(r.stdout, "\nNot in the file, and kept:")
 		for _, k := range kept {
 			fmt.Fprintf(r.stdout, "  %s: %s\n", k.App, k.What)
 		}

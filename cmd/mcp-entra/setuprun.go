@@ -84,7 +84,7 @@ func (r *setupRun) checkTenant(ctx context.Context, want string) error {
 	}
 	for _, name := range []string{want, r.spec.Tenant} {
 		if name != "" && !is(name) {
-			return fmt.Errorf("this sign-in is for the tenant %s (%s), and another is wanted: sign in there (az login --tenant TENANT), or correct -tenant or tenant in the file", r.tenant.DisplayName, r.tenant.ID)
+			return fmt.Errorf("this sign-in is for the tenant %s, and another is wanted: sign in there (az login --tenant TENANT), or correct -tenant or tenant in the file", r.tenantName())
 		}
 	}
 	return nil
@@ -256,7 +256,7 @@ func (r *setupRun) destroy(ctx context.Context) error {
 	}
 	if r.terminal && !first.Empty() {
 		r.printPlan(first)
-		fmt.Fprintf(r.stderr, "Take this back in the tenant %s (%s)? Type yes: ", r.tenant.DisplayName, r.tenant.ID)
+		fmt.Fprintf(r.stderr, "Take this back in the tenant %s? Type yes: ", r.tenantName())
 		var answer string
 		if _, err := fmt.Fscanln(r.stdin, &answer); err != nil || answer != "yes" {
 			return errors.New("nothing was changed")
