@@ -180,6 +180,9 @@ func TestSetupAdopt(t *testing.T) {
 		"id": "99999999-2222-3333-4444-555555555555", "value": "access_as_user", "type": "User", "isEnabled": true, "adminConsentDisplayName": "Old", "adminConsentDescription": "Old",
 	}}}})
 	file := s.spec()
+	if plan := s.must(exitDiffers, "plan", "-f", file, "-adopt", old["appId"].(string)); !strings.Contains(plan, "token version 2, which can't be taken back") {
+		t.Errorf("the plan does not say what can't be undone:\n%s", plan)
+	}
 	s.must(exitOK, "apply", "-f", file, "-adopt", old["appId"].(string))
 	s.wire.written()
 	s.must(exitOK, "apply", "-f", file, "-adopt", old["appId"].(string))

@@ -211,9 +211,23 @@ func (p *planner) exists(want, have App) error {
 			Captures: []Capture{{Name: want.Key + ".id", Member: "id"}, {Name: want.Key + ".appId", Member: "appId"}},
 		}, application, body)
 	case len(body) > 0:
-		p.patch(want, "settings", "Change what "+want.Name+" is", body)
+		p.patch(want, "settings", "Set "+settingsIn(body)+" of "+want.Name, body)
 	}
 	return nil
+}
+
+// settingsIn names what a change of an application's settings is about: one of them can't be undone.
+func settingsIn(body map[string]any) string {
+	var names []string
+	for _, s := range []struct{ member, name string }{
+		{"displayName", "the display name"}, {"signInAudience", "the audience"}, {"api", "token version 2, which can't be taken back,"},
+		{"isFallbackPublicClient", "whether it may use device codes"}, {"tags", "its tag"},
+	} {
+		if body[s.member] != nil {
+			names = append(names, s.name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // uris plans the App ID URIs: those that every tenant allows first, then the servers' URLs, which a
