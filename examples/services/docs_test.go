@@ -12,7 +12,7 @@ func TestDocs(t *testing.T) {
 	page := read(t, "../../docs/services.md")
 	for mark, file := range map[string]string{
 		"keyvault": "keyvault/main.go", "arm": "services_test.go", "sql": "services_test.go",
-		"servicebus": "services_test.go", "own": "services_test.go", "offline service": "services_test.go",
+		"servicebus": "services_test.go", "own": "services_test.go", "cosmos": "services_test.go", "offline service": "services_test.go",
 	} {
 		_, rest, found := strings.Cut(page, "<!-- "+mark+" -->\n```go\n")
 		code, _, closed := strings.Cut(rest, "```")

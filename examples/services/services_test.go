@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/azcosmos"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armsubscriptions"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
@@ -77,10 +79,24 @@ func orders(ctx context.Context, cred azcore.TokenCredential, options *policy.Cl
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = resp.Body.Close() }()
 	if !runtime.HasStatusCode(resp, http.StatusOK) {
 		return nil, runtime.NewResponseError(resp)
 	}
 	return runtime.Payload(resp)
+}
+
+func item(ctx context.Context, cred azcore.TokenCredential, account, id string, options *azcosmos.ClientOptions) ([]byte, error) {
+	client, err := azcosmos.NewClient(account, cred, options) // https://acct.documents.azure.com
+	if err != nil {
+		return nil, err
+	}
+	container, err := client.NewContainer("shop", "orders")
+	if err != nil {
+		return nil, err
+	}
+	found, err := container.ReadItem(ctx, azcosmos.NewPartitionKeyString(id), id, nil)
+	return found.Value, err
 }
 
 // A world is a tenant with the applications of Azure services, and a user who has signed in to an
@@ -123,7 +139,11 @@ type service struct {
 
 func (s *service) Do(r *http.Request) (*http.Response, error) {
 	claims := jwt.MapClaims{}
-	_, _, err := jwt.NewParser().ParseUnverified(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), claims)
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if form, err := url.QueryUnescape(token); err == nil { // Cosmos DB's scheme: type=aad&ver=1.0&sig=TOKEN
+		token = strings.TrimPrefix(form, "type=aad&ver=1.0&sig=")
+	}
+	_, _, err := jwt.NewParser().ParseUnverified(token, claims)
 	s.audience, _ = claims["aud"].(string)
 	s.user, _ = claims["upn"].(string)
 	return &http.Response{
@@ -149,6 +169,11 @@ func TestClients(t *testing.T) {
 		"an API of one's own": {"api://orders", "api://orders", `[]`,
 			func(ctx context.Context, cred azcore.TokenCredential, transport policy.Transporter) error {
 				_, err := orders(ctx, cred, &policy.ClientOptions{Transport: transport})
+				return err
+			}},
+		"Cosmos DB": {"https://acct.documents.azure.com", "https://acct.documents.azure.com", `{"id":"42"}`,
+			func(ctx context.Context, cred azcore.TokenCredential, transport policy.Transporter) error {
+				_, err := item(ctx, cred, "https://acct.documents.azure.com", "42", &azcosmos.ClientOptions{ClientOptions: policy.ClientOptions{Transport: transport}})
 				return err
 			}},
 		"Storage": {"https://storage.azure.com", "https://storage.azure.com", "",
