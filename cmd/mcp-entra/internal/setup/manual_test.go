@@ -85,7 +85,7 @@ func TestManualSteps(t *testing.T) {
 func TestManualStepsOfAllClients(t *testing.T) {
 	t.Parallel()
 	for _, known := range knownclients.All() {
-		c := ClientOutcome{Client: Client{ID: known.ID, Platform: known.Platform, Redirects: known.Redirects, AppID: known.AppID}, ClientID: "id"}
+		c := ClientOutcome{Client: Client{ID: known.ID, Platform: known.Platform, Redirects: known.Redirects, AppID: known.AppID}, ClientID: "CLIENT-ID"}
 		if known.Registered() {
 			c.App = "notes-" + string(known.Platform)
 		}
@@ -97,6 +97,13 @@ func TestManualStepsOfAllClients(t *testing.T) {
 		asks := slices.ContainsFunc(steps[0].Enter, func(e Entry) bool { return e.Field == "client id" })
 		if asks != known.Registered() {
 			t.Errorf("%s: it asks for a client id: %v, want %v", known.ID, asks, known.Registered())
+		}
+		where := steps[0].Enter[0].Value
+		if strings.Contains(where, "<") || strings.Contains(known.Type, "<CLIENT_ID>") != strings.Contains(where, "CLIENT-ID") {
+			t.Errorf("%s: where = %q, want the words of %q filled in", known.ID, where, known.Type)
+		}
+		if known.ID == "cursor" && !strings.HasPrefix(where, `"auth": {"CLIENT_ID": "CLIENT-ID", "scopes": ["SCOPE"]}`) {
+			t.Errorf("cursor: where = %q, want the key CLIENT_ID as it is", where)
 		}
 	}
 }
