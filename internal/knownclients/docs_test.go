@@ -108,3 +108,30 @@ func read(t *testing.T, name string) string {
 	}
 	return string(data)
 }
+
+// Each AADSTS code that clients meet has a section in docs/troubleshooting.md.
+func TestCodesHaveSections(t *testing.T) {
+	t.Parallel()
+	code := regexp.MustCompile(`AADSTS([0-9]+)`)
+	sections := map[string]bool{}
+	for line := range strings.Lines(read(t, "troubleshooting.md")) {
+		if strings.HasPrefix(line, "### ") {
+			for _, m := range code.FindAllStringSubmatch(line, -1) {
+				sections[m[1]] = true
+			}
+		}
+	}
+	sources := []string{"../internal/knownclients/clients.go", "../internal/knownclients/judge.go", "../cmd/mcp-entra/internal/login/refusal.go", "clients.md"}
+	for _, c := range knownclients.All() {
+		if c.HasPage() {
+			sources = append(sources, "clients/"+c.ID+".md")
+		}
+	}
+	for _, name := range sources {
+		for _, m := range code.FindAllStringSubmatch(read(t, name), -1) {
+			if !sections[m[1]] {
+				t.Errorf("docs/troubleshooting.md has no section for AADSTS%s, which %s names", m[1], name)
+			}
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,8 @@ const maxSize = 1 << 20
 
 // Decode reads one document into the struct that v points to. Keys are the fields' yaml tags; a
 // field without a tag has no key. Fields are strings, bools, ints, time.Duration ("90m"),
-// time.Time (RFC 3339), structs, pointers to structs, and slices and maps (by text) of these.
+// time.Time (RFC 3339), structs, pointers to structs, and slices and maps (by text) of these. A list
+// of texts may be written as one text. A struct that embeds [Named] may be written as a name.
 //
 // The cursor stands at the document and serves to report more faults; [Cursor.Err] returns them
 // together with those that Decode has found. Text that is not YAML is an error.
@@ -70,7 +72,18 @@ func syntax(err error) error {
 	return errors.New("this is not YAML")
 }
 
+// Named is what an item has that is written as a name, or as a name with values:
+//
+//   - storage
+//   - graph: User.Read, Mail.Read
+//   - api://orders: [Orders.Read]
+type Named struct {
+	Name   string
+	Values []string
+}
+
 var (
+	namedType    = reflect.TypeFor[Named]()
 	durationType = reflect.TypeFor[time.Duration]()
 	timeType     = reflect.TypeFor[time.Time]()
 )
@@ -92,6 +105,10 @@ func (c *Cursor) decode(n *yaml.Node, v reflect.Value) {
 		c.decode(n, made.Elem())
 		v.Set(made)
 	case v.Kind() == reflect.Struct:
+		if named := v.FieldByName(namedType.Name()); named.IsValid() && isNamed(n, keysOf(v.Type())) {
+			c.decodeNamed(n, named.Addr().Interface().(*Named))
+			return
+		}
 		c.decodeStruct(n, v)
 	case v.Kind() == reflect.Map:
 		c.decodeMap(n, v)
@@ -123,6 +140,32 @@ func (c *Cursor) decodeStruct(n *yaml.Node, v reflect.Value) {
 		unknown.line = key.Line
 		unknown.Faultf("%s", unknownKey(key.Value, keysOf(v.Type())))
 	})
+}
+
+// isNamed reports whether an item is written as a name, or as a name with values, not with keys. A
+// struct without keys has no other form.
+func isNamed(n *yaml.Node, keys []string) bool {
+	return len(keys) == 0 || n.Kind == yaml.ScalarNode ||
+		n.Kind == yaml.MappingNode && len(n.Content) == 2 && !slices.Contains(keys, n.Content[0].Value)
+}
+
+func (c *Cursor) decodeNamed(n *yaml.Node, v *Named) {
+	switch {
+	case n.Kind == yaml.ScalarNode:
+		v.Name = n.Value
+	case n.Kind != yaml.MappingNode || len(n.Content) != 2 || n.Content[0].Kind != yaml.ScalarNode:
+		c.Faultf("expected a name, or a name with a value: NAME: VALUE")
+	case n.Content[1].Kind == yaml.ScalarNode && n.Content[1].ShortTag() != "!!null":
+		v.Name, v.Values = n.Content[0].Value, SplitList(n.Content[1].Value)
+	default:
+		v.Name = n.Content[0].Value
+		c.decode(n.Content[1], reflect.ValueOf(&v.Values).Elem()) // the name may be a secret: the path is the item's
+	}
+}
+
+// SplitList splits a text at commas and spaces.
+func SplitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 func (c *Cursor) decodeMap(n *yaml.Node, v reflect.Value) {
@@ -158,6 +201,11 @@ func (c *Cursor) pairs(n *yaml.Node, visit func(key, value *yaml.Node)) {
 }
 
 func (c *Cursor) decodeList(n *yaml.Node, v reflect.Value) {
+	if n.Kind == yaml.ScalarNode && v.Type().Elem().Kind() == reflect.String {
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		c.decodeScalar(n, v.Index(0))
+		return
+	}
 	if n.Kind != yaml.SequenceNode {
 		c.Faultf("expected a list; begin each entry with \"- \", or put it in [ ]")
 		return

@@ -66,6 +66,17 @@ func (c *Cursor) Item(i int) *Cursor {
 	return &Cursor{line: c.line, path: fmt.Sprintf("%s[%d]", c.path, i), faults: c.faults}
 }
 
+// Present reports whether the file has something at the place, be it empty.
+func (c *Cursor) Present() bool { return c.node != nil }
+
+// Faulty reports whether a fault at the place or below it was reported.
+func (c *Cursor) Faulty() bool {
+	return slices.ContainsFunc(*c.faults, func(f Fault) bool {
+		below, ok := strings.CutPrefix(f.Path, c.path)
+		return ok && (below == "" || below[0] == '.' || below[0] == '[')
+	})
+}
+
 func (c *Cursor) child(name string, key, value *yaml.Node) *Cursor {
 	return &Cursor{node: value, line: key.Line, path: join(c.path, name), faults: c.faults}
 }
