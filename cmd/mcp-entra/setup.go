@@ -14,7 +14,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/signin"
 )
 
-// setupFile is read if neither -f nor flags say what is wanted.
+// setupFile is read if neither -f nor flags describe the registrations.
 const setupFile = "mcp-entra.yaml"
 
 const setupHelp = `Usage: mcp-entra setup status|plan|apply|check|destroy [flags] [FILE]
@@ -110,7 +110,7 @@ func parseSetup(p *process, args []string) (setupFlags, error) {
 	if len(args) == 0 || slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
 		printHelp(p, set, setupHelp)
 		if len(args) == 0 {
-			return f, usagef("name one of status, plan, apply, check and destroy")
+			return f, usagef("expected status, plan, apply, check or destroy")
 		}
 		return f, flag.ErrHelp
 	}
@@ -143,7 +143,7 @@ func (f *setupFlags) check(p *process, arguments int) error {
 	}
 	switch {
 	case arguments > 1 || arguments == 1 && f.file != "":
-		return usagef("want one file")
+		return usagef("expected one file")
 	case f.deleted != "" && f.deleted != "restore" && f.deleted != "purge":
 		return usagef("-deleted is restore or purge")
 	case f.print != "" && f.print != "az" && f.print != "bicep":
@@ -159,17 +159,17 @@ func (f *setupFlags) check(p *process, arguments int) error {
 		return usagef("-auth is one of %s", strings.Join(signin.Ways, ", "))
 	}
 	if (f.auth == "device" || f.auth == "browser") && !p.terminal {
-		return usagef("-auth %s asks a person, and nobody is at a terminal; use -auth env or cli", f.auth)
+		return usagef("-auth %s needs a terminal, and there is none; use -auth env or cli", f.auth)
 	}
 	return nil
 }
 
-// specGiven reports whether the flags say what is wanted.
+// specGiven reports whether the flags describe the registrations.
 func (f *setupFlags) specGiven() bool {
 	return f.spec.Name != "" || len(f.spec.Servers)+len(f.spec.Resources)+len(f.spec.Clients) > 0 || f.spec.ManagedIdentity != "" || f.spec.Secret
 }
 
-// readSpec returns what is wanted: from the file or the flags. saved is set if the argument is a saved
+// readSpec reads the spec from the file or the flags. saved is set if the argument is a saved
 // plan.
 func (f *setupFlags) readSpec() (spec setup.Spec, saved *setup.Plan, err error) {
 	name := f.file
@@ -183,7 +183,7 @@ func (f *setupFlags) readSpec() (spec setup.Spec, saved *setup.Plan, err error) 
 		return spec, nil, err
 	}
 	if f.specGiven() {
-		return spec, nil, usagef("%s says what is wanted; leave -name, -server, -resource, -client, -managed-identity and -secret out", setup.Shown(name))
+		return spec, nil, usagef("%s describes the registrations; leave out -name, -server, -resource, -client, -managed-identity and -secret", setup.Shown(name))
 	}
 	if name == "" {
 		name = setupFile
@@ -193,7 +193,7 @@ func (f *setupFlags) readSpec() (spec setup.Spec, saved *setup.Plan, err error) 
 		if path, ok := errors.AsType[*fs.PathError](err); ok {
 			err = path.Err // without the name
 		}
-		return spec, nil, fmt.Errorf("the file %s, which says what is wanted: %w; write it as mcp-entra setup -h shows, or use -name and -server", setup.Shown(name), err)
+		return spec, nil, fmt.Errorf("can't read the file %s: %w; write one as mcp-entra setup -h shows, or use -name and -server", setup.Shown(name), err)
 	}
 	if f.verb == "apply" && strings.HasPrefix(strings.TrimSpace(string(data)), "{") {
 		saved, err = setup.ReadPlan(data)

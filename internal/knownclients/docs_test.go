@@ -64,10 +64,10 @@ func TestClients(t *testing.T) {
 		}
 		seen[c.ID] = true
 		if c.Registered() == (c.Platform == "") {
-			t.Errorf("%s: application id %q and platform %q, want one of the two", c.ID, c.AppID, c.Platform)
+			t.Errorf("%s: application ID %q and platform %q, want one of the two", c.ID, c.AppID, c.Platform)
 		}
 		if c.Registered() == (len(c.Redirects) == 0 && c.RedirectShown == "") {
-			t.Errorf("%s: application id %q, redirects %q and %q: a registered client has one, others have none", c.ID, c.AppID, c.Redirects, c.RedirectShown)
+			t.Errorf("%s: application ID %q, redirects %q and %q: a registered client has one, others have none", c.ID, c.AppID, c.Redirects, c.RedirectShown)
 		}
 		if c.Name == "" || c.Type == "" || len(c.Sources) == 0 || !regexp.MustCompile(`^20\d\d-[01]\d$`).MatchString(c.Checked) {
 			t.Errorf("%s: name, type, sources or date is missing: %+v", c.ID, c)

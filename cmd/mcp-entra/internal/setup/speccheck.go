@@ -63,7 +63,7 @@ func (s Spec) check() []error {
 	} {
 		for i, name := range list {
 			if slices.Contains(list[:i], name) {
-				fault("the %s %s stands twice", what, shown(name))
+				fault("the %s %s appears twice", what, shown(name))
 			}
 		}
 	}

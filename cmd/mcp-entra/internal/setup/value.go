@@ -174,7 +174,7 @@ func checkResource(s string) error {
 	return checkPlain(s)
 }
 
-// knownResources are resources by their short names, with their client ids (the same in all clouds)
+// knownResources are resources by their short names, with their client IDs (the same in all clouds)
 // and default permissions.
 var knownResources = map[string]Resource{
 	"storage":  {Name: "storage", AppID: "e406a681-f3d4-42a8-90b6-c2b029497af1", Scopes: []string{"user_impersonation"}},

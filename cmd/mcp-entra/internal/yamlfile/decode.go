@@ -1,5 +1,5 @@
 // Package yamlfile reads the program's YAML files strictly. It reports all faults of a file at
-// once, each with its line: unknown keys with the nearest known one, keys that stand twice, and
+// once, each with its line: unknown keys with the nearest known one, repeated keys, and
 // values of the wrong kind. It never repeats a value, because people paste secrets into wrong
 // places.
 package yamlfile
@@ -25,7 +25,7 @@ const maxSize = 1 << 20
 // time.Time (RFC 3339), structs, pointers to structs, and slices and maps (by text) of these. A list
 // of texts may be written as one text. A struct that embeds [Named] may be written as a name.
 //
-// The cursor stands at the document and serves to report more faults; [Cursor.Err] returns them
+// The cursor is the place of the document, to report more faults; [Cursor.Err] returns them
 // together with those that Decode has found. Text that is not YAML is an error.
 func Decode(data []byte, v any) (*Cursor, error) {
 	if len(data) > maxSize {
@@ -181,7 +181,7 @@ func (c *Cursor) decodeMap(n *yaml.Node, v reflect.Value) {
 	})
 }
 
-// pairs visits the keys of a mapping, without those that are no plain text or stand twice.
+// pairs visits the keys of a mapping, without those that are not plain text or appear twice.
 func (c *Cursor) pairs(n *yaml.Node, visit func(key, value *yaml.Node)) {
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -192,7 +192,7 @@ func (c *Cursor) pairs(n *yaml.Node, visit func(key, value *yaml.Node)) {
 		case key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge":
 			at.Faultf("a key must be plain text")
 		case twice:
-			at.Faultf("a key stands twice, first in line %d; keep one", first)
+			at.Faultf("a key appears twice, first in line %d; keep one", first)
 		default:
 			seen[key.Value] = key.Line
 			visit(key, value)

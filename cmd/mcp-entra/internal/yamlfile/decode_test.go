@@ -84,7 +84,7 @@ func TestFaults(t *testing.T) {
 		"far key":           {"zzzzzzzz: x", "line 1: the key zzzzzzzz is not known; known here: name, count, on, every, start, apps, extra, secrets, uses, tools"},
 		"field without tag": {"hidden: x", "the key hidden is not known"},
 		"secret as key":     {secret + ": x", "line 1: this key is not known"},
-		"twice":             {"name: a\ncount: 1\nname: b", "line 3: a key stands twice, first in line 1"},
+		"twice":             {"name: a\ncount: 1\nname: b", "line 3: a key appears twice, first in line 1"},
 		"number":            {"count: " + secret, "line 1: count: expected a whole number"},
 		"bool":              {"on: " + secret, "line 1: on: expected true or false"},
 		"old bool":          {"on: yes", "line 1: on: expected true or false"},

@@ -36,7 +36,7 @@ func (e *FileError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// A Cursor is a place in a file. It remembers where values stand, for faults that are found after
+// A Cursor is a place in a file. It knows the lines of values, for faults that are found after
 // decoding.
 type Cursor struct {
 	node   *yaml.Node // nil where the file has nothing
