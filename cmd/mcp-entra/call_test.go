@@ -129,7 +129,7 @@ func TestCallUsage(t *testing.T) {
 		args               []string
 		want               string
 	}{
-		{"no URL", "", "", nil, "give one URL"},
+		{"no URL", "", "", nil, "expected one URL"},
 		{"flags after the URL", "", "", []string{url, "-list"}, "after the flags"},
 		{"no URL at all", "", "", []string{"localhost"}, "is not a URL"},
 		{"http to elsewhere", "", "", []string{"http://mcp.example.com/mcp"}, "must begin with https://"},

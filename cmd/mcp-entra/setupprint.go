@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -71,7 +70,7 @@ func (r *setupRun) status(ctx context.Context) error {
 
 func (r *setupRun) printStatus(s statusReport) {
 	if r.flags.asJSON {
-		fmt.Fprintf(r.stdout, "%s\n", encode(s))
+		_ = printJSON(r.stdout, s)
 		return
 	}
 	kind := "user"
@@ -107,7 +106,7 @@ func (r *setupRun) printStatus(s statusReport) {
 
 func (r *setupRun) printPlan(p *setup.Plan) {
 	if r.flags.asJSON {
-		fmt.Fprintf(r.stdout, "%s\n", encode(p))
+		_ = printJSON(r.stdout, p)
 		return
 	}
 	fmt.Fprintf(r.stdout, "Tenant %s (%s), signed in as %s.\n", r.tenant.DisplayName, r.tenant.ID, r.caller.Name)
@@ -153,7 +152,7 @@ func (r *setupRun) printRest(kept []setup.Kept, unread []setup.Blocked, notes []
 
 func (r *setupRun) printReport(report *setup.Report) {
 	if r.flags.asJSON {
-		fmt.Fprintf(r.stdout, "%s\n", encode(report))
+		_ = printJSON(r.stdout, report)
 		return
 	}
 	if len(report.Steps) == 0 {
@@ -212,20 +211,4 @@ func updateDotenv(name string, o setup.Outcome) error {
 		}
 	}
 	return writePrivate(name, []byte(b.String()+o.Dotenv()))
-}
-
-// writePrivate replaces a file with one that only its owner can read.
-func writePrivate(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".mcp-entra-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }

@@ -224,7 +224,7 @@ func (t *tour) shortPath(path string) string {
 		return path
 	}
 	user := t.world.tenant.ID() + "." + t.world.alice.ObjectID
-	return strings.Replace(filepath.ToSlash(relative), user, "<downloads>/<tenant>.<Alice's object id>", 1)
+	return strings.Replace(filepath.ToSlash(relative), user, "<downloads>/<tenant>.<Alice's object ID>", 1)
 }
 
 func (t *tour) bobReads(ctx context.Context, n *notes) error {

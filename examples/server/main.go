@@ -10,7 +10,7 @@
 // directory; the first two are required:
 //
 //	TENANT_ID                    directory (tenant) id
-//	API_APP_ID                   application id of this server's app registration
+//	API_APP_ID                   application ID of this server's app registration
 //	PUBLIC_URL                   the origin that clients use (http://localhost:PORT)
 //	APP_ID_URIS                  the registration's App ID URIs (PUBLIC_URL/mcp if https, api://API_APP_ID)
 //	AZURE_STORAGE_ACCOUNT_URL    https://mystorageaccount.blob.core.windows.net

@@ -60,7 +60,7 @@ func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin 
 			c.APIAppID = unknownApp
 		}
 		own.appIDURIs = nil
-		why := strings.NewReplacer("entraauth: ", "", "AppIDURIs: ", "", "client id: ", "").Replace(printable(err.Error()))
+		why := strings.NewReplacer("entraauth: ", "", "AppIDURIs: ", "", "client ID: ", "").Replace(printable(err.Error()))
 		own.notice += "No API can have the audience " + own.audience + ":\n" + why + "\n\n"
 		verifier, err = newVerifier()
 	}
@@ -122,7 +122,7 @@ func completeFrom(c *serverconfig.Config, token string) (selfJudged, error) {
 	if c.TenantID == "" {
 		c.TenantID, _ = claims["tid"].(string)
 		if err := serverconfig.CheckTenantID(c.TenantID); err != nil {
-			return own, errors.New("TENANT_ID is not set, and the token's claim tid is not a tenant id. Set TENANT_ID")
+			return own, errors.New("TENANT_ID is not set, and the token's claim tid is not a tenant ID. Set TENANT_ID")
 		}
 		parts = append(parts, "tenant ("+c.TenantID+")")
 	}

@@ -40,8 +40,8 @@ type Client struct {
 	NeedsS256     bool   // refuses metadata without code_challenge_methods_supported, as Entra's is
 	NeedsTenant   bool   // fails with authorization servers of many tenants (common, organizations)
 
-	// Type says where the server and its client id are typed in. The words NAME, URL, CLIENT_ID and
-	// SCOPE stand for what is typed.
+	// Type says where to enter the server and its client ID. <NAME>, <URL>, <CLIENT_ID> and <SCOPE>
+	// stand for what to enter.
 	Type string
 	// Known are the defects that sign-in meets later, or on some devices only.
 	Known []Defect

@@ -102,7 +102,7 @@ func (v *variables) readMethod(c *Config) {
 			c.Method = clientauth.WorkloadManagedIdentity(value, identity)
 			identity = ""
 		}
-		remedy = "Name the projected service account token, as the platform sets it; with UMI_CLIENT_ID, the identity's client id"
+		remedy = "Name the projected service account token, as the platform sets it; with UMI_CLIENT_ID, the identity's client ID"
 	case "UMI_CLIENT_ID":
 		c.Method, identity = clientauth.ManagedIdentity(value), ""
 		remedy = "Copy the Client ID from the overview of the user-assigned managed identity"

@@ -24,7 +24,7 @@ type ToolPolicy struct {
 // A policy is a line, or what is between semicolons: the name of a tool, or the beginning of names
 // and a star, and requirements, all of which must hold. Values are separated by commas.
 //
-//	# whoever reads blobs
+//	# to read blobs
 //	read_blob_with_token  scopes=Files.Read  auth_context=c1
 //	get_*                 roles=Reader,Admin
 func (v *variables) readToolPolicies(c *Config) {

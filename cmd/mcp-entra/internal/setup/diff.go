@@ -183,7 +183,7 @@ func (p *planner) exists(want, have App) error {
 				Method: "POST", Path: "/directory/deletedItems/" + placeholder(want.Key, "id") + "/restore", Read: "/applications/" + placeholder(want.Key, "id") + "?$select=id"},
 				application, map[string]any{})
 		default:
-			return fmt.Errorf("%s (client id %s) was deleted and holds its name and App ID URIs for 30 days: choose -deleted restore to take it back with its client id, or -deleted purge to delete it for good and make a new one", want.Name, have.AppID)
+			return fmt.Errorf("%s (client ID %s) was deleted and holds its name and App ID URIs for 30 days: choose -deleted restore to take it back with its client ID, or -deleted purge to delete it for good and make a new one", want.Name, have.AppID)
 		}
 	}
 	body := map[string]any{}

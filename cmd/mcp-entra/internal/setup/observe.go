@@ -97,7 +97,7 @@ func (o *observer) applications(ctx context.Context) error {
 			app.Adopted = true
 			app.Application, err = o.graph.Application(ctx, graph.ApplicationByAppID(o.spec.Adopt))
 			if graph.IsNotFound(err) {
-				o.fault("there is no application with the client id %s in this tenant to adopt; copy the Application (client) ID from its overview", o.spec.Adopt)
+				o.fault("there is no application with the client ID %s in this tenant to adopt; copy the Application (client) ID from its overview", o.spec.Adopt)
 				continue
 			}
 		} else {
@@ -113,7 +113,7 @@ func (o *observer) applications(ctx context.Context) error {
 			return err
 		}
 		if !app.Adopted && !slices.Contains(app.Tags, ownTag) {
-			o.fault("the application %s (client id %s) has the unique name %s, and setup did not make it: adopt it (-adopt %s), or choose another name",
+			o.fault("the application %s (client ID %s) has the unique name %s, and setup did not make it: adopt it (-adopt %s), or choose another name",
 				quoted(app.DisplayName), app.AppID, app.Name, app.AppID)
 			continue
 		}
@@ -152,7 +152,7 @@ func (o *observer) deleted(ctx context.Context, missing []string, byKey map[stri
 	for _, uri := range minus(o.spec.Servers, o.state.app(apiKey).IdentifierURIs) {
 		for _, a := range all {
 			if slices.Contains(a.IdentifierURIs, uri) {
-				o.fault("the App ID URI %s is held by the deleted application %s (client id %s) for 30 days: in the portal (App registrations, Deleted applications), delete it permanently, or restore it and adopt it (-adopt %s)",
+				o.fault("the App ID URI %s is held by the deleted application %s (client ID %s) for 30 days: in the portal (App registrations, Deleted applications), delete it permanently, or restore it and adopt it (-adopt %s)",
 					uri, quoted(a.DisplayName), a.AppID, a.AppID)
 			}
 		}
@@ -174,7 +174,7 @@ func (o *observer) holders(ctx context.Context) error {
 			for i, a := range others {
 				ids[i] = a.AppID
 			}
-			o.fault("%d application(s) in this tenant are called %s already (client id %s): adopt one with -adopt CLIENT_ID, or choose another name or display-name",
+			o.fault("%d application(s) in this tenant are called %s already (client ID %s): adopt one with -adopt CLIENT_ID, or choose another name or display-name",
 				len(others), quoted(displayName(o.spec, apiKey)), strings.Join(ids, ", "))
 		}
 	}
@@ -185,7 +185,7 @@ func (o *observer) holders(ctx context.Context) error {
 		}
 		for _, a := range others {
 			if a.AppID != api.AppID && a.UniqueName != o.spec.Name {
-				o.fault("the App ID URI %s belongs to the application %s (client id %s): remove it there, or adopt that application (-adopt %s)",
+				o.fault("the App ID URI %s belongs to the application %s (client ID %s): remove it there, or adopt that application (-adopt %s)",
 					uri, quoted(a.DisplayName), a.AppID, a.AppID)
 			}
 		}
@@ -255,12 +255,12 @@ func (o *observer) identity(ctx context.Context) error {
 	p, err := o.graph.ServicePrincipal(ctx, id)
 	switch {
 	case graph.IsNotFound(err):
-		o.fault("this tenant has no managed identity with the client id %s: copy the Client ID (not the Object ID) from the overview of the user-assigned managed identity, which must be in this tenant", id)
+		o.fault("this tenant has no managed identity with the client ID %s: copy the Client ID (not the Object ID) from the overview of the user-assigned managed identity, which must be in this tenant", id)
 	case o.unread(err, "the managed identity's principal id", application):
 	case err != nil:
 		return err
 	case p.ServicePrincipalType != "" && p.ServicePrincipalType != "ManagedIdentity":
-		o.fault("the client id %s is that of %s, which is no managed identity but of the type %s", id, quoted(p.DisplayName), p.ServicePrincipalType)
+		o.fault("the client ID %s is that of %s, which is no managed identity but of the type %s", id, quoted(p.DisplayName), p.ServicePrincipalType)
 	default:
 		o.state.Known["identity.sp"] = p.ID
 	}

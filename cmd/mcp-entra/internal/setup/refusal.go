@@ -23,7 +23,7 @@ func Remedy(spec Spec, s Step, err error) string {
 	case strings.HasSuffix(s.ID, "server-uris"):
 		return remedyForURIs(spec, e)
 	case strings.HasSuffix(s.ID, "/preauthorized"):
-		return "Entra knows no application with one of these client ids: correct app-id in the file; an application of another tenant must be known in this one first."
+		return "Entra knows no application with one of these client IDs: correct app-id in the file; an application of another tenant must be known in this one first."
 	case strings.HasSuffix(s.ID, "/secret"):
 		return "A policy of this tenant restricts secrets. Prove the API with a managed identity, a workload identity or a certificate instead (proof in the file), " +
 			"or ask a Cloud Application Administrator to exempt this application from the app management policy."

@@ -27,7 +27,7 @@ const (
 func OpenSecretFile(name string) (*SecretFile, error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("the file of secrets: %w", err)
+		return nil, fmt.Errorf("the secret file: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
@@ -35,9 +35,9 @@ func OpenSecretFile(name string) (*SecretFile, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("the file of secrets, %s, is not a regular file", name)
+		return nil, fmt.Errorf("the secret file %s is not a regular file", name)
 	case info.Mode().Perm()&0o077 != 0 && os.PathSeparator == '/':
-		return nil, fmt.Errorf("the file of secrets, %s, can be read by others (mode %o): chmod 600 %s", name, info.Mode().Perm(), name)
+		return nil, fmt.Errorf("the secret file %s can be read by others (mode %o): chmod 600 %s", name, info.Mode().Perm(), name)
 	}
 	return &SecretFile{name}, nil
 }
@@ -50,7 +50,7 @@ func LostSecrets(name string) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the file of secrets: %w", err)
+		return nil, fmt.Errorf("the secret file: %w", err)
 	}
 	var lost []string
 	for line := range bytes.Lines(data) {
@@ -68,11 +68,11 @@ func LostSecrets(name string) ([]string, error) {
 func (f *SecretFile) append(text string) error {
 	file, err := os.OpenFile(f.name, os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return fmt.Errorf("the file of secrets: %w", err)
+		return fmt.Errorf("the secret file: %w", err)
 	}
 	_, err = file.WriteString(text)
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("the file of secrets: %w", err)
+		return fmt.Errorf("the secret file: %w", err)
 	}
 	return nil
 }

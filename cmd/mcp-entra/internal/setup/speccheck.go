@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
 )
 
@@ -62,7 +63,7 @@ func (s Spec) check() []error {
 	} {
 		for i, name := range list {
 			if slices.Contains(list[:i], name) {
-				fault("the %s %s stands twice", what, shown(name))
+				fault("the %s %s appears twice", what, shown(name))
 			}
 		}
 	}
@@ -135,7 +136,7 @@ func FromFlags(f Flags) (Spec, error) {
 	}
 	for _, text := range f.Resources {
 		name, list, _ := strings.Cut(text, "=")
-		scopes := splitList(list)
+		scopes := yamlfile.SplitList(list)
 		for _, scope := range scopes {
 			check("resource", scope, checkScope)
 		}
@@ -148,7 +149,7 @@ func FromFlags(f Flags) (Spec, error) {
 	}
 	for _, text := range f.Clients {
 		id, list, _ := strings.Cut(text, "=")
-		c, err := known(id, splitList(list))
+		c, err := known(id, yamlfile.SplitList(list))
 		if err != nil {
 			faults = append(faults, fmt.Errorf("-client %w", err))
 		}

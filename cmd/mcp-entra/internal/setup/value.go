@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
 )
@@ -173,7 +174,7 @@ func checkResource(s string) error {
 	return checkPlain(s)
 }
 
-// knownResources are resources by their short names, with their client ids (the same in all clouds)
+// knownResources are resources by their short names, with their client IDs (the same in all clouds)
 // and default permissions.
 var knownResources = map[string]Resource{
 	"storage":  {Name: "storage", AppID: "e406a681-f3d4-42a8-90b6-c2b029497af1", Scopes: []string{"user_impersonation"}},
@@ -220,16 +221,10 @@ func known(id string, redirects []string) (Client, error) {
 
 // nearestOf completes an error with the nearest of the names, or with all of a few.
 func nearestOf(s string, all []string) string {
-	best, distance := "", 3
-	for _, name := range all {
-		if d := editDistance(strings.ToLower(s), strings.ToLower(name)); d < distance {
-			best, distance = name, d
-		}
+	if near, ok := yamlfile.Nearest(s, all); ok {
+		return "; did you mean " + near + "?"
 	}
-	switch {
-	case best != "":
-		return "; did you mean " + best + "?"
-	case len(all) == 0:
+	if len(all) == 0 {
 		return ""
 	}
 	all = slices.Clone(all)
@@ -238,28 +233,4 @@ func nearestOf(s string, all []string) string {
 		return "; it has " + strings.Join(all[:20], ", ") + ", ..."
 	}
 	return "; there are " + strings.Join(all, ", ")
-}
-
-// editDistance is Levenshtein's, of bounded texts.
-func editDistance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

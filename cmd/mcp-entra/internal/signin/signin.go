@@ -169,7 +169,7 @@ func fromEnvironment(o Options, p Place, client azcore.ClientOptions, clientID s
 type Caller struct {
 	TenantID string   // tid
 	ObjectID string   // oid
-	Name     string   // a user's name or an application's client id
+	Name     string   // a user's name or an application's client ID
 	App      bool     // an application that signed in as itself
 	ClientID string   // the application that signed the caller in
 	Scopes   []string // delegated permissions (scp), or application permissions (roles)
