@@ -15,6 +15,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -25,6 +26,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Exit codes.
@@ -113,6 +116,7 @@ func isTerminal(f *os.File) bool {
 
 // run is the whole program. It returns the exit code.
 func run(ctx context.Context, p *process, args []string) int {
+	p.stdout, p.stderr = terminalWriter{p.stdout}, terminalWriter{p.stderr}
 	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
 		usage(p.stderr)
 		if len(args) == 0 {
@@ -144,6 +148,35 @@ func exitCode(stderr io.Writer, name string, err error) int {
 		fmt.Fprintf(stderr, "mcp-entra %s: %v\n", name, err)
 		return exitFailed
 	}
+}
+
+// A terminalWriter writes control characters as \uXXXX, which is right in JSON too: what servers
+// send must not move the cursor or hide text. Each write ends with a whole character.
+type terminalWriter struct{ w io.Writer }
+
+func (t terminalWriter) Write(text []byte) (int, error) {
+	safe := bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	if !utf8.Valid(safe) || bytes.ContainsFunc(safe, moves) {
+		var b bytes.Buffer
+		for _, r := range string(safe) {
+			if moves(r) {
+				fmt.Fprintf(&b, `\u%04x`, r)
+			} else {
+				b.WriteRune(r)
+			}
+		}
+		safe = b.Bytes()
+	}
+	if _, err := t.w.Write(safe); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// moves reports whether a terminal may do something else with the character than show it:
+// controls, and those that change the direction of text.
+func moves(r rune) bool {
+	return unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r)
 }
 
 func usage(w io.Writer) {

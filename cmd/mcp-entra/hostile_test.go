@@ -1,0 +1,121 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/entratest"
+)
+
+// A hostileServer demands what it likes, in its challenge. It fails the test if it gets a token.
+func hostileServer(t *testing.T, tenant *entratest.Tenant, scope string) string {
+	t.Helper()
+	return serveHostile(t, func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			t.Errorf("the server that demands %s gets a token", scope)
+		}
+		if r.Method == http.MethodGet {
+			rw.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(rw).Encode(map[string]any{
+				"resource": "http://" + r.Host + "/mcp", "authorization_servers": []string{tenant.AuthorityHost() + "/" + tenant.ID() + "/v2.0"},
+			})
+			return
+		}
+		rw.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer scope=%q`, scope))
+		rw.WriteHeader(http.StatusUnauthorized)
+	})
+}
+
+func serveHostile(t *testing.T, handle http.HandlerFunc) (url string) {
+	t.Helper()
+	server := httptest.NewServer(handle)
+	t.Cleanup(server.Close)
+	return server.URL + "/mcp"
+}
+
+// A server gets no token for another API than its own on its word alone: the Azure CLI, as which
+// users sign in by default, may act in all of Azure.
+func TestServerDemandsAnotherAPI(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.tenant.Consent(w.client, w.tenant.Graph(), "User.Read")
+	w.tenant.Consent(w.client, w.tenant.Storage(), "user_impersonation")
+	for _, scope := range []string{
+		"https://graph.microsoft.com/User.Read", "User.Read", "00000003-0000-0000-c000-000000000000/.default",
+		"https://storage.azure.com/user_impersonation", "HTTPS://management.azure.com//.default",
+		w.api.AppIDURI() + "/access_as_user https://graph.microsoft.com/User.Read",
+		"http://localhost@evil.example.com/x", "api:x", ".default",
+	} {
+		for _, command := range []string{"login", "call"} {
+			url := hostileServer(t, w.tenant, scope)
+			code, out, errs := start(t, func(p *process) {
+				w.at(t)(p)
+				p.openURL = func(string) error { t.Errorf("%s: a browser opens", scope); return nil }
+			}, command, "-browser", "-client", w.client.ClientID, url)
+			if code != exitFailed || out != "" || !strings.Contains(errs, "not of its own API") || !strings.Contains(errs, "add -scope") {
+				t.Errorf("%s, %s: exit code %d\n%s%s", command, scope, code, out, errs)
+			}
+		}
+	}
+}
+
+// Before users sign in, they are told who asks, and for what.
+func TestSignInSaysForWhat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, _, errs := start(t, w.at(t), "login", "-browser", "-client", w.client.ClientID, w.url)
+	if want := w.url + " asks you to sign in at " + w.tenant.AuthorityHost() + "/" + w.tenant.ID() + " for " + w.api.AppIDURI() + "/access_as_user"; !strings.Contains(errs, want) {
+		t.Errorf("%s\nwant %s", errs, want)
+	}
+}
+
+// What a server sends reaches the terminal without control characters, and as valid JSON.
+func TestTerminalSequences(t *testing.T) {
+	t.Parallel()
+	const evil = "\x1b]0;owned\x07\x1b[2J\u009b31m\u202e"
+	url := serveHostile(t, func(rw http.ResponseWriter, r *http.Request) {
+		var m struct {
+			ID     json.RawMessage
+			Method string
+			Params struct{ Name string }
+		}
+		if r.Method != http.MethodPost || json.NewDecoder(r.Body).Decode(&m) != nil {
+			rw.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		var result any
+		switch {
+		case m.Method == "initialize":
+			result = map[string]any{"protocolVersion": "2025-06-18", "capabilities": map[string]any{"tools": map[string]any{}}, "serverInfo": map[string]any{"name": evil, "version": "1"}}
+		case m.Method == "tools/list":
+			result = map[string]any{"tools": []any{map[string]any{"name": "x", "description": evil, "inputSchema": map[string]any{"type": "object", "properties": map[string]any{evil: map[string]any{"default": evil}}}}}}
+		case m.Method == "tools/call" && m.Params.Name == "refuse":
+			rw.WriteHeader(http.StatusForbidden)
+			_, _ = rw.Write([]byte(evil + "\x9b\xff"))
+			return
+		case m.Method == "tools/call":
+			result = map[string]any{"content": []any{map[string]any{"type": "text", "text": "one\r\ntwo" + evil}}, "isError": m.Params.Name == "fail"}
+		case m.ID == nil:
+			rw.WriteHeader(http.StatusAccepted)
+			return
+		default:
+			rw.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(rw).Encode(map[string]any{"jsonrpc": "2.0", "id": m.ID, "result": result})
+	})
+	for _, args := range [][]string{{url}, {"-json", url}, {url, "work"}, {"-json", url, "work"}, {url, "fail"}, {url, "refuse"}} {
+		_, out, errs := call(t, "token", "", args...)
+		if strings.ContainsFunc(out+errs, moves) || !strings.Contains(out+errs, `\u001b[2J\u009b31m\u202e`) {
+			t.Errorf("%v: %q", args[:len(args)-1], out+errs)
+		}
+		if args[0] == "-json" && !json.Valid([]byte(out)) {
+			t.Errorf("%v: not JSON: %q", args, out)
+		}
+	}
+}
