@@ -119,3 +119,69 @@ func TestTerminalSequences(t *testing.T) {
 		}
 	}
 }
+
+// Endless pages of tools, endless answers and metadata that is for another server end with an error.
+func TestEndlessServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	page := func(result string) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) {
+			var m struct {
+				ID     json.RawMessage
+				Method string
+			}
+			switch _ = json.NewDecoder(r.Body).Decode(&m); {
+			case r.Method != http.MethodPost:
+				rw.WriteHeader(http.StatusMethodNotAllowed)
+			case m.Method == "initialize":
+				rw.Header().Set("Content-Type", "application/json")
+				_, _ = fmt.Fprintf(rw, `{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"}}}`, m.ID)
+			case m.Method == "tools/list":
+				rw.Header().Set("Content-Type", "application/json")
+				_, _ = fmt.Fprintf(rw, `{"jsonrpc":"2.0","id":%s,"result":%s`, m.ID, result)
+				for result == "" && r.Context().Err() == nil {
+					_, _ = rw.Write([]byte(strings.Repeat(" ", 1<<20)))
+				}
+				_, _ = rw.Write([]byte("}"))
+			case m.ID == nil:
+				rw.WriteHeader(http.StatusAccepted)
+			default:
+				rw.WriteHeader(http.StatusBadRequest)
+			}
+		}
+	}
+	tools := strings.Repeat(`{"name":"x","inputSchema":{"type":"object"}},`, 999) + `{"name":"y","inputSchema":{"type":"object"}}`
+	elsewhere := func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		rw.Header().Set("WWW-Authenticate", "Bearer")
+		rw.WriteHeader(map[string]int{http.MethodGet: http.StatusOK, http.MethodPost: http.StatusUnauthorized}[r.Method])
+		_, _ = rw.Write([]byte(`{"resource":"https://bank.example.com/mcp"}`))
+	}
+	for name, c := range map[string]struct {
+		handle http.HandlerFunc
+		args   []string
+		want   string
+	}{
+		"endless pages":       {page(`{"tools":[` + tools + `],"nextCursor":"more"}`), []string{"call"}, "more than 10000 tools"},
+		"an endless answer":   {page(""), []string{"call"}, "too large"},
+		"metadata of another": {elsewhere, []string{"login", "-device"}, "character for character"},
+		"a redirect to somewhere": {func(rw http.ResponseWriter, r *http.Request) {
+			http.Redirect(rw, r, w.url, http.StatusTemporaryRedirect)
+		}, []string{"login", "-device"}, "307 Temporary Redirect without a token"},
+		"a metadata redirect loop": {func(rw http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				rw.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			http.Redirect(rw, r, r.URL.Path, http.StatusFound)
+		}, []string{"login", "-device"}, "doesn't say where to sign in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, out, errs := start(t, func(p *process) { p.lookup = variables("MCP_TOKEN", "token") }, append(c.args, serveHostile(t, c.handle))...)
+			if code != exitFailed || out != "" || !strings.Contains(errs, c.want) {
+				t.Errorf("exit code %d, output %.100q\n%.500s", code, out, errs)
+			}
+		})
+	}
+}

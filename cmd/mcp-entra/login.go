@@ -23,6 +23,7 @@ import (
 const loginHelp = `Usage: mcp-entra login [flags] [URL]
 
 Signs you in for the API of the MCP server at URL: its refusal says where, and for which scopes.
+A scope of another API than the server's own, such as Microsoft Graph, must be named with -scope.
 Without URL, name -tenant and -scope. Says who signed in; the token itself is printed or written
 only if you ask for it, and the session is kept nowhere.
 

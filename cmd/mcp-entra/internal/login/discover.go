@@ -150,7 +150,11 @@ func resourceMetadata(ctx context.Context, client *http.Client, serverURL, named
 		}
 		faults = append(faults, err)
 	}
-	return nil, fmt.Errorf("the server's metadata doesn't say where to sign in: %w", errors.Join(faults...))
+	err = fmt.Errorf("the server's metadata doesn't say where to sign in: %w", errors.Join(faults...))
+	if strings.Contains(err.Error(), "got metadata resource") {
+		err = fmt.Errorf("%w\nGive the server's URL as its metadata has it, character for character, if you trust that URL", err)
+	}
+	return nil, err
 }
 
 // tenantOf returns the tenant of the first authorization server: https://HOST/TENANT/v2.0.
