@@ -85,10 +85,12 @@ func (s *server) setClock(r *http.Request) (any, error) {
 	if q.Set.IsZero() == (q.Advance == 0) {
 		return nil, errors.New(`expected {"set": "2026-01-31T12:00:00Z"} or {"advance": "90m"}: one of them`)
 	}
+	move := func() error { return s.world.Clock.Set(q.Set) }
 	if q.Advance != 0 {
-		s.world.Clock.Advance(q.Advance)
-	} else {
-		s.world.Clock.Set(q.Set)
+		move = func() error { return s.world.Clock.Advance(q.Advance) }
+	}
+	if err := move(); err != nil {
+		return nil, err
 	}
 	return s.clock(r)
 }
