@@ -142,6 +142,8 @@ func TestEachVariable(t *testing.T) {
 		{"CONSENT_REDIRECT_URL", withOBO("CONSENT_REDIRECT_URL", "https://mcp.example.com/consent/done"), func(c Config) any { return c.ConsentURL }, "https://mcp.example.com/consent/done"},
 		{"PUBLIC_URL", with("PUBLIC_URL", "https://mcp.example.com"), func(c Config) any { return c.PublicURL }, "https://mcp.example.com"},
 		{"PUBLIC_URL with a slash", with("PUBLIC_URL", "https://mcp.example.com:8443/"), func(c Config) any { return c.PublicURL }, "https://mcp.example.com:8443"},
+		{"PUBLIC_URL as clients send it", with("PUBLIC_URL", "https://MCP.Example.com:443"), func(c Config) any { return c.PublicURL }, "https://mcp.example.com"},
+		{"APP_ID_URIS default as clients send it", with("PUBLIC_URL", "https://MCP.Example.com:443/"), uris, "[https://mcp.example.com/mcp api://" + testApp + "]"},
 		{"PUBLIC_URL on this machine", with("PUBLIC_URL", "http://localhost:9000"), func(c Config) any { return c.PublicURL }, "http://localhost:9000"},
 	}
 	for _, tt := range tests {
