@@ -89,7 +89,7 @@ func (v *variables) readAppIDURIs(c *Config) {
 		switch {
 		case uri == "":
 			err = errors.New("has an empty URI")
-		case strings.EqualFold(uri, c.APIAppID):
+		case authority.IsGUID(uri) && strings.EqualFold(uri, c.APIAppID):
 			err = fmt.Errorf("%q is the application ID; its App ID URI is api://%s", uri, uri)
 		case slices.Contains(c.AppIDURIs, uri):
 			err = fmt.Errorf("%q is there twice", uri)
