@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"time"
 	"unicode"
@@ -129,7 +130,7 @@ func run(ctx context.Context, p *process, args []string) int {
 			return exitCode(p.stderr, c.name, c.run(ctx, p, args[1:]))
 		}
 	}
-	fmt.Fprintf(p.stderr, "mcp-entra: there is no command %q; mcp-entra -h lists them\n", args[0])
+	fmt.Fprintf(p.stderr, "mcp-entra: there is no command %q; mcp-entra -h lists them\n", hideSecrets(args[0]))
 	return exitUsage
 }
 
@@ -142,12 +143,20 @@ func exitCode(stderr io.Writer, name string, err error) int {
 	case errors.Is(err, errDiffers):
 		return exitDiffers
 	case errors.As(err, &wrong):
-		fmt.Fprintf(stderr, "mcp-entra %s: %v\nmcp-entra %s -h shows the flags, with examples.\n", name, err, name)
+		fmt.Fprintf(stderr, "mcp-entra %s: %s\nmcp-entra %s -h shows the flags, with examples.\n", name, hideSecrets(err.Error()), name)
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "mcp-entra %s: %v\n", name, err)
+		fmt.Fprintf(stderr, "mcp-entra %s: %s\n", name, hideSecrets(err.Error()))
 		return exitFailed
 	}
+}
+
+// aSecret is what tokens look like, and the secrets that Entra makes.
+var aSecret = regexp.MustCompile(`eyJ[\w-]+(\.[\w-]+)+|[\w.-]{3,}~[\w.~-]{8,}`)
+
+// hideSecrets takes out of an error what was pasted into a wrong place of the command line.
+func hideSecrets(text string) string {
+	return aSecret.ReplaceAllString(text, "(not shown: it may be a secret)")
 }
 
 // A terminalWriter writes control characters as \uXXXX, which is right in JSON too: what servers
