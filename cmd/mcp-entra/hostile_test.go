@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -183,5 +185,59 @@ func TestEndlessServer(t *testing.T) {
 				t.Errorf("exit code %d, output %.100q\n%.500s", code, out, errs)
 			}
 		})
+	}
+}
+
+// Users are sent to sign-in pages of Microsoft, or of the authority that they name, and to no others.
+func TestServerNamesAnAuthority(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, issuer := range []string{
+		"https://evil.example.com/common/v2.0", "https://login.microsoftonline.com.evil.example.com/common/v2.0", "https://login.microsoftonline.com@evil.example.com/common/v2.0",
+		"https://login.microsoftonline.com:8443/common/v2.0", "http://login.microsoftonline.com/common/v2.0", "https://login.microsoftonline.com/a%3fb/v2.0",
+		"https://login.microsoftonline.com/a%2f..%2fb/v2.0", "https://login.microsoftonline.com/%1b[2J/v2.0", "https://login.microsoftonline.com", "javascript:alert(1)", "file:///etc/passwd", "",
+	} {
+		url := serveHostile(t, func(rw http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				rw.Header().Set("Content-Type", "application/json")
+				_ = json.NewEncoder(rw).Encode(map[string]any{"resource": "http://" + r.Host + "/mcp", "authorization_servers": []string{issuer}, "scopes_supported": []string{"api://x/y"}})
+				return
+			}
+			rw.Header().Set("WWW-Authenticate", "Bearer")
+			rw.WriteHeader(http.StatusUnauthorized)
+		})
+		for _, change := range []func(*process){
+			func(p *process) { p.lookup = variables("AZURE_AUTHORITY_HOST", w.tenant.AuthorityHost()) },
+			func(*process) {},
+		} {
+			code, out, errs := start(t, func(p *process) {
+				change(p)
+				p.client = w.tenant.HTTPClient()
+				p.openURL = func(u string) error { t.Errorf("%s: a browser opens %s", issuer, u); return nil }
+			}, "login", "-browser", "-client", w.client.ClientID, url)
+			if code != exitFailed || out != "" {
+				t.Errorf("%s: exit code %d, %s%s", issuer, code, out, errs)
+			}
+		}
+	}
+}
+
+// The file of -out is the user's own: a link is replaced, not followed.
+func TestTokenFileIsALink(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	folder := t.TempDir()
+	target, link := filepath.Join(folder, "target"), filepath.Join(folder, "link")
+	if err := os.WriteFile(target, []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, link); err != nil {
+		t.Skip(err)
+	}
+	code, _, errs := start(t, w.at(t), "login", "-browser", "-client", w.client.ClientID, "-out", link, w.url)
+	kept, _ := os.ReadFile(target)
+	info, err := os.Lstat(link)
+	if code != exitOK || err != nil || string(kept) != "mine" || info.Mode() != 0o600 {
+		t.Errorf("exit code %d, %v, target %q, mode %v\n%s", code, err, kept, info.Mode(), errs)
 	}
 }

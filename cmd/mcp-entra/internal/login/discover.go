@@ -157,6 +157,9 @@ func resourceMetadata(ctx context.Context, client *http.Client, serverURL, named
 	return nil, err
 }
 
+// tenantName is an id, a domain, or a word such as common.
+var tenantName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
+
 // tenantOf returns the tenant of the first authorization server: https://HOST/TENANT/v2.0.
 func tenantOf(servers []string) (authority.Host, string, error) {
 	if len(servers) == 0 {
@@ -167,7 +170,7 @@ func tenantOf(servers []string) (authority.Host, string, error) {
 		return authority.Host{}, "", fmt.Errorf("the authorization server %q is not a URL", servers[0])
 	}
 	tenant, version, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
-	if tenant == "" || version != "" && version != "v2.0" {
+	if !tenantName.MatchString(tenant) || version != "" && version != "v2.0" {
 		return authority.Host{}, "", fmt.Errorf("the authorization server %s is not a tenant of Microsoft Entra ID (https://HOST/TENANT/v2.0)", servers[0])
 	}
 	host, err := authority.Parse(u.Scheme + "://" + u.Host)
