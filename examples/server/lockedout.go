@@ -12,6 +12,9 @@ import (
 // A cause is why clients will be refused.
 type cause struct{ code, because, sent, expected, fix string }
 
+// notAppIDURI is Entra's code for a resource that is no App ID URI.
+const notAppIDURI = "AADSTS9010010"
+
 // warnOfClients logs a warning for each cause for which known clients will be refused, and names
 // them: their users would see no more than Entra's code.
 func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, verifier *entraauth.Verifier) {
@@ -19,6 +22,7 @@ func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, 
 		Resource: resourceURL, Scopes: verifier.ScopesFor(resourceURL, entraauth.Policy{}),
 		AuthorizationServers: verifier.AuthorizationServers(), ClientID: c.APIAppID, AppIDURIs: c.AppIDURIs,
 	})
+	configured := strings.Join(c.AppIDURIs, ",")
 	var causes []cause
 	clients := map[cause][]string{}
 	for _, v := range refused {
@@ -36,6 +40,9 @@ func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, 
 			if a.value != "" {
 				attrs = append(attrs, slog.String(a.name, a.value))
 			}
+		}
+		if c.code == notAppIDURI { // the registration may be right, and the variable old
+			attrs = append(attrs, slog.String("APP_ID_URIS", configured))
 		}
 		log.Warn("these clients will be refused", attrs...)
 	}
