@@ -49,8 +49,11 @@ func answer(w http.ResponseWriter, status int, body any) {
 // read reads a request's JSON object. JSON is YAML, so the reader of files gives the same errors.
 func read(r *http.Request, v any) error {
 	data, err := io.ReadAll(r.Body)
-	if err != nil {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return errors.New("the body is too large")
+	}
+	if err != nil {
+		return errors.New("the body did not come whole")
 	}
 	c, err := yamlfile.Decode(data, v)
 	if err != nil {
