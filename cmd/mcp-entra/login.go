@@ -18,7 +18,8 @@ import (
 
 const loginHelp = `Usage: mcp-entra login [flags] [URL]
 
-Signs you in for the MCP server at URL: its challenge says where, and for which scopes. Without URL,
+Signs you in for the MCP server at URL: its challenge says where, and for which scopes. A scope of
+another API than the server's own, such as Microsoft Graph, must be named with -scope. Without URL,
 name -tenant and -scope. Prints who signed in. The token is printed or written only if you ask for
 it, and the session is not kept.
 

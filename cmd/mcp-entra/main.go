@@ -15,6 +15,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,9 +25,12 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/setup"
 )
@@ -145,6 +149,7 @@ func isTerminal(f *os.File) bool {
 
 // run is the whole program. It returns the exit code.
 func run(ctx context.Context, p *process, args []string) int {
+	p.stdout, p.stderr = terminalWriter{p.stdout}, terminalWriter{p.stderr}
 	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
 		usage(p.stderr)
 		if len(args) == 0 {
@@ -170,12 +175,49 @@ func exitCode(stderr io.Writer, name string, err error) int {
 	case errors.Is(err, errDiffers):
 		return exitDiffers
 	case errors.As(err, &wrong):
-		fmt.Fprintf(stderr, "mcp-entra %s: %v\nmcp-entra %s -h shows the flags, with examples.\n", name, err, name)
+		fmt.Fprintf(stderr, "mcp-entra %s: %s\nmcp-entra %s -h shows the flags, with examples.\n", name, hideSecrets(err.Error()), name)
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "mcp-entra %s: %v\n", name, err)
+		fmt.Fprintf(stderr, "mcp-entra %s: %s\n", name, hideSecrets(err.Error()))
 		return exitFailed
 	}
+}
+
+// aSecret is what tokens look like, and the secrets that Entra makes.
+var aSecret = regexp.MustCompile(`eyJ[\w-]+(\.[\w-]+)+|[\w.-]{3,}~[\w.~-]{8,}`)
+
+// hideSecrets takes out of an error what was pasted into a wrong place of the command line.
+func hideSecrets(text string) string {
+	return aSecret.ReplaceAllString(text, "(not shown: it may be a secret)")
+}
+
+// A terminalWriter writes control characters as \uXXXX, which is right in JSON too: what servers
+// send must not move the cursor or hide text. Each write ends with a whole character.
+type terminalWriter struct{ w io.Writer }
+
+func (t terminalWriter) Write(text []byte) (int, error) {
+	safe := bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	if !utf8.Valid(safe) || bytes.ContainsFunc(safe, moves) {
+		var b bytes.Buffer
+		for _, r := range string(safe) {
+			if moves(r) {
+				fmt.Fprintf(&b, `\u%04x`, r)
+			} else {
+				b.WriteRune(r)
+			}
+		}
+		safe = b.Bytes()
+	}
+	if _, err := t.w.Write(safe); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// moves reports whether a terminal may do something else with the character than show it:
+// controls, and those that change the direction of text.
+func moves(r rune) bool {
+	return unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r)
 }
 
 func usage(w io.Writer) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/tenantcontrol"
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/tenantfile"
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
@@ -162,7 +163,7 @@ func (c *tenantCommand) spec() (*tenantfile.Spec, string, error) {
 	data, name := tenantfile.Starter, "the starter file"
 	if c.file != "" {
 		var err error
-		if data, err = os.ReadFile(c.file); errors.Is(err, fs.ErrNotExist) {
+		if data, err = yamlfile.ReadFile(c.file); errors.Is(err, fs.ErrNotExist) {
 			return nil, "", fmt.Errorf("there is no file %s; mcp-entra tenant -init prints one to start from", c.file)
 		} else if err != nil {
 			return nil, "", err

@@ -49,7 +49,7 @@ func (v *variables) wantFlow(c *Config) {
 func (v *variables) readConsent(c *Config) {
 	c.ConsentURL = v.text("CONSENT_REDIRECT_URL")
 	v.check("CONSENT_REDIRECT_URL", checkConsentURL(c.ConsentURL), "Set it to PUBLIC_URL/consent/done, and register it as a web redirect URI of the app, or leave it out")
-	list := v.raw("STATE_KEYS")
+	list := v.text("STATE_KEYS")
 	if list == "" {
 		return
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // The optional claims that the tenant issues.
-var optionalClaims = []string{"idtyp", "email", "upn", "xms_cc"}
+var optionalClaims = []string{"acrs", "email", "idtyp", "upn", "xms_cc"}
 
 func (k *checker) app(c *yamlfile.Cursor, a *AppSpec) {
 	k.id(c.Key("clientId"), a.ClientID)
@@ -73,10 +73,10 @@ func (k *checker) appIDURI(c *yamlfile.Cursor, uri string) {
 		c.Faultf("Entra refuses an App ID URI that ends with a slash; remove it")
 	case len(uri) > 255:
 		c.Faultf("an App ID URI has at most 255 characters")
-	case k.taken[uri]:
-		c.Faultf("another app has this App ID URI, or it appears twice")
+	case k.uris[uri]:
+		c.Faultf("another app of the tenant, or an API of Microsoft, has this App ID URI, or it appears twice")
 	}
-	k.taken[uri] = true
+	k.uris[uri] = true
 }
 
 func checkRedirects(c *yamlfile.Cursor, a *AppSpec) {

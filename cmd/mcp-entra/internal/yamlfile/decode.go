@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -20,6 +21,16 @@ import (
 // maxSize limits a file. Nobody writes more by hand.
 const maxSize = 1 << 20
 
+// ReadFile reads a file for [Decode], and no more of it than shows that it is too large.
+func ReadFile(name string) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	return io.ReadAll(io.LimitReader(file, maxSize+1))
+}
+
 // Decode reads one document into the struct that v points to. Keys are the fields' yaml tags; a
 // field without a tag has no key. Fields are strings, bools, ints, time.Duration ("90m"),
 // time.Time (RFC 3339), structs, pointers to structs, and slices and maps (by text) of these. A list
@@ -29,7 +40,7 @@ const maxSize = 1 << 20
 // together with those that Decode has found. Text that is not YAML is an error.
 func Decode(data []byte, v any) (*Cursor, error) {
 	if len(data) > maxSize {
-		return nil, fmt.Errorf("the file has %d bytes; at most %d are read", len(data), maxSize)
+		return nil, fmt.Errorf("the file is too large: at most %d bytes are read", maxSize)
 	}
 	var document yaml.Node
 	if err := load(data, &document); err != nil {

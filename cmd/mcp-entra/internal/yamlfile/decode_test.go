@@ -104,7 +104,7 @@ func TestFaults(t *testing.T) {
 		"list as key":       {"[a]: b", "line 1: a key must be plain text"},
 		"two documents":     {"name: a\n---\nname: b", "a second document begins"},
 		"not YAML":          {"name: a\n  b: [", "line 2: this is not YAML"},
-		"too large":         {"#" + strings.Repeat("x", 1<<20), "at most 1048576 are read"},
+		"too large":         {"#" + strings.Repeat("x", 1<<20), "at most 1048576 bytes are read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
