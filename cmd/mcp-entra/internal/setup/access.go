@@ -201,7 +201,8 @@ func (p *planner) secret(want, have App) {
 		}
 	}
 	slices.SortFunc(own, func(a, b graph.PasswordCredential) int { return b.StartDateTime.Compare(a.StartDateTime) })
-	if !want.Secret || len(own) > 0 && !p.options.Rotate {
+	rotate := p.options.Rotate && !slices.Contains(p.options.Rotated, want.Key)
+	if !want.Secret || len(own) > 0 && !rotate {
 		p.noteEnd(want, own)
 		return
 	}

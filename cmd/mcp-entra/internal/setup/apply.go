@@ -38,19 +38,31 @@ type Result struct {
 	Skipped bool
 }
 
+// Rotated returns the keys of the applications that have got a secret.
+func Rotated(results []Result) (keys []string) {
+	for _, r := range results {
+		if key, what, _ := strings.Cut(r.Step.ID, "/"); what == "secret" && r.Done {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // errLookAgain says that the tenant is not as the plan was made for: somebody else changes it.
 var errLookAgain = errors.New("the tenant was changed meanwhile")
 
 // Apply does what the plan says, and plans again where the tenant has changed meanwhile: the plan
-// function reads the tenant's state. It returns what became of each step, and the last plan.
-func (a *Applier) Apply(ctx context.Context, plan func(ctx context.Context, round int) (*Plan, error)) ([]Result, *Plan, error) {
+// function reads the tenant's state, and is told what was done so far. Apply returns what became of
+// each step, and the last plan.
+func (a *Applier) Apply(ctx context.Context, plan func(ctx context.Context, done []Result) (*Plan, error)) ([]Result, *Plan, error) {
 	var all []Result
 	var p *Plan
 	for round := range maxRounds {
-		var err error
-		if p, err = plan(ctx, round); err != nil {
-			return all, nil, err
+		next, err := plan(ctx, all)
+		if err != nil {
+			return all, p, err
 		}
+		p = next
 		results, again := a.run(ctx, p)
 		all = append(all, results...)
 		if !again {
@@ -242,7 +254,7 @@ func (a *Applier) addSecret(ctx context.Context, s Step, p *Plan) error {
 	}
 	_, answer, err := a.send(ctx, s, graph.Request{Method: s.Method, Path: expand(s.Path, p.Known), Body: body, Once: true})
 	if err != nil {
-		if refused, ok := errors.AsType[*graph.Error](err); ok && refused.Status < 500 {
+		if refused, ok := errors.AsType[*graph.Error](err); ok && refused.Status < 500 && refused.Code != "" {
 			return errors.Join(err, a.Secrets.forget(name))
 		}
 		return fmt.Errorf("%w; whether the secret was added is not known: run this again with the same -secret-file, which removes it", err)
