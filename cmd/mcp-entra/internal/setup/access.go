@@ -156,11 +156,11 @@ func (p *planner) federated() {
 	if p.unread("federated credentials of " + want.Name) {
 		return
 	}
-	fits := func(w, h graph.FederatedCredential) bool {
-		return p.known(w.Issuer) == h.Issuer && p.known(w.Subject) == h.Subject && slices.Equal(w.Audiences, h.Audiences)
+	same := func(w, h graph.FederatedCredential) bool {
+		return p.known(w.Issuer) == h.Issuer && p.known(w.Subject) == h.Subject
 	}
 	for _, h := range have.Federated {
-		if slices.ContainsFunc(want.Federated, func(w graph.FederatedCredential) bool { return w.Name == h.Name || fits(w, h) }) {
+		if slices.ContainsFunc(want.Federated, func(w graph.FederatedCredential) bool { return w.Name == h.Name || same(w, h) }) {
 			continue
 		}
 		if !p.spec.Exclusive {
@@ -171,7 +171,13 @@ func (p *planner) federated() {
 			Path: "/applications/${api.id}/federatedIdentityCredentials/" + url.PathEscape(h.ID)}, application, nil)
 	}
 	for _, w := range want.Federated {
-		if slices.ContainsFunc(have.Federated, func(h graph.FederatedCredential) bool { return fits(w, h) }) {
+		title := "Set the federated credential for " + strings.ToLower(w.Description[:1]) + w.Description[1:]
+		if i := slices.IndexFunc(have.Federated, func(h graph.FederatedCredential) bool { return same(w, h) }); i >= 0 {
+			if h := have.Federated[i]; !slices.Equal(w.Audiences, h.Audiences) { // there can't be another with this issuer and subject
+				path := "/applications/${api.id}/federatedIdentityCredentials/" + url.PathEscape(h.ID)
+				p.step(Step{ID: "api/federated/" + w.Name, Title: title + ": the audience of " + h.Name, Method: "PATCH", Path: path, Read: path},
+					application, map[string]any{"audiences": w.Audiences})
+			}
 			continue
 		}
 		if strings.Contains(p.known(w.Subject), "${identity.sp}") {
@@ -179,7 +185,7 @@ func (p *planner) federated() {
 				Path: graph.PrincipalByAppID(p.spec.Proof.ManagedIdentity) + "?$select=id", Captures: []Capture{{Name: "identity.sp", Member: "id"}}}, application, nil)
 		}
 		path := "/applications/${api.id}/federatedIdentityCredentials(name='" + w.Name + "')"
-		p.step(Step{ID: "api/federated/" + w.Name, Title: "Set the federated credential for " + strings.ToLower(w.Description[:1]) + w.Description[1:], Method: "PATCH", Path: path, Upsert: true, Read: path}, application, w)
+		p.step(Step{ID: "api/federated/" + w.Name, Title: title, Method: "PATCH", Path: path, Upsert: true, Read: path}, application, w)
 	}
 }
 

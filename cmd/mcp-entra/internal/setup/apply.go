@@ -57,6 +57,7 @@ var errLookAgain = errors.New("the tenant was changed meanwhile")
 func (a *Applier) Apply(ctx context.Context, plan func(ctx context.Context, done []Result) (*Plan, error)) ([]Result, *Plan, error) {
 	var all []Result
 	var p *Plan
+	var last error
 	for round := range maxRounds {
 		next, err := plan(ctx, all)
 		if err != nil {
@@ -65,39 +66,43 @@ func (a *Applier) Apply(ctx context.Context, plan func(ctx context.Context, done
 		p = next
 		results, again := a.run(ctx, p)
 		all = append(all, results...)
-		if !again {
+		if again == nil || ctx.Err() != nil {
 			return all, p, ctx.Err()
 		}
+		last = again
 		a.Say("looking again at what the tenant has")
 		if err := a.wait(ctx, time.Second<<min(round, 4)); err != nil {
 			return all, p, err
 		}
 	}
-	return all, p, errors.New("the tenant keeps changing while this runs: another setup apply, or a pipeline, works on the same applications; let it end, and run this again")
+	return all, p, fmt.Errorf("the tenant keeps changing while this runs: another setup apply, or a pipeline, works on the same applications; let it end, and run this again (%w)", last)
 }
 
-// run does the steps in order. again says that the plan no longer fits the tenant.
-func (a *Applier) run(ctx context.Context, p *Plan) (results []Result, again bool) {
+// run does the steps in order. again says why the plan no longer fits the tenant.
+func (a *Applier) run(ctx context.Context, p *Plan) (results []Result, again error) {
 	failed := map[string]bool{}
 	for _, s := range p.Steps {
 		r := Result{Step: s}
 		if missing := a.missing(s, p, failed); missing != "" {
 			r.Skipped, r.Err = true, errors.New(missing)
 		} else {
-			a.Say(s.ID + ": " + expand(s.Title, p.Known))
+			a.Say(oneLine(s.ID) + ": " + p.Text(s))
 			r.Err = a.step(ctx, s, p)
 		}
 		if errors.Is(r.Err, errLookAgain) {
-			return results, true
+			return results, r.Err
 		}
 		r.Done = r.Err == nil
 		failed[s.ID] = !r.Done
 		results = append(results, r)
-		if ctx.Err() != nil || r.Done && s.LookAgain {
-			return results, ctx.Err() == nil
+		if ctx.Err() != nil {
+			return results, nil
+		}
+		if r.Done && s.LookAgain {
+			return results, errLookAgain
 		}
 	}
-	return results, false
+	return results, nil
 }
 
 // missing says why the step can't be tried, or nothing.
@@ -166,7 +171,7 @@ func (a *Applier) send(ctx context.Context, s Step, request graph.Request) (stat
 		case s.Method != http.MethodDelete && graph.IsNotYet(err), stillEnabled(s, err):
 			return false, err
 		case graph.IsExisting(err) && !refusedName(err):
-			return false, errLookAgain
+			return false, fmt.Errorf("%w: %w", errLookAgain, err)
 		default:
 			return true, err
 		}

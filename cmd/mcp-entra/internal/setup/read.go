@@ -48,6 +48,7 @@ func Read(file string, data []byte) (Spec, error) {
 	}
 	r.root(root)
 	if len(r.faults) == 0 {
+		r.spec.lowerIDs()
 		for _, err := range r.spec.check() {
 			r.faults = append(r.faults, fmt.Errorf("%s: %w", file, err))
 		}
