@@ -117,7 +117,7 @@ func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (p *setup
 		return nil, nil, err
 	}
 	if r.flags.secretFile != "" {
-		if options.Lost, err = setup.LostSecrets(r.flags.secretFile); err != nil {
+		if options.Saved, err = setup.ReadSaved(ctx, r.flags.secretFile); err != nil {
 			return nil, nil, err
 		}
 	}

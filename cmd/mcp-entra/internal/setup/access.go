@@ -199,7 +199,7 @@ func (p *planner) secret(want, have App) {
 			p.removeSecret(want, c, "not in the file")
 		case !ownSecret(c):
 			p.keep(want, "secret %s (until %s)", c.DisplayName, c.EndDateTime.Format(time.DateOnly))
-		case slices.Contains(p.options.Lost, c.DisplayName):
+		case p.options.Saved != nil && slices.Contains(p.options.Saved.Lost, c.DisplayName):
 			p.removeSecret(want, c, "which an interrupted run added without saving it")
 		case want.Secret && (p.options.Now.IsZero() || c.EndDateTime.After(p.options.Now)):
 			own = append(own, c)
@@ -221,8 +221,11 @@ func (p *planner) secret(want, have App) {
 	}
 }
 
-// noteEnd says when the newest secret ends, if that is soon.
+// noteEnd says when the newest secret ends, if that is soon, and whether its text is in the file.
 func (p *planner) noteEnd(a App, own []graph.PasswordCredential) {
+	if saved := p.options.Saved; len(own) > 0 && saved != nil && !slices.Contains(saved.Variables, SecretVariable(a.Key)) {
+		p.plan.Notes = append(p.plan.Notes, a.Name+" has a secret, and the file of secrets does not ("+SecretVariable(a.Key)+"): if nobody has it any more, setup apply -rotate adds another")
+	}
 	if len(own) > 0 && !p.options.Now.IsZero() && own[0].EndDateTime.Before(p.options.Now.AddDate(0, 0, 30)) {
 		p.plan.Notes = append(p.plan.Notes, "the secret of "+a.Name+" ends on "+own[0].EndDateTime.Format(time.DateOnly)+": setup apply -rotate adds another")
 	}

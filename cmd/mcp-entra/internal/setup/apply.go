@@ -249,6 +249,11 @@ func (a *Applier) addSecret(ctx context.Context, s Step, p *Plan) error {
 		return errors.New("it adds a secret: name the file for it with -secret-file")
 	}
 	key, _, _ := strings.Cut(s.ID, "/")
+	unlock, err := a.Secrets.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	name, err := a.Secrets.ask()
 	if err != nil {
 		return err
@@ -273,7 +278,10 @@ func (a *Applier) addSecret(ctx context.Context, s Step, p *Plan) error {
 		return err
 	}
 	if first {
-		return a.Secrets.save(name, SecretVariable(key), secret.SecretText)
+		if err := a.Secrets.save(name, SecretVariable(key), secret.SecretText); err != nil {
+			return fmt.Errorf("%w; the secret was added, and its text is lost: run this again with the same -secret-file, which removes it and adds another", err)
+		}
+		return nil
 	}
 	a.Say(s.ID + ": another run has added a secret at the same moment; this one is removed again")
 	body, _ = json.Marshal(map[string]string{"keyId": secret.KeyID}) // a map of strings

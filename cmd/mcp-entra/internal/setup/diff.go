@@ -27,7 +27,7 @@ type Options struct {
 	Deleted string    `json:"deleted,omitempty"` // what to do with our applications among the deleted: restore, purge, or "" to ask
 	Rotate  bool      `json:"rotate,omitempty"`  // add new secrets where there are some
 	Rotated []string  `json:"-"`                 // applications that have got theirs in this run, by key
-	Lost    []string  `json:"-"`                 // display names of secrets that nobody got
+	Saved   *Saved    `json:"-"`                 // what the file of secrets has; nil if none is named
 	Now     time.Time `json:"-"`                 // secrets that end before are none
 }
 
