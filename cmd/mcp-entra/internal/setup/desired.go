@@ -257,6 +257,20 @@ func federated(spec Spec, place authority.Cloud, host authority.Host) []graph.Fe
 	return all
 }
 
+// hasPrivateKey reports whether a PEM file has what proves the API, too.
+func hasPrivateKey(file string) bool {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return true
+		}
+	}
+	return false
+}
+
 // certificate reads the first certificate of a PEM file.
 func certificate(file string) ([]graph.KeyCredential, error) {
 	if file == "" {

@@ -292,8 +292,6 @@ func (s *script) word(text string) (string, error) {
 	return b.String(), nil
 }
 
-var needsNoQuotes = regexp.MustCompile(`^[A-Za-z0-9_./:-]+$`)
-
 // quote returns a shell word that is the text, whatever characters it has.
 func quote(text string) string {
 	if needsNoQuotes.MatchString(text) {

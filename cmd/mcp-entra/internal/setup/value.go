@@ -94,6 +94,8 @@ func checkServer(s string) error {
 		return errors.New("has a user name in it (not shown); leave it out")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#"):
 		return fmt.Errorf("is %s; a query or fragment can't be part of an App ID URI", shown(s))
+	case strings.Contains(s, ","):
+		return fmt.Errorf("is %s; a comma separates App ID URIs in the server's variables", shown(s))
 	case strings.HasSuffix(s, "/"):
 		return fmt.Errorf("is %s; Entra takes no App ID URI with a slash at its end: write it without, and give it to clients so", shown(s))
 	case !authority.IsSite(u):
