@@ -104,6 +104,14 @@ func (r *setupRun) printStatus(s statusReport) {
 	_ = w.Flush()
 }
 
+// nothing says that there is nothing to do.
+func (r *setupRun) nothing() string {
+	if r.flags.verb == "destroy" {
+		return "Nothing to take back: the tenant has none of the applications that setup made for this name."
+	}
+	return "No change: the tenant is as wanted."
+}
+
 func (r *setupRun) printPlan(p *setup.Plan) {
 	if r.flags.asJSON {
 		_ = printJSON(r.stdout, p)
@@ -111,7 +119,7 @@ func (r *setupRun) printPlan(p *setup.Plan) {
 	}
 	fmt.Fprintf(r.stdout, "Tenant %s (%s), signed in as %s.\n", r.tenant.DisplayName, r.tenant.ID, r.caller.Name)
 	if p.Empty() {
-		fmt.Fprintln(r.stdout, "No change: the tenant is as wanted.")
+		fmt.Fprintln(r.stdout, r.nothing())
 	} else {
 		w := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
 		var need string // of the steps above
@@ -156,7 +164,7 @@ func (r *setupRun) printReport(report *setup.Report) {
 		return
 	}
 	if len(report.Steps) == 0 {
-		fmt.Fprintln(r.stdout, "No change: the tenant is as wanted.")
+		fmt.Fprintln(r.stdout, r.nothing())
 	}
 	w := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
 	for _, s := range report.Steps {

@@ -259,7 +259,13 @@ func TestSetupSomethingElseAnswers(t *testing.T) {
 				return page(r)
 			}
 			return nil, errPass
-		}, "does a proxy answer for it?"},
+		}, `Microsoft Graph answered 200, but not in its format: a proxy or another server answers for it (content type "text/html"`},
+		"for Graph, with a redirect": {func(r *http.Request) (*http.Response, error) {
+			if strings.HasPrefix(r.URL.Path, "/v1.0") {
+				return answer(r, http.StatusFound, "", "Location", "https://portal.example/login"), nil
+			}
+			return nil, errPass
+		}, `redirect to "portal.example"`},
 		"for Graph, with an error": {func(r *http.Request) (*http.Response, error) {
 			if strings.HasPrefix(r.URL.Path, "/v1.0") {
 				return answer(r, http.StatusForbidden, "blocked", "Content-Type", "text/html", "Server", "squid"), nil

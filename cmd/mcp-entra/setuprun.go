@@ -117,7 +117,7 @@ func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (p *setup
 		return nil, nil, err
 	}
 	if r.flags.secretFile != "" {
-		if options.Lost, err = setup.LostSecrets(r.flags.secretFile); err != nil {
+		if options.Saved, err = setup.ReadSaved(ctx, r.flags.secretFile); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -179,12 +179,12 @@ func (r *setupRun) apply(ctx context.Context) error {
 		return fmt.Errorf("the plan is for the tenant %s, and this sign-in for %s", saved.Tenant, r.tenant.ID)
 	}
 	applier := setup.Applier{Graph: r.graph, Say: r.say, Wait: r.wait}
-	results, last, err := applier.Apply(ctx, func(ctx context.Context, round int) (*setup.Plan, error) {
+	results, last, err := applier.Apply(ctx, func(ctx context.Context, done []setup.Result) (*setup.Plan, error) {
 		o := setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted}
 		if saved != nil {
 			o = saved.Options
 		}
-		o.Rotate = o.Rotate && round == 0
+		o.Rotated = setup.Rotated(done)
 		p, _, err := r.newPlan(ctx, o)
 		if err != nil {
 			return nil, err
@@ -243,14 +243,14 @@ func (r *setupRun) destroy(ctx context.Context) error {
 	if _, err := r.start(ctx); err != nil {
 		return err
 	}
-	plan := func(ctx context.Context, _ int) (*setup.Plan, error) {
+	plan := func(ctx context.Context, _ []setup.Result) (*setup.Plan, error) {
 		want, have, err := r.observe(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return setup.NewDestroyPlan(r.spec, want, have, r.graph.Base(), r.flags.purge)
 	}
-	first, err := plan(ctx, 0)
+	first, err := plan(ctx, nil)
 	if err != nil {
 		return err
 	}

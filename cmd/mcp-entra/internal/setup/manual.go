@@ -69,6 +69,20 @@ func proofSteps(spec Spec, o Outcome) []ManualStep {
 			},
 		})
 	}
+	if file := spec.Proof.Certificate; file != "" {
+		steps = append(steps, ManualStep{
+			Title: "Give the server the certificate with its private key, in one PEM or PFX file",
+			Link:  "https://learn.microsoft.com/entra/identity-platform/certificate-credentials",
+			Enter: []Entry{{"AZURE_CLIENT_CERTIFICATE_PATH", "the file, where the server runs"}},
+		})
+	}
+	if spec.Proof.Secret {
+		steps = append(steps, ManualStep{
+			Title: "Give the server its secret, from the file of secrets",
+			Link:  "https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials",
+			Enter: []Entry{{SecretVariable(apiKey), "in the file that -secret-file named"}},
+		})
+	}
 	return steps
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
@@ -119,6 +121,9 @@ func (o *observer) applications(ctx context.Context) error {
 		}
 		o.found(app)
 	}
+	if err := o.former(ctx, keys); err != nil {
+		return err
+	}
 	if len(missing) > 0 || len(minus(o.spec.Servers, o.state.app(apiKey).IdentifierURIs)) > 0 {
 		if err := o.deleted(ctx, missing, byKey); err != nil {
 			return err
@@ -126,6 +131,39 @@ func (o *observer) applications(ctx context.Context) error {
 	}
 	slices.SortStableFunc(o.state.Apps, func(a, b App) int { return slices.Index(keys, a.Key) - slices.Index(keys, b.Key) })
 	return o.holders(ctx)
+}
+
+var clientKey = regexp.MustCompile(`^(public|web|spa)\d*$`)
+
+// former finds the applications of clients that an earlier file named. Their keys end in numbers
+// without a gap, at least as far as nobody has deleted one.
+func (o *observer) former(ctx context.Context, keys []string) error {
+	for _, platform := range []string{"public", "web", "spa"} {
+		for n := 1; ; n++ {
+			key := platform
+			if n > 1 {
+				key += strconv.Itoa(n)
+			}
+			if slices.Contains(keys, key) {
+				continue
+			}
+			app := App{Key: key, Name: o.spec.Name + "-" + key}
+			var err error
+			app.Application, err = o.graph.Application(ctx, graph.ByUniqueName(app.Name))
+			if graph.IsNotFound(err) || err == nil && !slices.Contains(app.Tags, ownTag) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			if app.Principal, err = o.graph.ServicePrincipal(ctx, app.AppID); err != nil && !graph.IsNotFound(err) && !graph.IsForbidden(err) {
+				return err
+			}
+			o.state.Former = append(o.state.Former, app)
+			o.state.Known[key+".id"] = app.ID
+		}
+	}
+	return nil
 }
 
 func (o *observer) found(app App) {
@@ -145,8 +183,20 @@ func (o *observer) deleted(ctx context.Context, missing []string, byKey map[stri
 	}
 	for _, key := range missing {
 		i := slices.IndexFunc(all, func(a graph.Application) bool { return a.UniqueName == byKey[key] })
-		if i >= 0 {
+		switch {
+		case i < 0:
+		case !slices.Contains(all[i].Tags, ownTag):
+			o.fault("the deleted application %s (client id %s) holds the unique name %s for 30 days, and setup did not make it: in the portal (App registrations, Deleted applications), delete it permanently, or choose another name",
+				quoted(all[i].DisplayName), all[i].AppID, byKey[key])
+		default:
 			o.found(App{Key: key, Name: byKey[key], Application: all[i], Deleted: true})
+		}
+	}
+	for _, a := range all {
+		key, ours := strings.CutPrefix(a.UniqueName, o.spec.Name+"-")
+		if ours && clientKey.MatchString(key) && slices.Contains(a.Tags, ownTag) && byKey[key] == "" {
+			o.state.Former = append(o.state.Former, App{Key: key, Name: a.UniqueName, Application: a, Deleted: true})
+			o.state.Known[key+".id"] = a.ID
 		}
 	}
 	for _, uri := range minus(o.spec.Servers, o.state.app(apiKey).IdentifierURIs) {

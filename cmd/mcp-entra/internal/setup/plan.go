@@ -167,5 +167,5 @@ type ClientOutcome struct {
 
 // Text returns the step's title with the ids that are known, and the names of the others.
 func (p *Plan) Text(s Step) string {
-	return placeholders.ReplaceAllStringFunc(expand(s.Title, p.Known), func(m string) string { return m[1:] })
+	return oneLine(placeholders.ReplaceAllStringFunc(expand(s.Title, p.Known), func(m string) string { return m[1:] }))
 }

@@ -13,9 +13,9 @@ import (
 func PrintBicep(w io.Writer, spec Spec, want *State) error {
 	f := &bicepFile{w: w, spec: spec, want: want, bicep: bicep{refs: map[string]string{"tenant": "tenant().tenantId"}}}
 	f.references()
-	fmt.Fprintf(w, bicepHead, comment(spec.Name))
+	fmt.Fprintf(w, bicepHead, oneLine(spec.Name))
 	for _, line := range f.limits() {
-		fmt.Fprintf(w, "//  - %s\n", comment(line))
+		fmt.Fprintf(w, "//  - %s\n", oneLine(line))
 	}
 	fmt.Fprint(w, bicepParams)
 	f.existing()

@@ -69,6 +69,7 @@ func Read(file string, data []byte) (Spec, error) {
 	s := f.spec(at)
 	err = at.Err()
 	if err == nil {
+		s.lowerIDs()
 		err = errors.Join(s.check()...)
 	}
 	if err != nil {

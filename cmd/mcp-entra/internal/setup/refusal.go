@@ -3,6 +3,7 @@ package setup
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
@@ -42,9 +43,12 @@ func remedyForURIs(spec Spec, e *graph.Error) string {
 	if len(spec.Servers) > 1 {
 		ways += " One refused URL keeps the others out: take the one that the answer names out of servers."
 	}
+	isHTTP := slices.ContainsFunc(spec.Servers, func(s string) bool { return strings.HasPrefix(s, "http://") })
 	switch {
 	case refusedName(e):
 		return "Another application has this App ID URI: remove it there, also from the deleted ones, which hold it for 30 days, or adopt that application (-adopt CLIENT_ID)."
+	case isHTTP && !strings.Contains(e.Code, "AsPerAppPolicy"):
+		return "Entra can't be relied on to take an http URL as App ID URI. Ways: serve https; or leave it: clients that send no resource still sign in with the scope of api://. One refused URL keeps the others out."
 	case e.Has("HostNameNotOnVerifiedDomain") && spec.MultiTenant:
 		return "An application for users of several tenants can have App ID URIs on verified domains only. " + ways + " A single-tenant application (audience: single) could have it."
 	case e.Has("HostNameNotOnVerifiedDomain"):

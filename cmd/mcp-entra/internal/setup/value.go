@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
@@ -20,10 +22,20 @@ import (
 func Shown(s string) string { return shown(s) }
 
 func shown(s string) string {
-	if len(s) > 100 || strings.Contains(s, "~") || len(s) >= 32 && !strings.ContainsAny(s, ":/. ") {
+	if !authority.IsGUID(s) && (len(s) > 100 || strings.Contains(s, "~") || len(s) >= 32 && !strings.ContainsAny(s, ":/. ")) {
 		return fmt.Sprintf("a value of %d characters (not shown: it may be a secret)", len(s))
 	}
 	return quoted(s)
+}
+
+// oneLine returns the text without what moves a terminal's cursor or ends a line.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 func quoted(s string) string { return fmt.Sprintf("%q", s) }
@@ -55,8 +67,8 @@ func checkName(s string) error {
 
 func checkText(s string) error {
 	switch {
-	case s == "" || len(s) > 120:
-		return fmt.Errorf("has %d characters; use 1 to 120", len(s))
+	case s == "" || utf8.RuneCountInString(s) > 120 || !utf8.ValidString(s):
+		return fmt.Errorf("has %d characters; use 1 to 120", utf8.RuneCountInString(s))
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return errors.New("has control characters")
 	case strings.Contains(s, "${"):
@@ -83,6 +95,8 @@ func checkServer(s string) error {
 		return errors.New("has a user name in it (not shown); leave it out")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#"):
 		return fmt.Errorf("is %s; a query or fragment can't be part of an App ID URI", shown(s))
+	case strings.Contains(s, ","):
+		return fmt.Errorf("is %s; a comma separates App ID URIs in the server's variables", shown(s))
 	case strings.HasSuffix(s, "/"):
 		return fmt.Errorf("is %s; Entra takes no App ID URI with a slash at its end: write it without, and give it to clients so", shown(s))
 	case !authority.IsSite(u):
