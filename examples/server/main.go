@@ -61,10 +61,22 @@ const (
 	exitUsage  = 2
 )
 
+const usage = `Usage: server [-demo [-once] | -explain < TOKEN]
+
+Without flags it serves, as the variables of the environment, or of .env in the working directory, say:
+TENANT_ID, API_APP_ID and those that examples/server/README.md lists. "mcp-entra setup apply -env .env"
+registers the server and writes them.
+
+`
+
 // run is the whole program, with its process's resources as parameters.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		_, _ = fmt.Fprint(stderr, usage)
+		flags.PrintDefaults()
+	}
 	demo := flags.Bool("demo", false, "show the four tools with a tenant and a Blob service on this machine, then keep serving")
 	once := flags.Bool("once", false, "with -demo: exit after the tour; the exit code says whether it passed")
 	judge := flags.Bool("explain", false, "read a token from standard input and show its result under each rule; nothing is served")
@@ -74,7 +86,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	case err != nil:
 		return exitUsage
 	case flags.NArg() > 0 || (*once && !*demo) || (*judge && *demo):
-		_, _ = fmt.Fprintln(stderr, "usage: server [-demo [-once] | -explain < token]; everything else is configured by environment variables")
+		_, _ = fmt.Fprintln(stderr, "server: there are no arguments, -once goes with -demo, and -explain goes alone; -h shows more")
 		return exitUsage
 	}
 	dotenv, unreadable := serverconfig.ReadDotenv(serverconfig.DotenvFile)
@@ -181,5 +193,9 @@ func announce(log *slog.Logger, c serverconfig.Config) {
 const demoFirst = `Nothing is configured yet. To see the server at work without a tenant:
 
   go run ./examples/server -demo
+
+To register it in yours and write its variables to .env (docs/setup.md):
+
+  mcp-entra setup apply -env .env
 
 `

@@ -87,6 +87,31 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// The remedy names the scope as the server publishes it: with the URL before it where that is an
+// App ID URI, for Entra refuses another beside the resource that clients send.
+func TestExplainNamesPublishedScope(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	api := "api://" + w.api.ClientID
+	bad := w.tenant.Mint(w.api, 1, func(_, claims map[string]any) { claims["aud"] = "https://graph.microsoft.com" })
+	for name, row := range map[string]struct {
+		uris []string
+		want string
+	}{
+		"the URL is one":  {[]string{api, "https://mcp.example.com/mcp"}, "https://mcp.example.com/mcp/access_as_user. "},
+		"the URL is none": {[]string{api}, api + "/access_as_user. "},
+	} {
+		var out bytes.Buffer
+		judge(t, &out, bad, false, serverconfig.Config{
+			TenantID: w.tenant.ID(), APIAppID: w.api.ClientID, AuthorityHost: w.tenant.AuthorityHost(),
+			PublicURL: "https://mcp.example.com", AppIDURIs: row.uris,
+		}, w.tenant.HTTPClient())
+		if !strings.Contains(out.String(), "Ask for the scope "+row.want) {
+			t.Errorf("%s: want the scope %s in:\n%s", name, row.want, out.String())
+		}
+	}
+}
+
 // Without configuration, the report uses the token's own tenant and audience, and says so. Keys
 // come from the configured authority, whatever the token says.
 func TestExplainWithoutConfiguration(t *testing.T) {

@@ -81,6 +81,11 @@ func TestClients(t *testing.T) {
 			t.Errorf("ByID(%q) = %q, %v; want %q", c.ID, got.Name, ok, c.Name)
 		}
 	}
+	for _, id := range []string{"azure-cli", "Azure CLI", "azure_cli"} {
+		if got, ok := knownclients.ByID(id); !ok || got.ID != "azurecli" {
+			t.Errorf("ByID(%q) = %q, %v; want azurecli", id, got.ID, ok)
+		}
+	}
 	if ids := knownclients.IDs(); len(ids) != len(seen) {
 		t.Errorf("IDs() = %q, want all %d", ids, len(seen))
 	}

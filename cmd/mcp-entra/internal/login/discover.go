@@ -130,6 +130,10 @@ func bearerParams(header http.Header) map[string]string {
 	return params
 }
 
+// otherResource is how oauthex says that metadata is another resource's (RFC 9728, section 3.3). It
+// has no type for it.
+var otherResource = regexp.MustCompile(`got metadata resource "([^"]*)", want`)
+
 // resourceMetadata fetches the metadata of the server from where its challenge says, or from the
 // places of RFC 9728.
 func resourceMetadata(ctx context.Context, client *http.Client, serverURL, named string) (*oauthex.ProtectedResourceMetadata, error) {
@@ -147,6 +151,9 @@ func resourceMetadata(ctx context.Context, client *http.Client, serverURL, named
 		metadata, err := oauthex.GetProtectedResourceMetadata(ctx, place, serverURL, client)
 		if err == nil {
 			return metadata, nil
+		}
+		if m := otherResource.FindStringSubmatch(err.Error()); m != nil {
+			return nil, fmt.Errorf("%s is not the server's URL: its metadata at %s says %s. Use that, character for character, if it is the same server", serverURL, place, m[1])
 		}
 		faults = append(faults, err)
 	}

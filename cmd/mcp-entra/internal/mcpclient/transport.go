@@ -148,6 +148,9 @@ func (t *transport) explain(err error) error {
 	if t.refusal.challenge != "" {
 		fmt.Fprintf(&b, "\nWWW-Authenticate: %s", t.refusal.challenge)
 	}
+	if t.token == "" && t.signIn == nil && t.refusal.challenge != "" {
+		b.WriteString("\nNo token was given, and there is no terminal to ask at: add -browser or -device to sign in, or name a token with -token")
+	}
 	return &refusedError{b.String(), err}
 }
 

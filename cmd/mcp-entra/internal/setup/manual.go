@@ -117,7 +117,7 @@ func clientSteps(spec Spec, o Outcome, c ClientOutcome) []ManualStep {
 	}
 	where := known.Type
 	if len(spec.Servers) > 0 {
-		where = strings.NewReplacer("<NAME>", spec.Name, "<URL>", spec.Servers[0], "<CLIENT_ID>", c.ClientID, "<SCOPE>", o.Scope).Replace(where)
+		where = strings.NewReplacer("{NAME}", spec.Name, "{URL}", spec.Servers[0], "{CLIENT_ID}", c.ClientID, "{SCOPE}", o.Scope).Replace(where)
 	}
 	redirects := c.Client.Redirects
 	step := ManualStep{Title: "Add the server to " + known.Name, Link: clientPages + ".md"}

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -89,7 +90,7 @@ func TestManualStepsOfAllClients(t *testing.T) {
 		if known.Registered() {
 			c.App = "notes-" + string(known.Platform)
 		}
-		steps := ManualSteps(Spec{Servers: []string{"https://mcp.example.com/mcp"}}, Outcome{Scope: "SCOPE", Clients: []ClientOutcome{c}})
+		steps := ManualSteps(Spec{Name: "notes", Servers: []string{"https://mcp.example.com/mcp"}}, Outcome{Scope: "https://mcp.example.com/mcp/access_as_user", Clients: []ClientOutcome{c}})
 		if len(steps) == 0 || !strings.Contains(steps[0].Title, known.Name) || known.HasPage() != strings.HasSuffix(steps[0].Link, "/"+known.ID+".md") {
 			t.Errorf("%s: manual steps are %+v", known.ID, steps)
 			continue
@@ -99,11 +100,11 @@ func TestManualStepsOfAllClients(t *testing.T) {
 			t.Errorf("%s: it asks for a client ID: %v, want %v", known.ID, asks, known.Registered())
 		}
 		where := steps[0].Enter[0].Value
-		if strings.Contains(where, "<") || strings.Contains(known.Type, "<CLIENT_ID>") != strings.Contains(where, "CLIENT-ID") {
-			t.Errorf("%s: where = %q, want the words of %q filled in", known.ID, where, known.Type)
+		if placeholder := regexp.MustCompile(`\{[A-Z_]+\}`).FindString(where); placeholder != "" {
+			t.Errorf("%s: %s is not filled in: %s", known.ID, placeholder, where)
 		}
-		if known.ID == "cursor" && !strings.HasPrefix(where, `"auth": {"CLIENT_ID": "CLIENT-ID", "scopes": ["SCOPE"]}`) {
-			t.Errorf("cursor: where = %q, want the key CLIENT_ID as it is", where)
+		if known.ID == "cursor" && !strings.HasPrefix(where, `"auth": {"CLIENT_ID": "CLIENT-ID", "scopes": ["https://mcp.example.com/mcp/access_as_user"]}`) {
+			t.Errorf("cursor: its key CLIENT_ID is lost: %s", where)
 		}
 	}
 }

@@ -216,10 +216,9 @@ func resource(name string, scopes []string) (Resource, error) {
 
 // known returns a known client. redirects are those that it shows to its user, besides its own.
 func known(id string, redirects []string) (Client, error) {
-	plain := strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(id))
-	c, ok := knownclients.ByID(plain)
+	c, ok := knownclients.ByID(id)
 	if !ok {
-		return Client{}, fmt.Errorf("%s is no known client%s; for one of your own write name, platform and redirects", shown(id), nearestOf(plain, knownclients.IDs()))
+		return Client{}, fmt.Errorf("%s is no known client%s; for one of your own write name, platform and redirects", shown(id), nearestOf(id, knownclients.IDs()))
 	}
 	client := Client{ID: c.ID, Platform: c.Platform, Redirects: union(c.Redirects, redirects), AppID: c.AppID}
 	if !c.Registered() && len(redirects) > 0 {
