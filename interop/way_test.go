@@ -21,14 +21,9 @@ func TestWay(t *testing.T) {
 	t.Parallel()
 	w := newWay(t, true)
 	gateway := w.startGateway(t)
-	must(t, os.WriteFile(filepath.Join(w.dir, "mcp-entra.yaml"), []byte(`name: files-mcp
-servers: [`+gateway.url+`]
-resources: [storage]
-clients: [vscode, azure-cli, inspector, go-sdk, typescript-sdk, python-sdk]
-proof:
-  managed-identity: `+w.tenant.Tenants[0].ManagedIdentities[0].ClientID+"\n"), 0o600))
+	w.writeSpec(t, gateway.url)
 
-	w.setup(t, 2, "check")
+	w.setup(t, 2, "plan")
 	text := w.setup(t, 0, "apply", "-env", ".env")
 	variables, err := os.ReadFile(filepath.Join(w.dir, ".env"))
 	must(t, err)
@@ -66,6 +61,30 @@ proof:
 	if code != 1 || !strings.Contains(p.stderr.String(), "AADSTS700016") {
 		t.Errorf("login after destroy = %d, want 1 and AADSTS700016", code)
 	}
+}
+
+// writeSpec writes README's mcp-entra.yaml, with the URL and the identity that are there, and more
+// clients.
+func (w *way) writeSpec(t *testing.T, url string) {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	must(t, err)
+	_, rest, ok := strings.Cut(string(readme), "```yaml\n")
+	text, _, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatal("README.md has no YAML")
+	}
+	for old, value := range map[string]string{
+		"https://mcp.example.com/mcp":          url,
+		"11111111-2222-3333-4444-555555555555": w.tenant.Tenants[0].ManagedIdentities[0].ClientID,
+		"inspector]":                           "inspector, go-sdk, typescript-sdk, python-sdk]",
+	} {
+		if strings.Count(text, old) != 1 {
+			t.Fatalf("README.md's YAML has not %q once: %s", old, text)
+		}
+		text = strings.ReplaceAll(text, old, value)
+	}
+	must(t, os.WriteFile(filepath.Join(w.dir, "mcp-entra.yaml"), []byte(text), 0o600))
 }
 
 // signInAll signs in with each client.
@@ -152,8 +171,10 @@ func (w *way) logInAndCall(t *testing.T, server string) {
 	if exit := p.wait(); exit != 0 || !strings.Contains(p.stdout.String(), "alice@contoso.example") || strings.Contains(p.stdout.String(), "eyJ") {
 		t.Errorf("login = %d", exit)
 	}
-	p = w.startEntra(t, nil, "call", "-device", server, "read_blob_with_token", `{"blob_path": "hello.txt"}`)
-	w.alice.enterPrinted(w.ctx, t, p)
+	programs := t.TempDir()
+	must(t, os.Symlink("/bin/true", filepath.Join(programs, "xdg-open"))) // the browser is Alice's
+	p = w.startEntra(t, map[string]string{"PATH": programs + ":" + os.Getenv("PATH")}, "call", "-browser", server, "read_blob_with_token", `{"blob_path": "hello.txt"}`)
+	w.alice.open(w.ctx, t, p.waitFor(t, p.stderr, regexp.MustCompile(`If none opens: (\S+)\s`)))
 	if exit := p.wait(); exit != 0 || decode(t, []byte(p.stdout.String()))["text"] != "Hello, Alice" {
 		t.Errorf("call = %d", exit)
 	}
