@@ -112,7 +112,7 @@ func TestDocumentedCommands(t *testing.T) {
 		blocks, named := commandsOf(text)
 		for _, line := range blocks {
 			said, words := line, strings.Join(strings.Fields(comment.ReplaceAllString(line, "")), " ")
-			for _, command := range strings.Split(words, " && mcp-entra ") {
+			for command := range strings.SplitSeq(words, " && mcp-entra ") {
 				if command != words && !strings.HasPrefix(command, "mcp-entra ") {
 					command = "mcp-entra " + command
 				}
