@@ -5,6 +5,7 @@ package interop_test
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -152,24 +153,52 @@ func (w *way) desk() http.Handler {
 // inspector runs the command line that setup printed.
 func (w *way) inspector(t *testing.T, server, clientID string) {
 	t.Helper()
-	p := start(t, "inspector", command(w.ctx, t.TempDir(), map[string]string{
-		"NODE_EXTRA_CA_CERTS": w.tenant.CA, "MCP_AUTO_OPEN_ENABLED": "true", "MCP_INSPECTOR_SECRET_STORE": "file",
-	}, nodeProgram(t, "mcp-inspector"), "--cli", server, "--transport", "http", "--client-id", clientID, "--format", "json",
-		"--method", "tools/call", "--tool-name", "read_blob_with_token", "--tool-arg", "blob_path=hello.txt"))
-	w.alice.open(w.ctx, t, p.waitFor(t, p.stderr, regexp.MustCompile(`(https://localhost:\d+/\S+/authorize\?\S+)\s`)))
+	p, page := w.startInspector(t, server, clientID, "--format", "json", "--method", "tools/call", "--tool-name", "read_blob_with_token", "--tool-arg", "blob_path=hello.txt")
+	w.alice.open(w.ctx, t, page)
 	if code := p.wait(); code != 0 || !strings.Contains(p.stdout.String(), "Hello, Alice") {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// startInspector starts it and returns the page for signing in. Its port for the callback is none
+// that other tests use; Entra ignores the port of a redirect on localhost.
+func (w *way) startInspector(t *testing.T, server, clientID string, args ...string) (p *process, page string) {
+	t.Helper()
+	p = start(t, "inspector", command(w.ctx, t.TempDir(), map[string]string{
+		"NODE_EXTRA_CA_CERTS": w.tenant.CA, "MCP_AUTO_OPEN_ENABLED": "true", "MCP_INSPECTOR_SECRET_STORE": "file",
+	}, nodeProgram(t, "mcp-inspector"), append([]string{
+		"--cli", server, "--transport", "http", "--client-id", clientID, "--callback-url", "http://localhost:" + freePort(t) + "/oauth/callback",
+	}, args...)...))
+	return p, p.waitFor(t, p.stderr, regexp.MustCompile(`(https://localhost:\d+/\S+/authorize\?\S+)\s`))
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, listener.Close())
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	must(t, err)
+	return port
 }
 
 // logInAndCall signs in with the Azure CLI's id, which is pre-authorized: to see a token's content,
 // and to call a tool.
 func (w *way) logInAndCall(t *testing.T, server string) {
 	t.Helper()
-	p := w.startEntra(t, nil, "login", "-device", server)
+	token := filepath.Join(t.TempDir(), "token.txt")
+	p := w.startEntra(t, nil, "login", "-device", "-out", token, server)
 	w.alice.enterPrinted(w.ctx, t, p)
 	if exit := p.wait(); exit != 0 || !strings.Contains(p.stdout.String(), "alice@contoso.example") || strings.Contains(p.stdout.String(), "eyJ") {
 		t.Errorf("login = %d", exit)
+	}
+	kept, err := os.Open(token)
+	must(t, err)
+	defer func() { _ = kept.Close() }()
+	explain := command(w.ctx, w.dir, map[string]string{"SSL_CERT_FILE": w.tenant.CA}, mcpEntra, "explain") // with the server's .env
+	explain.Stdin = kept
+	if p = start(t, "mcp-entra explain", explain); p.wait() != 0 {
+		t.Error("explain refuses the token")
 	}
 	programs := t.TempDir()
 	must(t, os.Symlink("/bin/true", filepath.Join(programs, "xdg-open"))) // the browser is Alice's
