@@ -42,6 +42,11 @@ func TestDirectoryDelays(t *testing.T) {
 				"clientId": m.principal, "resourceId": d.Storage().ObjectID, "consentType": "AllPrincipals", "scope": "user_impersonation",
 			})
 		}, 400, 201, "Request_BadRequest", ""},
+		"grant, not found": {entratest.LagObject, false, func(t *testing.T, d *desk, m made) answer {
+			return d.call(t, "POST", "oauth2PermissionGrants", object{
+				"clientId": m.principal, "resourceId": d.Storage().ObjectID, "consentType": "AllPrincipals", "scope": "user_impersonation",
+			})
+		}, 404, 201, "Request_ResourceNotFound", ""},
 		"assignment": {entratest.LagReference, false, func(t *testing.T, d *desk, m made) answer {
 			return d.call(t, "POST", "servicePrincipals/"+d.Graph().ObjectID+"/appRoleAssignedTo", object{
 				"principalId": m.principal, "resourceId": d.Graph().ObjectID, "appRoleId": "df021288-bdef-4463-88db-98f22de89214",

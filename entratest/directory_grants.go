@@ -149,6 +149,9 @@ func words(scope string) map[string]bool {
 // reference returns the app whose service principal a body names.
 func (c *graphCall) reference(objectID string) (*App, *graphFault) {
 	app := c.t.appByObjectID(objectID)
+	if app != nil && app.entry.principalLags.take(LagObject) {
+		return nil, notFound(objectID)
+	}
 	if app == nil || app.entry.principalLags.take(LagReference) {
 		return nil, missingReference(objectID)
 	}

@@ -195,8 +195,13 @@ func (f Fault) failGraph(e *exchange) {
 // A lostAnswer closes the connection when the answer begins.
 type lostAnswer struct{ http.ResponseWriter }
 
+// Unwrap supports [http.ResponseController].
+func (w lostAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader closes the connection.
 func (lostAnswer) WriteHeader(int) { panic(http.ErrAbortHandler) }
 
+// Write closes the connection.
 func (lostAnswer) Write([]byte) (int, error) { panic(http.ErrAbortHandler) }
 
 func (f Fault) respond(w http.ResponseWriter) {

@@ -5,7 +5,7 @@ type Lag int
 
 // The forms of delay, with the answers that a request gets meanwhile.
 const (
-	LagObject     Lag = iota + 1 // GET, PATCH and the like of a new application or service principal: 404 Request_ResourceNotFound
+	LagObject     Lag = iota + 1 // requests for a new application or service principal, and grants that name it: 404 Request_ResourceNotFound
 	LagConflict                  // PATCH of a new application: 409 Directory_ConcurrencyViolation
 	LagList                      // lists lack a new application or service principal
 	LagBacking                   // POST of a new application's service principal: 400, detail NoBackingApplicationObject

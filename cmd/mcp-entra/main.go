@@ -58,6 +58,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"setup", "registers a server and its clients with Entra ID: status, plan, apply, check, destroy", runSetup},
+		{"doctor", "says what is wrong with a set-up, and what to do", runDoctor},
 		{"explain", "shows how a token fares under each rule: why 401?", explainToken},
 		{"login", "signs you in for an API, and prints or stores the token if asked", logIn},
 		{"call", "lists or calls a server's tools, signed in as you", callTools},

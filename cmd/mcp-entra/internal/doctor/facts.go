@@ -1,0 +1,72 @@
+package doctor
+
+import (
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+)
+
+// ReadFacts returns the facts of the example server's configuration. lookup is the environment, for
+// variables that are the process's own.
+func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(string) (string, bool)) Facts {
+	f := Facts{
+		Warnings: append(append([]string{}, c.Misspelled...), c.Warnings...),
+		TenantID: c.TenantID, ClientID: c.APIAppID, AuthorityHost: c.AuthorityHost,
+		ResourceURL: c.ResourceURL("http://localhost:" + strconv.Itoa(c.Port)), AppIDURIs: c.AppIDURIs, AllowedOrigins: c.AllowedOrigins, ConsentURL: c.ConsentURL,
+		OBO: c.OBO, Method: c.Method, Resources: c.Audiences, StorageURL: c.StorageURL, Container: c.Container,
+	}
+	if c.Port != 0 {
+		f.LocalURL = "http://" + net.JoinHostPort(localHost(c.Host), strconv.Itoa(c.Port)) + serverconfig.Path
+	} else if c.PublicURL == "" {
+		f.ResourceURL = "" // any free port
+	}
+	f.TokenFile, _ = lookup("AZURE_FEDERATED_TOKEN_FILE")
+	f.IdentityID, _ = lookup("UMI_CLIENT_ID")
+	f.TrustFile, _ = lookup("SSL_CERT_FILE")
+	for _, fault := range faults {
+		f.Faults = append(f.Faults, ConfigFault{Where: fault.Where, Problem: fault.Problem, Remedy: fault.Remedy})
+	}
+	f.forgetFaulty()
+	return f
+}
+
+// forgetFaulty empties the fields whose variables are wrong.
+func (f *Facts) forgetFaulty() {
+	for _, fault := range f.Faults {
+		for name, field := range map[string]*string{
+			"TENANT_ID": &f.TenantID, "API_APP_ID": &f.ClientID, "AZURE_AUTHORITY_HOST": &f.AuthorityHost, "PUBLIC_URL": &f.ResourceURL,
+			"AZURE_STORAGE_ACCOUNT_URL": &f.StorageURL, "AZURE_STORAGE_CONTAINER": &f.Container, "PORT": &f.LocalURL, "HOST": &f.LocalURL,
+		} {
+			if fault.about(name) {
+				*field = ""
+			}
+		}
+		for _, name := range proofVariables {
+			if fault.about(name) {
+				f.Method = clientauth.Method{}
+			}
+		}
+	}
+}
+
+// about reports whether the fault is one of the variable.
+func (f ConfigFault) about(name string) bool {
+	where, _, _ := strings.Cut(f.Where, " (")
+	for one := range strings.SplitSeq(where, ", ") {
+		if one == name {
+			return true
+		}
+	}
+	return false
+}
+
+// localHost is how a server that listens on the host is reached on its machine.
+func localHost(host string) string {
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return "127.0.0.1"
+	}
+	return host
+}
