@@ -30,7 +30,8 @@ func TestWayOnLocalhost(t *testing.T) {
 	if log := server.stderr.String(); !strings.Contains(log, "code=AADSTS9010010") || !strings.Contains(log, "MCP Inspector") {
 		t.Error("the server does not warn of the clients that will be refused")
 	}
-	w.logInAndCall(t, endpoint)
+	w.logIn(t, endpoint)
+	w.call(t, endpoint)
 
 	_, page := w.startInspector(t, endpoint, printed(t, text, `inspector +client id (\S+)`), "--method", "tools/list")
 	if _, err := w.alice.browse(w.ctx, page, nil); err == nil || !strings.Contains(err.Error(), "AADSTS9010010") {

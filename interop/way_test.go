@@ -5,6 +5,7 @@ package interop_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -49,6 +50,7 @@ func TestWay(t *testing.T) {
 	if log := server.stderr.String(); strings.Contains(log, "AADSTS") {
 		t.Error("the server warns of clients that Entra will refuse")
 	}
+	w.doctor(t, w.logIn(t, gateway.url))
 	t.Run("clients", func(t *testing.T) { w.signInAll(t, gateway.url, text) })
 	if code := server.terminate(t); code != 0 {
 		t.Errorf("the server's exit code is %d", code)
@@ -86,6 +88,20 @@ func (w *way) writeSpec(t *testing.T, url string) {
 		text = strings.ReplaceAll(text, old, value)
 	}
 	must(t, os.WriteFile(filepath.Join(w.dir, "mcp-entra.yaml"), []byte(text), 0o600))
+}
+
+// doctor examines the set-up where the server runs, with its .env and its platform's variables, and
+// with a user's token.
+func (w *way) doctor(t *testing.T, token string) {
+	t.Helper()
+	env := w.serverEnvironment()
+	maps.Copy(env, w.pipeline(t))
+	delete(env, "AZURE_STORAGE_ACCOUNT_URL") // Azurite refuses who has no token otherwise than Azure
+	p := start(t, "mcp-entra doctor", command(w.ctx, w.dir, env, mcpEntra, "doctor", "-auth", "env", "-graph-host", w.tenant.Authority, "-client", "inspector", "-token", token))
+	if code := p.wait(); code != 0 || !strings.Contains(p.stdout.String(), " 0 failed") {
+		t.Errorf("doctor = %d, want 0 and nothing failed", code)
+	}
+	checkLog(t, p, []string{w.tenant.secret(t, "pipeline"), w.tenant.Tenants[0].IdentityHeader})
 }
 
 // signInAll signs in with each client.
@@ -131,7 +147,7 @@ func (w *way) signInAll(t *testing.T, server, text string) {
 	})
 	t.Run("mcp-entra", func(t *testing.T) {
 		t.Parallel()
-		w.logInAndCall(t, server)
+		w.call(t, server)
 	})
 }
 
@@ -182,9 +198,9 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// logInAndCall signs in with the Azure CLI's id, which is pre-authorized: to see a token's content,
-// and to call a tool.
-func (w *way) logInAndCall(t *testing.T, server string) {
+// logIn signs in with the Azure CLI's id, which is pre-authorized, to see what the token says. It
+// returns the file with the token.
+func (w *way) logIn(t *testing.T, server string) string {
 	t.Helper()
 	token := filepath.Join(t.TempDir(), "token.txt")
 	p := w.startEntra(t, nil, "login", "-device", "-out", token, server)
@@ -200,9 +216,15 @@ func (w *way) logInAndCall(t *testing.T, server string) {
 	if p = start(t, "mcp-entra explain", explain); p.wait() != 0 {
 		t.Error("explain refuses the token")
 	}
+	return token
+}
+
+// call calls a tool, with a sign-in in a browser.
+func (w *way) call(t *testing.T, server string) {
+	t.Helper()
 	programs := t.TempDir()
 	must(t, os.Symlink("/bin/true", filepath.Join(programs, "xdg-open"))) // the browser is Alice's
-	p = w.startEntra(t, map[string]string{"PATH": programs + ":" + os.Getenv("PATH")}, "call", "-browser", server, "read_blob_with_token", `{"blob_path": "hello.txt"}`)
+	p := w.startEntra(t, map[string]string{"PATH": programs + ":" + os.Getenv("PATH")}, "call", "-browser", server, "read_blob_with_token", `{"blob_path": "hello.txt"}`)
 	w.alice.open(w.ctx, t, p.waitFor(t, p.stderr, regexp.MustCompile(`If none opens: (\S+)\s`)))
 	if exit := p.wait(); exit != 0 || decode(t, []byte(p.stdout.String()))["text"] != "Hello, Alice" {
 		t.Errorf("call = %d", exit)
