@@ -116,7 +116,7 @@ func (p *person) until(site string) *person {
 }
 
 var (
-	formAction = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
+	formAction = regexp.MustCompile(`<form method="post"[^>]* action="([^"]*)"`)
 	hidden     = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
 	mainAction = regexp.MustCompile(`class="main" name="action" value="([^"]*)"`)
 )

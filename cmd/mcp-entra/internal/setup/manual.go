@@ -102,6 +102,13 @@ func roleSteps(spec Spec) []ManualStep {
 				Link:  role.link,
 				Enter: []Entry{{"role", role.role}},
 			})
+			if r.Name == "storage" {
+				steps = append(steps, ManualStep{
+					Title: "Tell the example server which blobs to read, beside the variables above",
+					Link:  "https://github.com/mcpentra/mcp-entra-go/blob/main/examples/server/README.md",
+					Enter: []Entry{{"AZURE_STORAGE_ACCOUNT_URL", "the Blob service's URL, among the account's endpoints"}, {"AZURE_STORAGE_CONTAINER", "the container's name"}},
+				})
+			}
 		}
 	}
 	return steps

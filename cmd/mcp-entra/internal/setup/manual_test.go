@@ -44,19 +44,23 @@ func TestManualSteps(t *testing.T) {
 3. Give users their role in Azure: the server acts as them in storage
    https://learn.microsoft.com/azure/storage/blobs/assign-azure-role-data-access
      role  Storage Blob Data Reader (or Contributor) on the account or container; Owner is not enough
-4. Add the server to VS Code (GitHub Copilot)
+4. Tell the example server which blobs to read, beside the variables above
+   https://github.com/mcpentra/mcp-entra-go/blob/main/examples/server/README.md
+     AZURE_STORAGE_ACCOUNT_URL  the Blob service's URL, among the account's endpoints
+     AZURE_STORAGE_CONTAINER    the container's name
+5. Add the server to VS Code (GitHub Copilot)
    https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients/vscode.md
      where  {"servers": {"notes": {"type": "http", "url": "https://mcp.example.com/mcp"}}} in .vscode/mcp.json
      URL    https://mcp.example.com/mcp
      scope  https://mcp.example.com/mcp/access_as_user
-5. Add the server to Claude (claude.ai, Desktop)
+6. Add the server to Claude (claude.ai, Desktop)
    https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients/claude.md
      where                 Settings → Connectors → Add custom connector → Advanced settings → OAuth Client ID; leave the secret empty
      URL                   https://mcp.example.com/mcp
      client ID             client-public
      scope                 https://mcp.example.com/mcp/access_as_user
      redirect, registered  https://claude.ai/api/mcp/auth_callback
-6. Add the server to Copilot Studio
+7. Add the server to Copilot Studio
    https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients/copilotstudio.md
      where                  Tools → Add a tool → New tool → Model Context Protocol → OAuth 2.0 → Manual
      URL                    https://mcp.example.com/mcp
@@ -65,11 +69,11 @@ func TestManualSteps(t *testing.T) {
      authorization URL      https://login.microsoftonline.us/tenant-1/oauth2/v2.0/authorize
      token and refresh URL  https://login.microsoftonline.us/tenant-1/oauth2/v2.0/token
      scope                  https://mcp.example.com/mcp/access_as_user offline_access
-7. Register the redirect that Copilot Studio shows: under redirects of client copilotstudio in the file, then apply again; or in the portal
+8. Register the redirect that Copilot Studio shows: under redirects of client copilotstudio in the file, then apply again; or in the portal
    https://entra.microsoft.us/#view/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Authentication/appId/client-web
      shown in  its dialog, once it is saved (https://global.consent.azure-apim.net/redirect/…, another for each connection)
      platform  Web
-8. Add the server to dashboard
+9. Add the server to dashboard
    https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients.md
      where                 its configuration
      URL                   https://mcp.example.com/mcp

@@ -237,11 +237,20 @@ func explain(err error) error {
 	case strings.Contains(text, "invalid character"):
 		return errors.New("the answer is not Entra's JSON: a proxy or another server answers for it (check HTTPS_PROXY, or the network's login page)")
 	case strings.Contains(text, "x509: "):
-		_, why, _ := strings.Cut(text, "x509: ")
-		return fmt.Errorf("the server's certificate is not trusted (%s): is there a proxy that inspects TLS, or a wrong clock? SSL_CERT_FILE names a private CA", short(strings.SplitN(why, "\n", 2)[0]))
+		return fmt.Errorf("the server's certificate is not trusted (%s): is there a proxy that inspects TLS, or a wrong clock? SSL_CERT_FILE names a private CA", sentenceAfter(text, "x509: "))
+	case strings.Contains(text, ": dial "):
+		return fmt.Errorf("the host can't be reached (%s): check its name, the network and HTTPS_PROXY", sentenceAfter(text, ": dial "))
 	}
 	line, _, _ := strings.Cut(text, "\n")
 	return errors.New(line)
+}
+
+// sentenceAfter returns what follows the mark, to the end of the sentence or line.
+func sentenceAfter(text, mark string) string {
+	_, rest, _ := strings.Cut(text, mark)
+	rest, _, _ = strings.Cut(rest, "\n")
+	rest, _, _ = strings.Cut(rest, ". ")
+	return strings.TrimRight(rest, ".")
 }
 
 // roleNames are Entra's built-in roles that matter here, by template id. "-" is every member's.
