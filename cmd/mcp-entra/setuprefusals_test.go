@@ -52,7 +52,7 @@ func TestSetupBadInput(t *testing.T) {
 		"the identity is an application": {
 			before:  func(s *stage) { s.operator.ClientID = strings.ToLower(s.operator.ClientID) },
 			changes: []string{"managed-identity: ", "managed-identity: 00000003-0000-0000-c000-000000000000 #"},
-			code:    exitFailed, want: "is no managed identity but of the type Application",
+			code:    exitFailed, want: "is not a managed identity but of the type Application",
 		},
 		"no such permission":    {changes: []string{"User.Read", "User.Reed"}, code: exitFailed, want: "graph has no delegated permission User.Reed in this tenant; did you mean User.Read?"},
 		"no such resource":      {changes: []string{"  - storage", "  - api://nobody"}, code: exitFailed, want: "0 service principals in this tenant have the App ID URI api://nobody"},
