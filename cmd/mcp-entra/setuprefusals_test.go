@@ -63,11 +63,11 @@ func TestSetupBadInput(t *testing.T) {
 		"another tenant":        {args: []string{"-tenant", "77777777-2222-3333-4444-555555555555"}, code: exitFailed, want: "not the one that -tenant or the file names"},
 		"another tenant's file": {changes: []string{"name: files-mcp\n", "name: files-mcp\ntenant: 77777777-2222-3333-4444-555555555555\n"}, code: exitFailed, want: "not the one that -tenant or the file names"},
 		"secret without a file": {changes: []string{"proof:\n", "proof:\n  secret: true\n"}, code: exitFailed, want: "name the file for it with -secret-file"},
-		"flags and file":        {args: []string{"-name", "x1"}, code: exitUsage, want: "leave -name"},
+		"flags and file":        {args: []string{"-name", "x1"}, code: exitUsage, want: "leave out -name"},
 		"flag of another verb":  {args: []string{"-purge"}, code: exitUsage, want: "-purge is for setup destroy"},
 		"secret as a flag":      {args: []string{"-secret=" + pasted}, code: exitUsage, want: "-secret takes no value (what it has is not shown"},
 		"unknown flag":          {args: []string{"-frob"}, code: exitUsage, want: "flag provided but not defined: -frob"},
-		"nobody to ask":         {args: []string{"-auth", "device"}, code: exitUsage, want: "nobody is at a terminal"},
+		"nobody to ask":         {args: []string{"-auth", "device"}, code: exitUsage, want: "needs a terminal, and there is none"},
 		"unknown sign-in":       {args: []string{"-auth", "magic"}, code: exitUsage, want: "-auth is one of cli, browser, device, env"},
 		"wrong issuer": {
 			before:  func(s *stage) { s.issuer("https://oidc.example.com/t/") },
