@@ -205,7 +205,7 @@ func known(id string, redirects []string) (Client, error) {
 	plain := strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(id))
 	c, ok := knownclients.ByID(plain)
 	if !ok {
-		return Client{}, fmt.Errorf("%s is not a known client%s; for one of your own write name, platform and redirects", shown(id), nearestOf(plain, knownclients.IDs()))
+		return Client{}, fmt.Errorf("%s is no known client%s; for one of your own write name, platform and redirects", shown(id), nearestOf(plain, knownclients.IDs()))
 	}
 	client := Client{ID: c.ID, Platform: c.Platform, Redirects: union(c.Redirects, redirects), AppID: c.AppID}
 	if !c.Registered() && len(redirects) > 0 {
