@@ -1,6 +1,6 @@
 // Command mcp-entra takes a Go MCP server from nothing to a signed-in client: it registers the
-// server and its clients with Microsoft Entra ID, judges tokens, signs users in, calls tools, and
-// runs a test tenant.
+// server and its clients with Microsoft Entra ID, says what is wrong with a setup, checks tokens,
+// signs users in, calls tools, and runs a test tenant.
 //
 //	mcp-entra COMMAND [flags] [arguments]
 //
@@ -10,7 +10,7 @@
 //
 //	0   done; nothing differs
 //	1   failed; the error says what to do
-//	2   setup plan and setup check: the tenant differs from the file
+//	2   setup plan and setup check: the tenant differs from the file; doctor: a check failed
 //	64  the command line is wrong
 package main
 

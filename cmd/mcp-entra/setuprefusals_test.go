@@ -52,7 +52,7 @@ func TestSetupBadInput(t *testing.T) {
 		"the identity is an application": {
 			before:  func(s *stage) { s.operator.ClientID = strings.ToLower(s.operator.ClientID) },
 			changes: []string{"managed-identity: ", "managed-identity: 00000003-0000-0000-c000-000000000000 #"},
-			code:    exitFailed, want: "is no managed identity but of the type Application",
+			code:    exitFailed, want: "is not a managed identity but of the type Application",
 		},
 		"no such permission":    {changes: []string{"User.Read", "User.Reed"}, code: exitFailed, want: "graph has no delegated permission User.Reed in this tenant; did you mean User.Read?"},
 		"no such resource":      {changes: []string{"  - storage", "  - api://nobody"}, code: exitFailed, want: "0 service principals in this tenant have the App ID URI api://nobody"},
@@ -63,11 +63,11 @@ func TestSetupBadInput(t *testing.T) {
 		"another tenant":        {args: []string{"-tenant", "77777777-2222-3333-4444-555555555555"}, code: exitFailed, want: "not the one that -tenant or the file names"},
 		"another tenant's file": {changes: []string{"name: files-mcp\n", "name: files-mcp\ntenant: 77777777-2222-3333-4444-555555555555\n"}, code: exitFailed, want: "not the one that -tenant or the file names"},
 		"secret without a file": {changes: []string{"proof:\n", "proof:\n  secret: true\n"}, code: exitFailed, want: "name the file for it with -secret-file"},
-		"flags and file":        {args: []string{"-name", "x1"}, code: exitUsage, want: "leave -name"},
+		"flags and file":        {args: []string{"-name", "x1"}, code: exitUsage, want: "leave out -name"},
 		"flag of another verb":  {args: []string{"-purge"}, code: exitUsage, want: "-purge is for setup destroy"},
 		"secret as a flag":      {args: []string{"-secret=" + pasted}, code: exitUsage, want: "-secret takes no value (what it has is not shown"},
 		"unknown flag":          {args: []string{"-frob"}, code: exitUsage, want: "flag provided but not defined: -frob"},
-		"nobody to ask":         {args: []string{"-auth", "device"}, code: exitUsage, want: "nobody is at a terminal"},
+		"nobody to ask":         {args: []string{"-auth", "device"}, code: exitUsage, want: "needs a terminal, and there is none"},
 		"unknown sign-in":       {args: []string{"-auth", "magic"}, code: exitUsage, want: "-auth is one of cli, browser, device, env"},
 		"wrong issuer": {
 			before:  func(s *stage) { s.issuer("https://oidc.example.com/t/") },

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -79,7 +80,7 @@ func (c *tenantCommand) parse(p *process, args []string) error {
 	flags.StringVar(&c.ca, "ca", "", "the `file` of the CA's certificate, with its key beside it as .key; both are made if missing (default: beside -state)")
 	stateFlag(flags, &c.state)
 	flags.BoolVar(&c.starter, "init", false, "print a commented file to start from, and exit")
-	flags.BoolVar(&c.asJSON, "json", false, "print what runs as JSON")
+	flags.BoolVar(&c.asJSON, "json", false, "print what runs as JSON, on one line")
 	flags.BoolVar(&c.verbosely, "v", false, "log each request and refusal to standard error")
 	if err := parse(p, flags, tenantHelp, args); err != nil {
 		return err
@@ -211,7 +212,9 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 // announce prints what runs.
 func (c *tenantCommand) announce(p *process, w *tenantfile.World, info *tenantcontrol.Info, key string) error {
 	if c.asJSON {
-		return printJSON(p.stdout, info)
+		e := json.NewEncoder(p.stdout) // one line: a program that starts the tenant reads a line
+		e.SetEscapeHTML(false)
+		return e.Encode(info)
 	}
 	_, err := fmt.Fprint(p.stdout, tenantText(w, info, key))
 	return err

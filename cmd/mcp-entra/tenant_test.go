@@ -136,7 +136,7 @@ func TestTenantPlainHTTP(t *testing.T) {
 	t.Parallel()
 	r := startTenant(t, t.TempDir(), "-http", "-json")
 	var info tenantcontrol.Info
-	if err := json.Unmarshal([]byte(r.output), &info); err != nil || info.CA != "" || !strings.HasPrefix(info.AuthorityHost, "http://localhost:") {
+	if err := json.Unmarshal([]byte(r.output), &info); err != nil || strings.Count(r.output, "\n") != 1 || info.CA != "" || !strings.HasPrefix(info.AuthorityHost, "http://localhost:") {
 		t.Fatalf("-http -json printed %v: %s", err, r.output)
 	}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, info.Tenants[0].Metadata, nil)

@@ -83,7 +83,7 @@ func parsePolicy(words []string) (ToolPolicy, error) {
 		key, values, ok := strings.Cut(word, "=")
 		switch set := requirements[key]; {
 		case !ok:
-			faults = append(faults, fmt.Errorf("%q is no requirement", Shorten(word)))
+			faults = append(faults, fmt.Errorf("%q is not a requirement", Shorten(word)))
 		case set == nil:
 			faults = append(faults, fmt.Errorf("%q is not known; use one of %s", Shorten(key), strings.Join(requirementNames, ", ")))
 		case seen[key]:

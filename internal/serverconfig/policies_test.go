@@ -65,7 +65,7 @@ func TestToolPolicyFaults(t *testing.T) {
 		"a misleading pattern":   {"get_*_info roles=x", "*"},
 		"an unknown key":         {"secure_ping role=x", `"role" is not known; use one of scopes, any_scope, roles`},
 		"no app roles":           {"secure_ping app_roles=x", `"app_roles" is not known`},
-		"a word":                 {"secure_ping roles=x please", `"please" is no requirement`},
+		"a word":                 {"secure_ping roles=x please", `"please" is not a requirement`},
 		"a key twice":            {"secure_ping roles=x roles=y", "roles is there twice"},
 		"a full scope":           {"secure_ping scopes=api://x/Files.Read", "is not a short name"},
 		"never in a token":       {"secure_ping scopes=offline_access", "is for clients to request"},

@@ -141,7 +141,7 @@ func (s *SignIn) agree(d *Demand) error {
 	}
 	microsoft, _ := authority.Parse("")
 	if u, err := url.Parse(named.String()); err != nil || u.Port() != "" || !microsoft.Trusts(u.Hostname()) {
-		return fmt.Errorf("the server sends its users to %s, which is none of Microsoft's sign-in hosts: add -authority %s if you trust it", named, named)
+		return fmt.Errorf("the server sends its users to %s, which is not one of Microsoft's sign-in hosts: add -authority %s if you trust it", named, named)
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func text(result *mcp.CallToolResult) string {
 		if t, ok := content.(*mcp.TextContent); ok {
 			parts = append(parts, t.Text)
 		} else {
-			parts = append(parts, fmt.Sprintf("(content that is no text: %T)", content))
+			parts = append(parts, fmt.Sprintf("(content that is not text: %T)", content))
 		}
 	}
 	return strings.Join(parts, "\n")

@@ -68,7 +68,7 @@ func CheckIssuer(ctx context.Context, client *http.Client, issuer string) (note 
 		return unread(response.Status), nil
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&metadata); err != nil || metadata.Issuer == "" {
-		return unread("it is no OpenID metadata"), nil
+		return unread("it is not OpenID metadata"), nil
 	}
 	if metadata.Issuer != issuer {
 		return "", fmt.Errorf("proof.workload-identity.issuer is %s, and the cluster calls itself %s: Entra compares them character for character, so write the latter", shown(issuer), shown(metadata.Issuer))

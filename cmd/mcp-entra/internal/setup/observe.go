@@ -310,7 +310,7 @@ func (o *observer) identity(ctx context.Context) error {
 	case err != nil:
 		return err
 	case p.ServicePrincipalType != "" && p.ServicePrincipalType != "ManagedIdentity":
-		o.fault("the client ID %s is that of %s, which is no managed identity but of the type %s", id, quoted(p.DisplayName), p.ServicePrincipalType)
+		o.fault("the client ID %s is that of %s, which is not a managed identity but of the type %s", id, quoted(p.DisplayName), p.ServicePrincipalType)
 	default:
 		o.state.Known["identity.sp"] = p.ID
 	}

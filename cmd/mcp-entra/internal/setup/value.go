@@ -40,7 +40,7 @@ func oneLine(text string) string {
 
 func quoted(s string) string { return fmt.Sprintf("%q", s) }
 
-// checkID wants a GUID. What is none is never shown: people paste secrets where ids belong.
+// checkID wants a GUID. Anything else is never shown: people paste secrets where ids belong.
 func checkID(s string) error {
 	switch {
 	case authority.IsGUID(s):

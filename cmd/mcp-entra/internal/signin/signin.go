@@ -46,7 +46,7 @@ type Place struct {
 	Cloud     authority.Cloud
 	Authority authority.Host
 	GraphHost string // where requests go; Cloud.Graph is the resource
-	test      bool   // the authority is none of Microsoft's: it is not looked up there
+	test      bool   // the authority is not one of Microsoft's: it is not looked up there
 }
 
 // Where returns the place that the options name.
@@ -78,7 +78,7 @@ func Where(o Options) (Place, error) {
 		return Place{}, fmt.Errorf("the authority host %s is not of the cloud %s but of %s", h, name, h.Cloud().Name)
 	case o.GraphHost == "":
 		if p.test {
-			return Place{}, fmt.Errorf("%s is none of Microsoft's sign-in hosts: name its Microsoft Graph with -graph-host", h)
+			return Place{}, fmt.Errorf("%s is not one of Microsoft's sign-in hosts: name its Microsoft Graph with -graph-host", h)
 		}
 		return p, nil
 	case !p.test:

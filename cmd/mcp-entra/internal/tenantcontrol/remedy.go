@@ -10,7 +10,7 @@ var remedies = map[int]string{
 	50011:   "Register this redirect URI with the app, character for character; only the port of http://localhost is free.",
 	50013:   "Send the token as the user's client sent it, to the tenant that issued it.",
 	50034:   "Choose a user of this tenant.",
-	50049:   "Turn instance discovery off: this authority is none of Microsoft's.",
+	50049:   "Turn instance discovery off: this authority is not one of Microsoft's.",
 	50057:   "The user is disabled; enable them, or choose another.",
 	50058:   "Nobody is signed in: repeat the request without prompt=none.",
 	50059:   "Send the request to the tenant's own endpoint, not to organizations or common.",
