@@ -4,11 +4,14 @@
 // blobtest, with azblob and with the tools; the table blobBehaviours says what
 // Azurite can't do, and why. Nothing here is imported by anybody.
 //
+// TestWay and TestWayOnLocalhost are the way in: the programs alone, from an empty tenant to clients
+// that sign in. They take their clients from mcpclients.
+//
 // It is a module of its own, so that go test ./... in the root needs Go alone. Its
 // tests need Node 20 or later, and the programs of the lock file:
 //
-//	cd interop && npm ci
-//	go test .
+//	make interop-programs
+//	cd interop && go test .
 //
 // The programs are started on free ports of 127.0.0.1, in folders of their own,
 // and stopped with the test that started them.

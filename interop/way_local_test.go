@@ -3,7 +3,6 @@
 package interop_test
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,11 +16,7 @@ import (
 func TestWayOnLocalhost(t *testing.T) {
 	t.Parallel()
 	w := newWay(t, false)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	must(t, listener.Close())
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	must(t, err)
+	port := freePort(t)
 	endpoint := "http://localhost:" + port + "/mcp"
 
 	text := w.setupAtTerminal(t, "apply", "-name", "files-mcp", "-server", endpoint, "-resource", "storage", "-client", "azure-cli", "-client", "inspector",
@@ -35,12 +30,10 @@ func TestWayOnLocalhost(t *testing.T) {
 	if log := server.stderr.String(); !strings.Contains(log, "code=AADSTS9010010") || !strings.Contains(log, "MCP Inspector") {
 		t.Error("the server does not warn of the clients that will be refused")
 	}
-	w.logInAndCall(t, endpoint)
+	w.logIn(t, endpoint)
+	w.call(t, endpoint)
 
-	inspector := start(t, "inspector", command(w.ctx, t.TempDir(), map[string]string{
-		"NODE_EXTRA_CA_CERTS": w.tenant.CA, "MCP_AUTO_OPEN_ENABLED": "true", "MCP_INSPECTOR_SECRET_STORE": "file",
-	}, nodeProgram(t, "mcp-inspector"), "--cli", endpoint, "--transport", "http", "--client-id", printed(t, text, `inspector +client id (\S+)`), "--method", "tools/list"))
-	page := inspector.waitFor(t, inspector.stderr, regexp.MustCompile(`(https://localhost:\d+/\S+/authorize\?\S+)\s`))
+	_, page := w.startInspector(t, endpoint, printed(t, text, `inspector +client id (\S+)`), "--method", "tools/list")
 	if _, err := w.alice.browse(w.ctx, page, nil); err == nil || !strings.Contains(err.Error(), "AADSTS9010010") {
 		t.Errorf("the Inspector's sign-in: %v, want AADSTS9010010", err)
 	}

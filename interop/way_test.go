@@ -5,6 +5,8 @@ package interop_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -21,14 +23,9 @@ func TestWay(t *testing.T) {
 	t.Parallel()
 	w := newWay(t, true)
 	gateway := w.startGateway(t)
-	must(t, os.WriteFile(filepath.Join(w.dir, "mcp-entra.yaml"), []byte(`name: files-mcp
-servers: [`+gateway.url+`]
-resources: [storage]
-clients: [vscode, azure-cli, inspector, go-sdk, typescript-sdk, python-sdk]
-proof:
-  managed-identity: `+w.tenant.Tenants[0].ManagedIdentities[0].ClientID+"\n"), 0o600))
+	w.writeSpec(t, gateway.url)
 
-	w.setup(t, 2, "check")
+	w.setup(t, 2, "plan")
 	text := w.setup(t, 0, "apply", "-env", ".env")
 	variables, err := os.ReadFile(filepath.Join(w.dir, ".env"))
 	must(t, err)
@@ -53,6 +50,7 @@ proof:
 	if log := server.stderr.String(); strings.Contains(log, "AADSTS") {
 		t.Error("the server warns of clients that Entra will refuse")
 	}
+	w.doctor(t, w.logIn(t, gateway.url))
 	t.Run("clients", func(t *testing.T) { w.signInAll(t, gateway.url, text) })
 	if code := server.terminate(t); code != 0 {
 		t.Errorf("the server's exit code is %d", code)
@@ -66,6 +64,44 @@ proof:
 	if code != 1 || !strings.Contains(p.stderr.String(), "AADSTS700016") {
 		t.Errorf("login after destroy = %d, want 1 and AADSTS700016", code)
 	}
+}
+
+// writeSpec writes README's mcp-entra.yaml, with the URL and the identity that are there, and more
+// clients.
+func (w *way) writeSpec(t *testing.T, url string) {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	must(t, err)
+	_, rest, ok := strings.Cut(string(readme), "```yaml\n")
+	text, _, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatal("README.md has no YAML")
+	}
+	for old, value := range map[string]string{
+		"https://mcp.example.com/mcp":          url,
+		"11111111-2222-3333-4444-555555555555": w.tenant.Tenants[0].ManagedIdentities[0].ClientID,
+		"inspector]":                           "inspector, go-sdk, typescript-sdk, python-sdk]",
+	} {
+		if strings.Count(text, old) != 1 {
+			t.Fatalf("README.md's YAML has not %q once: %s", old, text)
+		}
+		text = strings.ReplaceAll(text, old, value)
+	}
+	must(t, os.WriteFile(filepath.Join(w.dir, "mcp-entra.yaml"), []byte(text), 0o600))
+}
+
+// doctor examines the set-up where the server runs, with its .env and its platform's variables, and
+// with a user's token.
+func (w *way) doctor(t *testing.T, token string) {
+	t.Helper()
+	env := w.serverEnvironment()
+	maps.Copy(env, w.pipeline(t))
+	delete(env, "AZURE_STORAGE_ACCOUNT_URL") // Azurite refuses who has no token otherwise than Azure
+	p := start(t, "mcp-entra doctor", command(w.ctx, w.dir, env, mcpEntra, "doctor", "-auth", "env", "-graph-host", w.tenant.Authority, "-client", "inspector", "-token", token))
+	if code := p.wait(); code != 0 || !strings.Contains(p.stdout.String(), " 0 failed") {
+		t.Errorf("doctor = %d, want 0 and nothing failed", code)
+	}
+	checkLog(t, p, []string{w.tenant.secret(t, "pipeline"), w.tenant.Tenants[0].IdentityHeader})
 }
 
 // signInAll signs in with each client.
@@ -111,7 +147,7 @@ func (w *way) signInAll(t *testing.T, server, text string) {
 	})
 	t.Run("mcp-entra", func(t *testing.T) {
 		t.Parallel()
-		w.logInAndCall(t, server)
+		w.call(t, server)
 	})
 }
 
@@ -133,27 +169,63 @@ func (w *way) desk() http.Handler {
 // inspector runs the command line that setup printed.
 func (w *way) inspector(t *testing.T, server, clientID string) {
 	t.Helper()
-	p := start(t, "inspector", command(w.ctx, t.TempDir(), map[string]string{
-		"NODE_EXTRA_CA_CERTS": w.tenant.CA, "MCP_AUTO_OPEN_ENABLED": "true", "MCP_INSPECTOR_SECRET_STORE": "file",
-	}, nodeProgram(t, "mcp-inspector"), "--cli", server, "--transport", "http", "--client-id", clientID, "--format", "json",
-		"--method", "tools/call", "--tool-name", "read_blob_with_token", "--tool-arg", "blob_path=hello.txt"))
-	w.alice.open(w.ctx, t, p.waitFor(t, p.stderr, regexp.MustCompile(`(https://localhost:\d+/\S+/authorize\?\S+)\s`)))
+	p, page := w.startInspector(t, server, clientID, "--format", "json", "--method", "tools/call", "--tool-name", "read_blob_with_token", "--tool-arg", "blob_path=hello.txt")
+	w.alice.open(w.ctx, t, page)
 	if code := p.wait(); code != 0 || !strings.Contains(p.stdout.String(), "Hello, Alice") {
 		t.Errorf("exit code %d", code)
 	}
 }
 
-// logInAndCall signs in with the Azure CLI's id, which is pre-authorized: to see a token's content,
-// and to call a tool.
-func (w *way) logInAndCall(t *testing.T, server string) {
+// startInspector starts it and returns the page for signing in. Its port for the callback is none
+// that other tests use; Entra ignores the port of a redirect on localhost.
+func (w *way) startInspector(t *testing.T, server, clientID string, args ...string) (p *process, page string) {
 	t.Helper()
-	p := w.startEntra(t, nil, "login", "-device", server)
+	p = start(t, "inspector", command(w.ctx, t.TempDir(), map[string]string{
+		"NODE_EXTRA_CA_CERTS": w.tenant.CA, "MCP_AUTO_OPEN_ENABLED": "true", "MCP_INSPECTOR_SECRET_STORE": "file",
+	}, nodeProgram(t, "mcp-inspector"), append([]string{
+		"--cli", server, "--transport", "http", "--client-id", clientID, "--callback-url", "http://localhost:" + freePort(t) + "/oauth/callback",
+	}, args...)...))
+	return p, p.waitFor(t, p.stderr, regexp.MustCompile(`(https://localhost:\d+/\S+/authorize\?\S+)\s`))
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, listener.Close())
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	must(t, err)
+	return port
+}
+
+// logIn signs in with the Azure CLI's id, which is pre-authorized, to see what the token says. It
+// returns the file with the token.
+func (w *way) logIn(t *testing.T, server string) string {
+	t.Helper()
+	token := filepath.Join(t.TempDir(), "token.txt")
+	p := w.startEntra(t, nil, "login", "-device", "-out", token, server)
 	w.alice.enterPrinted(w.ctx, t, p)
 	if exit := p.wait(); exit != 0 || !strings.Contains(p.stdout.String(), "alice@contoso.example") || strings.Contains(p.stdout.String(), "eyJ") {
 		t.Errorf("login = %d", exit)
 	}
-	p = w.startEntra(t, nil, "call", "-device", server, "read_blob_with_token", `{"blob_path": "hello.txt"}`)
-	w.alice.enterPrinted(w.ctx, t, p)
+	kept, err := os.Open(token)
+	must(t, err)
+	defer func() { _ = kept.Close() }()
+	explain := command(w.ctx, w.dir, map[string]string{"SSL_CERT_FILE": w.tenant.CA}, mcpEntra, "explain") // with the server's .env
+	explain.Stdin = kept
+	if p = start(t, "mcp-entra explain", explain); p.wait() != 0 {
+		t.Error("explain refuses the token")
+	}
+	return token
+}
+
+// call calls a tool, with a sign-in in a browser.
+func (w *way) call(t *testing.T, server string) {
+	t.Helper()
+	programs := t.TempDir()
+	must(t, os.Symlink("/bin/true", filepath.Join(programs, "xdg-open"))) // the browser is Alice's
+	p := w.startEntra(t, map[string]string{"PATH": programs + ":" + os.Getenv("PATH")}, "call", "-browser", server, "read_blob_with_token", `{"blob_path": "hello.txt"}`)
+	w.alice.open(w.ctx, t, p.waitFor(t, p.stderr, regexp.MustCompile(`If none opens: (\S+)\s`)))
 	if exit := p.wait(); exit != 0 || decode(t, []byte(p.stdout.String()))["text"] != "Hello, Alice" {
 		t.Errorf("call = %d", exit)
 	}

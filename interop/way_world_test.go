@@ -75,7 +75,7 @@ func (w *way) certificate(t *testing.T) certificate {
 	must(t, err)
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 1, 0), // doctor warns two weeks before
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, ca.Leaf, key.Public(), ca.PrivateKey)
@@ -145,13 +145,18 @@ func (w *way) startEntra(t *testing.T, env map[string]string, args ...string) *p
 // setup runs mcp-entra setup as the pipeline, and wants this exit code.
 func (w *way) setup(t *testing.T, want int, args ...string) (stdout string) {
 	t.Helper()
-	p, code := w.entra(t, map[string]string{
-		"AZURE_TENANT_ID": w.tenant.Tenants[0].ID, "AZURE_CLIENT_ID": w.tenant.Tenants[0].Apps[0].ClientID, "AZURE_CLIENT_SECRET": w.tenant.secret(t, "pipeline"),
-	}, append([]string{"setup", args[0], "-graph-host", w.tenant.Authority}, args[1:]...)...)
+	p, code := w.entra(t, w.pipeline(t), append([]string{"setup", args[0], "-graph-host", w.tenant.Authority}, args[1:]...)...)
 	if code != want {
 		t.Fatalf("setup %v = %d, want %d", args, code, want)
 	}
 	return p.stdout.String()
+}
+
+// pipeline is the variables with which the pipeline signs in.
+func (w *way) pipeline(t *testing.T) map[string]string {
+	t.Helper()
+	tenant := w.tenant.Tenants[0]
+	return map[string]string{"AZURE_TENANT_ID": tenant.ID, "AZURE_CLIENT_ID": tenant.Apps[0].ClientID, "AZURE_CLIENT_SECRET": w.tenant.secret(t, "pipeline")}
 }
 
 // graph sends a request to Microsoft Graph, as somebody does by hand.
@@ -175,16 +180,22 @@ func (w *way) graph(t *testing.T, method, path string, body any) {
 	}
 }
 
-// startServer starts the example server with the .env that setup wrote, and the platform's variables.
+// startServer starts the example server with the .env that setup wrote.
 func (w *way) startServer(t *testing.T, env map[string]string) (p *process, origin string) {
 	t.Helper()
-	all := map[string]string{
-		"SSL_CERT_FILE": w.tenant.CA, "AZURE_STORAGE_ACCOUNT_URL": w.storage.accountURL(), "AZURE_STORAGE_CONTAINER": container,
-		"IDENTITY_ENDPOINT": w.tenant.Tenants[0].IdentityEndpoint, "IDENTITY_HEADER": w.tenant.Tenants[0].IdentityHeader, "PORT": "0",
-	}
+	all := w.serverEnvironment()
 	maps.Copy(all, env)
 	p = start(t, "examples/server", command(w.ctx, w.dir, all, exampleServer))
 	return p, "http://" + p.waitFor(t, p.stderr, serverListens)
+}
+
+// serverEnvironment is what the server has besides its .env: the CA, the storage, and what a platform
+// sets.
+func (w *way) serverEnvironment() map[string]string {
+	return map[string]string{
+		"SSL_CERT_FILE": w.tenant.CA, "AZURE_STORAGE_ACCOUNT_URL": w.storage.accountURL(), "AZURE_STORAGE_CONTAINER": container,
+		"IDENTITY_ENDPOINT": w.tenant.Tenants[0].IdentityEndpoint, "IDENTITY_HEADER": w.tenant.Tenants[0].IdentityHeader, "PORT": "0",
+	}
 }
 
 // printed returns what setup printed in a line.

@@ -129,7 +129,7 @@ func TestCallUsage(t *testing.T) {
 		args               []string
 		want               string
 	}{
-		{"no URL", "", "", nil, "give one URL"},
+		{"no URL", "", "", nil, "expected one URL"},
 		{"flags after the URL", "", "", []string{url, "-list"}, "after the flags"},
 		{"no URL at all", "", "", []string{"localhost"}, "is not a URL"},
 		{"http to elsewhere", "", "", []string{"http://mcp.example.com/mcp"}, "must begin with https://"},
@@ -222,7 +222,7 @@ func TestCallSignInFails(t *testing.T) {
 			p.openURL = func(string) error { return errors.New("no browser can be opened here") }
 		}, w.client.ClientID, "no browser can be opened here"},
 		"no client":    {func(*process) {}, "12345678-1234-1234-1234-123456789abc", "AADSTS700016"},
-		"another host": {func(p *process) { p.lookup = variables() }, w.client.ClientID, "none of Microsoft's sign-in hosts: add -authority https://"},
+		"another host": {func(p *process) { p.lookup = variables() }, w.client.ClientID, "not one of Microsoft's sign-in hosts: add -authority https://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

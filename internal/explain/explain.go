@@ -1,5 +1,5 @@
-// Package explain judges a token by every rule of the verifier and prints a table, for the operator
-// who asks "why 401?".
+// Package explain checks a token against every rule of the verifier and prints a table, for the
+// operator who asks "why 401?".
 package explain
 
 import (
@@ -26,16 +26,17 @@ const (
 	timeout = 15 * time.Second
 )
 
-// A Result is how a token fares.
+// A Result is a token's result under each rule.
 type Result struct {
-	// Notice says that the token was judged by itself, because the configuration lacks an ID.
+	// Notice says that the token was checked against its own tenant or audience, because the
+	// configuration lacks an ID.
 	Notice string
 	*entraauth.Report
 }
 
-// Run judges the token on stdin by every rule. The IDs that c lacks are the token's own. client, if
+// Run checks the token on stdin against every rule. The IDs that c lacks are the token's own. client, if
 // not nil, fetches the tenant's keys; log gets what is wrong with them. An error means that the
-// token could not be judged.
+// token could not be checked.
 func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin io.Reader, log io.Writer) (*Result, error) {
 	token, err := readToken(stdin)
 	if err != nil {
@@ -60,7 +61,7 @@ func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin 
 			c.APIAppID = unknownApp
 		}
 		own.appIDURIs = nil
-		why := strings.NewReplacer("entraauth: ", "", "AppIDURIs: ", "", "client id: ", "").Replace(printable(err.Error()))
+		why := strings.NewReplacer("entraauth: ", "", "AppIDURIs: ", "", "client ID: ", "").Replace(printable(err.Error()))
 		own.notice += "No API can have the audience " + own.audience + ":\n" + why + "\n\n"
 		verifier, err = newVerifier()
 	}
@@ -93,7 +94,7 @@ func readToken(stdin io.Reader) (string, error) {
 		token = bare(rest)
 	}
 	if token == "" {
-		return "", errors.New("no token on standard input. Give one, such as by < token.txt")
+		return "", errors.New("no token on standard input; pass one, as in < token.txt")
 	}
 	return token, nil
 }
@@ -125,7 +126,7 @@ func completeFrom(c *serverconfig.Config, token string) (selfJudged, error) {
 	if c.TenantID == "" {
 		c.TenantID, _ = claims["tid"].(string)
 		if err := serverconfig.CheckTenantID(c.TenantID); err != nil {
-			return own, errors.New("TENANT_ID is not set, and the token's claim tid is not a tenant id. Set TENANT_ID")
+			return own, errors.New("TENANT_ID is not set, and the token's claim tid is not a tenant ID. Set TENANT_ID")
 		}
 		parts = append(parts, "tenant ("+c.TenantID+")")
 	}

@@ -135,7 +135,7 @@ func TestExplainWithoutConfiguration(t *testing.T) {
 		"the app is set":       {serverconfig.Config{APIAppID: w.api.ClientID}, mint(1, "aud", "api://other"), false, []string{notice + w.tenant.ID() + "),", "audience_mismatch"}},
 		"a stranger's host":    {serverconfig.Config{}, mint(2, "iss", "https://evil.example/"+w.tenant.ID()+"/v2.0"), false, []string{"issuer_mismatch", "keys of " + w.tenant.AuthorityHost()}},
 		"a tenant that is not": {serverconfig.Config{}, mint(2, "tid", "12345678-1234-1234-1234-123456789abc"), false, []string{"tenant_not_found", "AADSTS90002"}},
-		"tid is a path":        {serverconfig.Config{}, mint(2, "tid", "../x"), false, []string{"the token's claim tid is not a tenant id", "Set TENANT_ID"}},
+		"tid is a path":        {serverconfig.Config{}, mint(2, "tid", "../x"), false, []string{"the token's claim tid is not a tenant ID", "Set TENANT_ID"}},
 		"no audience":          {serverconfig.Config{}, mint(2, "aud", nil), false, []string{"the token has no audience"}},
 		"a scope":              {serverconfig.Config{}, mint(1, "aud", "api://"+w.api.ClientID+"/access_as_user"), false, []string{"No API can have the audience api://" + w.api.ClientID + "/access_as_user", "is a scope of the API", "audience_mismatch", "api://" + w.api.ClientID + " or", "signature            passed"}},
 		"the tenant":           {serverconfig.Config{}, mint(1, "aud", w.tenant.ID()), false, []string{"No API can have the audience " + w.tenant.ID(), "audience_mismatch", "signature            passed"}},

@@ -1,5 +1,5 @@
-// Package knownclients knows the MCP clients that people use: how each signs in, what it needs at
-// Entra, and what it will get from what a server publishes ([Judge]).
+// Package knownclients describes the MCP clients that people use: how each signs in, what it needs
+// at Entra, and whether it can sign in to a given server ([Judge]).
 //
 // The data is dated: clients change. docs/clients/ has a page for each of them, which a test holds
 // to this data.
@@ -32,7 +32,7 @@ type Client struct {
 
 	Platform  Platform // where its redirects belong; "" with AppID
 	Redirects []string // as they are registered. Entra ignores the port of http://localhost.
-	// RedirectShown says where the client shows a redirect that it makes up for each connection.
+	// RedirectShown says where the client shows its redirect, if it has another for each connection.
 	RedirectShown string
 
 	Hosted bool // runs in its maker's cloud: needs a public https URL
@@ -43,21 +43,21 @@ type Client struct {
 	NeedsS256     bool   // refuses metadata without code_challenge_methods_supported, as Entra's is
 	NeedsTenant   bool   // fails with authorization servers of many tenants (common, organizations)
 
-	// Type says where the server and its client id are typed in. {NAME}, {URL}, {CLIENT_ID}
-	// and {SCOPE} stand for what is typed; without braces such a word is the client's own.
+	// Type says where the server and its client id are entered. {NAME}, {URL}, {CLIENT_ID}
+	// and {SCOPE} stand for what to enter; without braces such a word is the client's own.
 	Type string
-	// Known are the defects that sign-in meets later, or on some devices only.
+	// Known are the defects that appear after sign-in, or only on some devices.
 	Known []Defect
 
-	Run     string // what signed it in here, against entratest: a package of tests, or the day by hand
-	Checked string // year and month in which the rest was last held against its sources
+	Run     string // how it was signed in to entratest: a package of tests, or "by hand" and the day
+	Checked string // year and month in which the rest was last compared with its sources
 	Sources []string
 }
 
-// A Defect is something known to fail with a client, though it can sign in.
+// A Defect is something that is known to fail with a client that can sign in.
 type Defect struct {
-	Code string // "AADSTS90009"; "" if Entra isn't who refuses
-	Text string // what happens, and the way around
+	Code string // "AADSTS90009"; "" if it is not Entra that refuses
+	Text string // what happens, and the workaround
 }
 
 // Registered reports whether the client needs an app registration of the operator's own.

@@ -20,24 +20,24 @@ type Server struct {
 	AuthorizationServers []string // "authorization_servers"
 
 	CodeChallengeMethods []string // "code_challenge_methods_supported" of the authorization server
-	ClientID             string   // the API's application id; "" if unknown
+	ClientID             string   // the API's application ID; "" if unknown
 	AppIDURIs            []string // identifierUris
 	PreAuthorized        []string // appId of preAuthorizedApplications
 	TokenVersion         int      // requestedAccessTokenVersion; 0 if unknown
 }
 
-// An Outcome is what becomes of a client's sign-in.
+// An Outcome says whether a client can sign in.
 type Outcome string
 
 // The outcomes.
 const (
 	Works         Outcome = "works"
-	WorksWithID   Outcome = "works with a client id typed in"
+	WorksWithID   Outcome = "works with a client ID typed in"
 	Refused       Outcome = "will be refused"
 	OtherProvider Outcome = "not judged" // sign-in is not at Entra
 )
 
-// A Verdict says what one client will get.
+// A Verdict says what will happen to one client, and why.
 type Verdict struct {
 	Client  Client
 	Outcome Outcome
@@ -49,7 +49,7 @@ type Verdict struct {
 	// that is the reason.
 	Sent, Expected string
 
-	Provided []string // what the verdict rests on that was not read
+	Provided []string // what the verdict assumes, because it was not read
 }
 
 // String returns the verdict as one line, and the two strings one under the other where they differ.
@@ -74,7 +74,7 @@ func (v Verdict) String() string {
 	return b.String()
 }
 
-// Judge says what the client will get from the server. The first thing that stops it is reported.
+// Judge says whether the client can sign in to the server. It reports the first obstacle.
 func Judge(c Client, s Server) Verdict {
 	if s.URL == "" {
 		s.URL = s.Resource
@@ -200,7 +200,7 @@ func resourceIsAppIDURI(c Client, s Server, v *Verdict) {
 		v.Provided = append(v.Provided, s.Resource+" is an App ID URI of the API")
 		return
 	}
-	v.refuse("AADSTS9010010", "it sends the server's URL as resource, which is no App ID URI of the API", remedyForURI(c, s))
+	v.refuse("AADSTS9010010", "it sends the server's URL as resource, which is not an App ID URI of the API", remedyForURI(c, s))
 	v.Sent, v.Expected = s.Resource, nearest(s.Resource, s.AppIDURIs)
 }
 

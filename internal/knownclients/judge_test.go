@@ -145,7 +145,7 @@ func ExampleJudge() {
 		AppIDURIs:            []string{"api://11111111-2222-3333-4444-555555555555"},
 	}))
 	// Output:
-	// Claude (claude.ai, Desktop): will be refused, AADSTS9010010, because it sends the server's URL as resource, which is no App ID URI of the API
+	// Claude (claude.ai, Desktop): will be refused, AADSTS9010010, because it sends the server's URL as resource, which is not an App ID URI of the API
 	//     sent:     https://mcp.example.com/mcp
 	//     expected: api://11111111-2222-3333-4444-555555555555
 	//     fix: Add the URL to the App ID URIs: mcp-entra setup apply.

@@ -1,7 +1,6 @@
 // Package serverconfig reads the configuration of the example server (examples/server): variables
-// of the environment or of a .env file, of which the former take precedence. What is wrong is
-// reported at once, each fault with its place and a remedy. cmd/mcp-entra reads it too, to judge a
-// set-up.
+// of the environment or of a .env file; the environment takes precedence. All faults are reported at
+// once, each with its place and a remedy. cmd/mcp-entra reads it too.
 package serverconfig
 
 import (

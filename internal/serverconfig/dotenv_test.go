@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -146,4 +147,29 @@ func FuzzParseDotenv(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestReadForToken(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		variables map[string]string
+		where     []string
+	}{
+		"nothing":           {nil, nil},
+		"a tenant":          {map[string]string{"TENANT_ID": testTenant}, nil},
+		"an odd tenant":     {map[string]string{"TENANT_ID": "x"}, []string{"TENANT_ID"}},
+		"an odd app":        {map[string]string{"API_APP_ID": "x"}, []string{"API_APP_ID"}},
+		"an odd authority":  {map[string]string{"AZURE_AUTHORITY_HOST": "http://x"}, []string{"AZURE_AUTHORITY_HOST"}},
+		"both, one of them": {with("TENANT_ID", "x"), []string{"TENANT_ID"}},
+		"both the same":     {with("API_APP_ID", testTenant), []string{"API_APP_ID"}},
+	} {
+		_, faults := ReadForToken(lookupIn(row.variables), nil)
+		var where []string
+		for _, f := range faults {
+			where = append(where, f.Where)
+		}
+		if !slices.Equal(where, row.where) {
+			t.Errorf("%s: faults %v, want of %v", name, faults, row.where)
+		}
+	}
 }

@@ -65,7 +65,7 @@ func TestToolPolicyFaults(t *testing.T) {
 		"a misleading pattern":   {"get_*_info roles=x", "*"},
 		"an unknown key":         {"secure_ping role=x", `"role" is not known; use one of scopes, any_scope, roles`},
 		"no app roles":           {"secure_ping app_roles=x", `"app_roles" is not known`},
-		"a word":                 {"secure_ping roles=x please", `"please" is no requirement`},
+		"a word":                 {"secure_ping roles=x please", `"please" is not a requirement`},
 		"a key twice":            {"secure_ping roles=x roles=y", "roles is there twice"},
 		"a full scope":           {"secure_ping scopes=api://x/Files.Read", "is not a short name"},
 		"never in a token":       {"secure_ping scopes=offline_access", "is for clients to request"},
@@ -119,6 +119,30 @@ func TestToolPolicyPlaces(t *testing.T) {
 				t.Errorf("faults %v, want one that begins with %q", faults, c.want)
 			}
 		})
+	}
+}
+
+// A file of policies may begin with a byte order mark. One without a policy is said.
+func TestPolicyFiles(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		content  string
+		policies int
+		warns    bool
+	}{
+		"of Windows":    {"\uFEFFsecure_ping roles=A\r\nget_* roles=B # both\r\n", 2, false},
+		"empty":         {"", 0, true},
+		"only comments": {"# secure_ping roles=A\n", 0, true},
+	} {
+		file := filepath.Join(t.TempDir(), "policies")
+		if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		config, faults := Read(lookupIn(with("TOOL_POLICIES", file)), nil)
+		warns := strings.Contains(strings.Join(config.Warnings, "\n"), "TOOL_POLICIES has no policy")
+		if len(faults) > 0 || len(config.ToolPolicies) != c.policies || warns != c.warns {
+			t.Errorf("%s: faults %v, policies %v, warns: %v; want %d policies, warns: %v", name, faults, config.ToolPolicies, warns, c.policies, c.warns)
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	say("connect", session.InitializeResult().ProtocolVersion)
-	for _, step := range strings.Fields(os.Getenv("STEPS")) {
+	for step := range strings.FieldsSeq(os.Getenv("STEPS")) {
 		text, err := do(ctx, session, step)
 		if err != nil {
 			text = err.Error()

@@ -141,7 +141,7 @@ func TestProofFaults(t *testing.T) {
 		"managed identity is not assigned": {func(t *testing.T, w *world) {
 			federated(nil)(t, w)
 			w.facts.Method = clientauth.ManagedIdentity("a0000000-0000-4000-8000-000000000009")
-		}, "identity", []string{"client id, not object id"}},
+		}, "identity", []string{"client ID, not object ID"}},
 		"projected token is missing": {func(_ *testing.T, w *world) {
 			w.facts.Method = clientauth.WorkloadIdentity("/nonexistent/token")
 			w.facts.TokenFile = "/nonexistent/token"

@@ -12,6 +12,9 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
+// maxTools limits a list: a server may always have a next page.
+const maxTools = 10_000
+
 // list prints the tools with their arguments.
 func (c *Client) list(ctx context.Context, session *mcp.ClientSession, w io.Writer) error {
 	all := []*mcp.Tool{}
@@ -19,7 +22,9 @@ func (c *Client) list(ctx context.Context, session *mcp.ClientSession, w io.Writ
 		if err != nil {
 			return err
 		}
-		all = append(all, tool)
+		if all = append(all, tool); len(all) > maxTools {
+			return fmt.Errorf("the server lists more than %d tools; they may be endless", maxTools)
+		}
 	}
 	if c.JSON {
 		return printJSON(w, all)
@@ -87,7 +92,7 @@ func text(result *mcp.CallToolResult) string {
 		if t, ok := content.(*mcp.TextContent); ok {
 			parts = append(parts, t.Text)
 		} else {
-			parts = append(parts, fmt.Sprintf("(content that is no text: %T)", content))
+			parts = append(parts, fmt.Sprintf("(content that is not text: %T)", content))
 		}
 	}
 	return strings.Join(parts, "\n")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
 )
@@ -46,6 +47,8 @@ func CheckIssuer(ctx context.Context, client *http.Client, issuer string) (note 
 		client = http.DefaultClient
 	}
 	address := strings.TrimSuffix(issuer, "/") + "/.well-known/openid-configuration"
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", err
@@ -65,7 +68,7 @@ func CheckIssuer(ctx context.Context, client *http.Client, issuer string) (note 
 		return unread(response.Status), nil
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&metadata); err != nil || metadata.Issuer == "" {
-		return unread("it is no OpenID metadata"), nil
+		return unread("it is not OpenID metadata"), nil
 	}
 	if metadata.Issuer != issuer {
 		return "", fmt.Errorf("proof.workload-identity.issuer is %s, and the cluster calls itself %s: Entra compares them character for character, so write the latter", shown(issuer), shown(metadata.Issuer))

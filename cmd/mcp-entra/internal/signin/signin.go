@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
@@ -36,7 +37,7 @@ type Options struct {
 	GraphHost     string // another host than the cloud's; needs AuthorityHost
 
 	Lookup func(name string) (string, bool) // environment variables
-	HTTP   *http.Client                     // nil means the SDK's
+	HTTP   *http.Client                     // nil means http.DefaultTransport; redirects are not followed
 	Prompt func(message string)             // shows the user where to enter a device code
 }
 
@@ -45,7 +46,7 @@ type Place struct {
 	Cloud     authority.Cloud
 	Authority authority.Host
 	GraphHost string // where requests go; Cloud.Graph is the resource
-	test      bool   // the authority is none of Microsoft's: it is not looked up there
+	test      bool   // the authority is not one of Microsoft's: it is not looked up there
 }
 
 // Where returns the place that the options name.
@@ -77,7 +78,7 @@ func Where(o Options) (Place, error) {
 		return Place{}, fmt.Errorf("the authority host %s is not of the cloud %s but of %s", h, name, h.Cloud().Name)
 	case o.GraphHost == "":
 		if p.test {
-			return Place{}, fmt.Errorf("%s is none of Microsoft's sign-in hosts: name its Microsoft Graph with -graph-host", h)
+			return Place{}, fmt.Errorf("%s is not one of Microsoft's sign-in hosts: name its Microsoft Graph with -graph-host", h)
 		}
 		return p, nil
 	case !p.test:
@@ -93,9 +94,14 @@ func Where(o Options) (Place, error) {
 
 // Credential returns the credential of the way that the options name.
 func Credential(o Options, p Place) (azcore.TokenCredential, error) {
-	client := azcore.ClientOptions{Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: p.Authority.String() + "/"}}
+	web := &http.Client{}
 	if o.HTTP != nil {
-		client.Transport = o.HTTP
+		*web = *o.HTTP
+	}
+	web.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // secrets would go along
+	client := azcore.ClientOptions{
+		Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: p.Authority.String() + "/"}, Transport: web,
+		Retry: policy.RetryOptions{TryTimeout: 30 * time.Second},
 	}
 	clientID := variable(o, "AZURE_CLIENT_ID")
 	switch o.Way {
@@ -169,7 +175,7 @@ func fromEnvironment(o Options, p Place, client azcore.ClientOptions, clientID s
 type Caller struct {
 	TenantID string   // tid
 	ObjectID string   // oid
-	Name     string   // a user's name or an application's client id
+	Name     string   // a user's name or an application's client ID
 	App      bool     // an application that signed in as itself
 	ClientID string   // the application that signed the caller in
 	Scopes   []string // delegated permissions (scp), or application permissions (roles)
@@ -231,11 +237,20 @@ func explain(err error) error {
 	case strings.Contains(text, "invalid character"):
 		return errors.New("the answer is not Entra's JSON: a proxy or another server answers for it (check HTTPS_PROXY, or the network's login page)")
 	case strings.Contains(text, "x509: "):
-		_, why, _ := strings.Cut(text, "x509: ")
-		return fmt.Errorf("the server's certificate is not trusted (%s): is there a proxy that inspects TLS, or a wrong clock? SSL_CERT_FILE names a private CA", short(strings.SplitN(why, "\n", 2)[0]))
+		return fmt.Errorf("the server's certificate is not trusted (%s): is there a proxy that inspects TLS, or a wrong clock? SSL_CERT_FILE names a private CA", sentenceAfter(text, "x509: "))
+	case strings.Contains(text, ": dial "):
+		return fmt.Errorf("the host can't be reached (%s): check its name, the network and HTTPS_PROXY", sentenceAfter(text, ": dial "))
 	}
 	line, _, _ := strings.Cut(text, "\n")
 	return errors.New(line)
+}
+
+// sentenceAfter returns what follows the mark, to the end of the sentence or line.
+func sentenceAfter(text, mark string) string {
+	_, rest, _ := strings.Cut(text, mark)
+	rest, _, _ = strings.Cut(rest, "\n")
+	rest, _, _ = strings.Cut(rest, ". ")
+	return strings.TrimRight(rest, ".")
 }
 
 // roleNames are Entra's built-in roles that matter here, by template id. "-" is every member's.

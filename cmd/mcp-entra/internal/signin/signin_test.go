@@ -1,8 +1,13 @@
 package signin_test
 
 import (
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/signin"
 )
@@ -76,3 +81,43 @@ func TestCredentialFromEnvironment(t *testing.T) {
 		})
 	}
 }
+
+// What keeps a sign-in from its host is said in one line.
+func TestWhoUnreachable(t *testing.T) {
+	t.Parallel()
+	const id = "11111111-2222-3333-4444-555555555555"
+	for name, c := range map[string]struct {
+		fault error
+		want  string
+	}{
+		"nobody":        {&net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connect: connection refused")}, "the host can't be reached (tcp: connect: connection refused): check"},
+		"an unknown CA": {x509.UnknownAuthorityError{}, "is not trusted (certificate signed by unknown authority): is there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { // the SDK tries again, and waits
+				variables := map[string]string{"AZURE_TENANT_ID": id, "AZURE_CLIENT_ID": id, "AZURE_CLIENT_SECRET": "some secret"}
+				o := signin.Options{
+					Way: "env", AuthorityHost: "https://localhost:8443", GraphHost: "https://localhost:8443", HTTP: &http.Client{Transport: failing{c.fault}},
+					Lookup: func(name string) (string, bool) { v, ok := variables[name]; return v, ok },
+				}
+				place, err := signin.Where(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				credential, err := signin.Credential(o, place)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err = signin.Who(t.Context(), credential, place); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("Who = %v, want %q in one line", err, c.want)
+				}
+			})
+		})
+	}
+}
+
+// failing is a network that fails.
+type failing struct{ fault error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.fault }
