@@ -7,7 +7,7 @@ import (
 )
 
 // A Verify judges an access token and makes of it what a program needs to know
-// of the caller: at least tenant, object id, scopes, roles and groups, where the
+// of the caller: at least tenant, object ID, scopes, roles and groups, where the
 // library gives access to claims at all.
 type Verify func(ctx context.Context, token string) error
 

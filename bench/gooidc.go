@@ -10,7 +10,7 @@ func goOIDC() Contestant {
 	return Contestant{
 		Name:       "go-oidc",
 		Modules:    []string{"github.com/coreos/go-oidc/v3"},
-		Configured: "`NewProvider` on the v2 issuer, `Verifier` with the API's client id, then `Claims` into a struct; it knows no scopes",
+		Configured: "`NewProvider` on the v2 issuer, `Verifier` with the API's client ID, then `Claims` into a struct; it knows no scopes",
 		New: func(ctx context.Context, b *Bed) (Verify, error) {
 			provider, err := oidc.NewProvider(oidc.ClientContext(ctx, b.Tenant.HTTPClient()), b.Tenant.V2Issuer())
 			if err != nil {

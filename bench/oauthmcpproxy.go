@@ -18,7 +18,7 @@ func oauthMCPProxy() Contestant {
 	return Contestant{
 		Name:       "oauth-mcp-proxy",
 		Modules:    []string{"github.com/tuannvm/oauth-mcp-proxy"},
-		Configured: "provider `azure` on the v2 issuer with the API's client id as audience, as its guide says; `ValidateTokenCached`, which its middleware calls; it knows no scopes",
+		Configured: "provider `azure` on the v2 issuer with the API's client ID as audience, as its guide says; `ValidateTokenCached`, which its middleware calls; it knows no scopes",
 		New: func(_ context.Context, b *Bed) (Verify, error) {
 			server, err := oauth.NewServer(oauthMCPProxyConfig(b))
 			if err != nil {

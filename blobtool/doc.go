@@ -137,7 +137,7 @@
 // DownloadDir/{user}/{blob path}; copies from a second container in the same folder are in
 // {user}/.container-{container}@{account}. The user is the UserID of the verified token
 // that the transport has put into the request (TokenInfo of the MCP SDK). It is the
-// folder's name if it is a safe one, such as "{tenant id}.{object id}", and is otherwise
+// folder's name if it is a safe one, such as "{tenant ID}.{object ID}", and is otherwise
 // replaced by its hash. A call without a user fails. Files are reached through an
 // [os.Root] of the user's folder, so no path and no symbolic link leads out of it. They
 // are written under another name and renamed when complete. [Options.MaxFileBytes],

@@ -30,7 +30,7 @@
 //	          v1 (ver 1.0)                        v2 (ver 2.0)
 //	iss       the v1 metadata's issuer,           the v2 metadata's issuer,
 //	          https://sts.windows.net/{tid}/      https://login.microsoftonline.com/{tid}/v2.0
-//	aud       the application id or an            the application id
+//	aud       the application ID or an            the application ID
 //	          App ID URI, in any case, with
 //	          or without slash at the end
 //	client    appid, appidacr                     azp, azpacr

@@ -216,7 +216,7 @@ func unavailable(err error) *Error {
 	if missing, ok := errors.AsType[*tenantError](keys.cause); ok {
 		e.Reason = tenantNotFound
 		e.Expected = fmt.Sprintf("tenant %s, which answers %s", keys.tenant, missing.code)
-		e.Remedy = "This server's operator must correct the tenant id, or the authority host of another cloud; the token was not judged"
+		e.Remedy = "This server's operator must correct the tenant ID, or the authority host of another cloud; the token was not judged"
 	}
 	return e
 }

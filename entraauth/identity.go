@@ -118,13 +118,13 @@ func (id *Identity) TenantID() string { return id.tenantID }
 // Kind tells a user from an application that acts for itself.
 func (id *Identity) Kind() Kind { return id.kind }
 
-// ObjectID returns the caller's object id in its tenant (claim oid), a GUID. It
+// ObjectID returns the caller's object ID in its tenant (claim oid), a GUID. It
 // is empty for an application without service principal in the tenant.
 func (id *Identity) ObjectID() string { return id.objectID }
 
-// UserID returns "<tenant id>.<object id>" in lower case: unique and stable, the
-// value to authorize and to keep data by. For an application without object id, its
-// client id takes the place of the object id.
+// UserID returns "<tenant ID>.<object ID>" in lower case: unique and stable, the
+// value to authorize and to keep data by. For an application without object ID, its
+// client ID takes the place of the object ID.
 func (id *Identity) UserID() string { return id.userID }
 
 // ClientID returns the application that the caller uses (claim appid or azp).
@@ -164,7 +164,7 @@ func (id *Identity) HasRole(kind Kind, role string) bool {
 	return id.kind == kind && slices.Contains(id.roles, role)
 }
 
-// Groups returns the object ids of the user's groups (claim groups), if the API's
+// Groups returns the object IDs of the user's groups (claim groups), if the API's
 // registration asks for them. Overage means that there are more than fit into the
 // token. It then lists none: the groups are unknown, which is not the same as none.
 func (id *Identity) Groups() (ids []string, overage bool) {

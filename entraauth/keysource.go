@@ -239,13 +239,13 @@ func (s *keySource) logFailure(err error, pause time.Duration, known *tenantErro
 	case s.missing != nil && known != nil && s.missing.code == known.code:
 		s.log.Debug("the tenant still does not exist", attrs...)
 	case s.missing != nil:
-		s.log.Error("the tenant does not exist, so none of its tokens can be verified: correct the tenant id, "+
+		s.log.Error("the tenant does not exist, so none of its tokens can be verified: correct the tenant ID, "+
 			"or set AuthorityHost if the tenant is in another cloud", append(attrs, "reason", tenantNotFound, "authority", s.host.String())...)
 	case old != nil:
 		s.log.Warn("signing keys not refreshed; the last good set stays in use", attrs...)
 	default:
 		s.log.Error("signing keys can't be fetched; every request is answered 503 until they can: "+
-			"check the network to the authority, the tenant id and the TLS trust", attrs...)
+			"check the network to the authority, the tenant ID and the TLS trust", attrs...)
 	}
 }
 

@@ -192,7 +192,7 @@ func TestV1MetadataGone(t *testing.T) {
 }
 
 // An app with a claims-mapping policy has signing keys of its own, which the tenant
-// publishes only to those who ask with ?appid={client id}, at the jwks_uri that comes
+// publishes only to those who ask with ?appid={client ID}, at the jwks_uri that comes
 // back: python-social-auth/social-core#695, antarctica/flask-entra-auth#8,
 // Widen/cloudfront-auth#85, VirtoCommerce/vc-platform#2142, OutSystems/docs-odc#36.
 func TestSigningKeysOfTheApp(t *testing.T) {

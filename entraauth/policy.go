@@ -25,14 +25,14 @@ type Policy struct {
 	AnyScope []string
 	// UserRoles are app roles (claim roles) of which the user must have one.
 	UserRoles []string
-	// Groups are groups (claim groups, object ids) of which the user must be in
+	// Groups are groups (claim groups, object IDs) of which the user must be in
 	// one. A token with too many groups to list (more than 200) is refused:
 	// use UserRoles, which have no such limit.
 	Groups []string
 	// AppRoles are application permissions (claim roles) of which an application
 	// that acts for itself must have one. Without any, such applications are refused.
 	AppRoles []string
-	// Clients are the application ids (claim appid or azp) that may call. Empty
+	// Clients are the application IDs (claim appid or azp) that may call. Empty
 	// adds no restriction: which applications may ask for the API's scopes is the
 	// tenant's consent.
 	Clients []string
@@ -67,7 +67,7 @@ func (p *Policy) check(id *Identity) *Error {
 	isCaller := func(client string) bool { return strings.EqualFold(client, id.clientID) }
 	if len(p.Clients) > 0 && !slices.ContainsFunc(p.Clients, isCaller) {
 		return notPermitted("client", clientNotAllowed, "a client application on this server's allow-list",
-			id.clientID, "Ask this server's operator to add the client's application id")
+			id.clientID, "Ask this server's operator to add the client's application ID")
 	}
 	if id.clientAuth < p.ClientAuth {
 		// A policy that was not validated may ask for more than there is.

@@ -151,7 +151,7 @@ func TestAppIdentity(t *testing.T) {
 	}
 	id, err = f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 2, func(h, c map[string]any) { daemon("R")(f, h, c); delete(c, "oid") }))
 	if err != nil || id.UserID() != f.tenant.ID()+"."+id.ClientID() {
-		t.Errorf("without object id: got %v, %v; want {tenant}.{client}, nil", id, err)
+		t.Errorf("without object ID: got %v, %v; want {tenant}.{client}, nil", id, err)
 	}
 }
 

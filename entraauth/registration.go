@@ -19,7 +19,7 @@ type tenancy struct {
 // newTenancy checks the tenants of a configuration. The key sources come later.
 func newTenancy(home string, others []string, fault func(field string, err error)) tenancy {
 	t := tenancy{sources: make(map[string]*keySource)}
-	fault("tenant id", checkTenantID(home))
+	fault("tenant ID", checkTenantID(home))
 	for i, id := range append([]string{home}, others...) {
 		if i > 0 {
 			fault("OtherTenants", checkTenantID(id))
@@ -86,7 +86,7 @@ type application struct {
 
 // newApplication checks the ids of a configuration.
 func newApplication(clientID string, uris []string, fault func(field string, err error)) application {
-	fault("client id", authority.CheckGUID(clientID))
+	fault("client ID", authority.CheckGUID(clientID))
 	for _, uri := range uris {
 		fault("AppIDURIs", authority.CheckAppIDURI(uri))
 	}
@@ -99,10 +99,10 @@ func newApplication(clientID string, uris []string, fault func(field string, err
 
 // isAudience reports whether a token of that version with the audience is for the API.
 //
-// A v1 token has the audience in the form that was requested: the client id or an App ID
+// A v1 token has the audience in the form that was requested: the client ID or an App ID
 // URI, in whatever case and with or without trailing slash. Entra's directory ignores
 // case too: no two applications of a tenant have App ID URIs that differ only in case.
-// A v2 token always has the client id.
+// A v2 token always has the client ID.
 func (a *application) isAudience(version, aud string) bool {
 	if aud == a.clientID || version != "1.0" {
 		return aud == a.clientID

@@ -108,7 +108,7 @@ func (m *ResourceMetadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // AuthorizationServers returns the URLs of the authorization servers whose tokens are
-// accepted: https://login.microsoftonline.com/{tenant id}/v2.0, the home tenant's first.
+// accepted: https://login.microsoftonline.com/{tenant ID}/v2.0, the home tenant's first.
 func (v *Verifier) AuthorizationServers() []string {
 	var urls []string
 	v.tenancy.each(func(s *keySource) { urls = append(urls, v.host.Tenant(s.tenantID)+"/v2.0") })
@@ -118,7 +118,7 @@ func (v *Verifier) AuthorizationServers() []string {
 // ScopesFor returns the scopes that a user under the policy needs, the verifier's own
 // first, each in the form that a client requests from Entra:
 // "https://api.example.com/orders/access_as_user" if resourceURL is one of the API's App
-// ID URIs, whatever their order, and "api://{client id}/access_as_user" otherwise. Clients
+// ID URIs, whatever their order, and "api://{client ID}/access_as_user" otherwise. Clients
 // of MCP send the resource's URL in the parameter resource, and Entra refuses it beside a
 // scope with another prefix (AADSTS9010010). From AnyScope it takes the first.
 func (v *Verifier) ScopesFor(resourceURL string, p Policy) []string {

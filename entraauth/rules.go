@@ -153,7 +153,7 @@ func showVersion(_ *Verifier, t *candidate) (expected, actual string) {
 }
 
 // checkIssuer compares exactly with what the tenant's metadata says, for the
-// token's own version. A template is filled with a tenant id that is a GUID: the
+// token's own version. A template is filled with a tenant ID that is a GUID: the
 // tenancy has seen to that.
 func checkIssuer(_ context.Context, v *Verifier, t *candidate) *Error {
 	template, form := t.keys.issuerV1, "v1 token"
@@ -198,7 +198,7 @@ func checkAudience(_ context.Context, v *Verifier, t *candidate) *Error {
 		return nil
 	}
 	return invalid(audienceMismatch, v.api.audiences(t.claims.version), t.claims.audience,
-		fmt.Sprintf("Ask for the scope %s. If you already do, this server has a wrong application id", v.wantedScope("")))
+		fmt.Sprintf("Ask for the scope %s. If you already do, this server has a wrong application ID", v.wantedScope("")))
 }
 
 func showAudience(v *Verifier, t *candidate) (expected, actual string) {
@@ -318,7 +318,7 @@ func showSignature(*Verifier, *candidate) (expected, actual string) {
 	return "made by that key", "made by that key"
 }
 
-// checkObjectID wants an object id of users. An application has one only if it has a
+// checkObjectID wants an object ID of users. An application has one only if it has a
 // service principal in the tenant.
 func checkObjectID(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if authority.IsGUID(t.claims.objectID) || (t.claims.objectID == "" && t.claims.isApp()) {

@@ -43,7 +43,7 @@ type Options struct {
 	// tokens may have one as audience. If the resource's URL is among them, it is the
 	// prefix of the scopes in metadata and challenges, as clients that send it need
 	// ([Verifier.ScopesFor]); otherwise the first that begins with api:// is, or the first.
-	// Defaults to "api://{client id}". One that ends in a slash or in a scope
+	// Defaults to "api://{client ID}". One that ends in a slash or in a scope
 	// ("/access_as_user") is an error.
 	AppIDURIs []string
 	// OtherTenants are the ids of further tenants whose users are accepted.
@@ -144,16 +144,16 @@ func checkIDs(t *tenancy, a *application, p *Policy, fault func(field string, er
 	}
 	tenant := t.listed[0]
 	if is(a.clientID)(tenant) {
-		fault("client id", errors.New("is the tenant id; copy the Application (client) ID from the overview of the API's app registration"))
+		fault("client ID", errors.New("is the tenant ID; copy the Application (client) ID from the overview of the API's app registration"))
 	} else if slices.ContainsFunc(t.listed, is(a.clientID)) {
-		fault("OtherTenants", fmt.Errorf("%s is the client id; list tenant ids", a.clientID))
+		fault("OtherTenants", fmt.Errorf("%s is the client ID; list tenant IDs", a.clientID))
 	}
 	if slices.ContainsFunc(p.Clients, is(tenant)) {
-		fault("Policy.Clients", fmt.Errorf("%s is the tenant id; list ids of client applications", tenant))
+		fault("Policy.Clients", fmt.Errorf("%s is the tenant ID; list ids of client applications", tenant))
 	}
 	for _, id := range []string{tenant, a.clientID} {
 		if slices.ContainsFunc(p.Groups, is(id)) {
-			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; list object ids of groups", id))
+			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; list object IDs of groups", id))
 		}
 	}
 }
@@ -195,7 +195,7 @@ func (v *Verifier) Ready(ctx context.Context) error {
 // Package mcpentra compares it with that of an obo.Exchanger, and a server can log it
 // when it starts.
 type Registration struct {
-	// ClientID is the application id of the API, in lower case.
+	// ClientID is the application ID of the API, in lower case.
 	ClientID string
 	// AuthorityHost is the cloud, as a URL without trailing slash.
 	AuthorityHost string

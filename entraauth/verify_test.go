@@ -100,7 +100,7 @@ func TestNewVerifierReportsAllFaults(t *testing.T) {
 	if err == nil {
 		t.Fatal("NewVerifier = nil, want the faults of all fields")
 	}
-	for _, field := range []string{"tenant id", "client id", "AuthorityHost", "AppIDURIs", "ClockSkew", "Policy.Scopes", "Policy.Clients"} {
+	for _, field := range []string{"tenant ID", "client ID", "AuthorityHost", "AppIDURIs", "ClockSkew", "Policy.Scopes", "Policy.Clients"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("%s is not named in: %v", field, err)
 		}
@@ -120,15 +120,15 @@ func TestNewVerifierFaults(t *testing.T) {
 	}{
 		"as it should be":              {tenant, api, options{}, "", ""},
 		"in upper case":                {strings.ToUpper(tenant), strings.ToUpper(api), options{}, "", ""},
-		"one id for both":              {api, api, options{}, "client id: ", "copy the Application (client) ID"},
-		"one id, in two cases":         {"ABCDEF00-0000-0000-0000-000000000001", "abcdef00-0000-0000-0000-000000000001", options{}, "client id: ", "copy the Application (client) ID"},
-		"tenant in braces":             {"{" + tenant + "}", api, options{}, "tenant id: ", "no braces"},
-		"tenant with white space":      {tenant + "\n", api, options{}, "tenant id: ", "is not a GUID"},
-		"client with white space":      {tenant, " " + api, options{}, "client id: ", "is not a GUID"},
-		"tenant of zeros":              {"00000000-0000-0000-0000-000000000000", api, options{}, "tenant id: ", "nobody's id"},
-		"client of zeros":              {tenant, "00000000-0000-0000-0000-000000000000", options{}, "client id: ", "nobody's id"},
+		"one id for both":              {api, api, options{}, "client ID: ", "copy the Application (client) ID"},
+		"one id, in two cases":         {"ABCDEF00-0000-0000-0000-000000000001", "abcdef00-0000-0000-0000-000000000001", options{}, "client ID: ", "copy the Application (client) ID"},
+		"tenant in braces":             {"{" + tenant + "}", api, options{}, "tenant ID: ", "no braces"},
+		"tenant with white space":      {tenant + "\n", api, options{}, "tenant ID: ", "is not a GUID"},
+		"client with white space":      {tenant, " " + api, options{}, "client ID: ", "is not a GUID"},
+		"tenant of zeros":              {"00000000-0000-0000-0000-000000000000", api, options{}, "tenant ID: ", "nobody's id"},
+		"client of zeros":              {tenant, "00000000-0000-0000-0000-000000000000", options{}, "client ID: ", "nobody's id"},
 		"an empty other tenant":        {tenant, api, options{OtherTenants: []string{""}}, "OtherTenants: ", "is missing"},
-		"the client as other tenant":   {tenant, api, options{OtherTenants: []string{api}}, "OtherTenants: ", "list tenant ids"},
+		"the client as other tenant":   {tenant, api, options{OtherTenants: []string{api}}, "OtherTenants: ", "list tenant IDs"},
 		"the home tenant once more":    {tenant, api, options{OtherTenants: []string{strings.ToUpper(tenant)}}, "", ""},
 		"the tenant as client":         {tenant, api, options{Policy: entraauth.Policy{Clients: []string{strings.ToUpper(tenant)}}}, "Policy.Clients: ", "ids of client applications"},
 		"an empty list of roles":       {tenant, api, options{Policy: entraauth.Policy{UserRoles: []string{}}}, "Policy.UserRoles: ", "leave it nil"},
@@ -136,8 +136,8 @@ func TestNewVerifierFaults(t *testing.T) {
 		"an empty list of clients":     {tenant, api, options{Policy: entraauth.Policy{Clients: []string{}}}, "Policy.Clients: ", "leave it nil"},
 		"an empty list of scopes":      {tenant, api, options{Policy: entraauth.Policy{Scopes: []string{}}}, "", ""}, // the default
 		"the API as its own client":    {tenant, api, options{Policy: entraauth.Policy{Clients: []string{api}}}, "", ""},
-		"the tenant as group":          {tenant, api, options{Policy: entraauth.Policy{Groups: []string{tenant}}}, "Policy.Groups: ", "object ids of groups"},
-		"the API as group":             {tenant, api, options{Policy: entraauth.Policy{Groups: []string{api}}}, "Policy.Groups: ", "object ids of groups"},
+		"the tenant as group":          {tenant, api, options{Policy: entraauth.Policy{Groups: []string{tenant}}}, "Policy.Groups: ", "object IDs of groups"},
+		"the API as group":             {tenant, api, options{Policy: entraauth.Policy{Groups: []string{api}}}, "Policy.Groups: ", "object IDs of groups"},
 		"authority with a path":        {tenant, api, options{AuthorityHost: "https://login.microsoftonline.com/" + tenant}, "AuthorityHost: ", "no path"},
 		"authority without host":       {tenant, api, options{AuthorityHost: "https://:8443"}, "AuthorityHost: ", "https://host"},
 		"authority with a wildcard":    {tenant, api, options{AuthorityHost: "https://*.microsoftonline.com"}, "AuthorityHost: ", "https://host"},

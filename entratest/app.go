@@ -194,7 +194,7 @@ func (a *App) AppIDURI() string {
 	return a.ClientID
 }
 
-// Scope returns a scope of the app in full, such as "api://{client id}/access_as_user": what
+// Scope returns a scope of the app in full, such as "api://{client ID}/access_as_user": what
 // clients request. It uses the first of the app's App ID URIs.
 func (a *App) Scope(name string) string { return a.AppIDURI() + "/" + name }
 

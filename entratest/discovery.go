@@ -16,7 +16,7 @@ const cloudInstanceName = "microsoftonline.com"
 func servePage(w http.ResponseWriter, r *http.Request, known bool) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'")
-	text := "There is no page here. The endpoints are listed by the metadata at /{tenant id}/v2.0/.well-known/openid-configuration."
+	text := "There is no page here. The endpoints are listed by the metadata at /{tenant ID}/v2.0/.well-known/openid-configuration."
 	if code := r.URL.Query().Get("code"); known && code != "" {
 		text = "Look up AADSTS" + clip(code) + " in Microsoft's list of Entra authentication error codes."
 	}

@@ -37,7 +37,7 @@
 //
 //   - Keys carry cloud_instance_name, issuer, x5t and x5c, and no alg. Metadata has
 //     no code_challenge_methods_supported. An app may have a key of its own
-//     ([App.AddSigningKey]), which is served only with ?appid={client id}.
+//     ([App.AddSigningKey]), which is served only with ?appid={client ID}.
 //   - v1 tokens, including those for Azure Storage, have the issuer
 //     https://sts.windows.net/{tid}/ and the requested audience; v2 tokens have
 //     the tenant's own issuer and the client ID as audience.

@@ -157,7 +157,7 @@ func (t *Tenant) PublicKey(kid string) (*rsa.PublicKey, bool) {
 // policy, and returns the key's ID. The key signs access tokens for the app, and ID tokens that
 // the app gets. Another call replaces the key.
 //
-// The key is published only on request: metadata fetched with ?appid={client id} point to a key
+// The key is published only on request: metadata fetched with ?appid={client ID} point to a key
 // set with the same parameter, which has only this key. Without the parameter, or with the ID of
 // an app without its own key, both are the tenant's.
 func (a *App) AddSigningKey() string {

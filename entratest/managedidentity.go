@@ -223,5 +223,5 @@ func (t *Tenant) identityToken(identity *UserAssignedIdentity, resource string) 
 
 // String formats the identity for test output.
 func (m *UserAssignedIdentity) String() string {
-	return fmt.Sprintf("managed identity %s (client id %s)", m.Name, m.ClientID)
+	return fmt.Sprintf("managed identity %s (client ID %s)", m.Name, m.ClientID)
 }

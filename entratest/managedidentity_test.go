@@ -117,7 +117,7 @@ func TestIMDS(t *testing.T) {
 		clientID      string
 	}{
 		"no header":     {"&client_id=" + second.ClientID, "", 400, ""},
-		"by client id":  {"&client_id=" + second.ClientID, "true", 200, second.ClientID},
+		"by client ID":  {"&client_id=" + second.ClientID, "true", 200, second.ClientID},
 		"by resource":   {"&msi_res_id=" + second.ResourceID, "true", 200, second.ClientID},
 		"one of two":    {"", "true", 400, ""},
 		"unknown":       {"&client_id=" + c.api.ClientID, "true", 400, ""},

@@ -82,7 +82,7 @@ func TestOnBehalfOfTakesEachFormOfAudience(t *testing.T) {
 		return c.Mint(c.api, version, func(_, claims map[string]any) { claims["aud"] = aud })
 	}
 	for name, assertion := range map[string]string{
-		"v1, client id":            audience(1, c.api.ClientID),
+		"v1, client ID":            audience(1, c.api.ClientID),
 		"v1, App ID URI":           audience(1, "https://mcp.example.com/mcp"),
 		"v1, App ID URI and slash": audience(1, "https://mcp.example.com/mcp/"),
 		"v2":                       audience(2, c.api.ClientID),

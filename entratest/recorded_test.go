@@ -63,7 +63,7 @@ func TestRecordedErrors(t *testing.T) {
 		"a wrong secret":        {form("client_secret", "wrong"), 401, "invalid_client", 7000215, linked},
 		"an unknown resource":   {form("scope", "api://nobody/.default"), 400, "invalid_resource", 500011, linked},
 		"an unknown grant type": {form("grant_type", "no_such_grant"), 400, "unsupported_grant_type", 70003, common},
-		"an empty client id":    {form("client_id", "00000000-0000-0000-0000-000000000000"), 400, "unauthorized_client", 700038, common},
+		"an empty client ID":    {form("client_id", "00000000-0000-0000-0000-000000000000"), 400, "unauthorized_client", 700038, common},
 	} {
 		a := c.token(t, test.form)
 		if a.status != test.status || a.text("error") != test.kind || a.code() != test.code {

@@ -16,7 +16,7 @@ const (
 // A signIn is one user's session in one browser.
 type signIn struct {
 	Tenant   string   `json:"t"`
-	User     string   `json:"u"` // object id
+	User     string   `json:"u"` // object ID
 	Time     int64    `json:"a"` // Unix time of the sign-in
 	MFA      bool     `json:"m,omitempty"`
 	Contexts []string `json:"c,omitempty"` // authentication contexts that are met

@@ -28,7 +28,7 @@ type flow struct {
 	Expires int64
 
 	Tenant    string // of the user, once chosen
-	User      string // object id
+	User      string // object ID
 	Fresh     bool   // the user just chose the account
 	MFA       bool   // the user just approved the sign-in
 	Consented bool

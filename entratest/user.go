@@ -125,7 +125,7 @@ type Group struct {
 	ObjectID string // in the groups claim
 	Name     string
 
-	members map[string]bool // object ids
+	members map[string]bool // object IDs
 }
 
 // AddGroup adds a group with these members.

@@ -31,7 +31,7 @@ func TestDemoSignIn(t *testing.T) {
 	printed := func(pattern string) string {
 		return demo.waitFor(t, demo.stdout, regexp.MustCompile(pattern))
 	}
-	resource, clientID := printed(`(?m)^  URL +(\S+)$`), printed(`(?m)^  client id +(\S+) `)
+	resource, clientID := printed(`(?m)^  URL +(\S+)$`), printed(`(?m)^  client ID +(\S+) `)
 	trust, authority := printed(`NODE_EXTRA_CA_CERTS=(\S+)`), printed(`-authority (\S+) `)
 	alice := newPerson(t, "alice@contoso.example", trust)
 

@@ -207,7 +207,7 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
-// WithLimits changes the limits. A user is identified by tenant and object id.
+// WithLimits changes the limits. A user is identified by tenant and object ID.
 // Requests without a valid token are not counted and cost little: refusing one takes
 // microseconds, and no more than 64 KiB and 5 seconds of its body are read.
 func WithLimits(l Limits) Option {
@@ -268,7 +268,7 @@ func withPolicy(option string, k kind, pattern string, p entraauth.Policy) Optio
 // An appSettings is what the verifier and all that acts for its callers must agree on:
 // [entraauth.Registration] and [obo.Registration] are.
 type appSettings interface {
-	// App returns the client id, and the authority host as a URL.
+	// App returns the client ID, and the authority host as a URL.
 	App() (clientID, authorityHost string)
 	// TenantIDs returns the tenants that are listed, the home tenant first.
 	TenantIDs() []string
@@ -282,7 +282,7 @@ func disagreements(verifier, other appSettings, name, otherTenants string) (faul
 	app, authority := verifier.App()
 	otherApp, otherAuthority := other.App()
 	if app != otherApp {
-		add("the %s is of the app %s, the verifier of %s; make both with the client id of the API's registration: a user's token can be exchanged only by the app it was issued for",
+		add("the %s is of the app %s, the verifier of %s; make both with the client ID of the API's registration: a user's token can be exchanged only by the app it was issued for",
 			name, otherApp, app)
 	}
 	if cloud(authority) != cloud(otherAuthority) {
@@ -293,7 +293,7 @@ func disagreements(verifier, other appSettings, name, otherTenants string) (faul
 		switch {
 		case slices.Contains(tenants, tenant):
 		case i == 0:
-			add("the %s is of the tenant %s, the verifier of %s; make both with the same tenant id", name, tenants[0], tenant)
+			add("the %s is of the tenant %s, the verifier of %s; make both with the same tenant ID", name, tenants[0], tenant)
 		default:
 			add("the verifier accepts users of the tenant %s, for whom the %s does not act; add it to %s, or remove it from entraauth.Options.OtherTenants", tenant, name, otherTenants)
 		}

@@ -17,7 +17,7 @@ import (
 )
 
 // The SDK's own client finds everything by itself, from a server's URL and a
-// client id: where to sign in, with which scopes; and which more, when a tool
+// client ID: where to sign in, with which scopes; and which more, when a tool
 // wants them (authorization#step-up-authorization-flow). It keeps those it had.
 func TestStepUpByTheSDKsClient(t *testing.T) {
 	t.Parallel()

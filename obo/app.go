@@ -21,7 +21,7 @@ const (
 // Registration describes the app registration that an [Exchanger] uses. Package mcpentra
 // compares it with that of an entraauth.Verifier, and a server can log it at startup.
 type Registration struct {
-	// ClientID is the application id, in lower case.
+	// ClientID is the application ID, in lower case.
 	ClientID string
 	// AuthorityHost is the cloud, as a URL without a trailing slash.
 	AuthorityHost string
@@ -78,7 +78,7 @@ func discoveryDocument(base, tokenURL string) []byte {
 	return b
 }
 
-// tenantOf returns the tenant with an assertion's tenant id, or nil if it is not allowed.
+// tenantOf returns the tenant with an assertion's tenant ID, or nil if it is not allowed.
 func (a *app) tenantOf(id string) *tenant {
 	if strings.EqualFold(id, a.home.id) {
 		return a.home

@@ -179,7 +179,7 @@ func (p payload) has(name, word string) bool {
 }
 
 // checkUser rejects everything but a user's delegated access token: only those have
-// scopes. An app-only token has roles, its application's object id as subject, or the
+// scopes. An app-only token has roles, its application's object ID as subject, or the
 // optional claim idtyp.
 func (p payload) checkUser() error {
 	kind := p.text("idtyp")

@@ -20,7 +20,7 @@ const (
 	whichPolicy   = askAdmin + " which policy applies"
 	inviteAccount = "sign in with an account of this organization, or ask its administrator to invite yours"
 	sameApp       = askOperator + "use one app registration for the API and for the exchange: it must be the audience of the user's token"
-	findApp       = askOperator + "check the client id and the tenant id (App registrations, the app, Overview), and that the app is in the tenant (Enterprise applications)"
+	findApp       = askOperator + "check the client ID and the tenant ID (App registrations, the app, Overview), and that the app is in the tenant (Enterprise applications)"
 	oneResource   = askOperator + "request scopes of one resource at a time"
 	permissions   = "App registrations, the app, API permissions"
 	addPermission = askOperator + "add the resource's delegated permission under " + permissions + ", and consent to it"
@@ -28,7 +28,7 @@ const (
 	federated     = askOperator + "make issuer, subject and audience of the app's federated credential match the identity's exactly, including case: " +
 		certificates + ", Federated credentials"
 	otherIdentity = askOperator + "use a user-assigned managed identity of the app's own tenant"
-	addPrincipal  = askOperator + "have an administrator add the resource to the tenant (az ad sp create --id, with the resource's application id), " +
+	addPrincipal  = askOperator + "have an administrator add the resource to the tenant (az ad sp create --id, with the resource's application ID), " +
 		"then consent to it under " + permissions
 )
 
@@ -97,19 +97,19 @@ var verdicts = map[int]verdict{
 	240002:  {ErrAssertionInvalid, "the client sent an ID token instead of an access token", "the client's developer must request an access token for the server's API scope"},
 	50027:   {ErrAssertionInvalid, "the user's token is malformed", newToken},
 	50013:   {ErrMisconfigured, "the user's token is for another app than the one that exchanges it, or its signature is invalid", sameApp},
-	50107:   {ErrMisconfigured, "another tenant issued the user's token", askOperator + "check the tenant id and the authority host: both must be those of the users' tokens"},
+	50107:   {ErrMisconfigured, "another tenant issued the user's token", askOperator + "check the tenant ID and the authority host: both must be those of the users' tokens"},
 	500131:  {ErrMisconfigured, "the user's token is for another app than the one that exchanges it", sameApp},
 	900384:  {ErrMisconfigured, "the signature of the user's token or of the server's client assertion is invalid", sameApp},
 
 	// The app's own credential.
-	70001:  {ErrMisconfigured, "the tenant has no app with the server's client id, or the app is disabled", findApp},
-	700011: {ErrMisconfigured, "the tenant has no app with the server's client id", findApp},
-	700016: {ErrMisconfigured, "the tenant has no app with the server's client id", findApp},
-	700038: {ErrMisconfigured, "the server's client id is the empty GUID, which is not an app's id", findApp},
+	70001:  {ErrMisconfigured, "the tenant has no app with the server's client ID, or the app is disabled", findApp},
+	700011: {ErrMisconfigured, "the tenant has no app with the server's client ID", findApp},
+	700016: {ErrMisconfigured, "the tenant has no app with the server's client ID", findApp},
+	700038: {ErrMisconfigured, "the server's client ID is the empty GUID, which is not an app's id", findApp},
 	700021: {ErrMisconfigured, "the server's client assertion names another app",
-		askOperator + "check the client id: subject and issuer of the client assertion must be the app's"},
+		askOperator + "check the client ID: subject and issuer of the client assertion must be the app's"},
 	700023: {ErrMisconfigured, "the server's client assertion is for another tenant or cloud",
-		askOperator + "check the tenant id and the authority host: the audience of the client assertion must be the tenant's token endpoint"},
+		askOperator + "check the tenant ID and the authority host: the audience of the client assertion must be the tenant's token endpoint"},
 	700024: {ErrMisconfigured, "the server's client assertion has expired or is not valid yet",
 		askOperator + "check the host's clock and the source of the client assertion"},
 	700025: {ErrMisconfigured, "the app is registered as a public client, which can't authenticate",
@@ -137,15 +137,15 @@ var verdicts = map[int]verdict{
 	5002741: {ErrMisconfigured, "the server's client assertion has several audiences", askOperator + "check the source of the client assertion: it must have one audience"},
 	70025:   {ErrMisconfigured, "the app has no federated credential", askOperator + "add the identity to the app registration: " + certificates + ", Federated credentials"},
 	50012:   {ErrMisconfigured, "Entra ID rejects the app's credential", askOperator + "check the client secret, certificate or federated credential: " + certificates},
-	50048:   {ErrMisconfigured, "subject and issuer of the server's client assertion differ", askOperator + "check the source of the client assertion: both must be the client id"},
+	50048:   {ErrMisconfigured, "subject and issuer of the server's client assertion differ", askOperator + "check the source of the client assertion: both must be the client ID"},
 	7000112: {ErrMisconfigured, "the server's app is disabled in the tenant", askOperator + "have an administrator enable the app: Enterprise applications, the app, Properties"},
 
 	// The tenant.
 	50049:  {ErrMisconfigured, "the authority host doesn't know the cloud", askOperator + "check the authority host"},
 	50194:  {ErrMisconfigured, "the app is registered for a single tenant", askOperator + "change its supported account types: App registrations, the app, Authentication"},
-	90002:  {ErrMisconfigured, "the tenant doesn't exist", askOperator + "check the tenant id and the authority host"},
+	90002:  {ErrMisconfigured, "the tenant doesn't exist", askOperator + "check the tenant ID and the authority host"},
 	90038:  {ErrMisconfigured, "the tenant is in another cloud", askOperator + "check the authority host"},
-	900432: {ErrMisconfigured, "the user's tenant and the app are in different clouds", askOperator + "check the tenant id and the authority host"},
+	900432: {ErrMisconfigured, "the user's tenant and the app are in different clouds", askOperator + "check the tenant ID and the authority host"},
 
 	// The resource or the scope. Some come with invalid_client, although the credential is fine.
 	50001:  {ErrMisconfigured, "the tenant has no resource with this identifier, or it is disabled", addPrincipal},
@@ -244,9 +244,9 @@ var byError = map[string]verdict{
 	"login_required":       {ErrInteractionRequired, "the user must sign in again", signInAgain},
 	"consent_required":     {ErrConsentRequired, "a user or an administrator must consent to the server's use of this resource", ""},
 	"invalid_client": {ErrMisconfigured, "Entra ID rejects the app: its credential, its registration or its access to the resource",
-		askOperator + "look the code up at https://login.microsoftonline.com/error, then check the client id, " + permissions + ", and its Certificates & secrets"},
+		askOperator + "look the code up at https://login.microsoftonline.com/error, then check the client ID, " + permissions + ", and its Certificates & secrets"},
 	"unauthorized_client":     {ErrMisconfigured, "the app is not allowed to exchange tokens on behalf of users", askOperator + "check the app registration"},
-	"invalid_request":         {ErrMisconfigured, "Entra ID doesn't understand the request", askOperator + "check the client id, the tenant id and the configured resources"},
+	"invalid_request":         {ErrMisconfigured, "Entra ID doesn't understand the request", askOperator + "check the client ID, the tenant ID and the configured resources"},
 	"invalid_scope":           {ErrMisconfigured, "the scope is invalid", askOperator + "check the configured resources"},
 	"invalid_resource":        {ErrMisconfigured, "the resource is invalid", askOperator + "check the configured resources"},
 	"invalid_target":          {ErrMisconfigured, "the resource is invalid", askOperator + "check the configured resources"},

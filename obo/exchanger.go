@@ -54,7 +54,7 @@ func (x *Exchanger) StoreStats() StoreStats {
 
 // ForgetRefusals drops a user's refusals, which are remembered for 2 seconds. Call it
 // when the user comes back from consenting, so that the next call succeeds at once. The
-// user's id is "<tenant id>.<object id>" (entraauth.Identity.UserID). If you don't know
+// user's id is "<tenant ID>.<object ID>" (entraauth.Identity.UserID). If you don't know
 // who consented, pass "": that drops all users' refusals for lack of consent. An
 // unauthenticated visitor may trigger it: it takes effect at most a few times a second,
 // and doesn't lift throttling.

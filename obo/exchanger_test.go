@@ -104,11 +104,11 @@ func TestTenantIDAsClientID(t *testing.T) {
 	t.Parallel()
 	for _, clientID := range []string{someGUID, strings.ToLower(someGUID)} {
 		_, err := obo.NewExchanger(someGUID, clientID, clientauth.Secret("s"), nil)
-		if err == nil || !strings.Contains(err.Error(), "clientID: ") || !strings.Contains(err.Error(), "tenant id") {
-			t.Errorf("got %v, want the tenant id named as the client id", err)
+		if err == nil || !strings.Contains(err.Error(), "clientID: ") || !strings.Contains(err.Error(), "tenant ID") {
+			t.Errorf("got %v, want the tenant ID named as the client ID", err)
 		}
 	}
-	if _, err := obo.NewExchanger("", "", clientauth.Secret("s"), nil); err == nil || strings.Contains(err.Error(), "is the tenant id") {
+	if _, err := obo.NewExchanger("", "", clientauth.Secret("s"), nil); err == nil || strings.Contains(err.Error(), "is the tenant ID") {
 		t.Errorf("both missing: got %v, want an error for each", err)
 	}
 }

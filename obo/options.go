@@ -44,7 +44,7 @@ type Options struct {
 	// Defaults to https://login.microsoftonline.com.
 	AuthorityHost string
 	// Resources are the APIs that the exchanger may get tokens for, each as an App ID
-	// URI (https:// or api://) or an application id, without scope. If Entra requires a
+	// URI (https:// or api://) or an application ID, without scope. If Entra requires a
 	// double slash before .default, the resource ends with a slash. Defaults to
 	// https://storage.azure.com.
 	Resources []string
@@ -81,7 +81,7 @@ type Options struct {
 	RedirectURL string
 }
 
-// NewExchanger returns an exchanger for the app with the given client id, which must
+// NewExchanger returns an exchanger for the app with the given client ID, which must
 // be the audience of the users' tokens, and its home tenant. Both ids are GUIDs. The
 // method is how the app authenticates to Entra.
 //
@@ -121,7 +121,7 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		field := fmt.Sprintf("Options.OtherTenants[%d]", i)
 		fault(field, authority.CheckGUID(id))
 		if authority.IsGUID(id) && strings.EqualFold(id, clientID) {
-			fault(field, fmt.Errorf("%s is the client id; list tenant ids", id))
+			fault(field, fmt.Errorf("%s is the client ID; list tenant IDs", id))
 		}
 	}
 	if o.Store == nil && len(o.StoreKeys) > 0 {
@@ -183,7 +183,7 @@ func (x *Exchanger) applyDefaults(o *Options) {
 	}
 }
 
-var errSameIDs = errors.New("is the tenant id; use the Application (client) ID from the overview of the API's app registration")
+var errSameIDs = errors.New("is the tenant ID; use the Application (client) ID from the overview of the API's app registration")
 
 func checkCacheBytes(n int64) error {
 	if n < 0 {

@@ -14,7 +14,7 @@ import (
 const maxScopes = 32
 
 // checkResource checks that a configured resource identifies an API (App ID URI or
-// application id) and is not one of its scopes.
+// application ID) and is not one of its scopes.
 func checkResource(r string) error {
 	if authority.IsGUID(r) {
 		return nil
@@ -30,7 +30,7 @@ func checkResource(r string) error {
 	case isScopeOfSomething(r):
 		return fmt.Errorf("%q is a scope; the resource is %q", r, withoutScope(r))
 	case err != nil || u.Opaque != "" || (u.Scheme != "https" && u.Scheme != "api"):
-		return fmt.Errorf("%q must be a resource's URI, https://… or api://…, or an application id", r)
+		return fmt.Errorf("%q must be a resource's URI, https://… or api://…, or an application ID", r)
 	case u.Host == "" || u.User != nil || strings.ContainsAny(r, "?#"):
 		return fmt.Errorf("%q must be a resource's URI without user, query and fragment", r)
 	case strings.HasSuffix(r, "//") || strings.HasSuffix(r, "/") && u.Scheme == "api":

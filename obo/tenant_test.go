@@ -104,8 +104,8 @@ func TestOtherTenants(t *testing.T) {
 	}
 	for _, id := range []string{someGUID, strings.ToUpper(someGUID)} {
 		_, err = obo.NewExchanger(homeTenant, someGUID, clientauth.Secret("s"), &obo.Options{OtherTenants: []string{otherTenant, id}})
-		if err == nil || !strings.Contains(err.Error(), "Options.OtherTenants[1]: "+id+" is the client id") {
-			t.Errorf("%s among the other tenants: got %v, want it named as the client id", id, err)
+		if err == nil || !strings.Contains(err.Error(), "Options.OtherTenants[1]: "+id+" is the client ID") {
+			t.Errorf("%s among the other tenants: got %v, want it named as the client ID", id, err)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func toolhive() bench.Contestant {
 	return bench.Contestant{
 		Name:       "toolhive",
 		Modules:    []string{"github.com/stacklok/toolhive"},
-		Configured: "`NewTokenValidator` with the v2 issuer and the API's client id as audience; keys found by discovery. Its `Scopes` are advertised, never required",
+		Configured: "`NewTokenValidator` with the v2 issuer and the API's client ID as audience; keys found by discovery. Its `Scopes` are advertised, never required",
 		New: func(ctx context.Context, b *bench.Bed) (bench.Verify, error) {
 			v, err := auth.NewTokenValidator(ctx, auth.TokenValidatorConfig{
 				Issuer:         b.Tenant.V2Issuer(),

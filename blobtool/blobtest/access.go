@@ -19,7 +19,7 @@ type grant struct {
 	owner     bool // may see tags
 }
 
-// Grant gives the user, application or managed identity with that object id (the
+// Grant gives the user, application or managed identity with that object ID (the
 // oid of its tokens) the role Storage Blob Data Reader on the blobs of the
 // container whose names begin with prefix; an empty prefix is the whole
 // container, and an empty container the whole account. It takes effect at

@@ -20,11 +20,11 @@ const callHelp = `Usage: mcp-entra call [flags] URL [TOOL [ARGUMENTS]]
 
 Lists the tools of the MCP server at URL, or calls one. ARGUMENTS is a JSON object.
 
-The token is that of -token, or else of the variable MCP_TOKEN, which other users of the machine
-can't see. Without one, you sign in when the server asks for it, as with mcp-entra login; if a tool
-needs more scopes, you are asked again.
+The token comes from -token, or else from the variable MCP_TOKEN, which other users of the machine
+can't see. Without a token, you sign in when the server asks for it, as with mcp-entra login, and
+again if a tool needs more scopes.
 
-Exit codes: 0 done, 1 refused or failed; the server's answer is shown.
+Exit codes: 0 done; 1 refused or failed, with the server's answer; 64 the command line is wrong.
 
 Examples:
   mcp-entra call https://mcp.example.com/mcp
@@ -40,13 +40,13 @@ func callTools(ctx context.Context, p *process, args []string) error {
 	flags := flag.NewFlagSet("call", flag.ContinueOnError)
 	way := addSignInFlags(flags)
 	tokenFile := flags.String("token", "", "read the access token from this `file`; - is standard input")
-	asJSON := flags.Bool("json", false, "print the tools, or the whole result, as JSON")
+	asJSON := flags.Bool("json", false, "print the tools or the whole result as JSON")
 	if err := parse(p, flags, callHelp, args); err != nil {
 		return err
 	}
 	url, tool := flags.Arg(0), flags.Arg(1)
 	if url == "" || flags.NArg() > 3 || strings.HasPrefix(tool, "-") {
-		return usagef("give one URL, such as http://localhost:8000/mcp, then a tool and its arguments, after the flags")
+		return usagef("expected one URL, such as http://localhost:8000/mcp, then a tool and its arguments, all after the flags")
 	}
 	if err := login.CheckURL(url); err != nil {
 		return usagef("%v", err)
@@ -127,7 +127,7 @@ func readToken(p *process, file string) (string, error) {
 	}
 	token = strings.TrimSpace(token)
 	if strings.ContainsAny(token, " \t\r\n") {
-		return "", usagef("the token has white space in it; give it without \"Bearer\"")
+		return "", usagef("the token has white space in it; pass it without \"Bearer\"")
 	}
 	return token, nil
 }

@@ -95,7 +95,7 @@ func TestCallRefusals(t *testing.T) {
 		args        []string
 		want        []string
 	}{
-		{"no token", "", []string{w.url}, []string{"401 Unauthorized: No Bearer token found in Authorization header", "\nWWW-Authenticate: Bearer "}},
+		{"no token", "", []string{w.url}, []string{"401 Unauthorized: No Bearer token found in Authorization header", "\nWWW-Authenticate: Bearer ", "add -browser or -device"}},
 		{"bad token", "garbage", []string{w.url}, []string{"401 Unauthorized: Token is not a well-formed JWT", `error="invalid_token"`}},
 		{"scope missing", noScope, []string{w.url}, []string{"403 Forbidden: Required scope is missing", `error="insufficient_scope"`}},
 		{"unknown tool", w.token(), []string{w.url, "nope"}, []string{`unknown tool "nope"`}},
@@ -129,7 +129,7 @@ func TestCallUsage(t *testing.T) {
 		args               []string
 		want               string
 	}{
-		{"no URL", "", "", nil, "give one URL"},
+		{"no URL", "", "", nil, "expected one URL"},
 		{"flags after the URL", "", "", []string{url, "-list"}, "after the flags"},
 		{"no URL at all", "", "", []string{"localhost"}, "is not a URL"},
 		{"http to elsewhere", "", "", []string{"http://mcp.example.com/mcp"}, "must begin with https://"},

@@ -98,7 +98,7 @@ func TestDocumentedCommands(t *testing.T) {
 	for _, name := range pages(t) {
 		texts[name] = string(readFile(t, name))
 	}
-	texts[helpTexts] = examplesOf(setupUsage + loginHelp + callHelp + explainHelp + doctorHelp + tenantUsage + mintUsage + controlUsage)
+	texts[helpTexts] = examplesOf(setupHelp + doctorHelp + loginHelp + callHelp + explainHelp + tenantHelp + mintHelp + controlHelp)
 	for name := range ranBy {
 		checkRun(t, name)
 	}

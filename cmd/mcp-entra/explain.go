@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"strings"
@@ -13,14 +12,14 @@ import (
 
 const explainHelp = `Usage: mcp-entra explain [flags] < TOKEN
 
-Judges the access token on standard input by every rule, and shows what it has and what is expected.
-The token may come with "Bearer" or the whole header. It is shown nowhere.
+Checks the access token on standard input against every rule, and shows what it has and what is
+expected. The token may have "Bearer" or the header's name before it. It is never printed.
 
-Tenant and app are TENANT_ID and API_APP_ID, and APP_ID_URIS, PUBLIC_URL and AZURE_AUTHORITY_HOST
-count too, from the environment or from .env in the working directory, as for the server. Without
-the first two, the token is judged by its own tenant and audience.
+The tenant and the API come from TENANT_ID and API_APP_ID; APP_ID_URIS, PUBLIC_URL and
+AZURE_AUTHORITY_HOST are read too, from the environment or from .env in the working directory, as
+the server does. Without the first two, the token is checked against its own tenant and audience.
 
-Exit codes: 0 accepted, 1 rejected or not judged.
+Exit codes: 0 accepted; 1 rejected, or not checked; 64 the command line is wrong.
 
 Examples:
   mcp-entra explain < token.txt
@@ -29,7 +28,7 @@ Examples:
 Flags:
 `
 
-// explainToken judges a token.
+// explainToken checks a token.
 func explainToken(ctx context.Context, p *process, args []string) error {
 	flags := flag.NewFlagSet("explain", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "print the result as JSON")
@@ -37,7 +36,7 @@ func explainToken(ctx context.Context, p *process, args []string) error {
 		return err
 	}
 	if flags.NArg() > 0 {
-		return usagef("the token comes on standard input, and there are no arguments")
+		return usagef("expected no arguments; the token comes on standard input")
 	}
 	dotenv, unreadable := serverconfig.ReadDotenv(serverconfig.DotenvFile)
 	c, faults := serverconfig.ReadForToken(p.lookup, dotenv)
@@ -51,7 +50,7 @@ func explainToken(ctx context.Context, p *process, args []string) error {
 		return err
 	}
 	if *asJSON {
-		err = json.NewEncoder(p.stdout).Encode(struct {
+		err = printJSON(p.stdout, struct {
 			Accepted bool   `json:"accepted"`
 			Notice   string `json:"notice,omitempty"`
 			Checks   any    `json:"checks"`

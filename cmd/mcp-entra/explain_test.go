@@ -20,7 +20,7 @@ func TestExplain(t *testing.T) {
 		"accepted":       {"Bearer " + w.token(), []string{"TENANT_ID", w.tenant.ID(), "API_APP_ID", w.api.ClientID}, nil, exitOK, "The token is accepted.", ""},
 		"by itself":      {w.token(), nil, nil, exitOK, "valid for its own tenant and audience", ""},
 		"rejected":       {bad, []string{"TENANT_ID", w.tenant.ID(), "API_APP_ID", w.api.ClientID}, nil, exitFailed, "audience_mismatch: Audience validation failed", "the token is rejected"},
-		"rejected, JSON": {bad, []string{"TENANT_ID", w.tenant.ID(), "API_APP_ID", w.api.ClientID}, []string{"-json"}, exitFailed, `"reason":"audience_mismatch"`, "the token is rejected"},
+		"rejected, JSON": {bad, []string{"TENANT_ID", w.tenant.ID(), "API_APP_ID", w.api.ClientID}, []string{"-json"}, exitFailed, `"reason": "audience_mismatch"`, "the token is rejected"},
 		"no token":       {"", nil, nil, exitFailed, "", "no token on standard input"},
 		"a wrong id":     {w.token(), []string{"TENANT_ID", "contoso"}, nil, exitFailed, "", "TENANT_ID: \"contoso\" is not a GUID"},
 		"an argument":    {w.token(), nil, []string{"token"}, exitUsage, "", "comes on standard input"},

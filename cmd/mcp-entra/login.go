@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -22,11 +18,12 @@ import (
 
 const loginHelp = `Usage: mcp-entra login [flags] [URL]
 
-Signs you in for the API of the MCP server at URL: its refusal says where, and for which scopes.
-Without URL, name -tenant and -scope. Says who signed in; the token itself is printed or written
-only if you ask for it, and the session is kept nowhere.
+Signs you in for the MCP server at URL: its challenge says where, and for which scopes. A scope of
+another API than the server's own, such as Microsoft Graph, must be named with -scope. Without URL,
+name -tenant and -scope. Prints who signed in. The token is printed or written only if you ask for
+it, and the session is not kept.
 
-Exit codes: 0 signed in, 1 not.
+Exit codes: 0 signed in; 1 failed; 64 the command line is wrong.
 
 Examples:
   mcp-entra login https://mcp.example.com/mcp
@@ -40,7 +37,7 @@ Flags:
 func logIn(ctx context.Context, p *process, args []string) error {
 	flags := flag.NewFlagSet("login", flag.ContinueOnError)
 	way := addSignInFlags(flags)
-	printToken := flags.Bool("print-token", false, "print the access token, and nothing else, on standard output")
+	printToken := flags.Bool("print-token", false, "print the access token only")
 	out := flags.String("out", "", "write the access token to this `file`, which only you can read")
 	asJSON := flags.Bool("json", false, "print who signed in as JSON")
 	if err := parse(p, flags, loginHelp, args); err != nil {
@@ -48,33 +45,37 @@ func logIn(ctx context.Context, p *process, args []string) error {
 	}
 	switch {
 	case flags.NArg() > 1:
-		return usagef("give one URL, after the flags")
+		return usagef("expected one URL, after the flags")
 	case flags.NArg() == 0 && (way.tenant == "" || len(way.scopes) == 0):
-		return usagef("give the server's URL, or -tenant and -scope")
+		return usagef("expected the server's URL, or -tenant and -scope")
 	case *printToken && *asJSON:
-		return usagef("-print-token and -json exclude each other")
+		return usagef("-print-token and -json exclude each other; use one of them")
 	}
 	session, err := way.session(p)
 	if err != nil {
 		return err
 	}
-	file, err := createPrivate(*out) // a sign-in for nothing would be a pity
-	if err != nil {
-		return err
+	var file *privateFile
+	if *out != "" {
+		if file, err = createPrivate(*out); err != nil { // before the user signs in for nothing
+			return fmt.Errorf("-out: %w", err)
+		}
+		defer file.discard()
 	}
-	defer file.discard()
 	token, err := way.token(ctx, p, session, flags.Arg(0))
 	if err != nil {
 		return err
 	}
-	if err := file.keep(secret.Reveal(token.Access) + "\n"); err != nil {
-		return err
+	if file != nil {
+		if err := file.keep([]byte(secret.Reveal(token.Access) + "\n")); err != nil {
+			return fmt.Errorf("-out: %w", err)
+		}
 	}
 	switch {
 	case *printToken:
 		_, err = fmt.Fprintln(p.stdout, secret.Reveal(token.Access))
 	case *asJSON:
-		err = json.NewEncoder(p.stdout).Encode(token)
+		err = printJSON(p.stdout, token)
 	default:
 		printSignIn(p.stdout, token, *out)
 	}
@@ -82,9 +83,9 @@ func logIn(ctx context.Context, p *process, args []string) error {
 }
 
 func printSignIn(w io.Writer, t login.Token, file string) {
-	kept := "The token was not kept: -print-token prints it, and -out FILE writes it to a file."
+	kept := "The token was not kept; -print-token prints it, and -out FILE writes it to a file."
 	if file != "" {
-		kept = "The token is in " + file + ". Whoever has it can act as you until it expires."
+		kept = "The token is in " + file + ". Anyone who has it can act as you until it expires."
 	}
 	_, _ = fmt.Fprintf(w, "user     %s\ntenant   %s\nscopes   %s\nexpires  %s\n%s\n",
 		t.Username, t.Tenant, strings.Join(t.Scopes, " "), t.Expires.Local().Format(time.RFC3339), kept)
@@ -99,25 +100,25 @@ type signInFlags struct {
 
 func addSignInFlags(flags *flag.FlagSet) *signInFlags {
 	f := &signInFlags{}
-	flags.StringVar(&f.tenant, "tenant", "", "`id` or domain of the tenant; defaults to the server's")
-	flags.StringVar(&f.client, "client", "", "application `id` of a public client with the redirect http://localhost; defaults to the Azure CLI's, which\nmcp-entra setup pre-authorizes")
-	flags.Func("scope", "`scope` in full, such as api://CLIENT_ID/access_as_user; may be repeated; defaults to the server's", func(s string) error {
+	flags.StringVar(&f.tenant, "tenant", "", "the tenant's `ID` or domain (default: the server's)")
+	flags.StringVar(&f.client, "client", "", "the `client ID` of a public client with the redirect http://localhost (default: the Azure CLI's, which\nmcp-entra setup pre-authorizes)")
+	flags.Func("scope", "the `scope` in full, such as api://CLIENT_ID/access_as_user; can be repeated (default: the server's)", func(s string) error {
 		f.scopes = append(f.scopes, strings.Fields(s)...)
 		return nil
 	})
-	flags.StringVar(&f.authority, "authority", "", "authority `host` of another cloud, such as https://login.microsoftonline.us; defaults to AZURE_AUTHORITY_HOST,\nor to the server's, if that is Microsoft's")
-	flags.BoolVar(&f.browser, "browser", false, "sign in with a browser on this machine (the default in a terminal)")
-	flags.BoolVar(&f.device, "device", false, "sign in with a browser anywhere, by a code")
+	flags.StringVar(&f.authority, "authority", "", "the authority `host`, such as https://login.microsoftonline.us (default: AZURE_AUTHORITY_HOST, else the\nserver's, if that is Microsoft's)")
+	flags.BoolVar(&f.browser, "browser", false, "sign in with a browser on this machine (default at a terminal)")
+	flags.BoolVar(&f.device, "device", false, "sign in with a code, in a browser anywhere")
 	return f
 }
 
-// session returns the session in which a user can sign in. It begins with the first token.
+// session returns a session. The user signs in when its first token is requested.
 func (f *signInFlags) session(p *process) (*login.SignIn, error) {
 	switch {
 	case f.browser && f.device:
-		return nil, usagef("-browser and -device exclude each other")
+		return nil, usagef("-browser and -device exclude each other; use one of them")
 	case !f.browser && !f.device && !p.terminal:
-		return nil, usagef("there is no terminal: say how to sign in, with -browser or -device")
+		return nil, usagef("there is no terminal; say how to sign in: -browser or -device")
 	}
 	if f.authority == "" {
 		f.authority, _ = p.lookup("AZURE_AUTHORITY_HOST")
@@ -132,7 +133,7 @@ func (f *signInFlags) session(p *process) (*login.SignIn, error) {
 	return session, nil
 }
 
-// token signs the user in for the server at the URL, or for what the flags name if it is empty.
+// token signs the user in for the server at the URL, or, without one, for what the flags name.
 func (f *signInFlags) token(ctx context.Context, p *process, session *login.SignIn, url string) (login.Token, error) {
 	var demand login.Demand
 	if url != "" {
@@ -155,50 +156,6 @@ func (p *process) direct() *http.Client {
 	}
 	c.CheckRedirect = mcpclient.NoRedirect
 	return &c
-}
-
-// A privateFile becomes a file that only its owner can read, all at once.
-type privateFile struct {
-	temporary *os.File
-	name      string
-}
-
-// createPrivate begins a file. For no name it returns nil, which is valid.
-func createPrivate(name string) (*privateFile, error) {
-	if name == "" {
-		return nil, nil //nolint:nilnil // see above
-	}
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("-out: %s is not a file", name)
-	}
-	temporary, err := os.CreateTemp(filepath.Dir(name), ".mcp-entra-*") // with mode 0600
-	if err != nil {
-		return nil, fmt.Errorf("-out: %w", err)
-	}
-	return &privateFile{temporary, name}, nil
-}
-
-// keep writes the content under the file's name.
-func (f *privateFile) keep(content string) error {
-	if f == nil {
-		return nil
-	}
-	_, err := f.temporary.WriteString(content)
-	if err = errors.Join(err, f.temporary.Close()); err == nil {
-		err = os.Rename(f.temporary.Name(), f.name)
-	}
-	if err != nil {
-		return fmt.Errorf("-out: %w", err)
-	}
-	return nil
-}
-
-// discard removes what was not kept.
-func (f *privateFile) discard() {
-	if f != nil {
-		_ = f.temporary.Close()
-		_ = os.Remove(f.temporary.Name())
-	}
 }
 
 // openBrowser opens the URL in the user's browser.

@@ -140,6 +140,7 @@ func TestLoginRefusals(t *testing.T) {
 		"unknown scope":     {[]string{"-browser", "-client", w.client.ClientID, "-scope", w.api.AppIDURI() + "/Nope", w.url}, exitFailed, []string{"AADSTS650053", "check its name"}},
 		"no MCP server":     {[]string{"-device", open.URL}, exitFailed, []string{"200 OK without a token", "URL of the MCP endpoint"}},
 		"no metadata":       {[]string{"-device", bare.URL}, exitFailed, []string{"the server's metadata doesn't say where to sign in"}},
+		"another spelling":  {[]string{"-device", w.url + "/"}, exitFailed, []string{w.url + "/ is not the server's URL", "says " + w.url + ". Use that"}},
 		"not Entra":         {[]string{"-device", other.URL}, exitFailed, []string{"https://login.example.com is not a tenant of Microsoft Entra ID"}},
 		"no way":            {[]string{w.url}, exitUsage, []string{"-browser or -device"}},
 		"nothing":           {nil, exitUsage, []string{"the server's URL, or -tenant and -scope"}},

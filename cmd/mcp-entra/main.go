@@ -1,6 +1,6 @@
 // Command mcp-entra takes a Go MCP server from nothing to a signed-in client: it registers the
-// server and its clients with Microsoft Entra ID, says what is wrong with a set-up, judges tokens,
-// signs in, calls tools, and runs a test tenant.
+// server and its clients with Microsoft Entra ID, judges tokens, signs users in, calls tools, and
+// runs a test tenant.
 //
 //	mcp-entra COMMAND [flags] [arguments]
 //
@@ -10,12 +10,14 @@
 //
 //	0   done; nothing differs
 //	1   failed; the error says what to do
-//	2   setup check and setup plan: the tenant differs from the file; doctor: a check failed
+//	2   setup plan and setup check: the tenant differs from the file
 //	64  the command line is wrong
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,8 +25,14 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"regexp"
+	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/setup"
 )
 
 // Exit codes.
@@ -57,12 +65,12 @@ type command struct {
 // commands are all commands, in the order of the help text.
 func commands() []command {
 	return []command{
-		{"setup", "registers a server and its clients with Entra ID: status, plan, apply, check, destroy", runSetup},
+		{"setup", "registers a server and its clients with Entra ID", runSetup},
 		{"doctor", "says what is wrong with a set-up, and what to do", runDoctor},
-		{"explain", "shows how a token fares under each rule: why 401?", explainToken},
-		{"login", "signs you in for an API, and prints or stores the token if asked", logIn},
+		{"explain", "checks a token against every rule: why 401?", explainToken},
+		{"login", "signs you in for a server, and prints or saves the token if asked", logIn},
 		{"call", "lists or calls a server's tools, signed in as you", callTools},
-		{"tenant", "runs a double of Entra ID, for tests in any language", runTenant},
+		{"tenant", "runs a test double of Entra ID, for programs in any language", runTenant},
 	}
 }
 
@@ -78,17 +86,44 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(f
 
 // parse parses a command's flags. For -h it prints the help and the flags.
 func parse(p *process, flags *flag.FlagSet, help string, args []string) error {
-	flags.SetOutput(io.Discard) // of its own words; exitCode prints the error
+	flags.SetOutput(io.Discard) // exitCode prints the error
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		flags.SetOutput(p.stderr)
-		fmt.Fprint(p.stderr, help)
-		flags.PrintDefaults()
+		printHelp(p, flags, help)
 	case err != nil:
-		err = &usageError{err.Error()}
+		err = usagef("%s", flagFault(err))
 	}
 	return err
+}
+
+func printHelp(p *process, flags *flag.FlagSet, help string) {
+	fmt.Fprint(p.stderr, help)
+	flags.SetOutput(p.stderr)
+	flags.PrintDefaults()
+}
+
+// flagFault returns the flag package's error without a value that may be a secret, as in
+// -secret=VALUE.
+func flagFault(err error) string {
+	text := err.Error()
+	if before, value, ok := strings.Cut(text, "invalid boolean value "); ok {
+		_, name, _ := strings.Cut(value, " for ")
+		name, _, _ = strings.Cut(name, ":")
+		return before + name + " takes no value (what it has is not shown: it may be a secret)"
+	}
+	if before, name, ok := strings.Cut(text, "not defined: "); ok {
+		return before + "not defined: " + strings.Trim(setup.Shown(name), `"`)
+	}
+	return text
+}
+
+// printJSON prints what -json asks for. Every command's members are in camelCase.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // for people, too
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }
 
 func main() {
@@ -114,6 +149,7 @@ func isTerminal(f *os.File) bool {
 
 // run is the whole program. It returns the exit code.
 func run(ctx context.Context, p *process, args []string) int {
+	p.stdout, p.stderr = terminalWriter{p.stdout}, terminalWriter{p.stderr}
 	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
 		usage(p.stderr)
 		if len(args) == 0 {
@@ -126,7 +162,7 @@ func run(ctx context.Context, p *process, args []string) int {
 			return exitCode(p.stderr, c.name, c.run(ctx, p, args[1:]))
 		}
 	}
-	fmt.Fprintf(p.stderr, "mcp-entra: there is no command %q; mcp-entra -h lists them\n", args[0])
+	fmt.Fprintf(p.stderr, "mcp-entra: there is no command %s\nmcp-entra -h lists the commands.\n", setup.Shown(args[0]))
 	return exitUsage
 }
 
@@ -139,12 +175,49 @@ func exitCode(stderr io.Writer, name string, err error) int {
 	case errors.Is(err, errDiffers):
 		return exitDiffers
 	case errors.As(err, &wrong):
-		fmt.Fprintf(stderr, "mcp-entra %s: %v\nmcp-entra %s -h shows the flags, with examples.\n", name, err, name)
+		fmt.Fprintf(stderr, "mcp-entra %s: %s\nmcp-entra %s -h shows the flags, with examples.\n", name, hideSecrets(err.Error()), name)
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "mcp-entra %s: %v\n", name, err)
+		fmt.Fprintf(stderr, "mcp-entra %s: %s\n", name, hideSecrets(err.Error()))
 		return exitFailed
 	}
+}
+
+// aSecret is what tokens look like, and the secrets that Entra makes.
+var aSecret = regexp.MustCompile(`eyJ[\w-]+(\.[\w-]+)+|[\w.-]{3,}~[\w.~-]{8,}`)
+
+// hideSecrets takes out of an error what was pasted into a wrong place of the command line.
+func hideSecrets(text string) string {
+	return aSecret.ReplaceAllString(text, "(not shown: it may be a secret)")
+}
+
+// A terminalWriter writes control characters as \uXXXX, which is right in JSON too: what servers
+// send must not move the cursor or hide text. Each write ends with a whole character.
+type terminalWriter struct{ w io.Writer }
+
+func (t terminalWriter) Write(text []byte) (int, error) {
+	safe := bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	if !utf8.Valid(safe) || bytes.ContainsFunc(safe, moves) {
+		var b bytes.Buffer
+		for _, r := range string(safe) {
+			if moves(r) {
+				fmt.Fprintf(&b, `\u%04x`, r)
+			} else {
+				b.WriteRune(r)
+			}
+		}
+		safe = b.Bytes()
+	}
+	if _, err := t.w.Write(safe); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// moves reports whether a terminal may do something else with the character than show it:
+// controls, and those that change the direction of text.
+func moves(r rune) bool {
+	return unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r)
 }
 
 func usage(w io.Writer) {
@@ -152,5 +225,5 @@ func usage(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.summary)
 	}
-	fmt.Fprint(w, "\nmcp-entra COMMAND -h shows the flags of a command, with examples.\n")
+	fmt.Fprint(w, "\nmcp-entra COMMAND -h shows the flags of a command, with examples and exit codes.\n")
 }

@@ -42,3 +42,22 @@ func TestCommandLine(t *testing.T) {
 		})
 	}
 }
+
+// What is pasted into a wrong place of the command line is not repeated if it may be a secret.
+func TestPastedSecrets(t *testing.T) {
+	t.Parallel()
+	const url = "http://localhost:1/mcp"
+	for _, secret := range []string{"eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.S3cr3t", "Ab18Q~S3cr3tValueOfAnEntraClient.0123456"} {
+		for _, args := range [][]string{
+			{secret}, {"call", secret}, {"login", secret}, {"explain", secret}, {"tenant", secret}, {"tenant", "control", secret}, {"setup", secret},
+			{"call", "-" + secret, url}, {"login", "-device=" + secret, url}, {"login", "-device", "-client", secret, url},
+			{"login", "-device", "-authority", secret, url}, {"login", "-device", "-tenant", secret, url}, {"login", "-device", "-scope", secret, url},
+			{"login", "-device", "-out", secret + "/x", url}, {"tenant", "-ca", secret + "/x"}, {"tenant", "-state", secret + "/x"}, {"setup", "plan", secret},
+		} {
+			code, out, errs := start(t, nil, args...)
+			if code == exitOK || strings.Contains(out+errs, "S3cr3t") {
+				t.Errorf("%q: exit code %d: %s%s", args, code, out, errs)
+			}
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -15,31 +14,32 @@ import (
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/signin"
 )
 
-// setupFile is read if neither -f nor flags say what is wanted.
+// setupFile is read if neither -f nor flags describe the registrations.
 const setupFile = "mcp-entra.yaml"
 
-const setupUsage = `Usage: mcp-entra setup status|plan|apply|check|destroy [flags] [FILE]
+const setupHelp = `Usage: mcp-entra setup status|plan|apply|check|destroy [flags] [FILE]
 
 Registers an MCP server and its clients with Microsoft Entra ID, over Microsoft Graph.
 
-  status   who is signed in, to which tenant, with which roles and permissions
+  status   shows who is signed in, to which tenant, with which roles and permissions
   plan     shows the difference between the file and the tenant; changes nothing
-  apply    makes the tenant as the file says, or does what a saved plan says (apply FILE)
-  check    whether the tenant is as the file says, for scripts
-  destroy  takes back what apply made
+  apply    makes the tenant match the file, or runs a saved plan (apply FILE)
+  check    checks that the tenant matches the file, for scripts
+  destroy  removes what apply made
 
-What is wanted stands in a YAML file (-f, else ` + setupFile + `; docs/setup.md lists its keys) or, for the
-simple case, in flags.
+A YAML file describes the registrations (-f, or ` + setupFile + `; docs/setup.md lists its keys). For the
+simple case, flags do.
 
   name: files-mcp
   servers: [https://mcp.example.com/mcp]     # exactly as clients use it
   resources: [storage, graph: User.Read]     # what the server calls as its users
   clients: [vscode, azure-cli, inspector]
   proof:
-    managed-identity: 11111111-2222-3333-4444-555555555555   # its client id
+    managed-identity: 11111111-2222-3333-4444-555555555555   # its client ID
+
+Exit codes: 0 done; 1 failed; 2 plan and check: the tenant differs; 64 the command line is wrong.
 
 Examples:
-
   az login --tenant contoso.com
   mcp-entra setup status
   mcp-entra setup plan -f mcp-entra.yaml
@@ -47,7 +47,7 @@ Examples:
   mcp-entra setup plan -name files-mcp -server https://mcp.example.com/mcp -resource storage -client vscode
   mcp-entra setup plan -out plan.json && mcp-entra setup apply plan.json
   mcp-entra setup plan -print az > register.sh
-  mcp-entra setup check -auth env -json      # exit code 2 if the tenant differs, 1 if it failed
+  mcp-entra setup check -auth env -json
   mcp-entra setup destroy -purge
 
 Flags:
@@ -87,36 +87,30 @@ func runSetup(ctx context.Context, p *process, args []string) error {
 func parseSetup(p *process, args []string) (setupFlags, error) {
 	var f setupFlags
 	set := flag.NewFlagSet("setup", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.StringVar(&f.file, "f", "", "the YAML `file` that says what is wanted")
+	set.StringVar(&f.file, "f", "", "the YAML `file` that describes the registrations (default: "+setupFile+")")
 	set.StringVar(&f.spec.Name, "name", "", "the application's unique `name` in the tenant (without a file)")
 	set.Func("server", "the MCP endpoint's `URL`, exactly as clients use it; can be repeated (without a file)", appendTo(&f.spec.Servers))
 	set.Func("resource", "what the server calls as its users: storage, keyvault, arm, graph=User.Read or an App ID `URI`; can be repeated (without a file)", appendTo(&f.spec.Resources))
 	set.Func("client", "a known `client`, such as vscode, or copilot-studio=REDIRECT; can be repeated (without a file)", appendTo(&f.spec.Clients))
-	set.StringVar(&f.spec.ManagedIdentity, "managed-identity", "", "the `client id` of the managed identity that proves the API (without a file)")
-	set.BoolVar(&f.spec.Secret, "secret", false, "prove the API with a secret (without a file)")
-	set.StringVar(&f.spec.Adopt, "adopt", "", "make the existing application with this `client id` the API, instead of a new one")
-	set.StringVar(&f.spec.Tenant, "tenant", "", "the tenant's `id` or domain: any other is refused")
-	set.StringVar(&f.spec.Cloud, "cloud", "", "public, usgov, dod or china")
-	set.StringVar(&f.auth, "auth", "", "how to sign in: cli (az login), browser, device, or env (AZURE_CLIENT_ID and a secret, certificate or token file); default cli, or env where AZURE_CLIENT_ID is set")
-	set.StringVar(&f.graphHost, "graph-host", "", "Microsoft Graph's `https://host` in a test tenant, whose authority is AZURE_AUTHORITY_HOST")
+	set.StringVar(&f.spec.ManagedIdentity, "managed-identity", "", "the `client ID` of the managed identity that the API authenticates with (without a file)")
+	set.BoolVar(&f.spec.Secret, "secret", false, "authenticate the API with a client secret (without a file)")
+	set.StringVar(&f.spec.Adopt, "adopt", "", "use the existing application with this `client ID` as the API, instead of a new one")
+	set.StringVar(&f.spec.Tenant, "tenant", "", "the tenant's `ID` or domain; a sign-in to any other is refused")
+	set.StringVar(&f.spec.Cloud, "cloud", "", "the `cloud`: public, usgov, dod or china (default: public)")
+	set.StringVar(&f.auth, "auth", "", "how to sign in: cli (az login), browser, device, or env (AZURE_CLIENT_ID and a secret, certificate or token file) (default: env where AZURE_CLIENT_ID is set, else cli)")
+	set.StringVar(&f.graphHost, "graph-host", "", "Microsoft Graph's `host` in a test tenant, such as https://localhost:8443; AZURE_AUTHORITY_HOST names the tenant's authority")
 	set.StringVar(&f.out, "out", "", "plan: save the plan to this `file`, for apply FILE")
-	set.StringVar(&f.print, "print", "", "plan: print a script instead: az (bash with az rest) or bicep")
+	set.StringVar(&f.print, "print", "", "plan: print a script in this `language` instead: az (bash with az rest) or bicep")
 	set.StringVar(&f.env, "env", "", "apply: write the example server's variables to this `file`")
-	set.StringVar(&f.secretFile, "secret-file", "", "plan, apply: the `file` for new secrets, readable by its owner alone; never printed")
+	set.StringVar(&f.secretFile, "secret-file", "", "plan, apply: write new secrets to this `file`, which only you can read; they are never printed")
 	set.BoolVar(&f.rotate, "rotate", false, "plan, apply: add new secrets; the previous ones stay until the next -rotate")
-	set.StringVar(&f.deleted, "deleted", "", "plan, apply, check: what to do with an application of this name among the deleted: restore or purge")
-	set.BoolVar(&f.purge, "purge", false, "destroy: delete for good, not for 30 days")
+	set.StringVar(&f.deleted, "deleted", "", "plan, apply, check: what to do with a deleted application of this name: restore or purge")
+	set.BoolVar(&f.purge, "purge", false, "destroy: delete permanently, not for 30 days")
 	set.BoolVar(&f.asJSON, "json", false, "print JSON")
-	help := func() {
-		fmt.Fprint(p.stderr, setupUsage)
-		set.SetOutput(p.stderr)
-		set.PrintDefaults()
-	}
 	if len(args) == 0 || slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
-		help()
+		printHelp(p, set, setupHelp)
 		if len(args) == 0 {
-			return f, usagef("name one of status, plan, apply, check and destroy")
+			return f, usagef("expected status, plan, apply, check or destroy")
 		}
 		return f, flag.ErrHelp
 	}
@@ -124,30 +118,13 @@ func parseSetup(p *process, args []string) (setupFlags, error) {
 	if setupVerbs[f.verb] == nil {
 		return f, usagef("setup has no %s; use status, plan, apply, check or destroy", setup.Shown(f.verb))
 	}
-	if err := set.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
-		help()
+	if err := parse(p, set, setupHelp, args[1:]); err != nil {
 		return f, err
-	} else if err != nil {
-		return f, usagef("%s", parseFault(err))
 	}
 	f.argument = set.Arg(0)
 	f.given = map[string]bool{}
 	set.Visit(func(g *flag.Flag) { f.given[g.Name] = true })
 	return f, f.check(p, set.NArg())
-}
-
-// parseFault is the flag package's error without a value that may be a secret: -secret takes none.
-func parseFault(err error) string {
-	text := err.Error()
-	if before, value, ok := strings.Cut(text, "invalid boolean value "); ok {
-		_, name, _ := strings.Cut(value, " for ")
-		name, _, _ = strings.Cut(name, ":")
-		return before + name + " takes no value (what it has is not shown: it may be a secret)"
-	}
-	if before, name, ok := strings.Cut(text, "not defined: "); ok {
-		return before + "not defined: " + strings.Trim(setup.Shown(name), `"`)
-	}
-	return text
 }
 
 func appendTo(list *[]string) func(string) error {
@@ -166,7 +143,7 @@ func (f *setupFlags) check(p *process, arguments int) error {
 	}
 	switch {
 	case arguments > 1 || arguments == 1 && f.file != "":
-		return usagef("want one file")
+		return usagef("expected one file")
 	case f.deleted != "" && f.deleted != "restore" && f.deleted != "purge":
 		return usagef("-deleted is restore or purge")
 	case f.print != "" && f.print != "az" && f.print != "bicep":
@@ -182,17 +159,17 @@ func (f *setupFlags) check(p *process, arguments int) error {
 		return usagef("-auth is one of %s", strings.Join(signin.Ways, ", "))
 	}
 	if (f.auth == "device" || f.auth == "browser") && !p.terminal {
-		return usagef("-auth %s asks a person, and nobody is at a terminal; use -auth env or cli", f.auth)
+		return usagef("-auth %s needs a terminal, and there is none; use -auth env or cli", f.auth)
 	}
 	return nil
 }
 
-// specGiven reports whether the flags say what is wanted.
+// specGiven reports whether the flags describe the registrations.
 func (f *setupFlags) specGiven() bool {
 	return f.spec.Name != "" || len(f.spec.Servers)+len(f.spec.Resources)+len(f.spec.Clients) > 0 || f.spec.ManagedIdentity != "" || f.spec.Secret
 }
 
-// readSpec returns what is wanted: from the file or the flags. saved is set if the argument is a saved
+// readSpec reads the spec from the file or the flags. saved is set if the argument is a saved
 // plan.
 func (f *setupFlags) readSpec() (spec setup.Spec, saved *setup.Plan, err error) {
 	name := f.file
@@ -206,7 +183,7 @@ func (f *setupFlags) readSpec() (spec setup.Spec, saved *setup.Plan, err error) 
 		return spec, nil, err
 	}
 	if f.specGiven() {
-		return spec, nil, usagef("%s says what is wanted; leave -name, -server, -resource, -client, -managed-identity and -secret out", setup.Shown(name))
+		return spec, nil, usagef("%s describes the registrations; leave out -name, -server, -resource, -client, -managed-identity and -secret", setup.Shown(name))
 	}
 	if name == "" {
 		name = setupFile
@@ -216,7 +193,7 @@ func (f *setupFlags) readSpec() (spec setup.Spec, saved *setup.Plan, err error) 
 		if path, ok := errors.AsType[*fs.PathError](err); ok {
 			err = path.Err // without the name
 		}
-		return spec, nil, fmt.Errorf("the file %s, which says what is wanted: %w; write it as mcp-entra setup -h shows, or use -name and -server", setup.Shown(name), err)
+		return spec, nil, fmt.Errorf("can't read the file %s: %w; write one as mcp-entra setup -h shows, or use -name and -server", setup.Shown(name), err)
 	}
 	if f.verb == "apply" && strings.HasPrefix(strings.TrimSpace(string(data)), "{") {
 		saved, err = setup.ReadPlan(data)

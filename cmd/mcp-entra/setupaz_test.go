@@ -242,7 +242,7 @@ func TestPrintAz(t *testing.T) {
 			t.Fatalf("the script failed: %v\n%s\n%s", err, stderr, script)
 		}
 		if stdout != "api.appId=client-1\n" || !strings.Contains(stderr, awkward) || strings.Contains(stdout+stderr, "s3cr3t") {
-			t.Errorf("it prints %q and %q, want the client id, the titles, and no secret", stdout, stderr)
+			t.Errorf("it prints %q and %q, want the client ID, the titles, and no secret", stdout, stderr)
 		}
 	}
 	name, _ := json.Marshal(map[string]string{"displayName": awkward})

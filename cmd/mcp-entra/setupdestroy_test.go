@@ -111,7 +111,7 @@ func TestSetupDestroy(t *testing.T) {
 	s.must(exitOK, "destroy", "-f", file) // again: nothing to do
 
 	code, _, stderr := s.run("apply", "-f", file)
-	if code != exitFailed || !strings.Contains(stderr, "files-mcp (client id ") || !strings.Contains(stderr, "-deleted restore") {
+	if code != exitFailed || !strings.Contains(stderr, "files-mcp (client ID ") || !strings.Contains(stderr, "-deleted restore") {
 		t.Errorf("apply of a deleted name = %d, %s; want %d, and the offer to restore or purge", code, stderr, exitFailed)
 	}
 	s.must(exitOK, "apply", "-f", file, "-deleted", "restore")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -71,7 +70,7 @@ func (r *setupRun) status(ctx context.Context) error {
 
 func (r *setupRun) printStatus(s statusReport) {
 	if r.flags.asJSON {
-		fmt.Fprintf(r.stdout, "%s\n", encode(s))
+		_ = printJSON(r.stdout, s)
 		return
 	}
 	kind := "user"
@@ -105,14 +104,22 @@ func (r *setupRun) printStatus(s statusReport) {
 	_ = w.Flush()
 }
 
+// nothing says that there is nothing to do.
+func (r *setupRun) nothing() string {
+	if r.flags.verb == "destroy" {
+		return "Nothing to take back: the tenant has none of the applications that setup made for this name."
+	}
+	return "No change: the tenant is as wanted."
+}
+
 func (r *setupRun) printPlan(p *setup.Plan) {
 	if r.flags.asJSON {
-		fmt.Fprintf(r.stdout, "%s\n", encode(p))
+		_ = printJSON(r.stdout, p)
 		return
 	}
 	fmt.Fprintf(r.stdout, "Tenant %s (%s), signed in as %s.\n", r.tenant.DisplayName, r.tenant.ID, r.caller.Name)
 	if p.Empty() {
-		fmt.Fprintln(r.stdout, "No change: the tenant is as wanted.")
+		fmt.Fprintln(r.stdout, r.nothing())
 	} else {
 		w := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
 		var need string // of the steps above
@@ -153,11 +160,11 @@ func (r *setupRun) printRest(kept []setup.Kept, unread []setup.Blocked, notes []
 
 func (r *setupRun) printReport(report *setup.Report) {
 	if r.flags.asJSON {
-		fmt.Fprintf(r.stdout, "%s\n", encode(report))
+		_ = printJSON(r.stdout, report)
 		return
 	}
 	if len(report.Steps) == 0 {
-		fmt.Fprintln(r.stdout, "No change: the tenant is as wanted.")
+		fmt.Fprintln(r.stdout, r.nothing())
 	}
 	w := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
 	for _, s := range report.Steps {
@@ -212,20 +219,4 @@ func updateDotenv(name string, o setup.Outcome) error {
 		}
 	}
 	return writePrivate(name, []byte(b.String()+o.Dotenv()))
-}
-
-// writePrivate replaces a file with one that only its owner can read.
-func writePrivate(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".mcp-entra-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }

@@ -28,7 +28,7 @@ func TestSetupBadInput(t *testing.T) {
 	}{
 		"display name exists": {
 			before: func(s *stage) { s.graph("POST", "/applications", map[string]any{"displayName": "Files"}) },
-			code:   exitFailed, want: `1 application(s) in this tenant are called "Files" already (client id `,
+			code:   exitFailed, want: `1 application(s) in this tenant are called "Files" already (client ID `,
 		},
 		"display name exists twice": {
 			before: func(s *stage) {
@@ -41,13 +41,13 @@ func TestSetupBadInput(t *testing.T) {
 			before: func(s *stage) {
 				s.graph("POST", "/applications", map[string]any{"displayName": "By Bicep", "uniqueName": "files-mcp"})
 			},
-			code: exitFailed, want: `the application "By Bicep" (client id `,
+			code: exitFailed, want: `the application "By Bicep" (client ID `,
 		},
-		"App ID URI is another's":       {before: taken, code: exitFailed, want: `the App ID URI https://mcp.example.com/mcp belongs to the application "Other" (client id `},
+		"App ID URI is another's":       {before: taken, code: exitFailed, want: `the App ID URI https://mcp.example.com/mcp belongs to the application "Other" (client ID `},
 		"App ID URI is a deleted one's": {before: func(s *stage) { taken(s); s.remove("Other") }, code: exitFailed, want: `held by the deleted application "Other"`},
 		"no such identity": {
 			changes: []string{"managed-identity: ", "managed-identity: 77777777-2222-3333-4444-555555555555 #"},
-			code:    exitFailed, want: "no managed identity with the client id 77777777-2222-3333-4444-555555555555: copy the Client ID (not the Object ID)",
+			code:    exitFailed, want: "no managed identity with the client ID 77777777-2222-3333-4444-555555555555: copy the Client ID (not the Object ID)",
 		},
 		"the identity is an application": {
 			before:  func(s *stage) { s.operator.ClientID = strings.ToLower(s.operator.ClientID) },
@@ -56,12 +56,12 @@ func TestSetupBadInput(t *testing.T) {
 		},
 		"no such permission":    {changes: []string{"User.Read", "User.Reed"}, code: exitFailed, want: "graph has no delegated permission User.Reed in this tenant; did you mean User.Read?"},
 		"no such resource":      {changes: []string{"  - storage", "  - api://nobody"}, code: exitFailed, want: "0 service principals in this tenant have the App ID URI api://nobody"},
-		"nothing to adopt":      {args: []string{"-adopt", "77777777-2222-3333-4444-555555555555"}, code: exitFailed, want: "no application with the client id 77777777-2222-3333-4444-555555555555"},
+		"nothing to adopt":      {args: []string{"-adopt", "77777777-2222-3333-4444-555555555555"}, code: exitFailed, want: "no application with the client ID 77777777-2222-3333-4444-555555555555"},
 		"a secret to adopt":     {args: []string{"-adopt", pasted}, code: exitFailed, want: "-adopt is not a GUID"},
-		"a secret as tenant":    {args: []string{"-tenant", pasted}, code: exitFailed, want: "another is wanted"},
+		"a secret as tenant":    {args: []string{"-tenant", pasted}, code: exitFailed, want: "not the one that -tenant or the file names"},
 		"a secret as cloud":     {args: []string{"-cloud", pasted}, code: exitFailed, want: "there is no such cloud"},
-		"another tenant":        {args: []string{"-tenant", "77777777-2222-3333-4444-555555555555"}, code: exitFailed, want: "another is wanted"},
-		"another tenant's file": {changes: []string{"name: files-mcp\n", "name: files-mcp\ntenant: 77777777-2222-3333-4444-555555555555\n"}, code: exitFailed, want: "another is wanted"},
+		"another tenant":        {args: []string{"-tenant", "77777777-2222-3333-4444-555555555555"}, code: exitFailed, want: "not the one that -tenant or the file names"},
+		"another tenant's file": {changes: []string{"name: files-mcp\n", "name: files-mcp\ntenant: 77777777-2222-3333-4444-555555555555\n"}, code: exitFailed, want: "not the one that -tenant or the file names"},
 		"secret without a file": {changes: []string{"proof:\n", "proof:\n  secret: true\n"}, code: exitFailed, want: "name the file for it with -secret-file"},
 		"flags and file":        {args: []string{"-name", "x1"}, code: exitUsage, want: "leave -name"},
 		"flag of another verb":  {args: []string{"-purge"}, code: exitUsage, want: "-purge is for setup destroy"},
@@ -259,7 +259,13 @@ func TestSetupSomethingElseAnswers(t *testing.T) {
 				return page(r)
 			}
 			return nil, errPass
-		}, "does a proxy answer for it?"},
+		}, `Microsoft Graph answered 200, but not in its format: a proxy or another server answers for it (content type "text/html"`},
+		"for Graph, with a redirect": {func(r *http.Request) (*http.Response, error) {
+			if strings.HasPrefix(r.URL.Path, "/v1.0") {
+				return answer(r, http.StatusFound, "", "Location", "https://portal.example/login"), nil
+			}
+			return nil, errPass
+		}, `redirect to "portal.example"`},
 		"for Graph, with an error": {func(r *http.Request) (*http.Response, error) {
 			if strings.HasPrefix(r.URL.Path, "/v1.0") {
 				return answer(r, http.StatusForbidden, "blocked", "Content-Type", "text/html", "Server", "squid"), nil

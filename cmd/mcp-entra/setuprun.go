@@ -68,7 +68,7 @@ func (r *setupRun) signIn(ctx context.Context) error {
 	return r.checkTenant(ctx, tenant)
 }
 
-// checkTenant refuses a sign-in to another tenant than the one that is wanted.
+// checkTenant refuses a sign-in to a tenant other than the one that -tenant or the file names.
 func (r *setupRun) checkTenant(ctx context.Context, want string) error {
 	var err error
 	if r.tenant, err = r.graph.Organization(ctx); graph.IsForbidden(err) {
@@ -84,7 +84,7 @@ func (r *setupRun) checkTenant(ctx context.Context, want string) error {
 	}
 	for _, name := range []string{want, r.spec.Tenant} {
 		if name != "" && !is(name) {
-			return fmt.Errorf("this sign-in is for the tenant %s (%s), and another is wanted: sign in there (az login --tenant TENANT), or correct -tenant or tenant in the file", r.tenant.DisplayName, r.tenant.ID)
+			return fmt.Errorf("this sign-in is for the tenant %s (%s), not the one that -tenant or the file names: sign in to that one (az login --tenant TENANT), or correct the name", r.tenant.DisplayName, r.tenant.ID)
 		}
 	}
 	return nil
@@ -107,7 +107,7 @@ func (r *setupRun) observe(ctx context.Context) (want, have *setup.State, err er
 	return want, have, err
 }
 
-// newPlan reads the tenant and returns what is to do, and what is wanted.
+// newPlan reads the tenant and returns the steps to take, and the state that they lead to.
 func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (p *setup.Plan, want *setup.State, err error) {
 	want, have, err := r.observe(ctx)
 	if err != nil {
@@ -117,7 +117,7 @@ func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (p *setup
 		return nil, nil, err
 	}
 	if r.flags.secretFile != "" {
-		if options.Lost, err = setup.LostSecrets(r.flags.secretFile); err != nil {
+		if options.Saved, err = setup.ReadSaved(ctx, r.flags.secretFile); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -126,7 +126,7 @@ func (r *setupRun) newPlan(ctx context.Context, options setup.Options) (p *setup
 	return p, want, err
 }
 
-// start reads what is wanted and signs in.
+// start reads the spec and signs in.
 func (r *setupRun) start(ctx context.Context) (saved *setup.Plan, err error) {
 	if r.spec, saved, err = r.flags.readSpec(); err != nil {
 		return nil, err
@@ -179,12 +179,12 @@ func (r *setupRun) apply(ctx context.Context) error {
 		return fmt.Errorf("the plan is for the tenant %s, and this sign-in for %s", saved.Tenant, r.tenant.ID)
 	}
 	applier := setup.Applier{Graph: r.graph, Say: r.say, Wait: r.wait}
-	results, last, err := applier.Apply(ctx, func(ctx context.Context, round int) (*setup.Plan, error) {
+	results, last, err := applier.Apply(ctx, func(ctx context.Context, done []setup.Result) (*setup.Plan, error) {
 		o := setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted}
 		if saved != nil {
 			o = saved.Options
 		}
-		o.Rotate = o.Rotate && round == 0
+		o.Rotated = setup.Rotated(done)
 		p, _, err := r.newPlan(ctx, o)
 		if err != nil {
 			return nil, err
@@ -202,7 +202,7 @@ func (r *setupRun) apply(ctx context.Context) error {
 	return r.applied(ctx, results, last, err)
 }
 
-// openSecrets opens the file of secrets before anything is changed, if the plan adds one.
+// openSecrets opens the secret file before anything is changed, if the plan adds one.
 func (r *setupRun) openSecrets(a *setup.Applier, p *setup.Plan) (err error) {
 	if !p.AddsSecret() || a.Secrets != nil {
 		return nil
@@ -243,14 +243,14 @@ func (r *setupRun) destroy(ctx context.Context) error {
 	if _, err := r.start(ctx); err != nil {
 		return err
 	}
-	plan := func(ctx context.Context, _ int) (*setup.Plan, error) {
+	plan := func(ctx context.Context, _ []setup.Result) (*setup.Plan, error) {
 		want, have, err := r.observe(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return setup.NewDestroyPlan(r.spec, want, have, r.graph.Base(), r.flags.purge)
 	}
-	first, err := plan(ctx, 0)
+	first, err := plan(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -19,18 +17,22 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/tenantcontrol"
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/tenantfile"
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-const tenantUsage = `mcp-entra tenant runs a double of Microsoft Entra ID on this machine, for tests in any language.
+const tenantHelp = `Usage: mcp-entra tenant [flags] [FILE]
+       mcp-entra tenant token [flags]
+       mcp-entra tenant control [flags] NAME [JSON]
 
-Usage:
-  mcp-entra tenant [flags] [FILE.yaml]                  runs until it is stopped
-  mcp-entra tenant token [flags]                        prints a token of the running tenant
-  mcp-entra tenant control [-state FILE] NAME [JSON]    clock, faults, keys, sessions, requests
+Runs a test double of Microsoft Entra ID on this machine, for programs in any language, until it is
+stopped. FILE is YAML; without it, there is a tenant with Alice, Bob, an API and two clients. State
+is in memory only. Anyone gets any token, so it listens on loopback only.
 
-Without FILE there is a tenant with Alice, Bob, an API and two clients. State is in memory only.
-It gives anyone any token, so it listens on loopback only.
+  token    prints a token of the running tenant
+  control  changes its clock, faults, keys and sessions, and lists requests
+
+Exit codes: 0 stopped by a signal; 1 failed; 64 the command line is wrong.
 
 Examples:
   mcp-entra tenant                        a ready tenant at https://localhost:8443
@@ -70,21 +72,21 @@ func runTenant(ctx context.Context, p *process, args []string) error {
 }
 
 func (c *tenantCommand) parse(p *process, args []string) error {
-	flags := newFlagSet(p, "tenant", tenantUsage)
-	flags.StringVar(&c.addr, "addr", "127.0.0.1:8443", "`address` of the tenant: loopback; port 0 is a free one")
-	flags.StringVar(&c.control, "control", "127.0.0.1:8444", "`address` of the page and the control endpoint: loopback, plain HTTP")
-	flags.BoolVar(&c.plain, "http", false, "plain HTTP at http://localhost:PORT, which Entra never has and MSAL refuses")
-	flags.StringVar(&c.ca, "ca", "", "`FILE` of the CA's certificate, with its key beside it as .key; both are made if missing (default: beside -state)")
+	flags := flag.NewFlagSet("tenant", flag.ContinueOnError)
+	flags.StringVar(&c.addr, "addr", "127.0.0.1:8443", "the tenant's loopback `address`; port 0 is a free one")
+	flags.StringVar(&c.control, "control", "127.0.0.1:8444", "the loopback `address` of the page and the control endpoint")
+	flags.BoolVar(&c.plain, "http", false, "serve plain HTTP at http://localhost:PORT, which Entra never does and MSAL refuses")
+	flags.StringVar(&c.ca, "ca", "", "the `file` of the CA's certificate, with its key beside it as .key; both are made if missing (default: beside -state)")
 	stateFlag(flags, &c.state)
-	flags.BoolVar(&c.starter, "init", false, "print a commented file to start from, and end")
-	flags.BoolVar(&c.asJSON, "json", false, "print what runs as one JSON object")
+	flags.BoolVar(&c.starter, "init", false, "print a commented file to start from, and exit")
+	flags.BoolVar(&c.asJSON, "json", false, "print what runs as JSON")
 	flags.BoolVar(&c.verbosely, "v", false, "log each request and refusal to standard error")
-	if err := parseFlags(flags, args); err != nil {
+	if err := parse(p, flags, tenantHelp, args); err != nil {
 		return err
 	}
 	switch {
 	case flags.NArg() > 1:
-		return usagef("expected one FILE, got %d; flags stand before it", flags.NArg())
+		return usagef("expected one FILE, after the flags, got %d arguments", flags.NArg())
 	case c.plain && c.ca != "":
 		return usagef("-http has no TLS, so -ca does nothing; remove one of them")
 	case c.ca != "" && keyFileOf(c.ca) == c.ca:
@@ -95,34 +97,6 @@ func (c *tenantCommand) parse(p *process, args []string) error {
 		if !isLoopbackAddress(addr) {
 			return usagef("%s: expected a loopback address such as 127.0.0.1:8443; anyone gets any token here", name)
 		}
-	}
-	return nil
-}
-
-// newFlagSet returns a flag set whose -h prints the usage and the flags.
-func newFlagSet(p *process, name, usage string) *flag.FlagSet {
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(p.stderr)
-	flags.Usage = func() {
-		fmt.Fprint(p.stderr, usage)
-		flags.PrintDefaults()
-	}
-	return flags
-}
-
-// parseFlags parses the flags. The flag package prints the usage for -h, and its own errors.
-func parseFlags(flags *flag.FlagSet, args []string) error {
-	out, usage := flags.Output(), flags.Usage
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {}
-	err := flags.Parse(args)
-	flags.SetOutput(out)
-	if errors.Is(err, flag.ErrHelp) {
-		usage()
-		return err
-	}
-	if err != nil {
-		return usagef("%v", err)
 	}
 	return nil
 }
@@ -189,7 +163,7 @@ func (c *tenantCommand) spec() (*tenantfile.Spec, string, error) {
 	data, name := tenantfile.Starter, "the starter file"
 	if c.file != "" {
 		var err error
-		if data, err = os.ReadFile(c.file); errors.Is(err, fs.ErrNotExist) {
+		if data, err = yamlfile.ReadFile(c.file); errors.Is(err, fs.ErrNotExist) {
 			return nil, "", fmt.Errorf("there is no file %s; mcp-entra tenant -init prints one to start from", c.file)
 		} else if err != nil {
 			return nil, "", err
@@ -237,9 +211,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 // announce prints what runs.
 func (c *tenantCommand) announce(p *process, w *tenantfile.World, info *tenantcontrol.Info, key string) error {
 	if c.asJSON {
-		e := json.NewEncoder(p.stdout)
-		e.SetEscapeHTML(false)
-		return e.Encode(info)
+		return printJSON(p.stdout, info)
 	}
 	_, err := fmt.Fprint(p.stdout, tenantText(w, info, key))
 	return err

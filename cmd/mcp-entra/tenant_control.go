@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,11 +14,14 @@ import (
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/tenantfile"
 )
 
-const mintUsage = `mcp-entra tenant token prints a token of the running tenant, and nothing else.
+const mintHelp = `Usage: mcp-entra tenant token [flags]
 
-No one signs in, and neither consent nor conditional access is checked. With -user it is the
-client's token on behalf of that user, without -user the client's own. Names are those of the
-tenant's file; ids, App ID URIs, and "storage" and "graph" work too.
+Prints a token of the running tenant, and nothing else. Nobody signs in, and neither consent nor
+conditional access is checked. With -user, it is the client's token on behalf of that user; without,
+the client's own. Names are those of the tenant's file; IDs, App ID URIs, "storage" and "graph" work
+too.
+
+Exit codes: 0 done; 1 failed; 64 the command line is wrong.
 
 Examples:
   mcp-entra tenant token -user alice -client client -api api
@@ -28,7 +32,9 @@ Examples:
 Flags:
 `
 
-const controlUsage = `mcp-entra tenant control changes the running tenant, or asks it. It prints the answer as JSON.
+const controlHelp = `Usage: mcp-entra tenant control [flags] NAME [JSON]
+
+Changes the running tenant, or asks it, and prints the answer as JSON.
 
   tenants     what runs
   clock       the time;      {"advance": "2h"}, {"set": "2026-01-31T12:00:00Z"}
@@ -37,6 +43,8 @@ const controlUsage = `mcp-entra tenant control changes the running tenant, or as
   sessions    {"revoke": "alice"}
   requests    the last 100; requests?refused=true&limit=10
   token       {"user": "alice", "client": "client", "api": "api"}
+
+Exit codes: 0 done; 1 failed; 64 the command line is wrong.
 
 Examples:
   mcp-entra tenant control clock '{"advance": "2h"}'
@@ -48,17 +56,17 @@ Flags:
 func runTenantToken(ctx context.Context, p *process, args []string) error {
 	var state, scope string
 	var q tenantfile.TokenRequest
-	flags := newFlagSet(p, "tenant token", mintUsage)
-	flags.StringVar(&q.Tenant, "tenant", "", "`name` of the tenant (default: the first)")
-	flags.StringVar(&q.User, "user", "", "`name` of the user, such as alice; without it, the token is the client's own")
-	flags.StringVar(&q.Client, "client", "", "`name` of the client")
-	flags.StringVar(&q.API, "api", "", "`name` of the API that the token is for")
-	flags.StringVar(&scope, "scope", "", "`scopes`, separated by spaces (default: all that the API offers)")
-	flags.StringVar(&q.Cluster, "cluster", "", "`name` of a cluster: a token for a federated credential")
-	flags.StringVar(&q.Subject, "subject", "", "`subject` of the cluster's token")
-	flags.StringVar(&q.Audience, "audience", "", "`audience` of the cluster's token (default: api://AzureADTokenExchange)")
+	flags := flag.NewFlagSet("tenant token", flag.ContinueOnError)
+	flags.StringVar(&q.Tenant, "tenant", "", "the tenant's `name` (default: the first)")
+	flags.StringVar(&q.User, "user", "", "the user's `name`, such as alice; without it, the token is the client's own")
+	flags.StringVar(&q.Client, "client", "", "the client's `name`")
+	flags.StringVar(&q.API, "api", "", "the `name` of the API that the token is for")
+	flags.StringVar(&scope, "scope", "", "the `scopes`, separated by spaces (default: all that the API offers)")
+	flags.StringVar(&q.Cluster, "cluster", "", "a cluster's `name`: prints a token for a federated credential")
+	flags.StringVar(&q.Subject, "subject", "", "the `subject` of the cluster's token")
+	flags.StringVar(&q.Audience, "audience", "", "the `audience` of the cluster's token (default: api://AzureADTokenExchange)")
 	stateFlag(flags, &state)
-	if err := parseFlags(flags, args); err != nil {
+	if err := parse(p, flags, mintHelp, args); err != nil {
 		return err
 	}
 	switch {
@@ -86,13 +94,13 @@ func runTenantToken(ctx context.Context, p *process, args []string) error {
 
 func runTenantControl(ctx context.Context, p *process, args []string) error {
 	var state string
-	flags := newFlagSet(p, "tenant control", controlUsage)
+	flags := flag.NewFlagSet("tenant control", flag.ContinueOnError)
 	stateFlag(flags, &state)
-	if err := parseFlags(flags, args); err != nil {
+	if err := parse(p, flags, controlHelp, args); err != nil {
 		return err
 	}
 	if flags.NArg() < 1 || flags.NArg() > 2 {
-		return usagef("expected a NAME, such as clock, and perhaps a JSON object; flags stand before them")
+		return usagef("expected a NAME, such as clock, and perhaps a JSON object, all after the flags")
 	}
 	answer, err := control(ctx, p, state, flags.Arg(0), []byte(flags.Arg(1)))
 	if err != nil {
@@ -118,7 +126,7 @@ func control(ctx context.Context, p *process, state, name string, body []byte) (
 	}
 	request, err := http.NewRequestWithContext(ctx, method, s.Control+name, bytes.NewReader(body))
 	if err != nil {
-		return nil, usagef("the NAME is none; see -h")
+		return nil, usagef("expected a NAME, such as clock")
 	}
 	request.Header.Set("Authorization", "Bearer "+s.Key)
 	request.Header.Set("Content-Type", "application/json")
@@ -138,7 +146,7 @@ func control(ctx context.Context, p *process, state, name string, body []byte) (
 	case response.StatusCode == http.StatusOK:
 		return answer, nil
 	case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusMethodNotAllowed:
-		return nil, usagef("there is nothing to control by that NAME and method; see mcp-entra tenant control -h")
+		return nil, usagef("expected one of the NAMEs, with or without JSON as listed")
 	}
 	var failed struct{ Error string }
 	_ = json.Unmarshal(answer, &failed)

@@ -26,7 +26,7 @@ func TestTenantDocumentation(t *testing.T) {
 	r := startTenant(t, dir, file)
 	page := string(readFile(t, "../../docs/tenant.md"))
 	seen := map[string]bool{}
-	for line := range strings.Lines(page + tenantUsage + mintUsage + controlUsage) {
+	for line := range strings.Lines(page + tenantHelp + mintHelp + controlHelp) {
 		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "mcp-entra tenant ")
 		if rest, _, _ = strings.Cut(rest, " > "); !ok || seen[rest] {
 			continue

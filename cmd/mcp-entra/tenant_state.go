@@ -10,14 +10,14 @@ import (
 	"path/filepath"
 )
 
-// A tenantState is the file by which other processes of this user find the tenant.
+// A tenantState is the file with which other processes of this user find the tenant.
 type tenantState struct {
 	Control string `json:"control"` // URL
 	Key     string `json:"key"`
 }
 
 func stateFlag(flags *flag.FlagSet, state *string) {
-	flags.StringVar(state, "state", "", "`FILE` with the control endpoint's address and key, mode 0600 (default: tenant.json in the user's cache folder)")
+	flags.StringVar(state, "state", "", "the `file` with the control endpoint's address and key, mode 0600 (default: tenant.json in the user's cache folder)")
 }
 
 // stateFile returns the state's file, whose folder exists.
@@ -35,24 +35,13 @@ func stateFile(name string) (string, error) {
 	return filepath.Abs(name)
 }
 
-// write replaces the file. A link there is replaced, not followed.
+// write replaces the file.
 func (s *tenantState) write(path string) error {
 	data, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".tenant-") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = temporary.Write(append(data, '\n'))
-	if err = errors.Join(err, temporary.Close()); err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(temporary.Name())
-	}
-	return err
+	return writePrivate(path, append(data, '\n'))
 }
 
 // remove removes the file unless it is another tenant's by now.

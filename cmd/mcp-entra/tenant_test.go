@@ -205,11 +205,11 @@ func TestTenantRefusals(t *testing.T) {
 		want string
 	}{
 		"help":               {[]string{"tenant", "-h"}, exitOK, "Examples:"},
-		"token's help":       {[]string{"tenant", "token", "-h"}, exitOK, "prints a token of the running tenant"},
+		"token's help":       {[]string{"tenant", "token", "-h"}, exitOK, "Prints a token of the running tenant"},
 		"control's help":     {[]string{"tenant", "control", "-h"}, exitOK, "requests?refused=true"},
 		"unknown flag":       {[]string{"tenant", "-https"}, exitUsage, "flag provided but not defined: -https"},
 		"two files":          {[]string{"tenant", "a", "b"}, exitUsage, "expected one FILE"},
-		"flags behind":       {[]string{"tenant", "a", "-http"}, exitUsage, "flags stand before it"},
+		"flags behind":       {[]string{"tenant", "a", "-http"}, exitUsage, "expected one FILE, after the flags"},
 		"http and ca":        {[]string{"tenant", "-http", "-ca", "x.pem"}, exitUsage, "remove one of them"},
 		"ca named like key":  {[]string{"tenant", "-ca", "ca.key"}, exitUsage, "choose a name such as ca.pem"},
 		"open address":       {[]string{"tenant", "-addr", "0.0.0.0:8443"}, exitUsage, "-addr: expected a loopback address"},

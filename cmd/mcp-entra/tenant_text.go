@@ -27,13 +27,17 @@ func tenantText(w *tenantfile.World, info *tenantcontrol.Info, key string) strin
 	if info.CA != "" {
 		fmt.Fprintf(&b, "\nSetup     AZURE_AUTHORITY_HOST=%[1]s mcp-entra setup plan -auth device -graph-host %[1]s", info.AuthorityHost)
 	}
+	state := "" // which the other commands need, too
+	if usual, err := stateFile(""); err != nil || usual != info.KeyFile {
+		state = " -state " + shellQuote(info.KeyFile)
+	}
 	fmt.Fprintf(&b, `
 Page      %s?key=%s
 Control   %s (key in %s)
-Token     mcp-entra tenant token%s
+Token     mcp-entra tenant token%s%s
 Libraries take the authority as above, with instance discovery (authority validation) off.
 Stop it with Ctrl+C or SIGTERM; nothing is kept but the files named here.
-`, info.Page, key, info.Control, info.KeyFile, tokenExample(&t))
+`, info.Page, key, info.Control, info.KeyFile, state, tokenExample(&t))
 	return b.String()
 }
 

@@ -16,7 +16,7 @@
 //
 //	ENTRA_APP_CLIENT_SECRET         a client secret of API_APP_ID, or
 //	ENTRA_APP_CLIENT_CERTIFICATE    a PEM or PFX file (password in ENTRA_APP_CLIENT_CERTIFICATE_PASSWORD), or
-//	UMI_CLIENT_ID                   the client id of a managed identity that the app trusts;
+//	UMI_CLIENT_ID                   the client ID of a managed identity that the app trusts;
 //	                                on AKS the platform adds AZURE_FEDERATED_TOKEN_FILE
 //
 // AZURE_AUTHORITY_HOST and GRAPH_URL choose another cloud, such as

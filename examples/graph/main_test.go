@@ -53,8 +53,8 @@ func TestFaults(t *testing.T) {
 		{"unknown flag", nil, 2, []string{"-x"}, []string{"flag provided but not defined"}},
 		{"no token", map[string]string{"ENTRA_APP_CLIENT_SECRET": "s"}, 1, nil, []string{"no user is signed in"}},
 		{"no certificate", map[string]string{"ENTRA_APP_CLIENT_CERTIFICATE": notOne}, 1, nil, []string{"app.pfx", "PFX"}},
-		{"identity without id", map[string]string{"UMI_CLIENT_ID": "x"}, 1, nil, []string{"managed identity's client id"}},
-		{"projected token without id", map[string]string{"UMI_CLIENT_ID": "x", "AZURE_FEDERATED_TOKEN_FILE": "/x"}, 1, nil, []string{"managed identity's client id"}},
+		{"identity without id", map[string]string{"UMI_CLIENT_ID": "x"}, 1, nil, []string{"managed identity's client ID"}},
+		{"projected token without id", map[string]string{"UMI_CLIENT_ID": "x", "AZURE_FEDERATED_TOKEN_FILE": "/x"}, 1, nil, []string{"managed identity's client ID"}},
 		{"untrusted certificate", map[string]string{"ENTRA_APP_CLIENT_SECRET": "s", "MCP_TOKEN": token}, 1, nil, []string{"can't be reached"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

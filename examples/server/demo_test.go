@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net"
 	"os/exec"
@@ -153,5 +154,17 @@ func TestDemoLog(t *testing.T) {
 				t.Errorf("%q is not JSON", line)
 			}
 		}
+	}
+}
+
+// TestDemoInterrupted stops the demo during its tour, which isn't a failure of the server.
+func TestDemoInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, []string{"-demo"}, lookupIn(map[string]string{"PORT": "0"}), strings.NewReader(""), &stdout, &stderr)
+	if code != exitFailed || !strings.Contains(stdout.String(), "Stopped during the tour.") || strings.Contains(stdout.String(), "FAIL") {
+		t.Errorf("exit code %d\n%s%s", code, stdout.String(), stderr.String())
 	}
 }

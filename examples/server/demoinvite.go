@@ -45,7 +45,7 @@ func (w *world) invite(p *page, url string, now time.Time) error {
 func (w *world) inviteSignIn(p *page, url, trust string) {
 	p.section("Sign in to it with a client of your own, as Alice, Bob or Carol. Enter:")
 	p.row("URL", url)
-	p.row("client id", w.client.ClientID+" (no secret)")
+	p.row("client ID", w.client.ClientID+" (no secret)")
 	p.row("scope", url+"/access_as_user (clients find it by themselves)")
 	p.row("redirects", strings.Join(redirects, "\n                 ")+"\n                 are registered, localhost with any port")
 	p.line("")

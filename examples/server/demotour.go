@@ -38,38 +38,55 @@ func takeTour(ctx context.Context, p *page, w *world, url string) bool {
 		defer func() { _ = t.alice.Close() }()
 		t.bob, err = connect(ctx, url, w.clientOf(w.bob), nil)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		p.line("FAIL: no client could connect: " + err.Error())
 		return false
 	}
-	defer func() { _ = t.bob.Close() }()
-
-	p.step("Alice lists the tools", func(n *notes) error { return t.listTools(ctx, n) })
-	p.step("Alice calls secure_ping", func(n *notes) error { return t.ping(ctx, n) })
-	p.step("Alice calls get_user_info", func(n *notes) error { return t.userInfo(ctx, n) })
-	p.step("Alice calls get_azure_blob_storage_token, for which her token lacks a scope", func(n *notes) error { return t.stepUp(ctx, n) })
-	p.step("Alice's client signs in for that scope, and calls again", func(n *notes) error { return t.storageToken(ctx, n) })
-	p.step("Alice reads "+welcomeBlob, func(n *notes) error {
-		return t.read(ctx, n, map[string]any{"blob_path": welcomeBlob}, blobWant{size: len(welcomeText), text: welcomeText})
-	})
-	p.step("Alice reads a Shift_JIS document with a broken byte", func(n *notes) error {
-		return t.read(ctx, n, map[string]any{"blob_path": legacyBlob, "encoding": "shift_jis"},
-			blobWant{size: len(legacyText), text: "お知らせ: 会議は金曜日です。\uFFFD\n"})
-	})
-	p.step("Alice reads the first 130 characters of a megabyte", func(n *notes) error {
-		return t.read(ctx, n, map[string]any{"blob_path": longBlob, "max_chars": 130}, blobWant{size: longSize, truncated: true})
-	})
-	p.step("Bob reads "+readmeBlob+", as he may", func(n *notes) error { return t.bobReads(ctx, n) })
-	p.step("Bob is refused "+reportBlob+", which is Alice's", func(n *notes) error { return t.bobIsRefused(ctx, n) })
-	p.step("Carol has not consented yet: she is asked during her call", func(n *notes) error { return t.consent(ctx, n) })
-	p.step("A call without token is refused", func(n *notes) error { return t.withoutToken(ctx, n) })
-
-	if p.failed > 0 {
+	if err == nil {
+		defer func() { _ = t.bob.Close() }()
+		t.takeSteps(ctx)
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		p.line("Stopped during the tour.")
+		return false
+	case ctx.Err() != nil:
+		p.line("FAIL: the tour was not over within " + tourTimeout.String() + ".")
+		return false
+	case p.failed > 0:
 		p.line(fmt.Sprintf("FAIL: %d of %d steps failed.", p.failed, p.steps))
 		return false
 	}
 	p.line(fmt.Sprintf("All %d steps passed.", p.steps))
 	return true
+}
+
+// takeSteps takes the steps of the tour until the context ends.
+func (t *tour) takeSteps(ctx context.Context) {
+	step := func(title string, take func(*notes) error) {
+		if ctx.Err() == nil {
+			t.step(title, take)
+		}
+	}
+	step("Alice lists the tools", func(n *notes) error { return t.listTools(ctx, n) })
+	step("Alice calls secure_ping", func(n *notes) error { return t.ping(ctx, n) })
+	step("Alice calls get_user_info", func(n *notes) error { return t.userInfo(ctx, n) })
+	step("Alice calls get_azure_blob_storage_token, for which her token lacks a scope", func(n *notes) error { return t.stepUp(ctx, n) })
+	step("Alice's client signs in for that scope, and calls again", func(n *notes) error { return t.storageToken(ctx, n) })
+	step("Alice reads "+welcomeBlob, func(n *notes) error {
+		return t.read(ctx, n, map[string]any{"blob_path": welcomeBlob}, blobWant{size: len(welcomeText), text: welcomeText})
+	})
+	step("Alice reads a Shift_JIS document with a broken byte", func(n *notes) error {
+		return t.read(ctx, n, map[string]any{"blob_path": legacyBlob, "encoding": "shift_jis"},
+			blobWant{size: len(legacyText), text: "お知らせ: 会議は金曜日です。\uFFFD\n"})
+	})
+	step("Alice reads the first 130 characters of a megabyte", func(n *notes) error {
+		return t.read(ctx, n, map[string]any{"blob_path": longBlob, "max_chars": 130}, blobWant{size: longSize, truncated: true})
+	})
+	step("Bob reads "+readmeBlob+", as he may", func(n *notes) error { return t.bobReads(ctx, n) })
+	step("Bob is refused "+reportBlob+", which is Alice's", func(n *notes) error { return t.bobIsRefused(ctx, n) })
+	step("Carol has not consented yet: she is asked during her call", func(n *notes) error { return t.consent(ctx, n) })
+	step("A call without token is refused", func(n *notes) error { return t.withoutToken(ctx, n) })
 }
 
 // connect opens an MCP session with a user's client. The options may be nil.
@@ -224,7 +241,7 @@ func (t *tour) shortPath(path string) string {
 		return path
 	}
 	user := t.world.tenant.ID() + "." + t.world.alice.ObjectID
-	return strings.Replace(filepath.ToSlash(relative), user, "<downloads>/<tenant>.<Alice's object id>", 1)
+	return strings.Replace(filepath.ToSlash(relative), user, "<downloads>/<tenant>.<Alice's object ID>", 1)
 }
 
 func (t *tour) bobReads(ctx context.Context, n *notes) error {

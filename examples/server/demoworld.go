@@ -50,13 +50,19 @@ type world struct {
 
 // newWorld sets up the tenant as the README tells administrators to: two app registrations, a
 // secret, consent for Azure Storage, and roles on the container.
-func newWorld() (*world, error) {
+func newWorld() (w *world, err error) {
 	folder, err := os.MkdirTemp("", "mcp-entra-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("can't make a folder for the demo's files: %w", err)
 	}
+	defer func() {
+		if problem := recover(); problem != nil { // like httptest, the doubles panic if they can't listen
+			_ = os.RemoveAll(folder)
+			w, err = nil, fmt.Errorf("the demo's tenant and storage need a port of 127.0.0.1: %v", problem)
+		}
+	}()
 	tenant := entratest.NewTenant(nil)
-	w := &world{
+	w = &world{
 		tenant:    tenant,
 		blobs:     blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()}),
 		api:       tenant.AddApp("MCP-Server-API", "access_as_user", tokenScope),

@@ -9,6 +9,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
+// notAppIDURI is Entra's code for a resource that is no App ID URI.
+const notAppIDURI = "AADSTS9010010"
+
 // warnOfClients logs a warning for each cause for which known clients will be refused, and names
 // them: their users would see no more than Entra's code.
 func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, verifier *entraauth.Verifier) {
@@ -16,6 +19,7 @@ func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, 
 		Resource: resourceURL, Scopes: verifier.ScopesFor(resourceURL, entraauth.Policy{}),
 		AuthorizationServers: verifier.AuthorizationServers(), ClientID: c.APIAppID, AppIDURIs: c.AppIDURIs,
 	})
+	configured := strings.Join(c.AppIDURIs, ",")
 	for _, c := range knownclients.Causes(refused) {
 		attrs := []any{slog.String("clients", strings.Join(c.Clients, ", "))}
 		for _, a := range []struct{ name, value string }{
@@ -24,6 +28,9 @@ func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, 
 			if a.value != "" {
 				attrs = append(attrs, slog.String(a.name, a.value))
 			}
+		}
+		if c.Code == notAppIDURI { // the registration may be right, and the variable old
+			attrs = append(attrs, slog.String("APP_ID_URIS", configured))
 		}
 		log.Warn("these clients will be refused", attrs...)
 	}

@@ -10,7 +10,7 @@
 // directory; the first two are required:
 //
 //	TENANT_ID                    directory (tenant) id
-//	API_APP_ID                   application id of this server's app registration
+//	API_APP_ID                   application ID of this server's app registration
 //	PUBLIC_URL                   the origin that clients use (http://localhost:PORT)
 //	APP_ID_URIS                  the registration's App ID URIs (PUBLIC_URL/mcp if https, api://API_APP_ID)
 //	AZURE_STORAGE_ACCOUNT_URL    https://mystorageaccount.blob.core.windows.net
@@ -61,10 +61,22 @@ const (
 	exitUsage  = 2
 )
 
+const usage = `Usage: server [-demo [-once] | -explain < TOKEN]
+
+Without flags it serves, as the variables of the environment, or of .env in the working directory, say:
+TENANT_ID, API_APP_ID and those that examples/server/README.md lists. "mcp-entra setup apply -env .env"
+registers the server and writes them.
+
+`
+
 // run is the whole program, with its process's resources as parameters.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		_, _ = fmt.Fprint(stderr, usage)
+		flags.PrintDefaults()
+	}
 	demo := flags.Bool("demo", false, "show the four tools with a tenant and a Blob service on this machine, then keep serving")
 	once := flags.Bool("once", false, "with -demo: exit after the tour; the exit code says whether it passed")
 	judge := flags.Bool("explain", false, "read a token from standard input and show its result under each rule; nothing is served")
@@ -74,14 +86,14 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	case err != nil:
 		return exitUsage
 	case flags.NArg() > 0 || (*once && !*demo) || (*judge && *demo):
-		_, _ = fmt.Fprintln(stderr, "usage: server [-demo [-once] | -explain < token]; everything else is configured by environment variables")
+		_, _ = fmt.Fprintln(stderr, "server: there are no arguments, -once goes with -demo, and -explain goes alone; -h shows more")
 		return exitUsage
 	}
 	dotenv, unreadable := serverconfig.ReadDotenv(serverconfig.DotenvFile)
 	if *demo {
 		c, faults := serverconfig.ReadListen(lookup, dotenv)
 		if faults = append(unreadable, faults...); len(faults) > 0 {
-			serverconfig.PrintFaults(stderr, faults)
+			reportFaults(stderr, c, faults, nil)
 			return exitFailed
 		}
 		return runDemo(ctx, c, *once, stdout, stderr)
@@ -105,32 +117,51 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	}
 	c, faults := serverconfig.Read(lookup, dotenv)
 	if faults = append(unreadable, faults...); len(faults) > 0 {
-		if serverconfig.NothingSet(lookup, dotenv) {
+		if serverconfig.NothingSet(lookup, dotenv) && !c.LogJSON {
 			_, _ = fmt.Fprint(stderr, demoFirst)
 		}
-		serverconfig.PrintFaults(stderr, faults)
-		for _, hint := range c.Misspelled {
-			_, _ = fmt.Fprintf(stderr, "  %s\n", hint)
-		}
+		reportFaults(stderr, c.Listen, faults, c.Misspelled)
 		return exitFailed
 	}
 	return runServer(ctx, c, lookup, stderr)
 }
 
+// reportFaults prints the faults and hints for a person, or logs them as JSON if that is configured.
+func reportFaults(stderr io.Writer, c serverconfig.Listen, faults []serverconfig.Fault, hints []string) {
+	if c.LogJSON {
+		log := c.Logger(stderr, slog.LevelInfo)
+		serverconfig.LogFaults(log, faults)
+		for _, hint := range hints {
+			log.Warn(hint)
+		}
+		return
+	}
+	serverconfig.PrintFaults(stderr, faults)
+	for _, hint := range hints {
+		_, _ = fmt.Fprintf(stderr, "  %s\n", hint)
+	}
+}
+
 // runServer serves as configured until the context ends.
 func runServer(ctx context.Context, c serverconfig.Config, lookup func(string) (string, bool), stderr io.Writer) int {
 	log := c.Logger(stderr, c.LogLevel)
+	fail := func(err error) int {
+		if c.LogJSON {
+			log.Error("the server can't start", "error", err)
+		} else {
+			_, _ = fmt.Fprintln(stderr, err)
+		}
+		return exitFailed
+	}
 	listener, err := listen(ctx, c.Listen)
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, err)
-		return exitFailed
+		return fail(err)
 	}
 	defer func() { _ = listener.Close() }()
 	resourceURL := c.ResourceURL(localURL(listener))
 	server, verifier, err := assemble(c, resourceURL, surroundings{log: log})
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, err)
-		return exitFailed
+		return fail(err)
 	}
 	defer func() { _ = verifier.Close() }()
 	announce(log, c)
@@ -162,5 +193,9 @@ func announce(log *slog.Logger, c serverconfig.Config) {
 const demoFirst = `Nothing is configured yet. To see the server at work without a tenant:
 
   go run ./examples/server -demo
+
+To register it in yours and write its variables to .env (docs/setup.md):
+
+  mcp-entra setup apply -env .env
 
 `

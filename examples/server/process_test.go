@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"io"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -183,6 +186,44 @@ func TestProcessFaults(t *testing.T) {
 		t.Errorf("%v, want exit code 1", err)
 	}
 	wantText(t, stderr.String(), "6 errors", "\n  .env:2: ", "\n  TENANT_ID: ", "\n  API_APP_ID: ", "\n  USE_OBO_FLOW: ", "\n  PORT: ", "\n  LOG_LEVEL (.env:1): ")
+}
+
+// TestJSONFaults expects JSON on each line, also of what goes wrong before the server serves.
+func TestJSONFaults(t *testing.T) {
+	t.Parallel()
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	ids := with()
+	for name, c := range map[string]struct {
+		args      []string
+		variables map[string]string
+		want      []string
+	}{
+		"nothing set": {nil, map[string]string{}, []string{`"where":"TENANT_ID"`, `"where":"API_APP_ID"`, `"fix":"Copy`}},
+		"faults":      {nil, with("PORT", "x", "SESSIONS", "maybe"), []string{`"where":"PORT"`, `"where":"SESSIONS"`}},
+		"-demo":       {[]string{"-demo"}, with("PORT", "x"), []string{`"where":"PORT"`}},
+		"port taken":  {nil, ids, []string{"can't listen on 127.0.0.1:" + port}},
+	} {
+		c.variables["LOG_FORMAT"] = "json"
+		if c.variables["PORT"] == "" {
+			c.variables["PORT"] = port
+		}
+		var stderr bytes.Buffer
+		code := run(t.Context(), c.args, lookupIn(c.variables), strings.NewReader(""), io.Discard, &stderr)
+		if code != exitFailed {
+			t.Errorf("%s: exit code %d", name, code)
+		}
+		for line := range strings.Lines(stderr.String()) {
+			if !json.Valid([]byte(line)) {
+				t.Errorf("%s: %q is not JSON", name, line)
+			}
+		}
+		wantText(t, stderr.String(), c.want...)
+	}
 }
 
 func TestUsage(t *testing.T) {

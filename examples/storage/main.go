@@ -15,7 +15,7 @@
 //
 //	ENTRA_APP_CLIENT_SECRET          a client secret of API_APP_ID, or
 //	AZURE_CLIENT_CERTIFICATE_PATH    a PEM or PFX file (password in AZURE_CLIENT_CERTIFICATE_PASSWORD), or
-//	UMI_CLIENT_ID                    the client id of a managed identity that the app trusts;
+//	UMI_CLIENT_ID                    the client ID of a managed identity that the app trusts;
 //	                                 on AKS the platform adds AZURE_FEDERATED_TOKEN_FILE
 //
 // and takes, if set:

@@ -60,7 +60,7 @@ func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin 
 			c.APIAppID = unknownApp
 		}
 		own.appIDURIs = nil
-		why := strings.NewReplacer("entraauth: ", "", "AppIDURIs: ", "", "client id: ", "").Replace(printable(err.Error()))
+		why := strings.NewReplacer("entraauth: ", "", "AppIDURIs: ", "", "client ID: ", "").Replace(printable(err.Error()))
 		own.notice += "No API can have the audience " + own.audience + ":\n" + why + "\n\n"
 		verifier, err = newVerifier()
 	}
@@ -70,6 +70,9 @@ func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin 
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	report := verifier.Explain(ctx, token)
+	if c.PublicURL != "" {
+		nameScope(report, verifier, c.ResourceURL(""))
+	}
 	_ = verifier.Close() // flush its log before the report
 	return &Result{own.notice, report}, nil
 }
@@ -122,7 +125,7 @@ func completeFrom(c *serverconfig.Config, token string) (selfJudged, error) {
 	if c.TenantID == "" {
 		c.TenantID, _ = claims["tid"].(string)
 		if err := serverconfig.CheckTenantID(c.TenantID); err != nil {
-			return own, errors.New("TENANT_ID is not set, and the token's claim tid is not a tenant id. Set TENANT_ID")
+			return own, errors.New("TENANT_ID is not set, and the token's claim tid is not a tenant ID. Set TENANT_ID")
 		}
 		parts = append(parts, "tenant ("+c.TenantID+")")
 	}
@@ -153,6 +156,16 @@ func completeFrom(c *serverconfig.Config, token string) (selfJudged, error) {
 	own.notice = "TENANT_ID or API_APP_ID is not set, so the token is checked against its own " + strings.Join(parts, " and ") +
 		",\nwith the keys of " + host + ". The result does not apply to the server that the token is sent to.\n\n"
 	return own, nil
+}
+
+// nameScope makes remedies name the scope as the server publishes it. The rules don't know the
+// server's URL.
+func nameScope(report *entraauth.Report, v *entraauth.Verifier, resourceURL string) {
+	rules, published := v.ScopesFor("", entraauth.Policy{}), v.ScopesFor(resourceURL, entraauth.Policy{})
+	for i := range report.Checks {
+		check := &report.Checks[i]
+		check.Remedy = strings.ReplaceAll(check.Remedy, rules[0], published[0])
+	}
 }
 
 // Print prints the result as a table, and what to do about each rule that failed.

@@ -87,6 +87,31 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// The remedy names the scope as the server publishes it: with the URL before it where that is an
+// App ID URI, for Entra refuses another beside the resource that clients send.
+func TestExplainNamesPublishedScope(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	api := "api://" + w.api.ClientID
+	bad := w.tenant.Mint(w.api, 1, func(_, claims map[string]any) { claims["aud"] = "https://graph.microsoft.com" })
+	for name, row := range map[string]struct {
+		uris []string
+		want string
+	}{
+		"the URL is one":  {[]string{api, "https://mcp.example.com/mcp"}, "https://mcp.example.com/mcp/access_as_user. "},
+		"the URL is none": {[]string{api}, api + "/access_as_user. "},
+	} {
+		var out bytes.Buffer
+		judge(t, &out, bad, false, serverconfig.Config{
+			TenantID: w.tenant.ID(), APIAppID: w.api.ClientID, AuthorityHost: w.tenant.AuthorityHost(),
+			PublicURL: "https://mcp.example.com", AppIDURIs: row.uris,
+		}, w.tenant.HTTPClient())
+		if !strings.Contains(out.String(), "Ask for the scope "+row.want) {
+			t.Errorf("%s: want the scope %s in:\n%s", name, row.want, out.String())
+		}
+	}
+}
+
 // Without configuration, the report uses the token's own tenant and audience, and says so. Keys
 // come from the configured authority, whatever the token says.
 func TestExplainWithoutConfiguration(t *testing.T) {
@@ -110,7 +135,7 @@ func TestExplainWithoutConfiguration(t *testing.T) {
 		"the app is set":       {serverconfig.Config{APIAppID: w.api.ClientID}, mint(1, "aud", "api://other"), false, []string{notice + w.tenant.ID() + "),", "audience_mismatch"}},
 		"a stranger's host":    {serverconfig.Config{}, mint(2, "iss", "https://evil.example/"+w.tenant.ID()+"/v2.0"), false, []string{"issuer_mismatch", "keys of " + w.tenant.AuthorityHost()}},
 		"a tenant that is not": {serverconfig.Config{}, mint(2, "tid", "12345678-1234-1234-1234-123456789abc"), false, []string{"tenant_not_found", "AADSTS90002"}},
-		"tid is a path":        {serverconfig.Config{}, mint(2, "tid", "../x"), false, []string{"the token's claim tid is not a tenant id", "Set TENANT_ID"}},
+		"tid is a path":        {serverconfig.Config{}, mint(2, "tid", "../x"), false, []string{"the token's claim tid is not a tenant ID", "Set TENANT_ID"}},
 		"no audience":          {serverconfig.Config{}, mint(2, "aud", nil), false, []string{"the token has no audience"}},
 		"a scope":              {serverconfig.Config{}, mint(1, "aud", "api://"+w.api.ClientID+"/access_as_user"), false, []string{"No API can have the audience api://" + w.api.ClientID + "/access_as_user", "is a scope of the API", "audience_mismatch", "api://" + w.api.ClientID + " or", "signature            passed"}},
 		"the tenant":           {serverconfig.Config{}, mint(1, "aud", w.tenant.ID()), false, []string{"No API can have the audience " + w.tenant.ID(), "audience_mismatch", "signature            passed"}},

@@ -5,7 +5,10 @@
 // to this data.
 package knownclients
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // A Platform is the kind of application behind a redirect URI at Entra. It decides how the client
 // redeems its code, so one app registration serves one kind.
@@ -40,8 +43,8 @@ type Client struct {
 	NeedsS256     bool   // refuses metadata without code_challenge_methods_supported, as Entra's is
 	NeedsTenant   bool   // fails with authorization servers of many tenants (common, organizations)
 
-	// Type says where the server and its client id are typed in. The words NAME, URL, CLIENT_ID and
-	// SCOPE stand for what is typed.
+	// Type says where the server and its client id are entered. {NAME}, {URL}, {CLIENT_ID}
+	// and {SCOPE} stand for what to enter; without braces such a word is the client's own.
 	Type string
 	// Known are the defects that sign-in meets later, or on some devices only.
 	Known []Defect
@@ -69,8 +72,9 @@ var withoutPage = []string{"azurecli", "gosdk", "typescriptsdk", "pythonsdk", "f
 // All returns all known clients, in the order in which documentation lists them.
 func All() []Client { return slices.Clone(clients) }
 
-// ByID returns the client with this id.
+// ByID returns the client with this id, which people write as "azure-cli" and "Claude Code", too.
 func ByID(id string) (Client, bool) {
+	id = strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(id))
 	i := slices.IndexFunc(clients, func(c Client) bool { return c.ID == id })
 	if i < 0 {
 		return Client{}, false

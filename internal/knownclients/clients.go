@@ -10,7 +10,7 @@ var (
 var clients = []Client{{
 	ID: "vscode", Name: "VS Code (GitHub Copilot)", AppID: "aebc6443-996d-45c2-90f0-388ff96faa56",
 	SendsResource: true, NeedsTenant: true,
-	Type: `{"servers": {"NAME": {"type": "http", "url": "URL"}}} in .vscode/mcp.json`,
+	Type: `{"servers": {"{NAME}": {"type": "http", "url": "{URL}"}}} in .vscode/mcp.json`,
 	Known: []Defect{
 		{"AADSTS65001", "No consent page comes, so the API's own downstream permissions need an administrator's grant before its first use."},
 		{"", "On Entra-joined Windows devices the broker can give it a token that is bound to the device (cnf), which no API takes as a bearer token; sign in with the browser or another account."},
@@ -22,7 +22,7 @@ var clients = []Client{{
 	},
 }, {
 	ID: "azurecli", Name: "Azure CLI (gets tokens)", AppID: "04b07795-8ddb-461a-bbee-02f9e1bf7b46",
-	Type:    "az account get-access-token --scope SCOPE",
+	Type:    "az account get-access-token --scope {SCOPE}",
 	Checked: "2026-11",
 	Sources: []string{"https://learn.microsoft.com/cli/azure/account#az-account-get-access-token"},
 }, {
@@ -39,7 +39,7 @@ var clients = []Client{{
 }, {
 	ID: "claudecode", Name: "Claude Code", Platform: Public,
 	Redirects: []string{"http://localhost/callback"}, SendsResource: true,
-	Type:    "claude mcp add --transport http --client-id CLIENT_ID --callback-port 8080 NAME URL",
+	Type:    "claude mcp add --transport http --client-id {CLIENT_ID} --callback-port 8080 {NAME} {URL}",
 	Known:   []Defect{promptConsent, bareScope, refreshScope},
 	Checked: "2026-11",
 	Sources: []string{
@@ -62,7 +62,7 @@ var clients = []Client{{
 		"cursor://anysphere.cursor-mcp/oauth/callback", "http://localhost/callback", "https://www.cursor.com/agents/mcp/oauth/callback",
 	},
 	SendsResource: true,
-	Type:          `"auth": {"CLIENT_ID": "CLIENT_ID", "scopes": ["SCOPE"]} beside "url" in mcp.json`,
+	Type:          `"auth": {"CLIENT_ID": "{CLIENT_ID}", "scopes": ["{SCOPE}"]} beside "url" in mcp.json`,
 	Checked:       "2026-11",
 	Sources: []string{
 		"https://cursor.com/docs/mcp", "https://github.com/bytebase/bytebase/issues/20510", "https://github.com/different-ai/openwork/pull/3059",
@@ -91,7 +91,7 @@ var clients = []Client{{
 }, {
 	ID: "inspector", Name: "MCP Inspector", Platform: Public,
 	Redirects: []string{"http://localhost/oauth/callback", "http://127.0.0.1:6276/oauth/callback"}, SendsResource: true,
-	Type:    "mcp-inspector --cli URL --transport http --client-id CLIENT_ID",
+	Type:    "npx @modelcontextprotocol/inspector --cli {URL} --transport http --client-id {CLIENT_ID} --method tools/list",
 	Known:   []Defect{refreshScope},
 	Run:     "interop/mcpclients",
 	Checked: "2026-11",
@@ -99,7 +99,7 @@ var clients = []Client{{
 }, {
 	ID: "mcpremote", Name: "mcp-remote", Platform: Public,
 	Redirects: []string{"http://localhost/oauth/callback"}, SendsResource: true, ResourceOff: "--disable-resource-parameter (0.1.43 and later)",
-	Type:    `npx mcp-remote URL --static-oauth-client-info '{"client_id": "CLIENT_ID"}'`,
+	Type:    `npx mcp-remote@latest {URL} --static-oauth-client-info '{"client_id": "{CLIENT_ID}"}'`,
 	Known:   []Defect{promptConsent},
 	Run:     "by hand, 2026-11-29",
 	Checked: "2026-11",
@@ -129,7 +129,7 @@ var clients = []Client{{
 }, {
 	ID: "fastmcp", Name: "FastMCP client", Platform: Public,
 	Redirects: []string{"http://localhost/callback"}, SendsResource: true,
-	Type:    "fastmcp.client.auth.OAuth(client_id=CLIENT_ID)",
+	Type:    "fastmcp.client.auth.OAuth(client_id=\"{CLIENT_ID}\")",
 	Run:     "interop/mcpclients",
 	Checked: "2026-11",
 	Sources: []string{"https://gofastmcp.com/clients/auth/oauth"},

@@ -64,10 +64,10 @@ func TestClients(t *testing.T) {
 		}
 		seen[c.ID] = true
 		if c.Registered() == (c.Platform == "") {
-			t.Errorf("%s: application id %q and platform %q, want one of the two", c.ID, c.AppID, c.Platform)
+			t.Errorf("%s: application ID %q and platform %q, want one of the two", c.ID, c.AppID, c.Platform)
 		}
 		if c.Registered() == (len(c.Redirects) == 0 && c.RedirectShown == "") {
-			t.Errorf("%s: application id %q, redirects %q and %q: a registered client has one, others have none", c.ID, c.AppID, c.Redirects, c.RedirectShown)
+			t.Errorf("%s: application ID %q, redirects %q and %q: a registered client has one, others have none", c.ID, c.AppID, c.Redirects, c.RedirectShown)
 		}
 		if c.Name == "" || c.Type == "" || len(c.Sources) == 0 || !regexp.MustCompile(`^20\d\d-[01]\d$`).MatchString(c.Checked) {
 			t.Errorf("%s: name, type, sources or date is missing: %+v", c.ID, c)
@@ -79,6 +79,11 @@ func TestClients(t *testing.T) {
 		}
 		if got, ok := knownclients.ByID(c.ID); !ok || got.Name != c.Name {
 			t.Errorf("ByID(%q) = %q, %v; want %q", c.ID, got.Name, ok, c.Name)
+		}
+	}
+	for _, id := range []string{"azure-cli", "Azure CLI", "azure_cli"} {
+		if got, ok := knownclients.ByID(id); !ok || got.ID != "azurecli" {
+			t.Errorf("ByID(%q) = %q, %v; want azurecli", id, got.ID, ok)
 		}
 	}
 	if ids := knownclients.IDs(); len(ids) != len(seen) {
@@ -107,4 +112,31 @@ func read(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// Each AADSTS code that clients meet has a section in docs/troubleshooting.md.
+func TestCodesHaveSections(t *testing.T) {
+	t.Parallel()
+	code := regexp.MustCompile(`AADSTS([0-9]+)`)
+	sections := map[string]bool{}
+	for line := range strings.Lines(read(t, "troubleshooting.md")) {
+		if strings.HasPrefix(line, "### ") {
+			for _, m := range code.FindAllStringSubmatch(line, -1) {
+				sections[m[1]] = true
+			}
+		}
+	}
+	sources := []string{"../internal/knownclients/clients.go", "../internal/knownclients/judge.go", "../cmd/mcp-entra/internal/login/refusal.go", "clients.md"}
+	for _, c := range knownclients.All() {
+		if c.HasPage() {
+			sources = append(sources, "clients/"+c.ID+".md")
+		}
+	}
+	for _, name := range sources {
+		for _, m := range code.FindAllStringSubmatch(read(t, name), -1) {
+			if !sections[m[1]] {
+				t.Errorf("docs/troubleshooting.md has no section for AADSTS%s, which %s names", m[1], name)
+			}
+		}
+	}
 }

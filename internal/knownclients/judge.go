@@ -20,7 +20,7 @@ type Server struct {
 	AuthorizationServers []string // "authorization_servers"
 
 	CodeChallengeMethods []string // "code_challenge_methods_supported" of the authorization server
-	ClientID             string   // the API's application id; "" if unknown
+	ClientID             string   // the API's application ID; "" if unknown
 	AppIDURIs            []string // identifierUris
 	PreAuthorized        []string // appId of preAuthorizedApplications
 	TokenVersion         int      // requestedAccessTokenVersion; 0 if unknown
@@ -32,7 +32,7 @@ type Outcome string
 // The outcomes.
 const (
 	Works         Outcome = "works"
-	WorksWithID   Outcome = "works with a client id typed in"
+	WorksWithID   Outcome = "works with a client ID typed in"
 	Refused       Outcome = "will be refused"
 	OtherProvider Outcome = "not judged" // sign-in is not at Entra
 )

@@ -113,6 +113,8 @@ func checkOrigin(s string) error {
 		return errors.New("is not a URL with a host")
 	case u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return errors.New("has more than scheme, host and port")
+	case strings.HasSuffix(u.Hostname(), "."):
+		return errors.New("has a dot after the host, which no App ID URI has")
 	case u.Scheme == "https":
 		return nil
 	case u.Scheme == "http" && isLoopback(u.Hostname()):

@@ -142,6 +142,8 @@ func TestEachVariable(t *testing.T) {
 		{"CONSENT_REDIRECT_URL", withOBO("CONSENT_REDIRECT_URL", "https://mcp.example.com/consent/done"), func(c Config) any { return c.ConsentURL }, "https://mcp.example.com/consent/done"},
 		{"PUBLIC_URL", with("PUBLIC_URL", "https://mcp.example.com"), func(c Config) any { return c.PublicURL }, "https://mcp.example.com"},
 		{"PUBLIC_URL with a slash", with("PUBLIC_URL", "https://mcp.example.com:8443/"), func(c Config) any { return c.PublicURL }, "https://mcp.example.com:8443"},
+		{"PUBLIC_URL as clients send it", with("PUBLIC_URL", "https://MCP.Example.com:443"), func(c Config) any { return c.PublicURL }, "https://mcp.example.com"},
+		{"APP_ID_URIS default as clients send it", with("PUBLIC_URL", "https://MCP.Example.com:443/"), uris, "[https://mcp.example.com/mcp api://" + testApp + "]"},
 		{"PUBLIC_URL on this machine", with("PUBLIC_URL", "http://localhost:9000"), func(c Config) any { return c.PublicURL }, "http://localhost:9000"},
 	}
 	for _, tt := range tests {
@@ -223,6 +225,7 @@ func TestEachFault(t *testing.T) {
 		{"PUBLIC_URL with path", with("PUBLIC_URL", "https://mcp.example.com/mcp"), "PUBLIC_URL", []string{"more than scheme, host and port", "/mcp is added"}},
 		{"PUBLIC_URL with wildcard", with("PUBLIC_URL", "https://*.example.com"), "PUBLIC_URL", []string{"there are no wildcards"}},
 		{"PUBLIC_URL with an odd port", with("PUBLIC_URL", "https://mcp.example.com:99999"), "PUBLIC_URL", []string{"is not a number from 1 to 65535"}},
+		{"PUBLIC_URL with a last dot", with("PUBLIC_URL", "https://mcp.example.com."), "PUBLIC_URL", []string{"has a dot after the host"}},
 		{"PUBLIC_URL as host", with("PUBLIC_URL", "mcp.example.com"), "PUBLIC_URL", []string{"not a URL with a host"}},
 	}
 	for _, tt := range tests {
@@ -244,6 +247,32 @@ func TestEachFault(t *testing.T) {
 				t.Errorf("fault %q shows a secret", text)
 			}
 		})
+	}
+}
+
+// A secret in any variable is shown by none, and neither is a key of a storage account.
+func TestSecretsAreNotShown(t *testing.T) {
+	t.Parallel()
+	const key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+	for _, value := range []string{"Ab18Q~S3cr3tValueOfAnEntraClient.0123456", testSecret, key, "AccountKey=" + key} {
+		variables := map[string]string{}
+		for _, name := range knownVariables {
+			if !slices.Contains(proofs, name) {
+				variables[name] = value
+			}
+		}
+		_, faults := Read(lookupIn(variables), nil)
+		variables["USE_OBO_FLOW"] = "true"
+		variables["ENTRA_APP_CLIENT_SECRET"] = value
+		_, more := Read(lookupIn(variables), nil)
+		for _, f := range append(faults, more...) {
+			if strings.Contains(f.String(), "S3cr3t") || strings.Contains(f.String(), key[10:20]) {
+				t.Errorf("a secret is shown: %s", f)
+			}
+		}
+		if len(faults) < 12 {
+			t.Errorf("got %d faults: %v", len(faults), faults)
+		}
 	}
 }
 

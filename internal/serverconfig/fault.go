@@ -3,6 +3,9 @@ package serverconfig
 import (
 	"fmt"
 	"io"
+	"log/slog"
+	"regexp"
+	"strings"
 )
 
 // A Fault is an error in the configuration. It never contains a secret: it omits the values of
@@ -15,6 +18,32 @@ type Fault struct {
 
 func (f Fault) String() string {
 	return fmt.Sprintf("%s: %s. %s.", f.Where, f.Problem, f.Remedy)
+}
+
+// quoted is a value in a fault's text.
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// aKey is what keys look like, which have no separators.
+var aKey = regexp.MustCompile(`[A-Za-z0-9+/_=-]{32,}`)
+
+// withoutSecrets returns the text of a fault without values that may be secrets: people paste them
+// into wrong places. Entra's secrets have a tilde.
+func withoutSecrets(text string) string {
+	return quoted.ReplaceAllStringFunc(text, func(value string) string {
+		key := aKey.FindString(value)
+		mixed := strings.ToLower(key) != key && strings.ToUpper(key) != key && strings.ContainsAny(key, "0123456789")
+		if !strings.Contains(value, "~") && !mixed {
+			return value
+		}
+		return fmt.Sprintf("the value (its %d characters may be a secret and are not shown)", len(value)-2)
+	})
+}
+
+// LogFaults logs each fault, for those who read logs as JSON.
+func LogFaults(log *slog.Logger, faults []Fault) {
+	for _, f := range faults {
+		log.Error("the configuration is wrong", "where", f.Where, "problem", f.Problem, "fix", f.Remedy)
+	}
 }
 
 // PrintFaults prints all faults, one per line.

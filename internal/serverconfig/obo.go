@@ -49,7 +49,7 @@ func (v *variables) wantFlow(c *Config) {
 func (v *variables) readConsent(c *Config) {
 	c.ConsentURL = v.text("CONSENT_REDIRECT_URL")
 	v.check("CONSENT_REDIRECT_URL", checkConsentURL(c.ConsentURL), "Set it to PUBLIC_URL/consent/done, and register it as a web redirect URI of the app, or leave it out")
-	list := v.raw("STATE_KEYS")
+	list := v.text("STATE_KEYS")
 	if list == "" {
 		return
 	}
@@ -102,7 +102,7 @@ func (v *variables) readMethod(c *Config) {
 			c.Method = clientauth.WorkloadManagedIdentity(value, identity)
 			identity = ""
 		}
-		remedy = "Name the projected service account token, as the platform sets it; with UMI_CLIENT_ID, the identity's client id"
+		remedy = "Name the projected service account token, as the platform sets it; with UMI_CLIENT_ID, the identity's client ID"
 	case "UMI_CLIENT_ID":
 		c.Method, identity = clientauth.ManagedIdentity(value), ""
 		remedy = "Copy the Client ID from the overview of the user-assigned managed identity"

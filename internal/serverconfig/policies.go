@@ -3,6 +3,7 @@ package serverconfig
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ type ToolPolicy struct {
 // A policy is a line, or what is between semicolons: the name of a tool, or the beginning of names
 // and a star, and requirements, all of which must hold. Values are separated by commas.
 //
-//	# whoever reads blobs
+//	# to read blobs
 //	read_blob_with_token  scopes=Files.Read  auth_context=c1
 //	get_*                 roles=Reader,Admin
 func (v *variables) readToolPolicies(c *Config) {
@@ -38,26 +39,33 @@ func (v *variables) readToolPolicies(c *Config) {
 		if err == nil && content == nil {
 			err = os.ErrNotExist
 		}
+		if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pathError.Err // without the name, which may be anything
+		}
 		if err != nil {
 			v.fault(name, fmt.Sprintf("has no policy such as secure_ping roles=Reader, so it names a file, which can't be read: %v", err),
 				"Name a file with a policy on each line, or write the policies into the variable")
 			return
 		}
-		text = string(content)
+		text = strings.TrimPrefix(string(content), "\uFEFF") // Windows editors write a byte order mark
 		lineOf = func(number int) string { return fmt.Sprintf("%s:%d", path, number) }
 	}
-	number := 0
+	number, faulty := 0, false
 	for line := range strings.Lines(text) {
 		number++
 		line, _, _ = strings.Cut(line, "#")
 		for part := range strings.SplitSeq(line, ";") {
 			policy, err := parsePolicy(strings.Fields(part))
 			if err != nil {
-				v.faults = append(v.faults, Fault{lineOf(number), strings.ReplaceAll(err.Error(), "\n", "; "), policyRemedy})
+				faulty = true
+				v.add(lineOf(number), strings.ReplaceAll(err.Error(), "\n", "; "), policyRemedy)
 			} else if policy.Pattern != "" {
 				c.ToolPolicies = append(c.ToolPolicies, policy)
 			}
 		}
+	}
+	if !faulty && len(c.ToolPolicies) == 0 && v.text(name) != "" {
+		c.Warnings = append(c.Warnings, where+" has no policy, so no tool needs more than the scope")
 	}
 }
 

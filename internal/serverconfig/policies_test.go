@@ -122,6 +122,30 @@ func TestToolPolicyPlaces(t *testing.T) {
 	}
 }
 
+// A file of policies may begin with a byte order mark. One without a policy is said.
+func TestPolicyFiles(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		content  string
+		policies int
+		warns    bool
+	}{
+		"of Windows":    {"\uFEFFsecure_ping roles=A\r\nget_* roles=B # both\r\n", 2, false},
+		"empty":         {"", 0, true},
+		"only comments": {"# secure_ping roles=A\n", 0, true},
+	} {
+		file := filepath.Join(t.TempDir(), "policies")
+		if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		config, faults := Read(lookupIn(with("TOOL_POLICIES", file)), nil)
+		warns := strings.Contains(strings.Join(config.Warnings, "\n"), "TOOL_POLICIES has no policy")
+		if len(faults) > 0 || len(config.ToolPolicies) != c.policies || warns != c.warns {
+			t.Errorf("%s: faults %v, policies %v, warns: %v; want %d policies, warns: %v", name, faults, config.ToolPolicies, warns, c.policies, c.warns)
+		}
+	}
+}
+
 func FuzzParsePolicy(f *testing.F) {
 	for _, s := range []string{"secure_ping roles=Reader", "* any_scope=A,B client_auth=secret", "get_* =", "a b=c=d", "* auth_context=c1,c2"} {
 		f.Add(s)

@@ -28,11 +28,16 @@ func (v *variables) readSite(c *Config) {
 	c.Sessions, _ = v.flag("SESSIONS")
 }
 
+// readPublicURL reads the origin. Clients write the host in lower case and leave out the default
+// port, and Entra compares what they send with the App ID URI, character for character.
 func (v *variables) readPublicURL(c *Config) {
 	if c.PublicURL = strings.TrimSuffix(v.text("PUBLIC_URL"), "/"); c.PublicURL != "" {
 		err := checkOrigin(c.PublicURL)
 		if err == nil {
 			_, err = edge.ParseResource(c.PublicURL + Path)
+		}
+		if origin, odd := edge.ParseOrigin(c.PublicURL); err == nil && odd == nil {
+			c.PublicURL = origin // as clients send it, whatever they are given
 		}
 		v.check("PUBLIC_URL", err, "Set it to what clients use, such as https://mcp.example.com; "+Path+" is added to it")
 	}
@@ -84,7 +89,7 @@ func (v *variables) readAppIDURIs(c *Config) {
 		switch {
 		case uri == "":
 			err = errors.New("has an empty URI")
-		case strings.EqualFold(uri, c.APIAppID):
+		case authority.IsGUID(uri) && strings.EqualFold(uri, c.APIAppID):
 			err = fmt.Errorf("%q is the application ID; its App ID URI is api://%s", uri, uri)
 		case slices.Contains(c.AppIDURIs, uri):
 			err = fmt.Errorf("%q is there twice", uri)

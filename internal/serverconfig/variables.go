@@ -80,7 +80,12 @@ func (v *variables) place(name string) string {
 
 // fault records a fault of the variable and the variable's source.
 func (v *variables) fault(name, problem, remedy string) {
-	v.faults = append(v.faults, Fault{v.place(name), problem, remedy})
+	v.add(v.place(name), problem, remedy)
+}
+
+// add records a fault of a place.
+func (v *variables) add(where, problem, remedy string) {
+	v.faults = append(v.faults, Fault{where, withoutSecrets(problem), remedy})
 }
 
 // check records the error, if any, as the variable's fault.

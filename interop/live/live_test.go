@@ -16,7 +16,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// stranger is a client id that no cloud knows, and a tenant that none has.
+// stranger is a client ID that no cloud knows, and a tenant that none has.
 const stranger = "5d0b1c1e-0f3a-4c1e-9a52-0123456789ab"
 
 // A shape is what of an answer does not depend on who answers.

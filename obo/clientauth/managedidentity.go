@@ -39,7 +39,7 @@ const (
 
 // ManagedIdentity authenticates with a token of a user-assigned managed identity that
 // the app registration trusts as a federated credential, so there is no secret. clientID
-// is the identity's client id, not the app's; a system-assigned identity can't be a
+// is the identity's client ID, not the app's; a system-assigned identity can't be a
 // federated credential. Identity and app must be in the same tenant.
 //
 // azidentity gets the token in Azure's own ways: App Service and Container Apps
@@ -64,7 +64,7 @@ type identitySource struct {
 
 func newIdentitySource(clientID string, env clientcred.Environment) (*identitySource, error) {
 	if err := authority.CheckGUID(clientID); err != nil {
-		return nil, fmt.Errorf("the managed identity's client id %w", err)
+		return nil, fmt.Errorf("the managed identity's client ID %w", err)
 	}
 	identity, err := azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{
 		ClientOptions: azcore.ClientOptions{
@@ -155,7 +155,7 @@ func (s *identitySource) explain(err error) error {
 	switch status {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
 		e.Permanent = true
-		e.Remedy = fmt.Sprintf("the operator must assign the user-assigned identity %s to this host (client id, not object id)", s.clientID)
+		e.Remedy = fmt.Sprintf("the operator must assign the user-assigned identity %s to this host (client ID, not object ID)", s.clientID)
 	}
 	return e
 }

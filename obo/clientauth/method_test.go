@@ -102,7 +102,7 @@ func (s *appService) requests() []string {
 	return append([]string(nil), s.asked...)
 }
 
-// identityID is a client id of the test's own.
+// identityID is a client ID of the test's own.
 func identityID(n int) string { return fmt.Sprintf("%08d-1234-1234-1234-123456789abc", n) }
 
 func TestManagedIdentityAsksForItsCloud(t *testing.T) {

@@ -74,7 +74,7 @@ func readToken(file string) (string, error) {
 
 // WorkloadManagedIdentity authenticates with a managed identity on AKS with workload
 // identity: the projected token in file is a federated credential of the user-assigned
-// identity with the given client id, and the identity is one of the app. The projected
+// identity with the given client ID, and the identity is one of the app. The projected
 // token is exchanged for the identity's token, which authenticates the app and is cached
 // until shortly before it expires.
 //
@@ -92,7 +92,7 @@ func WorkloadManagedIdentity(file, clientID string) Method {
 		}
 		var err error
 		if err = authority.CheckGUID(clientID); err != nil {
-			err = fmt.Errorf("the managed identity's client id %w", err)
+			err = fmt.Errorf("the managed identity's client ID %w", err)
 		}
 		return []clientcred.Source{s}, errors.Join(checkTokenPath(file), err)
 	})

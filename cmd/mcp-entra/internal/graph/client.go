@@ -32,11 +32,17 @@ const (
 	// maxTries and maxWait bound one request: Graph's windows are 150 s long.
 	maxTries = 8
 	maxWait  = 3 * time.Minute
+	// maxForeign bounds the tries where a gateway answers in Graph's place, or nobody does.
+	maxForeign = 3
+	// maxAnswer bounds the wait for one answer.
+	maxAnswer = time.Minute
 )
+
+var errNoAnswer = fmt.Errorf("no answer within %v", maxAnswer)
 
 // Options are what a Client may be given. The zero value is for the real Graph.
 type Options struct {
-	HTTP *http.Client // nil means the SDK's
+	HTTP *http.Client // nil means http.DefaultTransport; redirects are not followed
 	// Wait waits or returns the context's error. nil means on the real clock.
 	Wait func(ctx context.Context, d time.Duration) error
 	// Say is told why a request waits. nil is silent.
@@ -72,9 +78,12 @@ func New(host, resource string, credential azcore.TokenCredential, options *Opti
 		c.options.Say = func(string) {}
 	}
 	settings := policy.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}} // send retries, and says so
+	client := &http.Client{}
 	if c.options.HTTP != nil {
-		settings.Transport = c.options.HTTP
+		*client = *c.options.HTTP
 	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // Graph has none, proxies do
+	settings.Transport = client
 	c.pipeline = runtime.NewPipeline("mcp-entra", "v0", runtime.PipelineOptions{
 		PerRetry: []policy.Policy{runtime.NewBearerTokenPolicy(credential, []string{resource + "/.default"}, nil)},
 	}, &settings)
@@ -119,7 +128,7 @@ func (c *Client) Do(ctx context.Context, r Request) (status int, answer []byte, 
 	var waited time.Duration
 	for try := 1; ; try++ {
 		status, answer, delay, err := c.send(ctx, r, target)
-		if delay == 0 || try == maxTries || ctx.Err() != nil {
+		if delay == 0 || try == maxTries || ctx.Err() != nil || (isForeign(err) || errors.Is(err, errNoAnswer)) && try == maxForeign {
 			return status, answer, err
 		}
 		if delay < 0 { // Graph names no time
@@ -149,6 +158,8 @@ func reason(status int) string {
 // send sends the request once. delay is after how long to send it again: 0 for never, less than 0
 // if Graph doesn't say.
 func (c *Client) send(ctx context.Context, r Request, target string) (status int, answer []byte, delay time.Duration, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, maxAnswer, errNoAnswer)
+	defer cancel()
 	request, err := runtime.NewRequest(ctx, r.Method, target)
 	if err != nil {
 		return 0, nil, 0, err
@@ -172,23 +183,29 @@ func (c *Client) send(ctx context.Context, r Request, target string) (status int
 		if notSent(err) {
 			again = 0 // the sign-in failed
 		}
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
 		return 0, nil, again, fmt.Errorf("%s %s: %w", r.Method, withoutQuery(r.Path), err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	answer, err = io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
 	switch {
 	case err != nil:
 		return 0, nil, again, fmt.Errorf("%s %s: the answer broke off: %w", r.Method, withoutQuery(r.Path), err)
 	case len(answer) > maxBody:
 		return 0, nil, 0, fmt.Errorf("%s %s: the answer is larger than %d bytes", r.Method, withoutQuery(r.Path), maxBody)
-	case response.StatusCode < 300:
+	case response.StatusCode < 300 && (len(answer) == 0 || json.Valid(answer)):
 		return response.StatusCode, answer, 0, nil
 	}
 	failure := readError(r.Method, r.Path, response, answer, time.Now())
 	switch code := response.StatusCode; {
 	case code == http.StatusTooManyRequests:
 		return code, nil, retryAfter(response, -1), failure // refused before anything was done
-	case code >= 500 && code != http.StatusNotImplemented && failure.Code != "":
+	case code >= 500 && code != http.StatusNotImplemented:
 		return code, nil, retryAfter(response, again), failure
 	default:
 		return code, nil, 0, failure
@@ -206,7 +223,11 @@ func retryAfter(response *http.Response, otherwise time.Duration) time.Duration 
 	if otherwise == 0 {
 		return 0
 	}
-	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+	text := response.Header.Get("Retry-After")
+	seconds, err := strconv.Atoi(text)
+	if at, dateErr := http.ParseTime(text); dateErr == nil {
+		seconds, err = int(time.Until(at).Seconds())+1, nil
+	}
 	if err != nil || seconds <= 0 {
 		return otherwise
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -57,7 +58,10 @@ func TestRetries(t *testing.T) {
 		"for a day":               {429, "86400", `{"error":{"code":"TooManyRequests"}}`, 9, false, 1, nil, 429},
 		"not available":           {503, "3", `{"error":{"code":"ServiceUnavailable"}}`, 1, false, 2, []time.Duration{3 * seconds}, 0},
 		"not available, one time": {503, "3", `{"error":{"code":"ServiceUnavailable"}}`, 1, true, 1, nil, 503},
-		"a proxy's 502":           {502, "", "<html>", 1, false, 1, nil, 502},
+		"a gateway's 502":         {502, "", "<html>", 1, false, 2, []time.Duration{1 * seconds}, 0},
+		"a gateway's, for ever":   {502, "", "<html>", 99, false, 3, nil, 502},
+		"a proxy's page":          {200, "", "<html>", 9, false, 1, nil, 200},
+		"a proxy's redirect":      {302, "", "", 9, false, 1, nil, 302},
 		"refused":                 {403, "3", `{"error":{"code":"Authorization_RequestDenied"}}`, 9, false, 1, nil, 403},
 		"for ever":                {500, "", `{"error":{"code":"x"}}`, 99, false, 8, nil, 500},
 	} {
@@ -124,7 +128,8 @@ func TestAnswersThatAreNot(t *testing.T) {
 		body string
 		want string
 	}{
-		"page":       {"<html>", "does a proxy answer for it?"},
+		"page":       {"<html>", "a proxy or another server answers for it"},
+		"cut off":    {`{"value":[{"appId":`, "not in its format"},
 		"no list":    {`{"ok":true}`, "the answer has no value"},
 		"too large":  {`{"value":["` + strings.Repeat("x", 9<<20) + `"]}`, "larger than"},
 		"wrong type": {`{"value":[{"appId":5}]}`, "is not Microsoft Graph's JSON"},
@@ -137,6 +142,29 @@ func TestAnswersThatAreNot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// silent is a connection to a server that never answers.
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, err := graph.New("https://graph.example", "https://graph.microsoft.com", credential{}, &graph.Options{HTTP: &http.Client{Transport: silent{}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		_, err = client.Organization(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "GET /organization: no answer within 1m0s") || time.Since(begin) > 5*time.Minute {
+			t.Errorf("Organization = %v after %v, want a bounded wait", err, time.Since(begin))
+		}
+	})
 }
 
 func TestNames(t *testing.T) {

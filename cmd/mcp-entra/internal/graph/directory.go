@@ -13,7 +13,7 @@ const applicationMembers = "id,appId,uniqueName,displayName,signInAudience,tags,
 // ByUniqueName and ByAppID are the alternate keys in paths: /applications(uniqueName='N').
 func ByUniqueName(name string) string { return "/applications(uniqueName='" + quote(name) + "')" }
 
-// ApplicationByAppID is the path of the application with this client id.
+// ApplicationByAppID is the path of the application with this client ID.
 func ApplicationByAppID(id string) string { return "/applications(appId='" + quote(id) + "')" }
 
 // PrincipalByAppID is the path of the application's service principal.
@@ -64,14 +64,14 @@ func (c *Client) ServicePrincipal(ctx context.Context, appID string) (ServicePri
 	return p, err
 }
 
-// ServicePrincipalsNamed lists the service principals with this name: an App ID URI or client id.
+// ServicePrincipalsNamed lists the service principals with this name: an App ID URI or client ID.
 func (c *Client) ServicePrincipalsNamed(ctx context.Context, name string) ([]ServicePrincipal, error) {
 	return list[ServicePrincipal](ctx, c, "/servicePrincipals?$select=id,appId,displayName,oauth2PermissionScopes,appRoles,servicePrincipalNames&$filter="+
 		url.QueryEscape("servicePrincipalNames/any(n:n eq "+literal(name)+")"))
 }
 
 // PermissionGrants lists the grants to a client, or of a resource: field is clientId or resourceId,
-// and id a service principal's object id.
+// and id a service principal's object ID.
 func (c *Client) PermissionGrants(ctx context.Context, field, id string) ([]PermissionGrant, error) {
 	return list[PermissionGrant](ctx, c, "/oauth2PermissionGrants?$filter="+url.QueryEscape(field+" eq "+literal(id)))
 }

@@ -67,6 +67,12 @@ const clockTolerance = 5 * time.Minute
 // Has reports whether the code or one of the details is this one.
 func (e *Error) Has(code string) bool { return e.Code == code || slices.Contains(e.Details, code) }
 
+// isForeign reports whether err is an answer that isn't Graph's.
+func isForeign(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Code == ""
+}
+
 // IsNotFound reports whether err says that there is no such object (yet).
 func IsNotFound(err error) bool {
 	var e *Error
@@ -123,6 +129,9 @@ func readError(method, path string, response *http.Response, body []byte, now ti
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Error.Code == "" {
 		e.Message = fmt.Sprintf("content type %q, server %q", bounded(response.Header.Get("Content-Type")), bounded(response.Header.Get("Server")))
+		if to, err := response.Location(); err == nil {
+			e.Message += fmt.Sprintf(", redirect to %q", bounded(to.Host))
+		}
 		return e
 	}
 	e.Code, e.Message = bounded(answer.Error.Code), bounded(answer.Error.Message)

@@ -129,7 +129,7 @@ type ServicePrincipal struct {
 	AppRoles               []AppRole         `json:"appRoles,omitempty"`
 }
 
-// A PermissionGrant is a delegated permission grant. ClientID and ResourceID are object ids of
+// A PermissionGrant is a delegated permission grant. ClientID and ResourceID are object IDs of
 // service principals.
 type PermissionGrant struct {
 	ID          string  `json:"id,omitempty"`

@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
@@ -19,6 +21,7 @@ import (
 
 // A Demand is what a server asks its callers to sign in for.
 type Demand struct {
+	Server    string // URL; empty if no server asks
 	Authority authority.Host
 	Tenant    string
 	Scopes    []string // in full
@@ -37,8 +40,13 @@ func CheckURL(s string) error {
 	return nil
 }
 
+// discovery is how long a server may take to say what it demands.
+const discovery = 30 * time.Second
+
 // Discover asks the server, without a token, what to sign in for. client follows no redirects.
 func Discover(ctx context.Context, client *http.Client, serverURL string) (Demand, error) {
+	ctx, cancel := context.WithTimeout(ctx, discovery)
+	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, serverURL, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
 	if err != nil {
 		return Demand{}, err
@@ -60,22 +68,47 @@ func Discover(ctx context.Context, client *http.Client, serverURL string) (Deman
 // FromChallenge returns what the server's refusal asks for: the scopes and claims of its challenge,
 // and the authorization server of its metadata (RFC 9728).
 func FromChallenge(ctx context.Context, client *http.Client, serverURL string, header http.Header) (Demand, error) {
+	ctx, cancel := context.WithTimeout(ctx, discovery)
+	defer cancel()
 	params := bearerParams(header)
 	metadata, err := resourceMetadata(ctx, client, serverURL, params["resource_metadata"])
 	if err != nil {
 		return Demand{}, err
 	}
-	var d Demand
+	d := Demand{Server: serverURL}
 	if d.Authority, d.Tenant, err = tenantOf(metadata.AuthorizationServers); err != nil {
 		return Demand{}, fmt.Errorf("%s: %w", serverURL, err)
 	}
 	if d.Scopes = strings.Fields(params["scope"]); len(d.Scopes) == 0 {
 		d.Scopes = metadata.ScopesSupported
 	}
+	d.Scopes = slices.DeleteFunc(d.Scopes, func(scope string) bool { return slices.Contains(ofSignIn, scope) })
 	if claims, err := base64.StdEncoding.DecodeString(params["claims"]); err == nil {
 		d.Claims = string(claims)
 	}
 	return d, nil
+}
+
+// ofSignIn are scopes of the sign-in itself, which MSAL adds.
+var ofSignIn = []string{"openid", "profile", "email", "offline_access"}
+
+// foreign returns the first scope that a server may not demand for itself, if any. A token for
+// another API, such as Microsoft Graph or Azure Storage, would let the server act there as the
+// user. The server's own API has an App ID URI that begins with api://, or with its origin.
+func (d *Demand) foreign() (scope string, found bool) {
+	server, err := url.Parse(d.Server)
+	for _, scope := range d.Scopes {
+		u, parseErr := url.Parse(scope)
+		switch {
+		case err != nil || parseErr != nil:
+		case u.Scheme == "api" && u.Host != "":
+			continue
+		case u.Scheme == server.Scheme && strings.EqualFold(u.Host, server.Host) && u.User == nil:
+			continue
+		}
+		return scope, true
+	}
+	return "", false
 }
 
 // authParam is a quoted parameter of a challenge. The parser of oauthex refuses empty values, and
@@ -97,6 +130,10 @@ func bearerParams(header http.Header) map[string]string {
 	return params
 }
 
+// otherResource is how oauthex says that metadata is another resource's (RFC 9728, section 3.3). It
+// has no type for it.
+var otherResource = regexp.MustCompile(`got metadata resource "([^"]*)", want`)
+
 // resourceMetadata fetches the metadata of the server from where its challenge says, or from the
 // places of RFC 9728.
 func resourceMetadata(ctx context.Context, client *http.Client, serverURL, named string) (*oauthex.ProtectedResourceMetadata, error) {
@@ -115,10 +152,20 @@ func resourceMetadata(ctx context.Context, client *http.Client, serverURL, named
 		if err == nil {
 			return metadata, nil
 		}
+		if m := otherResource.FindStringSubmatch(err.Error()); m != nil {
+			return nil, fmt.Errorf("%s is not the server's URL: its metadata at %s says %s. Use that, character for character, if it is the same server", serverURL, place, m[1])
+		}
 		faults = append(faults, err)
 	}
-	return nil, fmt.Errorf("the server's metadata doesn't say where to sign in: %w", errors.Join(faults...))
+	err = fmt.Errorf("the server's metadata doesn't say where to sign in: %w", errors.Join(faults...))
+	if strings.Contains(err.Error(), "got metadata resource") {
+		err = fmt.Errorf("%w\nGive the server's URL as its metadata has it, character for character, if you trust that URL", err)
+	}
+	return nil, err
 }
+
+// tenantName is an id, a domain, or a word such as common.
+var tenantName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
 
 // tenantOf returns the tenant of the first authorization server: https://HOST/TENANT/v2.0.
 func tenantOf(servers []string) (authority.Host, string, error) {
@@ -130,7 +177,7 @@ func tenantOf(servers []string) (authority.Host, string, error) {
 		return authority.Host{}, "", fmt.Errorf("the authorization server %q is not a URL", servers[0])
 	}
 	tenant, version, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
-	if tenant == "" || version != "" && version != "v2.0" {
+	if !tenantName.MatchString(tenant) || version != "" && version != "v2.0" {
 		return authority.Host{}, "", fmt.Errorf("the authorization server %s is not a tenant of Microsoft Entra ID (https://HOST/TENANT/v2.0)", servers[0])
 	}
 	host, err := authority.Parse(u.Scheme + "://" + u.Host)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,7 @@ type SignIn struct {
 	client  *public.Client
 	account public.Account
 	place   string // authority and tenant of client
+	asked   Demand // the last one that the user was asked for
 }
 
 // New checks the options.
@@ -109,12 +111,18 @@ func (s *SignIn) Token(ctx context.Context, d Demand) (Token, error) {
 	}, nil
 }
 
-// agree lets the options override what a server demands, and refuses to send a user to sign-in
-// pages that neither Microsoft nor the options name.
+// agree lets the options override what a server demands. It refuses to get a token for another API
+// than the server's, and to send a user to sign-in pages that neither Microsoft nor the options name.
 func (s *SignIn) agree(d *Demand) error {
 	o := &s.options
 	if len(o.Scopes) > 0 && s.client == nil { // later demands are for more
 		d.Scopes = o.Scopes
+	}
+	wanted := *d
+	wanted.Scopes = slices.DeleteFunc(slices.Clone(d.Scopes), func(scope string) bool { return slices.Contains(o.Scopes, scope) })
+	if scope, found := wanted.foreign(); found && d.Server != "" {
+		return fmt.Errorf("the server asks for a token with the scope %q, which is not of its own API: with it, the server could act as you elsewhere. "+
+			"If the server must have it, add -scope %s", short(scope), short(scope))
 	}
 	if o.Tenant != "" {
 		d.Tenant = o.Tenant
@@ -140,10 +148,13 @@ func (s *SignIn) agree(d *Demand) error {
 
 // acquire gets a token without asking, if the session allows it, and otherwise asks the user.
 func (s *SignIn) acquire(ctx context.Context, d Demand) (public.AuthResult, error) {
-	if s.account.HomeAccountID != "" && d.Claims == "" {
+	if s.account.HomeAccountID != "" && d.Claims == "" && slices.Equal(resources(d.Scopes), resources(s.asked.Scopes)) {
 		if result, err := s.client.AcquireTokenSilent(ctx, d.Scopes, public.WithSilentAccount(s.account)); err == nil {
 			return result, nil
 		}
+	}
+	if s.asked = d; d.Server != "" {
+		_, _ = fmt.Fprintf(s.options.Prompt, "%s asks you to sign in at %s for %s\n", d.Server, s.place, strings.Join(d.Scopes, " "))
 	}
 	if s.options.Device {
 		code, err := s.client.AcquireTokenByDeviceCode(ctx, d.Scopes, public.WithClaims(d.Claims))
@@ -158,6 +169,16 @@ func (s *SignIn) acquire(ctx context.Context, d Demand) (public.AuthResult, erro
 		return s.options.OpenURL(address)
 	}
 	return s.client.AcquireTokenInteractive(ctx, d.Scopes, public.WithClaims(d.Claims), public.WithOpenURL(open))
+}
+
+// resources returns the APIs that the scopes are of, each once.
+func resources(scopes []string) []string {
+	var all []string
+	for _, scope := range scopes {
+		all = append(all, scope[:max(strings.LastIndexByte(scope, '/'), 0)])
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // short bounds what came from the command line, which may be anything.

@@ -12,6 +12,9 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
+// maxTools limits a list: a server may always have a next page.
+const maxTools = 10_000
+
 // list prints the tools with their arguments.
 func (c *Client) list(ctx context.Context, session *mcp.ClientSession, w io.Writer) error {
 	all := []*mcp.Tool{}
@@ -19,7 +22,9 @@ func (c *Client) list(ctx context.Context, session *mcp.ClientSession, w io.Writ
 		if err != nil {
 			return err
 		}
-		all = append(all, tool)
+		if all = append(all, tool); len(all) > maxTools {
+			return fmt.Errorf("the server lists more than %d tools; they may be endless", maxTools)
+		}
 	}
 	if c.JSON {
 		return printJSON(w, all)

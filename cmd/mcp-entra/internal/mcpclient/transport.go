@@ -33,6 +33,9 @@ type refusal struct {
 	text      string
 }
 
+// maxResponse limits a response, in bytes: it is read into memory.
+const maxResponse = 64 << 20
+
 // maxRefusal limits how much of an error response is read, in bytes.
 const maxRefusal = 64 << 10
 
@@ -92,6 +95,9 @@ func (t *transport) send(r *http.Request, token string) (*http.Response, error) 
 		again.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := t.next.RoundTrip(again)
+	if err == nil && response.StatusCode < http.StatusBadRequest {
+		response.Body = http.MaxBytesReader(nil, response.Body, maxResponse)
+	}
 	if err != nil || response.StatusCode < http.StatusBadRequest {
 		t.remember(nil)
 		return response, err
@@ -141,6 +147,9 @@ func (t *transport) explain(err error) error {
 	}
 	if t.refusal.challenge != "" {
 		fmt.Fprintf(&b, "\nWWW-Authenticate: %s", t.refusal.challenge)
+	}
+	if t.token == "" && t.signIn == nil && t.refusal.challenge != "" {
+		b.WriteString("\nNo token was given, and there is no terminal to ask at: add -browser or -device to sign in, or name a token with -token")
 	}
 	return &refusedError{b.String(), err}
 }

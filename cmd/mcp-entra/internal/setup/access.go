@@ -156,11 +156,11 @@ func (p *planner) federated() {
 	if p.unread("federated credentials of " + want.Name) {
 		return
 	}
-	fits := func(w, h graph.FederatedCredential) bool {
-		return p.known(w.Issuer) == h.Issuer && p.known(w.Subject) == h.Subject && slices.Equal(w.Audiences, h.Audiences)
+	same := func(w, h graph.FederatedCredential) bool {
+		return p.known(w.Issuer) == h.Issuer && p.known(w.Subject) == h.Subject
 	}
 	for _, h := range have.Federated {
-		if slices.ContainsFunc(want.Federated, func(w graph.FederatedCredential) bool { return w.Name == h.Name || fits(w, h) }) {
+		if slices.ContainsFunc(want.Federated, func(w graph.FederatedCredential) bool { return w.Name == h.Name || same(w, h) }) {
 			continue
 		}
 		if !p.spec.Exclusive {
@@ -171,7 +171,13 @@ func (p *planner) federated() {
 			Path: "/applications/${api.id}/federatedIdentityCredentials/" + url.PathEscape(h.ID)}, application, nil)
 	}
 	for _, w := range want.Federated {
-		if slices.ContainsFunc(have.Federated, func(h graph.FederatedCredential) bool { return fits(w, h) }) {
+		title := "Set the federated credential for " + strings.ToLower(w.Description[:1]) + w.Description[1:]
+		if i := slices.IndexFunc(have.Federated, func(h graph.FederatedCredential) bool { return same(w, h) }); i >= 0 {
+			if h := have.Federated[i]; !slices.Equal(w.Audiences, h.Audiences) { // there can't be another with this issuer and subject
+				path := "/applications/${api.id}/federatedIdentityCredentials/" + url.PathEscape(h.ID)
+				p.step(Step{ID: "api/federated/" + w.Name, Title: title + ": the audience of " + h.Name, Method: "PATCH", Path: path, Read: path},
+					application, map[string]any{"audiences": w.Audiences})
+			}
 			continue
 		}
 		if strings.Contains(p.known(w.Subject), "${identity.sp}") {
@@ -179,7 +185,7 @@ func (p *planner) federated() {
 				Path: graph.PrincipalByAppID(p.spec.Proof.ManagedIdentity) + "?$select=id", Captures: []Capture{{Name: "identity.sp", Member: "id"}}}, application, nil)
 		}
 		path := "/applications/${api.id}/federatedIdentityCredentials(name='" + w.Name + "')"
-		p.step(Step{ID: "api/federated/" + w.Name, Title: "Set the federated credential for " + strings.ToLower(w.Description[:1]) + w.Description[1:], Method: "PATCH", Path: path, Upsert: true, Read: path}, application, w)
+		p.step(Step{ID: "api/federated/" + w.Name, Title: title, Method: "PATCH", Path: path, Upsert: true, Read: path}, application, w)
 	}
 }
 
@@ -193,7 +199,7 @@ func (p *planner) secret(want, have App) {
 			p.removeSecret(want, c, "not in the file")
 		case !ownSecret(c):
 			p.keep(want, "secret %s (until %s)", c.DisplayName, c.EndDateTime.Format(time.DateOnly))
-		case slices.Contains(p.options.Lost, c.DisplayName):
+		case p.options.Saved != nil && slices.Contains(p.options.Saved.Lost, c.DisplayName):
 			p.removeSecret(want, c, "which an interrupted run added without saving it")
 		case want.Secret && (p.options.Now.IsZero() || c.EndDateTime.After(p.options.Now)):
 			own = append(own, c)
@@ -201,7 +207,8 @@ func (p *planner) secret(want, have App) {
 		}
 	}
 	slices.SortFunc(own, func(a, b graph.PasswordCredential) int { return b.StartDateTime.Compare(a.StartDateTime) })
-	if !want.Secret || len(own) > 0 && !p.options.Rotate {
+	rotate := p.options.Rotate && !slices.Contains(p.options.Rotated, want.Key)
+	if !want.Secret || len(own) > 0 && !rotate {
 		p.noteEnd(want, own)
 		return
 	}
@@ -214,8 +221,11 @@ func (p *planner) secret(want, have App) {
 	}
 }
 
-// noteEnd says when the newest secret ends, if that is soon.
+// noteEnd says when the newest secret ends, if that is soon, and whether its text is in the file.
 func (p *planner) noteEnd(a App, own []graph.PasswordCredential) {
+	if saved := p.options.Saved; len(own) > 0 && saved != nil && !slices.Contains(saved.Variables, SecretVariable(a.Key)) {
+		p.plan.Notes = append(p.plan.Notes, a.Name+" has a secret, and the file of secrets does not ("+SecretVariable(a.Key)+"): if nobody has it any more, setup apply -rotate adds another")
+	}
 	if len(own) > 0 && !p.options.Now.IsZero() && own[0].EndDateTime.Before(p.options.Now.AddDate(0, 0, 30)) {
 		p.plan.Notes = append(p.plan.Notes, "the secret of "+a.Name+" ends on "+own[0].EndDateTime.Format(time.DateOnly)+": setup apply -rotate adds another")
 	}

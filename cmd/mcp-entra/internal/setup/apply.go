@@ -38,54 +38,71 @@ type Result struct {
 	Skipped bool
 }
 
+// Rotated returns the keys of the applications that have got a secret.
+func Rotated(results []Result) (keys []string) {
+	for _, r := range results {
+		if key, what, _ := strings.Cut(r.Step.ID, "/"); what == "secret" && r.Done {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // errLookAgain says that the tenant is not as the plan was made for: somebody else changes it.
 var errLookAgain = errors.New("the tenant was changed meanwhile")
 
 // Apply does what the plan says, and plans again where the tenant has changed meanwhile: the plan
-// function reads the tenant's state. It returns what became of each step, and the last plan.
-func (a *Applier) Apply(ctx context.Context, plan func(ctx context.Context, round int) (*Plan, error)) ([]Result, *Plan, error) {
+// function reads the tenant's state, and is told what was done so far. Apply returns what became of
+// each step, and the last plan.
+func (a *Applier) Apply(ctx context.Context, plan func(ctx context.Context, done []Result) (*Plan, error)) ([]Result, *Plan, error) {
 	var all []Result
 	var p *Plan
+	var last error
 	for round := range maxRounds {
-		var err error
-		if p, err = plan(ctx, round); err != nil {
-			return all, nil, err
+		next, err := plan(ctx, all)
+		if err != nil {
+			return all, p, err
 		}
+		p = next
 		results, again := a.run(ctx, p)
 		all = append(all, results...)
-		if !again {
+		if again == nil || ctx.Err() != nil {
 			return all, p, ctx.Err()
 		}
+		last = again
 		a.Say("looking again at what the tenant has")
 		if err := a.wait(ctx, time.Second<<min(round, 4)); err != nil {
 			return all, p, err
 		}
 	}
-	return all, p, errors.New("the tenant keeps changing while this runs: another setup apply, or a pipeline, works on the same applications; let it end, and run this again")
+	return all, p, fmt.Errorf("the tenant keeps changing while this runs: another setup apply, or a pipeline, works on the same applications; let it end, and run this again (%w)", last)
 }
 
-// run does the steps in order. again says that the plan no longer fits the tenant.
-func (a *Applier) run(ctx context.Context, p *Plan) (results []Result, again bool) {
+// run does the steps in order. again says why the plan no longer fits the tenant.
+func (a *Applier) run(ctx context.Context, p *Plan) (results []Result, again error) {
 	failed := map[string]bool{}
 	for _, s := range p.Steps {
 		r := Result{Step: s}
 		if missing := a.missing(s, p, failed); missing != "" {
 			r.Skipped, r.Err = true, errors.New(missing)
 		} else {
-			a.Say(s.ID + ": " + expand(s.Title, p.Known))
+			a.Say(oneLine(s.ID) + ": " + p.Text(s))
 			r.Err = a.step(ctx, s, p)
 		}
 		if errors.Is(r.Err, errLookAgain) {
-			return results, true
+			return results, r.Err
 		}
 		r.Done = r.Err == nil
 		failed[s.ID] = !r.Done
 		results = append(results, r)
-		if ctx.Err() != nil || r.Done && s.LookAgain {
-			return results, ctx.Err() == nil
+		if ctx.Err() != nil {
+			return results, nil
+		}
+		if r.Done && s.LookAgain {
+			return results, errLookAgain
 		}
 	}
-	return results, false
+	return results, nil
 }
 
 // missing says why the step can't be tried, or nothing.
@@ -154,7 +171,7 @@ func (a *Applier) send(ctx context.Context, s Step, request graph.Request) (stat
 		case s.Method != http.MethodDelete && graph.IsNotYet(err), stillEnabled(s, err):
 			return false, err
 		case graph.IsExisting(err) && !refusedName(err):
-			return false, errLookAgain
+			return false, fmt.Errorf("%w: %w", errLookAgain, err)
 		default:
 			return true, err
 		}
@@ -232,6 +249,11 @@ func (a *Applier) addSecret(ctx context.Context, s Step, p *Plan) error {
 		return errors.New("it adds a secret: name the file for it with -secret-file")
 	}
 	key, _, _ := strings.Cut(s.ID, "/")
+	unlock, err := a.Secrets.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	name, err := a.Secrets.ask()
 	if err != nil {
 		return err
@@ -242,7 +264,7 @@ func (a *Applier) addSecret(ctx context.Context, s Step, p *Plan) error {
 	}
 	_, answer, err := a.send(ctx, s, graph.Request{Method: s.Method, Path: expand(s.Path, p.Known), Body: body, Once: true})
 	if err != nil {
-		if refused, ok := errors.AsType[*graph.Error](err); ok && refused.Status < 500 {
+		if refused, ok := errors.AsType[*graph.Error](err); ok && refused.Status < 500 && refused.Code != "" {
 			return errors.Join(err, a.Secrets.forget(name))
 		}
 		return fmt.Errorf("%w; whether the secret was added is not known: run this again with the same -secret-file, which removes it", err)
@@ -256,7 +278,10 @@ func (a *Applier) addSecret(ctx context.Context, s Step, p *Plan) error {
 		return err
 	}
 	if first {
-		return a.Secrets.save(name, SecretVariable(key), secret.SecretText)
+		if err := a.Secrets.save(name, SecretVariable(key), secret.SecretText); err != nil {
+			return fmt.Errorf("%w; the secret was added, and its text is lost: run this again with the same -secret-file, which removes it and adds another", err)
+		}
+		return nil
 	}
 	a.Say(s.ID + ": another run has added a secret at the same moment; this one is removed again")
 	body, _ = json.Marshal(map[string]string{"keyId": secret.KeyID}) // a map of strings

@@ -34,6 +34,7 @@ const (
 type State struct {
 	Tenant    string
 	Apps      []App                             // the API's first
+	Former    []App                             // tenant: those of clients that the file no longer names
 	Resources map[string]graph.ServicePrincipal // of resources, by key; those that the tenant has
 	Known     map[string]string                 // as in a Plan
 	Unread    []Blocked                         // what this sign-in may not read
@@ -94,6 +95,7 @@ func desiredAPI(spec Spec, have *State, place authority.Cloud, host authority.Ho
 		{Name: "xms_cc"}, {Name: "acrs"}, {Name: "idtyp", AdditionalProperties: []string{"include_user_token"}},
 	}
 	api.Web.RedirectURIs = landings(spec)
+	api.IsFallbackPublicClient = new(bool) // on, Entra takes no proof from it (AADSTS700025)
 	for i, r := range spec.Resources {
 		key := resourceKey(spec, i)
 		need := graph.RequiredResourceAccess{ResourceAppID: placeholder(key, "appId")}
@@ -204,6 +206,9 @@ func appRoles(spec Spec, have App) []graph.AppRole {
 			role.AllowedMemberTypes = append(role.AllowedMemberTypes, "Application")
 		}
 		for _, other := range have.AppRoles {
+			if other.ID == role.ID && len(minus(other.AllowedMemberTypes, role.AllowedMemberTypes))+len(minus(role.AllowedMemberTypes, other.AllowedMemberTypes)) == 0 {
+				role.AllowedMemberTypes = other.AllowedMemberTypes // in Graph's order
+			}
 			if other.Value == r.Value && other.ID != role.ID { // as for the scope
 				role = other
 				role.IsEnabled = true
@@ -250,6 +255,20 @@ func federated(spec Spec, place authority.Cloud, host authority.Host) []graph.Fe
 		})
 	}
 	return all
+}
+
+// hasPrivateKey reports whether a PEM file has what proves the API, too.
+func hasPrivateKey(file string) bool {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return true
+		}
+	}
+	return false
 }
 
 // certificate reads the first certificate of a PEM file.

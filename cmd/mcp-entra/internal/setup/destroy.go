@@ -18,8 +18,14 @@ func NewDestroyPlan(spec Spec, want, have *State, graphBase string, purge bool) 
 		return nil, err
 	}
 	p := &planner{spec: spec, want: want, have: have, plan: &Plan{
-		Spec: spec, Tenant: have.Tenant, Graph: graphBase, Known: additions.Known, Steps: []Step{}, Unread: have.Unread, Notes: have.Notes, Kept: additions.Kept,
+		Spec: spec, Tenant: have.Tenant, Graph: graphBase, Known: additions.Known, Steps: []Step{}, Unread: have.Unread, Notes: slices.Clone(have.Notes),
+		Kept: slices.DeleteFunc(additions.Kept, func(k Kept) bool {
+			return slices.ContainsFunc(have.Former, func(a App) bool { return k.App == displayName(spec, a.Key) })
+		}),
 	}}
+	for _, fault := range have.Faults {
+		p.plan.Notes = append(p.plan.Notes, fault.Error())
+	}
 	for _, w := range slices.Backward(want.Apps) {
 		h := have.app(w.Key)
 		switch {
@@ -31,10 +37,18 @@ func NewDestroyPlan(spec Spec, want, have *State, graphBase string, purge bool) 
 		case w.Adopted || p.othersHave(w, h):
 			p.strip(w, h)
 		default:
-			p.step(Step{ID: w.Key + "/delete", Title: "Delete the application " + w.Name, Method: "DELETE", Path: "/applications/" + placeholder(w.Key, "id")}, application, nil)
+			p.remove(w)
 			if purge {
 				p.purge(h)
 			}
+		}
+	}
+	for _, h := range have.Former { // after those that show on the next run that there may be deleted ones
+		if !h.Deleted {
+			p.remove(h)
+		}
+		if purge {
+			p.purge(h)
 		}
 	}
 	return p.plan, nil
@@ -45,6 +59,11 @@ func undeleted(have *State) *State {
 	s := *have
 	s.Apps = slices.DeleteFunc(slices.Clone(have.Apps), func(a App) bool { return a.Deleted })
 	return &s
+}
+
+// remove plans to delete an application.
+func (p *planner) remove(a App) {
+	p.step(Step{ID: a.Key + "/delete", Title: "Delete the application " + a.Name, Method: "DELETE", Path: "/applications/" + placeholder(a.Key, "id")}, application, nil)
 }
 
 func (p *planner) purge(h App) {
@@ -64,7 +83,7 @@ func (p *planner) othersHave(w, h App) bool {
 		}
 	}
 	for _, grant := range h.GrantsOf {
-		if !slices.ContainsFunc(p.have.Apps, func(a App) bool { return a.Principal.ID == grant.ClientID }) {
+		if !slices.ContainsFunc(slices.Concat(p.have.Apps, p.have.Former), func(a App) bool { return a.Principal.ID == grant.ClientID }) {
 			p.keep(w, "the consent to the client with the service principal %s: %s", grant.ClientID, grant.Scope)
 		}
 	}

@@ -26,7 +26,8 @@ type planner struct {
 type Options struct {
 	Deleted string    `json:"deleted,omitempty"` // what to do with our applications among the deleted: restore, purge, or "" to ask
 	Rotate  bool      `json:"rotate,omitempty"`  // add new secrets where there are some
-	Lost    []string  `json:"-"`                 // display names of secrets that nobody got
+	Rotated []string  `json:"-"`                 // applications that have got theirs in this run, by key
+	Saved   *Saved    `json:"-"`                 // what the file of secrets has; nil if none is named
 	Now     time.Time `json:"-"`                 // secrets that end before are none
 }
 
@@ -59,6 +60,15 @@ func NewPlan(spec Spec, want, have *State, graphBase string, options Options) (*
 	for _, a := range want.Apps {
 		p.secret(a, have.app(a.Key))
 	}
+	for _, a := range have.Former {
+		switch {
+		case a.Deleted:
+		case spec.Exclusive:
+			p.remove(a)
+		default:
+			p.keep(a, "the application %s (client id %s), whose clients the file no longer names; setup destroy deletes it", a.Name, a.AppID)
+		}
+	}
 	return p.plan, nil
 }
 
@@ -82,7 +92,9 @@ func (p *planner) afterPurge() *State {
 // known replaces the placeholders whose values are known.
 func (p *planner) known(s string) string { return expand(s, p.plan.Known) }
 
-var placeholders = regexp.MustCompile(`\$\{([a-z0-9]+\.[A-Za-z0-9._-]+|tenant)\}`)
+// placeholders are those of Step alone: texts of the tenant may have others, which stand for themselves.
+var placeholders = regexp.MustCompile(`\$\{(tenant|identity\.sp|federated\.name|(api|public\d*|web\d*|spa\d*)\.(id|appId|sp|secret)|` +
+	`(storage|keyvault|arm|graph|resource\d+)\.(appId|sp|scope\.[A-Za-z0-9._-]+))\}`)
 
 // expand replaces placeholders by their values. Unknown ones stay.
 func expand(s string, known map[string]string) string {
@@ -117,7 +129,7 @@ func (p *planner) patch(a App, id, title string, body map[string]any, needs ...s
 }
 
 func (p *planner) keep(a App, format string, args ...any) {
-	p.plan.Kept = append(p.plan.Kept, Kept{App: displayName(p.spec, a.Key), What: fmt.Sprintf(format, args...)})
+	p.plan.Kept = append(p.plan.Kept, Kept{App: displayName(p.spec, a.Key), What: oneLine(fmt.Sprintf(format, args...))})
 }
 
 // merge returns a collection that has what is wanted and, unless the spec is exclusive, what others
@@ -183,7 +195,7 @@ func (p *planner) exists(want, have App) error {
 				Method: "POST", Path: "/directory/deletedItems/" + placeholder(want.Key, "id") + "/restore", Read: "/applications/" + placeholder(want.Key, "id") + "?$select=id"},
 				application, map[string]any{})
 		default:
-			return fmt.Errorf("%s (client id %s) was deleted and holds its name and App ID URIs for 30 days: choose -deleted restore to take it back with its client id, or -deleted purge to delete it for good and make a new one", want.Name, have.AppID)
+			return fmt.Errorf("%s (client ID %s) was deleted and holds its name and App ID URIs for 30 days: choose -deleted restore to take it back with its client ID, or -deleted purge to delete it for good and make a new one", want.Name, have.AppID)
 		}
 	}
 	body := map[string]any{}
@@ -199,8 +211,10 @@ func (p *planner) exists(want, have App) error {
 	if fallback := want.IsFallbackPublicClient; fallback != nil && *fallback != (have.IsFallbackPublicClient != nil && *have.IsFallbackPublicClient) {
 		body["isFallbackPublicClient"] = fallback
 	}
-	if tags := union(have.Tags, want.Tags); !want.Adopted && len(tags) > len(have.Tags) {
-		body["tags"] = tags
+	if !want.Adopted {
+		if tags, differs := p.texts(want, "tag", want.Tags, have.Tags); differs {
+			body["tags"] = tags
+		}
 	}
 	switch {
 	case have.ID == "":
@@ -241,6 +255,19 @@ func settled(a App) []string { return []string{a.Key + "/settings"} }
 // claims plans the optional claims of access tokens.
 func (p *planner) claims(want, have App) {
 	claims, differs := have.OptionalClaims, false
+	others := func(kind string, all []graph.OptionalClaim) []graph.OptionalClaim {
+		return slices.DeleteFunc(slices.Clone(all), func(h graph.OptionalClaim) bool {
+			if kind == "access" && slices.ContainsFunc(want.OptionalClaims.AccessToken, func(w graph.OptionalClaim) bool { return h.Name == w.Name && h.Source == "" }) {
+				return false
+			}
+			if !p.spec.Exclusive {
+				p.keep(want, "optional claim %s of %s tokens", h.Name, kind)
+			}
+			differs = differs || p.spec.Exclusive
+			return p.spec.Exclusive
+		})
+	}
+	claims.AccessToken, claims.IDToken, claims.SAML2Token = others("access", claims.AccessToken), others("ID", claims.IDToken), others("SAML", claims.SAML2Token)
 	for _, w := range want.OptionalClaims.AccessToken {
 		i := slices.IndexFunc(claims.AccessToken, func(h graph.OptionalClaim) bool { return h.Name == w.Name && h.Source == "" })
 		if i < 0 {
@@ -253,7 +280,9 @@ func (p *planner) claims(want, have App) {
 		}
 	}
 	if differs {
-		p.patch(want, "claims", "Ask for the claims xms_cc, acrs and idtyp in access tokens", map[string]any{"optionalClaims": claims})
+		p.patch(want, "claims", "Ask for the claims xms_cc, acrs and idtyp in access tokens", map[string]any{"optionalClaims": map[string]any{
+			"accessToken": list(claims.AccessToken), "idToken": list(claims.IDToken), "saml2Token": list(claims.SAML2Token),
+		}})
 	}
 }
 

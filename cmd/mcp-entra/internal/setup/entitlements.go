@@ -131,8 +131,8 @@ func (p *planner) preAuthorized() {
 		i := slices.IndexFunc(want.API.PreAuthorized, func(w graph.PreAuthorizedApp) bool { return w.AppID == h.AppID })
 		switch {
 		case i >= 0:
-			ids := union(h.DelegatedPermissionIDs, want.API.PreAuthorized[i].DelegatedPermissionIDs)
-			differs = differs || len(ids) > len(h.DelegatedPermissionIDs)
+			ids, changed := p.texts(want, "scope of the pre-authorized client "+h.AppID+":", want.API.PreAuthorized[i].DelegatedPermissionIDs, h.DelegatedPermissionIDs)
+			differs = differs || changed
 			all = append(all, graph.PreAuthorizedApp{AppID: h.AppID, DelegatedPermissionIDs: ids})
 		case p.spec.Exclusive:
 			differs = true

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
 )
@@ -46,6 +47,8 @@ func CheckIssuer(ctx context.Context, client *http.Client, issuer string) (note 
 		client = http.DefaultClient
 	}
 	address := strings.TrimSuffix(issuer, "/") + "/.well-known/openid-configuration"
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", err

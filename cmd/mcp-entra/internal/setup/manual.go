@@ -10,8 +10,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
 )
 
-// A ManualStep is left to a person, because Microsoft Graph can't do it: a client's own dialog, a role
-// in Azure, an identity where the server runs.
+// A ManualStep is something that Microsoft Graph can't do: filling in a client's own dialog, assigning
+// a role in Azure, or an identity to the service that runs the server.
 type ManualStep struct {
 	Title string  `json:"title"`
 	Link  string  `json:"link"`            // the page that says how
@@ -55,7 +55,7 @@ func proofSteps(spec Spec, o Outcome) []ManualStep {
 		steps = append(steps, ManualStep{
 			Title: "Assign the user-assigned managed identity to the service that runs the server",
 			Link:  "https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/overview",
-			Enter: []Entry{{"client id of the identity", id}},
+			Enter: []Entry{{"client ID of the identity", id}},
 		})
 	}
 	if wi := spec.Proof.Workload; wi != nil {
@@ -64,9 +64,23 @@ func proofSteps(spec Spec, o Outcome) []ManualStep {
 			Link:  "https://learn.microsoft.com/azure/aks/workload-identity-overview",
 			Enter: []Entry{
 				{"service account", wi.Namespace + "/" + wi.ServiceAccount},
-				{"its annotation", "azure.workload.identity/client-id: " + o.APIAppID},
+				{"annotation", "azure.workload.identity/client-id: " + o.APIAppID},
 				{"label of the pods", `azure.workload.identity/use: "true"`},
 			},
+		})
+	}
+	if file := spec.Proof.Certificate; file != "" {
+		steps = append(steps, ManualStep{
+			Title: "Give the server the certificate with its private key, in one PEM or PFX file",
+			Link:  "https://learn.microsoft.com/entra/identity-platform/certificate-credentials",
+			Enter: []Entry{{"AZURE_CLIENT_CERTIFICATE_PATH", "the file, where the server runs"}},
+		})
+	}
+	if spec.Proof.Secret {
+		steps = append(steps, ManualStep{
+			Title: "Give the server its secret, from the file of secrets",
+			Link:  "https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials",
+			Enter: []Entry{{SecretVariable(apiKey), "in the file that -secret-file named"}},
 		})
 	}
 	return steps
@@ -110,7 +124,7 @@ func clientSteps(spec Spec, o Outcome, c ClientOutcome) []ManualStep {
 	}
 	where := known.Type
 	if len(spec.Servers) > 0 {
-		where = strings.NewReplacer("NAME", spec.Name, "URL", spec.Servers[0], "CLIENT_ID", c.ClientID, "SCOPE", o.Scope).Replace(where)
+		where = strings.NewReplacer("{NAME}", spec.Name, "{URL}", spec.Servers[0], "{CLIENT_ID}", c.ClientID, "{SCOPE}", o.Scope).Replace(where)
 	}
 	redirects := c.Client.Redirects
 	step := ManualStep{Title: "Add the server to " + known.Name, Link: clientPages + ".md"}
@@ -122,10 +136,10 @@ func clientSteps(spec Spec, o Outcome, c ClientOutcome) []ManualStep {
 		step.Enter = append(step.Enter, Entry{"URL", url})
 	}
 	if c.App != "" {
-		step.Enter = append(step.Enter, Entry{"client id", c.ClientID})
+		step.Enter = append(step.Enter, Entry{"client ID", c.ClientID})
 	}
 	if c.Secret {
-		step.Enter = append(step.Enter, Entry{"client secret", "in the file of secrets, of application " + c.App})
+		step.Enter = append(step.Enter, Entry{"client secret", "in the secret file, of application " + c.App})
 	}
 	scope := o.Scope
 	if !known.SendsResource && c.App != "" { // Entra's URLs are typed in, too
@@ -135,7 +149,7 @@ func clientSteps(spec Spec, o Outcome, c ClientOutcome) []ManualStep {
 	}
 	step.Enter = append(step.Enter, Entry{"scope", scope})
 	for _, uri := range redirects {
-		step.Enter = append(step.Enter, Entry{"its redirect, registered", uri})
+		step.Enter = append(step.Enter, Entry{"redirect, registered", uri})
 	}
 	steps := []ManualStep{step}
 	if c.App != "" && known.RedirectShown != "" && len(redirects) == 0 {

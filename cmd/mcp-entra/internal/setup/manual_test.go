@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -34,11 +35,11 @@ func TestManualSteps(t *testing.T) {
 	PrintManual(&b, steps)
 	const want = `1. Assign the user-assigned managed identity to the service that runs the server
    https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/overview
-     client id of the identity  identity-1
+     client ID of the identity  identity-1
 2. Let the server's pods use the Kubernetes service account
    https://learn.microsoft.com/azure/aks/workload-identity-overview
      service account    prod/notes
-     its annotation     azure.workload.identity/client-id: 11111111-2222-3333-4444-555555555555
+     annotation         azure.workload.identity/client-id: 11111111-2222-3333-4444-555555555555
      label of the pods  azure.workload.identity/use: "true"
 3. Give users their role in Azure: the server acts as them in storage
    https://learn.microsoft.com/azure/storage/blobs/assign-azure-role-data-access
@@ -54,17 +55,17 @@ func TestManualSteps(t *testing.T) {
      scope  https://mcp.example.com/mcp/access_as_user
 6. Add the server to Claude (claude.ai, Desktop)
    https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients/claude.md
-     where                     Settings → Connectors → Add custom connector → Advanced settings → OAuth Client ID; leave the secret empty
-     URL                       https://mcp.example.com/mcp
-     client id                 client-public
-     scope                     https://mcp.example.com/mcp/access_as_user
-     its redirect, registered  https://claude.ai/api/mcp/auth_callback
+     where                 Settings → Connectors → Add custom connector → Advanced settings → OAuth Client ID; leave the secret empty
+     URL                   https://mcp.example.com/mcp
+     client ID             client-public
+     scope                 https://mcp.example.com/mcp/access_as_user
+     redirect, registered  https://claude.ai/api/mcp/auth_callback
 7. Add the server to Copilot Studio
    https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients/copilotstudio.md
      where                  Tools → Add a tool → New tool → Model Context Protocol → OAuth 2.0 → Manual
      URL                    https://mcp.example.com/mcp
-     client id              client-web
-     client secret          in the file of secrets, of application notes-web
+     client ID              client-web
+     client secret          in the secret file, of application notes-web
      authorization URL      https://login.microsoftonline.us/tenant-1/oauth2/v2.0/authorize
      token and refresh URL  https://login.microsoftonline.us/tenant-1/oauth2/v2.0/token
      scope                  https://mcp.example.com/mcp/access_as_user offline_access
@@ -74,11 +75,11 @@ func TestManualSteps(t *testing.T) {
      platform  Web
 9. Add the server to dashboard
    https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients.md
-     where                     its configuration
-     URL                       https://mcp.example.com/mcp
-     client id                 client-spa
-     scope                     https://mcp.example.com/mcp/access_as_user
-     its redirect, registered  https://dash.example.com
+     where                 its configuration
+     URL                   https://mcp.example.com/mcp
+     client ID             client-spa
+     scope                 https://mcp.example.com/mcp/access_as_user
+     redirect, registered  https://dash.example.com
 `
 	if got := b.String(); got != want {
 		t.Errorf("manual steps are\n%s\nwant\n%s", got, want)
@@ -89,18 +90,25 @@ func TestManualSteps(t *testing.T) {
 func TestManualStepsOfAllClients(t *testing.T) {
 	t.Parallel()
 	for _, known := range knownclients.All() {
-		c := ClientOutcome{Client: Client{ID: known.ID, Platform: known.Platform, Redirects: known.Redirects, AppID: known.AppID}, ClientID: "id"}
+		c := ClientOutcome{Client: Client{ID: known.ID, Platform: known.Platform, Redirects: known.Redirects, AppID: known.AppID}, ClientID: "CLIENT-ID"}
 		if known.Registered() {
 			c.App = "notes-" + string(known.Platform)
 		}
-		steps := ManualSteps(Spec{Servers: []string{"https://mcp.example.com/mcp"}}, Outcome{Scope: "SCOPE", Clients: []ClientOutcome{c}})
+		steps := ManualSteps(Spec{Name: "notes", Servers: []string{"https://mcp.example.com/mcp"}}, Outcome{Scope: "https://mcp.example.com/mcp/access_as_user", Clients: []ClientOutcome{c}})
 		if len(steps) == 0 || !strings.Contains(steps[0].Title, known.Name) || known.HasPage() != strings.HasSuffix(steps[0].Link, "/"+known.ID+".md") {
 			t.Errorf("%s: manual steps are %+v", known.ID, steps)
 			continue
 		}
-		asks := slices.ContainsFunc(steps[0].Enter, func(e Entry) bool { return e.Field == "client id" })
+		asks := slices.ContainsFunc(steps[0].Enter, func(e Entry) bool { return e.Field == "client ID" })
 		if asks != known.Registered() {
-			t.Errorf("%s: it asks for a client id: %v, want %v", known.ID, asks, known.Registered())
+			t.Errorf("%s: it asks for a client ID: %v, want %v", known.ID, asks, known.Registered())
+		}
+		where := steps[0].Enter[0].Value
+		if placeholder := regexp.MustCompile(`\{[A-Z_]+\}`).FindString(where); placeholder != "" {
+			t.Errorf("%s: %s is not filled in: %s", known.ID, placeholder, where)
+		}
+		if known.ID == "cursor" && !strings.HasPrefix(where, `"auth": {"CLIENT_ID": "CLIENT-ID", "scopes": ["https://mcp.example.com/mcp/access_as_user"]}`) {
+			t.Errorf("cursor: its key CLIENT_ID is lost: %s", where)
 		}
 	}
 }

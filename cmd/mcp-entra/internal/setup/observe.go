@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
@@ -97,7 +99,7 @@ func (o *observer) applications(ctx context.Context) error {
 			app.Adopted = true
 			app.Application, err = o.graph.Application(ctx, graph.ApplicationByAppID(o.spec.Adopt))
 			if graph.IsNotFound(err) {
-				o.fault("there is no application with the client id %s in this tenant to adopt; copy the Application (client) ID from its overview", o.spec.Adopt)
+				o.fault("there is no application with the client ID %s in this tenant to adopt; copy the Application (client) ID from its overview", o.spec.Adopt)
 				continue
 			}
 		} else {
@@ -113,11 +115,14 @@ func (o *observer) applications(ctx context.Context) error {
 			return err
 		}
 		if !app.Adopted && !slices.Contains(app.Tags, ownTag) {
-			o.fault("the application %s (client id %s) has the unique name %s, and setup did not make it: adopt it (-adopt %s), or choose another name",
+			o.fault("the application %s (client ID %s) has the unique name %s, and setup did not make it: adopt it (-adopt %s), or choose another name",
 				quoted(app.DisplayName), app.AppID, app.Name, app.AppID)
 			continue
 		}
 		o.found(app)
+	}
+	if err := o.former(ctx, keys); err != nil {
+		return err
 	}
 	if len(missing) > 0 || len(minus(o.spec.Servers, o.state.app(apiKey).IdentifierURIs)) > 0 {
 		if err := o.deleted(ctx, missing, byKey); err != nil {
@@ -126,6 +131,39 @@ func (o *observer) applications(ctx context.Context) error {
 	}
 	slices.SortStableFunc(o.state.Apps, func(a, b App) int { return slices.Index(keys, a.Key) - slices.Index(keys, b.Key) })
 	return o.holders(ctx)
+}
+
+var clientKey = regexp.MustCompile(`^(public|web|spa)\d*$`)
+
+// former finds the applications of clients that an earlier file named. Their keys end in numbers
+// without a gap, at least as far as nobody has deleted one.
+func (o *observer) former(ctx context.Context, keys []string) error {
+	for _, platform := range []string{"public", "web", "spa"} {
+		for n := 1; ; n++ {
+			key := platform
+			if n > 1 {
+				key += strconv.Itoa(n)
+			}
+			if slices.Contains(keys, key) {
+				continue
+			}
+			app := App{Key: key, Name: o.spec.Name + "-" + key}
+			var err error
+			app.Application, err = o.graph.Application(ctx, graph.ByUniqueName(app.Name))
+			if graph.IsNotFound(err) || err == nil && !slices.Contains(app.Tags, ownTag) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			if app.Principal, err = o.graph.ServicePrincipal(ctx, app.AppID); err != nil && !graph.IsNotFound(err) && !graph.IsForbidden(err) {
+				return err
+			}
+			o.state.Former = append(o.state.Former, app)
+			o.state.Known[key+".id"] = app.ID
+		}
+	}
+	return nil
 }
 
 func (o *observer) found(app App) {
@@ -145,14 +183,26 @@ func (o *observer) deleted(ctx context.Context, missing []string, byKey map[stri
 	}
 	for _, key := range missing {
 		i := slices.IndexFunc(all, func(a graph.Application) bool { return a.UniqueName == byKey[key] })
-		if i >= 0 {
+		switch {
+		case i < 0:
+		case !slices.Contains(all[i].Tags, ownTag):
+			o.fault("the deleted application %s (client id %s) holds the unique name %s for 30 days, and setup did not make it: in the portal (App registrations, Deleted applications), delete it permanently, or choose another name",
+				quoted(all[i].DisplayName), all[i].AppID, byKey[key])
+		default:
 			o.found(App{Key: key, Name: byKey[key], Application: all[i], Deleted: true})
+		}
+	}
+	for _, a := range all {
+		key, ours := strings.CutPrefix(a.UniqueName, o.spec.Name+"-")
+		if ours && clientKey.MatchString(key) && slices.Contains(a.Tags, ownTag) && byKey[key] == "" {
+			o.state.Former = append(o.state.Former, App{Key: key, Name: a.UniqueName, Application: a, Deleted: true})
+			o.state.Known[key+".id"] = a.ID
 		}
 	}
 	for _, uri := range minus(o.spec.Servers, o.state.app(apiKey).IdentifierURIs) {
 		for _, a := range all {
 			if slices.Contains(a.IdentifierURIs, uri) {
-				o.fault("the App ID URI %s is held by the deleted application %s (client id %s) for 30 days: in the portal (App registrations, Deleted applications), delete it permanently, or restore it and adopt it (-adopt %s)",
+				o.fault("the App ID URI %s is held by the deleted application %s (client ID %s) for 30 days: in the portal (App registrations, Deleted applications), delete it permanently, or restore it and adopt it (-adopt %s)",
 					uri, quoted(a.DisplayName), a.AppID, a.AppID)
 			}
 		}
@@ -174,7 +224,7 @@ func (o *observer) holders(ctx context.Context) error {
 			for i, a := range others {
 				ids[i] = a.AppID
 			}
-			o.fault("%d application(s) in this tenant are called %s already (client id %s): adopt one with -adopt CLIENT_ID, or choose another name or display-name",
+			o.fault("%d application(s) in this tenant are called %s already (client ID %s): adopt one with -adopt CLIENT_ID, or choose another name or display-name",
 				len(others), quoted(displayName(o.spec, apiKey)), strings.Join(ids, ", "))
 		}
 	}
@@ -185,7 +235,7 @@ func (o *observer) holders(ctx context.Context) error {
 		}
 		for _, a := range others {
 			if a.AppID != api.AppID && a.UniqueName != o.spec.Name {
-				o.fault("the App ID URI %s belongs to the application %s (client id %s): remove it there, or adopt that application (-adopt %s)",
+				o.fault("the App ID URI %s belongs to the application %s (client ID %s): remove it there, or adopt that application (-adopt %s)",
 					uri, quoted(a.DisplayName), a.AppID, a.AppID)
 			}
 		}
@@ -255,12 +305,12 @@ func (o *observer) identity(ctx context.Context) error {
 	p, err := o.graph.ServicePrincipal(ctx, id)
 	switch {
 	case graph.IsNotFound(err):
-		o.fault("this tenant has no managed identity with the client id %s: copy the Client ID (not the Object ID) from the overview of the user-assigned managed identity, which must be in this tenant", id)
+		o.fault("this tenant has no managed identity with the client ID %s: copy the Client ID (not the Object ID) from the overview of the user-assigned managed identity, which must be in this tenant", id)
 	case o.unread(err, "the managed identity's principal id", application):
 	case err != nil:
 		return err
 	case p.ServicePrincipalType != "" && p.ServicePrincipalType != "ManagedIdentity":
-		o.fault("the client id %s is that of %s, which is no managed identity but of the type %s", id, quoted(p.DisplayName), p.ServicePrincipalType)
+		o.fault("the client ID %s is that of %s, which is no managed identity but of the type %s", id, quoted(p.DisplayName), p.ServicePrincipalType)
 	default:
 		o.state.Known["identity.sp"] = p.ID
 	}

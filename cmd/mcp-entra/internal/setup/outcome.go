@@ -3,6 +3,7 @@ package setup
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -46,7 +47,11 @@ func variables(spec Spec, o Outcome, place authority.Cloud, host authority.Host)
 	if pages := landings(spec); len(pages) > 0 {
 		v["CONSENT_REDIRECT_URL"] = pages[0]
 	}
-	if spec.Proof == (Proof{}) || len(spec.Resources) == 0 {
+	if spec.Proof == (Proof{}) {
+		return v
+	}
+	if len(spec.Resources) == 0 {
+		v["USE_OBO_FLOW"] = "false" // or the server takes a secret without it for a mistake
 		return v
 	}
 	v["USE_OBO_FLOW"] = "true"
@@ -57,6 +62,11 @@ func variables(spec Spec, o Outcome, place authority.Cloud, host authority.Host)
 	v["TARGET_AUDIENCES"] = strings.Join(audiences, ",")
 	if spec.Proof.ManagedIdentity != "" {
 		v["UMI_CLIENT_ID"] = spec.Proof.ManagedIdentity
+	} else if spec.Proof.Workload != nil {
+		v["AZURE_FEDERATED_TOKEN_FILE"] = "/var/run/secrets/azure/tokens/azure-identity-token" // as AKS sets it
+	}
+	if file := spec.Proof.Certificate; file != "" && hasPrivateKey(file) {
+		v["AZURE_CLIENT_CERTIFICATE_PATH"] = file
 	}
 	return v
 }
@@ -78,18 +88,24 @@ func audienceOf(name string, place authority.Cloud) string {
 
 // variableOrder is the order in which variables are written.
 var variableOrder = []string{"TENANT_ID", "API_APP_ID", "APP_ID_URIS", "PUBLIC_URL", "AZURE_AUTHORITY_HOST",
-	"USE_OBO_FLOW", "TARGET_AUDIENCES", "UMI_CLIENT_ID", "CONSENT_REDIRECT_URL"}
+	"USE_OBO_FLOW", "TARGET_AUDIENCES", "UMI_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_CERTIFICATE_PATH", "CONSENT_REDIRECT_URL"}
 
 // Dotenv returns the variables as a .env file.
 func (o Outcome) Dotenv() string {
 	var b strings.Builder
 	for _, name := range variableOrder {
 		if value, ok := o.Variables[name]; ok {
+			if !needsNoQuotes.MatchString(value) { // for shells
+				value = "'" + value + "'"
+			}
 			fmt.Fprintf(&b, "%s=%s\n", name, value)
 		}
 	}
 	return b.String()
 }
+
+// needsNoQuotes are values, and words of a script, that a shell takes as they stand.
+var needsNoQuotes = regexp.MustCompile(`^[A-Za-z0-9_./:,-]+$`)
 
 // LockedOut says which clients can't sign in with these App ID URIs, though the spec names them.
 func LockedOut(spec Spec, apiAppID string, uris []string, host authority.Host, tenant string) []knownclients.Verdict {

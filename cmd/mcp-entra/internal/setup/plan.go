@@ -14,7 +14,7 @@ import (
 type Plan struct {
 	Spec    Spec    `json:"spec"`
 	Options Options `json:"options,omitzero"`
-	Tenant  string  `json:"tenant"` // tenant id; "" if planned without one
+	Tenant  string  `json:"tenant"` // tenant ID; "" if planned without one
 	Graph   string  `json:"graph"`  // https://graph.microsoft.com/v1.0
 
 	// Known are ids that the tenant already has, by placeholder: "api.appId" is the value of
@@ -34,7 +34,7 @@ type Plan struct {
 // ${api.id}: ids that are known (Plan.Known) or that an earlier step captures.
 //
 // Placeholders: ${tenant}; for each application, ${api.…}, ${public.…}, ${web.…}, ${spa.…},
-// ${public2.…}: .id (object id), .appId (client id), .sp (service principal's object id); for each
+// ${public2.…}: .id (object ID), .appId (client ID), .sp (service principal's object ID); for each
 // resource, ${storage.appId}, ${storage.sp}, ${storage.scope.user_impersonation}, where an App ID
 // URI is resource1, resource2, ... in order; ${identity.sp}, the managed identity's principal id.
 type Step struct {
@@ -162,10 +162,10 @@ type ClientOutcome struct {
 	Client   Client `json:"client"`
 	ClientID string `json:"clientId"`         // its own, if it is pre-authorized only
 	App      string `json:"app,omitempty"`    // unique name of its application; "" if it is pre-authorized only
-	Secret   bool   `json:"secret,omitempty"` // it has one, in the file of secrets
+	Secret   bool   `json:"secret,omitempty"` // it has one, in the secret file
 }
 
 // Text returns the step's title with the ids that are known, and the names of the others.
 func (p *Plan) Text(s Step) string {
-	return placeholders.ReplaceAllStringFunc(expand(s.Title, p.Known), func(m string) string { return m[1:] })
+	return oneLine(placeholders.ReplaceAllStringFunc(expand(s.Title, p.Known), func(m string) string { return m[1:] }))
 }

@@ -32,12 +32,12 @@ func PrintAz(w io.Writer, p *Plan) error {
 	if err != nil {
 		return fmt.Errorf("print the plan: its Graph host is not a URL: %w", err)
 	}
-	fmt.Fprintf(w, azHead, comment(p.Spec.Name), quote(p.Graph), quote(graph.Scheme+"://"+graph.Host), quote(p.Tenant), quote("./"+p.Spec.Name+".secrets"))
+	fmt.Fprintf(w, azHead, oneLine(p.Spec.Name), quote(p.Graph), quote(graph.Scheme+"://"+graph.Host), quote(p.Tenant), quote("./"+p.Spec.Name+".secrets"))
 	for _, name := range known {
 		fmt.Fprintf(w, "%s=%s\n", s.names[name], quote(p.Known[name]))
 	}
 	for _, note := range p.Notes {
-		fmt.Fprintf(w, "# Note: %s\n", comment(note))
+		fmt.Fprintf(w, "# Note: %s\n", oneLine(note))
 	}
 	if _, err := steps.WriteTo(w); err != nil {
 		return err
@@ -168,13 +168,13 @@ func (s *script) define(placeholder string) string {
 
 // step writes a step: a line that says it, its request, and the reading of its ids.
 func (s *script) step(w io.Writer, step Step) error {
-	title, err := s.word(step.Title)
+	title, err := s.word(oneLine(step.Title))
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n# %s", comment(step.ID))
+	fmt.Fprintf(w, "\n# %s", oneLine(step.ID))
 	if step.Permission != "" {
-		fmt.Fprintf(w, ": needs %s (%s)", comment(step.Permission), comment(step.Role))
+		fmt.Fprintf(w, ": needs %s (%s)", oneLine(step.Permission), oneLine(step.Role))
 	}
 	fmt.Fprintf(w, "\nsay %s\n", title)
 
@@ -292,22 +292,10 @@ func (s *script) word(text string) (string, error) {
 	return b.String(), nil
 }
 
-var needsNoQuotes = regexp.MustCompile(`^[A-Za-z0-9_./:-]+$`)
-
 // quote returns a shell word that is the text, whatever characters it has.
 func quote(text string) string {
 	if needsNoQuotes.MatchString(text) {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
-
-// comment returns the text without anything that would end a comment's line.
-func comment(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, text)
 }

@@ -13,9 +13,9 @@ import (
 func PrintBicep(w io.Writer, spec Spec, want *State) error {
 	f := &bicepFile{w: w, spec: spec, want: want, bicep: bicep{refs: map[string]string{"tenant": "tenant().tenantId"}}}
 	f.references()
-	fmt.Fprintf(w, bicepHead, comment(spec.Name))
+	fmt.Fprintf(w, bicepHead, oneLine(spec.Name))
 	for _, line := range f.limits() {
-		fmt.Fprintf(w, "//  - %s\n", comment(line))
+		fmt.Fprintf(w, "//  - %s\n", oneLine(line))
 	}
 	fmt.Fprint(w, bicepParams)
 	f.existing()
@@ -95,7 +95,7 @@ func (f *bicepFile) limits() []string {
 	return limits
 }
 
-// resourceID returns the client id of a resource, or "" if it is not known.
+// resourceID returns the client ID of a resource, or "" if it is not known.
 func (f *bicepFile) resourceID(i int) string {
 	key := resourceKey(f.spec, i)
 	if id := f.want.Known[key+".appId"]; id != "" {
@@ -111,7 +111,7 @@ func (f *bicepFile) existing() {
 		id := "'" + escapeBicep(f.resourceID(i)) + "'"
 		if id == "''" {
 			id = key + "AppId"
-			fmt.Fprintf(f.w, "\n@description('The client id of %s.')\nparam %s string\n", escapeBicep(r.Name), id)
+			fmt.Fprintf(f.w, "\n@description('The client ID of %s.')\nparam %s string\n", escapeBicep(r.Name), id)
 		}
 		fmt.Fprintf(f.w, "\nresource %sSp 'Microsoft.Graph/servicePrincipals@v1.0' existing = {\n  appId: %s\n}\n", key, id)
 	}

@@ -129,8 +129,8 @@ func TestPrintBicepWithoutResource(t *testing.T) {
 	t.Parallel()
 	spec := bicepSpec()
 	state := &State{Apps: []App{{Key: "api", Name: "notes"}}}
-	state.Apps[0].DisplayName = "${nothing.sp}"
-	if err := PrintBicep(&strings.Builder{}, spec, state); err == nil || !strings.Contains(err.Error(), "print apiApp: nothing in the file has ${nothing.sp}") {
+	state.Apps[0].DisplayName = "${web9.sp}"
+	if err := PrintBicep(&strings.Builder{}, spec, state); err == nil || !strings.Contains(err.Error(), "print apiApp: nothing in the file has ${web9.sp}") {
 		t.Errorf("PrintBicep with a reference to nothing = %v", err)
 	}
 	spec.Proof, spec.Clients, spec.Resources = Proof{}, nil, nil

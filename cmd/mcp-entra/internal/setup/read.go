@@ -1,171 +1,135 @@
 package setup
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
-	"strings"
 
-	"go.yaml.in/yaml/v4"
-
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
 )
 
-// maxSpec bounds the YAML file, in bytes.
-const maxSpec = 256 << 10
-
-// A reader reads a spec from YAML. It collects all faults, each with its line.
-type reader struct {
-	file   string
-	spec   Spec
-	faults []error
+// A specFile is the YAML of a spec.
+type specFile struct {
+	Name        string         `yaml:"name"`
+	DisplayName string         `yaml:"display-name"`
+	Tenant      string         `yaml:"tenant"`
+	Cloud       string         `yaml:"cloud"`
+	Audience    string         `yaml:"audience"`
+	Adopt       string         `yaml:"adopt"`
+	Servers     []string       `yaml:"servers"`
+	Landing     []string       `yaml:"landing"`
+	Resources   []resourceItem `yaml:"resources"`
+	Clients     []clientItem   `yaml:"clients"`
+	Roles       []roleItem     `yaml:"roles"`
+	Proof       proofItem      `yaml:"proof"`
+	Exclusive   bool           `yaml:"exclusive"`
 }
 
-// Read reads a spec from YAML. The error joins all that is wrong with it, with file and line.
+type resourceItem struct{ yamlfile.Named }
+
+// A clientItem is a known client by its name, with redirects, or one of the operator's own.
+type clientItem struct {
+	yamlfile.Named
+	ID         string   `yaml:"name"`
+	Platform   string   `yaml:"platform"`
+	Redirects  []string `yaml:"redirects"`
+	DeviceCode bool     `yaml:"device-code"`
+	AppID      string   `yaml:"app-id"`
+}
+
+type roleItem struct {
+	Value       string   `yaml:"value"`
+	Description string   `yaml:"description"`
+	For         []string `yaml:"for"`
+	Assign      []string `yaml:"assign"`
+}
+
+type proofItem struct {
+	ManagedIdentity string        `yaml:"managed-identity"`
+	Workload        *workloadItem `yaml:"workload-identity"`
+	Certificate     string        `yaml:"certificate"`
+	Secret          string        `yaml:"secret"` // a bool, which people take for the secret itself
+}
+
+type workloadItem struct {
+	Issuer         string `yaml:"issuer"`
+	Namespace      string `yaml:"namespace"`
+	ServiceAccount string `yaml:"service-account"`
+}
+
+// Read reads a spec from YAML. The error has all that is wrong with it, with the file and lines.
 func Read(file string, data []byte) (Spec, error) {
-	r := &reader{file: file, spec: Spec{Cloud: "public"}}
-	if len(data) > maxSpec {
-		return Spec{}, fmt.Errorf("%s has %d bytes; at most %d", file, len(data), maxSpec)
+	var f specFile
+	at, err := yamlfile.Decode(data, &f)
+	if err != nil {
+		return Spec{}, fmt.Errorf("%s:\n%w", file, err)
 	}
-	var document yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	err := decoder.Decode(&document)
-	if err != nil && !errors.Is(err, io.EOF) { // EOF: it is empty
-		return Spec{}, fmt.Errorf("%s is not YAML: %s", file, parseFault(err))
+	s := f.spec(at)
+	err = at.Err()
+	if err == nil {
+		s.lowerIDs()
+		err = errors.Join(s.check()...)
 	}
-	if err == nil && !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF) {
-		return Spec{}, fmt.Errorf("%s has more than one document: put all into one", file)
+	if err != nil {
+		return Spec{}, fmt.Errorf("%s:\n%w", file, err)
 	}
-	root := &document
-	if root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
-		root = root.Content[0]
-	}
-	if root.Kind != yaml.MappingNode {
-		return Spec{}, fmt.Errorf("%s: want a mapping with name and servers, as mcp-entra setup -h shows", file)
-	}
-	r.root(root)
-	if len(r.faults) == 0 {
-		for _, err := range r.spec.check() {
-			r.faults = append(r.faults, fmt.Errorf("%s: %w", file, err))
-		}
-	}
-	return r.spec, errors.Join(r.faults...)
+	return s, nil
 }
 
-// parseFault is the parser's error without what it quotes of the file.
-func parseFault(err error) string {
-	line := 1
-	if at, ok := errors.AsType[*yaml.LoadError](err); ok {
-		line = max(at.Mark.Line, 1)
+// spec returns the spec. It reports what is wrong with single values at their places.
+func (f *specFile) spec(at *yamlfile.Cursor) Spec {
+	s := Spec{
+		Name: f.Name, DisplayName: f.DisplayName, Tenant: f.Tenant, Cloud: cmp.Or(f.Cloud, "public"), MultiTenant: f.Audience == "multiple",
+		Adopt: f.Adopt, Servers: f.Servers, Landing: f.Landing, Exclusive: f.Exclusive,
 	}
-	return fmt.Sprintf("line %d: the indentation, a quote or a colon is wrong", line)
+	checkKey(at.Key("name"), f.Name, checkName)
+	checkKey(at.Key("display-name"), f.DisplayName, checkText)
+	checkKey(at.Key("tenant"), f.Tenant, checkID)
+	checkKey(at.Key("cloud"), f.Cloud, checkCloud)
+	checkKey(at.Key("audience"), f.Audience, checkAudience)
+	checkKey(at.Key("adopt"), f.Adopt, checkID)
+	checkItems(at.Key("servers"), f.Servers, checkServer)
+	checkItems(at.Key("landing"), f.Landing, func(s string) error { return checkRedirect(s, knownclients.Web) })
+	for i, item := range f.Resources {
+		s.Resources = append(s.Resources, item.resource(at.Key("resources").Item(i)))
+	}
+	for i, item := range f.Clients {
+		s.Clients = append(s.Clients, item.client(at.Key("clients").Item(i)))
+	}
+	for i, item := range f.Roles {
+		s.Roles = append(s.Roles, item.role(at.Key("roles").Item(i)))
+	}
+	s.Proof = f.Proof.proof(at.Key("proof"))
+	return s
 }
 
-func (r *reader) fault(n *yaml.Node, format string, args ...any) {
-	r.faults = append(r.faults, fmt.Errorf("%s:%d: %w", r.file, n.Line, fmt.Errorf(format, args...)))
+// checkKey checks a value if its key is there, be it empty.
+func checkKey(at *yamlfile.Cursor, value string, check func(string) error) {
+	if at.Present() && !at.Faulty() {
+		report(at, check(value))
+	}
 }
 
-// fields reads a mapping whose keys are those of the readers.
-func (r *reader) fields(n *yaml.Node, what string, readers map[string]func(key string, value *yaml.Node)) {
-	if n.Kind != yaml.MappingNode {
-		r.fault(n, "%s must be a mapping with %s", what, strings.Join(slices.Sorted(maps.Keys(readers)), ", "))
+// checkItems checks each text of a list, which must not have one twice.
+func checkItems(at *yamlfile.Cursor, values []string, check func(string) error) {
+	if at.Faulty() {
 		return
 	}
-	seen := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		read, ok := readers[key.Value]
-		switch {
-		case key.Kind != yaml.ScalarNode || !ok:
-			r.fault(key, "%s has no key %s%s", what, shown(key.Value), nearestOf(key.Value, slices.Collect(maps.Keys(readers))))
-		case seen[key.Value] > 0:
-			r.fault(key, "%s stands here and in line %d", key.Value, seen[key.Value])
-		default:
-			seen[key.Value] = key.Line
-			read(key.Value, value)
+	for i, value := range values {
+		if slices.Contains(values[:i], value) {
+			at.Item(i).Faultf("%s is there twice; keep one", shown(value))
+			continue
 		}
+		report(at.Item(i), check(value))
 	}
 }
 
-// text returns a reader of one text, which must pass the check.
-func (r *reader) text(into *string, check func(string) error) func(string, *yaml.Node) {
-	return func(key string, n *yaml.Node) {
-		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
-			r.fault(n, "%s must be one text", key)
-			return
-		}
-		if err := check(n.Value); err != nil {
-			r.fault(n, "%s %w", key, err)
-			return
-		}
-		*into = n.Value
+func report(at *yamlfile.Cursor, err error) {
+	if err != nil {
+		at.Faultf("%v", err)
 	}
-}
-
-// texts returns a reader of a text or a list of texts.
-func (r *reader) texts(into *[]string, check func(string) error) func(string, *yaml.Node) {
-	return func(key string, n *yaml.Node) {
-		items := []*yaml.Node{n}
-		if n.Kind == yaml.SequenceNode {
-			items, *into = n.Content, []string{}
-		}
-		for _, item := range items {
-			var s string
-			r.text(&s, check)(key, item)
-			if s != "" && slices.Contains(*into, s) {
-				r.fault(item, "%s stands twice in %s", shown(s), key)
-			} else if s != "" {
-				*into = append(*into, s)
-			}
-		}
-	}
-}
-
-func (r *reader) flag(into *bool) func(string, *yaml.Node) {
-	return func(key string, n *yaml.Node) {
-		if n.Kind != yaml.ScalarNode || n.Value != "true" && n.Value != "false" {
-			r.fault(n, "%s must be true or false", key)
-			return
-		}
-		*into = n.Value == "true"
-	}
-}
-
-// list returns a reader of a list.
-func (r *reader) list(item func(*yaml.Node)) func(string, *yaml.Node) {
-	return func(key string, n *yaml.Node) {
-		if n.Kind != yaml.SequenceNode {
-			r.fault(n, "%s must be a list: lines that begin with a hyphen", key)
-			return
-		}
-		for _, i := range n.Content {
-			item(i)
-		}
-	}
-}
-
-func (r *reader) root(n *yaml.Node) {
-	s := &r.spec
-	var people string
-	r.fields(n, "the file", map[string]func(string, *yaml.Node){
-		"name":         r.text(&s.Name, checkName),
-		"display-name": r.text(&s.DisplayName, checkText),
-		"tenant":       r.text(&s.Tenant, checkID),
-		"cloud":        r.text(&s.Cloud, checkCloud),
-		"audience":     r.text(&people, checkAudience),
-		"adopt":        r.text(&s.Adopt, checkID),
-		"servers":      r.texts(&s.Servers, checkServer),
-		"landing":      r.texts(&s.Landing, func(s string) error { return checkRedirect(s, knownclients.Web) }),
-		"resources":    r.list(r.resource),
-		"clients":      r.list(r.client),
-		"roles":        r.list(r.role),
-		"proof":        r.proof,
-		"exclusive":    r.flag(&s.Exclusive),
-	})
-	s.MultiTenant = people == "multiple"
 }
 
 func checkAudience(s string) error {
@@ -175,112 +139,57 @@ func checkAudience(s string) error {
 	return nil
 }
 
-// pair reads an item such as "graph: User.Read", whose value is a text or a list.
-func (r *reader) pair(n *yaml.Node, check func(string) error) (name string, values []string, ok bool) {
-	before := len(r.faults)
-	switch {
-	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
-		return n.Value, nil, true
-	case n.Kind == yaml.MappingNode && len(n.Content) == 2 && n.Content[0].Kind == yaml.ScalarNode:
-		name = n.Content[0].Value
-		r.texts(&values, check)(shown(name), spaced(n.Content[1]))
-		return name, values, len(r.faults) == before
+func (item resourceItem) resource(at *yamlfile.Cursor) Resource {
+	if at.Faulty() {
+		return Resource{}
 	}
-	r.fault(n, "want a name, or a name with a value: graph: User.Read")
-	return "", nil, false
+	if err := checkResource(item.Name); err != nil {
+		report(at, err)
+		return Resource{}
+	}
+	checkItems(at, item.Values, checkScope)
+	r, err := resource(item.Name, item.Values)
+	report(at, err)
+	return r
 }
 
-// spaced makes a list of a text with spaces or commas.
-func spaced(n *yaml.Node) *yaml.Node {
-	if n.Kind != yaml.ScalarNode || !strings.ContainsAny(n.Value, ", ") {
-		return n
+func (item clientItem) client(at *yamlfile.Cursor) Client {
+	if item.Name != "" {
+		c, err := known(item.Name, item.Values)
+		report(at, err)
+		return c
 	}
-	list := &yaml.Node{Kind: yaml.SequenceNode, Line: n.Line}
-	for _, s := range splitList(n.Value) {
-		list.Content = append(list.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s, Line: n.Line})
+	if !at.Key("name").Present() && !at.Faulty() {
+		at.Faultf("expected the name of a known client, or name, platform and redirects of one of your own")
+		return Client{}
 	}
-	return list
+	checkKey(at.Key("name"), item.ID, checkName)
+	checkKey(at.Key("platform"), item.Platform, checkPlatform)
+	checkItems(at.Key("redirects"), item.Redirects, checkPlain)
+	checkKey(at.Key("app-id"), item.AppID, checkID)
+	c := Client{ID: item.ID, Platform: platforms[item.Platform], Redirects: item.Redirects, DeviceCode: item.DeviceCode, AppID: item.AppID}
+	if !at.Faulty() {
+		report(at, c.check())
+	}
+	return c
 }
 
-func splitList(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-func (r *reader) resource(n *yaml.Node) {
-	name, scopes, ok := r.pair(n, checkScope)
-	if !ok {
-		return
+func (item roleItem) role(at *yamlfile.Cursor) Role {
+	if item.Value == "" && !at.Faulty() {
+		at.Faultf("a role needs a value, such as Files.Admin")
 	}
-	if err := checkResource(name); err != nil {
-		r.fault(n, "the resource %w", err)
-		return
-	}
-	found, err := resource(name, scopes)
-	if err != nil {
-		r.fault(n, "%w", err)
-		return
-	}
-	r.spec.Resources = append(r.spec.Resources, found)
-}
-
-func (r *reader) client(n *yaml.Node) {
-	if n.Kind == yaml.MappingNode && slices.ContainsFunc(n.Content, func(k *yaml.Node) bool { return k.Value == "name" }) {
-		r.ownClient(n)
-		return
-	}
-	id, redirects, ok := r.pair(n, checkPlain)
-	if !ok {
-		return
-	}
-	c, err := known(id, redirects)
-	if err != nil {
-		r.fault(n, "%w", err)
-		return
-	}
-	r.spec.Clients = append(r.spec.Clients, c)
-}
-
-func (r *reader) ownClient(n *yaml.Node) {
-	var c Client
-	var platform string
-	var redirects []string
-	before := len(r.faults)
-	r.fields(n, "a client", map[string]func(string, *yaml.Node){
-		"name":        r.text(&c.ID, checkName),
-		"platform":    r.text(&platform, checkPlatform),
-		"redirects":   r.texts(&redirects, checkPlain),
-		"device-code": r.flag(&c.DeviceCode),
-		"app-id":      r.text(&c.AppID, checkID),
-	})
-	if len(r.faults) > before {
-		return
-	}
-	c.Platform, c.Redirects = platforms[platform], redirects
-	if err := c.check(); err != nil {
-		r.fault(n, "%w", err)
-		return
-	}
-	r.spec.Clients = append(r.spec.Clients, c)
-}
-
-func (r *reader) role(n *yaml.Node) {
-	var role Role
+	checkKey(at.Key("value"), item.Value, checkScope)
+	checkKey(at.Key("description"), item.Description, checkText)
+	checkItems(at.Key("assign"), item.Assign, checkID)
 	members := []string{"users"}
-	r.fields(n, "a role", map[string]func(string, *yaml.Node){
-		"value":       r.text(&role.Value, checkScope),
-		"description": r.text(&role.Description, checkText),
-		"for": func(key string, n *yaml.Node) {
-			members = nil
-			r.texts(&members, checkMember)(key, n)
-		},
-		"assign": r.texts(&role.Assign, checkID),
-	})
-	role.Users, role.Applications = slices.Contains(members, "users"), slices.Contains(members, "applications")
-	if role.Value == "" {
-		r.fault(n, "a role needs a value, such as Files.Admin")
-		return
+	if at.Key("for").Present() {
+		members = item.For
+		checkItems(at.Key("for"), members, checkMember)
 	}
-	r.spec.Roles = append(r.spec.Roles, role)
+	return Role{
+		Value: item.Value, Description: item.Description, Assign: item.Assign,
+		Users: slices.Contains(members, "users"), Applications: slices.Contains(members, "applications"),
+	}
 }
 
 func checkMember(s string) error {
@@ -290,25 +199,24 @@ func checkMember(s string) error {
 	return nil
 }
 
-func (r *reader) proof(_ string, n *yaml.Node) {
-	p := &r.spec.Proof
-	r.fields(n, "proof", map[string]func(string, *yaml.Node){
-		"managed-identity": r.text(&p.ManagedIdentity, checkID),
-		"workload-identity": func(_ string, n *yaml.Node) {
-			p.Workload = &WorkloadIdentity{}
-			r.fields(n, "workload-identity", map[string]func(string, *yaml.Node){
-				"issuer":          r.text(&p.Workload.Issuer, checkIssuer),
-				"namespace":       r.text(&p.Workload.Namespace, checkKubernetes),
-				"service-account": r.text(&p.Workload.ServiceAccount, checkKubernetes),
-			})
-		},
-		"certificate": r.text(&p.Certificate, checkText),
-		"secret": func(key string, n *yaml.Node) {
-			if n.Kind != yaml.ScalarNode || n.Value != "true" && n.Value != "false" {
-				r.fault(n, "secret must be true or false (its value is not shown: a secret never stands in this file; if one did, make a new one)")
-				return
-			}
-			r.flag(&p.Secret)(key, n)
-		},
-	})
+func (item proofItem) proof(at *yamlfile.Cursor) Proof {
+	checkKey(at.Key("managed-identity"), item.ManagedIdentity, checkID)
+	checkKey(at.Key("certificate"), item.Certificate, checkText)
+	checkKey(at.Key("secret"), item.Secret, checkSecret)
+	p := Proof{ManagedIdentity: item.ManagedIdentity, Certificate: item.Certificate, Secret: item.Secret == "true"}
+	if w := item.Workload; w != nil {
+		at = at.Key("workload-identity")
+		checkKey(at.Key("issuer"), w.Issuer, checkIssuer)
+		checkKey(at.Key("namespace"), w.Namespace, checkKubernetes)
+		checkKey(at.Key("service-account"), w.ServiceAccount, checkKubernetes)
+		p.Workload = &WorkloadIdentity{Issuer: w.Issuer, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount}
+	}
+	return p
+}
+
+func checkSecret(s string) error {
+	if s != "true" && s != "false" {
+		return errors.New("must be true or false (its value is not shown: a secret never stands in this file; if one did, make a new one)")
+	}
+	return nil
 }

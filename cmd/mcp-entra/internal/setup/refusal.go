@@ -3,6 +3,7 @@ package setup
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
@@ -23,7 +24,7 @@ func Remedy(spec Spec, s Step, err error) string {
 	case strings.HasSuffix(s.ID, "server-uris"):
 		return remedyForURIs(spec, e)
 	case strings.HasSuffix(s.ID, "/preauthorized"):
-		return "Entra knows no application with one of these client ids: correct app-id in the file; an application of another tenant must be known in this one first."
+		return "Entra knows no application with one of these client IDs: correct app-id in the file; an application of another tenant must be known in this one first."
 	case strings.HasSuffix(s.ID, "/secret"):
 		return "A policy of this tenant restricts secrets. Prove the API with a managed identity, a workload identity or a certificate instead (proof in the file), " +
 			"or ask a Cloud Application Administrator to exempt this application from the app management policy."
@@ -42,9 +43,12 @@ func remedyForURIs(spec Spec, e *graph.Error) string {
 	if len(spec.Servers) > 1 {
 		ways += " One refused URL keeps the others out: take the one that the answer names out of servers."
 	}
+	isHTTP := slices.ContainsFunc(spec.Servers, func(s string) bool { return strings.HasPrefix(s, "http://") })
 	switch {
 	case refusedName(e):
 		return "Another application has this App ID URI: remove it there, also from the deleted ones, which hold it for 30 days, or adopt that application (-adopt CLIENT_ID)."
+	case isHTTP && !strings.Contains(e.Code, "AsPerAppPolicy"):
+		return "Entra can't be relied on to take an http URL as App ID URI. Ways: serve https; or leave it: clients that send no resource still sign in with the scope of api://. One refused URL keeps the others out."
 	case e.Has("HostNameNotOnVerifiedDomain") && spec.MultiTenant:
 		return "An application for users of several tenants can have App ID URIs on verified domains only. " + ways + " A single-tenant application (audience: single) could have it."
 	case e.Has("HostNameNotOnVerifiedDomain"):

@@ -63,6 +63,9 @@ func (r *Report) SetOutcome(spec Spec, known map[string]string, uris []string, p
 	o := NewOutcome(spec, known, uris, place, host)
 	r.Outcome = &o
 	r.Manual = ManualSteps(spec, o)
+	if len(spec.Servers) > 0 && o.Variables["PUBLIC_URL"] == "" {
+		r.Notes = append(r.Notes, "the example server's endpoint is /mcp, which "+spec.Servers[0]+" is not: PUBLIC_URL is left out of its variables")
+	}
 	for _, c := range knownclients.Causes(LockedOut(spec, o.APIAppID, uris, host, o.Tenant)) {
 		c.Fix = "" // it is to apply what was just refused
 		r.Notes = append(r.Notes, "left out: "+c.String())

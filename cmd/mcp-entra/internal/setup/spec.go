@@ -1,6 +1,6 @@
 // Package setup registers an MCP server and its clients with Microsoft Entra ID.
 //
-// A [Spec] says what is wanted. It becomes a desired [State], which is compared with the state of
+// A [Spec] is what the operator asks for. It becomes a desired [State], which is compared with the state of
 // the tenant; the difference is a [Plan]: an ordered list of requests to Microsoft Graph, as data.
 // The same list is shown, saved, printed as a script, and applied.
 package setup
@@ -11,10 +11,10 @@ import "github.com/mcpentra/mcp-entra-go/internal/knownclients"
 type Spec struct {
 	Name        string `json:"name"`                  // the API's unique name in the tenant; client apps are NAME-public, NAME-web, NAME-spa
 	DisplayName string `json:"displayName,omitempty"` // what users see; "" means Name
-	Tenant      string `json:"tenant,omitempty"`      // tenant id, which the sign-in must be for; "" means that of the sign-in
+	Tenant      string `json:"tenant,omitempty"`      // tenant ID, which the sign-in must be for; "" means that of the sign-in
 	Cloud       string `json:"cloud"`                 // public, usgov or china
 	MultiTenant bool   `json:"multiTenant,omitempty"` // users of other tenants, too (audience: multiple)
-	Adopt       string `json:"adopt,omitempty"`       // client id of an existing application that becomes the API
+	Adopt       string `json:"adopt,omitempty"`       // client ID of an existing application that becomes the API
 
 	Servers   []string   `json:"servers"`             // the MCP endpoint's URLs, exactly as clients use them
 	Landing   []string   `json:"landing,omitempty"`   // pages where a consent ends; nil means /consent/done beside each server
@@ -28,7 +28,7 @@ type Spec struct {
 // A Resource is an API that the server calls on behalf of its users.
 type Resource struct {
 	Name   string   `json:"name"`            // storage, keyvault, graph, arm, or the App ID URI
-	AppID  string   `json:"appId,omitempty"` // its client id; "" where only the tenant knows it
+	AppID  string   `json:"appId,omitempty"` // its client ID; "" where only the tenant knows it
 	Scopes []string `json:"scopes"`          // delegated permissions, by value
 }
 
@@ -47,13 +47,13 @@ type Role struct {
 	Description  string   `json:"description,omitempty"` // "" means Value
 	Users        bool     `json:"users,omitempty"`       // for users and groups
 	Applications bool     `json:"applications,omitempty"`
-	Assign       []string `json:"assign,omitempty"` // object ids of users, groups and service principals
+	Assign       []string `json:"assign,omitempty"` // object IDs of users, groups and service principals
 }
 
 // Proof is how the API proves to Entra that it is the application. An app may have several:
 // a secret on a laptop, a managed identity in Azure.
 type Proof struct {
-	ManagedIdentity string            `json:"managedIdentity,omitempty"` // client id of a user-assigned identity
+	ManagedIdentity string            `json:"managedIdentity,omitempty"` // client ID of a user-assigned identity
 	Workload        *WorkloadIdentity `json:"workload,omitempty"`
 	Certificate     string            `json:"certificate,omitempty"` // PEM file with the certificate; its private key is not read
 	Secret          bool              `json:"secret,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
 )
 
@@ -46,6 +47,22 @@ func (c Client) check() error {
 	return nil
 }
 
+// lowerIDs writes ids as Graph does, which compares some of them character for character.
+func (s *Spec) lowerIDs() {
+	ids := []*string{&s.Tenant, &s.Adopt, &s.Proof.ManagedIdentity}
+	for i := range s.Clients {
+		ids = append(ids, &s.Clients[i].AppID)
+	}
+	for _, r := range s.Roles {
+		for i := range r.Assign {
+			ids = append(ids, &r.Assign[i])
+		}
+	}
+	for _, id := range ids {
+		*id = strings.ToLower(*id)
+	}
+}
+
 // check returns what is wrong with the spec as a whole.
 func (s Spec) check() []error {
 	var faults []error
@@ -57,12 +74,13 @@ func (s Spec) check() []error {
 		fault("servers is missing: the MCP endpoint's URL, exactly as clients use it, such as https://mcp.example.com/mcp")
 	}
 	for what, list := range map[string][]string{
+		"app-id": slices.DeleteFunc(each(s.Clients, func(c Client) string { return c.AppID }), func(id string) bool { return id == "" }),
 		"client": each(s.Clients, func(c Client) string { return c.ID }), "role": each(s.Roles, func(r Role) string { return r.Value }),
 		"resource": each(s.Resources, func(r Resource) string { return r.Name }),
 	} {
 		for i, name := range list {
 			if slices.Contains(list[:i], name) {
-				fault("the %s %s stands twice", what, shown(name))
+				fault("the %s %s appears twice", what, shown(name))
 			}
 		}
 	}
@@ -90,7 +108,7 @@ func (s *Spec) SetAdopt(clientID string) error {
 	if err := checkID(clientID); err != nil {
 		return fmt.Errorf("-adopt %w", err)
 	}
-	s.Adopt = clientID
+	s.Adopt = strings.ToLower(clientID)
 	return errors.Join(s.check()...)
 }
 
@@ -135,7 +153,7 @@ func FromFlags(f Flags) (Spec, error) {
 	}
 	for _, text := range f.Resources {
 		name, list, _ := strings.Cut(text, "=")
-		scopes := splitList(list)
+		scopes := yamlfile.SplitList(list)
 		for _, scope := range scopes {
 			check("resource", scope, checkScope)
 		}
@@ -148,13 +166,14 @@ func FromFlags(f Flags) (Spec, error) {
 	}
 	for _, text := range f.Clients {
 		id, list, _ := strings.Cut(text, "=")
-		c, err := known(id, splitList(list))
+		c, err := known(id, yamlfile.SplitList(list))
 		if err != nil {
 			faults = append(faults, fmt.Errorf("-client %w", err))
 		}
 		s.Clients = append(s.Clients, c)
 	}
 	if len(faults) == 0 {
+		s.lowerIDs()
 		faults = s.check()
 	}
 	return s, errors.Join(faults...)

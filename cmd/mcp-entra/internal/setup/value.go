@@ -8,7 +8,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
 )
@@ -19,10 +22,20 @@ import (
 func Shown(s string) string { return shown(s) }
 
 func shown(s string) string {
-	if len(s) > 100 || strings.Contains(s, "~") || len(s) >= 32 && !strings.ContainsAny(s, ":/. ") {
+	if !authority.IsGUID(s) && (len(s) > 100 || strings.Contains(s, "~") || len(s) >= 32 && !strings.ContainsAny(s, ":/. ")) {
 		return fmt.Sprintf("a value of %d characters (not shown: it may be a secret)", len(s))
 	}
 	return quoted(s)
+}
+
+// oneLine returns the text without what moves a terminal's cursor or ends a line.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 func quoted(s string) string { return fmt.Sprintf("%q", s) }
@@ -54,8 +67,8 @@ func checkName(s string) error {
 
 func checkText(s string) error {
 	switch {
-	case s == "" || len(s) > 120:
-		return fmt.Errorf("has %d characters; use 1 to 120", len(s))
+	case s == "" || utf8.RuneCountInString(s) > 120 || !utf8.ValidString(s):
+		return fmt.Errorf("has %d characters; use 1 to 120", utf8.RuneCountInString(s))
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return errors.New("has control characters")
 	case strings.Contains(s, "${"):
@@ -82,6 +95,8 @@ func checkServer(s string) error {
 		return errors.New("has a user name in it (not shown); leave it out")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#"):
 		return fmt.Errorf("is %s; a query or fragment can't be part of an App ID URI", shown(s))
+	case strings.Contains(s, ","):
+		return fmt.Errorf("is %s; a comma separates App ID URIs in the server's variables", shown(s))
 	case strings.HasSuffix(s, "/"):
 		return fmt.Errorf("is %s; Entra takes no App ID URI with a slash at its end: write it without, and give it to clients so", shown(s))
 	case !authority.IsSite(u):
@@ -173,7 +188,7 @@ func checkResource(s string) error {
 	return checkPlain(s)
 }
 
-// knownResources are resources by their short names, with their client ids (the same in all clouds)
+// knownResources are resources by their short names, with their client IDs (the same in all clouds)
 // and default permissions.
 var knownResources = map[string]Resource{
 	"storage":  {Name: "storage", AppID: "e406a681-f3d4-42a8-90b6-c2b029497af1", Scopes: []string{"user_impersonation"}},
@@ -201,10 +216,9 @@ func resource(name string, scopes []string) (Resource, error) {
 
 // known returns a known client. redirects are those that it shows to its user, besides its own.
 func known(id string, redirects []string) (Client, error) {
-	plain := strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(id))
-	c, ok := knownclients.ByID(plain)
+	c, ok := knownclients.ByID(id)
 	if !ok {
-		return Client{}, fmt.Errorf("%s is no known client%s; for one of your own write name, platform and redirects", shown(id), nearestOf(plain, knownclients.IDs()))
+		return Client{}, fmt.Errorf("%s is no known client%s; for one of your own write name, platform and redirects", shown(id), nearestOf(id, knownclients.IDs()))
 	}
 	client := Client{ID: c.ID, Platform: c.Platform, Redirects: union(c.Redirects, redirects), AppID: c.AppID}
 	if !c.Registered() && len(redirects) > 0 {
@@ -220,16 +234,10 @@ func known(id string, redirects []string) (Client, error) {
 
 // nearestOf completes an error with the nearest of the names, or with all of a few.
 func nearestOf(s string, all []string) string {
-	best, distance := "", 3
-	for _, name := range all {
-		if d := editDistance(strings.ToLower(s), strings.ToLower(name)); d < distance {
-			best, distance = name, d
-		}
+	if near, ok := yamlfile.Nearest(s, all); ok {
+		return "; did you mean " + near + "?"
 	}
-	switch {
-	case best != "":
-		return "; did you mean " + best + "?"
-	case len(all) == 0:
+	if len(all) == 0 {
 		return ""
 	}
 	all = slices.Clone(all)
@@ -238,28 +246,4 @@ func nearestOf(s string, all []string) string {
 		return "; it has " + strings.Join(all[:20], ", ") + ", ..."
 	}
 	return "; there are " + strings.Join(all, ", ")
-}
-
-// editDistance is Levenshtein's, of bounded texts.
-func editDistance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

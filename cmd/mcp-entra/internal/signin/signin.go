@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
@@ -36,7 +37,7 @@ type Options struct {
 	GraphHost     string // another host than the cloud's; needs AuthorityHost
 
 	Lookup func(name string) (string, bool) // environment variables
-	HTTP   *http.Client                     // nil means the SDK's
+	HTTP   *http.Client                     // nil means http.DefaultTransport; redirects are not followed
 	Prompt func(message string)             // shows the user where to enter a device code
 }
 
@@ -93,9 +94,14 @@ func Where(o Options) (Place, error) {
 
 // Credential returns the credential of the way that the options name.
 func Credential(o Options, p Place) (azcore.TokenCredential, error) {
-	client := azcore.ClientOptions{Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: p.Authority.String() + "/"}}
+	web := &http.Client{}
 	if o.HTTP != nil {
-		client.Transport = o.HTTP
+		*web = *o.HTTP
+	}
+	web.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // secrets would go along
+	client := azcore.ClientOptions{
+		Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: p.Authority.String() + "/"}, Transport: web,
+		Retry: policy.RetryOptions{TryTimeout: 30 * time.Second},
 	}
 	clientID := variable(o, "AZURE_CLIENT_ID")
 	switch o.Way {
@@ -169,7 +175,7 @@ func fromEnvironment(o Options, p Place, client azcore.ClientOptions, clientID s
 type Caller struct {
 	TenantID string   // tid
 	ObjectID string   // oid
-	Name     string   // a user's name or an application's client id
+	Name     string   // a user's name or an application's client ID
 	App      bool     // an application that signed in as itself
 	ClientID string   // the application that signed the caller in
 	Scopes   []string // delegated permissions (scp), or application permissions (roles)

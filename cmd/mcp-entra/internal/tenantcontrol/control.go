@@ -49,8 +49,11 @@ func answer(w http.ResponseWriter, status int, body any) {
 // read reads a request's JSON object. JSON is YAML, so the reader of files gives the same errors.
 func read(r *http.Request, v any) error {
 	data, err := io.ReadAll(r.Body)
-	if err != nil {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return errors.New("the body is too large")
+	}
+	if err != nil {
+		return errors.New("the body did not come whole")
 	}
 	c, err := yamlfile.Decode(data, v)
 	if err != nil {
@@ -85,10 +88,12 @@ func (s *server) setClock(r *http.Request) (any, error) {
 	if q.Set.IsZero() == (q.Advance == 0) {
 		return nil, errors.New(`expected {"set": "2026-01-31T12:00:00Z"} or {"advance": "90m"}: one of them`)
 	}
+	move := func() error { return s.world.Clock.Set(q.Set) }
 	if q.Advance != 0 {
-		s.world.Clock.Advance(q.Advance)
-	} else {
-		s.world.Clock.Set(q.Set)
+		move = func() error { return s.world.Clock.Advance(q.Advance) }
+	}
+	if err := move(); err != nil {
+		return nil, err
 	}
 	return s.clock(r)
 }

@@ -192,6 +192,8 @@ func TestControlRefusals(t *testing.T) {
 		"neither":           {"clock", `{}`, "one of them"},
 		"both":              {"clock", `{"advance": "1h", "set": "2030-01-01T00:00:00Z"}`, "one of them"},
 		"no duration":       {"clock", `{"advance": 60}`, "expected a duration"},
+		"no time of tokens": {"clock", `{"set": "9999-12-31T23:59:59Z"}`, "must be from 1970 to 2199"},
+		"too far":           {"clock", `{"advance": "2562047h"}`, "must be from 1970 to 2199"},
 		"no faults":         {"faults", `{"endpoint": "token"}`, `{"clear": true} for all endpoints`},
 		"clear and faults":  {"faults", `{"endpoint": "token", "clear": true, "faults": [{"drop": true}]}`, "for all endpoints"},
 		"unknown endpoint":  {"faults", `{"endpoint": "toekn", "faults": [{"drop": true}]}`, "endpoint: expected one of: authorize, device"},

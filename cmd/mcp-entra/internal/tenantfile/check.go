@@ -34,12 +34,21 @@ var (
 
 const emptyGUID = "00000000-0000-0000-0000-000000000000"
 
+// What Microsoft's own APIs have in every tenant.
+var (
+	microsoftIDs = map[string]bool{
+		"00000003-0000-0000-c000-000000000000": true, "e406a681-f3d4-42a8-90b6-c2b029497af1": true, "fb60f99c-7a34-4190-8149-302f77469936": true,
+	}
+	microsoftURIs = map[string]bool{"https://graph.microsoft.com": true, "https://storage.azure.com": true, "api://AzureADTokenExchange": true}
+)
+
 // A checker checks one tenant.
 type checker struct {
 	spec      *TenantSpec
 	resources map[string][]string // scopes by app, Microsoft's among them
 	roles     map[string][]string // app roles by app
-	taken     map[string]bool     // ids and App ID URIs of the whole file
+	uris      map[string]bool     // App ID URIs
+	taken     map[string]bool     // ids of the whole file
 }
 
 // check reports what is wrong with the file.
@@ -50,12 +59,15 @@ func (s *Spec) check(c *yamlfile.Cursor) {
 	if !s.Clock.Start.IsZero() && s.Clock.Offset != 0 {
 		c.Key("clock").Faultf("start and offset exclude each other; keep one")
 	}
-	names, taken := map[string]bool{}, map[string]bool{}
+	if start := s.Clock.Start; !start.IsZero() && !canBe(start) {
+		c.Key("clock").Key("start").Faultf("%v", errTime)
+	}
+	names, taken := map[string]bool{}, maps.Clone(microsoftIDs)
 	for i := range s.Tenants {
 		at := c.Key("tenants").Item(i)
 		unique(at, s.Tenants[i].Name, names)
 		k := &checker{
-			spec: &s.Tenants[i], taken: taken, roles: map[string][]string{"graph": graphRoles},
+			spec: &s.Tenants[i], taken: taken, uris: maps.Clone(microsoftURIs), roles: map[string][]string{"graph": graphRoles},
 			resources: map[string][]string{"storage": {"user_impersonation"}, "graph": graphScopes},
 		}
 		k.check(at)
@@ -127,7 +139,7 @@ func (k *checker) id(c *yamlfile.Cursor, id string) {
 	case !guid.MatchString(id) || id == emptyGUID:
 		c.Faultf("expected a GUID such as 11111111-2222-3333-4444-555555555555; leave it out to derive one from the name")
 	case k.taken[id]:
-		c.Faultf("another entry has this id")
+		c.Faultf("another entry, or an API of Microsoft, has this id")
 	}
 	k.taken[id] = true
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // The optional claims that the tenant issues.
-var optionalClaims = []string{"idtyp", "email", "upn", "xms_cc"}
+var optionalClaims = []string{"acrs", "email", "idtyp", "upn", "xms_cc"}
 
 func (k *checker) app(c *yamlfile.Cursor, a *AppSpec) {
 	k.id(c.Key("clientId"), a.ClientID)
@@ -48,7 +48,7 @@ func (k *checker) offers(c *yamlfile.Cursor, a *AppSpec) {
 			case !permission.MatchString(name):
 				at.Faultf("expected a short name of letters, digits, dots, dashes, underscores and colons, without the App ID URI")
 			case seen[key+name]:
-				at.Faultf("it stands twice")
+				at.Faultf("it appears twice")
 			case seen[name]:
 				at.Faultf("the app has a scope and a role of this name; Entra allows one of them")
 			}
@@ -68,15 +68,15 @@ func (k *checker) appIDURI(c *yamlfile.Cursor, uri string) {
 	u, err := url.Parse(uri)
 	switch {
 	case err != nil || u.Scheme == "" || u.Host == "" || u.Fragment != "" || u.User != nil:
-		c.Faultf("expected a URI such as api://{client id} or https://mcp.example.com/mcp")
+		c.Faultf("expected a URI such as api://{client ID} or https://mcp.example.com/mcp")
 	case strings.HasSuffix(uri, "/"):
 		c.Faultf("Entra refuses an App ID URI that ends with a slash; remove it")
 	case len(uri) > 255:
 		c.Faultf("an App ID URI has at most 255 characters")
-	case k.taken[uri]:
-		c.Faultf("another app has this App ID URI, or it stands twice")
+	case k.uris[uri]:
+		c.Faultf("another app of the tenant, or an API of Microsoft, has this App ID URI, or it appears twice")
 	}
-	k.taken[uri] = true
+	k.uris[uri] = true
 }
 
 func checkRedirects(c *yamlfile.Cursor, a *AppSpec) {
@@ -161,7 +161,7 @@ func (k *checker) federated(c *yamlfile.Cursor, f *FederatedSpec) {
 	case f.ManagedIdentity != "":
 		refer(c.Key("managedIdentity"), "managed identity", f.ManagedIdentity, namesOf(k.spec.ManagedIdentities, func(m IdentitySpec) string { return m.Name }))
 		if f.Subject != "" {
-			c.Key("subject").Faultf("the subject is the identity's object id; leave it out")
+			c.Key("subject").Faultf("the subject is the identity's object ID; leave it out")
 		}
 	case f.Subject == "":
 		c.Key("subject").Faultf("expected a subject such as system:serviceaccount:NAMESPACE:NAME")

@@ -1,6 +1,7 @@
 package tenantfile
 
 import (
+	"errors"
 	"sync"
 	"time"
 )
@@ -25,15 +26,28 @@ func (c *Clock) Now() time.Time {
 }
 
 // Set sets the clock's time, from which it runs on.
-func (c *Clock) Set(t time.Time) {
+func (c *Clock) Set(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.offset = t.Sub(c.now())
+	return c.move(t)
 }
 
 // Advance moves the clock forward, or back if d is negative.
-func (c *Clock) Advance(d time.Duration) {
+func (c *Clock) Advance(d time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.offset += d
+	return c.move(c.now().Add(c.offset).Add(d))
+}
+
+var errTime = errors.New("the clock's time must be from 1970 to 2199")
+
+// canBe reports whether the clock can have the time: durations end at 292 years.
+func canBe(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 2200 }
+
+func (c *Clock) move(t time.Time) error {
+	if !canBe(t) {
+		return errTime
+	}
+	c.offset = t.Sub(c.now())
+	return nil
 }

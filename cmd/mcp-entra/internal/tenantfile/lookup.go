@@ -35,7 +35,7 @@ func (t *Tenant) registration(app *entratest.App) entratest.Registration {
 	return entratest.Registration{}
 }
 
-// App returns the app with the name, client id or App ID URI. Apps that were registered after the
+// App returns the app with the name, client ID or App ID URI. Apps that were registered after the
 // start, through Microsoft Graph, are found too.
 func (t *Tenant) App(name string) (*entratest.App, error) {
 	if app := t.apps[name]; app != nil {

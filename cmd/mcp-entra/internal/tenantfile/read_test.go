@@ -31,18 +31,21 @@ func TestBadFiles(t *testing.T) {
 		"Microsoft's app":   {"tenants: [{name: t, apps: [{name: graph}]}]", "storage and graph are Microsoft's own"},
 		"no GUID":           {"tenants: [{name: t, id: " + secret + "}]", "tenants[0].id: expected a GUID"},
 		"empty GUID":        {"tenants: [{name: t, id: 00000000-0000-0000-0000-000000000000}]", "tenants[0].id: expected a GUID"},
-		"same id":           {oneApp("clientId: "+id, "  - name: b", "    clientId: "+strings.ToUpper(id)), "apps[1].clientId: another entry has this id"},
-		"user with app's":   {oneApp("clientId: "+id, "  users: [{upn: u@c.example, objectId: "+id+"}]"), "users[0].objectId: another entry has this id"},
+		"same id":           {oneApp("clientId: "+id, "  - name: b", "    clientId: "+strings.ToUpper(id)), "apps[1].clientId: another entry, or an API of Microsoft, has this id"},
+		"Microsoft's id":    {oneApp("clientId: 00000003-0000-0000-C000-000000000000"), "or an API of Microsoft, has this id"},
+		"Microsoft's URI":   {oneApp("appIdUris: [https://graph.microsoft.com]"), "or an API of Microsoft, has this App ID URI"},
+		"no time of tokens": {"tenants: [{name: t}]\nclock: {start: 9999-01-01T00:00:00Z}", "line 2: clock.start: the clock's time must be from 1970 to 2199"},
+		"user with app's":   {oneApp("clientId: "+id, "  users: [{upn: u@c.example, objectId: "+id+"}]"), "users[0].objectId: another entry, or an API of Microsoft, has this id"},
 		"consent policy":    {"tenants: [{name: t, consentPolicy: nobody}]", "consentPolicy: expected one of: admins, admins-on-request, users"},
 		"lifetime":          {"tenants: [{name: t, tokenLifetime: -1m}]", "tokenLifetime: expected a positive duration"},
 		"token version":     {oneApp("tokenVersion: 3"), "tokenVersion: expected 1 or 2"},
 		"bare App ID URI":   {oneApp("appIdUris: [" + secret + "]"), "appIdUris[0]: expected a URI such as api://"},
 		"slash at the end":  {oneApp("appIdUris: [https://mcp.example.com/]"), "Entra refuses an App ID URI that ends with a slash"},
-		"taken App ID URI":  {oneApp("appIdUris: [https://m.example]", "  - name: b", "    appIdUris: [https://m.example]"), "another app has this App ID URI"},
+		"taken App ID URI":  {oneApp("appIdUris: [https://m.example]", "  - name: b", "    appIdUris: [https://m.example]"), "another app of the tenant, or an API"},
 		"long App ID URI":   {oneApp("appIdUris: [https://m.example/" + strings.Repeat("a", 255) + "]"), "at most 255 characters"},
 		"scope with URI":    {oneApp("scopes: [api://x/read]"), "scopes[0]: expected a short name"},
 		"scope and role":    {oneApp("scopes: [read]\nroles: [read]"), "a scope and a role of this name"},
-		"scope twice":       {oneApp("scopes: [read, read]"), "it stands twice"},
+		"scope twice":       {oneApp("scopes: [read, read]"), "it appears twice"},
 		"admin scope":       {oneApp("scopes: [read, write]\nadminScopes: [wirte]"), "adminScopes[0]: no scope of this app has this name; the nearest is write"},
 		"optional claim":    {oneApp("optionalClaims: [idtype]"), "optionalClaims[0]: no optional claim has this name; the nearest is idtyp"},
 		"known client":      {oneApp("knownClients: [zzz]"), "knownClients[0]: no app has this name; there are: a"},
@@ -62,7 +65,7 @@ func TestBadFiles(t *testing.T) {
 		"certificate":       {oneApp("certificates: ['']"), "certificates[0]: expected the path of a PEM file"},
 		"two issuers":       {oneApp("federatedCredentials: [{managedIdentity: m, cluster: c}]"), "expected managedIdentity, cluster or issuer: one of them"},
 		"identity":          {oneApp("federatedCredentials: [{managedIdentity: m}]"), "managedIdentity: no managed identity has this name; the file has none"},
-		"identity's sub":    {oneApp("federatedCredentials: [{managedIdentity: m, subject: s}]", "  managedIdentities: [{name: m}]"), "the subject is the identity's object id"},
+		"identity's sub":    {oneApp("federatedCredentials: [{managedIdentity: m, subject: s}]", "  managedIdentities: [{name: m}]"), "the subject is the identity's object ID"},
 		"no subject":        {oneApp("federatedCredentials: [{cluster: c}]", "  clusters: [{name: c}]"), "subject: expected a subject such as system:serviceaccount:"},
 		"issuer alone":      {oneApp("federatedCredentials: [{issuer: 'https://i.example', subject: s}]"), "issuer, publicKey (a PEM file) and keyId"},
 		"http issuer":       {oneApp("federatedCredentials: [{issuer: 'http://i.example', subject: s, publicKey: k, keyId: k}]"), "issuer: expected an https URL"},
@@ -91,6 +94,20 @@ func TestBadFiles(t *testing.T) {
 				t.Errorf("Read = %v, want an error with %q\n%s", err, c.want, c.text)
 			}
 		})
+	}
+}
+
+// App ID URIs are a tenant's own, and the claims that a tenant issues can be asked for.
+func TestGoodFiles(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"the same App ID URI in two tenants": "tenants: [{name: t, apps: [{name: a, appIdUris: [https://m.example]}]}, {name: u, apps: [{name: a, appIdUris: [https://m.example]}]}]",
+		"optional claims":                    oneApp("optionalClaims: [acrs, email, idtyp, upn, xms_cc]"),
+		"a byte order mark":                  "\uFEFFtenants: [{name: t}]\r\n",
+	} {
+		if _, err := tenantfile.Read([]byte(text)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -50,10 +50,13 @@ func Start(spec *Spec, o Options) (*World, error) {
 		}
 	}
 	w := &World{Clock: NewClock(o.Now), Made: l.made}
+	start := o.Now()
 	if !spec.Clock.Start.IsZero() {
-		w.Clock.Set(spec.Clock.Start)
+		start = spec.Clock.Start
 	}
-	w.Clock.Advance(spec.Clock.Offset)
+	if err := w.Clock.Set(start.Add(spec.Clock.Offset)); err != nil {
+		return nil, err
+	}
 	for i := range spec.Tenants {
 		t, err := w.add(&spec.Tenants[i], o)
 		if err != nil {

@@ -201,7 +201,9 @@ func TestCredentials(t *testing.T) {
 			t.Errorf("%s: %v", name, answer["error_description"])
 		}
 	}
-	f.Clock.Advance(24 * time.Hour) // to 2030
+	if err := f.Clock.Advance(24 * time.Hour); err != nil { // to 2030
+		t.Fatal(err)
+	}
 	answer := f.post(t.Context(), t, "/oauth2/v2.0/token", url.Values{
 		"client_id": {"11111111-1111-1111-1111-111111111111"}, "grant_type": {"client_credentials"},
 		"scope": {"https://storage.azure.com/.default"}, "client_secret": {"given-secret"},

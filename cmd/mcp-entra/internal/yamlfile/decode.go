@@ -1,5 +1,5 @@
 // Package yamlfile reads the program's YAML files strictly. It reports all faults of a file at
-// once, each with its line: unknown keys with the nearest known one, keys that stand twice, and
+// once, each with its line: unknown keys with the nearest known one, repeated keys, and
 // values of the wrong kind. It never repeats a value, because people paste secrets into wrong
 // places.
 package yamlfile
@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,15 +21,26 @@ import (
 // maxSize limits a file. Nobody writes more by hand.
 const maxSize = 1 << 20
 
+// ReadFile reads a file for [Decode], and no more of it than shows that it is too large.
+func ReadFile(name string) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	return io.ReadAll(io.LimitReader(file, maxSize+1))
+}
+
 // Decode reads one document into the struct that v points to. Keys are the fields' yaml tags; a
 // field without a tag has no key. Fields are strings, bools, ints, time.Duration ("90m"),
-// time.Time (RFC 3339), structs, pointers to structs, and slices and maps (by text) of these.
+// time.Time (RFC 3339), structs, pointers to structs, and slices and maps (by text) of these. A list
+// of texts may be written as one text. A struct that embeds [Named] may be written as a name.
 //
-// The cursor stands at the document and serves to report more faults; [Cursor.Err] returns them
+// The cursor is the place of the document, to report more faults; [Cursor.Err] returns them
 // together with those that Decode has found. Text that is not YAML is an error.
 func Decode(data []byte, v any) (*Cursor, error) {
 	if len(data) > maxSize {
-		return nil, fmt.Errorf("the file has %d bytes; at most %d are read", len(data), maxSize)
+		return nil, fmt.Errorf("the file is too large: at most %d bytes are read", maxSize)
 	}
 	var document yaml.Node
 	if err := load(data, &document); err != nil {
@@ -70,7 +83,18 @@ func syntax(err error) error {
 	return errors.New("this is not YAML")
 }
 
+// Named is what an item has that is written as a name, or as a name with values:
+//
+//   - storage
+//   - graph: User.Read, Mail.Read
+//   - api://orders: [Orders.Read]
+type Named struct {
+	Name   string
+	Values []string
+}
+
 var (
+	namedType    = reflect.TypeFor[Named]()
 	durationType = reflect.TypeFor[time.Duration]()
 	timeType     = reflect.TypeFor[time.Time]()
 )
@@ -92,6 +116,10 @@ func (c *Cursor) decode(n *yaml.Node, v reflect.Value) {
 		c.decode(n, made.Elem())
 		v.Set(made)
 	case v.Kind() == reflect.Struct:
+		if named := v.FieldByName(namedType.Name()); named.IsValid() && isNamed(n, keysOf(v.Type())) {
+			c.decodeNamed(n, named.Addr().Interface().(*Named))
+			return
+		}
 		c.decodeStruct(n, v)
 	case v.Kind() == reflect.Map:
 		c.decodeMap(n, v)
@@ -125,6 +153,32 @@ func (c *Cursor) decodeStruct(n *yaml.Node, v reflect.Value) {
 	})
 }
 
+// isNamed reports whether an item is written as a name, or as a name with values, not with keys. A
+// struct without keys has no other form.
+func isNamed(n *yaml.Node, keys []string) bool {
+	return len(keys) == 0 || n.Kind == yaml.ScalarNode ||
+		n.Kind == yaml.MappingNode && len(n.Content) == 2 && !slices.Contains(keys, n.Content[0].Value)
+}
+
+func (c *Cursor) decodeNamed(n *yaml.Node, v *Named) {
+	switch {
+	case n.Kind == yaml.ScalarNode:
+		v.Name = n.Value
+	case n.Kind != yaml.MappingNode || len(n.Content) != 2 || n.Content[0].Kind != yaml.ScalarNode:
+		c.Faultf("expected a name, or a name with a value: NAME: VALUE")
+	case n.Content[1].Kind == yaml.ScalarNode && n.Content[1].ShortTag() != "!!null":
+		v.Name, v.Values = n.Content[0].Value, SplitList(n.Content[1].Value)
+	default:
+		v.Name = n.Content[0].Value
+		c.decode(n.Content[1], reflect.ValueOf(&v.Values).Elem()) // the name may be a secret: the path is the item's
+	}
+}
+
+// SplitList splits a text at commas and spaces.
+func SplitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
 func (c *Cursor) decodeMap(n *yaml.Node, v reflect.Value) {
 	if n.Kind != yaml.MappingNode {
 		c.Faultf("expected keys and values")
@@ -138,7 +192,7 @@ func (c *Cursor) decodeMap(n *yaml.Node, v reflect.Value) {
 	})
 }
 
-// pairs visits the keys of a mapping, without those that are no plain text or stand twice.
+// pairs visits the keys of a mapping, without those that are not plain text or appear twice.
 func (c *Cursor) pairs(n *yaml.Node, visit func(key, value *yaml.Node)) {
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -149,7 +203,7 @@ func (c *Cursor) pairs(n *yaml.Node, visit func(key, value *yaml.Node)) {
 		case key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge":
 			at.Faultf("a key must be plain text")
 		case twice:
-			at.Faultf("a key stands twice, first in line %d; keep one", first)
+			at.Faultf("a key appears twice, first in line %d; keep one", first)
 		default:
 			seen[key.Value] = key.Line
 			visit(key, value)
@@ -158,6 +212,11 @@ func (c *Cursor) pairs(n *yaml.Node, visit func(key, value *yaml.Node)) {
 }
 
 func (c *Cursor) decodeList(n *yaml.Node, v reflect.Value) {
+	if n.Kind == yaml.ScalarNode && v.Type().Elem().Kind() == reflect.String {
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		c.decodeScalar(n, v.Index(0))
+		return
+	}
 	if n.Kind != yaml.SequenceNode {
 		c.Faultf("expected a list; begin each entry with \"- \", or put it in [ ]")
 		return

@@ -36,7 +36,7 @@ func (e *FileError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// A Cursor is a place in a file. It remembers where values stand, for faults that are found after
+// A Cursor is a place in a file. It knows the lines of values, for faults that are found after
 // decoding.
 type Cursor struct {
 	node   *yaml.Node // nil where the file has nothing
@@ -64,6 +64,17 @@ func (c *Cursor) Item(i int) *Cursor {
 		return c.item(i, c.node.Content[i])
 	}
 	return &Cursor{line: c.line, path: fmt.Sprintf("%s[%d]", c.path, i), faults: c.faults}
+}
+
+// Present reports whether the file has something at the place, be it empty.
+func (c *Cursor) Present() bool { return c.node != nil }
+
+// Faulty reports whether a fault at the place or below it was reported.
+func (c *Cursor) Faulty() bool {
+	return slices.ContainsFunc(*c.faults, func(f Fault) bool {
+		below, ok := strings.CutPrefix(f.Path, c.path)
+		return ok && (below == "" || below[0] == '.' || below[0] == '[')
+	})
 }
 
 func (c *Cursor) child(name string, key, value *yaml.Node) *Cursor {

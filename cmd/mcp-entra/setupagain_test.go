@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A rotation is not forgotten where the tenant is read again during it.
+func TestSetupRestoreAndRotate(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	apply := s.everything()
+	s.must(exitOK, apply...)
+	s.must(exitOK, "destroy", "-f", apply[2])
+	s.must(exitOK, append(apply, "-deleted", "restore", "-rotate")...)
+	data, err := os.ReadFile(filepath.Join(s.dir, "secrets.env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, variable := range []string{"ENTRA_APP_CLIENT_SECRET='", "WEB_CLIENT_SECRET='"} {
+		if n := strings.Count(string(data), variable); n != 2 {
+			t.Errorf("the file has %s %d times, want the first and the rotated one", variable, n)
+		}
+	}
+}
+
+// What was done before the tenant could not be read again is reported.
+func TestSetupReportsWhatWasDone(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	file := s.spec()
+	s.must(exitOK, "apply", "-f", file)
+	s.must(exitOK, "destroy", "-f", file)
+	restored := false
+	s.wire.setBefore(func(r *http.Request) (*http.Response, error) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/restore"):
+			restored = true
+		case restored && strings.HasSuffix(r.URL.Path, "/oauth2PermissionGrants"):
+			return answer(r, http.StatusForbidden, "blocked", "Content-Type", "text/html"), nil
+		}
+		return nil, errPass
+	})
+	code, stdout, stderr := s.run("apply", "-f", file, "-deleted", "restore")
+	if code != exitFailed || !strings.Contains(stdout, "Done  api/restore") || !strings.Contains(stderr, "a proxy or another server answers for it") {
+		t.Errorf("apply = %d; want %d, the restored application and the error\n%s%s", code, exitFailed, stdout, stderr)
+	}
+}
+
+// A run that is between asking for a secret and saving it is not taken for one that was killed.
+func TestSetupSecretInFlight(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	apply := s.everything()
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	slow := &wire{base: s.tenant.HTTPClient().Transport}
+	var once sync.Once
+	slow.setBefore(func(r *http.Request) (*http.Response, error) {
+		resp, err := slow.base.RoundTrip(r)
+		if strings.HasSuffix(r.URL.Path, "/addPassword") {
+			once.Do(func() { close(asked); <-goOn })
+		}
+		return resp, err
+	})
+	var group sync.WaitGroup
+	group.Go(func() {
+		code, _, stderr := s.runAs(func(p *process) { p.client = &http.Client{Transport: slow} }, apply...)
+		if code != exitOK {
+			t.Errorf("the slow run = %d\n%s", code, stderr)
+		}
+	})
+	<-asked
+	group.Go(func() { s.must(exitOK, apply...) })
+	time.Sleep(300 * time.Millisecond) // a bad program would be through by now; a good one waits
+	close(goOn)
+	group.Wait()
+	s.checkSecrets()
+}
+
+// A file of secrets that is not one is refused before anything is done; a file with other lines
+// keeps them.
+func TestSetupSecretFiles(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	apply := s.everything()
+	link := filepath.Join(s.dir, "link")
+	if err := os.Symlink(s.write("target", ""), link); err != nil {
+		t.Skip(err)
+	}
+	for name, want := range map[string]string{link: "is a symbolic link", s.dir: "is not a regular file", "/dev/zero": "is not a regular file", filepath.Join(s.dir, "none", "x"): "no such file"} {
+		if code, _, stderr := s.run("apply", "-f", apply[2], "-secret-file", name); code != exitFailed || !strings.Contains(stderr, want) {
+			t.Errorf("-secret-file %s = %d, %s; want %d, %q", name, code, stderr, exitFailed, want)
+		}
+	}
+	if writes := s.wire.written(); len(writes) > 0 {
+		t.Errorf("it writes %q before it refuses", writes)
+	}
+	s.write("secrets.env", "LOG_LEVEL=debug") // without an end of the line
+	s.must(exitOK, apply...)
+	s.checkSecrets()
+	data, err := os.ReadFile(apply[4])
+	if err != nil || !bytes.HasPrefix(data, []byte("LOG_LEVEL=debug\n")) {
+		t.Errorf("the file begins with %.40q, %v; want the line that was there, by itself", data, err)
+	}
+}
