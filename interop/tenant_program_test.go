@@ -56,7 +56,7 @@ type tenantProgram struct {
 	}
 }
 
-var endOfLine = regexp.MustCompile(`(.*)\n`)
+var wholeObject = regexp.MustCompile(`(?ms)^(\{$.*^\})$`)
 
 func startTenantProgram(t *testing.T, flags ...string) *tenantProgram {
 	t.Helper()
@@ -71,9 +71,9 @@ func startTenant(t *testing.T, file string, flags ...string) *tenantProgram {
 	must(t, os.WriteFile(filepath.Join(p.dir, "tenant.yaml"), []byte(file), 0o600))
 	args := append([]string{"tenant", "-json", "-addr", "127.0.0.1:0", "-control", "127.0.0.1:0", "-state", filepath.Join(p.dir, "tenant.json")}, flags...)
 	p.process = start(t, "mcp-entra tenant", command(deadline(t, 3*time.Minute), p.dir, nil, p.program, append(args, "tenant.yaml")...))
-	line := p.waitFor(t, p.stdout, endOfLine)
-	must(t, json.Unmarshal([]byte(line), p))
-	must(t, os.WriteFile(p.config, []byte(line), 0o600))
+	object := p.waitFor(t, p.stdout, wholeObject)
+	must(t, json.Unmarshal([]byte(object), p))
+	must(t, os.WriteFile(p.config, []byte(object), 0o600))
 	return p
 }
 

@@ -11,30 +11,51 @@ import (
 	"testing"
 )
 
-// The way in on http://localhost, which is no App ID URI at Entra: an administrator signs setup in
-// by a device's code, the API proves itself with a secret, and clients that send no resource sign in.
+// The way in on http://localhost: an administrator signs setup in by a device's code, and the API
+// proves itself with a secret. Where the URL can't be an App ID URI, clients that send no resource
+// sign in; where it can, as on docs/tenant.md, all do.
 func TestWayOnLocalhost(t *testing.T) {
 	t.Parallel()
-	w := newWay(t, false)
+	for name, loopbackURIs := range map[string]bool{"refused": false, "allowed": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wayOnLocalhost(t, loopbackURIs)
+		})
+	}
+}
+
+func wayOnLocalhost(t *testing.T, loopbackURIs bool) {
+	t.Helper()
+	w := newWay(t, loopbackURIs)
 	port := freePort(t)
 	endpoint := "http://localhost:" + port + "/mcp"
 
 	text := w.setupAtTerminal(t, "apply", "-name", "files-mcp", "-server", endpoint, "-resource", "storage", "-client", "azure-cli", "-client", "inspector",
 		"-secret", "-secret-file", ".env", "-env", ".env")
-	for _, want := range []string{"Failed api/server-uris", "Done grant/api/storage", "Done api/secret", "left out: MCP Inspector: will be refused, AADSTS9010010", "not done: 1 of "} {
+	said := []string{"Failed api/server-uris", "Done grant/api/storage", "Done api/secret", "left out: MCP Inspector: will be refused, AADSTS9010010", "not done: 1 of "}
+	if loopbackURIs {
+		said = []string{"Done api/server-uris", "Done api/secret", "The clients' scope: " + endpoint + "/access_as_user"}
+	}
+	for _, want := range said {
 		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
 			t.Errorf("setup printed no %q: %s", want, text)
 		}
 	}
 	server, _ := w.startServer(t, map[string]string{"PORT": port})
-	if log := server.stderr.String(); !strings.Contains(log, "code=AADSTS9010010") || !strings.Contains(log, "MCP Inspector") {
-		t.Error("the server does not warn of the clients that will be refused")
+	if log := server.stderr.String(); strings.Contains(log, "code=AADSTS9010010") == loopbackURIs || strings.Contains(log, "MCP Inspector") == loopbackURIs {
+		t.Error("the server does not warn of the clients that will be refused, or of others")
 	}
 	w.logIn(t, endpoint)
 	w.call(t, endpoint)
 
-	_, page := w.startInspector(t, endpoint, printed(t, text, `inspector +client id (\S+)`), "--method", "tools/list")
-	if _, err := w.alice.browse(w.ctx, page, nil); err == nil || !strings.Contains(err.Error(), "AADSTS9010010") {
+	inspector, page := w.startInspector(t, endpoint, printed(t, text, `inspector +client id (\S+)`), "--method", "tools/list")
+	_, err := w.alice.browse(w.ctx, page, nil)
+	if loopbackURIs {
+		must(t, err)
+		if code := inspector.wait(); code != 0 {
+			t.Errorf("the Inspector = %d, want 0", code)
+		}
+	} else if err == nil || !strings.Contains(err.Error(), "AADSTS9010010") {
 		t.Errorf("the Inspector's sign-in: %v, want AADSTS9010010", err)
 	}
 	if code := server.terminate(t); code != 0 {

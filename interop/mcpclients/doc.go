@@ -6,7 +6,8 @@
 //
 // Each client is a script in node or python that does the same steps and prints a
 // line of JSON for each; the SDK's own client is in the test, and MCP Inspector is
-// a program. All are those of the lock files:
+// a program. Command gosdk is a script in Go. With STEPS, the scripts do only those steps, which is
+// how TestWay of package interop runs them. All are those of the lock files:
 //
 //	make interop-programs
 //	cd interop && go test -v ./mcpclients

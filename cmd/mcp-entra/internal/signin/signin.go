@@ -265,11 +265,3 @@ var roleNames = map[string]string{
 	"f2ef992c-3afb-46b9-b7cf-a126ee74c451": "Global Reader",
 	"b79fbf4d-3ef9-4689-8143-76b194e85509": "-",
 }
-
-// short bounds what came from the command line, which may be anything.
-func short(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "…"
-	}
-	return s
-}
