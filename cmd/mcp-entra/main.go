@@ -162,7 +162,7 @@ func run(ctx context.Context, p *process, args []string) int {
 			return exitCode(p.stderr, c.name, c.run(ctx, p, args[1:]))
 		}
 	}
-	fmt.Fprintf(p.stderr, "mcp-entra: there is no command %s\nmcp-entra -h lists the commands.\n", setup.Shown(args[0]))
+	fmt.Fprintf(p.stderr, "mcp-entra: there is no command %s\nmcp-entra -h lists the commands.\n", hideSecrets(setup.Shown(args[0])))
 	return exitUsage
 }
 

@@ -72,7 +72,7 @@ func TestSetupIDsInCapitals(t *testing.T) {
 	s.must(exitOK, "apply", "-f", file)
 	s.must(exitOK, "check", "-f", file)
 	file = s.spec("clients: [", "clients: [{name: code, app-id: AEBC6443-996D-45C2-90F0-388FF96FAA56}, ")
-	if code, _, stderr := s.run("check", "-f", file); code != exitFailed || !strings.Contains(stderr, `the app-id "aebc6443-996d-45c2-90f0-388ff96faa56" stands twice`) {
+	if code, _, stderr := s.run("check", "-f", file); code != exitFailed || !strings.Contains(stderr, `the app-id "aebc6443-996d-45c2-90f0-388ff96faa56" appears twice`) {
 		t.Errorf("one client twice = %d, %s", code, stderr)
 	}
 }
