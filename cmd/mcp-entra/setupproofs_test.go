@@ -196,3 +196,16 @@ func TestSetupDestroyAsks(t *testing.T) {
 		t.Errorf("destroy, answered yes = %d\n%s", code, stderr)
 	}
 }
+
+// One resource under two names would be two grants for one row.
+func TestSetupResourceTwice(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	orders := s.tenant.AddApp("orders", "Orders.Read")
+	orders.AppIDURIs = []string{"api://orders.example", "https://orders.example"}
+	s.tenant.Directory().AddDomain("orders.example")
+	code, _, stderr := s.run("apply", "-f", s.spec("  - storage\n", "  - api://orders.example: Orders.Read\n  - https://orders.example: Orders.Read\n"))
+	if code != exitFailed || !strings.Contains(stderr, "the resources api://orders.example and https://orders.example are one application") {
+		t.Errorf("apply = %d, %s; want %d", code, stderr, exitFailed)
+	}
+}

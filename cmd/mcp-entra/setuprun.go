@@ -178,6 +178,9 @@ func (r *setupRun) apply(ctx context.Context) error {
 	if saved != nil && !strings.EqualFold(saved.Tenant, r.tenant.ID) {
 		return fmt.Errorf("the plan is for the tenant %s, and this sign-in for %s", saved.Tenant, r.tenant.ID)
 	}
+	if saved != nil && saved.Graph != r.graph.Base() {
+		return fmt.Errorf("the plan is for %s, and this sign-in for %s", setup.Shown(saved.Graph), r.graph.Base())
+	}
 	applier := setup.Applier{Graph: r.graph, Say: r.say, Wait: r.wait}
 	results, last, err := applier.Apply(ctx, func(ctx context.Context, done []setup.Result) (*setup.Plan, error) {
 		o := setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 )
@@ -103,11 +104,15 @@ func ReadPlan(data []byte) (*Plan, error) {
 	var p Plan
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&p); err != nil {
-		return nil, fmt.Errorf("it is not a plan that setup plan -out has saved: %w", err)
+	err := d.Decode(&p)
+	if err == nil && !errors.Is(d.Decode(new(json.RawMessage)), io.EOF) {
+		err = errors.New("there is more after it")
 	}
-	if faults := p.Spec.check(); len(faults) > 0 {
-		return nil, fmt.Errorf("it is not a plan that setup plan -out has saved: %w", errors.Join(faults...))
+	if err == nil {
+		err = errors.Join(append(p.Spec.check(), p.Spec.checkValues())...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("it is not a plan that setup plan -out has saved: %w", err)
 	}
 	return &p, nil
 }
