@@ -201,7 +201,7 @@ func (p *planner) secret(want, have App) {
 			p.keep(want, "secret %s (until %s)", c.DisplayName, c.EndDateTime.Format(time.DateOnly))
 		case p.options.Saved != nil && slices.Contains(p.options.Saved.Lost, c.DisplayName):
 			p.removeSecret(want, c, "which an interrupted run added without saving it")
-			p.plan.Steps[len(p.plan.Steps)-1].ID = want.Key + lostSecret + c.KeyID
+			p.plan.Steps[len(p.plan.Steps)-1].ID = want.Key + removesLost + c.KeyID
 		case want.Secret && (p.options.Now.IsZero() || c.EndDateTime.After(p.options.Now)):
 			own = append(own, c)
 			p.plan.HadSecrets = append(p.plan.HadSecrets, c.KeyID)

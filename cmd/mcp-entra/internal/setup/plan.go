@@ -117,8 +117,8 @@ func ReadPlan(data []byte) (*Plan, error) {
 	return &p, nil
 }
 
-// lostSecret is in the ids of steps that remove secrets whose text nobody got.
-const lostSecret = "/remove-lost-secret-"
+// removesLost is in the ids of steps that remove secrets whose text nobody got.
+const removesLost = "/remove-lost-secret-"
 
 // Covers returns an error if a plan made now has a step that this saved one has not: then the tenant
 // is no longer as it was. Steps that are done already are missing in the new plan, which is fine.
@@ -129,7 +129,7 @@ func (p *Plan) Covers(now *Plan) error {
 	}
 	var others []string
 	for _, s := range now.Steps {
-		if !was[s.request(now.Known)] && !strings.Contains(s.ID, lostSecret) { // which an interrupted run of this plan has added
+		if !was[s.request(now.Known)] && !strings.Contains(s.ID, removesLost) { // which an interrupted run of this plan has added
 			others = append(others, s.ID)
 		}
 	}
