@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -138,6 +139,35 @@ func TestSetupPageForEachWrite(t *testing.T) {
 			}
 			s.must(exitOK, "apply", "-f", file)
 			s.must(exitOK, "check", "-f", file)
+		})
+	}
+}
+
+// An interrupt says so, wherever it comes, and what is done is reported.
+func TestSetupInterruptSignal(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"/token", "/organization", "/applications(uniqueName='files-mcp')", "/servicePrincipals", "/oauth2PermissionGrants"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			ctx, stop := context.WithCancel(t.Context())
+			s.wire.setBefore(func(r *http.Request) (*http.Response, error) {
+				if strings.HasSuffix(r.URL.Path, at) && (r.Method != http.MethodGet || !strings.Contains("/servicePrincipals /oauth2PermissionGrants", at)) {
+					stop()
+					return nil, ctx.Err()
+				}
+				return nil, errPass
+			})
+			var out, errs bytes.Buffer
+			p := &process{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
+			s.process(p)
+			code := run(ctx, p, []string{"setup", "apply", "-graph-host", s.tenant.AuthorityHost(), "-f", s.spec()})
+			if code != exitFailed || !strings.Contains(errs.String(), "mcp-entra setup: interrupted: what is done stays") {
+				t.Errorf("interrupted at %s = %d, want %d\n%s%s", at, code, exitFailed, &out, &errs)
+			}
+			if strings.Contains(strings.ToLower("/servicePrincipals /oauth2PermissionGrants"), strings.ToLower(at)) && !strings.Contains(out.String(), "Done    api/create") {
+				t.Errorf("what is done is not reported:\n%s", &out)
+			}
 		})
 	}
 }

@@ -220,9 +220,6 @@ func (r *setupRun) openSecrets(a *setup.Applier, p *setup.Plan) (err error) {
 // applied prints what was done, and what the server and its clients are configured with.
 func (r *setupRun) applied(ctx context.Context, results []setup.Result, last *setup.Plan, err error) error {
 	report := setup.NewReport(r.spec, results, last)
-	if ctx.Err() != nil {
-		err = errors.New("interrupted: what is done stays, and running this again goes on from here")
-	}
 	if last.Known["api.appId"] != "" && ctx.Err() == nil {
 		api, readErr := r.graph.Application(ctx, graph.ApplicationByAppID(last.Known["api.appId"]))
 		if readErr == nil {
