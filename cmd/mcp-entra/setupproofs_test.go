@@ -197,6 +197,21 @@ func TestSetupDestroyAsks(t *testing.T) {
 	}
 }
 
+// A permission that a resource new to the tenant doesn't have is not granted either.
+func TestSetupUnknownScopeOfNewResource(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	code, stdout, stderr := s.run("apply", "-f", s.spec("  - storage\n", "  - arm: user_impersonate\n"))
+	if code != exitFailed || !strings.Contains(stdout, "it has no permission user_impersonate; there are user_impersonation") {
+		t.Errorf("apply = %d, want %d\n%s%s", code, exitFailed, stdout, stderr)
+	}
+	for _, grant := range list(s.graph("GET", "/oauth2PermissionGrants", nil)["value"]) {
+		if grant["scope"] == "user_impersonate" {
+			t.Errorf("it grants %v", grant)
+		}
+	}
+}
+
 // One resource under two names would be two grants for one row.
 func TestSetupResourceTwice(t *testing.T) {
 	t.Parallel()

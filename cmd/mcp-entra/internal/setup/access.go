@@ -92,7 +92,8 @@ func (p *planner) grants(want, have App) {
 		})
 		title := "Consent for all users: " + want.Name + " may use " + w.Scope + " of " + p.resourceName(resource)
 		if i < 0 {
-			p.step(Step{ID: "grant/" + want.Key + "/" + resource, Title: title, Method: "POST", Path: "/oauth2PermissionGrants"}, grants, w)
+			p.step(Step{ID: "grant/" + want.Key + "/" + resource, Title: title, Method: "POST", Path: "/oauth2PermissionGrants",
+				Needs: []string{"resource/" + resource}}, grants, w) // which knows whether there are such scopes
 			continue
 		}
 		had := strings.Fields(have.Grants[i].Scope)
