@@ -81,7 +81,11 @@ func runSetup(ctx context.Context, p *process, args []string) error {
 	if err != nil {
 		return err
 	}
-	return setupVerbs[f.verb](&setupRun{process: p, flags: f}, ctx)
+	err = setupVerbs[f.verb](&setupRun{process: p, flags: f}, ctx)
+	if err != nil && ctx.Err() != nil {
+		return errors.New("interrupted: what is done stays, and running this again goes on from here")
+	}
+	return err
 }
 
 func parseSetup(p *process, args []string) (setupFlags, error) {

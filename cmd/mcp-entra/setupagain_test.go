@@ -2,13 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // A rotation is not forgotten where the tenant is read again during it.
@@ -60,7 +61,7 @@ func TestSetupSecretInFlight(t *testing.T) {
 	apply := s.everything()
 	asked, goOn := make(chan struct{}), make(chan struct{})
 	slow := &wire{base: s.tenant.HTTPClient().Transport}
-	var once sync.Once
+	var once, once2 sync.Once
 	slow.setBefore(func(r *http.Request) (*http.Response, error) {
 		resp, err := slow.base.RoundTrip(r)
 		if strings.HasSuffix(r.URL.Path, "/addPassword") {
@@ -76,9 +77,13 @@ func TestSetupSecretInFlight(t *testing.T) {
 		}
 	})
 	<-asked
-	group.Go(func() { s.must(exitOK, apply...) })
-	time.Sleep(300 * time.Millisecond) // a bad program would be through by now; a good one waits
-	close(goOn)
+	s.wire.setBefore(func(r *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(r.URL.Path, "/appRoleAssignedTo") { // the last that is read before the file
+			once2.Do(func() { close(goOn) })
+		}
+		return nil, errPass
+	})
+	s.must(exitOK, apply...)
 	group.Wait()
 	s.checkSecrets()
 }
@@ -107,5 +112,62 @@ func TestSetupSecretFiles(t *testing.T) {
 	data, err := os.ReadFile(apply[4])
 	if err != nil || !bytes.HasPrefix(data, []byte("LOG_LEVEL=debug\n")) {
 		t.Errorf("the file begins with %.40q, %v; want the line that was there, by itself", data, err)
+	}
+}
+
+// A proxy's page in place of any answer to a write is no success, and the next run goes on.
+func TestSetupPageForEachWrite(t *testing.T) {
+	t.Parallel()
+	whole := newStage(t)
+	whole.must(exitOK, "apply", "-f", whole.spec())
+	for i, write := range whole.wire.written() {
+		t.Run(fmt.Sprint(i+1), func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			file, n := s.spec(), 0
+			s.wire.setBefore(func(r *http.Request) (*http.Response, error) {
+				if !strings.HasPrefix(r.URL.Path, "/v1.0") || r.Method == http.MethodGet {
+					return nil, errPass
+				}
+				if n++; n != i+1 {
+					return nil, errPass
+				}
+				return answer(r, http.StatusOK, "<html>", "Content-Type", "text/html"), nil
+			})
+			if code, stdout, stderr := s.run("apply", "-f", file); code != exitFailed || !strings.Contains(stdout, "a proxy or another server answers for it") {
+				t.Errorf("apply, with a page for %s = %d, want %d\n%s%s", write, code, exitFailed, stdout, stderr)
+			}
+			s.must(exitOK, "apply", "-f", file)
+			s.must(exitOK, "check", "-f", file)
+		})
+	}
+}
+
+// An interrupt says so, wherever it comes, and what is done is reported.
+func TestSetupInterruptSignal(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"/token", "/organization", "/applications(uniqueName='files-mcp')", "/servicePrincipals", "/oauth2PermissionGrants"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			ctx, stop := context.WithCancel(t.Context())
+			s.wire.setBefore(func(r *http.Request) (*http.Response, error) {
+				if strings.HasSuffix(r.URL.Path, at) && (r.Method != http.MethodGet || !strings.Contains("/servicePrincipals /oauth2PermissionGrants", at)) {
+					stop()
+					return nil, ctx.Err()
+				}
+				return nil, errPass
+			})
+			var out, errs bytes.Buffer
+			p := &process{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
+			s.process(p)
+			code := run(ctx, p, []string{"setup", "apply", "-graph-host", s.tenant.AuthorityHost(), "-f", s.spec()})
+			if code != exitFailed || !strings.Contains(errs.String(), "mcp-entra setup: interrupted: what is done stays") {
+				t.Errorf("interrupted at %s = %d, want %d\n%s%s", at, code, exitFailed, &out, &errs)
+			}
+			if strings.Contains(strings.ToLower("/servicePrincipals /oauth2PermissionGrants"), strings.ToLower(at)) && !strings.Contains(out.String(), "Done    api/create") {
+				t.Errorf("what is done is not reported:\n%s", &out)
+			}
+		})
 	}
 }

@@ -32,6 +32,28 @@ func TestSetupSavedPlan(t *testing.T) {
 	if writes := s.wire.written(); len(writes) > 0 {
 		t.Errorf("it writes %q", writes)
 	}
+	whole, err := os.ReadFile(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ old, other, want string }{
+		"tenant":  {`"tenant": "` + s.tenant.ID(), `"tenant": "77777777-2222-3333-4444-555555555555`, "the plan is for the tenant 77777777-"},
+		"Graph":   {`"graph": "https://`, `"graph": "https://evil.`, "the plan is for \"https://evil."},
+		"server":  {`"https://second.example.com/mcp"`, `"ftp://second.example.com/mcp"`, "server is \"ftp:"},
+		"id":      {`"appId": "aebc6443-996d-45c2-90f0-388ff96faa56"`, `"appId": "` + pasted + `"`, "appId is not a GUID"},
+		"name":    {`"name": "files-mcp"`, `"name": "files'mcp"`, "name is \"files'mcp\""},
+		"two":     {"\n}\n", "\n}\n{}", "there is more after it"},
+		"request": {`"method": "PATCH"`, `"method": "DELETE"`, "it does not have these steps"},
+	} {
+		text := strings.ReplaceAll(string(whole), c.old, c.other)
+		code, stdout, stderr := s.run("apply", s.write("bad.json", text))
+		if code != exitFailed || !strings.Contains(stderr, c.want) || strings.Contains(stdout+stderr, pasted[:6]) || text == string(whole) {
+			t.Errorf("apply of a plan with another %s = %d, %s; want %d, %q", name, code, stderr, exitFailed, c.want)
+		}
+	}
+	if writes := s.wire.written(); len(writes) > 0 {
+		t.Errorf("plans that were tampered with write %q", writes)
+	}
 	for name, text := range map[string]string{"no plan": "{}", "unknown member": `{"spec":{},"stepps":[]}`, "cut off": `{"spec":`} {
 		if code, _, stderr := s.run("apply", s.write("bad.json", text)); code != exitFailed || !strings.Contains(stderr, "not a plan that setup plan -out has saved") {
 			t.Errorf("apply of %s = %d, %s; want %d", name, code, stderr, exitFailed)

@@ -196,3 +196,31 @@ func TestSetupDestroyAsks(t *testing.T) {
 		t.Errorf("destroy, answered yes = %d\n%s", code, stderr)
 	}
 }
+
+// A permission that a resource new to the tenant doesn't have is not granted either.
+func TestSetupUnknownScopeOfNewResource(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	code, stdout, stderr := s.run("apply", "-f", s.spec("  - storage\n", "  - arm: user_impersonate\n"))
+	if code != exitFailed || !strings.Contains(stdout, "it has no permission user_impersonate; there are user_impersonation") {
+		t.Errorf("apply = %d, want %d\n%s%s", code, exitFailed, stdout, stderr)
+	}
+	for _, grant := range list(s.graph("GET", "/oauth2PermissionGrants", nil)["value"]) {
+		if grant["scope"] == "user_impersonate" {
+			t.Errorf("it grants %v", grant)
+		}
+	}
+}
+
+// One resource under two names would be two grants for one row.
+func TestSetupResourceTwice(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	orders := s.tenant.AddApp("orders", "Orders.Read")
+	orders.AppIDURIs = []string{"api://orders.example", "https://orders.example"}
+	s.tenant.Directory().AddDomain("orders.example")
+	code, _, stderr := s.run("apply", "-f", s.spec("  - storage\n", "  - api://orders.example: Orders.Read\n  - https://orders.example: Orders.Read\n"))
+	if code != exitFailed || !strings.Contains(stderr, "the resources api://orders.example and https://orders.example are one application") {
+		t.Errorf("apply = %d, %s; want %d", code, stderr, exitFailed)
+	}
+}

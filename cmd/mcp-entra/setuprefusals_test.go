@@ -58,7 +58,7 @@ func TestSetupBadInput(t *testing.T) {
 		"no such resource":      {changes: []string{"  - storage", "  - api://nobody"}, code: exitFailed, want: "0 service principals in this tenant have the App ID URI api://nobody"},
 		"nothing to adopt":      {args: []string{"-adopt", "77777777-2222-3333-4444-555555555555"}, code: exitFailed, want: "no application with the client ID 77777777-2222-3333-4444-555555555555"},
 		"a secret to adopt":     {args: []string{"-adopt", pasted}, code: exitFailed, want: "-adopt is not a GUID"},
-		"a secret as tenant":    {args: []string{"-tenant", pasted}, code: exitFailed, want: "not the one that -tenant or the file names"},
+		"a secret as tenant":    {args: []string{"-tenant", pasted}, code: exitFailed, want: "-tenant is neither a tenant's id nor one of its domains"},
 		"a secret as cloud":     {args: []string{"-cloud", pasted}, code: exitFailed, want: "there is no such cloud"},
 		"another tenant":        {args: []string{"-tenant", "77777777-2222-3333-4444-555555555555"}, code: exitFailed, want: "not the one that -tenant or the file names"},
 		"another tenant's file": {changes: []string{"name: files-mcp\n", "name: files-mcp\ntenant: 77777777-2222-3333-4444-555555555555\n"}, code: exitFailed, want: "not the one that -tenant or the file names"},

@@ -178,6 +178,9 @@ func (r *setupRun) apply(ctx context.Context) error {
 	if saved != nil && !strings.EqualFold(saved.Tenant, r.tenant.ID) {
 		return fmt.Errorf("the plan is for the tenant %s, and this sign-in for %s", saved.Tenant, r.tenant.ID)
 	}
+	if saved != nil && saved.Graph != r.graph.Base() {
+		return fmt.Errorf("the plan is for %s, and this sign-in for %s", setup.Shown(saved.Graph), r.graph.Base())
+	}
 	applier := setup.Applier{Graph: r.graph, Say: r.say, Wait: r.wait}
 	results, last, err := applier.Apply(ctx, func(ctx context.Context, done []setup.Result) (*setup.Plan, error) {
 		o := setup.Options{Rotate: r.flags.rotate, Deleted: r.flags.deleted}
@@ -217,9 +220,6 @@ func (r *setupRun) openSecrets(a *setup.Applier, p *setup.Plan) (err error) {
 // applied prints what was done, and what the server and its clients are configured with.
 func (r *setupRun) applied(ctx context.Context, results []setup.Result, last *setup.Plan, err error) error {
 	report := setup.NewReport(r.spec, results, last)
-	if ctx.Err() != nil {
-		err = errors.New("interrupted: what is done stays, and running this again goes on from here")
-	}
 	if last.Known["api.appId"] != "" && ctx.Err() == nil {
 		api, readErr := r.graph.Application(ctx, graph.ApplicationByAppID(last.Known["api.appId"]))
 		if readErr == nil {

@@ -92,7 +92,8 @@ func (p *planner) grants(want, have App) {
 		})
 		title := "Consent for all users: " + want.Name + " may use " + w.Scope + " of " + p.resourceName(resource)
 		if i < 0 {
-			p.step(Step{ID: "grant/" + want.Key + "/" + resource, Title: title, Method: "POST", Path: "/oauth2PermissionGrants"}, grants, w)
+			p.step(Step{ID: "grant/" + want.Key + "/" + resource, Title: title, Method: "POST", Path: "/oauth2PermissionGrants",
+				Needs: []string{"resource/" + resource}}, grants, w) // which knows whether there are such scopes
 			continue
 		}
 		had := strings.Fields(have.Grants[i].Scope)
@@ -201,6 +202,7 @@ func (p *planner) secret(want, have App) {
 			p.keep(want, "secret %s (until %s)", c.DisplayName, c.EndDateTime.Format(time.DateOnly))
 		case p.options.Saved != nil && slices.Contains(p.options.Saved.Lost, c.DisplayName):
 			p.removeSecret(want, c, "which an interrupted run added without saving it")
+			p.plan.Steps[len(p.plan.Steps)-1].ID = want.Key + removesLost + c.KeyID
 		case want.Secret && (p.options.Now.IsZero() || c.EndDateTime.After(p.options.Now)):
 			own = append(own, c)
 			p.plan.HadSecrets = append(p.plan.HadSecrets, c.KeyID)

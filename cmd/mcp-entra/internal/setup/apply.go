@@ -78,7 +78,8 @@ func (a *Applier) Apply(ctx context.Context, plan func(ctx context.Context, done
 	return all, p, fmt.Errorf("the tenant keeps changing while this runs: another setup apply, or a pipeline, works on the same applications; let it end, and run this again (%w)", last)
 }
 
-// run does the steps in order. again says why the plan no longer fits the tenant.
+// run does the steps in order. again says why the plan no longer fits the tenant, or
+// that the context is done.
 func (a *Applier) run(ctx context.Context, p *Plan) (results []Result, again error) {
 	failed := map[string]bool{}
 	for _, s := range p.Steps {
@@ -96,7 +97,7 @@ func (a *Applier) run(ctx context.Context, p *Plan) (results []Result, again err
 		failed[s.ID] = !r.Done
 		results = append(results, r)
 		if ctx.Err() != nil {
-			return results, nil
+			return results, ctx.Err()
 		}
 		if r.Done && s.LookAgain {
 			return results, errLookAgain

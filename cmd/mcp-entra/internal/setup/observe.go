@@ -266,6 +266,11 @@ func (o *observer) resource(ctx context.Context, i int) error {
 	if p.ID == "" {
 		return nil // named has said why
 	}
+	for j := range i {
+		if other := resourceKey(o.spec, j); o.state.Known[other+".appId"] == p.AppID {
+			o.fault("the resources %s and %s are one application: write it once, with the permissions of both", o.spec.Resources[j].Name, r.Name)
+		}
+	}
 	o.state.Resources[key] = p
 	maps.Copy(o.state.Known, map[string]string{key + ".appId": p.AppID, key + ".sp": p.ID})
 	for _, value := range r.Scopes {

@@ -39,6 +39,9 @@ func PrintAz(w io.Writer, p *Plan) error {
 	for _, note := range p.Notes {
 		fmt.Fprintf(w, "# Note: %s\n", oneLine(note))
 	}
+	for _, b := range p.Unread {
+		fmt.Fprintf(w, "# Not known, and so left out: %s, which needs %s to read (%s)\n", oneLine(b.What), b.Permission, b.Role)
+	}
 	if _, err := steps.WriteTo(w); err != nil {
 		return err
 	}

@@ -63,6 +63,50 @@ func (s *Spec) lowerIDs() {
 	}
 }
 
+// checkValues checks the single values of a spec that was neither read from YAML nor from flags.
+func (s Spec) checkValues() error {
+	var faults []error
+	check := func(what string, check func(string) error, values ...string) {
+		for _, value := range values {
+			if err := check(value); err != nil {
+				faults = append(faults, fmt.Errorf("%s %w", what, err))
+			}
+		}
+	}
+	given := func(values ...string) []string {
+		return slices.DeleteFunc(values, func(v string) bool { return v == "" })
+	}
+	check("name", checkName, s.Name)
+	check("displayName", checkText, given(s.DisplayName, s.Proof.Certificate)...)
+	check("cloud", checkCloud, s.Cloud)
+	check("an id", checkID, given(s.Tenant, s.Adopt, s.Proof.ManagedIdentity)...)
+	check("server", checkServer, s.Servers...)
+	check("landing", func(u string) error { return checkRedirect(u, knownclients.Web) }, s.Landing...)
+	for _, r := range s.Resources {
+		check("resource", checkResource, r.Name)
+		check("permission", checkScope, r.Scopes...)
+		if r.AppID != knownResources[r.Name].AppID {
+			faults = append(faults, fmt.Errorf("the client id of the resource %s is not its own", shown(r.Name)))
+		}
+	}
+	for _, c := range s.Clients {
+		check("client", checkName, c.ID)
+		check("appId", checkID, given(c.AppID)...)
+		if _, ok := knownclients.ByID(c.ID); !ok {
+			faults = append(faults, c.check())
+		}
+	}
+	for _, r := range s.Roles {
+		check("role", checkScope, r.Value)
+		check("assign", checkID, r.Assign...)
+	}
+	if w := s.Proof.Workload; w != nil {
+		check("issuer", checkIssuer, w.Issuer)
+		check("workload identity", checkKubernetes, w.Namespace, w.ServiceAccount)
+	}
+	return errors.Join(faults...)
+}
+
 // check returns what is wrong with the spec as a whole.
 func (s Spec) check() []error {
 	var faults []error

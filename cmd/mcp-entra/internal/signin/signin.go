@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -104,6 +106,9 @@ func Credential(o Options, p Place) (azcore.TokenCredential, error) {
 		Retry: policy.RetryOptions{TryTimeout: 30 * time.Second},
 	}
 	clientID := variable(o, "AZURE_CLIENT_ID")
+	if err := checkNames(o, clientID); err != nil {
+		return nil, err
+	}
 	switch o.Way {
 	case "cli":
 		if p.test {
@@ -133,6 +138,34 @@ func variable(o Options, name string) string {
 	return strings.TrimSpace(value)
 }
 
+// checkNames refuses what would be sent to Entra, and comes back in its errors, if it may be a secret
+// in the wrong place.
+func checkNames(o Options, clientID string) error {
+	if clientID != "" && o.Way != "cli" && !authority.IsGUID(clientID) {
+		return fmt.Errorf("AZURE_CLIENT_ID is not a GUID such as 12345678-1234-1234-1234-123456789abc (its %d characters are not shown: they may be a secret)", len(clientID))
+	}
+	tenants := map[string]string{"-tenant": o.Tenant}
+	if o.Way == "env" {
+		tenants["AZURE_TENANT_ID"] = variable(o, "AZURE_TENANT_ID")
+	}
+	for name, tenant := range tenants {
+		if tenant != "" && !authority.IsGUID(tenant) && !domain.MatchString(tenant) {
+			return fmt.Errorf("%s is neither a tenant's id nor one of its domains, such as contoso.com (its %d characters are not shown: they may be a secret)", name, len(tenant))
+		}
+	}
+	return nil
+}
+
+var domain = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$`)
+
+// withoutPath is the error without the file's name, which may be a secret in the wrong place.
+func withoutPath(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
+	}
+	return err
+}
+
 // fromEnvironment reads the Azure SDK's variables of an application that signs in as itself.
 func fromEnvironment(o Options, p Place, client azcore.ClientOptions, clientID string) (azcore.TokenCredential, error) {
 	tenant := variable(o, "AZURE_TENANT_ID")
@@ -142,9 +175,6 @@ func fromEnvironment(o Options, p Place, client azcore.ClientOptions, clientID s
 	if tenant == "" || clientID == "" {
 		return nil, errors.New("-auth env needs AZURE_TENANT_ID and AZURE_CLIENT_ID, and one of AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH and AZURE_FEDERATED_TOKEN_FILE")
 	}
-	if err := authority.CheckGUID(clientID); err != nil {
-		return nil, fmt.Errorf("AZURE_CLIENT_ID %w", err)
-	}
 	if secret, _ := o.Lookup("AZURE_CLIENT_SECRET"); secret != "" {
 		return azidentity.NewClientSecretCredential(tenant, clientID, secret,
 			&azidentity.ClientSecretCredentialOptions{ClientOptions: client, DisableInstanceDiscovery: p.test})
@@ -152,7 +182,7 @@ func fromEnvironment(o Options, p Place, client azcore.ClientOptions, clientID s
 	if file := variable(o, "AZURE_CLIENT_CERTIFICATE_PATH"); file != "" {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("AZURE_CLIENT_CERTIFICATE_PATH: %w", err)
+			return nil, fmt.Errorf("AZURE_CLIENT_CERTIFICATE_PATH: the file that it names: %w", withoutPath(err))
 		}
 		password, _ := o.Lookup("AZURE_CLIENT_CERTIFICATE_PASSWORD")
 		var certs []*x509.Certificate
@@ -164,6 +194,9 @@ func fromEnvironment(o Options, p Place, client azcore.ClientOptions, clientID s
 			&azidentity.ClientCertificateCredentialOptions{ClientOptions: client, DisableInstanceDiscovery: p.test})
 	}
 	if file := variable(o, "AZURE_FEDERATED_TOKEN_FILE"); file != "" {
+		if _, err := os.Stat(file); err != nil {
+			return nil, fmt.Errorf("AZURE_FEDERATED_TOKEN_FILE: the file that it names: %w", withoutPath(err))
+		}
 		return azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
 			ClientOptions: client, DisableInstanceDiscovery: p.test, TenantID: tenant, ClientID: clientID, TokenFilePath: file,
 		})
@@ -234,6 +267,12 @@ func explain(err error) error {
 		line, _, _ := strings.Cut(rest, "\n")
 		line, _, _ = strings.Cut(strings.ReplaceAll(line, `\r\n`, " "), `"`)
 		return errors.New("Entra refused: AADSTS" + line)
+	case strings.Contains(text, "AzureCLICredential: executable not found"):
+		return errors.New("there is no Azure CLI (az) on the PATH: install it, or use -auth env, device or browser")
+	case strings.Contains(text, "AzureCLICredential: signal: killed"):
+		return errors.New("the Azure CLI (az) did not answer in time: run az account get-access-token, which shows what it waits for")
+	case strings.Contains(text, "az login"):
+		return errors.New("the Azure CLI is not signed in: run az login --tenant TENANT, or use -auth env, device or browser")
 	case strings.Contains(text, "invalid character"):
 		return errors.New("the answer is not Entra's JSON: a proxy or another server answers for it (check HTTPS_PROXY, or the network's login page)")
 	case strings.Contains(text, "x509: "):
@@ -241,8 +280,16 @@ func explain(err error) error {
 	case strings.Contains(text, ": dial "):
 		return fmt.Errorf("the host can't be reached (%s): check its name, the network and HTTPS_PROXY", sentenceAfter(text, ": dial "))
 	}
-	line, _, _ := strings.Cut(text, "\n")
-	return errors.New(line)
+	text, _, _ = strings.Cut(strings.Join(strings.Fields(text), " "), " To troubleshoot, visit")
+	if i := strings.LastIndex(text, "dial tcp"); i >= 0 {
+		text = "Entra can't be reached (" + text[i:] + "): check the network, DNS and HTTPS_PROXY"
+	} else if i := strings.LastIndex(text, "proxyconnect tcp"); i >= 0 {
+		text = "the proxy can't be reached (" + text[i:] + "): check HTTPS_PROXY"
+	}
+	if len(text) > 500 {
+		text = strings.ToValidUTF8(text[:500], "") + "…"
+	}
+	return errors.New(text)
 }
 
 // sentenceAfter returns what follows the mark, to the end of the sentence or line.
