@@ -96,10 +96,10 @@ func words(name string) []string {
 	return split
 }
 
-// meantByLetters returns the closest known name: one that differs only in underscores,
+// meantByLetters returns the closest known name: one that differs only in underscores or a plural,
 // or by at most two typing mistakes (one for short names).
 func meantByLetters(name string) string {
-	bare := func(s string) string { return strings.ReplaceAll(s, "_", "") }
+	bare := strings.NewReplacer("_", "", "IES", "Y").Replace // POLICY is for POLICIES
 	nearest, least := "", 3
 	for _, known := range knownVariables {
 		distance := typingMistakes(name, known)
