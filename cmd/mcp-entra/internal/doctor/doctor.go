@@ -105,30 +105,36 @@ func selected(all []check, only []string) ([]string, error) {
 
 // examine runs the wanted checks and those before them, side by side where it can.
 func (x *exam) examine(ctx context.Context, all []check, wanted []string) *Report {
-	needed := closure(all, wanted)
-	for _, c := range needed {
-		x.running[c.id] = make(chan struct{})
-	}
-	for _, c := range needed {
-		go func() {
-			defer close(x.running[c.id])
-			x.record(x.runOne(ctx, c))
-		}()
-	}
-	for _, c := range needed {
-		<-x.running[c.id]
-	}
 	shown := slices.Clone(wanted) // and the faults that keep them from running
+	x.runAll(ctx, closure(all, wanted))
 	for _, id := range wanted {
 		shown = append(shown, x.result(id).Because)
 	}
+	x.runAll(ctx, closure(all, shown))
 	report := &Report{}
-	for _, c := range needed {
+	for _, c := range all {
 		if slices.Contains(shown, c.id) {
 			report.Checks = append(report.Checks, x.result(c.id))
 		}
 	}
 	return report
+}
+
+// runAll runs those of the checks that have not run yet.
+func (x *exam) runAll(ctx context.Context, checks []check) {
+	fresh := slices.DeleteFunc(checks, func(c check) bool { return x.running[c.id] != nil })
+	for _, c := range fresh {
+		x.running[c.id] = make(chan struct{})
+	}
+	for _, c := range fresh {
+		go func() {
+			defer close(x.running[c.id])
+			x.record(x.runOne(ctx, c))
+		}()
+	}
+	for _, c := range fresh {
+		<-x.running[c.id]
+	}
 }
 
 // closure returns the wanted checks and all that they need, in order.

@@ -176,15 +176,47 @@ func outOfTime(err error) bool {
 }
 
 // blamed returns the result of a check whose request failed for a fault that another check has
-// found, or nil: the resolver fails for everybody, and the clock judges all certificates.
-func (x *exam) blamed(err error) *Result {
+// found, or nil: the resolver and the proxy fail for everybody, and the clock judges all certificates.
+func (x *exam) blamed(p probe, address string) *Result {
+	err := p.err
 	switch {
+	case x.sameWay(p, address):
+		return x.blocked("dns", "tls", "authority")
 	case errors.Is(err, errUnresolved):
 		return x.blocked("dns")
 	case outOfTime(err) && x.dateIsOff():
 		return becauseOfClock()
+	case distrusted(err) != "" && (distrusted(err) == distrusted(x.entra.err) || distrusted(x.entra.err) != "" && x.trustHint() != ""):
+		return x.blocked("tls")
 	}
 	return nil
+}
+
+// sameWay reports whether the answer, or the lack of one, came the same way as Entra's that can't be
+// used: through the same proxy, or from one that reads along.
+func (x *exam) sameWay(p probe, address string) bool {
+	proxy, entras := x.proxyFor(address), x.proxyFor(x.host.String())
+	switch {
+	case p.err == nil && (x.entra.isJSON() || p.isJSON()): // not the proxy's page
+		return false
+	case proxy != nil && entras != nil:
+		return proxy.Host == entras.Host
+	}
+	return p.err == nil && p.issuer != "" && p.issuer == x.entra.issuer
+}
+
+// distrusted names who issued a certificate that this machine doesn't trust; it is "" for other
+// errors.
+func distrusted(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var verify *tls.CertificateVerificationError
+	switch {
+	case !errors.As(err, &unknown):
+		return ""
+	case errors.As(err, &verify) && len(verify.UnverifiedCertificates) > 0:
+		return orElse(issuerOf(verify.UnverifiedCertificates), "an unknown authority")
+	}
+	return "an unknown authority"
 }
 
 // unreachable says why there is no answer from the address.
@@ -199,25 +231,28 @@ func (x *exam) unreachable(p probe, address string) Finding {
 	if proxy := x.proxyFor(address); proxy != nil {
 		f.Problem += " through the proxy " + proxy.Host
 		f.Remedy = "Check HTTPS_PROXY and what the proxy allows, or list " + host + " in NO_PROXY"
+		if status := statusNamed(p.err.Error()); status != 0 { // all that net/http tells of a refused CONNECT
+			f.Came = fmt.Sprintf("the proxy answers with HTTP status %d, %s", status, p.err)
+			if status == http.StatusProxyAuthRequired {
+				f.Remedy = "The proxy refuses the user name and password in HTTPS_PROXY: correct them, or list " + host + " in NO_PROXY"
+			}
+			if status == http.StatusProxyAuthRequired && proxy.User == nil {
+				f.Remedy = "The proxy wants to know who you are: HTTPS_PROXY=http://USER:PASSWORD@" + proxy.Host + ", or list " + host + " in NO_PROXY"
+			}
+		}
 	}
 	var (
-		unknown  x509.UnknownAuthorityError
 		name     x509.HostnameError
-		verify   *tls.CertificateVerificationError
 		plain    tls.RecordHeaderError
 		timedOut net.Error
 	)
 	switch {
-	case errors.As(p.err, &unknown):
-		issuer := "an unknown authority"
-		if errors.As(p.err, &verify) && len(verify.UnverifiedCertificates) > 0 {
-			issuer = issuerOf(verify.UnverifiedCertificates)
-		}
+	case distrusted(p.err) != "":
 		f.Problem = "a proxy or another server answers for " + host + " with a certificate that this machine doesn't trust"
 		f.Expected = "a certificate of a trusted authority"
-		f.Came = "a certificate issued by " + issuer
-		f.Remedy = "If this is your organization's proxy, add its CA to the file that SSL_CERT_FILE names, for the server too. " +
-			"If it is not, something reads along: find out what" + x.trustHint()
+		f.Came = "a certificate issued by " + distrusted(p.err)
+		f.Remedy = x.trustHint() + "If this is your organization's proxy, add its CA to the file that SSL_CERT_FILE names, for the server too. " +
+			"If it is not, something reads along: find out what"
 	case errors.As(p.err, &name):
 		f.Problem = "another server answers for " + host
 		f.Expected, f.Came = "a certificate for "+host, "one for "+strings.Join(name.Certificate.DNSNames, ", ")+", issued by "+issuerOf([]*x509.Certificate{name.Certificate})
@@ -239,6 +274,16 @@ func (x *exam) unreachable(p probe, address string) Finding {
 	return f
 }
 
+// statusNamed returns the status of HTTP that has this text, or 0.
+func statusNamed(text string) int {
+	for status := http.StatusMultipleChoices; status < 600; status++ {
+		if text != "" && http.StatusText(status) == text {
+			return status
+		}
+	}
+	return 0
+}
+
 // trustHint says what is wrong with the file of trusted certificates, if anything is.
 func (x *exam) trustHint() string {
 	if x.TrustFile == "" {
@@ -247,9 +292,9 @@ func (x *exam) trustHint() string {
 	pem, err := os.ReadFile(x.TrustFile)
 	switch {
 	case err != nil:
-		return ". SSL_CERT_FILE names a file that can't be read"
+		return "SSL_CERT_FILE names a file that can't be read: correct it. "
 	case !x509.NewCertPool().AppendCertsFromPEM(pem):
-		return ". SSL_CERT_FILE names a file without a certificate in PEM format"
+		return "SSL_CERT_FILE names a file without a certificate in PEM format: correct it. "
 	}
 	return ""
 }

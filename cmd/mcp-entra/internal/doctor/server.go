@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -84,10 +85,10 @@ func (x *exam) server(ctx context.Context) Result {
 		return x.certificateEnds()
 	}
 	err := x.published.answer.err
-	if r := x.blocked("config"); r != nil && err != nil { // a server with a faulty configuration doesn't start
+	if r := x.blocked("config", "tenant", "registration", "app"); r != nil && err != nil && len(x.Faults) > 0 { // a server with a faulty configuration doesn't start
 		return *r
 	}
-	if r := x.blamed(err); r != nil {
+	if r := x.blamed(x.published.answer, x.ResourceURL); r != nil {
 		return *r
 	}
 	if err != nil && x.local() != "" {
@@ -144,6 +145,13 @@ func (x *exam) serverFault(ctx context.Context) *Finding {
 		return &unreachable
 	case p.status == http.StatusUnauthorized, reason == "host_not_allowed", reason == "keys_unavailable", reason == "tenant_not_found":
 		return nil
+	case p.status == http.StatusBadRequest && strings.HasPrefix(x.ResourceURL, "http://") && speaksTLS.Match(p.body):
+		x.published.wrongURL = "server"
+		f.Problem, f.Came = "the URL begins with http, and its port speaks TLS", printable(string(p.body))
+		f.Remedy = "Set PUBLIC_URL to https, and give clients that URL"
+	case reason == "no_token":
+		f.Problem = fmt.Sprintf("a proxy in front replaces the server's status 401 by %d, so clients don't sign in", p.status)
+		f.Remedy = "Let the proxy forward the status 401 and the header WWW-Authenticate unchanged, without an error page or redirect of its own"
 	case p.status >= 300 && p.status < 400:
 		x.published.wrongURL = "server"
 		f.Problem = "the URL redirects, and clients don't follow with a POST"
@@ -169,6 +177,9 @@ func (x *exam) serverFault(ctx context.Context) *Finding {
 	return f
 }
 
+// speaksTLS matches what servers answer to plain HTTP on a port for TLS: Go's, Apache's and nginx's.
+var speaksTLS = regexp.MustCompile(`(?i)HTTPS? (server|port)|speaking plain HTTP`)
+
 // isMCP reports whether a JSON-RPC result or an event stream came.
 func (p probe) isMCP() bool {
 	return strings.HasPrefix(p.header.Get("Content-Type"), "text/event-stream") || strings.Contains(string(p.body), `"jsonrpc"`)
@@ -178,6 +189,9 @@ func (p probe) isMCP() bool {
 func (x *exam) hostCheck(ctx context.Context) Result {
 	if x.published.answer.header == nil {
 		return x.like("server")
+	}
+	if x.intercepted() { // not because of challenge, which needs this check
+		return notRun("something in front of the server answers, see challenge")
 	}
 	u, _ := url.Parse(x.ResourceURL)
 	if reason, _ := x.published.answer.refusal(); reason == "host_not_allowed" {
@@ -228,8 +242,10 @@ func (x *exam) call(ctx context.Context) Result {
 		f.Problem, f.Remedy = "the server takes the token and does not answer", "See the server's log"
 	case reason == "no_token" || p.status == http.StatusUnauthorized && reason == "":
 		f.Problem, f.Remedy = "the token does not reach the server: something in front removes the Authorization header", "Let the proxy forward Authorization; turn the platform's built-in authentication off"
+	case p.status >= http.StatusInternalServerError && reason == "":
+		f.Problem, f.Remedy = "the request with a token gets no answer of the server", "See the server's log, and the timeouts and limits of the proxy in front"
 	case p.status >= http.StatusInternalServerError:
-		f.Problem, f.Remedy = "the server can't judge the token", "See the check health, and the server's log: "+message
+		f.Problem, f.Remedy = "the server can't judge the token: "+message, "See the check health, and the server's log"
 	case reason == "":
 		f.Problem, f.Remedy = "the request is refused because it has a token: not by the server, or for another reason", "See the server's log, and that of the proxy in front"
 	default:
