@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 )
 
 // A Status is the outcome of a check.
@@ -83,6 +85,13 @@ func Run(ctx context.Context, facts Facts, opts *Options) (*Report, error) {
 	defer cancel()
 	report := x.examine(ctx, all, wanted)
 	report.clean(x.secrets())
+	addresses := []string{x.ResourceURL, x.LocalURL, x.StorageURL, x.host.String()}
+	for _, address := range slices.Clone(addresses) {
+		if proxy := x.proxyFor(address); proxy != nil {
+			addresses = append(addresses, proxy.String())
+		}
+	}
+	report.names = namesOf(addresses...)
 	return report, nil
 }
 
@@ -94,6 +103,9 @@ func selected(all []check, only []string) ([]string, error) {
 	}
 	for _, id := range only {
 		if !slices.Contains(ids, id) {
+			if near, ok := yamlfile.Nearest(id, ids); ok {
+				return nil, fmt.Errorf("there is no check %q; the nearest is %s (docs/doctor.md lists all)", id, near)
+			}
 			return nil, fmt.Errorf("there is no check %q; the checks are %s", id, strings.Join(ids, ", "))
 		}
 	}

@@ -11,10 +11,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,6 +32,7 @@ type probe struct {
 	issuer         string    // of the server's certificate; "" without TLS
 	validUntil     time.Time // the certificate
 	sent, received time.Time
+	connected      bool // also TLS, if there is any
 	err            error
 }
 
@@ -46,7 +49,11 @@ func (x *exam) get(ctx context.Context, address string) probe {
 // do sends a request and reads the beginning of the answer.
 func (x *exam) do(client *http.Client, req *http.Request) probe {
 	p := probe{sent: x.options.Now()}
-	resp, err := client.Do(req)
+	var connected atomic.Bool // net/http may go on dialing after an error
+	resp, err := client.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})))
+	p.connected = connected.Load()
 	p.received = x.options.Now()
 	if err != nil {
 		p.err = bare(err)
@@ -265,6 +272,10 @@ func (x *exam) unreachable(p probe, address string) Finding {
 		f.Remedy = "Check the port, and that nothing between here and there answers in plain HTTP"
 	case errors.Is(p.err, syscall.ECONNREFUSED):
 		f.Came = "the connection was refused"
+	case p.connected && errors.Is(p.err, context.DeadlineExceeded):
+		f.Problem = strings.Replace(f.Problem, "can't be reached", "does not answer", 1)
+		f.Expected, f.Came = "an answer in time", "a connection, and no complete answer in time"
+		f.Remedy = "See the log of " + u.Host + ", and of any proxy in front of it: it took the request"
 	case errors.Is(p.err, context.DeadlineExceeded), errors.As(p.err, &timedOut) && timedOut.Timeout():
 		f.Came = "no answer in time"
 		f.Remedy = "A firewall that drops packets looks like this. " + f.Remedy

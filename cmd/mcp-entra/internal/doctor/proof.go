@@ -107,7 +107,12 @@ func (x *exam) identity(ctx context.Context) Result {
 		Authority: x.host, TenantID: strings.ToLower(x.TenantID), ClientID: strings.ToLower(x.ClientID),
 	})
 	if err != nil || len(sources) == 0 {
-		return failed(Finding{Problem: "the app's " + x.kind() + " can't be used", Came: fmt.Sprint(err), Remedy: "Correct the variable that names it"})
+		f := Finding{Problem: "the app's " + x.kind() + " can't be used", Came: fmt.Sprint(err), Remedy: "Correct the variable that names it"}
+		if strings.Contains(x.kind(), "certificate") {
+			f.Remedy = "Set AZURE_CLIENT_CERTIFICATE_PATH (and AZURE_CLIENT_CERTIFICATE_PASSWORD for a PFX) to a file with an RSA key and its certificate, valid now; " +
+				"upload a new certificate to the registration, too (Certificates & secrets)"
+		}
+		return failed(f)
 	}
 	proof, err := sources[0].Credential(ctx)
 	form := url.Values{}

@@ -135,7 +135,9 @@ func (x *exam) serverFault(ctx context.Context) *Finding {
 			return f
 		}
 	}
-	p := x.send(ctx, call{url: x.ResourceURL})
+	soon, cancel := context.WithTimeout(ctx, checkTimeout*2/3) // the rest is for its address on this machine
+	defer cancel()
+	p := x.send(soon, call{url: x.ResourceURL})
 	x.published.answer = p
 	reason, message := p.refusal()
 	f := &Finding{Expected: "401 with a challenge", Came: p.text()}
@@ -171,6 +173,8 @@ func (x *exam) serverFault(ctx context.Context) *Finding {
 		f.Problem, f.Remedy = "the server serves requests without a token", "Check that this is the protected server and that its bearer check is in front of the endpoint"
 	case p.status < 300:
 		f.Problem, f.Remedy = "something else than the MCP server answers", "Check PUBLIC_URL, and what the proxy sends to the server (a page for browsers, a sign-in page, a default site?)"
+	case p.status == http.StatusTooManyRequests:
+		f.Problem, f.Remedy = "something in front of the server limits requests", "Try again in some minutes, and raise the limit: clients send several requests to sign in"
 	default:
 		f.Problem, f.Remedy = "something in front of the server refuses the request", "Check the firewall, the proxy's access rules and any built-in authentication of the platform: it must let requests without a token through, so that the server can challenge"
 	}
