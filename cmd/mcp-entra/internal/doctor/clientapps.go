@@ -33,7 +33,7 @@ func (x *exam) clientApps(ctx context.Context) Result {
 	if len(findings) == 0 && note != "" {
 		return notRun("%s", note)
 	}
-	return judged(findings, "%d client applications", len(ids))
+	return judged(findings, "client applications: %d", len(ids))
 }
 
 // clientIDs returns the applications that may get tokens for the API: the pre-authorized ones, and

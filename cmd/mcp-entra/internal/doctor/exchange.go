@@ -167,12 +167,12 @@ func (x *exam) grantsInDirectory(ctx context.Context) Result {
 		case forAll:
 		case forSome > 0:
 			f := x.missingGrant(resource, "for everybody")
-			f.Came = fmt.Sprintf("grants of %d users", forSome)
+			f.Came = fmt.Sprintf("grants for single users (%d)", forSome)
 			if x.canExchange() == nil {
 				x.exchangeAll(ctx)
 			}
 			if x.withoutConsent(resource) != nil {
-				f.Came += ", and none of this one"
+				f.Came += ", none for this one"
 				missing = append(missing, f)
 				continue
 			}

@@ -96,7 +96,7 @@ func TestSharedCauses(t *testing.T) {
 		"a grant for another user": {func(_ *testing.T, w *world) {
 			w.tenant.RevokeConsent(w.api, w.tenant.Storage())
 			w.tenant.ConsentUser(w.tenant.AddUser("bob@contoso.example", "Bob"), w.api, w.tenant.Storage(), "user_impersonation")
-		}, "downstream-grant", []string{"grants of 1 users, and none of this one"}},
+		}, "downstream-grant", []string{"grants for single users (1), none for this one"}},
 	})
 }
 
