@@ -13,6 +13,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/doctor"
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/signin"
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
 	"github.com/mcpentra/mcp-entra-go/internal/secret"
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
@@ -89,6 +90,9 @@ func runDoctor(ctx context.Context, p *process, args []string) error {
 	if err != nil {
 		return usagef("%s", withoutTokens(err.Error())) // a check that -only names wrongly
 	}
+	if ctx.Err() != nil { // what failed then says nothing
+		return errors.New("interrupted")
+	}
 	if f.report {
 		report.Mask()
 	}
@@ -131,6 +135,9 @@ func parseDoctor(p *process, args []string) (doctorFlags, error) {
 	f.only, f.clients = split(only), split(clients)
 	for _, id := range f.clients {
 		if !slices.Contains(knownclients.IDs(), id) {
+			if near, ok := yamlfile.Nearest(id, knownclients.IDs()); ok {
+				return f, usagef("%s", withoutTokens(fmt.Sprintf("there is no known client %q; the nearest is %s", id, near)))
+			}
 			return f, usagef("%s", withoutTokens(fmt.Sprintf("there is no known client %q; the known ones are %s", id, strings.Join(knownclients.IDs(), ", "))))
 		}
 	}

@@ -20,10 +20,24 @@ const (
 func (x *exam) appIDURI(ctx context.Context) Result {
 	want, f := x.wantedURI()
 	r := x.findURI(ctx, want, f)
-	if r.Status == Failed && x.published.wrongURL != "" { // no wonder
-		return Result{Status: NotRun, Because: x.published.wrongURL, Note: x.published.wrongURL + " failed"}
+	wrong := x.published.wrongURL
+	if wrong == "" && x.result("server").Status == Failed && x.mayBeWrong(want) {
+		wrong = "server"
+	}
+	if r.Status == Failed && wrong != "" { // no wonder
+		return Result{Status: NotRun, Because: wrong, Note: wrong + " failed"}
 	}
 	return r
+}
+
+// mayBeWrong reports whether it may be the URL that is wrong and not the registration: another one
+// of the same host is registered, or nobody can say.
+func (x *exam) mayBeWrong(want string) bool {
+	name := func(address string) string {
+		host, _, _ := strings.Cut(strings.ToLower(hostOf(address)), ":")
+		return host
+	}
+	return x.app == nil || slices.ContainsFunc(x.uris, func(uri string) bool { return uri != want && name(uri) == name(want) })
 }
 
 // wantedURI returns the App ID URI that clients need, and the finding if there is none: the
@@ -62,6 +76,18 @@ func (x *exam) findURI(ctx context.Context, want string, f Finding) Result {
 	if want != "" && !slices.Contains(uris, want) {
 		f.Came = orElse(near, list(uris))
 		findings = append(findings, f)
+	}
+	own := "api://" + strings.ToLower(x.ClientID)
+	listed := func(uri string) bool { return uri == want || slices.Contains(uris, uri) }
+	for _, uri := range x.AppIDURIs {
+		if !listed(uri) && strings.ToLower(uri) != own && nearest(uri, uris) == "" {
+			findings = append(findings, Finding{Problem: "APP_ID_URIS lists an App ID URI that the application lacks; " + refusedScope, Expected: printable(uri), Came: list(uris),
+				Remedy: addURI + "; or remove it from APP_ID_URIS"})
+		}
+	}
+	if len(findings) == 0 && slices.Contains(x.AppIDURIs, own) && !listed(own) {
+		return warning(Finding{Problem: "the application lacks the App ID URI that many clients and tools are configured with; " + refusedScope, Expected: own, Came: list(uris),
+			Remedy: addURI + ", unless no client uses it"})
 	}
 	return judged(findings, "%s", list(uris))
 }

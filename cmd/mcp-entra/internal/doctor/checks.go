@@ -13,7 +13,7 @@ func checks(clients []string) []check {
 	signedIn := need("registration")
 	site := need("server", "host")
 	all := []check{
-		{id: "config", run: at((*exam).config)},
+		{id: "config", after: need("tenant", "registration", "app"), run: at((*exam).config)},
 
 		// The way to Entra ID, and the tenant.
 		{id: "dns", run: at((*exam).dns)},
@@ -22,7 +22,7 @@ func checks(clients []string) []check {
 		{id: "authority", needs: need("dns", "tls"), run: at((*exam).authority)},
 		{id: "tenant", needs: need("dns", "tls", "authority"), run: at((*exam).tenant)},
 		{id: "metadata-v2", needs: entra, run: at((*exam).metadataV2)},
-		{id: "metadata-v1", needs: entra, run: at((*exam).metadataV1)},
+		{id: "metadata-v1", needs: append(need("metadata-v2"), entra...), run: at((*exam).metadataV1)},
 		{id: "keys", needs: append(need("metadata-v2"), entra...), after: need("proof"), run: at((*exam).keySet)},
 
 		// The registration, as Microsoft Graph shows it.
@@ -39,17 +39,17 @@ func checks(clients []string) []check {
 		{id: "identity", needs: entra, timed: true, run: at((*exam).identity)},
 		{id: "federated-credential", needs: need("app", "identity"), run: at((*exam).federatedCredential)},
 		{id: "proof", needs: need("app", "identity", "federated-credential"), run: at((*exam).proofAccepted)},
-		{id: "user-token", needs: append(need("clock", "app", "scopes", "metadata-v1", "metadata-v2", "keys"), entra...), run: at((*exam).userToken)},
+		{id: "user-token", needs: append(need("clock", "app", "scopes", "metadata-v1", "metadata-v2", "keys"), entra...), after: need("proof"), run: at((*exam).userToken)},
 		{id: "downstream-grant", needs: need("service-principal"), after: need("proof", "user-token"), run: at((*exam).downstreamGrant)},
 		{id: "exchange", needs: need("downstream-grant"), after: need("proof", "user-token"), run: at((*exam).exchange)},
 
 		// Azure Storage.
-		{id: "storage", after: need("dns", "tls", "tenant", "app"), run: at((*exam).storage)},
+		{id: "storage", after: need("dns", "tls", "authority", "tenant", "app"), run: at((*exam).storage)},
 		{id: "data-role", needs: need("storage", "downstream-grant"), after: need("proof", "user-token", "exchange"), run: at((*exam).dataRole)},
 		{id: "container", needs: need("storage", "data-role"), run: at((*exam).containerExists)},
 
 		// The server, by its public URL and on its machine.
-		{id: "server", after: need("config", "dns", "tls"), run: at((*exam).server)},
+		{id: "server", after: need("config", "dns", "tls", "authority"), run: at((*exam).server)},
 		{id: "host", needs: need("server"), run: at((*exam).hostCheck)},
 		{id: "resource-metadata", needs: site, after: need("tenant", "app"), run: at((*exam).resourceMetadata)},
 		{id: "challenge", needs: site, after: need("resource-metadata"), run: at((*exam).challenge)},

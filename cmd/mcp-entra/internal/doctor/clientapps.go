@@ -33,7 +33,7 @@ func (x *exam) clientApps(ctx context.Context) Result {
 	if len(findings) == 0 && note != "" {
 		return notRun("%s", note)
 	}
-	return judged(findings, "%d client applications", len(ids))
+	return judged(findings, "client applications: %d", len(ids))
 }
 
 // clientIDs returns the applications that may get tokens for the API: the pre-authorized ones, and
@@ -123,12 +123,17 @@ func judgeRedirects(app graph.Application, now time.Time) (findings []Finding) {
 			findings = append(findings, *f)
 		}
 	}
+	public := app.IsFallbackPublicClient != nil && *app.IsFallbackPublicClient
+	if len(all) == 0 && !public && len(app.PasswordCredentials)+len(app.KeyCredentials) == 0 {
+		findings = append(findings, Finding{Problem: name + ": nobody can sign in with it: it has no redirect (AADSTS500113), and no device code without public client flows (AADSTS7000218)",
+			Expected: "a redirect, or Allow public client flows: Yes", Came: "neither", Remedy: "Add the client's redirect, or allow public client flows for device codes: App registrations, the client, Authentication"})
+	}
 	if len(app.Web.RedirectURIs) > 0 && !hasProof(app, now) {
 		findings = append(findings, Finding{Problem: name + ": web clients prove themselves, and this one can't (AADSTS7000218, or 7000222 if the secret has expired)",
 			Expected: "a secret or a certificate that is valid", Came: "none, with redirects on the web platform:\n" + list(app.Web.RedirectURIs),
 			Remedy: "Add a secret for the client (Certificates & secrets), or move the redirects of programs without one to Mobile and desktop applications"})
 	}
-	if app.IsFallbackPublicClient != nil && *app.IsFallbackPublicClient && len(app.Web.RedirectURIs) > 0 {
+	if public && len(app.Web.RedirectURIs) > 0 {
 		findings = append(findings, Finding{Problem: name + ": web clients send a secret, and a public client may not (AADSTS700025)",
 			Expected: "Allow public client flows: No", Came: "Yes, with redirects on the web platform",
 			Remedy: "Use one registration for web clients and another for public ones"})

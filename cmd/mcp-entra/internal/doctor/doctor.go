@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 )
 
 // A Status is the outcome of a check.
@@ -83,6 +85,13 @@ func Run(ctx context.Context, facts Facts, opts *Options) (*Report, error) {
 	defer cancel()
 	report := x.examine(ctx, all, wanted)
 	report.clean(x.secrets())
+	addresses := []string{x.ResourceURL, x.LocalURL, x.StorageURL, x.host.String()}
+	for _, address := range slices.Clone(addresses) {
+		if proxy := x.proxyFor(address); proxy != nil {
+			addresses = append(addresses, proxy.String())
+		}
+	}
+	report.names = namesOf(addresses...)
 	return report, nil
 }
 
@@ -94,6 +103,9 @@ func selected(all []check, only []string) ([]string, error) {
 	}
 	for _, id := range only {
 		if !slices.Contains(ids, id) {
+			if near, ok := yamlfile.Nearest(id, ids); ok {
+				return nil, fmt.Errorf("there is no check %q; the nearest is %s (docs/doctor.md lists all)", id, near)
+			}
 			return nil, fmt.Errorf("there is no check %q; the checks are %s", id, strings.Join(ids, ", "))
 		}
 	}
@@ -105,30 +117,36 @@ func selected(all []check, only []string) ([]string, error) {
 
 // examine runs the wanted checks and those before them, side by side where it can.
 func (x *exam) examine(ctx context.Context, all []check, wanted []string) *Report {
-	needed := closure(all, wanted)
-	for _, c := range needed {
-		x.running[c.id] = make(chan struct{})
-	}
-	for _, c := range needed {
-		go func() {
-			defer close(x.running[c.id])
-			x.record(x.runOne(ctx, c))
-		}()
-	}
-	for _, c := range needed {
-		<-x.running[c.id]
-	}
 	shown := slices.Clone(wanted) // and the faults that keep them from running
+	x.runAll(ctx, closure(all, wanted))
 	for _, id := range wanted {
 		shown = append(shown, x.result(id).Because)
 	}
+	x.runAll(ctx, closure(all, shown))
 	report := &Report{}
-	for _, c := range needed {
+	for _, c := range all {
 		if slices.Contains(shown, c.id) {
 			report.Checks = append(report.Checks, x.result(c.id))
 		}
 	}
 	return report
+}
+
+// runAll runs those of the checks that have not run yet.
+func (x *exam) runAll(ctx context.Context, checks []check) {
+	fresh := slices.DeleteFunc(checks, func(c check) bool { return x.running[c.id] != nil })
+	for _, c := range fresh {
+		x.running[c.id] = make(chan struct{})
+	}
+	for _, c := range fresh {
+		go func() {
+			defer close(x.running[c.id])
+			x.record(x.runOne(ctx, c))
+		}()
+	}
+	for _, c := range fresh {
+		<-x.running[c.id]
+	}
 }
 
 // closure returns the wanted checks and all that they need, in order.

@@ -198,10 +198,23 @@ func (x *exam) faulty(names ...string) bool {
 	})
 }
 
+// compares reports whether the fault is that a variable doesn't fit an id which another check has
+// found to be wrong.
+func (x *exam) compares(f ConfigFault) bool {
+	follows := func(name string, ids ...string) bool {
+		return !f.about(name) && strings.Contains(f.Problem, name) &&
+			slices.ContainsFunc(ids, func(id string) bool { return x.result(id).Status == Failed })
+	}
+	return follows("TENANT_ID", "tenant") || follows("API_APP_ID", "registration", "app")
+}
+
 // config reports what is wrong with the configuration itself.
 func (x *exam) config(context.Context) Result {
 	var faults, hints []Finding
 	for _, f := range x.Faults {
+		if x.compares(f) {
+			continue
+		}
 		faults = append(faults, Finding{Problem: f.Where + " " + f.Problem, Remedy: f.Remedy})
 	}
 	for _, w := range x.Warnings {

@@ -31,6 +31,9 @@ func (x *exam) userToken(ctx context.Context) Result {
 	if r := x.lacks("TENANT_ID", x.TenantID, "API_APP_ID", x.ClientID); r != nil {
 		return *r
 	}
+	if r := x.blocked("proof"); r != nil && x.tokensApp() != "" { // two signs of one fault
+		return *r
+	}
 	verifier, err := entraauth.NewVerifier(x.TenantID, x.ClientID, &entraauth.Options{
 		HTTPClient: x.client, Now: x.options.Now, Logger: slog.New(slog.DiscardHandler), AuthorityHost: x.AuthorityHost, AppIDURIs: x.AppIDURIs,
 		Policy: entraauth.Policy{Scopes: []string{x.Scope}},
@@ -118,13 +121,22 @@ func (x *exam) downstreamGrant(ctx context.Context) Result {
 	x.exchangeAll(ctx)
 	var findings []Finding
 	for _, resource := range x.Resources {
-		if e, ok := errors.AsType[*obo.Error](x.exchanged.errs[resource]); ok && errors.Is(e.Kind, obo.ErrConsentRequired) {
-			f := x.missingGrant(resource, "for this user")
-			f.Came = fmt.Sprintf("AADSTS%d: %s", e.AADSTS, e.Problem)
-			findings = append(findings, f)
+		if f := x.withoutConsent(resource); f != nil {
+			findings = append(findings, *f)
 		}
 	}
 	return judged(findings, "no consent is missing for this user")
+}
+
+// withoutConsent says that the exchange for the resource failed for lack of consent, if it did.
+func (x *exam) withoutConsent(resource string) *Finding {
+	e, ok := errors.AsType[*obo.Error](x.exchanged.errs[resource])
+	if !ok || !errors.Is(e.Kind, obo.ErrConsentRequired) {
+		return nil
+	}
+	f := x.missingGrant(resource, "for this user")
+	f.Came = fmt.Sprintf("AADSTS%d: %s", e.AADSTS, e.Problem)
+	return &f
 }
 
 func (x *exam) missingGrant(resource, whom string) Finding {
@@ -155,7 +167,15 @@ func (x *exam) grantsInDirectory(ctx context.Context) Result {
 		case forAll:
 		case forSome > 0:
 			f := x.missingGrant(resource, "for everybody")
-			f.Came = fmt.Sprintf("grants of %d users", forSome)
+			f.Came = fmt.Sprintf("grants for single users (%d)", forSome)
+			if x.canExchange() == nil {
+				x.exchangeAll(ctx)
+			}
+			if x.withoutConsent(resource) != nil {
+				f.Came += ", none for this one"
+				missing = append(missing, f)
+				continue
+			}
 			partial = append(partial, f)
 		default:
 			missing = append(missing, x.missingGrant(resource, "on behalf of its users"))
@@ -220,7 +240,7 @@ func (x *exam) exchange(ctx context.Context) Result {
 		}
 		f := Finding{Problem: "no token for " + resource + " on behalf of the user", Expected: "a token", Came: err.Error(), Remedy: "See the error"}
 		if e, ok := errors.AsType[*obo.Error](err); ok {
-			f.Came, f.Remedy = e.Problem, sentence(e.Remedy)
+			f.Came, f.Remedy = e.Problem, orElse(sentence(e.Remedy), "See the code in docs/troubleshooting.md")
 			if e.AADSTS != 0 {
 				f.Came = fmt.Sprintf("AADSTS%d: %s", e.AADSTS, e.Problem)
 			}

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -26,11 +27,23 @@ func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(s
 	f.TokenFile, _ = lookup("AZURE_FEDERATED_TOKEN_FILE")
 	f.IdentityID, _ = lookup("UMI_CLIENT_ID")
 	f.TrustFile, _ = lookup("SSL_CERT_FILE")
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		if value, _ := lookup(name); unreadableProxy(value) { // its value may have a password in it
+			f.Warnings = append(f.Warnings, name+" is no URL such as http://proxy.example.com:3128, so no proxy is used")
+		}
+	}
 	for _, fault := range faults {
 		f.Faults = append(f.Faults, ConfigFault{Where: fault.Where, Problem: fault.Problem, Remedy: fault.Remedy})
 	}
 	f.forgetFaulty()
 	return f
+}
+
+// unreadableProxy reports whether net/http ignores the proxy, which it does without a word.
+func unreadableProxy(value string) bool {
+	_, err := url.Parse(value)
+	_, err2 := url.Parse("http://" + value)
+	return err != nil && err2 != nil
 }
 
 // forgetFaulty empties the fields whose variables are wrong.

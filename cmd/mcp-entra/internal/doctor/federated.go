@@ -116,6 +116,11 @@ func (x *exam) differing(f Finding, all []graph.FederatedCredential) Finding {
 		f.Came = "the credential " + printable(best.Name) + " matches; it may be too new: Entra needs some minutes"
 		return f
 	}
+	if len(want) == 1 && best.Issuer == c.Issuer && best.Subject == c.Subject && slices.Contains(best.Audiences, x.host.Cloud().Federation) {
+		return Finding{Problem: "the identity's token is for another audience than Entra ID's exchange of tokens" + fmt.Sprintf(" (AADSTS%d)", x.proof.answer.code),
+			Expected: "audience " + x.host.Cloud().Federation, Came: "audience " + printable(c.audience()),
+			Remedy: "The federated credential is right. Have the token made for this audience: in Kubernetes the audience of the pod's projected volume, which the workload identity webhook sets"}
+	}
 	f.Expected, f.Came = strings.Join(want, "\n"), strings.Join(got, "\n")
 	f.Problem += fmt.Sprintf("; the credential %q differs from the identity's token", printable(best.Name))
 	if id := orElse(c.ClientV2, c.ClientV1); id != "" && strings.EqualFold(best.Subject, id) && best.Subject != c.Subject {

@@ -23,6 +23,26 @@ func FuzzParameter(f *testing.F) {
 	})
 }
 
+// Microsoft's own hosts stay in a masked report, and those of its customers don't.
+func TestMaskedHosts(t *testing.T) {
+	for host, stays := range map[string]bool{
+		"login.microsoftonline.com": true, "sts.windows.net": true, "graph.microsoft.com": true, "storage.azure.com": true, "vault.azure.net": true, "management.azure.com": true,
+		"contosofiles.blob.core.windows.net": false, "contosofiles.z01.blob.storage.azure.net": false, "contosofiles.dfs.core.windows.net": false, "contoso.vault.azure.net": false,
+		"contoso.database.windows.net": false, "contosofiles.blob.core.chinacloudapi.cn": false, "contoso.ciamlogin.com": false, "contoso.azurewebsites.net": false,
+		"contoso.onmicrosoft.com": false, "vm7.westeurope.cloudapp.azure.com": false, "10.1.2.3": false, "proxy": false, "127.0.0.1": true, "localhost": true,
+	} {
+		r := &Report{Checks: []Result{failed(Finding{Problem: host, Came: "https://" + host + ":8443/x", Remedy: "alice.smith@contoso.example"})}, names: namesOf("http://proxy:3128", "http://localhost:1")}
+		r.Mask()
+		f := r.Checks[0].Findings[0]
+		if got := f.Problem == host && strings.Contains(f.Came, host); got != stays {
+			t.Errorf("masked, %s stays: %v, want %v (%+v)", host, got, stays, f)
+		}
+		if strings.Contains(f.Remedy, "alice") || strings.Contains(f.Remedy, "contoso") {
+			t.Errorf("masked, a user is %q", f.Remedy)
+		}
+	}
+}
+
 // Whatever came from elsewhere, a report has no control characters but line breaks, no token and,
 // masked, no id.
 func FuzzReport(f *testing.F) {

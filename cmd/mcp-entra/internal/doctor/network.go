@@ -11,10 +11,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,6 +32,7 @@ type probe struct {
 	issuer         string    // of the server's certificate; "" without TLS
 	validUntil     time.Time // the certificate
 	sent, received time.Time
+	connected      bool // also TLS, if there is any
 	err            error
 }
 
@@ -46,7 +49,11 @@ func (x *exam) get(ctx context.Context, address string) probe {
 // do sends a request and reads the beginning of the answer.
 func (x *exam) do(client *http.Client, req *http.Request) probe {
 	p := probe{sent: x.options.Now()}
-	resp, err := client.Do(req)
+	var connected atomic.Bool // net/http may go on dialing after an error
+	resp, err := client.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})))
+	p.connected = connected.Load()
 	p.received = x.options.Now()
 	if err != nil {
 		p.err = bare(err)
@@ -176,15 +183,47 @@ func outOfTime(err error) bool {
 }
 
 // blamed returns the result of a check whose request failed for a fault that another check has
-// found, or nil: the resolver fails for everybody, and the clock judges all certificates.
-func (x *exam) blamed(err error) *Result {
+// found, or nil: the resolver and the proxy fail for everybody, and the clock judges all certificates.
+func (x *exam) blamed(p probe, address string) *Result {
+	err := p.err
 	switch {
+	case x.sameWay(p, address):
+		return x.blocked("dns", "tls", "authority")
 	case errors.Is(err, errUnresolved):
 		return x.blocked("dns")
 	case outOfTime(err) && x.dateIsOff():
 		return becauseOfClock()
+	case distrusted(err) != "" && (distrusted(err) == distrusted(x.entra.err) || distrusted(x.entra.err) != "" && x.trustHint() != ""):
+		return x.blocked("tls")
 	}
 	return nil
+}
+
+// sameWay reports whether the answer, or the lack of one, came the same way as Entra's that can't be
+// used: through the same proxy, or from one that reads along.
+func (x *exam) sameWay(p probe, address string) bool {
+	proxy, entras := x.proxyFor(address), x.proxyFor(x.host.String())
+	switch {
+	case p.err == nil && (x.entra.isJSON() || p.isJSON()): // not the proxy's page
+		return false
+	case proxy != nil && entras != nil:
+		return proxy.Host == entras.Host
+	}
+	return p.err == nil && p.issuer != "" && p.issuer == x.entra.issuer
+}
+
+// distrusted names who issued a certificate that this machine doesn't trust; it is "" for other
+// errors.
+func distrusted(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var verify *tls.CertificateVerificationError
+	switch {
+	case !errors.As(err, &unknown):
+		return ""
+	case errors.As(err, &verify) && len(verify.UnverifiedCertificates) > 0:
+		return orElse(issuerOf(verify.UnverifiedCertificates), "an unknown authority")
+	}
+	return "an unknown authority"
 }
 
 // unreachable says why there is no answer from the address.
@@ -199,25 +238,28 @@ func (x *exam) unreachable(p probe, address string) Finding {
 	if proxy := x.proxyFor(address); proxy != nil {
 		f.Problem += " through the proxy " + proxy.Host
 		f.Remedy = "Check HTTPS_PROXY and what the proxy allows, or list " + host + " in NO_PROXY"
+		if status := statusNamed(p.err.Error()); status != 0 { // all that net/http tells of a refused CONNECT
+			f.Came = fmt.Sprintf("the proxy answers with HTTP status %d, %s", status, p.err)
+			if status == http.StatusProxyAuthRequired {
+				f.Remedy = "The proxy refuses the user name and password in HTTPS_PROXY: correct them, or list " + host + " in NO_PROXY"
+			}
+			if status == http.StatusProxyAuthRequired && proxy.User == nil {
+				f.Remedy = "The proxy wants to know who you are: HTTPS_PROXY=http://USER:PASSWORD@" + proxy.Host + ", or list " + host + " in NO_PROXY"
+			}
+		}
 	}
 	var (
-		unknown  x509.UnknownAuthorityError
 		name     x509.HostnameError
-		verify   *tls.CertificateVerificationError
 		plain    tls.RecordHeaderError
 		timedOut net.Error
 	)
 	switch {
-	case errors.As(p.err, &unknown):
-		issuer := "an unknown authority"
-		if errors.As(p.err, &verify) && len(verify.UnverifiedCertificates) > 0 {
-			issuer = issuerOf(verify.UnverifiedCertificates)
-		}
+	case distrusted(p.err) != "":
 		f.Problem = "a proxy or another server answers for " + host + " with a certificate that this machine doesn't trust"
 		f.Expected = "a certificate of a trusted authority"
-		f.Came = "a certificate issued by " + issuer
-		f.Remedy = "If this is your organization's proxy, add its CA to the file that SSL_CERT_FILE names, for the server too. " +
-			"If it is not, something reads along: find out what" + x.trustHint()
+		f.Came = "a certificate issued by " + distrusted(p.err)
+		f.Remedy = x.trustHint() + "If this is your organization's proxy, add its CA to the file that SSL_CERT_FILE names, for the server too. " +
+			"If it is not, something reads along: find out what"
 	case errors.As(p.err, &name):
 		f.Problem = "another server answers for " + host
 		f.Expected, f.Came = "a certificate for "+host, "one for "+strings.Join(name.Certificate.DNSNames, ", ")+", issued by "+issuerOf([]*x509.Certificate{name.Certificate})
@@ -230,6 +272,10 @@ func (x *exam) unreachable(p probe, address string) Finding {
 		f.Remedy = "Check the port, and that nothing between here and there answers in plain HTTP"
 	case errors.Is(p.err, syscall.ECONNREFUSED):
 		f.Came = "the connection was refused"
+	case p.connected && errors.Is(p.err, context.DeadlineExceeded):
+		f.Problem = strings.Replace(f.Problem, "can't be reached", "does not answer", 1)
+		f.Expected, f.Came = "an answer in time", "a connection, and no complete answer in time"
+		f.Remedy = "See the log of " + u.Host + ", and of any proxy in front of it: it took the request"
 	case errors.Is(p.err, context.DeadlineExceeded), errors.As(p.err, &timedOut) && timedOut.Timeout():
 		f.Came = "no answer in time"
 		f.Remedy = "A firewall that drops packets looks like this. " + f.Remedy
@@ -237,6 +283,16 @@ func (x *exam) unreachable(p probe, address string) Finding {
 		f.Came = "the connection was closed without an answer"
 	}
 	return f
+}
+
+// statusNamed returns the status of HTTP that has this text, or 0.
+func statusNamed(text string) int {
+	for status := http.StatusMultipleChoices; status < 600; status++ {
+		if text != "" && http.StatusText(status) == text {
+			return status
+		}
+	}
+	return 0
 }
 
 // trustHint says what is wrong with the file of trusted certificates, if anything is.
@@ -247,9 +303,9 @@ func (x *exam) trustHint() string {
 	pem, err := os.ReadFile(x.TrustFile)
 	switch {
 	case err != nil:
-		return ". SSL_CERT_FILE names a file that can't be read"
+		return "SSL_CERT_FILE names a file that can't be read: correct it. "
 	case !x509.NewCertPool().AppendCertsFromPEM(pem):
-		return ". SSL_CERT_FILE names a file without a certificate in PEM format"
+		return "SSL_CERT_FILE names a file without a certificate in PEM format: correct it. "
 	}
 	return ""
 }

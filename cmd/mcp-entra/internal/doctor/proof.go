@@ -107,7 +107,12 @@ func (x *exam) identity(ctx context.Context) Result {
 		Authority: x.host, TenantID: strings.ToLower(x.TenantID), ClientID: strings.ToLower(x.ClientID),
 	})
 	if err != nil || len(sources) == 0 {
-		return failed(Finding{Problem: "the app's " + x.kind() + " can't be used", Came: fmt.Sprint(err), Remedy: "Correct the variable that names it"})
+		f := Finding{Problem: "the app's " + x.kind() + " can't be used", Came: fmt.Sprint(err), Remedy: "Correct the variable that names it"}
+		if strings.Contains(x.kind(), "certificate") {
+			f.Remedy = "Set AZURE_CLIENT_CERTIFICATE_PATH (and AZURE_CLIENT_CERTIFICATE_PASSWORD for a PFX) to a file with an RSA key and its certificate, valid now; " +
+				"upload a new certificate to the registration, too (Certificates & secrets)"
+		}
+		return failed(f)
 	}
 	proof, err := sources[0].Credential(ctx)
 	form := url.Values{}
@@ -221,7 +226,14 @@ func (x *exam) proofAccepted(context.Context) Result {
 	case blamed:
 		f := Finding{Problem: known.problem, Expected: "a token for the app itself", Came: fmt.Sprintf("AADSTS%d", a.code), Remedy: known.remedy}
 		x.refineSecret(&f)
+		if other := x.tokensApp(); other != "" {
+			f.Problem += "; the user's token is for another application, too"
+			f.Remedy = "Set API_APP_ID=" + other + ", if that is the API: the application of the token. If it is not: " + f.Remedy
+		}
 		return failed(f)
+	case a.code == 0 && (a.status == http.StatusTooManyRequests || a.status >= http.StatusInternalServerError):
+		return failed(Finding{Problem: "the token endpoint has a problem", Expected: "a token, or an AADSTS code",
+			Came: fmt.Sprintf("HTTP status %d", a.status), Remedy: "Try again in some minutes, and see https://status.cloud.microsoft; check what answers at " + x.tokenURL()})
 	case a.code == 0 && !a.accepted:
 		return failed(Finding{Problem: "the token endpoint's answer can't be used", Expected: "a token, or an AADSTS code",
 			Came: fmt.Sprintf("HTTP status %d", a.status), Remedy: "Check what answers at " + x.tokenURL()})
@@ -252,6 +264,26 @@ func (x *exam) secretEnds() (last time.Time) {
 	}
 	return last
 }
+
+// tokensApp returns the application that the user's token is for, if it is another one than
+// configured, and not one of Microsoft's.
+func (x *exam) tokensApp() string {
+	var claims struct {
+		Audience string `json:"aud"`
+		Tenant   string `json:"tid"`
+	}
+	if !readClaims(secret.Reveal(x.options.UserToken), &claims) || !strings.EqualFold(claims.Tenant, x.TenantID) {
+		return ""
+	}
+	app := strings.ToLower(strings.TrimPrefix(claims.Audience, "api://"))
+	if !authority.IsGUID(app) || strings.EqualFold(app, x.ClientID) || app == graphApp {
+		return ""
+	}
+	return app
+}
+
+// graphApp is Microsoft Graph.
+const graphApp = "00000003-0000-0000-c000-000000000000"
 
 // refineSecret says what the secret looks like, if it looks wrong.
 func (x *exam) refineSecret(f *Finding) {

@@ -57,6 +57,19 @@ func parameter(challenge, name string) string {
 	return m[1] + m[2]
 }
 
+// intercepted reports whether something in front of the server refuses requests before they reach
+// it. The check challenge reports that; what else is asked of the server shows nothing of it.
+func (x *exam) intercepted() bool {
+	p := x.published.answer
+	reason, _ := p.refusal()
+	return p.status == http.StatusUnauthorized && reason == "" &&
+		parameter(strings.Join(p.header.Values("WWW-Authenticate"), ", "), "resource_metadata") == ""
+}
+
+func becauseOfChallenge() *Result {
+	return &Result{Status: NotRun, Because: "challenge", Note: "challenge failed"}
+}
+
 // challenge checks the answer to a request without a token.
 func (x *exam) challenge(context.Context) Result {
 	p := x.published.answer
@@ -103,6 +116,9 @@ func (x *exam) resourceMetadata(ctx context.Context) Result {
 	p := x.get(ctx, address)
 	if p.err != nil {
 		return failed(x.unreachable(p, address))
+	}
+	if x.intercepted() && (p.status == http.StatusUnauthorized || p.status == http.StatusForbidden) {
+		return *becauseOfChallenge()
 	}
 	if !x.readDocument(p) {
 		f := Finding{Problem: "the metadata document is not where clients look for it (RFC 9728)", Expected: "HTTP status 200, application/json at\n" + address,
@@ -213,6 +229,9 @@ func (x *exam) originCheck(ctx context.Context) Result {
 	if x.published.answer.header == nil {
 		return x.like("server")
 	}
+	if x.intercepted() {
+		return *becauseOfChallenge()
+	}
 	var findings []Finding
 	foreign := x.send(ctx, call{url: x.ResourceURL, origin: "https://" + foreignHost})
 	if foreign.err == nil && foreign.status != http.StatusForbidden {
@@ -230,6 +249,24 @@ func (x *exam) originCheck(ctx context.Context) Result {
 		}
 	}
 	return judged(findings, "a foreign web page is refused")
+}
+
+// judgePreflight checks what else a browser demands of the answer to a preflight, beside the origin.
+func judgePreflight(p probe, remedy string) []Finding {
+	var allowed []string
+	for name := range strings.SplitSeq(strings.Join(p.header.Values("Access-Control-Allow-Headers"), ","), ",") {
+		allowed = append(allowed, strings.ToLower(strings.TrimSpace(name)))
+	}
+	f := Finding{Problem: "browsers refuse the answer to a preflight", Expected: "HTTP status 204 or 200", Came: fmt.Sprintf("HTTP status %d", p.status), Remedy: remedy}
+	switch { // the star does not cover Authorization
+	case p.status < 200 || p.status > 299:
+	case !slices.Contains(allowed, "authorization") || !slices.Contains(allowed, "content-type") && !slices.Contains(allowed, "*"):
+		f.Expected = "Access-Control-Allow-Headers: Authorization, Content-Type, …"
+		f.Came = orElse(printable(strings.Join(allowed, ", ")), "no such header")
+	default:
+		return nil
+	}
+	return []Finding{f}
 }
 
 // ownOrigin is the server's own origin, or "" if the server believes to have another: then
@@ -265,6 +302,9 @@ func (x *exam) cors(ctx context.Context) Result {
 		findings = append(findings, Finding{Problem: "web clients can't read the " + what, Expected: "one Access-Control-Allow-Origin: " + origin,
 			Came: fmt.Sprintf("HTTP status %d, %s", p.status, orElse(printable(strings.Join(allowed, " and ")), "no such header")), Remedy: remedy})
 	}
+	if x.intercepted() {
+		return *becauseOfChallenge()
+	}
 	own := x.ownOrigin()
 	if own == "" {
 		return x.like("resource-metadata")
@@ -278,6 +318,9 @@ func (x *exam) cors(ctx context.Context) Result {
 	req.Header.Set("Access-Control-Request-Headers", "authorization,content-type")
 	preflight := x.do(x.client, req)
 	expect("answer to a preflight", preflight, own)
+	if len(findings) == 0 {
+		findings = append(findings, judgePreflight(preflight, remedy)...)
+	}
 	challenge := x.send(ctx, call{url: x.ResourceURL, origin: own})
 	expect("challenge", challenge, own)
 	if len(findings) == 0 && !strings.Contains(strings.ToLower(challenge.header.Get("Access-Control-Expose-Headers")), "www-authenticate") {

@@ -41,8 +41,32 @@ func (x *exam) registration(ctx context.Context) Result {
 	case err != nil:
 		return x.unread("the app registration", err)
 	}
+	signsIn := len(app.PublicClient.RedirectURIs)+len(app.Web.RedirectURIs)+len(app.SPA.RedirectURIs) > 0
+	if len(app.API.Scopes) == 0 && (len(app.IdentifierURIs) == 0 || signsIn && !slices.Contains(app.IdentifierURIs, x.ResourceURL)) {
+		return failed(x.notAnAPI(ctx, app))
+	}
 	x.app = &app
 	return ok("%s (%s)", printable(app.DisplayName), app.SignInAudience)
+}
+
+// notAnAPI says that the application is none that tokens can be for: a client, as a rule, whose id
+// stands where the API's belongs.
+func (x *exam) notAnAPI(ctx context.Context, app graph.Application) Finding {
+	f := Finding{Problem: "the application " + x.ClientID + " offers no scope, so it is not the API", Expected: "the API's registration",
+		Came:   printable(app.DisplayName),
+		Remedy: "Set API_APP_ID to the API's Application (client) ID, if this is a client's; if it is the API, run mcp-entra setup apply, or see Expose an API"}
+	for _, uri := range append([]string{x.ResourceURL}, x.AppIDURIs...) {
+		if !strings.Contains(uri, "://") || strings.HasSuffix(strings.ToLower(uri), strings.ToLower(x.ClientID)) {
+			continue
+		}
+		named, err := x.options.Directory.ServicePrincipalsNamed(ctx, uri)
+		if err == nil && len(named) > 0 {
+			f.Came += "; " + printable(uri) + " is an App ID URI of the application " + printable(named[0].AppID)
+			f.Remedy = "Set API_APP_ID=" + printable(named[0].AppID)
+			break
+		}
+	}
+	return f
 }
 
 // unread is the result of a check that Graph didn't answer.

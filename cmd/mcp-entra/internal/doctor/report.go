@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,8 @@ import (
 // A Report is the outcome of a run.
 type Report struct {
 	Checks []Result `json:"checks"`
+
+	names *regexp.Regexp // hosts that don't look like any, such as "proxy"
 }
 
 // Failed reports whether a check failed.
@@ -159,9 +162,13 @@ var (
 	guid     = regexp.MustCompile(`(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
 	hostname = regexp.MustCompile(`(?i)\b(?:[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?\.)+[a-z][a-z0-9-]+\b|\b(?:\d{1,3}\.){3}\d{1,3}\b|` +
 		`(?:[0-9a-f]{1,4}:){3,7}[0-9a-f:]{1,4}|[0-9a-f:]*::[0-9a-f:]*`)
+	// userName is a user principal name or e-mail address.
+	userName = regexp.MustCompile(`[\p{L}0-9._%+#'-]+@((?i:[a-z0-9-]+\.)+[a-zA-Z]{2,})`)
 	// public are names that everybody knows, and names of files and members that look like hosts.
-	public = regexp.MustCompile(`(?i)(^|\.)(microsoftonline\.(com|us|cn)|microsoft\.com|windows\.net|azure\.(com|net|cn)|chinacloudapi\.cn|` +
-		`ciamlogin\.com|github\.com|claude\.ai|claude\.com|chatgpt\.com|cursor\.com|vscode\.dev|azure-apim\.net|doctor\.invalid)$|` +
+	// Below Azure's domains, what has more labels than the service's own name is a customer's.
+	public = regexp.MustCompile(`(?i)(^|\.)(microsoftonline\.(com|us|cn)|microsoft\.com|cloud\.microsoft|` +
+		`github\.com|claude\.ai|claude\.com|chatgpt\.com|cursor\.com|vscode\.dev|azure-apim\.net|doctor\.invalid)$|` +
+		`^[a-z]+\.(windows\.net|azure\.(com|net|cn)|chinacloudapi\.cn|usgovcloudapi\.net|microsoft\.us)$|` +
 		`^127\.|^::1$|^(docs|troubleshooting|doctor|api|read|user|application|directory|resolv)\.[a-z.]+$`)
 )
 
@@ -174,10 +181,29 @@ func (r *Report) Mask() {
 	m := &masks{map[string]string{}, map[string]string{}}
 	for i := range r.Checks {
 		r.Checks[i].change(func(s string) string {
+			if r.names != nil {
+				s = r.names.ReplaceAllStringFunc(s, m.host)
+			}
+			s = userName.ReplaceAllString(s, "user@$1")
 			s = guid.ReplaceAllStringFunc(s, func(id string) string { return m.id(id) })
 			return hostname.ReplaceAllStringFunc(s, m.host)
 		})
 	}
+}
+
+// namesOf matches the hosts of the addresses that are one word, except this machine.
+func namesOf(addresses ...string) *regexp.Regexp {
+	var words []string
+	for _, address := range addresses {
+		u, err := url.Parse(address)
+		if err == nil && u.Hostname() != "" && !strings.ContainsAny(u.Hostname(), ".:") && u.Hostname() != "localhost" {
+			words = append(words, regexp.QuoteMeta(u.Hostname()))
+		}
+	}
+	if words == nil {
+		return nil
+	}
+	return regexp.MustCompile(`(?i)\b(` + strings.Join(words, "|") + `)\b`)
 }
 
 func (m *masks) id(id string) string {
@@ -190,7 +216,7 @@ func (m *masks) id(id string) string {
 }
 
 func (m *masks) host(host string) string {
-	if public.MatchString(host) && !strings.HasSuffix(strings.ToLower(host), ".blob.core.windows.net") && !strings.HasSuffix(strings.ToLower(host), ".azurewebsites.net") {
+	if public.MatchString(host) {
 		return host
 	}
 	key := strings.ToLower(host)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -84,10 +85,10 @@ func (x *exam) server(ctx context.Context) Result {
 		return x.certificateEnds()
 	}
 	err := x.published.answer.err
-	if r := x.blocked("config"); r != nil && err != nil { // a server with a faulty configuration doesn't start
+	if r := x.blocked("config", "tenant", "registration", "app"); r != nil && err != nil && len(x.Faults) > 0 { // a server with a faulty configuration doesn't start
 		return *r
 	}
-	if r := x.blamed(err); r != nil {
+	if r := x.blamed(x.published.answer, x.ResourceURL); r != nil {
 		return *r
 	}
 	if err != nil && x.local() != "" {
@@ -134,7 +135,9 @@ func (x *exam) serverFault(ctx context.Context) *Finding {
 			return f
 		}
 	}
-	p := x.send(ctx, call{url: x.ResourceURL})
+	soon, cancel := context.WithTimeout(ctx, checkTimeout*2/3) // the rest is for its address on this machine
+	defer cancel()
+	p := x.send(soon, call{url: x.ResourceURL})
 	x.published.answer = p
 	reason, message := p.refusal()
 	f := &Finding{Expected: "401 with a challenge", Came: p.text()}
@@ -144,6 +147,13 @@ func (x *exam) serverFault(ctx context.Context) *Finding {
 		return &unreachable
 	case p.status == http.StatusUnauthorized, reason == "host_not_allowed", reason == "keys_unavailable", reason == "tenant_not_found":
 		return nil
+	case p.status == http.StatusBadRequest && strings.HasPrefix(x.ResourceURL, "http://") && speaksTLS.Match(p.body):
+		x.published.wrongURL = "server"
+		f.Problem, f.Came = "the URL begins with http, and its port speaks TLS", printable(string(p.body))
+		f.Remedy = "Set PUBLIC_URL to https, and give clients that URL"
+	case reason == "no_token":
+		f.Problem = fmt.Sprintf("a proxy in front replaces the server's status 401 by %d, so clients don't sign in", p.status)
+		f.Remedy = "Let the proxy forward the status 401 and the header WWW-Authenticate unchanged, without an error page or redirect of its own"
 	case p.status >= 300 && p.status < 400:
 		x.published.wrongURL = "server"
 		f.Problem = "the URL redirects, and clients don't follow with a POST"
@@ -163,11 +173,16 @@ func (x *exam) serverFault(ctx context.Context) *Finding {
 		f.Problem, f.Remedy = "the server serves requests without a token", "Check that this is the protected server and that its bearer check is in front of the endpoint"
 	case p.status < 300:
 		f.Problem, f.Remedy = "something else than the MCP server answers", "Check PUBLIC_URL, and what the proxy sends to the server (a page for browsers, a sign-in page, a default site?)"
+	case p.status == http.StatusTooManyRequests:
+		f.Problem, f.Remedy = "something in front of the server limits requests", "Try again in some minutes, and raise the limit: clients send several requests to sign in"
 	default:
 		f.Problem, f.Remedy = "something in front of the server refuses the request", "Check the firewall, the proxy's access rules and any built-in authentication of the platform: it must let requests without a token through, so that the server can challenge"
 	}
 	return f
 }
+
+// speaksTLS matches what servers answer to plain HTTP on a port for TLS: Go's, Apache's and nginx's.
+var speaksTLS = regexp.MustCompile(`(?i)HTTPS? (server|port)|speaking plain HTTP`)
 
 // isMCP reports whether a JSON-RPC result or an event stream came.
 func (p probe) isMCP() bool {
@@ -178,6 +193,9 @@ func (p probe) isMCP() bool {
 func (x *exam) hostCheck(ctx context.Context) Result {
 	if x.published.answer.header == nil {
 		return x.like("server")
+	}
+	if x.intercepted() { // not because of challenge, which needs this check
+		return notRun("something in front of the server answers, see challenge")
 	}
 	u, _ := url.Parse(x.ResourceURL)
 	if reason, _ := x.published.answer.refusal(); reason == "host_not_allowed" {
@@ -228,8 +246,10 @@ func (x *exam) call(ctx context.Context) Result {
 		f.Problem, f.Remedy = "the server takes the token and does not answer", "See the server's log"
 	case reason == "no_token" || p.status == http.StatusUnauthorized && reason == "":
 		f.Problem, f.Remedy = "the token does not reach the server: something in front removes the Authorization header", "Let the proxy forward Authorization; turn the platform's built-in authentication off"
+	case p.status >= http.StatusInternalServerError && reason == "":
+		f.Problem, f.Remedy = "the request with a token gets no answer of the server", "See the server's log, and the timeouts and limits of the proxy in front"
 	case p.status >= http.StatusInternalServerError:
-		f.Problem, f.Remedy = "the server can't judge the token", "See the check health, and the server's log: "+message
+		f.Problem, f.Remedy = "the server can't judge the token: "+message, "See the check health, and the server's log"
 	case reason == "":
 		f.Problem, f.Remedy = "the request is refused because it has a token: not by the server, or for another reason", "See the server's log, and that of the proxy in front"
 	default:

@@ -169,6 +169,46 @@ func TestServerFaults(t *testing.T) {
 		"bare scope":               {published(resourceURL, "{tenant}/v2.0", "access_as_user"), "advertised-scopes", []string{"AADSTS650053", "came      access_as_user\n"}},
 		"scope of the slashed URI": {published(resourceURL, "{tenant}/v2.0", resourceURL+"//access_as_user"), "advertised-scopes", []string{resourceURL + "//access_as_user"}},
 
+		"a proxy's sign-in before everything": {behind(basic), "challenge", []string{"another sign-in"}},
+		"the platform's sign-in before everything": {behind(func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+				rw.Header().Set("WWW-Authenticate", `Bearer realm="mcp.example.com" authorization_uri="https://login.windows.net/x/oauth2/authorize"`)
+				http.Error(rw, "You do not have permission to view this page.", http.StatusUnauthorized)
+			})
+		}), "challenge", []string{"doesn't say where the metadata is"}},
+		"a page of its own for 401": {behind(func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				answer := httptest.NewRecorder()
+				next.ServeHTTP(answer, r)
+				if answer.Code == http.StatusUnauthorized {
+					html(http.StatusUnauthorized).ServeHTTP(rw, r)
+					return
+				}
+				maps.Copy(rw.Header(), answer.Header())
+				rw.WriteHeader(answer.Code)
+				_, _ = io.Copy(rw, answer.Body)
+			})
+		}), "challenge", []string{"401 without WWW-Authenticate"}},
+		"401 becomes 403": {behind(change(func(_ http.Header, status int) int {
+			if status == http.StatusUnauthorized {
+				return http.StatusForbidden
+			}
+			return status
+		})), "server", []string{"replaces the server's status 401 by 403"}},
+		"preflights without Authorization": {behind(change(func(h http.Header, status int) int {
+			if h.Get("Access-Control-Allow-Headers") != "" {
+				h.Set("Access-Control-Allow-Headers", "Content-Type, *")
+			}
+			return status
+		})), "cors", []string{"Access-Control-Allow-Headers: Authorization"}},
+		"preflights fail, with headers": {behind(change(func(h http.Header, status int) int {
+			if h.Get("Access-Control-Allow-Methods") != "" && status < 300 && h.Get("Content-Type") == "" {
+				return http.StatusInternalServerError
+			}
+			return status
+		})), "cors", []string{"browsers refuse the answer to a preflight"}},
+		"a limit": {behind(func(http.Handler) http.Handler { return html(429) }), "server", []string{"limits requests"}},
+
 		"authorization removed": {behind(request(func(r *http.Request) { r.Header.Del("Authorization") })), "call", []string{"removes the Authorization header"}},
 		"a server that repeats the token": {behind(func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

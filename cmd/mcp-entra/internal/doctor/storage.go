@@ -22,7 +22,7 @@ func (x *exam) storage(ctx context.Context) Result {
 	}
 	if x.proxyFor(x.StorageURL) == nil {
 		if _, f := x.resolve(ctx, x.StorageURL, "Check the account's name in AZURE_STORAGE_ACCOUNT_URL, and the private DNS zone if it has a private endpoint"); f != nil {
-			if r := x.blamed(errUnresolved); r != nil {
+			if r := x.blamed(probe{err: errUnresolved}, x.StorageURL); r != nil {
 				return *r
 			}
 			f.Problem = "there is no such storage account: " + f.Problem
@@ -30,7 +30,7 @@ func (x *exam) storage(ctx context.Context) Result {
 		}
 	}
 	p := x.storageRequest(ctx, "/?comp=list&maxresults=1", secret.Text{})
-	if r := x.blamed(p.err); r != nil {
+	if r := x.blamed(p, x.StorageURL); r != nil && (p.err != nil || p.header.Get("x-ms-request-id") == "") {
 		return *r
 	}
 	switch code := p.header.Get("x-ms-error-code"); {
@@ -113,6 +113,7 @@ func (x *exam) dataRole(ctx context.Context) Result {
 	case p.status == http.StatusForbidden:
 		f.Problem = "the user has no role on the data of the container " + x.Container
 		f.Remedy = "Assign Storage Blob Data Reader (or Contributor) on the container or account: Access control (IAM). Owner and Contributor give no access to data. " +
+			"Compare AZURE_STORAGE_CONTAINER: a role on one container says nothing of another. " +
 			"A new assignment takes up to 10 minutes; with conditions on it, the list may be refused though blobs can be read"
 		return failed(f)
 	case p.status == http.StatusUnauthorized:
@@ -130,9 +131,14 @@ func (x *exam) containerExists(context.Context) Result {
 	if x.listed == nil {
 		return x.like("data-role")
 	}
-	if x.listed.status != http.StatusOK {
+	switch x.listed.status {
+	case http.StatusOK:
+		return ok("%s", x.Container)
+	case http.StatusNotFound:
 		return failed(Finding{Problem: "there is no container " + x.Container + " in the storage account", Expected: "HTTP status 200",
 			Came: strings.TrimSpace(fmt.Sprintf("HTTP status %d %s", x.listed.status, printable(x.listed.code))), Remedy: "Correct AZURE_STORAGE_CONTAINER, or create the container"})
 	}
-	return ok("%s", x.Container)
+	return failed(Finding{Problem: "Azure Storage does not list the container " + x.Container, Expected: "HTTP status 200",
+		Came:   strings.TrimSpace(fmt.Sprintf("HTTP status %d %s", x.listed.status, printable(x.listed.code))),
+		Remedy: "Check AZURE_STORAGE_ACCOUNT_URL, which is the account's blob endpoint without a path, and AZURE_STORAGE_CONTAINER"})
 }

@@ -141,11 +141,11 @@ func (x *exam) checkDocument(doc openID, end string) (findings []Finding) {
 		want = "https://sts.windows.net/" + strings.ToLower(x.TenantID) + end
 	}
 	if err != nil || u.Scheme != "https" || !x.host.Trusts(u.Hostname()) || u.Path != "/"+strings.ToLower(x.TenantID)+end {
-		findings = append(findings, Finding{Problem: "the metadata's issuer is not the tenant's", Expected: want, Came: printable(doc.Issuer), Remedy: remedy})
+		findings = append(findings, Finding{Problem: "the metadata's issuer is not the tenant's", Expected: want, Came: orElse(printable(doc.Issuer), "none"), Remedy: remedy})
 	}
 	if keys, err := url.Parse(doc.Keys); err != nil || keys.Scheme != "https" || !x.host.Trusts(keys.Hostname()) {
 		findings = append(findings, Finding{Problem: "the metadata names keys on a foreign host", Expected: "an https URL on " + hostOf(x.host.String()),
-			Came: printable(doc.Keys), Remedy: remedy})
+			Came: orElse(printable(doc.Keys), "none"), Remedy: remedy})
 	}
 	return findings
 }

@@ -66,6 +66,7 @@ type world struct {
 	trusted      [][]byte                        // more certificates, as PEM
 	distrust     bool                            // of the proxy's CA
 	proxyURL     *url.URL                        // HTTPS_PROXY
+	proxyAll     bool                            // for all hosts; else NO_PROXY has all but Entra's
 	transport    *http.Transport
 }
 
@@ -229,7 +230,7 @@ func (w *world) connect(t *testing.T, front *httptest.Server) {
 	w.transport = &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}}
 	if w.proxyURL != nil {
 		w.transport.Proxy = func(r *http.Request) (*url.URL, error) {
-			if r.URL.Host == hostport(w.tenant.AuthorityHost()) {
+			if w.proxyAll || r.URL.Host == hostport(w.tenant.AuthorityHost()) {
 				return w.proxyURL, nil
 			}
 			return nil, nil //nolint:nilnil // no proxy, as http.ProxyFromEnvironment says it
