@@ -303,7 +303,7 @@ func (r *reader) proof(_ string, n *yaml.Node) {
 				"service-account": r.text(&p.Workload.ServiceAccount, checkKubernetes),
 			})
 		},
-		"certificate": r.text(&p.Certificate, checkText),
+		"certificate": r.text(&p.Certificate, checkPath),
 		"secret": func(key string, n *yaml.Node) {
 			if n.Kind != yaml.ScalarNode || n.Value != "true" && n.Value != "false" {
 				r.fault(n, "secret must be true or false (its value is not shown: a secret never stands in this file; if one did, make a new one)")
