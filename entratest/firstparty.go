@@ -49,6 +49,10 @@ var graphScopes = []struct {
 	{"Policy.Read.All", "572fea84-0151-49b2-9301-11cb16974376", true},
 	{"Group.ReadWrite.All", "4e46008b-f24c-477d-8fff-7bb4ec7aafe0", true},
 	{"User.ReadWrite.All", "204e0828-b5ca-4ad8-b9f3-f32a958e7cc4", true},
+	{"Group.Read.All", "5f8c59db-677d-491f-a6b8-5f174b11ec1d", true},
+	{"Mail.Read", "570282fd-fa5c-430d-a7fd-fc8dc98a9dca", false},
+	{"Calendars.Read", "465a38f9-76ea-45b9-9f34-9e8b0d4b0b42", false},
+	{"Files.Read", "10465720-29dd-4523-a11a-6a75c743c9d9", false},
 	{"AuditLog.Read.All", "e4c9e354-4dc5-45b8-9e7c-e1393b0b1a20", true},
 }
 

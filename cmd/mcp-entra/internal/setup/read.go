@@ -201,7 +201,7 @@ func checkMember(s string) error {
 
 func (item proofItem) proof(at *yamlfile.Cursor) Proof {
 	checkKey(at.Key("managed-identity"), item.ManagedIdentity, checkID)
-	checkKey(at.Key("certificate"), item.Certificate, checkText)
+	checkKey(at.Key("certificate"), item.Certificate, checkPath)
 	checkKey(at.Key("secret"), item.Secret, checkSecret)
 	p := Proof{ManagedIdentity: item.ManagedIdentity, Certificate: item.Certificate, Secret: item.Secret == "true"}
 	if w := item.Workload; w != nil {

@@ -77,7 +77,8 @@ func (s Spec) checkValues() error {
 		return slices.DeleteFunc(values, func(v string) bool { return v == "" })
 	}
 	check("name", checkName, s.Name)
-	check("displayName", checkText, given(s.DisplayName, s.Proof.Certificate)...)
+	check("displayName", checkText, given(s.DisplayName)...)
+	check("certificate", checkPath, given(s.Proof.Certificate)...)
 	check("cloud", checkCloud, s.Cloud)
 	check("an id", checkID, given(s.Tenant, s.Adopt, s.Proof.ManagedIdentity)...)
 	check("server", checkServer, s.Servers...)

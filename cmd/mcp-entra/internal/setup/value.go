@@ -77,6 +77,14 @@ func checkText(s string) error {
 	return nil
 }
 
+// checkPath wants a file's name, which may be long.
+func checkPath(s string) error {
+	if s == "" || len(s) > 4096 || strings.Contains(s, "${") || s != oneLine(s) {
+		return errors.New("is no file's name, or has control characters or ${, which stands for an id in plans")
+	}
+	return nil
+}
+
 func checkScope(s string) error {
 	if !scopeForm.MatchString(s) {
 		return fmt.Errorf("is %s; write a permission's value as in the API's registration, such as user_impersonation or Mail.Read", shown(s))

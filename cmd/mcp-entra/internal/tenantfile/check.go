@@ -25,6 +25,7 @@ var (
 		"openid", "profile", "email", "offline_access", "User.Read", "User.Read.All", "User.ReadWrite.All", "Group.ReadWrite.All",
 		"Application.Read.All", "Application.ReadWrite.All", "AppRoleAssignment.ReadWrite.All", "DelegatedPermissionGrant.ReadWrite.All",
 		"Directory.AccessAsUser.All", "Directory.Read.All", "Policy.Read.All", "AuditLog.Read.All",
+		"Group.Read.All", "Mail.Read", "Calendars.Read", "Files.Read",
 	}
 	graphRoles = []string{
 		"User.Read.All", "Application.Read.All", "Application.ReadWrite.All", "Application.ReadWrite.OwnedBy",
