@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -144,10 +145,19 @@ func parseDoctor(p *process, args []string) (doctorFlags, error) {
 	switch {
 	case set.NArg() > 0:
 		return f, usagef("there are no arguments; lists are separated by commas without spaces")
+	case f.url != "" && !isEndpoint(f.url):
+		return f, usagef("-url is the server's URL as clients use it, such as https://mcp.example.com/mcp, without user, query and fragment") // and may hold a password
 	case f.auth != "" && !slices.Contains(signin.Ways, f.auth):
 		return f, usagef("-auth is one of %s", strings.Join(signin.Ways, ", "))
 	}
 	return f, nil
+}
+
+// isEndpoint reports whether the address can be that of an MCP endpoint.
+func isEndpoint(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil &&
+		u.RawQuery == "" && !u.ForceQuery && u.Fragment == ""
 }
 
 // split splits a list at its commas.
