@@ -89,7 +89,7 @@ func runDoctor(ctx context.Context, p *process, args []string) error {
 	}
 	report, err := doctor.Run(ctx, facts, &options)
 	if err != nil {
-		return usagef("%s", withoutTokens(err.Error())) // a check that -only names wrongly
+		return usagef("%s", err.Error()) // a check that -only names wrongly
 	}
 	if ctx.Err() != nil { // what failed then says nothing
 		return errors.New("interrupted")
@@ -137,9 +137,9 @@ func parseDoctor(p *process, args []string) (doctorFlags, error) {
 	for _, id := range f.clients {
 		if !slices.Contains(knownclients.IDs(), id) {
 			if near, ok := yamlfile.Nearest(id, knownclients.IDs()); ok {
-				return f, usagef("%s", withoutTokens(fmt.Sprintf("there is no known client %q; the nearest is %s", id, near)))
+				return f, usagef("there is no known client %s; the nearest is %s", doctor.Shown(id), near)
 			}
-			return f, usagef("%s", withoutTokens(fmt.Sprintf("there is no known client %q; the known ones are %s", id, strings.Join(knownclients.IDs(), ", "))))
+			return f, usagef("there is no known client %s; the known ones are %s", doctor.Shown(id), strings.Join(knownclients.IDs(), ", "))
 		}
 	}
 	switch {

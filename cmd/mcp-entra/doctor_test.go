@@ -119,6 +119,8 @@ func TestDoctor(t *testing.T) {
 		"unlike any check":       {nil, []string{"-only", "xyzzy"}, exitUsage, []string{`no check "xyzzy"`, "clock, "}},
 		"unknown client":         {nil, []string{"-client", "vs-code"}, exitUsage, []string{`no known client "vs-code"`, "vscode"}},
 		"unknown sign-in":        {nil, []string{"-auth", "password"}, exitUsage, []string{"cli, browser, device, env"}},
+		"a secret as a client":   {nil, []string{"-client", "hunter2~aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}, exitUsage, []string{"may be a secret", "vscode"}},
+		"a secret as a check":    {nil, []string{"-only", "hunter2~aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}, exitUsage, []string{"may be a secret", "clock, "}},
 		"a URL with a password":  {nil, []string{"-url", "https://user:hunter2@mcp.example.com/mcp"}, exitUsage, []string{"without user"}},
 		"a URL without a scheme": {nil, []string{"-url", "localhost:8000/mcp"}, exitUsage, []string{"such as https://mcp.example.com/mcp"}},
 		"arguments":              {nil, []string{"keys"}, exitUsage, []string{"there are no arguments"}},
