@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -88,7 +89,7 @@ func runDoctor(ctx context.Context, p *process, args []string) error {
 	}
 	report, err := doctor.Run(ctx, facts, &options)
 	if err != nil {
-		return usagef("%s", withoutTokens(err.Error())) // a check that -only names wrongly
+		return usagef("%s", err.Error()) // a check that -only names wrongly
 	}
 	if ctx.Err() != nil { // what failed then says nothing
 		return errors.New("interrupted")
@@ -136,18 +137,27 @@ func parseDoctor(p *process, args []string) (doctorFlags, error) {
 	for _, id := range f.clients {
 		if !slices.Contains(knownclients.IDs(), id) {
 			if near, ok := yamlfile.Nearest(id, knownclients.IDs()); ok {
-				return f, usagef("%s", withoutTokens(fmt.Sprintf("there is no known client %q; the nearest is %s", id, near)))
+				return f, usagef("there is no known client %s; the nearest is %s", doctor.Shown(id), near)
 			}
-			return f, usagef("%s", withoutTokens(fmt.Sprintf("there is no known client %q; the known ones are %s", id, strings.Join(knownclients.IDs(), ", "))))
+			return f, usagef("there is no known client %s; the known ones are %s", doctor.Shown(id), strings.Join(knownclients.IDs(), ", "))
 		}
 	}
 	switch {
 	case set.NArg() > 0:
 		return f, usagef("there are no arguments; lists are separated by commas without spaces")
+	case f.url != "" && !isEndpoint(f.url):
+		return f, usagef("-url is the server's URL as clients use it, such as https://mcp.example.com/mcp, without user, query and fragment") // and may hold a password
 	case f.auth != "" && !slices.Contains(signin.Ways, f.auth):
 		return f, usagef("-auth is one of %s", strings.Join(signin.Ways, ", "))
 	}
 	return f, nil
+}
+
+// isEndpoint reports whether the address can be that of an MCP endpoint.
+func isEndpoint(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil &&
+		u.RawQuery == "" && !u.ForceQuery && u.Fragment == ""
 }
 
 // split splits a list at its commas.

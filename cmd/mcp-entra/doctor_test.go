@@ -113,16 +113,20 @@ func TestDoctor(t *testing.T) {
 		"signed in without permission": {func(p *patient) { p.signIn() }, []string{"-auth", "env"}, exitOK, []string{"this sign-in may not read the app registration: it needs Application.Read.All"}},
 		"signed in with a wrong secret": {func(p *patient) { p.signIn("Application.Read.All"); p.variables["AZURE_CLIENT_SECRET"] = "wrong" }, []string{"-auth", "env"}, exitOK,
 			[]string{"warning  registration", "AADSTS7000215"}},
-		"a stranger's view":  {func(p *patient) { p.variables = map[string]string{} }, []string{"-url", "https://127.0.0.1:1/mcp", "-only", "server"}, exitDiffers, []string{"failed   server"}},
-		"nothing configured": {func(p *patient) { p.variables = map[string]string{} }, nil, exitFailed, []string{"nothing is configured"}},
-		"unknown check":      {nil, []string{"-only", "clocks"}, exitUsage, []string{`no check "clocks"`, "the nearest is clock "}},
-		"unlike any check":   {nil, []string{"-only", "xyzzy"}, exitUsage, []string{`no check "xyzzy"`, "clock, "}},
-		"unknown client":     {nil, []string{"-client", "vs-code"}, exitUsage, []string{`no known client "vs-code"`, "vscode"}},
-		"unknown sign-in":    {nil, []string{"-auth", "password"}, exitUsage, []string{"cli, browser, device, env"}},
-		"arguments":          {nil, []string{"keys"}, exitUsage, []string{"there are no arguments"}},
-		"no such variable":   {nil, []string{"-token", "env:NOTHING"}, exitUsage, []string{"is not set"}},
-		"no such file":       {nil, []string{"-token", "/nonexistent/token"}, exitFailed, []string{"can't be opened"}},
-		"help":               {nil, []string{"-h"}, exitOK, []string{"Examples:", "-report"}},
+		"a stranger's view":      {func(p *patient) { p.variables = map[string]string{} }, []string{"-url", "https://127.0.0.1:1/mcp", "-only", "server"}, exitDiffers, []string{"failed   server"}},
+		"nothing configured":     {func(p *patient) { p.variables = map[string]string{} }, nil, exitFailed, []string{"nothing is configured"}},
+		"unknown check":          {nil, []string{"-only", "clocks"}, exitUsage, []string{`no check "clocks"`, "the nearest is clock "}},
+		"unlike any check":       {nil, []string{"-only", "xyzzy"}, exitUsage, []string{`no check "xyzzy"`, "clock, "}},
+		"unknown client":         {nil, []string{"-client", "vs-code"}, exitUsage, []string{`no known client "vs-code"`, "vscode"}},
+		"unknown sign-in":        {nil, []string{"-auth", "password"}, exitUsage, []string{"cli, browser, device, env"}},
+		"a secret as a client":   {nil, []string{"-client", "hunter2~aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}, exitUsage, []string{"may be a secret", "vscode"}},
+		"a secret as a check":    {nil, []string{"-only", "hunter2~aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}, exitUsage, []string{"may be a secret", "clock, "}},
+		"a URL with a password":  {nil, []string{"-url", "https://user:hunter2@mcp.example.com/mcp"}, exitUsage, []string{"without user"}},
+		"a URL without a scheme": {nil, []string{"-url", "localhost:8000/mcp"}, exitUsage, []string{"such as https://mcp.example.com/mcp"}},
+		"arguments":              {nil, []string{"keys"}, exitUsage, []string{"there are no arguments"}},
+		"no such variable":       {nil, []string{"-token", "env:NOTHING"}, exitUsage, []string{"is not set"}},
+		"no such file":           {nil, []string{"-token", "/nonexistent/token"}, exitFailed, []string{"can't be opened"}},
+		"help":                   {nil, []string{"-h"}, exitOK, []string{"Examples:", "-report"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -139,7 +143,7 @@ func TestDoctor(t *testing.T) {
 					t.Errorf("the output does not say %q:\n%s%s", want, stdout, stderr)
 				}
 			}
-			for _, hidden := range []string{p.secret, p.token} {
+			for _, hidden := range []string{p.secret, p.token, "hunter2"} {
 				if strings.Contains(stdout+stderr, hidden) {
 					t.Error("a secret is in the output")
 				}

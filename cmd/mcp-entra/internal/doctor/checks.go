@@ -52,7 +52,7 @@ func checks(clients []string) []check {
 		{id: "server", after: need("config", "dns", "tls", "authority"), run: at((*exam).server)},
 		{id: "host", needs: need("server"), run: at((*exam).hostCheck)},
 		{id: "resource-metadata", needs: site, after: need("tenant", "app"), run: at((*exam).resourceMetadata)},
-		{id: "challenge", needs: site, after: need("resource-metadata"), run: at((*exam).challenge)},
+		{id: "challenge", needs: need("server"), after: need("host", "resource-metadata"), run: at((*exam).challenge)},
 		{id: "advertised-scopes", needs: append(need("resource-metadata"), site...), after: need("challenge"), run: at((*exam).advertisedScopes)},
 		{id: "origin", needs: site, after: need("resource-metadata"), run: at((*exam).originCheck)},
 		{id: "cors", needs: append(need("origin"), site...), after: need("resource-metadata"), run: at((*exam).cors)},

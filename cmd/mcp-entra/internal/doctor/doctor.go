@@ -10,8 +10,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/yamlfile"
 )
@@ -104,15 +106,23 @@ func selected(all []check, only []string) ([]string, error) {
 	for _, id := range only {
 		if !slices.Contains(ids, id) {
 			if near, ok := yamlfile.Nearest(id, ids); ok {
-				return nil, fmt.Errorf("there is no check %q; the nearest is %s (docs/doctor.md lists all)", id, near)
+				return nil, fmt.Errorf("there is no check %s; the nearest is %s (docs/doctor.md lists all)", Shown(id), near)
 			}
-			return nil, fmt.Errorf("there is no check %q; the checks are %s", id, strings.Join(ids, ", "))
+			return nil, fmt.Errorf("there is no check %s; the checks are %s", Shown(id), strings.Join(ids, ", "))
 		}
 	}
 	if len(only) > 0 {
 		return only, nil
 	}
 	return ids, nil
+}
+
+// Shown quotes a name from the command line, unless it may be a secret that was pasted there.
+func Shown(name string) string {
+	if len(name) > 24 || strings.ContainsFunc(name, func(r rune) bool { return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		return "of the given name, which is not shown because it may be a secret"
+	}
+	return strconv.Quote(name)
 }
 
 // examine runs the wanted checks and those before them, side by side where it can.

@@ -66,15 +66,14 @@ func (x *exam) intercepted() bool {
 		parameter(strings.Join(p.header.Values("WWW-Authenticate"), ", "), "resource_metadata") == ""
 }
 
-func becauseOfChallenge() *Result {
-	return &Result{Status: NotRun, Because: "challenge", Note: "challenge failed"}
-}
-
 // challenge checks the answer to a request without a token.
 func (x *exam) challenge(context.Context) Result {
 	p := x.published.answer
 	if p.header == nil {
 		return x.like("server")
+	}
+	if x.result("host").Status == Failed {
+		return *x.blocked("host")
 	}
 	if p.status != http.StatusUnauthorized { // the keys are unavailable, say
 		_, message := p.refusal()
@@ -116,9 +115,6 @@ func (x *exam) resourceMetadata(ctx context.Context) Result {
 	p := x.get(ctx, address)
 	if p.err != nil {
 		return failed(x.unreachable(p, address))
-	}
-	if x.intercepted() && (p.status == http.StatusUnauthorized || p.status == http.StatusForbidden) {
-		return *becauseOfChallenge()
 	}
 	if !x.readDocument(p) {
 		f := Finding{Problem: "the metadata document is not where clients look for it (RFC 9728)", Expected: "HTTP status 200, application/json at\n" + address,
@@ -229,9 +225,6 @@ func (x *exam) originCheck(ctx context.Context) Result {
 	if x.published.answer.header == nil {
 		return x.like("server")
 	}
-	if x.intercepted() {
-		return *becauseOfChallenge()
-	}
 	var findings []Finding
 	foreign := x.send(ctx, call{url: x.ResourceURL, origin: "https://" + foreignHost})
 	if foreign.err == nil && foreign.status != http.StatusForbidden {
@@ -301,9 +294,6 @@ func (x *exam) cors(ctx context.Context) Result {
 		}
 		findings = append(findings, Finding{Problem: "web clients can't read the " + what, Expected: "one Access-Control-Allow-Origin: " + origin,
 			Came: fmt.Sprintf("HTTP status %d, %s", p.status, orElse(printable(strings.Join(allowed, " and ")), "no such header")), Remedy: remedy})
-	}
-	if x.intercepted() {
-		return *becauseOfChallenge()
 	}
 	own := x.ownOrigin()
 	if own == "" {

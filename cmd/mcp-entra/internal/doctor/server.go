@@ -194,8 +194,8 @@ func (x *exam) hostCheck(ctx context.Context) Result {
 	if x.published.answer.header == nil {
 		return x.like("server")
 	}
-	if x.intercepted() { // not because of challenge, which needs this check
-		return notRun("something in front of the server answers, see challenge")
+	if x.intercepted() {
+		return Result{Status: NotRun, Because: "challenge", Note: "challenge failed"}
 	}
 	u, _ := url.Parse(x.ResourceURL)
 	if reason, _ := x.published.answer.refusal(); reason == "host_not_allowed" {

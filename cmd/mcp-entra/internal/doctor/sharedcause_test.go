@@ -156,6 +156,7 @@ func TestOnlyShowsTheCause(t *testing.T) {
 		"origin":       {behind(basic), "challenge"},
 		"data-role":    {func(_ *testing.T, w *world) { w.tenant.BlockAccess(w.tenant.Storage()) }, "exchange"},
 		"cors":         {behind(basic), "challenge"},
+		"host":         {behind(basic), "challenge"},
 	} {
 		t.Run(only, func(t *testing.T) {
 			t.Parallel()
