@@ -202,7 +202,7 @@ func TestSetupUnknownScopeOfNewResource(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	code, stdout, stderr := s.run("apply", "-f", s.spec("  - storage\n", "  - arm: user_impersonate\n"))
-	if code != exitFailed || !strings.Contains(stdout, "it has no permission user_impersonate; there are user_impersonation") {
+	if code != exitFailed || !strings.Contains(stdout, "it has no permission user_impersonate; did you mean user_impersonation?") {
 		t.Errorf("apply = %d, want %d\n%s%s", code, exitFailed, stdout, stderr)
 	}
 	for _, grant := range list(s.graph("GET", "/oauth2PermissionGrants", nil)["value"]) {

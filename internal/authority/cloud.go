@@ -10,7 +10,7 @@ type Cloud struct {
 	Graph string   // Microsoft Graph: resource and host
 
 	Federation string // audience of federated credentials for managed identities
-	ARM        string // Azure Resource Manager: resource and host
+	ARM        string // Azure Resource Manager: the resource that the Azure SDK for Go asks for
 	KeyVault   string // resource of all vaults
 	Storage    string // resource of all storage accounts
 }
@@ -20,19 +20,19 @@ type Cloud struct {
 var clouds = []Cloud{{
 	Name: "public", Hosts: []string{Public, "https://login.microsoft.com", "https://login.windows.net"},
 	Graph: "https://graph.microsoft.com", Federation: "api://AzureADTokenExchange",
-	ARM: "https://management.azure.com", KeyVault: "https://vault.azure.net", Storage: "https://storage.azure.com",
+	ARM: "https://management.core.windows.net/", KeyVault: "https://vault.azure.net", Storage: "https://storage.azure.com",
 }, {
 	Name: "usgov", Hosts: []string{"https://login.microsoftonline.us"},
 	Graph: "https://graph.microsoft.us", Federation: "api://AzureADTokenExchangeUSGov",
-	ARM: "https://management.usgovcloudapi.net", KeyVault: "https://vault.usgovcloudapi.net", Storage: "https://storage.azure.com",
+	ARM: "https://management.core.usgovcloudapi.net/", KeyVault: "https://vault.usgovcloudapi.net", Storage: "https://storage.azure.com",
 }, {
 	Name: "dod", Hosts: []string{"https://login.microsoftonline.us"},
 	Graph: "https://dod-graph.microsoft.us", Federation: "api://AzureADTokenExchangeUSGov",
-	ARM: "https://management.usgovcloudapi.net", KeyVault: "https://vault.usgovcloudapi.net", Storage: "https://storage.azure.com",
+	ARM: "https://management.core.usgovcloudapi.net/", KeyVault: "https://vault.usgovcloudapi.net", Storage: "https://storage.azure.com",
 }, {
 	Name: "china", Hosts: []string{"https://login.partner.microsoftonline.cn", "https://login.chinacloudapi.cn"},
 	Graph: "https://microsoftgraph.chinacloudapi.cn", Federation: "api://AzureADTokenExchangeChina",
-	ARM: "https://management.chinacloudapi.cn", KeyVault: "https://vault.azure.cn", Storage: "https://storage.azure.com",
+	ARM: "https://management.core.chinacloudapi.cn/", KeyVault: "https://vault.azure.cn", Storage: "https://storage.azure.com",
 }}
 
 // CloudNamed returns the cloud with this name: public, usgov, dod or china.
