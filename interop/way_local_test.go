@@ -48,7 +48,7 @@ func wayOnLocalhost(t *testing.T, loopbackURIs bool) {
 	w.logIn(t, endpoint)
 	w.call(t, endpoint)
 
-	inspector, page := w.startInspector(t, endpoint, printed(t, text, `inspector +client id (\S+)`), "--method", "tools/list")
+	inspector, page := w.startInspector(t, endpoint, printed(t, text, `inspector +client ID (\S+)`), "--method", "tools/list")
 	_, err := w.alice.browse(w.ctx, page, nil)
 	if loopbackURIs {
 		must(t, err)

@@ -57,7 +57,7 @@ func TestWay(t *testing.T) {
 	}
 	checkLog(t, server, []string{w.tenant.secret(t, "pipeline"), w.tenant.Tenants[0].IdentityHeader})
 
-	client := printed(t, text, `inspector +client id (\S+)`)
+	client := printed(t, text, `inspector +client ID (\S+)`)
 	w.setup(t, 0, "destroy", "-purge")
 	w.setup(t, 2, "check")
 	p, code := w.entra(t, nil, "login", "-device", "-client", client, "-tenant", w.tenant.Tenants[0].ID, "-scope", gateway.url+"/access_as_user")
@@ -111,7 +111,7 @@ func (w *way) signInAll(t *testing.T, server, text string) {
 	script := func(name, trust, client, program string, args ...string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			id := printed(t, text, client+` +client id (\S+)`)
+			id := printed(t, text, client+` +client ID (\S+)`)
 			dir := t.TempDir()
 			p := start(t, name, command(w.ctx, dir, map[string]string{
 				trust: w.tenant.CA, "MCP_URL": server, "DESK_URL": desk.URL, "CLIENT_ID": id, "STEPS": "list call consent", "PYTHONDONTWRITEBYTECODE": "1",
@@ -143,7 +143,7 @@ func (w *way) signInAll(t *testing.T, server, text string) {
 	script("Python SDK", "SSL_CERT_FILE", "pythonsdk", filepath.Join(clients, "python", ".venv", "bin", "python"), filepath.Join(clients, "python", "mcp_client.py"), "auto")
 	t.Run("Inspector", func(t *testing.T) {
 		t.Parallel()
-		w.inspector(t, server, printed(t, text, `inspector +client id (\S+)`))
+		w.inspector(t, server, printed(t, text, `inspector +client ID (\S+)`))
 	})
 	t.Run("mcp-entra", func(t *testing.T) {
 		t.Parallel()

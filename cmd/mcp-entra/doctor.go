@@ -22,7 +22,7 @@ import (
 
 const doctorHelp = `Usage: mcp-entra doctor [flags]
 
-Says what is wrong with a set-up: clock, network, tenant, app registration, the app's proof, the
+Says what is wrong with a setup: clock, network, tenant, app registration, the app's proof, the
 exchange of tokens, Azure Storage, what the server answers by its public URL, and what each known
 client will get. One fault is reported once, by the check that names it; what follows from it is
 "not run". docs/doctor.md describes the checks.
@@ -58,7 +58,7 @@ type doctorFlags struct {
 	asJSON, report         bool
 }
 
-// runDoctor examines a set-up.
+// runDoctor examines a setup.
 func runDoctor(ctx context.Context, p *process, args []string) error {
 	f, err := parseDoctor(p, args)
 	if err != nil {

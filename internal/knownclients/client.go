@@ -43,7 +43,7 @@ type Client struct {
 	NeedsS256     bool   // refuses metadata without code_challenge_methods_supported, as Entra's is
 	NeedsTenant   bool   // fails with authorization servers of many tenants (common, organizations)
 
-	// Type says where the server and its client id are entered. {NAME}, {URL}, {CLIENT_ID}
+	// Type says where the server and its client ID are entered. {NAME}, {URL}, {CLIENT_ID}
 	// and {SCOPE} stand for what to enter; without braces such a word is the client's own.
 	Type string
 	// Known are the defects that appear after sign-in, or only on some devices.

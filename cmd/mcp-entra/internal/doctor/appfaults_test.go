@@ -135,7 +135,7 @@ func TestProofFaults(t *testing.T) {
 		"no federated credential, unsigned": {unsigned(federated(nil)), "federated-credential", []string{"AADSTS70025", "expected  a federated credential with\n              issuer   "}},
 		"issuer of v1":                      {federated(func(w *world, f *credential) { f.Issuer = w.tenant.V1Issuer() }), "federated-credential", []string{"AADSTS700211", "issuer   https://sts.windows.net/"}},
 		"issuer with a slash":               {federated(func(_ *world, f *credential) { f.Issuer += "/" }), "federated-credential", []string{"/v2.0/\n"}},
-		"subject is the client id":          {federated(func(w *world, f *credential) { f.Subject = w.identity }), "federated-credential", []string{"AADSTS700213", "it must be its principal (object) id"}},
+		"subject is the client ID":          {federated(func(w *world, f *credential) { f.Subject = w.identity }), "federated-credential", []string{"AADSTS700213", "it must be its principal (object) id"}},
 		"subject in capitals":               {federated(func(_ *world, f *credential) { f.Subject = strings.ToUpper(f.Subject) }), "federated-credential", []string{"AADSTS7002138"}},
 		"audience of another cloud":         {federated(func(_ *world, f *credential) { f.Audiences = []string{"api://AzureADTokenExchangeUSGov"} }), "federated-credential", []string{"audience api://AzureADTokenExchange\n", "audience api://AzureADTokenExchangeUSGov"}},
 		"managed identity is not assigned": {func(t *testing.T, w *world) {

@@ -1,4 +1,4 @@
-// Package doctor examines the set-up of an MCP server: its configuration, Entra ID, the app
+// Package doctor examines the setup of an MCP server: its configuration, Entra ID, the app
 // registration, the exchange of tokens, Azure Storage, and what the server answers by its public
 // URL. It finds the one fault that explains the others.
 //
@@ -70,8 +70,8 @@ const (
 	totalTimeout = time.Minute
 )
 
-// Run examines a set-up. It takes at most a minute. Its error is about the options alone; what
-// is wrong with the set-up is in the report.
+// Run examines a setup. It takes at most a minute. Its error is about the options alone; what
+// is wrong with the setup is in the report.
 func Run(ctx context.Context, facts Facts, opts *Options) (*Report, error) {
 	x, err := newExam(facts, opts)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/doctor"
 )
 
-// A set-up that works has no failure and no warning.
+// A setup that works has no failure and no warning.
 func TestHealthy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -159,7 +159,7 @@ func (x *exam) grantsInDirectory(ctx context.Context) Result {
 		}
 		if len(found) == 0 {
 			missing = append(missing, Finding{Problem: "the tenant has no service principal for " + resource, Expected: "an enterprise application", Came: "none",
-				Remedy: "Check the resource's spelling; add it with az ad sp create --id and its application id, then grant the permission"})
+				Remedy: "Check the resource's spelling; add it with az ad sp create --id and its application ID, then grant the permission"})
 			continue
 		}
 		forAll, forSome := granted(grants, found[0])

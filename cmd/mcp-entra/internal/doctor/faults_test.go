@@ -15,7 +15,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// A fault is a set-up with one thing broken, and the one check that must name it.
+// A fault is a setup with one thing broken, and the one check that must name it.
 type fault struct {
 	change func(t *testing.T, w *world)
 	id     string
@@ -27,7 +27,7 @@ func unsigned(change func(*testing.T, *world)) func(*testing.T, *world) {
 	return func(t *testing.T, w *world) { w.signedIn = false; change(t, w) }
 }
 
-// Each broken set-up fails the one check that names it. All others are ok, warn, or did not run.
+// Each broken setup fails the one check that names it. All others are ok, warn, or did not run.
 func examineFaults(t *testing.T, faults map[string]fault) {
 	t.Helper()
 	for name, f := range faults {

@@ -14,7 +14,7 @@ type assertionClaims struct {
 	Issuer   string `json:"iss"`
 	Subject  string `json:"sub"`
 	Audience any    `json:"aud"`
-	ClientV1 string `json:"appid"` // of Entra's own tokens: the identity's client id
+	ClientV1 string `json:"appid"` // of Entra's own tokens: the identity's client ID
 	ClientV2 string `json:"azp"`
 }
 
@@ -124,7 +124,7 @@ func (x *exam) differing(f Finding, all []graph.FederatedCredential) Finding {
 	f.Expected, f.Came = strings.Join(want, "\n"), strings.Join(got, "\n")
 	f.Problem += fmt.Sprintf("; the credential %q differs from the identity's token", printable(best.Name))
 	if id := orElse(c.ClientV2, c.ClientV1); id != "" && strings.EqualFold(best.Subject, id) && best.Subject != c.Subject {
-		f.Remedy = "The subject is the identity's client id; it must be its principal (object) id. " + f.Remedy
+		f.Remedy = "The subject is the identity's client ID; it must be its principal (object) id. " + f.Remedy
 	}
 	return f
 }

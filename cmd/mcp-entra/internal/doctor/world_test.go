@@ -41,7 +41,7 @@ const (
 	azureCLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 )
 
-// A world is a set-up that works: tenant, registration, server, storage account and user. Tests
+// A world is a setup that works: tenant, registration, server, storage account and user. Tests
 // break one thing.
 type world struct {
 	tenant       *entratest.Tenant
@@ -56,7 +56,7 @@ type world struct {
 	facts        doctor.Facts
 	options      doctor.Options
 	token        string
-	identity     string // client id of the managed identity, if there is one
+	identity     string // client ID of the managed identity, if there is one
 
 	serverConfig func(*entraauth.Options) // of the running server
 	serverURL    string                   // that the running server believes to have
