@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// setup, killed at each write of each mode and then run again, ends where it would have ended.
+// setup, killed at writes of each mode and then run again, ends where it would have ended.
 func TestSetupKilledInEachMode(t *testing.T) {
 	t.Parallel()
 	applied := func(s *stage) []string {
@@ -64,7 +64,9 @@ func TestSetupKilledInEachMode(t *testing.T) {
 			writes := whole.wire.written()
 			whole.must(exitOK, check...)
 			want := whole.snapshot(names...)
-			for i, write := range writes {
+			// A third of the writes: TestSetupInterrupted takes each of a plain apply.
+			for i := len(name) % 3; i < len(writes); i += 3 {
+				write := writes[i]
 				t.Run(fmt.Sprint(i+1), func(t *testing.T) {
 					t.Parallel()
 					s := newStage(t)
