@@ -267,7 +267,7 @@ func TestTenantKilled(t *testing.T) {
 	if err := os.WriteFile(file, []byte("tenants:\n- name: t\n  apps: [{name: api, scopes: [read], secrets: [{file: api.secret}]}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for after := time.Duration(0); after < 80*time.Millisecond; after += 4 * time.Millisecond {
+	for after := time.Duration(0); after < 80*time.Millisecond; after += 8 * time.Millisecond {
 		for _, name := range []string{"ca.pem", "ca.key", "api.secret", "tenant.json"} {
 			_ = os.Remove(filepath.Join(dir, name))
 		}
