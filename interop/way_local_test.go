@@ -30,9 +30,9 @@ func wayOnLocalhost(t *testing.T, loopbackURIs bool) {
 	port := freePort(t)
 	endpoint := "http://localhost:" + port + "/mcp"
 
-	text := w.setupAtTerminal(t, "apply", "-name", "files-mcp", "-server", endpoint, "-resource", "storage", "-client", "azure-cli", "-client", "inspector",
+	text := w.setupAtTerminal(t, "apply", "-name", "files-mcp", "-server", endpoint, "-resource", "storage", "-client", "azurecli", "-client", "inspector",
 		"-secret", "-secret-file", ".env", "-env", ".env")
-	said := []string{"Failed api/server-uris", "Done grant/api/storage", "Done api/secret", "left out: MCP Inspector: will be refused, AADSTS9010010", "not done: 1 of "}
+	said := []string{"Failed api/server-uris", "Done grant/api/storage", "Done api/secret", "locked out: MCP Inspector: will be refused, AADSTS9010010", "not done: 1 of "}
 	if loopbackURIs {
 		said = []string{"Done api/server-uris", "Done api/secret", "The clients' scope: " + endpoint + "/access_as_user"}
 	}

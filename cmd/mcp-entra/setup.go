@@ -33,7 +33,7 @@ simple case, flags do.
   name: files-mcp
   servers: [https://mcp.example.com/mcp]     # exactly as clients use it
   resources: [storage, graph: User.Read]     # what the server calls as its users
-  clients: [vscode, azure-cli, inspector]
+  clients: [vscode, azurecli, inspector]
   proof:
     managed-identity: 11111111-2222-3333-4444-555555555555   # its client ID
 
@@ -95,7 +95,7 @@ func parseSetup(p *process, args []string) (setupFlags, error) {
 	set.StringVar(&f.spec.Name, "name", "", "the application's unique `name` in the tenant (without a file)")
 	set.Func("server", "the MCP endpoint's `URL`, exactly as clients use it; can be repeated (without a file)", appendTo(&f.spec.Servers))
 	set.Func("resource", "what the server calls as its users: storage, keyvault, arm, graph=User.Read or an App ID `URI`; can be repeated (without a file)", appendTo(&f.spec.Resources))
-	set.Func("client", "a known `client`, such as vscode, or copilot-studio=REDIRECT; can be repeated (without a file)", appendTo(&f.spec.Clients))
+	set.Func("client", "a known `client`, such as vscode, or copilotstudio=REDIRECT; can be repeated (without a file)", appendTo(&f.spec.Clients))
 	set.StringVar(&f.spec.ManagedIdentity, "managed-identity", "", "the `client ID` of the managed identity that the API authenticates with (without a file)")
 	set.BoolVar(&f.spec.Secret, "secret", false, "authenticate the API with a client secret (without a file)")
 	set.StringVar(&f.spec.Adopt, "adopt", "", "use the existing application with this `client ID` as the API, instead of a new one")

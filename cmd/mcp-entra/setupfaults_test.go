@@ -19,7 +19,7 @@ var all = []string{"files-mcp", "files-mcp-public", "files-mcp-web"}
 // everything asks for secrets, too.
 func (s *stage) everything() (apply []string) {
 	s.Helper()
-	file := s.spec("clients: [vscode, azure-cli, inspector]", "clients: [vscode, azure-cli, inspector, {name: hosted, platform: web, redirects: ['https://hosted.example.com/cb']}]",
+	file := s.spec("clients: [vscode, azurecli, inspector]", "clients: [vscode, azurecli, inspector, {name: hosted, platform: web, redirects: ['https://hosted.example.com/cb']}]",
 		"proof:\n", "proof:\n  secret: true\n")
 	return []string{"apply", "-f", file, "-secret-file", filepath.Join(s.dir, "secrets.env")}
 }

@@ -20,7 +20,8 @@ func TestSetupSavedPlan(t *testing.T) {
 	s.must(exitOK, "apply", saved) // done already
 
 	// The tenant changes between plan and apply: just the plan's steps, or none.
-	file := s.spec("servers: [https://mcp.example.com/mcp]", "servers: [https://mcp.example.com/mcp, https://second.example.com/mcp]")
+	file := s.spec("servers: [https://mcp.example.com/mcp]", "servers: [https://mcp.example.com/mcp, https://second.example.com/mcp]",
+		furtherScopes[0], furtherScopes[1])
 	s.must(exitDiffers, "plan", "-f", file, "-out", saved)
 	api := s.app("files-mcp")
 	s.graph("PATCH", "/applications/"+api["id"].(string), map[string]any{"identifierUris": append(texts(api["identifierUris"]), "api://"+s.tenant.ID()+"/x")})
@@ -40,6 +41,7 @@ func TestSetupSavedPlan(t *testing.T) {
 		"tenant":  {`"tenant": "` + s.tenant.ID(), `"tenant": "77777777-2222-3333-4444-555555555555`, "the plan is for the tenant 77777777-"},
 		"Graph":   {`"graph": "https://`, `"graph": "https://evil.`, "the plan is for \"https://evil."},
 		"server":  {`"https://second.example.com/mcp"`, `"ftp://second.example.com/mcp"`, "server is \"ftp:"},
+		"scope":   {`"name": "Files.Read"`, `"name": "Files Read"`, "scope is \"Files Read\""},
 		"id":      {`"appId": "aebc6443-996d-45c2-90f0-388ff96faa56"`, `"appId": "` + pasted + `"`, "appId is not a GUID"},
 		"name":    {`"name": "files-mcp"`, `"name": "files'mcp"`, "name is \"files'mcp\""},
 		"two":     {"\n}\n", "\n}\n{}", "there is more after it"},

@@ -201,6 +201,9 @@ func (r *setupRun) printReport(report *setup.Report) {
 	}
 	fmt.Fprintf(r.stdout, "\nThe server's variables:\n\n%s", report.Outcome.Dotenv())
 	fmt.Fprintf(r.stdout, "\nThe clients' scope: %s\n", report.Outcome.Scope)
+	if further := report.Outcome.FurtherScopes; len(further) > 0 {
+		fmt.Fprintf(r.stdout, "Further scopes, which clients ask for by step-up: %s\n", strings.Join(further, " "))
+	}
 	w = tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
 	for _, c := range report.Outcome.Clients {
 		what := c.App

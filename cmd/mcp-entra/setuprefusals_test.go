@@ -136,8 +136,8 @@ func TestSetupURIRefused(t *testing.T) {
 			file := s.spec(c.changes...)
 			env := filepath.Join(s.dir, ".env")
 			code, stdout, stderr := s.run("apply", "-f", file, "-env", env)
-			if code != exitFailed || !strings.Contains(stdout, c.want) || !strings.Contains(stdout, "left out: ") || !strings.Contains(stderr, "1 of ") {
-				t.Errorf("apply = %d; want %d, %q and which clients are left out\n%s%s", code, exitFailed, c.want, stdout, stderr)
+			if code != exitFailed || !strings.Contains(stdout, c.want) || !strings.Contains(stdout, "locked out: ") || !strings.Contains(stderr, "1 of ") {
+				t.Errorf("apply = %d; want %d, %q and which clients are locked out\n%s%s", code, exitFailed, c.want, stdout, stderr)
 			}
 			if uris := texts(s.app("files-mcp")["identifierUris"]); len(uris) != 1 || !strings.HasPrefix(uris[0], "api://") {
 				t.Errorf("App ID URIs are %q; want api://{appId} alone", uris)
@@ -147,8 +147,8 @@ func TestSetupURIRefused(t *testing.T) {
 					t.Errorf("apply prints no %q:\n%s", want, stdout)
 				}
 			}
-			if n := strings.Count(stdout, "left out: "); n != 1 || !strings.Contains(stdout, "VS Code (GitHub Copilot), MCP Inspector: ") || strings.Contains(stdout, "fix: ") {
-				t.Errorf("apply names the clients that are left out %d times, want once, without the fix that was refused:\n%s", n, stdout)
+			if n := strings.Count(stdout, "locked out: "); n != 1 || !strings.Contains(stdout, "VS Code (GitHub Copilot), MCP Inspector: ") || strings.Contains(stdout, "fix: ") {
+				t.Errorf("apply names the clients that are locked out %d times, want once, without the fix that was refused:\n%s", n, stdout)
 			}
 			if text, err := os.ReadFile(env); err != nil || !strings.Contains(string(text), "APP_ID_URIS=api://"+s.app("files-mcp")["appId"].(string)+"\n") {
 				t.Errorf("-env writes %q (%v), want the App ID URI that is there", text, err)

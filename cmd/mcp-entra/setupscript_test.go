@@ -19,7 +19,8 @@ func (s *stage) script(text string) (stdout, stderr string, err error) {
 // ofAll asks for all that a script can do, under a name that a shell could trip over.
 var ofAll = []string{
 	"display-name: Files", `display-name: "Files of O'Brien & \"Söhne\" $(id) ` + "`id`" + `"`,
-	"clients: [vscode, azure-cli, inspector]", "clients: [vscode, azurecli, inspector, copilotstudio]",
+	"clients: [vscode, azurecli, inspector]", "clients: [vscode, azurecli, inspector, copilotstudio]",
+	"roles:\n", "scopes: [Files.Read, {name: Files.Delete, description: \"Delete O'Brien's $(id) files\", admin: true}]\nroles:\n",
 }
 
 // The script ends in what apply ends in, in whatever form Graph is late, and changes nothing when it

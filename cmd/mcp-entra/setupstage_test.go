@@ -69,7 +69,7 @@ servers: [https://mcp.example.com/mcp]
 resources:
   - storage
   - graph: User.Read
-clients: [vscode, azure-cli, inspector]
+clients: [vscode, azurecli, inspector]
 roles:
   - value: Files.Admin
     for: users

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// scopeName is the API's one delegated permission.
+	// scopeName is the scope that each client has from the start.
 	scopeName = "access_as_user"
 	// ownTag marks the applications that setup made: destroy removes no others.
 	ownTag = "mcp-entra"
@@ -88,8 +88,7 @@ func desiredAPI(spec Spec, have *State, place authority.Cloud, host authority.Ho
 	api.DisplayName, api.SignInAudience, api.Tags = displayName(spec, apiKey), audience(spec), []string{ownTag}
 	api.API.RequestedAccessTokenVersion = tokenVersion
 	api.IdentifierURIs = append([]string{"api://${api.appId}"}, spec.Servers...)
-	scope := accessScope(spec, have.app(apiKey))
-	api.API.Scopes = []graph.PermissionScope{scope}
+	api.API.Scopes = apiScopes(spec, have.app(apiKey))
 	api.AppRoles = appRoles(spec, have.app(apiKey))
 	api.OptionalClaims.AccessToken = []graph.OptionalClaim{
 		{Name: "xms_cc"}, {Name: "acrs"}, {Name: "idtyp", AdditionalProperties: []string{"include_user_token"}},
@@ -105,9 +104,10 @@ func desiredAPI(spec Spec, have *State, place authority.Cloud, host authority.Ho
 		api.RequiredResourceAccess = append(api.RequiredResourceAccess, need)
 		api.Grants = append(api.Grants, allUsers(apiKey, key, r.Scopes))
 	}
+	all := each(api.API.Scopes, func(s graph.PermissionScope) string { return s.ID }) // or a step-up would end at a consent page
 	for _, c := range spec.Clients {
 		if c.AppID != "" {
-			api.API.PreAuthorized = append(api.API.PreAuthorized, graph.PreAuthorizedApp{AppID: c.AppID, DelegatedPermissionIDs: []string{scope.ID}})
+			api.API.PreAuthorized = append(api.API.PreAuthorized, graph.PreAuthorizedApp{AppID: c.AppID, DelegatedPermissionIDs: all})
 		}
 	}
 	for i, r := range spec.Roles {
@@ -173,23 +173,43 @@ func derivedID(name, kind, value string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
-// accessScope returns the scope access_as_user. One that is there already under another id keeps
-// its id and its texts: clients refer to it.
-func accessScope(spec Spec, have App) graph.PermissionScope {
-	for _, s := range have.API.Scopes {
-		if s.Value == scopeName && s.ID != derivedID(spec.Name, "scope", scopeName) {
-			s.IsEnabled = true
-			return s
+// apiScopes returns the API's scopes, access_as_user first. One that is there already under another id
+// keeps its id and its texts: clients refer to it.
+func apiScopes(spec Spec, have App) []graph.PermissionScope {
+	api := displayName(spec, apiKey)
+	scopes := []graph.PermissionScope{{
+		Value: scopeName, Type: "User",
+		AdminConsentDisplayName: "Use " + api + " on behalf of the signed-in user",
+		AdminConsentDescription: "Lets the client call " + api + " with what the signed-in user may do.",
+		UserConsentDisplayName:  "Use " + api + " as yourself",
+		UserConsentDescription:  "Lets the client call " + api + " with what you may do.",
+	}}
+	for _, s := range spec.Scopes {
+		title, kind := cmp.Or(s.Description, s.Name), "User"
+		if s.Admin {
+			kind = "Admin"
+		}
+		scopes = append(scopes, graph.PermissionScope{
+			Value: s.Name, Type: kind, AdminConsentDisplayName: title, UserConsentDisplayName: title,
+			AdminConsentDescription: "Lets the client call " + api + " with the scope " + s.Name + ", on behalf of the signed-in user.",
+			UserConsentDescription:  "Lets the client call " + api + " with the scope " + s.Name + ", on your behalf.",
+		})
+	}
+	for i, s := range scopes {
+		scopes[i].ID, scopes[i].IsEnabled = derivedID(spec.Name, "scope", s.Value), true
+		for _, other := range have.API.Scopes {
+			if other.Value != s.Value || other.ID == scopes[i].ID {
+				continue
+			}
+			other.IsEnabled = true
+			if s.Type == "Admin" {
+				other.Type = s.Type // nobody's scope becomes open to users by being adopted
+			}
+			scopes[i] = other
+			break
 		}
 	}
-	title := "Use " + displayName(spec, apiKey) + " as yourself"
-	return graph.PermissionScope{
-		ID: derivedID(spec.Name, "scope", scopeName), Value: scopeName, Type: "User", IsEnabled: true,
-		AdminConsentDisplayName: "Use " + displayName(spec, apiKey) + " on behalf of the signed-in user",
-		AdminConsentDescription: "Lets the client call " + displayName(spec, apiKey) + " with what the signed-in user may do.",
-		UserConsentDisplayName:  title,
-		UserConsentDescription:  "Lets the client call " + displayName(spec, apiKey) + " with what you may do.",
-	}
+	return scopes
 }
 
 func appRoles(spec Spec, have App) []graph.AppRole {

@@ -74,22 +74,41 @@ func same[T any](a, b T) bool { return reflect.DeepEqual(a, b) }
 
 // entitlements plans the API's scopes and roles.
 func (p *planner) entitlements(want, have App) {
-	if off, final := scopes.change(p, want, want.API.Scopes, have.API.Scopes); final != nil {
-		needs := p.unauthorize(want, have, final)
-		if off != nil {
-			p.patch(want, "scopes-off", "Disable the scopes that change, which Graph wants first", map[string]any{"api": map[string]any{"oauth2PermissionScopes": off}})
-			needs = append(needs, want.Key+"/scopes-off")
-		}
-		p.patch(want, "scopes", "Set the scopes of "+want.Name, map[string]any{"api": map[string]any{"oauth2PermissionScopes": final}}, needs...)
+	plans := []func(want, have App){p.planScopes, p.planRoles}
+	if slices.ContainsFunc(have.AppRoles, func(r graph.AppRole) bool { // a role becomes a scope: its value must be free first
+		return slices.ContainsFunc(want.API.Scopes, func(s graph.PermissionScope) bool { return s.Value == r.Value })
+	}) {
+		slices.Reverse(plans)
 	}
-	if off, final := roles.change(p, want, want.AppRoles, have.AppRoles); final != nil {
-		var needs []string
-		if off != nil {
-			p.patch(want, "roles-off", "Disable the roles that change, which Graph wants first", map[string]any{"appRoles": off})
-			needs = []string{want.Key + "/roles-off"}
-		}
-		p.patch(want, "roles", "Set the roles of "+want.Name, map[string]any{"appRoles": final}, needs...)
+	for _, plan := range plans {
+		plan(want, have)
 	}
+}
+
+func (p *planner) planScopes(want, have App) {
+	off, final := scopes.change(p, want, want.API.Scopes, have.API.Scopes)
+	if final == nil {
+		return
+	}
+	needs := p.unauthorize(want, have, final)
+	if off != nil {
+		p.patch(want, "scopes-off", "Disable the scopes that change, which Graph wants first", map[string]any{"api": map[string]any{"oauth2PermissionScopes": off}})
+		needs = append(needs, want.Key+"/scopes-off")
+	}
+	p.patch(want, "scopes", "Set the scopes of "+want.Name, map[string]any{"api": map[string]any{"oauth2PermissionScopes": final}}, needs...)
+}
+
+func (p *planner) planRoles(want, have App) {
+	off, final := roles.change(p, want, want.AppRoles, have.AppRoles)
+	if final == nil {
+		return
+	}
+	var needs []string
+	if off != nil {
+		p.patch(want, "roles-off", "Disable the roles that change, which Graph wants first", map[string]any{"appRoles": off})
+		needs = []string{want.Key + "/roles-off"}
+	}
+	p.patch(want, "roles", "Set the roles of "+want.Name, map[string]any{"appRoles": final}, needs...)
 }
 
 // unauthorize plans that no client is pre-authorized for a scope that is removed, which Graph wants

@@ -19,6 +19,9 @@ func NewOutcome(spec Spec, known map[string]string, uris []string, place authori
 	if len(spec.Servers) > 0 && slices.Contains(uris, spec.Servers[0]) {
 		o.Scope = spec.Servers[0] + "/" + scopeName // clients send the server's URL as resource: the prefix must be the same
 	}
+	for _, scope := range spec.Scopes {
+		o.FurtherScopes = append(o.FurtherScopes, strings.TrimSuffix(o.Scope, scopeName)+scope.Name)
+	}
 	apps := layout(spec.Clients)
 	for _, c := range spec.Clients {
 		out := ClientOutcome{Client: c, ClientID: c.AppID}

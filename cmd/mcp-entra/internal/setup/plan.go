@@ -157,10 +157,13 @@ func (p *Plan) AddsSecret() bool {
 
 // An Outcome is what exists once a plan is applied: what clients and the server are configured with.
 type Outcome struct {
-	Tenant    string            `json:"tenant"`
-	APIAppID  string            `json:"apiAppId"`
-	AppIDURIs []string          `json:"appIdUris"` // as registered
-	Scope     string            `json:"scope"`     // in full: "https://mcp.example.com/mcp/access_as_user"
+	Tenant    string   `json:"tenant"`
+	APIAppID  string   `json:"apiAppId"`
+	AppIDURIs []string `json:"appIdUris"` // as registered
+	Scope     string   `json:"scope"`     // in full: "https://mcp.example.com/mcp/access_as_user"
+	// FurtherScopes are those that clients step up to, in full.
+	FurtherScopes []string `json:"furtherScopes,omitempty"`
+
 	Clients   []ClientOutcome   `json:"clients"`
 	Variables map[string]string `json:"variables"` // for the example server's environment
 }

@@ -53,7 +53,7 @@ func specOf(t *testing.T, text string) setup.Spec {
 func TestPlanOrder(t *testing.T) {
 	t.Parallel()
 	plan := planOf(t, specOf(t, good+`resources: [storage, graph: User.Read]
-clients: [vscode, azure-cli, inspector, claude, {name: page, platform: spa, redirects: ['https://page.example/cb']}]
+clients: [vscode, azurecli, inspector, claude, {name: page, platform: spa, redirects: ['https://page.example/cb']}]
 roles: [{value: Files.Admin, assign: 44444444-2222-3333-4444-555555555555}]
 proof: {managed-identity: 55555555-2222-3333-4444-555555555555, secret: true}
 `))
@@ -128,7 +128,7 @@ func TestPlanLayout(t *testing.T) {
 // Ids of scopes and roles depend on names alone.
 func TestPlanRepeats(t *testing.T) {
 	t.Parallel()
-	spec := specOf(t, good+"roles: [{value: A}, {value: B}]\nclients: [vscode]\n")
+	spec := specOf(t, good+"scopes: [C, {name: D, admin: true}]\nroles: [{value: A}, {value: B}]\nclients: [vscode]\n")
 	if a, b := encode(t, planOf(t, spec)), encode(t, planOf(t, spec)); string(a) != string(b) {
 		t.Errorf("two plans for one spec differ:\n%s\n%s", a, b)
 	}

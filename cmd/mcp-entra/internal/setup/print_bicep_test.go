@@ -60,8 +60,9 @@ func bicepSpec() Spec {
 			{ID: "claude", Platform: "publicClient", Redirects: []string{"https://claude.ai/api/mcp/auth_callback"}},
 			{ID: "copilotstudio", Platform: "web", Redirects: []string{"https://global.consent.azure-apim.net/redirect/x"}},
 		},
-		Roles: []Role{{Value: "Notes.Admin", Users: true, Assign: []string{"99999999-1234-1234-1234-123456789abc"}}},
-		Proof: Proof{ManagedIdentity: "88888888-1234-1234-1234-123456789abc", Secret: true},
+		Scopes: []Scope{{Name: "Notes.Read"}, {Name: "Notes.Delete", Description: "Delete your notes", Admin: true}},
+		Roles:  []Role{{Value: "Notes.Admin", Users: true, Assign: []string{"99999999-1234-1234-1234-123456789abc"}}},
+		Proof:  Proof{ManagedIdentity: "88888888-1234-1234-1234-123456789abc", Secret: true},
 	}
 }
 
@@ -81,7 +82,10 @@ func TestPrintBicep(t *testing.T) {
 		`  displayName: 'O\'Brien\'s \${notes} \\ \u{a}'` + "\n",
 		"  identifierUris: concat([\n    'https://mcp.example.com/mcp'\n  ], empty(apiAppId) ? [] : ['api://${apiAppId}'])\n",
 		"    requestedAccessTokenVersion: 2\n",
-		"    preAuthorizedApplications: empty(apiAppId) ? [] : [\n      {\n        appId: 'aebc6443-996d-45c2-90f0-388ff96faa56'\n",
+		"    preAuthorizedApplications: empty(apiAppId) ? [] : [\n      {\n        appId: 'aebc6443-996d-45c2-90f0-388ff96faa56'\n        delegatedPermissionIds: [\n          '" +
+			strings.Join([]string{derivedID("notes", "scope", "access_as_user"), derivedID("notes", "scope", "Notes.Read"), derivedID("notes", "scope", "Notes.Delete")}, "'\n          '") + "'\n        ]\n",
+		"        value: 'Notes.Read'\n        type: 'User'\n        isEnabled: true\n        adminConsentDisplayName: 'Notes.Read'\n",
+		"        value: 'Notes.Delete'\n        type: 'Admin'\n        isEnabled: true\n        adminConsentDisplayName: 'Delete your notes'\n",
 		"id: filter(storageSp.oauth2PermissionScopes, scope => scope.value == 'user_impersonation')[0].id\n",
 		"resource apiFederated1 'Microsoft.Graph/applications/federatedIdentityCredentials@v1.0' = {\n  name: '${apiApp.uniqueName}/mcp-entra-identity'\n  issuer: 'https://login.microsoftonline.com/${tenant().tenantId}/v2.0'\n  subject: identitySp.id\n",
 		"resource publicApp 'Microsoft.Graph/applications@v1.0' = {\n  uniqueName: 'notes-public'\n",

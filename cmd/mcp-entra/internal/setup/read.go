@@ -22,6 +22,7 @@ type specFile struct {
 	Landing     []string       `yaml:"landing"`
 	Resources   []resourceItem `yaml:"resources"`
 	Clients     []clientItem   `yaml:"clients"`
+	Scopes      []scopeItem    `yaml:"scopes"`
 	Roles       []roleItem     `yaml:"roles"`
 	Proof       proofItem      `yaml:"proof"`
 	Exclusive   bool           `yaml:"exclusive"`
@@ -37,6 +38,14 @@ type clientItem struct {
 	Redirects  []string `yaml:"redirects"`
 	DeviceCode bool     `yaml:"device-code"`
 	AppID      string   `yaml:"app-id"`
+}
+
+// A scopeItem is a scope by its name, or one with more.
+type scopeItem struct {
+	yamlfile.Named
+	ID          string `yaml:"name"`
+	Description string `yaml:"description"`
+	Admin       bool   `yaml:"admin"`
 }
 
 type roleItem struct {
@@ -97,6 +106,9 @@ func (f *specFile) spec(at *yamlfile.Cursor) Spec {
 	}
 	for i, item := range f.Clients {
 		s.Clients = append(s.Clients, item.client(at.Key("clients").Item(i)))
+	}
+	for i, item := range f.Scopes {
+		s.Scopes = append(s.Scopes, item.scope(at.Key("scopes").Item(i)))
 	}
 	for i, item := range f.Roles {
 		s.Roles = append(s.Roles, item.role(at.Key("roles").Item(i)))
@@ -172,6 +184,21 @@ func (item clientItem) client(at *yamlfile.Cursor) Client {
 		report(at, c.check())
 	}
 	return c
+}
+
+func (item scopeItem) scope(at *yamlfile.Cursor) Scope {
+	switch {
+	case at.Faulty():
+	case len(item.Values) > 0:
+		at.Faultf("expected a scope's name, such as Files.Read, or name, description and admin")
+	case item.Name != "":
+		report(at, checkScope(item.Name))
+	case item.ID == "":
+		at.Faultf("a scope needs a name, such as Files.Read")
+	}
+	checkKey(at.Key("name"), item.ID, checkScope)
+	checkKey(at.Key("description"), item.Description, checkText)
+	return Scope{Name: cmp.Or(item.Name, item.ID), Description: item.Description, Admin: item.Admin}
 }
 
 func (item roleItem) role(at *yamlfile.Cursor) Role {

@@ -58,7 +58,7 @@ func (r *Report) NotDone() int {
 func (r *Report) Failed() bool { return r.NotDone() > 0 }
 
 // SetOutcome adds what the server and its clients are configured with, what is left to do by hand,
-// and which clients are left out.
+// and which clients are locked out.
 func (r *Report) SetOutcome(spec Spec, known map[string]string, uris []string, place authority.Cloud, host authority.Host) {
 	o := NewOutcome(spec, known, uris, place, host)
 	r.Outcome = &o
@@ -68,6 +68,6 @@ func (r *Report) SetOutcome(spec Spec, known map[string]string, uris []string, p
 	}
 	for _, c := range knownclients.Causes(LockedOut(spec, o.APIAppID, uris, host, o.Tenant)) {
 		c.Fix = "" // it is to apply what was just refused
-		r.Notes = append(r.Notes, "left out: "+c.String())
+		r.Notes = append(r.Notes, "locked out: "+c.String())
 	}
 }

@@ -20,6 +20,7 @@ type Spec struct {
 	Landing   []string   `json:"landing,omitempty"`   // pages where a consent ends; nil means /consent/done beside each server
 	Resources []Resource `json:"resources,omitempty"` // what the server calls as its user
 	Clients   []Client   `json:"clients,omitempty"`
+	Scopes    []Scope    `json:"scopes,omitempty"` // besides access_as_user
 	Roles     []Role     `json:"roles,omitempty"`
 	Proof     Proof      `json:"proof,omitzero"`
 	Exclusive bool       `json:"exclusive,omitempty"` // removes what others added
@@ -39,6 +40,13 @@ type Client struct {
 	Redirects  []string              `json:"redirects,omitempty"`
 	DeviceCode bool                  `json:"deviceCode,omitempty"` // signs in with a device code
 	AppID      string                `json:"appId,omitempty"`      // pre-authorized, with a registration that isn't ours
+}
+
+// A Scope is a delegated permission of the API, besides access_as_user.
+type Scope struct {
+	Name        string `json:"name"`                  // as in the token's scp claim
+	Description string `json:"description,omitempty"` // on the consent page; "" means Name
+	Admin       bool   `json:"admin,omitempty"`       // only administrators may consent
 }
 
 // A Role is an app role of the API.

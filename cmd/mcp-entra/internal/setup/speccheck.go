@@ -97,6 +97,10 @@ func (s Spec) checkValues() error {
 			faults = append(faults, c.check())
 		}
 	}
+	for _, scope := range s.Scopes {
+		check("scope", checkScope, scope.Name)
+		check("description", checkText, given(scope.Description)...)
+	}
 	for _, r := range s.Roles {
 		check("role", checkScope, r.Value)
 		check("assign", checkID, r.Assign...)
@@ -119,8 +123,8 @@ func (s Spec) check() []error {
 		fault("servers is missing: the MCP endpoint's URL, exactly as clients use it, such as https://mcp.example.com/mcp")
 	}
 	for what, list := range map[string][]string{
-		"app-id": slices.DeleteFunc(each(s.Clients, func(c Client) string { return c.AppID }), func(id string) bool { return id == "" }),
-		"client": each(s.Clients, func(c Client) string { return c.ID }), "role": each(s.Roles, func(r Role) string { return r.Value }),
+		"app-id":   slices.DeleteFunc(each(s.Clients, func(c Client) string { return c.AppID }), func(id string) bool { return id == "" }),
+		"client":   each(s.Clients, func(c Client) string { return c.ID }),
 		"resource": each(s.Resources, func(r Resource) string { return r.Name }),
 	} {
 		for i, name := range list {
@@ -129,11 +133,19 @@ func (s Spec) check() []error {
 			}
 		}
 	}
+	names := slices.Concat([]string{scopeName}, each(s.Scopes, func(s Scope) string { return s.Name }), each(s.Roles, func(r Role) string { return r.Value }))
+	for i, name := range names {
+		if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {
+			fault("%s appears twice among the scopes and roles, which share one name space; %s is there without being named", shown(name), scopeName)
+		}
+	}
+	for _, scope := range s.Scopes {
+		if slices.Contains([]string{"openid", "profile", "email", "offline_access"}, strings.ToLower(scope.Name)) {
+			fault("the scope %s is Entra's own, which no access token for an API has; leave it out", shown(scope.Name))
+		}
+	}
 	for _, r := range s.Roles {
-		switch {
-		case strings.EqualFold(r.Value, scopeName):
-			fault("the role %s has the name of the scope: scopes and roles share one name space", r.Value)
-		case !r.Users && !r.Applications:
+		if !r.Users && !r.Applications {
 			fault("the role %s is for nobody: for: users, applications, or both", r.Value)
 		}
 	}
