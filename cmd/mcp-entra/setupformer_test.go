@@ -19,7 +19,7 @@ func TestSetupFormerClients(t *testing.T) {
 		}
 	}
 	file := s.spec("proof:\n", "proof:\n  secret: true\n") // without the web client
-	if out := s.must(exitOK, "check", "-f", file); !strings.Contains(out, "the application files-mcp-web (client id ") {
+	if out := s.must(exitOK, "check", "-f", file); !strings.Contains(out, "the application files-mcp-web (client ID ") {
 		t.Errorf("check does not name the application that is left:\n%s", out)
 	}
 	exclusive := s.spec("proof:\n", "exclusive: true\nproof:\n  secret: true\n")
@@ -53,7 +53,7 @@ func TestSetupDeletedByOthers(t *testing.T) {
 		if args[0] == "destroy" {
 			want = exitOK
 		}
-		if code != want || !strings.Contains(stdout+stderr, `the deleted application "By Bicep" (client id `) {
+		if code != want || !strings.Contains(stdout+stderr, `the deleted application "By Bicep" (client ID `) {
 			t.Errorf("%q = %d, want %d and whose it is\n%s%s", args, code, want, stdout, stderr)
 		}
 	}

@@ -66,7 +66,7 @@ func NewPlan(spec Spec, want, have *State, graphBase string, options Options) (*
 		case spec.Exclusive:
 			p.remove(a)
 		default:
-			p.keep(a, "the application %s (client id %s), whose clients the file no longer names; setup destroy deletes it", a.Name, a.AppID)
+			p.keep(a, "the application %s (client ID %s), whose clients the file no longer names; setup destroy deletes it", a.Name, a.AppID)
 		}
 	}
 	return p.plan, nil

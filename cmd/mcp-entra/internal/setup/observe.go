@@ -186,7 +186,7 @@ func (o *observer) deleted(ctx context.Context, missing []string, byKey map[stri
 		switch {
 		case i < 0:
 		case !slices.Contains(all[i].Tags, ownTag):
-			o.fault("the deleted application %s (client id %s) holds the unique name %s for 30 days, and setup did not make it: in the portal (App registrations, Deleted applications), delete it permanently, or choose another name",
+			o.fault("the deleted application %s (client ID %s) holds the unique name %s for 30 days, and setup did not make it: in the portal (App registrations, Deleted applications), delete it permanently, or choose another name",
 				quoted(all[i].DisplayName), all[i].AppID, byKey[key])
 		default:
 			o.found(App{Key: key, Name: byKey[key], Application: all[i], Deleted: true})

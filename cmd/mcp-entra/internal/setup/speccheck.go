@@ -87,7 +87,7 @@ func (s Spec) checkValues() error {
 		check("resource", checkResource, r.Name)
 		check("permission", checkScope, r.Scopes...)
 		if r.AppID != knownResources[r.Name].AppID {
-			faults = append(faults, fmt.Errorf("the client id of the resource %s is not its own", shown(r.Name)))
+			faults = append(faults, fmt.Errorf("the client ID of the resource %s is not its own", shown(r.Name)))
 		}
 	}
 	for _, c := range s.Clients {
