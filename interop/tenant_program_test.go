@@ -56,7 +56,7 @@ type tenantProgram struct {
 	}
 }
 
-var wholeObject = regexp.MustCompile(`(?ms)^(\{$.*^\})$`)
+var wholeObject = regexp.MustCompile(`(?m)^(\{.*\})$`)
 
 func startTenantProgram(t *testing.T, flags ...string) *tenantProgram {
 	t.Helper()
