@@ -210,7 +210,7 @@ func (r *setupRun) printReport(report *setup.Report) {
 		if what == "" {
 			what = "its maker's, pre-authorized"
 		}
-		fmt.Fprintf(w, "%s\tclient id %s\t%s\n", c.Client.ID, c.ClientID, what)
+		fmt.Fprintf(w, "%s\tclient ID %s\t%s\n", c.Client.ID, c.ClientID, what)
 	}
 	_ = w.Flush()
 	if len(report.Manual) > 0 {
