@@ -20,7 +20,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
-// A patient is a set-up on this machine, as the example server's variables describe it.
+// A patient is a setup on this machine, as the example server's variables describe it.
 type patient struct {
 	tenant    *entratest.Tenant
 	variables map[string]string

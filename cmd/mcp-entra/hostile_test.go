@@ -232,7 +232,7 @@ func TestTokenFileIsALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(target, link); err != nil {
-		t.Skip(err)
+		t.Skip("making a symbolic link needs a privilege on Windows: ", err)
 	}
 	code, _, errs := start(t, w.at(t), "login", "-browser", "-client", w.client.ClientID, "-out", link, w.url)
 	kept, _ := os.ReadFile(target)

@@ -66,7 +66,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"setup", "registers a server and its clients with Entra ID", runSetup},
-		{"doctor", "says what is wrong with a set-up, and what to do", runDoctor},
+		{"doctor", "says what is wrong with a setup, and what to do", runDoctor},
 		{"explain", "checks a token against every rule: why 401?", explainToken},
 		{"login", "signs you in for a server, and prints or saves the token if asked", logIn},
 		{"call", "lists or calls a server's tools, signed in as you", callTools},
