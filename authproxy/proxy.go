@@ -232,6 +232,15 @@ func (p *Proxy) Issuer() string { return p.issuer }
 // AuthorizationEndpoint returns the URL at which sign-ins start.
 func (p *Proxy) AuthorizationEndpoint() string { return p.issuer + pathAuthorize }
 
+// ClientID returns the application ID of the proxy's app, in lower case: Entra's tokens name it
+// as the client (azp, appid), whichever client they are for.
+func (p *Proxy) ClientID() string { return p.clientID }
+
+// HasClient reports whether Options.Clients has the client ID.
+func (p *Proxy) HasClient(id string) bool {
+	return slices.ContainsFunc(p.opts.Clients, func(c Client) bool { return strings.EqualFold(c.ID, id) })
+}
+
 // resourceOf returns the canonical form of the resource that a request names, or "" if it names
 // none (RFC 8707, section 2).
 func (p *Proxy) resourceOf(values []string) (string, error) {
