@@ -93,7 +93,7 @@ func TestProxyIsNamedInPlaceOfEntra(t *testing.T) {
 		if !strings.Contains(got, want) || strings.Contains(got, "login.") != (tool == "payout") {
 			t.Errorf("%s: got the challenge %s, want %s", tool, got, want)
 		}
-		for _, scope := range strings.Fields(paramOf(got, "scope")) {
+		for scope := range strings.FieldsSeq(paramOf(got, "scope")) {
 			if !slices.Contains(p.scopes, scope) {
 				t.Errorf("%s: the challenge names the scope %s, of which the proxy was not told", tool, scope)
 			}
