@@ -36,6 +36,7 @@ type Proxy struct {
 	opts               Options // with defaults
 	keys               [][]byte
 	seals              seals
+	cookies            cookieNames
 	clients            *clients.Directory
 	pages              *pages.Renderer
 	store              Store
@@ -87,6 +88,7 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 	var faults faults
 	var err error
 	p.base, err = parseIssuer(issuerURL)
+	p.cookies = newCookieNames(issuerURL)
 	faults.add("issuerURL", err)
 	faults.add("tenantID", authority.CheckGUID(tenantID))
 	faults.add("clientID", authority.CheckGUID(clientID))

@@ -15,11 +15,3 @@ func (p *Proxy) serveRegister(w http.ResponseWriter, _ *http.Request) { notYet(w
 func notYet(w http.ResponseWriter) {
 	oauth.Write(w, &oauth.Error{Code: oauth.TemporarilyUnavailable, Status: http.StatusServiceUnavailable})
 }
-
-func (p *Proxy) serveAuthorize(w http.ResponseWriter, _ *http.Request) { notYet(w) }
-
-func (p *Proxy) serveConsent(w http.ResponseWriter, _ *http.Request) { notYet(w) }
-
-func (p *Proxy) serveCallback(w http.ResponseWriter, _ *http.Request) { notYet(w) }
-
-func (p *Proxy) adminConsentURL() string { return "" }
