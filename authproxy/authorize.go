@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
-	"github.com/mcpentra/mcp-entra-go/authproxy/internal/grants"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"

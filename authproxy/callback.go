@@ -11,6 +11,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/grants"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
 )
 
 // maxCode bounds our codes, in characters: clients send them back in queries and forms.

@@ -17,6 +17,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/record"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
