@@ -7,6 +7,8 @@ import (
 	"mime"
 	"net/http"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientassertion"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientdoc"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
@@ -48,6 +50,11 @@ func (p *Proxy) openDirectory(faults *faults) {
 	config := clients.Config{
 		Registry: registry, Private: o.PrivateSchemes, Now: p.now,
 		Only: presets("OnlyRedirects", o.OnlyRedirects, faults), Presets: presets("Presets", o.Presets, faults),
+	}
+	if !o.NoDocuments {
+		fetcher := clientdoc.New(&clientdoc.Options{UnsafeClient: o.UnsafeDocumentClient, Now: p.now})
+		config.Documents = fetcher
+		config.Assertions = &clientassertion.Verifier{Issuer: p.issuer, TokenEndpoint: p.issuer + pathToken, Keys: fetcher, Store: p.store, Now: p.now}
 	}
 	for _, c := range o.Clients {
 		config.Entries = append(config.Entries, clients.Entry(c))

@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientassertion"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientdoc"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/strictjson"
 )
 
 // credentials are what a request presents, of one method.
@@ -20,9 +23,6 @@ type credentials struct {
 	secret    string
 	assertion string
 }
-
-// jwtBearer is the only client_assertion_type (RFC 7523, section 2.2).
-const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // presented reads the credentials of a request (RFC 6749, section 2.3). An empty secret is none.
 func presented(r *http.Request, form url.Values) (credentials, error) {
@@ -35,10 +35,13 @@ func presented(r *http.Request, form url.Values) (credentials, error) {
 		c.auth, count = SecretPost, count+1
 	}
 	if kind := form.Get("client_assertion_type"); c.assertion != "" || kind != "" {
-		if c.assertion == "" || kind != jwtBearer {
-			return c, oauth.Errorf(oauth.InvalidRequest, "client_assertion must come with client_assertion_type %s", jwtBearer)
+		if c.assertion == "" || kind != clientassertion.Type {
+			return c, oauth.Errorf(oauth.InvalidRequest, "client_assertion must come with client_assertion_type %s", clientassertion.Type)
 		}
 		c.auth, count = PrivateKeyJWT, count+1
+		if c.id == "" {
+			c.id = subject(c.assertion) // RFC 7521, section 4.2
+		}
 	}
 	if len(r.Header.Values("Authorization")) > 0 {
 		count++
@@ -77,6 +80,25 @@ func (c *credentials) readBasic(r *http.Request) error {
 		c.auth, c.secret = SecretBasic, secret
 	}
 	return nil
+}
+
+// subject returns the client ID that an assertion claims, or "". Its verification decides.
+func subject(assertion string) string {
+	_, rest, _ := strings.Cut(assertion, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return ""
+	}
+	claims, err := strictjson.Parse(text)
+	if err != nil {
+		return ""
+	}
+	id, err := claims.Text("sub")
+	if err != nil {
+		return ""
+	}
+	return id
 }
 
 // refuse returns a 401 that challenges for Basic if the request used it.

@@ -25,15 +25,15 @@ type Entry struct {
 	NoRefresh bool
 }
 
-// Documents gets client ID metadata documents; [*clientdoc.Fetcher] does.
+// Documents gets client ID metadata documents; [*clientdoc.Fetcher] does. Its errors are each an
+// [*oauth.Error].
 type Documents interface {
 	Document(ctx context.Context, url string) (*clientdoc.Document, error)
 }
 
-// Assertions verifies private_key_jwt.
+// Assertions verifies private_key_jwt; [*clientassertion.Verifier] does. Its errors are each an
+// [*oauth.Error].
 type Assertions interface {
-	// Verify returns nil if the assertion is the client's, by a key of the set at the URL. Its
-	// error is an [*oauth.Error].
 	Verify(ctx context.Context, assertion, clientID, jwksURI string) error
 }
 
@@ -41,8 +41,8 @@ type Assertions interface {
 type Config struct {
 	Registry   *Registry
 	Entries    []Entry
-	Documents  Documents  // nil: no client has one
-	Assertions Assertions // nil: no client may authenticate by one
+	Documents  Documents // nil: no client has one
+	Assertions Assertions
 	Private    []string   // redirects with schemes of their own that are allowed
 	// Only restricts the redirects of clients that nobody configured, if it has lists.
 	Only    []redirecturi.Preset
@@ -158,62 +158,22 @@ func (d *Directory) findDocument(ctx context.Context, id string) (*Client, error
 	}
 	doc, err := d.documents.Document(ctx, id)
 	if err != nil {
-		return nil, documentError(err)
+		return nil, err
 	}
 	c := &Client{
 		ID: id, Kind: Document, Name: cleanName(doc.Name), Host: doc.Host, DocumentHash: doc.Hash,
 		Preset: redirecturi.Known(d.presets, doc.Redirects), Redirects: d.allowed(doc.Redirects),
+		Auth: PrivateKeyJWT, jwksURI: doc.JWKSURI,
 	}
-	if c.Refresh, err = hasRefresh(doc.Grants); err != nil {
-		return nil, invalidDocument(err.Error())
-	}
-	listed := doc.Methods
-	if len(listed) == 0 {
-		listed = []string{cmp.Or(doc.Method, "none")}
-	}
-	if strings.HasPrefix(doc.Method, "client_secret") || slices.ContainsFunc(listed, func(m string) bool { return strings.HasPrefix(m, "client_secret") }) {
-		return nil, invalidDocument("a document is public, so its client can have no secret; use none or private_key_jwt")
-	}
-	if slices.Contains(listed, PrivateKeyJWT.String()) && doc.JWKSURI != "" && d.assertions != nil {
-		c.Auth, c.jwksURI = PrivateKeyJWT, doc.JWKSURI
-	}
-	if slices.Contains(listed, None.String()) {
+	if doc.Public {
 		c.Auth = None
 	}
-	if c.Auth == 0 {
-		return nil, invalidDocument("its token_endpoint_auth_method must be none, or private_key_jwt with a jwks_uri")
+	if c.Refresh, err = hasRefresh(doc.Grants); err != nil {
+		return nil, &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized, Cause: err,
+			Description: "the client ID metadata document can't be used: its " + err.Error()}
 	}
 	return c, nil
 }
 
 var errNoDocuments = &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized,
 	Description: "this server takes no client ID metadata documents; register, or ask the server's operator for a client_id"}
-
-func invalidDocument(why string) error {
-	return &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized, Description: "client ID metadata document: " + why}
-}
-
-// retryDocument is when to ask again for a document that can't be fetched now.
-const retryDocument = 10 * time.Second
-
-// documentError is a fetcher's error, which says nothing of what the document says.
-func documentError(err error) error {
-	e := &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized, Description: oauthText(err.Error()), Cause: err}
-	if !errors.Is(err, clientdoc.ErrURL) && !errors.Is(err, clientdoc.ErrInvalid) {
-		e.Code, e.Status, e.RetryAfter = oauth.TemporarilyUnavailable, http.StatusServiceUnavailable, retryDocument
-		if !errors.Is(err, clientdoc.ErrBusy) && !errors.Is(err, clientdoc.ErrUnavailable) {
-			e.Description = "the client ID metadata document can't be fetched now"
-		}
-	}
-	return e
-}
-
-// oauthText replaces what an error_description may not have (RFC 6749, section 5.2).
-func oauthText(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' || r == '"' || r == '\\' {
-			return '\''
-		}
-		return r
-	}, s)
-}
