@@ -59,7 +59,7 @@ type Proxy struct {
 
 // seals are the sealers, one for each purpose.
 type seals struct {
-	code, refresh, answer, transaction, form, consent, registration *seal.Sealer
+	code, refresh, answer, transaction, form, consent *seal.Sealer
 }
 
 // New returns a proxy with the issuer URL, such as "https://mcp.example.com" or
@@ -100,6 +100,7 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 	p.checkOptions(&faults)
 	if len(p.keys) > 0 {
 		faults.add("keys", p.makeSeals())
+		p.openDirectory(&faults)
 	}
 	if len(faults) == 0 {
 		faults = append(faults, p.connect()...)
@@ -148,11 +149,6 @@ func (p *Proxy) checkOptions(faults *faults) {
 	}
 	_, err := authority.Parse(o.AuthorityHost)
 	faults.add("Options.AuthorityHost", err)
-	var known []*clients.Client
-	for _, c := range o.Clients {
-		known = append(known, &clients.Client{ID: c.ID, Kind: clients.Configured, Name: cmp.Or(c.Name, c.ID), Redirects: c.Redirects, Auth: clients.None, Refresh: !c.NoRefresh})
-	}
-	p.clients = clients.NewDirectory(known...)
 }
 
 // minKey is the least length of a key, in bytes.
@@ -186,7 +182,7 @@ func (p *Proxy) makeSeals() error {
 	var faults []error
 	for purpose, s := range map[string]**seal.Sealer{
 		"code": &p.seals.code, "refresh": &p.seals.refresh, "answer": &p.seals.answer, "transaction": &p.seals.transaction,
-		"form": &p.seals.form, "consent": &p.seals.consent, "registration": &p.seals.registration,
+		"form": &p.seals.form, "consent": &p.seals.consent,
 	} {
 		var err error
 		*s, err = seal.New("authproxy "+purpose, p.keys)

@@ -10,8 +10,6 @@ func (p *Proxy) serveToken(w http.ResponseWriter, _ *http.Request) { notYet(w) }
 
 func (p *Proxy) serveRevoke(w http.ResponseWriter, _ *http.Request) { notYet(w) }
 
-func (p *Proxy) serveRegister(w http.ResponseWriter, _ *http.Request) { notYet(w) }
-
 func notYet(w http.ResponseWriter) {
 	oauth.Write(w, &oauth.Error{Code: oauth.TemporarilyUnavailable, Status: http.StatusServiceUnavailable})
 }
