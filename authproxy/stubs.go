@@ -6,10 +6,6 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
 
-func (p *Proxy) serveToken(w http.ResponseWriter, _ *http.Request) { notYet(w) }
-
-func (p *Proxy) serveRevoke(w http.ResponseWriter, _ *http.Request) { notYet(w) }
-
 func (p *Proxy) serveRegister(w http.ResponseWriter, _ *http.Request) { notYet(w) }
 
 func notYet(w http.ResponseWriter) {
