@@ -28,7 +28,7 @@ func (p *Proxy) upstreamQuery(t *transaction, extra url.Values) string {
 		"client_id":             {p.clientID},
 		"response_type":         {"code"},
 		"response_mode":         {"query"}, // a form's POST would come without our SameSite=Lax cookies
-		"redirect_uri":          {p.issuer + pathCallback},
+		"redirect_uri":          {p.callbackURL()},
 		"scope":                 {p.upstreamScope(t.code.Scopes, t.code.Refresh)},
 		"state":                 {string(t.id)},
 		"code_challenge":        {base64.RawURLEncoding.EncodeToString(challenge[:])},
