@@ -80,12 +80,11 @@ func newWorld(t *testing.T, s setup) *world {
 	}
 	w.secret = w.app.AddSecret()
 
-	var handler http.Handler
 	start := httptest.NewTLSServer
 	if s.plain {
 		start = httptest.NewServer
 	}
-	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
+	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.proxy.ServeHTTP(rw, r) }))
 	t.Cleanup(w.server.Close)
 	issuer := w.server.URL + s.path
 	w.app.AddRedirectURI(entratest.PlatformWeb, issuer+"/oauth/callback")
@@ -116,9 +115,11 @@ func newWorld(t *testing.T, s setup) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler = w.proxy
 	return w
 }
+
+// serve puts another proxy in the place of the world's.
+func (w *world) serve(p *authproxy.Proxy) { w.proxy = p }
 
 // request returns the parameters of an authorization request. Each change is "name=value"; an
 // empty value removes the parameter.
