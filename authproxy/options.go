@@ -69,6 +69,8 @@ type Options struct {
 	// this package, for servers behind an egress proxy. The egress proxy must then refuse
 	// addresses that are not public.
 	UnsafeDocumentClient *http.Client
+	// UnsafeLoopbackDocuments lets documents be fetched from this machine, for demonstrations.
+	UnsafeLoopbackDocuments bool
 
 	// Logger gets an error for what only the operator can fix, a warning for each refused
 	// request, and an informational record for each sign-in. No code, token, state, hint or

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/families"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -36,9 +37,11 @@ type Proxy struct {
 	opts               Options // with defaults
 	keys               [][]byte
 	seals              seals
+	cookies            cookieNames
 	clients            *clients.Directory
 	pages              *pages.Renderer
 	store              Store
+	families           *families.Book
 	log                *slog.Logger
 	now                func() time.Time
 
@@ -58,7 +61,7 @@ type Proxy struct {
 
 // seals are the sealers, one for each purpose.
 type seals struct {
-	code, refresh, transaction, form, consent *seal.Sealer
+	code, refresh, answer, transaction, form, consent *seal.Sealer
 }
 
 // New returns a proxy with the issuer URL, such as "https://mcp.example.com" or
@@ -87,6 +90,7 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 	var faults faults
 	var err error
 	p.base, err = parseIssuer(issuerURL)
+	p.cookies = newCookieNames(issuerURL)
 	faults.add("issuerURL", err)
 	faults.add("tenantID", authority.CheckGUID(tenantID))
 	faults.add("clientID", authority.CheckGUID(clientID))
@@ -98,13 +102,14 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 	p.checkOptions(&faults)
 	if len(p.keys) > 0 {
 		faults.add("keys", p.makeSeals())
+		faults.add("keys", p.openStore())
 		p.openDirectory(&faults)
 	}
 	if len(faults) == 0 {
 		faults = append(faults, p.connect()...)
 	}
 	if len(faults) == 0 && p.opts.Verifier != nil && len(p.opts.Resources) > 0 && len(p.opts.Scopes) > 0 {
-		faults = append(faults, p.finish()...)
+		faults = append(faults, p.finish(cmp.Or(p.opts.Logger, slog.Default()))...)
 	}
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("authproxy: can't make a proxy: %w", errors.Join(faults...))
@@ -179,7 +184,7 @@ func normalKeys(keys [][]byte) ([][]byte, error) {
 func (p *Proxy) makeSeals() error {
 	var faults []error
 	for purpose, s := range map[string]**seal.Sealer{
-		"code": &p.seals.code, "refresh": &p.seals.refresh, "transaction": &p.seals.transaction,
+		"code": &p.seals.code, "refresh": &p.seals.refresh, "answer": &p.seals.answer, "transaction": &p.seals.transaction,
 		"form": &p.seals.form, "consent": &p.seals.consent,
 	} {
 		var err error
@@ -227,6 +232,17 @@ func (p *Proxy) Issuer() string { return p.issuer }
 
 // AuthorizationEndpoint returns the URL at which sign-ins start.
 func (p *Proxy) AuthorizationEndpoint() string { return p.issuer + pathAuthorize }
+
+// ClientID returns the ID of the proxy's app at Entra, in lower case: each token's authorized party.
+func (p *Proxy) ClientID() string { return p.clientID }
+
+// HasClient reports whether the operator configured a client with the ID.
+func (p *Proxy) HasClient(id string) bool {
+	return slices.ContainsFunc(p.opts.Clients, func(c Client) bool { return c.ID == id })
+}
+
+// callbackURL is where Entra sends browsers.
+func (p *Proxy) callbackURL() string { return p.issuer + pathCallback }
 
 // resourceOf returns the canonical form of the resource that a request names, or "" if it names
 // none (RFC 8707, section 2).
