@@ -34,6 +34,7 @@ type world struct {
 	logs   *logs
 
 	server   *httptest.Server
+	handler  http.Handler // the proxy
 	proxy    *authproxy.Proxy
 	verifier *entraauth.Verifier
 	secret   string
@@ -75,16 +76,15 @@ func newWorld(t *testing.T, s setup) *world {
 	}
 	w.app = w.api
 	if !s.self {
-		w.app = w.tenant.AddClient("Sign-in of my MCP server")
+		w.app = w.tenant.AddApp("Sign-in of my MCP server")
 	}
 	w.secret = w.app.AddSecret()
 
-	var handler http.Handler
 	start := httptest.NewTLSServer
 	if s.plain {
 		start = httptest.NewServer
 	}
-	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
+	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(rw, r) }))
 	t.Cleanup(w.server.Close)
 	issuer := w.server.URL + s.path
 	w.app.AddRedirectURI(entratest.PlatformWeb, issuer+"/oauth/callback")
@@ -115,7 +115,7 @@ func newWorld(t *testing.T, s setup) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler = w.proxy
+	w.handler = w.proxy
 	return w
 }
 
