@@ -214,7 +214,7 @@ func TestKeyRotation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.serve(next)
+		w.handler = next
 		if p := b.decide(page, "approve"); p.status != row.want {
 			t.Errorf("%s: the form answers %d, want %d", row.name, p.status, row.want)
 		}

@@ -35,6 +35,7 @@ type world struct {
 	logs   *logs
 
 	server   *httptest.Server
+	handler  http.Handler // the proxy
 	proxy    *authproxy.Proxy
 	verifier *entraauth.Verifier
 	secret   string
@@ -84,7 +85,7 @@ func newWorld(t *testing.T, s setup) *world {
 	if s.plain {
 		start = httptest.NewServer
 	}
-	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.proxy.ServeHTTP(rw, r) }))
+	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(rw, r) }))
 	t.Cleanup(w.server.Close)
 	issuer := w.server.URL + s.path
 	w.app.AddRedirectURI(entratest.PlatformWeb, issuer+"/oauth/callback")
@@ -115,11 +116,9 @@ func newWorld(t *testing.T, s setup) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.handler = w.proxy
 	return w
 }
-
-// serve puts another proxy in the place of the world's.
-func (w *world) serve(p *authproxy.Proxy) { w.proxy = p }
 
 // request returns the parameters of an authorization request. Each change is "name=value"; an
 // empty value removes the parameter.
