@@ -2,12 +2,14 @@ package authproxy_test
 
 import (
 	"fmt"
+	"log"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy"
 	"github.com/mcpentra/mcp-entra-go/internal/knownclients"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
 func ExampleKnownClients() {
@@ -17,6 +19,27 @@ func ExampleKnownClients() {
 		}
 	}
 	// Output: [https://claude.ai/api/mcp/auth_callback https://claude.com/api/mcp/auth_callback]
+}
+
+func ExamplePreset() {
+	// Clients may register themselves if they are our own tool, or Claude.
+	opts := &authproxy.Options{OnlyRedirects: []authproxy.Preset{{
+		Name: "Contoso's tool", Date: "2026-11-29",
+		Redirects: []string{"https://tool.contoso.com/environments/*/callback", "http://localhost/callback"},
+	}}}
+	for _, preset := range authproxy.KnownClients() {
+		if preset.Name == "Claude" {
+			opts.OnlyRedirects = append(opts.OnlyRedirects, preset)
+		}
+	}
+	key := []byte("0123456789abcdef0123456789abcdef") // openssl rand -base64 32
+	proxy, err := authproxy.New("https://mcp.contoso.com", "11111111-2222-3333-4444-555555555555", "66666666-2222-3333-4444-555555555555",
+		clientauth.Secret("the secret of the app"), [][]byte{key}, opts)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(proxy.Issuer())
+	// Output: https://mcp.contoso.com
 }
 
 // The presets are dated, valid, disjoint, and have each redirect on the web that

@@ -17,17 +17,16 @@ const desktopApp = `{"client_name":"App","redirect_uris":["https://client.exampl
 
 // A registered is an answer of the registration endpoint.
 type registered struct {
-	Status      int    `json:"-"`
 	ID          string `json:"client_id"`
 	Secret      string `json:"client_secret"`
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
-	header      http.Header
 }
 
-func (w *world) send(path, mediaType, body string) (*http.Response, []byte) {
+// sendRegistration posts a body to the registration endpoint and returns the answer's status, header and body.
+func (w *world) sendRegistration(mediaType, body string) (int, http.Header, []byte) {
 	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.proxy.Issuer()+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.proxy.Issuer()+"/register", strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -42,15 +41,15 @@ func (w *world) send(path, mediaType, body string) (*http.Response, []byte) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return answer, text
+	return answer.StatusCode, answer.Header, text
 }
 
 func (w *world) registerClient(metadata string) *registered {
 	w.t.Helper()
-	answer, text := w.send("/register", "application/json", metadata)
-	a := &registered{Status: answer.StatusCode, header: answer.Header}
-	if err := json.Unmarshal(text, a); err != nil {
-		w.t.Fatalf("registration answers %d, %v: %s", answer.StatusCode, err, text)
+	status, _, text := w.sendRegistration("application/json", metadata)
+	a := &registered{}
+	if err := json.Unmarshal(text, a); err != nil || status != http.StatusCreated {
+		w.t.Fatalf("registration answers %d, %v: %s", status, err, text)
 	}
 	return a
 }
@@ -75,16 +74,16 @@ func TestRegistration(t *testing.T) {
 		{"a bad redirect", "application/json", `{"redirect_uris":["http://client.example/"]}`, http.StatusBadRequest, "invalid_redirect_uri"},
 		{"Cursor", "application/json", `{"redirect_uris":["` + authproxy.CursorRedirect + `"]}`, http.StatusBadRequest, "invalid_redirect_uri"},
 	} {
-		answer, text := w.send("/register", c.mediaType, c.body)
+		status, header, text := w.sendRegistration(c.mediaType, c.body)
 		var got registered
 		if err := json.Unmarshal(text, &got); err != nil {
 			t.Errorf("%s: %v in %s", c.what, err, text)
 		}
-		if answer.StatusCode != c.status || got.Error != c.code || (got.Description == "") != (c.code == "") || (got.ID == "") != (c.code != "") {
-			t.Errorf("%s: registration answers %d, %s; want %d, %q", c.what, answer.StatusCode, text, c.status, c.code)
+		if status != c.status || got.Error != c.code || (got.Description == "") != (c.code == "") || (got.ID == "") != (c.code != "") {
+			t.Errorf("%s: registration answers %d, %s; want %d, %q", c.what, status, text, c.status, c.code)
 		}
 		for name, want := range map[string]string{"Cache-Control": "no-store", "Content-Type": "application/json", "Access-Control-Allow-Origin": "*"} {
-			if got := answer.Header.Get(name); got != want {
+			if got := header.Get(name); got != want {
 				t.Errorf("%s: %s = %q, want %q", c.what, name, got, want)
 			}
 		}
@@ -98,55 +97,40 @@ func TestRegistration(t *testing.T) {
 func TestRegisteredClientsSignIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{})
-	for method, auth := range map[string]func(*registered, *http.Request, url.Values){
-		"none":                func(a *registered, _ *http.Request, form url.Values) { form.Set("client_id", a.ID) },
-		"client_secret_basic": func(a *registered, r *http.Request, _ url.Values) { r.SetBasicAuth(a.ID, a.Secret) },
-		"client_secret_post": func(a *registered, _ *http.Request, form url.Values) {
-			form.Set("client_id", a.ID)
-			form.Set("client_secret", a.Secret)
-		},
-	} {
+	byBasic := func(id, secret string) func(*http.Request) {
+		return func(r *http.Request) { r.SetBasicAuth(id, secret) }
+	}
+	for _, method := range []string{"none", "client_secret_basic", "client_secret_post"} {
 		client := w.registerClient(strings.Replace(desktopApp, `"none"`, `"`+method+`"`, 1))
 		code := w.browser(w.alice).signIn(request("client_id=" + client.ID)).Query().Get("code")
 		form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {clientBack}, "code_verifier": {verifier}}
-		redeem := func(auth func(*registered, *http.Request, url.Values)) (int, string, http.Header) {
-			values, header := url.Values{}, http.Header{}
-			for name := range form {
-				values.Set(name, form.Get(name))
-			}
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.proxy.Issuer()+"/token", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Header = header
-			auth(client, r, values)
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			r.Body = io.NopCloser(strings.NewReader(values.Encode()))
-			answer, err := w.server.Client().Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = answer.Body.Close() }()
-			var a tokenAnswer
-			if err := json.NewDecoder(answer.Body).Decode(&a); err != nil {
-				t.Fatal(err)
-			}
-			return answer.StatusCode, a.Error, answer.Header
+		inForm := changed(form, "client_id="+client.ID, "client_secret="+client.Secret)
+
+		// A wrong secret spends nothing, nor does a method that was not registered.
+		got := w.post("/token", form, byBasic(client.ID, "wrong"))
+		if challenge := got.header.Get("WWW-Authenticate"); got.status != http.StatusUnauthorized || got.get("error") != "invalid_client" || !strings.HasPrefix(challenge, "Basic ") {
+			t.Errorf("%s, a wrong secret by Basic: /token answers %d, WWW-Authenticate %q, %s; want 401 invalid_client, Basic", method, got.status, challenge, got.text)
 		}
-		// A wrong method and a wrong secret spend nothing.
-		status, code, header := redeem(func(a *registered, r *http.Request, _ url.Values) { r.SetBasicAuth(a.ID, "wrong") })
-		if status != http.StatusUnauthorized || code != "invalid_client" || !strings.HasPrefix(header.Get("WWW-Authenticate"), "Basic ") {
-			t.Errorf("%s: with a wrong secret by Basic /token answers %d %s, WWW-Authenticate %q; want 401 invalid_client, Basic", method, status, code, header.Get("WWW-Authenticate"))
+		got = w.post("/token", changed(inForm, "client_secret=wrong"), nil)
+		if challenge := got.header.Get("WWW-Authenticate"); got.status != http.StatusUnauthorized || got.get("error") != "invalid_client" || challenge != "" {
+			t.Errorf("%s, a wrong secret in the form: /token answers %d, WWW-Authenticate %q, %s; want 401 invalid_client", method, got.status, challenge, got.text)
 		}
-		status, code, header = redeem(func(a *registered, _ *http.Request, form url.Values) {
-			form.Set("client_id", a.ID)
-			form.Set("client_secret", "wrong")
-		})
-		if status != http.StatusUnauthorized || code != "invalid_client" || header.Get("WWW-Authenticate") != "" {
-			t.Errorf("%s: with a wrong secret in the form /token answers %d %s, WWW-Authenticate %q; want 401 invalid_client without", method, status, code, header.Get("WWW-Authenticate"))
+		switch method {
+		case "client_secret_basic":
+			if got = w.post("/token", inForm, nil); got.status != http.StatusUnauthorized {
+				t.Errorf("%s, the secret in the form: /token answers %d, %s; want 401", method, got.status, got.text)
+			}
+			got = w.post("/token", form, byBasic(client.ID, client.Secret))
+		case "client_secret_post":
+			if got = w.post("/token", form, byBasic(client.ID, client.Secret)); got.status != http.StatusUnauthorized {
+				t.Errorf("%s, the secret by Basic: /token answers %d, %s; want 401", method, got.status, got.text)
+			}
+			got = w.post("/token", inForm, nil)
+		default:
+			got = w.post("/token", inForm, nil)
 		}
-		if status, code, _ = redeem(auth); status != http.StatusOK {
-			t.Errorf("%s: /token answers %d %s, want 200", method, status, code)
+		if got.status != http.StatusOK || got.get("access_token") == "" {
+			t.Errorf("%s: /token answers %d, %s; want 200", method, got.status, got.text)
 		}
 	}
 }
@@ -161,33 +145,33 @@ func TestRegistrationWithoutItsKey(t *testing.T) {
 	if p.status != http.StatusBadRequest || p.location != nil || !strings.Contains(p.body, "register again") {
 		t.Errorf("/authorize answers %d, Location %v; want a page that says to register again:\n%s", p.status, p.location, p.body)
 	}
-	answer, text := w.send("/token", "application/x-www-form-urlencoded", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}, "client_id": {old.ID}}.Encode())
-	if answer.StatusCode != http.StatusUnauthorized || !strings.Contains(string(text), `"invalid_client"`) {
-		t.Errorf("/token answers %d, %s; want 401 invalid_client", answer.StatusCode, text)
+	got := w.post("/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}, "client_id": {old.ID}}, nil)
+	if got.status != http.StatusUnauthorized || got.get("error") != "invalid_client" {
+		t.Errorf("/token answers %d, %s; want 401 invalid_client", got.status, got.text)
 	}
 }
 
 // Points 19, 20, 22: what the operator decides about registrations.
 func TestRegistrationOptions(t *testing.T) {
 	t.Parallel()
-	const any, listed = `{"redirect_uris":["https://client.example/cb"]}`, `{"redirect_uris":["https://studio.example/redirect/a"]}`
+	const other, listed = `{"redirect_uris":["https://client.example/cb"]}`, `{"redirect_uris":["https://studio.example/redirect/a"]}`
 	private := `{"redirect_uris":["` + authproxy.CursorRedirect + `","http://localhost:8787/callback"]}`
 	for _, c := range []struct {
 		what    string
 		options func(*world, *authproxy.Options)
 		want    map[string]int
 	}{
-		{"the defaults", nil, map[string]int{any: 201, listed: 201, private: 400}},
-		{"private schemes", func(_ *world, o *authproxy.Options) { o.PrivateSchemes = []string{authproxy.CursorRedirect} }, map[string]int{any: 201, private: 201}},
+		{"the defaults", nil, map[string]int{other: 201, listed: 201, private: 400}},
+		{"private schemes", func(_ *world, o *authproxy.Options) { o.PrivateSchemes = []string{authproxy.CursorRedirect} }, map[string]int{other: 201, private: 201}},
 		{"a list", func(_ *world, o *authproxy.Options) {
 			o.OnlyRedirects = []authproxy.Preset{{Redirects: []string{"https://studio.example/redirect/*"}}}
-		}, map[string]int{any: 400, listed: 201, private: 400}},
-		{"no registration", func(_ *world, o *authproxy.Options) { o.NoRegistration = true }, map[string]int{any: 404}},
+		}, map[string]int{other: 400, listed: 201, private: 400}},
+		{"no registration", func(_ *world, o *authproxy.Options) { o.NoRegistration = true }, map[string]int{other: 404}},
 	} {
 		w := newWorld(t, setup{options: c.options})
 		for metadata, want := range c.want {
-			if answer, text := w.send("/register", "application/json", metadata); answer.StatusCode != want {
-				t.Errorf("%s: registration of %s answers %d, %s; want %d", c.what, metadata, answer.StatusCode, text, want)
+			if status, _, text := w.sendRegistration("application/json", metadata); status != want {
+				t.Errorf("%s: registration of %s answers %d, %s; want %d", c.what, metadata, status, text, want)
 			}
 		}
 	}
@@ -220,5 +204,10 @@ func TestFaultsOfClients(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "too-short") {
 		t.Errorf("New = %v, which has a secret", err)
+	}
+	_, err = authproxy.New("https://mcp.example.com", guid, "66666666-2222-3333-4444-555555555555", clientauth.Secret("x"), [][]byte{testKey},
+		&authproxy.Options{OnlyRedirects: []authproxy.Preset{}})
+	if err == nil || !strings.Contains(err.Error(), "Options.OnlyRedirects: has no lists") {
+		t.Errorf("New with an empty OnlyRedirects = %v, want a fault: nothing allowed is not everything", err)
 	}
 }
