@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"strings"
@@ -49,9 +50,7 @@ func jwk(public crypto.PublicKey, others members) members {
 		m["x"] = base64.RawURLEncoding.EncodeToString(point[1 : 1+half])
 		m["y"] = base64.RawURLEncoding.EncodeToString(point[1+half:])
 	}
-	for name, value := range others {
-		m[name] = value
-	}
+	maps.Copy(m, others)
 	return m
 }
 
