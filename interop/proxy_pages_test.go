@@ -165,7 +165,7 @@ func (w *pagesWorld) drive(t *testing.T, client, app string) (got pagesResults) 
 	home, err := os.MkdirTemp("", "interop-chromium-")
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(home) }) // Chromium's last words may still be under way
-	p := start(t, "proxypages.mjs", command(deadline(t, 2*time.Minute), dir,
+	p := start(t, "proxypages.mjs", command(deadline(t, 3*time.Minute), dir,
 		map[string]string{"HOME": home, "TMPDIR": home, "CONFIG": path, "CHROMIUM": chromium, "SCREENSHOTS": pictures}, node(t), "proxypages.mjs"))
 	if code := p.wait(); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, w.log)
