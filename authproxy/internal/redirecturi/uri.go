@@ -91,7 +91,7 @@ func checkBytes(uri string) error {
 		case c == ' ':
 			return errors.New("it has a space; write %20")
 		case c > 0x7f:
-			return errors.New("it has a character outside ASCII; write a host as xn--… and escape the rest")
+			return errors.New("it has a character outside ASCII; write a host as xn--... and escape the rest")
 		case c == '\\':
 			return errors.New("it has a backslash, which browsers take for a slash; write a slash or %5C")
 		case c == '#':
@@ -208,7 +208,7 @@ func checkRest(rest string) error {
 		}
 		switch name = strings.ToLower(name); {
 		case name == "code", name == "state", name == "iss", strings.HasPrefix(name, "error"):
-			return errors.New("its query has a parameter of the authorization response (code, state, iss, error…); use another name")
+			return errors.New("its query has a parameter of the authorization response (code, state, iss, error...); use another name")
 		}
 	}
 	return nil
