@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/families"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -40,6 +41,7 @@ type Proxy struct {
 	clients            *clients.Directory
 	pages              *pages.Renderer
 	store              Store
+	families           *families.Book
 	log                *slog.Logger
 	now                func() time.Time
 
@@ -100,13 +102,14 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 	p.checkOptions(&faults)
 	if len(p.keys) > 0 {
 		faults.add("keys", p.makeSeals())
+		faults.add("keys", p.openStore())
 		p.openDirectory(&faults)
 	}
 	if len(faults) == 0 {
 		faults = append(faults, p.connect()...)
 	}
 	if len(faults) == 0 && p.opts.Verifier != nil && len(p.opts.Resources) > 0 && len(p.opts.Scopes) > 0 {
-		faults = append(faults, p.finish()...)
+		faults = append(faults, p.finish(cmp.Or(p.opts.Logger, slog.Default()))...)
 	}
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("authproxy: can't make a proxy: %w", errors.Join(faults...))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"html"
 	"io"
 	"log/slog"
@@ -75,7 +76,7 @@ func newWorld(t *testing.T, s setup) *world {
 	}
 	w.app = w.api
 	if !s.self {
-		w.app = w.tenant.AddClient("Sign-in of my MCP server")
+		w.app = w.tenant.AddApp("Sign-in of my MCP server") // not AddClient: it would be public
 	}
 	w.secret = w.app.AddSecret()
 
@@ -312,4 +313,30 @@ func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// A tokenAnswer is an answer of the token endpoint.
+type tokenAnswer struct {
+	Status       int    `json:"-"`
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+	Scope        string `json:"scope"`
+	Error        string `json:"error"`
+}
+
+// redeem redeems the code of a public client.
+func (w *world) redeem(code string) *tokenAnswer {
+	w.t.Helper()
+	answer, err := w.server.Client().PostForm(w.proxy.Issuer()+"/token", url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {clientBack}, "client_id": {clientID}, "code_verifier": {verifier},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	a := &tokenAnswer{Status: answer.StatusCode}
+	if err := json.NewDecoder(answer.Body).Decode(a); err != nil {
+		w.t.Fatal(err)
+	}
+	return a
 }

@@ -171,21 +171,26 @@ func nameOf(kind string, id grants.ID) string {
 }
 
 func (b *Book) get(ctx context.Context, name string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	limited, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	value, err := b.store.Get(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrStore, err)
-	}
-	return value, nil
+	value, err := b.store.Get(limited, name)
+	return value, storeError(ctx, err)
 }
 
 func (b *Book) swap(ctx context.Context, name string, old, value []byte, ttl time.Duration) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	limited, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	done, err := b.store.Swap(ctx, name, old, value, ttl)
-	if err != nil {
-		return false, fmt.Errorf("%w: %w", ErrStore, err)
+	done, err := b.store.Swap(limited, name, old, value, ttl)
+	return done && err == nil, storeError(ctx, err)
+}
+
+// storeError returns the error of a request to the store. If the caller has gone, that is why.
+func storeError(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
-	return done, nil
+	return fmt.Errorf("%w: %w", ErrStore, err)
 }
