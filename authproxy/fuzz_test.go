@@ -35,7 +35,7 @@ func newFuzzed(f *testing.F) *offline {
 // checkPage checks what holds for each answer to a browser, whatever it sent.
 func checkPage(t *testing.T, o *offline, sent string, w *httptest.ResponseRecorder) {
 	t.Helper()
-	known := []int{http.StatusOK, http.StatusFound, http.StatusSeeOther, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusServiceUnavailable}
+	known := []int{http.StatusOK, http.StatusFound, http.StatusSeeOther, http.StatusBadRequest, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusServiceUnavailable}
 	if !slices.Contains(known, w.Code) {
 		t.Errorf("%q: status %d: %s; want one of %v", sent, w.Code, w.Body, known)
 	}

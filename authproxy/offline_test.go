@@ -81,7 +81,7 @@ func newOfflineBy(tb testing.TB, o authproxy.Options, method clientauth.Method) 
 	if o.Logger == nil {
 		o.Logger = silent
 	}
-	proxyApp := tenant.AddClient("The proxy")
+	proxyApp := tenant.AddApp("The proxy")
 	proxy, err := authproxy.New(offlineIssuer, tenant.ID(), proxyApp.ClientID, method, [][]byte{bytes.Repeat([]byte{7}, 32)}, &o)
 	if err != nil {
 		tb.Fatal(err)

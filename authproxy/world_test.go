@@ -35,6 +35,7 @@ type world struct {
 	logs   *logs
 
 	server   *httptest.Server
+	handler  http.Handler // the proxy
 	proxy    *authproxy.Proxy
 	verifier *entraauth.Verifier
 	secret   string
@@ -80,12 +81,11 @@ func newWorld(t *testing.T, s setup) *world {
 	}
 	w.secret = w.app.AddSecret()
 
-	var handler http.Handler
 	start := httptest.NewTLSServer
 	if s.plain {
 		start = httptest.NewServer
 	}
-	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
+	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(rw, r) }))
 	t.Cleanup(w.server.Close)
 	issuer := w.server.URL + s.path
 	w.app.AddRedirectURI(entratest.PlatformWeb, issuer+"/oauth/callback")
@@ -116,7 +116,7 @@ func newWorld(t *testing.T, s setup) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler = w.proxy
+	w.handler = w.proxy
 	return w
 }
 
