@@ -33,17 +33,17 @@ func newFuzzed(f *testing.F) *offline {
 }
 
 // checkPage checks what holds for each answer to a browser, whatever it sent.
-func checkPage(t *testing.T, o *offline, sent string, w *httptest.ResponseRecorder) {
+func checkPage(t *testing.T, sent string, w *httptest.ResponseRecorder) {
 	t.Helper()
 	known := []int{http.StatusOK, http.StatusFound, http.StatusSeeOther, http.StatusBadRequest, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusServiceUnavailable}
 	if !slices.Contains(known, w.Code) {
 		t.Errorf("%q: status %d: %s; want one of %v", sent, w.Code, w.Body, known)
 	}
 	if to := w.Header().Get("Location"); to != "" {
-		checkDestination(t, o, sent, to)
+		checkDestination(t, sent, to)
 	}
 	if m := metaRefresh.FindStringSubmatch(w.Body.String()); m != nil {
-		checkDestination(t, o, sent, strings.ReplaceAll(m[1], "&amp;", "&"))
+		checkDestination(t, sent, strings.ReplaceAll(m[1], "&amp;", "&"))
 	}
 	if strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
 		if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors 'none'") || !strings.Contains(csp, "default-src 'none'") {
@@ -56,7 +56,7 @@ func checkPage(t *testing.T, o *offline, sent string, w *httptest.ResponseRecord
 }
 
 // checkDestination: browsers are sent to Entra, or to a registered redirect with iss once.
-func checkDestination(t *testing.T, o *offline, sent, to string) {
+func checkDestination(t *testing.T, sent, to string) {
 	t.Helper()
 	u, err := url.Parse(to)
 	if err != nil {
@@ -73,7 +73,6 @@ func checkDestination(t *testing.T, o *offline, sent, to string) {
 	if iss := u.Query()["iss"]; !client || len(iss) != 1 || iss[0] != offlineIssuer {
 		t.Errorf("%q: sent to %q, want Entra or a registered redirect with iss %s once", sent, to, offlineIssuer)
 	}
-	_ = o
 }
 
 // FuzzAuthorize: any query is answered with a page, or leads to Entra or to a redirect of the client.
@@ -97,7 +96,7 @@ func FuzzAuthorize(f *testing.F) {
 		clear(o.cookies)
 		r := httptest.NewRequest(http.MethodGet, offlineIssuer+"/authorize", nil)
 		r.URL.RawQuery = query
-		checkPage(t, o, query, o.serve(r))
+		checkPage(t, query, o.serve(r))
 	})
 }
 
@@ -119,7 +118,7 @@ func FuzzConsent(f *testing.F) {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header["Origin"], r.Header["Cookie"] = []string{origin}, []string{cookie}
 		w := o.serve(r)
-		checkPage(t, o, body, w)
+		checkPage(t, body, w)
 		if led := w.Header().Get("Location") != "" || metaRefresh.MatchString(w.Body.String()); led && origin != offlineIssuer {
 			t.Errorf("a form of origin %q led on: %d %s, want a page", origin, w.Code, w.Header())
 		}
@@ -144,7 +143,7 @@ func FuzzCallback(f *testing.F) {
 		r := httptest.NewRequest(http.MethodGet, offlineIssuer+"/oauth/callback", nil)
 		r.URL.RawQuery, r.Header["Cookie"] = query, []string{cookie}
 		w := o.serve(r)
-		checkPage(t, o, query, w)
+		checkPage(t, query, w)
 		if w.Header().Get("Location") != "" && !strings.Contains(cookie, state) {
 			t.Errorf("%q without the transaction's cookie: Location %q, want a page", query, w.Header().Get("Location"))
 		}
@@ -237,7 +236,7 @@ func FuzzRegister(f *testing.F) {
 		for _, redirect := range c.Redirects {
 			u, err := url.Parse(redirect)
 			loopback := err == nil && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname())
-			if err != nil || u.User != nil || u.Fragment != "" || u.Scheme != "https" && !(u.Scheme == "http" && loopback) {
+			if err != nil || u.User != nil || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
 				t.Errorf("%q: registered %q, %v", body, redirect, err)
 			}
 		}
@@ -256,7 +255,7 @@ func FuzzSealed(f *testing.F) {
 		values = append(values, cookie)
 	}
 	for kind := range values {
-		f.Add(uint8(kind), uint16(7), uint8('A'), uint16(0)) //nolint:gosec // few
+		f.Add(uint8(kind), uint16(7), uint8('A'), uint16(0))
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, at uint16, char uint8, cut uint16) {
 		value := []byte(values[int(kind)%len(values)])
