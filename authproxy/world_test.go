@@ -8,6 +8,7 @@ import (
 	"html"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -180,9 +181,7 @@ func (b *browser) do(method, address string, form url.Values) *page {
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	for name, values := range b.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, b.header)
 	answer, err := b.client.Do(r)
 	if err != nil {
 		b.t.Fatal(err)
@@ -260,11 +259,10 @@ func (b *browser) signInAtEntra(entraURL string) *page {
 func (b *browser) signIn(q url.Values) *url.URL {
 	b.t.Helper()
 	p := b.authorize(q)
-	to := ""
-	switch {
-	case p.status == http.StatusFound:
+	var to string
+	if p.location != nil {
 		to = p.location.String()
-	default:
+	} else {
 		to = b.decide(p, "approve").next()
 	}
 	if !strings.HasPrefix(to, b.tenant.AuthorityHost()) {
