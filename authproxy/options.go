@@ -8,30 +8,33 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
-// Options configures a [Proxy].
+// Options configures a [Proxy]. mcpentra.WithAuthProxy fills in Resources, Scopes, Verifier,
+// Name, AuthorityHost and Logger where they are zero, and reports a value that differs from the
+// server's. Without mcpentra, Resources, Scopes and Verifier are required.
 type Options struct {
 	// Resources are the URLs of the MCP servers behind the proxy, as their clients are given
-	// them. mcpentra.WithAuthProxy fills this in.
+	// them. A client's parameter resource (RFC 8707) must name one of them.
 	Resources []string
 	// Scopes are the scopes of the API in full form, such as
-	// "api://{client ID}/access_as_user"; the first is the default. mcpentra.WithAuthProxy fills
-	// this in.
+	// "api://{client ID}/access_as_user"; the first is the default. Users are asked for all of
+	// them, whatever a client asks for: Entra puts each scope that was consented to into every
+	// token of an app, and all clients of a proxy share one app.
 	Scopes []string
 	// Verifier verifies the tokens that Entra issues, before they are handed on.
-	// mcpentra.WithAuthProxy fills this in.
 	Verifier *entraauth.Verifier
-	// Name is the MCP server's, for the consent page. Defaults to the issuer's host;
-	// mcpentra.WithAuthProxy fills in the server's title.
+	// Name is the MCP server's, for the consent page. Defaults to the issuer's host.
 	Name string
-	// AuthorityHost is Entra's, such as "https://login.microsoftonline.com", the default.
+	// AuthorityHost is the cloud, such as "https://login.microsoftonline.us". Defaults to the
+	// verifier's.
 	AuthorityHost string
-	// HTTPClient is for requests to Entra alone. Its transport is used; it follows no redirects.
+	// HTTPClient sends requests to Entra alone. It is copied; the copy follows no redirects and
+	// keeps no cookies. Defaults to a client with http.DefaultTransport.
 	HTTPClient *http.Client
-	// Store remembers what must be single-use. Defaults to this process's memory: restarts
-	// forget, and other replicas don't know.
+	// Store remembers what must be single-use. Defaults to this process's memory: a restart
+	// forgets it, and other replicas don't know it.
 	Store Store
-	// Replicas says that the server probably has replicas, so that a Store in memory is worth a
-	// warning.
+	// Replicas says that the server probably has replicas, so that the lack of a Store is worth
+	// a warning in the log.
 	Replicas bool
 
 	// Clients are known in advance.
@@ -40,23 +43,26 @@ type Options struct {
 	NoRegistration bool
 	// NoDocuments turns off client ID metadata documents.
 	NoDocuments bool
-	// OnlyRedirects restricts self-registered clients and documents to redirects that one of
-	// these lists has.
+	// OnlyRedirects restricts clients that register themselves or have a document to redirects
+	// of these lists. Defaults to no restriction.
 	OnlyRedirects []Preset
 	// Presets are clients that are shown without a warning. Defaults to [KnownClients].
 	Presets []Preset
 	// PrivateSchemes are whole redirect URIs with schemes of their own that clients may
-	// register, such as [CursorRedirect].
+	// register, such as [CursorRedirect]. Defaults to none.
 	PrivateSchemes []string
 
 	// Downstream are scopes of APIs that the server calls for its users, such as
-	// "https://storage.azure.com/user_impersonation", to which users consent as they sign in.
+	// "https://storage.azure.com/user_impersonation". Users consent to them as they sign in if
+	// the proxy's app is the API's own app, or with CombinedConsent; otherwise an administrator
+	// must, at the URL that the log names. Defaults to none.
 	Downstream []string
-	// CombinedConsent says that the API's registration lists this proxy's app in
+	// CombinedConsent says that the API's registration lists this proxy's app in its
 	// knownClientApplications, so that users consent to Downstream together with the API.
 	CombinedConsent bool
 	// RememberConsent is for how long a browser remembers that its user approved a client.
-	// Defaults to 30 days; negative means never.
+	// Approvals of clients on the user's own computer are never remembered. Defaults to 30 days;
+	// negative means never.
 	RememberConsent time.Duration
 
 	// UnsafeDocumentClient fetches client ID metadata documents instead of the guarded client of
@@ -64,16 +70,24 @@ type Options struct {
 	// addresses that are not public.
 	UnsafeDocumentClient *http.Client
 
+	// Logger gets an error for what only the operator can fix, a warning for each refused
+	// request, and an informational record for each sign-in. No code, token, state, hint or
+	// claim is logged. Defaults to [slog.Default].
 	Logger *slog.Logger
-	Now    func() time.Time
+	// Now is the clock. Defaults to [time.Now].
+	Now func() time.Time
 }
 
 // A Client is an MCP client that the operator configures.
 type Client struct {
-	ID        string
-	Name      string
+	// ID is what the client sends as client_id.
+	ID string
+	// Name is shown to users. Defaults to ID.
+	Name string
+	// Redirects are the client's redirect URIs: https, or http on localhost, 127.0.0.1 or [::1],
+	// where the port may differ.
 	Redirects []string
-	// Secret is the client's; "" for a public client. At least 32 random characters.
+	// Secret is the client's, at least 32 random characters; "" for a public client.
 	Secret string
 	// NoRefresh says that the client gets no refresh tokens.
 	NoRefresh bool
@@ -85,3 +99,6 @@ type Preset struct {
 	Name, Date string
 	Redirects  []string
 }
+
+// defaultRememberConsent is the default of Options.RememberConsent.
+const defaultRememberConsent = 30 * 24 * time.Hour

@@ -1,0 +1,101 @@
+package authproxy
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+)
+
+// Attach completes the proxy for an MCP server: it fills in what Options leave out, and returns
+// an error that lists what differs. mcpentra.WithAuthProxy calls it. The scopes are in full form,
+// the default first. Call it before the proxy serves.
+func (p *Proxy) Attach(resourceURL, name string, scopes []string, v *entraauth.Verifier, log *slog.Logger) error {
+	o := &p.opts
+	var faults faults
+	resource, ok := canonicalResource(resourceURL)
+	if !ok {
+		faults.add("resource", fmt.Errorf("%q is not a URL such as https://mcp.example.com/mcp", resourceURL))
+	}
+	switch {
+	case len(o.Resources) == 0:
+		o.Resources = []string{resourceURL}
+	case !slices.ContainsFunc(o.Resources, func(s string) bool { c, _ := canonicalResource(s); return c == resource }):
+		faults.add("Options.Resources", fmt.Errorf("they are %s, and the server is %s; add it, or leave them out", strings.Join(o.Resources, ", "), resourceURL))
+	}
+	switch {
+	case len(o.Scopes) == 0:
+		o.Scopes = slices.Clone(scopes)
+	case !slices.Equal(slices.Sorted(slices.Values(o.Scopes)), slices.Sorted(slices.Values(scopes))):
+		faults.add("Options.Scopes", fmt.Errorf("they are %s, and the server's are %s; make them equal, or leave them out", strings.Join(o.Scopes, " "), strings.Join(scopes, " ")))
+	}
+	switch {
+	case v == nil:
+		faults.add("verifier", errors.New("missing"))
+	case o.Verifier == nil:
+		o.Verifier = v
+	case o.Verifier != v:
+		faults.add("Options.Verifier", errors.New("it is not the server's verifier; pass that one, or leave it out"))
+	}
+	if o.Name == "" {
+		o.Name = name
+	}
+	if o.Logger == nil && log != nil {
+		p.setLogger(log)
+	}
+	if len(faults) == 0 && !p.complete {
+		faults = append(p.connect(), p.finish()...)
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("authproxy: the proxy does not fit the server: %w", errors.Join(faults...))
+	}
+	return nil
+}
+
+// finish completes the proxy when resources, scopes and verifier are known.
+func (p *Proxy) finish() (faults faults) {
+	o := &p.opts
+	p.verifier = o.Verifier
+	api := p.verifier.Registration()
+	if !slices.Contains(api.Tenants, p.tenantID) && !api.AnyTenant {
+		faults.add("tenantID", fmt.Errorf("users sign in to the tenant %s, and the verifier accepts those of %s; make both with the same tenant ID", p.tenantID, strings.Join(api.Tenants, ", ")))
+	}
+	if own, cloud := p.host.String(), p.host.Cloud().Hosts; own != api.AuthorityHost && !(slices.Contains(cloud, own) && slices.Contains(cloud, api.AuthorityHost)) {
+		faults.add("Options.AuthorityHost", fmt.Errorf("the proxy asks %s, the verifier trusts %s; set both to the same cloud", p.host, api.AuthorityHost))
+	}
+	var err error
+	p.scopes, err = newScopeSet(o.Scopes, api.ClientID, api.ClientID == p.clientID)
+	faults.add("Options.Scopes", err)
+	p.resources = nil
+	for _, resource := range o.Resources {
+		canonical, _ := canonicalResource(resource)
+		p.resources = append(p.resources, canonical)
+	}
+	if o.Name == "" {
+		o.Name = p.base.Host
+	}
+	if len(faults) > 0 {
+		return faults
+	}
+	p.metadata = p.newMetadata()
+	p.routes = p.newRoutes()
+	p.warn()
+	p.complete = true
+	return nil
+}
+
+// warn tells the operator what works, but not as they may expect.
+func (p *Proxy) warn() {
+	if p.opts.Store == nil && p.opts.Replicas {
+		p.log.Warn("the server probably has replicas, but the proxy remembers used codes and refresh tokens in this process's memory: " +
+			"set Options.Store to one that all replicas share, such as redisstore's")
+	}
+	if len(p.opts.Downstream) > 0 && !p.scopes.self && !p.opts.CombinedConsent {
+		p.log.Warn("users can't consent to Options.Downstream as they sign in: an administrator must consent once, "+
+			"or list the proxy's app in knownClientApplications of the API and set Options.CombinedConsent",
+			slog.String("url", p.adminConsentURL()))
+	}
+}

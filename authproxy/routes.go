@@ -1,0 +1,97 @@
+package authproxy
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
+)
+
+// The endpoints, below the issuer.
+const (
+	pathAuthorize = "/authorize"
+	pathConsent   = "/consent"
+	pathCallback  = "/oauth/callback"
+	pathToken     = "/token"
+	pathRevoke    = "/revoke"
+	pathRegister  = "/register"
+)
+
+// A route is what answers at a path.
+type route struct {
+	methods []string
+	// shared reports whether pages of every origin may send requests and read the answers. The
+	// others are for people: their errors are pages.
+	shared bool
+	serve  http.HandlerFunc
+}
+
+// newRoutes returns the routes by path. A gateway or http.StripPrefix may have removed leading
+// segments of the issuer's path.
+func (p *Proxy) newRoutes() map[string]route {
+	routes := map[string]route{}
+	get, post := []string{http.MethodGet}, []string{http.MethodPost}
+	endpoints := map[string]route{
+		pathAuthorize: {get, false, p.serveAuthorize},
+		pathConsent:   {post, false, p.serveConsent},
+		pathCallback:  {get, false, p.serveCallback},
+		pathToken:     {post, true, p.serveToken},
+		pathRevoke:    {post, true, p.serveRevoke},
+	}
+	if !p.opts.NoRegistration {
+		endpoints[pathRegister] = route{post, true, p.serveRegister}
+	}
+	for _, rest := range edge.Rests(p.base.Path) {
+		for path, r := range endpoints {
+			routes[rest+path] = r
+		}
+	}
+	metadata := route{[]string{http.MethodGet, http.MethodHead}, true, p.serveMetadata}
+	for _, path := range p.metadataPaths() {
+		routes[path] = metadata
+	}
+	return routes
+}
+
+// Serves reports whether a request with the path is for the proxy. The path may have lost
+// leading segments of the issuer's to a gateway or http.StripPrefix. [Proxy.Attach] adds paths
+// of metadata, so call it before.
+func (p *Proxy) Serves(path string) bool {
+	_, ok := p.routes[strings.TrimSuffix(path, "/")]
+	return ok
+}
+
+// find returns the route of a URL. An escaped slash is a part of a name, not a separator.
+func (p *Proxy) find(u *url.URL) (route, bool) {
+	r, ok := p.routes[strings.TrimSuffix(u.Path, "/")]
+	return r, ok && !strings.Contains(strings.ToUpper(u.RawPath), "%2F")
+}
+
+// serve answers a request at the route: preflights, wrong methods, and the rest.
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, at route) {
+	h := w.Header()
+	if at.shared {
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After")
+		h.Set("X-Content-Type-Options", "nosniff")
+	}
+	switch {
+	case slices.Contains(at.methods, r.Method):
+		at.serve(w, r)
+	case at.shared && r.Method == http.MethodOptions:
+		h.Set("Access-Control-Allow-Methods", "GET, POST")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, MCP-Protocol-Version")
+		h.Set("Access-Control-Max-Age", "600")
+		w.WriteHeader(http.StatusNoContent)
+	case at.shared:
+		h.Set("Allow", strings.Join(append(slices.Clone(at.methods), http.MethodOptions), ", "))
+		oauth.Write(w, &oauth.Error{Code: oauth.InvalidRequest, Description: "the method must be " + at.methods[0], Status: http.StatusMethodNotAllowed})
+	default:
+		h.Set("Allow", strings.Join(at.methods, ", "))
+		p.pages.ShowError(w, r, http.StatusMethodNotAllowed, &pages.ErrorPage{Problem: pages.NotFromThisPage, Detail: "the method must be " + at.methods[0]})
+	}
+}

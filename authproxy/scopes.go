@@ -1,0 +1,101 @@
+package authproxy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A scopeSet is the scopes of the API behind the proxy. Within the proxy, a scope goes by its
+// short name, as in the claim scp: "access_as_user".
+type scopeSet struct {
+	full  []string // as configured; the first is the default
+	names []string // the short names, likewise
+	appID string   // of the API
+	self  bool     // the proxy's app is the API's
+}
+
+func newScopeSet(full []string, appID string, self bool) (*scopeSet, error) {
+	s := &scopeSet{full: slices.Clone(full), appID: appID, self: self}
+	var faults []error
+	for _, scope := range full {
+		prefix, name := cutScope(scope)
+		switch {
+		case prefix == "" || name == "" || name == ".default" || strings.ContainsFunc(scope, notScopeChar):
+			faults = append(faults, fmt.Errorf("%q is not a scope in full form, such as api://%s/access_as_user", scope, appID))
+		case slices.Contains(s.names, name):
+			faults = append(faults, fmt.Errorf("there are two scopes %q; list each name once", name))
+		}
+		s.names = append(s.names, name)
+	}
+	return s, errors.Join(faults...)
+}
+
+// notScopeChar reports whether a scope can't have the character (RFC 6749, section 3.3).
+func notScopeChar(r rune) bool { return r <= ' ' || r == '"' || r == '\\' || r > '~' }
+
+// cutScope cuts a scope after its last slash. A bare one has no prefix.
+func cutScope(scope string) (prefix, name string) {
+	i := strings.LastIndexByte(scope, '/')
+	return scope[:max(i, 0)], scope[i+1:]
+}
+
+// pick returns the short names of our scopes in a client's scope parameter: bare, in full, or
+// with the API's application ID. All others are dropped: openid and the like, because there are
+// no ID tokens; foreign ones, because the token would not be ours.
+func (s *scopeSet) pick(parameter string) []string {
+	var names []string
+	for scope := range strings.FieldsSeq(parameter) {
+		if name := s.nameOf(scope); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// nameOf returns the short name of a scope of ours, or "".
+func (s *scopeSet) nameOf(scope string) string {
+	prefix, name := cutScope(scope)
+	i := slices.Index(s.names, name)
+	if i < 0 || prefix != "" && scope != s.full[i] && !strings.EqualFold(prefix, s.appID) {
+		return ""
+	}
+	return name
+}
+
+// fullForm returns the scopes as clients know them. It leaves out names that are not ours.
+func (s *scopeSet) fullForm(names []string) []string {
+	var full []string
+	for _, name := range names {
+		if i := slices.Index(s.names, name); i >= 0 {
+			full = append(full, s.full[i])
+		}
+	}
+	return full
+}
+
+// entraForm returns the scopes as Entra wants them: an app must name itself by its ID
+// (AADSTS90009).
+func (s *scopeSet) entraForm(names []string) []string {
+	full := s.fullForm(names)
+	if s.self {
+		for i, scope := range full {
+			_, name := cutScope(scope)
+			full[i] = s.appID + "/" + name
+		}
+	}
+	return full
+}
+
+// offlineAccess is the scope that asks for a refresh token.
+const offlineAccess = "offline_access"
+
+// forToken returns the scope parameter of a token request to Entra.
+func (s *scopeSet) forToken(names []string, refresh bool) string {
+	scopes := s.entraForm(names)
+	if refresh {
+		scopes = append(scopes, offlineAccess)
+	}
+	return strings.Join(scopes, " ")
+}
