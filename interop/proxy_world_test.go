@@ -40,6 +40,7 @@ type proxyWorld struct {
 	alice  *person
 	log    *output
 
+	asked atomic.Int64 // how many consents were given or refused
 	ahead atomic.Int64 // seconds that the tenant's and the server's clock are ahead of the client's
 }
 
@@ -68,16 +69,18 @@ func newProxyWorld(t *testing.T, o authproxy.Options) *proxyWorld {
 	w.app.OptionalClaims = []string{"upn", "xms_cc"}
 	w.app.AddRedirectURI(entratest.PlatformWeb, w.issuer+"/oauth/callback")
 	server := w.newServer(t, o)
-	front.Config.Handler = server
+	front.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && r.URL.Path == "/consent" {
+			w.asked.Add(1)
+		}
+		server.ServeHTTP(rw, r)
+	})
 	c := signedBy(t, w.trust)
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	must(t, err)
 	front.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	front.StartTLS()
 	t.Cleanup(func() {
-		for session := range server.MCP().Sessions() { // a client that is killed ends none
-			_ = session.Close()
-		}
 		front.CloseClientConnections()
 		front.Close()
 		if t.Failed() {
@@ -109,7 +112,7 @@ func (w *proxyWorld) newServer(t *testing.T, o authproxy.Options) *mcpentra.Serv
 			})
 	}
 	server, err := mcpentra.NewServer(w.url, verifier,
-		mcpentra.WithAuthProxy(proxy), mcpentra.WithLogger(logger), mcpentra.WithSessions(),
+		mcpentra.WithAuthProxy(proxy), mcpentra.WithLogger(logger),
 		mcpentra.WithTools(mcpentra.IdentityTools(verifier), say("write_note", "written"), say("sign_note", "signed")),
 		mcpentra.WithToolPolicy("write_note", entraauth.Policy{Scopes: []string{"access_as_user", "notes_write"}}),
 		mcpentra.WithToolPolicy("sign_note", entraauth.Policy{AuthContext: "c1"}))
