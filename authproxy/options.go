@@ -69,6 +69,8 @@ type Options struct {
 	// this package, for servers behind an egress proxy. The egress proxy must then refuse
 	// addresses that are not public.
 	UnsafeDocumentClient *http.Client
+	// UnsafeLoopbackDocuments lets documents be fetched from this machine, for demonstrations.
+	UnsafeLoopbackDocuments bool
 
 	// Logger gets an error for what only the operator can fix, a warning for each refused
 	// request, and an informational record for each sign-in. No code, token, state, hint or
@@ -76,28 +78,6 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock. Defaults to [time.Now].
 	Now func() time.Time
-}
-
-// A Client is an MCP client that the operator configures.
-type Client struct {
-	// ID is what the client sends as client_id.
-	ID string
-	// Name is shown to users. Defaults to ID.
-	Name string
-	// Redirects are the client's redirect URIs: https, or http on localhost, 127.0.0.1 or [::1],
-	// where the port may differ.
-	Redirects []string
-	// Secret is the client's, at least 32 random characters; "" for a public client.
-	Secret string
-	// NoRefresh says that the client gets no refresh tokens.
-	NoRefresh bool
-}
-
-// A Preset is a dated list of the exact redirects of a known client. "*" stands for one
-// path segment.
-type Preset struct {
-	Name, Date string
-	Redirects  []string
 }
 
 // defaultRememberConsent is the default of Options.RememberConsent.

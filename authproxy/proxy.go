@@ -36,6 +36,7 @@ type Proxy struct {
 	opts               Options // with defaults
 	keys               [][]byte
 	seals              seals
+	cookies            cookieNames
 	clients            *clients.Directory
 	pages              *pages.Renderer
 	store              Store
@@ -58,7 +59,7 @@ type Proxy struct {
 
 // seals are the sealers, one for each purpose.
 type seals struct {
-	code, refresh, transaction, form, consent, registration *seal.Sealer
+	code, refresh, answer, transaction, form, consent *seal.Sealer
 }
 
 // New returns a proxy with the issuer URL, such as "https://mcp.example.com" or
@@ -87,6 +88,7 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 	var faults faults
 	var err error
 	p.base, err = parseIssuer(issuerURL)
+	p.cookies = newCookieNames(issuerURL)
 	faults.add("issuerURL", err)
 	faults.add("tenantID", authority.CheckGUID(tenantID))
 	faults.add("clientID", authority.CheckGUID(clientID))
@@ -98,6 +100,7 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 	p.checkOptions(&faults)
 	if len(p.keys) > 0 {
 		faults.add("keys", p.makeSeals())
+		p.openDirectory(&faults)
 	}
 	if len(faults) == 0 {
 		faults = append(faults, p.connect()...)
@@ -146,11 +149,6 @@ func (p *Proxy) checkOptions(faults *faults) {
 	}
 	_, err := authority.Parse(o.AuthorityHost)
 	faults.add("Options.AuthorityHost", err)
-	var known []*clients.Client
-	for _, c := range o.Clients {
-		known = append(known, &clients.Client{ID: c.ID, Kind: clients.Configured, Name: cmp.Or(c.Name, c.ID), Redirects: c.Redirects, Auth: clients.None, Refresh: !c.NoRefresh})
-	}
-	p.clients = clients.NewDirectory(known...)
 }
 
 // minKey is the least length of a key, in bytes.
@@ -183,8 +181,8 @@ func normalKeys(keys [][]byte) ([][]byte, error) {
 func (p *Proxy) makeSeals() error {
 	var faults []error
 	for purpose, s := range map[string]**seal.Sealer{
-		"code": &p.seals.code, "refresh": &p.seals.refresh, "transaction": &p.seals.transaction,
-		"form": &p.seals.form, "consent": &p.seals.consent, "registration": &p.seals.registration,
+		"code": &p.seals.code, "refresh": &p.seals.refresh, "answer": &p.seals.answer, "transaction": &p.seals.transaction,
+		"form": &p.seals.form, "consent": &p.seals.consent,
 	} {
 		var err error
 		*s, err = seal.New("authproxy "+purpose, p.keys)
@@ -231,6 +229,17 @@ func (p *Proxy) Issuer() string { return p.issuer }
 
 // AuthorizationEndpoint returns the URL at which sign-ins start.
 func (p *Proxy) AuthorizationEndpoint() string { return p.issuer + pathAuthorize }
+
+// ClientID returns the ID of the proxy's app at Entra, in lower case: each token's authorized party.
+func (p *Proxy) ClientID() string { return p.clientID }
+
+// HasClient reports whether the operator configured a client with the ID.
+func (p *Proxy) HasClient(id string) bool {
+	return slices.ContainsFunc(p.opts.Clients, func(c Client) bool { return c.ID == id })
+}
+
+// callbackURL is where Entra sends browsers.
+func (p *Proxy) callbackURL() string { return p.issuer + pathCallback }
 
 // resourceOf returns the canonical form of the resource that a request names, or "" if it names
 // none (RFC 8707, section 2).

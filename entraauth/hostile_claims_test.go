@@ -139,6 +139,17 @@ var kindTricks = []hostile{
 		delete(c, "oid")
 	}, kind: bad, rule: "kind of token"},
 	{name: "ID token of Entra's", forge: func(f *fixture, _ string) string { return f.tenant.IDToken(f.alice, f.api) }, kind: bad, rule: "kind of token"},
+	{name: "ID token of the API's own app, with azp", version: 2, change: func(f *fixture, _, c map[string]any) {
+		delete(c, "scp")
+		c["azp"], c["nonce"] = f.api.ClientID, "n"
+	}, kind: bad, rule: "kind of token"},
+	{name: "app-only of the API itself, v1", change: func(f *fixture, h, c map[string]any) {
+		appOnly(f, h, c)
+		c["aud"], c["appid"] = f.api.ClientID, f.api.ClientID
+	}, kind: scope, rule: "kind of caller"},
+	{name: "app-only of the API itself, v2", version: 2, change: func(f *fixture, h, c map[string]any) { appOnly(f, h, c); c["azp"] = f.api.ClientID }, kind: scope, rule: "kind of caller"},
+	{name: "azp = aud of another app", version: 2, change: func(f *fixture, _, c map[string]any) { c["aud"], c["azp"] = f.client.ClientID, f.client.ClientID }, kind: bad, rule: "audience"},
+	{name: "appid = aud of another app", change: func(f *fixture, _, c map[string]any) { c["aud"], c["appid"] = f.client.ClientID, f.client.ClientID }, kind: bad, rule: "audience"},
 	{name: "idtyp device", change: claim("idtyp", "device"), kind: bad, rule: "kind of token"},
 	{name: "idtyp App", change: claim("idtyp", "App"), kind: bad, rule: "kind of token"},
 	{name: "idtyp user without scope", change: func(_ *fixture, _, c map[string]any) { c["idtyp"] = "user"; delete(c, "scp") }, kind: bad, rule: "kind of token"},

@@ -51,6 +51,29 @@ func TestVerifyAcceptsBothVersions(t *testing.T) {
 	}
 }
 
+// An app that signs users in to itself, as an authorization proxy in front of the API does with the
+// API's own registration, is both audience and client of its tokens.
+func TestVerifyAcceptsTokensOfTheAPIForItself(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *entraauth.Options) { o.Policy.ClientAuth = entraauth.ClientAuthSecret })
+	for name, audience := range map[string]string{"1.0": "api://" + f.api.ClientID, "1.0, by the client ID": f.api.ClientID, "2.0": f.api.ClientID} {
+		version, client, auth := 1, "appid", "appidacr"
+		if name == "2.0" {
+			version, client, auth = 2, "azp", "azpacr"
+		}
+		id, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, version, func(_, c map[string]any) {
+			c["aud"], c[client], c[auth] = audience, f.api.ClientID, "1"
+		}))
+		if err != nil {
+			t.Errorf("%s: got %v, want nil", name, err)
+			continue
+		}
+		if id.Kind() != entraauth.KindUser || id.ClientID() != f.api.ClientID {
+			t.Errorf("%s: got a %v by the client %s, want a user by %s", name, id.Kind(), id.ClientID(), f.api.ClientID)
+		}
+	}
+}
+
 func TestVerifyAcceptsEntrasVariants(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(o *entraauth.Options) {

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// maxQuery is the maximum length of an authorization request's query. Entra's limit is not
-// documented; a long state can exceed it.
-const maxQuery = 8 << 10
+// maxQuery is the maximum length of the query of an authorization request or an administrator's
+// consent, in bytes. Entra's limit is not documented, and reports of it differ: this is the least.
+const maxQuery = 1800
 
 // An authorizeRequest is a request at the authorize endpoint
 // (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow).

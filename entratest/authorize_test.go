@@ -231,7 +231,7 @@ func TestAuthorizeRefusals(t *testing.T) {
 		"unknown client":      {[]string{"client_id", c.alice.ObjectID}, "AADSTS700016", "", ""},
 		"unknown redirect":    {[]string{"redirect_uri", "https://evil.example.com/"}, "AADSTS50011", "", ""},
 		"no redirect at all":  {[]string{"client_id", bare.ClientID}, "AADSTS500113", "", ""},
-		"long state":          {[]string{"state", strings.Repeat("x", 9000)}, "AADSTS90015", "", ""},
+		"long state":          {[]string{"state", strings.Repeat("x", 1800)}, "AADSTS90015", "", ""},
 		"no scope":            {[]string{"scope", ""}, "", "invalid_request", "AADSTS900144"},
 		"no type":             {[]string{"response_type", ""}, "", "invalid_request", "AADSTS900144"},
 		"token":               {[]string{"response_type", "token"}, "", "unsupported_response_type", "AADSTS700054"},

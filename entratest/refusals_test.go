@@ -37,7 +37,7 @@ var refusals = []refusal{
 	{500113, func(t *testing.T, c *contoso) string {
 		return atAuthorize("client_id", c.AddApp("None").ClientID)(t, c)
 	}},
-	{90015, atAuthorize("state", strings.Repeat("s", 10_000))},
+	{90015, atAuthorize("state", strings.Repeat("s", 1800))},
 	{28000, func(t *testing.T, c *contoso) string {
 		return c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL()),
 			"scope", c.api.AppIDURI()+"/access_as_user https://storage.azure.com/user_impersonation")).body

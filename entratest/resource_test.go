@@ -1,6 +1,8 @@
 package entratest_test
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -73,5 +75,42 @@ func TestTokenForItself(t *testing.T) {
 		if got, _, _ := strings.Cut(back.Query().Get("error_description"), ":"); got != test.code {
 			t.Errorf("%s: got %q, want %q", name, got, test.code)
 		}
+	}
+}
+
+// An app that is API and confidential client at once gets tokens for itself, by code and by refresh
+// token: the application that asked for them is their audience.
+func TestTokensOfAnAppForItself(t *testing.T) {
+	t.Parallel()
+	for version, names := range map[int]struct{ client, auth string }{1: {"appid", "appidacr"}, 2: {"azp", "azpacr"}} {
+		c := newSignIns(t)
+		c.client.Scopes, c.client.AccessTokenVersion = []string{"access_as_user"}, version
+		c.client.AppIDURIs = append(c.client.AppIDURIs, "https://mcp.example.com/mcp")
+		scope := c.client.ClientID + "/access_as_user offline_access"
+		first := c.token(t, c.redeem(open(t, c.Browser(c.alice), c.authorizeURL("scope", scope)), "scope", scope))
+		again := c.token(t, c.redeem(&url.URL{}, "grant_type", "refresh_token", "refresh_token", first.text("refresh_token"), "scope", scope))
+		for from, a := range map[string]answer{"the code": first, "the refresh token": again} {
+			if a.status != http.StatusOK || a.text("scope") != c.client.ClientID+"/access_as_user" {
+				t.Fatalf("v%d, %s: got %d, scope %q: %s; want 200 and the scope as it was asked for", version, from, a.status, a.text("scope"), a.body)
+			}
+			_, claims := decode(t, a.text("access_token"))
+			if claims["aud"] != c.client.ClientID || claims[names.client] != c.client.ClientID || claims[names.auth] != "1" {
+				t.Errorf("v%d, %s: got aud %v, %s %v, %s %v; want the app's client ID twice, and 1", version, from, claims["aud"], names.client, claims[names.client], names.auth, claims[names.auth])
+			}
+		}
+	}
+}
+
+// A query may have 1,800 bytes.
+func TestLongestQuery(t *testing.T) {
+	t.Parallel()
+	c := newSignIns(t)
+	_, query, _ := strings.Cut(c.authorizeURL("state", "x"), "?")
+	state := strings.Repeat("x", 1801-len(query))
+	if back := open(t, c.Browser(c.alice), c.authorizeURL("state", state)); back.Query().Get("code") == "" {
+		t.Errorf("1,800 bytes: got %s, want a code", back)
+	}
+	if _, err := c.Browser(c.alice).Open(t.Context(), c.authorizeURL("state", state+"x")); err == nil || !strings.Contains(err.Error(), "AADSTS90015") {
+		t.Errorf("1,801 bytes: got %v, want AADSTS90015", err)
 	}
 }

@@ -95,7 +95,7 @@ func (a *app) explain(t *tenant, err error, resource, scope string) *Error {
 		RetryAfter:    f.RetryAfter,
 		cause:         answer,
 	}
-	e.answered, e.proof, e.passing = true, blamesProof(f.code), e.outage()
+	e.answered, e.proof, e.passing = true, clientcred.Blames(f.code), e.outage()
 	e.service = f.Status >= http.StatusInternalServerError || f.Status == http.StatusRequestTimeout
 	switch {
 	case errors.Is(v.kind, ErrInteractionRequired):

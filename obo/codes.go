@@ -209,16 +209,6 @@ func familyOf(code int) int {
 	return 0
 }
 
-// blamesProof reports whether Entra rejected the app's credential, so that the same
-// one must not be sent again.
-func blamesProof(code int) bool {
-	switch code {
-	case 50012, 50048, 5002741, 70002, 70025, 700021, 700023, 700024, 700027, 700030, 7000215, 7000222, 700222, 700229, 700236, 700238:
-		return true
-	}
-	return familyOf(code) == 70021
-}
-
 // blamesResource reports whether the code concerns the requested resource or scope,
 // and not the app as a whole.
 func blamesResource(code int) bool {
@@ -228,10 +218,6 @@ func blamesResource(code int) bool {
 	}
 	return familyOf(code) == 65005
 }
-
-// outdated reports whether Entra may accept a new credential of the same kind: this
-// one has expired or is not valid yet, or its key has been replaced.
-func outdated(code int) bool { return code == 700024 || code == 700027 }
 
 // asksConsent reports whether consent is missing.
 func (v verdict) asksConsent() bool { return errors.Is(v.kind, ErrConsentRequired) }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 )
 
@@ -53,7 +54,7 @@ func CodeTable() string {
 				if errors.Is(kind, ErrConsentRequired) {
 					remedy = "open `ConsentURL`, or an administrator `AdminConsentURL`"
 				}
-				if outdated(code) {
+				if clientcred.Outdated(code) {
 					remedy += " (a new proof has been tried, except with a secret)"
 				}
 				fmt.Fprintf(&b, "| %d | `%s` | %s | %s |\n", code, kindNames[kind], v.problem, remedy)

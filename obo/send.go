@@ -58,12 +58,12 @@ func (s *sender) redeem(ctx context.Context, who claims, caller, assertion strin
 		case e == nil:
 			search.Accepted()
 			return got, nil
-		case !blamesProof(e.AADSTS):
+		case !clientcred.Blames(e.AADSTS):
 			if e.AADSTS != 0 && !e.outage() {
 				search.Accepted()
 			}
 			return nil, e
-		case !search.Refused(ctx, outdated(e.AADSTS), e):
+		case !search.Refused(ctx, clientcred.Outdated(e.AADSTS), e):
 			return nil, e
 		}
 		refused = e

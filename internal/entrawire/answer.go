@@ -15,17 +15,21 @@ import (
 const (
 	// MaxToken bounds a token, in bytes.
 	MaxToken = 64 << 10
+	// MaxRefreshToken bounds a refresh token, in bytes: sealed and encoded, it must fit into a
+	// form of 64 KiB. Entra's have 1 to 2 KiB.
+	MaxRefreshToken = 16 << 10
 	// MaxClaims bounds a claims challenge, in bytes.
 	MaxClaims = 16 << 10
 
 	maxRetryAfter = time.Hour
 )
 
-// A Success is a token response (RFC 6749, section 5.1), without its refresh token.
+// A Success is a token response (RFC 6749, section 5.1). It never has the ID token.
 type Success struct {
-	AccessToken string
-	Lifetime    time.Duration
-	RefreshIn   time.Duration // 0 if not sent
+	AccessToken  string
+	Lifetime     time.Duration
+	RefreshIn    time.Duration // 0 if not sent
+	RefreshToken string        // "" if not sent, and for clients that don't keep it (see [New])
 }
 
 // A RefusalError is an error response of the token endpoint (RFC 6749, section 5.2,
@@ -70,9 +74,13 @@ var (
 	plainWord = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
 )
 
-// Parse parses a response of the token endpoint. An OAuth error is a refusal whatever the
-// status, even 200.
+// Parse parses a response of the token endpoint, without its refresh token. An OAuth error is a
+// refusal whatever the status, even 200.
 func Parse(status int, header http.Header, body []byte, now time.Time) (*Success, error) {
+	return parse(status, header, body, now, false)
+}
+
+func parse(status int, header http.Header, body []byte, now time.Time, keepRefresh bool) (*Success, error) {
 	m, ok := decodeMembers(body)
 	if status != http.StatusOK || ok && m.isSet("error") && (m.isText("error") || m.text("access_token") == "") {
 		return nil, parseRefusal(status, header, m, now)
@@ -80,6 +88,12 @@ func Parse(status int, header http.Header, body []byte, now time.Time) (*Success
 	s, err := parseSuccess(m)
 	if err != nil {
 		return nil, &AnswerError{err, false}
+	}
+	if keepRefresh {
+		s.RefreshToken = m.text("refresh_token")
+	}
+	if len(s.RefreshToken) > MaxRefreshToken {
+		return nil, &AnswerError{errors.New("the response's refresh_token is too long"), false}
 	}
 	return s, nil
 }

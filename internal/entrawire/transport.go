@@ -24,17 +24,18 @@ type Grant struct {
 	grantType string
 	fixed     map[string]string // parameters that must have one value
 	needs     string            // the parameter that must be present, with any value
+	refreshes bool              // its user keeps the refresh tokens
 }
 
 // The grants that this module uses. There is none for a token for the app itself
 // (client_credentials).
 var (
 	// OnBehalfOf exchanges a user's token (RFC 7523, with Entra's extension).
-	OnBehalfOf = Grant{"urn:ietf:params:oauth:grant-type:jwt-bearer", map[string]string{"requested_token_use": "on_behalf_of"}, "assertion"}
+	OnBehalfOf = Grant{"urn:ietf:params:oauth:grant-type:jwt-bearer", map[string]string{"requested_token_use": "on_behalf_of"}, "assertion", false}
 	// AuthorizationCode redeems a code (RFC 6749, section 4.1.3).
-	AuthorizationCode = Grant{"authorization_code", nil, "code"}
+	AuthorizationCode = Grant{"authorization_code", nil, "code", true}
 	// RefreshToken redeems a refresh token (RFC 6749, section 6).
-	RefreshToken = Grant{"refresh_token", nil, "refresh_token"}
+	RefreshToken = Grant{"refresh_token", nil, "refresh_token", true}
 )
 
 // check says why a form, whose parameters stand once each, is not a request of the grant.

@@ -16,6 +16,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,16 +26,19 @@ const maxAnswer = 1 << 20
 
 // A Client sends token requests. It is safe for concurrent use.
 type Client struct {
-	http *http.Client
-	now  func() time.Time
+	http         *http.Client
+	now          func() time.Time
+	keepsRefresh bool
 }
 
 // New returns a client based on base, which may be nil (see [Bounded]), that sends only
-// requests of the given grants.
+// requests of the given grants. It returns refresh tokens only if all of them are for a user's
+// sign-in: whoever exchanges tokens on behalf of users never holds one.
 func New(base *http.Client, now func() time.Time, grants ...Grant) *Client {
 	c := Bounded(base)
 	c.Transport = gate{c.Transport, grants}
-	return &Client{c, now}
+	without := slices.ContainsFunc(grants, func(g Grant) bool { return !g.refreshes })
+	return &Client{c, now, len(grants) > 0 && !without}
 }
 
 // Post sends a form to a token endpoint.
@@ -62,7 +66,7 @@ func (c *Client) Send(req *http.Request) (*Success, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := Parse(resp.StatusCode, resp.Header, body, c.now())
+	s, err := parse(resp.StatusCode, resp.Header, body, c.now(), c.keepsRefresh)
 	if r, ok := errors.AsType[*RefusalError](err); ok {
 		r.RequestID = req.Header.Get("client-request-id")
 	}

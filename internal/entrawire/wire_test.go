@@ -2,6 +2,7 @@ package entrawire_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -224,6 +225,47 @@ func checkRefusal(t *testing.T, err error, code int, oauthError string) {
 	}
 	if text := err.Error(); strings.Contains(text, "AADSTS") {
 		t.Errorf("the error holds some of the answer: %s", text)
+	}
+}
+
+// TestRefreshTokens: only a client for sign-ins returns them, nobody an ID token, and none without
+// bound.
+func TestRefreshTokens(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		grants []entrawire.Grant
+		body   string
+		size   int
+		want   string
+		fails  bool
+	}{
+		"code":             {[]entrawire.Grant{entrawire.AuthorizationCode, entrawire.RefreshToken}, code, 2, "rr", false},
+		"refresh":          {[]entrawire.Grant{entrawire.AuthorizationCode, entrawire.RefreshToken}, refresh, 2, "rr", false},
+		"on behalf":        {[]entrawire.Grant{entrawire.OnBehalfOf}, onBehalf, 2, "", false},
+		"both":             {[]entrawire.Grant{entrawire.RefreshToken, entrawire.OnBehalfOf}, refresh, 2, "", false},
+		"none":             {[]entrawire.Grant{entrawire.RefreshToken}, refresh, 0, "", false},
+		"long":             {[]entrawire.Grant{entrawire.RefreshToken}, refresh, entrawire.MaxRefreshToken, strings.Repeat("r", entrawire.MaxRefreshToken), false},
+		"too long":         {[]entrawire.Grant{entrawire.RefreshToken}, refresh, entrawire.MaxRefreshToken + 1, "", true},
+		"too long, unused": {[]entrawire.Grant{entrawire.OnBehalfOf}, onBehalf, entrawire.MaxRefreshToken + 1, "", false},
+	} {
+		client := entrawire.New(&http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+			answer := `{"token_type":"Bearer","expires_in":3600,"access_token":"a","id_token":"i.d.t","refresh_token":"` + strings.Repeat("r", c.size) + `"}`
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer)), Request: req}, nil
+		})}, time.Now, c.grants...)
+		got, err := client.Send(newRequest(t, c.body))
+		if c.fails {
+			if _, ok := errors.AsType[*entrawire.AnswerError](err); !ok {
+				t.Errorf("%s: error %v, want an *AnswerError", name, err)
+			}
+			continue
+		}
+		if err != nil || got.RefreshToken != c.want {
+			t.Errorf("%s: Send = %d bytes of refresh token, %v; want %d", name, len(got.RefreshToken), err, len(c.want))
+			continue
+		}
+		if text := fmt.Sprintf("%+v", *got); strings.Contains(text, "i.d.t") {
+			t.Errorf("%s: %s has the ID token", name, text)
+		}
 	}
 }
 

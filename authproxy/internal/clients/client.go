@@ -3,7 +3,14 @@
 // describe themselves in a document at their client ID (CIMD).
 package clients
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
+)
 
 // Kind is how the proxy came to know a client.
 type Kind uint8
@@ -26,26 +33,42 @@ const (
 	PrivateKeyJWT
 )
 
+// methods are the names of RFC 7591, section 2.
+var methods = [...]string{None: "none", SecretBasic: "client_secret_basic", SecretPost: "client_secret_post", PrivateKeyJWT: "private_key_jwt"}
+
+// String returns the value of token_endpoint_auth_method.
+func (a Auth) String() string {
+	if a < None || int(a) >= len(methods) {
+		return "unknown"
+	}
+	return methods[a]
+}
+
 // A Client is an MCP client. It is immutable.
 type Client struct {
 	ID   string // as the client sends it
 	Kind Kind
 	// Name is what the client calls itself, at most 100 characters without control and
-	// bidirectional ones; or "".
+	// formatting ones; or "".
 	Name string
 	// Host is where a Document was fetched from, in ASCII; "" for other kinds.
 	Host string
 	// Preset is the name under which the client is known, if each of its redirects is in one
 	// preset; then it is shown without a warning.
-	Preset    string
-	Redirects []string // as registered
-	Auth      Auth
+	Preset string
+	// Redirects are those that a request may name. Registered ones that the configuration no
+	// longer allows, and invalid ones of a Document, are left out.
+	Redirects []string
+	// Auth is how the client authenticates; of a Document that lists two methods, none. The
+	// operator's clients send their secret either way.
+	Auth Auth
 	// Refresh reports whether grant_types has refresh_token.
 	Refresh bool
 	// DocumentHash is of the whole document; zero for other kinds.
 	DocumentHash [sha256.Size]byte
 
-	jwksURI string // of a PrivateKeyJWT client
+	secret  [sha256.Size]byte // hash of the secret, if Auth is SecretBasic or SecretPost
+	jwksURI string            // of a Document that may authenticate by PrivateKeyJWT; else ""
 }
 
 // A Hash stands for a client in sealed values.
@@ -76,3 +99,48 @@ func (c *Client) IsPublic() bool { return c.Auth == None }
 // IsKnown reports whether the operator or a preset vouches for the client: it then gets
 // errors at its redirect before the user has consented to it.
 func (c *Client) IsKnown() bool { return c.Kind == Configured || c.Preset != "" }
+
+// Hold is what the holder of a sealed code or refresh token must match: the hash of its
+// client ID and the method by which it authenticates. It lets the token endpoint serve
+// public clients without fetching their document.
+type Hold struct {
+	Client Hash
+	Auth   Auth
+}
+
+// Hold returns what to seal into the client's codes and refresh tokens.
+func (c *Client) Hold() Hold { return Hold{c.Hash(), c.Auth} }
+
+// Check returns nil if the authenticated client may use what was sealed for the holder. A client
+// that had a credential then must have proved one now. The error is an [*oauth.Error].
+func (h Hold) Check(c *Client) error {
+	switch {
+	case h.Client != c.Hash():
+		return oauth.Errorf(oauth.InvalidGrant, "the code or token was issued to another client")
+	case h.Auth != None && c.Auth == None:
+		return &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized, Description: "this client must authenticate by " + h.Auth.String()}
+	}
+	return nil
+}
+
+// maxName bounds a name, in characters.
+const maxName = 100
+
+// cleanName returns a client's name for people: on one line, without characters that are
+// invisible or change the direction of text, and bounded.
+func cleanName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.In(r, unicode.C, unicode.Zl, unicode.Zp):
+			return -1
+		}
+		return r
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	if runes := []rune(s); len(runes) > maxName {
+		s = strings.TrimSpace(string(runes[:maxName]))
+	}
+	return s
+}

@@ -3,6 +3,7 @@
 package grants
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"time"
@@ -11,13 +12,34 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/record"
 )
 
-// An ID names a code, a family of refresh tokens, or one of its tokens.
+const (
+	// CodeLifetime is how long a code lives.
+	CodeLifetime = time.Minute
+	// RefreshLifetime is how long a refresh token lives, as at Entra.
+	RefreshLifetime = 90 * 24 * time.Hour
+
+	// version is that of the records below. Records of another one are not read.
+	version = 1
+)
+
+// An ID names a code, a family of refresh tokens, or one of its tokens. A code's ID is that of
+// the family that begins with it.
 type ID [16]byte
+
+// NewID returns a random ID.
+func NewID() ID {
+	var id ID
+	_, _ = rand.Read(id[:]) // never fails
+	return id
+}
 
 // A Grant is what both have.
 type Grant struct {
-	Holder   clients.Hold
-	Resource string // that authorize named; "" if none
+	Holder clients.Hold
+	// Scopes are short names of our scopes: in a code those that Entra was asked for, in a
+	// refresh token those that were granted.
+	Scopes   []string
+	Resource string // that authorize named, canonical; "" if none
 	CP1      bool   // the client handles claims challenges
 	Refresh  bool   // the client gets refresh tokens
 }
@@ -26,9 +48,8 @@ type Grant struct {
 type Code struct {
 	Grant
 	ID        ID
-	Expires   time.Time          // at most 60 s after it was made
-	Redirect  [sha256.Size]byte  // hash of the redirect URI
-	Named     bool               // the client sent redirect_uri at authorize
+	Expires   time.Time          // CodeLifetime after it was made
+	Redirect  [sha256.Size]byte  // hash of the redirect URI that the code was sent to
 	Challenge [sha256.Size]byte  // the client's code_challenge, decoded
 	Verifier  [verifierSize]byte // ours towards Entra, before base64url
 	EntraCode []byte             // Entra's code
@@ -42,35 +63,41 @@ type Refresh struct {
 	Grant
 	Family     ID
 	ID         ID
-	Generation uint64
+	Generation uint64 // how many came before it, in its line
 	Expires    time.Time
 	EntraToken []byte // Entra's refresh token
 }
 
 func (g *Grant) write(w *record.Writer) {
-	w.Blob(g.Holder.Client[:])
+	w.Number(version)
+	w.Fixed(g.Holder.Client[:])
 	w.Number(uint64(g.Holder.Auth))
+	w.Texts(g.Scopes)
 	w.Text(g.Resource)
 	w.Flag(g.CP1)
 	w.Flag(g.Refresh)
 }
 
 func (g *Grant) read(r *record.Reader) {
-	copy(g.Holder.Client[:], r.Blob())
+	r.Expect(version)
+	r.Fixed(g.Holder.Client[:])
 	g.Holder.Auth = clients.Auth(r.Number()) //nolint:gosec // ours, sealed
-	g.Resource, g.CP1, g.Refresh = r.Text(), r.Flag(), r.Flag()
+	g.Scopes, g.Resource, g.CP1, g.Refresh = r.Texts(), r.Text(), r.Flag(), r.Flag()
 }
+
+func writeTime(w *record.Writer, t time.Time) { w.Number(uint64(t.UnixMilli())) } //nolint:gosec // after 1970
+
+func readTime(r *record.Reader) time.Time { return time.UnixMilli(int64(r.Number())) } //nolint:gosec // ours, sealed
 
 // Marshal returns the code as bytes to seal.
 func (c *Code) Marshal() []byte {
 	var w record.Writer
 	c.write(&w)
-	w.Blob(c.ID[:])
-	w.Number(uint64(c.Expires.UnixMilli())) //nolint:gosec // after 1970
-	w.Blob(c.Redirect[:])
-	w.Flag(c.Named)
-	w.Blob(c.Challenge[:])
-	w.Blob(c.Verifier[:])
+	w.Fixed(c.ID[:])
+	writeTime(&w, c.Expires)
+	w.Fixed(c.Redirect[:])
+	w.Fixed(c.Challenge[:])
+	w.Fixed(c.Verifier[:])
 	w.Blob(c.EntraCode)
 	return w.Bytes()
 }
@@ -79,12 +106,11 @@ func (c *Code) Marshal() []byte {
 func UnmarshalCode(b []byte) (*Code, error) {
 	r, c := record.NewReader(b), &Code{}
 	c.read(r)
-	copy(c.ID[:], r.Blob())
-	c.Expires = time.UnixMilli(int64(r.Number())) //nolint:gosec // ours, sealed
-	copy(c.Redirect[:], r.Blob())
-	c.Named = r.Flag()
-	copy(c.Challenge[:], r.Blob())
-	copy(c.Verifier[:], r.Blob())
+	r.Fixed(c.ID[:])
+	c.Expires = readTime(r)
+	r.Fixed(c.Redirect[:])
+	r.Fixed(c.Challenge[:])
+	r.Fixed(c.Verifier[:])
 	c.EntraCode = r.Blob()
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("authorization code: %w", err)
@@ -96,10 +122,10 @@ func UnmarshalCode(b []byte) (*Code, error) {
 func (t *Refresh) Marshal() []byte {
 	var w record.Writer
 	t.write(&w)
-	w.Blob(t.Family[:])
-	w.Blob(t.ID[:])
+	w.Fixed(t.Family[:])
+	w.Fixed(t.ID[:])
 	w.Number(t.Generation)
-	w.Number(uint64(t.Expires.UnixMilli())) //nolint:gosec // after 1970
+	writeTime(&w, t.Expires)
 	w.Blob(t.EntraToken)
 	return w.Bytes()
 }
@@ -108,10 +134,10 @@ func (t *Refresh) Marshal() []byte {
 func UnmarshalRefresh(b []byte) (*Refresh, error) {
 	r, t := record.NewReader(b), &Refresh{}
 	t.read(r)
-	copy(t.Family[:], r.Blob())
-	copy(t.ID[:], r.Blob())
+	r.Fixed(t.Family[:])
+	r.Fixed(t.ID[:])
 	t.Generation = r.Number()
-	t.Expires = time.UnixMilli(int64(r.Number())) //nolint:gosec // ours, sealed
+	t.Expires = readTime(r)
 	t.EntraToken = r.Blob()
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("refresh token: %w", err)

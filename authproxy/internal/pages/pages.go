@@ -14,9 +14,9 @@ type Consent struct {
 	ClientHost string // of a client's document; "" if the client registered itself
 	Preset     string // the name of the preset that vouches for the client; or ""
 	Configured bool   // the operator configured the client
-	// RedirectHost is where the user goes afterwards, in ASCII; "" for this computer.
-	RedirectHost string
-	RedirectApp  string   // the scheme of a private redirect, such as "cursor"; or ""
+	// Redirect is the client's redirect URI, checked: the page shows its host, "this computer"
+	// for loopback, or the app's scheme.
+	Redirect string
 	Server       string   // the name of the MCP server
 	Scopes       []string // what the client will be able to do, by scope
 	Days         int      // for how many days approval is remembered; 0 if it is not
@@ -46,10 +46,9 @@ type ErrorPage struct {
 	Problem Problem
 	Detail  string // for the client's developer, in English: as in error_description; may be ""
 	Code    string // the OAuth error, may be ""
-	// Back is a link with which the user can tell the client; BackHost is its host. The link
-	// was checked against the client's registration. "" if there is none.
-	Back     template.URL
-	BackHost string
+	// Back is a link with which the user can tell the client. It was checked against the
+	// client's registration. "" if there is none.
+	Back template.URL
 }
 
 // A Renderer writes pages.
@@ -60,14 +59,14 @@ func New() *Renderer { return &Renderer{} }
 
 // ShowConsent writes the consent page.
 func (p *Renderer) ShowConsent(w http.ResponseWriter, r *http.Request, c *Consent) {
-	write(w, http.StatusOK, template.Must(template.New("").Parse(`<!DOCTYPE html><title>consent</title><p>{{.ClientName}} {{.RedirectHost}}
+	write(w, http.StatusOK, template.Must(template.New("").Parse(`<!DOCTYPE html><title>consent</title><p>{{.ClientName}} {{.Redirect}}
 <form method="post" action="{{.Action}}">{{range $n, $v := .Fields}}<input type="hidden" name="{{$n}}" value="{{$v}}">{{end}}
 <button name="decision" value="approve">Approve</button><button name="decision" value="deny">Deny</button></form>`)), c)
 }
 
 // ShowError writes an error page.
 func (p *Renderer) ShowError(w http.ResponseWriter, r *http.Request, status int, e *ErrorPage) {
-	write(w, status, template.Must(template.New("").Parse(`<!DOCTYPE html><title>{{.Problem}}</title><p>{{.Detail}}{{if .Back}}<a href="{{.Back}}">{{.BackHost}}</a>{{end}}`)), e)
+	write(w, status, template.Must(template.New("").Parse(`<!DOCTYPE html><title>{{.Problem}}</title><p>{{.Detail}}{{if .Back}}<a href="{{.Back}}">back</a>{{end}}`)), e)
 }
 
 // ShowContinue writes the page that takes the browser to an address that was checked: browsers

@@ -19,6 +19,9 @@ func (w *Writer) Number(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
 // Blob adds bytes of any length.
 func (w *Writer) Blob(b []byte) { w.Number(uint64(len(b))); w.b = append(w.b, b...) }
 
+// Fixed adds bytes whose number the reader knows.
+func (w *Writer) Fixed(b []byte) { w.b = append(w.b, b...) }
+
 // Text adds a text.
 func (w *Writer) Text(s string) { w.Number(uint64(len(s))); w.b = append(w.b, s...) }
 
@@ -62,6 +65,13 @@ func (r *Reader) Number() uint64 {
 	return n
 }
 
+// Expect reads a number that must be n, such as the version of the record.
+func (r *Reader) Expect(n uint64) {
+	if r.Number() != n {
+		r.fail()
+	}
+}
+
 // Blob reads bytes.
 func (r *Reader) Blob() []byte {
 	n := r.Number()
@@ -72,6 +82,16 @@ func (r *Reader) Blob() []byte {
 	b := r.b[:n:n]
 	r.b = r.b[n:]
 	return b
+}
+
+// Fixed fills b with bytes that Fixed wrote.
+func (r *Reader) Fixed(b []byte) {
+	if r.bad || len(b) > len(r.b) {
+		r.fail()
+		return
+	}
+	copy(b, r.b)
+	r.b = r.b[len(b):]
 }
 
 // Text reads a text.

@@ -1,0 +1,187 @@
+package authproxy
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
+)
+
+const (
+	// maxQuery bounds the query of a request in a browser, in bytes.
+	maxQuery = 16 << 10
+	// maxState bounds a client's state, in bytes.
+	maxState = 1 << 10
+)
+
+// An authorizeRequest is a client's authorization request (RFC 6749, section 4.1.1). Its client
+// and its redirect are known; the rest may have faults, which the client learns.
+type authorizeRequest struct {
+	client   *clients.Client
+	redirect string
+	form     url.Values // without empty parameters
+	state    string     // to echo; "" for none
+}
+
+// A pageError is an error that is shown to the user: there is nobody to redirect to.
+type pageError struct {
+	status  int
+	problem pages.Problem
+	detail  string
+}
+
+// authorizeParameters are the parameters that the proxy knows. The client may send others.
+var authorizeParameters = []string{
+	"response_type", "scope", "state", "code_challenge", "code_challenge_method", "response_mode", "nonce",
+	"prompt", "max_age", "login_hint", "domain_hint", "claims", "acr_values",
+}
+
+// serveAuthorize begins a sign-in: it shows the consent page, or, if the browser's user has
+// already approved the client, sends the browser to Entra.
+func (p *Proxy) serveAuthorize(w http.ResponseWriter, r *http.Request) {
+	q, fault := p.readAuthorize(r)
+	if fault != nil {
+		p.showPage(w, r, fault)
+		return
+	}
+	t, extra, err := p.newTransaction(q)
+	if err == nil {
+		approval := p.approvalOf(q.client.ConsentHash(), q.redirect)
+		asks := !p.remembers(q.redirect) || !p.consents(r).has(approval) || slices.Contains(strings.Fields(q.form.Get("prompt")), "consent")
+		switch {
+		case asks && extra.Get("prompt") == "none":
+			err = oauth.Errorf(oauth.InteractionRequired, "the user has not approved this client in this browser; send the request without prompt=none")
+		case asks:
+			err = p.askConsent(w, r, q, t, extra, approval)
+		default:
+			t.approved = true
+			if err = p.begin(w, r, t, p.otherCookies(r)); err == nil {
+				redirectTo(w, p.upstreamURL(t, extra))
+			}
+		}
+	}
+	if err != nil {
+		p.refuse(w, r, q, err)
+	}
+}
+
+// readAuthorize reads the client and its redirect. While either is in doubt, errors are pages.
+func (p *Proxy) readAuthorize(r *http.Request) (*authorizeRequest, *pageError) {
+	form, fault := readQuery(r)
+	if fault != nil {
+		return nil, fault
+	}
+	if len(form["client_id"]) != 1 || len(form["redirect_uri"]) > 1 {
+		return nil, &pageError{http.StatusBadRequest, pages.BadRequest, "client_id must be sent once, and redirect_uri at most once"}
+	}
+	client, err := p.clients.Find(r.Context(), form.Get("client_id"))
+	if err != nil {
+		return nil, unknownClient(err)
+	}
+	redirect, err := redirecturi.Choose(client.Redirects, form.Get("redirect_uri"))
+	if err != nil {
+		return nil, &pageError{http.StatusBadRequest, pages.BadRedirect, err.Error()}
+	}
+	q := &authorizeRequest{client: client, redirect: redirect, form: form}
+	if len(form["state"]) == 1 {
+		q.state = form.Get("state")
+	}
+	return q, nil
+}
+
+// readQuery returns the parameters of a request in a browser, without empty ones.
+func readQuery(r *http.Request) (url.Values, *pageError) {
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil, &pageError{http.StatusBadRequest, pages.BadRequest, "the query is too long"}
+	}
+	form, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, &pageError{http.StatusBadRequest, pages.BadRequest, "the query is malformed; percent-encode each name and value"}
+	}
+	for name, values := range form {
+		if values = slices.DeleteFunc(values, func(s string) bool { return s == "" }); len(values) == 0 {
+			delete(form, name)
+		} else {
+			form[name] = values
+		}
+	}
+	return form, nil
+}
+
+func unknownClient(err error) *pageError {
+	e, ok := errors.AsType[*oauth.Error](err)
+	switch {
+	case !ok:
+		return &pageError{http.StatusInternalServerError, pages.ServerProblem, ""}
+	case e.Code == oauth.TemporarilyUnavailable:
+		status := e.Status
+		if status == 0 {
+			status = http.StatusServiceUnavailable
+		}
+		return &pageError{status, pages.Unavailable, e.Description}
+	default:
+		return &pageError{http.StatusBadRequest, pages.UnknownClient, e.Description}
+	}
+}
+
+// newTransaction checks the rest of the request. Its error is for the client.
+func (p *Proxy) newTransaction(q *authorizeRequest) (t *transaction, extra url.Values, err error) {
+	for _, name := range authorizeParameters {
+		if len(q.form[name]) > 1 {
+			return nil, nil, oauth.Errorf(oauth.InvalidRequest, "%s occurs twice; send it once", name)
+		}
+	}
+	switch kind, mode := q.form.Get("response_type"), q.form.Get("response_mode"); {
+	case len(q.state) > maxState:
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "state has %d bytes; it may have %d", len(q.state), maxState)
+	case kind == "":
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "response_type is missing; it must be code")
+	case kind != "code":
+		return nil, nil, oauth.Errorf(oauth.UnsupportedResponse, "response_type must be code")
+	case mode != "" && mode != "query":
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "response_mode must be query, or be left out")
+	}
+	t = &transaction{id: newTransactionID(), expires: p.now().Add(transactionLifetime), redirect: q.redirect, state: q.state}
+	c := &t.code
+	c.Holder = clients.Hold{Client: q.client.Hash(), Auth: q.client.Auth}
+	c.Refresh, c.Redirect = q.client.Refresh, sha256.Sum256([]byte(q.redirect))
+	_, _ = rand.Read(c.Verifier[:]) // never fails
+	if c.Challenge, err = readChallenge(q.form); err != nil {
+		return nil, nil, err
+	}
+	if c.Resource, err = p.resourceOf(q.form["resource"]); err != nil {
+		return nil, nil, err
+	}
+	if c.Scopes = p.scopes.pick(q.form.Get("scope")); len(c.Scopes) == 0 {
+		c.Scopes = p.scopes.names[:1]
+	}
+	if extra, c.CP1, err = passedOn(q.form); err != nil {
+		return nil, nil, err
+	}
+	if len(p.upstreamQuery(t, extra)) > maxUpstream {
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "login_hint, domain_hint and claims together are too long for Entra, which takes %d characters", maxUpstream)
+	}
+	return t, extra, nil
+}
+
+// readChallenge reads the PKCE challenge (RFC 7636, section 4.3). Only S256 is safe from who
+// reads the request.
+func readChallenge(form url.Values) (challenge [sha256.Size]byte, err error) {
+	if form.Get("code_challenge") == "" || form.Get("code_challenge_method") != "S256" {
+		return challenge, oauth.Errorf(oauth.InvalidRequest, "PKCE is required: send code_challenge, and code_challenge_method=S256")
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(form.Get("code_challenge"))
+	if err != nil || len(b) != sha256.Size || strings.ContainsAny(form.Get("code_challenge"), "\r\n") {
+		return challenge, oauth.Errorf(oauth.InvalidRequest, "code_challenge must be the 43 characters of a SHA-256 hash as base64url (RFC 7636 section 4.2)")
+	}
+	return [sha256.Size]byte(b), nil
+}

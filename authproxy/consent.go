@@ -1,0 +1,190 @@
+package authproxy
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/record"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
+	"github.com/mcpentra/mcp-entra-go/internal/edge"
+)
+
+const (
+	// formLifetime is how long the consent page may stay open.
+	formLifetime = 10 * time.Minute
+	// formCookieLifetime is how long a browser keeps the value that its forms are bound to. Each
+	// page renews it.
+	formCookieLifetime = time.Hour
+	// tokenSize is the length of that value, in bytes.
+	tokenSize = 16
+)
+
+// A form is what the consent page's form carries, sealed.
+type form struct {
+	id       transactionID
+	expires  time.Time
+	browser  [sha256.Size]byte // the hash of the browser's value
+	approval approval
+	extra    url.Values // to pass on to Entra
+}
+
+func (f *form) marshal() []byte {
+	var w record.Writer
+	w.Text(string(f.id))
+	w.Number(uint64(f.expires.UnixMilli())) //nolint:gosec // after 1970
+	w.Blob(f.browser[:])
+	w.Blob(f.approval[:])
+	w.Text(f.extra.Encode())
+	return w.Bytes()
+}
+
+func unmarshalForm(b []byte) (*form, error) {
+	r, f := record.NewReader(b), &form{}
+	f.id = transactionID(r.Text())
+	f.expires = time.UnixMilli(int64(r.Number())) //nolint:gosec // ours, sealed
+	copy(f.browser[:], r.Blob())
+	copy(f.approval[:], r.Blob())
+	extra, err := url.ParseQuery(r.Text())
+	if err = errors.Join(err, r.Done()); err != nil {
+		return nil, fmt.Errorf("form: %w", err)
+	}
+	f.extra = extra
+	return f, nil
+}
+
+// fieldForm is the name of the form's field.
+const fieldForm = "form"
+
+// askConsent shows the consent page.
+func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, q *authorizeRequest, t *transaction, extra url.Values, a approval) error {
+	if err := p.begin(w, r, t, p.otherCookies(r)); err != nil {
+		return err
+	}
+	token := browserToken(r, &p.cookies)
+	p.cookies.set(w, p.cookies.form, token, formCookieLifetime)
+	f := &form{id: t.id, expires: p.now().Add(formLifetime), browser: sha256.Sum256([]byte(token)), approval: a, extra: extra}
+	days := 0
+	if p.remembers(q.redirect) {
+		days = int((p.opts.RememberConsent + 24*time.Hour - 1) / (24 * time.Hour))
+	}
+	p.pages.ShowConsent(w, r, &pages.Consent{
+		ClientName: q.client.Name, ClientHost: q.client.Host, Preset: q.client.Preset, Configured: q.client.Kind == clients.Configured,
+		Redirect: q.redirect, Server: p.opts.Name, Scopes: p.scopes.names, Days: days,
+		Action: p.issuer + pathConsent, Fields: map[string]string{fieldForm: p.seals.form.SealText(f.marshal(), p.sealName())},
+	})
+	return nil
+}
+
+// browserToken returns the random value that binds forms to a browser: the browser's, or a new
+// one.
+func browserToken(r *http.Request, names *cookieNames) string {
+	token := cookie(r, names.form)
+	if b, err := base64.RawURLEncoding.DecodeString(token); err == nil && len(b) == tokenSize {
+		return token
+	}
+	b := make([]byte, tokenSize)
+	_, _ = rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// otherCookies is what the cookies besides transactions take of a request's header.
+func (p *Proxy) otherCookies(r *http.Request) int {
+	size := sizeOf(p.cookies.form, "") + base64.RawURLEncoding.EncodedLen(tokenSize)
+	if value := cookie(r, p.cookies.consent); value != "" {
+		size += sizeOf(p.cookies.consent, value)
+	}
+	return size
+}
+
+// serveConsent takes the user's decision. Its errors are pages: whoever sent a form that isn't
+// this browser's gets no redirect from it.
+func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
+	f, decision, fault := p.readForm(w, r)
+	if fault != nil {
+		p.showPage(w, r, fault)
+		return
+	}
+	t := p.transaction(r, f.id)
+	if t == nil {
+		p.showPage(w, r, &pageError{http.StatusBadRequest, pages.Finished, "the sign-in is over; begin again at the client"})
+		return
+	}
+	to := ""
+	if decision == "approve" {
+		reserved := p.otherCookies(r)
+		if p.remembers(t.redirect) {
+			reserved = p.remember(w, r, f.approval) + sizeOf(p.cookies.form, cookie(r, p.cookies.form))
+		}
+		t.approved, t.expires = true, p.now().Add(transactionLifetime)
+		if err := p.begin(w, r, t, reserved); err != nil { // it fitted before
+			p.log.ErrorContext(r.Context(), "a sign-in failed", slog.Any("error", err))
+			p.showPage(w, r, &pageError{http.StatusInternalServerError, pages.ServerProblem, ""})
+			return
+		}
+		to = p.upstreamURL(t, f.extra)
+	} else {
+		p.end(w, t.id)
+		p.forget(w, r, f.approval)
+		to = p.errorURL(t.redirect, t.state, oauth.Errorf(oauth.AccessDenied, "the user did not approve the client"))
+	}
+	p.log.InfoContext(r.Context(), "a user decided about a client", slog.String("decision", decision), slog.String("host", redirecturi.Host(t.redirect)))
+	p.pages.ShowContinue(w, r, template.URL(to)) //nolint:gosec // Entra's, or checked against the registration
+}
+
+// readForm checks that the form is ours, from this browser and recent.
+func (p *Proxy) readForm(w http.ResponseWriter, r *http.Request) (f *form, decision string, fault *pageError) {
+	foreign := &pageError{http.StatusForbidden, pages.Foreign, "the form must be sent by this server's own page"}
+	if !p.isOwnPage(r) {
+		return nil, "", foreign
+	}
+	values, err := oauth.ReadForm(w, r)
+	if err != nil {
+		status := http.StatusBadRequest
+		if e, ok := errors.AsType[*oauth.Error](err); ok && e.Status != 0 {
+			status = e.Status
+		}
+		return nil, "", &pageError{status, pages.BadRequest, "the form is malformed or too large"}
+	}
+	plain, err := p.seals.form.OpenText(values.Get(fieldForm), p.sealName())
+	if err == nil {
+		f, err = unmarshalForm(plain)
+	}
+	if err != nil {
+		return nil, "", foreign
+	}
+	token := cookie(r, p.cookies.form)
+	hash := sha256.Sum256([]byte(token))
+	switch {
+	case token == "" || !p.now().Before(f.expires):
+		return nil, "", &pageError{http.StatusBadRequest, pages.Expired, "the page is older than 10 minutes, or the browser keeps no cookies"}
+	case subtle.ConstantTimeCompare(hash[:], f.browser[:]) != 1:
+		return nil, "", foreign
+	}
+	decision = values.Get("decision")
+	if decision != "approve" && decision != "deny" {
+		return nil, "", &pageError{http.StatusBadRequest, pages.BadRequest, "the decision must be approve or deny"}
+	}
+	return f, decision, nil
+}
+
+// isOwnPage reports whether the browser says that the form comes from a page of this origin, or
+// says nothing, as old ones do.
+func (p *Proxy) isOwnPage(r *http.Request) bool {
+	if origins := r.Header.Values("Origin"); len(origins) > 0 {
+		return len(origins) == 1 && origins[0] == edge.OriginOf(p.base)
+	}
+	sites := r.Header.Values("Sec-Fetch-Site")
+	return len(sites) == 0 || len(sites) == 1 && sites[0] == "same-origin"
+}

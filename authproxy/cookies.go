@@ -1,0 +1,61 @@
+package authproxy
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	// maxCookie bounds a cookie with its name; browsers take 4 KiB with attributes.
+	maxCookie = 3800
+	// maxCookies bounds all cookies of the proxy in a request: servers limit its headers, nginx
+	// to 8 KiB a line, Node.js to 16 KiB.
+	maxCookies = 6000
+)
+
+// cookieNames are the names of the proxy's cookies. They carry a hash of the issuer: on http
+// loopback all ports share cookies, and on https all issuers of a host do.
+type cookieNames struct {
+	secure                     bool
+	transaction, consent, form string // the first is followed by the transaction's ID
+}
+
+func newCookieNames(issuer string) cookieNames {
+	sum := sha256.Sum256([]byte(issuer))
+	n := cookieNames{secure: strings.HasPrefix(issuer, "https://")}
+	prefix := ""
+	if n.secure {
+		prefix = "__Host-" // only this host can set it (RFC 6265bis, section 4.1.3.2)
+	}
+	hash := base64.RawURLEncoding.EncodeToString(sum[:6])
+	n.transaction, n.consent, n.form = prefix+"signin-"+hash+"-", prefix+"consent-"+hash, prefix+"form-"+hash
+	return n
+}
+
+// set adds a cookie to the answer: it goes along when a page of another site leads the browser
+// here, as Entra's does, and no script reads it. Without a lifetime, it ends with the browser.
+func (n *cookieNames) set(w http.ResponseWriter, name, value string, lifetime time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: int(lifetime / time.Second),
+		Secure: n.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+func (n *cookieNames) remove(w http.ResponseWriter, name string) {
+	http.SetCookie(w, &http.Cookie{Name: name, Path: "/", MaxAge: -1, Secure: n.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+}
+
+// cookie returns the value of the cookie that the browser sent, or "".
+func cookie(r *http.Request, name string) string {
+	c, err := r.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// sizeOf is what a cookie takes of a request's header.
+func sizeOf(name, value string) int { return len(name) + len("=") + len(value) + len("; ") }

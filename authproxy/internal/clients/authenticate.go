@@ -1,0 +1,172 @@
+package clients
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientassertion"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientdoc"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/strictjson"
+)
+
+// credentials are what a request presents, of one method.
+type credentials struct {
+	id        string
+	auth      Auth // None without a credential
+	basic     bool // it has an Authorization header
+	secret    string
+	assertion string
+}
+
+// presented reads the credentials of a request (RFC 6749, section 2.3). An empty secret is none.
+func presented(r *http.Request, form url.Values) (credentials, error) {
+	c := credentials{id: form.Get("client_id"), auth: None, secret: form.Get("client_secret"), assertion: form.Get("client_assertion")}
+	if query := r.URL.Query(); query.Has("client_secret") || query.Has("client_assertion") {
+		return c, oauth.Errorf(oauth.InvalidRequest, "credentials must not stand in the URL, which is logged; this one must be replaced")
+	}
+	count := 0
+	if c.secret != "" {
+		c.auth, count = SecretPost, count+1
+	}
+	if kind := form.Get("client_assertion_type"); c.assertion != "" || kind != "" {
+		if c.assertion == "" || kind != clientassertion.Type {
+			return c, oauth.Errorf(oauth.InvalidRequest, "client_assertion must come with client_assertion_type %s", clientassertion.Type)
+		}
+		c.auth, count = PrivateKeyJWT, count+1
+		if c.id == "" {
+			c.id = subject(c.assertion) // RFC 7521, section 4.2
+		}
+	}
+	if len(r.Header.Values("Authorization")) > 0 {
+		count++
+		if err := c.readBasic(r); err != nil {
+			return c, err
+		}
+	}
+	switch {
+	case count > 1:
+		return c, oauth.Errorf(oauth.InvalidRequest, "a request must authenticate in one way: the Authorization header, client_secret, or client_assertion")
+	case c.id == "":
+		return c, oauth.Errorf(oauth.InvalidRequest, "client_id is missing")
+	}
+	return c, nil
+}
+
+// readBasic reads the Authorization header, whose two parts are form-encoded (RFC 6749, section
+// 2.3.1).
+func (c *credentials) readBasic(r *http.Request) error {
+	values := r.Header.Values("Authorization")
+	if scheme, _, _ := strings.Cut(values[0], " "); len(values) > 1 || !strings.EqualFold(scheme, "Basic") {
+		return oauth.Errorf(oauth.InvalidRequest, "the only Authorization header that is taken here is one of Basic")
+	}
+	c.basic = true
+	user, password, ok := r.BasicAuth()
+	id, err := url.QueryUnescape(user)
+	secret, err2 := url.QueryUnescape(password)
+	switch {
+	case !ok || err != nil || err2 != nil || id == "":
+		return c.refuse("the Authorization header must be Basic with the client_id and the secret, form-encoded, a colon between them, in base64")
+	case c.id != "" && c.id != id:
+		return oauth.Errorf(oauth.InvalidRequest, "the Authorization header and client_id name two clients")
+	}
+	c.id = id
+	if secret != "" {
+		c.auth, c.secret = SecretBasic, secret
+	}
+	return nil
+}
+
+// subject returns the client ID that an assertion claims, or "". Its verification decides.
+func subject(assertion string) string {
+	_, rest, _ := strings.Cut(assertion, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return ""
+	}
+	claims, err := strictjson.Parse(text)
+	if err != nil {
+		return ""
+	}
+	id, err := claims.Text("sub")
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// refuse returns a 401 that challenges for Basic if the request used it.
+func (c *credentials) refuse(why string) *oauth.Error {
+	return &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized, Description: why, Basic: c.basic}
+}
+
+// Authenticate returns the client that sent the form to the token or the revocation
+// endpoint. Its error is an [*oauth.Error], 401 invalid_client if the client did not prove
+// who it is.
+//
+// A Document that presents no credential is returned without a fetch, with ID, Kind and Auth
+// None alone: [Hold.Check] then says whether that is enough.
+func (d *Directory) Authenticate(r *http.Request, form url.Values) (*Client, error) {
+	cred, err := presented(r, form)
+	if err != nil {
+		return nil, err
+	}
+	if cred.auth == None && d.documents != nil && d.configured[cred.id] == nil && clientdoc.IsURL(cred.id) {
+		return &Client{ID: cred.id, Kind: Document, Auth: None}, nil
+	}
+	c, err := d.Find(r.Context(), cred.id)
+	if err != nil {
+		return nil, cred.challenge(err)
+	}
+	if cred.auth == PrivateKeyJWT && c.jwksURI != "" {
+		return d.verify(r.Context(), &cred, c)
+	}
+	sent := cred.auth
+	if c.Kind == Configured && sent == SecretPost {
+		sent = SecretBasic // either is right
+	}
+	switch {
+	case sent != c.Auth && c.Auth == None:
+		return nil, cred.refuse("this client has no secret or key; it must send its client_id alone")
+	case sent != c.Auth && sent == None:
+		return nil, cred.refuse("this client must authenticate by " + c.Auth.String())
+	case sent != c.Auth:
+		return nil, cred.refuse("this client must authenticate by " + c.Auth.String() + ", not by " + cred.auth.String())
+	case c.Auth != None && !c.hasSecret(cred.secret):
+		return nil, cred.refuse("the client_secret is wrong")
+	}
+	return c, nil
+}
+
+// challenge returns an error of Find, for a request with these credentials.
+func (c *credentials) challenge(err error) error {
+	e, ok := err.(*oauth.Error) //nolint:errorlint // Find's are
+	if !ok {
+		return err
+	}
+	answer := *e
+	answer.Basic = c.basic
+	return &answer
+}
+
+// hasSecret compares in time that does not depend on the secret.
+func (c *Client) hasSecret(secret string) bool {
+	sum := sha256.Sum256([]byte(secret))
+	return (c.Auth == SecretBasic || c.Auth == SecretPost) && subtle.ConstantTimeCompare(sum[:], c.secret[:]) == 1
+}
+
+// verify returns the client with Auth PrivateKeyJWT, which its document may list beside none.
+func (d *Directory) verify(ctx context.Context, cred *credentials, c *Client) (*Client, error) {
+	if err := d.assertions.Verify(ctx, cred.assertion, c.ID, c.jwksURI); err != nil {
+		return nil, cred.challenge(err)
+	}
+	proved := *c
+	proved.Auth = PrivateKeyJWT
+	return &proved, nil
+}

@@ -1,0 +1,161 @@
+package authproxy
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
+)
+
+// maxUpstream bounds the query of an authorization request to Entra, in bytes: above, it answers
+// AADSTS90015. Without hints and claims the query has about 355.
+const maxUpstream = 1800
+
+// upstreamURL is the authorization request with which the user signs in at Entra. extra is what
+// passedOn returned.
+func (p *Proxy) upstreamURL(t *transaction, extra url.Values) string {
+	return p.host.Tenant(p.tenantID) + "/oauth2/v2.0/authorize?" + p.upstreamQuery(t, extra)
+}
+
+func (p *Proxy) upstreamQuery(t *transaction, extra url.Values) string {
+	challenge := sha256.Sum256([]byte(base64.RawURLEncoding.EncodeToString(t.code.Verifier[:])))
+	q := url.Values{
+		"client_id":             {p.clientID},
+		"response_type":         {"code"},
+		"response_mode":         {"query"}, // a form's POST would come without our SameSite=Lax cookies
+		"redirect_uri":          {p.callbackURL()},
+		"scope":                 {p.upstreamScope(t.code.Scopes, t.code.Refresh)},
+		"state":                 {string(t.id)},
+		"code_challenge":        {base64.RawURLEncoding.EncodeToString(challenge[:])},
+		"code_challenge_method": {"S256"},
+	}
+	for name, values := range extra {
+		q[name] = values
+	}
+	return encodeQuery(q)
+}
+
+// upstreamScope is the scope parameter of the authorization request, which decides what the user
+// consents to.
+func (p *Proxy) upstreamScope(names []string, refresh bool) string {
+	scopes := p.scopes.entraForm(names)
+	switch {
+	case p.scopes.self:
+		scopes = append(scopes, p.opts.Downstream...)
+	case p.opts.CombinedConsent: // nothing may stand beside .default (AADSTS70011)
+		prefix, _ := cutScope(p.scopes.full[0])
+		scopes = []string{prefix + "/.default"}
+	}
+	if refresh {
+		scopes = append(scopes, offlineAccess)
+	}
+	return strings.Join(scopes, " ")
+}
+
+// adminConsentURL is where an administrator consents for the API to Options.Downstream.
+func (p *Proxy) adminConsentURL() string {
+	return p.host.Tenant(p.tenantID) + "/v2.0/adminconsent?" + encodeQuery(url.Values{
+		"client_id": {p.verifier.Registration().ClientID},
+		"scope":     {strings.Join(p.opts.Downstream, " ")},
+	})
+}
+
+// encodeQuery is url.Values.Encode with %20 for spaces, which all servers and people understand.
+func encodeQuery(q url.Values) string { return strings.ReplaceAll(q.Encode(), "+", "%20") }
+
+// promptValues are the values of prompt that the proxy knows (OpenID Connect Core, section
+// 3.1.2.1, and Entra's own).
+var promptValues = []string{"none", "login", "select_account", "consent", "create"}
+
+// passedOn returns what is passed on to Entra of a client's request, and whether the client
+// handles claims challenges.
+func passedOn(form url.Values) (extra url.Values, cp1 bool, err error) {
+	extra = url.Values{}
+	for _, name := range []string{"login_hint", "domain_hint", "max_age"} {
+		if value := form.Get(name); value != "" {
+			extra.Set(name, value)
+		}
+	}
+	if age := extra.Get("max_age"); len(age) > 10 || strings.Trim(age, "0123456789") != "" {
+		return nil, false, oauth.Errorf(oauth.InvalidRequest, "max_age must be a number of seconds")
+	}
+	prompts := strings.Fields(form.Get("prompt"))
+	for _, prompt := range prompts {
+		if !slices.Contains(promptValues, prompt) {
+			return nil, false, oauth.Errorf(oauth.InvalidRequest, "prompt must be one of %s", strings.Join(promptValues, ", "))
+		}
+		if prompt == "none" && len(prompts) > 1 {
+			return nil, false, oauth.Errorf(oauth.InvalidRequest, "prompt has none and another value; send none alone, or leave it out")
+		}
+	}
+	// prompt=consent is for our page: at Entra, it would keep users without administrator's
+	// rights out although one has consented (AADSTS90095). Entra takes one value.
+	if i := slices.IndexFunc(promptValues, func(s string) bool { return s != "consent" && slices.Contains(prompts, s) }); i >= 0 {
+		extra.Set("prompt", promptValues[i])
+	}
+	claims, cp1, err := readClaims(form.Get("claims"), form.Get("acr_values"))
+	if claims != "" {
+		extra.Set("claims", claims)
+	}
+	return extra, cp1, err
+}
+
+// authenticationContext matches the ID of an authentication context of Entra's conditional access.
+var authenticationContext = regexp.MustCompile(`^c[1-9][0-9]?$`)
+
+// readClaims returns a claims parameter (OpenID Connect Core, section 5.5) with the
+// authentication contexts of acr_values, of which Entra doesn't know, as demands of the access
+// token. It reports whether the claims declare the capability cp1.
+func readClaims(claims, acrValues string) (merged string, cp1 bool, err error) {
+	contexts := slices.DeleteFunc(strings.Fields(acrValues), func(s string) bool { return !authenticationContext.MatchString(s) })
+	if claims == "" && len(contexts) == 0 {
+		return "", false, nil
+	}
+	fault := oauth.Errorf(oauth.InvalidRequest, "claims must be a JSON object of at most %d bytes, and access_token in it one too", maxUpstream)
+	if len(claims) > maxUpstream || len(contexts) > maxTransactions {
+		return "", false, fault
+	}
+	all, token := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	if claims != "" && (json.Unmarshal([]byte(claims), &all) != nil || all == nil) {
+		return "", false, fault
+	}
+	if raw := all["access_token"]; raw != nil && json.Unmarshal(raw, &token) != nil {
+		return "", false, fault
+	}
+	var capabilities struct{ Values []string }
+	cp1 = token["xms_cc"] != nil && json.Unmarshal(token["xms_cc"], &capabilities) == nil && slices.Contains(capabilities.Values, "cp1")
+	if len(contexts) > 0 && token["acrs"] == nil { // the client's own demand is more exact
+		if token == nil { // "access_token": null
+			token = map[string]json.RawMessage{}
+		}
+		token["acrs"] = demand(contexts)
+		all["access_token"], err = json.Marshal(token)
+		if err != nil {
+			return "", false, fault
+		}
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		return "", false, fault
+	}
+	return string(text), cp1, nil
+}
+
+func demand(contexts []string) json.RawMessage {
+	var d struct {
+		Essential bool     `json:"essential"`
+		Value     string   `json:"value,omitempty"`
+		Values    []string `json:"values,omitempty"`
+	}
+	d.Essential = true
+	if d.Value = contexts[0]; len(contexts) > 1 {
+		d.Value, d.Values = "", contexts
+	}
+	text, _ := json.Marshal(d) // texts can't fail
+	return text
+}
