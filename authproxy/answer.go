@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
@@ -78,5 +80,8 @@ func clientAttrs(q *authorizeRequest) []any {
 // showPage tells the user what went wrong.
 func (p *Proxy) showPage(w http.ResponseWriter, r *http.Request, e *pageError) {
 	p.log.WarnContext(r.Context(), "refused a request in a browser", slog.String("path", r.URL.Path), slog.String("problem", string(e.problem)), slog.String("reason", e.detail))
+	if e.retry > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64((e.retry+time.Second-1)/time.Second), 10))
+	}
 	p.pages.ShowError(w, r, e.status, &pages.ErrorPage{Problem: e.problem, Detail: e.detail})
 }

@@ -67,7 +67,7 @@ func (p *Proxy) finish() (faults faults) {
 		faults.add("Options.AuthorityHost", fmt.Errorf("the proxy asks %s, the verifier trusts %s; set both to the same cloud", p.host, api.AuthorityHost))
 	}
 	var err error
-	p.scopes, err = newScopeSet(o.Scopes, api.ClientID, api.ClientID == p.clientID)
+	p.scopes, err = newScopeSet(o.Scopes, api.ClientID, api.AppIDURIs, api.ClientID == p.clientID)
 	faults.add("Options.Scopes", err)
 	p.resources = nil
 	for _, resource := range o.Resources {

@@ -1,6 +1,7 @@
 package authproxy
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -9,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
@@ -36,7 +38,8 @@ type authorizeRequest struct {
 type pageError struct {
 	status  int
 	problem pages.Problem
-	detail  string
+	detail  string        // for the client's developer
+	retry   time.Duration // 0 for none
 }
 
 // authorizeParameters are the parameters that the proxy knows. The client may send others.
@@ -81,7 +84,7 @@ func (p *Proxy) readAuthorize(r *http.Request) (*authorizeRequest, *pageError) {
 		return nil, fault
 	}
 	if len(form["client_id"]) != 1 || len(form["redirect_uri"]) > 1 {
-		return nil, &pageError{http.StatusBadRequest, pages.BadRequest, "client_id must be sent once, and redirect_uri at most once"}
+		return nil, badRequest(pages.BadRequest, "client_id must be sent once, and redirect_uri at most once")
 	}
 	client, err := p.clients.Find(r.Context(), form.Get("client_id"))
 	if err != nil {
@@ -89,7 +92,7 @@ func (p *Proxy) readAuthorize(r *http.Request) (*authorizeRequest, *pageError) {
 	}
 	redirect, err := redirecturi.Choose(client.Redirects, form.Get("redirect_uri"))
 	if err != nil {
-		return nil, &pageError{http.StatusBadRequest, pages.BadRedirect, err.Error()}
+		return nil, badRequest(pages.BadRedirect, err.Error())
 	}
 	q := &authorizeRequest{client: client, redirect: redirect, form: form}
 	if len(form["state"]) == 1 {
@@ -101,11 +104,11 @@ func (p *Proxy) readAuthorize(r *http.Request) (*authorizeRequest, *pageError) {
 // readQuery returns the parameters of a request in a browser, without empty ones.
 func readQuery(r *http.Request) (url.Values, *pageError) {
 	if len(r.URL.RawQuery) > maxQuery {
-		return nil, &pageError{http.StatusBadRequest, pages.BadRequest, "the query is too long"}
+		return nil, badRequest(pages.BadRequest, "the query is too long")
 	}
 	form, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, &pageError{http.StatusBadRequest, pages.BadRequest, "the query is malformed; percent-encode each name and value"}
+		return nil, badRequest(pages.BadRequest, "the query is malformed; percent-encode each name and value")
 	}
 	for name, values := range form {
 		if values = slices.DeleteFunc(values, func(s string) bool { return s == "" }); len(values) == 0 {
@@ -117,19 +120,19 @@ func readQuery(r *http.Request) (url.Values, *pageError) {
 	return form, nil
 }
 
+func badRequest(problem pages.Problem, detail string) *pageError {
+	return &pageError{status: http.StatusBadRequest, problem: problem, detail: detail}
+}
+
 func unknownClient(err error) *pageError {
 	e, ok := errors.AsType[*oauth.Error](err)
 	switch {
 	case !ok:
-		return &pageError{http.StatusInternalServerError, pages.ServerProblem, ""}
+		return &pageError{status: http.StatusInternalServerError, problem: pages.ServerProblem}
 	case e.Code == oauth.TemporarilyUnavailable:
-		status := e.Status
-		if status == 0 {
-			status = http.StatusServiceUnavailable
-		}
-		return &pageError{status, pages.Unavailable, e.Description}
+		return &pageError{cmp.Or(e.Status, http.StatusServiceUnavailable), pages.Unavailable, e.Description, e.RetryAfter}
 	default:
-		return &pageError{http.StatusBadRequest, pages.UnknownClient, e.Description}
+		return badRequest(pages.UnknownClient, e.Description)
 	}
 }
 
@@ -152,8 +155,7 @@ func (p *Proxy) newTransaction(q *authorizeRequest) (t *transaction, extra url.V
 	}
 	t = &transaction{id: newTransactionID(), expires: p.now().Add(transactionLifetime), redirect: q.redirect, state: q.state}
 	c := &t.code
-	c.Holder = clients.Hold{Client: q.client.Hash(), Auth: q.client.Auth}
-	c.Refresh, c.Redirect = q.client.Refresh, sha256.Sum256([]byte(q.redirect))
+	c.Holder, c.Refresh, c.Redirect = q.client.Hold(), q.client.Refresh, sha256.Sum256([]byte(q.redirect))
 	_, _ = rand.Read(c.Verifier[:]) // never fails
 	if c.Challenge, err = readChallenge(q.form); err != nil {
 		return nil, nil, err

@@ -25,12 +25,12 @@ func (p *Proxy) serveCallback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(q["state"]) != 1 || len(q["code"])+len(q["error"]) != 1 {
-		p.showPage(w, r, &pageError{http.StatusBadRequest, pages.BadRequest, "the answer must have one state, and either a code or an error"})
+		p.showPage(w, r, badRequest(pages.BadRequest, "the answer must have one state, and either a code or an error"))
 		return
 	}
 	t := p.transaction(r, transactionID(q.Get("state")))
 	if t == nil || !t.approved {
-		p.showPage(w, r, &pageError{http.StatusBadRequest, pages.Finished, "there is no such sign-in in this browser; it is over, it took longer than 10 minutes, or the browser keeps no cookies"})
+		p.showPage(w, r, badRequest(pages.Finished, "there is no such sign-in in this browser; it is over, it took longer than 10 minutes, or the browser keeps no cookies"))
 		return
 	}
 	p.end(w, t.id)

@@ -118,7 +118,7 @@ func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
 	}
 	t := p.transaction(r, f.id)
 	if t == nil {
-		p.showPage(w, r, &pageError{http.StatusBadRequest, pages.Finished, "the sign-in is over; begin again at the client"})
+		p.showPage(w, r, badRequest(pages.Finished, "the sign-in is over; begin again at the client"))
 		return
 	}
 	to := ""
@@ -130,7 +130,7 @@ func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
 		t.approved, t.expires = true, p.now().Add(transactionLifetime)
 		if err := p.begin(w, r, t, reserved); err != nil { // it fitted before
 			p.log.ErrorContext(r.Context(), "a sign-in failed", slog.Any("error", err))
-			p.showPage(w, r, &pageError{http.StatusInternalServerError, pages.ServerProblem, ""})
+			p.showPage(w, r, &pageError{status: http.StatusInternalServerError, problem: pages.ServerProblem})
 			return
 		}
 		to = p.upstreamURL(t, f.extra)
@@ -145,7 +145,7 @@ func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
 
 // readForm checks that the form is ours, from this browser and recent.
 func (p *Proxy) readForm(w http.ResponseWriter, r *http.Request) (f *form, decision string, fault *pageError) {
-	foreign := &pageError{http.StatusForbidden, pages.Foreign, "the form must be sent by this server's own page"}
+	foreign := &pageError{status: http.StatusForbidden, problem: pages.Foreign, detail: "the form must be sent by this server's own page"}
 	if !p.isOwnPage(r) {
 		return nil, "", foreign
 	}
@@ -155,7 +155,7 @@ func (p *Proxy) readForm(w http.ResponseWriter, r *http.Request) (f *form, decis
 		if e, ok := errors.AsType[*oauth.Error](err); ok && e.Status != 0 {
 			status = e.Status
 		}
-		return nil, "", &pageError{status, pages.BadRequest, "the form is malformed or too large"}
+		return nil, "", &pageError{status: status, problem: pages.BadRequest, detail: "the form is malformed or too large"}
 	}
 	plain, err := p.seals.form.OpenText(values.Get(fieldForm), p.sealName())
 	if err == nil {
@@ -168,13 +168,13 @@ func (p *Proxy) readForm(w http.ResponseWriter, r *http.Request) (f *form, decis
 	hash := sha256.Sum256([]byte(token))
 	switch {
 	case token == "" || !p.now().Before(f.expires):
-		return nil, "", &pageError{http.StatusBadRequest, pages.Expired, "the page is older than 10 minutes, or the browser keeps no cookies"}
+		return nil, "", badRequest(pages.Expired, "the page is older than 10 minutes, or the browser keeps no cookies")
 	case subtle.ConstantTimeCompare(hash[:], f.browser[:]) != 1:
 		return nil, "", foreign
 	}
 	decision = values.Get("decision")
 	if decision != "approve" && decision != "deny" {
-		return nil, "", &pageError{http.StatusBadRequest, pages.BadRequest, "the decision must be approve or deny"}
+		return nil, "", badRequest(pages.BadRequest, "the decision must be approve or deny")
 	}
 	return f, decision, nil
 }

@@ -52,7 +52,7 @@ func (p *Proxy) openDirectory(faults *faults) {
 		Only: presets("OnlyRedirects", o.OnlyRedirects, faults), Presets: presets("Presets", o.Presets, faults),
 	}
 	if !o.NoDocuments {
-		fetcher := clientdoc.New(&clientdoc.Options{UnsafeClient: o.UnsafeDocumentClient, Now: p.now})
+		fetcher := clientdoc.New(&clientdoc.Options{UnsafeClient: o.UnsafeDocumentClient, UnsafeLoopback: o.UnsafeLoopbackDocuments, Now: p.now})
 		config.Documents = fetcher
 		config.Assertions = &clientassertion.Verifier{Issuer: p.issuer, TokenEndpoint: p.issuer + pathToken, Keys: fetcher, Store: p.store, Now: p.now}
 	}

@@ -16,7 +16,8 @@ type scopeSet struct {
 	self  bool     // the proxy's app is the API's
 }
 
-func newScopeSet(full []string, appID string, self bool) (*scopeSet, error) {
+// newScopeSet checks the scopes of the API, which has the App ID URIs.
+func newScopeSet(full []string, appID string, uris []string, self bool) (*scopeSet, error) {
 	s := &scopeSet{full: slices.Clone(full), appID: appID, self: self}
 	var faults []error
 	for _, scope := range full {
@@ -24,6 +25,8 @@ func newScopeSet(full []string, appID string, self bool) (*scopeSet, error) {
 		switch {
 		case prefix == "" || name == "" || name == ".default" || strings.ContainsFunc(scope, notScopeChar):
 			faults = append(faults, fmt.Errorf("%q is not a scope in full form, such as api://%s/access_as_user", scope, appID))
+		case !strings.EqualFold(prefix, appID) && !slices.Contains(uris, prefix):
+			faults = append(faults, fmt.Errorf("%q is not a scope of the verifier's API, whose App ID URIs are %s", scope, strings.Join(uris, ", ")))
 		case slices.Contains(s.names, name):
 			faults = append(faults, fmt.Errorf("there are two scopes %q; list each name once", name))
 		}
