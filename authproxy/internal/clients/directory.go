@@ -43,7 +43,7 @@ type Config struct {
 	Entries    []Entry
 	Documents  Documents // nil: no client has one
 	Assertions Assertions
-	Private    []string   // redirects with schemes of their own that are allowed
+	Private    []string // redirects with schemes of their own that are allowed
 	// Only restricts the redirects of clients that nobody configured, if it has lists.
 	Only    []redirecturi.Preset
 	Presets []redirecturi.Preset
