@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/families"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -40,6 +41,7 @@ type Proxy struct {
 	clients            *clients.Directory
 	pages              *pages.Renderer
 	store              Store
+	families           *families.Book
 	log                *slog.Logger
 	now                func() time.Time
 
@@ -100,6 +102,7 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 	p.checkOptions(&faults)
 	if len(p.keys) > 0 {
 		faults.add("keys", p.makeSeals())
+		faults.add("keys", p.openStore())
 		p.openDirectory(&faults)
 	}
 	if len(faults) == 0 {

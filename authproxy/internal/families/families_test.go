@@ -1,0 +1,380 @@
+package families_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/families"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/grants"
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	one, other = families.Request{1}, families.Request{2}
+	errEntra   = errors.New("Entra does not answer")
+)
+
+// world is two replicas with one store, which take turns at every step.
+type world struct {
+	t     *testing.T
+	books [2]*families.Book
+	turn  atomic.Int64
+	calls atomic.Int64 // to Entra
+	fail  error
+	slow  time.Duration
+	mu    sync.Mutex
+	given map[string]families.Token // successors, by answer
+}
+
+func newWorld(t *testing.T, store families.Store) *world {
+	w := &world{t: t, given: map[string]families.Token{}}
+	sealer := seal.Random("test")
+	for i := range w.books {
+		w.books[i] = families.NewBook(store, sealer, "issuer", time.Now)
+	}
+	return w
+}
+
+// inWorld runs a test on a clock of its own.
+func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, families.NewMemory(time.Now))) })
+}
+
+func (w *world) book() *families.Book { return w.books[w.turn.Add(1)%2] }
+
+func first() families.Token { return families.Token{Family: grants.NewID(), ID: grants.NewID()} }
+
+// use refreshes with the token, and returns the successor.
+func (w *world) use(t families.Token, req families.Request) (families.Token, error) {
+	answer, err := w.book().Rotate(w.t.Context(), t, req, func(context.Context) ([]byte, error) {
+		w.calls.Add(1)
+		time.Sleep(w.slow) //nolint:forbidigo // the bubble's clock
+		if w.fail != nil {
+			return nil, w.fail
+		}
+		next := families.Token{Family: t.Family, ID: grants.NewID(), Generation: t.Generation + 1}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		name := fmt.Sprint(next)
+		w.given[name] = next
+		return []byte(name), nil
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.given[string(answer)], err
+}
+
+func (w *world) good(what string, t families.Token) families.Token {
+	w.t.Helper()
+	next, err := w.use(t, one)
+	if err != nil || next.Generation != t.Generation+1 {
+		w.t.Errorf("%s: refresh = %v, %v; want a successor", what, next, err)
+	}
+	return next
+}
+
+func (w *world) bad(what string, t families.Token, want error) {
+	w.t.Helper()
+	if next, err := w.use(t, one); !errors.Is(err, want) {
+		w.t.Errorf("%s: refresh = %v, %v; want %v", what, next, err, want)
+	}
+}
+
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // the bubble's clock
+
+func TestRotation(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		token := first()
+		for n := range 20 {
+			token = w.good(fmt.Sprint("generation ", n), token)
+			pass(time.Hour)
+		}
+		if n := w.calls.Load(); n != 20 {
+			t.Errorf("%d requests to Entra for 20 refreshes, want 20", n)
+		}
+	})
+}
+
+// TestGrace: the same answer for 2 s, even after the successor was used; siblings for a minute.
+func TestGrace(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		r0 := first()
+		r1 := w.good("first use", r0)
+		if again := w.good("second use", r0); again != r1 {
+			t.Errorf("second use = %v, want the same answer %v", again, r1)
+		}
+		r2 := w.good("the successor", r1)
+		pass(1999 * time.Millisecond)
+		if again := w.good("third use, with the successor in use", r0); again != r1 {
+			t.Errorf("third use = %v, want the same answer %v", again, r1)
+		}
+		pass(time.Millisecond)
+		w.bad("after 2 s, with the successor in use", r0, families.ErrReused)
+		w.bad("the line, afterwards", r2, families.ErrEnded)
+	})
+}
+
+func TestSiblings(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		r0 := first()
+		a := w.good("first use", r0)
+		pass(2 * time.Second)
+		b := w.good("the first answer was lost", r0)
+		pass(57 * time.Second)
+		c := w.good("just before the end of the minute", r0)
+		if a == b || b == c {
+			t.Errorf("siblings %v, %v, %v; want three", a, b, c)
+		}
+		next := w.good("one sibling", b)
+		pass(time.Minute)
+		next = w.good("its successor", next)
+		w.bad("another sibling", c, families.ErrReused)
+		w.bad("the line, afterwards", next, families.ErrEnded)
+		w.bad("the last sibling", a, families.ErrEnded)
+	})
+}
+
+func TestAfterAMinute(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		r0 := first()
+		r1 := w.good("first use", r0)
+		pass(time.Minute)
+		w.bad("after a minute", r0, families.ErrReused)
+		w.bad("its successor", r1, families.ErrEnded)
+	})
+}
+
+// TestKeptAnswerEnds: revocation ends the answer that is still kept.
+func TestKeptAnswerEnds(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		r0 := first()
+		w.good("first use", r0)
+		if err := w.book().End(t.Context(), r0.Family); err != nil {
+			t.Fatal(err)
+		}
+		w.bad("after the end", r0, families.ErrEnded)
+		if err := w.book().Check(t.Context(), r0.Family); !errors.Is(err, families.ErrEnded) {
+			t.Errorf("Check = %v, want ErrEnded", err)
+		}
+	})
+}
+
+// TestOtherRequest: another scope or resource gets no answer, and does no harm.
+func TestOtherRequest(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		r0 := first()
+		r1 := w.good("first use", r0)
+		if _, err := w.use(r0, other); !errors.Is(err, families.ErrDiffers) {
+			t.Errorf("with another scope: %v, want ErrDiffers", err)
+		}
+		pass(2 * time.Second)
+		if _, err := w.use(r0, other); err != nil {
+			t.Errorf("with another scope after 2 s: %v, want a sibling", err)
+		}
+		w.good("its successor", r1)
+	})
+}
+
+// TestFailuresDoNotCount: a refresh that failed is none, for the token and for its siblings.
+func TestFailuresDoNotCount(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		r0 := first()
+		w.fail = errEntra
+		w.bad("Entra is down", r0, errEntra)
+		w.fail = nil
+		a := w.good("Entra is back", r0)
+		pass(3 * time.Second)
+		b := w.good("a sibling", r0)
+		w.fail = errEntra
+		w.bad("the first sibling fails", a, errEntra)
+		w.fail = nil
+		w.good("the second sibling becomes the line", b)
+		w.bad("the first sibling", a, families.ErrReused)
+	})
+}
+
+// TestForgotten: what the store does not know is no reuse, and recorded.
+func TestForgotten(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		r := first()
+		r.Generation = 7
+		next := w.good("a generation that the store never saw", r)
+		pass(3 * time.Second)
+		w.good("its successor", next)
+		w.bad("the token itself", r, families.ErrReused)
+		far := first()
+		w.good("the first", far)
+		skipped := far
+		skipped.Generation, skipped.ID = 5, grants.NewID()
+		w.good("one that other replicas led there", skipped)
+		pass(3 * time.Second)
+		w.bad("the first again", far, families.ErrReused)
+	})
+}
+
+// TestRace: however many refresh with one token at once, Entra is asked once and all get on.
+func TestRace(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.slow = 1500 * time.Millisecond
+		r0 := first()
+		var got [50]families.Token
+		var wg sync.WaitGroup
+		for i := range got {
+			wg.Go(func() { got[i] = w.good("at once", r0) })
+		}
+		wg.Wait()
+		if n := w.calls.Load(); n != 1 {
+			t.Errorf("%d requests to Entra, want 1", n)
+		}
+		for _, token := range got {
+			if token != got[0] {
+				t.Errorf("successors %v and %v, want one", got[0], token)
+			}
+		}
+		for range 5 {
+			got[0] = w.good("the line goes on", got[0])
+			pass(time.Hour)
+		}
+	})
+}
+
+// TestSiblingsRace: of two siblings used at the same moment one wins, and the family ends.
+func TestSiblingsRace(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		r0 := first()
+		a := w.good("first use", r0)
+		pass(3 * time.Second)
+		b := w.good("second use", r0)
+		w.slow = time.Second
+		var errs [2]error
+		var wg sync.WaitGroup
+		for i, token := range []families.Token{a, b} {
+			wg.Go(func() { _, errs[i] = w.use(token, one) })
+		}
+		wg.Wait()
+		if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs[:]...), families.ErrReused) {
+			t.Errorf("errors %v, want one success and one ErrReused", errs)
+		}
+		if err := w.book().Check(t.Context(), r0.Family); !errors.Is(err, families.ErrEnded) {
+			t.Errorf("Check = %v, want ErrEnded", err)
+		}
+	})
+}
+
+// TestRevokedMeanwhile: a revocation while Entra is asked counts.
+func TestRevokedMeanwhile(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		r0 := first()
+		w.slow = time.Second
+		var wg sync.WaitGroup
+		wg.Go(func() { w.bad("revoked meanwhile", r0, families.ErrEnded) })
+		pass(500 * time.Millisecond)
+		if err := w.book().End(t.Context(), r0.Family); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+	})
+}
+
+// TestWaiting: nobody waits for longer than 10 s, and whoever gives up spoils nothing for others.
+func TestWaiting(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		r0 := first()
+		w.slow = 12 * time.Second
+		var wg sync.WaitGroup
+		wg.Go(func() { w.good("slow", r0) })
+		pass(time.Millisecond)
+		start := time.Now()
+		w.bad("waiting", r0, families.ErrBusy)
+		if d := time.Since(start); d > 11*time.Second {
+			t.Errorf("waited for %v, want about 10 s", d)
+		}
+		wg.Wait()
+		if n := w.calls.Load(); n != 1 {
+			t.Errorf("%d requests to Entra, want 1", n)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		r1 := first()
+		wg.Go(func() {
+			_, err := w.book().Rotate(ctx, r1, one, func(ctx context.Context) ([]byte, error) {
+				cancel() // the client hangs up
+				return []byte("answer"), ctx.Err()
+			})
+			if err != nil {
+				t.Errorf("Rotate of a client that has gone = %v, want the answer kept for others", err)
+			}
+		})
+		wg.Wait()
+		answer, err := w.book().Rotate(t.Context(), r1, one, nil)
+		if err != nil || string(answer) != "answer" {
+			t.Errorf("Rotate = %q, %v; want the kept answer", answer, err)
+		}
+	})
+}
+
+// TestPanic: a lease is given back in any case.
+func TestPanic(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		r0 := first()
+		func() {
+			defer func() { _ = recover() }()
+			_, _ = w.book().Rotate(w.t.Context(), r0, one, func(context.Context) ([]byte, error) { panic("test") })
+		}()
+		w.good("afterwards", r0)
+	})
+}
+
+func TestCodes(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		token := first()
+		release, err := w.book().Begin(t.Context(), token.Family)
+		if err != nil {
+			t.Fatal(err)
+		}
+		release(t.Context())
+		if _, err = w.book().Begin(t.Context(), token.Family); err != nil {
+			t.Errorf("Begin after a release = %v, want nil", err)
+		}
+		token = w.good("the family", token)
+		if _, err = w.book().Begin(t.Context(), token.Family); !errors.Is(err, families.ErrBegun) {
+			t.Errorf("Begin again = %v, want ErrBegun", err)
+		}
+		w.bad("the family, after a replay", token, families.ErrEnded)
+	})
+}
+
+// broken is a store that is down.
+type broken struct{}
+
+func (broken) Get(context.Context, string) ([]byte, error) { return nil, errors.New("down") }
+
+func (broken) Swap(context.Context, string, []byte, []byte, time.Duration) (bool, error) {
+	return false, errors.New("down")
+}
+
+func TestStoreDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, broken{})
+	w.bad("refresh", first(), families.ErrStore)
+	if _, err := w.book().Begin(t.Context(), grants.NewID()); !errors.Is(err, families.ErrStore) {
+		t.Errorf("Begin = %v, want ErrStore", err)
+	}
+	if err := w.book().End(t.Context(), grants.NewID()); !errors.Is(err, families.ErrStore) {
+		t.Errorf("End = %v, want ErrStore", err)
+	}
+	if n := w.calls.Load(); n != 0 {
+		t.Errorf("%d requests to Entra, want 0", n)
+	}
+}

@@ -1,0 +1,128 @@
+package authproxy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/families"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/grants"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
+)
+
+// refresh redeems a refresh token of ours (RFC 6749, section 6). Those of public clients rotate
+// (OAuth 2.1, section 4.3.1); package families says how.
+func (p *Proxy) refresh(r *http.Request, form url.Values) (json.RawMessage, error) {
+	client, err := p.clients.Authenticate(r, form)
+	if err != nil {
+		return nil, err
+	}
+	if !form.Has("refresh_token") {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "refresh_token is missing")
+	}
+	token, err := p.openRefresh(form.Get("refresh_token"))
+	if err != nil {
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the refresh token is not one of this server's; sign in again")
+	}
+	if err := token.Holder.Check(client); err != nil {
+		return nil, err
+	}
+	if !p.now().Before(token.Expires) {
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the refresh token has expired; sign in again")
+	}
+	if err := p.checkResource(&token.Grant, form); err != nil {
+		return nil, err
+	}
+	scopes, err := p.scopesAgain(token, form.Get("scope"))
+	if err != nil {
+		return nil, err
+	}
+	again := func(ctx context.Context) ([]byte, error) { return p.askAgain(ctx, token, scopes) }
+	if token.Holder.Auth != clients.None {
+		err := p.families.Check(r.Context(), token.Family)
+		if err != nil {
+			return nil, p.explainFamily(r.Context(), err)
+		}
+		return again(r.Context())
+	}
+	line := families.Token{Family: token.Family, ID: token.ID, Generation: token.Generation}
+	answer, err := p.families.Rotate(r.Context(), line, p.requestOf(scopes, form), again)
+	if err != nil {
+		return nil, p.explainFamily(r.Context(), err)
+	}
+	return answer, nil
+}
+
+func (p *Proxy) openRefresh(text string) (*grants.Refresh, error) {
+	plain, err := p.seals.refresh.OpenText(text, p.sealName())
+	if err != nil {
+		return nil, err
+	}
+	return grants.UnmarshalRefresh(plain)
+}
+
+// scopesAgain returns the scopes to ask Entra for: those of the parameter, or all that were
+// granted if it names none of ours.
+func (p *Proxy) scopesAgain(token *grants.Refresh, parameter string) ([]string, error) {
+	granted := slices.DeleteFunc(slices.Clone(token.Scopes), func(name string) bool { return !slices.Contains(p.scopes.names, name) })
+	if len(granted) == 0 {
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the API no longer has the scopes of this refresh token; sign in again")
+	}
+	asked := p.scopes.pick(parameter)
+	for _, name := range asked {
+		if !slices.Contains(granted, name) {
+			return nil, oauth.Errorf(oauth.InvalidScope, "scope must not exceed what was granted: %s; sign in again for more", strings.Join(p.scopes.fullForm(granted), " "))
+		}
+	}
+	if len(asked) == 0 {
+		return granted, nil
+	}
+	return asked, nil
+}
+
+// requestOf is the same for two requests whose answers are the same.
+func (p *Proxy) requestOf(scopes []string, form url.Values) families.Request {
+	resource, _ := p.resourceOf(form["resource"]) // it was checked
+	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(scopes)), " ") + "\n" + resource))
+	return families.Request(sum[:16])
+}
+
+// askAgain gets new tokens from Entra, and returns the response.
+func (p *Proxy) askAgain(ctx context.Context, token *grants.Refresh, scopes []string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout)
+	defer cancel()
+	got, err := p.ask(ctx, &token.Grant, scopes, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(token.EntraToken)}})
+	if err != nil {
+		return nil, p.explain(ctx, err)
+	}
+	return p.answer(ctx, got, token)
+}
+
+// explainFamily returns the client's error for one of package families.
+func (p *Proxy) explainFamily(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, families.ErrReused):
+		p.log.WarnContext(ctx, "a refresh token was used again; it and its successors are revoked", slog.Any("error", err))
+		return oauth.Errorf(oauth.InvalidGrant, "the refresh token was used before, so it and its successors are revoked; sign in again")
+	case errors.Is(err, families.ErrEnded):
+		return oauth.Errorf(oauth.InvalidGrant, "the refresh token was revoked; sign in again")
+	case errors.Is(err, families.ErrDiffers):
+		return oauth.Errorf(oauth.InvalidRequest, "this refresh token was just used for another scope or resource; use its successor")
+	case errors.Is(err, families.ErrBusy):
+		return unavailable("another request with this refresh token is running; try again in a moment", time.Second, err)
+	case errors.Is(err, families.ErrStore):
+		p.log.ErrorContext(ctx, "the store fails; refresh tokens can't be used", slog.Any("error", err))
+		return unavailable("the server can't use refresh tokens at the moment; try again in a moment", retryUpstream, err)
+	case ctx.Err() != nil:
+		return unavailable("the client has gone", time.Second, err)
+	}
+	return err
+}
