@@ -65,7 +65,7 @@ func TestProxyTwoInOneBrowser(t *testing.T) {
 	w.checkLog(t)
 }
 
-var challengedClaims = regexp.MustCompile(`error="insufficient_claims".*claims="([^"]*)"`)
+var challengedClaims = regexp.MustCompile(`claims="([^"]*)", error="insufficient_claims"`)
 
 // A step-up by insufficient_claims: the client signs in again with the challenge, beside its own cp1,
 // and the user satisfies the authentication context at Entra.

@@ -123,7 +123,6 @@ func TestProxyDocumentsOfClients(t *testing.T) {
 	for _, d := range clientDocuments {
 		byName[d.name] = d
 	}
-	python := script(t, "python", ".venv", "bin", "python")
 	for _, c := range []struct {
 		name, document string
 		program        string
@@ -131,23 +130,20 @@ func TestProxyDocumentsOfClients(t *testing.T) {
 	}{
 		{"TypeScript SDK 1", "Claude Code", node(t), []string{script(t, "node", "sdk.mjs")}},
 		{"TypeScript SDK 2", "opencode", node(t), []string{script(t, "node", "client.mjs"), "modern"}},
-		{"Python SDK", "Codex", python, []string{script(t, "python", "mcp_client.py"), "auto"}},
-		{"FastMCP", "Codex", python, []string{script(t, "python", "fastmcp_client.py"), "auto"}},
+		{"Python SDK", "Codex", mcpPython(t), []string{script(t, "python", "mcp_client.py"), "auto"}},
+		{"FastMCP", "Codex", mcpPython(t), []string{script(t, "python", "fastmcp_client.py"), "auto"}},
 		{"Go SDK", "Claude Code", goSDK, nil},
 		{"Inspector", "Inspector", "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			callback := "http://127.0.0.1:" + freePort(t) + "/oauth/callback"
-			inspector := clientDocument{name: "Inspector", url: "https://inspector.example.com/client.json", redirects: []string{callback}}
 			d, ok := byName[c.document]
-			if !ok {
-				d = inspector
+			if !ok { // its user publishes one
+				d = clientDocument{name: "Inspector", url: "https://inspector.example.com/client.json", redirects: []string{"http://127.0.0.1/oauth/callback"}}
 			}
 			w := newProxyWorld(t, authproxy.Options{UnsafeDocumentClient: publish(t, d), NoRegistration: true})
 			if c.program == "" {
-				i := &proxyInspector{world: w, home: t.TempDir(), callback: callback}
-				i.call(t, "secure_ping", proxyWell["call"], true, "--client-metadata-url", d.url)
+				w.newInspector(t).call(t, "secure_ping", proxyWell["call"], true, "--client-metadata-url", d.url)
 			} else if said := w.run(t, map[string]string{"CLIENT_METADATA_URL": d.url, "STEPS": "call"}, c.program, c.args...); said["call"] != proxyWell["call"] {
 				t.Errorf("call: %q, want %q", said["call"], proxyWell["call"])
 			}

@@ -53,7 +53,7 @@ func TestProxyRemote(t *testing.T) {
 		t.Errorf("the server's user is %q, want %q", info.Claims.UPN, want)
 	}
 	must(t, session.Close())
-	if grants, want := w.entra(t), "authorization_code refresh_token authorization_code"; grants != want {
+	if grants, want := w.entra(t), refreshesAndStepsUp; grants != want {
 		t.Errorf("tokens by %s, want %s", grants, want)
 	}
 	w.checkLog(t)

@@ -44,15 +44,19 @@ type proxyWorld struct {
 	ahead atomic.Int64 // seconds that the tenant's and the server's clock are ahead of the client's
 }
 
-// newProxyWorld starts one, with the proxy's options.
-func newProxyWorld(t *testing.T, o authproxy.Options) *proxyWorld {
+// newProxyWorld starts one, with the proxy's options and changes of the tenant's.
+func newProxyWorld(t *testing.T, o authproxy.Options, change ...func(*entratest.Options)) *proxyWorld {
 	t.Helper()
 	w := &proxyWorld{ctx: deadline(t, 2*time.Minute), log: newOutput()}
 	dir := t.TempDir()
 	w.trust = filepath.Join(dir, "ca.pem")
 	ca, err := entratest.OpenCA(w.trust, filepath.Join(dir, "ca.key"))
 	must(t, err)
-	w.tenant = entratest.NewTenant(&entratest.Options{Now: w.now, CA: ca})
+	tenant := &entratest.Options{Now: w.now, CA: ca}
+	for _, f := range change {
+		f(tenant)
+	}
+	w.tenant = entratest.NewTenant(tenant)
 	t.Cleanup(w.tenant.Close)
 	for _, name := range []string{"alice", "bob"} {
 		w.tenant.AddUser(name+"@contoso.example", strings.ToUpper(name[:1])+name[1:])
@@ -210,3 +214,6 @@ func script(t *testing.T, parts ...string) string {
 	must(t, err)
 	return path
 }
+
+// mcpPython returns the Python that has the SDKs.
+func mcpPython(t *testing.T) string { return script(t, "python", ".venv", "bin", "python") }
