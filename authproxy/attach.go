@@ -1,6 +1,7 @@
 package authproxy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,7 +48,7 @@ func (p *Proxy) Attach(resourceURL, name string, scopes []string, v *entraauth.V
 		p.setLogger(log)
 	}
 	if len(faults) == 0 && !p.complete {
-		faults = append(p.connect(), p.finish()...)
+		faults = append(p.connect(), p.finish(cmp.Or(p.opts.Logger, log, slog.Default()))...)
 	}
 	if len(faults) > 0 {
 		return fmt.Errorf("authproxy: the proxy does not fit the server: %w", errors.Join(faults...))
@@ -56,7 +57,7 @@ func (p *Proxy) Attach(resourceURL, name string, scopes []string, v *entraauth.V
 }
 
 // finish completes the proxy when resources, scopes and verifier are known.
-func (p *Proxy) finish() (faults faults) {
+func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 	o := &p.opts
 	p.verifier = o.Verifier
 	api := p.verifier.Registration()
@@ -82,19 +83,20 @@ func (p *Proxy) finish() (faults faults) {
 	}
 	p.metadata = p.newMetadata()
 	p.routes = p.newRoutes()
-	p.warn()
+	p.warn(log)
 	p.complete = true
 	return nil
 }
 
-// warn tells the operator what works, but not as they may expect.
-func (p *Proxy) warn() {
+// warn tells the operator what works, but not as they may expect. The log is not the safe one,
+// which would cut the URL's query off.
+func (p *Proxy) warn(log *slog.Logger) {
 	if p.opts.Store == nil && p.opts.Replicas {
-		p.log.Warn("the server probably has replicas, but the proxy remembers used codes and refresh tokens in this process's memory: " +
+		log.Warn("the server probably has replicas, but the proxy remembers used codes and refresh tokens in this process's memory: " +
 			"set Options.Store to one that all replicas share, such as redisstore's")
 	}
 	if len(p.opts.Downstream) > 0 && !p.scopes.self && !p.opts.CombinedConsent {
-		p.log.Warn("users can't consent to Options.Downstream as they sign in: an administrator must consent once, "+
+		log.Warn("users can't consent to Options.Downstream as they sign in: an administrator must consent once, "+
 			"or list the proxy's app in knownClientApplications of the API and set Options.CombinedConsent",
 			slog.String("url", p.adminConsentURL()))
 	}

@@ -109,7 +109,7 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 		faults = append(faults, p.connect()...)
 	}
 	if len(faults) == 0 && p.opts.Verifier != nil && len(p.opts.Resources) > 0 && len(p.opts.Scopes) > 0 {
-		faults = append(faults, p.finish()...)
+		faults = append(faults, p.finish(cmp.Or(p.opts.Logger, slog.Default()))...)
 	}
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("authproxy: can't make a proxy: %w", errors.Join(faults...))

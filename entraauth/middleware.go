@@ -1,6 +1,7 @@
 package entraauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -24,6 +25,9 @@ type BearerCheck struct {
 	// challenges name, as [ResourceMetadata.URL] returns it. Empty leaves it out. Its
 	// resource decides the form of the challenge's scopes ([Verifier.ScopesFor]).
 	ResourceMetadata string
+	// AuthorizationEndpoint is the URL at which users sign in, for authorization_uri of
+	// claims challenges. Defaults to Entra's for the home tenant.
+	AuthorizationEndpoint string
 	// WriteBody writes the body of a refusal, after the headers are set; it must
 	// call WriteHeader with the status. Only e.Error() may go to the caller.
 	// Defaults to a JSON object with error, error_description and reason.
@@ -179,7 +183,7 @@ func (v *Verifier) challenge(check *BearerCheck, resource string, e *Error) stri
 	if e.Claims != "" {
 		// Microsoft's form of a claims challenge, with the names that its clients look for.
 		params = append(params, `realm=""`)
-		add("authorization_uri", v.authorizeURL())
+		add("authorization_uri", cmp.Or(check.AuthorizationEndpoint, v.authorizeURL()))
 		add("claims", base64.StdEncoding.EncodeToString([]byte(e.Claims)))
 	}
 	if code != "" {

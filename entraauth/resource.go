@@ -28,7 +28,8 @@ type ResourceMetadata struct {
 // ResourceMetadata returns the metadata of the API at resourceURL, the URL that clients
 // are given, such as "https://api.example.com/orders". It is https, or http on a
 // loopback host, and ends in no slash. The name is the API's, for people; an empty one
-// is left out.
+// is left out. The authorization servers are issuer URLs, exactly as the servers' own
+// metadata has them; they default to [Verifier.AuthorizationServers].
 //
 //	metadata, err := verifier.ResourceMetadata("https://api.example.com/orders", "Orders")
 //	if err != nil {
@@ -36,10 +37,13 @@ type ResourceMetadata struct {
 //	}
 //	mux.Handle(metadata.Path(), metadata)
 //	check := &entraauth.BearerCheck{ResourceMetadata: metadata.URL()}
-func (v *Verifier) ResourceMetadata(resourceURL, name string) (*ResourceMetadata, error) {
+func (v *Verifier) ResourceMetadata(resourceURL, name string, authorizationServers ...string) (*ResourceMetadata, error) {
 	u, err := parseResource(resourceURL)
 	if err != nil {
 		return nil, fmt.Errorf("entraauth: resource URL: %w", err)
+	}
+	if len(authorizationServers) == 0 {
+		authorizationServers = v.AuthorizationServers()
 	}
 	body, err := json.Marshal(struct {
 		Resource             string   `json:"resource"`
@@ -47,7 +51,7 @@ func (v *Verifier) ResourceMetadata(resourceURL, name string) (*ResourceMetadata
 		Scopes               []string `json:"scopes_supported,omitempty"` // without offline_access: clients add it as they need
 		Methods              []string `json:"bearer_methods_supported"`
 		Name                 string   `json:"resource_name,omitempty"`
-	}{resourceURL, v.AuthorizationServers(), v.ScopesFor(resourceURL, Policy{}), []string{"header"}, name})
+	}{resourceURL, authorizationServers, v.ScopesFor(resourceURL, Policy{}), []string{"header"}, name})
 	if err != nil {
 		return nil, fmt.Errorf("entraauth: %w", err)
 	}

@@ -221,6 +221,9 @@ func (v *Verifier) Registration() Registration {
 	}
 }
 
+// Policy returns a copy of what the verifier requires of each caller, with its default.
+func (v *Verifier) Policy() Policy { return v.policy.clone() }
+
 const (
 	defaultTokenCache = 10_000
 	// tokenCost is what a token of usual size takes in the cache, in bytes:

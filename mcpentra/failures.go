@@ -23,6 +23,8 @@ type refuser struct {
 	log         *requestLog
 	verifier    *entraauth.Verifier
 	metadataURL string // of the protected resource, for challenges
+
+	authorizeURL string // where users sign in; "" for Entra's
 }
 
 // reject answers and logs the request. more is only for the log.
@@ -49,7 +51,7 @@ func (f *refuser) refuseLate(m *rpcMessage, d *denial) bool {
 
 func (f *refuser) writeDenial(w http.ResponseWriter, r *http.Request, d *denial, log func(*http.Request, int, *entraauth.Error)) {
 	f.verifier.Refuse(w, r, &entraauth.BearerCheck{
-		Policy: d.needs, ResourceMetadata: f.metadataURL, WriteBody: mcpauth.WriteBody, OnRefusal: log,
+		Policy: d.needs, ResourceMetadata: f.metadataURL, AuthorizationEndpoint: f.authorizeURL, WriteBody: mcpauth.WriteBody, OnRefusal: log,
 	}, d.refusal)
 }
 

@@ -191,6 +191,73 @@ func (l *requestLog) recovered(r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
+// signIns is the stage that writes the line of a request to the authorization proxy. Queries
+// and bodies have codes and tokens, and are not logged. Why a request was refused is in the
+// proxy's own record, at WARN.
+func (l *requestLog) signIns(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start, answer := time.Now(), &statusWriter{ResponseWriter: w}
+		next.ServeHTTP(answer, r)
+		level, outcome := slog.LevelInfo, outcomeOK
+		switch {
+		case answer.status >= http.StatusInternalServerError:
+			level, outcome = slog.LevelWarn, outcomeFailed
+		case answer.status >= http.StatusBadRequest:
+			outcome = outcomeRefused
+		case strings.Contains(r.URL.Path, "/.well-known/"), r.Method == http.MethodOptions:
+			level = slog.LevelDebug
+		}
+		l.line(r.Context(), level, append(requestAttrs(r), slog.Int("status", answer.status), slog.String("outcome", outcome), slog.Duration("duration", time.Since(start))))
+	})
+}
+
+// A statusWriter notes the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// A requestHandler adds the id of the request and the client's address to records about it.
+type requestHandler struct{ slog.Handler }
+
+// Handle implements [slog.Handler].
+func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
+	if c := callOf(ctx); c != nil {
+		r = r.Clone()
+		r.AddAttrs(c.appendAttrs(nil)...)
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements [slog.Handler].
+func (h requestHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return requestHandler{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements [slog.Handler].
+func (h requestHandler) WithGroup(name string) slog.Handler {
+	return requestHandler{h.Handler.WithGroup(name)}
+}
+
 // appendTargetAttrs adds what a request uses: one target by its kind, several as a list.
 func appendTargetAttrs(attrs []slog.Attr, targets []target) []slog.Attr {
 	switch len(targets) {

@@ -1,9 +1,11 @@
 package mcpentra
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"reflect"
@@ -33,10 +35,35 @@ type config struct {
 	proxies        edge.Proxies
 	limits         Limits
 	access         access
+	authProxy      AuthProxy    // nil without one
 	states         *seal.Sealer // nil without keys
 	cursors        *seal.Sealer
 	log            *slog.Logger
 }
+
+// An AuthProxy is an authorization server in front of Entra, for MCP clients that Entra
+// itself refuses: a Proxy of package authproxy.
+type AuthProxy interface {
+	// Handler serves the paths for which Serves is true.
+	http.Handler
+	// Serves reports whether the path is one of the proxy's. It may have lost leading
+	// segments of the issuer's path.
+	Serves(path string) bool
+	// Issuer returns the proxy's issuer URL.
+	Issuer() string
+	// AuthorizationEndpoint returns the URL at which users sign in.
+	AuthorizationEndpoint() string
+	// ClientID returns the application ID of the proxy's app at Entra.
+	ClientID() string
+	// HasClient reports whether the proxy's operator has configured a client with the ID.
+	HasClient(id string) bool
+	// Attach completes the proxy for the server, or returns what does not fit. The scopes
+	// are in full form; the first is the default.
+	Attach(resourceURL, name string, scopes []string, v *entraauth.Verifier, log *slog.Logger) error
+}
+
+// title returns the server's name for people.
+func (c *config) title() string { return cmp.Or(c.implementation.Title, c.implementation.Name) }
 
 // WithImplementation sets the name, title and version by which the server introduces
 // itself to clients; the title, or the name without one, is also the resource_name of the

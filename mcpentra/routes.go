@@ -19,10 +19,14 @@ import (
 )
 
 // routes returns the outermost handler, which serves each path.
-func routes(resource *url.URL, s *stages, endpoint http.Handler, metadata *entraauth.ResourceMetadata) http.Handler {
+func routes(resource *url.URL, s *stages, endpoint http.Handler, metadata *entraauth.ResourceMetadata, proxy AuthProxy) http.Handler {
 	behind := func(h http.Handler) http.Handler { return through(s.ofAllPaths(), h) }
 	probes := &probes{s.verifier, s.drain}
-	site := edge.NewPaths(behind(s.refuser.notFound(resource)))
+	others := behind(s.refuser.notFound(resource))
+	if proxy != nil {
+		others = orProxy(proxy, through(s.ofAuthProxy(), proxy), others)
+	}
+	site := edge.NewPaths(others)
 	site.Page("/health", probes.health) // probes use IP addresses as host: no host check
 	site.Page("/ready", probes.ready)
 	site.Page(consentPath, behind(s.consent).ServeHTTP)
@@ -32,6 +36,17 @@ func routes(resource *url.URL, s *stages, endpoint http.Handler, metadata *entra
 	site.Handle(wellKnown, behind(metadata))
 	site.Handle(metadata.Path(), behind(metadata))
 	return s.arrive(site)
+}
+
+// orProxy returns a handler that passes requests for the proxy's paths to it, and others on.
+func orProxy(p AuthProxy, proxy, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.Serves(r.URL.Path) {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
 }
 
 // notFound answers 404, with the URL of the endpoint.

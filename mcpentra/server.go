@@ -82,10 +82,11 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	toolset.Attend(server, sets)
 	err = attempt("WithTools", func() { faults = append(faults, c.assemble(server, sets, registered)) })
 	faults = append(faults, err)
+	faults = append(faults, c.attach(resource, v))
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
-	metadata, err := v.ResourceMetadata(resource.String(), cmp.Or(c.implementation.Title, c.implementation.Name))
+	metadata, err := v.ResourceMetadata(resource.String(), c.title(), c.issuers()...)
 	if err != nil {
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
@@ -94,7 +95,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	server.AddSendingMiddleware(stages.sessions.whileRunning, stages.subscriptions.onlyToAdmitted)
 	return &Server{
 		mcp: server, stages: stages, description: describe(resource, v, &c),
-		handler: routes(resource, stages, mcpEndpoint(server, stages), metadata),
+		handler: routes(resource, stages, mcpEndpoint(server, stages), metadata, c.authProxy),
 	}, nil
 }
 
@@ -102,7 +103,10 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *config) *stages {
 	limits := c.limits.withDefaults()
 	log := &requestLog{c.log, c.sessions}
-	refuser := &refuser{log, v, metadataURL}
+	refuser := &refuser{log: log, verifier: v, metadataURL: metadataURL}
+	if c.authProxy != nil {
+		refuser.authorizeURL = c.authProxy.AuthorizationEndpoint()
+	}
 	consent := &consent{states: c.states, exchanger: c.exchanger, log: c.log}
 	streams := newStreams(v.Recheck)
 	subscriptions := &subscriptionCheck{streams: streams, access: &c.access}
@@ -190,14 +194,14 @@ func describe(resource *url.URL, v *entraauth.Verifier, c *config) []slog.Attr {
 	for i, n := range c.proxies {
 		networks[i] = n.String()
 	}
-	return []slog.Attr{
+	return append([]slog.Attr{
 		slog.String("name", c.implementation.Name), slog.String("version", c.implementation.Version), slog.String("url", resource.String()),
 		slog.String("tenant", tenants), slog.String("app", app.ClientID), slog.String("authority", app.AuthorityHost),
 		slog.Bool("sessions", c.sessions), slog.Bool("on_behalf_of", c.exchanger != nil), slog.Bool("consent_state", c.states != nil),
 		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.broughtNow().tools)),
 		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
 		slog.Float64("requests_per_second", limits.RequestsPerSecond), slog.Int("concurrent", limits.Concurrent), slog.Int64("body_bytes", limits.BodyBytes),
-	}
+	}, c.describeProxy()...)
 }
 
 // introduction returns how the server introduces itself: as configured, with the

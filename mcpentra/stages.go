@@ -51,6 +51,15 @@ func (s *stages) ofAllPaths() []httpStage {
 	}
 }
 
+// ofAuthProxy returns the stages of requests to the authorization proxy, in order, in place of
+// ofAllPaths.
+func (s *stages) ofAuthProxy() []httpStage {
+	return []httpStage{
+		s.checkHostAlone, // the proxy checks origins: every page may redeem codes, none may send a consent form
+		s.log.signIns,    // innermost: what is rejected has its line already
+	}
+}
+
 // ofEndpoint returns the stages of the MCP endpoint, after ofAllPaths, in order.
 func (s *stages) ofEndpoint() []httpStage {
 	return []httpStage{
@@ -137,10 +146,21 @@ func (s *stages) checkHost(next http.Handler) http.Handler {
 	})
 }
 
+// checkHostAlone is the part of the host check that is not about web pages.
+func (s *stages) checkHostAlone(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if why := s.hosts.CheckHost(r, callOf(r.Context()).host); why != nil {
+			s.refuser.reject(w, r, rejectionOf(why), why.Attrs...)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // bearerCheck refuses requests without a valid token, and notes the caller of others.
 func (s *stages) bearerCheck(next http.Handler) http.Handler {
 	check := &entraauth.BearerCheck{
-		ResourceMetadata: s.refuser.metadataURL, WriteBody: mcpauth.WriteBody,
+		ResourceMetadata: s.refuser.metadataURL, AuthorizationEndpoint: s.refuser.authorizeURL, WriteBody: mcpauth.WriteBody,
 		OnRefusal: func(r *http.Request, status int, e *entraauth.Error) { s.log.denied(r, status, e, nil) },
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

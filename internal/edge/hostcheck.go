@@ -31,11 +31,8 @@ type CORS struct {
 // Check returns why it rejects the request, or nil, and sets the CORS headers of the answer. The
 // host is the one that [Proxies.Client] returned. Any page may read a public resource.
 func (c *HostCheck) Check(w http.ResponseWriter, r *http.Request, host string, public bool) *Refusal {
-	if !c.allowsHosts(host) {
-		return &Refusal{http.StatusForbidden, "host_not_allowed",
-			"Host not allowed: the request must name this server's public host or a loopback name. " +
-				"Behind a gateway that sends another name, this server's operator can allow that name",
-			c.attrs(r, host, c.HostRemedy)}
+	if why := c.CheckHost(r, host); why != nil {
+		return why
 	}
 	origins := r.Header["Origin"]
 	switch {
@@ -51,6 +48,17 @@ func (c *HostCheck) Check(w http.ResponseWriter, r *http.Request, host string, p
 		w.Header().Add("Vary", "Origin")
 	}
 	return nil
+}
+
+// CheckHost is the part of Check that is about the host, for handlers that check origins themselves.
+func (c *HostCheck) CheckHost(r *http.Request, host string) *Refusal {
+	if c.allowsHosts(host) {
+		return nil
+	}
+	return &Refusal{http.StatusForbidden, "host_not_allowed",
+		"Host not allowed: the request must name this server's public host or a loopback name. " +
+			"Behind a gateway that sends another name, this server's operator can allow that name",
+		c.attrs(r, host, c.HostRemedy)}
 }
 
 // Preflight answers a CORS preflight request, and reports whether r is one. Call Check first.
