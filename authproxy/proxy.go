@@ -98,16 +98,14 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 		faults.add("clientID", errors.New("is the tenant ID; use the Application (client) ID from the overview of the app registration"))
 	}
 	p.keys, err = normalKeys(keys)
-	faults.add("keys", err)
+	if err != nil {
+		faults.add("keys", err)
+		p.keys = [][]byte{bytes.Repeat([]byte("x"), minKey)} // to find the other faults
+	}
+	faults.add("keys", errors.Join(p.makeSeals(), p.openStore()))
 	p.checkOptions(&faults)
-	if len(p.keys) > 0 {
-		faults.add("keys", p.makeSeals())
-		faults.add("keys", p.openStore())
-		p.openDirectory(&faults)
-	}
-	if len(faults) == 0 {
-		faults = append(faults, p.connect()...)
-	}
+	p.openDirectory(&faults)
+	faults = append(faults, p.connect()...)
 	if len(faults) == 0 && p.opts.Verifier != nil && len(p.opts.Resources) > 0 && len(p.opts.Scopes) > 0 {
 		faults = append(faults, p.finish(cmp.Or(p.opts.Logger, slog.Default()))...)
 	}
@@ -150,17 +148,19 @@ func (p *Proxy) checkOptions(faults *faults) {
 	if o.CombinedConsent && len(o.Downstream) == 0 {
 		faults.add("Options.CombinedConsent", errors.New("set without Options.Downstream; list the scopes there, or leave both out"))
 	}
-	_, err := authority.Parse(o.AuthorityHost)
-	faults.add("Options.AuthorityHost", err)
 }
 
-// minKey is the least length of a key, in bytes.
-const minKey = 32
+const (
+	// minKey is the least length of a key, in bytes.
+	minKey = 32
+	// maxKeys is how many keys there may be.
+	maxKeys = 16
+)
 
 // normalKeys derives keys of one length from the operator's, which may be longer.
 func normalKeys(keys [][]byte) ([][]byte, error) {
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("missing; pass at least one of %d random bytes (openssl rand -base64 %d)", minKey, minKey)
+	if len(keys) == 0 || len(keys) > maxKeys {
+		return nil, fmt.Errorf("there are %d; pass between 1 and %d, each of %d random bytes (openssl rand -base64 %d)", len(keys), maxKeys, minKey, minKey)
 	}
 	var normal [][]byte
 	var faults []error

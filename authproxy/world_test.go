@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"html"
 	"io"
 	"log/slog"
@@ -75,16 +76,15 @@ func newWorld(t *testing.T, s setup) *world {
 	}
 	w.app = w.api
 	if !s.self {
-		w.app = w.tenant.AddClient("Sign-in of my MCP server")
+		w.app = w.tenant.AddApp("Sign-in of my MCP server") // not AddClient: it would be public
 	}
 	w.secret = w.app.AddSecret()
 
-	var handler http.Handler
 	start := httptest.NewTLSServer
 	if s.plain {
 		start = httptest.NewServer
 	}
-	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
+	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.proxy.ServeHTTP(rw, r) }))
 	t.Cleanup(w.server.Close)
 	issuer := w.server.URL + s.path
 	w.app.AddRedirectURI(entratest.PlatformWeb, issuer+"/oauth/callback")
@@ -115,9 +115,11 @@ func newWorld(t *testing.T, s setup) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler = w.proxy
 	return w
 }
+
+// serve puts another proxy in the place of the world's.
+func (w *world) serve(p *authproxy.Proxy) { w.proxy = p }
 
 // request returns the parameters of an authorization request. Each change is "name=value"; an
 // empty value removes the parameter.
@@ -312,4 +314,30 @@ func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// A tokenAnswer is an answer of the token endpoint.
+type tokenAnswer struct {
+	Status       int    `json:"-"`
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+	Scope        string `json:"scope"`
+	Error        string `json:"error"`
+}
+
+// redeem redeems the code of a public client.
+func (w *world) redeem(code string) *tokenAnswer {
+	w.t.Helper()
+	answer, err := w.server.Client().PostForm(w.proxy.Issuer()+"/token", url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {clientBack}, "client_id": {clientID}, "code_verifier": {verifier},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	a := &tokenAnswer{Status: answer.StatusCode}
+	if err := json.NewDecoder(answer.Body).Decode(a); err != nil {
+		w.t.Fatal(err)
+	}
+	return a
 }

@@ -106,6 +106,8 @@ func (c *credentials) refuse(why string) *oauth.Error {
 	return &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized, Description: why, Basic: c.basic}
 }
 
+const noSecret = "this client has no secret or key; it must send its client_id alone"
+
 // Authenticate returns the client that sent the form to the token or the revocation
 // endpoint. Its error is an [*oauth.Error], 401 invalid_client if the client did not prove
 // who it is.
@@ -117,7 +119,10 @@ func (d *Directory) Authenticate(r *http.Request, form url.Values) (*Client, err
 	if err != nil {
 		return nil, err
 	}
-	if cred.auth == None && d.documents != nil && d.configured[cred.id] == nil && clientdoc.IsURL(cred.id) {
+	if d.documents != nil && clientdoc.IsURL(cred.id) && cred.auth != PrivateKeyJWT {
+		if cred.auth != None {
+			return nil, cred.refuse(noSecret)
+		}
 		return &Client{ID: cred.id, Kind: Document, Auth: None}, nil
 	}
 	c, err := d.Find(r.Context(), cred.id)
@@ -133,7 +138,7 @@ func (d *Directory) Authenticate(r *http.Request, form url.Values) (*Client, err
 	}
 	switch {
 	case sent != c.Auth && c.Auth == None:
-		return nil, cred.refuse("this client has no secret or key; it must send its client_id alone")
+		return nil, cred.refuse(noSecret)
 	case sent != c.Auth && sent == None:
 		return nil, cred.refuse("this client must authenticate by " + c.Auth.String())
 	case sent != c.Auth:

@@ -1,82 +1,124 @@
 // Package pages is what people see of the proxy: the consent page, and pages for what went
 // wrong. They work without scripts, by keyboard and with a screen reader, in the language and
 // the colors that the browser prefers.
+//
+// The folder html has the pages' structure, their texts by language, and the stylesheet.
 package pages
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
 	"html/template"
 	"net/http"
+	"strconv"
+	"strings"
+
+	"golang.org/x/text/language"
 )
 
-// A Consent is the page on which a user decides about a client.
-type Consent struct {
-	ClientName string // "" if it has none
-	ClientHost string // of a client's document; "" if the client registered itself
-	Preset     string // the name of the preset that vouches for the client; or ""
-	Configured bool   // the operator configured the client
-	// Redirect is the client's redirect URI, checked: the page shows its host, "this computer"
-	// for loopback, or the app's scheme.
-	Redirect string
-	Server       string   // the name of the MCP server
-	Scopes       []string // what the client will be able to do, by scope
-	Days         int      // for how many days approval is remembered; 0 if it is not
-	// The form posts these to Action.
-	Action string
-	Fields map[string]string
+// A Renderer writes pages. It is safe for concurrent use.
+type Renderer struct {
+	pages  []map[string]*template.Template // by language, as in languages, and by page
+	match  language.Matcher
+	policy string
 }
 
-// Problem is a kind of error page.
-type Problem string
+// languages are those of the pages; the first is for everybody who reads none of them.
+var languages = []language.Tag{language.English, language.Japanese}
 
-// The problems.
-const (
-	BadRequest      Problem = "bad_request"    // the client's request can't be understood
-	UnknownClient   Problem = "unknown_client" // register again
-	BadRedirect     Problem = "bad_redirect"   // not one of the client's
-	Unavailable     Problem = "unavailable"    // try again
-	Expired         Problem = "expired"        // the sign-in took too long, or cookies are off
-	Finished        Problem = "finished"       // the page was opened again
-	Foreign         Problem = "foreign"        // the form came from another page
-	ServerProblem   Problem = "server"         // ours or Entra's
-	NotFromThisPage Problem = "method"         // a wrong method
-)
-
-// An ErrorPage is a page about a problem.
-type ErrorPage struct {
-	Problem Problem
-	Detail  string // for the client's developer, in English: as in error_description; may be ""
-	Code    string // the OAuth error, may be ""
-	// Back is a link with which the user can tell the client. It was checked against the
-	// client's registration. "" if there is none.
-	Back template.URL
-}
-
-// A Renderer writes pages.
-type Renderer struct{}
+//go:embed html
+var files embed.FS
 
 // New returns a renderer.
-func New() *Renderer { return &Renderer{} }
-
-// ShowConsent writes the consent page.
-func (p *Renderer) ShowConsent(w http.ResponseWriter, r *http.Request, c *Consent) {
-	write(w, http.StatusOK, template.Must(template.New("").Parse(`<!DOCTYPE html><title>consent</title><p>{{.ClientName}} {{.Redirect}}
-<form method="post" action="{{.Action}}">{{range $n, $v := .Fields}}<input type="hidden" name="{{$n}}" value="{{$v}}">{{end}}
-<button name="decision" value="approve">Approve</button><button name="decision" value="deny">Deny</button></form>`)), c)
+func New() *Renderer {
+	css, err := files.ReadFile("html/style.css")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	hash := sha256.Sum256(css)
+	p := &Renderer{
+		match: language.NewMatcher(languages),
+		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+			"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+	}
+	style := template.HTML("<style>" + string(css) + "</style>") //nolint:gosec // ours
+	for _, tag := range languages {
+		texts := template.Must(template.New("").Funcs(template.FuncMap{"style": func() template.HTML { return style }}).
+			ParseFS(files, "html/layout.html", "html/consent.html", "html/continue.html", "html/problem.html", "html/"+tag.String()+".html"))
+		p.pages = append(p.pages, assemble(texts))
+	}
+	return p
 }
 
-// ShowError writes an error page.
-func (p *Renderer) ShowError(w http.ResponseWriter, r *http.Request, status int, e *ErrorPage) {
-	write(w, status, template.Must(template.New("").Parse(`<!DOCTYPE html><title>{{.Problem}}</title><p>{{.Detail}}{{if .Back}}<a href="{{.Back}}">back</a>{{end}}`)), e)
+// assemble returns the pages of a language. What a page consists of has names that begin with
+// the page's, such as "consent.title".
+func assemble(texts *template.Template) map[string]*template.Template {
+	pages := map[string]*template.Template{}
+	for _, t := range texts.Templates() {
+		name, ok := strings.CutSuffix(t.Name(), ".title")
+		if !ok {
+			continue
+		}
+		assembled := template.Must(texts.Clone())
+		for _, part := range []string{"title", "text", "refresh", "main"} {
+			source := texts.Lookup(name + "." + part)
+			if source == nil && part == "main" {
+				source = texts.Lookup("problem.main")
+			}
+			if source != nil {
+				template.Must(assembled.AddParseTree(part, source.Tree))
+			}
+		}
+		pages[name] = assembled.Lookup("layout")
+	}
+	return pages
 }
 
-// ShowContinue writes the page that takes the browser to an address that was checked: browsers
-// apply the form's policy to redirects after a POST, so that a redirect would not do.
-func (p *Renderer) ShowContinue(w http.ResponseWriter, r *http.Request, to template.URL) {
-	write(w, http.StatusOK, template.Must(template.New("").Parse(`<!DOCTYPE html><title>continue</title><meta http-equiv="refresh" content="0; url={{.}}"><a href="{{.}}">Continue</a>`)), to)
+// maxAcceptLanguage bounds the header that is read, in bytes. Browsers send fewer than 100.
+const maxAcceptLanguage = 500
+
+// language returns the index of the language that the browser prefers.
+func (p *Renderer) language(r *http.Request) int {
+	header := strings.Join(r.Header.Values("Accept-Language"), ",")
+	if len(header) > maxAcceptLanguage {
+		return 0
+	}
+	tags, _, err := language.ParseAcceptLanguage(header)
+	if err != nil {
+		return 0
+	}
+	_, index, _ := p.match.Match(tags...)
+	return index
 }
 
-func write(w http.ResponseWriter, status int, t *template.Template, data any) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+// write writes a page. The view is given the page's language.
+func (p *Renderer) write(w http.ResponseWriter, r *http.Request, status int, name string, view interface{ setLang(lang string) }) {
+	index := p.language(r)
+	view.setLang(languages[index].String())
+	var body bytes.Buffer
+	body.Grow(8 << 10)
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Add("Vary", "Accept-Language")
+	h.Set("Content-Security-Policy", p.policy)
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("X-Content-Type-Options", "nosniff")
+	// With no-referrer, browsers send "Origin: null" with the page's own form.
+	h.Set("Referrer-Policy", "same-origin")
+	if err := p.pages[index][name].Execute(&body, view); err != nil {
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", languages[index].String())
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
-	_ = t.Execute(w, data)
+	_, _ = w.Write(body.Bytes()) // fails only if the browser is gone
 }
+
+// A page is what every page is given.
+type page struct{ Lang string }
+
+func (p *page) setLang(lang string) { p.Lang = lang }
