@@ -26,31 +26,32 @@ type clientDocument struct {
 	name, url string
 	redirects []string
 	sent      string
+	from      string // what the consent page shows of where it comes from
 	more      map[string]any
 }
 
 var clientDocuments = []clientDocument{
 	{
 		"Claude Code", "https://claude.ai/oauth/claude-code-client-metadata",
-		[]string{"http://localhost/callback", "http://127.0.0.1/callback"}, "http://localhost:58135/callback",
+		[]string{"http://localhost/callback", "http://127.0.0.1/callback"}, "http://localhost:58135/callback", "claude.ai",
 		map[string]any{"client_uri": "https://claude.ai", "token_endpoint_auth_method": "none"}, // application_type is missing
 	},
 	{
 		"Codex", "https://chatgpt.com/oauth/codex/client.json",
-		[]string{"http://127.0.0.1/callback", "http://localhost/callback"}, "http://127.0.0.1:37819/callback",
+		[]string{"http://127.0.0.1/callback", "http://localhost/callback"}, "http://127.0.0.1:37819/callback", "chatgpt.com",
 		map[string]any{"application_type": "native", "token_endpoint_auth_method": "none", "token_endpoint_auth_methods_supported": []string{"none"}},
 	},
 	{
 		"opencode", "https://opencode.ai/oauth/opencode/client.json",
-		[]string{"http://127.0.0.1/callback", "http://localhost/callback"}, "http://127.0.0.1:19876/callback",
+		[]string{"http://127.0.0.1/callback", "http://localhost/callback"}, "http://127.0.0.1:19876/callback", "opencode.ai",
 		map[string]any{
 			"application_type": "native", "logo_uri": "https://opencode.ai/logo.png",
 			"token_endpoint_auth_method": "none", "token_endpoint_auth_methods_supported": []string{"none"},
 		},
 	},
 	{
-		"Visual Studio Code", "https://vscode.dev/oauth/client-metadata.json",
-		[]string{"https://insiders.vscode.dev/redirect", "https://vscode.dev/redirect", "http://127.0.0.1/", "http://127.0.0.1:33418/"}, "http://127.0.0.1:59656/",
+		"VS Code", "https://vscode.dev/oauth/client-metadata.json",
+		[]string{"https://insiders.vscode.dev/redirect", "https://vscode.dev/redirect", "http://127.0.0.1/", "http://127.0.0.1:33418/"}, "http://127.0.0.1:59656/", "are those of", // its preset
 		map[string]any{"application_type": "native", "token_endpoint_auth_method": "none"}, // with https redirects
 	},
 }
@@ -91,7 +92,7 @@ func publish(t *testing.T, documents ...clientDocument) *http.Client {
 }
 
 // Each client's document, with the redirect that it sends: the consent page names the document's
-// host, and the client, which never registered, gets tokens and refreshes them.
+// host or the client's preset, and the client, which never registered, gets tokens and refreshes them.
 func TestProxyDocuments(t *testing.T) {
 	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{UnsafeDocumentClient: publish(t, clientDocuments...)})
@@ -99,9 +100,8 @@ func TestProxyDocuments(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			client := w.client(d.url, "", oauth2.AuthStyleInParams, d.sent)
 			user := w.person(t, "alice")
-			host, _, _ := strings.Cut(strings.TrimPrefix(d.url, "https://"), "/")
 			page := w.page(t, user, client.begin(nil).page)
-			for _, want := range []string{d.name, host} {
+			for _, want := range []string{d.name, d.from, "This computer"} {
 				if !strings.Contains(page, want) {
 					t.Errorf("the consent page has no %q: %s", want, page)
 				}

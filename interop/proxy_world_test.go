@@ -7,6 +7,8 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -83,6 +85,7 @@ func newProxyWorld(t *testing.T, o authproxy.Options, change ...func(*entratest.
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	must(t, err)
 	front.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // browsers look at a certificate and hang up
 	front.StartTLS()
 	t.Cleanup(func() {
 		front.CloseClientConnections()
@@ -106,6 +109,7 @@ func (w *proxyWorld) newServer(t *testing.T, o authproxy.Options) *mcpentra.Serv
 	})
 	must(t, err)
 	t.Cleanup(func() { _ = verifier.Close() })
+	o.Name = "Notes"
 	o.HTTPClient, o.AuthorityHost, o.Logger, o.Now = w.tenant.HTTPClient(), w.tenant.AuthorityHost(), logger, w.now
 	proxy, err := authproxy.New(w.issuer, w.tenant.ID(), w.app.ClientID, clientauth.Secret(w.app.AddSecret()), [][]byte{bytes.Repeat([]byte{7}, 32)}, &o)
 	must(t, err)
