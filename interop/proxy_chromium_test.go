@@ -16,16 +16,19 @@ import (
 
 var inspectorPage = regexp.MustCompile(`(http://127\.0\.0\.1:\d+\?MCP_INSPECTOR_API_TOKEN=\w+)`)
 
-// MCP Inspector's page in Chromium, from its Connect to a tool's result. SCREENSHOTS names a folder
+// MCP Inspector's page in Chromium, from its Connect to a tool's result, and to
+// one that needs more scopes. SCREENSHOTS names a folder
 // for pictures of it.
 func TestProxyInspectorInChromium(t *testing.T) {
 	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{})
 	saw := w.driveInspector(t)
 	for name, want := range map[string][]string{
-		"consent": {"MCP Inspector", "This computer", "access_as_user", "Any program on this computer"},
-		"tools":   {"get_user_info", "secure_ping", "write_note"},
-		"result":  {"alice@contoso.example"},
+		"consent":    {"MCP Inspector", "This computer", "access_as_user", "Any program on this computer"},
+		"tools":      {"get_user_info", "secure_ping", "write_note"},
+		"result":     {"alice@contoso.example"},
+		"more":       {"notes_write"},
+		"stepped-up": {"written"},
 	} {
 		for _, want := range want {
 			if !strings.Contains(saw[name], want) {
@@ -33,7 +36,9 @@ func TestProxyInspectorInChromium(t *testing.T) {
 			}
 		}
 	}
-	w.entra(t)
+	if grants, want := w.entra(t), "authorization_code authorization_code"; grants != want {
+		t.Errorf("tokens by %s, want %s", grants, want)
+	}
 	w.checkLog(t)
 }
 
@@ -59,7 +64,7 @@ func (w *proxyWorld) driveInspector(t *testing.T) (saw map[string]string) {
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(home) }) // Chromium's last words may still be under way
 	p := start(t, "inspector.mjs", command(w.ctx, dir, map[string]string{
-		"HOME": home, "TMPDIR": home, "CHROMIUM": chromium, "SCREENSHOTS": pictures, "INSPECTOR": page, "USER": "alice@contoso.example",
+		"HOME": home, "TMPDIR": home, "CHROMIUM": chromium, "SCREENSHOTS": pictures, "INSPECTOR": page, "USER_NAME": "alice@contoso.example",
 	}, node(t), "inspector.mjs"))
 	if code := p.wait(); code != 0 {
 		t.Fatalf("exit code %d", code)

@@ -114,7 +114,7 @@ func (w *proxyWorld) newServer(t *testing.T, o authproxy.Options) *mcpentra.Serv
 	proxy, err := authproxy.New(w.issuer, w.tenant.ID(), w.app.ClientID, clientauth.Secret(w.app.AddSecret()), [][]byte{bytes.Repeat([]byte{7}, 32)}, &o)
 	must(t, err)
 	say := func(name, text string) mcpentra.ToolSet {
-		return mcpentra.Tool(&mcp.Tool{Name: name, Description: "Says " + text + "."},
+		return mcpentra.Tool(&mcp.Tool{Name: name, Description: "Is a test's."},
 			func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, nil
 			})

@@ -1,9 +1,10 @@
 // Drives MCP Inspector's web page in headless Chromium, as its user: connects, approves the client,
-// signs in, lists the tools and calls one. Takes a picture of each step, and prints what it saw.
+// signs in, lists the tools, calls one, and lets another have more scopes. Takes a picture of each
+// step, and prints what the pages said.
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
 
-const { INSPECTOR, CHROMIUM, SCREENSHOTS, USER } = process.env;
+const { INSPECTOR, CHROMIUM, SCREENSHOTS, USER_NAME } = process.env;
 const browser = await puppeteer.launch({
   executablePath: CHROMIUM, acceptInsecureCerts: true,
   args: ["--no-sandbox", "--disable-gpu", "--no-proxy-server", "--no-first-run", "--disable-quic",
@@ -13,42 +14,43 @@ const page = await browser.newPage();
 await page.setViewport({ width: 1280, height: 900 });
 page.setDefaultTimeout(30000);
 const saw = {};
-const shoot = (name) => page.screenshot({ path: join(SCREENSHOTS, `inspector-${name}.png`) });
+const text = () => page.evaluate(() => document.body.innerText);
 const press = (selector) => page.locator(selector).click();
-const shows = (text) => page.waitForFunction((t) => document.body.innerText.includes(t), {}, text);
+const shows = (words) => page.waitForFunction((w) => document.body.innerText.includes(w), {}, words);
+async function see(name) {
+  saw[name] = await text();
+  await page.screenshot({ path: join(SCREENSHOTS, `inspector-${Object.keys(saw).length}-${name}.png`) });
+}
 
 await page.goto(INSPECTOR);
 await press('input[aria-label^="Connect or disconnect"]');
 await page.waitForSelector('button[value="approve"]');
-saw.consent = await page.$eval("main", (m) => m.innerText);
-await shoot("1-consent");
+await see("consent");
 await press('button[value="approve"]');
-await page.locator(`::-p-text(${USER})`).click();
-for (;;) { // Entra's own consent, if it asks
-  const next = await Promise.race([
-    page.waitForSelector('button[value="consent"]').then(() => "consent"),
-    shows("Connected").then(() => "connected"),
-  ]);
-  if (next === "connected") break;
-  await shoot("2-entra");
-  await Promise.all([page.waitForNavigation(), page.click('button[value="consent"]')]);
-}
-await shoot("3-connected");
-
-const text = () => page.evaluate(() => document.body.innerText);
-await page.locator("label ::-p-text(Tools)").click();
+await press(`::-p-text(${USER_NAME})`);
+await page.waitForSelector('button[value="consent"]');
+await see("entra");
+await press('button[value="consent"]');
+await page.waitForSelector("label ::-p-text(Tools)"); // is connected
+await see("connected");
+await press("label ::-p-text(Tools)");
 await shows("secure_ping");
-saw.tools = await text();
-await shoot("4-tools");
-await page.locator("button ::-p-text(get_user_info)").click();
-await page.locator("button ::-p-text(Execute Tool)").click();
-await shows(USER);
-saw.result = await text();
-await shoot("5-result");
-await page.locator("button ::-p-text(write_note)").click();
-await page.locator("button ::-p-text(Execute Tool)").click();
-await new Promise((r) => setTimeout(r, 3000));
-await shoot("6-stepup");
-console.error(await text());
-console.log(JSON.stringify(saw));
+await see("tools");
+await press("button ::-p-text(get_user_info)");
+await press("button ::-p-text(Execute Tool)");
+await shows(USER_NAME);
+await see("result");
+
+await press("button ::-p-text(write_note)");
+await press("button ::-p-text(Execute Tool)");
+await shows("Additional permissions required");
+await see("more");
+await press("button ::-p-text(Authorize)");
+await press('button[value="approve"]'); // loopback is asked again
+await press('button[value="consent"]');
+await shows("Retry your action");
+await press("button ::-p-text(Execute Tool)");
+await shows("written");
+await see("stepped-up");
 await browser.close();
+console.log(JSON.stringify(saw));
