@@ -24,11 +24,11 @@ var mayImport = map[string][]string{
 	"mcpentra":              {"entraauth", "entraauth/mcpauth", "obo"}, // the proxy is an interface
 	"authproxy":             {"entraauth", "obo/clientauth"},
 	"internal/explain":      {"entraauth"},
-	"internal/serverconfig": {"blobtool", "entraauth", "obo", "obo/clientauth"}, // their constructors are its checks
+	"internal/serverconfig": {"authproxy", "blobtool", "entraauth", "obo", "obo/clientauth"}, // their constructors are its checks
 	"cmd/mcp-entra": {"authproxy", "blobtool", "blobtool/blobtest", "entraauth", "entraauth/mcpauth", "entratest",
 		"mcpentra", "obo", "obo/clientauth"},
 	"examples/graph": {"obo", "obo/clientauth", "entratest"}, // the demonstration brings its tenant
-	"examples/server": {"entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",
+	"examples/server": {"authproxy", "entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",
 		"entratest", "blobtool/blobtest", // the demonstration brings its tenant
 		"examples/server/heapfloor"},
 	"examples/storage": {"entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",

@@ -8,6 +8,7 @@ import (
 	"html"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -35,6 +36,7 @@ type world struct {
 	logs   *logs
 
 	server   *httptest.Server
+	handler  http.Handler // the proxy
 	proxy    *authproxy.Proxy
 	verifier *entraauth.Verifier
 	secret   string
@@ -84,7 +86,7 @@ func newWorld(t *testing.T, s setup) *world {
 	if s.plain {
 		start = httptest.NewServer
 	}
-	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.proxy.ServeHTTP(rw, r) }))
+	w.server = start(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(rw, r) }))
 	t.Cleanup(w.server.Close)
 	issuer := w.server.URL + s.path
 	w.app.AddRedirectURI(entratest.PlatformWeb, issuer+"/oauth/callback")
@@ -115,11 +117,9 @@ func newWorld(t *testing.T, s setup) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.handler = w.proxy
 	return w
 }
-
-// serve puts another proxy in the place of the world's.
-func (w *world) serve(p *authproxy.Proxy) { w.proxy = p }
 
 // request returns the parameters of an authorization request. Each change is "name=value"; an
 // empty value removes the parameter.
@@ -181,9 +181,7 @@ func (b *browser) do(method, address string, form url.Values) *page {
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	for name, values := range b.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, b.header)
 	answer, err := b.client.Do(r)
 	if err != nil {
 		b.t.Fatal(err)
@@ -261,11 +259,10 @@ func (b *browser) signInAtEntra(entraURL string) *page {
 func (b *browser) signIn(q url.Values) *url.URL {
 	b.t.Helper()
 	p := b.authorize(q)
-	to := ""
-	switch {
-	case p.status == http.StatusFound:
+	var to string
+	if p.location != nil {
 		to = p.location.String()
-	default:
+	} else {
 		to = b.decide(p, "approve").next()
 	}
 	if !strings.HasPrefix(to, b.tenant.AuthorityHost()) {

@@ -127,7 +127,7 @@ func (c *config) proxyPolicyFaults(v *entraauth.Verifier) (faults []error) {
 		}
 		admits := len(n.policy.Clients) == 0 || slices.ContainsFunc(n.policy.Clients, func(id string) bool { return strings.EqualFold(id, app) })
 		for _, id := range n.policy.Clients {
-			if !strings.EqualFold(id, app) && c.authProxy.HasClient(id) {
+			if !strings.EqualFold(id, app) && (c.authProxy.HasClient(id) || c.authProxy.HasClient(strings.ToLower(id))) {
 				fault("Clients has %s, which signs in through the proxy, and "+cannotTell+"; remove it, or let it sign in to Entra itself", id, app)
 			}
 		}

@@ -1,6 +1,6 @@
-// Package redisstore shares the tokens that package obo exchanges among a server's
-// replicas, through Redis or a compatible server (Valkey, Azure Cache for Redis, Azure
-// Managed Redis):
+// Package redisstore shares what the replicas of a server must share through Redis or a
+// compatible server (Valkey, Azure Cache for Redis, Azure Managed Redis): the tokens that
+// package obo exchanges ([Store]), and what package authproxy must remember ([ProxyStore]).
 //
 //	client := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: addrs, TLSConfig: tls})
 //	store, err := redisstore.New(client, nil)
@@ -14,8 +14,8 @@
 // separate module, so that servers without Redis don't depend on go-redis.
 //
 // Redis sees neither tokens nor users: package obo encrypts values and hashes names.
-// Keys expire with their tokens; if a maxmemory policy (allkeys-lru, volatile-ttl) evicts
-// one, that costs one exchange.
+// Keys of a Store expire with their tokens; if a maxmemory policy (allkeys-lru, volatile-ttl)
+// evicts one, that costs one exchange.
 package redisstore
 
 import (
@@ -30,11 +30,11 @@ import (
 // defaultPrefix separates our keys from others in the database.
 const defaultPrefix = "mcp-entra-go:obo:"
 
-// Options configures a [Store]. The zero value is ready to use.
+// Options configures a [Store] or a [ProxyStore]. The zero value is ready to use.
 type Options struct {
 	// Prefix is the prefix of every key. Replicas of one server, which have the same
 	// obo.Options.StoreKeys, share it; different servers must not. Defaults to
-	// "mcp-entra-go:obo:".
+	// "mcp-entra-go:obo:", and for a [ProxyStore] to "mcp-entra-go:authproxy:".
 	Prefix string
 }
 
@@ -62,7 +62,11 @@ func New(client redis.UniversalClient, opts *Options) (*Store, error) {
 
 // Get returns the value of the name, or nil if there is none.
 func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
-	value, err := s.client.Get(ctx, s.prefix+name).Bytes()
+	return get(ctx, s.client, s.prefix+name)
+}
+
+func get(ctx context.Context, client redis.UniversalClient, key string) ([]byte, error) {
+	value, err := client.Get(ctx, key).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
 	}

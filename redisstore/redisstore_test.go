@@ -2,9 +2,11 @@ package redisstore_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy"
 	"github.com/mcpentra/mcp-entra-go/obo"
 	"github.com/mcpentra/mcp-entra-go/redisstore"
 )
@@ -27,5 +29,37 @@ func TestNew(t *testing.T) {
 	}
 	if _, err := store.Get(t.Context(), "name"); err == nil {
 		t.Error("Get = nil with nobody there, want an error")
+	}
+}
+
+var _ authproxy.Store = (*redisstore.ProxyStore)(nil)
+
+func TestNewProxyStore(t *testing.T) {
+	t.Parallel()
+	if _, err := redisstore.NewProxyStore(nil, nil); err == nil {
+		t.Error("NewProxyStore without client = nil, want a fault")
+	}
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	defer func() { _ = client.Close() }()
+	store, err := redisstore.NewProxyStore(client, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Get(t.Context(), "name"); err == nil {
+		t.Error("Get = nil with nobody there, want an error")
+	}
+	for what, c := range map[string]struct {
+		old, value []byte
+		ttl        time.Duration
+	}{
+		"nobody is there":     {nil, []byte("x"), time.Minute},
+		"an empty value":      {nil, []byte{}, time.Minute},
+		"an empty old value":  {[]byte{}, []byte("x"), time.Minute},
+		"no time to live":     {nil, []byte("x"), 0},
+		"less than it can be": {nil, []byte("x"), time.Microsecond},
+	} {
+		if done, err := store.Swap(t.Context(), "name", c.old, c.value, c.ttl); done || err == nil {
+			t.Errorf("Swap: %s: %v, %v; want an error", what, done, err)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy"
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/obo"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
@@ -24,6 +25,7 @@ import (
 const (
 	goodTenant = "a0000000-0000-4000-8000-000000000001"
 	goodClient = "a0000000-0000-4000-8000-000000000002"
+	goodIssuer = "https://good.example"
 )
 
 // CheckTenantID accepts the ID of a directory (tenant).
@@ -57,6 +59,24 @@ func checkAudience(s string) error {
 func checkConsentURL(s string) error {
 	_, err := obo.NewExchanger(goodTenant, goodClient, clientauth.Secret("good"), &obo.Options{RedirectURL: s})
 	return about("Options.RedirectURL: ", err)
+}
+
+// checkProxy makes a proxy with these settings and valid others.
+func checkProxy(issuer string, o authproxy.Options) error {
+	_, err := authproxy.New(issuer, goodTenant, goodClient, clientauth.Secret("good"), [][]byte{[]byte("any key of at least 32 characters")}, &o)
+	return err
+}
+
+func checkIssuer(s string) error {
+	return about("issuerURL: ", checkProxy(s, authproxy.Options{}))
+}
+
+func checkPrivateScheme(s string) error {
+	return about("Options.PrivateSchemes[0]: ", checkProxy(goodIssuer, authproxy.Options{PrivateSchemes: []string{s}}))
+}
+
+func checkDownstream(s string) error {
+	return about("Options.Downstream[0]: ", checkProxy(goodIssuer, authproxy.Options{Downstream: []string{s}}))
 }
 
 func checkStorageURL(s string) error {

@@ -44,6 +44,8 @@ type Config struct {
 	ConsentURL string            // where a consent ends; "" lets Entra choose
 	StateKeys  [][]byte          // encrypt what clients send back
 
+	AuthProxy *AuthProxy // nil if clients sign in to Entra themselves
+
 	Warnings   []string // to log at startup
 	Misspelled []string // unknown names in the .env file, with suggestions
 }
@@ -59,9 +61,11 @@ func Read(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
 	var c Config
 	v.readIdentity(&c)
 	v.readStorage(&c)
+	v.wantAuthProxy(&c)
 	v.readOBO(&c)
 	v.readListen(&c.Listen)
 	v.readSite(&c)
+	v.readAuthProxy(&c)
 	v.readAppIDURIs(&c)
 	v.readToolPolicies(&c)
 	c.DownloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")

@@ -11,19 +11,24 @@ import (
 )
 
 // readOBO reads the On-Behalf-Of settings. It ignores them if the flow is off, because the
-// documented .env has placeholders.
+// documented .env has placeholders; but the authorization proxy may need the app's credential.
 func (v *variables) readOBO(c *Config) {
 	var set bool
 	c.OBO, set = v.flag("USE_OBO_FLOW")
-	if !set {
+	proxy := v.needsServerProof(c.AuthProxy)
+	if !set && !proxy {
 		v.wantFlow(c)
+	}
+	if c.OBO {
+		v.same("AZURE_TENANT_ID", "TENANT_ID", c.TenantID, "the exchange runs at the tenant of the users' tokens")
+		v.same("ENTRA_APP_CLIENT_ID", "API_APP_ID", c.APIAppID, "only the app that the users' tokens are for can exchange them")
+	}
+	if c.OBO || proxy {
+		v.readMethod(c)
 	}
 	if !c.OBO {
 		return
 	}
-	v.same("AZURE_TENANT_ID", "TENANT_ID", c.TenantID, "the exchange runs at the tenant of the users' tokens")
-	v.same("ENTRA_APP_CLIENT_ID", "API_APP_ID", c.APIAppID, "only the app that the users' tokens are for can exchange them")
-	v.readMethod(c)
 	v.readAudiences(c)
 	v.readConsent(c)
 }
@@ -49,23 +54,27 @@ func (v *variables) wantFlow(c *Config) {
 func (v *variables) readConsent(c *Config) {
 	c.ConsentURL = v.text("CONSENT_REDIRECT_URL")
 	v.check("CONSENT_REDIRECT_URL", checkConsentURL(c.ConsentURL), "Set it to PUBLIC_URL/consent/done, and register it as a web redirect URI of the app, or leave it out")
-	list := v.text("STATE_KEYS")
-	if list == "" {
-		return
-	}
-	for i, text := range strings.Split(list, ",") {
-		key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	c.StateKeys = v.readKeys("STATE_KEYS")
+}
+
+// readKeys reads keys of 32 bytes, in base64 and separated by commas.
+func (v *variables) readKeys(name string) (keys [][]byte) {
+	for i, text := range v.list(name) {
+		key, err := base64.StdEncoding.DecodeString(text)
 		if err != nil || len(key) != 32 { // the text is a secret: don't quote it
-			v.fault("STATE_KEYS", fmt.Sprintf("key %d is not base64 of 32 bytes", i+1), "Make one with: openssl rand -base64 32")
+			v.fault(name, fmt.Sprintf("key %d is not base64 of 32 bytes", i+1), makeKey)
 			continue
 		}
 		if bytes.Count(key, []byte{0}) == len(key) {
-			v.fault("STATE_KEYS", fmt.Sprintf("key %d is all zero", i+1), "Make one with: openssl rand -base64 32")
+			v.fault(name, fmt.Sprintf("key %d is all zero", i+1), makeKey)
 			continue
 		}
-		c.StateKeys = append(c.StateKeys, key)
+		keys = append(keys, key)
 	}
+	return keys
 }
+
+const makeKey = "Make one with: openssl rand -base64 32"
 
 // same requires an optional variable to equal another.
 func (v *variables) same(name, other, want, why string) {
@@ -82,9 +91,13 @@ var proofs = []string{"ENTRA_APP_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH"
 func (v *variables) readMethod(c *Config) {
 	i := slices.IndexFunc(proofs, func(name string) bool { return v.text(name) != "" })
 	if i < 0 {
-		v.fault("ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", "USE_OBO_FLOW is on and neither is set, so the app can't authenticate to Entra",
+		flag, alternative := "USE_OBO_FLOW", "USE_OBO_FLOW=false"
+		if !c.OBO {
+			flag, alternative = "AUTH_PROXY", "AUTH_PROXY_CLIENT_SECRET"
+		}
+		v.fault("ENTRA_APP_CLIENT_SECRET, UMI_CLIENT_ID", flag+" is on and neither is set, so the app can't authenticate to Entra",
 			"Set ENTRA_APP_CLIENT_SECRET (local development), UMI_CLIENT_ID (managed identity in Azure), AZURE_FEDERATED_TOKEN_FILE (Kubernetes) "+
-				"or AZURE_CLIENT_CERTIFICATE_PATH, or USE_OBO_FLOW=false")
+				"or AZURE_CLIENT_CERTIFICATE_PATH, or "+alternative)
 		return
 	}
 	used, value, identity := proofs[i], v.text(proofs[i]), v.text("UMI_CLIENT_ID")

@@ -162,10 +162,10 @@ func (s *shelf) drop(k key) {
 	s.unlink(n)
 }
 
-// tidy removes expired entries, once in as many puts as there are entries: its cost for each is
-// constant.
+// tidy removes expired entries once half of the entries are new: its cost for each is constant,
+// and there are at most as many expired ones as others.
 func (s *shelf) tidy(now int64) {
-	if s.puts++; s.puts <= len(s.nodes) {
+	if s.puts++; 2*s.puts <= len(s.nodes) {
 		return
 	}
 	s.puts = 0
