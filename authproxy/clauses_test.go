@@ -19,7 +19,7 @@ func TestEachClauseHasItsTest(t *testing.T) {
 	if len(rows) < 150 {
 		t.Fatalf("docs/authproxy.md has %d rows of clauses and threats, want at least 150: has its form changed?", len(rows))
 	}
-	named := regexp.MustCompile("`((?:Test|Fuzz|Example)\\w*)`")
+	named := regexp.MustCompile("`((?:[a-z]+\\.)?(?:Test|Fuzz|Example)\\w*)`")
 	for _, row := range rows {
 		cell := row.cells[len(row.cells)-1]
 		tests := named.FindAllStringSubmatch(cell, -1)
@@ -27,8 +27,12 @@ func TestEachClauseHasItsTest(t *testing.T) {
 			t.Errorf("docs/authproxy.md:%d: the row %q names no test, but %q", row.line, row.cells[1], cell)
 		}
 		for _, m := range tests {
-			if !known[m[1]] {
-				t.Errorf("docs/authproxy.md:%d: the row %q names %s, which no test file has", row.line, row.cells[1], m[1])
+			name := m[1]
+			if !strings.Contains(name, ".") {
+				name = "authproxy." + name
+			}
+			if !known[name] {
+				t.Errorf("docs/authproxy.md:%d: the row %q names %s, which no test file has", row.line, row.cells[1], name)
 			}
 		}
 	}
@@ -69,8 +73,8 @@ func clauses(t *testing.T) []clause {
 	return rows
 }
 
-// testsOfModule returns the names of all tests, fuzz targets and examples, also those of the
-// modules below, such as interop.
+// testsOfModule returns the names of all tests, fuzz targets and examples, with their directory's
+// name, also those of the modules below, such as interop.
 func testsOfModule(t *testing.T) map[string]bool {
 	t.Helper()
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
@@ -89,10 +93,11 @@ func testsOfModule(t *testing.T) map[string]bool {
 		if err != nil {
 			return err
 		}
+		dir, err := filepath.Abs(filepath.Dir(path))
 		for _, m := range function.FindAllSubmatch(data, -1) {
-			known[string(m[1])] = true
+			known[filepath.Base(dir)+"."+string(m[1])] = true
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
