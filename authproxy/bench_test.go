@@ -1,143 +1,70 @@
 package authproxy_test
 
 import (
-	"maps"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
+	"strings"
 	"testing"
-
-	"github.com/mcpentra/mcp-entra-go/authproxy"
 )
 
-// BenchmarkAuthorize measures the consent page, and the way to Entra of a client that the browser
-// remembers.
+// What the proxy itself takes for the requests of a browser, without Entra, the network and TLS.
 func BenchmarkAuthorize(b *testing.B) {
-	o := newOffline(b, authproxy.Options{})
-	id := o.register()
-	b.Run("page", func(b *testing.B) {
+	p := newOfflineProxy(b)
+	query := request().Encode()
+	shown := httptest.NewRecorder()
+	p.ServeHTTP(shown, newQuery("/authorize", query))
+	_, fields := (&page{body: shown.Body.String()}).form()
+	fields.Set("decision", "approve")
+	form := fields.Encode()
+	jar := cookiesOf(shown)
+
+	b.Run("consent page", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			clear(o.cookies)
-			if w := o.authorize(id); w.Code != http.StatusOK {
-				b.Fatalf("status %d, want 200", w.Code)
-			}
+			p.ServeHTTP(httptest.NewRecorder(), newQuery("/authorize", query))
 		}
 	})
-	o.code(id)
-	remembered := maps.Clone(o.cookies)
-	b.Run("remembered", func(b *testing.B) {
+	var approved string
+	b.Run("approve", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			o.cookies = maps.Clone(remembered)
-			if w := o.authorize(id); w.Code != http.StatusFound && w.Code != http.StatusSeeOther {
-				b.Fatalf("status %d, want a redirect", w.Code)
+			r := httptest.NewRequest(http.MethodPost, "/consent", strings.NewReader(form))
+			r.Header.Set("Content-Type", formType)
+			r.Header.Set("Cookie", jar)
+			w := httptest.NewRecorder()
+			p.ServeHTTP(w, r)
+			if w.Code != http.StatusOK {
+				b.Fatalf("status %d", w.Code)
 			}
+			approved = cookiesOf(w)
 		}
 	})
-}
-
-// BenchmarkConsent measures an approval, and BenchmarkCallback the way back from Entra.
-func BenchmarkConsent(b *testing.B) {
-	o := newOffline(b, authproxy.Options{})
-	form := o.decision(o.authorize(o.register()), "approve")
-	cookies := maps.Clone(o.cookies)
-	b.ReportAllocs()
-	for b.Loop() {
-		o.cookies = maps.Clone(cookies)
-		if w := o.form("/consent", form); w.Code != http.StatusOK {
-			b.Fatalf("status %d, want 200", w.Code)
-		}
-	}
-}
-
-func BenchmarkCallback(b *testing.B) {
-	o := newOffline(b, authproxy.Options{})
-	entra := o.toEntra(o.form("/consent", o.decision(o.authorize(o.register()), "approve")))
-	cookies := maps.Clone(o.cookies)
-	b.ReportAllocs()
-	for b.Loop() {
-		o.cookies = maps.Clone(cookies)
-		if w := o.back(entra); w.Code != http.StatusFound && w.Code != http.StatusSeeOther {
-			b.Fatalf("status %d, want a redirect", w.Code)
-		}
-	}
-}
-
-func BenchmarkRegister(b *testing.B) {
-	o := newOffline(b, authproxy.Options{})
-	b.ReportAllocs()
-	for b.Loop() {
-		o.register()
-	}
-}
-
-// BenchmarkToken measures redemptions of codes and refresh tokens. Entra's part takes no time
-// (see instantEntra), but its token is verified each time.
-func BenchmarkToken(b *testing.B) {
-	for name, method := range benchMethods(b) {
-		o := newOfflineBy(b, authproxy.Options{}, method)
-		id := o.register()
-		b.Run(name+"/code", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				b.StopTimer()
-				clear(o.cookies)
-				form := offlineCode(id, o.code(id))
-				b.StartTimer()
-				if w := o.form("/token", form); w.Code != http.StatusOK {
-					b.Fatalf("status %d: %s; want 200", w.Code, w.Body)
-				}
-			}
-		})
-		token := o.refreshToken(o.form("/token", offlineCode(id, o.code(id))))
-		b.Run(name+"/refresh", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				token = o.refreshToken(o.form("/token", offlineRefresh(id, token)))
-			}
-		})
-	}
-}
-
-func BenchmarkMetadata(b *testing.B) {
-	o := newOffline(b, authproxy.Options{})
-	r := httptest.NewRequest(http.MethodGet, offlineIssuer+"/.well-known/oauth-authorization-server", nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		o.proxy.ServeHTTP(httptest.NewRecorder(), r)
-	}
-}
-
-// BenchmarkHeap reports the live heap after all operations: with -benchtime 100000x and more, it
-// must not grow with their number.
-func BenchmarkHeap(b *testing.B) {
-	b.Run("registrations", func(b *testing.B) {
-		o := newOffline(b, authproxy.Options{})
-		before := liveHeap()
+	b.Run("approved before", func(b *testing.B) {
+		b.ReportAllocs()
 		for b.Loop() {
-			o.register()
+			r := newQuery("/authorize", query)
+			r.Header.Set("Cookie", approved)
+			w := httptest.NewRecorder()
+			p.ServeHTTP(w, r)
+			if w.Code != http.StatusFound {
+				b.Fatalf("status %d", w.Code)
+			}
 		}
-		b.ReportMetric(float64(liveHeap()-before)/(1<<20), "heap-MiB")
-	})
-	b.Run("sign-ins", func(b *testing.B) {
-		o := newOffline(b, authproxy.Options{})
-		id := o.register()
-		before := liveHeap()
-		for b.Loop() {
-			clear(o.cookies)
-			o.refreshToken(o.form("/token", offlineRefresh(id, o.refreshToken(o.form("/token", offlineCode(id, o.code(id)))))))
-		}
-		b.ReportMetric(float64(liveHeap()-before)/(1<<20), "heap-MiB")
-		runtime.KeepAlive(o)
 	})
 }
 
-// liveHeap returns the bytes of reachable objects.
-func liveHeap() int64 {
-	runtime.GC()
-	runtime.GC() // what the first one's finalizers let go of
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
+func newQuery(path, query string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.URL.RawQuery = query
+	return r
+}
+
+// cookiesOf returns the header Cookie of a browser that got the answer.
+func cookiesOf(w *httptest.ResponseRecorder) string {
+	var pairs []string
+	for _, line := range w.Header().Values("Set-Cookie") {
+		pair, _, _ := strings.Cut(line, ";")
+		pairs = append(pairs, pair)
+	}
+	return strings.Join(pairs, "; ")
 }

@@ -125,8 +125,9 @@ func TestThreatConsentByBrowser(t *testing.T) {
 		t.Fatalf("the second user: %d, want 302 to Entra: docs/authproxy.md says that consent is by browser", p.status)
 	}
 	back := b.signInAtEntra(p.location.String())
-	got := w.redeem(back.location.Query().Get("code"))
-	caller, err := w.verifier.Verify(t.Context(), got.AccessToken)
+	form := url.Values{"grant_type": {"authorization_code"}, "client_id": {clientID}, "code": {back.location.Query().Get("code")}, "code_verifier": {verifier}}
+	got := w.good("code", w.post("/token", form, nil))
+	caller, err := w.verifier.Verify(t.Context(), got.get("access_token"))
 	if err != nil || caller.ObjectID() != bob.ObjectID {
 		t.Errorf("Verify = %v, %v; want Bob's token", caller, err)
 	}
