@@ -12,7 +12,7 @@ import (
 
 // BenchmarkCallback measures the way back from Entra.
 func BenchmarkCallback(b *testing.B) {
-	o := newOffline(b, authproxy.Options{})
+	o := newLab(b, authproxy.Options{})
 	entra := o.toEntra(o.form("/consent", o.decision(o.authorize(o.register()), "approve")))
 	cookies := maps.Clone(o.cookies)
 	b.ReportAllocs()
@@ -25,7 +25,7 @@ func BenchmarkCallback(b *testing.B) {
 }
 
 func BenchmarkRegister(b *testing.B) {
-	o := newOffline(b, authproxy.Options{})
+	o := newLab(b, authproxy.Options{})
 	b.ReportAllocs()
 	for b.Loop() {
 		o.register()
@@ -36,7 +36,7 @@ func BenchmarkRegister(b *testing.B) {
 // (see instantEntra), but its token is verified each time.
 func BenchmarkToken(b *testing.B) {
 	for name, method := range benchMethods(b) {
-		o := newOfflineBy(b, authproxy.Options{}, method)
+		o := newLabBy(b, authproxy.Options{}, method)
 		id := o.register()
 		b.Run(name+"/code", func(b *testing.B) {
 			b.ReportAllocs()
@@ -61,7 +61,7 @@ func BenchmarkToken(b *testing.B) {
 }
 
 func BenchmarkMetadata(b *testing.B) {
-	o := newOffline(b, authproxy.Options{})
+	o := newLab(b, authproxy.Options{})
 	r := httptest.NewRequest(http.MethodGet, offlineIssuer+"/.well-known/oauth-authorization-server", nil)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -73,7 +73,7 @@ func BenchmarkMetadata(b *testing.B) {
 // must not grow with their number.
 func BenchmarkHeap(b *testing.B) {
 	b.Run("registrations", func(b *testing.B) {
-		o := newOffline(b, authproxy.Options{})
+		o := newLab(b, authproxy.Options{})
 		before := liveHeap()
 		for b.Loop() {
 			o.register()
@@ -81,7 +81,7 @@ func BenchmarkHeap(b *testing.B) {
 		b.ReportMetric(float64(liveHeap()-before)/(1<<20), "heap-MiB")
 	})
 	b.Run("sign-ins", func(b *testing.B) {
-		o := newOffline(b, authproxy.Options{})
+		o := newLab(b, authproxy.Options{})
 		id := o.register()
 		before := liveHeap()
 		for b.Loop() {

@@ -27,9 +27,9 @@ func (anyDocument) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-func newFuzzed(f *testing.F) *offline {
+func newFuzzed(f *testing.F) *lab {
 	f.Helper()
-	return newOffline(f, authproxy.Options{UnsafeDocumentClient: &http.Client{Transport: anyDocument{}}})
+	return newLab(f, authproxy.Options{UnsafeDocumentClient: &http.Client{Transport: anyDocument{}}})
 }
 
 // checkPage checks what holds for each answer to a browser, whatever it sent.
@@ -148,7 +148,7 @@ func checkReply(t *testing.T, sent string, w *httptest.ResponseRecorder, success
 	}
 }
 
-func FuzzToken(f *testing.F) {
+func FuzzTokenSealed(f *testing.F) {
 	o := newFuzzed(f)
 	id := o.register()
 	refresh := o.refreshToken(o.form("/token", offlineCode(id, o.code(id))))
@@ -167,7 +167,7 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-func FuzzRevoke(f *testing.F) {
+func FuzzRevokeSealed(f *testing.F) {
 	o := newFuzzed(f)
 	id := o.register()
 	refresh := o.refreshToken(o.form("/token", offlineCode(id, o.code(id))))
@@ -186,8 +186,8 @@ func FuzzRevoke(f *testing.F) {
 	})
 }
 
-// FuzzRegister: what is registered has redirects that the rules allow, and works.
-func FuzzRegister(f *testing.F) {
+// FuzzRegisterAny: what is registered has redirects that the rules allow, and works.
+func FuzzRegisterAny(f *testing.F) {
 	o := newFuzzed(f)
 	f.Add(offlineRegistration)
 	f.Add(`{"redirect_uris":["http://localhost:1/x","https://a.example/\u002e\u002e/b"]}`)

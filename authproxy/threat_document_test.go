@@ -54,7 +54,7 @@ func TestThreatChangedDocument(t *testing.T) {
 func TestThreatDocumentAddresses(t *testing.T) {
 	t.Parallel()
 	var fetched atomic.Int64
-	count := roundTrip(func(r *http.Request) (*http.Response, error) {
+	count := transportFunc(func(r *http.Request) (*http.Response, error) {
 		fetched.Add(1)
 		return nil, io.ErrUnexpectedEOF
 	})
@@ -84,9 +84,9 @@ func TestThreatDocumentAddresses(t *testing.T) {
 	}
 }
 
-type roundTrip func(*http.Request) (*http.Response, error)
+type transportFunc func(*http.Request) (*http.Response, error)
 
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // Nothing that a request says about hosts changes what the proxy says about itself.
 func TestThreatForwardedHeaders(t *testing.T) {

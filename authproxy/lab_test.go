@@ -27,15 +27,15 @@ const (
 	offlineVerifier = "a-verifier-of-at-least-forty-three-characters"
 )
 
-// An offline is a proxy without network: benchmarks and fuzz targets call its handler, and Entra
+// A lab is a proxy without network: benchmarks and fuzz targets call its handler, and Entra
 // answers each token request at once, with the same tokens. It keeps cookies as one browser does.
-type offline struct {
+type lab struct {
 	tb      testing.TB
 	proxy   *authproxy.Proxy
 	cookies map[string]string
 }
 
-// instantEntra is Entra's token endpoint for an offline, with tokens as long as Entra's.
+// instantEntra is Entra's token endpoint for a lab, with tokens as long as Entra's.
 type instantEntra struct{ answer []byte }
 
 func (e instantEntra) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -47,12 +47,12 @@ func (e instantEntra) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-func newOffline(tb testing.TB, o authproxy.Options) *offline {
+func newLab(tb testing.TB, o authproxy.Options) *lab {
 	tb.Helper()
-	return newOfflineBy(tb, o, clientauth.Secret("offline-secret-of-the-app"))
+	return newLabBy(tb, o, clientauth.Secret("offline-secret-of-the-app"))
 }
 
-func newOfflineBy(tb testing.TB, o authproxy.Options, method clientauth.Method) *offline {
+func newLabBy(tb testing.TB, o authproxy.Options, method clientauth.Method) *lab {
 	tb.Helper()
 	tenant := entratest.NewTenant(nil)
 	tb.Cleanup(tenant.Close)
@@ -86,11 +86,11 @@ func newOfflineBy(tb testing.TB, o authproxy.Options, method clientauth.Method) 
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &offline{tb, proxy, map[string]string{}}
+	return &lab{tb, proxy, map[string]string{}}
 }
 
 // serve sends the request with the browser's cookies, and keeps those of the answer.
-func (o *offline) serve(r *http.Request) *httptest.ResponseRecorder {
+func (o *lab) serve(r *http.Request) *httptest.ResponseRecorder {
 	for name, value := range o.cookies {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
@@ -106,24 +106,24 @@ func (o *offline) serve(r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-func (o *offline) get(target string) *httptest.ResponseRecorder {
+func (o *lab) get(target string) *httptest.ResponseRecorder {
 	return o.serve(httptest.NewRequest(http.MethodGet, target, nil))
 }
 
-func (o *offline) post(target, contentType, body string) *httptest.ResponseRecorder {
+func (o *lab) post(target, contentType, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
 	r.Header.Set("Origin", offlineIssuer)
 	return o.serve(r)
 }
 
-func (o *offline) form(path string, form url.Values) *httptest.ResponseRecorder {
+func (o *lab) form(path string, form url.Values) *httptest.ResponseRecorder {
 	return o.post(offlineIssuer+path, "application/x-www-form-urlencoded", form.Encode())
 }
 
 const offlineRegistration = `{"client_name":"Some client","redirect_uris":["` + offlineRedirect + `"],"token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],"response_types":["code"],"client_uri":"https://client.example","scope":"openid"}`
 
-func (o *offline) register() string {
+func (o *lab) register() string {
 	o.tb.Helper()
 	w := o.post(offlineIssuer+"/register", "application/json", offlineRegistration)
 	var client struct {
@@ -144,7 +144,7 @@ func offlineRequest(clientID string) url.Values {
 	}
 }
 
-func (o *offline) authorize(clientID string) *httptest.ResponseRecorder {
+func (o *lab) authorize(clientID string) *httptest.ResponseRecorder {
 	return o.get(offlineIssuer + "/authorize?" + offlineRequest(clientID).Encode())
 }
 
@@ -154,7 +154,7 @@ var (
 )
 
 // decision returns the consent page's form, filled in.
-func (o *offline) decision(page *httptest.ResponseRecorder, decision string) url.Values {
+func (o *lab) decision(page *httptest.ResponseRecorder, decision string) url.Values {
 	o.tb.Helper()
 	form := url.Values{"decision": {decision}}
 	for _, m := range hiddenInput.FindAllStringSubmatch(page.Body.String(), -1) {
@@ -167,7 +167,7 @@ func (o *offline) decision(page *httptest.ResponseRecorder, decision string) url
 }
 
 // toEntra returns where an answer leads the browser.
-func (o *offline) toEntra(w *httptest.ResponseRecorder) *url.URL {
+func (o *lab) toEntra(w *httptest.ResponseRecorder) *url.URL {
 	o.tb.Helper()
 	to := w.Header().Get("Location")
 	if m := metaRefresh.FindStringSubmatch(w.Body.String()); to == "" && m != nil {
@@ -181,13 +181,13 @@ func (o *offline) toEntra(w *httptest.ResponseRecorder) *url.URL {
 }
 
 // back is Entra's answer, with a code as long as Entra's.
-func (o *offline) back(entra *url.URL) *httptest.ResponseRecorder {
+func (o *lab) back(entra *url.URL) *httptest.ResponseRecorder {
 	q := url.Values{"code": {"1.AXkA" + strings.Repeat("c", 1200)}, "state": {entra.Query().Get("state")}, "session_state": {"8f9c0000-0000-0000-0000-000000000000"}}
 	return o.get(offlineIssuer + "/oauth/callback?" + q.Encode())
 }
 
 // code signs in, and returns our code.
-func (o *offline) code(clientID string) string {
+func (o *lab) code(clientID string) string {
 	o.tb.Helper()
 	page := o.authorize(clientID)
 	entra := page
@@ -214,7 +214,7 @@ func offlineRefresh(clientID, token string) url.Values {
 }
 
 // refreshToken returns that of a token response.
-func (o *offline) refreshToken(w *httptest.ResponseRecorder) string {
+func (o *lab) refreshToken(w *httptest.ResponseRecorder) string {
 	o.tb.Helper()
 	var answer struct {
 		Token string `json:"refresh_token"`
