@@ -11,7 +11,9 @@ from urllib.request import Request, urlopen
 
 URL = os.environ["MCP_URL"]
 DESK = os.environ["DESK_URL"]
-CLIENT_ID = os.environ["CLIENT_ID"]
+# Registered beforehand, known by a document, or neither.
+CLIENT_ID = os.environ.get("CLIENT_ID")
+CLIENT_METADATA_URL = os.environ.get("CLIENT_METADATA_URL")
 
 
 def say(step: str, text: str) -> None:
@@ -87,6 +89,8 @@ async def perform(session: Session) -> None:
 
     async def expiry() -> str:
         desk("/later")
+        clock = time.time
+        time.time = lambda: clock() + 7200  # the client refreshes by its own clock
         return await ping()
 
     async def write() -> str:
