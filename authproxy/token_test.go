@@ -144,7 +144,7 @@ func TestTokenResponse(t *testing.T) {
 // TestCodeChecks: what is wrong with a request spends nothing, so the right one still works.
 func TestCodeChecks(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, setup{options: func(w *world, o *authproxy.Options) {
+	w := newWorld(t, setup{options: func(_ *world, o *authproxy.Options) {
 		o.Resources = append(o.Resources, "https://other.example.com/mcp")
 		o.Clients = append(o.Clients, authproxy.Client{ID: "other", Redirects: []string{clientBack}})
 	}})
