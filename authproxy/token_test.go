@@ -3,6 +3,7 @@ package authproxy_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -53,10 +54,7 @@ func (w *world) post(path string, form url.Values, change func(*http.Request)) r
 
 // changed returns a copy of the form. Each change is "name=value"; an empty value removes it.
 func changed(form url.Values, changes ...string) url.Values {
-	c := url.Values{}
-	for name, values := range form {
-		c[name] = values
-	}
+	c := maps.Clone(form)
 	for _, change := range changes {
 		name, value, _ := strings.Cut(change, "=")
 		if c.Del(name); value != "" {

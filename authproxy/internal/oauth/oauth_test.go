@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -92,9 +93,7 @@ func TestWrite(t *testing.T) {
 		w := httptest.NewRecorder()
 		oauth.Write(w, c.err)
 		want := http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}
-		for key, values := range c.header {
-			want[key] = values
-		}
+		maps.Copy(want, c.header)
 		if w.Code != c.status || strings.TrimSpace(w.Body.String()) != c.body || !reflect.DeepEqual(w.Header(), want) {
 			t.Errorf("%s: %d %s %v, want %d %s %v", name, w.Code, w.Body, w.Header(), c.status, c.body, want)
 		}
