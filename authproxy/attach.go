@@ -41,9 +41,7 @@ func (p *Proxy) Attach(resourceURL, name string, scopes []string, v *entraauth.V
 	case o.Verifier != v:
 		faults.add("Options.Verifier", errors.New("it is not the server's verifier; pass that one, or leave it out"))
 	}
-	if o.Name == "" {
-		o.Name = name
-	}
+	p.name = cmp.Or(o.Name, name, p.base.Host)
 	if o.Logger == nil && log != nil {
 		p.setLogger(log)
 	}
@@ -64,7 +62,11 @@ func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 	if !slices.Contains(api.Tenants, p.tenantID) && !api.AnyTenant {
 		faults.add("tenantID", fmt.Errorf("users sign in to the tenant %s, and the verifier accepts those of %s; make both with the same tenant ID", p.tenantID, strings.Join(api.Tenants, ", ")))
 	}
-	if own, cloud := p.host.String(), p.host.Cloud().Hosts; own != api.AuthorityHost && !(slices.Contains(cloud, own) && slices.Contains(cloud, api.AuthorityHost)) {
+	cloud := p.host.Cloud().Hosts
+	if !slices.Contains(cloud, p.host.String()) { // a host of no known cloud
+		cloud = []string{p.host.String()}
+	}
+	if !slices.Contains(cloud, api.AuthorityHost) {
 		faults.add("Options.AuthorityHost", fmt.Errorf("the proxy asks %s, the verifier trusts %s; set both to the same cloud", p.host, api.AuthorityHost))
 	}
 	var err error
@@ -75,9 +77,7 @@ func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 		canonical, _ := canonicalResource(resource)
 		p.resources = append(p.resources, canonical)
 	}
-	if o.Name == "" {
-		o.Name = p.base.Host
-	}
+	p.name = cmp.Or(p.name, o.Name, p.base.Host)
 	if len(faults) > 0 {
 		return faults
 	}
@@ -91,10 +91,6 @@ func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 // warn tells the operator what works, but not as they may expect. The log is not the safe one,
 // which would cut the URL's query off.
 func (p *Proxy) warn(log *slog.Logger) {
-	if p.opts.Store == nil && p.opts.Replicas {
-		log.Warn("the server probably has replicas, but the proxy remembers used codes and refresh tokens in this process's memory: " +
-			"set Options.Store to one that all replicas share, such as redisstore's")
-	}
 	if len(p.opts.Downstream) > 0 && !p.scopes.self && !p.opts.CombinedConsent {
 		log.Warn("users can't consent to Options.Downstream as they sign in: an administrator must consent once, "+
 			"or list the proxy's app in knownClientApplications of the API and set Options.CombinedConsent",

@@ -1,64 +1,70 @@
 package authproxy_test
 
 import (
-	"bytes"
-	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/mcpentra/mcp-entra-go/authproxy"
 )
 
-// BenchmarkRefresh is the proxy's own part of a refresh, with a client secret towards Entra.
-// Entra's answer is the same each time, so its access token is verified once.
-func BenchmarkRefresh(b *testing.B) {
-	for name, secret := range map[string]string{"public": "", "confidential": shared} {
-		b.Run(name, func(b *testing.B) {
-			entra := &echo{}
-			w := newWorld(b, setup{options: func(_ *world, o *authproxy.Options) {
-				entra.next, o.Logger = o.HTTPClient.Transport, slog.New(slog.DiscardHandler)
-				o.HTTPClient = &http.Client{Transport: entra}
-				o.Clients[0].Secret = secret
-			}})
-			form := changed(w.codeForm(), "client_secret="+secret)
-			token := w.good("code", w.post("/token", form, nil)).get("refresh_token")
-			b.ReportAllocs()
-			for b.Loop() {
-				body := changed(refreshForm(token), "client_secret="+secret).Encode()
-				r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/token", strings.NewReader(body))
-				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-				answer := httptest.NewRecorder()
-				w.proxy.ServeHTTP(answer, r)
-				_, rest, ok := strings.Cut(answer.Body.String(), `"refresh_token":"`)
-				if token, _, _ = strings.Cut(rest, `"`); !ok {
-					b.Fatal(answer.Body)
-				}
+// What the proxy itself takes for the requests of a browser, without Entra, the network and TLS.
+func BenchmarkAuthorize(b *testing.B) {
+	p := newOfflineProxy(b)
+	query := request().Encode()
+	shown := httptest.NewRecorder()
+	p.ServeHTTP(shown, newQuery("/authorize", query))
+	_, fields := (&page{body: shown.Body.String()}).form()
+	fields.Set("decision", "approve")
+	form := fields.Encode()
+	jar := cookiesOf(shown)
+
+	b.Run("consent page", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			p.ServeHTTP(httptest.NewRecorder(), newQuery("/authorize", query))
+		}
+	})
+	var approved string
+	b.Run("approve", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r := httptest.NewRequest(http.MethodPost, "/consent", strings.NewReader(form))
+			r.Header.Set("Content-Type", formType)
+			r.Header.Set("Cookie", jar)
+			w := httptest.NewRecorder()
+			p.ServeHTTP(w, r)
+			if w.Code != http.StatusOK {
+				b.Fatalf("status %d", w.Code)
 			}
-		})
-	}
+			approved = cookiesOf(w)
+		}
+	})
+	b.Run("approved before", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r := newQuery("/authorize", query)
+			r.Header.Set("Cookie", approved)
+			w := httptest.NewRecorder()
+			p.ServeHTTP(w, r)
+			if w.Code != http.StatusFound {
+				b.Fatalf("status %d", w.Code)
+			}
+		}
+	})
 }
 
-// echo repeats the first answer.
-type echo struct {
-	next http.RoundTripper
-	body []byte
+func newQuery(path, query string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.URL.RawQuery = query
+	return r
 }
 
-func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
-	if e.body == nil {
-		answer, err := e.next.RoundTrip(r)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = answer.Body.Close() }()
-		if e.body, err = io.ReadAll(answer.Body); err != nil {
-			return nil, err
-		}
+// cookiesOf returns the header Cookie of a browser that got the answer.
+func cookiesOf(w *httptest.ResponseRecorder) string {
+	var pairs []string
+	for _, line := range w.Header().Values("Set-Cookie") {
+		pair, _, _ := strings.Cut(line, ";")
+		pairs = append(pairs, pair)
 	}
-	return &http.Response{
-		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Request: r, Body: io.NopCloser(bytes.NewReader(e.body)),
-	}, nil
+	return strings.Join(pairs, "; ")
 }

@@ -43,7 +43,7 @@ type form struct {
 func (f *form) marshal() []byte {
 	var w record.Writer
 	w.Text(string(f.id))
-	w.Number(uint64(f.expires.UnixMilli())) //nolint:gosec // after 1970
+	w.Number(uint64(f.expires.UnixMilli()))
 	w.Blob(f.browser[:])
 	w.Blob(f.approval[:])
 	w.Text(f.extra.Encode())
@@ -81,7 +81,7 @@ func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, q *authorizeR
 	}
 	p.pages.ShowConsent(w, r, &pages.Consent{
 		ClientName: q.client.Name, ClientHost: q.client.Host, Preset: q.client.Preset, Configured: q.client.Kind == clients.Configured,
-		Redirect: q.redirect, Server: p.opts.Name, Scopes: p.scopes.names, Days: days,
+		Redirect: q.redirect, Server: p.name, Scopes: p.scopes.full, Days: days,
 		Action: p.issuer + pathConsent, Fields: map[string]string{fieldForm: p.seals.form.SealText(f.marshal(), p.sealName())},
 	})
 	return nil

@@ -35,18 +35,20 @@ func newCookieNames(issuer string) cookieNames {
 	return n
 }
 
-// set adds a cookie to the answer: it goes along when a page of another site leads the browser
-// here, as Entra's does, and no script reads it. Without a lifetime, it ends with the browser.
+// set adds a cookie to the answer. Without a lifetime, it removes the browser's.
 func (n *cookieNames) set(w http.ResponseWriter, name, value string, lifetime time.Duration) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: int(lifetime / time.Second),
-		Secure: n.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	c := &http.Cookie{ //nolint:gosec // Secure wherever there is TLS
+		Name: name, Value: value, Path: "/", MaxAge: int(lifetime / time.Second), Secure: n.secure,
+		HttpOnly: true,                 // no script reads it
+		SameSite: http.SameSiteLaxMode, // it goes along when Entra leads the browser here
+	}
+	if c.MaxAge == 0 {
+		c.MaxAge = -1
+	}
+	http.SetCookie(w, c)
 }
 
-func (n *cookieNames) remove(w http.ResponseWriter, name string) {
-	http.SetCookie(w, &http.Cookie{Name: name, Path: "/", MaxAge: -1, Secure: n.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
-}
+func (n *cookieNames) remove(w http.ResponseWriter, name string) { n.set(w, name, "", 0) }
 
 // cookie returns the value of the cookie that the browser sent, or "".
 func cookie(r *http.Request, name string) string {

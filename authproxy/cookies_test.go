@@ -90,7 +90,7 @@ func TestCookieSizes(t *testing.T) {
 	t.Parallel()
 	long := "https://client.example/" + strings.Repeat("p", 512-len("https://client.example/"))
 	resourceURL := "https://mcp.example.com/" + strings.Repeat("r", 1400)
-	w := newWorld(t, setup{options: func(w *world, o *authproxy.Options) {
+	w := newWorld(t, setup{options: func(_ *world, o *authproxy.Options) {
 		for i := range 100 {
 			redirect := fmt.Sprintf("https://client%d.example/", i)
 			o.Clients = append(o.Clients, authproxy.Client{ID: fmt.Sprintf("client-%d", i), Redirects: []string{redirect, long}})

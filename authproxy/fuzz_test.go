@@ -1,6 +1,7 @@
 package authproxy_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,59 +13,107 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// offline is a proxy whose tenant can't be reached.
-func offline(t testing.TB) *authproxy.Proxy {
-	t.Helper()
-	const tenant, api, app = "11111111-2222-3333-4444-555555555555", "11111111-2222-3333-4444-666666666666", "11111111-2222-3333-4444-777777777777"
-	nobody := &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
-		t.Error("a request was sent to Entra, want none: nothing here has proof")
-		return nil, http.ErrServerClosed
-	})}
-	v, err := entraauth.NewVerifier(tenant, api, &entraauth.Options{HTTPClient: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
-		return nil, http.ErrServerClosed
-	})}})
+// fuzzIssuer is the issuer of fuzzed proxies, and fuzzEntra their authority.
+const fuzzIssuer, fuzzEntra = "https://mcp.example.com", "https://localhost:1"
+
+// newOfflineProxy returns a proxy that reaches no authority, with one client.
+func newOfflineProxy(tb testing.TB) *authproxy.Proxy {
+	tb.Helper()
+	log := slog.New(slog.DiscardHandler)
+	v, err := entraauth.NewVerifier(aTenant, anApp, &entraauth.Options{AuthorityHost: fuzzEntra, Logger: log})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = v.Close() })
-	p, err := authproxy.New("https://mcp.example.com", tenant, app, clientauth.Secret("secret"), [][]byte{testKey}, &authproxy.Options{
-		Resources: []string{resource}, Scopes: []string{"api://" + api + "/access_as_user"}, Verifier: v, HTTPClient: nobody,
-		Clients: []authproxy.Client{{ID: clientID, Redirects: []string{clientBack}}, {ID: "web", Redirects: []string{clientBack}, Secret: shared}},
+	tb.Cleanup(func() { _ = v.Close() })
+	p, err := authproxy.New(fuzzIssuer, aTenant, anApp, clientauth.Secret("s"), [][]byte{testKey}, &authproxy.Options{
+		Resources: []string{resource}, Scopes: []string{"api://" + anApp + "/access_as_user"}, Verifier: v, Logger: log, NoDocuments: true,
+		Clients: []authproxy.Client{{ID: clientID, Redirects: []string{clientBack, loopback}}},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
 
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// FuzzToken: whatever a stranger sends to the token and the revocation endpoint, the answer is an
-// OAuth error of the client's, and Entra is not asked.
-func FuzzToken(f *testing.F) {
-	p := offline(f)
-	f.Add("/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {clientID}, "code": {"x"}, "code_verifier": {verifier}}.Encode(), "", "")
-	f.Add("/token", refreshForm(strings.Repeat("A", 200)).Encode(), "client_secret=x", "Basic d2ViOng=")
-	f.Add("/revoke", "token=eyJ.a.b&client_id="+clientID, "", "Bearer x")
-	f.Fuzz(func(t *testing.T, path, body, query, authorization string) {
-		if path != "/token" {
-			path = "/revoke"
+// checkAnswer checks what holds for every answer in a browser: it is a page or a redirect to the
+// client's own redirect URIs, with the issuer once.
+func checkAnswer(t *testing.T, w *httptest.ResponseRecorder) {
+	t.Helper()
+	to := w.Header().Get("Location")
+	switch {
+	case w.Code == http.StatusFound && strings.HasPrefix(to, fuzzEntra+"/"+aTenant+"/oauth2/v2.0/authorize?"):
+	case w.Code == http.StatusFound:
+		u, err := url.Parse(to)
+		if err != nil {
+			t.Fatalf("Location %q: %v", to, err)
 		}
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(body))
-		r.URL.RawQuery = query
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		if authorization != "" {
-			r.Header.Set("Authorization", authorization)
+		isLoopback := u.Scheme == "http" && u.Hostname() == "127.0.0.1" && u.Path == "/callback"
+		if !strings.HasPrefix(to, clientBack+"&") && !isLoopback || u.User != nil || strings.ContainsAny(to, "\r\n #") {
+			t.Fatalf("Location %q, want one of the client's redirects", to)
 		}
+		if q := u.Query(); len(q["iss"]) != 1 || q.Get("iss") != fuzzIssuer || len(q["state"]) > 1 {
+			t.Fatalf("Location %q, want iss once and state at most once", to)
+		}
+	case to != "":
+		t.Fatalf("status %d with Location %q", w.Code, to)
+	case w.Code >= 500:
+		t.Fatalf("status %d", w.Code)
+	case w.Header().Get("Content-Security-Policy") == "" || w.Header().Get("Cache-Control") != "no-store":
+		t.Fatalf("status %d without the headers of a page", w.Code)
+	}
+	for _, line := range w.Header().Values("Set-Cookie") {
+		if pair, _, _ := strings.Cut(line, ";"); !strings.HasPrefix(pair, "__Host-") || len(pair) > 3800 {
+			t.Fatalf("Set-Cookie: %s", line)
+		}
+	}
+}
+
+func FuzzAuthorize(f *testing.F) {
+	p := newOfflineProxy(f)
+	f.Add(request().Encode())
+	f.Add(request("redirect_uri=http://127.0.0.1:4711/callback", "scope=openid x", "resource="+resource, "prompt=none").Encode())
+	f.Add(request(`claims={"access_token":{"xms_cc":{"values":["cp1"]}}}`, "acr_values=c1 c2", "max_age=1").Encode() + "&state=2&client_id=")
+	f.Add("client_id=" + clientID + "&redirect_uri=http://127.0.0.1:1@evil.example/callback")
+	f.Fuzz(func(t *testing.T, query string) {
+		w := httptest.NewRecorder()
+		p.ServeHTTP(w, newQuery("/authorize", query))
+		checkAnswer(t, w)
+	})
+}
+
+func FuzzConsent(f *testing.F) {
+	p := newOfflineProxy(f)
+	shown := httptest.NewRecorder()
+	p.ServeHTTP(shown, newQuery("/authorize", request().Encode()))
+	_, fields := (&page{body: shown.Body.String()}).form()
+	fields.Set("decision", "approve")
+	f.Add(fields.Encode(), cookiesOf(shown), "https://mcp.example.com")
+	f.Add("form=x&decision=deny", "__Host-form-x=y", "null")
+	f.Fuzz(func(t *testing.T, body, cookie, origin string) {
+		r := httptest.NewRequest(http.MethodPost, "/consent", strings.NewReader(body))
+		r.Header.Set("Content-Type", formType)
+		r.Header["Cookie"], r.Header["Origin"] = []string{cookie}, []string{origin}
 		w := httptest.NewRecorder()
 		p.ServeHTTP(w, r)
-		if w.Code == http.StatusOK && path == "/revoke" && w.Body.Len() == 0 { // an unknown token
-			return
+		checkAnswer(t, w)
+		if own := origin == fuzzIssuer && strings.Contains(body, "form="); w.Code == http.StatusOK && !own {
+			t.Fatalf("origin %q is taken", origin)
 		}
-		if w.Code != http.StatusBadRequest && w.Code != http.StatusUnauthorized && w.Code != http.StatusRequestEntityTooLarge || !strings.HasPrefix(w.Body.String(), `{"error":"`) {
-			t.Errorf("%s %q: %d %s, want an error of the client's", path, body, w.Code, w.Body)
+	})
+}
+
+func FuzzCallback(f *testing.F) {
+	p := newOfflineProxy(f)
+	f.Add("code=c&state=AAAAAAAAAAAAAAAAAAAAAA", "__Host-signin-AAAAAAAA-AAAAAAAAAAAAAAAAAAAAAA=x")
+	f.Add("error=access_denied&state=x&error_description=AADSTS65004:%20x", "")
+	f.Fuzz(func(t *testing.T, query, cookie string) {
+		r := newQuery("/oauth/callback", query)
+		r.Header["Cookie"] = []string{cookie}
+		w := httptest.NewRecorder()
+		p.ServeHTTP(w, r)
+		checkAnswer(t, w)
+		if w.Code != http.StatusBadRequest {
+			t.Fatalf("status %d for a callback without a sign-in, want 400", w.Code)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -75,13 +76,14 @@ func TestFaultsAreReportedAtOnce(t *testing.T) {
 		PrivateSchemes:  []string{"javascript:x"},
 		Presets:         []authproxy.Preset{{}},
 		CombinedConsent: true,
+		RememberConsent: time.Second,
 	})
 	if err == nil {
 		t.Fatal("New returns no error")
 	}
 	for _, want := range []string{
 		"issuerURL: ", "tenantID: ", "clientID: ", "keys: key 0 is all zero", "key 1 has 5 bytes", "Options.Resources[1]: ", "Options.Downstream[0]: ",
-		"Options.AuthorityHost: ", "Options.Clients", "Options.PrivateSchemes[0]: ", "Options.Presets[0]: ", "method: ",
+		"Options.AuthorityHost: ", "Options.Clients", "Options.PrivateSchemes[0]: ", "Options.Presets[0]: ", "method: ", "Options.RememberConsent: ",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is\n%v\nwant %q too", err, want)
@@ -210,6 +212,7 @@ func TestKeyRotation(t *testing.T) {
 		w := newWorld(t, setup{keys: [][]byte{older}})
 		b := w.browser(w.alice)
 		page := b.authorize(request())
+		id := w.register(t, loopback)
 		next, err := authproxy.New(w.proxy.Issuer(), w.tenant.ID(), w.app.ClientID, clientauth.Secret(w.secret), row.keys, w.opts)
 		if err != nil {
 			t.Fatal(err)
@@ -217,6 +220,13 @@ func TestKeyRotation(t *testing.T) {
 		w.handler = next
 		if p := b.decide(page, "approve"); p.status != row.want {
 			t.Errorf("%s: the form answers %d, want %d", row.name, p.status, row.want)
+		}
+		got, want := w.outcome(b.authorize(request("client_id="+id, "redirect_uri="+loopback))), "consent"
+		if row.want != http.StatusOK {
+			want = "400 page"
+		}
+		if got != want {
+			t.Errorf("%s: a client that registered before: %s, want %s", row.name, got, want)
 		}
 	}
 }

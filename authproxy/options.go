@@ -62,7 +62,7 @@ type Options struct {
 	CombinedConsent bool
 	// RememberConsent is for how long a browser remembers that its user approved a client.
 	// Approvals of clients on the user's own computer are never remembered. Defaults to 30 days;
-	// negative means never.
+	// from a minute to 365 days; negative means never.
 	RememberConsent time.Duration
 
 	// UnsafeDocumentClient fetches client ID metadata documents instead of the guarded client of
@@ -80,5 +80,9 @@ type Options struct {
 	Now func() time.Time
 }
 
-// defaultRememberConsent is the default of Options.RememberConsent.
-const defaultRememberConsent = 30 * 24 * time.Hour
+// Values of Options.RememberConsent.
+const (
+	defaultRememberConsent = 30 * 24 * time.Hour
+	minRememberConsent     = time.Minute
+	maxRememberConsent     = 365 * 24 * time.Hour
+)

@@ -52,6 +52,7 @@ type Proxy struct {
 
 	// What complete sets.
 	complete  bool
+	name      string   // of the MCP server
 	resources []string // canonical
 	verifier  *entraauth.Verifier
 	scopes    *scopeSet
@@ -61,7 +62,7 @@ type Proxy struct {
 
 // seals are the sealers, one for each purpose.
 type seals struct {
-	code, refresh, answer, transaction, form, consent *seal.Sealer
+	code, refresh, transaction, form, consent *seal.Sealer
 }
 
 // New returns a proxy with the issuer URL, such as "https://mcp.example.com" or
@@ -145,6 +146,9 @@ func (p *Proxy) checkOptions(faults *faults) {
 			faults.add(fmt.Sprintf("Options.Downstream[%d]", i), fmt.Errorf("%q is not a scope in full form, such as https://storage.azure.com/user_impersonation", scope))
 		}
 	}
+	if d := o.RememberConsent; d > 0 && (d < minRememberConsent || d > maxRememberConsent) {
+		faults.add("Options.RememberConsent", fmt.Errorf("%s is not between %s and %s; a negative value means never", d, minRememberConsent, maxRememberConsent))
+	}
 	if o.CombinedConsent && len(o.Downstream) == 0 {
 		faults.add("Options.CombinedConsent", errors.New("set without Options.Downstream; list the scopes there, or leave both out"))
 	}
@@ -184,7 +188,7 @@ func normalKeys(keys [][]byte) ([][]byte, error) {
 func (p *Proxy) makeSeals() error {
 	var faults []error
 	for purpose, s := range map[string]**seal.Sealer{
-		"code": &p.seals.code, "refresh": &p.seals.refresh, "answer": &p.seals.answer, "transaction": &p.seals.transaction,
+		"code": &p.seals.code, "refresh": &p.seals.refresh, "transaction": &p.seals.transaction,
 		"form": &p.seals.form, "consent": &p.seals.consent,
 	} {
 		var err error

@@ -37,6 +37,9 @@ func (p *Proxy) openDirectory(faults *faults) {
 	if o.Presets == nil {
 		o.Presets = KnownClients()
 	}
+	if o.OnlyRedirects != nil && len(o.OnlyRedirects) == 0 {
+		faults.add("Options.OnlyRedirects", errors.New("has no lists; leave it out if redirects are not restricted"))
+	}
 	for i, uri := range o.PrivateSchemes {
 		if err := redirecturi.CheckPrivate(uri); err != nil {
 			faults.add(fmt.Sprintf("Options.PrivateSchemes[%d]", i), err)

@@ -45,7 +45,7 @@ type transaction struct {
 
 func (t *transaction) marshal() []byte {
 	var w record.Writer
-	w.Number(uint64(t.expires.UnixMilli())) //nolint:gosec // after 1970
+	w.Number(uint64(t.expires.UnixMilli()))
 	w.Flag(t.approved)
 	w.Text(t.redirect)
 	w.Text(t.state)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -34,9 +35,7 @@ func (p *Proxy) upstreamQuery(t *transaction, extra url.Values) string {
 		"code_challenge":        {base64.RawURLEncoding.EncodeToString(challenge[:])},
 		"code_challenge_method": {"S256"},
 	}
-	for name, values := range extra {
-		q[name] = values
-	}
+	maps.Copy(q, extra)
 	return encodeQuery(q)
 }
 

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"html"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -180,9 +180,7 @@ func (b *browser) do(method, address string, form url.Values) *page {
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	for name, values := range b.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, b.header)
 	answer, err := b.client.Do(r)
 	if err != nil {
 		b.t.Fatal(err)
@@ -260,11 +258,10 @@ func (b *browser) signInAtEntra(entraURL string) *page {
 func (b *browser) signIn(q url.Values) *url.URL {
 	b.t.Helper()
 	p := b.authorize(q)
-	to := ""
-	switch {
-	case p.status == http.StatusFound:
+	var to string
+	if p.location != nil {
 		to = p.location.String()
-	default:
+	} else {
 		to = b.decide(p, "approve").next()
 	}
 	if !strings.HasPrefix(to, b.tenant.AuthorityHost()) {
@@ -313,30 +310,4 @@ func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
-}
-
-// A tokenAnswer is an answer of the token endpoint.
-type tokenAnswer struct {
-	Status       int    `json:"-"`
-	AccessToken  string `json:"access_token"`
-	RefreshToken string `json:"refresh_token"`
-	Scope        string `json:"scope"`
-	Error        string `json:"error"`
-}
-
-// redeem redeems the code of a public client.
-func (w *world) redeem(code string) *tokenAnswer {
-	w.t.Helper()
-	answer, err := w.server.Client().PostForm(w.proxy.Issuer()+"/token", url.Values{
-		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {clientBack}, "client_id": {clientID}, "code_verifier": {verifier},
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	a := &tokenAnswer{Status: answer.StatusCode}
-	if err := json.NewDecoder(answer.Body).Decode(a); err != nil {
-		w.t.Fatal(err)
-	}
-	return a
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy"
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
@@ -20,6 +22,8 @@ type surroundings struct {
 	log       *slog.Logger
 	authority *http.Client // for requests to Entra
 	storage   *http.Client // for requests to Azure Storage
+
+	loopbackDocuments bool // clients on this machine may describe themselves
 }
 
 // assemble returns the documented server, and its verifier, which the caller closes. resourceURL is
@@ -60,6 +64,13 @@ func assemble(c serverconfig.Config, resourceURL string, s surroundings) (_ *mcp
 		}
 		options = append(options, mcpentra.WithExchanger(exchanger))
 	}
+	if c.AuthProxy != nil {
+		proxy, err := newAuthProxy(c, strings.TrimSuffix(resourceURL, serverconfig.Path), s)
+		if err != nil {
+			return nil, nil, err
+		}
+		options = append(options, mcpentra.WithAuthProxy(proxy))
+	}
 	if len(c.StateKeys) > 0 {
 		options = append(options, mcpentra.WithStateKeys(c.StateKeys...))
 	}
@@ -74,6 +85,16 @@ func assemble(c serverconfig.Config, resourceURL string, s surroundings) (_ *mcp
 		return nil, nil, err
 	}
 	return server, verifier, nil
+}
+
+// newAuthProxy returns the proxy through which clients sign in.
+func newAuthProxy(c serverconfig.Config, issuer string, s surroundings) (*authproxy.Proxy, error) {
+	p := c.AuthProxy
+	return authproxy.New(issuer, c.TenantID, p.ClientID, p.Method, p.Keys, &authproxy.Options{
+		HTTPClient: s.authority, AuthorityHost: c.AuthorityHost, Replicas: p.Replicas,
+		PrivateSchemes: p.PrivateSchemes, Downstream: p.Downstream, CombinedConsent: p.CombinedConsent,
+		UnsafeLoopbackDocuments: s.loopbackDocuments,
+	})
 }
 
 // blobTools returns the container's tools, or placeholders if it is not configured.

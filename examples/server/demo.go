@@ -14,14 +14,21 @@ import (
 // inspectorOrigin is the origin of MCP Inspector's web page, which the demo allows.
 const inspectorOrigin = "http://localhost:6274"
 
-// runDemo demonstrates the documented server with its own tenant and storage. Unless once is set,
-// it then keeps serving until the context ends. The exit code reports whether every step passed.
-func runDemo(ctx context.Context, c serverconfig.Listen, once bool, stdout, stderr io.Writer) int {
+// A demonstration is what the flags ask for.
+type demonstration struct {
+	proxy bool // clients sign in through the server
+	once  bool // exit after the tour
+}
+
+// runDemo demonstrates the documented server with its own tenant and storage. Unless it is to be
+// shown once, it then keeps serving until the context ends. The exit code reports whether every
+// step passed.
+func runDemo(ctx context.Context, c serverconfig.Listen, d demonstration, stdout, stderr io.Writer) int {
 	fail := func(err error) int {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
-	listener, err := listenForDemo(ctx, c, once)
+	listener, err := listenForDemo(ctx, c, d.once)
 	if err != nil {
 		return fail(err)
 	}
@@ -33,8 +40,12 @@ func runDemo(ctx context.Context, c serverconfig.Listen, once bool, stdout, stde
 	defer w.close()
 	log, level := demoLogger(c, stderr)
 	origin := localURL(listener)
-	server, verifier, err := assemble(w.publish(c, origin), origin+serverconfig.Path, surroundings{
-		log: log, authority: w.tenant.HTTPClient(), storage: w.blobs.HTTPClient(),
+	published := w.publish(c, origin)
+	if d.proxy {
+		published.AuthProxy = w.publishProxy(published.CallbackURL(origin))
+	}
+	server, verifier, err := assemble(published, origin+serverconfig.Path, surroundings{
+		log: log, authority: w.tenant.HTTPClient(), storage: w.blobs.HTTPClient(), loopbackDocuments: d.proxy,
 	})
 	if err != nil {
 		return fail(err)
@@ -48,13 +59,13 @@ func runDemo(ctx context.Context, c serverconfig.Listen, once bool, stdout, stde
 
 	p := &page{w: stdout}
 	w.introduce(p, origin+serverconfig.Path)
-	passed := takeTour(ctx, p, w, origin+serverconfig.Path)
-	if passed && !once {
+	passed := takeTour(ctx, p, w, origin+serverconfig.Path, d.proxy)
+	if passed && !d.once {
 		level.Set(max(c.LogLevel, slog.LevelWarn))
 		if c.LevelIsSet {
 			level.Set(c.LogLevel)
 		}
-		if err := w.invite(p, origin+serverconfig.Path, time.Now()); err != nil {
+		if err := w.invite(p, origin+serverconfig.Path, d.proxy, time.Now()); err != nil {
 			return fail(err)
 		}
 		select {

@@ -39,6 +39,25 @@ func TestDemoOnce(t *testing.T) {
 	}
 }
 
+// TestDemoProxy runs the tour with clients that sign in through the server.
+func TestDemoProxy(t *testing.T) {
+	t.Parallel()
+	cmd := command(t, map[string]string{"PORT": "0", "LOG_LEVEL": "debug"}, "-demo", "-proxy", "-once")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s%s", err, stdout.String(), stderr.String())
+	}
+	out := stdout.String()
+	wantText(t, out, "ok   13. A client that nobody knows registers itself", "the registration itself, sealed", "Allow “Demo client”", "All 16 steps passed.")
+	wantText(t, stderr.String(), "path=/register", "path=/authorize", "path=/token", "auth_proxy=http://localhost:")
+	for name, text := range map[string]string{"tour": out, "log": stderr.String()} {
+		if secret := regexp.MustCompile(`eyJ[\w-]{13,}|[?&]code=|[?&]state=|code_verifier|refresh_token=`).FindString(text); secret != "" {
+			t.Errorf("the %s has %q:\n%s", name, secret, text)
+		}
+	}
+}
+
 // TestDemoCommands keeps the demo running and runs the curl commands that it prints.
 func TestDemoCommands(t *testing.T) {
 	t.Parallel()
@@ -91,7 +110,7 @@ func TestDemoFails(t *testing.T) {
 	f := start(t, func(w *world, c *serverconfig.Config) { *c = w.publish(c.Listen, "http://localhost:1") })
 	f.blobs.Revoke(f.alice.ObjectID)
 	var out bytes.Buffer
-	if takeTour(t.Context(), &page{w: &out}, f.world, f.origin+"/mcp") {
+	if takeTour(t.Context(), &page{w: &out}, f.world, f.origin+"/mcp", false) {
 		t.Errorf("the tour passed:\n%s", out.String())
 	}
 	wantText(t, out.String(), "FAIL  6. Alice reads", "FAIL: the tool answered: The signed-in user may not read", "FAIL: 3 of 12 steps")

@@ -28,7 +28,7 @@ func (w *world) introduce(p *page, url string) {
 const inspector = "npx -y @modelcontextprotocol/inspector@2.12.0"
 
 // invite prints how to sign in to the server, and how to call it with a working token.
-func (w *world) invite(p *page, url string, now time.Time) error {
+func (w *world) invite(p *page, url string, proxy bool, now time.Time) error {
 	trust := filepath.Join(w.folder, "entra.pem")
 	if err := os.WriteFile(trust, w.tenant.CertificatePEM(), 0o600); err != nil {
 		return fmt.Errorf("can't write the tenant's certificate: %w", err)
@@ -36,7 +36,11 @@ func (w *world) invite(p *page, url string, now time.Time) error {
 	p.line("")
 	p.line("Serving until Ctrl-C. LOG_LEVEL=info shows a line for each request.")
 	p.line("")
-	w.inviteSignIn(p, url, trust)
+	if proxy {
+		w.inviteProxy(p, url)
+	} else {
+		w.inviteSignIn(p, url, trust)
+	}
 	w.inviteToken(p, url, now)
 	return nil
 }
@@ -60,6 +64,24 @@ func (w *world) inviteSignIn(p *page, url, trust string) {
 	p.line("This tenant accepts " + url + " as App ID URI. Whether Entra accepts one that begins with http:// is")
 	p.line("not known, and clients send it: serve https there. get_azure_blob_storage_token needs the scope")
 	p.line(tokenScope + " besides, for which clients sign in again.")
+	p.line("")
+}
+
+// inviteProxy prints how any client signs in.
+func (w *world) inviteProxy(p *page, url string) {
+	p.section("Open it in a client of your own, and sign in as Alice, Bob or Carol. Enter:")
+	p.row("URL", url)
+	p.row("client ID", "none: clients register themselves")
+	p.line("")
+	p.line("Your browser shows which client asks, then the tenant's sign-in page. The tenant has a certificate of")
+	p.line("its own, about which your browser warns once.")
+	p.line("")
+	p.section("For example:",
+		inspector+"  # the web page at "+inspectorOrigin+"; transport Streamable HTTP, connection type Direct",
+		"npx -y mcp-remote "+url,
+		"claude mcp add --transport http demo "+url)
+	p.line("Cursor works too: its redirect is listed. Claude and ChatGPT run in their makers' clouds and can't reach")
+	p.line("this machine.")
 	p.line("")
 }
 

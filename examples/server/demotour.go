@@ -26,13 +26,14 @@ type tour struct {
 	world      *world
 	url        string
 	alice, bob *mcp.ClientSession
+	proxy      bool // clients sign in through the server
 }
 
 // takeTour demonstrates each promise of the server, and reports whether all steps passed.
-func takeTour(ctx context.Context, p *page, w *world, url string) bool {
+func takeTour(ctx context.Context, p *page, w *world, url string, proxy bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, tourTimeout)
 	defer cancel()
-	t := &tour{page: p, world: w, url: url}
+	t := &tour{page: p, world: w, url: url, proxy: proxy}
 	var err error
 	if t.alice, err = connect(ctx, url, w.clientOf(w.alice), nil); err == nil {
 		defer func() { _ = t.alice.Close() }()
@@ -87,6 +88,14 @@ func (t *tour) takeSteps(ctx context.Context) {
 	step("Bob is refused "+reportBlob+", which is Alice's", func(n *notes) error { return t.bobIsRefused(ctx, n) })
 	step("Carol has not consented yet: she is asked during her call", func(n *notes) error { return t.consent(ctx, n) })
 	step("A call without token is refused", func(n *notes) error { return t.withoutToken(ctx, n) })
+	if !t.proxy {
+		return
+	}
+	c := newProxyClient(t)
+	step("A client that nobody knows registers itself", func(n *notes) error { return c.register(ctx, n) })
+	step("Alice approves it, and signs in at Entra", func(n *notes) error { return c.signIn(ctx, n) })
+	step("It calls secure_ping", func(n *notes) error { return c.call(ctx, n) })
+	step("It refreshes its token, and calls again", func(n *notes) error { return c.refresh(ctx, n) })
 }
 
 // connect opens an MCP session with a user's client. The options may be nil.

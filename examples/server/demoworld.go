@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy"
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entratest"
@@ -137,6 +138,19 @@ func (w *world) publish(listen serverconfig.Listen, origin string) serverconfig.
 	_, _ = rand.Read(key) // never fails
 	c.StateKeys = [][]byte{key}
 	return c
+}
+
+// publishProxy makes the API's app the one that signs users in for clients, and returns the
+// configuration of the proxy.
+func (w *world) publishProxy(callback string) *serverconfig.AuthProxy {
+	w.api.AddRedirectURI(entratest.PlatformWeb, callback)
+	w.tenant.Consent(w.api, w.api)
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return &serverconfig.AuthProxy{
+		ClientID: w.api.ClientID, Method: clientauth.Secret(w.secret), Keys: [][]byte{key},
+		PrivateSchemes: []string{authproxy.CursorRedirect}, Downstream: []string{serverconfig.StorageResource + "/user_impersonation"},
+	}
 }
 
 // token returns the token that the user's client would send.

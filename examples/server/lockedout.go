@@ -15,9 +15,13 @@ const notAppIDURI = "AADSTS9010010"
 // warnOfClients logs a warning for each cause for which known clients will be refused, and names
 // them: their users would see no more than Entra's code.
 func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, verifier *entraauth.Verifier) {
+	servers := verifier.AuthorizationServers()
+	if c.AuthProxy != nil {
+		servers = []string{strings.TrimSuffix(resourceURL, serverconfig.Path)}
+	}
 	refused := knownclients.LockedOut(knownclients.Server{
 		Resource: resourceURL, Scopes: verifier.ScopesFor(resourceURL, entraauth.Policy{}),
-		AuthorizationServers: verifier.AuthorizationServers(), ClientID: c.APIAppID, AppIDURIs: c.AppIDURIs,
+		AuthorizationServers: servers, AuthProxy: c.AuthProxy != nil, ClientID: c.APIAppID, AppIDURIs: c.AppIDURIs,
 	})
 	configured := strings.Join(c.AppIDURIs, ",")
 	for _, c := range knownclients.Causes(refused) {

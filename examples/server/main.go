@@ -19,11 +19,12 @@
 //	ENTRA_APP_CLIENT_SECRET      how the app authenticates: a secret,
 //	UMI_CLIENT_ID                or a managed identity as federated credential, …
 //	TOOL_POLICIES                what callers of some tools need
+//	AUTH_PROXY                   true: clients sign in through the server
 //
 // README.md has all of them. Faults are reported at once, with remedies.
 //
 // It speaks HTTP and belongs behind a TLS proxy. With -demo it needs no
-// configuration and no Azure. With -explain it reads a token from standard input
+// configuration and no Azure; with -demo -proxy, any client can sign in. With -explain it reads a token from standard input
 // and shows its result under each rule: "why 401?". Before anything is configured, it
 // uses the token's own tenant and audience.
 package main
@@ -61,7 +62,7 @@ const (
 	exitUsage  = 2
 )
 
-const usage = `Usage: server [-demo [-once] | -explain < TOKEN]
+const usage = `Usage: server [-demo [-proxy] [-once] | -explain < TOKEN]
 
 Without flags it serves, as the variables of the environment, or of .env in the working directory, say:
 TENANT_ID, API_APP_ID and those that examples/server/README.md lists. "mcp-entra setup apply -env .env"
@@ -78,6 +79,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		flags.PrintDefaults()
 	}
 	demo := flags.Bool("demo", false, "show the four tools with a tenant and a Blob service on this machine, then keep serving")
+	proxy := flags.Bool("proxy", false, "with -demo: clients sign in through the server, without a client ID")
 	once := flags.Bool("once", false, "with -demo: exit after the tour; the exit code says whether it passed")
 	judge := flags.Bool("explain", false, "read a token from standard input and show its result under each rule; nothing is served")
 	switch err := flags.Parse(args); {
@@ -85,8 +87,8 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		return exitOK
 	case err != nil:
 		return exitUsage
-	case flags.NArg() > 0 || (*once && !*demo) || (*judge && *demo):
-		_, _ = fmt.Fprintln(stderr, "server: there are no arguments, -once goes with -demo, and -explain goes alone; -h shows more")
+	case flags.NArg() > 0 || ((*once || *proxy) && !*demo) || (*judge && *demo):
+		_, _ = fmt.Fprintln(stderr, "server: there are no arguments, -proxy and -once go with -demo, and -explain goes alone; -h shows more")
 		return exitUsage
 	}
 	dotenv, unreadable := serverconfig.ReadDotenv(serverconfig.DotenvFile)
@@ -96,7 +98,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 			reportFaults(stderr, c, faults, nil)
 			return exitFailed
 		}
-		return runDemo(ctx, c, *once, stdout, stderr)
+		return runDemo(ctx, c, demonstration{*proxy, *once}, stdout, stderr)
 	}
 	if *judge {
 		c, faults := serverconfig.ReadForToken(lookup, dotenv)
@@ -164,7 +166,7 @@ func runServer(ctx context.Context, c serverconfig.Config, lookup func(string) (
 		return fail(err)
 	}
 	defer func() { _ = verifier.Close() }()
-	announce(log, c)
+	announce(log, c, localURL(listener))
 	warnOfClients(log, c, resourceURL, verifier)
 	log.Warn(tokenToolWarning)
 	heapfloor.Keep(ctx, lookup, log)
@@ -178,12 +180,15 @@ func runServer(ctx context.Context, c serverconfig.Config, lookup func(string) (
 
 // announce logs what the tools use and what the operator should know. [mcpentra.Server.Serve] logs
 // the address.
-func announce(log *slog.Logger, c serverconfig.Config) {
+func announce(log *slog.Logger, c serverconfig.Config, origin string) {
 	flow := "off"
 	if c.OBO {
 		flow = c.Method.String()
 	}
 	log.Info("tools", "obo", flow, "storage", c.StorageURL, "container", c.Container)
+	if p := c.AuthProxy; p != nil {
+		log.Info("clients sign in through this server", "app", p.ClientID, "as", p.Method.String(), "redirect_uri", c.CallbackURL(origin), "platform", "Web")
+	}
 	for _, warning := range slices.Concat(c.Misspelled, c.Warnings) {
 		log.Warn(warning)
 	}

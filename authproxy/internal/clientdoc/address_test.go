@@ -107,7 +107,7 @@ func TestAddresses(t *testing.T) {
 		if fault := unavailable.fault(err); fault != "" || len(n.dials()) != 0 {
 			t.Errorf("a host with the addresses %q: %s, dialed %q; want none dialed", list, fault, n.dials())
 		}
-		for _, a := range strings.Fields(list) {
+		for a := range strings.FieldsSeq(list) {
 			if e := err.Error(); strings.Contains(e, a) {
 				t.Errorf("the error tells an address: %s", e)
 			}

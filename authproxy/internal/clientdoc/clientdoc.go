@@ -26,7 +26,7 @@ const (
 	maxRenewals  = 1000
 	maxKeyBytes  = 8 << 20 // of all key sets
 	keySize      = 1 << 10 // what each key of a set counts, and the set itself
-	entrySize    = 512     // more than internal/cache adds
+	entrySize    = 320     // what internal/cache adds to each
 )
 
 // Options configures a [Fetcher].

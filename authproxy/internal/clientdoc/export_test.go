@@ -23,3 +23,6 @@ func ParseKeySet(body []byte) (int, error) {
 	}
 	return len(set.keys), nil
 }
+
+// Documents returns the number of documents that are kept.
+func (f *Fetcher) Documents() int { return f.documents.Len() }

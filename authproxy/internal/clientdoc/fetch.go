@@ -65,13 +65,18 @@ func checkAnswer(resp *http.Response) error {
 		return invalidf("its host answers %d, not 200", s)
 	}
 	kind, _, err := mime.ParseMediaType(strings.Join(resp.Header.Values("Content-Type"), ", "))
-	if err != nil || kind != "application/json" && !(strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")) {
+	if err != nil || !isJSON(kind) {
 		return invalidf("its Content-Type is not application/json")
 	}
 	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return invalidf("it comes with a Content-Encoding, and none was accepted")
 	}
 	return nil
+}
+
+func isJSON(mediaType string) bool {
+	kind, ok := strings.CutPrefix(mediaType, "application/")
+	return ok && (kind == "json" || strings.HasSuffix(kind, "+json"))
 }
 
 // lifetime is how long an answer may be kept: its max-age less its Age (RFC 9111, section
@@ -103,5 +108,5 @@ func seconds(s string) time.Duration {
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0
 	}
-	return time.Duration(min(n, uint64(maxLifetime/time.Second))) * time.Second //nolint:gosec // at most a day
+	return time.Duration(min(n, uint64(maxLifetime/time.Second))) * time.Second
 }

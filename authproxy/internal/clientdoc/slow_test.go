@@ -47,7 +47,7 @@ func resolvePublic(context.Context, string) ([]netip.Addr, error) {
 func bubble(t *testing.T, handler http.HandlerFunc) *clientdoc.Fetcher {
 	t.Helper()
 	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)} //nolint:gosec // a test's
+	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(tls.NewListener(p, theAuthority().config())) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return clientdoc.New(&clientdoc.Options{Resolve: resolvePublic, Dial: p.dial, RootCAs: theAuthority().pool})
@@ -136,7 +136,7 @@ func TestDeadAddress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		server := &http.Server{Handler: http.HandlerFunc(serveOwn)} //nolint:gosec // a test's
+		server := &http.Server{Handler: http.HandlerFunc(serveOwn)}
 		go func() { _ = server.Serve(tls.NewListener(p, theAuthority().config())) }()
 		defer func() { _ = server.Close() }()
 		f := clientdoc.New(&clientdoc.Options{

@@ -35,7 +35,7 @@ func parseURL(s string, loopback bool) (*url.URL, error) {
 	}
 	authority, path, _ := strings.Cut(rest, "/")
 	switch {
-	case strings.ContainsFunc(s, func(r rune) bool { return !isURLChar(r) }):
+	case strings.ContainsFunc(path, func(r rune) bool { return !isURLChar(r) }):
 		return nil, errors.New("it has a character that no URL may have unescaped")
 	case strings.Contains(s, "#"):
 		return nil, errors.New("it has a fragment")
@@ -66,10 +66,11 @@ func parseURL(s string, loopback bool) (*url.URL, error) {
 	return u, nil
 }
 
-// isURLChar reports whether a URL may have the character (RFC 3986, section 2).
+// isURLChar reports whether a URL may have the character in its path and query (RFC 3986,
+// section 3).
 func isURLChar(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
-		r < 0x80 && strings.ContainsRune("-._~:/?#[]@!$&'()*+,;=%", r)
+		r < 0x80 && strings.ContainsRune("-._~:/?#@!$&'()*+,;=%", r)
 }
 
 func validEscapes(s string) bool {

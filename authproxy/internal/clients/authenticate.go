@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientassertion"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientdoc"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
-	"github.com/mcpentra/mcp-entra-go/authproxy/internal/strictjson"
 )
 
 // credentials are what a request presents, of one method.
@@ -40,7 +38,7 @@ func presented(r *http.Request, form url.Values) (credentials, error) {
 		}
 		c.auth, count = PrivateKeyJWT, count+1
 		if c.id == "" {
-			c.id = subject(c.assertion) // RFC 7521, section 4.2
+			c.id = clientassertion.Subject(c.assertion)
 		}
 	}
 	if len(r.Header.Values("Authorization")) > 0 {
@@ -80,25 +78,6 @@ func (c *credentials) readBasic(r *http.Request) error {
 		c.auth, c.secret = SecretBasic, secret
 	}
 	return nil
-}
-
-// subject returns the client ID that an assertion claims, or "". Its verification decides.
-func subject(assertion string) string {
-	_, rest, _ := strings.Cut(assertion, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	text, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil {
-		return ""
-	}
-	claims, err := strictjson.Parse(text)
-	if err != nil {
-		return ""
-	}
-	id, err := claims.Text("sub")
-	if err != nil {
-		return ""
-	}
-	return id
 }
 
 // refuse returns a 401 that challenges for Basic if the request used it.

@@ -14,18 +14,19 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
 
-// assertions accepts the assertion "good for " and the client ID, in the form of a JWT or not.
+// assertions accepts goodAssertion of the client.
 type assertions struct{}
 
 func (assertions) Verify(_ context.Context, assertion, clientID, jwksURI string) error {
-	if jwksURI == "" || assertion != "good."+base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"`+clientID+`"}`))+".x" {
+	if jwksURI == "" || assertion != goodAssertion(clientID) {
 		return &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized, Description: "the assertion is wrong"}
 	}
 	return nil
 }
 
 func goodAssertion(id string) string {
-	return "good." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"`+id+`"}`)) + ".x"
+	encode := base64.RawURLEncoding.EncodeToString
+	return encode([]byte(`{"alg":"RS256"}`)) + "." + encode([]byte(`{"sub":"`+id+`"}`)) + ".AA"
 }
 
 func basic(id, secret string) string {

@@ -50,7 +50,7 @@ func (p *Renderer) ShowConsent(w http.ResponseWriter, r *http.Request, c *Consen
 		v.Name = CleanName(c.Preset)
 	}
 	v.Unverified = c.Preset == "" && !c.Configured
-	v.Elsewhere = v.Unverified && v.ClientHost != "" && v.Place.Host != "" && !within(v.Place.hostname(), v.ClientHost)
+	v.Elsewhere = v.Unverified && v.ClientHost != "" && v.Place.Host != "" && !within(v.Place.Host, v.ClientHost)
 	for _, scope := range c.Scopes {
 		scope = clean(scope, 300)
 		end := strings.LastIndexByte(scope, '/') + 1

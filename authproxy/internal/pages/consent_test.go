@@ -32,7 +32,7 @@ func TestConsentShows(t *testing.T) {
 		"elsewhere":    {[]string{"Described by acme.example", document, "to another site, notacme.example", "for one day"}, []string{local}},
 		"preset":       {[]string{"“Claude”", "claude.ai", "its addresses are those of Claude"}, []string{"What it says", "Nobody", local}},
 		"preset-local": {[]string{"“Visual Studio Code”", "This computer", local}, []string{"Nobody"}},
-		"configured":   {[]string{"“Acme Desk”", "desk.example.com:8443", "Set up by those who run Contoso Files"}, []string{"Nobody", local}},
+		"configured":   {[]string{"“Acme Desk”", "desk.example.com", "Set up by those who run Contoso Files"}, []string{"Nobody", local}},
 		"app":          {[]string{"The app that opens cursor: links", scheme, unverified}, []string{"ZgotmplZ", local}},
 		"nameless":     {[]string{"an app without a name"}, []string{"“”"}},
 	} {

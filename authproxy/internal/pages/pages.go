@@ -68,7 +68,7 @@ func assemble(texts *template.Template) map[string]*template.Template {
 				source = texts.Lookup("problem.main")
 			}
 			if source != nil {
-				template.Must(assembled.AddParseTree(part, source.Tree))
+				template.Must(assembled.AddParseTree(part, source.Tree.Copy())) // each page escapes its own
 			}
 		}
 		pages[name] = assembled.Lookup("layout")

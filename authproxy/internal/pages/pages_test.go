@@ -4,11 +4,15 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"flag"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
 )
 
 func TestHeaders(t *testing.T) {
@@ -112,6 +116,25 @@ func TestLanguage(t *testing.T) {
 			t.Errorf("Accept-Language %.60q: language %q, want %q", header, got, want)
 		}
 	}
+}
+
+// Templates are escaped as they are first shown, which may be at the same time.
+func TestFirstPagesAtOnce(t *testing.T) {
+	t.Parallel()
+	fresh := pages.New()
+	var all sync.WaitGroup
+	for _, problem := range problems {
+		for _, lang := range []string{"en", "ja"} {
+			all.Go(func() {
+				e := &pages.ErrorPage{Problem: problem}
+				got := get(lang, func(w http.ResponseWriter, r *http.Request) { fresh.ShowError(w, r, 400, e) })
+				if want := get(lang, showError(e)); got.body != want.body {
+					t.Errorf("%s, %s: got\n%s\nwant\n%s", problem, lang, got.body, want.body)
+				}
+			})
+		}
+	}
+	all.Wait()
 }
 
 var update = flag.Bool("update", false, "write the golden files of testdata")

@@ -3,45 +3,31 @@ package pages
 import (
 	"html/template"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
 )
 
 // A place is where an address leads: the host of a site in ASCII, this computer, or an app that
 // has a scheme of its own. One of them is set.
 type place struct {
-	Host  string // with the port, if the address has one
+	Host  string
 	Local bool
 	App   string
 }
 
 // placeOf returns the place of an address that was checked.
 func placeOf(address string) place {
-	u, err := url.Parse(address)
-	switch {
-	case err != nil || u.Scheme == "":
-		return place{Host: ascii(clean(address, maxDetail))}
-	case u.Scheme != "https" && u.Scheme != "http":
-		return place{App: u.Scheme}
-	}
-	switch u.Hostname() {
-	case "localhost", "127.0.0.1", "::1":
+	if redirecturi.IsLoopback(address) {
 		return place{Local: true}
 	}
-	return place{Host: ascii(strings.ToLower(u.Host))}
+	return place{Host: ascii(redirecturi.Host(address)), App: ascii(redirecturi.Scheme(address))}
 }
 
-// hostname returns the host without its port.
-func (p place) hostname() string {
-	u := url.URL{Host: p.Host}
-	return u.Hostname()
-}
-
-// ascii returns the host with everything but visible ASCII escaped. A checked host has nothing
+// ascii returns the text with everything but visible ASCII escaped. A checked host has nothing
 // else; but a letter that looks like another must never be shown as if it were that.
-func ascii(host string) string {
-	quoted := strconv.QuoteToASCII(host)
+func ascii(text string) string {
+	quoted := strconv.QuoteToASCII(text)
 	return quoted[1 : len(quoted)-1]
 }
 

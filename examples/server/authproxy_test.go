@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
+)
+
+// withProxy makes a server's clients sign in through it.
+func withProxy(w *world, c *serverconfig.Config) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key)
+	c.AuthProxy = &serverconfig.AuthProxy{ClientID: w.api.ClientID, Method: clientauth.Secret(w.secret), Keys: [][]byte{key}}
+}
+
+// getJSON gets a public document.
+func getJSON(t *testing.T, url string) (document map[string]any) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(body, &document); err != nil {
+		t.Fatalf("%s: %s: %v", url, body, err)
+	}
+	return document
+}
+
+// What the server publishes names the proxy, and it warns of no client that Entra would refuse.
+func TestServerWithAuthProxy(t *testing.T) {
+	t.Parallel()
+	f := start(t, withProxy)
+	resource := getJSON(t, f.origin+"/.well-known/oauth-protected-resource/mcp")
+	servers, _ := resource["authorization_servers"].([]any)
+	if len(servers) != 1 || servers[0] != f.origin {
+		t.Fatalf("authorization_servers: got %v, want %s", servers, f.origin)
+	}
+	metadata := getJSON(t, f.origin+"/.well-known/oauth-authorization-server")
+	for name, want := range map[string]any{
+		"issuer": f.origin, "authorization_endpoint": f.origin + "/authorize", "token_endpoint": f.origin + "/token", "registration_endpoint": f.origin + "/register",
+	} {
+		if metadata[name] != want {
+			t.Errorf("%s: got %v, want %v", name, metadata[name], want)
+		}
+	}
+	scopes, _ := json.Marshal(metadata["scopes_supported"])
+	for _, scope := range resource["scopes_supported"].([]any) {
+		if !bytes.Contains(scopes, []byte(scope.(string))) {
+			t.Errorf("the resource advertises %s, and the proxy knows %s", scope, scopes)
+		}
+	}
+	verdicts := newLines()
+	c := f.config
+	c.AppIDURIs = []string{"api://" + c.APIAppID} // Entra would refuse most clients for that
+	log := serverconfig.Listen{}.Logger(verdicts, nil)
+	warnOfClients(log, c, "https://mcp.example.com/mcp", f.verifier)
+	if out := verdicts.String(); out != "" {
+		t.Errorf("with a proxy: got %s, want no warning", out)
+	}
+	c.AuthProxy = nil
+	warnOfClients(log, c, "https://mcp.example.com/mcp", f.verifier)
+	wantText(t, verdicts.String(), "AADSTS9010010")
+}
+
+// A policy about clients that come through the proxy ends the start, with the reason.
+func TestServerWithAuthProxyAndPolicy(t *testing.T) {
+	t.Parallel()
+	w, err := newWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	c := w.config(serverconfig.Listen{})
+	withProxy(w, &c)
+	c.ToolPolicies = []serverconfig.ToolPolicy{{Pattern: "*", Policy: entraauth.Policy{ClientAuth: entraauth.ClientAuthSecret}}}
+	_, _, err = assemble(c, "http://localhost:8000/mcp", surroundings{authority: w.tenant.HTTPClient()})
+	if err == nil || !strings.Contains(err.Error(), `WithToolPolicy("*"): ClientAuth`) {
+		t.Errorf("got %v, want a fault of the policy", err)
+	}
+}
