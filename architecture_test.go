@@ -141,7 +141,7 @@ func TestREADMEsShowExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		for mark, file := range map[string]string{
-			"offline": "entratest/example_signin_test.go",
+			"offline": "entratest/example_signin_test.go", "proxy": "mcpentra/example_authproxy_test.go",
 		} {
 			example, err := os.ReadFile(file)
 			if err != nil {

@@ -69,7 +69,7 @@ func (v *variables) readAuthProxy(c *Config) {
 // readProxyApp reads which app the proxy is, and how it authenticates. A secret is of one app; a
 // certificate or a managed identity can be registered with several.
 func (v *variables) readProxyApp(c *Config) {
-	const id, secret = "AUTH_PROXY_CLIENT_ID", "AUTH_PROXY_CLIENT_SECRET"
+	const id, proof = "AUTH_PROXY_CLIENT_ID", "AUTH_PROXY_CLIENT_SECRET"
 	p := c.AuthProxy
 	p.ClientID, p.Method = v.textOr(id, c.APIAppID), c.Method
 	if v.text(id) != "" {
@@ -79,11 +79,11 @@ func (v *variables) readProxyApp(c *Config) {
 		}
 	}
 	switch own := strings.EqualFold(p.ClientID, c.APIAppID); {
-	case v.text(secret) != "":
-		p.Method = clientauth.Secret(v.raw(secret))
-		v.check(secret, checkMethod(p.Method), "Copy the secret's value (not its ID) again, without anything else")
+	case v.text(proof) != "":
+		p.Method = clientauth.Secret(v.raw(proof))
+		v.check(proof, checkMethod(p.Method), "Copy the secret's value (not its ID) again, without anything else")
 	case !own && v.text("ENTRA_APP_CLIENT_SECRET") != "":
-		v.fault(secret, fmt.Sprintf("is not set, and ENTRA_APP_CLIENT_SECRET is of API_APP_ID, not of %s %s", id, Shorten(p.ClientID)),
+		v.fault(proof, fmt.Sprintf("is not set, and ENTRA_APP_CLIENT_SECRET is of API_APP_ID, not of %s %s", id, Shorten(p.ClientID)),
 			"Set it to a secret of that app, or leave "+id+" out")
 	}
 }
