@@ -7,9 +7,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -138,7 +140,8 @@ func (w *proxyWorld) person(t *testing.T, name string) *person {
 //
 //	POST /open?url=…    Alice opens the page and does what it asks: where it sent the browser
 //	POST /visit?url=…   the same, and the browser goes there
-//	POST /later         time passes: tokens expire, for all but the client's clock
+//	POST /later         time passes: tokens expire. For how many seconds, for clients that renew
+//	                    them by their own clock
 func (w *proxyWorld) startDesk(t *testing.T) string {
 	t.Helper()
 	open := func(at *person) http.HandlerFunc {
@@ -154,7 +157,10 @@ func (w *proxyWorld) startDesk(t *testing.T) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /open", open(w.alice.until(w.issuer, w.tenant.AuthorityHost())))
 	mux.HandleFunc("POST /visit", open(w.alice))
-	mux.HandleFunc("POST /later", func(http.ResponseWriter, *http.Request) { w.later() })
+	mux.HandleFunc("POST /later", func(rw http.ResponseWriter, _ *http.Request) {
+		w.later()
+		_, _ = fmt.Fprint(rw, w.ahead.Load()) // the client may be gone
+	})
 	desk := httptest.NewServer(mux)
 	t.Cleanup(desk.Close)
 	return desk.URL
@@ -170,9 +176,7 @@ func (w *proxyWorld) run(t *testing.T, env map[string]string, program string, ar
 		"NODE_EXTRA_CA_CERTS": w.trust, "SSL_CERT_FILE": w.trust, "PYTHONDONTWRITEBYTECODE": "1",
 		"MCP_URL": w.url, "DESK_URL": w.startDesk(t), "STEPS": "list call expiry write",
 	}
-	for name, value := range env {
-		all[name] = value
-	}
+	maps.Copy(all, env)
 	p := start(t, filepath.Base(program), command(w.ctx, t.TempDir(), all, program, args...))
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
