@@ -16,21 +16,21 @@ import (
 // fuzzIssuer is the issuer of fuzzed proxies, and fuzzEntra their authority.
 const fuzzIssuer, fuzzEntra = "https://mcp.example.com", "https://localhost:1"
 
-// newFuzzProxy returns a proxy that reaches no authority, with one client.
-func newFuzzProxy(f *testing.F) *authproxy.Proxy {
-	f.Helper()
+// newOfflineProxy returns a proxy that reaches no authority, with one client.
+func newOfflineProxy(tb testing.TB) *authproxy.Proxy {
+	tb.Helper()
 	log := slog.New(slog.DiscardHandler)
 	v, err := entraauth.NewVerifier(aTenant, anApp, &entraauth.Options{AuthorityHost: fuzzEntra, Logger: log})
 	if err != nil {
-		f.Fatal(err)
+		tb.Fatal(err)
 	}
-	f.Cleanup(func() { _ = v.Close() })
+	tb.Cleanup(func() { _ = v.Close() })
 	p, err := authproxy.New(fuzzIssuer, aTenant, anApp, clientauth.Secret("s"), [][]byte{testKey}, &authproxy.Options{
 		Resources: []string{resource}, Scopes: []string{"api://" + anApp + "/access_as_user"}, Verifier: v, Logger: log, NoDocuments: true,
 		Clients: []authproxy.Client{{ID: clientID, Redirects: []string{clientBack, loopback}}},
 	})
 	if err != nil {
-		f.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
@@ -69,38 +69,29 @@ func checkAnswer(t *testing.T, w *httptest.ResponseRecorder) {
 }
 
 func FuzzAuthorize(f *testing.F) {
-	p := newFuzzProxy(f)
+	p := newOfflineProxy(f)
 	f.Add(request().Encode())
 	f.Add(request("redirect_uri=http://127.0.0.1:4711/callback", "scope=openid x", "resource="+resource, "prompt=none").Encode())
 	f.Add(request(`claims={"access_token":{"xms_cc":{"values":["cp1"]}}}`, "acr_values=c1 c2", "max_age=1").Encode() + "&state=2&client_id=")
 	f.Add("client_id=" + clientID + "&redirect_uri=http://127.0.0.1:1@evil.example/callback")
 	f.Fuzz(func(t *testing.T, query string) {
-		r := httptest.NewRequest(http.MethodGet, "/authorize", nil)
-		r.URL.RawQuery = query
 		w := httptest.NewRecorder()
-		p.ServeHTTP(w, r)
+		p.ServeHTTP(w, newQuery("/authorize", query))
 		checkAnswer(t, w)
 	})
 }
 
 func FuzzConsent(f *testing.F) {
-	p := newFuzzProxy(f)
+	p := newOfflineProxy(f)
 	shown := httptest.NewRecorder()
-	r := httptest.NewRequest(http.MethodGet, "/authorize", nil)
-	r.URL.RawQuery = request().Encode()
-	p.ServeHTTP(shown, r)
+	p.ServeHTTP(shown, newQuery("/authorize", request().Encode()))
 	_, fields := (&page{body: shown.Body.String()}).form()
 	fields.Set("decision", "approve")
-	var cookies []string
-	for _, line := range shown.Header().Values("Set-Cookie") {
-		pair, _, _ := strings.Cut(line, ";")
-		cookies = append(cookies, pair)
-	}
-	f.Add(fields.Encode(), strings.Join(cookies, "; "), "https://mcp.example.com")
+	f.Add(fields.Encode(), cookiesOf(shown), "https://mcp.example.com")
 	f.Add("form=x&decision=deny", "__Host-form-x=y", "null")
 	f.Fuzz(func(t *testing.T, body, cookie, origin string) {
 		r := httptest.NewRequest(http.MethodPost, "/consent", strings.NewReader(body))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Content-Type", formType)
 		r.Header["Cookie"], r.Header["Origin"] = []string{cookie}, []string{origin}
 		w := httptest.NewRecorder()
 		p.ServeHTTP(w, r)
@@ -112,12 +103,11 @@ func FuzzConsent(f *testing.F) {
 }
 
 func FuzzCallback(f *testing.F) {
-	p := newFuzzProxy(f)
+	p := newOfflineProxy(f)
 	f.Add("code=c&state=AAAAAAAAAAAAAAAAAAAAAA", "__Host-signin-AAAAAAAA-AAAAAAAAAAAAAAAAAAAAAA=x")
 	f.Add("error=access_denied&state=x&error_description=AADSTS65004:%20x", "")
 	f.Fuzz(func(t *testing.T, query, cookie string) {
-		r := httptest.NewRequest(http.MethodGet, "/oauth/callback", nil)
-		r.URL.RawQuery = query
+		r := newQuery("/oauth/callback", query)
 		r.Header["Cookie"] = []string{cookie}
 		w := httptest.NewRecorder()
 		p.ServeHTTP(w, r)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"html"
 	"io"
 	"log/slog"
@@ -311,30 +310,4 @@ func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
-}
-
-// A tokenAnswer is an answer of the token endpoint.
-type tokenAnswer struct {
-	Status       int    `json:"-"`
-	AccessToken  string `json:"access_token"`
-	RefreshToken string `json:"refresh_token"`
-	Scope        string `json:"scope"`
-	Error        string `json:"error"`
-}
-
-// redeem redeems the code of a public client.
-func (w *world) redeem(code string) *tokenAnswer {
-	w.t.Helper()
-	answer, err := w.server.Client().PostForm(w.proxy.Issuer()+"/token", url.Values{
-		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {clientBack}, "client_id": {clientID}, "code_verifier": {verifier},
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	a := &tokenAnswer{Status: answer.StatusCode}
-	if err := json.NewDecoder(answer.Body).Decode(a); err != nil {
-		w.t.Fatal(err)
-	}
-	return a
 }

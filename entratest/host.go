@@ -40,14 +40,14 @@ func newHost(o *Options) *host {
 // start makes the host listen for its first tenant.
 func (h *host) start(addr string, first *Tenant) {
 	h.join(first)
+	certificate, handler, scheme := &h.certificate, http.Handler(http.HandlerFunc(h.serveAuthority)), "https"
 	if h.plain {
-		h.https = serve(addr, nil, localOnly(http.HandlerFunc(h.serveAuthority)))
-		h.authorityHost = "http://localhost:" + h.https.port()
-	} else {
-		h.https = serve(addr, &h.certificate, http.HandlerFunc(h.serveAuthority))
-		h.authorityHost = "https://localhost:" + h.https.port()
+		certificate, handler, scheme = nil, localOnly(handler), "http"
 	}
+	h.https = listenAt(addr)
+	h.authorityHost = scheme + "://localhost:" + h.https.port()
 	h.client = h.newTransport()
+	h.https.serve(certificate, handler) // last: other processes may know the port
 }
 
 func (h *host) join(t *Tenant) {

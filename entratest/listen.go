@@ -79,15 +79,18 @@ type server struct {
 	closed bool // no more handlers join
 }
 
-// serve listens on addr, which must be loopback, because anyone can get any token here. A nil
-// certificate means plain HTTP.
-func serve(addr string, certificate *serverCertificate, handler http.Handler) *server {
+// listenAt listens on addr, which must be loopback, because anyone can get any token here.
+func listenAt(addr string) *server {
 	mustBeLoopback(addr)
 	listener, err := listen(addr)
 	if err != nil {
 		panic(fmt.Sprintf("entratest: cannot listen on %s: %v", addr, err))
 	}
-	s := &server{listener: listener}
+	return &server{listener: listener}
+}
+
+// serve starts to serve. A nil certificate means plain HTTP.
+func (s *server) serve(certificate *serverCertificate, handler http.Handler) {
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if s.enter() {
@@ -105,12 +108,11 @@ func serve(addr string, certificate *serverCertificate, handler http.Handler) *s
 	}
 	s.running.Go(func() {
 		if certificate != nil {
-			_ = s.http.ServeTLS(listener, "", "") // returns ErrServerClosed
+			_ = s.http.ServeTLS(s.listener, "", "") // returns ErrServerClosed
 			return
 		}
-		_ = s.http.Serve(listener)
+		_ = s.http.Serve(s.listener)
 	})
-	return s
 }
 
 func listen(addr string) (net.Listener, error) {

@@ -62,7 +62,8 @@ func (t *Tenant) ManagedIdentityEndpoint() (endpoint, header string) {
 		host, _, err := net.SplitHostPort(t.https.address())
 		must(err)
 		t.identity = &identityEndpoint{header: newGUID()}
-		t.identity.server = serve(net.JoinHostPort(host, "0"), nil, http.HandlerFunc(t.serveIdentity))
+		t.identity.server = listenAt(net.JoinHostPort(host, "0"))
+		t.identity.server.serve(nil, http.HandlerFunc(t.serveIdentity))
 	}
 	return "http://" + t.identity.server.address() + appServicePath, t.identity.header
 }

@@ -21,7 +21,7 @@ func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, 
 	}
 	refused := knownclients.LockedOut(knownclients.Server{
 		Resource: resourceURL, Scopes: verifier.ScopesFor(resourceURL, entraauth.Policy{}),
-		AuthorizationServers: servers, ClientID: c.APIAppID, AppIDURIs: c.AppIDURIs,
+		AuthorizationServers: servers, AuthProxy: c.AuthProxy != nil, ClientID: c.APIAppID, AppIDURIs: c.AppIDURIs,
 	})
 	configured := strings.Join(c.AppIDURIs, ",")
 	for _, c := range knownclients.Causes(refused) {

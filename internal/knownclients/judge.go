@@ -18,6 +18,7 @@ type Server struct {
 	Resource             string   // "resource" of its metadata document (RFC 9728)
 	Scopes               []string // "scopes_supported"
 	AuthorizationServers []string // "authorization_servers"
+	AuthProxy            bool     // the authorization server is a proxy of package authproxy
 
 	CodeChallengeMethods []string // "code_challenge_methods_supported" of the authorization server
 	ClientID             string   // the API's application ID; "" if unknown
@@ -83,6 +84,10 @@ func Judge(c Client, s Server) Verdict {
 	if !c.Registered() {
 		v.Outcome = Works
 	}
+	rules := rulesOfEntra
+	if s.AuthProxy && c.SendsResource {
+		rules = rulesOfProxy
+	}
 	for _, rule := range rules {
 		if rule(c, s, &v); v.Outcome == Refused || v.Outcome == OtherProvider {
 			v.Provided = nil
@@ -135,10 +140,15 @@ func (v *Verdict) refuse(code, because, fix string) {
 	v.Outcome, v.Code, v.Because, v.Fix = Refused, code, because, fix
 }
 
-// rules are in the order in which a client meets them. A rule changes the verdict or leaves it.
-var rules = []func(Client, Server, *Verdict){
+// rulesOfEntra are in the order in which a client meets them. A rule changes the verdict or leaves
+// it.
+var rulesOfEntra = []func(Client, Server, *Verdict){
 	reachable, findsSignIn, signInAtEntra, knowsPKCE, resourceIsServer, resourceIsAppIDURI, scopesFitResource, mayUseAPI,
 }
+
+// rulesOfProxy are for clients that sign in through the server's proxy, where they register by
+// themselves. Clients in which a scope is typed in are pointed at Entra.
+var rulesOfProxy = []func(Client, Server, *Verdict){reachable, findsSignIn, resourceIsServer, registersItself}
 
 // reachable: a client in its maker's cloud needs a public https URL.
 func reachable(c Client, s Server, v *Verdict) {
@@ -250,6 +260,16 @@ func mayUseAPI(c Client, s Server, v *Verdict) {
 		v.Provided = append(v.Provided, "the API pre-authorizes "+c.AppID)
 	default:
 		v.refuse("AADSTS65001", "the API does not pre-authorize it, and it shows no consent page", "Add "+c.AppID+" to preAuthorizedApplications: mcp-entra setup apply.")
+	}
+}
+
+// registersItself: a redirect with a scheme of its own has to be listed.
+func registersItself(c Client, _ Server, v *Verdict) {
+	v.Outcome = Works
+	for _, redirect := range c.Redirects {
+		if !strings.HasPrefix(redirect, "https://") && !strings.HasPrefix(redirect, "http://") {
+			v.Provided = append(v.Provided, "AUTH_PROXY_PRIVATE_SCHEMES (authproxy.Options.PrivateSchemes) has "+redirect)
+		}
 	}
 }
 

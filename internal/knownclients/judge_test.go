@@ -29,6 +29,14 @@ func good(change ...func(*knownclients.Server)) knownclients.Server {
 	return s
 }
 
+// proxied is a server whose clients sign in through it, with api:// as its only App ID URI.
+func proxied(change ...func(*knownclients.Server)) knownclients.Server {
+	return good(append([]func(*knownclients.Server){func(s *knownclients.Server) {
+		s.AuthProxy, s.AuthorizationServers, s.AppIDURIs = true, []string{"https://mcp.example.com"}, []string{"api://" + appID}
+		s.Scopes, s.PreAuthorized, s.CodeChallengeMethods = []string{"api://" + appID + "/access_as_user"}, []string{}, nil
+	}}, change...)...)
+}
+
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	type server = knownclients.Server
@@ -85,10 +93,17 @@ func TestJudge(t *testing.T) {
 			client: "claude", server: good(func(s *server) { s.Scopes = []string{"access_as_user"} }), outcome: knownclients.Refused, code: "AADSTS9010010",
 			sent: "access_as_user", expected: endpoint + "/access_as_user", says: "bare name",
 		},
-		"no scope":            {client: "claude", server: good(func(s *server) { s.Scopes = nil }), outcome: knownclients.Refused, code: "AADSTS900144"},
-		"no server":           {client: "claude", server: good(func(s *server) { s.AuthorizationServers = nil }), outcome: knownclients.Refused, says: "no authorization server"},
-		"a proxy for sign-in": {client: "claude", server: good(func(s *server) { s.AuthorizationServers = []string{"https://mcp.example.com"} }), outcome: knownclients.OtherProvider},
-		"many tenants":        {client: "vscode", server: good(func(s *server) { s.AuthorizationServers = []string{"https://login.microsoftonline.com/common/v2.0"} }), outcome: knownclients.Refused, code: "AADSTS500011"},
+		"no scope":                           {client: "claude", server: good(func(s *server) { s.Scopes = nil }), outcome: knownclients.Refused, code: "AADSTS900144"},
+		"no server":                          {client: "claude", server: good(func(s *server) { s.AuthorizationServers = nil }), outcome: knownclients.Refused, says: "no authorization server"},
+		"a proxy for sign-in":                {client: "claude", server: good(func(s *server) { s.AuthorizationServers = []string{"https://mcp.example.com"} }), outcome: knownclients.OtherProvider},
+		"our proxy":                          {client: "claude", server: proxied(), outcome: knownclients.Works},
+		"our proxy, preauthorized elsewhere": {client: "vscode", server: proxied(), outcome: knownclients.Works},
+		"our proxy, a strict client":         {client: "gosdk", server: proxied(), outcome: knownclients.Works},
+		"our proxy, a scheme of its own":     {client: "cursor", server: proxied(), outcome: knownclients.Works, says: "provided that AUTH_PROXY_PRIVATE_SCHEMES (authproxy.Options.PrivateSchemes) has cursor://anysphere.cursor-mcp/oauth/callback"},
+		"our proxy, a scope typed in":        {client: "copilotstudio", server: proxied(), outcome: knownclients.OtherProvider},
+		"our proxy, on this machine":         {client: "chatgpt", server: proxied(func(s *server) { s.Resource = "http://localhost:8000/mcp" }), outcome: knownclients.Refused, says: "can't reach"},
+		"our proxy, another URL":             {client: "claude", server: proxied(func(s *server) { s.URL = "https://www.example.com/mcp" }), outcome: knownclients.Refused, sent: "https://www.example.com/mcp", expected: endpoint},
+		"many tenants":                       {client: "vscode", server: good(func(s *server) { s.AuthorizationServers = []string{"https://login.microsoftonline.com/common/v2.0"} }), outcome: knownclients.Refused, code: "AADSTS500011"},
 		"many, to others": {client: "claude", server: good(func(s *server) {
 			s.AuthorizationServers = []string{"https://login.microsoftonline.com/organizations/v2.0"}
 		}), outcome: knownclients.WorksWithID},

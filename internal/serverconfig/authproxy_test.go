@@ -66,6 +66,9 @@ func TestAuthProxy(t *testing.T) {
 			if fmt.Sprint(got) != fmt.Sprint(c.want) {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
+			if want := []string{"api://" + testApp}; !slices.Equal(config.AppIDURIs, want) {
+				t.Errorf("got the App ID URIs %q, want %q", config.AppIDURIs, want)
+			}
 			if want := got.issuer + "/oauth/callback"; config.CallbackURL("http://localhost:8000") != want {
 				t.Errorf("got the callback %s, want %s", config.CallbackURL("http://localhost:8000"), want)
 			}

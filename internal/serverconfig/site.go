@@ -72,13 +72,14 @@ func parseNetwork(s string) (netip.Prefix, error) {
 
 // readAppIDURIs reads the API's App ID URIs. Without the variable, they are what mcp-entra setup
 // registers: the URL that clients use, which Entra compares with the one that they send, if it is
-// https; and the URI that the portal proposes.
+// https; and the URI that the portal proposes. Behind the authorization proxy Entra gets no such URL,
+// and nobody need have registered it.
 func (v *variables) readAppIDURIs(c *Config) {
 	const name = "APP_ID_URIS"
 	resource, isPublic := c.ResourceURL(""), strings.HasPrefix(c.PublicURL, "https://")
 	given := v.list(name)
 	if given == nil {
-		if isPublic {
+		if isPublic && c.AuthProxy == nil {
 			c.AppIDURIs = append(c.AppIDURIs, resource)
 		}
 		c.AppIDURIs = append(c.AppIDURIs, "api://"+strings.ToLower(c.APIAppID))

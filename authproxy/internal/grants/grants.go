@@ -5,6 +5,7 @@ package grants
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -98,7 +99,7 @@ func (c *Code) Marshal() []byte {
 	w.Fixed(c.Redirect[:])
 	w.Fixed(c.Challenge[:])
 	w.Fixed(c.Verifier[:])
-	w.Blob(c.EntraCode)
+	w.Blob(pack(c.EntraCode))
 	return w.Bytes()
 }
 
@@ -111,8 +112,9 @@ func UnmarshalCode(b []byte) (*Code, error) {
 	r.Fixed(c.Redirect[:])
 	r.Fixed(c.Challenge[:])
 	r.Fixed(c.Verifier[:])
-	c.EntraCode = r.Blob()
-	if err := r.Done(); err != nil {
+	var err error
+	c.EntraCode, err = unpack(r.Blob())
+	if err = errors.Join(err, r.Done()); err != nil {
 		return nil, fmt.Errorf("authorization code: %w", err)
 	}
 	return c, nil

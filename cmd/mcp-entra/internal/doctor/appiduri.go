@@ -44,7 +44,10 @@ func (x *exam) mayBeWrong(want string) bool {
 // server's URL, or for an http server, which sends no such resource, the prefix of its scopes.
 func (x *exam) wantedURI() (string, Finding) {
 	f := Finding{Problem: "the server's URL is not an App ID URI of the application; " + refusedResource, Expected: x.ResourceURL, Remedy: addURI}
-	if strings.HasPrefix(x.ResourceURL, "https://") {
+	if x.Issuer != "" && strings.EqualFold(x.ProxyClientID, x.ClientID) { // the proxy names the API by its ID
+		return "", f
+	}
+	if x.Issuer == "" && strings.HasPrefix(x.ResourceURL, "https://") {
 		return x.ResourceURL, f
 	}
 	for _, scope := range x.published.doc.Scopes {

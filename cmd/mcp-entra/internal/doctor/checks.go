@@ -54,6 +54,7 @@ func checks(clients []string) []check {
 		{id: "resource-metadata", needs: site, after: need("tenant", "app"), run: at((*exam).resourceMetadata)},
 		{id: "challenge", needs: need("server"), after: need("host", "resource-metadata"), run: at((*exam).challenge)},
 		{id: "advertised-scopes", needs: append(need("resource-metadata"), site...), after: need("challenge"), run: at((*exam).advertisedScopes)},
+		{id: "auth-proxy", needs: append(need("resource-metadata"), site...), after: need("registration"), run: at((*exam).authProxy)},
 		{id: "origin", needs: site, after: need("resource-metadata"), run: at((*exam).originCheck)},
 		{id: "cors", needs: append(need("origin"), site...), after: need("resource-metadata"), run: at((*exam).cors)},
 		{id: "health", needs: append(need("server", "clock", "metadata-v1", "metadata-v2", "keys"), entra...), run: at((*exam).health)},

@@ -34,6 +34,7 @@ func (x *exam) judgeClient(c knownclients.Client) Result {
 	s := knownclients.Server{
 		URL: x.ResourceURL, Resource: x.published.doc.Resource, Scopes: x.published.doc.Scopes,
 		AuthorizationServers: x.published.doc.AuthorizationServers, ClientID: x.ClientID,
+		AuthProxy: x.Issuer != "" && slices.Contains(x.published.doc.AuthorizationServers, x.Issuer),
 	}
 	s.AppIDURIs = x.uris
 	if x.app != nil {
@@ -44,7 +45,7 @@ func (x *exam) judgeClient(c knownclients.Client) Result {
 		}
 	}
 	v := knownclients.Judge(c, s)
-	if f := x.lacksRedirect(c); f != nil && v.Outcome != knownclients.Refused {
+	if f := x.lacksRedirect(c); f != nil && !s.AuthProxy && v.Outcome != knownclients.Refused {
 		r := warning(*f)
 		r.Note = c.Name
 		return r

@@ -35,6 +35,9 @@ type Facts struct {
 	Scope                 string   // defaults to access_as_user
 	AllowedOrigins        []string
 	ConsentURL            string // where a consent ends
+	// Issuer is the server's own authorization proxy, or "" if clients sign in to Entra themselves.
+	// ProxyClientID is its app.
+	Issuer, ProxyClientID string
 
 	OBO       bool
 	Method    clientauth.Method // how the app proves itself; with OBO

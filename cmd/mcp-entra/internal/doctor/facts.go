@@ -19,6 +19,9 @@ func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(s
 		ResourceURL: c.ResourceURL("http://localhost:" + strconv.Itoa(c.Port)), AppIDURIs: c.AppIDURIs, AllowedOrigins: c.AllowedOrigins, ConsentURL: c.ConsentURL,
 		OBO: c.OBO, Method: c.Method, Resources: c.Audiences, StorageURL: c.StorageURL, Container: c.Container,
 	}
+	if c.AuthProxy != nil {
+		f.Issuer, f.ProxyClientID = c.Issuer("http://localhost:"+strconv.Itoa(c.Port)), c.AuthProxy.ClientID
+	}
 	if c.Port != 0 {
 		f.LocalURL = "http://" + net.JoinHostPort(localHost(c.Host), strconv.Itoa(c.Port)) + serverconfig.Path
 	} else if c.PublicURL == "" {
@@ -50,7 +53,7 @@ func unreadableProxy(value string) bool {
 func (f *Facts) forgetFaulty() {
 	for _, fault := range f.Faults {
 		for name, field := range map[string]*string{
-			"TENANT_ID": &f.TenantID, "API_APP_ID": &f.ClientID, "AZURE_AUTHORITY_HOST": &f.AuthorityHost, "PUBLIC_URL": &f.ResourceURL,
+			"TENANT_ID": &f.TenantID, "API_APP_ID": &f.ClientID, "AZURE_AUTHORITY_HOST": &f.AuthorityHost, "PUBLIC_URL": &f.ResourceURL, "AUTH_PROXY": &f.Issuer,
 			"AZURE_STORAGE_ACCOUNT_URL": &f.StorageURL, "AZURE_STORAGE_CONTAINER": &f.Container, "PORT": &f.LocalURL, "HOST": &f.LocalURL,
 		} {
 			if fault.about(name) {

@@ -95,7 +95,9 @@ var proofVariables = []string{"ENTRA_APP_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICA
 // managed identity endpoint.
 func (x *exam) identity(ctx context.Context) Result {
 	switch {
-	case !x.OBO && !x.faulty("USE_OBO_FLOW"):
+	case !x.OBO && x.Issuer != "" && x.kind() == "":
+		return notRun("the proxy has an app of its own")
+	case !x.OBO && x.Issuer == "" && !x.faulty("USE_OBO_FLOW"):
 		return notRun("USE_OBO_FLOW is off: the server doesn't act as its users")
 	case x.kind() == "" && x.faulty(proofVariables...):
 		return *misconfigured()

@@ -151,8 +151,14 @@ func (x *exam) judgeAuthorizationServers(servers []string) []Finding {
 		return nil
 	}
 	want := x.host.Tenant(strings.ToLower(x.TenantID)) + "/v2.0"
+	if x.Issuer != "" {
+		want = x.Issuer
+	}
 	f := Finding{Problem: "the metadata sends clients to another sign-in", Expected: want, Came: printable(list(servers)),
 		Remedy: "Publish the tenant's authorization server; restart the server if TENANT_ID was changed"}
+	if x.Issuer != "" {
+		f.Problem, f.Remedy = "the metadata sends clients elsewhere than to the server's own proxy", "Restart the server: its AUTH_PROXY or PUBLIC_URL was changed"
+	}
 	for _, s := range servers {
 		u, err := url.Parse(s)
 		if err != nil {
@@ -205,6 +211,9 @@ func (x *exam) advertisedScopes(context.Context) Result {
 func (x *exam) judgeScope(scope string, https bool) *Finding {
 	i := strings.LastIndexByte(scope, '/')
 	prefix, name := scope[:max(i, 0)], scope[i+1:]
+	if x.Issuer != "" && prefix != "" { // Entra gets no resource
+		return nil
+	}
 	f := &Finding{Expected: x.ResourceURL + "/" + name, Came: printable(scope),
 		Remedy: "Add the server's URL to APP_ID_URIS and to the registration (mcp-entra setup apply), and restart the server"}
 	switch {
