@@ -18,8 +18,8 @@ import (
 func TestProxyTwoInOneBrowser(t *testing.T) {
 	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{})
-	first := w.register(t, "First", "https://first.example.com/callback")
-	second := w.register(t, "Second", "https://second.example.com/callback")
+	first := w.register(t, "First", "none", "https://first.example.com/callback")
+	second := w.register(t, "Second", "none", "https://second.example.com/callback")
 	alice, bob := w.alice, &person{"bob@contoso.example", w.alice.client} // at one browser
 	choose := url.Values{"prompt": {"select_account"}}
 
@@ -55,7 +55,7 @@ func TestProxyTwoInOneBrowser(t *testing.T) {
 	if got := w.whoami(t, again.finish(t, atEntra(bob, atProxy(bob, again)))); got != bob.name {
 		t.Errorf("the user is %q, want %q", got, bob.name)
 	}
-	third := w.register(t, "First", "https://third.example.com/callback") // the name is not what counts
+	third := w.register(t, "First", "none", "https://third.example.com/callback") // the name is not what counts
 	third.signIn(t, alice)
 	if asked := w.asked.Load(); asked != 3 {
 		t.Errorf("%d consents, want 3: the first client is known, the third is not", asked)
@@ -71,7 +71,7 @@ var challengedClaims = regexp.MustCompile(`claims="([^"]*)", error="insufficient
 func TestProxyClaimsChallenge(t *testing.T) {
 	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{})
-	client := w.register(t, "Claims", "https://claims.example.com/callback")
+	client := w.register(t, "Claims", "none", "https://claims.example.com/callback")
 	signIn := func(claims string) *proxySignIn { return client.begin(url.Values{"claims": {claims}}) }
 	finish := func(s *proxySignIn) (back *url.URL) {
 		t.Helper()

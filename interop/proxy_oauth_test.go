@@ -30,21 +30,29 @@ func (w *proxyWorld) client(id, secret string, style oauth2.AuthStyle, redirect 
 	}}
 }
 
-// register returns one that registered itself.
-func (w *proxyWorld) register(t *testing.T, name, redirect string) *proxyClient {
+// register returns one that registered itself, and then has the redirect and a method of its own.
+func (w *proxyWorld) register(t *testing.T, name, method string, redirects ...string) *proxyClient {
 	t.Helper()
-	data, err := json.Marshal(map[string]any{
-		"client_name": name, "redirect_uris": []string{redirect}, "token_endpoint_auth_method": "none", "grant_types": []string{"authorization_code", "refresh_token"},
-	})
+	members := map[string]any{"client_name": name, "redirect_uris": redirects, "grant_types": []string{"authorization_code", "refresh_token"}}
+	if method != "" {
+		members["token_endpoint_auth_method"] = method
+	}
+	data, err := json.Marshal(members)
 	must(t, err)
 	status, _, body := w.send(t, w.issuer+"/register", "", data)
 	var registered struct {
-		ClientID string `json:"client_id"`
+		ClientID     string `json:"client_id"`
+		ClientSecret string `json:"client_secret"`
+		Method       string `json:"token_endpoint_auth_method"`
 	}
 	if err := json.Unmarshal(body, &registered); err != nil || status != http.StatusCreated {
 		t.Fatalf("/register: %d %s %v", status, body, err)
 	}
-	return w.client(registered.ClientID, "", oauth2.AuthStyleInParams, redirect)
+	style := oauth2.AuthStyleInParams
+	if registered.Method == "client_secret_basic" {
+		style = oauth2.AuthStyleInHeader
+	}
+	return w.client(registered.ClientID, registered.ClientSecret, style, redirects[0])
 }
 
 // context has the HTTP client that the tenant's clients use: it trusts the CA.
