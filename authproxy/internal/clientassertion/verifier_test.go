@@ -35,10 +35,10 @@ func TestGoodAssertions(t *testing.T) {
 		"typ of RFC 7523's heir": {header: members{"typ": "client-authentication+jwt"}},
 		"no iat":                 {claims: members{"iat": nil}},
 		"nbf now":                {claims: members{"nbf": ahead(0)}},
-		"nbf in a minute":        {claims: members{"nbf": ahead(time.Minute)}}, // its clock is ahead
+		"nbf in 10 seconds":      {claims: members{"nbf": ahead(10 * time.Second)}}, // its clock is ahead
 		"five minutes":           {claims: members{"exp": ahead(5 * time.Minute)}},
-		"five, its clock ahead":  {claims: members{"exp": ahead(6 * time.Minute), "iat": ahead(time.Minute)}},
-		"expired, clock behind":  {claims: members{"exp": ahead(-59 * time.Second)}},
+		"five, its clock ahead":  {claims: members{"exp": ahead(5*time.Minute + 10*time.Second), "iat": ahead(10 * time.Second)}},
+		"expired, clock behind":  {claims: members{"exp": ahead(-9 * time.Second)}},
 		"a fraction of a second": {claims: members{"exp": float64(ahead(0)) + 0.5}},
 		"other members":          {claims: members{"x": members{"aud": "?"}}, header: members{"jku": "https://10.0.0.1/", "x5c": []string{"?"}}},
 	} {
@@ -103,8 +103,8 @@ func TestRefusedAssertions(t *testing.T) {
 		"an empty array":            {assertion{claims: members{"aud": []string{}}}, "aud must be one value"},
 		"aud a number":              {assertion{claims: members{"aud": 1}}, "aud must be"},
 		"no exp":                    {assertion{claims: members{"exp": nil}}, "no exp"},
-		"expired":                   {assertion{claims: members{"exp": ahead(-time.Minute)}}, "expired"},
-		"more than 5 minutes ahead": {assertion{claims: members{"exp": ahead(6*time.Minute + time.Second)}}, "more than 5m0s ahead"},
+		"expired":                   {assertion{claims: members{"exp": ahead(-10 * time.Second)}}, "expired"},
+		"more than 5 minutes ahead": {assertion{claims: members{"exp": ahead(5*time.Minute + 11*time.Second)}}, "more than 5m0s ahead"},
 		"an hour ahead":             {assertion{claims: members{"exp": ahead(time.Hour)}}, "more than 5m0s ahead"},
 		"exp in milliseconds":       {assertion{claims: members{"exp": ahead(time.Minute) * 1000}}, "times in seconds"},
 		"exp a string":              {assertion{claims: members{"exp": "1795953700"}}, "times in seconds"},
@@ -179,8 +179,8 @@ func TestReplay(t *testing.T) {
 	if good.Load() != 1 {
 		t.Errorf("%d of 20 uses are good, want 1", good.Load())
 	}
-	if got := w.ttls(); len(got) != 1 || got[0] != 3*time.Minute {
-		t.Errorf("it is remembered for %v, want until a minute after it has expired, 3m0s", got)
+	if got := w.ttls(); len(got) != 1 || got[0] != 2*time.Minute+10*time.Second {
+		t.Errorf("it is remembered for %v, want until 10 seconds after it has expired, 2m10s", got)
 	}
 	sameID := assertion{method: jwt.SigningMethodRS256}.sign(w.now)
 	if fault := refused(w.Verify(t.Context(), sameID, client, keysURL), again); fault != "" {
