@@ -17,7 +17,7 @@ import (
 type anyDocument struct{}
 
 func (anyDocument) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := json.Marshal(map[string]any{"client_id": r.URL.String(), "client_name": "Document", "redirect_uris": []string{offlineRedirect, "http://127.0.0.1/callback"}})
+	body, err := json.Marshal(map[string]any{"client_id": r.URL.String(), "client_name": "Document", "redirect_uris": []string{labRedirect, "http://127.0.0.1/callback"}})
 	if err != nil {
 		return nil, err
 	}
@@ -69,23 +69,23 @@ func checkDestination(t *testing.T, sent, to string) {
 		}
 		return
 	}
-	client := strings.HasPrefix(to, offlineRedirect+"?") || u.Scheme == "http" && u.Hostname() == "127.0.0.1" && u.Path == "/callback" && u.User == nil
-	if iss := u.Query()["iss"]; !client || len(iss) != 1 || iss[0] != offlineIssuer {
-		t.Errorf("%q: sent to %q, want Entra or a registered redirect with iss %s once", sent, to, offlineIssuer)
+	client := strings.HasPrefix(to, labRedirect+"?") || u.Scheme == "http" && u.Hostname() == "127.0.0.1" && u.Path == "/callback" && u.User == nil
+	if iss := u.Query()["iss"]; !client || len(iss) != 1 || iss[0] != labIssuer {
+		t.Errorf("%q: sent to %q, want Entra or a registered redirect with iss %s once", sent, to, labIssuer)
 	}
 }
 
 // FuzzAuthorizeDocuments: any query is answered with a page, or leads to Entra or to a redirect of the client.
 func FuzzAuthorizeDocuments(f *testing.F) {
-	o := newFuzzed(f)
-	request := offlineRequest(o.register())
+	l := newFuzzed(f)
+	request := labRequest(l.register())
 	f.Add(request.Encode())
 	for name, value := range map[string]string{
 		"redirect_uri": "https://client.example.evil.example/callback", "state": strings.Repeat("s", 1025), "scope": "a\x00b", "resource": "https://other.example/",
 		"code_challenge_method": "plain", "code_challenge": "short", "response_type": "token", "prompt": "none login", "claims": `{"a":`, "login_hint": strings.Repeat("h", 1500),
 		"client_id": "https://app.example/client.json", "max_age": "-1", "acr_values": "c1 c2", "domain_hint": "\u202e",
 	} {
-		q := offlineRequest(request.Get("client_id"))
+		q := labRequest(request.Get("client_id"))
 		q.Set(name, value)
 		f.Add(q.Encode())
 		q.Add(name, value)
@@ -93,19 +93,19 @@ func FuzzAuthorizeDocuments(f *testing.F) {
 	}
 	f.Add("client_id=https%3A%2F%2Fapp.example%2Fclient.json&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fcallback&%zz=;&;a")
 	f.Fuzz(func(t *testing.T, query string) {
-		clear(o.cookies)
-		r := httptest.NewRequest(http.MethodGet, offlineIssuer+"/authorize", nil)
+		clear(l.cookies)
+		r := httptest.NewRequest(http.MethodGet, labIssuer+"/authorize", nil)
 		r.URL.RawQuery = query
-		checkPage(t, query, o.serve(r))
+		checkPage(t, query, l.serve(r))
 	})
 }
 
 // FuzzCallbackApproved: Entra's answer leads to a client only with the browser's own transaction.
 func FuzzCallbackApproved(f *testing.F) {
-	o := newFuzzed(f)
-	entra := o.toEntra(o.form("/consent", o.decision(o.authorize(o.register()), "approve")))
+	l := newFuzzed(f)
+	entra := l.toEntra(l.form("/consent", l.decision(l.authorize(l.register()), "approve")))
 	cookies := []string{}
-	for name, value := range o.cookies {
+	for name, value := range l.cookies {
 		cookies = append(cookies, name+"="+value)
 	}
 	state := entra.Query().Get("state")
@@ -114,10 +114,10 @@ func FuzzCallbackApproved(f *testing.F) {
 	f.Add("code=abc&code=d&state="+state+"&error=x", strings.Join(cookies, "; "))
 	f.Add("code=abc&state="+state, "")
 	f.Fuzz(func(t *testing.T, query, cookie string) {
-		clear(o.cookies)
-		r := httptest.NewRequest(http.MethodGet, offlineIssuer+"/oauth/callback", nil)
+		clear(l.cookies)
+		r := httptest.NewRequest(http.MethodGet, labIssuer+"/oauth/callback", nil)
 		r.URL.RawQuery, r.Header["Cookie"] = query, []string{cookie}
-		w := o.serve(r)
+		w := l.serve(r)
 		checkPage(t, query, w)
 		if w.Header().Get("Location") != "" && !strings.Contains(cookie, state) {
 			t.Errorf("%q without the transaction's cookie: Location %q, want a page", query, w.Header().Get("Location"))
@@ -149,36 +149,36 @@ func checkReply(t *testing.T, sent string, w *httptest.ResponseRecorder, success
 }
 
 func FuzzTokenSealed(f *testing.F) {
-	o := newFuzzed(f)
-	id := o.register()
-	refresh := o.refreshToken(o.form("/token", offlineCode(id, o.code(id))))
-	f.Add(offlineCode(id, o.code(id)).Encode(), "")
-	f.Add(offlineRefresh(id, refresh).Encode(), "")
-	f.Add(offlineRefresh(id, refresh).Encode()+"&scope=notes_write", "Basic "+"aWQ6c2VjcmV0")
+	l := newFuzzed(f)
+	id := l.register()
+	refresh := l.refreshToken(l.form("/token", labCode(id, l.code(id))))
+	f.Add(labCode(id, l.code(id)).Encode(), "")
+	f.Add(labRefresh(id, refresh).Encode(), "")
+	f.Add(labRefresh(id, refresh).Encode()+"&scope=notes_write", "Basic "+"aWQ6c2VjcmV0")
 	f.Add("grant_type=client_credentials&client_secret=x", "Basic ====")
 	f.Add("grant_type=password&username=a&password=b", "Bearer x")
 	f.Add("client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer&client_assertion=e30.e30.&grant_type=refresh_token&refresh_token=x", "")
 	f.Add("%zz=&;=&grant_type=authorization_code&code="+strings.Repeat("A", 4096), "")
 	f.Fuzz(func(t *testing.T, body, authorization string) {
-		r := httptest.NewRequest(http.MethodPost, offlineIssuer+"/token", strings.NewReader(body))
+		r := httptest.NewRequest(http.MethodPost, labIssuer+"/token", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header["Authorization"] = []string{authorization}
-		checkReply(t, body, o.serve(r), http.StatusOK)
+		checkReply(t, body, l.serve(r), http.StatusOK)
 	})
 }
 
 func FuzzRevokeSealed(f *testing.F) {
-	o := newFuzzed(f)
-	id := o.register()
-	refresh := o.refreshToken(o.form("/token", offlineCode(id, o.code(id))))
+	l := newFuzzed(f)
+	id := l.register()
+	refresh := l.refreshToken(l.form("/token", labCode(id, l.code(id))))
 	f.Add(url.Values{"client_id": {id}, "token": {refresh}}.Encode(), "")
 	f.Add(url.Values{"client_id": {id}, "token": {"e30.e30.e30"}, "token_type_hint": {"access_token"}}.Encode(), "")
 	f.Add("client_id=https://app.example/client.json&token=x", "Basic Og==")
 	f.Fuzz(func(t *testing.T, body, authorization string) {
-		r := httptest.NewRequest(http.MethodPost, offlineIssuer+"/revoke", strings.NewReader(body))
+		r := httptest.NewRequest(http.MethodPost, labIssuer+"/revoke", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header["Authorization"] = []string{authorization}
-		w := o.serve(r)
+		w := l.serve(r)
 		if w.Code == http.StatusOK {
 			return
 		}
@@ -188,15 +188,15 @@ func FuzzRevokeSealed(f *testing.F) {
 
 // FuzzRegisterAny: what is registered has redirects that the rules allow, and works.
 func FuzzRegisterAny(f *testing.F) {
-	o := newFuzzed(f)
-	f.Add(offlineRegistration)
+	l := newFuzzed(f)
+	f.Add(labRegistration)
 	f.Add(`{"redirect_uris":["http://localhost:1/x","https://a.example/\u002e\u002e/b"]}`)
 	f.Add(`{"redirect_uris":["https://a.example"],"redirect_uris":["https://b.example"],"token_endpoint_auth_method":"private_key_jwt"}`)
 	f.Add(`{"client_name":"\u202e\u0000","redirect_uris":["https://a.example/"],"grant_types":null,"response_types":[]}`)
 	f.Add(`{"redirect_uris":["https://` + strings.Repeat("a", 500) + `.example"],"client_name":"` + strings.Repeat("é", 200) + `"}`)
 	f.Add(`[]`)
 	f.Fuzz(func(t *testing.T, body string) {
-		w := o.post(offlineIssuer+"/register", "application/json", body)
+		w := l.post(labIssuer+"/register", "application/json", body)
 		checkReply(t, body, w, http.StatusCreated)
 		if w.Code != http.StatusCreated {
 			return
@@ -221,12 +221,12 @@ func FuzzRegisterAny(f *testing.F) {
 // FuzzSealed: a value that was sealed is good for nothing once a bit of it has changed, or where
 // another kind of value belongs.
 func FuzzSealed(f *testing.F) {
-	o := newFuzzed(f)
-	id := o.register()
-	code := o.code(id)
-	refresh := o.refreshToken(o.form("/token", offlineCode(id, code)))
+	l := newFuzzed(f)
+	id := l.register()
+	code := l.code(id)
+	refresh := l.refreshToken(l.form("/token", labCode(id, code)))
 	values := []string{id, code, refresh}
-	for _, cookie := range o.cookies { // the remembered consent
+	for _, cookie := range l.cookies { // the remembered consent
 		values = append(values, cookie)
 	}
 	for kind := range values {
@@ -237,16 +237,16 @@ func FuzzSealed(f *testing.F) {
 		value[int(at)%len(value)] = char
 		value = value[:len(value)-int(cut)%len(value)]
 		changed := string(value)
-		if w := o.authorize(changed); w.Code != http.StatusBadRequest && changed != id {
+		if w := l.authorize(changed); w.Code != http.StatusBadRequest && changed != id {
 			t.Errorf("client_id %q: status %d, want 400", changed, w.Code)
 		}
-		if w := o.form("/token", offlineCode(id, changed)); w.Code != http.StatusBadRequest {
+		if w := l.form("/token", labCode(id, changed)); w.Code != http.StatusBadRequest {
 			t.Errorf("code %q: status %d, want 400", changed, w.Code)
 		}
-		if w := o.form("/token", offlineRefresh(id, changed)); changed != refresh && w.Code != http.StatusBadRequest {
+		if w := l.form("/token", labRefresh(id, changed)); changed != refresh && w.Code != http.StatusBadRequest {
 			t.Errorf("refresh_token %q: status %d, want 400", changed, w.Code)
 		}
-		if w := o.form("/revoke", url.Values{"client_id": {id}, "token": {changed}}); w.Code != http.StatusOK && w.Code != http.StatusBadRequest {
+		if w := l.form("/revoke", url.Values{"client_id": {id}, "token": {changed}}); w.Code != http.StatusOK && w.Code != http.StatusBadRequest {
 			t.Errorf("revoke %q: status %d, want 200 or 400", changed, w.Code)
 		}
 	})

@@ -22,9 +22,9 @@ import (
 )
 
 const (
-	offlineIssuer   = "https://mcp.example.com"
-	offlineRedirect = "https://client.example/callback"
-	offlineVerifier = "a-verifier-of-at-least-forty-three-characters"
+	labIssuer   = "https://mcp.example.com"
+	labRedirect = "https://client.example/callback"
+	labVerifier = "a-verifier-of-at-least-forty-three-characters"
 )
 
 // A lab is a proxy without network: benchmarks and fuzz targets call its handler, and Entra
@@ -49,7 +49,7 @@ func (e instantEntra) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func newLab(tb testing.TB, o authproxy.Options) *lab {
 	tb.Helper()
-	return newLabBy(tb, o, clientauth.Secret("offline-secret-of-the-app"))
+	return newLabBy(tb, o, clientauth.Secret("lab-secret-of-the-app"))
 }
 
 func newLabBy(tb testing.TB, o authproxy.Options, method clientauth.Method) *lab {
@@ -76,13 +76,13 @@ func newLabBy(tb testing.TB, o authproxy.Options, method clientauth.Method) *lab
 	if err != nil {
 		tb.Fatal(err)
 	}
-	o.Resources, o.Scopes = []string{offlineIssuer + "/mcp"}, []string{"api://" + api.ClientID + "/access_as_user", "api://" + api.ClientID + "/notes_write"}
+	o.Resources, o.Scopes = []string{labIssuer + "/mcp"}, []string{"api://" + api.ClientID + "/access_as_user", "api://" + api.ClientID + "/notes_write"}
 	o.Verifier, o.AuthorityHost, o.HTTPClient = verifier, tenant.AuthorityHost(), &http.Client{Transport: instantEntra{answer}}
 	if o.Logger == nil {
 		o.Logger = silent
 	}
 	proxyApp := tenant.AddApp("The proxy")
-	proxy, err := authproxy.New(offlineIssuer, tenant.ID(), proxyApp.ClientID, method, [][]byte{bytes.Repeat([]byte{7}, 32)}, &o)
+	proxy, err := authproxy.New(labIssuer, tenant.ID(), proxyApp.ClientID, method, [][]byte{bytes.Repeat([]byte{7}, 32)}, &o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -90,62 +90,62 @@ func newLabBy(tb testing.TB, o authproxy.Options, method clientauth.Method) *lab
 }
 
 // serve sends the request with the browser's cookies, and keeps those of the answer.
-func (o *lab) serve(r *http.Request) *httptest.ResponseRecorder {
-	for name, value := range o.cookies {
+func (l *lab) serve(r *http.Request) *httptest.ResponseRecorder {
+	for name, value := range l.cookies {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
 	w := httptest.NewRecorder()
-	o.proxy.ServeHTTP(w, r)
+	l.proxy.ServeHTTP(w, r)
 	for _, c := range w.Result().Cookies() {
 		if c.MaxAge < 0 {
-			delete(o.cookies, c.Name)
+			delete(l.cookies, c.Name)
 		} else {
-			o.cookies[c.Name] = c.Value
+			l.cookies[c.Name] = c.Value
 		}
 	}
 	return w
 }
 
-func (o *lab) get(target string) *httptest.ResponseRecorder {
-	return o.serve(httptest.NewRequest(http.MethodGet, target, nil))
+func (l *lab) get(target string) *httptest.ResponseRecorder {
+	return l.serve(httptest.NewRequest(http.MethodGet, target, nil))
 }
 
-func (o *lab) post(target, contentType, body string) *httptest.ResponseRecorder {
+func (l *lab) post(target, contentType, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
-	r.Header.Set("Origin", offlineIssuer)
-	return o.serve(r)
+	r.Header.Set("Origin", labIssuer)
+	return l.serve(r)
 }
 
-func (o *lab) form(path string, form url.Values) *httptest.ResponseRecorder {
-	return o.post(offlineIssuer+path, "application/x-www-form-urlencoded", form.Encode())
+func (l *lab) form(path string, form url.Values) *httptest.ResponseRecorder {
+	return l.post(labIssuer+path, "application/x-www-form-urlencoded", form.Encode())
 }
 
-const offlineRegistration = `{"client_name":"Some client","redirect_uris":["` + offlineRedirect + `"],"token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],"response_types":["code"],"client_uri":"https://client.example","scope":"openid"}`
+const labRegistration = `{"client_name":"Some client","redirect_uris":["` + labRedirect + `"],"token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],"response_types":["code"],"client_uri":"https://client.example","scope":"openid"}`
 
-func (o *lab) register() string {
-	o.tb.Helper()
-	w := o.post(offlineIssuer+"/register", "application/json", offlineRegistration)
+func (l *lab) register() string {
+	l.tb.Helper()
+	w := l.post(labIssuer+"/register", "application/json", labRegistration)
 	var client struct {
 		ID string `json:"client_id"`
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &client); err != nil || w.Code != http.StatusCreated || client.ID == "" {
-		o.tb.Fatalf("register: status %d, %v: %s; want 201 with a client_id", w.Code, err, w.Body)
+		l.tb.Fatalf("register: status %d, %v: %s; want 201 with a client_id", w.Code, err, w.Body)
 	}
 	return client.ID
 }
 
-func offlineRequest(clientID string) url.Values {
-	sum := sha256.Sum256([]byte(offlineVerifier))
+func labRequest(clientID string) url.Values {
+	sum := sha256.Sum256([]byte(labVerifier))
 	return url.Values{
-		"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {offlineRedirect}, "state": {"some-state-of-the-client"},
+		"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {labRedirect}, "state": {"some-state-of-the-client"},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
-		"resource": {offlineIssuer + "/mcp"}, "scope": {"openid offline_access access_as_user"},
+		"resource": {labIssuer + "/mcp"}, "scope": {"openid offline_access access_as_user"},
 	}
 }
 
-func (o *lab) authorize(clientID string) *httptest.ResponseRecorder {
-	return o.get(offlineIssuer + "/authorize?" + offlineRequest(clientID).Encode())
+func (l *lab) authorize(clientID string) *httptest.ResponseRecorder {
+	return l.get(labIssuer + "/authorize?" + labRequest(clientID).Encode())
 }
 
 var (
@@ -154,80 +154,73 @@ var (
 )
 
 // decision returns the consent page's form, filled in.
-func (o *lab) decision(page *httptest.ResponseRecorder, decision string) url.Values {
-	o.tb.Helper()
+func (l *lab) decision(page *httptest.ResponseRecorder, decision string) url.Values {
+	l.tb.Helper()
 	form := url.Values{"decision": {decision}}
 	for _, m := range hiddenInput.FindAllStringSubmatch(page.Body.String(), -1) {
 		form.Set(m[1], html.UnescapeString(m[2]))
 	}
 	if page.Code != http.StatusOK || len(form) < 2 {
-		o.tb.Fatalf("authorize: status %d: %s; want a consent page with hidden inputs", page.Code, page.Body)
+		l.tb.Fatalf("authorize: status %d: %s; want a consent page with hidden inputs", page.Code, page.Body)
 	}
 	return form
 }
 
 // toEntra returns where an answer leads the browser.
-func (o *lab) toEntra(w *httptest.ResponseRecorder) *url.URL {
-	o.tb.Helper()
+func (l *lab) toEntra(w *httptest.ResponseRecorder) *url.URL {
+	l.tb.Helper()
 	to := w.Header().Get("Location")
 	if m := metaRefresh.FindStringSubmatch(w.Body.String()); to == "" && m != nil {
 		to = html.UnescapeString(m[1])
 	}
 	u, err := url.Parse(to)
 	if err != nil || to == "" || u.Query().Get("state") == "" {
-		o.tb.Fatalf("status %d leads to %q, %v: %s; want Entra with a state", w.Code, to, err, w.Body)
+		l.tb.Fatalf("status %d leads to %q, %v: %s; want Entra with a state", w.Code, to, err, w.Body)
 	}
 	return u
 }
 
 // back is Entra's answer, with a code as long as Entra's.
-func (o *lab) back(entra *url.URL) *httptest.ResponseRecorder {
+func (l *lab) back(entra *url.URL) *httptest.ResponseRecorder {
 	q := url.Values{"code": {"1.AXkA" + strings.Repeat("c", 1200)}, "state": {entra.Query().Get("state")}, "session_state": {"8f9c0000-0000-0000-0000-000000000000"}}
-	return o.get(offlineIssuer + "/oauth/callback?" + q.Encode())
+	return l.get(labIssuer + "/oauth/callback?" + q.Encode())
 }
 
 // code signs in, and returns our code.
-func (o *lab) code(clientID string) string {
-	o.tb.Helper()
-	page := o.authorize(clientID)
+func (l *lab) code(clientID string) string {
+	l.tb.Helper()
+	page := l.authorize(clientID)
 	entra := page
 	if page.Code == http.StatusOK {
-		entra = o.form("/consent", o.decision(page, "approve"))
+		entra = l.form("/consent", l.decision(page, "approve"))
 	}
-	w := o.back(o.toEntra(entra))
+	w := l.back(l.toEntra(entra))
 	u, err := url.Parse(w.Header().Get("Location"))
-	if err != nil || !strings.HasPrefix(u.String(), offlineRedirect+"?") || u.Query().Get("code") == "" {
-		o.tb.Fatalf("callback: status %d, Location %q: %s; want the client's redirect with a code", w.Code, u, w.Body)
+	if err != nil || !strings.HasPrefix(u.String(), labRedirect+"?") || u.Query().Get("code") == "" {
+		l.tb.Fatalf("callback: status %d, Location %q: %s; want the client's redirect with a code", w.Code, u, w.Body)
 	}
 	return u.Query().Get("code")
 }
 
-func offlineCode(clientID, code string) url.Values {
+func labCode(clientID, code string) url.Values {
 	return url.Values{
-		"grant_type": {"authorization_code"}, "client_id": {clientID}, "code": {code}, "redirect_uri": {offlineRedirect},
-		"code_verifier": {offlineVerifier}, "resource": {offlineIssuer + "/mcp"},
+		"grant_type": {"authorization_code"}, "client_id": {clientID}, "code": {code}, "redirect_uri": {labRedirect},
+		"code_verifier": {labVerifier}, "resource": {labIssuer + "/mcp"},
 	}
 }
 
-func offlineRefresh(clientID, token string) url.Values {
-	return url.Values{"grant_type": {"refresh_token"}, "client_id": {clientID}, "refresh_token": {token}, "resource": {offlineIssuer + "/mcp"}}
+func labRefresh(clientID, token string) url.Values {
+	return url.Values{"grant_type": {"refresh_token"}, "client_id": {clientID}, "refresh_token": {token}, "resource": {labIssuer + "/mcp"}}
 }
 
 // refreshToken returns that of a token response.
-func (o *lab) refreshToken(w *httptest.ResponseRecorder) string {
-	o.tb.Helper()
+func (l *lab) refreshToken(w *httptest.ResponseRecorder) string {
+	l.tb.Helper()
 	var answer struct {
 		Token string `json:"refresh_token"`
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK || answer.Token == "" {
-		o.tb.Fatalf("token: status %d, %v: %s; want 200 with a refresh_token", w.Code, err, w.Body)
+		l.tb.Fatalf("token: status %d, %v: %s; want 200 with a refresh_token", w.Code, err, w.Body)
 	}
 	return answer.Token
-}
-
-// benchMethods are the ways in which the proxy proves who it is: a certificate signs for each
-// request.
-func benchMethods(tb testing.TB) map[string]clientauth.Method {
-	tb.Helper()
-	return map[string]clientauth.Method{"secret": clientauth.Secret("offline-secret-of-the-app")}
 }
