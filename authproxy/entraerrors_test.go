@@ -13,7 +13,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// A fault is what clients do that Entra refuses, with the error that public reports show. Each change
+// A clientFault is what clients do that Entra refuses, with the error that public reports show. Each change
 // is "name=value" of a request that would do; an empty value removes the parameter.
 type clientFault struct {
 	code   int
@@ -78,17 +78,13 @@ func TestClientsFaults(t *testing.T) {
 	}
 }
 
-// changed returns parameters with changes.
-func (w *world) changed(parameters url.Values, changes []string) url.Values {
+// fill fills the API's App ID URI in.
+func (w *world) fill(changes []string) []string {
+	var filled []string
 	for _, change := range changes {
-		name, value, _ := strings.Cut(strings.ReplaceAll(change, "{api}", w.api.AppIDURI()), "=")
-		if value == "" {
-			parameters.Del(name)
-		} else {
-			parameters.Set(name, value)
-		}
+		filled = append(filled, strings.ReplaceAll(change, "{api}", w.api.AppIDURI()))
 	}
-	return parameters
+	return filled
 }
 
 // refusal returns the code of the first error at Entra, or 0.
@@ -115,7 +111,7 @@ func (w *world) atEntra(t *testing.T, f clientFault) int {
 	}
 	scope := w.api.AppIDURI() + "/access_as_user offline_access"
 	base := w.tenant.AuthorityHost() + "/" + w.tenant.ID() + "/oauth2/v2.0/"
-	q := w.changed(request("client_id="+client.ClientID, "scope="+scope), f.authorize)
+	q := changed(request("client_id="+client.ClientID, "scope="+scope), w.fill(f.authorize)...)
 	back, err := w.tenant.Browser(w.alice).Open(t.Context(), base+"authorize?"+q.Encode())
 	if code := w.refusal(); code != 0 {
 		return code
@@ -139,13 +135,13 @@ func (w *world) atEntra(t *testing.T, f clientFault) int {
 		}
 		return token
 	}
-	token := post(w.changed(url.Values{
-		"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")}, "redirect_uri": {q.Get("redirect_uri")}, "code_verifier": {verifier}, "scope": {scope},
-	}, f.redeem))
+	token := post(changed(url.Values{
+		"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")}, "redirect_uri": {clientBack}, "code_verifier": {verifier}, "scope": {scope},
+	}, w.fill(f.redeem)...))
 	if code := w.refusal(); code != 0 {
 		return code
 	}
-	post(w.changed(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}, "scope": {scope}}, f.refresh))
+	post(changed(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}, "scope": {scope}}, w.fill(f.refresh)...))
 	return w.refusal()
 }
 
@@ -177,28 +173,9 @@ func (w *world) atProxy(t *testing.T, f clientFault) {
 	if f.tenant != nil {
 		f.tenant(w, w.app)
 	}
-	scope := w.api.AppIDURI() + "/access_as_user offline_access"
-	q := w.changed(request("scope="+scope), f.authorize)
-	back := w.browser(w.alice).signIn(q)
-	post := func(form url.Values) *tokenAnswer {
-		t.Helper()
-		form.Set("client_id", clientID)
-		answer, err := w.server.Client().PostForm(w.proxy.Issuer()+"/token", form)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = answer.Body.Close() }()
-		token := &tokenAnswer{Status: answer.StatusCode}
-		if err := json.NewDecoder(answer.Body).Decode(token); err != nil {
-			t.Fatal(err)
-		}
-		if token.Status != http.StatusOK || token.AccessToken == "" || token.RefreshToken == "" {
-			t.Fatalf("%s: %d %s, want tokens", form.Get("grant_type"), token.Status, token.Error)
-		}
-		return token
-	}
-	token := post(w.changed(url.Values{
-		"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")}, "redirect_uri": {q.Get("redirect_uri")}, "code_verifier": {verifier}, "scope": {scope},
-	}, f.redeem))
-	post(w.changed(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}, "scope": {scope}}, f.refresh))
+	scope := "scope=" + w.api.AppIDURI() + "/access_as_user offline_access"
+	code := changed(w.codeForm(append([]string{scope}, w.fill(f.authorize)...)...), scope)
+	token := w.good("code", w.post("/token", changed(code, w.fill(f.redeem)...), nil))
+	refresh := changed(refreshForm(token.get("refresh_token")), scope)
+	w.good("refresh", w.post("/token", changed(refresh, w.fill(f.refresh)...), nil))
 }
