@@ -199,7 +199,7 @@ func (p *Proxy) answer(ctx context.Context, got *entrawire.Success, last *grants
 		next.ID, next.Expires = grants.NewID(), p.now().Add(grants.RefreshLifetime)
 		answer.RefreshToken = p.seals.refresh.SealText(next.Marshal(), p.sealName())
 	}
-	text, err := json.Marshal(answer)
+	text, err := json.Marshal(answer) //nolint:gosec // the tokens are for the client
 	if err != nil {
 		return nil, fmt.Errorf("token response: %w", err)
 	}

@@ -3,6 +3,7 @@ package authproxy_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -53,10 +54,7 @@ func (w *world) post(path string, form url.Values, change func(*http.Request)) r
 
 // changed returns a copy of the form. Each change is "name=value"; an empty value removes it.
 func changed(form url.Values, changes ...string) url.Values {
-	c := url.Values{}
-	for name, values := range form {
-		c[name] = values
-	}
+	c := maps.Clone(form)
 	for _, change := range changes {
 		name, value, _ := strings.Cut(change, "=")
 		if c.Del(name); value != "" {
@@ -144,7 +142,7 @@ func TestTokenResponse(t *testing.T) {
 // TestCodeChecks: what is wrong with a request spends nothing, so the right one still works.
 func TestCodeChecks(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, setup{options: func(w *world, o *authproxy.Options) {
+	w := newWorld(t, setup{options: func(_ *world, o *authproxy.Options) {
 		o.Resources = append(o.Resources, "https://other.example.com/mcp")
 		o.Clients = append(o.Clients, authproxy.Client{ID: "other", Redirects: []string{clientBack}})
 	}})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	one, other = families.Request{1}, families.Request{2}
-	errEntra   = errors.New("Entra does not answer")
+	errEntra   = errors.New("no answer from Entra")
 )
 
 // world is two replicas with one store, which take turns at every step.
@@ -352,6 +353,43 @@ func TestCodes(t *testing.T) {
 			t.Errorf("Begin again = %v, want ErrBegun", err)
 		}
 		w.bad("the family, after a replay", token, families.ErrEnded)
+	})
+}
+
+// TestHonestClient: whatever gets lost, a client that tries again within a minute and then uses
+// the newest token that it has is never taken for a thief.
+func TestHonestClient(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		random := rand.New(rand.NewPCG(1, 2))
+		token := first()
+		for n := range 2000 {
+			w.fail = nil
+			if random.IntN(5) == 0 {
+				w.fail = errEntra
+			}
+			next, err := w.use(token, one)
+			switch {
+			case w.fail != nil && err == nil:
+				// kept: it was answered before
+			case !errors.Is(err, w.fail):
+				t.Fatalf("step %d: %v, want %v", n, err, w.fail)
+			}
+			started := time.Now()
+			for err != nil || random.IntN(3) == 0 { // no answer, or it was lost
+				w.fail = nil
+				pass(time.Duration(random.IntN(9000)) * time.Millisecond)
+				if time.Since(started) > 50*time.Second {
+					break
+				}
+				if next, err = w.use(token, one); err != nil {
+					t.Fatalf("step %d, again: %v", n, err)
+				}
+			}
+			if err == nil {
+				token = next
+			}
+			pass(time.Duration(random.IntN(7200)) * time.Second)
+		}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -110,6 +111,14 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return Single(r.PostForm)
 }
 
+// describe returns the name of a parameter if it looks like one of OAuth's.
+func describe(name string) string {
+	if len(name) > 40 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return "a parameter"
+	}
+	return name
+}
+
 // Single returns the parameters without the empty ones, or an error if one occurs twice.
 // "resource" may (RFC 8707).
 func Single(form url.Values) (url.Values, error) {
@@ -120,7 +129,7 @@ func Single(form url.Values) (url.Values, error) {
 				continue
 			}
 			if clean.Has(name) && name != "resource" {
-				return nil, Errorf(InvalidRequest, "a parameter occurs twice; send each once")
+				return nil, Errorf(InvalidRequest, "%s occurs twice; send each parameter once", describe(name))
 			}
 			clean.Add(name, value)
 		}
