@@ -29,6 +29,7 @@ const (
 func get(ctx context.Context, client *http.Client, u *url.URL, maxBytes int64) ([]byte, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
+	ctx = context.WithValue(ctx, fetchKey{}, ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -53,6 +54,10 @@ func get(ctx context.Context, client *http.Client, u *url.URL, maxBytes int64) (
 	}
 	return body, lifetime(resp.Header), nil
 }
+
+// fetchKey is the key of a fetch's own context, for its dial: net/http lets dials outlive their
+// request.
+type fetchKey struct{}
 
 // checkAnswer judges an answer before its body is read.
 func checkAnswer(resp *http.Response) error {
