@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
@@ -111,12 +112,17 @@ var authenticationContext = regexp.MustCompile(`^c[1-9][0-9]?$`)
 // authentication contexts of acr_values, of which Entra doesn't know, as demands of the access
 // token. It reports whether the claims declare the capability cp1.
 func readClaims(claims, acrValues string) (merged string, cp1 bool, err error) {
-	contexts := slices.DeleteFunc(strings.Fields(acrValues), func(s string) bool { return !authenticationContext.MatchString(s) })
+	var contexts []string
+	for value := range strings.FieldsSeq(acrValues) {
+		if authenticationContext.MatchString(value) && !slices.Contains(contexts, value) {
+			contexts = append(contexts, value)
+		}
+	}
 	if claims == "" && len(contexts) == 0 {
 		return "", false, nil
 	}
 	fault := oauth.Errorf(oauth.InvalidRequest, "claims must be a JSON object of at most %d bytes, and access_token in it one too", maxUpstream)
-	if len(claims) > maxUpstream || len(contexts) > maxTransactions {
+	if len(claims) > maxUpstream || !utf8.ValidString(claims) {
 		return "", false, fault
 	}
 	all, token := map[string]json.RawMessage{}, map[string]json.RawMessage{}
@@ -128,7 +134,7 @@ func readClaims(claims, acrValues string) (merged string, cp1 bool, err error) {
 	}
 	var capabilities struct{ Values []string }
 	cp1 = token["xms_cc"] != nil && json.Unmarshal(token["xms_cc"], &capabilities) == nil && slices.Contains(capabilities.Values, "cp1")
-	if len(contexts) > 0 && token["acrs"] == nil { // the client's own demand is more exact
+	if own := token["acrs"]; len(contexts) > 0 && (own == nil || string(own) == "null") { // the client's own demand is more exact
 		if token == nil { // "access_token": null
 			token = map[string]json.RawMessage{}
 		}
