@@ -66,8 +66,12 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, q *authorizeReque
 		redirectTo(w, back)
 		return
 	}
-	p.pages.ShowError(w, r, http.StatusBadRequest, &pages.ErrorPage{
-		Problem: pages.BadRequest, Code: e.Code, Detail: e.Description,
+	status, problem := http.StatusBadRequest, pages.BadRequest
+	if e.Code == oauth.ServerError {
+		status, problem = http.StatusInternalServerError, pages.ServerProblem
+	}
+	p.pages.ShowError(w, r, status, &pages.ErrorPage{
+		Problem: problem, Code: e.Code, Detail: e.Description,
 		Back: template.URL(back), //nolint:gosec // the redirect was checked against the registration
 	})
 }

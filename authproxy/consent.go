@@ -64,6 +64,7 @@ func unmarshalForm(b []byte) (*form, error) {
 	return f, nil
 }
 
+<<<<<<< HEAD
 // isBoundTo reports whether the form is for the browser that has the token.
 func (f *form) isBoundTo(token string) bool {
 	hash := sha256.Sum256([]byte(token))
@@ -72,6 +73,13 @@ func (f *form) isBoundTo(token string) bool {
 
 // fieldForm is the name of the form's field.
 const fieldForm = "form"
+=======
+// The names of the form's fields.
+const (
+	fieldForm     = "form"
+	fieldDecision = "decision"
+)
+>>>>>>> main
 
 // askConsent shows the consent page.
 func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, q *authorizeRequest, t *transaction, extra url.Values, a approval) error {
@@ -159,7 +167,7 @@ func (p *Proxy) readForm(w http.ResponseWriter, r *http.Request) (f *form, decis
 	if !p.isOwnPage(r) {
 		return nil, "", foreign
 	}
-	values, err := oauth.ReadForm(w, r)
+	values, err := oauth.ReadForm(w, r, fieldForm, fieldDecision)
 	if err != nil {
 		status := http.StatusBadRequest
 		if e, ok := errors.AsType[*oauth.Error](err); ok && e.Status != 0 {
@@ -180,7 +188,7 @@ func (p *Proxy) readForm(w http.ResponseWriter, r *http.Request) (f *form, decis
 	case cookie(r, p.cookies.form, f.isBoundTo) == "":
 		return nil, "", foreign
 	}
-	decision = values.Get("decision")
+	decision = values.Get(fieldDecision)
 	if decision != "approve" && decision != "deny" {
 		return nil, "", badRequest(pages.BadRequest, "the decision must be approve or deny")
 	}

@@ -11,7 +11,7 @@ import (
 // nothing at Entra: its access tokens live on until they expire.
 func (p *Proxy) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	if err := p.revoke(w, r); err != nil {
-		p.refuseToken(w, r, err)
+		p.refuseJSON(w, r, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -19,7 +19,7 @@ func (p *Proxy) serveRevoke(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Proxy) revoke(w http.ResponseWriter, r *http.Request) error {
-	form, err := oauth.ReadForm(w, r)
+	form, err := oauth.ReadForm(w, r, tokenParameters...)
 	if err != nil {
 		return err
 	}
@@ -31,12 +31,12 @@ func (p *Proxy) revoke(w http.ResponseWriter, r *http.Request) error {
 	if text == "" {
 		return oauth.Errorf(oauth.InvalidRequest, "token is missing")
 	}
+	if isJWT(text) { // our own tokens have no dots
+		return oauth.Errorf(oauth.UnsupportedTokenType, "access tokens can't be revoked; they live until they expire. Revoke the refresh token")
+	}
 	token, err := p.openRefresh(text)
-	switch {
-	case err != nil && isJWT(text):
-		return oauth.Errorf(oauth.UnsupportedTokenType, "access tokens can't be revoked; they expire within 90 minutes. Revoke the refresh token")
-	case err != nil:
-		return nil // unknown, of a key that is gone, or a code, which lives for a minute
+	if err != nil {
+		return nil //nolint:nilerr // unknown, of a key that is gone, or a code, which lives for a minute (RFC 7009, section 2.2)
 	}
 	if err := token.Holder.Check(client); err != nil {
 		return err

@@ -40,6 +40,11 @@ func TestSignIn(t *testing.T) {
 			if id, err := w.verifier.Verify(t.Context(), answer.get("access_token")); err != nil || id.ObjectID() != w.alice.ObjectID {
 				t.Errorf("the access token is not Alice's: %v", err)
 			}
+			for _, secret := range []string{q.Get("code"), answer.get("access_token"), answer.get("refresh_token"), "st/at", verifier, w.secret} {
+				if strings.Contains(w.logs.String(), secret) {
+					t.Errorf("the log has a credential or the state (%d characters)", len(secret))
+				}
+			}
 			again := b.authorize(request())
 			if again.status != http.StatusFound {
 				t.Errorf("the second authorization answers %d, want a redirect to Entra: approval is remembered", again.status)

@@ -29,9 +29,6 @@ type Store interface {
 func (p *Proxy) openStore() error {
 	if p.store == nil {
 		p.store = families.NewMemory(p.now)
-		if p.opts.Replicas {
-			p.log.Warn("the server seems to have replicas, but authproxy.Options.Store is not set: a refresh token that was stolen, or revoked, may be used at another replica; share a store, such as redisstore.ProxyStore")
-		}
 	}
 	sealer, err := seal.New("authproxy answer", p.keys)
 	p.families = families.NewBook(p.store, sealer, p.sealName(), p.now)

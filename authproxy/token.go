@@ -33,15 +33,21 @@ type tokenResponse struct {
 func (p *Proxy) serveToken(w http.ResponseWriter, r *http.Request) {
 	answer, err := p.token(w, r)
 	if err != nil {
-		p.refuseToken(w, r, err)
+		p.refuseJSON(w, r, err)
 		return
 	}
 	oauth.WriteJSON(w, http.StatusOK, answer)
 }
 
+// tokenParameters are those of the token and the revocation endpoint.
+var tokenParameters = []string{
+	"client_id", "client_secret", "client_assertion", "client_assertion_type",
+	"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "resource", "token",
+}
+
 // token returns a token response as JSON.
 func (p *Proxy) token(w http.ResponseWriter, r *http.Request) (json.RawMessage, error) {
-	form, err := oauth.ReadForm(w, r)
+	form, err := oauth.ReadForm(w, r, tokenParameters...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +63,14 @@ func (p *Proxy) token(w http.ResponseWriter, r *http.Request) (json.RawMessage, 
 	}
 }
 
-// refuseToken answers with the error, at the token and the revocation endpoint.
-func (p *Proxy) refuseToken(w http.ResponseWriter, r *http.Request, err error) {
+// refuseJSON answers with the error at an endpoint that clients call by themselves.
+func (p *Proxy) refuseJSON(w http.ResponseWriter, r *http.Request, err error) {
 	e, ok := errors.AsType[*oauth.Error](err)
 	if !ok {
-		p.log.ErrorContext(r.Context(), "a token request failed", slog.Any("error", err))
+		p.log.ErrorContext(r.Context(), "a client's request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 		e = &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Description: "internal error; see the log of the server"}
 	}
-	p.log.WarnContext(r.Context(), "refused a token request", slog.String("path", r.URL.Path), slog.String("error", e.Code), slog.String("reason", e.Description))
+	p.log.WarnContext(r.Context(), "refused a client's request", slog.String("path", r.URL.Path), slog.String("error", e.Code), slog.String("reason", e.Description))
 	oauth.Write(w, e)
 }
 
@@ -114,7 +120,11 @@ func (p *Proxy) openCode(text string) (*grants.Code, error) {
 	if err != nil {
 		return nil, oauth.Errorf(oauth.InvalidGrant, "the code is not one of this server's; sign in again")
 	}
-	return grants.UnmarshalCode(plain)
+	code, err := grants.UnmarshalCode(plain)
+	if err != nil { // of another version
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the code is not one of this server's; sign in again")
+	}
+	return code, nil
 }
 
 // checkCode checks what the code is bound to.
@@ -199,7 +209,7 @@ func (p *Proxy) answer(ctx context.Context, got *entrawire.Success, last *grants
 		next.ID, next.Expires = grants.NewID(), p.now().Add(grants.RefreshLifetime)
 		answer.RefreshToken = p.seals.refresh.SealText(next.Marshal(), p.sealName())
 	}
-	text, err := json.Marshal(answer)
+	text, err := json.Marshal(answer) //nolint:gosec // the tokens are for the client
 	if err != nil {
 		return nil, fmt.Errorf("token response: %w", err)
 	}

@@ -26,7 +26,7 @@ import (
 
 // A world is a tenant, an API's proxy in front of it, and a client.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	clock  *clock
 	tenant *entratest.Tenant
 	api    *entratest.App
@@ -65,7 +65,7 @@ type setup struct {
 // testKey is the world's key.
 var testKey = bytes.Repeat([]byte("0123456789abcdef"), 3) // longer than 32 bytes
 
-func newWorld(t *testing.T, s setup) *world {
+func newWorld(t testing.TB, s setup) *world {
 	t.Helper()
 	w := &world{t: t, clock: newClock(), logs: &logs{}}
 	w.tenant = entratest.New(t, &entratest.Options{Now: w.clock.now})

@@ -5,25 +5,16 @@ package interop_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -61,34 +52,9 @@ func newWay(t *testing.T, loopbackURIs bool) *way {
 	t.Helper()
 	w := &way{ctx: deadline(t, 3*time.Minute), tenant: startTenant(t, fmt.Sprintf(emptyTenant, loopbackURIs)), dir: t.TempDir()}
 	w.alice = newPerson(t, "alice@contoso.example", w.tenant.CA)
-	w.storage = startAzurite(w.ctx, t, w.certificate(t), "0")
+	w.storage = startAzurite(w.ctx, t, signedBy(t, w.tenant.CA), "0")
 	w.storage.seed(w.ctx, t, []document{{path: "hello.txt", data: []byte("Hello, Alice")}})
 	return w
-}
-
-// certificate returns one for this machine that the tenant's CA has signed.
-func (w *way) certificate(t *testing.T) certificate {
-	t.Helper()
-	ca, err := tls.LoadX509KeyPair(w.tenant.CA, strings.TrimSuffix(w.tenant.CA, ".pem")+".key")
-	must(t, err)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 1, 0), // doctor warns two weeks before
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, ca.Leaf, key.Public(), ca.PrivateKey)
-	must(t, err)
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	must(t, err)
-	dir := t.TempDir()
-	c := certificate{certFile: filepath.Join(dir, "cert.pem"), keyFile: filepath.Join(dir, "key.pem")}
-	c.pem, err = os.ReadFile(w.tenant.CA)
-	must(t, err)
-	must(t, os.WriteFile(c.certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	must(t, os.WriteFile(c.keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
-	return c
 }
 
 // A gateway is the TLS proxy in front of a server, which has a URL before the server runs.
@@ -99,7 +65,7 @@ type gateway struct {
 
 func (w *way) startGateway(t *testing.T) *gateway {
 	t.Helper()
-	c := w.certificate(t)
+	c := signedBy(t, w.tenant.CA)
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	must(t, err)
 	g := &gateway{}

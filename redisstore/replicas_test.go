@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"html"
@@ -99,7 +100,7 @@ func (r replica) start(t *testing.T) *url.URL {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReplica$", "-replica="+string(text)) //nolint:gosec // this program
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReplica$", "-replica="+string(text))
 	cmd.Stderr = t.Output()
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -217,7 +218,7 @@ func (f *flow) run() error {
 		}
 		wg.Wait()
 		if errs[0] != nil || errs[1] != nil || got[0] != got[1] {
-			return fmt.Errorf("two refreshes at once: same token %v, %v, %v", got[0] == got[1], errs[0], errs[1])
+			return fmt.Errorf("two refreshes at once: same token %v, %w", got[0] == got[1], errors.Join(errs[:]...))
 		}
 		token = got[0]
 	}

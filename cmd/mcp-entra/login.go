@@ -18,10 +18,11 @@ import (
 
 const loginHelp = `Usage: mcp-entra login [flags] [URL]
 
-Signs you in for the MCP server at URL: its challenge says where, and for which scopes. A scope of
-another API than the server's own, such as Microsoft Graph, must be named with -scope. Without URL,
-name -tenant and -scope. Prints who signed in. The token is printed or written only if you ask for
-it, and the session is not kept.
+Signs you in for the MCP server at URL: its challenge says where, and for which scopes. At a server
+that signs its users in itself, the program registers as a client and opens the server's page;
+-tenant signs in at Entra instead. A scope of another API than the server's own, such as Microsoft
+Graph, must be named with -scope. Without URL, name -tenant and -scope. Prints who signed in. The
+token is printed or written only if you ask for it, and the session is not kept.
 
 Exit codes: 0 signed in; 1 failed; 64 the command line is wrong.
 
@@ -101,7 +102,7 @@ type signInFlags struct {
 func addSignInFlags(flags *flag.FlagSet) *signInFlags {
 	f := &signInFlags{}
 	flags.StringVar(&f.tenant, "tenant", "", "the tenant's `ID` or domain (default: the server's)")
-	flags.StringVar(&f.client, "client", "", "the `client ID` of a public client with the redirect http://localhost (default: the Azure CLI's, which\nmcp-entra setup pre-authorizes)")
+	flags.StringVar(&f.client, "client", "", "the `client ID` of a public client with the redirect http://localhost (default: the Azure CLI's, which\nmcp-entra setup pre-authorizes; a new one at a server that signs its users in itself)")
 	flags.Func("scope", "the `scope` in full, such as api://CLIENT_ID/access_as_user; can be repeated (default: the server's)", func(s string) error {
 		f.scopes = append(f.scopes, strings.Fields(s)...)
 		return nil

@@ -22,7 +22,7 @@ const (
 	// maxAhead is how far ahead an assertion may expire: the MCP SDKs make theirs for as long.
 	maxAhead = 5 * time.Minute
 	// skew is the tolerated difference between the client's clock and ours.
-	skew = time.Minute
+	skew = 10 * time.Second
 )
 
 // A Store remembers the assertions that were used. It is authproxy's Store.

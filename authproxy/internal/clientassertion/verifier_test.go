@@ -35,10 +35,10 @@ func TestGoodAssertions(t *testing.T) {
 		"typ of RFC 7523's heir": {header: members{"typ": "client-authentication+jwt"}},
 		"no iat":                 {claims: members{"iat": nil}},
 		"nbf now":                {claims: members{"nbf": ahead(0)}},
-		"nbf in a minute":        {claims: members{"nbf": ahead(time.Minute)}}, // its clock is ahead
+		"nbf in 10 seconds":      {claims: members{"nbf": ahead(10 * time.Second)}}, // its clock is ahead
 		"five minutes":           {claims: members{"exp": ahead(5 * time.Minute)}},
-		"five, its clock ahead":  {claims: members{"exp": ahead(6 * time.Minute), "iat": ahead(time.Minute)}},
-		"expired, clock behind":  {claims: members{"exp": ahead(-59 * time.Second)}},
+		"five, its clock ahead":  {claims: members{"exp": ahead(5*time.Minute + 10*time.Second), "iat": ahead(10 * time.Second)}},
+		"expired, clock behind":  {claims: members{"exp": ahead(-9 * time.Second)}},
 		"a fraction of a second": {claims: members{"exp": float64(ahead(0)) + 0.5}},
 		"other members":          {claims: members{"x": members{"aud": "?"}}, header: members{"jku": "https://10.0.0.1/", "x5c": []string{"?"}}},
 	} {
@@ -67,6 +67,7 @@ func TestRefusedAssertions(t *testing.T) {
 		assertion
 		text string
 	}{
+<<<<<<< HEAD
 		"another's key":                 {assertion{key: crypto.PrivateKey(ecKey2())}, signature},
 		"no signature":                  {assertion{edit: replace(2, "")}, signature},
 		"a short signature":             {assertion{edit: replace(2, "AAAA")}, signature},
@@ -133,6 +134,73 @@ func TestRefusedAssertions(t *testing.T) {
 		"nothing":                       {assertion{edit: func(string) string { return "" }}, "three parts"},
 		"dots":                          {assertion{edit: func(string) string { return strings.Repeat(".", 8000) }}, "three parts"},
 		"too long":                      {assertion{claims: members{"x": strings.Repeat("a", 8<<10)}}, "longer than 8 KiB"},
+=======
+		"another's key":             {assertion{key: crypto.PrivateKey(ecKey2())}, signature},
+		"no signature":              {assertion{edit: replace(2, "")}, signature},
+		"a short signature":         {assertion{edit: replace(2, "AAAA")}, signature},
+		"a signature of zeros":      {assertion{edit: replace(2, raw(strings.Repeat("\x00", 64)))}, signature},
+		"other claims":              {assertion{edit: replace(1, raw(`{"iss":"`+client+`","sub":"`+client+`","aud":"`+issuer+`","jti":"1","exp":1795953700}`))}, signature},
+		"RS256 as PS256":            {assertion{method: jwt.SigningMethodRS256, header: members{"alg": "PS256"}}, signature},
+		"alg none":                  {assertion{method: jwt.SigningMethodNone, key: jwt.UnsafeAllowNoneSignatureType}, "alg must be"},
+		"alg None":                  {assertion{header: members{"alg": "None"}, edit: replace(2, "")}, "alg must be"},
+		"alg in small letters":      {assertion{header: members{"alg": "es256"}}, "alg must be"},
+		"HS256 by the public key":   {assertion{method: jwt.SigningMethodHS256, key: publicPEM}, "alg must be"},
+		"RS512":                     {assertion{method: jwt.SigningMethodRS512, key: rsaKey()}, "alg must be"},
+		"no alg":                    {assertion{header: members{"alg": nil}}, "alg must be"},
+		"alg of another type":       {assertion{header: members{"alg": []string{"ES256"}}}, "alg must be"},
+		"RSA key named, ES256":      {assertion{header: members{"kid": "rsa"}}, "no key"},
+		"unknown kid":               {assertion{header: members{"kid": "other"}}, "no key"},
+		"kid of another type":       {assertion{header: members{"kid": 1}}, "kid must be"},
+		"a key of its own":          {assertion{key: ecKey2(), header: members{"kid": "x", "jwk": members{"kty": "EC"}, "jku": "https://evil.example/k"}}, "no key"},
+		"crit":                      {assertion{header: members{"crit": []string{"b64"}, "b64": false}}, "crit"},
+		"an access token":           {assertion{header: members{"typ": "at+jwt"}}, "typ must be"},
+		"a logout token":            {assertion{header: members{"typ": "logout+jwt"}}, "typ must be"},
+		"no iss":                    {assertion{claims: members{"iss": nil}}, "iss and sub"},
+		"another iss":               {assertion{claims: members{"iss": client + "/"}}, "iss and sub"},
+		"no sub":                    {assertion{claims: members{"sub": nil}}, "iss and sub"},
+		"another sub":               {assertion{claims: members{"sub": "https://other.example/a"}}, "iss and sub"},
+		"another client":            {assertion{claims: members{"iss": "https://other.example/a", "sub": "https://other.example/a"}}, "iss and sub"},
+		"sub in an array":           {assertion{claims: members{"sub": []string{client}}}, "must be strings"},
+		"no aud":                    {assertion{claims: members{"aud": nil}}, "aud must be"},
+		"another aud":               {assertion{claims: members{"aud": "https://other.example"}}, "aud must be one value, this server's"},
+		"aud with a slash":          {assertion{claims: members{"aud": issuer + "/"}}, "aud must be"},
+		"aud in capitals":           {assertion{claims: members{"aud": strings.ToUpper(issuer)}}, "aud must be"},
+		"aud above the issuer":      {assertion{claims: members{"aud": "https://mcp.example"}}, "aud must be"},
+		"two aud":                   {assertion{claims: members{"aud": []string{issuer, "https://other.example"}}}, "aud must be one value"},
+		"both of ours":              {assertion{claims: members{"aud": []string{issuer, endpoint}}}, "aud must be one value"},
+		"an empty array":            {assertion{claims: members{"aud": []string{}}}, "aud must be one value"},
+		"aud a number":              {assertion{claims: members{"aud": 1}}, "aud must be"},
+		"no exp":                    {assertion{claims: members{"exp": nil}}, "no exp"},
+		"expired":                   {assertion{claims: members{"exp": ahead(-10 * time.Second)}}, "expired"},
+		"more than 5 minutes ahead": {assertion{claims: members{"exp": ahead(5*time.Minute + 11*time.Second)}}, "more than 5m0s ahead"},
+		"an hour ahead":             {assertion{claims: members{"exp": ahead(time.Hour)}}, "more than 5m0s ahead"},
+		"exp in milliseconds":       {assertion{claims: members{"exp": ahead(time.Minute) * 1000}}, "times in seconds"},
+		"exp a string":              {assertion{claims: members{"exp": "1795953700"}}, "times in seconds"},
+		"exp negative":              {assertion{claims: members{"exp": -1}}, "times in seconds"},
+		"exp zero":                  {assertion{claims: members{"exp": 0}}, "times in seconds"},
+		"exp beyond a float":        {assertion{edit: replace(1, raw(`{"exp":1e400}`))}, "times in seconds"},
+		"nbf in the future":         {assertion{claims: members{"nbf": ahead(61 * time.Second)}}, "in the future"},
+		"iat in the future":         {assertion{claims: members{"iat": ahead(61 * time.Second)}}, "in the future"},
+		"iat a string":              {assertion{claims: members{"iat": "now"}}, "times in seconds"},
+		"no jti":                    {assertion{claims: members{"jti": nil}}, "no jti"},
+		"an empty jti":              {assertion{claims: members{"jti": ""}}, "no jti"},
+		"jti a number":              {assertion{claims: members{"jti": 1}}, "must be strings"},
+		"a claim twice":             {assertion{edit: replace(1, raw(`{"sub":"a","sub":"b"}`))}, "unique names"},
+		"a header twice":            {assertion{edit: replace(0, raw(`{"alg":"none","alg":"ES256"}`))}, "unique names"},
+		"claims in an array":        {assertion{edit: replace(1, raw(`[]`))}, "JSON object"},
+		"claims of null":            {assertion{edit: replace(1, raw(`null`))}, "JSON object"},
+		"a header of nothing":       {assertion{edit: replace(0, "")}, "JSON object"},
+		"not base64url":             {assertion{edit: replace(2, "a+/=")}, "not base64url"},
+		"loose bits":                {assertion{edit: replace(2, "AB")}, "not base64url"},
+		"a line's end":              {assertion{edit: func(s string) string { return s + "\n" }}, "not base64url"},
+		"padding":                   {assertion{edit: func(s string) string { return s + "=" }}, "not base64url"},
+		"four parts":                {assertion{edit: func(s string) string { return s + ".a" }}, "three parts"},
+		"two parts":                 {assertion{edit: func(s string) string { return s[:strings.LastIndex(s, ".")] }}, "three parts"},
+		"encrypted":                 {assertion{edit: func(s string) string { return s + ".a.b" }}, "three parts"},
+		"nothing":                   {assertion{edit: func(string) string { return "" }}, "three parts"},
+		"dots":                      {assertion{edit: func(string) string { return strings.Repeat(".", 8000) }}, "three parts"},
+		"too long":                  {assertion{claims: members{"x": strings.Repeat("a", 8<<10)}}, "longer than 8 KiB"},
+>>>>>>> main
 	} {
 		w := newWorld(t)
 		token := tt.sign(w.now)
@@ -180,8 +248,8 @@ func TestReplay(t *testing.T) {
 	if good.Load() != 1 {
 		t.Errorf("%d of 20 uses are good, want 1", good.Load())
 	}
-	if got := w.ttls(); len(got) != 1 || got[0] != 3*time.Minute {
-		t.Errorf("it is remembered for %v, want until a minute after it has expired, 3m0s", got)
+	if got := w.ttls(); len(got) != 1 || got[0] != 2*time.Minute+10*time.Second {
+		t.Errorf("it is remembered for %v, want until 10 seconds after it has expired, 2m10s", got)
 	}
 	sameID := assertion{method: jwt.SigningMethodRS256}.sign(w.now)
 	if fault := refused(w.Verify(t.Context(), sameID, client, keysURL), again); fault != "" {

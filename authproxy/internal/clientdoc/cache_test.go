@@ -29,6 +29,7 @@ func TestLifetimes(t *testing.T) {
 		{`max-age="600"`, "", 10 * time.Minute},
 		{"max-age=7200", "", 2 * time.Hour},
 		{"max-age=7200, max-age=600", "", 10 * time.Minute},
+		{"max-age=600, max-age=7200", "", 10 * time.Minute},
 		{"max-age=600", "120", 8 * time.Minute},
 		{"max-age=600", "600", time.Minute},
 		{"max-age=600", "100000000000000000000", time.Minute},

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// fetchTimeout bounds a fetch: resolving, connecting and reading.
+// fetchTimeout bounds a fetch: resolving, connecting and reading. It is the caches' time for a
+// load, whose context a fetch has.
 const fetchTimeout = 5 * time.Second
 
 // Bounds of how long a document is kept.
@@ -27,8 +28,6 @@ const (
 // client follows no redirects. An error wraps ErrInvalid if the answer is at fault, else
 // ErrUnavailable.
 func get(ctx context.Context, client *http.Client, u *url.URL, maxBytes int64) ([]byte, time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
 	ctx = context.WithValue(ctx, fetchKey{}, ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {

@@ -117,6 +117,26 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
+// A connection ends with its fetch, even if net/http still negotiates on it.
+func TestConnectionEndsInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		f := clientdoc.New(&clientdoc.Options{Resolve: resolvePublic, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			pause(ctx, 4*time.Second)
+			return ours, nil
+		}})
+		start := time.Now()
+		go func() { _, _ = f.Document(t.Context(), clientURL) }()
+		if _, err := io.Copy(io.Discard, theirs); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("the connection ended after %v, want 5s", took)
+		}
+	})
+}
+
 // A body that comes slowly and in time is as good.
 func TestSlowAndInTime(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 // Command gosdk is the client of the Go SDK, as the scripts in other languages are: it signs in to
-// the server at MCP_URL as the application CLIENT_ID, with a user who is at the desk (DESK_URL),
-// does the steps that STEPS names, and prints a line for each.
+// the server at MCP_URL with a user who is at the desk (DESK_URL), does the steps that STEPS names,
+// and prints a line for each. It is the application CLIENT_ID, or the one whose document is at
+// CLIENT_METADATA_URL, or registers itself, and is then as the SDK has it.
 package main
 
 import (
@@ -28,12 +29,19 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
-		PreregisteredClient:      &oauthex.ClientCredentials{ClientID: os.Getenv("CLIENT_ID")},
-		RedirectURL:              "http://localhost:33418/callback",
-		Client:                   &http.Client{Transport: s256.Transport{Next: http.DefaultTransport}},
-		AuthorizationCodeFetcher: signIn,
-	})
+	config := &auth.AuthorizationCodeHandlerConfig{RedirectURL: "http://localhost:33418/callback", AuthorizationCodeFetcher: signIn, RequestRefreshToken: os.Getenv("CLIENT_ID") == ""}
+	if id, document := os.Getenv("CLIENT_ID"), os.Getenv("CLIENT_METADATA_URL"); id != "" {
+		config.PreregisteredClient = &oauthex.ClientCredentials{ClientID: id}
+		config.Client = &http.Client{Transport: s256.Transport{Next: http.DefaultTransport}}
+	} else if document != "" {
+		config.ClientIDMetadataDocumentConfig = &auth.ClientIDMetadataDocumentConfig{URL: document}
+	} else {
+		config.DynamicClientRegistrationConfig = &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
+			ClientName: "interop", RedirectURIs: []string{config.RedirectURL},
+			GrantTypes: []string{"authorization_code", "refresh_token"}, TokenEndpointAuthMethod: "none",
+		}}
+	}
+	handler, err := auth.NewAuthorizationCodeHandler(config)
 	if err != nil {
 		return err
 	}
@@ -55,18 +63,9 @@ func run(ctx context.Context) error {
 
 // signIn opens the page in the user's browser, and returns what it was sent back with.
 func signIn(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, os.Getenv("DESK_URL")+"/open?url="+url.QueryEscape(args.URL), nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
 	var answer struct{ Back string }
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		return nil, fmt.Errorf("the desk: %s: %w", response.Status, err)
+	if err := desk(ctx, "/open?url="+url.QueryEscape(args.URL), &answer); err != nil {
+		return nil, err
 	}
 	back, err := url.Parse(answer.Back)
 	if err != nil {
@@ -74,6 +73,25 @@ func signIn(ctx context.Context, args *auth.AuthorizationArgs) (*auth.Authorizat
 	}
 	q := back.Query()
 	return &auth.AuthorizationResult{Code: q.Get("code"), State: q.Get("state"), Iss: q.Get("iss")}, nil
+}
+
+func desk(ctx context.Context, path string, answer any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, os.Getenv("DESK_URL")+path, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the desk: %s", response.Status)
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.NewDecoder(response.Body).Decode(answer)
 }
 
 func do(ctx context.Context, session *mcp.ClientSession, step string) (string, error) {
@@ -89,12 +107,19 @@ func do(ctx context.Context, session *mcp.ClientSession, step string) (string, e
 		slices.Sort(names)
 		return strings.Join(names, " "), nil
 	}
+	if step == "expiry" {
+		if err := desk(ctx, "/later", nil); err != nil {
+			return "", err
+		}
+		step = "call"
+	}
 	call, ok := map[string]struct {
 		tool, member string
 		arguments    map[string]any
 	}{
 		"call":    {"secure_ping", "message", nil},
 		"consent": {"read_blob_with_token", "text", map[string]any{"blob_path": "hello.txt"}},
+		"write":   {"write_note", "", nil},
 	}[step]
 	if !ok {
 		return "", fmt.Errorf("there is no step %s", step)
@@ -102,6 +127,9 @@ func do(ctx context.Context, session *mcp.ClientSession, step string) (string, e
 	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: call.tool, Arguments: call.arguments})
 	if err != nil {
 		return "", err
+	}
+	if call.member == "" {
+		return result.Content[0].(*mcp.TextContent).Text, nil
 	}
 	answer, _ := result.StructuredContent.(map[string]any)
 	return fmt.Sprint(answer[call.member]), nil

@@ -2,9 +2,9 @@
 import { Client, StreamableHTTPClientTransport, UnauthorizedError, UrlElicitationRequiredError } from '@modelcontextprotocol/client';
 import { Provider, answer, consent, perform, url } from './stage.mjs';
 
-const [era, refresh] = process.argv.slice(2);
+const [era] = process.argv.slice(2);
 const mode = era === 'modern' ? { pin: '2026-07-28' } : 'legacy';
-const provider = new Provider({ repeatScope: refresh !== 'as-it-is' });
+const provider = new Provider();
 const newClient = () => {
   const client = new Client(
     { name: 'client', version: '1' },
@@ -22,13 +22,13 @@ async function signedIn(does) {
     return await does();
   } catch (error) {
     if (!(error instanceof UnauthorizedError)) throw error;
-    await transport.finishAuth(provider.code);
+    await transport.finishAuth(provider.back);
     return does();
   }
 }
 
 await signedIn(async () => {
-  if (provider.code) [client, transport] = [newClient(), new StreamableHTTPClientTransport(url, { authProvider: provider })];
+  if (provider.back) [client, transport] = [newClient(), new StreamableHTTPClientTransport(url, { authProvider: provider })];
   await client.connect(transport);
 });
 

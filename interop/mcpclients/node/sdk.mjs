@@ -20,13 +20,13 @@ async function signedIn(does) {
     return await does();
   } catch (error) {
     if (!(error instanceof UnauthorizedError)) throw error;
-    await transport.finishAuth(provider.code);
+    await transport.finishAuth(provider.back.get('code'));
     return does();
   }
 }
 
 await signedIn(async () => {
-  if (provider.code) [client, transport] = [newClient(), new StreamableHTTPClientTransport(url, { authProvider: provider })];
+  if (provider.back) [client, transport] = [newClient(), new StreamableHTTPClientTransport(url, { authProvider: provider })];
   await client.connect(transport);
 });
 

@@ -1,5 +1,5 @@
 // What the scripts have in common: the steps, and an OAuth client whose user is at the desk.
-const { MCP_URL, DESK_URL, CLIENT_ID, STEPS } = process.env;
+const { MCP_URL, DESK_URL, CLIENT_ID, CLIENT_SECRET, CLIENT_METADATA_URL, STEPS } = process.env;
 
 export const url = new URL(MCP_URL);
 
@@ -27,14 +27,16 @@ export async function consent(address) {
 }
 
 /**
- * A client that is registered beforehand, and has no secret. With repeatScope it says
- * in a refresh which scopes it wants, which the SDKs don't and Entra demands.
+ * An OAuth client: registered beforehand with CLIENT_ID, known by its document with
+ * CLIENT_METADATA_URL; without either it registers itself. Registered beforehand, it says in a
+ * refresh which scopes it wants, which the SDKs don't and Entra demands, unless it is to be as it is.
  */
 export class Provider {
-  constructor({ repeatScope = true } = {}) {
-    if (!repeatScope) this.addClientAuthentication = undefined;
+  constructor() {
+    if (!CLIENT_ID || process.argv.includes('as-it-is')) this.addClientAuthentication = undefined;
   }
   redirectUrl = 'http://localhost:33418/callback';
+  clientMetadataUrl = CLIENT_METADATA_URL;
   clientMetadata = {
     client_name: 'interop',
     redirect_uris: [this.redirectUrl],
@@ -42,22 +44,26 @@ export class Provider {
     response_types: ['code'],
     token_endpoint_auth_method: 'none',
   };
+  registered = CLIENT_ID && { client_id: CLIENT_ID, client_secret: CLIENT_SECRET };
   state() { return (this.expected = crypto.randomUUID()); }
-  clientInformation() { return { client_id: CLIENT_ID }; }
+  clientInformation() { return this.registered; }
+  saveClientInformation(information) { this.registered = information; }
   tokens() { return this.saved; }
   saveTokens(tokens) { this.saved = tokens; }
   saveCodeVerifier(verifier) { this.verifier = verifier; }
   codeVerifier() { return this.verifier; }
-  invalidateCredentials(scope) { if (scope !== 'verifier') this.saved = undefined; }
+  invalidateCredentials(scope) {
+    if (scope === 'all' || scope === 'client') this.registered = undefined;
+    if (scope === 'all' || scope === 'tokens') this.saved = undefined;
+  }
   addClientAuthentication = (_headers, params) => {
     params.set('client_id', CLIENT_ID);
     if (params.get('grant_type') === 'refresh_token') params.set('scope', this.saved.scope + ' offline_access');
   };
   async redirectToAuthorization(address) {
-    const back = await open(address);
-    if (back.searchParams.get('state') !== this.expected) throw new Error(`state: ${back}`);
-    this.code = back.searchParams.get('code');
-    if (!this.code) throw new Error(`no code: ${back}`);
+    this.back = (await open(address)).searchParams;
+    if (this.back.get('state') !== this.expected) throw new Error(`state: ${this.back}`);
+    if (!this.back.get('code')) throw new Error(`no code: ${this.back}`);
   }
 }
 

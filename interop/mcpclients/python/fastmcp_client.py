@@ -53,7 +53,7 @@ class Session(stage.Session):
 
 async def main(mode: str) -> None:
     webbrowser.register("desk", None, Browser(), preferred=True)
-    auth = OAuth(client_id=stage.CLIENT_ID)
+    auth = OAuth(client_id=stage.CLIENT_ID, client_metadata_url=stage.CLIENT_METADATA_URL)
     async with Client(stage.URL, auth=auth, mode=mode, elicitation_handler=answer, timeout=30) as client:
         await stage.perform(Session(client))
 

@@ -17,10 +17,12 @@ REDIRECT = "http://localhost:33418/callback"
 
 
 class Storage:
-    """Holds tokens, and the registration that was made beforehand."""
+    """Holds tokens, and the registration."""
 
     tokens = None
-    client = OAuthClientInformationFull(client_id=stage.CLIENT_ID, redirect_uris=[REDIRECT], token_endpoint_auth_method="none")
+    client = stage.CLIENT_ID and OAuthClientInformationFull(
+        client_id=stage.CLIENT_ID, redirect_uris=[REDIRECT], token_endpoint_auth_method="none"
+    )
 
     async def get_tokens(self):
         return self.tokens
@@ -77,7 +79,9 @@ class Session(stage.Session):
 async def main(mode: str) -> None:
     user = User()
     metadata = OAuthClientMetadata(client_name="interop", redirect_uris=[REDIRECT], token_endpoint_auth_method="none")
-    auth = OAuthClientProvider(stage.URL, metadata, Storage(), user.redirect, user.callback)
+    auth = OAuthClientProvider(
+        stage.URL, metadata, Storage(), user.redirect, user.callback, client_metadata_url=stage.CLIENT_METADATA_URL
+    )
     async with httpx2.AsyncClient(auth=auth, timeout=30) as http:
         transport = streamable_http_client(stage.URL, http_client=http)
         async with Client(transport, mode=mode, elicitation_callback=answer) as client:

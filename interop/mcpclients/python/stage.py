@@ -11,7 +11,9 @@ from urllib.request import Request, urlopen
 
 URL = os.environ["MCP_URL"]
 DESK = os.environ["DESK_URL"]
-CLIENT_ID = os.environ["CLIENT_ID"]
+# Registered beforehand, known by a document, or neither.
+CLIENT_ID = os.environ.get("CLIENT_ID")
+CLIENT_METADATA_URL = os.environ.get("CLIENT_METADATA_URL")
 
 
 def say(step: str, text: str) -> None:
@@ -86,7 +88,9 @@ async def perform(session: Session) -> None:
         return await session.call("greet")
 
     async def expiry() -> str:
-        desk("/later")
+        ahead = int(desk("/later") or 0)  # by how many seconds this clock is to go with the others
+        clock = time.time
+        time.time = lambda: clock() + ahead
         return await ping()
 
     async def write() -> str:

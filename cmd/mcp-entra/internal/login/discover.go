@@ -22,6 +22,7 @@ import (
 // A Demand is what a server asks its callers to sign in for.
 type Demand struct {
 	Server    string // URL; empty if no server asks
+	Issuer    string // of the server's own authorization proxy; empty if users sign in to Entra
 	Authority authority.Host
 	Tenant    string
 	Scopes    []string // in full
@@ -75,9 +76,11 @@ func FromChallenge(ctx context.Context, client *http.Client, serverURL string, h
 	if err != nil {
 		return Demand{}, err
 	}
-	d := Demand{Server: serverURL}
-	if d.Authority, d.Tenant, err = tenantOf(metadata.AuthorizationServers); err != nil {
-		return Demand{}, fmt.Errorf("%s: %w", serverURL, err)
+	d := Demand{Server: serverURL, Issuer: proxyOf(serverURL, metadata.AuthorizationServers)}
+	if d.Issuer == "" {
+		if d.Authority, d.Tenant, err = tenantOf(metadata.AuthorizationServers); err != nil {
+			return Demand{}, fmt.Errorf("%s: %w", serverURL, err)
+		}
 	}
 	if d.Scopes = strings.Fields(params["scope"]); len(d.Scopes) == 0 {
 		d.Scopes = metadata.ScopesSupported

@@ -52,16 +52,16 @@ type SignIn struct {
 	account public.Account
 	place   string // authority and tenant of client
 	asked   Demand // the last one that the user was asked for
+	proxy   *proxied
 }
 
 // New checks the options.
 func New(o Options) (*SignIn, error) {
 	var faults []error
-	if o.ClientID == "" {
-		azureCLI, _ := knownclients.ByID("azurecli")
-		o.ClientID = azureCLI.AppID
-	} else if err := authority.CheckGUID(o.ClientID); err != nil {
-		faults = append(faults, fmt.Errorf("-client: %w", err))
+	if o.ClientID != "" {
+		if err := authority.CheckGUID(o.ClientID); err != nil {
+			faults = append(faults, fmt.Errorf("-client: %w", err))
+		}
 	}
 	if _, err := authority.Parse(o.Authority); err != nil {
 		faults = append(faults, fmt.Errorf("-authority (AZURE_AUTHORITY_HOST): %w", err))
@@ -83,6 +83,16 @@ func New(o Options) (*SignIn, error) {
 // Token returns a token for what is demanded. The first call signs the user in, and so does a
 // later one that demands what the session doesn't have.
 func (s *SignIn) Token(ctx context.Context, d Demand) (Token, error) {
+	if d.Issuer != "" && s.options.Tenant == "" {
+		if len(s.options.Scopes) > 0 && s.proxy == nil { // later demands are for more
+			d.Scopes = s.options.Scopes
+		}
+		return s.throughProxy(ctx, d)
+	}
+	if s.options.ClientID == "" {
+		azureCLI, _ := knownclients.ByID("azurecli")
+		s.options.ClientID = azureCLI.AppID
+	}
 	if err := s.agree(&d); err != nil {
 		return Token{}, err
 	}
@@ -102,7 +112,7 @@ func (s *SignIn) Token(ctx context.Context, d Demand) (Token, error) {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return Token{}, fmt.Errorf("nobody signed in within %s", timeout)
 	case err != nil:
-		return Token{}, explain(err, s.options.ClientID, d)
+		return Token{}, explained(err, s.options.ClientID, d)
 	}
 	s.account = result.Account
 	return Token{

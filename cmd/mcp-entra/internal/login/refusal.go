@@ -32,9 +32,9 @@ var remedies = map[string]string{
 	"AADSTS90095":   "an administrator must consent for this tenant",
 }
 
-// explain returns Entra's refusal as its code and first line, with what to do. The errors of MSAL
+// explained returns Entra's refusal as its code and first line, with what to do. The errors of MSAL
 // may have whole answers, so other texts are shown only where they are of the network.
-func explain(err error, clientID string, d Demand) error {
+func explained(err error, clientID string, d Demand) error {
 	if network, ok := errors.AsType[*url.Error](err); ok {
 		return fmt.Errorf("%s can't be reached: %w", d.Authority, network.Err)
 	}
