@@ -64,22 +64,17 @@ func unmarshalForm(b []byte) (*form, error) {
 	return f, nil
 }
 
-<<<<<<< HEAD
 // isBoundTo reports whether the form is for the browser that has the token.
 func (f *form) isBoundTo(token string) bool {
 	hash := sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(hash[:], f.browser[:]) == 1
 }
 
-// fieldForm is the name of the form's field.
-const fieldForm = "form"
-=======
 // The names of the form's fields.
 const (
 	fieldForm     = "form"
 	fieldDecision = "decision"
 )
->>>>>>> main
 
 // askConsent shows the consent page.
 func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, q *authorizeRequest, t *transaction, extra url.Values, a approval) error {
