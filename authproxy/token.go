@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -197,9 +196,8 @@ func (p *Proxy) answer(ctx context.Context, got *entrawire.Success, last *grants
 		AccessToken: got.AccessToken, TokenType: "Bearer", ExpiresIn: int64(got.Lifetime.Seconds()), Scope: strings.Join(p.fullNames(names), " "),
 	}
 	next := *last
-	if last.ID == (grants.ID{}) { // what a code's scopes have become
-		next.Scopes = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(p.scopes.names, name) })
-	} else {
+	next.Granted = p.scopes.ours(names)
+	if last.ID != (grants.ID{}) {
 		next.Generation++
 	}
 	if got.RefreshToken != "" {

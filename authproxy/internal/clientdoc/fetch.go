@@ -28,6 +28,8 @@ const (
 // client follows no redirects. An error wraps ErrInvalid if the answer is at fault, else
 // ErrUnavailable.
 func get(ctx context.Context, client *http.Client, u *url.URL, maxBytes int64) ([]byte, time.Duration, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	ctx = context.WithValue(ctx, fetchKey{}, ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
