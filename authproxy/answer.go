@@ -50,9 +50,16 @@ func redirectTo(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusFound)
 }
 
-// refuse tells the client why it gets no code. Before the user has approved the client in this
-// browser, one that nobody vouches for is told by a link on a page: it could have registered
-// just to make this server redirect to it (RFC 9700, section 4.11.2).
+// answersDirectly reports whether a client learns by a redirect that it gets no code. Before the
+// user has approved the client in this browser, one that nobody vouches for is told by a link on a
+// page: it could have registered just to make this server lead people to it (RFC 9700, section
+// 4.11.2).
+func (p *Proxy) answersDirectly(r *http.Request, q *authorizeRequest) bool {
+	return q.client.IsKnown() || redirecturi.Scheme(q.redirect) != "" || redirecturi.IsLoopback(q.redirect) ||
+		p.consents(r).has(p.approvalOf(q.client.ConsentHash(), q.redirect))
+}
+
+// refuse tells the client why it gets no code.
 func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, q *authorizeRequest, err error) {
 	e, ok := errors.AsType[*oauth.Error](err)
 	if !ok {
@@ -61,8 +68,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, q *authorizeReque
 	}
 	p.log.WarnContext(r.Context(), "refused an authorization request", append(clientAttrs(q), slog.String("error", e.Code), slog.String("reason", e.Description))...)
 	back := p.errorURL(q.redirect, q.state, e)
-	if q.client.IsKnown() || redirecturi.Scheme(q.redirect) != "" || redirecturi.IsLoopback(q.redirect) ||
-		p.consents(r).has(p.approvalOf(q.client.ConsentHash(), q.redirect)) {
+	if p.answersDirectly(r, q) {
 		redirectTo(w, back)
 		return
 	}

@@ -81,6 +81,10 @@ func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 	if len(faults) > 0 {
 		return faults
 	}
+	if n := p.upstreamSize(p.scopes.names[:1]); n > maxUpstream {
+		faults.add("Options", fmt.Errorf("Entra takes a query of %d characters, and an ordinary request would have %d; shorten the issuer's URL, or list fewer scopes in Downstream", maxUpstream, n))
+		return faults
+	}
 	p.metadata = p.newMetadata()
 	p.routes = p.newRoutes()
 	p.warn(log)
@@ -98,5 +102,9 @@ func (p *Proxy) warn(log *slog.Logger) {
 		log.Warn("users can't consent to Options.Downstream as they sign in: an administrator must consent once, "+
 			"or list the proxy's app in knownClientApplications of the API and set Options.CombinedConsent",
 			slog.String("url", p.adminConsentURL()))
+	}
+	if n := p.upstreamSize(p.scopes.names); n > maxUpstream {
+		log.Warn("clients that ask for all scopes at once are refused: Entra takes no query of that length; offer fewer scopes, or shorter ones",
+			slog.Int("characters", n), slog.Int("most", maxUpstream))
 	}
 }

@@ -170,7 +170,7 @@ func (p *Proxy) newTransaction(q *authorizeRequest) (t *transaction, extra url.V
 		return nil, nil, err
 	}
 	if len(p.upstreamQuery(t, extra)) > maxUpstream {
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "login_hint, domain_hint and claims together are too long for Entra, which takes %d characters", maxUpstream)
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "scope, login_hint, domain_hint and claims together are too long for Entra, which takes %d characters", maxUpstream)
 	}
 	return t, extra, nil
 }

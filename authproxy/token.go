@@ -188,17 +188,20 @@ func (p *Proxy) claim(ctx context.Context, id grants.ID) (release func(context.C
 // answer returns the response with Entra's tokens, once they are verified. last is the refresh
 // token that they were got with, or one without ID for a code.
 func (p *Proxy) answer(ctx context.Context, got *entrawire.Success, last *grants.Refresh) (json.RawMessage, error) {
-	names, err := p.verify(ctx, got.AccessToken)
+	user, err := p.verify(ctx, got.AccessToken)
 	if err != nil {
 		return nil, err
 	}
+	names, next := user.Scopes(), *last
+	next.User, next.Granted = grants.HashUser(user.UserID()), p.scopes.ours(names)
+	if last.ID != (grants.ID{}) {
+		if next.User != last.User {
+			return nil, p.unusable(ctx, errors.New("the token is another user's"))
+		}
+		next.Generation++
+	}
 	answer := &tokenResponse{
 		AccessToken: got.AccessToken, TokenType: "Bearer", ExpiresIn: int64(got.Lifetime.Seconds()), Scope: strings.Join(p.fullNames(names), " "),
-	}
-	next := *last
-	next.Granted = p.scopes.ours(names)
-	if last.ID != (grants.ID{}) {
-		next.Generation++
 	}
 	if got.RefreshToken != "" {
 		next.EntraToken = []byte(got.RefreshToken)
