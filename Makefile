@@ -29,16 +29,18 @@ lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## go vet's checks are among
 race:
 	go test -race ./... ./redisstore/... ./examples/services/...
 
-fuzz: ## each target for FUZZTIME
-	@git grep -lE '^func Fuzz' -- '*_test.go' ':!bench' | xargs -n1 dirname | sort -u | sed 's|^|./|' | while read -r dir; do \
+fuzz: ## each target for FUZZTIME; a package is built once for all of its targets
+	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && \
+	git grep -lE '^func Fuzz' -- '*_test.go' ':!bench' | xargs -n1 dirname | sort -u | while read -r dir; do \
+		go test -c -fuzz . -o "$$temp/fuzz.test" "./$$dir" > /dev/null || exit 1; \
 		for target in $$(grep -hoE '^func Fuzz\w+' $$dir/*_test.go | cut -d' ' -f2); do \
 			echo "$$dir $$target"; \
-			out=$$(go test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x 2>&1) || { \
+			out=$$(cd "$$dir" && "$$temp/fuzz.test" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) -test.fuzzminimizetime 5x -test.fuzzcachedir "$$temp/cache/$$dir" 2>&1) || { \
 				echo "$$out"; \
-				: 'go test fails now and then for no more than that the time was up (golang/go#75804, fixed in Go 1.27)'; \
+				: 'fuzzing fails now and then for no more than that the time was up (golang/go#75804, fixed in Go 1.27)'; \
 				grep -q 'context deadline exceeded' <<< "$$out" && ! grep -q 'Failing input' <<< "$$out" || exit 1; \
 			}; \
-			tail -n 1 <<< "$$out"; \
+			tail -n 2 <<< "$$out" | head -n 1; \
 		done; \
 	done
 
