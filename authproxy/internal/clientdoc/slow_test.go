@@ -49,7 +49,10 @@ func bubble(t *testing.T, handler http.HandlerFunc) *clientdoc.Fetcher {
 	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(tls.NewListener(p, theAuthority().config())) }()
-	t.Cleanup(func() { _ = server.Close() })
+	t.Cleanup(func() {
+		_ = server.Close()
+		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock: both ends say goodbye, for 5 s
+	})
 	return clientdoc.New(&clientdoc.Options{Resolve: resolvePublic, Dial: p.dial, RootCAs: theAuthority().pool})
 }
 
