@@ -96,6 +96,7 @@ func TestSlow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
+				defer time.Sleep(time.Minute) //nolint:forbidigo // the bubble\'s clock: both ends of a connection say goodbye, for 5 s
 				f, start := fetcher(t), time.Now()
 				_, err := f.Document(t.Context(), clientURL)
 				if fault := unavailable.fault(err); fault != "" {
@@ -121,6 +122,7 @@ func pause(ctx context.Context, d time.Duration) {
 func TestConnectionEndsInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		defer time.Sleep(time.Minute) //nolint:forbidigo // the bubble\'s clock: both ends of a connection say goodbye, for 5 s
 		ours, theirs := net.Pipe()
 		f := clientdoc.New(&clientdoc.Options{Resolve: resolvePublic, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			pause(ctx, 4*time.Second)
@@ -141,6 +143,7 @@ func TestConnectionEndsInTime(t *testing.T) {
 func TestSlowAndInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		defer time.Sleep(time.Minute) //nolint:forbidigo // the bubble\'s clock: both ends of a connection say goodbye, for 5 s
 		f := bubble(t, func(w http.ResponseWriter, r *http.Request) {
 			pause(r.Context(), 4*time.Second)
 			serveOwn(w, r)
@@ -155,6 +158,7 @@ func TestSlowAndInTime(t *testing.T) {
 func TestDeadAddress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		defer time.Sleep(time.Minute) //nolint:forbidigo // the bubble\'s clock: both ends of a connection say goodbye, for 5 s
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 		server := &http.Server{Handler: http.HandlerFunc(serveOwn)}
 		go func() { _ = server.Serve(tls.NewListener(p, theAuthority().config())) }()
