@@ -9,6 +9,10 @@ import (
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
 // Attach completes the proxy for an MCP server: it fills in what Options leave out, and returns
@@ -52,6 +56,33 @@ func (p *Proxy) Attach(resourceURL, name string, scopes []string, v *entraauth.V
 		return fmt.Errorf("authproxy: the proxy does not fit the server: %w", errors.Join(faults...))
 	}
 	return nil
+}
+
+func (p *Proxy) setLogger(l *slog.Logger) {
+	if l == nil {
+		l = slog.Default()
+	}
+	p.log = slog.New(safelog.NewHandler(l.Handler()))
+}
+
+// connect prepares the requests to Entra, at the verifier's cloud if Options name none.
+func (p *Proxy) connect() (faults faults) {
+	host := p.opts.AuthorityHost
+	if host == "" && p.opts.Verifier != nil {
+		host = p.opts.Verifier.Registration().AuthorityHost
+	}
+	var err error
+	p.host, err = authority.Parse(host)
+	faults.add("Options.AuthorityHost", err)
+	env := clientcred.Environment{
+		HTTPClient: entrawire.Bounded(p.opts.HTTPClient), Now: p.now, Logger: p.log,
+		Authority: p.host, TenantID: p.tenantID, ClientID: p.clientID,
+	}
+	sources, err := clientcred.Method(p.method).Open(env)
+	faults.add("method", err)
+	p.proofs = clientcred.NewProofs(sources, env)
+	p.wire = entrawire.New(p.opts.HTTPClient, p.now, entrawire.AuthorizationCode, entrawire.RefreshToken)
+	return faults
 }
 
 // finish completes the proxy when resources, scopes and verifier are known.

@@ -6,11 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"html/template"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
@@ -18,12 +19,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
 )
 
-const (
-	// maxQuery bounds the query of a request in a browser, in bytes.
-	maxQuery = 16 << 10
-	// maxState bounds a client's state, in bytes.
-	maxState = 1 << 10
-)
+// maxState bounds a client's state, in bytes.
+const maxState = 1 << 10
 
 // An authorizeRequest is a client's authorization request (RFC 6749, section 4.1.1). Its client
 // and its redirect are known; the rest may have faults, which the client learns.
@@ -32,14 +29,6 @@ type authorizeRequest struct {
 	redirect string
 	form     url.Values // without empty parameters
 	state    string     // to echo; "" for none
-}
-
-// A pageError is an error that is shown to the user: there is nobody to redirect to.
-type pageError struct {
-	status  int
-	problem pages.Problem
-	detail  string        // for the client's developer
-	retry   time.Duration // 0 for none
 }
 
 // authorizeParameters are the parameters that the proxy knows. The client may send others.
@@ -64,7 +53,7 @@ func (p *Proxy) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		case asks && extra.Get("prompt") == "none":
 			err = oauth.Errorf(oauth.InteractionRequired, "the user has not approved this client in this browser; send the request without prompt=none")
 		case asks:
-			err = p.askConsent(w, r, q, t, extra, approval)
+			err = p.askConsent(w, r, q.client, t, extra, approval)
 		default:
 			t.approved = true
 			if err = p.begin(w, r, t, p.otherCookies(r)); err == nil {
@@ -99,29 +88,6 @@ func (p *Proxy) readAuthorize(r *http.Request) (*authorizeRequest, *pageError) {
 		q.state = form.Get("state")
 	}
 	return q, nil
-}
-
-// readQuery returns the parameters of a request in a browser, without empty ones.
-func readQuery(r *http.Request) (url.Values, *pageError) {
-	if len(r.URL.RawQuery) > maxQuery {
-		return nil, badRequest(pages.BadRequest, "the query is too long")
-	}
-	form, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, badRequest(pages.BadRequest, "the query is malformed; percent-encode each name and value")
-	}
-	for name, values := range form {
-		if values = slices.DeleteFunc(values, func(s string) bool { return s == "" }); len(values) == 0 {
-			delete(form, name)
-		} else {
-			form[name] = values
-		}
-	}
-	return form, nil
-}
-
-func badRequest(problem pages.Problem, detail string) *pageError {
-	return &pageError{status: http.StatusBadRequest, problem: problem, detail: detail}
 }
 
 func unknownClient(err error) *pageError {
@@ -186,4 +152,35 @@ func readChallenge(form url.Values) (challenge [sha256.Size]byte, err error) {
 		return challenge, oauth.Errorf(oauth.InvalidRequest, "code_challenge must be the 43 characters of a SHA-256 hash as base64url (RFC 7636 section 4.2)")
 	}
 	return [sha256.Size]byte(b), nil
+}
+
+// refuse tells the client why it gets no code. Before the user has approved the client in this
+// browser, one that nobody vouches for is told by a link on a page: it could have registered
+// just to make this server redirect to it (RFC 9700, section 4.11.2).
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, q *authorizeRequest, err error) {
+	e, ok := errors.AsType[*oauth.Error](err)
+	if !ok {
+		p.log.ErrorContext(r.Context(), "an authorization request failed", slog.Any("error", err))
+		e = &oauth.Error{Code: oauth.ServerError, Description: "internal error; see the log of the server"}
+	}
+	p.log.WarnContext(r.Context(), "refused an authorization request", append(clientAttrs(q), slog.String("error", e.Code), slog.String("reason", e.Description))...)
+	back := p.errorURL(q.redirect, q.state, e)
+	if q.client.IsKnown() || redirecturi.Scheme(q.redirect) != "" || redirecturi.IsLoopback(q.redirect) ||
+		p.consents(r).has(p.approvalOf(q.client.ConsentHash(), q.redirect)) {
+		redirectTo(w, back)
+		return
+	}
+	status, problem := http.StatusBadRequest, pages.BadRequest
+	if e.Code == oauth.ServerError {
+		status, problem = http.StatusInternalServerError, pages.ServerProblem
+	}
+	p.pages.ShowError(w, r, status, &pages.ErrorPage{
+		Problem: problem, Code: e.Code, Detail: e.Description,
+		Back: template.URL(back), //nolint:gosec // the redirect was checked against the registration
+	})
+}
+
+// clientAttrs describes the client to the log, without what a stranger chose at length.
+func clientAttrs(q *authorizeRequest) []any {
+	return []any{slog.String("client", q.client.Name), slog.String("host", redirecturi.Host(q.redirect))}
 }

@@ -68,7 +68,7 @@ func unmarshalForm(b []byte) (*form, error) {
 const fieldForm = "form"
 
 // askConsent shows the consent page.
-func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, q *authorizeRequest, t *transaction, extra url.Values, a approval) error {
+func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, client *clients.Client, t *transaction, extra url.Values, a approval) error {
 	if err := p.begin(w, r, t, p.otherCookies(r)); err != nil {
 		return err
 	}
@@ -76,12 +76,12 @@ func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, q *authorizeR
 	p.cookies.set(w, p.cookies.form, token, formCookieLifetime)
 	f := &form{id: t.id, expires: p.now().Add(formLifetime), browser: sha256.Sum256([]byte(token)), approval: a, extra: extra}
 	days := 0
-	if p.remembers(q.redirect) {
+	if p.remembers(t.redirect) {
 		days = int((p.opts.RememberConsent + 24*time.Hour - 1) / (24 * time.Hour))
 	}
 	p.pages.ShowConsent(w, r, &pages.Consent{
-		ClientName: q.client.Name, ClientHost: q.client.Host, Preset: q.client.Preset, Configured: q.client.Kind == clients.Configured,
-		Redirect: q.redirect, Server: p.name, Scopes: p.scopes.full, Days: days,
+		ClientName: client.Name, ClientHost: client.Host, Preset: client.Preset, Configured: client.Kind == clients.Configured,
+		Redirect: t.redirect, Server: p.name, Scopes: p.scopes.full, Days: days,
 		Action: p.issuer + pathConsent, Fields: map[string]string{fieldForm: p.seals.form.SealText(f.marshal(), p.sealName())},
 	})
 	return nil

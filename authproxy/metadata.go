@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientassertion"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
@@ -42,7 +43,7 @@ func (p *Proxy) newMetadata() []byte {
 	methods := []string{"none", "client_secret_basic", "client_secret_post"}
 	var algorithms []string
 	if !p.opts.NoDocuments { // only they have keys
-		methods, algorithms = append(methods, "private_key_jwt"), []string{"RS256", "PS256", "ES256"}
+		methods, algorithms = append(methods, "private_key_jwt"), clientassertion.Algorithms()
 	}
 	m := serverMetadata{
 		Issuer: p.issuer, AuthorizationEndpoint: p.AuthorizationEndpoint(), TokenEndpoint: p.issuer + pathToken,

@@ -1,8 +1,11 @@
 package authproxy
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -86,3 +89,54 @@ const (
 	minRememberConsent     = time.Minute
 	maxRememberConsent     = 365 * 24 * time.Hour
 )
+
+func (o *Options) clone() Options {
+	c := *o
+	c.Resources, c.Scopes, c.Clients = slices.Clone(o.Resources), slices.Clone(o.Scopes), slices.Clone(o.Clients)
+	c.OnlyRedirects, c.Presets = slices.Clone(o.OnlyRedirects), slices.Clone(o.Presets)
+	c.PrivateSchemes, c.Downstream = slices.Clone(o.PrivateSchemes), slices.Clone(o.Downstream)
+	return c
+}
+
+// A Client is an MCP client that the operator configures.
+type Client struct {
+	// ID is what the client sends as client_id: 1 to 1,024 printable ASCII characters, not a URL.
+	ID string
+	// Name is shown to users. Defaults to ID.
+	Name string
+	// Redirects are the client's redirect URIs: https, or http on localhost, 127.0.0.1 or [::1],
+	// where the port of a request may differ. Those with other schemes must also be in
+	// Options.PrivateSchemes.
+	Redirects []string
+	// Secret is the client's, at least 32 random ASCII characters; "" for a public client. The
+	// client may send it by client_secret_basic or client_secret_post.
+	Secret string
+	// NoRefresh says that the client gets no refresh tokens.
+	NoRefresh bool
+}
+
+// A Store remembers what must be single-use: redeemed codes, the line of each family of refresh
+// tokens, revocations, and for two seconds the answers to refreshes. It must be safe for
+// concurrent use, and shared by all replicas of a server. Names are hexadecimal hashes; values
+// are sealed or say nothing about users. Package redisstore has one on Redis.
+//
+// If a Store fails, refreshes and revocations are refused until it works again
+// (503 temporarily_unavailable); sign-ins go on. Each call is bounded to a second.
+type Store interface {
+	// Get returns the value of the name, or nil if there is none.
+	Get(ctx context.Context, name string) ([]byte, error)
+	// Swap atomically sets the value of the name for ttl if its present value is old, where nil
+	// is no value, and reports whether it was. A nil value deletes the name. Values are never
+	// empty. A Store whose requests may arrive twice also reports true if the present value is
+	// already the new one.
+	Swap(ctx context.Context, name string, old, value []byte, ttl time.Duration) (bool, error)
+}
+
+// faults collects the faults of a configuration.
+type faults []error
+
+func (f *faults) add(field string, err error) {
+	if err != nil {
+		*f = append(*f, fmt.Errorf("%s: %w", field, err))
+	}
+}

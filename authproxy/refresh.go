@@ -38,7 +38,8 @@ func (p *Proxy) refresh(r *http.Request, form url.Values) (json.RawMessage, erro
 	if !p.now().Before(token.Expires) {
 		return nil, oauth.Errorf(oauth.InvalidGrant, "the refresh token has expired; sign in again")
 	}
-	if err := p.checkResource(&token.Grant, form); err != nil {
+	resource, err := p.checkResource(&token.Grant, form)
+	if err != nil {
 		return nil, err
 	}
 	scopes, err := p.scopesAgain(token, form.Get("scope"))
@@ -54,7 +55,7 @@ func (p *Proxy) refresh(r *http.Request, form url.Values) (json.RawMessage, erro
 		return again(r.Context())
 	}
 	line := families.Token{Family: token.Family, ID: token.ID, Generation: token.Generation}
-	answer, err := p.families.Rotate(r.Context(), line, p.requestOf(scopes, form), again)
+	answer, err := p.families.Rotate(r.Context(), line, requestOf(scopes, resource), again)
 	if err != nil {
 		return nil, p.explainFamily(r.Context(), err)
 	}
@@ -72,7 +73,7 @@ func (p *Proxy) openRefresh(text string) (*grants.Refresh, error) {
 // scopesAgain returns the scopes to ask Entra for: those of the parameter, or all that were
 // granted if it names none of ours.
 func (p *Proxy) scopesAgain(token *grants.Refresh, parameter string) ([]string, error) {
-	granted := slices.DeleteFunc(slices.Clone(token.Scopes), func(name string) bool { return !slices.Contains(p.scopes.names, name) })
+	granted := p.scopes.known(token.Scopes)
 	if len(granted) == 0 {
 		return nil, oauth.Errorf(oauth.InvalidGrant, "the API no longer has the scopes of this refresh token; sign in again")
 	}
@@ -89,8 +90,7 @@ func (p *Proxy) scopesAgain(token *grants.Refresh, parameter string) ([]string, 
 }
 
 // requestOf is the same for two requests whose answers are the same.
-func (p *Proxy) requestOf(scopes []string, form url.Values) families.Request {
-	resource, _ := p.resourceOf(form["resource"]) // it was checked
+func requestOf(scopes []string, resource string) families.Request {
 	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(scopes)), " ") + "\n" + resource))
 	return families.Request(sum[:16])
 }
@@ -103,7 +103,7 @@ func (p *Proxy) askAgain(ctx context.Context, token *grants.Refresh, scopes []st
 	if err != nil {
 		return nil, p.explain(ctx, err)
 	}
-	return p.answer(ctx, got, token)
+	return p.issue(ctx, got, token)
 }
 
 // explainFamily returns the client's error for one of package families.

@@ -11,23 +11,19 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
-// The endpoints, below the issuer.
-const (
-	pathAuthorize = "/authorize"
-	pathConsent   = "/consent"
-	pathCallback  = "/oauth/callback"
-	pathToken     = "/token"
-	pathRevoke    = "/revoke"
-	pathRegister  = "/register"
-)
-
-// A route is what answers at a path.
-type route struct {
-	methods []string
-	// shared reports whether pages of every origin may send requests and read the answers. The
-	// others are for people: their errors are pages.
-	shared bool
-	serve  http.HandlerFunc
+// ServeHTTP implements [http.Handler].
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !p.complete {
+		p.log.ErrorContext(r.Context(), "the proxy is not complete; set Options.Resources, Options.Scopes and Options.Verifier, or mount it with mcpentra.WithAuthProxy")
+		http.Error(w, "the server is not configured", http.StatusInternalServerError)
+		return
+	}
+	found, ok := p.find(r.URL)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	p.serve(w, r, found)
 }
 
 // newRoutes returns the routes by path. A gateway or http.StripPrefix may have removed leading

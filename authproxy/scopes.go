@@ -78,6 +78,25 @@ func (s *scopeSet) fullForm(names []string) []string {
 	return full
 }
 
+// known returns the names that are ours.
+func (s *scopeSet) known(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(s.names, name) })
+}
+
+// ofToken returns the scopes of a token in full form. Those that Options.Scopes lacks have the
+// prefix of the default one.
+func (s *scopeSet) ofToken(names []string) []string {
+	prefix, _ := cutScope(s.full[0])
+	full := make([]string, len(names))
+	for i, name := range names {
+		full[i] = prefix + "/" + name
+		if ours := s.fullForm([]string{name}); len(ours) > 0 {
+			full[i] = ours[0]
+		}
+	}
+	return full
+}
+
 // entraForm returns the scopes as Entra wants them: an app must name itself by its ID
 // (AADSTS90009).
 func (s *scopeSet) entraForm(names []string) []string {

@@ -1,0 +1,50 @@
+package authproxy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/grants"
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
+)
+
+// A tokenResponse is a token response (RFC 6749, section 5.1): of Entra's, what the client needs.
+type tokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	Scope        string `json:"scope"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+// issue returns the response with Entra's tokens, once they are verified. last is the refresh
+// token that they were got with, or one without ID for a code.
+func (p *Proxy) issue(ctx context.Context, got *entrawire.Success, last *grants.Refresh) (json.RawMessage, error) {
+	names, err := p.verify(ctx, got.AccessToken)
+	if err != nil {
+		return nil, err
+	}
+	answer := &tokenResponse{
+		AccessToken: got.AccessToken, TokenType: "Bearer", ExpiresIn: int64(got.Lifetime.Seconds()), Scope: strings.Join(p.scopes.ofToken(names), " "),
+	}
+	next := *last
+	if last.ID == (grants.ID{}) { // what a code's scopes have become
+		next.Scopes = p.scopes.known(names)
+	} else {
+		next.Generation++
+	}
+	if got.RefreshToken != "" {
+		next.EntraToken = []byte(got.RefreshToken)
+	}
+	if next.Refresh && len(next.EntraToken) > 0 {
+		next.ID, next.Expires = grants.NewID(), p.now().Add(grants.RefreshLifetime)
+		answer.RefreshToken = p.seals.refresh.SealText(next.Marshal(), p.sealName())
+	}
+	text, err := json.Marshal(answer) //nolint:gosec // the tokens are for the client
+	if err != nil {
+		return nil, fmt.Errorf("token response: %w", err)
+	}
+	return text, nil
+}
