@@ -12,6 +12,8 @@
 //     in-process Blob service.
 //   - mcpentra: the assembly. Verifier, exchanger and tools become an
 //     http.Handler.
+//   - authproxy: an authorization server in front of Entra, through which any MCP
+//     client signs in.
 //   - entratest: an Entra tenant in a box, for tests, examples and demos.
 //   - examples/server: the documented four-tool server; -demo runs it without
 //     Azure. mcp-entra call calls a tool of any such server.

@@ -122,6 +122,9 @@ func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 // warn tells the operator what works, but not as they may expect. The log is not the safe one,
 // which would cut the URL's query off.
 func (p *Proxy) warn(log *slog.Logger) {
+	if p.opts.Replicas && p.opts.Store == nil {
+		log.Warn("the server seems to have replicas, but authproxy.Options.Store is not set: a refresh token that was stolen, or revoked, may be used at another replica; share a store, such as redisstore.ProxyStore")
+	}
 	if len(p.opts.Downstream) > 0 && !p.scopes.self && !p.opts.CombinedConsent {
 		log.Warn("users can't consent to Options.Downstream as they sign in: an administrator must consent once, "+
 			"or list the proxy's app in knownClientApplications of the API and set Options.CombinedConsent",

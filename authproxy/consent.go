@@ -64,8 +64,11 @@ func unmarshalForm(b []byte) (*form, error) {
 	return f, nil
 }
 
-// fieldForm is the name of the form's field.
-const fieldForm = "form"
+// The names of the form's fields.
+const (
+	fieldForm     = "form"
+	fieldDecision = "decision"
+)
 
 // askConsent shows the consent page.
 func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, client *clients.Client, t *transaction, extra url.Values, a approval) error {
@@ -149,7 +152,7 @@ func (p *Proxy) readForm(w http.ResponseWriter, r *http.Request) (f *form, decis
 	if !p.isOwnPage(r) {
 		return nil, "", foreign
 	}
-	values, err := oauth.ReadForm(w, r)
+	values, err := oauth.ReadForm(w, r, fieldForm, fieldDecision)
 	if err != nil {
 		status := http.StatusBadRequest
 		if e, ok := errors.AsType[*oauth.Error](err); ok && e.Status != 0 {
@@ -172,7 +175,7 @@ func (p *Proxy) readForm(w http.ResponseWriter, r *http.Request) (f *form, decis
 	case subtle.ConstantTimeCompare(hash[:], f.browser[:]) != 1:
 		return nil, "", foreign
 	}
-	decision = values.Get("decision")
+	decision = values.Get(fieldDecision)
 	if decision != "approve" && decision != "deny" {
 		return nil, "", badRequest(pages.BadRequest, "the decision must be approve or deny")
 	}

@@ -62,7 +62,10 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 	}
 	p.seals, err = newSeals(derived)
 	faults.add("keys", err)
-	p.openStore()
+	if p.store == nil {
+		p.store = families.NewMemory(p.now)
+	}
+	p.families = families.NewBook(p.store, p.seals.answer, p.sealName(), p.now)
 	p.checkOptions(&faults)
 	p.openDirectory(derived, &faults)
 	faults = append(faults, p.connect()...)
@@ -172,15 +175,4 @@ func presets(field string, list []Preset, faults *faults) []redirecturi.Preset {
 		all = append(all, preset)
 	}
 	return all
-}
-
-// openStore prepares the memory of what must be single-use.
-func (p *Proxy) openStore() {
-	if p.store == nil {
-		p.store = families.NewMemory(p.now)
-		if p.opts.Replicas {
-			p.log.Warn("the server seems to have replicas, but authproxy.Options.Store is not set: a refresh token that was stolen, or revoked, may be used at another replica; share a store, such as redisstore.ProxyStore")
-		}
-	}
-	p.families = families.NewBook(p.store, p.seals.answer, p.sealName(), p.now)
 }

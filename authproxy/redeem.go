@@ -60,11 +60,15 @@ func (p *Proxy) openCode(text string) (*grants.Code, error) {
 	if text == "" {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "code is missing")
 	}
+	var code *grants.Code
 	plain, err := p.seals.code.OpenText(text, p.sealName())
+	if err == nil {
+		code, err = grants.UnmarshalCode(plain)
+	}
 	if err != nil {
 		return nil, oauth.Errorf(oauth.InvalidGrant, "the code is not one of this server's; sign in again")
 	}
-	return grants.UnmarshalCode(plain)
+	return code, nil
 }
 
 // checkCode checks what the code is bound to.

@@ -25,6 +25,9 @@ func (p *Proxy) refresh(r *http.Request, form url.Values) (json.RawMessage, erro
 	if err != nil {
 		return nil, err
 	}
+	if client.Kind == clients.Configured && !client.Refresh { // since the token was issued
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the server's operator lets this client have no refresh tokens; sign in again")
+	}
 	if !form.Has("refresh_token") {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "refresh_token is missing")
 	}

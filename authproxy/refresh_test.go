@@ -78,6 +78,27 @@ func TestRefreshGrace(t *testing.T) {
 	w.bad("the line", w.refresh(line.get("refresh_token")), 400, "invalid_grant")
 }
 
+// TestRefreshEdges: 2 s and 60 s are counted from the stored answer, to the nanosecond.
+func TestRefreshEdges(t *testing.T) {
+	t.Parallel()
+	w := newReplicas(t)
+	r0 := w.tokens().get("refresh_token")
+	first := w.good("first", w.refresh(r0))
+	w.clock.advance(2*time.Second - 1)
+	if r := w.good("before 2 s", w.refresh(r0)); r.text != first.text {
+		t.Error("before 2 s: another answer, want the first")
+	}
+	w.clock.advance(1)
+	if r := w.good("at 2 s", w.refresh(r0)); r.text == first.text {
+		t.Error("at 2 s: the first answer, want another one")
+	}
+	w.clock.advance(58*time.Second - 1)
+	w.good("before 60 s", w.refresh(r0))
+	w.clock.advance(2 * time.Second)
+	w.bad("after 60 s", w.refresh(r0), 400, "invalid_grant")
+	w.bad("its family", w.refresh(first.get("refresh_token")), 400, "invalid_grant")
+}
+
 // TestRefreshTheft: whoever comes second ends the family, thief or victim.
 func TestRefreshTheft(t *testing.T) {
 	t.Parallel()
@@ -205,6 +226,12 @@ func TestNoRefreshToken(t *testing.T) {
 	if got.status != http.StatusOK || got.get("access_token") == "" || len(got.members) != 4 {
 		t.Errorf("%d %v, want a response without refresh_token", got.status, got.members)
 	}
+
+	w = newWorld(t, setup{})
+	token := w.tokens().get("refresh_token")
+	w.opts.Clients[0].NoRefresh = true
+	w.handler = w.replica(w.opts, testKey)
+	w.bad("since the operator has changed that", w.refresh(token), 400, "invalid_grant")
 }
 
 // TestCapabilities: cp1 is declared at Entra if the client declared it, also by a refresh.

@@ -18,12 +18,12 @@ const maxRegistration = 16 << 10
 func (p *Proxy) serveRegister(w http.ResponseWriter, r *http.Request) {
 	metadata, err := readRegistration(w, r)
 	if err != nil {
-		oauth.Write(w, err)
+		p.refuseJSON(w, r, err)
 		return
 	}
 	answer, err := p.clients.Register(metadata)
 	if err != nil {
-		oauth.Write(w, err)
+		p.refuseJSON(w, r, err)
 		return
 	}
 	oauth.WriteJSON(w, http.StatusCreated, answer)

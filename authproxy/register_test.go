@@ -88,6 +88,9 @@ func TestRegistration(t *testing.T) {
 			}
 		}
 	}
+	if log := w.logs.String(); strings.Count(log, "path=/register error=invalid_") != 7 {
+		t.Errorf("the log has not one line for each of the 7 refusals:\n%s", log)
+	}
 	if got := w.browser(w.alice).do(http.MethodGet, w.proxy.Issuer()+"/register", nil); got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") == "" {
 		t.Errorf("GET /register answers %d, Allow %q; want 405 with Allow", got.status, got.header.Get("Allow"))
 	}

@@ -11,7 +11,7 @@ import (
 // nothing at Entra: its access tokens live on until they expire.
 func (p *Proxy) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	if err := p.revoke(w, r); err != nil {
-		p.refuseToken(w, r, err)
+		p.refuseJSON(w, r, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -19,7 +19,7 @@ func (p *Proxy) serveRevoke(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Proxy) revoke(w http.ResponseWriter, r *http.Request) error {
-	form, err := oauth.ReadForm(w, r)
+	form, err := oauth.ReadForm(w, r, tokenParameters...)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (p *Proxy) revoke(w http.ResponseWriter, r *http.Request) error {
 		return oauth.Errorf(oauth.InvalidRequest, "token is missing")
 	}
 	if isJWT(text) { // our own tokens have no dots
-		return oauth.Errorf(oauth.UnsupportedTokenType, "access tokens can't be revoked; they expire within 90 minutes. Revoke the refresh token")
+		return oauth.Errorf(oauth.UnsupportedTokenType, "access tokens can't be revoked; they live until they expire. Revoke the refresh token")
 	}
 	token, err := p.openRefresh(text)
 	if err != nil {

@@ -90,8 +90,13 @@ func TestThreatConsentBypass(t *testing.T) {
 	w.asked("the same client in another browser", w.browser(w.alice).authorize(approved), "good.example")
 	approved.Set("prompt", "consent")
 	w.asked("the same client, with prompt=consent", victim.authorize(approved), "good.example")
-	w.clock.advance(31 * 24 * time.Hour)
 	approved.Del("prompt")
+	fewer := *w.opts
+	fewer.Scopes = fewer.Scopes[:1]
+	w.handler = w.replica(&fewer, testKey)
+	w.asked("the same client, with another list of scopes", victim.authorize(approved), "good.example")
+	w.handler = w.proxy
+	w.clock.advance(31 * 24 * time.Hour)
 	w.asked("the same client after 31 days", victim.authorize(approved), "good.example")
 }
 

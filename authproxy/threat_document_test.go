@@ -54,7 +54,7 @@ func TestThreatChangedDocument(t *testing.T) {
 func TestThreatDocumentAddresses(t *testing.T) {
 	t.Parallel()
 	var fetched atomic.Int64
-	count := transportFunc(func(r *http.Request) (*http.Response, error) {
+	count := transportFunc(func(*http.Request) (*http.Response, error) {
 		fetched.Add(1)
 		return nil, io.ErrUnexpectedEOF
 	})

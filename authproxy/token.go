@@ -13,15 +13,21 @@ import (
 func (p *Proxy) serveToken(w http.ResponseWriter, r *http.Request) {
 	answer, err := p.token(w, r)
 	if err != nil {
-		p.refuseToken(w, r, err)
+		p.refuseJSON(w, r, err)
 		return
 	}
 	oauth.WriteJSON(w, http.StatusOK, answer)
 }
 
+// tokenParameters are those of the token and the revocation endpoint.
+var tokenParameters = []string{
+	"client_id", "client_secret", "client_assertion", "client_assertion_type",
+	"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "resource", "token",
+}
+
 // token returns a token response as JSON.
 func (p *Proxy) token(w http.ResponseWriter, r *http.Request) (json.RawMessage, error) {
-	form, err := oauth.ReadForm(w, r)
+	form, err := oauth.ReadForm(w, r, tokenParameters...)
 	if err != nil {
 		return nil, err
 	}
@@ -37,13 +43,13 @@ func (p *Proxy) token(w http.ResponseWriter, r *http.Request) (json.RawMessage, 
 	}
 }
 
-// refuseToken answers with the error, at the token and the revocation endpoint.
-func (p *Proxy) refuseToken(w http.ResponseWriter, r *http.Request, err error) {
+// refuseJSON answers with the error at an endpoint that clients call by themselves.
+func (p *Proxy) refuseJSON(w http.ResponseWriter, r *http.Request, err error) {
 	e, ok := errors.AsType[*oauth.Error](err)
 	if !ok {
-		p.log.ErrorContext(r.Context(), "a token request failed", slog.Any("error", err))
+		p.log.ErrorContext(r.Context(), "a client's request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 		e = &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Description: "internal error; see the log of the server"}
 	}
-	p.log.WarnContext(r.Context(), "refused a token request", slog.String("path", r.URL.Path), slog.String("error", e.Code), slog.String("reason", e.Description))
+	p.log.WarnContext(r.Context(), "refused a client's request", slog.String("path", r.URL.Path), slog.String("error", e.Code), slog.String("reason", e.Description))
 	oauth.Write(w, e)
 }

@@ -204,12 +204,15 @@ func TestTokenRequestForm(t *testing.T) {
 	w.bad("JSON", w.post("/token", form, kind("application/json")), 400, "invalid_request")
 	w.bad("no type", w.post("/token", form, kind("")), 400, "invalid_request")
 	w.bad("a secret in the query", w.post("/token", form, query("client_secret=s")), 400, "invalid_request")
-	twice := changed(form)
-	twice["code"] = []string{form.Get("code"), form.Get("code")}
-	w.bad("a code twice", w.post("/token", twice, nil), 400, "invalid_request")
+	for _, name := range []string{"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope"} {
+		twice := changed(form)
+		twice[name] = []string{form.Get(name) + "x", form.Get(name) + "x"}
+		w.bad(name+" twice", w.post("/token", twice, nil), 400, "invalid_request")
+	}
 	w.bad("a large body", w.post("/token", changed(form, "x="+strings.Repeat("x", 64<<10)), nil), 413, "invalid_request")
 	empty := changed(form)
-	empty["scope"], empty["client_secret"] = []string{"", ""}, []string{""}
+	empty["scope"], empty["client_secret"], empty["code"] = []string{"", ""}, []string{""}, append(empty["code"], "")
+	empty["unknown"] = []string{"1", "2"}
 	w.good("parameters in the query are ignored", w.post("/token", empty, func(r *http.Request) {
 		r.URL.RawQuery = "code=other&grant_type=refresh_token"
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
@@ -240,6 +243,36 @@ func TestCodeReplay(t *testing.T) {
 	first = w.good("first", w.post("/token", form, nil))
 	w.bad("without proof", w.post("/token", changed(form, "code_verifier="+verifier+"x"), nil), 400, "invalid_grant")
 	w.good("refresh", w.refresh(first.get("refresh_token")))
+}
+
+// TestReplayMeanwhile: a code that somebody tries again while Entra is asked is not released if
+// Entra gives no answer, since what would come of it has been revoked.
+func TestReplayMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newReplicas(t)
+	for what, f := range map[string]entratest.Fault{
+		"Entra answers":       {Delay: 300 * time.Millisecond, Times: 1},
+		"Entra hangs up":      {Delay: 300 * time.Millisecond, Drop: true, Times: 1},
+		"Entra has a problem": {Delay: 300 * time.Millisecond, Status: 503, Times: 1},
+	} {
+		form := w.codeForm()
+		asked := w.tenant.Count(entratest.EndpointToken)
+		w.tenant.Fail(entratest.EndpointToken, f)
+		first := make(chan reply)
+		go func() { first <- w.post("/token", form, nil) }()
+		for w.tenant.Count(entratest.EndpointToken) == asked {
+			time.Sleep(time.Millisecond)
+		}
+		w.bad(what+", meanwhile", w.post("/token", form, nil), 400, "invalid_grant")
+		got := <-first
+		if what == "Entra answers" {
+			w.good(what, got)
+			w.bad(what+": the refresh token", w.refresh(got.get("refresh_token")), 400, "invalid_grant")
+			continue
+		}
+		w.bad(what, got, 503, "temporarily_unavailable")
+		w.bad(what+", again", w.post("/token", form, nil), 400, "invalid_grant")
+	}
 }
 
 // TestCodeReleased: without an answer of Entra's the code is good for another try; its own single

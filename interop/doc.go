@@ -7,6 +7,11 @@
 // TestWay and TestWayOnLocalhost are the way in: the programs alone, from an empty tenant to clients
 // that sign in. They take their clients from mcpclients.
 //
+// The tests of TestProxy… have the authorization proxy (package authproxy) between clients and the
+// tenant: SDKs, the Inspector's page in Chromium and its command line, mcp-remote, the conformance
+// suite and documents like those of known clients. The clients are as they come; a script is the user
+// at the browser.
+//
 // It is a module of its own, so that go test ./... in the root needs Go alone. Its
 // tests need Node 20 or later, and the programs of the lock file:
 //

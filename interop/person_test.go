@@ -103,7 +103,7 @@ func (p *person) browse(ctx context.Context, address string, fill url.Values) (*
 			if request, err = http.NewRequestWithContext(ctx, http.MethodGet, to.String(), nil); err != nil {
 				return nil, err
 			}
-			if p.client.CheckRedirect != nil && p.client.CheckRedirect(request, nil) != nil {
+			if !p.goes(request) {
 				return to, nil
 			}
 			continue
@@ -126,6 +126,11 @@ func (p *person) browse(ctx context.Context, address string, fill url.Values) (*
 		request.Header.Set("Origin", at.Scheme+"://"+at.Host)
 	}
 	return nil, fmt.Errorf("too many pages at %s", address)
+}
+
+// goes reports whether the browser goes where a page sends it.
+func (p *person) goes(r *http.Request) bool {
+	return p.client.CheckRedirect == nil || p.client.CheckRedirect(r, nil) == nil
 }
 
 // answer fills in a page's form.

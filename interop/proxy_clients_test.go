@@ -105,3 +105,54 @@ func TestProxyShortTokens(t *testing.T) {
 		t.Errorf("tokens by %s, want a refresh for each call and two sign-ins", grants)
 	}
 }
+
+// Registrations and refresh tokens end with their key. Clients register again by themselves, but for
+// the Python SDK's: its user sees the page that says so, until somebody deletes its registration.
+func TestProxyNewKey(t *testing.T) {
+	t.Parallel()
+	newWorld := func(t *testing.T) *proxyWorld {
+		t.Helper()
+		w := newProxyWorld(t, authproxy.Options{})
+		w.next = w.newServer(t, authproxy.Options{}, 2)
+		return w
+	}
+	for _, c := range []struct {
+		name    string
+		program string
+		args    []string
+	}{
+		{"TypeScript SDK 1", node(t), []string{script(t, "node", "sdk.mjs")}},
+		{"TypeScript SDK 2", node(t), []string{script(t, "node", "client.mjs"), "modern"}},
+		{"FastMCP", mcpPython(t), []string{script(t, "python", "fastmcp_client.py"), "auto"}},
+		{"Go SDK", goSDK, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			said := w.run(t, map[string]string{"STEPS": "call expiry"}, c.program, c.args...)
+			if said["call"] != proxyWell["call"] || said["expiry"] != proxyWell["expiry"] {
+				t.Errorf("call: %q, with the new key: %q", said["call"], said["expiry"])
+			}
+			if grants, want := w.entra(t), "authorization_code authorization_code"; grants != want {
+				t.Errorf("tokens by %s, want %s", grants, want)
+			}
+		})
+	}
+	t.Run("Inspector", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		i := w.newInspector(t)
+		i.call(t, "secure_ping", proxyWell["call"], true)
+		w.later()
+		i.call(t, "secure_ping", proxyWell["call"], true)
+	})
+	t.Run("mcp-remote", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		session := w.connectRemote(t)
+		remoteCall(w.ctx, t, session, "secure_ping")
+		w.later()
+		checkPing(t, decode(t, []byte(remoteCall(w.ctx, t, session, "secure_ping"))))
+		must(t, session.Close())
+	})
+}

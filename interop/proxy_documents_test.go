@@ -98,19 +98,47 @@ func TestProxyDocuments(t *testing.T) {
 	w := newProxyWorld(t, authproxy.Options{UnsafeDocumentClient: publish(t, clientDocuments...)})
 	for _, d := range clientDocuments {
 		t.Run(d.name, func(t *testing.T) {
-			client := w.client(d.url, "", oauth2.AuthStyleInParams, d.sent)
-			user := w.person(t, "alice")
-			page := w.page(t, user, client.begin(nil).page)
-			for _, want := range []string{d.name, d.from, "This computer"} {
-				if !strings.Contains(page, want) {
-					t.Errorf("the consent page has no %q: %s", want, page)
-				}
-			}
-			token := client.signIn(t, user)
-			if got := w.whoami(t, client.refresh(t, token)); got != user.name {
-				t.Errorf("the server's user is %q, want %q", got, user.name)
-			}
+			w.client(d.url, "", oauth2.AuthStyleInParams, d.sent).checkSignIn(t, d.name, d.from, "This computer")
 		})
+	}
+	w.entra(t)
+	w.checkLog(t)
+}
+
+// checkSignIn signs Alice in, at a browser that has seen nothing yet, refreshes, and calls. The
+// consent page must show the words.
+func (c *proxyClient) checkSignIn(t *testing.T, words ...string) {
+	t.Helper()
+	user := c.world.person(t, "alice")
+	page := c.world.page(t, user, c.begin(nil).page)
+	for _, want := range words {
+		if !strings.Contains(page, want) {
+			t.Errorf("the consent page has no %q: %s", want, page)
+		}
+	}
+	token := c.signIn(t, user)
+	if got := c.world.whoami(t, c.refresh(t, token)); got != user.name {
+		t.Errorf("the server's user is %q, want %q", got, user.name)
+	}
+}
+
+// Clients that register themselves with the redirects of their makers: the consent page names whose
+// they are. Each may refresh, and prove itself as it registered to.
+func TestProxyRegistrations(t *testing.T) {
+	t.Parallel()
+	w := newProxyWorld(t, authproxy.Options{PrivateSchemes: []string{authproxy.CursorRedirect}})
+	for name, c := range map[string]struct {
+		method    string
+		redirects []string
+		words     []string
+	}{
+		"Claude":         {"none", []string{"https://claude.ai/api/mcp/auth_callback"}, []string{"Claude", "claude.ai"}},
+		"ChatGPT":        {"client_secret_post", []string{"https://chatgpt.com/connector_platform_oauth_redirect"}, []string{"ChatGPT", "chatgpt.com"}},
+		"Cursor":         {"none", []string{authproxy.CursorRedirect}, []string{"Cursor"}},
+		"VS Code":        {"none", []string{"https://vscode.dev/redirect", "https://insiders.vscode.dev/redirect", "http://127.0.0.1/", "http://127.0.0.1:33418/"}, []string{"VS Code", "vscode.dev"}},
+		"Copilot Studio": {"", []string{"https://global.consent.azure-apim.net/redirect/cr123-5fnotes"}, []string{"Copilot Studio", "global.consent.azure-apim.net"}},
+	} {
+		t.Run(name, func(t *testing.T) { w.register(t, name, c.method, c.redirects...).checkSignIn(t, c.words...) })
 	}
 	w.entra(t)
 	w.checkLog(t)

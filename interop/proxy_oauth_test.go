@@ -30,21 +30,29 @@ func (w *proxyWorld) client(id, secret string, style oauth2.AuthStyle, redirect 
 	}}
 }
 
-// register returns one that registered itself.
-func (w *proxyWorld) register(t *testing.T, name, redirect string) *proxyClient {
+// register returns one that registered itself, and then has the redirect and a method of its own.
+func (w *proxyWorld) register(t *testing.T, name, method string, redirects ...string) *proxyClient {
 	t.Helper()
-	data, err := json.Marshal(map[string]any{
-		"client_name": name, "redirect_uris": []string{redirect}, "token_endpoint_auth_method": "none", "grant_types": []string{"authorization_code", "refresh_token"},
-	})
+	members := map[string]any{"client_name": name, "redirect_uris": redirects, "grant_types": []string{"authorization_code", "refresh_token"}}
+	if method != "" {
+		members["token_endpoint_auth_method"] = method
+	}
+	data, err := json.Marshal(members)
 	must(t, err)
-	resp, body := w.send(t, http.MethodPost, w.issuer+"/register", "", data)
+	status, _, body := w.send(t, w.issuer+"/register", "", data)
 	var registered struct {
-		ClientID string `json:"client_id"`
+		ClientID     string `json:"client_id"`
+		ClientSecret string `json:"client_secret"`
+		Method       string `json:"token_endpoint_auth_method"`
 	}
-	if err := json.Unmarshal(body, &registered); err != nil || resp.StatusCode != http.StatusCreated {
-		t.Fatalf("/register: %s %s %v", resp.Status, body, err)
+	if err := json.Unmarshal(body, &registered); err != nil || status != http.StatusCreated {
+		t.Fatalf("/register: %d %s %v", status, body, err)
 	}
-	return w.client(registered.ClientID, "", oauth2.AuthStyleInParams, redirect)
+	style := oauth2.AuthStyleInParams
+	if registered.Method == "client_secret_basic" {
+		style = oauth2.AuthStyleInHeader
+	}
+	return w.client(registered.ClientID, registered.ClientSecret, style, redirects[0])
 }
 
 // context has the HTTP client that the tenant's clients use: it trusts the CA.
@@ -98,10 +106,10 @@ func (c *proxyClient) refresh(t *testing.T, token *oauth2.Token) *oauth2.Token {
 	return refreshed
 }
 
-// send sends a request, of JSON, with a bearer token if there is one.
-func (w *proxyWorld) send(t *testing.T, method, address, token string, data []byte) (*http.Response, []byte) {
+// send posts JSON, with a bearer token if there is one.
+func (w *proxyWorld) send(t *testing.T, address, token string, data []byte) (status int, header http.Header, body []byte) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(w.ctx, method, address, bytes.NewReader(data))
+	request, err := http.NewRequestWithContext(w.ctx, http.MethodPost, address, bytes.NewReader(data))
 	must(t, err)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json, text/event-stream")
@@ -111,17 +119,17 @@ func (w *proxyWorld) send(t *testing.T, method, address, token string, data []by
 	resp, err := w.tenant.HTTPClient().Do(request)
 	must(t, err)
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
+	body, err = io.ReadAll(resp.Body)
 	must(t, err)
-	return resp, body
+	return resp.StatusCode, resp.Header, body
 }
 
-// call calls a tool, and returns the response and the text of the result.
-func (w *proxyWorld) call(t *testing.T, tool string, token *oauth2.Token) (*http.Response, string) {
+// call calls a tool, and returns the text of its result, and else the challenge.
+func (w *proxyWorld) call(t *testing.T, tool string, token *oauth2.Token) (text, challenge string) {
 	t.Helper()
 	message, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": map[string]any{"name": tool, "arguments": map[string]any{}}})
 	must(t, err)
-	resp, body := w.send(t, http.MethodPost, w.url, token.AccessToken, message)
+	_, header, body := w.send(t, w.url, token.AccessToken, message)
 	if _, data, ok := bytes.Cut(body, []byte("data: ")); ok {
 		body = data
 	}
@@ -130,17 +138,17 @@ func (w *proxyWorld) call(t *testing.T, tool string, token *oauth2.Token) (*http
 	}
 	_ = json.Unmarshal(body, &answer) // a refusal has no result
 	if len(answer.Result.Content) == 0 {
-		return resp, ""
+		return "", header.Get("WWW-Authenticate")
 	}
-	return resp, answer.Result.Content[0].Text
+	return answer.Result.Content[0].Text, ""
 }
 
 // whoami returns the name of the user whom the server sees.
 func (w *proxyWorld) whoami(t *testing.T, token *oauth2.Token) string {
 	t.Helper()
-	resp, text := w.call(t, "get_user_info", token)
-	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("get_user_info: %s %s", resp.Status, resp.Header.Get("WWW-Authenticate"))
+	text, challenge := w.call(t, "get_user_info", token)
+	if text == "" {
+		t.Fatalf("get_user_info: no result, challenge %s", challenge)
 	}
 	var info struct {
 		Claims struct{ UPN string } `json:"user_claims"`

@@ -18,27 +18,8 @@ import (
 func TestProxyRemote(t *testing.T) {
 	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{})
-	remote := command(w.ctx, t.TempDir(), map[string]string{
-		"NODE_EXTRA_CA_CERTS": w.trust, "DESK_URL": w.startDesk(t), "BROWSER": script(t, "node", "browser.mjs"),
-	}, node(t), script(t, "node", "node_modules", "mcp-remote", "dist", "proxy.js"), w.url, freePort(t))
-	stderr := newOutput()
-	remote.Stderr = stderr
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("mcp-remote wrote:\n%s", stderr)
-		}
-	})
-	session, err := mcp.NewClient(&mcp.Implementation{Name: "local", Version: "1"}, nil).
-		Connect(w.ctx, &mcp.CommandTransport{Command: remote, TerminateDuration: time.Second}, nil)
-	must(t, err)
-	call := func(tool string) string {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
-		defer cancel()
-		result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool})
-		must(t, err)
-		return result.Content[0].(*mcp.TextContent).Text
-	}
+	session := w.connectRemote(t)
+	call := func(tool string) string { return remoteCall(w.ctx, t, session, tool) }
 	checkPing(t, decode(t, []byte(call("secure_ping"))))
 	w.later()
 	checkPing(t, decode(t, []byte(call("secure_ping"))))
@@ -57,4 +38,33 @@ func TestProxyRemote(t *testing.T) {
 		t.Errorf("tokens by %s, want %s", grants, want)
 	}
 	w.checkLog(t)
+}
+
+// connectRemote starts mcp-remote with a client in front of it.
+func (w *proxyWorld) connectRemote(t *testing.T) *mcp.ClientSession {
+	t.Helper()
+	remote := command(w.ctx, t.TempDir(), map[string]string{
+		"NODE_EXTRA_CA_CERTS": w.trust, "DESK_URL": w.startDesk(t), "BROWSER": script(t, "node", "browser.mjs"),
+	}, node(t), script(t, "node", "node_modules", "mcp-remote", "dist", "proxy.js"), w.url, freePort(t))
+	stderr := newOutput()
+	remote.Stderr = stderr
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("mcp-remote wrote:\n%s", stderr)
+		}
+	})
+	session, err := mcp.NewClient(&mcp.Implementation{Name: "local", Version: "1"}, nil).
+		Connect(w.ctx, &mcp.CommandTransport{Command: remote, TerminateDuration: time.Second}, nil)
+	must(t, err)
+	return session
+}
+
+// remoteCall calls a tool and returns the text of its result.
+func remoteCall(ctx context.Context, t *testing.T, session *mcp.ClientSession, tool string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool})
+	must(t, err)
+	return result.Content[0].(*mcp.TextContent).Text
 }

@@ -7,9 +7,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -42,8 +44,10 @@ type proxyWorld struct {
 	alice  *person
 	log    *output
 
-	asked atomic.Int64 // how many consents were given or refused
-	ahead atomic.Int64 // seconds that the tenant's and the server's clock are ahead of the client's
+	next   *mcpentra.Server // serves later, unless nil
+	server atomic.Pointer[mcpentra.Server]
+	asked  atomic.Int64 // how many consents were given or refused
+	ahead  atomic.Int64 // seconds that the tenant's and the server's clock are ahead of the client's
 }
 
 // newProxyWorld starts one, with the proxy's options and changes of the tenant's.
@@ -74,12 +78,12 @@ func newProxyWorld(t *testing.T, o authproxy.Options, change ...func(*entratest.
 	w.app.AccessTokenVersion = 2
 	w.app.OptionalClaims = []string{"upn", "xms_cc"}
 	w.app.AddRedirectURI(entratest.PlatformWeb, w.issuer+"/oauth/callback")
-	server := w.newServer(t, o)
+	w.server.Store(w.newServer(t, o, 1))
 	front.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && r.URL.Path == "/consent" {
 			w.asked.Add(1)
 		}
-		server.ServeHTTP(rw, r)
+		w.server.Load().ServeHTTP(rw, r)
 	})
 	c := signedBy(t, w.trust)
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
@@ -101,7 +105,8 @@ func (w *proxyWorld) now() time.Time {
 	return time.Now().Add(time.Duration(w.ahead.Load()) * time.Second)
 }
 
-func (w *proxyWorld) newServer(t *testing.T, o authproxy.Options) *mcpentra.Server {
+// newServer returns the server, whose proxy has a key of these bytes.
+func (w *proxyWorld) newServer(t *testing.T, o authproxy.Options, key byte) *mcpentra.Server {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	verifier, err := entraauth.NewVerifier(w.tenant.ID(), w.app.ClientID, &entraauth.Options{
@@ -111,7 +116,7 @@ func (w *proxyWorld) newServer(t *testing.T, o authproxy.Options) *mcpentra.Serv
 	t.Cleanup(func() { _ = verifier.Close() })
 	o.Name = "Notes"
 	o.HTTPClient, o.AuthorityHost, o.Logger, o.Now = w.tenant.HTTPClient(), w.tenant.AuthorityHost(), logger, w.now
-	proxy, err := authproxy.New(w.issuer, w.tenant.ID(), w.app.ClientID, clientauth.Secret(w.app.AddSecret()), [][]byte{bytes.Repeat([]byte{7}, 32)}, &o)
+	proxy, err := authproxy.New(w.issuer, w.tenant.ID(), w.app.ClientID, clientauth.Secret(w.app.AddSecret()), [][]byte{bytes.Repeat([]byte{key}, 32)}, &o)
 	must(t, err)
 	say := func(name, text string) mcpentra.ToolSet {
 		return mcpentra.Tool(&mcp.Tool{Name: name, Description: "Is a test's."},
@@ -138,7 +143,8 @@ func (w *proxyWorld) person(t *testing.T, name string) *person {
 //
 //	POST /open?url=…    Alice opens the page and does what it asks: where it sent the browser
 //	POST /visit?url=…   the same, and the browser goes there
-//	POST /later         time passes: tokens expire, for all but the client's clock
+//	POST /later         time passes: tokens expire. For how many seconds, for clients that renew
+//	                    them by their own clock
 func (w *proxyWorld) startDesk(t *testing.T) string {
 	t.Helper()
 	open := func(at *person) http.HandlerFunc {
@@ -154,14 +160,22 @@ func (w *proxyWorld) startDesk(t *testing.T) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /open", open(w.alice.until(w.issuer, w.tenant.AuthorityHost())))
 	mux.HandleFunc("POST /visit", open(w.alice))
-	mux.HandleFunc("POST /later", func(http.ResponseWriter, *http.Request) { w.later() })
+	mux.HandleFunc("POST /later", func(rw http.ResponseWriter, _ *http.Request) {
+		w.later()
+		_, _ = fmt.Fprint(rw, w.ahead.Load()) // the client may be gone
+	})
 	desk := httptest.NewServer(mux)
 	t.Cleanup(desk.Close)
 	return desk.URL
 }
 
 // later makes two hours pass: longer than any access token lives.
-func (w *proxyWorld) later() { w.ahead.Add(int64(2 * time.Hour / time.Second)) }
+func (w *proxyWorld) later() {
+	w.ahead.Add(int64(2 * time.Hour / time.Second))
+	if w.next != nil {
+		w.server.Store(w.next)
+	}
+}
 
 // run runs a client's script to its end, and returns what it said of each step.
 func (w *proxyWorld) run(t *testing.T, env map[string]string, program string, args ...string) map[string]string {
@@ -170,9 +184,7 @@ func (w *proxyWorld) run(t *testing.T, env map[string]string, program string, ar
 		"NODE_EXTRA_CA_CERTS": w.trust, "SSL_CERT_FILE": w.trust, "PYTHONDONTWRITEBYTECODE": "1",
 		"MCP_URL": w.url, "DESK_URL": w.startDesk(t), "STEPS": "list call expiry write",
 	}
-	for name, value := range env {
-		all[name] = value
-	}
+	maps.Copy(all, env)
 	p := start(t, filepath.Base(program), command(w.ctx, t.TempDir(), all, program, args...))
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)

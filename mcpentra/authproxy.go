@@ -39,8 +39,9 @@ func WithAuthProxy(p AuthProxy) Option {
 	}
 }
 
-// attach completes the proxy, if there is one, when all policies are known.
-func (c *config) attach(resource *url.URL, v *entraauth.Verifier) error {
+// attach completes the proxy, if there is one, when all policies are known. The log is the
+// operator's own: the proxy bounds its lines, except for a URL at start that must be complete.
+func (c *config) attach(resource *url.URL, v *entraauth.Verifier, log *slog.Logger) error {
 	if c.authProxy == nil || resource == nil || v == nil {
 		return nil
 	}
@@ -53,8 +54,7 @@ func (c *config) attach(resource *url.URL, v *entraauth.Verifier) error {
 		c.hosts = append(c.hosts, host)
 	}
 	faults := c.proxyPolicyFaults(v)
-	log := slog.New(requestHandler{c.log.Handler()})
-	faults = append(faults, p.Attach(resource.String(), c.title(), c.allScopes(resource.String(), v), v, log))
+	faults = append(faults, p.Attach(resource.String(), c.title(), c.allScopes(resource.String(), v), v, slog.New(requestHandler{log.Handler()})))
 	for _, path := range edge.Rests(resource.Path) { // Serves knows all paths now
 		if p.Serves(path) {
 			faults = append(faults, fmt.Errorf("the path %q of the resource URL is the proxy's too; use another, such as /mcp", path))

@@ -71,7 +71,8 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	if c.log == nil {
 		c.log = slog.Default()
 	}
-	c.log = slog.New(safelog.NewHandler(c.log.Handler()))
+	given := c.log
+	c.log = slog.New(safelog.NewHandler(given.Handler()))
 	c.implementation = introduction(c.implementation, resource)
 	faults = append(faults, checkPairing(v, c.exchanger))
 	server, err := newMCPServer(&c)
@@ -82,7 +83,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	toolset.Attend(server, sets)
 	err = attempt("WithTools", func() { faults = append(faults, c.assemble(server, sets, registered)) })
 	faults = append(faults, err)
-	faults = append(faults, c.attach(resource, v))
+	faults = append(faults, c.attach(resource, v, given))
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}

@@ -57,6 +57,7 @@ func TestSlowBodyOfAStranger(t *testing.T) {
 	for request, want := range map[string]time.Duration{
 		"POST /mcp": 5 * time.Second, "GET /mcp": 5 * time.Second, "DELETE /mcp": 5 * time.Second, "POST /elsewhere": 5 * time.Second,
 		"GET /health": bodyTimeout, "GET /.well-known/oauth-protected-resource": bodyTimeout,
+		"POST /auth/token": bodyTimeout, // the authorization proxy's, which reads it
 	} {
 		t.Run(request, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +67,8 @@ func TestSlowBodyOfAStranger(t *testing.T) {
 				})
 				must(t, err)
 				defer func() { _ = v.Close() }()
-				srv, err := mcpentra.NewServer(resourceURL, v, mcpentra.WithLogger(slog.New(slog.DiscardHandler)), mcpentra.WithLimits(mcpentra.Limits{BodyTimeout: bodyTimeout, WriteTimeout: 500 * time.Millisecond}))
+				srv, err := mcpentra.NewServer(resourceURL, v, mcpentra.WithLogger(slog.New(slog.DiscardHandler)), mcpentra.WithAuthProxy(newFakeProxy()),
+					mcpentra.WithLimits(mcpentra.Limits{BodyTimeout: bodyTimeout, WriteTimeout: 500 * time.Millisecond}))
 				must(t, err)
 				n := newListener()
 				served := &http.Server{Handler: srv, ReadHeaderTimeout: time.Second}

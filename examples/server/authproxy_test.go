@@ -80,6 +80,30 @@ func TestServerWithAuthProxy(t *testing.T) {
 	wantText(t, verdicts.String(), "AADSTS9010010")
 }
 
+// Where the server probably has replicas, it warns that one does not know what another did.
+func TestServerWithAuthProxyAndReplicas(t *testing.T) {
+	t.Parallel()
+	for _, replicas := range []bool{true, false} {
+		f := start(t, func(w *world, c *serverconfig.Config) { withProxy(w, c); c.AuthProxy.Replicas = replicas })
+		if warned := strings.Contains(f.log.String(), "seems to have replicas"); warned != replicas {
+			t.Errorf("replicas %v: warned %v:\n%s", replicas, warned, f.log)
+		}
+	}
+}
+
+// Where users can't consent to what the server calls for them, the administrator's URL is in the log,
+// complete.
+func TestServerWithAuthProxyDownstream(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(w *world, c *serverconfig.Config) {
+		withProxy(w, c)
+		app := w.tenant.AddApp("Sign-in")
+		c.AuthProxy.ClientID, c.AuthProxy.Method = app.ClientID, clientauth.Secret(app.AddSecret())
+		c.AuthProxy.Downstream = []string{serverconfig.StorageResource + "/user_impersonation"}
+	})
+	wantText(t, f.log.String(), "an administrator must consent once", "/v2.0/adminconsent?client_id="+f.api.ClientID)
+}
+
 // A policy about clients that come through the proxy ends the start, with the reason.
 func TestServerWithAuthProxyAndPolicy(t *testing.T) {
 	t.Parallel()

@@ -62,7 +62,7 @@ func invalidMetadata(format string, args ...any) error {
 func (d *Directory) readMetadata(metadata []byte) (*registration, error) {
 	object, err := strictjson.Parse(metadata)
 	if err != nil {
-		return nil, invalidMetadata("the body must be a JSON object: it is %v", err)
+		return nil, invalidMetadata("the body must be a JSON object: %v", err)
 	}
 	r := &registration{}
 	name, nameErr := object.Text("client_name")

@@ -69,7 +69,8 @@ func NewBook(store Store, sealer *seal.Sealer, scope string, now func() time.Tim
 }
 
 // Begin claims the code with which the family begins. If it was claimed before, Begin ends the
-// family and returns ErrBegun. Call release if the code was not spent.
+// family and returns ErrBegun. Call release if the code was not spent: it can be claimed again,
+// unless somebody has tried to meanwhile.
 func (b *Book) Begin(ctx context.Context, family grants.ID) (release func(context.Context), err error) {
 	name, claim := nameOf("code", family), grants.NewID()
 	first, err := b.swap(ctx, name, nil, claim[:], grants.CodeLifetime)
@@ -80,8 +81,11 @@ func (b *Book) Begin(ctx context.Context, family grants.ID) (release func(contex
 		return nil, errors.Join(ErrBegun, b.End(ctx, family))
 	}
 	return func(ctx context.Context) {
-		// An error leaves a claim that ends by itself.
-		_, _ = b.swap(context.WithoutCancel(ctx), name, claim[:], nil, 0)
+		ctx = context.WithoutCancel(ctx)
+		if b.Check(ctx, family) != nil {
+			return // refresh tokens that came of it would be revoked from the start
+		}
+		_, _ = b.swap(ctx, name, claim[:], nil, 0) // after an error, the claim ends by itself
 	}, nil
 }
 

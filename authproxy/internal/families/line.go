@@ -56,7 +56,7 @@ func (l *line) marshal() []byte {
 	}
 	w.Number(l.generation)
 	w.Fixed(l.id[:])
-	w.Number(uint64(l.since.UnixMilli()))
+	w.Number(uint64(l.since.UnixNano()))
 	return w.Bytes()
 }
 
@@ -72,7 +72,7 @@ func unmarshalLine(b []byte) (*line, error) {
 	if l.ended = r.Flag(); !l.ended {
 		l.generation = r.Number()
 		r.Fixed(l.id[:])
-		l.since = time.UnixMilli(int64(r.Number())) //nolint:gosec // ours
+		l.since = time.Unix(0, int64(r.Number())) //nolint:gosec // ours
 	}
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errForeign, err)

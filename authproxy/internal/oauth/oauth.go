@@ -9,8 +9,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -92,9 +92,10 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 // MaxForm bounds a form, in bytes.
 const MaxForm = 64 << 10
 
-// ReadForm reads the body of a POST, a form. Parameters of the URL are ignored. An empty
-// parameter is none, and none may occur twice (RFC 6749, section 3.2).
-func ReadForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+// ReadForm reads the known parameters of the body of a POST, a form. Others, and those of the URL,
+// are ignored. An empty parameter is none, and only "resource" (RFC 8707) may occur twice
+// (RFC 6749, section 3.2).
+func ReadForm(w http.ResponseWriter, r *http.Request, known ...string) (url.Values, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, Errorf(InvalidRequest, "the Content-Type must be application/x-www-form-urlencoded")
 	}
@@ -108,31 +109,15 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		}
 		return nil, Errorf(InvalidRequest, "the body is not a form")
 	}
-	return Single(r.PostForm)
-}
-
-// describe returns the name of a parameter if it looks like one of OAuth's.
-func describe(name string) string {
-	if len(name) > 40 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
-		return "a parameter"
-	}
-	return name
-}
-
-// Single returns the parameters without the empty ones, or an error if one occurs twice.
-// "resource" may (RFC 8707).
-func Single(form url.Values) (url.Values, error) {
-	clean := make(url.Values, len(form))
-	for name, values := range form {
-		for _, value := range values {
-			if value == "" {
-				continue
-			}
-			if clean.Has(name) && name != "resource" {
-				return nil, Errorf(InvalidRequest, "%s occurs twice; send each parameter once", describe(name))
-			}
-			clean.Add(name, value)
+	form := make(url.Values, len(known))
+	for _, name := range known {
+		values := slices.DeleteFunc(r.PostForm[name], func(s string) bool { return s == "" })
+		if len(values) > 1 && name != "resource" {
+			return nil, Errorf(InvalidRequest, "%s occurs twice; send it once", name)
+		}
+		if len(values) > 0 {
+			form[name] = values
 		}
 	}
-	return clean, nil
+	return form, nil
 }

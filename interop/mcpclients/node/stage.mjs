@@ -52,7 +52,10 @@ export class Provider {
   saveTokens(tokens) { this.saved = tokens; }
   saveCodeVerifier(verifier) { this.verifier = verifier; }
   codeVerifier() { return this.verifier; }
-  invalidateCredentials(scope) { if (scope !== 'verifier') this.saved = undefined; }
+  invalidateCredentials(scope) {
+    if (scope === 'all' || scope === 'client') this.registered = undefined;
+    if (scope === 'all' || scope === 'tokens') this.saved = undefined;
+  }
   addClientAuthentication = (_headers, params) => {
     params.set('client_id', CLIENT_ID);
     if (params.get('grant_type') === 'refresh_token') params.set('scope', this.saved.scope + ' offline_access');

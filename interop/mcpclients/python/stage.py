@@ -88,9 +88,9 @@ async def perform(session: Session) -> None:
         return await session.call("greet")
 
     async def expiry() -> str:
-        desk("/later")
+        ahead = int(desk("/later") or 0)  # by how many seconds this clock is to go with the others
         clock = time.time
-        time.time = lambda: clock() + 7200  # the client refreshes by its own clock
+        time.time = lambda: clock() + ahead
         return await ping()
 
     async def write() -> str:
