@@ -81,6 +81,9 @@ func (p *Proxy) errorURL(redirect, state string, e *oauth.Error) string {
 	return p.responseURL(redirect, state, answer)
 }
 
+// encodeQuery is url.Values.Encode with %20 for spaces, which all servers and people understand.
+func encodeQuery(q url.Values) string { return strings.ReplaceAll(q.Encode(), "+", "%20") }
+
 // redirectTo answers a GET with another address, which was checked. [http.Redirect] would change
 // some private schemes.
 func redirectTo(w http.ResponseWriter, to string) {

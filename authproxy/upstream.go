@@ -64,9 +64,6 @@ func (p *Proxy) adminConsentURL() string {
 	})
 }
 
-// encodeQuery is url.Values.Encode with %20 for spaces, which all servers and people understand.
-func encodeQuery(q url.Values) string { return strings.ReplaceAll(q.Encode(), "+", "%20") }
-
 // promptValues are the values of prompt that the proxy knows (OpenID Connect Core, section
 // 3.1.2.1, and Entra's own).
 var promptValues = []string{"none", "login", "select_account", "consent", "create"}
