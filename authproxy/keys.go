@@ -20,7 +20,7 @@ const (
 // deriveKeys checks the operator's keys and derives ones of minKey bytes from them.
 func deriveKeys(keys [][]byte) ([][]byte, error) {
 	if len(keys) == 0 || len(keys) > maxKeys {
-		return nil, fmt.Errorf("there are %d; pass between 1 and %d, each of %d random bytes (openssl rand -base64 %d)", len(keys), maxKeys, minKey, minKey)
+		return nil, fmt.Errorf("got %d keys; pass 1 to %d, each of %d random bytes (openssl rand -base64 %d)", len(keys), maxKeys, minKey, minKey)
 	}
 	var all [][]byte
 	var faults []error
@@ -28,7 +28,7 @@ func deriveKeys(keys [][]byte) ([][]byte, error) {
 		switch {
 		case len(key) < minKey:
 			faults = append(faults, fmt.Errorf("key %d has %d bytes; it must have at least %d random ones", i, len(key), minKey))
-		case bytes.Count(key, []byte{0}) == len(key): // probably a buffer that nothing was read into
+		case bytes.Count(key, []byte{0}) == len(key): // probably a buffer that was never filled
 			faults = append(faults, fmt.Errorf("key %d is all zero; it must have random bytes", i))
 		default:
 			derived, err := hkdf.Key(sha256.New, key, nil, "mcp-entra-go authproxy v1", minKey)

@@ -23,17 +23,17 @@ import (
 )
 
 // New returns a proxy with the issuer URL, such as "https://mcp.example.com" or
-// "https://mcp.example.com/auth": https without trailing slash, query and fragment; http is for
-// localhost, 127.0.0.1 and [::1]. The app with the client ID signs users in at the tenant and
-// authenticates by the method; {issuer}/oauth/callback must be a redirect URI of it, of the
+// "https://mcp.example.com/auth": https without trailing slash, query or fragment; http is only
+// for localhost, 127.0.0.1 and [::1]. The app with the client ID signs users in at the tenant and
+// authenticates by the method. {issuer}/oauth/callback must be one of its redirect URIs, of the
 // platform Web. It may be the API's own app.
 //
-// Each key is at least 32 random bytes. The first one seals codes, refresh tokens, registrations
-// and cookies; all of them open. To rotate keys, add the new key second on all replicas, then
-// move it first. Keep an old key for as long as the registrations, refresh tokens (90 days) and
-// consents that it sealed shall live.
+// Each key is at least 32 random bytes. The first key seals codes, refresh tokens, registrations
+// and cookies; every key opens them. To rotate keys, add the new key second on all replicas, then
+// move it first. Keep the old key until the registrations, refresh tokens (90 days) and consents
+// that it sealed are no longer needed.
 //
-// The error lists all faults, each with the name of its argument or field. No request is made.
+// The error lists all faults, each with the name of its argument or field. New sends no request.
 func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys [][]byte, opts *Options) (*Proxy, error) {
 	p := &Proxy{issuer: issuerURL, tenantID: strings.ToLower(tenantID), clientID: strings.ToLower(clientID), method: method, pages: pages.New()}
 	if opts != nil {
@@ -78,8 +78,8 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 	return p, nil
 }
 
-// parseIssuer checks an issuer URL (RFC 8414, section 2): https, or http on a literal loopback
-// host; without trailing slash, query and fragment.
+// parseIssuer checks an issuer URL (RFC 8414, section 2): https, or http on a loopback literal;
+// without trailing slash, query or fragment.
 func parseIssuer(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
@@ -88,7 +88,7 @@ func parseIssuer(s string) (*url.URL, error) {
 	case u.User != nil: // don't quote it: it may be a password
 		return nil, errors.New("must have no user")
 	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopbackLiteral(u.Hostname())):
-		return nil, fmt.Errorf("%q must be https; http is for localhost, 127.0.0.1 and [::1]", s)
+		return nil, fmt.Errorf("%q must be https; http is only for localhost, 127.0.0.1 and [::1]", s)
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#"):
 		return nil, fmt.Errorf("%q must have no query or fragment (RFC 8414 section 2)", s)
 	case strings.HasSuffix(s, "/"):
@@ -105,13 +105,13 @@ func parseIssuer(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// isLoopbackLiteral reports whether the host is one of those for which http is allowed: names
-// and addresses that never leave the machine.
+// isLoopbackLiteral reports whether the host is one for which http is allowed, because requests
+// to it never leave the machine.
 func isLoopbackLiteral(host string) bool {
 	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }
 
-// checkOptions checks what needs nothing else.
+// checkOptions checks the options that depend on no others.
 func (p *Proxy) checkOptions(faults *faults) {
 	o := &p.opts
 	for i, resource := range o.Resources {
@@ -128,7 +128,7 @@ func (p *Proxy) checkOptions(faults *faults) {
 		faults.add("Options.RememberConsent", fmt.Errorf("%s is not between %s and %s; a negative value means never", d, minRememberConsent, maxRememberConsent))
 	}
 	if o.CombinedConsent && len(o.Downstream) == 0 {
-		faults.add("Options.CombinedConsent", errors.New("set without Options.Downstream; list the scopes there, or leave both out"))
+		faults.add("Options.CombinedConsent", errors.New("is set without Options.Downstream; list the scopes there, or leave both out"))
 	}
 }
 
@@ -139,7 +139,7 @@ func (p *Proxy) openDirectory(keys [][]byte, faults *faults) {
 		o.Presets = KnownClients()
 	}
 	if o.OnlyRedirects != nil && len(o.OnlyRedirects) == 0 {
-		faults.add("Options.OnlyRedirects", errors.New("has no lists; leave it out if redirects are not restricted"))
+		faults.add("Options.OnlyRedirects", errors.New("is empty; leave it out if redirects are not restricted"))
 	}
 	for i, uri := range o.PrivateSchemes {
 		if err := redirecturi.CheckPrivate(uri); err != nil {
@@ -167,6 +167,7 @@ func (p *Proxy) openDirectory(keys [][]byte, faults *faults) {
 	faults.add("Options.Clients", err)
 }
 
+// presets returns the checked lists of the field.
 func presets(field string, list []Preset, faults *faults) []redirecturi.Preset {
 	var all []redirecturi.Preset
 	for i, one := range list {

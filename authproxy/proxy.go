@@ -20,7 +20,7 @@ import (
 // A Proxy is an authorization server for MCP clients in front of Entra. It is an http.Handler
 // for the paths that [Proxy.Serves]. It is safe for concurrent use.
 type Proxy struct {
-	issuer             string // byte-identical wherever it stands
+	issuer             string // the same bytes wherever it appears
 	base               *url.URL
 	tenantID, clientID string // in lower case
 	method             clientauth.Method
@@ -39,7 +39,7 @@ type Proxy struct {
 	wire   *entrawire.Client
 	proofs *clientcred.Proofs
 
-	// What complete sets.
+	// What finish sets.
 	complete  bool
 	name      string   // of the MCP server
 	resources []string // canonical
@@ -59,31 +59,31 @@ const (
 	pathRegister  = "/register"
 )
 
-// A route is what answers at a path.
+// A route says what answers at a path.
 type route struct {
 	methods []string
-	// shared reports whether pages of every origin may send requests and read the answers. The
-	// others are for people: their errors are pages.
+	// shared reports whether pages of every origin may send requests and read the answers (CORS).
+	// The other routes are for people: their errors are pages.
 	shared bool
 	serve  http.HandlerFunc
 }
 
-// Issuer returns the issuer URL, as it stands in metadata and responses.
+// Issuer returns the issuer URL, as in metadata and responses.
 func (p *Proxy) Issuer() string { return p.issuer }
 
 // AuthorizationEndpoint returns the URL at which sign-ins start.
 func (p *Proxy) AuthorizationEndpoint() string { return p.issuer + pathAuthorize }
 
-// callbackURL is where Entra sends browsers.
+// callbackURL returns the redirect URI of the proxy's app, where Entra sends browsers.
 func (p *Proxy) callbackURL() string { return p.issuer + pathCallback }
 
-// ClientID returns the ID of the proxy's app at Entra, in lower case: each token's authorized party.
+// ClientID returns the client ID of the proxy's app at Entra, in lower case: the azp of each token.
 func (p *Proxy) ClientID() string { return p.clientID }
 
-// HasClient reports whether the operator configured a client with the ID.
+// HasClient reports whether Options.Clients has a client with the ID.
 func (p *Proxy) HasClient(id string) bool {
 	return slices.ContainsFunc(p.opts.Clients, func(c Client) bool { return c.ID == id })
 }
 
-// sealName is the name of sealed values: they are for this issuer, tenant and app.
+// sealName returns the name that binds sealed values to this issuer, tenant and app.
 func (p *Proxy) sealName() string { return p.issuer + "\n" + p.tenantID + "\n" + p.clientID }

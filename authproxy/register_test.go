@@ -210,7 +210,7 @@ func TestFaultsOfClients(t *testing.T) {
 	}
 	_, err = authproxy.New("https://mcp.example.com", guid, "66666666-2222-3333-4444-555555555555", clientauth.Secret("x"), [][]byte{testKey},
 		&authproxy.Options{OnlyRedirects: []authproxy.Preset{}})
-	if err == nil || !strings.Contains(err.Error(), "Options.OnlyRedirects: has no lists") {
+	if err == nil || !strings.Contains(err.Error(), "Options.OnlyRedirects: is empty") {
 		t.Errorf("New with an empty OnlyRedirects = %v, want a fault: nothing allowed is not everything", err)
 	}
 }
