@@ -22,8 +22,8 @@ import (
 // maxState bounds a client's state, in bytes.
 const maxState = 1 << 10
 
-// An authorizeRequest is a client's authorization request (RFC 6749, section 4.1.1). Its client
-// and its redirect are known; the rest may have faults, which the client learns.
+// An authorizeRequest is a client's authorization request (RFC 6749, section 4.1.1). Client and
+// redirect were checked; faults of the rest are reported to the client.
 type authorizeRequest struct {
 	client   *clients.Client
 	redirect string
@@ -31,14 +31,14 @@ type authorizeRequest struct {
 	state    string     // to echo; "" for none
 }
 
-// authorizeParameters are the parameters that the proxy knows. The client may send others.
+// authorizeParameters are the parameters that may occur only once. Others are ignored.
 var authorizeParameters = []string{
 	"response_type", "scope", "state", "code_challenge", "code_challenge_method", "response_mode", "nonce",
 	"prompt", "max_age", "login_hint", "domain_hint", "claims", "acr_values",
 }
 
-// serveAuthorize begins a sign-in: it shows the consent page, or, if the browser's user has
-// already approved the client, sends the browser to Entra.
+// serveAuthorize begins a sign-in: it shows the consent page, or redirects to Entra if the user
+// has already approved the client in this browser.
 func (p *Proxy) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	q, fault := p.readAuthorize(r)
 	if fault != nil {
@@ -51,7 +51,7 @@ func (p *Proxy) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		asks := !p.remembers(q.redirect) || !p.consents(r).has(approval) || slices.Contains(strings.Fields(q.form.Get("prompt")), "consent")
 		switch {
 		case asks && extra.Get("prompt") == "none":
-			err = oauth.Errorf(oauth.InteractionRequired, "the user has not approved this client in this browser; send the request without prompt=none")
+			err = oauth.Errorf(oauth.InteractionRequired, "the user must first approve this client in this browser; send the request without prompt=none")
 		case asks:
 			err = p.askConsent(w, r, q.client, t, extra, approval)
 		default:
@@ -66,14 +66,14 @@ func (p *Proxy) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readAuthorize reads the client and its redirect. While either is in doubt, errors are pages.
+// readAuthorize reads the client and its redirect. Until both are known, errors are pages.
 func (p *Proxy) readAuthorize(r *http.Request) (*authorizeRequest, *pageError) {
 	form, fault := readQuery(r)
 	if fault != nil {
 		return nil, fault
 	}
 	if len(form["client_id"]) != 1 || len(form["redirect_uri"]) > 1 {
-		return nil, badRequest(pages.BadRequest, "client_id must be sent once, and redirect_uri at most once")
+		return nil, badRequest(pages.BadRequest, "send client_id once, and redirect_uri at most once")
 	}
 	client, err := p.clients.Find(r.Context(), form.Get("client_id"))
 	if err != nil {
@@ -102,7 +102,8 @@ func unknownClient(err error) *pageError {
 	}
 }
 
-// newTransaction checks the rest of the request. Its error is for the client.
+// newTransaction checks the rest of the request. Its error is for the client. extra has the
+// parameters to pass on to Entra.
 func (p *Proxy) newTransaction(q *authorizeRequest) (t *transaction, extra url.Values, err error) {
 	for _, name := range authorizeParameters {
 		if len(q.form[name]) > 1 {
@@ -111,13 +112,13 @@ func (p *Proxy) newTransaction(q *authorizeRequest) (t *transaction, extra url.V
 	}
 	switch kind, mode := q.form.Get("response_type"), q.form.Get("response_mode"); {
 	case len(q.state) > maxState:
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "state has %d bytes; it may have %d", len(q.state), maxState)
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "state has %d bytes; send at most %d", len(q.state), maxState)
 	case kind == "":
 		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "response_type is missing; it must be code")
 	case kind != "code":
 		return nil, nil, oauth.Errorf(oauth.UnsupportedResponse, "response_type must be code")
 	case mode != "" && mode != "query":
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "response_mode must be query, or be left out")
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "response_mode must be query; send that or leave it out")
 	}
 	t = &transaction{id: newTransactionID(), expires: p.now().Add(transactionLifetime), redirect: q.redirect, state: q.state}
 	c := &t.code
@@ -141,22 +142,22 @@ func (p *Proxy) newTransaction(q *authorizeRequest) (t *transaction, extra url.V
 	return t, extra, nil
 }
 
-// readChallenge reads the PKCE challenge (RFC 7636, section 4.3). Only S256 is safe from who
-// reads the request.
+// readChallenge reads the PKCE challenge (RFC 7636, section 4.3). It takes only S256: a plain
+// challenge is of no use once the request has leaked.
 func readChallenge(form url.Values) (challenge [sha256.Size]byte, err error) {
 	if form.Get("code_challenge") == "" || form.Get("code_challenge_method") != "S256" {
-		return challenge, oauth.Errorf(oauth.InvalidRequest, "PKCE is required: send code_challenge, and code_challenge_method=S256")
+		return challenge, oauth.Errorf(oauth.InvalidRequest, "PKCE is required; send code_challenge and code_challenge_method=S256")
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(form.Get("code_challenge"))
 	if err != nil || len(b) != sha256.Size || strings.ContainsAny(form.Get("code_challenge"), "\r\n") {
-		return challenge, oauth.Errorf(oauth.InvalidRequest, "code_challenge must be the 43 characters of a SHA-256 hash as base64url (RFC 7636 section 4.2)")
+		return challenge, oauth.Errorf(oauth.InvalidRequest, "code_challenge must be a SHA-256 hash in base64url, 43 characters (RFC 7636 section 4.2)")
 	}
 	return [sha256.Size]byte(b), nil
 }
 
-// refuse tells the client why it gets no code. Before the user has approved the client in this
-// browser, one that nobody vouches for is told by a link on a page: it could have registered
-// just to make this server redirect to it (RFC 9700, section 4.11.2).
+// refuse tells the client why it gets no code. A client that nobody vouches for is told by a link
+// on a page until the user has approved it in this browser: it may have registered only to make
+// this server redirect to it (RFC 9700, section 4.11.2).
 func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, q *authorizeRequest, err error) {
 	e, ok := errors.AsType[*oauth.Error](err)
 	if !ok {
@@ -180,7 +181,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, q *authorizeReque
 	})
 }
 
-// clientAttrs describes the client to the log, without what a stranger chose at length.
+// clientAttrs describes the client in the log, in a bounded length.
 func clientAttrs(q *authorizeRequest) []any {
 	return []any{slog.String("client", q.client.Name), slog.String("host", redirecturi.Host(q.redirect))}
 }

@@ -93,6 +93,7 @@ func TestAuthorizeRequests(t *testing.T) {
 		{"max_age", []string{"max_age=60"}, "", "consent"},
 		{"max_age, no number", []string{"max_age=-1"}, "", "invalid_request"},
 		{"claims", []string{`claims={"access_token":{"acrs":{"essential":true,"value":"c1"}}}`}, "", "consent"},
+		{"claims, not UTF-8", []string{"claims={\"x\":\"\xff\"}"}, "", "invalid_request"},
 		{"claims, no JSON", []string{"claims={"}, "", "invalid_request"},
 		{"claims, an array", []string{"claims=[]"}, "", "invalid_request"},
 		{"claims, null", []string{"claims=null"}, "", "invalid_request"},
@@ -209,6 +210,9 @@ func TestPassedOn(t *testing.T) {
 		{[]string{"acr_values=urn:x c1 c25 c0 c100"}, `claims={"access_token":{"acrs":{"essential":true,"values":["c1","c25"]}}}`},
 		{[]string{"acr_values=phr"}, ""},
 		{[]string{`claims={"access_token":{"xms_cc":{"values":["cp1"]}}}`, "acr_values=c2"}, `claims={"access_token":{"acrs":{"essential":true,"value":"c2"},"xms_cc":{"values":["cp1"]}}}`},
+		{[]string{"acr_values=c1 c1"}, `claims={"access_token":{"acrs":{"essential":true,"value":"c1"}}}`},
+		{[]string{"acr_values=c1 c2 c3 c4 c5 c6"}, `claims={"access_token":{"acrs":{"essential":true,"values":["c1","c2","c3","c4","c5","c6"]}}}`},
+		{[]string{`claims={"access_token":{"acrs":null}}`, "acr_values=c2"}, `claims={"access_token":{"acrs":{"essential":true,"value":"c2"}}}`},
 		{[]string{`claims={"access_token":{"acrs":{"value":"c9"}}}`, "acr_values=c2"}, `claims={"access_token":{"acrs":{"value":"c9"}}}`},
 		{[]string{`claims={"access_token":null,"id_token":{}}`, "acr_values=c2"}, `claims={"access_token":{"acrs":{"essential":true,"value":"c2"}},"id_token":{}}`},
 	} {

@@ -13,10 +13,10 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
 )
 
-// maxQuery bounds the query of a request in a browser, in bytes.
+// maxQuery bounds the query of a browser's request, in bytes.
 const maxQuery = 16 << 10
 
-// A pageError is an error that is shown to the user: there is nobody to redirect to.
+// A pageError is an error that the user sees on a page, because there is no safe redirect.
 type pageError struct {
 	status  int
 	problem pages.Problem
@@ -28,16 +28,16 @@ func badRequest(problem pages.Problem, detail string) *pageError {
 	return &pageError{status: http.StatusBadRequest, problem: problem, detail: detail}
 }
 
-// showPage tells the user what went wrong.
+// showPage shows the error to the user.
 func (p *Proxy) showPage(w http.ResponseWriter, r *http.Request, e *pageError) {
-	p.log.WarnContext(r.Context(), "refused a request in a browser", slog.String("path", r.URL.Path), slog.String("problem", string(e.problem)), slog.String("reason", e.detail))
+	p.log.WarnContext(r.Context(), "refused a browser's request", slog.String("path", r.URL.Path), slog.String("problem", string(e.problem)), slog.String("reason", e.detail))
 	if e.retry > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((e.retry+time.Second-1)/time.Second), 10))
 	}
 	p.pages.ShowError(w, r, e.status, &pages.ErrorPage{Problem: e.problem, Detail: e.detail})
 }
 
-// readQuery returns the parameters of a request in a browser, without empty ones.
+// readQuery returns the parameters of a browser's request, without empty ones.
 func readQuery(r *http.Request) (url.Values, *pageError) {
 	if len(r.URL.RawQuery) > maxQuery {
 		return nil, badRequest(pages.BadRequest, "the query is too long")
@@ -81,11 +81,11 @@ func (p *Proxy) errorURL(redirect, state string, e *oauth.Error) string {
 	return p.responseURL(redirect, state, answer)
 }
 
-// encodeQuery is url.Values.Encode with %20 for spaces, which all servers and people understand.
+// encodeQuery is url.Values.Encode with %20 for spaces, which every server decodes alike.
 func encodeQuery(q url.Values) string { return strings.ReplaceAll(q.Encode(), "+", "%20") }
 
-// redirectTo answers a GET with another address, which was checked. [http.Redirect] would change
-// some private schemes.
+// redirectTo redirects a GET to the URL, which was checked. [http.Redirect] would change the
+// spelling of some private schemes.
 func redirectTo(w http.ResponseWriter, to string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

@@ -64,6 +64,12 @@ func unmarshalForm(b []byte) (*form, error) {
 	return f, nil
 }
 
+// isBoundTo reports whether the form is for the browser that has the token.
+func (f *form) isBoundTo(token string) bool {
+	hash := sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(hash[:], f.browser[:]) == 1
+}
+
 // The names of the form's fields.
 const (
 	fieldForm     = "form"
@@ -93,8 +99,7 @@ func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, client *clien
 // browserToken returns the random value that binds forms to a browser: the browser's, or a new
 // one.
 func browserToken(r *http.Request, names *cookieNames) string {
-	token := cookie(r, names.form)
-	if b, err := base64.RawURLEncoding.DecodeString(token); err == nil && len(b) == tokenSize {
+	if token := cookie(r, names.form, isToken); token != "" {
 		return token
 	}
 	b := make([]byte, tokenSize)
@@ -102,10 +107,15 @@ func browserToken(r *http.Request, names *cookieNames) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
+func isToken(value string) bool {
+	b, err := base64.RawURLEncoding.DecodeString(value)
+	return err == nil && len(b) == tokenSize
+}
+
 // otherCookies is what the cookies besides transactions take of a request's header.
 func (p *Proxy) otherCookies(r *http.Request) int {
 	size := sizeOf(p.cookies.form, "") + base64.RawURLEncoding.EncodedLen(tokenSize)
-	if value := cookie(r, p.cookies.consent); value != "" {
+	if value := cookie(r, p.cookies.consent, p.isConsents); value != "" {
 		size += sizeOf(p.cookies.consent, value)
 	}
 	return size
@@ -128,7 +138,7 @@ func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
 	if decision == "approve" {
 		reserved := p.otherCookies(r)
 		if p.remembers(t.redirect) {
-			reserved = p.remember(w, r, f.approval) + sizeOf(p.cookies.form, cookie(r, p.cookies.form))
+			reserved = p.remember(w, r, f.approval) + sizeOf(p.cookies.form, "") + base64.RawURLEncoding.EncodedLen(tokenSize)
 		}
 		t.approved, t.expires = true, p.now().Add(transactionLifetime)
 		if err := p.begin(w, r, t, reserved); err != nil { // it fitted before
@@ -167,12 +177,10 @@ func (p *Proxy) readForm(w http.ResponseWriter, r *http.Request) (f *form, decis
 	if err != nil {
 		return nil, "", foreign
 	}
-	token := cookie(r, p.cookies.form)
-	hash := sha256.Sum256([]byte(token))
 	switch {
-	case token == "" || !p.now().Before(f.expires):
+	case cookie(r, p.cookies.form, isToken) == "" || !p.now().Before(f.expires):
 		return nil, "", badRequest(pages.Expired, "the page is older than 10 minutes, or the browser keeps no cookies")
-	case subtle.ConstantTimeCompare(hash[:], f.browser[:]) != 1:
+	case cookie(r, p.cookies.form, f.isBoundTo) == "":
 		return nil, "", foreign
 	}
 	decision = values.Get(fieldDecision)

@@ -50,13 +50,15 @@ func (n *cookieNames) set(w http.ResponseWriter, name, value string, lifetime ti
 
 func (n *cookieNames) remove(w http.ResponseWriter, name string) { n.set(w, name, "", 0) }
 
-// cookie returns the value of the cookie that the browser sent, or "".
-func cookie(r *http.Request, name string) string {
-	c, err := r.Cookie(name)
-	if err != nil {
-		return ""
+// cookie returns the value of the cookie that the browser sent, or "". Of several with the name,
+// which another site of the same host can cause on http, it returns the first that is good.
+func cookie(r *http.Request, name string, good func(value string) bool) string {
+	for _, c := range r.CookiesNamed(name) {
+		if good(c.Value) {
+			return c.Value
+		}
 	}
-	return c.Value
+	return ""
 }
 
 // sizeOf is what a cookie takes of a request's header.

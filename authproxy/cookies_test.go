@@ -131,6 +131,45 @@ func TestCookieSizes(t *testing.T) {
 	}
 }
 
+// Cookies with our names that others have set, before ours and in any number, change nothing.
+func TestForeignCookies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{plain: true}) // every port of the host can set them
+	for name, toss := range map[string]func(signin, consent, form string) []string{
+		"junk": func(signin, consent, form string) []string {
+			return []string{form + "=junk", consent + "=junk", signin + "=junk", consent + "=" + strings.Repeat("A", 20_000)}
+		},
+		"many": func(signin, _, _ string) (all []string) {
+			for i := range 150 {
+				all = append(all, fmt.Sprintf("%s%022d=x", signin[:len(signin)-22], i))
+			}
+			return all
+		},
+	} {
+		b := w.browser(w.alice)
+		first := b.authorize(request("redirect_uri=" + clientBack))
+		signIns, others, _ := b.held()
+		form := others[0].Name
+		b.header.Set("Cookie", strings.Join(toss(signIns[0].Name, strings.Replace(form, "form-", "consent-", 1), form), "; "))
+		for i, page := range []*page{first, b.authorize(request())} {
+			size := 0
+			for _, line := range page.header.Values("Set-Cookie") {
+				size += len("Set-Cookie: \r\n") + len(line)
+			}
+			if size > 6000 {
+				t.Errorf("%s, page %d: the cookies of the answer have %d bytes, want at most 6000", name, i, size)
+			}
+			p := b.decide(page, "approve")
+			if p.next() == "" || b.signInAtEntra(p.next()).location == nil {
+				t.Errorf("%s, page %d: the sign-in does not end at the client: %d", name, i, p.status)
+			}
+		}
+		if got := w.outcome(b.authorize(request())); got != "entra" {
+			t.Errorf("%s: after an approval: %s, want entra", name, got)
+		}
+	}
+}
+
 // Cookies and forms end at the proxy that sealed them.
 func TestSealedForAnotherProxy(t *testing.T) {
 	t.Parallel()

@@ -30,9 +30,8 @@ func (p *Proxy) issue(ctx context.Context, got *entrawire.Success, last *grants.
 		AccessToken: got.AccessToken, TokenType: "Bearer", ExpiresIn: int64(got.Lifetime.Seconds()), Scope: strings.Join(p.scopes.ofToken(names), " "),
 	}
 	next := *last
-	if last.ID == (grants.ID{}) { // what a code's scopes have become
-		next.Scopes = p.scopes.known(names)
-	} else {
+	next.Granted = p.scopes.ours(names)
+	if last.ID != (grants.ID{}) {
 		next.Generation++
 	}
 	if got.RefreshToken != "" {

@@ -73,23 +73,25 @@ func (p *Proxy) openRefresh(text string) (*grants.Refresh, error) {
 	return grants.UnmarshalRefresh(plain)
 }
 
-// scopesAgain returns the scopes to ask Entra for: those of the parameter, or all that were
-// granted if it names none of ours.
+// scopesAgain returns the scopes to ask Entra for: those of the parameter, which must have been
+// granted, or all. What Entra has granted without being asked is not asked for: the token has it
+// anyway, and may lose it without this client losing its tokens.
 func (p *Proxy) scopesAgain(token *grants.Refresh, parameter string) ([]string, error) {
-	granted := p.scopes.known(token.Scopes)
-	if len(granted) == 0 {
+	asked := p.scopes.ours(token.Scopes)
+	if len(asked) == 0 {
 		return nil, oauth.Errorf(oauth.InvalidGrant, "the API no longer has the scopes of this refresh token; sign in again")
 	}
-	asked := p.scopes.pick(parameter)
-	for _, name := range asked {
-		if !slices.Contains(granted, name) {
-			return nil, oauth.Errorf(oauth.InvalidScope, "scope must not exceed what was granted: %s; sign in again for more", strings.Join(p.scopes.fullForm(granted), " "))
+	wanted := p.scopes.pick(parameter)
+	for _, name := range wanted {
+		if !slices.Contains(token.Granted, name) {
+			return nil, oauth.Errorf(oauth.InvalidScope, "scope must not exceed what was granted: %s; sign in again for more", strings.Join(p.scopes.fullForm(token.Granted), " "))
 		}
 	}
-	if len(asked) == 0 {
-		return granted, nil
+	wanted = slices.DeleteFunc(wanted, func(name string) bool { return !slices.Contains(asked, name) })
+	if len(wanted) == 0 {
+		return asked, nil
 	}
-	return asked, nil
+	return wanted, nil
 }
 
 // requestOf is the same for two requests whose answers are the same.

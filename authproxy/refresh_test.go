@@ -155,6 +155,34 @@ func TestRefreshScope(t *testing.T) {
 	w.good("that did no harm", w.refresh(first.get("refresh_token")))
 }
 
+// TestRefreshNeverWidens: Entra puts in all scopes that the app has consent for, and says so; the
+// client may repeat them, but Entra is asked for what it was asked for at first.
+func TestRefreshNeverWidens(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{})
+	w.tenant.Consent(w.app, w.api, "access_as_user", "Files.Read")
+	got := w.tokens("scope=access_as_user")
+	for _, scope := range []string{"", got.get("scope"), "access_as_user", "Files.Read", "openid"} {
+		got = w.good("scope "+scope, w.refresh(got.get("refresh_token"), "scope="+scope))
+		if !strings.Contains(got.get("scope"), "Files.Read") {
+			t.Errorf("scope %q: the response has %q, want what the token has", scope, got.get("scope"))
+		}
+		var asked string
+		for _, r := range w.tenant.Requests() {
+			if r.Endpoint == entratest.EndpointToken {
+				asked = r.Form.Get("scope")
+			}
+		}
+		if want := w.api.Scope("access_as_user") + " offline_access"; asked != want {
+			t.Errorf("scope %q: Entra was asked for %q, want %q", scope, asked, want)
+		}
+	}
+	w.tenant.RevokeConsent(w.app, w.api)
+	w.tenant.Consent(w.app, w.api, "access_as_user")
+	got = w.good("after Files.Read was taken away", w.refresh(got.get("refresh_token")))
+	w.bad("that one now", w.refresh(got.get("refresh_token"), "scope=Files.Read"), 400, "invalid_scope")
+}
+
 func TestRefreshResource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{options: func(_ *world, o *authproxy.Options) {

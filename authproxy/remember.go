@@ -49,10 +49,7 @@ const entrySize = len(approval{}) + 4
 
 // consents reads the browser's cookie. What has expired is left out.
 func (p *Proxy) consents(r *http.Request) (list consents) {
-	plain, err := p.seals.consent.OpenText(cookie(r, p.cookies.consent), p.sealName())
-	if err != nil || len(plain)%entrySize != 0 {
-		return nil
-	}
+	plain, _ := p.openConsents(cookie(r, p.cookies.consent, p.isConsents))
 	for entry := range slices.Chunk(plain, entrySize) {
 		at := time.Unix(int64(binary.BigEndian.Uint32(entry[len(approval{}):])), 0)
 		if p.now().Sub(at) < p.opts.RememberConsent {
@@ -60,6 +57,16 @@ func (p *Proxy) consents(r *http.Request) (list consents) {
 		}
 	}
 	return list
+}
+
+func (p *Proxy) isConsents(value string) bool {
+	_, ok := p.openConsents(value)
+	return ok
+}
+
+func (p *Proxy) openConsents(value string) ([]byte, bool) {
+	plain, err := p.seals.consent.OpenText(value, p.sealName())
+	return plain, err == nil && len(plain)%entrySize == 0
 }
 
 func (c consents) has(a approval) bool {

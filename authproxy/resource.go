@@ -9,8 +9,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
 
-// canonicalResource returns the form in which resources are compared: scheme and host in lower
-// case, without default port and without one trailing slash.
+// canonicalResource returns a resource in the form for comparison: scheme and host in lower case,
+// without the default port and without one trailing slash.
 func canonicalResource(s string) (string, bool) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#") {
@@ -28,8 +28,8 @@ func canonicalResource(s string) (string, bool) {
 	return u.Scheme + "://" + u.Host + strings.TrimSuffix(u.EscapedPath(), "/"), true
 }
 
-// resourceOf returns the canonical form of the resource that a request names, or "" if it names
-// none (RFC 8707, section 2).
+// resourceOf returns the resource that a request names, in canonical form, or "" if it names none
+// (RFC 8707, section 2).
 func (p *Proxy) resourceOf(values []string) (string, error) {
 	var named string
 	for _, value := range values {

@@ -67,6 +67,11 @@ func (s *scopeSet) nameOf(scope string) string {
 	return name
 }
 
+// ours returns the names that are ours.
+func (s *scopeSet) ours(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(s.names, name) })
+}
+
 // fullForm returns the scopes as clients know them. It leaves out names that are not ours.
 func (s *scopeSet) fullForm(names []string) []string {
 	var full []string
@@ -76,11 +81,6 @@ func (s *scopeSet) fullForm(names []string) []string {
 		}
 	}
 	return full
-}
-
-// known returns the names that are ours.
-func (s *scopeSet) known(names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(s.names, name) })
 }
 
 // ofToken returns the scopes of a token in full form. Those that Options.Scopes lacks have the

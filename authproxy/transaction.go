@@ -19,6 +19,9 @@ const (
 	transactionLifetime = 10 * time.Minute
 	// maxTransactions is how many sign-ins a browser can have under way.
 	maxTransactions = 5
+	// maxRemoved bounds how many cookies one answer removes: others may have set any number that
+	// looks like ours, and gateways bound the header of an answer.
+	maxRemoved = 30
 )
 
 // A transactionID names a sign-in: 128 random bits as base64url. It is the state towards Entra.
@@ -73,7 +76,12 @@ func (p *Proxy) transaction(r *http.Request, id transactionID) *transaction {
 	if len(id) != base64.RawURLEncoding.EncodedLen(transactionIDSize) {
 		return nil
 	}
-	return p.openTransaction(id, cookie(r, p.cookies.transaction+string(id)))
+	for _, c := range r.CookiesNamed(p.cookies.transaction + string(id)) {
+		if t := p.openTransaction(id, c.Value); t != nil {
+			return t
+		}
+	}
+	return nil
 }
 
 func (p *Proxy) openTransaction(id transactionID, value string) *transaction {
@@ -96,14 +104,17 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request, t *transaction, re
 	if len(name)+len(value) > maxCookie {
 		return oauth.Errorf(oauth.InvalidRequest, "redirect_uri, state and resource together are too long; shorten the state")
 	}
-	size, count := sizeOf(name, value)+reserved, 1
+	size, count, removed := sizeOf(name, value)+reserved, 1, 0
+	seen := map[string]bool{name: true}
 	for _, other := range p.transactions(r) {
-		if other.name == name {
+		if seen[other.name] { // one that is good came before
 			continue
 		}
+		seen[other.name] = true
 		size, count = size+other.size, count+1 // once there is no room, all older ones go
-		if count > maxTransactions || size > maxCookies || other.at.IsZero() {
+		if (count > maxTransactions || size > maxCookies || other.at.IsZero()) && removed < maxRemoved {
 			p.cookies.remove(w, other.name)
+			removed++
 		}
 	}
 	p.cookies.set(w, name, value, t.expires.Sub(p.now()))

@@ -9,11 +9,11 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
@@ -24,10 +24,14 @@ const (
 	maxDocuments = 1000
 	documentSize = 16 << 10 // what each counts, whatever its size
 	maxRenewals  = 1000
+	maxProven    = 2000    // URLs
 	maxKeyBytes  = 8 << 20 // of all key sets
 	keySize      = 1 << 10 // what each key of a set counts, and the set itself
 	entrySize    = 320     // what internal/cache adds to each
 )
+
+// provenFor is for how long a URL counts as one that was good before.
+const provenFor = 30 * 24 * time.Hour
 
 // Options configures a [Fetcher].
 type Options struct {
@@ -57,7 +61,8 @@ type Fetcher struct {
 
 	documents *cache.Cache[string, *Document]
 	keySets   *cache.Cache[string, *keySet]
-	renewals  *cache.Cache[string, *keySet] // of the last minute; nil for one that failed
+	renewals  *cache.Cache[string, *keySet]  // of the last minute; nil for one that failed
+	proven    *cache.Cache[string, struct{}] // URLs that were good before
 }
 
 // New returns a fetcher. opts may be nil.
@@ -77,6 +82,8 @@ func New(opts *Options) *Fetcher {
 	f.keySets = cache.New[string, *keySet](options)
 	options.MaxBytes = maxRenewals * entrySize
 	f.renewals = cache.New[string, *keySet](options)
+	options.MaxBytes = maxProven * (maxURL + entrySize)
+	f.proven = cache.New[string, struct{}](options)
 	return f
 }
 
@@ -116,6 +123,9 @@ func (f *Fetcher) Document(ctx context.Context, id string) (*Document, error) {
 			return item, err
 		}
 		d, err := parseDocument(id, u, body, f.loopback)
+		if err == nil {
+			f.prove(id)
+		}
 		return cache.Item[*Document]{Value: d, ExpiresAt: expires, Size: documentSize}, err
 	})
 	if err != nil {
@@ -174,16 +184,26 @@ func (f *Fetcher) fetchKeys(ctx context.Context, u *url.URL) (item cache.Item[*k
 	if err != nil {
 		return item, err
 	}
+	f.prove(u.String())
 	return cache.Item[*keySet]{Value: set, ExpiresAt: expires, Size: keySize * (1 + len(set.keys))}, nil
+}
+
+// prove remembers that the URL was good.
+func (f *Fetcher) prove(url string) {
+	f.proven.Put(url, cache.Item[struct{}]{ExpiresAt: f.now().Add(provenFor), Size: maxURL})
 }
 
 // fetch fetches a JSON document within the limits, and returns until when it may be kept.
 func (f *Fetcher) fetch(ctx context.Context, u *url.URL, maxBytes int64) ([]byte, time.Time, error) {
-	end, err := f.limits.begin(strings.ToLower(u.Hostname()))
+	_, proven := f.proven.Hit(u.String())
+	ctx, end, err := f.limits.begin(ctx, u, proven)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	defer end()
 	body, life, err := get(ctx, f.client, u, maxBytes)
+	if busy, ok := errors.AsType[*busyError](context.Cause(ctx)); ok && err != nil {
+		err = busy
+	}
 	return body, f.now().Add(life), err
 }

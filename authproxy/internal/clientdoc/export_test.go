@@ -26,3 +26,10 @@ func ParseKeySet(body []byte) (int, error) {
 
 // Documents returns the number of documents that are kept.
 func (f *Fetcher) Documents() int { return f.documents.Len() }
+
+// Hosts returns the number of hosts that the limits remember.
+func (f *Fetcher) Hosts() int {
+	f.limits.mu.Lock()
+	defer f.limits.mu.Unlock()
+	return len(f.limits.windows)
+}

@@ -28,6 +28,9 @@ const (
 // client follows no redirects. An error wraps ErrInvalid if the answer is at fault, else
 // ErrUnavailable.
 func get(ctx context.Context, client *http.Client, u *url.URL, maxBytes int64) ([]byte, time.Duration, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ctx = context.WithValue(ctx, fetchKey{}, ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -52,6 +55,10 @@ func get(ctx context.Context, client *http.Client, u *url.URL, maxBytes int64) (
 	}
 	return body, lifetime(resp.Header), nil
 }
+
+// fetchKey is the key of a fetch's own context, for its dial: net/http lets dials outlive their
+// request.
+type fetchKey struct{}
 
 // checkAnswer judges an answer before its body is read.
 func checkAnswer(resp *http.Response) error {

@@ -52,13 +52,15 @@ func withoutRedirects(c *http.Client) *http.Client {
 	return &own
 }
 
-// dialContext connects to the first address of the host that answers, if all are public. The
-// connection ends at the deadline of the fetch, which it sets anew: net/http lets dials
-// outlive their request.
+// dialContext connects to the first address of the host that answers, if all are public. The dial
+// ends with the fetch, and the connection at its deadline, which is set anew.
 func (g *guard) dialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	deadline := time.Now().Add(fetchTimeout)
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	if fetch, ok := ctx.Value(fetchKey{}).(context.Context); ok {
+		defer context.AfterFunc(fetch, cancel)()
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err

@@ -37,8 +37,8 @@ func NewID() ID {
 // A Grant is what both have.
 type Grant struct {
 	Holder clients.Hold
-	// Scopes are short names of our scopes: in a code those that Entra was asked for, in a
-	// refresh token those that were granted.
+	// Scopes are the short names of those of our scopes that Entra was asked for, and is asked for
+	// again: a refresh never asks for more.
 	Scopes   []string
 	Resource string // that authorize named, canonical; "" if none
 	CP1      bool   // the client handles claims challenges
@@ -66,7 +66,8 @@ type Refresh struct {
 	ID         ID
 	Generation uint64 // how many came before it, in its line
 	Expires    time.Time
-	EntraToken []byte // Entra's refresh token
+	Granted    []string // the short names of those of our scopes that the access token has; Entra adds some
+	EntraToken []byte   // Entra's refresh token
 }
 
 func (g *Grant) write(w *record.Writer) {
@@ -128,6 +129,7 @@ func (t *Refresh) Marshal() []byte {
 	w.Fixed(t.ID[:])
 	w.Number(t.Generation)
 	writeTime(&w, t.Expires)
+	w.Texts(t.Granted)
 	w.Blob(t.EntraToken)
 	return w.Bytes()
 }
@@ -140,6 +142,7 @@ func UnmarshalRefresh(b []byte) (*Refresh, error) {
 	r.Fixed(t.ID[:])
 	t.Generation = r.Number()
 	t.Expires = readTime(r)
+	t.Granted = r.Texts()
 	t.EntraToken = r.Blob()
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("refresh token: %w", err)
