@@ -20,15 +20,15 @@ import (
 )
 
 const (
-	// upstreamTimeout bounds all that a token request needs of Entra.
+	// upstreamTimeout bounds all requests to Entra for one token request.
 	upstreamTimeout = 12 * time.Second
-	// retryUpstream is when to try again if Entra does not say.
+	// retryUpstream is the Retry-After if Entra sends none.
 	retryUpstream = 5 * time.Second
-	// declareCP1 declares that the client handles claims challenges, as it did at authorize.
+	// declareCP1 repeats what the client declared at authorize: it handles claims challenges.
 	declareCP1 = `{"access_token":{"xms_cc":{"values":["cp1"]}}}`
 )
 
-// ask sends a token request to Entra, for scopes of ours.
+// ask requests tokens from Entra, for scopes of ours.
 func (p *Proxy) ask(ctx context.Context, g *grants.Grant, scopes []string, form url.Values) (*entrawire.Success, error) {
 	form.Set("client_id", p.clientID)
 	form.Set("scope", p.scopes.forToken(scopes, g.Refresh)) // without it, Entra takes the app for the resource (AADSTS90009)
@@ -38,15 +38,15 @@ func (p *Proxy) ask(ctx context.Context, g *grants.Grant, scopes []string, form 
 	return p.post(ctx, form)
 }
 
-// post sends the form with the app's credential. If Entra rejects that, post renews it once if
-// that may help, and then tries the next one.
+// post sends the form with the app's credential. If Entra rejects the credential, post renews it
+// once where that may help, then tries the next one.
 func (p *Proxy) post(ctx context.Context, form url.Values) (*entrawire.Success, error) {
 	search := p.proofs.Begin()
 	var refused error
 	for {
 		proof, err := search.Next(ctx)
 		if err != nil {
-			return nil, cmp.Or(refused, err) // refused says more than why there is no other one
+			return nil, cmp.Or(refused, err) // refused says more than that no credential is left
 		}
 		request := maps.Clone(form)
 		if err := proof.AddTo(request, p.tokenURL()); err != nil {
@@ -78,7 +78,7 @@ func (p *Proxy) post(ctx context.Context, form url.Values) (*entrawire.Success, 
 // tokenURL is Entra's token endpoint.
 func (p *Proxy) tokenURL() string { return p.host.Tenant(p.tenantID) + "/oauth2/v2.0/token" }
 
-// isOutage reports whether Entra is not able to answer now.
+// isOutage reports whether the refusal is temporary.
 func isOutage(r *entrawire.RefusalError) bool {
 	return r.Status == http.StatusTooManyRequests || r.Status == http.StatusRequestTimeout || r.Status >= http.StatusInternalServerError ||
 		r.OAuthError == oauth.TemporarilyUnavailable || r.OAuthError == oauth.ServerError
@@ -87,8 +87,8 @@ func isOutage(r *entrawire.RefusalError) bool {
 // userErrors are Entra's errors that a new sign-in can fix.
 var userErrors = []string{oauth.InvalidGrant, oauth.InteractionRequired, oauth.ConsentRequired, oauth.LoginRequired, oauth.AccessDenied}
 
-// explain returns the client's error for one of post's, and logs what only the operator can fix.
-// Entra's text stays here: it has names and addresses.
+// explain returns the client's error for an error of post, and logs what only the operator can
+// fix. It drops Entra's text, which contains names and addresses.
 func (p *Proxy) explain(ctx context.Context, err error) *oauth.Error {
 	refusal, refused := errors.AsType[*entrawire.RefusalError](err)
 	if !refused {
@@ -105,13 +105,13 @@ func (p *Proxy) explain(ctx context.Context, err error) *oauth.Error {
 	case slices.Contains(userErrors, refusal.OAuthError) && !clientcred.Blames(code):
 		return &oauth.Error{Code: oauth.InvalidGrant, Description: "Microsoft Entra ID answered: " + name + "; sign in again", Cause: err}
 	}
-	p.log.ErrorContext(ctx, "Entra refuses the proxy's app; check its registration, its credential and the scopes", slog.String("error", refusal.OAuthError),
+	p.log.ErrorContext(ctx, "Entra refused the proxy's app; check its registration, its credential and the scopes", slog.String("error", refusal.OAuthError),
 		slog.String("code", name), slog.Int("status", refusal.Status), slog.String("correlation_id", refusal.CorrelationID))
 	return &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Cause: err,
-		Description: "the server's own app is refused by Microsoft Entra ID (" + name + "); its operator must look into the log"}
+		Description: "Microsoft Entra ID refused the server's own app (" + name + "); ask the server's operator to look at its log"}
 }
 
-// explainSilence is explain without an answer of Entra's.
+// explainSilence is explain for an error that is no refusal by Entra.
 func (p *Proxy) explainSilence(ctx context.Context, err error) *oauth.Error {
 	fault, _ := errors.AsType[*clientcred.Error](err)
 	_, unsent := errors.AsType[*entrawire.NotSentError](err)
@@ -119,20 +119,20 @@ func (p *Proxy) explainSilence(ctx context.Context, err error) *oauth.Error {
 	if fault != nil && fault.Permanent || unsent || broken != nil && !broken.Transient {
 		p.log.ErrorContext(ctx, "a token request to Entra failed", slog.Any("error", err))
 		return &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Cause: err,
-			Description: "the server can't ask Microsoft Entra ID for tokens; its operator must look into the log"}
+			Description: "the server can't request tokens from Microsoft Entra ID; ask the server's operator to look at its log"}
 	}
-	p.log.WarnContext(ctx, "Entra can't be asked for tokens now", slog.Any("error", err))
-	return unavailable("Microsoft Entra ID does not answer; try again in a moment", retryUpstream, err)
+	p.log.WarnContext(ctx, "Entra can't be reached, or gave no valid answer", slog.Any("error", err))
+	return unavailable("Microsoft Entra ID did not answer; try again in a moment", retryUpstream, err)
 }
 
-// unavailable is an error that passes.
+// unavailable returns an error that is temporary.
 func unavailable(description string, after time.Duration, cause error) *oauth.Error {
 	return &oauth.Error{Code: oauth.TemporarilyUnavailable, Status: http.StatusServiceUnavailable, Description: description, RetryAfter: after, Cause: cause}
 }
 
-// verify verifies an access token of Entra's and returns its scopes, as short names. A token that
-// is good, but whose user lacks something that a policy asks for, is handed on: the server says
-// what is missing, by a status and a challenge that the client can act on.
+// verify verifies an access token of Entra's and returns its scopes, as short names. A valid token
+// that does not satisfy a policy passes: the MCP server then says what is missing, by a status and
+// a challenge that the client can act on.
 func (p *Proxy) verify(ctx context.Context, token string) ([]string, error) {
 	caller, err := p.verifier.Verify(ctx, token)
 	if err == nil {
@@ -145,7 +145,7 @@ func (p *Proxy) verify(ctx context.Context, token string) ([]string, error) {
 	case errors.Is(err, entraauth.ErrKeysUnavailable):
 		return nil, unavailable("the keys of Microsoft Entra ID are unavailable; try again in a moment", cmp.Or(e.RetryAfter, retryUpstream), err)
 	}
-	p.log.ErrorContext(ctx, "Entra's token is not one for the API behind the proxy; check the scopes and the verifier", slog.Any("error", err))
+	p.log.ErrorContext(ctx, "Entra issued a token that the verifier rejects; check the scopes and the verifier", slog.Any("error", err))
 	return nil, &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Cause: err,
-		Description: "Microsoft Entra ID issued a token that this server does not accept; its operator must look into the log"}
+		Description: "Microsoft Entra ID issued a token that this server rejects; ask the server's operator to look at its log"}
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 )
 
-// A tokenResponse is a token response (RFC 6749, section 5.1): of Entra's, what the client needs.
+// A tokenResponse is a token response (RFC 6749, section 5.1) with what the client needs of
+// Entra's.
 type tokenResponse struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type"`
@@ -19,8 +20,8 @@ type tokenResponse struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 }
 
-// issue returns the response with Entra's tokens, once they are verified. last is the refresh
-// token that they were got with, or one without ID for a code.
+// issue verifies Entra's access token and returns it to the client, with a refresh token of ours.
+// last is the refresh token that was redeemed; it has no ID if a code was.
 func (p *Proxy) issue(ctx context.Context, got *entrawire.Success, last *grants.Refresh) (json.RawMessage, error) {
 	names, err := p.verify(ctx, got.AccessToken)
 	if err != nil {

@@ -18,9 +18,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
 
-// redeemCode redeems a code of ours (RFC 6749, section 4.1.3). Whatever is wrong with the request
-// is found before the code is claimed: clients try again (x/oauth2, with another form of
-// authentication).
+// redeemCode redeems a code of ours (RFC 6749, section 4.1.3). It checks the whole request before
+// it claims the code, because clients try again: x/oauth2 does so with another authentication
+// method.
 func (p *Proxy) redeemCode(r *http.Request, form url.Values) (json.RawMessage, error) {
 	client, err := p.clients.Authenticate(r, form)
 	if err != nil {
@@ -66,22 +66,22 @@ func (p *Proxy) openCode(text string) (*grants.Code, error) {
 		code, err = grants.UnmarshalCode(plain)
 	}
 	if err != nil {
-		return nil, oauth.Errorf(oauth.InvalidGrant, "the code is not one of this server's; sign in again")
+		return nil, oauth.Errorf(oauth.InvalidGrant, "this server did not issue the code, or no longer has its key; sign in again")
 	}
 	return code, nil
 }
 
-// checkCode checks what the code is bound to.
+// checkCode checks the parameters that the code is bound to.
 func (p *Proxy) checkCode(code *grants.Code, form url.Values) error {
 	if redirect := form.Get("redirect_uri"); redirect != "" && !sameHash(redirect, code.Redirect) {
-		return oauth.Errorf(oauth.InvalidGrant, "redirect_uri must be the one of the authorization request, or be left out")
+		return oauth.Errorf(oauth.InvalidGrant, "redirect_uri must equal that of the authorization request; send that or leave it out")
 	}
 	verifier := form.Get("code_verifier")
 	switch {
 	case verifier == "":
 		return oauth.Errorf(oauth.InvalidRequest, "code_verifier is missing (RFC 7636)")
 	case !isVerifier(verifier) || !sameHash(verifier, code.Challenge):
-		return oauth.Errorf(oauth.InvalidGrant, "code_verifier does not match the code_challenge; it must have 43 to 128 unreserved characters")
+		return oauth.Errorf(oauth.InvalidGrant, "code_verifier does not match the code_challenge; send the one from which it was made, 43 to 128 unreserved characters")
 	case !p.now().Before(code.Expires):
 		return oauth.Errorf(oauth.InvalidGrant, "the code has expired: it lives for %v; sign in again", grants.CodeLifetime)
 	}
@@ -102,19 +102,19 @@ func isVerifier(s string) bool {
 	return len(s) >= 43 && len(s) <= 128 && !strings.ContainsFunc(s, odd)
 }
 
-// claim claims a code. If the store fails, sign-in goes on: Entra's codes are single-use too.
+// claim claims a code. If the store fails, the sign-in goes on: Entra's codes are single-use too.
 func (p *Proxy) claim(ctx context.Context, id grants.ID) (release func(context.Context), err error) {
 	release, err = p.families.Begin(ctx, id)
 	switch {
 	case err == nil:
 		return release, nil
 	case errors.Is(err, families.ErrBegun):
-		p.log.WarnContext(ctx, "a code was used twice; its refresh tokens are revoked", slog.Any("error", err))
-		return nil, oauth.Errorf(oauth.InvalidGrant, "the code was used before, so the refresh tokens that came of it are revoked; sign in again")
+		p.log.WarnContext(ctx, "a code was used again; its refresh tokens are revoked", slog.Any("error", err))
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the code was used before, so its refresh tokens are revoked; sign in again")
 	case ctx.Err() != nil:
-		return nil, unavailable("the client has gone", time.Second, err)
+		return nil, unavailable("the request was canceled", time.Second, err)
 	default:
-		p.log.ErrorContext(ctx, "the store fails; a code is redeemed without it", slog.Any("error", err))
+		p.log.ErrorContext(ctx, "the store failed; a code is redeemed without it", slog.Any("error", err))
 		return func(context.Context) {}, nil
 	}
 }

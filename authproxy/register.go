@@ -13,8 +13,8 @@ import (
 // maxRegistration bounds the body of a registration, in bytes.
 const maxRegistration = 16 << 10
 
-// serveRegister registers a client (RFC 7591). Nothing is stored: the client ID is the sealed
-// registration.
+// serveRegister serves the registration endpoint (RFC 7591). Nothing is stored: the client ID is
+// the sealed registration.
 func (p *Proxy) serveRegister(w http.ResponseWriter, r *http.Request) {
 	metadata, err := readRegistration(w, r)
 	if err != nil {
@@ -39,7 +39,7 @@ func readRegistration(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 			Description: fmt.Sprintf("the body is larger than %d bytes", maxRegistration)}
 	}
 	if err != nil {
-		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the body could not be read to its end")
+		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the body could not be read; send it again")
 	}
 	return body, nil
 }

@@ -53,7 +53,7 @@ func (p *Proxy) checkResource(g *grants.Grant, form url.Values) (string, error) 
 		return "", err
 	}
 	if named != "" && g.Resource != "" && named != g.Resource {
-		return "", oauth.Errorf(oauth.InvalidTarget, "resource must be the one of the authorization request, %s", g.Resource)
+		return "", oauth.Errorf(oauth.InvalidTarget, "resource must be that of the authorization request, %s", g.Resource)
 	}
 	return named, nil
 }

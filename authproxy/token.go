@@ -19,7 +19,7 @@ func (p *Proxy) serveToken(w http.ResponseWriter, r *http.Request) {
 	oauth.WriteJSON(w, http.StatusOK, answer)
 }
 
-// tokenParameters are those of the token and the revocation endpoint.
+// tokenParameters are the parameters of the token and the revocation endpoint.
 var tokenParameters = []string{
 	"client_id", "client_secret", "client_assertion", "client_assertion_type",
 	"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "resource", "token",
@@ -37,13 +37,13 @@ func (p *Proxy) token(w http.ResponseWriter, r *http.Request) (json.RawMessage, 
 	case "refresh_token":
 		return p.refresh(r, form)
 	case "":
-		return nil, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")
+		return nil, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing; send authorization_code or refresh_token")
 	default:
 		return nil, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type must be authorization_code or refresh_token")
 	}
 }
 
-// refuseJSON answers with the error at an endpoint that clients call by themselves.
+// refuseJSON logs the error and answers with it, at an endpoint that clients call directly.
 func (p *Proxy) refuseJSON(w http.ResponseWriter, r *http.Request, err error) {
 	e, ok := errors.AsType[*oauth.Error](err)
 	if !ok {
