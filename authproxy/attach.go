@@ -113,6 +113,10 @@ func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 	if len(faults) > 0 {
 		return faults
 	}
+	if n := p.upstreamSize(p.scopes.names[:1]); n > maxUpstream {
+		faults.add("Options", fmt.Errorf("Entra takes a query of %d characters, and an ordinary request would have %d; shorten the issuer's URL, or list fewer scopes in Downstream", maxUpstream, n))
+		return faults
+	}
 	p.metadata = p.newMetadata()
 	p.routes = p.newRoutes()
 	p.warn(log)
@@ -130,5 +134,9 @@ func (p *Proxy) warn(log *slog.Logger) {
 		log.Warn("users can't consent to Options.Downstream when they sign in: an administrator must consent once, "+
 			"or add the proxy's app to the API's knownClientApplications and set Options.CombinedConsent",
 			slog.String("url", p.adminConsentURL()))
+	}
+	if n := p.upstreamSize(p.scopes.names); n > maxUpstream {
+		log.Warn("clients that ask for all scopes at once are refused: Entra takes no query of that length; offer fewer scopes, or shorter ones",
+			slog.Int("characters", n), slog.Int("most", maxUpstream))
 	}
 }

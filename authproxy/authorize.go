@@ -137,7 +137,7 @@ func (p *Proxy) newTransaction(q *authorizeRequest) (t *transaction, extra url.V
 		return nil, nil, err
 	}
 	if len(p.upstreamQuery(t, extra)) > maxUpstream {
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "login_hint, domain_hint and claims together are too long for Entra, which takes %d characters", maxUpstream)
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "scope, login_hint, domain_hint and claims together are too long for Entra, which takes %d characters", maxUpstream)
 	}
 	return t, extra, nil
 }
@@ -155,9 +155,7 @@ func readChallenge(form url.Values) (challenge [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(b), nil
 }
 
-// refuse tells the client why it gets no code. A client that nobody vouches for is told by a link
-// on a page until the user has approved it in this browser: it may have registered only to make
-// this server redirect to it (RFC 9700, section 4.11.2).
+// refuse tells the client why it gets no code.
 func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, q *authorizeRequest, err error) {
 	e, ok := errors.AsType[*oauth.Error](err)
 	if !ok {
@@ -166,8 +164,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, q *authorizeReque
 	}
 	p.log.WarnContext(r.Context(), "refused an authorization request", append(clientAttrs(q), slog.String("error", e.Code), slog.String("reason", e.Description))...)
 	back := p.errorURL(q.redirect, q.state, e)
-	if q.client.IsKnown() || redirecturi.Scheme(q.redirect) != "" || redirecturi.IsLoopback(q.redirect) ||
-		p.consents(r).has(p.approvalOf(q.client.ConsentHash(), q.redirect)) {
+	if p.answersDirectly(r, q.client, q.redirect) {
 		redirectTo(w, back)
 		return
 	}

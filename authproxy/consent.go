@@ -37,6 +37,7 @@ type form struct {
 	expires  time.Time
 	browser  [sha256.Size]byte // hash of the browser's token
 	approval approval
+	direct   bool       // the client learns of a refusal by a redirect
 	extra    url.Values // to pass on to Entra
 }
 
@@ -46,6 +47,7 @@ func (f *form) marshal() []byte {
 	w.Number(uint64(f.expires.UnixMilli()))
 	w.Blob(f.browser[:])
 	w.Blob(f.approval[:])
+	w.Flag(f.direct)
 	w.Text(f.extra.Encode())
 	return w.Bytes()
 }
@@ -56,6 +58,7 @@ func unmarshalForm(b []byte) (*form, error) {
 	f.expires = time.UnixMilli(int64(r.Number())) //nolint:gosec // ours, sealed
 	copy(f.browser[:], r.Blob())
 	copy(f.approval[:], r.Blob())
+	f.direct = r.Flag()
 	extra, err := url.ParseQuery(r.Text())
 	if err = errors.Join(err, r.Done()); err != nil {
 		return nil, fmt.Errorf("form: %w", err)
@@ -76,6 +79,14 @@ const (
 	fieldDecision = "decision"
 )
 
+// answersDirectly reports whether a client learns by a redirect that it gets no code. A client that
+// nobody vouches for is told by a link on a page until the user has approved it in this browser: it
+// may have registered only to make this server redirect to it (RFC 9700, section 4.11.2).
+func (p *Proxy) answersDirectly(r *http.Request, client *clients.Client, redirect string) bool {
+	return client.IsKnown() || redirecturi.Scheme(redirect) != "" || redirecturi.IsLoopback(redirect) ||
+		p.consents(r).has(p.approvalOf(client.ConsentHash(), redirect))
+}
+
 // askConsent shows the consent page.
 func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, client *clients.Client, t *transaction, extra url.Values, a approval) error {
 	if err := p.begin(w, r, t, p.otherCookies(r)); err != nil {
@@ -83,7 +94,7 @@ func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, client *clien
 	}
 	token := browserToken(r, &p.cookies)
 	p.cookies.set(w, p.cookies.form, token, formCookieLifetime)
-	f := &form{id: t.id, expires: p.now().Add(formLifetime), browser: sha256.Sum256([]byte(token)), approval: a, extra: extra}
+	f := &form{id: t.id, expires: p.now().Add(formLifetime), browser: sha256.Sum256([]byte(token)), approval: a, direct: p.answersDirectly(r, client, t.redirect), extra: extra}
 	days := 0
 	if p.remembers(t.redirect) {
 		days = int((p.opts.RememberConsent + 24*time.Hour - 1) / (24 * time.Hour))
@@ -154,7 +165,12 @@ func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
 		to = p.errorURL(t.redirect, t.state, oauth.Errorf(oauth.AccessDenied, "the user did not approve the client"))
 	}
 	p.log.InfoContext(r.Context(), "a user decided about a client", slog.String("decision", decision), slog.String("host", redirecturi.Host(t.redirect)))
-	p.pages.ShowContinue(w, r, template.URL(to)) //nolint:gosec // Entra's, or checked against the registration
+	next := template.URL(to) //nolint:gosec // Entra's, or checked against the registration
+	if decision == "deny" && !f.direct {
+		p.pages.ShowError(w, r, http.StatusOK, &pages.ErrorPage{Problem: pages.Denied, Back: next})
+		return
+	}
+	p.pages.ShowContinue(w, r, next)
 }
 
 // readForm checks that the form is from our page in this browser, and recent.

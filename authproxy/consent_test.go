@@ -45,6 +45,46 @@ func TestDeny(t *testing.T) {
 	}
 }
 
+// Whoever denies a client that nobody vouches for is not sent to it: that could be its purpose.
+func TestDenyStrangers(t *testing.T) {
+	t.Parallel()
+	const stranger, preset = "https://stranger.example/callback", "https://claude.ai/api/mcp/auth_callback"
+	w := newWorld(t, setup{options: func(_ *world, o *authproxy.Options) {
+		o.PrivateSchemes = []string{authproxy.CursorRedirect}
+	}})
+	for _, row := range []struct {
+		name, redirect string
+		approved, sent bool
+	}{
+		{"a stranger", stranger, false, false},
+		{"a stranger, approved before", stranger, true, true},
+		{"a preset", preset, false, true},
+		{"loopback", loopback, false, true},
+		{"private scheme", authproxy.CursorRedirect, false, true},
+	} {
+		b := w.browser(w.alice)
+		q := request("client_id="+w.register(t, row.redirect), "redirect_uri="+row.redirect)
+		if row.approved {
+			b.decide(b.authorize(q), "approve")
+			q.Set("prompt", "consent")
+		}
+		page := b.authorize(q)
+		p := b.decide(page, "deny")
+		if p.status != http.StatusOK || p.location != nil || (p.next() != "") != row.sent {
+			t.Errorf("%s: Deny answers %d and leads to %q, want 200, and to the client by itself: %t", row.name, p.status, p.next(), row.sent)
+		}
+		link := strings.ReplaceAll(p.body, "&amp;", "&")
+		for _, part := range []string{`href="` + row.redirect + "?error=access_denied", "state=st%2Fat%20e", "iss=" + url.QueryEscape(w.proxy.Issuer())} {
+			if !strings.Contains(link, part) {
+				t.Errorf("%s: the page lacks %s:\n%s", row.name, part, p.body)
+			}
+		}
+		if again := b.decide(page, "approve"); again.status != http.StatusBadRequest {
+			t.Errorf("%s: approving after Deny answers %d, want 400", row.name, again.status)
+		}
+	}
+}
+
 func TestApproveTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{})

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/grants"
@@ -130,22 +131,32 @@ func unavailable(description string, after time.Duration, cause error) *oauth.Er
 	return &oauth.Error{Code: oauth.TemporarilyUnavailable, Status: http.StatusServiceUnavailable, Description: description, RetryAfter: after, Cause: cause}
 }
 
-// verify verifies an access token of Entra's and returns its scopes, as short names. A valid token
-// that does not satisfy a policy passes: the MCP server then says what is missing, by a status and
-// a challenge that the client can act on.
-func (p *Proxy) verify(ctx context.Context, token string) ([]string, error) {
-	caller, err := p.verifier.Verify(ctx, token)
-	if err == nil {
-		return caller.Scopes(), nil
-	}
-	e, ok := errors.AsType[*entraauth.Error](err)
-	switch {
-	case ok && e.Caller() != nil:
-		return e.Caller().Scopes(), nil
-	case errors.Is(err, entraauth.ErrKeysUnavailable):
+// verify verifies an access token of Entra's and returns its user. A valid token that does not
+// satisfy a policy passes: the MCP server then says what is missing, by a status and a challenge
+// that the client can act on.
+func (p *Proxy) verify(ctx context.Context, token string) (*entraauth.Identity, error) {
+	user, err := p.verifier.Verify(ctx, token)
+	if e, ok := errors.AsType[*entraauth.Error](err); ok && e.Caller() != nil {
+		user, err = e.Caller(), nil
+	} else if ok && errors.Is(err, entraauth.ErrKeysUnavailable) {
 		return nil, unavailable("the keys of Microsoft Entra ID are unavailable; try again in a moment", cmp.Or(e.RetryAfter, retryUpstream), err)
 	}
-	p.log.ErrorContext(ctx, "Entra issued a token that the verifier rejects; check the scopes and the verifier", slog.Any("error", err))
-	return nil, &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Cause: err,
+	switch {
+	case err != nil:
+	case user.Kind() != entraauth.KindUser:
+		err = errors.New("the token has no user")
+	case !strings.EqualFold(user.ClientID(), p.clientID):
+		err = fmt.Errorf("the token was issued to the app %s and not to the proxy's", user.ClientID())
+	}
+	if err != nil {
+		return nil, p.unusable(ctx, err)
+	}
+	return user, nil
+}
+
+// unusable returns the client's error for a token of Entra's that must not be handed on.
+func (p *Proxy) unusable(ctx context.Context, err error) error {
+	p.log.ErrorContext(ctx, "Entra issued a token that can't be handed on; check the proxy's app, the scopes and the verifier", slog.Any("error", err))
+	return &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Cause: err,
 		Description: "Microsoft Entra ID issued a token that this server rejects; ask the server's operator to look at its log"}
 }

@@ -3,6 +3,7 @@ package authproxy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -23,17 +24,20 @@ type tokenResponse struct {
 // issue verifies Entra's access token and returns it to the client, with a refresh token of ours.
 // last is the refresh token that was redeemed; it has no ID if a code was.
 func (p *Proxy) issue(ctx context.Context, got *entrawire.Success, last *grants.Refresh) (json.RawMessage, error) {
-	names, err := p.verify(ctx, got.AccessToken)
+	user, err := p.verify(ctx, got.AccessToken)
 	if err != nil {
 		return nil, err
 	}
+	names, next := user.Scopes(), *last
+	next.User, next.Granted = grants.HashUser(user.UserID()), p.scopes.ours(names)
+	if last.ID != (grants.ID{}) {
+		if next.User != last.User {
+			return nil, p.unusable(ctx, errors.New("the token is another user's"))
+		}
+		next.Generation++
+	}
 	answer := &tokenResponse{
 		AccessToken: got.AccessToken, TokenType: "Bearer", ExpiresIn: int64(got.Lifetime.Seconds()), Scope: strings.Join(p.scopes.ofToken(names), " "),
-	}
-	next := *last
-	next.Granted = p.scopes.ours(names)
-	if last.ID != (grants.ID{}) {
-		next.Generation++
 	}
 	if got.RefreshToken != "" {
 		next.EntraToken = []byte(got.RefreshToken)

@@ -67,9 +67,10 @@ func newLabBy(tb testing.TB, o authproxy.Options, method clientauth.Method) *lab
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = verifier.Close() })
+	proxyApp := tenant.AddApp("The proxy")
 	answer, err := json.Marshal(map[string]any{
 		"token_type": "Bearer", "expires_in": 3600, "ext_expires_in": 3600, "scope": "api://" + api.ClientID + "/access_as_user",
-		"access_token": tenant.Token(tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddClient("Proxy"), api),
+		"access_token": tenant.Token(tenant.AddUser("alice@contoso.example", "Alice"), proxyApp, api),
 		// As long as Entra's.
 		"refresh_token": "1.AXkA" + strings.Repeat("r", 1500), "id_token": strings.Repeat("i", 1000),
 	})
@@ -81,7 +82,6 @@ func newLabBy(tb testing.TB, o authproxy.Options, method clientauth.Method) *lab
 	if o.Logger == nil {
 		o.Logger = silent
 	}
-	proxyApp := tenant.AddApp("The proxy")
 	proxy, err := authproxy.New(labIssuer, tenant.ID(), proxyApp.ClientID, method, [][]byte{bytes.Repeat([]byte{7}, 32)}, &o)
 	if err != nil {
 		tb.Fatal(err)

@@ -2,6 +2,7 @@ package authproxy_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -169,6 +170,40 @@ func TestAttach(t *testing.T) {
 		Resources: []string{resource}, Verifier: v, Scopes: []string{"access_as_user", scope, "api://" + anApp + "/.default", "https://graph.microsoft.com/User.Read"},
 	}); err == nil || strings.Count(err.Error(), "Options.Scopes") != 1 || strings.Count(err.Error(), "is not a scope") != 3 {
 		t.Errorf("scopes of other forms: %v, want three faults of Options.Scopes", err)
+	}
+}
+
+// Whoever makes requests that Entra can't take is told at the start.
+func TestScopesThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	v := newVerifier(t, aTenant, anApp)
+	var scopes, downstream []string
+	for i := range 50 {
+		scopes = append(scopes, fmt.Sprintf("api://%s/Some.Permission.%d", anApp, i))
+		downstream = append(downstream, fmt.Sprintf("https://storage.azure.com/user_impersonation_%d", i))
+	}
+	for _, row := range []struct {
+		name               string
+		scopes, downstream []string
+		fault, warning     string
+	}{
+		{"ordinary", scopes[:3], downstream[:3], "", ""},
+		{"none", nil, nil, "Options.Scopes", ""},
+		{"many", scopes, nil, "", "ask for all scopes"},
+		{"many downstream", scopes[:3], downstream, "Downstream", ""},
+	} {
+		var log bytes.Buffer
+		p, err := authproxy.New("https://mcp.example.com", aTenant, anApp, clientauth.Secret("s"), [][]byte{testKey}, &authproxy.Options{Downstream: row.downstream})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.Attach(resource, "", row.scopes, v, slog.New(slog.NewTextHandler(&log, nil)))
+		if (err == nil) != (row.fault == "") || err != nil && !strings.Contains(err.Error(), row.fault) {
+			t.Errorf("%s: Attach: %v, want a fault with %q", row.name, err, row.fault)
+		}
+		if got := log.String(); !strings.Contains(got, row.warning) || (got == "") != (row.warning == "") {
+			t.Errorf("%s: the log is %q, want %q", row.name, got, row.warning)
+		}
 	}
 }
 

@@ -17,6 +17,9 @@ func TestEntraErrors(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{})
 	token := w.tokens().get("refresh_token")
+	instead := func(accessToken string) entratest.Fault {
+		return entratest.Fault{Body: `{"token_type":"Bearer","expires_in":3600,"refresh_token":"r","access_token":"` + accessToken + `"}`}
+	}
 	for name, c := range map[string]struct {
 		fault  entratest.Fault
 		status int
@@ -40,8 +43,12 @@ func TestEntraErrors(t *testing.T) {
 		"answer lost":           {entratest.Fault{LoseAnswer: true}, 503, "temporarily_unavailable", ""},
 		"half an answer":        {entratest.Fault{CutAfter: 100}, 503, "temporarily_unavailable", ""},
 		"no JSON":               {entratest.Fault{Status: 200, Body: "<html>"}, 500, "server_error", ""},
-		"another token":         {entratest.Fault{Body: `{"token_type":"Bearer","expires_in":3600,"access_token":"a.b.c"}`}, 500, "server_error", ""},
-		"an ID token as access": {entratest.Fault{Body: `{"token_type":"Bearer","expires_in":3600,"access_token":"` + w.tenant.Token(w.alice, w.app, w.tenant.Storage()) + `"}`}, 500, "server_error", ""},
+		"another token":         {instead("a.b.c"), 500, "server_error", ""},
+		"an ID token as access": {instead(w.tenant.IDToken(w.alice, w.app)), 500, "server_error", ""},
+		"another API's token":   {instead(w.tenant.Token(w.alice, w.app, w.tenant.Storage())), 500, "server_error", ""},
+		"an app's own token":    {instead(w.tenant.AppToken(w.app, w.api)), 500, "server_error", ""},
+		"another app's token":   {instead(w.tenant.Token(w.alice, w.tenant.AddApp("Another app"), w.api)), 500, "server_error", ""},
+		"another user's token":  {instead(w.tenant.Token(w.tenant.AddUser("bob@contoso.com", "Bob"), w.app, w.api)), 500, "server_error", ""},
 	} {
 		c.fault.Times = 1
 		w.tenant.Fail(entratest.EndpointToken, c.fault)
@@ -52,8 +59,8 @@ func TestEntraErrors(t *testing.T) {
 		}
 	}
 	w.good("the same token afterwards", w.refresh(token))
-	if log := w.logs.String(); strings.Count(log, "level=ERROR") != 7 {
-		t.Errorf("%d errors in the log, want 7, for the operator's faults alone:\n%s", strings.Count(log, "level=ERROR"), log)
+	if log := w.logs.String(); strings.Count(log, "level=ERROR") != 11 {
+		t.Errorf("%d errors in the log, want 11, for the operator's faults alone:\n%s", strings.Count(log, "level=ERROR"), log)
 	}
 }
 

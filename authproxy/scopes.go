@@ -20,6 +20,9 @@ type scopeSet struct {
 func newScopeSet(full []string, appID string, uris []string, self bool) (*scopeSet, error) {
 	s := &scopeSet{full: slices.Clone(full), appID: appID, self: self}
 	var faults []error
+	if len(full) == 0 {
+		faults = append(faults, errors.New("there are none, and users sign in for scopes; name one in the verifier's policy"))
+	}
 	for _, scope := range full {
 		prefix, name := cutScope(scope)
 		switch {

@@ -40,6 +40,13 @@ func (p *Proxy) upstreamQuery(t *transaction, extra url.Values) string {
 	return encodeQuery(q)
 }
 
+// upstreamSize returns the length of the query for the scopes, without hints and claims.
+func (p *Proxy) upstreamSize(names []string) int {
+	t := &transaction{id: newTransactionID()}
+	t.code.Scopes, t.code.Refresh = names, true
+	return len(p.upstreamQuery(t, nil))
+}
+
 // upstreamScope returns the scope parameter of the authorization request, which decides what the
 // user consents to.
 func (p *Proxy) upstreamScope(names []string, refresh bool) string {

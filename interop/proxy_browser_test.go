@@ -16,7 +16,6 @@ import (
 // sign-in ends with its own user at its own client, and an approval is remembered for its client
 // alone.
 func TestProxyTwoInOneBrowser(t *testing.T) {
-	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{})
 	first := w.register(t, "First", "none", "https://first.example.com/callback")
 	second := w.register(t, "Second", "none", "https://second.example.com/callback")
@@ -69,7 +68,6 @@ var challengedClaims = regexp.MustCompile(`claims="([^"]*)", error="insufficient
 // A step-up by insufficient_claims: the client signs in again with the challenge, beside its own cp1,
 // and the user satisfies the authentication context at Entra.
 func TestProxyClaimsChallenge(t *testing.T) {
-	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{})
 	client := w.register(t, "Claims", "none", "https://claims.example.com/callback")
 	signIn := func(claims string) *proxySignIn { return client.begin(url.Values{"claims": {claims}}) }

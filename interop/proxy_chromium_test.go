@@ -18,39 +18,39 @@ import (
 
 var inspectorPage = regexp.MustCompile(`(http://127\.0\.0\.1:\d+\?MCP_INSPECTOR_API_TOKEN=\w+)`)
 
-// MCP Inspector's page in Chromium, from its Connect to a tool's result, and to
-// one that needs more scopes. SCREENSHOTS names a folder
-// for pictures of it.
-func TestProxyInspectorInChromium(t *testing.T) {
-	t.Parallel()
-	w := newProxyWorld(t, authproxy.Options{})
-	checkSaw(t, driveInspector(w.ctx, t, w.trust, w.url, "write_note"), map[string][]string{
-		"consent":    {"MCP Inspector", "Notes", "This computer", "access_as_user", "Any program on this computer"},
-		"tools":      {"get_user_info", "secure_ping", "write_note"},
-		"result":     {"alice@contoso.example"},
-		"more":       {"notes_write"},
-		"stepped-up": {"written"},
+// MCP Inspector's page in Chromium, from its Connect to a tool's result: at a server of ours, also to
+// one that needs more scopes; and at the demonstration, with the URL that it prints. SCREENSHOTS names
+// a folder for pictures of it.
+func TestProxyInChromium(t *testing.T) {
+	t.Run("server", func(t *testing.T) {
+		t.Parallel()
+		w := newProxyWorld(t, authproxy.Options{})
+		checkSaw(t, driveInspector(w.ctx, t, w.trust, w.url, "write_note"), map[string][]string{
+			"consent":    {"MCP Inspector", "Notes", "This computer", "access_as_user", "Any program on this computer"},
+			"tools":      {"get_user_info", "secure_ping", "write_note"},
+			"result":     {"alice@contoso.example"},
+			"more":       {"notes_write"},
+			"stepped-up": {"written"},
+		})
+		if grants, want := w.entra(t), "authorization_code authorization_code"; grants != want {
+			t.Errorf("tokens by %s, want %s", grants, want)
+		}
+		w.checkLog(t)
 	})
-	if grants, want := w.entra(t), "authorization_code authorization_code"; grants != want {
-		t.Errorf("tokens by %s, want %s", grants, want)
-	}
-	w.checkLog(t)
-}
-
-// The demonstration prints a URL; who opens it in the Inspector signs in and calls a tool.
-func TestProxyDemo(t *testing.T) {
-	t.Parallel()
-	ctx := deadline(t, 2*time.Minute)
-	demo := start(t, "examples/server -demo -proxy", command(ctx, t.TempDir(), map[string]string{"PORT": "0"}, exampleServer, "-demo", "-proxy"))
-	endpoint := demo.waitFor(t, demo.stdout, regexp.MustCompile(`(?m)^  URL +(http://\S+)$`))
-	checkSaw(t, driveInspector(ctx, t, "", endpoint, ""), map[string][]string{
-		"consent": {"MCP Inspector", "This computer"},
-		"tools":   {"get_user_info", "read_blob_with_token"},
-		"result":  {"alice@contoso.example"},
+	t.Run("demonstration", func(t *testing.T) {
+		t.Parallel()
+		ctx := deadline(t, 2*time.Minute)
+		demo := start(t, "examples/server -demo -proxy", command(ctx, t.TempDir(), map[string]string{"PORT": "0"}, exampleServer, "-demo", "-proxy"))
+		endpoint := demo.waitFor(t, demo.stdout, regexp.MustCompile(`(?m)^  URL +(http://\S+)$`))
+		checkSaw(t, driveInspector(ctx, t, "", endpoint, ""), map[string][]string{
+			"consent": {"MCP Inspector", "This computer"},
+			"tools":   {"get_user_info", "read_blob_with_token"},
+			"result":  {"alice@contoso.example"},
+		})
+		if code := demo.terminate(t); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
 	})
-	if code := demo.terminate(t); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
 }
 
 func checkSaw(t *testing.T, saw map[string]string, want map[string][]string) {

@@ -29,7 +29,6 @@ const refreshesAndStepsUp = "authorization_code refresh_token authorization_code
 // themselves, are sent to the consent page and to Entra, refresh when the token has expired, and sign
 // in again for a scope that they lack. Entra refuses nothing.
 func TestProxySDKs(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		program  string
@@ -77,7 +76,6 @@ const noStepUp = "Error: Streamable HTTP error: Server returned 403 after trying
 // Where an administrator has consented to all scopes of the server, each token has them, and such
 // clients need no step-up.
 func TestProxyAdminConsent(t *testing.T) {
-	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{})
 	w.tenant.Consent(w.app, w.app, "access_as_user", "notes_write")
 	said := w.run(t, nil, node(t), script(t, "node", "sdk.mjs"))
@@ -93,7 +91,6 @@ func TestProxyAdminConsent(t *testing.T) {
 // The Go SDK's client refreshes when its token is about to expire by its own clock, which is before
 // each call where tokens live for seconds.
 func TestProxyShortTokens(t *testing.T) {
-	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{}, func(o *entratest.Options) { o.TokenLifetime = 5 * time.Second })
 	said := w.run(t, map[string]string{"STEPS": "list call write"}, goSDK)
 	for _, step := range []string{"list", "call", "write"} {
@@ -109,7 +106,6 @@ func TestProxyShortTokens(t *testing.T) {
 // Registrations and refresh tokens end with their key. Clients register again by themselves, but for
 // the Python SDK's: its user sees the page that says so, until somebody deletes its registration.
 func TestProxyNewKey(t *testing.T) {
-	t.Parallel()
 	newWorld := func(t *testing.T) *proxyWorld {
 		t.Helper()
 		w := newProxyWorld(t, authproxy.Options{})

@@ -16,7 +16,6 @@ const configuredSecret = "a secret of thirty-two characters, or more"
 // Clients that the operator configures, as golang.org/x/oauth2 has them: with a secret in the header
 // or in the form, found out by trying, or without one.
 func TestProxyConfigured(t *testing.T) {
-	t.Parallel()
 	const redirect = "https://client.example.com/callback"
 	w := newProxyWorld(t, authproxy.Options{Clients: []authproxy.Client{
 		{ID: "confidential", Name: "Agents", Redirects: []string{redirect}, Secret: configuredSecret},
@@ -58,7 +57,6 @@ func TestProxyConfigured(t *testing.T) {
 
 // TypeScript's and the Inspector's clients with an ID and a secret that somebody typed in.
 func TestProxyConfiguredClients(t *testing.T) {
-	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{Clients: []authproxy.Client{
 		{ID: "typed-in", Name: "Typed in", Redirects: []string{"http://localhost:33418/callback", "http://127.0.0.1/oauth/callback"}, Secret: configuredSecret},
 	}})

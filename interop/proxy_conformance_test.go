@@ -16,7 +16,6 @@ import (
 // The conformance suite's part for authorization servers, both of its scenarios. It sends neither
 // scope nor, unless told to, resource.
 func TestProxyConformance(t *testing.T) {
-	t.Parallel()
 	for name, flags := range map[string]func(w *proxyWorld) []string{
 		"without resource": func(*proxyWorld) []string { return nil },
 		"with resource":    func(w *proxyWorld) []string { return []string{"--resource", w.url} },
@@ -44,7 +43,9 @@ func (w *proxyWorld) conform(t *testing.T, flags []string) {
 	p := start(t, "conformance", command(w.ctx, dir, map[string]string{
 		"NODE_EXTRA_CA_CERTS": w.trust, "PATH": bin + ":" + os.Getenv("PATH"), // its own Node first
 	}, filepath.Join(bin, "conformance"), append([]string{"authorization", "--output-dir", filepath.Join(dir, "report")}, flags...)...))
-	w.alice.open(w.ctx, t, p.waitFor(t, p.stdout, authorizeLine))
+	page := p.waitFor(t, p.stdout, authorizeLine)
+	p.waitFor(t, p.stdout, regexp.MustCompile(`(Callback server started)`)) // may come after the page
+	w.alice.open(w.ctx, t, page)
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -94,7 +94,6 @@ func publish(t *testing.T, documents ...clientDocument) *http.Client {
 // Each client's document, with the redirect that it sends: the consent page names the document's
 // host or the client's preset, and the client, which never registered, gets tokens and refreshes them.
 func TestProxyDocuments(t *testing.T) {
-	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{UnsafeDocumentClient: publish(t, clientDocuments...)})
 	for _, d := range clientDocuments {
 		t.Run(d.name, func(t *testing.T) {
@@ -125,7 +124,6 @@ func (c *proxyClient) checkSignIn(t *testing.T, words ...string) {
 // Clients that register themselves with the redirects of their makers: the consent page names whose
 // they are. Each may refresh, and prove itself as it registered to.
 func TestProxyRegistrations(t *testing.T) {
-	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{PrivateSchemes: []string{authproxy.CursorRedirect}})
 	for name, c := range map[string]struct {
 		method    string
@@ -146,7 +144,6 @@ func TestProxyRegistrations(t *testing.T) {
 
 // SDKs' and the Inspector's clients that have a document use it: none registers itself.
 func TestProxyDocumentsOfClients(t *testing.T) {
-	t.Parallel()
 	byName := map[string]clientDocument{}
 	for _, d := range clientDocuments {
 		byName[d.name] = d

@@ -15,7 +15,6 @@ import (
 // home, and renews them. As long as it has a refresh token it does not ask for more scopes
 // (modelcontextprotocol/typescript-sdk#2255): if this fails, say so in docs/clients.md.
 func TestProxyInspector(t *testing.T) {
-	t.Parallel()
 	for _, era := range []string{"modern", "legacy"} {
 		t.Run(era, func(t *testing.T) {
 			t.Parallel()

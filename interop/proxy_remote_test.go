@@ -16,7 +16,6 @@ import (
 // mcp-remote, for clients that know local servers alone: it registers itself, opens a browser, and
 // keeps and renews the tokens.
 func TestProxyRemote(t *testing.T) {
-	t.Parallel()
 	w := newProxyWorld(t, authproxy.Options{})
 	session := w.connectRemote(t)
 	call := func(tool string) string { return remoteCall(w.ctx, t, session, tool) }

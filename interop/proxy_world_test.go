@@ -50,6 +50,9 @@ type proxyWorld struct {
 	ahead  atomic.Int64 // seconds that the tenant's and the server's clock are ahead of the client's
 }
 
+// The tests of a proxyWorld are parallel within a test, and not beside other tests: what is parallel
+// waits for its turn, and the deadlines of all worlds go on meanwhile.
+
 // newProxyWorld starts one, with the proxy's options and changes of the tenant's.
 func newProxyWorld(t *testing.T, o authproxy.Options, change ...func(*entratest.Options)) *proxyWorld {
 	t.Helper()

@@ -19,6 +19,7 @@ type credentials struct {
 	auth      Auth // None without a credential
 	basic     bool // it has an Authorization header
 	secret    string
+	raw       string // of Basic: the secret if it was sent without the form's encoding
 	assertion string
 }
 
@@ -57,7 +58,8 @@ func presented(r *http.Request, form url.Values) (credentials, error) {
 }
 
 // readBasic reads the Authorization header, whose two parts are form-encoded (RFC 6749, section
-// 2.3.1).
+// 2.3.1). Clients such as the TypeScript SDK's don't encode the secret, so it may also be meant as
+// it stands.
 func (c *credentials) readBasic(r *http.Request) error {
 	values := r.Header.Values("Authorization")
 	if scheme, _, _ := strings.Cut(values[0], " "); len(values) > 1 || !strings.EqualFold(scheme, "Basic") {
@@ -67,15 +69,18 @@ func (c *credentials) readBasic(r *http.Request) error {
 	user, password, ok := r.BasicAuth()
 	id, err := url.QueryUnescape(user)
 	secret, err2 := url.QueryUnescape(password)
+	if err2 != nil {
+		secret = password
+	}
 	switch {
-	case !ok || err != nil || err2 != nil || id == "":
+	case !ok || err != nil || id == "":
 		return c.refuse("the Authorization header must be Basic with the client_id and the secret, form-encoded, a colon between them, in base64")
 	case c.id != "" && c.id != id:
 		return oauth.Errorf(oauth.InvalidRequest, "the Authorization header and client_id name two clients")
 	}
 	c.id = id
 	if secret != "" {
-		c.auth, c.secret = SecretBasic, secret
+		c.auth, c.secret, c.raw = SecretBasic, secret, password
 	}
 	return nil
 }
@@ -122,7 +127,7 @@ func (d *Directory) Authenticate(r *http.Request, form url.Values) (*Client, err
 		return nil, cred.refuse("this client must authenticate by " + c.Auth.String())
 	case sent != c.Auth:
 		return nil, cred.refuse("this client must authenticate by " + c.Auth.String() + ", not by " + cred.auth.String())
-	case c.Auth != None && !c.hasSecret(cred.secret):
+	case c.Auth != None && !c.hasSecret(cred.secret) && !c.hasSecret(cred.raw):
 		return nil, cred.refuse("the client_secret is wrong")
 	}
 	return c, nil

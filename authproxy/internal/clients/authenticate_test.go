@@ -29,8 +29,11 @@ func goodAssertion(id string) string {
 	return encode([]byte(`{"alg":"RS256"}`)) + "." + encode([]byte(`{"sub":"`+id+`"}`)) + ".AA"
 }
 
-func basic(id, secret string) string {
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
+func basic(id, secret string) string { return rawBasic(url.QueryEscape(id), url.QueryEscape(secret)) }
+
+// rawBasic is Basic as clients send it that don't encode.
+func rawBasic(id, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))
 }
 
 func request(header, query string) *http.Request {
@@ -87,6 +90,9 @@ func TestAuthenticate(t *testing.T) {
 		{"post with a wrong secret", "", "", "client_id=" + byPost.ClientID + "&client_secret=" + byPost.Secret + "x", oauth.InvalidClient, "secret is wrong", 0},
 		{"Basic where post was registered", basic(byPost.ClientID, byPost.Secret), "", "", oauth.InvalidClient, "by client_secret_post, not by client_secret_basic", 0},
 		{"an operator's secret by Basic", basic("web:1", secret), "", "", "", "", clients.SecretBasic},
+		{"an operator's secret by Basic, not encoded", rawBasic("web%3A1", secret), "", "", "", "", clients.SecretBasic},
+		{"an operator's secret by Basic, encoded twice", rawBasic("web%3A1", url.QueryEscape(url.QueryEscape(secret))), "", "", oauth.InvalidClient, "secret is wrong", 0},
+		{"an operator's secret by post, encoded twice", "", "", "client_id=web:1&client_secret=" + url.QueryEscape(url.QueryEscape(secret)), oauth.InvalidClient, "secret is wrong", 0},
 		{"an operator's secret by post", "", "", "client_id=web:1&client_secret=" + url.QueryEscape(secret), "", "", clients.SecretBasic},
 		{"an operator's secret, wrong", "", "", "client_id=web:1&client_secret=x", oauth.InvalidClient, "secret is wrong", 0},
 		{"no secret where the operator gave one", "", "", "client_id=web:1", oauth.InvalidClient, "must authenticate", 0},
@@ -104,7 +110,8 @@ func TestAuthenticate(t *testing.T) {
 		{"another scheme", "Bearer x", "", "client_id=desk", oauth.InvalidRequest, "Basic", 0},
 		{"a malformed Basic", "Basic !", "", "client_id=desk", oauth.InvalidClient, "base64", 0},
 		{"a Basic without a colon", "Basic " + base64.StdEncoding.EncodeToString([]byte("desk")), "", "", oauth.InvalidClient, "base64", 0},
-		{"a Basic with a bad escape", "Basic " + base64.StdEncoding.EncodeToString([]byte("desk:%zz")), "", "", oauth.InvalidClient, "base64", 0},
+		{"a Basic with a bad escape", rawBasic("desk%zz", ""), "", "", oauth.InvalidClient, "base64", 0},
+		{"a Basic with a bad escape in a public client's secret", rawBasic("desk", "%zz"), "", "", oauth.InvalidClient, "has no secret", 0},
 		{"a Basic without an ID", basic("", "x"), "", "client_id=desk", oauth.InvalidClient, "base64", 0},
 		{"an unknown ID", "", "", "client_id=x", oauth.InvalidClient, "register again", 0},
 		{"an unknown ID by Basic", basic("x", "y"), "", "", oauth.InvalidClient, "register again", 0},

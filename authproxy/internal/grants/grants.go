@@ -34,6 +34,12 @@ func NewID() ID {
 	return id
 }
 
+// HashUser returns what stands for a user: a refresh must not bring another one's tokens.
+func HashUser(userID string) [16]byte {
+	sum := sha256.Sum256([]byte(userID))
+	return [16]byte(sum[:16])
+}
+
 // A Grant is what both have.
 type Grant struct {
 	Holder clients.Hold
@@ -66,6 +72,7 @@ type Refresh struct {
 	ID         ID
 	Generation uint64 // how many came before it, in its line
 	Expires    time.Time
+	User       [16]byte // see HashUser
 	Granted    []string // the short names of those of our scopes that the access token has; Entra adds some
 	EntraToken []byte   // Entra's refresh token
 }
@@ -129,6 +136,7 @@ func (t *Refresh) Marshal() []byte {
 	w.Fixed(t.ID[:])
 	w.Number(t.Generation)
 	writeTime(&w, t.Expires)
+	w.Fixed(t.User[:])
 	w.Texts(t.Granted)
 	w.Blob(t.EntraToken)
 	return w.Bytes()
@@ -142,6 +150,7 @@ func UnmarshalRefresh(b []byte) (*Refresh, error) {
 	r.Fixed(t.ID[:])
 	t.Generation = r.Number()
 	t.Expires = readTime(r)
+	r.Fixed(t.User[:])
 	t.Granted = r.Texts()
 	t.EntraToken = r.Blob()
 	if err := r.Done(); err != nil {

@@ -24,7 +24,7 @@ func code() *grants.Code {
 func refresh() *grants.Refresh {
 	c := code()
 	return &grants.Refresh{
-		Grant: c.Grant, Family: c.ID, ID: grants.NewID(), Generation: 7, Expires: c.Expires, Granted: []string{"access_as_user"}, EntraToken: []byte("1.AXYZ.refresh"),
+		Grant: c.Grant, Family: c.ID, ID: grants.NewID(), Generation: 7, Expires: c.Expires, User: grants.HashUser("alice"), Granted: []string{"access_as_user"}, EntraToken: []byte("1.AXYZ.refresh"),
 	}
 }
 

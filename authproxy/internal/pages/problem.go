@@ -18,6 +18,7 @@ const (
 	Finished        Problem = "finished"       // the page was opened again
 	Foreign         Problem = "foreign"        // the form came from another page
 	ServerProblem   Problem = "server"         // ours or Entra's
+	Denied          Problem = "denied"         // by the user
 	NotFromThisPage Problem = "method"         // a wrong method
 )
 

@@ -79,7 +79,7 @@ func consents() map[string]*pages.Consent {
 
 var problems = []pages.Problem{
 	pages.BadRequest, pages.UnknownClient, pages.BadRedirect, pages.Unavailable, pages.Expired, pages.Finished,
-	pages.Foreign, pages.ServerProblem, pages.NotFromThisPage,
+	pages.Foreign, pages.ServerProblem, pages.NotFromThisPage, pages.Denied,
 }
 
 // everyPage returns all kinds of pages, by name.
