@@ -6,8 +6,6 @@ package clients
 import (
 	"crypto/sha256"
 	"net/http"
-	"strings"
-	"unicode"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
@@ -121,26 +119,4 @@ func (h Hold) Check(c *Client) error {
 		return &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized, Description: "this client must authenticate by " + h.Auth.String()}
 	}
 	return nil
-}
-
-// maxName bounds a name, in characters.
-const maxName = 100
-
-// cleanName returns a client's name for people: on one line, without characters that are
-// invisible or change the direction of text, and bounded.
-func cleanName(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.In(r, unicode.C, unicode.Zl, unicode.Zp):
-			return -1
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if runes := []rune(s); len(runes) > maxName {
-		s = strings.TrimSpace(string(runes[:maxName]))
-	}
-	return s
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientdoc"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/display"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
 )
@@ -113,7 +114,7 @@ func (e Entry) check(private []string) error {
 
 func (e Entry) client() *Client {
 	c := &Client{
-		ID: e.ID, Kind: Configured, Name: cleanName(cmp.Or(e.Name, e.ID)), Redirects: slices.Clone(e.Redirects),
+		ID: e.ID, Kind: Configured, Name: display.Name(cmp.Or(e.Name, e.ID)), Redirects: slices.Clone(e.Redirects),
 		Auth: None, Refresh: !e.NoRefresh,
 	}
 	if e.Secret != "" {
@@ -161,7 +162,7 @@ func (d *Directory) findDocument(ctx context.Context, id string) (*Client, error
 		return nil, err
 	}
 	c := &Client{
-		ID: id, Kind: Document, Name: cleanName(doc.Name), Host: doc.Host, DocumentHash: doc.Hash,
+		ID: id, Kind: Document, Name: display.Name(doc.Name), Host: doc.Host, DocumentHash: doc.Hash,
 		Preset: redirecturi.Known(d.presets, doc.Redirects), Redirects: d.allowed(doc.Redirects),
 		Auth: PrivateKeyJWT, jwksURI: doc.JWKSURI,
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/display"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/strictjson"
@@ -82,7 +83,7 @@ func (d *Directory) readMetadata(metadata []byte) (*registration, error) {
 	if responses != nil && !slices.Contains(responses, "code") {
 		return nil, invalidMetadata("response_types must have code")
 	}
-	r.name = cleanName(name)
+	r.name = display.Name(name)
 	if r.auth, err = registrableAuth(method); err != nil {
 		return nil, err
 	}

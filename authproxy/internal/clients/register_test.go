@@ -110,7 +110,7 @@ func TestRegister(t *testing.T) {
 		},
 		{
 			"long names are cut", `{"client_name":"` + strings.Repeat("é", 101) + `","token_endpoint_auth_method":"none",` + redirects + `}`,
-			`{"client_name":"` + strings.Repeat("é", 100) + `",` + redirects + `,"token_endpoint_auth_method":"none","grant_types":["authorization_code"],"response_types":["code"]}`,
+			`{"client_name":"` + strings.Repeat("é", 99) + `…",` + redirects + `,"token_endpoint_auth_method":"none","grant_types":["authorization_code"],"response_types":["code"]}`,
 		},
 		{
 			"one redirect ten times", `{"token_endpoint_auth_method":"none",` + ten + `}`,
