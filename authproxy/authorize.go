@@ -94,11 +94,11 @@ func unknownClient(err error) *pageError {
 	e, ok := errors.AsType[*oauth.Error](err)
 	switch {
 	case !ok:
-		return &pageError{status: http.StatusInternalServerError, problem: pages.ServerProblem}
+		return &pageError{status: http.StatusInternalServerError, problem: pages.ServerProblem, cause: err}
 	case e.Code == oauth.TemporarilyUnavailable:
-		return &pageError{cmp.Or(e.Status, http.StatusServiceUnavailable), pages.Unavailable, e.Description, e.RetryAfter}
+		return &pageError{cmp.Or(e.Status, http.StatusServiceUnavailable), pages.Unavailable, e.Description, e.RetryAfter, e.Cause}
 	default:
-		return badRequest(pages.UnknownClient, e.Description)
+		return &pageError{status: http.StatusBadRequest, problem: pages.UnknownClient, detail: e.Description, cause: e.Cause}
 	}
 }
 

@@ -22,6 +22,7 @@ type pageError struct {
 	problem pages.Problem
 	detail  string        // for the client's developer
 	retry   time.Duration // 0 for none
+	cause   error         // for the log; or nil
 }
 
 func badRequest(problem pages.Problem, detail string) *pageError {
@@ -30,7 +31,11 @@ func badRequest(problem pages.Problem, detail string) *pageError {
 
 // showPage shows the error to the user.
 func (p *Proxy) showPage(w http.ResponseWriter, r *http.Request, e *pageError) {
-	p.log.WarnContext(r.Context(), "refused a browser's request", slog.String("path", r.URL.Path), slog.String("problem", string(e.problem)), slog.String("reason", e.detail))
+	attrs := []slog.Attr{slog.String("path", r.URL.Path), slog.String("problem", string(e.problem)), slog.String("reason", e.detail)}
+	if e.cause != nil {
+		attrs = append(attrs, slog.Any("cause", e.cause))
+	}
+	p.log.LogAttrs(r.Context(), slog.LevelWarn, "refused a browser's request", attrs...)
 	if e.retry > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((e.retry+time.Second-1)/time.Second), 10))
 	}

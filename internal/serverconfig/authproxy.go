@@ -12,6 +12,7 @@ import (
 type AuthProxy struct {
 	ClientID        string            // its app at Entra; the API's by default
 	Method          clientauth.Method // of that app
+	OwnProof        bool              // app or Method is not the API's
 	Keys            [][]byte          // seal codes, refresh tokens, registrations and cookies
 	PrivateSchemes  []string          // whole redirect URIs
 	Downstream      []string          // scopes, in full
@@ -47,7 +48,9 @@ func (v *variables) readAuthProxy(c *Config) {
 	if p == nil {
 		return
 	}
-	v.check("PUBLIC_URL", checkIssuer(c.Issuer("http://localhost")), "Set it to https://…, or to http://localhost:PORT on this machine, for AUTH_PROXY")
+	if !v.faulty("PUBLIC_URL") {
+		v.check("PUBLIC_URL", checkIssuer(c.Issuer("http://localhost")), "Set it to https://…, or to http://localhost:PORT on this machine, for AUTH_PROXY")
+	}
 	v.readProxyApp(c)
 	if p.Keys = v.readKeys("AUTH_PROXY_KEYS"); v.text("AUTH_PROXY_KEYS") == "" {
 		v.fault("AUTH_PROXY_KEYS", "is not set, and AUTH_PROXY is on", makeKey+"; keep it for as long as sign-ins shall last, the same on all replicas")
@@ -78,7 +81,9 @@ func (v *variables) readProxyApp(c *Config) {
 			v.fault(id, "is the value of TENANT_ID", "Copy the Application (client) ID, which is beside it in the app registration's overview")
 		}
 	}
-	switch own := strings.EqualFold(p.ClientID, c.APIAppID); {
+	own := strings.EqualFold(p.ClientID, c.APIAppID)
+	p.OwnProof = !own || v.text(proof) != ""
+	switch {
 	case v.text(proof) != "":
 		p.Method = clientauth.Secret(v.raw(proof))
 		v.check(proof, checkMethod(p.Method), "Copy the secret's value (not its ID) again, without anything else")

@@ -93,6 +93,7 @@ func TestAuthProxyFaults(t *testing.T) {
 		"the tenant as app":  {withProxy("AUTH_PROXY_CLIENT_ID", testTenant, "UMI_CLIENT_ID", testIdentity, "ENTRA_APP_CLIENT_SECRET", ""), []string{"AUTH_PROXY_CLIENT_ID"}, "is the value of TENANT_ID"},
 		"a bad secret":       {withProxy("ENTRA_APP_CLIENT_SECRET", "", "AUTH_PROXY_CLIENT_SECRET", testSecret+"\n"), []string{"AUTH_PROXY_CLIENT_SECRET"}, "whitespace"},
 		"another loopback":   {withProxy("PUBLIC_URL", "http://127.0.0.2:8000"), []string{"PUBLIC_URL"}, "https"},
+		"http on a host":     {withProxy("PUBLIC_URL", "http://mcp.example.com"), []string{"PUBLIC_URL"}, "must begin with https"}, // once
 		"downstream, bare":   {withProxy("AUTH_PROXY_DOWNSTREAM", "User.Read"), []string{"AUTH_PROXY_DOWNSTREAM"}, "in full"},
 		"combined, of none":  {withProxy("AUTH_PROXY_COMBINED_CONSENT", "on"), []string{"AUTH_PROXY_COMBINED_CONSENT"}, "names no scope"},
 		"all at once": {with("AUTH_PROXY", "1", "AUTH_PROXY_DOWNSTREAM", "User.Read", "AUTH_PROXY_CLIENT_ID", "x", "PORT", "x"),

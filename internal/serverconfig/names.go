@@ -34,14 +34,14 @@ func misspelled(file map[string]dotenvValue) []string {
 	return found
 }
 
-// meantBy returns the known name that is probably meant, or up to three candidates. It compares words
-// first, then letters.
+// meantBy returns the known name that is probably meant, or up to three candidates. A single typing
+// mistake decides; then it compares words, and then letters.
 func meantBy(name string) string {
 	if slices.Contains(knownVariables, name) || name == "AZURE_CLIENT_ID" || len(name) > 64 { // AZURE_CLIENT_ID is the Azure SDK's own
 		return ""
 	}
 	name = strings.ToUpper(name)
-	return cmp.Or(meantByWords(name), meantByLetters(name))
+	return cmp.Or(meantByLetters(name, 1), meantByWords(name), meantByLetters(name, 2))
 }
 
 // commonplace words occur in names of many programs. A name that shares only these with a known
@@ -75,7 +75,7 @@ func meantByWords(name string) string {
 		}
 	}
 	if len(within) == 0 {
-		if near := meantByLetters(name); slices.Contains(replaced, near) {
+		if near := meantByLetters(name, 2); slices.Contains(replaced, near) {
 			return near
 		}
 		within = replaced
@@ -98,10 +98,10 @@ func words(name string) []string {
 }
 
 // meantByLetters returns the closest known name: one that differs only in underscores or a plural,
-// or by at most two typing mistakes (one for short names).
-func meantByLetters(name string) string {
+// or by so many typing mistakes at most (one for short names).
+func meantByLetters(name string, most int) string {
 	bare := strings.NewReplacer("_", "", "IES", "Y").Replace // POLICY is for POLICIES
-	nearest, least := "", 3
+	nearest, least := "", most+1
 	for _, known := range knownVariables {
 		distance := typingMistakes(name, known)
 		if bare(name) == bare(known) {

@@ -2,6 +2,7 @@ package serverconfig
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -94,6 +95,11 @@ func (v *variables) check(name string, err error, remedy string) bool {
 		v.fault(name, err.Error(), remedy)
 	}
 	return err == nil
+}
+
+// faulty reports whether the variable has a fault already.
+func (v *variables) faulty(name string) bool {
+	return slices.ContainsFunc(v.faults, func(f Fault) bool { return f.Where == v.place(name) })
 }
 
 // Shorten limits how much of an invalid value is shown.

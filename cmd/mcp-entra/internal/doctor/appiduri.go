@@ -102,7 +102,7 @@ func (x *exam) askForURI(ctx context.Context, want string, f Finding) Result {
 	if x.proof == nil || !x.proof.answer.accepted || want == "" {
 		return x.like("registration")
 	}
-	a := x.askForItself(ctx, want)
+	a := x.askForItself(ctx, x.ClientID, want, x.proof.form)
 	f.Came = fmt.Sprintf("no application has it (AADSTS%d)", a.code)
 	switch {
 	case a.accepted && a.issued.Audience != "" && a.issued.Audience != want && !strings.EqualFold(a.issued.Audience, x.ClientID):

@@ -3,16 +3,19 @@ package doctor
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
+	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// authProxy checks that clients find the server's authorization proxy, and that Entra sends users
-// back to it.
+// authProxy checks that clients find the server's authorization proxy, that Entra sends users back to
+// it, and that it takes the proof of the proxy's app.
 func (x *exam) authProxy(ctx context.Context) Result {
 	if x.Issuer == "" {
 		return notRun("AUTH_PROXY is off: clients sign in to Entra themselves")
@@ -23,7 +26,8 @@ func (x *exam) authProxy(ctx context.Context) Result {
 	}
 	address := u.Scheme + "://" + u.Host + "/.well-known/oauth-authorization-server" + u.Path
 	findings := x.proxyMetadata(ctx, address)
-	return judged(append(findings, x.proxyRedirect(ctx)...), "at %s", address)
+	findings = append(findings, x.proxyRedirect(ctx)...)
+	return judged(append(findings, x.proxyProof(ctx)...), "at %s", address)
 }
 
 // proxyMetadata checks the authorization server's metadata (RFC 8414).
@@ -62,7 +66,8 @@ func (x *exam) proxyMetadata(ctx context.Context, address string) []Finding {
 	return nil
 }
 
-// proxyRedirect checks the redirect URI of the proxy's app, where the registration can be read.
+// proxyRedirect checks the redirect URI of the proxy's app: in the registration, where it can be read,
+// and else by a request to sign in.
 func (x *exam) proxyRedirect(ctx context.Context) []Finding {
 	app := x.app
 	if !strings.EqualFold(x.ProxyClientID, x.ClientID) && x.options.Directory != nil {
@@ -74,7 +79,10 @@ func (x *exam) proxyRedirect(ctx context.Context) []Finding {
 		app = &found
 	}
 	callback := x.Issuer + "/oauth/callback"
-	if app == nil || slices.Contains(app.Web.RedirectURIs, callback) {
+	switch {
+	case app == nil:
+		return x.refusedRedirect(ctx, callback)
+	case slices.Contains(app.Web.RedirectURIs, callback):
 		return nil
 	}
 	f := Finding{Problem: "Entra doesn't send users back to the proxy: its URL is no redirect URI of the proxy's app (AADSTS50011)", Expected: callback + " on the platform Web",
@@ -82,6 +90,72 @@ func (x *exam) proxyRedirect(ctx context.Context) []Finding {
 	if slices.Contains(slices.Concat(app.SPA.RedirectURIs, app.PublicClient.RedirectURIs), callback) {
 		f.Problem, f.Came = "the proxy's redirect URI is on another platform than Web, for which Entra wants no secret (AADSTS700025, AADSTS9002327)", callback
 		f.Remedy = "Move it to the platform Web"
+	}
+	return []Finding{f}
+}
+
+// refusalCode is the code in a page with which Entra refuses a request to sign in.
+var refusalCode = regexp.MustCompile(`AADSTS[0-9]{4,8}\b`)
+
+// refusedRedirect asks Entra for a sign-in without a user and without a page. It redirects with
+// login_required; if it can't, because it does not know the app or its redirect URI, it answers with a
+// page that names the fault. A page without such a code says nothing.
+func (x *exam) refusedRedirect(ctx context.Context, callback string) []Finding {
+	address := x.host.Tenant(strings.ToLower(x.TenantID)) + "/oauth2/v2.0/authorize?" + url.Values{
+		"client_id": {x.ProxyClientID}, "response_type": {"code"}, "redirect_uri": {callback}, "scope": {"openid"}, "prompt": {"none"},
+		"code_challenge": {strings.Repeat("A", 43)}, "code_challenge_method": {"S256"},
+	}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil // the URL was made here
+	}
+	p := x.do(x.client, req)
+	code := refusalCode.FindString(string(p.body))
+	f := Finding{Expected: callback + " on the platform Web", Came: code}
+	switch {
+	case p.header.Get("Location") != "":
+		return nil
+	case code == "AADSTS50011" || code == "AADSTS500113":
+		f.Problem = "Entra doesn't send users back to the proxy: its URL is no redirect URI of the proxy's app " + x.ProxyClientID
+		f.Remedy = "Add it under Authentication, Add a platform, Web"
+	case code == "AADSTS700016":
+		f.Problem, f.Expected = "the tenant has no application "+x.ProxyClientID+", with which the proxy signs users in", "an application of the tenant "+x.TenantID
+		f.Remedy = proxyAppRemedy
+	default:
+		return nil
+	}
+	return []Finding{f}
+}
+
+const proxyAppRemedy = "Compare AUTH_PROXY_CLIENT_ID and TENANT_ID with the overview of the proxy's app registration (Application ID, Directory ID)"
+
+// proxyProof checks that Entra takes the proof of the proxy's app, if it isn't that of the API, which
+// has a check of its own. An app that Entra doesn't know is proxyRedirect's finding.
+func (x *exam) proxyProof(ctx context.Context) []Finding {
+	kind := x.ProxyMethod.String()
+	if kind == (clientauth.Method{}).String() {
+		return nil
+	}
+	f := Finding{Problem: "the proxy's app can't prove itself", Expected: "a " + kind, Remedy: "Correct AUTH_PROXY_CLIENT_SECRET, or the variable that names the " + kind}
+	sources, err := x.openProof(x.ProxyMethod, x.ProxyClientID)
+	if err == nil {
+		x.proxyForm, err = x.proofFrom(ctx, sources[0])
+	}
+	if err != nil {
+		f.Came = err.Error()
+		return []Finding{f}
+	}
+	a := x.askForItself(ctx, x.ProxyClientID, x.ProxyClientID, x.proxyForm)
+	known := proofCodes[a.code]
+	if known.problem == "" { // accepted, refused for another reason than the proof, or unknown to Entra
+		return nil
+	}
+	f.Problem, f.Expected, f.Came = "the proxy's app "+x.ProxyClientID+": "+known.problem, "a token for the app itself", fmt.Sprintf("AADSTS%d", a.code)
+	if f.Remedy = known.remedy; f.Remedy == "" {
+		f.Remedy = "Add a federated credential for this identity to the proxy's app, under Certificates & secrets"
+	}
+	if kind == "client secret" {
+		f.Remedy += ". The variable is AUTH_PROXY_CLIENT_SECRET"
 	}
 	return []Finding{f}
 }

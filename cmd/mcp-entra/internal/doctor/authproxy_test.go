@@ -15,7 +15,10 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-const proxyIssuer = "https://mcp.example.com"
+const (
+	proxyIssuer = "https://mcp.example.com"
+	foreignApp  = "99999999-8888-4777-8666-555555555555"
+)
 
 // newProxyWorld is a world whose clients sign in through the server, by the API's own app. The
 // server's URL is not an App ID URI.
@@ -78,6 +81,18 @@ func TestAuthProxyFaults(t *testing.T) {
 		"on another platform": {func(t *testing.T, w *world) {
 			w.patch(t, w.api, `{"web":{"redirectUris":[]},"publicClient":{"redirectUris":["`+proxyIssuer+`/oauth/callback"]}}`)
 		}, "auth-proxy", []string{"another platform than Web"}},
+		"no redirect, and no registration to read": {func(t *testing.T, w *world) {
+			w.patch(t, w.api, `{"web":{"redirectUris":[]}}`)
+			w.signedIn = false
+		}, "auth-proxy", []string{"AADSTS50011", proxyIssuer + "/oauth/callback on the platform Web", "Add a platform, Web"}},
+		"an app of another tenant, and no registration to read": {func(_ *testing.T, w *world) {
+			w.signedIn, w.facts.ProxyClientID, w.facts.ProxyMethod = false, foreignApp, clientauth.Secret(strings.Repeat("f", 40))
+		}, "auth-proxy", []string{"AADSTS700016", "the tenant has no application " + foreignApp, "AUTH_PROXY_CLIENT_ID"}},
+		"an app of its own with another secret": {func(_ *testing.T, w *world) {
+			app := w.tenant.AddApp("Sign-in")
+			app.AddRedirectURI(entratest.PlatformWeb, proxyIssuer+"/oauth/callback")
+			w.facts.ProxyClientID, w.facts.ProxyMethod = app.ClientID, clientauth.Secret(w.secret)
+		}, "auth-proxy", []string{"AADSTS7000215", "rejects the client secret", "AUTH_PROXY_CLIENT_SECRET"}},
 		"the running server has none": {func(_ *testing.T, w *world) { w.serverOpts = nil }, "resource-metadata", []string{"elsewhere than to the server's own proxy"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +39,7 @@ type Facts struct {
 	// Issuer is the server's own authorization proxy, or "" if clients sign in to Entra themselves.
 	// ProxyClientID is its app.
 	Issuer, ProxyClientID string
+	ProxyMethod           clientauth.Method // how that app proves itself, if not as the API's does
 
 	OBO       bool
 	Method    clientauth.Method // how the app proves itself; with OBO
@@ -95,6 +97,7 @@ type exam struct {
 	doc       openID             // of tenant
 	keyURL    string             // of metadata-v2
 	proof     *proofAnswer       // of identity
+	proxyForm url.Values         // the proof of the proxy's own app; of auth-proxy
 	app       *graph.Application // of registration
 	principal *graph.ServicePrincipal
 	uris      []string  // of app-id-uri; nil if unknown

@@ -21,6 +21,9 @@ func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(s
 	}
 	if c.AuthProxy != nil {
 		f.Issuer, f.ProxyClientID = c.Issuer("http://localhost:"+strconv.Itoa(c.Port)), c.AuthProxy.ClientID
+		if c.AuthProxy.OwnProof {
+			f.ProxyMethod = c.AuthProxy.Method
+		}
 	}
 	if c.Port != 0 {
 		f.LocalURL = "http://" + net.JoinHostPort(localHost(c.Host), strconv.Itoa(c.Port)) + serverconfig.Path

@@ -104,10 +104,7 @@ func (x *exam) identity(ctx context.Context) Result {
 	case x.kind() == "":
 		return notRun("not configured: one of %s", strings.Join(proofVariables, ", "))
 	}
-	sources, err := clientcred.Method(x.Method).Open(clientcred.Environment{
-		HTTPClient: entrawire.Bounded(x.client), Now: x.options.Now, Logger: slog.New(slog.DiscardHandler),
-		Authority: x.host, TenantID: strings.ToLower(x.TenantID), ClientID: strings.ToLower(x.ClientID),
-	})
+	sources, err := x.openProof(x.Method, x.ClientID)
 	if err != nil || len(sources) == 0 {
 		f := Finding{Problem: "the app's " + x.kind() + " can't be used", Came: fmt.Sprint(err), Remedy: "Correct the variable that names it"}
 		if strings.Contains(x.kind(), "certificate") {
@@ -116,16 +113,30 @@ func (x *exam) identity(ctx context.Context) Result {
 		}
 		return failed(f)
 	}
-	proof, err := sources[0].Credential(ctx)
-	form := url.Values{}
-	if err == nil {
-		err = proof.AddTo(form, x.tokenURL())
-	}
+	form, err := x.proofFrom(ctx, sources[0])
 	if err != nil {
 		return failed(x.noProof(ctx, err))
 	}
 	x.proof = &proofAnswer{form: form, claims: readAssertion(form.Get("client_assertion"))}
 	return ok("%s", x.kind())
+}
+
+// openProof prepares an app's method.
+func (x *exam) openProof(m clientauth.Method, app string) ([]clientcred.Source, error) {
+	return clientcred.Method(m).Open(clientcred.Environment{
+		HTTPClient: entrawire.Bounded(x.client), Now: x.options.Now, Logger: slog.New(slog.DiscardHandler),
+		Authority: x.host, TenantID: strings.ToLower(x.TenantID), ClientID: strings.ToLower(app),
+	})
+}
+
+// proofFrom returns a proof, as it goes into a token request.
+func (x *exam) proofFrom(ctx context.Context, source clientcred.Source) (url.Values, error) {
+	proof, err := source.Credential(ctx)
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{}
+	return form, proof.AddTo(form, x.tokenURL())
 }
 
 // noProof says why the app has no proof.
@@ -186,12 +197,14 @@ func readPart(token string, i int, into any) bool {
 
 // prove sends the proof with a request for a token for the app itself, which gives access to
 // nothing: the app has no roles on itself, and the server refuses application tokens.
-func (x *exam) prove(ctx context.Context) { x.proof.answer = x.askForItself(ctx, x.ClientID) }
+func (x *exam) prove(ctx context.Context) {
+	x.proof.answer = x.askForItself(ctx, x.ClientID, x.ClientID, x.proof.form)
+}
 
-// askForItself asks for a token for the app itself, by one of its identifiers.
-func (x *exam) askForItself(ctx context.Context, identifier string) tokenAnswer {
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {x.ClientID}, "scope": {identifier + "/.default"}}
-	maps.Copy(form, x.proof.form)
+// askForItself asks for a token for the app itself, by one of its identifiers, with its proof.
+func (x *exam) askForItself(ctx context.Context, app, identifier string, proof url.Values) tokenAnswer {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {app}, "scope": {identifier + "/.default"}}
+	maps.Copy(form, proof)
 	return x.postToken(ctx, form)
 }
 
@@ -352,6 +365,7 @@ func isFederated(code int) bool {
 // secrets are what the report must not show.
 func (x *exam) secrets() []string {
 	all := []string{secret.Reveal(x.options.UserToken)}
+	all = append(all, x.proxyForm.Get("client_secret"), x.proxyForm.Get("client_assertion"))
 	if x.proof != nil {
 		all = append(all, x.proof.form.Get("client_secret"), x.proof.form.Get("client_assertion"))
 	}
