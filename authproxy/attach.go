@@ -114,7 +114,7 @@ func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 		return faults
 	}
 	if n := p.upstreamSize(p.scopes.names[:1]); n > maxUpstream {
-		faults.add("Options", fmt.Errorf("Entra takes a query of %d characters, and an ordinary request would have %d; shorten the issuer's URL, or list fewer scopes in Downstream", maxUpstream, n))
+		faults.add("Options", fmt.Errorf("an ordinary request to Entra would have a query of %d characters, and Entra takes %d; shorten the issuer URL, or list fewer scopes in Downstream", n, maxUpstream))
 		return faults
 	}
 	p.metadata = p.newMetadata()
