@@ -214,16 +214,19 @@ func checkRest(rest string) error {
 	return nil
 }
 
-// hasDotSegment looks for . and .. between slashes, plain or escaped.
+// hasDotSegment looks for . and .. between slashes, plain or escaped, however often: a gateway and
+// a server may each decode once.
 func hasDotSegment(path string) bool {
-	decoded, err := url.PathUnescape(path)
-	if err != nil {
-		return true
-	}
-	for segment := range strings.FieldsFuncSeq(decoded, func(r rune) bool { return r == '/' || r == '\\' }) {
-		if segment == "." || segment == ".." {
-			return true
+	for {
+		for segment := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
+			if segment == "." || segment == ".." {
+				return true
+			}
 		}
+		decoded, err := url.PathUnescape(path)
+		if err != nil || decoded == path { // decoding shortens it, so this ends
+			return false
+		}
+		path = decoded
 	}
-	return false
 }

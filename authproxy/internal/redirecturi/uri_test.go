@@ -75,6 +75,8 @@ var refused = []struct{ uri, reason string }{
 	{"https://example.com/a/../cb", "dots"},
 	{"https://example.com/..", "dots"},
 	{"https://example.com/a/%2e%2E/cb", "dots"},
+	{"https://example.com/a/%252e%252E/cb", "dots"},
+	{"https://example.com/a%25252f..", "dots"},
 	{"https://example.com/a/.%2e", "dots"},
 	{"https://example.com/a/%2E", "dots"},
 	{"https://example.com/a%2f..%2fcb", "dots"},
