@@ -9,11 +9,16 @@ import (
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
+	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
+	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
 
-// Attach completes the proxy for an MCP server: it fills in what Options leave out, and returns
-// an error that lists what differs. mcpentra.WithAuthProxy calls it. The scopes are in full form,
-// the default first. Call it before the proxy serves.
+// Attach completes the proxy for an MCP server: it fills in the options that are zero, and returns
+// an error that lists those that differ. The scopes are in full form, the default first.
+// mcpentra.WithAuthProxy calls Attach; without mcpentra, call it before the proxy serves, or set
+// Options.Resources, Scopes and Verifier.
 func (p *Proxy) Attach(resourceURL, name string, scopes []string, v *entraauth.Verifier, log *slog.Logger) error {
 	o := &p.opts
 	var faults faults
@@ -25,21 +30,21 @@ func (p *Proxy) Attach(resourceURL, name string, scopes []string, v *entraauth.V
 	case len(o.Resources) == 0:
 		o.Resources = []string{resourceURL}
 	case !slices.ContainsFunc(o.Resources, func(s string) bool { c, _ := canonicalResource(s); return c == resource }):
-		faults.add("Options.Resources", fmt.Errorf("they are %s, and the server is %s; add it, or leave them out", strings.Join(o.Resources, ", "), resourceURL))
+		faults.add("Options.Resources", fmt.Errorf("has %s, and the server is %s; add it, or leave the option out", strings.Join(o.Resources, ", "), resourceURL))
 	}
 	switch {
 	case len(o.Scopes) == 0:
 		o.Scopes = slices.Clone(scopes)
 	case !slices.Equal(slices.Sorted(slices.Values(o.Scopes)), slices.Sorted(slices.Values(scopes))):
-		faults.add("Options.Scopes", fmt.Errorf("they are %s, and the server's are %s; make them equal, or leave them out", strings.Join(o.Scopes, " "), strings.Join(scopes, " ")))
+		faults.add("Options.Scopes", fmt.Errorf("has %s, and the server has %s; make them equal, or leave the option out", strings.Join(o.Scopes, " "), strings.Join(scopes, " ")))
 	}
 	switch {
 	case v == nil:
-		faults.add("verifier", errors.New("missing"))
+		faults.add("verifier", errors.New("is nil"))
 	case o.Verifier == nil:
 		o.Verifier = v
 	case o.Verifier != v:
-		faults.add("Options.Verifier", errors.New("it is not the server's verifier; pass that one, or leave it out"))
+		faults.add("Options.Verifier", errors.New("is not the server's verifier; set it to that one, or leave it out"))
 	}
 	p.name = cmp.Or(o.Name, name, p.base.Host)
 	if o.Logger == nil && log != nil {
@@ -54,20 +59,47 @@ func (p *Proxy) Attach(resourceURL, name string, scopes []string, v *entraauth.V
 	return nil
 }
 
-// finish completes the proxy when resources, scopes and verifier are known.
+func (p *Proxy) setLogger(l *slog.Logger) {
+	if l == nil {
+		l = slog.Default()
+	}
+	p.log = slog.New(safelog.NewHandler(l.Handler()))
+}
+
+// connect prepares requests to Entra, in the verifier's cloud unless the options name another.
+func (p *Proxy) connect() (faults faults) {
+	host := p.opts.AuthorityHost
+	if host == "" && p.opts.Verifier != nil {
+		host = p.opts.Verifier.Registration().AuthorityHost
+	}
+	var err error
+	p.host, err = authority.Parse(host)
+	faults.add("Options.AuthorityHost", err)
+	env := clientcred.Environment{
+		HTTPClient: entrawire.Bounded(p.opts.HTTPClient), Now: p.now, Logger: p.log,
+		Authority: p.host, TenantID: p.tenantID, ClientID: p.clientID,
+	}
+	sources, err := clientcred.Method(p.method).Open(env)
+	faults.add("method", err)
+	p.proofs = clientcred.NewProofs(sources, env)
+	p.wire = entrawire.New(p.opts.HTTPClient, p.now, entrawire.AuthorizationCode, entrawire.RefreshToken)
+	return faults
+}
+
+// finish completes the proxy once resources, scopes and verifier are known.
 func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 	o := &p.opts
 	p.verifier = o.Verifier
 	api := p.verifier.Registration()
 	if !slices.Contains(api.Tenants, p.tenantID) && !api.AnyTenant {
-		faults.add("tenantID", fmt.Errorf("users sign in to the tenant %s, and the verifier accepts those of %s; make both with the same tenant ID", p.tenantID, strings.Join(api.Tenants, ", ")))
+		faults.add("tenantID", fmt.Errorf("users sign in to tenant %s, and the verifier accepts tenant %s; use the same tenant ID for both", p.tenantID, strings.Join(api.Tenants, ", ")))
 	}
 	cloud := p.host.Cloud().Hosts
 	if !slices.Contains(cloud, p.host.String()) { // a host of no known cloud
 		cloud = []string{p.host.String()}
 	}
 	if !slices.Contains(cloud, api.AuthorityHost) {
-		faults.add("Options.AuthorityHost", fmt.Errorf("the proxy asks %s, the verifier trusts %s; set both to the same cloud", p.host, api.AuthorityHost))
+		faults.add("Options.AuthorityHost", fmt.Errorf("the proxy uses %s, and the verifier trusts %s; use the same cloud for both", p.host, api.AuthorityHost))
 	}
 	var err error
 	p.scopes, err = newScopeSet(o.Scopes, api.ClientID, api.AppIDURIs, api.ClientID == p.clientID)
@@ -82,7 +114,7 @@ func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 		return faults
 	}
 	if n := p.upstreamSize(p.scopes.names[:1]); n > maxUpstream {
-		faults.add("Options", fmt.Errorf("an ordinary request to Entra has a query of %d characters, and it takes %d; shorten the issuer's URL, or list fewer scopes in Downstream", n, maxUpstream))
+		faults.add("Options", fmt.Errorf("an ordinary request to Entra would have a query of %d characters, and Entra takes %d; shorten the issuer URL, or list fewer scopes in Downstream", n, maxUpstream))
 		return faults
 	}
 	p.metadata = p.newMetadata()
@@ -92,15 +124,15 @@ func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 	return nil
 }
 
-// warn tells the operator what works, but not as they may expect. The log is not the safe one,
-// which would cut the URL's query off.
+// warn logs what works, but not as the operator may expect. The log is not p.log, which would cut
+// off the URL's query.
 func (p *Proxy) warn(log *slog.Logger) {
 	if p.opts.Replicas && p.opts.Store == nil {
-		log.Warn("the server seems to have replicas, but authproxy.Options.Store is not set: a refresh token that was stolen, or revoked, may be used at another replica; share a store, such as redisstore.ProxyStore")
+		log.Warn("the server seems to have replicas, but authproxy.Options.Store is not set: a stolen or revoked refresh token still works at another replica; share a store, such as redisstore.ProxyStore")
 	}
 	if len(p.opts.Downstream) > 0 && !p.scopes.self && !p.opts.CombinedConsent {
-		log.Warn("users can't consent to Options.Downstream as they sign in: an administrator must consent once, "+
-			"or list the proxy's app in knownClientApplications of the API and set Options.CombinedConsent",
+		log.Warn("users can't consent to Options.Downstream when they sign in: an administrator must consent once, "+
+			"or add the proxy's app to the API's knownClientApplications and set Options.CombinedConsent",
 			slog.String("url", p.adminConsentURL()))
 	}
 	if n := p.upstreamSize(p.scopes.names); n > maxUpstream {

@@ -6,11 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"html/template"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
@@ -18,15 +19,11 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
 )
 
-const (
-	// maxQuery bounds the query of a request in a browser, in bytes.
-	maxQuery = 16 << 10
-	// maxState bounds a client's state, in bytes.
-	maxState = 1 << 10
-)
+// maxState bounds a client's state, in bytes.
+const maxState = 1 << 10
 
-// An authorizeRequest is a client's authorization request (RFC 6749, section 4.1.1). Its client
-// and its redirect are known; the rest may have faults, which the client learns.
+// An authorizeRequest is a client's authorization request (RFC 6749, section 4.1.1). Client and
+// redirect were checked; faults of the rest are reported to the client.
 type authorizeRequest struct {
 	client   *clients.Client
 	redirect string
@@ -34,23 +31,14 @@ type authorizeRequest struct {
 	state    string     // to echo; "" for none
 }
 
-// A pageError is an error that is shown to the user: there is nobody to redirect to.
-type pageError struct {
-	status  int
-	problem pages.Problem
-	detail  string        // for the client's developer
-	retry   time.Duration // 0 for none
-	cause   error         // for the log; or nil
-}
-
-// authorizeParameters are the parameters that the proxy knows. The client may send others.
+// authorizeParameters are the parameters that may occur only once. Others are ignored.
 var authorizeParameters = []string{
 	"response_type", "scope", "state", "code_challenge", "code_challenge_method", "response_mode", "nonce",
 	"prompt", "max_age", "login_hint", "domain_hint", "claims", "acr_values",
 }
 
-// serveAuthorize begins a sign-in: it shows the consent page, or, if the browser's user has
-// already approved the client, sends the browser to Entra.
+// serveAuthorize begins a sign-in: it shows the consent page, or redirects to Entra if the user
+// has already approved the client in this browser.
 func (p *Proxy) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	q, fault := p.readAuthorize(r)
 	if fault != nil {
@@ -63,9 +51,9 @@ func (p *Proxy) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		asks := !p.remembers(q.redirect) || !p.consents(r).has(approval) || slices.Contains(strings.Fields(q.form.Get("prompt")), "consent")
 		switch {
 		case asks && extra.Get("prompt") == "none":
-			err = oauth.Errorf(oauth.InteractionRequired, "the user has not approved this client in this browser; send the request without prompt=none")
+			err = oauth.Errorf(oauth.InteractionRequired, "the user must first approve this client in this browser; send the request without prompt=none")
 		case asks:
-			err = p.askConsent(w, r, q, t, extra, approval)
+			err = p.askConsent(w, r, q.client, t, extra, approval)
 		default:
 			t.approved = true
 			if err = p.begin(w, r, t, p.otherCookies(r)); err == nil {
@@ -78,14 +66,14 @@ func (p *Proxy) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readAuthorize reads the client and its redirect. While either is in doubt, errors are pages.
+// readAuthorize reads the client and its redirect. Until both are known, errors are pages.
 func (p *Proxy) readAuthorize(r *http.Request) (*authorizeRequest, *pageError) {
 	form, fault := readQuery(r)
 	if fault != nil {
 		return nil, fault
 	}
 	if len(form["client_id"]) != 1 || len(form["redirect_uri"]) > 1 {
-		return nil, badRequest(pages.BadRequest, "client_id must be sent once, and redirect_uri at most once")
+		return nil, badRequest(pages.BadRequest, "send client_id once, and redirect_uri at most once")
 	}
 	client, err := p.clients.Find(r.Context(), form.Get("client_id"))
 	if err != nil {
@@ -102,29 +90,6 @@ func (p *Proxy) readAuthorize(r *http.Request) (*authorizeRequest, *pageError) {
 	return q, nil
 }
 
-// readQuery returns the parameters of a request in a browser, without empty ones.
-func readQuery(r *http.Request) (url.Values, *pageError) {
-	if len(r.URL.RawQuery) > maxQuery {
-		return nil, badRequest(pages.BadRequest, "the query is too long")
-	}
-	form, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, badRequest(pages.BadRequest, "the query is malformed; percent-encode each name and value")
-	}
-	for name, values := range form {
-		if values = slices.DeleteFunc(values, func(s string) bool { return s == "" }); len(values) == 0 {
-			delete(form, name)
-		} else {
-			form[name] = values
-		}
-	}
-	return form, nil
-}
-
-func badRequest(problem pages.Problem, detail string) *pageError {
-	return &pageError{status: http.StatusBadRequest, problem: problem, detail: detail}
-}
-
 func unknownClient(err error) *pageError {
 	e, ok := errors.AsType[*oauth.Error](err)
 	switch {
@@ -137,7 +102,8 @@ func unknownClient(err error) *pageError {
 	}
 }
 
-// newTransaction checks the rest of the request. Its error is for the client.
+// newTransaction checks the rest of the request. Its error is for the client. extra has the
+// parameters to pass on to Entra.
 func (p *Proxy) newTransaction(q *authorizeRequest) (t *transaction, extra url.Values, err error) {
 	for _, name := range authorizeParameters {
 		if len(q.form[name]) > 1 {
@@ -146,13 +112,13 @@ func (p *Proxy) newTransaction(q *authorizeRequest) (t *transaction, extra url.V
 	}
 	switch kind, mode := q.form.Get("response_type"), q.form.Get("response_mode"); {
 	case len(q.state) > maxState:
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "state has %d bytes; it may have %d", len(q.state), maxState)
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "state has %d bytes; send at most %d", len(q.state), maxState)
 	case kind == "":
 		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "response_type is missing; it must be code")
 	case kind != "code":
 		return nil, nil, oauth.Errorf(oauth.UnsupportedResponse, "response_type must be code")
 	case mode != "" && mode != "query":
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "response_mode must be query, or be left out")
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "response_mode must be query; send that or leave it out")
 	}
 	t = &transaction{id: newTransactionID(), expires: p.now().Add(transactionLifetime), redirect: q.redirect, state: q.state}
 	c := &t.code
@@ -176,15 +142,43 @@ func (p *Proxy) newTransaction(q *authorizeRequest) (t *transaction, extra url.V
 	return t, extra, nil
 }
 
-// readChallenge reads the PKCE challenge (RFC 7636, section 4.3). Only S256 is safe from who
-// reads the request.
+// readChallenge reads the PKCE challenge (RFC 7636, section 4.3). It takes only S256: a plain
+// challenge is of no use once the request has leaked.
 func readChallenge(form url.Values) (challenge [sha256.Size]byte, err error) {
 	if form.Get("code_challenge") == "" || form.Get("code_challenge_method") != "S256" {
-		return challenge, oauth.Errorf(oauth.InvalidRequest, "PKCE is required: send code_challenge, and code_challenge_method=S256")
+		return challenge, oauth.Errorf(oauth.InvalidRequest, "PKCE is required; send code_challenge and code_challenge_method=S256")
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(form.Get("code_challenge"))
 	if err != nil || len(b) != sha256.Size || strings.ContainsAny(form.Get("code_challenge"), "\r\n") {
-		return challenge, oauth.Errorf(oauth.InvalidRequest, "code_challenge must be the 43 characters of a SHA-256 hash as base64url (RFC 7636 section 4.2)")
+		return challenge, oauth.Errorf(oauth.InvalidRequest, "code_challenge must be a SHA-256 hash in base64url, 43 characters (RFC 7636 section 4.2)")
 	}
 	return [sha256.Size]byte(b), nil
+}
+
+// refuse tells the client why it gets no code.
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, q *authorizeRequest, err error) {
+	e, ok := errors.AsType[*oauth.Error](err)
+	if !ok {
+		p.log.ErrorContext(r.Context(), "an authorization request failed", slog.Any("error", err))
+		e = &oauth.Error{Code: oauth.ServerError, Description: "internal error; see the log of the server"}
+	}
+	p.log.WarnContext(r.Context(), "refused an authorization request", append(clientAttrs(q), slog.String("error", e.Code), slog.String("reason", e.Description))...)
+	back := p.errorURL(q.redirect, q.state, e)
+	if p.answersDirectly(r, q.client, q.redirect) {
+		redirectTo(w, back)
+		return
+	}
+	status, problem := http.StatusBadRequest, pages.BadRequest
+	if e.Code == oauth.ServerError {
+		status, problem = http.StatusInternalServerError, pages.ServerProblem
+	}
+	p.pages.ShowError(w, r, status, &pages.ErrorPage{
+		Problem: problem, Code: e.Code, Detail: e.Description,
+		Back: template.URL(back), //nolint:gosec // the redirect was checked against the registration
+	})
+}
+
+// clientAttrs describes the client in the log, in a bounded length.
+func clientAttrs(q *authorizeRequest) []any {
+	return []any{slog.String("client", q.client.Name), slog.String("host", redirecturi.Host(q.redirect))}
 }

@@ -14,10 +14,11 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
 )
 
-// maxCode bounds our codes, in characters: clients send them back in queries and forms.
+// maxCode bounds our codes, in characters: they travel in queries.
 const maxCode = 2200
 
-// serveCallback is where Entra sends the browser. It sends it on to the client.
+// serveCallback serves the redirect URI to which Entra sends the browser, and redirects it to the
+// client.
 func (p *Proxy) serveCallback(w http.ResponseWriter, r *http.Request) {
 	q, fault := readQuery(r)
 	if fault != nil {
@@ -25,12 +26,12 @@ func (p *Proxy) serveCallback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(q["state"]) != 1 || len(q["code"])+len(q["error"]) != 1 {
-		p.showPage(w, r, badRequest(pages.BadRequest, "the answer must have one state, and either a code or an error"))
+		p.showPage(w, r, badRequest(pages.BadRequest, "the response must have one state, and either a code or an error"))
 		return
 	}
 	t := p.transaction(r, transactionID(q.Get("state")))
 	if t == nil || !t.approved {
-		p.showPage(w, r, badRequest(pages.Finished, "there is no such sign-in in this browser; it is over, it took longer than 10 minutes, or the browser keeps no cookies"))
+		p.showPage(w, r, badRequest(pages.Finished, "this browser has no such sign-in: it is finished, it took longer than 10 minutes, or the browser keeps no cookies"))
 		return
 	}
 	p.end(w, t.id)
@@ -50,13 +51,13 @@ func (p *Proxy) serveCallback(w http.ResponseWriter, r *http.Request) {
 	redirectTo(w, p.responseURL(t.redirect, t.state, url.Values{"code": {sealed}}))
 }
 
-// passedErrors are those that the client can act on. All others are the operator's or Entra's
-// fault.
+// passedErrors are Entra's errors that the client can act on. All others are the operator's or
+// Entra's fault.
 var passedErrors = []string{
 	oauth.AccessDenied, oauth.LoginRequired, oauth.InteractionRequired, oauth.ConsentRequired, oauth.ServerError, oauth.TemporarilyUnavailable,
 }
 
-// What is repeated of an error's text, which may have names and addresses besides.
+// What the client gets of an error's text, which may also contain names and addresses.
 var (
 	aadsts        = regexp.MustCompile(`^AADSTS[0-9]{4,8}\b`)
 	correlationID = regexp.MustCompile(`(?i)\bCorrelation ID: ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b`)

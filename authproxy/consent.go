@@ -24,18 +24,18 @@ import (
 const (
 	// formLifetime is how long the consent page may stay open.
 	formLifetime = 10 * time.Minute
-	// formCookieLifetime is how long a browser keeps the value that its forms are bound to. Each
+	// formCookieLifetime is how long a browser keeps the token that its forms are bound to. Each
 	// page renews it.
 	formCookieLifetime = time.Hour
-	// tokenSize is the length of that value, in bytes.
+	// tokenSize is the length of that token, in bytes.
 	tokenSize = 16
 )
 
-// A form is what the consent page's form carries, sealed.
+// A form is the sealed content of the consent page's form.
 type form struct {
 	id       transactionID
 	expires  time.Time
-	browser  [sha256.Size]byte // the hash of the browser's value
+	browser  [sha256.Size]byte // hash of the browser's token
 	approval approval
 	direct   bool       // the client learns of a refusal by a redirect
 	extra    url.Values // to pass on to Entra
@@ -79,28 +79,36 @@ const (
 	fieldDecision = "decision"
 )
 
+// answersDirectly reports whether a client learns by a redirect that it gets no code. A client that
+// nobody vouches for is told by a link on a page until the user has approved it in this browser: it
+// may have registered only to make this server redirect to it (RFC 9700, section 4.11.2).
+func (p *Proxy) answersDirectly(r *http.Request, client *clients.Client, redirect string) bool {
+	return client.IsKnown() || redirecturi.Scheme(redirect) != "" || redirecturi.IsLoopback(redirect) ||
+		p.consents(r).has(p.approvalOf(client.ConsentHash(), redirect))
+}
+
 // askConsent shows the consent page.
-func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, q *authorizeRequest, t *transaction, extra url.Values, a approval) error {
+func (p *Proxy) askConsent(w http.ResponseWriter, r *http.Request, client *clients.Client, t *transaction, extra url.Values, a approval) error {
 	if err := p.begin(w, r, t, p.otherCookies(r)); err != nil {
 		return err
 	}
 	token := browserToken(r, &p.cookies)
 	p.cookies.set(w, p.cookies.form, token, formCookieLifetime)
-	f := &form{id: t.id, expires: p.now().Add(formLifetime), browser: sha256.Sum256([]byte(token)), approval: a, direct: p.answersDirectly(r, q), extra: extra}
+	f := &form{id: t.id, expires: p.now().Add(formLifetime), browser: sha256.Sum256([]byte(token)), approval: a, direct: p.answersDirectly(r, client, t.redirect), extra: extra}
 	days := 0
-	if p.remembers(q.redirect) {
+	if p.remembers(t.redirect) {
 		days = int((p.opts.RememberConsent + 24*time.Hour - 1) / (24 * time.Hour))
 	}
 	p.pages.ShowConsent(w, r, &pages.Consent{
-		ClientName: q.client.Name, ClientHost: q.client.Host, Preset: q.client.Preset, Configured: q.client.Kind == clients.Configured,
-		Redirect: q.redirect, Server: p.name, Scopes: p.scopes.full, Days: days,
+		ClientName: client.Name, ClientHost: client.Host, Preset: client.Preset, Configured: client.Kind == clients.Configured,
+		Redirect: t.redirect, Server: p.name, Scopes: p.scopes.full, Days: days,
 		Action: p.issuer + pathConsent, Fields: map[string]string{fieldForm: p.seals.form.SealText(f.marshal(), p.sealName())},
 	})
 	return nil
 }
 
-// browserToken returns the random value that binds forms to a browser: the browser's, or a new
-// one.
+// browserToken returns the random token that binds forms to a browser (CSRF): the browser's own,
+// or a new one.
 func browserToken(r *http.Request, names *cookieNames) string {
 	if token := cookie(r, names.form, isToken); token != "" {
 		return token
@@ -115,7 +123,8 @@ func isToken(value string) bool {
 	return err == nil && len(b) == tokenSize
 }
 
-// otherCookies is what the cookies besides transactions take of a request's header.
+// otherCookies returns how many bytes the proxy's cookies other than transactions take in a
+// request's header.
 func (p *Proxy) otherCookies(r *http.Request) int {
 	size := sizeOf(p.cookies.form, "") + base64.RawURLEncoding.EncodedLen(tokenSize)
 	if value := cookie(r, p.cookies.consent, p.isConsents); value != "" {
@@ -124,8 +133,8 @@ func (p *Proxy) otherCookies(r *http.Request) int {
 	return size
 }
 
-// serveConsent takes the user's decision. Its errors are pages: whoever sent a form that isn't
-// this browser's gets no redirect from it.
+// serveConsent takes the user's decision. Its errors are pages: a form that another site sent must
+// cause no redirect.
 func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
 	f, decision, fault := p.readForm(w, r)
 	if fault != nil {
@@ -134,7 +143,7 @@ func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
 	}
 	t := p.transaction(r, f.id)
 	if t == nil {
-		p.showPage(w, r, badRequest(pages.Finished, "the sign-in is over; begin again at the client"))
+		p.showPage(w, r, badRequest(pages.Finished, "the sign-in is over; start again at the client"))
 		return
 	}
 	to := ""
@@ -144,7 +153,7 @@ func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
 			reserved = p.remember(w, r, f.approval) + sizeOf(p.cookies.form, "") + base64.RawURLEncoding.EncodedLen(tokenSize)
 		}
 		t.approved, t.expires = true, p.now().Add(transactionLifetime)
-		if err := p.begin(w, r, t, reserved); err != nil { // it fitted before
+		if err := p.begin(w, r, t, reserved); err != nil { // it fit before
 			p.log.ErrorContext(r.Context(), "a sign-in failed", slog.Any("error", err))
 			p.showPage(w, r, &pageError{status: http.StatusInternalServerError, problem: pages.ServerProblem})
 			return
@@ -164,7 +173,7 @@ func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
 	p.pages.ShowContinue(w, r, next)
 }
 
-// readForm checks that the form is ours, from this browser and recent.
+// readForm checks that the form is from our page in this browser, and recent.
 func (p *Proxy) readForm(w http.ResponseWriter, r *http.Request) (f *form, decision string, fault *pageError) {
 	foreign := &pageError{status: http.StatusForbidden, problem: pages.Foreign, detail: "the form must be sent by this server's own page"}
 	if !p.isOwnPage(r) {
@@ -198,8 +207,8 @@ func (p *Proxy) readForm(w http.ResponseWriter, r *http.Request) (f *form, decis
 	return f, decision, nil
 }
 
-// isOwnPage reports whether the browser says that the form comes from a page of this origin, or
-// says nothing, as old ones do.
+// isOwnPage reports whether the request's headers say that the form comes from a page of this
+// origin, or say nothing, as those of old browsers.
 func (p *Proxy) isOwnPage(r *http.Request) bool {
 	if origins := r.Header.Values("Origin"); len(origins) > 0 {
 		return len(origins) == 1 && origins[0] == edge.OriginOf(p.base)

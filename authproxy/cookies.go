@@ -16,11 +16,11 @@ const (
 	maxCookies = 6000
 )
 
-// cookieNames are the names of the proxy's cookies. They carry a hash of the issuer: on http
-// loopback all ports share cookies, and on https all issuers of a host do.
+// cookieNames are the names of the proxy's cookies. They contain a hash of the issuer, because on
+// http loopback all ports share cookies, and on https all issuers of a host do.
 type cookieNames struct {
 	secure                     bool
-	transaction, consent, form string // the first is followed by the transaction's ID
+	transaction, consent, form string // transaction is followed by its ID
 }
 
 func newCookieNames(issuer string) cookieNames {
@@ -35,12 +35,12 @@ func newCookieNames(issuer string) cookieNames {
 	return n
 }
 
-// set adds a cookie to the answer. Without a lifetime, it removes the browser's.
+// set sets a cookie. Without a lifetime, it removes the cookie.
 func (n *cookieNames) set(w http.ResponseWriter, name, value string, lifetime time.Duration) {
 	c := &http.Cookie{ //nolint:gosec // Secure wherever there is TLS
 		Name: name, Value: value, Path: "/", MaxAge: int(lifetime / time.Second), Secure: n.secure,
 		HttpOnly: true,                 // no script reads it
-		SameSite: http.SameSiteLaxMode, // it goes along when Entra leads the browser here
+		SameSite: http.SameSiteLaxMode, // sent when Entra redirects the browser here
 	}
 	if c.MaxAge == 0 {
 		c.MaxAge = -1
@@ -61,5 +61,5 @@ func cookie(r *http.Request, name string, good func(value string) bool) string {
 	return ""
 }
 
-// sizeOf is what a cookie takes of a request's header.
+// sizeOf returns how many bytes a cookie takes in a request's header.
 func sizeOf(name, value string) int { return len(name) + len("=") + len(value) + len("; ") }

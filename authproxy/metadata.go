@@ -6,14 +6,15 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientassertion"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
 // The names of the metadata: RFC 8414, section 3, and OpenID Connect Discovery, section 4.
 var wellKnown = []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"}
 
-// serverMetadata is the proxy's metadata (RFC 8414, section 2). OpenID clients insist on the
-// members of OpenID Connect Discovery, section 3; there are no ID tokens, and jwks_uri is Entra's,
+// serverMetadata is the proxy's metadata (RFC 8414, section 2). OpenID clients require the members
+// of OpenID Connect Discovery, section 3, although there are no ID tokens. jwks_uri is Entra's,
 // whose keys sign the access tokens.
 type serverMetadata struct {
 	Issuer                string   `json:"issuer"`
@@ -41,8 +42,8 @@ type serverMetadata struct {
 func (p *Proxy) newMetadata() []byte {
 	methods := []string{"none", "client_secret_basic", "client_secret_post"}
 	var algorithms []string
-	if !p.opts.NoDocuments { // only they have keys
-		methods, algorithms = append(methods, "private_key_jwt"), []string{"RS256", "PS256", "ES256"}
+	if !p.opts.NoDocuments { // other clients have no keys
+		methods, algorithms = append(methods, "private_key_jwt"), clientassertion.Algorithms()
 	}
 	m := serverMetadata{
 		Issuer: p.issuer, AuthorizationEndpoint: p.AuthorizationEndpoint(), TokenEndpoint: p.issuer + pathToken,
@@ -56,13 +57,13 @@ func (p *Proxy) newMetadata() []byte {
 	if !p.opts.NoRegistration {
 		m.RegistrationEndpoint = p.issuer + pathRegister
 	}
-	body, _ := json.Marshal(m) // texts and lists of them can't fail
+	body, _ := json.Marshal(m) // strings can't fail
 	return append(body, '\n')
 }
 
-// metadataPaths returns all paths at which clients look for the metadata: with the issuer's path
-// after the well-known name (RFC 8414) and before it (OpenID), without path, and with the path of
-// the MCP server, which clients of protocol 2025-03-26 take for the issuer.
+// metadataPaths returns all paths where clients look for the metadata: with the issuer's path
+// after the well-known name (RFC 8414) and before it (OpenID), without a path, and with the path
+// of the MCP server, which clients of protocol 2025-03-26 take for the issuer.
 func (p *Proxy) metadataPaths() (paths []string) {
 	for _, name := range wellKnown {
 		paths = append(paths, name+p.base.Path)
@@ -78,7 +79,7 @@ func (p *Proxy) metadataPaths() (paths []string) {
 	return paths
 }
 
-// serveMetadata serves the metadata. It is public and may be kept for an hour.
+// serveMetadata serves the metadata, which may be cached for an hour.
 func (p *Proxy) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "public, max-age=3600")

@@ -95,7 +95,7 @@ func TestFaultsAreReportedAtOnce(t *testing.T) {
 			_, err := authproxy.New("https://mcp.example.com", aTenant, anApp, clientauth.Method{}, [][]byte{testKey}, nil)
 			return err
 		},
-		"keys: there are 0": func() error {
+		"keys: got 0 keys": func() error {
 			_, err := authproxy.New("https://mcp.example.com", aTenant, anApp, clientauth.Secret("s"), nil, nil)
 			return err
 		},

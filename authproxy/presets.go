@@ -1,20 +1,20 @@
 package authproxy
 
-// A Preset is a dated list of the redirects of a known client. A client whose every redirect is
-// in one is shown under its name and without a warning. A preset never loosens the comparison of
-// redirects: a client may use those that it has registered, and no others.
+// A Preset is a dated list of the redirects of a known client. A client whose redirects are all in
+// one preset is shown under the preset's name, without a warning. A preset never loosens the
+// comparison of redirects: a client may use only those that it has registered.
 type Preset struct {
-	// Name is what users call the client.
+	// Name is the client's name on the consent page.
 	Name string
 	// Date is when the list was last compared with its sources, such as "2026-11-29".
 	Date string
-	// Redirects are exact. One "*" may stand for a whole segment of the path of an https
-	// redirect, where the client has another one for each connection; and a redirect of http on
-	// loopback without a port stands for any port.
+	// Redirects are exact redirect URIs. One "*" may stand for a whole path segment of an https
+	// redirect, for clients that use another one for each connection. An http redirect on loopback
+	// without a port stands for any port.
 	Redirects []string
 }
 
-// CursorRedirect is the redirect of Cursor's desktop app, which has a scheme of its own; see
+// CursorRedirect is the redirect URI of Cursor's desktop app, which has a private scheme; see
 // Options.PrivateSchemes.
 const CursorRedirect = "cursor://anysphere.cursor-mcp/oauth/callback"
 

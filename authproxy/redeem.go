@@ -1,162 +1,120 @@
 package authproxy
 
 import (
-	"cmp"
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/families"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/grants"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
-	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
-	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 )
 
-const (
-	// upstreamTimeout bounds all that a token request needs of Entra.
-	upstreamTimeout = 12 * time.Second
-	// retryUpstream is when to try again if Entra does not say.
-	retryUpstream = 5 * time.Second
-	// declareCP1 declares that the client handles claims challenges, as it did at authorize.
-	declareCP1 = `{"access_token":{"xms_cc":{"values":["cp1"]}}}`
-)
-
-func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-// ask sends a token request to Entra, for scopes of ours.
-func (p *Proxy) ask(ctx context.Context, g *grants.Grant, scopes []string, form url.Values) (*entrawire.Success, error) {
-	form.Set("client_id", p.clientID)
-	form.Set("scope", p.scopes.forToken(scopes, g.Refresh)) // without it, Entra takes the app for the resource (AADSTS90009)
-	if g.CP1 {
-		form.Set("claims", declareCP1)
+// redeemCode redeems a code of ours (RFC 6749, section 4.1.3). It checks the whole request before
+// it claims the code, because clients try again: x/oauth2 does so with another authentication
+// method.
+func (p *Proxy) redeemCode(r *http.Request, form url.Values) (json.RawMessage, error) {
+	client, err := p.clients.Authenticate(r, form)
+	if err != nil {
+		return nil, err
 	}
-	return p.post(ctx, form)
+	code, err := p.openCode(form.Get("code"))
+	if err != nil {
+		return nil, err
+	}
+	if err := code.Holder.Check(client); err != nil {
+		return nil, err
+	}
+	if err := p.checkCode(code, form); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), upstreamTimeout)
+	defer cancel()
+	release, err := p.claim(ctx, code.ID)
+	if err != nil {
+		return nil, err
+	}
+	got, err := p.ask(ctx, &code.Grant, code.Scopes, url.Values{
+		"grant_type": {"authorization_code"}, "code": {string(code.EntraCode)},
+		"redirect_uri": {p.callbackURL()}, "code_verifier": {base64.RawURLEncoding.EncodeToString(code.Verifier[:])},
+	})
+	if err != nil {
+		e := p.explain(r.Context(), err)
+		if e.Code != oauth.InvalidGrant { // Entra has not spent its code: its own single use decides
+			release(ctx)
+		}
+		return nil, e
+	}
+	return p.issue(ctx, got, &grants.Refresh{Grant: code.Grant, Family: code.ID})
 }
 
-// post sends the form with the app's credential. If Entra rejects that, post renews it once if
-// that may help, and then tries the next one.
-func (p *Proxy) post(ctx context.Context, form url.Values) (*entrawire.Success, error) {
-	search := p.proofs.Begin()
-	var refused error
-	for {
-		proof, err := search.Next(ctx)
-		if err != nil {
-			return nil, cmp.Or(refused, err) // refused says more than why there is no other one
-		}
-		request := maps.Clone(form)
-		if err := proof.AddTo(request, p.tokenURL()); err != nil {
-			return nil, err
-		}
-		got, err := p.wire.Post(ctx, p.tokenURL(), request)
-		if err == nil {
-			search.Accepted()
-			return got, nil
-		}
-		refusal, ok := errors.AsType[*entrawire.RefusalError](err)
-		if !ok {
-			return nil, err
-		}
-		code := refusal.Code(clientcred.Blames)
-		if !clientcred.Blames(code) {
-			if code != 0 && !isOutage(refusal) {
-				search.Accepted()
-			}
-			return nil, err
-		}
-		refused = fmt.Errorf("AADSTS%d: %w", code, err)
-		if !search.Refused(ctx, clientcred.Outdated(code), refused) {
-			return nil, refused
-		}
+func (p *Proxy) openCode(text string) (*grants.Code, error) {
+	if text == "" {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "code is missing")
 	}
-}
-
-// isOutage reports whether Entra is not able to answer now.
-func isOutage(r *entrawire.RefusalError) bool {
-	return r.Status == http.StatusTooManyRequests || r.Status == http.StatusRequestTimeout || r.Status >= http.StatusInternalServerError ||
-		r.OAuthError == oauth.TemporarilyUnavailable || r.OAuthError == oauth.ServerError
-}
-
-// userErrors are Entra's errors that a new sign-in can fix.
-var userErrors = []string{oauth.InvalidGrant, oauth.InteractionRequired, oauth.ConsentRequired, oauth.LoginRequired, oauth.AccessDenied}
-
-// explain returns the client's error for one of post's, and logs what only the operator can fix.
-// Entra's text stays here: it has names and addresses.
-func (p *Proxy) explain(ctx context.Context, err error) *oauth.Error {
-	refusal, refused := errors.AsType[*entrawire.RefusalError](err)
-	if !refused {
-		return p.explainSilence(ctx, err)
-	}
-	code := refusal.Code(clientcred.Blames)
-	name := "an error without a code"
-	if code != 0 {
-		name = fmt.Sprintf("AADSTS%d", code)
-	}
-	switch {
-	case isOutage(refusal):
-		return unavailable("Microsoft Entra ID is busy or has a problem ("+name+"); try again later", cmp.Or(refusal.RetryAfter, retryUpstream), err)
-	case slices.Contains(userErrors, refusal.OAuthError) && !clientcred.Blames(code):
-		return &oauth.Error{Code: oauth.InvalidGrant, Description: "Microsoft Entra ID answered: " + name + "; sign in again", Cause: err}
-	}
-	p.log.ErrorContext(ctx, "Entra refuses the proxy's app; check its registration, its credential and the scopes", slog.String("error", refusal.OAuthError),
-		slog.String("code", name), slog.Int("status", refusal.Status), slog.String("correlation_id", refusal.CorrelationID))
-	return &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Cause: err,
-		Description: "the server's own app is refused by Microsoft Entra ID (" + name + "); its operator must look into the log"}
-}
-
-// explainSilence is explain without an answer of Entra's.
-func (p *Proxy) explainSilence(ctx context.Context, err error) *oauth.Error {
-	fault, _ := errors.AsType[*clientcred.Error](err)
-	_, unsent := errors.AsType[*entrawire.NotSentError](err)
-	broken, _ := errors.AsType[*entrawire.AnswerError](err)
-	if fault != nil && fault.Permanent || unsent || broken != nil && !broken.Transient {
-		p.log.ErrorContext(ctx, "a token request to Entra failed", slog.Any("error", err))
-		return &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Cause: err,
-			Description: "the server can't ask Microsoft Entra ID for tokens; its operator must look into the log"}
-	}
-	p.log.WarnContext(ctx, "Entra can't be asked for tokens now", slog.Any("error", err))
-	return unavailable("Microsoft Entra ID does not answer; try again in a moment", retryUpstream, err)
-}
-
-// unavailable is an error that passes.
-func unavailable(description string, after time.Duration, cause error) *oauth.Error {
-	return &oauth.Error{Code: oauth.TemporarilyUnavailable, Status: http.StatusServiceUnavailable, Description: description, RetryAfter: after, Cause: cause}
-}
-
-// verify verifies an access token of Entra's and returns its user. A token that is good, but whose
-// user lacks something that a policy asks for, is handed on: the server says what is missing, by a
-// status and a challenge that the client can act on.
-func (p *Proxy) verify(ctx context.Context, token string) (*entraauth.Identity, error) {
-	user, err := p.verifier.Verify(ctx, token)
-	if e, ok := errors.AsType[*entraauth.Error](err); ok && e.Caller() != nil {
-		user, err = e.Caller(), nil
-	} else if ok && errors.Is(err, entraauth.ErrKeysUnavailable) {
-		return nil, unavailable("the keys of Microsoft Entra ID are unavailable; try again in a moment", cmp.Or(e.RetryAfter, retryUpstream), err)
-	}
-	switch {
-	case err != nil:
-	case user.Kind() != entraauth.KindUser:
-		err = errors.New("the token has no user")
-	case !strings.EqualFold(user.ClientID(), p.clientID):
-		err = fmt.Errorf("the token was issued to the app %s and not to the proxy's", user.ClientID())
+	var code *grants.Code
+	plain, err := p.seals.code.OpenText(text, p.sealName())
+	if err == nil {
+		code, err = grants.UnmarshalCode(plain)
 	}
 	if err != nil {
-		return nil, p.unusable(ctx, err)
+		return nil, oauth.Errorf(oauth.InvalidGrant, "this server did not issue the code, or no longer has its key; sign in again")
 	}
-	return user, nil
+	return code, nil
 }
 
-// unusable returns the client's error for a token of Entra's that must not be handed on.
-func (p *Proxy) unusable(ctx context.Context, err error) error {
-	p.log.ErrorContext(ctx, "Entra's token is not one for a user of the API behind the proxy; check the proxy's app, the scopes and the verifier", slog.Any("error", err))
-	return &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Cause: err,
-		Description: "Microsoft Entra ID issued a token that this server does not accept; its operator must look into the log"}
+// checkCode checks the parameters that the code is bound to.
+func (p *Proxy) checkCode(code *grants.Code, form url.Values) error {
+	if redirect := form.Get("redirect_uri"); redirect != "" && !sameHash(redirect, code.Redirect) {
+		return oauth.Errorf(oauth.InvalidGrant, "redirect_uri must equal that of the authorization request; send that or leave it out")
+	}
+	verifier := form.Get("code_verifier")
+	switch {
+	case verifier == "":
+		return oauth.Errorf(oauth.InvalidRequest, "code_verifier is missing (RFC 7636)")
+	case !isVerifier(verifier) || !sameHash(verifier, code.Challenge):
+		return oauth.Errorf(oauth.InvalidGrant, "code_verifier does not match the code_challenge; send the one from which it was made, 43 to 128 unreserved characters")
+	case !p.now().Before(code.Expires):
+		return oauth.Errorf(oauth.InvalidGrant, "the code has expired: it lives for %v; sign in again", grants.CodeLifetime)
+	}
+	_, err := p.checkResource(&code.Grant, form)
+	return err
+}
+
+func sameHash(text string, hash [sha256.Size]byte) bool {
+	sum := sha256.Sum256([]byte(text))
+	return subtle.ConstantTimeCompare(sum[:], hash[:]) == 1
+}
+
+// isVerifier reports whether the text has the form of a code_verifier (RFC 7636, section 4.1).
+func isVerifier(s string) bool {
+	odd := func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("-._~", r)
+	}
+	return len(s) >= 43 && len(s) <= 128 && !strings.ContainsFunc(s, odd)
+}
+
+// claim claims a code. If the store fails, the sign-in goes on: Entra's codes are single-use too.
+func (p *Proxy) claim(ctx context.Context, id grants.ID) (release func(context.Context), err error) {
+	release, err = p.families.Begin(ctx, id)
+	switch {
+	case err == nil:
+		return release, nil
+	case errors.Is(err, families.ErrBegun):
+		p.log.WarnContext(ctx, "a code was used again; its refresh tokens are revoked", slog.Any("error", err))
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the code was used before, so its refresh tokens are revoked; sign in again")
+	case ctx.Err() != nil:
+		return nil, unavailable("the request was canceled", time.Second, err)
+	default:
+		p.log.ErrorContext(ctx, "the store failed; a code is redeemed without it", slog.Any("error", err))
+		return func(context.Context) {}, nil
+	}
 }

@@ -18,22 +18,22 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
 
-// refresh redeems a refresh token of ours (RFC 6749, section 6). Those of public clients rotate
-// (OAuth 2.1, section 4.3.1); package families says how.
+// refresh redeems a refresh token of ours (RFC 6749, section 6). The tokens of public clients
+// rotate (OAuth 2.1, section 4.3.1); see package families.
 func (p *Proxy) refresh(r *http.Request, form url.Values) (json.RawMessage, error) {
 	client, err := p.clients.Authenticate(r, form)
 	if err != nil {
 		return nil, err
 	}
 	if client.Kind == clients.Configured && !client.Refresh { // since the token was issued
-		return nil, oauth.Errorf(oauth.InvalidGrant, "the server's operator lets this client have no refresh tokens; sign in again")
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the server's operator has turned off refresh tokens for this client; sign in again")
 	}
 	if !form.Has("refresh_token") {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "refresh_token is missing")
 	}
 	token, err := p.openRefresh(form.Get("refresh_token"))
 	if err != nil {
-		return nil, oauth.Errorf(oauth.InvalidGrant, "the refresh token is not one of this server's; sign in again")
+		return nil, oauth.Errorf(oauth.InvalidGrant, "this server did not issue the refresh token, or no longer has its key; sign in again")
 	}
 	if err := token.Holder.Check(client); err != nil {
 		return nil, err
@@ -41,7 +41,8 @@ func (p *Proxy) refresh(r *http.Request, form url.Values) (json.RawMessage, erro
 	if !p.now().Before(token.Expires) {
 		return nil, oauth.Errorf(oauth.InvalidGrant, "the refresh token has expired; sign in again")
 	}
-	if err := p.checkResource(&token.Grant, form); err != nil {
+	resource, err := p.checkResource(&token.Grant, form)
+	if err != nil {
 		return nil, err
 	}
 	scopes, err := p.scopesAgain(token, form.Get("scope"))
@@ -57,7 +58,7 @@ func (p *Proxy) refresh(r *http.Request, form url.Values) (json.RawMessage, erro
 		return again(r.Context())
 	}
 	line := families.Token{Family: token.Family, ID: token.ID, Generation: token.Generation}
-	answer, err := p.families.Rotate(r.Context(), line, p.requestOf(scopes, form), again)
+	answer, err := p.families.Rotate(r.Context(), line, requestOf(scopes, resource), again)
 	if err != nil {
 		return nil, p.explainFamily(r.Context(), err)
 	}
@@ -72,9 +73,9 @@ func (p *Proxy) openRefresh(text string) (*grants.Refresh, error) {
 	return grants.UnmarshalRefresh(plain)
 }
 
-// scopesAgain returns the scopes to ask Entra for: those of the parameter, which must have been
-// granted, or all. What Entra has granted without being asked is not asked for: the token has it
-// anyway, and may lose it without this client losing its tokens.
+// scopesAgain returns the scopes to request from Entra: those of the parameter, which must have
+// been granted, or else all. It leaves out what Entra granted without being asked: tokens have it
+// anyway, and if its consent is withdrawn, the refresh must not fail.
 func (p *Proxy) scopesAgain(token *grants.Refresh, parameter string) ([]string, error) {
 	asked := p.scopes.ours(token.Scopes)
 	if len(asked) == 0 {
@@ -93,14 +94,13 @@ func (p *Proxy) scopesAgain(token *grants.Refresh, parameter string) ([]string, 
 	return wanted, nil
 }
 
-// requestOf is the same for two requests whose answers are the same.
-func (p *Proxy) requestOf(scopes []string, form url.Values) families.Request {
-	resource, _ := p.resourceOf(form["resource"]) // it was checked
+// requestOf returns the same value for requests that may share an answer.
+func requestOf(scopes []string, resource string) families.Request {
 	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(scopes)), " ") + "\n" + resource))
 	return families.Request(sum[:16])
 }
 
-// askAgain gets new tokens from Entra, and returns the response.
+// askAgain gets new tokens from Entra and returns the response.
 func (p *Proxy) askAgain(ctx context.Context, token *grants.Refresh, scopes []string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout)
 	defer cancel()
@@ -108,10 +108,10 @@ func (p *Proxy) askAgain(ctx context.Context, token *grants.Refresh, scopes []st
 	if err != nil {
 		return nil, p.explain(ctx, err)
 	}
-	return p.answer(ctx, got, token)
+	return p.issue(ctx, got, token)
 }
 
-// explainFamily returns the client's error for one of package families.
+// explainFamily returns the client's error for an error of package families.
 func (p *Proxy) explainFamily(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, families.ErrReused):
@@ -124,10 +124,10 @@ func (p *Proxy) explainFamily(ctx context.Context, err error) error {
 	case errors.Is(err, families.ErrBusy):
 		return unavailable("another request with this refresh token is running; try again in a moment", time.Second, err)
 	case errors.Is(err, families.ErrStore):
-		p.log.ErrorContext(ctx, "the store fails; refresh tokens can't be used", slog.Any("error", err))
-		return unavailable("the server can't use refresh tokens at the moment; try again in a moment", retryUpstream, err)
+		p.log.ErrorContext(ctx, "the store failed; refresh tokens can't be used", slog.Any("error", err))
+		return unavailable("the server can't redeem refresh tokens right now; try again in a moment", retryUpstream, err)
 	case ctx.Err() != nil:
-		return unavailable("the client has gone", time.Second, err)
+		return unavailable("the request was canceled", time.Second, err)
 	}
 	return err
 }

@@ -199,7 +199,7 @@ func TestFaultsOfClients(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Options.Clients: client 0: the Secret must have at least 32", "client 1: redirect 0: http is only", "client 1: another client has the same ID",
-		"client 2: the ID is a URL", "Options.PrivateSchemes[1]: this scheme is never allowed", "Options.OnlyRedirects[0]: redirect 0: one *", "Options.Presets[0]: there are no Redirects",
+		"client 2: the ID is the URL", "Options.PrivateSchemes[1]: this scheme is never allowed", "Options.OnlyRedirects[0]: redirect 0: one *", "Options.Presets[0]: there are no Redirects",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("New = %v\nwant %q in it", err, want)
@@ -210,7 +210,7 @@ func TestFaultsOfClients(t *testing.T) {
 	}
 	_, err = authproxy.New("https://mcp.example.com", guid, "66666666-2222-3333-4444-555555555555", clientauth.Secret("x"), [][]byte{testKey},
 		&authproxy.Options{OnlyRedirects: []authproxy.Preset{}})
-	if err == nil || !strings.Contains(err.Error(), "Options.OnlyRedirects: has no lists") {
+	if err == nil || !strings.Contains(err.Error(), "Options.OnlyRedirects: is empty") {
 		t.Errorf("New with an empty OnlyRedirects = %v, want a fault: nothing allowed is not everything", err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // maxConsentCookie bounds the cookie of remembered consents, with its name.
 const maxConsentCookie = 2000
 
-// An approval stands for what a user approved: a client, its redirect, and the list of scopes.
+// An approval is a hash of what a user approved: a client, its redirect, and the list of scopes.
 type approval [16]byte
 
 // approvalOf returns the approval of a client at a redirect, for all scopes of this proxy.
@@ -30,8 +30,8 @@ func (p *Proxy) approvalOf(client clients.Hash, redirect string) approval {
 	return approval(sum[:])
 }
 
-// remembers reports whether approvals for the redirect are remembered: any program of the
-// user's computer can wait at a loopback port or register a scheme.
+// remembers reports whether approvals for the redirect are remembered. Those for the user's own
+// computer are not: any program on it can listen on a loopback port or register a scheme.
 func (p *Proxy) remembers(redirect string) bool {
 	return p.opts.RememberConsent > 0 && redirecturi.Scheme(redirect) == "" && !redirecturi.IsLoopback(redirect) && !slices.Contains(forwarders, redirect)
 }
@@ -47,7 +47,7 @@ type remembered struct {
 // entrySize is the length of an entry: the approval and its time in seconds.
 const entrySize = len(approval{}) + 4
 
-// consents reads the browser's cookie. What has expired is left out.
+// consents reads the browser's cookie. Expired approvals are left out.
 func (p *Proxy) consents(r *http.Request) (list consents) {
 	plain, _ := p.openConsents(cookie(r, p.cookies.consent, p.isConsents))
 	for entry := range slices.Chunk(plain, entrySize) {
@@ -73,8 +73,8 @@ func (c consents) has(a approval) bool {
 	return slices.ContainsFunc(c, func(r remembered) bool { return r.approval == a })
 }
 
-// remember adds the approval to the browser's cookie. It returns what the cookie takes of a
-// request's header.
+// remember adds the approval to the browser's cookie. It returns how many bytes the cookie takes
+// in a request's header.
 func (p *Proxy) remember(w http.ResponseWriter, r *http.Request, a approval) int {
 	others := slices.DeleteFunc(p.consents(r), func(r remembered) bool { return r.approval == a })
 	return p.keep(w, append(consents{{a, p.now()}}, others...))
@@ -87,7 +87,8 @@ func (p *Proxy) forget(w http.ResponseWriter, r *http.Request, a approval) {
 	}
 }
 
-// keep sets the browser's cookie to as many of the approvals as it has room for.
+// keep sets the browser's cookie to as many approvals as it has room for. It returns how many
+// bytes the cookie takes in a request's header.
 func (p *Proxy) keep(w http.ResponseWriter, list consents) int {
 	room := base64.RawURLEncoding.DecodedLen(maxConsentCookie-len(p.cookies.consent)) - seal.Overhead
 	list = list[:min(len(list), room/entrySize)]

@@ -7,8 +7,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
 
-// serveRevoke serves the revocation endpoint (RFC 7009). It ends families of refresh tokens, and
-// nothing at Entra: its access tokens live on until they expire.
+// serveRevoke serves the revocation endpoint (RFC 7009). It ends a family of refresh tokens. It
+// revokes nothing at Entra, whose access tokens are valid until they expire.
 func (p *Proxy) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	if err := p.revoke(w, r); err != nil {
 		p.refuseJSON(w, r, err)
@@ -32,7 +32,7 @@ func (p *Proxy) revoke(w http.ResponseWriter, r *http.Request) error {
 		return oauth.Errorf(oauth.InvalidRequest, "token is missing")
 	}
 	if isJWT(text) { // our own tokens have no dots
-		return oauth.Errorf(oauth.UnsupportedTokenType, "access tokens can't be revoked; they live until they expire. Revoke the refresh token")
+		return oauth.Errorf(oauth.UnsupportedTokenType, "access tokens can't be revoked and are valid until they expire; revoke the refresh token")
 	}
 	token, err := p.openRefresh(text)
 	if err != nil {

@@ -11,27 +11,23 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
-// The endpoints, below the issuer.
-const (
-	pathAuthorize = "/authorize"
-	pathConsent   = "/consent"
-	pathCallback  = "/oauth/callback"
-	pathToken     = "/token"
-	pathRevoke    = "/revoke"
-	pathRegister  = "/register"
-)
-
-// A route is what answers at a path.
-type route struct {
-	methods []string
-	// shared reports whether pages of every origin may send requests and read the answers. The
-	// others are for people: their errors are pages.
-	shared bool
-	serve  http.HandlerFunc
+// ServeHTTP implements [http.Handler].
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !p.complete {
+		p.log.ErrorContext(r.Context(), "the proxy is incomplete; set Options.Resources, Options.Scopes and Options.Verifier, or mount it with mcpentra.WithAuthProxy")
+		http.Error(w, "the server is not configured", http.StatusInternalServerError)
+		return
+	}
+	found, ok := p.find(r.URL)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	p.serve(w, r, found)
 }
 
-// newRoutes returns the routes by path. A gateway or http.StripPrefix may have removed leading
-// segments of the issuer's path.
+// newRoutes returns the routes by path, also without the leading segments of the issuer's path,
+// which a gateway or http.StripPrefix may have removed.
 func (p *Proxy) newRoutes() map[string]route {
 	routes := map[string]route{}
 	get, post := []string{http.MethodGet}, []string{http.MethodPost}
@@ -57,21 +53,21 @@ func (p *Proxy) newRoutes() map[string]route {
 	return routes
 }
 
-// Serves reports whether a request with the path is for the proxy. The path may have lost
-// leading segments of the issuer's to a gateway or http.StripPrefix. [Proxy.Attach] adds paths
-// of metadata, so call it before.
+// Serves reports whether a request with the path is for the proxy. A gateway or http.StripPrefix
+// may have removed leading segments of the issuer's path. The proxy serves nothing before it is
+// complete: see [Proxy.Attach].
 func (p *Proxy) Serves(path string) bool {
 	_, ok := p.routes[strings.TrimSuffix(path, "/")]
 	return ok
 }
 
-// find returns the route of a URL. An escaped slash is a part of a name, not a separator.
+// find returns the route of a URL. An escaped slash is part of a segment, not a separator.
 func (p *Proxy) find(u *url.URL) (route, bool) {
 	r, ok := p.routes[strings.TrimSuffix(u.Path, "/")]
 	return r, ok && !strings.Contains(strings.ToUpper(u.RawPath), "%2F")
 }
 
-// serve answers a request at the route: preflights, wrong methods, and the rest.
+// serve answers a request at the route, and CORS preflights and wrong methods itself.
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, at route) {
 	h := w.Header()
 	if at.shared {

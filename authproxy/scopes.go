@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A scopeSet is the scopes of the API behind the proxy. Within the proxy, a scope goes by its
+// A scopeSet holds the scopes of the API behind the proxy. Within the proxy, a scope goes by its
 // short name, as in the claim scp: "access_as_user".
 type scopeSet struct {
 	full  []string // as configured; the first is the default
@@ -16,7 +16,7 @@ type scopeSet struct {
 	self  bool     // the proxy's app is the API's
 }
 
-// newScopeSet checks the scopes of the API, which has the App ID URIs.
+// newScopeSet checks the scopes of the API with the App ID URIs.
 func newScopeSet(full []string, appID string, uris []string, self bool) (*scopeSet, error) {
 	s := &scopeSet{full: slices.Clone(full), appID: appID, self: self}
 	var faults []error
@@ -38,10 +38,10 @@ func newScopeSet(full []string, appID string, uris []string, self bool) (*scopeS
 	return s, errors.Join(faults...)
 }
 
-// notScopeChar reports whether a scope can't have the character (RFC 6749, section 3.3).
+// notScopeChar reports whether the character can't be in a scope (RFC 6749, section 3.3).
 func notScopeChar(r rune) bool { return r <= ' ' || r == '"' || r == '\\' || r > '~' }
 
-// cutScope cuts a scope after its last slash. A bare one has no prefix.
+// cutScope cuts a scope at its last slash. A bare scope has no prefix.
 func cutScope(scope string) (prefix, name string) {
 	i := strings.LastIndexByte(scope, '/')
 	return scope[:max(i, 0)], scope[i+1:]
@@ -49,7 +49,7 @@ func cutScope(scope string) (prefix, name string) {
 
 // pick returns the short names of our scopes in a client's scope parameter: bare, in full, or
 // with the API's application ID. All others are dropped: openid and the like, because there are
-// no ID tokens; foreign ones, because the token would not be ours.
+// no ID tokens; foreign ones, because the token would be for another API.
 func (s *scopeSet) pick(parameter string) []string {
 	var names []string
 	for scope := range strings.FieldsSeq(parameter) {
@@ -70,7 +70,7 @@ func (s *scopeSet) nameOf(scope string) string {
 	return name
 }
 
-// ours returns the names that are ours.
+// ours returns those of the names that are scopes of ours.
 func (s *scopeSet) ours(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(s.names, name) })
 }
@@ -86,17 +86,31 @@ func (s *scopeSet) fullForm(names []string) []string {
 	return full
 }
 
-// entraForm returns the scopes as Entra wants them: an app must name itself by its ID
-// (AADSTS90009).
-func (s *scopeSet) entraForm(names []string) []string {
-	full := s.fullForm(names)
-	if s.self {
-		for i, scope := range full {
-			_, name := cutScope(scope)
-			full[i] = s.appID + "/" + name
+// ofToken returns the scopes of a token in full form. Those that Options.Scopes lacks have the
+// prefix of the default one.
+func (s *scopeSet) ofToken(names []string) []string {
+	prefix, _ := cutScope(s.full[0])
+	full := make([]string, len(names))
+	for i, name := range names {
+		full[i] = prefix + "/" + name
+		if ours := s.fullForm([]string{name}); len(ours) > 0 {
+			full[i] = ours[0]
 		}
 	}
 	return full
+}
+
+// entraForm returns the scopes as Entra expects them: an app must name itself by its client ID
+// (AADSTS90009).
+func (s *scopeSet) entraForm(names []string) []string {
+	if !s.self {
+		return s.fullForm(names)
+	}
+	scopes := s.ours(names)
+	for i, name := range scopes {
+		scopes[i] = s.appID + "/" + name
+	}
+	return scopes
 }
 
 // offlineAccess is the scope that asks for a refresh token.

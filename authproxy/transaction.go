@@ -17,7 +17,7 @@ import (
 const (
 	// transactionLifetime is how long a user may take to sign in.
 	transactionLifetime = 10 * time.Minute
-	// maxTransactions is how many sign-ins a browser can have under way.
+	// maxTransactions is how many sign-ins a browser can have in progress.
 	maxTransactions = 5
 	// maxRemoved bounds how many cookies one answer removes: others may have set any number that
 	// looks like ours, and gateways bound the header of an answer.
@@ -35,8 +35,8 @@ func newTransactionID() transactionID {
 	return transactionID(base64.RawURLEncoding.EncodeToString(b))
 }
 
-// A transaction is a sign-in that is under way, as it is sealed into a cookie: what the proxy
-// needs to know when the user comes back from Entra.
+// A transaction is a sign-in in progress, sealed into a cookie: what the proxy must know when the
+// user comes back from Entra.
 type transaction struct {
 	id       transactionID
 	expires  time.Time
@@ -71,7 +71,8 @@ func unmarshalTransaction(id transactionID, b []byte) (*transaction, error) {
 	return t, nil
 }
 
-// transaction returns the browser's transaction with the ID, or nil if it has none that lives.
+// transaction returns the browser's transaction with the ID, or nil if there is none or it has
+// expired.
 func (p *Proxy) transaction(r *http.Request, id transactionID) *transaction {
 	if len(id) != base64.RawURLEncoding.EncodedLen(transactionIDSize) {
 		return nil
@@ -96,8 +97,8 @@ func (p *Proxy) openTransaction(id transactionID, value string) *transaction {
 	return t
 }
 
-// begin puts the transaction into the browser's cookies, where the oldest others make room for
-// it. Besides them, reserved bytes are taken by the cookies that the answer sets.
+// begin sets the transaction's cookie and removes those of the oldest others for which there is no
+// room. reserved is how many bytes the proxy's other cookies take.
 func (p *Proxy) begin(w http.ResponseWriter, r *http.Request, t *transaction, reserved int) error {
 	name := p.cookies.transaction + string(t.id)
 	value := p.seals.transaction.SealText(t.marshal(), p.sealName()+"\n"+string(t.id))
@@ -121,19 +122,19 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request, t *transaction, re
 	return nil
 }
 
-// end removes the transaction from the browser's cookies.
+// end removes the transaction's cookie.
 func (p *Proxy) end(w http.ResponseWriter, id transactionID) {
 	p.cookies.remove(w, p.cookies.transaction+string(id))
 }
 
-// A heldTransaction is a cookie with a transaction.
+// A heldTransaction is a transaction's cookie in a request.
 type heldTransaction struct {
 	name string
 	size int
 	at   time.Time // zero if it can't be opened, or has expired
 }
 
-// transactions returns the transactions in the browser's cookies, the newest first.
+// transactions returns the transactions' cookies, the newest first.
 func (p *Proxy) transactions(r *http.Request) (held []heldTransaction) {
 	for _, c := range r.Cookies() {
 		id, ok := strings.CutPrefix(c.Name, p.cookies.transaction)

@@ -14,12 +14,12 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
 
-// maxUpstream bounds the query of an authorization request to Entra, in bytes: above, it answers
-// AADSTS90015. Without hints and claims the query has about 355.
+// maxUpstream bounds the query of an authorization request to Entra, in bytes. Entra answers
+// longer ones with AADSTS90015. Without hints and claims, the query has about 355.
 const maxUpstream = 1800
 
-// upstreamURL is the authorization request with which the user signs in at Entra. extra is what
-// passedOn returned.
+// upstreamURL returns the authorization request with which the user signs in at Entra. extra is
+// from passedOn.
 func (p *Proxy) upstreamURL(t *transaction, extra url.Values) string {
 	return p.host.Tenant(p.tenantID) + "/oauth2/v2.0/authorize?" + p.upstreamQuery(t, extra)
 }
@@ -29,7 +29,7 @@ func (p *Proxy) upstreamQuery(t *transaction, extra url.Values) string {
 	q := url.Values{
 		"client_id":             {p.clientID},
 		"response_type":         {"code"},
-		"response_mode":         {"query"}, // a form's POST would come without our SameSite=Lax cookies
+		"response_mode":         {"query"}, // a form_post would come without our SameSite=Lax cookies
 		"redirect_uri":          {p.callbackURL()},
 		"scope":                 {p.upstreamScope(t.code.Scopes, t.code.Refresh)},
 		"state":                 {string(t.id)},
@@ -40,15 +40,15 @@ func (p *Proxy) upstreamQuery(t *transaction, extra url.Values) string {
 	return encodeQuery(q)
 }
 
-// upstreamSize is the length of the query for the scopes, without hints and claims.
+// upstreamSize returns the length of the query for the scopes, without hints and claims.
 func (p *Proxy) upstreamSize(names []string) int {
 	t := &transaction{id: newTransactionID()}
 	t.code.Scopes, t.code.Refresh = names, true
 	return len(p.upstreamQuery(t, nil))
 }
 
-// upstreamScope is the scope parameter of the authorization request, which decides what the user
-// consents to.
+// upstreamScope returns the scope parameter of the authorization request, which decides what the
+// user consents to.
 func (p *Proxy) upstreamScope(names []string, refresh bool) string {
 	scopes := p.scopes.entraForm(names)
 	switch {
@@ -64,7 +64,7 @@ func (p *Proxy) upstreamScope(names []string, refresh bool) string {
 	return strings.Join(scopes, " ")
 }
 
-// adminConsentURL is where an administrator consents for the API to Options.Downstream.
+// adminConsentURL returns the URL where an administrator consents to Options.Downstream for the API.
 func (p *Proxy) adminConsentURL() string {
 	return p.host.Tenant(p.tenantID) + "/v2.0/adminconsent?" + encodeQuery(url.Values{
 		"client_id": {p.verifier.Registration().ClientID},
@@ -72,15 +72,12 @@ func (p *Proxy) adminConsentURL() string {
 	})
 }
 
-// encodeQuery is url.Values.Encode with %20 for spaces, which all servers and people understand.
-func encodeQuery(q url.Values) string { return strings.ReplaceAll(q.Encode(), "+", "%20") }
-
-// promptValues are the values of prompt that the proxy knows (OpenID Connect Core, section
-// 3.1.2.1, and Entra's own).
+// promptValues are the values of prompt that the proxy accepts: those of OpenID Connect Core,
+// section 3.1.2.1, and Entra's create.
 var promptValues = []string{"none", "login", "select_account", "consent", "create"}
 
-// passedOn returns what is passed on to Entra of a client's request, and whether the client
-// handles claims challenges.
+// passedOn returns the parameters of a client's request that are passed on to Entra, and whether
+// the client handles claims challenges.
 func passedOn(form url.Values) (extra url.Values, cp1 bool, err error) {
 	extra = url.Values{}
 	for _, name := range []string{"login_hint", "domain_hint", "max_age"} {
@@ -89,7 +86,7 @@ func passedOn(form url.Values) (extra url.Values, cp1 bool, err error) {
 		}
 	}
 	if age := extra.Get("max_age"); len(age) > 10 || strings.Trim(age, "0123456789") != "" {
-		return nil, false, oauth.Errorf(oauth.InvalidRequest, "max_age must be a number of seconds")
+		return nil, false, oauth.Errorf(oauth.InvalidRequest, "max_age must be a number of seconds, of at most 10 digits")
 	}
 	prompts := strings.Fields(form.Get("prompt"))
 	for _, prompt := range prompts {
@@ -97,11 +94,11 @@ func passedOn(form url.Values) (extra url.Values, cp1 bool, err error) {
 			return nil, false, oauth.Errorf(oauth.InvalidRequest, "prompt must be one of %s", strings.Join(promptValues, ", "))
 		}
 		if prompt == "none" && len(prompts) > 1 {
-			return nil, false, oauth.Errorf(oauth.InvalidRequest, "prompt has none and another value; send none alone, or leave it out")
+			return nil, false, oauth.Errorf(oauth.InvalidRequest, "prompt must be none alone, or other values without it")
 		}
 	}
-	// prompt=consent is for our page: at Entra, it would keep users without administrator's
-	// rights out although one has consented (AADSTS90095). Entra takes one value.
+	// prompt=consent shows our page. At Entra, it would lock out users who are no administrators
+	// even after one has consented (AADSTS90095). Entra takes one value.
 	if i := slices.IndexFunc(promptValues, func(s string) bool { return s != "consent" && slices.Contains(prompts, s) }); i >= 0 {
 		extra.Set("prompt", promptValues[i])
 	}
@@ -112,12 +109,12 @@ func passedOn(form url.Values) (extra url.Values, cp1 bool, err error) {
 	return extra, cp1, err
 }
 
-// authenticationContext matches the ID of an authentication context of Entra's conditional access.
+// authenticationContext matches the ID of an authentication context of Conditional Access.
 var authenticationContext = regexp.MustCompile(`^c[1-9][0-9]?$`)
 
-// readClaims returns a claims parameter (OpenID Connect Core, section 5.5) with the
-// authentication contexts of acr_values, of which Entra doesn't know, as demands of the access
-// token. It reports whether the claims declare the capability cp1.
+// readClaims returns a claims parameter (OpenID Connect Core, section 5.5) that also requests the
+// authentication contexts of acr_values, which Entra doesn't support, in the access token. It
+// reports whether the claims declare the capability cp1.
 func readClaims(claims, acrValues string) (merged string, cp1 bool, err error) {
 	var contexts []string
 	for value := range strings.FieldsSeq(acrValues) {
@@ -128,7 +125,7 @@ func readClaims(claims, acrValues string) (merged string, cp1 bool, err error) {
 	if claims == "" && len(contexts) == 0 {
 		return "", false, nil
 	}
-	fault := oauth.Errorf(oauth.InvalidRequest, "claims must be a JSON object of at most %d bytes, and access_token in it one too", maxUpstream)
+	fault := oauth.Errorf(oauth.InvalidRequest, "claims must be a JSON object of at most %d bytes; so must its member access_token", maxUpstream)
 	if len(claims) > maxUpstream || !utf8.ValidString(claims) {
 		return "", false, fault
 	}
@@ -158,6 +155,7 @@ func readClaims(claims, acrValues string) (merged string, cp1 bool, err error) {
 	return string(text), cp1, nil
 }
 
+// demand returns a claims request for one of the authentication contexts.
 func demand(contexts []string) json.RawMessage {
 	var d struct {
 		Essential bool     `json:"essential"`
@@ -168,6 +166,6 @@ func demand(contexts []string) json.RawMessage {
 	if d.Value = contexts[0]; len(contexts) > 1 {
 		d.Value, d.Values = "", contexts
 	}
-	text, _ := json.Marshal(d) // texts can't fail
+	text, _ := json.Marshal(d) // strings can't fail
 	return text
 }

@@ -59,7 +59,7 @@ func (g *guard) dialContext(ctx context.Context, network, address string) (net.C
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	if fetch, ok := ctx.Value(fetchKey{}).(context.Context); ok {
-		defer context.AfterFunc(fetch, cancel)() //nolint:contextcheck // the fetch's own, which this one outlives
+		defer context.AfterFunc(fetch, cancel)() //nolint:contextcheck // the dial ends with its fetch, too
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

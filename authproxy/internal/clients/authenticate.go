@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,21 +14,22 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
 
-// credentials are what a request presents, of one method.
+// credentials are the client credentials in a request, of one method.
 type credentials struct {
 	id        string
-	auth      Auth // None without a credential
+	auth      Auth // None if there is no credential
 	basic     bool // it has an Authorization header
 	secret    string
 	raw       string // of Basic: the secret if it was sent without the form's encoding
 	assertion string
 }
 
-// presented reads the credentials of a request (RFC 6749, section 2.3). An empty secret is none.
+// presented reads the credentials of a request (RFC 6749, section 2.3). An empty secret counts as
+// none.
 func presented(r *http.Request, form url.Values) (credentials, error) {
 	c := credentials{id: form.Get("client_id"), auth: None, secret: form.Get("client_secret"), assertion: form.Get("client_assertion")}
 	if query := r.URL.Query(); query.Has("client_secret") || query.Has("client_assertion") {
-		return c, oauth.Errorf(oauth.InvalidRequest, "credentials must not stand in the URL, which is logged; this one must be replaced")
+		return c, oauth.Errorf(oauth.InvalidRequest, "credentials must not be in the URL, which is logged; replace this one, and send it in the body")
 	}
 	count := 0
 	if c.secret != "" {
@@ -35,7 +37,7 @@ func presented(r *http.Request, form url.Values) (credentials, error) {
 	}
 	if kind := form.Get("client_assertion_type"); c.assertion != "" || kind != "" {
 		if c.assertion == "" || kind != clientassertion.Type {
-			return c, oauth.Errorf(oauth.InvalidRequest, "client_assertion must come with client_assertion_type %s", clientassertion.Type)
+			return c, oauth.Errorf(oauth.InvalidRequest, "send client_assertion together with client_assertion_type %s", clientassertion.Type)
 		}
 		c.auth, count = PrivateKeyJWT, count+1
 		if c.id == "" {
@@ -50,7 +52,7 @@ func presented(r *http.Request, form url.Values) (credentials, error) {
 	}
 	switch {
 	case count > 1:
-		return c, oauth.Errorf(oauth.InvalidRequest, "a request must authenticate in one way: the Authorization header, client_secret, or client_assertion")
+		return c, oauth.Errorf(oauth.InvalidRequest, "authenticate in one way: the Authorization header, client_secret, or client_assertion")
 	case c.id == "":
 		return c, oauth.Errorf(oauth.InvalidRequest, "client_id is missing")
 	}
@@ -63,7 +65,7 @@ func presented(r *http.Request, form url.Values) (credentials, error) {
 func (c *credentials) readBasic(r *http.Request) error {
 	values := r.Header.Values("Authorization")
 	if scheme, _, _ := strings.Cut(values[0], " "); len(values) > 1 || !strings.EqualFold(scheme, "Basic") {
-		return oauth.Errorf(oauth.InvalidRequest, "the only Authorization header that is taken here is one of Basic")
+		return oauth.Errorf(oauth.InvalidRequest, "the Authorization header must be Basic; send it once, or not at all")
 	}
 	c.basic = true
 	user, password, ok := r.BasicAuth()
@@ -76,7 +78,7 @@ func (c *credentials) readBasic(r *http.Request) error {
 	case !ok || err != nil || id == "":
 		return c.refuse("the Authorization header must be Basic with the client_id and the secret, form-encoded, a colon between them, in base64")
 	case c.id != "" && c.id != id:
-		return oauth.Errorf(oauth.InvalidRequest, "the Authorization header and client_id name two clients")
+		return oauth.Errorf(oauth.InvalidRequest, "the Authorization header and client_id name different clients")
 	}
 	c.id = id
 	if secret != "" {
@@ -90,14 +92,13 @@ func (c *credentials) refuse(why string) *oauth.Error {
 	return &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized, Description: why, Basic: c.basic}
 }
 
-const noSecret = "this client has no secret or key; it must send its client_id alone"
+const noSecret = "this client has no secret or key; send only its client_id"
 
-// Authenticate returns the client that sent the form to the token or the revocation
-// endpoint. Its error is an [*oauth.Error], 401 invalid_client if the client did not prove
-// who it is.
+// Authenticate returns the client that sent the form to the token or the revocation endpoint. Its
+// error is an [*oauth.Error]: 401 invalid_client if authentication failed.
 //
-// A Document that presents no credential is returned without a fetch, with ID, Kind and Auth
-// None alone: [Hold.Check] then says whether that is enough.
+// A Document that presents no credential is not fetched: the client has only ID, Kind and Auth
+// None, and [Hold.Check] decides whether that is enough.
 func (d *Directory) Authenticate(r *http.Request, form url.Values) (*Client, error) {
 	cred, err := presented(r, form)
 	if err != nil {
@@ -133,9 +134,9 @@ func (d *Directory) Authenticate(r *http.Request, form url.Values) (*Client, err
 	return c, nil
 }
 
-// challenge returns an error of Find, for a request with these credentials.
+// challenge returns the error, with a challenge for Basic if the request used it.
 func (c *credentials) challenge(err error) error {
-	e, ok := err.(*oauth.Error) //nolint:errorlint // Find's are
+	e, ok := errors.AsType[*oauth.Error](err)
 	if !ok {
 		return err
 	}
@@ -150,7 +151,7 @@ func (c *Client) hasSecret(secret string) bool {
 	return (c.Auth == SecretBasic || c.Auth == SecretPost) && subtle.ConstantTimeCompare(sum[:], c.secret[:]) == 1
 }
 
-// verify returns the client with Auth PrivateKeyJWT, which its document may list beside none.
+// verify returns the client with Auth PrivateKeyJWT if the assertion is valid.
 func (d *Directory) verify(ctx context.Context, cred *credentials, c *Client) (*Client, error) {
 	if err := d.assertions.Verify(ctx, cred.assertion, c.ID, c.jwksURI); err != nil {
 		return nil, cred.challenge(err)

@@ -1,13 +1,11 @@
-// Package clients knows the MCP clients that sign in through the proxy: those that the
-// operator has configured, those that registered themselves (RFC 7591), and those that
-// describe themselves in a document at their client ID (CIMD).
+// Package clients finds, registers and authenticates the MCP clients that sign in through the
+// proxy: those that the operator configured, those that registered themselves (RFC 7591), and
+// those that describe themselves in a document at their client ID (CIMD).
 package clients
 
 import (
 	"crypto/sha256"
 	"net/http"
-	"strings"
-	"unicode"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
@@ -17,8 +15,8 @@ type Kind uint8
 
 // The kinds of clients.
 const (
-	Configured Kind = iota + 1 // by the operator
-	Registered                 // registered itself; its client ID is its sealed registration
+	Configured Kind = iota + 1 // the operator configured it
+	Registered                 // it registered itself; its client ID is the sealed registration
 	Document                   // its client ID is the URL of its metadata document
 )
 
@@ -59,12 +57,12 @@ type Client struct {
 	// Redirects are those that a request may name. Registered ones that the configuration no
 	// longer allows, and invalid ones of a Document, are left out.
 	Redirects []string
-	// Auth is how the client authenticates; of a Document that lists two methods, none. The
-	// operator's clients send their secret either way.
+	// Auth is how the client authenticates; None for a Document that lists none beside another
+	// method. A Configured client may send its secret either way.
 	Auth Auth
 	// Refresh reports whether grant_types has refresh_token.
 	Refresh bool
-	// DocumentHash is of the whole document; zero for other kinds.
+	// DocumentHash is the hash of the whole document; zero for other kinds.
 	DocumentHash [sha256.Size]byte
 
 	secret  [sha256.Size]byte // hash of the secret, if Auth is SecretBasic or SecretPost
@@ -80,8 +78,7 @@ func HashID(id string) Hash {
 	return Hash(sum[:16])
 }
 
-// Hash stands for the client in codes and refresh tokens: it is the same as long as the
-// client ID is.
+// Hash stands for the client in codes and refresh tokens. It depends only on the client ID.
 func (c *Client) Hash() Hash { return HashID(c.ID) }
 
 // ConsentHash stands for the client in remembered consents: a Document that has changed is
@@ -93,16 +90,13 @@ func (c *Client) ConsentHash() Hash {
 	return c.Hash()
 }
 
-// IsPublic reports whether the client has no credential.
-func (c *Client) IsPublic() bool { return c.Auth == None }
-
-// IsKnown reports whether the operator or a preset vouches for the client: it then gets
-// errors at its redirect before the user has consented to it.
+// IsKnown reports whether the operator or a preset vouches for the client. Such a client gets
+// errors at its redirect even before the user has approved it.
 func (c *Client) IsKnown() bool { return c.Kind == Configured || c.Preset != "" }
 
-// Hold is what the holder of a sealed code or refresh token must match: the hash of its
-// client ID and the method by which it authenticates. It lets the token endpoint serve
-// public clients without fetching their document.
+// A Hold is what a client must match to use a sealed code or refresh token: the hash of its client
+// ID and the method by which it authenticates. It lets the token endpoint serve public clients
+// without fetching their documents.
 type Hold struct {
 	Client Hash
 	Auth   Auth
@@ -116,31 +110,9 @@ func (c *Client) Hold() Hold { return Hold{c.Hash(), c.Auth} }
 func (h Hold) Check(c *Client) error {
 	switch {
 	case h.Client != c.Hash():
-		return oauth.Errorf(oauth.InvalidGrant, "the code or token was issued to another client")
+		return oauth.Errorf(oauth.InvalidGrant, "the code or refresh token was issued to another client; send its client_id, or sign in again")
 	case h.Auth != None && c.Auth == None:
 		return &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized, Description: "this client must authenticate by " + h.Auth.String()}
 	}
 	return nil
-}
-
-// maxName bounds a name, in characters.
-const maxName = 100
-
-// cleanName returns a client's name for people: on one line, without characters that are
-// invisible or change the direction of text, and bounded.
-func cleanName(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.In(r, unicode.C, unicode.Zl, unicode.Zp):
-			return -1
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if runes := []rune(s); len(runes) > maxName {
-		s = strings.TrimSpace(string(runes[:maxName]))
-	}
-	return s
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clientdoc"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/display"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
 )
@@ -25,14 +26,14 @@ type Entry struct {
 	NoRefresh bool
 }
 
-// Documents gets client ID metadata documents; [*clientdoc.Fetcher] does. Its errors are each an
+// Documents gets client ID metadata documents, as [*clientdoc.Fetcher] does. Its errors are
 // [*oauth.Error].
 type Documents interface {
 	Document(ctx context.Context, url string) (*clientdoc.Document, error)
 }
 
-// Assertions verifies private_key_jwt; [*clientassertion.Verifier] does. Its errors are each an
-// [*oauth.Error].
+// Assertions verifies client assertions (private_key_jwt), as [*clientassertion.Verifier] does. Its
+// errors are [*oauth.Error].
 type Assertions interface {
 	Verify(ctx context.Context, assertion, clientID, jwksURI string) error
 }
@@ -41,10 +42,10 @@ type Assertions interface {
 type Config struct {
 	Registry   *Registry
 	Entries    []Entry
-	Documents  Documents // nil: no client has one
+	Documents  Documents // nil turns documents off
 	Assertions Assertions
-	Private    []string // redirects with schemes of their own that are allowed
-	// Only restricts the redirects of clients that nobody configured, if it has lists.
+	Private    []string // redirects with private schemes that are allowed
+	// Only, unless empty, restricts the redirects of clients that are not configured.
 	Only    []redirecturi.Preset
 	Presets []redirecturi.Preset
 	Now     func() time.Time
@@ -62,7 +63,7 @@ type Directory struct {
 	now        func() time.Time
 }
 
-// NewDirectory returns a directory. Its error has all faults of the entries.
+// NewDirectory returns a directory. Its error lists all faults of the entries.
 func NewDirectory(c Config) (*Directory, error) {
 	d := &Directory{
 		configured: map[string]*Client{}, registry: c.Registry, documents: c.Documents, assertions: c.Assertions,
@@ -87,21 +88,20 @@ func NewDirectory(c Config) (*Directory, error) {
 // minSecret is the least length of a configured secret, in characters.
 const minSecret = 32
 
-// check returns what is wrong with the entry. It quotes no value: a secret may be in the wrong
-// field.
+// check returns the faults of the entry. It quotes no value: a secret may be in the wrong field.
 func (e Entry) check(private []string) error {
 	var faults []error
 	switch {
 	case e.ID == "" || len(e.ID) > maxID || strings.ContainsFunc(e.ID, func(r rune) bool { return r <= ' ' || r > '~' }):
 		faults = append(faults, fmt.Errorf("the ID must have 1 to %d printable ASCII characters without spaces", maxID))
 	case clientdoc.IsURL(e.ID):
-		faults = append(faults, errors.New("the ID is a URL, which stands for a client ID metadata document; such clients need no configuration"))
+		faults = append(faults, errors.New("the ID is the URL of a client ID metadata document; such clients need no configuration"))
 	}
 	if e.Secret != "" && (len(e.Secret) < minSecret || strings.ContainsFunc(e.Secret, func(r rune) bool { return r < ' ' || r > '~' })) {
 		faults = append(faults, fmt.Errorf("the Secret must have at least %d random ASCII characters; leave it empty for a public client", minSecret))
 	}
 	if len(e.Redirects) == 0 {
-		faults = append(faults, errors.New("there are no Redirects"))
+		faults = append(faults, errors.New("it has no Redirects"))
 	}
 	for i, uri := range e.Redirects {
 		if err := redirecturi.Check(uri, private); err != nil {
@@ -113,7 +113,7 @@ func (e Entry) check(private []string) error {
 
 func (e Entry) client() *Client {
 	c := &Client{
-		ID: e.ID, Kind: Configured, Name: cleanName(cmp.Or(e.Name, e.ID)), Redirects: slices.Clone(e.Redirects),
+		ID: e.ID, Kind: Configured, Name: display.Name(cmp.Or(e.Name, e.ID)), Redirects: slices.Clone(e.Redirects),
 		Auth: None, Refresh: !e.NoRefresh,
 	}
 	if e.Secret != "" {
@@ -122,9 +122,9 @@ func (e Entry) client() *Client {
 	return c
 }
 
-// Find returns the client with the ID. Its error is an [*oauth.Error]: invalid_client if
-// nobody has the ID, which includes a registration sealed with a key that is gone;
-// temporarily_unavailable if its document can't be fetched now.
+// Find returns the client with the ID. Its error is an [*oauth.Error]: invalid_client if there is
+// no such client, or its registration was sealed with a key that is gone; temporarily_unavailable
+// if its document can't be fetched now.
 func (d *Directory) Find(ctx context.Context, id string) (*Client, error) {
 	if c := d.configured[id]; c != nil {
 		return c, nil
@@ -161,7 +161,7 @@ func (d *Directory) findDocument(ctx context.Context, id string) (*Client, error
 		return nil, err
 	}
 	c := &Client{
-		ID: id, Kind: Document, Name: cleanName(doc.Name), Host: doc.Host, DocumentHash: doc.Hash,
+		ID: id, Kind: Document, Name: display.Name(doc.Name), Host: doc.Host, DocumentHash: doc.Hash,
 		Preset: redirecturi.Known(d.presets, doc.Redirects), Redirects: d.allowed(doc.Redirects),
 		Auth: PrivateKeyJWT, jwksURI: doc.JWKSURI,
 	}
@@ -176,4 +176,4 @@ func (d *Directory) findDocument(ctx context.Context, id string) (*Client, error
 }
 
 var errNoDocuments = &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized,
-	Description: "this server takes no client ID metadata documents; register, or ask the server's operator for a client_id"}
+	Description: "this server does not accept client ID metadata documents; register, or ask the server's operator for a client_id"}

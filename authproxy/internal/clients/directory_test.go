@@ -94,7 +94,7 @@ func TestEntries(t *testing.T) {
 	} {
 		got, err := d.Find(t.Context(), id)
 		if err != nil || got.Name != want.Name || got.Auth != want.Auth || got.Refresh != want.Refresh || !slices.Equal(got.Redirects, want.Redirects) ||
-			got.Kind != clients.Configured || !got.IsKnown() || got.IsPublic() != (want.Auth == clients.None) {
+			got.Kind != clients.Configured || !got.IsKnown() {
 			t.Errorf("Find(%q) = %+v, %v; want %+v", id, got, err, want)
 		}
 		if strings.Contains(fmt.Sprintf("%+v %#v", got, got), secret) {

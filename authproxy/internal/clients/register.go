@@ -2,11 +2,11 @@ package clients
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/display"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/redirecturi"
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/strictjson"
@@ -15,13 +15,13 @@ import (
 // maxRedirects bounds the redirects of one registration.
 const maxRedirects = 10
 
-// A Registration is the answer to a registration (RFC 7591, section 3.2.1). It has what was
-// kept, and nothing else of what was sent.
+// A Registration is the response to a registration (RFC 7591, section 3.2.1). It has only those
+// members of the request that were kept.
 type Registration struct {
 	ClientID      string   `json:"client_id"`
 	IssuedAt      int64    `json:"client_id_issued_at"`
 	Secret        string   `json:"client_secret,omitempty"`
-	SecretExpires *int64   `json:"client_secret_expires_at,omitempty"` // 0, which is never
+	SecretExpires *int64   `json:"client_secret_expires_at,omitempty"` // 0 means never
 	Name          string   `json:"client_name,omitempty"`
 	Redirects     []string `json:"redirect_uris"`
 	Auth          string   `json:"token_endpoint_auth_method"`
@@ -46,7 +46,7 @@ func (d *Directory) Register(metadata []byte) (*Registration, error) {
 	}
 	answer.ClientID, answer.Secret = d.registry.seal(r)
 	if n := len(answer.ClientID); n > maxID {
-		return nil, invalidMetadata("the registration makes a client_id of %d characters, at most %d are possible; register fewer or shorter redirect_uris", n, maxID)
+		return nil, invalidMetadata("the registration makes a client_id of %d characters, and the limit is %d; register fewer or shorter redirect_uris", n, maxID)
 	}
 	if answer.Secret != "" {
 		answer.SecretExpires = new(int64)
@@ -58,7 +58,7 @@ func invalidMetadata(format string, args ...any) error {
 	return oauth.Errorf(oauth.InvalidClientMetadata, format, args...)
 }
 
-// readMetadata judges what a client says about itself. Unknown members are ignored.
+// readMetadata checks a client's metadata. Unknown members are ignored.
 func (d *Directory) readMetadata(metadata []byte) (*registration, error) {
 	object, err := strictjson.Parse(metadata)
 	if err != nil {
@@ -77,12 +77,12 @@ func (d *Directory) readMetadata(metadata []byte) (*registration, error) {
 		return nil, invalidMetadata("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if object.Has("jwks") {
-		return nil, invalidMetadata("jwks is not taken; a client with keys needs a client ID metadata document with a jwks_uri")
+		return nil, invalidMetadata("jwks is not supported; publish a client ID metadata document with a jwks_uri instead")
 	}
 	if responses != nil && !slices.Contains(responses, "code") {
-		return nil, invalidMetadata("response_types must have code")
+		return nil, invalidMetadata("response_types must include code")
 	}
-	r.name = cleanName(name)
+	r.name = display.Name(name)
 	if r.auth, err = registrableAuth(method); err != nil {
 		return nil, err
 	}
@@ -111,19 +111,19 @@ func registrableAuth(method string) (Auth, error) {
 // hasRefresh reads grant_types, whose default is authorization_code alone.
 func hasRefresh(grants []string) (bool, error) {
 	if grants != nil && !slices.Contains(grants, "authorization_code") {
-		return false, errors.New("grant_types must have authorization_code")
+		return false, errors.New("grant_types must include authorization_code")
 	}
 	return slices.Contains(grants, "refresh_token"), nil
 }
 
-// registrable returns the redirects without repetitions, or an error about the first that a
-// client may not register.
+// registrable returns the redirects without duplicates, or an error for the first that a client
+// may not register.
 func (d *Directory) registrable(redirects []string) ([]string, error) {
 	switch n := len(redirects); {
 	case n == 0:
 		return nil, oauth.Errorf(oauth.InvalidRedirectURI, "redirect_uris must have at least one URI")
 	case n > maxRedirects:
-		return nil, oauth.Errorf(oauth.InvalidRedirectURI, "redirect_uris has %d URIs; at most %d are taken", n, maxRedirects)
+		return nil, oauth.Errorf(oauth.InvalidRedirectURI, "redirect_uris has %d URIs; register at most %d", n, maxRedirects)
 	}
 	var list []string
 	for i, uri := range redirects {
@@ -137,13 +137,13 @@ func (d *Directory) registrable(redirects []string) ([]string, error) {
 	return list, nil
 }
 
-// checkRedirect returns why clients that nobody configured can't have the redirect, or nil.
+// checkRedirect returns why a client that is not configured can't have the redirect, or nil.
 func (d *Directory) checkRedirect(uri string) error {
 	if err := redirecturi.Check(uri, d.private); err != nil {
 		return err
 	}
 	if len(d.only) > 0 && !redirecturi.Listed(d.only, uri) {
-		return fmt.Errorf("it is in none of the lists of redirects to which this server is restricted; ask its operator")
+		return errors.New("this server allows only listed redirects, and it is not one of them; ask the server's operator to add it")
 	}
 	return nil
 }

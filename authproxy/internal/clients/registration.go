@@ -13,10 +13,10 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/seal"
 )
 
-// maxID bounds the client ID of a registration: some systems hand no longer URL to a browser.
+// maxID bounds a client ID, in characters: some systems can't open longer URLs in a browser.
 const maxID = 1024
 
-// A registration is what a client said about itself, in its client ID.
+// A registration is the metadata of a client that registered itself, sealed into its client ID.
 type registration struct {
 	name      string
 	redirects []string
@@ -25,7 +25,7 @@ type registration struct {
 	issued    time.Time // in seconds
 }
 
-// format is the first number of a record; readers refuse others.
+// format is the first number of a record. Records of another format are rejected.
 const format = 1
 
 func (r *registration) marshal() []byte {
@@ -60,14 +60,14 @@ type Registry struct {
 	name string
 }
 
-// registryKey is what derives from one key: a client's secret is good as long as its ID.
+// A registryKey is what is derived from one key. A client's secret is valid as long as its ID.
 type registryKey struct {
 	sealer *seal.Sealer
 	secret []byte // HMAC key
 }
 
-// NewRegistry returns a registry with keys of 32 random bytes each; the first one seals, all
-// open. The name is that of the proxy: registrations don't open under another one.
+// NewRegistry returns a registry with keys of 32 random bytes each; the first one seals, all of
+// them open. Registrations open only under the name, the proxy's.
 func NewRegistry(keys [][]byte, name string) (*Registry, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("there are no keys")
@@ -106,7 +106,7 @@ func (g *Registry) open(id string) (*registration, string, error) {
 		plain, openErr := key.sealer.OpenText(id, g.name)
 		if openErr != nil {
 			err = openErr
-			continue // two keys may share an ID
+			continue // two keys may have the same key ID
 		}
 		r, err := unmarshalRegistration(plain)
 		if err != nil {

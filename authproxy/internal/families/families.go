@@ -1,13 +1,14 @@
-// Package families remembers what must be single-use: codes, and the line of each family of
-// refresh tokens (RFC 9700, section 4.14.2).
+// Package families remembers what must be single-use: codes, and the refresh tokens of each family
+// (RFC 9700, section 4.14.2).
 //
-// A family begins with a code. Each refresh answers with a successor, one generation further. The
-// predecessor stays good for a while, because answers get lost: it gets the same answer for Kept
-// from the moment that it was stored, and other ones, siblings, for Grace. The first successor
-// that is used successfully becomes the line. Whoever uses another sibling, or an older token,
-// has a stolen one or was robbed of it: nobody can tell, so the family ends.
+// A family begins with a code. Each refresh returns a successor of the token, one generation
+// further. Because responses get lost, the predecessor stays valid for a while: it gets the same
+// answer again for Kept after the answer was stored, and other successors, siblings, for Grace. The
+// first successor that is used successfully becomes the line. If another sibling or an older token
+// is used after that, it was stolen or its owner was robbed. Nobody can tell which, so the family
+// ends.
 //
-// All of it is in a [Store] that replicas share: without a lock, by compare-and-swap.
+// All state is in a [Store] that replicas share. There are no locks, only compare-and-swap.
 package families
 
 import (
@@ -23,43 +24,42 @@ import (
 )
 
 const (
-	// Kept is for how long a refresh token gets the answer that it got before.
+	// Kept is how long a refresh token gets the same answer again.
 	Kept = 2 * time.Second
-	// Grace is for how long after its first use a refresh token is good if no successor of it
-	// was used.
+	// Grace is how long after its first use a refresh token is valid unless a successor was used.
 	Grace = time.Minute
 
-	// leaseTime is how long a refresh may take. It is longer than any request to Entra does.
+	// leaseTime is how long a refresh may take, longer than any request to Entra.
 	leaseTime = 20 * time.Second
 	// storeTimeout bounds each request to the store.
 	storeTimeout = time.Second
-	// maxSwaps bounds how often a change is tried again because another one came first.
+	// maxSwaps bounds how often a change is retried because another one came first.
 	maxSwaps = 16
 )
 
 // The reasons why a code or a refresh token can't be used.
 var (
-	ErrBegun   = errors.New("the code was used before; the refresh tokens that came of it are revoked")
+	ErrBegun   = errors.New("the code was used before; its refresh tokens are revoked")
 	ErrEnded   = errors.New("the refresh token was revoked")
 	ErrReused  = errors.New("the refresh token was used before; it and its successors are revoked")
 	ErrDiffers = errors.New("another request with this refresh token has just been answered")
 	ErrBusy    = errors.New("another request with this refresh token is still running")
 	// ErrStore wraps the errors of the store.
-	ErrStore = errors.New("the store fails")
+	ErrStore = errors.New("the store failed")
 )
 
-// A Store is authproxy's.
+// A Store is an authproxy.Store.
 type Store interface {
 	Get(ctx context.Context, name string) ([]byte, error)
 	Swap(ctx context.Context, name string, old, value []byte, ttl time.Duration) (bool, error)
 }
 
-// A Book knows which codes and refresh tokens were used. It is safe for concurrent use, also by
-// several processes with one store.
+// A Book records which codes and refresh tokens were used. It is safe for concurrent use, also by
+// several processes that share a store.
 type Book struct {
 	store  Store
 	sealer *seal.Sealer // of answers
-	scope  string       // whose they are
+	scope  string       // whose answers they are
 	now    func() time.Time
 }
 
@@ -98,7 +98,7 @@ func (b *Book) Check(ctx context.Context, family grants.ID) error {
 	return err
 }
 
-// End ends the family: none of its refresh tokens is good any more.
+// End ends the family: none of its refresh tokens is valid any more.
 func (b *Book) End(ctx context.Context, family grants.ID) error {
 	ctx = context.WithoutCancel(ctx) // a thief must not stop it by hanging up
 	for range maxSwaps {
@@ -113,7 +113,7 @@ func (b *Book) End(ctx context.Context, family grants.ID) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: a change was tried %d times, and another always came first", ErrStore, maxSwaps)
+	return fmt.Errorf("%w: a change was tried %d times, and another one always came first", ErrStore, maxSwaps)
 }
 
 // admit returns why the token can't be used now. If it was reused, admit ends its family.
@@ -133,8 +133,8 @@ func (b *Book) judge(ctx context.Context, l *line, t Token) error {
 	return err
 }
 
-// advance makes the token, which was used successfully, the line of its family. If another one
-// was in the meantime, it is judged again.
+// advance makes the token, which was used successfully, the line of its family. It judges the token
+// again, because another one may have been used in the meantime.
 func (b *Book) advance(ctx context.Context, t Token) error {
 	for range maxSwaps {
 		raw, l, err := b.line(ctx, t.Family)
@@ -168,7 +168,7 @@ func (b *Book) line(ctx context.Context, family grants.ID) ([]byte, *line, error
 	return raw, l, err
 }
 
-// nameOf is a name in the store, which says nothing.
+// nameOf returns a name in the store, a hash.
 func nameOf(kind string, id grants.ID) string {
 	sum := sha256.Sum256(append([]byte(kind+"\n"), id[:]...))
 	return hex.EncodeToString(sum[:16])
@@ -188,7 +188,7 @@ func (b *Book) swap(ctx context.Context, name string, old, value []byte, ttl tim
 	return done && err == nil, storeError(ctx, err)
 }
 
-// storeError returns the error of a request to the store. If the caller has gone, that is why.
+// storeError returns the error of a request to the store, or that of ctx if it is done.
 func storeError(ctx context.Context, err error) error {
 	switch {
 	case err == nil:

@@ -9,13 +9,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/record"
 )
 
-// A Token is what a refresh token says about itself.
+// A Token identifies a refresh token.
 type Token struct {
 	Family, ID grants.ID
-	Generation uint64 // how many came before it
+	Generation uint64 // how many tokens came before it
 }
 
-// A line is what is known of a family: the token that was last used successfully.
+// A line is the state of a family: the token that was last used successfully.
 type line struct {
 	ended      bool
 	generation uint64
@@ -23,11 +23,11 @@ type line struct {
 	since      time.Time // when that token was first used
 }
 
-// permits returns why the token can't be used at that time. A nil line permits all.
+// permits returns why the token can't be used at the time, or nil. A nil line permits all tokens.
 func (l *line) permits(t Token, now time.Time) error {
 	switch {
 	case l == nil:
-		return nil // it was never used, or the store has forgotten it
+		return nil // no token was used yet, or the store has lost the line
 	case l.ended:
 		return ErrEnded
 	case t.Generation > l.generation:
@@ -60,9 +60,9 @@ func (l *line) marshal() []byte {
 	return w.Bytes()
 }
 
-var errForeign = errors.New("the store has something else in the place of a family; give the server a prefix or a database of its own")
+var errForeign = errors.New("the store has a value of another program; give the server a prefix or a database of its own")
 
-// unmarshalLine reads what marshal wrote. Of nothing it makes nil.
+// unmarshalLine reads what marshal wrote. For no bytes, it returns nil.
 func unmarshalLine(b []byte) (*line, error) {
 	if b == nil {
 		return nil, nil //nolint:nilnil // a line that nobody has begun permits all

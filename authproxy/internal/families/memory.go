@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// maxFamilies bounds what a Memory keeps for long: the lines of families.
+	// maxFamilies bounds the number of long-lived entries: the lines of families.
 	maxFamilies = 100_000
-	// maxFamily bounds the size of each, in bytes, on average.
+	// maxFamily bounds their average size, in bytes.
 	maxFamily = 200
-	// maxBrief bounds what it keeps for short, in bytes: kept answers, leases, claims of codes.
+	// maxBrief bounds the short-lived entries, in bytes: kept answers, leases, claims of codes.
 	maxBrief = 32 << 20
 	// brief is the longest time to live of an entry that counts as short-lived.
 	brief = 10 * time.Minute
-	// maxValue bounds a value: an answer with its two tokens.
+	// maxValue bounds a value, in bytes: an answer has two tokens.
 	maxValue = 256 << 10
 )
 
-// Memory is a Store in this process's memory. Short-lived entries have a shelf of their own, so
-// that they don't push families out. It has no goroutine and needs no closing. Make one with
+// A Memory is a Store in this process's memory. Short-lived entries have a shelf of their own, so
+// that they don't evict families. It has no goroutines and needs no closing. Make one with
 // [NewMemory].
 type Memory struct {
 	now func() time.Time
@@ -78,7 +78,7 @@ func (m *Memory) Swap(_ context.Context, name string, old, value []byte, ttl tim
 	return true, nil
 }
 
-// find returns the entry that has not expired, now the last to be evicted.
+// find returns the entry, unless it has expired, and marks it as the most recently used.
 func (m *Memory) find(k key) *node {
 	now := m.now().UnixNano()
 	for _, s := range []*shelf{&m.long, &m.short} {
@@ -96,7 +96,7 @@ func (m *Memory) find(k key) *node {
 	return nil
 }
 
-// A key is a hash of the name, whose length then doesn't matter.
+// A key is a hash of a name, of fixed length.
 type key [16]byte
 
 func keyOf(name string) key {
@@ -109,7 +109,7 @@ type shelf struct {
 	maxNodes, maxBytes int
 
 	nodes map[key]*node
-	ring  node // its next is the most, its prev the least recently used
+	ring  node // next is the most, prev the least recently used
 	bytes int
 	puts  int // since expired entries were removed
 }
@@ -162,8 +162,7 @@ func (s *shelf) drop(k key) {
 	s.unlink(n)
 }
 
-// tidy removes expired entries once half of the entries are new: its cost for each is constant,
-// and there are at most as many expired ones as others.
+// tidy removes expired entries once half of the entries are new, at a constant cost per entry.
 func (s *shelf) tidy(now int64) {
 	if s.puts++; 2*s.puts <= len(s.nodes) {
 		return

@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// patience is how long a request waits for another one with the same token.
+	// patience is how long a request waits for another request with the same token.
 	patience = 10 * time.Second
-	// The pauses between two looks at the store, from the first to the longest.
+	// The first and the longest pause between two looks at the store.
 	firstLook = 10 * time.Millisecond
 	lastLook  = 160 * time.Millisecond
 )
 
-// A Request identifies what is asked for beside the token: a hash of scope and resource.
+// A Request is a hash of a refresh request's parameters besides the token: scope and resource.
 type Request [16]byte
 
-// Rotate answers a request to refresh, by the rules of this package: with the kept answer, or
-// with that of refresh, which is called once however many ask at the same time, here and in other
-// processes. refresh runs on a context that outlives the caller's, and must end before the lease
-// of 20 seconds does. If it fails, the token counts as unused.
+// Rotate answers a refresh request by the rules of this package: with the kept answer, or with that
+// of refresh, which is called once for all concurrent requests with the token, in this process and
+// others. refresh runs on a context that outlives the caller's, and must return within 20 seconds,
+// before the lease expires. If it fails, the token counts as unused.
 //
-// Errors are those of this package, of refresh, and ctx's.
+// Errors are those of this package, of refresh, and of ctx.
 func (b *Book) Rotate(ctx context.Context, t Token, req Request, refresh func(context.Context) ([]byte, error)) ([]byte, error) {
 	desk := b.desk(t, req)
 	timer := time.NewTimer(patience)
@@ -54,8 +54,8 @@ func (b *Book) Rotate(ctx context.Context, t Token, req Request, refresh func(co
 	}
 }
 
-// A desk is where requests with one token meet in the store: a lease while one of them is
-// answered, then the answer.
+// A desk is where requests with one token meet: a value in the store that is a lease while one of
+// them is answered, then the answer.
 //
 //	kind (1 byte) | request (16) | random (16), or the sealed answer
 type desk struct {
@@ -75,8 +75,8 @@ func (b *Book) desk(t Token, req Request) *desk { return &desk{b, t, req, nameOf
 
 func (d *desk) head(kind byte) []byte { return append([]byte{kind}, d.req[:]...) }
 
-// look returns the kept answer, or a lease if there is none and nobody else has it. If somebody
-// has, it returns nothing.
+// look returns the kept answer, or else a lease. It returns neither if another request has the
+// lease.
 func (d *desk) look(ctx context.Context) (answer, lease []byte, err error) {
 	for range maxSwaps {
 		there, err := d.get(ctx, d.name)
@@ -90,10 +90,10 @@ func (d *desk) look(ctx context.Context) (answer, lease []byte, err error) {
 			return nil, lease, err
 		}
 	}
-	return nil, nil, nil // others come and go
+	return nil, nil, nil // try again later
 }
 
-// read returns the answer, if it is one.
+// read returns the answer, or nil for a lease.
 func (d *desk) read(there []byte, err error) ([]byte, error) {
 	switch {
 	case err != nil:
@@ -107,18 +107,18 @@ func (d *desk) read(there []byte, err error) ([]byte, error) {
 	}
 	answer, err := d.sealer.Open(there[headSize:], d.sealName())
 	if err != nil {
-		return nil, fmt.Errorf("%w: a kept answer can't be opened: %w", ErrStore, err)
+		return nil, fmt.Errorf("%w: open a kept answer: %w", ErrStore, err)
 	}
 	return answer, nil
 }
 
-// turn is that of the holder of the lease. It gives the lease back unless the answer takes its
-// place.
+// turn calls refresh, for the holder of the lease, and replaces the lease by the answer. If there is
+// none, it gives the lease back.
 func (d *desk) turn(ctx context.Context, lease []byte, refresh func(context.Context) ([]byte, error)) ([]byte, error) {
 	kept := false
 	defer func() {
 		if !kept {
-			_, _ = d.swap(ctx, d.name, lease, nil, 0) // else it ends by itself
+			_, _ = d.swap(ctx, d.name, lease, nil, 0) // on an error, the lease expires
 		}
 	}()
 	if err := d.admit(ctx, d.token); err != nil {
@@ -131,7 +131,7 @@ func (d *desk) turn(ctx context.Context, lease []byte, refresh func(context.Cont
 	if err := d.advance(ctx, d.token); err != nil {
 		return nil, err
 	}
-	// If it can't be kept, whoever asks again gets a sibling.
+	// If the answer can't be kept, a repeated request gets a sibling.
 	kept, _ = d.swap(ctx, d.name, lease, append(d.head(answered), d.sealer.Seal(answer, d.sealName())...), Kept)
 	return answer, nil
 }

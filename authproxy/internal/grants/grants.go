@@ -1,5 +1,5 @@
-// Package grants is what a user has allowed a client, as it travels in our authorization codes
-// and refresh tokens: sealed, so that the proxy keeps nothing.
+// Package grants has the content of our authorization codes and refresh tokens: what a user has
+// granted a client. It is sealed into them, so that the proxy stores nothing.
 package grants
 
 import (
@@ -19,7 +19,7 @@ const (
 	// RefreshLifetime is how long a refresh token lives, as at Entra.
 	RefreshLifetime = 90 * 24 * time.Hour
 
-	// version is that of the records below. Records of another one are not read.
+	// version is the version of the records below. Records of another version are rejected.
 	version = 1
 )
 
@@ -40,7 +40,7 @@ func HashUser(userID string) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// A Grant is what both have.
+// A Grant is what codes and refresh tokens have in common.
 type Grant struct {
 	Holder clients.Hold
 	// Scopes are the short names of those of our scopes that Entra was asked for, and is asked for

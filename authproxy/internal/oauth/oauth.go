@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Codes of errors.
+// Error codes.
 const (
 	InvalidRequest         = "invalid_request"
 	InvalidClient          = "invalid_client"
@@ -34,13 +34,13 @@ const (
 	ConsentRequired        = "consent_required"
 )
 
-// An Error is an error for a client. Its text is for the client's developer: it says what was
-// expected, what came, and what to do, and contains nothing of a secret, a code or a token.
+// An Error is an error response to a client. Its text is for the client's developer: it says what
+// was expected, what came, and what to do, and contains no part of a secret, a code or a token.
 type Error struct {
 	Code        string
 	Description string        // ASCII, without quotation marks and backslashes (RFC 6749, section 5.2)
-	Status      int           // 0 is 400
-	RetryAfter  time.Duration // 0 is none
+	Status      int           // 0 means 400
+	RetryAfter  time.Duration // 0 means none
 	Basic       bool          // the client used HTTP Basic, so the answer has a challenge for it
 	Cause       error         // for the log
 }
@@ -51,13 +51,13 @@ func (e *Error) Error() string { return e.Code + ": " + e.Description }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Errorf returns an error of status 400.
+// Errorf returns an error with status 400.
 func Errorf(code, format string, args ...any) *Error {
 	return &Error{Code: code, Description: fmt.Sprintf(format, args...)}
 }
 
-// Write answers with the error as JSON. An error of another type is a server_error that says
-// nothing.
+// Write answers with the error as JSON. An error of another type is answered as server_error,
+// without its text.
 func Write(w http.ResponseWriter, err error) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
@@ -80,7 +80,7 @@ func Write(w http.ResponseWriter, err error) {
 	}{e.Code, e.Description})
 }
 
-// WriteJSON answers with the value as JSON that nobody may keep.
+// WriteJSON answers with the value as JSON that must not be cached.
 func WriteJSON(w http.ResponseWriter, status int, v any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -107,7 +107,7 @@ func ReadForm(w http.ResponseWriter, r *http.Request, known ...string) (url.Valu
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, &Error{Code: InvalidRequest, Description: fmt.Sprintf("the body is larger than %d bytes", MaxForm), Status: http.StatusRequestEntityTooLarge}
 		}
-		return nil, Errorf(InvalidRequest, "the body is not a form")
+		return nil, Errorf(InvalidRequest, "the body must be a form: names and values percent-encoded")
 	}
 	form := make(url.Values, len(known))
 	for _, name := range known {

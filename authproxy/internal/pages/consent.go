@@ -3,6 +3,8 @@ package pages
 import (
 	"net/http"
 	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/display"
 )
 
 // A Consent is the page on which a user decides about a client.
@@ -43,16 +45,16 @@ type permission struct{ Of, Name string }
 
 // ShowConsent writes the consent page.
 func (p *Renderer) ShowConsent(w http.ResponseWriter, r *http.Request, c *Consent) {
-	v := &consentView{Consent: *c, Name: CleanName(c.ClientName), Place: placeOf(c.Redirect)}
-	v.Server = CleanName(c.Server)
+	v := &consentView{Consent: *c, Name: display.Name(c.ClientName), Place: placeOf(c.Redirect)}
+	v.Server = display.Name(c.Server)
 	v.ClientHost = ascii(c.ClientHost)
 	if c.Preset != "" {
-		v.Name = CleanName(c.Preset)
+		v.Name = display.Name(c.Preset)
 	}
 	v.Unverified = c.Preset == "" && !c.Configured
 	v.Elsewhere = v.Unverified && v.ClientHost != "" && v.Place.Host != "" && !within(v.Place.Host, v.ClientHost)
 	for _, scope := range c.Scopes {
-		scope = clean(scope, 300)
+		scope = display.Text(scope, 300)
 		end := strings.LastIndexByte(scope, '/') + 1
 		v.Permissions = append(v.Permissions, permission{scope[:end], scope[end:]})
 	}

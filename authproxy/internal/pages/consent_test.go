@@ -116,3 +116,18 @@ func BenchmarkShowConsent(b *testing.B) {
 		p.ShowConsent(httptest.NewRecorder(), r, c)
 	}
 }
+
+// Whatever a client calls itself, the page's markup is the same.
+func FuzzConsent(f *testing.F) {
+	f.Add("Claude Code", "claude.ai", "https://claude.ai/cb", "api://x/y")
+	f.Add("</bdi><script>", "\u202e", "javascript:alert(1)", "\"><img src=x onerror=y>")
+	f.Add("`${x}`", "a'b", "http://[::1", "</code></ul>")
+	f.Fuzz(func(t *testing.T, name, host, redirect, scope string) {
+		a := get("en", showConsent(&pages.Consent{ClientName: name, ClientHost: host, Redirect: redirect, Server: name, Scopes: []string{scope}, Action: "/consent", Fields: map[string]string{"form": name}}))
+		body := a.body[strings.Index(a.body, "<body>"):]
+		if a.status != 200 || strings.Count(body, "<form") != 1 || strings.Count(body, "<button") != 2 || strings.Count(body, "<input") != 1 ||
+			strings.Count(body, "<li>") != 1 || strings.Contains(body, "<a") || active.MatchString(body) {
+			t.Errorf("name %q, host %q, redirect %q, scope %q: status %d\n%s", name, host, redirect, scope, a.status, body)
+		}
+	})
+}

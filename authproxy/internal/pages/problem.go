@@ -3,6 +3,8 @@ package pages
 import (
 	"html/template"
 	"net/http"
+
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/display"
 )
 
 // Problem is a kind of error page.
@@ -48,8 +50,8 @@ func (v *problemView) Technical() bool { return v.Code != "" || v.Detail != "" |
 
 // ShowError writes an error page.
 func (p *Renderer) ShowError(w http.ResponseWriter, r *http.Request, status int, e *ErrorPage) {
-	v := &problemView{ErrorPage: *e, Place: placeOf(string(e.Back)), RequestID: clean(w.Header().Get("X-Request-Id"), maxName)}
-	v.Code, v.Detail = clean(e.Code, maxName), clean(e.Detail, maxDetail)
+	v := &problemView{ErrorPage: *e, Place: placeOf(string(e.Back)), RequestID: display.Text(w.Header().Get("X-Request-Id"), display.MaxName)}
+	v.Code, v.Detail = display.Text(e.Code, display.MaxName), display.Text(e.Detail, maxDetail)
 	name := string(e.Problem)
 	if p.pages[0][name] == nil {
 		name = string(ServerProblem)

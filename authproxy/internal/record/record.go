@@ -1,5 +1,5 @@
-// Package record writes and reads short sequences of fields in few bytes, for values that
-// are sealed and must fit into cookies and queries.
+// Package record encodes sequences of fields in few bytes, for values that are sealed and must fit
+// into cookies and queries.
 package record
 
 import (
@@ -19,13 +19,13 @@ func (w *Writer) Number(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
 // Blob adds bytes of any length.
 func (w *Writer) Blob(b []byte) { w.Number(uint64(len(b))); w.b = append(w.b, b...) }
 
-// Fixed adds bytes whose number the reader knows.
+// Fixed adds bytes whose length the reader knows.
 func (w *Writer) Fixed(b []byte) { w.b = append(w.b, b...) }
 
-// Text adds a text.
+// Text adds a string.
 func (w *Writer) Text(s string) { w.Number(uint64(len(s))); w.b = append(w.b, s...) }
 
-// Flag adds a truth value.
+// Flag adds a boolean.
 func (w *Writer) Flag(v bool) {
 	if v {
 		w.Number(1)
@@ -34,7 +34,7 @@ func (w *Writer) Flag(v bool) {
 	w.Number(0)
 }
 
-// Texts adds a list of texts.
+// Texts adds a list of strings.
 func (w *Writer) Texts(list []string) {
 	w.Number(uint64(len(list)))
 	for _, s := range list {
@@ -44,8 +44,8 @@ func (w *Writer) Texts(list []string) {
 
 var errMalformed = errors.New("the record is cut short or has another form")
 
-// A Reader reads a record, field by field, in the order in which it was written. After a
-// field that is not there, all others are zero, and Done returns an error.
+// A Reader reads the fields of a record in the order in which they were written. After a missing
+// or malformed field, all others are zero, and Done returns an error.
 type Reader struct {
 	b   []byte
 	bad bool
@@ -94,10 +94,10 @@ func (r *Reader) Fixed(b []byte) {
 	r.b = r.b[len(b):]
 }
 
-// Text reads a text.
+// Text reads a string.
 func (r *Reader) Text() string { return string(r.Blob()) }
 
-// Flag reads a truth value.
+// Flag reads a boolean.
 func (r *Reader) Flag() bool {
 	n := r.Number()
 	if n > 1 {
@@ -106,7 +106,7 @@ func (r *Reader) Flag() bool {
 	return n == 1
 }
 
-// Texts reads a list of texts.
+// Texts reads a list of strings.
 func (r *Reader) Texts() []string {
 	n := r.Number()
 	if r.bad || n > uint64(len(r.b)) { // each has at least one byte
@@ -122,7 +122,7 @@ func (r *Reader) Texts() []string {
 
 func (r *Reader) fail() { r.b, r.bad = nil, true }
 
-// Done returns an error unless the record had all fields that were read, and no more.
+// Done returns an error unless the record had exactly the fields that were read.
 func (r *Reader) Done() error {
 	if r.bad || len(r.b) > 0 {
 		return errMalformed

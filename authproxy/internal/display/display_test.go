@@ -1,4 +1,4 @@
-package pages_test
+package display_test
 
 import (
 	"strings"
@@ -6,10 +6,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/mcpentra/mcp-entra-go/authproxy/internal/pages"
+	"github.com/mcpentra/mcp-entra-go/authproxy/internal/display"
 )
 
-func TestCleanName(t *testing.T) {
+func TestName(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("n", 100)
 	for name, want := range map[string]string{
@@ -40,43 +40,28 @@ func TestCleanName(t *testing.T) {
 		"語" + long:                               "語" + long[:98] + "…",
 		long + "\u202e":                          long,
 	} {
-		if got := pages.CleanName(name); got != want {
-			t.Errorf("CleanName(%.40q) = %q, want %q", name, got, want)
+		if got := display.Name(name); got != want {
+			t.Errorf("Name(%.40q) = %q, want %q", name, got, want)
 		}
 	}
 }
 
-func FuzzCleanName(f *testing.F) {
+func FuzzName(f *testing.F) {
 	for _, seed := range []string{"Claude Code", "\u202eevil", "a\u0301\u0301\u0301\u0301\u0301", strings.Repeat("n ", 99), "\xff\u3164 x", "</bdi>", "﷽﷽"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		got := pages.CleanName(name)
+		got := display.Name(name)
 		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > 100 || got != strings.TrimSpace(got) || strings.Contains(got, "  ") {
-			t.Errorf("CleanName(%q) = %q: not UTF-8, longer than 100 characters, or with room to spare", name, got)
+			t.Errorf("Name(%q) = %q: not UTF-8, longer than 100 characters, or with room to spare", name, got)
 		}
 		for _, r := range got {
 			if unicode.In(r, unicode.C, unicode.Bidi_Control, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point) {
-				t.Errorf("CleanName(%q) = %q has %U", name, got, r)
+				t.Errorf("Name(%q) = %q has %U", name, got, r)
 			}
 		}
-		if again := pages.CleanName(got); again != got {
-			t.Errorf("CleanName(%q) = %q, and again %q", name, got, again)
-		}
-	})
-}
-
-// Whatever a client calls itself, the page's markup is the same.
-func FuzzConsent(f *testing.F) {
-	f.Add("Claude Code", "claude.ai", "https://claude.ai/cb", "api://x/y")
-	f.Add("</bdi><script>", "\u202e", "javascript:alert(1)", "\"><img src=x onerror=y>")
-	f.Add("`${x}`", "a'b", "http://[::1", "</code></ul>")
-	f.Fuzz(func(t *testing.T, name, host, redirect, scope string) {
-		a := get("en", showConsent(&pages.Consent{ClientName: name, ClientHost: host, Redirect: redirect, Server: name, Scopes: []string{scope}, Action: "/consent", Fields: map[string]string{"form": name}}))
-		body := a.body[strings.Index(a.body, "<body>"):]
-		if a.status != 200 || strings.Count(body, "<form") != 1 || strings.Count(body, "<button") != 2 || strings.Count(body, "<input") != 1 ||
-			strings.Count(body, "<li>") != 1 || strings.Contains(body, "<a") || active.MatchString(body) {
-			t.Errorf("name %q, host %q, redirect %q, scope %q: status %d\n%s", name, host, redirect, scope, a.status, body)
+		if again := display.Name(got); again != got {
+			t.Errorf("Name(%q) = %q, and again %q", name, got, again)
 		}
 	})
 }

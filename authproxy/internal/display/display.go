@@ -1,4 +1,6 @@
-package pages
+// Package display makes text that strangers chose, such as a client's name, safe to show to people:
+// on pages, in logs, and in answers.
+package display
 
 import (
 	"strings"
@@ -6,20 +8,21 @@ import (
 	"unicode/utf8"
 )
 
-// maxName is the length of a name, in characters.
-const maxName = 100
+// MaxName bounds a name, in characters.
+const MaxName = 100
 
-// CleanName returns a name that a stranger chose so that it can be shown: at most 100
-// characters, in one line, without control characters, those that change the direction of text,
-// and invisible ones. It is "" if nothing is left.
-func CleanName(name string) string { return clean(name, maxName) }
+// Name returns a name that a stranger chose so that it can be shown: [Text] of at most [MaxName]
+// characters.
+func Name(name string) string { return Text(name, MaxName) }
 
-// maxMarks is how many marks a character may have. Languages need three at most; more of them
-// grow over the lines above and below.
+// maxMarks is how many combining marks a character may have. Languages need three at most; more of
+// them grow over the lines above and below.
 const maxMarks = 3
 
-// clean does what CleanName does, for another length.
-func clean(text string, most int) string {
+// Text returns the text on one line, without control characters, invisible ones and those that
+// change the direction of text, and cut to that many characters with an ellipsis. It is "" if
+// nothing is left.
+func Text(text string, most int) string {
 	var b strings.Builder
 	count, marks, space := 0, maxMarks, false // a mark needs a character before it
 	for _, r := range text {
@@ -58,7 +61,7 @@ func shorten(text string) string {
 	return strings.TrimRight(text[:len(text)-size], " ") + "…"
 }
 
-// isBlank reports whether a character shows as nothing but room.
+// isBlank reports whether a character shows only as space.
 func isBlank(r rune) bool {
 	const brailleBlank, hangulFiller, halfwidthFiller = '\u2800', '\u3164', '\uffa0'
 	return unicode.IsSpace(r) || unicode.Is(unicode.Z, r) || r == brailleBlank || r == hangulFiller || r == halfwidthFiller
