@@ -89,7 +89,11 @@ func clientAttrs(q *authorizeRequest) []any {
 
 // showPage tells the user what went wrong.
 func (p *Proxy) showPage(w http.ResponseWriter, r *http.Request, e *pageError) {
-	p.log.WarnContext(r.Context(), "refused a request in a browser", slog.String("path", r.URL.Path), slog.String("problem", string(e.problem)), slog.String("reason", e.detail))
+	attrs := []slog.Attr{slog.String("path", r.URL.Path), slog.String("problem", string(e.problem)), slog.String("reason", e.detail)}
+	if e.cause != nil {
+		attrs = append(attrs, slog.Any("cause", e.cause))
+	}
+	p.log.LogAttrs(r.Context(), slog.LevelWarn, "refused a request in a browser", attrs...)
 	if e.retry > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((e.retry+time.Second-1)/time.Second), 10))
 	}

@@ -82,7 +82,7 @@ func (p *Proxy) finish(log *slog.Logger) (faults faults) {
 		return faults
 	}
 	if n := p.upstreamSize(p.scopes.names[:1]); n > maxUpstream {
-		faults.add("Options", fmt.Errorf("Entra takes a query of %d characters, and an ordinary request would have %d; shorten the issuer's URL, or list fewer scopes in Downstream", maxUpstream, n))
+		faults.add("Options", fmt.Errorf("a request to Entra may have a query of %d characters, and an ordinary one would have %d; shorten the issuer's URL, or list fewer scopes in Downstream", maxUpstream, n))
 		return faults
 	}
 	p.metadata = p.newMetadata()

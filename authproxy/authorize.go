@@ -40,6 +40,7 @@ type pageError struct {
 	problem pages.Problem
 	detail  string        // for the client's developer
 	retry   time.Duration // 0 for none
+	cause   error         // for the log; or nil
 }
 
 // authorizeParameters are the parameters that the proxy knows. The client may send others.
@@ -128,11 +129,11 @@ func unknownClient(err error) *pageError {
 	e, ok := errors.AsType[*oauth.Error](err)
 	switch {
 	case !ok:
-		return &pageError{status: http.StatusInternalServerError, problem: pages.ServerProblem}
+		return &pageError{status: http.StatusInternalServerError, problem: pages.ServerProblem, cause: err}
 	case e.Code == oauth.TemporarilyUnavailable:
-		return &pageError{cmp.Or(e.Status, http.StatusServiceUnavailable), pages.Unavailable, e.Description, e.RetryAfter}
+		return &pageError{cmp.Or(e.Status, http.StatusServiceUnavailable), pages.Unavailable, e.Description, e.RetryAfter, e.Cause}
 	default:
-		return badRequest(pages.UnknownClient, e.Description)
+		return &pageError{status: http.StatusBadRequest, problem: pages.UnknownClient, detail: e.Description, cause: e.Cause}
 	}
 }
 

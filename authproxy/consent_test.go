@@ -184,6 +184,7 @@ func TestRememberedConsent(t *testing.T) {
 		{name: "loopback", redirect: loopback, want: "consent"},
 		{name: "loopback, https", redirect: "https://localhost/callback", want: "consent"},
 		{name: "private scheme", redirect: authproxy.CursorRedirect, want: "consent"},
+		{name: "a page that hands the answer on", redirect: "https://vscode.dev/redirect", want: "consent"},
 		{name: "another redirect", later: []string{"redirect_uri=" + other}, want: "consent"},
 		{name: "another client", later: []string{"client_id=other"}, want: "consent"},
 	} {
@@ -194,7 +195,7 @@ func TestRememberedConsent(t *testing.T) {
 			}
 			w := newWorld(t, setup{options: func(_ *world, o *authproxy.Options) {
 				o.RememberConsent, o.PrivateSchemes = row.remember, []string{authproxy.CursorRedirect}
-				redirects := []string{stranger, other, loopback, "https://localhost/callback", authproxy.CursorRedirect}
+				redirects := []string{stranger, other, loopback, "https://localhost/callback", authproxy.CursorRedirect, "https://vscode.dev/redirect"}
 				o.Clients = []authproxy.Client{{ID: clientID, Redirects: redirects}, {ID: "other", Redirects: redirects}}
 			}})
 			b := w.browser(w.alice)

@@ -6,10 +6,12 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -125,4 +127,25 @@ func TestDocumentClientsSignIn(t *testing.T) {
 	if got := w.post("/token", changed(keyed, append(proof(w.proxy.Issuer()+"/token", "two"), "client_id=")...), nil); got.status != http.StatusOK {
 		t.Errorf("with its assertion, which names the client: /token answers %d, %s; want 200", got.status, got.text)
 	}
+}
+
+// A document that can't be fetched is no news to the user; the operator learns why.
+func TestDocumentFailureIsLogged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{options: func(_ *world, o *authproxy.Options) {
+		o.UnsafeDocumentClient = &http.Client{Transport: brokenEgress{}}
+	}})
+	p := w.browser(w.alice).authorize(request("client_id=" + documentID + "?secret"))
+	if p.status != http.StatusServiceUnavailable || p.header.Get("Retry-After") == "" || strings.Contains(p.body, "egress") {
+		t.Errorf("status %d, Retry-After %q; want 503 with one, and no cause on the page:\n%s", p.status, p.header.Get("Retry-After"), p.body)
+	}
+	if log := w.logs.String(); !strings.Contains(log, "the egress is broken") || strings.Contains(log, "secret") {
+		t.Errorf("the log is %s\nwant the cause, without the query", log)
+	}
+}
+
+type brokenEgress struct{}
+
+func (brokenEgress) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("the egress is broken")
 }

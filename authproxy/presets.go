@@ -18,6 +18,10 @@ type Preset struct {
 // Options.PrivateSchemes.
 const CursorRedirect = "cursor://anysphere.cursor-mcp/oauth/callback"
 
+// forwarders are redirects of known clients that hand the answer on to a program which their state
+// names. An approval of them is worth no more than one of loopback.
+var forwarders = []string{"https://vscode.dev/redirect", "https://insiders.vscode.dev/redirect"}
+
 // KnownClients returns the presets of clients whose redirects are known. Clients that listen on a
 // random port of the user's computer, such as Claude Code and mcp-remote, have none: any program
 // could register the same. The sources are in internal/knownclients.

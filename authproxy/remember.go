@@ -33,7 +33,7 @@ func (p *Proxy) approvalOf(client clients.Hash, redirect string) approval {
 // remembers reports whether approvals for the redirect are remembered: any program of the
 // user's computer can wait at a loopback port or register a scheme.
 func (p *Proxy) remembers(redirect string) bool {
-	return p.opts.RememberConsent > 0 && redirecturi.Scheme(redirect) == "" && !redirecturi.IsLoopback(redirect)
+	return p.opts.RememberConsent > 0 && redirecturi.Scheme(redirect) == "" && !redirecturi.IsLoopback(redirect) && !slices.Contains(forwarders, redirect)
 }
 
 // consents are the approvals that a browser remembers, each with its time, the newest first.

@@ -1,6 +1,8 @@
 package authproxy_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"html"
 	"net/http"
 	"net/url"
@@ -119,6 +121,13 @@ func TestThreatPKCEDowngrade(t *testing.T) {
 		if p.status != http.StatusFound || p.location.Query().Get("error") != "invalid_request" || p.location.Query().Has("code") {
 			t.Errorf("%v: %d, Location %v; want invalid_request", changes, p.status, p.location)
 		}
+	}
+	// A verifier that could be guessed is refused, though it fits (RFC 7636, section 4.1).
+	for _, weak := range []string{"x", strings.Repeat("a", 42), strings.Repeat("a", 129), strings.Repeat("a", 42) + "+", strings.Repeat("a", 42) + " "} {
+		sum := sha256.Sum256([]byte(weak))
+		form := w.codeForm("code_challenge=" + base64.RawURLEncoding.EncodeToString(sum[:]))
+		form.Set("code_verifier", weak)
+		w.bad("verifier "+weak, w.post("/token", form, nil), http.StatusBadRequest, "invalid_grant")
 	}
 	// The proxy's own exchange with Entra has a verifier that is not the client's.
 	to, err := url.Parse(b.decide(b.authorize(request()), "approve").next())

@@ -245,27 +245,41 @@ func TestCodeReplay(t *testing.T) {
 	w.good("refresh", w.refresh(first.get("refresh_token")))
 }
 
+// A gate holds requests for tokens on their way to Entra.
+type gate struct {
+	http.RoundTripper
+	arrived chan struct{}
+	open    chan error // what comes instead of an answer, or nil
+}
+
+func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/token") {
+		g.arrived <- struct{}{}
+		if err := <-g.open; err != nil {
+			return nil, err
+		}
+	}
+	return g.RoundTripper.RoundTrip(r)
+}
+
 // TestReplayMeanwhile: a code that somebody tries again while Entra is asked is not released if
 // Entra gives no answer, since what would come of it has been revoked.
 func TestReplayMeanwhile(t *testing.T) {
 	t.Parallel()
-	w := newReplicas(t)
-	for what, f := range map[string]entratest.Fault{
-		"Entra answers":       {Delay: 300 * time.Millisecond, Times: 1},
-		"Entra hangs up":      {Delay: 300 * time.Millisecond, Drop: true, Times: 1},
-		"Entra has a problem": {Delay: 300 * time.Millisecond, Status: 503, Times: 1},
-	} {
-		form := w.codeForm()
-		asked := w.tenant.Count(entratest.EndpointToken)
-		w.tenant.Fail(entratest.EndpointToken, f)
-		first := make(chan reply)
+	g := &gate{arrived: make(chan struct{}), open: make(chan error)}
+	w := newWorld(t, setup{options: func(_ *world, o *authproxy.Options) {
+		client := *o.HTTPClient
+		g.RoundTripper, client.Transport = client.Transport, g
+		o.HTTPClient = &client
+	}})
+	for what, answer := range map[string]error{"Entra answers": nil, "Entra hangs up": io.ErrUnexpectedEOF} {
+		form, first := w.codeForm(), make(chan reply)
 		go func() { first <- w.post("/token", form, nil) }()
-		for w.tenant.Count(entratest.EndpointToken) == asked {
-			time.Sleep(time.Millisecond)
-		}
+		<-g.arrived
 		w.bad(what+", meanwhile", w.post("/token", form, nil), 400, "invalid_grant")
+		g.open <- answer
 		got := <-first
-		if what == "Entra answers" {
+		if answer == nil {
 			w.good(what, got)
 			w.bad(what+": the refresh token", w.refresh(got.get("refresh_token")), 400, "invalid_grant")
 			continue

@@ -45,6 +45,7 @@ Examples:
   mcp-entra setup plan -f mcp-entra.yaml
   mcp-entra setup apply -f mcp-entra.yaml -env .env
   mcp-entra setup plan -name files-mcp -server https://mcp.example.com/mcp -resource storage -client vscode
+  mcp-entra setup apply -name files-mcp -server https://mcp.example.com/mcp -secret -auth-proxy api -env .env -secret-file .env
   mcp-entra setup plan -out plan.json && mcp-entra setup apply plan.json
   mcp-entra setup plan -print az > register.sh
   mcp-entra setup check -auth env -json
@@ -98,6 +99,7 @@ func parseSetup(p *process, args []string) (setupFlags, error) {
 	set.Func("client", "a known `client`, such as vscode, or copilotstudio=REDIRECT; can be repeated (without a file)", appendTo(&f.spec.Clients))
 	set.StringVar(&f.spec.ManagedIdentity, "managed-identity", "", "the `client ID` of the managed identity that the API authenticates with (without a file)")
 	set.BoolVar(&f.spec.Secret, "secret", false, "authenticate the API with a client secret (without a file)")
+	set.StringVar(&f.spec.AuthProxy, "auth-proxy", "", "clients sign in through the server's authorization proxy, with the `application` api (the API's) or own (without a file)")
 	set.StringVar(&f.spec.Adopt, "adopt", "", "use the existing application with this `client ID` as the API, instead of a new one")
 	set.StringVar(&f.spec.Tenant, "tenant", "", "the tenant's `ID` or domain; a sign-in to any other is refused")
 	set.StringVar(&f.spec.Cloud, "cloud", "", "the `cloud`: public, usgov, dod or china (default: public)")
@@ -170,7 +172,7 @@ func (f *setupFlags) check(p *process, arguments int) error {
 
 // specGiven reports whether the flags describe the registrations.
 func (f *setupFlags) specGiven() bool {
-	return f.spec.Name != "" || len(f.spec.Servers)+len(f.spec.Resources)+len(f.spec.Clients) > 0 || f.spec.ManagedIdentity != "" || f.spec.Secret
+	return f.spec.Name != "" || len(f.spec.Servers)+len(f.spec.Resources)+len(f.spec.Clients) > 0 || f.spec.ManagedIdentity != "" || f.spec.AuthProxy != "" || f.spec.Secret
 }
 
 // readSpec reads the spec from the file or the flags. saved is set if the argument is a saved
@@ -187,7 +189,7 @@ func (f *setupFlags) readSpec() (spec setup.Spec, saved *setup.Plan, err error) 
 		return spec, nil, err
 	}
 	if f.specGiven() {
-		return spec, nil, usagef("%s describes the registrations; leave out -name, -server, -resource, -client, -managed-identity and -secret", setup.Shown(name))
+		return spec, nil, usagef("%s describes the registrations; leave out -name, -server, -resource, -client, -managed-identity, -auth-proxy and -secret", setup.Shown(name))
 	}
 	if name == "" {
 		name = setupFile

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -217,20 +214,4 @@ func (r *setupRun) printReport(report *setup.Report) {
 		fmt.Fprint(r.stdout, "\nLeft to do by hand:\n\n")
 		setup.PrintManual(r.stdout, report.Manual)
 	}
-}
-
-// updateDotenv sets the variables in a .env file. Its other lines stay.
-func updateDotenv(name string, o setup.Outcome) error {
-	data, err := os.ReadFile(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	var b strings.Builder
-	for line := range strings.Lines(string(data)) {
-		variable, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
-		if _, ours := o.Variables[strings.TrimSpace(variable)]; !ours {
-			b.WriteString(strings.TrimRight(line, "\r\n") + "\n")
-		}
-	}
-	return writePrivate(name, []byte(b.String()+o.Dotenv()))
 }

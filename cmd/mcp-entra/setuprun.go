@@ -234,9 +234,20 @@ func (r *setupRun) applied(ctx context.Context, results []setup.Result, last *se
 		err = planResult(&setup.Plan{Unread: last.Unread})
 	}
 	if r.flags.env != "" && report.Outcome != nil { // also if a step failed: it says what is registered
-		err = errors.Join(err, updateDotenv(r.flags.env, *report.Outcome))
+		err = errors.Join(err, r.writeEnv(ctx, *report.Outcome))
 	}
 	return err
+}
+
+// writeEnv writes the server's variables to the file that -env names.
+func (r *setupRun) writeEnv(ctx context.Context, o setup.Outcome) (err error) {
+	var secrets *setup.Saved
+	if file := r.flags.secretFile; file != "" && file != r.flags.env {
+		if secrets, err = setup.ReadSaved(ctx, file); err != nil {
+			return err
+		}
+	}
+	return updateDotenv(r.flags.env, o, secrets)
 }
 
 func (r *setupRun) destroy(ctx context.Context) error {

@@ -47,6 +47,9 @@ func get(ctx context.Context, client *http.Client, u *url.URL, maxBytes int64) (
 		return nil, 0, err
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBytes+1))
+	if err == nil {
+		err = ctx.Err() // a host may end the body as it sees the end of our patience
+	}
 	switch {
 	case int64(len(body)) > maxBytes:
 		return nil, 0, invalidf("it is larger than %d bytes", maxBytes)

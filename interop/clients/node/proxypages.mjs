@@ -98,7 +98,7 @@ for (const [name, looks] of Object.entries({ "ja-dark": { language: "ja,en;q=0.5
 
 await fresh();
 await page.goto(authorize());
-await enter('button[value="deny"]');
+await enter('button[value="deny"]', at(`${c.issuer}/consent`));
 results.denied = await enter("a.go", at(c.client)); // nobody vouches for the client, so a link leads there
 await page.goto(authorize({ code_challenge_method: "plain" }));
 results.problem = await title();

@@ -151,9 +151,9 @@ func (p *planner) roles() {
 	}
 }
 
-// federated plans the API's federated credentials, found by their names.
-func (p *planner) federated() {
-	want, have := p.want.app(apiKey), p.have.app(apiKey)
+// federated plans an application's federated credentials, found by their names.
+func (p *planner) federated(want, have App) {
+	all := "/applications/" + placeholder(want.Key, "id") + "/federatedIdentityCredentials"
 	if p.unread("federated credentials of " + want.Name) {
 		return
 	}
@@ -168,25 +168,25 @@ func (p *planner) federated() {
 			p.keep(want, "federated credential %s (subject %s)", h.Name, h.Subject)
 			continue
 		}
-		p.step(Step{ID: "api/federated/drop-" + h.Name, Title: "Remove the federated credential " + h.Name, Method: "DELETE",
-			Path: "/applications/${api.id}/federatedIdentityCredentials/" + url.PathEscape(h.ID)}, application, nil)
+		p.step(Step{ID: want.Key + "/federated/drop-" + h.Name, Title: "Remove the federated credential " + h.Name, Method: "DELETE",
+			Path: all + "/" + url.PathEscape(h.ID)}, application, nil)
 	}
 	for _, w := range want.Federated {
 		title := "Set the federated credential for " + strings.ToLower(w.Description[:1]) + w.Description[1:]
 		if i := slices.IndexFunc(have.Federated, func(h graph.FederatedCredential) bool { return same(w, h) }); i >= 0 {
 			if h := have.Federated[i]; !slices.Equal(w.Audiences, h.Audiences) { // there can't be another with this issuer and subject
-				path := "/applications/${api.id}/federatedIdentityCredentials/" + url.PathEscape(h.ID)
-				p.step(Step{ID: "api/federated/" + w.Name, Title: title + ": the audience of " + h.Name, Method: "PATCH", Path: path, Read: path},
+				path := all + "/" + url.PathEscape(h.ID)
+				p.step(Step{ID: want.Key + "/federated/" + w.Name, Title: title + ": the audience of " + h.Name, Method: "PATCH", Path: path, Read: path},
 					application, map[string]any{"audiences": w.Audiences})
 			}
 			continue
 		}
-		if strings.Contains(p.known(w.Subject), "${identity.sp}") {
+		if strings.Contains(p.known(w.Subject), "${identity.sp}") && !slices.ContainsFunc(p.plan.Steps, func(s Step) bool { return s.ID == "identity/find" }) {
 			p.step(Step{ID: "identity/find", Title: "Find the managed identity's principal id", Method: "GET",
 				Path: graph.PrincipalByAppID(p.spec.Proof.ManagedIdentity) + "?$select=id", Captures: []Capture{{Name: "identity.sp", Member: "id"}}}, application, nil)
 		}
-		path := "/applications/${api.id}/federatedIdentityCredentials(name='" + w.Name + "')"
-		p.step(Step{ID: "api/federated/" + w.Name, Title: title, Method: "PATCH", Path: path, Upsert: true, Read: path}, application, w)
+		path := all + "(name='" + w.Name + "')"
+		p.step(Step{ID: want.Key + "/federated/" + w.Name, Title: title, Method: "PATCH", Path: path, Upsert: true, Read: path}, application, w)
 	}
 }
 

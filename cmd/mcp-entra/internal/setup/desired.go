@@ -60,6 +60,9 @@ type App struct {
 	Adopted   bool                      // it was there before setup
 }
 
+// proven reports whether the application authenticates to Entra as the spec's proof says.
+func (a App) proven() bool { return a.Key == apiKey || a.Key == proxyKey }
+
 // app returns the state's application with this key, or an empty one.
 func (s *State) app(key string) App {
 	i := slices.IndexFunc(s.Apps, func(a App) bool { return a.Key == key })
@@ -77,8 +80,12 @@ func Desired(spec Spec, have *State, place authority.Cloud, host authority.Host)
 		return nil, err
 	}
 	s.Apps = append(s.Apps, api)
-	for _, a := range layout(spec.Clients) {
-		s.Apps = append(s.Apps, desiredClient(spec, a, api))
+	for _, a := range apps(spec) {
+		app := desiredClient(spec, a, api)
+		if a.key == proxyKey {
+			app = desiredProxy(spec, app, api, place, host)
+		}
+		s.Apps = append(s.Apps, app)
 	}
 	return s, nil
 }
@@ -87,7 +94,7 @@ func desiredAPI(spec Spec, have *State, place authority.Cloud, host authority.Ho
 	api := App{Key: apiKey, Name: spec.Name, Adopted: spec.Adopt != "", Secret: spec.Proof.Secret}
 	api.DisplayName, api.SignInAudience, api.Tags = displayName(spec, apiKey), audience(spec), []string{ownTag}
 	api.API.RequestedAccessTokenVersion = tokenVersion
-	api.IdentifierURIs = append([]string{"api://${api.appId}"}, spec.Servers...)
+	api.IdentifierURIs = append([]string{"api://${api.appId}"}, serverURIs(spec, have.app(apiKey))...)
 	api.API.Scopes = apiScopes(spec, have.app(apiKey))
 	api.AppRoles = appRoles(spec, have.app(apiKey))
 	api.OptionalClaims.AccessToken = []graph.OptionalClaim{
@@ -110,12 +117,20 @@ func desiredAPI(spec Spec, have *State, place authority.Cloud, host authority.Ho
 			api.API.PreAuthorized = append(api.API.PreAuthorized, graph.PreAuthorizedApp{AppID: c.AppID, DelegatedPermissionIDs: all})
 		}
 	}
+	switch spec.AuthProxy {
+	case proxyIsAPI: // it is a client of itself
+		api.Web.RedirectURIs = union(api.Web.RedirectURIs, callbacks(spec))
+		api.Grants = append(api.Grants, allUsers(apiKey, apiKey, []string{scopeName}))
+	case proxyIsOwn: // its users consent to the downstream permissions together with the API
+		api.API.PreAuthorized = append(api.API.PreAuthorized, graph.PreAuthorizedApp{AppID: "${proxy.appId}", DelegatedPermissionIDs: all})
+		api.API.KnownClientApplications = []string{"${proxy.appId}"}
+	}
 	for i, r := range spec.Roles {
 		for _, principal := range r.Assign {
 			api.Roles = append(api.Roles, graph.AppRoleAssignment{PrincipalID: principal, ResourceID: "${api.sp}", AppRoleID: api.AppRoles[i].ID})
 		}
 	}
-	api.Federated = federated(spec, place, host)
+	api.Federated = federated(spec, "API", place, host)
 	var err error
 	api.KeyCredentials, err = certificate(spec.Proof.Certificate)
 	return api, err
@@ -141,6 +156,19 @@ func desiredClient(spec Spec, a clientApp, api App) App {
 	return app
 }
 
+// desiredProxy makes a client's application the proxy's own: it authenticates as the API does and, pre-authorized for
+// all scopes, needs no consent to them.
+func desiredProxy(spec Spec, app, api App, place authority.Cloud, host authority.Host) App {
+	app.SignInAudience, app.Secret, app.Grants = "AzureADMyOrg", api.Secret, nil
+	access := &app.RequiredResourceAccess[0]
+	access.ResourceAccess = nil
+	for _, s := range api.API.Scopes {
+		access.ResourceAccess = append(access.ResourceAccess, graph.ResourceAccess{ID: s.ID, Type: "Scope"})
+	}
+	app.Federated, app.KeyCredentials = federated(spec, "proxy", place, host), api.KeyCredentials
+	return app
+}
+
 // allUsers is the grant of a resource's scopes to an application, on behalf of all users.
 func allUsers(client, resource string, scopes []string) graph.PermissionGrant {
 	return graph.PermissionGrant{
@@ -150,10 +178,13 @@ func allUsers(client, resource string, scopes []string) graph.PermissionGrant {
 
 func displayName(spec Spec, key string) string {
 	name := cmp.Or(spec.DisplayName, spec.Name)
-	if key != apiKey {
-		name += " (" + key + " clients)"
+	switch key {
+	case apiKey:
+		return name
+	case proxyKey:
+		return name + " (sign-in)"
 	}
-	return name
+	return name + " (" + key + " clients)"
 }
 
 func audience(spec Spec) string {
@@ -258,20 +289,20 @@ func landings(spec Spec) []string {
 	return pages
 }
 
-// federated returns the credentials of the API. Entra takes any values and fails at the first token
+// federated returns the credentials of the API, or of the proxy. Entra takes any values and fails at the first token
 // only, so none of them is typed in twice: a managed identity's principal id is looked up.
-func federated(spec Spec, place authority.Cloud, host authority.Host) []graph.FederatedCredential {
+func federated(spec Spec, owner string, place authority.Cloud, host authority.Host) []graph.FederatedCredential {
 	var all []graph.FederatedCredential
 	if spec.Proof.ManagedIdentity != "" {
 		all = append(all, graph.FederatedCredential{
 			Name: "mcp-entra-identity", Issuer: host.Tenant("${tenant}") + "/v2.0", Subject: "${identity.sp}",
-			Audiences: []string{place.Federation}, Description: "The API's managed identity",
+			Audiences: []string{place.Federation}, Description: "The " + owner + "'s managed identity",
 		})
 	}
 	if w := spec.Proof.Workload; w != nil {
 		all = append(all, graph.FederatedCredential{
 			Name: "mcp-entra-workload", Issuer: w.Issuer, Subject: w.Subject(),
-			Audiences: []string{place.Federation}, Description: "The API's Kubernetes service account",
+			Audiences: []string{place.Federation}, Description: "The " + owner + "'s Kubernetes service account",
 		})
 	}
 	return all

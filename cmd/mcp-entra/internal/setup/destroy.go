@@ -99,6 +99,9 @@ func (p *planner) strip(w, h App) {
 	if w.Key == apiKey {
 		p.stripAPI(w, h)
 	}
+	if w.proven() {
+		p.stripProof(w, h)
+	}
 	p.stripRedirects(w, "publicClient", w.PublicClient, h.PublicClient)
 	p.stripRedirects(w, "web", w.Web, h.Web)
 	p.stripRedirects(w, "spa", w.SPA, h.SPA)
@@ -164,12 +167,6 @@ func (p *planner) stripPermissions(w, h App) {
 // stripAPI takes off what only the API has. Token version 2 stays: Entra does not take it back while
 // an App ID URI depends on it.
 func (p *planner) stripAPI(w, h App) {
-	path := "/applications/${api.id}/federatedIdentityCredentials/"
-	for _, f := range h.Federated {
-		if slices.ContainsFunc(w.Federated, func(x graph.FederatedCredential) bool { return x.Name == f.Name }) {
-			p.step(Step{ID: "api/strip-federated-" + f.Name, Title: "Remove the federated credential " + f.Name, Method: "DELETE", Path: path + url.PathEscape(f.ID)}, application, nil)
-		}
-	}
 	for _, r := range h.Roles {
 		if slices.ContainsFunc(w.Roles, func(x graph.AppRoleAssignment) bool {
 			return x.PrincipalID == r.PrincipalID && x.AppRoleID == r.AppRoleID
@@ -179,11 +176,17 @@ func (p *planner) stripAPI(w, h App) {
 		}
 	}
 	own := func(client graph.PreAuthorizedApp) bool {
-		return slices.ContainsFunc(w.API.PreAuthorized, func(x graph.PreAuthorizedApp) bool { return x.AppID == client.AppID })
+		return slices.ContainsFunc(w.API.PreAuthorized, func(x graph.PreAuthorizedApp) bool { return p.known(x.AppID) == client.AppID })
 	}
 	if rest := slices.DeleteFunc(slices.Clone(h.API.PreAuthorized), own); len(rest) < len(h.API.PreAuthorized) {
 		p.patch(w, "strip-preauthorized", "Take the pre-authorized clients off "+w.Name, map[string]any{"api": map[string]any{"preAuthorizedApplications": list(rest)}})
 		h.API.PreAuthorized = rest
+	}
+	ours := func(client string) bool {
+		return slices.ContainsFunc(w.API.KnownClientApplications, func(x string) bool { return p.known(x) == client })
+	}
+	if rest := slices.DeleteFunc(slices.Clone(h.API.KnownClientApplications), ours); len(rest) < len(h.API.KnownClientApplications) {
+		p.patch(w, "strip-known-clients", "Take the proxy off the known clients of "+w.Name, map[string]any{"api": map[string]any{"knownClientApplications": list(rest)}})
 	}
 	gone := w
 	gone.API.Scopes = slices.DeleteFunc(slices.Clone(h.API.Scopes), func(s graph.PermissionScope) bool { return s.ID == derivedID(w.Name, "scope", s.Value) })
@@ -191,17 +194,27 @@ func (p *planner) stripAPI(w, h App) {
 	kept := len(p.plan.Kept)
 	p.entitlements(gone, h)
 	p.plan.Kept = p.plan.Kept[:kept]
-	ours := slices.Clone(p.spec.Servers)
+	uris := slices.Clone(p.spec.Servers)
 	if len(gone.API.Scopes) == 0 { // else api://{appId} stays, for others' scopes
-		ours = append(ours, p.known("api://${api.appId}"))
+		uris = append(uris, p.known("api://${api.appId}"))
 	}
-	if rest := minus(h.IdentifierURIs, ours); len(rest) < len(h.IdentifierURIs) {
+	if rest := minus(h.IdentifierURIs, uris); len(rest) < len(h.IdentifierURIs) {
 		p.patch(w, "strip-uris", "Take the App ID URIs off "+w.Name, map[string]any{"identifierUris": list(rest)})
+	}
+}
+
+// stripProof takes off how the application authenticates, but for secrets.
+func (p *planner) stripProof(w, h App) {
+	path := "/applications/" + placeholder(w.Key, "id") + "/federatedIdentityCredentials/"
+	for _, f := range h.Federated {
+		if slices.ContainsFunc(w.Federated, func(x graph.FederatedCredential) bool { return x.Name == f.Name }) {
+			p.step(Step{ID: w.Key + "/strip-federated-" + f.Name, Title: "Remove the federated credential " + f.Name, Method: "DELETE", Path: path + url.PathEscape(f.ID)}, application, nil)
+		}
 	}
 	same := func(k graph.KeyCredential) bool {
 		return slices.ContainsFunc(w.KeyCredentials, func(x graph.KeyCredential) bool { return string(x.Key) == string(k.Key) })
 	}
 	if rest := slices.DeleteFunc(slices.Clone(h.KeyCredentials), same); len(rest) < len(h.KeyCredentials) {
-		p.patch(w, "strip-certificate", "Remove the API's certificate", map[string]any{"keyCredentials": list(rest)})
+		p.patch(w, "strip-certificate", "Remove the certificate of "+w.Name, map[string]any{"keyCredentials": list(rest)})
 	}
 }

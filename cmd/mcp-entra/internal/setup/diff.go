@@ -45,6 +45,7 @@ func NewPlan(spec Spec, want, have *State, graphBase string, options Options) (*
 		}
 	}
 	p.preAuthorized()
+	p.knownClients()
 	for _, a := range want.Apps {
 		p.principal(a)
 	}
@@ -56,7 +57,11 @@ func NewPlan(spec Spec, want, have *State, graphBase string, options Options) (*
 		p.grants(a, have.app(a.Key))
 	}
 	p.roles()
-	p.federated()
+	for _, a := range want.Apps {
+		if a.proven() {
+			p.federated(a, have.app(a.Key))
+		}
+	}
 	for _, a := range want.Apps {
 		p.secret(a, have.app(a.Key))
 	}
@@ -93,7 +98,7 @@ func (p *planner) afterPurge() *State {
 func (p *planner) known(s string) string { return expand(s, p.plan.Known) }
 
 // placeholders are those of Step alone: texts of the tenant may have others, which stand for themselves.
-var placeholders = regexp.MustCompile(`\$\{(tenant|identity\.sp|federated\.name|(api|public\d*|web\d*|spa\d*)\.(id|appId|sp|secret)|` +
+var placeholders = regexp.MustCompile(`\$\{(tenant|identity\.sp|federated\.name|(api|proxy|public\d*|web\d*|spa\d*)\.(id|appId|sp|secret)|` +
 	`(storage|keyvault|arm|graph|resource\d+)\.(appId|sp|scope\.[A-Za-z0-9._-]+))\}`)
 
 // expand replaces placeholders by their values. Unknown ones stay.
@@ -172,6 +177,8 @@ func (p *planner) application(want, have App) error {
 		p.uris(want, have)
 		p.entitlements(want, have)
 		p.claims(want, have)
+	}
+	if want.proven() {
 		p.certificate(want, have)
 	}
 	p.redirects(want, "publicClient", want.PublicClient, have.PublicClient)
@@ -300,11 +307,11 @@ func (p *planner) claims(want, have App) {
 	}
 }
 
-// certificate plans the API's certificate. The others' keys go along, or Graph removes them.
+// certificate plans an application's certificate. The others' keys go along, or Graph removes them.
 func (p *planner) certificate(want, have App) {
 	same := func(w, h graph.KeyCredential) bool { return string(w.Key) == string(h.Key) }
 	all, differs := merge(p, want, "certificate", want.KeyCredentials, have.KeyCredentials, same, func(k graph.KeyCredential) string { return k.DisplayName + " " + k.KeyID })
 	if differs {
-		p.patch(want, "certificate", "Set the API's certificate", map[string]any{"keyCredentials": all})
+		p.patch(want, "certificate", "Set the certificate of "+want.Name, map[string]any{"keyCredentials": all})
 	}
 }

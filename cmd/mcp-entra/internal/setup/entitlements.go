@@ -147,7 +147,7 @@ func (p *planner) preAuthorized() {
 	all, differs := []graph.PreAuthorizedApp{}, false
 	had := p.withoutRemoved(have.API.PreAuthorized)
 	for _, h := range had {
-		i := slices.IndexFunc(want.API.PreAuthorized, func(w graph.PreAuthorizedApp) bool { return w.AppID == h.AppID })
+		i := slices.IndexFunc(want.API.PreAuthorized, func(w graph.PreAuthorizedApp) bool { return p.known(w.AppID) == h.AppID })
 		switch {
 		case i >= 0:
 			ids, changed := p.texts(want, "scope of the pre-authorized client "+h.AppID+":", want.API.PreAuthorized[i].DelegatedPermissionIDs, h.DelegatedPermissionIDs)
@@ -161,11 +161,20 @@ func (p *planner) preAuthorized() {
 		}
 	}
 	for _, w := range want.API.PreAuthorized {
-		if !slices.ContainsFunc(had, func(h graph.PreAuthorizedApp) bool { return h.AppID == w.AppID }) {
+		if !slices.ContainsFunc(had, func(h graph.PreAuthorizedApp) bool { return h.AppID == p.known(w.AppID) }) {
 			all, differs = append(all, w), true
 		}
 	}
 	if differs {
 		p.patch(want, "preauthorized", "Pre-authorize clients that show no consent page", map[string]any{"api": map[string]any{"preAuthorizedApplications": all}}, want.Key+"/scopes")
+	}
+}
+
+// knownClients plans the clients whose users consent to the API's own permissions with the same page.
+func (p *planner) knownClients() {
+	want, have := p.want.app(apiKey), p.have.app(apiKey)
+	all, differs := p.texts(want, "known client", want.API.KnownClientApplications, have.API.KnownClientApplications)
+	if differs {
+		p.patch(want, "known-clients", "Let users consent to what "+want.Name+" needs as they sign in", map[string]any{"api": map[string]any{"knownClientApplications": all}})
 	}
 }

@@ -18,7 +18,7 @@ import (
 // among them; then the step itself shows.
 func (o *observer) policy(ctx context.Context) error {
 	api := o.state.app(apiKey)
-	uris := len(minus(o.spec.Servers, api.IdentifierURIs)) > 0
+	uris := len(o.missingURIs()) > 0
 	secrets := o.spec.Proof.Secret && api.ID == ""
 	if !uris && !secrets {
 		return nil

@@ -28,6 +28,9 @@ type Entry struct {
 // client.
 func ManualSteps(spec Spec, o Outcome) []ManualStep {
 	steps := slices.Concat(proofSteps(spec, o), roleSteps(spec))
+	if spec.AuthProxy != "" {
+		return append(steps, proxySteps(spec)...)
+	}
 	for _, c := range o.Clients {
 		steps = append(steps, clientSteps(spec, o, c)...)
 	}
@@ -114,7 +117,10 @@ func roleSteps(spec Spec) []ManualStep {
 	return steps
 }
 
-const clientPages = "https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients"
+const (
+	docPages    = "https://github.com/mcpentra/mcp-entra-go/blob/main/docs"
+	clientPages = docPages + "/clients"
+)
 
 // clientSteps are about one client's own dialog.
 func clientSteps(spec Spec, o Outcome, c ClientOutcome) []ManualStep {

@@ -81,7 +81,7 @@ func (o *observer) unread(err error, what string, need who) bool {
 func names(spec Spec) (keys []string, byKey map[string]string) {
 	byKey = map[string]string{apiKey: spec.Name}
 	keys = []string{apiKey}
-	for _, a := range layout(spec.Clients) {
+	for _, a := range apps(spec) {
 		keys = append(keys, a.key)
 		byKey[a.key] = spec.Name + "-" + a.key
 	}
@@ -124,7 +124,7 @@ func (o *observer) applications(ctx context.Context) error {
 	if err := o.former(ctx, keys); err != nil {
 		return err
 	}
-	if len(missing) > 0 || len(minus(o.spec.Servers, o.state.app(apiKey).IdentifierURIs)) > 0 {
+	if len(missing) > 0 || len(o.missingURIs()) > 0 {
 		if err := o.deleted(ctx, missing, byKey); err != nil {
 			return err
 		}
@@ -133,12 +133,12 @@ func (o *observer) applications(ctx context.Context) error {
 	return o.holders(ctx)
 }
 
-var clientKey = regexp.MustCompile(`^(public|web|spa)\d*$`)
+var clientKey = regexp.MustCompile(`^(proxy|(public|web|spa)\d*)$`)
 
 // former finds the applications of clients that an earlier file named. Their keys end in numbers
 // without a gap, at least as far as nobody has deleted one.
 func (o *observer) former(ctx context.Context, keys []string) error {
-	for _, platform := range []string{"public", "web", "spa"} {
+	for _, platform := range []string{"public", "web", "spa", proxyKey} {
 		for n := 1; ; n++ {
 			key := platform
 			if n > 1 {
@@ -164,6 +164,12 @@ func (o *observer) former(ctx context.Context, keys []string) error {
 		}
 	}
 	return nil
+}
+
+// missingURIs are App ID URIs that the API must have and has not.
+func (o *observer) missingURIs() []string {
+	api := o.state.app(apiKey)
+	return minus(serverURIs(o.spec, api), api.IdentifierURIs)
 }
 
 func (o *observer) found(app App) {
@@ -199,7 +205,7 @@ func (o *observer) deleted(ctx context.Context, missing []string, byKey map[stri
 			o.state.Known[key+".id"] = a.ID
 		}
 	}
-	for _, uri := range minus(o.spec.Servers, o.state.app(apiKey).IdentifierURIs) {
+	for _, uri := range o.missingURIs() {
 		for _, a := range all {
 			if slices.Contains(a.IdentifierURIs, uri) {
 				o.fault("the App ID URI %s is held by the deleted application %s (client ID %s) for 30 days: in the portal (App registrations, Deleted applications), delete it permanently, or restore it and adopt it (-adopt %s)",
@@ -228,7 +234,7 @@ func (o *observer) holders(ctx context.Context) error {
 				len(others), quoted(displayName(o.spec, apiKey)), strings.Join(ids, ", "))
 		}
 	}
-	for _, uri := range minus(o.spec.Servers, api.IdentifierURIs) {
+	for _, uri := range o.missingURIs() {
 		others, err := o.graph.ApplicationsWithURI(ctx, uri)
 		if err != nil {
 			return err
@@ -328,7 +334,7 @@ func (o *observer) belongings(ctx context.Context, app *App) error {
 		return nil
 	}
 	var err error
-	if app.Key == apiKey {
+	if app.proven() {
 		if app.Federated, err = o.graph.FederatedCredentials(ctx, app.ID); err != nil && !o.unread(err, "federated credentials of "+app.Name, application) {
 			return err
 		}

@@ -32,12 +32,12 @@ func NewOutcome(spec Spec, known map[string]string, uris []string, place authori
 		}
 		o.Clients = append(o.Clients, out)
 	}
-	o.Variables = variables(spec, o, place, host)
+	o.Variables = variables(spec, o, known[proxyKey+".appId"], place, host)
 	return o
 }
 
 // variables are the example server's environment, without secrets.
-func variables(spec Spec, o Outcome, place authority.Cloud, host authority.Host) map[string]string {
+func variables(spec Spec, o Outcome, proxyAppID string, place authority.Cloud, host authority.Host) map[string]string {
 	v := map[string]string{"TENANT_ID": o.Tenant, "API_APP_ID": o.APIAppID, "APP_ID_URIS": strings.Join(o.AppIDURIs, ",")}
 	if host.String() != authority.Public {
 		v["AZURE_AUTHORITY_HOST"] = host.String()
@@ -50,19 +50,19 @@ func variables(spec Spec, o Outcome, place authority.Cloud, host authority.Host)
 	if pages := landings(spec); len(pages) > 0 {
 		v["CONSENT_REDIRECT_URL"] = pages[0]
 	}
+	proxyVariables(v, spec, proxyAppID, place)
 	if spec.Proof == (Proof{}) {
 		return v
 	}
 	if len(spec.Resources) == 0 {
 		v["USE_OBO_FLOW"] = "false" // or the server takes a secret without it for a mistake
+	} else {
+		v["USE_OBO_FLOW"] = "true"
+		v["TARGET_AUDIENCES"] = strings.Join(each(spec.Resources, func(r Resource) string { return audienceOf(r.Name, place) }), ",")
+	}
+	if len(spec.Resources) == 0 && spec.AuthProxy == "" {
 		return v
 	}
-	v["USE_OBO_FLOW"] = "true"
-	var audiences []string
-	for _, r := range spec.Resources {
-		audiences = append(audiences, audienceOf(r.Name, place))
-	}
-	v["TARGET_AUDIENCES"] = strings.Join(audiences, ",")
 	if spec.Proof.ManagedIdentity != "" {
 		v["UMI_CLIENT_ID"] = spec.Proof.ManagedIdentity
 	} else if spec.Proof.Workload != nil {
@@ -91,7 +91,8 @@ func audienceOf(name string, place authority.Cloud) string {
 
 // variableOrder is the order in which variables are written.
 var variableOrder = []string{"TENANT_ID", "API_APP_ID", "APP_ID_URIS", "PUBLIC_URL", "AZURE_AUTHORITY_HOST",
-	"USE_OBO_FLOW", "TARGET_AUDIENCES", "UMI_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_CERTIFICATE_PATH", "CONSENT_REDIRECT_URL"}
+	"USE_OBO_FLOW", "TARGET_AUDIENCES", "UMI_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_CERTIFICATE_PATH", "CONSENT_REDIRECT_URL",
+	"AUTH_PROXY", "AUTH_PROXY_CLIENT_ID", "AUTH_PROXY_DOWNSTREAM", "AUTH_PROXY_COMBINED_CONSENT"}
 
 // Dotenv returns the variables as a .env file.
 func (o Outcome) Dotenv() string {
@@ -112,6 +113,9 @@ var needsNoQuotes = regexp.MustCompile(`^[A-Za-z0-9_./:,-]+$`)
 
 // LockedOut says which clients can't sign in with these App ID URIs, though the spec names them.
 func LockedOut(spec Spec, apiAppID string, uris []string, host authority.Host, tenant string) []knownclients.Verdict {
+	if spec.AuthProxy != "" {
+		return nil // all sign in through it
+	}
 	var out []knownclients.Verdict
 	for _, server := range spec.Servers {
 		if slices.Contains(uris, server) {

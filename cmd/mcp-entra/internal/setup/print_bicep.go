@@ -132,6 +132,10 @@ func (f *bicepFile) application(app App) {
 			"api.preAuthorizedApplications": {"empty(apiAppId) ? [] : ", ""},
 		}
 	}
+	if id := f.refs["api.appId"]; app.Key == proxyKey { // the API refers to it, so it can't refer back
+		f.refs["api.appId"], f.around = "apiAppId", map[string][2]string{"requiredResourceAccess": {"empty(apiAppId) ? [] : ", ""}}
+		defer func() { f.refs["api.appId"] = id }()
+	}
 	f.resource(app.Key+"App", "applications", app.Application)
 	f.around = nil
 	f.resource(app.Key+"Sp", "servicePrincipals", map[string]string{"appId": own})

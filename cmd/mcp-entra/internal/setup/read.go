@@ -25,6 +25,7 @@ type specFile struct {
 	Scopes      []scopeItem    `yaml:"scopes"`
 	Roles       []roleItem     `yaml:"roles"`
 	Proof       proofItem      `yaml:"proof"`
+	AuthProxy   string         `yaml:"auth-proxy"`
 	Exclusive   bool           `yaml:"exclusive"`
 }
 
@@ -91,7 +92,7 @@ func Read(file string, data []byte) (Spec, error) {
 func (f *specFile) spec(at *yamlfile.Cursor) Spec {
 	s := Spec{
 		Name: f.Name, DisplayName: f.DisplayName, Tenant: f.Tenant, Cloud: cmp.Or(f.Cloud, "public"), MultiTenant: f.Audience == "multiple",
-		Adopt: f.Adopt, Servers: f.Servers, Landing: f.Landing, Exclusive: f.Exclusive,
+		Adopt: f.Adopt, Servers: f.Servers, Landing: f.Landing, AuthProxy: f.AuthProxy, Exclusive: f.Exclusive,
 	}
 	checkKey(at.Key("name"), f.Name, checkName)
 	checkKey(at.Key("display-name"), f.DisplayName, checkText)
@@ -99,6 +100,7 @@ func (f *specFile) spec(at *yamlfile.Cursor) Spec {
 	checkKey(at.Key("cloud"), f.Cloud, checkCloud)
 	checkKey(at.Key("audience"), f.Audience, checkAudience)
 	checkKey(at.Key("adopt"), f.Adopt, checkID)
+	checkKey(at.Key("auth-proxy"), f.AuthProxy, checkAuthProxy)
 	checkItems(at.Key("servers"), f.Servers, checkServer)
 	checkItems(at.Key("landing"), f.Landing, func(s string) error { return checkRedirect(s, knownclients.Web) })
 	for i, item := range f.Resources {

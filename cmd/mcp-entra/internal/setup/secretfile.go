@@ -166,10 +166,13 @@ func (f *SecretFile) forget(displayName string) error {
 }
 
 // SecretVariable is the name of an application's secret in the file: what the example server reads,
-// for the API's.
+// for the API's and the proxy's.
 func SecretVariable(key string) string {
-	if key == apiKey {
+	switch key {
+	case apiKey:
 		return "ENTRA_APP_CLIENT_SECRET"
+	case proxyKey:
+		return "AUTH_PROXY_CLIENT_SECRET"
 	}
 	return strings.ToUpper(key) + "_CLIENT_SECRET"
 }

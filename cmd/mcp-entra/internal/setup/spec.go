@@ -23,6 +23,7 @@ type Spec struct {
 	Scopes    []Scope    `json:"scopes,omitempty"` // besides access_as_user
 	Roles     []Role     `json:"roles,omitempty"`
 	Proof     Proof      `json:"proof,omitzero"`
+	AuthProxy string     `json:"authProxy,omitempty"` // clients sign in through the server's proxy, whose application is the API's (api) or one of its own (own)
 	Exclusive bool       `json:"exclusive,omitempty"` // removes what others added
 }
 

@@ -78,6 +78,7 @@ func (s Spec) checkValues() error {
 	}
 	check("name", checkName, s.Name)
 	check("displayName", checkText, given(s.DisplayName)...)
+	check("authProxy", checkAuthProxy, given(s.AuthProxy)...)
 	check("certificate", checkPath, given(s.Proof.Certificate)...)
 	check("cloud", checkCloud, s.Cloud)
 	check("an id", checkID, given(s.Tenant, s.Adopt, s.Proof.ManagedIdentity)...)
@@ -157,7 +158,7 @@ func (s Spec) check() []error {
 	if w := s.Proof.Workload; w != nil && (w.Issuer == "" || w.Namespace == "" || w.ServiceAccount == "") {
 		fault("proof.workload-identity needs issuer, namespace and service-account")
 	}
-	return faults
+	return append(faults, s.checkProxy()...)
 }
 
 // SetAdopt sets the application to adopt.
@@ -180,6 +181,7 @@ func each[T any](list []T, name func(T) string) []string {
 // Flags are what the command line says instead of a file, for the simple case.
 type Flags struct {
 	Name, Tenant, Cloud, Adopt, ManagedIdentity string
+	AuthProxy                                   string
 	Servers, Resources, Clients                 []string // resources and clients as NAME or NAME=VALUE,VALUE
 	Secret                                      bool
 }
@@ -197,6 +199,7 @@ func FromFlags(f Flags) (Spec, error) {
 	}
 	s := Spec{Name: f.Name, Tenant: f.Tenant, Cloud: f.Cloud, Adopt: f.Adopt, Servers: f.Servers}
 	s.Proof = Proof{ManagedIdentity: f.ManagedIdentity, Secret: f.Secret}
+	s.AuthProxy = f.AuthProxy
 	if s.Cloud == "" {
 		s.Cloud = "public"
 	}
@@ -205,6 +208,7 @@ func FromFlags(f Flags) (Spec, error) {
 	check("cloud", s.Cloud, checkCloud)
 	check("adopt", f.Adopt, checkID)
 	check("managed-identity", f.ManagedIdentity, checkID)
+	check("auth-proxy", f.AuthProxy, checkAuthProxy)
 	for _, server := range f.Servers {
 		check("server", server, checkServer)
 	}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/setup"
+)
+
+// ofOwnProxy are variables about an application of the proxy's own.
+var ofOwnProxy = []string{"AUTH_PROXY_CLIENT_ID", "AUTH_PROXY_CLIENT_SECRET", "AUTH_PROXY_COMBINED_CONSENT"}
+
+// updateDotenv sets the variables in a .env file. Its other lines stay, but for those about an
+// application that the proxy no longer is. A proxy gets a key, unless there is one, here or elsewhere.
+func updateDotenv(name string, o setup.Outcome, elsewhere *setup.Saved) error {
+	data, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, hasProxy := o.Variables["AUTH_PROXY"]
+	_, isOwn := o.Variables["AUTH_PROXY_CLIENT_ID"]
+	wasOwn := strings.Contains("\n"+string(data), "\nAUTH_PROXY_CLIENT_ID=")
+	needsKey := hasProxy && (elsewhere == nil || !slices.Contains(elsewhere.Variables, setup.ProxyKeys))
+	var b strings.Builder
+	for line := range strings.Lines(string(data)) {
+		variable, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		variable = strings.TrimSpace(variable)
+		_, set := o.Variables[variable]
+		stale := hasProxy && wasOwn && !isOwn && slices.Contains(ofOwnProxy, variable)
+		if variable == setup.ProxyKeys && hasProxy {
+			stale = strings.Trim(value, ` '"`) == ""
+			needsKey = needsKey && stale
+		}
+		if !set && !stale {
+			b.WriteString(strings.TrimRight(line, "\r\n") + "\n")
+		}
+	}
+	b.WriteString(o.Dotenv())
+	if needsKey {
+		b.WriteString(setup.ProxyKeys + "='" + newKey() + "'\n")
+	}
+	return writePrivate(name, []byte(b.String()))
+}
+
+// newKey returns a key of 32 bytes in base64.
+func newKey() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return base64.StdEncoding.EncodeToString(key)
+}
