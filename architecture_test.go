@@ -133,29 +133,29 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// The code in the READMEs is that of compiled examples.
-func TestREADMEsShowExamples(t *testing.T) {
-	for _, readme := range []string{"README.md", "README.ja.md"} {
-		data, err := os.ReadFile(readme)
+// The marked code in the READMEs and docs is that of compiled examples.
+func TestPagesShowExamples(t *testing.T) {
+	const signIn, proxy, plain = "entratest/example_signin_test.go", "mcpentra/example_authproxy_test.go", "authproxy/example_test.go"
+	for _, c := range []struct{ page, mark, file string }{
+		{"README.md", "offline", signIn}, {"README.ja.md", "offline", signIn},
+		{"README.md", "proxy", proxy}, {"README.ja.md", "proxy", proxy}, {"docs/authproxy.md", "plain", plain},
+	} {
+		data, err := os.ReadFile(c.page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for mark, file := range map[string]string{
-			"offline": "entratest/example_signin_test.go", "proxy": "mcpentra/example_authproxy_test.go",
-		} {
-			example, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, rest, ok := strings.Cut(string(data), "<!-- "+mark+" -->\n```go\n")
-			code, _, ok2 := strings.Cut(rest, "```")
-			if !ok || !ok2 {
-				t.Errorf("%s: no code under %q", readme, mark)
-			}
-			for line := range strings.Lines(code) {
-				if line, _, _ = strings.Cut(strings.TrimSpace(line), " // "); !strings.Contains(string(example), strings.TrimSpace(line)) {
-					t.Errorf("%s: %q is not in %s", readme, line, file)
-				}
+		example, err := os.ReadFile(c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, ok := strings.Cut(string(data), "<!-- "+c.mark+" -->\n```go\n")
+		code, _, ok2 := strings.Cut(rest, "```")
+		if !ok || !ok2 {
+			t.Errorf("%s: no code under %q", c.page, c.mark)
+		}
+		for line := range strings.Lines(code) {
+			if line, _, _ = strings.Cut(strings.TrimSpace(line), " // "); !strings.Contains(string(example), strings.TrimSpace(line)) {
+				t.Errorf("%s: %q is not in %s", c.page, line, c.file)
 			}
 		}
 	}

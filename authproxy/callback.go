@@ -35,7 +35,7 @@ func (p *Proxy) serveCallback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.end(w, t.id)
-	if e := p.upstreamError(r, q); e != nil {
+	if e := p.upstreamError(r, q, t); e != nil {
 		redirectTo(w, p.errorURL(t.redirect, t.state, e))
 		return
 	}
@@ -64,7 +64,7 @@ var (
 )
 
 // upstreamError returns Entra's error as the client gets it, or nil if there is none.
-func (p *Proxy) upstreamError(r *http.Request, q url.Values) *oauth.Error {
+func (p *Proxy) upstreamError(r *http.Request, q url.Values, t *transaction) *oauth.Error {
 	code := q.Get("error")
 	if code == "" {
 		return nil
@@ -78,10 +78,12 @@ func (p *Proxy) upstreamError(r *http.Request, q url.Values) *oauth.Error {
 		parts = append(parts, "correlation ID "+strings.ToLower(found[1]))
 	}
 	e := oauth.Errorf(code, "Microsoft Entra ID answered: %s", strings.Join(parts, ", "))
-	level := slog.LevelWarn
-	if !slices.Contains(passedErrors, code) {
-		e.Code, level = oauth.ServerError, slog.LevelError
+	if slices.Contains(passedErrors, code) {
+		p.log.WarnContext(r.Context(), "Entra refused a sign-in", slog.String("error", e.Code), slog.String("reason", e.Description))
+		return e
 	}
-	p.log.LogAttrs(r.Context(), level, "Entra refused a sign-in", slog.String("error", e.Code), slog.String("reason", e.Description))
+	e.Code, e.Description = oauth.ServerError, e.Description+"; ask the server's operator to look at its log"
+	p.log.ErrorContext(r.Context(), "Entra refused a sign-in", slog.String("error", e.Code), slog.String("reason", strings.Join(parts, ", ")), slog.String("app", p.clientID),
+		slog.String("scope", p.upstreamScope(t.code.Scopes, t.code.Refresh)), slog.String("remedy", "compare the app's registration and these scopes (Options.Scopes, Downstream) with the API's registration"))
 	return e
 }

@@ -80,6 +80,9 @@ func TestCallback(t *testing.T) {
 			t.Errorf("%s, once more: status %d, want a page", row.name, again.status)
 		}
 	}
+	if log := w.logs.String(); !strings.Contains(log, "app="+w.app.ClientID+" scope=") || !strings.Contains(log, "remedy=") {
+		t.Error("the log does not say which app and scopes Entra refuses, and what to do")
+	}
 	for _, secret := range []string{"alice@contoso.com", "code-of-entra"} {
 		if strings.Contains(strings.ReplaceAll(w.logs.String(), strings.ToLower(correlation), ""), secret) {
 			t.Errorf("the log has %q", secret)

@@ -106,7 +106,11 @@ func (p *Proxy) explain(ctx context.Context, err error) *oauth.Error {
 	case slices.Contains(userErrors, refusal.OAuthError) && !clientcred.Blames(code):
 		return &oauth.Error{Code: oauth.InvalidGrant, Description: "Microsoft Entra ID answered: " + name + "; sign in again", Cause: err}
 	}
-	p.log.ErrorContext(ctx, "Entra refused the proxy's app; check its registration, its credential and the scopes", slog.String("error", refusal.OAuthError),
+	remedy := "compare the app's registration, Options.Scopes and Downstream with the API's registration"
+	if clientcred.Blames(code) {
+		remedy = "replace the app's credential: a secret is wrong or has expired, a certificate or federated credential does not match; or it is another app's"
+	}
+	p.log.ErrorContext(ctx, "Entra refused the proxy's app", slog.String("app", p.clientID), slog.String("remedy", remedy), slog.String("error", refusal.OAuthError),
 		slog.String("code", name), slog.Int("status", refusal.Status), slog.String("correlation_id", refusal.CorrelationID))
 	return &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Cause: err,
 		Description: "Microsoft Entra ID refused the server's own app (" + name + "); ask the server's operator to look at its log"}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 
@@ -139,3 +140,52 @@ func visit(browser *http.Client, address, contentType, body string) *page {
 }
 
 func (p *page) decode(v any) { _ = json.Unmarshal([]byte(p.body), v) }
+
+// In front of any net/http server, without package mcpentra.
+func ExampleNew() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	api, app := tenant.AddApp("Greeter", "access_as_user"), tenant.AddApp("Greeter's sign-in")
+	method, keys := clientauth.Secret(app.AddSecret()), [][]byte{[]byte("32 random bytes, kept as a secret")}
+	verifier, err := entraauth.NewVerifier(tenant.ID(), api.ClientID, &entraauth.Options{AuthorityHost: tenant.AuthorityHost(), HTTPClient: tenant.HTTPClient()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = verifier.Close() }()
+
+	assemble := func(tenantID, clientID string, hello http.Handler) (http.Handler, error) {
+		const site, resource = "https://api.example.com", "https://api.example.com/hello"
+		proxy, err := authproxy.New(site, tenantID, clientID, method, keys, &authproxy.Options{
+			Resources: []string{resource}, Scopes: verifier.ScopesFor(resource, entraauth.Policy{}), Verifier: verifier,
+		})
+		if err != nil {
+			return nil, err
+		}
+		metadata, err := verifier.ResourceMetadata(resource, "Hello", proxy.Issuer())
+		if err != nil {
+			return nil, err
+		}
+		check := &entraauth.BearerCheck{ResourceMetadata: metadata.URL(), AuthorizationEndpoint: proxy.AuthorizationEndpoint()}
+		mux := http.NewServeMux()
+		mux.Handle("/hello", verifier.Middleware(check)(hello))
+		mux.Handle(metadata.Path(), metadata)
+		mux.Handle("/", proxy)
+		return mux, nil
+	}
+	handler, err := assemble(tenant.ID(), app.ClientID, http.NotFoundHandler())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, path := range []string{"/hello", "/.well-known/oauth-protected-resource/hello", "/.well-known/oauth-authorization-server", "/nothing"} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://api.example.com"+path, nil))
+		fmt.Println(w.Code, path)
+	}
+	// Output:
+	// 401 /hello
+	// 200 /.well-known/oauth-protected-resource/hello
+	// 200 /.well-known/oauth-authorization-server
+	// 404 /nothing
+}

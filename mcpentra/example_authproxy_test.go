@@ -23,14 +23,27 @@ func ExampleWithAuthProxy() {
 	)
 	key := []byte("32 random bytes, kept as a secret") // openssl rand -base64 32
 
-	assemble := func(verifier *entraauth.Verifier) (*mcpentra.Server, error) {
+	serve := func(verifier *entraauth.Verifier) error {
 		proxy, err := authproxy.New("https://mcp.example.com", tenantID, apiAppID, clientauth.ManagedIdentity(identityClientID), [][]byte{key}, &authproxy.Options{
 			PrivateSchemes: []string{authproxy.CursorRedirect}, // Cursor's redirect has a scheme of its own
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return mcpentra.NewServer(resource, verifier, mcpentra.WithAuthProxy(proxy))
+		srv, err := mcpentra.NewServer(resource, verifier, mcpentra.WithAuthProxy(proxy))
+		if err != nil {
+			return err
+		}
+		for _, path := range []string{"/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"} {
+			w := httptest.NewRecorder()
+			srv.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://mcp.example.com"+path, nil))
+			var document map[string]any
+			if err := json.Unmarshal(w.Body.Bytes(), &document); err != nil {
+				return err
+			}
+			fmt.Println(document["authorization_servers"], document["registration_endpoint"])
+		}
+		return nil
 	}
 
 	verifier, err := entraauth.NewVerifier(tenantID, apiAppID, &entraauth.Options{HTTPClient: &http.Client{Transport: offline{}}})
@@ -39,20 +52,8 @@ func ExampleWithAuthProxy() {
 		return
 	}
 	defer func() { _ = verifier.Close() }()
-	srv, err := assemble(verifier)
-	if err != nil {
+	if err := serve(verifier); err != nil {
 		fmt.Println(err)
-		return
-	}
-	for _, path := range []string{"/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"} {
-		w := httptest.NewRecorder()
-		srv.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://mcp.example.com"+path, nil))
-		var document map[string]any
-		if err := json.Unmarshal(w.Body.Bytes(), &document); err != nil {
-			fmt.Println(err)
-			return
-		}
-		fmt.Println(document["authorization_servers"], document["registration_endpoint"])
 	}
 	// Output:
 	// [https://mcp.example.com] <nil>
