@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +15,8 @@ import (
 
 // ofOwnProxy are variables about an application of the proxy's own.
 var ofOwnProxy = []string{"AUTH_PROXY_CLIENT_ID", "AUTH_PROXY_CLIENT_SECRET", "AUTH_PROXY_COMBINED_CONSENT"}
+
+var namesProxyApp = regexp.MustCompile(`(?m)^[ \t]*(?:export[ \t]+)?AUTH_PROXY_CLIENT_ID[ \t]*=`)
 
 // updateDotenv sets the variables in a .env file. Its other lines stay, but for those about an
 // application that the proxy no longer is. A proxy gets a key, unless there is one, here or elsewhere.
@@ -24,7 +27,7 @@ func updateDotenv(name string, o setup.Outcome, elsewhere *setup.Saved) error {
 	}
 	_, hasProxy := o.Variables["AUTH_PROXY"]
 	_, isOwn := o.Variables["AUTH_PROXY_CLIENT_ID"]
-	wasOwn := strings.Contains("\n"+string(data), "\nAUTH_PROXY_CLIENT_ID=")
+	wasOwn := namesProxyApp.Match(data)
 	var b strings.Builder
 	var key string // its line
 	for line := range strings.Lines(string(data)) {
