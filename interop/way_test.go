@@ -219,16 +219,25 @@ func (w *way) logIn(t *testing.T, server string) string {
 	return token
 }
 
-// call calls a tool, with a sign-in in a browser.
+// call reads a blob, with a sign-in in a browser.
 func (w *way) call(t *testing.T, server string) {
+	t.Helper()
+	if text := w.callThroughBrowser(t, server, "read_blob_with_token", `{"blob_path": "hello.txt"}`); decode(t, []byte(text))["text"] != "Hello, Alice" {
+		t.Errorf("the tool says %s", text)
+	}
+}
+
+// callThroughBrowser calls a tool, with a sign-in in a browser, and returns what it prints.
+func (w *way) callThroughBrowser(t *testing.T, server, tool, arguments string) string {
 	t.Helper()
 	programs := t.TempDir()
 	must(t, os.Symlink("/bin/true", filepath.Join(programs, "xdg-open"))) // the browser is Alice's
-	p := w.startEntra(t, map[string]string{"PATH": programs + ":" + os.Getenv("PATH")}, "call", "-browser", server, "read_blob_with_token", `{"blob_path": "hello.txt"}`)
+	p := w.startEntra(t, map[string]string{"PATH": programs + ":" + os.Getenv("PATH")}, "call", "-browser", server, tool, arguments)
 	w.alice.open(w.ctx, t, p.waitFor(t, p.stderr, regexp.MustCompile(`If none opens: (\S+)\s`)))
-	if exit := p.wait(); exit != 0 || decode(t, []byte(p.stdout.String()))["text"] != "Hello, Alice" {
+	if exit := p.wait(); exit != 0 {
 		t.Errorf("call = %d", exit)
 	}
+	return p.stdout.String()
 }
 
 // enterPrinted enters the code that the program shows on the page that it names.

@@ -155,13 +155,16 @@ func (w *way) startServer(t *testing.T, env map[string]string) (p *process, orig
 	return p, "http://" + p.waitFor(t, p.stderr, serverListens)
 }
 
-// serverEnvironment is what the server has besides its .env: the CA, the storage, and what a platform
-// sets.
+// serverEnvironment is what the server has besides its .env: the CA, the storage if there is one, and
+// what a platform sets.
 func (w *way) serverEnvironment() map[string]string {
-	return map[string]string{
-		"SSL_CERT_FILE": w.tenant.CA, "AZURE_STORAGE_ACCOUNT_URL": w.storage.accountURL(), "AZURE_STORAGE_CONTAINER": container,
-		"IDENTITY_ENDPOINT": w.tenant.Tenants[0].IdentityEndpoint, "IDENTITY_HEADER": w.tenant.Tenants[0].IdentityHeader, "PORT": "0",
+	env := map[string]string{
+		"SSL_CERT_FILE": w.tenant.CA, "IDENTITY_ENDPOINT": w.tenant.Tenants[0].IdentityEndpoint, "IDENTITY_HEADER": w.tenant.Tenants[0].IdentityHeader, "PORT": "0",
 	}
+	if w.storage != nil {
+		env["AZURE_STORAGE_ACCOUNT_URL"], env["AZURE_STORAGE_CONTAINER"] = w.storage.accountURL(), container
+	}
+	return env
 }
 
 // printed returns what setup printed in a line.

@@ -106,6 +106,10 @@ func TestMissingConsentIsOneLine(t *testing.T) {
 			!strings.Contains(told[0], "reason=consent_required") || !strings.Contains(told[0], "AADSTS65001") {
 			t.Errorf("%s: %d lines: got %s, want 1 and %q and request_id= and reason=consent_required and AADSTS65001", mode.name, len(told), strings.Join(told, ""), `msg="mcp request"`)
 		}
+		// The operator reads whose consent is missing, to what, and where to give it.
+		if want := "/v2.0/adminconsent with client_id=" + w.api.ClientID + " and scope=https://storage.azure.com/.default"; len(told) == 1 && !strings.Contains(told[0], want) {
+			t.Errorf("%s: got %s, want %q", mode.name, told[0], want)
+		}
 	}
 }
 

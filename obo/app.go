@@ -116,6 +116,13 @@ func (a *app) adminConsentURL(t *tenant, resource string) string {
 	return a.consentPage(t, "/v2.0/adminconsent", q)
 }
 
+// consentRemedy tells the operator whose consent is missing, for the log. It says the URL in parts:
+// logs cut queries off.
+func (a *app) consentRemedy(t *tenant, resource string) string {
+	return fmt.Sprintf("an administrator consents for the app %s to its permissions for %s: %s, or %s/v2.0/adminconsent with client_id=%[1]s and scope=%[2]s/%[5]s",
+		a.clientID, resource, permissions, t.base, defaultScope)
+}
+
 func (a *app) consentPage(t *tenant, path string, q url.Values) string {
 	if a.redirectURL != "" {
 		q.Set("redirect_uri", a.redirectURL)

@@ -103,6 +103,7 @@ func (a *app) explain(t *tenant, err error, resource, scope string) *Error {
 	case v.asksConsent():
 		e.ConsentURL = a.consentURL(t, scope)
 		e.AdminConsentURL = a.adminConsentURL(t, resource)
+		e.operator = a.consentRemedy(t, resource)
 	}
 	return e
 }

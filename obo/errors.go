@@ -1,6 +1,7 @@
 package obo
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,6 +74,7 @@ type Error struct {
 	// RetryAfter is how long to wait before the next try; 0 if that isn't known.
 	RetryAfter time.Duration
 
+	operator string // what the operator can do, if Remedy and the URLs are for users
 	cause    error
 	passing  bool // temporary: the same request may succeed in a moment
 	answered bool // the token endpoint answered this very request
@@ -162,7 +164,7 @@ func (e *Error) attrs() []slog.Attr {
 	add("suberror", e.Suberror)
 	add("resource", e.Resource)
 	add("problem", e.Problem)
-	add("remedy", e.Remedy)
+	add("remedy", cmp.Or(e.operator, e.Remedy))
 	add("correlation_id", e.CorrelationID)
 	add("trace_id", e.TraceID)
 	if e.RetryAfter > 0 {

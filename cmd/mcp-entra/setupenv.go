@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +15,8 @@ import (
 
 // ofOwnProxy are variables about an application of the proxy's own.
 var ofOwnProxy = []string{"AUTH_PROXY_CLIENT_ID", "AUTH_PROXY_CLIENT_SECRET", "AUTH_PROXY_COMBINED_CONSENT"}
+
+var namesProxyApp = regexp.MustCompile(`(?m)^[ \t]*(?:export[ \t]+)?AUTH_PROXY_CLIENT_ID[ \t]*=`)
 
 // updateDotenv sets the variables in a .env file. Its other lines stay, but for those about an
 // application that the proxy no longer is. A proxy gets a key, unless there is one, here or elsewhere.
@@ -24,27 +27,28 @@ func updateDotenv(name string, o setup.Outcome, elsewhere *setup.Saved) error {
 	}
 	_, hasProxy := o.Variables["AUTH_PROXY"]
 	_, isOwn := o.Variables["AUTH_PROXY_CLIENT_ID"]
-	wasOwn := strings.Contains("\n"+string(data), "\nAUTH_PROXY_CLIENT_ID=")
-	needsKey := hasProxy && (elsewhere == nil || !slices.Contains(elsewhere.Variables, setup.ProxyKeys))
+	wasOwn := namesProxyApp.Match(data)
 	var b strings.Builder
+	var key string // its line
 	for line := range strings.Lines(string(data)) {
+		line = strings.TrimRight(line, "\r\n") + "\n"
 		variable, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
 		variable = strings.TrimSpace(variable)
 		_, set := o.Variables[variable]
-		stale := hasProxy && wasOwn && !isOwn && slices.Contains(ofOwnProxy, variable)
-		if variable == setup.ProxyKeys && hasProxy {
-			stale = strings.Trim(value, ` '"`) == ""
-			needsKey = needsKey && stale
-		}
-		if !set && !stale {
-			b.WriteString(strings.TrimRight(line, "\r\n") + "\n")
+		switch {
+		case set || hasProxy && wasOwn && !isOwn && slices.Contains(ofOwnProxy, variable):
+		case hasProxy && variable == setup.ProxyKeys:
+			if strings.Trim(value, ` '"`) != "" {
+				key = line
+			}
+		default:
+			b.WriteString(line)
 		}
 	}
-	b.WriteString(o.Dotenv())
-	if needsKey {
-		b.WriteString(setup.ProxyKeys + "='" + newKey() + "'\n")
+	if key == "" && hasProxy && (elsewhere == nil || !slices.Contains(elsewhere.Variables, setup.ProxyKeys)) {
+		key = setup.ProxyKeys + "='" + newKey() + "'\n"
 	}
-	return writePrivate(name, []byte(b.String()))
+	return writePrivate(name, []byte(b.String()+o.Dotenv()+key))
 }
 
 // newKey returns a key of 32 bytes in base64.

@@ -3,6 +3,7 @@ package setup_test
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,9 +31,11 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	spec.Proof.Certificate = "" // a file
-	for _, s := range planOf(t, spec).Steps {
-		id := regexp.MustCompile(`^(public2?|web|spa)/`).ReplaceAllString(s.ID, "KEY/")
-		id = regexp.MustCompile(`^api/(create|settings|principal|permissions|secret)$`).ReplaceAllString(id, "KEY/$1")
+	withProxy := spec
+	spec.AuthProxy = ""
+	for _, s := range slices.Concat(planOf(t, spec).Steps, planOf(t, withProxy).Steps) {
+		id := regexp.MustCompile(`^(public2?|web|spa|proxy)/`).ReplaceAllString(s.ID, "KEY/")
+		id = regexp.MustCompile(`^api/(create|settings|principal|permissions|certificate|federated/.*|secret)$`).ReplaceAllString(id, "KEY/$1")
 		id = regexp.MustCompile(`^(?:api|KEY)/redirects-.*`).ReplaceAllString(id, "KEY/redirects-PLATFORM")
 		id = regexp.MustCompile(`^grant/.*`).ReplaceAllString(id, "grant/KEY/NAME")
 		id = regexp.MustCompile(`^assign/.*`).ReplaceAllString(id, "assign/ROLE/ID")

@@ -27,6 +27,31 @@ func manualSpec() (Spec, Outcome) {
 	}
 }
 
+// With a proxy there is nothing to type in for each client.
+func TestManualStepsWithProxy(t *testing.T) {
+	t.Parallel()
+	spec, outcome := manualSpec()
+	spec.AuthProxy, spec.Proof, spec.Resources = proxyIsOwn, Proof{Secret: true}, nil
+	var b strings.Builder
+	PrintManual(&b, ManualSteps(spec, outcome))
+	const want = `1. Give the server its secret, from the file of secrets
+   https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials
+     ENTRA_APP_CLIENT_SECRET  in the file that -secret-file named
+2. Give the server the secret of the proxy's application, from the file of secrets
+   https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials
+     AUTH_PROXY_CLIENT_SECRET  in the file that -secret-file named
+3. Give the server the key of its proxy, the same on all replicas, and keep it
+   https://github.com/mcpentra/mcp-entra-go/blob/main/docs/authproxy.md#keys
+     AUTH_PROXY_KEYS  in the file that -env named; without it: openssl rand -base64 32
+4. Add the server to clients: they register themselves
+   https://github.com/mcpentra/mcp-entra-go/blob/main/docs/clients.md
+     URL  https://mcp.example.com/mcp
+`
+	if got := b.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestManualSteps(t *testing.T) {
 	t.Parallel()
 	spec, outcome := manualSpec()

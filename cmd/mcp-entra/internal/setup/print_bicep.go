@@ -125,19 +125,26 @@ func (f *bicepFile) application(app App) {
 	app.UniqueName = app.Name
 	own := "${" + app.Key + ".appId}"
 	f.around = nil
-	if uris := f.withoutOwn(app.IdentifierURIs, own); len(uris) < len(app.IdentifierURIs) {
+	const second = "empty(apiAppId) ? [] : " // what waits for the second deployment
+	id := f.refs["api.appId"]
+	if app.proven() { // the API can't refer to itself, nor the proxy to the API, which refers to it
+		f.refs["api.appId"] = "apiAppId"
+	}
+	switch uris := f.withoutOwn(app.IdentifierURIs, own); {
+	case app.Key == proxyKey:
+		f.around = map[string][2]string{"requiredResourceAccess": {second, ""}}
+	case len(uris) == len(app.IdentifierURIs):
+	case len(uris) == 0:
+		f.around = map[string][2]string{"identifierUris": {second, ""}, "api.preAuthorizedApplications": {second, ""}}
+	default:
 		app.IdentifierURIs = uris
 		f.around = map[string][2]string{
-			"identifierUris":                {"concat(", ", empty(apiAppId) ? [] : ['api://${apiAppId}'])"},
-			"api.preAuthorizedApplications": {"empty(apiAppId) ? [] : ", ""},
+			"identifierUris":                {"concat(", ", " + second + "['api://${apiAppId}'])"},
+			"api.preAuthorizedApplications": {second, ""},
 		}
 	}
-	if id := f.refs["api.appId"]; app.Key == proxyKey { // the API refers to it, so it can't refer back
-		f.refs["api.appId"], f.around = "apiAppId", map[string][2]string{"requiredResourceAccess": {"empty(apiAppId) ? [] : ", ""}}
-		defer func() { f.refs["api.appId"] = id }()
-	}
 	f.resource(app.Key+"App", "applications", app.Application)
-	f.around = nil
+	f.around, f.refs["api.appId"] = nil, id
 	f.resource(app.Key+"Sp", "servicePrincipals", map[string]string{"appId": own})
 	for i, c := range app.Federated {
 		f.refs["federated.name"] = "'${" + app.Key + "App.uniqueName}/" + escapeBicep(c.Name) + "'"

@@ -24,7 +24,7 @@ var bicepTypes = map[string][]string{
 	"appRoleAssignedTo":                         {"principalId", "resourceId", "appRoleId"},
 	// Parts of applications, below the first level.
 	"": {
-		"requestedAccessTokenVersion", "oauth2PermissionScopes", "preAuthorizedApplications", "appId", "delegatedPermissionIds",
+		"requestedAccessTokenVersion", "oauth2PermissionScopes", "preAuthorizedApplications", "knownClientApplications", "appId", "delegatedPermissionIds",
 		"id", "value", "type", "isEnabled", "adminConsentDisplayName", "adminConsentDescription", "userConsentDisplayName", "userConsentDescription",
 		"displayName", "description", "allowedMemberTypes", "accessToken", "name", "essential", "additionalProperties",
 		"resourceAppId", "resourceAccess", "redirectUris", "usage", "key", "startDateTime", "endDateTime",
@@ -103,11 +103,57 @@ func TestPrintBicep(t *testing.T) {
 	}
 }
 
+// proxySpec asks for a proxy with an application of its own.
+func proxySpec() Spec {
+	spec := bicepSpec()
+	spec.AuthProxy = proxyIsOwn
+	return spec
+}
+
+// The API refers to the proxy's application and that one to the API, and Bicep takes no circle.
+func TestPrintBicepWithProxy(t *testing.T) {
+	t.Parallel()
+	got := bicepOf(t, proxySpec())
+	for _, part := range []string{
+		"//  - make the secret of notes-proxy: ",
+		"  identifierUris: empty(apiAppId) ? [] : [\n    'api://${apiAppId}'\n  ]\n",
+		"    knownClientApplications: [\n      proxyApp.appId\n    ]\n",
+		"      {\n        appId: proxyApp.appId\n        delegatedPermissionIds: [\n",
+		"  requiredResourceAccess: empty(apiAppId) ? [] : [\n    {\n      resourceAppId: apiAppId\n",
+		"      'https://mcp.example.com/oauth/callback'\n",
+		"  name: '${proxyApp.uniqueName}/mcp-entra-identity'\n",
+		"output proxyAppId string = proxyApp.appId\n",
+	} {
+		if !strings.Contains(got, part) {
+			t.Errorf("the file lacks\n%s\nit is\n%s", part, got)
+		}
+	}
+	refers := map[string][]string{}
+	symbol := regexp.MustCompile(`\b[a-z0-9]+(?:App|Sp|Grant\d+|Role\d+|Federated\d+)\b`)
+	for _, block := range strings.Split(got, "\nresource ")[1:] {
+		name, body, _ := strings.Cut(block, " ")
+		body, _, _ = strings.Cut(body, "\n}\n")
+		refers[name] = symbol.FindAllString(body, -1)
+	}
+	var visit func(name string, path []string)
+	visit = func(name string, path []string) {
+		if slices.Contains(path, name) {
+			t.Fatalf("a circle: %s, %s", strings.Join(path, ", "), name)
+		}
+		for _, other := range refers[name] {
+			visit(other, append(path, name))
+		}
+	}
+	for name := range refers {
+		visit(name, nil)
+	}
+}
+
 // All properties are of the extension's types.
 func TestPrintBicepTypes(t *testing.T) {
 	t.Parallel()
 	kind, lines := "", 0
-	for line := range strings.Lines(bicepOf(t, bicepSpec())) {
+	for line := range strings.Lines(bicepOf(t, bicepSpec()) + bicepOf(t, proxySpec())) {
 		if m := regexp.MustCompile(`^resource \w+ 'Microsoft\.Graph/(.*)@v1\.0'`).FindStringSubmatch(line); m != nil {
 			kind = m[1]
 		}

@@ -53,7 +53,7 @@ func TestReadComplete(t *testing.T) {
 			ManagedIdentity: "55555555-2222-3333-4444-555555555555", Certificate: "api.pem", Secret: true,
 			Workload: &setup.WorkloadIdentity{Issuer: "https://eastus.oic.prod-aks.azure.com/t/i/", Namespace: "mcp", ServiceAccount: "files"},
 		},
-		Exclusive: true,
+		AuthProxy: "own", Exclusive: true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Read(complete.yaml) =\n%+v\nwant\n%+v", got, want)
@@ -123,6 +123,10 @@ func TestReadBadInput(t *testing.T) {
 		"role for nobody":         {good + "roles: [{value: A, for: []}]\n", "is for nobody"},
 		"wrong cloud":             {good + "cloud: germany\n", "use public, usgov, dod or china"},
 		"workload without issuer": {good + "proof:\n  workload-identity: {namespace: a, service-account: b}\n", "needs issuer, namespace and service-account"},
+		"proxy of nobody":         {good + "proof: {secret: true}\nauth-proxy: true\n", "line 4: auth-proxy: is \"true\"; use api (the proxy signs clients in with the API's application) or own"},
+		"proxy without proof":     {good + "auth-proxy: api\n", "auth-proxy needs proof"},
+		"proxy on http":           {"name: files\nservers: [http://files.internal/mcp]\nproof: {secret: true}\nauth-proxy: own\n", "auth-proxy: the redirect URI of the server \"http://files.internal/mcp\" is \"http://files.internal/oauth/callback\"; http is for localhost only"},
+		"secret as proxy":         {good + "auth-proxy: " + pasted + "\n", "is a value of 42 characters"},
 		"placeholder":             {good + "display-name: a${api.id}\n", "has ${"},
 		"alias":                   {good + "display-name: &a Files\ntenant: *a\n", "line 4: tenant: anchors and aliases are not read here"},
 	} {

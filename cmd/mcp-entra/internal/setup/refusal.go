@@ -39,6 +39,7 @@ func Remedy(spec Spec, s Step, err error) string {
 // remedyForURIs says why a tenant refuses servers' URLs as App ID URIs, and the ways out.
 func remedyForURIs(spec Spec, e *graph.Error) string {
 	ways := "Ways: verify the domain in the tenant (Custom domain names); have a Cloud Application Administrator exempt this application from the app management policy; " +
+		"sign clients in through the server's authorization proxy, which needs no such URI (auth-proxy in the file); " +
 		"or leave it: clients that send no resource still sign in with the scope of api://."
 	if len(spec.Servers) > 1 {
 		ways += " One refused URL keeps the others out: take the one that the answer names out of servers."
