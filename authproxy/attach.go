@@ -35,8 +35,8 @@ func (p *Proxy) Attach(resourceURL, name string, scopes []string, v *entraauth.V
 	switch {
 	case len(o.Scopes) == 0:
 		o.Scopes = slices.Clone(scopes)
-	case !slices.Equal(slices.Sorted(slices.Values(o.Scopes)), slices.Sorted(slices.Values(scopes))):
-		faults.add("Options.Scopes", fmt.Errorf("has %s, and the server has %s; make them equal, or leave the option out", strings.Join(o.Scopes, " "), strings.Join(scopes, " ")))
+	case len(scopes) == 0 || o.Scopes[0] != scopes[0] || !slices.Equal(slices.Sorted(slices.Values(o.Scopes)), slices.Sorted(slices.Values(scopes))):
+		faults.add("Options.Scopes", fmt.Errorf("has %s, and the server has %s; make them equal, with the same scope first, or leave the option out", strings.Join(o.Scopes, " "), strings.Join(scopes, " ")))
 	}
 	switch {
 	case v == nil:
@@ -46,9 +46,11 @@ func (p *Proxy) Attach(resourceURL, name string, scopes []string, v *entraauth.V
 	case o.Verifier != v:
 		faults.add("Options.Verifier", errors.New("is not the server's verifier; set it to that one, or leave it out"))
 	}
-	p.name = cmp.Or(o.Name, name, p.base.Host)
-	if o.Logger == nil && log != nil {
-		p.setLogger(log)
+	if len(faults) == 0 && !p.attached { // requests read these from now on
+		p.attached, p.name = true, cmp.Or(o.Name, name, p.base.Host)
+		if o.Logger == nil && log != nil {
+			p.setLogger(log)
+		}
 	}
 	if len(faults) == 0 && !p.complete {
 		faults = append(p.connect(), p.finish(cmp.Or(p.opts.Logger, log, slog.Default()))...)

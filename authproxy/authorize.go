@@ -79,6 +79,9 @@ func (p *Proxy) readAuthorize(r *http.Request) (*authorizeRequest, *pageError) {
 	if err != nil {
 		return nil, unknownClient(err)
 	}
+	if client.Several && form.Get("redirect_uri") == "" {
+		return nil, badRequest(pages.BadRedirect, "redirect_uri is missing; it may be left out only if one is registered")
+	}
 	redirect, err := redirecturi.Choose(client.Redirects, form.Get("redirect_uri"))
 	if err != nil {
 		return nil, badRequest(pages.BadRedirect, err.Error())

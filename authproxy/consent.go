@@ -129,6 +129,8 @@ func (p *Proxy) otherCookies(r *http.Request) int {
 	size := sizeOf(p.cookies.form, "") + base64.RawURLEncoding.EncodedLen(tokenSize)
 	if value := cookie(r, p.cookies.consent, p.isConsents); value != "" {
 		size += sizeOf(p.cookies.consent, value)
+	} else if len(r.CookiesNamed(p.cookies.consent)) > 0 { // of a key that is gone, but still sent
+		size += maxConsentCookie
 	}
 	return size
 }
@@ -152,7 +154,7 @@ func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
 		if p.remembers(t.redirect) {
 			reserved = p.remember(w, r, f.approval) + sizeOf(p.cookies.form, "") + base64.RawURLEncoding.EncodedLen(tokenSize)
 		}
-		t.approved, t.expires = true, p.now().Add(transactionLifetime)
+		t.approved = true
 		if err := p.begin(w, r, t, reserved); err != nil { // it fit before
 			p.log.ErrorContext(r.Context(), "a sign-in failed", slog.Any("error", err))
 			p.showPage(w, r, &pageError{status: http.StatusInternalServerError, problem: pages.ServerProblem})

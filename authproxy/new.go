@@ -146,6 +146,11 @@ func (p *Proxy) openDirectory(keys [][]byte, faults *faults) {
 			faults.add(fmt.Sprintf("Options.PrivateSchemes[%d]", i), err)
 		}
 	}
+	for i, one := range o.Presets {
+		if one.Name == "" {
+			faults.add(fmt.Sprintf("Options.Presets[%d]", i), errors.New("has no name, by which the consent page shows the client"))
+		}
+	}
 	registry, err := clients.NewRegistry(keys, p.sealName())
 	if err != nil {
 		faults.add("keys", err)

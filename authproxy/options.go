@@ -12,8 +12,9 @@ import (
 )
 
 // Options configures a [Proxy]. mcpentra.WithAuthProxy fills in Resources, Scopes, Verifier,
-// Name, AuthorityHost and Logger where they are zero, and reports a value that differs from the
-// server's. Without mcpentra, Resources, Scopes and Verifier are required.
+// Name, AuthorityHost and Logger where they are zero, and reports a value other than Name and
+// Logger that differs from the server's. Without mcpentra, Resources, Scopes and Verifier are
+// required.
 type Options struct {
 	// Resources are the URLs of the MCP servers behind the proxy, as users give them to their
 	// clients. The resource parameter of a request (RFC 8707) must name one of them.

@@ -18,9 +18,9 @@ type Preset struct {
 // Options.PrivateSchemes.
 const CursorRedirect = "cursor://anysphere.cursor-mcp/oauth/callback"
 
-// forwarders are redirects of known clients that hand the answer on to a program which their state
-// names. An approval of them is worth no more than one of loopback.
-var forwarders = []string{"https://vscode.dev/redirect", "https://insiders.vscode.dev/redirect"}
+// forwarders are hosts of known clients whose redirects hand the answer on to a program that the state
+// names. An approval of one is worth no more than one of loopback.
+var forwarders = []string{"vscode.dev", "insiders.vscode.dev"}
 
 // KnownClients returns the presets of clients whose redirects are known. Clients that listen on a
 // random port of the user's computer, such as Claude Code and mcp-remote, have none: any program

@@ -41,6 +41,7 @@ type Proxy struct {
 
 	// What finish sets.
 	complete  bool
+	attached  bool     // to a first server, whose name and log it has
 	name      string   // of the MCP server
 	resources []string // canonical
 	verifier  *entraauth.Verifier

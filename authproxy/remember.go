@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
@@ -33,7 +34,7 @@ func (p *Proxy) approvalOf(client clients.Hash, redirect string) approval {
 // remembers reports whether approvals for the redirect are remembered. Those for the user's own
 // computer are not: any program on it can listen on a loopback port or register a scheme.
 func (p *Proxy) remembers(redirect string) bool {
-	return p.opts.RememberConsent > 0 && redirecturi.Scheme(redirect) == "" && !redirecturi.IsLoopback(redirect) && !slices.Contains(forwarders, redirect)
+	return p.opts.RememberConsent > 0 && redirecturi.Scheme(redirect) == "" && !redirecturi.IsLoopback(redirect) && !slices.Contains(forwarders, strings.ToLower(redirecturi.Host(redirect)))
 }
 
 // consents are the approvals that a browser remembers, each with its time, the newest first.

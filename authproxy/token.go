@@ -22,7 +22,8 @@ func (p *Proxy) serveToken(w http.ResponseWriter, r *http.Request) {
 // tokenParameters are the parameters of the token and the revocation endpoint.
 var tokenParameters = []string{
 	"client_id", "client_secret", "client_assertion", "client_assertion_type",
-	"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "resource", "token",
+	"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "resource",
+	"token", "token_type_hint",
 }
 
 // token returns a token response as JSON.

@@ -1,5 +1,5 @@
 // Package clientdoc fetches and reads client ID metadata documents: a client's description at
-// the https URL that is its client ID (draft-ietf-oauth-client-id-metadata-document-03), and
+// the https URL that is its client ID (draft-ietf-oauth-client-id-metadata-document-01), and
 // the key sets that they name. Strangers choose the URLs, so it connects to public addresses
 // alone, and bounds everything.
 package clientdoc

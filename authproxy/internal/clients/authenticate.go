@@ -24,11 +24,25 @@ type credentials struct {
 	assertion string
 }
 
+// hasCredential reports whether a query has a client's credential, even if it is malformed.
+func hasCredential(query string) bool {
+	for part := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, _, _ := strings.Cut(part, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		if name == "client_secret" || name == "client_assertion" {
+			return true
+		}
+	}
+	return false
+}
+
 // presented reads the credentials of a request (RFC 6749, section 2.3). An empty secret counts as
 // none.
 func presented(r *http.Request, form url.Values) (credentials, error) {
 	c := credentials{id: form.Get("client_id"), auth: None, secret: form.Get("client_secret"), assertion: form.Get("client_assertion")}
-	if query := r.URL.Query(); query.Has("client_secret") || query.Has("client_assertion") {
+	if hasCredential(r.URL.RawQuery) {
 		return c, oauth.Errorf(oauth.InvalidRequest, "credentials must not be in the URL, which is logged; replace this one, and send it in the body")
 	}
 	count := 0

@@ -57,6 +57,8 @@ type Client struct {
 	// Redirects are those that a request may name. Registered ones that the configuration no
 	// longer allows, and invalid ones of a Document, are left out.
 	Redirects []string
+	// Several reports whether more than one is registered: then a request must name one.
+	Several bool
 	// Auth is how the client authenticates; None for a Document that lists none beside another
 	// method. A Configured client may send its secret either way.
 	Auth Auth

@@ -139,7 +139,7 @@ func (d *Directory) Find(ctx context.Context, id string) (*Client, error) {
 	}
 	c := &Client{
 		ID: id, Kind: Registered, Name: r.name, Auth: r.auth, Refresh: r.refresh,
-		Preset: redirecturi.Known(d.presets, r.redirects), Redirects: d.allowed(r.redirects),
+		Preset: redirecturi.Known(d.presets, r.redirects), Redirects: d.allowed(r.redirects), Several: len(r.redirects) > 1,
 	}
 	if secret != "" {
 		c.secret = sha256.Sum256([]byte(secret))
@@ -162,7 +162,7 @@ func (d *Directory) findDocument(ctx context.Context, id string) (*Client, error
 	}
 	c := &Client{
 		ID: id, Kind: Document, Name: display.Name(doc.Name), Host: doc.Host, DocumentHash: doc.Hash,
-		Preset: redirecturi.Known(d.presets, doc.Redirects), Redirects: d.allowed(doc.Redirects),
+		Preset: redirecturi.Known(d.presets, doc.Redirects), Redirects: d.allowed(doc.Redirects), Several: len(doc.Redirects) > 1,
 		Auth: PrivateKeyJWT, jwksURI: doc.JWKSURI,
 	}
 	if doc.Public {
