@@ -185,6 +185,8 @@ func TestRememberedConsent(t *testing.T) {
 		{name: "loopback, https", redirect: "https://localhost/callback", want: "consent"},
 		{name: "private scheme", redirect: authproxy.CursorRedirect, want: "consent"},
 		{name: "a page that hands the answer on", redirect: "https://vscode.dev/redirect", want: "consent"},
+		{name: "the same with a query", redirect: "https://vscode.dev/redirect?a=1", want: "consent"},
+		{name: "the same in capitals", redirect: "https://VSCODE.dev/redirect", want: "consent"},
 		{name: "another redirect", later: []string{"redirect_uri=" + other}, want: "consent"},
 		{name: "another client", later: []string{"client_id=other"}, want: "consent"},
 	} {
@@ -195,7 +197,7 @@ func TestRememberedConsent(t *testing.T) {
 			}
 			w := newWorld(t, setup{options: func(_ *world, o *authproxy.Options) {
 				o.RememberConsent, o.PrivateSchemes = row.remember, []string{authproxy.CursorRedirect}
-				redirects := []string{stranger, other, loopback, "https://localhost/callback", authproxy.CursorRedirect, "https://vscode.dev/redirect"}
+				redirects := []string{stranger, other, loopback, "https://localhost/callback", authproxy.CursorRedirect, "https://vscode.dev/redirect", "https://vscode.dev/redirect?a=1", "https://VSCODE.dev/redirect"}
 				o.Clients = []authproxy.Client{{ID: clientID, Redirects: redirects}, {ID: "other", Redirects: redirects}}
 			}})
 			b := w.browser(w.alice)

@@ -55,6 +55,8 @@ func newSite(t *testing.T) *site {
 		case "app.example.com/client.json":
 		case "keyed.example.com/client.json":
 			answer["token_endpoint_auth_method"], answer["jwks_uri"] = "private_key_jwt", "https://keyed.example.com/keys"
+		case "both.example.com/client.json":
+			answer["token_endpoint_auth_methods_supported"], answer["jwks_uri"] = []string{"none", "private_key_jwt"}, "https://keyed.example.com/keys"
 		case "keyed.example.com/keys":
 			answer = keys
 		default:
@@ -70,8 +72,13 @@ func newSite(t *testing.T) *site {
 // assertion returns an assertion of the client with keys.
 func (s *site) assertion(t *testing.T, audience, id string, now time.Time) string {
 	t.Helper()
+	return s.assertionOf(t, keyedID, audience, id, now)
+}
+
+func (s *site) assertionOf(t *testing.T, client, audience, id string, now time.Time) string {
+	t.Helper()
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
-		"iss": keyedID, "sub": keyedID, "aud": audience, "jti": id, "exp": now.Add(time.Minute).Unix(),
+		"iss": client, "sub": client, "aud": audience, "jti": id, "exp": now.Add(time.Minute).Unix(),
 	})
 	token.Header["kid"] = "1"
 	signed, err := token.SignedString(s.key)
@@ -148,4 +155,21 @@ type brokenEgress struct{}
 
 func (brokenEgress) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("the egress is broken")
+}
+
+// A client that may authenticate or not, and did for its code, must do so for its refresh token.
+func TestDocumentClientKeepsItsProof(t *testing.T) {
+	t.Parallel()
+	const bothID = "https://both.example.com/client.json"
+	s := newSite(t)
+	w := newWorld(t, setup{options: func(_ *world, o *authproxy.Options) { o.UnsafeDocumentClient = s.Client() }})
+	code := w.browser(w.alice).signIn(request("client_id=" + bothID)).Query().Get("code")
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "client_id": {bothID}}
+	proof := func(id string) []string {
+		return []string{"client_assertion=" + s.assertionOf(t, bothID, w.proxy.Issuer(), id, w.clock.now()), "client_assertion_type=" + clientassertion.Type}
+	}
+	got := w.good("the code, with an assertion", w.post("/token", changed(form, proof("one")...), nil))
+	again := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {got.get("refresh_token")}, "client_id": {bothID}}
+	w.bad("the refresh token without one", w.post("/token", again, nil), 401, "invalid_client")
+	w.good("with one", w.post("/token", changed(again, proof("two")...), nil))
 }

@@ -129,17 +129,18 @@ func newVerifier(t *testing.T, tenant, app string) *entraauth.Verifier {
 
 func TestAttach(t *testing.T) {
 	t.Parallel()
-	v, scope := newVerifier(t, aTenant, anApp), "api://"+anApp+"/access_as_user"
+	v, scope, more := newVerifier(t, aTenant, anApp), "api://"+anApp+"/access_as_user", "api://"+anApp+"/Files.Read"
 	for _, row := range []struct {
 		name  string
 		opts  authproxy.Options
 		fault string
 	}{
 		{"everything from the server", authproxy.Options{}, ""},
-		{"the same", authproxy.Options{Resources: []string{resource + "/"}, Scopes: []string{scope}, Verifier: v, AuthorityHost: "https://localhost:1"}, ""},
+		{"the same", authproxy.Options{Resources: []string{resource + "/"}, Scopes: []string{scope, more}, Verifier: v, AuthorityHost: "https://localhost:1"}, ""},
 		{"several servers", authproxy.Options{Resources: []string{"https://other.example.com/mcp", resource}}, ""},
 		{"another server", authproxy.Options{Resources: []string{"https://other.example.com/mcp"}}, "Options.Resources"},
-		{"another scope", authproxy.Options{Scopes: []string{"api://" + anApp + "/Files.Read"}}, "Options.Scopes"},
+		{"another scope", authproxy.Options{Scopes: []string{more}}, "Options.Scopes"},
+		{"the scopes in another order", authproxy.Options{Scopes: []string{more, scope}}, "same scope first"},
 		{"another verifier", authproxy.Options{Verifier: newVerifier(t, aTenant, anApp)}, "Options.Verifier"},
 		{"another cloud", authproxy.Options{AuthorityHost: "https://login.microsoftonline.us"}, "Options.AuthorityHost"},
 	} {
@@ -148,7 +149,7 @@ func TestAttach(t *testing.T) {
 			t.Errorf("%s: New: %v", row.name, err)
 			continue
 		}
-		err = p.Attach(resource, "My server", []string{scope}, v, slog.New(slog.DiscardHandler))
+		err = p.Attach(resource, "My server", []string{scope, more}, v, slog.New(slog.DiscardHandler))
 		if (err == nil) != (row.fault == "") || err != nil && !strings.Contains(err.Error(), row.fault) {
 			t.Errorf("%s: Attach: %v, want a fault with %q", row.name, err, row.fault)
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/clients"
@@ -83,7 +84,7 @@ func (p *Proxy) ClientID() string { return p.clientID }
 
 // HasClient reports whether Options.Clients has a client with the ID.
 func (p *Proxy) HasClient(id string) bool {
-	return slices.ContainsFunc(p.opts.Clients, func(c Client) bool { return c.ID == id })
+	return slices.ContainsFunc(p.opts.Clients, func(c Client) bool { return strings.EqualFold(c.ID, id) })
 }
 
 // sealName returns the name that binds sealed values to this issuer, tenant and app.

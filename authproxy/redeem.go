@@ -53,7 +53,9 @@ func (p *Proxy) redeemCode(r *http.Request, form url.Values) (json.RawMessage, e
 		}
 		return nil, e
 	}
-	return p.issue(ctx, got, &grants.Refresh{Grant: code.Grant, Family: code.ID})
+	grant := code.Grant
+	grant.Holder = client.Hold() // a client that has authenticated once must do so again
+	return p.issue(ctx, got, &grants.Refresh{Grant: grant, Family: code.ID})
 }
 
 func (p *Proxy) openCode(text string) (*grants.Code, error) {
@@ -108,13 +110,17 @@ func (p *Proxy) claim(ctx context.Context, id grants.ID) (release func(context.C
 	switch {
 	case err == nil:
 		return release, nil
+	case errors.Is(err, families.ErrBegun) && errors.Is(err, families.ErrStore): // its family has not ended; the next try ends it
+		p.log.ErrorContext(ctx, "the store failed; the refresh tokens of a code that was used again are not revoked yet", slog.Any("error", err))
+		return nil, unavailable("the server can't check the code right now; try again in a moment", retryUpstream, err)
 	case errors.Is(err, families.ErrBegun):
 		p.log.WarnContext(ctx, "a code was used again; its refresh tokens are revoked", slog.Any("error", err))
 		return nil, oauth.Errorf(oauth.InvalidGrant, "the code was used before, so its refresh tokens are revoked; sign in again")
 	case ctx.Err() != nil:
+		release(ctx)
 		return nil, unavailable("the request was canceled", time.Second, err)
 	default:
 		p.log.ErrorContext(ctx, "the store failed; a code is redeemed without it", slog.Any("error", err))
-		return func(context.Context) {}, nil
+		return release, nil
 	}
 }

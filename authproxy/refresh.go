@@ -114,6 +114,9 @@ func (p *Proxy) askAgain(ctx context.Context, token *grants.Refresh, scopes []st
 // explainFamily returns the client's error for an error of package families.
 func (p *Proxy) explainFamily(ctx context.Context, err error) error {
 	switch {
+	case errors.Is(err, families.ErrStore): // also if it kept a family from being ended: the next try ends it
+		p.log.ErrorContext(ctx, "the store failed; refresh tokens can't be used", slog.Any("error", err))
+		return unavailable("the server can't redeem refresh tokens right now; try again in a moment", retryUpstream, err)
 	case errors.Is(err, families.ErrReused):
 		p.log.WarnContext(ctx, "a refresh token was used again; it and its successors are revoked", slog.Any("error", err))
 		return oauth.Errorf(oauth.InvalidGrant, "the refresh token was used before, so it and its successors are revoked; sign in again")
@@ -123,9 +126,6 @@ func (p *Proxy) explainFamily(ctx context.Context, err error) error {
 		return oauth.Errorf(oauth.InvalidRequest, "this refresh token was just used for another scope or resource; use its successor")
 	case errors.Is(err, families.ErrBusy):
 		return unavailable("another request with this refresh token is running; try again in a moment", time.Second, err)
-	case errors.Is(err, families.ErrStore):
-		p.log.ErrorContext(ctx, "the store failed; refresh tokens can't be used", slog.Any("error", err))
-		return unavailable("the server can't redeem refresh tokens right now; try again in a moment", retryUpstream, err)
 	case ctx.Err() != nil:
 		return unavailable("the request was canceled", time.Second, err)
 	}

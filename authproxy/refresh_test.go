@@ -280,7 +280,7 @@ func TestCapabilities(t *testing.T) {
 // failing is a store that can be down.
 type failing struct {
 	authproxy.Store
-	down atomic.Bool
+	down, readOnly atomic.Bool
 }
 
 func (f *failing) Get(ctx context.Context, name string) ([]byte, error) {
@@ -291,7 +291,7 @@ func (f *failing) Get(ctx context.Context, name string) ([]byte, error) {
 }
 
 func (f *failing) Swap(ctx context.Context, name string, old, value []byte, ttl time.Duration) (bool, error) {
-	if f.down.Load() {
+	if f.down.Load() || f.readOnly.Load() {
 		return false, errors.New("connection refused")
 	}
 	return f.Store.Swap(ctx, name, old, value, ttl)
@@ -313,5 +313,12 @@ func TestStoreDown(t *testing.T) {
 	w.good("sign-in", w.post("/token", form, nil))
 	w.bad("Entra's codes are single-use", w.post("/token", form, nil), 400, "invalid_grant")
 	store.down.Store(false)
-	w.good("afterwards", w.refresh(token))
+	successor := w.good("afterwards", w.refresh(token)).get("refresh_token")
+	w.good("the successor", w.refresh(successor))
+	w.clock.advance(3 * time.Second)
+	store.readOnly.Store(true) // the family can't be ended now, so the client must try again
+	w.bad("reuse", w.refresh(token), 503, "temporarily_unavailable")
+	store.readOnly.Store(false)
+	w.bad("reuse, again", w.refresh(token), 400, "invalid_grant")
+	w.bad("the family has ended", w.refresh(successor), 400, "invalid_grant")
 }

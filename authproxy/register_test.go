@@ -192,14 +192,14 @@ func TestFaultsOfClients(t *testing.T) {
 		},
 		PrivateSchemes: []string{authproxy.CursorRedirect, "javascript:alert(1)"},
 		OnlyRedirects:  []authproxy.Preset{{Name: "A", Redirects: []string{"https://a.example/*/*"}}},
-		Presets:        []authproxy.Preset{{Name: "A"}},
+		Presets:        []authproxy.Preset{{Name: "A"}, {Redirects: []string{"https://a.example/cb"}}},
 	})
 	if err == nil {
 		t.Fatal("New = nil, want faults")
 	}
 	for _, want := range []string{
 		"Options.Clients: client 0: the Secret must have at least 32", "client 1: redirect 0: http is only", "client 1: another client has the same ID",
-		"client 2: the ID is the URL", "Options.PrivateSchemes[1]: this scheme is never allowed", "Options.OnlyRedirects[0]: redirect 0: one *", "Options.Presets[0]: there are no Redirects",
+		"client 2: the ID is the URL", "Options.PrivateSchemes[1]: this scheme is never allowed", "Options.OnlyRedirects[0]: redirect 0: one *", "Options.Presets[0]: there are no Redirects", "Options.Presets[1]: has no name",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("New = %v\nwant %q in it", err, want)

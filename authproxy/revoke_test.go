@@ -34,6 +34,8 @@ func TestRevoke(t *testing.T) {
 	w.bad("no client", revoke("client_id="), 400, "invalid_request")
 	w.bad("an unknown client", revoke("client_id=nobody"), 401, "invalid_client")
 	w.bad("no token", revoke("token="), 400, "invalid_request")
+	hints := url.Values{"client_id": {clientID}, "token": {token}, "token_type_hint": {"refresh_token", "access_token"}}
+	w.bad("two hints", w.post("/revoke", hints, nil), 400, "invalid_request")
 	w.bad("an access token", revoke("token="+got.get("access_token")), 400, "unsupported_token_type")
 	w.handler = other
 	w.bad("another client's", revoke("client_id=other"), 400, "invalid_grant")

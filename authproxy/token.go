@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy/internal/oauth"
 )
@@ -52,5 +53,9 @@ func (p *Proxy) refuseJSON(w http.ResponseWriter, r *http.Request, err error) {
 		e = &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Description: "internal error; see the log of the server"}
 	}
 	p.log.WarnContext(r.Context(), "refused a client's request", slog.String("path", r.URL.Path), slog.String("error", e.Code), slog.String("reason", e.Description))
+	if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Basic") { // RFC 6749, section 5.2
+		challenged := *e
+		challenged.Basic, e = true, &challenged
+	}
 	oauth.Write(w, e)
 }

@@ -22,7 +22,9 @@ const defaultProxyPrefix = "mcp-entra-go:authproxy:"
 // Redis sees neither tokens nor users. Families of refresh tokens take about 150 bytes each, for
 // 90 days. Choose a maxmemory policy that evicts nothing (noeviction): an evicted family is
 // forgotten, and with it which of its tokens were used or revoked. After a failover, Redis may
-// have lost the last writes, with the same effect; WAIT and its like are not used.
+// have lost the last writes, with the same effect; WAIT and its like are not used. The client must
+// read from masters: with ReadOnly, RouteByLatency or RouteRandomly, a family that was just revoked may
+// look as it was before.
 type ProxyStore struct {
 	client redis.UniversalClient
 	prefix string

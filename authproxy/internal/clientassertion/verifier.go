@@ -4,6 +4,7 @@ package clientassertion
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -21,6 +22,8 @@ const Type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 const (
 	// maxAhead is how far ahead an assertion may expire: the MCP SDKs make theirs for as long.
 	maxAhead = 5 * time.Minute
+	// storeTimeout bounds a request to the store.
+	storeTimeout = time.Second
 	// skew is the tolerated difference between the client's clock and ours.
 	skew = 10 * time.Second
 )
@@ -88,7 +91,11 @@ func (v *Verifier) checkClaims(t *token, clientID string) error {
 // use records that an assertion was used, until it has expired for every clock.
 func (v *Verifier) use(ctx context.Context, t *token, clientID string) error {
 	name := sha256.Sum256([]byte(strings.Join([]string{"client assertion", v.Issuer, clientID, t.id}, "\x00")))
-	first, err := v.Store.Swap(ctx, hex.EncodeToString(name[:]), nil, []byte{1}, t.expires.Add(skew).Sub(v.Now()))
+	claim := make([]byte, 16) // not the same twice: a Store may report true if the value is there already
+	_, _ = rand.Read(claim)   // never fails
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	first, err := v.Store.Swap(ctx, hex.EncodeToString(name[:]), nil, claim, t.expires.Add(skew).Sub(v.Now()))
 	switch {
 	case err != nil:
 		return &oauth.Error{

@@ -1,6 +1,7 @@
 package clientassertion_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -73,14 +74,15 @@ type world struct {
 	requests atomic.Int64
 	status   atomic.Int64 // of the host's answers
 
-	mu   sync.Mutex
-	used map[string]time.Duration
-	down bool
+	mu     sync.Mutex
+	used   map[string]time.Duration
+	values map[string][]byte
+	down   bool
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC), used: map[string]time.Duration{}}
+	w := &world{now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC), used: map[string]time.Duration{}, values: map[string][]byte{}}
 	w.status.Store(http.StatusOK)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		w.requests.Add(1)
@@ -107,10 +109,10 @@ func (w *world) Swap(_ context.Context, name string, old, value []byte, ttl time
 	if w.down {
 		return false, errors.New("the store is down")
 	}
-	if _, ok := w.used[name]; ok || old != nil || len(value) == 0 {
-		return false, nil
+	if was, ok := w.values[name]; ok || old != nil || len(value) == 0 {
+		return ok && bytes.Equal(was, value), nil // as Redis, whose requests may arrive twice
 	}
-	w.used[name] = ttl
+	w.used[name], w.values[name] = ttl, value
 	return true, nil
 }
 

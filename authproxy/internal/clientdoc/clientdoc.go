@@ -153,9 +153,10 @@ func (f *Fetcher) Key(ctx context.Context, uri, kid, alg string) (crypto.PublicK
 		if err != nil {
 			return nil, answer(what, err)
 		}
-		if set != nil {
-			public, fault = set.find(kid, alg)
+		if set == nil { // for a minute: unknown key IDs must not lead to many requests
+			return nil, answer(what, ErrUnavailable)
 		}
+		public, fault = set.find(kid, alg)
 	}
 	if fault != nil {
 		return nil, answer(what, fault)

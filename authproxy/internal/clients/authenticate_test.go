@@ -106,6 +106,8 @@ func TestAuthenticate(t *testing.T) {
 		{"an ID in the URL", "", "client_id=desk", "", oauth.InvalidRequest, "client_id is missing", 0},
 		{"a secret in the URL", "", "client_secret=x", "client_id=desk", oauth.InvalidRequest, "must not be in the URL", 0},
 		{"an assertion in the URL", "", "client_assertion=x", "client_id=desk", oauth.InvalidRequest, "must not be in the URL", 0},
+		{"a secret in a malformed URL", "", "client_secret=a;x", "client_id=desk", oauth.InvalidRequest, "must not be in the URL", 0},
+		{"a secret with a bad escape in the URL", "", "a=b&client%5Fsecret=%zz", "client_id=desk", oauth.InvalidRequest, "must not be in the URL", 0},
 		{"other parameters in the URL", "", "client_id=other&x=%zz", "client_id=desk", "", "", clients.None},
 		{"another scheme", "Bearer x", "", "client_id=desk", oauth.InvalidRequest, "Basic", 0},
 		{"a malformed Basic", "Basic !", "", "client_id=desk", oauth.InvalidClient, "base64", 0},

@@ -69,24 +69,25 @@ func NewBook(store Store, sealer *seal.Sealer, scope string, now func() time.Tim
 }
 
 // Begin claims the code with which the family begins. If it was claimed before, Begin ends the
-// family and returns ErrBegun. Call release if the code was not spent: it can be claimed again,
-// unless somebody has tried to meanwhile.
+// family and returns ErrBegun. Call release, which is never nil, if the code was not spent: it can be
+// claimed again, unless somebody has tried to meanwhile.
 func (b *Book) Begin(ctx context.Context, family grants.ID) (release func(context.Context), err error) {
 	name, claim := nameOf("code", family), grants.NewID()
-	first, err := b.swap(ctx, name, nil, claim[:], grants.CodeLifetime)
-	if err != nil {
-		return nil, err
-	}
-	if !first {
-		return nil, errors.Join(ErrBegun, b.End(ctx, family))
-	}
-	return func(ctx context.Context) {
+	release = func(ctx context.Context) {
 		ctx = context.WithoutCancel(ctx)
 		if b.Check(ctx, family) != nil {
 			return // refresh tokens that came of it would be revoked from the start
 		}
 		_, _ = b.swap(ctx, name, claim[:], nil, 0) // after an error, the claim ends by itself
-	}, nil
+	}
+	first, err := b.swap(ctx, name, nil, claim[:], grants.CodeLifetime)
+	if err != nil {
+		return release, err // the claim may have arrived
+	}
+	if !first {
+		return release, errors.Join(ErrBegun, b.End(ctx, family))
+	}
+	return release, nil
 }
 
 // Check returns ErrEnded if the family has ended.
@@ -116,17 +117,17 @@ func (b *Book) End(ctx context.Context, family grants.ID) error {
 	return fmt.Errorf("%w: a change was tried %d times, and another one always came first", ErrStore, maxSwaps)
 }
 
-// admit returns why the token can't be used now. If it was reused, admit ends its family.
-func (b *Book) admit(ctx context.Context, t Token) error {
+// admit returns why the token can't be used by a request that came at the time asked. If it was reused, admit ends its family.
+func (b *Book) admit(ctx context.Context, t Token, asked time.Time) error {
 	_, l, err := b.line(ctx, t.Family)
 	if err != nil {
 		return err
 	}
-	return b.judge(ctx, l, t)
+	return b.judge(ctx, l, t, asked)
 }
 
-func (b *Book) judge(ctx context.Context, l *line, t Token) error {
-	err := l.permits(t, b.now())
+func (b *Book) judge(ctx context.Context, l *line, t Token, asked time.Time) error {
+	err := l.permits(t, asked)
 	if errors.Is(err, ErrReused) {
 		return errors.Join(err, b.End(ctx, t.Family))
 	}
@@ -135,13 +136,13 @@ func (b *Book) judge(ctx context.Context, l *line, t Token) error {
 
 // advance makes the token, which was used successfully, the line of its family. It judges the token
 // again, because another one may have been used in the meantime.
-func (b *Book) advance(ctx context.Context, t Token) error {
+func (b *Book) advance(ctx context.Context, t Token, asked time.Time) error {
 	for range maxSwaps {
 		raw, l, err := b.line(ctx, t.Family)
 		if err != nil {
 			return err
 		}
-		if err := b.judge(ctx, l, t); err != nil {
+		if err := b.judge(ctx, l, t, asked); err != nil {
 			return err
 		}
 		if l.holds(t) {

@@ -147,6 +147,19 @@ func TestSiblings(t *testing.T) {
 	})
 }
 
+// What counts for the minute is when a request came, however long Entra takes for it.
+func TestAskedWithinAMinute(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		r0 := first()
+		w.good("first use", r0)
+		pass(59*time.Second + 500*time.Millisecond)
+		w.slow = time.Second
+		next := w.good("the answer was lost, and Entra takes until after the minute", r0)
+		w.slow = 0
+		w.good("its successor", next)
+	})
+}
+
 func TestAfterAMinute(t *testing.T) {
 	inWorld(t, func(_ *testing.T, w *world) {
 		r0 := first()

@@ -28,7 +28,7 @@ type Request [16]byte
 //
 // Errors are those of this package, of refresh, and of ctx.
 func (b *Book) Rotate(ctx context.Context, t Token, req Request, refresh func(context.Context) ([]byte, error)) ([]byte, error) {
-	desk := b.desk(t, req)
+	desk, asked := b.desk(t, req), b.now() // what counts for the grace, however long others and Entra take
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
@@ -42,7 +42,7 @@ func (b *Book) Rotate(ctx context.Context, t Token, req Request, refresh func(co
 			}
 			return answer, nil
 		case lease != nil:
-			return desk.turn(context.WithoutCancel(ctx), lease, refresh)
+			return desk.turn(context.WithoutCancel(ctx), lease, asked, refresh)
 		}
 		select {
 		case <-time.After(pause):
@@ -114,21 +114,21 @@ func (d *desk) read(there []byte, err error) ([]byte, error) {
 
 // turn calls refresh, for the holder of the lease, and replaces the lease by the answer. If there is
 // none, it gives the lease back.
-func (d *desk) turn(ctx context.Context, lease []byte, refresh func(context.Context) ([]byte, error)) ([]byte, error) {
+func (d *desk) turn(ctx context.Context, lease []byte, asked time.Time, refresh func(context.Context) ([]byte, error)) ([]byte, error) {
 	kept := false
 	defer func() {
 		if !kept {
 			_, _ = d.swap(ctx, d.name, lease, nil, 0) // on an error, the lease expires
 		}
 	}()
-	if err := d.admit(ctx, d.token); err != nil {
+	if err := d.admit(ctx, d.token, asked); err != nil {
 		return nil, err
 	}
 	answer, err := refresh(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.advance(ctx, d.token); err != nil {
+	if err := d.advance(ctx, d.token, asked); err != nil {
 		return nil, err
 	}
 	// If the answer can't be kept, a repeated request gets a sibling.
