@@ -182,7 +182,9 @@ func TestSetupProxyInterrupted(t *testing.T) {
 	}
 	whole.must(exitOK, apply(whole)...)
 	writes, want := whole.wire.written(), whole.snapshot(proxyApps...)
-	for i, write := range writes {
+	// A third of the writes: TestSetupInterrupted takes each of a plain apply.
+	for i := 0; i < len(writes); i += 3 {
+		write := writes[i]
 		t.Run(fmt.Sprint(i+1), func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
