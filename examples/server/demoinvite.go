@@ -77,7 +77,7 @@ func (w *world) inviteProxy(p *page, url string) {
 	p.line("its own, about which your browser warns once.")
 	p.line("")
 	p.section("For example:",
-		inspector+"  # the web page at "+inspectorOrigin+"; transport Streamable HTTP, connection type Direct",
+		inspector+" --transport http --server-url "+url+"  # its web page opens at "+inspectorOrigin,
 		"npx -y mcp-remote "+url,
 		"claude mcp add --transport http demo "+url)
 	p.line("Cursor works too: its redirect is listed. Claude and ChatGPT run in their makers' clouds and can't reach")
