@@ -11,6 +11,7 @@ import (
 	"html"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -18,7 +19,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // A person is a user at a browser, who knows no more of the tenant than its pages show.
@@ -37,9 +40,26 @@ func newPerson(t *testing.T, name, trust string) *person {
 	}
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DialContext: dialPatiently}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &person{name, &http.Client{Transport: transport, Jar: jar}}
+}
+
+// dialPatiently waits for a program that opens a browser before it listens for the answer: people are
+// slower than that.
+func dialPatiently(ctx context.Context, network, address string) (net.Conn, error) {
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
+			return conn, err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // open goes through the pages of a sign-in, to where the last one leads.
