@@ -61,6 +61,7 @@ type Identity struct {
 	scopes, roles, groups        []string
 	contexts                     []string // acrs
 	groupOverage, claimsCapable  bool
+	agent                        Agent
 	expires                      time.Time
 	assertion                    Assertion
 	userID                       string     // made once, because every call needs it

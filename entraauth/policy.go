@@ -45,6 +45,18 @@ type Policy struct {
 	// declares that it understands claims challenges (xms_cc: cp1) is challenged
 	// for it. Any other is refused, because it would request the same token forever.
 	AuthContext string
+	// Agents are the application IDs of the agent identities that may call on their own.
+	// They need one of the AppRoles like any application. Without any, the verifier's policy refuses
+	// agents on their own, and a tool's policy adds nothing.
+	Agents []string
+	// AgentUsers are the object IDs of the agent users that may call. They need what users
+	// need. Without any, the verifier's policy refuses agent users, and a tool's policy
+	// adds nothing.
+	AgentUsers []string
+	// PeopleOnly accepts only people who act through no agent. It also locks out the users
+	// of clients that Entra takes for agents, such as those registered by a client ID
+	// metadata document.
+	PeopleOnly bool
 }
 
 // Check returns nil if the policy allows the caller, and otherwise an *[Error] of
@@ -182,6 +194,7 @@ func (p *Policy) lists() []policyList {
 		{"Scopes", &p.Scopes, checkScope}, {"AnyScope", &p.AnyScope, checkScope},
 		{"UserRoles", &p.UserRoles, checkShortName}, {"Groups", &p.Groups, authority.CheckGUID},
 		{"AppRoles", &p.AppRoles, checkShortName}, {"Clients", &p.Clients, authority.CheckGUID},
+		{"Agents", &p.Agents, authority.CheckGUID}, {"AgentUsers", &p.AgentUsers, authority.CheckGUID},
 	}
 }
 
@@ -198,7 +211,7 @@ func (p Policy) isEmpty() bool {
 			return false
 		}
 	}
-	return p.ClientAuth == ClientAuthNone && p.AuthContext == ""
+	return p.ClientAuth == ClientAuthNone && p.AuthContext == "" && !p.PeopleOnly
 }
 
 func (p Policy) clone() Policy {

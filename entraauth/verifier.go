@@ -55,6 +55,11 @@ type Options struct {
 	// Policy is what each caller needs. If it has neither Scopes nor AnyScope nor
 	// AppRoles, users need [DefaultScope].
 	Policy Policy
+	// ImpliedScopes are the scopes of this API that a broader one implies, as short names:
+	// {"Files.ReadWrite": {"Files.Read"}}. What is implied may imply further scopes. A
+	// cycle is an error. Wherever a scope is needed, a token with a broader one
+	// passes; challenges ask for the narrowest scopes that suffice. Defaults to none.
+	ImpliedScopes map[string][]string
 	// ClockSkew is the difference tolerated between Entra's clock and ours.
 	// Defaults to 1 minute; at most 5.
 	ClockSkew time.Duration

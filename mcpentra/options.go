@@ -28,6 +28,8 @@ type config struct {
 	implementation *mcp.Implementation
 	exchanger      *obo.Exchanger
 	tools          []ToolSet
+	agentFor       func(*entraauth.Identity) string // nil without WithAgent
+	serverCred     serverCredential
 	serverOptions  []func(*mcp.ServerOptions)
 	sessions       bool
 	origins        []string

@@ -39,6 +39,14 @@ func (x *Exchanger) Credential(a Assertion) *Credential {
 	return &Credential{x, subjectOf(a)}
 }
 
+// AgentCredential returns the credential of the user whose access token a is, for the agent
+// identity with that application ID: its tokens have what both the user and the agent may do.
+// GetToken reports what is wrong with the assertion, and an agent that is not one of
+// Options.Agents ([ErrAgentNotAllowed]).
+func (x *Exchanger) AgentCredential(a Assertion, agentID string) *Credential {
+	panic("not yet")
+}
+
 // GetToken returns a token for the scopes, from the cache or by an exchange. The
 // scopes must belong to one of Options.Resources. The token is returned only for
 // this user, and never outlives the user's own token, which ExpiresOn respects: a job

@@ -70,6 +70,7 @@
 //	errors.Is(err, obo.ErrAssertionInvalid)    // not a user's access token of this tenant
 //	errors.Is(err, obo.ErrScopeNotAllowed)     // not one of Options.Resources
 //	errors.Is(err, obo.ErrTenantNotAllowed)    // not the user's own tenant
+//	errors.Is(err, obo.ErrAgentNotAllowed)     // not one of Options.Agents
 //	errors.Is(err, obo.ErrClaimsInvalid)       // not a claims challenge
 //
 // UserText is safe to show to the user or a model; Error says the same. The cause

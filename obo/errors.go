@@ -23,6 +23,9 @@ var (
 	ErrScopeNotAllowed = errors.New("scope not allowed")
 	// ErrTenantNotAllowed: the request is for a token of another tenant. Nothing was sent.
 	ErrTenantNotAllowed = errors.New("tenant not allowed")
+	// ErrAgentNotAllowed: the agent is not one of Options.Agents, or none is named although
+	// the exchanger acts only as agents. Nothing was sent.
+	ErrAgentNotAllowed = errors.New("agent not allowed")
 	// ErrClaimsInvalid: the claims challenge is not a JSON object, too long, or sets
 	// client capabilities. Nothing was sent.
 	ErrClaimsInvalid = errors.New("invalid claims challenge")

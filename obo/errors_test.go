@@ -17,7 +17,7 @@ import (
 )
 
 var kinds = []error{
-	obo.ErrNoAssertion, obo.ErrAssertionInvalid, obo.ErrAssertionExpired, obo.ErrScopeNotAllowed, obo.ErrTenantNotAllowed,
+	obo.ErrNoAssertion, obo.ErrAssertionInvalid, obo.ErrAssertionExpired, obo.ErrScopeNotAllowed, obo.ErrTenantNotAllowed, obo.ErrAgentNotAllowed,
 	obo.ErrClaimsInvalid, obo.ErrConsentRequired, obo.ErrInteractionRequired, obo.ErrBlocked, obo.ErrMisconfigured,
 	obo.ErrThrottled, obo.ErrUnavailable,
 }

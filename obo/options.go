@@ -56,6 +56,11 @@ type Options struct {
 	// principal in each. List the tenants that the verifier of the users' tokens accepts.
 	// Defaults to none.
 	OtherTenants []string
+	// Agents are the application IDs of the agent identities, children of the app, that
+	// the exchanger acts as: with [Exchanger.AgentCredential], and then never as the app itself.
+	// The app must be their blueprint (Microsoft Entra Agent ID). Agent identities belong
+	// to one tenant, so OtherTenants must be empty. Defaults to none.
+	Agents []string
 	// MaxRetries is how often a request is retried after a transient failure:
 	// HTTP 429 and 5xx, Entra's transient codes, a lost connection. The pauses
 	// are about 250 ms and 1 s, or what Entra asks for, up to 5 seconds. Defaults to 2;
