@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	loadTime  = 60 * time.Second
+	loadTime  = 20 * time.Second
 	warmUp    = 5 * time.Second
 	loadUsers = 20
 	// What may be left when all is quiet again, beside what there was before.
@@ -32,7 +32,7 @@ const (
 
 var loadLimits = mcpentra.Limits{RequestsPerSecond: 10, Burst: 20, Concurrent: 8, Sessions: 4, BodyTimeout: time.Second}
 
-// Sixty seconds of clients that call, hang up, leave sessions behind, steal those
+// Twenty seconds of clients that call, hang up, leave sessions behind, steal those
 // of others, and stop in the middle of a request, while keys are rotated and Entra
 // fails: nobody is taken for another, and nothing grows.
 func TestLoad(t *testing.T) {

@@ -259,9 +259,9 @@ func TestTenantLeavesNothing(t *testing.T) { //nolint:paralleltest // goleak loo
 func TestTenantKilled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	program := filepath.Join(dir, "mcp-entra.exe")
-	if text, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, text)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "tenant.yaml")
 	if err := os.WriteFile(file, []byte("tenants:\n- name: t\n  apps: [{name: api, scopes: [read], secrets: [{file: api.secret}]}]\n"), 0o600); err != nil {
@@ -274,6 +274,7 @@ func TestTenantKilled(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), after) // kills it
 		cmd := exec.CommandContext(ctx, program, "tenant", "-addr", "127.0.0.1:0", "-control", "127.0.0.1:0",
 			"-state", filepath.Join(dir, "tenant.json"), "-ca", filepath.Join(dir, "ca.pem"), file)
+		cmd.Args[0] = "mcp-entra"
 		_ = cmd.Run()
 		cancel()
 		r := startTenant(t, dir, "-ca", filepath.Join(dir, "ca.pem"), file)

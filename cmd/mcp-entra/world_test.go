@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -17,7 +19,16 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
+// TestMain is also other programs, by the name under which this one is started.
 func TestMain(m *testing.M) {
+	switch filepath.Base(os.Args[0]) {
+	case "mcp-entra":
+		main()
+	case "az":
+		os.Exit(az(os.Getenv(asAz), os.Args[1:]))
+	case "sleep":
+		os.Exit(0) // at once
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(int) {
 		http.DefaultTransport.(*http.Transport).CloseIdleConnections() // what the client keeps to its end
 	}))
