@@ -8,7 +8,7 @@ BIN = $(CURDIR)/bin
 MODULES = . bench interop redisstore examples/services bench/toolhive
 WORKSPACE = ./... ./bench/... ./interop/... ./redisstore/... ./examples/services/...
 
-.PHONY: all build test tidy lint race fuzz interop bench rivals demo
+.PHONY: all build test long tidy lint race fuzz interop bench rivals demo
 
 all: build lint race
 
@@ -20,14 +20,17 @@ build: ## every platform that users have
 test:
 	go test ./...
 
+long: ## setup disturbed at each of its writes; go test ./... disturbs it at some
+	go test -count=1 ./cmd/mcp-entra -long -run '^Test(Setup|Script)'
+
 tidy: ## each module by itself, as those who get it see it
 	for dir in $(MODULES); do (cd $$dir && GOWORK=off go mod tidy -diff); done
 
 lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## go vet's checks are among it
 	$< run --allow-parallel-runners $(WORKSPACE)
 
-race: ## the longest tables in part
-	go test -race -short ./... ./redisstore/... ./examples/services/...
+race:
+	go test -race ./... ./redisstore/... ./examples/services/...
 
 fuzz: ## each target for FUZZTIME; a package is built once for all of its targets
 	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && \
