@@ -53,7 +53,7 @@ func (w *identityWorld) msalCredentials(t *testing.T) map[string]confidential.Cr
 func TestMSALGo(t *testing.T) {
 	t.Parallel()
 	w := newIdentityWorld(t)
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t, 3*time.Minute)
 	got := map[string]any{}
 	for kind, credential := range w.msalCredentials(t) {
 		client := w.confidential(t, w.api.ClientID, credential)
@@ -109,7 +109,7 @@ func (w *identityWorld) msalGoUsers(ctx context.Context, t *testing.T, got map[s
 
 func TestAzidentityGo(t *testing.T) { // not parallel: managed identities are found by the environment
 	w := newIdentityWorld(t)
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t, 3*time.Minute)
 	endpoint, header := w.ManagedIdentityEndpoint()
 	t.Setenv("IDENTITY_ENDPOINT", endpoint)
 	t.Setenv("IDENTITY_HEADER", header)
@@ -182,7 +182,7 @@ func (w *identityWorld) azidentity(t *testing.T, take func(string, azcore.TokenC
 func TestMSALGoOrganizations(t *testing.T) {
 	t.Parallel()
 	w := newIdentityWorld(t)
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t, 3*time.Minute)
 	client, err := public.New(w.desktop.ClientID, public.WithAuthority(w.AuthorityHost()+"/organizations"),
 		public.WithHTTPClient(w.HTTPClient()), public.WithInstanceDiscovery(false))
 	must(t, err)

@@ -48,7 +48,7 @@ func newPerson(t *testing.T, name, trust string) *person {
 // dialPatiently waits for a program that opens a browser before it listens for the answer: people are
 // slower than that.
 func dialPatiently(ctx context.Context, network, address string) (net.Conn, error) {
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {

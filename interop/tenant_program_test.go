@@ -181,7 +181,7 @@ func TestTenantProgramTrust(t *testing.T) {
 			if ca != "" {
 				env[trust] = ca
 			}
-			cmd := command(deadline(t, time.Minute), p.dir, env, line[0], line[1:]...)
+			cmd := command(deadline(t, 3*time.Minute), p.dir, env, line[0], line[1:]...)
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if err := cmd.Run(); (err == nil) != (ca != "") {
@@ -195,7 +195,7 @@ func TestTenantProgramTrust(t *testing.T) {
 func TestTenantProgramEnds(t *testing.T) {
 	t.Parallel()
 	p := startTenantProgram(t, "-http")
-	cmd := command(deadline(t, time.Minute), p.dir, nil, p.program, "tenant", "token", "-state", p.KeyFile, "-user", "alice", "-client", "client", "-api", "api")
+	cmd := command(deadline(t, 3*time.Minute), p.dir, nil, p.program, "tenant", "token", "-state", p.KeyFile, "-user", "alice", "-client", "client", "-api", "api")
 	token, err := cmd.Output()
 	must(t, err)
 	if parts := bytes.Split(bytes.TrimSuffix(token, []byte("\n")), []byte(".")); len(parts) != 3 || slices.ContainsFunc(parts, func(b []byte) bool { return bytes.ContainsAny(b, " \n") }) {

@@ -32,7 +32,7 @@ func TestWayThroughProxy(t *testing.T) {
 			if !c.admin {
 				tenant, exit = strings.Replace(tenant, "DelegatedPermissionGrant.ReadWrite.All, ", "", 1), 1
 			}
-			w := &way{ctx: deadline(t, time.Minute), tenant: startTenant(t, strings.Replace(tenant, "%t", "false", 1)), dir: t.TempDir()}
+			w := &way{ctx: deadline(t, 3*time.Minute), tenant: startTenant(t, strings.Replace(tenant, "%t", "false", 1)), dir: t.TempDir()}
 			w.alice = newPerson(t, "alice@contoso.example", w.tenant.CA)
 			port := freePort(t)
 			endpoint := "http://localhost:" + port + "/mcp"

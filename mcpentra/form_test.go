@@ -176,6 +176,7 @@ func TestTrailingSlash(t *testing.T) {
 			}
 		}
 	}
+	must(t, w.verifier.Ready(t.Context())) // a probe does not wait for the keys for long
 	for _, path := range []string{"/health", "/ready", "/consent/done"} {
 		if s, _, b := do(t, http.MethodHead, base+path, "", nil); s != 200 || b != "" {
 			t.Errorf("HEAD %s: got %d %q, want 200, none", path, s, b)

@@ -46,7 +46,7 @@ func TestDrainingIsHealthyAndNotReady(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	base := strings.TrimSuffix(w.url, "/mcp")
-	must(t, w.verifier.Ready(t.Context())) // a probe waits for the keys, but not long
+	must(t, w.verifier.Ready(t.Context())) // a probe does not wait for the keys for long
 	w.server.Drain()
 	if status, text := probe(t, base+"/ready"); status != http.StatusServiceUnavailable || text != "draining" {
 		t.Errorf("ready: got %d %s, want 503, draining", status, text)

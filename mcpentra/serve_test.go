@@ -221,7 +221,7 @@ func TestDrainInAServerOfOnesOwn(t *testing.T) {
 	w := newWorld(t)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
-	own := &http.Server{Handler: w.server, ReadHeaderTimeout: time.Second}
+	own := &http.Server{Handler: w.server, ReadHeaderTimeout: time.Minute}
 	drained := make(chan struct{})
 	own.RegisterOnShutdown(func() { w.server.Drain(); close(drained) })
 	var wg sync.WaitGroup

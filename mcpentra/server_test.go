@@ -181,6 +181,7 @@ func TestMetadataAndHealth(t *testing.T) {
 			t.Errorf("%s: got %d %s, want 200, for all, with resource, authorization server and scope", path, status, body)
 		}
 	}
+	must(t, w.verifier.Ready(t.Context())) // a probe does not wait for the keys for long
 	status, _, body := do(t, http.MethodGet, base+"/health", "", map[string]string{"Host": "10.0.0.7"})
 	if status != 200 || decode(t, body)["status"] != "ok" {
 		t.Errorf("health: got %d %s, want 200, ok", status, body)

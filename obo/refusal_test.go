@@ -165,7 +165,7 @@ func TestStorageChallenge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err = client.DownloadStream(ctx, "docs", "hello.txt", nil)
 	w.show(err)

@@ -219,7 +219,7 @@ func wantText(t *testing.T, s string, texts ...string) {
 // the challenge, and the message of the JSON-RPC error.
 func (f *fixture) post(t *testing.T, header http.Header) (status int, challenge, message string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, f.origin+"/mcp",
 		strings.NewReader(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"secure_ping"}}`))

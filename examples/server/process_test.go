@@ -25,7 +25,7 @@ const beServer = "MCP_ENTRA_TEST_SERVER"
 // command returns the program in an empty directory with only these variables.
 func command(t *testing.T, variables map[string]string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	program, err := os.Executable()
 	if err != nil {
@@ -79,7 +79,7 @@ func (w *world) startProcess(t *testing.T, change map[string]string) *process {
 // await waits until the log matches, and returns the first group.
 func (l *lines) await(t *testing.T, text *regexp.Regexp) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		log, more := l.read()

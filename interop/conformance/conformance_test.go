@@ -178,7 +178,7 @@ func freeAddress(t *testing.T) string {
 
 func waitFor(t *testing.T, address string) {
 	t.Helper()
-	for range 200 {
+	for range 1200 {
 		if c, err := net.Dial("tcp", address); err == nil {
 			_ = c.Close()
 			return

@@ -109,7 +109,7 @@ func (s *stage) checkLog(t *testing.T) {
 // run runs a client's script to its end, and returns what it said of each step.
 func (s *stage) run(t *testing.T, args []string) map[string]string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	path, err := exec.LookPath(args[0])
 	must(t, err)

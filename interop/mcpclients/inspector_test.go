@@ -85,7 +85,7 @@ func (i *inspector) call(t *testing.T, tool string, flags ...string) string {
 // is wrong.
 func (i *inspector) run(t *testing.T, tool string, flags ...string) (result, refused string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	path, err := filepath.Abs("../node_modules/.bin/mcp-inspector")
 	must(t, err)

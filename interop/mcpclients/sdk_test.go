@@ -162,7 +162,7 @@ func next[T any](t *testing.T, words <-chan T) T {
 	select {
 	case word := <-words:
 		return word
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the server has told nothing")
 		panic("unreachable")
 	}

@@ -68,7 +68,7 @@ func TestNetworkFaults(t *testing.T) {
 		"clock years ahead": {func(_ *testing.T, w *world) { w.options.Now = clockAt(3 * 365 * 24 * time.Hour) }, "clock",
 			[]string{"not run  tls", "because clock failed"}},
 		"clock years behind, unsigned":            {unsigned(func(_ *testing.T, w *world) { w.options.Now = clockAt(-3 * 365 * 24 * time.Hour) }), "clock", nil},
-		"clock behind Entra's tokens":             {func(_ *testing.T, w *world) { w.tenantOffset.Store(int64(10 * time.Minute)) }, "clock", []string{"10m0s behind Entra's"}},
+		"clock behind Entra's tokens":             {func(_ *testing.T, w *world) { w.tenantOffset.Store(int64(10*time.Minute + 30*time.Second)) }, "clock", []string{"clock is 10m", "behind Entra's"}},
 		"clock ahead of Entra's tokens, unsigned": {unsigned(func(_ *testing.T, w *world) { w.tenantOffset.Store(int64(-2 * time.Hour)) }), "clock", []string{"ahead of Entra's"}},
 		"clock ahead, with a certificate": {unsigned(func(t *testing.T, w *world) {
 			file, certificate := certificateFile(t)
