@@ -34,6 +34,7 @@ let page;
 async function fresh(scripts) {
   const context = await browser.createBrowserContext();
   page = await context.newPage();
+  page.setDefaultTimeout(60000);
   await page.setViewport({ width: 800, height: 640 });
   await page.setJavaScriptEnabled(scripts);
 }

@@ -23,6 +23,7 @@ async function fresh({ withScripts = false, language = "en", scheme = "light", w
   scripts = withScripts;
   const context = await browser.createBrowserContext();
   page = await context.newPage();
+  page.setDefaultTimeout(60000);
   await page.setViewport({ width, height: 800 });
   await page.setJavaScriptEnabled(scripts);
   await page.setExtraHTTPHeaders({ "Accept-Language": language });
@@ -48,14 +49,20 @@ async function look(name) {
   results.violations.push(...violations.map((v) => `${name}: ${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`));
 }
 
+/** Waits until it is so, a minute at most, and returns whether it is. */
+async function until(isSo) {
+  for (const end = Date.now() + 60000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    try {
+      if (await isSo()) return true;
+    } catch { /* the page is on its way */ }
+  }
+  return false;
+}
+
 /** Waits until the browser shows a page of such an address. */
 async function arrive(arrived) {
-  for (const end = Date.now() + 20000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 50))) {
-    try {
-      if (arrived(page.url()) && await page.$("h1")) return page.url();
-    } catch { /* it is on its way */ }
-  }
-  throw new Error(`${page.url()}: this is where it ended`);
+  if (!await until(async () => arrived(page.url()) && await page.$("h1"))) throw new Error(`${page.url()}: this is where it ended`);
+  return page.url();
 }
 const at = (prefix) => (url) => url.startsWith(prefix);
 
@@ -120,7 +127,7 @@ await fresh({ withScripts: true });
 await page.goto(authorize());
 const form = await page.$eval('input[name="form"]', (i) => i.value);
 await page.goto(`${c.attacker}/frame?` + new URLSearchParams({ url: authorize() }));
-await new Promise((resolve) => setTimeout(resolve, 500));
+await until(() => page.frames()[1].url().startsWith("chrome-error:"));
 results.frame = page.frames()[1].url();
 await page.goto(`${c.attacker}/post?` + new URLSearchParams({ url: `${c.issuer}/consent`, form, decision: "approve" }));
 await Promise.all([page.waitForNavigation(), page.click("button")]);

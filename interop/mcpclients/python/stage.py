@@ -43,7 +43,7 @@ def query(address: str) -> dict[str, str]:
 def visit(address: str) -> None:
     """Opens a sign-in page, and goes where it sends the browser as soon as somebody is there."""
     back = open_page(address)
-    for _ in range(100):
+    for _ in range(1200):
         try:
             with urlopen(back, timeout=30):
                 return
