@@ -88,7 +88,7 @@ func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*token
 	if r != nil {
 		return nil, r
 	}
-	access := t.appAccess(principal{client.ClientID, client.ObjectID}, acr, scope.target(),
+	access := t.appAccess(client.principal(), acr, scope.target(),
 		t.roles(client.ObjectID, scope.resource), t.lifetime())
 	return t.respond(access), nil
 }
