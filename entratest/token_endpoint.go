@@ -89,7 +89,7 @@ func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*token
 		return nil, r
 	}
 	access := t.appAccess(client.principal(), acr, scope.target(),
-		t.roles(client.ObjectID, scope.resource), t.lifetime())
+		t.rolesOf(client, scope.resource), t.lifetime())
 	return t.respond(access), nil
 }
 
