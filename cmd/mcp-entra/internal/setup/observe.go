@@ -333,7 +333,10 @@ func (o *observer) belongings(ctx context.Context, app *App) error {
 	if app.Deleted {
 		return nil
 	}
-	var err error
+	err := o.blueprint(ctx, app)
+	if err != nil {
+		return err
+	}
 	if app.proven() {
 		if app.Federated, err = o.graph.FederatedCredentials(ctx, app.ID); err != nil && !o.unread(err, "federated credentials of "+app.Name, application) {
 			return err
@@ -388,5 +391,12 @@ func Needs() []Need {
 		{"service principals of resources", foreign.permission, foreign.role},
 		{"consent for all users", grants.permission, grants.role},
 		{"who has the API's roles", assignments.permission, assignments.role},
+		{"with agents: the blueprint, and what agents inherit", blueprint.permission, blueprint.role},
+		{"with agents: the blueprint's secrets and certificates", blueprintProof.permission, blueprintProof.role},
+		{"with agents: the blueprint's principal", blueprintPrincipal.permission, blueprintPrincipal.role},
+		{"with agents: agent identities", agentNew.permission, agentNew.role},
+		{"with agents: reading agent identities", agentRead.permission, agentRead.role},
+		{"with agents: deleting the blueprint", blueprintGone.permission, blueprintGone.role},
+		{"with agents: deleting agent identities", agentGone.permission, agentGone.role},
 	}
 }
