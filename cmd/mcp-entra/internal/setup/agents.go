@@ -21,17 +21,6 @@ const (
 	maxInheritable = 10
 )
 
-// What the steps need where the application is a blueprint: Application.ReadWrite.All is not enough.
-var (
-	blueprint          = who{"AgentIdentityBlueprint.ReadWrite.All", "Agent ID Developer (for a blueprint of their own) or Agent ID Administrator"}
-	blueprintProof     = who{"AgentIdentityBlueprint.ReadWrite.All", "Agent ID Administrator"}
-	blueprintGone      = who{"AgentIdentityBlueprint.DeleteRestore.All", "Agent ID Developer (for a blueprint of their own) or Agent ID Administrator"}
-	blueprintPrincipal = who{"AgentIdentityBlueprintPrincipal.Create", "Agent ID Developer (for a blueprint of their own) or Agent ID Administrator"}
-	agentNew           = who{"AgentIdentity.Create.All", "Agent ID Administrator, or owner of the blueprint"}
-	agentGone          = who{"AgentIdentity.DeleteRestore.All", "Agent ID Administrator, or owner of the blueprint"}
-	agentRead          = who{"AgentIdentity.Read.All", "Agent ID Administrator, or owner of the blueprint"}
-)
-
 // shadowing are permissions whose presence makes Graph ignore a token's permissions for agents.
 var shadowing = []string{"Directory.AccessAsUser.All", "Directory.ReadWrite.All"}
 
@@ -58,29 +47,6 @@ func needed(p *Plan) []string {
 	}
 	slices.Sort(all)
 	return all
-}
-
-// writer, prover and remover say what changes of the application need, of its secrets and certificates, and its
-// removal.
-func (a App) writer() who {
-	if a.IsBlueprint() {
-		return blueprint
-	}
-	return application
-}
-
-func (a App) prover() who {
-	if a.IsBlueprint() {
-		return blueprintProof
-	}
-	return application
-}
-
-func (a App) remover() who {
-	if a.IsBlueprint() {
-		return blueprintGone
-	}
-	return application
 }
 
 // agentKey is the key of an agent in placeholders and step ids.
@@ -207,7 +173,7 @@ func (p *planner) inheritable(want, have App) {
 		}
 		h := have.Inheritable[j].Scopes
 		if h.All() && !p.spec.Exclusive {
-			p.keep(want, "inheritable permissions of %s: all that are granted", w.ResourceAppID)
+			p.plan.Notes = append(p.plan.Notes, "agents inherit all permissions of "+p.resourceName(key)+" that are granted to "+want.Name+", not only those in the file; exclusive: true changes that")
 			continue
 		}
 		scopes, differs := p.texts(want, "inheritable permission of "+p.resourceName(key), w.Scopes.Scopes, h.Scopes)
