@@ -49,6 +49,15 @@ func needed(p *Plan) []string {
 	return all
 }
 
+// path is where changes of the application go, and its removal.
+func (a App) path() string {
+	path := "/applications/" + placeholder(a.Key, "id")
+	if a.IsBlueprint() {
+		path += graph.Blueprint
+	}
+	return path
+}
+
 // agentKey is the key of an agent in placeholders and step ids.
 func agentKey(i int) string {
 	if i == 0 {
@@ -204,7 +213,7 @@ func (p *planner) agents(want, have App) {
 			continue
 		}
 		p.step(Step{
-			ID: agentKey(i) + "/create", Title: "Create the agent identity " + w.DisplayName, Method: "POST", Path: "/servicePrincipals" + graph.Agent, Once: true,
+			ID: agentKey(i) + "/create", Title: "Create the agent identity " + w.DisplayName, Method: "POST", Path: "/servicePrincipals" + graph.Agent, Once: true, Needs: []string{want.Key + "/principal"},
 			Captures: []Capture{{Name: agentKey(i) + ".id", Member: "id"}},
 		}, agentNew, map[string]any{"displayName": w.DisplayName, "agentIdentityBlueprintId": w.BlueprintID, "sponsors@odata.bind": p.sponsors()})
 	}

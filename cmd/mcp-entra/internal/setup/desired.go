@@ -59,9 +59,9 @@ type App struct {
 	Inheritable []graph.InheritablePermission // of a blueprint
 	Agents      []graph.AgentIdentity         // its children
 
-	Secret    bool                      // desired: it has a secret
-	Deleted   bool                      // tenant: it is among the deleted
-	Adopted   bool                      // it was there before setup
+	Secret  bool // desired: it has a secret
+	Deleted bool // tenant: it is among the deleted
+	Adopted bool // it was there before setup
 }
 
 // proven reports whether the application authenticates to Entra as the spec's proof says.

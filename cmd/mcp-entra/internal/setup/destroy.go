@@ -64,7 +64,7 @@ func undeleted(have *State) *State {
 
 // remove plans to delete an application.
 func (p *planner) remove(a App) {
-	p.step(Step{ID: a.Key + "/delete", Title: "Delete the application " + a.Name, Method: "DELETE", Path: "/applications/" + placeholder(a.Key, "id")}, a.remover(), nil)
+	p.step(Step{ID: a.Key + "/delete", Title: "Delete the application " + a.Name, Method: "DELETE", Path: a.path()}, a.remover(), nil)
 }
 
 func (p *planner) purge(h App) {

@@ -132,7 +132,7 @@ func (p *planner) step(s Step, need who, body any) {
 func (p *planner) patch(a App, id, title string, body map[string]any, needs ...string) {
 	members := slices.Sorted(maps.Keys(body))
 	p.step(Step{
-		ID: a.Key + "/" + id, Title: title, Method: "PATCH", Path: "/applications/" + placeholder(a.Key, "id"),
+		ID: a.Key + "/" + id, Title: title, Method: "PATCH", Path: a.path(),
 		Read: "/applications/" + placeholder(a.Key, "id") + "?$select=" + strings.Join(members, ","), Needs: needs,
 	}, a.writer(), body)
 }

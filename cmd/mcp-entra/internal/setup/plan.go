@@ -167,8 +167,15 @@ type Outcome struct {
 	// FurtherScopes are those that clients step up to, in full.
 	FurtherScopes []string `json:"furtherScopes,omitempty"`
 
+	Agents    []AgentOutcome    `json:"agents,omitempty"`
 	Clients   []ClientOutcome   `json:"clients"`
 	Variables map[string]string `json:"variables"` // for the example server's environment
+}
+
+// An AgentOutcome is an agent identity as which the server acts for people.
+type AgentOutcome struct {
+	Name string `json:"name"`
+	ID   string `json:"id"` // client ID and object ID
 }
 
 // A ClientOutcome is what one client is configured with.
