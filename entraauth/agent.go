@@ -1,7 +1,6 @@
 package entraauth
 
 import (
-	"cmp"
 	"fmt"
 	"sync/atomic"
 )
@@ -108,15 +107,19 @@ func (c *claims) describeKind() string {
 }
 
 // describe says who calls, for logs and reports.
-func (a *Agent) describe() string {
+func (a *Agent) describe(objectID string) string {
+	id := "agent " + a.ID
+	if a.ID == "" {
+		id = "an unknown agent"
+	}
 	text := "no agent"
-	switch id := cmp.Or(a.ID, "unknown"); a.Role {
+	switch a.Role {
 	case AgentRoleAlone:
-		text = "agent " + id + " on its own"
+		text = id + " on its own"
 	case AgentRoleUser:
-		text = "an agent user, agent " + id
+		text = "agent user " + objectID + " of " + id
 	case AgentRoleForPerson:
-		text = "a person through agent " + id
+		text = "a person through " + id
 	case AgentRoleNone:
 		if a.SubjectFacets == "" {
 			return "unknown, without xms_sub_fct in the token"
@@ -130,30 +133,29 @@ func (a *Agent) describe() string {
 
 // unclear is the refusal of a user's token that does not say whether the user is a person.
 func (a *Agent) unclear() *Error {
-	return notPermitted("", agentUnclear, "a token that tells a person from an agent user", a.describe(),
-		"This server's operator adds the optional claims "+optionalClaims+" to the access tokens of the API's app registration; then get a new token")
+	return notPermitted("agent", agentUnclear, "a token that tells a person from an agent user", "client "+a.ID+", blueprint "+a.BlueprintID,
+		"This server's operator adds "+optionalClaims+" to the optional claims of the API's access tokens")
 }
 
 // notAccepted is the refusal of an agent on its own that a policy does not name.
 func (a *Agent) notAccepted() *Error {
-	return notPermitted("agent", agentNotAccepted, "an agent that this server's policy names", a.describe(),
-		"The caller is an agent on its own; to let it in, this server's operator adds the agent's application ID, not its blueprint's, to the policy's Agents")
+	return notPermitted("agent", agentNotAccepted, "an agent that the policy names", a.describe(""),
+		"The caller is an agent on its own. This server's operator lets it in by its application ID, not its blueprint's, in the policy's Agents")
 }
 
 // userNotAccepted is the refusal of an agent user that a policy does not name.
 func (a *Agent) userNotAccepted(objectID string) *Error {
-	return notPermitted("agent", agentUserNotAccepted, "an agent user that this server's policy names", "agent user "+objectID+": "+a.describe(),
-		"The caller is an agent's user account; to let it in, this server's operator adds the account's object ID to the policy's AgentUsers")
+	return notPermitted("agent", agentUserNotAccepted, "an agent user that the policy names", a.describe(objectID),
+		"The caller is an agent's user account. This server's operator lets it in by its object ID, in the policy's AgentUsers")
 }
 
-// notAPerson is the refusal of an agent, of a person through one, or of an application,
-// where only people may call.
-func (a *Agent) notAPerson(kind Kind) *Error {
-	got, remedy := a.describe(), "Sign in with a client that is no agent, or ask this server's operator about the policy's PeopleOnly"
+// notAPerson is the refusal of all others where only people may call who act through no agent.
+func (a *Agent) notAPerson(kind Kind, objectID string) *Error {
+	got, remedy := a.describe(objectID), "The caller is an agent, or acts through one. Sign in with a client that is no agent"
 	if a.Role == AgentRoleNone {
 		got, remedy = kind.String(), "Sign in as a user; client credentials act for no user"
 	}
-	return notPermitted("agent", peopleOnly, "a person who uses no agent", got, remedy)
+	return notPermitted("agent", peopleOnly, "a person who acts through no agent", got, remedy)
 }
 
 // sampleSize is how many tokens are looked at for the optional claims. Entra writes the
