@@ -1,7 +1,9 @@
 package entraauth
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"sync/atomic"
 )
 
@@ -100,10 +102,17 @@ var contradictions = []struct {
 // optionalClaims are what an API's registration must ask for, for its tokens to show agents.
 const optionalClaims = "xms_sub_fct, xms_act_fct, xms_par_app_azp and idtyp (include_user_token)"
 
-// describeKind says what the claims have that tells people, applications and agents apart.
+// describeKind lists the claims that tell people, applications and agents apart.
 func (c *claims) describeKind() string {
-	return fmt.Sprintf("idtyp %q, scp %q, xms_sub_fct %q, xms_act_fct %q, xms_par_app_azp %q",
-		c.kind, c.scopes, c.subjectFacets.text, c.actorFacets.text, c.blueprintID)
+	var b strings.Builder
+	for _, claim := range []struct{ name, value string }{
+		{"idtyp", c.kind}, {"scp", c.scopes}, {"xms_sub_fct", c.subjectFacets.text}, {"xms_act_fct", c.actorFacets.text}, {"xms_par_app_azp", c.blueprintID},
+	} {
+		if claim.value != "" {
+			fmt.Fprintf(&b, "%s %q, ", claim.name, claim.value)
+		}
+	}
+	return cmp.Or(strings.TrimSuffix(b.String(), ", "), "none")
 }
 
 // describe says who calls, for logs and reports.
@@ -122,7 +131,7 @@ func (a *Agent) describe(objectID string) string {
 		text = "a person through " + id
 	case AgentRoleNone:
 		if a.SubjectFacets == "" {
-			return "unknown, without xms_sub_fct in the token"
+			return "unknown: the token lacks xms_sub_fct, an optional claim of the API's registration"
 		}
 	}
 	if a.BlueprintID != "" {

@@ -175,7 +175,7 @@ func TestExplainAgents(t *testing.T) {
 	tokens["malformed"] = a.tenant.Mint(a.api, 2, func(_, c map[string]any) { c["xms_sub_fct"] = "+11" })
 	for caller, want := range map[string]entraauth.Check{
 		"person":        {Rule: "agent", Result: entraauth.ResultPassed, Actual: "no agent"},
-		"no claims":     {Rule: "agent", Result: entraauth.ResultPassed, Actual: "unknown, without xms_sub_fct in the token"},
+		"no claims":     {Rule: "agent", Result: entraauth.ResultPassed, Actual: "unknown: the token lacks xms_sub_fct, an optional claim of the API's registration"},
 		"through agent": {Rule: "agent", Result: entraauth.ResultPassed, Actual: "a person through agent " + a.agent.ClientID + ", blueprint " + a.blueprint.ClientID},
 		"agent":         {Rule: "agent", Result: entraauth.ResultFailed, Reason: "agent_not_accepted", Actual: "agent " + a.agent.ClientID + " on its own, blueprint " + a.blueprint.ClientID},
 		"middle tier":   {Rule: "agent", Result: entraauth.ResultFailed, Reason: "agent_user_not_accepted", Actual: "agent user " + a.agentUser.ObjectID + " of an unknown agent"},

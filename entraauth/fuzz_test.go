@@ -144,7 +144,7 @@ func FuzzFacets(f *testing.F) {
 		var text string
 		isText := json.Unmarshal([]byte(value), &text) == nil && value != "null"
 		wantAgent, wantUser, well := false, false, isText && len(text) <= 256
-		for _, number := range strings.Split(text, " ") {
+		for number := range strings.SplitSeq(text, " ") {
 			wantAgent, wantUser = wantAgent || number == "11", wantUser || number == "13"
 			well = well && strings.Trim(number, "0123456789") == "" && (len(number) < 2 || number[0] != '0')
 		}
