@@ -52,6 +52,7 @@ func (a *App) addSecret(expires *time.Time) string {
 }
 
 func (a *App) keepSecret(value string, expires *time.Time) string {
+	a.mustHoldCredentials("AddSecret")
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
 	secret := describeSecret(value, passwordCredential{StartDateTime: a.tenant.stampNow(), EndDateTime: expires})
@@ -84,6 +85,7 @@ func (a *App) RemoveSecrets() {
 // object ID, and "api://AzureADTokenExchange". Add other issuers with [Tenant.AddIssuer].
 // Comparison is case-sensitive, as in Entra.
 func (a *App) AddFederatedCredential(issuer, subject, audience string) {
+	a.mustHoldCredentials("AddFederatedCredential")
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
 	a.federated = append(a.federated, federatedCredential{federatedIdentityCredential: federatedIdentityCredential{

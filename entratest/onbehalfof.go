@@ -165,7 +165,7 @@ func (t *Tenant) profileOf(claims jwt.MapClaims) profile {
 	}
 	t.mu.Lock()
 	if user := t.userByObjectID(p.objectID); user != nil {
-		p.name, p.userPrincipalName, p.email = user.DisplayName, user.UserPrincipalName, user.Email
+		p.name, p.userPrincipalName, p.email, p.agent = user.DisplayName, user.UserPrincipalName, user.Email, user.agent != nil
 	}
 	t.mu.Unlock()
 	if methods, ok := claims["amr"].([]any); ok {

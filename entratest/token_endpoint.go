@@ -88,8 +88,8 @@ func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*token
 	if r != nil {
 		return nil, r
 	}
-	access := t.appAccess(principal{client.ClientID, client.ObjectID}, acr, scope.target(),
-		t.roles(client.ObjectID, scope.resource), t.lifetime())
+	access := t.appAccess(client.principal(), acr, scope.target(),
+		t.rolesOf(client, scope.resource), t.lifetime())
 	return t.respond(access), nil
 }
 

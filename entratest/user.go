@@ -24,6 +24,7 @@ type User struct {
 	Disabled bool
 
 	tenant  *Tenant
+	agent   *App         // whose user account it is; nil for people
 	session string       // the sid claim of tokens without a browser session
 	epoch   atomic.Int64 // increases with each revocation, which invalidates everything issued before
 }
@@ -84,17 +85,18 @@ func (u *User) holds(roles ...Role) bool {
 
 // AddUser adds a user with a new object ID.
 func (t *Tenant) AddUser(userPrincipalName, displayName string) *User {
-	user := &User{
-		ObjectID:          newGUID(),
-		UserPrincipalName: userPrincipalName,
-		DisplayName:       displayName,
-		tenant:            t,
-		session:           newGUID(),
-	}
+	user := newUser(t, userPrincipalName, displayName)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.users = append(t.users, user)
 	return user
+}
+
+func newUser(t *Tenant, userPrincipalName, displayName string) *User {
+	return &User{
+		ObjectID: newGUID(), UserPrincipalName: userPrincipalName, DisplayName: displayName,
+		tenant: t, session: newGUID(),
+	}
 }
 
 func (u *User) principalID() string { return u.ObjectID }
