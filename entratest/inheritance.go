@@ -67,7 +67,6 @@ func (t *Tenant) rolesOf(client, resource *App) []string {
 				roles = union(roles, []string{role})
 			}
 		}
-		slices.Sort(roles)
 	}
 	return roles
 }
