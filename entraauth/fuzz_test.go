@@ -3,6 +3,7 @@ package entraauth_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -127,4 +128,28 @@ func acceptedByAll(t *testing.T, f *fixture, token string) {
 		claims["iss"] != f.tenant.V1Issuer() && claims["iss"] != f.tenant.V2Issuer() || claims["cnf"] != nil {
 		t.Fatalf("accepted %v", claims)
 	}
+}
+
+// The facets' reader takes what the field is: numbers between spaces.
+func FuzzFacets(f *testing.F) {
+	for _, seed := range []string{`"3 6"`, `"11"`, `"9 3 11"`, `"13 3"`, `"011"`, `"+11"`, `11`, `["11"]`, `null`, `"\u0031\u0031"`, `" 11  13 "`, `"١١"`, `"1` + strings.Repeat(" 1", 128) + `"`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if !json.Valid([]byte(value)) {
+			t.Skip()
+		}
+		value = strings.TrimSpace(value)
+		agent, agentUser, err := entraauth.Facets(value)
+		var text string
+		isText := json.Unmarshal([]byte(value), &text) == nil && value != "null"
+		wantAgent, wantUser, well := false, false, isText && len(text) <= 256
+		for number := range strings.SplitSeq(text, " ") {
+			wantAgent, wantUser = wantAgent || number == "11", wantUser || number == "13"
+			well = well && strings.Trim(number, "0123456789") == "" && (len(number) < 2 || number[0] != '0')
+		}
+		if (err == nil) != well || err == nil && (agent != wantAgent || agentUser != wantUser) || err != nil && (agent || agentUser) {
+			t.Errorf("%s: got agent %t, agent user %t, %v; want %t, %t, well-formed: %t", value, agent, agentUser, err, wantAgent, wantUser, well)
+		}
+	})
 }

@@ -365,7 +365,7 @@ func checkAgent(_ context.Context, v *Verifier, t *candidate) *Error {
 }
 
 func showAgent(_ *Verifier, t *candidate) (expected, actual string) {
-	return "none that the policy refuses", t.caller().agent.describe()
+	return "none that the policy refuses", t.caller().agent.describe(t.claims.objectID)
 }
 
 func checkPolicy(_ context.Context, v *Verifier, t *candidate) *Error {
