@@ -75,6 +75,9 @@ func (i inheritance) describe() inheritablePermission {
 func (c *graphCall) readInheritance(old inheritance) (inheritance, *graphFault) {
 	doc := old.describe()
 	doc.InheritableScopes.Scopes, doc.InheritableRoles.Roles = nil, nil // what is sent replaces them
+	if old.resource == "" {
+		doc.InheritableScopes.Type = "" // required
+	}
 	sentScopes, sentRoles := doc.InheritableScopes, doc.InheritableRoles
 	if f := c.read(&doc); f != nil {
 		return old, f
@@ -85,7 +88,7 @@ func (c *graphCall) readInheritance(old inheritance) (inheritance, *graphFault) 
 	changed := old
 	changed.resource = strings.ToLower(doc.ResourceAppID)
 	var f *graphFault
-	if !slices.Equal(doc.InheritableScopes.Scopes, sentScopes.Scopes) || doc.InheritableScopes.Type != sentScopes.Type {
+	if old.resource == "" || !slices.Equal(doc.InheritableScopes.Scopes, sentScopes.Scopes) || doc.InheritableScopes.Type != sentScopes.Type {
 		if changed.scopes, f = heritableOf(doc.InheritableScopes.Type, "Scopes", doc.InheritableScopes.Scopes); f != nil {
 			return old, f
 		}
