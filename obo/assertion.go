@@ -61,6 +61,8 @@ type claims struct {
 	tenant  *tenant
 	cp1     bool   // the user's client handles claims challenges
 	user    string // "<tid>.<oid>" in lower case; empty if they aren't GUIDs
+	// audience is compared with the configured app, never used as one.
+	audience string
 }
 
 // caller identifies the user across tokens, so that one user's failures don't count
@@ -97,7 +99,7 @@ func (a *app) inspect(token string) (claims, error) {
 	if err != nil {
 		return claims{}, err
 	}
-	c := claims{expires: expires, tenant: t, cp1: payload.has("xms_cc", cp1)}
+	c := claims{expires: expires, tenant: t, cp1: payload.has("xms_cc", cp1), audience: payload.text("aud")}
 	if oid := payload.text("oid"); authority.IsGUID(oid) {
 		c.user = strings.ToLower(tid + "." + oid)
 	}
