@@ -17,8 +17,9 @@ func (t *Tenant) AddBlueprint(name string, scopes ...string) *App {
 // person through an agent) and of [Tenant.AppToken] (an agent on its own). Its ObjectID equals its
 // ClientID, as in Entra.
 func (t *Tenant) AddAgent(blueprint *App, name string) *App {
-	if !blueprint.blueprint || blueprint.tenant != t {
-		panic(fmt.Sprintf("entratest: AddAgent: %q is not a blueprint of this tenant", blueprint.name()))
+	blueprint.mustBeBlueprint("AddAgent")
+	if blueprint.tenant != t {
+		panic(fmt.Sprintf("entratest: AddAgent: blueprint %q belongs to another tenant; see AddServicePrincipal", blueprint.name()))
 	}
 	return t.register(newAgent(blueprint, name))
 }
@@ -57,6 +58,13 @@ func (t *Tenant) AddAgentUser(agent *App, userPrincipalName, displayName string)
 func (a *App) mustTakeRedirects() {
 	if a.isAgent() && !a.public {
 		panic(fmt.Sprintf("entratest: AddRedirectURI: %q is an agent identity, which signs nobody in; see AddAgentClient", a.name()))
+	}
+}
+
+// mustBeBlueprint panics for all else.
+func (a *App) mustBeBlueprint(method string) {
+	if !a.blueprint {
+		panic(fmt.Sprintf("entratest: %s: %q is not a blueprint; see AddBlueprint", method, a.name()))
 	}
 }
 

@@ -16,7 +16,10 @@ type agents struct {
 
 func newAgents(t testing.TB) *agents {
 	t.Helper()
-	c := newContoso(t)
+	return newContoso(t).newAgents()
+}
+
+func (c *contoso) newAgents() *agents {
 	a := &agents{contoso: c, blueprint: c.AddBlueprint("Files MCP", "access_as_user")}
 	a.agent = c.AddAgent(a.blueprint, "Files agent")
 	a.user = c.AddAgentUser(a.agent, "files-agent@contoso.com", "Files Agent")

@@ -57,6 +57,7 @@ type App struct {
 	federated     []federatedCredential
 	redirects     []redirect
 	required      []requiredResourceAccess
+	inheritable   []inheritance // of a blueprint's registration, one a resource
 	preAuthorized []preAuthorizedApplication
 	microsoft     bool        // Microsoft's own: has no registration here, and needs no user's consent among its kind
 	ownKey        *signingKey // nil: the tenant's keys sign the app's tokens

@@ -132,10 +132,14 @@ func (p profile) facets() string {
 func (p profile) approved() bool { return slices.Contains(p.methods, any("mfa")) }
 
 func (u *User) profile() profile {
-	return profile{
+	p := profile{
 		objectID: u.ObjectID, name: u.DisplayName, userPrincipalName: u.UserPrincipalName,
 		session: u.session, methods: []any{"pwd"}, email: u.Email, agent: u.agent != nil,
 	}
+	if p.agent { // has no password
+		p.methods = nil
+	}
+	return p
 }
 
 // A target is the resource that a token is for. Audience is the identifier in the request: v1
@@ -159,8 +163,10 @@ func (t *Tenant) userAccess(user profile, client *App, acr string, aim target, s
 	t.addSignIn(claims, user)
 	t.addOptional(claims, aim, user, client)
 	if token.version == 1 {
-		claims["acr"] = "1"
-		claims["amr"] = user.methods
+		claims["acr"] = "0" // no sign-in
+		if len(user.methods) > 0 {
+			claims["acr"], claims["amr"] = "1", user.methods
+		}
 		claims["appid"], claims["appidacr"] = client.ClientID, acr
 		claims["ipaddr"] = "127.0.0.1"
 		claims["unique_name"], claims["upn"] = user.userPrincipalName, user.userPrincipalName

@@ -123,7 +123,7 @@ func (t *Tenant) addFirstParty() {
 	t.graph = t.register(newGraph())
 	t.register(&App{
 		ClientID: tokenExchangeClientID, Name: "AAD Token Exchange Endpoint: Public", AppIDURIs: []string{tokenExchangeURI},
-		AccessTokenVersion: 2, microsoft: true,
+		AccessTokenVersion: 2, microsoft: true, OptionalClaims: []string{"idtyp", "xms_sub_fct", "xms_act_fct", "xms_par_app_azp"},
 	})
 	t.register(newImpersonated("cfa8b339-82a2-471a-a3c9-0fc0be7a4093", "Azure Key Vault", "f53da476-18e3-4152-8e01-aec403e6edc0", true,
 		"https://vault.azure.net"))

@@ -46,7 +46,7 @@ func (a *App) usualProof() string {
 func (t *Tenant) AppToken(client, resource *App) string {
 	aim := target{resource, resource.AppIDURI(), resource.tokenVersion()}
 	return t.sign(t.appAccess(client.principal(), client.usualProof(), aim,
-		t.roles(client.ObjectID, resource), t.lifetime()))
+		t.rolesOf(client, resource), t.lifetime()))
 }
 
 // IDToken returns the v2 ID token that client got when user signed in. It is not an
