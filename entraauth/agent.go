@@ -1,5 +1,11 @@
 package entraauth
 
+import (
+	"cmp"
+	"fmt"
+	"sync/atomic"
+)
+
 // An AgentRole says what part an agent, an identity of Microsoft Entra Agent ID, has in a
 // call.
 type AgentRole int
@@ -32,7 +38,8 @@ func (r AgentRole) String() string {
 
 // An Agent is what a verified token says about agents. Entra writes the claims only if the
 // API's registration asks for them (optionalClaims.accessToken): xms_sub_fct,
-// xms_act_fct, xms_par_app_azp, and idtyp with include_user_token.
+// xms_act_fct, xms_par_app_azp, and idtyp with include_user_token. Without them, nobody can
+// tell an agent user from a person.
 type Agent struct {
 	Role AgentRole
 	// ID is the agent identity's application ID (claim azp or appid), a GUID. It is empty
@@ -44,15 +51,147 @@ type Agent struct {
 	// by it.
 	BlueprintID string
 	// ActorFacets and SubjectFacets are the claims xms_act_fct and xms_sub_fct, as they
-	// came: decimal numbers between spaces. Only 11 and 13 have a meaning here.
+	// came: decimal numbers between spaces. Only 11 (agent identity) and 13 (agent user)
+	// decide; people and applications have others, whose meaning is not documented.
 	ActorFacets, SubjectFacets string
 }
 
-// Agent returns what the token says about agents.
-func (id *Identity) Agent() Agent { return id.agent }
+// agent returns what the claims say about agents. They pass the rule on them.
+func (c *claims) agent() Agent {
+	a := Agent{BlueprintID: c.blueprintID, ActorFacets: c.actorFacets.text, SubjectFacets: c.subjectFacets.text}
+	actor := c.actorFacets.agent || c.blueprintID != "" // the client is an agent
+	switch {
+	case c.isApp():
+		if actor || c.subjectFacets.agent {
+			a.Role, a.ID = AgentRoleAlone, c.clientID()
+		}
+		return a
+	case c.subjectFacets.agentUser:
+		a.Role = AgentRoleUser
+	case actor:
+		a.Role = AgentRoleForPerson
+	}
+	if actor {
+		a.ID = c.clientID()
+	}
+	return a
+}
 
-// IsPerson reports whether the caller is a person, as far as the token shows: a user, and no agent
-// user. A person who acts through an agent is a person.
-func (id *Identity) IsPerson() bool {
-	return id.kind == KindUser && id.agent.Role != AgentRoleUser
+// isUnclear reports whether a user's token is an agent's or a person's, but does not say whose:
+// it has the marker, and nothing about its actor or its subject.
+func (c *claims) isUnclear() bool {
+	return c.blueprintID != "" && !c.isApp() && !c.actorFacets.agent && !c.subjectFacets.any
+}
+
+// isUser reports whether the token is a user's, and not one of a kind that is unknown.
+func (c *claims) isUser() bool { return c.kind == "user" || c.kind == "" && !c.isApp() }
+
+// contradictions are claims that no token of Entra's has together.
+var contradictions = []struct {
+	expected string
+	holds    func(*claims) bool
+}{
+	{"an application's token without a scope", func(c *claims) bool { return c.isApp() && c.namesScope() }},
+	{"an application's token without 13 (agent user) in xms_sub_fct", func(c *claims) bool { return c.isApp() && c.subjectFacets.agentUser }},
+	{"a user's token without 11 (agent identity) in xms_sub_fct", func(c *claims) bool { return c.isUser() && c.subjectFacets.agent }},
+	{"11 (agent identity) or 13 (agent user) in xms_sub_fct, not both", func(c *claims) bool { return c.subjectFacets.agent && c.subjectFacets.agentUser }},
+	{"no 13 (agent user) in xms_act_fct: a user is no client", func(c *claims) bool { return c.actorFacets.agentUser }},
+}
+
+// optionalClaims are what an API's registration must ask for, for its tokens to show agents.
+const optionalClaims = "xms_sub_fct, xms_act_fct, xms_par_app_azp and idtyp (include_user_token)"
+
+// describeKind says what the claims have that tells people, applications and agents apart.
+func (c *claims) describeKind() string {
+	return fmt.Sprintf("idtyp %q, scp %q, xms_sub_fct %q, xms_act_fct %q, xms_par_app_azp %q",
+		c.kind, c.scopes, c.subjectFacets.text, c.actorFacets.text, c.blueprintID)
+}
+
+// describe says who calls, for logs and reports.
+func (a *Agent) describe() string {
+	text := "no agent"
+	switch id := cmp.Or(a.ID, "unknown"); a.Role {
+	case AgentRoleAlone:
+		text = "agent " + id + " on its own"
+	case AgentRoleUser:
+		text = "an agent user, agent " + id
+	case AgentRoleForPerson:
+		text = "a person through agent " + id
+	case AgentRoleNone:
+		if a.SubjectFacets == "" {
+			return "unknown, without xms_sub_fct in the token"
+		}
+	}
+	if a.BlueprintID != "" {
+		text += ", blueprint " + a.BlueprintID
+	}
+	return text
+}
+
+// unclear is the refusal of a user's token that does not say whether the user is a person.
+func (a *Agent) unclear() *Error {
+	return notPermitted("", agentUnclear, "a token that tells a person from an agent user", a.describe(),
+		"This server's operator adds the optional claims "+optionalClaims+" to the access tokens of the API's app registration; then get a new token")
+}
+
+// notAccepted is the refusal of an agent on its own that a policy does not name.
+func (a *Agent) notAccepted() *Error {
+	return notPermitted("agent", agentNotAccepted, "an agent that this server's policy names", a.describe(),
+		"The caller is an agent on its own; to let it in, this server's operator adds the agent's application ID, not its blueprint's, to the policy's Agents")
+}
+
+// userNotAccepted is the refusal of an agent user that a policy does not name.
+func (a *Agent) userNotAccepted(objectID string) *Error {
+	return notPermitted("agent", agentUserNotAccepted, "an agent user that this server's policy names", "agent user "+objectID+": "+a.describe(),
+		"The caller is an agent's user account; to let it in, this server's operator adds the account's object ID to the policy's AgentUsers")
+}
+
+// notAPerson is the refusal of an agent, of a person through one, or of an application,
+// where only people may call.
+func (a *Agent) notAPerson(kind Kind) *Error {
+	got, remedy := a.describe(), "Sign in with a client that is no agent, or ask this server's operator about the policy's PeopleOnly"
+	if a.Role == AgentRoleNone {
+		got, remedy = kind.String(), "Sign in as a user; client credentials act for no user"
+	}
+	return notPermitted("agent", peopleOnly, "a person who uses no agent", got, remedy)
+}
+
+// sampleSize is how many tokens are looked at for the optional claims. Entra writes the
+// facets of everybody, so a few tokens without them show that the API doesn't ask for them.
+const sampleSize = 5
+
+// A sample is what the first tokens of a verifier had of the optional claims.
+type sample struct {
+	tokens atomic.Int32
+	has    atomic.Uint32 // a bit for each of sampledClaims
+}
+
+var sampledClaims = []struct {
+	name string
+	in   func(*claims) bool
+}{
+	{"xms_sub_fct", func(c *claims) bool { return c.subjectFacets.any }},
+	{"xms_act_fct", func(c *claims) bool { return c.actorFacets.any }},
+	{"idtyp", func(c *claims) bool { return c.kind != "" }},
+}
+
+// add adds a verified token, and returns the claims that no token had once the sample is whole.
+func (s *sample) add(c *claims) (missing []string) {
+	if s.tokens.Load() >= sampleSize {
+		return nil
+	}
+	for i, claim := range sampledClaims {
+		if claim.in(c) {
+			s.has.Or(1 << i)
+		}
+	}
+	if s.tokens.Add(1) != sampleSize {
+		return nil
+	}
+	for i, claim := range sampledClaims {
+		if s.has.Load()&(1<<i) == 0 {
+			missing = append(missing, claim.name)
+		}
+	}
+	return missing
 }
