@@ -74,7 +74,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	given := c.log
 	c.log = slog.New(safelog.NewHandler(given.Handler()))
 	c.implementation = introduction(c.implementation, resource)
-	faults = append(faults, checkPairing(v, c.exchanger))
+	faults = append(faults, checkPairing(v, c.exchanger), c.checkAgents())
 	server, err := newMCPServer(&c)
 	faults = append(faults, err)
 	registered := &catalog{}
@@ -123,7 +123,7 @@ func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *
 		sessions:  subscriptions.sessions, streams: streams, subscriptions: subscriptions,
 		policies: &policyCheck{&c.access, refuser, subscriptions.sessions, cmp.Or(c.cursors, seal.Random(cursorPurpose)), primingDelay},
 		speaker:  &speaker{log, refuser, rpcwire.NewIDs()},
-		consent:  consent, failures: &failures{refuser, consent}, lending: &lending{exchanger: c.exchanger, log: c.log},
+		consent:  consent, failures: &failures{refuser, consent}, lending: newLending(c),
 	}
 	if c.sessions {
 		s.events = newEvents(subscriptions)
