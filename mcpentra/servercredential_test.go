@@ -210,7 +210,9 @@ func TestServerCredentialAtOnce(t *testing.T) {
 		person := w.begin(t, mode.name, w.token(w.alice), "2025-03-26")
 		var wg sync.WaitGroup
 		var id atomic.Int32
-		request := func(tool string) string { return strings.Replace(callBody(tool), `"id":7`, fmt.Sprintf(`"id":%d`, id.Add(1)), 1) }
+		request := func(tool string) string {
+			return strings.Replace(callBody(tool), `"id":7`, fmt.Sprintf(`"id":%d`, id.Add(1)), 1)
+		}
 		for range 4 {
 			for _, of := range []struct {
 				header    map[string]string
@@ -254,7 +256,7 @@ func TestServerCredentialStaysInItsCall(t *testing.T) {
 					return nil, nil, err
 				}
 				ended = context.WithoutCancel(ctx)
-				texts = append(texts, token(context.WithoutCancel(ctx)), token(context.Background()))
+				texts = append(texts, token(context.WithoutCancel(ctx)), token(context.Background())) //nolint:contextcheck // none is what is tested
 			}
 			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: strings.Join(append(texts, token(ctx)), "|")}}}, nil, nil
 		})
