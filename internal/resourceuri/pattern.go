@@ -85,7 +85,7 @@ func (p *Pattern) Names(uri string) bool {
 		return false
 	}
 	all, complete := Readings(uri)
-	return complete && !slices.ContainsFunc(all, func(reading string) bool { return !p.Matches(reading) })
+	return complete && !slices.ContainsFunc(all, func(reading string) bool { return !p.Matches(reading, Canonical(reading)) })
 }
 
 // MatchesAll reports whether the pattern matches all URIs of the template.
