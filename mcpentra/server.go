@@ -202,7 +202,7 @@ func describe(resource *url.URL, v *entraauth.Verifier, c *config) []slog.Attr {
 		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.broughtNow().tools)),
 		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
 		slog.Float64("requests_per_second", limits.RequestsPerSecond), slog.Int("concurrent", limits.Concurrent), slog.Int64("body_bytes", limits.BodyBytes),
-	}, c.describeProxy()...)
+	}, append(c.describeAgents(), c.describeProxy()...)...)
 }
 
 // introduction returns how the server introduces itself: as configured, with the

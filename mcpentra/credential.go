@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -15,7 +16,117 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
+	"github.com/mcpentra/mcp-entra-go/obo"
 )
+
+// A credentialError says why a tool gets no credential or token.
+type credentialError struct {
+	text   string // for the caller
+	reason string // for the log, as are
+	remedy string // what the operator can do, or "", and
+	cause  error  // or nil
+}
+
+func (e *credentialError) Error() string    { return e.text }
+func (e *credentialError) UserText() string { return e.text }
+func (e *credentialError) Unwrap() error    { return e.cause }
+
+// LogValue returns what only the operator should read.
+func (e *credentialError) LogValue() slog.Value {
+	var attrs []slog.Attr
+	if e.remedy != "" {
+		attrs = append(attrs, slog.String("remedy", e.remedy))
+	}
+	if e.cause != nil {
+		attrs = append(attrs, slog.String("cause", e.cause.Error()))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+var (
+	// ErrNoCaller means that the context belongs to no request of a verified caller.
+	ErrNoCaller error = &credentialError{text: "no verified caller: this can be used only in a tool call", reason: "no_caller"}
+	// ErrNoExchanger means that the server was made without [WithExchanger].
+	ErrNoExchanger error = &credentialError{text: "this server can't act on behalf of its callers: no On-Behalf-Of exchange is configured", reason: "no_exchanger"}
+	// ErrNeedsUser means that the caller is an application, or an agent on its own, for
+	// which there is no On-Behalf-Of.
+	ErrNeedsUser error = &credentialError{
+		text:   "the caller is an application; this acts on behalf of its caller, which needs a user (as in AADSTS7000114). To fix this: call as a signed-in user",
+		reason: "needs_user",
+		remedy: "if applications may act with the server's own credential here, name the tool or resource in mcpentra.WithDangerousServerCredentialForApplications; otherwise keep them out by a policy",
+	}
+	// ErrNoAgent means that the function of [WithAgent] names no agent for the caller.
+	ErrNoAgent error = &credentialError{
+		text:   "this server acts for its callers as agents, and has no agent for you. To fix this: ask the server's operator to choose one",
+		reason: "no_agent",
+		remedy: "return one of obo.Options.Agents for this caller from the function of mcpentra.WithAgent",
+	}
+)
+
+// Credential returns the credential of the caller of this tool call: it gets
+// tokens on the caller's behalf, for any client of the Azure SDK. Make a client
+// for each call, with a shared transport to keep that cheap: an Azure client
+// keeps the token of the first user that it sees. Credential never falls back to the
+// server's own identity; what its operator lends to applications with
+// [WithDangerousServerCredentialForApplications] works for the call's own context alone.
+//
+// The error is [ErrNoCaller], [ErrNoExchanger], [ErrNeedsUser], [ErrNoAgent], or that the
+// function of [WithAgent] panicked.
+func Credential(ctx context.Context) (azcore.TokenCredential, error) {
+	m := messageOf(ctx)
+	if m == nil {
+		return nil, ErrNoCaller
+	}
+	return m.server.credential(m)
+}
+
+// lending returns the credentials of messages' callers.
+type lending struct {
+	exchanger *obo.Exchanger // nil without WithExchanger
+	agents    *agents        // nil without WithAgent
+	server    *serverCredential
+	log       *slog.Logger
+	once      sync.Once // for the log line: only the operator can fix this
+}
+
+func newLending(c *config) *lending {
+	l := &lending{exchanger: c.exchanger, server: c.serverCred, log: c.log}
+	if c.exchanger == nil {
+		return l
+	}
+	app := c.exchanger.Registration()
+	if c.agentFor != nil {
+		l.agents = &agents{c.agentFor, app.Agents, c.log}
+	}
+	if l.server != nil {
+		l.server.audiences = app.Resources
+	}
+	return l
+}
+
+func (l *lending) credential(m *rpcMessage) (azcore.TokenCredential, error) {
+	switch {
+	case m.caller == nil:
+		return nil, ErrNoCaller
+	case m.caller.Kind() == entraauth.KindApp && l.server.serves(m):
+		return l.server.lend(m)
+	case l.exchanger == nil:
+		l.once.Do(func() {
+			l.log.ErrorContext(m, "a tool asked for its caller's credential (mcpentra.Credential), and this server has no exchanger: add WithExchanger",
+				"request_id", requestID(m))
+		})
+		return nil, ErrNoExchanger
+	case m.caller.Kind() != entraauth.KindUser:
+		return nil, ErrNeedsUser
+	case l.agents != nil:
+		agent, err := l.agents.choose(m)
+		if err != nil {
+			return nil, err
+		}
+		return l.exchanger.AgentCredential(obo.Assertion(m.caller.Assertion()), agent), nil
+	}
+	return l.exchanger.Credential(obo.Assertion(m.caller.Assertion())), nil
+}
 
 // WithAgent makes the server act for its callers as agent identities: [Credential] then
 // gets tokens on the caller's behalf as the agent that agentFor names for the caller, by
@@ -54,6 +165,22 @@ func (c *config) checkAgents() error {
 		return errors.New("WithExchanger: the exchanger acts only as agents (obo.Options.Agents), and nothing says which one acts for a caller; add WithAgent(…)")
 	}
 	return nil
+}
+
+// describeAgents returns what the log says at the start about agents and the server's own credential,
+// if there are any.
+func (c *config) describeAgents() (attrs []slog.Attr) {
+	if c.agentFor != nil {
+		attrs = append(attrs, slog.Any("agents", c.exchanger.Registration().Agents))
+	}
+	if s := c.serverCred; s != nil {
+		var lent []string
+		for _, p := range slices.Concat(s.tools, s.resources) {
+			lent = append(lent, p.String())
+		}
+		attrs = append(attrs, slog.Any("server_credential_for_applications", lent))
+	}
+	return attrs
 }
 
 // agents chooses the agents that act for callers.
