@@ -364,7 +364,7 @@ func checkAgent(_ context.Context, v *Verifier, t *candidate) *Error {
 	return err
 }
 
-func showAgent(v *Verifier, t *candidate) (expected, actual string) {
+func showAgent(_ *Verifier, t *candidate) (expected, actual string) {
 	return "none that the policy refuses", t.caller().agent.describe()
 }
 

@@ -157,6 +157,9 @@ func (k *checker) users(c *yamlfile.Cursor) {
 		}
 		names[upn] = true
 		k.id(at.Key("objectId"), u.ObjectID)
+		if u.Agent != "" {
+			refer(at.Key("agent"), "app of kind agent", u.Agent, k.spec.named(kindAgent))
+		}
 		for j, role := range u.Roles {
 			refer(at.Key("directoryRoles").Item(j), "directory role", role, directoryRoles)
 		}
