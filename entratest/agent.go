@@ -54,6 +54,13 @@ func (t *Tenant) AddAgentUser(agent *App, userPrincipalName, displayName string)
 	return user
 }
 
+// mustCrossTenants panics for an agent identity, which has one tenant.
+func (a *App) mustCrossTenants() {
+	if a.isAgent() {
+		panic(fmt.Sprintf("entratest: AddServicePrincipal: %q is an agent identity, which has one tenant: add its blueprint, and an agent of that", a.name()))
+	}
+}
+
 // mustTakeRedirects panics for an agent identity that is no public client.
 func (a *App) mustTakeRedirects() {
 	if a.isAgent() && !a.public {

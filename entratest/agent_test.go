@@ -109,6 +109,8 @@ func TestAgentsOfTheWrongParent(t *testing.T) {
 		"an agent in a tenant without a principal": func() { elsewhere.AddAgent(c.blueprint, "Agent") },
 		"an agent user of a blueprint":             func() { c.AddAgentUser(c.blueprint, "a@contoso.com", "A") },
 		"an agent user in another tenant":          func() { elsewhere.AddAgentUser(c.agent, "a@contoso.com", "A") },
+		"an agent in another tenant":               func() { elsewhere.AddServicePrincipal(c.agent) },
+		"inheritance of an API":                    func() { c.api.AllowInheritance(c.Storage()) },
 		"an agent with a secret":                   func() { c.agent.AddSecret() },
 		"an agent with a redirect URI":             func() { c.agent.AddRedirectURI(entratest.PlatformWeb, "https://a.example") },
 		"an agent with a federated credential":     func() { c.agent.AddFederatedCredential("https://a", "b", "c") },

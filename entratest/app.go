@@ -105,7 +105,10 @@ func (a *App) isRegistered() bool { return a.home == nil && !a.microsoft && a.pa
 // AddServicePrincipal makes an app from another tenant of the server available in this one: a
 // multitenant app. The returned App represents it here. Credentials and redirect URIs are those of
 // the registration.
-func (t *Tenant) AddServicePrincipal(app *App) *App { return t.register(app.represented()) }
+func (t *Tenant) AddServicePrincipal(app *App) *App {
+	app.mustCrossTenants()
+	return t.register(app.represented())
+}
 
 // represented returns an app that represents this one in another tenant.
 func (a *App) represented() *App {

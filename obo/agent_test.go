@@ -31,6 +31,7 @@ const (
 type agentEntra struct {
 	mu       sync.Mutex
 	forms    []url.Values
+	number   int // of the latest request
 	lifetime int // of the first step's, in seconds; 0 means 3900
 	// answer replaces an answer, unless it returns the zero one.
 	answer func(form url.Values) answer
@@ -44,7 +45,8 @@ func (e *agentEntra) RoundTrip(req *http.Request) (*http.Response, error) {
 	e.mu.Lock()
 	form := req.PostForm
 	e.forms = append(e.forms, form)
-	a, number, lifetime, f := answer{}, len(e.forms), e.lifetime, e.answer
+	e.number++
+	a, number, lifetime, f := answer{}, e.number, e.lifetime, e.answer
 	e.mu.Unlock()
 	if f != nil {
 		a = f(form)
