@@ -100,7 +100,7 @@ func TestUnclearCaller(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
 	_, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 2, func(_, c map[string]any) { c["xms_par_app_azp"] = blueprintID }))
-	if e := errorOf(t, err); e.Caller() != nil || e.Reason != "agent_unclear" || !strings.Contains(e.Actual, blueprintID) {
+	if e := errorOf(t, err); e.Caller() != nil || e.Reason != "agent_unclear" || !strings.Contains(e.Actual, blueprintID) || len(e.Error()) > 256 {
 		t.Errorf("got %+v, want agent_unclear without a caller, with the blueprint for the log", e)
 	}
 }

@@ -111,6 +111,8 @@ func TestNamedAgentNeedsRole(t *testing.T) {
 	checkReason(t, "without the role", err, "app_role_missing", false)
 	_, err = a.verifier.Verify(t.Context(), mint("roles", nil))
 	checkReason(t, "without roles", err, "app_role_missing", false)
+	_, err = a.verifier.Verify(t.Context(), mint("roles", []string{"R"}, "azp", otherTenant, "appid", agentID))
+	checkReason(t, "its ID in the other version's claim", err, "agent_not_accepted", false)
 	id, err := a.verifier.Verify(t.Context(), mint("roles", []string{"Q"}, "xms_cc", []string{"cp1"}))
 	if err != nil {
 		t.Fatal(err)

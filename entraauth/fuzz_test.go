@@ -87,6 +87,8 @@ func FuzzClaims(f *testing.F) {
 		strings.Replace(good, `"aud"`, `"\u0061ud"`, 1),
 		strings.Replace(good, `"scp":"`, `"scp":"a `, 1),
 		strings.Replace(good, "{", `{"a":{"b":[1,2,{"c":"\"}"}]},"d":[],"e":{},"f":null,`, 1),
+		strings.Replace(good, "{", `{"xms_sub_fct":"3 6","xms_act_fct":"3 9 11","xms_par_app_azp":"12345678-1234-1234-1234-123456789abc",`, 1),
+		strings.Replace(good, "{", `{"xms_sub_fct":"13","xms_act_fct":"9 3",`, 1),
 		strings.Replace(good, "{", `{"_claim_names":{"groups":"s"},"roles":["\u00e9"],"acrs":"c1",`, 1),
 		`{"a":{"b":[1,2,{"c":"\"}"}]}}`,
 		`null`,
@@ -127,6 +129,13 @@ func acceptedByAll(t *testing.T, f *fixture, token string) {
 	if claims["tid"] != f.tenant.ID() || len(oid) != 36 || !slices.Contains(strings.Fields(scopes), "access_as_user") ||
 		claims["iss"] != f.tenant.V1Issuer() && claims["iss"] != f.tenant.V2Issuer() || claims["cnf"] != nil {
 		t.Fatalf("accepted %v", claims)
+	}
+	subject, _ := claims["xms_sub_fct"].(string)
+	actor, _ := claims["xms_act_fct"].(string)
+	isAgent := func(number string) bool { return number == "11" || number == "13" }
+	if slices.ContainsFunc(strings.Fields(subject), isAgent) || slices.Contains(strings.Fields(actor), "13") ||
+		claims["xms_par_app_azp"] != nil && subject == "" && !slices.Contains(strings.Fields(actor), "11") {
+		t.Fatalf("accepted an agent user, or whoever it is: %v", claims)
 	}
 }
 

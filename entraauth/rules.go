@@ -75,7 +75,7 @@ var rules = []rule{
 	{"key issuer", "signing key", checkKeyIssuer, showKey, nil},
 	{"signature", "signing key", checkSignature, showSignature, nil},
 	{"object id", "", checkObjectID, showObjectID, nil},
-	{"agent", "", checkAgent, showAgent, nil},
+	{"agent", "agent claims", checkAgent, showAgent, nil},
 	{"policy", "", checkPolicy, nil, []rule{{name: "scope", shows: showScopes}, {name: "client", shows: showClient}}},
 }
 
