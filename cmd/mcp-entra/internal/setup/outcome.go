@@ -52,7 +52,7 @@ func variables(spec Spec, o Outcome, proxyAppID string, place authority.Cloud, h
 			v["PUBLIC_URL"] = u.Scheme + "://" + u.Host
 		}
 	}
-	if pages := landings(spec); len(pages) > 0 {
+	if pages := landings(spec); len(pages) > 0 && len(spec.Agents) == 0 {
 		v["CONSENT_REDIRECT_URL"] = pages[0]
 	}
 	proxyVariables(v, spec, proxyAppID, place)
