@@ -3,6 +3,7 @@ package entraauth
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"sync/atomic"
 )
 
@@ -101,25 +102,36 @@ var contradictions = []struct {
 // optionalClaims are what an API's registration must ask for, for its tokens to show agents.
 const optionalClaims = "xms_sub_fct, xms_act_fct, xms_par_app_azp and idtyp (include_user_token)"
 
-// describeKind says what the claims have that tells people, applications and agents apart.
+// describeKind lists the claims that tell people, applications and agents apart.
 func (c *claims) describeKind() string {
-	return fmt.Sprintf("idtyp %q, scp %q, xms_sub_fct %q, xms_act_fct %q, xms_par_app_azp %q",
-		c.kind, c.scopes, c.subjectFacets.text, c.actorFacets.text, c.blueprintID)
+	var b strings.Builder
+	for _, claim := range []struct{ name, value string }{
+		{"idtyp", c.kind}, {"scp", c.scopes}, {"xms_sub_fct", c.subjectFacets.text}, {"xms_act_fct", c.actorFacets.text}, {"xms_par_app_azp", c.blueprintID},
+	} {
+		if claim.value != "" {
+			fmt.Fprintf(&b, "%s %q, ", claim.name, claim.value)
+		}
+	}
+	return cmp.Or(strings.TrimSuffix(b.String(), ", "), "none")
 }
 
 // describe says who calls, for logs and reports.
-func (a *Agent) describe() string {
+func (a *Agent) describe(objectID string) string {
+	id := "agent " + a.ID
+	if a.ID == "" {
+		id = "an unknown agent"
+	}
 	text := "no agent"
-	switch id := cmp.Or(a.ID, "unknown"); a.Role {
+	switch a.Role {
 	case AgentRoleAlone:
-		text = "agent " + id + " on its own"
+		text = id + " on its own"
 	case AgentRoleUser:
-		text = "an agent user, agent " + id
+		text = "agent user " + objectID + " of " + id
 	case AgentRoleForPerson:
-		text = "a person through agent " + id
+		text = "a person through " + id
 	case AgentRoleNone:
 		if a.SubjectFacets == "" {
-			return "unknown, without xms_sub_fct in the token"
+			return "unknown: the token lacks xms_sub_fct, an optional claim of the API's registration"
 		}
 	}
 	if a.BlueprintID != "" {
@@ -130,30 +142,29 @@ func (a *Agent) describe() string {
 
 // unclear is the refusal of a user's token that does not say whether the user is a person.
 func (a *Agent) unclear() *Error {
-	return notPermitted("", agentUnclear, "a token that tells a person from an agent user", a.describe(),
-		"This server's operator adds the optional claims "+optionalClaims+" to the access tokens of the API's app registration; then get a new token")
+	return notPermitted("agent", agentUnclear, "a token that tells a person from an agent user", "client "+a.ID+", blueprint "+a.BlueprintID,
+		"This server's operator adds "+optionalClaims+" to the optional claims of the API's access tokens")
 }
 
 // notAccepted is the refusal of an agent on its own that a policy does not name.
 func (a *Agent) notAccepted() *Error {
-	return notPermitted("agent", agentNotAccepted, "an agent that this server's policy names", a.describe(),
-		"The caller is an agent on its own; to let it in, this server's operator adds the agent's application ID, not its blueprint's, to the policy's Agents")
+	return notPermitted("agent", agentNotAccepted, "an agent that the policy names", a.describe(""),
+		"The caller is an agent on its own. This server's operator lets it in by its application ID, not its blueprint's, in the policy's Agents")
 }
 
 // userNotAccepted is the refusal of an agent user that a policy does not name.
 func (a *Agent) userNotAccepted(objectID string) *Error {
-	return notPermitted("agent", agentUserNotAccepted, "an agent user that this server's policy names", "agent user "+objectID+": "+a.describe(),
-		"The caller is an agent's user account; to let it in, this server's operator adds the account's object ID to the policy's AgentUsers")
+	return notPermitted("agent", agentUserNotAccepted, "an agent user that the policy names", a.describe(objectID),
+		"The caller is an agent's user account. This server's operator lets it in by its object ID, in the policy's AgentUsers")
 }
 
-// notAPerson is the refusal of an agent, of a person through one, or of an application,
-// where only people may call.
-func (a *Agent) notAPerson(kind Kind) *Error {
-	got, remedy := a.describe(), "Sign in with a client that is no agent, or ask this server's operator about the policy's PeopleOnly"
+// notAPerson is the refusal of all others where only people may call who act through no agent.
+func (a *Agent) notAPerson(kind Kind, objectID string) *Error {
+	got, remedy := a.describe(objectID), "The caller is an agent, or acts through one. Sign in with a client that is no agent"
 	if a.Role == AgentRoleNone {
 		got, remedy = kind.String(), "Sign in as a user; client credentials act for no user"
 	}
-	return notPermitted("agent", peopleOnly, "a person who uses no agent", got, remedy)
+	return notPermitted("agent", peopleOnly, "a person who acts through no agent", got, remedy)
 }
 
 // sampleSize is how many tokens are looked at for the optional claims. Entra writes the

@@ -52,5 +52,11 @@ func Members(text string) (map[string]string, error) {
 	return all, err
 }
 
+// Facets returns which of the numbers that decide are in facets, a JSON value.
+func Facets(value string) (agent, agentUser bool, err error) {
+	f, err := readFacets(value)
+	return f.agent, f.agentUser, err
+}
+
 // ErrNotJSON is the error of Members for a text that breaks the grammar.
 var ErrNotJSON = errNotJSON

@@ -219,20 +219,16 @@ func (id *Identity) Claims(v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// LogValue returns the ids of the caller, the application and the token, and the part
-// of an agent with the id of its blueprint (the agent is the client, or unknown). It holds
-// no name and no part of the token. Each call returns a new group, because some handlers
-// redact in place.
+// LogValue returns the ids of the caller, the application and the token, and of an agent
+// its id, its role and its blueprint's id. It holds no name and no part of the token. Each
+// call returns a new group, because some handlers redact in place.
 func (id *Identity) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 6)
-	attrs = append(attrs, slog.String("user", id.userID), slog.String("client", id.clientID), slog.String("uti", id.tokenID))
-	if a := id.agent; a.Role != AgentRoleNone {
-		attrs = append(attrs, slog.String("agent", cmp.Or(a.ID, "unknown")), slog.String("agent_role", a.Role.String()))
-		if a.BlueprintID != "" {
-			attrs = append(attrs, slog.String("blueprint", a.BlueprintID))
-		}
+	user, client, token := slog.String("user", id.userID), slog.String("client", id.clientID), slog.String("uti", id.tokenID)
+	if id.agent.Role == AgentRoleNone {
+		return slog.GroupValue(user, client, token)
 	}
-	return slog.GroupValue(attrs...)
+	return slog.GroupValue(user, client, token, slog.String("agent", cmp.Or(id.agent.ID, "unknown")),
+		slog.String("agent_role", id.agent.Role.String()), slog.String("blueprint", id.agent.BlueprintID))
 }
 
 // An arrived Identity is one that [Verifier.Middleware] put into a request's context.

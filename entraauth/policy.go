@@ -112,7 +112,7 @@ func (p *Policy) checkAgent(id *Identity) *Error {
 	role := id.agent.Role
 	switch {
 	case p.PeopleOnly && (id.kind == KindApp || role != AgentRoleNone):
-		return id.agent.notAPerson(id.kind)
+		return id.agent.notAPerson(id.kind, id.objectID)
 	case role == AgentRoleAlone && len(p.Agents) > 0, role == AgentRoleUser && len(p.AgentUsers) > 0:
 		return p.checkNamed(id)
 	}

@@ -75,7 +75,7 @@ var rules = []rule{
 	{"key issuer", "signing key", checkKeyIssuer, showKey, nil},
 	{"signature", "signing key", checkSignature, showSignature, nil},
 	{"object id", "", checkObjectID, showObjectID, nil},
-	{"agent", "", checkAgent, showAgent, nil},
+	{"agent", "agent claims", checkAgent, showAgent, nil},
 	{"policy", "", checkPolicy, nil, []rule{{name: "scope", shows: showScopes}, {name: "client", shows: showClient}}},
 }
 
@@ -365,7 +365,7 @@ func checkAgent(_ context.Context, v *Verifier, t *candidate) *Error {
 }
 
 func showAgent(_ *Verifier, t *candidate) (expected, actual string) {
-	return "none that the policy refuses", t.caller().agent.describe()
+	return "none that the policy refuses", t.caller().agent.describe(t.claims.objectID)
 }
 
 func checkPolicy(_ context.Context, v *Verifier, t *candidate) *Error {

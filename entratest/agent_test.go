@@ -1,6 +1,7 @@
 package entratest_test
 
 import (
+	"net/url"
 	"testing"
 
 	"github.com/mcpentra/mcp-entra-go/entratest"
@@ -130,5 +131,25 @@ func TestAgentsOfTheWrongParent(t *testing.T) {
 	_, claims := decode(t, elsewhere.AppToken(elsewhere.AddAgent(guest, "Agent"), asks))
 	if claims["xms_par_app_azp"] != c.blueprint.ClientID {
 		t.Errorf("the agent of a blueprint of another tenant has the parent %v, want %s", claims["xms_par_app_azp"], c.blueprint.ClientID)
+	}
+}
+
+// TestAdminConsentForABlueprint: a blueprint signs nobody in, but an administrator can consent for
+// its agents on the page that its redirect URI is for.
+func TestAdminConsentForABlueprint(t *testing.T) {
+	t.Parallel()
+	a := newAgents(t)
+	const back = "https://app.example.com/consented"
+	a.blueprint.AddRedirectURI(entratest.PlatformWeb, back)
+	a.blueprint.AllowInheritance(a.Storage())
+	a.alice.Administrator = true
+	_, err := a.Browser(a.alice).Open(t.Context(), a.AuthorityHost()+"/"+a.ID()+"/v2.0/adminconsent?"+url.Values{
+		"client_id": {a.blueprint.ClientID}, "redirect_uri": {back}, "scope": {"https://storage.azure.com/user_impersonation"},
+	}.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := a.token(t, a.forPerson(a.t1(t))); got.status != 200 {
+		t.Errorf("after the consent: %d %s", got.status, got.body)
 	}
 }

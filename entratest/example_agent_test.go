@@ -73,3 +73,45 @@ func ExampleTenant_AddAgent() {
 	// Alice: true through the agent: true of the server: true
 	// scopes: Files.Read actor: 3 9 11 subject: 3 6
 }
+
+// The callers that an API must tell apart, and the claims that it can tell them by.
+func ExampleTenant_AddAgentUser() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	alice := tenant.AddUser("alice@contoso.com", "Alice")
+	app := tenant.AddApp("Some app")
+	agent := tenant.AddAgent(tenant.AddBlueprint("Blueprint"), "Agent")
+	local := tenant.AddAgentClient("Agent on Alice's machine")
+	user := tenant.AddAgentUser(agent, "agent@contoso.com", "Agent")
+	api := tenant.AddApp("API", "read")
+	api.OptionalClaims = []string{"idtyp", "xms_sub_fct", "xms_act_fct", "xms_par_app_azp"}
+
+	for _, caller := range []struct{ name, token string }{
+		{"a person", tenant.Token(alice, app, api)},
+		{"a person through an agent", tenant.Token(alice, agent, api)},
+		{"a person through a public agent", tenant.Token(alice, local, api)},
+		{"an agent user", tenant.Token(user, agent, api)},
+		{"an agent user through an app", tenant.Token(user, app, api)},
+		{"an agent on its own", tenant.AppToken(agent, api)},
+		{"an application", tenant.AppToken(app, api)},
+	} {
+		claims := map[string]any{}
+		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(caller.token, ".")[1])
+		if err == nil {
+			err = json.Unmarshal(payload, &claims)
+		}
+		if err != nil {
+			log.Panic(err)
+		}
+		fmt.Printf("%-31s %-4v subject %-6v actor %-6v blueprint %v\n", caller.name, claims["idtyp"],
+			claims["xms_sub_fct"], claims["xms_act_fct"], claims["xms_par_app_azp"] != nil)
+	}
+	// Output:
+	// a person                        user subject 3 6    actor 9 3    blueprint false
+	// a person through an agent       user subject 3 6    actor 3 9 11 blueprint true
+	// a person through a public agent user subject 3 6    actor 3 9 11 blueprint true
+	// an agent user                   user subject 3 13   actor 3 9 11 blueprint true
+	// an agent user through an app    user subject 3 13   actor 9 3    blueprint false
+	// an agent on its own             app  subject 9 3 11 actor 3 9 11 blueprint true
+	// an application                  app  subject 9 3    actor 9 3    blueprint false
+}

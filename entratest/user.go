@@ -41,6 +41,8 @@ const (
 	RolePrivilegedRoleAdministrator   Role = "Privileged Role Administrator"
 	RoleUserAdministrator             Role = "User Administrator"
 	RoleDirectoryWriter               Role = "Directory Writers"
+	RoleAgentIDAdministrator          Role = "Agent ID Administrator"
+	RoleAgentIDDeveloper              Role = "Agent ID Developer"
 
 	roleGlobalAdministrator Role = "Global Administrator"
 )
@@ -54,6 +56,8 @@ var roleTemplates = map[Role]string{
 	RolePrivilegedRoleAdministrator:   "e8611ab8-c189-46e8-94e1-60213ab1f814",
 	RoleUserAdministrator:             "fe930be7-5e62-47db-91af-98c3a49a38b1",
 	RoleDirectoryWriter:               "9360feb5-f418-4baa-8175-e2a00bac4301",
+	RoleAgentIDAdministrator:          "db506228-d27e-4b7d-95e5-295956d6615f",
+	RoleAgentIDDeveloper:              "adb2368d-a9be-41b5-8667-d96778e081b0",
 }
 
 // roles returns all roles of the user.

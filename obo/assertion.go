@@ -181,14 +181,15 @@ func (p payload) has(name, word string) bool {
 }
 
 // checkUser rejects everything but a user's delegated access token: only those have
-// scopes. An app-only token has roles, its application's object ID as subject, or the
-// optional claim idtyp.
+// scopes. An app-only token has roles, its application's object ID as subject, an agent's
+// blueprint, or the optional claim idtyp.
 func (p payload) checkUser() error {
 	kind := p.text("idtyp")
 	_, hasRoles := p["roles"]
+	_, throughAgent := p["xms_par_app_azp"] // without a scope, the agent is on its own
 	ownSubject := p.text("oid") != "" && strings.EqualFold(p.text("sub"), p.text("oid"))
 	switch hasScope := slices.ContainsFunc(strings.Fields(p.text("scp")), isScopeWord); {
-	case kind == "app" || !hasScope && (hasRoles || ownSubject):
+	case kind == "app" || !hasScope && (hasRoles || throughAgent || ownSubject):
 		return refuse(ErrAssertionInvalid,
 			"the caller is an application; On-Behalf-Of needs a user (as in AADSTS7000114)",
 			"call as a signed-in user")

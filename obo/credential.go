@@ -169,8 +169,7 @@ func (c *Credential) checkTenant(id string) *Error {
 
 // callerError tells the end of the caller's context from a failure of the exchange.
 func (c *Credential) callerError(ctx context.Context, err error) error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	if ctxErr := ctx.Err(); ctxErr != nil && errors.Is(err, ctxErr) {

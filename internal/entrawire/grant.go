@@ -23,7 +23,7 @@ type Grant struct {
 }
 
 const (
-	jwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	jwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer" //nolint:gosec // a name, not a credential
 	// assertionType is the client_assertion_type of a JWT (RFC 7523, section 2.2).
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 )

@@ -188,7 +188,7 @@ func FuzzAgentGrants(f *testing.F) {
 		agents := []string{anAgent, otherAgent}
 		first := form.Get("grant_type") == "client_credentials" && form.Get("client_id") == blueprint && slices.Contains(agents, form.Get("fmi_path")) &&
 			!form.Has("assertion") && !form.Has("claims") && !form.Has("requested_token_use")
-		for _, s := range strings.Fields(form.Get("scope")) {
+		for s := range strings.FieldsSeq(form.Get("scope")) {
 			first = first && slices.Contains([]string{exchangeScope, "openid", "offline_access", "profile"}, s)
 		}
 		second := form.Get("grant_type") == "urn:ietf:params:oauth:grant-type:jwt-bearer" && slices.Contains(agents, form.Get("client_id")) &&

@@ -98,6 +98,7 @@ func (w *World) add(spec *TenantSpec, o Options) (t *Tenant, err error) {
 var directoryRoles = []string{
 	string(entratest.RoleApplicationAdministrator), string(entratest.RoleCloudApplicationAdministrator), string(entratest.RoleApplicationDeveloper),
 	string(entratest.RolePrivilegedRoleAdministrator), string(entratest.RoleUserAdministrator), string(entratest.RoleDirectoryWriter),
+	string(entratest.RoleAgentIDAdministrator), string(entratest.RoleAgentIDDeveloper),
 }
 
 var consentPolicies = map[string]entratest.ConsentPolicy{
