@@ -94,11 +94,12 @@ func newWorld(t *testing.T, client redis.UniversalClient) *world {
 	return w
 }
 
-func (w *world) replica() *obo.Exchanger {
+// replica returns an exchanger of the app itself, or of agents in that order.
+func (w *world) replica(agents ...string) *obo.Exchanger {
 	w.t.Helper()
 	x, err := obo.NewExchanger(w.tenant.ID(), w.api.ClientID, clientauth.Secret(w.secret), &obo.Options{
 		AuthorityHost: w.tenant.AuthorityHost(), HTTPClient: w.tenant.HTTPClient(),
-		Store: w.store, StoreKeys: [][]byte{bytes.Repeat([]byte{7}, 32)},
+		Store: w.store, StoreKeys: [][]byte{bytes.Repeat([]byte{7}, 32)}, Agents: agents,
 		Logger: slog.New(slog.NewTextHandler(w, nil)),
 	})
 	if err != nil {
@@ -162,6 +163,40 @@ func TestReplicasShareTokens(t *testing.T) {
 		if bytes.Contains(value, []byte(token[20:60])) || bytes.Contains(value, []byte("eyJ")) {
 			t.Errorf("%s holds a token, want it sealed", key)
 		}
+	}
+}
+
+// TestReplicasOfAgents: replicas that list the agents in different orders share each agent's tokens,
+// and no agent gets the other's.
+func TestReplicasOfAgents(t *testing.T) {
+	t.Parallel()
+	_, client := startRedis(t)
+	w := newWorld(t, client)
+	w.api = w.tenant.AddBlueprint("My MCP agents", "access_as_user")
+	w.secret = w.api.AddSecret()
+	w.tenant.Consent(w.api, w.tenant.Storage(), "user_impersonation")
+	w.api.AllowInheritance(w.tenant.Storage())
+	reader, writer := w.tenant.AddAgent(w.api, "Reader").ClientID, w.tenant.AddAgent(w.api, "Writer").ClientID
+	a := obo.NewAssertion(w.tenant.Token(w.tenant.AddUser("alice@contoso.com", "Alice"), w.client, w.api))
+	for _, agents := range [][]string{{reader, writer}, {writer, reader}, {writer}} {
+		x := w.replica(agents...)
+		for _, agent := range agents {
+			token, err := x.AgentCredential(a, agent).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(token.Token, ".")[1])
+			var claims struct{ AppID string }
+			if err := json.Unmarshal(payload, &claims); err != nil || claims.AppID != agent {
+				t.Errorf("got a token through %q, %v; want %s", claims.AppID, err, agent)
+			}
+		}
+	}
+	if n := w.tenant.Count(entratest.EndpointToken); n != 4 {
+		t.Errorf("%d token requests, want two steps for each of two agents", n)
+	}
+	if keys, err := client.Keys(t.Context(), "*").Result(); err != nil || len(keys) != 2 {
+		t.Errorf("%d keys, %v; want 2: only users' tokens are stored", len(keys), err)
 	}
 }
 
