@@ -27,7 +27,8 @@ var mayImport = map[string][]string{
 	"internal/serverconfig": {"authproxy", "blobtool", "entraauth", "obo", "obo/clientauth"}, // their constructors are its checks
 	"cmd/mcp-entra": {"authproxy", "blobtool", "blobtool/blobtest", "entraauth", "entraauth/mcpauth", "entratest",
 		"mcpentra", "obo", "obo/clientauth"},
-	"examples/graph": {"obo", "obo/clientauth", "entratest"}, // the demonstration brings its tenant
+	"examples/agent": {"entraauth", "mcpentra", "obo", "obo/clientauth", "entratest"}, // the demonstration brings its tenant
+	"examples/graph": {"obo", "obo/clientauth", "entratest"},                          // so does this one
 	"examples/server": {"authproxy", "entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",
 		"entratest", "blobtool/blobtest", // the demonstration brings its tenant
 		"examples/server/heapfloor"},
@@ -136,9 +137,13 @@ func TestFiles(t *testing.T) {
 // The marked code in the READMEs and docs is that of compiled examples.
 func TestPagesShowExamples(t *testing.T) {
 	const signIn, proxy, plain = "entratest/example_signin_test.go", "mcpentra/example_authproxy_test.go", "authproxy/example_test.go"
+	const agents, verified = "docs/agents.md", "entraauth/example_agent_test.go"
+	const assembled = "mcpentra/example_agent_test.go"
 	for _, c := range []struct{ page, mark, file string }{
 		{"README.md", "offline", signIn}, {"README.ja.md", "offline", signIn},
 		{"README.md", "proxy", proxy}, {"README.ja.md", "proxy", proxy}, {"docs/authproxy.md", "plain", plain},
+		{agents, "policy", verified}, {agents, "identity", verified}, {agents, "obo", "obo/example_agent_test.go"},
+		{agents, "agent", assembled}, {agents, "choice", assembled}, {agents, "lend", assembled},
 	} {
 		data, err := os.ReadFile(c.page)
 		if err != nil {

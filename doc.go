@@ -18,6 +18,9 @@
 //   - examples/server: the documented four-tool server; -demo runs it without
 //     Azure. mcp-entra call calls a tool of any such server.
 //
+// Agents with an identity of their own (Microsoft Entra Agent ID) call, and act for
+// people: docs/agents.md.
+//
 // Start with mcpentra, whose documentation has a whole server; or use entraauth
 // or obo alone.
 package mcpentrago

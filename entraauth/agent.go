@@ -78,8 +78,8 @@ func (c *claims) agent() Agent {
 	return a
 }
 
-// isUnclear reports whether a user's token is an agent's or a person's, but does not say whose:
-// it has the marker, and nothing about its actor or its subject.
+// isUnclear reports whether a user's token may be a person's or an agent user's: it has the
+// marker, and nothing that says what its actor or its subject is.
 func (c *claims) isUnclear() bool {
 	return c.blueprintID != "" && !c.isApp() && !c.actorFacets.agent && !c.subjectFacets.any
 }

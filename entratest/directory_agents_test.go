@@ -1,6 +1,7 @@
 package entratest_test
 
 import (
+	"maps"
 	"net/http"
 	"testing"
 
@@ -91,14 +92,12 @@ func TestDirectoryAgentRules(t *testing.T) {
 	plain := admin.must(t, http.StatusCreated, "POST", "applications", object{"displayName": "Plain"})
 	inherit := path + blueprintCast + "/inheritablePermissions"
 	enumerated := func(resource string, scopes ...any) object {
-		return object{"resourceAppId": resource, "inheritableScopes": object{"@odata.type": "microsoft.graph.enumeratedScopes", "scopes": list(scopes)}}
+		return object{"resourceAppId": resource, "inheritableScopes": object{"@odata.type": "microsoft.graph.enumeratedScopes", "scopes": scopes}}
 	}
 	d.must(t, http.StatusCreated, "POST", inherit, enumerated(keyVault, "a"))
 	agent := func(change object) object {
 		body := d.sponsored(object{"displayName": "Agent", "agentIdentityBlueprintId": clientID})
-		for name, value := range change {
-			body[name] = value
-		}
+		maps.Copy(body, change)
 		return body
 	}
 	for name, test := range map[string]struct {

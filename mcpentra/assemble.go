@@ -15,8 +15,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/resourceuri"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
-	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
 // An inventory is what a server has at one moment of its assembly, by list method.
@@ -88,8 +88,8 @@ func (c *config) assemble(server *mcp.Server, registry *registry, registered *ca
 	ctx = &rpcMessage{Context: ctx, server: &nobody{}}
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
-	faults = append(faults, c.access.check(before, shown.inventory(ctx, start)))
-	faults = append(faults, checkActing(registry.acting, c.exchanger))
+	faults = append(faults, c.checkPatterns(holdings{before, shown.inventory(ctx, start)}))
+	faults = append(faults, c.checkActing(registry.acting))
 	return distinct(faults)
 }
 
@@ -116,8 +116,12 @@ func (*nobody) mayUse(*rpcMessage, string) bool               { return false }
 func (*nobody) resources(*rpcMessage) *toolset.ResourcePolicy { return nil }
 
 // checkActing returns a fault for each tool set that gets its credential from
-// [Credential] where the exchanger, which may be nil, can't get it a token.
-func checkActing(sets []actingSet, x *obo.Exchanger) error {
+// [Credential] where neither the exchanger nor the server's own credential can get it a token.
+func (c *config) checkActing(sets []actingSet) error {
+	x := c.exchanger
+	if x == nil && c.serverCred != nil { // the server is for applications
+		return nil
+	}
 	var faults []error
 	for _, set := range sets {
 		if !set.asks() {
@@ -260,42 +264,65 @@ func holdsSets(t reflect.Type) bool {
 	return (k == reflect.Slice || k == reflect.Array || k == reflect.Map) && t.Elem().Implements(toolSetType)
 }
 
-// check returns a fault for each pattern that matches nothing the server has: a
+// holdings are what a server has when it is made: what is registered, and what the middleware of
+// tool sets shows.
+type holdings struct{ registered, shown inventory }
+
+// any reports whether the list has a name that matches.
+func (h holdings) any(method string, matches func(name string) bool) bool {
+	for _, list := range []items{h.registered[method], h.shown[method]} {
+		for name := range list {
+			if matches(name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// has reports whether something of that kind matches the pattern.
+func (h holdings) has(k kind, p *resourceuri.Pattern) bool {
+	switch {
+	case p.String() == "*":
+		return true
+	case k == tool:
+		return h.any(listTools, func(name string) bool { return p.Matches(name) })
+	case k == prompt:
+		return h.any(listPrompts, func(name string) bool { return p.Matches(name) })
+	case h.any(listResources, p.MatchesURI):
+		return true
+	case !p.IsPrefix() && strings.HasSuffix(p.String(), "/"):
+		return false // in a template it would match one odd resource, not those below
+	}
+	return h.any(listTemplates, p.MatchesSome)
+}
+
+// checkPatterns returns a fault for each pattern that matches nothing the server has: a
 // policy with a misspelled name protects nothing.
-func (a *access) check(registered, shown inventory) error {
+func (c *config) checkPatterns(has holdings) error {
 	var faults []error
-	missing := func(option, what string, rules []rule, matches func(*rule) bool) {
+	check := func(option string, k kind, p *resourceuri.Pattern) {
+		if !has.has(k, p) {
+			faults = append(faults, fmt.Errorf("%s(%q): there is no such %s when the server is made; "+
+				"check the spelling, and register the %[3]s in a set of WithTools, not later on srv.MCP()", option, p, kindNames[k]))
+		}
+	}
+	for _, of := range []struct {
+		option string
+		kind   kind
+	}{{"WithToolPolicy", tool}, {"WithPromptPolicy", prompt}, {"WithResourcePolicy", resource}} {
+		rules := *c.access.rules(of.kind)
 		for i := range rules {
-			if r := &rules[i]; r.String() != "*" && !matches(r) {
-				faults = append(faults, fmt.Errorf("%s(%q): there is no such %s when the server is made; "+
-					"check the spelling, and register the %[3]s in a set of WithTools, not later on srv.MCP()", option, r, what))
-			}
+			check(of.option, of.kind, &rules[i].Pattern)
 		}
 	}
-	any := func(method string, match func(name string) bool) bool {
-		for _, list := range []items{registered[method], shown[method]} {
-			for name := range list {
-				if match(name) {
-					return true
-				}
-			}
+	if s := c.serverCred; s != nil {
+		for i := range s.tools {
+			check(serverCredentialOption, tool, &s.tools[i])
 		}
-		return false
+		for i := range s.resources {
+			check(serverCredentialOption, resource, &s.resources[i])
+		}
 	}
-	missing("WithToolPolicy", "tool", a.tools, func(r *rule) bool {
-		return any(listTools, func(name string) bool { return r.Matches(name) })
-	})
-	missing("WithPromptPolicy", "prompt", a.prompts, func(r *rule) bool {
-		return any(listPrompts, func(name string) bool { return r.Matches(name) })
-	})
-	missing("WithResourcePolicy", "resource", a.resources, func(r *rule) bool {
-		if any(listResources, r.MatchesURI) {
-			return true
-		}
-		if !r.IsPrefix() && strings.HasSuffix(r.String(), "/") {
-			return false // in a template it would match one odd resource, not those below
-		}
-		return any(listTemplates, r.MatchesSome)
-	})
 	return errors.Join(faults...)
 }

@@ -38,6 +38,14 @@
 // step up where that helps. Lists show only what the caller may use. Policies
 // for resources check every way to read a URI, and handlers see one spelling.
 //
+// # Agents
+//
+// Agents that act on their own, and agent users, are refused unless the verifier's policy
+// names them; people may act through an agent. With [WithAgent], tools act for their
+// callers as agent identities. A caller that is an application, or an agent on its own, has
+// no user to act for: [Credential] then fails, except where the operator lends a credential
+// ([WithDangerousServerCredentialForApplications]). docs/agents.md has the whole story.
+//
 // # When Entra needs the user
 //
 // When a tool acts for its caller, Entra may require the user to consent, to pass a

@@ -77,6 +77,12 @@ func (l *requestLog) served(m *rpcMessage) {
 	if m.caller != nil {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: m.caller.LogValue()})
 	}
+	if agent := m.actsAs.Load(); agent != nil {
+		attrs = append(attrs, slog.String("acts_as", *agent))
+	}
+	if m.lent.Load() {
+		attrs = append(attrs, slog.String("credential", "server"))
+	}
 	attrs = append(attrs, slog.String("outcome", outcome))
 	switch {
 	case denied != nil:
@@ -112,6 +118,8 @@ func causeAttrs(cause error) []slog.Attr {
 	var attrs []slog.Attr
 	if e, ok := errors.AsType[*obo.Error](cause); ok {
 		attrs = append(attrs, slog.String("reason", strings.ReplaceAll(e.Kind.Error(), " ", "_"))) // consent_required
+	} else if e, ok := errors.AsType[*credentialError](cause); ok {
+		attrs = append(attrs, slog.String("reason", e.reason))
 	}
 	attrs = append(attrs, safelog.Error(cause))
 	if detail, ok := errors.AsType[loggable](cause); ok {

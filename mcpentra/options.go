@@ -29,7 +29,7 @@ type config struct {
 	exchanger      *obo.Exchanger
 	tools          []ToolSet
 	agentFor       func(*entraauth.Identity) string // nil without WithAgent
-	serverCred     serverCredential
+	serverCred     *serverCredential                // nil without WithDangerous…
 	serverOptions  []func(*mcp.ServerOptions)
 	sessions       bool
 	origins        []string
@@ -111,9 +111,9 @@ func WithTools(sets ...ToolSet) Option {
 	}
 }
 
-// isNil reports whether the set is nil, or holds a nil pointer or function.
-func isNil(set ToolSet) bool {
-	v := reflect.ValueOf(set)
+// isNil reports whether the value is nil, or holds a nil pointer or function.
+func isNil(value any) bool {
+	v := reflect.ValueOf(value)
 	return !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil()
 }
 

@@ -74,7 +74,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	given := c.log
 	c.log = slog.New(safelog.NewHandler(given.Handler()))
 	c.implementation = introduction(c.implementation, resource)
-	faults = append(faults, checkPairing(v, c.exchanger))
+	faults = append(faults, checkPairing(v, c.exchanger), c.checkAgents())
 	server, err := newMCPServer(&c)
 	faults = append(faults, err)
 	registered := &catalog{}
@@ -123,7 +123,7 @@ func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *
 		sessions:  subscriptions.sessions, streams: streams, subscriptions: subscriptions,
 		policies: &policyCheck{&c.access, refuser, subscriptions.sessions, cmp.Or(c.cursors, seal.Random(cursorPurpose)), primingDelay},
 		speaker:  &speaker{log, refuser, rpcwire.NewIDs()},
-		consent:  consent, failures: &failures{refuser, consent}, lending: &lending{exchanger: c.exchanger, log: c.log},
+		consent:  consent, failures: &failures{refuser, consent}, lending: newLending(c),
 	}
 	if c.sessions {
 		s.events = newEvents(subscriptions)
@@ -202,7 +202,7 @@ func describe(resource *url.URL, v *entraauth.Verifier, c *config) []slog.Attr {
 		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.broughtNow().tools)),
 		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
 		slog.Float64("requests_per_second", limits.RequestsPerSecond), slog.Int("concurrent", limits.Concurrent), slog.Int64("body_bytes", limits.BodyBytes),
-	}, c.describeProxy()...)
+	}, append(c.describeAgents(), c.describeProxy()...)...)
 }
 
 // introduction returns how the server introduces itself: as configured, with the

@@ -13,11 +13,11 @@ import (
 const explainHelp = `Usage: mcp-entra explain [flags] < TOKEN
 
 Checks the access token on standard input against every rule, and shows what it has and what is
-expected. The token may have "Bearer" or the header's name before it. It is never printed.
+expected, and whether an agent calls. The token may have "Bearer" or the header's name before it. It is never printed.
 
-The tenant and the API come from TENANT_ID and API_APP_ID; APP_ID_URIS, PUBLIC_URL and
-AZURE_AUTHORITY_HOST are read too, from the environment or from .env in the working directory, as
-the server does. Without the first two, the token is checked against its own tenant and audience.
+The tenant and the API come from TENANT_ID and API_APP_ID; APP_ID_URIS, PUBLIC_URL, AGENT_USERS,
+PEOPLE_ONLY and AZURE_AUTHORITY_HOST are read too, from the environment or from .env in the working
+directory, as the server does. Without the first two, the token is checked against its own tenant and audience.
 
 Exit codes: 0 accepted; 1 rejected, or not checked; 64 the command line is wrong.
 

@@ -60,7 +60,7 @@ func TestSetupAgents(t *testing.T) {
 		t.Fatalf("agent identities %v; want one, Files agent", agents)
 	}
 	agent := agents[0]["id"].(string)
-	if !strings.Contains(out, "The agent identity Files agent: "+agent) {
+	if !strings.Contains(out, "The agent identity Files agent: "+agent) || !strings.Contains(out, "AGENT_ID="+agent) {
 		t.Errorf("apply does not print the agent's ID %s:\n%s", agent, out)
 	}
 	token := s.signIn(alice, "aebc6443-996d-45c2-90f0-388ff96faa56", "https://vscode.dev/redirect")

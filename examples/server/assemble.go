@@ -33,7 +33,7 @@ func assemble(c serverconfig.Config, resourceURL string, s surroundings) (_ *mcp
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	verifier, err := entraauth.NewVerifier(c.TenantID, c.APIAppID, &entraauth.Options{
-		HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.AuthorityHost, AppIDURIs: c.AppIDURIs,
+		HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.AuthorityHost, AppIDURIs: c.AppIDURIs, Policy: c.Policy(),
 	})
 	if err != nil {
 		return nil, nil, err
@@ -55,14 +55,11 @@ func assemble(c serverconfig.Config, resourceURL string, s surroundings) (_ *mcp
 		mcpentra.WithTools(mcpentra.IdentityTools(verifier), newTokenTool(c), blobs),
 	}
 	if c.OBO {
-		exchanger, err := obo.NewExchanger(c.TenantID, c.APIAppID, c.Method, &obo.Options{
-			HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.AuthorityHost, Resources: c.Audiences,
-			RedirectURL: c.ConsentURL,
-		})
+		acting, err := actingOptions(c, s)
 		if err != nil {
 			return nil, nil, err
 		}
-		options = append(options, mcpentra.WithExchanger(exchanger))
+		options = append(options, acting...)
 	}
 	if c.AuthProxy != nil {
 		proxy, err := newAuthProxy(c, strings.TrimSuffix(resourceURL, serverconfig.Path), s)
@@ -85,6 +82,21 @@ func assemble(c serverconfig.Config, resourceURL string, s surroundings) (_ *mcp
 		return nil, nil, err
 	}
 	return server, verifier, nil
+}
+
+// actingOptions let the server act on behalf of its callers: as itself, or as its agent.
+func actingOptions(c serverconfig.Config, s surroundings) ([]mcpentra.Option, error) {
+	o := &obo.Options{
+		HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.AuthorityHost, Resources: c.Audiences,
+		RedirectURL: c.ConsentURL,
+	}
+	var options []mcpentra.Option
+	if c.AgentID != "" {
+		o.Agents = []string{c.AgentID}
+		options = append(options, mcpentra.WithAgent(func(*entraauth.Identity) string { return c.AgentID }))
+	}
+	exchanger, err := obo.NewExchanger(c.TenantID, c.APIAppID, c.Method, o)
+	return append(options, mcpentra.WithExchanger(exchanger)), err
 }
 
 // newAuthProxy returns the proxy through which clients sign in.

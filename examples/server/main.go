@@ -19,6 +19,7 @@
 //	ENTRA_APP_CLIENT_SECRET      how the app authenticates: a secret,
 //	UMI_CLIENT_ID                or a managed identity as federated credential, …
 //	TOOL_POLICIES                what callers of some tools need
+//	AGENT_ID                     the agent identity as which the server acts
 //	AUTH_PROXY                   true: clients sign in through the server
 //
 // README.md has all of them. Faults are reported at once, with remedies.
@@ -184,6 +185,9 @@ func announce(log *slog.Logger, c serverconfig.Config, origin string) {
 	flow := "off"
 	if c.OBO {
 		flow = c.Method.String()
+	}
+	if c.AgentID != "" {
+		flow += ", as the agent " + c.AgentID
 	}
 	log.Info("tools", "obo", flow, "storage", c.StorageURL, "container", c.Container)
 	if p := c.AuthProxy; p != nil {

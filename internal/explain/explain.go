@@ -51,7 +51,7 @@ func Run(ctx context.Context, c serverconfig.Config, client *http.Client, stdin 
 	}
 	newVerifier := func() (*entraauth.Verifier, error) {
 		return entraauth.NewVerifier(c.TenantID, c.APIAppID, &entraauth.Options{
-			HTTPClient: client, AuthorityHost: c.AuthorityHost, AppIDURIs: own.appIDURIs,
+			HTTPClient: client, AuthorityHost: c.AuthorityHost, AppIDURIs: own.appIDURIs, Policy: c.Policy(),
 			Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		})
 	}

@@ -77,6 +77,17 @@ func (p *Pattern) MatchesURI(uri string) bool {
 	return !complete || p.Matches(all...)
 }
 
+// Names reports whether a URI pattern names the URI: by its canonical spelling, and in each reading
+// of it. It is for what a pattern allows, as MatchesURI is for what one restricts.
+func (p *Pattern) Names(uri string) bool {
+	named, canonical := p.forms[0], Canonical(uri)
+	if canonical != named && (!p.prefix || !strings.HasPrefix(canonical, named)) {
+		return false
+	}
+	all, complete := Readings(uri)
+	return complete && !slices.ContainsFunc(all, func(reading string) bool { return !p.Matches(reading, Canonical(reading)) })
+}
+
 // MatchesAll reports whether the pattern matches all URIs of the template.
 func (p *Pattern) MatchesAll(template string) bool {
 	fixed, _, isTemplate := strings.Cut(template, "{")

@@ -126,6 +126,36 @@ func TestPatternsOfTemplates(t *testing.T) {
 	}
 }
 
+// What a pattern allows is named by every reading of the URI, and never by a reading of the pattern.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for pattern, uris := range map[string]struct{ yes, no string }{
+		"note://own":         {"note://own NOTE://ow%6E note://OWN", "note://own/ note://own/x note://own?x note://x/../own note://x@own note://own%2F"},
+		"note://team/*":      {"note://team/ note://team/plan note://team/a%20b note://team/x/../plan note://team/a%2Fb note://team/a//b", "note://team note://team/../own note://team/..%2F..%2Fown note://team/%252e%252e%252Fown note://teams/x note://team:80/x note://x/..%2F../team/plan note://team/x%5C..%5C..%5Cy"},
+		"note://caf%C3%A9/é": {"note://caf%c3%a9/%c3%a9 note://café/é", "note://cafe/é"},
+		"note://a%2Fb":       {"note://a%2Fb note://a%2fb", "note://a/b note://a%252Fb"},
+		"note://a/b%2F*":     {"note://a/b%2Fc", "note://a/b/c note://a/b%2F..%2Fc"},
+		"urn:isbn:1*":        {"urn:isbn:123 URN:isbn:1", "urn:isbn:2 urn:isbn:1/../2"},
+		"file:///etc/x/*":    {"file:///etc/x/y FILE:///%65tc/x/y file:///etc/z/../x/y", "file:///etc/y file://etc/x/y file:///etc/x/..%2Fy"},
+		"*":                  {"note://own urn:isbn:1 note://team/..%2Fown", "note://%252525252525252541"},
+	} {
+		p, err := resourceuri.ParseURIPattern(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for uri := range strings.FieldsSeq(uris.yes) {
+			if !p.Names(uri) {
+				t.Errorf("%q does not name %q, want that it does", pattern, uri)
+			}
+		}
+		for uri := range strings.FieldsSeq(uris.no) {
+			if p.Names(uri) {
+				t.Errorf("%q names %q, want that it does not", pattern, uri)
+			}
+		}
+	}
+}
+
 // What a completion has filled in decides what it may lead to.
 func TestExpand(t *testing.T) {
 	t.Parallel()

@@ -85,3 +85,25 @@ func FuzzURI(f *testing.F) {
 		}
 	})
 }
+
+// FuzzNames: whatever a handler makes of a URI that a pattern names, it is what the pattern says.
+func FuzzNames(f *testing.F) {
+	for _, uri := range append(uritest.Spellings("note", "team", "hr", "plan"), "note://team/..%2F..%2Fopen", "note://team/%252e%252e/x", "note://team:1/x") {
+		f.Add(uri)
+	}
+	p, err := resourceuri.ParseURIPattern("note://team/*")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, uri string) {
+		if !p.Names(uri) {
+			return
+		}
+		one := resourceuri.Canonical(uri)
+		for name, handler := range uritest.Readers {
+			if seen := handler(one); seen != "" && seen != "team" && !strings.HasPrefix(seen, "team/") {
+				t.Fatalf("%s reads %q, which is named, as %q", name, uri, seen)
+			}
+		}
+	})
+}

@@ -23,6 +23,7 @@ var Tools = []string{"get_azure_blob_storage_token", "get_user_info", "read_blob
 // Config is the whole configuration of the server.
 type Config struct {
 	Listen
+	Agents
 	TenantID, APIAppID string
 	AuthorityHost      string // "" for the public cloud
 
@@ -63,6 +64,7 @@ func Read(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
 	v.readStorage(&c)
 	v.wantAuthProxy(&c)
 	v.readOBO(&c)
+	v.readAgents(&c)
 	v.readListen(&c.Listen)
 	v.readSite(&c)
 	v.readAuthProxy(&c)
@@ -83,6 +85,7 @@ func ReadForToken(lookup func(string) (string, bool), dotenv []byte) (Config, []
 	c.TenantID, c.APIAppID = v.text("TENANT_ID"), v.text("API_APP_ID")
 	if c.TenantID != "" && c.APIAppID != "" {
 		v.readIdentity(&c)
+		v.readCallingAgents(&c)
 		v.readPublicURL(&c)
 		v.readAppIDURIs(&c)
 		return c, v.faults

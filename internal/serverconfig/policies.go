@@ -114,10 +114,10 @@ func checkPattern(pattern string) error {
 }
 
 // requirementNames are the keys of requirements, in the order of the documentation.
-var requirementNames = []string{"scopes", "any_scope", "roles", "groups", "clients", "client_auth", "auth_context"}
+var requirementNames = []string{"scopes", "any_scope", "roles", "groups", "clients", "client_auth", "auth_context", "agent_users", "people_only"}
 
-// requirements set a member of a policy from the values of its key. There is none for app roles:
-// the server refuses applications, since its tools are about users.
+// requirements set a member of a policy from the values of its key. There is none for app roles, nor
+// for agents on their own: the server refuses applications, since its tools are about users.
 var requirements = map[string]func(*entraauth.Policy, []string) error{
 	"scopes":    func(p *entraauth.Policy, values []string) error { p.Scopes = values; return nil },
 	"any_scope": func(p *entraauth.Policy, values []string) error { p.AnyScope = values; return nil },
@@ -132,6 +132,13 @@ var requirements = map[string]func(*entraauth.Policy, []string) error{
 			p.ClientAuth = entraauth.ClientAuthCertificate
 		default:
 			return errors.New("client_auth is neither secret nor certificate")
+		}
+		return nil
+	},
+	"agent_users": func(p *entraauth.Policy, values []string) error { p.AgentUsers = values; return nil },
+	"people_only": func(p *entraauth.Policy, values []string) error {
+		if p.PeopleOnly = strings.Join(values, ",") == "true"; !p.PeopleOnly {
+			return errors.New("people_only has no other value than true; leave it out to let people through agents in")
 		}
 		return nil
 	},

@@ -18,12 +18,16 @@ func TestToolPolicies(t *testing.T) {
 		{"get_*", entraauth.Policy{UserRoles: []string{"Reader", "Admin"}, Groups: []string{group}}},
 		{"*", entraauth.Policy{AnyScope: []string{"A", "B"}, Clients: []string{testIdentity}, ClientAuth: entraauth.ClientAuthCertificate}},
 		{"secure_ping", entraauth.Policy{ClientAuth: entraauth.ClientAuthSecret}},
+		{"secure_ping", entraauth.Policy{PeopleOnly: true, UserRoles: []string{"Reader"}}},
+		{"get_*", entraauth.Policy{AgentUsers: []string{group}}},
 	}
 	lines := []string{
 		"read_blob_with_token scopes=Files.Read,Files.List auth_context=c1",
 		"get_* roles=Reader,Admin  groups=" + group,
 		"* any_scope=A,B clients=" + testIdentity + " client_auth=certificate",
 		"secure_ping client_auth=secret",
+		"secure_ping people_only=true roles=Reader",
+		"get_* agent_users=" + group,
 	}
 	file := filepath.Join(t.TempDir(), "policies")
 	if err := os.WriteFile(file, []byte("# policies\n\n"+strings.Join(lines, " # comment\n\t")), 0o600); err != nil {
@@ -34,7 +38,7 @@ func TestToolPolicies(t *testing.T) {
 		want          []ToolPolicy
 	}{
 		"none":            {"", "", nil},
-		"one":             {lines[3], "", every[3:]},
+		"one":             {lines[3], "", every[3:4]},
 		"lines":           {strings.Join(lines, "\n"), "", every},
 		"semicolons":      {strings.Join(lines, " ; ") + ";", "", every},
 		"a file":          {file, "", every},
@@ -76,6 +80,10 @@ func TestToolPolicyFaults(t *testing.T) {
 		"a client's secret":      {"secure_ping clients=Xy7~S3cr3tValue", "are not shown"},
 		"client authentication":  {"secure_ping client_auth=password", "client_auth is neither secret nor certificate"},
 		"authentication context": {"secure_ping auth_context=mfa", `"mfa" is not one of c1 to c99`},
+		"agent users by name":    {"secure_ping agent_users=bot", `"bot" is not a GUID`},
+		"people only, or not":    {"secure_ping people_only=false", "people_only has no other value than true"},
+		"people and agent users": {"secure_ping people_only=true agent_users=22222222-2222-2222-2222-222222222222", "PeopleOnly"},
+		"agents on their own":    {"secure_ping agents=x", `"agents" is not known`},
 		"no context":             {"secure_ping auth_context=", "auth_context is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -51,3 +51,25 @@ func TestDocs(t *testing.T) {
 		}
 	}
 }
+
+// The file of docs/agents.md is one that setup reads and plans.
+func TestAgentsPage(t *testing.T) {
+	t.Parallel()
+	const page = "../../../../docs/agents.md"
+	data, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "```yaml\n")
+	block, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatalf("%s has no YAML block", page)
+	}
+	spec, err := setup.Read(page, []byte(block))
+	if err != nil || len(spec.Agents) == 0 {
+		t.Fatalf("the file of %s = %d agents, %v; want some", page, len(spec.Agents), err)
+	}
+	if plan := planOf(t, spec); !slices.ContainsFunc(plan.Steps, func(s setup.Step) bool { return strings.HasPrefix(s.Permission, "AgentIdentity.") }) {
+		t.Errorf("the plan of %s makes no agent identity: %v", page, plan.Steps)
+	}
+}

@@ -52,7 +52,7 @@ func variables(spec Spec, o Outcome, proxyAppID string, place authority.Cloud, h
 			v["PUBLIC_URL"] = u.Scheme + "://" + u.Host
 		}
 	}
-	if pages := landings(spec); len(pages) > 0 {
+	if pages := landings(spec); len(pages) > 0 && len(spec.Agents) == 0 {
 		v["CONSENT_REDIRECT_URL"] = pages[0]
 	}
 	proxyVariables(v, spec, proxyAppID, place)
@@ -63,6 +63,9 @@ func variables(spec Spec, o Outcome, proxyAppID string, place authority.Cloud, h
 		v["USE_OBO_FLOW"] = "false" // or the server takes a secret without it for a mistake
 	} else {
 		v["USE_OBO_FLOW"] = "true"
+		if len(o.Agents) > 0 {
+			v["AGENT_ID"] = o.Agents[0].ID // the example server acts as one
+		}
 		v["TARGET_AUDIENCES"] = strings.Join(each(spec.Resources, func(r Resource) string { return audienceOf(r.Name, place) }), ",")
 	}
 	if len(spec.Resources) == 0 && spec.AuthProxy == "" {
@@ -96,7 +99,7 @@ func audienceOf(name string, place authority.Cloud) string {
 
 // variableOrder is the order in which variables are written.
 var variableOrder = []string{"TENANT_ID", "API_APP_ID", "APP_ID_URIS", "PUBLIC_URL", "AZURE_AUTHORITY_HOST",
-	"USE_OBO_FLOW", "TARGET_AUDIENCES", "UMI_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_CERTIFICATE_PATH", "CONSENT_REDIRECT_URL",
+	"USE_OBO_FLOW", "AGENT_ID", "TARGET_AUDIENCES", "UMI_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_CERTIFICATE_PATH", "CONSENT_REDIRECT_URL",
 	"AUTH_PROXY", "AUTH_PROXY_CLIENT_ID", "AUTH_PROXY_DOWNSTREAM", "AUTH_PROXY_COMBINED_CONSENT"}
 
 // Dotenv returns the variables as a .env file.

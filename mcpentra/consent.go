@@ -2,7 +2,6 @@ package mcpentra
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
@@ -15,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -23,55 +21,6 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/seal"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
-
-// credentialError is an error whose text the caller may read.
-type credentialError string
-
-func (e credentialError) Error() string    { return string(e) }
-func (e credentialError) UserText() string { return string(e) }
-
-var (
-	// ErrNoCaller means that the context belongs to no request of a verified caller.
-	ErrNoCaller error = credentialError("no verified caller: this can be used only in a tool call")
-	// ErrNoExchanger means that the server was made without [WithExchanger].
-	ErrNoExchanger error = credentialError("this server can't act on behalf of its callers: no On-Behalf-Of exchange is configured")
-)
-
-// Credential returns the credential of the caller of this tool call: it gets
-// tokens on the caller's behalf, for any client of the Azure SDK. Make a client
-// for each call, with a shared transport to keep that cheap: an Azure client
-// keeps the token of the first user that it sees. Credential never falls back to the
-// server's own identity.
-//
-// The error is [ErrNoCaller] or [ErrNoExchanger].
-func Credential(ctx context.Context) (azcore.TokenCredential, error) {
-	m := messageOf(ctx)
-	if m == nil {
-		return nil, ErrNoCaller
-	}
-	return m.server.credential(m)
-}
-
-// lending returns the credentials of messages' callers.
-type lending struct {
-	exchanger *obo.Exchanger // nil without WithExchanger
-	log       *slog.Logger
-	once      sync.Once // for the log line: only the operator can fix this
-}
-
-func (l *lending) credential(m *rpcMessage) (azcore.TokenCredential, error) {
-	switch {
-	case m.caller == nil:
-		return nil, ErrNoCaller
-	case l.exchanger == nil:
-		l.once.Do(func() {
-			l.log.ErrorContext(m, "a tool asked for its caller's credential (mcpentra.Credential), and this server has no exchanger: add WithExchanger",
-				"request_id", requestID(m))
-		})
-		return nil, ErrNoExchanger
-	}
-	return l.exchanger.Credential(obo.Assertion(m.caller.Assertion())), nil
-}
 
 const (
 	// consentInput is the key of the input request for consent.
@@ -196,7 +145,10 @@ func (c *consent) given(user string) {
 }
 
 // errDeclined is the error of a call whose user declined to consent.
-var errDeclined error = credentialError("The user did not open the consent page, so the tool can't act on the user's behalf. Nothing was done. Call it again to be asked again.")
+var errDeclined error = &credentialError{
+	text:   "The user did not open the consent page, so the tool can't act on the user's behalf. Nothing was done. Call it again to be asked again.",
+	reason: "consent_declined",
+}
 
 // check returns an error if the state belongs to another caller or call.
 func (r requestState) check(id *entraauth.Identity, p *mcp.CallToolParamsRaw) error {
