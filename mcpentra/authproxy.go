@@ -102,14 +102,17 @@ func (c *config) policies(v *entraauth.Verifier) []namedPolicy {
 	return all
 }
 
-// allScopes returns all scopes that a policy names, as clients request them: first those that
-// the metadata advertises.
+// allScopes returns all scopes that a challenge can name, and all that meet a policy in
+// place of those, as clients request them: first those that the metadata advertises. Each is
+// looked at by itself, because one that implies others would hide them.
 func (c *config) allScopes(resourceURL string, v *entraauth.Verifier) []string {
-	scopes := v.ScopesFor(resourceURL, entraauth.Policy{})
+	scopes := v.ScopesFor(resourceURL)
 	for _, n := range c.policies(v) {
-		for _, scope := range v.ScopesFor(resourceURL, entraauth.Policy{Scopes: slices.Concat(n.policy.Scopes, n.policy.AnyScope)}) {
-			if !slices.Contains(scopes, scope) {
-				scopes = append(scopes, scope)
+		for _, name := range slices.Concat(n.policy.Scopes, n.policy.AnyScope) {
+			for _, scope := range v.ScopesFor(resourceURL, entraauth.Policy{Scopes: []string{name}}) {
+				if !slices.Contains(scopes, scope) {
+					scopes = append(scopes, scope)
+				}
 			}
 		}
 	}
