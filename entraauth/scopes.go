@@ -106,41 +106,47 @@ func (h hierarchy) implied(scopes []string, scope string) bool {
 	return false
 }
 
+// implies reports whether the scope is broader than one of the others.
+func (h hierarchy) implies(scope string, others []string) bool {
+	return slices.ContainsFunc(others, func(other string) bool { return slices.Contains(h[other], scope) })
+}
+
 // A scopeNeed is what one policy wants of scopes: all of some, and one of others.
 type scopeNeed struct{ all, oneOf []string }
 
-// bears reports whether the need is still met if the scope leaves the set. The set has all
+// spares reports whether the need is still met if the scope leaves the set. The set has all
 // that its members imply.
-func (n *scopeNeed) bears(set []string, scope string) bool {
+func (n *scopeNeed) spares(set []string, scope string) bool {
 	remains := func(other string) bool { return other != scope && slices.Contains(set, other) }
 	return !slices.Contains(n.all, scope) && (!slices.Contains(n.oneOf, scope) || slices.ContainsFunc(n.oneOf, remains))
 }
 
-// narrowest returns scopes that meet all needs, such that no part of them does and no
-// narrower ones do, in the order in which the needs name them. Where several would do, it
-// has those that are named first.
+// narrowest returns scopes that meet all needs, such that neither a part of them nor
+// narrower ones do, in the order in which the needs name them. Of alternatives it takes the
+// narrowest, or the first of several.
 //
-// It begins with all scopes, which meet everything, and drops the broadest that can be
-// missed, the last first. Whoever has more scopes meets no fewer needs, so the end is
-// reached when none of the broadest can be missed.
+// The set always has all that its members imply. So it is the least possible when none of
+// those at its top, which no other implies, can be missed.
 func (h hierarchy) narrowest(needs []scopeNeed) []string {
-	var set []string
+	var set, wanted []string
 	for _, n := range needs {
-		for _, list := range [][]string{n.all, n.oneOf} {
-			for _, scope := range list {
-				if !slices.Contains(set, scope) {
-					set = append(set, scope)
-				}
+		for _, scope := range slices.Concat(n.all, n.oneOf) {
+			if !slices.Contains(set, scope) {
+				set = append(set, scope)
 			}
 		}
-	}
-	for i := len(set) - 1; i >= 0; i-- {
-		scope := set[i]
-		if h.implied(set, scope) || slices.ContainsFunc(needs, func(n scopeNeed) bool { return !n.bears(set, scope) }) {
-			continue
+		wanted = append(wanted, n.all...)
+		if i := slices.IndexFunc(n.oneOf, func(scope string) bool { return !h.implies(scope, n.oneOf) }); i >= 0 {
+			wanted = append(wanted, n.oneOf[i])
 		}
-		set = slices.Delete(set, i, i+1)
-		i = len(set) // it may have kept others
+	}
+	set = slices.DeleteFunc(set, func(scope string) bool { return !h.has(wanted, scope) })
+	for i := len(set) - 1; i >= 0; i-- {
+		needed := func(n scopeNeed) bool { return !n.spares(set, set[i]) }
+		if !h.implied(set, set[i]) && !slices.ContainsFunc(needs, needed) {
+			set = slices.Delete(set, i, i+1)
+			i = len(set) // what it implied may be at the top now
+		}
 	}
 	if h == nil {
 		return set
