@@ -136,9 +136,11 @@ func TestFiles(t *testing.T) {
 // The marked code in the READMEs and docs is that of compiled examples.
 func TestPagesShowExamples(t *testing.T) {
 	const signIn, proxy, plain = "entratest/example_signin_test.go", "mcpentra/example_authproxy_test.go", "authproxy/example_test.go"
+	const scopes = "entraauth/example_scopes_test.go"
 	for _, c := range []struct{ page, mark, file string }{
 		{"README.md", "offline", signIn}, {"README.ja.md", "offline", signIn},
 		{"README.md", "proxy", proxy}, {"README.ja.md", "proxy", proxy}, {"docs/authproxy.md", "plain", plain},
+		{"docs/authorization.md", "hierarchy", scopes},
 	} {
 		data, err := os.ReadFile(c.page)
 		if err != nil {

@@ -105,7 +105,7 @@ func BenchmarkMiddleware(b *testing.B) {
 // hierarchy and the token has the scope or a broader one.
 func BenchmarkScopeCheck(b *testing.B) {
 	for name, row := range map[string]struct {
-		implied  map[string][]string
+		implied    map[string][]string
 		scp, wants string
 	}{
 		"hierarchy=none":                {nil, "access_as_user Files.List", "Files.List"},

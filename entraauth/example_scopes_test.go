@@ -16,7 +16,9 @@ func ExampleOptions_impliedScopes() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	api := tenant.AddApp("Files", "access_as_user", "Files.Read", "Files.ReadWrite", "Files.Manage")
-	verifier, err := entraauth.NewVerifier(tenant.ID(), api.ClientID, &entraauth.Options{
+	tenantID, clientID := tenant.ID(), api.ClientID
+
+	verifier, err := entraauth.NewVerifier(tenantID, clientID, &entraauth.Options{
 		AuthorityHost: tenant.AuthorityHost(), HTTPClient: tenant.HTTPClient(),
 		ImpliedScopes: map[string][]string{
 			"Files.ReadWrite": {"Files.Read"},
@@ -43,7 +45,7 @@ func ExampleOptions_impliedScopes() {
 	// What a challenge asks for, of one operation and of two at once.
 	for _, policies := range [][]entraauth.Policy{{read}, {read, write}} {
 		scopes := strings.Join(verifier.ScopesFor("", policies...), " ")
-		fmt.Println(strings.ReplaceAll(scopes, "api://"+api.ClientID+"/", ""))
+		fmt.Println(strings.ReplaceAll(scopes, "api://"+clientID+"/", ""))
 	}
 	// Output:
 	// [access_as_user Files.ReadWrite] true false
