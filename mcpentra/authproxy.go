@@ -102,17 +102,16 @@ func (c *config) policies(v *entraauth.Verifier) []namedPolicy {
 	return all
 }
 
-// allScopes returns all scopes that a challenge can name, and all that meet a policy in
-// place of those, as clients request them: first those that the metadata advertises. Each is
-// looked at by itself, because one that implies others would hide them.
+// allScopes returns all scopes that a policy names, as clients request them: first those that
+// the metadata advertises. Those that others imply are among them, since a challenge can name
+// each.
 func (c *config) allScopes(resourceURL string, v *entraauth.Verifier) []string {
 	scopes := v.ScopesFor(resourceURL)
 	for _, n := range c.policies(v) {
 		for _, name := range slices.Concat(n.policy.Scopes, n.policy.AnyScope) {
-			for _, scope := range v.ScopesFor(resourceURL, entraauth.Policy{Scopes: []string{name}}) {
-				if !slices.Contains(scopes, scope) {
-					scopes = append(scopes, scope)
-				}
+			one := v.ScopesFor(resourceURL, entraauth.Policy{Scopes: []string{name}})[0] // this one, or any that implies it
+			if scope := one[:strings.LastIndexByte(one, '/')+1] + name; !slices.Contains(scopes, scope) {
+				scopes = append(scopes, scope)
 			}
 		}
 	}

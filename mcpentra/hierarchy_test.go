@@ -218,6 +218,34 @@ func TestHierarchyInMayUseResource(t *testing.T) {
 	}
 }
 
+// The proxy knows whatever a challenge can name: it would drop anything else from the
+// client's request, which would be challenged again and again. Here the verifier's choice
+// implies what the tool needs, and the tool's challenge makes another choice.
+func TestHierarchyOfChoicesAtTheProxy(t *testing.T) {
+	t.Parallel()
+	p := newFakeProxy()
+	w := newWorld(t)
+	v, err := entraauth.NewVerifier(w.tenant.ID(), w.api.ClientID, &entraauth.Options{
+		HTTPClient: w.tenant.HTTPClient(), AuthorityHost: w.tenant.AuthorityHost(), Logger: w.logger(), ImpliedScopes: fileScopes,
+		Policy: entraauth.Policy{AnyScope: []string{"Files.Manage", "access_as_user"}},
+	})
+	must(t, err)
+	t.Cleanup(func() { _ = v.Close() })
+	w.verifier = v
+	w.options = []mcpentra.Option{mcpentra.WithAuthProxy(p), mcpentra.WithTools(said("file_read", entraauth.Policy{Scopes: []string{"access_as_user", "Files.Read"}}))}
+	w.rebuild(t)
+	_, answer, _ := w.post(t, callBody("file_read"), w.withScopes())
+	names := w.challenged(t, answer.Get("WWW-Authenticate"))
+	if strings.Join(names, " ") != "Files.Read" {
+		t.Errorf("the challenge asks for %q besides access_as_user, want Files.Read", names)
+	}
+	for _, name := range names {
+		if !slices.Contains(p.scopes, "api://"+w.api.ClientID+"/"+name) {
+			t.Errorf("the proxy knows %q, want %s among them", p.scopes, name)
+		}
+	}
+}
+
 // The metadata advertises the verifier's scopes, and the proxy knows all that a challenge can
 // name and all that a policy takes in their place.
 func TestHierarchyAtTheProxy(t *testing.T) {
