@@ -29,7 +29,8 @@ func (f *fixture) withGroups() string {
 // Compare it to BenchmarkSignatureAlone, of the same token and run.
 func BenchmarkVerify(b *testing.B) {
 	f := newFixture(b, uncached)
-	for name, token := range map[string]string{"claims=25": f.token(), "groups=200": f.withGroups()} {
+	agents := f.tenant.Mint(f.api, 2, func(h, c map[string]any) { throughAgent(f, h, c) })
+	for name, token := range map[string]string{"claims=25": f.token(), "groups=200": f.withGroups(), "agent": agents} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -52,6 +52,25 @@
 // Applications are refused unless a policy names a role for them; a user's role is not
 // one. A scope counts for those that it implies, where [Options].ImpliedScopes says so.
 //
+// # Agents
+//
+// Identities of Microsoft Entra Agent ID call in three ways: an agent on its own (an
+// app-only token), as an agent user (a token that looks like a person's), or for a person.
+// [Identity.Agent] tells which, and [Identity.IsPerson] says no for agent users. The
+// verifier's policy refuses the first two unless it names them; a person may act through
+// any agent, unless the policy is for [Policy].PeopleOnly.
+//
+//	claim            what it says
+//	xms_sub_fct      the subject: 11 is an agent, 13 an agent user; other numbers mean nothing here
+//	xms_act_fct      the actor, which is the client: 11 is an agent
+//	xms_par_app_azp  the client is an agent of this blueprint
+//	idtyp            app or user
+//
+// Entra writes them only if the API's registration lists them in
+// optionalClaims.accessToken, idtyp with include_user_token. Without them, an agent user
+// can't be told from a person. Malformed ones, and those that contradict each other, are
+// refused.
+//
 // # Keys
 //
 // Metadata and keys are fetched from the tenant's authority once at the start

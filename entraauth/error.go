@@ -249,6 +249,12 @@ const (
 	keyNotFound          = "key_not_found"
 	signatureInvalid     = "signature_invalid"
 	objectIDMissing      = "oid_missing"
+	agentClaimsMalformed = "agent_claims_malformed"
+	claimsContradict     = "claims_contradict"
+	agentUnclear         = "agent_unclear"
+	agentNotAccepted     = "agent_not_accepted"
+	agentUserNotAccepted = "agent_user_not_accepted"
+	peopleOnly           = "people_only"
 	scopeMissing         = "scope_missing"
 	appOnlyToken         = "app_only"
 	userNotAccepted      = "user_not_accepted"
@@ -290,6 +296,12 @@ var summaries = map[string]string{ //nolint:gosec // texts about tokens, no toke
 	keyNotFound:          "Signing key not found",
 	signatureInvalid:     "Signature validation failed",
 	objectIDMissing:      "Object id missing",
+	agentClaimsMalformed: "Claims about agents are malformed",
+	claimsContradict:     "Claims contradict each other",
+	agentUnclear:         "Person or agent user, the token does not say",
+	agentNotAccepted:     "Agent not accepted",
+	agentUserNotAccepted: "Agent user not accepted",
+	peopleOnly:           "Only people without an agent are accepted",
 	scopeMissing:         "Required scope is missing",
 	appOnlyToken:         "App-only token not accepted",
 	userNotAccepted:      "User not accepted",

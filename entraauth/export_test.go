@@ -25,6 +25,22 @@ func DisableRule(name string) (restore func()) {
 	return func() { rules = whole }
 }
 
+// AgentRules are functions that disable what decides about agents, one thing each, and
+// return how to put it back.
+func AgentRules() map[string]func() (restore func()) {
+	all := map[string]func() func(){}
+	for _, name := range []string{"agent claims", "agent"} {
+		all[name] = func() func() { return DisableRule(name) }
+	}
+	for i, c := range contradictions {
+		all[c.expected] = func() func() {
+			contradictions[i].holds = func(*claims) bool { return false }
+			return func() { contradictions[i].holds = c.holds }
+		}
+	}
+	return all
+}
+
 // Reasons are all reason codes with their summaries.
 func Reasons() map[string]string { return summaries }
 
@@ -39,6 +55,12 @@ func Members(text string) (map[string]string, error) {
 		return nil
 	})
 	return all, err
+}
+
+// Facets returns which of the numbers that decide are in facets, a JSON value.
+func Facets(value string) (agent, agentUser bool, err error) {
+	f, err := readFacets(value)
+	return f.agent, f.agentUser, err
 }
 
 // ErrNotJSON is the error of Members for a text that breaks the grammar.

@@ -3,6 +3,7 @@ package entraauth_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -86,6 +87,8 @@ func FuzzClaims(f *testing.F) {
 		strings.Replace(good, `"aud"`, `"\u0061ud"`, 1),
 		strings.Replace(good, `"scp":"`, `"scp":"a `, 1),
 		strings.Replace(good, "{", `{"a":{"b":[1,2,{"c":"\"}"}]},"d":[],"e":{},"f":null,`, 1),
+		strings.Replace(good, "{", `{"xms_sub_fct":"3 6","xms_act_fct":"3 9 11","xms_par_app_azp":"12345678-1234-1234-1234-123456789abc",`, 1),
+		strings.Replace(good, "{", `{"xms_sub_fct":"13","xms_act_fct":"9 3",`, 1),
 		strings.Replace(good, "{", `{"_claim_names":{"groups":"s"},"roles":["\u00e9"],"acrs":"c1",`, 1),
 		`{"a":{"b":[1,2,{"c":"\"}"}]}}`,
 		`null`,
@@ -127,4 +130,35 @@ func acceptedByAll(t *testing.T, f *fixture, token string) {
 		claims["iss"] != f.tenant.V1Issuer() && claims["iss"] != f.tenant.V2Issuer() || claims["cnf"] != nil {
 		t.Fatalf("accepted %v", claims)
 	}
+	subject, _ := claims["xms_sub_fct"].(string)
+	actor, _ := claims["xms_act_fct"].(string)
+	isAgent := func(number string) bool { return number == "11" || number == "13" }
+	if slices.ContainsFunc(strings.Fields(subject), isAgent) || slices.Contains(strings.Fields(actor), "13") ||
+		claims["xms_par_app_azp"] != nil && subject == "" && !slices.Contains(strings.Fields(actor), "11") {
+		t.Fatalf("accepted an agent user, or whoever it is: %v", claims)
+	}
+}
+
+// The facets' reader takes what the field is: numbers between spaces.
+func FuzzFacets(f *testing.F) {
+	for _, seed := range []string{`"3 6"`, `"11"`, `"9 3 11"`, `"13 3"`, `"011"`, `"+11"`, `11`, `["11"]`, `null`, `"\u0031\u0031"`, `" 11  13 "`, `"١١"`, `"1` + strings.Repeat(" 1", 128) + `"`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if !json.Valid([]byte(value)) {
+			t.Skip()
+		}
+		value = strings.TrimSpace(value)
+		agent, agentUser, err := entraauth.Facets(value)
+		var text string
+		isText := json.Unmarshal([]byte(value), &text) == nil && value != "null"
+		wantAgent, wantUser, well := false, false, isText && len(text) <= 256
+		for number := range strings.SplitSeq(text, " ") {
+			wantAgent, wantUser = wantAgent || number == "11", wantUser || number == "13"
+			well = well && strings.Trim(number, "0123456789") == "" && (len(number) < 2 || number[0] != '0')
+		}
+		if (err == nil) != well || err == nil && (agent != wantAgent || agentUser != wantUser) || err != nil && (agent || agentUser) {
+			t.Errorf("%s: got agent %t, agent user %t, %v; want %t, %t, well-formed: %t", value, agent, agentUser, err, wantAgent, wantUser, well)
+		}
+	})
 }

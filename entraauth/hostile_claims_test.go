@@ -121,7 +121,7 @@ var tenancyTricks = []hostile{
 var kindTricks = []hostile{
 	{name: "app-only v1", change: appOnly, kind: scope, rule: "kind of caller"},
 	{name: "app-only v2", version: 2, change: appOnly, kind: scope, rule: "kind of caller"},
-	{name: "app-only by idtyp, with scp", change: claim("idtyp", "app"), kind: scope, rule: "kind of caller"},
+	{name: "app-only by idtyp, with scp", change: claim("idtyp", "app"), kind: bad, rule: "agent claims"},
 	{name: "app-only without oid", change: func(f *fixture, h, c map[string]any) { appOnly(f, h, c); delete(c, "oid") }, kind: scope, rule: "kind of caller"},
 	{name: "a user's roles and no scope", change: func(_ *fixture, _, c map[string]any) {
 		delete(c, "scp")

@@ -91,6 +91,7 @@ func corpus() map[string][]hostile {
 	return map[string][]hostile{
 		"algorithm": algorithmTricks, "header": headerTricks, "encoding": encodingTricks, "claims": claimTricks,
 		"tenancy": tenancyTricks, "time": timeTricks, "kind": kindTricks, "scope": scopeTricks,
+		"agents": agentTricks(),
 	}
 }
 

@@ -1,6 +1,7 @@
 package entraauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -18,11 +19,12 @@ import (
 // It can't be printed, logged or encoded, and only this module can read it.
 type Assertion secret.Text
 
-// Kind is the kind of caller.
+// Kind is the kind of permission that a caller has.
 type Kind int
 
 const (
-	// KindUser is a person who uses a client application (a delegated token).
+	// KindUser is a user of a client application (a delegated token): a person, or an
+	// agent user, which [Identity.IsPerson] tells apart.
 	KindUser Kind = iota + 1
 	// KindApp is an application that acts for itself (an app-only token).
 	KindApp
@@ -89,6 +91,7 @@ func newIdentity(token string, c *claims) *Identity {
 		roles:       c.roles,
 		groups:      c.groups,
 		contexts:    c.contexts,
+		agent:       c.agent(),
 		expires:     time.Unix(c.expires.seconds, 0).UTC(),
 		assertion:   Assertion(secret.New(token)),
 		userID:      strings.ToLower(c.tenantID + "." + object),
@@ -117,8 +120,19 @@ func (c *claims) clientAuth() ClientAuth {
 // TenantID returns the tenant of the caller (claim tid), a GUID.
 func (id *Identity) TenantID() string { return id.tenantID }
 
-// Kind tells a user from an application that acts for itself.
+// Kind tells a user from an application that acts for itself. Both may be agents
+// ([Identity.Agent]).
 func (id *Identity) Kind() Kind { return id.kind }
+
+// Agent returns what the token says about agents.
+func (id *Identity) Agent() Agent { return id.agent }
+
+// IsPerson reports whether the caller is a person, as far as the token shows: a user,
+// and no agent user. A person who acts through an agent is a person. Without the optional
+// claims that [Agent] names, an agent user's token looks like a person's to everybody.
+func (id *Identity) IsPerson() bool {
+	return id.kind == KindUser && id.agent.Role != AgentRoleUser
+}
 
 // ObjectID returns the caller's object ID in its tenant (claim oid), a GUID. It
 // is empty for an application without service principal in the tenant.
@@ -208,11 +222,16 @@ func (id *Identity) Claims(v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// LogValue returns the ids of the caller, the application and the token. It holds no
-// name and no part of the token. Each call returns a new group, because some
-// handlers redact in place.
+// LogValue returns the ids of the caller, the application and the token, and of an agent
+// its id, its role and its blueprint's id. It holds no name and no part of the token. Each
+// call returns a new group, because some handlers redact in place.
 func (id *Identity) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("user", id.userID), slog.String("client", id.clientID), slog.String("uti", id.tokenID))
+	user, client, token := slog.String("user", id.userID), slog.String("client", id.clientID), slog.String("uti", id.tokenID)
+	if id.agent.Role == AgentRoleNone {
+		return slog.GroupValue(user, client, token)
+	}
+	return slog.GroupValue(user, client, token, slog.String("agent", cmp.Or(id.agent.ID, "unknown")),
+		slog.String("agent_role", id.agent.Role.String()), slog.String("blueprint", id.agent.BlueprintID))
 }
 
 // An arrived Identity is one that [Verifier.Middleware] put into a request's context.

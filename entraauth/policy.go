@@ -45,17 +45,22 @@ type Policy struct {
 	// declares that it understands claims challenges (xms_cc: cp1) is challenged
 	// for it. Any other is refused, because it would request the same token forever.
 	AuthContext string
-	// Agents are the application IDs of the agent identities that may call on their own.
-	// They need one of the AppRoles like any application. Without any, the verifier's policy refuses
-	// agents on their own, and a tool's policy adds nothing.
+	// Agents are the application IDs (claim appid or azp, never the blueprint's id) of the
+	// agent identities that may call on their own. They need one of the AppRoles like any
+	// application, so in the verifier's policy Agents without AppRoles are an error. Without
+	// any, the verifier's policy refuses all agents on their own, and another policy adds
+	// nothing. Other callers are not its matter. Agents show only in tokens with the
+	// optional claims that [Agent] names.
 	Agents []string
-	// AgentUsers are the object IDs of the agent users that may call. They need what users
-	// need. Without any, the verifier's policy refuses agent users, and a tool's policy
-	// adds nothing.
+	// AgentUsers are the object IDs (claim oid) of the agent users that may call. They
+	// need what users need. Without any, the verifier's policy refuses all agent users,
+	// and another policy adds nothing.
 	AgentUsers []string
-	// PeopleOnly accepts only people who act through no agent. It also locks out the users
-	// of clients that Entra takes for agents, such as those registered by a client ID
-	// metadata document.
+	// PeopleOnly accepts only people who act through no agent: no applications, no agents,
+	// no agent users. By default a person may act through any agent. It locks out people
+	// whose client is an agent identity to Entra, among them clients that are registered
+	// by a client ID metadata document and local agents. It does not go with Agents,
+	// AgentUsers or AppRoles.
 	PeopleOnly bool
 }
 
@@ -76,6 +81,9 @@ func (p Policy) Check(id *Identity) error {
 // check reports failures that a new token cannot fix first: a client that requests a
 // scope only to be refused again is worse off.
 func (p *Policy) check(id *Identity) *Error {
+	if err := p.checkAgent(id); err != nil {
+		return err
+	}
 	isCaller := func(client string) bool { return strings.EqualFold(client, id.clientID) }
 	if len(p.Clients) > 0 && !slices.ContainsFunc(p.Clients, isCaller) {
 		return notPermitted("client", clientNotAllowed, "a client application on this server's allow-list",
@@ -99,8 +107,42 @@ func (p *Policy) check(id *Identity) *Error {
 	return nil
 }
 
+// checkAgent refuses agents that the policy leaves out.
+func (p *Policy) checkAgent(id *Identity) *Error {
+	role := id.agent.Role
+	switch {
+	case p.PeopleOnly && (id.kind == KindApp || role != AgentRoleNone):
+		return id.agent.notAPerson(id.kind, id.objectID)
+	case role == AgentRoleAlone && len(p.Agents) > 0, role == AgentRoleUser && len(p.AgentUsers) > 0:
+		return p.checkNamed(id)
+	}
+	return nil
+}
+
+// checkNamed refuses all agents on their own and all agent users that the policy does not name.
+func (p *Policy) checkNamed(id *Identity) *Error {
+	is := func(id string) func(string) bool {
+		return func(s string) bool { return strings.EqualFold(s, id) }
+	}
+	switch id.agent.Role {
+	case AgentRoleAlone:
+		if !slices.ContainsFunc(p.Agents, is(id.agent.ID)) {
+			return id.agent.notAccepted()
+		}
+	case AgentRoleUser:
+		if !slices.ContainsFunc(p.AgentUsers, is(id.objectID)) {
+			return id.agent.userNotAccepted(id.objectID)
+		}
+	case AgentRoleNone, AgentRoleForPerson:
+	}
+	return nil
+}
+
 // clientAuthNames describe a client by how it authenticated.
 var clientAuthNames = [...]string{"a public client", "a client with a secret or a certificate", "a client with a certificate"}
+
+// namesAgents reports whether what the policy says depends on who is an agent.
+func (p *Policy) namesAgents() bool { return len(p.Agents)+len(p.AgentUsers) > 0 || p.PeopleOnly }
 
 func (p *Policy) forUsers() bool {
 	return len(p.Scopes)+len(p.AnyScope)+len(p.UserRoles)+len(p.Groups) > 0
@@ -151,6 +193,9 @@ func (p *Policy) checkApp(id *Identity) *Error {
 	case len(p.AppRoles) > 0:
 		return notPermitted("app role", appRoleMissing, "one of the roles "+strings.Join(p.AppRoles, " "),
 			strings.Join(id.roles, " "), "Ask an administrator to grant one to the application")
+	case p.forUsers() && id.agent.Role == AgentRoleAlone:
+		return notPermitted("kind of caller", appOnlyToken, "a user's delegated token", "app "+id.clientID,
+			"An agent on its own acts for no user; let it act for a person, or as its agent user")
 	case p.forUsers():
 		return &Error{Kind: ErrInsufficientScope, Rule: "kind of caller", Reason: appOnlyToken,
 			Expected: "a user's delegated token", Actual: "app " + actual(id.clientID),
@@ -164,7 +209,7 @@ func (p *Policy) checkApp(id *Identity) *Error {
 func (p *Policy) stepUp(id *Identity) *Error {
 	expected := "authentication context " + p.AuthContext
 	got := strings.Join(id.contexts, " ")
-	if !id.claimsCapable {
+	if !id.claimsCapable || id.kind == KindApp && id.agent.Role == AgentRoleAlone {
 		return notPermitted("authentication context", strongerSignIn, expected, got,
 			"Sign in with a client that understands claims challenges; this one can't ask for it")
 	}
@@ -241,6 +286,9 @@ func (p Policy) validate(prefix string) error {
 	}
 	if p.ClientAuth < ClientAuthNone || p.ClientAuth > ClientAuthCertificate {
 		fault("ClientAuth", fmt.Errorf("%d is none of the constants", p.ClientAuth))
+	}
+	if p.PeopleOnly && len(p.Agents)+len(p.AgentUsers)+len(p.AppRoles) > 0 {
+		fault("PeopleOnly", errors.New("refuses whom Agents, AgentUsers and AppRoles let in; leave it out, or leave them empty"))
 	}
 	if p.AuthContext != "" && !authContext.MatchString(p.AuthContext) {
 		fault("AuthContext", fmt.Errorf("%q is not one of c1 to c99", p.AuthContext))

@@ -71,11 +71,13 @@ var rules = []rule{
 	{"not before", "", checkNotBefore, showNotBefore, nil},
 	{"issued at", "", checkIssuedAt, showIssuedAt, nil},
 	{"proof of possession", "", checkProof, showProof, nil},
+	{"agent claims", "", checkAgentClaims, showAgentClaims, nil},
 	{"kind of token", "", checkKind, showKind, nil},
 	{"signing key", "keys", checkSigningKey, showKey, nil},
 	{"key issuer", "signing key", checkKeyIssuer, showKey, nil},
 	{"signature", "signing key", checkSignature, showSignature, nil},
 	{"object id", "", checkObjectID, showObjectID, nil},
+	{"agent", "agent claims", checkAgent, showAgent, nil},
 	{"policy", "", checkPolicy, nil, []rule{{name: "scope", shows: showScopes}, {name: "client", shows: showClient}}},
 }
 
@@ -260,6 +262,24 @@ func showProof(*Verifier, *candidate) (expected, actual string) {
 	return "a bearer token", "a bearer token"
 }
 
+// checkAgentClaims wants claims about agents that can be read and that go together.
+func checkAgentClaims(_ context.Context, _ *Verifier, t *candidate) *Error {
+	if err := t.claims.agentFault; err != nil {
+		return invalid(agentClaimsMalformed, "xms_sub_fct and xms_act_fct to be decimal numbers between spaces, and xms_par_app_azp a GUID",
+			err.Error(), "Send the access token exactly as Entra issued it")
+	}
+	for i := range contradictions {
+		if contradictions[i].holds(&t.claims) {
+			return invalid(claimsContradict, contradictions[i].expected, t.claims.describeKind(), "Send the access token exactly as Entra issued it")
+		}
+	}
+	return nil
+}
+
+func showAgentClaims(_ *Verifier, t *candidate) (expected, actual string) {
+	return "claims that go together", t.claims.describeKind()
+}
+
 // checkKind tells an access token from an ID token: both have this API as audience.
 func checkKind(_ context.Context, v *Verifier, t *candidate) *Error {
 	c := &t.claims
@@ -331,6 +351,23 @@ func checkObjectID(_ context.Context, _ *Verifier, t *candidate) *Error {
 
 func showObjectID(_ *Verifier, t *candidate) (expected, actual string) {
 	return "a GUID", t.claims.objectID
+}
+
+// checkAgent refuses agents that the policy does not name. A person may act through any.
+func checkAgent(_ context.Context, v *Verifier, t *candidate) *Error {
+	id := t.caller()
+	if t.claims.isUnclear() {
+		return id.agent.unclear() // and no caller: nobody knows who it is
+	}
+	err := v.policy.checkNamed(id)
+	if err != nil {
+		err.caller = id
+	}
+	return err
+}
+
+func showAgent(_ *Verifier, t *candidate) (expected, actual string) {
+	return "none that the policy refuses", t.caller().agent.describe(t.claims.objectID)
 }
 
 func checkPolicy(_ context.Context, v *Verifier, t *candidate) *Error {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/mcpentra/mcp-entra-go/internal/authority"
 )
 
 // Bounds on a token and on the values in it.
@@ -19,6 +21,7 @@ const (
 	maxID     = 256          // bytes of an id
 	maxText   = 16 << 10     // bytes of any other text
 	maxList   = 2 << 10      // elements of a list
+	maxFacets = 256          // bytes of an agent's facets
 	maxSecond = 253402300799 // the year 9999: beyond it time.Time prints and adds badly
 )
 
@@ -73,6 +76,9 @@ type claims struct {
 	roles, groups                []string
 	contexts                     []string
 	abilities                    []string // what the client can handle
+	actorFacets, subjectFacets   facets   // xms_act_fct, xms_sub_fct
+	blueprintID                  string
+	agentFault                   error // of the claims about agents, for a reason of its own
 	name, upn, unique, preferred string
 	hasScopes                    bool
 	hasProof                     bool
@@ -119,6 +125,9 @@ var claimMembers = map[string]reader[claims]{
 	"_claim_names":       (*claims).readClaimNames,
 	"acrs":               textOrTexts(maxList, func(c *claims) *[]string { return &c.contexts }),
 	"xms_cc":             textOrTexts(maxList, func(c *claims) *[]string { return &c.abilities }),
+	"xms_act_fct":        aboutAgents("xms_act_fct", readFacets, func(c *claims) *facets { return &c.actorFacets }),
+	"xms_sub_fct":        aboutAgents("xms_sub_fct", readFacets, func(c *claims) *facets { return &c.subjectFacets }),
+	"xms_par_app_azp":    aboutAgents("xms_par_app_azp", readGUID, func(c *claims) *string { return &c.blueprintID }),
 	"exp":                instant(func(c *claims) *moment { return &c.expires }),
 	"nbf":                instant(func(c *claims) *moment { return &c.notBefore }),
 	"iat":                instant(func(c *claims) *moment { return &c.issuedAt }),
@@ -244,6 +253,66 @@ func both[T any](a, b reader[T]) reader[T] {
 	return func(into *T, value string) error { return errors.Join(a(into, value), b(into, value)) }
 }
 
+// aboutAgents reads a claim about agents. A fault is kept for the rule on them, which tells an
+// operator more than "not a well-formed JWT".
+func aboutAgents[V any](name string, read func(value string) (V, error), field func(*claims) *V) reader[claims] {
+	return func(c *claims, value string) error {
+		v, err := read(value)
+		if err != nil {
+			c.agentFault = fmt.Errorf("%s: %w", name, err)
+			return nil
+		}
+		*field(c) = v
+		return nil
+	}
+}
+
+// facets are what a token says about the nature of its actor or its subject: decimal
+// numbers between spaces, whose order means nothing.
+type facets struct {
+	text             string // as it came
+	any              bool   // there is a number
+	agent, agentUser bool   // 11 and 13, the only numbers with a known meaning
+}
+
+func readFacets(value string) (f facets, err error) {
+	if f.text, err = readText(value, maxFacets); err != nil {
+		return facets{}, err
+	}
+	for rest, more := f.text, true; more; {
+		var number string
+		number, rest, more = strings.Cut(rest, " ")
+		switch {
+		case number == "": // at an end, or between two spaces
+			continue
+		case !isDecimal(number):
+			return facets{}, errors.New("expected decimal numbers between spaces")
+		}
+		f.any = true
+		f.agent = f.agent || number == "11"
+		f.agentUser = f.agentUser || number == "13"
+	}
+	return f, nil
+}
+
+// isDecimal reports whether s is a whole number in its only spelling, of any size.
+func isDecimal(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s[0] != '0' || len(s) == 1
+}
+
+func readGUID(value string) (string, error) {
+	s, err := readText(value, maxID)
+	if err == nil && !authority.IsGUID(s) {
+		err = errors.New("expected a GUID")
+	}
+	return s, err
+}
+
 // clientID returns the application that requested the token. Each version has its own
 // claim for it.
 func (c *claims) clientID() string {
@@ -254,14 +323,15 @@ func (c *claims) clientID() string {
 }
 
 // isApp reports whether the token is an application's own. Such a token names no
-// scope, and its subject is the application's object, if it has one at all. An
-// ID token has no scopes either, but it names no application that requested it,
-// and its subject is a pseudonym of the user.
+// scope, and its subject is the application's object, if it has one at all, or an
+// agent. An ID token has no scopes either, but it names no application that requested
+// it, and its subject is a pseudonym of the user.
 func (c *claims) isApp() bool {
 	if c.kind != "" {
 		return c.kind == "app"
 	}
-	return !c.namesScope() && c.clientID() != "" && (c.objectID == "" || c.objectID == c.subject)
+	return !c.namesScope() && c.clientID() != "" &&
+		(c.objectID == "" || c.objectID == c.subject || c.subjectFacets.agent || c.blueprintID != "")
 }
 
 // username returns the name that the user signs in with. It is mutable and

@@ -88,6 +88,7 @@ type Verifier struct {
 	log     *slog.Logger
 	tokens  *tokenCache // nil if there is none
 	known   atomic.Pointer[knownHeader]
+	first   sample // of tokens, if the policy speaks of agents
 }
 
 // NewVerifier returns a verifier for tokens of the tenant with the API as
@@ -160,7 +161,16 @@ func checkIDs(t *tenancy, a *application, p *Policy, fault func(field string, er
 	if slices.ContainsFunc(p.Clients, is(tenant)) {
 		fault("Policy.Clients", fmt.Errorf("%s is the tenant ID; list ids of client applications", tenant))
 	}
+	if slices.ContainsFunc(p.Agents, is(tenant)) {
+		fault("Policy.Agents", fmt.Errorf("%s is the tenant ID; list application IDs of agent identities", tenant))
+	}
+	if len(p.Agents) > 0 && len(p.AppRoles) == 0 {
+		fault("Policy.Agents", errors.New("agents on their own need an app role, and AppRoles names none; name the role that they are granted"))
+	}
 	for _, id := range []string{tenant, a.clientID} {
+		if slices.ContainsFunc(p.AgentUsers, is(id)) {
+			fault("Policy.AgentUsers", fmt.Errorf("%s is the tenant's or the application's id; list object IDs of agent users", id))
+		}
 		if slices.ContainsFunc(p.Groups, is(id)) {
 			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; list object IDs of groups", id))
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 	"unsafe"
@@ -82,7 +83,20 @@ func (v *Verifier) judge(ctx context.Context, token string) (*candidate, error) 
 	if known := v.known.Load(); known == nil || known.encoded != encoded {
 		v.known.Store(&knownHeader{strings.Clone(encoded), t.header})
 	}
+	v.watch(ctx, &t.claims)
 	return t, nil
+}
+
+// watch warns once if the policy speaks of agents and the first tokens that were accepted
+// lack the claims that show them.
+func (v *Verifier) watch(ctx context.Context, c *claims) {
+	if !v.policy.namesAgents() {
+		return
+	}
+	if missing := v.first.add(c); len(missing) > 0 {
+		v.log.LogAttrs(ctx, slog.LevelWarn, "the policy speaks of agents, but the tokens don't show them: add the optional claims "+optionalClaims+
+			" to the access tokens of the API's app registration (optionalClaims.accessToken)", slog.Any("missing", missing), slog.Int("tokens", sampleSize))
+	}
 }
 
 // decode decodes a token. It judges only the form.

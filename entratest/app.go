@@ -37,23 +37,27 @@ type App struct {
 
 	// OptionalClaims are claims that access tokens for the app have only if its registration lists
 	// them: "idtyp" (with include_user_token), "email", "upn" (for v2 tokens; v1 tokens always have
-	// it) and "xms_cc" (the client's capabilities, if it declares any).
+	// it), "xms_cc" (the client's capabilities, if it declares any), and those that tell agents:
+	// "xms_sub_fct", "xms_act_fct" and "xms_par_app_azp".
 	OptionalClaims []string
 
 	// GroupClaims adds the object IDs of the user's groups to access tokens: up to 200; for more
 	// groups, a reference to Microsoft Graph.
 	GroupClaims bool
 
-	// Everything is guarded by tenant.mu, except for ClientID, ObjectID, tenant and home, which
-	// never change.
+	// Everything is guarded by tenant.mu, except for ClientID, ObjectID, tenant, home, blueprint and
+	// parent, which never change.
 	tenant        *Tenant
 	home          *App // where a multitenant app is registered; nil if it is here
+	blueprint     bool // it is an agent identity blueprint
+	parent        *App // the blueprint of an agent identity; nil for all else
 	public        bool
 	secrets       []clientSecret
 	certificates  []appCertificate
 	federated     []federatedCredential
 	redirects     []redirect
 	required      []requiredResourceAccess
+	inheritable   []inheritance // of a blueprint's registration, one a resource
 	preAuthorized []preAuthorizedApplication
 	microsoft     bool        // Microsoft's own: has no registration here, and needs no user's consent among its kind
 	ownKey        *signingKey // nil: the tenant's keys sign the app's tokens
@@ -95,13 +99,16 @@ func (a *App) registration() *App {
 	return a
 }
 
-// isRegistered reports whether the app's registration is in the tenant.
-func (a *App) isRegistered() bool { return a.home == nil && !a.microsoft }
+// isRegistered reports whether the app's registration is in the tenant. Agent identities have none.
+func (a *App) isRegistered() bool { return a.home == nil && !a.microsoft && a.parent == nil }
 
 // AddServicePrincipal makes an app from another tenant of the server available in this one: a
 // multitenant app. The returned App represents it here. Credentials and redirect URIs are those of
 // the registration.
-func (t *Tenant) AddServicePrincipal(app *App) *App { return t.register(app.represented()) }
+func (t *Tenant) AddServicePrincipal(app *App) *App {
+	app.mustCrossTenants()
+	return t.register(app.represented())
+}
 
 // represented returns an app that represents this one in another tenant.
 func (a *App) represented() *App {
@@ -110,7 +117,7 @@ func (a *App) represented() *App {
 	return &App{
 		ClientID: a.ClientID, Name: a.Name, AppIDURIs: slices.Clone(a.AppIDURIs), AccessTokenVersion: a.AccessTokenVersion,
 		Scopes: slices.Clone(a.Scopes), AdminScopes: slices.Clone(a.AdminScopes),
-		entry: entry{scopes: slices.Clone(a.entry.scopes), roles: slices.Clone(a.entry.roles)}, home: a.registration(), public: a.public,
+		entry: entry{scopes: slices.Clone(a.entry.scopes), roles: slices.Clone(a.entry.roles)}, home: a.registration(), public: a.public, blueprint: a.blueprint,
 		preAuthorized: slices.Clone(a.preAuthorized),
 	}
 }
@@ -145,7 +152,9 @@ func (t *Tenant) add(app *App) *App {
 	if app.AccessTokenVersion == 0 {
 		app.AccessTokenVersion = 1
 	}
-	app.ObjectID = newGUID()
+	if app.ObjectID == "" {
+		app.ObjectID = newGUID()
+	}
 	if app.entry.id == "" {
 		app.entry.id = newGUID()
 	}

@@ -51,6 +51,9 @@ func (t *Tenant) readAuthorize(query string) (*authorizeRequest, *rejection) {
 		return nil, missing("client_id")
 	}
 	client, r := t.knownClient(form.Get("client_id"))
+	if r == nil {
+		r = client.maySignIn()
+	}
 	if r != nil {
 		return nil, r
 	}

@@ -24,6 +24,7 @@ func (a *App) AddCertificate(certificate *x509.Certificate) {
 	if _, ok := certificate.PublicKey.(*rsa.PublicKey); !ok {
 		panic(fmt.Sprintf("entratest: AddCertificate: the key of %s is %T, want *rsa.PublicKey", certificate.Subject, certificate.PublicKey))
 	}
+	a.mustHoldCredentials("AddCertificate")
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
 	name := certificate.Subject.String()

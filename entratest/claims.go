@@ -15,8 +15,10 @@ import (
 const maxGroups = 200
 
 // addOptional adds the optional claims in the resource's registration.
-func (t *Tenant) addOptional(claims map[string]any, aim target, user profile) {
-	for _, name := range aim.resource.claimNames(true) {
+func (t *Tenant) addOptional(claims map[string]any, aim target, user profile, client *App) {
+	names := aim.resource.claimNames(true)
+	addFacets(claims, names, client, user.facets())
+	for _, name := range names {
 		switch {
 		case name == "idtyp":
 			claims[name] = "user"
@@ -116,16 +118,28 @@ type profile struct {
 	authTime     int64    // Unix time of the sign-in, or 0
 	nonce        string   // for ID tokens
 	email        string
+	agent        bool // it is an agent user
+}
+
+func (p profile) facets() string {
+	if p.agent {
+		return facetsOfAgentUser
+	}
+	return facetsOfPerson
 }
 
 // approved reports whether the user has completed multifactor authentication.
 func (p profile) approved() bool { return slices.Contains(p.methods, any("mfa")) }
 
 func (u *User) profile() profile {
-	return profile{
+	p := profile{
 		objectID: u.ObjectID, name: u.DisplayName, userPrincipalName: u.UserPrincipalName,
-		session: u.session, methods: []any{"pwd"}, email: u.Email,
+		session: u.session, methods: []any{"pwd"}, email: u.Email, agent: u.agent != nil,
 	}
+	if p.agent { // has no password
+		p.methods = nil
+	}
+	return p
 }
 
 // A target is the resource that a token is for. Audience is the identifier in the request: v1
@@ -147,10 +161,12 @@ func (t *Tenant) userAccess(user profile, client *App, acr string, aim target, s
 	claims["sub"] = t.subject(user.objectID, client.ClientID)
 	claims["xms_ftd"] = opaque(48)
 	t.addSignIn(claims, user)
-	t.addOptional(claims, aim, user)
+	t.addOptional(claims, aim, user, client)
 	if token.version == 1 {
-		claims["acr"] = "1"
-		claims["amr"] = user.methods
+		claims["acr"] = "0" // no sign-in
+		if len(user.methods) > 0 {
+			claims["acr"], claims["amr"] = "1", user.methods
+		}
 		claims["appid"], claims["appidacr"] = client.ClientID, acr
 		claims["ipaddr"] = "127.0.0.1"
 		claims["unique_name"], claims["upn"] = user.userPrincipalName, user.userPrincipalName
@@ -162,7 +178,19 @@ func (t *Tenant) userAccess(user profile, client *App, acr string, aim target, s
 }
 
 // A principal is the app or managed identity of an app-only token.
-type principal struct{ clientID, objectID string }
+type principal struct {
+	clientID, objectID string
+	app                *App // nil for a managed identity
+}
+
+func (a *App) principal() principal { return principal{a.ClientID, a.ObjectID, a} }
+
+func (p principal) facets() string {
+	if p.app != nil && p.app.isAgent() {
+		return facetsOfAgent
+	}
+	return facetsOfApp
+}
 
 // appAccess returns an app-only access token.
 func (t *Tenant) appAccess(p principal, acr string, aim target, roles []string, lifetime time.Duration) issuedToken {
@@ -173,9 +201,11 @@ func (t *Tenant) appAccess(p principal, acr string, aim target, roles []string, 
 	if len(roles) > 0 {
 		claims["roles"] = roles
 	}
-	if slices.Contains(aim.resource.claimNames(false), "idtyp") {
+	names := aim.resource.claimNames(false)
+	if slices.Contains(names, "idtyp") {
 		claims["idtyp"] = "app"
 	}
+	addFacets(claims, names, p.app, p.facets())
 	if token.version == 1 {
 		claims["appid"], claims["appidacr"] = p.clientID, acr
 		claims["idp"] = t.V1Issuer()

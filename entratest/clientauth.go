@@ -52,6 +52,7 @@ func (a *App) addSecret(expires *time.Time) string {
 }
 
 func (a *App) keepSecret(value string, expires *time.Time) string {
+	a.mustHoldCredentials("AddSecret")
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
 	secret := describeSecret(value, passwordCredential{StartDateTime: a.tenant.stampNow(), EndDateTime: expires})
@@ -84,6 +85,7 @@ func (a *App) RemoveSecrets() {
 // object ID, and "api://AzureADTokenExchange". Add other issuers with [Tenant.AddIssuer].
 // Comparison is case-sensitive, as in Entra.
 func (a *App) AddFederatedCredential(issuer, subject, audience string) {
+	a.mustHoldCredentials("AddFederatedCredential")
 	a.tenant.mu.Lock()
 	defer a.tenant.mu.Unlock()
 	a.federated = append(a.federated, federatedCredential{federatedIdentityCredential: federatedIdentityCredential{
@@ -149,6 +151,12 @@ func (t *Tenant) checkClientAssertion(app *App, assertion string) *rejection {
 	if r := t.matchFederated(app, issuer, subject, claims["aud"]); r != nil {
 		return r
 	}
+	return t.checkFederatedToken(issuer, assertion)
+}
+
+// checkFederatedToken checks the signature and time of another issuer's token, or of the tenant's
+// own.
+func (t *Tenant) checkFederatedToken(issuer, assertion string) *rejection {
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithTimeFunc(t.now),
 		jwt.WithLeeway(clockSkew), jwt.WithExpirationRequired())
 	_, err := parser.Parse(assertion, func(token *jwt.Token) (any, error) { return t.issuerKey(issuer, token) })
@@ -162,16 +170,24 @@ func (t *Tenant) checkClientAssertion(app *App, assertion string) *rejection {
 	}
 }
 
-// matchFederated finds the app's credential with the issuer, subject and audience. Its error says
-// which of them matches none.
+// matchFederated finds the app's credential with the issuer, subject and audience.
 func (t *Tenant) matchFederated(app *App, issuer, subject string, audience any) *rejection {
 	app = app.registration()
 	app.tenant.mu.Lock()
 	defer app.tenant.mu.Unlock()
 	federated := slices.DeleteFunc(slices.Clone(app.federated), func(f federatedCredential) bool { return f.lags.take(LagCredential) })
+	if app.isAgent() {
+		federated = t.blueprintCredential(app)
+	}
 	if len(federated) == 0 {
 		return reject(70025, fmt.Sprintf("The client '%s'(%s) has no configured federated identity credentials.", app.ClientID, app.Name))
 	}
+	return matchCredential(federated, issuer, subject, audience)
+}
+
+// matchCredential returns nil if one of the credentials has the issuer, subject and audience. Its
+// error says which of them matches none.
+func matchCredential(federated []federatedCredential, issuer, subject string, audience any) *rejection {
 	const text = "No matching federated identity record found for presented assertion %s '%s'."
 	worst := reject(700211, fmt.Sprintf(text, "issuer", clip(issuer)))
 	for _, f := range federated {

@@ -93,8 +93,10 @@ func (t *Tenant) hasAnyConsent(client *App, user string) bool {
 }
 
 // consented returns the scopes, sorted, that client may use on resource for the user: by admin
-// consent, the user's own, or because the resource has authorized the client beforehand.
+// consent, the user's own, because the resource has authorized the client beforehand, or because an
+// agent identity inherits its blueprint's consent.
 func (t *Tenant) consented(client, resource *App, user string) []string {
+	parent, inheritable := client.inherited(resource)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := map[string]bool{}
@@ -102,6 +104,13 @@ func (t *Tenant) consented(client, resource *App, user string) []string {
 	maps.Copy(all, t.userConsents[userGrantKey{client, resource, user}])
 	for _, scope := range resource.preAuthorizedFor(client) {
 		all[scope] = true
+	}
+	if parent != nil {
+		of := map[string]bool{}
+		maps.Copy(of, t.consents[grantKey{parent, resource}])
+		maps.Copy(of, t.userConsents[userGrantKey{parent, resource, user}])
+		maps.DeleteFunc(of, func(scope string, _ bool) bool { return !inheritable.scopes.has(scope) })
+		maps.Copy(all, of)
 	}
 	return slices.Sorted(maps.Keys(all))
 }

@@ -122,6 +122,9 @@ func (t *Tenant) newDeviceCode(e *exchange) (*deviceCode, *rejection) {
 		owner = t.ownerOf(e, &flow{Query: "client_id=" + e.form.Get("client_id")})
 	}
 	client, r := owner.knownClient(e.form.Get("client_id"))
+	if r == nil {
+		r = client.maySignIn()
+	}
 	if r != nil {
 		return nil, r
 	}

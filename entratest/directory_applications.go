@@ -89,19 +89,26 @@ func (c *graphCall) getApplication() (graphResult, *graphFault) {
 	return c.entity(http.StatusOK, "applications", doc)
 }
 
-func (c *graphCall) createApplication() (graphResult, *graphFault) { return c.register("") }
+func (c *graphCall) createApplication() (graphResult, *graphFault) { return c.register("", false) }
 
-// register creates an application from the request's body. If uniqueName is not empty, it has that
-// name.
-func (c *graphCall) register(uniqueName string) (graphResult, *graphFault) {
-	if c.caller.app || !c.d.noRegistrars {
+// register creates an application, or a blueprint, from the request's body. If uniqueName is not
+// empty, it has that name.
+func (c *graphCall) register(uniqueName string, blueprint bool) (graphResult, *graphFault) {
+	if blueprint {
+		if f := c.require(mayCreateBlueprint, nil); f != nil {
+			return graphResult{}, f
+		}
+		if f := c.checkSponsors(); f != nil {
+			return graphResult{}, f
+		}
+	} else if c.caller.app || !c.d.noRegistrars {
 		if c.caller.lacks(mayRegister) {
 			return graphResult{}, denied("Insufficient privileges to complete the operation.")
 		}
 	} else if f := c.require(mayRegister, nil); f != nil {
 		return graphResult{}, f
 	}
-	app := &App{tenant: c.t, ClientID: newGUID(), AppIDURIs: []string{}, AccessTokenVersion: 1}
+	app := &App{tenant: c.t, ClientID: newGUID(), AppIDURIs: []string{}, AccessTokenVersion: 1, blueprint: blueprint}
 	app.entry.id, app.entry.absent, app.entry.owners = newGUID(), true, []string{c.caller.objectID}
 	app.entry.written.CreatedDateTime = c.t.stampNow()
 	old := app.describe()
@@ -131,7 +138,7 @@ func (c *graphCall) register(uniqueName string) (graphResult, *graphFault) {
 func (c *graphCall) updateApplication() (graphResult, *graphFault) {
 	app, f := c.application(c.keys[0])
 	if app == nil && f.status == http.StatusNotFound && c.keys[0].Property == "uniqueName" && c.createsIfMissing() {
-		return c.register(c.keys[0].Text)
+		return c.register(c.keys[0].Text, false)
 	}
 	if f != nil {
 		return graphResult{}, f
@@ -147,6 +154,9 @@ func (c *graphCall) updateApplication() (graphResult, *graphFault) {
 		return graphResult{}, f
 	}
 	certificates, f := c.check(app, app.outdated(), &doc)
+	if f == nil && len(certificates) > len(app.certificates) {
+		f = c.require(mayAddProof, app)
+	}
 	if f != nil {
 		return graphResult{}, f
 	}

@@ -62,6 +62,25 @@ func (c *graphCall) read(entity any) *graphFault {
 	return nil
 }
 
+// readOnly reads those members of the request's body that the struct has.
+func (c *graphCall) readOnly(into any) *graphFault {
+	if err := json.Unmarshal(c.body, into); err != nil {
+		return badRequest("Invalid value or property in the request.")
+	}
+	return nil
+}
+
+// A typed entity is more than its set says.
+type typed interface{ odataType() string }
+
+// typeOf is the member @odata.type of such an entity.
+func typeOf(entity any) []odata.Member {
+	if e, ok := entity.(typed); ok && e.odataType() != "" {
+		return []odata.Member{{Name: "@odata.type", Value: "#" + e.odataType()}}
+	}
+	return nil
+}
+
 // readBody reads the request's body, before the call takes any lock.
 func (c *graphCall) readBody() *graphFault {
 	var err error
@@ -74,7 +93,7 @@ func (c *graphCall) readBody() *graphFault {
 // entity answers with one entity. The context is the name of its set.
 func (c *graphCall) entity(status int, set string, entity any) (graphResult, *graphFault) {
 	context := odata.Member{Name: "@odata.context", Value: c.t.authorityHost + "/v1.0/$metadata#" + set + "/$entity"}
-	body, err := odata.Render(entity, c.selected(), context)
+	body, err := odata.Render(entity, c.selected(), append([]odata.Member{context}, typeOf(entity)...)...)
 	if err != nil {
 		return graphResult{}, badRequest("%v.", err)
 	}
@@ -126,7 +145,7 @@ func list[T any](c *graphCall, set string, entities []T, filterable ...string) (
 	}
 	values := odata.List[json.RawMessage]{}
 	for _, entity := range page {
-		value, err := odata.Render(entity, c.selected())
+		value, err := odata.Render(entity, c.selected(), typeOf(entity)...)
 		if err != nil {
 			return graphResult{}, badRequest("%v.", err)
 		}

@@ -23,6 +23,9 @@ const passwordLifetime = 2 // years
 // addPassword adds a secret, which only this answer has.
 func (c *graphCall) addPassword() (graphResult, *graphFault) {
 	app, f := c.ownApplication()
+	if f == nil {
+		f = c.require(mayAddProof, app)
+	}
 	if f != nil {
 		return graphResult{}, f
 	}

@@ -8,17 +8,20 @@ import (
 
 // The routes of deletion.
 var deletedRoutes = []graphRoute{
-	{http.MethodDelete, "applications/{}", mayWriteApp, (*graphCall).deleteApplication},
+	{http.MethodDelete, "applications/{}", mayDeleteApp, (*graphCall).deleteApplication},
 	{http.MethodGet, "directory/deletedItems/microsoft.graph.application", mayReadApps, (*graphCall).listDeleted},
 	{http.MethodGet, "directory/deletedItems/{}", mayReadApps, (*graphCall).getDeleted},
-	{http.MethodPost, "directory/deletedItems/{}/restore", mayWriteApp, (*graphCall).restore},
-	{http.MethodDelete, "directory/deletedItems/{}", mayWriteApp, (*graphCall).purge},
+	{http.MethodPost, "directory/deletedItems/{}/restore", mayDeleteApp, (*graphCall).restore},
+	{http.MethodDelete, "directory/deletedItems/{}", mayDeleteApp, (*graphCall).purge},
 }
 
 // deleteApplication deletes an application and its service principal, whose grants and role
 // assignments end.
 func (c *graphCall) deleteApplication() (graphResult, *graphFault) {
-	app, f := c.ownApplication()
+	app, f := c.application(c.keys[0])
+	if f == nil {
+		f = c.require(mayDeleteApp, app)
+	}
 	if f != nil {
 		return graphResult{}, f
 	}
@@ -41,7 +44,9 @@ func (d *deletedApp) describe() application {
 func (c *graphCall) listDeleted() (graphResult, *graphFault) {
 	var all []application
 	for _, item := range c.d.deleted {
-		all = append(all, item.describe())
+		if !item.app.isAgent() {
+			all = append(all, item.describe())
+		}
 	}
 	return list(c, "applications", all, "id", "appId", "displayName", "uniqueName", "identifierUris")
 }
@@ -49,7 +54,11 @@ func (c *graphCall) listDeleted() (graphResult, *graphFault) {
 // deletedItem returns the deleted application in the path.
 func (c *graphCall) deletedItem() (*deletedApp, *graphFault) {
 	for _, item := range c.d.deleted {
-		if strings.EqualFold(item.app.entry.id, c.keys[0].Text) {
+		id := item.app.entry.id
+		if item.app.isAgent() {
+			id = item.app.ObjectID
+		}
+		if strings.EqualFold(id, c.keys[0].Text) {
 			return item, nil
 		}
 	}
@@ -60,6 +69,9 @@ func (c *graphCall) getDeleted() (graphResult, *graphFault) {
 	item, f := c.deletedItem()
 	if f != nil {
 		return graphResult{}, f
+	}
+	if item.app.isAgent() {
+		return c.entity(http.StatusOK, "directoryObjects", item.app.describeAgent())
 	}
 	return c.entity(http.StatusOK, "directoryObjects", item.describe())
 }
@@ -72,6 +84,9 @@ func (c *graphCall) restore() (graphResult, *graphFault) {
 		return graphResult{}, f
 	}
 	c.t.apps = append(c.t.apps, item.app)
+	if item.app.isAgent() {
+		return c.entity(http.StatusOK, "directoryObjects", item.app.describeAgent())
+	}
 	return c.entity(http.StatusOK, "directoryObjects", c.shown(item.app, false))
 }
 
@@ -88,7 +103,7 @@ func (c *graphCall) removeDeleted() (*deletedApp, *graphFault) {
 	if f != nil {
 		return nil, f
 	}
-	if f := c.require(mayWriteApp, item.app); f != nil {
+	if f := c.require(mayDeleteApp, item.app); f != nil {
 		return nil, f
 	}
 	c.d.deleted = slices.DeleteFunc(c.d.deleted, func(other *deletedApp) bool { return other == item })

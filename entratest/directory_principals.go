@@ -37,6 +37,12 @@ func (a *App) describePrincipal() servicePrincipal {
 		ServicePrincipalNames: append([]string{a.ClientID}, a.AppIDURIs...),
 		AppRoles:              doc.AppRoles, OAuth2PermissionScopes: doc.API.OAuth2PermissionScopes,
 	}
+	switch {
+	case a.isAgent():
+		principal.ServicePrincipalType, principal.kind = "ServiceIdentity", agentType
+	case a.blueprint:
+		principal.kind = blueprintPrincipalType
+	}
 	for _, r := range a.redirects {
 		principal.ReplyURLs = append(principal.ReplyURLs, r.uri)
 	}
@@ -96,6 +102,9 @@ func (c *graphCall) getPrincipal() (graphResult, *graphFault) {
 	if app != nil {
 		app.entry.lags.take(LagDisabled)
 	}
+	if app != nil && app.isAgent() {
+		return c.entity(http.StatusOK, "servicePrincipals", app.describeAgent())
+	}
 	return c.entity(http.StatusOK, "servicePrincipals", principal)
 }
 
@@ -104,12 +113,12 @@ func (c *graphCall) createPrincipal() (graphResult, *graphFault) {
 	if f := c.read(&wanted); f != nil {
 		return graphResult{}, f
 	}
-	return c.addPrincipal(wanted)
+	return c.addPrincipal(wanted, mayWriteApp)
 }
 
 // addPrincipal creates the service principal of an application of this tenant, of a multitenant one
-// of another, or of Microsoft's.
-func (c *graphCall) addPrincipal(wanted servicePrincipal) (graphResult, *graphFault) {
+// of another, or of Microsoft's. own is what it needs for one of this tenant.
+func (c *graphCall) addPrincipal(wanted servicePrincipal, own privilege) (graphResult, *graphFault) {
 	backing := badRequest("The appId '%s' of the service principal does not reference a valid application object.", clip(wanted.AppID)).
 		with("NoBackingApplicationObject", "appId")
 	foreign := denied("When using this permission, the backing application of the service principal being created must in the local tenant")
@@ -122,7 +131,7 @@ func (c *graphCall) addPrincipal(wanted servicePrincipal) (graphResult, *graphFa
 			app.ClientID+" is already in use.").with("ObjectConflict", "servicePrincipalNames")
 	}
 	if app != nil && app.isRegistered() {
-		if f := c.require(mayWriteApp, app); f != nil {
+		if f := c.require(own, app); f != nil {
 			return graphResult{}, f
 		}
 		if app.entry.lags.take(LagBacking) {
@@ -164,7 +173,7 @@ func (c *graphCall) updatePrincipal() (graphResult, *graphFault) {
 		if !strings.EqualFold(wanted.AppID, key.Text) {
 			return graphResult{}, badRequest("The appId in the body differs from the one in the address.")
 		}
-		return c.addPrincipal(wanted)
+		return c.addPrincipal(wanted, mayWriteApp)
 	}
 	if f != nil {
 		return graphResult{}, f
@@ -195,6 +204,9 @@ func (c *graphCall) deletePrincipal() (graphResult, *graphFault) {
 	}
 	if app == nil || app == c.t.graph || app == c.t.storage {
 		return graphResult{}, badRequest("This service principal can't be deleted here.")
+	}
+	if app.isAgent() {
+		return c.deleteAgent()
 	}
 	if f := c.require(mayWriteApp, app); f != nil {
 		return graphResult{}, f

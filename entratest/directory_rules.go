@@ -16,6 +16,7 @@ import (
 func (c *graphCall) check(app *App, old application, doc *application) ([]appCertificate, *graphFault) {
 	for _, rule := range []func() *graphFault{
 		func() *graphFault { return checkMembers(old, doc) },
+		func() *graphFault { return app.checkBlueprint(doc) },
 		func() *graphFault { return c.checkUniqueName(app, old, doc) },
 		func() *graphFault { return c.checkURIs(app, old, doc) },
 		func() *graphFault { return checkEntitlements(old, doc) },

@@ -34,6 +34,15 @@ type application struct {
 	RequiredResourceAccess     odata.List[requiredResourceAccess] `json:"requiredResourceAccess"`
 	SPA                        spaApplication                     `json:"spa"`
 	Web                        webApplication                     `json:"web"`
+
+	blueprint bool
+}
+
+func (doc application) odataType() string {
+	if doc.blueprint {
+		return blueprintType
+	}
+	return ""
 }
 
 func (doc *application) isMultitenant() bool { return doc.SignInAudience != "AzureADMyOrg" }
@@ -173,7 +182,11 @@ type servicePrincipal struct {
 	KeyCredentials            odata.List[keyCredential]      `json:"keyCredentials"`
 	OAuth2PermissionScopes    odata.List[permissionScope]    `json:"oauth2PermissionScopes"`
 	PasswordCredentials       odata.List[passwordCredential] `json:"passwordCredentials"`
+
+	kind string
 }
+
+func (principal servicePrincipal) odataType() string { return principal.kind }
 
 type oAuth2PermissionGrant struct {
 	ClientID    string  `json:"clientId"` // of the service principal

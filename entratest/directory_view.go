@@ -8,6 +8,7 @@ import (
 // describe returns the app as the directory shows it. Callers hold the tenant's mu.
 func (a *App) describe() application {
 	doc := a.entry.written
+	doc.blueprint = a.blueprint
 	doc.ID, doc.AppID, doc.DisplayName = a.entry.id, a.ClientID, a.Name
 	doc.IdentifierURIs = slices.Clone(a.AppIDURIs)
 	domain := a.tenant.directory.domains[0]

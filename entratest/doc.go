@@ -53,6 +53,14 @@
 //   - Errors have Entra's members, and error_codes matches the text. Act on the
 //     codes: the texts are our own, in Entra's style.
 //
+// # Agents
+//
+// [Tenant.AddBlueprint], [Tenant.AddAgent], [Tenant.AddAgentUser] and [Tenant.AddAgentClient] add
+// what Microsoft Entra Agent ID has. An agent acts on its own, as an agent user or for a person:
+// with tokens of [Tenant.AppToken] and [Tenant.Token], or in the two requests of MSAL's agent flows.
+// An API can tell its callers only if its [App.OptionalClaims] ask for xms_sub_fct, xms_act_fct,
+// xms_par_app_azp and idtyp.
+//
 // # What is not
 //
 // The v1 authorize, token and device code endpoints are in the metadata, and answer

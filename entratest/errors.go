@@ -50,7 +50,7 @@ func rejectionOf(code int) rejection {
 	switch code {
 	case 7000215, 7000218, 7000222, 700021, 700023, 700024, 700025, 700027, 5002741, 70025, 700211, 700212, 700213, 7002138, 50012, 7000112:
 		return rejection{kind: "invalid_client", status: http.StatusUnauthorized}
-	case 700016, 700038, 7000114:
+	case 700016, 700038, 7000114, 82001, 82002, 82014:
 		return rejection{kind: "unauthorized_client", status: http.StatusBadRequest}
 	case 900144, 9000411, 9002313, 50027, 240002, 900561, 90009, 28000, 28003, 901002, 90015, 90023, 9002325, 9002326, 9002327,
 		50011, 500113, 501491, 50059, 90002:

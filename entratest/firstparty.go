@@ -54,6 +54,14 @@ var graphScopes = []struct {
 	{"Calendars.Read", "465a38f9-76ea-45b9-9f34-9e8b0d4b0b42", false},
 	{"Files.Read", "10465720-29dd-4523-a11a-6a75c743c9d9", false},
 	{"AuditLog.Read.All", "e4c9e354-4dc5-45b8-9e7c-e1393b0b1a20", true},
+	{"AgentIdentity.Read.All", "5e850691-d86a-4b24-bfa6-8a52fb37a0c1", true},
+	{"AgentIdentity.Create.All", "e75eeac6-d759-4ba3-ae5c-773a27efafba", true},
+	{"AgentIdentity.DeleteRestore.All", "c8ee41e5-35e7-4fe9-8ecb-93493adcac5b", true},
+	{"AgentIdentityBlueprint.Create", "8fc15edd-ba24-494e-9bf6-d38e1b7ba8fd", true},
+	{"AgentIdentityBlueprint.Read.All", "26512dc8-1364-4e9f-867c-6d8b22a9e162", true},
+	{"AgentIdentityBlueprint.ReadWrite.All", "4fd490fc-1467-48eb-8a4c-421597ab0402", true},
+	{"AgentIdentityBlueprint.DeleteRestore.All", "f12ba1f6-afb7-4685-9a30-21e8c3f551d8", true},
+	{"AgentIdentityBlueprintPrincipal.Create", "00dcd896-6b23-42ce-b5de-c58493c05e22", true},
 }
 
 // graphRoles are Graph's application permissions with their IDs.
@@ -66,6 +74,14 @@ var graphRoles = []struct{ name, id string }{
 	{"DelegatedPermissionGrant.ReadWrite.All", "8e8e4742-1d95-4f68-9d56-6ee75648c72a"},
 	{"Directory.Read.All", "7ab1d382-f21e-4acd-a863-ba3e13f7da61"},
 	{"Policy.Read.All", "246dd0d5-5bd0-4def-940b-0421030a5b68"},
+	{"AgentIdentity.Read.All", "b2b8f011-2898-4234-9092-5059f6c1ebfa"},
+	{"AgentIdentity.Create.All", "ad25cc1d-84d8-47df-a08e-b34c2e800819"},
+	{"AgentIdentity.DeleteRestore.All", "5b016f9b-18eb-41d4-869a-66931914d1c8"},
+	{"AgentIdentityBlueprint.Create", "ea4b2453-ad2d-4d94-9155-10d5d9493ce9"},
+	{"AgentIdentityBlueprint.Read.All", "7547a7d1-36fa-4479-9c31-559a600eaa4f"},
+	{"AgentIdentityBlueprint.ReadWrite.All", "7fddd33b-d884-4ec0-8696-72cff90ff825"},
+	{"AgentIdentityBlueprint.DeleteRestore.All", "3f80b699-6405-4e36-a4df-4f19950ff91e"},
+	{"AgentIdentityBlueprintPrincipal.Create", "8959696d-d07e-4916-9b1e-3ba9ce459161"},
 }
 
 // azureCLIScopes are what the Azure CLI's tokens for Graph have. It can't ask for more.
@@ -123,7 +139,7 @@ func (t *Tenant) addFirstParty() {
 	t.graph = t.register(newGraph())
 	t.register(&App{
 		ClientID: tokenExchangeClientID, Name: "AAD Token Exchange Endpoint: Public", AppIDURIs: []string{tokenExchangeURI},
-		AccessTokenVersion: 2, microsoft: true,
+		AccessTokenVersion: 2, microsoft: true, OptionalClaims: []string{"idtyp", "xms_sub_fct", "xms_act_fct", "xms_par_app_azp"},
 	})
 	t.register(newImpersonated("cfa8b339-82a2-471a-a3c9-0fc0be7a4093", "Azure Key Vault", "f53da476-18e3-4152-8e01-aec403e6edc0", true,
 		"https://vault.azure.net"))

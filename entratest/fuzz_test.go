@@ -99,3 +99,38 @@ func FuzzAuthorize(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAgentExchange sends arbitrary values where an agent's tokens and names belong: no request gets
+// a token unless both proofs are the tenant's own.
+func FuzzAgentExchange(f *testing.F) {
+	a := newAgents(f)
+	a.Consent(a.agent, a.Storage())
+	path := "/" + a.ID() + "/oauth2/v2.0/token"
+	first := a.t1(f)
+	second := a.token(f, a.alone(first, exchangeScope)).text("access_token")
+	signed := func(token string) string { return token[:strings.LastIndexByte(token, '.')] }
+	f.Add(first, second, a.user.UserPrincipalName, a.agent.ClientID)
+	f.Add(second, first, a.user.ObjectID, "/eid1/c/pub/t/x/a/y/z")
+	f.Add("a.b.c", "e30.e30.", "", strings.ToUpper(a.agent.ClientID))
+	f.Fuzz(func(t *testing.T, t1, t2, user, fmi string) {
+		send := func(form url.Values) (int, string) {
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(form.Encode()))
+			request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			response := httptest.NewRecorder()
+			a.Handler().ServeHTTP(response, request)
+			if response.Code >= http.StatusInternalServerError || response.Body.Len() > 16_000 {
+				t.Errorf("%d %.1000s", response.Code, response.Body)
+			}
+			return response.Code, response.Body.String()
+		}
+		code, body := send(a.asUser(t1, t2, "username", user))
+		if code == http.StatusOK && (!strings.HasPrefix(t1, signed(first)) || !strings.HasPrefix(t2, signed(second))) {
+			t.Errorf("a token for T1 %.100q and T2 %.100q: %.200s", t1, t2, body)
+		}
+		form := a.first()
+		form.Set("fmi_path", fmi)
+		if code, body := send(form); code == http.StatusOK && len(fmi) != 36 {
+			t.Errorf("a T1 for the path %q: %.200s", fmi, body)
+		}
+	})
+}

@@ -74,7 +74,7 @@ func (t *Tenant) serveUserInfo(e *exchange, claims jwt.MapClaims) {
 
 // graphRoutes returns all routes.
 func graphRoutes() []graphRoute {
-	return slices.Concat(applicationRoutes, credentialRoutes, principalRoutes, grantRoutes, assignmentRoutes, deletedRoutes, tenantRoutes)
+	return slices.Concat(agentRoutes, inheritanceRoutes, applicationRoutes, credentialRoutes, principalRoutes, grantRoutes, assignmentRoutes, deletedRoutes, tenantRoutes)
 }
 
 // serveDirectory serves a request to the directory of the token's tenant.
@@ -95,7 +95,7 @@ func (h *host) serveDirectory(e *exchange, t *Tenant, claims jwt.MapClaims) (gra
 	defer h.graphMu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c.caller = t.callerOf(claims); c.caller.lacks(route.needs) {
+	if c.caller = t.callerOf(claims); c.caller.lacksAll(route.needs) {
 		return graphResult{}, denied("Insufficient privileges to complete the operation.")
 	}
 	c.d.expire()

@@ -219,7 +219,7 @@ func (t *Tenant) identityToken(identity *UserAssignedIdentity, resource string) 
 		return issuedToken{}, unknownResource(resource, t.id)
 	}
 	aim := target{app, resource, app.tokenVersion()}
-	return t.appAccess(principal{identity.ClientID, identity.ObjectID}, acrCertificate, aim, t.roles(identity.ObjectID, app), identityLifetime), nil
+	return t.appAccess(principal{identity.ClientID, identity.ObjectID, nil}, acrCertificate, aim, t.roles(identity.ObjectID, app), identityLifetime), nil
 }
 
 // String formats the identity for test output.

@@ -26,20 +26,27 @@ func (t *Tenant) tokenOf(user *User, client, resource *App, scopes []string) iss
 	if len(scopes) == 0 {
 		scopes = resource.offered()
 	}
-	acr := acrPublic
-	if !client.isPublic() {
-		acr = acrSecret
-	}
 	aim := target{resource, resource.AppIDURI(), resource.tokenVersion()}
-	return t.userAccess(user.profile(), client, acr, aim, inToken(t.short(resource, scopes)))
+	return t.userAccess(user.profile(), client, client.usualProof(), aim, inToken(t.short(resource, scopes)))
 }
 
-// AppToken returns an app-only access token that client got for resource with its secret. It has
-// no user and no scopes, only the app roles of [Tenant.GrantRoles].
+// usualProof returns how the app authenticates where that doesn't matter.
+func (a *App) usualProof() string {
+	switch {
+	case a.isPublic():
+		return acrPublic
+	case a.isAgent():
+		return acrCertificate
+	}
+	return acrSecret
+}
+
+// AppToken returns an app-only access token that client got for resource with its secret, or, if it
+// is an agent identity, with its blueprint's token. It has no user and no scopes, only the app roles of [Tenant.GrantRoles].
 func (t *Tenant) AppToken(client, resource *App) string {
 	aim := target{resource, resource.AppIDURI(), resource.tokenVersion()}
-	return t.sign(t.appAccess(principal{client.ClientID, client.ObjectID}, acrSecret, aim,
-		t.roles(client.ObjectID, resource), t.lifetime()))
+	return t.sign(t.appAccess(client.principal(), client.usualProof(), aim,
+		t.rolesOf(client, resource), t.lifetime()))
 }
 
 // IDToken returns the v2 ID token that client got when user signed in. It is not an

@@ -20,15 +20,22 @@ func (t *Tenant) onBehalfOf(e *exchange, client *App, acr string) (*tokenRespons
 	case use != "on_behalf_of":
 		return nil, reject(9002313, fmt.Sprintf("Invalid request. The value '%s' of requested_token_use is not supported.", clip(use)))
 	}
+	if r := client.mayExchange(); r != nil {
+		return nil, r
+	}
 	claims, r := t.checkUserAssertion(assertion, client)
 	if r != nil {
 		return nil, r
 	}
+	return t.exchangeFor(e, client, acr, t.profileOf(claims))
+}
+
+// exchangeFor issues the token of a user who has proved to be one.
+func (t *Tenant) exchangeFor(e *exchange, client *App, acr string, user profile) (*tokenResponse, *rejection) {
 	scope, r := t.parseScope(e.form.Get("scope"))
 	if r != nil {
 		return nil, r
 	}
-	user := t.profileOf(claims)
 	granted, r := t.checkConsent(client, scope, user.objectID)
 	if r != nil {
 		return nil, r
@@ -78,7 +85,7 @@ func (t *Tenant) checkUserAssertion(assertion string, client *App) (jwt.MapClaim
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithoutClaimsValidation())
 	_, err := parser.ParseWithClaims(assertion, claims, func(token *jwt.Token) (any, error) {
 		kid, _ := token.Header["kid"].(string)
-		if own := t.ownKey(client); own != nil && own.id == kid {
+		if own := t.ownKey(client.assertedTo()); own != nil && own.id == kid {
 			return &own.private.PublicKey, nil
 		}
 		if key, ok := t.PublicKey(kid); ok {
@@ -137,7 +144,10 @@ func checkAssertionUse(claims jwt.MapClaims, client *App) *rejection {
 	switch {
 	case scopes == "" && presenter == nil:
 		return reject(240002, "Input id_token cannot be used as 'urn:ietf:params:oauth:grant-type:jwt-bearer' grant.")
-	case !client.answersTo(audience):
+	case client.isAgent() && !client.assertedTo().answersTo(audience):
+		return reject(50013, fmt.Sprintf("Assertion failed validation. The audience in the assertion was '%s', and the expected audience is "+
+			"the agent identity's blueprint, '%s'.", clip(audience), client.assertedTo().ClientID))
+	case !client.assertedTo().answersTo(audience):
 		return reject(500131, fmt.Sprintf("Assertion audience does not match the Client app presenting the assertion. The audience in the assertion was '%s' "+
 			"and the expected audience is '%s' or one of the Application Uris of this application with App ID '%s'(%s).",
 			clip(audience), client.AppIDURI(), client.ClientID, client.name()))
@@ -165,9 +175,12 @@ func (t *Tenant) profileOf(claims jwt.MapClaims) profile {
 	}
 	t.mu.Lock()
 	if user := t.userByObjectID(p.objectID); user != nil {
-		p.name, p.userPrincipalName, p.email = user.DisplayName, user.UserPrincipalName, user.Email
+		p.name, p.userPrincipalName, p.email, p.agent = user.DisplayName, user.UserPrincipalName, user.Email, user.agent != nil
 	}
 	t.mu.Unlock()
+	if p.agent { // has no password
+		p.methods = nil
+	}
 	if methods, ok := claims["amr"].([]any); ok {
 		p.methods = methods
 	}

@@ -26,6 +26,7 @@ type redirect struct {
 // AddRedirectURI registers redirect URIs. They must match exactly, except that http://localhost
 // matches on any port (RFC 8252 section 7.3): at Entra, 127.0.0.1 does not.
 func (a *App) AddRedirectURI(platform Platform, uris ...string) {
+	a.mustTakeRedirects()
 	if platform < PlatformWeb || platform > PlatformDesktop {
 		panic(fmt.Sprintf("entratest: AddRedirectURI: no platform %d, want Web, SPA or Desktop", platform))
 	}

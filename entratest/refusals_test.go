@@ -96,6 +96,17 @@ var refusals = []refusal{
 	{7000114, atExchange(func(c *contoso) []string {
 		return []string{"assertion", c.Mint(c.api, 0, func(_, claims map[string]any) { delete(claims, "scp") })}
 	})},
+	{82001, func(t *testing.T, c *contoso) string {
+		a := c.newAgents()
+		return c.token(t, a.first("fmi_path", "", "scope", "https://storage.azure.com/.default")).body
+	}},
+	{82002, func(t *testing.T, c *contoso) string {
+		a := c.newAgents()
+		return c.token(t, a.forPerson("", "client_assertion", "", "client_id", a.blueprint.ClientID, "client_secret", a.secret)).body
+	}},
+	{82014, func(t *testing.T, c *contoso) string {
+		return atAuthorize("client_id", c.newAgents().agent.ClientID)(t, c)
+	}},
 }
 
 // atAuthorize provokes an error with a changed authorization request.

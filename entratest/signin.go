@@ -127,8 +127,12 @@ func (t *Tenant) step(e *exchange, f *flow, job *errand) {
 		return
 	}
 	f.Tenant, f.User = t.id, user.ObjectID
-	if user.Disabled {
+	switch {
+	case user.Disabled:
 		e.refusePage(reject(50057, "The user account is disabled."))
+		return
+	case user.agent != nil:
+		e.refusePage(reject(50126, "The account is an agent user, which has no credentials to sign in with."))
 		return
 	}
 	if f.MFA {
@@ -308,7 +312,7 @@ func (t *Tenant) showPicker(e *exchange, f *flow, job *errand) {
 		users := slices.Clone(owner.users[:min(len(owner.users), maxTiles)])
 		owner.mu.Unlock()
 		for _, user := range users {
-			if len(page.Accounts) == maxTiles || !user.isHinted(job.hint) {
+			if len(page.Accounts) == maxTiles || !user.isHinted(job.hint) || user.agent != nil {
 				continue
 			}
 			_, signedIn := e.signedIn(user)

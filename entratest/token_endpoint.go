@@ -54,7 +54,7 @@ func (t *Tenant) issue(e *exchange) (*tokenResponse, *rejection) {
 		return t.refresh(e)
 	case grantDevice, grantDeviceOld:
 		return t.pollDevice(e)
-	case grantOnBehalfOf, grantClientCredentials:
+	case grantOnBehalfOf, grantClientCredentials, grantUserFederated:
 		if e.shared {
 			return nil, reject(50059, "No tenant-identifying information found in either the request or implied by any provided credentials.")
 		}
@@ -68,10 +68,14 @@ func (t *Tenant) issue(e *exchange) (*tokenResponse, *rejection) {
 	if e.form.Get("scope") == "" {
 		return nil, missing("scope")
 	}
-	if grant == grantClientCredentials {
+	switch grant {
+	case grantClientCredentials:
 		return t.clientCredentials(e, client, acr)
+	case grantUserFederated:
+		return t.userFederated(e, client, acr)
+	default:
+		return t.onBehalfOf(e, client, acr)
 	}
-	return t.onBehalfOf(e, client, acr)
 }
 
 // clientCredentials issues an app-only token: no user, no scopes.
@@ -85,11 +89,20 @@ func (t *Tenant) clientCredentials(e *exchange, client *App, acr string) (*token
 	if r != nil && r.code == 28000 { // apps get a different error for two resources
 		r = invalidScope(e.form.Get("scope"))
 	}
+	if r == nil {
+		r = t.mayCallAlone(client, scope.resource)
+	}
 	if r != nil {
 		return nil, r
 	}
-	access := t.appAccess(principal{client.ClientID, client.ObjectID}, acr, scope.target(),
-		t.roles(client.ObjectID, scope.resource), t.lifetime())
+	lifetime := t.lifetime()
+	if scope.resource.isTokenExchange() && t.options.TokenLifetime == 0 {
+		lifetime = exchangeLifetime
+	}
+	access := t.appAccess(client.principal(), acr, scope.target(), t.rolesOf(client, scope.resource), lifetime)
+	if r := t.impersonate(e, client, scope, access); r != nil {
+		return nil, r
+	}
 	return t.respond(access), nil
 }
 

@@ -24,6 +24,7 @@ type User struct {
 	Disabled bool
 
 	tenant  *Tenant
+	agent   *App         // whose user account it is; nil for people
 	session string       // the sid claim of tokens without a browser session
 	epoch   atomic.Int64 // increases with each revocation, which invalidates everything issued before
 }
@@ -40,6 +41,8 @@ const (
 	RolePrivilegedRoleAdministrator   Role = "Privileged Role Administrator"
 	RoleUserAdministrator             Role = "User Administrator"
 	RoleDirectoryWriter               Role = "Directory Writers"
+	RoleAgentIDAdministrator          Role = "Agent ID Administrator"
+	RoleAgentIDDeveloper              Role = "Agent ID Developer"
 
 	roleGlobalAdministrator Role = "Global Administrator"
 )
@@ -53,6 +56,8 @@ var roleTemplates = map[Role]string{
 	RolePrivilegedRoleAdministrator:   "e8611ab8-c189-46e8-94e1-60213ab1f814",
 	RoleUserAdministrator:             "fe930be7-5e62-47db-91af-98c3a49a38b1",
 	RoleDirectoryWriter:               "9360feb5-f418-4baa-8175-e2a00bac4301",
+	RoleAgentIDAdministrator:          "db506228-d27e-4b7d-95e5-295956d6615f",
+	RoleAgentIDDeveloper:              "adb2368d-a9be-41b5-8667-d96778e081b0",
 }
 
 // roles returns all roles of the user.
@@ -84,17 +89,18 @@ func (u *User) holds(roles ...Role) bool {
 
 // AddUser adds a user with a new object ID.
 func (t *Tenant) AddUser(userPrincipalName, displayName string) *User {
-	user := &User{
-		ObjectID:          newGUID(),
-		UserPrincipalName: userPrincipalName,
-		DisplayName:       displayName,
-		tenant:            t,
-		session:           newGUID(),
-	}
+	user := newUser(t, userPrincipalName, displayName)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.users = append(t.users, user)
 	return user
+}
+
+func newUser(t *Tenant, userPrincipalName, displayName string) *User {
+	return &User{
+		ObjectID: newGUID(), UserPrincipalName: userPrincipalName, DisplayName: displayName,
+		tenant: t, session: newGUID(),
+	}
 }
 
 func (u *User) principalID() string { return u.ObjectID }

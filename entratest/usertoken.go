@@ -136,10 +136,13 @@ func (t *Tenant) checkConsent(client *App, scope scopeRequest, user string) ([]s
 		missing = missing || name != defaultScope && !slices.Contains(granted, name)
 	}
 	if missing {
-		return nil, reject(65001, fmt.Sprintf("The user or administrator has not consented to use the application with ID '%s' named '%s'. "+
-			"Send an interactive authorization request for this user and resource.", client.ClientID, client.name()))
+		return nil, t.unconsented(client, reject(65001, fmt.Sprintf("The user or administrator has not consented to use the application with ID '%s' named '%s'. "+
+			"Send an interactive authorization request for this user and resource.", client.ClientID, client.name())))
 	}
 	if scope.resource == t.graph {
+		if client.isAgent() { // also if it asked for none of them
+			granted = union(granted, []string{"openid", "profile", "email"})
+		}
 		granted = inToken(union(granted, scope.openid))
 	}
 	return granted, nil

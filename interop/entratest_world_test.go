@@ -62,6 +62,15 @@ type identityConfig struct {
 	Person           string `json:"person"` // where Alice is told to open an address or to enter a code
 	StepUpScope      string `json:"stepUpScope"`
 	OtherScope       string `json:"otherScope"`
+
+	// Of an agentWorld.
+	BlueprintClientID string `json:"blueprintClientId,omitempty"`
+	BlueprintSecret   string `json:"blueprintSecret,omitempty"`
+	BlueprintToken    string `json:"blueprintToken,omitempty"` // Alice's, for the blueprint
+	AgentClientID     string `json:"agentClientId,omitempty"`
+	AgentUser         string `json:"agentUser,omitempty"`
+	AgentUserID       string `json:"agentUserId,omitempty"`
+	AgentScope        string `json:"agentScope,omitempty"` // of a downstream API
 }
 
 const (

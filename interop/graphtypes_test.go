@@ -147,7 +147,9 @@ func TestDirectoryHasGraphTypes(t *testing.T) {
 	t.Parallel()
 	c := &typeCheck{
 		types: readGraphTypes(t), seen: map[string]bool{},
-		except: []string{"AppManagementApplicationConfiguration.identifierUris"}, // documented, and not in the package yet
+		except: []string{ // documented, and not in the package yet
+			"AppManagementApplicationConfiguration.identifierUris", "ServicePrincipal.agentIdentityBlueprintId", "ServicePrincipal.createdDateTime",
+		},
 	}
 	w := newGraphWorld(t)
 	for kind, answers := range w.answers(t) {

@@ -17,7 +17,9 @@ import (
 // A graphWorld is a directory in which each type has an object with each of its members.
 type graphWorld struct {
 	*entratest.Tenant
-	token string
+	admin  *entratest.User
+	token  string
+	agents string // for steps about agents, whose permissions the former's Directory.AccessAsUser.All hides
 }
 
 func newGraphWorld(t *testing.T) *graphWorld {
@@ -27,7 +29,10 @@ func newGraphWorld(t *testing.T) *graphWorld {
 	admin.Administrator = true
 	w.AddGroup("Group", admin)
 	w.AddManagedIdentity("id")
-	w.token = w.Token(admin, w.AddClient("Client"), w.Graph())
+	client := w.AddClient("Client")
+	w.token = w.Token(admin, client, w.Graph())
+	w.agents = w.Token(admin, client, w.Graph(), "AgentIdentityBlueprint.ReadWrite.All", "AgentIdentityBlueprintPrincipal.Create", "AgentIdentity.Create.All")
+	w.admin = admin
 	w.Directory().SetPolicy(entratest.AppPolicy{UniqueTenantIdentifier: true, ExcludeV2: true, PasswordLifetime: 365 * 24 * time.Hour})
 	return w
 }
@@ -87,6 +92,22 @@ const everything = `{
 	"spa": {"redirectUris": ["https://spa.example.com"]}, "publicClient": {"redirectUris": ["http://localhost"]}
 }`
 
+// addAgent makes a blueprint and an agent identity. Microsoft's package has no types of theirs: they are held
+// against those of applications and service principals, from which they inherit.
+func (w *graphWorld) addAgent(t *testing.T) (blueprint, agent map[string]any) {
+	t.Helper()
+	token := w.token
+	defer func() { w.token = token }()
+	w.token = w.agents
+	sponsors := []string{"https://graph.microsoft.com/v1.0/users/" + w.admin.ObjectID}
+	blueprint = w.call(t, http.MethodPost, "applications/microsoft.graph.agentIdentityBlueprint", map[string]any{"displayName": "Agents", "sponsors@odata.bind": sponsors})
+	w.call(t, http.MethodPost, "servicePrincipals/microsoft.graph.agentIdentityBlueprintPrincipal", map[string]any{"appId": blueprint["appId"]})
+	agent = w.call(t, http.MethodPost, "servicePrincipals/microsoft.graph.agentIdentity", map[string]any{
+		"displayName": "Agent", "agentIdentityBlueprintId": blueprint["appId"], "sponsors@odata.bind": sponsors,
+	})
+	return blueprint, agent
+}
+
 // answers returns objects by Microsoft's name of their type. It also sends back what it gets.
 func (w *graphWorld) answers(t *testing.T) map[string][]any {
 	t.Helper()
@@ -118,12 +139,13 @@ func (w *graphWorld) answers(t *testing.T) map[string][]any {
 	keys := w.call(t, http.MethodGet, path+"?$select=keyCredentials", nil)
 	full["keyCredentials"] = keys["keyCredentials"]
 	w.call(t, http.MethodPatch, path, full)
+	blueprint, agent := w.addAgent(t)
 	again := w.call(t, http.MethodPost, "applications", map[string]any{"displayName": "deleted"})
 	w.call(t, http.MethodDelete, "applications/"+again["id"].(string), nil)
 	return map[string][]any{
 		"Application": append(append(list("applications"), list("directory/deletedItems/microsoft.graph.application")...),
-			created, full, w.call(t, http.MethodGet, path, nil), again),
-		"ServicePrincipal":            append(list("servicePrincipals"), principal),
+			created, full, w.call(t, http.MethodGet, path, nil), again, blueprint),
+		"ServicePrincipal":            append(list("servicePrincipals"), principal, agent),
 		"PasswordCredential":          {password},
 		"FederatedIdentityCredential": append(list(path+"/federatedIdentityCredentials"), federated),
 		"OAuth2PermissionGrant":       append(list("oauth2PermissionGrants"), grant),

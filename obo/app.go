@@ -30,6 +30,9 @@ type Registration struct {
 	Tenants []string
 	// Resources are the APIs that tokens are exchanged for, as configured.
 	Resources []string
+	// Agents are the application IDs of the agent identities that the exchanger acts as, in
+	// lower case and sorted; empty if it acts as the app itself.
+	Agents []string
 }
 
 // App returns the app, and the cloud it is in.
@@ -46,6 +49,7 @@ type app struct {
 	others      map[string]*tenant // by id
 	redirectURL string
 	resources   []string
+	agents      map[string]*agent // by id
 }
 
 // tenant is a tenant whose users' tokens are exchanged.

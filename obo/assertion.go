@@ -61,6 +61,8 @@ type claims struct {
 	tenant  *tenant
 	cp1     bool   // the user's client handles claims challenges
 	user    string // "<tid>.<oid>" in lower case; empty if they aren't GUIDs
+	// audience is compared with the configured app, never used as one.
+	audience string
 }
 
 // caller identifies the user across tokens, so that one user's failures don't count
@@ -97,7 +99,7 @@ func (a *app) inspect(token string) (claims, error) {
 	if err != nil {
 		return claims{}, err
 	}
-	c := claims{expires: expires, tenant: t, cp1: payload.has("xms_cc", cp1)}
+	c := claims{expires: expires, tenant: t, cp1: payload.has("xms_cc", cp1), audience: payload.text("aud")}
 	if oid := payload.text("oid"); authority.IsGUID(oid) {
 		c.user = strings.ToLower(tid + "." + oid)
 	}
@@ -179,14 +181,15 @@ func (p payload) has(name, word string) bool {
 }
 
 // checkUser rejects everything but a user's delegated access token: only those have
-// scopes. An app-only token has roles, its application's object ID as subject, or the
-// optional claim idtyp.
+// scopes. An app-only token has roles, its application's object ID as subject, an agent's
+// blueprint, or the optional claim idtyp.
 func (p payload) checkUser() error {
 	kind := p.text("idtyp")
 	_, hasRoles := p["roles"]
+	_, throughAgent := p["xms_par_app_azp"] // without a scope, the agent is on its own
 	ownSubject := p.text("oid") != "" && strings.EqualFold(p.text("sub"), p.text("oid"))
 	switch hasScope := slices.ContainsFunc(strings.Fields(p.text("scp")), isScopeWord); {
-	case kind == "app" || !hasScope && (hasRoles || ownSubject):
+	case kind == "app" || !hasScope && (hasRoles || throughAgent || ownSubject):
 		return refuse(ErrAssertionInvalid,
 			"the caller is an application; On-Behalf-Of needs a user (as in AADSTS7000114)",
 			"call as a signed-in user")

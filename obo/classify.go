@@ -100,7 +100,7 @@ func (a *app) explain(t *tenant, err error, resource, scope string) *Error {
 	switch {
 	case errors.Is(v.kind, ErrInteractionRequired):
 		e.Claims = f.Claims
-	case v.asksConsent():
+	case v.asksConsent() && f.code != noConsentPage:
 		e.ConsentURL = a.consentURL(t, scope)
 		e.AdminConsentURL = a.adminConsentURL(t, resource)
 		e.operator = a.consentRemedy(t, resource)

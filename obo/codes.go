@@ -34,6 +34,9 @@ const (
 
 const serverLog = "see the server's log"
 
+// noConsentPage is the code for an agent identity, at the page where users consent.
+const noConsentPage = 82014
+
 // verdicts lists the AADSTS codes that an On-Behalf-Of exchange can return. Other
 // codes are judged by their family, then by the answer's claims, error and suberror.
 // See "Microsoft Entra authentication and authorization error codes" in Microsoft's
@@ -44,6 +47,8 @@ var verdicts = map[int]verdict{
 	65004: {ErrConsentRequired, "the user declined to consent to the server's use of this resource", ""},
 	90094: {ErrConsentRequired, "an administrator must consent to the server's use of this resource", ""},
 	90095: {ErrConsentRequired, "an administrator must consent to the server's use of this resource", ""},
+
+	noConsentPage: {ErrConsentRequired, "nobody can consent for an agent identity on a page", askAdmin},
 
 	// The user must do something.
 	50058:  {ErrInteractionRequired, "the user must sign in again", signInAgain},
@@ -139,6 +144,14 @@ var verdicts = map[int]verdict{
 	50012:   {ErrMisconfigured, "Entra ID rejects the app's credential", askOperator + "check the client secret, certificate or federated credential: " + certificates},
 	50048:   {ErrMisconfigured, "subject and issuer of the server's client assertion differ", askOperator + "check the source of the client assertion: both must be the client ID"},
 	7000112: {ErrMisconfigured, "the server's app is disabled in the tenant", askOperator + "have an administrator enable the app: Enterprise applications, the app, Properties"},
+
+	// Agent identities. Microsoft doesn't list these codes; they are reported by those who met them.
+	82001: {ErrMisconfigured, "Entra ID gives the app, an agent identity blueprint, no token of its own for this resource",
+		askOperator + "check the authority host: each cloud has its own scope for token exchange"},
+	82002: {ErrMisconfigured, "the app is an agent identity blueprint, which exchanges users' tokens only as one of its agent identities",
+		askOperator + "configure the agent identity (Options.Agents) and name it for each user"},
+	82008: {ErrMisconfigured, "the app is an agent identity blueprint, and its request names no agent identity (fmi_path)",
+		askOperator + "configure the agent identity (Options.Agents), and check any proxy on the way to Entra ID"},
 
 	// The tenant.
 	50049:  {ErrMisconfigured, "the authority host doesn't know the cloud", askOperator + "check the authority host"},

@@ -29,22 +29,26 @@ const challengeLife = 5 * time.Minute
 type Credential struct {
 	x *Exchanger
 	subject
+	agent *agent // nil if the exchanger has none, or not this one
+	named bool   // an agent is named
 }
 
 var _ azcore.TokenCredential = (*Credential)(nil)
 
 // Credential returns the credential of the user whose access token a is. It can't
-// fail: GetToken reports what is wrong with the assertion.
+// fail: GetToken reports what is wrong with the assertion. An exchanger with Options.Agents
+// acts only as them: use [Exchanger.AgentCredential] (else [ErrAgentNotAllowed]).
 func (x *Exchanger) Credential(a Assertion) *Credential {
-	return &Credential{x, subjectOf(a)}
+	return &Credential{x: x, subject: subjectOf(a)}
 }
 
 // AgentCredential returns the credential of the user whose access token a is, for the agent
 // identity with that application ID: its tokens have what both the user and the agent may do.
 // GetToken reports what is wrong with the assertion, and an agent that is not one of
-// Options.Agents ([ErrAgentNotAllowed]).
+// Options.Agents ([ErrAgentNotAllowed]). Choose the agent by what the server knows of the
+// user, never by what a client or a model says.
 func (x *Exchanger) AgentCredential(a Assertion, agentID string) *Credential {
-	panic("not yet")
+	return &Credential{x: x, subject: subjectOf(a), agent: x.agentOf(agentID), named: true}
 }
 
 // GetToken returns a token for the scopes, from the cache or by an exchange. The
@@ -117,6 +121,9 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 	if c.token.IsZero() {
 		return request{}, refuse(ErrNoAssertion, "no user is signed in", "call as a signed-in user")
 	}
+	if c.agent == nil && (c.named || len(c.x.agents) > 0) {
+		return request{}, c.x.notAllowed(c.named)
+	}
 	if err := c.checkTenant(o.TenantID); err != nil {
 		return request{}, err
 	}
@@ -129,6 +136,7 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 		if r, ok := c.x.usual[o.Scopes[0]]; ok {
 			r.claims = o.Claims
 			r.cae = o.EnableCAE
+			r.agent = c.agent
 			return r, nil
 		}
 	}
@@ -140,7 +148,7 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 	if usual, ok := c.x.usual[r.scope]; ok {
 		r = usual
 	}
-	r.claims, r.cae = o.Claims, o.EnableCAE
+	r.claims, r.cae, r.agent = o.Claims, o.EnableCAE, c.agent
 	return r, nil
 }
 
@@ -161,18 +169,11 @@ func (c *Credential) checkTenant(id string) *Error {
 
 // callerError tells the end of the caller's context from a failure of the exchange.
 func (c *Credential) callerError(ctx context.Context, err error) error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	if ctxErr := ctx.Err(); ctxErr != nil && errors.Is(err, ctxErr) {
 		return fmt.Errorf("obo: stopped waiting for the token: %w", err)
 	}
-	e = explainTransport(err, "")
-	if p, ok := errors.AsType[*cache.PanicError](err); ok {
-		e.Problem = "the exchange failed inside the server"
-		e.Remedy = askOperator + "find out why (" + serverLog + ")"
-		c.x.log.operator.ErrorContext(ctx, "panic in an exchange", "reason", p.Error(), "stack", string(p.Stack))
-	}
-	return e
+	return c.x.log.unexpected(ctx, err)
 }

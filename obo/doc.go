@@ -21,11 +21,12 @@
 //
 //   - It never requests a token for the app itself. It rejects an empty, expired,
 //     app-only or foreign assertion before any request, and sends only On-Behalf-Of
-//     requests.
+//     requests; with Options.Agents also those for the assertions that prove the agents,
+//     which it keeps to itself.
 //   - It never requests a token for an API that is not in Options.Resources,
 //     whatever a service's challenge says.
 //   - It never returns one user's token to another: the cache's key is the SHA-256
-//     of the assertion with the exact scopes, claims and CAE flag.
+//     of the assertion with the exact scopes, claims, CAE flag and agent.
 //   - It never returns a token after it, or the user's own token, has expired.
 //   - It never logs a token, secret or assertion, or puts one into an error.
 //
@@ -38,6 +39,18 @@
 // Errors aren't cached, with one exception: a refusal that a retry can't change answers
 // the same request for 2 seconds, so that a user whose exchange fails costs Entra only
 // a request or two a second. See [Exchanger.ForgetRefusals].
+//
+// # Agents
+//
+// With Options.Agents the exchanger acts as agent identities (Microsoft Entra Agent ID)
+// whose blueprint is the app: tokens have what both the user and the agent may do, and
+// name the agent as the client.
+//
+//	cred := exchanger.AgentCredential(assertion, agentID)
+//
+// Entra wants two requests for that. The first, with the app's own credential, gets the
+// assertion that proves the agent; all users' exchanges share it. Such an exchanger never
+// acts as the app itself, and only an administrator can give an agent what it lacks.
 //
 // # Replicas
 //

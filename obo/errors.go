@@ -30,7 +30,8 @@ var (
 	// client capabilities. Nothing was sent.
 	ErrClaimsInvalid = errors.New("invalid claims challenge")
 	// ErrConsentRequired: the user or an administrator must consent first, at
-	// Error.ConsentURL or Error.AdminConsentURL.
+	// Error.ConsentURL or Error.AdminConsentURL. For an agent identity only an administrator
+	// can, and there is no page: Error.Remedy says what to grant.
 	ErrConsentRequired = errors.New("consent required")
 	// ErrInteractionRequired: the user must sign in again, with Error.Claims if
 	// there are any (a second factor, a compliant device, new terms of use).
@@ -69,7 +70,8 @@ type Error struct {
 	// CorrelationID and TraceID identify the request in Entra's sign-in log.
 	CorrelationID, TraceID string
 	// ConsentURL and AdminConsentURL are where a user or an administrator
-	// consents, with ErrConsentRequired. They contain no personal data.
+	// consents, with ErrConsentRequired. They contain no personal data. They are empty if the
+	// exchange was for an agent.
 	ConsentURL, AdminConsentURL string
 	// Problem and Remedy say what happened and what to do, as sentences without a
 	// period.
@@ -83,6 +85,9 @@ type Error struct {
 	answered bool // the token endpoint answered this very request
 	proof    bool // the app's credential is to blame
 	service  bool // the service or the network is to blame, not the user or the app
+
+	agent string // that the exchange was for, if any
+	first bool   // it failed in its first step
 }
 
 // refuse returns the error of a request that is not sent.
@@ -166,6 +171,7 @@ func (e *Error) attrs() []slog.Attr {
 	add("error", e.OAuthError)
 	add("suberror", e.Suberror)
 	add("resource", e.Resource)
+	add("agent", e.agent)
 	add("problem", e.Problem)
 	add("remedy", cmp.Or(e.operator, e.Remedy))
 	add("correlation_id", e.CorrelationID)

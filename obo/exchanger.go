@@ -33,6 +33,7 @@ type Exchanger struct {
 	refusals *refusals
 	storage  *storage // nil without Options.Store
 	sender   *sender
+	asAgents *agentAssertions
 }
 
 // Registration describes the app registration that the exchanger uses.
@@ -41,6 +42,7 @@ func (x *Exchanger) Registration() Registration {
 		ClientID: x.clientID, AuthorityHost: x.host.String(),
 		Tenants:   append([]string{x.home.id}, slices.Sorted(maps.Keys(x.others))...),
 		Resources: slices.Clone(x.resources),
+		Agents:    x.agentIDs(),
 	}
 }
 
@@ -70,6 +72,11 @@ func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.I
 		return x.failed(ctx, who, r, err)
 	}
 	r.cp1 = r.cae && (who.cp1 || x.declareCP1)
+	if r.agent != nil {
+		if e := x.checkAudience(who); e != nil {
+			return x.failed(ctx, who, r, e)
+		}
+	}
 	started := x.now()
 	if !started.Before(who.expires) {
 		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token has expired", newToken))
@@ -91,19 +98,27 @@ func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.I
 	if refused != nil {
 		return cache.Item[azcore.AccessToken]{}, refused // it was logged the first time
 	}
-	got, e := x.sender.redeem(ctx, who, caller, token, r)
+	got, e := x.redeem(ctx, attempt{tenant: who.tenant, caller: caller, assertion: token, request: r})
 	x.refusals.settle(caller, key, begun, e)
 	if e != nil {
 		return x.failed(ctx, who, r, e)
 	}
-	x.log.fixed(who.tenant, r.resource, who.user)
+	x.log.fixed(fault{tenant: who.tenant.id, resource: r.resource, agent: r.agentID()}, who.user)
 	item := plan(got, started, who.expires)
 	if !x.now().Before(item.ExpiresAt) {
 		return x.failed(ctx, who, r, refuse(ErrAssertionExpired, "the user's token expired during the exchange", newToken))
 	}
-	x.log.exchanged(ctx, who.user, r.resource, item.ExpiresAt)
+	x.log.exchanged(ctx, who.user, r, item.ExpiresAt)
 	x.storage.set(ctx, x.tokenName(&s, plain), item)
 	return item, nil
+}
+
+// redeem exchanges a user's token as the app, or as the request's agent.
+func (x *Exchanger) redeem(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
+	if a.request.agent != nil {
+		return x.asAgents.redeem(ctx, a)
+	}
+	return x.sender.prove(ctx, a)
 }
 
 // failed logs the failure and returns it.
@@ -115,6 +130,7 @@ func (x *Exchanger) failed(ctx context.Context, who claims, r request, err error
 	if e.Resource == "" {
 		e.Resource = r.resource
 	}
+	e.agent = r.agentID()
 	x.log.failed(ctx, who.tenant, who.user, e)
 	return cache.Item[azcore.AccessToken]{}, e
 }

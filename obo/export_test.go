@@ -53,6 +53,9 @@ func CodeTable() string {
 				remedy := v.remedy
 				if errors.Is(kind, ErrConsentRequired) {
 					remedy = "open `ConsentURL`, or an administrator `AdminConsentURL`"
+					if code == noConsentPage {
+						remedy = "an administrator grants the permissions ([agents](#acting-as-an-agent-identity))"
+					}
 				}
 				if clientcred.Outdated(code) {
 					remedy += " (a new proof has been tried, except with a secret)"

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mcpentra/mcp-entra-go/internal/cache"
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
 )
 
@@ -24,18 +25,20 @@ type eventLog struct {
 	logged map[fault]string // the user whose request failed
 }
 
-// A fault makes many callers' exchanges fail. It has no tenant if the app's credential is
-// to blame, and a resource only if the code is about the resource.
+// A fault makes many callers' exchanges fail. It has no tenant and no agent if the app's
+// credential is to blame, and a resource only if the code is about the resource.
 type fault struct {
 	code             int
 	problem          string
 	tenant, resource string
+	agent            string
+	first            bool // in the first step of an agent's exchange
 }
 
 func faultOf(t *tenant, e *Error) fault {
-	f := fault{code: e.AADSTS, problem: e.Problem}
+	f := fault{code: e.AADSTS, problem: e.Problem, first: e.first}
 	if t != nil && !e.proof {
-		f.tenant = t.id
+		f.tenant, f.agent = t.id, e.agent
 		if _, known := lookup(e.AADSTS); !known || blamesResource(e.AADSTS) {
 			f.resource = e.Resource
 		}
@@ -57,13 +60,14 @@ func (l *eventLog) isNew(f fault, user string) bool {
 	return true
 }
 
-// fixed forgets the faults that can't exist any more after a token for the resource. An
-// unknown code may concern a single user: another user's token proves nothing then.
-func (l *eventLog) fixed(t *tenant, resource, user string) {
+// fixed forgets the faults that can't exist any more after a success, which says where there is
+// none. An unknown code may concern a single user: another user's token proves nothing then.
+func (l *eventLog) fixed(good fault, user string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for f, of := range l.logged {
-		if f.tenant != "" && f.tenant != t.id || f.resource != "" && f.resource != resource {
+		if f.first != good.first || f.tenant != "" && f.tenant != good.tenant ||
+			f.resource != "" && f.resource != good.resource || f.agent != "" && f.agent != good.agent {
 			continue
 		}
 		if _, known := lookup(f.code); known || f.code == 0 || of == user {
@@ -73,11 +77,26 @@ func (l *eventLog) fixed(t *tenant, resource, user string) {
 }
 
 // exchanged logs a success.
-func (l *eventLog) exchanged(ctx context.Context, user, resource string, expires time.Time) {
-	if l.logger != nil {
-		l.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token",
-			slog.String("user", user), slog.String("resource", resource), slog.Time("expires", expires))
+func (l *eventLog) exchanged(ctx context.Context, user string, r request, expires time.Time) {
+	if l.logger == nil {
+		return
 	}
+	attrs := []slog.Attr{slog.String("user", user), slog.String("resource", r.resource), slog.Time("expires", expires)}
+	if r.agent != nil {
+		attrs = append(attrs, slog.String("agent", r.agent.id))
+	}
+	l.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token", attrs...)
+}
+
+// unexpected explains, and logs, the error of a load that is no [*Error]: its context's, or a panic.
+func (l *eventLog) unexpected(ctx context.Context, err error) *Error {
+	e := explainTransport(err, "")
+	if p, ok := errors.AsType[*cache.PanicError](err); ok {
+		e.Problem = "the exchange failed inside the server"
+		e.Remedy = askOperator + "find out why (" + serverLog + ")"
+		l.operator.ErrorContext(ctx, "panic in an exchange", "reason", p.Error(), "stack", string(p.Stack))
+	}
+	return e
 }
 
 // failed logs a failure. What only the operator can fix is logged as an error, once,

@@ -129,6 +129,12 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 			fault(field, fmt.Errorf("%s is the client ID; list tenant IDs", id))
 		}
 	}
+	for i := range o.Agents {
+		fault(fmt.Sprintf("Options.Agents[%d]", i), checkAgent(o.Agents, i, tenantID, clientID))
+	}
+	if len(o.Agents) > 0 && len(o.OtherTenants) > 0 {
+		fault("Options.Agents", errors.New("set with Options.OtherTenants; agent identities belong to one tenant, so make an exchanger for each tenant"))
+	}
 	if o.Store == nil && len(o.StoreKeys) > 0 {
 		fault("Options.StoreKeys", errors.New("set without Options.Store; set both or neither"))
 	}
@@ -146,8 +152,9 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	}
 	sources, err := clientcred.Method(method).Open(env)
 	fault("method", err)
+	x.setAgents(o.Agents)
 	x.sender = &sender{
-		app: &x.app, wire: entrawire.New(o.HTTPClient, x.now, entrawire.OnBehalfOf),
+		app: &x.app, wire: entrawire.New(o.HTTPClient, x.now, x.grants()...),
 		proofs: clientcred.NewProofs(sources, env), retries: o.MaxRetries,
 	}
 	if len(faults) > 0 {
@@ -161,6 +168,7 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		}
 	}
 	x.refusals = newRefusals(x.now)
+	x.asAgents = newAgentAssertions(x.sender, x.now, &x.log, x.refusals)
 	x.usual = usualRequests(x.resources)
 	x.tokens = cache.New[cacheKey, azcore.AccessToken](cache.Options{
 		MaxBytes:    uint64(o.CacheBytes), //nolint:gosec // checked above
@@ -168,6 +176,18 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		Now:         x.now,
 	})
 	return x, nil
+}
+
+// grants are the requests that can leave. With agents, none is the app's own exchange.
+func (x *Exchanger) grants() []entrawire.Grant {
+	agents := x.agentIDs()
+	if len(agents) == 0 {
+		return []entrawire.Grant{entrawire.OnBehalfOf}
+	}
+	return []entrawire.Grant{
+		entrawire.AgentOnBehalfOf(agents),
+		entrawire.AgentAssertion(x.clientID, x.host.TokenExchangeScope(), agents),
+	}
 }
 
 func (x *Exchanger) applyDefaults(o *Options) {

@@ -42,6 +42,7 @@ func TestAssertionsThatAreNotExchanged(t *testing.T) {
 		{"EXP", mint(func(c map[string]any) { c["EXP"] = c["exp"]; delete(c, "exp") }), obo.ErrAssertionInvalid},
 		{"app-only by roles", mint(func(c map[string]any) { delete(c, "scp"); c["roles"] = []string{"Read.All"} }), obo.ErrAssertionInvalid},
 		{"app-only by idtyp", mint(func(c map[string]any) { c["idtyp"] = "app" }), obo.ErrAssertionInvalid},
+		{"an agent on its own", mint(func(c map[string]any) { c["scp"] = "/"; c["xms_par_app_azp"] = someGUID }), obo.ErrAssertionInvalid},
 		{"a device", mint(func(c map[string]any) { c["idtyp"] = "device" }), obo.ErrAssertionInvalid},
 		{"odd idtyp", mint(func(c map[string]any) { c["idtyp"] = []string{"user"} }), obo.ErrAssertionInvalid},
 		{"ID token", w.tenant.IDToken(w.alice, w.api), obo.ErrAssertionInvalid},

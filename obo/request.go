@@ -15,8 +15,16 @@ type request struct {
 	scope    string // one or more, separated by spaces
 	usual    uint32 // its number if it is a usual request, else 0
 	claims   string
-	cae      bool // the caller handles claims challenges (EnableCAE)
-	cp1      bool // the user's client does, too: declare it to Entra
+	cae      bool   // the caller handles claims challenges (EnableCAE)
+	cp1      bool   // the user's client does, too: declare it to Entra
+	agent    *agent // whom the token names as the actor; nil for the app itself
+}
+
+func (r request) agentID() string {
+	if r.agent == nil {
+		return ""
+	}
+	return r.agent.id
 }
 
 // usualRequests returns the requests for <resource>/.default, which nearly all are, by
@@ -54,24 +62,30 @@ func checkClaims(s string) *Error {
 
 // cacheKey identifies a token within one exchanger. For a usual request it is the
 // assertion's hash and the request's number, so that a cache hit needs no more hashing;
-// for others it is a hash of assertion and request, and the number 0.
+// for others it is a hash of assertion and request, and the number 0. The agent's number is in
+// both.
 type cacheKey struct {
 	sum   [sha256.Size]byte
 	usual uint32
+	agent uint32
 }
 
 func (a *app) cacheKey(s *subject, r request) cacheKey {
+	var agent uint32
+	if r.agent != nil {
+		agent = r.agent.number
+	}
 	if r.usual != 0 && r.claims == "" {
 		if r.cae {
-			return cacheKey{s.hash, r.usual + 1}
+			return cacheKey{s.hash, r.usual + 1, agent}
 		}
-		return cacheKey{s.hash, r.usual}
+		return cacheKey{s.hash, r.usual, agent}
 	}
-	return cacheKey{sum: a.tokenName(s, r)}
+	return cacheKey{sum: a.tokenName(s, r), agent: agent}
 }
 
-// tokenName identifies a token everywhere: it covers authority, app, tenant, assertion
-// and request.
+// tokenName identifies a token everywhere: it covers authority, app, tenant, assertion,
+// request and agent.
 func (a *app) tokenName(s *subject, r request) [sha256.Size]byte {
 	var b [2 * sha256.Size]byte
 	copy(b[:], s.hash[:])
@@ -92,6 +106,10 @@ func (a *app) hashRequest(r request) [sha256.Size]byte {
 	}
 	if r.cae {
 		b = append(b, 1)
+	}
+	if id := r.agentID(); id != "" { // no name without an agent ends like this
+		b = binary.AppendUvarint(b, uint64(len(id)))
+		b = append(b, id...)
 	}
 	return sha256.Sum256(b)
 }

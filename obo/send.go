@@ -40,9 +40,9 @@ type sender struct {
 	retries int
 }
 
-// redeem exchanges the assertion with the app's credential. If Entra rejects the
-// credential, redeem renews it once if that may help, and then tries the next one.
-func (s *sender) redeem(ctx context.Context, who claims, caller, assertion string, r request) (*entrawire.Success, *Error) {
+// prove sends a request with the app's credential. If Entra rejects the credential, prove
+// renews it once if that may help, and then tries the next one.
+func (s *sender) prove(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
 	search := s.proofs.Begin()
 	var refused *Error
 	for {
@@ -51,9 +51,10 @@ func (s *sender) redeem(ctx context.Context, who claims, caller, assertion strin
 		case err != nil && refused != nil:
 			return nil, refused // says more than why there is no other credential
 		case err != nil:
-			return nil, explainProof(err, r.resource)
+			return nil, explainProof(err, a.request.resource)
 		}
-		got, e := s.insist(ctx, attempt{who.tenant, caller, proof, assertion, r})
+		a.proof = proof
+		got, e := s.insist(ctx, a)
 		switch {
 		case e == nil:
 			search.Accepted()
@@ -75,8 +76,9 @@ type attempt struct {
 	tenant    *tenant
 	caller    string // the user, for the circuit
 	proof     clientcred.Proof
-	assertion string
+	assertion string // the user's token; none in an agent's first step
 	request   request
+	first     bool // the first step of an agent's exchange: the app gets the agent's assertion
 }
 
 // insist sends a request and retries it after transient failures: HTTP 429 and 5xx,
@@ -133,17 +135,13 @@ func (s *sender) send(ctx context.Context, a attempt) (*entrawire.Success, *Erro
 	if err != nil {
 		return nil, explainProof(err, r.resource)
 	}
-	client, err := confidential.New(t.base, s.app.clientID, credential, options...)
+	client, err := confidential.New(t.base, s.clientOf(a), credential, options...)
 	if err != nil {
 		return nil, explainProof(err, r.resource)
 	}
-	var opts []confidential.AcquireOnBehalfOfOption
-	if r.claims != "" {
-		opts = append(opts, confidential.WithClaims(r.claims))
-	}
 	// MSAL's own result and error are not used, because they hold too much: wire has
 	// both. If it has neither, MSAL failed before the request.
-	_, err = client.AcquireTokenOnBehalfOf(ctx, a.assertion, strings.Fields(r.scope), opts...)
+	err = s.acquire(ctx, client, a)
 	switch {
 	case w.success != nil && err == nil:
 		return w.success, nil
@@ -156,7 +154,36 @@ func (s *sender) send(ctx context.Context, a attempt) (*entrawire.Success, *Erro
 	default:
 		err = &entrawire.NotSentError{Reason: "MSAL did not send the request"}
 	}
-	return nil, s.app.explain(t, err, r.resource, r.scope)
+	e := s.app.explain(t, err, r.resource, r.scope)
+	switch {
+	case a.first:
+		s.app.explainFirst(e, r.agent)
+	case r.agent != nil:
+		s.app.explainSecond(e, r.agent)
+	}
+	return nil, e
+}
+
+// clientOf returns the client that makes the request: an agent makes its own second step.
+func (s *sender) clientOf(a attempt) string {
+	if a.first || a.request.agent == nil {
+		return s.app.clientID
+	}
+	return a.request.agent.id
+}
+
+func (s *sender) acquire(ctx context.Context, client confidential.Client, a attempt) error {
+	r := a.request
+	if a.first {
+		_, err := client.AcquireTokenByCredential(ctx, []string{s.app.host.TokenExchangeScope()}, confidential.WithFMIPath(r.agent.id))
+		return err
+	}
+	var opts []confidential.AcquireOnBehalfOfOption
+	if r.claims != "" {
+		opts = append(opts, confidential.WithClaims(r.claims))
+	}
+	_, err := client.AcquireTokenOnBehalfOf(ctx, a.assertion, strings.Fields(r.scope), opts...)
+	return err
 }
 
 // jitter spreads d from half of it to one and a half times, so that callers that

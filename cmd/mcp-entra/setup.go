@@ -100,6 +100,8 @@ func parseSetup(p *process, args []string) (setupFlags, error) {
 	set.StringVar(&f.spec.ManagedIdentity, "managed-identity", "", "the `client ID` of the managed identity that the API authenticates with (without a file)")
 	set.BoolVar(&f.spec.Secret, "secret", false, "authenticate the API with a client secret (without a file)")
 	set.StringVar(&f.spec.AuthProxy, "auth-proxy", "", "clients sign in through the server's authorization proxy, with the `application` api (the API's) or own (without a file)")
+	set.Func("agent", "the `name` of an agent identity as which the server acts for people; then the API's application is an agent identity blueprint; can be repeated (without a file)", appendTo(&f.spec.Agents))
+	set.StringVar(&f.spec.Sponsor, "sponsor", "", "the object `ID` of the user who answers for the agents (without a file)")
 	set.StringVar(&f.spec.Adopt, "adopt", "", "use the existing application with this `client ID` as the API, instead of a new one")
 	set.StringVar(&f.spec.Tenant, "tenant", "", "the tenant's `ID` or domain; a sign-in to any other is refused")
 	set.StringVar(&f.spec.Cloud, "cloud", "", "the `cloud`: public, usgov, dod or china (default: public)")
@@ -172,7 +174,8 @@ func (f *setupFlags) check(p *process, arguments int) error {
 
 // specGiven reports whether the flags describe the registrations.
 func (f *setupFlags) specGiven() bool {
-	return f.spec.Name != "" || len(f.spec.Servers)+len(f.spec.Resources)+len(f.spec.Clients) > 0 || f.spec.ManagedIdentity != "" || f.spec.AuthProxy != "" || f.spec.Secret
+	return f.spec.Name != "" || len(f.spec.Servers)+len(f.spec.Resources)+len(f.spec.Clients) > 0 || f.spec.ManagedIdentity != "" || f.spec.AuthProxy != "" || f.spec.Secret ||
+		len(f.spec.Agents) > 0 || f.spec.Sponsor != ""
 }
 
 // readSpec reads the spec from the file or the flags. saved is set if the argument is a saved
@@ -189,7 +192,7 @@ func (f *setupFlags) readSpec() (spec setup.Spec, saved *setup.Plan, err error) 
 		return spec, nil, err
 	}
 	if f.specGiven() {
-		return spec, nil, usagef("%s describes the registrations; leave out -name, -server, -resource, -client, -managed-identity, -auth-proxy and -secret", setup.Shown(name))
+		return spec, nil, usagef("%s describes the registrations; leave out -name, -server, -resource, -client, -managed-identity, -auth-proxy, -secret, -agent and -sponsor", setup.Shown(name))
 	}
 	if name == "" {
 		name = setupFile

@@ -147,7 +147,7 @@ func TestSetupDriftOfSettings(t *testing.T) {
 	s.must(exitDiffers, "check", "-f", exclusive)
 	s.must(exitOK, "apply", "-f", exclusive)
 	s.must(exitOK, "check", "-f", exclusive)
-	if app := s.app("files-mcp"); len(texts(app["tags"])) != 1 || len(list(app["optionalClaims"].(map[string]any)["accessToken"])) != 3 {
+	if app := s.app("files-mcp"); len(texts(app["tags"])) != 1 || len(list(app["optionalClaims"].(map[string]any)["accessToken"])) != 6 {
 		t.Errorf("exclusive: true leaves %v, %v", app["tags"], app["optionalClaims"])
 	}
 	for what, change := range map[string]map[string]any{

@@ -201,6 +201,9 @@ func (r *setupRun) printReport(report *setup.Report) {
 	if further := report.Outcome.FurtherScopes; len(further) > 0 {
 		fmt.Fprintf(r.stdout, "Further scopes, which clients ask for by step-up: %s\n", strings.Join(further, " "))
 	}
+	for _, a := range report.Outcome.Agents {
+		fmt.Fprintf(r.stdout, "The agent identity %s: %s\n", a.Name, a.ID)
+	}
 	w = tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
 	for _, c := range report.Outcome.Clients {
 		what := c.App

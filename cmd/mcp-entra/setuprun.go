@@ -142,6 +142,12 @@ func (r *setupRun) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.flags.print != "" && len(r.spec.Agents) > 0 {
+		return errors.New("there is no script for agents: az rest sends the Azure CLI's token, which Microsoft Graph refuses there, and what Bicep knows of blueprints is not documented; use setup apply")
+	}
+	if refused := setup.AgentsRefused(p, r.caller.Scopes); refused != nil {
+		p.Notes = append(p.Notes, "setup apply will refuse to start: "+refused.Error())
+	}
 	if r.flags.out != "" {
 		if err := writePrivate(r.flags.out, append(encode(p), '\n')); err != nil {
 			return err
@@ -196,6 +202,9 @@ func (r *setupRun) apply(ctx context.Context) error {
 			if err := saved.Covers(p); err != nil {
 				return nil, err
 			}
+		}
+		if err := setup.AgentsRefused(p, r.caller.Scopes); err != nil {
+			return nil, err
 		}
 		return p, r.openSecrets(&applier, p)
 	})
@@ -263,6 +272,9 @@ func (r *setupRun) destroy(ctx context.Context) error {
 	}
 	first, err := plan(ctx, nil)
 	if err != nil {
+		return err
+	}
+	if err := setup.AgentsRefused(first, r.caller.Scopes); err != nil {
 		return err
 	}
 	if r.terminal && !first.Empty() {

@@ -45,6 +45,8 @@ var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 // operatorRoles are the permissions of Microsoft Graph that an operator may need.
 var operatorRoles = []string{
 	"Application.ReadWrite.All", "DelegatedPermissionGrant.ReadWrite.All", "AppRoleAssignment.ReadWrite.All", "Directory.Read.All",
+	"AgentIdentityBlueprint.ReadWrite.All", "AgentIdentityBlueprint.DeleteRestore.All", "AgentIdentityBlueprintPrincipal.Create",
+	"AgentIdentity.Create.All", "AgentIdentity.DeleteRestore.All", "AgentIdentity.Read.All",
 }
 
 func newStage(t *testing.T, roles ...string) *stage {
@@ -231,6 +233,10 @@ func (s *stage) snapshot(names ...string) string {
 		slices.SortFunc(given, func(a, b map[string]any) int { return strings.Compare(a["scope"].(string), b["scope"].(string)) })
 		write("grants", given)
 		write("roles", list(s.graph("GET", "/servicePrincipals/"+sp+"/appRoleAssignedTo", nil)["value"]))
+		if app["@odata.type"] == "#microsoft.graph.agentIdentityBlueprint" {
+			write("inheritable", s.inheritable(id))
+			write("agents", s.agents(app["appId"].(string)))
+		}
 	}
 	write("all", len(list(s.graph("GET", "/applications?$filter=startswith(displayName,'Files')", nil)["value"])))
 	seen := map[string]int{}

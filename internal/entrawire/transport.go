@@ -3,13 +3,10 @@ package entrawire
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -18,62 +15,6 @@ const (
 	// maxRequest bounds a request, in bytes.
 	maxRequest = 1 << 20
 )
-
-// A Grant is a kind of token request.
-type Grant struct {
-	grantType string
-	fixed     map[string]string // parameters that must have one value
-	needs     string            // the parameter that must be present, with any value
-	refreshes bool              // its user keeps the refresh tokens
-}
-
-// The grants that this module uses. There is none for a token for the app itself
-// (client_credentials).
-var (
-	// OnBehalfOf exchanges a user's token (RFC 7523, with Entra's extension).
-	OnBehalfOf = Grant{"urn:ietf:params:oauth:grant-type:jwt-bearer", map[string]string{"requested_token_use": "on_behalf_of"}, "assertion", false}
-	// AuthorizationCode redeems a code (RFC 6749, section 4.1.3).
-	AuthorizationCode = Grant{"authorization_code", nil, "code", true}
-	// RefreshToken redeems a refresh token (RFC 6749, section 6).
-	RefreshToken = Grant{"refresh_token", nil, "refresh_token", true}
-)
-
-// check says why a form, whose parameters stand once each, is not a request of the grant.
-func (g Grant) check(form url.Values) error {
-	want := maps.Clone(g.fixed)
-	if want == nil {
-		want = map[string]string{}
-	}
-	want["grant_type"] = g.grantType
-	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if form.Get(name) != want[name] {
-			return fmt.Errorf("not sent: a token request must have the %s %s", name, want[name])
-		}
-	}
-	if form.Get(g.needs) == "" {
-		return fmt.Errorf("not sent: a token request must have a %s", g.needs)
-	}
-	return nil
-}
-
-// repeated reports whether a parameter appears twice (RFC 6749, section 3.2), also in
-// another spelling that a server may take for the same: "GRANT_TYPE", "grant_type[]".
-func repeated(form url.Values) bool {
-	seen := make(map[string]bool)
-	for name, values := range form {
-		name = strings.Map(func(r rune) rune {
-			if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {
-				return r
-			}
-			return -1
-		}, strings.ToLower(strings.ToUpper(name)))
-		if len(values) != 1 || seen[name] {
-			return true
-		}
-		seen[name] = true
-	}
-	return false
-}
 
 // gate checks each request before it is sent. It sends exactly the bytes that it has
 // checked, whatever GetBody returns.

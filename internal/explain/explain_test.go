@@ -179,3 +179,36 @@ func (o only) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return o.next.RoundTrip(r)
 }
+
+// The report says who calls, also for a token of another registration, and what lets an agent in.
+func TestExplainAgents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := w.tenant.AddApp("Another API", "access_as_user")
+	other.OptionalClaims = []string{"idtyp", "xms_sub_fct", "xms_act_fct", "xms_par_app_azp"}
+	blueprint := w.tenant.AddBlueprint("Blueprint")
+	agent := w.tenant.AddAgent(blueprint, "Agent")
+	agentUser := w.tenant.AddAgentUser(agent, "agent@contoso.example", "Agent")
+	id := "agent " + agent.ClientID
+	for name, row := range map[string]struct {
+		token    string
+		accepted bool
+		texts    []string
+	}{
+		"a person":               {w.tenant.Token(w.alice, w.client, other), true, []string{"no agent"}},
+		"without the claims":     {w.tenant.Token(w.alice, agent, w.api), true, []string{"unknown: the token lacks xms_sub_fct"}},
+		"a person through one":   {w.tenant.Token(w.alice, agent, other), true, []string{"a person through " + id + ", blueprint " + blueprint.ClientID}},
+		"an agent user":          {w.tenant.Token(agentUser, agent, other), false, []string{"agent user " + agentUser.ObjectID + " of " + id, "agent_user_not_accepted: Agent user not accepted. ", "object ID", "#agent_user_not_accepted"}},
+		"one on its own":         {w.tenant.AppToken(agent, other), false, []string{id + " on its own", "agent_not_accepted: Agent not accepted. ", "not its blueprint's", "signature            passed"}},
+		"a person or agent user": {w.tenant.Mint(w.api, 2, func(_, c map[string]any) { c["xms_par_app_azp"] = blueprint.ClientID }), false, []string{"agent_unclear: ", "xms_sub_fct, xms_act_fct, xms_par_app_azp and idtyp (include_user_token)"}},
+		"a contradiction":        {w.tenant.Mint(w.api, 2, func(_, c map[string]any) { c["idtyp"] = "app" }), false, []string{"claims_contradict: ", `idtyp "app", scp "access_as_user"`}},
+	} {
+		var out bytes.Buffer
+		judge(t, &out, row.token, row.accepted, serverconfig.Config{AuthorityHost: w.tenant.AuthorityHost()}, w.tenant.HTTPClient())
+		for _, text := range row.texts {
+			if !strings.Contains(out.String(), text) {
+				t.Errorf("%s: %q is not in:\n%s", name, text, out.String())
+			}
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -97,12 +98,17 @@ func asArray(value any) []any {
 }
 
 func fieldOf(t reflect.Type, name string) (reflect.StructField, bool) {
-	for field := range t.Fields() {
+	for _, field := range fieldsOf(t) {
 		if tagOf(field) == name {
 			return field, true
 		}
 	}
 	return reflect.StructField{}, false
+}
+
+// fieldsOf returns the exported fields of a struct, with those of embedded ones.
+func fieldsOf(t reflect.Type) []reflect.StructField {
+	return slices.DeleteFunc(reflect.VisibleFields(t), func(field reflect.StructField) bool { return field.Anonymous || !field.IsExported() })
 }
 
 func tagOf(field reflect.StructField) string {
@@ -128,9 +134,9 @@ func Render(entity any, selected []string, front ...Member) (json.RawMessage, er
 		wanted[name] = true
 	}
 	members := front
-	for i := range value.NumField() {
-		if name := tagOf(value.Type().Field(i)); len(wanted) == 0 || wanted[name] {
-			members = append(members, Member{name, value.Field(i).Interface()})
+	for _, field := range fieldsOf(value.Type()) {
+		if name := tagOf(field); len(wanted) == 0 || wanted[name] {
+			members = append(members, Member{name, value.FieldByIndex(field.Index).Interface()})
 		}
 	}
 	var pieces []string

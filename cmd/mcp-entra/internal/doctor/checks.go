@@ -33,6 +33,7 @@ func checks(clients []string) []check {
 		{id: "pre-authorized", needs: signedIn, run: at((*exam).preAuthorized)},
 		{id: "service-principal", needs: signedIn, run: at((*exam).servicePrincipal)},
 		{id: "redirects", needs: signedIn, after: need("service-principal"), run: at((*exam).clientApps)},
+		{id: "agents", needs: signedIn, after: need("service-principal"), run: at((*exam).agents)},
 
 		// The proof of the app, and the exchange.
 		{id: "app", needs: append(need("registration", "service-principal"), entra...), run: at((*exam).appExists)},
@@ -41,7 +42,7 @@ func checks(clients []string) []check {
 		{id: "proof", needs: need("app", "identity", "federated-credential"), run: at((*exam).proofAccepted)},
 		{id: "user-token", needs: append(need("clock", "app", "scopes", "metadata-v1", "metadata-v2", "keys"), entra...), after: need("proof"), run: at((*exam).userToken)},
 		{id: "downstream-grant", needs: need("service-principal"), after: need("proof", "user-token"), run: at((*exam).downstreamGrant)},
-		{id: "exchange", needs: need("downstream-grant"), after: need("proof", "user-token"), run: at((*exam).exchange)},
+		{id: "exchange", needs: need("downstream-grant", "agents"), after: need("proof", "user-token"), run: at((*exam).exchange)},
 
 		// Azure Storage.
 		{id: "storage", after: need("dns", "tls", "authority", "tenant", "app"), run: at((*exam).storage)},

@@ -16,7 +16,7 @@ func TestHealthy(t *testing.T) {
 	report := w.examine(t)
 	for _, c := range report.Checks {
 		want := doctor.OK
-		if slices.Contains([]string{"federated-credential", "auth-proxy", "loopback"}, c.ID) {
+		if slices.Contains([]string{"agents", "federated-credential", "auth-proxy", "loopback"}, c.ID) {
 			want = doctor.NotRun
 		}
 		if c.Status != want {

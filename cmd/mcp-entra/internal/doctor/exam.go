@@ -45,6 +45,9 @@ type Facts struct {
 	Method    clientauth.Method // how the app proves itself; with OBO
 	Resources []string          // that tokens are exchanged for
 
+	Agents       []string // agent identities that the server acts as; with OBO
+	JudgesAgents bool     // a policy speaks of agents
+
 	TokenFile  string // AZURE_FEDERATED_TOKEN_FILE, to say what is in it if it is refused
 	IdentityID string // UMI_CLIENT_ID, for the same
 	TrustFile  string // SSL_CERT_FILE, to say what is wrong with it

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
@@ -64,7 +65,7 @@ func (x *exam) exchangeAll(ctx context.Context) {
 		x.exchanged.errs, x.exchanged.tokens = map[string]error{}, map[string]secret.Text{}
 		exchanger, err := obo.NewExchanger(x.TenantID, x.ClientID, x.Method, &obo.Options{
 			HTTPClient: x.client, Now: x.options.Now, Logger: slog.New(slog.DiscardHandler), AuthorityHost: x.AuthorityHost,
-			Resources: x.Resources, MaxRetries: 1,
+			Resources: x.Resources, Agents: x.Agents, MaxRetries: 1,
 		})
 		var mu sync.Mutex
 		var all sync.WaitGroup
@@ -74,8 +75,7 @@ func (x *exam) exchangeAll(ctx context.Context) {
 				continue
 			}
 			all.Go(func() {
-				token, err := exchanger.Credential(obo.Assertion(x.options.UserToken)).
-					GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{resource + "/.default"}})
+				token, err := x.exchangeFor(ctx, exchanger, resource)
 				mu.Lock()
 				defer mu.Unlock()
 				x.exchanged.errs[resource], x.exchanged.tokens[resource] = err, secret.New(token.Token)
@@ -83,6 +83,21 @@ func (x *exam) exchangeAll(ctx context.Context) {
 		}
 		all.Wait()
 	})
+}
+
+// exchangeFor exchanges the user's token for one of a resource. A server that acts as agent identities needs one by each
+// of them.
+func (x *exam) exchangeFor(ctx context.Context, exchanger *obo.Exchanger, resource string) (token azcore.AccessToken, err error) {
+	assertion, options := obo.Assertion(x.options.UserToken), policy.TokenRequestOptions{Scopes: []string{resource + "/.default"}}
+	if len(x.Agents) == 0 {
+		return exchanger.Credential(assertion).GetToken(ctx, options)
+	}
+	for _, agent := range x.Agents {
+		if token, err = exchanger.AgentCredential(assertion, agent).GetToken(ctx, options); err != nil {
+			return token, err
+		}
+	}
+	return token, nil
 }
 
 // canExchange returns why there is no exchange, or nil.
@@ -112,6 +127,8 @@ func (x *exam) downstreamGrant(ctx context.Context) Result {
 	switch {
 	case !x.OBO:
 		return notRun("USE_OBO_FLOW is off: the server doesn't act as its users")
+	case x.options.Directory != nil && len(x.Agents) > 0:
+		return notRun("the server acts as agent identities, whose grants the check agents reads")
 	case x.options.Directory != nil && x.principal != nil:
 		return x.grantsInDirectory(ctx)
 	}

@@ -19,6 +19,9 @@ func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(s
 		ResourceURL: c.ResourceURL("http://localhost:" + strconv.Itoa(c.Port)), AppIDURIs: c.AppIDURIs, AllowedOrigins: c.AllowedOrigins, ConsentURL: c.ConsentURL,
 		OBO: c.OBO, Method: c.Method, Resources: c.Audiences, StorageURL: c.StorageURL, Container: c.Container,
 	}
+	for _, p := range c.ToolPolicies {
+		f.JudgesAgents = f.JudgesAgents || len(p.Policy.Agents)+len(p.Policy.AgentUsers) > 0 || p.Policy.PeopleOnly
+	}
 	if c.AuthProxy != nil {
 		f.Issuer, f.ProxyClientID = c.Issuer("http://localhost:"+strconv.Itoa(c.Port)), c.AuthProxy.ClientID
 		if c.AuthProxy.OwnProof {

@@ -16,6 +16,7 @@ type Directory interface {
 	ServicePrincipal(ctx context.Context, appID string) (graph.ServicePrincipal, error)
 	ServicePrincipalsNamed(ctx context.Context, name string) ([]graph.ServicePrincipal, error)
 	PermissionGrants(ctx context.Context, field, id string) ([]graph.PermissionGrant, error)
+	InheritablePermissions(ctx context.Context, blueprint string) ([]graph.InheritablePermission, error)
 	FederatedCredentials(ctx context.Context, application string) ([]graph.FederatedCredential, error)
 	Get(ctx context.Context, path string, into any) error
 }

@@ -108,7 +108,7 @@ func (o operator) GetToken(context.Context, policy.TokenRequestOptions) (azcore.
 func (w *world) signIn(t *testing.T) {
 	t.Helper()
 	tools := w.tenant.AddApp("operator")
-	w.tenant.GrantRoles(tools, w.tenant.Graph(), "Application.ReadWrite.All", "Directory.Read.All")
+	w.tenant.GrantRoles(tools, w.tenant.Graph(), "Application.ReadWrite.All", "Directory.Read.All", "AgentIdentityBlueprint.ReadWrite.All")
 	var err error
 	w.graph, err = graph.New(w.tenant.AuthorityHost(), "https://graph.microsoft.com", operator{w.tenant.AppToken(tools, w.tenant.Graph())},
 		&graph.Options{HTTP: w.tenant.HTTPClient()})

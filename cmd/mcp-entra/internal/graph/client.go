@@ -165,6 +165,7 @@ func (c *Client) send(ctx context.Context, r Request, target string) (status int
 		return 0, nil, 0, err
 	}
 	request.Raw().Header.Set("Accept", "application/json")
+	request.Raw().Header.Set("OData-Version", "4.0") // for bodies with @odata.type
 	if r.Upsert {
 		request.Raw().Header.Set("Prefer", "create-if-missing")
 	}

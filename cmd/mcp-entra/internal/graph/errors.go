@@ -79,6 +79,12 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusNotFound && e.Code != ""
 }
 
+// IsUnknown reports whether it is unknown what became of a request: there is no answer of Graph's, or it failed.
+func IsUnknown(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return !ok || e.Code == "" || e.Status >= 500
+}
+
 // IsForbidden reports whether err says that the sign-in lacks a permission or a role.
 func IsForbidden(err error) bool {
 	var e *Error
@@ -104,7 +110,7 @@ func IsNotYet(err error) bool {
 
 // notYet knows the refusals that don't say 404.
 func (e *Error) notYet() bool {
-	if e.Has(DetailNoBacking) {
+	if e.Has(DetailNoBacking) || e.Has(CodeNoBlueprintPrincipal) {
 		return true
 	}
 	message := strings.ToLower(e.Message)

@@ -5,6 +5,7 @@ import "time"
 // An Application is an app registration, with the members that setup and doctor use. Strings are
 // ids and texts as Graph has them; a nil or empty member is left out of requests.
 type Application struct {
+	Type           string   `json:"@odata.type,omitempty"` // of what is more than an application
 	ID             string   `json:"id,omitempty"`
 	AppID          string   `json:"appId,omitempty"`
 	UniqueName     string   `json:"uniqueName,omitempty"`
@@ -27,6 +28,9 @@ type Application struct {
 	KeyCredentials      []KeyCredential      `json:"keyCredentials,omitempty"`
 	DeletedDateTime     *time.Time           `json:"deletedDateTime,omitempty"`
 }
+
+// IsBlueprint reports whether the application is an agent identity blueprint.
+func (a Application) IsBlueprint() bool { return isType(a.Type, "agentIdentityBlueprint") }
 
 // API is what an application has as an API.
 type API struct {

@@ -14,11 +14,15 @@ func (p *planner) principal(a App) {
 	if p.plan.Known[a.Key+".sp"] != "" {
 		return
 	}
+	path, need := "/servicePrincipals", application
+	if a.IsBlueprint() { // nothing makes it by itself
+		path, need = path+graph.BlueprintPrincipal, blueprintPrincipal
+	}
 	p.step(Step{
-		ID: a.Key + "/principal", Title: "Create the service principal of " + a.Name, Method: "POST", Path: "/servicePrincipals", MayExist: true,
+		ID: a.Key + "/principal", Title: "Create the service principal of " + a.Name, Method: "POST", Path: path, MayExist: true,
 		Read:     "/servicePrincipals(appId='" + placeholder(a.Key, "appId") + "')?$select=id,appId",
 		Captures: []Capture{{Name: a.Key + ".sp", Member: "id"}},
-	}, application, map[string]any{"appId": placeholder(a.Key, "appId")})
+	}, need, map[string]any{"appId": placeholder(a.Key, "appId")})
 }
 
 // resources plans the service principals of resources, which a tenant lacks until their first use,
@@ -169,7 +173,7 @@ func (p *planner) federated(want, have App) {
 			continue
 		}
 		p.step(Step{ID: want.Key + "/federated/drop-" + h.Name, Title: "Remove the federated credential " + h.Name, Method: "DELETE",
-			Path: all + "/" + url.PathEscape(h.ID)}, application, nil)
+			Path: all + "/" + url.PathEscape(h.ID)}, want.writer(), nil)
 	}
 	for _, w := range want.Federated {
 		title := "Set the federated credential for " + strings.ToLower(w.Description[:1]) + w.Description[1:]
@@ -177,7 +181,7 @@ func (p *planner) federated(want, have App) {
 			if h := have.Federated[i]; !slices.Equal(w.Audiences, h.Audiences) { // there can't be another with this issuer and subject
 				path := all + "/" + url.PathEscape(h.ID)
 				p.step(Step{ID: want.Key + "/federated/" + w.Name, Title: title + ": the audience of " + h.Name, Method: "PATCH", Path: path, Read: path},
-					application, map[string]any{"audiences": w.Audiences})
+					want.writer(), map[string]any{"audiences": w.Audiences})
 			}
 			continue
 		}
@@ -186,7 +190,7 @@ func (p *planner) federated(want, have App) {
 				Path: graph.PrincipalByAppID(p.spec.Proof.ManagedIdentity) + "?$select=id", Captures: []Capture{{Name: "identity.sp", Member: "id"}}}, application, nil)
 		}
 		path := all + "(name='" + w.Name + "')"
-		p.step(Step{ID: want.Key + "/federated/" + w.Name, Title: title, Method: "PATCH", Path: path, Upsert: true, Read: path}, application, w)
+		p.step(Step{ID: want.Key + "/federated/" + w.Name, Title: title, Method: "PATCH", Path: path, Upsert: true, Read: path}, want.writer(), w)
 	}
 }
 
@@ -217,7 +221,7 @@ func (p *planner) secret(want, have App) {
 	p.step(Step{
 		ID: want.Key + "/secret", Title: "Add a secret to " + want.Name, Method: "POST", Path: "/applications/" + placeholder(want.Key, "id") + "/addPassword",
 		Captures: []Capture{{Name: want.Key + ".secret", Member: "secretText", Secret: true}},
-	}, application, map[string]any{"passwordCredential": map[string]any{"displayName": ownName}})
+	}, want.prover(), map[string]any{"passwordCredential": map[string]any{"displayName": ownName}})
 	for _, c := range own[min(1, len(own)):] {
 		p.removeSecret(want, c, "older than the previous one")
 	}
@@ -237,7 +241,7 @@ func (p *planner) removeSecret(a App, c graph.PasswordCredential, why string) {
 	p.step(Step{
 		ID: a.Key + "/remove-secret-" + c.KeyID, Title: "Remove the secret " + c.DisplayName + " of " + a.Name + ", " + why, Method: "POST",
 		Path: "/applications/" + placeholder(a.Key, "id") + "/removePassword",
-	}, application, map[string]any{"keyId": c.KeyID})
+	}, a.prover(), map[string]any{"keyId": c.KeyID})
 }
 
 // ownSecret reports whether setup has added the secret.

@@ -136,11 +136,14 @@ func (a *Applier) step(ctx context.Context, s Step, p *Plan) error {
 	if slices.ContainsFunc(s.Captures, func(c Capture) bool { return c.Secret }) {
 		return a.addSecret(ctx, s, p)
 	}
-	request := graph.Request{Method: s.Method, Path: expand(s.Path, p.Known), Upsert: s.Upsert}
+	request := graph.Request{Method: s.Method, Path: expand(s.Path, p.Known), Upsert: s.Upsert, Once: s.Once}
 	if s.Body != nil {
 		request.Body = []byte(expand(string(s.Body), p.Known))
 	}
 	status, answer, err := a.send(ctx, s, request)
+	if err != nil && s.Once && graph.IsUnknown(err) {
+		return fmt.Errorf("%w; whether it was made is not known: wait a minute, and run this again, which finds it", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -55,9 +55,13 @@ type App struct {
 	Grants    []graph.PermissionGrant   // to this application, for all users
 	GrantsOf  []graph.PermissionGrant   // tenant: of this API, to clients
 	Roles     []graph.AppRoleAssignment // of this application's roles to others
-	Secret    bool                      // desired: it has a secret
-	Deleted   bool                      // tenant: it is among the deleted
-	Adopted   bool                      // it was there before setup
+
+	Inheritable []graph.InheritablePermission // of a blueprint
+	Agents      []graph.AgentIdentity         // its children
+
+	Secret  bool // desired: it has a secret
+	Deleted bool // tenant: it is among the deleted
+	Adopted bool // it was there before setup
 }
 
 // proven reports whether the application authenticates to Entra as the spec's proof says.
@@ -99,6 +103,7 @@ func desiredAPI(spec Spec, have *State, place authority.Cloud, host authority.Ho
 	api.AppRoles = appRoles(spec, have.app(apiKey))
 	api.OptionalClaims.AccessToken = []graph.OptionalClaim{
 		{Name: "xms_cc"}, {Name: "acrs"}, {Name: "idtyp", AdditionalProperties: []string{"include_user_token"}},
+		{Name: "xms_sub_fct"}, {Name: "xms_act_fct"}, {Name: "xms_par_app_azp"}, // without them, an agent user can't be told from a person
 	}
 	api.Web.RedirectURIs = landings(spec)
 	api.IsFallbackPublicClient = new(bool) // on, Entra takes no proof from it (AADSTS700025)
@@ -130,6 +135,7 @@ func desiredAPI(spec Spec, have *State, place authority.Cloud, host authority.Ho
 			api.Roles = append(api.Roles, graph.AppRoleAssignment{PrincipalID: principal, ResourceID: "${api.sp}", AppRoleID: api.AppRoles[i].ID})
 		}
 	}
+	makeBlueprint(&api, spec, have.app(apiKey))
 	api.Federated = federated(spec, "API", place, host)
 	var err error
 	api.KeyCredentials, err = certificate(spec.Proof.Certificate)
@@ -270,9 +276,10 @@ func appRoles(spec Spec, have App) []graph.AppRole {
 	return roles
 }
 
-// landings returns the pages where a consent ends: /consent/done beside each server's endpoint.
+// landings returns the pages where a consent ends: /consent/done beside each server's endpoint. For agents only an
+// administrator consents, without a page.
 func landings(spec Spec) []string {
-	if spec.Landing != nil {
+	if spec.Landing != nil || len(spec.Agents) > 0 {
 		return spec.Landing
 	}
 	var pages []string

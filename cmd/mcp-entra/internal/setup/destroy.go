@@ -37,6 +37,7 @@ func NewDestroyPlan(spec Spec, want, have *State, graphBase string, purge bool) 
 		case w.Adopted || p.othersHave(w, h):
 			p.strip(w, h)
 		default:
+			p.removeAgents(w, h, purge)
 			p.remove(w)
 			if purge {
 				p.purge(h)
@@ -63,12 +64,12 @@ func undeleted(have *State) *State {
 
 // remove plans to delete an application.
 func (p *planner) remove(a App) {
-	p.step(Step{ID: a.Key + "/delete", Title: "Delete the application " + a.Name, Method: "DELETE", Path: "/applications/" + placeholder(a.Key, "id")}, application, nil)
+	p.step(Step{ID: a.Key + "/delete", Title: "Delete the application " + a.Name, Method: "DELETE", Path: a.path()}, a.remover(), nil)
 }
 
 func (p *planner) purge(h App) {
 	p.step(Step{ID: h.Key + "/purge", Title: "Delete " + h.Name + " for good", Method: "DELETE", Needs: []string{h.Key + "/delete"},
-		Path: "/directory/deletedItems/" + placeholder(h.Key, "id")}, application, nil)
+		Path: "/directory/deletedItems/" + placeholder(h.Key, "id")}, h.remover(), nil)
 }
 
 // othersHave reports whether others have added something to an application, and names what the plan
@@ -97,6 +98,8 @@ func (p *planner) othersHave(w, h App) bool {
 // strip takes what the spec names off an application that stays.
 func (p *planner) strip(w, h App) {
 	if w.Key == apiKey {
+		p.removeAgents(w, h, false)
+		p.stripInheritable(w, h)
 		p.stripAPI(w, h)
 	}
 	if w.proven() {
@@ -122,7 +125,7 @@ func (p *planner) strip(w, h App) {
 	for _, c := range h.PasswordCredentials {
 		if ownSecret(c) {
 			p.step(Step{ID: w.Key + "/strip-secret-" + c.KeyID, Title: "Remove the secret " + c.DisplayName + " of " + w.Name, Method: "POST",
-				Path: "/applications/" + placeholder(w.Key, "id") + "/removePassword"}, application, map[string]any{"keyId": c.KeyID})
+				Path: "/applications/" + placeholder(w.Key, "id") + "/removePassword"}, w.prover(), map[string]any{"keyId": c.KeyID})
 		}
 	}
 }
@@ -208,7 +211,7 @@ func (p *planner) stripProof(w, h App) {
 	path := "/applications/" + placeholder(w.Key, "id") + "/federatedIdentityCredentials/"
 	for _, f := range h.Federated {
 		if slices.ContainsFunc(w.Federated, func(x graph.FederatedCredential) bool { return x.Name == f.Name }) {
-			p.step(Step{ID: w.Key + "/strip-federated-" + f.Name, Title: "Remove the federated credential " + f.Name, Method: "DELETE", Path: path + url.PathEscape(f.ID)}, application, nil)
+			p.step(Step{ID: w.Key + "/strip-federated-" + f.Name, Title: "Remove the federated credential " + f.Name, Method: "DELETE", Path: path + url.PathEscape(f.ID)}, w.writer(), nil)
 		}
 	}
 	same := func(k graph.KeyCredential) bool {

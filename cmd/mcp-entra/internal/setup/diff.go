@@ -56,6 +56,10 @@ func NewPlan(spec Spec, want, have *State, graphBase string, options Options) (*
 	for _, a := range want.Apps {
 		p.grants(a, have.app(a.Key))
 	}
+	if api := want.app(apiKey); api.IsBlueprint() {
+		p.inheritable(api, have.app(apiKey))
+		p.agents(api, have.app(apiKey))
+	}
 	p.roles()
 	for _, a := range want.Apps {
 		if a.proven() {
@@ -85,7 +89,7 @@ func (p *planner) afterPurge() *State {
 	}
 	for _, a := range p.have.Apps {
 		if a.Deleted {
-			p.step(Step{ID: a.Key + "/purge", Title: "Delete " + a.Name + " for good, which was deleted", Method: "DELETE", Path: "/directory/deletedItems/" + a.ID}, application, nil)
+			p.step(Step{ID: a.Key + "/purge", Title: "Delete " + a.Name + " for good, which was deleted", Method: "DELETE", Path: "/directory/deletedItems/" + a.ID}, a.remover(), nil)
 			delete(p.plan.Known, a.Key+".id")
 			delete(p.plan.Known, a.Key+".appId")
 		}
@@ -98,7 +102,7 @@ func (p *planner) afterPurge() *State {
 func (p *planner) known(s string) string { return expand(s, p.plan.Known) }
 
 // placeholders are those of Step alone: texts of the tenant may have others, which stand for themselves.
-var placeholders = regexp.MustCompile(`\$\{(tenant|identity\.sp|federated\.name|(api|proxy|public\d*|web\d*|spa\d*)\.(id|appId|sp|secret)|` +
+var placeholders = regexp.MustCompile(`\$\{(tenant|identity\.sp|federated\.name|(api|proxy|public\d*|web\d*|spa\d*)\.(id|appId|sp|secret)|agent\d*\.id|` +
 	`(storage|keyvault|arm|graph|resource\d+)\.(appId|sp|scope\.[A-Za-z0-9._-]+))\}`)
 
 // expand replaces placeholders by their values. Unknown ones stay.
@@ -128,9 +132,9 @@ func (p *planner) step(s Step, need who, body any) {
 func (p *planner) patch(a App, id, title string, body map[string]any, needs ...string) {
 	members := slices.Sorted(maps.Keys(body))
 	p.step(Step{
-		ID: a.Key + "/" + id, Title: title, Method: "PATCH", Path: "/applications/" + placeholder(a.Key, "id"),
+		ID: a.Key + "/" + id, Title: title, Method: "PATCH", Path: a.path(),
 		Read: "/applications/" + placeholder(a.Key, "id") + "?$select=" + strings.Join(members, ","), Needs: needs,
-	}, application, body)
+	}, a.writer(), body)
 }
 
 func (p *planner) keep(a App, format string, args ...any) {
@@ -198,9 +202,12 @@ func (p *planner) exists(want, have App) error {
 	if have.Deleted {
 		switch p.options.Deleted {
 		case "restore":
+			if want.IsBlueprint() && !have.IsBlueprint() {
+				return fmt.Errorf("%s (client ID %s), which was deleted, is not an agent identity blueprint, and Entra converts none into one: choose -deleted purge, or another name", want.Name, have.AppID)
+			}
 			p.step(Step{ID: want.Key + "/restore", Title: "Restore " + want.Name + ", which was deleted", LookAgain: true,
 				Method: "POST", Path: "/directory/deletedItems/" + placeholder(want.Key, "id") + "/restore", Read: "/applications/" + placeholder(want.Key, "id") + "?$select=id"},
-				application, map[string]any{})
+				want.remover(), map[string]any{})
 		default:
 			return fmt.Errorf("%s (client ID %s) was deleted and holds its name and App ID URIs for 30 days: choose -deleted restore to take it back with its client ID, or -deleted purge to delete it for good and make a new one", want.Name, have.AppID)
 		}
@@ -226,11 +233,16 @@ func (p *planner) exists(want, have App) error {
 	switch {
 	case have.ID == "":
 		body["displayName"] = want.DisplayName // required
+		title, path := "Create the application "+want.Name, graph.ByUniqueName(want.Name)
+		if want.IsBlueprint() {
+			title, path = "Create the agent identity blueprint "+want.Name, path+graph.Blueprint
+			body["sponsors@odata.bind"] = p.sponsors()
+		}
 		p.step(Step{
-			ID: want.Key + "/create", Title: "Create the application " + want.Name, Method: "PATCH", Path: graph.ByUniqueName(want.Name),
+			ID: want.Key + "/create", Title: title, Method: "PATCH", Path: path,
 			Upsert: true, Read: graph.ByUniqueName(want.Name) + "?$select=id,appId",
 			Captures: []Capture{{Name: want.Key + ".id", Member: "id"}, {Name: want.Key + ".appId", Member: "appId"}},
-		}, application, body)
+		}, want.writer(), body)
 	case len(body) > 0:
 		p.patch(want, "settings", "Set "+settingsIn(body)+" of "+want.Name, body)
 	}
@@ -301,7 +313,7 @@ func (p *planner) claims(want, have App) {
 		}
 	}
 	if differs {
-		p.patch(want, "claims", "Ask for the claims xms_cc, acrs and idtyp in access tokens", map[string]any{"optionalClaims": map[string]any{
+		p.patch(want, "claims", "Ask for the claims "+strings.Join(each(want.OptionalClaims.AccessToken, func(c graph.OptionalClaim) string { return c.Name }), ", ")+" in access tokens", map[string]any{"optionalClaims": map[string]any{
 			"accessToken": list(claims.AccessToken), "idToken": list(claims.IDToken), "saml2Token": list(claims.SAML2Token),
 		}})
 	}
@@ -313,5 +325,6 @@ func (p *planner) certificate(want, have App) {
 	all, differs := merge(p, want, "certificate", want.KeyCredentials, have.KeyCredentials, same, func(k graph.KeyCredential) string { return k.DisplayName + " " + k.KeyID })
 	if differs {
 		p.patch(want, "certificate", "Set the certificate of "+want.Name, map[string]any{"keyCredentials": all})
+		p.plan.Steps[len(p.plan.Steps)-1].Role = want.prover().role
 	}
 }

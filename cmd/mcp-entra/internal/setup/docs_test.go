@@ -31,14 +31,17 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	spec.Proof.Certificate = "" // a file
+	withAgents := spec
+	spec.Agents, spec.Sponsor = nil, ""
 	withProxy := spec
 	spec.AuthProxy = ""
-	for _, s := range slices.Concat(planOf(t, spec).Steps, planOf(t, withProxy).Steps) {
+	for _, s := range slices.Concat(planOf(t, spec).Steps, planOf(t, withProxy).Steps, planOf(t, withAgents).Steps) {
 		id := regexp.MustCompile(`^(public2?|web|spa|proxy)/`).ReplaceAllString(s.ID, "KEY/")
 		id = regexp.MustCompile(`^api/(create|settings|principal|permissions|certificate|federated/.*|secret)$`).ReplaceAllString(id, "KEY/$1")
 		id = regexp.MustCompile(`^(?:api|KEY)/redirects-.*`).ReplaceAllString(id, "KEY/redirects-PLATFORM")
 		id = regexp.MustCompile(`^grant/.*`).ReplaceAllString(id, "grant/KEY/NAME")
 		id = regexp.MustCompile(`^assign/.*`).ReplaceAllString(id, "assign/ROLE/ID")
+		id = regexp.MustCompile(`^inherit/.*`).ReplaceAllString(id, "inherit/NAME")
 		id = regexp.MustCompile(`^resource/.*`).ReplaceAllString(id, "resource/NAME")
 		if !strings.Contains(text, "`"+id+"`") {
 			t.Errorf("docs/setup.md has no step %s (%s)", id, s.ID)

@@ -333,7 +333,10 @@ func (o *observer) belongings(ctx context.Context, app *App) error {
 	if app.Deleted {
 		return nil
 	}
-	var err error
+	err := o.blueprint(ctx, app)
+	if err != nil {
+		return err
+	}
 	if app.proven() {
 		if app.Federated, err = o.graph.FederatedCredentials(ctx, app.ID); err != nil && !o.unread(err, "federated credentials of "+app.Name, application) {
 			return err
@@ -363,30 +366,4 @@ func (o *observer) belongings(ctx context.Context, app *App) error {
 		return err
 	}
 	return nil
-}
-
-// who says what a step needs.
-type who struct{ permission, role string }
-
-func (w who) String() string { return w.permission + " and the role " + w.role }
-
-// Who may do what: Microsoft Graph's permission reference.
-var (
-	application = who{"Application.ReadWrite.All", "Application Developer or Cloud Application Administrator"}
-	foreign     = who{"Application.ReadWrite.All", "Cloud Application Administrator"}
-	grants      = who{"DelegatedPermissionGrant.ReadWrite.All", "Cloud Application Administrator or Privileged Role Administrator"}
-	assignments = who{"AppRoleAssignment.ReadWrite.All", "Cloud Application Administrator or Privileged Role Administrator"}
-)
-
-// A Need says what a kind of step needs.
-type Need struct{ What, Permission, Role string }
-
-// Needs lists what the kinds of steps need, for setup status.
-func Needs() []Need {
-	return []Need{
-		{"applications, scopes, redirects, credentials", application.permission, application.role},
-		{"service principals of resources", foreign.permission, foreign.role},
-		{"consent for all users", grants.permission, grants.role},
-		{"who has the API's roles", assignments.permission, assignments.role},
-	}
 }

@@ -32,6 +32,11 @@ func NewOutcome(spec Spec, known map[string]string, uris []string, place authori
 		}
 		o.Clients = append(o.Clients, out)
 	}
+	for i, name := range spec.Agents {
+		if id := known[agentKey(i)+".id"]; id != "" {
+			o.Agents = append(o.Agents, AgentOutcome{name, id})
+		}
+	}
 	o.Variables = variables(spec, o, known[proxyKey+".appId"], place, host)
 	return o
 }

@@ -37,7 +37,8 @@ type Plan struct {
 // Placeholders: ${tenant}; for each application, ${api.…}, ${public.…}, ${web.…}, ${spa.…},
 // ${public2.…}: .id (object ID), .appId (client ID), .sp (service principal's object ID); for each
 // resource, ${storage.appId}, ${storage.sp}, ${storage.scope.user_impersonation}, where an App ID
-// URI is resource1, resource2, ... in order; ${identity.sp}, the managed identity's principal id.
+// URI is resource1, resource2, ... in order; ${identity.sp}, the managed identity's principal id;
+// ${agent.id}, ${agent2.id}, ..., the agent identities.
 type Step struct {
 	ID    string `json:"id"`    // stable: "api/create", "grant/api/storage"
 	Title string `json:"title"` // "Create the API's application", with names
@@ -50,6 +51,8 @@ type Step struct {
 	Upsert bool            `json:"upsert,omitempty"` // send Prefer: create-if-missing; the answer is 201 with a body or 204 without
 	Body   json.RawMessage `json:"body,omitempty"`
 
+	// Once: it is not sent again if its answer is lost, for that would make two.
+	Once bool `json:"once,omitempty"`
 	// MayExist: the answers 409, and 400 that says so, mean that it is done.
 	MayExist bool `json:"mayExist,omitempty"`
 	// Read is the path that shows the result once it is replicated. For a write, every member of
@@ -164,8 +167,15 @@ type Outcome struct {
 	// FurtherScopes are those that clients step up to, in full.
 	FurtherScopes []string `json:"furtherScopes,omitempty"`
 
+	Agents    []AgentOutcome    `json:"agents,omitempty"`
 	Clients   []ClientOutcome   `json:"clients"`
 	Variables map[string]string `json:"variables"` // for the example server's environment
+}
+
+// An AgentOutcome is an agent identity as which the server acts for people.
+type AgentOutcome struct {
+	Name string `json:"name"`
+	ID   string `json:"id"` // client ID and object ID
 }
 
 // A ClientOutcome is what one client is configured with.

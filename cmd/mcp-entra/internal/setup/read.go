@@ -25,6 +25,8 @@ type specFile struct {
 	Scopes      []scopeItem    `yaml:"scopes"`
 	Roles       []roleItem     `yaml:"roles"`
 	Proof       proofItem      `yaml:"proof"`
+	Agents      []string       `yaml:"agents"`
+	Sponsor     string         `yaml:"sponsor"`
 	AuthProxy   string         `yaml:"auth-proxy"`
 	Exclusive   bool           `yaml:"exclusive"`
 }
@@ -93,6 +95,7 @@ func (f *specFile) spec(at *yamlfile.Cursor) Spec {
 	s := Spec{
 		Name: f.Name, DisplayName: f.DisplayName, Tenant: f.Tenant, Cloud: cmp.Or(f.Cloud, "public"), MultiTenant: f.Audience == "multiple",
 		Adopt: f.Adopt, Servers: f.Servers, Landing: f.Landing, AuthProxy: f.AuthProxy, Exclusive: f.Exclusive,
+		Agents: f.Agents, Sponsor: f.Sponsor,
 	}
 	checkKey(at.Key("name"), f.Name, checkName)
 	checkKey(at.Key("display-name"), f.DisplayName, checkText)
@@ -101,6 +104,8 @@ func (f *specFile) spec(at *yamlfile.Cursor) Spec {
 	checkKey(at.Key("audience"), f.Audience, checkAudience)
 	checkKey(at.Key("adopt"), f.Adopt, checkID)
 	checkKey(at.Key("auth-proxy"), f.AuthProxy, checkAuthProxy)
+	checkKey(at.Key("sponsor"), f.Sponsor, checkID)
+	checkItems(at.Key("agents"), f.Agents, checkText)
 	checkItems(at.Key("servers"), f.Servers, checkServer)
 	checkItems(at.Key("landing"), f.Landing, func(s string) error { return checkRedirect(s, knownclients.Web) })
 	for i, item := range f.Resources {

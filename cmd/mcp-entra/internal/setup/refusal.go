@@ -15,6 +15,9 @@ func Remedy(spec Spec, s Step, err error) string {
 	if !errors.As(err, &e) {
 		return ""
 	}
+	if remedy := remedyForAgents(s, e); remedy != "" {
+		return remedy
+	}
 	switch {
 	case e.Code == graph.CodeForbidden:
 		return fmt.Sprintf("This sign-in may not do it. It needs the Microsoft Graph permission %s and, for a user, the role %s. "+

@@ -23,6 +23,8 @@ type Spec struct {
 	Scopes    []Scope    `json:"scopes,omitempty"` // besides access_as_user
 	Roles     []Role     `json:"roles,omitempty"`
 	Proof     Proof      `json:"proof,omitzero"`
+	Agents    []string   `json:"agents,omitempty"`    // display names of agent identities: then the API is a blueprint
+	Sponsor   string     `json:"sponsor,omitempty"`   // object ID of the user who answers for them
 	AuthProxy string     `json:"authProxy,omitempty"` // clients sign in through the server's proxy, whose application is the API's (api) or one of its own (own)
 	Exclusive bool       `json:"exclusive,omitempty"` // removes what others added
 }

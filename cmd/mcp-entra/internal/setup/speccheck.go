@@ -49,7 +49,7 @@ func (c Client) check() error {
 
 // lowerIDs writes ids as Graph does, which compares some of them character for character.
 func (s *Spec) lowerIDs() {
-	ids := []*string{&s.Tenant, &s.Adopt, &s.Proof.ManagedIdentity}
+	ids := []*string{&s.Tenant, &s.Adopt, &s.Proof.ManagedIdentity, &s.Sponsor}
 	for i := range s.Clients {
 		ids = append(ids, &s.Clients[i].AppID)
 	}
@@ -81,7 +81,8 @@ func (s Spec) checkValues() error {
 	check("authProxy", checkAuthProxy, given(s.AuthProxy)...)
 	check("certificate", checkPath, given(s.Proof.Certificate)...)
 	check("cloud", checkCloud, s.Cloud)
-	check("an id", checkID, given(s.Tenant, s.Adopt, s.Proof.ManagedIdentity)...)
+	check("an id", checkID, given(s.Tenant, s.Adopt, s.Proof.ManagedIdentity, s.Sponsor)...)
+	check("agent", checkText, s.Agents...)
 	check("server", checkServer, s.Servers...)
 	check("landing", func(u string) error { return checkRedirect(u, knownclients.Web) }, s.Landing...)
 	for _, r := range s.Resources {
@@ -158,7 +159,7 @@ func (s Spec) check() []error {
 	if w := s.Proof.Workload; w != nil && (w.Issuer == "" || w.Namespace == "" || w.ServiceAccount == "") {
 		fault("proof.workload-identity needs issuer, namespace and service-account")
 	}
-	return append(faults, s.checkProxy()...)
+	return slices.Concat(faults, s.checkProxy(), s.checkAgents())
 }
 
 // SetAdopt sets the application to adopt.
@@ -182,7 +183,9 @@ func each[T any](list []T, name func(T) string) []string {
 type Flags struct {
 	Name, Tenant, Cloud, Adopt, ManagedIdentity string
 	AuthProxy                                   string
+	Sponsor                                     string
 	Servers, Resources, Clients                 []string // resources and clients as NAME or NAME=VALUE,VALUE
+	Agents                                      []string
 	Secret                                      bool
 }
 
@@ -199,7 +202,7 @@ func FromFlags(f Flags) (Spec, error) {
 	}
 	s := Spec{Name: f.Name, Tenant: f.Tenant, Cloud: f.Cloud, Adopt: f.Adopt, Servers: f.Servers}
 	s.Proof = Proof{ManagedIdentity: f.ManagedIdentity, Secret: f.Secret}
-	s.AuthProxy = f.AuthProxy
+	s.AuthProxy, s.Agents, s.Sponsor = f.AuthProxy, f.Agents, f.Sponsor
 	if s.Cloud == "" {
 		s.Cloud = "public"
 	}
@@ -209,6 +212,10 @@ func FromFlags(f Flags) (Spec, error) {
 	check("adopt", f.Adopt, checkID)
 	check("managed-identity", f.ManagedIdentity, checkID)
 	check("auth-proxy", f.AuthProxy, checkAuthProxy)
+	check("sponsor", f.Sponsor, checkID)
+	for _, name := range f.Agents {
+		check("agent", name, checkText)
+	}
 	for _, server := range f.Servers {
 		check("server", server, checkServer)
 	}

@@ -9,21 +9,17 @@ import (
 
 // addApp registers an app.
 func (t *Tenant) addApp(a *AppSpec) {
-	var app *entratest.App
-	if a.Public {
-		app = t.AddClient(a.Name)
-		app.Scopes = slices.Clone(a.Scopes)
-	} else {
-		app = t.AddApp(a.Name, a.Scopes...)
-	}
+	app := t.newApp(a)
 	app.ClientID, app.ObjectID = a.ClientID, a.ObjectID
 	app.AppIDURIs = slices.Clone(a.AppIDURIs)
 	app.AccessTokenVersion = cmp.Or(a.TokenVersion, 1)
 	app.AdminScopes, app.OptionalClaims = slices.Clone(a.AdminScopes), slices.Clone(a.OptionalClaims)
 	app.GroupClaims = a.GroupClaims
-	app.AddRedirectURI(entratest.PlatformWeb, a.Redirects.Web...)
-	app.AddRedirectURI(entratest.PlatformSPA, a.Redirects.SPA...)
-	app.AddRedirectURI(entratest.PlatformDesktop, a.Redirects.Desktop...)
+	if a.Kind != kindAgent { // which takes none
+		app.AddRedirectURI(entratest.PlatformWeb, a.Redirects.Web...)
+		app.AddRedirectURI(entratest.PlatformSPA, a.Redirects.SPA...)
+		app.AddRedirectURI(entratest.PlatformDesktop, a.Redirects.Desktop...)
+	}
 	t.apps[a.Name] = app
 }
 
@@ -35,6 +31,9 @@ func (t *Tenant) finishApp(a *AppSpec, m material) {
 	}
 	for _, p := range a.Permissions {
 		app.RequirePermissions(t.apps[p.Resource], p.Scopes...)
+	}
+	for _, p := range a.Inheritable {
+		app.AllowInheritance(t.apps[p.Resource], p.Scopes...)
 	}
 	t.assign(app, a.AssignedRoles)
 	for i, s := range a.Secrets {

@@ -26,10 +26,16 @@ var (
 		"Application.Read.All", "Application.ReadWrite.All", "AppRoleAssignment.ReadWrite.All", "DelegatedPermissionGrant.ReadWrite.All",
 		"Directory.AccessAsUser.All", "Directory.Read.All", "Policy.Read.All", "AuditLog.Read.All",
 		"Group.Read.All", "Mail.Read", "Calendars.Read", "Files.Read",
+		"AgentIdentity.Read.All", "AgentIdentity.Create.All", "AgentIdentity.DeleteRestore.All", "AgentIdentityBlueprint.Create",
+		"AgentIdentityBlueprint.Read.All", "AgentIdentityBlueprint.ReadWrite.All", "AgentIdentityBlueprint.DeleteRestore.All",
+		"AgentIdentityBlueprintPrincipal.Create",
 	}
 	graphRoles = []string{
 		"User.Read.All", "Application.Read.All", "Application.ReadWrite.All", "Application.ReadWrite.OwnedBy",
 		"AppRoleAssignment.ReadWrite.All", "DelegatedPermissionGrant.ReadWrite.All", "Directory.Read.All", "Policy.Read.All",
+		"AgentIdentity.Read.All", "AgentIdentity.Create.All", "AgentIdentity.DeleteRestore.All", "AgentIdentityBlueprint.Create",
+		"AgentIdentityBlueprint.Read.All", "AgentIdentityBlueprint.ReadWrite.All", "AgentIdentityBlueprint.DeleteRestore.All",
+		"AgentIdentityBlueprintPrincipal.Create",
 	}
 )
 
@@ -157,6 +163,9 @@ func (k *checker) users(c *yamlfile.Cursor) {
 		}
 		names[upn] = true
 		k.id(at.Key("objectId"), u.ObjectID)
+		if u.Agent != "" {
+			refer(at.Key("agent"), "app of kind agent", u.Agent, k.spec.named(kindAgent))
+		}
 		for j, role := range u.Roles {
 			refer(at.Key("directoryRoles").Item(j), "directory role", role, directoryRoles)
 		}

@@ -9,11 +9,17 @@ import (
 )
 
 // The optional claims that the tenant issues.
-var optionalClaims = []string{"acrs", "email", "idtyp", "upn", "xms_cc"}
+var optionalClaims = []string{"acrs", "email", "idtyp", "upn", "xms_act_fct", "xms_cc", "xms_par_app_azp", "xms_sub_fct"}
 
 func (k *checker) app(c *yamlfile.Cursor, a *AppSpec) {
 	k.id(c.Key("clientId"), a.ClientID)
-	k.id(c.Key("objectId"), a.ObjectID)
+	switch {
+	case !a.isAgent():
+		k.id(c.Key("objectId"), a.ObjectID)
+	case !strings.EqualFold(a.ClientID, a.ObjectID):
+		c.Key("objectId").Faultf("an agent identity's objectId is its clientId; leave it out")
+	}
+	k.kind(c, a)
 	if a.TokenVersion < 0 || a.TokenVersion > 2 {
 		c.Key("tokenVersion").Faultf("expected 1 or 2")
 	}

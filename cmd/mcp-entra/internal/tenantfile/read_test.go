@@ -85,6 +85,18 @@ func TestBadFiles(t *testing.T) {
 		"fault's method":    {"tenants: [{name: t, faults: [{endpoint: graph, graphCode: x, method: FETCH}]}]", "faults[0].method: expected GET, POST"},
 		"domain":            {"tenants: [{name: t, directory: {domains: [https://contoso.example]}}]", "directory.domains[0]: expected a domain"},
 		"directory role":    {"tenants: [{name: t, users: [{upn: a@c.example, directoryRoles: [Application Develper]}]}]", "the nearest is Application Developer"},
+		"kind":              {oneApp("kind: blueprnt"), "kind: no kind has this name; the nearest is blueprint"},
+		"agent's parent":    {oneApp("kind: agent\nblueprint: b", "  - name: b"), "blueprint: no app of kind blueprint has this name; the file has none"},
+		"parent of an app":  {oneApp("blueprint: a"), "only an app of kind agent has a blueprint"},
+		"agent's secret":    {oneApp("kind: agent\nblueprint: b\nsecrets: [{value: "+secret+"}]", "  - {name: b, kind: blueprint}"), "secrets: an agent identity has no registration of its own"},
+		"agent's scopes":    {oneApp("kind: agent-client\nscopes: [read]"), "scopes: an agent identity has no registration of its own"},
+		"agent's redirects": {oneApp("kind: agent\nblueprint: b\nredirects: {desktop: [http://localhost]}", "  - {name: b, kind: blueprint}"), "redirects: an agent identity has no"},
+		"agent's object ID": {oneApp("kind: agent\nblueprint: b\nobjectId: "+id, "  - {name: b, kind: blueprint}"), "objectId: an agent identity's objectId is its clientId"},
+		"public agent":      {oneApp("kind: agent\nblueprint: b\npublic: true", "  - {name: b, kind: blueprint}"), "public: an agent proves itself by its blueprint"},
+		"public blueprint":  {oneApp("kind: blueprint\npublic: true"), "public: a blueprint is no public client"},
+		"inheritable of it": {oneApp("inheritable: [{resource: storage}]"), "inheritable[0]: only an app of kind blueprint"},
+		"inheritable scope": {oneApp("kind: blueprint\ninheritable: [{resource: storage, scopes: [read]}]"), "inheritable[0].scopes[0]: no scope of that app"},
+		"agent of a user":   {oneApp("kind: blueprint", "  users: [{upn: a@c.example, agent: a}]"), "users[0].agent: no app of kind agent has this name; the file has none"},
 		"negative fault":    {"tenants: [{name: t, faults: [{endpoint: token, drop: true, times: -1}]}]", "faults[0].times: expected no negative value"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +114,8 @@ func TestGoodFiles(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"the same App ID URI in two tenants": "tenants: [{name: t, apps: [{name: a, appIdUris: [https://m.example]}]}, {name: u, apps: [{name: a, appIdUris: [https://m.example]}]}]",
-		"optional claims":                    oneApp("optionalClaims: [acrs, email, idtyp, upn, xms_cc]"),
+		"optional claims":                    oneApp("optionalClaims: [acrs, email, idtyp, upn, xms_act_fct, xms_cc, xms_par_app_azp, xms_sub_fct]"),
+		"an agent before its blueprint":      oneApp("kind: agent\nblueprint: b", "  - {name: b, kind: blueprint}", "  users: [{upn: a@c.example, agent: a}]"),
 		"a byte order mark":                  "\uFEFFtenants: [{name: t}]\r\n",
 	} {
 		if _, err := tenantfile.Read([]byte(text)); err != nil {

@@ -3,6 +3,7 @@
 package tenantfile
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -68,6 +69,9 @@ type AppSpec struct {
 	KnownClients         []string            `yaml:"knownClients"`
 	Permissions          []PermissionSpec    `yaml:"permissions"`
 	OwnSigningKey        bool                `yaml:"ownSigningKey"`
+	Kind                 string              `yaml:"kind"`        // blueprint, agent or agent-client; others have none
+	Blueprint            string              `yaml:"blueprint"`   // an agent's
+	Inheritable          []PermissionSpec    `yaml:"inheritable"` // of a blueprint; all scopes if it names none
 }
 
 // A RedirectSpec is an app's redirect URIs by platform.
@@ -113,6 +117,7 @@ type UserSpec struct {
 	Roles         []string            `yaml:"directoryRoles"` // such as Application Developer
 	Groups        []string            `yaml:"groups"`
 	AssignedRoles map[string][]string `yaml:"assignedRoles"`
+	Agent         string              `yaml:"agent"` // whose agent user it is
 }
 
 // A GroupSpec is a security group.
@@ -208,8 +213,11 @@ func (s *Spec) fill() {
 		for i := range t.Apps {
 			a := &t.Apps[i]
 			derive(&a.ClientID, "app", t.ID, a.Name)
+			if a.isAgent() { // has one ID
+				a.ObjectID, a.Public = cmp.Or(a.ObjectID, a.ClientID), a.Public || a.Kind == kindAgentClient
+			}
 			derive(&a.ObjectID, "service principal", t.ID, a.Name)
-			if len(a.AppIDURIs) == 0 && !a.Public {
+			if len(a.AppIDURIs) == 0 && !a.Public && !a.isAgent() {
 				a.AppIDURIs = []string{"api://" + strings.ToLower(a.ClientID)}
 			}
 		}

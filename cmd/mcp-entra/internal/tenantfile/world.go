@@ -98,6 +98,7 @@ func (w *World) add(spec *TenantSpec, o Options) (t *Tenant, err error) {
 var directoryRoles = []string{
 	string(entratest.RoleApplicationAdministrator), string(entratest.RoleCloudApplicationAdministrator), string(entratest.RoleApplicationDeveloper),
 	string(entratest.RolePrivilegedRoleAdministrator), string(entratest.RoleUserAdministrator), string(entratest.RoleDirectoryWriter),
+	string(entratest.RoleAgentIDAdministrator), string(entratest.RoleAgentIDDeveloper),
 }
 
 var consentPolicies = map[string]entratest.ConsentPolicy{
@@ -110,8 +111,12 @@ func (t *Tenant) build(materials map[*AppSpec]material) {
 	t.apps = map[string]*entratest.App{"storage": t.Storage(), "graph": t.Graph()}
 	t.identities, t.clusters = map[string]*entratest.UserAssignedIdentity{}, map[string]*entratest.Issuer{}
 	t.SetConsentPolicy(consentPolicies[t.Spec.ConsentPolicy])
-	for i := range t.Spec.Apps {
-		t.addApp(&t.Spec.Apps[i])
+	for _, agents := range []bool{false, true} { // after their blueprints
+		for i := range t.Spec.Apps {
+			if a := &t.Spec.Apps[i]; a.isAgent() == agents {
+				t.addApp(a)
+			}
+		}
 	}
 	for _, m := range t.Spec.ManagedIdentities {
 		identity := t.AddManagedIdentity(m.Name)
@@ -139,8 +144,9 @@ func (t *Tenant) assign(p entratest.Principal, roles map[string][]string) {
 
 func (t *Tenant) addUsers() {
 	members := map[string][]*entratest.User{}
-	for _, u := range t.Spec.Users {
-		user := t.AddUser(u.UPN, u.Name)
+	for i := range t.Spec.Users {
+		u := &t.Spec.Users[i]
+		user := t.newUser(u)
 		user.ObjectID, user.Email, user.Administrator, user.Disabled = u.ObjectID, u.Email, u.Admin, u.Disabled
 		for _, role := range u.Roles {
 			user.Roles = append(user.Roles, entratest.Role(role))

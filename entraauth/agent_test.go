@@ -1,0 +1,198 @@
+package entraauth_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/entratest"
+)
+
+// An agency is an API that asks for the claims about agents, and callers of each kind.
+type agency struct {
+	*fixture
+	blueprint, agent, daemon *entratest.App
+	agentUser                *entratest.User
+}
+
+var agentClaims = []string{"idtyp", "xms_sub_fct", "xms_act_fct", "xms_par_app_azp"}
+
+func newAgency(t testing.TB) *agency {
+	t.Helper()
+	a := &agency{fixture: newTenant(t)}
+	a.api.OptionalClaims = agentClaims
+	a.blueprint = a.tenant.AddBlueprint("Assistants")
+	a.agent = a.tenant.AddAgent(a.blueprint, "Assistant")
+	a.agentUser = a.tenant.AddAgentUser(a.agent, "assistant@contoso.example", "Assistant")
+	a.daemon = a.tenant.AddApp("Daemon")
+	for _, app := range []*entratest.App{a.agent, a.daemon} {
+		a.tenant.GrantRoles(app, a.api, "R")
+	}
+	return a
+}
+
+// tokens are those of all kinds of callers.
+func (a *agency) tokens() map[string]string {
+	return map[string]string{
+		"person":        a.token(),
+		"through agent": a.tenant.Token(a.alice, a.agent, a.api, "access_as_user"),
+		"through CIMD":  a.tenant.Token(a.alice, a.tenant.AddAgentClient("Editor"), a.api, "access_as_user"),
+		"agent user":    a.tenant.Token(a.agentUser, a.agent, a.api, "access_as_user"),
+		"middle tier":   a.tenant.Token(a.agentUser, a.client, a.api, "access_as_user"),
+		"agent":         a.tenant.AppToken(a.agent, a.api),
+		"bare agent":    a.tenant.AppToken(a.tenant.AddAgent(a.blueprint, "No role"), a.api),
+		"application":   a.tenant.AppToken(a.daemon, a.api),
+	}
+}
+
+// On the wire, agents are refused without a challenge for scopes, and told what they are.
+func TestAgentChallenges(t *testing.T) {
+	t.Parallel()
+	a := newAgency(t)
+	a.start(t, nil)
+	s := a.serve(t, &entraauth.BearerCheck{ResourceMetadata: metadataURL})
+	tokens := a.tokens()
+	tokens["unclear"] = a.tenant.Mint(a.api, 2, func(h, c map[string]any) {
+		but(throughAgent, "xms_sub_fct", nil, "xms_act_fct", "9 3")(a.fixture, h, c)
+	})
+	for caller, text := range map[string]string{
+		"agent":      "not its blueprint's",
+		"bare agent": "application ID",
+		"agent user": "object ID",
+		"unclear":    "xms_sub_fct, xms_act_fct, xms_par_app_azp and idtyp",
+	} {
+		r := get(t, s.URL, authorization("Bearer "+tokens[caller]))
+		challenge := r.header.Get("WWW-Authenticate")
+		if r.status != http.StatusForbidden || !strings.Contains(challenge, `error="access_denied"`) || strings.Contains(challenge, " scope=") ||
+			!strings.Contains(challenge, text) || !strings.Contains(r.body, text) {
+			t.Errorf("%s: got %d %s\n%s\nwant 403 access_denied without scope, with %q", caller, r.status, challenge, r.body, text)
+		}
+		for _, id := range []string{a.agent.ClientID, a.blueprint.ClientID, a.agentUser.ObjectID, blueprintID} {
+			if strings.Contains(challenge+r.body, id) {
+				t.Errorf("%s: the answer holds the token's %s", caller, id)
+			}
+		}
+	}
+	for _, text := range []string{"refusal.actual=\"agent " + a.agent.ClientID + " on its own, blueprint " + a.blueprint.ClientID, "caller.agent=" + a.agent.ClientID, "caller.agent_role=alone", "caller.blueprint=" + a.blueprint.ClientID, "refusal.reason=agent_unclear", "client " + agentID + ", blueprint " + blueprintID, "agent user " + a.agentUser.ObjectID} {
+		if !strings.Contains(a.log.String(), text) {
+			t.Errorf("the log lacks %q:\n%s", text, a.log)
+		}
+	}
+}
+
+// What a token says about agents is not believed, and does not answer 403, before its signature holds.
+func TestAgentsAfterSignature(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	for name, change := range map[string]edit{"agent": agentAlone, "agent user": agentUser, "unclear": but(throughAgent, "xms_sub_fct", nil, "xms_act_fct", nil)} {
+		token := f.tenant.Mint(f.api, 1, func(h, c map[string]any) { change(f, h, c) })
+		check(t, f, withSignatureOf(f, token), bad, "signature")
+		if err := f.verify(t, token); !errors.Is(err, entraauth.ErrNotPermitted) {
+			t.Errorf("%s: got %v, want %v", name, err, entraauth.ErrNotPermitted)
+		}
+	}
+}
+
+// Nobody knows who the caller of an unclear token is, so the refusal names none.
+func TestUnclearCaller(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	_, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 2, func(_, c map[string]any) { c["xms_par_app_azp"] = blueprintID }))
+	if e := errorOf(t, err); e.Caller() != nil || e.Reason != "agent_unclear" || !strings.Contains(e.Actual, blueprintID) || len(e.Error()) > 256 {
+		t.Errorf("got %+v, want agent_unclear without a caller, with the blueprint for the log", e)
+	}
+}
+
+// Facets that hold neither 11 nor 13 change nothing, whatever they look like.
+func TestOtherFacets(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	for _, facets := range []string{"", " ", "0", "3 6", "1 1", "1 3", "111", "113 131", "1113", strings.Repeat("1", 256), " 3  10 ", "99999999999999999999999"} {
+		id, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 2, func(_, c map[string]any) {
+			c["idtyp"], c["xms_sub_fct"], c["xms_act_fct"] = "user", facets, facets
+		}))
+		if err != nil {
+			t.Errorf("facets %q: got %v, want nil", facets, err)
+			continue
+		}
+		if want := (entraauth.Agent{ActorFacets: facets, SubjectFacets: facets}); id.Agent() != want || !id.IsPerson() {
+			t.Errorf("facets %q: Agent() = %+v, IsPerson() = %t, want %+v, true", facets, id.Agent(), id.IsPerson(), want)
+		}
+	}
+}
+
+// A verifier whose policy speaks of agents warns once if its tokens can't show them.
+func TestAgentClaimsWarning(t *testing.T) {
+	t.Parallel()
+	const warning = "the policy speaks of agents"
+	people := entraauth.Policy{PeopleOnly: true}
+	for name, row := range map[string]struct {
+		policy entraauth.Policy
+		claims []string
+		tokens int
+		bad    bool // the tokens are refused
+		want   string
+	}{
+		"no claims":            {people, nil, 40, false, "missing=\"[xms_sub_fct xms_act_fct idtyp]\""},
+		"all claims":           {people, agentClaims, 40, false, ""},
+		"no idtyp":             {people, agentClaims[1:], 40, false, "missing=[idtyp]"},
+		"idtyp alone":          {entraauth.Policy{AgentUsers: []string{agentID}}, []string{"idtyp"}, 40, false, "missing=\"[xms_sub_fct xms_act_fct]\""},
+		"agents":               {entraauth.Policy{Scopes: []string{"access_as_user"}, AppRoles: []string{"R"}, Agents: []string{agentID}}, nil, 40, false, "xms_par_app_azp and idtyp (include_user_token)"},
+		"a silent policy":      {entraauth.Policy{}, nil, 40, false, ""},
+		"too few tokens":       {people, nil, 3, false, ""},
+		"one token, many uses": {people, nil, -40, false, ""},
+		"refused tokens":       {people, nil, 40, true, ""},
+	} {
+		f := newTenant(t)
+		f.api.OptionalClaims = row.claims
+		f.start(t, func(o *entraauth.Options) { o.Policy = row.policy })
+		token := f.token()
+		for range max(row.tokens, -row.tokens) {
+			if row.tokens > 0 {
+				token = f.token()
+			}
+			if row.bad {
+				token = f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["scp"] = "other" })
+			}
+			_ = f.verify(t, token)
+		}
+		log := f.log.String()
+		if n := strings.Count(log, warning); row.want == "" && n > 0 || row.want != "" && (n != 1 || !strings.Contains(log, row.want)) {
+			t.Errorf("%s: the log has %d warnings, want %q in one:\n%s", name, n, row.want, log)
+		}
+	}
+}
+
+// A report describes the agent, whatever the result.
+func TestExplainAgents(t *testing.T) {
+	t.Parallel()
+	a := newAgency(t)
+	a.start(t, nil)
+	tokens := a.tokens()
+	tokens["no claims"] = a.tenant.Mint(a.tenant.AddApp("Other"), 2, nil)
+	tokens["malformed"] = a.tenant.Mint(a.api, 2, func(_, c map[string]any) { c["xms_sub_fct"] = "+11" })
+	for caller, want := range map[string]entraauth.Check{
+		"person":        {Rule: "agent", Result: entraauth.ResultPassed, Actual: "no agent"},
+		"no claims":     {Rule: "agent", Result: entraauth.ResultPassed, Actual: "unknown: the token lacks xms_sub_fct, an optional claim of the API's registration"},
+		"through agent": {Rule: "agent", Result: entraauth.ResultPassed, Actual: "a person through agent " + a.agent.ClientID + ", blueprint " + a.blueprint.ClientID},
+		"agent":         {Rule: "agent", Result: entraauth.ResultFailed, Reason: "agent_not_accepted", Actual: "agent " + a.agent.ClientID + " on its own, blueprint " + a.blueprint.ClientID},
+		"middle tier":   {Rule: "agent", Result: entraauth.ResultFailed, Reason: "agent_user_not_accepted", Actual: "agent user " + a.agentUser.ObjectID + " of an unknown agent"},
+		"malformed":     {Rule: "agent claims", Result: entraauth.ResultFailed, Reason: "agent_claims_malformed", Actual: "xms_sub_fct: expected decimal numbers between spaces"},
+	} {
+		found := false
+		for _, got := range a.verifier.Explain(t.Context(), tokens[caller]).Checks {
+			if got.Rule == want.Rule {
+				found = true
+				got.Expected, got.Remedy = "", ""
+				if got != want {
+					t.Errorf("%s: got %+v, want %+v", caller, got, want)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s: the report has no rule %q", caller, want.Rule)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package obo_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/obo"
+)
+
+// TestAgentErrors: what Entra's refusals of either step say, to whom, and without any page.
+func TestAgentErrors(t *testing.T) {
+	t.Parallel()
+	app, tenant := strings.ToLower(someAppID), strings.ToLower(someGUID)
+	body := func(code int, oauthError, more string) answer {
+		return answer{status: http.StatusBadRequest, body: fmt.Sprintf(`{"error":%q,"error_codes":[%d]%s}`, oauthError, code, more)}
+	}
+	const consent = `,"suberror":"consent_required","claims":"{\"access_token\":{\"polids\":{\"values\":[\"x\"]}}}"`
+	const claims = `,"claims":"{\"access_token\":{\"acrs\":{\"values\":[\"c1\"]}}}"`
+	for _, test := range []struct {
+		name  string
+		first bool
+		a     answer
+		want  error
+		says  []string // in the text for the user
+		not   string
+	}{
+		{"no grant", false, body(65001, "invalid_grant", consent), obo.ErrConsentRequired,
+			[]string{"an administrator must grant", "https://storage.azure.com", app, agentA, "inheritable"}, "http://"},
+		{"no grant, as interaction", false, body(65001, "interaction_required", consent), obo.ErrConsentRequired, []string{"an administrator must grant"}, ""},
+		{"no grant by an unknown code", false, body(65999999, "invalid_grant", consent), obo.ErrConsentRequired, []string{"an administrator must grant"}, ""},
+		{"an administrator's consent", false, body(90094, "invalid_grant", ""), obo.ErrConsentRequired, []string{"an administrator must grant"}, ""},
+		{"no page", false, body(82014, "invalid_request", ""), obo.ErrConsentRequired, []string{"an administrator must grant"}, ""},
+		{"not listed", false, body(650057, "invalid_grant", ""), obo.ErrMisconfigured, []string{"an administrator must grant"}, "App registrations"},
+		{"a second factor", false, body(50076, "invalid_grant", claims), obo.ErrInteractionRequired, []string{"sign in again"}, ""},
+		{"another audience", false, body(50013, "invalid_grant", ""), obo.ErrMisconfigured, []string{"blueprint", app}, ""},
+		{"another signature", false, body(900384, "invalid_grant", ""), obo.ErrMisconfigured, []string{"blueprint", app}, ""},
+		{"another blueprint's child", false, body(700213, "invalid_client", ""), obo.ErrMisconfigured, []string{agentA, "child of the app " + app, tenant}, "Federated credentials"},
+		{"another tenant", false, body(700211, "invalid_client", ""), obo.ErrMisconfigured, []string{"in the tenant " + tenant}, "Federated credentials"},
+		{"an expired assertion", false, body(700024, "invalid_client", ""), obo.ErrMisconfigured, []string{"the blueprint proves its agent"}, "clock"},
+		{"no such agent", false, body(700016, "unauthorized_client", ""), obo.ErrMisconfigured, []string{"no agent identity", agentA, tenant}, "App registrations"},
+		{"a disabled agent", false, body(7000112, "unauthorized_client", ""), obo.ErrMisconfigured, []string{"agent identity is disabled", agentA}, ""},
+		{"a policy", false, body(53003, "invalid_grant", ""), obo.ErrBlocked, []string{"Conditional Access"}, ""},
+		{"an unknown code", false, body(82999, "invalid_grant", ""), obo.ErrInteractionRequired, []string{"sign in again"}, ""},
+		{"busy", false, body(90024, "temporarily_unavailable", ""), obo.ErrUnavailable, []string{"try again"}, ""},
+
+		{"first: a wrong secret", true, body(7000215, "invalid_client", ""), obo.ErrMisconfigured, []string{"client secret is invalid"}, ""},
+		{"first: an expired secret", true, body(7000222, "invalid_client", ""), obo.ErrMisconfigured, []string{"client secret has expired"}, ""},
+		{"first: no federated credential, or no child", true, body(700211, "invalid_client", ""), obo.ErrMisconfigured, []string{"Federated credentials", agentA, app, tenant}, ""},
+		{"first: subject", true, body(7002138, "invalid_client", ""), obo.ErrMisconfigured, []string{"Federated credentials", agentA}, ""},
+		{"first: no such app", true, body(700016, "unauthorized_client", ""), obo.ErrMisconfigured, []string{"client ID"}, ""},
+		{"first: no blueprint", true, body(82001, "unauthorized_client", ""), obo.ErrMisconfigured, []string{"authority host"}, ""},
+		{"first: an unknown code", true, body(82999, "invalid_grant", claims), obo.ErrMisconfigured, []string{"agent identity", agentA, app, tenant}, "sign in"},
+		{"first: nothing but an error", true, body(0, "invalid_request", ""), obo.ErrMisconfigured, []string{"agent identity", agentA}, "sign in"},
+		{"first: consent", true, body(65001, "invalid_grant", consent), obo.ErrMisconfigured, []string{"agent identity", agentA}, "must grant"},
+		{"first: an assertion", true, body(50013, "invalid_grant", ""), obo.ErrMisconfigured, []string{"agent identity", agentA}, "user's token"},
+		{"first: an expired assertion", true, body(500133, "invalid_grant", ""), obo.ErrMisconfigured, []string{"agent identity", agentA}, "sign in"},
+		{"first: a policy", true, body(53003, "invalid_grant", ""), obo.ErrBlocked, []string{"Conditional Access"}, ""},
+		{"first: a loop", true, body(50196, "invalid_client", ""), obo.ErrThrottled, []string{"wait"}, ""},
+		{"first: busy", true, body(90024, "temporarily_unavailable", ""), obo.ErrUnavailable, []string{"try again"}, ""},
+		{"first: another server", true, answer{status: http.StatusForbidden, body: "<html>"}, obo.ErrMisconfigured, nil, "sign in"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			entra := &agentEntra{}
+			x := entra.exchanger(t, func(o *obo.Options) { o.RedirectURL = "https://mcp.example.com/consented" })
+			entra.refuse(test.first, -1, test.a)
+			_, err := askAs(t, x, 1, agentA)
+			e := wantKind(t, err, test.want)
+			if e.ConsentURL != "" || e.AdminConsentURL != "" {
+				t.Errorf("URLs for consent: got %q and %q, want none", e.ConsentURL, e.AdminConsentURL)
+			}
+			if want := test.name == "a second factor"; (e.Claims != "") != want {
+				t.Errorf("Claims = %q, want any: %t", e.Claims, want)
+			}
+			text := e.UserText()
+			for _, s := range test.says {
+				if !strings.Contains(text, s) {
+					t.Errorf("the text is %q, want %q in it", text, s)
+				}
+			}
+			if test.not != "" && strings.Contains(text, test.not) {
+				t.Errorf("the text is %q, want no %q in it", text, test.not)
+			}
+			if log := entra.text(); !strings.Contains(log, `"agent":"`+agentA+`"`) {
+				t.Errorf("the log is %s, want the agent", log)
+			}
+			if e.Resource != "https://storage.azure.com" {
+				t.Errorf("Resource = %q, want the one that was asked for", e.Resource)
+			}
+		})
+	}
+}
+
+// TestAgentFaultsAreLoggedOnce: per cause, whatever other agents do.
+func TestAgentFaultsAreLoggedOnce(t *testing.T) {
+	t.Parallel()
+	entra := &agentEntra{}
+	x := entra.exchanger(t, nil)
+	entra.answer = nil
+	mustAsk(t, x, 1, agentB)
+	entra.refuse(false, -1, refusalOf(700213, "invalid_client"))
+	for user := range 3 {
+		_, _ = askAs(t, x, 10+user, agentA)
+	}
+	entra.refuse(false, 0, answer{})
+	mustAsk(t, x, 20, agentB) // fixes nothing of the other agent
+	entra.refuse(false, -1, refusalOf(700213, "invalid_client"))
+	_, _ = askAs(t, x, 30, agentA)
+	if n := strings.Count(entra.text(), `"level":"ERROR"`); n != 1 {
+		t.Errorf("%d errors in the log, want 1:\n%s", n, entra.text())
+	}
+	entra.refuse(false, 0, answer{})
+	mustAsk(t, x, 40, agentA)
+	entra.refuse(false, -1, refusalOf(700213, "invalid_client"))
+	_, _ = askAs(t, x, 50, agentA)
+	if n := strings.Count(entra.text(), `"level":"ERROR"`); n != 2 {
+		t.Errorf("%d errors in the log after a success between, want 2:\n%s", n, entra.text())
+	}
+}
+
+// TestBlueprintWithoutAgents: the app's own exchange, which Entra refuses to a blueprint, says what to
+// configure.
+func TestBlueprintWithoutAgents(t *testing.T) {
+	t.Parallel()
+	entra := &agentEntra{}
+	x := entra.exchanger(t, func(o *obo.Options) { o.Agents = nil })
+	entra.refuse(false, 1, refusalOf(82002, "unauthorized_client"))
+	_, err := askWith(t, x.Credential(blueprintToken(1)), storageOptions)
+	if e := wantKind(t, err, obo.ErrMisconfigured); !strings.Contains(e.UserText(), "Options.Agents") {
+		t.Errorf("the text is %q, want what to configure", e.UserText())
+	}
+}
