@@ -139,11 +139,13 @@ func TestPagesShowExamples(t *testing.T) {
 	const signIn, proxy, plain = "entratest/example_signin_test.go", "mcpentra/example_authproxy_test.go", "authproxy/example_test.go"
 	const agents, verified = "docs/agents.md", "entraauth/example_agent_test.go"
 	const assembled = "mcpentra/example_agent_test.go"
+	const scopes = "entraauth/example_scopes_test.go"
 	for _, c := range []struct{ page, mark, file string }{
 		{"README.md", "offline", signIn}, {"README.ja.md", "offline", signIn},
 		{"README.md", "proxy", proxy}, {"README.ja.md", "proxy", proxy}, {"docs/authproxy.md", "plain", plain},
 		{agents, "policy", verified}, {agents, "identity", verified}, {agents, "obo", "obo/example_agent_test.go"},
 		{agents, "agent", assembled}, {agents, "choice", assembled}, {agents, "lend", assembled},
+		{"docs/authorization.md", "hierarchy", scopes},
 	} {
 		data, err := os.ReadFile(c.page)
 		if err != nil {

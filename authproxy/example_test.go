@@ -157,7 +157,7 @@ func ExampleNew() {
 	assemble := func(tenantID, clientID string, hello http.Handler) (http.Handler, error) {
 		const site, resource = "https://api.example.com", "https://api.example.com/hello"
 		proxy, err := authproxy.New(site, tenantID, clientID, method, keys, &authproxy.Options{
-			Resources: []string{resource}, Scopes: verifier.ScopesFor(resource, entraauth.Policy{}), Verifier: verifier,
+			Resources: []string{resource}, Scopes: verifier.ScopesFor(resource), Verifier: verifier,
 		})
 		if err != nil {
 			return nil, err

@@ -101,3 +101,31 @@ func BenchmarkMiddleware(b *testing.B) {
 		handler.ServeHTTP(w, r)
 	}
 }
+
+// BenchmarkScopeCheck is the check of a policy that wants one scope, by whether there is a
+// hierarchy and the token has the scope or a broader one.
+func BenchmarkScopeCheck(b *testing.B) {
+	for name, row := range map[string]struct {
+		implied    map[string][]string
+		scp, wants string
+	}{
+		"hierarchy=none":                {nil, "access_as_user Files.List", "Files.List"},
+		"hierarchy=files/token=narrow":  {files, "access_as_user Files.List", "Files.List"},
+		"hierarchy=files/token=broader": {files, "access_as_user Files.Manage", "Files.List"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			f := newFixture(b, func(o *entraauth.Options) { o.ImpliedScopes = row.implied })
+			id, err := f.verifier.Verify(b.Context(), f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["scp"] = row.scp }))
+			if err != nil {
+				b.Fatal(err)
+			}
+			policy := entraauth.Policy{Scopes: []string{row.wants}}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := policy.Check(id); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -50,7 +50,7 @@
 // up: the verifier's, which is the scope access_as_user unless another is given, and
 // the endpoint's in its [BearerCheck]. An empty policy never means "anyone".
 // Applications are refused unless a policy names a role for them; a user's role is not
-// one.
+// one. A scope counts for those that it implies, where [Options].ImpliedScopes says so.
 //
 // # Agents
 //

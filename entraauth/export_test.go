@@ -1,6 +1,11 @@
 package entraauth
 
-import "slices"
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // RuleNames are all rules that can be taken out of the list.
 func RuleNames() []string {
@@ -60,3 +65,30 @@ func Facets(value string) (agent, agentUser bool, err error) {
 
 // ErrNotJSON is the error of Members for a text that breaks the grammar.
 var ErrNotJSON = errNotJSON
+
+// Implying returns a verifier with this hierarchy and policy, and nothing that fetches
+// keys: tests need thousands. Its callers are those of CallerWith.
+func Implying(implied map[string][]string, p Policy) (*Verifier, error) {
+	var faults []error
+	v := &Verifier{policy: p, api: application{uris: []string{"api://x"}}}
+	v.implied = newHierarchy(implied, func(field string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", field, err))
+		}
+	})
+	return v, errors.Join(faults...)
+}
+
+// CallerWith is a user with a token that has these scopes.
+func (v *Verifier) CallerWith(scopes ...string) *Identity {
+	return &Identity{kind: KindUser, scopes: scopes, implied: v.implied}
+}
+
+// ShortScopesFor is ScopesFor without what precedes the names.
+func (v *Verifier) ShortScopesFor(policies ...Policy) []string {
+	scopes := v.ScopesFor("", policies...)
+	for i, scope := range scopes {
+		scopes[i] = strings.TrimPrefix(scope, v.api.scopePrefix(""))
+	}
+	return scopes
+}

@@ -61,7 +61,8 @@ type Identity struct {
 	kind                         Kind
 	clientAuth                   ClientAuth
 	scopes, roles, groups        []string
-	contexts                     []string // acrs
+	implied                      hierarchy // of the verifier
+	contexts                     []string  // acrs
 	groupOverage, claimsCapable  bool
 	agent                        Agent
 	expires                      time.Time
@@ -164,11 +165,13 @@ func (id *Identity) TokenID() string { return id.tokenID }
 func (id *Identity) ExpiresOn() time.Time { return id.expires }
 
 // Scopes returns the delegated permissions of the token (claim scp): short
-// names such as "access_as_user".
+// names such as "access_as_user". Those that they imply ([Options].ImpliedScopes) are not
+// among them; [Identity.HasScope] knows them.
 func (id *Identity) Scopes() []string { return slices.Clone(id.scopes) }
 
-// HasScope reports whether the token has the delegated permission, a short name.
-func (id *Identity) HasScope(scope string) bool { return slices.Contains(id.scopes, scope) }
+// HasScope reports whether the token has the delegated permission, a short name, or a
+// broader one that implies it ([Options].ImpliedScopes).
+func (id *Identity) HasScope(scope string) bool { return id.implied.has(id.scopes, scope) }
 
 // Roles returns the caller's app roles (claim roles). What they mean depends on
 // [Identity.Kind]: a user's role is no application's permission.

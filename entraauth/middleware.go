@@ -11,6 +11,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,10 @@ type BearerCheck struct {
 	// challenges name, as [ResourceMetadata.URL] returns it. Empty leaves it out. Its
 	// resource decides the form of the challenge's scopes ([Verifier.ScopesFor]).
 	ResourceMetadata string
+	// Scopes are what challenges ask for, as [Verifier.ScopesFor] returns them. Defaults to
+	// those for the policy. They are for [Verifier.Refuse], where a request is under several
+	// policies: one challenge must ask for all that the request needs.
+	Scopes []string
 	// AuthorizationEndpoint is the URL at which users sign in, for authorization_uri of
 	// claims challenges. Defaults to Entra's for the home tenant.
 	AuthorizationEndpoint string
@@ -68,7 +73,7 @@ func (check *BearerCheck) complete() *BearerCheck {
 	var c BearerCheck
 	if check != nil {
 		c = *check
-		c.Policy = c.Policy.clone()
+		c.Policy, c.Scopes = c.Policy.clone(), slices.Clone(c.Scopes)
 	}
 	if c.WriteBody == nil {
 		c.WriteBody = writeJSON
@@ -191,7 +196,11 @@ func (v *Verifier) challenge(check *BearerCheck, resource string, e *Error) stri
 		add("error_description", describe(e.Error()))
 	}
 	if code != "access_denied" && code != "invalid_request" { // no scope helps there
-		add("scope", strings.Join(v.ScopesFor(resource, check.Policy), " "))
+		scopes := check.Scopes
+		if scopes == nil {
+			scopes = v.ScopesFor(resource, check.Policy)
+		}
+		add("scope", strings.Join(scopes, " "))
 	}
 	add("resource_metadata", check.ResourceMetadata)
 	return "Bearer " + strings.Join(params, ", ")

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
@@ -51,7 +50,7 @@ func (v *Verifier) ResourceMetadata(resourceURL, name string, authorizationServe
 		Scopes               []string `json:"scopes_supported,omitempty"` // without offline_access: clients add it as they need
 		Methods              []string `json:"bearer_methods_supported"`
 		Name                 string   `json:"resource_name,omitempty"`
-	}{resourceURL, authorizationServers, v.ScopesFor(resourceURL, Policy{}), []string{"header"}, name})
+	}{resourceURL, authorizationServers, v.ScopesFor(resourceURL), []string{"header"}, name})
 	if err != nil {
 		return nil, fmt.Errorf("entraauth: %w", err)
 	}
@@ -119,33 +118,35 @@ func (v *Verifier) AuthorizationServers() []string {
 	return urls
 }
 
-// ScopesFor returns the scopes that a user under the policy needs, the verifier's own
-// first, each in the form that a client requests from Entra:
+// ScopesFor returns the narrowest scopes that a user under the verifier's policy and these
+// needs, each in the form that a client requests from Entra:
 // "https://api.example.com/orders/access_as_user" if resourceURL is one of the API's App
 // ID URIs, whatever their order, and "api://{client ID}/access_as_user" otherwise. Clients
 // of MCP send the resource's URL in the parameter resource, and Entra refuses it beside a
-// scope with another prefix (AADSTS9010010). From AnyScope it takes the first.
-func (v *Verifier) ScopesFor(resourceURL string, p Policy) []string {
+// scope with another prefix (AADSTS9010010).
+//
+// No scope is among them that another one implies ([Options].ImpliedScopes). From an
+// AnyScope they have the narrowest, or the first of several, and none if the other scopes
+// meet it. They are in the order of the policies, the verifier's first, and never depend on
+// what a token has: scopes add up at the client.
+func (v *Verifier) ScopesFor(resourceURL string, policies ...Policy) []string {
+	needs := make([]scopeNeed, 1, 1+len(policies))
+	needs[0] = scopeNeed{v.policy.Scopes, v.policy.AnyScope}
+	for i := range policies {
+		needs = append(needs, scopeNeed{policies[i].Scopes, policies[i].AnyScope})
+	}
 	prefix := v.api.scopePrefix(resourceURL)
-	var names, full []string
-	for _, policy := range []*Policy{&v.policy, &p} {
-		names = append(names, policy.Scopes...)
-		if len(policy.AnyScope) > 0 && !slices.ContainsFunc(policy.AnyScope, func(s string) bool { return slices.Contains(names, s) }) {
-			names = append(names, policy.AnyScope[0])
-		}
+	scopes := v.implied.narrowest(needs)
+	for i, name := range scopes {
+		scopes[i] = prefix + name
 	}
-	for _, name := range names {
-		if scope := prefix + name; !slices.Contains(full, scope) {
-			full = append(full, scope)
-		}
-	}
-	return full
+	return scopes
 }
 
 // wantedScope is the scope that an error tells clients to request: the first that
 // the policy wants, or all that an application was granted.
 func (v *Verifier) wantedScope(resourceURL string) string {
-	if scopes := v.ScopesFor(resourceURL, Policy{}); len(scopes) > 0 {
+	if scopes := v.ScopesFor(resourceURL); len(scopes) > 0 {
 		return scopes[0]
 	}
 	return v.api.scopePrefix(resourceURL) + ".default"

@@ -20,6 +20,7 @@ type candidate struct {
 	keys      *keySet    // what the source had, for the issuers
 	key       *signingKey
 	raw       string
+	implied   hierarchy // the verifier's
 	identity  *Identity // of the claims, verified or not
 }
 
@@ -27,6 +28,7 @@ type candidate struct {
 func (t *candidate) caller() *Identity {
 	if t.identity == nil {
 		t.identity = newIdentity(t.raw, &t.claims)
+		t.identity.implied = t.implied
 	}
 	return t.identity
 }

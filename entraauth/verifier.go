@@ -57,8 +57,10 @@ type Options struct {
 	Policy Policy
 	// ImpliedScopes are the scopes of this API that a broader one implies, as short names:
 	// {"Files.ReadWrite": {"Files.Read"}}. What is implied may imply further scopes. A
-	// cycle is an error. Wherever a scope is needed, a token with a broader one
-	// passes; challenges ask for the narrowest scopes that suffice. Defaults to none.
+	// cycle is an error. Entra knows no such hierarchy, and a server of MCP must account for
+	// it (2026-07-28, authorization, "Step-Up Authorization Flow"): wherever a scope is
+	// needed, a token with a broader one passes, and challenges ask for the narrowest scopes
+	// that suffice. Defaults to none.
 	ImpliedScopes map[string][]string
 	// ClockSkew is the difference tolerated between Entra's clock and ours.
 	// Defaults to 1 minute; at most 5.
@@ -80,6 +82,7 @@ type Verifier struct {
 	host    authority.Host
 	tenancy tenancy
 	policy  Policy
+	implied hierarchy
 	skew    time.Duration
 	now     func() time.Time
 	log     *slog.Logger
@@ -117,6 +120,7 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	var err error
 	v.host, err = authority.Parse(o.AuthorityHost)
 	fault("AuthorityHost", err)
+	v.implied = newHierarchy(o.ImpliedScopes, fault)
 	if err := v.policy.validate("Policy."); err != nil {
 		faults = append(faults, err)
 	}

@@ -108,7 +108,7 @@ func (v *Verifier) decode(token string) (*candidate, error) {
 	if err != nil {
 		return nil, malformed(err)
 	}
-	t := &candidate{now: v.now(), raw: token, signed: token[:len(parts[0])+1+len(parts[1])]}
+	t := &candidate{now: v.now(), raw: token, signed: token[:len(parts[0])+1+len(parts[1])], implied: v.implied}
 	if known := v.known.Load(); known != nil && known.encoded == parts[0] {
 		t.header = known.header
 	} else if err := decodeObject(parts[0], headerMembers, &t.header); err != nil {

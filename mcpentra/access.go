@@ -134,8 +134,8 @@ func (a *access) toolsFor(uris ...string) (names []string) {
 // A denial is why a caller may not do what a request asks for.
 type denial struct {
 	refusal *entraauth.Error
-	targets []target         // what the request wants to use
-	needs   entraauth.Policy // all scopes that it takes
+	targets []target            // what the request wants to use
+	needs   []*entraauth.Policy // all that apply to it
 }
 
 // Error implements error: the text for the caller.
@@ -170,25 +170,27 @@ func deny(id *entraauth.Identity, targets []target, visit func(show func(*entraa
 		return nil
 	}
 	d := &denial{refusal: worst, targets: targets}
-	visit(d.addScopes)
+	visit(d.need)
 	return d
 }
 
 // remediable reports whether a new token of the same user may help.
 func remediable(e *entraauth.Error) bool { return !errors.Is(e.Kind, entraauth.ErrNotPermitted) }
 
-// addScopes adds the scopes that a challenge must ask for. An AnyScope adds its first,
-// unless another of them is wanted already.
-func (d *denial) addScopes(p *entraauth.Policy) {
-	wanted := func(scope string) bool { return slices.Contains(d.needs.Scopes, scope) }
-	for _, scope := range p.Scopes {
-		if !wanted(scope) {
-			d.needs.Scopes = append(d.needs.Scopes, scope)
-		}
+// need notes a policy whose scopes the challenge must ask for.
+func (d *denial) need(p *entraauth.Policy) {
+	if !slices.Contains(d.needs, p) {
+		d.needs = append(d.needs, p)
 	}
-	if len(p.AnyScope) > 0 && !slices.ContainsFunc(p.AnyScope, wanted) {
-		d.needs.Scopes = append(d.needs.Scopes, p.AnyScope[0])
+}
+
+// scopes returns what the challenge asks for: the scopes that meet all policies at once.
+func (d *denial) scopes(v *entraauth.Verifier, resource string) []string {
+	all := make([]entraauth.Policy, len(d.needs))
+	for i, p := range d.needs {
+		all[i] = *p
 	}
+	return v.ScopesFor(resource, all...)
 }
 
 // shows reports whether lists show the target to the caller. They show what the caller
@@ -266,10 +268,16 @@ func (u *usage) noteMet(id *entraauth.Identity, rules []rule) {
 }
 
 // decide returns nil if the caller may have what is sent for the request.
-func (u *usage) decide(id *entraauth.Identity) *denial {
-	u.mu.Lock()
-	policies := slices.Clone(u.policies)
-	u.mu.Unlock()
+func (u *usage) decide(id *entraauth.Identity) *denial { return decideAll(id, []*usage{u}) }
+
+// decideAll returns nil if the caller may have what is sent for each of the requests.
+func decideAll(id *entraauth.Identity, usages []*usage) *denial {
+	var policies []*entraauth.Policy
+	for _, u := range usages {
+		u.mu.Lock()
+		policies = append(policies, u.policies...)
+		u.mu.Unlock()
+	}
 	return deny(id, nil, func(show func(*entraauth.Policy)) {
 		for _, p := range policies {
 			show(p)

@@ -103,12 +103,14 @@ func (c *config) policies(v *entraauth.Verifier) []namedPolicy {
 }
 
 // allScopes returns all scopes that a policy names, as clients request them: first those that
-// the metadata advertises.
+// the metadata advertises. Those that others imply are among them, since a challenge can name
+// each.
 func (c *config) allScopes(resourceURL string, v *entraauth.Verifier) []string {
-	scopes := v.ScopesFor(resourceURL, entraauth.Policy{})
+	scopes := v.ScopesFor(resourceURL)
 	for _, n := range c.policies(v) {
-		for _, scope := range v.ScopesFor(resourceURL, entraauth.Policy{Scopes: slices.Concat(n.policy.Scopes, n.policy.AnyScope)}) {
-			if !slices.Contains(scopes, scope) {
+		for _, name := range slices.Concat(n.policy.Scopes, n.policy.AnyScope) {
+			one := v.ScopesFor(resourceURL, entraauth.Policy{Scopes: []string{name}})[0] // this one, or any that implies it
+			if scope := one[:strings.LastIndexByte(one, '/')+1] + name; !slices.Contains(scopes, scope) {
 				scopes = append(scopes, scope)
 			}
 		}

@@ -22,6 +22,7 @@ import (
 type refuser struct {
 	log         *requestLog
 	verifier    *entraauth.Verifier
+	resource    string // the URL that clients are given
 	metadataURL string // of the protected resource, for challenges
 
 	authorizeURL string // where users sign in; "" for Entra's
@@ -51,7 +52,7 @@ func (f *refuser) refuseLate(m *rpcMessage, d *denial) bool {
 
 func (f *refuser) writeDenial(w http.ResponseWriter, r *http.Request, d *denial, log func(*http.Request, int, *entraauth.Error)) {
 	f.verifier.Refuse(w, r, &entraauth.BearerCheck{
-		Policy: d.needs, ResourceMetadata: f.metadataURL, AuthorizationEndpoint: f.authorizeURL, WriteBody: mcpauth.WriteBody, OnRefusal: log,
+		Scopes: d.scopes(f.verifier, f.resource), ResourceMetadata: f.metadataURL, AuthorizationEndpoint: f.authorizeURL, WriteBody: mcpauth.WriteBody, OnRefusal: log,
 	}, d.refusal)
 }
 

@@ -104,7 +104,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *config) *stages {
 	limits := c.limits.withDefaults()
 	log := &requestLog{c.log, c.sessions}
-	refuser := &refuser{log: log, verifier: v, metadataURL: metadataURL}
+	refuser := &refuser{log: log, verifier: v, resource: resource.String(), metadataURL: metadataURL}
 	if c.authProxy != nil {
 		refuser.authorizeURL = c.authProxy.AuthorizationEndpoint()
 	}

@@ -155,12 +155,7 @@ func (t *sessions) mayAnswer(c *call, r *http.Request) *denial {
 		waiting = slices.Collect(maps.Keys(x.asking))
 	}
 	t.mu.Unlock()
-	for _, u := range waiting {
-		if d := u.decide(c.caller); d != nil {
-			return d
-		}
-	}
-	return nil
+	return decideAll(c.caller, waiting)
 }
 
 // newEvents returns the store of events for replay.

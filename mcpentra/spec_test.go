@@ -37,12 +37,13 @@ func newSpecWorld(t *testing.T) *world {
 	w := &world{tenant: entratest.NewTenant(nil), log: &lines{}}
 	t.Cleanup(w.tenant.Close)
 	w.alice = w.tenant.AddUser("alice@contoso.example", "Alice")
-	w.api = w.tenant.AddApp("MCP server", "access_as_user", "notes_write")
+	w.api = w.tenant.AddApp("MCP server", "access_as_user", "notes_write", "notes_admin")
 	w.api.AppIDURIs = []string{resourceURL}
 	w.client = w.tenant.AddClient("MCP client")
 	w.client.AddRedirectURI(entratest.PlatformDesktop, "http://localhost/callback")
 	verifier, err := entraauth.NewVerifier(w.tenant.ID(), w.api.ClientID, &entraauth.Options{
 		HTTPClient: w.tenant.HTTPClient(), AuthorityHost: w.tenant.AuthorityHost(), Logger: w.logger(), AppIDURIs: []string{resourceURL},
+		ImpliedScopes: map[string][]string{"notes_admin": {"notes_write"}},
 	})
 	must(t, err)
 	t.Cleanup(func() { _ = verifier.Close() })
@@ -113,6 +114,7 @@ func TestAuthorizationSpecification(t *testing.T) {
 		{"authorization#error-handling", "another scheme than Bearer is no token", "", "Basic YTpi", nil, "", 401, challenge(basicScope, "")},
 		{"authorization#runtime-insufficient-scope-errors", "too little for any tool: 403 with the scopes", "", token("notes_write"), nil, "", 403, challenge(basicScope, "insufficient_scope")},
 		{"authorization#runtime-insufficient-scope-errors", "too little for this tool: 403 with all scopes that it needs, at once", "write_note", basic, nil, "", 403, challenge(basicScope+" "+notesScope, "insufficient_scope")},
+		{"authorization#step-up-authorization-flow", "a broader scope implies narrower ones: it passes", "write_note", token("access_as_user", "notes_admin"), nil, "", 200, nil},
 		{"authorization#step-up-authorization-flow", "with those scopes the same request passes", "write_note", token("access_as_user", "notes_write"), nil, "", 200, nil},
 		{"transports/streamable-http#security-&-endpoint", "a foreign Origin: 403, whoever calls", "", basic, map[string]string{"Origin": "https://evil.example"}, "", 403, nil},
 		{"transports/streamable-http#security-&-endpoint", "a sandbox's Origin: 403", "", basic, map[string]string{"Origin": "null"}, "", 403, nil},

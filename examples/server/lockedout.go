@@ -20,7 +20,7 @@ func warnOfClients(log *slog.Logger, c serverconfig.Config, resourceURL string, 
 		servers = []string{strings.TrimSuffix(resourceURL, serverconfig.Path)}
 	}
 	refused := knownclients.LockedOut(knownclients.Server{
-		Resource: resourceURL, Scopes: verifier.ScopesFor(resourceURL, entraauth.Policy{}),
+		Resource: resourceURL, Scopes: verifier.ScopesFor(resourceURL),
 		AuthorizationServers: servers, AuthProxy: c.AuthProxy != nil, ClientID: c.APIAppID, AppIDURIs: c.AppIDURIs,
 	})
 	configured := strings.Join(c.AppIDURIs, ",")

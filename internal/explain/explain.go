@@ -162,7 +162,7 @@ func completeFrom(c *serverconfig.Config, token string) (selfJudged, error) {
 // nameScope makes remedies name the scope as the server publishes it. The rules don't know the
 // server's URL.
 func nameScope(report *entraauth.Report, v *entraauth.Verifier, resourceURL string) {
-	rules, published := v.ScopesFor("", entraauth.Policy{}), v.ScopesFor(resourceURL, entraauth.Policy{})
+	rules, published := v.ScopesFor(""), v.ScopesFor(resourceURL)
 	for i := range report.Checks {
 		check := &report.Checks[i]
 		check.Remedy = strings.ReplaceAll(check.Remedy, rules[0], published[0])

@@ -9,4 +9,8 @@
 //
 //	cd interop/conformance && npm ci
 //	go test -v .
+//
+// TestScopeChallenges is no part of the suite: it plays the scenario on scope challenges that
+// is proposed for it (issue 480, pull request 481), with rows of our own on scopes that imply
+// others. It needs no Node.
 package conformance
