@@ -2,7 +2,6 @@ package serverconfig
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -67,7 +66,7 @@ func checkAgent(c *Config, s string) error {
 // checkAgentUser accepts an object ID.
 func checkAgentUser(tenantID, s string) error {
 	if strings.EqualFold(s, tenantID) {
-		return fmt.Errorf("%s is the value of TENANT_ID", Shorten(s))
+		return errors.New("has the value of TENANT_ID in it")
 	}
 	_, err := entraauth.Policy{AgentUsers: []string{s}}.Validated()
 	return about("AgentUsers[0]: ", err)

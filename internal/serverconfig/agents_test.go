@@ -62,7 +62,7 @@ func TestAgentFaults(t *testing.T) {
 		"acting for nobody":      {with("AGENT_ID", testAgent), "AGENT_ID", "USE_OBO_FLOW is off"},
 		"an agent user by name":  {with("AGENT_USERS", "agent@contoso.example"), "AGENT_USERS", "is not a GUID"},
 		"a gap":                  {with("AGENT_USERS", testAgent+",,"+testIdentity), "AGENT_USERS", "GUID"},
-		"the tenant as user":     {with("AGENT_USERS", testTenant), "AGENT_USERS", "is the value of TENANT_ID"},
+		"the tenant as user":     {with("AGENT_USERS", testTenant), "AGENT_USERS", "has the value of TENANT_ID in it"},
 		"neither on nor off":     {with("PEOPLE_ONLY", "people"), "PEOPLE_ONLY", "is neither on"},
 		"people and agent users": {with("PEOPLE_ONLY", "on", "AGENT_USERS", testAgent), "PEOPLE_ONLY", "AGENT_USERS lets agent users in"},
 	} {
