@@ -23,7 +23,7 @@ func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(s
 	if c.AgentID != "" {
 		f.Agents = []string{c.AgentID}
 	}
-	f.JudgesAgents = speaksOfAgents(c.Agents.Policy())
+	f.JudgesAgents = speaksOfAgents(c.Policy())
 	for _, p := range c.ToolPolicies {
 		f.JudgesAgents = f.JudgesAgents || speaksOfAgents(p.Policy)
 	}
