@@ -134,22 +134,25 @@ func TestAgentsOfTheWrongParent(t *testing.T) {
 	}
 }
 
-// TestAdminConsentForABlueprint: a blueprint signs nobody in, but an administrator can consent for
-// its agents on the page that its redirect URI is for.
-func TestAdminConsentForABlueprint(t *testing.T) {
+// TestConsentForABlueprint: a blueprint signs nobody in, but people can consent for its agents on the
+// pages that its redirect URI is for.
+func TestConsentForABlueprint(t *testing.T) {
 	t.Parallel()
-	a := newAgents(t)
-	const back = "https://app.example.com/consented"
-	a.blueprint.AddRedirectURI(entratest.PlatformWeb, back)
-	a.blueprint.AllowInheritance(a.Storage())
-	a.alice.Administrator = true
-	_, err := a.Browser(a.alice).Open(t.Context(), a.AuthorityHost()+"/"+a.ID()+"/v2.0/adminconsent?"+url.Values{
-		"client_id": {a.blueprint.ClientID}, "redirect_uri": {back}, "scope": {"https://storage.azure.com/user_impersonation"},
-	}.Encode())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := a.token(t, a.forPerson(a.t1(t))); got.status != 200 {
-		t.Errorf("after the consent: %d %s", got.status, got.body)
+	c := newContoso(t)
+	for _, page := range []string{"/v2.0/adminconsent?", "/oauth2/v2.0/authorize?response_type=none&"} {
+		a := c.newAgents()
+		const back = "https://app.example.com/consented"
+		a.blueprint.AddRedirectURI(entratest.PlatformWeb, back)
+		a.blueprint.AllowInheritance(a.Storage())
+		a.alice.Administrator = true
+		got, err := a.Browser(a.alice).Open(t.Context(), a.AuthorityHost()+"/"+a.ID()+page+url.Values{
+			"client_id": {a.blueprint.ClientID}, "redirect_uri": {back}, "scope": {"https://storage.azure.com/user_impersonation"},
+		}.Encode())
+		if err != nil || got.Query().Has("code") {
+			t.Fatalf("%s: %v, %v, want no code", page, got, err)
+		}
+		if got := a.token(t, a.forPerson(a.t1(t))); got.status != 200 {
+			t.Errorf("%s: after the consent: %d %s", page, got.status, got.body)
+		}
 	}
 }

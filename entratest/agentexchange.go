@@ -39,10 +39,14 @@ func (a *App) mayExchange() *rejection {
 		"Its agent identities are.", a.ClientID))
 }
 
-// maySignIn rejects sign-ins with agent identities, except public clients, and with blueprints.
-func (a *App) maySignIn() *rejection {
-	if a.blueprint || a.isAgent() && !a.isPublic() {
-		return reject(82014, fmt.Sprintf("Agentic application '%s' can't sign users in: it has no authorization requests.", a.ClientID))
+// maySignIn rejects sign-ins with agent identities, except public clients, and with blueprints,
+// which may only ask for consent: with the response_type none.
+func (a *App) maySignIn(responseType string) *rejection {
+	switch {
+	case a.isAgent() && !a.isPublic():
+		return reject(82014, fmt.Sprintf("Agent identity '%s' can't sign users in, and users can't consent to it: it has no authorization requests.", a.ClientID))
+	case a.blueprint && responseType != responseNone:
+		return reject(82018, "Response types other than none are not allowed for agent blueprints and agent Identities.")
 	}
 	return nil
 }
@@ -50,11 +54,12 @@ func (a *App) maySignIn() *rejection {
 // impersonate makes a blueprint's token for api://AzureADTokenExchange one that proves the agent
 // identity that fmi_path names. Whether it is the blueprint's child matters where the token is used.
 func (t *Tenant) impersonate(e *exchange, client *App, scope scopeRequest, token issuedToken) *rejection {
-	if !e.form.Has("fmi_path") {
-		return nil
-	}
 	path := e.form.Get("fmi_path")
 	switch {
+	case client.blueprint && path == "" && scope.resource.isTokenExchange():
+		return reject(82008, "All agentic applications requesting a token exchange token must include the fmipath parameter on the token request.")
+	case path == "":
+		return nil
 	case !client.blueprint || !scope.resource.isTokenExchange():
 		return reject(9002313, fmt.Sprintf("Invalid request. fmi_path is for agent identity blueprints that request %s/%s.", tokenExchangeURI, defaultScope))
 	case !isGUID(path):

@@ -292,7 +292,7 @@ func TestRefusalsOfAgents(t *testing.T) {
 		code    int
 	}{
 		"T1 with a wrong secret":                   {a.first("client_secret", "wrong"), 7000215},
-		"T1 with an empty fmi_path":                {emptyPath, 9002313},
+		"T1 with an empty fmi_path":                {emptyPath, 82008},
 		"T1 with a path that is no GUID":           {a.first("fmi_path", "agents/1"), 9002313},
 		"T1 of an API that is no blueprint":        {a.first("client_id", a.api.ClientID, "client_secret", a.contoso.secret), 9002313},
 		"T1 for another resource":                  {a.first("scope", "https://graph.microsoft.com/.default"), 9002313},
@@ -301,7 +301,6 @@ func TestRefusalsOfAgents(t *testing.T) {
 		"agent without proof":                      {noAgent(a.agent, "", "client_credentials"), 7000218},
 		"agent with the blueprint's secret":        {noAgent(a.agent, a.secret, "client_credentials"), 7000215},
 		"agent that is a public client":            {a.as(t1, "grant_type", "client_credentials", "client_id", local.ClientID, "scope", "https://storage.azure.com/.default"), 70025},
-		"T1 without fmi_path":                      {a.forPerson(a.t1(t, "fmi_path", "")), 700213},
 		"T1 of another agent":                      {a.forPerson(a.t1(t, "fmi_path", sibling.ClientID)), 700213},
 		"T1 of another blueprint's agent":          {a.forPerson(a.t1(t, "fmi_path", stranger.ClientID), "client_id", stranger.ClientID), 700213},
 		"T1 in upper case":                         {a.forPerson(a.t1(t, "fmi_path", strings.ToUpper(a.agent.ClientID))), 7002138},
@@ -359,7 +358,7 @@ func TestAgentsDoNotSignIn(t *testing.T) {
 		want   string // error; empty: a code
 	}{
 		"with an agent identity":    {a.alice, a.agent, "AADSTS82014"},
-		"with a blueprint":          {a.alice, a.blueprint, "AADSTS82014"},
+		"with a blueprint":          {a.alice, a.blueprint, "AADSTS82018"},
 		"with a public agent":       {a.alice, local, ""},
 		"an agent user":             {a.user, a.client, "AADSTS50126"},
 		"an agent user, with agent": {a.user, local, "AADSTS50126"},

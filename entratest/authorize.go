@@ -13,6 +13,9 @@ import (
 // consent, in bytes. Entra's limit is not documented, and reports of it differ: this is the least.
 const maxQuery = 1800
 
+// responseNone is the response_type of blueprints' requests for consent.
+const responseNone = "none"
+
 // An authorizeRequest is a request at the authorize endpoint
 // (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow).
 type authorizeRequest struct {
@@ -30,6 +33,7 @@ type authorizeRequest struct {
 	hint     string // login_hint
 	claims   claimsRequest
 	info     bool // client_info
+	none     bool // only for consent: no code
 }
 
 // readAuthorize parses an authorization request. If it returns no request, the error goes on a
@@ -52,7 +56,7 @@ func (t *Tenant) readAuthorize(query string) (*authorizeRequest, *rejection) {
 	}
 	client, r := t.knownClient(form.Get("client_id"))
 	if r == nil {
-		r = client.maySignIn()
+		r = client.maySignIn(form.Get("response_type"))
 	}
 	if r != nil {
 		return nil, r
@@ -65,6 +69,7 @@ func (t *Tenant) readAuthorize(query string) (*authorizeRequest, *rejection) {
 		client: client, redirect: back, state: form.Get("state"), scope: form.Get("scope"), nonce: form.Get("nonce"),
 		method: form.Get("code_challenge_method"), verifier: form.Get("code_challenge"),
 		prompt: form.Get("prompt"), hint: form.Get("login_hint"), info: form.Get("client_info") == "1",
+		none: form.Get("response_type") == responseNone,
 	}
 	if r := q.readMode(form.Get("response_mode")); r != nil {
 		return nil, r
@@ -105,6 +110,10 @@ var challenge = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`) // RFC 7636 sect
 func (q *authorizeRequest) check(t *Tenant, form url.Values) *rejection {
 	switch kind := form.Get("response_type"); kind {
 	case "code":
+	case responseNone:
+		if !q.client.blueprint {
+			return reject(700054, "response_type 'none' is not enabled for the application.")
+		}
 	case "":
 		return missing("response_type")
 	default:

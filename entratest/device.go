@@ -123,7 +123,7 @@ func (t *Tenant) newDeviceCode(e *exchange) (*deviceCode, *rejection) {
 	}
 	client, r := owner.knownClient(e.form.Get("client_id"))
 	if r == nil {
-		r = client.maySignIn()
+		r = client.maySignIn("")
 	}
 	if r != nil {
 		return nil, r

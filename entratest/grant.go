@@ -40,8 +40,12 @@ type grant struct {
 	Filler string `json:"z,omitempty"` // Entra's are longer
 }
 
-// sendCode completes an authorization request with a code.
+// sendCode completes an authorization request: with a code, unless it was only for consent.
 func (t *Tenant) sendCode(e *exchange, q *authorizeRequest, user *User, s signIn) {
+	if q.none {
+		q.respond(e, url.Values{})
+		return
+	}
 	g := grant{
 		ID: opaque(12), Tenant: t.id, User: user.ObjectID, Client: q.client.ClientID, Scope: q.scope, Platform: q.redirect.platform,
 		SignIn: s, Issued: t.now().Unix(), Redirect: q.redirect.uri, Verifier: q.verifier, Method: q.method, Nonce: q.nonce,

@@ -104,8 +104,12 @@ var refusals = []refusal{
 		a := c.newAgents()
 		return c.token(t, a.forPerson("", "client_assertion", "", "client_id", a.blueprint.ClientID, "client_secret", a.secret)).body
 	}},
+	{82008, func(t *testing.T, c *contoso) string { return c.token(t, c.newAgents().first("fmi_path", "")).body }},
 	{82014, func(t *testing.T, c *contoso) string {
 		return atAuthorize("client_id", c.newAgents().agent.ClientID)(t, c)
+	}},
+	{82018, func(t *testing.T, c *contoso) string {
+		return atAuthorize("client_id", c.newAgents().blueprint.ClientID)(t, c)
 	}},
 }
 
