@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -11,30 +10,38 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// What setup has registered passes doctor: neither finds fault with the other.
+// What setup has registered passes doctor, with agents and without: neither finds fault with the other.
 func TestDoctorAfterSetup(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
-	s.tenant.Directory().SetPolicy(entratest.AppPolicy{LoopbackURIs: true})
-	env, secret := filepath.Join(s.dir, "server.env"), filepath.Join(s.dir, "secret")
-	s.must(exitOK, "apply", "-name", "files-mcp", "-server", "https://localhost:1/mcp", "-resource", "storage",
-		"-client", "vscode", "-client", "azurecli", "-client", "inspector", "-client", "claude", "-secret", "-secret-file", secret, "-env", env)
-	content, err := os.ReadFile(env)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets, err := os.ReadFile(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	given := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^([A-Z_]+)=(.*)$`).FindAllStringSubmatch(string(content)+"\n"+string(secrets), -1) {
-		given[m[1]] = strings.Trim(m[2], `'"`)
-	}
-	code, stdout, stderr := s.runDoctor(given, "-only",
-		"config,registration,token-version,app-id-uri,scopes,pre-authorized,service-principal,redirects,app,proof,downstream-grant")
-	if code != exitOK || !strings.Contains(stdout, "10 ok, 1 warnings, 0 failed, 0 not run") {
-		t.Errorf("doctor after setup = %d, want %d and all ok but a warning that storage is not configured\n%s%s", code, exitOK, stdout, stderr)
+	for name, c := range map[string]struct {
+		agents bool
+		checks string // besides those that both have
+		want   string
+	}{
+		"people": {false, "downstream-grant", "10 ok, 1 warnings, 0 failed, 0 not run"},
+		"agents": {true, "agents", "10 ok, 1 warnings, 0 failed, 0 not run"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.tenant.Directory().SetPolicy(entratest.AppPolicy{LoopbackURIs: true})
+			env, secret := filepath.Join(s.dir, "server.env"), filepath.Join(s.dir, "secret")
+			args := []string{"apply", "-name", "files-mcp", "-server", "https://localhost:1/mcp", "-resource", "storage",
+				"-client", "vscode", "-client", "azurecli", "-client", "inspector", "-client", "claude", "-secret", "-secret-file", secret, "-env", env}
+			if c.agents {
+				args = append(args, "-agent", "files-agent", "-sponsor", s.tenant.AddUser("sponsor@example.com", "Sponsor").ObjectID)
+			}
+			s.must(exitOK, args...)
+			given := map[string]string{"PEOPLE_ONLY": "true"} // which needs the claims that tell agents
+			for _, m := range regexp.MustCompile(`(?m)^([A-Z_]+)=(.*)$`).FindAllStringSubmatch(string(readFile(t, env))+"\n"+string(readFile(t, secret)), -1) {
+				given[m[1]] = strings.Trim(m[2], `'"`)
+			}
+			code, stdout, stderr := s.runDoctor(given, "-only",
+				"config,registration,token-version,app-id-uri,scopes,pre-authorized,service-principal,redirects,app,proof,"+c.checks)
+			if code != exitOK || !strings.Contains(stdout, c.want) {
+				t.Errorf("doctor after setup = %d, want %d and all ok but a warning that storage is not configured\n%s%s", code, exitOK, stdout, stderr)
+			}
+		})
 	}
 }
 

@@ -47,7 +47,7 @@ func TestHealthyAuthProxy(t *testing.T) {
 	report := w.examine(t)
 	all := text(t, report)
 	for _, c := range report.Checks {
-		if c.Status != doctor.OK && !slices.Contains([]string{"federated-credential", "loopback"}, c.ID) {
+		if c.Status != doctor.OK && !slices.Contains([]string{"agents", "federated-credential", "loopback"}, c.ID) {
 			t.Errorf("%s: %s, want ok: %+v", c.ID, c.Status, c)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
@@ -19,8 +20,12 @@ func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(s
 		ResourceURL: c.ResourceURL("http://localhost:" + strconv.Itoa(c.Port)), AppIDURIs: c.AppIDURIs, AllowedOrigins: c.AllowedOrigins, ConsentURL: c.ConsentURL,
 		OBO: c.OBO, Method: c.Method, Resources: c.Audiences, StorageURL: c.StorageURL, Container: c.Container,
 	}
+	if c.AgentID != "" {
+		f.Agents = []string{c.AgentID}
+	}
+	f.JudgesAgents = speaksOfAgents(c.Policy())
 	for _, p := range c.ToolPolicies {
-		f.JudgesAgents = f.JudgesAgents || len(p.Policy.Agents)+len(p.Policy.AgentUsers) > 0 || p.Policy.PeopleOnly
+		f.JudgesAgents = f.JudgesAgents || speaksOfAgents(p.Policy)
 	}
 	if c.AuthProxy != nil {
 		f.Issuer, f.ProxyClientID = c.Issuer("http://localhost:"+strconv.Itoa(c.Port)), c.AuthProxy.ClientID
@@ -48,6 +53,11 @@ func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(s
 	return f
 }
 
+// speaksOfAgents reports whether a policy can tell agents only by tokens' optional claims.
+func speaksOfAgents(p entraauth.Policy) bool {
+	return len(p.Agents)+len(p.AgentUsers) > 0 || p.PeopleOnly
+}
+
 // unreadableProxy reports whether net/http ignores the proxy, which it does without a word.
 func unreadableProxy(value string) bool {
 	_, err := url.Parse(value)
@@ -65,6 +75,9 @@ func (f *Facts) forgetFaulty() {
 			if fault.about(name) {
 				*field = ""
 			}
+		}
+		if fault.about("AGENT_ID") {
+			f.Agents = nil
 		}
 		for _, name := range proofVariables {
 			if fault.about(name) {
