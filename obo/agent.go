@@ -105,7 +105,7 @@ func (a *app) explainFirst(e *Error, g *agent) {
 	e.ConsentURL, e.AdminConsentURL, e.operator, e.Claims = "", "", "", ""
 	isChild := fmt.Sprintf("check that %s is the application ID of an agent identity in the tenant %s whose blueprint is the app %s", g.id, a.home.id, a.clientID)
 	switch {
-	case isPassing(e):
+	case isPassing(e), e.AADSTS == 0 && e.OAuthError == "" && errors.Is(e.Kind, ErrMisconfigured): // not Entra's
 	case familyOf(e.AADSTS) == 70021:
 		e.Problem += ", or the app has no such agent identity in this tenant"
 		e.Remedy += "; if it does, " + isChild
