@@ -123,10 +123,10 @@ func TestOtherFacets(t *testing.T) {
 	}
 }
 
-// A verifier whose policy speaks of agents warns once if its tokens can't show them.
+// A verifier whose policy mentions agents warns once if its tokens don't identify them.
 func TestAgentClaimsWarning(t *testing.T) {
 	t.Parallel()
-	const warning = "the policy speaks of agents"
+	const warning = "the policy mentions agents"
 	people := entraauth.Policy{PeopleOnly: true}
 	for name, row := range map[string]struct {
 		policy entraauth.Policy

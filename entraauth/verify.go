@@ -87,14 +87,14 @@ func (v *Verifier) judge(ctx context.Context, token string) (*candidate, error) 
 	return t, nil
 }
 
-// watch warns once if the policy speaks of agents and the first tokens that were accepted
-// lack the claims that show them.
+// watch warns once if the policy mentions agents and the first accepted tokens lack the
+// claims that identify them.
 func (v *Verifier) watch(ctx context.Context, c *claims) {
 	if !v.policy.namesAgents() {
 		return
 	}
 	if missing := v.first.add(c); len(missing) > 0 {
-		v.log.LogAttrs(ctx, slog.LevelWarn, "the policy speaks of agents, but the tokens don't show them: add the optional claims "+optionalClaims+
+		v.log.LogAttrs(ctx, slog.LevelWarn, "the policy mentions agents, but the tokens don't identify them: add the optional claims "+optionalClaims+
 			" to the access tokens of the API's app registration (optionalClaims.accessToken)", slog.Any("missing", missing), slog.Int("tokens", sampleSize))
 	}
 }

@@ -247,7 +247,7 @@ type rpcMessage struct {
 	counted   bool     // against the limits
 	round     int      // how often the user has been asked for consent
 
-	actsAs atomic.Pointer[string] // the agent as which its tool acts for the caller; nil for none
+	actsAs atomic.Pointer[string] // the agent that its tool acts as for the caller; nil for none
 	lent   atomic.Bool            // its tool has the server's own credential
 
 	result mcp.Result

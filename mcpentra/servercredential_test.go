@@ -314,7 +314,7 @@ func TestServerCredentialErrors(t *testing.T) {
 	}
 }
 
-// A credential that nothing or nobody can use is found out at start.
+// A credential that nothing or nobody can use is reported at start.
 func TestServerCredentialFaults(t *testing.T) {
 	t.Parallel()
 	const option = "WithDangerousServerCredentialForApplications"

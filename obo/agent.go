@@ -94,8 +94,8 @@ func isPassing(e *Error) bool {
 	return errors.Is(e.Kind, ErrUnavailable) || errors.Is(e.Kind, ErrThrottled)
 }
 
-// explainFirst rewords a refusal of the first step, which no user can fix: its request holds
-// nothing of a user.
+// explainFirst rewords a refusal of the first step, which no user can fix: its request has
+// nothing to do with a user.
 func (a *app) explainFirst(e *Error, g *agent) {
 	e.ConsentURL, e.AdminConsentURL, e.operator, e.Claims = "", "", "", ""
 	isChild := fmt.Sprintf("check that %s is the application ID of an agent identity in the tenant %s whose blueprint is the app %s", g.id, a.home.id, a.clientID)

@@ -10,7 +10,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// claimsOfAgents are the optional claims that tell agents.
+// claimsOfAgents are the optional claims that identify agents.
 var claimsOfAgents = []string{"idtyp", "xms_sub_fct", "xms_act_fct", "xms_par_app_azp"}
 
 // asAgent makes the server's application a blueprint, and the server act as its agent identity.

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Blueprint, BlueprintPrincipal and AgentIdentity are the types of Microsoft Entra Agent ID. In paths, they stand
-// behind the object or collection that they narrow.
+// Blueprint, BlueprintPrincipal and AgentIdentity are the types of Microsoft Entra Agent ID. In paths, they follow
+// the object or collection that they narrow.
 const (
 	Blueprint          = "/microsoft.graph.agentIdentityBlueprint"
 	BlueprintPrincipal = "/microsoft.graph.agentIdentityBlueprintPrincipal"
@@ -63,7 +63,7 @@ func (c *Client) AgentIdentities(ctx context.Context, blueprintAppID string) ([]
 	return all, err
 }
 
-// InheritablePermissions lists a blueprint's.
+// InheritablePermissions lists the inheritable permissions of the blueprint with this object ID.
 func (c *Client) InheritablePermissions(ctx context.Context, blueprint string) ([]InheritablePermission, error) {
 	return list[InheritablePermission](ctx, c, "/applications/"+quote(blueprint)+Blueprint+"/inheritablePermissions")
 }
