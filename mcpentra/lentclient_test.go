@@ -45,6 +45,7 @@ func (k *keeper) Register(s *mcp.Server) {
 			if err != nil {
 				return nil, nil, err
 			}
+			defer func() { _ = resp.Body.Close() }()
 			body, err := runtime.Payload(resp)
 			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(body)}}}, nil, err
 		})
