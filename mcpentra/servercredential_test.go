@@ -108,8 +108,9 @@ func (borrowers) ToolForResource(uri string) string {
 func lendingWorld(t *testing.T, opts ...mcpentra.Option) (*world, *operator) {
 	t.Helper()
 	own := &operator{}
-	w := newWorld(t, append(opts, mcpentra.WithTools(borrowers{}),
-		mcpentra.WithDangerousServerCredentialForApplications(own, []string{"ask*"}, []string{"note://own", "note://team/*"}))...)
+	w := newWorld(t)
+	w.options = append(opts, mcpentra.WithTools(borrowers{}),
+		mcpentra.WithDangerousServerCredentialForApplications(own, []string{"ask*"}, []string{"note://own", "note://team/*"}))
 	w.verifierAcceptsApps(t)
 	return w, own
 }
@@ -321,6 +322,7 @@ func TestServerCredentialFaults(t *testing.T) {
 	lend := mcpentra.WithDangerousServerCredentialForApplications
 	var none *operator
 	w := newWorld(t)
+	w.verifierAcceptsApps(t)
 	for name, c := range map[string]struct {
 		options []mcpentra.Option
 		want    []string // none if it is right
