@@ -143,19 +143,19 @@ func (a *Agent) describe(objectID string) string {
 // unclear is the refusal of a user's token that does not say whether the user is a person.
 func (a *Agent) unclear() *Error {
 	return notPermitted("agent", agentUnclear, "a token that tells a person from an agent user", "client "+a.ID+", blueprint "+a.BlueprintID,
-		"This server's operator adds "+optionalClaims+" to the optional claims of the API's access tokens")
+		"This server's operator must add "+optionalClaims+" to the optional claims of the API's access tokens")
 }
 
 // notAccepted is the refusal of an agent on its own that a policy does not name.
 func (a *Agent) notAccepted() *Error {
 	return notPermitted("agent", agentNotAccepted, "an agent that the policy names", a.describe(""),
-		"The caller is an agent on its own. This server's operator lets it in by its application ID, not its blueprint's, in the policy's Agents")
+		"The caller is an agent on its own. This server's operator can let it in: by its application ID, not its blueprint's, in the policy's Agents, and with one of the AppRoles")
 }
 
 // userNotAccepted is the refusal of an agent user that a policy does not name.
 func (a *Agent) userNotAccepted(objectID string) *Error {
 	return notPermitted("agent", agentUserNotAccepted, "an agent user that the policy names", a.describe(objectID),
-		"The caller is an agent's user account. This server's operator lets it in by its object ID, in the policy's AgentUsers")
+		"The caller is an agent's user account. This server's operator can let it in: by its object ID, in the policy's AgentUsers")
 }
 
 // notAPerson is the refusal of all others where only people may call who act through no agent.

@@ -116,8 +116,8 @@ func ExamplePolicy_agents() {
 		_ = verifier.Close()
 	}
 	// Output:
-	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. This server's operator lets it in by its application ID, not its blueprint's, in the policy's Agents
-	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. This server's operator lets it in by its application ID, not its blueprint's, in the policy's Agents
+	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. This server's operator can let it in: by its application ID, not its blueprint's, in the policy's Agents, and with one of the AppRoles
+	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. This server's operator can let it in: by its application ID, not its blueprint's, in the policy's Agents, and with one of the AppRoles
 	// <nil>
 }
 
