@@ -49,8 +49,8 @@ type Policy struct {
 	// agent identities that may call on their own. They need one of the AppRoles like any
 	// application, so in the verifier's policy Agents without AppRoles are an error. Without
 	// any, the verifier's policy refuses all agents on their own, and another policy adds
-	// nothing. Other callers are not its matter. Agents show only in tokens with the
-	// optional claims that [Agent] names.
+	// nothing. Other callers are not affected. Only tokens with the optional claims that
+	// [Agent] names identify agents.
 	Agents []string
 	// AgentUsers are the object IDs (claim oid) of the agent users that may call. They
 	// need what users need. Without any, the verifier's policy refuses all agent users,
@@ -59,8 +59,8 @@ type Policy struct {
 	// PeopleOnly accepts only people who act through no agent: no applications, no agents,
 	// no agent users. By default a person may act through any agent. It locks out people
 	// whose client is an agent identity to Entra, among them clients that are registered
-	// by a client ID metadata document and local agents. It does not go with Agents,
-	// AgentUsers or AppRoles.
+	// by a client ID metadata document and local agents. It excludes Agents,
+	// AgentUsers and AppRoles.
 	PeopleOnly bool
 }
 
@@ -141,7 +141,7 @@ func (p *Policy) checkNamed(id *Identity) *Error {
 // clientAuthNames describe a client by how it authenticated.
 var clientAuthNames = [...]string{"a public client", "a client with a secret or a certificate", "a client with a certificate"}
 
-// namesAgents reports whether what the policy says depends on who is an agent.
+// namesAgents reports whether the policy depends on the claims about agents.
 func (p *Policy) namesAgents() bool { return len(p.Agents)+len(p.AgentUsers) > 0 || p.PeopleOnly }
 
 func (p *Policy) forUsers() bool {
@@ -155,7 +155,7 @@ func (p *Policy) checkUser(id *Identity) *Error {
 	hasRole := func(role string) bool { return id.HasRole(KindUser, role) }
 	if len(p.UserRoles) > 0 && !slices.ContainsFunc(p.UserRoles, hasRole) {
 		return notPermitted("user role", userRoleMissing, "one of the roles "+strings.Join(p.UserRoles, " "),
-			strings.Join(id.roles, " "), "Ask an administrator to assign one to you, then sign in again")
+			showRoles(id), "Ask an administrator to assign one to you, then sign in again")
 	}
 	if err := p.checkGroups(id); err != nil {
 		return err
@@ -191,8 +191,12 @@ func (p *Policy) checkApp(id *Identity) *Error {
 	case slices.ContainsFunc(p.AppRoles, hasRole):
 		return nil
 	case len(p.AppRoles) > 0:
+		holder := "the application"
+		if id.agent.Role == AgentRoleAlone {
+			holder = "the agent identity"
+		}
 		return notPermitted("app role", appRoleMissing, "one of the roles "+strings.Join(p.AppRoles, " "),
-			strings.Join(id.roles, " "), "Ask an administrator to grant one to the application")
+			showRoles(id), "Ask an administrator to grant one to "+holder)
 	case p.forUsers() && id.agent.Role == AgentRoleAlone:
 		return notPermitted("kind of caller", appOnlyToken, "a user's delegated token", "app "+id.clientID,
 			"An agent on its own acts for no user; let it act for a person, or as its agent user")
@@ -202,6 +206,13 @@ func (p *Policy) checkApp(id *Identity) *Error {
 			Remedy: "Sign in as a user and ask for the scopes that the challenge names; client credentials act for no user"}
 	}
 	return nil
+}
+
+func showRoles(id *Identity) string {
+	if len(id.roles) == 0 {
+		return "no roles"
+	}
+	return strings.Join(id.roles, " ")
 }
 
 // stepUp returns a challenge for the authentication context, or the refusal of a client
