@@ -92,14 +92,6 @@ type Error struct {
 	known    bool   // from an earlier request, which was logged
 }
 
-// of returns e as the error of the request r. It is a copy: e may be remembered, or another exchange's
-// too, so nothing of it changes.
-func (e *Error) of(r request) *Error {
-	own := *e
-	own.Resource, own.agent = cmp.Or(e.Resource, r.resource), r.agentID()
-	return &own
-}
-
 // refuse returns the error of a request that is not sent.
 func refuse(kind error, problem, remedy string) *Error {
 	return &Error{Kind: kind, Problem: problem, Remedy: remedy}
