@@ -220,7 +220,7 @@ func showRoles(id *Identity) string {
 func (p *Policy) stepUp(id *Identity) *Error {
 	expected := "authentication context " + p.AuthContext
 	got := strings.Join(id.contexts, " ")
-	if !id.claimsCapable || id.kind == KindApp && id.agent.Role == AgentRoleAlone {
+	if !id.mayStepUp() {
 		return notPermitted("authentication context", strongerSignIn, expected, got,
 			"Sign in with a client that understands claims challenges; this one can't ask for it")
 	}
