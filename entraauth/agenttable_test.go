@@ -85,7 +85,7 @@ func who(row [6]string) string {
 // and the agent user accepts them.
 type verdict struct {
 	reason string // of every verifier
-	plain  string // of the verifier whose policy does not speak of agents
+	plain  string // of the verifier whose policy does not mention agents
 	people string // of the one that is for people only
 	role   entraauth.AgentRole
 	person bool
@@ -226,7 +226,7 @@ func judgeTable(t *testing.T, rows []tableRow, verifiers map[string]*entraauth.V
 	return faults
 }
 
-// differs returns in what a verification differs from what the statement says, or "".
+// differs says how a verification differs from the statement, or returns "".
 func (row tableRow) differs(outcome string, want verdict, reason string, id *entraauth.Identity, err error) string {
 	if want.reason != "" {
 		reason = want.reason

@@ -49,8 +49,8 @@ type Policy struct {
 	// agent identities that may call on their own. They need one of the AppRoles like any
 	// application, so in the verifier's policy Agents without AppRoles are an error. Without
 	// any, the verifier's policy refuses all agents on their own, and another policy adds
-	// nothing. Other callers are not its matter. Agents show only in tokens with the
-	// optional claims that [Agent] names.
+	// nothing. Other callers are not affected. Only tokens with the optional claims that
+	// [Agent] names identify agents.
 	Agents []string
 	// AgentUsers are the object IDs (claim oid) of the agent users that may call. They
 	// need what users need. Without any, the verifier's policy refuses all agent users,
@@ -59,8 +59,8 @@ type Policy struct {
 	// PeopleOnly accepts only people who act through no agent: no applications, no agents,
 	// no agent users. By default a person may act through any agent. It locks out people
 	// whose client is an agent identity to Entra, among them clients that are registered
-	// by a client ID metadata document and local agents. It does not go with Agents,
-	// AgentUsers or AppRoles.
+	// by a client ID metadata document and local agents. It excludes Agents,
+	// AgentUsers and AppRoles.
 	PeopleOnly bool
 }
 
@@ -141,7 +141,7 @@ func (p *Policy) checkNamed(id *Identity) *Error {
 // clientAuthNames describe a client by how it authenticated.
 var clientAuthNames = [...]string{"a public client", "a client with a secret or a certificate", "a client with a certificate"}
 
-// namesAgents reports whether what the policy says depends on who is an agent.
+// namesAgents reports whether the policy depends on the claims about agents.
 func (p *Policy) namesAgents() bool { return len(p.Agents)+len(p.AgentUsers) > 0 || p.PeopleOnly }
 
 func (p *Policy) forUsers() bool {

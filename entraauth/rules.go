@@ -262,7 +262,7 @@ func showProof(*Verifier, *candidate) (expected, actual string) {
 	return "a bearer token", "a bearer token"
 }
 
-// checkAgentClaims wants claims about agents that can be read and that go together.
+// checkAgentClaims refuses claims about agents that are malformed or contradict each other.
 func checkAgentClaims(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if err := t.claims.agentFault; err != nil {
 		return invalid(agentClaimsMalformed, "xms_sub_fct and xms_act_fct to be decimal numbers between spaces, and xms_par_app_azp a GUID",
@@ -277,7 +277,7 @@ func checkAgentClaims(_ context.Context, _ *Verifier, t *candidate) *Error {
 }
 
 func showAgentClaims(_ *Verifier, t *candidate) (expected, actual string) {
-	return "claims that go together", t.claims.describeKind()
+	return "claims that don't contradict each other", t.claims.describeKind()
 }
 
 // checkKind tells an access token from an ID token: both have this API as audience.

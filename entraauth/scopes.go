@@ -111,22 +111,22 @@ func (h hierarchy) implies(scope string, others []string) bool {
 	return slices.ContainsFunc(others, func(other string) bool { return slices.Contains(h[other], scope) })
 }
 
-// A scopeNeed is what one policy wants of scopes: all of some, and one of others.
+// A scopeNeed is what one policy requires: all scopes of one list, and one of another.
 type scopeNeed struct{ all, oneOf []string }
 
-// spares reports whether the need is still met if the scope leaves the set. The set has all
-// that its members imply.
+// spares reports whether the need is still met without the scope. The set has all that its
+// members imply.
 func (n *scopeNeed) spares(set []string, scope string) bool {
 	remains := func(other string) bool { return other != scope && slices.Contains(set, other) }
 	return !slices.Contains(n.all, scope) && (!slices.Contains(n.oneOf, scope) || slices.ContainsFunc(n.oneOf, remains))
 }
 
-// narrowest returns scopes that meet all needs, such that neither a part of them nor
-// narrower ones do, in the order in which the needs name them. Of alternatives it takes the
-// narrowest, or the first of several.
+// narrowest returns scopes that meet all needs, in the order in which the needs name them.
+// Neither a part of them nor narrower ones would do. Of alternatives it takes the narrowest,
+// or the first of several.
 //
 // The set always has all that its members imply. So it is the least possible when none of
-// those at its top, which no other implies, can be missed.
+// those at its top, which no other implies, can be left out.
 func (h hierarchy) narrowest(needs []scopeNeed) []string {
 	var set, wanted []string
 	for _, n := range needs {

@@ -253,8 +253,8 @@ func both[T any](a, b reader[T]) reader[T] {
 	return func(into *T, value string) error { return errors.Join(a(into, value), b(into, value)) }
 }
 
-// aboutAgents reads a claim about agents. A fault is kept for the rule on them, which tells an
-// operator more than "not a well-formed JWT".
+// aboutAgents reads a claim about agents. A fault is kept for the rule "agent claims", which
+// tells an operator more than "not a well-formed JWT".
 func aboutAgents[V any](name string, read func(value string) (V, error), field func(*claims) *V) reader[claims] {
 	return func(c *claims, value string) error {
 		v, err := read(value)

@@ -57,8 +57,7 @@ type Options struct {
 	Policy Policy
 	// ImpliedScopes are the scopes of this API that a broader one implies, as short names:
 	// {"Files.ReadWrite": {"Files.Read"}}. What is implied may imply further scopes. A
-	// cycle is an error. Entra knows no such hierarchy, and a server of MCP must account for
-	// it (2026-07-28, authorization, "Step-Up Authorization Flow"): wherever a scope is
+	// cycle is an error. Entra has no such hierarchy, but an MCP server must account for it (2026-07-28, authorization, "Step-Up Authorization Flow"): wherever a scope is
 	// needed, a token with a broader one passes, and challenges ask for the narrowest scopes
 	// that suffice. Defaults to none.
 	ImpliedScopes map[string][]string
@@ -88,7 +87,8 @@ type Verifier struct {
 	log     *slog.Logger
 	tokens  *tokenCache // nil if there is none
 	known   atomic.Pointer[knownHeader]
-	first   sample // of tokens, if the policy speaks of agents
+	first   sample      // of tokens, if the policy mentions agents
+	warned  atomic.Bool // of a token that may be a person's or an agent user's
 }
 
 // NewVerifier returns a verifier for tokens of the tenant with the API as

@@ -150,7 +150,7 @@ func WithAgent(agentFor func(caller *entraauth.Identity) (agentID string)) Optio
 		case agentFor == nil:
 			return errors.New("WithAgent: the function is nil; pass one, or leave the option out")
 		case c.agentFor != nil:
-			return errors.New("WithAgent: there are two functions, and one would decide; leave the other out")
+			return errors.New("WithAgent: the option appears twice; name every agent in one function")
 		}
 		c.agentFor = agentFor
 		return nil
@@ -186,7 +186,7 @@ func (c *config) checkAgents() error {
 	return nil
 }
 
-// describeAgents returns what the log says at the start about agents and the server's own credential,
+// describeAgents returns what the log says at start about agents and the server's own credential,
 // if there are any.
 func (c *config) describeAgents() (attrs []slog.Attr) {
 	if c.agentFor != nil {
@@ -270,12 +270,12 @@ func WithDangerousServerCredentialForApplications(credential azcore.TokenCredent
 			fault("the credential is nil; pass one, or leave the option out")
 		}
 		if c.serverCred != nil {
-			fault("it is there twice; name all tools and resources in one")
+			fault("the option appears twice; name all tools and resources in one")
 		}
 		if len(tools)+len(resources) == 0 {
 			fault("it names neither a tool nor a resource; name those that may use the credential, or leave the option out")
 		} else if tools != nil && len(tools) == 0 || resources != nil && len(resources) == 0 {
-			fault("one of the lists is there and empty; pass nil if it names nothing")
+			fault("one of the lists is empty, not nil; pass nil if it names nothing")
 		}
 		s := &serverCredential{credential: credential}
 		parse := func(what string, from []string, to *[]resourceuri.Pattern, parse func(string) (resourceuri.Pattern, error)) {
@@ -304,7 +304,8 @@ type serverCredential struct {
 	audiences        []string              // of its tokens; nil for any
 }
 
-// serves reports whether the credential is lent to what the message's caller, an application, uses.
+// serves reports whether the credential is lent to what the message uses. Its caller is an
+// application.
 func (s *serverCredential) serves(m *rpcMessage) bool {
 	if s == nil || len(m.targets) != 1 {
 		return false

@@ -315,7 +315,7 @@ func TestServerCredentialErrors(t *testing.T) {
 	}
 }
 
-// A credential that nothing or nobody can use is found out at start.
+// A credential that nothing or nobody can use is reported at start.
 func TestServerCredentialFaults(t *testing.T) {
 	t.Parallel()
 	const option = "WithDangerousServerCredentialForApplications"
@@ -333,8 +333,8 @@ func TestServerCredentialFaults(t *testing.T) {
 		"a nil pointer":           {[]mcpentra.Option{lend(none, []string{"ask"}, nil)}, []string{"the credential is nil"}},
 		"nothing named":           {[]mcpentra.Option{lend(&operator{}, nil, nil)}, []string{"neither a tool nor a resource"}},
 		"empty lists":             {[]mcpentra.Option{lend(&operator{}, []string{}, []string{})}, []string{"neither a tool nor a resource"}},
-		"an empty list":           {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, []string{})}, []string{"there and empty"}},
-		"twice":                   {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, nil), lend(&operator{}, []string{"other"}, nil)}, []string{"there twice"}},
+		"an empty list":           {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, []string{})}, []string{"empty, not nil"}},
+		"twice":                   {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, nil), lend(&operator{}, []string{"other"}, nil)}, []string{"appears twice"}},
 		"no such tool":            {[]mcpentra.Option{lend(&operator{}, []string{"ask", "asks"}, nil)}, []string{option + `("asks"): there is no such tool`}},
 		"no such resource":        {[]mcpentra.Option{lend(&operator{}, nil, []string{"blob://docs/*"})}, []string{option + `("blob://docs/*"): there is no such resource`}},
 		"patterns that mislead":   {[]mcpentra.Option{lend(&operator{}, []string{"as*k", ""}, []string{"own"})}, []string{"tools[0]", "tools[1]", "resources[0]"}},

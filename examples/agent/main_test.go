@@ -66,7 +66,7 @@ func TestFaults(t *testing.T) {
 		"a resource that is a URL": {map[string]string{"DOWNSTREAM_RESOURCE": "graph"}, 1, nil, []string{"Options.Resources[0]"}},
 		"no certificate":           {map[string]string{"AZURE_CLIENT_CERTIFICATE_PATH": "/no/such.pem"}, 1, nil, []string{"/no/such.pem"}},
 		"no identity":              {map[string]string{"UMI_CLIENT_ID": "x"}, 1, nil, []string{"managed identity's client ID"}},
-		"no identity on AKS":       {map[string]string{"UMI_CLIENT_ID": "x", "AZURE_FEDERATED_TOKEN_FILE": "/x"}, 1, nil, []string{"managed identity's client ID"}},
+		"a token file on AKS":      {map[string]string{"AZURE_FEDERATED_TOKEN_FILE": "/x"}, 1, nil, []string{"no port"}},
 		"no port":                  {map[string]string{}, 1, nil, []string{"no port"}},
 	} {
 		env := map[string]string{}

@@ -9,10 +9,10 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// Agents are which agents (Microsoft Entra Agent ID) may call the server, and the one as which it acts.
+// Agents says which agents (Microsoft Entra Agent ID) may call the server, and which one it acts as.
 // There is no variable for agents on their own, nor for other applications: the tools are about users.
 type Agents struct {
-	AgentID    string   // the agent identity as which On-Behalf-Of runs; "" for the app itself
+	AgentID    string   // the agent identity that the server acts as; "" for the app itself
 	AgentUsers []string // object IDs of the agent users that may call
 	PeopleOnly bool     // refuse people who come through an agent
 }
@@ -31,7 +31,7 @@ func (v *variables) readAgents(c *Config) {
 	}
 	v.check(id, checkAgent(c, c.AgentID), "Copy the application ID of an agent identity, a child of the blueprint API_APP_ID, or leave it out")
 	if !c.OBO {
-		v.fault(id, "is set and USE_OBO_FLOW is off, so this server acts as nobody", "Set USE_OBO_FLOW=true, or leave it out")
+		v.fault(id, "is set and USE_OBO_FLOW is off, so this server acts for nobody", "Set USE_OBO_FLOW=true, or leave it out")
 	}
 	for _, name := range []string{"CONSENT_REDIRECT_URL", "STATE_KEYS"} {
 		if c.OBO && v.text(name) != "" {
