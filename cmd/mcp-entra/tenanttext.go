@@ -48,7 +48,11 @@ func writeTenant(b *strings.Builder, t *tenantcontrol.TenantInfo) {
 		if a.Public {
 			kind = "client"
 		}
-		fmt.Fprintf(b, "  %s     %s  %s\n", kind, a.ClientID, a.Name)
+		note := ""
+		if a.Kind != "" {
+			note = ", " + a.Kind
+		}
+		fmt.Fprintf(b, "  %s     %s  %s%s\n", kind, a.ClientID, a.Name, note)
 		for _, scope := range a.Scopes {
 			fmt.Fprintf(b, "               scope %s\n", scope)
 		}
@@ -66,6 +70,9 @@ func writeTenant(b *strings.Builder, t *tenantcontrol.TenantInfo) {
 		}
 		if u.Disabled {
 			note += ", disabled"
+		}
+		if u.Agent != "" {
+			note += ", agent user of " + u.Agent
 		}
 		fmt.Fprintf(b, "  user       %s  %s%s\n", u.ObjectID, u.UPN, note)
 	}

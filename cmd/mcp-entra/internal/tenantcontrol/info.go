@@ -36,6 +36,7 @@ type AppInfo struct {
 	Name     string   `json:"name"`
 	ClientID string   `json:"clientId"`
 	Public   bool     `json:"public"`
+	Kind     string   `json:"kind,omitempty"` // blueprint, agent or agent-client, by the file
 	URIs     []string `json:"appIdUris,omitempty"`
 	Scopes   []string `json:"scopes,omitempty"` // in full, as clients request them, with the first App ID URI
 }
@@ -47,6 +48,7 @@ type UserInfo struct {
 	ObjectID string `json:"objectId"`
 	Admin    bool   `json:"admin"`
 	Disabled bool   `json:"disabled"`
+	Agent    string `json:"agent,omitempty"` // whose agent user it is
 }
 
 // An IdentInfo is a managed identity.
@@ -77,11 +79,18 @@ func describe(t *tenantfile.Tenant) TenantInfo {
 		Issuer: t.V2Issuer(), Metadata: t.V2Issuer() + "/.well-known/openid-configuration",
 		Clusters: clusters(t),
 	}
+	kinds, agents := map[string]string{}, map[string]string{}
+	for _, a := range t.Spec.Apps {
+		kinds[a.ClientID] = a.Kind
+	}
+	for _, u := range t.Spec.Users {
+		agents[u.ObjectID] = u.Agent
+	}
 	for _, r := range t.Registrations() {
 		if r.Microsoft {
 			continue
 		}
-		a := AppInfo{Name: r.Name, ClientID: r.ClientID, Public: r.Public, URIs: r.AppIDURIs}
+		a := AppInfo{Name: r.Name, ClientID: r.ClientID, Public: r.Public, Kind: kinds[r.ClientID], URIs: r.AppIDURIs}
 		prefix := r.ClientID
 		if len(r.AppIDURIs) > 0 {
 			prefix = r.AppIDURIs[0]
@@ -92,7 +101,7 @@ func describe(t *tenantfile.Tenant) TenantInfo {
 		info.Apps = append(info.Apps, a)
 	}
 	for _, user := range t.Users() {
-		info.Users = append(info.Users, UserInfo{user.UserPrincipalName, user.DisplayName, user.ObjectID, user.Administrator, user.Disabled})
+		info.Users = append(info.Users, UserInfo{user.UserPrincipalName, user.DisplayName, user.ObjectID, user.Administrator, user.Disabled, agents[user.ObjectID]})
 	}
 	for _, m := range t.Spec.ManagedIdentities {
 		info.Identities = append(info.Identities, IdentInfo{m.Name, m.ClientID, m.ObjectID})
