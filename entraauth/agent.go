@@ -142,7 +142,7 @@ func (a *Agent) describe(objectID string) string {
 
 // unclear is the refusal of a user's token that does not say whether the user is a person.
 func (a *Agent) unclear() *Error {
-	return notPermitted("agent", agentUnclear, "a token that tells a person from an agent user", "client "+a.ID+", blueprint "+a.BlueprintID,
+	return notPermitted("agent", agentUnclear, "the claim xms_sub_fct", "client "+a.ID+", blueprint "+a.BlueprintID,
 		"This server's operator must add "+optionalClaims+" to the optional claims of the API's access tokens")
 }
 

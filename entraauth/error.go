@@ -298,7 +298,7 @@ var summaries = map[string]string{ //nolint:gosec // texts about tokens, no toke
 	objectIDMissing:      "Object id missing",
 	agentClaimsMalformed: "Claims about agents are malformed",
 	claimsContradict:     "Claims contradict each other",
-	agentUnclear:         "Person or agent user, the token does not say",
+	agentUnclear:         "The token does not tell a person from an agent user",
 	agentNotAccepted:     "Agent not accepted",
 	agentUserNotAccepted: "Agent user not accepted",
 	peopleOnly:           "Only people without an agent are accepted",
