@@ -158,11 +158,12 @@ func invalid(reason, expected, got, remedy string) *Error {
 // as a second factor: 401 insufficient_claims with the claims, a JSON object as
 // Entra's token endpoint or a protected service states it. If the caller's
 // client does not handle claims challenges ([Identity.HandlesClaims]), the error is
-// of kind [ErrNotPermitted], because that client would ask for the same token forever.
+// of kind [ErrNotPermitted], because that client would ask for the same token forever. So
+// it is for an agent on its own, which has nobody to sign in.
 func ClaimsRequiredError(id *Identity, claims string) *Error {
 	e := &Error{Kind: ErrInsufficientClaims, Rule: "claims", Reason: strongerSignIn, Claims: claims,
 		Expected: "the sign-in that the challenge's claims describe", Remedy: "Sign in again with the claims of the challenge", caller: id}
-	if id == nil || !id.claimsCapable {
+	if id == nil || !id.mayStepUp() {
 		e.Kind, e.Claims = ErrNotPermitted, ""
 		e.Remedy = "Sign in with a client that understands claims challenges; this one can't ask for it"
 	}
