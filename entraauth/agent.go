@@ -20,6 +20,8 @@ const (
 	// that looks like a person's.
 	AgentRoleUser
 	// AgentRoleForPerson is an agent identity that a person uses as the client application.
+	// Without xms_sub_fct in the token, the person may as well be the agent's user: the
+	// verifier warns at the first such token.
 	AgentRoleForPerson
 )
 
@@ -85,6 +87,12 @@ func (c *claims) isUnclear() bool {
 	return c.blueprintID != "" && !c.isApp() && !c.actorFacets.agent && !c.subjectFacets.any
 }
 
+// isUnproven reports whether a user's token counts as that of a person through an agent,
+// although nothing says what its subject is: an agent user's has 11 as actor too.
+func (c *claims) isUnproven() bool {
+	return !c.isApp() && c.actorFacets.agent && !c.subjectFacets.any
+}
+
 // isUser reports whether the token is a user's. With an unknown idtyp, it is neither a
 // user's nor an application's.
 func (c *claims) isUser() bool { return c.kind == "user" || c.kind == "" && !c.isApp() }
@@ -131,8 +139,11 @@ func (a *Agent) describe(objectID string) string {
 		text = "agent user " + objectID + " of " + id
 	case AgentRoleForPerson:
 		text = "a person through " + id
+		if a.hasNoSubject() {
+			text += " (or its agent user: the token lacks xms_sub_fct)"
+		}
 	case AgentRoleNone:
-		if a.SubjectFacets == "" {
+		if a.hasNoSubject() {
 			return "unknown: the token lacks xms_sub_fct, an optional claim of the API's registration"
 		}
 	}
@@ -141,6 +152,9 @@ func (a *Agent) describe(objectID string) string {
 	}
 	return text
 }
+
+// hasNoSubject reports whether the token says nothing of its subject's nature.
+func (a *Agent) hasNoSubject() bool { return strings.Trim(a.SubjectFacets, " ") == "" }
 
 // unclear refuses a user's token that does not say whether the user is a person.
 func (a *Agent) unclear() *Error {

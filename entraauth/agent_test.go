@@ -165,6 +165,53 @@ func TestAgentClaimsWarning(t *testing.T) {
 	}
 }
 
+// 11 as actor without any facets of the subject is a person through an agent, as Microsoft
+// documents On-Behalf-Of. An agent user's token looks the same, so the verifier warns once,
+// whatever its policy and whether the policy lets the token in, and not of a bad signature.
+func TestUnprovenPersonWarning(t *testing.T) {
+	t.Parallel()
+	const warning = "agent users can't be told from people"
+	unproven := but(throughAgent, "xms_sub_fct", nil, "xms_par_app_azp", nil)
+	for name, row := range map[string]struct {
+		policy entraauth.Policy
+		change edit
+		reason string
+		warns  bool
+	}{
+		"actor alone":                {entraauth.Policy{}, unproven, "", true},
+		"actor and marker":           {entraauth.Policy{}, but(throughAgent, "xms_sub_fct", nil), "", true},
+		"subject of spaces":          {entraauth.Policy{}, but(unproven, "xms_sub_fct", "  "), "", true},
+		"without idtyp":              {entraauth.Policy{}, but(unproven, "idtyp", nil), "", true},
+		"a policy for people":        {entraauth.Policy{PeopleOnly: true}, unproven, "people_only", true},
+		"a policy for an agent user": {entraauth.Policy{AgentUsers: []string{agentID}}, unproven, "", true},
+		"without the scope":          {entraauth.Policy{}, but(unproven, "scp", "other"), "scope_missing", true},
+		"subject facets":             {entraauth.Policy{}, throughAgent, "", false},
+		"an agent user":              {entraauth.Policy{}, agentUser, "agent_user_not_accepted", false},
+		"an agent alone":             {entraauth.Policy{}, but(agentAlone, "xms_sub_fct", nil), "agent_not_accepted", false},
+		"no agent":                   {entraauth.Policy{}, but(unproven, "xms_act_fct", "3 9"), "", false},
+		"unclear":                    {entraauth.Policy{}, but(throughAgent, "xms_sub_fct", nil, "xms_act_fct", nil), "agent_unclear", false},
+	} {
+		f := newFixture(t, func(o *entraauth.Options) { o.Policy = row.policy })
+		mint := func() string { return f.tenant.Mint(f.api, 2, func(h, c map[string]any) { row.change(f, h, c) }) }
+		_ = f.verify(t, withSignatureOf(f, mint()))
+		if strings.Contains(f.log.String(), warning) {
+			t.Errorf("%s: it warns of a token with a bad signature", name)
+		}
+		for range 3 {
+			id, err := f.verifier.Verify(t.Context(), mint())
+			if (err == nil) != (row.reason == "") || err != nil && errorOf(t, err).Reason != row.reason {
+				t.Errorf("%s: got %v, want the reason %q", name, err, row.reason)
+			}
+			if id != nil && row.warns && (id.Agent().Role != entraauth.AgentRoleForPerson || !id.IsPerson()) {
+				t.Errorf("%s: got %+v, want a person through an agent", name, id.Agent())
+			}
+		}
+		if n := strings.Count(f.log.String(), warning); n != map[bool]int{true: 1}[row.warns] {
+			t.Errorf("%s: %d warnings, want one: %t\n%s", name, n, row.warns, f.log)
+		}
+	}
+}
+
 // A report describes the agent, whatever the result.
 func TestExplainAgents(t *testing.T) {
 	t.Parallel()
@@ -172,11 +219,15 @@ func TestExplainAgents(t *testing.T) {
 	a.start(t, nil)
 	tokens := a.tokens()
 	tokens["no claims"] = a.tenant.Mint(a.tenant.AddApp("Other"), 2, nil)
+	tokens["unproven"] = a.tenant.Mint(a.api, 2, func(h, c map[string]any) {
+		but(throughAgent, "xms_sub_fct", " ", "xms_par_app_azp", nil)(a.fixture, h, c)
+	})
 	tokens["malformed"] = a.tenant.Mint(a.api, 2, func(_, c map[string]any) { c["xms_sub_fct"] = "+11" })
 	for caller, want := range map[string]entraauth.Check{
 		"person":        {Rule: "agent", Result: entraauth.ResultPassed, Actual: "no agent"},
 		"no claims":     {Rule: "agent", Result: entraauth.ResultPassed, Actual: "unknown: the token lacks xms_sub_fct, an optional claim of the API's registration"},
 		"through agent": {Rule: "agent", Result: entraauth.ResultPassed, Actual: "a person through agent " + a.agent.ClientID + ", blueprint " + a.blueprint.ClientID},
+		"unproven":      {Rule: "agent", Result: entraauth.ResultPassed, Actual: "a person through agent " + agentID + " (or its agent user: the token lacks xms_sub_fct)"},
 		"agent":         {Rule: "agent", Result: entraauth.ResultFailed, Reason: "agent_not_accepted", Actual: "agent " + a.agent.ClientID + " on its own, blueprint " + a.blueprint.ClientID},
 		"middle tier":   {Rule: "agent", Result: entraauth.ResultFailed, Reason: "agent_user_not_accepted", Actual: "agent user " + a.agentUser.ObjectID + " of an unknown agent"},
 		"malformed":     {Rule: "agent claims", Result: entraauth.ResultFailed, Reason: "agent_claims_malformed", Actual: "xms_sub_fct: expected decimal numbers between spaces"},

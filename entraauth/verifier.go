@@ -87,7 +87,8 @@ type Verifier struct {
 	log     *slog.Logger
 	tokens  *tokenCache // nil if there is none
 	known   atomic.Pointer[knownHeader]
-	first   sample // of tokens, if the policy mentions agents
+	first   sample      // of tokens, if the policy mentions agents
+	warned  atomic.Bool // of a token that may be a person's or an agent user's
 }
 
 // NewVerifier returns a verifier for tokens of the tenant with the API as
