@@ -155,7 +155,7 @@ func (p *Policy) checkUser(id *Identity) *Error {
 	hasRole := func(role string) bool { return id.HasRole(KindUser, role) }
 	if len(p.UserRoles) > 0 && !slices.ContainsFunc(p.UserRoles, hasRole) {
 		return notPermitted("user role", userRoleMissing, "one of the roles "+strings.Join(p.UserRoles, " "),
-			strings.Join(id.roles, " "), "Ask an administrator to assign one to you, then sign in again")
+			showRoles(id), "Ask an administrator to assign one to you, then sign in again")
 	}
 	if err := p.checkGroups(id); err != nil {
 		return err
@@ -191,8 +191,12 @@ func (p *Policy) checkApp(id *Identity) *Error {
 	case slices.ContainsFunc(p.AppRoles, hasRole):
 		return nil
 	case len(p.AppRoles) > 0:
+		holder := "the application"
+		if id.agent.Role == AgentRoleAlone {
+			holder = "the agent identity"
+		}
 		return notPermitted("app role", appRoleMissing, "one of the roles "+strings.Join(p.AppRoles, " "),
-			strings.Join(id.roles, " "), "Ask an administrator to grant one to the application")
+			showRoles(id), "Ask an administrator to grant one to "+holder)
 	case p.forUsers() && id.agent.Role == AgentRoleAlone:
 		return notPermitted("kind of caller", appOnlyToken, "a user's delegated token", "app "+id.clientID,
 			"An agent on its own acts for no user; let it act for a person, or as its agent user")
@@ -202,6 +206,13 @@ func (p *Policy) checkApp(id *Identity) *Error {
 			Remedy: "Sign in as a user and ask for the scopes that the challenge names; client credentials act for no user"}
 	}
 	return nil
+}
+
+func showRoles(id *Identity) string {
+	if len(id.roles) == 0 {
+		return "no roles"
+	}
+	return strings.Join(id.roles, " ")
 }
 
 // stepUp returns a challenge for the authentication context, or the refusal of a client

@@ -296,7 +296,10 @@ func checkKind(_ context.Context, v *Verifier, t *candidate) *Error {
 }
 
 func showKind(_ *Verifier, t *candidate) (expected, actual string) {
-	return "an access token", "an access token, of a " + t.caller().kind.String()
+	if t.caller().kind == KindApp {
+		return "an access token", "an access token, of an application"
+	}
+	return "an access token", "an access token, of a user"
 }
 
 // checkSigningKey finds the key that the token names, if need be in a newer key set.

@@ -57,8 +57,8 @@ func checkAgent(ids []string, i int, tenantID, clientID string) error {
 	return nil
 }
 
-// notAllowed is the error of a credential that names no agent of the exchanger.
-func (a *app) notAllowed(named bool) *Error {
+// notAllowed is the error of a credential for the id, which is no agent of the exchanger's.
+func (a *app) notAllowed(id string, named bool) *Error {
 	switch {
 	case !named:
 		return refuse(ErrAgentNotAllowed, "the server acts on behalf of users only as an agent identity, and none is named",
@@ -67,8 +67,12 @@ func (a *app) notAllowed(named bool) *Error {
 		return refuse(ErrAgentNotAllowed, "the server does not act as an agent identity on behalf of users",
 			askOperator+"configure the agents that it may act as")
 	}
-	return refuse(ErrAgentNotAllowed, "the server does not act as this agent identity on behalf of users",
+	e := refuse(ErrAgentNotAllowed, "the server does not act as this agent identity on behalf of users",
 		askOperator+"add the agent to the configured ones, if it may act for users here")
+	if authority.IsGUID(id) { // anything else may be a secret
+		e.agent = strings.ToLower(id)
+	}
+	return e
 }
 
 // checkAudience rejects a token for another app before Entra would (AADSTS50013): an agent
@@ -104,6 +108,8 @@ func (a *app) explainFirst(e *Error, g *agent) {
 	case familyOf(e.AADSTS) == 70021:
 		e.Problem += ", or the app has no such agent identity in this tenant"
 		e.Remedy += "; if it does, " + isChild
+	case clientcred.Blames(e.AADSTS):
+		e.Remedy += fmt.Sprintf("; the app is the blueprint %s, because an agent identity has no credentials", a.clientID)
 	case e.AADSTS != 0 && errors.Is(e.Kind, ErrMisconfigured) && !blamesAssertion(e.AADSTS), errors.Is(e.Kind, ErrBlocked):
 	default:
 		e.Kind = ErrMisconfigured
@@ -147,6 +153,6 @@ func (a *app) explainSecond(e *Error, g *agent) {
 
 // grantRemedy says which grants let an agent act: Entra shows no page for it (AADSTS82014).
 func (a *app) grantRemedy(resource string, g *agent) string {
-	return fmt.Sprintf("an administrator must grant the delegated permissions for %s, which no user can: to the principal of the agent's blueprint %s, "+
-		"with these permissions inheritable, or to the agent identity %s itself", resource, a.clientID, g.id)
+	return fmt.Sprintf("an administrator must grant the delegated permissions for %s (users can't): either to the principal of the agent's blueprint %s, "+
+		"and make them inheritable, or to the agent identity %s itself", resource, a.clientID, g.id)
 }

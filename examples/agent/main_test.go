@@ -33,7 +33,7 @@ func TestDemo(t *testing.T) {
 	const sees = "    Expenses of alice@contoso.example. A person: true. The agent: {agent} (for person), of the blueprint {blueprint}.\n"
 	for _, want := range []string{
 		"AADSTS65001", "To fix this: an administrator must grant the delegated permissions for api://{id}",
-		"to the principal of the agent's blueprint {blueprint}, with these permissions inheritable, or to the agent identity {agent} itself",
+		"either to the principal of the agent's blueprint {blueprint}, and make them inheritable, or to the agent identity {agent} itself",
 		"after the grant to the blueprint:\n" + sees, "whose client is an agent itself:\n" + sees, "Agent user not accepted",
 	} {
 		if !strings.Contains(stdout, want) {
