@@ -50,7 +50,7 @@ func TestAgentPolicies(t *testing.T) {
 		"people only": {
 			entraauth.Policy{PeopleOnly: true},
 			map[string]string{
-				"through agent": people, "through CIMD": people, "agent user": noAgentUser, "middle tier": noAgentUser, "agent": noAgent, "bare agent": noAgent,
+				"through agent": people, "through CIMD": people, "agent user": people, "middle tier": people, "agent": people, "bare agent": people,
 				"application": people,
 			},
 		},
