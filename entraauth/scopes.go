@@ -15,18 +15,22 @@ type hierarchy map[string][]string
 
 // newHierarchy returns the hierarchy of [Options].ImpliedScopes, and reports its faults.
 func newHierarchy(implied map[string][]string, fault func(field string, err error)) hierarchy {
-	var h hierarchy
-	for _, broad := range slices.Sorted(maps.Keys(implied)) {
+	broader := slices.Sorted(maps.Keys(implied))
+	for _, broad := range broader {
 		checkImplied(broad, implied[broad], fault)
+	}
+	found := cycles(implied)
+	for _, cycle := range found {
+		fault("ImpliedScopes", fmt.Errorf("%s is a cycle, and no scope is broader than itself; remove one of them", strings.Join(cycle, " implies ")))
+	}
+	if len(implied) == 0 || len(found) > 0 {
+		return nil
+	}
+	h := make(hierarchy)
+	for _, broad := range broader {
 		for narrow := range reachable(implied, broad) {
-			if h == nil {
-				h = make(hierarchy)
-			}
 			h[narrow] = append(h[narrow], broad)
 		}
-	}
-	for _, cycle := range cycles(implied) {
-		fault("ImpliedScopes", fmt.Errorf("%s is a cycle, and no scope is broader than itself; remove one of them", strings.Join(cycle, " implies ")))
 	}
 	return h
 }
@@ -52,26 +56,35 @@ func checkImplied(broad string, narrower []string, fault func(field string, err 
 // reachable returns the scopes that a scope implies, in one step or more.
 func reachable(implied map[string][]string, broad string) map[string]bool {
 	found := make(map[string]bool)
-	for next := implied[broad]; len(next) > 0; {
-		scope := next[0]
-		if next = next[1:]; !found[scope] {
-			found[scope] = true
-			next = slices.Concat(next, implied[scope])
+	next := []string{broad}
+	for len(next) > 0 {
+		last := len(next) - 1
+		scope := next[last]
+		next = next[:last]
+		for _, narrow := range implied[scope] {
+			if !found[narrow] {
+				found[narrow] = true
+				next = append(next, narrow)
+			}
 		}
 	}
 	return found
 }
 
-// cycles returns a cycle for each entry that closes one, with its first scope repeated at
-// its end. A scope that implies itself is a fault of its own.
+// cycles returns cycles that share no scope, with the first scope repeated at the end: where
+// many overlap, one is enough to see why. A scope that implies itself is a fault of its own.
 func cycles(implied map[string][]string) (found [][]string) {
-	done := make(map[string]bool)
+	done, told := make(map[string]bool), make(map[string]bool)
 	var path []string
 	var visit func(scope string)
 	visit = func(scope string) {
 		if i := slices.Index(path, scope); i >= 0 {
-			if i < len(path)-1 {
+			isTold := func(scope string) bool { return told[scope] }
+			if i < len(path)-1 && !slices.ContainsFunc(path[i:], isTold) {
 				found = append(found, append(slices.Clone(path[i:]), scope))
+				for _, scope := range path[i:] {
+					told[scope] = true
+				}
 			}
 			return
 		}
