@@ -285,7 +285,7 @@ func TestAgentFaults(t *testing.T) {
 		"no agents":              {[]mcpentra.Option{mcpentra.WithExchanger(plain), mcpentra.WithAgent(none)}, "acts as no agent"},
 		"no function":            {[]mcpentra.Option{mcpentra.WithExchanger(agents)}, "add WithAgent"},
 		"nil":                    {[]mcpentra.Option{mcpentra.WithExchanger(agents), mcpentra.WithAgent(nil)}, "WithAgent: the function is nil"},
-		"two":                    {[]mcpentra.Option{mcpentra.WithExchanger(agents), mcpentra.WithAgent(none), mcpentra.WithAgent(none)}, "two functions"},
+		"two":                    {[]mcpentra.Option{mcpentra.WithExchanger(agents), mcpentra.WithAgent(none), mcpentra.WithAgent(none)}, "appears twice"},
 		"a function and no more": {[]mcpentra.Option{mcpentra.WithAgent(none), mcpentra.WithAllowedOrigins("x")}, "WithAllowedOrigins"},
 	} {
 		_, err := mcpentra.NewServer(resourceURL, x.verifier, c.options...)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -119,7 +120,7 @@ func (l *lending) credential(m *rpcMessage) (azcore.TokenCredential, error) {
 	case m.caller.Kind() != entraauth.KindUser:
 		return nil, ErrNeedsUser
 	case l.agents != nil:
-		agent, err := l.agents.choose(m)
+		agent, err := l.agents.actingFor(m)
 		if err != nil {
 			return nil, err
 		}
@@ -133,10 +134,16 @@ func (l *lending) credential(m *rpcMessage) (azcore.TokenCredential, error) {
 // its application ID, and never as the server's app itself. The caller was verified;
 // agentFor must decide by nothing else, in particular not by arguments or headers, and
 // must be safe for concurrent use. If it returns "", no agent acts for the caller, and
-// Credential fails with [ErrNoAgent]. It is not called for applications.
+// Credential fails with [ErrNoAgent].
+//
+// agentFor is called at most once for each call, when its tool first asks for the
+// credential. It is called for people, whatever their client, and for agent users that the
+// policy lets in: return "" unless caller.IsPerson() to act for people alone. It is not
+// called for applications and agents on their own, for which there is no On-Behalf-Of.
 //
 // The exchanger of [WithExchanger] must list the agents in obo.Options.Agents, and one
-// that lists agents needs this option.
+// that lists agents needs this option. Its app is the agents' blueprint, which signs nobody
+// in: a proxy of [WithAuthProxy] needs an app of its own.
 func WithAgent(agentFor func(caller *entraauth.Identity) (agentID string)) Option {
 	return func(c *config) error {
 		switch {
@@ -150,7 +157,8 @@ func WithAgent(agentFor func(caller *entraauth.Identity) (agentID string)) Optio
 	}
 }
 
-// checkAgents returns a fault if only one of the exchanger and the server acts as agents.
+// checkAgents returns a fault if only one of the exchanger and the server acts as agents, or if
+// nobody can sign in by the proxy's app, because it is the blueprint or an agent.
 func (c *config) checkAgents() error {
 	var listed []string
 	if c.exchanger != nil {
@@ -163,6 +171,17 @@ func (c *config) checkAgents() error {
 		return errors.New("WithAgent: the exchanger of WithExchanger acts as no agent; list the agents in obo.Options.Agents")
 	case c.agentFor == nil && len(listed) > 0:
 		return errors.New("WithExchanger: the exchanger acts only as agents (obo.Options.Agents), and nothing says which one acts for a caller; add WithAgent(…)")
+	}
+	if c.authProxy == nil || len(listed) == 0 {
+		return nil
+	}
+	blueprint, _ := c.exchanger.Registration().App()
+	const fault = "WithAuthProxy: the proxy's app is %s, %s, and Entra signs nobody in with that; make the proxy with an ordinary app registration of its own"
+	switch app := strings.ToLower(c.authProxy.ClientID()); {
+	case app == blueprint:
+		return fmt.Errorf(fault, app, "the blueprint of the agents as which the server acts (WithAgent)")
+	case slices.Contains(listed, app):
+		return fmt.Errorf(fault, app, "an agent identity")
 	}
 	return nil
 }
@@ -190,25 +209,41 @@ type agents struct {
 	log    *slog.Logger
 }
 
-// choose returns the agent that acts for the message's caller.
-func (a *agents) choose(m *rpcMessage) (agent string, err error) {
+// An actingAgent is the agent that acts for a message's caller, or why there is none.
+type actingAgent struct {
+	id       string
+	loggable bool // anything but a listed agent could be a secret in the wrong place
+	err      error
+}
+
+// actingFor returns the agent that acts for the message's caller. It is chosen once: the message's
+// line names one agent.
+func (a *agents) actingFor(m *rpcMessage) (agent string, err error) {
+	m.choosing.Do(func() { m.actsAs.Store(a.choose(m)) })
+	if chosen := m.actsAs.Load(); chosen != nil {
+		return chosen.id, chosen.err
+	}
+	return "", errChoice // the function ended the goroutine (runtime.Goexit)
+}
+
+func (a *agents) choose(m *rpcMessage) (chosen *actingAgent) {
 	defer func() {
 		if p := recover(); p != nil { // a tool may have asked on a goroutine of its own
 			a.log.ErrorContext(m, "panic in the function of WithAgent", "request_id", requestID(m), "panic", safelog.Panic(p), "stack", string(debug.Stack()))
-			agent, err = "", errChoice
+			chosen = &actingAgent{err: errChoice}
 		}
 	}()
-	agent = a.choice(m.caller)
+	agent := a.choice(m.caller)
 	if agent == "" {
-		return "", ErrNoAgent
+		return &actingAgent{err: ErrNoAgent}
 	}
 	if i := slices.IndexFunc(a.listed, func(id string) bool { return strings.EqualFold(id, agent) }); i >= 0 {
-		m.actsAs.Store(&a.listed[i]) // anything else could be a secret in the wrong place
+		return &actingAgent{id: a.listed[i], loggable: true}
 	}
-	return agent, nil
+	return &actingAgent{id: agent}
 }
 
-var errChoice error = &credentialError{text: "internal error", reason: "internal_error", remedy: "the function of mcpentra.WithAgent panicked; the log has the stack"}
+var errChoice error = &credentialError{text: "internal error", reason: "internal_error", remedy: "the function of mcpentra.WithAgent panicked (the log has the stack) or ended its goroutine"}
 
 // WithDangerousServerCredentialForApplications lends the server's own credential to tools
 // and resources when their caller is an application or an agent on its own, for which there
@@ -221,9 +256,12 @@ var errChoice error = &credentialError{text: "internal error", reason: "internal
 // ([ResourceOwner]) is not named by the tool's name. Nothing is lent to prompts, lists, completions
 // and subscriptions.
 //
-// What Credential returns works while the call runs, and with the call's context alone. If the
-// server has an exchanger, its tokens are for that exchanger's resources. The log's line has the
-// attribute credential=server.
+// What Credential returns works while the call runs, and with the call's context alone. Its
+// tokens count as expired for a client of the Azure SDK (ExpiresOn), which therefore keeps none
+// for the next caller. If the server has an exchanger, its tokens are for that exchanger's
+// resources. The log's line has the attribute credential=server.
+//
+// The verifier's policy must let applications in (AppRoles).
 func WithDangerousServerCredentialForApplications(credential azcore.TokenCredential, tools, resources []string) Option {
 	return func(c *config) error {
 		var faults []error
@@ -315,7 +353,21 @@ func (l *lentCredential) GetToken(ctx context.Context, o policy.TokenRequestOpti
 			reason: "server_credential_failed", cause: err,
 		}
 	}
+	token.ExpiresOn, token.RefreshOn = past, time.Time{}
 	return token, nil
+}
+
+// past is when a lent token expires for its client. A client of the Azure SDK that a tool keeps
+// would otherwise send the token for the next caller, without asking whether it may.
+var past = time.Unix(0, 0)
+
+// checkServerCredential returns a fault if the server's credential is lent to applications, and the
+// verifier refuses them all.
+func (c *config) checkServerCredential(v *entraauth.Verifier) error {
+	if c.serverCred == nil || v == nil || len(v.Policy().AppRoles) > 0 {
+		return nil
+	}
+	return errors.New(serverCredentialOption + ": the verifier's policy refuses all applications; add AppRoles to entraauth.Options.Policy, or leave the option out")
 }
 
 var errLentElsewhere error = &credentialError{

@@ -74,7 +74,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	given := c.log
 	c.log = slog.New(safelog.NewHandler(given.Handler()))
 	c.implementation = introduction(c.implementation, resource)
-	faults = append(faults, checkPairing(v, c.exchanger), c.checkAgents())
+	faults = append(faults, checkPairing(v, c.exchanger), c.checkAgents(), c.checkServerCredential(v))
 	server, err := newMCPServer(&c)
 	faults = append(faults, err)
 	registered := &catalog{}

@@ -108,8 +108,9 @@ func (borrowers) ToolForResource(uri string) string {
 func lendingWorld(t *testing.T, opts ...mcpentra.Option) (*world, *operator) {
 	t.Helper()
 	own := &operator{}
-	w := newWorld(t, append(opts, mcpentra.WithTools(borrowers{}),
-		mcpentra.WithDangerousServerCredentialForApplications(own, []string{"ask*"}, []string{"note://own", "note://team/*"}))...)
+	w := newWorld(t)
+	w.options = append(opts, mcpentra.WithTools(borrowers{}),
+		mcpentra.WithDangerousServerCredentialForApplications(own, []string{"ask*"}, []string{"note://own", "note://team/*"}))
 	w.verifierAcceptsApps(t)
 	return w, own
 }
@@ -321,6 +322,7 @@ func TestServerCredentialFaults(t *testing.T) {
 	lend := mcpentra.WithDangerousServerCredentialForApplications
 	var none *operator
 	w := newWorld(t)
+	w.verifierAcceptsApps(t)
 	for name, c := range map[string]struct {
 		options []mcpentra.Option
 		want    []string // none if it is right
@@ -331,8 +333,8 @@ func TestServerCredentialFaults(t *testing.T) {
 		"a nil pointer":           {[]mcpentra.Option{lend(none, []string{"ask"}, nil)}, []string{"the credential is nil"}},
 		"nothing named":           {[]mcpentra.Option{lend(&operator{}, nil, nil)}, []string{"neither a tool nor a resource"}},
 		"empty lists":             {[]mcpentra.Option{lend(&operator{}, []string{}, []string{})}, []string{"neither a tool nor a resource"}},
-		"an empty list":           {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, []string{})}, []string{"there and empty"}},
-		"twice":                   {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, nil), lend(&operator{}, []string{"other"}, nil)}, []string{"there twice"}},
+		"an empty list":           {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, []string{})}, []string{"empty, not nil"}},
+		"twice":                   {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, nil), lend(&operator{}, []string{"other"}, nil)}, []string{"appears twice"}},
 		"no such tool":            {[]mcpentra.Option{lend(&operator{}, []string{"ask", "asks"}, nil)}, []string{option + `("asks"): there is no such tool`}},
 		"no such resource":        {[]mcpentra.Option{lend(&operator{}, nil, []string{"blob://docs/*"})}, []string{option + `("blob://docs/*"): there is no such resource`}},
 		"patterns that mislead":   {[]mcpentra.Option{lend(&operator{}, []string{"as*k", ""}, []string{"own"})}, []string{"tools[0]", "tools[1]", "resources[0]"}},

@@ -75,18 +75,23 @@ func (a *app) notAllowed(id string, named bool) *Error {
 	return e
 }
 
-// checkAudience rejects a token for another app before Entra would (AADSTS50013): an agent
-// exchanges only tokens for its blueprint, which the exchanger knows from its configuration.
+// checkAudience rejects a token that is certainly for another app before Entra would (AADSTS50013): an
+// agent exchanges only tokens for its blueprint, which the exchanger knows from its configuration.
+// Only Entra knows the app's other App ID URIs, which v1 tokens may have as audience.
 func (a *app) checkAudience(who claims) *Error {
-	if strings.EqualFold(who.audience, a.clientID) || strings.EqualFold(who.audience, "api://"+a.clientID) {
+	id := who.audience
+	if scheme := "api://"; len(id) > len(scheme) && strings.EqualFold(id[:len(scheme)], scheme) {
+		id = id[len(scheme):]
+	}
+	if !authority.IsGUID(id) || strings.EqualFold(id, a.clientID) {
 		return nil
 	}
-	return refuse(ErrMisconfigured, "the user's token is for another audience than the agent's blueprint (as in AADSTS50013)", a.sameBlueprint())
+	return refuse(ErrMisconfigured, "the user's token is for another app than the agent's blueprint (as in AADSTS50013)", a.sameBlueprint())
 }
 
 func (a *app) sameBlueprint() string {
 	return fmt.Sprintf(askOperator+"use the blueprint's own registration as the API: the audience of users' tokens must be its client ID %s "+
-		"(with another App ID URI: requestedAccessTokenVersion 2 in its manifest), and the agent must be its child", a.clientID)
+		"or one of its App ID URIs, and the agent must be its child", a.clientID)
 }
 
 // blamesAssertion reports whether the code says that the user's token is for another app, or isn't
@@ -104,7 +109,7 @@ func (a *app) explainFirst(e *Error, g *agent) {
 	e.ConsentURL, e.AdminConsentURL, e.operator, e.Claims = "", "", "", ""
 	isChild := fmt.Sprintf("check that %s is the application ID of an agent identity in the tenant %s whose blueprint is the app %s", g.id, a.home.id, a.clientID)
 	switch {
-	case isPassing(e):
+	case isPassing(e), e.AADSTS == 0 && e.OAuthError == "" && errors.Is(e.Kind, ErrMisconfigured): // not Entra's
 	case familyOf(e.AADSTS) == 70021:
 		e.Problem += ", or the app has no such agent identity in this tenant"
 		e.Remedy += "; if it does, " + isChild

@@ -123,6 +123,27 @@ func TestAssertionIsReplacedOnce(t *testing.T) {
 	}
 }
 
+// TestSameAssertionAgain: an assertion that Entra issues again in the same words is another one.
+func TestSameAssertionAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		entra := &agentEntra{answer: func(form url.Values) answer {
+			if isFirst(form) {
+				return tokenAnswer("vouched."+form.Get("fmi_path"), 3900)
+			}
+			return refusalOf(700024, "invalid_client")
+		}}
+		x := entra.exchanger(t, nil)
+		_, _ = askAs(t, x, 1, agentA)
+		entra.wantSteps(t, "rejected", 2, 2)
+		_, _ = askAs(t, x, 2, agentA)
+		entra.wantSteps(t, "rejected again at once", 0, 1)
+		time.Sleep(31 * time.Second) //nolint:forbidigo // on the clock of testing/synctest
+		_, _ = askAs(t, x, 3, agentA)
+		entra.wantSteps(t, "rejected half a minute later", 1, 2)
+	})
+}
+
 // TestAssertionLives: by this host's clock, and renewed before it ends, in the background.
 func TestAssertionLives(t *testing.T) {
 	t.Parallel()

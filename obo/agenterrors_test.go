@@ -5,6 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
@@ -59,7 +63,7 @@ func TestAgentErrors(t *testing.T) {
 		{"first: a policy", true, body(53003, "invalid_grant", ""), obo.ErrBlocked, []string{"Conditional Access"}, ""},
 		{"first: a loop", true, body(50196, "invalid_client", ""), obo.ErrThrottled, []string{"wait"}, ""},
 		{"first: busy", true, body(90024, "temporarily_unavailable", ""), obo.ErrUnavailable, []string{"try again"}, ""},
-		{"first: another server", true, answer{status: http.StatusForbidden, body: "<html>"}, obo.ErrMisconfigured, nil, "sign in"},
+		{"first: another server", true, answer{status: http.StatusForbidden, body: "<html>"}, obo.ErrMisconfigured, []string{"something else than Entra ID answered", "proxy"}, "agent"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -117,6 +121,33 @@ func TestAgentFaultsAreLoggedOnce(t *testing.T) {
 	_, _ = askAs(t, x, 50, agentA)
 	if n := strings.Count(entra.text(), `"level":"ERROR"`); n != 2 {
 		t.Errorf("%d errors in the log after a success between, want 2:\n%s", n, entra.text())
+	}
+}
+
+// TestFirstStepFaultsAreLoggedOnce: a refusal of the first step is no resource's and no user's, whichever
+// code it has. It is logged again if it recurs after a success.
+func TestFirstStepFaultsAreLoggedOnce(t *testing.T) {
+	t.Parallel()
+	vault := policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}
+	for _, code := range []int{82999, 700211, 7000215, 50001} {
+		synctest.Test(t, func(t *testing.T) {
+			entra := &agentEntra{}
+			x := entra.exchanger(t, func(o *obo.Options) { o.Resources = []string{"https://storage.azure.com", "https://vault.azure.net"} })
+			for round := 1; round <= 2; round++ {
+				entra.refuse(true, -1, refusalOf(code, "invalid_grant"))
+				for user := range 3 {
+					_, _ = askAs(t, x, user, agentA)
+					_, _ = askWith(t, x.AgentCredential(blueprintToken(user), agentA), vault)
+				}
+				if n := strings.Count(entra.text(), `"level":"ERROR"`); n != round {
+					t.Errorf("AADSTS%d: %d errors in the log, want %d:\n%s", code, n, round, entra.text())
+				}
+				entra.refuse(true, 0, answer{})
+				time.Sleep(3 * time.Second) //nolint:forbidigo // on the clock of testing/synctest
+				mustAsk(t, x, 10, agentA)
+				time.Sleep(2 * time.Hour) //nolint:forbidigo // on the clock of testing/synctest
+			}
+		})
 	}
 }
 

@@ -137,6 +137,8 @@ var verdicts = map[int]verdict{
 	7002138: {ErrMisconfigured, "the subject of the app's federated credential differs in case", federated},
 	700222:  {ErrMisconfigured, "this identity's token can't be used as a federated credential", otherIdentity},
 	700229:  {ErrMisconfigured, "this identity's token can't be used as a federated credential", otherIdentity},
+	700231: {ErrMisconfigured, "the identity's token was itself issued for a federated credential, so it can't be one",
+		askOperator + "let the app itself trust the Kubernetes service account as a federated credential, and use clientauth.WorkloadIdentity in place of WorkloadManagedIdentity"},
 	700236:  {ErrMisconfigured, "this identity's token can't be used as a federated credential", otherIdentity},
 	700238:  {ErrMisconfigured, "this identity's token can't be used as a federated credential", otherIdentity},
 	5002741: {ErrMisconfigured, "the server's client assertion has several audiences", askOperator + "check the source of the client assertion: it must have one audience"},

@@ -99,7 +99,9 @@ func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.I
 		return cache.Item[azcore.AccessToken]{}, refused // it was logged the first time
 	}
 	got, e := x.redeem(ctx, attempt{tenant: who.tenant, caller: caller, assertion: token, request: r})
-	x.refusals.settle(caller, key, begun, e)
+	if e == nil || !e.first { // the first step isn't the user's, and is paced by itself
+		x.refusals.settle(caller, key, begun, e)
+	}
 	if e != nil {
 		return x.failed(ctx, who, r, e)
 	}

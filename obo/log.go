@@ -39,7 +39,7 @@ func faultOf(t *tenant, e *Error) fault {
 	f := fault{code: e.AADSTS, problem: e.Problem, first: e.first}
 	if t != nil && !e.proof {
 		f.tenant, f.agent = t.id, e.agent
-		if _, known := lookup(e.AADSTS); !known || blamesResource(e.AADSTS) {
+		if _, known := lookup(e.AADSTS); !e.first && (!known || blamesResource(e.AADSTS)) {
 			f.resource = e.Resource
 		}
 	}

@@ -23,6 +23,7 @@ var ranBy = map[string]string{
 	"go run ./examples/server":                                         "interop/way_test.go: TestWay",
 	"go run ./examples/server -demo":                                   "examples/server/demo_test.go: TestDemoOnce",
 	"go run ./examples/server -demo -proxy":                            "examples/server/demo_test.go: TestDemoProxy",
+	"go run ./examples/agent -demo":                                    "examples/agent/main_test.go: TestDemo",
 	"go run ./examples/server -explain < token.txt":                    "internal/explain/explain_test.go: TestExplain",
 	"go run ./examples/server -explain":                                "internal/explain/explain_test.go: TestExplain",
 	"go run ./examples/storage -demo":                                  "examples/storage/main_test.go: TestDemo",

@@ -82,6 +82,14 @@ func (v *variables) readProxyApp(c *Config) {
 		}
 	}
 	own := strings.EqualFold(p.ClientID, c.APIAppID)
+	const remedy = "Set it to the ID of an app registration for the proxy alone, or leave AUTH_PROXY out"
+	switch {
+	case c.AgentID == "":
+	case own:
+		v.fault(id, "is not another app than API_APP_ID, and AGENT_ID is set: API_APP_ID is the agent's blueprint, with which nobody can sign in", remedy)
+	case strings.EqualFold(p.ClientID, c.AgentID):
+		v.fault(id, "is the value of AGENT_ID, an agent identity, with which nobody can sign in", remedy)
+	}
 	p.OwnProof = !own || v.text(proof) != ""
 	switch {
 	case v.text(proof) != "":

@@ -16,14 +16,11 @@ const (
 	Agent              = "/microsoft.graph.agentIdentity"
 )
 
-// The kinds of inheritable scopes.
-const (
-	EnumeratedScopes = "microsoft.graph.enumeratedScopes"
-	AllAllowedScopes = "microsoft.graph.allAllowedScopes"
-)
+// EnumeratedScopes is the type of inheritable scopes that are listed one by one.
+const EnumeratedScopes = "microsoft.graph.enumeratedScopes"
 
-// CodeNoBlueprintPrincipal refuses an agent identity whose blueprint has no principal (yet).
-const CodeNoBlueprintPrincipal = "AgentIdentity_AgentBlueprintPrincipalDoesNotExist"
+// codeNoBlueprintPrincipal refuses an agent identity whose blueprint has no principal (yet).
+const codeNoBlueprintPrincipal = "AgentIdentity_AgentBlueprintPrincipalDoesNotExist"
 
 // isType compares a value of @odata.type, which has a # in front in some answers.
 func isType(value, name string) bool {

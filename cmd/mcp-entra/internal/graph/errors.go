@@ -110,7 +110,7 @@ func IsNotYet(err error) bool {
 
 // notYet knows the refusals that don't say 404.
 func (e *Error) notYet() bool {
-	if e.Has(DetailNoBacking) || e.Has(CodeNoBlueprintPrincipal) {
+	if e.Has(DetailNoBacking) || e.Has(codeNoBlueprintPrincipal) {
 		return true
 	}
 	message := strings.ToLower(e.Message)
