@@ -155,7 +155,7 @@ func (a *Agent) unclear() *Error {
 // notAccepted refuses an agent on its own that a policy does not name.
 func (a *Agent) notAccepted() *Error {
 	return notPermitted("agent", agentNotAccepted, "an agent that the policy names", a.describe(""),
-		"The caller is an agent on its own. To let it in, this server's operator adds its application ID, not its blueprint's, to the policy's Agents, and gives it one of the AppRoles")
+		"The caller is an agent on its own. To let it in, this server's operator adds its application ID, not its blueprint's, to the policy's Agents, and grants it one of the AppRoles")
 }
 
 // userNotAccepted refuses an agent user that a policy does not name.

@@ -116,8 +116,8 @@ func ExamplePolicy_agents() {
 		_ = verifier.Close()
 	}
 	// Output:
-	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. To let it in, this server's operator adds its application ID, not its blueprint's, to the policy's Agents, and gives it one of the AppRoles
-	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. To let it in, this server's operator adds its application ID, not its blueprint's, to the policy's Agents, and gives it one of the AppRoles
+	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. To let it in, this server's operator adds its application ID, not its blueprint's, to the policy's Agents, and grants it one of the AppRoles
+	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. To let it in, this server's operator adds its application ID, not its blueprint's, to the policy's Agents, and grants it one of the AppRoles
 	// <nil>
 }
 

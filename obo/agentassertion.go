@@ -35,6 +35,9 @@ type agentAssertions struct {
 	// The exchanger has one authority, one tenant for agents and one blueprint, so the key is the
 	// agent's ID.
 	tokens *cache.Cache[string, agentAssertion]
+	// A first step that fails delays its own agent only, so it has a circuit of its own, by the agent's ID.
+	circuits map[string]*circuit
+	waiting  turns // the lines of users' exchanges as an agent, which wait for its first step
 
 	mu       sync.Mutex
 	number   uint64              // of the latest assertion
@@ -54,30 +57,57 @@ type rejected struct {
 }
 
 func newAgentAssertions(s *sender, now func() time.Time, log *eventLog, r *refusals) *agentAssertions {
-	return &agentAssertions{
+	v := &agentAssertions{
 		sender: s, now: now, log: log, refusals: r,
 		tokens: cache.New[string, agentAssertion](cache.Options{
 			MaxBytes: uint64(len(s.app.agents)+1) * 2 * entrawire.MaxToken, LoadTimeout: agentTimeout, Now: now,
 		}),
+		circuits: map[string]*circuit{},
 		rejected: map[string]rejected{},
 	}
+	for id := range s.app.agents {
+		v.circuits[id] = &circuit{now: now, logger: log.operator.With("agent", id), tenantID: s.app.home.id}
+	}
+	return v
 }
 
 // redeem exchanges a user's token as the request's agent. If Entra rejects the agent's assertion,
-// it is replaced once.
-func (v *agentAssertions) redeem(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
+// it is replaced once. The second step is made in the user's turn, but no turn is taken to wait for the
+// first, which is nobody's: the user's other requests go on.
+func (v *agentAssertions) redeem(ctx context.Context, a attempt, inTurn func(context.Context, attempt, sendFunc) (*entrawire.Success, *Error)) (*entrawire.Success, *Error) {
 	for again := false; ; again = true {
-		assertion, e := v.get(ctx, a.request.agent)
+		assertion, e := v.wait(ctx, a)
 		if e != nil {
-			e.first = true
 			return nil, e
 		}
 		a.proof = clientcred.Assertion(assertion.text)
-		got, e := v.sender.insist(ctx, a)
-		if e == nil || again || !clientcred.Blames(e.AADSTS) || !v.replace(a.request.agent, assertion) {
+		got, e := inTurn(ctx, a, func(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
+			got, e := v.sender.insist(ctx, a)
+			if e != nil && !again && clientcred.Blames(e.AADSTS) && v.replace(a.request.agent, assertion) {
+				e.replaced = true
+			}
+			return got, e
+		})
+		if e == nil || !e.replaced {
 			return got, e
 		}
 	}
+}
+
+// wait returns the agent's assertion, for one of the user's exchanges.
+func (v *agentAssertions) wait(ctx context.Context, a attempt) (agentAssertion, *Error) {
+	who := a.caller + " as " + a.request.agent.id
+	l, e := v.waiting.join(who)
+	if e != nil {
+		return agentAssertion{}, e
+	}
+	defer v.waiting.leave(who, l)
+	assertion, e := v.get(ctx, a.request.agent)
+	if e != nil {
+		e = e.of(a.request)
+		e.first = true
+	}
+	return assertion, e
 }
 
 // get returns the agent's assertion. However many exchanges want it, it is requested once.
@@ -96,8 +126,7 @@ func (v *agentAssertions) get(ctx context.Context, g *agent) (agentAssertion, *E
 	if !ok {
 		return agentAssertion{}, v.log.unexpected(ctx, err)
 	}
-	own := *e // each exchange completes its own
-	return agentAssertion{}, &own
+	return agentAssertion{}, e
 }
 
 // replace drops the rejected assertion and reports whether the next one may be better.
@@ -122,12 +151,14 @@ func (v *agentAssertions) load(ctx context.Context, g *agent) (cache.Item[agentA
 	who, key, home := "agent "+g.id, cacheKey{agent: g.number}, v.sender.app.home
 	begun, e := v.refusals.admit(who, key)
 	if e != nil {
-		return cache.Item[agentAssertion]{}, e // it was logged the first time
+		return cache.Item[agentAssertion]{}, e
 	}
 	started := v.now()
-	got, e := v.sender.prove(ctx, attempt{tenant: home, caller: who, request: request{agent: g}, first: true})
+	r := request{agent: g}
+	got, e := v.sender.prove(ctx, attempt{tenant: home, circuit: v.circuits[g.id], caller: who, request: r, first: true})
 	if e != nil {
-		e.agent, e.first = g.id, true
+		e = e.of(r)
+		e.first = true
 	}
 	v.refusals.settle(who, key, begun, e)
 	if e != nil {

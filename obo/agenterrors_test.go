@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -128,19 +126,21 @@ func TestAgentFaultsAreLoggedOnce(t *testing.T) {
 // code it has. It is logged again if it recurs after a success.
 func TestFirstStepFaultsAreLoggedOnce(t *testing.T) {
 	t.Parallel()
-	vault := policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}
-	for _, code := range []int{82999, 700211, 7000215, 50001} {
+	for _, a := range []answer{
+		refusalOf(82999, "invalid_grant"), refusalOf(700211, "invalid_client"), refusalOf(7000215, "invalid_client"),
+		refusalOf(50001, "invalid_grant"), {status: http.StatusForbidden, body: "<html>"},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			entra := &agentEntra{}
-			x := entra.exchanger(t, func(o *obo.Options) { o.Resources = []string{"https://storage.azure.com", "https://vault.azure.net"} })
+			x := entra.exchanger(t, withVault)
 			for round := 1; round <= 2; round++ {
-				entra.refuse(true, -1, refusalOf(code, "invalid_grant"))
+				entra.refuse(true, -1, a)
 				for user := range 3 {
 					_, _ = askAs(t, x, user, agentA)
-					_, _ = askWith(t, x.AgentCredential(blueprintToken(user), agentA), vault)
+					_, _ = askWith(t, x.AgentCredential(blueprintToken(user), agentA), vaultOptions)
 				}
 				if n := strings.Count(entra.text(), `"level":"ERROR"`); n != round {
-					t.Errorf("AADSTS%d: %d errors in the log, want %d:\n%s", code, n, round, entra.text())
+					t.Errorf("%s: %d errors in the log, want %d:\n%s", a.body, n, round, entra.text())
 				}
 				entra.refuse(true, 0, answer{})
 				time.Sleep(3 * time.Second) //nolint:forbidigo // on the clock of testing/synctest

@@ -141,37 +141,6 @@ func TestAgentsShareNoAssertions(t *testing.T) {
 	entra.wantSteps(t, "four users of two agents", 2, 8)
 }
 
-// TestAgentsShareNoPauses: whatever happens to one agent's first step, its users' other agents don't
-// wait for it.
-func TestAgentsShareNoPauses(t *testing.T) {
-	t.Parallel()
-	for name, a := range map[string]answer{
-		"throttled": {status: http.StatusTooManyRequests, body: `{}`, retryAfter: "60"},
-		"refused":   refusalOf(700211, "invalid_client"),
-		"a policy":  refusalOf(53003, "invalid_grant"),
-		"garbage":   {status: http.StatusOK, body: "<html>"},
-	} {
-		entra := &agentEntra{answer: func(form url.Values) answer {
-			if form.Get("fmi_path") == agentA {
-				return a
-			}
-			return answer{}
-		}}
-		x := entra.exchanger(t, nil)
-		for range 40 {
-			if _, err := askAs(t, x, 1, agentA); err == nil {
-				t.Errorf("%s: GetToken = nil, want an error", name)
-			}
-		}
-		if _, err := askAs(t, x, 1, agentB); err != nil {
-			t.Errorf("%s: GetToken for the other agent = %v, want nil", name, err)
-		}
-		if first, _ := entra.steps(); first > 10 {
-			t.Errorf("%s: %d first steps, want a few", name, first)
-		}
-	}
-}
-
 // TestAgentsOfManyUsers: two replicas and one of the app itself, with 100 users and 5 agents at once.
 func TestAgentsOfManyUsers(t *testing.T) {
 	t.Parallel()

@@ -86,8 +86,18 @@ type Error struct {
 	proof    bool // the app's credential is to blame
 	service  bool // the service or the network is to blame, not the user or the app
 
-	agent string // that the exchange was for, if any
-	first bool   // it failed in its first step
+	agent    string // that the exchange was for, if any
+	first    bool   // it failed in its first step
+	replaced bool   // Entra rejected the agent's assertion, and there may be a better one
+	known    bool   // from an earlier request, which was logged
+}
+
+// of returns e as the error of the request r. It is a copy: e may be remembered, or another exchange's
+// too, so nothing of it changes.
+func (e *Error) of(r request) *Error {
+	own := *e
+	own.Resource, own.agent = cmp.Or(e.Resource, r.resource), r.agentID()
+	return &own
 }
 
 // refuse returns the error of a request that is not sent.
