@@ -33,9 +33,9 @@ app     *      *        *      *            yes|azp | agent alone
 app     *      *        *      *            *       | application
 
 absent  none   13       *      sub|absent   *       | contradiction
-absent  none   13       *      *            yes|azp | contradiction
 absent  none   11       *      *            *       | agent alone
-absent  none   *        *      *            yes|azp | agent alone
+absent  none   absent|empty * *             yes|azp | agent alone
+absent  none   *        *      sub|absent   yes|azp | agent alone
 absent  none   *        11     sub|absent   *       | agent alone
 absent  none   *        *      sub|absent   *       | application
 

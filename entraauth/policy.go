@@ -53,7 +53,8 @@ type Policy struct {
 	// [Agent] names identify agents.
 	Agents []string
 	// AgentUsers are the object IDs (claim oid) of the agent users that may call. They
-	// need what users need. Without any, the verifier's policy refuses all agent users,
+	// need what users need; what they lack is refused as [ErrNotPermitted], because nobody
+	// signs in with such an account: its agent asks for another token. Without any, the verifier's policy refuses all agent users,
 	// and another policy adds nothing.
 	AgentUsers []string
 	// PeopleOnly accepts only people who act through no agent: no applications, no agents,
@@ -227,6 +228,9 @@ func showRoles(id *Identity) string {
 func (p *Policy) stepUp(id *Identity) *Error {
 	expected := "authentication context " + p.AuthContext
 	got := strings.Join(id.contexts, " ")
+	if id.isAgentUser() {
+		return agentMustAsk("authentication context", strongerSignIn, expected, got, id)
+	}
 	if !id.claimsCapable || id.kind == KindApp && id.agent.Role == AgentRoleAlone {
 		return notPermitted("authentication context", strongerSignIn, expected, got,
 			"Sign in with a client that understands claims challenges; this one can't ask for it")
