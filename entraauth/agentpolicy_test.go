@@ -117,6 +117,7 @@ func TestNamedAgentNeedsRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkReason(t, "claims from a service", entraauth.ClaimsRequiredError(id, `{"access_token":{}}`), "stronger_sign_in", false)
 	for name, row := range map[string]struct {
 		policy entraauth.Policy // of a tool
 		reason string

@@ -159,14 +159,14 @@ func invalid(reason, expected, got, remedy string) *Error {
 // Entra's token endpoint or a protected service states it. If the caller's
 // client does not handle claims challenges ([Identity.HandlesClaims]), the error is
 // of kind [ErrNotPermitted], because that client would ask for the same token forever. So
-// is an agent user's: nobody signs in with such an account.
+// is an agent's on its own, and an agent user's: nobody signs in as those.
 func ClaimsRequiredError(id *Identity, claims string) *Error {
 	e := &Error{Kind: ErrInsufficientClaims, Rule: "claims", Reason: strongerSignIn, Claims: claims,
 		Expected: "the sign-in that the challenge's claims describe", Remedy: "Sign in again with the claims of the challenge", caller: id}
 	switch {
 	case id.isAgentUser():
 		return agentMustAsk("claims", strongerSignIn, "what the tenant's Conditional Access demands", "", id)
-	case id == nil || !id.claimsCapable:
+	case id == nil || !id.mayStepUp():
 		e.Kind, e.Claims = ErrNotPermitted, ""
 		e.Remedy = "Sign in with a client that understands claims challenges; this one can't ask for it"
 	}

@@ -206,6 +206,9 @@ func (id *Identity) HasAuthContext(context string) bool {
 // challenges (claim xms_cc: cp1). Any other client would request the same token again.
 func (id *Identity) HandlesClaims() bool { return id.claimsCapable }
 
+// mayStepUp reports whether a claims challenge may help. An agent on its own signs nobody in.
+func (id *Identity) mayStepUp() bool { return id.claimsCapable && id.agent.Role != AgentRoleAlone }
+
 // Assertion returns the token for an On-Behalf-Of exchange by package obo:
 //
 //	credential := exchanger.Credential(obo.Assertion(caller.Assertion()))

@@ -231,7 +231,7 @@ func (p *Policy) stepUp(id *Identity) *Error {
 	if id.isAgentUser() {
 		return agentMustAsk("authentication context", strongerSignIn, expected, got, id)
 	}
-	if !id.claimsCapable || id.kind == KindApp && id.agent.Role == AgentRoleAlone {
+	if !id.mayStepUp() {
 		return notPermitted("authentication context", strongerSignIn, expected, got,
 			"Sign in with a client that understands claims challenges; this one can't ask for it")
 	}

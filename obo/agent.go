@@ -98,6 +98,25 @@ func (a *app) sameBlueprint() string {
 // Entra's.
 func blamesAssertion(code int) bool { return code == 50013 || code == 500131 || code == 900384 }
 
+// rejectsAssertion reports whether a refusal of the second step says that Entra rejects the assertion
+// that proves the agent: by its code, or, if nobody knows that, as RFC 6749, section 5.2, has it.
+func rejectsAssertion(e *Error) bool {
+	_, known := lookup(e.AADSTS)
+	return clientcred.Blames(e.AADSTS) || !known && e.OAuthError == "invalid_client" && errors.Is(e.Kind, ErrMisconfigured)
+}
+
+// blamesRegistration reports whether the code is about an app's registration. An agent has none.
+func blamesRegistration(code int) bool {
+	switch code {
+	case 50194, 65002, 82001, 82002, 82008, 700025, 700038, 7000216, 7000218:
+		return true
+	}
+	return false
+}
+
+// lacksPrincipal reports whether the code says that the tenant doesn't have the resource.
+func lacksPrincipal(code int) bool { return code == 50001 || code == 650051 || code == 650052 }
+
 // isPassing reports whether a failure says nothing about the request.
 func isPassing(e *Error) bool {
 	return errors.Is(e.Kind, ErrUnavailable) || errors.Is(e.Kind, ErrThrottled)
@@ -119,7 +138,7 @@ func (a *app) explainFirst(e *Error, g *agent) {
 	default:
 		e.Kind = ErrMisconfigured
 		e.Problem = "Entra ID refuses the blueprint the assertion for its agent identity"
-		e.Remedy = askOperator + isChild + ", and look the code up at https://login.microsoftonline.com/error"
+		e.Remedy = askOperator + isChild + lookUp
 	}
 }
 
@@ -130,22 +149,30 @@ func (a *app) explainSecond(e *Error, g *agent) {
 	isChild := fmt.Sprintf("check that the agent identity %s is a child of the app %s, in the tenant %s", g.id, a.clientID, a.home.id)
 	switch _, known := lookup(e.AADSTS); {
 	case isPassing(e):
-	case errors.Is(e.Kind, ErrConsentRequired):
+	case lacksPrincipal(e.AADSTS):
+		e.Remedy = addPrincipal + "; then " + a.grantRemedy(e.Resource, g)
+	case errors.Is(e.Kind, ErrConsentRequired), familyOf(e.AADSTS) == 65005 && e.AADSTS != 650053: // a scope that the resource hasn't
 		e.Problem = "the agent identity that the server acts as has no permission for this resource on behalf of the user"
 		e.Remedy = a.grantRemedy(e.Resource, g)
-	case familyOf(e.AADSTS) == 65005:
-		e.Remedy = a.grantRemedy(e.Resource, g)
-	case clientcred.Blames(e.AADSTS):
+	case rejectsAssertion(e):
 		e.Problem = "Entra ID rejects the assertion by which the blueprint proves its agent identity"
 		e.Remedy = askOperator + isChild
+		if !known {
+			e.Remedy += lookUp
+		}
 	case !known && errors.Is(e.Kind, ErrInteractionRequired) && e.Claims == "":
 		// Entra's code for a child of another blueprint is not published.
 		e.operator = isChild + "; if it is, the user must sign in again"
+	case !known && e.OAuthError == "unauthorized_client", blamesRegistration(e.AADSTS):
+		e.Problem = "Entra ID rejects the agent identity"
+		e.Remedy = askOperator + isChild + lookUp
 	case blamesAssertion(e.AADSTS):
 		e.Problem = "the user's token is for another app than the agent's blueprint, or its signature is invalid"
 		e.Remedy = a.sameBlueprint()
 	default:
 		switch e.AADSTS {
+		case 50105:
+			e.Remedy = askAdmin + " to assign you to it"
 		case 70001, 700011, 700016:
 			e.Problem = "the tenant has no agent identity with this ID, or it is disabled"
 			e.Remedy = fmt.Sprintf(askOperator+"check that %s is the application ID of an agent identity in the tenant %s", g.id, a.home.id)

@@ -288,6 +288,7 @@ func TestAgentFaults(t *testing.T) {
 		want string
 	}{
 		"no GUID":                   {obo.Options{Agents: []string{agentA, "my-agent"}}, "Options.Agents[1]"},
+		"an empty list":             {obo.Options{Agents: []string{}}, "Options.Agents: the list is empty"},
 		"empty":                     {obo.Options{Agents: []string{""}}, "Options.Agents[0]"},
 		"the blueprint":             {obo.Options{Agents: []string{strings.ToLower(someAppID)}}, "client ID"},
 		"the tenant":                {obo.Options{Agents: []string{strings.ToLower(someGUID)}}, "tenant ID"},

@@ -83,7 +83,7 @@ func (v *agentAssertions) redeem(ctx context.Context, a attempt, inTurn func(con
 		a.proof = clientcred.Assertion(assertion.text)
 		got, e := inTurn(ctx, a, func(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
 			got, e := v.sender.insist(ctx, a)
-			if e != nil && !again && clientcred.Blames(e.AADSTS) && v.replace(a.request.agent, assertion) {
+			if e != nil && !again && rejectsAssertion(e) && v.replace(a.request.agent, assertion) {
 				e.replaced = true
 			}
 			return got, e

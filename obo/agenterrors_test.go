@@ -45,6 +45,10 @@ func TestAgentErrors(t *testing.T) {
 		{"a disabled agent", false, body(7000112, "unauthorized_client", ""), obo.ErrMisconfigured, []string{"agent identity is disabled", agentA}, ""},
 		{"a policy", false, body(53003, "invalid_grant", ""), obo.ErrBlocked, []string{"Conditional Access"}, ""},
 		{"an unknown code", false, body(82999, "invalid_grant", ""), obo.ErrInteractionRequired, []string{"sign in again"}, ""},
+		{"an unknown code of the client's", false, body(82999, "invalid_client", ""), obo.ErrMisconfigured,
+			[]string{agentA, "child of the app " + app, tenant, "look the code up"}, "Certificates"},
+		{"an error of the client's alone", false, body(0, "invalid_client", ""), obo.ErrMisconfigured, []string{agentA, "child of the app " + app}, "Certificates"},
+		{"an agent that may not", false, body(82999, "unauthorized_client", ""), obo.ErrMisconfigured, []string{agentA, "child of the app " + app}, "app registration"},
 		{"busy", false, body(90024, "temporarily_unavailable", ""), obo.ErrUnavailable, []string{"try again"}, ""},
 
 		{"first: a wrong secret", true, body(7000215, "invalid_client", ""), obo.ErrMisconfigured, []string{"client secret is invalid"}, ""},
@@ -92,6 +96,26 @@ func TestAgentErrors(t *testing.T) {
 				t.Errorf("Resource = %q, want the one that was asked for", e.Resource)
 			}
 		})
+	}
+}
+
+// TestAgentHasNoRegistration: no remedy for a refused agent points to a page of the portal that agents
+// don't have.
+func TestAgentHasNoRegistration(t *testing.T) {
+	t.Parallel()
+	for _, code := range append(obo.Codes(), 0, 82999) {
+		for _, oauthError := range []string{"invalid_grant", "invalid_client", "unauthorized_client", "invalid_request", ""} {
+			entra := &agentEntra{}
+			x := entra.exchanger(t, nil)
+			entra.refuse(false, -1, refusalOf(code, oauthError))
+			_, err := askAs(t, x, 1, agentA)
+			e := asError(t, err)
+			for _, page := range []string{"App registrations", "Certificates", "web app", "client secret", "Enterprise applications, the app,", "API permissions", "Options.Agents"} {
+				if text := e.UserText(); strings.Contains(text, page) {
+					t.Errorf("AADSTS%d %s: %q names %q, which no agent has", code, oauthError, text, page)
+				}
+			}
+		}
 	}
 }
 

@@ -150,7 +150,9 @@ func TestAgentsOfManyUsers(t *testing.T) {
 		agents = append(agents, fmt.Sprintf("aaaaaaaa-1111-1111-1111-00000000000%d", i))
 	}
 	exchanger := func(list []string) *obo.Exchanger {
-		return entra.exchanger(t, func(o *obo.Options) { o.Agents, o.Store, o.StoreKeys = list, store, [][]byte{storeKey(1)} })
+		return entra.exchanger(t, func(o *obo.Options) {
+			o.Agents, o.Store, o.StoreKeys, o.DeclareCP1 = list, store, [][]byte{storeKey(1)}, true
+		})
 	}
 	replicas := []*obo.Exchanger{exchanger(agents), exchanger([]string{agents[4], agents[2], agents[0], agents[1], agents[3]})}
 	plain := exchanger(nil)

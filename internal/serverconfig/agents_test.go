@@ -73,6 +73,8 @@ func TestAgentFaults(t *testing.T) {
 		"the API signs in":      {withProxy("AGENT_ID", testAgent, "USE_OBO_FLOW", "true"), "AUTH_PROXY_CLIENT_ID", "API_APP_ID is the agent's blueprint, with which nobody can sign in"},
 		"the API, by its name": {withProxy("AGENT_ID", testAgent, "USE_OBO_FLOW", "true", "AUTH_PROXY_CLIENT_ID", strings.ToUpper(testApp)),
 			"AUTH_PROXY_CLIENT_ID", "with which nobody can sign in"},
+		"users consent for the agent": {withProxy("AGENT_ID", testAgent, "USE_OBO_FLOW", "true", "AUTH_PROXY_CLIENT_ID", testIdentity, "AUTH_PROXY_CLIENT_SECRET", testSecret,
+			"AUTH_PROXY_DOWNSTREAM", "https://graph.microsoft.com/User.Read", "AUTH_PROXY_COMBINED_CONSENT", "true"), "AUTH_PROXY_DOWNSTREAM", "only an administrator can consent for an agent"},
 		"the agent signs in": {withProxy("AGENT_ID", testAgent, "USE_OBO_FLOW", "true", "AUTH_PROXY_CLIENT_ID", testAgent, "AUTH_PROXY_CLIENT_SECRET", testSecret),
 			"AUTH_PROXY_CLIENT_ID", "an agent identity, with which nobody can sign in"},
 		"people and agent users": {with("PEOPLE_ONLY", "on", "AGENT_USERS", testAgent), "PEOPLE_ONLY", "AGENT_USERS lets agent users in"},
