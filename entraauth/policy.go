@@ -207,7 +207,7 @@ func (p *Policy) checkApp(id *Identity) *Error {
 			showRoles(id), "Ask an administrator to grant one to "+holder)
 	case p.forUsers() && id.agent.Role == AgentRoleAlone:
 		return notPermitted("kind of caller", appOnlyToken, "a user's delegated token", "app "+id.clientID,
-			"An agent on its own acts for no user; let it act for a person, or as its agent user")
+			"An agent on its own acts for no user; let it act for a person, or as its agent user. This server's operator can let it in by one of its roles, in the policy's AppRoles")
 	case p.forUsers():
 		return &Error{Kind: ErrInsufficientScope, Rule: "kind of caller", Reason: appOnlyToken,
 			Expected: "a user's delegated token", Actual: "app " + actual(id.clientID),

@@ -131,6 +131,7 @@ func (l *lentCredential) GetToken(ctx context.Context, o policy.TokenRequestOpti
 		return azcore.AccessToken{}, &credentialError{
 			text:   "this server's own credential gets no token. Try again; if it keeps failing, tell the server's operator",
 			reason: "server_credential_failed", cause: err,
+			remedy: "check the credential of mcpentra.WithDangerousServerCredentialForApplications",
 		}
 	}
 	token.ExpiresOn, token.RefreshOn = past, time.Time{}

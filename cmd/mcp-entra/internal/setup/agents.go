@@ -261,6 +261,8 @@ func remedyForAgents(s Step, e *graph.Error) string {
 		return "Microsoft's reference lets a blueprint name the permissions that its agents inherit (enumeratedScopes); its how-to has allAllowedScopes alone. " +
 			"If the answer refuses the kind, have an Agent ID Administrator set it to allAllowedScopes: agents then inherit what is granted to the blueprint, and no more. Setup leaves that as it is. " +
 			"Some of Microsoft Graph's permissions are refused for agents in any case."
+	case e.Status == 400 && strings.Contains(strings.ToLower(e.Message), "sponsor"):
+		return "Set sponsor in the file to the object ID of a user of this tenant who answers for the agents."
 	case strings.HasPrefix(e.Code, "Agent") && strings.HasSuffix(e.Code, "Exceeded"):
 		return "The tenant has as many blueprints or agent identities as it may, the deleted ones included: delete some permanently."
 	}
