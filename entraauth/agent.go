@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
-	"sync/atomic"
 )
 
 // An AgentRole is the part that an agent, an identity of Microsoft Entra Agent ID, plays in
@@ -87,12 +86,6 @@ func (c *claims) isUnclear() bool {
 	return c.blueprintID != "" && !c.isApp() && !c.actorFacets.agent && !c.subjectFacets.any
 }
 
-// isUnproven reports whether a user's token counts as that of a person through an agent,
-// although nothing says what its subject is: an agent user's has 11 as actor too.
-func (c *claims) isUnproven() bool {
-	return !c.isApp() && c.actorFacets.agent && !c.subjectFacets.any
-}
-
 // isUser reports whether the token is a user's. With an unknown idtyp, it is neither a
 // user's nor an application's.
 func (c *claims) isUser() bool { return c.kind == "user" || c.kind == "" && !c.isApp() }
@@ -108,9 +101,6 @@ var contradictions = []struct {
 	{"11 (agent identity) or 13 (agent user) in xms_sub_fct, not both", func(c *claims) bool { return c.subjectFacets.agent && c.subjectFacets.agentUser }},
 	{"no 13 (agent user) in xms_act_fct: a user is no client", func(c *claims) bool { return c.actorFacets.agentUser }},
 }
-
-// optionalClaims names what an API's registration must ask for, so that its tokens identify agents.
-const optionalClaims = "xms_sub_fct, xms_act_fct, xms_par_app_azp and idtyp (include_user_token)"
 
 // describeKind lists the claims that tell people, applications and agents apart.
 func (c *claims) describeKind() string {
@@ -181,44 +171,4 @@ func (a *Agent) notAPerson(kind Kind, objectID string) *Error {
 		got, remedy = kind.String(), "Sign in as a user; client credentials act for no user"
 	}
 	return notPermitted("agent", peopleOnly, "a person who acts through no agent", got, remedy)
-}
-
-// sampleSize is how many tokens are checked for the optional claims. Entra writes facets for
-// every caller, so a few tokens without them show that the API doesn't ask for them.
-const sampleSize = 5
-
-// A sample is what the first tokens of a verifier had of the optional claims.
-type sample struct {
-	tokens atomic.Int32
-	has    atomic.Uint32 // a bit for each of sampledClaims
-}
-
-var sampledClaims = []struct {
-	name string
-	in   func(*claims) bool
-}{
-	{"xms_sub_fct", func(c *claims) bool { return c.subjectFacets.any }},
-	{"xms_act_fct", func(c *claims) bool { return c.actorFacets.any }},
-	{"idtyp", func(c *claims) bool { return c.kind != "" }},
-}
-
-// add counts a verified token. At the last of the sample, it returns the claims that none had.
-func (s *sample) add(c *claims) (missing []string) {
-	if s.tokens.Load() >= sampleSize {
-		return nil
-	}
-	for i, claim := range sampledClaims {
-		if claim.in(c) {
-			s.has.Or(1 << i)
-		}
-	}
-	if s.tokens.Add(1) != sampleSize {
-		return nil
-	}
-	for i, claim := range sampledClaims {
-		if s.has.Load()&(1<<i) == 0 {
-			missing = append(missing, claim.name)
-		}
-	}
-	return missing
 }

@@ -33,9 +33,9 @@ app     *      *        *      *            yes|azp | agent alone
 app     *      *        *      *            *       | application
 
 absent  none   13       *      sub|absent   *       | contradiction
-absent  none   13       *      *            yes|azp | contradiction
 absent  none   11       *      *            *       | agent alone
-absent  none   *        *      *            yes|azp | agent alone
+absent  none   absent|empty * *             yes|azp | agent alone
+absent  none   *        *      sub|absent   yes|azp | agent alone
 absent  none   *        11     sub|absent   *       | agent alone
 absent  none   *        *      sub|absent   *       | application
 
@@ -97,9 +97,9 @@ var verdicts = map[string]verdict{
 	"ID token":             {reason: "id_token"},
 	"no oid":               {reason: "oid_missing"},
 	"unclear":              {reason: "agent_unclear"},
-	"agent alone":          {plain: "agent_not_accepted", people: "agent_not_accepted", role: entraauth.AgentRoleAlone},
+	"agent alone":          {plain: "agent_not_accepted", people: "people_only", role: entraauth.AgentRoleAlone},
 	"application":          {people: "people_only"},
-	"agent user":           {plain: "agent_user_not_accepted", people: "agent_user_not_accepted", role: entraauth.AgentRoleUser},
+	"agent user":           {plain: "agent_user_not_accepted", people: "people_only", role: entraauth.AgentRoleUser},
 	"person through agent": {people: "people_only", role: entraauth.AgentRoleForPerson, person: true},
 	"person":               {person: true},
 }

@@ -134,6 +134,10 @@ func (id *Identity) IsPerson() bool {
 	return id.kind == KindUser && id.agent.Role != AgentRoleUser
 }
 
+func (id *Identity) isAgentUser() bool {
+	return id != nil && id.kind == KindUser && id.agent.Role == AgentRoleUser
+}
+
 // ObjectID returns the caller's object ID in its tenant (claim oid), a GUID. It
 // is empty for an application without service principal in the tenant.
 func (id *Identity) ObjectID() string { return id.objectID }

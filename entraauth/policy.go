@@ -53,7 +53,8 @@ type Policy struct {
 	// [Agent] names identify agents.
 	Agents []string
 	// AgentUsers are the object IDs (claim oid) of the agent users that may call. They
-	// need what users need. Without any, the verifier's policy refuses all agent users,
+	// need what users need; what they lack is refused as [ErrNotPermitted], because nobody
+	// signs in with such an account: its agent asks for another token. Without any, the verifier's policy refuses all agent users,
 	// and another policy adds nothing.
 	AgentUsers []string
 	// PeopleOnly accepts only people who act through no agent: no applications, no agents,
@@ -71,6 +72,9 @@ func (p Policy) Check(id *Identity) error {
 	if id == nil {
 		return noToken("")
 	}
+	if p.mentionsAgents() {
+		id.origin.watch.mention()
+	}
 	if err := p.check(id); err != nil {
 		err.caller = id
 		return err
@@ -78,12 +82,16 @@ func (p Policy) Check(id *Identity) error {
 	return nil
 }
 
-// check reports failures that a new token cannot fix first: a client that requests a
-// scope only to be refused again is worse off.
 func (p *Policy) check(id *Identity) *Error {
 	if err := p.checkAgent(id); err != nil {
 		return err
 	}
+	return p.checkRest(id)
+}
+
+// checkRest reports failures that a new token cannot fix first: a client that requests a
+// scope only to be refused again is worse off.
+func (p *Policy) checkRest(id *Identity) *Error {
 	isCaller := func(client string) bool { return strings.EqualFold(client, id.clientID) }
 	if len(p.Clients) > 0 && !slices.ContainsFunc(p.Clients, isCaller) {
 		return notPermitted("client", clientNotAllowed, "a client application on this server's allow-list",
@@ -141,8 +149,8 @@ func (p *Policy) checkNamed(id *Identity) *Error {
 // clientAuthNames describe a client by how it authenticated.
 var clientAuthNames = [...]string{"a public client", "a client with a secret or a certificate", "a client with a certificate"}
 
-// namesAgents reports whether the policy depends on the claims about agents.
-func (p *Policy) namesAgents() bool { return len(p.Agents)+len(p.AgentUsers) > 0 || p.PeopleOnly }
+// mentionsAgents reports whether the policy depends on the claims about agents.
+func (p *Policy) mentionsAgents() bool { return len(p.Agents)+len(p.AgentUsers) > 0 || p.PeopleOnly }
 
 func (p *Policy) forUsers() bool {
 	return len(p.Scopes)+len(p.AnyScope)+len(p.UserRoles)+len(p.Groups) > 0
@@ -220,6 +228,9 @@ func showRoles(id *Identity) string {
 func (p *Policy) stepUp(id *Identity) *Error {
 	expected := "authentication context " + p.AuthContext
 	got := strings.Join(id.contexts, " ")
+	if id.isAgentUser() {
+		return agentMustAsk("authentication context", strongerSignIn, expected, got, id)
+	}
 	if !id.mayStepUp() {
 		return notPermitted("authentication context", strongerSignIn, expected, got,
 			"Sign in with a client that understands claims challenges; this one can't ask for it")

@@ -356,13 +356,17 @@ func showObjectID(_ *Verifier, t *candidate) (expected, actual string) {
 	return "a GUID", t.claims.objectID
 }
 
-// checkAgent refuses agents that the policy does not name. A person may act through any.
+// checkAgent refuses agents that the policy does not name, and all but people if it is for
+// people only. A person may otherwise act through any agent.
 func checkAgent(_ context.Context, v *Verifier, t *candidate) *Error {
 	id := t.caller()
 	if t.claims.isUnclear() {
 		return id.agent.unclear() // and no caller: nobody knows who it is
 	}
-	err := v.policy.checkNamed(id)
+	err := v.policy.checkAgent(id)
+	if err == nil {
+		err = v.policy.checkNamed(id)
+	}
 	if err != nil {
 		err.caller = id
 	}
@@ -375,7 +379,7 @@ func showAgent(_ *Verifier, t *candidate) (expected, actual string) {
 
 func checkPolicy(_ context.Context, v *Verifier, t *candidate) *Error {
 	id := t.caller()
-	err := v.policy.check(id)
+	err := v.policy.checkRest(id)
 	if err != nil {
 		err.caller = id
 	}

@@ -87,8 +87,7 @@ type Verifier struct {
 	log     *slog.Logger
 	tokens  *tokenCache // nil if there is none
 	known   atomic.Pointer[knownHeader]
-	first   sample      // of tokens, if the policy mentions agents
-	warned  atomic.Bool // of a token that may be a person's or an agent user's
+	agents  agentWatch
 }
 
 // NewVerifier returns a verifier for tokens of the tenant with the API as
@@ -139,6 +138,8 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	if v.log == nil {
 		v.log = slog.Default()
 	}
+	v.agents.log = v.log
+	v.agents.mentioned.Store(v.policy.mentionsAgents())
 	if size := cmp.Or(o.TokenCache, defaultTokenCache); size > 0 {
 		v.tokens = newTokenCache(size, v.now)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 	"unsafe"
@@ -76,41 +75,19 @@ func (v *Verifier) judge(ctx context.Context, token string) (*candidate, error) 
 	for i := range rules {
 		if err := rules[i].run(ctx, v, t); err != nil {
 			if err.caller != nil { // the token is good
-				v.warnUnproven(ctx, &t.claims)
+				v.agents.warnUnproven(ctx, &t.claims)
 			}
 			return nil, err
 		}
 	}
-	v.warnUnproven(ctx, &t.claims)
-	t.caller().origin = provenance{t.source, t.header.kid, t.key}
+	v.agents.warnUnproven(ctx, &t.claims)
+	t.caller().origin = provenance{t.source, t.header.kid, t.key, &v.agents}
 	encoded, _, _ := strings.Cut(token, ".")
 	if known := v.known.Load(); known == nil || known.encoded != encoded {
 		v.known.Store(&knownHeader{strings.Clone(encoded), t.header})
 	}
-	v.watch(ctx, &t.claims)
+	v.agents.accepted(ctx, &t.claims)
 	return t, nil
-}
-
-// watch warns once if the policy mentions agents and the first accepted tokens lack the
-// claims that identify them.
-func (v *Verifier) watch(ctx context.Context, c *claims) {
-	if !v.policy.namesAgents() {
-		return
-	}
-	if missing := v.first.add(c); len(missing) > 0 {
-		v.log.LogAttrs(ctx, slog.LevelWarn, "the policy mentions agents, but the tokens don't identify them: add the optional claims "+optionalClaims+
-			" to the access tokens of the API's app registration (optionalClaims.accessToken)", slog.Any("missing", missing), slog.Int("tokens", sampleSize))
-	}
-}
-
-// warnUnproven warns at the first good token that has an agent as actor and nothing on its
-// subject, whatever the policy: the API asks for xms_act_fct and not for xms_sub_fct.
-func (v *Verifier) warnUnproven(ctx context.Context, c *claims) {
-	if !c.isUnproven() || v.warned.Swap(true) {
-		return
-	}
-	v.log.LogAttrs(ctx, slog.LevelWarn, "agent users can't be told from people, and pass for people who act through an agent: add the optional claims "+optionalClaims+
-		" to the access tokens of the API's app registration (optionalClaims.accessToken)", slog.String("missing", "xms_sub_fct"), slog.String("agent", c.clientID()))
 }
 
 // decode decodes a token. It judges only the form.

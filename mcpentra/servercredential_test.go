@@ -371,4 +371,7 @@ func TestServerCredentialWithoutExchanger(t *testing.T) {
 			t.Errorf("%s: got %s, want %q", name, body, c.want)
 		}
 	}
+	if _, _, body := w.post(t, callBody("other"), w.application("Other")); !strings.Contains(body, "needs a user") {
+		t.Errorf("an application at another tool: got %s, want that it needs a user", body)
+	}
 }
