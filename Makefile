@@ -2,6 +2,12 @@
 SHELL = bash
 .SHELLFLAGS = -euo pipefail -c
 GOLANGCI_LINT_VERSION = v2.15.0
+ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+export GORELEASE = golang.org/x/exp/cmd/gorelease@v0.0.0-20261113113407-e3970619a1a4
+export CYCLONEDX = github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+export GOLICENSES = github.com/google/go-licenses@v1.6.0
+NEXT_GO = go1.27.4
 FUZZTIME ?= 10s
 BIN = $(CURDIR)/bin
 # The modules of go.work, and bench/toolhive, which stands outside: it needs 500 packages more.
@@ -80,6 +86,43 @@ rivals: ## ours must be right where theirs are compared
 demo:
 	go run ./examples/server -demo
 
+.PHONY: links workflows licenses vulnerabilities release-check dist next nightly
+
+LYCHEE = $(BIN)/lychee/bin/lychee
+links: $(LYCHEE) ## every link and anchor within the repository; with ONLINE=1 those out of it too
+	git ls-files -z '*.md' | xargs -0 $(LYCHEE) $(if $(ONLINE),,--offline) --no-progress --include-fragments --
+
+workflows: ## what GitHub runs
+	go run $(ACTIONLINT)
+
+# Licenses that ask for no more than a notice. Ours need no check, and segmentio/asm is MIT-0, which go-licenses does not know.
+LICENSES = go run $(GOLICENSES) check --allowed_licenses=MIT,BSD-2-Clause,BSD-3-Clause,Apache-2.0 --ignore=github.com/mcpentra/mcp-entra-go,github.com/segmentio/asm ./...
+licenses: ## of what users get
+	GOWORK=off $(LICENSES)
+	cd redisstore && GOWORK=off $(LICENSES)
+
+vulnerabilities: ## known ones that our code reaches; needs vuln.go.dev
+	for dir in . redisstore examples/services; do (cd $$dir && GOWORK=off go run $(GOVULNCHECK) ./...); done
+
+release-check: tidy links workflows licenses $(if $(ONLINE),vulnerabilities) ## what must hold before make dist and release/tag
+	release/reproduce
+	release/rehearse
+	@$(if $(ONLINE),:,printf 'not checked: %s\n' 'links out of the repository (ONLINE=1)' 'known vulnerabilities (ONLINE=1)')
+	@printf 'not checked: %s\n' 'that GitHub runs the workflows as written'
+
+dist: ## the command for each platform, as a release has it
+	release/build dist
+
+next: ## with the next version of Go
+	GOTOOLCHAIN=$(NEXT_GO) go test ./... ./redisstore/...
+
+nightly: next release-check ## what is too slow for every change
+
 $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION):
 	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv $(BIN)/golangci-lint $@
+
+$(LYCHEE): release/requirements.txt
+	python3 -m venv $(BIN)/lychee
+	$(BIN)/lychee/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
